@@ -1,0 +1,61 @@
+# Every command that a developer or the build server needs; what a command does lies in app/, tests/, bench/ or .ci/.
+# `make` alone lists them. PYTHON=<path> chooses the Python for .venv (3.11 or newer).
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo venv test lint format bench chaos openapi lock clean
+
+BIN := .venv/bin
+LOCKED := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
+	--no-emit-index-url --no-emit-find-links --quiet pyproject.toml
+
+help: ## list the commands
+	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+# The stamps make a second run instant. The test lock holds the runtime lock, so one .venv serves both.
+.venv/.runtime: requirements.lock pyproject.toml .ci/venv
+	@.ci/venv requirements.lock
+	@touch $@
+
+.venv/.test: requirements-test.lock pyproject.toml .ci/venv
+	@.ci/venv requirements-test.lock
+	@touch .venv/.runtime $@
+
+run: .venv/.runtime ## start the service on its embedded database
+	@exec $(BIN)/tocsin serve
+
+demo: .venv/.runtime ## show it with made-up customers and a fake mail server
+	@exec $(BIN)/tocsin demo
+
+venv: .venv/.test ## make .venv with everything that tests need
+
+test: .venv/.test ## all tests but chaos and windows; ARGS="-k smtp -x" is handed to pytest
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/.test ## style, types and the order of imports
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: .venv/.test ## put files into the house's form
+	@$(BIN)/ruff format
+	@$(BIN)/ruff check --fix
+
+bench: .venv/.test ## measure what the documents claim
+	@$(BIN)/python -m bench $(ARGS)
+
+chaos: .venv/.test ## kill processes and databases and count what was lost
+	@$(BIN)/python -m pytest tests/chaos -m chaos $(ARGS)
+
+openapi: .venv/.runtime ## write the published schema
+	@mkdir -p openapi
+	@$(BIN)/python -m app.cli openapi > openapi/openapi.json.new
+	@mv openapi/openapi.json.new openapi/openapi.json
+
+lock: ## resolve both lock files anew (needs uv); UPGRADE=--upgrade takes newer versions
+	@$(LOCKED) $(UPGRADE) --group build -o requirements.lock
+	@$(LOCKED) $(UPGRADE) --group build --group test -c requirements.lock -o requirements-test.lock
+
+clean: ## remove what can be made again; var/ (data) stays
+	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,57 @@
+"""Fixtures for every test: real databases, migrated, one for each test, on both engines. What a stage needs beyond that lies with its tests."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.migrated import copy_sqlite, make_postgres_template, make_sqlite_template, postgres_copy
+from tests.support.postgres import Cluster
+
+ENGINES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("TOCSIN_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def postgres_cluster() -> Iterator[Cluster]:
+    """One running cluster for the whole session. Tests that kill it make their own."""
+    with Cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_cluster: Cluster) -> str:
+    """The name of a migrated database to copy."""
+    return make_postgres_template(postgres_cluster)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated file to copy."""
+    return make_sqlite_template(tmp_path_factory.mktemp("template") / "tocsin.db")
+
+
+@pytest.fixture
+def sqlite_database_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """The address of a fresh, migrated SQLite file: `sqlite+aiosqlite:///...`."""
+    return copy_sqlite(sqlite_template, tmp_path / "tocsin.db")
+
+
+@pytest.fixture
+def postgres_database_url(postgres_cluster: Cluster, postgres_template: str) -> Iterator[str]:
+    """The address of a fresh, migrated PostgreSQL database: `postgresql+asyncpg://...`."""
+    with postgres_copy(postgres_cluster, postgres_template) as url:
+        yield url
+
+
+@pytest.fixture(params=ENGINES)
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The address of a fresh, migrated database; a test that asks for it runs once on each engine."""
+    # By name, so that a run of the SQLite half alone starts no cluster.
+    return str(request.getfixturevalue("sqlite_database_url" if request.param == "sqlite" else "postgres_database_url"))

@@ -1,0 +1,102 @@
+"""A furnished house on a real, migrated database, with a clock that tests set; events go in as an agent's rows."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import insert, select
+
+from app.base.doorbell import Doorbell
+from app.base.ids import new_id
+from app.base.secret import Secret
+from app.base.settings import load_settings
+from app.decide import missed, summaries
+from app.decide import tick as decide
+from app.house import House
+from app.manage.first_start import first_start
+from app.store.engine import open_engines
+from app.store.tables import agents, customers, events
+from app.store.unit import Store
+
+START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+@dataclass(slots=True)
+class Lived:
+    """A house, its time, and its first customer."""
+
+    house: House
+    customer_id: str
+    time: list[datetime]
+    agent_ids: dict[str, str] = field(default_factory=dict)
+
+    def pass_time(self, **much: float) -> datetime:
+        """Let time go by, and give the new moment."""
+        self.time[0] += timedelta(**much)
+        return self.time[0]
+
+    async def agent(self, name: str) -> str:
+        """Give the id of an agent, made when it is new."""
+        if name not in self.agent_ids:
+            self.agent_ids[name] = new_id("agt")
+            async with self.house.store.write() as unit:
+                row = {
+                    "id": self.agent_ids[name],
+                    "customer_id": self.customer_id,
+                    "name": name,
+                    "labels": {},
+                    "created_at": self.time[0],
+                }
+                await unit.connection.execute(insert(agents), [row])
+        return self.agent_ids[name]
+
+    async def receive(self, agent: str = "sql01", **said: Any) -> str:
+        """Store an event as intake does, occurred now unless said otherwise; give its id."""
+        event_id = new_id("evt")
+        row = {
+            "id": event_id,
+            "customer_id": self.customer_id,
+            "agent_id": await self.agent(agent),
+            "key": event_id,
+            "activity": "backup",
+            "severity": "error" if said.get("outcome") == "failure" else "info",
+            "occurred_at": self.time[0],
+            "received_at": self.time[0],
+            **said,
+        }
+        async with self.house.store.write() as unit:
+            await unit.connection.execute(insert(events), [row])
+        return event_id
+
+    async def decide(self) -> None:
+        """Run the deciding stages until nothing is left to decide."""
+        await summaries.tick(self.house)
+        while await missed.tick(self.house) or await decide.tick(self.house):
+            pass
+        while await decide.tick(self.house):
+            pass
+
+    async def rows(self, table: Any, *conditions: Any) -> list[Any]:  # noqa: ANN401
+        """Read rows of a table, oldest first."""
+        async with self.house.store.read() as view:
+            return list((await view.connection.execute(select(table).where(*conditions).order_by(table.c.id))).all())
+
+
+@asynccontextmanager
+async def live_in(database_url: str, folder: Path, **settings: Any) -> AsyncIterator[Lived]:  # noqa: ANN401
+    """Open a furnished house on a migrated database."""
+    time = [START]
+    loaded = load_settings(var_dir=folder, database_url=database_url, **settings)
+    store = Store(open_engines(loaded))
+    secret = Secret("s" * 32)
+    house = House(loaded, store, Doorbell(), secret, lambda: time[0])
+    await first_start(store, loaded, secret, house.clock)
+    async with store.read() as view:
+        customer_id = (await view.connection.execute(select(customers.c.id))).scalar_one()
+    try:
+        yield Lived(house, customer_id, time)
+    finally:
+        await store.close()

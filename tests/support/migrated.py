@@ -1,0 +1,61 @@
+"""Makes migrated databases: the chain of migrations runs once per kind, every further database is a copy."""
+
+import shutil
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+
+from tests.support.postgres import Cluster
+
+ALEMBIC_INI = Path(__file__).parents[2] / "alembic.ini"
+TEMPLATE = "tocsin_template"
+
+
+def migrate(url: str, revision: str = "head") -> None:
+    """Run the migrations up to a revision on the database at this address."""
+    config = Config(ALEMBIC_INI)
+    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    # env.py starts an event loop of its own, which a thread that already runs one refuses.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(command.upgrade, config, revision).result()
+
+
+def sqlite_url(path: Path) -> str:
+    """Give a file's address in SQLAlchemy's words."""
+    return f"sqlite+aiosqlite:///{path}"
+
+
+def make_sqlite_template(path: Path) -> Path:
+    """Make a migrated file to copy. Raises RuntimeError if part of it still lies in a log beside it."""
+    migrate(sqlite_url(path))
+    wal = path.with_name(path.name + "-wal")
+    if wal.exists() and wal.stat().st_size:
+        raise RuntimeError("the migrations left a connection open: a copy of the file would lack what is in its WAL")
+    return path
+
+
+def copy_sqlite(template: Path, path: Path) -> str:
+    """Copy the template and give the copy's address."""
+    shutil.copyfile(template, path)
+    return sqlite_url(path)
+
+
+def make_postgres_template(cluster: Cluster) -> str:
+    """Make a migrated database to copy and give its name."""
+    migrate(cluster.create_database(TEMPLATE))
+    return TEMPLATE
+
+
+@contextmanager
+def postgres_copy(cluster: Cluster, template: str) -> Iterator[str]:
+    """Give the address of a copy that is dropped afterwards, whoever is still connected."""
+    name = f"test_{uuid.uuid4().hex}"
+    try:
+        yield cluster.create_database(name, template)
+    finally:
+        cluster.drop_database(name)
