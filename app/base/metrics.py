@@ -1,0 +1,76 @@
+"""What is counted and timed, for /metrics. No label ever holds a name of a customer, host, job or address.
+
+A worker may be another process than the one that is asked for /metrics, so its metrics travel: `snapshot` goes into its heartbeat,
+`restored` makes them of it again. Those of the HTTP process (`HTTP`) are read where they are made.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import Metric
+
+HTTP = CollectorRegistry()
+WORKER = CollectorRegistry()
+
+_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
+
+EVENTS = Counter(
+    "tocsin_events",
+    "Events that were handed in, by what became of them (accepted, duplicate, rejected) and their outcome.",
+    ["result", "outcome"],
+    registry=HTTP,
+)
+INTAKE_QUEUE = Gauge("tocsin_intake_queue", "Events that wait for the next commit.", registry=HTTP)
+COMMIT_SECONDS = Histogram(
+    "tocsin_intake_commit_seconds", "Seconds that one commit of events took.", buckets=_SECONDS, registry=HTTP
+)
+
+ATTEMPTS = Counter(
+    "tocsin_attempts", "Attempts at sending that ended, by how.", ["transport", "outcome"], registry=WORKER
+)
+DEAD = Counter("tocsin_messages_dead", "Messages that were given up.", ["transport"], registry=WORKER)
+MOVED = Counter(
+    "tocsin_messages_moved",
+    "Messages that were moved to the recipient's next transport.",
+    ["transport"],
+    registry=WORKER,
+)
+STAGE_SECONDS = Histogram(
+    "tocsin_stage_seconds",
+    "Seconds from the end of one stage to the end of the next: received_to_decided, decided_to_worded, worded_to_sent.",
+    ["stage"],
+    buckets=_SECONDS,
+    registry=WORKER,
+)
+TICK_FAILURES = Counter(
+    "tocsin_tick_failures", "Ticks of the worker that failed and were tried again.", ["tick"], registry=WORKER
+)
+
+
+def snapshot() -> list[dict[str, Any]]:
+    """Give the worker's metrics as JSON."""
+    return [
+        {
+            "name": family.name,
+            "help": family.documentation,
+            "type": family.type,
+            "samples": [
+                [sample.name, dict(sample.labels), sample.value]
+                for sample in family.samples
+                if not sample.name.endswith("_created")
+            ],
+        }
+        for family in WORKER.collect()
+    ]
+
+
+def restored(snapshots: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[Metric]:
+    """Make metrics of the snapshots of several workers, told apart by the label `worker`."""
+    families: dict[str, Metric] = {}
+    for worker, stored in snapshots.items():
+        for one in stored:
+            family = families.setdefault(one["name"], Metric(one["name"], one["help"], one["type"]))
+            for name, labels, value in one["samples"]:
+                family.add_sample(name, {**labels, "worker": worker}, value)
+    yield from families.values()

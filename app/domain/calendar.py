@@ -1,0 +1,49 @@
+"""When a summary is due: daily, weekly or monthly at an hour of a time zone. Pure; daylight saving by cronsim."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim
+
+
+class Every(StrEnum):
+    """How often."""
+
+    DAY = "day"
+    WEEK = "week"
+    MONTH = "month"
+
+
+@dataclass(frozen=True, slots=True)
+class Cadence:
+    """`weekday` is 1 (Monday) to 7, for weekly ones; `month_day` 1 to 28, for monthly ones."""
+
+    every: Every
+    hour: int
+    minute: int = 0
+    weekday: int = 1
+    month_day: int = 1
+    time_zone: str = "UTC"
+
+    @property
+    def cron(self) -> str:
+        """The same as a cron expression."""
+        match self.every:
+            case Every.DAY:
+                return f"{self.minute} {self.hour} * * *"
+            case Every.WEEK:
+                return f"{self.minute} {self.hour} * * {self.weekday % 7}"
+            case Every.MONTH:
+                return f"{self.minute} {self.hour} {self.month_day} * *"
+
+
+def next_time(cadence: Cadence, moment: datetime) -> datetime:
+    """Give the first time strictly after `moment`, in UTC."""
+    return next(CronSim(cadence.cron, moment.astimezone(ZoneInfo(cadence.time_zone)))).astimezone(UTC)
+
+
+def previous_time(cadence: Cadence, moment: datetime) -> datetime:
+    """Give the last time strictly before `moment`, in UTC."""
+    return next(CronSim(cadence.cron, moment.astimezone(ZoneInfo(cadence.time_zone)), reverse=True)).astimezone(UTC)

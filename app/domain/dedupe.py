@@ -1,0 +1,43 @@
+"""Builds every key that keeps a thing from being done twice, each with the harm that it prevents. Pure."""
+
+import hashlib
+from datetime import datetime
+
+
+def missed_key(job_id: str, slot: datetime) -> str:
+    """One missed event for a job and slot: two workers' clocks must not miss it twice."""
+    return f"missed:{job_id}:{slot.isoformat()}"
+
+
+def overrun_key(run_id: str) -> str:
+    """One overrun event for a run."""
+    return f"overrun:{run_id}"
+
+
+def silent_key(agent_id: str, since: datetime) -> str:
+    """One silent event for an agent and the last time that it was heard."""
+    return f"silent:{agent_id}:{since.isoformat()}"
+
+
+def notice_key(alert_id: str, what: str, route_id: str, recipient_id: str, turn: str) -> str:
+    """One notice of a kind to a recipient by a route; `turn` tells repeats apart. Prevents a second mail after a crash."""
+    return _short(f"{alert_id}|{what}|{route_id}|{recipient_id}|{turn}")
+
+
+def summary_key(summary_id: str, recipient_id: str) -> str:
+    """One notice of a summary to a recipient: made once, whatever crashes."""
+    return f"{summary_id}:{recipient_id}"
+
+
+def group_key(route_id: str, values: tuple[str, ...]) -> str:
+    """The group of an alert under a route; one-way, so that no name of a backup can be too long or too odd for it."""
+    return _short("|".join((route_id, *values)))
+
+
+def content_key(content: bytes) -> str:
+    """The key of an event that came without one: the same content from the same agent is the same event."""
+    return "sha256:" + hashlib.sha256(content).hexdigest()
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:48]

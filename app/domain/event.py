@@ -1,0 +1,106 @@
+"""An event: an immutable fact that we received, and what it says of a run. Pure; it must not judge."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+
+class Activity(StrEnum):
+    """What was done."""
+
+    BACKUP = "backup"
+    RESTORE = "restore"
+    VERIFY = "verify"
+    PRUNE = "prune"
+    REPLICATE = "replicate"
+    ADMIN = "admin"
+    HEARTBEAT = "heartbeat"
+    OTHER = "other"
+
+
+class Phase(StrEnum):
+    """Where in its run an event stands; a plain message has none."""
+
+    STARTED = "started"
+    PROGRESS = "progress"
+    FINISHED = "finished"
+
+
+class RunOutcome(StrEnum):
+    """How a run ended. `missed` and `superseded` are ours and never sent by an agent."""
+
+    SUCCESS = "success"
+    WARNING = "warning"
+    FAILURE = "failure"
+    CANCELLED = "cancelled"
+    MISSED = "missed"
+    SUPERSEDED = "superseded"  # it began, never ended, and a later run did
+
+
+class Severity(StrEnum):
+    """How bad, from least to worst."""
+
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+    CRITICAL = "critical"
+
+
+class EventKind(StrEnum):
+    """Who says it: an agent (report), or our clock."""
+
+    REPORT = "report"
+    MISSED = "missed"
+    OVERRUN = "overrun"
+    SILENT = "silent"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One fact. `key` is unique per agent; `job` is None where the agent speaks of itself. Times are UTC."""
+
+    id: str
+    customer_id: str
+    agent_id: str
+    key: str
+    occurred_at: datetime
+    received_at: datetime
+    kind: EventKind = EventKind.REPORT
+    job: str | None = None
+    run: str | None = None
+    activity: Activity = Activity.BACKUP
+    phase: Phase | None = None
+    outcome: RunOutcome | None = None
+    severity: Severity = Severity.INFO
+    message: str | None = None
+    log: str | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    extra: Mapping[str, object] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+
+
+def outcome_of(event: Event) -> RunOutcome | None:
+    """Say how the run ended, or None if this event ends none.
+
+    An outcome always ends a run. So does `finished`, and so does a plain message of severity error or critical: what an
+    agent calls an error without saying more must not go unheard.
+    """
+    if event.outcome is not None:
+        return event.outcome
+    by_severity = {Severity.INFO: RunOutcome.SUCCESS, Severity.WARNING: RunOutcome.WARNING}.get(
+        event.severity, RunOutcome.FAILURE
+    )
+    if event.phase is Phase.FINISHED:
+        return by_severity
+    return RunOutcome.FAILURE if event.phase is None and by_severity is RunOutcome.FAILURE else None
+
+
+def job_of(event: Event) -> str | None:
+    """Name the job that the event speaks of: its own, or the activity where it ends a run without naming a job."""
+    if event.job is not None:
+        return event.job
+    if event.phase is None and outcome_of(event) is None:
+        return None
+    return event.activity.value

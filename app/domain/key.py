@@ -1,0 +1,31 @@
+"""A key: what a caller shows to be let in, and what it is good for. Pure; the key itself is never kept, only its hash."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class KeyKind(StrEnum):
+    """What a key is good for."""
+
+    ENROL = "enrol"  # sends events for any agent of a customer and creates unknown ones
+    AGENT = "agent"  # sends events for its own agent
+    ADMIN = "admin"
+    VIEWER = "viewer"
+    RELAY = "relay"
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One key as people see it. `hint` is its beginning; `customer_id` None means every customer."""
+
+    id: str
+    kind: KeyKind
+    name: str
+    hint: str
+    created_at: datetime
+    customer_id: str | None = None
+    agent_id: str | None = None
+    agent_name: str | None = None
+    last_used_at: datetime | None = None
+    revoked_at: datetime | None = None

@@ -1,0 +1,46 @@
+"""A matcher: a condition on a field or label. Globs, no regular expressions: nothing that an admin types can hang a worker. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from fnmatch import fnmatchcase
+
+
+class Test(StrEnum):
+    """How a value is compared; case does not matter."""
+
+    IS = "is"
+    IS_NOT = "is_not"
+    LIKE = "like"  # * and ?
+    NOT_LIKE = "not_like"
+
+
+# What routes, rules, silences and summaries can ask of an alert or job; a label is asked for as `label:NAME`.
+FIELDS = ("customer", "agent", "job", "activity", "kind", "severity", "message")
+
+
+@dataclass(frozen=True, slots=True)
+class Matcher:
+    """`field` is one of FIELDS or `label:NAME`; a label that is not there is the empty text."""
+
+    field: str
+    test: Test
+    value: str
+
+    def matches(self, facts: Mapping[str, str]) -> bool:
+        """Say whether the facts meet the condition."""
+        found, wanted = facts.get(self.field, "").casefold(), self.value.casefold()
+        match self.test:
+            case Test.IS:
+                return found == wanted
+            case Test.IS_NOT:
+                return found != wanted
+            case Test.LIKE:
+                return fnmatchcase(found, wanted)
+            case Test.NOT_LIKE:
+                return not fnmatchcase(found, wanted)
+
+
+def all_match(matchers: Sequence[Matcher], facts: Mapping[str, str]) -> bool:
+    """Say whether every condition is met; no conditions match everything."""
+    return all(matcher.matches(facts) for matcher in matchers)

@@ -1,0 +1,21 @@
+"""A recipient: who is told, and by which transports in which order. Pure."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One way to reach a recipient: a mail address for smtp, mapi and file, a URL for webhook."""
+
+    transport: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """Somebody, or something, that is told. `transports` has the first choice first."""
+
+    id: str
+    name: str
+    customer_id: str | None
+    transports: tuple[Address, ...]

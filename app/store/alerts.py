@@ -1,0 +1,63 @@
+"""Alerts: opened once, repeated, closed. What a mail tells of them is in `alert_story.py`."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, select, update
+
+from app.domain.alert import Alert
+from app.store.mapping import alert_from
+from app.store.tables import alerts
+from app.store.unit import Unit, View
+
+STORED = tuple(name for name in Alert.__slots__ if name != "facts")
+
+
+async def open_alerts(view: View, subject_ids: Iterable[str]) -> dict[str, list[Alert]]:
+    """Give open alerts by subject (job or agent)."""
+    rows = await view.connection.execute(
+        select(alerts).where(alerts.c.subject_id.in_(set(subject_ids)), alerts.c.closed_at.is_(None))
+    )
+    found: dict[str, list[Alert]] = {}
+    for row in rows:
+        found.setdefault(row.subject_id, []).append(alert_from(row))
+    return found
+
+
+async def alerts_by_id(view: View, ids: Iterable[str]) -> dict[str, Alert]:
+    """Give alerts by id."""
+    rows = await view.connection.execute(select(alerts).where(alerts.c.id.in_(set(ids))))
+    return {row.id: alert_from(row) for row in rows}
+
+
+async def insert_alerts(unit: Unit, opened: Sequence[Alert]) -> None:
+    """Store opened alerts. The partial unique index keeps a subject from having two open ones of a kind."""
+    if opened:
+        await unit.connection.execute(
+            alerts.insert(), [{name: getattr(alert, name) for name in STORED} for alert in opened]
+        )
+
+
+async def save_repeats(unit: Unit, repeated: Sequence[Alert]) -> None:
+    """Keep what was seen again."""
+    names = ("repeats", "last_at", "message", "event_id", "severity")
+    await _update(unit, [{"of_id": a.id, **{"new_" + n: getattr(a, n) for n in names}} for a in repeated], names)
+
+
+async def close_alerts(unit: Unit, closed: Sequence[tuple[Alert, str]], now: datetime) -> None:
+    """Close alerts with the reason of each."""
+    names = ("closed_at", "closed_reason")
+    await _update(
+        unit, [{"of_id": a.id, "new_closed_at": now, "new_closed_reason": reason} for a, reason in closed], names
+    )
+
+
+async def _update(unit: Unit, rows: list[dict[str, Any]], names: tuple[str, ...]) -> None:
+    if rows:
+        change = (
+            update(alerts)
+            .where(alerts.c.id == bindparam("of_id"))
+            .values({name: bindparam("new_" + name) for name in names})
+        )
+        await unit.connection.execute(change, rows)

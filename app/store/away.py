@@ -1,0 +1,42 @@
+"""Says of a database error whether the database is away. It must not call a fault in our data an outage, nor the reverse."""
+
+import contextlib
+from collections.abc import Iterator
+
+import asyncpg
+from sqlalchemy import exc
+
+from app.base.errors import Unavailable
+
+# SQLSTATE classes: connection, serialisation and deadlock, insufficient resources, operator intervention, system error.
+_SQLITE_AWAY = ("locked", "busy", "disk", "full", "unable to open", "I/O", "readonly")
+_AWAY_CLASSES = ("08", "40", "53", "57", "58")
+
+
+@contextlib.contextmanager
+def telling_away() -> Iterator[None]:
+    """Raise Unavailable in place of any error that means: nothing is wrong with the request, try again later."""
+    try:
+        yield
+    except (exc.SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as cause:
+        if not is_away(cause):
+            raise
+        raise Unavailable("the database cannot be reached or is too busy; try again") from cause
+
+
+def is_away(cause: BaseException) -> bool:
+    """Say whether the same work may succeed later without anybody changing it."""
+    match cause:
+        case exc.DBAPIError():
+            state = getattr(cause.orig, "sqlstate", None)
+            if isinstance(state, str):
+                return state.startswith(_AWAY_CLASSES)
+            # asyncpg's InterfaceError is a closed connection. SQLite says OperationalError for a fault in a statement too.
+            return cause.connection_invalidated or isinstance(cause, exc.InterfaceError) or any(word in str(cause.orig) for word in _SQLITE_AWAY)
+        case exc.TimeoutError() | exc.DisconnectionError():
+            return True
+        case asyncpg.PostgresError():
+            return str(cause.sqlstate).startswith(_AWAY_CLASSES)
+        case asyncpg.InterfaceError() | OSError():
+            return True
+    return False

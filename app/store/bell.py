@@ -1,0 +1,66 @@
+"""Carries the doorbell between processes on PostgreSQL by LISTEN and NOTIFY. A lost ring is mended by the next poll."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+
+from app.base.doorbell import Doorbell
+from app.base.log import log
+from app.store.engine import Engines
+
+CHANNEL = "tocsin"
+RETRY_S = 5
+
+
+@contextlib.asynccontextmanager
+async def carry(bell: Doorbell, engines: Engines) -> AsyncIterator[None]:
+    """Listen for rings of other processes, and send ours, until the block ends. Does nothing on SQLite."""
+    if engines.is_sqlite:
+        yield
+        return
+    waiting: asyncio.Queue[str] = asyncio.Queue(maxsize=100)
+
+    def far(stage: str) -> None:
+        with contextlib.suppress(asyncio.QueueFull):
+            waiting.put_nowait(stage)
+
+    bell.far = far
+    task = asyncio.create_task(_keep_connected(bell, engines, waiting))
+    try:
+        yield
+    finally:
+        bell.far = None
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def _keep_connected(bell: Doorbell, engines: Engines, waiting: asyncio.Queue[str]) -> None:
+    dsn = engines.writer.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    while True:
+        try:
+            await _talk(bell, dsn, waiting)
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as cause:
+            log.warning("doorbell lost, polling instead", cause=str(cause))
+        await asyncio.sleep(RETRY_S)
+
+
+async def _talk(bell: Doorbell, dsn: str, waiting: asyncio.Queue[str]) -> None:
+    connection = await asyncpg.connect(dsn)
+
+    def heard(_connection: Any, _pid: int, _channel: str, stage: Any) -> None:  # noqa: ANN401
+        bell.ring_here(str(stage))
+
+    try:
+        await connection.add_listener(CHANNEL, heard)
+        while not connection.is_closed():
+            stages = {await waiting.get()}
+            while not waiting.empty():
+                stages.add(waiting.get_nowait())
+            for stage in stages:
+                await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, stage)
+    finally:
+        await connection.close(timeout=1)

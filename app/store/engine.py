@@ -1,0 +1,76 @@
+"""Opens the database: SQLite with one writing connection, or PostgreSQL. The only file that knows how they differ in opening."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+from app.base.settings import Settings
+
+BUSY_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class Engines:
+    """`writer` makes all changes; `reader` never does. On PostgreSQL they are one."""
+
+    writer: AsyncEngine
+    reader: AsyncEngine
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is the embedded database."""
+        return self.writer.dialect.name == "sqlite"
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.writer.dispose()
+        if self.reader is not self.writer:
+            await self.reader.dispose()
+
+
+def open_engines(settings: Settings) -> Engines:
+    """Make the engines; nothing connects yet."""
+    if settings.is_sqlite:
+        Path(settings.database.split(":///", 1)[1]).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # One writing connection: SQLite before 3.51.3 can corrupt a WAL with two.
+        return Engines(
+            _sqlite(settings.database, size=1, writes=True), _sqlite(settings.database, size=4, writes=False)
+        )
+    engine = create_async_engine(
+        settings.database, pool_size=settings.database_pool, max_overflow=0, pool_timeout=BUSY_S, pool_pre_ping=True
+    )
+    return Engines(engine, engine)
+
+
+def _sqlite(url: str, *, size: int, writes: bool) -> AsyncEngine:
+    engine = create_async_engine(
+        url,
+        poolclass=AsyncAdaptedQueuePool,
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=BUSY_S,
+        connect_args={"timeout": BUSY_S},
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def prepare(connection: Any, _record: object) -> None:  # noqa: ANN401
+        connection.isolation_level = (
+            None  # we say BEGIN ourselves: the driver's own begins too late for a reader that writes
+        )
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=FULL")  # an accepted event survives a power cut
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute("PRAGMA cache_size=-32000")
+        cursor.execute("PRAGMA query_only=" + ("OFF" if writes else "ON"))
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Any) -> None:  # noqa: ANN401
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine

@@ -1,0 +1,64 @@
+"""What only the first start and each later one do in the database: the lock, the fixed keys, the recipient that follows the settings."""
+
+from collections.abc import Sequence
+
+from sqlalchemy import exists, func, insert, select, update
+
+from app.domain.key import Key
+from app.domain.recipient import Address
+from app.store.json_forms import addresses_json
+from app.store.tables import customers
+from app.store.tables_managed import keys, recipients
+from app.store.unit import Unit
+
+_LOCK = 0x70C52
+
+
+async def lock_first_start(unit: Unit) -> None:
+    """Let one process at a time in, until the commit. On SQLite the transaction is that lock already."""
+    if not unit.is_sqlite:
+        await unit.connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+
+
+async def is_new(unit: Unit) -> bool:
+    """Say whether nobody ever worked with this database. Keys are never deleted, so one that an admin emptied is not new."""
+    used = select(exists(select(keys.c.id)) | exists(select(customers.c.id)))
+    return not await unit.connection.scalar(used)
+
+
+async def first_customer(unit: Unit) -> str | None:
+    """Give the oldest customer's id."""
+    found: str | None = await unit.connection.scalar(select(func.min(customers.c.id)))
+    return found
+
+
+async def keep_fixed_key(unit: Unit, key: Key, key_hash: str) -> None:
+    """Store a key of the settings under its name, in place of the one that was there; do nothing if it is the same.
+
+    One that an administrator revoked stays revoked until the setting changes.
+    """
+    there = (await unit.connection.execute(select(keys.c.id, keys.c.kind, keys.c.name).where(keys.c.hash == key_hash))).first()
+    if there is not None and there.kind == key.kind:
+        return
+    values = {"hash": key_hash, "hint": key.hint, "created_at": key.created_at, "revoked_at": None}
+    replaced = await unit.connection.execute(
+        update(keys).where(keys.c.name == key.name, keys.c.kind == key.kind).values(**values)
+    )
+    if replaced.rowcount == 0:
+        await unit.connection.execute(
+            insert(keys).values(id=key.id, kind=key.kind, name=key.name, customer_id=key.customer_id, **values)
+        )
+
+
+async def follow_settings(unit: Unit, transports: Sequence[Address]) -> bool:
+    """Give the recipients that follow the settings these transports; say whether there is any."""
+    stored = addresses_json(transports)
+    rows = (await unit.connection.execute(select(recipients).where(recipients.c.follows_settings.is_(True)))).all()
+    for row in rows:
+        if row.transports != stored:
+            await unit.connection.execute(
+                update(recipients)
+                .where(recipients.c.id == row.id)
+                .values(transports=stored, version=recipients.c.version + 1)
+            )
+    return bool(rows)

@@ -1,0 +1,100 @@
+"""Events that wait to be folded: claimed, marked, set aside; and the events that our own clock writes."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, bindparam, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from app.domain.event import Event
+from app.store.mapping import event_from
+from app.store.tables import events
+from app.store.unit import Unit, View
+
+
+async def claim_new(unit: Unit, limit: int, only: str | None = None) -> list[Event]:
+    """Claim up to `limit` unfolded events, oldest first, until the transaction ends; `only` names a single one."""
+    wanted = events.c.state == "new"
+    due = (
+        select(*(column for column in events.c if column.name != "log"))
+        .where(wanted if only is None else wanted & (events.c.id == only))
+        .order_by(events.c.id)
+        .limit(limit)
+    )
+    rows: Sequence[Row[Any]] = (await unit.connection.execute(due.with_for_update(skip_locked=True))).all()
+    return [event_from(row) for row in rows]
+
+
+async def waiting_ids(view: View, limit: int) -> list[str]:
+    """Give the ids of unfolded events, oldest first."""
+    found = await view.connection.execute(
+        select(events.c.id).where(events.c.state == "new").order_by(events.c.id).limit(limit)
+    )
+    return list(found.scalars())
+
+
+async def oldest_waiting(view: View) -> datetime | None:
+    """Say when the oldest unfolded event was received: what is missing after that moment may only be unread."""
+    moment: datetime | None = await view.connection.scalar(
+        select(events.c.received_at).where(events.c.state == "new").order_by(events.c.id).limit(1)
+    )
+    return moment
+
+
+async def mark_folded(unit: Unit, event_ids: Sequence[str], run_of: dict[str, str]) -> None:
+    """Mark events as folded and note the run that each belongs to (`run_of`: event id to run id)."""
+    plain = [event_id for event_id in event_ids if event_id not in run_of]
+    if plain:
+        await unit.connection.execute(update(events).where(events.c.id.in_(plain)).values(state="folded"))
+    if run_of:
+        mark = (
+            update(events)
+            .where(events.c.id == bindparam("of_event"))
+            .values(state="folded", run_id=bindparam("of_run"))
+        )
+        await unit.connection.execute(
+            mark, [{"of_event": event_id, "of_run": run_id} for event_id, run_id in run_of.items()]
+        )
+
+
+async def set_aside(unit: Unit, event_id: str, error: str) -> None:
+    """Take one event that cannot be folded out of the line, with its error, where admins see it."""
+    await unit.connection.execute(
+        update(events).where(events.c.id == event_id).values(state="set_aside", error=error[:2000])
+    )
+
+
+async def count_set_aside(view: View, since: datetime) -> int:
+    """Count the events set aside that were received since then."""
+    found = await view.connection.scalar(
+        select(func.count()).where(events.c.state == "set_aside", events.c.received_at >= since)
+    )
+    return int(found or 0)
+
+
+async def insert_clock_events(unit: Unit, made: Sequence[Event]) -> None:
+    """Store events of our own clock. The key keeps two workers from writing the same one twice."""
+    if not made:
+        return
+    insert = sqlite.insert if unit.is_sqlite else postgresql.insert
+    rows = [
+        {
+            "id": event.id,
+            "customer_id": event.customer_id,
+            "agent_id": event.agent_id,
+            "key": event.key,
+            "kind": event.kind,
+            "job": event.job,
+            "run": event.run,
+            "activity": event.activity,
+            "phase": event.phase,
+            "outcome": event.outcome,
+            "severity": event.severity,
+            "occurred_at": event.occurred_at,
+            "received_at": event.received_at,
+            "message": event.message,
+        }
+        for event in made
+    ]
+    await unit.connection.execute(insert(events).on_conflict_do_nothing(), rows)

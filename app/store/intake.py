@@ -1,0 +1,118 @@
+"""Stores new events and the agents that sent them, many at once, with the drivers' own statements. It must not judge them."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from pydantic_core import to_json
+
+from app.base.ids import new_id
+from app.store.types import to_micros
+from app.store.unit import Unit
+
+
+class NewEvent(NamedTuple):
+    """One event to store, in the order of the columns; a tuple, for it is made for each event and handed to the driver as it is.
+
+    `metrics`, `labels`, `extra` and `flags` are JSON, or None when empty.
+    """
+
+    id: str
+    customer_id: str
+    agent_id: str
+    key: str
+    job: str | None
+    run: str | None
+    activity: str
+    phase: str | None
+    outcome: str | None
+    severity: str
+    occurred_at: datetime
+    received_at: datetime
+    message: str | None
+    log: str | None
+    metrics: str | None
+    labels: str | None
+    extra: str | None
+    flags: str | None
+
+
+_FIELDS = NewEvent._fields
+_AT = _FIELDS.index("occurred_at")
+_KINDS = {"occurred_at": "timestamptz", "received_at": "timestamptz"}
+_JSON = ("metrics", "labels", "extra", "flags")
+_INTO = f"INSERT INTO events ({', '.join(_FIELDS)}) "
+_SQLITE = _INTO + f"VALUES ({', '.join('?' * len(_FIELDS))}) ON CONFLICT DO NOTHING"  # noqa: S608  (our own names)
+_POSTGRES = (
+    _INTO
+    + f"SELECT {', '.join(name + '::jsonb' if name in _JSON else name for name in _FIELDS)} FROM unnest("  # noqa: S608
+    + ", ".join(f"${place}::{_KINDS.get(name, 'text')}[]" for place, name in enumerate(_FIELDS, start=1))
+    + f") AS new ({', '.join(_FIELDS)}) ON CONFLICT DO NOTHING RETURNING id"
+)
+_SQLITE_MISSING = (
+    "SELECT new.value FROM json_each(?) AS new WHERE NOT EXISTS (SELECT 1 FROM events WHERE events.id = new.value)"
+)
+
+
+async def add_events(unit: Unit, events: Sequence[NewEvent]) -> set[str]:
+    """Store events and give the ids of those that were there already under their key, here or twice in `events`."""
+    if not events:
+        return set()
+    if unit.is_sqlite:
+        return await _add_on_sqlite(unit, events)
+    # A database may be set to answer before its log is on the disk; an accepted event is never that cheap.
+    await unit.connection.exec_driver_sql("SET LOCAL synchronous_commit TO on")
+    stored = (await unit.connection.exec_driver_sql(_POSTGRES, tuple(map(list, zip(*events, strict=True))))).all()
+    if len(stored) == len(events):
+        return set()
+    return {event.id for event in events}.difference(row[0] for row in stored)
+
+
+async def _add_on_sqlite(unit: Unit, events: Sequence[NewEvent]) -> set[str]:
+    rows = [(*e[:_AT], to_micros(e.occurred_at), to_micros(e.received_at), *e[_AT + 2 :]) for e in events]
+    done = await unit.connection.exec_driver_sql(_SQLITE, rows)
+    if done.rowcount == len(rows):
+        return set()
+    ids = to_json([event.id for event in events]).decode()
+    return {row[0] for row in await unit.connection.exec_driver_sql(_SQLITE_MISSING, (ids,))}
+
+
+_AGENT_INTO = "INSERT INTO agents (id, customer_id, name, labels, created_at) "
+_AGENT_SQLITE = _AGENT_INTO + "VALUES (?, ?, ?, '{}', ?) ON CONFLICT DO NOTHING"
+_AGENT_POSTGRES = (
+    _AGENT_INTO + "SELECT id, customer_id, name, '{}'::jsonb, $4 FROM unnest($1::text[], $2::text[], $3::text[]) "
+    "AS new (id, customer_id, name) ON CONFLICT DO NOTHING"
+)
+_FIND_SQLITE = (
+    "SELECT agents.customer_id, agents.name, agents.id FROM json_each(?) AS wanted JOIN agents "
+    "ON agents.customer_id = json_extract(wanted.value, '$[0]') AND agents.name = json_extract(wanted.value, '$[1]')"
+)
+_FIND_POSTGRES = (
+    "SELECT agents.customer_id, agents.name, agents.id FROM unnest($1::text[], $2::text[]) AS wanted (customer_id, name) "
+    "JOIN agents USING (customer_id, name)"
+)
+
+
+async def agents_by_name(unit: Unit, wanted: Collection[tuple[str, str]], at: datetime) -> dict[tuple[str, str], str]:
+    """Give the id of each (customer, agent's name), adding those that are unknown. Two hosts at once add one."""
+    found = await _find_agents(unit, wanted)
+    unknown = sorted(set(wanted) - found.keys())  # in one order everywhere, so that two hosts cannot lock each other out
+    if not unknown:
+        return found
+    ids = [new_id("agt") for _ in unknown]
+    customers, names = [customer for customer, _ in unknown], [name for _, name in unknown]
+    if unit.is_sqlite:
+        rows = [(*row, to_micros(at)) for row in zip(ids, customers, names, strict=True)]
+        await unit.connection.exec_driver_sql(_AGENT_SQLITE, rows)
+    else:
+        await unit.connection.exec_driver_sql(_AGENT_POSTGRES, (ids, customers, names, at))
+    return found | await _find_agents(unit, unknown)
+
+
+async def _find_agents(unit: Unit, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    if unit.is_sqlite:
+        rows = await unit.connection.exec_driver_sql(_FIND_SQLITE, (to_json(list(wanted)).decode(),))
+    else:
+        customers, names = [customer for customer, _ in wanted], [name for _, name in wanted]
+        rows = await unit.connection.exec_driver_sql(_FIND_POSTGRES, (customers, names))
+    return {(row[0], row[1]): row[2] for row in rows}

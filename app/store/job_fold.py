@@ -1,0 +1,98 @@
+"""Jobs as deciding needs them: made when first heard of, locked, saved, and found when they are overdue."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import bindparam, select, tuple_, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from app.base.ids import new_id
+from app.domain.job import Job, JobState
+from app.store.mapping import job_from
+from app.store.tables import jobs
+from app.store.unit import Unit, View
+
+SAVED = (
+    "labels",
+    "state",
+    "failures_in_row",
+    "warnings_in_row",
+    "missed_in_row",
+    "failing_since",
+    "running_since",
+    "last_outcome",
+    "last_finished_at",
+    "last_success_at",
+    "last_came_at",
+    "last_message",
+    "last_run_id",
+    "last_due_at",
+    "next_due_at",
+    "overdue_at",
+)
+
+
+class JobName(NamedTuple):
+    """What tells one job from another."""
+
+    customer_id: str
+    agent_id: str
+    name: str
+    activity: str
+
+
+async def lock_jobs(unit: Unit, names: Iterable[JobName], now: datetime) -> dict[JobName, Job]:
+    """Give jobs by name, made where they are new, locked in the order of their ids so that two workers cannot deadlock."""
+    wanted = sorted(set(names))
+    found = await _find(unit, wanted)
+    missing = [name for name in wanted if name not in found]
+    if missing:
+        insert = sqlite.insert if unit.is_sqlite else postgresql.insert
+        blank = {
+            "labels": {},
+            "state": JobState.NEW,
+            "failures_in_row": 0,
+            "warnings_in_row": 0,
+            "missed_in_row": 0,
+            "created_at": now,
+        }
+        await unit.connection.execute(
+            insert(jobs).on_conflict_do_nothing(),
+            [{"id": new_id("job"), **name._asdict(), **blank} for name in missing],
+        )
+        found |= await _find(unit, missing)
+    return found
+
+
+async def _find(unit: Unit, names: Sequence[JobName]) -> dict[JobName, Job]:
+    if not names:
+        return {}
+    key = tuple_(jobs.c.customer_id, jobs.c.agent_id, jobs.c.name, jobs.c.activity)
+    rows = await unit.connection.execute(select(jobs).where(key.in_(names)).order_by(jobs.c.id).with_for_update())
+    return {JobName(row.customer_id, row.agent_id, row.name, row.activity): job_from(row) for row in rows}
+
+
+async def save_jobs(unit: Unit, changed: Sequence[Job]) -> None:
+    """Keep the state of jobs; what admins edit (the expectation) is left alone."""
+    if changed:
+        change = (
+            update(jobs)
+            .where(jobs.c.id == bindparam("of_id"))
+            .values({name: bindparam("new_" + name) for name in SAVED})
+        )
+        await unit.connection.execute(
+            change, [{"of_id": job.id, **{"new_" + name: getattr(job, name) for name in SAVED}} for job in changed]
+        )
+
+
+async def overdue_jobs(unit: Unit, before: datetime, limit: int) -> list[Job]:
+    """Claim jobs whose slot and grace have passed without a sign of life."""
+    due = select(jobs).where(jobs.c.overdue_at <= before).order_by(jobs.c.overdue_at).limit(limit)
+    return [job_from(row) for row in await unit.connection.execute(due.with_for_update(skip_locked=True))]
+
+
+async def jobs_by_id(view: View, ids: Iterable[str]) -> dict[str, Job]:
+    """Give jobs by id."""
+    rows = await view.connection.execute(select(jobs).where(jobs.c.id.in_(set(ids))))
+    return {row.id: job_from(row) for row in rows}

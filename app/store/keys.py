@@ -1,0 +1,91 @@
+"""Keys in the database, by hash. It must never see a key itself."""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from sqlalchemy import Row, Select, insert, select, update
+
+from app.domain.key import Key, KeyKind
+from app.store.tables import agents
+from app.store.tables_managed import keys
+from app.store.unit import Unit, View
+
+
+async def insert_key(unit: Unit, key: Key, key_hash: str) -> None:
+    """Store a new key under its hash."""
+    await unit.connection.execute(
+        insert(keys).values(
+            id=key.id,
+            customer_id=key.customer_id,
+            agent_id=key.agent_id,
+            kind=key.kind,
+            name=key.name,
+            hash=key_hash,
+            hint=key.hint,
+            created_at=key.created_at,
+        )
+    )
+
+
+async def find_by_hash(view: View, key_hash: str) -> tuple[Key, str] | None:
+    """Give the living key with this hash, and the hash as stored, for a comparison in constant time."""
+    row = (await view.connection.execute(_whole().where(keys.c.hash == key_hash, keys.c.revoked_at.is_(None)))).first()
+    return None if row is None else (_key(row), row.hash)
+
+
+async def get_key(view: View, key_id: str) -> Key | None:
+    """Give one key, revoked or not."""
+    row = (await view.connection.execute(_whole().where(keys.c.id == key_id))).first()
+    return None if row is None else _key(row)
+
+
+async def list_keys(
+    view: View, *, limit: int, after: str | None = None, kind: KeyKind | None = None, customer_id: str | None = None
+) -> list[Key]:
+    """Give up to `limit` keys in the order of their making, from the one after `after` on."""
+    query = _whole().order_by(keys.c.id).limit(limit)
+    if after is not None:
+        query = query.where(keys.c.id > after)
+    if kind is not None:
+        query = query.where(keys.c.kind == kind)
+    if customer_id is not None:
+        query = query.where(keys.c.customer_id == customer_id)
+    return [_key(row) for row in await view.connection.execute(query)]
+
+
+async def revoke_key(unit: Unit, key_id: str, at: datetime) -> bool:
+    """End a key; say whether it lived until now."""
+    ended = await unit.connection.execute(
+        update(keys).where(keys.c.id == key_id, keys.c.revoked_at.is_(None)).values(revoked_at=at)
+    )
+    return ended.rowcount == 1
+
+
+async def touch_keys(unit: Unit, key_ids: Collection[str], at: datetime) -> None:
+    """Note that these keys were used."""
+    await unit.connection.execute(update(keys).where(keys.c.id.in_(sorted(key_ids))).values(last_used_at=at))
+
+
+def _whole() -> Select[tuple[object, ...]]:
+    return select(keys, agents.c.name.label("agent_name")).join_from(keys, agents, isouter=True)
+
+
+def _key(row: Row[tuple[object, ...]]) -> Key:
+    return Key(
+        id=row.id,
+        kind=KeyKind(row.kind),
+        name=row.name,
+        hint=row.hint,
+        created_at=row.created_at,
+        customer_id=row.customer_id,
+        agent_id=row.agent_id,
+        agent_name=row.agent_name,
+        last_used_at=row.last_used_at,
+        revoked_at=row.revoked_at,
+    )
+
+
+async def count_living(unit: Unit, kind: KeyKind) -> int:
+    """Count the keys of a kind that are not revoked, each locked until the commit: two at once must not end the last two."""
+    living = select(keys.c.id).where(keys.c.kind == kind, keys.c.revoked_at.is_(None)).order_by(keys.c.id)
+    return len((await unit.connection.execute(living.with_for_update())).all())

@@ -1,0 +1,67 @@
+"""Brings the database's schema up to date, and says where it stands. The migrations themselves lie in `migrations/`."""
+
+import asyncio
+from functools import cache
+from pathlib import Path
+
+import asyncpg
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.engine import make_url
+
+from app.base.errors import Unavailable
+from app.base.settings import Settings
+from app.store.unit import View
+
+_LOCK = 0x70C51  # any number, the same on every host
+_CONNECT_S = 30
+_FOLDER = Path(__file__).resolve().parents[2] / "migrations"
+
+
+async def upgrade(settings: Settings) -> None:
+    """Run `alembic upgrade head`. Several hosts may do so at once: the others wait for the first. Raises Unavailable."""
+    if settings.is_sqlite:
+        Path(settings.database.split(":///", 1)[1]).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        await asyncio.to_thread(_upgrade, settings.database)
+        return
+    dsn = make_url(settings.database).set(drivername="postgresql").render_as_string(hide_password=False)
+    try:
+        connection = await asyncpg.connect(dsn, timeout=_CONNECT_S)
+    except (OSError, asyncpg.PostgresError, TimeoutError) as cause:
+        raise Unavailable(f"cannot connect to the database: {cause}") from cause
+    try:
+        await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
+        await asyncio.to_thread(_upgrade, settings.database)
+    finally:
+        await connection.close()  # ends the lock with it
+
+
+async def revision_state(view: View) -> tuple[str | None, str]:
+    """Give (the revision that the database is at, the newest that we know); they differ until `upgrade` ran."""
+    return await view.connection.run_sync(_current), _head()
+
+
+def _upgrade(url: str) -> None:
+    # In a thread: Alembic's environment starts an event loop of its own.
+    config = _config()
+    config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
+    command.upgrade(config, "head")
+
+
+def _current(connection: sa.Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+@cache
+def _head() -> str:
+    return ScriptDirectory.from_config(_config()).get_current_head() or ""
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(_FOLDER))
+    config.set_main_option("path_separator", "os")
+    return config

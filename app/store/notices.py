@@ -1,0 +1,152 @@
+"""Notices: decisions to tell, or not to, with their reasons; and when each group was told."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, bindparam, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from app.domain.route import Notice, NoticeState, NoticeWhat
+from app.store.mapping import notice_from
+from app.store.tables import groups, notices
+from app.store.unit import Unit, View
+
+TOLD = (NoticeWhat.OPENED, NoticeWhat.REPEATED)
+
+
+async def insert_notices(unit: Unit, made: Sequence[Notice]) -> None:
+    """Store notices; one that exists already (same dedupe key) is left as it is."""
+    if made:
+        insert = sqlite.insert if unit.is_sqlite else postgresql.insert
+        rows = [{name: getattr(notice, name) for name in Notice.__slots__} for notice in made]
+        await unit.connection.execute(insert(notices).on_conflict_do_nothing(), rows)
+
+
+async def suppress_waiting(unit: Unit, reasons: Mapping[str, str]) -> None:
+    """Suppress what was not worded yet, and end all repeats, of closed alerts. `reasons`: alert id to why."""
+    if not reasons:
+        return
+    rows = [{"of_alert": alert_id, "why": why} for alert_id, why in sorted(reasons.items())]
+    waiting = notices.c.state.in_((NoticeState.WAITING, NoticeState.MUTED)) & notices.c.what.in_(TOLD)
+    suppress = update(notices).where(notices.c.alert_id == bindparam("of_alert"), waiting)
+    await unit.connection.execute(suppress.values(state=NoticeState.SUPPRESSED, reason=bindparam("why")), rows)
+    stop = update(notices).where(notices.c.alert_id == bindparam("of_alert"), notices.c.repeat_at.is_not(None))
+    await unit.connection.execute(stop.values(repeat_at=None), [{"of_alert": alert_id} for alert_id in sorted(reasons)])
+
+
+async def worded_for(view: View, alert_ids: Iterable[str]) -> dict[str, list[Notice]]:
+    """Give, by alert, the notices by which somebody was told of it."""
+    rows = await view.connection.execute(
+        select(notices)
+        .where(notices.c.alert_id.in_(set(alert_ids)), notices.c.state == NoticeState.WORDED, notices.c.what.in_(TOLD))
+        .order_by(notices.c.id)
+    )
+    found: dict[str, list[Notice]] = {}
+    for row in rows:
+        found.setdefault(row.alert_id, []).append(notice_from(row))
+    return found
+
+
+async def muted_due(unit: Unit, now: datetime, limit: int) -> list[Notice]:
+    """Claim muted notices whose mute has ended."""
+    return await _claim(
+        unit,
+        select(notices).where(notices.c.state == NoticeState.MUTED, notices.c.due_at <= now).order_by(notices.c.due_at),
+        limit,
+    )
+
+
+async def repeats_due(unit: Unit, now: datetime, limit: int) -> list[Notice]:
+    """Claim worded notices whose alert may be told again now."""
+    due = (
+        select(notices)
+        .where(notices.c.repeat_at <= now, notices.c.state == NoticeState.WORDED)
+        .order_by(notices.c.repeat_at)
+    )
+    return await _claim(unit, due, limit)
+
+
+async def _claim(unit: Unit, due: Select[Any], limit: int) -> list[Notice]:
+    rows = await unit.connection.execute(due.limit(limit).with_for_update(skip_locked=True))
+    return [notice_from(row) for row in rows]
+
+
+async def clear_repeat(unit: Unit, ids: Sequence[str]) -> None:
+    """Note that these notices were followed up."""
+    if ids:
+        await unit.connection.execute(update(notices).where(notices.c.id.in_(ids)).values(repeat_at=None))
+
+
+async def settle_muted(unit: Unit, reasons: Mapping[str, str]) -> None:
+    """End muted notices, by id, with the reason of each."""
+    if reasons:
+        change = (
+            update(notices)
+            .where(notices.c.id == bindparam("of_id"))
+            .values(state=NoticeState.SUPPRESSED, reason=bindparam("why"))
+        )
+        await unit.connection.execute(change, [{"of_id": notice_id, "why": why} for notice_id, why in reasons.items()])
+
+
+async def judge_muted_again(unit: Unit, now: datetime) -> None:
+    """Have every muted notice judged at once: a silence was changed or ended early."""
+    await unit.connection.execute(update(notices).where(notices.c.state == NoticeState.MUTED).values(due_at=now))
+
+
+async def groups_told(unit: Unit, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], datetime]:
+    """Say when the newest message of each group (route id, group key) was or will be due."""
+    wanted = sorted(set(keys))
+    if not wanted:
+        return {}
+    found = (
+        select(groups)
+        .where(groups.c.group_key.in_([key for _, key in wanted]))
+        .order_by(groups.c.group_key)
+        .with_for_update()
+    )
+    return {(row.route_id, row.group_key): row.told_at for row in await unit.connection.execute(found)}
+
+
+async def save_groups(unit: Unit, told: Mapping[tuple[str, str], datetime]) -> None:
+    """Keep when groups are told."""
+    if told:
+        insert = (sqlite.insert if unit.is_sqlite else postgresql.insert)(groups)
+        upsert = insert.on_conflict_do_update(
+            index_elements=["route_id", "group_key"], set_={"told_at": insert.excluded.told_at}
+        )
+        rows = [{"route_id": route, "group_key": key, "told_at": at} for (route, key), at in sorted(told.items())]
+        await unit.connection.execute(upsert, rows)
+
+
+async def waiting_due(view: View, now: datetime, limit: int) -> list[Notice]:
+    """Give due notices that wait to be worded, the most urgent first."""
+    waiting = notices.c.state == NoticeState.WAITING
+    due = (
+        select(notices)
+        .where(waiting, notices.c.due_at <= now)
+        .order_by(notices.c.urgency, notices.c.due_at, notices.c.id)
+        .limit(limit)
+    )
+    return [notice_from(row) for row in await view.connection.execute(due)]
+
+
+async def mark_worded(unit: Unit, ids: Sequence[str], message_id: str) -> bool:
+    """Claim waiting notices for the message that words them. False, and nothing may be kept, if any was taken back meanwhile."""
+    claimed = update(notices).where(notices.c.id.in_(ids), notices.c.state == NoticeState.WAITING)
+    found = await unit.connection.execute(claimed.values(state=NoticeState.WORDED, message_id=message_id))
+    return found.rowcount == len(ids)
+
+
+async def unmark_worded(unit: Unit, message_id: str) -> None:
+    """Take back the claim of a message that is not kept."""
+    back = update(notices).where(notices.c.message_id == message_id)
+    await unit.connection.execute(back.values(state=NoticeState.WAITING, message_id=None))
+
+
+async def suppress(unit: Unit, ids: Sequence[str], why: str) -> None:
+    """Give up waiting notices that nobody can be told by."""
+    gone = update(notices).where(notices.c.id.in_(ids), notices.c.state == NoticeState.WAITING)
+    await unit.connection.execute(
+        gone.values(state=NoticeState.SUPPRESSED, reason=notices.c.reason + f"; {why}", repeat_at=None)
+    )

@@ -1,0 +1,156 @@
+"""The outbox: messages not yet settled. The only file that leases them and that writes their state."""
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, Select, bindparam, func, insert, literal, or_, select, text, tuple_, update
+
+from app.base.ids import new_id
+from app.domain.lease import Claim, Held, Leased
+from app.domain.message import Bodies, Message, MessageState, Parcel, takes_json
+from app.store.tables import attempts, messages
+from app.store.tables_managed import recipients
+from app.store.unit import Unit, View
+
+_BODIES = ("mail_body", "webhook_body")
+_LIGHT = [column for column in messages.c if column.name not in _BODIES]
+# As the partial index says it: SQLite uses one only when its condition stands word by word in the query.
+_WAITING = text("messages.state IN ('queued', 'unknown')")
+_LEASED = text("messages.state = 'leased'")
+_SETTLED = ("state", "due_at", "attempts", "lease_token", "lease_until", "lease_holder", "maybe_sent", "moved_to", "why", "settled_at")
+_SAVE = (
+    update(messages)
+    .where(messages.c.id == bindparam("b_id"))
+    .values({name: bindparam(f"b_{name}", type_=messages.c[name].type) for name in (*_SETTLED, "move_on_at", "give_up_at")})
+)
+
+
+async def insert_messages(unit: Unit, worded: Sequence[tuple[Message, Bodies]]) -> None:
+    """Put newly worded messages into the outbox."""
+    rows = [{**_row(message), "mail_body": bodies.mail, "webhook_body": bodies.webhook} for message, bodies in worded]
+    if rows:
+        await unit.connection.execute(insert(messages), rows)
+
+
+async def lease(unit: Unit, transport: str, limit: int, now: datetime, holder: str, until: datetime) -> list[Leased]:
+    """Claim up to `limit` due messages of `transport` for `holder`, the most urgent and then the longest due first.
+
+    Each call makes a new token; `settle` refuses an outdated one, so that a worker which was paused past its lease cannot
+    overwrite the verdict of the one that took over.
+    """
+    body = messages.c.webhook_body if takes_json(transport) else messages.c.mail_body
+    due = (
+        select(messages.c.id, messages.c.recipient_id, messages.c.address, messages.c.message_id, messages.c.attempts, messages.c.created_at, body.label("body"))
+        .where(_WAITING, messages.c.transport == transport, messages.c.due_at <= now)
+        .order_by(messages.c.urgency, messages.c.due_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)  # SQLite has one writer and ignores this
+    )
+    rows = (await unit.connection.execute(due)).all()
+    if not rows:
+        return []
+    token = new_id("lse")
+    claimed = {"state": MessageState.LEASED, "lease_token": token, "lease_until": until, "lease_holder": holder}
+    await unit.connection.execute(update(messages).where(messages.c.id.in_([row.id for row in rows])).values(claimed))
+    return [
+        Leased(Claim(row.id, token), Parcel(row.id, row.recipient_id, row.address, row.message_id, row.body or b""), until, row.attempts, row.created_at)
+        for row in rows
+    ]
+
+
+async def lock(unit: Unit, ids: Collection[str]) -> dict[str, Held]:
+    """Give these messages, and keep everybody else from changing them until the unit ends."""
+    begun = (attempts.c.message_id == messages.c.id) & (attempts.c.token == messages.c.lease_token)
+    wanted = (
+        select(*_LIGHT, attempts.c.id.label("attempt_id"), attempts.c.number)
+        .join_from(messages, attempts, begun, isouter=True)
+        .where(messages.c.id.in_(ids))
+        .order_by(messages.c.id)  # always in one order: two units that lock the same rows must not wait for one another
+        .with_for_update(of=messages)
+    )
+    return {row.id: Held(_message_from(row), row.attempt_id, row.number) for row in await unit.connection.execute(wanted)}
+
+
+async def save(unit: Unit, changed: Sequence[Message]) -> None:
+    """Write the state of messages that were locked in this unit; nothing else of a message ever changes."""
+    if not changed:
+        return
+    names = (*_SETTLED, "move_on_at", "give_up_at")
+    rows = [{"b_id": message.id, **{f"b_{name}": getattr(message, name) for name in names}} for message in changed]
+    await unit.connection.execute(_SAVE, rows)
+
+
+async def renew(unit: Unit, claims: Collection[Claim], until: datetime) -> frozenset[str]:
+    """Prolong those leases that are still theirs; give the ids of these messages."""
+    pairs = [(claim.message_id, claim.token) for claim in claims]
+    prolong = update(messages).where(_LEASED, tuple_(messages.c.id, messages.c.lease_token).in_(pairs)).values(lease_until=until)
+    rows = await unit.connection.execute(prolong.returning(messages.c.id))
+    return frozenset(rows.scalars())
+
+
+async def give_back(unit: Unit, claims: Collection[Claim]) -> int:
+    """Put back what was leased and not begun; give how many. An attempt under way is left alone."""
+    pairs = [(claim.message_id, claim.token) for claim in claims]
+    begun = select(attempts.c.id).where(attempts.c.message_id == messages.c.id, attempts.c.token == messages.c.lease_token).exists()
+    back = (
+        update(messages)
+        .where(_LEASED, tuple_(messages.c.id, messages.c.lease_token).in_(pairs), ~begun)
+        .values(state=MessageState.QUEUED, lease_token=None, lease_until=None, lease_holder=None)
+    )
+    return (await unit.connection.execute(back)).rowcount
+
+
+async def lapsed(unit: Unit, now: datetime, limit: int, *, of_holders: str | None = None) -> list[str]:
+    """Give the ids of leased messages whose lease ran out, or of every holder whose name begins with `of_holders`."""
+    run_out = messages.c.lease_until <= now
+    if of_holders is not None:
+        run_out = or_(run_out, messages.c.lease_holder.startswith(of_holders, autoescape=True))
+    return await _ids(unit, select(messages.c.id).where(_LEASED, run_out).order_by(messages.c.lease_until).limit(limit))
+
+
+async def overdue(unit: Unit, now: datetime, limit: int) -> list[str]:
+    """Give the ids of waiting messages that are too old, and of alerts that waited too long here while their recipient has more transports."""
+    length = func.json_array_length if unit.is_sqlite else func.jsonb_array_length
+    may_move = messages.c.is_alert & (messages.c.move_on_at <= now) & (length(recipients.c.transports) > messages.c.place + 1)
+    late = (
+        select(messages.c.id)
+        .join_from(messages, recipients, recipients.c.id == messages.c.recipient_id, isouter=True)
+        .where(_WAITING, or_(messages.c.give_up_at <= now, may_move))
+        .limit(limit)
+    )
+    return await _ids(unit, late)
+
+
+async def insert_successor(unit: Unit, new: Message, of: str) -> None:
+    """Add `new`, which carries the very bytes of the message `of`."""
+    given: dict[str, Any] = {name: literal(value, messages.c[name].type) for name, value in _row(new).items()}
+    columns = list(messages.c)
+    copied = select(*(given.get(column.name, column) for column in columns)).where(messages.c.id == of)
+    await unit.connection.execute(insert(messages).from_select(columns, copied))
+
+
+async def kinds_of_body(view: View, message_id: str) -> Bodies:
+    """Say which bodies a message has, without reading them."""
+    there = select(messages.c.mail_body.is_not(None).label("mail"), messages.c.webhook_body.is_not(None).label("webhook"))
+    row = (await view.connection.execute(there.where(messages.c.id == message_id))).one()
+    return Bodies(mail=b"" if row.mail else None, webhook=b"" if row.webhook else None)
+
+
+async def find_message(view: View, message_id: str) -> Message | None:
+    """Give one message, without its bytes."""
+    row = (await view.connection.execute(select(*_LIGHT).where(messages.c.id == message_id))).one_or_none()
+    return None if row is None else _message_from(row)
+
+
+async def _ids(unit: Unit, wanted: Select[Any]) -> list[str]:
+    locked = wanted.with_for_update(skip_locked=True, of=messages)
+    return list((await unit.connection.execute(locked)).scalars())
+
+
+def _message_from(row: Row[Any]) -> Message:
+    return Message(**{name: getattr(row, name) for name in Message.__slots__ if name != "state"}, state=MessageState(row.state))
+
+
+def _row(message: Message) -> dict[str, Any]:
+    return {name: getattr(message, name) for name in Message.__slots__}

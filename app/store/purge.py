@@ -1,0 +1,73 @@
+"""Takes away what is too old, in small batches. It must not touch what is unfinished or what an open alert points at.
+
+Ids sort by the time of their making, so "older than" is a range of the primary key and needs no index of its own.
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+
+from sqlalchemy import ColumnElement, Table, and_, delete, exists, select, tuple_
+
+from app.store.tables import alerts, attempts, events, job_days, jobs, messages, notices, runs
+from app.store.unit import Unit
+
+BATCH = 500
+_UNSETTLED = ("queued", "leased", "unknown")
+
+
+async def purge_events(unit: Unit, before: datetime) -> int:
+    """Remove events that were judged and on which no open alert rests; give how many."""
+    rested_on = exists().where(alerts.c.event_id == events.c.id, alerts.c.closed_at.is_(None))
+    return await _purge(unit, events, [events.c.id < _oldest("evt", before), events.c.state != "new", ~rested_on])
+
+
+async def purge_runs(unit: Unit, before: datetime) -> int:
+    """Remove runs, but for each job's last one."""
+    is_last = exists().where(jobs.c.id == runs.c.job_id, jobs.c.last_run_id == runs.c.id)
+    return await _purge(unit, runs, [runs.c.id < _oldest("run", before), runs.c.heard_at < before, ~is_last])
+
+
+async def purge_job_days(unit: Unit, before: date) -> int:
+    """Remove daily roll-ups."""
+    key = (job_days.c.customer_id, job_days.c.job_id, job_days.c.day)
+    old = (await unit.connection.execute(select(*key).where(job_days.c.day < before).limit(BATCH))).all()
+    if old:
+        await unit.connection.execute(delete(job_days).where(tuple_(*key).in_([tuple(row) for row in old])))
+    return len(old)
+
+
+async def purge_alerts(unit: Unit, before: datetime) -> int:
+    """Remove alerts that were closed."""
+    return await _purge(unit, alerts, [alerts.c.closed_at < before])
+
+
+async def purge_notices(unit: Unit, before: datetime) -> int:
+    """Remove notices that were worded or suppressed, but not those of an open alert or of a message that is still on its way."""
+    of_open = exists().where(alerts.c.id == notices.c.alert_id, alerts.c.closed_at.is_(None))
+    on_its_way = exists().where(messages.c.id == notices.c.message_id, messages.c.state.in_(_UNSETTLED))
+    done = notices.c.state.in_(("worded", "suppressed"))
+    return await _purge(unit, notices, [notices.c.id < _oldest("ntc", before), done, ~of_open, ~on_its_way])
+
+
+async def purge_messages(unit: Unit, before: datetime) -> int:
+    """Remove settled messages with their attempts, but not those that a notice or an unsettled successor still names."""
+    named = exists().where(notices.c.message_id == messages.c.id)
+    next_one = messages.alias("next_one")
+    goes_on = exists().where(next_one.c.id == messages.c.moved_to, next_one.c.state.in_(_UNSETTLED))
+    settled = and_(messages.c.settled_at < before, messages.c.state.not_in(_UNSETTLED))
+    old = select(messages.c.id).where(messages.c.id < _oldest("msg", before), settled, ~named, ~goes_on).order_by(messages.c.id).limit(BATCH)
+    ids = list((await unit.connection.execute(old)).scalars())
+    if ids:
+        await unit.connection.execute(delete(attempts).where(attempts.c.message_id.in_(ids)))
+        await unit.connection.execute(delete(messages).where(messages.c.id.in_(ids)))
+    return len(ids)
+
+
+async def _purge(unit: Unit, table: Table, old: Sequence[ColumnElement[bool]]) -> int:
+    chosen = select(table.c.id).where(*old).order_by(table.c.id).limit(BATCH)
+    return (await unit.connection.execute(delete(table).where(table.c.id.in_(chosen)))).rowcount
+
+
+def _oldest(noun: str, moment: datetime) -> str:
+    """Give the text below which every id of `noun` was made before `moment` (see base/ids.py)."""
+    return f"{noun}_{max(0, int(moment.timestamp() * 1000)):012x}"

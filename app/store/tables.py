@@ -1,0 +1,274 @@
+"""The tables of what happened and what follows from it: agents, jobs, events, runs, alerts, notices, messages, attempts.
+
+What administrators edit is in `tables_managed.py`. High-volume tables carry `customer_id` in their unique keys.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from app.store.metadata import metadata
+from app.store.types import Json, Utc
+
+ID = String(40)
+
+
+def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
+    """An index over some rows only, the same on both databases."""
+    return Index(name, *columns, unique=unique, postgresql_where=text(where), sqlite_where=text(where))
+
+
+customers = Table(
+    "customers",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("name", String(200), nullable=False, unique=True),
+    Column("time_zone", String(64), nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("version", Integer, nullable=False, server_default="1"),
+)
+
+agents = Table(
+    "agents",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("customer_id", ID, ForeignKey("customers.id"), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("labels", Json, nullable=False),
+    Column("silent_after_s", Integer),  # None: the rule decides
+    Column("last_heard_at", Utc),
+    Column("silent_at", Utc),  # when the clock calls it silent; None: never
+    Column("created_at", Utc, nullable=False),
+    Column("version", Integer, nullable=False, server_default="1"),
+    UniqueConstraint("customer_id", "name"),
+    _partial("ix_agents_silent_at", "silent_at", where="silent_at IS NOT NULL"),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("customer_id", ID, ForeignKey("customers.id"), nullable=False),
+    Column("agent_id", ID, ForeignKey("agents.id"), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("activity", String(16), nullable=False),
+    Column("labels", Json, nullable=False),
+    Column("expectation", Json),  # {cron | period_s, time_zone, grace_s, longest_s}
+    Column("state", String(16), nullable=False),
+    Column("failures_in_row", Integer, nullable=False),
+    Column("warnings_in_row", Integer, nullable=False),
+    Column("missed_in_row", Integer, nullable=False),
+    Column("failing_since", Utc),
+    Column("running_since", Utc),
+    Column("last_outcome", String(16)),
+    Column("last_finished_at", Utc),
+    Column("last_success_at", Utc),
+    Column("last_came_at", Utc),  # newest start or end: the job showed a sign of life
+    Column("last_message", Text),
+    Column("last_run_id", ID),
+    Column("last_due_at", Utc),  # the newest slot that a run filled or that was missed
+    Column("next_due_at", Utc),
+    Column("overdue_at", Utc),  # next_due_at plus grace: when the clock calls it missed
+    Column("created_at", Utc, nullable=False),
+    Column("version", Integer, nullable=False, server_default="1"),
+    UniqueConstraint("customer_id", "agent_id", "name", "activity"),
+    _partial("ix_jobs_overdue_at", "overdue_at", where="overdue_at IS NOT NULL"),
+    Index("ix_jobs_customer_state", "customer_id", "state"),
+    Index("ix_jobs_agent", "agent_id"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("customer_id", ID, nullable=False),
+    Column("agent_id", ID, nullable=False),
+    Column("key", String(200), nullable=False),
+    Column(
+        "kind", String(8), nullable=False, server_default="report"
+    ),  # report | missed | overrun | silent (the clock's)
+    Column("state", String(10), nullable=False, server_default="new"),  # new | folded | set_aside
+    Column("job", String(200)),
+    Column("run", String(200)),
+    Column("activity", String(16), nullable=False),
+    Column("phase", String(10)),
+    Column("outcome", String(10)),
+    Column("severity", String(10), nullable=False),
+    Column("occurred_at", Utc, nullable=False),
+    Column("received_at", Utc, nullable=False),
+    Column("message", Text),
+    Column("log", Text),
+    Column("metrics", Json),
+    Column("labels", Json),
+    Column("extra", Json),
+    Column("flags", Json),  # list of what was altered on the way in
+    Column("run_id", ID),
+    Column("error", Text),  # why it was set aside
+    UniqueConstraint("customer_id", "agent_id", "key"),
+    Index("ix_events_new", "id", postgresql_where=text("state = 'new'"), sqlite_where=text("state = 'new'")),
+    Index("ix_events_agent", "agent_id", "id"),
+    _partial("ix_events_run", "run_id", where="run_id IS NOT NULL"),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("customer_id", ID, nullable=False),
+    Column("job_id", ID, ForeignKey("jobs.id"), nullable=False),
+    Column("run_key", String(260), nullable=False),
+    Column("started_at", Utc),
+    Column("ended_at", Utc),
+    Column("heard_at", Utc, nullable=False),  # newest event of it
+    Column("outcome", String(10)),  # None while it runs
+    Column("severity", String(10), nullable=False),
+    Column("message", Text),
+    Column("metrics", Json),
+    Column("decided_by", String(200)),  # key of the event that decided the outcome: breaks ties the same in any order
+    Column("event_id", ID),
+    Column("overrun_at", Utc),  # when the clock calls it too long; None once it ended or was called so
+    UniqueConstraint("customer_id", "job_id", "run_key"),
+    Index("ix_runs_job_ended", "job_id", "ended_at"),
+    _partial("ix_runs_job_open", "job_id", where="ended_at IS NULL"),
+    _partial("ix_runs_overrun_at", "overrun_at", where="overrun_at IS NOT NULL"),
+)
+
+job_days = Table(
+    "job_days",
+    metadata,
+    Column("customer_id", ID, primary_key=True),
+    Column("job_id", ID, ForeignKey("jobs.id"), primary_key=True),
+    Column("day", Date, primary_key=True),  # in the customer's time zone
+    *(Column(name, Integer, nullable=False) for name in ("successes", "warnings", "failures", "cancelled", "missed")),
+    Column("bytes_processed", BigInteger, nullable=False),
+    Column("bytes_stored", BigInteger, nullable=False),
+    Column("duration_s", Float, nullable=False),
+    Index("ix_job_days_day", "customer_id", "day"),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("customer_id", ID, nullable=False),
+    Column("agent_id", ID, nullable=False),
+    Column("job_id", ID),
+    Column("subject_id", ID, nullable=False),  # the job, or the agent where no job is meant
+    Column("kind", String(16), nullable=False),
+    Column("rule_id", ID),
+    Column("severity", String(10), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("message", Text),
+    Column("event_id", ID),  # newest event that it rests on
+    Column("since", Utc, nullable=False),
+    Column("opened_at", Utc, nullable=False),
+    Column("last_at", Utc, nullable=False),
+    Column("repeats", Integer, nullable=False),
+    Column("acknowledged_at", Utc),
+    Column("acknowledged_by", String(200)),
+    Column("closed_at", Utc),
+    Column("closed_reason", Text),
+    _partial("uq_alerts_open", "customer_id", "subject_id", "kind", where="closed_at IS NULL", unique=True),
+    Index("ix_alerts_closed_at", "closed_at"),
+    Index("ix_alerts_subject", "subject_id"),
+)
+
+groups = Table(
+    "groups",
+    metadata,
+    Column("route_id", ID, primary_key=True),
+    Column("group_key", String(64), primary_key=True),
+    Column("told_at", Utc, nullable=False),  # when its newest notices are or were due
+)
+
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("customer_id", ID),
+    Column("recipient_id", ID),  # None where no route led to anybody: the decision is kept all the same
+    Column("route_id", ID),
+    Column("alert_id", ID),
+    Column("summary_id", ID),
+    Column("what", String(12), nullable=False),  # opened | repeated | recovered | summary
+    Column("state", String(12), nullable=False),  # waiting | muted | worded | suppressed
+    Column("reason", Text, nullable=False),
+    Column("due_at", Utc, nullable=False),  # waiting: when it is worded; muted: when it is judged again
+    Column("group_key", String(64), nullable=False),
+    Column("urgency", Integer, nullable=False),
+    Column("repeat_at", Utc),  # worded and still open then: told again
+    Column("message_id", ID),
+    Column("dedupe", String(200), nullable=False, unique=True),
+    Column("created_at", Utc, nullable=False),
+    _partial("ix_notices_due", "due_at", where="state IN ('waiting', 'muted')"),
+    _partial("ix_notices_repeat_at", "repeat_at", where="repeat_at IS NOT NULL"),
+    Index("ix_notices_alert", "alert_id"),
+    Index("ix_notices_message", "message_id"),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("customer_id", ID),
+    Column("recipient_id", ID, nullable=False),
+    Column("transport", String(12), nullable=False),
+    Column("place", Integer, nullable=False),  # which of the recipient's transports this is, from 0
+    Column("address", String(1000), nullable=False),
+    Column("state", String(8), nullable=False),
+    Column("urgency", Integer, nullable=False),
+    Column("is_alert", Boolean, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("message_id", String(255), nullable=False),  # the same for all successors of one worded message
+    Column(
+        "mail_body", LargeBinary
+    ),  # MIME, for smtp, mapi and file; None where none of the recipient's transports takes it
+    Column("webhook_body", LargeBinary),  # JSON, for webhook; likewise
+    Column("created_at", Utc, nullable=False),
+    Column("due_at", Utc, nullable=False),
+    Column(
+        "move_on_at", Utc, nullable=False
+    ),  # an alert that waits longer than this goes to the recipient's next transport
+    Column("give_up_at", Utc, nullable=False),
+    Column("attempts", Integer, nullable=False),  # those that have ended
+    Column("lease_token", String(40)),
+    Column("lease_until", Utc),
+    Column("lease_holder", String(200)),
+    Column("maybe_sent", Boolean, nullable=False),  # an attempt ended unknown: it may have arrived already
+    Column("moved_to", ID),
+    Column("moved_from", ID),
+    Column("why", Text),  # the last settlement in words
+    Column("settled_at", Utc),
+    _partial("ix_messages_due", "transport", "urgency", "due_at", where="state IN ('queued', 'unknown')"),
+    _partial("ix_messages_leased", "lease_until", where="state = 'leased'"),
+    Index("ix_messages_state", "state", "id"),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("message_id", ID, ForeignKey("messages.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("holder", String(200), nullable=False),
+    Column("token", String(40), nullable=False),
+    Column("started_at", Utc, nullable=False),
+    Column("ended_at", Utc),
+    Column("outcome", String(10)),  # None while under way
+    Column("code", String(40)),
+    Column("text", Text),
+    UniqueConstraint("message_id", "number"),
+)

@@ -1,0 +1,165 @@
+"""The tables of what administrators edit, and of who did: recipients, routes, rules, silences, summaries, keys, audit.
+
+`customer_id` is None where a thing holds for every customer, as a service provider's own routes do.
+"""
+
+from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint, text
+
+from app.store.metadata import metadata
+from app.store.tables import ID
+from app.store.types import Json, Utc
+
+recipients = Table(
+    "recipients",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("customer_id", ID, ForeignKey("customers.id")),
+    Column("name", String(200), nullable=False, unique=True),
+    Column("transports", Json, nullable=False),  # [{"transport", "address"}], first choice first
+    Column("follows_settings", Boolean, nullable=False),  # the first `admin`, until it is edited
+    Column("created_at", Utc, nullable=False),
+    Column("version", Integer, nullable=False, server_default="1"),
+)
+
+routes = Table(
+    "routes",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("customer_id", ID, ForeignKey("customers.id")),
+    Column("name", String(200), nullable=False, unique=True),
+    Column("position", Integer, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("matchers", Json, nullable=False),
+    Column("recipients", Json, nullable=False),  # ids
+    Column("group_by", Json, nullable=False),  # fields: customer, agent, job, kind, activity, label:NAME
+    Column("group_wait_s", Integer, nullable=False),
+    Column("group_interval_s", Integer, nullable=False),
+    Column("repeat_every_s", Integer),
+    Column("send_recovery", Boolean, nullable=False),
+    Column("goes_on", Boolean, nullable=False),  # whether later routes are asked too
+    Column("created_at", Utc, nullable=False),
+    Column("version", Integer, nullable=False, server_default="1"),
+)
+
+rules = Table(
+    "rules",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("customer_id", ID, ForeignKey("customers.id")),
+    Column("name", String(200), nullable=False, unique=True),
+    Column("position", Integer, nullable=False),
+    Column("enabled", Boolean, nullable=False),  # False: what it matches opens no alert
+    Column("kind", String(16), nullable=False),
+    Column("matchers", Json, nullable=False),
+    Column("after_in_row", Integer, nullable=False),
+    Column("retry_within_s", Integer, nullable=False),  # a success within it closes the alert unheard
+    Column("silent_after_s", Integer),  # agent_silent only
+    Column("created_at", Utc, nullable=False),
+    Column("version", Integer, nullable=False, server_default="1"),
+)
+
+silences = Table(
+    "silences",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("customer_id", ID, ForeignKey("customers.id")),
+    Column("matchers", Json, nullable=False),
+    Column("starts_at", Utc, nullable=False),
+    Column("ends_at", Utc, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("created_by", String(200), nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("version", Integer, nullable=False, server_default="1"),
+    Index("ix_silences_ends_at", "ends_at"),
+)
+
+summary_schedules = Table(
+    "summary_schedules",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("customer_id", ID, ForeignKey("customers.id")),
+    Column("name", String(200), nullable=False, unique=True),
+    Column("enabled", Boolean, nullable=False),
+    Column("every", String(8), nullable=False),  # day | week | month
+    Column("hour", Integer, nullable=False),
+    Column("minute", Integer, nullable=False),
+    Column("weekday", Integer, nullable=False),  # 1 Monday .. 7 Sunday; weekly only
+    Column("month_day", Integer, nullable=False),  # 1..28; monthly only
+    Column("time_zone", String(64), nullable=False),
+    Column("matchers", Json, nullable=False),
+    Column("recipients", Json, nullable=False),
+    Column("next_at", Utc),
+    Column("last_number", Integer, nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("version", Integer, nullable=False, server_default="1"),
+    Index("ix_summary_schedules_next_at", "next_at"),
+)
+
+summaries = Table(
+    "summaries",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("schedule_id", ID, ForeignKey("summary_schedules.id", ondelete="CASCADE"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("period_start", Utc, nullable=False),
+    Column("period_end", Utc, nullable=False),
+    Column("on_demand", Boolean, nullable=False),
+    Column("made_at", Utc, nullable=False),
+    UniqueConstraint("schedule_id", "period_end", "on_demand"),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("customer_id", ID, ForeignKey("customers.id")),
+    Column("agent_id", ID, ForeignKey("agents.id")),
+    Column("kind", String(8), nullable=False),  # enrol | agent | admin | viewer | relay
+    Column("name", String(200), nullable=False),
+    Column("hash", String(64), nullable=False, unique=True),  # HMAC-SHA-256, hex
+    Column("hint", String(12), nullable=False),  # its first characters, so that people can tell keys apart
+    Column("created_at", Utc, nullable=False),
+    Column("last_used_at", Utc),
+    Column("revoked_at", Utc),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("at", Utc, nullable=False),
+    Column("who", String(200), nullable=False),
+    Column("action", String(40), nullable=False),
+    Column("noun", String(40), nullable=False),
+    Column("thing_id", String(40), nullable=False),
+    Column("change", Json),
+)
+
+heartbeats = Table(
+    "heartbeats",
+    metadata,
+    Column("worker", String(200), primary_key=True),
+    Column("started_at", Utc, nullable=False),
+    Column("at", Utc, nullable=False),
+    Column("transports", Json, nullable=False),  # those that it serves
+    Column("metrics", Json, nullable=False),  # its counters, for whichever process is asked for /metrics
+)
+
+transport_tests = Table(
+    "transport_tests",
+    metadata,
+    Column("transport", String(12), primary_key=True),
+    Column("at", Utc, nullable=False),
+    Column("outcome", String(10), nullable=False),
+    Column("code", String(40), nullable=False),
+    Column("text", Text, nullable=False),
+)
+
+retention = Table(
+    "retention",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("keep_events_days", Integer, nullable=False),
+    Column("keep_history_days", Integer, nullable=False),
+    Column("version", Integer, nullable=False, server_default=text("1")),
+)

@@ -1,0 +1,57 @@
+"""What is known of each transport: its last test, and what waits for it."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, func, insert, select, text
+
+from app.store.tables import messages
+from app.store.tables_managed import transport_tests
+from app.store.unit import Unit, View
+
+_TEXT_MOST = 2000
+_WAITING = text("messages.state IN ('queued', 'unknown')")  # as the partial index says it
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """How the last test of a transport ended."""
+
+    transport: str
+    at: datetime
+    outcome: str  # sent | temporary | permanent | unknown
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What waits for a transport: how many messages, and since when the oldest is due."""
+
+    transport: str
+    messages: int
+    oldest_due_at: datetime
+
+
+async def trials(view: View) -> dict[str, Trial]:
+    """Give the last test of each transport that was tested."""
+    rows = await view.connection.execute(select(transport_tests))
+    return {row.transport: Trial(row.transport, row.at, row.outcome, row.code, row.text) for row in rows}
+
+
+async def record_trial(unit: Unit, trial: Trial) -> None:
+    """Keep how a test ended, in place of the one before."""
+    await unit.connection.execute(delete(transport_tests).where(transport_tests.c.transport == trial.transport))
+    values = {"transport": trial.transport, "at": trial.at, "outcome": trial.outcome, "code": trial.code}
+    await unit.connection.execute(insert(transport_tests).values(**values, text=trial.text[:_TEXT_MOST]))
+
+
+async def waiting(view: View) -> dict[str, Waiting]:
+    """Count what is not settled, by transport. Only the outbox's index of waiting messages is read."""
+    query = (
+        select(messages.c.transport, func.count().label("messages"), func.min(messages.c.due_at).label("oldest"))
+        .where(_WAITING)
+        .group_by(messages.c.transport)
+    )
+    rows = await view.connection.execute(query)
+    return {row.transport: Waiting(row.transport, row.messages, row.oldest) for row in rows}

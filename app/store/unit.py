@@ -1,0 +1,66 @@
+"""One unit of work: the only place that commits. What one `async with store.write()` does is done whole or not at all."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.store.away import telling_away
+from app.store.engine import Engines
+
+
+@dataclass(slots=True)
+class View:
+    """A connection that only reads. Functions of `store/` that take a View change nothing."""
+
+    connection: AsyncConnection
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is the embedded database."""
+        return self.connection.dialect.name == "sqlite"
+
+
+@dataclass(slots=True)
+class Unit(View):
+    """A connection that also writes, inside one transaction. `after_commit` runs only if it was committed (doorbells)."""
+
+    _after: list[Callable[[], None]] = field(default_factory=list)
+
+    def after_commit(self, act: Callable[[], None]) -> None:
+        """Do `act` once the commit succeeded; never before, or a stage would wake and find nothing."""
+        self._after.append(act)
+
+    def committed(self) -> None:
+        """Run what waited for the commit."""
+        for act in self._after:
+            act()
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """The database, as the rest of the house sees it."""
+
+    engines: Engines
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[Unit]:
+        """Open a unit of work; commit at its end, roll back on any error. Raises Unavailable when the database is away."""
+        with telling_away():
+            async with self.engines.writer.connect() as connection:
+                unit = Unit(connection)
+                async with connection.begin():
+                    yield unit
+        unit.committed()
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[View]:
+        """Open a view that sees one moment on SQLite, and committed rows on PostgreSQL."""
+        with telling_away():
+            async with self.engines.reader.connect() as connection:
+                yield View(connection)
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engines.close()

@@ -1,0 +1,48 @@
+"""Runs the migrations on the database of the settings, or on the address given as `sqlalchemy.url`."""
+
+import asyncio
+from typing import Literal
+
+from alembic import context
+from alembic.autogenerate.api import AutogenContext
+from sqlalchemy import Connection, pool
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from app.base.settings import load_settings
+from app.store.schema import metadata
+from app.store.types import Json, Utc
+
+
+def render_item(kind: str, item: object, autogen_context: AutogenContext) -> str | Literal[False]:
+    """Write our column types by name: what autogenerate makes of a JSON variant does not import."""
+    if kind == "type" and (isinstance(item, Utc) or item is Json):
+        autogen_context.imports.add("from app.store.types import Json, Utc")
+        return "Utc()" if isinstance(item, Utc) else "Json"
+    return False
+
+
+def migrate(connection: Connection) -> None:
+    """Run within one transaction; SQLite alters tables by copying them (batch)."""
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        render_as_batch=connection.dialect.name == "sqlite",
+        compare_type=True,
+        render_item=render_item,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def main() -> None:
+    """Connect and migrate."""
+    url = context.config.get_main_option("sqlalchemy.url") or load_settings().database
+    engine = create_async_engine(url, poolclass=pool.NullPool)
+    async with engine.begin() as connection:
+        await connection.run_sync(migrate)
+    await engine.dispose()
+
+
+if context.is_offline_mode():
+    raise SystemExit("offline migrations are not supported: both databases are migrated in place")
+asyncio.run(main())
