@@ -1,0 +1,152 @@
+"""Folds events into runs, jobs and daily roll-ups. Pure: it gives what is to be stored, and never touches the store.
+
+The state of a job is the same in whatever order its events came. In order, which is the rule, it is carried forward; an event
+that is late, or that changes a run that had ended, has the job's counters counted anew from its history (`replay`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+from app.base.ids import new_id
+from app.domain.event import Event, EventKind, RunOutcome, outcome_of
+from app.domain.expectation import next_slot
+from app.domain.job import Job, after_run, order_of
+from app.domain.run import Run, merge, run_key_of
+
+MOST = 2**53  # larger sums are nonsense, and would not survive JSON
+_SUM_OF = {
+    RunOutcome.SUCCESS: "successes",
+    RunOutcome.WARNING: "warnings",
+    RunOutcome.FAILURE: "failures",
+    RunOutcome.CANCELLED: "cancelled",
+    RunOutcome.MISSED: "missed",
+}
+Sums = dict[str, float]
+
+
+@dataclass(slots=True)
+class FoldedJob:
+    """What became of one job. `is_late`: its counters must be counted anew from the stored history."""
+
+    before: Job
+    after: Job
+    runs: list[Run] = field(default_factory=list)
+    run_of: dict[str, str] = field(default_factory=dict)  # event id -> run id
+    sums: dict[date, Sums] = field(default_factory=dict)
+    is_late: bool = False
+    ended: list[Run] = field(default_factory=list)  # those that brought `after` about, newest last
+    overran: Event | None = None
+
+
+def fold_job(job: Job, known: Mapping[str, Run], events: Sequence[Event], zone: str) -> FoldedJob:
+    """Fold the events of one job, in any order, into its runs and state. `known` has its stored runs by run key."""
+    folded = FoldedJob(before=job, after=job)
+    fresh: dict[str, Run] = {}
+    for event in events:
+        if event.kind is EventKind.OVERRUN:
+            folded.overran = event
+            continue
+        if event.kind is EventKind.REPORT and event.phase is None and outcome_of(event) is None:
+            continue  # a plain message says nothing of a run
+        key = run_key_of(event)
+        run = fresh.get(key) or known.get(key) or _new_run(job, key, event)
+        fresh[key] = merge(run, event)
+        folded.run_of[event.id] = run.id
+    folded.runs = [_with_deadline(run, job) for key, run in fresh.items() if run != known.get(key)]
+    folded.after = _settle_slots(_heard(job, events), events)
+    _carry_forward(folded, known)
+    _count_days(folded, known, ZoneInfo(zone))
+    return folded
+
+
+def _new_run(job: Job, key: str, event: Event) -> Run:
+    return Run(id=new_id("run"), customer_id=job.customer_id, job_id=job.id, run_key=key, heard_at=event.occurred_at)
+
+
+def _with_deadline(run: Run, job: Job) -> Run:
+    """An open run has a moment from which it takes too long; one that a later run has overtaken is superseded."""
+    if run.outcome is not None or run.started_at is None:
+        return run
+    if job.last_finished_at is not None and run.started_at <= job.last_finished_at:
+        return replace(run, outcome=RunOutcome.SUPERSEDED, overrun_at=None)
+    longest = job.expectation.longest if job.expectation else None
+    return replace(run, overrun_at=None if longest is None else run.started_at + longest)
+
+
+def _heard(job: Job, events: Sequence[Event]) -> Job:
+    """Note the newest sign of life, and the labels of the newest event that has any."""
+    signs = [e for e in events if e.kind is EventKind.REPORT and (e.phase is not None or outcome_of(e) is not None)]
+    if not signs:
+        return job
+    newest = max(signs, key=lambda e: (e.occurred_at, e.key))
+    labelled = max((e for e in signs if e.labels), key=lambda e: (e.occurred_at, e.key), default=None)
+    if labelled is not None and (job.last_came_at is None or labelled.occurred_at >= job.last_came_at):
+        job = replace(job, labels=labelled.labels)
+    return replace(job, last_came_at=max(job.last_came_at or newest.occurred_at, newest.occurred_at))
+
+
+def _settle_slots(job: Job, events: Sequence[Event]) -> Job:
+    """Move on to the slot that is awaited next. Never back: a late event must not make a settled slot overdue again."""
+    if job.expectation is None:
+        return job
+    slots = [event.occurred_at for event in events if event.kind is EventKind.MISSED]
+    last_slot = max([*slots, *([job.last_due_at] if job.last_due_at else [])], default=None)
+    settled, awaited = next_slot(job.expectation, job.last_came_at, last_slot, job.created_at)
+    if job.next_due_at is not None and awaited < job.next_due_at:
+        awaited = job.next_due_at
+    return replace(job, last_due_at=settled, next_due_at=awaited, overdue_at=awaited + job.expectation.grace)
+
+
+def _carry_forward(folded: FoldedJob, known: Mapping[str, Run]) -> None:
+    ended = sorted((run for run in folded.runs if run.ended_at is not None), key=order_of)
+    ended = [run for run in ended if _ending(run) != _ending(known.get(run.run_key))]
+    if not ended:
+        return
+    folded.ended = ended
+    newest = folded.before.last_finished_at
+    was_ended = any(run.run_key in known and known[run.run_key].ended_at is not None for run in ended)
+    folded.is_late = was_ended or (newest is not None and any(run.ended_at <= newest for run in ended if run.ended_at))
+    if not folded.is_late:
+        for run in ended:
+            folded.after = after_run(folded.after, run)
+
+
+def _ending(run: Run | None) -> tuple[datetime | None, str | None] | None:
+    return None if run is None else (run.ended_at, run.decided_by)
+
+
+def _count_days(folded: FoldedJob, known: Mapping[str, Run], zone: ZoneInfo) -> None:
+    """Add what the changed runs count now and take out what they counted before, so that a day is right in any order."""
+    for run in folded.runs:
+        for counted, sign in ((known.get(run.run_key), -1), (run, 1)):
+            if counted is None or counted.ended_at is None or counted.outcome not in _SUM_OF:
+                continue
+            sums = folded.sums.setdefault(counted.ended_at.astimezone(zone).date(), {})
+            for name, amount in _amounts(counted).items():
+                sums[name] = sums.get(name, 0) + sign * amount
+
+
+def _amounts(run: Run) -> Sums:
+    if run.outcome is None:
+        return {}
+    return {
+        _SUM_OF[run.outcome]: 1,
+        "bytes_processed": int(_bounded(run.metrics.get("bytes_processed", 0))),
+        "bytes_stored": int(_bounded(run.metrics.get("bytes_stored", 0))),
+        "duration_s": _bounded(run.duration_s),
+    }
+
+
+def _bounded(amount: float) -> float:
+    return min(max(amount, 0), MOST)
+
+
+def group_by_job(events: Sequence[Event], names: Mapping[str, str]) -> dict[tuple[str, str, str], list[Event]]:
+    """Give events by (agent id, job name, activity); `names`: event id to job name, without those that speak of no job."""
+    grouped: dict[tuple[str, str, str], list[Event]] = {}
+    for event in events:
+        if event.id in names:
+            grouped.setdefault((event.agent_id, names[event.id], event.activity.value), []).append(event)
+    return grouped

@@ -1,0 +1,129 @@
+"""The clock's own events: a run that never came, one that takes too long, an agent that fell silent. Ordinary events from then on.
+
+It waits for what is unread: a slot is judged only once every event received before now has been folded.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from app.base.ids import new_id
+from app.domain.dedupe import missed_key, overrun_key, silent_key
+from app.domain.event import Activity, Event, EventKind, RunOutcome, Severity
+from app.domain.expectation import next_slot
+from app.domain.job import Job
+from app.house import House
+from app.store import agent_fold, inbox, job_fold, run_fold
+from app.store.unit import Unit
+
+BATCH = 500
+
+
+async def tick(house: House) -> bool:
+    """Write the events of what fell due. True when there may be more at once."""
+    now = house.clock()
+    async with house.store.write() as unit:
+        unread = await inbox.oldest_waiting(unit)
+        before = now if unread is None else min(now, unread)
+        made = await _missed(unit, before, now) + await _overrun(unit, before, now) + await _silent(unit, before, now)
+        await inbox.insert_clock_events(unit, made)
+        if made:
+            unit.after_commit(lambda: house.bell.ring("events"))
+    return len(made) >= BATCH
+
+
+async def _missed(unit: Unit, before: datetime, now: datetime) -> list[Event]:
+    made: list[Event] = []
+    moved: list[Job] = []
+    for job in await job_fold.overdue_jobs(unit, before, BATCH):
+        if job.expectation is None or job.next_due_at is None:
+            moved.append(replace(job, overdue_at=None))
+            continue
+        busy_until = _busy_until(job)
+        if busy_until is not None and busy_until > now:
+            moved.append(replace(job, overdue_at=busy_until))
+            continue
+        slot = job.next_due_at
+        # After an outage of ours only the newest slot is called missed: one alert tells it as well as a hundred.
+        slot = _newest_overdue(job, slot, before)
+        _, awaited = next_slot(job.expectation, job.last_came_at, slot, job.created_at)
+        moved.append(replace(job, last_due_at=slot, next_due_at=awaited, overdue_at=awaited + job.expectation.grace))
+        made.append(_event(job, missed_key(job.id, slot), slot, now))
+    await job_fold.save_jobs(unit, moved)
+    return made
+
+
+def _busy_until(job: Job) -> datetime | None:
+    """A run under way holds the slot, for as long as a run may take."""
+    if job.running_since is None or job.expectation is None or job.expectation.longest is None:
+        return None
+    return job.running_since + job.expectation.longest
+
+
+def _newest_overdue(job: Job, slot: datetime, before: datetime) -> datetime:
+    if job.expectation is None or job.expectation.period is not None:
+        return slot
+    for _ in range(10_000):
+        _, following = next_slot(job.expectation, None, slot, slot)
+        if following + job.expectation.grace > before:
+            break
+        slot = following
+    return slot
+
+
+def _event(job: Job, key: str, slot: datetime, now: datetime) -> Event:
+    last = f"last sign of life {job.last_came_at:%Y-%m-%d %H:%M} UTC" if job.last_came_at else "never heard of yet"
+    return Event(
+        id=new_id("evt"),
+        customer_id=job.customer_id,
+        agent_id=job.agent_id,
+        key=key,
+        occurred_at=slot,
+        received_at=now,
+        kind=EventKind.MISSED,
+        job=job.name,
+        activity=job.activity,
+        outcome=RunOutcome.MISSED,
+        severity=Severity.ERROR,
+        message=f"expected {slot:%Y-%m-%d %H:%M} UTC and did not come; {last}",
+    )
+
+
+async def _overrun(unit: Unit, before: datetime, now: datetime) -> list[Event]:
+    due = await run_fold.overrun_runs(unit, before, BATCH)
+    await run_fold.clear_overrun(unit, [run.id for run, *_ in due])
+    return [
+        Event(
+            id=new_id("evt"),
+            customer_id=run.customer_id,
+            agent_id=agent_id,
+            key=overrun_key(run.id),
+            occurred_at=run.overrun_at or now,
+            received_at=now,
+            kind=EventKind.OVERRUN,
+            job=job,
+            activity=Activity(activity),
+            severity=Severity.ERROR,
+            message=f"running since {run.started_at:%Y-%m-%d %H:%M} UTC, longer than it should",
+        )
+        for run, agent_id, job, activity in due
+    ]
+
+
+async def _silent(unit: Unit, before: datetime, now: datetime) -> list[Event]:
+    due = await agent_fold.fallen_silent(unit, before, BATCH)
+    await agent_fold.save_heard(unit, [replace(agent, silent_at=None) for agent in due])
+    return [
+        Event(
+            id=new_id("evt"),
+            customer_id=agent.customer_id,
+            agent_id=agent.id,
+            key=silent_key(agent.id, agent.last_heard_at or now),
+            occurred_at=agent.last_heard_at or now,
+            received_at=now,
+            kind=EventKind.SILENT,
+            activity=Activity.HEARTBEAT,
+            severity=Severity.ERROR,
+            message="nothing heard of this agent",
+        )
+        for agent in due
+    ]

@@ -1,0 +1,73 @@
+"""Decides that a summary is due, once per schedule and period, whatever crashes; good news too. It does not word it."""
+
+from datetime import datetime
+
+from app.base.ids import new_id
+from app.domain.calendar import next_time, previous_time
+from app.domain.dedupe import group_key, summary_key
+from app.domain.route import URGENCY_SUMMARY, Notice, NoticeState, NoticeWhat
+from app.house import House
+from app.store import notices
+from app.store import summaries as store
+from app.store.summaries import Schedule
+from app.store.unit import Unit
+
+
+async def tick(house: House) -> bool:
+    """Make the summaries that are due; False, for all of them are made."""
+    now = house.clock()
+    async with house.store.write() as unit:
+        due = await store.schedules_due(unit, now)
+        for schedule in due:
+            await _make(unit, schedule, newest_due(schedule, now), now, on_demand=False)
+            await store.move_on(unit, schedule.id, next_time(schedule.cadence, now))
+        if due:
+            unit.after_commit(lambda: house.bell.ring("notices"))
+    return False
+
+
+def newest_due(schedule: Schedule, now: datetime) -> datetime:
+    """Give the end of the newest period that is over: after an outage of days one summary is made, which tells them all."""
+    return max(schedule.next_at, previous_time(schedule.cadence, now))
+
+
+async def make_now(unit: Unit, schedule_id: str, now: datetime) -> str | None:
+    """Make a summary at once, on an admin's demand, up to now; give its id, or None where there is no such schedule.
+
+    It leaves the schedule as it is: the regular one still comes, and tells the whole period.
+    """
+    schedule = await store.lock_schedule(unit, schedule_id)
+    if schedule is None:
+        return None
+    return await _make(unit, schedule, now, now, on_demand=True)
+
+
+async def _make(unit: Unit, schedule: Schedule, end: datetime, now: datetime, *, on_demand: bool) -> str | None:
+    start = previous_time(schedule.cadence, end)
+    if not on_demand:
+        start = min(start, await store.last_period_end(unit, schedule.id) or start)
+    summary_id = await store.insert_summary(unit, schedule, start=start, end=end, now=now, on_demand=on_demand)
+    if summary_id is None:
+        return None  # another worker made it
+    why = f"summary '{schedule.name}' up to {end:%Y-%m-%d %H:%M} UTC" + (
+        ", asked for by an administrator" if on_demand else ""
+    )
+    made = [
+        Notice(
+            id=new_id("ntc"),
+            what=NoticeWhat.SUMMARY,
+            state=NoticeState.WAITING,
+            reason=why,
+            due_at=now,
+            group_key=group_key(summary_id, (recipient_id,)),
+            urgency=URGENCY_SUMMARY,
+            dedupe=summary_key(summary_id, recipient_id),
+            created_at=now,
+            customer_id=schedule.customer_id,
+            recipient_id=recipient_id,
+            summary_id=summary_id,
+        )
+        for recipient_id in dict.fromkeys(schedule.recipients)
+    ]
+    await notices.insert_notices(unit, made)
+    return summary_id

@@ -1,0 +1,255 @@
+"""From stored events and the clock to alerts and notices, on real databases: what opens, what closes, who is told and why not."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, update
+
+from app.base.ids import new_id
+from app.store.tables import alerts, events, job_days, jobs, notices
+from app.store.tables_managed import routes, rules, silences
+from tests.support.house import Lived, live_in
+
+
+@pytest.fixture
+async def lived(database_url: str, tmp_path: Path) -> AsyncIterator[Lived]:
+    async with live_in(database_url, tmp_path) as lived:
+        yield lived
+
+
+async def change(lived: Lived, table: Any, **values: Any) -> None:
+    async with lived.house.store.write() as unit:
+        await unit.connection.execute(update(table).values(**values))
+
+
+async def silence(lived: Lived, hours: float) -> None:
+    now = lived.time[0]
+    row = {
+        "id": new_id("sil"),
+        "matchers": [{"field": "job", "test": "like", "value": "DB*"}],
+        "starts_at": now,
+        "ends_at": now + timedelta(hours=hours),
+        "comment": "new disks",
+        "created_by": "ann",
+        "created_at": now,
+    }
+    async with lived.house.store.write() as unit:
+        await unit.connection.execute(insert(silences), [row])
+
+
+async def expect_daily(lived: Lived, **more: Any) -> None:
+    due = lived.time[0] + timedelta(hours=15)
+    stored = {"cron": "0 3 * * *", "period_s": None, "time_zone": "UTC", "grace_s": 3600, "longest_s": None} | more
+    await change(lived, jobs, expectation=stored, next_due_at=due, overdue_at=due + timedelta(hours=1))
+
+
+async def test_a_failure_opens_one_alert_and_its_recovery_is_told(lived: Lived) -> None:
+    await lived.receive(job="db", outcome="failure", message="disk full")
+    await lived.decide()
+    [alert] = await lived.rows(alerts)
+    [notice] = await lived.rows(notices)
+    assert (alert.kind, alert.message, alert.closed_at) == ("failed", "disk full", None)
+    assert notice.state == "waiting"
+    assert notice.due_at == lived.time[0], "the first failure of a quiet group is told at once"
+    assert notice.reason == "a failure; rule 'failed'; route 'everything'; not silenced"
+    await change(lived, notices, state="worded")
+    lived.pass_time(hours=1)
+    await lived.receive(job="db", outcome="failure")
+    await lived.decide()
+    [alert] = await lived.rows(alerts)
+    assert alert.repeats == 1
+    assert len(await lived.rows(notices)) == 1, "a second failure alone is not told again"
+    lived.pass_time(hours=1)
+    await lived.receive(job="db", outcome="success")
+    await lived.decide()
+    [alert] = await lived.rows(alerts)
+    assert alert.closed_reason == "ran with outcome success"
+    assert [n.what for n in await lived.rows(notices)] == ["opened", "recovered"]
+
+
+async def test_what_recovers_before_anybody_was_told_is_not_told_and_says_so(lived: Lived) -> None:
+    await change(lived, rules, retry_within_s=1800)
+    await lived.receive(job="db", outcome="failure")
+    await lived.decide()
+    [notice] = await lived.rows(notices)
+    assert notice.due_at == lived.time[0] + timedelta(minutes=30)
+    lived.pass_time(minutes=10)
+    await lived.receive(job="db", outcome="success")
+    await lived.decide()
+    [notice] = await lived.rows(notices)
+    assert notice.state == "suppressed"
+    assert notice.reason == "closed before anybody was told: ran with outcome success"
+
+
+async def test_a_critical_failure_is_not_held_back(lived: Lived) -> None:
+    await change(lived, rules, retry_within_s=1800)
+    await lived.receive(job="db", outcome="failure", severity="critical")
+    await lived.decide()
+    [notice] = await lived.rows(notices)
+    assert (notice.due_at, notice.urgency) == (lived.time[0], 0)
+
+
+async def test_500_failures_are_two_messages(lived: Lived) -> None:
+    first = lived.time[0]
+    for number in range(1, 30):
+        await lived.receive(agent=f"host{number}", job="db", outcome="failure")
+    await lived.decide()
+    lived.pass_time(seconds=5)
+    for number in range(30, 40):
+        await lived.receive(agent=f"host{number}", job="db", outcome="failure")
+    await lived.decide()
+    due = sorted({n.due_at for n in await lived.rows(notices)})
+    assert due == [first, first + timedelta(minutes=5)]
+    assert len({n.group_key for n in await lived.rows(notices)}) == 1
+
+
+async def test_warnings_open_after_three_in_a_row(lived: Lived) -> None:
+    for _ in range(2):
+        await lived.receive(job="db", outcome="warning")
+        await lived.decide()
+        lived.pass_time(days=1)
+    assert await lived.rows(alerts) == []
+    await lived.receive(job="db", outcome="warning")
+    await lived.decide()
+    [alert] = await lived.rows(alerts)
+    assert (alert.kind, alert.reason) == ("warning", "3rd run with warnings in a row; rule 'warning'")
+
+
+async def test_a_run_that_never_came_is_missed_and_its_late_report_closes_it(lived: Lived) -> None:
+    await lived.receive(job="db", outcome="success")
+    await lived.decide()
+    await expect_daily(lived)
+    lived.pass_time(hours=15, minutes=59)
+    await lived.decide()
+    assert await lived.rows(alerts) == [], "within the grace"
+    lived.pass_time(minutes=1)
+    await lived.decide()
+    [alert] = await lived.rows(alerts)
+    assert alert.kind == "missed"
+    assert "did not come" in alert.message
+    lived.pass_time(hours=1)
+    await lived.receive(job="db", outcome="success", occurred_at=lived.time[0] - timedelta(minutes=110))
+    await lived.decide()
+    [alert] = await lived.rows(alerts)
+    assert alert.closed_reason == "it ran"
+    [job] = await lived.rows(jobs)
+    assert (job.state, job.missed_in_row) == ("ok", 0)
+
+
+async def test_nothing_is_called_missed_while_reports_are_unread(lived: Lived) -> None:
+    await lived.receive(job="db", outcome="success")
+    await lived.decide()
+    await expect_daily(lived)
+    lived.pass_time(hours=15)
+    await lived.receive(job="db", outcome="success")  # received in time, decided on late
+    lived.pass_time(hours=3)
+    await lived.decide()
+    assert await lived.rows(alerts) == []
+
+
+async def test_after_days_of_outage_one_missed_run_is_told(lived: Lived) -> None:
+    await lived.receive(job="db", outcome="success")
+    await lived.decide()
+    await expect_daily(lived)
+    lived.pass_time(days=5)
+    await lived.decide()
+    assert len(await lived.rows(events, events.c.kind == "missed")) == 1
+    [job] = await lived.rows(jobs)
+    assert job.next_due_at > lived.time[0]
+
+
+async def test_a_run_that_takes_too_long_is_told_and_closes_when_it_ends(lived: Lived) -> None:
+    await lived.receive(job="db", outcome="success")
+    await lived.decide()
+    await expect_daily(lived, longest_s=3600)
+    lived.pass_time(minutes=1)
+    await lived.receive(job="db", phase="started", run="r1")
+    await lived.decide()
+    lived.pass_time(hours=1, seconds=1)
+    await lived.decide()
+    [alert] = await lived.rows(alerts)
+    assert (alert.kind, alert.closed_at) == ("overrun", None)
+    await lived.receive(job="db", phase="finished", run="r1", outcome="success")
+    await lived.decide()
+    [alert] = await lived.rows(alerts)
+    assert alert.closed_reason == "no run is under way any more"
+
+
+async def test_an_agent_that_falls_silent_is_told_and_closes_when_heard(lived: Lived) -> None:
+    await lived.receive(job="db", outcome="success")
+    await lived.decide()
+    lived.pass_time(hours=48)
+    await lived.decide()
+    [alert] = await lived.rows(alerts)
+    assert (alert.kind, alert.job_id) == ("agent_silent", None)
+    await lived.receive(activity="heartbeat")
+    await lived.decide()
+    [alert] = await lived.rows(alerts)
+    assert alert.closed_reason == "the agent was heard again"
+
+
+async def test_a_silence_mutes_and_what_is_still_open_after_it_is_told(lived: Lived) -> None:
+    await silence(lived, hours=2)
+    await lived.receive(job="db", outcome="failure")
+    await lived.decide()
+    [notice] = await lived.rows(notices)
+    assert notice.state == "muted"
+    assert "by ann: new disks" in notice.reason
+    lived.pass_time(hours=2)
+    await lived.decide()
+    muted, told = await lived.rows(notices)
+    assert (muted.state, told.state) == ("suppressed", "waiting")
+    assert "its silence has ended" in told.reason
+
+
+async def test_an_open_alert_is_repeated_until_acknowledged(lived: Lived) -> None:
+    await change(lived, rules, silent_after_s=None)
+    await lived.receive(job="db", outcome="failure")
+    await lived.decide()
+    for _ in range(2):
+        await change(lived, notices, state="worded")
+        lived.pass_time(hours=24)
+        await lived.decide()
+    told = notices.c.alert_id.is_not(None)
+    assert [n.what for n in await lived.rows(notices, told)] == ["opened", "repeated", "repeated"]
+    await change(lived, notices, state="worded")
+    await change(lived, alerts, acknowledged_at=lived.time[0], acknowledged_by="ann")
+    lived.pass_time(hours=24)
+    await lived.decide()
+    assert len(await lived.rows(notices, told)) == 3
+
+
+async def test_without_a_route_the_alert_says_that_nobody_hears_of_it(lived: Lived) -> None:
+    await change(lived, routes, enabled=False)
+    await lived.receive(job="db", outcome="failure")
+    await lived.decide()
+    [notice] = await lived.rows(notices)
+    assert (notice.state, notice.reason) == ("suppressed", "a failure; rule 'failed'; no route matches")
+
+
+async def test_one_bad_event_is_set_aside_and_the_others_go_on(lived: Lived) -> None:
+    bad = await lived.receive(job="db", outcome="failure", metrics={"bytes_processed": {"not": "a number"}})
+    await lived.receive(job="other", outcome="failure")
+    await lived.decide()
+    [row] = await lived.rows(events, events.c.state == "set_aside")
+    assert row.id == bad
+    assert "TypeError" in row.error
+    assert len(await lived.rows(alerts)) == 1
+
+
+async def test_daily_roll_ups_count_each_run_once_however_often_it_is_judged(lived: Lived) -> None:
+    await lived.receive(job="db", run="r1", outcome="failure", metrics={"bytes_processed": 5, "duration_s": 2})
+    await lived.decide()
+    lived.pass_time(minutes=1)
+    await lived.receive(job="db", run="r1", outcome="success", metrics={"bytes_processed": 7, "duration_s": 3})
+    await lived.decide()
+    [day] = await _days(lived)
+    assert (day.failures, day.successes, day.bytes_processed, day.duration_s) == (0, 1, 7, 3)
+
+
+async def _days(lived: Lived) -> list[Any]:
+    async with lived.house.store.read() as view:
+        return list((await view.connection.execute(job_days.select())).all())

@@ -1,0 +1,128 @@
+"""The state of a job is the same in whatever order and batches its events arrive."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.decide.fold import fold_job
+from app.domain.event import Activity, Event, EventKind, Phase, RunOutcome, Severity
+from app.domain.expectation import Expectation
+from app.domain.job import Job, order_of, replay
+from app.domain.run import Run, run_key_of
+
+T0 = datetime(2026, 11, 1, tzinfo=UTC)
+JOB = Job(
+    "job_1",
+    "cus_1",
+    "agt_1",
+    "db",
+    Activity.BACKUP,
+    T0,
+    expectation=Expectation(timedelta(hours=1), cron="0 3 * * *", longest=timedelta(hours=4)),
+)
+
+
+@st.composite
+def events_of_a_job(draw: st.DrawFn) -> list[Event]:
+    """Starts, ends, progress, misses and messages over some days, with ties and repeated runs."""
+    made = []
+    for number in range(draw(st.integers(1, 12))):
+        at = T0 + timedelta(hours=draw(st.integers(0, 40)))
+        kind = draw(st.sampled_from(["started", "progress", "ended", "ended", "ended", "missed", "message"]))
+        run = draw(st.sampled_from([None, "a", "b", "c"]))
+        base = Event(f"evt_{number:02}", "cus_1", "agt_1", f"key{number:02}", at, at, job="db", run=run)
+        if kind == "missed":
+            made.append(
+                replace(base, kind=EventKind.MISSED, run=None, outcome=RunOutcome.MISSED, severity=Severity.ERROR)
+            )
+        elif kind == "ended":
+            outcome = draw(
+                st.sampled_from([RunOutcome.SUCCESS, RunOutcome.WARNING, RunOutcome.FAILURE, RunOutcome.CANCELLED])
+            )
+            metrics = {"bytes_processed": float(draw(st.integers(0, 9))), "duration_s": 60.0}
+            made.append(replace(base, phase=Phase.FINISHED, outcome=outcome, message=f"m{number}", metrics=metrics))
+        elif kind == "message":
+            made.append(base)
+        else:
+            made.append(replace(base, phase=Phase(kind)))
+    return made
+
+
+class Memory:
+    """What the store keeps of one job, as `decide/judge.py` keeps it."""
+
+    def __init__(self) -> None:
+        self.job = JOB
+        self.runs: dict[str, Run] = {}
+        self.days: dict[date, dict[str, float]] = {}
+
+    def fold(self, batch: Sequence[Event]) -> None:
+        """Fold one batch and keep what came of it."""
+        known = {key: self.runs[key] for key in map(run_key_of, batch) if key in self.runs}
+        folded = fold_job(self.job, known, batch, "Europe/Berlin")
+        self.runs |= {run.run_key: run for run in folded.runs}
+        self.job = folded.after
+        if folded.is_late:
+            self.job = replay(folded.after, [run for run in self.runs.values() if run.ended_at])
+        for day, sums in folded.sums.items():
+            kept = self.days.setdefault(day, {})
+            for name, amount in sums.items():
+                kept[name] = kept.get(name, 0) + amount
+        last = self.job.last_finished_at
+        for key, run in self.runs.items():
+            if run.outcome is None and run.started_at and last and run.started_at <= last:
+                self.runs[key] = replace(run, outcome=RunOutcome.SUPERSEDED, overrun_at=None)
+
+    def state(self) -> object:
+        """Everything that must not depend on the order; ids of runs are made by chance."""
+        runs = {key: replace(run, id="") for key, run in self.runs.items()}
+        days = {day: {n: a for n, a in sums.items() if a} for day, sums in self.days.items()}
+        keys = {run.id: key for key, run in self.runs.items()}
+        job = replace(self.job, last_run_id=keys.get(self.job.last_run_id or ""), last_due_at=None)
+        return job, runs, {day: sums for day, sums in days.items() if sums}
+
+
+def _ended_in_order(memory: Memory) -> list[Run]:
+    return sorted((run for run in memory.runs.values() if run.ended_at), key=order_of)
+
+
+@settings(max_examples=400, deadline=None)
+@given(events_of_a_job(), st.randoms(use_true_random=False), st.integers(1, 5))
+def test_any_order_and_batches_give_the_same_state(events: list[Event], chance: object, size: int) -> None:
+    ordered = Memory()
+    ordered.fold(sorted(events, key=lambda e: (e.occurred_at, e.key)))
+    shuffled = list(events)
+    chance.shuffle(shuffled)  # type: ignore[attr-defined]
+    mixed = Memory()
+    for first in range(0, len(shuffled), size):
+        mixed.fold(shuffled[first : first + size])
+    assert mixed.state() == ordered.state()
+
+
+@settings(max_examples=200, deadline=None)
+@given(events_of_a_job())
+def test_an_event_that_comes_twice_changes_nothing(events: list[Event]) -> None:
+    once, twice = Memory(), Memory()
+    once.fold(events)
+    twice.fold(events)
+    twice.fold(events)
+    assert twice.state() == once.state()
+
+
+@settings(max_examples=200, deadline=None)
+@given(events_of_a_job())
+def test_counters_tell_the_truth_about_the_history(events: list[Event]) -> None:
+    memory = Memory()
+    for event in sorted(events, key=lambda e: (e.occurred_at, e.key)):
+        memory.fold([event])
+    ended = _ended_in_order(memory)
+    in_row = 0
+    for run in reversed(ended):
+        if run.outcome in (RunOutcome.SUCCESS, RunOutcome.WARNING):
+            break
+        in_row += run.outcome is RunOutcome.FAILURE
+    assert memory.job.failures_in_row == in_row
+    assert memory.job.last_finished_at == (ended[-1].ended_at if ended else None)
