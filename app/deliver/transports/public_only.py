@@ -1,0 +1,90 @@
+"""Lets webhooks reach the public internet and nothing else, by connecting to the very address that was checked.
+
+The harm prevented: whoever may set a webhook's URL could else make this service call the network's inside, a cloud's metadata
+service above all (server-side request forgery, CWE-918); a name that resolves anew between check and use does not help them.
+"""
+
+import ipaddress
+import socket
+from asyncio import get_running_loop
+from collections.abc import Awaitable, Callable, Iterable
+
+import httpcore
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Resolve = Callable[[str, int], Awaitable[list[Address]]]
+_MOST_TRIED = 4
+
+# IANA IPv4 Special-Purpose Address Registry (RFC 6890), multicast (RFC 5771), reserved (RFC 1112), former 6to4 relays (RFC 7526).
+_CLOSED_V4 = [
+    ipaddress.IPv4Network(net)
+    for net in (
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24",
+        "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
+        "168.63.129.16/32",  # Azure's own services, as seen from within a virtual machine
+    )
+]  # fmt: skip
+# All IPv6 addresses in use lie in 2000::/3 (RFC 4291, IANA); these parts of it are special (RFC 6890, RFC 9637). 2001::/23 has Teredo.
+_OPEN_V6 = ipaddress.IPv6Network("2000::/3")
+_CLOSED_V6 = [ipaddress.IPv6Network(net) for net in ("2001::/23", "2001:db8::/32", "3fff::/20")]
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address in the last 32 bits
+_6TO4 = ipaddress.IPv6Network("2002::/16")  # RFC 3056: an IPv4 address in bits 16 to 48
+
+
+class NotPublic(httpcore.ConnectError):
+    """The host has only addresses that webhooks may not reach."""
+
+
+def is_public(address: Address) -> bool:
+    """Whether `address` is one host's on the public internet; an address that carries an IPv4 address is judged by that."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return not any(address in net for net in _CLOSED_V4)
+    if address.scope_id is not None:
+        return False
+    if address in _NAT64:
+        return is_public(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
+    if address in _6TO4:
+        return is_public(ipaddress.IPv4Address(int(address) >> 80 & 0xFFFF_FFFF))
+    return address in _OPEN_V6 and not any(address in net for net in _CLOSED_V6)
+
+
+class PublicOnly(httpcore.AsyncNetworkBackend):
+    """A network for httpcore that resolves a name once, drops what is not public, and connects to what is left."""
+
+    def __init__(self, resolve: Resolve | None = None, is_allowed: Callable[[Address], bool] = is_public) -> None:
+        self._network = httpcore.AnyIOBackend()
+        self._resolve = resolve or resolve_host
+        self._is_allowed = is_allowed
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109  (named by httpcore)
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Connect to the first public address that answers. Raises NotPublic, or httpcore's ConnectError. TLS still checks `host`."""
+        addresses = [address for address in await self._resolve(host, port) if self._is_allowed(address)][:_MOST_TRIED]
+        if not addresses:
+            raise NotPublic(f"{host} has no public address; TOCSIN_WEBHOOK_ALLOW_PRIVATE would allow private ones")
+        share = None if timeout is None else timeout / len(addresses)
+        for address in addresses[:-1]:
+            try:
+                return await self._network.connect_tcp(str(address), port, share, local_address, socket_options)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout):
+                continue
+        return await self._network.connect_tcp(str(addresses[-1]), port, share, local_address, socket_options)
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, as httpcore does between tries."""
+        await self._network.sleep(seconds)
+
+
+async def resolve_host(host: str, port: int) -> list[Address]:
+    """Give the host's addresses; also of `0x7f.1` and `2130706433`, which the resolver reads as 127.0.0.1."""
+    try:
+        found = await get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as cause:
+        raise httpcore.ConnectError(f"cannot resolve {host}: {cause}") from cause
+    return [ipaddress.ip_address(target[0]) for *_, target in found]

@@ -1,0 +1,159 @@
+"""Sends mail over SMTP (RFC 5321), with a bounded pool of connections that are kept and used again. It must not word or repeat mail.
+
+Temporary before the final dot, Unknown after it without an answer, otherwise as the server says: 4xx Temporary, 5xx Permanent.
+A server that cannot be reached or logged in to is Temporary, whatever it says (see smtp_open): mail waits for the mend.
+"""
+
+import asyncio
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from email.utils import parseaddr
+from typing import Self, cast
+
+import aiosmtplib
+
+from app.base.errors import BadSettings
+from app.base.settings import Settings
+from app.deliver.transports.smtp_open import Access, open_session, read_access
+from app.deliver.transports.smtp_talk import Line, Told, transmit
+from app.domain.message import Parcel
+from app.domain.outcome import Outcome, Permanent, Temporary
+
+IDLE_S = 60.0  # servers hang up after minutes, firewalls forget sooner and say nothing
+AUTH_PAUSE_S = 30.0  # after a refused login: a hundred waiting messages must not lock the account
+_QUIT_S = 2.0
+_ADDRESS = re.compile(r'[^\s<>@"\x00-\x1f\x7f]+@[^\s<>@"\x00-\x1f\x7f]+')
+
+
+@dataclass(slots=True)
+class _Kept:
+    """An open connection, how many messages it carried, since when it waits (the loop's seconds), and whether for a RSET."""
+
+    client: aiosmtplib.SMTP
+    carried: int = 0
+    since: float = 0.0
+    is_refused: bool = False
+
+
+class Smtp:
+    """The transport `smtp`. Many tasks may send at once; `connections` of them are served at a time, the others wait."""
+
+    def __init__(self, access: Access, sender: str, connections: int, messages_per_connection: int) -> None:
+        self._access = access
+        self._sender = sender
+        self._per_connection = messages_per_connection
+        self._places = asyncio.Semaphore(connections)
+        self._idle: list[_Kept] = []  # the last one used is used first: the others may time out
+        self._shut_out: tuple[Temporary, float] | None = None
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Self:
+        """Build it. Raises BadSettings with the name of the setting that is wrong."""
+        sender = parseaddr(settings.mail_from)[1]
+        if not _ADDRESS.fullmatch(sender):
+            raise BadSettings("TOCSIN_MAIL_FROM: must hold a mail address, such as Tocsin <tocsin@example.org>")
+        return cls(read_access(settings), sender, settings.smtp_connections, settings.smtp_messages_per_connection)
+
+    async def send(self, parcel: Parcel) -> Outcome:
+        """Send over a kept connection, or a new one. One that died in idleness is replaced, and the message sent over the new one."""
+        if not _ADDRESS.fullmatch(parcel.address):
+            return Permanent("address", "is not a mail address that SMTP can carry")
+        async with self._places:
+            kept = await self._take()
+            if kept is not None:
+                told = await self._carry(kept, parcel)
+                if told.line is not Line.LOST:
+                    return told.outcome
+            fresh = await self._open()
+            if isinstance(fresh, Temporary):
+                return fresh
+            return (await self._carry(fresh, parcel)).outcome
+
+    async def close(self) -> None:
+        """Take leave of the server on every idle connection; those in use are closed by their send."""
+        idle, self._idle = self._idle, []
+        self._per_connection = 0
+        await asyncio.gather(*(_leave(kept.client) for kept in idle))
+
+    async def _take(self) -> _Kept | None:
+        """Give the connection used last, if it still lives."""
+        now = asyncio.get_running_loop().time()
+        while self._idle:
+            kept = self._idle.pop()
+            if not kept.client.is_connected or now - kept.since > IDLE_S:
+                _drop(kept.client)
+            elif not kept.is_refused or await _is_reset(kept.client):
+                kept.is_refused = False
+                return kept
+        return None
+
+    async def _open(self) -> _Kept | Temporary:
+        now = asyncio.get_running_loop().time
+        if self._shut_out is not None and now() < self._shut_out[1]:
+            refusal, until = self._shut_out
+            return Temporary(refusal.code, refusal.text, timedelta(seconds=until - now()))
+        opened = await open_session(self._access)
+        if not isinstance(opened, Temporary):
+            self._shut_out = None
+            return _Kept(opened)
+        if opened.code == "auth":
+            self._shut_out = (opened, now() + AUTH_PAUSE_S)
+        return opened
+
+    async def _carry(self, kept: _Kept, parcel: Parcel) -> Told:
+        """Send over `kept` and keep it, unless it is dead, in doubt or used up. Once the verdict is there, nothing is awaited:
+        a cancellation could else lose it, and a mail that was sent would be sent again.
+        """
+        line = Line.SPENT
+        try:
+            told = await transmit(kept.client, self._sender, parcel.address, parcel.body, self._access.timeout_s)
+            line = told.line
+        finally:  # cancelled within: nobody knows what the server waits for
+            if line in (Line.LOST, Line.SPENT):
+                _drop(kept.client)
+            else:
+                self._keep(kept, is_refused=line is Line.REFUSED)
+        return told
+
+    def _keep(self, kept: _Kept, *, is_refused: bool) -> None:
+        kept.carried += 1
+        kept.is_refused = is_refused
+        kept.since = asyncio.get_running_loop().time()
+        if kept.carried < self._per_connection:
+            self._idle.append(kept)
+        elif kept.client.protocol is not None and kept.client.is_connected:
+            kept.client.protocol.write(b"QUIT\r\n")
+            kept.client.close()
+
+
+def _drop(client: aiosmtplib.SMTP) -> None:
+    """Cut the line at once: a polite close would go on sending what the server never took."""
+    transport = client.transport
+    client.close()
+    if transport is not None:
+        cast("asyncio.WriteTransport", transport).abort()  # uvloop's is one without inheriting it
+
+
+async def _is_reset(client: aiosmtplib.SMTP) -> bool:
+    """End the refused transaction (RFC 5321 section 4.1.1.5), or drop the line. Cheaper than a login for each refused recipient."""
+    is_done = False
+    try:
+        await client.rset(timeout=_QUIT_S)
+        is_done = client.is_connected
+    except (aiosmtplib.SMTPException, OSError):
+        pass
+    finally:
+        if not is_done:
+            _drop(client)
+    return is_done
+
+
+async def _leave(client: aiosmtplib.SMTP) -> None:
+    """QUIT (RFC 5321 section 4.1.1.10), without minding the answer."""
+    try:
+        await client.quit(timeout=_QUIT_S)
+    except (aiosmtplib.SMTPException, OSError):
+        pass
+    finally:
+        _drop(client)

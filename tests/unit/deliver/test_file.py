@@ -1,0 +1,90 @@
+"""Mails as files: whole or not at all, one name for one parcel, private."""
+
+import asyncio
+import os
+import stat
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.base.ids import new_id
+from app.deliver.transports.file import File, file_name
+from app.domain.message import Parcel
+from app.domain.outcome import Sent, Temporary
+
+
+def parcel(
+    parcel_id: str = "msg_01946f3b2c00aaaabbbbccccdddd", body: bytes = b"Subject: x\r\n\r\n.\r\n\xff\x00"
+) -> Parcel:
+    return Parcel(parcel_id, "rcp_1", "a@example.org", "<m@example.org>", body)
+
+
+async def test_writes_the_bytes_under_a_name_with_the_time_of_making(tmp_path: Path):
+    folder = tmp_path / "var" / "mail"
+    outcome = await File(folder).send(parcel())
+    name = "20250116T130856.448Z-msg_01946f3b2c00aaaabbbbccccdddd.eml"
+    assert outcome == Sent("written", name)
+    assert (folder / name).read_bytes() == parcel().body
+    assert [path.name for path in folder.iterdir()] == [name]
+
+
+async def test_is_readable_by_its_owner_only(tmp_path: Path):
+    folder = tmp_path / "mail"
+    before = os.umask(0)
+    try:
+        outcome = await File(folder).send(parcel())
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert stat.S_IMODE((folder / outcome.text).stat().st_mode) == 0o600
+
+
+async def test_sent_again_it_is_still_one_file(tmp_path: Path):
+    file = File(tmp_path / "mail")
+    outcomes = [await file.send(parcel()) for _ in range(2)]
+    outcomes += await asyncio.gather(*(file.send(parcel()) for _ in range(10)))
+    assert len(set(outcomes)) == 1
+    assert [path.read_bytes() for path in (tmp_path / "mail").iterdir()] == [parcel().body]
+
+
+async def test_a_full_disk_is_temporary_and_leaves_no_piece_behind(tmp_path: Path):
+    process = await asyncio.create_subprocess_exec(
+        os.sys.executable, "-c", _ON_A_FULL_DISK, str(tmp_path / "mail"), stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+    assert out.decode().split() == ["Temporary", "EFBIG", "0"]
+
+
+# A limit on file size stands for the full disk: the same write(2) fails in the same place.
+_ON_A_FULL_DISK = """
+import asyncio, os, pathlib, resource, signal, sys
+from app.deliver.transports.file import File
+from app.domain.message import Parcel
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+outcome = asyncio.run(File(pathlib.Path(sys.argv[1])).send(Parcel("m", "r", "a@b", "", b"x" * 5000)))
+print(type(outcome).__name__, outcome.code, len(os.listdir(sys.argv[1])))
+"""
+
+
+async def test_a_folder_that_cannot_be_made_is_temporary(tmp_path: Path):
+    (tmp_path / "mail").write_text("a file stands where the folder should")
+    outcome = await File(tmp_path / "mail").send(parcel())
+    assert isinstance(outcome, Temporary)
+    assert outcome.code == "EEXIST"
+
+
+@given(st.lists(st.text(max_size=200), min_size=2, max_size=20, unique=True))
+def test_no_id_leaves_the_folder_hides_or_shares_a_name(ids: list[str]):
+    names = [file_name(parcel_id) for parcel_id in ids]
+    assert len(set(names)) == len(ids)
+    for name in names:
+        assert Path(name).name == name
+        assert not name.startswith(".")
+        assert len(name.encode()) < 200
+
+
+def test_names_sort_by_the_time_of_making():
+    names = [file_name(new_id("msg")) for _ in range(3)]
+    assert [name[:19] for name in names] == sorted(name[:19] for name in names)

@@ -1,0 +1,145 @@
+"""SMTP over guarded lines, with logins, and to odd addresses."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.deliver.transports import smtp
+from app.domain.outcome import Permanent, Sent, Temporary
+from tests.support.smtp import SmtpServer
+from tests.support.smtp_client import HUGE, MAIL, client, parcel, raw_server, send_to
+
+
+@pytest.mark.parametrize("kind", ["starttls", "tls"])
+async def test_tls_is_verified_by_the_given_authority(kind: Any):
+    with SmtpServer(tls=kind, users={"u@x": "p:/@%"}) as server:
+        outcome = await send_to(server, login="u%40x:p%3A%2F%40%25@", query=f"tls={kind}", smtp_ca_file=server.ca_file)
+        assert outcome == Sent("250", "2.0.0 kept")
+        assert server.messages[0].is_encrypted
+        assert server.messages[0].user == "u@x"
+
+
+@pytest.mark.parametrize("kind", ["starttls", "tls"])
+async def test_a_certificate_of_an_unknown_authority_is_refused(kind: Any):
+    with SmtpServer(tls=kind) as server:
+        outcome = await send_to(server, query=f"tls={kind}")
+        assert isinstance(outcome, Temporary)
+        assert outcome.code == "tls"
+        assert "certificate" in outcome.text
+        assert server.messages == []
+
+
+async def test_starttls_is_required_not_tried(server: SmtpServer):
+    outcome = await send_to(server, query="tls=starttls")
+    assert isinstance(outcome, Temporary)
+    assert outcome.code == "tls"
+    assert server.count("MAIL") == 0
+
+
+async def test_many_over_one_guarded_line():
+    with SmtpServer(tls="starttls") as server:
+        async with client(server, query="tls=starttls", smtp_ca_file=server.ca_file) as transport:
+            for body in (MAIL, HUGE, MAIL):
+                assert isinstance(await transport.send(parcel(body)), Sent)
+        assert [message.data for message in server.messages] == [MAIL, HUGE, MAIL]
+        assert server.connections == 1
+
+
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
+@pytest.mark.parametrize("is_named", [True, False])
+async def test_logs_in_by_the_mechanism_named_or_offered(mechanism: str, is_named: bool):
+    with SmtpServer(users={"u": "p"}, mechanisms=(mechanism,)) as server:
+        query = f"tls=none&auth={mechanism.lower()}" if is_named else "tls=none"
+        assert isinstance(await send_to(server, login="u:p@", query=query), Sent)
+        assert server.messages[0].user == "u"
+
+
+async def test_a_mechanism_that_is_not_offered_is_temporary():
+    with SmtpServer(users={"u": "p"}, mechanisms=("LOGIN",)) as server:
+        outcome = await send_to(server, login="u:p@", query="tls=none&auth=plain")
+    assert isinstance(outcome, Temporary)
+    assert outcome.code == "auth"
+    assert "login" in outcome.text
+
+
+async def test_a_wrong_password_waits_for_the_mend_and_does_not_hammer(monkeypatch: pytest.MonkeyPatch):
+    with SmtpServer(users={"u": "right"}) as server:
+        async with client(server, login="u:wrong@", smtp_connections=1) as transport:
+            first, *others = [await transport.send(parcel()) for _ in range(5)]
+            assert isinstance(first, Temporary)
+            assert first.code == "auth"
+            assert first.text.startswith("535")
+            assert all(
+                isinstance(other, Temporary) and other.text == first.text and other.retry_after for other in others
+            )
+            assert server.count("AUTH") == 1
+            monkeypatch.setattr(smtp, "AUTH_PAUSE_S", 0)
+            transport._shut_out = None
+            server.users["u"] = "wrong"
+            assert isinstance(await transport.send(parcel()), Sent)
+
+
+async def test_a_renewed_token_is_read_at_the_next_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(smtp, "AUTH_PAUSE_S", 0)
+    token = tmp_path / "token"
+    token.write_text("first\n")
+    with SmtpServer(tokens={"u": "first"}) as server:
+        monkeypatch.setenv("TOCSIN_SMTP_OAUTH_TOKEN_FILE", str(token))
+        async with client(
+            server, login="u@", query="tls=none&auth=xoauth2", smtp_messages_per_connection=1
+        ) as transport:
+            assert isinstance(await transport.send(parcel()), Sent)
+            server.tokens["u"] = "second"
+            outcome = await transport.send(parcel())
+            assert isinstance(outcome, Temporary)
+            assert outcome.code == "auth"
+            token.write_text("second\n")
+            assert isinstance(await transport.send(parcel()), Sent)
+            token.unlink()
+            assert isinstance(await transport.send(parcel()), Temporary)
+
+
+async def test_a_fixed_token_logs_in():
+    with SmtpServer(tokens={"u": "t" * 3000}) as server:
+        outcome = await send_to(server, login="u@", query="tls=none&auth=xoauth2", smtp_oauth_token="t" * 3000)
+    assert isinstance(outcome, Sent)
+
+
+async def test_an_address_beyond_ascii_needs_smtputf8(server: SmtpServer):
+    assert isinstance(await send_to(server, to="jörg@exämple.org"), Sent)
+    assert server.messages[0].recipients == ("jörg@exämple.org",)
+
+
+async def test_without_smtputf8_such_an_address_is_permanent():
+    lines: list[bytes] = []
+
+    async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hello\r\n")
+        while line := await reader.readline():
+            lines.append(line)
+            writer.write(b"250-me\r\n250 SIZE 1000\r\n" if line.startswith(b"EHLO") else b"221 bye\r\n")
+
+    async with raw_server(plain) as port:
+        outcome = await send_to(port, host="127.0.0.1", to="jörg@example.org")
+    assert isinstance(outcome, Permanent)
+    assert outcome.code == "smtputf8"
+    assert not any(line.startswith(b"MAIL") for line in lines)
+
+
+@pytest.mark.parametrize(
+    "to", ["", "ann", "a@b\r\nRCPT TO:<evil@x>", "a@b> SIZE=1", "a b@c", "<a@b>", "a@b\x00", "a@b@c"]
+)
+async def test_an_address_that_could_say_more_is_refused(server: SmtpServer, to: str):
+    outcome = await send_to(server, to=to)
+    assert isinstance(outcome, Permanent)
+    assert outcome.code == "address"
+    assert server.connections == 0
+
+
+async def test_a_mail_over_the_servers_limit_is_refused_before_it_is_sent(server: SmtpServer):
+    outcome = await send_to(server, body=b"x\r\n" * 12_000_000)
+    assert isinstance(outcome, Permanent)
+    assert outcome.code == "552"
+    assert server.count("DATA") == 0

@@ -1,0 +1,114 @@
+"""SMTP against a real server that misbehaves as told: what is refused, and what is only perhaps sent."""
+
+import asyncio
+import time
+
+import pytest
+
+from app.domain.outcome import Outcome, Permanent, Sent, Temporary, Unknown
+from tests.support.smtp import Behave, SmtpServer
+from tests.support.smtp_client import HUGE, client, parcel, raw_server, send_to
+
+
+@pytest.mark.parametrize("place", ["MAIL", "RCPT", "DATA", "DOT"])
+@pytest.mark.parametrize(
+    ("answer", "wanted"),
+    [("451 4.3.0 later", Temporary), ("554 5.7.1 never", Permanent), ("421 4.3.2 closing", Temporary)],
+)
+async def test_the_servers_no_is_passed_on_with_its_words(
+    server: SmtpServer, place: str, answer: str, wanted: type[Outcome]
+):
+    async with client(server, smtp_connections=1) as transport:
+        server.behave = Behave(answers={place: answer})
+        outcome = await transport.send(parcel())
+        assert type(outcome) is wanted
+        assert (outcome.code, outcome.text) == (answer[:3], answer[4:])
+        server.behave = Behave()
+        assert isinstance(await transport.send(parcel()), Sent)
+    assert len(server.messages) == 1
+    assert server.connections == (2 if answer.startswith("421") else 1)
+
+
+async def test_a_login_that_is_missed_at_mail_is_a_fault_to_mend(server: SmtpServer):
+    server.behave = Behave(answers={"MAIL": "530 5.7.0 authentication required"})
+    assert await send_to(server) == Temporary("530", "5.7.0 authentication required")
+
+
+@pytest.mark.parametrize("place", ["CONNECT", "EHLO", "MAIL", "RCPT", "DATA"])
+async def test_a_hang_up_before_the_body_is_temporary(server: SmtpServer, place: str):
+    server.behave = Behave(hang_up=place)
+    outcome = await send_to(server)
+    assert isinstance(outcome, Temporary)
+    assert outcome.code in ("connect", "disconnect")
+    assert server.messages == []
+
+
+@pytest.mark.parametrize("place", ["CONNECT", "EHLO", "MAIL", "RCPT", "DATA"])
+async def test_silence_before_the_body_is_temporary(server: SmtpServer, place: str):
+    server.behave = Behave(delays={place: 1})
+    outcome = await send_to(server, smtp_timeout_s=0.2)
+    assert isinstance(outcome, Temporary)
+    assert outcome.code in ("connect", "timeout")
+
+
+async def test_a_hang_up_amid_a_long_body_is_temporary(server: SmtpServer):
+    server.behave = Behave(hang_up="BODY")
+    outcome = await send_to(server, body=HUGE)
+    assert isinstance(outcome, Temporary)
+    assert outcome.code == "disconnect"
+
+
+async def test_a_hang_up_amid_a_body_that_was_handed_over_whole_is_unknown(server: SmtpServer):
+    server.behave = Behave(hang_up="BODY")
+    assert isinstance(await send_to(server), Unknown)
+
+
+async def test_a_long_body_arrives_whole(server: SmtpServer):
+    assert isinstance(await send_to(server, body=HUGE), Sent)
+    assert server.messages[0].data == HUGE
+
+
+async def test_a_server_that_stops_reading_amid_the_body_is_temporary():
+    async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hello\r\n")
+        for answer in (b"250 ok", b"250 ok", b"250 ok", b"354 go on"):
+            await reader.readline()
+            writer.write(answer + b"\r\n")
+        await asyncio.sleep(60)
+
+    before = time.monotonic()
+    async with raw_server(deaf) as port:
+        outcome = await send_to(port, body=HUGE, smtp_timeout_s=0.3, host="127.0.0.1")
+    assert isinstance(outcome, Temporary)
+    assert outcome.code == "timeout"
+    assert time.monotonic() - before < 2
+
+
+@pytest.mark.parametrize("behave", [Behave(hang_up="DOT"), Behave(delays={"DOT": 1})])
+async def test_no_answer_to_the_final_dot_is_unknown_and_the_connection_is_never_used_again(
+    server: SmtpServer, behave: Behave
+):
+    async with client(server, smtp_timeout_s=0.3, smtp_connections=1) as transport:
+        server.behave = behave
+        outcome = await transport.send(parcel())
+        server.behave = Behave()
+        again = await transport.send(parcel())
+    assert isinstance(outcome, Unknown)
+    assert outcome.code == ("disconnect" if behave.hang_up else "timeout")
+    assert isinstance(again, Sent)
+    assert [message.connection for message in server.messages] == [1, 2]
+
+
+async def test_nonsense_is_temporary_before_the_dot_and_unknown_after(server: SmtpServer):
+    server.behave = Behave(answers={"RCPT": "what?"})
+    assert isinstance(await send_to(server), Temporary)
+    server.behave = Behave(answers={"DOT": "what?"})
+    assert isinstance(await send_to(server), Unknown)
+
+
+async def test_words_that_are_no_text_are_made_fit_to_store(server: SmtpServer):
+    server.behave = Behave(answers={"RCPT": "550 a\x00b" + "c" * 4000})
+    outcome = await send_to(server)
+    assert isinstance(outcome, Permanent)
+    assert outcome.text.startswith("a bccc")
+    assert len(outcome.text.encode()) <= 2048

@@ -1,0 +1,145 @@
+"""The guard that keeps webhooks out of private networks, and the names that certificates are checked by."""
+
+import ipaddress
+import ssl
+
+import pytest
+import trustme
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.deliver.transports.public_only import Address, PublicOnly, is_public
+from app.deliver.transports.webhook import Webhook
+from app.domain.message import Parcel
+from app.domain.outcome import Permanent, Sent, Temporary
+from tests.support.webhook_server import BODY, SECRET, post, reply, running
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ftp://example.org/",
+        "file:///etc/passwd",
+        "example.org",
+        "",
+        "http://",
+        "http://a:b@example.org/",
+        "http://x@127.0.0.1/",
+        "http://[::1",
+    ],
+)
+async def test_other_urls_are_refused(url: str):
+    outcome = await post(url)
+    assert isinstance(outcome, Permanent)
+    assert outcome.code == "address"
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "localhost",
+        "[::1]",
+        "[::ffff:127.0.0.1]",
+        "0x7f.1",
+        "2130706433",
+        "0",
+        "10.1.2.3",
+        "169.254.169.254",
+    ],
+)
+async def test_private_hosts_are_refused_however_written(host: str):
+    async with running(reply("200 OK")) as server:
+        outcome = await post(f"http://{host}:{server.port}/", network=PublicOnly())
+        assert server.connections == 0
+    assert isinstance(outcome, Permanent)
+    assert outcome.code == "address"
+
+
+async def test_connects_to_the_address_that_was_checked_even_if_the_name_changes():
+    asked = []
+
+    async def changing(host: str, _: int) -> list[Address]:
+        asked.append(host)
+        return [ipaddress.ip_address("127.0.0.1" if len(asked) == 1 else "10.0.0.1"), ipaddress.ip_address("10.0.0.2")]
+
+    async with running(reply("200 OK")) as server:
+        network = PublicOnly(changing, lambda address: address.is_loopback)
+        outcome = await post(f"http://hook.example.org:{server.port}/", network=network)
+    assert outcome == Sent("200", "")
+    assert asked == ["hook.example.org"]
+    assert f"host: hook.example.org:{server.port}".encode() in server.requests[0].lower()
+
+
+async def test_an_address_that_does_not_answer_gives_way_to_the_next():
+    async def two(_: str, __: int) -> list[Address]:
+        return [ipaddress.ip_address("127.0.0.2"), ipaddress.ip_address("127.0.0.1")]
+
+    async with running(reply("200 OK")) as server:
+        outcome = await post(f"http://hook.example.org:{server.port}/", network=PublicOnly(two, lambda _: True))
+    assert outcome == Sent("200", "")
+
+
+@pytest.mark.parametrize("name", ["hook.example.org", "other.example.org"])
+async def test_tls_is_checked_against_the_name_not_the_address(name: str):
+    authority = trustme.CA()
+    there, here = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.create_default_context()
+    authority.issue_cert("hook.example.org").configure_cert(there)
+    authority.configure_trust(here)
+
+    async def local(_: str, __: int) -> list[Address]:
+        return [ipaddress.ip_address("127.0.0.1")]
+
+    async with running(reply("200 OK"), tls=there) as server:
+        webhook = Webhook(SECRET, 5, network=PublicOnly(local, lambda _: True), tls=here)
+        outcome = await webhook.send(Parcel("m", "r", f"https://{name}:{server.port}/", "m", BODY))
+        await webhook.close()
+    if name == "hook.example.org":
+        assert outcome == Sent("200", "")
+    else:
+        assert isinstance(outcome, Temporary)
+        assert "certificate" in outcome.text
+
+
+V4 = st.ip_addresses(v=4)
+INSIDE = [
+    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16", "224.0.0.0/4", "240.0.0.0/4",
+    "::/128", "::1/128", "::ffff:0:0/96", "::/96", "fc00::/7", "fe80::/10", "fec0::/10", "ff00::/8", "64:ff9b:1::/48", "64:ff9b::a00:0/104",
+    "64:ff9b::7f00:0/104", "2002:a00::/24", "2002:7f00::/24", "2002:c0a8::/32", "2001::/32", "2001:db8::/32",
+]  # fmt: skip
+
+
+@given(st.sampled_from(INSIDE).flatmap(lambda net: st.ip_addresses(network=net)))
+def test_no_address_of_an_inner_network_is_public(address: Address):
+    assert not is_public(address)
+
+
+@given(V4)
+def test_what_python_calls_private_or_multicast_is_never_public(address: ipaddress.IPv4Address):
+    if not address.is_global or address.is_multicast or address.is_reserved:
+        assert not is_public(address)
+
+
+@given(st.ip_addresses(v=6))
+def test_no_ipv6_address_is_public_that_python_calls_private(address: ipaddress.IPv6Address):
+    if is_public(address):
+        assert address.is_global or address in ipaddress.IPv6Network("64:ff9b::/96")
+        assert not address.is_multicast
+        assert not address.is_link_local
+
+
+@given(V4)
+def test_an_address_within_an_address_is_judged_alike(address: ipaddress.IPv4Address):
+    number = int(address)
+    assert is_public(ipaddress.IPv6Address((0x64FF9B << 96) | number)) == is_public(address)
+    assert is_public(ipaddress.IPv6Address((0x2002 << 112) | (number << 80))) == is_public(address)
+    assert not is_public(ipaddress.IPv6Address((0xFFFF << 32) | number))
+
+
+@pytest.mark.parametrize("address", ["1.1.1.1", "93.184.215.14", "2606:4700:4700::1111", "2a00:1450:4001:82a::200e"])
+def test_the_internet_is_public(address: str):
+    assert is_public(ipaddress.ip_address(address))
+
+
+def test_a_scoped_address_is_not_public():
+    assert not is_public(ipaddress.ip_address("2606:4700::1%eth0"))
