@@ -83,12 +83,11 @@ STATES: Mapping[str, ColumnElement[bool]] = {
 
 
 def _counts(scope: Scope) -> Select[Any]:
-    """Count jobs by state. Expected is what fell due; without an expectation, what came in this period or the one before."""
+    """Count jobs by state. Expected is what fell due; where no slot was judged yet, what came in this period or the one before."""
     before = scope.start - (scope.end - scope.start)
     due = or_(jobs.c.last_due_at >= scope.start, jobs.c.next_due_at < scope.end)
-    expected = or_(
-        and_(jobs.c.expectation.is_not(None), due), and_(jobs.c.expectation.is_(None), jobs.c.last_came_at >= before)
-    )
+    unjudged = or_(jobs.c.expectation.is_(None), jobs.c.last_due_at.is_(None))
+    expected = or_(and_(jobs.c.expectation.is_not(None), due), and_(unjudged, jobs.c.last_came_at >= before))
     ran = jobs.c.last_came_at >= scope.start
     wanted = {
         **STATES,

@@ -1,0 +1,148 @@
+"""Addresses a letter: from words to the bytes of a mail (RFC 5322, RFC 2045). The same input gives the same bytes.
+
+Bodies are 7-bit, so no server on the way has reason to change them. What comes from outside stands in headers only after it was
+stripped of all that could begin another header; email.message refuses the rest.
+"""
+
+import binascii
+import hashlib
+import re
+from datetime import datetime
+from email.errors import HeaderParseError
+from email.header import Header
+from email.headerregistry import Address, Group
+from email.message import EmailMessage
+from email.policy import SMTP, EmailPolicy
+from email.utils import format_datetime, parseaddr
+from typing import Any
+
+import idna
+
+from app.compose import phrases
+from app.compose.letter import Letter
+
+_MESSAGE_ID = re.compile(r"<[!-;=?-~]+@[!-;=?-~]+>")  # printable ASCII but < and >; RFC 5322 section 3.6.4 allows more
+_ADDRESS = re.compile(
+    r"[^\s<>()\[\],;:@\\\"\x00-\x1f\x7f-\x9f]+@(?:[^\s<>()\[\],;:@\\\"\x00-\x1f\x7f-\x9f]+|\[[0-9A-Za-z.:]+\])"
+)
+_THREADING = ("message-id", "in-reply-to", "references")
+_REFERENCES = 20  # RFC 5322 sets no bound; a header line has one
+
+
+class _Policy(EmailPolicy):
+    """SMTP's policy, but for the headers that the standard library folds wrongly (seen in Python 3.11).
+
+    A threading header's word longer than a line is encoded as =?utf-8?..., and a thread whose ids are encoded falls apart:
+    they are folded between ids. A subject with words beyond ASCII gains or loses spaces: it is encoded as a whole.
+    """
+
+    def fold(self, name: str, value: Any) -> str:  # noqa: ANN401  (as the standard library has it)
+        """Fold one header into lines."""
+        if name.lower() in _THREADING:
+            return f"{name}: " + f"{self.linesep} ".join(str(value).split()) + self.linesep
+        if name.lower() == "subject":
+            return f"{name}: {_encoded(str(value), self.linesep)}{self.linesep}"
+        folded: str = super().fold(name, value)
+        return folded
+
+    def fold_binary(self, name: str, value: Any) -> bytes:  # noqa: ANN401
+        """Fold one header into lines, as bytes."""
+        return self.fold(name, value).encode("utf-8" if self.utf8 else "ascii")
+
+
+def _encoded(text: str, linesep: str) -> str:
+    """Encode a subject (RFC 2047): on one line if it is ASCII, which loses no space, else in words of at most 75 characters."""
+    if text.isascii():
+        return text
+    return Header(text, "utf-8", header_name="Subject").encode(linesep=linesep)
+
+
+_ASCII = _Policy(linesep=SMTP.linesep, max_line_length=SMTP.max_line_length, raise_on_defect=False)
+_UTF8 = _ASCII.clone(utf8=True)  # RFC 6532; only for an address that cannot be said otherwise
+
+
+def build(
+    letter: Letter,
+    *,
+    sender: str,
+    to: str,
+    message_id: str,
+    date: datetime,
+    in_reply_to: str | None,
+    references: tuple[str, ...],
+) -> bytes:
+    """Build the mail: text and HTML as alternatives. Raises ValueError for a sender or a Message-ID that no mail can carry.
+
+    `sender` may have a name before its address, `to` is the address alone. Ids stand in angle brackets. Only a local part
+    beyond ASCII makes headers UTF-8 (SMTPUTF8); a domain beyond ASCII is written in its ASCII form. A recipient's address that
+    is none does not stop the mail here: its transport refuses it, which is settled, seen, and moves on to the next transport.
+    """
+    writer, reader = _address(*parseaddr(phrases.one_line(sender, 500))), _address("", to)
+    if writer is None:
+        raise ValueError("the sender is not a mail address")
+    users = writer.username + (reader.username if reader else "")
+    mail = EmailMessage(policy=_ASCII if users.isascii() else _UTF8)
+    mail["Date"] = format_datetime(date)
+    mail["From"] = writer
+    mail["To"] = reader or Group("undisclosed-recipients", ())
+    mail["Subject"] = _subject(letter.subject)
+    _thread(mail, message_id, in_reply_to, references)
+    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday note comes back
+    mail["X-Auto-Response-Suppress"] = "All"  # the same in Exchange's words
+    for name, value in letter.headers:
+        mail[name] = phrases.one_line(value, 200)
+    mail["MIME-Version"] = "1.0"
+    mail["Content-Type"] = "multipart/alternative"
+    # A boundary by chance would make other bytes of the same letter after a crash. "=_" cannot occur in either encoding.
+    mail.set_boundary("=_" + hashlib.sha256(message_id.encode()).hexdigest()[:32])
+    mail.attach(_part(letter.text, "plain"))
+    mail.attach(_part(letter.html, "html"))
+    return mail.as_bytes()
+
+
+def _thread(mail: EmailMessage, message_id: str, in_reply_to: str | None, references: tuple[str, ...]) -> None:
+    mail["Message-ID"] = _checked(message_id)
+    if in_reply_to is not None:
+        mail["In-Reply-To"] = _checked(in_reply_to)
+    if references:
+        mail["References"] = " ".join(
+            _checked(reference) for reference in (references[0], *references[1:][-_REFERENCES:])
+        )
+
+
+def _subject(text: str) -> str:
+    """Give the subject as one harmless line. What looks encoded (=?utf-8?q?=0D=0A?=) would be decoded, by us or the reader: it is parted."""
+    return phrases.shorten(phrases.plain(text).replace("\n", " ").strip(), 200).replace("=?", "= ?")
+
+
+def _part(text: str, subtype: str) -> EmailMessage:
+    """Encode one part: quoted-printable, or base64 where that is shorter, as in scripts other than Latin."""
+    content = phrases.plain(text).encode()
+    quoted = binascii.b2a_qp(content, istext=True)
+    is_quoted = len(quoted) <= len(content) * 4 // 3
+    body = quoted if is_quoted else binascii.b2a_base64(content.replace(b"\n", b"\r\n"), newline=False)
+    part = EmailMessage(policy=_ASCII)
+    part["Content-Type"] = f'text/{subtype}; charset="utf-8"'
+    part["Content-Transfer-Encoding"] = "quoted-printable" if is_quoted else "base64"
+    if not is_quoted:
+        body = b"\n".join(body[start : start + 76] for start in range(0, len(body), 76)) + b"\n"
+    part.set_payload(body.decode("ascii"))
+    return part
+
+
+def _address(name: str, spec: str) -> Address | None:
+    """Give the address as a header has it: its domain in ASCII (IDNA 2008, after the mapping of UTS 46). None if it is none."""
+    if not _ADDRESS.fullmatch(spec):
+        return None
+    local, _, domain = spec.rpartition("@")
+    try:
+        return Address(name, local, domain if domain.isascii() else idna.encode(domain, uts46=True).decode("ascii"))
+    except (idna.IDNAError, HeaderParseError, ValueError):
+        return None
+
+
+def _checked(message_id: str) -> str:
+    """Refuse an id that would break the header it stands in."""
+    if not _MESSAGE_ID.fullmatch(message_id) or len(message_id) > 900:  # noqa: PLR2004  (a line has at most 998 bytes)
+        raise ValueError("is not a Message-ID")
+    return message_id

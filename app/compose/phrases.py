@@ -1,0 +1,137 @@
+"""How we say times, durations, sizes and counts to people, and how foreign text is made safe to show. It knows no template.
+
+English names of days and months stand here, and not in strftime, so that a host's locale cannot change a subject.
+"""
+
+import re
+from collections.abc import Iterable
+from datetime import UTC, date, datetime, timedelta, tzinfo
+from zoneinfo import ZoneInfo
+
+DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+FULL_MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
+
+# Colours and cursor movements of terminals: an escape alone would be made harmless, but leave "[31m" behind.
+_TERMINAL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+# Overrides and isolates turn what follows around ("gpj.exe"); tags and a stray byte order mark are unseen.
+_UNSEEN = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]")
+_NOT_TEXT = re.compile("[\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_LINE_END = re.compile("\r\n|[\n\x0b\x0c\x85\u2028\u2029]")
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+
+
+def plain(text: str) -> str:
+    """Make foreign text harmless, but keep its lines: no control characters, no turning around of what follows."""
+    if text.isascii() and text.isprintable():
+        return text  # nearly all is, and a group may hold a thousand names and errors
+    kept = _TERMINAL.sub("", text)
+    kept = _LINE_END.sub("\n", kept)
+    kept = _UNSEEN.sub("", kept)
+    return _CONTROL.sub(" ", _NOT_TEXT.sub("\N{REPLACEMENT CHARACTER}", kept))
+
+
+def one_line(text: str, limit: int) -> str:
+    """Give foreign text as one harmless line of at most `limit` characters."""
+    return shorten(" ".join(plain(text[: 8 * limit]).split()), limit)
+
+
+def shorten(text: str, limit: int) -> str:
+    """Cut at `limit` characters; an ellipsis says so."""
+    return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
+
+
+def tail(text: str, lines: int, limit: int) -> tuple[str, ...]:
+    """Give the last lines of a log, at most `limit` bytes of UTF-8. Of a line drawn over with CR, as progress bars do, the last state."""
+    found: list[str] = []
+    for raw in reversed(_LINE_END.sub("\n", text[-16 * limit :]).split("\n")):
+        line = plain(raw.rstrip().rpartition("\r")[2]).expandtabs(4).rstrip()
+        if not line:
+            continue
+        line = shorten(line, 240)
+        limit -= len(line.encode()) + 1
+        if limit < 0 or len(found) == lines:
+            break
+        found.append(line)
+    return tuple(reversed(found))
+
+
+def count(number: int, noun: str) -> str:
+    """Say `1 failure` or `3 failures`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def joined(parts: Iterable[str], *, shown: int = 10) -> str:
+    """Say `a, b and c`, or `a, b and 7 more`."""
+    items = list(parts)
+    if len(items) > shown:
+        items = [*items[:shown], f"{len(items) - shown:,} more"]
+    return " and ".join(items) if len(items) < 3 else ", ".join(items[:-1]) + " and " + items[-1]  # noqa: PLR2004
+
+
+def duration(length: float | timedelta) -> str:
+    """Say `45 s`, `41 min`, `3 h 10 min` or `2 days 4 h`. `length` is finite, in seconds."""
+    seconds = max(0, round(length.total_seconds() if isinstance(length, timedelta) else length))
+    if seconds < 120:  # noqa: PLR2004
+        return f"{seconds} s"
+    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
+    if hours < 1:
+        return f"{minutes} min"
+    if hours < 48:  # noqa: PLR2004
+        return f"{hours} h {minutes % 60} min" if minutes % 60 else f"{hours} h"
+    return f"{days} days {hours % 24} h" if hours % 24 and days < 7 else f"{days} days"  # noqa: PLR2004
+
+
+def size(number: float) -> str:
+    """Say `512 B`, `12.3 GiB`."""
+    value, unit = float(max(0, number)), 0
+    while value >= 999.5 and unit < len(_UNITS) - 1:  # noqa: PLR2004
+        value, unit = value / 1024, unit + 1
+    return f"{value:.0f} {_UNITS[unit]}" if unit == 0 or value >= 99.95 else f"{value:.1f} {_UNITS[unit]}"  # noqa: PLR2004
+
+
+def change(now: float, usual: float) -> str:
+    """Say how `now` compares with `usual`: `+12 %`, `as usual` (within 10 %), `7 times as much`; empty if nothing is usual."""
+    if usual <= 0:
+        return ""
+    ratio = now / usual
+    if abs(ratio - 1) < 0.1:  # noqa: PLR2004
+        return "as usual"
+    if ratio >= 3:  # noqa: PLR2004
+        return f"{ratio:,.0f} times as much"
+    sign = "+" if ratio > 1 else "\N{MINUS SIGN}"
+    return f"{sign}{abs(ratio - 1) * 100:.0f} %"
+
+
+def zone(name: str) -> tzinfo:
+    """Give the time zone; UTC for a name that this host does not know, for a message must not fail on it."""
+    try:
+        return ZoneInfo(name)
+    except (KeyError, ValueError, OSError):
+        return UTC
+
+
+def day(on: date, beside: date | None = None) -> str:
+    """Say `Tue 24 Nov`; with the year if it is another than that of `beside`."""
+    year = "" if beside is None or on.year == beside.year else f" {on.year}"
+    return f"{DAYS[on.weekday()]} {on.day} {MONTHS[on.month - 1]}{year}"
+
+
+def moment(at: datetime, where: tzinfo, beside: datetime) -> str:
+    """Say `Tue 24 Nov 02:10 CET`; with the year if it is another than that of `beside`."""
+    local = at.astimezone(where)
+    name = local.tzname() or ""
+    return f"{day(local, beside.astimezone(where))} {local:%H:%M} {'UTC' + name if name[:1] in ('+', '-') else name}"
+
+
+def brief_moment(at: datetime, where: tzinfo, beside: datetime) -> str:
+    """Say `Tue 02:10` within six days of `beside`, `3 Nov 02:10` within the year, else `3 Nov 2025`."""
+    local, other = at.astimezone(where), beside.astimezone(where)
+    if abs((local.date() - other.date()).days) < 7:  # noqa: PLR2004
+        return f"{DAYS[local.weekday()]} {local:%H:%M}"
+    date_ = f"{local.day} {MONTHS[local.month - 1]}"
+    return f"{date_} {local:%H:%M}" if local.year == other.year else f"{date_} {local.year}"

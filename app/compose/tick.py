@@ -1,0 +1,144 @@
+"""One pass of composing: due notices become messages in the outbox, worded once, one for each recipient and group.
+
+Wording happens outside the transaction, which may not be held for long; the notices are claimed with the message in one
+commit, and a notice that was taken back meanwhile (its alert closed) has its group worded anew.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.utils import parseaddr
+
+from app.base.ids import new_id
+from app.compose import alert_mail, mime, summary_mail, webhook_body
+from app.compose.letter import Letter
+from app.domain.message import Bodies, Message
+from app.domain.recipient import Recipient
+from app.domain.route import Notice, NoticeWhat
+from app.domain.story import AlertStory
+from app.house import House
+from app.store import notices, outbox
+from app.store.alert_story import alert_stories
+from app.store.recipients import recipients_by_id
+from app.store.summaries import find_summary
+from app.store.summary_story import summary_story
+from app.store.unit import View
+
+BATCH = 1_000
+MOST_REFERENCES = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Worded:
+    """What was written for one group of notices, before it is addressed."""
+
+    letter: Letter
+    webhook: bytes
+    threads: tuple[str, ...]
+
+
+async def tick(house: House) -> bool:
+    """Word what is due. True when there may be more at once."""
+    now = house.clock()
+    async with house.store.read() as view:
+        due = await notices.waiting_due(view, now, BATCH)
+        if not due:
+            return False
+        recipients = await recipients_by_id(view, {notice.recipient_id for notice in due if notice.recipient_id})
+        stories = await alert_stories(view, [notice for notice in due if notice.alert_id])
+    for group in _groups(due):
+        await _word_group(house, group, recipients.get(group[0].recipient_id or ""), stories, now)
+    return len(due) == BATCH
+
+
+def _groups(due: Sequence[Notice]) -> list[list[Notice]]:
+    """Put together what one recipient is told at once, the most urgent group first."""
+    grouped: dict[tuple[str | None, str], list[Notice]] = {}
+    for notice in due:
+        grouped.setdefault((notice.recipient_id, notice.group_key), []).append(notice)
+    return list(grouped.values())
+
+
+async def _word_group(
+    house: House, group: list[Notice], to: Recipient | None, stories: dict[str, AlertStory], now: datetime
+) -> None:
+    if to is None or not to.transports:
+        await _give_up(house, group, "its recipient has no transport" if to else "its recipient is no more")
+        return
+    worded = await _word(house, group, stories)
+    if worded is None:
+        await _give_up(house, group, "what it tells of is no more")
+        return
+    message, bodies = _address(house, group, to, worded, now)
+    async with house.store.write() as unit:
+        if await notices.mark_worded(unit, [notice.id for notice in group], message.id):
+            await outbox.insert_messages(unit, [(message, bodies)])
+            unit.after_commit(lambda: house.bell.ring("messages"))
+        else:
+            await notices.unmark_worded(unit, message.id)
+
+
+async def _give_up(house: House, group: Sequence[Notice], why: str) -> None:
+    async with house.store.write() as unit:
+        await notices.suppress(unit, [notice.id for notice in group], why)
+
+
+async def _word(house: House, group: Sequence[Notice], stories: dict[str, AlertStory]) -> Worded | None:
+    base_url = house.settings.public_url
+    if group[0].what is NoticeWhat.SUMMARY:
+        async with house.store.read() as view:
+            return await _word_summary(view, group[0], base_url)
+    told = [stories[notice.id] for notice in group if notice.id in stories]
+    if not told:
+        return None
+    threads = tuple(dict.fromkeys(story.thread_id for story in told if story.thread_id))
+    return Worded(alert_mail.word(told, base_url=base_url), webhook_body.word_alerts(told, base_url=base_url), threads)
+
+
+async def _word_summary(view: View, notice: Notice, base_url: str) -> Worded | None:
+    summary = await find_summary(view, notice.summary_id or "")
+    if summary is None:
+        return None
+    story = await summary_story(
+        view, summary.schedule, number=summary.number, start=summary.period_start, end=summary.period_end
+    )
+    return Worded(summary_mail.word(story, base_url=base_url), webhook_body.word_summary(story, base_url=base_url), ())
+
+
+def _address(
+    house: House, group: Sequence[Notice], to: Recipient, worded: Worded, now: datetime
+) -> tuple[Message, Bodies]:
+    """Write every body that the recipient's transports take: a failover sends the same words by another way."""
+    message_id = new_id("msg")
+    sender = house.settings.mail_from
+    header = f"<{message_id}@{parseaddr(sender)[1].rpartition('@')[2] or 'tocsin.invalid'}>"
+    mail_to = next((one.address for one in to.transports if one.transport != "webhook"), None)
+    threads = worded.threads[:MOST_REFERENCES]
+    mail = mail_to and mime.build(
+        worded.letter,
+        sender=sender,
+        to=mail_to,
+        message_id=header,
+        date=now,
+        in_reply_to=threads[0] if threads else None,
+        references=threads,
+    )
+    first = to.transports[0]
+    message = Message(
+        id=message_id,
+        customer_id=group[0].customer_id if len({notice.customer_id for notice in group}) == 1 else None,
+        recipient_id=to.id,
+        transport=first.transport,
+        place=0,
+        address=first.address,
+        urgency=min(notice.urgency for notice in group),
+        is_alert=group[0].what is not NoticeWhat.SUMMARY,
+        subject=worded.letter.subject,
+        message_id=header,
+        created_at=now,
+        due_at=now,
+        move_on_at=now + timedelta(minutes=house.settings.failover_after_min),
+        give_up_at=now + timedelta(hours=house.settings.retry_for_h),
+    )
+    has_webhook = any(one.transport == "webhook" for one in to.transports)
+    return message, Bodies(mail=mail or None, webhook=worded.webhook if has_webhook else None)

@@ -1,0 +1,140 @@
+"""From notices to messages in the outbox, on real databases: grouped, threaded, and never half."""
+
+from collections.abc import AsyncIterator
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from app.compose import tick as compose
+from app.store.tables import messages, notices
+from app.store.tables_managed import recipients, routes, summary_schedules
+from tests.support.house import Lived, live_in
+
+
+@pytest.fixture
+async def lived(database_url: str, tmp_path: Path) -> AsyncIterator[Lived]:
+    async with live_in(database_url, tmp_path) as lived:
+        yield lived
+
+
+def mail_of(row: Any) -> EmailMessage:
+    mail = message_from_bytes(row.mail_body, policy=policy.default)
+    assert isinstance(mail, EmailMessage)
+    return mail
+
+
+def text_of(row: Any) -> str:
+    part = mail_of(row).get_body(("plain",))
+    assert part is not None
+    return str(part.get_content())
+
+
+async def change(lived: Lived, table: Any, **values: Any) -> None:
+    async with lived.house.store.write() as unit:
+        await unit.connection.execute(update(table).values(**values))
+
+
+async def live_on(lived: Lived) -> None:
+    await lived.decide()
+    await compose.tick(lived.house)
+
+
+async def test_a_failure_becomes_one_mail_that_tells_what_to_know(lived: Lived) -> None:
+    await lived.receive(job="nightly-sql", outcome="success")
+    await live_on(lived)
+    lived.pass_time(hours=12)
+    await lived.receive(
+        job="nightly-sql",
+        outcome="failure",
+        message="repository is locked",
+        log="opening\nFatal: repository is locked by PID 99\n",
+    )
+    await live_on(lived)
+    [row] = await lived.rows(messages, messages.c.is_alert)
+    mail = mail_of(row)
+    assert mail["Subject"].startswith("FAILED   nightly-sql on sql01")
+    assert mail["Auto-Submitted"] == "auto-generated"
+    assert mail["Message-ID"] == row.message_id
+    text = text_of(row)
+    assert "PID 99" in text
+    assert "/v1/alerts/" in text
+    [notice] = await lived.rows(notices, notices.c.what == "opened")
+    assert (notice.state, notice.message_id) == ("worded", row.id)
+
+
+async def test_the_recovery_lands_under_the_failure(lived: Lived) -> None:
+    for outcome in ("failure", "success"):
+        await lived.receive(job="db", outcome=outcome)
+        await live_on(lived)
+        lived.pass_time(minutes=10)
+        await live_on(lived)
+    failed, recovered = [mail_of(row) for row in await lived.rows(messages, messages.c.is_alert)]
+    assert recovered["Subject"].startswith("OK AGAIN")
+    assert recovered["In-Reply-To"] == failed["Message-ID"]
+    assert failed["Message-ID"] in recovered["References"]
+
+
+async def test_alerts_of_one_group_go_out_in_one_mail(lived: Lived) -> None:
+    for number in range(7):
+        await lived.receive(agent=f"host{number}", job="db", outcome="failure")
+    await live_on(lived)
+    [row] = await lived.rows(messages)
+    assert mail_of(row)["Subject"].startswith("7 FAILED")
+    assert {n.message_id for n in await lived.rows(notices)} == {row.id}
+
+
+async def test_an_alert_that_closed_before_it_was_worded_is_not_told(lived: Lived) -> None:
+    await change(lived, routes, group_wait_s=60)
+    await lived.receive(job="db", outcome="failure")
+    await live_on(lived)
+    await lived.receive(job="db", outcome="success", occurred_at=lived.pass_time(seconds=30))
+    await live_on(lived)
+    lived.pass_time(seconds=60)
+    await live_on(lived)
+    assert await lived.rows(messages) == []
+
+
+async def test_a_recipient_without_transport_is_said_and_not_lost(lived: Lived) -> None:
+    await change(lived, recipients, transports=[])
+    await lived.receive(job="db", outcome="failure")
+    await live_on(lived)
+    [notice] = await lived.rows(notices)
+    assert (notice.state, notice.reason.rpartition("; ")[2]) == ("suppressed", "its recipient has no transport")
+
+
+async def test_the_summary_goes_out_once_a_day_with_good_news_too(lived: Lived) -> None:
+    await lived.receive(job="db", outcome="success", metrics={"bytes_processed": 10**9, "duration_s": 60})
+    await live_on(lived)
+    lived.pass_time(hours=19, minutes=1)  # 07:01
+    for _ in range(3):
+        await live_on(lived)
+    [row] = await lived.rows(messages)
+    assert mail_of(row)["Subject"] == "Backups Tue 24 Nov: all 1 ok (no. 1)"
+    assert "expected 1, heard from 1" in text_of(row).casefold()
+    lived.pass_time(days=1)
+    await live_on(lived)
+    rows = await lived.rows(messages, messages.c.subject.like("%(no. 2)"))
+    assert len(rows) == 1
+
+
+async def test_a_summary_can_be_made_for_some_jobs_only(lived: Lived) -> None:
+    await change(
+        lived,
+        summary_schedules,
+        matchers=[
+            {"field": "job", "test": "like", "value": "D?*"},
+            {"field": "label:site", "test": "is_not", "value": "b"},
+        ],
+    )
+    await lived.receive(job="db", outcome="failure", labels={"site": "a"})
+    await lived.receive(job="mail", outcome="failure")
+    await lived.receive(job="dx", outcome="failure", labels={"site": "b"})
+    await live_on(lived)
+    lived.pass_time(hours=19, minutes=1)
+    await live_on(lived)
+    [row] = await lived.rows(messages, messages.c.is_alert.is_(False))
+    assert mail_of(row)["Subject"].startswith("Backups Tue 24 Nov: 1 failed")

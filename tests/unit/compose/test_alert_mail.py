@@ -1,0 +1,169 @@
+"""Alert mails, as their reader sees them."""
+
+import random
+import re
+from datetime import timedelta
+
+import pytest
+
+from app.compose import alert_mail, mime
+from app.domain.alert import AlertKind
+from app.domain.event import Severity
+from app.domain.route import NoticeWhat
+from tests.support.stories import DAY, GIB, NOW, alert_story, recovered
+
+BASE = "https://tocsin.example.org"
+LOG = "\n".join(f"line {n} of the log" for n in range(100)) + "\nFatal: repository is already locked by PID 4515\n"
+
+
+def word(*stories):
+    return alert_mail.word(stories, base_url=BASE)
+
+
+def seen(html: str) -> str:
+    """What a person sees of the HTML."""
+    return " ".join(re.sub(r"<[^>]+>", " ", html[html.index("<body") :]).replace("&nbsp;", " ").split())
+
+
+def test_one_failure_tells_all_that_one_needs() -> None:
+    story = alert_story(
+        since=NOW - 2 * DAY, repeats=2, failures_in_row=3, log_tail=LOG, reason="3rd failure in a row; route 'acme nights'; not silenced",
+        metrics={"duration_s": 7.2, "bytes_processed": 12.3 * GIB, "files_failed": 3.0, "odd": float("inf")},
+    )  # fmt: skip
+    letter = word(story)
+    for part in (letter.text, seen(letter.html)):
+        for said in (
+            *(
+                "FAILED",
+                "nightly-sql",
+                "sql01",
+                "Acme",
+                "repository is locked",
+                "Sun 22 Nov 02:10 CET (2 days)",
+                "3 in a row",
+            ),
+            *(
+                "Mon 23 Nov 02:12 CET",
+                "Wed 25 Nov 02:00 CET",
+                "7 s",
+                "12.3 GiB",
+                "line 99 of the log",
+                "locked by PID 4515",
+            ),
+            *(["3rd failure in a row; route ", "acme nights", "; not silenced"][0], "acme nights", "restic unlock"),
+        ):
+            assert said in " ".join(part.split()), said
+        assert "line 80 of the log" not in part
+    for link in (f"{BASE}/v1/alerts/{story.alert.id}", f"{BASE}/v1/runs/run_1", f"{BASE}/v1/jobs/job_1"):
+        assert link in letter.text
+        assert f'href="{link}"' in letter.html
+
+
+def test_down_comes_first_and_what_recovered_last() -> None:
+    stories = [
+        recovered(alert_story(1, job="recovered-job", failures_in_row=0)),
+        alert_story(2, job="warned-job", kind=AlertKind.WARNING, severity=Severity.WARNING),
+        alert_story(3, job="still-job", what=NoticeWhat.REPEATED),
+        alert_story(4, job="missed-job", kind=AlertKind.MISSED, expected_at=NOW),
+        alert_story(5, job="failed-job"),
+    ]
+    order = ["failed-job", "still-job", "missed-job", "warned-job", "recovered-job"]
+    letter = word(*stories)
+    assert re.findall(r"^[A-Z ]+  (\w+-job) on ", letter.text, re.MULTILINE) == order
+    assert re.findall(r'<div class="name"[^>]*>([^<]+)', letter.html) == order
+    for seed in range(3):
+        assert word(*random.Random(seed).sample(stories, 5)) == letter
+
+
+def test_a_recovery_says_since_when_it_is_ok_and_what_it_was() -> None:
+    text = word(recovered(alert_story(failures_in_row=0, repeats=2), NOW + timedelta(hours=30))).text
+    assert "OK since        Wed 25 Nov 08:10 CET" in text
+    assert "Failed since    Tue 24 Nov 02:10 CET (30 h)" in text
+    assert "The error was: repository is locked" in text
+    assert "What to try" not in text
+
+
+def test_a_missed_run_says_when_it_was_expected_in_the_customers_time() -> None:
+    letter = word(
+        alert_story(
+            kind=AlertKind.MISSED,
+            expected_at=NOW + timedelta(minutes=50),
+            message="expected 02:00 UTC",
+            run_id=None,
+            missed_in_row=1,
+        )
+    )
+    assert "Expected Tue 24 Nov 03:00 CET, but no run came." in letter.text
+    assert "UTC" not in letter.text
+    assert "/v1/runs/" not in letter.text
+
+
+def test_a_reminder_counts_to_the_moment_it_is_told() -> None:
+    silent = alert_story(
+        kind=AlertKind.AGENT_SILENT, job=None, job_id=None, what=NoticeWhat.REPEATED, told_at=NOW + 3 * DAY
+    )
+    assert "STILL SILENT" in word(silent).text
+    assert "Nothing heard for 3 days." in word(silent).text
+    assert f"{BASE}/v1/agents/agt_1" in word(silent).text
+
+
+@pytest.mark.parametrize("many", [51, 300, 1000])
+def test_a_thousand_alerts_stay_one_readable_mail(many) -> None:
+    stories = [
+        alert_story(
+            n,
+            job=f"job-{n}-" + "<&ü" * 60,
+            customer=f"Customer {n % 40} " + "x" * 150,
+            message='"<é>" ' * 300,
+            log_tail="<\"&'> " * 5000,
+        )
+        for n in range(many)
+    ]
+    letter = word(*stories)
+    assert len(letter.html.encode()) < 100_000
+    assert len(letter.text.encode()) < 50_000
+    mail = mime.build(
+        letter,
+        sender="t@example.org",
+        to="a@example.org",
+        message_id="<a@b>",
+        date=NOW,
+        in_reply_to=None,
+        references=(),
+    )
+    assert len(mail) < 200 * 1024
+    for part in (letter.text, letter.html):
+        more = re.search(r"and ([\d,]+) more(?:</b>)?:", part)
+        left_out = int(more[1].replace(",", "")) if more else 0
+        assert len(set(re.findall(r"job-(\d+)-", part))) + left_out == many
+    assert letter.subject.startswith(f"{many:,} FAILED at 40 customers")
+
+
+def test_a_mail_of_common_size_leaves_nothing_out() -> None:
+    letter = word(*(alert_story(n, job=f"job-{n:03d}", log_tail=LOG) for n in range(25)))
+    assert all(letter.html.count(f">job-{n:03d}<") == 1 for n in range(25))
+    assert "more" not in letter.text
+
+
+def test_a_hint_is_given_once() -> None:
+    text = word(*(alert_story(n, job=f"job-{n}") for n in range(3))).text
+    assert text.count("restic unlock") == 1
+    assert text.count("As for job-0 on sql01 (Acme), above.") == 2
+
+
+def test_the_html_is_for_every_mail_program() -> None:
+    html = word(alert_story(log_tail=LOG), alert_story(2)).html
+    assert "http" not in html.replace(BASE, "")
+    assert not re.search(r"display: ?(flex|grid)|<img|<link|@import|url\(", html)
+    assert "max-width: 600px" in html
+    assert "prefers-color-scheme: dark" in html
+    assert not [
+        size
+        for size in re.findall(r"font-size: ?(\d+)px", html[html.index("<body") :])
+        if int(size) < 14 and size != "1"
+    ]
+
+
+def test_headers_let_people_sort_their_mail() -> None:
+    letter = word(alert_story(), recovered(alert_story(2)))
+    assert letter.headers == (("X-Tocsin", "alert; opened, recovered"),)

@@ -1,0 +1,237 @@
+"""Summaries, as their reader sees them: never reassuring without ground, the worst first, one mail however many jobs."""
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.compose import mime, summary_mail
+from app.compose.summary_subject import subject_of
+from app.domain.job import JobState
+from app.domain.story import Section, Totals
+from tests.support.stories import DAY, GIB, MORNING, job_line, summary_story
+
+MINUS = "\N{MINUS SIGN}"
+BASE = "https://tocsin.example.org"
+
+
+def word(**given: object):
+    return summary_mail.word(summary_story(**given), base_url=BASE)
+
+
+def bad_night(**given: object):
+    failed = job_line(
+        "nightly-sql",
+        "ooooooooooooof",
+        state=JobState.FAILED,
+        failing_since=MORNING - timedelta(hours=5),
+        last_message="repository is locked",
+    )
+    missed = job_line("mail-store", "ooooooooooooom", state=JobState.MISSED, failing_since=MORNING - timedelta(hours=4))
+    warned = tuple(
+        job_line(f"home-{n}", "ooooooooooooow", state=JobState.WARNING, last_message="3 files unreadable")
+        for n in range(3)
+    )
+    silenced = job_line(
+        "lab-vm", "ffffffffffffff", state=JobState.FAILED, silenced_until=MORNING + 3 * DAY, last_success_at=None
+    )
+    told = {
+        "failed": 2,
+        "missed": 1,
+        "warnings": 3,
+        "ok": 412,
+        "jobs": 418,
+        "expected": 418,
+        "heard": 417,
+        "sections": (
+            Section("failed", (failed,), 1),
+            Section("missed", (missed,), 0),
+            Section("warning", warned, 0),
+            Section("recovered", (job_line("dc-state", "oooooooooofffo"),), 0),
+            Section("silenced", (silenced,), 0),
+            Section("ok", tuple(job_line(f"files-{n}") for n in range(3)), 408),
+            Section("new", (job_line("young", "..............", state=JobState.NEW, last_success_at=None),), 0),
+        ),
+    }
+    return word(**{**told, **given})
+
+
+@pytest.mark.parametrize(
+    ("given", "subject"),
+    [
+        ({}, "Backups Tue 24 Nov: all 412 ok (no. 118)"),
+        (
+            {"failed": 2, "missed": 1, "warnings": 3, "jobs": 418, "expected": 418, "heard": 417},
+            "Backups Tue 24 Nov: 2 failed, 1 missed, 3 warnings, 412 ok (no. 118)",
+        ),
+        (
+            {"failed": 1, "jobs": 413, "warnings": 1, "expected": 414, "heard": 414},
+            "Backups Tue 24 Nov: 1 failed, 1 warning, 412 ok (no. 118)",
+        ),
+        ({"heard": 400}, "Backups Tue 24 Nov: 412 ok, heard from 400 of 412 (no. 118)"),
+        ({"heard": 0}, "Backups Tue 24 Nov: 412 ok, none heard of 412 expected (no. 118)"),
+        ({"expected": 0, "heard": 3}, "Backups Tue 24 Nov: 412 ok, none was expected (no. 118)"),
+        ({"expected": 0, "heard": 0}, "Backups Tue 24 Nov: 412 ok, none was expected and none heard (no. 118)"),
+        ({"expected": 0, "heard": 0, "jobs": 0, "ok": 0}, "Backups Tue 24 Nov: no jobs yet (no. 118)"),
+        ({"jobs": 415, "new": 3}, "Backups Tue 24 Nov: 412 ok, 3 new (no. 118)"),
+        ({"silent_agents": ("ex02",)}, "Backups Tue 24 Nov: 1 agent silent, 412 ok (no. 118)"),
+        ({"undelivered": 2}, "Backups Tue 24 Nov: all 412 ok, 2 messages undelivered (no. 118)"),
+        ({"ok": 411}, "Backups Tue 24 Nov: 411 ok (no. 118)"),
+        ({"period_start": MORNING - 7 * DAY}, "Backups week to Tue 24 Nov: all 412 ok (no. 118)"),
+        ({"period_start": MORNING - 31 * DAY}, "Backups month to Tue 24 Nov: all 412 ok (no. 118)"),
+        (
+            {"period_start": datetime(2026, 10, 1, 5, tzinfo=UTC), "period_end": datetime(2026, 11, 1, 6, tzinfo=UTC)},
+            "Backups October 2026: all 412 ok (no. 118)",
+        ),
+        ({"period_start": MORNING - 3 * DAY}, "Backups Sat 21 Nov to Tue 24 Nov: all 412 ok (no. 118)"),
+        (
+            {"ok": 100_000, "jobs": 100_000, "expected": 100_000, "heard": 100_000, "number": 1000},
+            "Backups Tue 24 Nov: all 100,000 ok (no. 1,000)",
+        ),
+    ],
+)
+def test_subjects(given, subject) -> None:
+    assert subject_of(summary_story(**given)) == subject
+
+
+def test_good_news_is_green_and_says_what_it_rests_on() -> None:
+    letter = word()
+    assert "Expected 412, heard from 412." in letter.text
+    assert "Expected 412, heard from 412." in letter.html
+    assert 'class="head ok"' in letter.html
+    for given in (
+        {"heard": 411},
+        {"ok": 411},
+        {"expected": 0},
+        {"failed": 1},
+        {"warnings": 1},
+        {"silent_agents": ("a",)},
+    ):
+        assert 'class="head ok"' not in word(**given).html
+
+
+def test_what_is_wrong_comes_first() -> None:
+    letter = bad_night(silent_agents=("ex02",))
+    assert re.findall(r"^([A-Z][A-Z ,]+) \(\d", letter.text, re.MULTILINE) == [
+        "FAILED",
+        "MISSED",
+        "WITH WARNINGS",
+        "OK AGAIN",
+        "SILENCED",
+        "OK",
+        "NEW, NO RUN SO FAR",
+    ]
+    for part in (letter.text, letter.html):
+        places = [
+            part.rindex(said)
+            for said in (
+                "nightly-sql",
+                "mail-store",
+                "1 agent silent: ex02",
+                "home-0",
+                "dc-state",
+                "lab-vm",
+                "files-0",
+                "young",
+            )
+        ]
+        assert places == sorted(places)
+
+
+def test_a_failing_job_says_why_since_when_and_what_it_used_to_be() -> None:
+    text = bad_night().text
+    block = text[text.index("nightly-sql on sql01 (Acme)") : text.index("MISSED (1)")]
+    assert "repository is locked" in block
+    assert "oooooooooooooF" in block
+    assert "failing since Tue 02:00, last success Tue 02:00" in block
+    assert "13.3 GiB in 41 min, as usual" in block
+    assert "and 1 more: " + BASE in block
+    assert "silenced until Fri 27 Nov 07:00 CET" in text
+
+
+def test_the_strip_is_told_by_letters_and_by_colours() -> None:
+    letter = word(sections=(Section("ok", (job_line(strip="ofwmlc........"),), 0),))
+    assert "oFWMLC........" in letter.text
+    cells = re.findall(r'<td (?:bgcolor="(#\w+)"|title="([^"]+)"|style="[^"]*"|\s)+>(\S)</td>', letter.html)
+    assert [letter for *_, letter in cells][:14] == [*"✓FWMLC", *"·" * 8]
+    assert len(set(re.findall(r'bgcolor="(#\w+)"[^>]*title=', letter.html))) == 7
+    assert 'title="Wed 11 Nov: ok"' in letter.html
+    assert 'title="Sun 15 Nov: 1 ok, 1 missed"' in letter.html
+    for meaning in ("with warnings", "failed", "missed", "cancelled", "nothing heard"):
+        assert meaning in letter.text
+        assert meaning in letter.html
+
+
+def test_what_nobody_else_would_tell_is_told() -> None:
+    letter = word(undelivered=2, set_aside=1, without_expectation=7, silent_agents=("ex02", "laptop"), heard=410)
+    for part in (letter.text, letter.html):
+        said = " ".join(part.split())
+        for words in (
+            "2 messages could not be delivered",
+            "1 event set aside",
+            "7 jobs have no expectation",
+            "2 agents silent: ex02 and laptop",
+            "2 expected jobs not heard from",
+        ):
+            assert words in said
+    assert not any(
+        word in word_.text for word_ in [word()] for word in ("delivered", "set aside", "expectation", "silent")
+    )
+
+
+def test_totals_are_compared_with_the_days_before() -> None:
+    text = word(totals=Totals(2000 * GIB, 10 * GIB, 3600.0, 500.0 * GIB, 40.0 * GIB, 3500.0)).text
+    assert "2.0 TiB (4 times as much)" in text
+    assert f"10.0 GiB ({MINUS}75 %)" in text
+    assert "60 min" in text or "1 h (as usual)" in text
+
+
+@pytest.mark.parametrize("jobs", [120, 2000])
+def test_thousands_of_jobs_stay_one_readable_mail(jobs) -> None:
+    bad = tuple(
+        job_line(
+            f"bad-{n}-" + "<&ü" * 40,
+            "f" * 14,
+            agent="a&" * 90,
+            customer="c<" * 90,
+            state=JobState.FAILED,
+            last_message="é<>" * 900,
+        )
+        for n in range(jobs)
+    )
+    good = tuple(job_line(f"good-{n}", "fwmlcofwmlcofw") for n in range(jobs))
+    letter = word(
+        failed=jobs,
+        ok=jobs,
+        jobs=2 * jobs,
+        sections=(Section("failed", bad, 7), Section("ok", good, 9)),
+        silent_agents=("agent" * 50,) * 500,
+    )
+    assert len(letter.html.encode()) < 100_000
+    assert len(letter.text.encode()) < 50_000
+    mail = mime.build(
+        letter,
+        sender="t@example.org",
+        to="a@example.org",
+        message_id="<a@b>",
+        date=MORNING,
+        in_reply_to=None,
+        references=(),
+    )
+    assert len(mail) < 200 * 1024
+    for part in (letter.text, letter.html):
+        left_out = [int(number.replace(",", "")) for number in re.findall(r"and ([\d,]+) more(?:</b>)?:", part)]
+        shown = len(set(re.findall(r"(?:bad|good)-\d+", part)))
+        assert shown > 50
+        assert sum(left_out) + shown == 2 * jobs + 16
+
+
+def test_the_same_story_gives_the_same_letter() -> None:
+    assert bad_night() == bad_night()
+    assert bad_night().headers == (("X-Tocsin", "summary"),)
+
+
+def test_an_empty_summary_is_a_whole_mail() -> None:
+    letter = word(jobs=0, ok=0, expected=0, heard=0, sections=(), totals=Totals(0, 0, 0.0, 0.0, 0.0, 0.0))
+    assert "no jobs yet" in letter.text
+    assert "No jobs yet" in letter.html

@@ -1,0 +1,95 @@
+"""Webhook documents: stable names, valid JSON whatever a backup says, bounded."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.compose import webhook_body
+from app.domain.route import NoticeWhat
+from app.domain.story import Section
+from tests.support.stories import DAY, NOW, alert_story, job_line, recovered, summary_story
+
+BASE = "https://tocsin.example.org"
+
+
+def read(body: bytes):
+    return json.loads(body.decode("utf-8"))
+
+
+@pytest.mark.parametrize(
+    ("stories", "type_"),
+    [
+        ([alert_story()], "alert.opened"),
+        ([alert_story(what=NoticeWhat.REPEATED)], "alert.repeated"),
+        ([recovered(alert_story())], "alert.recovered"),
+        ([recovered(alert_story()), alert_story(2, what=NoticeWhat.REPEATED)], "alert.repeated"),
+        ([recovered(alert_story()), alert_story(2, what=NoticeWhat.REPEATED), alert_story(3)], "alert.opened"),
+    ],
+)
+def test_the_type_says_the_most_urgent(stories, type_) -> None:
+    document = read(webhook_body.word_alerts(stories, base_url=BASE))
+    assert document["type"] == type_
+    assert sorted(document) == ["data", "timestamp", "type"]
+    assert document["data"]["alerts"][-1]["what"] == type_.removeprefix("alert.") or len(stories) > 1
+
+
+def test_an_alert_in_our_words() -> None:
+    told = read(webhook_body.word_alerts([recovered(alert_story(repeats=2))], base_url=BASE))
+    alert = told["data"]["alerts"][0]
+    assert told["timestamp"] == "2026-11-27T01:10:00Z"
+    assert told["data"]["more"] == 0
+    assert alert["url"] == f"{BASE}/v1/alerts/{alert['id']}"
+    expected = {
+        "kind": "failed",
+        "customer": "Acme",
+        "agent": "sql01",
+        "job": "nightly-sql",
+        "job_id": "job_1",
+        "repeats": 2,
+        "message": "repository is locked",
+    }
+    assert expected.items() <= alert.items()
+    assert (alert["since"], alert["closed_at"]) == ("2026-11-24T01:10:00Z", "2026-11-27T01:10:00Z")
+
+
+def test_a_summary_in_our_words() -> None:
+    told = read(
+        webhook_body.word_summary(
+            summary_story(failed=1, sections=(Section("failed", (job_line(strip="ooof"),), 2),)), base_url=BASE
+        )
+    )
+    assert told["type"] == "summary"
+    data = told["data"]
+    assert data["all_ok"] is False
+    assert (data["expected"], data["heard"], data["failed"], data["number"]) == (412, 412, 1, 118)
+    assert data["sections"][0]["more"] == 2
+    assert data["sections"][0]["jobs"][0]["days"] == ["ok", "ok", "ok", "failed"]
+
+
+def test_documents_are_bounded_and_say_what_is_left_out() -> None:
+    alerts = [alert_story(n, message="\x01é" * 5000, customer="c" * 200) for n in range(1000)]
+    body = webhook_body.word_alerts(alerts, base_url=BASE)
+    assert len(body) <= webhook_body.LIMIT
+    data = read(body)["data"]
+    assert len(data["alerts"]) + data["more"] == 1000
+    lines = tuple(job_line(f"job-{n}", last_message="\x01" * 5000) for n in range(2000))
+    body = webhook_body.word_summary(
+        summary_story(sections=(Section("failed", lines, 5), Section("ok", lines, 0))), base_url=BASE
+    )
+    assert len(body) <= webhook_body.LIMIT
+    assert sum(len(section["jobs"]) + section["more"] for section in read(body)["data"]["sections"]) == 4005
+
+
+@given(st.text(), st.text(), st.text())
+def test_any_text_makes_valid_json(message, job, customer) -> None:
+    story = alert_story(message=message, job=job, customer=customer)
+    document = read(webhook_body.word_alerts([story], base_url=BASE))
+    assert document["data"]["alerts"][0]["job"] == job
+    assert webhook_body.word_alerts([story], base_url=BASE) == webhook_body.word_alerts([story], base_url=BASE)
+
+
+def test_a_lone_surrogate_does_not_cost_the_message() -> None:
+    story = alert_story(message="a\ud800b", job="x\udfff", since=NOW - DAY)
+    assert read(webhook_body.word_alerts([story], base_url=BASE))["data"]["alerts"][0]["job"] == "x?"
