@@ -19,6 +19,7 @@ class Leased:
     """A message as its holder gets it: what to send, until when it is the holder's, and how often it was tried before."""
 
     claim: Claim
+    transport: str
     parcel: Parcel
     until: datetime
     attempts: int

@@ -32,11 +32,16 @@ def is_away(cause: BaseException) -> bool:
             if isinstance(state, str):
                 return state.startswith(_AWAY_CLASSES)
             # asyncpg's InterfaceError is a closed connection. SQLite says OperationalError for a fault in a statement too.
-            return cause.connection_invalidated or isinstance(cause, exc.InterfaceError) or any(word in str(cause.orig) for word in _SQLITE_AWAY)
+            return (
+                cause.connection_invalidated
+                or isinstance(cause, exc.InterfaceError)
+                or any(word in str(cause.orig) for word in _SQLITE_AWAY)
+            )
         case exc.TimeoutError() | exc.DisconnectionError():
             return True
         case asyncpg.PostgresError():
             return str(cause.sqlstate).startswith(_AWAY_CLASSES)
         case asyncpg.InterfaceError() | OSError():
             return True
-    return False
+        case _:
+            return False

@@ -71,6 +71,8 @@ def _sqlite(url: str, *, size: int, writes: bool) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Any) -> None:  # noqa: ANN401
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        # By the driver itself: one change of threads instead of three, for each unit of work.
+        driver = connection.connection.dbapi_connection
+        driver.run_async(lambda raw: raw.execute_fetchall("BEGIN IMMEDIATE" if writes else "BEGIN"))
 
     return engine

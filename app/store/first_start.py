@@ -37,7 +37,9 @@ async def keep_fixed_key(unit: Unit, key: Key, key_hash: str) -> None:
 
     One that an administrator revoked stays revoked until the setting changes.
     """
-    there = (await unit.connection.execute(select(keys.c.id, keys.c.kind, keys.c.name).where(keys.c.hash == key_hash))).first()
+    there = (
+        await unit.connection.execute(select(keys.c.id, keys.c.kind, keys.c.name).where(keys.c.hash == key_hash))
+    ).first()
     if there is not None and there.kind == key.kind:
         return
     values = {"hash": key_hash, "hint": key.hint, "created_at": key.created_at, "revoked_at": None}

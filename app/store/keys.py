@@ -39,20 +39,6 @@ async def get_key(view: View, key_id: str) -> Key | None:
     return None if row is None else _key(row)
 
 
-async def list_keys(
-    view: View, *, limit: int, after: str | None = None, kind: KeyKind | None = None, customer_id: str | None = None
-) -> list[Key]:
-    """Give up to `limit` keys in the order of their making, from the one after `after` on."""
-    query = _whole().order_by(keys.c.id).limit(limit)
-    if after is not None:
-        query = query.where(keys.c.id > after)
-    if kind is not None:
-        query = query.where(keys.c.kind == kind)
-    if customer_id is not None:
-        query = query.where(keys.c.customer_id == customer_id)
-    return [_key(row) for row in await view.connection.execute(query)]
-
-
 async def revoke_key(unit: Unit, key_id: str, at: datetime) -> bool:
     """End a key; say whether it lived until now."""
     ended = await unit.connection.execute(

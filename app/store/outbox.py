@@ -54,7 +54,7 @@ async def lease(unit: Unit, transport: str, limit: int, now: datetime, holder: s
     claimed = {"state": MessageState.LEASED, "lease_token": token, "lease_until": until, "lease_holder": holder}
     await unit.connection.execute(update(messages).where(messages.c.id.in_([row.id for row in rows])).values(claimed))
     return [
-        Leased(Claim(row.id, token), Parcel(row.id, row.recipient_id, row.address, row.message_id, row.body or b""), until, row.attempts, row.created_at)
+        Leased(Claim(row.id, token), transport, Parcel(row.id, row.recipient_id, row.address, row.message_id, row.body or b""), until, row.attempts, row.created_at)
         for row in rows
     ]
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy import func, select, text
+from sqlalchemy.dialects import postgresql, sqlite
 
 from app.store.tables import messages
 from app.store.tables_managed import transport_tests
@@ -41,9 +42,12 @@ async def trials(view: View) -> dict[str, Trial]:
 
 async def record_trial(unit: Unit, trial: Trial) -> None:
     """Keep how a test ended, in place of the one before."""
-    await unit.connection.execute(delete(transport_tests).where(transport_tests.c.transport == trial.transport))
-    values = {"transport": trial.transport, "at": trial.at, "outcome": trial.outcome, "code": trial.code}
-    await unit.connection.execute(insert(transport_tests).values(**values, text=trial.text[:_TEXT_MOST]))
+    insert = (sqlite.insert if unit.is_sqlite else postgresql.insert)(transport_tests)
+    ended = {"at": trial.at, "outcome": trial.outcome, "code": trial.code, "text": trial.text[:_TEXT_MOST]}
+    upsert = insert.values(transport=trial.transport, **ended).on_conflict_do_update(
+        index_elements=["transport"], set_=ended
+    )
+    await unit.connection.execute(upsert)
 
 
 async def waiting(view: View) -> dict[str, Waiting]:

@@ -1,0 +1,68 @@
+"""GET /v1/events: what agents and our own clock have said, with those set aside and why. Taking events in is in events.py."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from fastapi import APIRouter
+from pydantic import BaseModel, Field
+
+from app.domain.event import Activity, EventKind, Phase, RunOutcome, Severity
+from app.edge.api.fields import Id, Name
+from app.edge.api.readable import Readable, add_get, add_list
+from app.edge.paging import PagedByTime
+from app.store.history import EVENTS
+
+
+class EventLine(BaseModel):
+    """An event in a list."""
+
+    id: str
+    customer_id: str
+    agent_id: str
+    key: str
+    kind: EventKind = Field(description="Who says it: an agent (report), or our clock.")
+    state: Literal["new", "folded", "set_aside"] = Field(
+        description="new: not yet decided on; set_aside: it could not be, see error."
+    )
+    job: str | None
+    run: str | None
+    run_id: str | None
+    activity: Activity
+    phase: Phase | None
+    outcome: RunOutcome | None
+    severity: Severity
+    occurred_at: datetime
+    received_at: datetime
+    message: str | None
+    flags: list[str] | None = Field(description="What was altered on the way in.")
+    error: str | None = Field(description="Why it was set aside.")
+
+
+class Event(EventLine):
+    """An event as a whole."""
+
+    log: str | None
+    metrics: dict[str, float] | None
+    labels: dict[str, str] | None
+    extra: dict[str, Any] | None
+
+
+class EventsQuery(PagedByTime):
+    """What the list can be asked; the newest come first."""
+
+    customer_id: Id | None = None
+    agent_id: Id | None = None
+    job: Name | None = Field(None, description="A job's name.")
+    run_id: Id | None = None
+    state: Literal["new", "folded", "set_aside"] | None = None
+    kind: EventKind | None = None
+    activity: Activity | None = None
+    phase: Phase | None = None
+    outcome: RunOutcome | None = None
+    severity: Severity | None = None
+
+
+router = APIRouter(prefix="/v1/events", tags=["events"])
+_events = Readable("events", "event", EVENTS, EventsQuery, EventLine, Event)
+add_list(router, _events)
+add_get(router, _events)

@@ -1,0 +1,65 @@
+"""POST /v1/events: the door for agents. It reads no event itself; intake does."""
+
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from pydantic_core import to_json
+
+from app.base.errors import WrongScope
+from app.domain.key import KeyKind
+from app.edge.api.events_schema import POST_EVENTS
+from app.edge.auth import Caller, caller_of
+from app.edge.problems import problem
+from app.intake.accept import Intake, Receipt
+from app.intake.body import Head
+from app.intake.shape import Sender
+
+SHOWN_MOST = 100
+_KINDS = frozenset({KeyKind.ENROL, KeyKind.AGENT})
+
+router = APIRouter()
+
+
+@router.post("/v1/events", status_code=202, response_class=Response, openapi_extra=POST_EVENTS, tags=["events"])
+async def post_events(request: Request) -> Response:
+    """Take events in: one, an array, or one a line. The answer comes after the commit: what it counts as accepted is safe.
+
+    Send the same `key` again as often as needed: it counts once.
+    """
+    # Called here and not as a dependency: this route is the busiest, and the framework's own way costs as much as the rest.
+    caller = await caller_of(request, _KINDS)
+    headers = request.headers
+    head = Head(headers.get("content-type", ""), headers.get("content-encoding", ""), headers.get("content-length", ""))
+    intake: Intake = request.app.state.intake
+    return _answer(await intake.accept(head, request.receive, _sender(caller)))
+
+
+def _sender(caller: Caller) -> Sender:
+    if caller.customer_id is None:
+        raise WrongScope("this key belongs to no customer, so its events would be nobody's")
+    return Sender(caller.customer_id, caller.agent_id, caller.agent_name)
+
+
+def _answer(receipt: Receipt) -> Response:
+    if not receipt.rejected:
+        return Response(
+            b'{"accepted":%d,"duplicates":%d,"rejected":[]}' % (receipt.accepted, receipt.duplicates),
+            202,
+            media_type="application/json",
+        )
+    shown = _shown(receipt)
+    if receipt.accepted + receipt.duplicates > 0:
+        body = {"accepted": receipt.accepted, "duplicates": receipt.duplicates, **shown}
+        return Response(to_json(body), 202, media_type="application/json")
+    first = receipt.rejected[0]
+    if len(receipt.rejected) == 1:
+        return problem(422, first.code, first.detail, field=first.field, accepted=0, duplicates=0, **shown)
+    detail = f"none of the {len(receipt.rejected)} events could be taken; the first: {first.detail}"
+    return problem(422, "all_rejected", detail, accepted=0, duplicates=0, **shown)
+
+
+def _shown(receipt: Receipt) -> dict[str, Any]:
+    """A bounded list: a batch of thousands of bad events must not be answered by megabytes."""
+    shown = [{"index": one.index, "code": one.code, "detail": one.detail} for one in receipt.rejected[:SHOWN_MOST]]
+    cut = len(receipt.rejected) > SHOWN_MOST
+    return {"rejected": shown} | ({"rejected_count": len(receipt.rejected)} if cut else {})

@@ -1,0 +1,126 @@
+"""Messages over HTTP: what is sent, and the whole life of each."""
+
+from datetime import datetime, timedelta
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field
+
+from app.base.errors import NotFound
+from app.domain.message import MessageState, takes_json
+from app.domain.record import Wanted
+from app.edge.api.asking import Admin, InHouse, Reader, editor_of, problems
+from app.edge.api.fields import Id, PathId
+from app.edge.api.notices import Notice
+from app.edge.api.readable import Readable, add_list
+from app.edge.paging import PagedByTime
+from app.house import House
+from app.manage import messages
+from app.store.attempts import attempts_of
+from app.store.history import MESSAGES, NOTICES, bodies_of
+
+_NOTICES_MOST = 200
+
+
+class MessageLine(BaseModel):
+    """A message in a list."""
+
+    id: str
+    customer_id: str | None
+    recipient_id: str
+    transport: str
+    address: str
+    state: MessageState = Field(description="unknown: it may have arrived, and is sent again under the same Message-ID.")
+    is_alert: bool
+    subject: str
+    message_id: str = Field(description="Its Message-ID; the same for all its successors.")
+    created_at: datetime
+    due_at: datetime
+    give_up_at: datetime
+    settled_at: datetime | None
+    attempts: int
+    maybe_sent: bool = Field(description="An attempt ended unknown: it may have arrived already.")
+    moved_to: str | None = Field(description="Its successor, on the recipient's next transport.")
+    moved_from: str | None = Field(description="Its predecessor.")
+    why: str | None = Field(description="The last thing that became of it, in words.")
+
+
+class Attempt(BaseModel):
+    """One try at sending; `outcome` is null while it is under way."""
+
+    number: int
+    holder: str = Field(description="Who tried: a worker or a relay.")
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: str | None = Field(description="sent, temporary, permanent or unknown.")
+    code: str | None
+    text: str | None = Field(description="The other side's own words.")
+
+
+class Message(MessageLine):
+    """A message with its whole life. Its text is at `/raw`."""
+
+    lease_until: datetime | None
+    lease_holder: str | None
+    tries: list[Attempt] = Field(description="Every attempt, oldest first.")
+    notices: list[Notice] = Field(description=f"What it tells, at most {_NOTICES_MOST} of them.")
+
+
+class MessagesQuery(PagedByTime):
+    """What the list can be asked; the newest come first."""
+
+    state: MessageState | None = None
+    transport: str | None = Field(None, max_length=12, pattern="^[a-z]+$")
+    recipient_id: Id | None = None
+    customer_id: Id | None = None
+    is_alert: bool | None = None
+
+
+router = APIRouter(prefix="/v1/messages", tags=["messages"])
+add_list(router, Readable("messages", "message", MESSAGES, MessagesQuery, MessageLine, MessageLine))
+
+
+@router.get("/{thing_id}", summary="Get one message with its whole life", responses=problems(404))
+async def get_message(thing_id: PathId, house: InHouse, _caller: Reader) -> Message:
+    """Give every attempt with code, text and time, and what the message tells."""
+    return await _message(house, thing_id)
+
+
+@router.get(
+    "/{thing_id}/raw",
+    summary="Get a message as it is sent",
+    response_class=Response,
+    responses=problems(404) | {200: {"content": {"message/rfc822": {}, "application/json": {}}}},
+)
+async def get_raw_message(thing_id: PathId, house: InHouse, _caller: Reader) -> Response:
+    """Give the finished bytes: the mail, or the webhook's document."""
+    async with house.store.read() as view:
+        found, bodies = await MESSAGES.find(view, thing_id), await bodies_of(view, thing_id)
+    if found is None or bodies is None:
+        raise NotFound(f"there is no message {thing_id}")
+    if takes_json(found.fields["transport"]):
+        return Response(bodies.webhook or b"", media_type="application/json")
+    name = {"Content-Disposition": f'attachment; filename="{thing_id}.eml"'}
+    return Response(bodies.mail or b"", media_type="message/rfc822", headers=name)
+
+
+@router.post("/{thing_id}:retry", summary="Try a dead message again", responses=problems(404, 409))
+async def retry_message(thing_id: PathId, house: InHouse, caller: Admin) -> Message:
+    """Queue it anew, due now. Refused (409) unless it is dead."""
+    async with house.store.write() as unit:
+        retry_for = timedelta(hours=house.settings.retry_for_h)
+        await messages.retry(unit, thing_id, retry_for, editor_of(house, caller))
+    return await _message(house, thing_id)
+
+
+async def _message(house: House, message_id: str) -> Message:
+    async with house.store.read() as view:
+        found = await MESSAGES.find(view, message_id)
+        if found is None:
+            raise NotFound(f"there is no message {message_id}")
+        tries = await attempts_of(view, message_id)
+        told = await NOTICES.page(view, Wanted(_NOTICES_MOST, filters={"message_id": message_id}))
+    return Message(
+        **found.fields,
+        tries=[Attempt.model_validate(one, from_attributes=True) for one in tries],
+        notices=[Notice.model_validate(one.fields) for one in told.items],
+    )

@@ -1,0 +1,126 @@
+"""Summary schedules over HTTP: when a summary goes to whom; a look at one before, and one at once."""
+
+from datetime import datetime
+from typing import Literal
+
+from fastapi import Response
+from fastapi.responses import HTMLResponse, PlainTextResponse
+from pydantic import BaseModel, Field
+from starlette.status import HTTP_202_ACCEPTED
+
+from app.base.errors import NotFound
+from app.compose import summary_mail, webhook_body
+from app.decide import summaries
+from app.domain.calendar import Every, previous_time
+from app.edge.api.asking import Admin, InHouse, Reader, editor_of, problems
+from app.edge.api.editable import Editable, router_of
+from app.edge.api.fields import CustomerId, Given, Id, MatcherModel, Matchers, Name, PathId, Shown, Zone
+from app.edge.api.routes import Recipients
+from app.edge.paging import Paged
+from app.manage import summary_schedules
+from app.manage.audit import note
+from app.store.summaries import find_schedule
+from app.store.summary_story import summary_story
+
+
+class SummaryScheduleIn(Given):
+    """A summary schedule as it is given."""
+
+    name: Name = Field(examples=["every morning"])
+    customer_id: CustomerId = None
+    enabled: bool = True
+    every: Every = Every.DAY
+    hour: int = Field(7, ge=0, le=23)
+    minute: int = Field(0, ge=0, le=59)
+    weekday: int = Field(1, ge=1, le=7, description="For weekly ones: 1 is Monday, 7 Sunday.")
+    month_day: int = Field(1, ge=1, le=28, description="For monthly ones.")
+    time_zone: Zone = "UTC"
+    matchers: Matchers = Field(default_factory=list)
+    recipients: Recipients
+
+
+class SummarySchedule(Shown):
+    """A summary schedule."""
+
+    name: str
+    customer_id: str | None
+    enabled: bool
+    every: Every
+    hour: int
+    minute: int
+    weekday: int
+    month_day: int
+    time_zone: str
+    matchers: list[MatcherModel]
+    recipients: list[str]
+    next_at: datetime | None
+    last_number: int = Field(description="The running number of its newest summary.")
+    created_at: datetime
+
+
+class SummarySchedulesQuery(Paged):
+    """What the list can be asked."""
+
+    customer_id: Id | None = None
+    name: Name | None = None
+    enabled: bool | None = None
+
+
+router = router_of(
+    Editable(
+        path="summary-schedules",
+        noun=summary_schedules.NOUN,
+        query=SummarySchedulesQuery,
+        given=SummaryScheduleIn,
+        edit=SummaryScheduleIn,
+        shown=SummarySchedule,
+    )
+)
+
+
+class SentNow(BaseModel):
+    """The summary that was made. Its notices are at /v1/notices?summary_id=."""
+
+    summary_id: str
+
+
+@router.get(
+    "/{thing_id}:preview",
+    summary="Look at a summary as it would be now",
+    response_class=Response,
+    responses=problems(404) | {200: {"content": {"text/html": {}, "text/plain": {}, "application/json": {}}}},
+)
+async def preview_summary(
+    thing_id: PathId, house: InHouse, _caller: Reader, form: Literal["html", "text", "json"] = "html"
+) -> Response:
+    """Word it as it would be sent now, and send nothing."""
+    now, base_url = house.clock(), house.settings.public_url
+    async with house.store.read() as view:
+        schedule = await find_schedule(view, thing_id)
+        if schedule is None:
+            raise NotFound(f"there is no summary schedule {thing_id}")
+        start = previous_time(schedule.cadence, now)
+        story = await summary_story(view, schedule, number=schedule.last_number + 1, start=start, end=now)
+    if form == "json":
+        return Response(webhook_body.word_summary(story, base_url=base_url), media_type="application/json")
+    letter = summary_mail.word(story, base_url=base_url)
+    if form == "text":
+        return PlainTextResponse(f"Subject: {letter.subject}\n\n{letter.text}")
+    # Styles stand in the page itself; nothing else may load or run.
+    policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; sandbox"
+    return HTMLResponse(letter.html, headers={"Content-Security-Policy": policy})
+
+
+@router.post(
+    "/{thing_id}:send-now", summary="Send a summary now", status_code=HTTP_202_ACCEPTED, responses=problems(404)
+)
+async def send_summary_now(thing_id: PathId, house: InHouse, caller: Admin) -> SentNow:
+    """Make a summary up to now and send it to the schedule's recipients. The regular one comes all the same."""
+    by = editor_of(house, caller)
+    async with house.store.write() as unit:
+        summary_id = await summaries.make_now(unit, thing_id, by.at)
+        if summary_id is None:
+            raise NotFound(f"there is no summary schedule {thing_id}")
+        await note(unit, by.who, by.at, "send", "summary schedule", thing_id, {"summary_id": summary_id})
+        unit.after_commit(lambda: by.ring("notices"))
+    return SentNow(summary_id=summary_id)

@@ -1,0 +1,100 @@
+"""Transports over HTTP: which there are, how their last test went, what waits for each; and a test at once."""
+
+from datetime import datetime
+from typing import Literal
+
+from fastapi import APIRouter
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field, ValidationError
+
+from app.edge import trial
+from app.edge.api.asking import Admin, InHouse, Reader, editor_of, problems
+from app.edge.api.fields import Given, Id
+from app.edge.api.recipients import TransportModel
+from app.house import House
+from app.manage.audit import note
+from app.store import transports
+
+
+class Test(BaseModel):
+    """How a test ended."""
+
+    at: datetime
+    outcome: str = Field(description="sent, temporary, permanent or unknown.")
+    code: str = Field(examples=["250"])
+    text: str = Field(description="The other side's own words.")
+
+
+class TestNow(Test):
+    """How the test ended that was just made."""
+
+    seconds: float
+
+
+class Transport(BaseModel):
+    """A transport."""
+
+    transport: str
+    is_configured: bool = Field(description="False: no mail server is set, or its relay sends for it.")
+    last_test: Test | None = Field(description="Null: it was never tested.")
+    waiting: int = Field(description="Messages not settled.")
+    oldest_due_at: datetime | None = Field(description="When the oldest of them was due.")
+
+
+class Transports(BaseModel):
+    """All of them."""
+
+    items: list[Transport]
+
+
+class Trial(Given):
+    """Where the test goes."""
+
+    address: str = Field(max_length=1000, examples=["admin@example.org"])
+    recipient_id: Id | None = Field(None, description="For webhooks: signed with this recipient's secret.")
+
+
+router = APIRouter(prefix="/v1/transports", tags=["transports"])
+
+
+@router.get("", summary="List transports", responses=problems())
+async def list_transports(house: InHouse, _caller: Reader) -> Transports:
+    """Give those that are configured, and those that messages wait for."""
+    async with house.store.read() as view:
+        tested, waiting = await transports.trials(view), await transports.waiting(view)
+    configured = configured_transports(house)
+    shown = []
+    for kind in sorted({*configured, *waiting, *tested}):
+        last, queue = tested.get(kind), waiting.get(kind)
+        shown.append(
+            Transport(
+                transport=kind,
+                is_configured=kind in configured,
+                last_test=None if last is None else Test.model_validate(last, from_attributes=True),
+                waiting=queue.messages if queue else 0,
+                oldest_due_at=queue.oldest_due_at if queue else None,
+            )
+        )
+    return Transports(items=shown)
+
+
+@router.post("/{transport}:test", summary="Test a transport", responses=problems(409))
+async def test_transport(
+    transport: Literal["smtp", "webhook", "file"], given: Trial, house: InHouse, caller: Admin
+) -> TestNow:
+    """Send a test message at once, past the outbox, and say how it ended. It is not tried again."""
+    try:
+        checked = TransportModel(transport=transport, address=given.address)
+    except ValidationError as wrong:
+        raise RequestValidationError(wrong.errors()) from wrong
+    ended, seconds = await trial.try_transport(house, transport, checked.address, given.recipient_id or "")
+    by = editor_of(house, caller)
+    async with house.store.write() as unit:
+        await transports.record_trial(unit, ended)
+        await note(unit, by.who, by.at, "test", "transport", transport, {"address": checked.address})
+    return TestNow(at=ended.at, outcome=ended.outcome, code=ended.code, text=ended.text, seconds=seconds)
+
+
+def configured_transports(house: House) -> tuple[str, ...]:
+    """Name those that this process could send by."""
+    return ("file", "webhook") if house.settings.smtp_url is None else ("file", "smtp", "webhook")

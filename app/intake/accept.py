@@ -1,0 +1,87 @@
+"""Takes a request's body in: read, parse, shape, commit; and says what became of each event. It stores first and judges nothing."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from app.base.errors import BadInput
+from app.house import House
+from app.intake.agents import KnownAgents
+from app.intake.body import Body, Head, Receive, read_body
+from app.intake.commit import GroupCommit
+from app.intake.parse import Rejected, parse
+from app.intake.shape import Sender, agent_of, shape
+from app.store.intake import NewEvent
+
+_BIG = 1024 * 1024  # from here on a body is read in a thread, so that others need not wait for it
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a body's events; everything accepted is committed."""
+
+    accepted: int
+    duplicates: int
+    rejected: Sequence[Rejected] = ()
+
+
+@dataclass(slots=True)
+class _Shaped:
+    events: list[NewEvent]
+    places: list[int]  # of each event in the body
+    unknown: dict[int, str]  # place in `events` -> name of an agent without an id yet
+    rejected: list[Rejected]
+
+
+class Intake:
+    """The way in, for every kind of request that brings events."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self.agents = KnownAgents()
+        self.commits = GroupCommit(house, self.agents)
+
+    async def accept(self, head: Head, receive: Receive, sender: Sender) -> Receipt:
+        """Take a body in. Raises BadInput for a body that cannot be read, Overloaded and Unavailable if it was not stored."""
+        body = await read_body(head, receive, self._house.settings)
+        big = len(body.data) > _BIG
+        shaped = await asyncio.to_thread(self._shape, body, sender) if big else self._shape(body, sender)
+        if not shaped.events:
+            return Receipt(0, 0, shaped.rejected)
+        batch = await self.commits.store(sender.customer_id, shaped.events, shaped.unknown, len(body.data))
+        rejected = shaped.rejected
+        if batch.unstorable:
+            refused = [
+                Rejected(shaped.places[place], "not_storable", "the database refuses it") for place in batch.unstorable
+            ]
+            rejected = sorted(rejected + refused, key=lambda one: one.index)
+        taken = len(shaped.events) - len(batch.unstorable)
+        return Receipt(taken - batch.duplicates, batch.duplicates, rejected)
+
+    def _shape(self, body: Body, sender: Sender) -> _Shaped:
+        house = self._house
+        settings, received_at = house.settings, house.clock()
+        parsed = parse(body, most_events=settings.batch_events, line_limit=settings.event_limit)
+        shaped = _Shaped([], [], {}, list(parsed.rejected))
+        for index, event in parsed.events:
+            try:
+                agent = agent_of(event, sender)
+                agent_id = sender.agent_id or self.agents.find(sender.customer_id, agent)
+                row = shape(
+                    event,
+                    sender.customer_id,
+                    agent_id or "",
+                    agent,
+                    received_at,
+                    settings.log_limit,
+                    was_replaced=index in parsed.replaced,
+                )
+            except BadInput as cause:
+                shaped.rejected.append(Rejected(index, cause.code, cause.detail, cause.field))
+                continue
+            if agent_id is None:
+                shaped.unknown[len(shaped.events)] = agent
+            shaped.events.append(row)
+            shaped.places.append(index)
+        shaped.rejected.sort(key=lambda one: one.index)
+        return shaped

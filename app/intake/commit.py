@@ -1,0 +1,175 @@
+"""The group commit: all requests that wait share one transaction, and each learns how its own events fared.
+
+One task per process. It must never say "stored" before the commit, nor let one request's fault fail another's.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from app.base.errors import Overloaded, TocsinError, Unavailable
+from app.base.log import log
+from app.house import House
+from app.intake.agents import KnownAgents
+from app.store.intake import NewEvent, add_events, agents_by_name
+
+COMMIT_S = 45.0
+DRAIN_S = 10.0
+BYTES_MOST = 128 * 1024 * 1024  # the queue is bounded by events and by what they weigh
+
+
+@dataclass(slots=True)
+class Batch:
+    """One request's events. `unknown`: places of events whose agent has no id yet, with its name."""
+
+    customer_id: str
+    events: list[NewEvent]
+    unknown: dict[int, str]
+    weight: int
+    done: asyncio.Future[None]
+    duplicates: int = 0
+    unstorable: set[int] = field(default_factory=set)  # places of events that the database refuses: a defect of ours
+    failed: TocsinError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Some of a batch's events, by their places: what one transaction takes of it."""
+
+    batch: Batch
+    places: range
+
+    def unknown(self) -> list[str]:
+        """Name the agents without an id among them."""
+        return [name for place, name in self.batch.unknown.items() if place in self.places]
+
+
+class GroupCommit:
+    """Commits what waits. While one transaction is under way, the next one gathers."""
+
+    def __init__(self, house: House, agents: KnownAgents) -> None:
+        self._house = house
+        self._agents = agents
+        self._waiting: list[Batch] = []
+        self._under_way: list[Batch] = []
+        self._events = 0  # waiting and under way
+        self._bytes = 0
+        self._wake = asyncio.Event()
+        self._is_closing = False
+
+    async def store(self, customer_id: str, events: list[NewEvent], unknown: dict[int, str], weight: int) -> Batch:
+        """Wait until events are committed and give how they fared. Raises Overloaded, Unavailable.
+
+        A caller that goes away stops waiting; its events are committed all the same.
+        """
+        if self._is_closing:
+            raise Unavailable("the service is stopping; try again")
+        if self._events and (
+            self._events + len(events) > self._house.settings.intake_queue or self._bytes + weight > BYTES_MOST
+        ):
+            raise Overloaded("too many events are waiting to be stored; try again")
+        batch = Batch(customer_id, events, unknown, weight, asyncio.get_running_loop().create_future())
+        self._events += len(events)
+        self._bytes += weight
+        self._waiting.append(batch)
+        self._wake.set()
+        await batch.done
+        if batch.failed is not None:
+            raise batch.failed
+        return batch
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Commit until the block ends, then what still waits, for at most 10 s."""
+        task = asyncio.create_task(self._run())
+        try:
+            yield
+        finally:
+            self._is_closing = True
+            self._wake.set()
+            with contextlib.suppress(asyncio.CancelledError, TimeoutError):
+                await asyncio.wait_for(task, DRAIN_S)
+            for batch in (*self._under_way, *self._waiting):  # nobody may be told that these are stored
+                batch.failed = Unavailable("the service is stopping; try again")
+                self._finish(batch)
+
+    async def _run(self) -> None:
+        while not (self._is_closing and not self._waiting):
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                self._under_way, self._waiting = self._waiting, []
+                await self._settle([_Part(batch, range(len(batch.events))) for batch in self._under_way])
+                for batch in self._under_way:
+                    self._finish(batch)
+                self._under_way = []
+
+    def _finish(self, batch: Batch) -> None:
+        self._events -= len(batch.events)
+        self._bytes -= batch.weight
+        if not batch.done.done():  # its caller may have gone away
+            batch.done.set_result(None)
+
+    async def _settle(self, parts: list[_Part]) -> None:
+        """Store parts in one transaction; if the database refuses them, in halves, down to the one event that is at fault."""
+        try:
+            async with asyncio.timeout(COMMIT_S):
+                await self._transact(parts)
+        except (Unavailable, TimeoutError) as cause:
+            for part in parts:
+                part.batch.failed = (
+                    cause if isinstance(cause, Unavailable) else Unavailable("the database is too slow; try again")
+                )
+        except Exception:  # noqa: BLE001  (the rim of every request that waits here)
+            halves = _halves(parts)
+            if halves:
+                for half in halves:
+                    await self._settle(half)
+                return
+            log.exception("the database refuses an event by a defect of ours; it is rejected")
+            parts[0].batch.unstorable.add(parts[0].places.start)
+
+    async def _transact(self, parts: list[_Part]) -> None:
+        house = self._house
+        async with house.store.write() as unit:
+            wanted = {(part.batch.customer_id, name) for part in parts for name in part.unknown()}
+            ids = await agents_by_name(unit, wanted, house.clock()) if wanted else {}
+            rows = _rows(parts, ids)
+            there = await add_events(unit, rows)
+            if len(there) < len(rows):
+                unit.after_commit(lambda: house.bell.ring("events"))
+        self._agents.remember(ids)  # after the commit: an id that was rolled back must not be used again
+        if there:
+            for part in parts:
+                part.batch.duplicates += sum(part.batch.events[place].id in there for place in part.places)
+
+
+def _rows(parts: list[_Part], ids: dict[tuple[str, str], str]) -> list[NewEvent]:
+    rows: list[NewEvent] = []
+    for part in parts:
+        batch = part.batch
+        if not batch.unknown:
+            rows += (
+                batch.events
+                if len(part.places) == len(batch.events)
+                else [batch.events[place] for place in part.places]
+            )
+            continue
+        for place in part.places:
+            agent = batch.unknown.get(place)
+            event = batch.events[place]
+            rows.append(event if agent is None else event._replace(agent_id=ids[batch.customer_id, agent]))
+    return rows
+
+
+def _halves(parts: list[_Part]) -> list[list[_Part]]:
+    """Split between requests first, then within the one that is left; nothing is left to split at one event."""
+    if len(parts) > 1:
+        middle = len(parts) // 2
+        return [parts[:middle], parts[middle:]]
+    batch, places = parts[0].batch, parts[0].places
+    if len(places) <= 1:
+        return []
+    middle = len(places) // 2
+    return [[_Part(batch, places[:middle])], [_Part(batch, places[middle:])]]

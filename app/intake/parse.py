@@ -1,0 +1,152 @@
+"""From a body's bytes to the events in it, each checked for its kinds of values once. A bad event never costs the good ones."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ConfigDict, FiniteFloat, TypeAdapter, ValidationError, with_config
+from typing_extensions import TypedDict
+
+from app.base.errors import MalformedBody, TooLarge
+from app.intake.body import Body, Form
+from app.intake.cut import clean
+
+
+@with_config(ConfigDict(extra="allow", coerce_numbers_to_str=True))
+class WireEvent(TypedDict, total=False):
+    """An event as an agent words it. Only kinds are checked here, in one call for a whole body; bounds are shape.py's."""
+
+    key: str | None
+    agent: str | None
+    job: str | None
+    run: str | None
+    activity: str | None
+    phase: str | None
+    outcome: str | None
+    severity: str | None
+    occurred_at: str | None
+    message: str | None
+    log: str | None
+    metrics: dict[str, FiniteFloat] | None
+    labels: dict[str, str] | None
+    extra: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Why one event of a body was not taken. `index` counts from 0; blank lines do not count."""
+
+    index: int
+    code: str
+    detail: str
+    field: str | None = None
+
+
+@dataclass(slots=True)
+class Parsed:
+    """The events with their places in the body, those that were refused, and the places where text was replaced."""
+
+    events: list[tuple[int, WireEvent]] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+    replaced: set[int] = field(default_factory=set)
+
+
+_many: TypeAdapter[list[WireEvent]] = TypeAdapter(list[WireEvent])
+_one: TypeAdapter[WireEvent] = TypeAdapter(WireEvent)
+_NUL = b"\\u0000"
+
+
+def parse(body: Body, *, most_events: int, line_limit: int) -> Parsed:
+    """Read every event. Raises MalformedBody if there is none to find, TooLarge if there are too many."""
+    if body.form is Form.LINES:
+        return _parse_lines(body.data, most_events, line_limit)
+    if not body.data or body.data.isspace():
+        raise MalformedBody("the body is empty")
+    if _NUL not in body.data:
+        try:
+            if body.is_single:
+                return Parsed([(0, _one.validate_json(body.data))])
+            return _all(_many.validate_json(body.data), most_events)
+        except ValidationError:
+            pass  # read it again, event by event, to say which and why
+    found = _loads(body.data)
+    return _check(found if isinstance(found, list) else [found], most_events)
+
+
+def _parse_lines(data: bytes, most_events: int, line_limit: int) -> Parsed:
+    lines = [line for line in data.split(b"\n") if line and not line.isspace()]
+    _check_count(len(lines), most_events)
+    if _NUL not in data and (len(data) <= line_limit or max(map(len, lines)) <= line_limit):
+        try:
+            events = _many.validate_json(b"[" + b",".join(lines) + b"]")
+        except ValidationError:
+            pass
+        else:
+            if len(events) == len(lines):  # else a line held two, and every place after it would be wrong
+                return Parsed(list(enumerate(events)))
+    values: list[Any] = []
+    rejected: dict[int, Rejected] = {}
+    for index, line in enumerate(lines):
+        value = None
+        if len(line) > line_limit:
+            rejected[index] = Rejected(index, TooLarge.code, f"the event is larger than {line_limit} bytes")
+        else:
+            try:
+                value = _loads(line)
+            except MalformedBody as cause:
+                rejected[index] = Rejected(index, cause.code, cause.detail)
+        values.append(value)
+    return _check(values, most_events, rejected)
+
+
+def _all(events: list[WireEvent], most_events: int) -> Parsed:
+    _check_count(len(events), most_events)
+    return Parsed(list(enumerate(events)))
+
+
+def _check_count(count: int, most_events: int) -> None:
+    if count > most_events:
+        raise TooLarge(f"at most {most_events} events in one request, not {count}", code="too_many_events")
+
+
+def _loads(data: bytes) -> Any:  # noqa: ANN401
+    """Read JSON as forgivingly as can be: a backup's failure must not be lost to a file name in an old encoding."""
+    try:
+        return json.loads(data.decode("utf-8", "surrogateescape"), strict=False)
+    except (ValueError, RecursionError) as cause:
+        where = f" at character {cause.pos}" if isinstance(cause, json.JSONDecodeError) else ""
+        raise MalformedBody(f"not JSON{where}") from cause
+
+
+def _check(values: Sequence[Any], most_events: int, rejected: dict[int, Rejected] | None = None) -> Parsed:
+    """Check values that were read already: all at once, and without those that the first look refuses at the second."""
+    _check_count(len(values), most_events)
+    refused = dict(rejected or {})
+    parsed = Parsed()
+    cleaned = []
+    for index, value in enumerate(values):
+        one, was_replaced = clean(value)
+        cleaned.append(one)
+        if was_replaced:
+            parsed.replaced.add(index)
+    places = [index for index in range(len(cleaned)) if index not in refused]
+    try:
+        events = _many.validate_python([cleaned[index] for index in places])
+    except ValidationError as wrong:
+        for error in wrong.errors(include_input=False, include_url=False):
+            index = places[int(error["loc"][0])]
+            refused.setdefault(index, _rejected(index, error))
+        places = [index for index in places if index not in refused]
+        events = _many.validate_python([cleaned[index] for index in places])
+    parsed.events = list(zip(places, events, strict=True))
+    parsed.rejected = [refused[index] for index in sorted(refused)]
+    return parsed
+
+
+def _rejected(index: int, error: Any) -> Rejected:  # noqa: ANN401  (Pydantic's ErrorDetails)
+    name = ".".join(str(part) for part in error["loc"][1:])
+    if not name:
+        return Rejected(index, "not_an_object", "an event is a JSON object")
+    code = "not_finite" if error["type"] == "finite_number" else "wrong_kind"
+    return Rejected(index, code, f"{name[:200]}: {error['msg']}", name[:200])

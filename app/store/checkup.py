@@ -1,0 +1,85 @@
+"""Counts what `tocsin doctor` looks at. Everything here is bounded: it must be quick on a large database too."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Select, func, select, text
+
+from app.store.heartbeats import heartbeats_since
+from app.store.tables import agents, alerts, events, jobs, messages
+from app.store.tables_managed import recipients, routes, summary_schedules
+from app.store.transports import Trial, Waiting, trials, waiting
+from app.store.unit import View
+
+SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Checkup:
+    """What was found. Names are the first few; the numbers count all."""
+
+    recipients: int
+    used_transports: frozenset[str]  # by recipients of enabled routes and summaries
+    enabled_routes: int
+    enabled_summaries: int
+    jobs: int
+    jobs_without_expectation: int
+    names_without_expectation: tuple[str, ...]
+    silent_agents: tuple[str, ...]
+    dead_messages: int
+    set_aside_events: int
+    living_workers: int
+    trials: dict[str, Trial]
+    waiting: dict[str, Waiting]
+    database_version: str
+
+
+async def check_up(view: View, alive_since: datetime) -> Checkup:
+    """Look at everything."""
+    ask = view.connection
+    unexpected = jobs.c.expectation.is_(None)
+    names = await ask.execute(
+        select(jobs.c.name, agents.c.name.label("agent"))
+        .join_from(jobs, agents, agents.c.id == jobs.c.agent_id)
+        .where(unexpected)
+        .order_by(jobs.c.id)
+        .limit(SHOWN)
+    )
+    silent = await ask.execute(
+        select(agents.c.name)
+        .join_from(alerts, agents, agents.c.id == alerts.c.agent_id)
+        .where(alerts.c.closed_at.is_(None), alerts.c.kind == "agent_silent")
+        .order_by(agents.c.name)
+        .limit(SHOWN)
+    )
+    enabled_summaries = summary_schedules.c.enabled.is_(True)
+    version = await ask.scalar(text("SELECT sqlite_version()" if view.is_sqlite else "SHOW server_version"))
+    return Checkup(
+        recipients=await _count(view, select(func.count()).select_from(recipients)),
+        used_transports=await _used_transports(view),
+        enabled_routes=await _count(view, select(func.count()).where(routes.c.enabled.is_(True))),
+        enabled_summaries=await _count(view, select(func.count()).where(enabled_summaries)),
+        jobs=await _count(view, select(func.count()).select_from(jobs)),
+        jobs_without_expectation=await _count(view, select(func.count()).where(unexpected)),
+        names_without_expectation=tuple(f"{row.name} on {row.agent}" for row in names),
+        silent_agents=tuple(silent.scalars()),
+        dead_messages=await _count(view, select(func.count()).where(messages.c.state == "dead")),
+        set_aside_events=await _count(view, select(func.count()).where(text("events.state = 'set_aside'")).select_from(events)),
+        living_workers=len(await heartbeats_since(view, alive_since)),
+        trials=await trials(view),
+        waiting=await waiting(view),
+        database_version=str(version),
+    )
+
+
+async def _used_transports(view: View) -> frozenset[str]:
+    wanted: set[str] = set()
+    for table in (routes, summary_schedules):
+        for ids in await view.connection.scalars(select(table.c.recipients).where(table.c.enabled.is_(True))):
+            wanted |= set(ids)
+    rows = await view.connection.execute(select(recipients.c.id, recipients.c.transports))
+    return frozenset(one["transport"] for row in rows if row.id in wanted for one in row.transports)
+
+
+async def _count(view: View, query: Select[int]) -> int:
+    return int(await view.connection.scalar(query) or 0)

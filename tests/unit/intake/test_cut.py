@@ -1,0 +1,54 @@
+"""Long texts are cut between characters, and what no database takes is replaced."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.intake.cut import clean, cut_middle, cut_text
+
+texts = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+@given(texts, st.integers(0, 60))
+def test_a_cut_text_is_a_beginning_within_the_bound(text: str, most: int):
+    kept = cut_text(text, most)
+    assert text.startswith(kept)
+    assert len(kept.encode()) <= most
+    assert kept == text or len(kept.encode()) > most - 4, "no more than one character's bytes are given away"
+
+
+@given(texts.map(lambda text: text * 7), st.integers(100, 300))
+def test_a_cut_log_has_its_head_and_its_tail_and_counts_the_rest(text: str, most: int):
+    kept = cut_middle(text, most)
+    whole = text.encode()
+    assert len(kept.encode()) <= most
+    if len(whole) <= most:
+        assert kept == text
+        return
+    head, _, rest = kept.partition("\n[... ")
+    count, _, tail = rest.partition(" bytes left out ...]\n")
+    assert text.startswith(head)
+    assert text.endswith(tail)
+    assert int(count) == len(whole) - len(head.encode()) - len(tail.encode())
+
+
+def test_nul_and_lone_surrogates_are_replaced():
+    assert clean("a\0b\ud800c\udcff") == ("a�b�c�", True)
+    assert clean({"k\0": ["x", {"y": "\udfff"}], "n": 1.5}) == ({"k�": ["x", {"y": "�"}], "n": 1.5}, True)
+    assert clean({"emoji": "😀", "list": [1, None, True]}) == ({"emoji": "😀", "list": [1, None, True]}, False)
+
+
+def test_what_lies_too_deep_is_dropped():
+    deep: object = "bottom"
+    for _ in range(200):
+        deep = [deep]
+    kept, changed = clean(deep)
+    assert changed
+    assert "bottom" not in repr(kept)
+
+
+@given(st.recursive(st.text() | st.integers() | st.none(), lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4)))
+def test_what_is_cleaned_can_be_stored(value: object):
+    kept, changed = clean(value)
+    text = repr(kept) if not isinstance(kept, str) else kept
+    text.encode()
+    assert changed or kept == value

@@ -1,0 +1,179 @@
+"""What becomes of an event's fields: our words, our bounds, and a key."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.base.errors import BadInput
+from app.intake.shape import Sender, agent_of, shape
+from app.store.intake import NewEvent
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+def shaped(now: datetime = NOW, **event: Any) -> NewEvent:
+    return shape(event, "cus_1", "agt_1", "sql01", now, 1024, was_replaced=False)  # type: ignore[arg-type]
+
+
+def refusal(**event: Any) -> tuple[str, str | None]:
+    with pytest.raises(BadInput) as refused:
+        shaped(**event)
+    return refused.value.code, refused.value.field
+
+
+def flags(row: NewEvent) -> list[str]:
+    return json.loads(row.flags or "[]")
+
+
+def test_an_event_that_says_nothing_is_a_plain_message_of_a_backup():
+    row = shaped()
+    assert (row.activity, row.phase, row.outcome, row.severity, row.job, row.flags) == ("backup", None, None, "info", None, None)
+    assert (row.occurred_at, row.received_at) == (NOW, NOW)
+
+
+def test_our_words_are_read_in_any_case():
+    row = shaped(activity="Verify", phase=" FINISHED ", outcome="Failure", severity="CRITICAL")
+    assert (row.activity, row.phase, row.outcome, row.severity) == ("verify", "finished", "failure", "critical")
+
+
+@pytest.mark.parametrize(
+    ("outcome", "severity"), [("failure", "error"), ("WARNING", "warning"), ("success", "info"), ("cancelled", "info"), (None, "info")]
+)
+def test_the_severity_follows_the_outcome(outcome: str | None, severity: str):
+    assert shaped(outcome=outcome).severity == severity
+
+
+@pytest.mark.parametrize("field", ["activity", "phase", "outcome", "severity"])
+def test_a_word_that_is_not_ours_is_refused(field: str):
+    assert refusal(**{field: "kaput"}) == (f"unknown_{field}", field)
+
+
+@pytest.mark.parametrize("outcome", ["missed", "Superseded"])
+def test_outcomes_that_only_we_find_out_are_refused(outcome: str):
+    assert refusal(outcome=outcome) == ("outcome_is_ours", "outcome")
+
+
+@pytest.mark.parametrize("field", ["key", "job", "run"])
+def test_names_are_bounded_and_never_cut(field: str):
+    assert refusal(**{field: "x" * 201}) == ("too_long", field)
+    assert getattr(shaped(**{field: "ü" * 200}), field) == "ü" * 200
+
+
+def test_a_name_is_one_line_and_an_empty_one_is_none():
+    assert shaped(job=" nightly\r\nBcc: x ").job == "nightly  Bcc: x"
+    assert shaped(job=" \n ").job is None
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        ("2026-11-23T02:10:00Z", datetime(2026, 11, 23, 2, 10, tzinfo=UTC)),
+        ("2026-11-23t02:10:00z", datetime(2026, 11, 23, 2, 10, tzinfo=UTC)),
+        ("2026-11-23 02:10:00+01:00", datetime(2026, 11, 23, 1, 10, tzinfo=UTC)),
+        ("2026-11-23T02:10:00.123456789-05:30", datetime(2026, 11, 23, 7, 40, 0, 123456, tzinfo=UTC)),
+        ("2016-12-31T23:59:60Z", datetime(2016, 12, 31, 23, 59, 59, tzinfo=UTC)),
+    ],
+)
+def test_times_as_in_rfc_3339(text: str, at: datetime):
+    assert shaped(occurred_at=text).occurred_at == at
+
+
+@pytest.mark.parametrize("text", ["2026-11-23T02:10:00", "2026-11-23"])
+def test_a_time_without_offset_is_refused(text: str):
+    assert refusal(occurred_at=text) == ("no_offset", "occurred_at")
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "1795415760", "2026-13-01T00:00:00Z", "2026-11-23T25:00:00Z"])
+def test_what_is_no_time_is_refused(text: str):
+    assert refusal(occurred_at=text) == ("bad_time", "occurred_at")
+
+
+def test_a_clock_that_cannot_be_right_is_clamped_and_flagged():
+    ahead = shaped(occurred_at=(NOW + timedelta(hours=24, seconds=1)).isoformat())
+    assert (ahead.occurred_at, flags(ahead)) == (NOW, ["clock_ahead"])
+    near = shaped(occurred_at=(NOW + timedelta(hours=24)).isoformat())
+    assert (near.occurred_at, near.flags) == (NOW + timedelta(hours=24), None)
+    for text in ("1970-01-01T00:00:07Z", "0001-01-01T00:00:00+14:00"):
+        assert (shaped(occurred_at=text).occurred_at, flags(shaped(occurred_at=text))) == (NOW, ["clock_behind"])
+    assert flags(shaped(occurred_at="9999-12-31T23:59:59-14:00")) == ["clock_ahead"]
+
+
+def test_a_long_message_is_cut_and_flagged():
+    row = shaped(message="ü" * 4096)
+    assert (row.message, flags(row)) == ("ü" * 2048, ["message_cut"])
+
+
+def test_a_long_log_keeps_head_and_tail():
+    row = shaped(log="first line\n" + "x" * 5000 + "\nlast line")
+    assert row.log is not None
+    assert row.log.startswith("first line\n")
+    assert row.log.endswith("\nlast line")
+    assert "bytes left out" in row.log
+    assert flags(row) == ["log_cut"]
+
+
+def test_metrics_are_numbers_and_bounded():
+    assert json.loads(shaped(metrics={"bytes_stored": 12.0, "duration_s": 1.5}).metrics or "") == {"bytes_stored": 12, "duration_s": 1.5}
+    assert '"bytes_stored":12,' in (shaped(metrics={"bytes_stored": 12.0, "duration_s": 1.5}).metrics or "")
+    assert refusal(metrics={str(n): 1.0 for n in range(101)}) == ("too_many", "metrics")
+    assert refusal(metrics={"x" * 101: 1.0}) == ("too_long", "metrics")
+
+
+def test_labels_are_bounded_and_never_cut():
+    assert json.loads(shaped(labels={"site": "hq"}).labels or "") == {"site": "hq"}
+    assert refusal(labels={str(n): "" for n in range(65)}) == ("too_many", "labels")
+    assert refusal(labels={"x" * 101: ""}) == ("too_long", "labels")
+    assert refusal(labels={"site": "x" * 501}) == ("too_long", "labels.site")
+
+
+def test_what_we_do_not_know_is_kept_under_extra():
+    row = shaped(repository="b2:x", extra={"snapshot": "abc", "ratio": float("nan")})
+    assert json.loads(row.extra or "") == {"repository": "b2:x", "snapshot": "abc", "ratio": None}
+    assert json.loads(shaped(extra="plain text").extra or "") == {"extra": "plain text"}
+
+
+def test_too_much_extra_is_left_out_from_the_end():
+    row = shaped(first="kept", second="x" * 20_000, third="left out")
+    assert (json.loads(row.extra or ""), flags(row)) == ({"first": "kept"}, ["extra_cut"])
+
+
+def test_without_a_key_the_content_is_the_key():
+    event = {"job": "nightly", "outcome": "failure", "occurred_at": "2026-11-23T02:10:00Z", "labels": {"a": "1", "b": "2"}}
+    later = NOW + timedelta(minutes=5)
+    assert shaped(**event).key == shaped(later, **event).key, "sent again, it is the same event"
+    assert shaped(**event | {"labels": {"b": "2", "a": "1"}}).key == shaped(**event).key, "order means nothing"
+    for change in ({"message": "x"}, {"log": "x"}, {"job": "other"}, {"metrics": {"a": 1.0}}, {"unknown": 1}, {"run": "2"}):
+        assert shaped(**event | change).key != shaped(**event).key, f"{change} makes it another event"
+
+
+def test_without_key_and_time_two_equal_events_are_two():
+    assert shaped(NOW, job="nightly").key != shaped(NOW + timedelta(microseconds=1), job="nightly").key
+
+
+def test_a_key_of_an_agent_names_it():
+    own, enrol = Sender("cus_1", "agt_1", "sql01"), Sender("cus_1")
+    assert agent_of({}, own) == agent_of({"agent": "sql01"}, own) == agent_of({"agent": " sql01 "}, enrol) == "sql01"
+    for event, sender, code in (({"agent": "ex02"}, own, "agent_mismatch"), ({}, enrol, "agent_missing"), ({"agent": " "}, enrol, "agent_missing")):
+        with pytest.raises(BadInput) as refused:
+            agent_of(event, sender)  # type: ignore[arg-type]
+        assert refused.value.code == code
+
+
+texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=300)
+
+
+@given(st.dictionaries(st.sampled_from(["key", "job", "run", "activity", "phase", "outcome", "severity", "occurred_at", "message", "log"]), texts))
+def test_any_text_in_any_field_is_shaped_or_refused(event: dict[str, str]):
+    try:
+        row = shaped(**event)
+    except BadInput:
+        return
+    assert row.occurred_at.tzinfo is UTC
+    assert 1 <= len(row.key) <= 200
+    assert len((row.message or "").encode()) <= 4096
+    assert len((row.log or "").encode()) <= 1024
+    assert "\n" not in (row.job or "")
