@@ -1,0 +1,63 @@
+"""The door by which messages go out, to our worker and to a relay alike: leased for a while, begun before they are sent.
+
+Whoever holds a lease may send, once, after the attempt was begun here; it renews the lease while it needs it. What became of
+the message comes back through `settle`.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+
+from app.base.ids import new_id
+from app.domain.lease import Attempt, Claim, Held, Leased
+from app.domain.message import MessageState, check_move
+from app.store import attempts, outbox
+from app.store.unit import Unit
+
+
+async def lease(unit: Unit, transport: str, limit: int, now: datetime, holder: str, until: datetime) -> list[Leased]:
+    """Claim up to `limit` due messages of `transport` for `holder` until `until`, the most urgent first."""
+    check_move(MessageState.QUEUED, MessageState.LEASED)
+    check_move(MessageState.UNKNOWN, MessageState.LEASED)
+    return await outbox.lease(unit, transport, limit, now, holder, until)
+
+
+async def begin(unit: Unit, claims: Sequence[Claim], now: datetime) -> frozenset[str]:
+    """Write that attempts start now; give the ids of those messages that may be sent. Send nothing before this is committed."""
+    return await begin_all(unit, claims, await outbox.lock(unit, [claim.message_id for claim in claims]), now)
+
+
+async def begin_all(unit: Unit, claims: Sequence[Claim], held: Mapping[str, Held], now: datetime) -> frozenset[str]:
+    """As `begin`, for messages that are locked already.
+
+    Refused: a lease that was lost or ran out, or under which an attempt was begun before. A worker that slept past its lease
+    would otherwise send what another one is sending.
+    """
+    begun = []
+    for claim in claims:
+        one = held.get(claim.message_id)
+        if one is None or one.attempt_id is not None or one.message.lease_token != claim.token or (one.message.lease_until or now) <= now:
+            continue
+        message = one.message
+        begun.append(
+            Attempt(
+                id=new_id("att"),
+                message_id=message.id,
+                number=message.attempts + 1,
+                holder=message.lease_holder or "",
+                token=claim.token,
+                started_at=now,
+            )
+        )
+    await attempts.insert_attempts(unit, begun)
+    return frozenset(one.message_id for one in begun)
+
+
+async def renew(unit: Unit, claims: Collection[Claim], until: datetime) -> frozenset[str]:
+    """Prolong leases; give the ids of those messages that are still held. Whoever finds one missing must not begin it."""
+    return await outbox.renew(unit, claims, until) if claims else frozenset()
+
+
+async def give_back(unit: Unit, claims: Collection[Claim]) -> int:
+    """Put back what was leased and not begun, for others to send."""
+    check_move(MessageState.LEASED, MessageState.QUEUED)
+    return await outbox.give_back(unit, claims) if claims else 0

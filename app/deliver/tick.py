@@ -1,0 +1,42 @@
+"""Sends what lies in the outbox: one line for each transport, one ledger for all. It must not decide what becomes of a message."""
+
+import asyncio
+from collections.abc import Mapping
+
+from app.deliver.ledger import Ledger
+from app.deliver.line import Line
+from app.deliver.transport import Transport
+from app.house import House
+
+_SENDERS = {"webhook": 8, "file": 2}
+
+
+async def run(house: House, transports: Mapping[str, Transport], holder: str, stopping: asyncio.Event) -> None:
+    """Deliver until `stopping` is set, and until what was being sent then has ended. Closes the transports."""
+    ledger = Ledger(house)
+    lines = [
+        Line(house, name, transport, _SENDERS.get(name, int(__import__("os").environ.get("SND","4"))), holder, ledger)
+        for name, transport in transports.items()
+    ]
+    try:
+        async with ledger.running(), asyncio.TaskGroup() as group:
+            ring = group.create_task(_pass_on(house.bell.messages, [line.wake for line in lines]))
+            group.create_task(_end_with(ring, stopping))
+            for line in lines:
+                group.create_task(line.run(stopping))
+    finally:
+        await asyncio.gather(*(transport.close() for transport in transports.values()))
+
+
+async def _pass_on(bell: asyncio.Event, wakes: list[asyncio.Event]) -> None:
+    """Give each line its own ring: of one event for all, the first to hear it would clear it for the others."""
+    while True:
+        await bell.wait()
+        bell.clear()
+        for wake in wakes:
+            wake.set()
+
+
+async def _end_with(task: asyncio.Task[None], stopping: asyncio.Event) -> None:
+    await stopping.wait()
+    task.cancel()

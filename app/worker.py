@@ -1,0 +1,75 @@
+"""Runs the pipeline: decide -> compose -> deliver, each as a tick that is woken by a doorbell or by the clock.
+
+Any number of workers may share one database: a tick claims its rows, so nothing is elected and nothing is done twice.
+"""
+
+import asyncio
+import os
+import secrets
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from functools import partial
+
+from app.base import metrics
+from app.base.log import log
+from app.base.ticking import keep_ticking
+from app.compose import tick as compose
+from app.decide import missed, summaries
+from app.decide import tick as decide
+from app.deliver import sweep
+from app.deliver import tick as deliver
+from app.deliver.transport import Transport
+from app.deliver.transports import build_transports
+from app.house import House
+from app.manage import purge
+from app.store.heartbeats import Heartbeat, beat, end_heartbeat
+
+STOP_S = 10.0
+_HOLDER = "worker:"  # relays hold leases too, under names of their own
+
+
+async def run(house: House, transports: Mapping[str, Transport] | None = None) -> None:
+    """Run every stage until cancelled; on cancellation, claim nothing new and finish what is claimed (at most 10 s)."""
+    stopping = asyncio.Event()
+    built = transports if transports is not None else build_transports(house.settings, house.secret.derive("webhook"))
+    work = asyncio.create_task(_stages(house, built, stopping))
+    try:
+        await asyncio.shield(work)
+    finally:
+        stopping.set()
+        ended, _ = await asyncio.wait([work], timeout=STOP_S)
+        if not ended:
+            log.error("the worker did not stop in time; what it was sending counts as unknown once its leases ran out")
+            work.cancel()
+
+
+async def _stages(house: House, transports: Mapping[str, Transport], stopping: asyncio.Event) -> None:
+    name = f"{_HOLDER}{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    go = partial(_keep, house, stopping)
+    heartbeat = partial(_beat, name=name, transports=tuple(transports), started_at=house.clock())
+    if house.settings.is_sqlite:  # its one worker is this one: whatever an earlier one held was dropped
+        await sweep.tick(house, of_holders=_HOLDER)
+    async with asyncio.TaskGroup() as stages:
+        stages.create_task(go("heartbeat", heartbeat, every=5))
+        stages.create_task(go("decide", decide.tick, every=1, wake=house.bell.events))
+        stages.create_task(go("missed", missed.tick, every=15))
+        stages.create_task(go("summaries", summaries.tick, every=30))
+        stages.create_task(go("compose", compose.tick, every=1, wake=house.bell.notices))
+        stages.create_task(deliver.run(house, transports, name, stopping))
+        stages.create_task(go("sweep", sweep.tick, every=5))
+        stages.create_task(go("purge", purge.tick, every=3600))
+    async with house.store.write() as unit:
+        await end_heartbeat(unit, name)
+
+
+async def _keep(
+    house: House, stopping: asyncio.Event, name: str, tick: Callable[[House], Awaitable[bool]], *, every: float, wake: asyncio.Event | None = None
+) -> None:
+    await keep_ticking(partial(tick, house), name=name, stopping=stopping, every=every, wake=wake)
+
+
+async def _beat(house: House, name: str, transports: tuple[str, ...], started_at: datetime) -> bool:
+    async with house.store.write() as unit:
+        await beat(unit, Heartbeat(name, started_at, house.clock(), transports, metrics.snapshot()))
+    return False
