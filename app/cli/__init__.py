@@ -1,0 +1,33 @@
+"""The command line: `tocsin <command>`, one small file a command. Errors that we expect are one line, and the exit code 2."""
+
+import sys
+
+import typer
+
+from app.base.errors import TocsinError
+from app.cli import demo, doctor, keys, migrate, openapi, send_test, serve, worker
+
+cli = typer.Typer(
+    name="tocsin",
+    help="Takes events from backup agents, decides alerts and tells the right people, once and in time.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+cli.command("serve")(serve.serve)
+cli.command("worker")(worker.worker)
+cli.command("migrate")(migrate.migrate)
+cli.add_typer(keys.cli, name="keys")
+cli.command("send-test")(send_test.send_test)
+cli.command("demo")(demo.demo)
+cli.command("doctor")(doctor.doctor)
+cli.command("openapi")(openapi.openapi)
+
+
+def main() -> None:
+    """Run the command that was asked for."""
+    try:
+        cli()
+    except TocsinError as error:
+        typer.echo(f"tocsin: {error.detail}", err=True)
+        sys.exit(2)

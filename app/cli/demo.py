@@ -1,0 +1,153 @@
+"""`tocsin demo`: a made-up fleet reports its last fortnight to the running service, over HTTP only; then its mails are shown.
+
+It makes customers of its own, whose names end in "(demo)", and enrolment keys that it revokes when it is done.
+"""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from app.base.errors import NotAllowed
+from app.base.settings import Settings, load_settings
+from app.cli import demo_fleet, first_keys
+from app.cli.demo_fleet import CEDAR, FAILS, FLEET, MISSED, RECOVERS, WARNS, DemoJob
+from app.cli.service import Service, reach, wait_for
+
+_MISSED_S = 100  # its time comes every minute, and the clock looks every 15 s
+_EVERY_MINUTE = {"cron": "* * * * *", "grace_s": 0}
+_ANYWHERE = ("0.0.0.0", "::")  # noqa: S104  (compared, not bound)
+
+Url = Annotated[str | None, typer.Option(help="Where the service is; left out: on this host.")]
+Wait = Annotated[bool, typer.Option(help="Whether to wait for the missed run, a minute or so.")]
+
+
+def demo(url: Url = None, *, wait: Wait = True) -> None:
+    """Show it: a small fleet's fortnight with a failure, a row of warnings, a recovery and a missed run."""
+    settings = load_settings()
+    with reach(url or _here(settings), _admin_key(settings)) as service:
+        Demo(service, settings).play(wait=wait)
+
+
+class Demo:
+    """One showing. Ids of customers and jobs are kept as they become known."""
+
+    def __init__(self, service: Service, settings: Settings) -> None:
+        self._service = service
+        self._settings = settings
+        self._began = datetime.now(UTC)
+        self._keys: dict[str, dict[str, Any]] = {}
+        self._jobs: dict[DemoJob, str] = {}
+        self._shown: set[str] = set()
+
+    def play(self, *, wait: bool) -> None:
+        """Play all of it, and leave no key behind, whatever happens."""
+        try:
+            self._report_nights()
+            self._expect()
+            self._await_alerts(FAILS, WARNS, RECOVERS)
+            self._await_mails()  # a recovery is only told to who has heard of the failure
+            self._report(CEDAR, [demo_fleet.recovery(datetime.now(UTC))])
+            wait_for("the recovery", lambda: not self._alerts_of(RECOVERS))
+            self._send_summary()
+            self._show_mails()
+            typer.echo(f"The recovery of {RECOVERS.name} is mailed five minutes after its failure: mails of one group stay that far apart.")
+            if wait:
+                typer.echo(f"{MISSED.name} on {MISSED.agent} never came last night; its alert follows within a minute or so ...")
+                self._await_alerts(MISSED, patience_s=_MISSED_S)
+                self._await_mails()
+                self._show_mails()
+        finally:
+            self._tidy_up()
+
+    def _report_nights(self) -> None:
+        told = demo_fleet.nights(self._began)
+        for customer, events in told.items():
+            owner = self._customer(customer)
+            asked = {"kind": "enrol", "name": f"demo of {customer}", "customer_id": owner}
+            self._keys[customer] = self._service.call("POST", "/v1/keys", json=asked)
+            self._report(customer, events)
+        total, agents = sum(map(len, told.values())), len({(job.customer, job.agent) for job in FLEET})
+        typer.echo(f"{agents} agents reported {total} runs of {len(FLEET)} jobs at {len(told)} customers.")
+
+    def _customer(self, name: str) -> str:
+        known = self._service.items("/v1/customers", name=name)
+        return str((known[0] if known else self._service.call("POST", "/v1/customers", json={"name": name}))["id"])
+
+    def _report(self, customer: str, events: list[dict[str, Any]]) -> None:
+        self._service.call("POST", "/v1/events", key=self._keys[customer]["key"], json=events)
+
+    def _expect(self) -> None:
+        """Say when every job is expected. That of the one that never came falls due at the next full minute."""
+        self._jobs = wait_for("the jobs", self._find_jobs)
+        for job, job_id in self._jobs.items():
+            expectation = _EVERY_MINUTE if job is MISSED else {"cron": job.cron, "grace_s": 3600}
+            self._service.call("PATCH", f"/v1/jobs/{job_id}", json={"expectation": expectation})
+
+    def _find_jobs(self) -> dict[DemoJob, str] | None:
+        ids: dict[tuple[str, str, str], str] = {}
+        for customer, key in self._keys.items():
+            agents = {one["id"]: one["name"] for one in self._service.items("/v1/agents", customer_id=key["customer_id"])}
+            for job in self._service.items("/v1/jobs", customer_id=key["customer_id"]):
+                ids[customer, agents.get(job["agent_id"], ""), job["name"]] = job["id"]
+        found = {job: ids.get((job.customer, job.agent, job.name), "") for job in FLEET}
+        return found if all(found.values()) else None
+
+    def _alerts_of(self, job: DemoJob) -> list[dict[str, Any]]:
+        return self._service.items("/v1/alerts", job_id=self._jobs[job], state="open")
+
+    def _await_alerts(self, *jobs: DemoJob, patience_s: float = 30) -> None:
+        for job in jobs:
+            [alert, *_] = wait_for(f"the alert of {job.name}", lambda job=job: self._alerts_of(job), patience_s)  # type: ignore[misc]
+            typer.echo(f"Alert: {alert['kind']}, {job.name} on {job.agent} at {job.customer}: {alert['reason']}")
+
+    def _messages(self) -> list[dict[str, Any]]:
+        return self._service.items("/v1/messages", since=self._began.isoformat())
+
+    def _await_mails(self) -> None:
+        """Wait until nothing that is due now is still to be worded or sent."""
+
+        def are_settled() -> bool:
+            now = datetime.now(UTC)
+            waiting = self._service.items("/v1/notices", since=self._began.isoformat(), state="waiting")
+            due = any(datetime.fromisoformat(notice["due_at"]) <= now for notice in waiting)
+            return not due and all(message["state"] in ("sent", "dead") for message in self._messages())
+
+        wait_for("the end of the sending", are_settled)
+
+    def _send_summary(self) -> None:
+        schedules = [one for one in self._service.items("/v1/summary-schedules") if one["customer_id"] is None]
+        if schedules:
+            self._service.call("POST", f"/v1/summary-schedules/{schedules[0]['id']}:send-now")
+            self._await_mails()
+
+    def _show_mails(self) -> None:
+        for message in reversed(self._messages()):
+            if message["id"] in self._shown:
+                continue
+            self._shown.add(message["id"])
+            tries = self._service.call("GET", f"/v1/messages/{message['id']}")["tries"]
+            said = tries[-1]["text"] if tries else message["why"]
+            where = self._settings.var_dir / "mail" / said if message["transport"] == "file" else f"{message['address']}: {said}"
+            typer.echo(f"Mail {message['state']}: {message['subject']}\n    {where}")
+
+    def _tidy_up(self) -> None:
+        if MISSED in self._jobs:
+            expectation = {"cron": MISSED.cron, "grace_s": 3600}
+            self._service.call("PATCH", f"/v1/jobs/{self._jobs[MISSED]}", json={"expectation": expectation})
+        for key in self._keys.values():
+            self._service.call("DELETE", f"/v1/keys/{key['id']}")
+
+
+def _here(settings: Settings) -> str:
+    host = "127.0.0.1" if settings.host in _ANYWHERE else settings.host
+    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+
+
+def _admin_key(settings: Settings) -> str:
+    if settings.admin_key is not None:
+        return settings.admin_key.get_secret_value()
+    key = first_keys.read(settings).get("TOCSIN_ADMIN_KEY")
+    if key is None:
+        raise NotAllowed(f"no admin key: set TOCSIN_ADMIN_KEY; {first_keys.path_of(settings)} is not there (any more)")
+    return key

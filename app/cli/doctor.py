@@ -1,0 +1,95 @@
+"""`tocsin doctor`: says in plain words what is missing or wrong, and what to do about it."""
+
+import asyncio
+import sys
+from collections.abc import Iterator
+from datetime import timedelta
+
+import typer
+
+from app.base.errors import TocsinError
+from app.base.settings import Settings, load_settings
+from app.cli import first_keys
+from app.cli.opened import open_house
+from app.store.checkup import SHOWN, Checkup, check_up
+
+_ALIVE = timedelta(seconds=60)
+_WAITS_LONG = timedelta(minutes=15)
+
+
+def doctor() -> None:
+    """Say what is missing or wrong; exit code 1 if anything is."""
+    settings = load_settings()
+    try:
+        found, waits = asyncio.run(_look(settings))
+    except TocsinError as cause:
+        typer.echo(f"! {cause.detail}")
+        sys.exit(1)
+    wrong = [*_setup(settings, found), *_transports(found), *_trouble(found), *waits]
+    for line in wrong:
+        typer.echo(f"! {line}")
+    for line in _notes(settings, found):
+        typer.echo(f"- {line}")
+    typer.echo(f"{len(wrong)} thing{'' if len(wrong) == 1 else 's'} to put right." if wrong else "Nothing is wrong.")
+    if wrong:
+        raise typer.Exit(1)
+
+
+async def _look(settings: Settings) -> tuple[Checkup, list[str]]:
+    async with open_house(settings) as house, house.store.read() as view:
+        now = house.clock()
+        found = await check_up(view, now - _ALIVE)
+    waits = [
+        f"{queue.messages} message(s) wait for {kind}, the oldest since {queue.oldest_due_at:%Y-%m-%d %H:%M} UTC: see GET /v1/messages?transport={kind}."
+        for kind, queue in sorted(found.waiting.items())
+        if now - queue.oldest_due_at > _WAITS_LONG
+    ]
+    return found, waits
+
+
+def _setup(settings: Settings, found: Checkup) -> Iterator[str]:
+    if settings.smtp_url is None:
+        yield "No mail server is set, so mail only goes to files: set TOCSIN_SMTP_URL and TOCSIN_ADMIN_EMAIL."
+    elif settings.admin_email is None:
+        yield "A mail server is set, but no address: set TOCSIN_ADMIN_EMAIL, or edit the recipients (/v1/recipients)."
+    if not found.recipients:
+        yield "There is no recipient, so nobody is told anything: POST /v1/recipients."
+    if not found.enabled_routes:
+        yield "No route is enabled, so no alert reaches anybody: POST /v1/routes."
+    if not found.enabled_summaries:
+        yield "No summary is scheduled, so nobody notices when alerts stop coming: POST /v1/summary-schedules."
+    if found.jobs_without_expectation:
+        names = ", ".join(found.names_without_expectation) + (", …" if found.jobs_without_expectation > SHOWN else "")
+        yield f"{found.jobs_without_expectation} of {found.jobs} job(s) have no expectation, so nobody hears when they do not run: {names}. PATCH /v1/jobs/<id>."
+
+
+def _transports(found: Checkup) -> Iterator[str]:
+    for kind in sorted(found.used_transports - {"file", "mapi"}):
+        last = found.trials.get(kind)
+        how = "`tocsin send-test --to you@example.org`" if kind == "smtp" else f"POST /v1/transports/{kind}:test"
+        if last is None:
+            yield f"The transport {kind} was never tested: {how}."
+        elif last.outcome != "sent":
+            yield f"The last test of {kind} ({last.at:%Y-%m-%d %H:%M} UTC) failed: {last.code} {last.text}. Again: {how}."
+
+
+def _trouble(found: Checkup) -> Iterator[str]:
+    if not found.living_workers:
+        yield f"No worker showed life in the last {_ALIVE.seconds} s, so nothing is decided or sent: start `tocsin serve`, or `tocsin worker`."
+    if found.silent_agents:
+        yield f"Agents that have fallen silent: {', '.join(found.silent_agents)}."
+    if found.dead_messages:
+        yield f"{found.dead_messages} message(s) could not be sent and are given up: GET /v1/messages?state=dead, then :retry."
+    if found.set_aside_events:
+        yield f"{found.set_aside_events} event(s) could not be decided on and were set aside: GET /v1/events?state=set_aside."
+
+
+def _notes(settings: Settings, found: Checkup) -> Iterator[str]:
+    if first_keys.path_of(settings).exists():
+        yield f"The first keys still lie in {first_keys.path_of(settings)}: put them in a safe place and delete it."
+    if settings.is_sqlite:
+        version = tuple(int(part) for part in found.database_version.split("."))
+        if version < (3, 51, 3):
+            yield f"SQLite {found.database_version}: before 3.51.3 two writing connections can corrupt it. Tocsin has one; let no other program write."
+    if not found.jobs:
+        yield "No agent has reported anything yet: POST /v1/events with an enrolment key."

@@ -1,0 +1,113 @@
+"""`tocsin keys`: makes, lists and revokes keys in the database itself, for whoever has lost the last admin key."""
+
+import asyncio
+import contextlib
+import getpass
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+import typer
+
+from app.base.errors import BadInput, Conflict
+from app.base.settings import load_settings
+from app.cli.opened import open_house
+from app.domain.key import KeyKind
+from app.domain.record import Record, Wanted
+from app.house import House
+from app.manage import keys
+from app.manage.editing import Editor
+from app.store.customers import CUSTOMERS
+from app.store.history import KEYS
+from app.store.one_process import only_process
+from app.store.unit import Unit
+
+cli = typer.Typer(help="Make, list and revoke keys.", no_args_is_help=True)
+_PAGE = 200
+_NAME_MOST = 200
+
+Customer = Annotated[str | None, typer.Option(help="For enrol: name or id of the customer; not needed if there is only one.")]
+Agent = Annotated[str | None, typer.Option(help="For agent: id of the agent.")]
+Called = Annotated[str, typer.Option(help="Who has it; the audit log calls its holder so.")]
+
+
+@cli.command("create")
+def create(
+    kind: KeyKind, name: Called = "made on the command line", customer: Customer = None, agent: Agent = None
+) -> None:
+    """Make a key and print it, once."""
+    if not 0 < len(name) <= _NAME_MOST or not name.isprintable():
+        raise BadInput(f"--name: between 1 and {_NAME_MOST} characters, without control characters")
+    typer.echo(asyncio.run(_create(kind, name, customer, agent)))
+
+
+@cli.command("list")
+def list_keys() -> None:
+    """List all keys; the keys themselves cannot be seen again."""
+    for key in asyncio.run(_list()):
+        told = key.fields
+        used = f"last used {told['last_used_at']:%Y-%m-%d %H:%M}" if told["last_used_at"] else "never used"
+        state = f"revoked {told['revoked_at']:%Y-%m-%d %H:%M}" if told["revoked_at"] else used
+        typer.echo(f"{key.id}  {told['kind']:<6}  {told['hint']:<6}  {state:<28}  {told['name']}")
+
+
+@cli.command("revoke")
+def revoke(key_id: str) -> None:
+    """Revoke a key; the service refuses it within five seconds."""
+    asyncio.run(_revoke(key_id))
+    typer.echo("revoked")
+
+
+async def _create(kind: KeyKind, name: str, customer: str | None, agent: str | None) -> str:
+    async with _writing() as house, house.store.write() as unit:
+        owner = await _customer(unit, kind, customer)
+        _, clear = await keys.create(unit, house.secret, kind, name, owner, agent, _editor(house))
+    return clear
+
+
+async def _list() -> list[Record]:
+    found: list[Record] = []
+    async with open_house(load_settings()) as house, house.store.read() as view:
+        after: str | None = None
+        while True:
+            page = await KEYS.page(view, Wanted(_PAGE, after))
+            found += page.items
+            after = page.next
+            if after is None:
+                return found
+
+
+async def _revoke(key_id: str) -> None:
+    async with _writing() as house, house.store.write() as unit:
+        await keys.revoke(unit, key_id, _editor(house))
+
+
+@contextlib.asynccontextmanager
+async def _writing() -> AsyncIterator[House]:
+    """Open the house to change it. SQLite must never have two writing processes, so the service must not run then."""
+    settings = load_settings()
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(only_process(settings))
+        except Conflict as running:
+            raise Conflict(
+                f"the service runs and has the embedded database to itself: use its API ({settings.public_url}/docs, /v1/keys), or stop it first",
+                code="already_running",
+            ) from running
+        async with open_house(settings) as house:
+            yield house
+
+
+async def _customer(unit: Unit, kind: KeyKind, customer: str | None) -> str | None:
+    """Find whom a key is for: by id, by name, or the only one there is."""
+    if customer is None and kind is not KeyKind.ENROL:
+        return None
+    if customer is not None and await CUSTOMERS.find(unit, customer) is not None:
+        return customer
+    named = await CUSTOMERS.page(unit, Wanted(2, filters={} if customer is None else {"name": customer}))
+    if len(named.items) != 1:
+        raise BadInput(f"--customer: {'say which of them' if customer is None else f'there is no customer {customer!r}'}")
+    return named.items[0].id
+
+
+def _editor(house: House) -> Editor:
+    return Editor(f"command line ({getpass.getuser()})", house.clock(), house.bell.ring)

@@ -1,0 +1,19 @@
+"""`tocsin migrate`: brings the database's schema up to date."""
+
+import asyncio
+
+import typer
+
+from app.base.log import set_up_log
+from app.base.settings import load_settings
+from app.store.migrate import upgrade
+from app.store.one_process import only_process
+
+
+def migrate() -> None:
+    """Bring the database's schema up to date. `tocsin serve` does it by itself on the embedded SQLite."""
+    settings = load_settings()
+    set_up_log(settings)
+    with only_process(settings):
+        asyncio.run(upgrade(settings))
+    typer.echo("The database's schema is up to date.")

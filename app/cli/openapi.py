@@ -1,0 +1,13 @@
+"""`tocsin openapi`: the schema of the API, as `openapi/openapi.json` publishes it."""
+
+import json
+
+import typer
+
+from app.base.settings import load_settings
+from app.main import build_app
+
+
+def openapi() -> None:
+    """Print the schema of the API."""
+    typer.echo(json.dumps(build_app(load_settings()).openapi(), indent=1, ensure_ascii=False))

@@ -1,0 +1,43 @@
+"""Opens the house for a command: settings, database, secret. It must not make a database where there is none."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+from app.base.clock import now
+from app.base.doorbell import Doorbell
+from app.base.errors import Conflict
+from app.base.secret import open_secret
+from app.base.settings import Settings
+from app.house import House
+from app.store.bell import carry
+from app.store.engine import open_engines
+from app.store.migrate import revision_state
+from app.store.unit import Store
+
+
+@contextlib.asynccontextmanager
+async def open_house(settings: Settings) -> AsyncIterator[House]:
+    """Open a database whose schema is ours. Raises Conflict when it is not, Unavailable when it cannot be reached."""
+    if not _is_there(settings):
+        raise Conflict("there is no database yet; `tocsin serve` makes it", code="no_database")
+    async with contextlib.AsyncExitStack() as stack:
+        store = Store(open_engines(settings))
+        stack.push_async_callback(store.close)
+        await check_schema(store)
+        house = House(settings, store, Doorbell(), open_secret(settings), now)
+        await stack.enter_async_context(carry(house.bell, store.engines))
+        yield house
+
+
+async def check_schema(store: Store) -> None:
+    """Raise Conflict unless the migrations have run: old code on a new schema, or the reverse, would lose data quietly."""
+    async with store.read() as view:
+        at, newest = await revision_state(view)
+    if at != newest:
+        where = "is empty" if at is None else f"is at revision {at}, and this version needs {newest}"
+        raise Conflict(f"the database {where}; run `tocsin migrate`", code="migrations_behind")
+
+
+def _is_there(settings: Settings) -> bool:
+    return not settings.is_sqlite or Path(settings.database.split(":///", 1)[1]).exists()

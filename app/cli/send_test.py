@@ -1,0 +1,73 @@
+"""`tocsin send-test`: sends one test message at once and says how the other side answered."""
+
+import asyncio
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from app.base.clock import now
+from app.base.doorbell import Doorbell
+from app.base.errors import BadInput, Conflict, TocsinError
+from app.base.log import set_up_log
+from app.base.secret import open_secret
+from app.base.settings import Settings, load_settings
+from app.cli.opened import open_house
+from app.edge.api.recipients import TransportModel
+from app.edge.trial import try_transport
+from app.house import House
+from app.store.engine import open_engines
+from app.store.one_process import only_process
+from app.store.transports import Trial, record_trial
+from app.store.unit import Store
+
+
+class Kind(StrEnum):
+    """What can be tested from here; `mapi` is tested by its relay."""
+
+    SMTP = "smtp"
+    WEBHOOK = "webhook"
+    FILE = "file"
+
+
+def send_test(
+    to: Annotated[str, typer.Option("--to", help="Mail address, or URL for webhook.")],
+    transport: Annotated[Kind, typer.Option(help="By which transport.")] = Kind.SMTP,
+) -> None:
+    """Send one test message at once; exit code 0 only if it was sent."""
+    settings = load_settings()
+    set_up_log(settings)
+    try:
+        address = TransportModel(transport=transport.value, address=to).address
+    except ValidationError as wrong:
+        raise BadInput("--to: " + wrong.errors()[0]["msg"].removeprefix("Value error, ")) from None
+    trial, seconds = asyncio.run(_try(settings, transport.value, address))
+    typer.echo(f"{trial.outcome}  {trial.code}  {trial.text}  ({seconds:.2f} s)")
+    if trial.outcome != "sent":
+        raise typer.Exit(1)
+
+
+async def _try(settings: Settings, kind: str, address: str) -> tuple[Trial, float]:
+    # Opened by hand, not by open_house: mail can be tested before there is any database.
+    store = Store(open_engines(settings))
+    try:
+        house = House(settings, store, Doorbell(), open_secret(settings), now)
+        trial, seconds = await try_transport(house, kind, address, "")
+    finally:
+        await store.close()
+    await _record(settings, trial)
+    return trial, seconds
+
+
+async def _record(settings: Settings, trial: Trial) -> None:
+    """Keep the result for `doctor`, where there is a database that we may write to; the test itself is over and told."""
+    try:
+        with only_process(settings):
+            async with open_house(settings) as house, house.store.write() as unit:
+                await record_trial(unit, trial)
+    except Conflict as cause:
+        if cause.code == "already_running":
+            typer.echo(f"Not noted for `tocsin doctor`: the service has the database. It can be by POST /v1/transports/{trial.transport}:test.")
+    except TocsinError as cause:
+        typer.echo(f"Not noted for `tocsin doctor`: {cause.detail}")

@@ -1,0 +1,31 @@
+"""`tocsin worker`: decides, words and delivers, without a server; any number of them share one PostgreSQL."""
+
+import asyncio
+import contextlib
+import signal
+
+from app import worker as pipeline
+from app.base.errors import BadSettings
+from app.base.log import log, set_up_log
+from app.base.settings import Settings, load_settings
+from app.cli.opened import open_house
+
+
+def worker() -> None:
+    """Run a worker alone, on PostgreSQL. It stops cleanly on SIGTERM, within ten seconds."""
+    settings = load_settings()
+    set_up_log(settings)
+    if settings.is_sqlite:
+        raise BadSettings("TOCSIN_DATABASE_URL: on the embedded SQLite the worker runs inside `tocsin serve`; set a PostgreSQL to run it alone")
+    asyncio.run(_work(settings))
+
+
+async def _work(settings: Settings) -> None:
+    async with open_house(settings) as house:
+        working = asyncio.create_task(pipeline.run(house))
+        for name in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(name, working.cancel)
+        log.info("the worker runs")
+        with contextlib.suppress(asyncio.CancelledError):
+            await working
+    log.info("the worker has stopped")

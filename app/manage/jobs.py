@@ -1,0 +1,47 @@
+"""Jobs: mostly made by the first event that names them; what administrators set is when they are expected."""
+
+from typing import Any
+
+from app.base.errors import BadInput
+from app.domain.expectation import check_cron, next_slot
+from app.domain.job import JobState
+from app.domain.record import Record
+from app.manage.editing import Editor, Noun, Values
+from app.store import alert_edits
+from app.store.agents import AGENTS
+from app.store.jobs import JOBS, delete_history_of
+from app.store.json_forms import expectation_of
+from app.store.unit import Unit
+
+_BLANK = {"state": JobState.NEW, "failures_in_row": 0, "warnings_in_row": 0, "missed_in_row": 0, "labels": {}}
+
+
+async def _prepare(unit: Unit, values: Values, before: Record | None, by: Editor) -> Values:
+    if before is None:
+        agent = await AGENTS.find(unit, values["agent_id"])
+        if agent is None:
+            raise BadInput(f"there is no agent {values['agent_id']}", code="unknown_agent", field="agent_id")
+        values = {**_BLANK, **values, "customer_id": agent.fields["customer_id"]}
+    if "expectation" in values:
+        values = {**values, **_slots(values["expectation"], before, by)}
+    return values
+
+
+def _slots(stored: dict[str, Any] | None, before: Record | None, by: Editor) -> Values:
+    """Start the expectation from now: a new plan must not call slots missed that lie before it."""
+    expectation = expectation_of(stored)
+    if expectation is None:
+        return {"last_due_at": None, "next_due_at": None, "overdue_at": None}
+    if expectation.cron is not None:
+        check_cron(expectation.cron)
+    came_at = before.fields["last_came_at"] if before else None
+    settled, awaited = next_slot(expectation, came_at, None, by.at)
+    return {"last_due_at": settled, "next_due_at": awaited, "overdue_at": awaited + expectation.grace}
+
+
+async def _detach(unit: Unit, job: Record, by: Editor) -> None:
+    await delete_history_of(unit, job.id)
+    await alert_edits.close_all_of(unit, job.id, f"closed: the job was deleted by {by.who}", by.at)
+
+
+NOUN = Noun("job", JOBS, _prepare, _detach)

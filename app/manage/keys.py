@@ -1,0 +1,56 @@
+"""Keys: made, shown once, and revoked. Who can make a key can be anybody, so only administrators do."""
+
+from app.base.errors import BadInput, Conflict, NotFound
+from app.base.ids import new_id
+from app.base.secret import Secret, hint_of, new_key
+from app.domain.key import Key, KeyKind
+from app.manage.audit import note
+from app.manage.editing import Editor
+from app.manage.references import check_customer
+from app.store import keys
+from app.store.agents import AGENTS
+from app.store.unit import Unit
+
+
+async def create(
+    unit: Unit, secret: Secret, kind: KeyKind, name: str, customer_id: str | None, agent_id: str | None, by: Editor
+) -> tuple[Key, str]:
+    """Make a key; give it as people see it, and the key itself, which nobody can see again."""
+    customer_id = await _owner(unit, kind, customer_id, agent_id)
+    clear = new_key(kind)
+    key = Key(new_id("key"), kind, name, hint_of(clear), by.at, customer_id, agent_id)
+    await keys.insert_key(unit, key, secret.hash_key(clear))
+    told = {"kind": kind.value, "name": name, "customer_id": customer_id, "agent_id": agent_id}
+    await note(unit, by.who, by.at, "create", "key", key.id, told)
+    return await keys.get_key(unit, key.id) or key, clear
+
+
+async def revoke(unit: Unit, key_id: str, by: Editor) -> None:
+    """End a key; it stays listed. Raises NotFound, Conflict for the last admin key: nobody could make another."""
+    key = await keys.get_key(unit, key_id)
+    if key is None:
+        raise NotFound(f"there is no key {key_id}")
+    if key.revoked_at is not None:
+        return
+    if key.kind is KeyKind.ADMIN and await keys.count_living(unit, KeyKind.ADMIN) == 1:
+        raise Conflict("this is the last admin key; make another first", code="last_admin_key")
+    await keys.revoke_key(unit, key_id, by.at)
+    await note(unit, by.who, by.at, "revoke", "key", key_id, {"kind": key.kind.value, "name": key.name})
+
+
+async def _owner(unit: Unit, kind: KeyKind, customer_id: str | None, agent_id: str | None) -> str | None:
+    """Check whose key it is to be, and give the customer that goes with it."""
+    if kind is KeyKind.AGENT:
+        agent = None if agent_id is None else await AGENTS.find(unit, agent_id)
+        if agent is None:
+            raise BadInput("an agent's key needs the id of its agent", code="unknown_agent", field="agent_id")
+        return str(agent.fields["customer_id"])
+    if agent_id is not None:
+        raise BadInput("only a key of kind agent belongs to an agent", field="agent_id")
+    if kind is KeyKind.ENROL and customer_id is None:
+        raise BadInput("an enrolment key needs a customer: its new agents are theirs", field="customer_id")
+    if kind is not KeyKind.ENROL and customer_id is not None:
+        # A key that looks like one customer's and sees them all would be a leak.
+        raise BadInput(f"a key of kind {kind} holds for every customer", field="customer_id")
+    await check_customer(unit, customer_id)
+    return customer_id
