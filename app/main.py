@@ -38,7 +38,7 @@ def build_app(settings: Settings, *, work: Work | None = None, clock: Clock = no
         redoc_url=None,
     )
     problems.install(app)
-    app.add_middleware(Rim, over_tls=settings.public_url.startswith("https://"))
+    app.add_middleware(Rim, over_tls=settings.public_url.startswith("https://"), self_bounded=[events.PATH])
     app.include_router(events.router)
     admin.install(app)
     return app

@@ -64,7 +64,13 @@ async def _stages(house: House, transports: Mapping[str, Transport], stopping: a
 
 
 async def _keep(
-    house: House, stopping: asyncio.Event, name: str, tick: Callable[[House], Awaitable[bool]], *, every: float, wake: asyncio.Event | None = None
+    house: House,
+    stopping: asyncio.Event,
+    name: str,
+    tick: Callable[[House], Awaitable[bool]],
+    *,
+    every: float,
+    wake: asyncio.Event | None = None,
 ) -> None:
     await keep_ticking(partial(tick, house), name=name, stopping=stopping, every=every, wake=wake)
 

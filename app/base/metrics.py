@@ -7,9 +7,10 @@ A worker may be another process than the one that is asked for /metrics, so its 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.core import Metric
 
+disable_created_metrics()  # type: ignore[no-untyped-call]  # the library's
 HTTP = CollectorRegistry()
 WORKER = CollectorRegistry()
 
@@ -55,11 +56,7 @@ def snapshot() -> list[dict[str, Any]]:
             "name": family.name,
             "help": family.documentation,
             "type": family.type,
-            "samples": [
-                [sample.name, dict(sample.labels), sample.value]
-                for sample in family.samples
-                if not sample.name.endswith("_created")
-            ],
+            "samples": [[sample.name, dict(sample.labels), sample.value] for sample in family.samples],
         }
         for family in WORKER.collect()
     ]

@@ -51,9 +51,13 @@ class Demo:
             wait_for("the recovery", lambda: not self._alerts_of(RECOVERS))
             self._send_summary()
             self._show_mails()
-            typer.echo(f"The recovery of {RECOVERS.name} is mailed five minutes after its failure: mails of one group stay that far apart.")
+            typer.echo(
+                f"The recovery of {RECOVERS.name} is mailed five minutes after its failure: mails of one group stay that far apart."
+            )
             if wait:
-                typer.echo(f"{MISSED.name} on {MISSED.agent} never came last night; its alert follows within a minute or so ...")
+                typer.echo(
+                    f"{MISSED.name} on {MISSED.agent} never came last night; its alert follows within a minute or so ..."
+                )
                 self._await_alerts(MISSED, patience_s=_MISSED_S)
                 self._await_mails()
                 self._show_mails()
@@ -87,7 +91,9 @@ class Demo:
     def _find_jobs(self) -> dict[DemoJob, str] | None:
         ids: dict[tuple[str, str, str], str] = {}
         for customer, key in self._keys.items():
-            agents = {one["id"]: one["name"] for one in self._service.items("/v1/agents", customer_id=key["customer_id"])}
+            agents = {
+                one["id"]: one["name"] for one in self._service.items("/v1/agents", customer_id=key["customer_id"])
+            }
             for job in self._service.items("/v1/jobs", customer_id=key["customer_id"]):
                 ids[customer, agents.get(job["agent_id"], ""), job["name"]] = job["id"]
         found = {job: ids.get((job.customer, job.agent, job.name), "") for job in FLEET}
@@ -128,7 +134,11 @@ class Demo:
             self._shown.add(message["id"])
             tries = self._service.call("GET", f"/v1/messages/{message['id']}")["tries"]
             said = tries[-1]["text"] if tries else message["why"]
-            where = self._settings.var_dir / "mail" / said if message["transport"] == "file" else f"{message['address']}: {said}"
+            where = (
+                self._settings.var_dir / "mail" / said
+                if message["transport"] == "file"
+                else f"{message['address']}: {said}"
+            )
             typer.echo(f"Mail {message['state']}: {message['subject']}\n    {where}")
 
     def _tidy_up(self) -> None:

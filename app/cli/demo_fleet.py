@@ -89,13 +89,13 @@ def nights(now: datetime) -> dict[str, list[dict[str, Any]]]:
         for ago, started in enumerate(_starts(job, now)):
             outcome = _outcome_of(job, ago, chance)
             if outcome is not None:
-                ended = now - timedelta(seconds=90) if ago == 0 and job is FAILS else None
+                ended = now if ago == 0 and job in (FAILS, RECOVERS) else None
                 told.setdefault(job.customer, []).append(_event(job, started, outcome, chance, ended))
     return told
 
 
 def recovery(now: datetime) -> dict[str, Any]:
-    """Give the second try of the job that failed last night and then ran."""
+    """Give the second try of the job that failed just now and then ran."""
     return _event(RECOVERS, now, "success", random.Random("again"), ended=now)  # noqa: S311
 
 
@@ -128,7 +128,7 @@ def _event(
     at = ended or started + timedelta(seconds=duration)
     failed = outcome == "failure"
     event = {
-        "key": f"demo/{job.agent}/{job.name}/{at:%Y-%m-%dT%H:%M:%S}",
+        "key": f"demo/{job.agent}/{job.name}/{at.isoformat()}",
         "agent": job.agent,
         "job": job.name,
         "activity": job.activity,

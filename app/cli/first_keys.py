@@ -22,6 +22,9 @@ def keep(settings: Settings, **keys: str | None) -> None:
     lines = [f"TOCSIN_{name.upper()}={key}\n" for name, key in keys.items() if key is not None]
     if not lines:
         return
+    settings.var_dir.mkdir(
+        parents=True, exist_ok=True, mode=0o700
+    )  # with TOCSIN_SECRET and PostgreSQL nothing made it yet
     file = os.open(path_of(settings), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(file, "w", encoding="ascii") as text:
         text.writelines(lines)

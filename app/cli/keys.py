@@ -25,7 +25,9 @@ cli = typer.Typer(help="Make, list and revoke keys.", no_args_is_help=True)
 _PAGE = 200
 _NAME_MOST = 200
 
-Customer = Annotated[str | None, typer.Option(help="For enrol: name or id of the customer; not needed if there is only one.")]
+Customer = Annotated[
+    str | None, typer.Option(help="For enrol: name or id of the customer; not needed if there is only one.")
+]
 Agent = Annotated[str | None, typer.Option(help="For agent: id of the agent.")]
 Called = Annotated[str, typer.Option(help="Who has it; the audit log calls its holder so.")]
 
@@ -105,7 +107,9 @@ async def _customer(unit: Unit, kind: KeyKind, customer: str | None) -> str | No
         return customer
     named = await CUSTOMERS.page(unit, Wanted(2, filters={} if customer is None else {"name": customer}))
     if len(named.items) != 1:
-        raise BadInput(f"--customer: {'say which of them' if customer is None else f'there is no customer {customer!r}'}")
+        raise BadInput(
+            f"--customer: {'say which of them' if customer is None else f'there is no customer {customer!r}'}"
+        )
     return named.items[0].id
 
 

@@ -5,16 +5,15 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
 
 from app.base.clock import now
 from app.base.doorbell import Doorbell
-from app.base.errors import BadInput, Conflict, TocsinError
+from app.base.errors import Conflict, TocsinError
 from app.base.log import set_up_log
 from app.base.secret import open_secret
 from app.base.settings import Settings, load_settings
 from app.cli.opened import open_house
-from app.edge.api.recipients import TransportModel
+from app.edge.api.recipients import checked_address
 from app.edge.trial import try_transport
 from app.house import House
 from app.store.engine import open_engines
@@ -38,10 +37,7 @@ def send_test(
     """Send one test message at once; exit code 0 only if it was sent."""
     settings = load_settings()
     set_up_log(settings)
-    try:
-        address = TransportModel(transport=transport.value, address=to).address
-    except ValidationError as wrong:
-        raise BadInput("--to: " + wrong.errors()[0]["msg"].removeprefix("Value error, ")) from None
+    address = checked_address(transport.value, to)
     trial, seconds = asyncio.run(_try(settings, transport.value, address))
     typer.echo(f"{trial.outcome}  {trial.code}  {trial.text}  ({seconds:.2f} s)")
     if trial.outcome != "sent":
@@ -68,6 +64,8 @@ async def _record(settings: Settings, trial: Trial) -> None:
                 await record_trial(unit, trial)
     except Conflict as cause:
         if cause.code == "already_running":
-            typer.echo(f"Not noted for `tocsin doctor`: the service has the database. It can be by POST /v1/transports/{trial.transport}:test.")
+            typer.echo(
+                f"Not noted for `tocsin doctor`: the service has the database. It can be by POST /v1/transports/{trial.transport}:test."
+            )
     except TocsinError as cause:
         typer.echo(f"Not noted for `tocsin doctor`: {cause.detail}")

@@ -1,6 +1,7 @@
 """`tocsin serve`: the HTTP server, with the worker in the same process unless told otherwise."""
 
 import asyncio
+import signal
 import socket
 
 import typer
@@ -42,6 +43,9 @@ def serve() -> None:
             log_config=None,
             timeout_graceful_shutdown=STOP_S,
         )
+        # When it has stopped, the server raises the signal that stopped it once more; by then all is done, and well.
+        for stop in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(stop, lambda *_: None)
         uvicorn.Server(config).run(sockets=[listening])
 
 
@@ -77,6 +81,8 @@ def _show(settings: Settings, first: FirstStart) -> None:
     if first.enrol_key is not None:
         typer.echo(f"  Enrolment key  {first.enrol_key}   (for agents)")
     if first.admin_key is not None or first.enrol_key is not None:
-        typer.echo(f"  These are shown only now. They also lie in {first_keys.path_of(settings)}: keep them safe, then delete it.")
+        typer.echo(
+            f"  These are shown only now. They also lie in {first_keys.path_of(settings)}: keep them safe, then delete it."
+        )
     typer.echo(f"  API            {settings.public_url}/docs")
     typer.echo(f"  Mail goes to   {first.mail_goes_to}")

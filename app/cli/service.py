@@ -30,7 +30,9 @@ class Service:
             )
         except httpx.HTTPError as cause:
             where = self._client.base_url
-            raise TocsinError(f"no service answers at {where} ({cause}); start it with `make run` or `tocsin serve`") from cause
+            raise TocsinError(
+                f"no service answers at {where} ({cause}); start it with `make run` or `tocsin serve`"
+            ) from cause
         if answer.is_error:
             raise TocsinError(f"{method} {path}: {answer.status_code} {_words(answer)}")
         return answer.json() if answer.content else None

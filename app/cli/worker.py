@@ -16,7 +16,9 @@ def worker() -> None:
     settings = load_settings()
     set_up_log(settings)
     if settings.is_sqlite:
-        raise BadSettings("TOCSIN_DATABASE_URL: on the embedded SQLite the worker runs inside `tocsin serve`; set a PostgreSQL to run it alone")
+        raise BadSettings(
+            "TOCSIN_DATABASE_URL: on the embedded SQLite the worker runs inside `tocsin serve`; set a PostgreSQL to run it alone"
+        )
     asyncio.run(_work(settings))
 
 

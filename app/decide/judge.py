@@ -185,5 +185,6 @@ def _alert(opened: Open, scene: Scene, agent: Agent, job: Job | None) -> Alert:
         rule_id=opened.rule.id,
         message=opened.message,
         event_id=opened.event_id,
+        repeats=opened.in_row - 1,
         facts=facts_of(scene.customers[agent.customer_id], agent, job, opened.kind, opened.severity, opened.message),
     )

@@ -94,7 +94,7 @@ def judge_rows(
             verdicts.append(
                 Repeat(
                     alert,
-                    max(0, in_row - rule.after_in_row),
+                    in_row - 1,
                     run.ended_at or alert.last_at,
                     run.message,
                     run.event_id,

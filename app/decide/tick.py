@@ -5,12 +5,12 @@ It never loses an event: what cannot be folded is set aside with its error, seen
 
 import time
 
+from app.base.errors import Unavailable
 from app.base.log import log
 from app.decide.judge import judge
 from app.decide.remind import judge_muted, tell_repeats
 from app.house import House
 from app.store import inbox
-from app.store.away import is_away
 
 BATCH = 500
 
@@ -29,9 +29,9 @@ async def tick(house: House) -> bool:
 async def _decide_events(house: House) -> bool:
     try:
         return await _decide(house, None) >= BATCH
+    except Unavailable:  # no event's fault: an outage must not set events aside
+        raise
     except Exception as cause:  # the tick's rim: one bad event must not stop the line
-        if is_away(cause):
-            raise
         log.error("a batch of events could not be decided; each is tried alone", cause=repr(cause))
     async with house.store.read() as view:
         waiting = await inbox.waiting_ids(view, BATCH)
@@ -43,9 +43,9 @@ async def _decide_events(house: House) -> bool:
 async def _decide_alone(house: House, event_id: str) -> None:
     try:
         await _decide(house, event_id)
+    except Unavailable:
+        raise
     except Exception as cause:  # the tick's rim, see above
-        if is_away(cause):
-            raise
         log.exception("an event was set aside", event_id=event_id)
         async with house.store.write() as unit:
             await inbox.set_aside(unit, event_id, f"{type(cause).__name__}: {cause}")

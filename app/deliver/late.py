@@ -29,7 +29,12 @@ async def settle_late(unit: Unit, message: Message, token: str, outcome: Outcome
     await _write(unit, attempt, outcome, now)
     if message.state is MessageState.SENT:
         return "sent: known already"
-    after = settled(replace(message, attempts=max(message.attempts, attempt.number)), MessageState.SENT, now, f"sent after all: {outcome.code} {outcome.text}".strip())
+    after = settled(
+        replace(message, attempts=max(message.attempts, attempt.number)),
+        MessageState.SENT,
+        now,
+        f"sent after all: {outcome.code} {outcome.text}".strip(),
+    )
     await outbox.save(unit, [after])
     await _spare_successors(unit, message, now)
     unit.after_commit(lambda: tell(after, "sent", now))
@@ -38,12 +43,21 @@ async def settle_late(unit: Unit, message: Message, token: str, outcome: Outcome
 
 async def _refuse(unit: Unit, message: Message, attempt: Attempt, outcome: Outcome, now: datetime) -> str:
     """Keep what was said, move nothing: another may be sending it this moment."""
-    log.warning("late receipt refused", message=message.id, state=message.state, outcome=name_of(outcome), code=outcome.code, text=outcome.text)
+    log.warning(
+        "late receipt refused",
+        message=message.id,
+        state=message.state,
+        outcome=name_of(outcome),
+        code=outcome.code,
+        text=outcome.text,
+    )
     if attempt.ended_at is None:
         await attempts.end_attempts(unit, [(attempt.id, now, name_of(outcome), outcome.code[:40], outcome.text)])
     elif attempt.outcome != "sent" and attempt.outcome != name_of(outcome):
         text = _with(attempt.text, f"said too late to count: {name_of(outcome)} {outcome.code} {outcome.text}")
-        await attempts.end_attempts(unit, [(attempt.id, attempt.ended_at, attempt.outcome or "unknown", attempt.code or "", text)])
+        await attempts.end_attempts(
+            unit, [(attempt.id, attempt.ended_at, attempt.outcome or "unknown", attempt.code or "", text)]
+        )
     return f"refused: the lease was lost, and the message is {message.state} meanwhile"
 
 

@@ -35,7 +35,12 @@ async def begin_all(unit: Unit, claims: Sequence[Claim], held: Mapping[str, Held
     begun = []
     for claim in claims:
         one = held.get(claim.message_id)
-        if one is None or one.attempt_id is not None or one.message.lease_token != claim.token or (one.message.lease_until or now) <= now:
+        if (
+            one is None
+            or one.attempt_id is not None
+            or one.message.lease_token != claim.token
+            or (one.message.lease_until or now) <= now
+        ):
             continue
         message = one.message
         begun.append(

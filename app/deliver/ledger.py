@@ -8,6 +8,7 @@ import contextlib
 from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from app.base.log import log
 from app.deliver import lease
@@ -20,8 +21,8 @@ from app.store import outbox
 from app.store.book import SentLine, book
 from app.store.unit import Unit
 
+_GATHER_S = 0.001  # a commit costs the same for one attempt as for ten
 _TRIES = 8
-G=[]
 _LONGEST_PAUSE_S = 30.0
 
 
@@ -48,12 +49,18 @@ class Ledger:
 
     house: House
     _waiting: asyncio.Queue[_Entry] = field(default_factory=asyncio.Queue)
+    _out: int = 0  # senders that are sending, and will come back
     _alone: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def write(self, ended: Ended | None, begin: Claim | None) -> bool:
-        """Commit the end of one attempt and the beginning of the next; say whether the next may be sent."""
+        """Commit the end of one attempt and the beginning of the next; say whether the next may be sent.
+
+        Never to be cancelled: an attempt whose end is not written counts as unknown.
+        """
         if ended is None and begin is None:
             return False
+        if ended is not None:
+            self._out -= 1
         entry = _Entry(ended, begin, asyncio.get_running_loop().create_future())
         self._waiting.put_nowait(entry)
         return await entry.may_send
@@ -77,11 +84,8 @@ class Ledger:
     async def _run(self) -> None:
         while True:
             entries = [await self._waiting.get()]
-            import os
-            w = float(os.environ.get("WIN", "0"))
-            if w >= 1:
-                for _ in range(int(w)): await asyncio.sleep(0)
-            elif w: await asyncio.sleep(w)
+            if self._out:
+                await asyncio.sleep(_GATHER_S)
             while not self._waiting.empty():
                 entries.append(self._waiting.get_nowait())
             if not await self._written(entries):
@@ -93,12 +97,14 @@ class Ledger:
             if await self._written([entry]):
                 return
             await asyncio.sleep(min(2.0**tries, _LONGEST_PAUSE_S))
-        log.error("an attempt could not be written; it counts as unknown once its lease ran out", ended=repr(entry.ended))
-        entry.may_send.set_result(False)
+        log.error(
+            "an attempt could not be written; it counts as unknown once its lease ran out", ended=repr(entry.ended)
+        )
+        if not entry.may_send.done():
+            entry.may_send.set_result(False)
 
     async def _written(self, entries: Sequence[_Entry]) -> bool:
         now = self.house.clock()
-        G.append(len(entries))
         try:
             async with self._alone, self.house.store.write() as unit:
                 begun = await _book(unit, entries, now)
@@ -106,18 +112,23 @@ class Ledger:
             log.exception("attempts could not be written, trying again", entries=len(entries))
             return False
         for entry in entries:
+            may_send = entry.begin is not None and entry.begin.message_id in begun
+            self._out += may_send
             if not entry.may_send.done():
-                entry.may_send.set_result(entry.begin is not None and entry.begin.message_id in begun)
+                entry.may_send.set_result(may_send)
         return True
 
 
 async def _book(unit: Unit, entries: Sequence[_Entry], now: datetime) -> set[str]:
     """Take the fast road where it leads, and `settle` for all else. Give the messages that may be sent."""
     made = [entry.ended for entry in entries if entry.ended is not None]
-    lines = [SentLine(*_claim(one), one.outcome.code[:40], one.outcome.text) for one in made if isinstance(one.outcome, Sent)]
+    lines = [
+        SentLine(*_claim(one), one.outcome.code[:40], one.outcome.text) for one in made if isinstance(one.outcome, Sent)
+    ]
     settled, begun = await book(unit, lines, [entry.begin for entry in entries if entry.begin is not None], now)
     sent = [one.leased for one in made if one.leased.claim.message_id in settled]
-    unit.after_commit(lambda: [tell_sent(leased, now) for leased in sent].clear())
+    for leased in sent:
+        unit.after_commit(partial(tell_sent, leased, now))
     rest = [Receipt(one.leased.claim, one.outcome) for one in made if one.leased.claim.message_id not in settled]
     if rest:
         await settle_all(unit, rest, await outbox.lock(unit, [receipt.claim.message_id for receipt in rest]), now)

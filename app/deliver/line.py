@@ -5,6 +5,7 @@ import contextlib
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from app.base.errors import Unavailable
 from app.base.log import log
 from app.base.ticking import keep_ticking
 from app.deliver import lease
@@ -18,7 +19,10 @@ LEASE_FOR = timedelta(seconds=30)  # renewed while sending: only who died or han
 RENEW_S = 10.0
 POLL_S = 1.0
 LARGEST_CHUNK = 100
-_SOON_S, _LATE_S = 0.5, 2.0  # a chunk should last about this long: a new critical alert waits no longer than for one chunk
+_SOON_S, _LATE_S = (
+    0.5,
+    2.0,
+)  # a chunk should last about this long: a new critical alert waits no longer than for one chunk
 _FINISH_S = 8.0  # on a stop, of the 10 s that the whole worker has
 
 
@@ -133,6 +137,6 @@ class Line:
                 claims.append(leased.claim)
         for _ in range(self.senders):
             self._stock.put_nowait(None)
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(Unavailable):
             async with self.house.store.write() as unit:
                 await lease.give_back(unit, claims)

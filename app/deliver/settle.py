@@ -37,7 +37,9 @@ async def settle(unit: Unit, message_id: str, token: str, outcome: Outcome, now:
     return (await settle_all(unit, [receipt], held, now))[0]
 
 
-async def settle_all(unit: Unit, receipts: Sequence[Receipt], held: Mapping[str, Held], now: datetime, *, at_once: bool = False) -> list[str]:
+async def settle_all(
+    unit: Unit, receipts: Sequence[Receipt], held: Mapping[str, Held], now: datetime, *, at_once: bool = False
+) -> list[str]:
     """Settle attempts at different messages, which are locked in `held`; say for each in words what came of it.
 
     `at_once`: what is tried again is due now; the fault was not the other side's.

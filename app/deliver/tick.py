@@ -15,7 +15,7 @@ async def run(house: House, transports: Mapping[str, Transport], holder: str, st
     """Deliver until `stopping` is set, and until what was being sent then has ended. Closes the transports."""
     ledger = Ledger(house)
     lines = [
-        Line(house, name, transport, _SENDERS.get(name, int(__import__("os").environ.get("SND","4"))), holder, ledger)
+        Line(house, name, transport, _SENDERS.get(name, house.settings.smtp_connections), holder, ledger)
         for name, transport in transports.items()
     ]
     try:

@@ -7,7 +7,11 @@ from fastapi import Header, Response
 
 IfMatch = Annotated[
     str | None,
-    Header(alias="If-Match", max_length=200, description='The ETag that the edit rests on, such as `"v3"`; without it the last one wins.'),
+    Header(
+        alias="If-Match",
+        max_length=200,
+        description='The ETag that the edit rests on, such as `"v3"`; without it the last one wins.',
+    ),
 ]
 _OURS = re.compile(r'"v(\d{1,9})"')
 

@@ -31,8 +31,12 @@ class Paged(BaseModel):
 class PagedByTime(Paged):
     """What every list of happenings can be asked; the newest come first."""
 
-    since: AwareDatetime | None = Field(None, description="Only what we stored at this moment or later; RFC 3339 with offset.")
-    until: AwareDatetime | None = Field(None, description="Only what we stored before this moment; RFC 3339 with offset.")
+    since: AwareDatetime | None = Field(
+        None, description="Only what we stored at this moment or later; RFC 3339 with offset."
+    )
+    until: AwareDatetime | None = Field(
+        None, description="Only what we stored before this moment; RFC 3339 with offset."
+    )
 
 
 class PageOf(BaseModel, Generic[T]):

@@ -1,12 +1,16 @@
-"""The rim of every request: security headers on each answer, and the last catch, where a defect of ours becomes a 500."""
+"""The rim of every request: a bound on its body, security headers on its answer, and the last catch, where a defect becomes a 500."""
+
+from collections.abc import Collection
 
 from starlette.datastructures import MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.base.log import log
 from app.edge.problems import problem
 
-_DOCS = ("/docs", "/redoc")
+BODY_MOST = 1024 * 1024
+_DOCS = "/docs"
 _API_POLICY = "default-src 'none'; frame-ancestors 'none'"
 # Swagger's page takes its script and style from this CDN, and starts itself by a script in the page.
 _DOCS_POLICY = (
@@ -16,10 +20,11 @@ _DOCS_POLICY = (
 
 
 class Rim:
-    """ASGI middleware, outermost but for the framework's own."""
+    """ASGI middleware, outermost but for the framework's own. A body sent to `self_bounded` paths is counted by them."""
 
-    def __init__(self, app: ASGIApp, *, over_tls: bool) -> None:
+    def __init__(self, app: ASGIApp, *, over_tls: bool, self_bounded: Collection[str] = ()) -> None:
         self._app = app
+        self._self_bounded = frozenset(self_bounded)
         self._headers = {
             "X-Content-Type-Options": "nosniff",
             "X-Frame-Options": "DENY",
@@ -48,10 +53,28 @@ class Rim:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_headers)
+            bounded = receive if scope["path"] in self._self_bounded else _bounded(receive)
+            await self._app(scope, bounded, send_with_headers)
         except Exception:
             log.exception("a request failed by a defect of ours", method=scope["method"], path=scope["path"])
             if begun:
                 raise  # the answer is half said: the connection has to break
             answer = problem(500, "defect", "something went wrong on our side; the log says what")
             await answer(scope, receive, send_with_headers)
+
+
+def _bounded(receive: Receive) -> Receive:
+    """Stop a body that is too large while it is read: the framework reads all of it before it asks for the key."""
+    read = 0
+
+    async def bounded() -> Message:
+        nonlocal read
+        message = await receive()
+        read += len(message.get("body", b""))
+        if read > BODY_MOST:
+            raise HTTPException(
+                413, f"the body is larger than {BODY_MOST} bytes"
+            )  # the framework lets only its own error pass
+        return message
+
+    return bounded

@@ -66,13 +66,7 @@ def shape(
     texts = (fields.message(event.get("message"), flags), fields.log(event.get("log"), log_limit, flags))
     metrics, labels = fields.metrics(event.get("metrics")), fields.labels(event.get("labels"))
     found = fields.extra_of(event)
-    extra = fields.extra_json(found, flags)
-    key = fields.name(event.get("key"), "key")
-    if key is None:
-        # When we received it stands in for a time not given: two equal events at different times stay two events.
-        # The price: sent again without key and time, an event cannot be told from a second one.
-        content = (agent, occurred_at.isoformat(), said, texts, event.get("metrics"), event.get("labels"), found)
-        key = content_key(fields.canonical(content))
+    key = fields.name(event.get("key"), "key") or _key_of(event, agent, occurred_at, said, texts, found)
     return NewEvent(
         new_id("evt"),
         customer_id,
@@ -84,6 +78,16 @@ def shape(
         *texts,
         metrics,
         labels,
-        extra,
+        fields.extra_json(found, flags),
         fields.flags_json(flags),
     )
+
+
+def _key_of(event: WireEvent, agent: str, occurred_at: datetime, *said: object) -> str:
+    """Make a key of the content.
+
+    When we received it stands in for a time not given: two equal events at different times stay two events. The price:
+    sent again without key and time, an event cannot be told from a second one.
+    """
+    content = (agent, occurred_at.isoformat(), *said[:2], event.get("metrics"), event.get("labels"), *said[2:])
+    return content_key(fields.canonical(content))

@@ -17,7 +17,9 @@ async def present(view: View, settings: Settings, *, for_change: bool = False) -
     return await find_retention(view, for_change=for_change) or Record("1", 0, days)
 
 
-async def put(unit: Unit, settings: Settings, given: dict[str, int], versions: Collection[int] | None, by: Editor) -> Record:
+async def put(
+    unit: Unit, settings: Settings, given: dict[str, int], versions: Collection[int] | None, by: Editor
+) -> Record:
     """Set the days. Raises StaleEdit if they are at none of the `versions` expected."""
     before = await present(unit, settings, for_change=True)
     if versions is not None and before.version not in versions:

@@ -33,4 +33,6 @@ async def close_all_of(unit: Unit, subject_id: str, reason: str, now: datetime) 
     pending = notices.c.state.in_((NoticeState.WAITING, NoticeState.MUTED))
     withdraw = update(notices).where(of_them, pending).values(state=NoticeState.SUPPRESSED, reason=reason)
     await unit.connection.execute(withdraw)
-    await unit.connection.execute(update(notices).where(of_them, notices.c.repeat_at.is_not(None)).values(repeat_at=None))
+    await unit.connection.execute(
+        update(notices).where(of_them, notices.c.repeat_at.is_not(None)).values(repeat_at=None)
+    )

@@ -12,14 +12,18 @@ from app.store.unit import Unit, View
 _END = (
     update(attempts)
     .where(attempts.c.id == bindparam("b_id"))
-    .values({name: bindparam(f"b_{name}", type_=attempts.c[name].type) for name in ("ended_at", "outcome", "code", "text")})
+    .values(
+        {name: bindparam(f"b_{name}", type_=attempts.c[name].type) for name in ("ended_at", "outcome", "code", "text")}
+    )
 )
 
 
 async def insert_attempts(unit: Unit, begun: Sequence[Attempt]) -> None:
     """Write attempts that are about to start, or that another side made and tells of now."""
     if begun:
-        await unit.connection.execute(insert(attempts), [{name: getattr(one, name) for name in Attempt.__slots__} for one in begun])
+        await unit.connection.execute(
+            insert(attempts), [{name: getattr(one, name) for name in Attempt.__slots__} for one in begun]
+        )
 
 
 async def end_attempts(unit: Unit, ended: Sequence[tuple[str, datetime, str, str, str]]) -> None:
@@ -38,7 +42,9 @@ async def attempt_under(view: View, message_id: str, token: str) -> Attempt | No
 
 async def attempts_of(view: View, message_id: str) -> list[Attempt]:
     """Give a message's attempts, oldest first."""
-    rows = await view.connection.execute(select(attempts).where(attempts.c.message_id == message_id).order_by(attempts.c.number))
+    rows = await view.connection.execute(
+        select(attempts).where(attempts.c.message_id == message_id).order_by(attempts.c.number)
+    )
     return [Attempt(**row) for row in rows.mappings()]
 
 

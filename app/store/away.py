@@ -8,8 +8,10 @@ from sqlalchemy import exc
 
 from app.base.errors import Unavailable
 
-# SQLSTATE classes: connection, serialisation and deadlock, insufficient resources, operator intervention, system error.
+# The last one asyncpg raises for a statement that meets a connection just as the server's last words arrive on it.
+POSTGRES_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 _SQLITE_AWAY = ("locked", "busy", "disk", "full", "unable to open", "I/O", "readonly")
+# SQLSTATE classes: connection, serialisation and deadlock, insufficient resources, operator intervention, system error.
 _AWAY_CLASSES = ("08", "40", "53", "57", "58")
 
 
@@ -18,7 +20,7 @@ def telling_away() -> Iterator[None]:
     """Raise Unavailable in place of any error that means: nothing is wrong with the request, try again later."""
     try:
         yield
-    except (exc.SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as cause:
+    except (exc.SQLAlchemyError, *POSTGRES_ERRORS, OSError, TimeoutError) as cause:
         if not is_away(cause):
             raise
         raise Unavailable("the database cannot be reached or is too busy; try again") from cause
@@ -41,7 +43,7 @@ def is_away(cause: BaseException) -> bool:
             return True
         case asyncpg.PostgresError():
             return str(cause.sqlstate).startswith(_AWAY_CLASSES)
-        case asyncpg.InterfaceError() | OSError():
+        case asyncpg.InterfaceError() | asyncpg.InternalClientError() | OSError():
             return True
         case _:
             return False

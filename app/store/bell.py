@@ -9,10 +9,12 @@ import asyncpg
 
 from app.base.doorbell import Doorbell
 from app.base.log import log
+from app.store.away import POSTGRES_ERRORS
 from app.store.engine import Engines
 
 CHANNEL = "tocsin"
 RETRY_S = 5
+ALIVE_S = 30
 
 
 @contextlib.asynccontextmanager
@@ -43,7 +45,7 @@ async def _keep_connected(bell: Doorbell, engines: Engines, waiting: asyncio.Que
     while True:
         try:
             await _talk(bell, dsn, waiting)
-        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as cause:
+        except (OSError, TimeoutError, *POSTGRES_ERRORS) as cause:
             log.warning("doorbell lost, polling instead", cause=str(cause))
         await asyncio.sleep(RETRY_S)
 
@@ -57,10 +59,21 @@ async def _talk(bell: Doorbell, dsn: str, waiting: asyncio.Queue[str]) -> None:
     try:
         await connection.add_listener(CHANNEL, heard)
         while not connection.is_closed():
-            stages = {await waiting.get()}
-            while not waiting.empty():
-                stages.add(waiting.get_nowait())
+            stages = await _next_rings(waiting)
+            if not stages:
+                await connection.execute("SELECT 1", timeout=ALIVE_S)  # a listener learns only so that its line is dead
             for stage in stages:
-                await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, stage)
+                await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, stage, timeout=ALIVE_S)
     finally:
         await connection.close(timeout=1)
+
+
+async def _next_rings(waiting: asyncio.Queue[str]) -> set[str]:
+    """Give what was rung since the last time, each stage once; nothing if nobody rang for a while."""
+    try:
+        stages = {await asyncio.wait_for(waiting.get(), ALIVE_S)}
+    except TimeoutError:
+        return set()
+    while not waiting.empty():
+        stages.add(waiting.get_nowait())
+    return stages

@@ -26,7 +26,9 @@ class SentLine(NamedTuple):
 
 
 _HELD = "messages.id = new.message_id AND messages.lease_token = new.token AND messages.state = 'leased'"
-_HELD_SQLITE = _HELD.replace("messages.state", "+messages.state")  # else it would go through all that are leased, by the index on state
+_HELD_SQLITE = _HELD.replace(
+    "messages.state", "+messages.state"
+)  # else it would go through all that are leased, by the index on state
 _END = "UPDATE attempts SET ended_at = {now}, outcome = 'sent', code = new.code, text = new.text"
 _UNDER_WAY = "attempts.message_id = new.message_id AND attempts.token = new.token AND attempts.ended_at IS NULL"
 _SETTLE = (
@@ -35,10 +37,14 @@ _SETTLE = (
 )
 _INTO = "INSERT INTO attempts (id, message_id, number, holder, token, started_at) "
 _BEGUN = "SELECT new.attempt_id, messages.id, messages.attempts + 1, messages.lease_holder, new.token, {now}"
-_UNBEGUN = "NOT EXISTS (SELECT 1 FROM attempts WHERE attempts.message_id = new.message_id AND attempts.token = new.token)"
+_UNBEGUN = (
+    "NOT EXISTS (SELECT 1 FROM attempts WHERE attempts.message_id = new.message_id AND attempts.token = new.token)"
+)
 
 
-async def book(unit: Unit, sent: Sequence[SentLine], begin: Sequence[Claim], now: datetime) -> tuple[set[str], set[str]]:
+async def book(
+    unit: Unit, sent: Sequence[SentLine], begin: Sequence[Claim], now: datetime
+) -> tuple[set[str], set[str]]:
     """End attempts as sent and write that others start; give the messages that are settled now, and those that may be sent.
 
     A message that is in neither set was not this holder's any more, or its attempt was begun before.
@@ -63,7 +69,9 @@ _SQLITE_BEGIN = (
 ).format(now="?1")
 
 
-async def _book_sqlite(unit: Unit, sent: Sequence[SentLine], starts: Sequence[tuple[str, str, str]], now: datetime) -> tuple[set[str], set[str]]:
+async def _book_sqlite(
+    unit: Unit, sent: Sequence[SentLine], starts: Sequence[tuple[str, str, str]], now: datetime
+) -> tuple[set[str], set[str]]:
     # By the driver itself, which does them one after another without coming back between: each of SQLAlchemy's statements
     # changes threads four times, and a sender waits all that time.
     driver: Any = (await unit.connection.get_raw_connection()).driver_connection
@@ -86,12 +94,17 @@ held AS (
     WHERE messages.lease_until > $1 AND {_UNBEGUN} FOR UPDATE OF messages
 ),
 begun AS ({_INTO} SELECT * FROM held RETURNING message_id)
-SELECT message_id, true FROM settled UNION ALL SELECT message_id, false FROM begun
+SELECT message_id, true AS is_settled FROM settled UNION ALL SELECT message_id, false FROM begun
 """.format(now="$1::timestamptz")  # noqa: S608  (our own names)
 
 
-async def _book_postgres(unit: Unit, sent: Sequence[SentLine], starts: Sequence[tuple[str, str, str]], now: datetime) -> tuple[set[str], set[str]]:
-    columns = [list(column) for column in zip(*sent, strict=True)] or [[], [], [], []]
-    columns += [list(column) for column in zip(*starts, strict=True)] or [[], [], []]
-    rows = (await unit.connection.exec_driver_sql(_POSTGRES, (now, *columns))).all()
-    return {row[0] for row in rows if row[1]}, {row[0] for row in rows if not row[1]}
+async def _book_postgres(
+    unit: Unit, sent: Sequence[SentLine], starts: Sequence[tuple[str, str, str]], now: datetime
+) -> tuple[set[str], set[str]]:
+    columns = [[line[place] for line in sent] for place in range(4)] + [
+        [start[place] for start in starts] for place in range(3)
+    ]
+    rows = (await unit.connection.exec_driver_sql(_POSTGRES, (now, *columns))).mappings().all()
+    return {row["message_id"] for row in rows if row["is_settled"]}, {
+        row["message_id"] for row in rows if not row["is_settled"]
+    }

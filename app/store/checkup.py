@@ -64,7 +64,9 @@ async def check_up(view: View, alive_since: datetime) -> Checkup:
         names_without_expectation=tuple(f"{row.name} on {row.agent}" for row in names),
         silent_agents=tuple(silent.scalars()),
         dead_messages=await _count(view, select(func.count()).where(messages.c.state == "dead")),
-        set_aside_events=await _count(view, select(func.count()).where(text("events.state = 'set_aside'")).select_from(events)),
+        set_aside_events=await _count(
+            view, select(func.count()).where(text("events.state = 'set_aside'")).select_from(events)
+        ),
         living_workers=len(await heartbeats_since(view, alive_since)),
         trials=await trials(view),
         waiting=await waiting(view),

@@ -1,6 +1,5 @@
 """Heartbeats: each worker's sign of life, what it serves and what it counted. A worker that stopped cleanly takes its own away."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -25,9 +24,13 @@ class Heartbeat:
 async def beat(unit: Unit, heartbeat: Heartbeat) -> None:
     """Write a sign of life."""
     signs = {"at": heartbeat.at, "transports": list(heartbeat.transports), "metrics": heartbeat.metrics}
-    known = await unit.connection.execute(update(heartbeats).where(heartbeats.c.worker == heartbeat.worker).values(**signs))
+    known = await unit.connection.execute(
+        update(heartbeats).where(heartbeats.c.worker == heartbeat.worker).values(**signs)
+    )
     if known.rowcount == 0:
-        await unit.connection.execute(insert(heartbeats).values(worker=heartbeat.worker, started_at=heartbeat.started_at, **signs))
+        await unit.connection.execute(
+            insert(heartbeats).values(worker=heartbeat.worker, started_at=heartbeat.started_at, **signs)
+        )
 
 
 async def end_heartbeat(unit: Unit, worker: str) -> None:
@@ -40,7 +43,9 @@ async def forget_silent(unit: Unit, before: datetime) -> None:
     await unit.connection.execute(delete(heartbeats).where(heartbeats.c.at < before))
 
 
-async def heartbeats_since(view: View, moment: datetime) -> Collection[Heartbeat]:
+async def heartbeats_since(view: View, moment: datetime) -> list[Heartbeat]:
     """Give the workers that showed life since `moment`, newest first."""
-    rows = await view.connection.execute(select(heartbeats).where(heartbeats.c.at >= moment).order_by(heartbeats.c.at.desc()))
+    rows = await view.connection.execute(
+        select(heartbeats).where(heartbeats.c.at >= moment).order_by(heartbeats.c.at.desc())
+    )
     return [Heartbeat(row.worker, row.started_at, row.at, tuple(row.transports), row.metrics) for row in rows]

@@ -44,9 +44,7 @@ EVENTS = Records(
     indexed=frozenset({"agent_id", "run_id", "state"}),
     filters={"state": _is_in_state},
 )
-RUNS = Records(
-    runs, "run", newest_first=True, indexed=frozenset({"job_id"}), filters={"outcome": _has_outcome}
-)
+RUNS = Records(runs, "run", newest_first=True, indexed=frozenset({"job_id"}), filters={"outcome": _has_outcome})
 ALERTS = Records(
     alerts,
     "alr",

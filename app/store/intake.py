@@ -65,7 +65,9 @@ async def add_events(unit: Unit, events: Sequence[NewEvent]) -> set[str]:
 
 async def _add_on_sqlite(unit: Unit, events: Sequence[NewEvent]) -> set[str]:
     rows = [(*e[:_AT], to_micros(e.occurred_at), to_micros(e.received_at), *e[_AT + 2 :]) for e in events]
-    done = await unit.connection.exec_driver_sql(_SQLITE, rows)
+    driver = (await unit.connection.get_raw_connection()).driver_connection
+    assert driver is not None  # noqa: S101  (the pool gives connections that are open)
+    done = await driver.executemany(_SQLITE, rows)  # by the driver itself: one change of threads instead of three
     if done.rowcount == len(rows):
         return set()
     ids = to_json([event.id for event in events]).decode()

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, bindparam, select, update
+from sqlalchemy import Select, bindparam, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.route import Notice, NoticeState, NoticeWhat
@@ -28,7 +28,9 @@ async def suppress_waiting(unit: Unit, reasons: Mapping[str, str]) -> None:
     if not reasons:
         return
     rows = [{"of_alert": alert_id, "why": why} for alert_id, why in sorted(reasons.items())]
-    waiting = notices.c.state.in_((NoticeState.WAITING, NoticeState.MUTED)) & notices.c.what.in_(TOLD)
+    # Not `in_`: it cannot stand in a statement that is executed for many rows.
+    waiting = or_(*(notices.c.state == one for one in (NoticeState.WAITING, NoticeState.MUTED)))
+    waiting &= or_(*(notices.c.what == one for one in TOLD))
     suppress = update(notices).where(notices.c.alert_id == bindparam("of_alert"), waiting)
     await unit.connection.execute(suppress.values(state=NoticeState.SUPPRESSED, reason=bindparam("why")), rows)
     stop = update(notices).where(notices.c.alert_id == bindparam("of_alert"), notices.c.repeat_at.is_not(None))

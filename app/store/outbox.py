@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, Select, bindparam, func, insert, literal, or_, select, text, tuple_, update
+from sqlalchemy import RowMapping, Select, bindparam, func, insert, literal, or_, select, text, tuple_, update
 
 from app.base.ids import new_id
 from app.domain.lease import Claim, Held, Leased
@@ -18,11 +18,24 @@ _LIGHT = [column for column in messages.c if column.name not in _BODIES]
 # As the partial index says it: SQLite uses one only when its condition stands word by word in the query.
 _WAITING = text("messages.state IN ('queued', 'unknown')")
 _LEASED = text("messages.state = 'leased'")
-_SETTLED = ("state", "due_at", "attempts", "lease_token", "lease_until", "lease_holder", "maybe_sent", "moved_to", "why", "settled_at")
+_SETTLED = (
+    "state",
+    "due_at",
+    "attempts",
+    "lease_token",
+    "lease_until",
+    "lease_holder",
+    "maybe_sent",
+    "moved_to",
+    "why",
+    "settled_at",
+)
 _SAVE = (
     update(messages)
     .where(messages.c.id == bindparam("b_id"))
-    .values({name: bindparam(f"b_{name}", type_=messages.c[name].type) for name in (*_SETTLED, "move_on_at", "give_up_at")})
+    .values(
+        {name: bindparam(f"b_{name}", type_=messages.c[name].type) for name in (*_SETTLED, "move_on_at", "give_up_at")}
+    )
 )
 
 
@@ -41,7 +54,15 @@ async def lease(unit: Unit, transport: str, limit: int, now: datetime, holder: s
     """
     body = messages.c.webhook_body if takes_json(transport) else messages.c.mail_body
     due = (
-        select(messages.c.id, messages.c.recipient_id, messages.c.address, messages.c.message_id, messages.c.attempts, messages.c.created_at, body.label("body"))
+        select(
+            messages.c.id,
+            messages.c.recipient_id,
+            messages.c.address,
+            messages.c.message_id,
+            messages.c.attempts,
+            messages.c.created_at,
+            body.label("body"),
+        )
         .where(_WAITING, messages.c.transport == transport, messages.c.due_at <= now)
         .order_by(messages.c.urgency, messages.c.due_at)
         .limit(limit)
@@ -54,7 +75,14 @@ async def lease(unit: Unit, transport: str, limit: int, now: datetime, holder: s
     claimed = {"state": MessageState.LEASED, "lease_token": token, "lease_until": until, "lease_holder": holder}
     await unit.connection.execute(update(messages).where(messages.c.id.in_([row.id for row in rows])).values(claimed))
     return [
-        Leased(Claim(row.id, token), transport, Parcel(row.id, row.recipient_id, row.address, row.message_id, row.body or b""), until, row.attempts, row.created_at)
+        Leased(
+            Claim(row.id, token),
+            transport,
+            Parcel(row.id, row.recipient_id, row.address, row.message_id, row.body or b""),
+            until,
+            row.attempts,
+            row.created_at,
+        )
         for row in rows
     ]
 
@@ -69,7 +97,8 @@ async def lock(unit: Unit, ids: Collection[str]) -> dict[str, Held]:
         .order_by(messages.c.id)  # always in one order: two units that lock the same rows must not wait for one another
         .with_for_update(of=messages)
     )
-    return {row.id: Held(_message_from(row), row.attempt_id, row.number) for row in await unit.connection.execute(wanted)}
+    rows = (await unit.connection.execute(wanted)).mappings()
+    return {row["id"]: Held(_message_from(row), row["attempt_id"], row["number"]) for row in rows}
 
 
 async def save(unit: Unit, changed: Sequence[Message]) -> None:
@@ -84,7 +113,11 @@ async def save(unit: Unit, changed: Sequence[Message]) -> None:
 async def renew(unit: Unit, claims: Collection[Claim], until: datetime) -> frozenset[str]:
     """Prolong those leases that are still theirs; give the ids of these messages."""
     pairs = [(claim.message_id, claim.token) for claim in claims]
-    prolong = update(messages).where(_LEASED, tuple_(messages.c.id, messages.c.lease_token).in_(pairs)).values(lease_until=until)
+    prolong = (
+        update(messages)
+        .where(_LEASED, tuple_(messages.c.id, messages.c.lease_token).in_(pairs))
+        .values(lease_until=until)
+    )
     rows = await unit.connection.execute(prolong.returning(messages.c.id))
     return frozenset(rows.scalars())
 
@@ -92,7 +125,11 @@ async def renew(unit: Unit, claims: Collection[Claim], until: datetime) -> froze
 async def give_back(unit: Unit, claims: Collection[Claim]) -> int:
     """Put back what was leased and not begun; give how many. An attempt under way is left alone."""
     pairs = [(claim.message_id, claim.token) for claim in claims]
-    begun = select(attempts.c.id).where(attempts.c.message_id == messages.c.id, attempts.c.token == messages.c.lease_token).exists()
+    begun = (
+        select(attempts.c.id)
+        .where(attempts.c.message_id == messages.c.id, attempts.c.token == messages.c.lease_token)
+        .exists()
+    )
     back = (
         update(messages)
         .where(_LEASED, tuple_(messages.c.id, messages.c.lease_token).in_(pairs), ~begun)
@@ -112,7 +149,9 @@ async def lapsed(unit: Unit, now: datetime, limit: int, *, of_holders: str | Non
 async def overdue(unit: Unit, now: datetime, limit: int) -> list[str]:
     """Give the ids of waiting messages that are too old, and of alerts that waited too long here while their recipient has more transports."""
     length = func.json_array_length if unit.is_sqlite else func.jsonb_array_length
-    may_move = messages.c.is_alert & (messages.c.move_on_at <= now) & (length(recipients.c.transports) > messages.c.place + 1)
+    may_move = (
+        messages.c.is_alert & (messages.c.move_on_at <= now) & (length(recipients.c.transports) > messages.c.place + 1)
+    )
     late = (
         select(messages.c.id)
         .join_from(messages, recipients, recipients.c.id == messages.c.recipient_id, isouter=True)
@@ -132,14 +171,16 @@ async def insert_successor(unit: Unit, new: Message, of: str) -> None:
 
 async def kinds_of_body(view: View, message_id: str) -> Bodies:
     """Say which bodies a message has, without reading them."""
-    there = select(messages.c.mail_body.is_not(None).label("mail"), messages.c.webhook_body.is_not(None).label("webhook"))
+    there = select(
+        messages.c.mail_body.is_not(None).label("mail"), messages.c.webhook_body.is_not(None).label("webhook")
+    )
     row = (await view.connection.execute(there.where(messages.c.id == message_id))).one()
     return Bodies(mail=b"" if row.mail else None, webhook=b"" if row.webhook else None)
 
 
 async def find_message(view: View, message_id: str) -> Message | None:
     """Give one message, without its bytes."""
-    row = (await view.connection.execute(select(*_LIGHT).where(messages.c.id == message_id))).one_or_none()
+    row = (await view.connection.execute(select(*_LIGHT).where(messages.c.id == message_id))).mappings().one_or_none()
     return None if row is None else _message_from(row)
 
 
@@ -148,8 +189,10 @@ async def _ids(unit: Unit, wanted: Select[Any]) -> list[str]:
     return list((await unit.connection.execute(locked)).scalars())
 
 
-def _message_from(row: Row[Any]) -> Message:
-    return Message(**{name: getattr(row, name) for name in Message.__slots__ if name != "state"}, state=MessageState(row.state))
+def _message_from(row: RowMapping) -> Message:
+    return Message(
+        **{name: row[name] for name in Message.__slots__ if name != "state"}, state=MessageState(row["state"])
+    )
 
 
 def _row(message: Message) -> dict[str, Any]:

@@ -55,7 +55,12 @@ async def purge_messages(unit: Unit, before: datetime) -> int:
     next_one = messages.alias("next_one")
     goes_on = exists().where(next_one.c.id == messages.c.moved_to, next_one.c.state.in_(_UNSETTLED))
     settled = and_(messages.c.settled_at < before, messages.c.state.not_in(_UNSETTLED))
-    old = select(messages.c.id).where(messages.c.id < _oldest("msg", before), settled, ~named, ~goes_on).order_by(messages.c.id).limit(BATCH)
+    old = (
+        select(messages.c.id)
+        .where(messages.c.id < _oldest("msg", before), settled, ~named, ~goes_on)
+        .order_by(messages.c.id)
+        .limit(BATCH)
+    )
     ids = list((await unit.connection.execute(old)).scalars())
     if ids:
         await unit.connection.execute(delete(attempts).where(attempts.c.message_id.in_(ids)))

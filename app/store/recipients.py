@@ -39,5 +39,7 @@ async def suppress_notices_to(unit: Unit, recipient_id: str, reason: str) -> Non
     still = notices.c.state.in_(("waiting", "muted")), notices.c.recipient_id == recipient_id
     await unit.connection.execute(update(notices).where(*still).values(state="suppressed", reason=reason))
     await unit.connection.execute(
-        update(notices).where(notices.c.recipient_id == recipient_id, notices.c.repeat_at.is_not(None)).values(repeat_at=None)
+        update(notices)
+        .where(notices.c.recipient_id == recipient_id, notices.c.repeat_at.is_not(None))
+        .values(repeat_at=None)
     )

@@ -53,7 +53,8 @@ class Records:
         rows = (await view.connection.execute(self._ordered(query, self.table.c))).all()
         if len(rows) > wanted.limit:
             return Page(tuple(_record_of(row) for row in rows[: wanted.limit]), rows[wanted.limit - 1].id)
-        return Page(tuple(_record_of(row) for row in rows), await self._end_of(view, window) if outside else None)
+        may_go_on = outside or wanted.limit >= WINDOW  # else a short page is the last one
+        return Page(tuple(_record_of(row) for row in rows), await self._end_of(view, window) if may_go_on else None)
 
     async def insert(self, unit: Unit, values: Mapping[str, Any]) -> None:
         """Add one. Raises Conflict where a name is taken."""
@@ -102,7 +103,10 @@ class Records:
         return query.order_by(columns.id.desc() if self.newest_first else columns.id)
 
     def _conditions(self, columns: Columns, filters: Mapping[str, Any]) -> list[ColumnElement[bool]]:
-        return [self.filters[name](columns, value) if name in self.filters else columns[name] == value for name, value in filters.items()]
+        return [
+            self.filters[name](columns, value) if name in self.filters else columns[name] == value
+            for name, value in filters.items()
+        ]
 
     async def _end_of(self, view: View, window: Subquery) -> str | None:
         """Where a full window ends: there may be more behind it. None if it was not full."""

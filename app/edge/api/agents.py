@@ -16,7 +16,10 @@ class AgentEdit(Given):
 
     labels: Labels = Field(default_factory=dict)
     silent_after_s: int | None = Field(
-        None, ge=60, le=YEAR_S, description="Seconds without a word after which it is called silent; null: the rules decide."
+        None,
+        ge=60,
+        le=YEAR_S,
+        description="Seconds without a word after which it is called silent; null: the rules decide.",
     )
 
 
@@ -35,7 +38,9 @@ class Agent(Shown):
     labels: dict[str, str]
     silent_after_s: int | None
     last_heard_at: datetime | None
-    silent_at: datetime | None = Field(description="When it is called silent if it says nothing until then; null: never.")
+    silent_at: datetime | None = Field(
+        description="When it is called silent if it says nothing until then; null: never."
+    )
     created_at: datetime
 
 

@@ -44,7 +44,9 @@ class Alert(BaseModel):
 class AlertsQuery(PagedByTime):
     """What the list can be asked; those opened last come first."""
 
-    state: Literal["open", "acknowledged", "closed"] | None = Field(None, description="acknowledged: open, and somebody took it on.")
+    state: Literal["open", "acknowledged", "closed"] | None = Field(
+        None, description="acknowledged: open, and somebody took it on."
+    )
     customer_id: Id | None = None
     agent_id: Id | None = None
     job_id: Id | None = None

@@ -14,7 +14,9 @@ class CustomerIn(Given):
     """A customer as it is given."""
 
     name: Name = Field(examples=["Acme"])
-    time_zone: Zone = Field("UTC", description="Where the customer's days begin, for daily sums and for times in mails.")
+    time_zone: Zone = Field(
+        "UTC", description="Where the customer's days begin, for daily sums and for times in mails."
+    )
 
 
 class Customer(Shown):

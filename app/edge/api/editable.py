@@ -46,16 +46,19 @@ class Editable:
 
 
 def router_of(api: Editable) -> APIRouter:
-    """Make the five operations."""
+    """Make a router with the five operations."""
     router = APIRouter(prefix=f"/v1/{api.path}", tags=[api.path])
-    readable = Readable(
-        api.path, api.noun.name, api.noun.records, api.query, api.shown, api.shown, filters=api.filters
-    )
+    add_to(router, api)
+    return router
+
+
+def add_to(router: APIRouter, api: Editable) -> None:
+    """Add the five operations, after those whose address `/{thing_id}` would take for an id."""
+    readable = Readable(api.path, api.noun.name, api.noun.records, api.query, api.shown, api.shown, filters=api.filters)
     add_list(router, readable)
     add_get(router, readable)
     _add_creation(router, api)
     _add_changes(router, api)
-    return router
 
 
 def _add_creation(router: APIRouter, api: Editable) -> None:
@@ -73,7 +76,12 @@ def _add_changes(router: APIRouter, api: Editable) -> None:
     noun, edit = api.noun, api.edit
 
     async def patch(
-        thing_id: PathId, given: Any, response: Response, house: InHouse, caller: Admin, if_match: IfMatch = None  # noqa: ANN401
+        thing_id: PathId,
+        given: Any,  # noqa: ANN401
+        response: Response,
+        house: InHouse,
+        caller: Admin,
+        if_match: IfMatch = None,
     ) -> Any:  # noqa: ANN401
         """Replace the fields given, and leave the others as they are."""
         async with house.store.write() as unit:
@@ -93,7 +101,16 @@ def _add_changes(router: APIRouter, api: Editable) -> None:
     delete.__doc__ = api.deletion
     takes(patch, "given", _patch_of(edit))
     add(router, "PATCH", "/{thing_id}", patch, f"Change a {noun.name}", api.shown, problems(404, 409, 412))
-    add(router, "DELETE", "/{thing_id}", delete, f"Delete a {noun.name}", None, problems(404, 409, 412), HTTP_204_NO_CONTENT)
+    add(
+        router,
+        "DELETE",
+        "/{thing_id}",
+        delete,
+        f"Delete a {noun.name}",
+        None,
+        problems(404, 409, 412),
+        HTTP_204_NO_CONTENT,
+    )
 
 
 def _merged(edit: type[BaseModel], before: Record, given: BaseModel) -> dict[str, Any]:

@@ -15,12 +15,13 @@ from app.intake.body import Head
 from app.intake.shape import Sender
 
 SHOWN_MOST = 100
+PATH = "/v1/events"
 _KINDS = frozenset({KeyKind.ENROL, KeyKind.AGENT})
 
 router = APIRouter()
 
 
-@router.post("/v1/events", status_code=202, response_class=Response, openapi_extra=POST_EVENTS, tags=["events"])
+@router.post(PATH, status_code=202, response_class=Response, openapi_extra=POST_EVENTS, tags=["events"])
 async def post_events(request: Request) -> Response:
     """Take events in: one, an array, or one a line. The answer comes after the commit: what it counts as accepted is safe.
 

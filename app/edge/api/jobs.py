@@ -18,12 +18,19 @@ class ExpectationModel(Given):
     """When a job should have run: either `cron` with its time zone, or `period_s`."""
 
     cron: str | None = Field(
-        None, min_length=9, max_length=200, pattern=r"^[ -~]+$", description="Five fields, as in crontab.", examples=["0 2 * * *"]
+        None,
+        min_length=9,
+        max_length=200,
+        pattern=r"^[ -~]+$",
+        description="Five fields, as in crontab.",
+        examples=["0 2 * * *"],
     )
     period_s: int | None = Field(None, ge=60, le=5 * YEAR_S, description="Longest time from run to run, in seconds.")
     time_zone: Zone = "UTC"
     grace_s: int = Field(3600, ge=0, le=YEAR_S, description="Seconds after its time until it is called missed.")
-    longest_s: int | None = Field(None, ge=60, le=YEAR_S, description="Seconds after which a run takes too long; null: never.")
+    longest_s: int | None = Field(
+        None, ge=60, le=YEAR_S, description="Seconds after which a run takes too long; null: never."
+    )
 
     @model_validator(mode="after")
     def _is_one_or_the_other(self) -> Self:

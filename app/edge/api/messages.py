@@ -29,7 +29,9 @@ class MessageLine(BaseModel):
     recipient_id: str
     transport: str
     address: str
-    state: MessageState = Field(description="unknown: it may have arrived, and is sent again under the same Message-ID.")
+    state: MessageState = Field(
+        description="unknown: it may have arrived, and is sent again under the same Message-ID."
+    )
     is_alert: bool
     subject: str
     message_id: str = Field(description="Its Message-ID; the same for all its successors.")

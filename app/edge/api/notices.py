@@ -22,7 +22,9 @@ class Notice(BaseModel):
     alert_id: str | None
     summary_id: str | None
     what: NoticeWhat
-    state: NoticeState = Field(description="waiting: to be worded; muted: held by a silence; suppressed: not told, see reason.")
+    state: NoticeState = Field(
+        description="waiting: to be worded; muted: held by a silence; suppressed: not told, see reason."
+    )
     reason: str = Field(description="Why it exists, or why it is not told.")
     due_at: datetime
     repeat_at: datetime | None

@@ -6,9 +6,9 @@ from datetime import datetime
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, Field, StringConstraints, model_validator
+from pydantic import BaseModel, Field, StringConstraints, ValidationError, model_validator
 
-from app.base.errors import NotFound
+from app.base.errors import BadInput, NotFound
 from app.deliver.transports.webhook import signing_secret
 from app.edge.api.asking import Admin, InHouse, problems
 from app.edge.api.editable import Editable, router_of
@@ -25,7 +25,8 @@ class TransportModel(Given):
 
     transport: Literal["smtp", "webhook", "file", "mapi"]
     address: Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)] = Field(
-        examples=["admin@example.org"], description="webhook: https; plain http only to an address in a private network."
+        examples=["admin@example.org"],
+        description="webhook: https; plain http only to an address in a private network.",
     )
 
     @model_validator(mode="after")
@@ -35,6 +36,14 @@ class TransportModel(Given):
         elif _MAIL.fullmatch(self.address) is None:
             raise ValueError("address is not a mail address")
         return self
+
+
+def checked_address(transport: str, address: str) -> str:
+    """Give an address without spaces around it. Raises BadInput with the rule that it breaks."""
+    try:
+        return TransportModel.model_validate({"transport": transport, "address": address}).address
+    except ValidationError as wrong:
+        raise BadInput(wrong.errors()[0]["msg"].removeprefix("Value error, "), field="address") from None
 
 
 class RecipientIn(Given):
@@ -53,7 +62,9 @@ class Recipient(Shown):
     name: str
     customer_id: str | None
     transports: list[TransportModel]
-    follows_settings: bool = Field(description="Whether its transports still come from TOCSIN_SMTP_URL and TOCSIN_ADMIN_EMAIL.")
+    follows_settings: bool = Field(
+        description="Whether its transports still come from TOCSIN_SMTP_URL and TOCSIN_ADMIN_EMAIL."
+    )
     created_at: datetime
 
 

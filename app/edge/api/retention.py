@@ -16,7 +16,9 @@ class RetentionIn(Given):
     """The days, both of them."""
 
     keep_events_days: int = Field(ge=1, le=_MOST, description="Events; jobs, open alerts and daily sums outlive them.")
-    keep_history_days: int = Field(ge=15, le=_MOST, description="Runs, daily sums, closed alerts, notices and messages.")
+    keep_history_days: int = Field(
+        ge=15, le=_MOST, description="Runs, daily sums, closed alerts, notices and messages."
+    )
 
 
 class Retention(BaseModel):

@@ -39,10 +39,15 @@ class RouteIn(Given):
         max_length=10,
         description="Alerts that agree in these fields are told together: customer, agent, job, kind, activity or `label:NAME`.",
     )
-    group_wait_s: int = Field(0, ge=0, le=_DAY_S, description="Seconds that the first alert of a group waits for others.")
+    group_wait_s: int = Field(
+        0, ge=0, le=_DAY_S, description="Seconds that the first alert of a group waits for others."
+    )
     group_interval_s: int = Field(300, ge=0, le=_DAY_S, description="Seconds between two messages of one group.")
     repeat_every_s: int | None = Field(
-        None, ge=60, le=YEAR_S, description="Seconds after which an alert that is still open is told again; null: once only."
+        None,
+        ge=60,
+        le=YEAR_S,
+        description="Seconds after which an alert that is still open is told again; null: once only.",
     )
     send_recovery: bool = Field(True, description="Whether the recovery is told too.")
     goes_on: bool = Field(False, description="Whether routes after this one are asked as well.")

@@ -23,10 +23,16 @@ class RuleIn(Given):
     matchers: Matchers = Field(default_factory=list)
     after_in_row: int = Field(1, ge=1, le=1000, description="So many in a row open the alert.")
     retry_within_s: int = Field(
-        0, ge=0, le=7 * 86400, description="A success within so many seconds closes the alert before anybody hears of it."
+        0,
+        ge=0,
+        le=7 * 86400,
+        description="A success within so many seconds closes the alert before anybody hears of it.",
     )
     silent_after_s: int | None = Field(
-        None, ge=60, le=YEAR_S, description="For agent_silent: seconds without a word; null: such agents are never called silent."
+        None,
+        ge=60,
+        le=YEAR_S,
+        description="For agent_silent: seconds without a word; null: such agents are never called silent.",
     )
 
     @model_validator(mode="after")
@@ -60,6 +66,4 @@ class RulesQuery(Paged):
     enabled: bool | None = None
 
 
-router = router_of(
-    Editable(path="rules", noun=rules.NOUN, query=RulesQuery, given=RuleIn, edit=RuleIn, shown=Rule)
-)
+router = router_of(Editable(path="rules", noun=rules.NOUN, query=RulesQuery, given=RuleIn, edit=RuleIn, shown=Rule))

@@ -23,7 +23,9 @@ class Run(BaseModel):
     started_at: datetime | None
     ended_at: datetime | None
     heard_at: datetime = Field(description="When its newest event happened.")
-    outcome: str | None = Field(description="success, warning, failure, cancelled, missed or superseded; null while it runs.")
+    outcome: str | None = Field(
+        description="success, warning, failure, cancelled, missed or superseded; null while it runs."
+    )
     severity: Severity
     message: str | None
     metrics: dict[str, float] | None

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from fastapi import Response
+from fastapi import APIRouter, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse
 from pydantic import BaseModel, Field
 from starlette.status import HTTP_202_ACCEPTED
@@ -13,7 +13,7 @@ from app.compose import summary_mail, webhook_body
 from app.decide import summaries
 from app.domain.calendar import Every, previous_time
 from app.edge.api.asking import Admin, InHouse, Reader, editor_of, problems
-from app.edge.api.editable import Editable, router_of
+from app.edge.api.editable import Editable, add_to
 from app.edge.api.fields import CustomerId, Given, Id, MatcherModel, Matchers, Name, PathId, Shown, Zone
 from app.edge.api.routes import Recipients
 from app.edge.paging import Paged
@@ -66,22 +66,13 @@ class SummarySchedulesQuery(Paged):
     enabled: bool | None = None
 
 
-router = router_of(
-    Editable(
-        path="summary-schedules",
-        noun=summary_schedules.NOUN,
-        query=SummarySchedulesQuery,
-        given=SummaryScheduleIn,
-        edit=SummaryScheduleIn,
-        shown=SummarySchedule,
-    )
-)
-
-
 class SentNow(BaseModel):
     """The summary that was made. Its notices are at /v1/notices?summary_id=."""
 
     summary_id: str
+
+
+router = APIRouter(prefix="/v1/summary-schedules", tags=["summary-schedules"])
 
 
 @router.get(
@@ -124,3 +115,16 @@ async def send_summary_now(thing_id: PathId, house: InHouse, caller: Admin) -> S
         await note(unit, by.who, by.at, "send", "summary schedule", thing_id, {"summary_id": summary_id})
         unit.after_commit(lambda: by.ring("notices"))
     return SentNow(summary_id=summary_id)
+
+
+add_to(
+    router,
+    Editable(
+        path="summary-schedules",
+        noun=summary_schedules.NOUN,
+        query=SummarySchedulesQuery,
+        given=SummaryScheduleIn,
+        edit=SummaryScheduleIn,
+        shown=SummarySchedule,
+    ),
+)
