@@ -50,16 +50,29 @@ def queries(api: Api) -> list[str]:
 
 
 async def test_both_headers_open_the_door(api: Api):
-    for headers in ({"Authorization": f"Bearer {ENROL_KEY}"}, {"authorization": f"bearer  {ENROL_KEY} "}, {"X-Tocsin-Key": ENROL_KEY}):
+    for headers in (
+        {"Authorization": f"Bearer {ENROL_KEY}"},
+        {"authorization": f"bearer  {ENROL_KEY} "},
+        {"X-Tocsin-Key": ENROL_KEY},
+    ):
         answer = await api.client.post("/v1/events", json=[], headers=headers)
         assert answer.status_code == 202, answer.text
 
 
 @pytest.mark.parametrize(
-    "headers", [{}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic eDp5"}, {"X-Tocsin-Key": "x" * 10_000}, {"X-Tocsin-Key": "ÿ"}]
+    "headers",
+    [
+        {},
+        {"Authorization": "Bearer wrong"},
+        {"Authorization": "Basic eDp5"},
+        {"X-Tocsin-Key": "x" * 10_000},
+        {"X-Tocsin-Key": "ÿ"},
+    ],
 )
 async def test_no_key_or_a_wrong_one_is_refused(api: Api, headers: dict[str, str]):
-    answer = await api.client.post("/v1/events", json=[], headers={name: value.encode("latin-1") for name, value in headers.items()})  # type: ignore[misc]
+    answer = await api.client.post(
+        "/v1/events", json=[], headers={name: value.encode("latin-1") for name, value in headers.items()}
+    )  # type: ignore[misc]
     assert (answer.status_code, answer.json()["code"]) == (401, "key_unknown")
     assert answer.headers["www-authenticate"].startswith("Bearer")
 

@@ -57,7 +57,12 @@ async def test_every_error_of_the_tree(client: httpx.AsyncClient, error: type[er
     answer = await client.get(f"/raises/{error.__name__}")
     body = answer.json()
     assert answer.headers["content-type"] == "application/problem+json"
-    assert (answer.status_code, body["status"], body["code"], body["detail"]) == (error.status, error.status, error.code, "because")
+    assert (answer.status_code, body["status"], body["code"], body["detail"]) == (
+        error.status,
+        error.status,
+        error.code,
+        "because",
+    )
     assert body["type"] == "about:blank"
     assert body["title"]
     assert body.get("field") == ("name" if error is errors.BadInput else None)
@@ -85,7 +90,9 @@ async def test_a_defect_is_a_500_that_tells_nothing(client: httpx.AsyncClient):
 
 
 async def test_a_bad_field_is_named_and_its_value_is_not_shown(client: httpx.AsyncClient):
-    answer = await client.post("/things", json={"name": "x", "transports": [{"transport": "smtp", "password": "very secret"}]})
+    answer = await client.post(
+        "/things", json={"name": "x", "transports": [{"transport": "smtp", "password": "very secret"}]}
+    )
     body = answer.json()
     assert (answer.status_code, body["code"], body["field"]) == (422, "bad_input", "transports[0].password")
     assert body["errors"][0]["code"] == "too_long"

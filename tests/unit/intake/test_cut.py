@@ -46,7 +46,12 @@ def test_what_lies_too_deep_is_dropped():
     assert "bottom" not in repr(kept)
 
 
-@given(st.recursive(st.text() | st.integers() | st.none(), lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4)))
+@given(
+    st.recursive(
+        st.text() | st.integers() | st.none(),
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    )
+)
 def test_what_is_cleaned_can_be_stored(value: object):
     kept, changed = clean(value)
     text = repr(kept) if not isinstance(kept, str) else kept

@@ -31,7 +31,14 @@ def flags(row: NewEvent) -> list[str]:
 
 def test_an_event_that_says_nothing_is_a_plain_message_of_a_backup():
     row = shaped()
-    assert (row.activity, row.phase, row.outcome, row.severity, row.job, row.flags) == ("backup", None, None, "info", None, None)
+    assert (row.activity, row.phase, row.outcome, row.severity, row.job, row.flags) == (
+        "backup",
+        None,
+        None,
+        "info",
+        None,
+        None,
+    )
     assert (row.occurred_at, row.received_at) == (NOW, NOW)
 
 
@@ -41,7 +48,8 @@ def test_our_words_are_read_in_any_case():
 
 
 @pytest.mark.parametrize(
-    ("outcome", "severity"), [("failure", "error"), ("WARNING", "warning"), ("success", "info"), ("cancelled", "info"), (None, "info")]
+    ("outcome", "severity"),
+    [("failure", "error"), ("WARNING", "warning"), ("success", "info"), ("cancelled", "info"), (None, "info")],
 )
 def test_the_severity_follows_the_outcome(outcome: str | None, severity: str):
     assert shaped(outcome=outcome).severity == severity
@@ -117,7 +125,10 @@ def test_a_long_log_keeps_head_and_tail():
 
 
 def test_metrics_are_numbers_and_bounded():
-    assert json.loads(shaped(metrics={"bytes_stored": 12.0, "duration_s": 1.5}).metrics or "") == {"bytes_stored": 12, "duration_s": 1.5}
+    assert json.loads(shaped(metrics={"bytes_stored": 12.0, "duration_s": 1.5}).metrics or "") == {
+        "bytes_stored": 12,
+        "duration_s": 1.5,
+    }
     assert '"bytes_stored":12,' in (shaped(metrics={"bytes_stored": 12.0, "duration_s": 1.5}).metrics or "")
     assert refusal(metrics={str(n): 1.0 for n in range(101)}) == ("too_many", "metrics")
     assert refusal(metrics={"x" * 101: 1.0}) == ("too_long", "metrics")
@@ -142,11 +153,23 @@ def test_too_much_extra_is_left_out_from_the_end():
 
 
 def test_without_a_key_the_content_is_the_key():
-    event = {"job": "nightly", "outcome": "failure", "occurred_at": "2026-11-23T02:10:00Z", "labels": {"a": "1", "b": "2"}}
+    event = {
+        "job": "nightly",
+        "outcome": "failure",
+        "occurred_at": "2026-11-23T02:10:00Z",
+        "labels": {"a": "1", "b": "2"},
+    }
     later = NOW + timedelta(minutes=5)
     assert shaped(**event).key == shaped(later, **event).key, "sent again, it is the same event"
     assert shaped(**event | {"labels": {"b": "2", "a": "1"}}).key == shaped(**event).key, "order means nothing"
-    for change in ({"message": "x"}, {"log": "x"}, {"job": "other"}, {"metrics": {"a": 1.0}}, {"unknown": 1}, {"run": "2"}):
+    for change in (
+        {"message": "x"},
+        {"log": "x"},
+        {"job": "other"},
+        {"metrics": {"a": 1.0}},
+        {"unknown": 1},
+        {"run": "2"},
+    ):
         assert shaped(**event | change).key != shaped(**event).key, f"{change} makes it another event"
 
 
@@ -157,7 +180,11 @@ def test_without_key_and_time_two_equal_events_are_two():
 def test_a_key_of_an_agent_names_it():
     own, enrol = Sender("cus_1", "agt_1", "sql01"), Sender("cus_1")
     assert agent_of({}, own) == agent_of({"agent": "sql01"}, own) == agent_of({"agent": " sql01 "}, enrol) == "sql01"
-    for event, sender, code in (({"agent": "ex02"}, own, "agent_mismatch"), ({}, enrol, "agent_missing"), ({"agent": " "}, enrol, "agent_missing")):
+    for event, sender, code in (
+        ({"agent": "ex02"}, own, "agent_mismatch"),
+        ({}, enrol, "agent_missing"),
+        ({"agent": " "}, enrol, "agent_missing"),
+    ):
         with pytest.raises(BadInput) as refused:
             agent_of(event, sender)  # type: ignore[arg-type]
         assert refused.value.code == code
@@ -166,7 +193,14 @@ def test_a_key_of_an_agent_names_it():
 texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=300)
 
 
-@given(st.dictionaries(st.sampled_from(["key", "job", "run", "activity", "phase", "outcome", "severity", "occurred_at", "message", "log"]), texts))
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            ["key", "job", "run", "activity", "phase", "outcome", "severity", "occurred_at", "message", "log"]
+        ),
+        texts,
+    )
+)
 def test_any_text_in_any_field_is_shaped_or_refused(event: dict[str, str]):
     try:
         row = shaped(**event)

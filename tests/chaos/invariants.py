@@ -1,0 +1,102 @@
+"""What must hold when the storm is over, whatever was killed when. It reads the database as a stranger would, with plain SQL."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from tests.chaos.agents import Told
+from tests.chaos.postbox import Postbox
+
+_UNDONE = {
+    "events not decided": "SELECT id FROM events WHERE state = 'new'",
+    "notices not worded": "SELECT id FROM notices WHERE state = 'waiting'",
+    "messages not settled": "SELECT id, state, attempts, why FROM messages WHERE state NOT IN ('sent', 'dead', 'moved')",
+    "storms' summaries not made": "SELECT name FROM summary_schedules s WHERE name LIKE 'storm %' "
+    "AND NOT EXISTS (SELECT 1 FROM summaries WHERE schedule_id = s.id)",
+}
+_EVENTS = "SELECT agents.name, events.key FROM events JOIN agents ON agents.id = events.agent_id WHERE events.kind = 'report'"
+_OPENED = "SELECT jobs.name FROM alerts JOIN jobs ON jobs.id = alerts.job_id WHERE alerts.kind = 'failed'"
+_NOTICES = (
+    "SELECT n.what, jobs.name, n.state, n.reason FROM notices n JOIN alerts ON alerts.id = n.alert_id JOIN jobs ON jobs.id = alerts.job_id"
+)
+_SUMMARIES = (
+    "SELECT s.name, summaries.id, n.id, n.state, m.state FROM summary_schedules s JOIN summaries ON summaries.schedule_id = s.id "
+    "LEFT JOIN notices n ON n.summary_id = summaries.id LEFT JOIN messages m ON m.id = n.message_id WHERE s.name LIKE 'storm %'"
+)
+_MESSAGES = "SELECT id, message_id, state, maybe_sent, attempts, why FROM messages"
+_ATTEMPTS = "SELECT message_id, outcome, ended_at FROM attempts"
+
+
+@dataclass(frozen=True, slots=True)
+class Aftermath:
+    """The database after the storm, what the agents were told, and what the mail server took."""
+
+    url: str
+    told: Told
+    postbox: Postbox
+
+    async def undone(self) -> dict[str, list[Any]]:
+        """Say what still waits; empty when everything is settled."""
+        return {what: rows for what, query in _UNDONE.items() if (rows := await self._rows(query))}
+
+    async def workers_alive(self) -> int:
+        """Count the workers that wrote a heartbeat lately, in PostgreSQL's words: on SQLite there is only one."""
+        return len(await self._rows("SELECT worker FROM heartbeats WHERE at > now() - interval '12 seconds'"))
+
+    async def check(self) -> None:
+        """Raise AssertionError for the first promise that was broken."""
+        assert not self.told.wrong
+        assert not await self.undone()
+        await self._every_event_once()
+        await self._every_alert_told_once()
+        await self._every_summary_once()
+        await self._every_message_settled()
+
+    async def _every_event_once(self) -> None:
+        stored = Counter((agent, key) for agent, key in await self._rows(_EVENTS))
+        assert not self.told.events - stored.keys(), "answered 202, and lost"
+        assert not [event for event, times in stored.items() if times > 1], "stored twice"
+        assert not stored.keys() - self.told.events, "stored, and never sent"
+        assert not await self._rows("SELECT id, error FROM events WHERE state = 'set_aside'")
+
+    async def _every_alert_told_once(self) -> None:
+        opened = Counter(job for (job,) in await self._rows(_OPENED))
+        assert opened == Counter(self.told.failed)
+        notices = await self._rows(_NOTICES)
+        assert Counter(job for what, job, state, _ in notices if (what, state) == ("opened", "worded")) == Counter(self.told.failed), notices
+        assert Counter(job for what, job, state, _ in notices if (what, state) == ("recovered", "worded")) == Counter(self.told.recovered)
+        mailed = {mail.message_id: mail.about for mail in self.postbox.read()}
+        expected = [f"opened {job}" for job in self.told.failed] + [f"recovered {job}" for job in self.told.recovered]
+        assert Counter(about for about in mailed.values() if not about.startswith("summary")) == Counter(expected)
+
+    async def _every_summary_once(self) -> None:
+        made = await self._rows(_SUMMARIES)
+        assert made
+        assert all(count == 1 for count in Counter(name for name, *_ in made).values()), made
+        assert {(notice, message) for *_, notice, message in made} == {("worded", "sent")}
+
+    async def _every_message_settled(self) -> None:
+        messages, attempts = await self._rows(_MESSAGES), await self._rows(_ATTEMPTS)
+        copies = self.postbox.copies()
+        assert not [one for one in attempts if one.ended_at is None], "attempts left open"
+        assert {one.state for one in messages} == {"sent"}, [tuple(one) for one in messages if one.state != "sent"]
+        assert {one.message_id for one in messages} == copies.keys()
+        assert all(count == 1 for count in Counter(one.message_id for one in messages).values())
+        for message in messages:
+            ends = Counter(one.outcome for one in attempts if one.message_id == message.id)
+            assert ends["sent"] == 1, (tuple(message), ends)
+            may = 1 + ends["unknown"]
+            assert 1 <= copies[message.message_id] <= may, f"sent {copies[message.message_id]} times, on record: {ends}"
+            assert bool(message.maybe_sent) == bool(ends["unknown"])
+
+    async def _rows(self, query: str) -> list[Any]:
+        engine = create_async_engine(self.url, poolclass=NullPool)
+        try:
+            async with engine.connect() as connection:
+                return list((await connection.execute(text(query))).all())
+        finally:
+            await engine.dispose()

@@ -1,0 +1,208 @@
+"""The storm: furnishes a database, sets agents and programs going on it, kills at random, lets it settle, and looks at what is left."""
+
+import asyncio
+import os
+import random
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+from sqlalchemy import update
+
+from app.base.clock import now
+from app.base.ids import new_id
+from app.base.secret import Secret
+from app.base.settings import load_settings
+from app.manage.first_start import first_start
+from app.store.engine import open_engines
+from app.store.summary_schedules import SUMMARY_SCHEDULES
+from app.store.tables import messages
+from app.store.tables_managed import recipients, routes
+from app.store.unit import Store
+from tests.chaos.agents import Agents
+from tests.chaos.invariants import Aftermath
+from tests.chaos.postbox import Postbox
+from tests.chaos.processes import Program
+from tests.support.smtp import SmtpServer
+
+BACK_S, SETTLED_S = 60, 150
+ROUNDS = int(os.environ.get("CHAOS_ROUNDS", "20"))
+ENROL_KEY, ADMIN_KEY, SECRET = "chaos-enrolment-key", "chaos-admin-key-12345", "chaos" * 8
+
+
+@dataclass(slots=True)
+class Storm:
+    """One database with its programs, agents and mail server."""
+
+    url: str
+    folder: Path
+    server: SmtpServer
+    dice: random.Random
+    programs: list[Program] = field(default_factory=list)
+    port: int = 0
+    postbox: Postbox = field(init=False)
+    agents: Agents = field(init=False)
+
+    def __post_init__(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port = int(probe.getsockname()[1])
+        words = ["serve"] if self.is_sqlite else ["serve", "worker", "worker"]
+        names = [f"{word}-{number}" for number, word in enumerate(words)]
+        env = self._environment()
+        self.programs = [Program(word, name, env, self.folder / f"{name}.log") for word, name in zip(words, names, strict=True)]
+        self.postbox = Postbox(self.server)
+        self.agents = Agents(f"http://127.0.0.1:{self.port}", ENROL_KEY, self.dice, self.postbox.failures)
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether server and worker are one process."""
+        return self.url.startswith("sqlite")
+
+    @property
+    def aftermath(self) -> Aftermath:
+        """What is left."""
+        return Aftermath(self.url, self.agents.told, self.postbox)
+
+    async def furnish(self, rounds: int) -> None:
+        """Do the first start; each alert has a mail of its own; a summary falls due every other second of the storm."""
+        store = Store(open_engines(load_settings(database_url=self.url, var_dir=self.folder, **self._mail())))
+        settings = load_settings(database_url=self.url, var_dir=self.folder, admin_key=ADMIN_KEY, enrol_key=ENROL_KEY, **self._mail())
+        try:
+            await first_start(store, settings, Secret(SECRET))
+            async with store.write() as unit:
+                await unit.connection.execute(update(routes).values(group_by=["job"], group_interval_s=0, repeat_every_s=None))
+                admin = (await unit.connection.execute(recipients.select())).one()
+                for number in range(rounds):
+                    await SUMMARY_SCHEDULES.insert(unit, _due_soon(number, admin.id))
+        finally:
+            await store.close()
+
+    def start(self) -> None:
+        """Start what does not live."""
+        for program in self.programs:
+            assert not program.ended_by_itself, program.last_words()
+            if not program.lives:
+                program.start()
+
+    async def kill_some(self, rounds: int) -> None:
+        """Round after round: start what is dead, wait a moment of any length, kill any of them."""
+        for _ in range(rounds):
+            self.start()
+            if self.dice.random() < 0.75:  # else they die while they start
+                await self.answered()
+            await asyncio.sleep(self.dice.uniform(0.0, 2.5))
+            for program in self.dice.sample(self.programs, self.dice.randint(1, len(self.programs))):
+                program.kill()
+
+    async def answered(self) -> None:
+        """Wait until the server answers again."""
+        before = self.agents.told.answers
+        async with asyncio.timeout(BACK_S):
+            while self.agents.told.answers == before:
+                await asyncio.sleep(0.02)
+
+    async def under_load(self, kill: Callable[[], Awaitable[None]], *, foul: bool) -> None:
+        """Let agents report while `kill` goes on, and until all that they sent is answered. `foul`: the mail server misbehaves too."""
+        stopping = asyncio.Event()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.agents.report(stopping))
+            weather = group.create_task(self.postbox.weather(self.dice)) if foul else None
+            await kill()
+            self.start()
+            await self.answered()
+            if weather is not None:
+                weather.cancel()
+            stopping.set()
+
+    async def let_time_pass(self) -> None:
+        """With everything dead, put off waits and leases into the past, as if it were minutes later; then start again."""
+        for program in self.programs:
+            program.kill()
+        store = Store(open_engines(load_settings(database_url=self.url, var_dir=self.folder)))
+        at = now()
+        try:
+            async with store.write() as unit:
+                await unit.connection.execute(update(messages).where(messages.c.due_at > at).values(due_at=at))
+                await unit.connection.execute(update(messages).where(messages.c.lease_until > at).values(lease_until=at))
+        finally:
+            await store.close()
+        self.start()
+
+    async def settle(self) -> None:
+        """Wait until nothing is left to do. Raises AssertionError with what still waits."""
+        try:
+            async with asyncio.timeout(SETTLED_S):
+                while await self.aftermath.undone():
+                    await asyncio.sleep(0.5)
+        except TimeoutError:
+            raise AssertionError(f"stuck: {await self.aftermath.undone()}") from None
+
+    async def stop(self) -> None:
+        """Stop in order, and look at how they ended."""
+        ended = {program.name: await program.stop() for program in self.programs}
+        assert not any(ended.values()), ended
+        assert not [line for program in self.programs for line in program.defects()]
+
+    def score(self) -> str:
+        """Say how much there was to lose."""
+        told, copies = self.agents.told, self.postbox.copies()
+        return (
+            f"{sum(program.kills for program in self.programs)} kills of programs; {len(told.events)} events accepted, {told.unanswered} times no "
+            f"answer; {len(told.failed)} failures and {len(told.recovered)} recoveries mailed; {copies.total()} copies of {len(copies)} mails"
+        )
+
+    def _environment(self) -> dict[str, str]:
+        ours = {"database_url": self.url, "var_dir": self.folder, "port": self.port, "secret": SECRET, "worker": "false", "log_level": "debug"}
+        ours |= {"enrol_key": ENROL_KEY, "admin_key": ADMIN_KEY, **self._mail()}
+        rest = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
+        return rest | {f"TOCSIN_{name.upper()}": str(value) for name, value in ours.items()}
+
+    def _mail(self) -> dict[str, str]:
+        return {"smtp_url": f"smtp://127.0.0.1:{self.server.port}?tls=none", "admin_email": "admin@example.org"}
+
+
+def _due_soon(number: int, recipient_id: str) -> dict[str, object]:
+    """A schedule whose regular hour is far away, and whose next turn is now or soon."""
+    at = now()
+    far = at - timedelta(hours=3)
+    return {
+        "id": new_id("sch"),
+        "name": f"storm {number}",
+        "enabled": True,
+        "every": "day",
+        "hour": far.hour,
+        "minute": far.minute,
+        "weekday": 1,
+        "month_day": 1,
+        "time_zone": "UTC",
+        "matchers": [],
+        "recipients": [recipient_id],
+        "next_at": at + timedelta(seconds=2 * number),
+        "last_number": 0,
+        "created_at": at,
+    }
+
+
+@contextmanager
+def storm_over(url: str, folder: Path) -> Iterator[Storm]:
+    """Give a storm over a migrated database. Its seed is printed: CHAOS_SEED=... throws the same dice, if not at the same moments."""
+    seed = int(os.environ.get("CHAOS_SEED", random.randrange(10**6)))
+    print(f"CHAOS_SEED={seed}")
+    with SmtpServer() as server:
+        storm = Storm(url, folder, server, random.Random(seed))
+        try:
+            yield storm
+        except BaseException:
+            _show(storm.programs)
+            raise
+        finally:
+            for program in storm.programs:
+                program.kill()
+
+
+def _show(programs: Sequence[Program]) -> None:
+    for program in programs:
+        print(program.last_words())

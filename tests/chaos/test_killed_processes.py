@@ -1,0 +1,22 @@
+"""`kill -9` of server and worker at random moments under load: nothing that was accepted is lost, nothing is told twice unawares."""
+
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.storm import ROUNDS, storm_over
+
+FEW = 3  # in `make test`; `make chaos` goes the whole way
+
+
+@pytest.mark.parametrize("rounds", [FEW, pytest.param(ROUNDS, marks=pytest.mark.chaos, id="many")])
+async def test_nothing_is_lost_or_told_twice_when_processes_are_killed(database_url: str, rounds: int, tmp_path: Path):
+    with storm_over(database_url, tmp_path) as storm:
+        await storm.furnish(rounds)
+        await storm.under_load(partial(storm.kill_some, rounds), foul=True)
+        await storm.let_time_pass()
+        await storm.settle()
+        await storm.aftermath.check()
+        print(f"{rounds} rounds: {storm.score()}")
+        await storm.stop()

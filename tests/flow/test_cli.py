@@ -1,0 +1,137 @@
+"""The command line as a newcomer meets it: first start, demo, doctor, keys; and what it says when something is in the way."""
+
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.cli import Served, serving_process, tocsin
+from tests.support.postgres import Cluster
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    with serving_process(tmp_path) as served:
+        yield served
+
+
+def word_after(label: str, text: str) -> str:
+    return next(line.split(label)[1].split()[0] for line in text.splitlines() if label in line)
+
+
+def test_the_first_start_shows_what_a_newcomer_needs_once(served: Served, tmp_path: Path) -> None:
+    admin = word_after("Admin key", served.said)
+    enrol = word_after("Enrolment key", served.said)
+    kept = tmp_path / "var" / "first-keys.env"
+    assert kept.read_text().splitlines() == [f"TOCSIN_ADMIN_KEY={admin}", f"TOCSIN_ENROL_KEY={enrol}"]
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert "Mail goes to   var/mail" in served.said
+    docs = httpx.get(f"http://127.0.0.1:{served.port}/docs", trust_env=False)
+    assert docs.status_code == 200
+    assert "server" not in docs.headers
+    headers = {"Authorization": f"Bearer {admin}"}
+    customers = httpx.get(f"http://127.0.0.1:{served.port}/v1/customers", headers=headers, trust_env=False)
+    assert [one["name"] for one in customers.json()["items"]] == ["My backups"]
+    code, seconds = served.stop()
+    assert code == 0
+    assert seconds < 10
+    with serving_process(tmp_path) as again:
+        assert "key" not in again.said.lower(), "keys are shown once"
+
+
+def test_the_demo_brings_alerts_and_a_summary_within_seconds(served: Served, tmp_path: Path) -> None:
+    shown = tocsin(tmp_path, "demo", "--no-wait", port=served.port)
+    assert shown.returncode == 0, shown.stderr
+    assert "12 agents reported 419 runs of 30 jobs at 4 customers." in shown.stdout
+    mails = [Path(line.strip()) for line in shown.stdout.splitlines() if line.strip().endswith(".eml")]
+    told = [line for line in shown.stdout.splitlines() if line.startswith("Mail sent")]
+    assert len(mails) == len(told) == 4
+    assert sum("FAILED" in line for line in told) == 2
+    assert any("Backups" in line for line in told)
+    assert all((tmp_path / mail).is_file() for mail in mails)
+    again = tocsin(tmp_path, "demo", "--no-wait", port=served.port)
+    assert again.returncode == 0, again.stderr
+    living = tocsin(tmp_path, "keys", "list").stdout.splitlines()
+    assert not [line for line in living if "demo" in line and "revoked" not in line], "the demo leaves no key behind"
+
+
+def test_the_demo_says_what_it_lacks(tmp_path: Path) -> None:
+    no_key = tocsin(tmp_path, "demo")
+    assert (no_key.returncode, no_key.stdout) == (2, "")
+    assert "no admin key" in no_key.stderr
+    no_service = tocsin(tmp_path, "demo", "--url", "http://127.0.0.1:1", admin_key="x" * 20)
+    assert no_service.returncode == 2
+    assert "no service answers" in no_service.stderr
+    assert len(no_service.stderr.splitlines()) == 1, "no stack trace"
+
+
+def test_while_the_service_runs_sqlite_has_no_second_writer(served: Served, tmp_path: Path) -> None:
+    for words in (("keys", "create", "admin"), ("migrate",), ("serve",)):
+        refused = tocsin(tmp_path, *words)
+        assert refused.returncode == 2, words
+        assert len(refused.stderr.splitlines()) == 1, refused.stderr
+    assert tocsin(tmp_path, "keys", "list").returncode == 0, "reading is no harm"
+    taken = tocsin(tmp_path, "serve", var_dir=str(tmp_path / "other"), port=served.port)
+    assert taken.returncode == 2
+    assert "cannot listen" in taken.stderr
+
+
+def test_keys_can_be_made_when_the_service_stands_still(served: Served, tmp_path: Path) -> None:
+    served.stop()
+    made = tocsin(tmp_path, "keys", "create", "enrol", "--name", "Acme, all hosts")
+    assert made.stdout.startswith("tocsin_enrol_")
+    [line] = [line for line in tocsin(tmp_path, "keys", "list").stdout.splitlines() if "Acme" in line]
+    assert tocsin(tmp_path, "keys", "revoke", line.split()[0]).returncode == 0
+    [line] = [line for line in tocsin(tmp_path, "keys", "list").stdout.splitlines() if "Acme" in line]
+    assert "revoked" in line
+    unknown = tocsin(tmp_path, "keys", "create", "enrol", "--customer", "nobody")
+    assert (unknown.returncode, "no customer 'nobody'" in unknown.stderr) == (2, True)
+
+
+def test_the_doctor_says_what_is_missing(served: Served, tmp_path: Path) -> None:
+    ill = tocsin(tmp_path, "doctor")
+    assert ill.returncode == 1
+    assert "! No mail server is set" in ill.stdout
+    assert "- No agent has reported anything yet" in ill.stdout
+    served.stop()
+    still = tocsin(tmp_path, "doctor", smtp_url="smtp://127.0.0.1:1", admin_email="ann@example.org")
+    assert "! No worker showed life" in still.stdout
+    assert "No mail server" not in still.stdout
+    nothing = tocsin(tmp_path, "doctor", var_dir=str(tmp_path / "nowhere"))
+    assert (nothing.returncode, "no database yet" in nothing.stdout) == (1, True)
+
+
+def test_a_test_message_says_how_it_went(tmp_path: Path) -> None:
+    sent = tocsin(tmp_path, "send-test", "--to", "ann@example.org", "--transport", "file")
+    assert sent.returncode == 0
+    assert sent.stdout.splitlines()[-1].startswith("sent  written  ")
+    away = tocsin(tmp_path, "send-test", "--to", "ann@example.org", smtp_url="smtp://127.0.0.1:1")
+    assert away.returncode == 1
+    assert away.stdout.splitlines()[-1].startswith("temporary")
+    for words, why in ((("--to", "ann"), "not a mail address"), (("--to", "ann@example.org"), "TOCSIN_SMTP_URL")):
+        refused = tocsin(tmp_path, "send-test", *words)
+        assert (refused.returncode, why in refused.stderr) == (2, True)
+
+
+def test_nonsense_in_the_settings_is_one_line(tmp_path: Path) -> None:
+    refused = tocsin(tmp_path, "serve", port="many")
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("tocsin: TOCSIN_PORT:")
+    alone = tocsin(tmp_path, "worker")
+    assert (alone.returncode, "tocsin serve" in alone.stderr) == (2, True)
+
+
+@pytest.mark.postgres
+def test_on_postgresql_the_service_waits_for_the_migrations(postgres_cluster: Cluster, tmp_path: Path) -> None:
+    url = postgres_cluster.create_database("cli_empty").replace("postgresql+asyncpg://", "postgresql://")
+    refused = tocsin(tmp_path, "serve", database_url=url, port="0")
+    assert refused.returncode == 2
+    assert "the database is empty; run `tocsin migrate`" in refused.stderr
+    assert tocsin(tmp_path, "migrate", database_url=url).returncode == 0
+    with serving_process(tmp_path, database_url=url) as served:
+        assert "Admin key" in served.said
+        made = tocsin(tmp_path, "keys", "create", "viewer", database_url=url)
+        assert made.stdout.startswith("tocsin_viewer_"), "on PostgreSQL the service may run meanwhile"
+        assert served.stop()[0] == 0

@@ -1,0 +1,185 @@
+"""The first start: an empty database works at once, whoever starts it, and later starts keep it in step with the settings."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy import func, select, update
+
+from app.base.errors import BadSettings, Unavailable
+from app.base.secret import Secret, open_secret
+from app.base.settings import Settings, load_settings
+from app.manage.first_start import FirstStart, first_start
+from app.store.engine import open_engines
+from app.store.migrate import revision_state, upgrade
+from app.store.tables import customers
+from app.store.tables_managed import keys, recipients, routes, rules, summary_schedules
+from app.store.unit import Store
+from tests.support.postgres import Cluster
+
+ADMIN, ENROL = "an-admin-key-for-tests", "an-enrol-key-for-tests"
+SECRET = Secret("s" * 32)
+
+
+@pytest.fixture
+async def store(database_url: str, tmp_path: Path) -> AsyncIterator[Store]:
+    store = Store(open_engines(load_settings(database_url=database_url, var_dir=tmp_path)))
+    yield store
+    await store.close()
+
+
+async def start(store: Store, folder: Path, **settings: Any) -> FirstStart:
+    return await first_start(store, load_settings(var_dir=folder, **settings), SECRET)
+
+
+async def rows(store: Store, table: Any) -> list[Any]:
+    async with store.read() as view:
+        return list((await view.connection.execute(select(table).order_by(table.c.id))).all())
+
+
+async def living(store: Store) -> set[str]:
+    return {row.hash for row in await rows(store, keys) if row.revoked_at is None}
+
+
+def hashes(*clear: str) -> set[str]:
+    return {SECRET.hash_key(one) for one in clear}
+
+
+async def test_an_empty_database_is_furnished(store: Store, tmp_path: Path):
+    first = await start(store, tmp_path, time_zone="Europe/Berlin")
+    assert first.admin_key is not None
+    assert first.enrol_key is not None
+    assert first.admin_key.startswith("tocsin_admin_")
+    assert first.enrol_key.startswith("tocsin_enrol_")
+    assert str(tmp_path / "mail") in first.mail_goes_to
+    [customer] = await rows(store, customers)
+    assert customer.time_zone == "Europe/Berlin"
+    assert await living(store) == hashes(first.admin_key, first.enrol_key)
+    assert {row.kind: row.customer_id for row in await rows(store, keys)} == {"admin": None, "enrol": customer.id}
+    assert {(row.kind, row.after_in_row, row.silent_after_s) for row in await rows(store, rules)} == {
+        ("failed", 1, None),
+        ("warning", 3, None),
+        ("missed", 1, None),
+        ("overrun", 1, None),
+        ("agent_silent", 1, 48 * 3600),
+    }
+    [recipient] = await rows(store, recipients)
+    assert (recipient.name, recipient.transports) == ("admin", [{"transport": "file", "address": "admin@localhost"}])
+    [route] = await rows(store, routes)
+    assert (route.recipients, route.group_wait_s, route.send_recovery) == ([recipient.id], 0, True)
+    [schedule] = await rows(store, summary_schedules)
+    assert schedule.recipients == [recipient.id]
+    assert schedule.next_at.astimezone(ZoneInfo("Europe/Berlin")).strftime("%H:%M") == "07:00"
+
+
+async def test_a_second_start_changes_nothing_and_shows_no_key(store: Store, tmp_path: Path):
+    first = await start(store, tmp_path)
+    again = await start(store, tmp_path)
+    assert (again.admin_key, again.enrol_key) == (None, None)
+    assert await living(store) == hashes(str(first.admin_key), str(first.enrol_key))
+    assert len(await rows(store, rules)) == 5
+
+
+async def test_many_processes_start_at_once(store: Store, tmp_path: Path):
+    firsts = await asyncio.gather(*(start(store, tmp_path) for _ in range(6)))
+    assert len([one for one in firsts if one.admin_key]) == 1
+    async with store.read() as view:
+        assert await view.connection.scalar(select(func.count()).select_from(customers)) == 1
+
+
+async def test_fixed_keys_take_the_place_of_generated_ones(store: Store, tmp_path: Path):
+    first = await start(store, tmp_path, admin_key=ADMIN, enrol_key=ENROL)
+    assert (first.admin_key, first.enrol_key) == (None, None)
+    assert await living(store) == hashes(ADMIN, ENROL)
+
+
+async def test_a_fixed_key_given_later_is_added_and_a_changed_one_replaced(store: Store, tmp_path: Path):
+    first = await start(store, tmp_path)
+    generated = hashes(str(first.admin_key), str(first.enrol_key))
+    await start(store, tmp_path, admin_key=ADMIN, enrol_key=ENROL)
+    assert await living(store) == generated | hashes(ADMIN, ENROL)
+    await start(store, tmp_path, admin_key=ADMIN + "2", enrol_key=ENROL)
+    assert await living(store) == generated | hashes(ADMIN + "2", ENROL)
+    [customer] = await rows(store, customers)
+    assert {row.customer_id for row in await rows(store, keys) if row.kind == "enrol"} == {customer.id}
+
+
+async def test_a_fixed_key_that_an_admin_revoked_stays_so_until_it_changes(store: Store, tmp_path: Path):
+    await start(store, tmp_path, admin_key=ADMIN, enrol_key=ENROL)
+    async with store.write() as unit:
+        await unit.connection.execute(update(keys).where(keys.c.kind == "enrol").values(revoked_at=keys.c.created_at))
+    await start(store, tmp_path, admin_key=ADMIN, enrol_key=ENROL)
+    assert await living(store) == hashes(ADMIN)
+    await start(store, tmp_path, admin_key=ADMIN, enrol_key=ENROL + "2")
+    assert await living(store) == hashes(ADMIN, ENROL + "2")
+
+
+async def test_one_key_for_admins_and_agents_is_refused(store: Store, tmp_path: Path):
+    with pytest.raises(BadSettings, match="TOCSIN_ENROL_KEY"):
+        await start(store, tmp_path, admin_key=ADMIN, enrol_key=ADMIN)
+    assert await rows(store, customers) == []
+
+
+async def test_the_recipient_follows_the_settings_until_it_is_edited(store: Store, tmp_path: Path):
+    await start(store, tmp_path)
+    smtp = {"smtp_url": "smtp://mail.example.org:587", "admin_email": "ann@example.org"}
+    told = await start(store, tmp_path, **smtp)
+    assert told.mail_goes_to == "ann@example.org over SMTP"
+    [recipient] = await rows(store, recipients)
+    assert recipient.transports == [{"transport": "smtp", "address": "ann@example.org"}]
+    await start(store, tmp_path, admin_email="ann@example.org")
+    assert (await rows(store, recipients))[0].transports == [{"transport": "file", "address": "ann@example.org"}]
+    async with store.write() as unit:
+        await unit.connection.execute(update(recipients).values(follows_settings=False))
+    await start(store, tmp_path, **smtp)
+    assert (await rows(store, recipients))[0].transports == [{"transport": "file", "address": "ann@example.org"}]
+
+
+def settings_of(url: str, folder: Path) -> Settings:
+    return load_settings(database_url=url, var_dir=folder)
+
+
+async def state_of(settings: Settings) -> tuple[str | None, str]:
+    store = Store(open_engines(settings))
+    try:
+        async with store.read() as view:
+            return await revision_state(view)
+    finally:
+        await store.close()
+
+
+async def test_an_embedded_database_is_migrated_where_there_is_none(tmp_path: Path):
+    settings = load_settings(var_dir=tmp_path / "new")
+    await upgrade(settings)
+    await upgrade(settings)
+    current, head = await state_of(settings)
+    assert current == head
+
+
+@pytest.mark.postgres
+async def test_several_hosts_migrate_at_once(postgres_cluster: Cluster, tmp_path: Path):
+    settings = settings_of(postgres_cluster.create_database("migrated_at_once"), tmp_path)
+    assert (await state_of(settings))[0] is None
+    await asyncio.gather(*(upgrade(settings) for _ in range(3)))
+    current, head = await state_of(settings)
+    assert current == head
+    postgres_cluster.drop_database("migrated_at_once")
+
+
+async def test_a_database_that_is_not_there_is_told(tmp_path: Path):
+    with pytest.raises(Unavailable):
+        await upgrade(settings_of("postgresql://nobody@127.0.0.1:1/none", tmp_path))
+
+
+async def test_the_secret_is_made_once_and_kept_to_its_owner(tmp_path: Path):
+    settings = load_settings(var_dir=tmp_path / "new")
+    made = await asyncio.gather(*(asyncio.to_thread(open_secret, settings) for _ in range(8)))
+    assert len({one.hash_key("x") for one in made}) == 1
+    file = tmp_path / "new" / "secret"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.read_text() not in repr(made)
+    given = load_settings(var_dir=tmp_path, secret="s" * 32)
+    assert open_secret(given).hash_key("x") == SECRET.hash_key("x") != made[0].hash_key("x")

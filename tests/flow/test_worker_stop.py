@@ -1,0 +1,154 @@
+"""The worker stops cleanly: it takes nothing new, finishes what is under way, gives back the rest, and is gone within ten seconds."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from app import worker
+from app.domain.message import MessageState
+from app.domain.recipient import Address
+from app.house import House
+from app.store.heartbeats import heartbeats_since
+from tests.support.house import live_in
+from tests.support.outbox import life_of, message_of, post
+from tests.support.smtp import Behave, SmtpServer
+
+ANN = Address("smtp", "ann@example.org")
+
+
+@pytest.fixture
+def server() -> Iterator[SmtpServer]:
+    with SmtpServer() as running:
+        yield running
+
+
+@asynccontextmanager
+async def house_at(database_url: str, folder: Path, server: SmtpServer, **given: float) -> AsyncIterator[House]:
+    """A house with the real time."""
+    async with live_in(
+        database_url,
+        folder,
+        smtp_url=f"smtp://localhost:{server.port}?tls=none",
+        mail_from="tocsin@example.org",
+        log_level="error",
+        **given,
+    ) as lived:
+        yield replace(lived.house, clock=lambda: datetime.now(UTC))
+
+
+async def stop(work: asyncio.Task[None]) -> float:
+    """Stop the worker as `tocsin serve` does; give the seconds it took."""
+    started = time.monotonic()
+    work.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await work
+    return time.monotonic() - started
+
+
+async def states_of(house: House, ids: list[str]) -> list[MessageState]:
+    return [(await message_of(house, one)).state for one in ids]
+
+
+async def reached(server: SmtpServer, place: str, times: int) -> None:
+    async with asyncio.timeout(30):
+        while server.count(place) < times:
+            await asyncio.sleep(0.01)
+
+
+async def test_what_is_under_way_is_finished_and_the_rest_given_back(
+    database_url: str, tmp_path: Path, server: SmtpServer
+) -> None:
+    server.behave = Behave(delays={"DOT": 0.5})
+    async with house_at(database_url, tmp_path, server, smtp_connections=2) as house:
+        ids = await post(house, ANN, count=50)
+        work = asyncio.create_task(worker.run(house))
+        await reached(server, "DOT", 4)
+        assert await stop(work) < 5
+        states = await states_of(house, ids)
+        sent = states.count(MessageState.SENT)
+        assert states.count(MessageState.QUEUED) == len(ids) - sent
+        assert len(server.messages) == sent
+        lives = [attempt.outcome for one in ids for attempt in await life_of(house, one)]
+        assert lives == ["sent"] * sent
+        async with house.store.read() as view:
+            assert await heartbeats_since(view, datetime(2020, 1, 1, tzinfo=UTC)) == []
+
+
+async def test_a_server_that_hangs_does_not_hold_up_the_stop_and_the_doubt_is_said(
+    database_url: str, tmp_path: Path, server: SmtpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.deliver.line._FINISH_S", 1.0)
+    server.behave = Behave(delays={"DOT": 60})
+    async with house_at(database_url, tmp_path, server, smtp_connections=2, smtp_timeout_s=60) as house:
+        ids = await post(house, ANN, count=5)
+        work = asyncio.create_task(worker.run(house))
+        await reached(server, "DOT", 2)
+        assert await stop(work) < 4
+        states = await states_of(house, ids)
+        assert (states.count(MessageState.UNKNOWN), states.count(MessageState.QUEUED)) == (2, 3)
+        texts = {attempt.text for one in ids for attempt in await life_of(house, one)}
+        assert texts == {"the worker was stopped while this was being sent"}
+
+
+async def test_a_failing_stage_stops_nothing_else_and_comes_back(
+    sqlite_database_url: str, tmp_path: Path, server: SmtpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    async def broken(house: House) -> bool:
+        calls.append(house)
+        raise RuntimeError("a defect")
+
+    monkeypatch.setattr("app.decide.tick.tick", broken)
+    async with house_at(sqlite_database_url, tmp_path, server) as house:
+        work = asyncio.create_task(worker.run(house))
+        (one,) = await post(house, ANN)
+        async with asyncio.timeout(10):
+            while (await states_of(house, [one])) != ["sent"] or len(calls) < 2:
+                await asyncio.sleep(0.05)
+        assert not work.done()
+        await stop(work)
+
+
+@pytest.mark.postgres
+async def test_sigterm_ends_the_program_cleanly(postgres_database_url: str, tmp_path: Path, server: SmtpServer) -> None:
+    server.behave = Behave(delays={"DOT": 0.3})
+    async with house_at(postgres_database_url, tmp_path, server, smtp_connections=2) as house:
+        ids = await post(house, ANN, count=40)
+        environment = {
+            **os.environ,
+            "TOCSIN_DATABASE_URL": postgres_database_url.replace("+asyncpg", ""),
+            "TOCSIN_VAR_DIR": str(tmp_path),
+            "TOCSIN_SMTP_URL": f"smtp://localhost:{server.port}?tls=none",
+            "TOCSIN_SMTP_CONNECTIONS": "2",
+        }
+        program = subprocess.Popen(
+            [sys.executable, "-m", "app.cli", "worker"],
+            cwd=Path(__file__).parents[2],
+            env=environment,
+            stderr=subprocess.PIPE,
+        )
+        try:
+            await reached(server, "DOT", 4)
+            started = time.monotonic()
+            program.send_signal(signal.SIGTERM)
+            _, log = await asyncio.to_thread(program.communicate, timeout=15)
+        finally:
+            program.kill()
+            program.communicate()
+        assert time.monotonic() - started < 10
+        assert program.returncode == 0, log.decode()
+        states = await states_of(house, ids)
+        assert set(states) == {MessageState.SENT, MessageState.QUEUED}
+        assert states.count(MessageState.SENT) == len(server.messages)

@@ -1,0 +1,42 @@
+"""Holds what is installed (image, compose file, systemd units) to the commands and settings that there are."""
+
+import re
+
+import pytest
+from typer.main import get_command
+
+from app.base.settings import _WITH_FILE, Settings
+from app.cli import cli
+from tests.support.sources import ROOT
+
+FILES = [
+    "Dockerfile",
+    "Makefile",
+    "deploy/compose.yaml",
+    "deploy/systemd/tocsin.service",
+    "deploy/systemd/tocsin-worker.service",
+]
+COMMAND = re.compile(
+    r'\[tocsin, ([a-z-]+)|"tocsin", "([a-z-]+)"|bin/tocsin ([a-z-]+)|\$\(BIN\)/tocsin ([a-z-]+)|app\.cli ([a-z-]+)'
+)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_commands_exist(name: str):
+    named = {next(filter(None, found)) for found in COMMAND.findall((ROOT / name).read_text(encoding="utf-8"))}
+    assert named
+    assert named <= set(get_command(cli).commands)
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_settings_exist(name: str):
+    known = {f"TOCSIN_{setting.upper()}" for setting in Settings.model_fields} | {"TOCSIN_CONFIG"}
+    known |= {f"TOCSIN_{setting.upper()}_FILE" for setting in _WITH_FILE}
+    assert set(re.findall(r"\bTOCSIN_[A-Z_]+[A-Z]\b", (ROOT / name).read_text(encoding="utf-8"))) <= known
+
+
+def test_the_image_installs_what_the_lock_hashes_and_runs_as_nobody_special():
+    lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
+    assert any("--require-hashes -r requirements.lock" in line for line in lines)
+    assert [line for line in lines if line.startswith("USER ")] == ["USER tocsin"]
+    assert any(line.startswith("HEALTHCHECK ") for line in lines)

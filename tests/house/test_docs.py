@@ -1,0 +1,212 @@
+"""Holds the documents to the service: their examples are run against it, their tables compared with the code, their links followed."""
+
+import json
+import os
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from typer.main import get_command
+
+from app.base.settings import Settings
+from app.cli import cli
+from app.deliver.transports.webhook import sign, signing_secret
+from app.intake.parse import WireEvent
+from tests.support import curl, settings_page
+from tests.support.running import Running, serving, wait_until
+from tests.support.sources import ROOT, sources
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+HERE = "http://127.0.0.1:8000"
+SHELL = "set -euo pipefail\n"
+
+
+def _blocks(page: Path, language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+WITH_EXAMPLES = [page for page in PAGES if _blocks(page, "sh")]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with serving(tmp_path_factory.mktemp("docs") / "var") as running:
+        event = {"agent": "sql01", "job": "nightly-sql", "outcome": "failure", "message": "repository is locked"}
+        told = {"Authorization": f"Bearer {running.enrol_key}"}
+        httpx.post(f"{running.url}/v1/events", json=event, headers=told).raise_for_status()
+        wait_until("the alert", lambda: running.ask("/v1/alerts", state="open")["items"])
+        yield running
+
+
+@pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda page: page.name)
+def test_the_examples_of_a_page_work_from_top_to_bottom(page: Path, service: Running, tmp_path: Path):
+    # Each page is read on its own; alerts.md closes the alert that it needs, so it is opened anew before each page.
+    _fail_again(service)
+    script = SHELL + "\n".join(_blocks(page, "sh")).replace(HERE, service.url)
+    environment = {
+        "PATH": curl.on_path(tmp_path / "bin") + os.environ["PATH"],
+        "ADMIN_KEY": service.admin_key,
+        "ENROL_KEY": service.enrol_key,
+        "LC_ALL": "C.UTF-8",
+    }
+    ran = subprocess.run(
+        ["bash", "-x"], input=script, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-3000:]
+
+
+@pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda page: page.name)
+def test_an_example_that_fails_would_be_seen(page: Path):
+    """curl ends well on a 4xx unless it is told otherwise."""
+    text = "\n".join(_blocks(page, "sh"))
+    assert text.count("curl ") == len(re.findall(r"curl (?:--fail-with-body|-f)", text))
+
+
+def _fail_again(service: Running) -> None:
+    told = {"Authorization": f"Bearer {service.enrol_key}"}
+    for outcome in ("success", "failure"):
+        event = {"agent": "sql01", "job": "nightly-sql", "outcome": outcome, "key": f"{outcome}-{time.time_ns()}"}
+        httpx.post(f"{service.url}/v1/events", json=event, headers=told).raise_for_status()
+        time.sleep(0.01)
+    wait_until("the events to be decided", lambda: not service.ask("/v1/events", state="new")["items"])
+    wait_until("the alert", lambda: service.ask("/v1/alerts", state="open")["items"])
+
+
+def test_the_settings_page_is_true():
+    """Write it anew: .venv/bin/python -m tests.support.settings_page"""
+    assert settings_page.PAGE.read_text(encoding="utf-8") == settings_page.page()
+
+
+def test_every_setting_is_described_once():
+    listed = [name for names in settings_page.GROUPS.values() for name in names]
+    assert sorted(listed) == sorted(Settings.model_fields)
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_the_page_for_agents_names_every_field():
+    text = (ROOT / "docs" / "agents.md").read_text(encoding="utf-8")
+    assert {name for name in WireEvent.__annotations__ if f"| `{name}` |" not in text} == set()
+
+
+def test_the_page_for_agents_names_every_code_and_flag():
+    text = (ROOT / "docs" / "agents.md").read_text(encoding="utf-8")
+    codes = {
+        code
+        for source in sources("app/intake")
+        for pattern in (
+            r'code="(\w+)"',
+            r'Rejected\([^"\n]*"(\w+)"',
+            r'flags\.append\("(\w+)"\)',
+            r'flags = \["(\w+)"\]',
+        )
+        for code in re.findall(pattern, source.text)
+    }
+    assert {"bad_time", "clock_ahead", "text_replaced", "not_storable"} <= codes
+    assert {code for code in codes if f"`{code}`" not in text} == set()
+
+
+@pytest.mark.parametrize("name", ["docs/operate.md", "deploy/prometheus-rules.yaml"])
+def test_the_metrics_named_there_exist(name: str, service: Running):
+    told = httpx.get(f"{service.url}/metrics").raise_for_status().text
+    known = set(re.findall(r"^# TYPE (\w+)", told, flags=re.MULTILINE))
+    named = set(re.findall(r"\btocsin_(?!agent|admin|enrol)\w+", (ROOT / name).read_text(encoding="utf-8")))
+    assert named
+    assert named <= known
+
+
+def test_every_metric_is_on_the_page_for_operators(service: Running):
+    told = httpx.get(f"{service.url}/metrics").raise_for_status().text
+    text = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")
+    assert {
+        name
+        for name in re.findall(r"^# TYPE (tocsin_\w+)", told, flags=re.MULTILINE)
+        if name not in text and not name.endswith("_created")
+    } == set()
+
+
+def test_the_webhook_check_of_the_page_on_mail_believes_us_and_nobody_else():
+    names: dict = {}
+    [code] = _blocks(ROOT / "docs" / "mail.md", "python")
+    exec(compile(code, "docs/mail.md", "exec"), names)
+    secret, body, now = (
+        signing_secret(b"ours", "rcp_1"),
+        json.dumps({"type": "alert.opened"}).encode(),
+        int(time.time()),
+    )
+    headers = {
+        "webhook-id": "<msg_1@x>",
+        "webhook-timestamp": str(now),
+        "webhook-signature": sign(secret, "<msg_1@x>", now, body),
+    }
+    is_from_tocsin = names["is_from_tocsin"]
+    assert is_from_tocsin(secret, headers, body)
+    assert not is_from_tocsin(secret, headers, body + b" ")
+    assert not is_from_tocsin(signing_secret(b"theirs", "rcp_1"), headers, body)
+    old = now - 3600
+    stale = {**headers, "webhook-timestamp": str(old), "webhook-signature": sign(secret, "<msg_1@x>", old, body)}
+    assert not is_from_tocsin(secret, stale, body)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_the_pages_lead_somewhere(page: Path):
+    broken = []
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
+        name, _, heading = target.partition("#")
+        if "://" in target:
+            continue
+        path = (page.parent / name).resolve() if name else page
+        if not path.exists() or (heading and heading not in _headings(path)):
+            broken.append(target)
+    assert not broken
+
+
+def _headings(page: Path) -> set[str]:
+    """Give the anchors that a page's headings get: small letters, no punctuation, spaces as dashes."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def test_commands_named_in_the_pages_exist():
+    code = " ".join(text for page in PAGES for text in _code(page))
+    named = set(re.findall(r"\btocsin ((?:keys )?[a-z][a-z-]+)((?: --[a-z-]+)*)", code))
+    assert {"serve", "worker", "migrate", "doctor"} <= {command for command, _ in named}
+    assert not {command for command, options in named if not _is_known(command, options.split())}
+
+
+def test_the_pages_name_every_command():
+    text = " ".join(text for page in PAGES for text in _code(page))
+    assert not {name for name in get_command(cli).commands if f"tocsin {name}" not in text} - {"openapi", "demo"}
+
+
+def _is_known(command: str, options: list[str]) -> bool:
+    found = get_command(cli)
+    for name in command.split():
+        found = getattr(found, "commands", {}).get(name)
+        if found is None:
+            return False
+    return set(options) <= {option for parameter in found.params for option in parameter.opts}
+
+
+def _code(page: Path) -> list[str]:
+    text = page.read_text(encoding="utf-8")
+    return re.findall(r"`([^`\n]+)`", text) + _blocks(page, "console")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_settings_named_in_the_pages_exist(page: Path):
+    known = {f"TOCSIN_{name.upper()}" for name in Settings.model_fields} | {"TOCSIN_CONFIG"}
+    found = set(re.findall(r"\bTOCSIN_[A-Z0-9_]+[A-Z0-9]", page.read_text(encoding="utf-8")))
+    assert {
+        name for name in found if name.removesuffix("_FILE") not in known and name not in known and name != "TOCSIN_X"
+    } == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_make_targets_named_in_the_pages_exist(page: Path):
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
+    named = {name for code in _code(page) for name in re.findall(r"\bmake ([a-z]+)\b", code)}
+    assert named <= targets

@@ -1,0 +1,68 @@
+"""Holds the project's files to be the same on every machine: no path of one, no address of a package registry, no secret."""
+
+import re
+
+import pytest
+
+from tests.support.sources import ROOT, project_files
+
+# A folder of a developer's or a build's machine. Folders that the service has on a host (/opt/tocsin, /etc/tocsin) are no such.
+MACHINE = re.compile(r"(?<![\w.$}~*-])/(?:work|root|home|Users|builds|workspace)/[\w.]")
+SCRATCH = re.compile(r"(?<![\w.$}~*-])/(?:tmp|var/tmp)/[\w.]")
+REGISTRY = re.compile(
+    r"(?i)https?://[^\s'\"]*(?:pypi\.org|pythonhosted\.org|artifactory|nexus|jfrog|/simple\b|codeartifact)"
+    r"|(?:--|PIP_|UV_)?(?:extra[-_])?index[-_]url\s*[=\s]\s*['\"]?https?:"
+)
+PRIVATE_KEY = re.compile("-----BEGIN [A-Z ]*PRIVATE " + "KEY-----")
+LOCKS = ("requirements.lock", "requirements-test.lock")
+
+
+def _texts() -> list[tuple[str, str]]:
+    texts = []
+    for path in project_files():
+        try:
+            texts.append((str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")))
+        except UnicodeDecodeError:
+            continue  # a picture
+    return texts
+
+
+@pytest.mark.parametrize(
+    "pattern", [MACHINE, SCRATCH, REGISTRY, PRIVATE_KEY], ids=["machine", "scratch", "registry", "private key"]
+)
+def test_no_file_holds_what_belongs_to_one_machine(pattern: re.Pattern[str]):
+    found = [
+        f"{name}:{number}: {line.strip()[:120]}"
+        for name, text in _texts()
+        for number, line in enumerate(text.splitlines(), start=1)
+        if pattern.search(line)
+    ]
+    assert not found
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_locks_hold_hashes_and_no_address(lock: str):
+    text = (ROOT / lock).read_text(encoding="utf-8")
+    assert "://" not in text
+    pinned = re.findall(r"^[A-Za-z0-9][\w.-]*(?:\[[^\]]*\])?==", text, flags=re.MULTILINE)
+    unhashed = [
+        line
+        for line in re.split(r"\n(?=[A-Za-z0-9])", text)
+        if re.match(r"[A-Za-z0-9]", line) and "--hash=sha256:" not in line
+    ]
+    assert pinned
+    assert not unhashed
+
+
+def test_the_test_lock_holds_the_runtime_lock():
+    """One .venv serves both: a test must run on the very versions that are shipped."""
+    runtime, test = (
+        set(re.findall(r"^\S+==\S+", (ROOT / lock).read_text(encoding="utf-8"), flags=re.MULTILINE)) for lock in LOCKS
+    )
+    assert runtime <= test
+
+
+def test_nothing_of_the_neighbours_is_used():
+    """The design papers and recordings beside the checkout are for reading: nothing runs from there."""
+    found = [name for name, text in _texts() if re.search(r"\.\./" + "shared", text)]
+    assert not found

@@ -1,0 +1,62 @@
+"""Holds the plan of the house: who may import whom (import-linter's contracts), and what the tool cannot see."""
+
+import sys
+from pathlib import Path
+
+from importlinter.cli import lint_imports
+
+from tests.support.sources import ROOT, sources
+
+DATABASE_LIBRARIES = {"sqlalchemy", "alembic", "asyncpg", "aiosqlite", "sqlite3", "psycopg", "psycopg2"}
+
+
+def test_the_contracts_are_kept(capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    broken = lint_imports(config_filename="pyproject.toml", no_cache=True)
+    assert not broken, capsys.readouterr().out
+
+
+def test_only_the_store_and_the_migrations_speak_sql():
+    found = [
+        f"{source.name} imports {name}"
+        for source in sources("app")
+        for name in source.imported()
+        if name.partition(".")[0] in DATABASE_LIBRARIES and not source.name.startswith("app/store/")
+    ]
+    assert not found
+
+
+def test_the_wire_needs_nothing_but_the_standard_library():
+    assert not _foreign("app/wire", {"app.wire"})
+
+
+def test_the_domain_needs_only_the_calendar_library():
+    assert not _foreign("app/domain", {"app.domain", "app.base", "cronsim"})
+
+
+def test_no_stage_is_imported_in_a_function_to_get_round_the_plan():
+    """An import in a function is for a cost that most commands must not pay; a circle is mended, not hidden."""
+    found = [
+        f"{source.name}:{node.lineno}"
+        for source in sources("app")
+        if not source.name.startswith("app/cli/")
+        for function in source.functions()
+        for node in function.body
+        if type(node).__name__ in ("Import", "ImportFrom")
+    ]
+    assert not found
+
+
+def test_every_folder_of_the_plan_is_a_package():
+    folders = {path.name for path in Path(ROOT / "app").iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert not {name for name in folders if not (ROOT / "app" / name / "__init__.py").is_file()}
+
+
+def _foreign(folder: str, known: set[str]) -> list[str]:
+    return [
+        f"{source.name} imports {name}"
+        for source in sources(folder)
+        for name in source.imported()
+        if name.partition(".")[0] not in sys.stdlib_module_names
+        and not any(name == one or name.startswith(one + ".") for one in known)
+    ]

@@ -1,0 +1,75 @@
+"""The real app on a real, migrated database, asked over HTTP as an administrator asks it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from app.base.secret import open_secret
+from app.base.settings import load_settings
+from app.house import House
+from app.main import Work, build_app
+from app.manage.first_start import first_start
+from app.store.engine import open_engines
+from app.store.unit import Store
+
+ADMIN_KEY = "an-admin-key-for-tests"
+ENROL_KEY = "an-enrol-key-for-tests"
+
+
+@dataclass(slots=True)
+class Api:
+    """An administrator's view: `ask` gives the answer, `tell` insists that it is a success and gives its document."""
+
+    app: FastAPI
+    client: httpx.AsyncClient
+
+    @property
+    def house(self) -> House:
+        house: House = self.app.state.house
+        return house
+
+    async def ask(self, method: str, path: str, *, key: str = ADMIN_KEY, **more: Any) -> httpx.Response:
+        """Ask as the holder of `key`."""
+        headers = {"Authorization": f"Bearer {key}"} | more.pop("headers", {})
+        return await self.client.request(method, path, headers=headers, **more)
+
+    async def tell(self, method: str, path: str, **more: Any) -> Any:
+        """Ask, and fail the test unless the answer is a success."""
+        answer = await self.ask(method, path, **more)
+        assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json() if answer.content else None
+
+    async def items(self, path: str, **params: Any) -> list[dict[str, Any]]:
+        """Give every item of a list, page by page."""
+        found: list[dict[str, Any]] = []
+        while True:
+            page = await self.tell("GET", path, params=params)
+            found += page["items"]
+            if page["next"] is None:
+                return found
+            params["cursor"] = page["next"]
+
+    async def report(self, *events: dict[str, Any]) -> None:
+        """Send events as an agent does."""
+        receipt = await self.tell("POST", "/v1/events", key=ENROL_KEY, json=list(events))
+        assert receipt["rejected"] == []
+
+
+@asynccontextmanager
+async def serving(database_url: str, folder: Path, *, work: Work | None = None, **settings: Any) -> AsyncIterator[Api]:
+    """Serve on a migrated database, furnished as at a first start."""
+    fixed = {"admin_key": ADMIN_KEY, "enrol_key": ENROL_KEY, "base_url": "http://tocsin.test"}
+    loaded = load_settings(var_dir=folder, database_url=database_url, **fixed, **settings)
+    store = Store(open_engines(loaded))
+    await first_start(store, loaded, open_secret(loaded))
+    await store.close()
+    app = build_app(loaded, work=work)
+    async with app.router.lifespan_context(app):
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        async with httpx.AsyncClient(transport=transport, base_url="http://tocsin.test", timeout=30) as client:
+            yield Api(app, client)

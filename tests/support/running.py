@@ -1,0 +1,92 @@
+"""Runs the service as its users do: `tocsin serve` as a process of its own, on a free port and an empty SQLite. It knows no test."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from tests.support.processes import kill_family
+from tests.support.sources import ROOT
+
+START_S, STOP_S = 60, 20
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A service that answers. `folder` is its var_dir."""
+
+    url: str
+    admin_key: str
+    enrol_key: str
+    folder: Path
+    environment: dict[str, str]
+
+    def ask(self, path: str, **asked: str) -> dict:
+        """GET as an administrator."""
+        answer = httpx.get(
+            f"{self.url}{path}", params=asked, headers={"Authorization": f"Bearer {self.admin_key}"}, timeout=30
+        )
+        answer.raise_for_status()
+        return answer.json()
+
+    def tocsin(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run another command of ours beside it."""
+        command = [sys.executable, "-m", "app.cli", *arguments]
+        return subprocess.run(
+            command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=120, check=False
+        )
+
+
+def wait_until(what: str, look, patience_s: float = 30):
+    """Look again and again until there is something. Raises TimeoutError."""
+    end = time.monotonic() + patience_s
+    while not (found := look()):
+        if time.monotonic() > end:
+            raise TimeoutError(f"{what} did not come within {patience_s:g} s")
+        time.sleep(0.1)
+    return found
+
+
+@contextmanager
+def serving(folder: Path, **settings: str) -> Iterator[Running]:
+    """Start the service, wait until it answers, and stop it cleanly at the end."""
+    keys = {"TOCSIN_ADMIN_KEY": "an-admin-key-of-a-test", "TOCSIN_ENROL_KEY": "an-enrol-key-of-a-test"}
+    ours = {"TOCSIN_VAR_DIR": str(folder), "TOCSIN_PORT": "0", **keys, **settings}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")} | ours
+    log = folder / "service.log"
+    folder.mkdir(parents=True, exist_ok=True)
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "app.cli", "serve"], cwd=ROOT, env=environment, stdout=out, stderr=out
+        )
+    try:
+        url = _address(process, log)
+        environment["TOCSIN_PORT"] = url.rpartition(":")[2]
+        yield Running(url, keys["TOCSIN_ADMIN_KEY"], keys["TOCSIN_ENROL_KEY"], folder, environment)
+        process.terminate()
+        process.wait(STOP_S)
+    finally:
+        if process.poll() is None:
+            kill_family(process)
+
+
+def _address(process: subprocess.Popen[bytes], log: Path) -> str:
+    """Read where it serves from what it shows, and wait until it does."""
+
+    def look() -> str | None:
+        if process.poll() is not None:
+            raise RuntimeError(f"the service ended: {log.read_text(encoding='utf-8')}")
+        lines = log.read_text(encoding="utf-8").splitlines()
+        url = next((line.rpartition(" ")[2] for line in lines if line.startswith("Tocsin serves on ")), None)
+        try:
+            return url if url is not None and httpx.get(f"{url}/openapi.json", timeout=5).is_success else None
+        except httpx.TransportError:
+            return None
+
+    return wait_until("the service", look, START_S)

@@ -1,0 +1,66 @@
+"""Reads our own source as text and as syntax trees, for the tests that hold the house to its plan. It runs none of it."""
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """One Python file of ours; `name` is its path from the root of the checkout."""
+
+    name: str
+    text: str
+    tree: ast.Module
+
+    @property
+    def lines(self) -> int:
+        """Count its lines."""
+        return len(self.text.splitlines())
+
+    def functions(self) -> Iterator[Function]:
+        """Give every function and method, also inner ones."""
+        return (node for node in ast.walk(self.tree) if isinstance(node, Function))
+
+    def imported(self) -> set[str]:
+        """Give the full names of the modules that it imports, wherever it does."""
+        names: set[str] = set()
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                names.add(node.module or "")
+        return names
+
+
+@cache
+def sources(*folders: str) -> tuple[Source, ...]:
+    """Give the Python files under these folders of the checkout."""
+    paths = sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+    if not paths:
+        raise RuntimeError(f"no source under {folders}: this test would hold nothing")
+    texts = [(str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")) for path in paths]
+    return tuple(Source(name, text, ast.parse(text, name)) for name, text in texts)
+
+
+@cache
+def project_files() -> tuple[Path, ...]:
+    """Give every file that belongs to the project: those that git has, and new ones that it does not ignore."""
+    asked = ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    listed = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.split("\0")
+    found = tuple(path for name in listed if name and (path := ROOT / name).is_file())
+    if not found:
+        raise RuntimeError("git lists no file: this test would hold nothing")
+    return found
+
+
+def parts_of(name: str) -> list[str]:
+    """Give the words of a name: of `SummaryStory` and of `summary_story` summary and story."""
+    return [part.lower() for part in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]

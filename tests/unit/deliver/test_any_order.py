@@ -1,0 +1,100 @@
+"""Whatever workers and relays say, in whatever order, however late and however often: what was sent stays sent, and nothing is lost."""
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.base.ids import new_id
+from app.deliver import lease, sweep
+from app.deliver.settle import settle
+from app.domain.lease import Claim
+from app.domain.message import MessageState
+from app.domain.outcome import Outcome, Permanent, Sent, Temporary, Unknown
+from app.domain.recipient import Address
+from tests.support.house import Lived, live_in
+from tests.support.migrated import copy_sqlite
+from tests.support.outbox import life_of, message_of, post
+
+OUTCOMES = (Sent("250", "ok"), Temporary("451", "later"), Permanent("550", "no"), Unknown("timeout", "no answer"))
+ADDRESSES = (Address("smtp", "ann@example.org"), Address("file", "ann@example.org"))
+STEP = st.one_of(
+    st.just("lease"),
+    st.just("begin"),
+    st.just("sweep"),
+    st.just("give back"),
+    st.just("wait"),
+    st.tuples(st.integers(0, 5), st.sampled_from(OUTCOMES)),
+)
+
+
+class Story:
+    """One message, and everybody who ever held it."""
+
+    def __init__(self, lived: Lived, first: str) -> None:
+        self.lived = lived
+        self.chain = [first]
+        self.claims: list[Claim] = []
+        self.is_sent: set[str] = set()
+
+    async def play(self, step: str | tuple[int, Outcome]) -> None:
+        now = self.lived.time[0]
+        async with self.lived.house.store.write() as unit:
+            match step:
+                case "lease":
+                    for address in ADDRESSES:
+                        leased = await lease.lease(
+                            unit, address.transport, 9, now, "worker:a", now + timedelta(minutes=2)
+                        )
+                        self.claims += [one.claim for one in leased]
+                case "begin":
+                    await lease.begin(unit, self.claims[-1:], now)
+                case "sweep":
+                    await sweep.sweep(unit, now)
+                    await sweep.hurry(unit, now)
+                case "give back":
+                    await lease.give_back(unit, self.claims)
+                case "wait":
+                    self.lived.pass_time(minutes=25)
+                case (int(turn), outcome):
+                    if self.claims:
+                        held = self.claims[turn % len(self.claims)]
+                        await settle(unit, held.message_id, held.token, outcome, now)
+
+    async def check(self) -> None:
+        last = await message_of(self.lived.house, self.chain[-1])
+        while last.moved_to is not None and last.moved_to not in self.chain:
+            self.chain.append(last.moved_to)
+            last = await message_of(self.lived.house, last.moved_to)
+        for one in self.chain:
+            message, life = await message_of(self.lived.house, one), await life_of(self.lived.house, one)
+            assert not (one in self.is_sent and message.state is not MessageState.SENT)
+            if message.state is MessageState.SENT:
+                self.is_sent.add(one)
+                assert message.settled_at is not None
+            assert [attempt.number for attempt in life] == list(range(1, len(life) + 1))
+            assert any(attempt.outcome == "sent" for attempt in life) <= (message.state is MessageState.SENT)
+            assert (message.lease_token is not None) == (message.state is MessageState.LEASED)
+            assert any(attempt.outcome == "unknown" for attempt in life) <= message.maybe_sent
+            assert (message.settled_at is not None) == (message.state in ("sent", "dead", "moved"))
+        # It is never lost: somewhere along the way it is on its way, was sent, or is dead for everybody to see.
+        assert last.state is not MessageState.MOVED
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(STEP, max_size=25))
+def test_no_order_of_events_undoes_what_was_sent(
+    sqlite_template: Path, tmp_path: Path, steps: list[str | tuple[int, Outcome]]
+) -> None:
+    async def live() -> None:
+        url = copy_sqlite(sqlite_template, tmp_path / f"{new_id('db')}.db")
+        async with live_in(url, tmp_path, log_level="error") as lived:
+            (first,) = await post(lived.house, *ADDRESSES)
+            story = Story(lived, first)
+            for step in steps:
+                await story.play(step)
+                await story.check()
+
+    asyncio.run(live())

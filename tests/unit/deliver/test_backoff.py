@@ -1,0 +1,36 @@
+"""The waits between attempts: 30 s, 1, 2, 5, 10, 20, 30, 60 min, spread by a fifth, never over an hour, never less than was asked for."""
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.deliver.backoff import wait_after
+
+MINUTES = [0.5, 1, 2, 5, 10, 20, 30, 60]
+
+
+@pytest.mark.parametrize(("failures", "minutes"), list(enumerate(MINUTES, start=1)))
+def test_each_failure_waits_longer(failures: int, minutes: float) -> None:
+    assert wait_after(failures, 0.5) == timedelta(minutes=minutes)
+
+
+def test_it_stays_at_an_hour() -> None:
+    assert wait_after(500, 0.5) == timedelta(hours=1)
+
+
+@given(st.integers(min_value=-3, max_value=200), st.floats(0, 1))
+def test_chance_spreads_by_a_fifth_at_most(failures: int, chance: float) -> None:
+    usual = timedelta(minutes=MINUTES[min(max(failures, 1), len(MINUTES)) - 1])
+    wait = wait_after(failures, chance)
+    assert usual * 0.79 <= wait <= min(usual * 1.21, timedelta(hours=1))
+
+
+@given(st.integers(1, 20), st.floats(0, 1), st.timedeltas(timedelta(0), timedelta(days=400)))
+def test_the_other_side_can_ask_for_more_but_not_for_more_than_an_hour(
+    failures: int, chance: float, wish: timedelta
+) -> None:
+    wait = wait_after(failures, chance, wish)
+    assert min(wish, timedelta(hours=1)) <= wait <= timedelta(hours=1)
+    assert wait >= wait_after(failures, chance)

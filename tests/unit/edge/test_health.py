@@ -1,0 +1,159 @@
+"""/healthz, /readyz and /metrics as a load balancer and Prometheus see them: states and numbers, no key needed, and no names."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import text
+
+from app.base import metrics
+from app.base.clock import now
+from app.base.doorbell import Doorbell
+from app.base.secret import Secret
+from app.base.settings import load_settings
+from app.deliver.transport import Recorded
+from app.domain.message import MessageState
+from app.domain.outcome import Permanent, Sent
+from app.domain.recipient import Address
+from app.edge import health
+from app.edge import metrics as metrics_page
+from app.house import House
+from app.store.engine import open_engines
+from app.store.heartbeats import Heartbeat, beat
+from app.store.unit import Store
+from tests.support.delivering import delivering, until
+from tests.support.house import Lived, live_in
+from tests.support.outbox import post
+
+ANN = Address("smtp", "secret.name@example.org")
+
+
+class Site:
+    """The two pages over a house."""
+
+    def __init__(self, lived: Lived, client: httpx.AsyncClient) -> None:
+        self.lived = lived
+        self.client = client
+
+    async def worker_beats(self, *transports: str) -> None:
+        house = self.lived.house
+        async with house.store.write() as unit:
+            at = house.clock()
+            await beat(unit, Heartbeat("worker:host.secret.example:1", at, at, transports, metrics.snapshot()))
+
+    async def ready(self) -> tuple[int, dict[str, Any]]:
+        answer = await self.client.get("/readyz")
+        checks = {check["name"]: check for check in answer.json()["checks"]}
+        return answer.status_code, {"status": answer.json()["status"], **checks}
+
+    async def numbers(self) -> dict[tuple[str, ...], float]:
+        answer = await self.client.get("/metrics")
+        assert answer.status_code == 200
+        assert "secret" not in answer.text
+        families = text_string_to_metric_families(answer.text)
+        samples = [sample for family in families for sample in family.samples]
+        return {
+            (one.name, *(value for name, value in sorted(one.labels.items()) if name != "worker")): one.value
+            for one in samples
+        }
+
+
+@pytest.fixture
+async def site(database_url: str, tmp_path: Path) -> AsyncIterator[Site]:
+    async with live_in(database_url, tmp_path, log_level="error") as lived:
+        app = FastAPI()
+        app.state.house = lived.house
+        app.include_router(health.router)
+        app.include_router(metrics_page.router)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://tocsin") as client:
+            yield Site(lived, client)
+
+
+async def test_alive_without_a_database(site: Site) -> None:
+    await site.lived.house.store.close()
+    assert (await site.client.get("/healthz")).json() == {"status": "ok"}
+
+
+async def test_ready_as_long_as_a_worker_shows_life(site: Site) -> None:
+    status, found = await site.ready()
+    assert (status, found["status"], found["worker"]["status"]) == (503, "failed", "failed")
+    await site.worker_beats("smtp")
+    status, found = await site.ready()
+    assert (status, found["status"], found["worker"]["detail"]) == (200, "ok", "1 at work, heard 0 s ago")
+    site.lived.pass_time(seconds=31)
+    assert (await site.ready())[0] == 503
+
+
+async def test_not_ready_before_the_migrations_ran(site: Site) -> None:
+    await site.worker_beats()
+    async with site.lived.house.store.write() as unit:
+        await unit.connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
+    status, found = await site.ready()
+    assert (status, found["migrations"]["status"]) == (503, "failed")
+    assert "run `tocsin migrate`" in found["migrations"]["detail"]
+
+
+async def test_not_ready_when_the_database_is_gone(tmp_path: Path) -> None:
+    given = load_settings(var_dir=tmp_path, database_url="postgresql://nobody@127.0.0.1:1/nothing")
+    store = Store(open_engines(given))
+    app = FastAPI()
+    app.state.house = House(given, store, Doorbell(), Secret("s" * 32), now)
+    app.include_router(health.router)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://tocsin") as client:
+        answer = await client.get("/readyz")
+    await store.close()
+    assert answer.status_code == 503
+    assert answer.json()["checks"] == [
+        {"name": "database", "status": "failed", "detail": "the database does not answer; the log says why"}
+    ]
+
+
+async def test_a_transport_in_trouble_is_said_and_events_still_come_in(site: Site) -> None:
+    await site.worker_beats("smtp")
+    assert (await site.ready())[1]["transport smtp"]["status"] == "ok"
+    (one,) = await post(site.lived.house, ANN)
+    async with delivering(site.lived.house, {"smtp": Recorded([Permanent("550", "no such user secret.name")])}):
+        await until(site.lived.house, one, MessageState.DEAD)
+    await post(site.lived.house, Address("webhook", "https://secret.example/"))
+    site.lived.pass_time(minutes=20)
+    await site.worker_beats("smtp")
+    status, found = await site.ready()
+    assert (status, found["status"]) == (200, "warning")
+    assert found["transport smtp"]["detail"] == (
+        "1 message(s) were given up within a day: see GET /v1/messages?state=dead; the last attempt ended permanent"
+    )
+    assert found["transport webhook"]["detail"] == (
+        "messages wait for it, but no worker serves it: is it configured?; the oldest of 1 waiting message(s) is 20 min old"
+    )
+    assert "secret" not in (await site.client.get("/readyz")).text
+
+
+async def test_metrics_count_what_lies_where_and_what_the_workers_did(site: Site) -> None:
+    before = (await site.numbers()).get(("tocsin_attempts_total", "sent", "smtp"), 0)
+    house = site.lived.house
+    await post(house, Address("webhook", "https://secret.example/"), count=2)
+    site.lived.pass_time(minutes=1)
+    (one,) = await post(house, ANN)
+    async with delivering(house, {"smtp": Recorded([Sent("250", "ok")])}):
+        await until(house, one, MessageState.SENT)
+    await site.worker_beats("smtp")
+    await asyncio.sleep(metrics_page.KEPT_S)
+    found = await site.numbers()
+    assert found["tocsin_outbox_messages", "queued", "webhook"] == 2
+    assert found["tocsin_outbox_oldest_seconds", "webhook"] == timedelta(minutes=1).total_seconds()
+    assert found["tocsin_alerts_open", "failed"] == 0
+    assert found["tocsin_attempts_total", "sent", "smtp"] >= before + 1
+    assert found["tocsin_stage_seconds_count", "worded_to_sent"] >= 1
+    assert found["tocsin_worker_heartbeat_seconds",] == 0
+
+
+async def test_metrics_ask_the_database_once_however_many_scrape(site: Site) -> None:
+    await asyncio.gather(*(site.numbers() for _ in range(5)))
+    await post(site.lived.house, ANN)
+    assert ("tocsin_outbox_messages", "queued", "smtp") not in await site.numbers()
