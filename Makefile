@@ -23,7 +23,7 @@ help: ## list the commands
 run: .venv/.runtime ## start the service on its embedded database
 	@exec $(BIN)/tocsin serve
 
-demo: .venv/.runtime ## show it with made-up customers and a fake mail server
+demo: .venv/.runtime ## show it: a made-up fleet reports to the service that `make run` started
 	@exec $(BIN)/tocsin demo
 
 venv: .venv/.test ## make .venv with everything that tests need

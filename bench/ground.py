@@ -1,0 +1,173 @@
+"""Real, migrated databases for the benches, and processes beside them. It measures nothing.
+
+Both databases lie on the same disk and are as durable as in use: SQLite with synchronous=FULL, PostgreSQL with fsync.
+"""
+
+import asyncio
+import contextlib
+import os
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from app.base.secret import Secret
+from app.base.settings import Settings, load_settings
+from app.manage.first_start import first_start
+from app.store.engine import open_engines
+from app.store.unit import Store
+from bench.load import ENROL_KEY
+from tests.support.migrated import copy_sqlite, make_postgres_template, make_sqlite_template
+from tests.support.postgres import Cluster
+
+SECRET = "bench" * 8
+READY_S = 30.0
+
+
+@dataclass(slots=True)
+class Place:
+    """A fresh database with what the first start puts into it, and a folder beside it."""
+
+    url: str
+    folder: Path
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is the embedded database."""
+        return self.url.startswith("sqlite")
+
+    @property
+    def name(self) -> str:
+        """The database's name, or its file's."""
+        return self.url.rpartition("/")[2]
+
+    def settings(self, **given: object) -> Settings:
+        """The settings of a process on it."""
+        return load_settings(
+            **{"database_url": self.url, "var_dir": self.folder, "secret": SECRET, "enrol_key": ENROL_KEY, **given}
+        )
+
+    def environment(self, **given: object) -> dict[str, str]:
+        """The same for a process of its own."""
+        ours = {"database_url": self.url, "var_dir": self.folder, "secret": SECRET, "enrol_key": ENROL_KEY, **given}
+        ours.setdefault("log_level", "warning")
+        rest = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
+        return rest | {f"TOCSIN_{name.upper()}": str(value) for name, value in ours.items()}
+
+
+@dataclass(slots=True)
+class Ground:
+    """One kind of database; each `place` on it is a new, migrated one."""
+
+    name: str
+    folder: Path
+    template: Path | str
+    cluster: Cluster | None = None
+    _made: int = 0
+
+    def sql(self, place: Place, *statements: str) -> str:
+        """Run statements on a database that no process of ours is writing to; give the last one's rows, one a line."""
+        if self.cluster is not None:
+            return [self.cluster.sql(statement, place.name) for statement in statements][-1]
+        with contextlib.closing(sqlite3.connect(place.url.partition(":///")[2], timeout=30)) as connection, connection:
+            rows = [connection.execute(statement).fetchall() for statement in statements][-1]
+        return "\n".join("|".join(map(str, row)) for row in rows)
+
+    def place(self, **settings: object) -> Place:
+        """Make a database and start it for the first time; `settings` are those of its recipient."""
+        self._made += 1
+        name = f"{self.name.lower()}_{self._made}"
+        folder = self.folder / name
+        folder.mkdir()
+        if self.cluster is None:
+            place = Place(copy_sqlite(Path(self.template), folder / "tocsin.db"), folder)
+        else:
+            place = Place(self.cluster.create_database(name, str(self.template)), folder)
+        asyncio.run(_furnish(place, place.settings(**settings)))
+        return place
+
+
+@contextlib.contextmanager
+def grounds() -> Iterator[list[Ground]]:
+    """Give SQLite and PostgreSQL, and take them away afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="tocsin-bench-"))
+    try:
+        sqlite = Ground("SQLite", folder, make_sqlite_template(folder / "template.db"))
+        with Cluster(fsync=True, settings=("shared_buffers=256MB", "max_wal_size=4GB")) as cluster:
+            yield [sqlite, Ground("PostgreSQL", folder, make_postgres_template(cluster), cluster)]
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _furnish(place: Place, settings: Settings) -> None:
+    store = Store(open_engines(settings))
+    try:
+        await first_start(store, settings, Secret(SECRET))
+    finally:
+        await store.close()
+
+
+@dataclass(slots=True)
+class Process:
+    """A Python process of ours that listens on a port."""
+
+    popen: subprocess.Popen[bytes]
+    port: int
+
+    @property
+    def resident(self) -> int:
+        """Memory that it holds, in bytes."""
+        return int(psutil.Process(self.popen.pid).memory_info().rss)
+
+    def line(self) -> bytes:
+        """Wait for the next line that it prints. Raises RuntimeError when it ended."""
+        line: bytes = self.popen.stdout.readline() if self.popen.stdout else b""
+        if not line:
+            raise RuntimeError(f"{self.popen.args!r} has ended")
+        return line
+
+
+@contextlib.contextmanager
+def running(*words: str, environment: dict[str, str] | None = None, shown: bool = False) -> Iterator[Process]:
+    """Run `python -m words` until the block ends, with a free port in TOCSIN_PORT, and wait until it listens there."""
+    port = free_port()
+    env = {**(environment or os.environ), "TOCSIN_PORT": str(port)}
+    out = subprocess.PIPE if shown else subprocess.DEVNULL
+    popen = subprocess.Popen([sys.executable, "-m", *words], env=env, stdout=out)
+    try:
+        _wait_until_listening(popen, port)
+        yield Process(popen, port)
+    finally:
+        popen.terminate()
+        try:
+            popen.wait(READY_S)
+        except subprocess.TimeoutExpired:
+            popen.kill()
+            popen.wait()
+        if popen.stdout is not None:
+            popen.stdout.close()
+
+
+def free_port() -> int:
+    """Give a port that nobody listens on now."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_listening(process: subprocess.Popen[bytes], port: int) -> None:
+    end = time.monotonic() + READY_S
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise RuntimeError(f"{process.args} ended with {process.returncode}")
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.02)
+    raise RuntimeError(f"{process.args} does not listen on {port}")

@@ -1,0 +1,114 @@
+"""The load: many connections that each POST, wait for the answer and POST again. A process of its own, so that it takes no time from the server's.
+
+`python -m bench.load PORT SECONDS CONNECTIONS EVENTS PREFIX` prints what was answered, as JSON. EVENTS 1 is one JSON object, more are NDJSON.
+"""
+
+import asyncio
+import json
+import re
+import sys
+import time
+from dataclasses import dataclass, field
+
+import uvloop
+
+ENROL_KEY = "bench-enrolment-key"
+WARM_S = 0.5
+_LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
+_EVENT = (
+    '{"key":"@@@@@@@@@@@@@@@@-%04d","agent":"host-%02d","job":"nightly-%02d","run":"@@@@@@@@@@@@@@@@-%04d","phase":"finished",'
+    '"outcome":"success","occurred_at":"2026-11-23T02:10:00+01:00","message":"12,345 files, 10.5 GiB in 00:41:07",'
+    '"metrics":{"bytes_processed":11274289152,"bytes_stored":734003200,"files_processed":12345,"files_failed":0,"duration_s":2467.5},'
+    '"labels":{"site":"berlin","tier":"gold"}}'
+)
+
+
+@dataclass(slots=True)
+class Load:
+    """What all connections share: the body to be keyed anew for each request, and the score."""
+
+    prefix: str
+    events: int
+    template: bytes = b""
+    head: bytes = b""
+    sent: int = 0
+    done: int = 0
+    bad: int = 0
+    is_counting: bool = False
+    waits: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        lines = [_EVENT % (n, n % 20, n % 50, n) for n in range(self.events)]
+        self.template = "\n".join(lines).encode()
+        kind = "application/json" if self.events == 1 else "application/x-ndjson"
+        self.head = (
+            f"POST /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {ENROL_KEY}\r\n"
+            f"Content-Type: {kind}\r\nContent-Length: {len(self.template)}\r\n\r\n"
+        ).encode()
+
+    def request(self) -> bytes:
+        """Give the next request, head and body."""
+        return self.head + self.body()
+
+    def body(self) -> bytes:
+        """Give the next body: its keys were never used before."""
+        self.sent += 1
+        return self.template.replace(b"@@@@@@@@@@@@@@@@", f"{self.prefix:.6}{self.sent:010d}".encode())
+
+
+class Client(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, load: Load) -> None:
+        self._load = load
+        self._buffer = b""
+        self._asked_at = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Send the first request."""
+        self._transport = transport
+        self._ask()
+
+    def data_received(self, data: bytes) -> None:
+        """Send the next request when the answer is complete."""
+        self._buffer += data
+        head, end, body = self._buffer.partition(b"\r\n\r\n")
+        if not end:
+            return
+        length = _LENGTH.search(head)
+        if length is None or len(body) < int(length[1]):
+            return
+        load = self._load
+        if load.is_counting:
+            load.waits.append(time.perf_counter() - self._asked_at)
+            if self._buffer.startswith(b"HTTP/1.1 202"):
+                load.done += 1
+            else:
+                load.bad += 1
+        self._buffer = b""
+        self._ask()
+
+    def _ask(self) -> None:
+        self._asked_at = time.perf_counter()
+        self._transport.write(self._load.request())  # type: ignore[attr-defined]
+
+
+async def run(load: Load, port: int, connections: int, seconds: float) -> dict[str, float]:
+    """Load for `seconds` after a short warm-up and give the score."""
+    loop = asyncio.get_running_loop()
+    for _ in range(connections):
+        await loop.create_connection(lambda: Client(load), "127.0.0.1", port)
+    await asyncio.sleep(WARM_S)
+    load.is_counting = True
+    begun = time.perf_counter()
+    await asyncio.sleep(seconds)
+    load.is_counting = False
+    took = time.perf_counter() - begun
+    waits = sorted(load.waits) or [0.0]
+    events = load.done * load.events
+    return {"events_s": events / took, "bad": load.bad, "p50_s": waits[len(waits) // 2], "p99_s": waits[len(waits) * 99 // 100]}
+
+
+if __name__ == "__main__":
+    _port, _seconds, _connections, _events, _prefix = sys.argv[1:]
+    print(json.dumps(uvloop.run(run(Load(_prefix, int(_events)), int(_port), int(_connections), float(_seconds)))))

@@ -1,0 +1,111 @@
+"""Claim: 10 000 messages leave, each with its attempt on record before and after, nearly as fast as one bare connection takes them."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+
+import aiosmtplib
+import uvloop
+
+from app.base.clock import now
+from app.base.doorbell import Doorbell
+from app.base.ids import new_id
+from app.base.secret import Secret
+from app.deliver import tick as deliver
+from app.deliver.transports.smtp import Smtp
+from app.domain.message import Bodies, Message
+from app.house import House
+from app.store import outbox
+from app.store.engine import open_engines
+from app.store.unit import Store
+from bench.claim import Claim
+from bench.ground import SECRET, Ground, Place, Process, running
+from bench.rounds import by_turns
+
+MESSAGES, CHUNK = 10_000, 1_000
+_MAIL = (
+    "From: Tocsin <tocsin@localhost>\r\nTo: admin@example.org\r\nSubject: FAILED   nightly-{n} on sql01: repository is locked\r\n"
+    "Message-ID: <{n}@tocsin>\r\nAuto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n"
+    + "0123456789 0123456789 0123456789 0123456789 0123456789 0123456789 0123456\r\n" * 120  # about as long as an alert mail
+)
+
+
+def measure(grounds: list[Ground]) -> Iterator[Claim]:
+    """Deliver stage and bare loop, by turns, into the same sink."""
+    with running("bench.sink", str(MESSAGES), shown=True) as sink:
+        for ground in grounds:
+            place = ground.place()
+            contenders = {
+                "ours": lambda place=place: uvloop.run(_by_the_outbox(place, sink)),
+                "bare": lambda: uvloop.run(_by_hand(sink)),
+            }
+            score = by_turns(contenders, rounds=2)
+            name = f"{ground.name}: 10 000 messages by SMTP / bare loop over one connection"
+            yield Claim(name, score["ours"], "messages/s", score["bare"], at_least=0.8)
+
+
+async def _by_the_outbox(place: Place, sink: Process) -> float:
+    """Fill the outbox, then time the deliver stage alone, until the last message is settled."""
+    settings = place.settings(smtp_url=f"smtp://127.0.0.1:{sink.port}?tls=none", admin_email="admin@example.org")
+    store = Store(open_engines(settings))
+    house = House(settings, store, Doorbell(), Secret(SECRET), now)
+    await _fill(house)
+    stopping = asyncio.Event()
+    begun = time.monotonic()
+    stage = asyncio.create_task(deliver.run(house, {"smtp": Smtp.from_settings(settings)}, "worker:bench", stopping))
+    await asyncio.to_thread(sink.line)
+    while await _unsettled(house):
+        await asyncio.sleep(0.01)
+    took = time.monotonic() - begun
+    stopping.set()
+    await stage
+    await store.close()
+    return MESSAGES / took
+
+
+async def _by_hand(sink: Process) -> float:
+    """The least that anybody can do: no record of anything, one message after another over one connection."""
+    begun = time.monotonic()
+    async with aiosmtplib.SMTP(hostname="127.0.0.1", port=sink.port, start_tls=False) as client:
+        for number in range(MESSAGES):
+            await client.sendmail("tocsin@localhost", ["admin@example.org"], _mail(number))
+    took = time.monotonic() - begun
+    await asyncio.to_thread(sink.line)
+    return MESSAGES / took
+
+
+async def _fill(house: House) -> None:
+    for first in range(0, MESSAGES, CHUNK):
+        worded = [(_message(house), Bodies(mail=_mail(number))) for number in range(first, first + CHUNK)]
+        async with house.store.write() as unit:
+            await outbox.insert_messages(unit, worded)
+
+
+async def _unsettled(house: House) -> bool:
+    async with house.store.read() as view:
+        waiting = "SELECT 1 FROM messages WHERE state IN ('queued', 'leased', 'unknown') LIMIT 1"
+        return (await view.connection.exec_driver_sql(waiting)).first() is not None
+
+
+def _message(house: House) -> Message:
+    at = house.clock()
+    return Message(
+        id=new_id("msg"),
+        recipient_id="rcp_bench",
+        transport="smtp",
+        place=0,
+        address="admin@example.org",
+        urgency=1,
+        is_alert=True,
+        subject="FAILED   nightly on sql01: repository is locked",
+        message_id=f"<{new_id('m')}@tocsin>",
+        created_at=at,
+        due_at=at,
+        move_on_at=at + timedelta(hours=1),
+        give_up_at=at + timedelta(hours=72),
+    )
+
+
+def _mail(number: int) -> bytes:
+    return _MAIL.replace("{n}", str(number)).encode()

@@ -1,0 +1,35 @@
+"""Measures contenders by turns (A B A B ...), so that a slow minute of the machine falls on all alike."""
+
+import itertools
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from statistics import median
+
+ROUNDS = 3
+_prefixes = (f"{number:06d}" for number in itertools.count(1))
+
+
+def by_turns(contenders: Mapping[str, Callable[[], float]], rounds: int = ROUNDS) -> dict[str, float]:
+    """Run each contender once a round; give the median of each."""
+    scores: dict[str, list[float]] = {name: [] for name in contenders}
+    for _ in range(rounds):
+        for name, run in contenders.items():
+            scores[name].append(run())
+    return {name: median(found) for name, found in scores.items()}
+
+
+def events_a_second(port: int, *, connections: int, events: int, seconds: float = 2.5) -> float:
+    """Load the service on `port` and give the events that it took a second. Raises RuntimeError if it refused any."""
+    words = (str(port), str(seconds), str(connections), str(events), fresh_prefix())
+    done = subprocess.run([sys.executable, "-m", "bench.load", *words], check=True, capture_output=True)
+    score = json.loads(done.stdout)
+    if score["bad"] or not score["events_s"]:
+        raise RuntimeError(f"the service on port {port} refused or answered nothing: {score}")
+    return float(score["events_s"])
+
+
+def fresh_prefix() -> str:
+    """Give six characters that no key began with before."""
+    return next(_prefixes)

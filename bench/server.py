@@ -1,0 +1,39 @@
+"""Runs `tocsin serve`, with what a bench needs put in from outside: `python -m bench.server VARIANT`. The product has no such switch.
+
+Variants: `service` (worker off, also on SQLite), `with_worker`, and `no_database`, whose commit is an immediate answer.
+"""
+
+import asyncio
+import sys
+
+from fastapi import FastAPI
+
+from app.base.settings import Settings
+from app.cli import serve
+from app.intake import accept
+from app.intake.commit import Batch, GroupCommit
+from app.main import Work, build_app
+from app.store.intake import NewEvent
+
+
+class AnsweredAtOnce(GroupCommit):
+    """Says "stored" without storing: all that is left is HTTP, keys, reading and shaping. It exists only here."""
+
+    async def store(self, customer_id: str, events: list[NewEvent], unknown: dict[int, str], weight: int) -> Batch:
+        """Answer."""
+        if unknown:
+            self._agents.remember({(customer_id, name): "agt_bench" for name in unknown.values()})
+        return Batch(customer_id, events, unknown, weight, asyncio.get_running_loop().create_future())
+
+
+def _without_worker(settings: Settings, *, work: Work | None) -> FastAPI:  # noqa: ARG001  (as serve calls it)
+    return build_app(settings)
+
+
+if __name__ == "__main__":
+    _variant = sys.argv[1]
+    if _variant == "no_database":
+        accept.GroupCommit = AnsweredAtOnce  # type: ignore[misc]
+    if _variant != "with_worker":
+        serve.build_app = _without_worker
+    serve.serve()

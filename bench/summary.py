@@ -1,0 +1,52 @@
+"""Claim: a summary over 100 000 jobs takes seconds, and no longer when ten times the events and history lie behind it."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import uvloop
+
+from app.compose import summary_mail
+from app.domain.calendar import Cadence, Every
+from app.store.engine import open_engines
+from app.store.summaries import Schedule
+from app.store.summary_story import summary_story
+from app.store.unit import Store
+from bench.claim import Claim
+from bench.fleet import JOBS, add_fleet, add_history
+from bench.ground import Ground, Place
+from statistics import median
+
+TIMES = 3
+HISTORY = 100_000
+
+
+def measure(grounds: list[Ground]) -> Iterator[Claim]:
+    """Gather and word it, first with one event, run and closed alert behind each job, then with ten."""
+    for ground in grounds:
+        place = ground.place()
+        add_fleet(ground, place)
+        add_history(ground, place, 0, HISTORY)
+        before = uvloop.run(_summarise(place))
+        add_history(ground, place, HISTORY, 10 * HISTORY)
+        after = uvloop.run(_summarise(place))
+        yield Claim(f"{ground.name}: a summary over {JOBS:,} jobs, {HISTORY:,} events behind it", before, "s")
+        yield Claim(f"{ground.name}: the same with {10 * HISTORY:,} events / before", after, "s", before, at_most=1.25)
+
+
+async def _summarise(place: Place) -> float:
+    settings = place.settings()
+    store = Store(open_engines(settings))
+    end = datetime.now(UTC).replace(hour=7, minute=0, second=0, microsecond=0)
+    schedule = Schedule("sch_bench", None, "every morning", Cadence(Every.DAY, 7), (), (), end, 0)
+    took = []
+    for _ in range(TIMES):
+        begun = time.perf_counter()
+        async with store.read() as view:
+            story = await summary_story(view, schedule, number=1, start=end - timedelta(days=1), end=end)
+        letter = summary_mail.word(story, base_url="https://tocsin.example.org")
+        took.append(time.perf_counter() - begun)
+    if story.jobs != JOBS or not letter.html:
+        raise RuntimeError(f"the summary told of {story.jobs} jobs")
+    await store.close()
+    return median(took)
