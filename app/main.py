@@ -6,13 +6,14 @@ import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from fastapi import FastAPI
+from fastapi_offline import FastAPIOffline
 
 from app.base.clock import Clock, now
 from app.base.doorbell import Doorbell
 from app.base.log import log
 from app.base.secret import open_secret
 from app.base.settings import Settings
-from app.edge import problems
+from app.edge import health, metrics, problems
 from app.edge.api import admin, events
 from app.edge.auth import Doorkeeper
 from app.edge.rim import Rim
@@ -28,7 +29,7 @@ Work = Callable[[House], Awaitable[None]]
 
 def build_app(settings: Settings, *, work: Work | None = None, clock: Clock = now) -> FastAPI:
     """Make the app. `work` (the worker's `run`) is kept running beside it. Schema and first start are the caller's to do before."""
-    app = FastAPI(
+    app = FastAPIOffline(  # its documentation page loads nothing from elsewhere: a backup host may have no way out
         title="Tocsin",
         description="Takes events from backup agents and tells the right people, once and in time.",
         version="0.1.0",
@@ -36,10 +37,13 @@ def build_app(settings: Settings, *, work: Work | None = None, clock: Clock = no
         redirect_slashes=False,
         docs_url="/docs",
         redoc_url=None,
+        static_url="/docs/static",
     )
     problems.install(app)
     app.add_middleware(Rim, over_tls=settings.public_url.startswith("https://"), self_bounded=[events.PATH])
     app.include_router(events.router)
+    app.include_router(health.router)
+    app.include_router(metrics.router)
     admin.install(app)
     return app
 

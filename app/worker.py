@@ -38,10 +38,11 @@ async def run(house: House, transports: Mapping[str, Transport] | None = None) -
         await asyncio.shield(work)
     finally:
         stopping.set()
-        ended, _ = await asyncio.wait([work], timeout=STOP_S)
-        if not ended:
+        await asyncio.wait([work], timeout=STOP_S)
+        if not work.done():
             log.error("the worker did not stop in time; what it was sending counts as unknown once its leases ran out")
             work.cancel()
+            await asyncio.wait([work], timeout=1)
 
 
 async def _stages(house: House, transports: Mapping[str, Transport], stopping: asyncio.Event) -> None:
@@ -49,7 +50,8 @@ async def _stages(house: House, transports: Mapping[str, Transport], stopping: a
     go = partial(_keep, house, stopping)
     heartbeat = partial(_beat, name=name, transports=tuple(transports), started_at=house.clock())
     if house.settings.is_sqlite:  # its one worker is this one: whatever an earlier one held was dropped
-        await sweep.tick(house, of_holders=_HOLDER)
+        while await sweep.tick(house, of_holders=_HOLDER):
+            pass
     async with asyncio.TaskGroup() as stages:
         stages.create_task(go("heartbeat", heartbeat, every=5))
         stages.create_task(go("decide", decide.tick, every=1, wake=house.bell.events))

@@ -21,7 +21,9 @@ _JOBS = (
 _DAYS = (
     "INSERT INTO job_days (customer_id, job_id, day, successes, warnings, failures, cancelled, missed, bytes_processed, bytes_stored, "
     "duration_s) {series} SELECT {customer}, 'job_' || series.n, {day}, 1, 0, 0, 0, 0, 11274289152, 734003200, 2467.5 "
-    "FROM series CROSS JOIN (" + " UNION ALL ".join(f"SELECT {back} AS back" for back in range(1, DAYS + 1)) + ") AS days"
+    "FROM ("
+    + " UNION ALL ".join(f"SELECT {back} AS back" for back in range(DAYS, 0, -1))
+    + ") AS days CROSS JOIN series ORDER BY days.back DESC"
 )
 _EVENTS = (
     "INSERT INTO events (id, customer_id, agent_id, key, state, job, run, activity, phase, outcome, severity, occurred_at, received_at, "
@@ -67,7 +69,7 @@ def _run(ground: Ground, place: Place, statement: str, first: int, last: int) ->
     sql = statement.format(series=_SERIES.format(first=first, last=last), **given)
     fast = "PRAGMA synchronous=OFF" if place.is_sqlite else "SELECT 1"
     if not place.is_sqlite:  # the columns are typed, a literal in a SELECT is not
-        sql = sql.replace("'{}'", "'{}'::jsonb").replace('2467.5}\'', "2467.5}'::jsonb")
+        sql = sql.replace("'{}'", "'{}'::jsonb").replace("2467.5}'", "2467.5}'::jsonb")
     ground.sql(place, fast, sql)
 
 

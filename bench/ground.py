@@ -91,7 +91,7 @@ class Ground:
             place = Place(copy_sqlite(Path(self.template), folder / "tocsin.db"), folder)
         else:
             place = Place(self.cluster.create_database(name, str(self.template)), folder)
-        asyncio.run(_furnish(place, place.settings(**settings)))
+        asyncio.run(_furnish(place.settings(**settings)))
         return place
 
 
@@ -107,7 +107,7 @@ def grounds() -> Iterator[list[Ground]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-async def _furnish(place: Place, settings: Settings) -> None:
+async def _furnish(settings: Settings) -> None:
     store = Store(open_engines(settings))
     try:
         await first_start(store, settings, Secret(SECRET))

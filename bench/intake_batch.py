@@ -19,7 +19,9 @@ def measure(grounds: list[Ground]) -> Iterator[Claim]:
         with running("bench.server", "service", environment=ground.place().environment()) as ours:
             score = by_turns(
                 {
-                    "ours": partial(events_a_second, ours.port, connections=CONNECTIONS, events=EVENTS, seconds=SECONDS),
+                    "ours": partial(
+                        events_a_second, ours.port, connections=CONNECTIONS, events=EVENTS, seconds=SECONDS
+                    ),
                     "bare": partial(_bare, bare.url),
                 }
             )

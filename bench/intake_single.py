@@ -24,7 +24,12 @@ def measure(grounds: list[Ground]) -> Iterator[Claim]:
                     "with_worker": ("bench.server", "with_worker"),
                 }.items()
             }
-            score = by_turns({name: partial(events_a_second, port, connections=CONNECTIONS, events=1) for name, port in ports.items()})
+            score = by_turns(
+                {
+                    name: partial(events_a_second, port, connections=CONNECTIONS, events=1)
+                    for name, port in ports.items()
+                }
+            )
         yield from _claims(ground.name, score)
 
 

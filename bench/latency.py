@@ -32,7 +32,14 @@ def _fail(port: int, sink: Process) -> list[float]:
         for number in range(WARM + FAILURES):
             job = f"job-{number:05d}"
             begun = time.monotonic()
-            event = {"agent": "host", "job": job, "phase": "finished", "outcome": "failure", "message": "disk full", "key": job}
+            event = {
+                "agent": "host",
+                "job": job,
+                "phase": "finished",
+                "outcome": "failure",
+                "message": "disk full",
+                "key": job,
+            }
             client.post("/v1/events", json=event).raise_for_status()
             moment, _, subject = sink.line().decode().partition(" ")
             if job not in subject:

@@ -106,7 +106,12 @@ async def run(load: Load, port: int, connections: int, seconds: float) -> dict[s
     took = time.perf_counter() - begun
     waits = sorted(load.waits) or [0.0]
     events = load.done * load.events
-    return {"events_s": events / took, "bad": load.bad, "p50_s": waits[len(waits) // 2], "p99_s": waits[len(waits) * 99 // 100]}
+    return {
+        "events_s": events / took,
+        "bad": load.bad,
+        "p50_s": waits[len(waits) // 2],
+        "p99_s": waits[len(waits) * 99 // 100],
+    }
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ Same table, same durability, and no step more than needed: it neither looks up a
 
 import uuid
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import uvicorn
 from fastapi import FastAPI, Header, HTTPException
@@ -67,7 +67,7 @@ def _prepare(connection: Any, _record: object) -> None:  # noqa: ANN401
 
 
 @app.post("/v1/events", status_code=202)
-async def post_event(said: Said, authorization: str = Header()) -> dict[str, int]:
+async def post_event(said: Said, authorization: Annotated[str, Header()]) -> dict[str, int]:
     """Store one event."""
     if authorization != f"Bearer {ENROL_KEY}":
         raise HTTPException(401)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from statistics import median
 
 import uvloop
 
@@ -15,7 +16,6 @@ from app.store.unit import Store
 from bench.claim import Claim
 from bench.fleet import JOBS, add_fleet, add_history
 from bench.ground import Ground, Place
-from statistics import median
 
 TIMES = 3
 HISTORY = 100_000

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from app.base import metrics
+from app.base.errors import Unavailable
 from app.base.log import log
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
@@ -27,9 +28,8 @@ async def keep_ticking(
             wake.clear()  # before the tick: what rings during it is heard after it
         try:
             more = await tick()
-        except Exception:  # noqa: BLE001  (the rim)
-            metrics.TICK_FAILURES.labels(name).inc()
-            log.exception("tick failed, it is tried again", tick=name, after_s=pause)
+        except Exception as cause:  # noqa: BLE001  (the rim)
+            _tell(name, cause, pause)
             await first_of(stopping, timeout=pause)
             pause = min(pause * 2, LONGEST_PAUSE_S)
             continue
@@ -40,6 +40,15 @@ async def keep_ticking(
             await first_of(stopping, timeout=every)
         else:
             await first_of(stopping, wake, timeout=every)
+
+
+def _tell(name: str, cause: Exception, pause: float) -> None:
+    """A database that is away is told in one line: eight stages would fill the log with the same traceback."""
+    metrics.TICK_FAILURES.labels(name).inc()
+    if isinstance(cause, Unavailable):
+        log.warning("tick failed, it is tried again", tick=name, after_s=pause, cause=cause.detail)
+    else:
+        log.error("tick failed, it is tried again", tick=name, after_s=pause, exc_info=cause)
 
 
 async def first_of(*events: asyncio.Event, timeout: float) -> None:  # noqa: ASYNC109  (a pause, not a bound on work)

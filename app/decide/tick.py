@@ -31,7 +31,7 @@ async def _decide_events(house: House) -> bool:
         return await _decide(house, None) >= BATCH
     except Unavailable:  # no event's fault: an outage must not set events aside
         raise
-    except Exception as cause:  # the tick's rim: one bad event must not stop the line
+    except Exception as cause:  # noqa: BLE001  (the tick's rim: one bad event must not stop the line)
         log.error("a batch of events could not be decided; each is tried alone", cause=repr(cause))
     async with house.store.read() as view:
         waiting = await inbox.waiting_ids(view, BATCH)
@@ -45,7 +45,7 @@ async def _decide_alone(house: House, event_id: str) -> None:
         await _decide(house, event_id)
     except Unavailable:
         raise
-    except Exception as cause:  # the tick's rim, see above
+    except Exception as cause:  # noqa: BLE001  (the tick's rim, see above)
         log.exception("an event was set aside", event_id=event_id)
         async with house.store.write() as unit:
             await inbox.set_aside(unit, event_id, f"{type(cause).__name__}: {cause}")

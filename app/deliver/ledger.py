@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
+from app.base.errors import Unavailable
 from app.base.log import log
 from app.deliver import lease
 from app.deliver.settle import Receipt, settle_all
@@ -21,9 +22,9 @@ from app.store import outbox
 from app.store.book import SentLine, book
 from app.store.unit import Unit
 
-_GATHER_S = 0.001  # a commit costs the same for one attempt as for ten
-_TRIES = 8
-_LONGEST_PAUSE_S = 30.0
+_GATHER_S = 0.002  # a commit costs about the same for one attempt as for ten
+_TRIES = 4
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +49,9 @@ class Ledger:
     """The one writer of this process's attempts."""
 
     house: House
-    _waiting: asyncio.Queue[_Entry] = field(default_factory=asyncio.Queue)
+    _waiting: list[_Entry] = field(default_factory=list)
+    _some: asyncio.Event = field(default_factory=asyncio.Event)  # an entry waits
+    _half: asyncio.Event = field(default_factory=asyncio.Event)  # half of all who are at work wait
     _out: int = 0  # senders that are sending, and will come back
     _alone: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -62,7 +65,10 @@ class Ledger:
         if ended is not None:
             self._out -= 1
         entry = _Entry(ended, begin, asyncio.get_running_loop().create_future())
-        self._waiting.put_nowait(entry)
+        self._waiting.append(entry)
+        self._some.set()
+        if len(self._waiting) >= self._out:
+            self._half.set()
         return await entry.may_send
 
     async def renew(self, claims: Collection[Claim], until: datetime) -> None:
@@ -82,41 +88,52 @@ class Ledger:
                 await task
 
     async def _run(self) -> None:
+        """Commit what waits. Under load one half of the senders is sending while the ledger writes for the other."""
         while True:
-            entries = [await self._waiting.get()]
-            if self._out:
-                await asyncio.sleep(_GATHER_S)
-            while not self._waiting.empty():
-                entries.append(self._waiting.get_nowait())
-            if not await self._written(entries):
-                for entry in entries:  # one that the database refuses must not hold up the others
-                    await self._write_alone(entry)
+            await self._some.wait()
+            self._some.clear()
+            self._half.clear()
+            if len(self._waiting) < self._out:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_GATHER_S):
+                        await self._half.wait()
+            entries, self._waiting = self._waiting, []
+            if entries:
+                await self._write(entries)
 
-    async def _write_alone(self, entry: _Entry) -> None:
-        for tries in range(_TRIES):
-            if await self._written([entry]):
-                return
-            await asyncio.sleep(min(2.0**tries, _LONGEST_PAUSE_S))
-        log.error(
-            "an attempt could not be written; it counts as unknown once its lease ran out", ended=repr(entry.ended)
-        )
-        if not entry.may_send.done():
-            entry.may_send.set_result(False)
+    async def _write(self, entries: Sequence[_Entry]) -> None:
+        """Commit, however often it takes while the database is away. An entry that it refuses must not hold up the others."""
+        pause, refused = _FIRST_PAUSE_S, 0
+        while True:
+            try:
+                return await self._commit(entries)
+            except Unavailable as cause:
+                log.warning("attempts wait to be written", entries=len(entries), cause=str(cause), again_in_s=pause)
+            except Exception:  # noqa: BLE001  (the rim of this tick: it must not end the senders)
+                log.exception("attempts could not be written", entries=len(entries))
+                if len(entries) > 1:
+                    for entry in entries:
+                        await self._write([entry])
+                    return None
+                refused += 1
+                if refused == _TRIES:
+                    log.error("an attempt counts as unknown once its lease ran out", ended=repr(entries[0].ended))
+                    return _answer(entries, set())
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _LONGEST_PAUSE_S)
 
-    async def _written(self, entries: Sequence[_Entry]) -> bool:
+    async def _commit(self, entries: Sequence[_Entry]) -> None:
         now = self.house.clock()
-        try:
-            async with self._alone, self.house.store.write() as unit:
-                begun = await _book(unit, entries, now)
-        except Exception:  # noqa: BLE001  (the rim of this tick: a database that is away must not end the senders)
-            log.exception("attempts could not be written, trying again", entries=len(entries))
-            return False
-        for entry in entries:
-            may_send = entry.begin is not None and entry.begin.message_id in begun
-            self._out += may_send
-            if not entry.may_send.done():
-                entry.may_send.set_result(may_send)
-        return True
+        async with self._alone, self.house.store.write() as unit:
+            begun = await _book(unit, entries, now)
+        self._out += len(begun)
+        _answer(entries, begun)
+
+
+def _answer(entries: Sequence[_Entry], begun: Collection[str]) -> None:
+    for entry in entries:
+        if not entry.may_send.done():
+            entry.may_send.set_result(entry.begin is not None and entry.begin.message_id in begun)
 
 
 async def _book(unit: Unit, entries: Sequence[_Entry], now: datetime) -> set[str]:

@@ -9,13 +9,14 @@ from app.deliver.transport import Transport
 from app.house import House
 
 _SENDERS = {"webhook": 8, "file": 2}
+_PER_CONNECTION = 2  # while one sends, the ledger writes for the other: the connection never waits for the disk
 
 
 async def run(house: House, transports: Mapping[str, Transport], holder: str, stopping: asyncio.Event) -> None:
     """Deliver until `stopping` is set, and until what was being sent then has ended. Closes the transports."""
     ledger = Ledger(house)
     lines = [
-        Line(house, name, transport, _SENDERS.get(name, house.settings.smtp_connections), holder, ledger)
+        Line(house, name, transport, _SENDERS.get(name, _PER_CONNECTION * house.settings.smtp_connections), holder, ledger)
         for name, transport in transports.items()
     ]
     try:

@@ -2,9 +2,9 @@
 
 import asyncio
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
@@ -15,6 +15,7 @@ from app.base import metrics
 from app.domain.alert import AlertKind
 from app.house import House
 from app.store import depth
+from app.store.depth import Depth
 from app.store.heartbeats import Heartbeat, heartbeats_since
 
 router = APIRouter(include_in_schema=False)
@@ -70,6 +71,25 @@ async def _look(house: House) -> list[Metric]:
     opened = GaugeMetricFamily("tocsin_alerts_open", "Open alerts.", labels=["kind"])
     for kind in AlertKind:
         opened.add_metric([kind.value], alerts.get(kind.value, 0))
+    behind = GaugeMetricFamily(
+        "tocsin_undecided_oldest_seconds", "Age of the oldest event that was not judged yet; 0 if there is none."
+    )
+    behind.add_metric([], 0.0 if undecided is None else max(0.0, (now - undecided).total_seconds()))
+    beats = GaugeMetricFamily(
+        "tocsin_worker_heartbeat_seconds", "Seconds since a worker last showed life.", labels=["worker"]
+    )
+    for worker in workers:
+        beats.add_metric([_unnamed(worker)], (now - worker.at).total_seconds())
+    return [
+        opened,
+        *_outbox(waiting, dead, now),
+        behind,
+        beats,
+        *metrics.restored({_unnamed(worker): worker.metrics for worker in workers}),
+    ]
+
+
+def _outbox(waiting: Sequence[Depth], dead: Mapping[str, int], now: datetime) -> list[Metric]:
     messages = GaugeMetricFamily(
         "tocsin_outbox_messages",
         "Messages that are not settled, and those that were given up (dead).",
@@ -86,23 +106,7 @@ async def _look(house: House) -> list[Metric]:
         messages.add_metric([transport, "dead"], count)
     for transport, age in oldest.items():
         ages.add_metric([transport], age)
-    behind = GaugeMetricFamily(
-        "tocsin_undecided_oldest_seconds", "Age of the oldest event that was not judged yet; 0 if there is none."
-    )
-    behind.add_metric([], 0.0 if undecided is None else max(0.0, (now - undecided).total_seconds()))
-    beats = GaugeMetricFamily(
-        "tocsin_worker_heartbeat_seconds", "Seconds since a worker last showed life.", labels=["worker"]
-    )
-    for worker in workers:
-        beats.add_metric([_unnamed(worker)], (now - worker.at).total_seconds())
-    return [
-        opened,
-        messages,
-        ages,
-        behind,
-        beats,
-        *metrics.restored({_unnamed(worker): worker.metrics for worker in workers}),
-    ]
+    return [messages, ages]
 
 
 def _unnamed(worker: Heartbeat) -> str:

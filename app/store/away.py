@@ -1,6 +1,7 @@
 """Says of a database error whether the database is away. It must not call a fault in our data an outage, nor the reverse."""
 
 import contextlib
+import sqlite3
 from collections.abc import Iterator
 
 import asyncpg
@@ -13,6 +14,7 @@ POSTGRES_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.Intern
 _SQLITE_AWAY = ("locked", "busy", "disk", "full", "unable to open", "I/O", "readonly")
 # SQLSTATE classes: connection, serialisation and deadlock, insufficient resources, operator intervention, system error.
 _AWAY_CLASSES = ("08", "40", "53", "57", "58")
+_ALWAYS_AWAY = (exc.TimeoutError, exc.DisconnectionError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 
 
 @contextlib.contextmanager
@@ -20,7 +22,7 @@ def telling_away() -> Iterator[None]:
     """Raise Unavailable in place of any error that means: nothing is wrong with the request, try again later."""
     try:
         yield
-    except (exc.SQLAlchemyError, *POSTGRES_ERRORS, OSError, TimeoutError) as cause:
+    except (exc.SQLAlchemyError, *POSTGRES_ERRORS, sqlite3.OperationalError, OSError, TimeoutError) as cause:
         if not is_away(cause):
             raise
         raise Unavailable("the database cannot be reached or is too busy; try again") from cause
@@ -39,11 +41,9 @@ def is_away(cause: BaseException) -> bool:
                 or isinstance(cause, exc.InterfaceError)
                 or any(word in str(cause.orig) for word in _SQLITE_AWAY)
             )
-        case exc.TimeoutError() | exc.DisconnectionError():
-            return True
+        case sqlite3.OperationalError():
+            return any(word in str(cause) for word in _SQLITE_AWAY)
         case asyncpg.PostgresError():
             return str(cause.sqlstate).startswith(_AWAY_CLASSES)
-        case asyncpg.InterfaceError() | asyncpg.InternalClientError() | OSError():
-            return True
         case _:
-            return False
+            return isinstance(cause, _ALWAYS_AWAY)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, func, select, update
+from sqlalchemy import Row, and_, bindparam, func, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.event import Event
@@ -12,13 +12,17 @@ from app.store.mapping import event_from
 from app.store.tables import events
 from app.store.unit import Unit, View
 
+# As the partial indices say it: SQLite uses one only when its condition stands word by word in the query.
+_NEW = text("events.state = 'new'")
+_SET_ASIDE = text("events.state = 'set_aside'")
+
 
 async def claim_new(unit: Unit, limit: int, only: str | None = None) -> list[Event]:
     """Claim up to `limit` unfolded events, oldest first, until the transaction ends; `only` names a single one."""
-    wanted = events.c.state == "new"
+    wanted = _NEW
     due = (
         select(*(column for column in events.c if column.name != "log"))
-        .where(wanted if only is None else wanted & (events.c.id == only))
+        .where(wanted if only is None else and_(wanted, events.c.id == only))
         .order_by(events.c.id)
         .limit(limit)
     )
@@ -28,16 +32,14 @@ async def claim_new(unit: Unit, limit: int, only: str | None = None) -> list[Eve
 
 async def waiting_ids(view: View, limit: int) -> list[str]:
     """Give the ids of unfolded events, oldest first."""
-    found = await view.connection.execute(
-        select(events.c.id).where(events.c.state == "new").order_by(events.c.id).limit(limit)
-    )
+    found = await view.connection.execute(select(events.c.id).where(_NEW).order_by(events.c.id).limit(limit))
     return list(found.scalars())
 
 
 async def oldest_waiting(view: View) -> datetime | None:
     """Say when the oldest unfolded event was received: what is missing after that moment may only be unread."""
     moment: datetime | None = await view.connection.scalar(
-        select(events.c.received_at).where(events.c.state == "new").order_by(events.c.id).limit(1)
+        select(events.c.received_at).where(_NEW).order_by(events.c.id).limit(1)
     )
     return moment
 
@@ -67,9 +69,7 @@ async def set_aside(unit: Unit, event_id: str, error: str) -> None:
 
 async def count_set_aside(view: View, since: datetime) -> int:
     """Count the events set aside that were received since then."""
-    found = await view.connection.scalar(
-        select(func.count()).where(events.c.state == "set_aside", events.c.received_at >= since)
-    )
+    found = await view.connection.scalar(select(func.count()).where(_SET_ASIDE, events.c.received_at >= since))
     return int(found or 0)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, select, tuple_, update
+from sqlalchemy import and_, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.base.ids import new_id
@@ -12,6 +12,7 @@ from app.domain.job import Job, JobState
 from app.store.mapping import job_from
 from app.store.tables import jobs
 from app.store.unit import Unit, View
+from app.store.wanted import wanted
 
 SAVED = (
     "labels",
@@ -44,9 +45,9 @@ class JobName(NamedTuple):
 
 async def lock_jobs(unit: Unit, names: Iterable[JobName], now: datetime) -> dict[JobName, Job]:
     """Give jobs by name, made where they are new, locked in the order of their ids so that two workers cannot deadlock."""
-    wanted = sorted(set(names))
-    found = await _find(unit, wanted)
-    missing = [name for name in wanted if name not in found]
+    asked = sorted(set(names))
+    found = await _find(unit, asked)
+    missing = [name for name in asked if name not in found]
     if missing:
         insert = sqlite.insert if unit.is_sqlite else postgresql.insert
         blank = {
@@ -68,8 +69,11 @@ async def lock_jobs(unit: Unit, names: Iterable[JobName], now: datetime) -> dict
 async def _find(unit: Unit, names: Sequence[JobName]) -> dict[JobName, Job]:
     if not names:
         return {}
-    key = tuple_(jobs.c.customer_id, jobs.c.agent_id, jobs.c.name, jobs.c.activity)
-    rows = await unit.connection.execute(select(jobs).where(key.in_(names)).order_by(jobs.c.id).with_for_update())
+    new = wanted(unit, names, *JobName._fields)
+    same = and_(*(jobs.c[name] == new.c[name] for name in JobName._fields))
+    rows = await unit.connection.execute(
+        select(jobs).join_from(new, jobs, same).order_by(jobs.c.id).with_for_update(of=jobs)
+    )
     return {JobName(row.customer_id, row.agent_id, row.name, row.activity): job_from(row) for row in rows}
 
 

@@ -4,15 +4,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, bindparam, or_, select, update
+from sqlalchemy import Select, bindparam, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.route import Notice, NoticeState, NoticeWhat
 from app.store.mapping import notice_from
 from app.store.tables import groups, notices
 from app.store.unit import Unit, View
+from app.store.wanted import wanted
 
 TOLD = (NoticeWhat.OPENED, NoticeWhat.REPEATED)
+# As the partial index says it: SQLite uses one only when its condition stands word by word in the query.
+_DUE = text("notices.state IN ('waiting', 'muted')")
 
 
 async def insert_notices(unit: Unit, made: Sequence[Notice]) -> None:
@@ -54,7 +57,9 @@ async def muted_due(unit: Unit, now: datetime, limit: int) -> list[Notice]:
     """Claim muted notices whose mute has ended."""
     return await _claim(
         unit,
-        select(notices).where(notices.c.state == NoticeState.MUTED, notices.c.due_at <= now).order_by(notices.c.due_at),
+        select(notices)
+        .where(_DUE, notices.c.state == NoticeState.MUTED, notices.c.due_at <= now)
+        .order_by(notices.c.due_at),
         limit,
     )
 
@@ -98,14 +103,16 @@ async def judge_muted_again(unit: Unit, now: datetime) -> None:
 
 async def groups_told(unit: Unit, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], datetime]:
     """Say when the newest message of each group (route id, group key) was or will be due."""
-    wanted = sorted(set(keys))
-    if not wanted:
+    asked = sorted(set(keys))
+    if not asked:
         return {}
+    new = wanted(unit, asked, "route_id", "group_key")
+    same = (groups.c.route_id == new.c.route_id) & (groups.c.group_key == new.c.group_key)
     found = (
         select(groups)
-        .where(groups.c.group_key.in_([key for _, key in wanted]))
-        .order_by(groups.c.group_key)
-        .with_for_update()
+        .join_from(new, groups, same)
+        .order_by(groups.c.route_id, groups.c.group_key)
+        .with_for_update(of=groups)
     )
     return {(row.route_id, row.group_key): row.told_at for row in await unit.connection.execute(found)}
 
@@ -126,7 +133,7 @@ async def waiting_due(view: View, now: datetime, limit: int) -> list[Notice]:
     waiting = notices.c.state == NoticeState.WAITING
     due = (
         select(notices)
-        .where(waiting, notices.c.due_at <= now)
+        .where(_DUE, waiting, notices.c.due_at <= now)
         .order_by(notices.c.urgency, notices.c.due_at, notices.c.id)
         .limit(limit)
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import bindparam, select, tuple_, update
+from sqlalchemy import and_, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.event import RunOutcome
@@ -12,6 +12,7 @@ from app.domain.run import Run
 from app.store.mapping import run_from
 from app.store.tables import job_days, jobs, runs
 from app.store.unit import Unit, View
+from app.store.wanted import wanted
 
 HISTORY = 5_000  # runs looked back at most when a late event makes a job's counters be counted anew
 PAGE = 50
@@ -20,10 +21,14 @@ SUMS = ("successes", "warnings", "failures", "cancelled", "missed", "bytes_proce
 
 async def find_runs(unit: Unit, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Run]:
     """Give runs by (job id, run key)."""
-    wanted = sorted(set(keys))
-    if not wanted:
+    asked = sorted(set(keys))
+    if not asked:
         return {}
-    rows = await unit.connection.execute(select(runs).where(tuple_(runs.c.job_id, runs.c.run_key).in_(wanted)))
+    new = wanted(unit, asked, "job_id", "run_key")
+    # Through the job to its customer, with which the runs' unique index begins.
+    same = and_(runs.c.customer_id == jobs.c.customer_id, runs.c.job_id == jobs.c.id, runs.c.run_key == new.c.run_key)
+    found = select(runs).select_from(new.join(jobs, jobs.c.id == new.c.job_id).join(runs, same))
+    rows = await unit.connection.execute(found)
     return {(row.job_id, row.run_key): run_from(row) for row in rows}
 
 
@@ -48,7 +53,10 @@ async def supersede(unit: Unit, ends: Mapping[str, datetime]) -> None:
         change = (
             update(runs)
             .where(
-                runs.c.job_id == bindparam("of_job"), runs.c.outcome.is_(None), runs.c.started_at <= bindparam("end")
+                runs.c.job_id == bindparam("of_job"),
+                runs.c.ended_at.is_(None),  # says the index: else all runs that the job ever had are looked at
+                runs.c.outcome.is_(None),
+                runs.c.started_at <= bindparam("end"),
             )
             .values(outcome=RunOutcome.SUPERSEDED, overrun_at=None)
         )

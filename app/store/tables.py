@@ -121,6 +121,7 @@ events = Table(
     Index("ix_events_new", "id", postgresql_where=text("state = 'new'"), sqlite_where=text("state = 'new'")),
     Index("ix_events_agent", "agent_id", "id"),
     _partial("ix_events_run", "run_id", where="run_id IS NOT NULL"),
+    _partial("ix_events_set_aside", "received_at", where="state = 'set_aside'"),
 )
 
 runs = Table(
@@ -156,7 +157,7 @@ job_days = Table(
     Column("bytes_processed", BigInteger, nullable=False),
     Column("bytes_stored", BigInteger, nullable=False),
     Column("duration_s", Float, nullable=False),
-    Index("ix_job_days_day", "customer_id", "day"),
+    Index("ix_job_days_day", "day", "customer_id"),  # day first: a summary over all customers reads two weeks, not all history
 )
 
 alerts = Table(

@@ -111,6 +111,13 @@ def upgrade() -> None:
             postgresql_where=sa.text("run_id IS NOT NULL"),
             sqlite_where=sa.text("run_id IS NOT NULL"),
         )
+        batch_op.create_index(
+            "ix_events_set_aside",
+            ["received_at"],
+            unique=False,
+            postgresql_where=sa.text("state = 'set_aside'"),
+            sqlite_where=sa.text("state = 'set_aside'"),
+        )
 
     op.create_table(
         "groups",
@@ -460,7 +467,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("customer_id", "job_id", "day", name=op.f("pk_job_days")),
     )
     with op.batch_alter_table("job_days", schema=None) as batch_op:
-        batch_op.create_index("ix_job_days_day", ["customer_id", "day"], unique=False)
+        batch_op.create_index("ix_job_days_day", ["day", "customer_id"], unique=False)
 
     op.create_table(
         "runs",
@@ -585,6 +592,11 @@ def downgrade() -> None:
     op.drop_table("heartbeats")
     op.drop_table("groups")
     with op.batch_alter_table("events", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_events_set_aside",
+            postgresql_where=sa.text("state = 'set_aside'"),
+            sqlite_where=sa.text("state = 'set_aside'"),
+        )
         batch_op.drop_index(
             "ix_events_run", postgresql_where=sa.text("run_id IS NOT NULL"), sqlite_where=sa.text("run_id IS NOT NULL")
         )

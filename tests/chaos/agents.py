@@ -39,13 +39,17 @@ class Agents:
     mailed: Callable[[], set[str]]
     told: Told = field(default_factory=Told)
     _number: int = 0
-    _due: dict[str, str] = field(default_factory=dict)  # failed job -> its agent, until it is decided whether it recovers
+    _due: dict[str, str] = field(
+        default_factory=dict
+    )  # failed job -> its agent, until it is decided whether it recovers
 
     async def report(self, stopping: asyncio.Event) -> None:
         """Report until `stopping` is set, and then until everything that was sent is answered."""
         limits = httpx.Timeout(PATIENCE_S)
         async with (
-            httpx.AsyncClient(base_url=self.url, timeout=limits, headers={"Authorization": f"Bearer {self.key}"}) as client,
+            httpx.AsyncClient(
+                base_url=self.url, timeout=limits, headers={"Authorization": f"Bearer {self.key}"}
+            ) as client,
             asyncio.TaskGroup() as group,
         ):
             for _ in range(AGENTS):
@@ -106,9 +110,17 @@ class Agents:
 
     def _event(self, agent: str, job: str, outcome: str) -> dict[str, Any]:
         self._number += 1
-        at = datetime.now(UTC) - timedelta(seconds=self.dice.choice([0, 0, 1, 2]) if outcome == "success" and "nightly" in job else 0)
+        at = datetime.now(UTC) - timedelta(
+            seconds=self.dice.choice([0, 0, 1, 2]) if outcome == "success" and "nightly" in job else 0
+        )
         said = {"agent": agent, "job": job, "outcome": outcome, "phase": "finished", "key": f"{job}/{self._number}"}
-        return {**said, "run": f"r{self._number}", "occurred_at": at.isoformat(), "message": f"run {self._number}", "metrics": {"bytes_processed": 4096}}
+        return {
+            **said,
+            "run": f"r{self._number}",
+            "occurred_at": at.isoformat(),
+            "message": f"run {self._number}",
+            "metrics": {"bytes_processed": 4096},
+        }
 
     def _note(self, events: list[dict[str, Any]]) -> None:
         for event in events:

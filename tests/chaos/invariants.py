@@ -18,11 +18,11 @@ _UNDONE = {
     "storms' summaries not made": "SELECT name FROM summary_schedules s WHERE name LIKE 'storm %' "
     "AND NOT EXISTS (SELECT 1 FROM summaries WHERE schedule_id = s.id)",
 }
-_EVENTS = "SELECT agents.name, events.key FROM events JOIN agents ON agents.id = events.agent_id WHERE events.kind = 'report'"
-_OPENED = "SELECT jobs.name FROM alerts JOIN jobs ON jobs.id = alerts.job_id WHERE alerts.kind = 'failed'"
-_NOTICES = (
-    "SELECT n.what, jobs.name, n.state, n.reason FROM notices n JOIN alerts ON alerts.id = n.alert_id JOIN jobs ON jobs.id = alerts.job_id"
+_EVENTS = (
+    "SELECT agents.name, events.key FROM events JOIN agents ON agents.id = events.agent_id WHERE events.kind = 'report'"
 )
+_OPENED = "SELECT jobs.name FROM alerts JOIN jobs ON jobs.id = alerts.job_id WHERE alerts.kind = 'failed'"
+_NOTICES = "SELECT n.what, jobs.name, n.state, n.reason FROM notices n JOIN alerts ON alerts.id = n.alert_id JOIN jobs ON jobs.id = alerts.job_id"
 _SUMMARIES = (
     "SELECT s.name, summaries.id, n.id, n.state, m.state FROM summary_schedules s JOIN summaries ON summaries.schedule_id = s.id "
     "LEFT JOIN notices n ON n.summary_id = summaries.id LEFT JOIN messages m ON m.id = n.message_id WHERE s.name LIKE 'storm %'"
@@ -67,8 +67,12 @@ class Aftermath:
         opened = Counter(job for (job,) in await self._rows(_OPENED))
         assert opened == Counter(self.told.failed)
         notices = await self._rows(_NOTICES)
-        assert Counter(job for what, job, state, _ in notices if (what, state) == ("opened", "worded")) == Counter(self.told.failed), notices
-        assert Counter(job for what, job, state, _ in notices if (what, state) == ("recovered", "worded")) == Counter(self.told.recovered)
+        assert Counter(job for what, job, state, _ in notices if (what, state) == ("opened", "worded")) == Counter(
+            self.told.failed
+        ), notices
+        assert Counter(job for what, job, state, _ in notices if (what, state) == ("recovered", "worded")) == Counter(
+            self.told.recovered
+        )
         mailed = {mail.message_id: mail.about for mail in self.postbox.read()}
         expected = [f"opened {job}" for job in self.told.failed] + [f"recovered {job}" for job in self.told.recovered]
         assert Counter(about for about in mailed.values() if not about.startswith("summary")) == Counter(expected)

@@ -38,7 +38,9 @@ class Program:
         """Start it; it needs seconds until it serves."""
         command = [sys.executable, "-m", "app.cli", self.word]
         with self.log.open("ab") as out:
-            self._process = subprocess.Popen(command, cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out
+            )
 
     def kill(self) -> None:
         """`kill -9`."""

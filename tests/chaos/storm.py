@@ -4,7 +4,7 @@ import asyncio
 import os
 import random
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -52,7 +52,9 @@ class Storm:
         words = ["serve"] if self.is_sqlite else ["serve", "worker", "worker"]
         names = [f"{word}-{number}" for number, word in enumerate(words)]
         env = self._environment()
-        self.programs = [Program(word, name, env, self.folder / f"{name}.log") for word, name in zip(words, names, strict=True)]
+        self.programs = [
+            Program(word, name, env, self.folder / f"{name}.log") for word, name in zip(words, names, strict=True)
+        ]
         self.postbox = Postbox(self.server)
         self.agents = Agents(f"http://127.0.0.1:{self.port}", ENROL_KEY, self.dice, self.postbox.failures)
 
@@ -69,11 +71,15 @@ class Storm:
     async def furnish(self, rounds: int) -> None:
         """Do the first start; each alert has a mail of its own; a summary falls due every other second of the storm."""
         store = Store(open_engines(load_settings(database_url=self.url, var_dir=self.folder, **self._mail())))
-        settings = load_settings(database_url=self.url, var_dir=self.folder, admin_key=ADMIN_KEY, enrol_key=ENROL_KEY, **self._mail())
+        settings = load_settings(
+            database_url=self.url, var_dir=self.folder, admin_key=ADMIN_KEY, enrol_key=ENROL_KEY, **self._mail()
+        )
         try:
             await first_start(store, settings, Secret(SECRET))
             async with store.write() as unit:
-                await unit.connection.execute(update(routes).values(group_by=["job"], group_interval_s=0, repeat_every_s=None))
+                await unit.connection.execute(
+                    update(routes).values(group_by=["job"], group_interval_s=0, repeat_every_s=None)
+                )
                 admin = (await unit.connection.execute(recipients.select())).one()
                 for number in range(rounds):
                     await SUMMARY_SCHEDULES.insert(unit, _due_soon(number, admin.id))
@@ -101,7 +107,7 @@ class Storm:
         """Wait until the server answers again."""
         before = self.agents.told.answers
         async with asyncio.timeout(BACK_S):
-            while self.agents.told.answers == before:
+            while self.agents.told.answers == before:  # noqa: ASYNC110  (a test looks on from outside)
                 await asyncio.sleep(0.02)
 
     async def under_load(self, kill: Callable[[], Awaitable[None]], *, foul: bool) -> None:
@@ -126,7 +132,9 @@ class Storm:
         try:
             async with store.write() as unit:
                 await unit.connection.execute(update(messages).where(messages.c.due_at > at).values(due_at=at))
-                await unit.connection.execute(update(messages).where(messages.c.lease_until > at).values(lease_until=at))
+                await unit.connection.execute(
+                    update(messages).where(messages.c.lease_until > at).values(lease_until=at)
+                )
         finally:
             await store.close()
         self.start()
@@ -135,7 +143,7 @@ class Storm:
         """Wait until nothing is left to do. Raises AssertionError with what still waits."""
         try:
             async with asyncio.timeout(SETTLED_S):
-                while await self.aftermath.undone():
+                while await self.aftermath.undone():  # noqa: ASYNC110  (as above)
                     await asyncio.sleep(0.5)
         except TimeoutError:
             raise AssertionError(f"stuck: {await self.aftermath.undone()}") from None
@@ -155,7 +163,14 @@ class Storm:
         )
 
     def _environment(self) -> dict[str, str]:
-        ours = {"database_url": self.url, "var_dir": self.folder, "port": self.port, "secret": SECRET, "worker": "false", "log_level": "debug"}
+        ours = {
+            "database_url": self.url,
+            "var_dir": self.folder,
+            "port": self.port,
+            "secret": SECRET,
+            "worker": "false",
+            "log_level": "debug",
+        }
         ours |= {"enrol_key": ENROL_KEY, "admin_key": ADMIN_KEY, **self._mail()}
         rest = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
         return rest | {f"TOCSIN_{name.upper()}": str(value) for name, value in ours.items()}
@@ -190,19 +205,14 @@ def _due_soon(number: int, recipient_id: str) -> dict[str, object]:
 def storm_over(url: str, folder: Path) -> Iterator[Storm]:
     """Give a storm over a migrated database. Its seed is printed: CHAOS_SEED=... throws the same dice, if not at the same moments."""
     seed = int(os.environ.get("CHAOS_SEED", random.randrange(10**6)))
-    print(f"CHAOS_SEED={seed}")
+    print(f"CHAOS_SEED={seed}")  # noqa: T201
     with SmtpServer() as server:
         storm = Storm(url, folder, server, random.Random(seed))
         try:
             yield storm
         except BaseException:
-            _show(storm.programs)
+            print("\n".join(program.last_words() for program in storm.programs))  # noqa: T201
             raise
         finally:
             for program in storm.programs:
                 program.kill()
-
-
-def _show(programs: Sequence[Program]) -> None:
-    for program in programs:
-        print(program.last_words())

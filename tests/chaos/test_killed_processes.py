@@ -18,5 +18,5 @@ async def test_nothing_is_lost_or_told_twice_when_processes_are_killed(database_
         await storm.let_time_pass()
         await storm.settle()
         await storm.aftermath.check()
-        print(f"{rounds} rounds: {storm.score()}")
+        print(f"{rounds} rounds: {storm.score()}")  # noqa: T201  (what was at stake, with -s)
         await storm.stop()

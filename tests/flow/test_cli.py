@@ -1,5 +1,6 @@
 """The command line as a newcomer meets it: first start, demo, doctor, keys; and what it says when something is in the way."""
 
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -135,3 +136,13 @@ def test_on_postgresql_the_service_waits_for_the_migrations(postgres_cluster: Cl
         made = tocsin(tmp_path, "keys", "create", "viewer", database_url=url)
         assert made.stdout.startswith("tocsin_viewer_"), "on PostgreSQL the service may run meanwhile"
         assert served.stop()[0] == 0
+
+
+def test_the_page_of_the_api_loads_nothing_from_elsewhere(served: Served) -> None:
+    base = f"http://127.0.0.1:{served.port}"
+    page = httpx.get(f"{base}/docs", trust_env=False).text
+    loaded = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert loaded
+    for path in loaded:
+        assert path.startswith("/docs/static/")
+        assert httpx.get(base + path, trust_env=False).status_code == 200

@@ -39,9 +39,11 @@ async def office(
     """A house that delivers to `server`."""
     smtp_url = f"smtp://{login}localhost:{server.port}?tls=none"
     wanted = {"mail_from": "Tocsin <tocsin@example.org>", "smtp_timeout_s": 1, "log_level": "error", **given}
-    async with live_in(database_url, folder, smtp_url=smtp_url, **wanted) as lived:
-        async with delivering(lived.house, build_transports(lived.house.settings, b"s" * 32)):
-            yield lived
+    async with (
+        live_in(database_url, folder, smtp_url=smtp_url, **wanted) as lived,
+        delivering(lived.house, build_transports(lived.house.settings, b"s" * 32)),
+    ):
+        yield lived
 
 
 async def test_a_message_arrives_and_the_ledger_proves_it(
@@ -188,17 +190,16 @@ async def test_kill_9_between_begin_and_end_is_unknown_and_goes_again(
     server.behave = Behave(delays={"DATA" if cut == "begun" else "DOT": 30})
     async with live_in(database_url, tmp_path, log_level="error") as lived:
         ids = await post(lived.house, ANN, count=10)
-        program = Path(__file__).parents[1] / "support" / "one_worker.py"
-        worker = subprocess.Popen([sys.executable, program, database_url, str(tmp_path), str(server.port)])
+        worker = _one_worker(database_url, str(tmp_path), str(server.port))
         try:
-            await _under_way(lived, server, ids, 2)
+            await _under_way(lived, server, ids, begun=4, talking=2)
         finally:
             os.kill(worker.pid, signal.SIGKILL)
             worker.wait()
         lived.pass_time(minutes=5)
         await sweep.tick(lived.house)
         states = [(await message_of(lived.house, one)).state for one in ids]
-        assert (states.count(UNKNOWN), states.count(QUEUED)) == (2, 8)
+        assert (states.count(UNKNOWN), states.count(QUEUED)) == (4, 6)
     server.behave = Behave()
     async with office(database_url, tmp_path, server) as lived:
         lived.pass_time(minutes=5)
@@ -206,15 +207,20 @@ async def test_kill_9_between_begin_and_end_is_unknown_and_goes_again(
         for one in ids:
             await until(lived.house, one, SENT)
             lives.append([attempt.outcome for attempt in await life_of(lived.house, one)])
-    assert sorted(lives) == [["sent"]] * 8 + [["unknown", "sent"]] * 2
+    assert sorted(lives) == [["sent"]] * 6 + [["unknown", "sent"]] * 4
     assert len(server.wait_for(10)) == (10 if cut == "begun" else 12)
 
 
-async def _under_way(lived: Lived, server: SmtpServer, ids: list[str], count: int) -> None:
+def _one_worker(*arguments: str) -> subprocess.Popen[bytes]:
+    program = Path(__file__).parents[1] / "support" / "one_worker.py"
+    return subprocess.Popen([sys.executable, program, *arguments])
+
+
+async def _under_way(lived: Lived, server: SmtpServer, ids: list[str], *, begun: int, talking: int) -> None:
     async with asyncio.timeout(30):
         while True:
             lives = [life for one in ids for life in await life_of(lived.house, one)]
-            if len(lives) == count and server.count("DATA") >= count:
+            if len(lives) == begun and server.count("DATA") >= talking:
                 break
             await asyncio.sleep(0.05)
     await asyncio.sleep(0.3)  # for the dot to arrive

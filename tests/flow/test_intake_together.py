@@ -200,6 +200,21 @@ async def test_a_body_that_is_far_too_large_is_answered_not_cut_off(api: Api):
         assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
 
 
+async def test_a_full_disk_is_told_and_forgotten_once_there_is_room(sqlite_database_url: str, tmp_path: Path):
+    async with serving(sqlite_database_url, tmp_path) as api:
+
+        async def pages(most: int) -> None:
+            async with api.house.store.engines.writer.connect() as connection:
+                await connection.exec_driver_sql(f"PRAGMA max_page_count={most}")
+
+        await pages(1)  # SQLite takes the present size where that is more
+        batch = [EVENT | {"key": f"{n}", "log": "x" * 1000} for n in range(500)]
+        full = await post(api, *batch)
+        assert (full.status_code, full.json()["code"]) == (503, "unavailable")
+        await pages(1_000_000)
+        assert (await post(api, *batch)).json()["accepted"] == 500
+
+
 @pytest.mark.postgres
 async def test_a_database_that_goes_away_and_comes_back(tmp_path: Path):
     with Cluster() as cluster:

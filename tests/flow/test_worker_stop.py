@@ -62,7 +62,7 @@ async def states_of(house: House, ids: list[str]) -> list[MessageState]:
 
 async def reached(server: SmtpServer, place: str, times: int) -> None:
     async with asyncio.timeout(30):
-        while server.count(place) < times:
+        while server.count(place) < times:  # noqa: ASYNC110  (another thread counts)
             await asyncio.sleep(0.01)
 
 
@@ -115,7 +115,7 @@ async def test_a_failing_stage_stops_nothing_else_and_comes_back(
         work = asyncio.create_task(worker.run(house))
         (one,) = await post(house, ANN)
         async with asyncio.timeout(10):
-            while (await states_of(house, [one])) != ["sent"] or len(calls) < 2:
+            while (await states_of(house, [one])) != ["sent"] or len(calls) < 2:  # noqa: ASYNC110  (the database knows)
                 await asyncio.sleep(0.05)
         assert not work.done()
         await stop(work)
@@ -126,19 +126,7 @@ async def test_sigterm_ends_the_program_cleanly(postgres_database_url: str, tmp_
     server.behave = Behave(delays={"DOT": 0.3})
     async with house_at(postgres_database_url, tmp_path, server, smtp_connections=2) as house:
         ids = await post(house, ANN, count=40)
-        environment = {
-            **os.environ,
-            "TOCSIN_DATABASE_URL": postgres_database_url.replace("+asyncpg", ""),
-            "TOCSIN_VAR_DIR": str(tmp_path),
-            "TOCSIN_SMTP_URL": f"smtp://localhost:{server.port}?tls=none",
-            "TOCSIN_SMTP_CONNECTIONS": "2",
-        }
-        program = subprocess.Popen(
-            [sys.executable, "-m", "app.cli", "worker"],
-            cwd=Path(__file__).parents[2],
-            env=environment,
-            stderr=subprocess.PIPE,
-        )
+        program = _program(postgres_database_url, tmp_path, server)
         try:
             await reached(server, "DOT", 4)
             started = time.monotonic()
@@ -152,3 +140,16 @@ async def test_sigterm_ends_the_program_cleanly(postgres_database_url: str, tmp_
         states = await states_of(house, ids)
         assert set(states) == {MessageState.SENT, MessageState.QUEUED}
         assert states.count(MessageState.SENT) == len(server.messages)
+
+
+def _program(database_url: str, folder: Path, server: SmtpServer) -> subprocess.Popen[bytes]:
+    settings = {
+        "TOCSIN_DATABASE_URL": database_url.replace("+asyncpg", ""),
+        "TOCSIN_VAR_DIR": str(folder),
+        "TOCSIN_SMTP_URL": f"smtp://localhost:{server.port}?tls=none",
+        "TOCSIN_SMTP_CONNECTIONS": "2",
+    }
+    command = [sys.executable, "-m", "app.cli", "worker"]
+    return subprocess.Popen(
+        command, cwd=Path(__file__).parents[2], env={**os.environ, **settings}, stderr=subprocess.PIPE
+    )

@@ -38,7 +38,7 @@ async def ticking_on(tick: Tick, every: float = 60, wake: asyncio.Event | None =
 
 async def until(is_so: Callable[[], bool]) -> None:
     async with asyncio.timeout(5):
-        while not is_so():
+        while not is_so():  # noqa: ASYNC110  (a list grows)
             await asyncio.sleep(0.005)
 
 

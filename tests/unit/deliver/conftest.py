@@ -1,11 +1,18 @@
-"""A furnished house on both databases, for tests of delivery."""
+"""A mail server that behaves, until a test says otherwise; and a furnished house on both databases."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.house import Lived, live_in
+from tests.support.smtp import SmtpServer
+
+
+@pytest.fixture
+def server() -> Iterator[SmtpServer]:
+    with SmtpServer() as running:
+        yield running
 
 
 @pytest.fixture

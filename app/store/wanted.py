@@ -1,0 +1,23 @@
+"""Keys to look up, as a table to join with. A list of many-column keys in an IN is looked up by reading the whole other table, on
+SQLite always and on PostgreSQL when there are many: each batch of events would cost as much as all history.
+"""
+
+import json
+from collections.abc import Sequence
+
+from sqlalchemy import FromClause, String, Text, func, literal, select
+from sqlalchemy.dialects.postgresql import ARRAY
+
+from app.store.unit import View
+
+
+def wanted(view: View, rows: Sequence[tuple[str, ...]], *names: str) -> FromClause:
+    """Give rows of texts as a table `wanted` with these columns; one parameter a column, however many rows."""
+    if view.is_sqlite:
+        each = func.json_each(json.dumps(rows)).table_valued("value", name="each")
+        columns = (
+            func.json_extract(each.c.value, f"$[{place}]", type_=String).label(name) for place, name in enumerate(names)
+        )
+        return select(*columns).subquery("wanted")
+    columns_of = [literal([row[place] for row in rows], ARRAY(Text)) for place in range(len(names))]
+    return func.unnest(*columns_of).table_valued(*names, name="wanted").render_derived()
