@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parseaddr
 
+from app.base import metrics
 from app.base.ids import new_id
 from app.compose import alert_mail, mime, summary_mail, webhook_body
 from app.compose.letter import Letter
@@ -76,6 +77,10 @@ async def _word_group(
             unit.after_commit(lambda: house.bell.ring("messages"))
         else:
             await notices.unmark_worded(unit, message.id)
+    for notice in group:
+        metrics.STAGE_SECONDS.labels("decided_to_worded").observe(
+            max(0.0, (house.clock() - notice.due_at).total_seconds())
+        )
 
 
 async def _give_up(house: House, group: Sequence[Notice], why: str) -> None:

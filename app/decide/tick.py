@@ -5,6 +5,7 @@ It never loses an event: what cannot be folded is set aside with its error, seen
 
 import time
 
+from app.base import metrics
 from app.base.errors import Unavailable
 from app.base.log import log
 from app.decide.judge import judge
@@ -60,5 +61,10 @@ async def _decide(house: House, only: str | None) -> int:
         notices = await judge(unit, events, house.clock())
         if notices:
             unit.after_commit(lambda: house.bell.ring("notices"))
+    decided_at = house.clock()
+    for event in events:
+        metrics.STAGE_SECONDS.labels("received_to_decided").observe(
+            max(0.0, (decided_at - event.received_at).total_seconds())
+        )
     log.debug("decided", events=len(events), notices=notices, seconds=round(time.perf_counter() - started, 4))
     return len(events)

@@ -16,7 +16,14 @@ async def run(house: House, transports: Mapping[str, Transport], holder: str, st
     """Deliver until `stopping` is set, and until what was being sent then has ended. Closes the transports."""
     ledger = Ledger(house)
     lines = [
-        Line(house, name, transport, _SENDERS.get(name, _PER_CONNECTION * house.settings.smtp_connections), holder, ledger)
+        Line(
+            house,
+            name,
+            transport,
+            _SENDERS.get(name, _PER_CONNECTION * house.settings.smtp_connections),
+            holder,
+            ledger,
+        )
         for name, transport in transports.items()
     ]
     try:

@@ -37,7 +37,8 @@ class Rule:
 @dataclass(frozen=True, slots=True)
 class Alert:
     """A problem. `since` is when it began for the backup, `opened_at` when we said so; `repeats` counts what came on top of the first,
-    whether or not it took more than one in a row to open it."""
+    whether or not it took more than one in a row to open it.
+    """
 
     id: str
     customer_id: str

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.base import metrics
 from app.base.errors import BadInput
 from app.house import House
 from app.intake.agents import KnownAgents
@@ -43,6 +44,12 @@ class Intake:
 
     async def accept(self, head: Head, receive: Receive, sender: Sender) -> Receipt:
         """Take a body in. Raises BadInput for a body that cannot be read, Overloaded and Unavailable if it was not stored."""
+        receipt = await self._accept(head, receive, sender)
+        if receipt.rejected:
+            metrics.EVENTS.labels("rejected", "").inc(len(receipt.rejected))
+        return receipt
+
+    async def _accept(self, head: Head, receive: Receive, sender: Sender) -> Receipt:
         body = await read_body(head, receive, self._house.settings)
         big = len(body.data) > _BIG
         shaped = await asyncio.to_thread(self._shape, body, sender) if big else self._shape(body, sender)

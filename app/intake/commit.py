@@ -5,9 +5,11 @@ One task per process. It must never say "stored" before the commit, nor let one 
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
 
+from app.base import metrics
 from app.base.errors import Overloaded, TocsinError, Unavailable
 from app.base.log import log
 from app.house import House
@@ -107,6 +109,7 @@ class GroupCommit:
 
     def _finish(self, batch: Batch) -> None:
         self._events -= len(batch.events)
+        metrics.INTAKE_QUEUE.set(self._events)
         self._bytes -= batch.weight
         if not batch.done.done():  # its caller may have gone away
             batch.done.set_result(None)
@@ -131,6 +134,18 @@ class GroupCommit:
             parts[0].batch.unstorable.add(parts[0].places.start)
 
     async def _transact(self, parts: list[_Part]) -> None:
+        metrics.INTAKE_QUEUE.set(self._events)
+        with metrics.COMMIT_SECONDS.time():
+            there, rows = await self._add(parts)
+        for outcome, count in Counter(row.outcome for row in rows if row.id not in there).items():
+            metrics.EVENTS.labels("accepted", outcome or "").inc(count)
+        if there:
+            metrics.EVENTS.labels("duplicate", "").inc(len(there))
+            for part in parts:
+                part.batch.duplicates += sum(part.batch.events[place].id in there for place in part.places)
+
+    async def _add(self, parts: list[_Part]) -> tuple[Collection[str], list[NewEvent]]:
+        """Give the ids of those that were there already, and all rows that were handed over."""
         house = self._house
         async with house.store.write() as unit:
             wanted = {(part.batch.customer_id, name) for part in parts for name in part.unknown()}
@@ -140,9 +155,7 @@ class GroupCommit:
             if len(there) < len(rows):
                 unit.after_commit(lambda: house.bell.ring("events"))
         self._agents.remember(ids)  # after the commit: an id that was rolled back must not be used again
-        if there:
-            for part in parts:
-                part.batch.duplicates += sum(part.batch.events[place].id in there for place in part.places)
+        return there, rows
 
 
 def _rows(parts: list[_Part], ids: dict[tuple[str, str], str]) -> list[NewEvent]:

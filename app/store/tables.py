@@ -157,7 +157,9 @@ job_days = Table(
     Column("bytes_processed", BigInteger, nullable=False),
     Column("bytes_stored", BigInteger, nullable=False),
     Column("duration_s", Float, nullable=False),
-    Index("ix_job_days_day", "day", "customer_id"),  # day first: a summary over all customers reads two weeks, not all history
+    Index(
+        "ix_job_days_day", "day", "customer_id"
+    ),  # day first: a summary over all customers reads two weeks, not all history
 )
 
 alerts = Table(
