@@ -9,15 +9,17 @@ import re
 import sys
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import uvloop
 
 ENROL_KEY = "bench-enrolment-key"
-WARM_S = 0.5
+WARM_S, AGENTS, JOBS = 0.5, 20, 1000
 _LENGTH = re.compile(rb"content-length: (\d+)", re.IGNORECASE)
+_KEY, _AT, _JOB = b"@@@@@@@@@@@@@@@@", b"2026-01-01T00:00:00.000000+00:00", b"####"
 _EVENT = (
-    '{"key":"@@@@@@@@@@@@@@@@-%04d","agent":"host-%02d","job":"nightly-%02d","run":"@@@@@@@@@@@@@@@@-%04d","phase":"finished",'
-    '"outcome":"success","occurred_at":"2026-11-23T02:10:00+01:00","message":"12,345 files, 10.5 GiB in 00:41:07",'
+    '{"key":"@@@@@@@@@@@@@@@@-%04d","agent":"host-%02d","job":"nightly-####-%04d","run":"@@@@@@@@@@@@@@@@","phase":"finished",'
+    '"outcome":"success","occurred_at":"2026-01-01T00:00:00.000000+00:00","message":"12,345 files, 10.5 GiB in 00:41:07",'
     '"metrics":{"bytes_processed":11274289152,"bytes_stored":734003200,"files_processed":12345,"files_failed":0,"duration_s":2467.5},'
     '"labels":{"site":"berlin","tier":"gold"}}'
 )
@@ -38,7 +40,7 @@ class Load:
     waits: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        lines = [_EVENT % (n, n % 20, n % 50, n) for n in range(self.events)]
+        lines = [_EVENT % (n, n % AGENTS, n) for n in range(self.events)]
         self.template = "\n".join(lines).encode()
         kind = "application/json" if self.events == 1 else "application/x-ndjson"
         self.head = (
@@ -51,9 +53,11 @@ class Load:
         return self.head + self.body()
 
     def body(self) -> bytes:
-        """Give the next body: its keys were never used before."""
+        """Give the next body: its keys were never used before, its runs ended just now, each of another job than those right before."""
         self.sent += 1
-        return self.template.replace(b"@@@@@@@@@@@@@@@@", f"{self.prefix:.6}{self.sent:010d}".encode())
+        key, job = f"{self.prefix:.6}{self.sent:010d}", f"{self.sent * self.events % JOBS:04d}"
+        body = self.template.replace(_KEY, key.encode()).replace(_JOB, job.encode())
+        return body.replace(_AT, datetime.now(UTC).isoformat(timespec="microseconds").encode())
 
 
 class Client(asyncio.Protocol):

@@ -37,7 +37,7 @@ def migrate(connection: Connection) -> None:
 async def main() -> None:
     """Connect and migrate."""
     url = context.config.get_main_option("sqlalchemy.url") or load_settings().database
-    engine = create_async_engine(url, poolclass=pool.NullPool)
+    engine = create_async_engine(url, poolclass=pool.NullPool, hide_parameters=True)
     async with engine.begin() as connection:
         await connection.run_sync(migrate)
     await engine.dispose()

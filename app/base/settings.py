@@ -112,10 +112,10 @@ class Settings(BaseSettings):
         description="Minutes that an alert waits for a transport before the recipient's next one is taken, if there is one.",
     )
     keep_events_days: int = Field(
-        90, ge=1, description="Days that events are kept; jobs, open alerts and roll-ups outlive them."
+        90, ge=1, le=36_500, description="Days that events are kept; jobs, open alerts and roll-ups outlive them."
     )
     keep_history_days: int = Field(
-        400, ge=15, description="Days that runs, daily roll-ups, closed alerts, notices and messages are kept."
+        400, ge=15, le=36_500, description="Days that runs, daily roll-ups, closed alerts, notices and messages are kept."
     )
     log_format: Literal["text", "json"] = Field("text", description="How the log is written to standard error.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What the log leaves out.")

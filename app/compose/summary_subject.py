@@ -35,7 +35,7 @@ def period_of(story: SummaryStory) -> str:
 
 def is_all_ok(story: SummaryStory) -> bool:
     """Say whether every job is ok and every one that was expected was heard."""
-    is_bad = story.failed or story.missed or story.warnings or story.new or story.silent_agents
+    is_bad = story.failed or story.missed or story.warnings or story.new or story.silent_agents or story.set_aside
     is_heard = story.expected > 0 and story.heard >= story.expected
     return not is_bad and is_heard and 0 < story.ok == story.jobs
 
@@ -43,9 +43,9 @@ def is_all_ok(story: SummaryStory) -> bool:
 def verdict(story: SummaryStory) -> str:
     """Say how the backups stand, in one line."""
     if is_all_ok(story):
-        return f"all {story.ok:,} ok" + _undelivered(story)
+        return f"all {story.ok:,} ok" + _unsettled(story)
     if story.jobs == 0:
-        return "no jobs yet" if story.heard == 0 else "no jobs to tell of"
+        return ("no jobs yet" if story.heard == 0 else "no jobs to tell of") + _unsettled(story)
     counts = (
         (story.failed, f"{story.failed:,} failed"),
         (story.missed, f"{story.missed:,} missed"),
@@ -54,7 +54,7 @@ def verdict(story: SummaryStory) -> str:
         (story.ok, f"{story.ok:,} ok"),
         (story.new, f"{story.new:,} new"),
     )
-    return ", ".join(said for number, said in counts if number) + _unheard(story) + _undelivered(story)
+    return ", ".join(said for number, said in counts if number) + _unheard(story) + _unsettled(story)
 
 
 def headline_of(story: SummaryStory) -> str:
@@ -78,8 +78,10 @@ def _unheard(story: SummaryStory) -> str:
     return f", heard from {story.heard:,} of {story.expected:,}" if quiet > story.missed else ""
 
 
-def _undelivered(story: SummaryStory) -> str:
-    return f", {phrases.count(story.undelivered, 'message')} undelivered" if story.undelivered else ""
+def _unsettled(story: SummaryStory) -> str:
+    """Say what we failed at: nobody was told, or an event was not decided on, and what it says may be a failure."""
+    undelivered = f", {phrases.count(story.undelivered, 'message')} undelivered" if story.undelivered else ""
+    return undelivered + (f", {phrases.count(story.set_aside, 'event')} set aside" if story.set_aside else "")
 
 
 def tone_of(story: SummaryStory) -> str:
@@ -88,6 +90,6 @@ def tone_of(story: SummaryStory) -> str:
         return "failed"
     if story.missed or story.silent_agents or (story.heard < story.expected):
         return "missed"
-    if story.warnings or story.undelivered:
+    if story.warnings or story.undelivered or story.set_aside:
         return "warning"
     return "ok" if is_all_ok(story) else "none"

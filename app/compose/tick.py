@@ -10,7 +10,9 @@ from datetime import datetime, timedelta
 from email.utils import parseaddr
 
 from app.base import metrics
+from app.base.errors import Unavailable
 from app.base.ids import new_id
+from app.base.log import log
 from app.compose import alert_mail, mime, summary_mail, webhook_body
 from app.compose.letter import Letter
 from app.domain.message import Bodies, Message
@@ -26,7 +28,9 @@ from app.store.summary_story import summary_story
 from app.store.unit import View
 
 BATCH = 1_000
+MOST_GROUPS = 50  # a pass; then the most urgent are looked for again: a critical alert must not wait for hundreds
 MOST_REFERENCES = 20
+PUT_OFF = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +51,17 @@ async def tick(house: House) -> bool:
             return False
         recipients = await recipients_by_id(view, {notice.recipient_id for notice in due if notice.recipient_id})
         stories = await alert_stories(view, [notice for notice in due if notice.alert_id])
-    for group in _groups(due):
-        await _word_group(house, group, recipients.get(group[0].recipient_id or ""), stories, now)
-    return len(due) == BATCH
+    groups = _groups(due)
+    for group in groups[:MOST_GROUPS]:
+        try:
+            await _word_group(house, group, recipients.get(group[0].recipient_id or ""), stories, now)
+        except Unavailable:
+            raise
+        except Exception:  # noqa: BLE001  (the rim of one group: what cannot be worded must not keep the others from going out)
+            log.exception("a message could not be worded; it is tried again", notice=group[0].id, after=PUT_OFF)
+            async with house.store.write() as unit:
+                await notices.put_off(unit, [notice.id for notice in group], now + PUT_OFF)
+    return len(due) == BATCH or len(groups) > MOST_GROUPS
 
 
 def _groups(due: Sequence[Notice]) -> list[list[Notice]]:

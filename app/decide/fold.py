@@ -119,13 +119,19 @@ def _ending(run: Run | None) -> tuple[datetime | None, str | None] | None:
 
 def _count_days(folded: FoldedJob, known: Mapping[str, Run], zone: ZoneInfo) -> None:
     """Add what the changed runs count now and take out what they counted before, so that a day is right in any order."""
+    folded.runs = [replace(run, day=_day_of(run, zone)) for run in folded.runs]
     for run in folded.runs:
         for counted, sign in ((known.get(run.run_key), -1), (run, 1)):
-            if counted is None or counted.ended_at is None or counted.outcome not in _SUM_OF:
+            if counted is None or counted.day is None:
                 continue
-            sums = folded.sums.setdefault(counted.ended_at.astimezone(zone).date(), {})
+            sums = folded.sums.setdefault(counted.day, {})
             for name, amount in _amounts(counted).items():
                 sums[name] = sums.get(name, 0) + sign * amount
+
+
+def _day_of(run: Run, zone: ZoneInfo) -> date | None:
+    moment = run.started_at if run.outcome is RunOutcome.MISSED else run.ended_at
+    return None if moment is None or run.outcome not in _SUM_OF else moment.astimezone(zone).date()
 
 
 def _amounts(run: Run) -> Sums:

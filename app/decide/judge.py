@@ -11,11 +11,11 @@ from app.decide.rules import Close, Open, Repeat, Verdict, judge_overrun, judge_
 from app.decide.tell import Telling, open_desk, tell, tell_closed
 from app.domain.agent import Agent, Customer
 from app.domain.alert import Alert, AlertKind, Rule
-from app.domain.event import Event, EventKind, job_of
+from app.domain.event import Event, EventKind, Severity, job_of
 from app.domain.job import Job, order_of, replay
 from app.domain.route import NoticeWhat
 from app.domain.run import run_key_of
-from app.store import agent_fold, alerts, inbox, job_fold, run_fold
+from app.store import agent_fold, alerts, inbox, job_fold, notices, run_fold
 from app.store.job_fold import JobName
 from app.store.rules import all_rules
 from app.store.unit import Unit
@@ -145,6 +145,7 @@ def _heard(agent: Agent, at: datetime, rule: Rule | None) -> Agent:
 async def _apply(unit: Unit, scene: Scene, verdicts: Sequence[tuple[Verdict, Agent, Job | None]]) -> int:
     tellings: list[Telling] = []
     repeated: list[Alert] = []
+    risen: list[Alert] = []
     closed: list[tuple[Alert, str]] = []
     for verdict, agent, job in verdicts:
         match verdict:
@@ -152,21 +153,32 @@ async def _apply(unit: Unit, scene: Scene, verdicts: Sequence[tuple[Verdict, Age
                 alert = _alert(verdict, scene, agent, job)
                 tellings.append(Telling(alert, NoticeWhat.OPENED, verdict.reason, hold=verdict.hold))
             case Repeat():
-                repeated.append(
-                    replace(
-                        verdict.alert,
-                        **{n: getattr(verdict, n) for n in ("repeats", "last_at", "message", "event_id", "severity")},
-                    )
-                )
+                alert = _repeated(verdict, scene, agent, job)
+                repeated.append(alert)
+                if alert.severity is Severity.CRITICAL and verdict.alert.severity is not Severity.CRITICAL:
+                    risen.append(alert)
             case Close():
                 closed.append((verdict.alert, verdict.reason))
     await alerts.close_alerts(unit, closed, scene.now)
     await alerts.save_repeats(unit, repeated)
-    await alerts.insert_alerts(unit, [telling.alert for telling in tellings])
-    if not (tellings or closed):
+    await alerts.insert_alerts(unit, [telling.alert for telling in tellings])  # all of them opened just now
+    if not (tellings or closed or risen):
         return 0
+    hurried = await notices.hurry(unit, [alert.id for alert in risen], scene.now) if risen else set()
+    tellings += [
+        Telling(alert, NoticeWhat.REPEATED, "it became critical", turn="critical")
+        for alert in risen
+        if alert.id not in hurried and alert.acknowledged_at is None
+    ]
     desk = await open_desk(unit, scene.now)
     return len(await tell_closed(desk, closed)) + len(await tell(desk, tellings))
+
+
+def _repeated(seen: Repeat, scene: Scene, agent: Agent, job: Job | None) -> Alert:
+    changed = {name: getattr(seen, name) for name in ("repeats", "last_at", "message", "event_id", "severity")}
+    kind = seen.alert.kind
+    facts = facts_of(scene.customers[agent.customer_id], agent, job, kind, seen.severity, seen.message)
+    return replace(seen.alert, **changed, facts=facts)
 
 
 def _alert(opened: Open, scene: Scene, agent: Agent, job: Job | None) -> Alert:

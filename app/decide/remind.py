@@ -56,7 +56,7 @@ async def tell_repeats(unit: Unit, now: datetime) -> int:
 
 
 async def _with_facts(unit: Unit, alert_ids: Iterable[str]) -> Mapping[str, Alert]:
-    found = await alerts.alerts_by_id(unit, alert_ids)
+    found = await alerts.lock_alerts(unit, alert_ids)
     agents = await agent_fold.agents_by_id(unit, {alert.agent_id for alert in found.values()})
     customers = await agent_fold.all_customers(unit, {alert.customer_id for alert in found.values()})
     jobs = await job_fold.jobs_by_id(unit, {alert.job_id for alert in found.values() if alert.job_id})

@@ -84,11 +84,10 @@ def judge_rows(
         rule = rule_for(kind, after.customer_id, facts, rules)
         alert = opened.get(kind)
         run = next((run for run in reversed(runs) if run.outcome is _COUNTED[kind]), None)
-        if alert is not None and (rule is None or in_row < rule.after_in_row):
+        least = 1 if rule is None else rule.after_in_row
+        if alert is not None and (in_row == 0 or (in_row < was and in_row < least)):
             verdicts.append(Close(alert, _why_closed(kind, after, in_row)))
-        elif rule is None or not rule.enabled or in_row < rule.after_in_row or run is None:
-            continue
-        elif not (in_row > was or (after.last_run_id != before.last_run_id and after.last_outcome is _COUNTED[kind])):
+        elif run is None or not (in_row > was or _is_newest(kind, before, after)):
             continue  # what happened concerns another kind: an alert that an admin closed stays closed
         elif alert is not None:
             verdicts.append(
@@ -101,9 +100,13 @@ def judge_rows(
                     _worst(kind, run),
                 )
             )
-        else:
+        elif rule is not None and rule.enabled and in_row >= least:
             verdicts.append(_open(kind, rule, after, run, in_row))
     return verdicts
+
+
+def _is_newest(kind: AlertKind, before: Job, after: Job) -> bool:
+    return after.last_run_id != before.last_run_id and after.last_outcome is _COUNTED[kind]
 
 
 def _open(kind: AlertKind, rule: Rule, job: Job, run: Run, in_row: int) -> Open:

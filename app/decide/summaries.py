@@ -1,8 +1,9 @@
 """Decides that a summary is due, once per schedule and period, whatever crashes; good news too. It does not word it."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from app.base.ids import new_id
+from app.base.log import log
 from app.domain.calendar import next_time, previous_time
 from app.domain.dedupe import group_key, summary_key
 from app.domain.route import URGENCY_SUMMARY, Notice, NoticeState, NoticeWhat
@@ -19,8 +20,14 @@ async def tick(house: House) -> bool:
     async with house.store.write() as unit:
         due = await store.schedules_due(unit, now)
         for schedule in due:
-            await _make(unit, schedule, newest_due(schedule, now), now, on_demand=False)
-            await store.move_on(unit, schedule.id, next_time(schedule.cadence, now))
+            try:
+                end, next_at = newest_due(schedule, now), next_time(schedule.cadence, now)
+            except Exception:  # noqa: BLE001  (the rim of one schedule: a time zone that is no more must not keep all others waiting)
+                log.exception("a summary schedule cannot be read; it is tried again in an hour", schedule=schedule.id)
+                await store.move_on(unit, schedule.id, now + timedelta(hours=1))
+                continue
+            await _make(unit, schedule, end, now, on_demand=False)
+            await store.move_on(unit, schedule.id, next_at)
         if due:
             unit.after_commit(lambda: house.bell.ring("notices"))
     return False

@@ -3,20 +3,22 @@
 import hashlib
 from datetime import datetime
 
+OURS = "tocsin:"  # begins the keys of our own clock's events; an agent that took one beforehand would silence the clock
+
 
 def missed_key(job_id: str, slot: datetime) -> str:
     """One missed event for a job and slot: two workers' clocks must not miss it twice."""
-    return f"missed:{job_id}:{slot.isoformat()}"
+    return f"{OURS}missed:{job_id}:{slot.isoformat()}"
 
 
 def overrun_key(run_id: str) -> str:
     """One overrun event for a run."""
-    return f"overrun:{run_id}"
+    return f"{OURS}overrun:{run_id}"
 
 
 def silent_key(agent_id: str, since: datetime) -> str:
     """One silent event for an agent and the last time that it was heard."""
-    return f"silent:{agent_id}:{since.isoformat()}"
+    return f"{OURS}silent:{agent_id}:{since.isoformat()}"
 
 
 def notice_key(alert_id: str, what: str, route_id: str, recipient_id: str, turn: str) -> str:

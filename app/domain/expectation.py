@@ -8,6 +8,7 @@ from cronsim import CronSim, CronSimError
 
 from app.base.errors import BadInput
 
+EARLY_MOST = timedelta(minutes=5)
 FAR = timedelta(days=366 * 5)
 
 
@@ -42,10 +43,10 @@ def slot_after(expectation: Expectation, moment: datetime) -> datetime:
 
 
 def earliness(expectation: Expectation, slot: datetime) -> timedelta:
-    """How long before its slot a run still fills it: clocks differ. The grace, but a quarter of the gap to the next slot at most."""
+    """How long before its slot a run still fills it, for clocks differ: five minutes, the grace or a quarter of the gap, whichever is least."""
     if expectation.period is not None:
         return timedelta(0)
-    return min(expectation.grace, (slot_after(expectation, slot) - slot) / 4)
+    return min(EARLY_MOST, expectation.grace, (slot_after(expectation, slot) - slot) / 4)
 
 
 def next_slot(
@@ -69,3 +70,14 @@ def next_slot(
         if after_run > awaited:
             settled, awaited = (first if filled_early else came_at), after_run
     return (settled, awaited)
+
+
+def last_slot_until(expectation: Expectation, moment: datetime) -> datetime | None:
+    """Give the newest slot at or before `moment`, in UTC; None for a period, whose slots hang on its runs."""
+    if expectation.period is not None:
+        return None
+    just_after = moment.astimezone(ZoneInfo(expectation.time_zone)) + timedelta(minutes=1)
+    for slot in CronSim(expectation.cron or "", just_after, reverse=True):
+        if slot <= moment:
+            return slot.astimezone(UTC)
+    return None

@@ -87,7 +87,8 @@ def after_run(job: Job, run: Run) -> Job:
         if outcome is RunOutcome.SUCCESS
         else job.warnings_in_row
     )
-    since = job.failing_since or run.ended_at if bad else None if good else job.failing_since
+    began = run.started_at if outcome is RunOutcome.MISSED else run.ended_at
+    since = job.failing_since or began if bad else None if good else job.failing_since
     return replace(
         job,
         state=_STATES.get(outcome, job.state),
@@ -114,6 +115,7 @@ def replay(job: Job, runs: Iterable[Run]) -> Job:
         failing_since=None,
         last_outcome=None,
         last_finished_at=None,
+        last_success_at=None,
         last_message=None,
         last_run_id=None,
     )

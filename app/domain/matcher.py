@@ -36,9 +36,14 @@ class Matcher:
             case Test.IS_NOT:
                 return found != wanted
             case Test.LIKE:
-                return fnmatchcase(found, wanted)
+                return _is_like(found, wanted)
             case Test.NOT_LIKE:
-                return not fnmatchcase(found, wanted)
+                return not _is_like(found, wanted)
+
+
+def _is_like(found: str, glob: str) -> bool:
+    """Only * and ? are special: a bracket is a bracket, as the names of backups have them."""
+    return fnmatchcase(found, glob.replace("[", "[[]"))
 
 
 def all_match(matchers: Sequence[Matcher], facts: Mapping[str, str]) -> bool:

@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import date, datetime, timedelta
 
 from app.domain.event import Event, EventKind, Phase, RunOutcome, Severity, outcome_of
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One execution. `outcome` is None while it runs; `decided_by` is the key of the event that ended it."""
+    """One execution. `outcome` is None while it runs; `decided_by` is the key of the event that ended it.
+
+    `day` is the one that its amounts were counted on: the customer's time zone may change afterwards. A missed run has its
+    slot as `started_at`, and as `ended_at` the earliest moment at which a run would have filled it: its place in the history.
+    """
 
     id: str
     customer_id: str
@@ -25,6 +29,7 @@ class Run:
     decided_by: str | None = None
     event_id: str | None = None
     overrun_at: datetime | None = None
+    day: date | None = None
 
     @property
     def duration_s(self) -> float:
@@ -34,6 +39,9 @@ class Run:
         if self.started_at is not None and self.ended_at is not None:
             return max(0.0, (self.ended_at - self.started_at).total_seconds())
         return 0.0
+
+
+EARLY_S = "early_s"  # metric of a missed event: by how much a run may come before its slot
 
 
 def run_key_of(event: Event) -> str:
@@ -51,6 +59,9 @@ def merge(run: Run, event: Event) -> Run:
         if event.phase in (Phase.STARTED, Phase.PROGRESS):
             return replace(run, started_at=min(run.started_at or event.occurred_at, event.occurred_at))
         return run
+    if event.kind is EventKind.MISSED:
+        run = replace(run, started_at=event.occurred_at)
+        event = replace(event, occurred_at=event.occurred_at - timedelta(seconds=event.metrics.get(EARLY_S, 0)))
     if run.ended_at is not None and (run.ended_at, run.decided_by or "") >= (event.occurred_at, event.key):
         return run
     return replace(

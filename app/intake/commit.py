@@ -14,6 +14,7 @@ from app.base.errors import Overloaded, TocsinError, Unavailable
 from app.base.log import log
 from app.house import House
 from app.intake.agents import KnownAgents
+from app.store.away import is_fault_of_data, told_of
 from app.store.intake import NewEvent, add_events, agents_by_name
 
 COMMIT_S = 45.0
@@ -115,7 +116,10 @@ class GroupCommit:
             batch.done.set_result(None)
 
     async def _settle(self, parts: list[_Part]) -> None:
-        """Store parts in one transaction; if the database refuses them, in halves, down to the one event that is at fault."""
+        """Store parts in one transaction; if one of them is at fault, in halves, down to the one event that is.
+
+        What is no fault of the data (the store calls it Unavailable) is neither halved nor blamed on an event.
+        """
         try:
             async with asyncio.timeout(COMMIT_S):
                 await self._transact(parts)
@@ -124,14 +128,12 @@ class GroupCommit:
                 part.batch.failed = (
                     cause if isinstance(cause, Unavailable) else Unavailable("the database is too slow; try again")
                 )
-        except Exception:  # noqa: BLE001  (the rim of every request that waits here)
+        except Exception as cause:  # noqa: BLE001  (the rim of every request that waits here)
             halves = _halves(parts)
-            if halves:
-                for half in halves:
-                    await self._settle(half)
-                return
-            log.exception("the database refuses an event by a defect of ours; it is rejected")
-            parts[0].batch.unstorable.add(parts[0].places.start)
+            for half in halves:
+                await self._settle(half)
+            if not halves:
+                _blame(parts[0], cause)
 
     async def _transact(self, parts: list[_Part]) -> None:
         metrics.INTAKE_QUEUE.set(self._events)
@@ -156,6 +158,16 @@ class GroupCommit:
                 unit.after_commit(lambda: house.bell.ring("events"))
         self._agents.remember(ids)  # after the commit: an id that was rolled back must not be used again
         return there, rows
+
+
+def _blame(part: _Part, cause: Exception) -> None:
+    """Reject the one event whose data is at fault. By any other defect it is only not stored: it may be sent again."""
+    if is_fault_of_data(cause):
+        log.error("the database refuses an event by a defect of ours; it is rejected", cause=told_of(cause))
+        part.batch.unstorable.add(part.places.start)
+        return
+    log.exception("an event cannot be stored by a defect of ours; its sender is asked to send it again")
+    part.batch.failed = Unavailable("a defect of ours keeps it from being stored; try again")
 
 
 def _rows(parts: list[_Part], ids: dict[tuple[str, str], str]) -> list[NewEvent]:

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic_core import PydanticSerializationError, to_json
 
 from app.base.errors import BadInput
+from app.domain.dedupe import OURS
 from app.domain.event import Activity, Phase, RunOutcome, Severity
 from app.intake.cut import cut_middle, cut_text
 from app.intake.parse import WireEvent
@@ -40,6 +41,14 @@ def name(given: str | None, field: str) -> str | None:
     if len(given) > NAME_MOST:
         raise BadInput(f"{field}: longer than {NAME_MOST} characters", code="too_long", field=field)
     return given or None
+
+
+def key(given: str | None) -> str | None:
+    """Give the agent's own key. Those of our clock are refused: an event sent under one would keep ours from being written."""
+    found = name(given, "key")
+    if found is not None and found.startswith(OURS):
+        raise BadInput(f"key: those that begin with {OURS} are ours", code="key_reserved", field="key")
+    return found
 
 
 def word(given: str | None, field: str, words: frozenset[str]) -> str | None:

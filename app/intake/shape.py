@@ -66,7 +66,7 @@ def shape(
     texts = (fields.message(event.get("message"), flags), fields.log(event.get("log"), log_limit, flags))
     metrics, labels = fields.metrics(event.get("metrics")), fields.labels(event.get("labels"))
     found = fields.extra_of(event)
-    key = fields.name(event.get("key"), "key") or _key_of(event, agent, occurred_at, said, texts, found)
+    key = fields.key(event.get("key")) or _key_of(event, agent, occurred_at, said, texts, found)
     return NewEvent(
         new_id("evt"),
         customer_id,

@@ -25,9 +25,11 @@ async def open_alerts(view: View, subject_ids: Iterable[str]) -> dict[str, list[
     return found
 
 
-async def alerts_by_id(view: View, ids: Iterable[str]) -> dict[str, Alert]:
-    """Give alerts by id."""
-    rows = await view.connection.execute(select(alerts).where(alerts.c.id.in_(set(ids))))
+async def lock_alerts(unit: Unit, ids: Iterable[str]) -> dict[str, Alert]:
+    """Give alerts by id, and keep them from being closed meanwhile: "still failing" must not be said of what recovered."""
+    rows = await unit.connection.execute(
+        select(alerts).where(alerts.c.id.in_(set(ids))).order_by(alerts.c.id).with_for_update()
+    )
     return {row.id: alert_from(row) for row in rows}
 
 

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import func, literal, select, text, union_all
+from sqlalchemy import func, select, text, union_all
 
 from app.store.tables import alerts, events, messages
+from app.store.types import EPOCH
 from app.store.unit import View
 
 DEAD_MOST = 10_000
@@ -40,14 +41,10 @@ async def outbox_depth(view: View) -> list[Depth]:
 
 async def dead_messages(view: View, since: datetime | None = None) -> dict[str, int]:
     """Count messages that were given up (since a moment), by transport; only the newest DEAD_MOST are looked at."""
-    dead = (
-        select(messages.c.transport)
-        .where(messages.c.state == literal("dead"))
-        .order_by(messages.c.id.desc())
-        .limit(DEAD_MOST)
+    dead = select(messages.c.transport).where(
+        text("messages.state = 'dead'"), messages.c.settled_at >= (since or EPOCH)
     )
-    if since is not None:
-        dead = dead.where(messages.c.settled_at >= since)
+    dead = dead.order_by(messages.c.settled_at.desc()).limit(DEAD_MOST)
     newest = dead.subquery()
     rows = await view.connection.execute(select(newest.c.transport, func.count()).group_by(newest.c.transport))
     return {row[0]: row[1] for row in rows}

@@ -41,7 +41,12 @@ def open_engines(settings: Settings) -> Engines:
             _sqlite(settings.database, size=1, writes=True), _sqlite(settings.database, size=4, writes=False)
         )
     engine = create_async_engine(
-        settings.database, pool_size=settings.database_pool, max_overflow=0, pool_timeout=BUSY_S, pool_pre_ping=True
+        settings.database,
+        pool_size=settings.database_pool,
+        max_overflow=0,
+        pool_timeout=BUSY_S,
+        pool_pre_ping=True,
+        hide_parameters=True,  # what agents sent must not stand in the log for a statement that failed
     )
     return Engines(engine, engine)
 
@@ -54,6 +59,7 @@ def _sqlite(url: str, *, size: int, writes: bool) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=BUSY_S,
         connect_args={"timeout": BUSY_S},
+        hide_parameters=True,
     )
 
     @event.listens_for(engine.sync_engine, "connect")

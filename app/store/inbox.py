@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, func, select, text, update
+from sqlalchemy import Row, and_, bindparam, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.event import Event
@@ -14,7 +14,6 @@ from app.store.unit import Unit, View
 
 # As the partial indices say it: SQLite uses one only when its condition stands word by word in the query.
 _NEW = text("events.state = 'new'")
-_SET_ASIDE = text("events.state = 'set_aside'")
 
 
 async def claim_new(unit: Unit, limit: int, only: str | None = None) -> list[Event]:
@@ -63,14 +62,8 @@ async def mark_folded(unit: Unit, event_ids: Sequence[str], run_of: dict[str, st
 async def set_aside(unit: Unit, event_id: str, error: str) -> None:
     """Take one event that cannot be folded out of the line, with its error, where admins see it."""
     await unit.connection.execute(
-        update(events).where(events.c.id == event_id).values(state="set_aside", error=error[:2000])
+        update(events).where(_NEW, events.c.id == event_id).values(state="set_aside", error=error[:2000])
     )
-
-
-async def count_set_aside(view: View, since: datetime) -> int:
-    """Count the events set aside that were received since then."""
-    found = await view.connection.scalar(select(func.count()).where(_SET_ASIDE, events.c.received_at >= since))
-    return int(found or 0)
 
 
 async def insert_clock_events(unit: Unit, made: Sequence[Event]) -> None:
@@ -94,6 +87,7 @@ async def insert_clock_events(unit: Unit, made: Sequence[Event]) -> None:
             "occurred_at": event.occurred_at,
             "received_at": event.received_at,
             "message": event.message,
+            "metrics": dict(event.metrics) or None,
         }
         for event in made
     ]

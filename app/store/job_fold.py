@@ -10,6 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from app.base.ids import new_id
 from app.domain.job import Job, JobState
 from app.store.mapping import job_from
+from app.store.readable import readable
 from app.store.tables import jobs
 from app.store.unit import Unit, View
 from app.store.wanted import wanted
@@ -93,7 +94,7 @@ async def save_jobs(unit: Unit, changed: Sequence[Job]) -> None:
 async def overdue_jobs(unit: Unit, before: datetime, limit: int) -> list[Job]:
     """Claim jobs whose slot and grace have passed without a sign of life."""
     due = select(jobs).where(jobs.c.overdue_at <= before).order_by(jobs.c.overdue_at).limit(limit)
-    return [job_from(row) for row in await unit.connection.execute(due.with_for_update(skip_locked=True))]
+    return readable(await unit.connection.execute(due.with_for_update(skip_locked=True)), job_from, "job")
 
 
 async def jobs_by_id(view: View, ids: Iterable[str]) -> dict[str, Job]:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Select, bindparam, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from app.domain.route import Notice, NoticeState, NoticeWhat
+from app.domain.route import URGENCY_CRITICAL, Notice, NoticeState, NoticeWhat
 from app.store.mapping import notice_from
 from app.store.tables import groups, notices
 from app.store.unit import Unit, View
@@ -98,7 +98,8 @@ async def settle_muted(unit: Unit, reasons: Mapping[str, str]) -> None:
 
 async def judge_muted_again(unit: Unit, now: datetime) -> None:
     """Have every muted notice judged at once: a silence was changed or ended early."""
-    await unit.connection.execute(update(notices).where(notices.c.state == NoticeState.MUTED).values(due_at=now))
+    muted = update(notices).where(_DUE, notices.c.state == NoticeState.MUTED)
+    await unit.connection.execute(muted.values(due_at=now))
 
 
 async def groups_told(unit: Unit, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], datetime]:
@@ -151,6 +152,19 @@ async def unmark_worded(unit: Unit, message_id: str) -> None:
     """Take back the claim of a message that is not kept."""
     back = update(notices).where(notices.c.message_id == message_id)
     await unit.connection.execute(back.values(state=NoticeState.WAITING, message_id=None))
+
+
+async def put_off(unit: Unit, ids: Sequence[str], until: datetime) -> None:
+    """Let waiting notices wait longer: they cannot be worded now."""
+    still = update(notices).where(notices.c.id.in_(ids), notices.c.state == NoticeState.WAITING)
+    await unit.connection.execute(still.values(due_at=until))
+
+
+async def hurry(unit: Unit, alert_ids: Sequence[str], now: datetime) -> set[str]:
+    """Let what waits about these alerts go at once, for they became critical; give those of which something waited."""
+    waiting = update(notices).where(notices.c.alert_id.in_(alert_ids), notices.c.state == NoticeState.WAITING)
+    hurried = waiting.values(due_at=now, urgency=URGENCY_CRITICAL).returning(notices.c.alert_id)
+    return set((await unit.connection.execute(hurried)).scalars())
 
 
 async def suppress(unit: Unit, ids: Sequence[str], why: str) -> None:

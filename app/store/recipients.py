@@ -7,6 +7,7 @@ from sqlalchemy import Row, select, update
 
 from app.domain.recipient import Recipient
 from app.store.json_forms import addresses_of
+from app.store.readable import readable
 from app.store.records import Records
 from app.store.tables import notices
 from app.store.tables_managed import recipients, routes, summary_schedules
@@ -18,7 +19,7 @@ RECIPIENTS = Records(recipients, "rcp")
 async def recipients_by_id(view: View, ids: Collection[str]) -> dict[str, Recipient]:
     """Give those of `ids` that exist."""
     rows = await view.connection.execute(select(recipients).where(recipients.c.id.in_(ids)))
-    return {row.id: _recipient_of(row) for row in rows}
+    return {one.id: one for one in readable(rows, _recipient_of, "recipient")}
 
 
 def _recipient_of(row: Row[Any]) -> Recipient:

@@ -7,6 +7,7 @@ from sqlalchemy import Row, delete, select
 
 from app.domain.route import Route
 from app.store.json_forms import matchers_of, seconds_or_none
+from app.store.readable import readable
 from app.store.records import Records
 from app.store.tables import groups
 from app.store.tables_managed import routes
@@ -18,7 +19,7 @@ ROUTES = Records(routes, "rte")
 async def all_routes(view: View) -> list[Route]:
     """Give every route, enabled or not, in the order in which they are asked."""
     rows = await view.connection.execute(select(routes).order_by(routes.c.position, routes.c.id))
-    return [_route_of(row) for row in rows]
+    return readable(rows, _route_of, "route")
 
 
 def _route_of(row: Row[Any]) -> Route:

@@ -7,6 +7,7 @@ from sqlalchemy import Row, select
 
 from app.domain.alert import AlertKind, Rule
 from app.store.json_forms import matchers_of, seconds_or_none
+from app.store.readable import readable
 from app.store.records import Records
 from app.store.tables_managed import rules
 from app.store.unit import View
@@ -17,7 +18,7 @@ RULES = Records(rules, "rul")
 async def all_rules(view: View) -> list[Rule]:
     """Give every rule, enabled or not, in the order in which they are asked."""
     rows = await view.connection.execute(select(rules).order_by(rules.c.position, rules.c.id))
-    return [_rule_of(row) for row in rows]
+    return readable(rows, _rule_of, "rule")
 
 
 def _rule_of(row: Row[Any]) -> Rule:

@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, Row, and_, select
 
 from app.domain.route import Silence
 from app.store.json_forms import matchers_of
+from app.store.readable import readable
 from app.store.records import Columns, Records
 from app.store.tables_managed import silences
 from app.store.unit import View
@@ -25,7 +26,7 @@ SILENCES = Records(silences, "sil", newest_first=True, filters={"state": _is_in_
 async def current_silences(view: View, now: datetime) -> list[Silence]:
     """Give the silences that hold at `now`: begun, and not yet ended."""
     holding = select(silences).where(silences.c.ends_at > now, silences.c.starts_at <= now).order_by(silences.c.id)
-    return [_silence_of(row) for row in await view.connection.execute(holding)]
+    return readable(await view.connection.execute(holding), _silence_of, "silence")
 
 
 def _silence_of(row: Row[Any]) -> Silence:

@@ -11,6 +11,7 @@ from app.base.ids import new_id
 from app.domain.calendar import Cadence, Every
 from app.domain.matcher import Matcher
 from app.store.json_forms import matchers_of
+from app.store.readable import readable
 from app.store.tables_managed import summaries, summary_schedules
 from app.store.unit import Unit, View
 
@@ -43,7 +44,8 @@ class Summary:
 async def schedules_due(unit: Unit, now: datetime) -> list[Schedule]:
     """Claim the enabled schedules whose time has come."""
     due = select(summary_schedules).where(summary_schedules.c.enabled, summary_schedules.c.next_at <= now).limit(100)
-    return [_schedule_of(row, now) for row in await unit.connection.execute(due.with_for_update(skip_locked=True))]
+    rows = await unit.connection.execute(due.with_for_update(skip_locked=True))
+    return readable(rows, lambda row: _schedule_of(row, now), "summary schedule")
 
 
 async def lock_schedule(unit: Unit, schedule_id: str) -> Schedule | None:

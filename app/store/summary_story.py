@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, Result, Row, Select, and_, case, exists, func, or_, select, text, tuple_
 
+from app.base.ids import first_id_at
 from app.domain.alert import AlertKind
 from app.domain.job import JobState
 from app.domain.matcher import all_match
@@ -61,14 +62,8 @@ async def summary_story(view: View, schedule: Schedule, *, number: int, start: d
         new=counts.new or 0,
         silent_agents=await _silent_agents(view, scope),
         without_expectation=counts.without_expectation or 0,
-        undelivered=await _count(
-            view, select(func.count()).where(messages.c.state == "dead", messages.c.created_at >= start)
-        ),
-        set_aside=await _count(
-            # As the partial index says it: SQLite uses one only when its condition stands word by word in the query.
-            view,
-            select(func.count()).where(text("events.state = 'set_aside'"), events.c.received_at >= start),
-        ),
+        undelivered=await _count(view, _undelivered(scope)),
+        set_aside=await _count(view, _set_aside(scope)),
         totals=await _totals(view, scope),
         sections=sections,
     )
@@ -112,6 +107,21 @@ def _jobs(*columns: Any) -> Select[Any]:  # noqa: ANN401
 
 async def _count(view: View, query: Select[Any]) -> int:
     return int(await view.connection.scalar(query) or 0)
+
+
+# The conditions of partial indices stand word by word as the index says them: else SQLite reads the whole table.
+
+
+def _undelivered(scope: Scope) -> Select[Any]:
+    died = (messages.c.settled_at >= scope.start, messages.c.settled_at < scope.end)
+    query = select(func.count()).where(text("messages.state = 'dead'"), *died)
+    return query if scope.customer_id is None else query.where(messages.c.customer_id == scope.customer_id)
+
+
+def _set_aside(scope: Scope) -> Select[Any]:
+    came = (events.c.id >= first_id_at("evt", scope.start), events.c.id < first_id_at("evt", scope.end))
+    query = select(func.count()).where(text("events.state = 'set_aside'"), *came)
+    return query if scope.customer_id is None else query.where(events.c.customer_id == scope.customer_id)
 
 
 async def _silent_agents(view: View, scope: Scope) -> tuple[str, ...]:

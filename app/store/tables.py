@@ -121,7 +121,7 @@ events = Table(
     Index("ix_events_new", "id", postgresql_where=text("state = 'new'"), sqlite_where=text("state = 'new'")),
     Index("ix_events_agent", "agent_id", "id"),
     _partial("ix_events_run", "run_id", where="run_id IS NOT NULL"),
-    _partial("ix_events_set_aside", "received_at", where="state = 'set_aside'"),
+    _partial("ix_events_set_aside", "id", where="state = 'set_aside'"),
 )
 
 runs = Table(
@@ -141,6 +141,7 @@ runs = Table(
     Column("decided_by", String(200)),  # key of the event that decided the outcome: breaks ties the same in any order
     Column("event_id", ID),
     Column("overrun_at", Utc),  # when the clock calls it too long; None once it ended or was called so
+    Column("day", Date),  # of job_days, on which its amounts are counted
     UniqueConstraint("customer_id", "job_id", "run_key"),
     Index("ix_runs_job_ended", "job_id", "ended_at"),
     _partial("ix_runs_job_open", "job_id", where="ended_at IS NULL"),
@@ -236,10 +237,6 @@ messages = Table(
     Column("is_alert", Boolean, nullable=False),
     Column("subject", Text, nullable=False),
     Column("message_id", String(255), nullable=False),  # the same for all successors of one worded message
-    Column(
-        "mail_body", LargeBinary
-    ),  # MIME, for smtp, mapi and file; None where none of the recipient's transports takes it
-    Column("webhook_body", LargeBinary),  # JSON, for webhook; likewise
     Column("created_at", Utc, nullable=False),
     Column("due_at", Utc, nullable=False),
     Column(
@@ -255,7 +252,11 @@ messages = Table(
     Column("moved_from", ID),
     Column("why", Text),  # the last settlement in words
     Column("settled_at", Utc),
+    # Last, for SQLite reads through a long body to what lies behind it. None where no transport of the recipient takes it.
+    Column("mail_body", LargeBinary),  # MIME, for smtp, mapi and file
+    Column("webhook_body", LargeBinary),  # JSON, for webhook
     _partial("ix_messages_due", "transport", "urgency", "due_at", where="state IN ('queued', 'unknown')"),
+    _partial("ix_messages_dead", "settled_at", where="state = 'dead'"),
     _partial("ix_messages_leased", "lease_until", where="state = 'leased'"),
     Index("ix_messages_state", "state", "id"),
 )

@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
+
 from app.store.types import Json, Utc
 
 revision = "0001"
@@ -113,7 +114,7 @@ def upgrade() -> None:
         )
         batch_op.create_index(
             "ix_events_set_aside",
-            ["received_at"],
+            ["id"],
             unique=False,
             postgresql_where=sa.text("state = 'set_aside'"),
             sqlite_where=sa.text("state = 'set_aside'"),
@@ -148,8 +149,6 @@ def upgrade() -> None:
         sa.Column("is_alert", sa.Boolean(), nullable=False),
         sa.Column("subject", sa.Text(), nullable=False),
         sa.Column("message_id", sa.String(length=255), nullable=False),
-        sa.Column("mail_body", sa.LargeBinary(), nullable=True),
-        sa.Column("webhook_body", sa.LargeBinary(), nullable=True),
         sa.Column("created_at", Utc(), nullable=False),
         sa.Column("due_at", Utc(), nullable=False),
         sa.Column("move_on_at", Utc(), nullable=False),
@@ -163,9 +162,18 @@ def upgrade() -> None:
         sa.Column("moved_from", sa.String(length=40), nullable=True),
         sa.Column("why", sa.Text(), nullable=True),
         sa.Column("settled_at", Utc(), nullable=True),
+        sa.Column("mail_body", sa.LargeBinary(), nullable=True),
+        sa.Column("webhook_body", sa.LargeBinary(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_messages")),
     )
     with op.batch_alter_table("messages", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_messages_dead",
+            ["settled_at"],
+            unique=False,
+            postgresql_where=sa.text("state = 'dead'"),
+            sqlite_where=sa.text("state = 'dead'"),
+        )
         batch_op.create_index(
             "ix_messages_due",
             ["transport", "urgency", "due_at"],
@@ -485,6 +493,7 @@ def upgrade() -> None:
         sa.Column("decided_by", sa.String(length=200), nullable=True),
         sa.Column("event_id", sa.String(length=40), nullable=True),
         sa.Column("overrun_at", Utc(), nullable=True),
+        sa.Column("day", sa.Date(), nullable=True),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_runs_job_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_runs")),
         sa.UniqueConstraint("customer_id", "job_id", "run_key", name=op.f("uq_runs_customer_id_job_id_run_key")),
@@ -586,6 +595,9 @@ def downgrade() -> None:
             "ix_messages_due",
             postgresql_where=sa.text("state IN ('queued', 'unknown')"),
             sqlite_where=sa.text("state IN ('queued', 'unknown')"),
+        )
+        batch_op.drop_index(
+            "ix_messages_dead", postgresql_where=sa.text("state = 'dead'"), sqlite_where=sa.text("state = 'dead'")
         )
 
     op.drop_table("messages")

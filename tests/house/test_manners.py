@@ -45,6 +45,9 @@ THEIR_NAMES = {"_Policy"}  # it is one of email.policy's
 RIMS = {
     "app/base/ticking.py": "the rim of a tick: logged, counted, tried again",
     "app/decide/tick.py": "the rim of a tick: one bad event is set aside and must not stop the line",
+    "app/decide/missed.py": "the rim of one job: an expectation that cannot be judged must not keep the others unjudged",
+    "app/decide/summaries.py": "the rim of one schedule: one that cannot be read must not keep the others waiting",
+    "app/compose/tick.py": "the rim of one group: what cannot be worded must not keep the others from going out",
     "app/deliver/line.py": "the rim of one attempt: whatever a transport does, the attempt has an end",
     "app/deliver/ledger.py": "the rim of a tick: a database that is away must not end the senders",
     "app/intake/commit.py": "the rim of every request that waits for this commit: one's fault must not fail another's",

@@ -79,14 +79,14 @@ class Lived:
         while await decide.tick(self.house):
             pass
 
-    async def rows(self, table: Any, *conditions: Any) -> list[Any]:  # noqa: ANN401
+    async def rows(self, table: Any, *conditions: Any) -> list[Any]:
         """Read rows of a table, oldest first."""
         async with self.house.store.read() as view:
             return list((await view.connection.execute(select(table).where(*conditions).order_by(table.c.id))).all())
 
 
 @asynccontextmanager
-async def live_in(database_url: str, folder: Path, **settings: Any) -> AsyncIterator[Lived]:  # noqa: ANN401
+async def live_in(database_url: str, folder: Path, **settings: Any) -> AsyncIterator[Lived]:
     """Open a furnished house on a migrated database."""
     time = [START]
     loaded = load_settings(var_dir=folder, database_url=database_url, **settings)

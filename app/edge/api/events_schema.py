@@ -25,7 +25,7 @@ _EVENT: dict[str, Any] = {
     "properties": {
         "key": _text(
             fields.NAME_MOST,
-            "Unique per agent: what is sent again under it counts once. Without it, the content is the key.",
+            "Unique per agent: what is sent again under it counts once. Without it, the content is the key. None begins with `tocsin:`.",
         ),
         "agent": _text(fields.NAME_MOST, "Who reports. Needed with an enrolment key, which creates unknown agents."),
         "job": _text(fields.NAME_MOST, "What was backed up."),
