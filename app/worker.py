@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import partial
 
 from app.base import metrics
+from app.base.errors import ClockWrong
 from app.base.log import log
 from app.base.ticking import keep_ticking
 from app.compose import tick as compose
@@ -23,14 +24,16 @@ from app.deliver.transport import Transport
 from app.deliver.transports import build_transports
 from app.house import House
 from app.manage import purge
-from app.store.heartbeats import Heartbeat, beat, end_heartbeat
+from app.store.heartbeats import Heartbeat, beat, database_time, end_heartbeat
 
 STOP_S = 10.0
+CLOCKS_APART_S = 10.0  # a third of a lease
 _HOLDER = "worker:"  # relays hold leases too, under names of their own
 
 
 async def run(house: House, transports: Mapping[str, Transport] | None = None) -> None:
     """Run every stage until cancelled; on cancellation, claim nothing new and finish what is claimed (at most 10 s)."""
+    await _check_clock(house)
     stopping = asyncio.Event()
     built = transports if transports is not None else build_transports(house.settings, house.secret.derive("webhook"))
     work = asyncio.create_task(_stages(house, built, stopping))
@@ -43,6 +46,16 @@ async def run(house: House, transports: Mapping[str, Transport] | None = None) -
             log.error("the worker did not stop in time; what it was sending counts as unknown once its leases ran out")
             work.cancel()
             await asyncio.wait([work], timeout=1)
+
+
+async def _check_clock(house: House) -> None:
+    """Refuse to work by a clock that differs much from the database's: leases of several hosts are compared, and a mail would go twice."""
+    if house.settings.is_sqlite:
+        return
+    async with house.store.read() as view:
+        apart = abs((house.clock() - await database_time(view)).total_seconds())
+    if apart > CLOCKS_APART_S:
+        raise ClockWrong(f"this host's clock and the database's are {apart:.0f} s apart: run NTP on both")
 
 
 async def _stages(house: House, transports: Mapping[str, Transport], stopping: asyncio.Event) -> None:

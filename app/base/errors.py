@@ -13,6 +13,7 @@ TocsinError
     Overloaded          the bounded queue is full; try again                       503
     Unavailable         the database is away; try again                            503
     IllegalMove         a state change that the domain forbids (a defect of ours)  409
+    ClockWrong          this host's clock differs too much from the database's     exit 2
     BadSettings         a setting is nonsense; names it                            exit 2
 """
 
@@ -114,6 +115,12 @@ class IllegalMove(Conflict):
     """A change of state that the domain forbids."""
 
     code = "illegal_move"
+
+
+class ClockWrong(TocsinError):
+    """This host's time cannot be worked by."""
+
+    code = "clock_wrong"
 
 
 class BadSettings(TocsinError):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, func, insert, select, update
 
 from app.store.tables_managed import heartbeats
 from app.store.unit import Unit, View
@@ -31,6 +31,12 @@ async def beat(unit: Unit, heartbeat: Heartbeat) -> None:
         await unit.connection.execute(
             insert(heartbeats).values(worker=heartbeat.worker, started_at=heartbeat.started_at, **signs)
         )
+
+
+async def database_time(view: View) -> datetime:
+    """Give the database's own time."""
+    moment: datetime = (await view.connection.execute(select(func.now()))).scalar_one()
+    return moment
 
 
 async def end_heartbeat(unit: Unit, worker: str) -> None:

@@ -1,0 +1,18 @@
+"""A worker whose clock is wrong would send what another one is sending: it refuses, in words that say what to do."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from app import worker
+from app.base.errors import ClockWrong
+from tests.support.house import live_in
+
+
+async def test_a_clock_that_differs_from_the_databases_is_refused(postgres_database_url: str, tmp_path: Path) -> None:
+    async with live_in(postgres_database_url, tmp_path) as lived:
+        ahead = replace(lived.house, clock=lambda: datetime.now(UTC) + timedelta(seconds=40))
+        with pytest.raises(ClockWrong, match="40 s apart: run NTP"):
+            await worker.run(ahead)
