@@ -7,9 +7,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
+from starlette.datastructures import State
 
 from app.base.clock import Clock, now
 from app.base.doorbell import Doorbell
+from app.base.errors import BadSettings
 from app.base.log import log
 from app.base.secret import open_secret
 from app.base.settings import Settings
@@ -59,7 +61,7 @@ async def _living(app: FastAPI, settings: Settings, work: Work | None, clock: Cl
         doorkeeper = Doorkeeper(house)
         await stack.enter_async_context(doorkeeper.noting_use())
         if work is not None:
-            await stack.enter_async_context(_beside(work, house))
+            await stack.enter_async_context(_beside(work, house, app.state))
         intake = Intake(house)
         await stack.enter_async_context(intake.commits.running())
         app.state.house, app.state.doorkeeper, app.state.intake = house, doorkeeper, intake
@@ -75,8 +77,8 @@ def _spare_the_collector() -> None:
 
 
 @contextlib.asynccontextmanager
-async def _beside(work: Work, house: House) -> AsyncIterator[None]:
-    task = asyncio.create_task(_keep_working(work, house))
+async def _beside(work: Work, house: House, state: State) -> AsyncIterator[None]:
+    task = asyncio.create_task(_keep_working(work, house, state))
     try:
         yield
     finally:
@@ -85,11 +87,20 @@ async def _beside(work: Work, house: House) -> AsyncIterator[None]:
             await task
 
 
-async def _keep_working(work: Work, house: House) -> None:
+async def _keep_working(work: Work, house: House, state: State) -> None:
     """The rim of the worker inside the server: intake stays open whatever happens to it."""
     while True:
         try:
             await work(house)
-        except Exception:  # noqa: BLE001  (a rim)
-            log.exception("the worker stopped by a defect of ours; it is started again", after_s=_AGAIN_S)
+        except Exception as cause:  # noqa: BLE001  (a rim)
+            log.exception("the worker stopped; it is started again", after_s=_AGAIN_S)
+            state.stopped = health.Stopped(house.clock(), _told(cause))
         await asyncio.sleep(_AGAIN_S)
+
+
+def _told(cause: BaseException) -> str:
+    """Give the reason for /readyz, which anybody may read: the setting's name, else only the kind of error."""
+    while isinstance(cause, BaseExceptionGroup):
+        cause = cause.exceptions[0]
+    what = cause.detail.partition(":")[0] if isinstance(cause, BadSettings) else type(cause).__name__
+    return f"{what}, see the log"

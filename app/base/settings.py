@@ -4,15 +4,17 @@ Read from `TOCSIN_*`, then from the TOML file named by `TOCSIN_CONFIG`; a secret
 """
 
 import os
+import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.base.errors import BadSettings
+from app.base.settings_checks import check_database, check_mail, check_sender
+from app.base.settings_words import words_for
 
 MIB = 1024 * 1024
 
@@ -115,7 +117,10 @@ class Settings(BaseSettings):
         90, ge=1, le=36_500, description="Days that events are kept; jobs, open alerts and roll-ups outlive them."
     )
     keep_history_days: int = Field(
-        400, ge=15, le=36_500, description="Days that runs, daily roll-ups, closed alerts, notices and messages are kept."
+        400,
+        ge=15,
+        le=36_500,
+        description="Days that runs, daily roll-ups, closed alerts, notices and messages are kept.",
     )
     log_format: Literal["text", "json"] = Field("text", description="How the log is written to standard error.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What the log leaves out.")
@@ -137,7 +142,7 @@ class Settings(BaseSettings):
             ("sqlite://", "sqlite+aiosqlite://"),
         ):
             if url.startswith(plain):
-                return driver + url[len(plain) :]
+                return driver + url[len(plain) :].replace("sslmode=", "ssl=")  # libpq's word and asyncpg's
         return url
 
     @property
@@ -155,7 +160,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Order: given in code, environment, secrets in files, TOML."""
-        toml = TomlConfigSettingsSource(settings_cls, toml_file=os.environ.get("TOCSIN_CONFIG"))
+        toml = InitSettingsSource(settings_cls, _read_config())
         return (init_settings, env_settings, _FromFiles(settings_cls), toml)
 
 
@@ -164,13 +169,16 @@ class _FromFiles(PydanticBaseSettingsSource):
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ANN401, ARG002
         """Give the file's text without its last line end, or None."""
-        path = os.environ.get(f"TOCSIN_{field_name.upper()}_FILE") if field_name in _WITH_FILE else None
+        name = f"TOCSIN_{field_name.upper()}_FILE"
+        path = _environment().get(name) if field_name in _WITH_FILE else None
         if path is None:
             return None, field_name, False
         try:
             return Path(path).read_text(encoding="utf-8").strip(), field_name, False
         except OSError as cause:
-            raise BadSettings(f"TOCSIN_{field_name.upper()}_FILE: cannot read {path}: {cause.strerror}") from cause
+            raise BadSettings(f"{name}: cannot read {path}: {cause.strerror}") from cause
+        except UnicodeDecodeError as cause:
+            raise BadSettings(f"{name}: {path} is not text in UTF-8") from cause
 
     def __call__(self) -> dict[str, Any]:
         """Give every secret that lies in a file."""
@@ -184,13 +192,22 @@ def load_settings(**given: Any) -> Settings:  # noqa: ANN401
     try:
         settings = Settings(**given)
     except ValidationError as wrong:
-        lines = [
-            f"TOCSIN_{'.'.join(str(part) for part in e['loc']).upper()}: {e['msg']}"
-            for e in wrong.errors(include_input=False)
-        ]
-        raise BadSettings("; ".join(lines)) from None
-    _check_urls(settings)
+        raise BadSettings("; ".join(_word(dict(e)) for e in wrong.errors(include_input=False))) from None
+    _check(settings)
     return settings
+
+
+def _word(error: dict[str, Any]) -> str:
+    name = str(error["loc"][0]) if error["loc"] else ""
+    field = Settings.model_fields.get(name)
+    rules = field.metadata if field is not None else []
+    words = words_for(error["type"], error.get("ctx", {}), error["msg"], name, rules)
+    return f"TOCSIN_{name.upper()}: {words}"
+
+
+def _environment() -> dict[str, str]:
+    """Give the environment with its names in capitals: the settings' own names are read whatever their case."""
+    return {name.upper(): value for name, value in os.environ.items()}
 
 
 def _refuse_unknown_names() -> None:
@@ -198,16 +215,40 @@ def _refuse_unknown_names() -> None:
     known = {f"TOCSIN_{name.upper()}" for name in Settings.model_fields}
     known |= {f"TOCSIN_{name.upper()}_FILE" for name in _WITH_FILE} | {"TOCSIN_CONFIG"}
     for name in os.environ:
-        if name.startswith("TOCSIN_") and name.upper() not in known:
+        if name.upper().startswith("TOCSIN_") and name.upper() not in known:
             raise BadSettings(f"{name}: there is no such setting")
 
 
-def _check_urls(settings: Settings) -> None:
-    if settings.database_url is not None and not settings.database.startswith(
-        ("sqlite+aiosqlite:///", "postgresql+asyncpg://")
-    ):
-        raise BadSettings("TOCSIN_DATABASE_URL: must begin with postgresql:// or sqlite:///")
-    if settings.smtp_url is not None:
-        url = urlsplit(settings.smtp_url.get_secret_value())
-        if url.scheme != "smtp" or not url.hostname:
-            raise BadSettings("TOCSIN_SMTP_URL: must look like smtp://user:password@host:587?tls=starttls")
+def _read_config() -> dict[str, Any]:
+    """Read the TOML file, if one is named. One that is not there must not be taken for an empty one."""
+    path = _environment().get("TOCSIN_CONFIG")
+    if not path:
+        return {}
+    try:
+        found = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as cause:
+        raise BadSettings(f"TOCSIN_CONFIG: cannot read {path}: {cause.strerror}") from cause
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as cause:
+        raise BadSettings(f"TOCSIN_CONFIG: {path} is not valid TOML: {cause}") from None
+    unknown = [name for name in found if name not in Settings.model_fields]
+    if unknown:
+        raise BadSettings(
+            f"TOCSIN_CONFIG: {path}: there is no setting {', '.join(unknown)}; names there are small and without TOCSIN_"
+        )
+    return found
+
+
+def _check(settings: Settings) -> None:
+    if settings.database_url is not None:
+        check_database(settings.database)
+    check_mail(
+        _clear(settings.smtp_url),
+        _clear(settings.smtp_oauth_token),
+        settings.smtp_oauth_token_file,
+        settings.smtp_ca_file,
+    )
+    check_sender(settings.mail_from)
+
+
+def _clear(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()

@@ -15,6 +15,7 @@ from app.store.checkup import SHOWN, Checkup, check_up
 
 _ALIVE = timedelta(seconds=60)
 _WAITS_LONG = timedelta(minutes=15)
+_WORDED_WITHIN = timedelta(minutes=5)
 
 
 def doctor() -> None:
@@ -38,7 +39,7 @@ def doctor() -> None:
 async def _look(settings: Settings) -> tuple[Checkup, list[str]]:
     async with open_house(settings) as house, house.store.read() as view:
         now = house.clock()
-        found = await check_up(view, now - _ALIVE)
+        found = await check_up(view, now - _ALIVE, now - _WORDED_WITHIN)
     waits = [
         f"{queue.messages} message(s) wait for {kind}, the oldest since {queue.oldest_due_at:%Y-%m-%d %H:%M} UTC: see GET /v1/messages?transport={kind}."
         for kind, queue in sorted(found.waiting.items())
@@ -75,7 +76,9 @@ def _transports(found: Checkup) -> Iterator[str]:
 
 def _trouble(found: Checkup) -> Iterator[str]:
     if not found.living_workers:
-        yield f"No worker showed life in the last {_ALIVE.seconds} s, so nothing is decided or sent: start `tocsin serve`, or `tocsin worker`."
+        yield f"No worker showed life in the last {_ALIVE.seconds} s, so nothing is decided or sent: start `tocsin serve`, or `tocsin worker`; if it runs, its log says why it stopped."
+    if found.unworded.oldest_due_at is not None:
+        yield f"{found.unworded.notices} notice(s) wait to be worded, the oldest since {found.unworded.oldest_due_at:%Y-%m-%d %H:%M} UTC, so nobody hears of them: the log says why. See GET /v1/notices?state=waiting."
     if found.silent_agents:
         yield f"Agents that have fallen silent: {', '.join(found.silent_agents)}."
     if found.dead_messages:

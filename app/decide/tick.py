@@ -12,6 +12,7 @@ from app.decide.judge import judge
 from app.decide.remind import judge_muted, tell_repeats
 from app.house import House
 from app.store import inbox
+from app.store.away import told_of
 
 BATCH = 500
 
@@ -33,7 +34,7 @@ async def _decide_events(house: House) -> bool:
     except Unavailable:  # no event's fault: an outage must not set events aside
         raise
     except Exception as cause:  # noqa: BLE001  (the tick's rim: one bad event must not stop the line)
-        log.error("a batch of events could not be decided; each is tried alone", cause=repr(cause))
+        log.error("a batch of events could not be decided; each is tried alone", cause=told_of(cause))
     async with house.store.read() as view:
         waiting = await inbox.waiting_ids(view, BATCH)
     for event_id in waiting:
@@ -49,7 +50,7 @@ async def _decide_alone(house: House, event_id: str) -> None:
     except Exception as cause:  # noqa: BLE001  (the tick's rim, see above)
         log.exception("an event was set aside", event_id=event_id)
         async with house.store.write() as unit:
-            await inbox.set_aside(unit, event_id, f"{type(cause).__name__}: {cause}")
+            await inbox.set_aside(unit, event_id, told_of(cause))
 
 
 async def _decide(house: House, only: str | None) -> int:

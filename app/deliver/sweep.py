@@ -53,7 +53,7 @@ async def hurry(unit: Unit, now: datetime) -> int:
     changed = []
     for one in held.values():
         message = one.message
-        why = f"not sent within {_minutes(message, now)} min, after {message.attempts} attempts"
+        why = f"not sent within {_waited(message, now)}, after {message.attempts} attempts"
         after = await move_on(unit, message, now, why)
         if after is None and now >= message.give_up_at:
             after = settled(message, MessageState.DEAD, now, f"given up: {why}")
@@ -69,5 +69,6 @@ def _tell_all(changed: list[Message]) -> None:
         tell_end(message)
 
 
-def _minutes(message: Message, now: datetime) -> int:
-    return int((now - message.created_at).total_seconds() // 60)
+def _waited(message: Message, now: datetime) -> str:
+    seconds = int((now - message.created_at).total_seconds())
+    return f"{seconds} s" if seconds < 60 else f"{seconds // 60} min"  # noqa: PLR2004  (a minute)

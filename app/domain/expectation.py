@@ -25,6 +25,12 @@ class Expectation:
 
 def check_cron(cron: str) -> None:
     """Raise BadInput unless `cron` is a five-field expression that falls due at least once in the coming years."""
+    if len(cron.split()) != 5:  # noqa: PLR2004  (of six, the library takes the first for seconds)
+        raise BadInput(
+            "not a cron expression: exactly five fields (minute, hour, day, month, weekday)",
+            code="bad_cron",
+            field="cron",
+        )
     try:
         due = next(CronSim(cron, datetime(2026, 1, 1, tzinfo=UTC)), None)
     except CronSimError as wrong:

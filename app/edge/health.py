@@ -1,7 +1,7 @@
 """GET /healthz (this process lives) and /readyz (the whole line works). No key is needed, so neither says a name, an address or a secret.
 
-/readyz answers 503 when database, migrations or worker fail. A transport in trouble is told as `warning` and leaves it at 200:
-events must still be taken in, and a load balancer that took us out for a dead mail server would lose them.
+/readyz answers 503 when database, migrations or worker fail. A transport in trouble, or notices that are not worded, are told as
+`warning` and leave it at 200: events must still be taken in, and a load balancer that took us out for them would lose them.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from app.domain.lease import Attempt
 from app.house import House
 from app.store import depth
 from app.store.attempts import latest_by_transport
+from app.store.checkup import Unworded, unworded
 from app.store.depth import Depth
 from app.store.heartbeats import Heartbeat, heartbeats_since
 from app.store.migrate import revision_state
@@ -25,6 +26,7 @@ from app.store.migrate import revision_state
 router = APIRouter(tags=["health"])
 WORKER_ALIVE = timedelta(seconds=30)
 LOOK_S = 5.0
+WORDED_WITHIN = timedelta(minutes=5)
 _LATELY = timedelta(days=1)
 
 
@@ -57,8 +59,8 @@ async def healthz() -> Healthy:
 
 @router.get("/readyz", responses={503: {"model": Ready, "description": "Database, migrations or worker fail."}})
 async def readyz(request: Request, response: Response) -> Ready:
-    """Check database, migrations, worker and transports."""
-    checks = await _checks(request.app.state.house)
+    """Check database, migrations, worker, wording and transports."""
+    checks = await _checks(request.app.state.house, getattr(request.app.state, "stopped", None))
     states = {check.status for check in checks}
     worst: Literal["ok", "warning", "failed"] = (
         "failed" if "failed" in states else "warning" if "warning" in states else "ok"
@@ -69,6 +71,14 @@ async def readyz(request: Request, response: Response) -> Ready:
 
 
 @dataclass(frozen=True, slots=True)
+class Stopped:
+    """The worker inside this process stopped by itself: when, and why in words without names or secrets."""
+
+    at: datetime
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Look:
     at_revision: str | None
     newest_revision: str
@@ -76,9 +86,10 @@ class _Look:
     waiting: Sequence[Depth]
     dead: Mapping[str, int]
     last: Mapping[str, Attempt]
+    unworded: Unworded
 
 
-async def _checks(house: House) -> list[Check]:
+async def _checks(house: House, stopped: Stopped | None) -> list[Check]:
     try:
         async with asyncio.timeout(LOOK_S):
             found = await _look(house)
@@ -96,7 +107,8 @@ async def _checks(house: House) -> list[Check]:
             if is_current
             else f"at {found.at_revision or 'nothing'}, this program needs {found.newest_revision}: run `tocsin migrate`",
         ),
-        _worker(found.workers, now),
+        _worker(found.workers, now, stopped),
+        _wording(found.unworded, now),
         *_transports(house, found, now),
     ]
 
@@ -105,7 +117,7 @@ async def _look(house: House) -> _Look:
     async with house.store.read() as view:
         at_revision, newest_revision = await revision_state(view)
         if at_revision != newest_revision:
-            return _Look(at_revision, newest_revision, [], [], {}, {})
+            return _Look(at_revision, newest_revision, [], [], {}, {}, Unworded())
         return _Look(
             at_revision,
             newest_revision,
@@ -113,15 +125,34 @@ async def _look(house: House) -> _Look:
             await depth.outbox_depth(view),
             await depth.dead_messages(view, house.clock() - _LATELY),
             await latest_by_transport(view),
+            await unworded(view, house.clock() - WORDED_WITHIN),
         )
 
 
-def _worker(workers: Sequence[Heartbeat], now: datetime) -> Check:
+def _worker(workers: Sequence[Heartbeat], now: datetime, stopped: Stopped | None) -> Check:
+    why = "" if stopped is None else f"; the one in this process stopped: {stopped.why}"
     if not workers:
-        detail = f"no worker showed life for {WORKER_ALIVE.seconds} s: nothing is decided or sent; start `tocsin serve` or `tocsin worker`"
+        detail = f"no worker showed life for {WORKER_ALIVE.seconds} s: nothing is decided or sent; start `tocsin serve` or `tocsin worker`{why}"
         return Check(name="worker", status="failed", detail=detail)
     newest = max(0.0, (now - workers[0].at).total_seconds())
-    return Check(name="worker", status="ok", detail=f"{len(workers)} at work, heard {newest:.0f} s ago")
+    is_down = stopped is not None and now - stopped.at < WORKER_ALIVE
+    detail = f"{len(workers)} at work, heard {newest:.0f} s ago{why if is_down else ''}"
+    return Check(name="worker", status="warning" if is_down else "ok", detail=detail)
+
+
+def _wording(late: Unworded, now: datetime) -> Check:
+    if late.oldest_due_at is None:
+        return Check(name="wording", status="ok", detail="nothing waits too long to be worded")
+    since = _long(now - late.oldest_due_at)
+    detail = (
+        f"{late.notices} notice(s) wait to be worded, the oldest for {since}: nobody hears of them; the log says why"
+    )
+    return Check(name="wording", status="warning", detail=detail)
+
+
+def _long(age: timedelta) -> str:
+    seconds = age.total_seconds()
+    return f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.0f} min"  # noqa: PLR2004  (a minute)
 
 
 def _transports(house: House, found: _Look, now: datetime) -> list[Check]:
@@ -138,7 +169,7 @@ def _transport(kind: str, is_served: bool, found: _Look, now: datetime, patience
     if waiting and not is_served:
         troubles.append("messages wait for it, but no worker serves it: is it configured?")
     if waiting and (age := now - min(one.oldest_at for one in waiting)) > patience:
-        troubles.append(f"the oldest of {count} waiting message(s) is {age.total_seconds() / 60:.0f} min old")
+        troubles.append(f"the oldest of {count} waiting message(s) is {_long(age)} old")
     if found.dead.get(kind):
         troubles.append(f"{found.dead[kind]} message(s) were given up within a day: see GET /v1/messages?state=dead")
     last = found.last.get(kind)

@@ -3,13 +3,14 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import ConfigDict, FiniteFloat, TypeAdapter, ValidationError, with_config
+from pydantic import ConfigDict, FailFast, FiniteFloat, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
 
 from app.base.errors import MalformedBody, TooLarge
 from app.intake.body import Body, Form
+from app.intake.bulk import NESTED_MOST, check_parts, is_too_large, too_many
 from app.intake.cut import clean
 
 
@@ -53,12 +54,15 @@ class Parsed:
 
 
 _many: TypeAdapter[list[WireEvent]] = TypeAdapter(list[WireEvent])
+# The first look: it stops at the first fault, for a body of millions of faults would be millions of texts.
+_all_good: TypeAdapter[list[WireEvent]] = TypeAdapter(Annotated[list[WireEvent], FailFast()])
 _one: TypeAdapter[WireEvent] = TypeAdapter(WireEvent)
 _NUL = b"\\u0000"
 
 
 def parse(body: Body, *, most_events: int, line_limit: int) -> Parsed:
     """Read every event. Raises MalformedBody if there is none to find, TooLarge if there are too many."""
+    check_parts(body.data)
     if body.form is Form.LINES:
         return _parse_lines(body.data, most_events, line_limit)
     if not body.data or body.data.isspace():
@@ -67,11 +71,14 @@ def parse(body: Body, *, most_events: int, line_limit: int) -> Parsed:
         try:
             if body.is_single:
                 return Parsed([(0, _one.validate_json(body.data))])
-            return _all(_many.validate_json(body.data), most_events)
+            return _all(
+                _all_good.validate_json(body.data), most_events, line_limit if len(body.data) > line_limit else None
+            )
         except ValidationError:
             pass  # read it again, event by event, to say which and why
     found = _loads(body.data)
-    return _check(found if isinstance(found, list) else [found], most_events)
+    values = found if isinstance(found, list) else [found]
+    return _check(values, most_events, limit=line_limit if len(body.data) > line_limit else None)
 
 
 def _parse_lines(data: bytes, most_events: int, line_limit: int) -> Parsed:
@@ -79,7 +86,7 @@ def _parse_lines(data: bytes, most_events: int, line_limit: int) -> Parsed:
     _check_count(len(lines), most_events)
     if _NUL not in data and (len(data) <= line_limit or max(map(len, lines)) <= line_limit):
         try:
-            events = _many.validate_json(b"[" + b",".join(lines) + b"]")
+            events = _all_good.validate_json(b"[" + b",".join(lines) + b"]")
         except ValidationError:
             pass
         else:
@@ -90,7 +97,7 @@ def _parse_lines(data: bytes, most_events: int, line_limit: int) -> Parsed:
     for index, line in enumerate(lines):
         value = None
         if len(line) > line_limit:
-            rejected[index] = Rejected(index, TooLarge.code, f"the event is larger than {line_limit} bytes")
+            rejected[index] = _large(index, line_limit)
         else:
             try:
                 value = _loads(line)
@@ -100,9 +107,22 @@ def _parse_lines(data: bytes, most_events: int, line_limit: int) -> Parsed:
     return _check(values, most_events, rejected)
 
 
-def _all(events: list[WireEvent], most_events: int) -> Parsed:
+def _all(events: list[WireEvent], most_events: int, limit: int | None) -> Parsed:
+    """Take events that are all good, but for those of more than `limit` bytes; None: the whole body has no more."""
     _check_count(len(events), most_events)
-    return Parsed(list(enumerate(events)))
+    if limit is None:
+        return Parsed(list(enumerate(events)))
+    parsed = Parsed()
+    for index, event in enumerate(events):
+        if is_too_large(event, limit):
+            parsed.rejected.append(_large(index, limit))
+        else:
+            parsed.events.append((index, event))
+    return parsed
+
+
+def _large(index: int, limit: int) -> Rejected:
+    return Rejected(index, TooLarge.code, f"the event is larger than {limit} bytes")
 
 
 def _check_count(count: int, most_events: int) -> None:
@@ -119,17 +139,26 @@ def _loads(data: bytes) -> Any:  # noqa: ANN401
         raise MalformedBody(f"not JSON{where}") from cause
 
 
-def _check(values: Sequence[Any], most_events: int, rejected: dict[int, Rejected] | None = None) -> Parsed:
-    """Check values that were read already: all at once, and without those that the first look refuses at the second."""
+def _check(
+    values: Sequence[Any], most_events: int, rejected: dict[int, Rejected] | None = None, *, limit: int | None = None
+) -> Parsed:
+    """Check values that were read already: all at once, and without those that the first look refuses at the second.
+
+    `limit`: the most bytes of one, where the body is larger than that and its events were not measured yet.
+    """
     _check_count(len(values), most_events)
     refused = dict(rejected or {})
     parsed = Parsed()
     cleaned = []
     for index, value in enumerate(values):
-        one, was_replaced = clean(value)
+        if field := too_many(value):
+            refused[index] = Rejected(index, "too_many", f"{field}: more than {NESTED_MOST}", field)
+        one, was_replaced = (None, False) if index in refused else clean(value)
         cleaned.append(one)
         if was_replaced:
             parsed.replaced.add(index)
+        if limit is not None and is_too_large(one, limit):
+            refused[index] = _large(index, limit)
     places = [index for index in range(len(cleaned)) if index not in refused]
     try:
         events = _many.validate_python([cleaned[index] for index in places])

@@ -11,6 +11,7 @@ from app.store import alert_edits
 from app.store.agents import AGENTS
 from app.store.jobs import JOBS, delete_history_of
 from app.store.json_forms import expectation_of
+from app.store.run_edits import set_longest
 from app.store.unit import Unit
 
 _BLANK = {"state": JobState.NEW, "failures_in_row": 0, "warnings_in_row": 0, "missed_in_row": 0, "labels": {}}
@@ -24,7 +25,18 @@ async def _prepare(unit: Unit, values: Values, before: Record | None, by: Editor
         values = {**_BLANK, **values, "customer_id": agent.fields["customer_id"]}
     if "expectation" in values:
         values = {**values, **_slots(values["expectation"], before, by)}
+        await _judge_open_runs(unit, values["expectation"], before)
     return values
+
+
+async def _judge_open_runs(unit: Unit, stored: dict[str, Any] | None, before: Record | None) -> None:
+    """What runs now is held to the new longest time too: a run that hangs tonight is why it was set."""
+    if before is None:
+        return
+    was, now = expectation_of(before.fields["expectation"]), expectation_of(stored)
+    longest = now.longest if now else None
+    if longest != (was.longest if was else None):
+        await set_longest(unit, before.id, longest)
 
 
 def _slots(stored: dict[str, Any] | None, before: Record | None, by: Editor) -> Values:

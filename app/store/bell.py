@@ -42,6 +42,9 @@ async def carry(bell: Doorbell, engines: Engines) -> AsyncIterator[None]:
 
 async def _keep_connected(bell: Doorbell, engines: Engines, waiting: asyncio.Queue[str]) -> None:
     dsn = engines.writer.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    dsn = dsn.replace("?ssl=", "?sslmode=").replace(
+        "&ssl=", "&sslmode="
+    )  # in an address asyncpg knows libpq's word only
     while True:
         try:
             await _talk(bell, dsn, waiting)

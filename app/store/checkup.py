@@ -6,12 +6,20 @@ from datetime import datetime
 from sqlalchemy import Select, func, select, text
 
 from app.store.heartbeats import heartbeats_since
-from app.store.tables import agents, alerts, events, jobs, messages
+from app.store.tables import agents, alerts, events, jobs, messages, notices
 from app.store.tables_managed import recipients, routes, summary_schedules
 from app.store.transports import Trial, Waiting, trials, waiting
 from app.store.unit import View
 
 SHOWN = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Unworded:
+    """Notices that should have been worded by now: how many, and since when the oldest is due."""
+
+    notices: int = 0
+    oldest_due_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,13 +37,23 @@ class Checkup:
     dead_messages: int
     set_aside_events: int
     living_workers: int
+    unworded: Unworded
     trials: dict[str, Trial]
     waiting: dict[str, Waiting]
     database_version: str
 
 
-async def check_up(view: View, alive_since: datetime) -> Checkup:
-    """Look at everything."""
+async def unworded(view: View, due_before: datetime) -> Unworded:
+    """Count notices that still wait to be worded though they were due before `due_before`."""
+    # The condition stands as in the partial index, or SQLite would read every notice there ever was.
+    late = text("notices.state IN ('waiting', 'muted')"), notices.c.state == "waiting", notices.c.due_at < due_before
+    query = select(func.count().label("number"), func.min(notices.c.due_at).label("oldest")).where(*late)
+    row = (await view.connection.execute(query)).one()
+    return Unworded(row.number, row.oldest)
+
+
+async def check_up(view: View, alive_since: datetime, due_before: datetime) -> Checkup:
+    """Look at everything. `due_before`: what was due before that should have been worded by now."""
     ask = view.connection
     unexpected = jobs.c.expectation.is_(None)
     names = await ask.execute(
@@ -68,6 +86,7 @@ async def check_up(view: View, alive_since: datetime) -> Checkup:
             view, select(func.count()).where(text("events.state = 'set_aside'")).select_from(events)
         ),
         living_workers=len(await heartbeats_since(view, alive_since)),
+        unworded=await unworded(view, due_before),
         trials=await trials(view),
         waiting=await waiting(view),
         database_version=str(version),

@@ -120,6 +120,10 @@ def test_nonsense_in_the_settings_is_one_line(tmp_path: Path) -> None:
     refused = tocsin(tmp_path, "serve", port="many")
     assert refused.returncode == 2
     assert refused.stderr.startswith("tocsin: TOCSIN_PORT:")
+    for command in ("serve", "worker", "doctor"):
+        nonsense = tocsin(tmp_path, command, smtp_url="smtp://u:hunter2@mail.example.org?tsl=tls")
+        assert (nonsense.returncode, nonsense.stdout) == (2, "")
+        assert nonsense.stderr == "tocsin: TOCSIN_SMTP_URL: the only parameters are tls and auth, each once\n"
     alone = tocsin(tmp_path, "worker")
     assert (alone.returncode, "tocsin serve" in alone.stderr) == (2, True)
 

@@ -8,12 +8,18 @@ import ipaddress
 import socket
 from asyncio import get_running_loop
 from collections.abc import Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 
+import anyio
 import httpcore
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str, int], Awaitable[list[Address]]]
 _MOST_TRIED = 4
+RESOLVE_S = 5.0
+LOOKUPS_MOST = 50  # under way and waiting; beyond it the resolver is taken for dead
+# Own threads: a resolver that does not answer would fill asyncio's, which the database's embedded form and intake share.
+_threads = ThreadPoolExecutor(4, thread_name_prefix="resolve")
 
 # IANA IPv4 Special-Purpose Address Registry (RFC 6890), multicast (RFC 5771), reserved (RFC 1112), former 6to4 relays (RFC 7526).
 _CLOSED_V4 = [
@@ -35,6 +41,10 @@ class NotPublic(httpcore.ConnectError):
     """The host has only addresses that webhooks may not reach."""
 
 
+class Unresolved(httpcore.ConnectError):
+    """The resolver is too slow or has too much to do: nothing is known of the host."""
+
+
 def is_public(address: Address) -> bool:
     """Whether `address` is one host's on the public internet; an address that carries an IPv4 address is judged by that."""
     if isinstance(address, ipaddress.IPv4Address):
@@ -54,6 +64,7 @@ class PublicOnly(httpcore.AsyncNetworkBackend):
     def __init__(self, resolve: Resolve | None = None, is_allowed: Callable[[Address], bool] = is_public) -> None:
         self._network = httpcore.AnyIOBackend()
         self._resolve = resolve or resolve_host
+        self._lookups = 0
         self._is_allowed = is_allowed
 
     async def connect_tcp(
@@ -64,8 +75,9 @@ class PublicOnly(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Connect to the first public address that answers. Raises NotPublic, or httpcore's ConnectError. TLS still checks `host`."""
-        addresses = [address for address in await self._resolve(host, port) if self._is_allowed(address)][:_MOST_TRIED]
+        """Connect to the first public address that answers. Raises NotPublic, Unresolved, or httpcore's ConnectError. TLS still checks `host`."""
+        found = await self._look_up(host, port, RESOLVE_S if timeout is None else min(RESOLVE_S, timeout / 2))
+        addresses = [address for address in found if self._is_allowed(address)][:_MOST_TRIED]
         if not addresses:
             raise NotPublic(f"{host} has no public address; TOCSIN_WEBHOOK_ALLOW_PRIVATE would allow private ones")
         share = None if timeout is None else timeout / len(addresses)
@@ -76,6 +88,22 @@ class PublicOnly(httpcore.AsyncNetworkBackend):
                 continue
         return await self._network.connect_tcp(str(addresses[-1]), port, share, local_address, socket_options)
 
+    async def _look_up(self, host: str, port: int, most_s: float) -> list[Address]:
+        try:
+            return [ipaddress.ip_address(host)]  # needs no resolver, and must not wait behind a dead one
+        except ValueError:
+            pass
+        if self._lookups >= LOOKUPS_MOST:
+            raise Unresolved(f"{host} was not looked up: {LOOKUPS_MOST} other names wait for the resolver")
+        self._lookups += 1
+        try:
+            with anyio.fail_after(most_s):
+                return await self._resolve(host, port)
+        except TimeoutError:
+            raise Unresolved(f"the resolver did not answer for {host} within {most_s:g} s") from None
+        finally:
+            self._lookups -= 1
+
     async def sleep(self, seconds: float) -> None:
         """Wait, as httpcore does between tries."""
         await self._network.sleep(seconds)
@@ -84,7 +112,9 @@ class PublicOnly(httpcore.AsyncNetworkBackend):
 async def resolve_host(host: str, port: int) -> list[Address]:
     """Give the host's addresses; also of `0x7f.1` and `2130706433`, which the resolver reads as 127.0.0.1."""
     try:
-        found = await get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = await get_running_loop().run_in_executor(
+            _threads, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        )
     except (OSError, UnicodeError) as cause:
         raise httpcore.ConnectError(f"cannot resolve {host}: {cause}") from cause
     return [ipaddress.ip_address(target[0]) for *_, target in found]

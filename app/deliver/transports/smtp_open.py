@@ -16,8 +16,8 @@ import aiosmtplib
 
 from app.base.errors import BadSettings
 from app.base.settings import Settings
+from app.base.smtp_url import Auth, SmtpServer, Tls, read_smtp_url
 from app.deliver.transports.evidence import evidence
-from app.deliver.transports.smtp_url import Auth, SmtpServer, Tls, read_smtp_url
 from app.domain.outcome import Temporary
 
 Token = Callable[[], Awaitable[str]]

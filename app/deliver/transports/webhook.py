@@ -21,7 +21,7 @@ import httpx
 
 from app.base.clock import Clock, now
 from app.deliver.transports.evidence import LIMIT, evidence
-from app.deliver.transports.public_only import NotPublic
+from app.deliver.transports.public_only import NotPublic, Unresolved
 from app.domain.message import Parcel
 from app.domain.outcome import Outcome, Permanent, Sent, Temporary, Unknown
 
@@ -99,6 +99,8 @@ class Webhook:
                     return await self._exchange(url, parcel, progress)
         except NotPublic as cause:
             return Permanent("address", evidence(str(cause)))
+        except Unresolved as cause:
+            return Temporary("resolve", evidence(str(cause)))
         except TimeoutError:
             code, words = "timeout", f"no answer within {self._timeout_s:g} s"
         except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError) as cause:

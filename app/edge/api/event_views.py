@@ -1,4 +1,7 @@
-"""GET /v1/events: what agents and our own clock have said, with those set aside and why. Taking events in is in events.py."""
+"""GET /v1/events: what agents and our own clock have said, with those set aside and why, and how these are tried again.
+
+Taking events in is in events.py.
+"""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -6,10 +9,13 @@ from typing import Any, Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
+from app.base.errors import NotFound
 from app.domain.event import Activity, EventKind, Phase, RunOutcome, Severity
-from app.edge.api.fields import Id, Name
+from app.edge.api.asking import Admin, InHouse, editor_of, problems
+from app.edge.api.fields import Id, Name, PathId
 from app.edge.api.readable import Readable, add_get, add_list
 from app.edge.paging import PagedByTime
+from app.manage import events
 from app.store.history import EVENTS
 
 
@@ -47,6 +53,12 @@ class Event(EventLine):
     extra: dict[str, Any] | None
 
 
+class Retried(BaseModel):
+    """How many events are decided on again."""
+
+    retried: int = Field(examples=[3])
+
+
 class EventsQuery(PagedByTime):
     """What the list can be asked; the newest come first."""
 
@@ -66,3 +78,22 @@ router = APIRouter(prefix="/v1/events", tags=["events"])
 _events = Readable("events", "event", EVENTS, EventsQuery, EventLine, Event)
 add_list(router, _events)
 add_get(router, _events)
+
+
+@router.post("/{thing_id}:retry", summary="Decide again on an event that was set aside", responses=problems(404, 409))
+async def retry_event(thing_id: PathId, house: InHouse, caller: Admin) -> Event:
+    """Put it back into the line, without its error. Refused (409) unless it is set aside."""
+    async with house.store.write() as unit:
+        await events.retry(unit, thing_id, editor_of(house, caller))
+    async with house.store.read() as view:
+        found = await EVENTS.find(view, thing_id)
+    if found is None:
+        raise NotFound(f"there is no event {thing_id}")
+    return Event.model_validate(found.fields)
+
+
+@router.post(":retry-set-aside", summary="Decide again on all events that were set aside", responses=problems())
+async def retry_set_aside_events(house: InHouse, caller: Admin) -> Retried:
+    """Put them back into the line, at most 10 000 in one call, the oldest first: call it again until it answers 0."""
+    async with house.store.write() as unit:
+        return Retried(retried=await events.retry_set_aside(unit, editor_of(house, caller)))

@@ -9,9 +9,9 @@ from app.base.settings import TimeZone
 from app.domain.matcher import FIELDS, Test
 
 YEAR_S = 366 * 86400
-_NO_CONTROL = (
-    r"^[^\x00-\x1f\x7f]+$"  # a line end in a name would become a line in a mail's head; PostgreSQL refuses NUL
-)
+# A line end in a name would become a line in a mail's head, and a bidi control would turn the words after it round, so
+# that one customer reads as another; PostgreSQL refuses NUL.
+_NO_CONTROL = r"^[^\x00-\x1f\x7f\u202a-\u202e\u2066-\u2069]+$"
 
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z]{3}_[0-9a-f]{28}$")]
 PathId = Annotated[str, Path(pattern=r"^[a-z]{3}_[0-9a-f]{28}$", description="Its id.")]

@@ -107,10 +107,11 @@ async def get_raw_message(thing_id: PathId, house: InHouse, _caller: Reader) -> 
 
 @router.post("/{thing_id}:retry", summary="Try a dead message again", responses=problems(404, 409))
 async def retry_message(thing_id: PathId, house: InHouse, caller: Admin) -> Message:
-    """Queue it anew, due now. Refused (409) unless it is dead."""
+    """Queue it anew, due now, to where its recipient is reached today. Refused (409) unless it is dead and can be carried there."""
+    retry_for = timedelta(hours=house.settings.retry_for_h)
+    patience = timedelta(minutes=house.settings.failover_after_min)
     async with house.store.write() as unit:
-        retry_for = timedelta(hours=house.settings.retry_for_h)
-        await messages.retry(unit, thing_id, retry_for, editor_of(house, caller))
+        await messages.retry(unit, thing_id, retry_for, patience, editor_of(house, caller))
     return await _message(house, thing_id)
 
 

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field, ValidationError
 
+from app.base.errors import NotFound
 from app.edge import trial
 from app.edge.api.asking import Admin, InHouse, Reader, editor_of, problems
 from app.edge.api.fields import Given, Id
@@ -14,6 +15,7 @@ from app.edge.api.recipients import TransportModel
 from app.house import House
 from app.manage.audit import note
 from app.store import transports
+from app.store.recipients import RECIPIENTS
 
 
 class Test(BaseModel):
@@ -78,7 +80,7 @@ async def list_transports(house: InHouse, _caller: Reader) -> Transports:
     return Transports(items=shown)
 
 
-@router.post("/{transport}:test", summary="Test a transport", responses=problems(409))
+@router.post("/{transport}:test", summary="Test a transport", responses=problems(404, 409))
 async def test_transport(
     transport: Literal["smtp", "webhook", "file"], given: Trial, house: InHouse, caller: Admin
 ) -> TestNow:
@@ -87,12 +89,22 @@ async def test_transport(
         checked = TransportModel(transport=transport, address=given.address)
     except ValidationError as wrong:
         raise RequestValidationError(wrong.errors()) from wrong
+    await _check_recipient(house, given.recipient_id)
     ended, seconds = await trial.try_transport(house, transport, checked.address, given.recipient_id or "")
     by = editor_of(house, caller)
     async with house.store.write() as unit:
         await transports.record_trial(unit, ended)
         await note(unit, by.who, by.at, "test", "transport", transport, {"address": checked.address})
     return TestNow(at=ended.at, outcome=ended.outcome, code=ended.code, text=ended.text, seconds=seconds)
+
+
+async def _check_recipient(house: House, recipient_id: str | None) -> None:
+    """Raise NotFound for one that is not there: its receiver would check our signature with another secret."""
+    if recipient_id is None:
+        return
+    async with house.store.read() as view:
+        if await RECIPIENTS.find(view, recipient_id) is None:
+            raise NotFound(f"there is no recipient {recipient_id}", field="recipient_id")
 
 
 def configured_transports(house: House) -> tuple[str, ...]:

@@ -76,6 +76,15 @@ def bad_night(**given: object):
         ({"jobs": 415, "new": 3}, "Backups Tue 24 Nov: 412 ok, 3 new (no. 118)"),
         ({"silent_agents": ("ex02",)}, "Backups Tue 24 Nov: 1 agent silent, 412 ok (no. 118)"),
         ({"undelivered": 2}, "Backups Tue 24 Nov: all 412 ok, 2 messages undelivered (no. 118)"),
+        ({"set_aside": 1}, "Backups Tue 24 Nov: 412 ok, 1 event set aside (no. 118)"),
+        (
+            {"undelivered": 1, "set_aside": 3},
+            "Backups Tue 24 Nov: 412 ok, 1 message undelivered, 3 events set aside (no. 118)",
+        ),
+        (
+            {"expected": 0, "heard": 0, "jobs": 0, "ok": 0, "set_aside": 2},
+            "Backups Tue 24 Nov: no jobs yet, 2 events set aside (no. 118)",
+        ),
         ({"ok": 411}, "Backups Tue 24 Nov: 411 ok (no. 118)"),
         ({"period_start": MORNING - 7 * DAY}, "Backups week to Tue 24 Nov: all 412 ok (no. 118)"),
         ({"period_start": MORNING - 31 * DAY}, "Backups month to Tue 24 Nov: all 412 ok (no. 118)"),

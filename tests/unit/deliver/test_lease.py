@@ -149,3 +149,11 @@ async def test_nobody_serves_the_transport_and_the_message_dies_of_age_all_the_s
     await sweep.tick(lived.house)
     message = await message_of(lived.house, one)
     assert (message.state, message.why) == (MessageState.DEAD, "given up: not sent within 4320 min, after 0 attempts")
+
+
+async def test_a_wait_of_seconds_is_told_in_seconds(lived: Lived) -> None:
+    (one,) = await post(lived.house, ANN, HOOK, move_on_at=lived.time[0] + timedelta(seconds=6))
+    lived.pass_time(seconds=6)
+    await sweep.tick(lived.house)
+    message = await message_of(lived.house, one)
+    assert message.why == "not sent within 6 s, after 0 attempts; goes by webhook instead"

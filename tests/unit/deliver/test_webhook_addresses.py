@@ -1,17 +1,20 @@
 """The guard that keeps webhooks out of private networks, and the names that certificates are checked by."""
 
+import asyncio
 import ipaddress
+import socket
 import ssl
+import threading
 
 import pytest
 import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.deliver.transports.public_only import Address, PublicOnly, is_public
+from app.deliver.transports.public_only import LOOKUPS_MOST, Address, PublicOnly, is_public
 from app.deliver.transports.webhook import Webhook
 from app.domain.message import Parcel
-from app.domain.outcome import Permanent, Sent, Temporary
+from app.domain.outcome import Outcome, Permanent, Sent, Temporary
 from tests.support.webhook_server import BODY, SECRET, post, reply, running
 
 
@@ -99,6 +102,54 @@ async def test_tls_is_checked_against_the_name_not_the_address(name: str):
     else:
         assert isinstance(outcome, Temporary)
         assert "certificate" in outcome.text
+
+
+async def test_a_resolver_that_does_not_answer_is_temporary_and_holds_up_nobody_else():
+    asked = []
+
+    async def dead(host: str, _: int) -> list[Address]:
+        asked.append(host)
+        await asyncio.sleep(60)
+        return []
+
+    webhook = Webhook(SECRET, 2, network=PublicOnly(dead, lambda _: True))
+
+    async def call(host: str) -> Outcome:
+        return await webhook.send(Parcel("m", "r", f"http://{host}/", "m", BODY))
+
+    async with running(reply("200 OK")) as server:
+        waiting = [asyncio.create_task(call(f"hook{n}.example.org")) for n in range(LOOKUPS_MOST + 5)]
+        await asyncio.sleep(0.3)
+        assert await call(f"127.0.0.1:{server.port}") == Sent("200", ""), "needs no resolver"
+    outcomes = await asyncio.gather(*waiting)
+    assert all(isinstance(one, Temporary) and one.code == "resolve" for one in outcomes)
+    assert sum("other names wait" in str(one) for one in outcomes) == 5
+    assert len(asked) == LOOKUPS_MOST
+    assert "did not answer" in str(await call("late.example.org")), "places are free again"
+    await webhook.close()
+
+
+async def test_a_dead_resolver_starves_no_other_thread(monkeypatch: pytest.MonkeyPatch):
+    let_go = threading.Event()
+
+    def dead(*_: object, **__: object) -> list[object]:
+        let_go.wait(20)
+        return []
+
+    webhook = Webhook(SECRET, 1, network=PublicOnly())
+    parcels = [Parcel("m", "r", f"http://hook{n}.example.org/", "m", BODY) for n in range(40)]
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(socket, "getaddrinfo", dead)
+            waiting = [asyncio.create_task(webhook.send(parcel)) for parcel in parcels]
+            await asyncio.sleep(0.1)
+            async with asyncio.timeout(0.5):
+                assert await asyncio.to_thread(lambda: "alive") == "alive"
+            outcomes = await asyncio.gather(*waiting)
+        assert all(isinstance(one, Temporary) and one.code == "resolve" for one in outcomes)
+    finally:
+        let_go.set()
+        await webhook.close()
 
 
 V4 = st.ip_addresses(v=4)

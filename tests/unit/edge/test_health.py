@@ -15,18 +15,22 @@ from sqlalchemy import text
 from app.base import metrics
 from app.base.clock import now
 from app.base.doorbell import Doorbell
+from app.base.errors import BadSettings
 from app.base.secret import Secret
 from app.base.settings import load_settings
 from app.deliver.transport import Recorded
 from app.domain.message import MessageState
 from app.domain.outcome import Permanent, Sent
 from app.domain.recipient import Address
+from app.domain.route import Notice, NoticeState, NoticeWhat
 from app.edge import health
 from app.edge import metrics as metrics_page
 from app.house import House
 from app.store.engine import open_engines
 from app.store.heartbeats import Heartbeat, beat
+from app.store.notices import insert_notices
 from app.store.unit import Store
+from tests.support.api import serving
 from tests.support.delivering import delivering, until
 from tests.support.house import Lived, live_in
 from tests.support.outbox import post
@@ -157,3 +161,32 @@ async def test_metrics_ask_the_database_once_however_many_scrape(site: Site) -> 
     await asyncio.gather(*(site.numbers() for _ in range(5)))
     await post(site.lived.house, ANN)
     assert ("tocsin_outbox_messages", "queued", "smtp") not in await site.numbers()
+
+
+async def test_notices_that_nobody_words_are_told(site: Site) -> None:
+    house = site.lived.house
+    at = house.clock()
+    notice = Notice("ntc_1", NoticeWhat.SUMMARY, NoticeState.WAITING, "it was time", at, "summary", 3, "one", at)
+    async with house.store.write() as unit:
+        await insert_notices(unit, [notice])
+    site.lived.pass_time(minutes=4)
+    await site.worker_beats()
+    assert (await site.ready())[1]["wording"]["status"] == "ok"
+    site.lived.pass_time(minutes=8)
+    await site.worker_beats()
+    status, found = await site.ready()
+    assert (status, found["status"]) == (200, "warning"), "events must still be taken in"
+    assert found["wording"]["detail"].startswith("1 notice(s) wait to be worded, the oldest for 12 min")
+
+
+async def test_a_worker_that_stopped_at_its_start_is_told_with_the_reason(database_url: str, tmp_path: Path) -> None:
+    async def fail(_house: House) -> None:
+        raise BadSettings(f"TOCSIN_SMTP_CA_FILE: cannot use {tmp_path}")
+
+    async with serving(database_url, tmp_path, work=fail, log_level="error") as api:
+        await asyncio.sleep(0.1)
+        answer = await api.client.get("/readyz")
+    assert answer.status_code == 503
+    [worker] = [check for check in answer.json()["checks"] if check["name"] == "worker"]
+    assert worker["detail"].endswith("the one in this process stopped: TOCSIN_SMTP_CA_FILE, see the log")
+    assert str(tmp_path) not in answer.text

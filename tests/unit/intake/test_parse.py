@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import time
 from typing import Any
 
 import pytest
@@ -129,3 +130,40 @@ def test_every_event_is_taken_or_told_of(items: list[Any]):
 def test_any_bytes_are_read_or_refused(data: bytes, form: Form):
     with contextlib.suppress(MalformedBody, TooLarge):
         parsed(data, form)
+
+
+BOMBS = [
+    b"[" + b"[]," * 500_001 + b"[]]",
+    b'[{"extra":[' + b"{}," * 500_001 + b"{}]}]",
+    b"[" + b"1," * 4_000_001 + b"1]",
+]
+
+
+@pytest.mark.parametrize("bomb", BOMBS, ids=["arrays", "objects", "values"])
+@pytest.mark.parametrize("form", list(Form))
+def test_a_body_of_millions_of_parts_is_refused_unread(bomb: bytes, form: Form):
+    started = time.perf_counter()
+    with pytest.raises(TooLarge) as refused:
+        parsed(bomb, form)
+    assert "send it in parts" in refused.value.detail
+    assert time.perf_counter() - started < 0.5, "about 2 s when it was read"
+
+
+def test_a_body_below_the_bounds_is_read():
+    assert len(parsed(json.dumps([GOOD | {"log": "[{,"}] * 100).encode()).events) == 100
+    assert len(parsed(b'{"extra":"' + b"[" * 499_999 + b'"}', single=True).events) == 1
+
+
+def test_an_event_of_an_array_may_be_no_larger_than_one_alone():
+    large = GOOD | {"log": "x" * 1000}
+    for odd in ({}, {"message": "\0"}, {"job": []}):
+        found = parsed(json.dumps([GOOD, large, GOOD | odd]).encode())
+        assert (1, "too_large") in told(found)
+        assert (0, GOOD) in found.events
+
+
+@pytest.mark.parametrize("field", ["metrics", "labels"])
+def test_a_field_of_far_too_many_values_is_one_fault(field: str):
+    bad = {field: {str(n): [] for n in range(1001)}}
+    found = parse(Body(json.dumps([GOOD, bad]).encode(), Form.JSON, is_single=False), most_events=9, line_limit=10**6)
+    assert ([event for _, event in found.events], told(found)) == ([GOOD], [(1, "too_many")])

@@ -1,0 +1,125 @@
+"""What an administrator does a second time: a dead message tried again where its recipient is now, a job's longest time set while it runs."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from app.decide import missed
+from app.decide import tick as decide
+from app.domain.message import Bodies, MessageState
+from app.domain.recipient import Address
+from app.store import outbox, run_fold
+from tests.support.api import Api, serving
+from tests.support.outbox import MAIL, message_of, post
+
+ANN = Address("smtp", "ann@example.org")
+
+
+@pytest.fixture
+async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
+    async with serving(database_url, tmp_path) as api:
+        yield api
+
+
+async def dead(api: Api, bodies: Bodies) -> tuple[str, str]:
+    """Give the path of a message to Ann that died, and that of its recipient."""
+    [message_id] = await post(api.house, ANN, bodies=bodies, is_alert=True)
+    async with api.house.store.write() as unit:
+        [held] = (await outbox.lock(unit, [message_id])).values()
+        await outbox.save(unit, [replace(held.message, state=MessageState.DEAD, why="550 no such user")])
+    return f"/v1/messages/{message_id}", f"/v1/recipients/{held.message.recipient_id}"
+
+
+async def edit(api: Api, recipient: str, *transports: Address) -> None:
+    given = [{"transport": one.transport, "address": one.address} for one in transports]
+    await api.tell("PATCH", recipient, json={"transports": given})
+
+
+async def test_a_message_is_not_tried_again_for_a_recipient_that_is_gone(api: Api) -> None:
+    message, recipient = await dead(api, Bodies(mail=MAIL))
+    await api.tell("DELETE", recipient)
+    refused = await api.ask("POST", f"{message}:retry")
+    assert (refused.status_code, refused.json()["code"]) == (409, "recipient_deleted")
+    assert refused.json()["detail"] == "its recipient was deleted: there is nobody to send it to"
+    assert (await api.tell("GET", message))["state"] == "dead"
+
+
+async def test_a_message_goes_where_its_recipient_is_now(api: Api) -> None:
+    message, recipient = await dead(api, Bodies(mail=MAIL))
+    await edit(api, recipient, Address("webhook", "https://hooks.example.org/"), Address("smtp", "ann@example.net"))
+    retried = await api.tell("POST", f"{message}:retry")
+    assert (retried["state"], retried["transport"], retried["address"]) == ("queued", "smtp", "ann@example.net")
+    assert retried["why"] == (
+        "tried again at the wish of TOCSIN_ADMIN_KEY, by smtp to ann@example.net: its recipient has smtp ann@example.org no more"
+    )
+    kept = await message_of(api.house, retried["id"])
+    assert kept.place == 1
+    assert kept.move_on_at - kept.due_at == timedelta(minutes=15), "it gets its first try here before it is moved on"
+
+
+async def test_a_message_that_no_transport_can_carry_stays_dead(api: Api) -> None:
+    message, recipient = await dead(api, Bodies(mail=MAIL))
+    await edit(api, recipient, Address("webhook", "https://hooks.example.org/"))
+    refused = await api.ask("POST", f"{message}:retry")
+    assert (refused.status_code, refused.json()["code"]) == (409, "no_transport")
+    assert refused.json()["detail"] == "its recipient's transports (webhook) cannot carry it: it was worded for smtp"
+
+
+async def test_a_message_whose_transport_is_still_there_goes_by_it(api: Api) -> None:
+    message, recipient = await dead(api, Bodies(mail=MAIL))
+    await edit(api, recipient, Address("file", "ann@example.org"), ANN)
+    retried = await api.tell("POST", f"{message}:retry")
+    assert (retried["transport"], retried["why"]) == ("smtp", "tried again at the wish of TOCSIN_ADMIN_KEY")
+
+
+async def test_a_test_for_a_recipient_that_is_not_there_is_refused(api: Api) -> None:
+    asked = {"address": "https://hooks.example.org/", "recipient_id": f"rcp_{'0' * 28}"}
+    refused = await api.ask("POST", "/v1/transports/webhook:test", json=asked)
+    assert (refused.status_code, refused.json()["code"]) == (404, "not_found")
+    assert refused.json()["field"] == "recipient_id"
+
+
+async def too_long_at(api: Api, job_id: str) -> datetime | None:
+    """Give when tonight's run takes too long."""
+    async with api.house.store.write() as unit:
+        [run] = (await run_fold.find_runs(unit, [(job_id, "run:tonight")])).values()
+    return run.overrun_at
+
+
+async def test_a_longest_time_holds_for_what_runs_now(api: Api) -> None:
+    began = api.house.clock().replace(microsecond=0) - timedelta(hours=3)
+    said = {"agent": "sql01", "job": "nightly", "run": "tonight", "phase": "started"}
+    await api.report({**said, "occurred_at": began.isoformat()})
+    await decide.tick(api.house)
+    [job] = await api.items("/v1/jobs")
+    daily = {"cron": "0 2 * * *", "grace_s": 86400}
+    await api.tell("PATCH", f"/v1/jobs/{job['id']}", json={"expectation": {**daily, "longest_s": 86400}})
+    assert await too_long_at(api, job["id"]) == began + timedelta(days=1)
+    await api.tell("PATCH", f"/v1/jobs/{job['id']}", json={"expectation": daily})
+    assert await too_long_at(api, job["id"]) is None
+    await api.tell("PATCH", f"/v1/jobs/{job['id']}", json={"expectation": {**daily, "longest_s": 3600}})
+    await missed.tick(api.house)
+    await decide.tick(api.house)
+    [alert] = await api.items("/v1/alerts", state="open")
+    assert alert["kind"] == "overrun"
+    await api.tell("PATCH", f"/v1/jobs/{job['id']}", json={"expectation": None})
+    assert await too_long_at(api, job["id"]) is None
+
+
+async def test_a_name_that_turns_the_words_after_it_round_is_refused(api: Api) -> None:
+    for mark in ("\u202e", "\u2066"):
+        refused = await api.ask("POST", "/v1/customers", json={"name": f"Acme{mark}"})
+        assert (refused.status_code, refused.json()["field"]) == (422, "name")
+
+
+async def test_a_cron_expression_has_five_fields(api: Api) -> None:
+    await api.report({"agent": "sql01", "job": "nightly", "outcome": "success"})
+    await decide.tick(api.house)
+    [job] = await api.items("/v1/jobs")
+    for cron in ("0 0 2 * * *", "15 12 1 *"):
+        refused = await api.ask("PATCH", f"/v1/jobs/{job['id']}", json={"expectation": {"cron": cron}})
+        assert (refused.status_code, refused.json()["code"]) == (422, "bad_cron")
+        assert "exactly five fields" in refused.json()["detail"]

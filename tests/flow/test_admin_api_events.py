@@ -1,0 +1,59 @@
+"""Events that were set aside, decided on again at an administrator's wish."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from app.decide import tick as decide
+from app.manage import events
+from app.store import inbox
+from tests.support.api import ENROL_KEY, Api, serving
+
+FAILED = {"agent": "sql01", "job": "nightly", "outcome": "failure"}
+
+
+@pytest.fixture
+async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
+    async with serving(database_url, tmp_path) as api:
+        yield api
+
+
+async def set_aside(api: Api, count: int) -> list[str]:
+    await api.report(*(FAILED | {"key": f"{n}"} for n in range(count)))
+    ids = [one["id"] for one in await api.items("/v1/events")]
+    async with api.house.store.write() as unit:
+        for event_id in ids:
+            await inbox.set_aside(unit, event_id, "KeyError: a defect")
+    return ids
+
+
+async def test_an_event_is_decided_on_again(api: Api) -> None:
+    [event_id] = await set_aside(api, 1)
+    await decide.tick(api.house)
+    assert await api.items("/v1/alerts") == []
+    api.house.bell.events.clear()
+    event = await api.tell("POST", f"/v1/events/{event_id}:retry")
+    assert (event["id"], event["state"], event["error"]) == (event_id, "new", None)
+    assert api.house.bell.events.is_set()
+    [entry] = await api.items("/v1/audit", action="retry")
+    assert (entry["noun"], entry["thing_id"], entry["change"]) == ("event", event_id, {"was": "KeyError: a defect"})
+    await decide.tick(api.house)
+    assert [one["kind"] for one in await api.items("/v1/alerts")] == ["failed"]
+    refused = await api.ask("POST", f"/v1/events/{event_id}:retry")
+    assert (refused.status_code, refused.json()["code"]) == (409, "illegal_move")
+    assert (await api.ask("POST", f"/v1/events/evt_{'0' * 28}:retry")).status_code == 404
+
+
+async def test_all_are_decided_on_again_so_many_a_call(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    ids = await set_aside(api, 5)
+    monkeypatch.setattr(events, "AT_ONCE", 3)
+    told = [await api.tell("POST", "/v1/events:retry-set-aside") for _ in range(3)]
+    assert told == [{"retried": 3}, {"retried": 2}, {"retried": 0}]
+    assert {one["id"] for one in await api.items("/v1/events", state="new")} == set(ids)
+    assert [one["change"] for one in await api.items("/v1/audit", action="retry")] == [{"retried": 2}, {"retried": 3}]
+
+
+async def test_only_an_administrator_may(api: Api) -> None:
+    for path in ("/v1/events:retry-set-aside", f"/v1/events/evt_{'0' * 28}:retry"):
+        assert (await api.ask("POST", path, key=ENROL_KEY)).status_code == 403

@@ -1,0 +1,126 @@
+"""No event is blamed for what is the database's fault: it is answered 503, and taken once that is mended."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import func, select, text
+
+from app.intake import commit
+from app.intake.commit import GroupCommit
+from app.store.tables import events
+from tests.support.api import ENROL_KEY, Api, serving
+from tests.support.postgres import Cluster
+
+BATCH = [{"agent": "sql01", "job": "nightly", "outcome": "failure", "key": f"{n}"} for n in range(50)]
+
+
+@pytest.fixture
+async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
+    async with serving(database_url, tmp_path) as api:
+        yield api
+
+
+async def post(api: Api, body: Any = BATCH) -> httpx.Response:
+    return await api.ask("POST", "/v1/events", key=ENROL_KEY, json=body)
+
+
+async def count(api: Api) -> int:
+    async with api.house.store.read() as view:
+        return int(await view.connection.scalar(select(func.count()).select_from(events)) or 0)
+
+
+async def run(api: Api, *statements: str) -> None:
+    async with api.house.store.engines.writer.connect() as connection:
+        for statement in statements:
+            await connection.execute(text(statement))
+        await connection.commit()
+
+
+async def refused(api: Api, begun: list[None]) -> None:
+    begun.clear()
+    answer = await post(api)
+    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert int(answer.headers["retry-after"]) >= 1
+    assert len(begun) == 1, "one transaction, not one for each event"
+
+
+@pytest.fixture
+def begun(monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """One entry for each transaction of intake."""
+    entries: list[None] = []
+    transact = GroupCommit._transact
+
+    async def counted(self: GroupCommit, parts: list[Any]) -> None:
+        entries.append(None)
+        await transact(self, parts)
+
+    monkeypatch.setattr(GroupCommit, "_transact", counted)
+    return entries
+
+
+async def test_a_table_that_is_missing_for_a_while(api: Api, begun: list[None]):
+    await run(api, "ALTER TABLE events RENAME TO events_away")
+    await refused(api, begun)
+    await run(api, "ALTER TABLE events_away RENAME TO events")
+    assert (await post(api)).json()["accepted"] == len(BATCH) == await count(api)
+
+
+async def test_a_column_that_is_missing_for_a_while(api: Api, begun: list[None]):
+    await run(api, "ALTER TABLE events RENAME COLUMN log TO log_away")
+    await refused(api, begun)
+    await run(api, "ALTER TABLE events RENAME COLUMN log_away TO log")
+    assert (await post(api)).json()["accepted"] == len(BATCH)
+
+
+@pytest.mark.postgres
+async def test_a_database_that_only_reads(
+    postgres_cluster: Cluster, postgres_database_url: str, tmp_path: Path, begun: list[None]
+):
+    name = postgres_database_url.rpartition("/")[2]
+    async with serving(postgres_database_url, tmp_path) as api:
+        postgres_cluster.sql(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+        await api.house.store.engines.writer.dispose()
+        await refused(api, begun)
+        postgres_cluster.sql(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
+        await api.house.store.engines.writer.dispose()
+        assert (await post(api)).json()["accepted"] == len(BATCH) == await count(api)
+
+
+async def test_a_file_that_only_reads(sqlite_database_url: str, tmp_path: Path, begun: list[None]):
+    async def only_reads(is_so: str) -> None:
+        async with api.house.store.engines.writer.connect() as connection:
+            driver = (await connection.get_raw_connection()).driver_connection
+            assert driver is not None
+            await driver.execute(f"PRAGMA query_only={is_so}")
+
+    async with serving(sqlite_database_url, tmp_path) as api:
+        await only_reads("ON")
+        await refused(api, begun)
+        await only_reads("OFF")
+        assert (await post(api)).json()["accepted"] == len(BATCH)
+
+
+async def test_a_defect_in_our_code_costs_nobody_else_and_is_no_refusal(api: Api, monkeypatch: pytest.MonkeyPatch):
+    add = commit.add_events
+
+    async def broken(unit: Any, rows: Any) -> set[str]:
+        if any(row.key == "7" for row in rows):
+            raise KeyError("a defect")
+        return await add(unit, rows)
+
+    monkeypatch.setattr(commit, "add_events", broken)
+    assert (await post(api)).status_code == 503
+    assert await count(api) == len(BATCH) - 1
+    monkeypatch.setattr(commit, "add_events", add)
+    answer = (await post(api)).json()
+    assert (answer["accepted"], answer["duplicates"]) == (1, len(BATCH) - 1)
+
+
+@pytest.mark.parametrize("key", ["tocsin:silent:agt_1:x", "  tocsin:", "\ntocsin:x"])
+async def test_the_keys_of_our_clock_are_not_for_agents(api: Api, key: str):
+    answer = await post(api, {"agent": "sql01", "key": key})
+    assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (422, "key_reserved", "key")
+    assert (await post(api, {"agent": "sql01", "key": "tocsin"})).status_code == 202
