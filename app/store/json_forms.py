@@ -14,11 +14,6 @@ def matchers_of(stored: Iterable[Mapping[str, str]]) -> tuple[Matcher, ...]:
     return tuple(Matcher(one["field"], Test(one["test"]), one["value"]) for one in stored)
 
 
-def matchers_json(matchers: Iterable[Matcher]) -> list[dict[str, str]]:
-    """Write matchers for a column."""
-    return [{"field": one.field, "test": one.test.value, "value": one.value} for one in matchers]
-
-
 def addresses_of(stored: Iterable[Mapping[str, str]]) -> tuple[Address, ...]:
     """Read a recipient's transports as stored."""
     return tuple(Address(one["transport"], one["address"]) for one in stored)
@@ -42,24 +37,6 @@ def expectation_of(stored: Mapping[str, Any] | None) -> Expectation | None:
     )
 
 
-def expectation_json(expectation: Expectation | None) -> dict[str, Any] | None:
-    """Write an expectation for a column."""
-    if expectation is None:
-        return None
-    return {
-        "cron": expectation.cron,
-        "period_s": whole_seconds(expectation.period),
-        "time_zone": expectation.time_zone,
-        "grace_s": whole_seconds(expectation.grace),
-        "longest_s": whole_seconds(expectation.longest),
-    }
-
-
 def seconds_or_none(stored: int | None) -> timedelta | None:
     """Read a duration column that may be empty."""
     return None if stored is None else timedelta(seconds=stored)
-
-
-def whole_seconds(duration: timedelta | None) -> int | None:
-    """Write a duration for a column."""
-    return None if duration is None else int(duration.total_seconds())
