@@ -57,11 +57,16 @@ async def open_desk(unit: Unit, now: datetime) -> Desk:
     return Desk(unit, now, await all_routes(unit), await current_silences(unit, now))
 
 
+async def _know_groups(desk: Desk, keys: set[tuple[str, str]]) -> None:
+    """Load when these groups are told, but for those that this transaction has moved on already."""
+    desk.told = await store.groups_told(desk.unit, keys) | desk.told
+
+
 async def tell(desk: Desk, tellings: Sequence[Telling]) -> list[Notice]:
     """Make and store the notices of these alerts; every alert gets at least one, told or not."""
     chosen = [(telling, *_routes_of(desk, telling)) for telling in tellings]
     keys = {(route.id, key_of(route, telling.alert.facts)) for telling, routes, _ in chosen for route in routes}
-    desk.told |= {key: at for key, at in (await store.groups_told(desk.unit, keys)).items() if key not in desk.told}
+    await _know_groups(desk, keys)
     before = dict(desk.told)
     made: list[Notice] = []
     for telling, routes, muted in chosen:
@@ -153,7 +158,7 @@ async def tell_closed(desk: Desk, closed: Sequence[tuple[Alert, str]]) -> list[N
         heard = {(n.route_id, n.recipient_id): n for n in told.get(alert.id, [])}.values()
         made += [_recovery(desk, alert, why, notice, routes.get(notice.route_id or "")) for notice in heard]
     keys = {(n.route_id, n.group_key) for n in made if n.route_id}
-    desk.told |= {key: at for key, at in (await store.groups_told(desk.unit, keys)).items() if key not in desk.told}
+    await _know_groups(desk, keys)
     made = [_with_due(desk, notice, routes) for notice in made]
     await store.save_groups(
         desk.unit, {(n.route_id, n.group_key): n.due_at for n in made if n.route_id and n.state is NoticeState.WAITING}
