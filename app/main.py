@@ -18,6 +18,7 @@ from app.base.settings import Settings
 from app.edge import health, metrics, problems
 from app.edge.api import admin, events
 from app.edge.auth import Doorkeeper
+from app.edge.compat import tools
 from app.edge.rim import Rim
 from app.house import House
 from app.intake.accept import Intake
@@ -47,6 +48,7 @@ def build_app(settings: Settings, *, work: Work | None = None, clock: Clock = no
     app.include_router(health.router)
     app.include_router(metrics.router)
     admin.install(app)
+    tools.install(app)
     return app
 
 

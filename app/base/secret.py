@@ -4,7 +4,9 @@ import hashlib
 import hmac
 import os
 import secrets
+import string
 import time
+import uuid
 from pathlib import Path
 
 from app.base.errors import BadSettings
@@ -12,6 +14,7 @@ from app.base.settings import Settings
 
 _LENGTH = 64
 _WAIT_S = 5.0
+_TOKEN, _TOKEN_LENGTH = string.ascii_letters + string.digits, 32
 
 
 class Secret:
@@ -31,8 +34,12 @@ class Secret:
         return hmac.digest(self._bytes, b"purpose:" + purpose.encode(), hashlib.sha256)
 
 
-def new_key(kind: str) -> str:
-    """Make a key such as `tocsin_agent_` + 43 url-safe characters (256 bits)."""
+def new_key(kind: str, form: str = "tocsin") -> str:
+    """Make a key such as `tocsin_agent_` + 43 url-safe characters (256 bits), or one that looks as a tool wants it to look."""
+    if form == "uuid":
+        return str(uuid.uuid4())
+    if form == "token":
+        return "".join(secrets.choice(_TOKEN) for _ in range(_TOKEN_LENGTH))
     return f"tocsin_{kind}_{secrets.token_urlsafe(32)}"
 
 
@@ -40,7 +47,9 @@ def hint_of(key: str) -> str:
     """Give the first characters of a key, by which people tell keys apart; of a short fixed key only two."""
     parts = key.split("_", 2)
     made_by_us = len(parts) == 3 and parts[0] == "tocsin" and len(parts[2]) == 43  # noqa: PLR2004  (see new_key)
-    return f"{parts[2][:4]}…" if made_by_us else f"{key[:2]}…"
+    if made_by_us:
+        return f"{parts[2][:4]}…"
+    return f"{key[:4]}…" if len(key) >= _TOKEN_LENGTH else f"{key[:2]}…"
 
 
 def open_secret(settings: Settings) -> Secret:

@@ -62,7 +62,7 @@ def revoke(key_id: str) -> None:
 async def _create(kind: KeyKind, name: str, customer: str | None, agent: str | None) -> str:
     async with _writing() as house, house.store.write() as unit:
         owner = await _customer(unit, kind, customer)
-        _, clear = await keys.create(unit, house.secret, kind, name, owner, agent, _editor(house))
+        _, clear = await keys.create(unit, house.secret, keys.NewKey(kind, name, owner, agent), _editor(house))
     return clear
 
 

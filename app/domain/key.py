@@ -15,6 +15,14 @@ class KeyKind(StrEnum):
     RELAY = "relay"
 
 
+class KeyForm(StrEnum):
+    """How a key looks, for tools that look at it."""
+
+    TOCSIN = "tocsin"  # tocsin_agent_...: known at sight, 256 bits
+    UUID = "uuid"  # 122 bits; as Healthchecks' addresses
+    TOKEN = "token"  # 32 letters and digits, 190 bits; as push tokens  # noqa: S105
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """One key as people see it. `hint` is its beginning; `customer_id` None means every customer."""
@@ -27,5 +35,6 @@ class Key:
     customer_id: str | None = None
     agent_id: str | None = None
     agent_name: str | None = None
+    job: str | None = None  # what a tool that cannot name a job speaks of
     last_used_at: datetime | None = None
     revoked_at: datetime | None = None

@@ -36,6 +36,7 @@ class Caller:
     customer_id: str | None
     agent_id: str | None
     agent_name: str | None = None
+    job: str | None = None
 
 
 @dataclass(slots=True)
@@ -89,7 +90,7 @@ class Doorkeeper:
             _remember(self._unknown, key_hash, now + FRESH_S, UNKNOWN_MOST)
             raise NotAllowed("this key is not known")
         key = found[0]
-        caller = Caller(key.id, key.kind, key.name, key.customer_id, key.agent_id, key.agent_name)
+        caller = Caller(key.id, key.kind, key.name, key.customer_id, key.agent_id, key.agent_name, key.job)
         if turn == self._turn:  # else a key was revoked while we looked
             _remember(self._known, key_hash, _Known(caller, now + FRESH_S, now + DEAD_S), KNOWN_MOST)
         self._used.add(caller.key_id)

@@ -20,7 +20,7 @@ _DOCS_POLICY = (
 
 
 class Rim:
-    """ASGI middleware, outermost but for the framework's own. A body sent to `self_bounded` paths is counted by them."""
+    """ASGI middleware, outermost but for the framework's own. It bounds the bodies of the API; `self_bounded` paths and tools' endpoints count theirs."""
 
     def __init__(self, app: ASGIApp, *, over_tls: bool, self_bounded: Collection[str] = ()) -> None:
         self._app = app
@@ -53,14 +53,21 @@ class Rim:
             await send(message)
 
         try:
-            bounded = receive if scope["path"] in self._self_bounded else _bounded(receive)
+            path = scope["path"]
+            is_api = path.startswith("/v1/") and path not in self._self_bounded
+            bounded = _bounded(receive) if is_api else receive
             await self._app(scope, bounded, send_with_headers)
         except Exception:
-            log.exception("a request failed by a defect of ours", method=scope["method"], path=scope["path"])
+            log.exception("a request failed by a defect of ours", method=scope["method"], path=_shown(scope["path"]))
             if begun:
                 raise  # the answer is half said: the connection has to break
             answer = problem(500, "defect", "something went wrong on our side; the log says what")
             await answer(scope, receive, send_with_headers)
+
+
+def _shown(path: str) -> str:
+    """Give as much of an address as may be logged: those that tools use hold a key."""
+    return path if path.startswith("/v1/") else path[: path.find("/", 1) + 1] + "..."
 
 
 def _bounded(receive: Receive) -> Receive:

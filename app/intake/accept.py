@@ -2,15 +2,19 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from app.base import metrics
 from app.base.errors import BadInput
 from app.house import House
 from app.intake.agents import KnownAgents
-from app.intake.body import Body, Head, Receive, read_body
+from app.intake.body import Body, Head, Receive, read_any, read_body
 from app.intake.commit import GroupCommit
-from app.intake.parse import Rejected, parse
+from app.intake.dialects.said import Dialect, Said
+from app.intake.dialects.told import named_here
+from app.intake.interpret import interpret
+from app.intake.parse import Parsed, Rejected, parse
 from app.intake.shape import Sender, agent_of, shape
 from app.store.intake import NewEvent
 
@@ -53,9 +57,32 @@ class Intake:
         body = await read_body(head, receive, self._house.settings)
         big = len(body.data) > _BIG
         shaped = await asyncio.to_thread(self._shape, body, sender) if big else self._shape(body, sender)
+        return await self._store(shaped, sender, len(body.data))
+
+    async def hear(self, tool: str, dialect: Dialect, said: Said, receive: Receive, sender: Sender) -> Receipt:
+        """Take in what a tool says in its own words. Raises TooLarge, Overloaded and Unavailable; all else becomes an event."""
+        body = await read_any(receive, said.headers.get("content-encoding", ""), self._house.settings.batch_limit)
+        said = replace(said, body=body)
+        big = len(body) > _BIG
+        shaped = (
+            await asyncio.to_thread(self._interpreted, tool, dialect, said, sender)
+            if big
+            else self._interpreted(tool, dialect, said, sender)
+        )
+        return await self._store(shaped, sender, len(body))
+
+    def now(self) -> datetime:
+        """Give the time by which what is heard now was received."""
+        return self._house.clock()
+
+    def _interpreted(self, tool: str, dialect: Dialect, said: Said, sender: Sender) -> _Shaped:
+        events = [named_here(event, tool, sender.agent) for event in interpret(tool, dialect, said)]
+        return self._rows(Parsed(list(enumerate(events))), sender)
+
+    async def _store(self, shaped: _Shaped, sender: Sender, weight: int) -> Receipt:
         if not shaped.events:
             return Receipt(0, 0, shaped.rejected)
-        batch = await self.commits.store(sender.customer_id, shaped.events, shaped.unknown, len(body.data))
+        batch = await self.commits.store(sender.customer_id, shaped.events, shaped.unknown, weight)
         rejected = shaped.rejected
         if batch.unstorable:
             refused = [
@@ -66,9 +93,11 @@ class Intake:
         return Receipt(taken - batch.duplicates, batch.duplicates, rejected)
 
     def _shape(self, body: Body, sender: Sender) -> _Shaped:
-        house = self._house
-        settings, received_at = house.settings, house.clock()
-        parsed = parse(body, most_events=settings.batch_events, line_limit=settings.event_limit)
+        settings = self._house.settings
+        return self._rows(parse(body, most_events=settings.batch_events, line_limit=settings.event_limit), sender)
+
+    def _rows(self, parsed: Parsed, sender: Sender) -> _Shaped:
+        settings, received_at = self._house.settings, self._house.clock()
         shaped = _Shaped([], [], {}, list(parsed.rejected))
         for index, event in parsed.events:
             try:

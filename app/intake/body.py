@@ -34,6 +34,7 @@ _FORMS = {
     "application/jsonl": Form.LINES,
 }
 _ENCODINGS = {"": "", "identity": "", "gzip": "gzip", "x-gzip": "gzip", "zstd": "zstd"}
+_TOOLS_ENCODINGS = _ENCODINGS | {"deflate": "deflate"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,22 @@ async def read_body(head: Head, receive: Receive, settings: Settings) -> Body:
     if data.startswith(_BOM):
         data = data[3:]
     return Body(data, form, form is Form.JSON and _ARRAY.match(data) is None)
+
+
+async def read_any(receive: Receive, content_encoding: str, most: int) -> bytes:
+    """Read a body from a tool that may say anything of it: what cannot be unpacked is kept as it came. Raises TooLarge, MalformedBody."""
+    try:
+        async with asyncio.timeout(READ_S):
+            packed = await _read(receive, most, None)
+    except TimeoutError:
+        raise MalformedBody(f"the body did not come within {READ_S:.0f} s", code="body_slow") from None
+    encoding = _TOOLS_ENCODINGS.get(content_encoding.strip().lower(), "")
+    if not encoding:
+        return packed
+    try:
+        return await asyncio.to_thread(unpacked, packed, encoding, Bound(most, most))
+    except MalformedBody:
+        return packed
 
 
 async def _read(receive: Receive, most: int, bound: Bound | None) -> bytes:

@@ -35,15 +35,27 @@ class Bound:
 
 
 def unpacked(packed: bytes, encoding: str, bound: Bound) -> bytes:
-    """Give the bytes that were packed with `gzip` or `zstd`. Raises TooLarge, MalformedBody."""
+    """Give the bytes that were packed with `gzip`, `deflate` or `zstd`. Raises TooLarge, MalformedBody."""
     pieces = []
     try:
-        for piece in _gunzip(packed) if encoding == "gzip" else _unzstd(packed):
+        for piece in _PIECES[encoding](packed):
             bound.take(piece)
             pieces.append(piece)
     except (zlib.error, zstandard.ZstdError) as cause:
         raise MalformedBody(f"the body is not {encoding}", code="malformed_packing") from cause
     return b"".join(pieces)
+
+
+def _inflate(packed: bytes) -> Iterator[bytes]:
+    """Unpack `deflate`, which is zlib's format (RFC 9110, 8.4.1.2), and what some senders take for it: the bare stream within."""
+    has_head = len(packed) > 1 and packed[0] & 0x0F == zlib.DEFLATED and (packed[0] * 256 + packed[1]) % 31 == 0
+    stream = zlib.decompressobj(wbits=zlib.MAX_WBITS if has_head else -zlib.MAX_WBITS)
+    while not stream.eof:
+        piece = stream.decompress(packed, _PIECE)
+        packed = stream.unconsumed_tail
+        yield piece
+        if not piece and not packed and not stream.eof:
+            raise _cut_short()
 
 
 def _gunzip(packed: bytes) -> Iterator[bytes]:
@@ -83,3 +95,6 @@ def _cut_short() -> MalformedBody:
 
 def _too_many() -> MalformedBody:
     return MalformedBody(f"the packed body has more than {_MEMBERS_MOST} parts", code="malformed_packing")
+
+
+_PIECES = {"gzip": _gunzip, "deflate": _inflate, "zstd": _unzstd}

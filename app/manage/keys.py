@@ -1,9 +1,11 @@
 """Keys: made, shown once, and revoked. Who can make a key can be anybody, so only administrators do."""
 
+from dataclasses import dataclass
+
 from app.base.errors import BadInput, Conflict, NotFound
 from app.base.ids import new_id
 from app.base.secret import Secret, hint_of, new_key
-from app.domain.key import Key, KeyKind
+from app.domain.key import Key, KeyForm, KeyKind
 from app.manage.audit import note
 from app.manage.editing import Editor
 from app.manage.references import check_customer
@@ -12,15 +14,31 @@ from app.store.agents import AGENTS
 from app.store.unit import Unit
 
 
-async def create(
-    unit: Unit, secret: Secret, kind: KeyKind, name: str, customer_id: str | None, agent_id: str | None, by: Editor
-) -> tuple[Key, str]:
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key as it is asked for."""
+
+    kind: KeyKind
+    name: str
+    customer_id: str | None = None
+    agent_id: str | None = None
+    job: str | None = None
+    form: KeyForm = KeyForm.TOCSIN
+
+
+async def create(unit: Unit, secret: Secret, wanted: NewKey, by: Editor) -> tuple[Key, str]:
     """Make a key; give it as people see it, and the key itself, which nobody can see again."""
-    customer_id = await _owner(unit, kind, customer_id, agent_id)
-    clear = new_key(kind)
-    key = Key(new_id("key"), kind, name, hint_of(clear), by.at, customer_id, agent_id)
+    kind, name, agent_id = wanted.kind, wanted.name, wanted.agent_id
+    sends = kind in (KeyKind.ENROL, KeyKind.AGENT)
+    if not sends and wanted.job is not None:
+        raise BadInput("only a key that sends events speaks of a job", field="job")
+    if not sends and wanted.form is not KeyForm.TOCSIN:
+        raise BadInput("only a key that sends events can look otherwise", field="form")
+    customer_id = await _owner(unit, kind, wanted.customer_id, agent_id)
+    clear = new_key(kind, wanted.form)
+    key = Key(new_id("key"), kind, name, hint_of(clear), by.at, customer_id, agent_id, job=wanted.job)
     await keys.insert_key(unit, key, secret.hash_key(clear))
-    told = {"kind": kind.value, "name": name, "customer_id": customer_id, "agent_id": agent_id}
+    told = {"kind": kind.value, "name": name, "customer_id": customer_id, "agent_id": agent_id, "job": key.job}
     await note(unit, by.who, by.at, "create", "key", key.id, told)
     return await keys.get_key(unit, key.id) or key, clear
 

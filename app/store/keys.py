@@ -18,6 +18,7 @@ async def insert_key(unit: Unit, key: Key, key_hash: str) -> None:
             id=key.id,
             customer_id=key.customer_id,
             agent_id=key.agent_id,
+            job=key.job,
             kind=key.kind,
             name=key.name,
             hash=key_hash,
@@ -66,6 +67,7 @@ def _key(row: Row[tuple[object, ...]]) -> Key:
         customer_id=row.customer_id,
         agent_id=row.agent_id,
         agent_name=row.agent_name,
+        job=row.job,
         last_used_at=row.last_used_at,
         revoked_at=row.revoked_at,
     )

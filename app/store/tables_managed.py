@@ -114,6 +114,7 @@ keys = Table(
     Column("id", ID, primary_key=True),
     Column("customer_id", ID, ForeignKey("customers.id")),
     Column("agent_id", ID, ForeignKey("agents.id")),
+    Column("job", String(200)),  # of events that name none
     Column("kind", String(8), nullable=False),  # enrol | agent | admin | viewer | relay
     Column("name", String(200), nullable=False),
     Column("hash", String(64), nullable=False, unique=True),  # HMAC-SHA-256, hex

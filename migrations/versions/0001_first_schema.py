@@ -429,6 +429,7 @@ def upgrade() -> None:
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("customer_id", sa.String(length=40), nullable=True),
         sa.Column("agent_id", sa.String(length=40), nullable=True),
+        sa.Column("job", sa.String(length=200), nullable=True),
         sa.Column("kind", sa.String(length=8), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("hash", sa.String(length=64), nullable=False),

@@ -51,6 +51,7 @@ RIMS = {
     "app/deliver/line.py": "the rim of one attempt: whatever a transport does, the attempt has an end",
     "app/deliver/ledger.py": "the rim of a tick: a database that is away must not end the senders",
     "app/intake/commit.py": "the rim of every request that waits for this commit: one's fault must not fail another's",
+    "app/intake/interpret.py": "the rim of one dialect: a defect in reading a tool's words must not lose what it said",
     "app/edge/rim.py": "the rim of a request: logged, answered with 500",
     "app/edge/health.py": "the rim of /readyz: whatever the database does, the answer says so",
     "app/main.py": "the rim of the worker inside the server: intake stays open whatever happens to it",

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 from starlette.status import HTTP_201_CREATED, HTTP_204_NO_CONTENT
 
-from app.domain.key import KeyKind
+from app.domain.key import KeyForm, KeyKind
 from app.edge.api.asking import Admin, InHouse, editor_of, problems
 from app.edge.api.fields import Given, Id, Name, PathId
 from app.edge.api.readable import Readable, add_get, add_list
@@ -26,6 +26,14 @@ class KeyIn(Given):
     customer_id: Id | None = Field(None, description="Needed for enrol: whose the new agents are. For no other kind.")
     agent_id: Id | None = Field(None, description="Needed for agent. For no other kind.")
 
+    job: Name | None = Field(
+        None, description="Of enrol and agent: what a tool speaks of that cannot name a job, in `/in/...` addresses."
+    )
+    form: KeyForm = Field(
+        KeyForm.TOCSIN,
+        description="How it looks: some tools take only a uuid, or only letters and digits, in an address.",
+    )
+
 
 class Key(BaseModel):
     """A key as it can be seen."""
@@ -36,6 +44,7 @@ class Key(BaseModel):
     hint: str = Field(description="Its beginning, to tell keys apart.")
     customer_id: str | None
     agent_id: str | None
+    job: str | None
     created_at: datetime
     last_used_at: datetime | None
     revoked_at: datetime | None
@@ -66,9 +75,7 @@ add_get(router, _keys)
 async def create_key(given: KeyIn, request: Request, response: Response, house: InHouse, caller: Admin) -> NewKey:
     """Make a key. The answer shows it, once."""
     async with house.store.write() as unit:
-        made, clear = await keys.create(
-            unit, house.secret, given.kind, given.name, given.customer_id, given.agent_id, editor_of(house, caller)
-        )
+        made, clear = await keys.create(unit, house.secret, keys.NewKey(**given.model_dump()), editor_of(house, caller))
         unit.after_commit(_doorkeeper(request).forget)
     response.headers["Location"] = f"/v1/keys/{made.id}"
     seen = Key.model_validate(made, from_attributes=True)

@@ -1,0 +1,95 @@
+"""The door for tools that know nothing of us: finds the key wherever they can put one, and hands what they say to intake.
+
+It must not read what is said, nor log or repeat a key: here keys are part of addresses.
+"""
+
+from base64 import b64decode
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, unquote
+
+from fastapi import Request
+
+from app.base.errors import WrongScope
+from app.domain.key import KeyKind
+from app.edge.auth import Caller, Doorkeeper
+from app.intake.accept import Intake, Receipt
+from app.intake.dialects.said import Dialect, Said
+from app.intake.shape import Sender
+
+QUERY_MOST = 100
+_KINDS = frozenset({KeyKind.ENROL, KeyKind.AGENT})
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A tool by the name that its events carry as the label `tool`, and the dialect that reads it."""
+
+    name: str
+    dialect: Dialect
+
+
+async def admit(request: Request, key: str) -> Caller:
+    """Give who holds a key that may send events. Raises NotAllowed, WrongScope, Unavailable."""
+    doorkeeper: Doorkeeper = request.app.state.doorkeeper
+    caller = await doorkeeper.admit(key)
+    if caller.kind not in _KINDS or caller.customer_id is None:
+        raise WrongScope("this needs a key of kind agent or enrol")
+    return caller
+
+
+async def hear(request: Request, tool: Tool, caller: Caller, path: Sequence[str] = ()) -> Receipt:
+    """Store what the request says. Raises TooLarge, Overloaded, Unavailable; whatever else it says becomes an event."""
+    intake: Intake = request.app.state.intake
+    said = Said(
+        at=intake.now(),
+        method=request.method,
+        path=tuple(path),
+        query=query_of(request),
+        headers={name: value for name, value in request.headers.items() if name not in _SECRET},
+        job=caller.job,
+    )
+    sender = Sender(caller.customer_id or "", caller.agent_id, caller.agent_name)
+    return await intake.hear(tool.name, tool.dialect, said, request.receive, sender)
+
+
+def parts_of(request: Request, mount: str = "") -> list[str]:
+    """Give the decoded parts of the address behind `mount`. An encoded slash stays within its part, and divides nothing."""
+    raw: bytes = request.scope.get("raw_path") or request.scope["path"].encode()
+    path = raw.partition(b"?")[0].decode("latin-1").removeprefix(mount)
+    return [unquote(part, errors="replace") for part in path.split("/") if part]
+
+
+def query_of(request: Request) -> list[tuple[str, str]]:
+    """Give the query's parameters in their order, without those that hold a key."""
+    query: bytes = request.scope.get("query_string", b"")
+    text = query[: 64 * 1024].decode("latin-1").replace(";", "%3B")
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=QUERY_MOST, errors="replace")
+    except ValueError:  # more than anybody means
+        pairs = parse_qsl("&".join(text.split("&")[:QUERY_MOST]), keep_blank_values=True, errors="replace")
+    return [(name, value) for name, value in pairs if name not in _SECRET]
+
+
+def key_of(request: Request, *, query: str | None = None) -> str:
+    """Give the key from `Authorization` (Bearer, or a password of Basic), from the usual headers, or from a query parameter."""
+    scheme, _, given = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() == "bearer":
+        return given.strip()
+    if scheme.lower() == "basic":
+        return _password(given.strip())
+    for header in ("x-tocsin-key", "x-gotify-key", "x-api-key"):
+        if header in request.headers:
+            return request.headers[header]
+    return request.query_params.get(query, "") if query else ""
+
+
+def _password(given: str) -> str:
+    try:
+        user, _, password = b64decode(given).decode().partition(":")
+    except ValueError:
+        return ""
+    return password or user
+
+
+_SECRET = frozenset({"authorization", "x-tocsin-key", "x-gotify-key", "x-api-key", "cookie", "token", "key", "auth"})

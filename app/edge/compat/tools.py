@@ -1,0 +1,13 @@
+"""Puts the endpoints of every backup tool into the app. A tool is added by one line here, one file beside it, and one dialect."""
+
+from fastapi import FastAPI
+
+from app.edge.compat import healthchecks
+
+_TOOLS = (healthchecks,)
+
+
+def install(app: FastAPI) -> None:
+    """Add every tool's endpoints. They are not in the published schema: their shapes are the tools' own."""
+    for tool in _TOOLS:
+        app.include_router(tool.router)

@@ -1,0 +1,42 @@
+"""What a tool said over HTTP (or by mail), in one shape for every dialect. It must not know any tool."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from app.intake.dialects.text import text_of
+from app.intake.parse import WireEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One request, without its key.
+
+    `path` holds the decoded parts of the address behind the key, `query` its parameters in their order, `headers` have small
+    names, `body` is unpacked. `job` is the one that the key stands for, if it stands for one.
+    """
+
+    at: datetime
+    method: str = "POST"
+    path: Sequence[str] = ()
+    query: Sequence[tuple[str, str]] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    job: str | None = None
+
+    def asked(self, name: str) -> str | None:
+        """Give the first value of a query parameter; None if it is absent or empty."""
+        return next((value for found, value in self.query if found == name and value), None)
+
+    @property
+    def text(self) -> str:
+        """Give the body as text, whatever its character set."""
+        return text_of(self.body, self.headers.get("content-type", ""))
+
+
+# Pure: from what was said to events in our words. It raises NotUnderstood for what it cannot read, and nothing else.
+Dialect = Callable[[Said], Sequence[WireEvent]]
+
+
+class NotUnderstood(Exception):
+    """What was said is not in this dialect; the text says why, for the administrator."""
