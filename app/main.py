@@ -15,7 +15,7 @@ from app.base.errors import BadSettings
 from app.base.log import log
 from app.base.secret import open_secret
 from app.base.settings import Settings
-from app.edge import health, metrics, problems
+from app.edge import health, mail_in, metrics, problems
 from app.edge.api import admin, events
 from app.edge.auth import Doorkeeper
 from app.edge.compat import tools
@@ -66,6 +66,7 @@ async def _living(app: FastAPI, settings: Settings, work: Work | None, clock: Cl
             await stack.enter_async_context(_beside(work, house, app.state))
         intake = Intake(house)
         await stack.enter_async_context(intake.commits.running())
+        app.state.mail_in_port = await stack.enter_async_context(mail_in.taking_mail(house, intake, doorkeeper))
         app.state.house, app.state.doorkeeper, app.state.intake = house, doorkeeper, intake
         _spare_the_collector()
         yield

@@ -104,6 +104,24 @@ class Settings(BaseSettings):
         20_000, ge=100, le=1_000_000, description="Events waiting for the next commit; beyond it 503 is answered."
     )
 
+    mail_in_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="Port on which mails of tools that can only mail are taken in; without it, none.",
+    )
+    mail_in_host: str = Field("127.0.0.1", description="Address that the mail listener listens on.")
+    mail_in_limit: int = Field(
+        10 * MIB,
+        ge=10 * 1024,
+        le=64 * MIB,
+        description="Largest mail taken in, in bytes; of its text the log's limit is kept.",
+    )
+    mail_in_a_minute: int = Field(60, ge=1, le=10_000, description="Mails a minute taken in under one key.")
+    mail_in_cert: Path | None = Field(
+        None, description="Certificate (with its key in the same PEM file) by which the mail listener offers STARTTLS."
+    )
+
     retry_for_h: float = Field(
         72, gt=0, le=720, description="For how long a message that cannot be sent is tried, in hours."
     )

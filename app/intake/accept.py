@@ -62,14 +62,17 @@ class Intake:
     async def hear(self, tool: str, dialect: Dialect, said: Said, receive: Receive, sender: Sender) -> Receipt:
         """Take in what a tool says in its own words. Raises TooLarge, Overloaded and Unavailable; all else becomes an event."""
         body = await read_any(receive, said.headers.get("content-encoding", ""), self._house.settings.batch_limit)
-        said = replace(said, body=body)
-        big = len(body) > _BIG
+        return await self.take(tool, dialect, replace(said, body=body), sender)
+
+    async def take(self, tool: str, dialect: Dialect, said: Said, sender: Sender) -> Receipt:
+        """Take in what a tool said, its body included. Raises Overloaded and Unavailable; all else becomes an event."""
+        big = len(said.body) > _BIG
         shaped = (
             await asyncio.to_thread(self._interpreted, tool, dialect, said, sender)
             if big
             else self._interpreted(tool, dialect, said, sender)
         )
-        return await self._store(shaped, sender, len(body))
+        return await self._store(shaped, sender, len(said.body))
 
     def now(self) -> datetime:
         """Give the time by which what is heard now was received."""

@@ -58,6 +58,22 @@ rules = Table(
     Column("version", Integer, nullable=False, server_default="1"),
 )
 
+mail_rules = Table(
+    "mail_rules",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("customer_id", ID, ForeignKey("customers.id")),
+    Column("name", String(200), nullable=False, unique=True),
+    Column("position", Integer, nullable=False),
+    Column("enabled", Boolean, nullable=False),
+    Column("subject", String(500), nullable=False),  # a glob
+    Column("outcome", String(12), nullable=False),
+    Column("activity", String(12), nullable=False),
+    Column("job", String(200)),
+    Column("created_at", Utc, nullable=False),
+    Column("version", Integer, nullable=False, server_default="1"),
+)
+
 silences = Table(
     "silences",
     metadata,

@@ -287,6 +287,23 @@ def upgrade() -> None:
         sa.UniqueConstraint("message_id", "number", name=op.f("uq_attempts_message_id_number")),
     )
     op.create_table(
+        "mail_rules",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("customer_id", sa.String(length=40), nullable=True),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("position", sa.Integer(), nullable=False),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("subject", sa.String(length=500), nullable=False),
+        sa.Column("outcome", sa.String(length=12), nullable=False),
+        sa.Column("activity", sa.String(length=12), nullable=False),
+        sa.Column("job", sa.String(length=200), nullable=True),
+        sa.Column("created_at", Utc(), nullable=False),
+        sa.Column("version", sa.Integer(), server_default="1", nullable=False),
+        sa.ForeignKeyConstraint(["customer_id"], ["customers.id"], name=op.f("fk_mail_rules_customer_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_mail_rules")),
+        sa.UniqueConstraint("name", name=op.f("uq_mail_rules_name")),
+    )
+    op.create_table(
         "recipients",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("customer_id", sa.String(length=40), nullable=True),
@@ -561,6 +578,7 @@ def downgrade() -> None:
     op.drop_table("rules")
     op.drop_table("routes")
     op.drop_table("recipients")
+    op.drop_table("mail_rules")
     op.drop_table("attempts")
     with op.batch_alter_table("agents", schema=None) as batch_op:
         batch_op.drop_index(

@@ -21,6 +21,7 @@ GROUPS = {
     ),
     "Webhooks": ("webhook_allow_private", "webhook_timeout_s"),
     "Taking events in": ("event_limit", "batch_limit", "batch_events", "log_limit", "intake_queue"),
+    "Mail of tools that can only mail": ("mail_in_port", "mail_in_host", "mail_in_limit", "mail_in_a_minute", "mail_in_cert"),
     "Sending and keeping": ("retry_for_h", "failover_after_min", "keep_events_days", "keep_history_days"),
     "The log": ("log_format", "log_level"),
 }  # fmt: skip

@@ -1,0 +1,135 @@
+"""A mail, as RFC 5322 has it, to its subject and text; then by the admin's mail rules, else by what mail_subjects.py knows."""
+
+import email
+import re
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from email.header import decode_header
+from email.message import Message
+from email.utils import parseaddr, parsedate_to_datetime
+from html.parser import HTMLParser
+
+from app.domain.mail_rule import MailRule
+from app.intake.dialects.mail_subjects import Letter, by_subject
+from app.intake.dialects.said import NotUnderstood, Said
+from app.intake.dialects.text import text_of
+from app.intake.dialects.told import told
+from app.intake.parse import WireEvent
+
+TOOL = "mail"
+TEXT_MOST, SUBJECT_MOST, PARTS_MOST = 1024 * 1024, 1000, 100
+_SPACES = re.compile(r"\s+")
+
+
+def read(said: Said, rules: Sequence[MailRule] = ()) -> Sequence[WireEvent]:
+    """Give the events of one mail. Raises NotUnderstood for one whose subject says nothing to us."""
+    letter = _opened(said)
+    for rule in rules:
+        stars = rule.read(letter.subject)
+        if stars is not None:
+            job = rule.job_of(stars) or said.job or letter.sender or TOOL
+            return [_event(letter, job, rule.outcome.value, rule.activity.value, {"mail_rule": rule.id})]
+    found = by_subject(letter)
+    if found is None:
+        raise NotUnderstood(f"a mail with the subject {letter.subject[:200]!r}; a mail rule can tell what it means")
+    return found
+
+
+def _event(letter: Letter, job: str, outcome: str, activity: str, extra: dict[str, object]) -> WireEvent:
+    return told(
+        TOOL,
+        job=job,
+        activity=activity,
+        phase="finished",
+        outcome=outcome,
+        at=letter.at,
+        message=letter.subject,
+        log=letter.text,
+        key=letter.key,
+        extra=extra,
+    )
+
+
+def _opened(said: Said) -> Letter:
+    try:
+        mail = email.message_from_bytes(said.body)
+        subject = _header(mail, "subject")
+        text = _text(mail)
+    except (RecursionError, ValueError, LookupError, TypeError, AttributeError, IndexError) as cause:
+        # The library's parser ends in any of these on mails that break the rules.
+        raise NotUnderstood("a mail that cannot be opened") from cause
+    sender = parseaddr(_header(mail, "from"))[1]
+    key = f"{said.job} {_header(mail, 'message-id')}" if mail["message-id"] else None
+    return Letter(subject[:SUBJECT_MOST], text, sender, _date(mail), said.job, key)
+
+
+def _header(mail: Message, name: str) -> str:
+    given = mail[name]
+    if given is None:
+        return ""
+    raw = str(given)[: SUBJECT_MOST * 4]
+    try:
+        parts = decode_header(raw)
+    except ValueError:  # broken base64
+        parts = [(raw, None)]
+    words = (part if isinstance(part, str) else text_of(part, f"charset={charset or ''}") for part, charset in parts)
+    return _SPACES.sub(" ", "".join(words)).strip()
+
+
+def _date(mail: Message) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(_header(mail, "date"))
+        return found.astimezone(UTC) if found.tzinfo is not None else None
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+
+
+def _text(mail: Message) -> str:
+    """Give the plain text, else the HTML's words; of several parts all, for some tools put the reason into the second."""
+    plain = [text for kind, text in _parts(mail) if kind == "text/plain"]
+    found = plain or [_words_of(text) for kind, text in _parts(mail) if kind == "text/html"]
+    return "\n".join(found)[:TEXT_MOST]
+
+
+def _parts(mail: Message) -> Iterator[tuple[str, str]]:
+    for count, part in enumerate(mail.walk()):
+        if count >= PARTS_MOST:
+            return
+        if part.is_multipart() or part.get_content_maintype() != "text":
+            continue
+        payload = part.get_payload(decode=True)
+        if isinstance(payload, bytes):
+            yield part.get_content_type(), text_of(payload[:TEXT_MOST], str(part.get("content-type", "")))
+
+
+class _Words(HTMLParser):
+    """Collects what a reader of an HTML mail would see."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self._hidden = 0
+
+    def handle_starttag(self, tag: str, _attrs: object) -> None:
+        """Break lines where a reader sees them broken."""
+        self._hidden += tag in ("script", "style", "head", "title")
+        if tag in ("br", "p", "div", "tr", "li", "h1", "h2", "h3"):
+            self.words.append("\n")
+        elif tag in ("td", "th"):
+            self.words.append("  ")
+
+    def handle_endtag(self, tag: str) -> None:
+        """Show again what follows a hidden part."""
+        self._hidden -= tag in ("script", "style", "head", "title") and self._hidden > 0
+
+    def handle_data(self, data: str) -> None:
+        """Keep what is seen."""
+        if not self._hidden:
+            self.words.append(data)
+
+
+def _words_of(html: str) -> str:
+    words = _Words()
+    words.feed(html)
+    lines = (" ".join(line.split()) for line in "".join(words.words).split("\n"))
+    return "\n".join(line for line in lines if line)

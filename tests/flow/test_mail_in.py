@@ -1,0 +1,114 @@
+"""The mail listener, spoken to by a real SMTP client and by swaks: what is answered, and what the administrator then sees."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiosmtplib
+import pytest
+import trustme
+
+from tests.support.api import ENROL_KEY, Api, serving
+
+MAIL = b"Subject: %s\r\nMessage-ID: <%s@tool>\r\n\r\nDisk full.\r\n"
+
+
+@pytest.fixture
+async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
+    async with serving(database_url, tmp_path, mail_in_port=0, mail_in_a_minute=5, mail_in_limit=64 * 1024) as api:
+        yield api
+
+
+async def send(api: Api, subject: bytes, *, key: str = ENROL_KEY, name: bytes = b"1", more: bytes = b"") -> None:
+    async with aiosmtplib.SMTP(hostname="127.0.0.1", port=api.app.state.mail_in_port) as client:
+        await client.sendmail("tool@nas01", f"{key}@tocsin", MAIL % (subject, name) + more)
+
+
+async def agents_key(api: Api, form: str) -> str:
+    customer = (await api.items("/v1/customers"))[0]["id"]
+    agent = await api.tell("POST", "/v1/agents", json={"customer_id": customer, "name": "nas01"})
+    wanted = {"kind": "agent", "name": "nas01's mail", "agent_id": agent["id"], "job": "photos", "form": form}
+    made = await api.tell("POST", "/v1/keys", json=wanted)
+    return str(made["key"])
+
+
+async def test_a_mail_becomes_an_event_of_the_key_s_agent_and_job(api: Api):
+    key = await agents_key(api, "uuid")
+    await send(api, b"Copy failed", key=f"backup+{key.upper()}")
+    (event,) = await api.items("/v1/events")
+    assert (event["job"], event["outcome"], event["message"]) == ("photos", "failure", "Copy failed")
+    whole = await api.tell("GET", f"/v1/events/{event['id']}")
+    assert whole["log"].strip() == "Disk full."
+
+
+async def test_a_mail_rule_says_what_a_subject_means(api: Api):
+    rule = {"name": "gut", "subject": "Sicherung * ist durch", "outcome": "success", "job": "{1}"}
+    await api.tell("POST", "/v1/mail-rules", json=rule)
+    await send(api, b"Sicherung Fotos ist durch")
+    (event,) = await api.items("/v1/events")
+    assert (event["job"], event["outcome"]) == ("Fotos", "success")
+    too_many = await api.ask("POST", "/v1/mail-rules", json=rule | {"name": "x", "subject": "*" * 10})
+    assert (too_many.status_code, too_many.json()["field"]) == (422, "subject")
+
+
+async def test_a_mail_that_says_nothing_is_a_warning_and_not_silence(api: Api):
+    await send(api, b"Hello")
+    (event,) = await api.items("/v1/events")
+    assert (event["activity"], event["outcome"]) == ("other", "warning")
+    assert "mail rule" in event["message"]
+
+
+async def test_a_mail_sent_again_counts_once(api: Api):
+    await send(api, b"Copy failed")
+    await send(api, b"Copy failed")
+    assert len(await api.items("/v1/events")) == 1
+
+
+async def test_an_address_that_is_no_key_is_refused(api: Api):
+    with pytest.raises(aiosmtplib.SMTPRecipientsRefused, match="No such address"):
+        await send(api, b"Copy failed", key="nobody")
+
+
+async def test_a_flood_under_one_key_is_put_off_and_never_refused_for_good(api: Api):
+    for number in range(5):
+        await send(api, b"Copy failed", name=b"%d" % number)
+    with pytest.raises(aiosmtplib.SMTPRecipientsRefused) as put_off:
+        await send(api, b"Copy failed", name=b"6")
+    assert put_off.value.recipients[0].code == 451
+
+
+async def test_a_mail_that_is_too_large_is_refused_and_the_next_one_taken(api: Api):
+    with pytest.raises(aiosmtplib.SMTPResponseException) as refused:
+        await send(api, b"Copy failed", more=b"x" * 100_000)
+    assert refused.value.code == 552
+    await send(api, b"Copy failed", name=b"2")
+    assert len(await api.items("/v1/events")) == 1
+
+
+async def test_connections_are_bounded(api: Api):
+    port = api.app.state.mail_in_port
+    held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(50)]
+    for reader, _ in held:
+        assert (await reader.readline()).startswith(b"220")
+    reader, one_too_many = await asyncio.open_connection("127.0.0.1", port)
+    assert (await reader.readline()).startswith(b"421")
+    for _, writer in [*held, (reader, one_too_many)]:
+        writer.close()
+        await writer.wait_closed()
+    await send(api, b"Copy failed")
+
+
+async def test_starttls_is_offered_with_a_certificate(sqlite_database_url: str, tmp_path: Path):
+    authority = trustme.CA()
+    pem = tmp_path / "tocsin.pem"
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(pem))
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    async with serving(sqlite_database_url, tmp_path, mail_in_port=0, mail_in_cert=pem) as api:
+        client = aiosmtplib.SMTP(
+            hostname="localhost", port=api.app.state.mail_in_port, start_tls=True, tls_context=trusting
+        )
+        async with client:
+            await client.sendmail("tool@nas01", f"{ENROL_KEY}@tocsin", MAIL % (b"Copy failed", b"1"))
+        assert len(await api.items("/v1/events")) == 1

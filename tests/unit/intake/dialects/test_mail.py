@@ -1,0 +1,137 @@
+"""What mails of tools mean: one table that a person can read, and any bytes at all."""
+
+import contextlib
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.event import RunOutcome
+from app.domain.mail_rule import MailRule
+from app.intake.dialects import mail
+from app.intake.dialects.said import NotUnderstood, Said
+from app.intake.parse import WireEvent
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+CORPUS = Path(__file__).parents[3] / "corpus" / "mail"
+
+
+def read(body: bytes, *rules: MailRule, job: str | None = None) -> WireEvent:
+    (event,) = mail.read(Said(NOW, body=body, job=job), rules)
+    return event
+
+
+def with_subject(subject: str) -> bytes:
+    return f"Subject: {subject}\r\nFrom: Tool <tool@nas01>\r\n\r\nSomething.\r\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("file", "agent", "job", "outcome", "message"),
+    [
+        ("composed-duplicati-error", None, "Büro 💾", "failure", "Duplicati: Error"),
+        ("composed-pve-failed", "pve1.example.org", "vzdump", "failure", "vzdump backup status (pve1.example.org): backup failed"),
+        ("composed-veeam-failed", None, "VM-Nightly", "failure", "Error: Failed to connect to repository"),
+        ("recorded-bacula-15.0.3-ok", "nas01-fd", "Daily-OK", "success", "Backup OK"),
+        ("recorded-bacula-15.0.3-warnings", "nas01-fd", "Daily-Warn", "warning", "Backup OK -- with warnings"),
+    ],
+)  # fmt: skip
+def test_a_recorded_mail_is_understood(file: str, agent: str | None, job: str, outcome: str, message: str):
+    event = read((CORPUS / f"{file}.eml").read_bytes())
+    assert (event.get("agent"), event.get("job"), event.get("outcome"), event.get("message")) == (
+        agent,
+        job,
+        outcome,
+        message,
+    )
+
+
+def test_bacula_says_how_much():
+    event = read((CORPUS / "recorded-bacula-15.0.3-ok.eml").read_bytes())
+    assert (event.get("metrics") or {})["files_processed"] > 0
+    assert event.get("run") == "1"
+    assert event.get("occurred_at") == "2026-11-23T01:29:43+00:00"
+
+
+@pytest.mark.parametrize(
+    ("subject", "tool", "job", "outcome"),
+    [
+        ("[Success] VM-Nightly (12 objects)", "veeam", "VM-Nightly", "success"),
+        ("Re: [Warning] Files", "veeam", "Files", "warning"),
+        ("Bareos: Backup Error of fd1 Incremental", "bareos", "fd1", "failure"),
+        ("Bacula: Backup Canceled of fd1 Full", "bacula", "fd1", "cancelled"),
+        ("vzdump backup status (pve1): backup successful", "proxmox", "vzdump", "success"),
+        ("Verify Datastore 'tank' failed", "proxmox-backup", "Verify tank", "failure"),
+        ("Garbage Collect Datastore 'tank' successful", "proxmox-backup", "Garbage Collect tank", "success"),
+        ("[NAS] Backup task [Photos] has failed", "synology", "Photos", "failure"),
+        ("Nightly copy finished with 0 errors", "mail", "tool@nas01", "success"),
+        ("Nightly copy finished with 3 errors", "mail", "tool@nas01", "failure"),
+        ("Nightly copy completed without warnings", "mail", "tool@nas01", "success"),
+        ("Sicherung unsuccessful", "mail", "tool@nas01", "failure"),
+        ("Nightly copy incomplete", "mail", "tool@nas01", "warning"),
+    ],
+)
+def test_a_subject_names_tool_job_and_outcome(subject: str, tool: str, job: str, outcome: str):
+    event = read(with_subject(subject))
+    assert ((event.get("labels") or {})["tool"], event.get("job"), event.get("outcome")) == (tool, job, outcome)
+
+
+def test_a_mail_rule_goes_before_what_we_know():
+    rule = MailRule("mrl_1", "[success] *", RunOutcome.WARNING, job="{1}")
+    event = read(with_subject("[Success] Odd one"), rule)
+    assert (event.get("job"), event.get("outcome"), (event.get("extra") or {})["mail_rule"]) == (
+        "Odd one",
+        "warning",
+        "mrl_1",
+    )
+
+
+def test_the_same_mail_twice_is_one_fact_and_another_key_s_is_not():
+    body = (CORPUS / "composed-veeam-failed.eml").read_bytes()
+    assert read(body).get("key") == read(body).get("key") != read(body, job="other").get("key")
+
+
+def test_a_subject_that_says_nothing_is_left_to_a_rule():
+    with pytest.raises(NotUnderstood, match="mail rule"):
+        read(with_subject("Hello"))
+
+
+def test_html_is_read_as_a_reader_sees_it():
+    body = (
+        b"Subject: backup failed\r\nContent-Type: text/html; charset=iso-8859-1\r\n\r\n"
+        b"<style>p{}</style><p>Gr\xfc\xdfe</p><table><tr><td>db</td><td>err</td></tr></table>"
+    )
+    assert read(body).get("log") == "Grüße\ndb err"
+
+
+@given(st.binary(max_size=3000))
+def test_any_bytes_are_a_mail_or_not_understood(body: bytes):
+    _read_or_not(body)
+
+
+@given(st.sampled_from(sorted(CORPUS.glob("*.eml"))), st.data())
+def test_a_damaged_mail_is_a_mail_or_not_understood(path: Path, data: st.DataObject):
+    whole = path.read_bytes()
+    at = data.draw(st.integers(0, len(whole)))
+    _read_or_not(whole[:at] + data.draw(st.binary(max_size=50)) + whole[at + data.draw(st.integers(0, 50)) :])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"Content-Type: multipart/mixed; boundary=a\r\n\r\n"
+        + b"--a\r\nContent-Type: multipart/mixed; boundary=a\r\n\r\n" * 5000,
+        b"Subject: =?utf-8?b?!!!?=\r\n\r\n",
+        b"Subject: =?nonsense?q?failed?=\r\nDate: Mon, 99 Foo 99999 99:99:99 +9999\r\n\r\n",
+        b"Content-Type: text/plain; charset=nonsense\r\nContent-Transfer-Encoding: base64\r\nSubject: failed\r\n\r\n!!!!",
+        b"Subject: " + b"failed " * 100_000,
+    ],
+)
+def test_a_nasty_mail_is_a_mail_or_not_understood(body: bytes):
+    _read_or_not(body)
+
+
+def _read_or_not(body: bytes) -> None:
+    with contextlib.suppress(NotUnderstood):
+        assert mail.read(Said(NOW, body=body))
