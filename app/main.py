@@ -19,6 +19,7 @@ from app.edge import health, mail_in, metrics, problems
 from app.edge.api import admin, events
 from app.edge.auth import Doorkeeper
 from app.edge.compat import tools
+from app.edge.lane import open_lane
 from app.edge.rim import Rim
 from app.house import House
 from app.intake.accept import Intake
@@ -43,7 +44,9 @@ def build_app(settings: Settings, *, work: Work | None = None, clock: Clock = no
         static_url="/docs/static",
     )
     problems.install(app)
-    app.add_middleware(Rim, over_tls=settings.public_url.startswith("https://"), self_bounded=[events.PATH])
+    over_tls = settings.public_url.startswith("https://")
+    open_lane(app, events.PATH, events.answer, over_tls=over_tls)
+    app.add_middleware(Rim, over_tls=over_tls, self_bounded=[events.PATH])
     app.include_router(events.router)
     app.include_router(health.router)
     app.include_router(metrics.router)

@@ -38,6 +38,7 @@ def serve() -> None:
             http="httptools",
             loop="uvloop",
             ws="none",
+            proxy_headers=False,  # who a request comes from is told by its key, never by an address
             access_log=False,  # addresses may carry what is nobody's business
             server_header=False,
             log_config=None,

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import hmac
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass
 from typing import Annotated, TypeVar
 
@@ -72,6 +72,15 @@ class Doorkeeper:
             return await self._look_up(key_hash)
         self._used.add(known.caller.key_id)
         return known.caller
+
+    async def admit_as(self, key: str, kinds: Collection[KeyKind]) -> Caller:
+        """Give the caller if the key is of one of these kinds. Raises NotAllowed, WrongScope; Unavailable when nobody can say."""
+        caller = await self.admit(key)
+        if caller.kind not in kinds:
+            raise WrongScope(
+                f"this needs a key of kind {' or '.join(sorted(kinds))}, and this one is of kind {caller.kind}"
+            )
+        return caller
 
     def forget(self) -> None:
         """Look every key up anew. Called when one is made or revoked in this process, after the commit: it holds at once."""
@@ -144,12 +153,7 @@ SECURITY: list[dict[str, list[str]]] = [{"key": []}, {"key_header": []}]
 async def caller_of(request: Request, kinds: frozenset[KeyKind]) -> Caller:
     """Give the request's caller if its key is of one of these kinds. Raises NotAllowed, WrongScope."""
     doorkeeper: Doorkeeper = request.app.state.doorkeeper
-    caller = await doorkeeper.admit(_key_in(request))
-    if caller.kind not in kinds:
-        raise WrongScope(
-            f"this needs a key of kind {' or '.join(sorted(kinds))}, and this one is of kind {caller.kind}"
-        )
-    return caller
+    return await doorkeeper.admit_as(_key_in(request), kinds)
 
 
 def need(*kinds: KeyKind) -> Callable[..., Awaitable[Caller]]:
@@ -167,5 +171,10 @@ def need(*kinds: KeyKind) -> Callable[..., Awaitable[Caller]]:
 
 
 def _key_in(request: Request) -> str:
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    return key.strip() if scheme.lower() == "bearer" else request.headers.get("x-tocsin-key", "")
+    return key_in(request.headers.get("authorization", ""), request.headers.get("x-tocsin-key", ""))
+
+
+def key_in(authorization: str, header: str) -> str:
+    """Give the key that a request shows, as a bearer or in our own header; the empty text if it shows none."""
+    scheme, _, key = authorization.partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else header

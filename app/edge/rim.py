@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 
-from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -11,11 +10,12 @@ from app.edge.problems import problem
 
 BODY_MOST = 1024 * 1024
 _DOCS = "/docs"
-_API_POLICY = "default-src 'none'; frame-ancestors 'none'"
+_POLICY = b"content-security-policy"
+_API_POLICY = b"default-src 'none'; frame-ancestors 'none'"
 # Swagger's page starts itself by a script in the page, and makes pictures of data.
 _DOCS_POLICY = (
-    "default-src 'none'; frame-ancestors 'none'; connect-src 'self'; img-src 'self' data:; "
-    "script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'"
+    b"default-src 'none'; frame-ancestors 'none'; connect-src 'self'; img-src 'self' data:; "
+    b"script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'"
 )
 
 
@@ -25,14 +25,16 @@ class Rim:
     def __init__(self, app: ASGIApp, *, over_tls: bool, self_bounded: Collection[str] = ()) -> None:
         self._app = app
         self._self_bounded = frozenset(self_bounded)
-        self._headers = {
-            "X-Content-Type-Options": "nosniff",
-            "X-Frame-Options": "DENY",
-            "Referrer-Policy": "no-referrer",
-            "Cache-Control": "no-store",  # answers hold names of customers, and once a key
-        }
+        headers = [
+            (b"x-content-type-options", b"nosniff"),
+            (b"x-frame-options", b"DENY"),
+            (b"referrer-policy", b"no-referrer"),
+            (b"cache-control", b"no-store"),  # answers hold names of customers, and once a key
+        ]
         if over_tls:
-            self._headers["Strict-Transport-Security"] = "max-age=31536000"
+            headers.append((b"strict-transport-security", b"max-age=31536000"))
+        self._headers = [*headers, (_POLICY, _API_POLICY)]
+        self._docs_headers = [*headers, (_POLICY, _DOCS_POLICY)]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -40,25 +42,24 @@ class Rim:
             await self._app(scope, receive, send)
             return
         begun = False
+        path: str = scope["path"]
 
         async def send_with_headers(message: Message) -> None:
             nonlocal begun
             if message["type"] == "http.response.start":
                 begun = True
-                headers = MutableHeaders(scope=message)
-                for name, value in self._headers.items():
-                    headers.setdefault(name, value)
-                policy = _DOCS_POLICY if scope["path"].startswith(_DOCS) else _API_POLICY
-                headers.setdefault("Content-Security-Policy", policy)
+                ours = self._docs_headers if path.startswith(_DOCS) else self._headers
+                given = message["headers"]
+                said = {name for name, _ in given}
+                message["headers"] = [*given, *(header for header in ours if header[0] not in said)]
             await send(message)
 
         try:
-            path = scope["path"]
             is_api = path.startswith("/v1/") and path not in self._self_bounded
             bounded = _bounded(receive) if is_api else receive
             await self._app(scope, bounded, send_with_headers)
         except Exception:
-            log.exception("a request failed by a defect of ours", method=scope["method"], path=_shown(scope["path"]))
+            log.exception("a request failed by a defect of ours", method=scope["method"], path=_shown(path))
             if begun:
                 raise  # the answer is half said: the connection has to break
             answer = problem(500, "defect", "something went wrong on our side; the log says what")
