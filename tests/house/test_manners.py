@@ -54,6 +54,7 @@ RIMS = {
     "app/intake/interpret.py": "the rim of one dialect: a defect in reading a tool's words must not lose what it said",
     "app/edge/rim.py": "the rim of a request: logged, answered with 500",
     "app/edge/health.py": "the rim of /readyz: whatever the database does, the answer says so",
+    "app/relay/child.py": "the rim of the relay's child: whatever a mail client does, the parent hears how it ended",
     "app/main.py": "the rim of the worker inside the server: intake stays open whatever happens to it",
 }
 

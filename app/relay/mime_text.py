@@ -1,0 +1,79 @@
+"""Reads the words of a MIME message: headers, encoded words, charsets, file names. Bounded, and harmless afterwards. Pure."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from email import errors, header, message
+
+MAX_NAME = 120
+
+_RESERVED_NAME = re.compile(r"(?i)(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?")
+_ENDINGS = {"message/rfc822": ".eml", "text/plain": ".txt", "text/html": ".html"}
+
+
+def headers(mail: message.Message, name: str) -> list[str]:
+    """Give a header's values as they stand; bytes beyond ASCII are read as UTF-8 (RFC 6532)."""
+    return [as_sent(value) for stated, value in mail.raw_items() if stated.lower() == name]
+
+
+def as_sent(value: object) -> str:
+    """Give a raw header's text without the surrogates that the parser keeps odd bytes in."""
+    return str(value).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
+def first(mail: message.Message, name: str) -> str:
+    """Give a header's first value, or an empty text."""
+    return next(iter(headers(mail, name)), "")
+
+
+def decoded(value: str) -> str:
+    """Decode encoded words (RFC 2047). What cannot be decoded stays as it is."""
+    try:
+        return "".join(_word(piece, charset) for piece, charset in header.decode_header(value))
+    except (errors.HeaderParseError, LookupError, ValueError):
+        return value
+
+
+def one_line(text: str, limit: int) -> str:
+    """Give text as one line without control characters: nothing in it can begin another header."""
+    spaced = "".join(" " if c.isspace() or is_control(c) else c for c in text[: limit * 4])
+    return re.sub(" +", " ", spaced).strip()[:limit].strip()
+
+
+def body(content: bytes, charset: str | None) -> str:
+    r"""Decode a body: its charset if there is such a one, else UTF-8; line ends become \n, control characters go."""
+    try:
+        text = content.decode(charset or "utf-8", "replace")
+    except (LookupError, ValueError):
+        text = content.decode("utf-8", "replace")
+    lines = text.replace("\r\n", "\n").replace("\r", "\n")
+    return "".join(c for c in lines if c in "\n\t" or not is_control(c))
+
+
+def file_name(part: message.Message, number: int) -> str:
+    """Give a name that is no path, none of Windows' own, and at most MAX_NAME long."""
+    try:
+        stated = decoded(as_sent(part.get_filename() or ""))
+    except (LookupError, ValueError, TypeError):
+        stated = ""
+    name = one_line(stated, 1000).replace("\\", "/").rsplit("/", 1)[-1]
+    name = re.sub(r'[<>:"|?*]', "_", name).strip(" .")
+    if len(name) > MAX_NAME:
+        stem, _, ending = name.rpartition(".")
+        name = f"{stem[: MAX_NAME - 12]}.{ending[:11]}" if stem else name[:MAX_NAME]
+        name = name.strip(" .")
+    if not name:
+        name = f"attachment-{number}{_ENDINGS.get(part.get_content_type(), '')}"
+    return f"_{name}" if _RESERVED_NAME.fullmatch(name) else name
+
+
+def is_control(c: str) -> bool:
+    """Say whether a character must not reach a mail client: controls, lone surrogates, line and paragraph separators."""
+    return unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")
+
+
+def _word(piece: bytes | str, charset: str | None) -> str:
+    if isinstance(piece, str):
+        return piece
+    return piece.decode(charset or "utf-8", "replace")

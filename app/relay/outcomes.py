@@ -1,0 +1,186 @@
+"""What became of a message over MAPI, and why: the words, and the tables from MAPI's codes to them. Pure; knows no Windows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from typing import Any
+
+EXAMINED = "examined"  # how a child in mode `doctor` ends; no outcome of a message
+
+
+class Outcome(str, Enum):
+    """What became of one message. docs/mapi.md says what the service does with each."""
+
+    SENT = "sent"  # left the Outbox, or handed to a client that has no Outbox to look into; the evidence says which
+    QUEUED = "queued"  # submitted, still in the Outbox: waited for, never sent again
+    STUCK = "stuck"  # in the Outbox at the deadline; AbortSubmit was tried, the evidence says whether it worked
+    NEEDS_UI = "needs_ui"  # showed a window, or asked for one
+    TIMEOUT = "timeout"  # killed at a deadline before it was submitted
+    UNKNOWN = "unknown"  # killed at or after submit: looked for by search key, never blindly sent again
+    BAD_RECIPIENT = "bad_recipient"
+    BAD_MESSAGE = "bad_message"
+    PROFILE_MISSING = "profile_missing"
+    LOGON_FAILED = "logon_failed"
+    INCOMPATIBLE_CLIENT = "incompatible_client"
+    NOT_TIGHT = "not_tight"
+    BITNESS = "bitness"
+    TRANSIENT = "transient"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How one child ended: the outcome, a sentence for people, and evidence that is JSON.
+
+    `cause` is set when the outcome is `unknown`: what the outcome is if a look shows that the message was never submitted.
+    """
+
+    outcome: str
+    reason: str
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    cause: str | None = None
+
+    def with_evidence(self, **more: Any) -> Verdict:  # noqa: ANN401  (evidence is JSON)
+        """Give the same verdict with more evidence; what is known already stays."""
+        return replace(self, evidence={**more, **self.evidence})
+
+    def as_json(self) -> dict[str, Any]:
+        """Give the shape that the child prints and the spool keeps."""
+        return {
+            "outcome": str(self.outcome.value if isinstance(self.outcome, Outcome) else self.outcome),
+            "reason": self.reason,
+            "evidence": dict(self.evidence),
+            "cause": self.cause.value if isinstance(self.cause, Outcome) else self.cause,
+        }
+
+
+class MapiRefused(Exception):
+    """MAPI said no. `code` is an HRESULT as 32 bits without sign, or a Simple MAPI code; `doing` says what was tried."""
+
+    def __init__(self, code: int, doing: str, *, simple: bool = False) -> None:
+        super().__init__(f"{doing}: {code if simple else f'0x{code & 0xFFFFFFFF:08X}'}")
+        self.code = code & 0xFFFFFFFF
+        self.doing = doing
+        self.simple = simple
+
+
+class Declined(Exception):
+    """We ourselves refuse to go on, before anything was sent; the verdict says why."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(verdict.reason)
+        self.verdict = verdict
+
+
+_T, _L, _I = Outcome.TRANSIENT, Outcome.LOGON_FAILED, Outcome.INCOMPATIBLE_CLIENT
+_M, _R, _P = Outcome.BAD_MESSAGE, Outcome.BAD_RECIPIENT, Outcome.PROFILE_MISSING
+
+# Names as in Microsoft's mapicode.h; outcomes as in docs/mapi.md. What is not listed is `transient`: a retry with back-off and then
+# the next transport is right for what nobody foresaw.
+HRESULTS: Mapping[int, tuple[str, Outcome]] = {
+    0x80004002: ("MAPI_E_INTERFACE_NOT_SUPPORTED", _I),
+    0x80004005: ("MAPI_E_CALL_FAILED", _T),
+    0x80070005: ("MAPI_E_NO_ACCESS", _L),
+    0x8007000E: ("MAPI_E_NOT_ENOUGH_MEMORY", _T),
+    0x80070057: ("MAPI_E_INVALID_PARAMETER", _M),
+    0x800706BA: ("RPC_S_SERVER_UNAVAILABLE", _T),
+    0x80040102: ("MAPI_E_NO_SUPPORT", _I),
+    0x80040103: ("MAPI_E_BAD_CHARWIDTH", _I),
+    0x80040105: ("MAPI_E_STRING_TOO_LONG", _M),
+    0x80040106: ("MAPI_E_UNKNOWN_FLAGS", _I),
+    0x80040107: ("MAPI_E_INVALID_ENTRYID", _T),
+    0x80040108: ("MAPI_E_INVALID_OBJECT", _T),
+    0x80040109: ("MAPI_E_OBJECT_CHANGED", _T),
+    0x8004010A: ("MAPI_E_OBJECT_DELETED", _T),
+    0x8004010B: ("MAPI_E_BUSY", _T),
+    0x8004010D: ("MAPI_E_NOT_ENOUGH_DISK", _T),
+    0x8004010E: ("MAPI_E_NOT_ENOUGH_RESOURCES", _T),
+    0x8004010F: ("MAPI_E_NOT_FOUND", _T),  # while logging on: the profile is missing, see of_hresult
+    0x80040110: ("MAPI_E_VERSION", _I),
+    0x80040111: ("MAPI_E_LOGON_FAILED", _L),
+    0x80040112: ("MAPI_E_SESSION_LIMIT", _T),
+    0x80040113: ("MAPI_E_USER_CANCEL", Outcome.NEEDS_UI),
+    0x80040114: ("MAPI_E_UNABLE_TO_ABORT", _T),
+    0x80040115: ("MAPI_E_NETWORK_ERROR", _T),
+    0x80040116: ("MAPI_E_DISK_ERROR", _T),
+    0x80040117: ("MAPI_E_TOO_COMPLEX", _M),
+    0x80040118: ("MAPI_E_BAD_COLUMN", _I),
+    0x80040119: ("MAPI_E_EXTENDED_ERROR", _T),
+    0x8004011A: ("MAPI_E_COMPUTED", _I),
+    0x8004011B: ("MAPI_E_CORRUPT_DATA", _T),
+    0x8004011C: ("MAPI_E_UNCONFIGURED", _L),
+    0x8004011D: ("MAPI_E_FAILONEPROVIDER", _L),
+    0x8004011E: ("MAPI_E_UNKNOWN_CPID", _I),
+    0x8004011F: ("MAPI_E_UNKNOWN_LCID", _I),
+    0x80040120: ("MAPI_E_PASSWORD_CHANGE_REQUIRED", _L),
+    0x80040121: ("MAPI_E_PASSWORD_EXPIRED", _L),
+    0x80040122: ("MAPI_E_INVALID_WORKSTATION_ACCOUNT", _L),
+    0x80040123: ("MAPI_E_INVALID_ACCESS_TIME", _L),
+    0x80040124: ("MAPI_E_ACCOUNT_DISABLED", _L),
+    0x80040126: ("MAPI_E_OFFLINE", _T),
+    0x80040200: ("MAPI_E_END_OF_SESSION", _T),
+    0x80040201: ("MAPI_E_UNKNOWN_ENTRYID", _T),
+    0x80040202: ("MAPI_E_MISSING_REQUIRED_COLUMN", _I),
+    0x80040204: ("MAPI_E_PROFILE_DELETED", _P),
+    0x80040301: ("MAPI_E_BAD_VALUE", _M),
+    0x80040302: ("MAPI_E_INVALID_TYPE", _M),
+    0x80040303: ("MAPI_E_TYPE_NO_SUPPORT", _M),
+    0x80040304: ("MAPI_E_UNEXPECTED_TYPE", _M),
+    0x80040305: ("MAPI_E_TOO_BIG", _M),
+    0x80040400: ("MAPI_E_UNABLE_TO_COMPLETE", _T),
+    0x80040401: ("MAPI_E_TIMEOUT", _T),
+    0x80040500: ("MAPI_E_WAIT", _T),
+    0x80040501: ("MAPI_E_CANCEL", _T),
+    0x80040600: ("MAPI_E_CORRUPT_STORE", _T),
+    0x80040601: ("MAPI_E_NOT_IN_QUEUE", _T),
+    0x80040605: ("MAPI_E_NOT_INITIALIZED", _T),
+    0x80040607: ("MAPI_E_NO_RECIPIENTS", _R),
+    0x80040608: ("MAPI_E_SUBMITTED", Outcome.UNKNOWN),  # looked for in the Outbox, never sent again
+    0x8004060C: ("MAPI_E_STORE_FULL", _T),
+    0x80040700: ("MAPI_E_AMBIGUOUS_RECIP", _R),
+    0x80040900: ("MAPI_E_NAMED_PROP_QUOTA_EXCEEDED", _M),
+}
+SIMPLE_CODES: Mapping[int, tuple[str, Outcome]] = {
+    1: ("MAPI_E_USER_ABORT", Outcome.NEEDS_UI),  # nobody sits there: a dialog showed and was closed
+    2: ("MAPI_E_FAILURE", _T),
+    3: ("MAPI_E_LOGON_FAILURE", _L),
+    4: ("MAPI_E_DISK_FULL", _T),
+    5: ("MAPI_E_INSUFFICIENT_MEMORY", _T),
+    6: ("MAPI_E_ACCESS_DENIED", _L),
+    8: ("MAPI_E_TOO_MANY_SESSIONS", _T),
+    9: ("MAPI_E_TOO_MANY_FILES", _M),
+    10: ("MAPI_E_TOO_MANY_RECIPIENTS", _R),
+    11: ("MAPI_E_ATTACHMENT_NOT_FOUND", _M),
+    12: ("MAPI_E_ATTACHMENT_OPEN_FAILURE", _M),
+    13: ("MAPI_E_ATTACHMENT_WRITE_FAILURE", _M),
+    14: ("MAPI_E_UNKNOWN_RECIPIENT", _R),
+    15: ("MAPI_E_BAD_RECIPTYPE", _R),
+    16: ("MAPI_E_NO_MESSAGES", _T),
+    17: ("MAPI_E_INVALID_MESSAGE", _M),
+    18: ("MAPI_E_TEXT_TOO_LARGE", _M),
+    19: ("MAPI_E_INVALID_SESSION", _L),
+    20: ("MAPI_E_TYPE_NOT_SUPPORTED", _I),
+    21: ("MAPI_E_AMBIGUOUS_RECIPIENT", _R),
+    22: ("MAPI_E_MESSAGE_IN_USE", _T),
+    23: ("MAPI_E_NETWORK_FAILURE", _T),
+    24: ("MAPI_E_INVALID_EDITFIELDS", _M),
+    25: ("MAPI_E_INVALID_RECIPS", _R),
+    26: ("MAPI_E_NOT_SUPPORTED", _I),
+    27: ("MAPI_E_UNICODE_NOT_SUPPORTED", _I),  # simple_mapi then tries the client's code page
+    28: ("MAPI_E_ATTACHMENT_TOO_LARGE", _M),
+}
+_NOT_FOUND = 0x8004010F
+
+
+def of_refusal(refused: MapiRefused, *, logging_on: bool = False) -> Verdict:
+    """Say what a code means. `logging_on`: not found is then the profile."""
+    table = SIMPLE_CODES if refused.simple else HRESULTS
+    name, outcome = table.get(refused.code, ("", Outcome.TRANSIENT))
+    if logging_on and not refused.simple and refused.code == _NOT_FOUND:
+        outcome = Outcome.PROFILE_MISSING
+    code = str(refused.code) if refused.simple else f"0x{refused.code:08X}"
+    words = f"{refused.doing}: {name or 'unlisted code'} ({code})"
+    return Verdict(
+        outcome, words, {"code" if refused.simple else "hresult": code, "name": name, "doing": refused.doing}
+    )

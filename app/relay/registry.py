@@ -1,0 +1,124 @@
+"""Reads what the administrator set in the registry, our own key first and then the DS-Client's; writes our own key alone.
+
+The registry stands behind `Hive`; a fake for tests is here too. No name that comes from a server ever reaches it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, Union
+
+OUR_KEY = r"SOFTWARE\Tocsin\Relay"
+OLD_KEY = r"System\CurrentControlSet\Services\DS-Client\Parameters"
+CLIENTS, SPOOLER = "MailClientsSupported", "MailUsingSpooler"
+BY_SETUP = "Microsoft Outlook"
+VIEWS = (64, 32)
+_MOST_CLIENTS, _LONGEST_NAME, _MOST_KEYS = 64, 255, 1000
+
+Value = Union[str, int, Sequence[str]]
+
+
+class BadSetting(Exception):
+    """There is no such setting, or not of that kind."""
+
+
+class Hive(Protocol):
+    """HKEY_LOCAL_MACHINE in one of its two views (64 or 32 bits)."""
+
+    def read(self, key: str, name: str, view: int) -> Value | None:
+        """Give a value, None if it is not there; "" names a key's default value."""
+        ...
+
+    def keys(self, key: str, view: int) -> Sequence[str]:
+        """Give the names of the keys below, none if there is no such key."""
+        ...
+
+    def write(self, key: str, name: str, value: Value, view: int) -> None:
+        """Make the key if need be, and set a value: text, a number as DWORD, or several texts as MULTI_SZ."""
+        ...
+
+
+@dataclass
+class PlayedHive:
+    """A registry for tests. `content`: {(view, key): {name: value}}; keys and names are found whatever their case."""
+
+    content: dict[tuple[int, str], dict[str, Value]] = field(default_factory=dict)
+
+    def read(self, key: str, name: str, view: int) -> Value | None:
+        """Read from `content`."""
+        return {n.lower(): v for n, v in self._values(key, view).items()}.get(name.lower())
+
+    def keys(self, key: str, view: int) -> Sequence[str]:
+        """Read from `content`."""
+        start = key.lower() + "\\"
+        below = (k[len(start) :].split("\\")[0] for v, k in self.content if v == view and k.lower().startswith(start))
+        return list(dict.fromkeys(below))
+
+    def write(self, key: str, name: str, value: Value, view: int) -> None:
+        """Write to `content`."""
+        self.content.setdefault((view, key), {})[name] = value
+
+    def _values(self, key: str, view: int) -> Mapping[str, Value]:
+        return next((values for (v, k), values in self.content.items() if v == view and k.lower() == key.lower()), {})
+
+
+@dataclass(frozen=True)
+class MailSettings:
+    """What the administrator set. `clients_from` and `spooler_from` name the key, or are empty where nothing is set."""
+
+    clients: tuple[str, ...] = ()
+    use_spooler: bool = False
+    clients_from: str = ""
+    spooler_from: str = ""
+
+
+def read_settings(hive: Hive) -> MailSettings:
+    """Read both values, each from the first key that has it."""
+    clients, clients_from = _first(hive, CLIENTS)
+    spooler, spooler_from = _first(hive, SPOOLER)
+    return MailSettings(_names(clients), _is_set(spooler), clients_from, spooler_from)
+
+
+def set_value(hive: Hive, name: str, words: str) -> None:
+    """Set one of our values from the command line's words: clients parted by ";", the spooler as 0 or 1. Raises BadSetting."""
+    if name.lower() == CLIENTS.lower():
+        hive.write(OUR_KEY, CLIENTS, list(_names(words)), 64)
+    elif name.lower() == SPOOLER.lower() and words.strip() in ("0", "1"):
+        hive.write(OUR_KEY, SPOOLER, int(words), 64)
+    else:
+        raise BadSetting(f"{CLIENTS}=name;name and {SPOOLER}=0 or 1 can be set")
+
+
+def set_up(hive: Hive) -> None:
+    """List Microsoft Outlook, as setup does, unless somebody has made a list already."""
+    if not _first(hive, CLIENTS)[1]:
+        set_value(hive, CLIENTS, BY_SETUP)
+
+
+def _first(hive: Hive, name: str) -> tuple[Value | None, str]:
+    for key in (OUR_KEY, OLD_KEY):
+        for view in VIEWS:
+            value = hive.read(key, name, view)
+            if value is not None:
+                return value, f"HKLM\\{key}"
+    return None, ""
+
+
+def _names(value: Value | None) -> tuple[str, ...]:
+    """Give clients' names, each once. A name with a backslash would be a path in the registry: it is no client's."""
+    if value is None or isinstance(value, int):
+        return ()
+    lines = [value] if isinstance(value, str) else list(value)[:_MOST_KEYS]
+    names = [name.strip() for line in lines for name in line.split(";")]
+    known: dict[str, str] = {}
+    for name in names:
+        if 0 < len(name) <= _LONGEST_NAME and "\\" not in name and name.isprintable():
+            known.setdefault(name.lower(), name)
+    return tuple(known.values())[:_MOST_CLIENTS]
+
+
+def _is_set(value: Value | None) -> bool:
+    if isinstance(value, str):
+        return value.strip() not in ("", "0")
+    return isinstance(value, int) and value != 0

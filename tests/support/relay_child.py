@@ -1,0 +1,25 @@
+"""A relay's child that behaves as asked: the real child program on a mailbox of files, for tests of whoever runs children.
+
+Run as a program it is that child; imported, `played` gives the command that starts it.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def played(mailbox: Path, **script: Any) -> list[str]:
+    """Give the command of a child whose mailbox lies in the folder `mailbox`; app.relay.mailbox.FileMailbox says what `script` may hold."""
+    return [sys.executable, __file__, str(mailbox), json.dumps(script)]
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(ROOT))
+    from app.relay import child
+    from app.relay.mailbox import FileMailbox
+
+    folder, words = Path(sys.argv[1]), json.loads(sys.argv[2])
+    sys.exit(child.main(lambda _order: FileMailbox(folder, words)))
