@@ -36,7 +36,7 @@ def main(mailbox_for: Callable[[Order], Mailbox] | None = None) -> int:
     except Declined as declined:
         verdict = declined.verdict
     except MapiRefused as refused:
-        verdict = of_refusal(refused, logging_on=talk.said[-1:] in ([], ["logon"]))
+        verdict = of_refusal(refused)
     except Exception as error:  # noqa: BLE001  (the rim of the child: whatever it was, the parent hears of it)
         verdict = _surprised(error, in_doubt=talk.submit_begun)
     talk.verdict(verdict)

@@ -11,7 +11,7 @@ from typing import Any
 
 from app.relay import profile_check as check
 from app.relay.conversation import Order
-from app.relay.mail_clients import Choice, NoChoice, choose, forbidden
+from app.relay.mail_clients import CLIENTS_KEY, Choice, NoChoice, choose, forbidden, is_loadable
 from app.relay.outcomes import EXAMINED, Outcome, Verdict
 from app.relay.registry import CLIENTS, OUR_KEY, SPOOLER, Hive, MailSettings, read_settings
 
@@ -128,6 +128,9 @@ def _client(choice: Choice | NoChoice) -> Line:
             "mail client", FAIL, choice.reason, "Install Microsoft Outlook (not the new Outlook), or send by SMTP."
         )
     words = f"{choice.name}: {choice.reason}; {choice.kind} MAPI, {choice.dll}"
+    if choice.kind == "extended" and not is_loadable(choice.as_json()):
+        remedy = f"Make {choice.name} the host's default mail client (HKLM\\{CLIENTS_KEY}, default value)."
+        return Line("mail client", FAIL, f"{words}; pywin32 would load the host's default client instead", remedy)
     return Line("mail client", OK, words)
 
 

@@ -152,7 +152,7 @@ class FileMailbox:
         while method in self.script.get("hang", ()):
             time.sleep(0.1)
         if method in self.script.get("refuse", {}):
-            raise MapiRefused(self.script["refuse"][method], method)
+            raise MapiRefused(self.script["refuse"][method], "MAPILogonEx" if method == "open" else method)
 
     def _deliver(self) -> None:
         drain = self.script.get("drain", 0.0)

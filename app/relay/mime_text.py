@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from email import errors, header, message
 
 MAX_NAME = 120
 
+# What must not reach a mail client: controls, lone surrogates, line and paragraph separators.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
 _RESERVED_NAME = re.compile(r"(?i)(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?")
 _ENDINGS = {"message/rfc822": ".eml", "text/plain": ".txt", "text/html": ".html"}
 
@@ -37,8 +38,7 @@ def decoded(value: str) -> str:
 
 def one_line(text: str, limit: int) -> str:
     """Give text as one line without control characters: nothing in it can begin another header."""
-    spaced = "".join(" " if c.isspace() or is_control(c) else c for c in text[: limit * 4])
-    return re.sub(" +", " ", spaced).strip()[:limit].strip()
+    return re.sub(r"\s+", " ", _CONTROL.sub(" ", text[: limit * 4])).strip()[:limit].strip()
 
 
 def body(content: bytes, charset: str | None) -> str:
@@ -48,7 +48,7 @@ def body(content: bytes, charset: str | None) -> str:
     except (LookupError, ValueError):
         text = content.decode("utf-8", "replace")
     lines = text.replace("\r\n", "\n").replace("\r", "\n")
-    return "".join(c for c in lines if c in "\n\t" or not is_control(c))
+    return _CONTROL.sub(lambda found: found.group() if found.group() in "\n\t" else "", lines)
 
 
 def file_name(part: message.Message, number: int) -> str:
@@ -66,11 +66,6 @@ def file_name(part: message.Message, number: int) -> str:
     if not name:
         name = f"attachment-{number}{_ENDINGS.get(part.get_content_type(), '')}"
     return f"_{name}" if _RESERVED_NAME.fullmatch(name) else name
-
-
-def is_control(c: str) -> bool:
-    """Say whether a character must not reach a mail client: controls, lone surrogates, line and paragraph separators."""
-    return unicodedata.category(c) in ("Cc", "Cs", "Zl", "Zp")
 
 
 def _word(piece: bytes | str, charset: str | None) -> str:

@@ -96,7 +96,7 @@ HRESULTS: Mapping[int, tuple[str, Outcome]] = {
     0x8004010B: ("MAPI_E_BUSY", _T),
     0x8004010D: ("MAPI_E_NOT_ENOUGH_DISK", _T),
     0x8004010E: ("MAPI_E_NOT_ENOUGH_RESOURCES", _T),
-    0x8004010F: ("MAPI_E_NOT_FOUND", _T),  # while logging on: the profile is missing, see of_hresult
+    0x8004010F: ("MAPI_E_NOT_FOUND", _T),  # while logging on: the profile is missing, see of_refusal
     0x80040110: ("MAPI_E_VERSION", _I),
     0x80040111: ("MAPI_E_LOGON_FAILED", _L),
     0x80040112: ("MAPI_E_SESSION_LIMIT", _T),
@@ -171,13 +171,14 @@ SIMPLE_CODES: Mapping[int, tuple[str, Outcome]] = {
     28: ("MAPI_E_ATTACHMENT_TOO_LARGE", _M),
 }
 _NOT_FOUND = 0x8004010F
+LOGON_STEPS = ("MAPILogonEx", "read the profile")  # where "not found" means the profile
 
 
-def of_refusal(refused: MapiRefused, *, logging_on: bool = False) -> Verdict:
-    """Say what a code means. `logging_on`: not found is then the profile."""
+def of_refusal(refused: MapiRefused) -> Verdict:
+    """Say what a code means, as things stood when it came."""
     table = SIMPLE_CODES if refused.simple else HRESULTS
     name, outcome = table.get(refused.code, ("", Outcome.TRANSIENT))
-    if logging_on and not refused.simple and refused.code == _NOT_FOUND:
+    if refused.doing in LOGON_STEPS and not refused.simple and refused.code == _NOT_FOUND:
         outcome = Outcome.PROFILE_MISSING
     code = str(refused.code) if refused.simple else f"0x{refused.code:08X}"
     words = f"{refused.doing}: {name or 'unlisted code'} ({code})"

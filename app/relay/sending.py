@@ -47,17 +47,27 @@ def reconcile(mailbox: Mailbox, order: Order, talk: Talk) -> Verdict:
     mailbox.open()
     talk.phase("opened")
     draft = Draft(bytes.fromhex(order.entryid), bytes.fromhex(order.search_key))
-    place = mailbox.find(draft.search_key)
+    place = mailbox.find(draft.search_key, ("outbox",))
     if place is None:
-        return Verdict(
-            Outcome.UNKNOWN, "it is neither in the Outbox nor in Sent Items", {"looked": True, "place": "nowhere"}
-        )
-    if place.folder == "sent":
-        return _proven(place)
+        return _not_in_outbox(mailbox, draft)
     if not place.submitted:
         gone = _discard(mailbox, Draft(place.entryid, draft.search_key))
         return Verdict(Outcome.TRANSIENT, "it was never submitted", {NEVER_SUBMITTED: True, **gone})
     return _drain(mailbox, draft, order, talk)
+
+
+def _not_in_outbox(mailbox: Mailbox, draft: Draft) -> Verdict:
+    """Look into Sent Items for what was killed on its way. With no copy there it left or was removed by hand: unknown, for good."""
+    try:
+        place = mailbox.find(draft.search_key, ("sent",))
+    except MapiRefused as refused:
+        why = f"it is not in the Outbox, and Sent Items could not be looked into: {of_refusal(refused).reason}"
+        return Verdict(Outcome.UNKNOWN, why, {"looked": True, "place": "not in the Outbox"})
+    if place is not None:
+        return _proven(place)
+    return Verdict(
+        Outcome.UNKNOWN, "it is neither in the Outbox nor in Sent Items", {"looked": True, "place": "nowhere"}
+    )
 
 
 def _drain(mailbox: Mailbox, draft: Draft, order: Order, talk: Talk) -> Verdict:
@@ -149,15 +159,16 @@ def _has_left(mailbox: Mailbox, draft: Draft) -> bool:
 
 
 def _after_refusal(mailbox: Mailbox, draft: Draft, refused: Verdict) -> Verdict:
-    """Judge a refused submit: believed only when the message lies in the Outbox as a draft, else in doubt."""
+    """Judge a refused submit: a broken line is believed only when the message still lies in the Outbox as a draft."""
     if not mailbox.can_look():
         return refused
     try:
-        place = mailbox.find(draft.search_key)
+        place = mailbox.find(draft.search_key, ("outbox",))
     except MapiRefused:
         place = None
-    if place is not None and place.folder == "outbox" and not place.submitted and refused.outcome != Outcome.UNKNOWN:
-        return refused.with_evidence(**_discard(mailbox, Draft(place.entryid, draft.search_key)))
+    is_draft = place is not None and not place.submitted
+    if refused.outcome != Outcome.UNKNOWN and (is_draft or refused.outcome != Outcome.TRANSIENT):
+        return refused.with_evidence(**_discard(mailbox, draft))
     return Verdict(Outcome.UNKNOWN, refused.reason, {"looked": False, **refused.evidence}, cause=refused.outcome)
 
 
