@@ -19,7 +19,7 @@ from app.domain.lease import Claim, Leased
 from app.domain.outcome import Outcome, Sent
 from app.house import House
 from app.store import outbox
-from app.store.book import SentLine, book
+from app.store.book import SentLine, book, book_plain
 from app.store.unit import Unit
 
 _GATHER_S = 0.002  # a commit costs about the same for one attempt as for ten
@@ -124,10 +124,25 @@ class Ledger:
 
     async def _commit(self, entries: Sequence[_Entry]) -> None:
         now = self.house.clock()
-        async with self._alone, self.house.store.write() as unit:
-            begun = await _book(unit, entries, now)
+        async with self._alone:
+            begun = await self._plainly(entries, now)
+            if begun is None:
+                async with self.house.store.write() as unit:
+                    begun = await _book(unit, entries, now)
         self._out += len(begun)
         _answer(entries, begun)
+
+    async def _plainly(self, entries: Sequence[_Entry], now: datetime) -> set[str] | None:
+        """Take the fast road, on which all were sent; None if one was not, or was another's by now."""
+        made = [entry.ended for entry in entries if entry.ended is not None]
+        lines = _sent_lines(made)
+        if len(lines) < len(made):
+            return None
+        begun = await book_plain(self.house.store, lines, _claims(entries), now)
+        if begun is not None:
+            for one in made:
+                tell_sent(one.leased, now)
+        return begun
 
 
 def _answer(entries: Sequence[_Entry], begun: Collection[str]) -> None:
@@ -137,12 +152,9 @@ def _answer(entries: Sequence[_Entry], begun: Collection[str]) -> None:
 
 
 async def _book(unit: Unit, entries: Sequence[_Entry], now: datetime) -> set[str]:
-    """Take the fast road where it leads, and `settle` for all else. Give the messages that may be sent."""
+    """Write down what was plainly sent, and leave all else to `settle`. Give the messages that may be sent."""
     made = [entry.ended for entry in entries if entry.ended is not None]
-    lines = [
-        SentLine(*_claim(one), one.outcome.code[:40], one.outcome.text) for one in made if isinstance(one.outcome, Sent)
-    ]
-    settled, begun = await book(unit, lines, [entry.begin for entry in entries if entry.begin is not None], now)
+    settled, begun = await book(unit, _sent_lines(made), _claims(entries), now)
     sent = [one.leased for one in made if one.leased.claim.message_id in settled]
     for leased in sent:
         unit.after_commit(partial(tell_sent, leased, now))
@@ -150,6 +162,16 @@ async def _book(unit: Unit, entries: Sequence[_Entry], now: datetime) -> set[str
     if rest:
         await settle_all(unit, rest, await outbox.lock(unit, [receipt.claim.message_id for receipt in rest]), now)
     return begun
+
+
+def _sent_lines(made: Sequence[Ended]) -> list[SentLine]:
+    return [
+        SentLine(*_claim(one), one.outcome.code[:40], one.outcome.text) for one in made if isinstance(one.outcome, Sent)
+    ]
+
+
+def _claims(entries: Sequence[_Entry]) -> list[Claim]:
+    return [entry.begin for entry in entries if entry.begin is not None]
 
 
 def _claim(ended: Ended) -> tuple[str, str]:

@@ -19,6 +19,7 @@ from app.store.intake import NewEvent, add_events, agents_by_name
 
 COMMIT_S = 45.0
 DRAIN_S = 10.0
+GROUP_MOST = 1000  # events in one transaction, but for a single request that has more
 BYTES_MOST = 128 * 1024 * 1024  # the queue is bounded by events and by what they weigh
 
 
@@ -102,11 +103,20 @@ class GroupCommit:
             await self._wake.wait()
             self._wake.clear()
             while self._waiting:
-                self._under_way, self._waiting = self._waiting, []
+                self._under_way = self._next_group()
                 await self._settle([_Part(batch, range(len(batch.events))) for batch in self._under_way])
                 for batch in self._under_way:
                     self._finish(batch)
                 self._under_way = []
+
+    def _next_group(self) -> list[Batch]:
+        """Take the first that wait, not all: else their senders are answered, and send again, all at once, in step with the disk."""
+        count = events = 0
+        while count < len(self._waiting) and events < GROUP_MOST:
+            events += len(self._waiting[count].events)
+            count += 1
+        taken, self._waiting = self._waiting[:count], self._waiting[count:]
+        return taken
 
     def _finish(self, batch: Batch) -> None:
         self._events -= len(batch.events)
@@ -149,14 +159,16 @@ class GroupCommit:
     async def _add(self, parts: list[_Part]) -> tuple[Collection[str], list[NewEvent]]:
         """Give the ids of those that were there already, and all rows that were handed over."""
         house = self._house
-        async with house.store.write() as unit:
-            wanted = {(part.batch.customer_id, name) for part in parts for name in part.unknown()}
-            ids = await agents_by_name(unit, wanted, house.clock()) if wanted else {}
-            rows = _rows(parts, ids)
-            there = await add_events(unit, rows)
-            if len(there) < len(rows):
-                unit.after_commit(lambda: house.bell.ring("events"))
-        self._agents.remember(ids)  # after the commit: an id that was rolled back must not be used again
+        wanted = {(part.batch.customer_id, name) for part in parts for name in part.unknown()}
+        ids = {}
+        if wanted:  # before and apart: an agent that stays without events does no harm
+            async with house.store.write() as unit:
+                ids = await agents_by_name(unit, wanted, house.clock())
+            self._agents.remember(ids)
+        rows = _rows(parts, ids)
+        there = await add_events(house.store, rows)
+        if len(there) < len(rows):
+            house.bell.ring("events")
         return there, rows
 
 

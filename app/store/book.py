@@ -3,17 +3,20 @@
 It must not judge: what is not plainly sent under its present token is left to `settle`, which locks and decides.
 """
 
-import asyncio
 import json
+import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
+
+import asyncpg
 
 from app.base.ids import new_id
 from app.domain.lease import Claim
 from app.domain.message import MessageState, check_move
 from app.store.types import to_micros
-from app.store.unit import Unit
+from app.store.unit import Store, Unit
 
 
 class SentLine(NamedTuple):
@@ -40,16 +43,54 @@ _UNBEGUN = (
 )
 
 
+_Starts = Sequence[tuple[str, str, str]]  # message, token, the attempt's id
+_Booked = tuple[set[str], set[str]]  # messages that are settled, and those whose attempt begins
+
+
+async def book_plain(store: Store, sent: Sequence[SentLine], begin: Sequence[Claim], now: datetime) -> set[str] | None:
+    """Commit that attempts ended as sent and that others start, in one trip to the database; give the messages that may be sent.
+
+    None, with nothing written: one of `sent` was not its holder's any more.
+    """
+    check_move(MessageState.LEASED, MessageState.SENT)
+    starts = _starts(begin)
+    try:
+        if store.is_sqlite:
+            return await store.write_at_once(partial(_plain_on_sqlite, sent, starts, now))
+        async with store.write() as unit:
+            driver = (await unit.connection.get_raw_connection()).driver_connection
+            assert driver is not None  # noqa: S101  (the pool gives connections that are open)
+            rows = await driver.fetch(_POSTGRES_PLAIN, *_values(sent, starts, now))
+            return {row[0] for row in rows if not row[1]}
+    except (_NotPlain, asyncpg.DivisionByZeroError):
+        return None
+
+
 async def book(
     unit: Unit, sent: Sequence[SentLine], begin: Sequence[Claim], now: datetime
 ) -> tuple[set[str], set[str]]:
-    """End attempts as sent and write that others start; give the messages that are settled now, and those that may be sent.
+    """Do the same within a unit; give the messages that are settled now, and those that may be sent.
 
     A message that is in neither set was not this holder's any more, or its attempt was begun before.
     """
     check_move(MessageState.LEASED, MessageState.SENT)
-    starts = [(claim.message_id, claim.token, new_id("att")) for claim in begin]
-    return await (_book_sqlite if unit.is_sqlite else _book_postgres)(unit, sent, starts, now)
+    starts = _starts(begin)
+    if unit.is_sqlite:
+        driver = (await unit.connection.get_raw_connection()).driver_connection
+        assert driver is not None  # noqa: S101  (the pool gives connections that are open)
+        found: _Booked = await driver._execute(_on_sqlite, sent, starts, now, driver._connection)  # noqa: SLF001
+        return found
+    rows = (await unit.connection.exec_driver_sql(_POSTGRES, _values(sent, starts, now))).mappings().all()
+    settled = {row["message_id"] for row in rows if row["is_settled"]}
+    return settled, {row["message_id"] for row in rows if not row["is_settled"]}
+
+
+def _starts(begin: Sequence[Claim]) -> _Starts:
+    return [(claim.message_id, claim.token, new_id("att")) for claim in begin]
+
+
+class _NotPlain(Exception):
+    pass
 
 
 def _rows(*names: str) -> str:
@@ -67,19 +108,21 @@ _SQLITE_BEGIN = (
 ).format(now="?1")
 
 
-async def _book_sqlite(
-    unit: Unit, sent: Sequence[SentLine], starts: Sequence[tuple[str, str, str]], now: datetime
-) -> tuple[set[str], set[str]]:
-    # By the driver itself, which does them one after another without coming back between: each of SQLAlchemy's statements
-    # changes threads four times, and a sender waits all that time.
-    driver: Any = (await unit.connection.get_raw_connection()).driver_connection
+def _on_sqlite(sent: Sequence[SentLine], starts: _Starts, now: datetime, connection: sqlite3.Connection) -> _Booked:
     at, gone, fresh = to_micros(now), json.dumps(sent), json.dumps(starts)
-    _, settled, begun = await asyncio.gather(
-        driver.execute_fetchall(_SQLITE_END, (at, gone)),
-        driver.execute_fetchall(_SQLITE_SETTLE, (at, gone)),
-        driver.execute_fetchall(_SQLITE_BEGIN, (at, fresh)),
-    )
+    connection.execute(_SQLITE_END, (at, gone))
+    settled = connection.execute(_SQLITE_SETTLE, (at, gone)).fetchall()
+    begun = connection.execute(_SQLITE_BEGIN, (at, fresh)).fetchall()
     return {row[0] for row in settled}, {row[0] for row in begun}
+
+
+def _plain_on_sqlite(
+    sent: Sequence[SentLine], starts: _Starts, now: datetime, connection: sqlite3.Connection
+) -> set[str]:
+    settled, begun = _on_sqlite(sent, starts, now, connection)
+    if len(settled) < len(sent):
+        raise _NotPlain
+    return begun
 
 
 _POSTGRES = f"""
@@ -96,13 +139,12 @@ SELECT message_id, true AS is_settled FROM settled UNION ALL SELECT message_id, 
 """.format(now="$1::timestamptz")  # noqa: S608  (our own names)
 
 
-async def _book_postgres(
-    unit: Unit, sent: Sequence[SentLine], starts: Sequence[tuple[str, str, str]], now: datetime
-) -> tuple[set[str], set[str]]:
-    columns = [[line[place] for line in sent] for place in range(4)] + [
-        [start[place] for start in starts] for place in range(3)
-    ]
-    rows = (await unit.connection.exec_driver_sql(_POSTGRES, (now, *columns))).mappings().all()
-    return {row["message_id"] for row in rows if row["is_settled"]}, {
-        row["message_id"] for row in rows if not row["is_settled"]
-    }
+# The same, but written whole or not at all: a statement that fails leaves nothing behind.
+_POSTGRES_PLAIN = f"""{_POSTGRES}
+UNION ALL SELECT '', (1 / (CASE WHEN (SELECT count(*) FROM settled) < cardinality($2::text[]) THEN 0 ELSE 1 END)) = 1
+"""  # noqa: S608  (our own names)
+
+
+def _values(sent: Sequence[SentLine], starts: _Starts, now: datetime) -> tuple[object, ...]:
+    gone = [[line[place] for line in sent] for place in range(4)]
+    return (now, *gone, *([start[place] for start in starts] for place in range(3)))

@@ -83,7 +83,7 @@ def _sqlite(url: str, *, size: int, writes: bool) -> AsyncEngine:
         pool_size=size,
         max_overflow=0,
         pool_timeout=BUSY_S,
-        connect_args={"timeout": BUSY_S},
+        connect_args={"timeout": BUSY_S, "cached_statements": 256},  # intake alone has a hundred
         hide_parameters=True,
     )
 

@@ -3,13 +3,14 @@
 import sqlite3
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import cache, partial
 from typing import NamedTuple
 
 from pydantic_core import to_json
 
 from app.base.ids import new_id
 from app.store.types import to_micros
-from app.store.unit import Unit
+from app.store.unit import Store, Unit
 
 
 class NewEvent(NamedTuple):
@@ -44,9 +45,16 @@ _KINDS = {"occurred_at": "timestamptz", "received_at": "timestamptz"}
 _JSON = ("metrics", "labels", "extra", "flags")
 _INTO = f"INSERT INTO events ({', '.join(_FIELDS)}) "
 _ROW = f"({', '.join('?' * len(_FIELDS))})"
-# So many rows in one statement: the driver lets other threads run between statements, and then waits for its turn again.
-_SQLITE_ROWS = (64, 16, 4, 1)
-_SQLITE = {count: f"{_INTO} VALUES {', '.join([_ROW] * count)} ON CONFLICT DO NOTHING" for count in _SQLITE_ROWS}
+# How many rows go into one statement: the driver lets other threads run at each, and then waits for its turn again. Only sizes
+# that come again, since reading a new statement costs as much as inserting its rows.
+_SQLITE_ROWS = (500, 100)
+
+
+@cache
+def _sqlite(rows: int) -> str:
+    return f"{_INTO} VALUES {', '.join([_ROW] * rows)} ON CONFLICT DO NOTHING"
+
+
 _SELECTED = ", ".join(name + "::jsonb" if name in _JSON else name for name in _FIELDS)
 _ARRAYS = ", ".join(f"${place}::{_KINDS.get(name, 'text')}[]" for place, name in enumerate(_FIELDS, start=1))
 _POSTGRES = f"{_INTO} SELECT {_SELECTED} FROM unnest({_ARRAYS}) AS new ({', '.join(_FIELDS)}) ON CONFLICT DO NOTHING RETURNING id"  # noqa: S608  (our own names)
@@ -55,45 +63,41 @@ _SQLITE_MISSING = (
 )
 
 
-async def add_events(unit: Unit, events: Sequence[NewEvent]) -> set[str]:
-    """Store events and give the ids of those that were there already under their key, here or twice in `events`."""
+async def add_events(store: Store, events: Sequence[NewEvent]) -> set[str]:
+    """Commit events and give the ids of those that were there already under their key, here or twice in `events`.
+
+    One trip to the database and nothing else between its begin and its commit: this is the way of every event.
+    """
     if not events:
         return set()
-    if unit.is_sqlite:
-        return await _add_on_sqlite(unit, events)
-    # By the driver itself. The statement is whole or nothing, so it needs no transaction, and where the unit has opened none
-    # that saves two of three round trips; where it has, it is part of it.
-    driver = (await unit.connection.get_raw_connection()).driver_connection
-    assert driver is not None  # noqa: S101  (the pool gives connections that are open)
-    stored = await driver.fetch(_POSTGRES, *zip(*events, strict=True))
+    if store.is_sqlite:
+        return await store.write_at_once(partial(_insert, events))
+    async with store.write() as unit:
+        # By the driver itself: the statement is whole or nothing, so it needs no transaction and two round trips are saved.
+        driver = (await unit.connection.get_raw_connection()).driver_connection
+        assert driver is not None  # noqa: S101  (the pool gives connections that are open)
+        stored = await driver.fetch(_POSTGRES, *zip(*events, strict=True))
     if len(stored) == len(events):
         return set()
     return {event.id for event in events}.difference(row[0] for row in stored)
 
 
-async def _add_on_sqlite(unit: Unit, events: Sequence[NewEvent]) -> set[str]:
-    driver = (await unit.connection.get_raw_connection()).driver_connection
-    assert driver is not None  # noqa: S101  (the pool gives connections that are open)
-    stored = await driver._execute(_insert, driver._connection, events)  # noqa: SLF001  (one change of threads, not one a statement)
+def _insert(events: Sequence[NewEvent], connection: sqlite3.Connection) -> set[str]:
+    place = stored = 0
+    while place < len(events):
+        left = len(events) - place
+        rows = next((size for size in _SQLITE_ROWS if size <= left), left)
+        values: list[object] = []
+        for e in events[place : place + rows]:
+            values += e[:_AT]
+            values += (to_micros(e.occurred_at), to_micros(e.received_at))
+            values += e[_AT + 2 :]
+        stored += connection.execute(_sqlite(rows), values).rowcount
+        place += rows
     if stored == len(events):
         return set()
     ids = to_json([event.id for event in events]).decode()
-    return {row[0] for row in await unit.connection.exec_driver_sql(_SQLITE_MISSING, (ids,))}
-
-
-def _insert(connection: sqlite3.Connection, events: Sequence[NewEvent]) -> int:
-    """Insert in the connection's own thread, and give how many were new."""
-    place = stored = 0
-    for count in _SQLITE_ROWS:
-        while len(events) - place >= count:
-            values: list[object] = []
-            for e in events[place : place + count]:
-                values += e[:_AT]
-                values += (to_micros(e.occurred_at), to_micros(e.received_at))
-                values += e[_AT + 2 :]
-            stored += connection.execute(_SQLITE[count], values).rowcount
-            place += count
-    return stored
+    return {row[0] for row in connection.execute(_SQLITE_MISSING, (ids,))}
 
 
 _AGENT_SQLITE = (

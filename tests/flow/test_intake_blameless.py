@@ -106,10 +106,10 @@ async def test_a_file_that_only_reads(sqlite_database_url: str, tmp_path: Path, 
 async def test_a_defect_in_our_code_costs_nobody_else_and_is_no_refusal(api: Api, monkeypatch: pytest.MonkeyPatch):
     add = commit.add_events
 
-    async def broken(unit: Any, rows: Any) -> set[str]:
+    async def broken(store: Any, rows: Any) -> set[str]:
         if any(row.key == "7" for row in rows):
             raise KeyError("a defect")
-        return await add(unit, rows)
+        return await add(store, rows)
 
     monkeypatch.setattr(commit, "add_events", broken)
     assert (await post(api)).status_code == 503
