@@ -1,0 +1,77 @@
+"""Reads the values of a JSON object, each within its bounds. Raises BadShape with the field's name and the rule."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+class BadShape(ValueError):
+    """Something that came over the wire is not as agreed; `field` and `rule` say what."""
+
+    def __init__(self, field: str, rule: str) -> None:
+        super().__init__(f"{field}: {rule}")
+        self.field, self.rule = field, rule
+
+
+@dataclass(frozen=True)
+class Given:
+    """A JSON object as it came."""
+
+    values: Mapping[str, Any]
+
+    def text(self, name: str, most: int, *, least: int = 0) -> str:
+        """Give a text; empty if it is absent and may be. Without NUL and lone surrogates: no database takes them."""
+        found = self.values.get(name)
+        found = "" if found is None else found
+        if not isinstance(found, str):
+            raise BadShape(name, "is not a text")
+        if not least <= len(found) <= most:
+            raise BadShape(name, f"has {len(found)} characters, and may have {least} to {most}")
+        return _storable(found)
+
+    def cut(self, name: str, most: int) -> str:
+        """Give a text that is for people only: too long is no fault."""
+        found = self.values.get(name)
+        return _storable(found[:most]) if isinstance(found, str) else ""
+
+    def number(self, name: str, least: float, most: float, absent: float) -> float:
+        """Give a number."""
+        found = self.values.get(name)
+        if found is None:
+            return absent
+        if isinstance(found, bool) or not isinstance(found, (int, float)) or not math.isfinite(found):
+            raise BadShape(name, "is not a number")
+        if not least <= found <= most:
+            raise BadShape(name, f"is not between {least:g} and {most:g}")
+        return found
+
+    def flag(self, name: str) -> bool:
+        """Give a truth; false if it is absent."""
+        found = self.values.get(name)
+        if found is not None and not isinstance(found, bool):
+            raise BadShape(name, "is neither true nor false")
+        return bool(found)
+
+    def object(self, name: str) -> Given:
+        """Give an object; an empty one if it is absent."""
+        found = self.values.get(name)
+        if found is not None and not isinstance(found, dict):
+            raise BadShape(name, "is not an object")
+        return Given(found or {})
+
+    def objects(self, name: str, most: int) -> list[Given]:
+        """Give a list of objects; an empty one if it is absent."""
+        found = self.values.get(name)
+        found = [] if found is None else found
+        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+            raise BadShape(name, "is not a list of objects")
+        if len(found) > most:
+            raise BadShape(name, f"has {len(found)} items, and may have {most}")
+        return [Given(one) for one in found]
+
+
+def _storable(text: str) -> str:
+    return "".join("\ufffd" if one == "\x00" or "\ud800" <= one <= "\udfff" else one for one in text)
