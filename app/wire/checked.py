@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -71,6 +72,19 @@ class Given:
         if len(found) > most:
             raise BadShape(name, f"has {len(found)} items, and may have {most}")
         return [Given(one) for one in found]
+
+
+def given_in(data: bytes, most: int) -> Given:
+    """Read a body of at most `most` bytes as a JSON object."""
+    if len(data) > most:
+        raise BadShape("body", f"is longer than {most} bytes")
+    try:
+        values = json.loads(data)
+    except (ValueError, RecursionError) as cause:
+        raise BadShape("body", "is not JSON") from cause
+    if not isinstance(values, dict):
+        raise BadShape("body", "is not a JSON object")
+    return Given(values)
 
 
 def _storable(text: str) -> str:

@@ -19,7 +19,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.wire.checked import BadShape, Given
+from app.wire.checked import BadShape, Given, given_in
+from app.wire.relay_host import ASKED_MOST, Wanted
 
 LEASE = "/v1/relay/lease"
 BEGIN = "/v1/relay/begin"
@@ -33,9 +34,7 @@ CLAIMS_MOST = 1000
 RECEIPTS_MOST = 100
 MIME_MOST = 24 * 1024 * 1024
 ANSWER_MOST = 48 * 1024 * 1024  # bytes of the answer to a lease
-ASKED_MOST = 2 * 1024 * 1024  # bytes of anything that a relay sends
 EVIDENCE_MOST = 16 * 1024
-LINES_MOST = 100
 _ID, _NAME, _TEXT = 64, 200, 2000
 
 # What a receipt can say. The service does with each what docs/mapi.md says.
@@ -43,7 +42,6 @@ SENT, QUEUED, STUCK, UNKNOWN = "sent", "queued", "stuck", "unknown"
 PAUSING = ("needs_ui", "profile_missing", "logon_failed", "incompatible_client", "not_tight", "bitness")
 HOPELESS = ("bad_recipient", "bad_message")
 OUTCOMES = (SENT, QUEUED, STUCK, UNKNOWN, "timeout", "transient", *PAUSING, *HOPELESS)
-STATES = ("ok", "warning", "fail")
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ class AskLease:
     @classmethod
     def from_json(cls, data: bytes) -> AskLease:
         """Read it."""
-        given = _given(data, ASKED_MOST)
+        given = given_in(data, ASKED_MOST)
         return cls(
             given.number("wait_s", 0, WAIT_MOST_S, 0),
             int(given.number("most", 1, MESSAGES_MOST, 1)),
@@ -115,20 +113,6 @@ class Posted:
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What the service wants of a relay. `doctor_asked` changes whenever the doctor is asked for anew."""
-
-    is_paused: bool = False
-    why: str = ""
-    doctor_asked: str = ""
-
-    @classmethod
-    def read(cls, given: Given) -> Wanted:
-        """Read it."""
-        return cls(given.flag("is_paused"), given.text("why", _TEXT), given.text("doctor_asked", _NAME))
-
-
-@dataclass(frozen=True)
 class AnswerLease:
     """Messages, and what is wanted."""
 
@@ -142,7 +126,7 @@ class AnswerLease:
     @classmethod
     def from_json(cls, data: bytes) -> AnswerLease:
         """Read it."""
-        given = _given(data, ANSWER_MOST)
+        given = given_in(data, ANSWER_MOST)
         messages = [Posted.read(one) for one in given.objects("messages", MESSAGES_MOST)]
         return cls(messages, Wanted.read(given.object("wanted")))
 
@@ -160,7 +144,7 @@ class Claims:
     @classmethod
     def from_json(cls, data: bytes) -> Claims:
         """Read it."""
-        return cls([Claim.read(one) for one in _given(data, ASKED_MOST).objects("claims", CLAIMS_MOST)])
+        return cls([Claim.read(one) for one in given_in(data, ASKED_MOST).objects("claims", CLAIMS_MOST)])
 
 
 @dataclass(frozen=True)
@@ -217,7 +201,7 @@ class Receipts:
     @classmethod
     def from_json(cls, data: bytes) -> Receipts:
         """Read them."""
-        return cls([Receipt.read(one) for one in _given(data, ASKED_MOST).objects("receipts", RECEIPTS_MOST)])
+        return cls([Receipt.read(one) for one in given_in(data, ASKED_MOST).objects("receipts", RECEIPTS_MOST)])
 
 
 @dataclass(frozen=True)
@@ -234,86 +218,5 @@ class Taken:
         """Read the answer to receipts."""
         return [
             cls(one.text("id", _ID), one.text("token", _ID), one.cut("said", _TEXT), one.flag("is_final"))
-            for one in _given(data, ASKED_MOST).objects("taken", RECEIPTS_MOST)
+            for one in given_in(data, ASKED_MOST).objects("taken", RECEIPTS_MOST)
         ]
-
-
-@dataclass(frozen=True)
-class DoctorLine:
-    """One point that the doctor looked at: `ok`, `warning` or `fail`, what was found, and what to do about it."""
-
-    name: str
-    state: str
-    found: str
-    remedy: str = ""
-
-    @classmethod
-    def read(cls, given: Given) -> DoctorLine:
-        """Read it."""
-        state = given.text("state", _NAME, least=1)
-        if state not in STATES:
-            raise BadShape("state", "is none of " + ", ".join(STATES))
-        return cls(given.text("name", _NAME, least=1), state, given.cut("found", _TEXT), given.cut("remedy", _TEXT))
-
-
-@dataclass(frozen=True)
-class Heartbeat:
-    """How a relay is. `doctor_at` (RFC 3339) and `doctor` are its last report; `answers` names the wish that it answers.
-
-    `paused_why` is not empty while the relay itself refuses to send. `waiting` messages lie in its spool, the oldest since `oldest_s`.
-    """
-
-    version: str
-    host: str
-    python: str = ""
-    client: str = ""
-    client_why: str = ""
-    profile: str = ""
-    paused_why: str = ""
-    waiting: int = 0
-    oldest_s: float = 0.0
-    sent: int = 0
-    doctor_at: str = ""
-    answers: str = ""
-    doctor: Sequence[DoctorLine] = ()
-
-    def as_json(self) -> dict[str, Any]:
-        """Give it as it travels."""
-        return {**self.__dict__, "doctor": [one.__dict__ for one in self.doctor]}
-
-    @classmethod
-    def from_json(cls, data: bytes) -> Heartbeat:
-        """Read it."""
-        given = _given(data, ASKED_MOST)
-        return cls(
-            version=given.text("version", _NAME, least=1),
-            host=given.text("host", _NAME, least=1),
-            python=given.cut("python", _NAME),
-            client=given.cut("client", _NAME),
-            client_why=given.cut("client_why", _TEXT),
-            profile=given.cut("profile", _NAME),
-            paused_why=given.cut("paused_why", _TEXT),
-            waiting=int(given.number("waiting", 0, 1e9, 0)),
-            oldest_s=given.number("oldest_s", 0, 1e10, 0),
-            sent=int(given.number("sent", 0, 1e15, 0)),
-            doctor_at=given.text("doctor_at", _NAME),
-            answers=given.text("answers", _NAME),
-            doctor=[DoctorLine.read(one) for one in given.objects("doctor", LINES_MOST)],
-        )
-
-
-def wanted_from_json(data: bytes) -> Wanted:
-    """Read the answer to a heartbeat."""
-    return Wanted.read(_given(data, ASKED_MOST).object("wanted"))
-
-
-def _given(data: bytes, most: int) -> Given:
-    if len(data) > most:
-        raise BadShape("body", f"is longer than {most} bytes")
-    try:
-        values = json.loads(data)
-    except (ValueError, RecursionError) as cause:
-        raise BadShape("body", "is not JSON") from cause
-    if not isinstance(values, dict):
-        raise BadShape("body", "is not a JSON object")
-    return Given(values)
