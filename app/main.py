@@ -15,7 +15,7 @@ from app.base.errors import BadSettings
 from app.base.log import log
 from app.base.secret import open_secret
 from app.base.settings import Settings
-from app.edge import health, mail_in, metrics, problems
+from app.edge import health, mail_in, metrics, problems, relay
 from app.edge.api import admin, events
 from app.edge.auth import Doorkeeper
 from app.edge.compat import tools
@@ -43,6 +43,7 @@ def build_app(settings: Settings, *, work: Work | None = None, clock: Clock = no
         redoc_url=None,
         static_url="/docs/static",
     )
+    app.state.is_stopping = lambda: False  # whoever serves the app says so: what waits long must not hold up the end
     problems.install(app)
     over_tls = settings.public_url.startswith("https://")
     open_lane(app, events.PATH, events.answer, over_tls=over_tls)
@@ -50,6 +51,7 @@ def build_app(settings: Settings, *, work: Work | None = None, clock: Clock = no
     app.include_router(events.router)
     app.include_router(health.router)
     app.include_router(metrics.router)
+    app.include_router(relay.router)
     admin.install(app)
     tools.install(app)
     return app

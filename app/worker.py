@@ -16,8 +16,9 @@ from app.base.errors import ClockWrong
 from app.base.log import log
 from app.base.ticking import keep_ticking
 from app.compose import tick as compose
-from app.decide import missed, summaries
+from app.decide import missed, relays, summaries
 from app.decide import tick as decide
+from app.deliver import relays as stranded
 from app.deliver import sweep
 from app.deliver import tick as deliver
 from app.deliver.transport import Transport
@@ -73,6 +74,8 @@ async def _stages(house: House, transports: Mapping[str, Transport], stopping: a
         stages.create_task(go("compose", compose.tick, every=1, wake=house.bell.notices))
         stages.create_task(deliver.run(house, transports, name, stopping))
         stages.create_task(go("sweep", sweep.tick, every=5))
+        stages.create_task(go("relays", relays.tick, every=5))
+        stages.create_task(go("move from relays", stranded.tick, every=5))
         stages.create_task(go("purge", purge.tick, every=3600))
     async with house.store.write() as unit:
         await end_heartbeat(unit, name)

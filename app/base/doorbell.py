@@ -15,6 +15,7 @@ class Doorbell:
     events: asyncio.Event = field(default_factory=asyncio.Event)
     notices: asyncio.Event = field(default_factory=asyncio.Event)
     messages: asyncio.Event = field(default_factory=asyncio.Event)
+    for_relays: asyncio.Event = field(default_factory=asyncio.Event)  # as `messages`, for relays that wait
     far: Callable[[str], None] | None = None
 
     def ring(self, stage: str) -> None:
@@ -28,3 +29,5 @@ class Doorbell:
         bells = {"events": self.events, "notices": self.notices, "messages": self.messages}
         if stage in bells:
             bells[stage].set()
+        if stage == "messages":
+            self.for_relays.set()

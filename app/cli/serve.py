@@ -52,7 +52,9 @@ def serve() -> None:
         # When it has stopped, the server raises the signal that stopped it once more; by then all is done, and well.
         for stop in (signal.SIGTERM, signal.SIGINT):
             signal.signal(stop, lambda *_: None)
-        uvicorn.Server(config).run(sockets=[listening])
+        server = uvicorn.Server(config)
+        app.state.is_stopping = lambda: server.should_exit
+        server.run(sockets=[listening])
 
 
 async def _prepare(settings: Settings) -> FirstStart:

@@ -23,7 +23,6 @@ async def move_on(unit: Unit, message: Message, now: datetime, why: str) -> Mess
         return None
     place, to = found
     check_move(message.state, MessageState.MOVED)
-    patience = message.give_up_at - message.created_at
     successor = replace(
         message,
         id=new_id("msg"),
@@ -34,13 +33,14 @@ async def move_on(unit: Unit, message: Message, now: datetime, why: str) -> Mess
         created_at=now,
         due_at=now,
         move_on_at=now + (message.move_on_at - message.created_at),
-        give_up_at=now + patience,
+        give_up_at=now + (message.give_up_at - message.created_at),
         attempts=0,
         lease_token=None,
         lease_until=None,
         lease_holder=None,
         moved_from=message.id,
         moved_to=None,
+        relay_id=None,
         settled_at=None,
         why=_said_openly(message, why),
     )

@@ -32,10 +32,13 @@ def judge(held: Message, outcome: Outcome, attempts: int, unknown_before: int, n
             return Verdict(settled(message, MessageState.DEAD, now, words), should_move=True, why=words)
         case Temporary():
             due = now + wait_after(attempts, chance, outcome.retry_after)
-            return _tried_again(message, MessageState.QUEUED, due, now, words)
+            verdict = _tried_again(message, MessageState.QUEUED, due, now, words)
+            return replace(verdict, should_move=verdict.should_move or outcome.is_hopeless_here)
         case Unknown():
             words = f"may have been sent: {words}"
             message = replace(message, maybe_sent=True)
+            if outcome.is_hopeless_here:
+                return Verdict(settled(message, MessageState.DEAD, now, words), should_move=True, why=words)
             if unknown_before + 1 >= MOST_UNKNOWN:
                 why = f"{unknown_before + 1} attempts without an answer; {words}"
                 return Verdict(settled(message, MessageState.DEAD, now, why), should_move=True, why=why)

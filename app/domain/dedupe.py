@@ -21,6 +21,11 @@ def silent_key(agent_id: str, since: datetime) -> str:
     return f"{OURS}silent:{agent_id}:{since.isoformat()}"
 
 
+def relay_key(relay_id: str, at: datetime) -> str:
+    """One event for each change of a relay's state; the row of the relay keeps two workers from both writing one."""
+    return f"{OURS}relay:{relay_id}:{at.isoformat()}"
+
+
 def notice_key(alert_id: str, what: str, route_id: str, recipient_id: str, turn: str) -> str:
     """One notice of a kind to a recipient by a route; `turn` tells repeats apart. Prevents a second mail after a crash."""
     return _short(f"{alert_id}|{what}|{route_id}|{recipient_id}|{turn}")

@@ -54,6 +54,7 @@ class EventKind(StrEnum):
     MISSED = "missed"
     OVERRUN = "overrun"
     SILENT = "silent"
+    RELAY = "relay"
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ class Key:
     customer_id: str | None = None
     agent_id: str | None = None
     agent_name: str | None = None
+    relay_id: str | None = None
     job: str | None = None  # what a tool that cannot name a job speaks of
     last_used_at: datetime | None = None
     revoked_at: datetime | None = None

@@ -24,6 +24,8 @@ class Leased:
     until: datetime
     attempts: int
     created_at: datetime
+    is_alert: bool = False
+    maybe_sent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

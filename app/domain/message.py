@@ -82,7 +82,8 @@ class Message:
     """A worded notice on its way: one recipient, one transport. Its bytes are elsewhere (Bodies): they are long, and no decision needs them.
 
     `message_id` is the same for all successors. `move_on_at`: an alert that has not left by then goes to the recipient's next
-    transport, if there is one. `maybe_sent`: an attempt, here or by a predecessor, ended unknown. `attempts` counts those that ended.
+    transport, if there is one. `maybe_sent`: an attempt, here or by a predecessor, ended unknown. `attempts` counts those that ended. `relay_id`: the relay that had it
+    first, which alone can know what became of it.
     """
 
     id: str
@@ -107,5 +108,6 @@ class Message:
     maybe_sent: bool = False
     moved_to: str | None = None
     moved_from: str | None = None
+    relay_id: str | None = None
     why: str | None = None
     settled_at: datetime | None = None

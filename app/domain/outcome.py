@@ -14,11 +14,15 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Temporary:
-    """Not sent, worth another try (RFC 5321 4xx, HTTP 429/5xx, no connection); `retry_after` if the other side named it."""
+    """Not sent, worth another try (RFC 5321 4xx, HTTP 429/5xx, no connection); `retry_after` if the other side named it.
+
+    `is_hopeless_here`: somebody has to mend this transport first, so the recipient's next one is taken at once, if there is one.
+    """
 
     code: str
     text: str
     retry_after: timedelta | None = None
+    is_hopeless_here: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +35,14 @@ class Permanent:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """The line died after the point of no return: it may have been sent. Said openly, sent again with the same id."""
+    """The line died after the point of no return: it may have been sent. Said openly, sent again with the same id.
+
+    `is_hopeless_here`: never again by this transport, which would not know the second copy; only by the recipient's next one.
+    """
 
     code: str
     text: str
+    is_hopeless_here: bool = False
 
 
 Outcome = Sent | Temporary | Permanent | Unknown

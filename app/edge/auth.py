@@ -37,6 +37,7 @@ class Caller:
     agent_id: str | None
     agent_name: str | None = None
     job: str | None = None
+    relay_id: str | None = None
 
 
 @dataclass(slots=True)
@@ -99,7 +100,9 @@ class Doorkeeper:
             _remember(self._unknown, key_hash, now + FRESH_S, UNKNOWN_MOST)
             raise NotAllowed("this key is not known")
         key = found[0]
-        caller = Caller(key.id, key.kind, key.name, key.customer_id, key.agent_id, key.agent_name, key.job)
+        caller = Caller(
+            key.id, key.kind, key.name, key.customer_id, key.agent_id, key.agent_name, key.job, key.relay_id
+        )
         if turn == self._turn:  # else a key was revoked while we looked
             _remember(self._known, key_hash, _Known(caller, now + FRESH_S, now + DEAD_S), KNOWN_MOST)
         self._used.add(caller.key_id)

@@ -21,14 +21,15 @@ async def try_transport(house: House, kind: str, address: str, recipient_id: str
         if kind not in transports:
             raise Conflict("no mail server is set; set TOCSIN_SMTP_URL", code="not_configured")
         now, started = house.clock(), time.perf_counter()
-        outcome = await transports[kind].send(_parcel(house, kind, address, recipient_id))
+        outcome = await transports[kind].send(parcel(house, kind, address, recipient_id))
     finally:
         await asyncio.gather(*(transport.close() for transport in transports.values()))
     seconds = round(time.perf_counter() - started, 3)
     return Trial(kind, now, name_of(outcome), outcome.code, outcome.text), seconds
 
 
-def _parcel(house: House, kind: str, address: str, recipient_id: str) -> Parcel:
+def parcel(house: House, kind: str, address: str, recipient_id: str) -> Parcel:
+    """Word a test message for a transport."""
     now, base_url, sender = house.clock(), house.settings.public_url, house.settings.mail_from
     parcel_id = new_id("msg")
     message_id = f"<{parcel_id}@{parseaddr(sender)[1].rpartition('@')[2] or 'tocsin.invalid'}>"

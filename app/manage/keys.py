@@ -11,6 +11,7 @@ from app.manage.editing import Editor
 from app.manage.references import check_customer
 from app.store import keys
 from app.store.agents import AGENTS
+from app.store.relays import RELAYS
 from app.store.unit import Unit
 
 
@@ -22,6 +23,7 @@ class NewKey:
     name: str
     customer_id: str | None = None
     agent_id: str | None = None
+    relay_id: str | None = None
     job: str | None = None
     form: KeyForm = KeyForm.TOCSIN
 
@@ -35,10 +37,22 @@ async def create(unit: Unit, secret: Secret, wanted: NewKey, by: Editor) -> tupl
     if not sends and wanted.form is not KeyForm.TOCSIN:
         raise BadInput("only a key that sends events can look otherwise", field="form")
     customer_id = await _owner(unit, kind, wanted.customer_id, agent_id)
+    await _check_relay(unit, kind, wanted.relay_id)
     clear = new_key(kind, wanted.form)
-    key = Key(new_id("key"), kind, name, hint_of(clear), by.at, customer_id, agent_id, job=wanted.job)
+    key = Key(
+        new_id("key"),
+        kind,
+        name,
+        hint_of(clear),
+        by.at,
+        customer_id,
+        agent_id,
+        relay_id=wanted.relay_id,
+        job=wanted.job,
+    )
     await keys.insert_key(unit, key, secret.hash_key(clear))
     told = {"kind": kind.value, "name": name, "customer_id": customer_id, "agent_id": agent_id, "job": key.job}
+    told |= {"relay_id": key.relay_id} if key.relay_id else {}
     await note(unit, by.who, by.at, "create", "key", key.id, told)
     return await keys.get_key(unit, key.id) or key, clear
 
@@ -72,3 +86,11 @@ async def _owner(unit: Unit, kind: KeyKind, customer_id: str | None, agent_id: s
         raise BadInput(f"a key of kind {kind} holds for every customer", field="customer_id")
     await check_customer(unit, customer_id)
     return customer_id
+
+
+async def _check_relay(unit: Unit, kind: KeyKind, relay_id: str | None) -> None:
+    if kind is not KeyKind.RELAY:
+        if relay_id is not None:
+            raise BadInput("only a key of kind relay belongs to a relay", field="relay_id")
+    elif relay_id is None or await RELAYS.find(unit, relay_id) is None:
+        raise BadInput("a relay's key needs the id of its relay", code="unknown_relay", field="relay_id")

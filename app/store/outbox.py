@@ -4,11 +4,28 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import RowMapping, Select, bindparam, func, insert, literal, or_, select, text, tuple_, update
+from sqlalchemy import (
+    ColumnElement,
+    RowMapping,
+    Select,
+    and_,
+    bindparam,
+    false,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    text,
+    true,
+    tuple_,
+    update,
+)
 
 from app.base.ids import new_id
 from app.domain.lease import Claim, Held, Leased
 from app.domain.message import Bodies, Message, MessageState, Parcel, takes_json
+from app.domain.relay import Relay
 from app.store.tables import attempts, messages
 from app.store.tables_managed import recipients
 from app.store.unit import Unit, View
@@ -46,8 +63,12 @@ async def insert_messages(unit: Unit, worded: Sequence[tuple[Message, Bodies]]) 
         await unit.connection.execute(insert(messages), rows)
 
 
-async def lease(unit: Unit, transport: str, limit: int, now: datetime, holder: str, until: datetime) -> list[Leased]:
+async def lease(
+    unit: Unit, transport: str, limit: int, now: datetime, holder: str, until: datetime, relay: Relay | None = None
+) -> list[Leased]:
     """Claim up to `limit` due messages of `transport` for `holder`, the most urgent and then the longest due first.
+
+    With `relay`, only what it serves; from then on it is that relay's.
 
     Each call makes a new token; `settle` refuses an outdated one, so that a worker which was paused past its lease cannot
     overwrite the verdict of the one that took over.
@@ -61,9 +82,12 @@ async def lease(unit: Unit, transport: str, limit: int, now: datetime, holder: s
             messages.c.message_id,
             messages.c.attempts,
             messages.c.created_at,
+            messages.c.is_alert,
+            messages.c.maybe_sent,
             body.label("body"),
         )
         .where(_WAITING, messages.c.transport == transport, messages.c.due_at <= now)
+        .where(true() if relay is None else served_by(relay))
         .order_by(messages.c.urgency, messages.c.due_at)
         .limit(limit)
         .with_for_update(skip_locked=True)  # SQLite has one writer and ignores this
@@ -72,19 +96,26 @@ async def lease(unit: Unit, transport: str, limit: int, now: datetime, holder: s
     if not rows:
         return []
     token = new_id("lse")
-    claimed = {"state": MessageState.LEASED, "lease_token": token, "lease_until": until, "lease_holder": holder}
+    whose = {"lease_token": token, "lease_until": until, "lease_holder": holder}
+    claimed = {"state": MessageState.LEASED, **whose, **({} if relay is None else {"relay_id": relay.id})}
     await unit.connection.execute(update(messages).where(messages.c.id.in_([row.id for row in rows])).values(claimed))
-    return [
-        Leased(
-            Claim(row.id, token),
-            transport,
-            Parcel(row.id, row.recipient_id, row.address, row.message_id, row.body or b""),
-            until,
-            row.attempts,
-            row.created_at,
-        )
-        for row in rows
-    ]
+    return [_leased(row, token, transport, until) for row in rows]
+
+
+def _leased(row: Any, token: str, transport: str, until: datetime) -> Leased:  # noqa: ANN401
+    parcel = Parcel(row.id, row.recipient_id, row.address, row.message_id, row.body or b"")
+    return Leased(
+        Claim(row.id, token), transport, parcel, until, row.attempts, row.created_at, row.is_alert, row.maybe_sent
+    )
+
+
+def served_by(relay: Relay) -> ColumnElement[bool]:
+    """Say that a message is for a relay: it had it before, or nobody did and it is bound to its customer or recipient."""
+    bound: ColumnElement[bool] = true()
+    if relay.customers or relay.recipients:
+        bound = or_(messages.c.customer_id.in_(relay.customers), messages.c.recipient_id.in_(relay.recipients))
+    mine = or_(messages.c.relay_id == relay.id, and_(messages.c.relay_id.is_(None), bound))
+    return func.coalesce(mine, false())  # SQL's third truth would keep a message of no customer from either side
 
 
 async def lock(unit: Unit, ids: Collection[str]) -> dict[str, Held]:
@@ -120,6 +151,16 @@ async def renew(unit: Unit, claims: Collection[Claim], until: datetime) -> froze
     )
     rows = await unit.connection.execute(prolong.returning(messages.c.id))
     return frozenset(rows.scalars())
+
+
+async def unbegun_of(view: View, holder: str) -> list[Claim]:
+    """Give what a holder leased and has not begun."""
+    begun = select(attempts.c.id).where(
+        attempts.c.message_id == messages.c.id, attempts.c.token == messages.c.lease_token
+    )
+    theirs = _LEASED, messages.c.lease_holder == holder, ~begun.exists()
+    rows = await view.connection.execute(select(messages.c.id, messages.c.lease_token).where(*theirs))
+    return [Claim(row.id, row.lease_token or "") for row in rows]
 
 
 async def give_back(unit: Unit, claims: Collection[Claim]) -> int:

@@ -250,6 +250,7 @@ messages = Table(
     Column("maybe_sent", Boolean, nullable=False),  # an attempt ended unknown: it may have arrived already
     Column("moved_to", ID),
     Column("moved_from", ID),
+    Column("relay_id", ID),  # the relay that had it first: a message stays with it, for only it can know what it did
     Column("why", Text),  # the last settlement in words
     Column("settled_at", Utc),
     # Last, for SQLite reads through a long body to what lies behind it. None where no transport of the recipient takes it.

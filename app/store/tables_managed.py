@@ -124,12 +124,36 @@ summaries = Table(
     UniqueConstraint("schedule_id", "period_end", "on_demand"),
 )
 
+relays = Table(
+    "relays",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("customer_id", ID, ForeignKey("customers.id"), nullable=False),  # whose administrators hear of its trouble
+    Column("name", String(200), nullable=False, unique=True),
+    Column("customers", Json, nullable=False),  # whose messages it sends; with `recipients` empty: everybody's
+    Column("recipients", Json, nullable=False),
+    Column("silent_after_s", Integer, nullable=False),
+    Column("oldest_after_s", Integer, nullable=False),
+    Column("paused_at", Utc),
+    Column("paused_why", Text),
+    Column("doctor_asked_at", Utc),
+    Column("seen_at", Utc),
+    Column("said", Json, nullable=False),  # its last heartbeat, as in wire/relay_host.py
+    Column("stuck_at", Utc),  # a message stuck in its Outbox, until one left it again
+    Column("stuck_why", Text),
+    Column("trouble", Text),  # what its administrators were told last; None: that it is well
+    Column("trouble_at", Utc),
+    Column("created_at", Utc, nullable=False),
+    Column("version", Integer, nullable=False, server_default="1"),
+)
+
 keys = Table(
     "keys",
     metadata,
     Column("id", ID, primary_key=True),
     Column("customer_id", ID, ForeignKey("customers.id")),
     Column("agent_id", ID, ForeignKey("agents.id")),
+    Column("relay_id", ID, ForeignKey("relays.id")),
     Column("job", String(200)),  # of events that name none
     Column("kind", String(8), nullable=False),  # enrol | agent | admin | viewer | relay
     Column("name", String(200), nullable=False),

@@ -160,6 +160,7 @@ def upgrade() -> None:
         sa.Column("maybe_sent", sa.Boolean(), nullable=False),
         sa.Column("moved_to", sa.String(length=40), nullable=True),
         sa.Column("moved_from", sa.String(length=40), nullable=True),
+        sa.Column("relay_id", sa.String(length=40), nullable=True),
         sa.Column("why", sa.Text(), nullable=True),
         sa.Column("settled_at", Utc(), nullable=True),
         sa.Column("mail_body", sa.LargeBinary(), nullable=True),
@@ -317,6 +318,30 @@ def upgrade() -> None:
         sa.UniqueConstraint("name", name=op.f("uq_recipients_name")),
     )
     op.create_table(
+        "relays",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("customer_id", sa.String(length=40), nullable=False),
+        sa.Column("name", sa.String(length=200), nullable=False),
+        sa.Column("customers", Json, nullable=False),
+        sa.Column("recipients", Json, nullable=False),
+        sa.Column("silent_after_s", sa.Integer(), nullable=False),
+        sa.Column("oldest_after_s", sa.Integer(), nullable=False),
+        sa.Column("paused_at", Utc(), nullable=True),
+        sa.Column("paused_why", sa.Text(), nullable=True),
+        sa.Column("doctor_asked_at", Utc(), nullable=True),
+        sa.Column("seen_at", Utc(), nullable=True),
+        sa.Column("said", Json, nullable=False),
+        sa.Column("stuck_at", Utc(), nullable=True),
+        sa.Column("stuck_why", sa.Text(), nullable=True),
+        sa.Column("trouble", sa.Text(), nullable=True),
+        sa.Column("trouble_at", Utc(), nullable=True),
+        sa.Column("created_at", Utc(), nullable=False),
+        sa.Column("version", sa.Integer(), server_default="1", nullable=False),
+        sa.ForeignKeyConstraint(["customer_id"], ["customers.id"], name=op.f("fk_relays_customer_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_relays")),
+        sa.UniqueConstraint("name", name=op.f("uq_relays_name")),
+    )
+    op.create_table(
         "routes",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("customer_id", sa.String(length=40), nullable=True),
@@ -446,6 +471,7 @@ def upgrade() -> None:
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("customer_id", sa.String(length=40), nullable=True),
         sa.Column("agent_id", sa.String(length=40), nullable=True),
+        sa.Column("relay_id", sa.String(length=40), nullable=True),
         sa.Column("job", sa.String(length=200), nullable=True),
         sa.Column("kind", sa.String(length=8), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
@@ -456,6 +482,7 @@ def upgrade() -> None:
         sa.Column("revoked_at", Utc(), nullable=True),
         sa.ForeignKeyConstraint(["agent_id"], ["agents.id"], name=op.f("fk_keys_agent_id")),
         sa.ForeignKeyConstraint(["customer_id"], ["customers.id"], name=op.f("fk_keys_customer_id")),
+        sa.ForeignKeyConstraint(["relay_id"], ["relays.id"], name=op.f("fk_keys_relay_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_keys")),
         sa.UniqueConstraint("hash", name=op.f("uq_keys_hash")),
     )
@@ -577,6 +604,7 @@ def downgrade() -> None:
     op.drop_table("silences")
     op.drop_table("rules")
     op.drop_table("routes")
+    op.drop_table("relays")
     op.drop_table("recipients")
     op.drop_table("mail_rules")
     op.drop_table("attempts")

@@ -25,6 +25,7 @@ class KeyIn(Given):
     name: Name = Field(description="Who has it; the audit log calls its holder so.", examples=["Acme, all hosts"])
     customer_id: Id | None = Field(None, description="Needed for enrol: whose the new agents are. For no other kind.")
     agent_id: Id | None = Field(None, description="Needed for agent. For no other kind.")
+    relay_id: Id | None = Field(None, description="Needed for relay. For no other kind.")
 
     job: Name | None = Field(
         None, description="Of enrol and agent: what a tool speaks of that cannot name a job, in `/in/...` addresses."
@@ -44,6 +45,7 @@ class Key(BaseModel):
     hint: str = Field(description="Its beginning, to tell keys apart.")
     customer_id: str | None
     agent_id: str | None
+    relay_id: str | None
     job: str | None
     created_at: datetime
     last_used_at: datetime | None
@@ -62,6 +64,7 @@ class KeysQuery(Paged):
     kind: KeyKind | None = None
     customer_id: Id | None = None
     agent_id: Id | None = None
+    relay_id: Id | None = None
     revoked: bool | None = None
 
 

@@ -1,0 +1,73 @@
+"""The clock's events about relays: one that is paused, silent or behind fails as a backup does, and is well again as one.
+
+So the same alerts, routes, silences and mails tell of it. The relay appears as an agent of the customer that it belongs to.
+"""
+
+from datetime import datetime, timedelta
+
+from app.base.ids import new_id
+from app.domain.dedupe import relay_key
+from app.domain.event import Activity, Event, EventKind, RunOutcome, Severity
+from app.domain.relay import Relay, trouble_of
+from app.house import House
+from app.store import inbox
+from app.store import relays as rows
+from app.store.intake import agents_by_name
+from app.store.unit import Unit
+
+JOB = "mail relay"
+_SAME_FOR = timedelta(minutes=15)
+
+
+async def tick(house: House) -> bool:
+    """Write what changed about relays."""
+    now = house.clock()
+    async with house.store.read() as view:
+        changed = [
+            relay.id
+            for relay in await rows.all_relays(view)
+            if _is_news(relay, trouble_of(relay, await rows.oldest_for(view, relay), now), now)
+        ]
+    if changed:
+        async with house.store.write() as unit:
+            made = [event for relay_id in changed for event in await _told(unit, relay_id, now)]
+            await inbox.insert_clock_events(unit, made)
+            unit.after_commit(lambda: house.bell.ring("events"))
+    return False
+
+
+async def _told(unit: Unit, relay_id: str, now: datetime) -> list[Event]:
+    """Note the relay's trouble, and give the event that tells of it unless another worker was quicker."""
+    relay = await rows.find_relay(unit, relay_id, for_change=True)
+    if relay is None:
+        return []
+    trouble = trouble_of(relay, await rows.oldest_for(unit, relay), now)
+    if not _is_news(relay, trouble, now):
+        return []
+    await rows.note_relay(unit, relay.id, {"trouble": trouble, "trouble_at": now})
+    return [await _event(unit, relay, trouble, now)]
+
+
+def _is_news(relay: Relay, trouble: str | None, now: datetime) -> bool:
+    """Other words for the same trouble, such as another message that waits, are none for a while."""
+    if (trouble is None) != (relay.trouble is None):
+        return True
+    return trouble != relay.trouble and now - (relay.trouble_at or now) > _SAME_FOR
+
+
+async def _event(unit: Unit, relay: Relay, trouble: str | None, now: datetime) -> Event:
+    agent = (relay.customer_id, f"relay {relay.name}"[:200])
+    return Event(
+        id=new_id("evt"),
+        customer_id=relay.customer_id,
+        agent_id=(await agents_by_name(unit, {agent}, now))[agent],
+        key=relay_key(relay.id, now),
+        occurred_at=now,
+        received_at=now,
+        kind=EventKind.RELAY,
+        job=JOB,
+        activity=Activity.OTHER,
+        outcome=RunOutcome.SUCCESS if trouble is None else RunOutcome.FAILURE,
+        severity=Severity.INFO if trouble is None else Severity.ERROR,
+        message="the relay is well" if trouble is None else trouble,
+    )

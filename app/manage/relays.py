@@ -1,0 +1,84 @@
+"""Relays: added by administrators, paused and resumed by them, asked for their doctor; and heard when they tell how they are."""
+
+from datetime import datetime
+
+from app.base.errors import Conflict, NotAllowed, NotFound
+from app.domain.record import Record
+from app.domain.relay import Relay
+from app.house import House
+from app.manage.audit import note
+from app.manage.editing import Editor, Noun, Values
+from app.manage.references import check_customer, check_recipients
+from app.store.first_start import first_customer
+from app.store.relays import RELAYS, find_relay, note_relay, revoke_keys_of_relay
+from app.store.unit import Unit
+from app.wire.relay_host import Heartbeat, Wanted
+
+
+async def _prepare(unit: Unit, values: Values, before: Record | None, _by: Editor) -> Values:
+    if "customer_id" in values or before is None:
+        owner = values.get("customer_id") or await first_customer(unit)
+        await check_customer(unit, owner)
+        values = {**values, "customer_id": owner}
+    for customer_id in values.get("customers", ()):
+        await check_customer(unit, customer_id)
+    await check_recipients(unit, values.get("recipients", ()))
+    return values if before is not None else {**values, "said": {}}
+
+
+async def _detach(unit: Unit, relay: Record, by: Editor) -> None:
+    await revoke_keys_of_relay(unit, relay.id, by.at)
+
+
+NOUN = Noun("relay", RELAYS, _prepare, _detach)
+
+
+async def pause(unit: Unit, relay_id: str, why: str, by: Editor) -> None:
+    """Give it nothing more to send; its messages take the next transport. Raises NotFound, Conflict if it is paused already."""
+    relay = await _get(unit, relay_id)
+    if relay.paused_at is not None:
+        raise Conflict(f"it is paused since {relay.paused_at:%Y-%m-%d %H:%M} UTC", code="paused")
+    await note_relay(unit, relay_id, {"paused_at": by.at, "paused_why": f"{why} ({by.who})"})
+    await note(unit, by.who, by.at, "pause", "relay", relay_id, {"why": why})
+    unit.after_commit(lambda: by.ring("messages"))
+
+
+async def resume(unit: Unit, relay_id: str, by: Editor) -> None:
+    """Let it send again, and have its doctor look once more."""
+    relay = await _get(unit, relay_id)
+    cleared = {"paused_at": None, "paused_why": None, "stuck_at": None, "stuck_why": None, "doctor_asked_at": by.at}
+    await note_relay(unit, relay_id, cleared)
+    await note(unit, by.who, by.at, "resume", "relay", relay_id, {"was": relay.paused_why})
+    unit.after_commit(lambda: by.ring("messages"))
+
+
+async def ask_doctor(unit: Unit, relay_id: str, by: Editor) -> None:
+    """Have the relay look at its host anew."""
+    await _get(unit, relay_id)
+    await note_relay(unit, relay_id, {"doctor_asked_at": by.at})
+    await note(unit, by.who, by.at, "doctor", "relay", relay_id, {})
+    unit.after_commit(lambda: by.ring("messages"))
+
+
+async def hear(unit: Unit, relay_id: str, said: Heartbeat, now: datetime) -> Relay:
+    """Note what a relay says of itself. Raises NotAllowed if it was deleted."""
+    await note_relay(unit, relay_id, {"seen_at": now, "said": said.as_json()})
+    relay = await find_relay(unit, relay_id)
+    if relay is None:
+        raise NotAllowed("this relay was deleted")
+    return relay
+
+
+async def has_news(house: House, relay_id: str, known: Wanted) -> bool:
+    """Say whether something else is wanted of a relay by now, or whether it was deleted."""
+    async with house.store.read() as view:
+        relay = await find_relay(view, relay_id)
+    asked = "" if relay is None or relay.doctor_asked_at is None else relay.doctor_asked_at.isoformat()
+    return relay is None or (relay.paused_at is not None) != known.is_paused or asked != known.doctor_asked
+
+
+async def _get(unit: Unit, relay_id: str) -> Relay:
+    relay = await find_relay(unit, relay_id, for_change=True)
+    if relay is None:
+        raise NotFound(f"there is no relay {relay_id}")
+    return relay

@@ -1,0 +1,259 @@
+"""The service's side of the Windows relay, over real HTTP on both databases: leases, receipts in any order, and the way out when none is fit."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.deliver import relays as door
+from app.deliver import sweep
+from app.domain.message import MessageState
+from app.domain.recipient import Address
+from app.house import House
+from app.wire.relay_host import DoctorLine
+from tests.support.api import Api, serving
+from tests.support.outbox import MAIL, message_of, post
+from tests.support.relay import ScriptedRelay, add_relay
+
+BY_MAPI, BY_SMTP = Address("mapi", "ann@example.org"), Address("smtp", "ann@example.org")
+DEAD, LEASED, MOVED = MessageState.DEAD, MessageState.LEASED, MessageState.MOVED
+QUEUED, SENT, UNKNOWN = MessageState.QUEUED, MessageState.SENT, MessageState.UNKNOWN
+
+
+@pytest.fixture
+async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
+    async with serving(database_url, tmp_path, log_level="error") as api:
+        yield api
+
+
+def later(house: House, **time: float) -> House:
+    """The same house, some time from now."""
+    return replace(house, clock=lambda: house.clock() + timedelta(**time))
+
+
+async def state_of(api: Api, message_id: str) -> MessageState:
+    return (await message_of(api.house, message_id)).state
+
+
+async def successor_of(api: Api, message_id: str) -> dict[str, Any]:
+    moved = await api.tell("GET", f"/v1/messages/{message_id}")
+    assert (moved["state"], moved["moved_to"] is not None) == ("moved", True), moved
+    found: dict[str, Any] = await api.tell("GET", f"/v1/messages/{moved['moved_to']}")
+    return found
+
+
+async def test_a_message_goes_through_a_relay_and_its_proof_is_shown(api: Api) -> None:
+    relay = await add_relay(api)
+    (one,) = await post(api.house, BY_MAPI)
+    (leased,) = await relay.lease()
+    assert (leased.id, leased.mime, leased.recipient, leased.is_alert) == (one, MAIL, "ann@example.org", True)
+    assert await state_of(api, one) is LEASED
+    assert await relay.begin(leased) == {one}
+    taken = await relay.hand_in(leased, "sent", "left the Outbox", proof="found in Sent Items", search_key="ab12")
+    assert taken.is_final
+    told = await api.tell("GET", f"/v1/messages/{one}")
+    (attempt,) = told["tries"]
+    assert (told["state"], attempt["outcome"], attempt["code"]) == ("sent", "sent", "mapi sent")
+    assert "found in Sent Items" in attempt["text"]
+    assert attempt["holder"] == f"relay:{relay.id}"
+    again = await relay.hand_in(leased, "sent", "left the Outbox")
+    assert (again.is_final, again.said) == (True, "sent: known already")
+
+
+async def test_a_waiting_relay_hears_at_once(api: Api) -> None:
+    relay = await add_relay(api)
+    waiting = asyncio.create_task(relay.lease(wait_s=20))
+    await asyncio.sleep(0.3)
+    (one,) = await post(api.house, BY_MAPI)
+    api.house.bell.ring("messages")
+    async with asyncio.timeout(3):
+        assert [leased.id for leased in await waiting] == [one]
+
+
+async def test_a_relay_that_waits_hears_of_a_pause(api: Api) -> None:
+    relay = await add_relay(api)
+    waiting = asyncio.create_task(relay.ask(wait_s=20))
+    await asyncio.sleep(0.3)
+    await api.tell("POST", f"/v1/relays/{relay.id}:pause", json={"why": "we move house"})
+    async with asyncio.timeout(3):
+        answer = await waiting
+    assert (answer.messages, answer.wanted.is_paused) == ([], True)
+    assert "we move house" in answer.wanted.why
+
+
+async def test_what_a_relay_does_not_know_that_it_holds_goes_back(api: Api) -> None:
+    """The answer to its last request was lost: the message must not wait until the lease runs out."""
+    relay = await add_relay(api)
+    (one,) = await post(api.house, BY_MAPI)
+    (lost,) = await relay.lease()
+    (found,) = await relay.lease()
+    assert (found.id, found.token != lost.token) == (one, True)
+    assert await relay.lease(found) == []
+    assert await relay.begin(lost) == set(), "the first lease is over"
+    assert await relay.begin(found) == {one}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "evidence", "state"),
+    [
+        ("bad_recipient", {}, DEAD),
+        ("bad_message", {}, DEAD),
+        ("transient", {}, QUEUED),
+        ("timeout", {}, QUEUED),
+        ("needs_ui", {}, QUEUED),
+        ("not_tight", {}, QUEUED),
+        ("stuck", {"aborted": True}, QUEUED),
+        ("stuck", {"aborted": False}, DEAD),
+        ("unknown", {"looked": True}, DEAD),
+        ("unknown", {"looked": False}, LEASED),
+        ("queued", {}, LEASED),
+    ],
+)
+async def test_what_each_outcome_means_where_there_is_no_other_way(
+    api: Api, outcome: str, evidence: dict[str, Any], state: MessageState
+) -> None:
+    relay = await add_relay(api)
+    (one,) = await post(api.house, BY_MAPI)
+    await relay.send(outcome=outcome, **evidence)
+    message = await message_of(api.house, one)
+    assert message.state is state
+    assert message.maybe_sent is (state is DEAD and outcome in ("stuck", "unknown"))
+    assert await relay.lease() == [], "never at once again"
+
+
+@pytest.mark.parametrize(
+    ("outcome", "evidence", "is_paused"),
+    [
+        ("needs_ui", {}, True),
+        ("bitness", {}, True),
+        ("profile_missing", {}, True),
+        ("stuck", {"aborted": True}, False),
+        ("stuck", {"aborted": False}, False),
+        ("unknown", {"looked": True, "cause": "needs_ui"}, True),
+        ("bad_recipient", {}, False),
+    ],
+)
+async def test_an_alert_takes_the_next_transport(
+    api: Api, outcome: str, evidence: dict[str, Any], is_paused: bool
+) -> None:
+    relay = await add_relay(api)
+    (one,) = await post(api.house, BY_MAPI, BY_SMTP)
+    await relay.send(outcome=outcome, **evidence)
+    told = await successor_of(api, one)
+    assert (told["transport"], told["state"]) == ("smtp", "queued")
+    assert outcome in told["why"]
+    assert told["message_id"] == (await message_of(api.house, one)).message_id
+    assert ("may be the second one" in told["why"]) is (evidence.get("aborted") is False or "looked" in evidence)
+    shown = await relay.shown()
+    assert (shown["paused_at"] is not None) is is_paused
+    assert (shown["doctor_asked_at"] is not None) is is_paused
+
+
+async def test_a_summary_that_may_have_left_does_not_go_twice(api: Api) -> None:
+    relay = await add_relay(api)
+    (one,) = await post(api.house, BY_MAPI, BY_SMTP, is_alert=False)
+    await relay.send(outcome="unknown", looked=True)
+    message = await message_of(api.house, one)
+    assert (message.state, message.maybe_sent) == (DEAD, True)
+
+
+async def test_transient_trouble_is_tried_again_by_the_same_relay(api: Api) -> None:
+    first, second = await add_relay(api, "first"), await add_relay(api, "second")
+    (one,) = await post(api.house, BY_MAPI)
+    (leased,) = await first.send(outcome="transient")
+    async with api.house.store.write() as unit:
+        now = api.house.clock() + timedelta(minutes=5)
+        assert (await door.take_leases(unit, second.id, 5, (), now))[1] == []
+        (again,) = (await door.take_leases(unit, first.id, 5, (), now))[1]
+    assert (again.claim.message_id, again.claim.token != leased.token) == (one, True)
+
+
+async def test_a_receipt_of_a_lost_lease_counts_if_it_was_sent_and_is_never_undone(api: Api) -> None:
+    relay = await add_relay(api)
+    (one,) = await post(api.house, BY_MAPI)
+    (leased,) = await relay.lease()
+    await relay.begin(leased)
+    await sweep.tick(later(api.house, minutes=3))
+    assert await state_of(api, one) is UNKNOWN
+    assert (await relay.hand_in(leased, "transient", "no")).said.startswith("refused")
+    assert await state_of(api, one) is UNKNOWN
+    assert (await relay.hand_in(leased, "sent", "left the Outbox")).is_final
+    assert await state_of(api, one) is SENT
+    await relay.hand_in(leased, "transient", "no")
+    assert await state_of(api, one) is SENT
+
+
+async def test_what_may_have_left_is_marked_when_it_is_leased_again(api: Api) -> None:
+    relay, other = await add_relay(api), await add_relay(api, "other")
+    await post(api.house, BY_MAPI)
+    (leased,) = await relay.lease()
+    await relay.begin(leased)
+    await sweep.tick(later(api.house, minutes=3))
+    async with api.house.store.write() as unit:
+        now = api.house.clock() + timedelta(minutes=3)
+        assert (await door.take_leases(unit, other.id, 5, (), now))[1] == [], "only the first can know what it did"
+        (again,) = (await door.take_leases(unit, relay.id, 5, (), now))[1]
+    assert again.maybe_sent
+
+
+async def test_renewing_keeps_a_lease(api: Api) -> None:
+    relay = await add_relay(api)
+    (one,) = await post(api.house, BY_MAPI)
+    (leased,) = await relay.lease()
+    await relay.begin(leased)
+    assert await relay.renew(leased) == {one}
+    await sweep.tick(later(api.house, seconds=60))
+    assert await state_of(api, one) is LEASED
+    await sweep.tick(later(api.house, seconds=120))
+    assert await relay.renew(leased) == set()
+
+
+async def test_a_test_goes_by_the_relay_that_is_tested_and_its_life_can_be_read(api: Api) -> None:
+    first, second = await add_relay(api, "first"), await add_relay(api, "second")
+    queued = await api.tell("POST", f"/v1/relays/{second.id}:test", json={"address": "admin@example.org"})
+    assert await first.lease() == []
+    (leased,) = await second.send()
+    assert leased.id == queued["message_id"]
+    assert b"Message-ID: " + leased.message_id.encode() in leased.mime
+    assert (await api.tell("GET", f"/v1/messages/{leased.id}"))["state"] == "sent"
+
+
+async def test_the_doctors_report_is_shown_line_by_line(api: Api) -> None:
+    relay = await add_relay(api)
+    await api.tell("POST", f"/v1/relays/{relay.id}:doctor")
+    wanted = await relay.beat()
+    assert wanted.doctor_asked
+    line = DoctorLine("mail client", "fail", "none is installed", "install Outlook")
+    await relay.beat(line, answers=wanted.doctor_asked, doctor_at="2026-11-24T01:00:00+00:00", waiting=3, sent=7)
+    shown = await relay.shown()
+    assert shown["doctor"] == [line.__dict__]
+    assert (shown["host"], shown["client"], shown["in_spool"], shown["sent"]) == ("MAIL01", "Microsoft Outlook", 3, 7)
+
+
+async def test_nonsense_is_refused_with_the_fields_name(api: Api) -> None:
+    relay = await add_relay(api)
+    for path, body, field in [
+        ("/v1/relay/lease", b'{"most": 1000}', "most"),
+        ("/v1/relay/lease", b"[]", "body"),
+        ("/v1/relay/heartbeat", b"{}", "version"),
+        ("/v1/relay/receipts", b'{"receipts": [{"id": "m", "token": "t", "outcome": "lost"}]}', "outcome"),
+        ("/v1/relay/begin", b'{"claims": [{"id": 7}]}', "id"),
+        ("/v1/relay/renew", b"\xff", "body"),
+    ]:
+        answer = await api.ask("POST", path, key=relay.key, content=body)
+        told = answer.json()
+        assert (answer.status_code, told["code"], told["field"]) == (422, "bad_shape", field), path
+    assert (await api.ask("POST", "/v1/relay/lease", content=b"{}")).status_code == 403, (
+        "an admin's key is none of a relay's"
+    )
+
+
+async def test_a_deleted_relay_is_let_in_no_more(api: Api) -> None:
+    relay: ScriptedRelay = await add_relay(api)
+    await api.tell("DELETE", f"/v1/relays/{relay.id}")
+    api.app.state.doorkeeper.forget()
+    assert (await api.ask("POST", "/v1/relay/lease", key=relay.key, content=b"{}")).status_code == 401

@@ -1,0 +1,117 @@
+"""Which relay sends for whom, and what becomes of messages, and who hears of it, when none is fit to send them."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.decide import relays as relay_clock
+from app.decide import tick as decide
+from app.deliver import relays as door
+from app.domain.message import MessageState
+from app.domain.recipient import Address
+from app.house import House
+from tests.support.api import Api, serving
+from tests.support.outbox import message_of, post
+from tests.support.relay import add_relay
+
+BY_MAPI, BY_SMTP = Address("mapi", "ann@example.org"), Address("smtp", "ann@example.org")
+DEAD, LEASED, MOVED = MessageState.DEAD, MessageState.LEASED, MessageState.MOVED
+QUEUED, SENT, UNKNOWN = MessageState.QUEUED, MessageState.SENT, MessageState.UNKNOWN
+
+
+@pytest.fixture
+async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
+    async with serving(database_url, tmp_path, log_level="error") as api:
+        yield api
+
+
+def later(house: House, **time: float) -> House:
+    """The same house, some time from now."""
+    return replace(house, clock=lambda: house.clock() + timedelta(**time))
+
+
+async def state_of(api: Api, message_id: str) -> MessageState:
+    return (await message_of(api.house, message_id)).state
+
+
+async def successor_of(api: Api, message_id: str) -> dict[str, Any]:
+    moved = await api.tell("GET", f"/v1/messages/{message_id}")
+    assert (moved["state"], moved["moved_to"] is not None) == ("moved", True), moved
+    found: dict[str, Any] = await api.tell("GET", f"/v1/messages/{moved['moved_to']}")
+    return found
+
+
+async def test_each_relay_sends_for_those_that_it_is_bound_to(api: Api) -> None:
+    acme = (await api.tell("POST", "/v1/customers", json={"name": "Acme"}))["id"]
+    bolt = (await api.tell("POST", "/v1/customers", json={"name": "Bolt"}))["id"]
+    for_acme, for_bolt = await add_relay(api, "a", customers=[acme]), await add_relay(api, "b", customers=[bolt])
+    (to_acme,) = await post(api.house, BY_MAPI, customer_id=acme)
+    (to_bolt,) = await post(api.house, BY_MAPI, customer_id=bolt)
+    (to_nobody,) = await post(api.house, BY_MAPI, BY_SMTP)
+    assert [one.id for one in await for_acme.lease()] == [to_acme]
+    assert [one.id for one in await for_bolt.lease()] == [to_bolt]
+    await door.tick(api.house)
+    assert "no relay sends for it" in (await successor_of(api, to_nobody))["why"]
+    refused = await api.ask("POST", "/v1/relays", json={"name": "c", "customers": ["cus_" + "0" * 28]})
+    assert (refused.status_code, refused.json()["code"]) == (422, "unknown_customer")
+
+
+@pytest.mark.parametrize("trouble", ["silent", "paused", "says", "behind"])
+async def test_messages_of_an_unfit_relay_move_and_its_administrators_hear_of_it(api: Api, trouble: str) -> None:
+    relay = await add_relay(api)
+    (alert,) = await post(api.house, BY_MAPI, BY_SMTP)
+    (summary,) = await post(api.house, BY_MAPI, BY_SMTP, is_alert=False)
+    (alone,) = await post(api.house, BY_MAPI)
+    house = api.house
+    if trouble == "silent":
+        house = later(house, minutes=6)
+    elif trouble == "behind":
+        house = later(house, minutes=16)
+        await relay.beat()
+        async with house.store.write() as unit:
+            await door.rows.note_relay(unit, relay.id, {"seen_at": house.clock()})
+    elif trouble == "paused":
+        await api.tell("POST", f"/v1/relays/{relay.id}:pause", json={"why": "moving"})
+    else:
+        await relay.beat(paused_why="the doctor found that the store is not tight")
+    await door.tick(house)
+    for one in (alert, summary):
+        told = await successor_of(api, one)
+        assert (told["transport"], "mail01" in told["why"]) == ("smtp", True), told
+    assert await state_of(api, alone) is QUEUED, "it has no other way, and waits"
+    await relay_clock.tick(house)
+    await relay_clock.tick(house)
+    await decide.tick(house)
+    (opened,) = await api.items("/v1/alerts")
+    assert "mail01" in opened["reason"] + str(opened)
+    events = await api.items("/v1/events")
+    assert len(events) == 1, "told once"
+    assert "mail01" in events[0]["message"]
+
+
+async def test_a_relay_that_is_well_again_closes_its_alert(api: Api) -> None:
+    relay = await add_relay(api)
+    await api.tell("POST", f"/v1/relays/{relay.id}:pause", json={})
+    assert (await api.ask("POST", f"/v1/relays/{relay.id}:pause", json={})).status_code == 409
+    await relay_clock.tick(api.house)
+    await decide.tick(api.house)
+    assert (await api.items("/v1/alerts"))[0]["closed_at"] is None
+    resumed = await api.tell("POST", f"/v1/relays/{relay.id}:resume")
+    assert (resumed["paused_at"], resumed["doctor_asked_at"] is not None) == (None, True)
+    await relay_clock.tick(api.house)
+    await decide.tick(later(api.house, seconds=1))
+    assert (await api.items("/v1/alerts"))[0]["closed_at"] is not None
+
+
+async def test_a_stuck_outbox_is_told_though_the_message_found_another_way(api: Api) -> None:
+    relay = await add_relay(api)
+    await post(api.house, BY_MAPI, BY_SMTP)
+    await relay.send(outcome="stuck", aborted=True)
+    assert "Outbox" in (await relay.shown())["wrong_now"]
+    await post(api.house, BY_MAPI)
+    await relay.send()
+    assert (await relay.shown())["wrong_now"] is None

@@ -1,0 +1,79 @@
+"""A relay that does as a test tells it, over the real wire: the fake beside the protocol. It knows no Windows and sends nothing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from app.wire import relay as wire
+from app.wire.relay_host import DoctorLine, Heartbeat, Wanted, wanted_from_json
+from tests.support.api import Api
+
+
+@dataclass(slots=True)
+class ScriptedRelay:
+    """One relay with its key."""
+
+    api: Api
+    id: str
+    key: str
+
+    async def lease(self, *holding: wire.Posted, most: int = 10, wait_s: float = 0) -> list[wire.Posted]:
+        """Ask for messages."""
+        return list((await self.ask(*holding, most=most, wait_s=wait_s)).messages)
+
+    async def ask(self, *holding: wire.Posted, most: int = 10, wait_s: float = 0) -> wire.AnswerLease:
+        """Ask for messages, and give the whole answer."""
+        held = [{"id": one.id, "token": one.token} for one in holding]
+        return wire.AnswerLease.from_json(
+            await self._post(wire.LEASE, {"most": most, "wait_s": wait_s, "holding": held})
+        )
+
+    async def begin(self, *messages: wire.Posted) -> set[str]:
+        """Say that these are sent now; give the ids of those that may be."""
+        return await self._claims(wire.BEGIN, messages)
+
+    async def renew(self, *messages: wire.Posted) -> set[str]:
+        """Prolong; give the ids of those still held."""
+        return await self._claims(wire.RENEW, messages)
+
+    async def hand_in(self, message: wire.Posted, outcome: str, reason: str = "", **evidence: Any) -> wire.Taken:
+        """Say what became of a message."""
+        receipt = wire.Receipt(message.id, message.token, outcome, reason, evidence)
+        answer = await self._post(wire.RECEIPTS, wire.Receipts([receipt]).as_json())
+        return wire.Taken.list_from_json(answer)[0]
+
+    async def send(self, *, outcome: str = wire.SENT, **evidence: Any) -> list[wire.Posted]:
+        """Lease whatever is there and say of each that it ended so."""
+        leased = await self.lease()
+        assert await self.begin(*leased) == {one.id for one in leased}
+        for one in leased:
+            await self.hand_in(one, outcome, f"as the test says: {outcome}", **evidence)
+        return leased
+
+    async def beat(self, *doctor: DoctorLine, **said: Any) -> Wanted:
+        """Tell how it is."""
+        told = Heartbeat(version="0.1.0", host="MAIL01", client="Microsoft Outlook", doctor=doctor, **said)
+        return wanted_from_json(await self._post(wire.HEARTBEAT, told.as_json()))
+
+    async def shown(self) -> Mapping[str, Any]:
+        """Give it as an administrator sees it."""
+        found: Mapping[str, Any] = await self.api.tell("GET", f"/v1/relays/{self.id}")
+        return found
+
+    async def _claims(self, path: str, messages: tuple[wire.Posted, ...]) -> set[str]:
+        claims = wire.Claims([wire.Claim(one.id, one.token) for one in messages])
+        return {one.id for one in wire.Claims.from_json(await self._post(path, claims.as_json())).claims}
+
+    async def _post(self, path: str, body: Any) -> bytes:
+        answer = await self.api.ask("POST", path, key=self.key, json=body)
+        assert answer.status_code == 200, answer.text
+        return answer.content
+
+
+async def add_relay(api: Api, name: str = "mail01", **given: Any) -> ScriptedRelay:
+    """Add a relay and its key, as an administrator does, and let it be heard."""
+    made = await api.tell("POST", "/v1/relays", json={"name": name, **given})
+    key = await api.tell("POST", "/v1/keys", json={"kind": "relay", "name": name, "relay_id": made["id"]})
+    relay = ScriptedRelay(api, made["id"], key["key"])
+    await relay.beat()
+    return relay
