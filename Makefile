@@ -2,7 +2,7 @@
 # `make` alone lists them. PYTHON=<path> chooses the Python for .venv (3.11 or newer).
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo venv test lint format bench chaos openapi lock clean
+.PHONY: help run demo venv test lint format bench chaos openapi lock relay clean
 
 BIN := .venv/bin
 LOCKED := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
@@ -55,6 +55,9 @@ openapi: .venv/.runtime ## write the published schema
 lock: ## resolve both lock files anew (needs uv); UPGRADE=--upgrade takes newer versions
 	@$(LOCKED) $(UPGRADE) --group build -o requirements.lock
 	@$(LOCKED) $(UPGRADE) --group build --group test -c requirements.lock -o requirements-test.lock
+
+relay: .venv/.runtime ## build dist/tocsin-relay.pyz, the program for the Windows mail host
+	@$(BIN)/python deploy/build_pyz.py relay
 
 clean: ## remove what can be made again; var/ (data) stays
 	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -41,6 +41,6 @@ def _outcome_of(receipt: Receipt) -> Outcome | None:
 
 
 def _words(receipt: Receipt) -> str:
-    """Give reason and evidence as the attempt keeps them."""
+    """Give the reason, and below it the evidence, as the attempt keeps them."""
     evidence = json.dumps(dict(receipt.evidence), sort_keys=True, default=str) if receipt.evidence else ""
-    return f"{receipt.reason} {evidence}".strip()[:_SHOWN_MOST]
+    return f"{receipt.reason}\n{evidence}".strip()[:_SHOWN_MOST]

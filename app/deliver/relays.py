@@ -50,7 +50,7 @@ async def take_leases(
     relay = await known(unit, relay_id)
     lost = [claim for claim in await outbox.unbegun_of(unit, holder_of(relay)) if claim not in holding]
     await lease.give_back(unit, lost)
-    if relay.paused_at is not None:
+    if relay.paused_at is not None or most == 0:
         return relay, []
     leased = await outbox.lease(unit, TRANSPORT, most, now, holder_of(relay), now + LEASE_FOR, relay)
     return relay, leased

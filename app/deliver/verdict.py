@@ -24,7 +24,9 @@ class Verdict:
 def judge(held: Message, outcome: Outcome, attempts: int, unknown_before: int, now: datetime, chance: float) -> Verdict:
     """Judge a leased message after its `attempts`-th attempt; `unknown_before` of the earlier ones ended unknown. Raises IllegalMove."""
     message = replace(held, attempts=attempts, lease_token=None, lease_until=None, lease_holder=None)
-    words = f"{outcome.code} {outcome.text}".strip()
+    words = f"{outcome.code} {outcome.text}".partition("\n")[
+        0
+    ].strip()  # evidence stands below, and stays with the attempt
     match outcome:
         case Sent():
             return Verdict(settled(message, MessageState.SENT, now, words), should_move=False, why=words)

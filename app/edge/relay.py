@@ -68,7 +68,7 @@ async def lease(body: Body, request: Request, house: InHouse, relay_id: Who) -> 
     relay, leased = await _take(house, relay_id, asked.most, holding)
     before = _wanted(relay)
     while not leased and await _is_worth_waiting(request, house, until):
-        if await door.is_due(house, relay_id) or await relays.has_news(house, relay_id, before):
+        if (asked.most and await door.is_due(house, relay_id)) or await relays.has_news(house, relay_id, before):
             relay, leased = await _take(house, relay_id, asked.most, holding)
             if not leased and _wanted(relay) != before:
                 break

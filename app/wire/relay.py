@@ -59,7 +59,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class AskLease:
-    """Wait up to `wait_s` seconds for at most `most` messages. What the relay has of earlier answers is in `holding`."""
+    """Wait up to `wait_s` seconds for at most `most` messages (0: only for news). What the relay has of earlier answers is in `holding`."""
 
     wait_s: float = 0.0
     most: int = 1
@@ -71,7 +71,7 @@ class AskLease:
         given = given_in(data, ASKED_MOST)
         return cls(
             given.number("wait_s", 0, WAIT_MOST_S, 0),
-            int(given.number("most", 1, MESSAGES_MOST, 1)),
+            int(given.number("most", 0, MESSAGES_MOST, 1)),
             [Claim.read(one) for one in given.objects("holding", CLAIMS_MOST)],
         )
 
