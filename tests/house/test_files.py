@@ -14,6 +14,7 @@ REGISTRY = re.compile(
     r"|(?:--|PIP_|UV_)?(?:extra[-_])?index[-_]url\s*[=\s]\s*['\"]?https?:"
 )
 PRIVATE_KEY = re.compile("-----BEGIN [A-Z ]*PRIVATE " + "KEY-----")
+RECORDED = "tests/corpus/requests/"  # what programs elsewhere said of their own machines
 LOCKS = ("requirements.lock", "requirements-test.lock")
 
 
@@ -34,6 +35,7 @@ def test_no_file_holds_what_belongs_to_one_machine(pattern: re.Pattern[str]):
     found = [
         f"{name}:{number}: {line.strip()[:120]}"
         for name, text in _texts()
+        if pattern is not SCRATCH or not name.startswith(RECORDED)
         for number, line in enumerate(text.splitlines(), start=1)
         if pattern.search(line)
     ]

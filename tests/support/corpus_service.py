@@ -1,0 +1,182 @@
+"""A running service, furnished with the keys that the corpus speaks of, and what it makes of each request, in words for a table.
+
+`python -m tests.support.corpus_service FAMILY ...` writes the tables anew: for review by eye, never to make a test green.
+"""
+
+import json
+import re
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from tests.support import corpus, corpus_native
+from tests.support.corpus import Recording
+from tests.support.running import Running, serving
+from tests.support.sources import ROOT
+
+EXPECTED = ROOT / "tests/corpus/expected"
+COLUMNS = ("request", "answer", "events")
+_TEXT_MOST = 70
+# Keys that recorded programs have in their addresses.
+_LITERALS = {
+    b"example-api-key": "CRONITOR_KEY",
+    b"1f5e3410-254c-11e8-b61d-55875966d031": "CRONHUB_KEY",
+    b"5f80ec": "SENTRY_KEY",
+}
+
+
+@dataclass(slots=True)
+class Listener:
+    """The service under test. `values` fill the requests' placeholders; `seen` has the ids of events already told of."""
+
+    running: Running
+    client: httpx.Client
+    values: dict[str, str]
+    names: dict[str, str] = field(default_factory=dict)
+    seen: set[str] = field(default_factory=set)
+
+    def row(self, recording: Recording) -> tuple[str, str, str]:
+        """Send a request as often as it says, and give its row of the table."""
+        answers = []
+        self.values["UNIX"] = str(int(time.time()))
+        for _ in range(recording.times):
+            head, body = corpus.fill(self._ours(recording), self.values)
+            answers.append(corpus.send(self.running.url, head, body))
+        told = {f"{answer.status or 'closed'} {_shown(answer.body)}".strip() for answer in answers}
+        return recording.id, " / ".join(sorted(told)), " | ".join(map(self._words, self._new_events())) or "-"
+
+    def _ours(self, recording: Recording) -> Recording:
+        head, body = recording.head, recording.body
+        for literal, name in _LITERALS.items():
+            head = head.replace(literal, self.values[name].encode())
+        if recording.family == "native":
+            body = corpus_native.translated(body, head)
+        return Recording(recording.id, recording.meta, head, body)
+
+    def _new_events(self) -> list[Mapping]:
+        page = self._ask("/v1/events", limit="200")["items"]
+        new = [event["id"] for event in page if event["id"] not in self.seen and event["kind"] == "report"]
+        self.seen.update(new)
+        return [self._ask(f"/v1/events/{event_id}") for event_id in reversed(new)]
+
+    def _words(self, event: Mapping) -> str:
+        what = event["outcome"] or event["phase"] or "plain"
+        parts = [f"{what} of {self._agent(event)}/{event['job'] or '-'}"]
+        if event["activity"] != "backup":
+            parts.append(event["activity"])
+        if event["run"]:
+            run = next((name for name, value in self.values.items() if value == event["run"]), event["run"])
+            parts.append(f"run {_cut(run)}")
+        if event["severity"] != {"failure": "error", "warning": "warning"}.get(event["outcome"], "info"):
+            parts.append(event["severity"])
+        if event["message"]:
+            parts.append(repr(_cut(event["message"])))
+        if event["log"]:
+            last = event["log"].rstrip().rpartition("\n")[2]
+            parts.append(f"log of {len(event['log'].splitlines())} lines, last {_cut(last)!r}")
+        parts += [f"{name}={value:g}" for name, value in sorted((event["metrics"] or {}).items())]
+        host = (event["labels"] or {}).get("host")
+        parts += [f"host {host}"] if host else []
+        parts += [f"flags {' '.join(event['flags'])}"] if event["flags"] else []
+        return _visible("; ".join(parts))
+
+    def _agent(self, event: Mapping) -> str:
+        agent = event["agent_id"]
+        if agent not in self.names:
+            self.names[agent] = self._ask(f"/v1/agents/{agent}")["name"]
+        return self.names[agent]
+
+    def _ask(self, path: str, **asked: str) -> dict:
+        answer = self.client.get(path, params=asked)
+        answer.raise_for_status()
+        return answer.json()
+
+
+@contextmanager
+def listening(folder: Path) -> Iterator[Listener]:
+    """Start the service with an agent, nas01, and the keys of the corpus."""
+    admin = {"Authorization": "Bearer an-admin-key-of-a-test"}
+    with serving(folder) as running, httpx.Client(base_url=running.url, headers=admin, timeout=30) as client:
+        yield Listener(running, client, values_of(running, client))
+
+
+def values_of(running: Running, client: httpx.Client) -> dict[str, str]:
+    """Make the keys, and say what each placeholder stands for: keys, run ids, and where each tool's endpoint is mounted."""
+    customer = client.get("/v1/customers").json()["items"][0]["id"]
+    agent = client.post("/v1/agents", json={"customer_id": customer, "name": "nas01"}).json()["id"]
+
+    def key(form: str, job: str | None) -> str:
+        wanted = {"kind": "agent", "name": f"{form} {job}", "agent_id": agent, "form": form, "job": job}
+        return str(client.post("/v1/keys", json=wanted).raise_for_status().json()["key"])
+
+    token = running.enrol_key
+    return {
+        "HOST": running.url.rpartition("/")[2],
+        **{f"RID{number}": str(uuid.uuid4()) for number in range(1, 10)},
+        "PING": key("uuid", "daily"),
+        "PINGKEY": key("token", None),
+        "SLUG": "nas01-daily",
+        "PUSH": key("token", "daily"),
+        "TOKEN": token,
+        "CRONITOR_KEY": key("token", None),
+        "CRONHUB_KEY": key("uuid", "daily"),
+        "SENTRY_KEY": key("token", None),
+        "HC": "/ping",
+        "UK": "/api/push",
+        "EVENTS": "/v1/events",
+        "GOTIFY": "/gotify",
+        "CE": "/in/cloudevents",
+        "APPRISE": "/in/apprise",
+        "NTFY": "/in/ntfy",
+        "CRONITOR": "/in/cronitor",
+        "CRONHUB": "/in/cronhub",
+        "ZABBIX": f"/in/zabbix/{token}/api_jsonrpc.php",
+        "PVE": f"/in/proxmox/{token}",
+        "PUSHOVER": f"/in/pushover/{token}/1/messages.json",
+        "PAGERDUTY": f"/in/pagerduty/{token}/v2/enqueue",
+        "LOKI": f"/in/loki/{token}/loki/api/v1/push",
+        **{tool.upper(): f"/in/{tool}/{token}" for tool in ("duplicati", "kopia", "backrest", "restic", "borg")},
+    }
+
+
+def table_of(family: str) -> list[tuple[str, ...]]:
+    """Read the reviewed table of a family."""
+    lines = (EXPECTED / f"{family}.tsv").read_text(encoding="utf-8").splitlines()
+    return [tuple(line.split("\t")) for line in lines[1:]]
+
+
+def _shown(body: bytes) -> str:
+    try:
+        found = json.loads(body)
+    except ValueError:
+        return _cut(body.decode("utf-8", "replace"))
+    return str(found["code"]) if isinstance(found, dict) and "detail" in found else _cut(body.decode())
+
+
+def _visible(text: str) -> str:
+    """Show what cannot be seen, so that a row is one line and hides nothing."""
+    return "".join(sign if sign.isprintable() else f"<{ord(sign):X}>" for sign in text)
+
+
+def _cut(text: str) -> str:
+    text = re.sub(r"[\s\x00-\x1f]+", " ", text).strip()
+    return text if len(text) <= _TEXT_MOST else f"{text[:_TEXT_MOST]}… ({len(text)})"
+
+
+def _write(families: list[str]) -> None:
+    for family in families:
+        with tempfile.TemporaryDirectory() as folder, listening(Path(folder)) as listener:
+            rows = [COLUMNS, *(listener.row(recording) for recording in corpus.recordings(family))]
+        text = "".join("\t".join(row) + "\n" for row in rows)
+        (EXPECTED / f"{family}.tsv").write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    _write(sys.argv[1:])
