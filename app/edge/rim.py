@@ -9,6 +9,7 @@ from app.base.log import log
 from app.edge.problems import problem
 
 BODY_MOST = 1024 * 1024
+_MOUNT_LONGEST = 10  # of the words that addresses begin with; a key is longer
 _DOCS = "/docs"
 _POLICY = b"content-security-policy"
 _API_POLICY = b"default-src 'none'; frame-ancestors 'none'"
@@ -67,8 +68,11 @@ class Rim:
 
 
 def _shown(path: str) -> str:
-    """Give as much of an address as may be logged: those that tools use hold a key."""
-    return path if path.startswith("/v1/") else path[: path.find("/", 1) + 1] + "..."
+    """Give as much of an address as may be logged: those that tools use hold a key, some in the first place."""
+    if path.startswith("/v1/"):
+        return path
+    first, _, _ = path[1:].partition("/")
+    return f"/{first}/..." if len(first) <= _MOUNT_LONGEST else "/..."
 
 
 def _bounded(receive: Receive) -> Receive:

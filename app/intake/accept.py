@@ -9,7 +9,7 @@ from app.base import metrics
 from app.base.errors import BadInput
 from app.house import House
 from app.intake.agents import KnownAgents
-from app.intake.body import Body, Head, Receive, read_any, read_body
+from app.intake.body import Body, Head, Receive, read_any, read_body, read_cut
 from app.intake.commit import GroupCommit
 from app.intake.dialects.said import Dialect, Said
 from app.intake.dialects.told import named_here
@@ -62,6 +62,11 @@ class Intake:
     async def hear(self, tool: str, dialect: Dialect, said: Said, receive: Receive, sender: Sender) -> Receipt:
         """Take in what a tool says in its own words. Raises TooLarge, Overloaded and Unavailable; all else becomes an event."""
         body = await read_any(receive, said.headers.get("content-encoding", ""), self._house.settings.batch_limit)
+        return await self.take(tool, dialect, replace(said, body=body), sender)
+
+    async def hear_signal(self, tool: str, dialect: Dialect, said: Said, receive: Receive, sender: Sender) -> Receipt:
+        """Take in what a tool says by an address; its body is a log, and is cut. Raises Overloaded and Unavailable."""
+        body = await read_cut(receive, said.headers.get("content-encoding", ""), self._house.settings.batch_limit)
         return await self.take(tool, dialect, replace(said, body=body), sender)
 
     async def take(self, tool: str, dialect: Dialect, said: Said, sender: Sender) -> Receipt:

@@ -1,6 +1,7 @@
 """Reads a request's body from the ASGI stream, within bounds, and unpacks it. It must not know what the bytes mean."""
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 READ_S = 60.0  # who takes longer for a body of a few MiB holds a connection, not a backup's news
 _BIG = 256 * 1024  # from here on, unpacking in the event loop would be felt by others
 _ARRAY = re.compile(rb"\s*\[")
+_UNREADABLE_MOST = 8 * 1024  # of packed bytes that do not unpack, for whoever wants to know what they are
 _BOM = b"\xef\xbb\xbf"  # PowerShell writes one
 
 
@@ -93,6 +95,51 @@ async def read_any(receive: Receive, content_encoding: str, most: int) -> bytes:
         return await asyncio.to_thread(unpacked, packed, encoding, Bound(most, most))
     except MalformedBody:
         return packed
+
+
+async def read_cut(receive: Receive, content_encoding: str, most: int) -> bytes:
+    """Read the body of a request whose address says the main thing. It never fails: of a body that is too long head and tail are kept,
+
+    of one that breaks off what came. A log that is too long must not cost the failure that it belongs to.
+    """
+    kept = _Ends(most)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(READ_S):
+            await _keep(receive, kept)
+    packed = kept.whole()
+    encoding = _TOOLS_ENCODINGS.get(content_encoding.strip().lower(), "")
+    if not encoding:
+        return packed
+    try:
+        return await asyncio.to_thread(unpacked, packed, encoding, Bound(most, most))
+    except (MalformedBody, TooLarge):
+        return packed[:_UNREADABLE_MOST]
+
+
+async def _keep(receive: Receive, kept: "_Ends") -> None:
+    more = True
+    while more:
+        message = await receive()
+        kept.take(message.get("body", b""))
+        more = message["type"] == "http.request" and message.get("more_body", False)
+
+
+class _Ends:
+    """Keeps the first third and the last two thirds of what comes, at most `most` bytes; it holds twice as many for a while."""
+
+    def __init__(self, most: int) -> None:
+        self._head, self._tail = bytearray(), bytearray()
+        self._head_most, self._tail_most = most // 3, most - most // 3
+
+    def take(self, chunk: bytes) -> None:
+        room = self._head_most - len(self._head)
+        self._head += chunk[:room]
+        self._tail += chunk[room:]
+        if len(self._tail) > 2 * self._tail_most:
+            del self._tail[: -self._tail_most]
+
+    def whole(self) -> bytes:
+        return bytes(self._head + self._tail[-self._tail_most :])
 
 
 async def _read(receive: Receive, most: int, bound: Bound | None) -> bytes:

@@ -25,6 +25,8 @@ EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 _KNOWN = frozenset(WireEvent.__annotations__)
 _OURS = frozenset({RunOutcome.MISSED.value, RunOutcome.SUPERSEDED.value})
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# Marks that turn the words after them round, or cannot be seen: with one, "nas01" could look like another agent's name.
+_TURNING = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f\ufeff]")
 ACTIVITIES = frozenset(one.value for one in Activity)
 PHASES = frozenset(one.value for one in Phase)
 OUTCOMES = frozenset(one.value for one in RunOutcome) - _OURS
@@ -32,11 +34,11 @@ SEVERITIES = frozenset(one.value for one in Severity)
 
 
 def name(given: str | None, field: str) -> str | None:
-    """Give a name on one line, without spaces around it; None if nothing is left. Never cut: two jobs would become one."""
+    """Give a name on one line, as it is read, without spaces around it; None if nothing is left. Never cut: two jobs would be one."""
     if given is None:
         return None
     if not given.isprintable():  # a line end in a name would be one in a mail's subject
-        given = _CONTROLS.sub(" ", given)
+        given = _CONTROLS.sub(" ", _TURNING.sub("", given))
     given = given.strip()
     if len(given) > NAME_MOST:
         raise BadInput(f"{field}: longer than {NAME_MOST} characters", code="too_long", field=field)

@@ -3,17 +3,19 @@
 from typing import Any
 
 from app.base.errors import BadInput
+from app.domain.event import Activity
 from app.domain.expectation import check_cron, next_slot
 from app.domain.job import JobState
-from app.domain.record import Record
-from app.manage.editing import Editor, Noun, Values
+from app.domain.record import Record, Wanted
+from app.manage.editing import Editor, Noun, Values, change, create, get
 from app.store import alert_edits
 from app.store.agents import AGENTS
 from app.store.jobs import JOBS, delete_history_of
 from app.store.json_forms import expectation_of
 from app.store.run_edits import set_longest
-from app.store.unit import Unit
+from app.store.unit import Unit, View
 
+_DAILY = {"cron": None, "period_s": 86_400, "time_zone": "UTC", "grace_s": 3_600, "longest_s": None}
 _BLANK = {"state": JobState.NEW, "failures_in_row": 0, "warnings_in_row": 0, "missed_in_row": 0, "labels": {}}
 
 
@@ -54,6 +56,27 @@ def _slots(stored: dict[str, Any] | None, before: Record | None, by: Editor) -> 
 async def _detach(unit: Unit, job: Record, by: Editor) -> None:
     await delete_history_of(unit, job.id)
     await alert_edits.close_all_of(unit, job.id, f"closed: the job was deleted by {by.who}", by.at)
+
+
+async def is_known(view: View, agent_id: str, name: str) -> bool:
+    """Say whether there is such a job of backups."""
+    return bool((await JOBS.page(view, Wanted(1, filters=_backups(agent_id, name)))).items)
+
+
+async def expect_daily(unit: Unit, agent_id: str, name: str, by: Editor) -> None:
+    """Expect a new job of backups each day, with an hour of grace; made already by its first event, it gets that expectation."""
+    same, daily = _backups(agent_id, name), {"expectation": dict(_DAILY)}
+    found = await JOBS.page(unit, Wanted(1, filters=same))
+    if not found.items:
+        await create(unit, NOUN, {**same, **daily}, by)
+        return
+    job = await get(unit, NOUN, found.items[0].id)
+    if job.fields["expectation"] is None:
+        await change(unit, NOUN, job, daily, by)
+
+
+def _backups(agent_id: str, name: str) -> Values:
+    return {"agent_id": agent_id, "name": name, "activity": Activity.BACKUP.value}
 
 
 NOUN = Noun("job", JOBS, _prepare, _detach)

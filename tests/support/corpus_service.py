@@ -50,7 +50,7 @@ class Listener:
             head, body = corpus.fill(self._ours(recording), self.values)
             answers.append(corpus.send(self.running.url, head, body))
         told = {f"{answer.status or 'closed'} {_shown(answer.body)}".strip() for answer in answers}
-        return recording.id, " / ".join(sorted(told)), " | ".join(map(self._words, self._new_events())) or "-"
+        return recording.id, " / ".join(sorted(told)), " | ".join(sorted(map(self._words, self._new_events()))) or "-"
 
     def _ours(self, recording: Recording) -> Recording:
         head, body = recording.head, recording.body

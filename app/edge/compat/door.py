@@ -40,17 +40,36 @@ async def admit(request: Request, key: str) -> Caller:
 
 async def hear(request: Request, tool: Tool, caller: Caller, path: Sequence[str] = ()) -> Receipt:
     """Store what the request says. Raises TooLarge, Overloaded, Unavailable; whatever else it says becomes an event."""
-    intake: Intake = request.app.state.intake
-    said = Said(
-        at=intake.now(),
+    said = said_by(request, caller, path)
+    return await _intake(request).hear(tool.name, tool.dialect, said, request.receive, sender_of(caller))
+
+
+async def hear_signal(request: Request, tool: Tool, caller: Caller, path: Sequence[str] = ()) -> Receipt:
+    """Store what the request's address says, and its body as a log, cut where it is too long. Raises Overloaded, Unavailable."""
+    said = said_by(request, caller, path)
+    return await _intake(request).hear_signal(tool.name, tool.dialect, said, request.receive, sender_of(caller))
+
+
+def said_by(request: Request, caller: Caller, path: Sequence[str] = ()) -> Said:
+    """Give what the request says, without its key and without its body, which is still to be read."""
+    return Said(
+        at=_intake(request).now(),
         method=request.method,
         path=tuple(path),
         query=query_of(request),
         headers={name: value for name, value in request.headers.items() if name not in _SECRET},
         job=caller.job,
     )
-    sender = Sender(caller.customer_id or "", caller.agent_id, caller.agent_name)
-    return await intake.hear(tool.name, tool.dialect, said, request.receive, sender)
+
+
+def sender_of(caller: Caller) -> Sender:
+    """Give whose events they are."""
+    return Sender(caller.customer_id or "", caller.agent_id, caller.agent_name)
+
+
+def _intake(request: Request) -> Intake:
+    intake: Intake = request.app.state.intake
+    return intake
 
 
 def parts_of(request: Request, mount: str = "") -> list[str]:

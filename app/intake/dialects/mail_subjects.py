@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.intake.dialects.told import number, told
+from app.intake.dialects.words import outcome_in
 from app.intake.parse import WireEvent
 
 
@@ -43,7 +44,7 @@ def by_subject(letter: Letter) -> Sequence[WireEvent] | None:
         found = pattern.match(letter.subject)
         if found is not None:
             return [reader(letter, found)]
-    outcome = _by_words(letter.subject)
+    outcome = outcome_in(letter.subject)
     return None if outcome is None else [_told("mail", letter, letter.job or letter.sender or "mail", outcome)]
 
 
@@ -151,7 +152,7 @@ def _pbs(letter: Letter, found: re.Match[str]) -> WireEvent:
 
 
 def _synology(letter: Letter, found: re.Match[str]) -> WireEvent:
-    outcome = _by_words(found["rest"]) or "warning"
+    outcome = outcome_in(found["rest"]) or "warning"
     return _told("synology", letter, found["job"], outcome)
 
 
@@ -186,22 +187,6 @@ _TOOLS: Sequence[tuple[re.Pattern[str], Callable[[Letter, re.Match[str]], WireEv
         _synology,
     ),
 ]
-
-_NONE = r"(?:\b(?:0|no|without|zero)\s{1,3}(?:\w{1,20}\s{1,3})?)"
-_BAD = re.compile(
-    rf"{_NONE}?\b(?:fail\w*|error\w*|abort\w*|unsuccessful\w*|critical|not complete\w*|could not)", re.IGNORECASE
-)
-_ODD = re.compile(rf"{_NONE}?\b(?:warn\w*|partial\w*|incomplete|skipped)", re.IGNORECASE)
-_GOOD = re.compile(r"\b(?:success\w*|succeed\w*|ok|complete[ds]?|completed|finished|passed)\b", re.IGNORECASE)
-_DENIED = re.compile(r"\b(?:0|no|without|zero)\b", re.IGNORECASE)
-
-
-def _by_words(text: str) -> str | None:
-    """Give the outcome that a sentence names, the worst first; `no errors` names none."""
-    for words, outcome in ((_BAD, "failure"), (_ODD, "warning")):
-        if any(not _DENIED.match(found[0]) for found in words.finditer(text)):
-            return outcome
-    return "success" if _GOOD.search(text) else None
 
 
 def _line(text: str, pattern: re.Pattern[str]) -> str | None:

@@ -211,3 +211,17 @@ def test_any_text_in_any_field_is_shaped_or_refused(event: dict[str, str]):
     assert len((row.message or "").encode()) <= 4096
     assert len((row.log or "").encode()) <= 1024
     assert "\n" not in (row.job or "")
+
+
+@pytest.mark.parametrize(
+    "mark", [*"\u061c\u200e\u200f\ufeff", *map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x2070))]
+)
+def test_a_name_holds_no_mark_that_turns_words_round(mark: str):
+    row = shaped(job=f"nas{mark}10", run=f"{mark}5", agent=f"sql{mark}01")
+    assert (row.job, row.run) == ("nas10", "5")
+    assert agent_of({"agent": f"sql{mark}01"}, Sender("cus_1")) == "sql01"
+
+
+def test_a_name_keeps_what_its_script_or_picture_needs():
+    family, hebrew = "\U0001f468\u200d\U0001f469\u200d\U0001f467", "\u05d2\u05d9\u05d1\u05d5\u05d9"
+    assert shaped(job=f"{family} \u200f{hebrew}\u200f").job == f"{family} {hebrew}"

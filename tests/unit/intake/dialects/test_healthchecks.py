@@ -1,0 +1,117 @@
+"""Signals as Healthchecks has them: what the address says, and what a body says that the address does not."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from app.intake.dialects.healthchecks import read
+from app.intake.dialects.said import NotUnderstood, Said
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+RID = "5f0d2a1c-8f55-4c0b-9c3a-0b6d9f0e1a11"
+
+
+def heard(*path: str, body: str = "", job: str | None = "daily", **query: str) -> dict:
+    (event,) = read(Said(NOW, path=path, query=list(query.items()), body=body.encode(), job=job))
+    return dict(event)
+
+
+@pytest.mark.parametrize(
+    ("signal", "phase", "outcome"),
+    [
+        ((), "finished", "success"),
+        (("start",), "started", None),
+        (("fail",), "finished", "failure"),
+        (("log",), None, None),
+        (("0",), "finished", "success"),
+        (("3",), "finished", "failure"),
+        (("255",), "finished", "failure"),
+    ],
+)
+def test_the_address_says_what_happened(signal: tuple[str, ...], phase: str | None, outcome: str | None):
+    event = heard(*signal)
+    assert (event.get("phase"), event.get("outcome"), event["job"]) == (phase, outcome, "daily")
+
+
+@pytest.mark.parametrize("signal", ["256", "-1", "1e2", "4294967296", "²", "finished", "START"])
+def test_what_is_no_signal_is_not_guessed_at(signal: str):
+    with pytest.raises(NotUnderstood):
+        heard(signal)
+
+
+@pytest.mark.parametrize(
+    ("path", "job", "outcome"),
+    [
+        (("nas-daily",), "nas-daily", "success"),
+        (("nas-daily", "fail"), "nas-daily", "failure"),
+        (("log", "fail"), "log", "failure"),  # a slug may be called as a signal
+        (("2026", "1"), "2026", "failure"),
+        (("fail",), "healthchecks", "failure"),
+    ],
+)
+def test_under_a_key_without_a_job_the_slug_names_it(path: tuple[str, ...], job: str, outcome: str):
+    event = heard(*path, job=None)
+    assert (event["job"], event["outcome"]) == (job, outcome)
+
+
+def test_start_and_end_with_one_rid_are_one_run_and_a_resent_signal_is_the_same_event():
+    start, end = heard("start", rid=RID), heard(rid=RID, body="done")
+    assert start["run"] == end["run"] == RID
+    assert end["key"] == heard(rid=RID, body="done")["key"] != start["key"]
+    assert "key" not in heard(body="done")  # two successes without a rid are two
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "/srv/db/locked.db: open: [Errno 13] Permission denied: 'locked.db'",
+        "E /srv/db/locked.db",
+        "/srv/growing.log: file changed while we backed it up",
+        "tar: ./db: file changed as we read it",
+        "tar: /root: Cannot open: Permission denied",
+        "error: open /srv/x: permission denied",
+        "Warning: at least one source file could not be read",
+        "rsync warning: some files vanished before they could be transferred (code 24) at main.c(1338) [sender=3.2.7]",
+        "2026-11-23 02:00:09.000 ERROR UPLOAD_CHUNK Failed to upload the chunk 9f2a: no space left on device",
+    ],
+)
+def test_a_success_whose_log_tells_of_trouble_is_a_warning(line: str):
+    event = heard(body=f"Creating archive\n{line}\nA /srv/a\n")
+    assert event["outcome"] == "warning"
+    assert line in event["message"]
+    assert "outcome" not in heard("log", body=line)  # a log never changes the state
+    assert heard("fail", body=line)["outcome"] == "failure"
+
+
+@pytest.mark.parametrize(
+    "log", ["0 errors", "errors=0&note=E", "checked: no problems found", "E", "all read, no error"]
+)
+def test_a_log_without_trouble_leaves_a_success_alone(log: str):
+    assert heard(body=log)["outcome"] == "success"
+
+
+@pytest.mark.parametrize(
+    ("signal", "event", "error", "outcome", "activity"),
+    [
+        ((), "snapshot success", "", "success", "backup"),
+        ((), "snapshot warning", "partial backup", "warning", "backup"),
+        ((), "snapshot skipped", "", "success", "backup"),
+        (("log",), "snapshot end", "exit status 1", "failure", "backup"),
+        (("log",), "snapshot end", "", None, "backup"),
+        (("start",), "prune start", "", None, "prune"),
+        (("fail",), "check error", "repo contains errors", "failure", "verify"),
+        ((), "snapshot error", "gone", "failure", "backup"),
+    ],
+)
+def test_backrest_s_own_words_are_read(signal: tuple[str, ...], event: str, error: str, outcome: str, activity: str):
+    body = f'\nBackrest Notification\nTask: backup for plan "nas" at 2026-11-23T02:00:00Z\nEvent: {event}\n'
+    found = heard(*signal, body=body + (f"Error: {error}\n" if error else ""), job=None)
+    assert (found.get("outcome"), found["activity"], found["job"]) == (outcome, activity, "nas")
+    assert not error or found["message"] == error
+
+
+def test_a_body_is_not_read_by_its_declared_type():
+    said = Said(
+        NOW, path=("fail",), headers={"content-type": "application/x-www-form-urlencoded"}, body=b"a & b = c%zz + d"
+    )
+    assert read(said)[0]["log"] == "a & b = c%zz + d"
