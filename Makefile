@@ -2,7 +2,7 @@
 # `make` alone lists them. PYTHON=<path> chooses the Python for .venv (3.11 or newer).
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo venv test lint format bench chaos openapi lock relay clean
+.PHONY: help run demo venv test lint format bench chaos fuzz openapi lock relay clean
 
 BIN := .venv/bin
 LOCKED := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
@@ -46,6 +46,9 @@ bench: .venv/.test ## measure what the documents claim
 
 chaos: .venv/.test ## kill processes and databases and count what was lost
 	@$(BIN)/python -m pytest tests/chaos -m chaos $(ARGS)
+
+fuzz: .venv/.test ## send any bytes to each dialect for a minute; ARGS="-k loki" picks some
+	@$(BIN)/python -m pytest tests/fuzz --fuzz-s 60 $(ARGS)
 
 openapi: .venv/.runtime ## write the published schema
 	@mkdir -p openapi

@@ -12,6 +12,16 @@ from tests.support.postgres import Cluster
 ENGINES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--fuzz-s", type=float, default=0.0, help="seconds to go on with each property of tests/fuzz")
+
+
+@pytest.fixture
+def fuzz_s(request: pytest.FixtureRequest) -> float:
+    """How long `make fuzz` goes on with one property; 0 in an ordinary run."""
+    return float(request.config.getoption("--fuzz-s"))
+
+
 @pytest.fixture(autouse=True)
 def _no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("TOCSIN_")]:

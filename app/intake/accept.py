@@ -7,12 +7,13 @@ from datetime import datetime
 
 from app.base import metrics
 from app.base.errors import BadInput
+from app.base.log import log
 from app.house import House
 from app.intake.agents import KnownAgents
 from app.intake.body import Body, Head, Receive, read_any, read_body, read_cut
 from app.intake.commit import GroupCommit
 from app.intake.dialects.said import Dialect, Said
-from app.intake.dialects.told import named_here
+from app.intake.dialects.told import named_here, unread
 from app.intake.interpret import interpret
 from app.intake.parse import Parsed, Rejected, parse
 from app.intake.shape import Sender, agent_of, shape
@@ -85,7 +86,13 @@ class Intake:
 
     def _interpreted(self, tool: str, dialect: Dialect, said: Said, sender: Sender) -> _Shaped:
         events = [named_here(event, tool, sender.agent) for event in interpret(tool, dialect, said)]
-        return self._rows(Parsed(list(enumerate(events))), sender)
+        shaped = self._rows(Parsed(list(enumerate(events))), sender)
+        if shaped.rejected:  # a tool cannot mend what a dialect of ours made of its words
+            log.error("a dialect made an event that is none", tool=tool, cause=shaped.rejected[0].detail)
+            kept = named_here(unread(tool, said, shaped.rejected[0].detail), tool, sender.agent)
+            good = [event for index, event in enumerate(events) if index in set(shaped.places)]
+            shaped = self._rows(Parsed(list(enumerate([*good, kept]))), sender)
+        return shaped
 
     async def _store(self, shaped: _Shaped, sender: Sender, weight: int) -> Receipt:
         if not shaped.events:

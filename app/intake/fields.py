@@ -37,12 +37,15 @@ def name(given: str | None, field: str) -> str | None:
     """Give a name on one line, as it is read, without spaces around it; None if nothing is left. Never cut: two jobs would be one."""
     if given is None:
         return None
-    if not given.isprintable():  # a line end in a name would be one in a mail's subject
-        given = _CONTROLS.sub(" ", _TURNING.sub("", given))
-    given = given.strip()
+    given = as_read(given)
     if len(given) > NAME_MOST:
         raise BadInput(f"{field}: longer than {NAME_MOST} characters", code="too_long", field=field)
     return given or None
+
+
+def as_read(text: str) -> str:
+    """Give a name as people read it: without line ends, which would be some in a mail's subject, and what cannot be seen."""
+    return (text if text.isprintable() else _CONTROLS.sub(" ", _TURNING.sub("", text))).strip()
 
 
 def key(given: str | None) -> str | None:

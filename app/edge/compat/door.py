@@ -5,7 +5,7 @@ It must not read what is said, nor log or repeat a key: here keys are part of ad
 
 from base64 import b64decode
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl, unquote
 
 from fastapi import Request
@@ -14,6 +14,7 @@ from app.base.errors import WrongScope
 from app.domain.key import KeyKind
 from app.edge.auth import Caller, Doorkeeper
 from app.intake.accept import Intake, Receipt
+from app.intake.body import read_any
 from app.intake.dialects.said import Dialect, Said
 from app.intake.shape import Sender
 
@@ -48,6 +49,18 @@ async def hear_signal(request: Request, tool: Tool, caller: Caller, path: Sequen
     """Store what the request's address says, and its body as a log, cut where it is too long. Raises Overloaded, Unavailable."""
     said = said_by(request, caller, path)
     return await _intake(request).hear_signal(tool.name, tool.dialect, said, request.receive, sender_of(caller))
+
+
+async def read(request: Request) -> bytes:
+    """Give the body, for a tool whose answer depends on it; `take` then stores it. Raises TooLarge, MalformedBody."""
+    limit: int = request.app.state.house.settings.batch_limit
+    return await read_any(request.receive, request.headers.get("content-encoding", ""), limit)
+
+
+async def take(request: Request, tool: Tool, caller: Caller, path: Sequence[str], body: bytes) -> Receipt:
+    """Store what the request said, its body read before. Raises Overloaded, Unavailable."""
+    said = replace(said_by(request, caller, path), body=body)
+    return await _intake(request).take(tool.name, tool.dialect, said, sender_of(caller))
 
 
 def said_by(request: Request, caller: Caller, path: Sequence[str] = ()) -> Said:

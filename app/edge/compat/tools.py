@@ -2,9 +2,29 @@
 
 from fastapi import FastAPI
 
-from app.edge.compat import healthchecks
+from app.edge.compat import (
+    cronhub,
+    cronitor,
+    healthchecks,
+    loki,
+    pagerduty,
+    pushover,
+    sentry_cron,
+    uptime_kuma,
+    zabbix,
+)
 
-_TOOLS = (healthchecks,)
+_TOOLS = (
+    uptime_kuma,
+    cronitor,
+    cronhub,
+    sentry_cron,
+    zabbix,
+    loki,
+    pagerduty,
+    pushover,
+    healthchecks,  # the last: its addresses may begin with the key
+)
 
 
 def install(app: FastAPI) -> None:

@@ -3,11 +3,11 @@
 The address stands first. A body can name the activity, add amounts, and make an outcome worse; never better.
 """
 
-import json
 import re
 from dataclasses import dataclass, field
 
 from app.intake.dialects.confessed import confessed
+from app.intake.dialects.json_body import object_in
 from app.intake.dialects.told import number
 
 _HEAD, _JSON_MOST = 8 * 1024, 64 * 1024
@@ -98,8 +98,8 @@ def _amount(digits: str, unit: str) -> float | None:
 
 def _bacula(text: str) -> Body | None:
     """Read the JSON that scripts make of Bacula's `%e` and `%l`; unquoted, `OK -- with warnings` is spread over the fields."""
-    said = _json(text)
-    if not isinstance(said, dict) or not isinstance(said.get("status"), str):
+    said = object_in(text, _JSON_MOST)
+    if not isinstance(said.get("status"), str):
         return None
     words = " ".join(str(value) for value in said.values() if isinstance(value, str))[:1000].lower()
     status: str = said["status"].strip()
@@ -109,10 +109,3 @@ def _bacula(text: str) -> Body | None:
     if status.lower().startswith("warn") or "with warnings" in words:
         return Body("warning", message="it ended OK, with warnings")
     return Body("cancelled", message=told) if status.lower().startswith("cancel") else Body()
-
-
-def _json(text: str) -> object:
-    try:
-        return json.loads(text) if len(text) <= _JSON_MOST else None
-    except (ValueError, RecursionError):
-        return None

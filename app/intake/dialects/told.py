@@ -95,7 +95,7 @@ def name(given: object) -> str | None:
     """Give a name on one line and within bounds."""
     if given is None:
         return None
-    text = _SPACES.sub(" ", str(given)).strip()
+    text = _SPACES.sub(" ", fields.as_read(str(given)))
     if len(text) <= fields.NAME_MOST:
         return text or None
     mark = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]

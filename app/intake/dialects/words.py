@@ -7,7 +7,7 @@ _BAD = re.compile(
     rf"{_NONE}?\b(?:fail\w*|error\w*|abort\w*|unsuccessful\w*|critical|not complete\w*|could not)", re.IGNORECASE
 )
 _ODD = re.compile(rf"{_NONE}?\b(?:warn\w*|partial\w*|incomplete|skipped)", re.IGNORECASE)
-_GOOD = re.compile(r"\b(?:success\w*|succeed\w*|ok|complete[ds]?|completed|finished|passed)\b", re.IGNORECASE)
+_GOOD = re.compile(r"\b(?:success\w*|succeed\w*|ok|complete[ds]?|finish(?:ed|es)?|passed)\b", re.IGNORECASE)
 _DENIED = re.compile(r"\b(?:0|no|without|zero)\b", re.IGNORECASE)
 
 

@@ -1,0 +1,28 @@
+"""Cronhub's addresses: `/start/<key>`, `/finish/<key>`, `/fail/<key>`, and all four under `/in/cronhub`. Its `/ping/<key>` is Healthchecks' too."""
+
+from fastapi import APIRouter, Request, Response
+
+from app.base.errors import NotAllowed
+from app.edge.compat.door import Tool, admit, hear_signal, parts_of
+from app.intake.dialects import cronhub
+
+_TOOL = Tool(cronhub.TOOL, cronhub.read)
+_METHODS = ["GET", "HEAD", "POST"]
+
+router = APIRouter(include_in_schema=False)
+
+
+@router.api_route("/start/{rest:path}", methods=_METHODS)
+@router.api_route("/finish/{rest:path}", methods=_METHODS)
+@router.api_route("/fail/{rest:path}", methods=_METHODS)
+@router.api_route("/in/cronhub/{rest:path}", methods=_METHODS)
+async def take_signal(request: Request) -> Response:
+    """Take one signal in."""
+    parts = parts_of(request, "/in/cronhub" if request.url.path.startswith("/in/") else "")
+    state, key, *rest = (*parts, "", "")[: max(2, len(parts))]
+    try:
+        caller = await admit(request, key)
+    except NotAllowed:
+        return Response("Not Found", 404, media_type="text/plain")
+    await hear_signal(request, _TOOL, caller, [state, *rest])
+    return Response("OK", media_type="text/plain")

@@ -1,0 +1,48 @@
+"""Pushover's messages, for tools that tell of a backup in a title: `Backup started`. Source: https://pushover.net/api."""
+
+import re
+from collections.abc import Sequence
+from urllib.parse import parse_qsl
+
+from app.intake.dialects.json_body import object_of, text_in
+from app.intake.dialects.said import Said
+from app.intake.dialects.told import told
+from app.intake.dialects.words import outcome_in
+from app.intake.parse import WireEvent
+
+TOOL = "pushover"
+_FIELDS_MOST, _FORM_MOST = 100, 256 * 1024
+_TAGS = re.compile(r"<[^<>]{0,200}>")
+_BEGINS = re.compile(r"\b(?:start(?:ed|ing|s)?|beg[aiu]ns?)\b", re.IGNORECASE)
+_SEVERITIES = {"1": "error", "2": "critical"}
+
+
+def read(said: Said) -> Sequence[WireEvent]:
+    """Give the event of one message. A message whose words name no outcome is one, unless its priority says that it is bad."""
+    given = _fields(said)
+    title, message = given.get("title", ""), _TAGS.sub("", given.get("message", ""))
+    words = f"{title}\n{message}"[:2000]
+    outcome = outcome_in(title) or outcome_in(message[:1000])
+    begins = outcome is None and _BEGINS.search(words) is not None
+    return [
+        told(
+            TOOL,
+            agent=said.asked("agent"),
+            job=said.job or said.asked("job") or TOOL,
+            phase="started" if begins else "finished" if outcome else None,
+            outcome=outcome,
+            severity=None if outcome or begins else _SEVERITIES.get(given.get("priority", "")),
+            message=title or message or None,
+            log=message if title and message else None,
+        )
+    ]
+
+
+def _fields(said: Said) -> dict[str, str]:
+    found = object_of(said)
+    if found:
+        return {name: text for name, value in found.items() if (text := text_in(value))}
+    text = said.text[:_FORM_MOST]
+    pairs = parse_qsl("&".join(text.split("&")[:_FIELDS_MOST]), keep_blank_values=True, errors="replace")
+    form = dict([*said.query, *pairs])
+    return form if {"title", "message"} & form.keys() else {**form, "message": text}

@@ -1,0 +1,67 @@
+"""What each tool is told when its key is unknown, when it calls in other ways than usual, and that no answer or log repeats a key."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.api import ENROL_KEY, Api, serving
+
+WRONG = "0f0e2f3c-5b7a-4f5e-9c8d-7a6b5c4d3e2f"
+ADDRESSES = [
+    ("GET", "/api/push/{}", 404, '{"ok":false,"msg":"Monitor not found or not active."}'),
+    ("GET", "/ping/{}", 404, "not found"),
+    ("GET", "/p/{}/nightly?state=run", 404, "Not Found"),
+    ("GET", "/in/cronitor/{}/run", 404, "Not Found"),
+    ("GET", "/start/{}", 404, "Not Found"),
+    ("GET", "/in/cronhub/finish/{}", 404, "Not Found"),
+    ("POST", "/api/1/cron/nightly/{}/?status=ok", 404, None),
+    ("POST", "/in/zabbix/{}/api_jsonrpc.php", 401, None),
+    ("POST", "/in/loki/{}/loki/api/v1/push", 401, None),
+    ("POST", "/in/pagerduty/{}/v2/enqueue", 400, None),
+    ("POST", "/in/pushover/{}/1/messages.json", 400, None),
+]
+
+
+@pytest.fixture
+async def api(sqlite_database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
+    async with serving(sqlite_database_url, tmp_path) as api:
+        yield api
+
+
+@pytest.mark.parametrize(("method", "address", "status", "text"), ADDRESSES)
+async def test_an_unknown_key_is_refused_in_the_tool_s_own_words(api: Api, method, address, status, text, capsys):
+    answer = await api.client.request(method, address.format(WRONG))
+    assert answer.status_code == status
+    assert text is None or answer.text == text
+    said = capsys.readouterr()
+    assert WRONG not in answer.text + said.out + said.err
+    assert await api.items("/v1/events") == []
+
+
+@pytest.mark.parametrize(("method", "address"), [row[:2] for row in ADDRESSES])
+async def test_what_a_tool_says_in_no_known_way_is_an_event_all_the_same(api: Api, method: str, address: str, capsys):
+    answer = await api.client.request(method, address.format(ENROL_KEY), content=b"\xff\x00 gibberish")
+    assert answer.is_success
+    (event,) = await api.items("/v1/events")
+    assert event["flags"] is None or "log_cut" not in event["flags"]
+    said = capsys.readouterr()
+    assert ENROL_KEY not in said.out + said.err + answer.text
+    assert ENROL_KEY not in str(await api.tell("GET", f"/v1/events/{event['id']}"))
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"])
+async def test_a_push_may_come_in_any_method(api: Api, method: str):
+    assert (await api.client.request(method, f"/api/push/{ENROL_KEY}?status=down")).status_code == 200
+    (event,) = await api.items("/v1/events")
+    assert (event["job"], event["outcome"]) == ("uptime-kuma", "failure")
+
+
+async def test_a_key_may_be_zabbix_s_token_and_loki_s_password(api: Api):
+    call = {"jsonrpc": "2.0", "method": "history.push", "params": {"itemid": 7, "value": "ERROR"}, "id": 3}
+    answer = await api.ask("POST", "/in/zabbix/api_jsonrpc.php", key=ENROL_KEY, json=call)
+    assert (answer.status_code, answer.json()["id"], answer.json()["result"]["response"]) == (200, 3, "success")
+    stream = {"streams": [{"stream": {"hostname": "nas01"}, "values": [["1795393977152186267", "Failed backup"]]}]}
+    answer = await api.client.post("/loki/api/v1/push", json=stream, auth=("any", ENROL_KEY))
+    assert answer.status_code == 204
+    assert {event["outcome"] for event in await api.items("/v1/events")} == {"failure"}

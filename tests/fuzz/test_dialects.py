@@ -1,0 +1,177 @@
+"""Whatever bytes a tool sends, each dialect gives events that can be stored, or a warning; it never fails and never takes long.
+
+`make fuzz` goes on for a minute with each dialect. A dialect is added by one line of `DIALECTS`.
+"""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import cache
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app.intake.dialects import (
+    cronhub,
+    cronitor,
+    healthchecks,
+    loki,
+    mail,
+    pagerduty,
+    pushover,
+    sentry_cron,
+    uptime_kuma,
+    zabbix,
+)
+from app.intake.dialects.said import Dialect, NotUnderstood, Said
+from app.intake.dialects.told import named_here, unread
+from app.intake.shape import Sender, agent_of, shape
+from tests.support import corpus
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+# A dialect, and the family of the corpus whose bodies are mangled for it.
+DIALECTS: dict[str, tuple[Dialect, str]] = {
+    "cronhub": (cronhub.read, "cronhub"),
+    "cronitor": (cronitor.read, "cronitor"),
+    "healthchecks": (healthchecks.read, "healthchecks"),
+    "loki": (loki.read, "loki"),
+    "mail": (mail.read, "healthchecks"),
+    "pagerduty": (pagerduty.read, "pagerduty"),
+    "pushover": (pushover.read, "pushover"),
+    "sentry": (sentry_cron.read, "sentry"),
+    "uptime-kuma": (uptime_kuma.read, "uptime-kuma"),
+    "zabbix": (zabbix.read, "zabbix"),
+}
+NUMBERS = st.one_of(
+    st.integers(),
+    st.floats(),
+    st.sampled_from(["9" * 5000, "1e999", "-0", "NaN", "\u0663", "1_0", "0x10", "1795394301.012057"]),
+)
+# Slow for one of these means slow for every agent that waits behind it.
+LONG = [b"E /", b"E ", b": open: [Errno 1", b"a ", b"\n", b"(", b"<", b"<b", b'Task: plan "', b"Event: a", b"rsync: [", b"ok no 0 ",
+        b'{"a":', b"[", b"%e2%80", b"=?utf-8?q?", b"Subject: [", b"2026-11-23 00:00:00", b"\xff\xfe", b"\x00", "ß".encode("utf-16-le")]  # fmt: skip
+PATIENCE_S = 15
+
+
+@cache
+def bodies(family: str) -> list[bytes]:
+    """Give the corpus's bodies and the words in its addresses."""
+    found = [one.body[:4096] for one in corpus.recordings(family) if one.body]
+    return [*found, *(one.head.split(b" ")[1] for one in corpus.recordings(family)), b""]
+
+
+@st.composite
+def mangled(draw: st.DrawFn, family: str) -> bytes:
+    """A real body, with a piece cut out and another put in."""
+    body = draw(st.sampled_from(bodies(family)))
+    start, end = sorted(draw(st.tuples(*[st.integers(0, len(body))] * 2)))
+    piece = draw(st.one_of(st.binary(max_size=20), NUMBERS.map(lambda one: str(one).encode()), st.sampled_from(LONG)))
+    return body[:start] + piece + body[end:]
+
+
+WORDS = st.one_of(
+    st.text(max_size=30),
+    NUMBERS.map(str),
+    st.sampled_from(
+        [
+            "start",
+            "fail",
+            "log",
+            "0",
+            "256",
+            "run",
+            "complete",
+            "ok",
+            "finish",
+            "ping",
+            "in_progress",
+            "error",
+            "up",
+            "down",
+            "�",
+            "\u202e",
+        ]
+    ),
+)
+NAMES = st.one_of(
+    st.text(max_size=10),
+    st.sampled_from(
+        [
+            "rid",
+            "create",
+            "status",
+            "msg",
+            "ping",
+            "state",
+            "series",
+            "stamp",
+            "metric",
+            "duration",
+            "host",
+            "env",
+            "job",
+            "agent",
+            "check_in_id",
+        ]
+    ),
+)
+
+
+def said(family: str) -> st.SearchStrategy[Said]:
+    """Any request."""
+    return st.builds(
+        Said,
+        at=st.just(NOW),
+        path=st.lists(WORDS, max_size=4).map(tuple),
+        query=st.lists(st.tuples(NAMES, WORDS), max_size=6),
+        headers=st.fixed_dictionaries({}, optional={"content-type": WORDS, "content-encoding": WORDS}),
+        body=st.one_of(mangled(family), st.binary(max_size=400)),
+        job=st.one_of(st.none(), WORDS),
+    )
+
+
+def check(tool: str, dialect: Dialect, heard: Said) -> None:
+    """Have the dialect read it, and shape what it gives as intake does; a defect comes through as it is."""
+    try:
+        events = dialect(heard)
+    except NotUnderstood as cause:
+        events = [unread(tool, heard, str(cause))]
+    for sender in (Sender("cus_1"), Sender("cus_1", "agt_1", "nas01")):
+        for event in events:
+            named = named_here(event, tool, sender.agent)
+            row = shape(named, "cus_1", "agt_1", agent_of(named, sender), NOW, 64 * 1024, was_replaced=False)
+            assert len(row.log or "") <= 64 * 1024
+            for text in (row.job, row.run, row.message, row.log, row.labels, row.metrics):
+                assert text is None or "\0" not in text.encode().decode()
+
+
+@pytest.mark.parametrize("tool", DIALECTS)
+def test_any_request_gives_events_that_can_be_stored(tool: str, fuzz_s: float):
+    dialect, family = DIALECTS[tool]
+
+    @settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=1000 if fuzz_s else 100)
+    @given(heard=said(family))
+    def once(heard: Said) -> None:
+        check(tool, dialect, heard)
+
+    for_a_while(once, fuzz_s)
+
+
+@pytest.mark.parametrize("tool", DIALECTS)
+def test_a_long_request_is_read_in_bounded_time(tool: str):
+    dialect, _ = DIALECTS[tool]
+    for piece in LONG:
+        for body in (piece * (200_000 // len(piece)), b"\n".join([piece * 50] * (200_000 // len(piece * 50)))):
+            begun = time.process_time()
+            check(tool, dialect, Said(NOW, path=("log",), body=b"x\n" + body, job="daily"))
+            check(tool, dialect, Said(NOW, query=[("status", "ok"), ("msg", body.decode("latin-1"))], body=body))
+            assert time.process_time() - begun < PATIENCE_S, piece
+
+
+def for_a_while(once: Callable[[], None], seconds: float) -> None:
+    """Run a property once, or again and again until the time is over."""
+    end = time.monotonic() + seconds
+    once()
+    while time.monotonic() < end:
+        once()

@@ -1,0 +1,82 @@
+"""Borgmatic's other ways of telling: its log to Loki, an event to PagerDuty, a message to Pushover."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from app.intake.dialects import loki, pagerduty, pushover
+from app.intake.dialects.said import NotUnderstood, Said
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+NS = 1_795_393_977_000_000_000
+
+
+def pushed(*lines: str, job: str | None = None) -> list[dict]:
+    values = [[str(NS + 10**9 * second), line] for second, line in enumerate(lines)]
+    stream = {"stream": {"app": "borgmatic", "config": "c.yaml", "hostname": "nas01"}, "values": values}
+    return [dict(e) for e in loki.read(Said(NOW, body=json.dumps({"streams": [stream]}).encode(), job=job))]
+
+
+def test_a_log_with_both_ends_is_one_run():
+    start, end = pushed("Started backup", "Creating archive", "Finished backup")
+    assert (start["phase"], end["outcome"]) == ("started", "success")
+    assert start["run"] == end["run"]
+    assert (end["agent"], end["job"]) == ("nas01", "c.yaml")
+    assert end["log"] == "Started backup\nCreating archive\nFinished backup"
+    assert start["occurred_at"] < end["occurred_at"]
+
+
+def test_the_end_of_a_log_may_come_by_itself_and_may_be_a_failure():
+    (end,) = pushed("repository is locked", "Failed backup", job="daily")
+    assert (end["outcome"], end["job"], "run" in end) == ("failure", "daily", False)
+
+
+def test_a_log_that_tells_of_an_unread_file_is_a_warning():
+    *_, end = pushed("Started backup", "/srv/x: open: [Errno 13] Permission denied: 'x'", "Finished backup")
+    assert end["outcome"] == "warning"
+
+
+def test_lines_without_an_end_are_a_log_and_end_nothing():
+    (event,) = pushed("Creating archive")
+    assert ("outcome" not in event, "phase" not in event, event["log"]) == (True, True, "Creating archive")
+
+
+def test_what_is_no_push_in_json_is_not_understood():
+    with pytest.raises(NotUnderstood):
+        loki.read(Said(NOW, body=b"\x0a\x1fsnappy"))
+
+
+@pytest.mark.parametrize(
+    ("action", "severity", "outcome"),
+    [("trigger", "critical", "failure"), ("trigger", "error", "failure"), ("trigger", "warning", "warning"),
+     ("trigger", "info", None), ("trigger", "?", None), ("resolve", "error", "success")],
+)  # fmt: skip
+def test_a_trigger_is_as_bad_as_it_says(action: str, severity: str, outcome: str | None):
+    payload = {"summary": "backup failed", "severity": severity, "source": "nas01", "component": "borgmatic"}
+    call = {"event_action": action, "payload": {**payload, "custom_details": {"logs": "disk full"}}}
+    (event,) = pagerduty.read(Said(NOW, body=json.dumps(call).encode()))
+    assert (event.get("outcome"), event["agent"], event["job"]) == (outcome, "nas01", "borgmatic")
+    assert (event["message"], event["log"]) == ("backup failed", "disk full")
+
+
+def test_an_acknowledgement_is_no_event():
+    assert pagerduty.read(Said(NOW, body=b'{"event_action": "acknowledge"}')) == []
+
+
+@pytest.mark.parametrize(
+    ("form", "phase", "outcome", "severity"),
+    [
+        ("title=Backup+started&message=Backup+%3Cb%3EStarted%3C%2Fb%3E", "started", None, None),
+        ("title=Backup+finished&message=x", "finished", "success", None),
+        ("title=Backup+failed&message=x", "finished", "failure", None),
+        ("message=restore+point+aborted", "finished", "failure", None),
+        ("message=hello&priority=2", None, None, "critical"),
+        ("message=hello", None, None, None),
+        ('{"message": "Backup failed"}', "finished", "failure", None),
+        ("disk error", "finished", "failure", None),
+    ],
+)
+def test_a_message_means_what_its_title_says(form: str, phase, outcome, severity):
+    (event,) = pushover.read(Said(NOW, body=form.encode(), job="daily"))
+    assert (event.get("phase"), event.get("outcome"), event.get("severity")) == (phase, outcome, severity)
