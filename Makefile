@@ -20,6 +20,10 @@ help: ## list the commands
 	@.ci/venv requirements-test.lock
 	@touch .venv/.runtime $@
 
+.venv-tools/.tools: requirements-tools.lock .ci/venv
+	@.ci/venv requirements-tools.lock .venv-tools
+	@touch $@
+
 run: .venv/.runtime ## start the service on its embedded database
 	@exec $(BIN)/tocsin serve
 
@@ -28,7 +32,7 @@ demo: .venv/.runtime ## show it: a made-up fleet reports to the service that `ma
 
 venv: .venv/.test ## make .venv with everything that tests need
 
-test: .venv/.test ## all tests but chaos and windows; ARGS="-k smtp -x" is handed to pytest
+test: .venv/.test .venv-tools/.tools ## all tests but chaos and windows; ARGS="-k smtp -x" is handed to pytest
 	@$(BIN)/python -m pytest $(ARGS)
 
 lint: .venv/.test ## style, types and the order of imports
@@ -55,13 +59,14 @@ openapi: .venv/.runtime ## write the published schema
 	@$(BIN)/python -m app.cli openapi > openapi/openapi.json.new
 	@mv openapi/openapi.json.new openapi/openapi.json
 
-lock: ## resolve both lock files anew (needs uv); UPGRADE=--upgrade takes newer versions
+lock: ## resolve the lock files anew (needs uv); UPGRADE=--upgrade takes newer versions
 	@$(LOCKED) $(UPGRADE) --group build -o requirements.lock
 	@$(LOCKED) $(UPGRADE) --group build --group test -c requirements.lock -o requirements-test.lock
+	@$(subst pyproject.toml,--group pyproject.toml:tools,$(LOCKED)) $(UPGRADE) -o requirements-tools.lock
 
 relay: .venv/.runtime ## build dist/tocsin-relay.pyz, the program for the Windows mail host
 	@$(BIN)/python deploy/build_pyz.py relay
 
 clean: ## remove what can be made again; var/ (data) stays
-	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .venv-tools build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

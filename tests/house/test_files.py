@@ -42,7 +42,7 @@ def test_no_file_holds_what_belongs_to_one_machine(pattern: re.Pattern[str]):
     assert not found
 
 
-@pytest.mark.parametrize("lock", LOCKS)
+@pytest.mark.parametrize("lock", [*LOCKS, "requirements-tools.lock"])
 def test_locks_hold_hashes_and_no_address(lock: str):
     text = (ROOT / lock).read_text(encoding="utf-8")
     assert "://" not in text

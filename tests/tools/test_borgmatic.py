@@ -1,0 +1,90 @@
+"""Real borgmatic makes real backups and reports by each of its own hooks: one address pasted, nothing else changed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.borgmatic import Backup, program
+from tests.support.tools import Heard, hearing
+
+SOURCES = ["debian", "pypi"]
+
+
+@pytest.fixture(scope="module")
+def heard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Heard]:
+    with hearing(tmp_path_factory.mktemp("var")) as heard:
+        yield heard
+
+
+@pytest.fixture
+def backup(source: str, tmp_path: Path) -> Backup:
+    made = Backup(tmp_path, program(source))
+    made.prepare()
+    return made
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_backup_that_works_and_one_that_fails(heard: Heard, backup: Backup, source: str):
+    job = f"hc {source}"
+    hook = {"healthchecks": {"ping_url": f"{heard.running.url}/ping/{heard.key('uuid', job)}", "send_logs": True}}
+    assert backup.run(hook, "create", "--stats") == 0
+    assert heard.job(job, "ok")["last_outcome"] == "success"
+    assert backup.run(hook, "create", repo="missing") != 0
+    failing = heard.job(job, "failed")
+    end = next(event for event in heard.events(job) if event["outcome"] == "failure")
+    assert "missing" in end["log"]
+    (alert,) = [one for one in heard.running.ask("/v1/alerts", state="open")["items"] if one["job_id"] == failing["id"]]
+    assert alert["kind"] == "failed"
+    assert backup.run(hook, "create") == 0
+    heard.job(job, "ok")
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_file_that_cannot_be_read_is_never_a_plain_success(heard: Heard, backup: Backup, source: str):
+    job = f"partial {source}"
+    hook = {"healthchecks": {"ping_url": f"{heard.running.url}/{heard.key('uuid', job)}", "send_logs": True}}
+    locked = backup.source / "db/locked.db"
+    locked.write_text("secret", encoding="utf-8")
+    locked.chmod(0)
+    code = backup.run(hook, "create", "--list", rights=False)
+    end = [event for event in heard.events(job) if event["outcome"]][-1]
+    assert end["outcome"] == ("failure" if code else "warning")
+    assert "locked.db" in (end["log"] if code else end["message"])
+
+
+@pytest.mark.parametrize("source", ["pypi"])
+def test_a_new_slug_is_made_and_expected_each_day(heard: Heard, backup: Backup, source: str):
+    address = f"{heard.running.url}/ping/{heard.key('token')}/made-by-borgmatic"
+    assert backup.run({"healthchecks": {"ping_url": address, "create_slug": True}}, "create") == 0
+    assert heard.job("made-by-borgmatic", "ok")["expectation"]["period_s"] == 86_400
+
+
+HOOKS = {
+    "uptime_kuma": lambda url, key: {"push_url": f"{url}/api/push/{key}"},
+    "cronitor": lambda url, key: {"ping_url": f"{url}/in/cronitor/{key}"},
+    "cronhub": lambda url, key: {"ping_url": f"{url}/start/{key}"},
+    "sentry": lambda url, key: {
+        "data_source_name_url": url.replace("://", f"://{key}@") + "/1",
+        "monitor_slug": "by sentry".replace(" ", "-"),
+    },
+    "zabbix": lambda url, key: {"server": f"{url}/in/zabbix/{key}/api_jsonrpc.php", "itemid": 1, "api_key": "any"},
+    "loki": lambda url, key: {
+        "url": f"{url}/in/loki/{key}/loki/api/v1/push",
+        "labels": {"app": "borgmatic", "hostname": "__hostname"},
+    },
+}
+
+
+# PyPI's has no Cronhub any more, and Debian's is too old for most others.
+@pytest.mark.parametrize(("hook", "source"), [(hook, "debian" if hook == "cronhub" else "pypi") for hook in HOOKS])
+def test_its_other_hooks_tell_the_same_story(heard: Heard, backup: Backup, hook: str, source: str):
+    job = f"by-{hook}"
+    settings = {hook: HOOKS[hook](heard.running.url, heard.key("uuid", job))}
+    states = ["start", "finish", "fail"]
+    settings[hook] |= {} if hook in ("cronitor", "cronhub", "loki") else {"states": states}
+    assert backup.run(settings, "create") == 0, (backup.folder / "last.log").read_text(encoding="utf-8")
+    heard.job(job, "ok")
+    assert backup.run(settings, "create", repo="missing") != 0
+    heard.job(job, "failed")
+    assert [event["phase"] for event in heard.events(job) if event["phase"] == "started"] == ["started"] * 2
