@@ -15,6 +15,7 @@ from app.base.secret import open_secret
 from app.base.settings import Settings, load_settings
 from app.cli import first_keys
 from app.cli.opened import check_schema
+from app.edge.bounded_head import BoundedHead
 from app.main import build_app
 from app.manage.first_start import FirstStart, first_start
 from app.store.engine import open_engines
@@ -40,7 +41,7 @@ def serve() -> None:
         app = build_app(settings, work=worker.run if settings.worker or settings.is_sqlite else None)
         config = uvicorn.Config(
             app,
-            http="httptools",
+            http=BoundedHead,
             loop="uvloop",
             ws="none",
             proxy_headers=False,  # who a request comes from is told by its key, never by an address

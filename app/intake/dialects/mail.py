@@ -4,6 +4,7 @@ import email
 import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from email.errors import HeaderParseError
 from email.header import decode_header
 from email.message import Message
 from email.utils import parseaddr, parsedate_to_datetime
@@ -70,7 +71,7 @@ def _header(mail: Message, name: str) -> str:
     raw = str(given)[: SUBJECT_MOST * 4]
     try:
         parts = decode_header(raw)
-    except ValueError:  # broken base64
+    except (ValueError, HeaderParseError):  # broken base64
         parts = [(raw, None)]
     words = (part if isinstance(part, str) else text_of(part, f"charset={charset or ''}") for part, charset in parts)
     return _SPACES.sub(" ", "".join(words)).strip()
