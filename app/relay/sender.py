@@ -134,13 +134,13 @@ class Sender:
             return self._settle(one.id, doubtful)
         order = self._order("reconcile", search_key=one.search_key, entryid=one.entryid)
         looked = order if isinstance(order, Verdict) else self._child(order)
-        return self._settle(one.id, settle_doubt(doubt, looked))
+        return self._settle(one.id, settle_doubt(doubt, looked), looked=True)
 
-    def _settle(self, message_id: str, verdict: Verdict) -> None:
+    def _settle(self, message_id: str, verdict: Verdict, *, looked: bool = False) -> None:
         if verdict.cause is not None:
             cause = verdict.cause
             verdict = verdict.with_evidence(cause=str(cause.value if isinstance(cause, Outcome) else cause))
-        self.spool.end(message_id, verdict)
+        self.spool.end(message_id, verdict, looked=looked)
         if verdict.outcome == Outcome.SENT:
             self.spool.remember("last sent", datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"))
         if verdict.outcome in _PAUSING or verdict.cause in _PAUSING:

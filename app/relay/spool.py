@@ -111,15 +111,15 @@ class Spool:
                 keys = (phase.entryid, phase.search_key, message_id)
                 self._do("UPDATE messages SET entryid = ?, search_key = ? WHERE id = ?", *keys)
 
-    def end(self, message_id: str, verdict: Verdict) -> None:
-        """Note what became of it."""
+    def end(self, message_id: str, verdict: Verdict, *, looked: bool = False) -> None:
+        """Note what became of it. `looked`: by a look into the folders, so that the next one can wait."""
         is_final = not is_open(verdict)
         with self._lock:
             self._do(
                 "UPDATE messages SET verdict = ?, is_final = ?, is_handed_in = 0, looked_at = ?, ended_at = ? WHERE id = ?",
                 json.dumps(verdict.as_json()),
                 is_final,
-                time.time(),
+                time.time() if looked else 0.0,
                 time.time(),
                 message_id,
             )

