@@ -36,7 +36,7 @@ test: .venv/.test .venv-tools/.tools ## all tests but chaos; those under Wine ar
 	@$(BIN)/python -m pytest $(ARGS)
 
 test-windows: .venv/.test ## the Windows relay under Wine, with all its kills; refuses where there is no Wine
-	@WINDOWS_TESTS=1 $(BIN)/python -m pytest tests/windows -m windows $(ARGS)
+	@WINDOWS_TESTS=1 WINDOWS_KILLS=1 $(BIN)/python -m pytest tests/windows -m windows $(ARGS)
 
 lint: .venv/.test ## style, types and the order of imports
 	@$(BIN)/ruff check
@@ -68,7 +68,7 @@ lock: ## resolve the lock files anew (needs uv); UPGRADE=--upgrade takes newer v
 	@$(subst pyproject.toml,--group pyproject.toml:tools,$(LOCKED)) $(UPGRADE) -o requirements-tools.lock
 
 relay: .venv/.runtime ## build dist/tocsin-relay.pyz, the program for the Windows mail host
-	@$(BIN)/python deploy/build_pyz.py relay
+	@$(BIN)/python -m app.base.pyz relay dist
 
 clean: ## remove what can be made again; var/ (data) stays
 	@rm -rf .venv .venv-tools build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -15,7 +15,7 @@ from app.base.errors import BadSettings
 from app.base.log import log
 from app.base.secret import open_secret
 from app.base.settings import Settings
-from app.edge import health, mail_in, metrics, problems, relay
+from app.edge import downloads, health, mail_in, metrics, problems, relay
 from app.edge.api import admin, events
 from app.edge.auth import Doorkeeper
 from app.edge.compat import tools
@@ -52,6 +52,7 @@ def build_app(settings: Settings, *, work: Work | None = None, clock: Clock = no
     app.include_router(health.router)
     app.include_router(metrics.router)
     app.include_router(relay.router)
+    app.include_router(downloads.router)
     admin.install(app)
     tools.install(app)
     return app

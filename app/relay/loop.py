@@ -28,6 +28,7 @@ RENEW_S = 20.0
 STOCK = 3  # messages that lie here unsent: one child at a time needs no more, and another relay may have the rest
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
 _IDLE_S = 1.0
+_PAUSED_WAIT_S = 5.0
 log = logging.getLogger("tocsin.relay")
 
 
@@ -42,6 +43,7 @@ class Loop:
     _wanted: Wanted = field(default_factory=Wanted)
     _work: threading.Event = field(default_factory=threading.Event)
     _news: threading.Event = field(default_factory=threading.Event)
+    _room: threading.Event = field(default_factory=threading.Event)
     _services: list[Service] = field(default_factory=list)
     _renewed_at: float = -1e9
     _beaten_at: float = -1e9
@@ -54,8 +56,8 @@ class Loop:
         for thread in threads:
             thread.start()
         self.stop.wait()
-        self._work.set()
-        self._news.set()
+        for event in (self._work, self._news, self._room):
+            event.set()
         threads[1].join(timeout=self.sender.means.deadlines.stopping + 10)
         self._last_word()
         for service in self._services:
@@ -82,13 +84,16 @@ class Loop:
 
     def _fetch(self, service: Service) -> None:
         """Ask for as many as there is room for; while paused only for news, so that what we hold goes back."""
-        is_paused = self._wanted.is_paused or bool(self.sender.paused_why) or self.sender.report is None
+        waiting, _ = self.spool.waiting()
+        is_paused = self._wanted.is_paused or bool(self.sender.paused_why)
+        if self.sender.report is None or (waiting >= STOCK and not is_paused):
+            self._room.wait(_IDLE_S)
+            self._room.clear()
+            return
         if is_paused:
             self.spool.drop_unbegun()
-        waiting, _ = self.spool.waiting()
-        most = 0 if is_paused else max(0, STOCK - waiting)
-        # With no room or while paused a long wait would keep us from noticing that this changed.
-        wait_s = WAIT_S if most else 5.0
+        most = 0 if is_paused else STOCK - waiting
+        wait_s = WAIT_S if most else _PAUSED_WAIT_S  # a pause of our own may end meanwhile
         answer = service.lease(wait_s, most, self.spool.holding()[:CLAIMS_MOST])
         self._heed(answer.wanted)
         for posted in answer.messages:
@@ -102,6 +107,7 @@ class Loop:
             return
         if self.sender.step(service.begin):
             self._news.set()
+            self._room.set()
         else:
             self._rest()
 

@@ -15,6 +15,7 @@ from tests.support.processes import kill_family
 from tests.support.sources import ROOT
 
 START_S, STOP_S = 60, 20
+LOG = "service.log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class Running:
     enrol_key: str
     folder: Path
     environment: dict[str, str]
+    processes: list[subprocess.Popen[bytes]]  # the last one serves now
 
     def ask(self, path: str, **asked: str) -> dict:
         """GET as an administrator."""
@@ -34,6 +36,12 @@ class Running:
         )
         answer.raise_for_status()
         return answer.json()
+
+    def kill_and_start_again(self) -> None:
+        """Kill it without a word, as a power cut would, and start it on the same port and data."""
+        kill_family(self.processes[-1])
+        self.processes.append(_start(self.folder, self.environment))
+        _address(self.processes[-1], self.folder / LOG)
 
     def tocsin(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run another command of ours beside it."""
@@ -59,21 +67,27 @@ def serving(folder: Path, **settings: str) -> Iterator[Running]:
     keys = {"TOCSIN_ADMIN_KEY": "an-admin-key-of-a-test", "TOCSIN_ENROL_KEY": "an-enrol-key-of-a-test"}
     ours = {"TOCSIN_VAR_DIR": str(folder), "TOCSIN_PORT": "0", **keys, **settings}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")} | ours
-    log = folder / "service.log"
     folder.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as out:
-        process = subprocess.Popen(
+    process = _start(folder, environment)
+    running = None
+    try:
+        url = _address(process, folder / LOG)
+        environment["TOCSIN_PORT"] = url.rpartition(":")[2]
+        running = Running(url, keys["TOCSIN_ADMIN_KEY"], keys["TOCSIN_ENROL_KEY"], folder, environment, [process])
+        yield running
+        running.processes[-1].terminate()
+        running.processes[-1].wait(STOP_S)
+    finally:
+        last = process if running is None else running.processes[-1]
+        if last.poll() is None:
+            kill_family(last)
+
+
+def _start(folder: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    with (folder / LOG).open("wb") as out:
+        return subprocess.Popen(
             [sys.executable, "-m", "app.cli", "serve"], cwd=ROOT, env=environment, stdout=out, stderr=out
         )
-    try:
-        url = _address(process, log)
-        environment["TOCSIN_PORT"] = url.rpartition(":")[2]
-        yield Running(url, keys["TOCSIN_ADMIN_KEY"], keys["TOCSIN_ENROL_KEY"], folder, environment)
-        process.terminate()
-        process.wait(STOP_S)
-    finally:
-        if process.poll() is None:
-            kill_family(process)
 
 
 def _address(process: subprocess.Popen[bytes], log: Path) -> str:

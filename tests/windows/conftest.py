@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.sources import ROOT
+from app.base.pyz import write
 from tests.windows import lab as labs
 from tests.windows.site import Site, sited
 
@@ -47,10 +47,7 @@ def lab() -> Iterator[labs.Lab]:
 @pytest.fixture(scope="session")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The relay as it is shipped, in a folder with a space in its name."""
-    namespace: dict[str, object] = {"__name__": "build_pyz", "__file__": str(ROOT / "deploy/build_pyz.py")}
-    exec(compile((ROOT / "deploy/build_pyz.py").read_text(), "build_pyz.py", "exec"), namespace)
-    built = namespace["build"]("relay", tmp_path_factory.mktemp("the relay"))  # type: ignore[operator]
-    return Path(str(built))
+    return write("relay", tmp_path_factory.mktemp("the relay"))
 
 
 @pytest.fixture
