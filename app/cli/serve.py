@@ -50,12 +50,24 @@ def serve() -> None:
             log_config=None,
             timeout_graceful_shutdown=STOP_S,
         )
-        # When it has stopped, the server raises the signal that stopped it once more; by then all is done, and well.
-        for stop in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(stop, lambda *_: None)
         server = uvicorn.Server(config)
+        _stop_at_signals(server)
         app.state.is_stopping = lambda: server.should_exit
         server.run(sockets=[listening])
+
+
+def _stop_at_signals(server: uvicorn.Server) -> None:
+    """Heed SIGTERM and SIGINT also before and after uvicorn does.
+
+    Before: a signal in the moment between these handlers and uvicorn's own must stop the server, or it is lost and nobody stops.
+    After: having stopped, uvicorn raises once more the signal that stopped it; by then all is done, and well.
+    """
+
+    def stop(*_: object) -> None:
+        server.should_exit = True
+
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signal_number, stop)
 
 
 async def _prepare(settings: Settings) -> FirstStart:

@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from app.relay.conversation import SUBMIT_BEGUN, Order
-from app.relay.doctor import Report, examine
+from app.relay.doctor import Report, Surroundings, examine
 from app.relay.doubt import after_restart, settle_doubt
 from app.relay.mail_clients import Choice, NoChoice, choose
 from app.relay.outcomes import Outcome, Verdict
@@ -55,6 +55,7 @@ class Means:
     deadlines: Deadlines
     drain: float
     service_account: str = ""
+    look: Callable[..., Surroundings] = look_around
 
 
 @dataclass
@@ -101,7 +102,9 @@ class Sender:
 
     def _examine(self) -> None:
         asked, self._asked = self._asked, ""
-        around = look_around(service_account=self.means.service_account, test_message=self.spool.recall("last sent"))
+        around = self.means.look(
+            service_account=self.means.service_account, test_message=self.spool.recall("last sent")
+        )
         self.report = examine(self.means.hive, self.means.profile, around, self._child)
         self.report_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
         self._looked_at = time.monotonic()

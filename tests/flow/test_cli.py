@@ -1,7 +1,9 @@
 """The command line as a newcomer meets it: first start, demo, doctor, keys; and what it says when something is in the way."""
 
 import re
+import signal
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,6 +79,14 @@ def test_while_the_service_runs_sqlite_has_no_second_writer(served: Served, tmp_
     taken = tocsin(tmp_path, "serve", var_dir=str(tmp_path / "other"), port=served.port)
     assert taken.returncode == 2
     assert "cannot listen" in taken.stderr
+
+
+@pytest.mark.parametrize("after_s", [0, 0.03, 0.1])
+def test_a_stop_right_after_the_start_is_heeded(served: Served, after_s: float) -> None:
+    time.sleep(after_s)
+    code, seconds = served.stop()
+    assert code in (0, -signal.SIGTERM)
+    assert seconds < 10
 
 
 def test_keys_can_be_made_when_the_service_stands_still(served: Served, tmp_path: Path) -> None:

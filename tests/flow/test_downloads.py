@@ -1,5 +1,6 @@
 """The programs for other hosts, as an administrator gets them: one file that Python runs."""
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -18,7 +19,6 @@ async def test_the_relay_is_downloaded_and_runs(sqlite_database_url: str, tmp_pa
     program = tmp_path / "a folder" / "tocsin-relay.pyz"
     program.parent.mkdir()
     program.write_bytes(answer.content)
-    done = subprocess.run(
-        [sys.executable, program, "--version"], capture_output=True, text=True, check=True, cwd=tmp_path
-    )
+    command = [sys.executable, str(program), "--version"]
+    done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout.startswith("tocsin-relay ")
