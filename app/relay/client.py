@@ -8,17 +8,18 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import socket
 import ssl
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from app.wire import relay as wire
 from app.wire.checked import BadShape
 from app.wire.relay_host import ASKED_MOST, Heartbeat, Wanted, wanted_from_json
 
 T = TypeVar("T")
-_CONNECT_S = 20.0
 _OK, _UNAUTHORIZED, _FORBIDDEN = 200, 401, 403
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
@@ -38,8 +39,8 @@ class ShutOut(Away):
 class Service:
     """The service as one thread asks it: one connection, kept."""
 
-    def __init__(self, server: str, key: str, ca_file: str = "") -> None:
-        parts = urlsplit(server)
+    def __init__(self, server: str, key: str, ca_file: str = "", patience_s: float = 20.0) -> None:
+        parts = _parts(server)
         if (
             parts.scheme not in ("http", "https")
             or not parts.hostname
@@ -57,6 +58,7 @@ class Service:
             "Content-Type": "application/json",
             "User-Agent": "tocsin-relay",
         }
+        self._patience_s = patience_s  # for each step of an exchange; twice that for a whole one
         self._connection: http.client.HTTPConnection | None = None
 
     def lease(self, wait_s: float, most: int, holding: Sequence[wire.Claim]) -> wire.AnswerLease:
@@ -84,10 +86,10 @@ class Service:
         """Close the connection; from another thread, this ends what waits on it."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            with contextlib.suppress(OSError):
-                if connection.sock is not None:
-                    connection.sock.shutdown(2)
-                connection.close()
+            if connection.sock is not None:
+                with contextlib.suppress(OSError):
+                    connection.sock.shutdown(socket.SHUT_RDWR)
+            connection.close()
 
     def _claims(self, path: str, claims: Sequence[wire.Claim]) -> Sequence[wire.Claim]:
         return self._read(wire.Claims.from_json, self._post(path, wire.Claims(claims).as_json())).claims
@@ -100,7 +102,7 @@ class Service:
 
     def _post(self, path: str, body: Any, wait_s: float = 0.0, most: int = ASKED_MOST) -> bytes:  # noqa: ANN401  (JSON)
         try:
-            status, data = self._exchange(path, json.dumps(body).encode("ascii"), _CONNECT_S + wait_s, most)
+            status, data = self._exchange(path, json.dumps(body).encode("ascii"), self._patience_s + wait_s, most)
         except (OSError, http.client.HTTPException, ValueError) as cause:
             self.close()
             raise Away(f"{type(cause).__name__}: {cause}"[:300]) from cause
@@ -116,17 +118,21 @@ class Service:
             was_kept = self._connection is not None
             connection = self._connection or self._open()
             self._connection = connection
-            connection.timeout = timeout
-            if connection.sock is not None:
-                connection.sock.settimeout(timeout)
             try:
-                connection.request("POST", self._path + path, body, self._headers)
-                answer = connection.getresponse()
-                break
+                if not was_kept:
+                    connection.connect()
+                connection.sock.settimeout(timeout)
+                with _ended_after(timeout + self._patience_s, connection.sock):
+                    connection.request("POST", self._path + path, body, self._headers)
+                    with contextlib.closing(connection.getresponse()) as answer:
+                        return self._answer(answer, most)
             except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
                 self.close()
                 if not was_kept:
                     raise
+        raise ConnectionResetError("it hung up twice")
+
+    def _answer(self, answer: http.client.HTTPResponse, most: int) -> tuple[int, bytes]:
         data = answer.read(most + 1)
         if len(data) > most:
             raise ValueError(f"an answer of more than {most} bytes")
@@ -136,5 +142,37 @@ class Service:
 
     def _open(self) -> http.client.HTTPConnection:
         if self._tls is None:
-            return http.client.HTTPConnection(self._host, self._port, timeout=_CONNECT_S)
-        return http.client.HTTPSConnection(self._host, self._port, timeout=_CONNECT_S, context=self._tls)
+            return http.client.HTTPConnection(self._host, self._port, timeout=self._patience_s)
+        return http.client.HTTPSConnection(self._host, self._port, timeout=self._patience_s, context=self._tls)
+
+
+def _parts(server: str) -> SplitResult:
+    try:
+        parts = urlsplit(server)
+        _ = parts.port  # is read only when asked for
+    except ValueError as cause:
+        raise BadServer(f"{server!r}: {cause}") from cause
+    return parts
+
+
+@contextlib.contextmanager
+def _ended_after(seconds: float, line: socket.socket) -> Iterator[None]:
+    """Bound the whole exchange: a server that sends one byte a second keeps within every time-out of the socket. Raises TimeoutError."""
+    is_late = threading.Event()
+
+    def end() -> None:
+        is_late.set()
+        with contextlib.suppress(OSError):
+            line.shutdown(socket.SHUT_RDWR)
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except (OSError, http.client.HTTPException) as cause:
+        if is_late.is_set():
+            raise TimeoutError(f"no whole answer within {seconds:g} s") from cause
+        raise
+    finally:
+        timer.cancel()

@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from app.relay.own_folder import keep_to
+
 _LOCAL_MACHINE = 0x4  # CRYPTPROTECT_LOCAL_MACHINE: sealed by the administrator, opened by the service's account
 _UI_FORBIDDEN = 0x1
 _MOST = 64 * 1024
@@ -64,7 +66,7 @@ def home() -> Path:
 
 def save(folder: Path, config: Config, key: str) -> None:
     """Write settings and key."""
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    keep_to(folder, config.account)
     _replace(folder / "relay.json", json.dumps(asdict(config), indent=1).encode())
     _replace(folder / "relay.key", seal(key.encode("ascii")))
 

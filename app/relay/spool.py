@@ -86,7 +86,8 @@ class Spool:
                     *row,
                     posted.id,
                 )
-                if posted.maybe_sent and known is None:
+                if posted.maybe_sent and (known is None or not known.is_begun):
+                    self.start(posted.id)  # as if it had been begun here: however often it comes, it does not go again
                     self.end(posted.id, _nothing_known())
             else:
                 self._do("UPDATE messages SET token = ?, is_handed_in = 0 WHERE id = ?", posted.token, posted.id)

@@ -186,6 +186,7 @@ def test_a_client_without_wide_text_gets_what_its_code_page_can_say(site: Site) 
 def test_installed_stopped_started_and_removed(site: Site) -> None:
     site.start()
     assert "running" in site.relay("status")
+    assert site.home.stat().st_mode & 0o007 == 0, "other users read neither the key nor the mails"
     assert "stopped" in site.relay("stop")
     site.fail("while it was stopped")
     assert "running" in site.relay("start")
@@ -193,3 +194,5 @@ def test_installed_stopped_started_and_removed(site: Site) -> None:
     assert "while it was stopped" in site.relay("spool") or "left_outbox" in site.relay("spool")
     site.stop()
     assert "not installed" in site.relay("status")
+    refused = site.install("--account", "a user whom nobody knows")
+    assert "a user whom nobody knows: Windows does not know it" in refused

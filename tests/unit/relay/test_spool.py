@@ -1,0 +1,147 @@
+"""The spool through any order of leases, sends, kills and hand-ins: what may have left is never given out to be sent again."""
+
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.relay.conversation import Phase
+from app.relay.outcomes import Outcome, Verdict
+from app.relay.spool import Spool
+from app.wire.relay import Claim, Posted
+
+SURELY_NOT = (Outcome.TIMEOUT, Outcome.TRANSIENT, Outcome.LOGON_FAILED, Outcome.NEEDS_UI)
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("lease"), st.integers(1, 2), st.booleans()),
+        st.tuples(st.just("send"), st.sampled_from([*Outcome, None]), st.booleans()),
+        st.tuples(st.just("tell"), st.none(), st.none()),
+        st.tuples(st.just("reopen"), st.none(), st.none()),
+        st.tuples(st.just("look"), st.sampled_from([Outcome.SENT, Outcome.QUEUED, Outcome.TIMEOUT]), st.none()),
+    ),
+    max_size=30,
+)
+
+
+def posted(number: int, token: str, *, maybe_sent: bool = False) -> Posted:
+    return Posted(
+        f"msg_{number}", token, 60, "a@example.org", f"<{number}@x>", b"Subject: x\r\n\r\n", False, maybe_sent
+    )
+
+
+@dataclass
+class Played:
+    """A spool with what surely and maybe left."""
+
+    path: Path
+    spool: Spool
+    leases: int = 0
+    may_have_left: set[str] = field(default_factory=set)
+    told: dict[str, str] = field(default_factory=dict)
+
+    def lease(self, number: int, maybe_sent: bool) -> None:
+        self.leases += 1
+        self.spool.take(posted(number, f"t{self.leases}", maybe_sent=maybe_sent))
+        found = self.spool.find(f"msg_{number}")
+        assert found is not None
+        if maybe_sent and found.verdict is not None:
+            self.may_have_left.add(found.id)
+
+    def send(self, outcome: Outcome | None, submitted: bool) -> None:
+        one = self.spool.next_to_send()
+        if one is None:
+            return
+        assert one.id not in self.may_have_left, "sent again, though it may have left"
+        self.spool.start(one.id)
+        if submitted or outcome not in SURELY_NOT:
+            self.may_have_left.add(one.id)
+            self.spool.note(one.id, Phase("submitting", "00", "11"))
+            outcome = outcome if outcome in (None, Outcome.SENT, Outcome.QUEUED, Outcome.UNKNOWN) else Outcome.UNKNOWN
+        if outcome is not None:  # None: killed here
+            self.spool.end(
+                one.id, Verdict(outcome, "as played", {"looked": True} if outcome == Outcome.UNKNOWN else {})
+            )
+
+    def look(self, outcome: Outcome, _: None) -> None:
+        one = self.spool.next_in_doubt(1e12)
+        if one is None:
+            return
+        if outcome == Outcome.TIMEOUT:  # found as a draft and deleted: it surely did not leave
+            self.may_have_left.discard(one.id)
+        self.spool.end(one.id, Verdict(outcome, "as looked"), looked=True)
+
+    def tell(self, *_: None) -> None:
+        for one in self.spool.to_hand_in():
+            assert one.verdict is not None
+            self.told[one.id] = one.verdict.outcome
+            self.spool.handed_in(one.claim)
+
+    def reopen(self, *_: None) -> None:
+        self.spool.close()
+        self.spool = Spool(self.path)
+
+
+@settings(deadline=None, max_examples=150)
+@given(STEPS)
+def test_nothing_that_may_have_left_is_sent_again(steps: list[tuple]):
+    with TemporaryDirectory() as folder:
+        played = Played(Path(folder) / "spool.db", Spool(Path(folder) / "spool.db"))
+        for name, *values in steps:
+            getattr(played, name)(*values)
+        played.tell()
+        held = {claim.id for claim in played.spool.holding()}
+        for one in played.spool.all():
+            assert one.id in held or one.id in played.told, "each message is either still held, or its end was told"
+        played.spool.close()
+
+
+@pytest.fixture
+def spool(tmp_path: Path):
+    with closing(Spool(tmp_path / "spool.db")) as spool:
+        yield spool
+
+
+def test_a_verdict_handed_in_under_an_old_lease_is_told_again_under_the_new_one(spool: Spool):
+    spool.take(posted(1, "old"))
+    spool.start("msg_1")
+    spool.end("msg_1", Verdict(Outcome.SENT, "found in Sent Items"))
+    spool.handed_in(Claim("msg_1", "old"))
+    assert spool.to_hand_in() == []
+    spool.take(posted(1, "new"))
+    assert spool.next_to_send() is None
+    assert [(one.token, one.verdict.outcome) for one in spool.to_hand_in()] == [("new", "sent")]
+    spool.handed_in(Claim("msg_1", "old"))
+    assert len(spool.to_hand_in()) == 1, "an answer to the old lease settles nothing"
+
+
+def test_alerts_go_before_summaries(spool: Spool):
+    spool.take(posted(1, "t"))
+    spool.take(Posted("msg_2", "t", 60, "a@example.org", "<2@x>", b"", True))
+    assert spool.next_to_send().id == "msg_2"
+
+
+def test_a_message_that_may_have_gone_by_another_relay_is_not_sent_blindly(spool: Spool):
+    spool.take(posted(1, "t", maybe_sent=True))
+    assert spool.next_to_send() is None
+    [told] = spool.to_hand_in()
+    assert told.verdict.outcome == "unknown"
+
+
+def test_what_was_settled_is_forgotten_after_a_fortnight_and_its_words_at_once(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch
+):
+    spool.take(posted(1, "t"))
+    spool.start("msg_1")
+    spool.end("msg_1", Verdict(Outcome.SENT, "left"))
+    spool.handed_in(Claim("msg_1", "t"))
+    assert spool.find("msg_1").mime == b""
+    spool.tidy()
+    assert spool.find("msg_1") is not None
+    monkeypatch.setattr("app.relay.spool.time.time", lambda: 4e9)
+    spool.tidy()
+    assert spool.find("msg_1") is None
+    assert spool.sent == 1, "the count stays"
