@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.migrated import copy_sqlite, make_postgres_template, make_sqlite_template, postgres_copy
 from tests.support.postgres import Cluster
+from tests.windows.lab import missing
 
 ENGINES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 
@@ -65,3 +66,35 @@ def database_url(request: pytest.FixtureRequest) -> str:
     """The address of a fresh, migrated database; a test that asks for it runs once on each engine."""
     # By name, so that a run of the SQLite half alone starts no cluster.
     return str(request.getfixturevalue("sqlite_database_url" if request.param == "sqlite" else "postgres_database_url"))
+
+
+NEEDED = "WINDOWS_TESTS"  # set by `make test-windows`: then a machine without Wine is an error
+
+
+def pytest_sessionstart() -> None:
+    """Refuse where the Windows tests were asked for and cannot be run."""
+    if os.environ.get(NEEDED) and (lacking := missing()):
+        pytest.exit(f"the Windows tests were asked for, and cannot be run: {lacking}", returncode=2)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the Windows tests out where there is no Wine. For `pytest -n`, keep each file's tests together, and begin with what takes longest."""
+    on_windows = [item for item in items if item.path.parent.name == "windows"]
+    others = [item for item in items if item.path.parent.name != "windows"]
+    for item in on_windows:
+        item.add_marker(pytest.mark.windows)
+        item.add_marker(pytest.mark.xdist_group("windows"))
+    for item in others:
+        item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(config.rootpath))))
+    if on_windows and missing():
+        config.hook.pytest_deselected(items=on_windows)
+        on_windows = []
+    items[:] = on_windows + others
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say at the end what was left out, and how to get it."""
+    whole = {"tests", "tests/windows", str(config.rootpath)}
+    if whole & {one.rstrip("/") for one in config.args} and (lacking := missing()):
+        terminalreporter.write_line(f"LEFT OUT: the tests of the Windows relay, for {lacking}", yellow=True, bold=True)
