@@ -11,7 +11,7 @@ LOCKED := uv pip compile --universal --python-version 3.11 --generate-hashes --n
 	--no-emit-index-url --no-emit-find-links --quiet pyproject.toml
 
 help: ## list the commands
-	@grep -hE '^[a-z]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*## ' Makefile | sed -E 's/:[^#]*## /\t/' | expand -t 14
 
 # The stamps make a second run instant. The test lock holds the runtime lock, so one .venv serves both.
 .venv/.runtime: requirements.lock pyproject.toml .ci/venv

@@ -65,6 +65,8 @@ def _setup(settings: Settings, found: Checkup) -> Iterator[str]:
 
 
 def _transports(found: Checkup) -> Iterator[str]:
+    if "mapi" in found.used_transports and not found.relays:
+        yield "Recipients are to be told by mapi, but there is no relay: see docs/mapi.md, or take mapi off (PATCH /v1/recipients/<id>)."
     for kind in sorted(found.used_transports - {"file", "mapi"}):
         last = found.trials.get(kind)
         how = "`tocsin send-test --to you@example.org`" if kind == "smtp" else f"POST /v1/transports/{kind}:test"
@@ -77,6 +79,7 @@ def _transports(found: Checkup) -> Iterator[str]:
 def _trouble(found: Checkup) -> Iterator[str]:
     if not found.living_workers:
         yield f"No worker showed life in the last {_ALIVE.seconds} s, so nothing is decided or sent: start `tocsin serve`, or `tocsin worker`; if it runs, its log says why it stopped."
+    yield from (f"{trouble}. See GET /v1/relays." for trouble in found.relay_troubles)
     if found.unworded.oldest_due_at is not None:
         yield f"{found.unworded.notices} notice(s) wait to be worded, the oldest since {found.unworded.oldest_due_at:%Y-%m-%d %H:%M} UTC, so nobody hears of them: the log says why. See GET /v1/notices?state=waiting."
     if found.silent_agents:

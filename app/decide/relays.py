@@ -8,14 +8,13 @@ from datetime import datetime, timedelta
 from app.base.ids import new_id
 from app.domain.dedupe import relay_key
 from app.domain.event import Activity, Event, EventKind, RunOutcome, Severity
-from app.domain.relay import Relay, trouble_of
+from app.domain.relay import AGENT_BEGINS, JOB, Relay, trouble_of
 from app.house import House
 from app.store import inbox
 from app.store import relays as rows
 from app.store.intake import agents_by_name
 from app.store.unit import Unit
 
-JOB = "mail relay"
 _SAME_FOR = timedelta(minutes=15)
 
 
@@ -56,7 +55,7 @@ def _is_news(relay: Relay, trouble: str | None, now: datetime) -> bool:
 
 
 async def _event(unit: Unit, relay: Relay, trouble: str | None, now: datetime) -> Event:
-    agent = (relay.customer_id, f"relay {relay.name}"[:200])
+    agent = (relay.customer_id, f"{AGENT_BEGINS}{relay.name}"[:200])
     return Event(
         id=new_id("evt"),
         customer_id=relay.customer_id,

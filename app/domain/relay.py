@@ -5,6 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+JOB, AGENT_BEGINS = (
+    "mail relay",
+    "relay ",
+)  # as which its trouble is told; such a job comes when it must, and is expected never
 STUCK_FOR = timedelta(hours=1)  # so long one message that stuck in the Outbox counts, unless another left it since
 
 

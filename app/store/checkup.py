@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, func, select, text
+from sqlalchemy import ColumnElement, Select, and_, func, not_, select, text
 
+from app.domain.relay import AGENT_BEGINS
+from app.domain.relay import JOB as RELAY_JOB
 from app.store.heartbeats import heartbeats_since
 from app.store.tables import agents, alerts, events, jobs, messages, notices
-from app.store.tables_managed import recipients, routes, summary_schedules
+from app.store.tables_managed import recipients, relays, routes, summary_schedules
 from app.store.transports import Trial, Waiting, trials, waiting
 from app.store.unit import View
 
@@ -41,6 +43,8 @@ class Checkup:
     trials: dict[str, Trial]
     waiting: dict[str, Waiting]
     database_version: str
+    relays: int
+    relay_troubles: tuple[str, ...]
 
 
 async def unworded(view: View, due_before: datetime) -> Unworded:
@@ -55,14 +59,8 @@ async def unworded(view: View, due_before: datetime) -> Unworded:
 async def check_up(view: View, alive_since: datetime, due_before: datetime) -> Checkup:
     """Look at everything. `due_before`: what was due before that should have been worded by now."""
     ask = view.connection
-    unexpected = jobs.c.expectation.is_(None)
-    names = await ask.execute(
-        select(jobs.c.name, agents.c.name.label("agent"))
-        .join_from(jobs, agents, agents.c.id == jobs.c.agent_id)
-        .where(unexpected)
-        .order_by(jobs.c.id)
-        .limit(SHOWN)
-    )
+    unexpected = _unexpected()
+    names = await _names(view, unexpected)
     silent = await ask.execute(
         select(agents.c.name)
         .join_from(alerts, agents, agents.c.id == alerts.c.agent_id)
@@ -78,8 +76,10 @@ async def check_up(view: View, alive_since: datetime, due_before: datetime) -> C
         enabled_routes=await _count(view, select(func.count()).where(routes.c.enabled.is_(True))),
         enabled_summaries=await _count(view, select(func.count()).where(enabled_summaries)),
         jobs=await _count(view, select(func.count()).select_from(jobs)),
-        jobs_without_expectation=await _count(view, select(func.count()).where(unexpected)),
-        names_without_expectation=tuple(f"{row.name} on {row.agent}" for row in names),
+        jobs_without_expectation=await _count(
+            view, select(func.count()).select_from(jobs).join(agents, agents.c.id == jobs.c.agent_id).where(unexpected)
+        ),
+        names_without_expectation=names,
         silent_agents=tuple(silent.scalars()),
         dead_messages=await _count(view, select(func.count()).where(messages.c.state == "dead")),
         set_aside_events=await _count(
@@ -90,7 +90,28 @@ async def check_up(view: View, alive_since: datetime, due_before: datetime) -> C
         trials=await trials(view),
         waiting=await waiting(view),
         database_version=str(version),
+        relays=await _count(view, select(func.count()).select_from(relays)),
+        relay_troubles=tuple(
+            await ask.scalars(select(relays.c.trouble).where(relays.c.trouble.is_not(None)).limit(SHOWN))
+        ),
     )
+
+
+def _unexpected() -> ColumnElement[bool]:
+    """Give what is true of a job without expectation that might have one."""
+    of_relay = and_(jobs.c.name == RELAY_JOB, agents.c.name.startswith(AGENT_BEGINS, autoescape=True))
+    return and_(jobs.c.expectation.is_(None), not_(of_relay))
+
+
+async def _names(view: View, unexpected: ColumnElement[bool]) -> tuple[str, ...]:
+    first = (
+        select(jobs.c.name, agents.c.name.label("agent"))
+        .join_from(jobs, agents, agents.c.id == jobs.c.agent_id)
+        .where(unexpected)
+        .order_by(jobs.c.id)
+        .limit(SHOWN)
+    )
+    return tuple(f"{row.name} on {row.agent}" for row in await view.connection.execute(first))
 
 
 async def _used_transports(view: View) -> frozenset[str]:

@@ -14,6 +14,7 @@ from app.deliver import relays as door
 from app.domain.message import MessageState
 from app.domain.recipient import Address
 from app.house import House
+from app.store.checkup import check_up
 from tests.support.api import Api, serving
 from tests.support.outbox import message_of, post
 from tests.support.relay import add_relay
@@ -105,6 +106,18 @@ async def test_a_relay_that_is_well_again_closes_its_alert(api: Api) -> None:
     await relay_clock.tick(api.house)
     await decide.tick(later(api.house, seconds=1))
     assert (await api.items("/v1/alerts"))[0]["closed_at"] is not None
+
+
+async def test_the_doctor_tells_of_a_relay_in_trouble_and_asks_no_expectation_of_it(api: Api) -> None:
+    relay = await add_relay(api)
+    await api.tell("POST", f"/v1/relays/{relay.id}:pause", json={"why": "moving"})
+    await relay_clock.tick(api.house)
+    await decide.tick(api.house)
+    async with api.house.store.read() as view:
+        found = await check_up(view, api.house.clock(), api.house.clock())
+    assert (found.relays, found.jobs, found.jobs_without_expectation) == (1, 1, 0)
+    (trouble,) = found.relay_troubles
+    assert "mail01 is paused: moving" in trouble
 
 
 async def test_a_stuck_outbox_is_told_though_the_message_found_another_way(api: Api) -> None:
