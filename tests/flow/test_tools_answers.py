@@ -20,6 +20,8 @@ ADDRESSES = [
     ("POST", "/in/loki/{}/loki/api/v1/push", 401, None),
     ("POST", "/in/pagerduty/{}/v2/enqueue", 400, None),
     ("POST", "/in/pushover/{}/1/messages.json", 400, None),
+    ("POST", "/in/restic/{}?job=nightly", 404, '{"ok":false,"error":"no such key"}'),
+    ("POST", "/in/borg/{}", 404, '{"ok":false,"error":"no such key"}'),
 ]
 
 

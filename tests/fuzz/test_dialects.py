@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.intake.dialects import (
+    borg,
     cronhub,
     cronitor,
     healthchecks,
@@ -20,6 +21,7 @@ from app.intake.dialects import (
     mail,
     pagerduty,
     pushover,
+    restic,
     sentry_cron,
     uptime_kuma,
     zabbix,
@@ -32,6 +34,7 @@ from tests.support import corpus
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 # A dialect, and the family of the corpus whose bodies are mangled for it.
 DIALECTS: dict[str, tuple[Dialect, str]] = {
+    "borg": (borg.read, "borg"),
     "cronhub": (cronhub.read, "cronhub"),
     "cronitor": (cronitor.read, "cronitor"),
     "healthchecks": (healthchecks.read, "healthchecks"),
@@ -39,6 +42,7 @@ DIALECTS: dict[str, tuple[Dialect, str]] = {
     "mail": (mail.read, "healthchecks"),
     "pagerduty": (pagerduty.read, "pagerduty"),
     "pushover": (pushover.read, "pushover"),
+    "restic": (restic.read, "restic"),
     "sentry": (sentry_cron.read, "sentry"),
     "uptime-kuma": (uptime_kuma.read, "uptime-kuma"),
     "zabbix": (zabbix.read, "zabbix"),
@@ -50,7 +54,7 @@ NUMBERS = st.one_of(
 )
 # Slow for one of these means slow for every agent that waits behind it.
 LONG = [b"E /", b"E ", b": open: [Errno 1", b"a ", b"\n", b"(", b"<", b"<b", b'Task: plan "', b"Event: a", b"rsync: [", b"ok no 0 ",
-        b'{"a":', b"[", b"%e2%80", b"=?utf-8?q?", b"Subject: [", b"2026-11-23 00:00:00", b"\xff\xfe", b"\x00", "ß".encode("utf-16-le")]  # fmt: skip
+        b'{"a":', b"[", b"{\n", b"[\n", b"%e2%80", b"=?utf-8?q?", b"Subject: [", b"2026-11-23 00:00:00", b"\xff\xfe", b"\x00", "ß".encode("utf-16-le")]  # fmt: skip
 PATIENCE_S = 15
 
 
@@ -113,6 +117,8 @@ NAMES = st.one_of(
             "job",
             "agent",
             "check_in_id",
+            "exit_code",
+            "activity",
         ]
     ),
 )

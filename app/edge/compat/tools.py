@@ -7,6 +7,7 @@ from app.edge.compat import (
     cronitor,
     healthchecks,
     loki,
+    outputs,
     pagerduty,
     pushover,
     sentry_cron,
@@ -21,6 +22,7 @@ _TOOLS = (
     sentry_cron,
     zabbix,
     loki,
+    outputs,
     pagerduty,
     pushover,
     healthchecks,  # the last: its addresses may begin with the key

@@ -1,0 +1,27 @@
+"""Reads the times that tools write. One without a zone is none: nobody knows which one the tool's host is in."""
+
+from datetime import UTC, datetime
+
+from app.intake.dialects.told import number
+
+_TEXT_MOST = 60
+
+
+def moment_in(given: object) -> datetime | None:
+    """Give a time with a zone from ISO 8601, with any number of decimals; None for anything else."""
+    if not isinstance(given, str):
+        return None
+    try:
+        found = datetime.fromisoformat(given.strip()[:_TEXT_MOST])
+        return found.astimezone(UTC) if found.tzinfo is not None else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def moment_of_unix(given: object) -> datetime | None:
+    """Give a time from the seconds since 1970."""
+    seconds = number(given)
+    try:
+        return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    except (ValueError, OverflowError, OSError):
+        return None
