@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from fastapi import FastAPI
 from fastapi_offline import FastAPIOffline
 from starlette.datastructures import State
+from starlette.types import ASGIApp
 
 from app.base.clock import Clock, now
 from app.base.doorbell import Doorbell
@@ -45,9 +46,7 @@ def build_app(settings: Settings, *, work: Work | None = None, clock: Clock = no
     )
     app.state.is_stopping = lambda: False  # whoever serves the app says so: what waits long must not hold up the end
     problems.install(app)
-    over_tls = settings.public_url.startswith("https://")
-    open_lane(app, events.PATH, events.answer, over_tls=over_tls)
-    app.add_middleware(Rim, over_tls=over_tls, self_bounded=[events.PATH])
+    app.add_middleware(Rim, over_tls=_is_over_tls(settings), self_bounded=[events.PATH])
     app.include_router(events.router)
     app.include_router(health.router)
     app.include_router(metrics.router)
@@ -56,6 +55,15 @@ def build_app(settings: Settings, *, work: Work | None = None, clock: Clock = no
     admin.install(app)
     tools.install(app)
     return app
+
+
+def entrance(app: FastAPI, settings: Settings) -> ASGIApp:
+    """Give what a server calls for each request: the lane for agents' events, and behind it the app."""
+    return open_lane(app, events.PATH, events.answer, over_tls=_is_over_tls(settings))
+
+
+def _is_over_tls(settings: Settings) -> bool:
+    return settings.public_url.startswith("https://")
 
 
 @contextlib.asynccontextmanager

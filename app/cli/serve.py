@@ -16,7 +16,7 @@ from app.base.settings import Settings, load_settings
 from app.cli import first_keys
 from app.cli.opened import check_schema
 from app.edge.bounded_head import BoundedHead
-from app.main import build_app
+from app.main import build_app, entrance
 from app.manage.first_start import FirstStart, first_start
 from app.store.engine import open_engines
 from app.store.migrate import upgrade
@@ -40,7 +40,7 @@ def serve() -> None:
         _show(settings, asyncio.run(_prepare(settings)))
         app = build_app(settings, work=worker.run if settings.worker or settings.is_sqlite else None)
         config = uvicorn.Config(
-            app,
+            entrance(app, settings),
             http=BoundedHead,
             loop="uvloop",
             ws="none",

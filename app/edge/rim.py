@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+from fastapi import Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -26,16 +27,8 @@ class Rim:
     def __init__(self, app: ASGIApp, *, over_tls: bool, self_bounded: Collection[str] = ()) -> None:
         self._app = app
         self._self_bounded = frozenset(self_bounded)
-        headers = [
-            (b"x-content-type-options", b"nosniff"),
-            (b"x-frame-options", b"DENY"),
-            (b"referrer-policy", b"no-referrer"),
-            (b"cache-control", b"no-store"),  # answers hold names of customers, and once a key
-        ]
-        if over_tls:
-            headers.append((b"strict-transport-security", b"max-age=31536000"))
-        self._headers = [*headers, (_POLICY, _API_POLICY)]
-        self._docs_headers = [*headers, (_POLICY, _DOCS_POLICY)]
+        self._headers = security_headers(over_tls=over_tls)
+        self._docs_headers = security_headers(over_tls=over_tls, policy=_DOCS_POLICY)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -60,11 +53,28 @@ class Rim:
             bounded = _bounded(receive) if is_api else receive
             await self._app(scope, bounded, send_with_headers)
         except Exception:
-            log.exception("a request failed by a defect of ours", method=scope["method"], path=_shown(path))
+            answer = defect(scope)
             if begun:
                 raise  # the answer is half said: the connection has to break
-            answer = problem(500, "defect", "something went wrong on our side; the log says what")
             await answer(scope, receive, send_with_headers)
+
+
+def security_headers(*, over_tls: bool, policy: bytes = _API_POLICY) -> list[tuple[bytes, bytes]]:
+    """Give the headers that every answer has."""
+    headers = [
+        (b"x-content-type-options", b"nosniff"),
+        (b"x-frame-options", b"DENY"),
+        (b"referrer-policy", b"no-referrer"),
+        (b"cache-control", b"no-store"),  # answers hold names of customers, and once a key
+        (_POLICY, policy),
+    ]
+    return [*headers, (b"strict-transport-security", b"max-age=31536000")] if over_tls else headers
+
+
+def defect(scope: Scope) -> Response:
+    """Log the error under way, and give the answer for it. What went wrong is for the log only."""
+    log.exception("a request failed by a defect of ours", method=scope["method"], path=_shown(scope["path"]))
+    return problem(500, "defect", "something went wrong on our side; the log says what")
 
 
 def _shown(path: str) -> str:

@@ -6,10 +6,12 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any
 
 from app.base.errors import MalformedBody, TooLarge, WrongType
 from app.base.settings import Settings
+from app.intake.patience import within
 from app.intake.unpack import Bound, unpacked
 
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -66,8 +68,7 @@ async def read_body(head: Head, receive: Receive, settings: Settings) -> Body:
         raise TooLarge(f"the body is larger than {most} bytes")
     bound = Bound(settings.event_limit if form is Form.JSON else most, most)
     try:
-        async with asyncio.timeout(READ_S):
-            packed = await _read(receive, most, None if encoding else bound)
+        packed = await within(READ_S, _read(receive, most, None if encoding else bound))
     except TimeoutError:
         raise MalformedBody(f"the body did not come within {READ_S:.0f} s", code="body_slow") from None
     if not encoding:
@@ -84,8 +85,7 @@ async def read_body(head: Head, receive: Receive, settings: Settings) -> Body:
 async def read_any(receive: Receive, content_encoding: str, most: int) -> bytes:
     """Read a body from a tool that may say anything of it: what cannot be unpacked is kept as it came. Raises TooLarge, MalformedBody."""
     try:
-        async with asyncio.timeout(READ_S):
-            packed = await _read(receive, most, None)
+        packed = await within(READ_S, _read(receive, most, None))
     except TimeoutError:
         raise MalformedBody(f"the body did not come within {READ_S:.0f} s", code="body_slow") from None
     encoding = _TOOLS_ENCODINGS.get(content_encoding.strip().lower(), "")
@@ -104,8 +104,7 @@ async def read_cut(receive: Receive, content_encoding: str, most: int) -> bytes:
     """
     kept = _Ends(most)
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(READ_S):
-            await _keep(receive, kept)
+        await within(READ_S, _keep(receive, kept))
     packed = kept.whole()
     encoding = _TOOLS_ENCODINGS.get(content_encoding.strip().lower(), "")
     if not encoding:
@@ -160,6 +159,7 @@ async def _read(receive: Receive, most: int, bound: Bound | None) -> bytes:
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
+@lru_cache(64)
 def _form(content_type: str) -> Form:
     name, _, parameters = content_type.partition(";")
     form = _FORMS.get(name.strip().lower())
@@ -171,6 +171,7 @@ def _form(content_type: str) -> Form:
     return form
 
 
+@lru_cache(64)
 def _encoding(content_encoding: str) -> str:
     encoding = _ENCODINGS.get(content_encoding.strip().lower())
     if encoding is None:

@@ -15,6 +15,7 @@ from app.store.engine import Engines
 CHANNEL = "tocsin"
 RETRY_S = 5
 ALIVE_S = 30
+REST_S = 0.01  # the first ring leaves at once; those of the next moment are one
 
 
 @contextlib.asynccontextmanager
@@ -67,6 +68,7 @@ async def _talk(bell: Doorbell, dsn: str, waiting: asyncio.Queue[str]) -> None:
                 await connection.execute("SELECT 1", timeout=ALIVE_S)  # a listener learns only so that its line is dead
             for stage in stages:
                 await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, stage, timeout=ALIVE_S)
+            await asyncio.sleep(REST_S)
     finally:
         await connection.close(timeout=1)
 

@@ -57,11 +57,8 @@ async def book_plain(store: Store, sent: Sequence[SentLine], begin: Sequence[Cla
     try:
         if store.is_sqlite:
             return await store.write_at_once(partial(_plain_on_sqlite, sent, starts, now))
-        async with store.write() as unit:
-            driver = (await unit.connection.get_raw_connection()).driver_connection
-            assert driver is not None  # noqa: S101  (the pool gives connections that are open)
-            rows = await driver.fetch(_POSTGRES_PLAIN, *_values(sent, starts, now))
-            return {row[0] for row in rows if not row[1]}
+        rows = await store.fetch_alone(_POSTGRES_PLAIN, *_values(sent, starts, now))
+        return {row[0] for row in rows if not row[1]}
     except (_NotPlain, asyncpg.DivisionByZeroError):
         return None
 

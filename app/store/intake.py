@@ -72,11 +72,7 @@ async def add_events(store: Store, events: Sequence[NewEvent]) -> set[str]:
         return set()
     if store.is_sqlite:
         return await store.write_at_once(partial(_insert, events))
-    async with store.write() as unit:
-        # By the driver itself: the statement is whole or nothing, so it needs no transaction and two round trips are saved.
-        driver = (await unit.connection.get_raw_connection()).driver_connection
-        assert driver is not None  # noqa: S101  (the pool gives connections that are open)
-        stored = await driver.fetch(_POSTGRES, *zip(*events, strict=True))
+    stored = await store.fetch_alone(_POSTGRES, *zip(*events, strict=True))
     if len(stored) == len(events):
         return set()
     return {event.id for event in events}.difference(row[0] for row in stored)

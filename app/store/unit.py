@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -69,6 +69,18 @@ class Store:
                 assert driver is not None  # noqa: S101  (the pool gives connections that are open)
                 found: T = await driver._execute(_whole, driver._connection, work)  # noqa: SLF001
                 return found
+
+    async def fetch_alone(self, statement: str, *values: object) -> list[Any]:
+        """Run one statement on PostgreSQL that is a whole unit of work, and give its rows. Raises Unavailable when the database is away.
+
+        By the driver itself and outside of a transaction, for one statement is whole or nothing: a begin and a commit are saved.
+        """
+        with telling_away():
+            async with self.engines.writer.connect() as connection:
+                driver = (await connection.get_raw_connection()).driver_connection
+                assert driver is not None  # noqa: S101  (the pool gives connections that are open)
+                rows: list[Any] = await driver.fetch(statement, *values)
+                return rows
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[View]:

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from app.base.secret import open_secret
 from app.base.settings import load_settings
 from app.house import House
-from app.main import Work, build_app
+from app.main import Work, build_app, entrance
 from app.manage.first_start import first_start
 from app.store.engine import open_engines
 from app.store.unit import Store
@@ -70,6 +70,6 @@ async def serving(database_url: str, folder: Path, *, work: Work | None = None, 
     await store.close()
     app = build_app(loaded, work=work)
     async with app.router.lifespan_context(app):
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        transport = httpx.ASGITransport(entrance(app, loaded), raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://tocsin.test", timeout=30) as client:
             yield Api(app, client)

@@ -1,5 +1,6 @@
 """POST /v1/events: the door for agents. It reads no event itself; intake does."""
 
+from functools import lru_cache
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
@@ -30,16 +31,17 @@ async def post_events(request: Request) -> Response:
 
     Send the same `key` again as often as needed: it counts once.
     """
-    return await answer(request.app.state, dict(request.scope["headers"]), request.receive)
+    return await answer(request.app.state, request.scope["headers"], request.receive)
 
 
 async def answer(shared: State, headers: Headers, receive: Receive) -> Response:
     """Take events in. The way of every request: the route above only tells the framework, and the reader of its schema, of it."""
     doorkeeper: Doorkeeper = shared.doorkeeper
     intake: Intake = shared.intake
+    found = dict(headers)
 
     def said(name: bytes) -> str:
-        return headers.get(name, b"").decode("latin-1")
+        return found.get(name, b"").decode("latin-1")
 
     caller = await doorkeeper.admit_as(key_in(said(b"authorization"), said(b"x-tocsin-key")), _KINDS)
     head = Head(said(b"content-type"), said(b"content-encoding"), said(b"content-length"))
@@ -54,11 +56,7 @@ def _sender(caller: Caller) -> Sender:
 
 def _answer(receipt: Receipt) -> Response:
     if not receipt.rejected:
-        return Response(
-            b'{"accepted":%d,"duplicates":%d,"rejected":[]}' % (receipt.accepted, receipt.duplicates),
-            202,
-            media_type="application/json",
-        )
+        return _all_taken(receipt.accepted, receipt.duplicates)
     shown = _shown(receipt)
     if receipt.accepted + receipt.duplicates > 0:
         body = {"accepted": receipt.accepted, "duplicates": receipt.duplicates, **shown}
@@ -68,6 +66,13 @@ def _answer(receipt: Receipt) -> Response:
         return problem(422, first.code, first.detail, field=first.field, accepted=0, duplicates=0, **shown)
     detail = f"none of the {len(receipt.rejected)} events could be taken; the first: {first.detail}"
     return problem(422, "all_rejected", detail, accepted=0, duplicates=0, **shown)
+
+
+@lru_cache(1000)
+def _all_taken(accepted: int, duplicates: int) -> Response:
+    """Give the usual answer. It is made once and sent many times: nobody may change it."""
+    body = b'{"accepted":%d,"duplicates":%d,"rejected":[]}' % (accepted, duplicates)
+    return Response(body, 202, media_type="application/json")
 
 
 def _shown(receipt: Receipt) -> dict[str, Any]:

@@ -1,0 +1,75 @@
+"""Waiting for a body: one that is there costs no timer, one that never comes is given up, whoever goes away takes the wait along."""
+
+import asyncio
+
+import pytest
+
+from app.base.errors import MalformedBody
+from app.base.settings import load_settings
+from app.intake import body
+from app.intake.body import Head, read_body
+from app.intake.patience import within
+
+
+async def test_what_is_there_is_given_without_a_turn_of_the_loop():
+    async def at_once() -> int:
+        return 7
+
+    with pytest.raises(StopIteration) as done:
+        within(60, at_once()).send(None)
+    assert done.value.value == 7
+
+
+async def test_what_comes_in_pieces_is_waited_for():
+    async def in_pieces() -> list[int]:
+        found = []
+        for number in range(5):
+            await asyncio.sleep(0.001 * number)
+            found.append(await asyncio.wait_for(asyncio.sleep(0, number), 5))
+        return found
+
+    assert await within(60, in_pieces()) == [0, 1, 2, 3, 4]
+
+
+async def test_an_error_passes_and_a_late_one_too():
+    async def fails(after: float) -> None:
+        if after:
+            await asyncio.sleep(after)
+        raise LookupError
+
+    for after in (0.0, 0.001):
+        with pytest.raises(LookupError):
+            await within(60, fails(after))
+
+
+@pytest.mark.parametrize("by_the_clock", [True, False])
+async def test_what_never_comes_is_ended_by_the_clock_or_by_whoever_waits(by_the_clock: bool):
+    ended = asyncio.Event()
+
+    async def never() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    waiting = asyncio.create_task(within(0.01 if by_the_clock else 60, never()))
+    await asyncio.sleep(0)
+    if not by_the_clock:
+        waiting.cancel()
+    with pytest.raises(TimeoutError if by_the_clock else asyncio.CancelledError):
+        await waiting
+    assert ended.is_set()
+
+
+async def test_a_body_that_never_ends_is_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(body, "READ_S", 0.05)
+    pieces = iter([{"type": "http.request", "body": b'{"agent":', "more_body": True}])
+
+    async def receive() -> dict:
+        for piece in pieces:
+            return piece
+        return await asyncio.Event().wait()
+
+    with pytest.raises(MalformedBody) as refused:
+        await read_body(Head("application/json", "", ""), receive, load_settings())
+    assert refused.value.code == "body_slow"
