@@ -53,6 +53,8 @@ RIMS = {
     "app/intake/commit.py": "the rim of every request that waits for this commit: one's fault must not fail another's",
     "app/intake/interpret.py": "the rim of one dialect: a defect in reading a tool's words must not lose what it said",
     "app/edge/rim.py": "the rim of a request: logged, answered with 500",
+    "app/edge/lane.py": "the rim of a request that goes by the lane: the same",
+    "app/intake/patience.py": "no rim: what the loop throws into a wait is handed on to what waits within",
     "app/edge/health.py": "the rim of /readyz: whatever the database does, the answer says so",
     "app/relay/child.py": "the rim of the relay's child: whatever a mail client does, the parent hears how it ended",
     "app/relay/logs.py": "the rim of the relay's log: an event log that refuses must not stop a mail",
