@@ -22,6 +22,9 @@ ADDRESSES = [
     ("POST", "/in/pushover/{}/1/messages.json", 400, None),
     ("POST", "/in/restic/{}?job=nightly", 404, '{"ok":false,"error":"no such key"}'),
     ("POST", "/in/borg/{}", 404, '{"ok":false,"error":"no such key"}'),
+    ("POST", "/message?token={}", 401, None),
+    ("POST", "/in/gotify/{}/message", 401, None),
+    *(("POST", f"/in/{tool}/{{}}", 404, None) for tool in ("backrest", "duplicati", "kopia", "proxmox")),
 ]
 
 
@@ -67,3 +70,51 @@ async def test_a_key_may_be_zabbix_s_token_and_loki_s_password(api: Api):
     answer = await api.client.post("/loki/api/v1/push", json=stream, auth=("any", ENROL_KEY))
     assert answer.status_code == 204
     assert {event["outcome"] for event in await api.items("/v1/events")} == {"failure"}
+
+
+@pytest.mark.parametrize(
+    ("address", "headers"),
+    [
+        ("/message?token={}", {}),
+        ("/message", {"X-Gotify-Key": "{}"}),
+        ("/message", {"Authorization": "Bearer {}"}),
+        ("/gotify/message?token={}", {}),
+        ("/in/gotify/{}/message", {}),
+        ("/in/gotify/{}", {}),
+        ("/in/gotify/message", {"X-Gotify-Key": "{}"}),
+        ("/in/gotify/message?token={}", {}),
+    ],
+)
+async def test_gotify_s_token_may_stand_wherever_gotify_has_it(api: Api, address: str, headers: dict[str, str]):
+    told = {name: value.format(ENROL_KEY) for name, value in headers.items()}
+    message = {"title": "Backup failed", "message": "disk full", "priority": 9}
+    answer = await api.client.post(address.format(ENROL_KEY), json=message, headers=told)
+    assert (answer.status_code, answer.json()["id"]) == (200, 1)
+    (event,) = await api.items("/v1/events")
+    assert (event["outcome"], event["message"]) == ("failure", "Backup failed")
+
+
+async def test_gotify_takes_a_form_as_its_own_page_has_curl_send_it(api: Api):
+    parts = {"title": (None, "Backup failed"), "message": (None, "grün"), "priority": (None, "5")}
+    assert (await api.client.post(f"/message?token={ENROL_KEY}", files=parts)).status_code == 200
+    assert (await api.client.post(f"/message?token={ENROL_KEY}", data={"title": "Backup failed"})).status_code == 200
+    assert [event["outcome"] for event in await api.items("/v1/events")] == ["failure", "failure"]
+
+
+@pytest.mark.parametrize("tool", ["backrest", "duplicati", "kopia", "proxmox"])
+async def test_a_report_s_key_may_stand_in_a_header(api: Api, tool: str):
+    answer = await api.ask("POST", f"/in/{tool}", key=ENROL_KEY, content=b"Event: snapshot error\nTask: backup")
+    assert (answer.status_code, answer.json()) == (200, {"ok": True})
+    assert len(await api.items("/v1/events")) == 1
+    assert (await api.ask("POST", f"/in/{tool}", key=WRONG)).status_code == 404
+
+
+async def test_a_report_that_is_sent_again_counts_once(api: Api):
+    report = {
+        "Data": {"ParsedResult": "Error", "EndTime": "2026-11-23T01:03:11.1234567Z"},
+        "Extra": {"machine-name": "a"},
+    }
+    other = {**report, "Exception": "disk full"}
+    for body in (report, report, other):
+        assert (await api.client.post(f"/in/duplicati/{ENROL_KEY}", json=body)).status_code == 200
+    assert len(await api.items("/v1/events")) == 2

@@ -13,13 +13,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.intake.dialects import (
+    backrest,
     borg,
     cronhub,
     cronitor,
+    duplicati,
+    gotify,
     healthchecks,
+    kopia,
     loki,
     mail,
     pagerduty,
+    proxmox,
     pushover,
     restic,
     sentry_cron,
@@ -34,13 +39,18 @@ from tests.support import corpus
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 # A dialect, and the family of the corpus whose bodies are mangled for it.
 DIALECTS: dict[str, tuple[Dialect, str]] = {
+    "backrest": (backrest.read, "backrest"),
     "borg": (borg.read, "borg"),
     "cronhub": (cronhub.read, "cronhub"),
     "cronitor": (cronitor.read, "cronitor"),
+    "duplicati": (duplicati.read, "duplicati"),
+    "gotify": (gotify.read, "gotify"),
     "healthchecks": (healthchecks.read, "healthchecks"),
+    "kopia": (kopia.read, "kopia"),
     "loki": (loki.read, "loki"),
     "mail": (mail.read, "healthchecks"),
     "pagerduty": (pagerduty.read, "pagerduty"),
+    "proxmox": (proxmox.read, "proxmox"),
     "pushover": (pushover.read, "pushover"),
     "restic": (restic.read, "restic"),
     "sentry": (sentry_cron.read, "sentry"),

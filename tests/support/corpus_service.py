@@ -25,6 +25,7 @@ EXPECTED = ROOT / "tests/corpus/expected"
 COLUMNS = ("request", "answer", "events")
 _TEXT_MOST = 70
 _UUID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_DATE = re.compile(rb"\d{4}-\d\d-\d\dT[\d:.+]{8,}")
 # Keys that recorded programs have in their addresses.
 _LITERALS = {
     b"example-api-key": "CRONITOR_KEY",
@@ -86,6 +87,8 @@ class Listener:
         parts += [f"{name}={value:g}" for name, value in sorted((event["metrics"] or {}).items())]
         host = (event["labels"] or {}).get("host")
         parts += [f"host {host}"] if host else []
+        expects = (event["extra"] or {}).get("expects")
+        parts += [f"next {expects['next']}"] if expects else []
         parts += [f"flags {' '.join(event['flags'])}"] if event["flags"] else []
         return _visible("; ".join(parts))
 
@@ -155,7 +158,7 @@ def table_of(family: str) -> list[tuple[str, ...]]:
 
 
 def _shown(body: bytes) -> str:
-    body = _UUID.sub(b"<uuid>", body)
+    body = _DATE.sub(b"<date>", _UUID.sub(b"<uuid>", body))
     try:
         found = json.loads(body)
     except ValueError:

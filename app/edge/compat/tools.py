@@ -5,11 +5,13 @@ from fastapi import FastAPI
 from app.edge.compat import (
     cronhub,
     cronitor,
+    gotify,
     healthchecks,
     loki,
     outputs,
     pagerduty,
     pushover,
+    reports,
     sentry_cron,
     uptime_kuma,
     zabbix,
@@ -25,6 +27,8 @@ _TOOLS = (
     outputs,
     pagerduty,
     pushover,
+    gotify,
+    reports,
     healthchecks,  # the last: its addresses may begin with the key
 )
 

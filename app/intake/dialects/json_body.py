@@ -14,7 +14,7 @@ def object_in(text: str, most: int = MOST) -> Mapping[str, Any]:
     if not text or len(text) > most:
         return {}
     try:
-        found = json.loads(text)
+        found = json.loads(text, strict=False)  # templates put raw line ends into strings
     except (ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

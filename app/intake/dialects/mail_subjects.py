@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from app.intake.dialects import duplicati
+from app.intake.dialects.proxmox_words import Bulletin, events_of, is_proxmox
 from app.intake.dialects.told import number, told
 from app.intake.dialects.words import outcome_in
 from app.intake.parse import WireEvent
@@ -39,11 +41,13 @@ _OUTCOMES = {
 
 
 def by_subject(letter: Letter) -> Sequence[WireEvent] | None:
-    """Give the events, or None if no tool that we know has such a subject and no word in it tells."""
+    """Give the events, or None if no tool that we know has such a subject and no word in it tells. Raises NotUnderstood."""
+    if is_proxmox(letter.subject):
+        return events_of(Bulletin(letter.subject, letter.text, at=letter.at, key=letter.key, job=letter.job))
     for pattern, reader in _TOOLS:
         found = pattern.match(letter.subject)
         if found is not None:
-            return [reader(letter, found)]
+            return reader(letter, found)
     outcome = outcome_in(letter.subject)
     return None if outcome is None else [_told("mail", letter, letter.job or letter.sender or "mail", outcome)]
 
@@ -76,12 +80,12 @@ def _told(
     )
 
 
-def _veeam(letter: Letter, found: re.Match[str]) -> WireEvent:
+def _veeam(letter: Letter, found: re.Match[str]) -> Sequence[WireEvent]:
     reason = _line(letter.text, re.compile(r"(?:Error|Warning): [^\n]{1,500}"))
-    return _told("veeam", letter, found["job"], _OUTCOMES[found["outcome"].lower()], message=reason)
+    return [_told("veeam", letter, found["job"], _OUTCOMES[found["outcome"].lower()], message=reason)]
 
 
-def _bacula(letter: Letter, found: re.Match[str]) -> WireEvent:
+def _bacula(letter: Letter, found: re.Match[str]) -> Sequence[WireEvent]:
     fields = dict(re.findall(r"^ {1,6}([A-Za-z][A-Za-z /]{1,40}): {1,40}([^\n]{1,300})", letter.text, re.MULTILINE))
     said = found["outcome"].lower()
     outcome = (
@@ -94,7 +98,7 @@ def _bacula(letter: Letter, found: re.Match[str]) -> WireEvent:
         else "failure"
     )
     name = re.match(r"(.{1,200}?)\.\d{4}-\d\d-\d\d_", fields.get("Job", ""))
-    return _told(
+    event = _told(
         found["tool"].lower(),
         letter,
         name[1] if name else found["client"],
@@ -109,54 +113,20 @@ def _bacula(letter: Letter, found: re.Match[str]) -> WireEvent:
         },
         message=fields.get("Termination"),
     )
+    return [event]
 
 
-def _duplicati(letter: Letter, found: re.Match[str]) -> WireEvent:
-    result = _line(letter.text, re.compile(r"^ParsedResult: (\w{1,20})", re.MULTILINE)) or ""
-    outcome = _OUTCOMES.get(result.lower(), "failure" if letter.text.lstrip().startswith("Failed") else "warning")
-    files, failed = (
-        _line(letter.text, re.compile(rf"^{name}: (\d{{1,18}})", re.MULTILINE))
-        for name in ("ExaminedFiles", "FilesWithError")
-    )
-    return _told(
-        "duplicati",
-        letter,
-        found["job"],
-        outcome,
-        message=None if outcome == "success" else f"Duplicati: {result or 'failed'}",
-        metrics={"files_processed": files, "files_failed": failed},
-    )
+def _duplicati(letter: Letter, _found: re.Match[str]) -> Sequence[WireEvent]:
+    way = duplicati.Way(job=letter.job, at=letter.at, key=letter.key)
+    return [duplicati.of_text(f"{letter.subject}\n\n{letter.text}", way)]
 
 
-def _vzdump(letter: Letter, found: re.Match[str]) -> WireEvent:
-    bad = "fail" in found["outcome"].lower()
-    return _told("proxmox", letter, "vzdump", "failure" if bad else "success", host=found["host"])
-
-
-_PBS_ACTIVITIES = {
-    "verify": "verify",
-    "verification": "verify",
-    "prune": "prune",
-    "garbage": "prune",
-    "sync": "replicate",
-}
-
-
-def _pbs(letter: Letter, found: re.Match[str]) -> WireEvent:
-    bad = "fail" in found["outcome"].lower() or "error" in found["outcome"].lower()
-    what = found["what"]
-    activity = _PBS_ACTIVITIES.get(what.split()[0].lower(), "backup")
-    return _told(
-        "proxmox-backup", letter, f"{what} {found['name']}", "failure" if bad else "success", activity=activity
-    )
-
-
-def _synology(letter: Letter, found: re.Match[str]) -> WireEvent:
+def _synology(letter: Letter, found: re.Match[str]) -> Sequence[WireEvent]:
     outcome = outcome_in(found["rest"]) or "warning"
-    return _told("synology", letter, found["job"], outcome)
+    return [_told("synology", letter, found["job"], outcome)]
 
 
-_TOOLS: Sequence[tuple[re.Pattern[str], Callable[[Letter, re.Match[str]], WireEvent]]] = [
+_TOOLS: Sequence[tuple[re.Pattern[str], Callable[[Letter, re.Match[str]], Sequence[WireEvent]]]] = [
     (
         re.compile(
             r"(?:\w{2,3}: )?\[(?P<outcome>Success|Warning|Failed)\] (?P<job>.{1,300}?)(?: \(\d{1,9} objects?\).*)?$"
@@ -172,14 +142,6 @@ _TOOLS: Sequence[tuple[re.Pattern[str], Callable[[Letter, re.Match[str]], WireEv
         _bacula,
     ),
     (re.compile(r"Duplicati \w{1,30} report for (?P<job>.{1,300})$"), _duplicati),
-    (re.compile(r"vzdump backup status \((?P<host>[^)]{1,253})\) ?: ?(?P<outcome>.{1,300})"), _vzdump),
-    (
-        re.compile(
-            r"(?P<what>Verify|Verification|Garbage Collect|Garbage Collection|Prune|Sync|Tape Backup|Backup)[^'\"]{0,80}"
-            r"['\"](?P<name>[^'\"]{1,200})['\"](?P<outcome>.{1,200})$"
-        ),
-        _pbs,
-    ),
     (
         re.compile(
             r".{0,200}?[Bb]ackup task \[?(?P<job>[^\]]{1,200}?)\]? (?P<rest>on .{1,300}|has .{1,300}|was .{1,300}|failed.{0,200})$"

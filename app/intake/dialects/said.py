@@ -1,5 +1,6 @@
 """What a tool said over HTTP (or by mail), in one shape for every dialect. It must not know any tool."""
 
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -32,6 +33,11 @@ class Said:
     def text(self) -> str:
         """Give the body as text, whatever its character set."""
         return text_of(self.body, self.headers.get("content-type", ""))
+
+    @property
+    def mark(self) -> str:
+        """Name the request by its very bytes: a tool that did not hear our answer sends the same again."""
+        return hashlib.sha256(self.method.encode() + b" " + self.body).hexdigest()
 
 
 # Pure: from what was said to events in our words. It raises NotUnderstood for what it cannot read, and nothing else.

@@ -30,8 +30,7 @@ def read_body(text: str) -> Body:
     """Read a body."""
     if not text.strip():
         return Body()
-    event = _EVENT.search(text, 0, _HEAD)
-    if event is not None and _BACKREST.search(text, 0, _HEAD):
+    if is_backrest(text) and (event := _EVENT.search(text, 0, _HEAD)):
         return _backrest(text, event[1].strip().lower())
     if text.lstrip()[:1] == "{" and (scripted := _bacula(text)) is not None:
         return scripted
@@ -42,11 +41,23 @@ def read_body(text: str) -> Body:
     return Body("warning", message=f"its log tells of trouble: {trouble.line}{more}")
 
 
-_EVENT = re.compile(r"^Event: ?([a-z ]{1,60})\s*$", re.MULTILINE | re.IGNORECASE)
+def is_backrest(text: str) -> bool:
+    """Say whether a text has the lines that Backrest's have."""
+    return _EVENT.search(text, 0, _HEAD) is not None and _BACKREST.search(text, 0, _HEAD) is not None
+
+
+_EVENT = re.compile(r"^Event: {0,3}([a-z][a-z ]{0,60})\s*$", re.MULTILINE | re.IGNORECASE)
 _BACKREST = re.compile(r"^Backrest |^Task: ", re.MULTILINE)
 _ERROR = re.compile(r"^Error: ?(\S.{0,2000})$", re.MULTILINE)
-_PLAN = re.compile(r'^Task: .{0,40}plan "([^"\n]{1,200})"', re.MULTILINE)
-_ACTIVITIES = {"snapshot": "backup", "prune": "prune", "forget": "prune", "check": "verify", "stats": "other"}
+_TASK = re.compile(r'^Task: (\w{1,20})(?:.{0,40}(?:plan|repo) "([^"\n]{1,200})")?', re.MULTILINE)
+_ACTIVITIES = {
+    "snapshot": "backup",
+    "backup": "backup",
+    "prune": "prune",
+    "forget": "prune",
+    "check": "verify",
+    "stats": "other",
+}
 # The second word of an event, by Backrest's own list of conditions.
 _ENDS = {
     "start": ("started", None),
@@ -81,9 +92,10 @@ def _backrest(text: str, event: str) -> Body:
     for name, pattern in _AMOUNTS:
         if found := pattern.search(text, 0, _HEAD):
             metrics[name] = _amount(found[1], found[2])
-    plan = _PLAN.search(text, 0, _HEAD)
-    activity = _ACTIVITIES.get(words[0])
-    return Body(outcome, phase, activity, message and message[:_MESSAGE_MOST], plan[1] if plan else None, metrics)
+    task = _TASK.search(text, 0, _HEAD)
+    what, job = (task[1].lower(), task[2]) if task else ("", None)
+    activity = _ACTIVITIES.get(words[0]) or _ACTIVITIES.get(what)  # `Event: error` may be of any task
+    return Body(outcome, phase, activity, message and message[:_MESSAGE_MOST], job, metrics)
 
 
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}

@@ -30,8 +30,7 @@ def with_subject(subject: str) -> bytes:
 @pytest.mark.parametrize(
     ("file", "agent", "job", "outcome", "message"),
     [
-        ("composed-duplicati-error", None, "Büro 💾", "failure", "Duplicati: Error"),
-        ("composed-pve-failed", "pve1.example.org", "vzdump", "failure", "vzdump backup status (pve1.example.org): backup failed"),
+        ("composed-duplicati-error", None, "Büro 💾", "failure", "Duplicati says Error"),
         ("composed-veeam-failed", None, "VM-Nightly", "failure", "Error: Failed to connect to repository"),
         ("recorded-bacula-15.0.3-ok", "nas01-fd", "Daily-OK", "success", "Backup OK"),
         ("recorded-bacula-15.0.3-warnings", "nas01-fd", "Daily-Warn", "warning", "Backup OK -- with warnings"),
@@ -62,8 +61,8 @@ def test_bacula_says_how_much():
         ("Bareos: Backup Error of fd1 Incremental", "bareos", "fd1", "failure"),
         ("Bacula: Backup Canceled of fd1 Full", "bacula", "fd1", "cancelled"),
         ("vzdump backup status (pve1): backup successful", "proxmox", "vzdump", "success"),
-        ("Verify Datastore 'tank' failed", "proxmox-backup", "Verify tank", "failure"),
-        ("Garbage Collect Datastore 'tank' successful", "proxmox-backup", "Garbage Collect tank", "success"),
+        ("Verify Datastore 'tank' failed", "proxmox", "Verify Datastore 'tank'", "failure"),
+        ("Garbage Collect Datastore 'tank' successful", "proxmox", "Garbage Collect Datastore 'tank'", "success"),
         ("[NAS] Backup task [Photos] has failed", "synology", "Photos", "failure"),
         ("Nightly copy finished with 0 errors", "mail", "tool@nas01", "success"),
         ("Nightly copy finished with 3 errors", "mail", "tool@nas01", "failure"),

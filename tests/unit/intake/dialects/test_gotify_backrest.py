@@ -1,0 +1,97 @@
+"""Messages in Gotify's way from whoever speaks it, and Backrest's text by any of its hooks."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+
+from app.intake.dialects import backrest, gotify
+from app.intake.dialects.amounts import bytes_in, seconds_in
+from app.intake.dialects.said import NotUnderstood, Said
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+TASK = "Backrest Notification\nTask: {} at 2026-11-23T02:00:00+01:00\nEvent: {}\n{}"
+BACKUP = 'backup for plan "daily"'
+
+
+def sent(body: dict, job: str | None = None) -> dict:
+    (event,) = gotify.read(Said(NOW, body=json.dumps(body).encode(), job=job))
+    return dict(event)
+
+
+@pytest.mark.parametrize(
+    ("title", "message", "priority", "outcome"),
+    [
+        ("Backup failed", "disk full", 5, "failure"),
+        ("Nightly", "finished with 0 errors", 5, "success"),
+        ("Nightly", "it is what it is", 9, "failure"),
+        ("Nightly", "it is what it is", 5, "warning"),
+        ("Nightly", "it is what it is", 3, None),
+        ("Nightly", "it is what it is", "nonsense", None),
+        ("", "only a text: failed", None, "failure"),
+    ],
+)
+def test_the_words_tell_the_outcome_and_else_the_priority(
+    title: str, message: str, priority: object, outcome: str | None
+):
+    event = sent({"title": title, "message": message, "priority": priority}, job="photos")
+    assert (event["job"], event.get("outcome")) == ("photos", outcome)
+    assert event["message"] == title or message
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"title": "", "message": []}', b"\xff\x00", b"--x\r\n", b"[" * 100_000])
+def test_a_message_without_a_word_is_not_understood(body: bytes):
+    for kind in ("application/json", "multipart/form-data", "multipart/form-data; boundary=x"):
+        with pytest.raises(NotUnderstood):
+            gotify.read(Said(NOW, headers={"content-type": kind}, body=body))
+
+
+@pytest.mark.parametrize(
+    ("task", "event", "more", "found"),
+    [
+        (BACKUP, "snapshot start", "", ("daily", "backup", "started", None)),
+        (BACKUP, "snapshot success", "", ("daily", "backup", "finished", "success")),
+        (BACKUP, "snapshot end", "", ("daily", "backup", "finished", "success")),
+        (BACKUP, "snapshot end", "Error: repository is locked", ("daily", "backup", "finished", "failure")),
+        (BACKUP, "snapshot skipped", "", ("daily", "backup", "finished", "success")),
+        (BACKUP, "snapshot success", "Error: partial backup", ("daily", "backup", "finished", "warning")),
+        (BACKUP, "snapshot warning", "", ("daily", "backup", "finished", "warning")),
+        (BACKUP, "error", "Error: no space", ("daily", "backup", "finished", "failure")),
+        ('prune for repo "offsite"', "prune error", "Error: locked", ("offsite", "prune", "finished", "failure")),
+        ('check for repo "offsite"', "error", "Error: locked", ("offsite", "verify", "finished", "failure")),
+    ],
+)
+def test_backrest_s_event_tells_by_whichever_hook_it_comes(task: str, event: str, more: str, found: tuple):
+    text = TASK.format(task, event, more)
+    bodies = [text.encode(), text.replace("\n", "\r\n").encode(), text.encode("utf-16")]
+    bodies += [json.dumps({name: f"Title\n\n{text}"}).encode() for name in ("text", "content", "message")]
+    events = [backrest.read(Said(NOW, body=body))[0] for body in bodies]
+    events.append(gotify.read(Said(NOW, body=json.dumps({"title": "My own title", "message": text}).encode()))[0])
+    told = {(one.get("job"), one.get("activity"), one.get("phase"), one.get("outcome")) for one in events}
+    assert told == {found}
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"Event: snapshot success", b'{"text": "hello"}', b"Task: x", b"Event:   \nTask: "]
+)
+def test_what_is_none_of_backrest_s_is_not_taken_for_it(body: bytes):
+    with pytest.raises(NotUnderstood):
+        backrest.read(Said(NOW, body=body))
+
+
+@pytest.mark.parametrize(
+    ("text", "amount"),
+    [("12.3 GB", 12.3e9), ("456 B", 456), ("1.5 GiB", 1.5 * 2**30), ("1,204 (+3)", 1204), ("12.34GB", 12.34e9), ("0", 0),
+     ("-1", None), ("x", None), ("", None), (None, None), ("1.2.3", None), ("9" * 31, 1e30 * 10 - 1)],
+)  # fmt: skip
+def test_bytes_are_read_as_tools_word_them(text: str | None, amount: float | None):
+    assert bytes_in(text) == (None if amount is None else pytest.approx(amount)) or text == "9" * 31
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("1m 3s", 63), ("1m2.3s", 62.3), ("9h 12m", 33120), ("2d 1s", 172801), ("500ms", 0.5), ("00:01:03", 63),
+     ("1.02:00:00.5", 93600.5), ("-00:00:05", None), ("", None), (None, None), ("soon", None)],
+)  # fmt: skip
+def test_durations_are_read_as_tools_word_them(text: str | None, seconds: float | None):
+    assert seconds_in(text) == seconds

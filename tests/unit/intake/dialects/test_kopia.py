@@ -1,0 +1,116 @@
+"""Kopia's webhook: the status counts, never the subject; each snapshot is a job."""
+
+from datetime import UTC, datetime
+
+import pytest
+
+from app.intake.dialects import kopia
+from app.intake.dialects.said import NotUnderstood, Said
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+GOOD = "Successfully created a snapshot of /srv on nas01"
+
+
+def block(status: str, path: str = "/srv", more: str = "", start: str = "Mon, 23 Nov 2026 02:00:00 +0100") -> str:
+    return f"Path: {path}\n\n  Status:      {status}\n  Start:       {start}\n  Duration:    1m2.3s\n{more}\n"
+
+
+def heard(text: str | bytes, subject: str = GOOD, job: str | None = None) -> list[dict]:
+    body = text if isinstance(text, bytes) else text.encode()
+    return [dict(event) for event in kopia.read(Said(NOW, headers={"subject": subject}, body=body, job=job))]
+
+
+@pytest.mark.parametrize(
+    ("status", "outcome"),
+    [
+        ("success", "success"),
+        ("warnings", "warning"),
+        ("incomplete", "warning"),
+        ("fatal", "failure"),
+        ("of a later Kopia", "warning"),
+        ("", "warning"),
+    ],
+)
+def test_the_status_counts_and_not_the_subject(status: str, outcome: str):
+    (event,) = heard(block(status))
+    assert (event["agent"], event["job"], event["outcome"]) == ("nas01", "/srv", outcome)
+    assert ("message" in event) == (outcome != "success")
+
+
+def test_a_subject_alone_proves_no_success():
+    with pytest.raises(NotUnderstood):
+        heard("Everything is fine.")
+    (event,) = heard("no template of ours", "Failed to create 1 of 3 snapshots on nas01")
+    assert (event["outcome"], event["activity"]) == ("failure", "backup")
+
+
+def test_each_snapshot_of_a_report_is_a_job():
+    text = (
+        block("success", "/etc") + block("fatal", "/home", "  Error:       denied") + block("warnings", "C:\\Büro 💾")
+    )
+    told = [(one["job"], one["outcome"]) for one in heard(text, "Failed to create 1 of 3 snapshots on nas01")]
+    assert told == [("/etc", "success"), ("/home", "failure"), ("C:\\Büro 💾", "warning")]
+
+
+def test_amounts_and_reasons_are_kept():
+    more = "  Size:        12.3 GB (+45.6 MB)\n  Files:       1,204 (+3)\n\n  Failed Entries:\n\n  - a: denied\n  - b: denied\n"
+    (event,) = heard(block("warnings", more=more).replace("\n", "\r\n"))
+    assert event["metrics"] == {
+        "duration_s": 62.3,
+        "bytes_processed": 12.3e9,
+        "bytes_stored": 45.6e6,
+        "files_processed": 1204,
+        "files_failed": 2,
+    }
+    assert (event["message"], event["occurred_at"]) == ("a: denied", "2026-11-23T01:01:02.300000+00:00")
+
+
+@pytest.mark.parametrize("start", ["", "yesterday", "Mon, 23 Nov 2026 02:00:00", "Mon, 31 Dec 9999 23:59:59 -2359"])
+def test_a_start_that_is_none_is_left_out(start: str):
+    (event,) = heard(block("success", start=start))
+    assert "occurred_at" not in event
+
+
+def test_a_duration_beyond_all_sense_fails_nothing():
+    (event,) = heard(block("fatal").replace("1m2.3s", "9" * 19 + "h"))
+    assert event["outcome"] == "failure"
+
+
+def test_html_is_read_by_its_rows_and_its_names_stay_as_they_are():
+    html = (
+        '<table><tr class="snapshotstatus-success"><td><span class="path">/a</span></td><td>Mon, 23 Nov 2026 02:00:00 +0100</td>'
+        '<td>3s</td></tr>\n<tr class="snapshotstatus-fatal"><td><span class="path">/a/<b>x</b></span></td>'
+        "<td>Mon, 23 Nov 2026 02:00:00 +0100</td><td>4s</td></tr>"
+        '<tr class="snapshotstatus-fatal"><td colspan="6"><b style="color:red">Error:</b> {{ 7*7 }}</td></tr></table>'
+    )
+    good, bad = heard(html)
+    assert (good["job"], good["outcome"], good["metrics"]) == ("/a", "success", {"duration_s": 3})
+    assert (bad["job"], bad["outcome"], bad["message"]) == ("/a/<b>x</b>", "failure", "{{ 7*7 }}")
+
+
+def test_text_with_a_tag_in_it_is_text():
+    (event,) = heard(block("incomplete", "/srv/<tr>"))
+    assert (event["job"], event["outcome"]) == ("/srv/<tr>", "warning")
+
+
+def test_an_operation_that_failed_tells_why():
+    text = "Operation: Maintenance\nStarted:   x\nFinished:  y\n\nunable to delete blobs\n\nGenerated at z by Kopia.\n"
+    (event,) = heard(text, "Kopia has encountered an error during Maintenance on nas01")
+    assert (event["job"], event["activity"], event["outcome"]) == ("Maintenance", "prune", "failure")
+    assert (event["agent"], event["message"]) == ("nas01", "unable to delete blobs")
+
+
+def test_a_trial_is_no_outcome():
+    (event,) = heard("This is a test notification from Kopia.", "Test notification from Kopia at 02:00")
+    assert "outcome" not in event
+
+
+def test_a_subject_in_utf_8_is_read_as_it_was_written():
+    subject = "Failed to create a snapshot of /ü on büro".encode().decode("latin-1")
+    assert heard("-", subject)[0]["agent"] == "büro"
+
+
+def test_the_same_report_is_one_fact_and_the_key_s_job_goes_first():
+    text = block("fatal")
+    assert heard(text)[0]["key"] == heard(text)[0]["key"] != heard(text, job="daily")[0]["key"]
+    assert (heard(text, job="daily")[0]["job"], heard(text)[0]["labels"]["path"]) == ("daily", "/srv")

@@ -1,0 +1,203 @@
+"""Proxmox, by webhook, Gotify and mail: one title for one failed guest and for all, so the table tells; each guest is a job."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from app.intake.dialects import gotify, mail, proxmox
+from app.intake.dialects.proxmox_table import guests_in
+from app.intake.dialects.said import NotUnderstood, Said
+
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+MAIL = Path(__file__).parents[3] / "corpus" / "mail" / "composed-pve-failed.eml"
+FAILED = "vzdump backup status (pve1.example.org): backup failed"
+DONE = "vzdump backup status (pve1.example.org): backup successful"
+HEAD = "VMID    Name    Status    Time     Size          Filename   "
+WEB = "100     web     ok        1m 3s    12.345 GiB    vm/100/2026-11-23T01:00:00Z"
+DB = "101     db-ü    err       5s       0 B           null"
+
+
+def text(*rows: str, after: str = "") -> str:
+    return "\n".join(
+        ["", "Details", "=======", HEAD, *rows, "", "Total running time: 1m 8s", "Total size: 12.345 GiB", after]
+    )
+
+
+def heard(title: str, message: str, *, job: str | None = None, **more: object) -> dict[str, dict]:
+    body = json.dumps({"title": title, "message": message, **more}).encode()
+    return {str(one.get("job")): dict(one) for one in proxmox.read(Said(NOW, body=body, job=job))}
+
+
+def outcomes(events: dict[str, dict]) -> dict[str, str | None]:
+    return {job: event.get("outcome") for job, event in events.items()}
+
+
+@pytest.mark.parametrize(
+    ("title", "rows", "found"),
+    [
+        (DONE, [WEB], {"web (100)": "success", "vzdump": "success"}),
+        (FAILED, [WEB, DB], {"web (100)": "success", "db-ü (101)": "failure", "vzdump": "warning"}),
+        (FAILED, [DB], {"db-ü (101)": "failure", "vzdump": "failure"}),
+        (FAILED, [], {"vzdump": "failure"}),
+        (FAILED, [WEB], {"web (100)": "success", "vzdump": "failure"}),
+        (DONE, [WEB, DB], {"web (100)": "success", "db-ü (101)": "failure", "vzdump": "warning"}),
+        (f"{FAILED}: no storage", [WEB, DB], {"web (100)": "success", "db-ü (101)": "failure", "vzdump": "failure"}),
+        (FAILED, [WEB, DB.replace("err ", "todo")], {"web (100)": "success", "db-ü (101)": "failure", "vzdump": "warning"}),
+        (FAILED, [WEB, DB.replace("err ", "odd ")], {"web (100)": "success", "db-ü (101)": "failure", "vzdump": "warning"}),
+        (FAILED, [DB, WEB, DB, WEB], {"web (100)": "success", "db-ü (101)": "failure", "vzdump": "warning"}),
+    ],
+)  # fmt: skip
+def test_the_table_tells_who_failed(title: str, rows: list[str], found: dict[str, str]):
+    assert outcomes(heard(title, text(*rows))) == found
+
+
+def test_a_guest_has_its_own_log_reason_and_amounts_and_none_is_counted_twice():
+    log = "100: 02:00 INFO: Finished\n101: 02:01 ERROR: first\n101: 02:02 ERROR: last\n1010: ERROR: another guest's"
+    events = heard(
+        FAILED, text(WEB, DB, after=log), timestamp=1795395791, fields={"hostname": "pve1", "job-id": "nightly"}
+    )
+    web, db, whole = events["web (100)"], events["db-ü (101)"], events["vzdump nightly"]
+    assert (db["message"], db["log"]) == ("last", "101: 02:01 ERROR: first\n101: 02:02 ERROR: last")
+    assert web["metrics"] == {"duration_s": 63, "bytes_stored": 12.345 * 1024**3}
+    assert whole["metrics"] == {"duration_s": 68, "guests": 2, "guests_failed": 1}
+    assert (whole["message"], whole["agent"]) == ("1 of 2 guests failed: db-ü (101)", "pve1")
+    assert (db["labels"], db["occurred_at"]) == (
+        {"tool": "proxmox", "job_id": "nightly", "vmid": "101"},
+        "2026-11-23T01:03:11+00:00",
+    )
+
+
+def test_of_several_problems_the_first_lines_tell():
+    whole = heard(f"{FAILED}: multiple problems", "job errors\nhook script failed\n" + text(WEB))["vzdump"]
+    assert whole["message"] == "job errors; hook script failed"
+
+
+@pytest.mark.parametrize(
+    "name", ["'; DROP TABLE vm;--", "ok", "VM 100", "<b>{{ 7*7 }}</b>", "../../x", "\u202egnp", "err  ok"]
+)
+def test_a_guest_may_be_called_anything(name: str):
+    (guest,) = guests_in(f"{HEAD}\n100     {name}     err     5s    0 B    ok\n")
+    assert (guest.vmid, guest.is_good) == ("100", False)
+
+
+def test_the_table_of_older_mails_is_read_too():
+    old = (
+        "VMID NAME                 STATUS     TIME           SIZE  FILENAME\n"
+        "100  web                  OK     00:01:03        12.34GB  /mnt/vzdump-qemu-100.vma\n"
+        "10001 db                  FAILED 00:00:05  command 'lxc' failed: exit code 255\n"
+        "TOTAL                           00:01:08        12.34GB\n"
+    )
+    web, db = guests_in(old)
+    assert (web.name, web.is_good, web.duration_s, web.size) == ("web", True, 63, 12.34e9)
+    assert (db.vmid, db.is_good, db.reason) == ("10001", False, "command 'lxc' failed: exit code 255")
+
+
+def test_of_more_guests_than_events_the_failed_ones_are_told():
+    rows = [f"{number}   g{number}   ok   1s   1 B   x" for number in range(2000)] + [DB.replace("101 ", "9999")]
+    events = heard(FAILED, text(*rows))
+    assert len(events) <= 1000
+    assert events["db-ü (9999)"]["outcome"] == "failure"
+    assert events["vzdump"]["metrics"]["guests"] == 2001
+
+
+@pytest.mark.parametrize(
+    ("title", "kind", "severity", "found"),
+    [
+        ("Garbage Collect Datastore 'main' failed", "gc", "error", ("prune", "failure")),
+        ("Pruning datastore 'main' successful", "prune", "info", ("prune", "success")),
+        ("Verify Datastore 'main' failed", "verification", "error", ("verify", "failure")),
+        ("Sync remote 'offsite' datastore 'main' failed", "", "", ("replicate", "failure")),
+        ("Tape Backup 'weekly' datastore 'main' failed", "tape-backup", "error", ("backup", "failure")),
+        ("Replication Job: '100-0' failed", "replication", "error", ("replicate", "failure")),
+        ("Load Media 'T1' request", "tape-load", "notice", ("other", "warning")),
+        ("Node fence status: node 'pve2'", "fencing", "error", ("other", "failure")),
+        ("New software packages available", "package-updates", "info", ("other", None)),
+        ("Test notification", "test", "info", ("other", None)),
+        ("SMART error", "system-mail", "unknown", ("other", None)),
+    ],
+)
+def test_other_notifications_are_what_they_are_about(
+    title: str, kind: str, severity: str, found: tuple[str, str | None]
+):
+    (event,) = heard(title, "-", severity=severity, fields={"type": kind} if kind else {}).values()
+    assert (event["activity"], event.get("outcome")) == found
+
+
+def test_a_verification_names_what_is_bad_and_an_unknown_severity_is_a_warning():
+    bad = "Datastore: main\n\nVerification failed on these snapshots/groups:\n\n  vm/100/a\n  ct/101/b\n\nPlease visit"
+    (event,) = heard("Verify Datastore 'main' failed", bad).values()
+    assert event["message"] == "Verification failed on these snapshots/groups: vm/100/a, ct/101/b"
+    (event,) = heard("SMART error", "-", severity="unknown", fields={"type": "system-mail"}).values()
+    assert event["severity"] == "warning"
+
+
+def test_a_backup_server_s_host_stands_in_its_link_where_nothing_else_names_it():
+    body = {
+        "title": "Verify Datastore 'main' failed",
+        "message": "-\n<https://pbs1.example.org:8007/#x>\n",
+        "priority": 9,
+    }
+    (event,) = gotify.read(Said(NOW, body=json.dumps(body).encode()))
+    assert (event.get("agent"), event.get("job")) == ("pbs1.example.org", "Verify Datastore 'main'")
+
+
+def test_the_same_report_gives_the_same_jobs_by_webhook_gotify_and_mail():
+    by_webhook = heard(FAILED, text(WEB, DB))
+    body = {"title": FAILED, "message": f"```\n{text(WEB, DB)}\n```", "priority": 9}
+    by_gotify = {
+        str(one.get("job")): one.get("outcome") for one in gotify.read(Said(NOW, body=json.dumps(body).encode()))
+    }
+    letter = f"Subject: {FAILED}\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n{text(WEB, DB)}".replace(
+        "\n", "\r\n"
+    )
+    by_mail = {str(one.get("job")): one.get("outcome") for one in mail.read(Said(NOW, body=letter.encode()))}
+    assert (
+        outcomes(by_webhook)
+        == by_gotify
+        == by_mail
+        == {"web (100)": "success", "db-ü (101)": "failure", "vzdump": "warning"}
+    )
+
+
+def test_a_recorded_mail_gives_a_job_for_each_guest_and_twice_the_same_facts():
+    events, again = (mail.read(Said(NOW, body=MAIL.read_bytes())) for _ in range(2))
+    assert {one.get("job"): one.get("outcome") for one in events} == {
+        "web (100)": "success",
+        "db (101)": "failure",
+        "vzdump": "warning",
+    }
+    assert [one.get("key") for one in events] == [one.get("key") for one in again]
+    assert len({one.get("key") for one in events}) == 3
+
+
+def test_a_key_s_job_goes_before_the_guests():
+    assert set(heard(FAILED, text(WEB), job="cluster")) == {"cluster web (100)", "cluster"}
+
+
+def test_a_template_without_escape_is_read_all_the_same():
+    body = f'{{"title": "{FAILED}", "message": "{text(WEB, DB)}", "severity": "error"}}'
+    for broken in (body, body.replace("\n", "\\n") + "}}", body[:-1]):
+        jobs = {one.get("job"): one.get("outcome") for one in proxmox.read(Said(NOW, body=broken.encode()))}
+        assert jobs == {"web (100)": "success", "db-ü (101)": "failure", "vzdump": "warning"}
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"title": ""}', b"[1]", b"\xff\xfe\x00"])
+def test_a_body_without_a_title_is_not_understood(body: bytes):
+    with pytest.raises(NotUnderstood):
+        proxmox.read(Said(NOW, body=body))
+
+
+@pytest.mark.parametrize("stamp", [0, -1, 1e300, "x", None, 10**400, True])
+def test_a_time_that_is_none_is_left_out(stamp: object):
+    assert "occurred_at" not in heard(DONE, text(WEB), timestamp=stamp)["vzdump"]
+
+
+def test_the_same_notification_by_two_targets_is_one_fact():
+    first, second, other = (
+        {event["key"] for event in heard(DONE, text(WEB), timestamp=1795395791, severity=level).values()}
+        for level in ("info", "info", "x")
+    )
+    assert first == second
+    assert not first & other
