@@ -140,8 +140,7 @@ class Ledger:
             return None
         begun = await book_plain(self.house.store, lines, _claims(entries), now)
         if begun is not None:
-            for one in made:
-                tell_sent(one.leased, now)
+            tell_sent([one.leased for one in made], now)
         return begun
 
 
@@ -156,8 +155,7 @@ async def _book(unit: Unit, entries: Sequence[_Entry], now: datetime) -> set[str
     made = [entry.ended for entry in entries if entry.ended is not None]
     settled, begun = await book(unit, _sent_lines(made), _claims(entries), now)
     sent = [one.leased for one in made if one.leased.claim.message_id in settled]
-    for leased in sent:
-        unit.after_commit(partial(tell_sent, leased, now))
+    unit.after_commit(partial(tell_sent, sent, now))
     rest = [Receipt(one.leased.claim, one.outcome) for one in made if one.leased.claim.message_id not in settled]
     if rest:
         await settle_all(unit, rest, await outbox.lock(unit, [receipt.claim.message_id for receipt in rest]), now)

@@ -1,5 +1,7 @@
 """Says aloud what became of messages, in log and metrics, so that no dead one is silent. Called after the commit, never before."""
 
+from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 
 from app.base import metrics
@@ -8,11 +10,16 @@ from app.domain.lease import Leased
 from app.domain.message import Message, MessageState
 
 
-def tell_sent(leased: Leased, now: datetime) -> None:
-    """Tell of a message that went as it should; that is too much for the log as it is usually kept."""
-    metrics.ATTEMPTS.labels(leased.transport, "sent").inc()
-    metrics.STAGE_SECONDS.labels("worded_to_sent").observe(max(0.0, (now - leased.created_at).total_seconds()))
-    log.debug("sent", message=leased.parcel.id, transport=leased.transport, attempt=leased.attempts + 1)
+def tell_sent(sent: Sequence[Leased], now: datetime) -> None:
+    """Tell of messages that went as they should; that is too much for the log as it is usually kept."""
+    if not sent:
+        return
+    for transport, count in Counter(one.transport for one in sent).items():
+        metrics.ATTEMPTS.labels(transport, "sent").inc(count)
+    waited = metrics.STAGE_SECONDS.labels("worded_to_sent")
+    for one in sent:
+        waited.observe(max(0.0, (now - one.created_at).total_seconds()))
+    log.debug("sent", messages=[f"{one.parcel.id} by {one.transport}, attempt {one.attempts + 1}" for one in sent])
 
 
 def tell(after: Message, outcome: str, now: datetime) -> None:

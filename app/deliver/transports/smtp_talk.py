@@ -20,6 +20,7 @@ _OURS_TO_MEND = (530, 534, 535, 538)  # RFC 4954: "authentication required" and 
 _CLOSING = 421
 _SLOW = 10  # a body may take ten times as long as one command, as long as it moves
 _PACE_S = 0.01
+_AT_ONCE = 64 * 1024  # less than any system's send buffer
 
 
 class Line(Enum):
@@ -93,10 +94,16 @@ def _envelope(
 
 
 async def _write(client: aiosmtplib.SMTP, body: bytes, timeout_s: float) -> None:
-    """Hand over the body, and the dot only after it: so a line that dies within a long body is known to have sent nothing."""
+    """Hand over the body, and the dot only after it: so a line that dies within a long body is known to have sent nothing.
+
+    A body that the operating system takes in one go leaves no such moment: it and its dot are one write.
+    """
     protocol = client.protocol
     if protocol is None:
         raise aiosmtplib.SMTPServerDisconnected("connection lost")
+    if len(body) <= _AT_ONCE:
+        protocol.write(body + b".\r\n")
+        return
     protocol.write(body)
     transport = cast("asyncio.WriteTransport", protocol.transport)
     if left := transport.get_write_buffer_size():
