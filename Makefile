@@ -2,7 +2,7 @@
 # `make` alone lists them. PYTHON=<path> chooses the Python for .venv (3.11 or newer).
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo venv test test-windows lint format bench chaos fuzz openapi lock relay clean
+.PHONY: help run demo venv test test-windows lint format bench chaos fuzz openapi lock relay reporter clean
 
 BIN := .venv/bin
 # Two at a time, each file's tests in one place: three quarters of the time is waiting for other programs.
@@ -71,6 +71,9 @@ lock: ## resolve the lock files anew (needs uv); UPGRADE=--upgrade takes newer v
 
 relay: .venv/.runtime ## build dist/tocsin-relay.pyz, the program for the Windows mail host
 	@$(BIN)/python -m app.base.pyz relay dist
+
+reporter: .venv/.runtime ## build dist/tocsin-report.pyz, the program for backup hosts
+	@$(BIN)/python -m app.base.pyz reporter dist
 
 clean: ## remove what can be made again; var/ (data) stays
 	@rm -rf .venv .venv-tools build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -23,7 +23,7 @@ def pack(name: str) -> bytes | None:
     packed.seek(0, io.SEEK_END)
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         _add(archive, "__main__.py", _MAIN.format(name=name).encode())
-        for source in (APP / "__init__.py", *sorted(folder.glob("*.py")), *sorted((APP / "wire").glob("*.py"))):
+        for source in (APP / "__init__.py", *sorted(folder.rglob("*.py")), *sorted((APP / "wire").glob("*.py"))):
             _add(archive, f"app/{source.relative_to(APP).as_posix()}", source.read_bytes())
     return packed.getvalue()
 

@@ -13,11 +13,11 @@ from app.domain.dedupe import OURS
 from app.domain.event import Activity, Phase, RunOutcome, Severity
 from app.intake.cut import cut_middle, cut_text
 from app.intake.parse import WireEvent
+from app.wire import report as wire
 
-NAME_MOST = 200
-MESSAGE_MOST = 4096
-LABELS_MOST, LABEL_NAME_MOST, LABEL_VALUE_MOST = 64, 100, 500
-METRICS_MOST, METRIC_NAME_MOST = 100, 100
+NAME_MOST, MESSAGE_MOST = wire.NAME_MOST, wire.MESSAGE_MOST
+LABELS_MOST, LABEL_NAME_MOST, LABEL_VALUE_MOST = wire.LABELS_MOST, wire.LABEL_NAME_MOST, wire.LABEL_VALUE_MOST
+METRICS_MOST, METRIC_NAME_MOST = wire.METRICS_MOST, wire.METRIC_NAME_MOST
 EXTRA_MOST = 16 * 1024
 AHEAD_MOST = timedelta(hours=24)
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)

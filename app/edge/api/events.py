@@ -17,9 +17,10 @@ from app.edge.problems import problem
 from app.intake.accept import Intake, Receipt
 from app.intake.body import Head
 from app.intake.shape import Sender
+from app.wire import report as wire
 
-SHOWN_MOST = 100
-PATH = "/v1/events"
+SHOWN_MOST = wire.REFUSED_SHOWN
+PATH = wire.EVENTS
 _KINDS = frozenset({KeyKind.ENROL, KeyKind.AGENT})
 
 router = APIRouter()

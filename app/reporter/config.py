@@ -1,0 +1,139 @@
+"""What the reporter was told: by its options, by TOCSIN_REPORT_* in the environment, by a file of `name = value` lines; the first that says it holds.
+
+The key is never an option: every user of the host sees the options of a running program. It must not write, and must not show the key.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+_NAMES = ("url", "key", "key_file", "ca_file", "agent", "spool")
+_MOST = 64 * 1024
+
+
+class BadSettings(ValueError):
+    """The settings cannot be used; the text says why, and never holds the key."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where to report, as whom, and where to keep what could not be sent yet. `trouble` says what is wrong with them, if anything."""
+
+    url: str = ""
+    key: str = ""
+    ca_file: str = ""
+    agent: str = ""
+    spool: Path = Path()
+    trouble: str = ""
+
+    def __repr__(self) -> str:
+        """Show it without the key: tracebacks and logs are read by many."""
+        return f"Settings(url={self.url!r}, spool={str(self.spool)!r})"
+
+
+def load(options: Mapping[str, str]) -> Settings:
+    """Gather the settings. Raises nothing: whoever runs a backup needs a spool also where the rest is missing."""
+    try:
+        told = {**_from_file(), **_from_environment(), **{name: value for name, value in options.items() if value}}
+        trouble = ""
+    except BadSettings as cause:
+        told, trouble = {**_from_environment(), **{name: value for name, value in options.items() if value}}, str(cause)
+    key = ""
+    try:
+        key = _key(told)
+    except BadSettings as cause:
+        trouble = trouble or str(cause)
+    url = told.get("url", "")
+    if not trouble and not url:
+        trouble = "no address: set TOCSIN_REPORT_URL, or `url = https://...` in " + str(config_file())
+    spool = Path(told.get("spool") or _spool())
+    return Settings(url, key, told.get("ca_file", ""), told.get("agent", ""), spool, trouble)
+
+
+def this_host() -> str:
+    """Name the agent where nobody did: by the host."""
+    return socket.gethostname() or "unnamed host"
+
+
+def environment() -> Mapping[str, str]:
+    """Give the environment as it is, for the command."""
+    return os.environ
+
+
+def config_file() -> Path:
+    """Give where the settings' file lies."""
+    own = os.environ.get("TOCSIN_REPORT_CONFIG")
+    if own:
+        return Path(own)
+    if sys.platform == "win32":
+        return Path(os.environ.get("PROGRAMDATA", "C:\\ProgramData")) / "tocsin-report.conf"
+    of_user = Path(os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")) / "tocsin-report.conf"  # noqa: PTH111  (Path.home raises where there is none)
+    return of_user if of_user.is_file() else Path("/etc/tocsin-report.conf")
+
+
+def _spool() -> str:
+    if sys.platform == "win32":
+        return os.path.join(os.environ.get("LOCALAPPDATA") or "C:\\ProgramData", "tocsin-report")  # noqa: PTH118
+    elif os.geteuid() == 0:  # noqa: RET505  (mypy then judges either branch on its own system)
+        return "/var/lib/tocsin-report"
+    return os.path.join(os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state"), "tocsin-report")  # noqa: PTH111, PTH118
+
+
+def _from_environment() -> dict[str, str]:
+    found = {name: os.environ.get(f"TOCSIN_REPORT_{name.upper()}", "") for name in _NAMES}
+    return {name: value for name, value in found.items() if value}
+
+
+def _from_file() -> dict[str, str]:
+    path = config_file()
+    try:
+        data = path.read_bytes()[:_MOST]
+    except FileNotFoundError:
+        return {}
+    except OSError as cause:
+        raise BadSettings(f"{path}: {cause.strerror}") from cause
+    found: dict[str, str] = {}
+    for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), start=1):
+        name, mark, value = (part.strip() for part in line.partition("="))
+        if not name or name.startswith("#"):
+            continue
+        if not mark or name not in _NAMES:
+            raise BadSettings(f"{path}, line {number}: not one of {', '.join(_NAMES)}, followed by `= value`")
+        found[name] = value.strip("\"'")
+    if "key" in found:
+        _check_private(path)
+    return found
+
+
+def _key(told: Mapping[str, str]) -> str:
+    key = told.get("key", "")
+    if not key and "key_file" in told:
+        path = Path(told["key_file"])
+        _check_private(path)
+        try:
+            key = path.read_bytes()[:_MOST].decode("ascii", "replace").strip()
+        except OSError as cause:
+            raise BadSettings(f"{path}: {cause.strerror}") from cause
+    if not key:
+        raise BadSettings("no key: set TOCSIN_REPORT_KEY_FILE to a file that holds it")
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise BadSettings("the key holds what no key does: a space, a line end, or a letter beyond ASCII")
+    return key
+
+
+def _check_private(path: Path) -> None:
+    """Refuse a key that others may read, as ssh does. Windows has other rights, and they are inherited from the folder."""
+    if sys.platform == "win32":
+        return
+    try:
+        mode = path.stat().st_mode
+    except OSError as cause:
+        raise BadSettings(f"{path}: {cause.strerror}") from cause
+    if stat.S_IMODE(mode) & 0o077:
+        raise BadSettings(f"{path} holds the key and may be read by others: chmod 600 {path}")

@@ -1,0 +1,33 @@
+"""Chooses who reads a tool's output. A script's is shown to each in turn: one that runs restic has restic's words in its output."""
+
+from __future__ import annotations
+
+import re
+
+from app.reporter.capture import Captured
+from app.reporter.readings import borg, rclone, restic, rsync
+from app.reporter.readings.reading import Reading, short
+from app.reporter.tools import Tool
+
+_READERS = {"restic": restic.read, "borg": borg.read, "rsync": rsync.read, "rclone": rclone.read}
+_PROGRESS = re.compile(r'^\{"message_type":"(?:status|verbose_status)".{0,20000}\n', re.MULTILINE)
+
+
+def read(tool: Tool, seen: Captured) -> Reading:
+    """Read it. What nobody recognises gives a reading with the last words alone: they say most often what went wrong."""
+    readers = [_READERS[tool.name]] if tool.name in _READERS else list(_READERS.values()) if not tool.name else []
+    found = next((one for one in (reader(seen.out, seen.err) for reader in readers) if one.metrics or one.errors), None)
+    if found is None and tool.name in _READERS:
+        found = _READERS[tool.name](seen.out, seen.err)
+    if found is None or found.is_empty:
+        return Reading(reason=_last_line(seen.err) or _last_line(seen.out))
+    return found
+
+
+def log_of(seen: Captured) -> str:
+    """Give the log without the lines in which restic tells a program how far it is, sixty times a second."""
+    return _PROGRESS.sub("", seen.log)
+
+
+def _last_line(text: str) -> str:
+    return short(next((line for line in reversed(text.splitlines()) if line.strip()), ""))

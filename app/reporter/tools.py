@@ -1,0 +1,63 @@
+"""Which backup tool a command runs, and what it does with it: by its words alone. It runs nothing, and keeps no argument: they may hold secrets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# Words after which another command follows: it is that one which is judged.
+WRAPPERS = {
+    "sudo", "doas", "nice", "ionice", "chrt", "taskset", "env", "timeout", "nohup", "setsid", "stdbuf", "time", "flock", "setpriv",
+    "caffeinate", "systemd-inhibit", "runuser", "chpst", "unshare", "busybox",
+}  # fmt: skip
+INTERPRETERS = re.compile(r"python[0-9.]*w?|sh|bash|perl")
+# What a tool does, by the first of its words that is here; others make backups.
+_DOES = {
+    "restic": {"backup": "backup", "forget": "prune", "prune": "prune", "check": "verify", "restore": "restore", "copy": "replicate"},
+    "borg": {"create": "backup", "prune": "prune", "compact": "prune", "delete": "prune", "check": "verify", "extract": "restore"},
+    "rclone": {"sync": "backup", "copy": "backup", "move": "backup", "bisync": "replicate", "check": "verify", "cryptcheck": "verify"},
+    "rsync": {},
+    "robocopy": {},
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Tool:
+    """A tool as it is called: `name` empty if it is none that we know, `does` the word for what it does with it."""
+
+    program: str
+    name: str = ""
+    does: str = ""
+    activity: str = "backup"
+    is_wrapped: bool = False
+
+    @property
+    def title(self) -> str:
+        """Name it for people; also the job, where nobody named that."""
+        return f"{self.name or self.program} {self.does}".strip()
+
+
+def tool_of(command: Sequence[str]) -> Tool:
+    """Find the tool in a command's words."""
+    first = _base(command[0])
+    for place, word in enumerate(command):
+        name = _base(word).lower()
+        if name in _DOES:
+            known = _DOES[name]
+            does = next((one for one in command[place + 1 :] if one in known), "")
+            return Tool(first, name, does, known.get(does, "backup"), is_wrapped=place > 0)
+        if place == 0 and name not in WRAPPERS and not INTERPRETERS.fullmatch(name):
+            break
+    return Tool(_script(command) if INTERPRETERS.fullmatch(first) else first)
+
+
+def _script(command: Sequence[str]) -> str:
+    """Name what an interpreter runs, unless it is written on the command line itself."""
+    words = command[1:]
+    return _base(words[0]) if words and not words[0].startswith("-") else _base(command[0])
+
+
+def _base(word: str) -> str:
+    name = re.split(r"[/\\]", word)[-1] or word
+    return name[:-4] if name.lower().endswith((".exe", ".cmd", ".bat")) and len(name) > 4 else name  # noqa: PLR2004

@@ -1,0 +1,52 @@
+"""Runs tocsin-report as an administrator does: the one file, by Python, as a process of its own. It knows no test."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from app.base.pyz import write
+
+PATIENCE_S = 120
+
+
+@dataclass(frozen=True)
+class Reporter:
+    """The program in a folder, with its settings and a spool of its own."""
+
+    program: Path
+    spool: Path
+    settings: dict[str, str] = field(default_factory=dict)
+    python: str = sys.executable
+
+    def command(self, *words: str) -> list[str]:
+        """Give the command line."""
+        return [self.python, str(self.program), *words]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Give the environment: nothing of the developer's settings."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
+        return {**kept, "TOCSIN_REPORT_SPOOL": str(self.spool), **self.settings}
+
+    def __call__(self, *words: str, **more: Any) -> subprocess.CompletedProcess[bytes]:
+        """Run it to its end."""
+        asked = {"capture_output": True, "timeout": PATIENCE_S, "env": self.environment, **more}
+        return subprocess.run(self.command(*words), check=False, **asked)
+
+    def start(self, *words: str, **more: Any) -> subprocess.Popen[bytes]:
+        """Start it."""
+        return subprocess.Popen(self.command(*words), **{"env": self.environment, **more})
+
+    def waiting(self) -> Sequence[Path]:
+        """Give the files of the events that were not sent yet."""
+        return sorted((self.spool / "waiting").glob("*.json"))
+
+
+def reporter(folder: Path, url: str, key: str, **settings: str) -> Reporter:
+    """Build the program, and give it for a service."""
+    told = {"TOCSIN_REPORT_URL": url, "TOCSIN_REPORT_KEY": key, **settings}
+    return Reporter(write("reporter", folder / "dist"), folder / "spool", told)
