@@ -3,7 +3,6 @@
 import asyncio
 import os
 import random
-import socket
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -26,6 +25,7 @@ from tests.chaos.agents import Agents
 from tests.chaos.invariants import Aftermath
 from tests.chaos.postbox import Postbox
 from tests.chaos.processes import Program
+from tests.support.ports import lasting_port
 from tests.support.smtp import SmtpServer
 
 BACK_S, SETTLED_S = 60, 150
@@ -47,8 +47,7 @@ class Storm:
     agents: Agents = field(init=False)
 
     def __post_init__(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as probe:
-            self.port = int(probe.getsockname()[1])
+        self.port = lasting_port()
         words = ["serve"] if self.is_sqlite else ["serve", "worker", "worker"]
         names = [f"{word}-{number}" for number, word in enumerate(words)]
         env = self._environment()

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -11,6 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.support.ports import lasting_port
 from tests.support.postgres_binaries import find_binaries, readable_for_all
 from tests.support.processes import kill_family, unprivileged_user
 
@@ -33,7 +33,7 @@ class Cluster:
 
     def __init__(self, *, fsync: bool = False, settings: tuple[str, ...] = (), binaries: Path | None = None) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="tocsin-pg-"))
-        self.port = _free_port()
+        self.port = lasting_port()
         self._owner = unprivileged_user("postgres", "nobody")
         self._bin = binaries or find_binaries()
         if self._owner is not None:
@@ -162,8 +162,3 @@ def _run(command: list[Any], **options: Any) -> str:
     if done.returncode != 0:
         raise ClusterFailed(f"{Path(command[0]).name}: {done.stderr.strip()}")
     return done.stdout
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])

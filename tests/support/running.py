@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 
+from tests.support.ports import lasting_port
 from tests.support.processes import kill_family
 from tests.support.sources import ROOT
 
@@ -65,14 +66,13 @@ def wait_until(what: str, look, patience_s: float = 30):
 def serving(folder: Path, **settings: str) -> Iterator[Running]:
     """Start the service, wait until it answers, and stop it cleanly at the end."""
     keys = {"TOCSIN_ADMIN_KEY": "an-admin-key-of-a-test", "TOCSIN_ENROL_KEY": "an-enrol-key-of-a-test"}
-    ours = {"TOCSIN_VAR_DIR": str(folder), "TOCSIN_PORT": "0", **keys, **settings}
+    ours = {"TOCSIN_VAR_DIR": str(folder), "TOCSIN_PORT": str(lasting_port()), **keys, **settings}
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")} | ours
     folder.mkdir(parents=True, exist_ok=True)
     process = _start(folder, environment)
     running = None
     try:
         url = _address(process, folder / LOG)
-        environment["TOCSIN_PORT"] = url.rpartition(":")[2]
         running = Running(url, keys["TOCSIN_ADMIN_KEY"], keys["TOCSIN_ENROL_KEY"], folder, environment, [process])
         yield running
         running.processes[-1].terminate()

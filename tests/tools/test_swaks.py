@@ -1,15 +1,14 @@
 """swaks, a real mail program, reports to the real service."""
 
-import socket
 import subprocess
 from pathlib import Path
 
+from tests.support.ports import lasting_port
 from tests.support.running import serving, wait_until
 
 
 def test_a_mail_by_swaks_opens_an_alert(tmp_path: Path):
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = lasting_port()
     with serving(tmp_path / "var", TOCSIN_MAIL_IN_PORT=str(port)) as running:
         to = f"{running.enrol_key}@tocsin.example"
         words = ["--server", f"127.0.0.1:{port}", "--from", "veeam@example.org", "--to", to]
