@@ -14,6 +14,10 @@ REVIEWED = sorted(path.stem for path in EXPECTED.glob("*.tsv"))
 GOOD = {"accept": {"2"}, "reject": {"4"}, "close": {"4", "c"}, "any": {"2", "3", "4", "c"}}
 
 
+def test_every_family_has_a_table():
+    assert corpus.FAMILIES == REVIEWED
+
+
 @pytest.mark.parametrize("family", REVIEWED)
 def test_each_request_is_answered_and_becomes_the_event_in_the_table(family: str, tmp_path: Path):
     with listening(tmp_path) as listener:

@@ -1,5 +1,6 @@
 """What each tool is told when its key is unknown, when it calls in other ways than usual, and that no answer or log repeats a key."""
 
+from base64 import b64encode, urlsafe_b64encode
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -20,6 +21,12 @@ ADDRESSES = [
     ("POST", "/in/loki/{}/loki/api/v1/push", 401, None),
     ("POST", "/in/pagerduty/{}/v2/enqueue", 400, None),
     ("POST", "/in/pushover/{}/1/messages.json", 400, None),
+    ("POST", "/in/alertmanager/{}", 404, '{"ok":false,"error":"no such key"}'),
+    ("HEAD", "/in/resticprofile/{}/start", 404, ""),
+    ("POST", "/in/apprise/{}", 404, '{"error":"no such key"}'),
+    ("POST", "/notify/{}", 404, '{"error":"no such key"}'),
+    ("PUT", "/in/ntfy/{}/backups", 401, None),
+    ("GET", "/in/ntfy/{}/backups/publish?message=x", 401, None),
     ("POST", "/in/restic/{}?job=nightly", 404, '{"ok":false,"error":"no such key"}'),
     ("POST", "/in/borg/{}", 404, '{"ok":false,"error":"no such key"}'),
     ("POST", "/message?token={}", 401, None),
@@ -118,3 +125,67 @@ async def test_a_report_that_is_sent_again_counts_once(api: Api):
     for body in (report, report, other):
         assert (await api.client.post(f"/in/duplicati/{ENROL_KEY}", json=body)).status_code == 200
     assert len(await api.items("/v1/events")) == 2
+
+
+async def test_ntfy_s_clients_log_in_by_any_of_its_ways(api: Api):
+    headers = {"Title": "Backup failed", "Tags": "skull"}
+    basic = b64encode(f"any:{ENROL_KEY}".encode()).decode()
+    packed = urlsafe_b64encode(f"Basic {basic}".encode()).decode().rstrip("=")
+    for address, login in (
+        ("/backups", {"Authorization": f"Bearer {ENROL_KEY}"}),
+        ("/ntfy/backups", {"Authorization": f"Basic {basic}"}),
+        (f"/backups?auth={packed}", {}),
+        ("/in/ntfy/backups", {"Authorization": f"Bearer {ENROL_KEY}"}),
+        (f"/in/ntfy/{ENROL_KEY}/backups", {"Authorization": "Bearer tk_another"}),
+    ):
+        answer = await api.client.put(address, content=address.partition("?")[0], headers={**headers, **login})
+        assert (answer.status_code, answer.json()["event"], answer.json()["topic"]) == (200, "message", "backups")
+    answer = await api.client.post(
+        "/",
+        json={"topic": "backups", "title": "Backup failed"},
+        headers=login | {"Authorization": f"Bearer {ENROL_KEY}"},
+    )
+    assert answer.is_success
+    answer = await api.client.get(f"/backups/trigger?t=Backup+failed&auth={packed}")
+    assert answer.is_success
+    events = await api.items("/v1/events")
+    assert {(event["job"], event["outcome"]) for event in events} == {("backups", "failure")}
+    assert len(events) == 7
+
+
+async def test_at_the_root_there_is_nothing_without_a_login(api: Api):
+    for method, address in (("POST", "/"), ("PUT", "/backups"), ("GET", "/backups/publish"), ("GET", "/backups")):
+        answer = await api.client.request(method, address)
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    assert (await api.client.put("/backups", headers={"Authorization": "Bearer tk_another"})).json()["code"] == 40101
+    assert (await api.client.get("/healthz")).is_success
+    assert await api.items("/v1/events") == []
+
+
+async def test_cloudevents_begin_with_a_handshake(api: Api):
+    for address in ("/in/cloudevents", f"/in/cloudevents/{ENROL_KEY}"):
+        answer = await api.client.options(
+            address, headers={"WebHook-Request-Origin": "grid.example.org", "WebHook-Request-Rate": "120"}
+        )
+        assert (answer.headers["WebHook-Allowed-Origin"], answer.headers["WebHook-Allowed-Rate"]) == (
+            "grid.example.org",
+            "*",
+        )
+        assert "POST" in answer.headers["Allow"]
+        assert "WebHook-Allowed-Origin" not in (await api.client.options(address)).headers
+
+
+async def test_a_cloudevent_that_is_none_is_refused_and_kept(api: Api):
+    assert (await api.client.post(f"/in/cloudevents/{WRONG}", json={})).status_code == 401
+    answer = await api.client.post(f"/in/cloudevents/{ENROL_KEY}", json={"specversion": "1.0", "id": "1"})
+    assert answer.status_code == 400
+    (event,) = await api.items("/v1/events")
+    assert (event["outcome"], event["activity"]) == ("warning", "other")
+
+
+async def test_a_program_s_output_that_is_too_long_is_cut_and_its_exit_code_is_heard(api: Api):
+    output = b'{"message_type":"status","percent_done":1}\n' * 500_000 + b"Fatal: repository is full\n"
+    answer = await api.client.post(f"/in/restic/{ENROL_KEY}?job=photos&exit_code=1", content=output)
+    assert answer.is_success
+    (event,) = await api.items("/v1/events")
+    assert (event["outcome"], event["message"]) == ("failure", "repository is full")

@@ -3,6 +3,7 @@
 `make fuzz` goes on for a minute with each dialect. A dialect is added by one line of `DIALECTS`.
 """
 
+import json
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -13,8 +14,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.intake.dialects import (
+    alertmanager,
+    apprise,
     backrest,
     borg,
+    cloudevents,
     cronhub,
     cronitor,
     duplicati,
@@ -23,10 +27,12 @@ from app.intake.dialects import (
     kopia,
     loki,
     mail,
+    ntfy,
     pagerduty,
     proxmox,
     pushover,
     restic,
+    resticprofile,
     sentry_cron,
     uptime_kuma,
     zabbix,
@@ -39,8 +45,11 @@ from tests.support import corpus
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 # A dialect, and the family of the corpus whose bodies are mangled for it.
 DIALECTS: dict[str, tuple[Dialect, str]] = {
+    "alertmanager": (alertmanager.read, "alertmanager"),
+    "apprise": (apprise.read, "apprise"),
     "backrest": (backrest.read, "backrest"),
     "borg": (borg.read, "borg"),
+    "cloudevents": (cloudevents.read, "cloudevents"),
     "cronhub": (cronhub.read, "cronhub"),
     "cronitor": (cronitor.read, "cronitor"),
     "duplicati": (duplicati.read, "duplicati"),
@@ -49,10 +58,12 @@ DIALECTS: dict[str, tuple[Dialect, str]] = {
     "kopia": (kopia.read, "kopia"),
     "loki": (loki.read, "loki"),
     "mail": (mail.read, "healthchecks"),
+    "ntfy": (ntfy.read, "ntfy"),
     "pagerduty": (pagerduty.read, "pagerduty"),
     "proxmox": (proxmox.read, "proxmox"),
     "pushover": (pushover.read, "pushover"),
     "restic": (restic.read, "restic"),
+    "resticprofile": (resticprofile.read, "resticprofile"),
     "sentry": (sentry_cron.read, "sentry"),
     "uptime-kuma": (uptime_kuma.read, "uptime-kuma"),
     "zabbix": (zabbix.read, "zabbix"),
@@ -134,6 +145,65 @@ NAMES = st.one_of(
 )
 
 
+HEADERS = (
+    "content-type", "content-encoding", "ce-id", "ce-source", "ce-type", "ce-specversion", "ce-time", "title", "x-message", "tags",
+    "priority",
+)  # fmt: skip
+# What some dialect looks for in JSON: with values of any kind, so that none is taken for what it is not.
+WORDS_OF_JSON = st.sampled_from(
+    [
+        "alerts",
+        "status",
+        "labels",
+        "annotations",
+        "alertname",
+        "fingerprint",
+        "startsAt",
+        "severity",
+        "truncatedAlerts",
+        "archive",
+        "repository",
+        "stats",
+        "duration",
+        "type",
+        "levelname",
+        "path",
+        "message_type",
+        "summary",
+        "error",
+        "item",
+        "code",
+        "keep",
+        "specversion",
+        "id",
+        "source",
+        "data",
+        "data_base64",
+        "subject",
+        "time",
+        "title",
+        "message",
+        "tags",
+        "topic",
+        "priority",
+        "profile",
+        "command",
+        "exitCode",
+        "Data",
+        "Extra",
+        "streams",
+        "values",
+    ]
+)
+JSON_VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), NUMBERS, st.text(max_size=10), st.sampled_from(
+        ["summary", "exit_error", "log_message", "file_status", "ERROR", "1.0", "resolved", "2026-11-23T01:00:00Z", "E"]
+    )),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(WORDS_OF_JSON, inner, max_size=5)),
+    max_leaves=12,
+)  # fmt: skip
+
+
 def said(family: str) -> st.SearchStrategy[Said]:
     """Any request."""
     return st.builds(
@@ -141,8 +211,8 @@ def said(family: str) -> st.SearchStrategy[Said]:
         at=st.just(NOW),
         path=st.lists(WORDS, max_size=4).map(tuple),
         query=st.lists(st.tuples(NAMES, WORDS), max_size=6),
-        headers=st.fixed_dictionaries({}, optional={"content-type": WORDS, "content-encoding": WORDS}),
-        body=st.one_of(mangled(family), st.binary(max_size=400)),
+        headers=st.fixed_dictionaries({}, optional=dict.fromkeys(HEADERS, WORDS)),
+        body=st.one_of(mangled(family), st.binary(max_size=400), JSON_VALUES.map(lambda one: json.dumps(one).encode())),
         job=st.one_of(st.none(), WORDS),
     )
 

@@ -61,8 +61,8 @@ _FAMILIES = {
     **{
         name.upper(): name
         for name in (
-            "apprise", "backrest", "borg", "cronhub", "cronitor", "duplicati", "gotify", "kopia", "loki", "ntfy",
-            "pagerduty", "pushover", "restic", "zabbix",
+            "alertmanager", "apprise", "backrest", "borg", "cronhub", "cronitor", "duplicati", "gotify", "kopia", "loki", "ntfy",
+            "pagerduty", "pushover", "restic", "resticprofile", "zabbix",
         )
     },
 }  # fmt: skip

@@ -24,8 +24,15 @@ from tests.support.sources import ROOT
 EXPECTED = ROOT / "tests/corpus/expected"
 COLUMNS = ("request", "answer", "events")
 _TEXT_MOST = 70
-_UUID = re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_DATE = re.compile(rb"\d{4}-\d\d-\d\dT[\d:.+]{8,}")
+_BY_KEY = (
+    "alertmanager", "apprise", "backrest", "borg", "duplicati", "kopia", "ntfy", "restic", "resticprofile",
+)  # fmt: skip
+# What is another each time.
+_CHANGING = (
+    (re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"), b"<uuid>"),
+    (re.compile(rb"\d{4}-\d\d-\d\dT[\d:.+]{8,}"), b"<date>"),
+    (re.compile(rb'"id":"[0-9a-f]{12}","time":\d+,"expires":\d+'), b'"id":"<id>"'),
+)
 # Keys that recorded programs have in their addresses.
 _LITERALS = {
     b"example-api-key": "CRONITOR_KEY",
@@ -138,8 +145,6 @@ def values_of(running: Running, client: httpx.Client) -> dict[str, str]:
         "EVENTS": "/v1/events",
         "GOTIFY": "/gotify",
         "CE": "/in/cloudevents",
-        "APPRISE": "/in/apprise",
-        "NTFY": "/in/ntfy",
         "CRONITOR": "/in/cronitor",
         "CRONHUB": "/in/cronhub",
         "ZABBIX": f"/in/zabbix/{token}/api_jsonrpc.php",
@@ -147,7 +152,7 @@ def values_of(running: Running, client: httpx.Client) -> dict[str, str]:
         "PUSHOVER": f"/in/pushover/{token}/1/messages.json",
         "PAGERDUTY": f"/in/pagerduty/{token}/v2/enqueue",
         "LOKI": f"/in/loki/{token}/loki/api/v1/push",
-        **{tool.upper(): f"/in/{tool}/{token}" for tool in ("duplicati", "kopia", "backrest", "restic", "borg")},
+        **{tool.upper(): f"/in/{tool}/{token}" for tool in _BY_KEY},
     }
 
 
@@ -158,7 +163,8 @@ def table_of(family: str) -> list[tuple[str, ...]]:
 
 
 def _shown(body: bytes) -> str:
-    body = _DATE.sub(b"<date>", _UUID.sub(b"<uuid>", body))
+    for pattern, shown in _CHANGING:
+        body = pattern.sub(shown, body)
     try:
         found = json.loads(body)
     except ValueError:

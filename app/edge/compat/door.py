@@ -105,15 +105,20 @@ def query_of(request: Request) -> list[tuple[str, str]]:
 
 def key_of(request: Request, *, query: str | None = None) -> str:
     """Give the key from `Authorization` (Bearer, or a password of Basic), from the usual headers, or from a query parameter."""
-    scheme, _, given = request.headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return given.strip()
-    if scheme.lower() == "basic":
-        return _password(given.strip())
+    if found := key_in(request.headers.get("authorization", "")):
+        return found
     for header in ("x-tocsin-key", "x-gotify-key", "x-api-key"):
         if header in request.headers:
             return request.headers[header]
     return request.query_params.get(query, "") if query else ""
+
+
+def key_in(authorization: str) -> str:
+    """Give the key from what stands in `Authorization`; nothing if that is neither Bearer nor Basic."""
+    scheme, _, given = authorization.partition(" ")
+    if scheme.lower() == "bearer":
+        return given.strip()
+    return _password(given.strip()) if scheme.lower() == "basic" else ""
 
 
 def _password(given: str) -> str:

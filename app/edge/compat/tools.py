@@ -3,12 +3,14 @@
 from fastapi import FastAPI
 
 from app.edge.compat import (
+    apprise,
+    cloudevents,
     cronhub,
     cronitor,
     gotify,
     healthchecks,
     loki,
-    outputs,
+    ntfy,
     pagerduty,
     pushover,
     reports,
@@ -24,12 +26,14 @@ _TOOLS = (
     sentry_cron,
     zabbix,
     loki,
-    outputs,
     pagerduty,
     pushover,
     gotify,
+    apprise,
+    cloudevents,
     reports,
-    healthchecks,  # the last: its addresses may begin with the key
+    healthchecks,  # the last but one: its addresses may begin with the key
+    ntfy,  # the last: its addresses may begin with a topic, which is shorter than a key
 )
 
 

@@ -5,14 +5,18 @@ from datetime import UTC, datetime
 from app.intake.dialects.told import number
 
 _TEXT_MOST = 60
+_SECOND = slice(16, 19)
 
 
 def moment_in(given: object) -> datetime | None:
-    """Give a time with a zone from ISO 8601, with any number of decimals; None for anything else."""
+    """Give a time with a zone from ISO 8601, with any number of decimals, be it a leap second; None for anything else."""
     if not isinstance(given, str):
         return None
+    text = given.strip()[:_TEXT_MOST]
+    if text[_SECOND] == ":60":
+        text = f"{text[: _SECOND.start]}:59{text[_SECOND.stop :]}"
     try:
-        found = datetime.fromisoformat(given.strip()[:_TEXT_MOST])
+        found = datetime.fromisoformat(text)
         return found.astimezone(UTC) if found.tzinfo is not None else None
     except (ValueError, OverflowError):
         return None

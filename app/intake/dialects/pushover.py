@@ -7,13 +7,12 @@ from urllib.parse import parse_qsl
 from app.intake.dialects.json_body import object_of, text_in
 from app.intake.dialects.said import Said
 from app.intake.dialects.told import told
-from app.intake.dialects.words import outcome_in
+from app.intake.dialects.words import begins_in, outcome_in
 from app.intake.parse import WireEvent
 
 TOOL = "pushover"
 _FIELDS_MOST, _FORM_MOST = 100, 256 * 1024
 _TAGS = re.compile(r"<[^<>]{0,200}>")
-_BEGINS = re.compile(r"\b(?:start(?:ed|ing|s)?|beg[aiu]ns?)\b", re.IGNORECASE)
 _SEVERITIES = {"1": "error", "2": "critical"}
 
 
@@ -23,7 +22,7 @@ def read(said: Said) -> Sequence[WireEvent]:
     title, message = given.get("title", ""), _TAGS.sub("", given.get("message", ""))
     words = f"{title}\n{message}"[:2000]
     outcome = outcome_in(title) or outcome_in(message[:1000])
-    begins = outcome is None and _BEGINS.search(words) is not None
+    begins = outcome is None and begins_in(words)
     return [
         told(
             TOOL,

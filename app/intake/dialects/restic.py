@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.intake.dialects.amounts import bytes_in
 from app.intake.dialects.confessed import confessed
 from app.intake.dialects.json_body import text_in
 from app.intake.dialects.json_pieces import pieces_of
@@ -37,6 +38,11 @@ _OTHER = (
     ("prune", re.compile(r"^(?:total prune:|to delete:|repacking packs|keep \d{1,9} snapshots:)")),
     ("restore", re.compile(r"^restoring <?[Ss]napshot ")),
     ("admin", re.compile(r"^created restic repository ")),
+)
+# What it prints without `--json`, as its summary would have it.
+_PLAIN = re.compile(
+    r"processed (?P<files>\d{1,12}) files, (?P<bytes>[\d.]{1,20} \w{1,5}) in (?:(?P<h>\d{1,5}):)?(?P<m>\d{1,5}):(?P<s>\d\d)$"
+    r"|Added to the repo(?:sitory)?: (?P<added>[\d.]{1,20} \w{1,5})(?: {1,9}\((?P<stored>[\d.]{1,20} \w{1,5}) stored\))?$"
 )
 _TRIES = re.compile(r" returned error, retrying after ")
 _GOOD = re.compile(r"^(?:no errors were found|snapshot [0-9a-f]{8} saved)")
@@ -147,9 +153,22 @@ def _line(heard: _Heard, line: str) -> None:
         heard.fatal.append(line)
     elif _SKIPPED.match(line):
         heard.skipped.append(line)
+    if (amounts := _PLAIN.match(line)) is not None:
+        heard.summaries.append(_summary(amounts))
     heard.activities |= {activity for activity, sign in _OTHER if sign.match(line)}
     heard.is_good = heard.is_good or _GOOD.match(line) is not None
     heard.is_under_way = heard.is_under_way or _TRIES.search(line[:1000]) is not None
+
+
+def _summary(line: re.Match[str]) -> Mapping[str, Any]:
+    if line["files"]:
+        seconds = int(line["h"] or 0) * 3600 + int(line["m"]) * 60 + int(line["s"])
+        return {
+            "total_files_processed": int(line["files"]),
+            "total_bytes_processed": bytes_in(line["bytes"]),
+            "total_duration": seconds,
+        }
+    return {"data_added_packed": bytes_in(line["stored"] or line["added"])}
 
 
 def _verdict(heard: _Heard) -> tuple[str | None, str | None]:

@@ -38,6 +38,14 @@ def text_of(data: bytes, content_type: str = "") -> str:
     return mostly if mostly.count("\ufffd") * 50 < len(mostly) else data.decode("cp1252", "replace")
 
 
+def header_text(value: str) -> str:
+    """Give a header's value as its sender meant it: HTTP has it as Latin-1, and senders put what they have."""
+    try:
+        return value.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return value
+
+
 def _wide(data: bytes, declared: str | None) -> str | None:
     """Name the encoding of what cannot be UTF-8: its mark says so, or its zeros do."""
     for mark, encoding in _MARKS:
