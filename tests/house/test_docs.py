@@ -22,6 +22,7 @@ from tests.support.sources import ROOT, sources
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 HERE = "http://127.0.0.1:8000"
+TOOL_LINES = 40
 SHELL = "set -euo pipefail\n"
 
 
@@ -30,6 +31,8 @@ def _blocks(page: Path, language: str) -> list[str]:
 
 
 WITH_EXAMPLES = [page for page in PAGES if _blocks(page, "sh")]
+TOOLS = sorted((ROOT / "docs" / "tools").glob("*.md"))
+WITH_TRIALS = [page for page in TOOLS if _blocks(page, "sh")]
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +60,36 @@ def test_the_examples_of_a_page_work_from_top_to_bottom(page: Path, service: Run
         ["bash", "-x"], input=script, env=environment, capture_output=True, text=True, timeout=120, check=False
     )
     assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-3000:]
+
+
+@pytest.mark.parametrize("page", WITH_TRIALS, ids=lambda page: page.name)
+def test_the_trial_on_a_tool_s_page_gives_the_failed_job_that_it_names(page: Path, service: Running, tmp_path: Path):
+    script = SHELL + "\n".join(_blocks(page, "sh")).replace("http://tocsin:8000", service.url)
+    environment = {"PATH": curl.on_path(tmp_path / "bin") + os.environ["PATH"], "LC_ALL": "C.UTF-8"}
+    ran = subprocess.run(
+        ["bash", "-x"],
+        input=script.replace("<key>", service.enrol_key),
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-3000:]
+    [named] = re.findall(
+        r"^You then see the job `([^`]+)` failed", page.read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    wait_until(
+        f"the job {named}",
+        lambda: [job for job in service.ask("/v1/jobs", name=named)["items"] if job["state"] == "failed"],
+    )
+
+
+@pytest.mark.parametrize("page", TOOLS, ids=lambda page: page.name)
+def test_a_tool_s_page_is_short_and_its_links_lead_somewhere(page: Path):
+    text = page.read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= TOOL_LINES
+    assert [name for name in re.findall(r"\]\(([^)\s#:]+)\)", text) if not (page.parent / name).exists()] == []
 
 
 @pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda page: page.name)

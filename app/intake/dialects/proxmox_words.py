@@ -27,7 +27,7 @@ _ACTIVITIES = {
     "sync": "replicate", "replication": "replicate", "tape-backup": "backup", "tape": "backup",
 }  # fmt: skip
 _REASON = re.compile(r"^(?:[\w ]{1,40} failed|Error): ?([^\n]{1,1000})$|^Error:\n([^\n]{1,1000})$", re.MULTILINE)
-_ON_THESE = re.compile(r"^([\w ]{1,40} failed on these [^\n]{1,40}:)\n+((?: *\S[^\n]{0,300}\n){1,20})", re.MULTILINE)
+_ON_THESE = re.compile(r"^([\w ]{1,40} failed on these [^\n]{1,40}:)\n+((?: *\S[^\n]{0,4000}\n){1,20})", re.MULTILINE)
 _LINK = re.compile(r"^<https://([\w.-]{1,253}):\d{1,5}/", re.MULTILINE)
 _AMOUNTS = (
     ("bytes_freed", re.compile(r"^Removed garbage: {1,40}([^\n]{1,40})$", re.MULTILINE)),

@@ -49,7 +49,7 @@ def is_backrest(text: str) -> bool:
 _EVENT = re.compile(r"^Event: {0,3}([a-z][a-z ]{0,60})\s*$", re.MULTILINE | re.IGNORECASE)
 _BACKREST = re.compile(r"^Backrest |^Task: ", re.MULTILINE)
 _ERROR = re.compile(r"^Error: ?(\S.{0,2000})$", re.MULTILINE)
-_TASK = re.compile(r'^Task: (\w{1,20})(?:.{0,40}(?:plan|repo) "([^"\n]{1,200})")?', re.MULTILINE)
+_TASK = re.compile(r'^Task: "?(\w{1,20})(?:.{0,40}(?:plan|repo) "([^"\n]{1,200})")?', re.MULTILINE)
 _ACTIVITIES = {
     "snapshot": "backup",
     "backup": "backup",
@@ -84,6 +84,8 @@ def _backrest(text: str, event: str) -> Body:
     if error is not None and outcome != "failure":
         phase, outcome = "finished", "warning" if outcome in ("success", "warning") else "failure"
     message = error[1] if error is not None else None
+    if message is not None and message.startswith("partial backup") and words == ["snapshot", "end"]:
+        outcome = "warning"  # restic's exit code 3, which `snapshot end` tells as any other error
     if outcome is None and words == ["snapshot", "end"]:
         outcome = "success"
     if words[-1] == "skipped":

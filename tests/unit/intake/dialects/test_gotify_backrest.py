@@ -53,6 +53,8 @@ def test_a_message_without_a_word_is_not_understood(body: bytes):
         (BACKUP, "snapshot success", "", ("daily", "backup", "finished", "success")),
         (BACKUP, "snapshot end", "", ("daily", "backup", "finished", "success")),
         (BACKUP, "snapshot end", "Error: repository is locked", ("daily", "backup", "finished", "failure")),
+        (BACKUP, "snapshot end", "Error: partial backup, 3 files", ("daily", "backup", "finished", "warning")),
+        (f'"{BACKUP}"', "snapshot start", "", ("daily", "backup", "started", None)),
         (BACKUP, "snapshot skipped", "", ("daily", "backup", "finished", "success")),
         (BACKUP, "snapshot success", "Error: partial backup", ("daily", "backup", "finished", "warning")),
         (BACKUP, "snapshot warning", "", ("daily", "backup", "finished", "warning")),

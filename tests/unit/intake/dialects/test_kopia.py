@@ -1,5 +1,6 @@
 """Kopia's webhook: the status counts, never the subject; each snapshot is a job."""
 
+import json
 from datetime import UTC, datetime
 
 import pytest
@@ -88,6 +89,64 @@ def test_html_is_read_by_its_rows_and_its_names_stay_as_they_are():
     assert (bad["job"], bad["outcome"], bad["message"]) == ("/a/<b>x</b>", "failure", "{{ 7*7 }}")
 
 
+def test_a_row_of_html_has_amounts_and_the_entries_that_failed_in_one_of_its_own():
+    html = (
+        '<tr class="snapshotstatus-ok">\n<td><span class="path">/a</span></td>\n<td>Thu, 02 Jan 2020 03:04:05 +0000</td>\n'
+        "<td>1.5s</td>\n<td>456 B <span class='increase'>(&#x2191; 56 B)</span></td>\n<td>1,230 <span>(&#x2191; 23)</span></td>\n"
+        '<td>33</td>\n</tr>\n<tr class="snapshotstatus-ok">\n    <td colspan="6">\n<b>Failed Entries:</b>\n<ul>\n'
+        '<li><span class="path">/a/b</span>: denied</li>\n<li><span class="path">/a/c</span>: denied</li></ul></td></tr>\n'
+    )
+    (event,) = heard(html)
+    assert (event["job"], event["outcome"], event["message"]) == ("/a", "warning", "/a/b: denied")
+    assert event["metrics"] == {
+        "duration_s": 1.5,
+        "bytes_processed": 456,
+        "bytes_stored": 56,
+        "files_processed": 1230,
+        "files_failed": 2,
+    }
+
+
+def test_a_snapshot_that_left_entries_out_is_no_success_whatever_its_status():
+    (event,) = heard(block("success", more="\n  Failed Entries:\n\n  - a: denied\n"))
+    assert (event["outcome"], event["message"]) == ("warning", "a: denied")
+
+
+def test_what_has_shrunk_has_stored_nothing_that_is_told():
+    (event,) = heard(block("success", more="  Size:        456 B (-44 B)\n"))
+    assert event["metrics"] == {"duration_s": 62.3, "bytes_processed": 456}
+
+
+def test_json_is_read_too():
+    start = "Mon, 23 Nov 2026 02:00:00 +0100"
+    good = {
+        "path": "/a",
+        "status": "success",
+        "start": start,
+        "duration": "1.5s",
+        "totalSize": 456,
+        "totalSizeDelta": 56,
+    }
+    partial = {**good, "path": "/b", "totalSizeDelta": -4, "failedEntries": [{"path": "x", "error": "denied"}, 7]}
+    bad = {"path": "/c", "status": "fatal", "start": start, "error": "no space"}
+    told = heard(json.dumps({"hostname": "nas02", "snapshots": [good, partial, bad, "nonsense"]}))
+    assert [(one["agent"], one["job"], one["outcome"]) for one in told] == [
+        ("nas02", "/a", "success"),
+        ("nas02", "/b", "warning"),
+        ("nas02", "/c", "failure"),
+    ]
+    assert told[0]["metrics"] == {"duration_s": 1.5, "bytes_processed": 456, "bytes_stored": 56}
+    assert (told[1]["message"], told[2]["message"]) == ("x: denied", "no space")
+    error = {"operation": "Maintenance", "errorMessage": "no space", "hostname": "nas02"}
+    (event,) = heard(json.dumps(error), "Kopia has encountered an error during Maintenance on nas02")
+    assert (event["job"], event["activity"], event["outcome"], event["message"]) == (
+        "Maintenance",
+        "prune",
+        "failure",
+        "no space",
+    )
+
+
 def test_text_with_a_tag_in_it_is_text():
     (event,) = heard(block("incomplete", "/srv/<tr>"))
     assert (event["job"], event["outcome"]) == ("/srv/<tr>", "warning")
@@ -98,6 +157,14 @@ def test_an_operation_that_failed_tells_why():
     (event,) = heard(text, "Kopia has encountered an error during Maintenance on nas01")
     assert (event["job"], event["activity"], event["outcome"]) == ("Maintenance", "prune", "failure")
     assert (event["agent"], event["message"]) == ("nas01", "unable to delete blobs")
+
+
+def test_an_operation_that_failed_tells_why_in_html_too():
+    html = (
+        "<!doctype html>\n<html>\n<p><b>Operation:</b> Full Maintenance</p>\n<p><b>Message:</b> no space</p>\n</html>"
+    )
+    (event,) = heard(html, "Kopia has encountered an error during Maintenance on nas01")
+    assert (event["job"], event["outcome"], event["message"]) == ("Full Maintenance", "failure", "no space")
 
 
 def test_a_trial_is_no_outcome():

@@ -129,6 +129,8 @@ def test_a_verification_names_what_is_bad_and_an_unknown_severity_is_a_warning()
     bad = "Datastore: main\n\nVerification failed on these snapshots/groups:\n\n  vm/100/a\n  ct/101/b\n\nPlease visit"
     (event,) = heard("Verify Datastore 'main' failed", bad).values()
     assert event["message"] == "Verification failed on these snapshots/groups: vm/100/a, ct/101/b"
+    in_a_row = bad.replace("vm/100/a\n", "vm/100/a   ")
+    assert heard("Verify Datastore 'main' failed", in_a_row)["Verify Datastore 'main'"]["message"] == event["message"]
     (event,) = heard("SMART error", "-", severity="unknown", fields={"type": "system-mail"}).values()
     assert event["severity"] == "warning"
 
