@@ -73,6 +73,14 @@ HOOKS = {
         "url": f"{url}/in/loki/{key}/loki/api/v1/push",
         "labels": {"app": "borgmatic", "hostname": "__hostname"},
     },
+    "apprise": lambda url, key: {
+        "services": [{"url": f"json{url.removeprefix('http')}/in/apprise/{key}", "label": "tocsin"}],
+    },
+    "ntfy": lambda url, key: {
+        "server": f"{url}/in/ntfy/{key}",
+        "topic": "photos",
+        "fail": {"title": "Backup failed", "message": "see the log", "tags": "rotating_light"},
+    },
 }
 
 

@@ -107,7 +107,7 @@ def key_of(request: Request, *, query: str | None = None) -> str:
     """Give the key from `Authorization` (Bearer, or a password of Basic), from the usual headers, or from a query parameter."""
     if found := key_in(request.headers.get("authorization", "")):
         return found
-    for header in ("x-tocsin-key", "x-gotify-key", "x-api-key"):
+    for header in _HEADERS:
         if header in request.headers:
             return request.headers[header]
     return request.query_params.get(query, "") if query else ""
@@ -129,4 +129,5 @@ def _password(given: str) -> str:
     return password or user
 
 
-_SECRET = frozenset({"authorization", "x-tocsin-key", "x-gotify-key", "x-api-key", "cookie", "token", "key", "auth"})
+_HEADERS = ("x-tocsin-key", "x-gotify-key", "x-apprise-config-id", "x-api-key")
+_SECRET = frozenset({*_HEADERS, "authorization", "cookie", "token", "key", "auth"})
