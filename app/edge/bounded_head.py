@@ -33,9 +33,10 @@ class BoundedHead(HttpToolsProtocol):
                 self.send_400_response("The head of the request is too long.")
                 return
             self._head_size += len(data)
-            if self._deadline is None:
-                self._wait()
         super().data_received(data)
+        # Most heads come whole: only for one that does not is there anything to wait for.
+        if self._is_in_head and self._head_size and self._deadline is None:
+            self._wait()
 
     def on_headers_complete(self) -> None:
         """Go on to the body."""

@@ -108,6 +108,7 @@ class GroupCommit:
                 for batch in self._under_way:
                     self._finish(batch)
                 self._under_way = []
+                metrics.INTAKE_QUEUE.set(self._events)
 
     def _next_group(self) -> list[Batch]:
         """Take the first that wait, not all: else their senders are answered, and send again, all at once, in step with the disk."""
@@ -120,7 +121,6 @@ class GroupCommit:
 
     def _finish(self, batch: Batch) -> None:
         self._events -= len(batch.events)
-        metrics.INTAKE_QUEUE.set(self._events)
         self._bytes -= batch.weight
         if not batch.done.done():  # its caller may have gone away
             batch.done.set_result(None)
