@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from app.reporter.readings.reading import LINE_MOST, Reading, inner, numbers, objects, short
+from app.reporter.readings.reading import LINE_MOST, Reading, inner, numbers, objects, plain_lines, short
 from app.wire.checked import BadShape, Given, given_in
 
 _STATS = {
@@ -18,6 +18,9 @@ _STATS = {
 }
 _ERRNO = r"(?:open|read|stat|scandir|readlink|listxattr|flistxattr|dir_open|fstat): \[Errno \d{1,5}\]"
 _PLAIN_ERROR = re.compile(rf"^.{{1,2000}}: {_ERRNO}.{{0,500}}$", re.MULTILINE)
+_WHY = re.compile(
+    r"Failed to |passphrase |Repository .{1,2000} (?:does not exist|is not )|Archive .{1,2000} already exists"
+)
 _CHANGED = "file changed while we backed it up"
 
 
@@ -35,11 +38,12 @@ def read(out: str, err: str) -> Reading:
             warnings.append(message)
         elif level in ("ERROR", "CRITICAL"):
             worst = worst or message
-    plain = _PLAIN_ERROR.findall(err) or [line for line in err.splitlines() if line.endswith(_CHANGED)]
+    words = plain_lines(err)
+    plain = _PLAIN_ERROR.findall(words) or [line for line in words.splitlines() if line.endswith(_CHANGED)]
     unread = len(failed) or sum(bool(re.search(_ERRNO, one)) for one in (*warnings, *plain))
     if unread:
         metrics = {**metrics, "files_failed": unread}
-    reason = worst or next(iter([*warnings, *plain]), "") or _last_words(err)
+    reason = worst or next(iter([*warnings, *plain]), "") or _last_words(words)
     note = f"archive {name}" if name else ""
     return Reading(metrics, unread, short(reason), note, {"archive": name} if name else {})
 
@@ -55,7 +59,7 @@ def _document(out: str) -> Given:
         return Given({})
 
 
-def _last_words(err: str) -> str:
+def _last_words(words: str) -> str:
     """Give the line that says why, of a log in plain words: borg names the platform and a trace after it."""
-    lines = [line for line in err.splitlines() if line and not line.startswith((" ", "-", "{"))]
-    return next((line for line in lines if line.startswith(("Failed to", "Repository ", "passphrase", "Archive "))), "")
+    lines = [line for line in words.splitlines() if line and not line.startswith((" ", "-"))]
+    return next((line for line in lines if _WHY.match(line)), "")

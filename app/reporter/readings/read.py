@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from app.reporter.capture import Captured
 from app.reporter.readings import borg, rclone, restic, rsync
@@ -16,12 +17,11 @@ _PROGRESS = re.compile(r'^\{"message_type":"(?:status|verbose_status)".{0,20000}
 def read(tool: Tool, seen: Captured) -> Reading:
     """Read it. What nobody recognises gives a reading with the last words alone: they say most often what went wrong."""
     readers = [_READERS[tool.name]] if tool.name in _READERS else list(_READERS.values()) if not tool.name else []
-    found = next((one for one in (reader(seen.out, seen.err) for reader in readers) if one.metrics or one.errors), None)
-    if found is None and tool.name in _READERS:
-        found = _READERS[tool.name](seen.out, seen.err)
-    if found is None or found.is_empty:
-        return Reading(reason=_last_line(seen.err) or _last_line(seen.out))
-    return found
+    readings = [reader(seen.out, seen.err) for reader in readers]
+    best = next(
+        (one for one in readings if one.metrics or one.errors), next((one for one in readings if one.reason), Reading())
+    )
+    return best if best.reason else replace(best, reason=_last_line(seen.err) or _last_line(seen.out))
 
 
 def log_of(seen: Captured) -> str:

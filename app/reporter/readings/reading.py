@@ -24,11 +24,6 @@ class Reading:
     note: str = ""
     extra: Mapping[str, str] = field(default_factory=dict)
 
-    @property
-    def is_empty(self) -> bool:
-        """Say whether nothing was recognised."""
-        return not (self.metrics or self.errors or self.reason)
-
 
 def objects(text: str) -> Iterator[Given]:
     """Give the JSON objects among the lines."""
@@ -39,6 +34,11 @@ def objects(text: str) -> Iterator[Given]:
                 yield given_in(stripped.encode("utf-8", "replace"), LINE_MOST)
             except BadShape:
                 continue
+
+
+def plain_lines(text: str) -> str:
+    """Give the lines that are not JSON."""
+    return "\n".join(line for line in text.splitlines() if not line.startswith("{"))
 
 
 def number(given: Given, name: str) -> float | None:
@@ -60,8 +60,8 @@ def inner(given: Given, name: str) -> Given:
 
 def numbers(given: Given, names: Mapping[str, str]) -> dict[str, float]:
     """Give an object's numbers under our names; `names` maps theirs to ours."""
-    found = {ours: number(given, theirs) for theirs, ours in names.items()}
-    return {ours: value for ours, value in found.items() if value is not None}
+    found = [(ours, number(given, theirs)) for theirs, ours in names.items()]
+    return {ours: value for ours, value in found if value is not None}
 
 
 def short(text: str) -> str:

@@ -66,8 +66,6 @@ def _bytes(name: str, word: str) -> dict[str, float]:
 
 
 def _reason(given: Given) -> str:
-    """Give what an error says: since 0.17 a message; before, an operation and a path."""
+    """Give what an error says: since 0.17 a message; before, a path at most."""
     error = inner(given, "error")
-    return error.cut("message", 2000) or " ".join(
-        part for part in (error.cut("Op", 50), error.cut("Path", 2000) or given.cut("item", 2000)) if part
-    )
+    return error.cut("message", 2000) or "could not read " + (error.cut("Path", 2000) or given.cut("item", 2000))
