@@ -16,7 +16,8 @@ from app.reporter.spool import Spool, Waiting
 from app.wire import report as wire
 
 BATCH_MOST, BATCH_BYTES = 50, 1024 * 1024  # within REFUSED_SHOWN, and well within what the service takes at once
-_TRIES = 2  # while there is a spool; what cannot be kept is tried as long as there is time
+_TRIES = 2  # while there is a spool
+_TRIES_WITHOUT = 1000  # what cannot be kept is tried as long as there is time
 _PAUSE_S = 1.0
 
 
@@ -35,7 +36,7 @@ class Courier:
         except BadSettings as cause:
             self.trouble = str(cause)
 
-    def deliver(self, spool: Spool, deadline: float) -> bool:
+    def deliver(self, spool: Spool, deadline: float, tries: int = _TRIES) -> bool:
         """Send all that waits; true if nothing is left. What cannot be sent stays."""
         if self._service is None:
             return not spool.list()
@@ -45,7 +46,7 @@ class Courier:
                 return False
             while batch := _batch(spool.list()):
                 events = [(one, event) for one in batch if (event := spool.event_in(one)) is not None]
-                if events and not self._settle(spool, events, deadline):
+                if events and not self._settle(spool, events, deadline, tries):
                     return False
         return True
 
@@ -54,23 +55,25 @@ class Courier:
         if self._service is None:
             return False
         try:
-            answer = self._post([event], deadline, tries=1000)
+            answer = self._post([event], deadline, _TRIES_WITHOUT)
         except (Away, Unfit) as cause:
             self.trouble = str(cause)
             return False
         self.trouble = answer.rejected[0].detail if answer.rejected else ""
         return not answer.rejected
 
-    def _settle(self, spool: Spool, events: Sequence[tuple[Waiting, dict[str, Any]]], deadline: float) -> bool:
+    def _settle(
+        self, spool: Spool, events: Sequence[tuple[Waiting, dict[str, Any]]], deadline: float, tries: int
+    ) -> bool:
         """Send events and settle each; false if they stay and there is no use in going on."""
         try:
-            answer = self._post([event for _, event in events], deadline, _TRIES)
+            answer = self._post([event for _, event in events], deadline, tries)
         except Away as cause:
             self.trouble = str(cause)
             return False
         except Unfit as cause:
             if len(events) > 1:
-                return all(self._settle(spool, [one], deadline) for one in events)
+                return all(self._settle(spool, [one], deadline, tries) for one in events)
             self._refuse(spool, events[0][0], str(cause))
             return True
         refused = {one.index: one for one in answer.rejected}
@@ -109,6 +112,11 @@ class Courier:
 
     def _signed(self, event: Mapping[str, Any]) -> dict[str, Any]:
         return {"agent": self._agent, **event} if self._agent else dict(event)
+
+
+def one_line(words: str) -> str:
+    """Give words as one line of plain text: some of them are another host's."""
+    return " ".join("".join(one if one.isprintable() else " " for one in words).split())[:500]
 
 
 def _batch(waiting: Sequence[Waiting]) -> Sequence[Waiting]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from app.reporter import VERSION, config
-from app.reporter.courier import Courier
+from app.reporter.courier import Courier, one_line
 from app.reporter.records import cut_off
 from app.reporter.running import run
 from app.reporter.spool import Spool, last_event
@@ -198,7 +198,7 @@ def _status(_: argparse.Namespace, settings: config.Settings) -> int:
 
 def _complain(given: argparse.Namespace, words: str) -> int:
     if not given.quiet:
-        print(f"tocsin-report: {words}", file=sys.stderr)
+        print(f"tocsin-report: {one_line(words)}", file=sys.stderr)
     return 1
 
 

@@ -17,7 +17,7 @@ from app.reporter import VERSION
 from app.reporter.capture import Captured
 from app.reporter.command import CannotStart, Child, Ended
 from app.reporter.config import Settings
-from app.reporter.courier import Courier
+from app.reporter.courier import Courier, one_line
 from app.reporter.outcome import Judged, judge
 from app.reporter.readings.read import log_of, read
 from app.reporter.readings.reading import Reading
@@ -68,7 +68,7 @@ class Run:
             self._say(f"the start could not be kept: {cause}")
         finally:
             self._began.set()
-        self._deliver(time.monotonic() + _START_S)
+        self._deliver(time.monotonic() + _START_S, tries=1)  # if it fails now, it goes with the end
 
     def tell_end(self, ended: Ended, seen: Captured, took_s: float, deadline: float) -> None:
         """Keep how it ended, then tell it."""
@@ -108,14 +108,14 @@ class Run:
             return False
         return True
 
-    def _deliver(self, deadline: float) -> None:
+    def _deliver(self, deadline: float, tries: int = 2) -> None:
         if self._spool is None:
             return
         courier = Courier(self._settings)
         try:
             for record in cut_off(self._spool):
                 record.rescue()
-            if not courier.deliver(self._spool, deadline) or courier.trouble:
+            if not courier.deliver(self._spool, deadline, tries) or courier.trouble:
                 self._say(courier.trouble)
             else:
                 self.trouble = ""
@@ -165,7 +165,7 @@ def run(command: Sequence[str], settings: Settings, *, job: str, is_quiet: bool,
         _within(told, end - time.monotonic(), lambda deadline: told.tell_end(ended, seen, took_s, deadline))
     child.release()
     if told.trouble and not is_quiet:
-        sys.stderr.write(f"tocsin-report: {told.trouble}\n")
+        sys.stderr.write(f"tocsin-report: {one_line(told.trouble)}\n")
         sys.stderr.flush()
     child.leave(ended)
 

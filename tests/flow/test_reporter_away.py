@@ -1,0 +1,284 @@
+"""tocsin-report in trouble: the service away, slow, busy or of another mind; no disk, no settings. The command is as ever, and no outcome is lost."""
+
+import json
+import os
+import re
+import resource
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.support.answers import giving
+from tests.support.processes import kill_family
+from tests.support.reporter import Reporter, reporter
+from tests.support.running import Running, serving, wait_until
+from tests.support.wrong_server import answering
+
+NOWHERE = "http://127.0.0.1:9"
+TAKEN = b'{"accepted":1,"duplicates":0,"rejected":[]}'
+COMMAND = ["sh", "-c", "printf 'its output'; printf 'its errors' >&2; exit 3"]
+LATEST_S = 10.0
+SLACK_S = 5.0  # for two Pythons to start and end on a busy machine
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with serving(tmp_path_factory.mktemp("var")) as running:
+        yield running
+
+
+@pytest.fixture
+def report(running: Running, tmp_path: Path) -> Reporter:
+    return reporter(tmp_path, running.url, running.enrol_key)
+
+
+def told_of(running: Running, job: str) -> list[dict]:
+    found = running.ask("/v1/events", job=job, limit="200")["items"]
+    return sorted(found, key=lambda one: one["occurred_at"])
+
+
+def ended(running: Running, job: str) -> list[str]:
+    return [event["outcome"] for event in told_of(running, job) if event["phase"] == "finished"]
+
+
+def runs_as_ever(report: Reporter, job: str, **more: object) -> list[str]:
+    """Run the command, see that nothing is different and that it ended in time, and give our own words."""
+    started = time.monotonic()
+    done = report("run", "--job", job, "--", *COMMAND, **more)
+    assert time.monotonic() - started < LATEST_S + SLACK_S
+    assert (done.returncode, done.stdout) == (3, b"its output")
+    assert done.stderr.startswith(b"its errors")
+    words = done.stderr.removeprefix(b"its errors").decode().splitlines()
+    assert len(words) <= 1
+    return words
+
+
+def test_what_happened_while_the_service_was_down_is_told_in_order_when_it_is_back(running: Running, report: Reporter):
+    kill_family(running.processes[-1])
+    for number in range(4):
+        [words] = runs_as_ever(report, f"down {number}")
+        assert "no answer from 127.0.0.1" in words
+    quiet = report("run", "--quiet", "--job", "in silence", "--", *COMMAND)
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (3, b"its output", b"its errors")
+    order = [json.loads(path.read_bytes().strip().split(b"\n")[-1])["job"] for path in report.waiting()]
+    assert order == [job for job in ("down 0", "down 1", "down 2", "down 3", "in silence") for _ in ("start", "end")]
+    running.kill_and_start_again()
+    assert runs_as_ever(report, "up again") == []
+    assert not report.waiting()
+    for number in range(4):
+        assert ended(running, f"down {number}") == ["failure"]
+    times = [told_of(running, f"down {number}")[0]["occurred_at"] for number in range(4)]
+    assert times == sorted(times), "each is told with its own time"
+
+
+HANGING = {
+    "takes the request and says nothing": ([b""], 60),
+    "drips": ([b"HTTP/1.1 202 OK\r\n", *[b"X: y\r\n"] * 200], 0.4),
+    "speaks no HTTP": ([b"220 mail.example.org ESMTP\r\n"], 0),
+    "hangs up": ([], 0),
+}
+
+
+@pytest.mark.parametrize("name", HANGING)
+def test_a_service_that_hangs_delays_nothing_beyond_ten_seconds(report: Reporter, name: str):
+    pieces, pause_s = HANGING[name]
+    with answering(pieces, pause_s) as port:
+        report.settings["TOCSIN_REPORT_URL"] = f"http://127.0.0.1:{port}"
+        [words] = runs_as_ever(report, name)
+        assert words.startswith("tocsin-report: ")
+    assert len(report.waiting()) == 2
+
+
+def test_a_name_server_that_hangs_delays_nothing_beyond_ten_seconds(report: Reporter, tmp_path: Path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import socket, time\nsocket.getaddrinfo = lambda *_, **__: time.sleep(60)\n"
+    )
+    report.settings.update(PYTHONPATH=str(tmp_path), TOCSIN_REPORT_URL="http://tocsin.example.org")
+    runs_as_ever(report, "no name")
+    assert len(report.waiting()) == 2
+
+
+def test_a_start_that_hangs_does_not_hold_the_command(report: Reporter, tmp_path: Path):
+    with answering([b""], 30) as port:
+        report.settings["TOCSIN_REPORT_URL"] = f"http://127.0.0.1:{port}"
+        started, mark = time.time(), tmp_path / "began"
+        with report.start("run", "--quiet", "--", "touch", str(mark)) as process:
+            wait_until("the command", mark.exists, 10)
+            assert mark.stat().st_mtime - started < 5
+            assert process.wait(30) == 0
+
+
+BUSY = [(503, {"Retry-After": "1"}, b"{}"), (429, {"Retry-After": "1"}, b""), (202, {}, TAKEN)]
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_busy_service_is_asked_again_when_it_said(report: Reporter, first: int):
+    with giving([BUSY[first], BUSY[2]]) as asked:
+        report.settings["TOCSIN_REPORT_URL"] = f"http://127.0.0.1:{asked.port}"
+        started = time.monotonic()
+        done = report("send", "--job", "busy", "--outcome", "failure")
+        assert time.monotonic() - started >= 1
+    assert (done.returncode, done.stderr, len(asked.requests)) == (0, b"", 2)
+    assert asked.requests[0] == asked.requests[1], "the same key both times"
+
+
+def test_one_that_is_busy_for_an_hour_is_not_waited_for(report: Reporter):
+    with giving([(503, {"Retry-After": "3600"}, b"")]) as asked:
+        report.settings["TOCSIN_REPORT_URL"] = f"http://127.0.0.1:{asked.port}"
+        started = time.monotonic()
+        assert b"is busy (503)" in report("send", "--job", "busy", "--outcome", "failure").stderr
+        assert time.monotonic() - started < 5
+    assert len(report.waiting()) == 1
+
+
+STAYS: Mapping[str, tuple[int, Mapping[str, str], bytes]] = {
+    "a redirect is not followed": (307, {"Location": "http://127.0.0.1:9/"}, b""),
+    "another's page": (200, {}, b"<html>Welcome to the hotel's network</html>"),
+    "an address without us": (404, {}, b"nothing here"),
+    "a proxy's 400": (400, {}, b"<html>Bad Request</html>"),
+    "a defect": (500, {}, b'{"code": "internal"}'),
+    "no answer of ours": (202, {}, b"OK"),
+    "a body that was cut on the way": (400, {}, b'{"code": "body_cut", "detail": "cut"}'),
+    "a key that is not known": (401, {}, b'{"code": "key_unknown"}'),
+    "a key for something else": (403, {}, b'{"code": "key_scope"}'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STAYS)
+def test_what_is_no_word_on_the_event_leaves_it_in_the_spool(running: Running, report: Reporter, name: str):
+    with giving([STAYS[name]]) as asked:
+        report.settings["TOCSIN_REPORT_URL"] = f"http://127.0.0.1:{asked.port}"
+        done = report("send", "--job", name, "--outcome", "failure")
+        assert (done.returncode, len(done.stderr.splitlines())) == (0, 1)
+        assert len(report.waiting()) == 1
+    report.settings["TOCSIN_REPORT_URL"] = running.url
+    assert report("flush").stdout == b"1 sent, 0 still waiting\n"
+    assert [event["outcome"] for event in told_of(running, name)] == ["failure"]
+
+
+def test_a_wrong_key_is_said_and_once_mended_all_is_told(running: Running, report: Reporter):
+    report.settings["TOCSIN_REPORT_KEY"] = "not-the-key"
+    [words] = runs_as_ever(report, "wrong key")
+    assert words == "tocsin-report: the service does not take our key (401)"
+    assert report("status").returncode == 1
+    report.settings["TOCSIN_REPORT_KEY"] = running.enrol_key
+    assert report("flush").returncode == 0
+    assert ended(running, "wrong key") == ["failure"]
+    assert report("status").returncode == 0
+
+
+def test_a_refused_event_is_put_aside_and_does_not_hold_the_others(running: Running, report: Reporter):
+    away = Reporter(report.program, report.spool, {**report.settings, "TOCSIN_REPORT_URL": NOWHERE})
+    for number in range(3):
+        away("send", "--job", f"around {number}", "--outcome", "failure", "--quiet")
+    path = report.waiting()[1]
+    event = json.loads(path.read_bytes())
+    path.write_bytes(json.dumps({**event, "occurred_at": "yesterday"}).encode() + b"\n")
+    done = report("flush")
+    assert (done.returncode, done.stdout) == (1, b"2 sent, 0 still waiting\n")
+    assert b"the service refused an event" in done.stderr
+    assert b"bad_time" in done.stderr
+    assert [len(told_of(running, f"around {number}")) for number in range(3)] == [1, 0, 1]
+    assert (report.spool / "refused" / path.name).exists()
+    assert b"bad_time" in report("status").stdout
+
+
+def test_what_the_power_cut_left_unreadable_does_not_hold_the_others(running: Running, report: Reporter):
+    away = Reporter(report.program, report.spool, {**report.settings, "TOCSIN_REPORT_URL": NOWHERE})
+    for number in range(3):
+        away("send", "--job", f"torn {number}", "--outcome", "failure", "--quiet")
+    report.waiting()[0].write_bytes(b"")
+    report.waiting()[1].write_bytes(b'{"key": "x", "jo')
+    assert report("flush").stdout == b"1 sent, 0 still waiting\n"
+    assert len(told_of(running, "torn 2")) == 1
+
+
+def limited(size: int):
+    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
+
+
+def test_a_full_disk_takes_the_outcome_yet_if_not_its_log(running: Running, report: Reporter):
+    """No file may grow beyond what the record of a run has: as if the backup had filled the disk meanwhile."""
+    report.settings["TOCSIN_REPORT_URL"] = NOWHERE
+    script = "for i in $(seq 2000); do echo some long line of the log; done; exit 5"
+    done = report("run", "--job", "full", "--", "sh", "-c", script, preexec_fn=limited(10_000))
+    assert (done.returncode, done.stdout) == (5, b"some long line of the log\n" * 2000)
+    report.settings["TOCSIN_REPORT_URL"] = running.url
+    assert report("flush").returncode == 0
+    assert ended(running, "full") == ["failure"]
+
+
+@pytest.mark.parametrize("size", [0, 100])
+def test_where_nothing_can_be_written_the_outcome_is_sent_at_once(running: Running, report: Reporter, size: int):
+    assert runs_as_ever(report, f"no room {size}", preexec_fn=limited(size)) == []
+    assert ended(running, f"no room {size}") == ["failure"]
+    report.settings["TOCSIN_REPORT_URL"] = NOWHERE
+    [words] = runs_as_ever(report, f"no room {size} nor service", preexec_fn=limited(size))
+    assert "could neither be kept nor sent" in words
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a disk to fill")
+def test_a_disk_that_the_backup_itself_fills(running: Running, report: Reporter, tmp_path: Path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=128k", "none", disk], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("this root may not mount")
+    try:
+        report.settings.update(TOCSIN_REPORT_URL=NOWHERE, TOCSIN_REPORT_SPOOL=str(disk / "spool"))
+        script = f"for i in $(seq 2000); do echo some long line; done; head -c 1000000 /dev/zero > {disk}/dump; exit 5"
+        assert report("run", "--job", "fills it", "--quiet", "--", "sh", "-c", script).returncode == 5
+        report.settings["TOCSIN_REPORT_URL"] = running.url
+        assert report("flush").returncode == 0
+        assert ended(running, "fills it") == ["failure"]
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
+def test_without_a_place_for_the_spool_the_outcome_is_sent_at_once(running: Running, report: Reporter, tmp_path: Path):
+    (tmp_path / "a file").touch()
+    report.settings["TOCSIN_REPORT_SPOOL"] = str(tmp_path / "a file" / "spool")
+    assert runs_as_ever(report, "no place") == []
+    assert ended(running, "no place") == ["failure"]
+
+
+SETTINGS = {
+    "no address": {"TOCSIN_REPORT_URL": ""},
+    "no address at all": {"TOCSIN_REPORT_URL": "tocsin.example.org"},
+    "a port that is none": {"TOCSIN_REPORT_URL": "http://tocsin.example.org:port"},
+    "no key": {"TOCSIN_REPORT_KEY": ""},
+    "a key with a line end": {"TOCSIN_REPORT_KEY": "one\ntwo"},
+    "no key file": {"TOCSIN_REPORT_KEY": "", "TOCSIN_REPORT_KEY_FILE": "/no/such/file"},
+    "no certificate authority": {"TOCSIN_REPORT_URL": "https://127.0.0.1:9", "TOCSIN_REPORT_CA_FILE": "/no/such/file"},
+    "no home": {"HOME": "/no/such/home", "TOCSIN_REPORT_URL": NOWHERE},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_settings_that_cannot_be_used_are_said_and_the_outcome_is_kept(report: Reporter, name: str):
+    report.settings.update(SETTINGS[name])
+    [words] = runs_as_ever(report, name)
+    assert not re.search("one|two|an-enrol-key", words.partition("tocsin-report: ")[2]), "the key is never shown"
+    assert len(report.waiting()) == 2
+
+
+def test_a_clock_that_is_set_back_loses_nothing(running: Running, report: Reporter, tmp_path: Path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import datetime, time\nreal, at, ns = datetime.datetime, datetime.timedelta(hours=-1), time.time_ns\n"
+        "class Back(real):\n    now = classmethod(lambda cls, tz=None: real.now(tz) + at)\n"
+        "datetime.datetime, time.time_ns = Back, lambda: ns() - 3600 * 10**9\n"
+    )
+    report.settings["TOCSIN_REPORT_URL"] = NOWHERE
+    runs_as_ever(report, "clock")
+    report.settings["PYTHONPATH"] = str(tmp_path)
+    runs_as_ever(report, "clock again")
+    order = [json.loads(path.read_bytes().strip().split(b"\n")[-1])["job"] for path in report.waiting()]
+    assert order == ["clock", "clock", "clock again", "clock again"]
+    report.settings["TOCSIN_REPORT_URL"] = running.url
+    assert report("flush").returncode == 0
+    assert [ended(running, job) for job in ("clock", "clock again")] == [["failure"], ["failure"]]

@@ -1,0 +1,48 @@
+"""A service that gives the answers it was told to, one after the other, and keeps what it was asked: a proxy that refuses, a service that is busy."""
+
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+Answer = tuple[int, Mapping[str, str], bytes]
+
+
+@dataclass
+class Asked:
+    """The port, and what was asked for: address and body."""
+
+    port: int
+    requests: list[tuple[str, bytes]] = field(default_factory=list)
+
+
+@contextmanager
+def giving(answers: Sequence[Answer]) -> Iterator[Asked]:
+    """Give each of `answers` once, and the last one from then on."""
+
+    class Giving(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            status, headers, said = answers[min(len(asked.requests), len(answers) - 1)]
+            asked.requests.append((self.path, body))
+            self.send_response(status)
+            for name, value in headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(said)))
+            self.end_headers()
+            self.wfile.write(said)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Giving)
+    asked = Asked(server.server_port)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield asked
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
