@@ -13,7 +13,7 @@ from tests.support.sources import ROOT
 PYPI = ROOT / ".venv-tools/bin"
 PATIENCE_S = 120
 # For root every file can be read; without these two rights its permissions count.
-_WITHOUT_RIGHTS = [
+WITHOUT_RIGHTS = [
     "setpriv",
     "--inh-caps=-dac_override,-dac_read_search",
     "--bounding-set=-dac_override,-dac_read_search",
@@ -57,7 +57,7 @@ class Backup:
             settings = {**places, "repositories": [{"path": str(self.folder / repo)}], **hooks}
         config.write_text(json.dumps(settings), encoding="utf-8")  # JSON is YAML
         config.chmod(0o600)
-        prefix: Sequence[str] = [] if rights or os.geteuid() else _WITHOUT_RIGHTS
+        prefix: Sequence[str] = [] if rights or os.geteuid() else WITHOUT_RIGHTS
         command = [*prefix, str(self.borgmatic), "-c", str(config), "--syslog-verbosity", "-1", *actions]
         if self._is_old():
             command = [*prefix, str(self.borgmatic), "-c", str(config), *actions]

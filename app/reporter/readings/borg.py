@@ -44,7 +44,7 @@ def read(out: str, err: str) -> Reading:
     if unread:
         metrics = {**metrics, "files_failed": unread}
     reason = worst or next(iter([*warnings, *plain]), "") or _last_words(words)
-    note = f"archive {name}" if name else ""
+    note = f"archive {name} saved" if name else ""
     return Reading(metrics, unread, short(reason), note, {"archive": name} if name else {})
 
 
