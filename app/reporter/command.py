@@ -11,11 +11,15 @@ from app.reporter.capture import Captured
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended: by an exit code, or by a signal (else 0). `peak_memory` in bytes, 0 if it is not known."""
+    """How a command ended: by an exit code, or by a signal (else 0). `peak_memory` in bytes, 0 if it is not known.
+
+    `is_interrupted`: somebody at the terminal pressed the key for it.
+    """
 
     exit_code: int
     signal: int = 0
     peak_memory: int = 0
+    is_interrupted: bool = False
 
 
 class CannotStart(Exception):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from app.reporter.command import Ended
 from app.reporter.readings.reading import Reading
 from app.reporter.tools import Tool
 from app.wire.report import CANCELLED, FAILURE, SUCCESS, WARNING
 
-SIGINT = 2
 NOT_RUNNABLE, NOT_FOUND = 126, 127  # as a shell gives them
 _TIMEOUTS = 124  # coreutils' timeout: the time ran out
 _WRAPPERS_OWN = range(124, 128)  # timeout, env, nice ... and sudo's shell say so that they themselves failed
@@ -24,7 +24,6 @@ _WARNINGS = {
     "robocopy": {4, 5, 6, 7},
 }
 _SUCCESSES = {"robocopy": {0, 1, 2, 3}, "rclone": {0, 9}}  # rclone 9: nothing to transfer (--error-on-no-transfer)
-_CANCELLED = {"restic": {130}}
 _MEANINGS = {
     ("restic", 10): "the repository does not exist",
     ("restic", 11): "the repository is locked",
@@ -40,11 +39,17 @@ class Judged:
     message: str
 
 
-def judge(tool: Tool, exit_code: int, signal: int, reading: Reading) -> Judged:
-    """Judge by exit code or signal (0: none), and by what the output says where the code says nothing."""
-    if signal:
-        return Judged(CANCELLED if signal == SIGINT else FAILURE, f"{tool.title}: ended by signal {signal}")
-    outcome = _outcome(tool, exit_code)
+def judge(tool: Tool, ended: Ended, reading: Reading) -> Judged:
+    """Judge by exit code or signal, and by what the output says where the code says nothing.
+
+    Only what a person stopped is cancelled, and tells nobody. A time limit and a shutdown send signals, too: those backups failed.
+    """
+    exit_code = ended.exit_code
+    outcome = FAILURE if ended.signal else _outcome(tool, exit_code)
+    if outcome != SUCCESS and ended.is_interrupted:
+        return Judged(CANCELLED, f"{tool.title}: interrupted at the terminal")
+    if ended.signal:
+        return Judged(FAILURE, f"{tool.title}: ended by signal {ended.signal}")
     if outcome == SUCCESS and reading.errors:
         many = f"{reading.errors} error{'s' * (reading.errors > 1)}"
         return Judged(WARNING, f"{tool.title}: exit code {exit_code}, but {many} in its output: {reading.reason}")
@@ -63,4 +68,4 @@ def _outcome(tool: Tool, exit_code: int) -> str:
         return SUCCESS
     if exit_code in _WARNINGS.get(tool.name, ()):
         return WARNING
-    return CANCELLED if exit_code in _CANCELLED.get(tool.name, ()) else FAILURE
+    return FAILURE

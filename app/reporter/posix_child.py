@@ -32,7 +32,7 @@ class PosixChild:
         self._command, self._take_over = list(command), take_over
         self._pid = self._keeper = 0
         self._control = self._answer = -1
-        self._ended = False
+        self._is_interrupted = False
 
     def start(self) -> None:
         """Start the keeper, then the command. Raises CannotStart."""
@@ -68,14 +68,15 @@ class PosixChild:
             if pid:
                 break
             sign, is_from_terminal = _next_signal()
-            if sign != signal.SIGCHLD and not is_from_terminal:
+            if is_from_terminal:
+                self._is_interrupted = self._is_interrupted or sign == signal.SIGINT
+            elif sign != signal.SIGCHLD:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(self._pid, sign)
-        self._ended = True
         peak = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
         if os.WIFSIGNALED(status):
-            return Ended(0, os.WTERMSIG(status), peak)
-        return Ended(os.WEXITSTATUS(status), 0, peak)
+            return Ended(0, os.WTERMSIG(status), peak, self._is_interrupted)
+        return Ended(os.WEXITSTATUS(status), 0, peak, self._is_interrupted)
 
     def collect(self, patience_s: float) -> Captured:
         """Ask the keeper; nothing if it does not answer in time."""

@@ -124,7 +124,7 @@ class Run:
 
     def _ended_event(self, ended: Ended, seen: Captured, took_s: float) -> dict[str, Any]:
         reading = read(self.tool, seen)
-        judged = judge(self.tool, ended.exit_code, ended.signal, reading)
+        judged = judge(self.tool, ended, reading)
         metrics = {"duration_s": round(took_s, 3), **reading.metrics}
         metrics.update({"signal": ended.signal} if ended.signal else {"exit_code": ended.exit_code})
         if ended.peak_memory:

@@ -19,6 +19,7 @@ from app.reporter.capture import ERR, OUT, Capture, Captured, captured
 from app.reporter.command import CannotStart, Ended
 from app.reporter.outcome import NOT_FOUND, NOT_RUNNABLE
 
+_CONTROL_C = 0xC000013A  # STATUS_CONTROL_C_EXIT
 _PIECE = 64 * 1024
 
 
@@ -55,7 +56,7 @@ class WindowsChild:
         """Wait for its end."""
         process = self._running()
         code = process.wait()
-        return Ended(code, 0, _peak_memory(process))
+        return Ended(code, 0, _peak_memory(process), is_interrupted=code & 0xFFFFFFFF == _CONTROL_C)
 
     def collect(self, patience_s: float) -> Captured:
         """Give its output."""

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -11,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support import curl
 from tests.support.reporter import Reporter, reporter
+from tests.support.sources import ROOT
 from tests.support.tools import Heard, hearing
 
 PRINT = "import os, sys; "
@@ -121,13 +124,17 @@ def test_a_command_that_a_signal_ends_ends_us_by_it(heard: Heard, report: Report
     heard.job("stopped", "failed")
 
 
-def test_a_terminal_stays_a_terminal_and_its_keys_reach_the_command_once(report: Reporter):
+def test_a_terminal_stays_a_terminal_and_its_keys_reach_the_command_once(heard: Heard, report: Reporter):
     script = "import os, signal, time\nsignal.signal(2, lambda *_: print('interrupted', flush=True))\n"
     script += "print(os.isatty(0), os.isatty(1), os.isatty(2), flush=True)\nend = time.monotonic() + 2\n"
-    script += "while time.monotonic() < end: time.sleep(0.05)"
+    script += "while time.monotonic() < end: time.sleep(0.05)\nraise SystemExit(130)"
     pid, terminal = pty.fork()
     if pid == 0:
-        os.execve(sys.executable, report.command("run", "--", sys.executable, "-c", script), report.environment)
+        os.execve(
+            sys.executable,
+            report.command("run", "--job", "at a terminal", "--", sys.executable, "-c", script),
+            report.environment,
+        )
     seen = b""
     while b"True True True" not in seen:
         seen += os.read(terminal, 1024)
@@ -138,8 +145,10 @@ def test_a_terminal_stays_a_terminal_and_its_keys_reach_the_command_once(report:
     except OSError:
         pass  # Linux says so at the end of a terminal
     os.close(terminal)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 130
     assert seen.count(b"interrupted") == 1
+    [finished] = [event for event in heard.events("at a terminal") if event["phase"] == "finished"]
+    assert finished["outcome"] == "cancelled"
 
 
 def test_a_reader_that_goes_away_ends_the_command_as_ever(report: Reporter):
@@ -217,3 +226,28 @@ def test_an_agent_s_own_key_needs_no_name(heard: Heard, report: Reporter):
     report.settings["TOCSIN_REPORT_KEY"] = heard.key("token")  # not known at sight: the service says it
     assert report("send", "--job", "own token", "--outcome", "failure").stderr == b""
     heard.job("own token", "failed")
+
+
+def test_the_lines_of_its_page_work(heard: Heard, tmp_path: Path):
+    page = (ROOT / "docs/tools/tocsin-report.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 2
+    trial = re.search("Test it: `(.*?)`", page)
+    assert trial is not None
+    script = "\n".join(["set -eux", *blocks, trial[1] + " || test $? = 1"])
+    script = script.replace("http://tocsin:8000", heard.running.url).replace("<key>", heard.running.enrol_key)
+    for name in ("bin", "etc"):
+        (tmp_path / name).mkdir()
+    script = script.replace("/usr/local/bin", str(tmp_path / "bin")).replace("/etc/", f"{tmp_path}/etc/")
+    environment = {
+        "PATH": f"{tmp_path / 'bin'}:{curl.on_path(tmp_path / 'curl')}{os.environ['PATH']}",
+        "TOCSIN_REPORT_CONFIG": str(tmp_path / "etc/tocsin-report.conf"),
+        "TOCSIN_REPORT_SPOOL": str(tmp_path / "spool"),
+    }
+    done = subprocess.run(
+        ["bash"], input=script, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"{heard.running.url} took it" in done.stdout
+    heard.job("photos", "failed")
+    heard.job("db", "failed")

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.reporter.capture import Capture, captured
+from app.reporter.command import Ended
 from app.reporter.outcome import judge
 from app.reporter.readings import borg, rclone, restic, rsync
 from app.reporter.readings.read import log_of, read
@@ -72,7 +73,7 @@ def test_a_recording_is_read(name: str, *, is_script: bool):
     code, outcome, metrics, words = TABLE[name]
     tool = Tool(name.partition("-")[0], name.partition("-")[0])
     reading = read(Tool("backup.sh") if is_script else tool, captured(recorded(name).parts()))
-    judged = judge(tool, code, 0, reading)
+    judged = judge(tool, Ended(code), reading)
     assert judged.outcome == outcome
     assert metrics.items() <= reading.metrics.items()
     assert words in judged.message
@@ -124,7 +125,7 @@ def test_any_bytes_give_a_reading_and_never_an_error(out: bytes, err: bytes):
         assert all(math.isfinite(value) and 0 <= value < 2**63 for value in reading.metrics.values())
         assert "\n" not in reading.reason + reading.note
         for code in (0, 1, 3, 255):
-            assert judge(Tool("restic", "restic"), code, 0, reading).message
+            assert judge(Tool("restic", "restic"), Ended(code), reading).message
 
 
 def test_a_long_line_is_read_in_no_time():
@@ -155,7 +156,7 @@ def test_a_tool_is_known_by_its_command(line: str):
 
 
 CODES = [
-    ("restic backup", {0: "success", 1: "failure", 3: "warning", 10: "failure", 11: "failure", 12: "failure", 130: "cancelled"}),
+    ("restic backup", {0: "success", 1: "failure", 3: "warning", 10: "failure", 11: "failure", 12: "failure", 130: "failure"}),
     ("rsync -a a b", {0: "success", 23: "failure", 24: "warning", 12: "failure", 30: "failure"}),
     ("borg create", {0: "success", 1: "warning", 2: "failure", 99: "failure", 100: "warning", 127: "warning", 128: "failure"}),
     ("robocopy a b", {0: "success", 1: "success", 3: "success", 4: "warning", 7: "warning", 8: "failure", 16: "failure"}),
@@ -169,12 +170,14 @@ CODES = [
 @pytest.mark.parametrize(("line", "codes"), CODES, ids=[line for line, _ in CODES])
 def test_an_exit_code_is_judged_by_its_tool(line: str, codes: dict[int, str]):
     tool = tool_of(line.split())
-    assert {code: judge(tool, code, 0, Reading()).outcome for code in codes} == codes
+    assert {code: judge(tool, Ended(code), Reading()).outcome for code in codes} == codes
 
 
-def test_a_signal_is_a_failure_unless_somebody_pressed_the_key():
+def test_only_what_somebody_stopped_at_the_terminal_is_cancelled():
     tool = tool_of(["restic"])
-    assert [judge(tool, 0, signal, Reading()).outcome for signal in (2, 9, 15)] == ["cancelled", "failure", "failure"]
+    assert {judge(tool, Ended(0, signal), Reading()).outcome for signal in (2, 9, 15)} == {"failure"}
+    stopped = [Ended(0, 2, is_interrupted=True), Ended(130, is_interrupted=True), Ended(0, is_interrupted=True)]
+    assert [judge(tool, one, Reading()).outcome for one in stopped] == ["cancelled", "cancelled", "success"]
 
 
 def test_a_log_keeps_head_and_tail_and_drops_what_is_no_text():
