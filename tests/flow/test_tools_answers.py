@@ -90,6 +90,7 @@ async def test_a_key_may_be_zabbix_s_token_and_loki_s_password(api: Api):
         ("/in/gotify/{}", {}),
         ("/in/gotify/message", {"X-Gotify-Key": "{}"}),
         ("/in/gotify/message?token={}", {}),
+        ("/message", {"X-Gotify-Key": "{}", "Authorization": "Basic cHJveHk6c2VjcmV0"}),
     ],
 )
 async def test_gotify_s_token_may_stand_wherever_gotify_has_it(api: Api, address: str, headers: dict[str, str]):

@@ -26,9 +26,11 @@ router = APIRouter(include_in_schema=False)
 async def take_message(request: Request) -> Response:
     """Take one message in. `/in/gotify/<key>/message` is for a tool that has a field for the server only."""
     parts = parts_of(request, _MOUNT) if request.url.path.startswith(_MOUNT) else []
-    key = next((part for part in parts if part != "message"), None)
+    key = next((part for part in parts if part != "message"), "")
+    # Gotify's own before `Authorization`, which may be for a proxy on the way.
+    key = key or request.query_params.get("token") or request.headers.get("x-gotify-key") or key_of(request)
     try:
-        caller = await admit(request, key or key_of(request, query="token"))
+        caller = await admit(request, key)
     except NotAllowed:
         return JSONResponse(_REFUSED, 401)
     await hear(request, _TOOL, caller)

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from app.intake.dialects.amounts import not_negative, seconds_in
-from app.intake.dialects.json_body import object_of, text_in
+from app.intake.dialects.json_body import object_in, text_in
 from app.intake.dialects.said import NotUnderstood, Said
 from app.intake.dialects.told import told
 from app.intake.dialects.words import outcome_in
@@ -51,19 +51,24 @@ class Way:
 def read(said: Said) -> Sequence[WireEvent]:
     """Give the event of one report. Raises NotUnderstood for a text that names no outcome."""
     way = Way(said.asked("agent"), said.job or said.asked("job"), mark=said.mark)
-    found = object_of(said)
-    if found.keys() & {"Data", "Extra", "Exception"}:
-        return [_of_json(found, way)]
-    text = _text(said).replace("\r\n", "\n").strip()
+    return [of_report(_text(said), way)]
+
+
+def of_report(text: str, way: Way, subject: str = "") -> WireEvent:
+    """Give the event of a report in JSON or text, a mail's with its subject, which names the backup. Raises NotUnderstood."""
+    text = text.replace("\r\n", "\n").strip()
     if not text:
         raise NotUnderstood("the report is empty")
-    if text.startswith("{"):  # its parts have results of their own: a piece of it could tell of a success that was none
-        raise NotUnderstood("JSON that is broken, or none of Duplicati's")
-    return [of_text(text, way)]
+    if text.startswith("{"):
+        found = object_in(text)
+        if not found.keys() & {"Data", "Extra", "Exception"}:
+            # Its parts have results of their own: a piece of it could tell of a success that was none.
+            raise NotUnderstood("JSON that is broken, or none of Duplicati's")
+        return _of_json(found, way)
+    return _of_text(f"{subject}\n\n{text}" if subject else text, way)
 
 
-def of_text(text: str, way: Way) -> WireEvent:
-    """Give the event of a text report, such as mails have too. Raises NotUnderstood."""
+def _of_text(text: str, way: Way) -> WireEvent:
     first, _, rest = text.partition("\n")
     values: dict[str, Any] = {}
     head = _HEAD.match(first[:1000].strip())
@@ -193,6 +198,8 @@ def _object(found: object) -> Mapping[str, Any]:
 def _text(said: Said) -> str:
     """Give the form's text, whatever the parameter is called; for what is no form, the body."""
     text = said.text[:_FORM_MOST]
+    if text.lstrip().startswith("{"):
+        return text
     pairs = parse_qsl("&".join(text.split("&")[:_FIELDS_MOST]), keep_blank_values=True, errors="replace")
     values = [value for name, value in [*pairs, *said.query] if name == "message" or value.startswith("Duplicati ")]
     return max(values, key=lambda value: (value.startswith("Duplicati "), len(value))) if values else text

@@ -20,6 +20,10 @@ from app.intake.parse import WireEvent
 TOOL = "kopia"
 _MOST, _BLOCKS_MOST = 1024 * 1024, 1000
 _OUTCOMES = {"success": "success", "ok": "success", "fatal": "failure", "error": "failure"}  # any other: a warning
+_SUBJECT = re.compile(
+    r"(?:Successfully created|Failed to create) (?:a snapshot of|\d{1,9} (?:of \d{1,9} )?snapshots? on) |Kopia (?:has )?(?:encountered|created) "
+    r"|Test notification from Kopia "
+)
 _HOST = re.compile(r" on ([^\s]{1,253})$")
 _FIELD = re.compile(r"^ {0,8}([A-Z][A-Za-z ]{1,30}): {0,20}(.{0,1000})$")
 _ENTRY = re.compile(r"^ {0,8}- (.{1,1000})$", re.MULTILINE)
@@ -36,6 +40,11 @@ class _Block:
     fields: dict[str, str]
     failed: list[str]
     text: str
+
+
+def is_kopia(subject: str) -> bool:
+    """Say whether a mail's subject is Kopia's."""
+    return _SUBJECT.match(subject) is not None
 
 
 def read(said: Said) -> Sequence[WireEvent]:

@@ -3,6 +3,7 @@
 import email
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.errors import HeaderParseError
 from email.header import decode_header
@@ -11,6 +12,7 @@ from email.utils import parseaddr, parsedate_to_datetime
 from html.parser import HTMLParser
 
 from app.domain.mail_rule import MailRule
+from app.intake.dialects import kopia
 from app.intake.dialects.mail_subjects import Letter, by_subject
 from app.intake.dialects.said import NotUnderstood, Said
 from app.intake.dialects.text import text_of
@@ -30,6 +32,9 @@ def read(said: Said, rules: Sequence[MailRule] = ()) -> Sequence[WireEvent]:
         if stars is not None:
             job = rule.job_of(stars) or said.job or letter.sender or TOOL
             return [_event(letter, job, rule.outcome.value, rule.activity.value, {"mail_rule": rule.id})]
+    if kopia.is_kopia(letter.subject):  # its subject says "Successfully" of partial snapshots too
+        shown = letter.html or letter.text
+        return kopia.read(replace(said, headers={"subject": letter.subject}, body=shown.encode("utf-8", "replace")))
     found = by_subject(letter)
     if found is None:
         raise NotUnderstood(f"a mail with the subject {letter.subject[:200]!r}; a mail rule can tell what it means")
@@ -55,13 +60,13 @@ def _opened(said: Said) -> Letter:
     try:
         mail = email.message_from_bytes(said.body)
         subject = _header(mail, "subject")
-        text = _text(mail)
+        text, html = _texts(mail)
     except (RecursionError, ValueError, LookupError, TypeError, AttributeError, IndexError) as cause:
         # The library's parser ends in any of these on mails that break the rules.
         raise NotUnderstood("a mail that cannot be opened") from cause
     sender = parseaddr(_header(mail, "from"))[1]
     key = f"{said.job} {_header(mail, 'message-id')}" if mail["message-id"] else None
-    return Letter(subject[:SUBJECT_MOST], text, sender, _date(mail), said.job, key)
+    return Letter(subject[:SUBJECT_MOST], text, sender, _date(mail), said.job, key, html)
 
 
 def _header(mail: Message, name: str) -> str:
@@ -85,11 +90,11 @@ def _date(mail: Message) -> datetime | None:
         return None
 
 
-def _text(mail: Message) -> str:
-    """Give the plain text, else the HTML's words; of several parts all, for some tools put the reason into the second."""
+def _texts(mail: Message) -> tuple[str, str]:
+    """Give the plain text, else the HTML's words and itself; of several parts all, for some tools put the reason into the second."""
     plain = [text for kind, text in _parts(mail) if kind == "text/plain"]
-    found = plain or [_words_of(text) for kind, text in _parts(mail) if kind == "text/html"]
-    return "\n".join(found)[:TEXT_MOST]
+    html = [] if plain else [text for kind, text in _parts(mail) if kind == "text/html"]
+    return "\n".join(plain or map(_words_of, html))[:TEXT_MOST], "\n".join(html)[:TEXT_MOST]
 
 
 def _parts(mail: Message) -> Iterator[tuple[str, str]]:

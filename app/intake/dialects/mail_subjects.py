@@ -17,7 +17,7 @@ from app.intake.parse import WireEvent
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A mail, opened. `key` names it for ever, if it has a Message-ID."""
+    """A mail, opened. `key` names it for ever, if it has a Message-ID. `html` is what `text` was made of, if it was."""
 
     subject: str
     text: str
@@ -25,6 +25,7 @@ class Letter:
     at: datetime | None
     job: str | None
     key: str | None
+    html: str = ""
 
 
 _OUTCOMES = {
@@ -118,7 +119,7 @@ def _bacula(letter: Letter, found: re.Match[str]) -> Sequence[WireEvent]:
 
 def _duplicati(letter: Letter, _found: re.Match[str]) -> Sequence[WireEvent]:
     way = duplicati.Way(job=letter.job, at=letter.at, key=letter.key)
-    return [duplicati.of_text(f"{letter.subject}\n\n{letter.text}", way)]
+    return [duplicati.of_report(letter.text, way, letter.subject)]
 
 
 def _synology(letter: Letter, found: re.Match[str]) -> Sequence[WireEvent]:

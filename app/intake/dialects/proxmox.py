@@ -23,7 +23,11 @@ def read(said: Said) -> Sequence[WireEvent]:
     if not title:
         raise NotUnderstood("no title; paste the body that docs/tools/proxmox.md has")
     given = found.get("fields")
-    fields = {name: text_in(value) or "" for name, value in given.items()} if isinstance(given, dict) else {}
+    fields = (
+        {name: text_in(value) or "" for name, value in given.items() if name != "tool"}
+        if isinstance(given, dict)
+        else {}
+    )
     stamp = number(found.get("timestamp"))
     at = datetime.fromtimestamp(stamp, UTC) if stamp is not None and _EARLIEST < stamp < _LATEST else None
     host = fields.pop("hostname", "")

@@ -10,8 +10,7 @@ from app.intake.dialects.amounts import bytes_in, seconds_in
 _HEAD = re.compile(r"^ {0,8}VMID +NAME +STATUS +TIME +SIZE +FILENAME\b[^\n]{0,300}$", re.MULTILINE | re.IGNORECASE)
 _ROWS_MOST, _LINE_MOST, _DIGITS_MOST = 5000, 2000, 10
 _COLUMNS = re.compile(r"(?: {2,}|\t+)")
-_GOOD = frozenset({"ok"})
-_BAD = frozenset({"err", "error", "failed", "todo", "aborted"})
+_STATUSES = frozenset({"ok", "err", "error", "failed", "todo", "aborted", "warn", "warning", "warnings"})
 # Before 8.1: one space may divide number and name, and a failure has its reason instead of size and file.
 _OLD = re.compile(r"(\d{1,10}) +(\S{1,200}) +(OK|FAILED) +(\d\d:\d\d:\d\d) +(\S.*)$")
 
@@ -28,9 +27,10 @@ class Guest:
     reason: str | None = None
 
     @property
-    def is_good(self) -> bool:
-        """Say whether it was saved."""
-        return self.status.lower() in _GOOD
+    def outcome(self) -> str:
+        """Give our word for its status; what we do not know was not saved."""
+        status = self.status.lower()
+        return "success" if status == "ok" else "warning" if status.startswith("warn") else "failure"
 
 
 def guests_in(text: str) -> Sequence[Guest]:
@@ -43,7 +43,7 @@ def guests_in(text: str) -> Sequence[Guest]:
     found: dict[str, Guest] = {}
     for row in takewhile(lambda row: row[:1].isdecimal(), rows):
         guest = _guest(row)
-        if guest is not None and (guest.vmid not in found or not guest.is_good):
+        if guest is not None and (guest.vmid not in found or guest.outcome != "success"):
             found[guest.vmid] = guest
     return list(found.values())
 
@@ -60,7 +60,7 @@ def _guest(row: str) -> Guest | None:
         return None
     for place in range(1 if len(cells) == 5 else 2, len(cells) - 1):  # noqa: PLR2004  (a nameless guest)
         duration = seconds_in(cells[place + 1])
-        if cells[place].lower() in _GOOD | _BAD and duration is not None:
+        if cells[place].lower() in _STATUSES and duration is not None:
             name = " ".join(cells[1:place]) or f"VM {cells[0]}"
             size = bytes_in(cells[place + 2]) if cells[place + 2 :] else None
             return Guest(cells[0], name, cells[place], duration, size)

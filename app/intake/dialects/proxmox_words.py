@@ -26,6 +26,15 @@ _ACTIVITIES = {
     "gc": "prune", "garbage": "prune", "prune": "prune", "pruning": "prune", "verification": "verify", "verify": "verify",
     "sync": "replicate", "replication": "replicate", "tape-backup": "backup", "tape": "backup",
 }  # fmt: skip
+# What is about no task, by its title, where the way names no kind.
+_KINDS = (
+    ("package-updates", re.compile(r"New software packages available\b")),
+    ("test", re.compile(r"Test notification$")),
+    ("acme", re.compile(r"Could not renew certificate\b")),
+    ("tape-load", re.compile(r"Load Media '")),
+    ("fencing", re.compile(r"(?:FENCE|SUCCEED|FAIL): |Node fence status\b")),
+)
+_JOB_ID = re.compile(r"^Job ID: {1,20}(\S{1,100})$", re.MULTILINE)
 _REASON = re.compile(r"^(?:[\w ]{1,40} failed|Error): ?([^\n]{1,1000})$|^Error:\n([^\n]{1,1000})$", re.MULTILINE)
 _ON_THESE = re.compile(r"^([\w ]{1,40} failed on these [^\n]{1,40}:)\n+((?: *\S[^\n]{0,4000}\n){1,20})", re.MULTILINE)
 _LINK = re.compile(r"^<https://([\w.-]{1,253}):\d{1,5}/", re.MULTILINE)
@@ -57,9 +66,15 @@ class Bulletin:
 
 def is_proxmox(title: str) -> bool:
     """Say whether a title is Proxmox's."""
-    return _VZDUMP.match(title) is not None or (
-        _TASK.match(title) is not None and ("'" in title or "datastore" in title.lower())
+    return (
+        _VZDUMP.match(title) is not None
+        or (_TASK.match(title) is not None and ("'" in title or "datastore" in title.lower()))
+        or _kind_of(title) != ""
     )
+
+
+def _kind_of(title: str) -> str:
+    return next((kind for kind, pattern in _KINDS if pattern.match(title)), "")
 
 
 def events_of(one: Bulletin) -> Sequence[WireEvent]:
@@ -76,19 +91,21 @@ def _vzdump(one: Bulletin, title: re.Match[str]) -> Sequence[WireEvent]:
     """Give an event for each guest, the failed ones first, and one for the whole."""
     host, is_good, why = one.host or title[1], title[2].startswith("success"), (title[3] or "").strip()
     guests = guests_in(one.text)
-    bad = [guest for guest in guests if not guest.is_good]
+    bad = [guest for guest in guests if guest.outcome != "success"]
     # One guest's failure is told by that guest; the job itself failed where it says why, or where nothing was saved.
     is_partial = (bad or not is_good) and not why and 0 < len(bad) < len(guests)
     outcome = "warning" if is_partial else "success" if is_good and not bad else "failure"
     names = ", ".join(f"{guest.name} ({guest.vmid})" for guest in bad[:_NAMED_MOST])
     told_bad = f"{len(bad)} of {len(guests)} guests failed: {names}{', ...' if len(bad) > _NAMED_MOST else ''}"
+    # Each node of a cluster tells of its part of the job: another's success must not hide this one's failure.
+    name = one.job or f"vzdump {one.job_id}".strip() + f" on {host.partition('.')[0]}"
     if why == "multiple problems":
         why = "; ".join(one.text.partition("Details\n")[0].split("\n")).strip("; ") or why
     message = why or (told_bad if bad else one.title)
     duration, size = _TOTAL_TIME.search(one.text), _TOTAL_SIZE.search(one.text)
     whole = _event(
         one,
-        f"vzdump {one.job_id}".strip() if one.job is None else one.job,
+        name,
         "backup",
         outcome,
         host=host,
@@ -101,7 +118,7 @@ def _vzdump(one: Bulletin, title: re.Match[str]) -> Sequence[WireEvent]:
             "guests_failed": len(bad) or None,
         },
     )
-    shown = sorted(guests, key=lambda guest: guest.is_good)[:_GUESTS_MOST]
+    shown = [*bad, *(guest for guest in guests if guest.outcome == "success")][:_GUESTS_MOST]
     logs = _logs_of(one.text)
     return [*(_guest(one, host, guest, logs.get(guest.vmid, "")) for guest in shown), whole]
 
@@ -122,10 +139,10 @@ def _guest(one: Bulletin, host: str, guest: Guest, log: str) -> WireEvent:
         one,
         f"{one.job} {guest.name} ({guest.vmid})" if one.job else f"{guest.name} ({guest.vmid})",
         "backup",
-        "success" if guest.is_good else "failure",
+        guest.outcome,
         host=host,
         message=None
-        if guest.is_good
+        if guest.outcome == "success"
         else reason[-1]
         if reason
         else guest.reason or f"guest {guest.vmid} was not saved: status {guest.status}",
@@ -142,6 +159,10 @@ def _task(one: Bulletin, title: re.Match[str] | None) -> WireEvent:
     why = reason[1] or reason[2] if reason else f"{these[1]} {', '.join(these[2].split())}" if these else one.title
     amounts = {name: bytes_in(found[1]) for name, pattern in _AMOUNTS if (found := pattern.search(one.text))}
     name = one.title[: title.start(3)].strip() if title else one.title
+    found = _JOB_ID.search(one.text)
+    job_id = one.job_id or (found[1] if found else "")
+    if job_id not in name:  # a datastore may have several jobs of a kind
+        name = f"{name} ({job_id})"
     return _event(
         one,
         one.job or name,
@@ -155,8 +176,9 @@ def _task(one: Bulletin, title: re.Match[str] | None) -> WireEvent:
 
 def _other(one: Bulletin) -> WireEvent:
     """Read what is about no backup: a plain message, loud as Proxmox says; a fenced host and a tape to change must be acted on."""
-    outcome = _OUTCOMES.get(one.kind)
-    return _event(one, one.job or one.kind or TOOL, "other", outcome, message=one.title or None, log=one.text)
+    kind = one.kind or _kind_of(one.title)
+    outcome = None if one.title.startswith("SUCCEED") else _OUTCOMES.get(kind)
+    return _event(one, one.job or kind or TOOL, "other", outcome, message=one.title or None, log=one.text)
 
 
 def _event(

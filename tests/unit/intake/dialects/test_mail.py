@@ -60,7 +60,7 @@ def test_bacula_says_how_much():
         ("Re: [Warning] Files", "veeam", "Files", "warning"),
         ("Bareos: Backup Error of fd1 Incremental", "bareos", "fd1", "failure"),
         ("Bacula: Backup Canceled of fd1 Full", "bacula", "fd1", "cancelled"),
-        ("vzdump backup status (pve1): backup successful", "proxmox", "vzdump", "success"),
+        ("vzdump backup status (pve1): backup successful", "proxmox", "vzdump on pve1", "success"),
         ("Verify Datastore 'tank' failed", "proxmox", "Verify Datastore 'tank'", "failure"),
         ("Garbage Collect Datastore 'tank' successful", "proxmox", "Garbage Collect Datastore 'tank'", "success"),
         ("[NAS] Backup task [Photos] has failed", "synology", "Photos", "failure"),
@@ -89,6 +89,45 @@ def test_a_mail_rule_goes_before_what_we_know():
 def test_the_same_mail_twice_is_one_fact_and_another_key_s_is_not():
     body = (CORPUS / "composed-veeam-failed.eml").read_bytes()
     assert read(body).get("key") == read(body).get("key") != read(body, job="other").get("key")
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("plain", "Path: /srv\n\n  Status:      incomplete\n  Start:       Mon, 23 Nov 2026 02:00:00 +0100\n"),
+        (
+            "html",
+            '<table><tr class="snapshotstatus-incomplete">\n<td><span class="path">/srv</span></td>\n<td>x</td></tr></table>',
+        ),
+    ],
+)
+def test_kopia_s_mail_is_read_by_its_status_for_its_subject_lies(kind: str, body: str):
+    subject = "Successfully created a snapshot of /srv on nas01"
+    event = read(f"Subject: {subject}\r\nContent-Type: text/{kind}; charset=utf-8\r\n\r\n{body}".encode())
+    assert (event.get("agent"), event.get("job"), event.get("outcome")) == ("nas01", "/srv", "warning")
+
+
+def test_kopia_s_subject_alone_is_no_success():
+    with pytest.raises(NotUnderstood):
+        read(with_subject("Successfully created 3 snapshots on nas01"))
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome", "message"),
+    [
+        (
+            '{"Data": {"ParsedResult": "Warning", "PartialBackup": true}, "Extra": {"backup-name": "docs"}}',
+            "warning",
+            None,
+        ),
+        ("Failed: disk full\r\nDetails: IOException", "failure", "disk full"),
+        ("PartialBackup: True\r\nParsedResult: Success", "warning", None),
+    ],
+)
+def test_duplicati_s_mail_is_read_like_its_reports(text: str, outcome: str, message: str | None):
+    event = read(f"Subject: Duplicati Backup report for docs\r\nMessage-ID: <1@x>\r\n\r\n{text}".encode())
+    assert (event.get("job"), event.get("outcome")) == ("docs", outcome)
+    assert message in (None, event.get("message"))
 
 
 def test_a_subject_that_says_nothing_is_left_to_a_rule():

@@ -37,16 +37,17 @@ def outcomes(events: dict[str, dict]) -> dict[str, str | None]:
 @pytest.mark.parametrize(
     ("title", "rows", "found"),
     [
-        (DONE, [WEB], {"web (100)": "success", "vzdump": "success"}),
-        (FAILED, [WEB, DB], {"web (100)": "success", "db-ü (101)": "failure", "vzdump": "warning"}),
-        (FAILED, [DB], {"db-ü (101)": "failure", "vzdump": "failure"}),
-        (FAILED, [], {"vzdump": "failure"}),
-        (FAILED, [WEB], {"web (100)": "success", "vzdump": "failure"}),
-        (DONE, [WEB, DB], {"web (100)": "success", "db-ü (101)": "failure", "vzdump": "warning"}),
-        (f"{FAILED}: no storage", [WEB, DB], {"web (100)": "success", "db-ü (101)": "failure", "vzdump": "failure"}),
-        (FAILED, [WEB, DB.replace("err ", "todo")], {"web (100)": "success", "db-ü (101)": "failure", "vzdump": "warning"}),
-        (FAILED, [WEB, DB.replace("err ", "odd ")], {"web (100)": "success", "db-ü (101)": "failure", "vzdump": "warning"}),
-        (FAILED, [DB, WEB, DB, WEB], {"web (100)": "success", "db-ü (101)": "failure", "vzdump": "warning"}),
+        (DONE, [WEB], {"web (100)": "success", "vzdump on pve1": "success"}),
+        (FAILED, [WEB, DB], {"web (100)": "success", "db-ü (101)": "failure", "vzdump on pve1": "warning"}),
+        (FAILED, [DB], {"db-ü (101)": "failure", "vzdump on pve1": "failure"}),
+        (FAILED, [], {"vzdump on pve1": "failure"}),
+        (FAILED, [WEB], {"web (100)": "success", "vzdump on pve1": "failure"}),
+        (DONE, [WEB, DB], {"web (100)": "success", "db-ü (101)": "failure", "vzdump on pve1": "warning"}),
+        (f"{FAILED}: no storage", [WEB, DB], {"web (100)": "success", "db-ü (101)": "failure", "vzdump on pve1": "failure"}),
+        (FAILED, [WEB, DB.replace("err ", "todo")], {"web (100)": "success", "db-ü (101)": "failure", "vzdump on pve1": "warning"}),
+        (FAILED, [WEB, DB.replace("err ", "odd ")], {"web (100)": "success", "db-ü (101)": "failure", "vzdump on pve1": "warning"}),
+        (DONE, [WEB, DB.replace("err ", "warn")], {"web (100)": "success", "db-ü (101)": "warning", "vzdump on pve1": "warning"}),
+        (FAILED, [DB, WEB, DB, WEB], {"web (100)": "success", "db-ü (101)": "failure", "vzdump on pve1": "warning"}),
     ],
 )  # fmt: skip
 def test_the_table_tells_who_failed(title: str, rows: list[str], found: dict[str, str]):
@@ -58,7 +59,7 @@ def test_a_guest_has_its_own_log_reason_and_amounts_and_none_is_counted_twice():
     events = heard(
         FAILED, text(WEB, DB, after=log), timestamp=1795395791, fields={"hostname": "pve1", "job-id": "nightly"}
     )
-    web, db, whole = events["web (100)"], events["db-ü (101)"], events["vzdump nightly"]
+    web, db, whole = events["web (100)"], events["db-ü (101)"], events["vzdump nightly on pve1"]
     assert (db["message"], db["log"]) == ("last", "101: 02:01 ERROR: first\n101: 02:02 ERROR: last")
     assert web["metrics"] == {"duration_s": 63, "bytes_stored": 12.345 * 1024**3}
     assert whole["metrics"] == {"duration_s": 68, "guests": 2, "guests_failed": 1}
@@ -69,8 +70,47 @@ def test_a_guest_has_its_own_log_reason_and_amounts_and_none_is_counted_twice():
     )
 
 
+def test_another_node_s_success_hides_no_failure_of_the_same_job():
+    fields = {"job-id": "nightly"}
+    bad = heard(f"{FAILED}: no storage", text(), fields={**fields, "hostname": "pve1"})
+    good = heard(DONE, text(WEB), fields={**fields, "hostname": "pve2.example.org"})
+    assert outcomes(bad) == {"vzdump nightly on pve1": "failure"}
+    assert outcomes(good) == {"web (100)": "success", "vzdump nightly on pve2": "success"}
+
+
+def test_jobs_of_one_kind_on_one_datastore_are_told_apart_by_whichever_way():
+    title, body = (
+        "Sync remote 'offsite' datastore 'main' failed",
+        "Job ID:             s-77\nDatastore:          main\n",
+    )
+    name = "Sync remote 'offsite' datastore 'main' (s-77)"
+    assert list(heard(title, body)) == list(heard(title, "-", fields={"job-id": "s-77"})) == [name]
+    assert list(heard("Tape Backup 'weekly' datastore 'main' failed", "Job ID:     weekly\n")) == [
+        "Tape Backup 'weekly' datastore 'main'"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("title", "job", "outcome"),
+    [
+        ("New software packages available (pve1)", "package-updates", None),
+        ("Test notification", "test", None),
+        ("Could not renew certificate", "acme", None),
+        ("Load Media 'TAPE01' request for LTO drive 'drive0'", "tape-load", "warning"),
+        ("FENCE: Try to fence node 'pve2'", "fencing", "failure"),
+        ("SUCCEED: fencing: acknowledged - got agent lock for node 'pve2'", "fencing", None),
+    ],
+)
+def test_what_is_about_no_backup_is_the_same_by_gotify_and_mail(title: str, job: str, outcome: str | None):
+    message = "Package\tlibgpg-error0: an update failed to be boring"
+    body = json.dumps({"title": title, "message": message, "priority": 1}).encode()
+    letter = f"Subject: {title}\r\n\r\n{message}\r\n".encode()
+    for event in (*gotify.read(Said(NOW, body=body)), *mail.read(Said(NOW, body=letter))):
+        assert (event.get("job"), event.get("outcome"), event.get("activity")) == (job, outcome, "other")
+
+
 def test_of_several_problems_the_first_lines_tell():
-    whole = heard(f"{FAILED}: multiple problems", "job errors\nhook script failed\n" + text(WEB))["vzdump"]
+    whole = heard(f"{FAILED}: multiple problems", "job errors\nhook script failed\n" + text(WEB))["vzdump on pve1"]
     assert whole["message"] == "job errors; hook script failed"
 
 
@@ -79,7 +119,7 @@ def test_of_several_problems_the_first_lines_tell():
 )
 def test_a_guest_may_be_called_anything(name: str):
     (guest,) = guests_in(f"{HEAD}\n100     {name}     err     5s    0 B    ok\n")
-    assert (guest.vmid, guest.is_good) == ("100", False)
+    assert (guest.vmid, guest.outcome) == ("100", "failure")
 
 
 def test_the_table_of_older_mails_is_read_too():
@@ -90,8 +130,8 @@ def test_the_table_of_older_mails_is_read_too():
         "TOTAL                           00:01:08        12.34GB\n"
     )
     web, db = guests_in(old)
-    assert (web.name, web.is_good, web.duration_s, web.size) == ("web", True, 63, 12.34e9)
-    assert (db.vmid, db.is_good, db.reason) == ("10001", False, "command 'lxc' failed: exit code 255")
+    assert (web.name, web.outcome, web.duration_s, web.size) == ("web", "success", 63, 12.34e9)
+    assert (db.vmid, db.outcome, db.reason) == ("10001", "failure", "command 'lxc' failed: exit code 255")
 
 
 def test_of_more_guests_than_events_the_failed_ones_are_told():
@@ -99,7 +139,7 @@ def test_of_more_guests_than_events_the_failed_ones_are_told():
     events = heard(FAILED, text(*rows))
     assert len(events) <= 1000
     assert events["db-ü (9999)"]["outcome"] == "failure"
-    assert events["vzdump"]["metrics"]["guests"] == 2001
+    assert events["vzdump on pve1"]["metrics"]["guests"] == 2001
 
 
 @pytest.mark.parametrize(
@@ -159,7 +199,7 @@ def test_the_same_report_gives_the_same_jobs_by_webhook_gotify_and_mail():
         outcomes(by_webhook)
         == by_gotify
         == by_mail
-        == {"web (100)": "success", "db-ü (101)": "failure", "vzdump": "warning"}
+        == {"web (100)": "success", "db-ü (101)": "failure", "vzdump on pve1": "warning"}
     )
 
 
@@ -168,7 +208,7 @@ def test_a_recorded_mail_gives_a_job_for_each_guest_and_twice_the_same_facts():
     assert {one.get("job"): one.get("outcome") for one in events} == {
         "web (100)": "success",
         "db (101)": "failure",
-        "vzdump": "warning",
+        "vzdump on pve1": "warning",
     }
     assert [one.get("key") for one in events] == [one.get("key") for one in again]
     assert len({one.get("key") for one in events}) == 3
@@ -182,7 +222,7 @@ def test_a_template_without_escape_is_read_all_the_same():
     body = f'{{"title": "{FAILED}", "message": "{text(WEB, DB)}", "severity": "error"}}'
     for broken in (body, body.replace("\n", "\\n") + "}}", body[:-1]):
         jobs = {one.get("job"): one.get("outcome") for one in proxmox.read(Said(NOW, body=broken.encode()))}
-        assert jobs == {"web (100)": "success", "db-ü (101)": "failure", "vzdump": "warning"}
+        assert jobs == {"web (100)": "success", "db-ü (101)": "failure", "vzdump on pve1": "warning"}
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"title": ""}', b"[1]", b"\xff\xfe\x00"])
@@ -193,7 +233,7 @@ def test_a_body_without_a_title_is_not_understood(body: bytes):
 
 @pytest.mark.parametrize("stamp", [0, -1, 1e300, "x", None, 10**400, True])
 def test_a_time_that_is_none_is_left_out(stamp: object):
-    assert "occurred_at" not in heard(DONE, text(WEB), timestamp=stamp)["vzdump"]
+    assert "occurred_at" not in heard(DONE, text(WEB), timestamp=stamp)["vzdump on pve1"]
 
 
 def test_the_same_notification_by_two_targets_is_one_fact():
