@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 
 from app.base.ids import new_id
 from app.base.log import log
-from app.domain.calendar import next_time, previous_time
+from app.domain.calendar import next_time, previous_time, whole_period_until
 from app.domain.dedupe import group_key, summary_key
 from app.domain.route import URGENCY_SUMMARY, Notice, NoticeState, NoticeWhat
 from app.house import House
@@ -50,8 +50,10 @@ async def make_now(unit: Unit, schedule_id: str, now: datetime) -> str | None:
 
 
 async def _make(unit: Unit, schedule: Schedule, end: datetime, now: datetime, *, on_demand: bool) -> str | None:
-    start = previous_time(schedule.cadence, end)
-    if not on_demand:
+    if on_demand:
+        start = whole_period_until(schedule.cadence, end)
+    else:
+        start = previous_time(schedule.cadence, end)
         start = min(start, await store.last_period_end(unit, schedule.id) or start)
     summary_id = await store.insert_summary(unit, schedule, start=start, end=end, now=now, on_demand=on_demand)
     if summary_id is None:

@@ -47,3 +47,12 @@ def next_time(cadence: Cadence, moment: datetime) -> datetime:
 def previous_time(cadence: Cadence, moment: datetime) -> datetime:
     """Give the last time strictly before `moment`, in UTC."""
     return next(CronSim(cadence.cron, moment.astimezone(ZoneInfo(cadence.time_zone)), reverse=True)).astimezone(UTC)
+
+
+def whole_period_until(cadence: Cadence, moment: datetime) -> datetime:
+    """Give the beginning of a period of full length (a day, a week, a month) that ends at `moment`, in UTC.
+
+    What is looked at between two times must not begin at the last one: minutes after it, nothing expected would have been heard yet.
+    """
+    newest = previous_time(cadence, moment)
+    return moment - (newest - previous_time(cadence, newest))

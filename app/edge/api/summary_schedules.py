@@ -11,7 +11,7 @@ from starlette.status import HTTP_202_ACCEPTED
 from app.base.errors import NotFound
 from app.compose import summary_mail, webhook_body
 from app.decide import summaries
-from app.domain.calendar import Every, previous_time
+from app.domain.calendar import Every, whole_period_until
 from app.edge.api.asking import Admin, InHouse, Reader, editor_of, problems
 from app.edge.api.editable import Editable, add_to
 from app.edge.api.fields import CustomerId, Given, Id, MatcherModel, Matchers, Name, PathId, Shown, Zone
@@ -90,7 +90,7 @@ async def preview_summary(
         schedule = await find_schedule(view, thing_id)
         if schedule is None:
             raise NotFound(f"there is no summary schedule {thing_id}")
-        start = previous_time(schedule.cadence, now)
+        start = whole_period_until(schedule.cadence, now)
         story = await summary_story(view, schedule, number=schedule.last_number + 1, start=start, end=now)
     if form == "json":
         return Response(webhook_body.word_summary(story, base_url=base_url), media_type="application/json")

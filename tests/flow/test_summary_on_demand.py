@@ -1,0 +1,39 @@
+"""A summary that is asked for between two regular ones tells a whole period, or nearly every job would stand there as not heard from."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from app.decide import summaries as decide
+from app.store import summaries as store
+from app.store.summary_story import summary_story
+from app.store.tables_managed import summary_schedules
+from tests.support.house import Lived, live_in
+
+
+@pytest.fixture
+async def lived(database_url: str, tmp_path: Path) -> AsyncIterator[Lived]:
+    async with live_in(database_url, tmp_path) as lived:
+        yield lived
+
+
+async def test_minutes_after_the_regular_one_last_night_still_counts(lived: Lived) -> None:
+    lived.pass_time(hours=14)  # two in the morning
+    for number in range(3):
+        await lived.receive(agent=f"host{number}", job="nightly", outcome="success")
+    await lived.decide()
+    lived.pass_time(hours=5, minutes=5)  # five past seven
+    [schedule] = await lived.rows(summary_schedules)
+    async with lived.house.store.write() as unit:
+        made = await decide.make_now(unit, schedule.id, lived.time[0])
+    assert made is not None
+    async with lived.house.store.read() as view:
+        summary = await store.find_summary(view, made)
+        assert summary is not None
+        assert summary.period_end - summary.period_start == timedelta(days=1)
+        story = await summary_story(
+            view, summary.schedule, number=1, start=summary.period_start, end=summary.period_end
+        )
+    assert (story.expected, story.heard, story.ok) == (3, 3, 3)
