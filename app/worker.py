@@ -18,8 +18,8 @@ from app.base.ticking import keep_ticking
 from app.compose import tick as compose
 from app.decide import missed, relays, summaries
 from app.decide import tick as decide
+from app.deliver import old_files, sweep
 from app.deliver import relays as stranded
-from app.deliver import sweep
 from app.deliver import tick as deliver
 from app.deliver.transport import Transport
 from app.deliver.transports import build_transports
@@ -77,6 +77,7 @@ async def _stages(house: House, transports: Mapping[str, Transport], stopping: a
         stages.create_task(go("relays", relays.tick, every=5))
         stages.create_task(go("move from relays", stranded.tick, every=5))
         stages.create_task(go("purge", purge.tick, every=3600))
+        stages.create_task(go("purge mails", old_files.tick, every=3600))
     async with house.store.write() as unit:
         await end_heartbeat(unit, name)
 

@@ -138,7 +138,7 @@ class Settings(BaseSettings):
         400,
         ge=15,
         le=36_500,
-        description="Days that runs, daily roll-ups, closed alerts, notices and messages are kept.",
+        description="Days that runs, daily roll-ups, closed alerts, notices, messages, mail files and the audit log are kept.",
     )
     log_format: Literal["text", "json"] = Field("text", description="How the log is written to standard error.")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What the log leaves out.")

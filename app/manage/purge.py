@@ -26,6 +26,9 @@ async def tick(house: House) -> bool:
         (purge.purge_alerts, before),
         (purge.purge_notices, before),
         (purge.purge_messages, before),
+        (purge.purge_summaries, before),
+        (purge.purge_groups, before),
+        (purge.purge_audit, before),
     )
     removed = 0
     for remove, moment in batches:

@@ -17,7 +17,8 @@ def job_matches(customer_id: str | None, matchers: Sequence[Matcher]) -> ColumnE
 
 
 def _condition(matcher: Matcher) -> ColumnElement[bool]:
-    found, wanted = func.lower(_value(matcher.field)), matcher.value.lower()
+    wanted = matcher.value.lower()
+    found = _lower(_value(matcher.field), wanted)
     match matcher.test:
         case Test.IS:
             return found == wanted
@@ -27,6 +28,17 @@ def _condition(matcher: Matcher) -> ColumnElement[bool]:
             return found.like(_pattern(wanted), escape="\\")
         case Test.NOT_LIKE:
             return not_(found.like(_pattern(wanted), escape="\\"))
+
+
+def _lower(found: ColumnElement[str], wanted: str) -> ColumnElement[str]:
+    """Give `found` in small letters, as far as that can matter beside `wanted`.
+
+    SQLite's lower() knows ASCII only, and so does PostgreSQL's in a database of the locale C. Other letters are made small one by one.
+    """
+    small: ColumnElement[str] = func.lower(found)
+    for letter in sorted({letter for letter in wanted if not letter.isascii() and letter.upper() != letter}):
+        small = func.replace(small, letter.upper(), letter)
+    return small
 
 
 def _value(field: str) -> ColumnElement[str]:

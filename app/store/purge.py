@@ -6,9 +6,10 @@ Ids sort by the time of their making, so "older than" is a range of the primary 
 from collections.abc import Sequence
 from datetime import date, datetime
 
-from sqlalchemy import ColumnElement, Table, and_, delete, exists, select, tuple_
+from sqlalchemy import ColumnElement, Table, and_, delete, exists, select, text, tuple_
 
-from app.store.tables import alerts, attempts, events, job_days, jobs, messages, notices, runs
+from app.store.tables import alerts, attempts, events, groups, job_days, jobs, messages, notices, runs
+from app.store.tables_managed import audit, summaries
 from app.store.unit import Unit
 
 BATCH = 500
@@ -66,6 +67,34 @@ async def purge_messages(unit: Unit, before: datetime) -> int:
         await unit.connection.execute(delete(attempts).where(attempts.c.message_id.in_(ids)))
         await unit.connection.execute(delete(messages).where(messages.c.id.in_(ids)))
     return len(ids)
+
+
+async def purge_groups(unit: Unit, before: datetime) -> int:
+    """Forget when groups were told that have been quiet for so long: the next alert of each is the first of a quiet group anyway."""
+    key = (groups.c.route_id, groups.c.group_key)
+    old = (await unit.connection.execute(select(*key).where(groups.c.told_at < before).limit(BATCH))).all()
+    if old:
+        await unit.connection.execute(
+            delete(groups).where(groups.c.told_at < before, tuple_(*key).in_([tuple(row) for row in old]))
+        )
+    return len(old)
+
+
+async def purge_summaries(unit: Unit, before: datetime) -> int:
+    """Remove summaries, but not one that is still to be worded, nor a schedule's newest: the next one begins where it ended."""
+    waits = exists().where(text("notices.state IN ('waiting', 'muted')"), notices.c.summary_id == summaries.c.id)
+    later = summaries.alias("later")
+    has_later = exists().where(
+        later.c.schedule_id == summaries.c.schedule_id,
+        later.c.on_demand.is_(False),
+        later.c.period_end > summaries.c.period_end,
+    )
+    return await _purge(unit, summaries, [summaries.c.id < _oldest("sum", before), has_later, ~waits])
+
+
+async def purge_audit(unit: Unit, before: datetime) -> int:
+    """Remove entries of the audit log."""
+    return await _purge(unit, audit, [audit.c.id < _oldest("aud", before)])
 
 
 async def _purge(unit: Unit, table: Table, old: Sequence[ColumnElement[bool]]) -> int:

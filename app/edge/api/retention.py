@@ -17,7 +17,7 @@ class RetentionIn(Given):
 
     keep_events_days: int = Field(ge=1, le=_MOST, description="Events; jobs, open alerts and daily sums outlive them.")
     keep_history_days: int = Field(
-        ge=15, le=_MOST, description="Runs, daily sums, closed alerts, notices and messages."
+        ge=15, le=_MOST, description="Runs, daily sums, closed alerts, notices, messages, mail files and the audit log."
     )
 
 

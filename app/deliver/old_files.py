@@ -1,0 +1,34 @@
+"""Takes away mails of the transport `file` that are kept no longer, from this host's own folder. It must not touch files that it did not write."""
+
+import asyncio
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from app.base.log import log
+from app.deliver.transports.file import written_before
+from app.house import House
+from app.store.retention import find_retention
+
+
+async def tick(house: House) -> bool:
+    """Remove what is as old as history may get, as the messages of these mails are; False, for all of it is gone then."""
+    async with house.store.read() as view:
+        set_days = await find_retention(view)
+    days = house.settings.keep_history_days if set_days is None else set_days.fields["keep_history_days"]
+    before = house.clock() - timedelta(days=days)
+    removed = await asyncio.to_thread(_remove, house.settings.var_dir / "mail", before)
+    if removed:
+        log.info("removed mails that are kept no longer", files=removed)
+    return False
+
+
+def _remove(folder: Path, before: datetime) -> int:
+    removed = 0
+    for file in written_before(folder, before):
+        try:
+            file.unlink(missing_ok=True)
+        except OSError as cause:  # the disk's fault, and no reason to keep the others
+            log.warning("a mail that is kept no longer cannot be removed", file=file.name, cause=str(cause))
+        else:
+            removed += 1
+    return removed

@@ -1,0 +1,45 @@
+"""A summary's matchers mean the same in SQL as they mean to a route, on both databases."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from app.domain.matcher import Matcher
+from app.domain.matcher import Test as How
+from app.store.summaries import find_schedule
+from app.store.summary_story import summary_story
+from app.store.tables_managed import summary_schedules
+from tests.support.house import Lived, live_in
+
+MATCHERS = [
+    (Matcher("job", How.IS, "ÄRZTE-Größe"), 1),
+    (Matcher("job", How.IS_NOT, "ärzte-größe"), 1),
+    (Matcher("job", How.LIKE, "ärzte-*"), 1),
+    (Matcher("label:ort", How.IS, "КИЕВ"), 1),
+    (Matcher("job", How.LIKE, "*_100%"), 1),
+    (Matcher("label:ort", How.IS, ""), 1),
+]
+
+
+@pytest.fixture
+async def lived(database_url: str, tmp_path: Path) -> AsyncIterator[Lived]:
+    async with live_in(database_url, tmp_path) as lived:
+        yield lived
+
+
+async def test_case_does_not_matter_in_any_alphabet(lived: Lived) -> None:
+    await lived.receive(job="Ärzte-GRÖßE", outcome="success", labels={"ort": "Киев"})
+    await lived.receive(job="full_100%", outcome="success")
+    await lived.decide()
+    [row] = await lived.rows(summary_schedules)
+    now = lived.pass_time(minutes=1)
+    async with lived.house.store.read() as view:
+        schedule = await find_schedule(view, row.id)
+        assert schedule is not None
+        for matcher, wanted in MATCHERS:
+            one = replace(schedule, matchers=(matcher,))
+            story = await summary_story(view, one, number=1, start=now - timedelta(days=1), end=now)
+            assert story.jobs == wanted, matcher
