@@ -1,6 +1,7 @@
 """The load: many connections that each POST, wait for the answer and POST again. A process of its own, so that it takes no time from the server's.
 
-`python -m bench.load PORT SECONDS CONNECTIONS EVENTS PREFIX` prints what was answered, as JSON. EVENTS 1 is one JSON object, more are NDJSON.
+`python -m bench.load PORT SECONDS CONNECTIONS EVENTS PREFIX [TOOL]` prints what was answered, as JSON. EVENTS 1 is one JSON object, more are NDJSON.
+With TOOL it speaks as that one does (bench/said.py).
 """
 
 import asyncio
@@ -12,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import uvloop
+
+from bench.said import SAID
 
 ENROL_KEY = "bench-enrolment-key"
 WARM_S, AGENTS, JOBS = 0.5, 20, 1000
@@ -31,6 +34,7 @@ class Load:
 
     prefix: str
     events: int
+    tool: str | None = None
     template: bytes = b""
     head: bytes = b""
     sent: int = 0
@@ -40,6 +44,10 @@ class Load:
     waits: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        if self.tool is not None:
+            head, self.template = SAID[self.tool]
+            self.head = head.replace("<key>", ENROL_KEY).encode()
+            return
         lines = [_EVENT % (n, n % AGENTS, n) for n in range(self.events)]
         self.template = "\n".join(lines).encode()
         kind = "application/json" if self.events == 1 else "application/x-ndjson"
@@ -50,14 +58,20 @@ class Load:
 
     def request(self) -> bytes:
         """Give the next request, head and body."""
-        return self.head + self.body()
+        if self.tool is None:
+            return self.head + self.body()
+        body = self.body()
+        lines = f"Content-Length: {len(body)}\r\n\r\n"
+        return self._marked(self.head) + lines.encode() + body
 
     def body(self) -> bytes:
         """Give the next body: its keys were never used before, its runs ended just now, each of another job than those right before."""
         self.sent += 1
+        return self._marked(self.template).replace(_AT, datetime.now(UTC).isoformat(timespec="microseconds").encode())
+
+    def _marked(self, template: bytes) -> bytes:
         key, job = f"{self.prefix:.6}{self.sent:010d}", f"{self.sent * self.events % JOBS:04d}"
-        body = self.template.replace(_KEY, key.encode()).replace(_JOB, job.encode())
-        return body.replace(_AT, datetime.now(UTC).isoformat(timespec="microseconds").encode())
+        return template.replace(_KEY, key.encode()).replace(_JOB, job.encode())
 
 
 class Client(asyncio.Protocol):
@@ -85,7 +99,7 @@ class Client(asyncio.Protocol):
         load = self._load
         if load.is_counting:
             load.waits.append(time.perf_counter() - self._asked_at)
-            if self._buffer.startswith(b"HTTP/1.1 202"):
+            if self._buffer.startswith(b"HTTP/1.1 20"):
                 load.done += 1
             else:
                 load.bad += 1
@@ -119,5 +133,6 @@ async def run(load: Load, port: int, connections: int, seconds: float) -> dict[s
 
 
 if __name__ == "__main__":
-    _port, _seconds, _connections, _events, _prefix = sys.argv[1:]
-    print(json.dumps(uvloop.run(run(Load(_prefix, int(_events)), int(_port), int(_connections), float(_seconds)))))
+    _port, _seconds, _connections, _events, _prefix, *_tool = sys.argv[1:]
+    _load = Load(_prefix, int(_events), *_tool)
+    print(json.dumps(uvloop.run(run(_load, int(_port), int(_connections), float(_seconds)))))

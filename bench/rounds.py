@@ -20,9 +20,14 @@ def by_turns(contenders: Mapping[str, Callable[[], float]], rounds: int = ROUNDS
     return {name: median(found) for name, found in scores.items()}
 
 
-def events_a_second(port: int, *, connections: int, events: int, seconds: float = 2.5) -> float:
-    """Load the service on `port` and give the events that it took a second. Raises RuntimeError if it refused any."""
-    words = (str(port), str(seconds), str(connections), str(events), fresh_prefix())
+def events_a_second(
+    port: int, *, connections: int, events: int, seconds: float = 2.5, tool: str | None = None
+) -> float:
+    """Load the service on `port`, in a tool's words if one is named, and give the events that it took a second.
+
+    Raises RuntimeError if it refused any.
+    """
+    words = (str(port), str(seconds), str(connections), str(events), fresh_prefix(), *([tool] if tool else []))
     done = subprocess.run([sys.executable, "-m", "bench.load", *words], check=True, capture_output=True)
     score = json.loads(done.stdout)
     if score["bad"] or not score["events_s"]:
