@@ -30,9 +30,9 @@ _REFUSED = {
 
 
 class _Topic(Convertor[str]):
-    """What can be a topic at the root: shorter than what can be a key there."""
+    """What can be a topic at the root: shorter than what can be a key there, and no page of ours."""
 
-    regex = "[-_A-Za-z0-9]{1,19}"
+    regex = "(?!(?:docs|healthz|metrics|readyz)(?![-_A-Za-z0-9]))[-_A-Za-z0-9]{1,19}"
 
     def convert(self, value: str) -> str:
         """Take it as it is."""
@@ -44,7 +44,7 @@ class _Topic(Convertor[str]):
 
 
 register_url_convertor("topic", _Topic())
-router = APIRouter(include_in_schema=False)
+router, at_root = APIRouter(include_in_schema=False), APIRouter(include_in_schema=False)
 
 
 @router.api_route("/in/ntfy", methods=_METHODS)
@@ -64,15 +64,15 @@ async def take_message(request: Request) -> Response:
     return _published(path)
 
 
-@router.api_route("/", methods=["POST", "PUT"])
-@router.api_route("/{topic:topic}", methods=["GET", "POST", "PUT"])
-@router.api_route("/{topic:topic}/publish", methods=["GET"])
-@router.api_route("/{topic:topic}/send", methods=["GET"])
-@router.api_route("/{topic:topic}/trigger", methods=["GET"])
+@at_root.api_route("/", methods=["POST", "PUT"])
+@at_root.api_route("/{topic:topic}", methods=["GET", "POST", "PUT"])
+@at_root.api_route("/{topic:topic}/publish", methods=["GET"])
+@at_root.api_route("/{topic:topic}/send", methods=["GET"])
+@at_root.api_route("/{topic:topic}/trigger", methods=["GET"])
 async def take_message_at_root(request: Request) -> Response:
     """Take one message in where ntfy itself has it. Without a login there is nothing at these addresses."""
     path, key = parts_of(request), _key(request)
-    if not key or (request.method == "GET" and len(path) == 1):
+    if not key or (request.method in ("GET", "HEAD") and len(path) == 1):
         raise HTTPException(404)
     try:
         caller = await admit(request, key)

@@ -14,10 +14,10 @@ router = APIRouter(include_in_schema=False)
 
 @router.api_route("/api/{project}/cron/{monitor}/{key}", methods=["GET", "POST", "PUT"])
 @router.api_route("/api/{project}/cron/{monitor}/{key}/", methods=["GET", "POST", "PUT"])
-async def take_check_in(request: Request, key: str) -> Response:
+async def take_check_in(request: Request) -> Response:
     """Take one check-in."""
     try:
-        caller = await admit(request, key)
+        caller = await admit(request, request.path_params["key"])
     except NotAllowed:
         return Response('{"detail":"project not found"}', 404, media_type="application/json")
     await hear_signal(request, _TOOL, caller, [parts_of(request)[_MONITOR]])
