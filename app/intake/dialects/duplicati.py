@@ -134,7 +134,8 @@ def _event(
         extra={"expects": {"next": following.isoformat(), "grace_s": GRACE_S}}
         if following is not None and activity == "backup"
         else None,
-        key=way.key or ([way.job, way.mark] if ended is not None and way.mark else None),
+        # Of a run that told neither time, the same words may be another night's.
+        key=way.key or ([way.job, way.mark] if way.mark and (ended or following) else None),
     )
 
 

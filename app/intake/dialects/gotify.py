@@ -9,7 +9,7 @@ from app.intake.dialects.json_body import object_of, text_in
 from app.intake.dialects.proxmox_words import Bulletin, events_of, is_proxmox
 from app.intake.dialects.said import NotUnderstood, Said
 from app.intake.dialects.told import number, told
-from app.intake.dialects.words import outcome_in
+from app.intake.dialects.words import begins_in, outcome_in
 from app.intake.parse import WireEvent
 
 TOOL = "gotify"
@@ -36,14 +36,16 @@ def fields_of(said: Said) -> Mapping[str, Any]:
 
 
 def _plain(title: str, text: str, priority: float | None, said: Said) -> WireEvent:
-    outcome = outcome_in(title[:1000]) or outcome_in(text[:1000])
-    if outcome is None and priority is not None and priority >= _WARNING_FROM:
+    by_title, by_text = outcome_in(title[:1000]), outcome_in(text[:1000])
+    begins = by_title is None and by_text in (None, "success") and begins_in((title or text)[:1000])
+    outcome = None if begins else by_title or by_text
+    if outcome is None and not begins and priority is not None and priority >= _WARNING_FROM:
         outcome = "failure" if priority >= _FAILURE_FROM else "warning"
     return told(
         TOOL,
         agent=said.asked("agent"),
         job=said.job or said.asked("job") or TOOL,
-        phase="finished" if outcome else None,
+        phase="started" if begins else "finished" if outcome else None,
         outcome=outcome,
         message=title or text.partition("\n")[0],
         log=text or None,

@@ -10,7 +10,7 @@ from app.intake.dialects.amounts import bytes_in, seconds_in
 _HEAD = re.compile(r"^ {0,8}VMID +NAME +STATUS +TIME +SIZE +FILENAME\b[^\n]{0,300}$", re.MULTILINE | re.IGNORECASE)
 _ROWS_MOST, _LINE_MOST, _DIGITS_MOST = 5000, 2000, 10
 _COLUMNS = re.compile(r"(?: {2,}|\t+)")
-_STATUSES = frozenset({"ok", "err", "error", "failed", "todo", "aborted", "warn", "warning", "warnings"})
+_STATUSES = frozenset({"ok", "err", "error", "failed", "todo", "aborted"})
 # Before 8.1: one space may divide number and name, and a failure has its reason instead of size and file.
 _OLD = re.compile(r"(\d{1,10}) +(\S{1,200}) +(OK|FAILED) +(\d\d:\d\d:\d\d) +(\S.*)$")
 
@@ -28,9 +28,8 @@ class Guest:
 
     @property
     def outcome(self) -> str:
-        """Give our word for its status; what we do not know was not saved."""
-        status = self.status.lower()
-        return "success" if status == "ok" else "warning" if status.startswith("warn") else "failure"
+        """Give our word for its status. What we do not know was not saved, nor was what is still to do."""
+        return "success" if self.status.lower() == "ok" else "failure"
 
 
 def guests_in(text: str) -> Sequence[Guest]:

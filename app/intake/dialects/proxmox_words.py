@@ -30,9 +30,9 @@ _ACTIVITIES = {
 _KINDS = (
     ("package-updates", re.compile(r"New software packages available\b")),
     ("test", re.compile(r"Test notification$")),
-    ("acme", re.compile(r"Could not renew certificate\b")),
+    ("acme", re.compile(r"Could not renew certificate$")),
     ("tape-load", re.compile(r"Load Media '")),
-    ("fencing", re.compile(r"(?:FENCE|SUCCEED|FAIL): |Node fence status\b")),
+    ("fencing", re.compile(r"FENCE: |(?:SUCCEED|FAIL): fencing\b|Node fence status\b")),
 )
 _JOB_ID = re.compile(r"^Job ID: {1,20}(\S{1,100})$", re.MULTILINE)
 _REASON = re.compile(r"^(?:[\w ]{1,40} failed|Error): ?([^\n]{1,1000})$|^Error:\n([^\n]{1,1000})$", re.MULTILINE)
@@ -193,9 +193,8 @@ def _event(
     metrics: Mapping[str, object] | None = None,
     labels: Mapping[str, object] | None = None,
 ) -> WireEvent:
-    link = (
-        None if host or one.host else _LINK.search(one.text)
-    )  # a Backup Server's message and mail name it nowhere else
+    # A Backup Server's message and mail name it nowhere else.
+    link = None if host or one.host else _LINK.search(one.text)
     return told(
         TOOL,
         agent=host or one.host or (link[1] if link else None),

@@ -169,3 +169,7 @@ def test_the_same_report_is_one_fact_and_another_is_not():
     ends = {"ParsedResult": "Success", "EndTime": "2026-11-23T01:03:11Z"}
     assert posted(ends)["key"] == posted(ends)["key"] != posted({**ends, "ParsedResult": "Error"})["key"]
     assert "key" not in posted(None, exception="it fails alike each night")
+    nights = [
+        posted(None, exception="alike", **{"next-scheduled-run": f"202611{day}T010000Z"})["key"] for day in (24, 24, 25)
+    ]
+    assert nights[0] == nights[1] != nights[2]

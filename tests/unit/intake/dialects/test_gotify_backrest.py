@@ -24,6 +24,10 @@ def sent(body: dict, job: str | None = None) -> dict:
     [
         ("Backup failed", "disk full", 5, "failure"),
         ("Nightly", "finished with 0 errors", 5, "success"),
+        ("Backup started", "no errors so far", 9, None),
+        ("Backup started", "02:00 started, 02:10 failed: no space", 5, "failure"),
+        ("Nightly", "02:00 started, 02:10 completed", 5, "success"),
+        ("FAIL: nightly", "-", 1, "failure"),
         ("Nightly", "it is what it is", 9, "failure"),
         ("Nightly", "it is what it is", 5, "warning"),
         ("Nightly", "it is what it is", 3, None),
@@ -37,6 +41,7 @@ def test_the_words_tell_the_outcome_and_else_the_priority(
     event = sent({"title": title, "message": message, "priority": priority}, job="photos")
     assert (event["job"], event.get("outcome")) == ("photos", outcome)
     assert event["message"] == title or message
+    assert event.get("phase") == ("finished" if outcome else "started" if "started" in title else None)
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"title": "", "message": []}', b"\xff\x00", b"--x\r\n", b"[" * 100_000])
