@@ -80,10 +80,8 @@ class Service:
         if status in _BUSY:
             raise Away(f"the service is busy ({status})", retry_after)
         answer = _answer_in(data) if status == _ACCEPTED or status in _PROBLEMS else None
-        if status == _ACCEPTED and answer is not None:
-            return answer
-        if answer is not None and answer.rejected:
-            return answer
+        if answer is not None and answer.settled == len(events) and (status == _ACCEPTED or answer.rejected):
+            return answer  # whoever else answers here does not count our events
         if status == _TOO_LARGE or (answer is not None and answer.code and answer.code not in wire.TO_BE_SENT_AGAIN):
             raise Unfit(f"{status} {answer.code}: {answer.detail}"[:300] if answer else str(status))
         raise Away(f"{self._parts.hostname} answered {status}: is it Tocsin's address?")
@@ -165,11 +163,14 @@ def _ended_after(seconds: float, connection: http.client.HTTPConnection) -> Iter
     timer = threading.Timer(seconds, end)
     timer.daemon = True
     timer.start()
+    cause: Exception | None = None
     try:
         yield
-    except (OSError, http.client.HTTPException, ValueError) as cause:
-        if is_late.is_set():
-            raise TimeoutError(f"no whole answer within {seconds:.0f} s") from cause
-        raise
+    except (OSError, http.client.HTTPException, ValueError) as found:
+        cause = found
     finally:
         timer.cancel()
+    if is_late.is_set():
+        raise TimeoutError(f"no whole answer within {seconds:.0f} s") from cause
+    if cause is not None:
+        raise cause

@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from app.wire.report import line_of
 _ROOM = 8 * 1024
 _MESSAGE_MOST = 1000
 _LOCK_S = 1.0
+_MOVE_S, _TURN_S = 2.0, 0.05
 
 
 class Record:
@@ -95,7 +97,7 @@ class Record:
         place = self._spool.place_for(event)
         self.close()  # Windows moves no file that is open
         with contextlib.suppress(FileNotFoundError):  # then another took it over in this very moment
-            self._path.replace(place)
+            _patiently(lambda: self._path.replace(place))
         sync_folder(self._spool.waiting)
 
 
@@ -114,6 +116,20 @@ def cut_off(spool: Spool) -> Iterator[Record]:
                 let_go(fd)  # empty: one that begins in this very moment
             else:
                 os.close(fd)
+
+
+def _patiently(move: Callable[[], object]) -> None:
+    """Move a file, on Windows also one that another looks at in this moment."""
+    end = time.monotonic() + (_MOVE_S if sys.platform == "win32" else 0)
+    while True:
+        try:
+            move()
+        except PermissionError:  # noqa: PERF203  (as often as it takes)
+            if time.monotonic() >= end:
+                raise
+            time.sleep(_TURN_S)
+        else:
+            return
 
 
 def _lock(fd: int) -> None:

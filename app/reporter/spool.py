@@ -141,7 +141,7 @@ def last_event(data: bytes) -> dict[str, Any] | None:
     for line in reversed(whole.split(b"\n")):
         try:
             event = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(event, dict) and "key" in event:
             return event

@@ -20,6 +20,7 @@ from app.reporter.command import CannotStart, Ended
 from app.reporter.outcome import NOT_FOUND, NOT_RUNNABLE
 
 _CONTROL_C = 0xC000013A  # STATUS_CONTROL_C_EXIT
+_LOOK_S = 0.5  # for its memory: what an ended process had used is not known everywhere
 _PIECE = 64 * 1024
 
 
@@ -54,9 +55,13 @@ class WindowsChild:
 
     def wait(self) -> Ended:
         """Wait for its end."""
-        process = self._running()
-        code = process.wait()
-        return Ended(code, 0, _peak_memory(process), is_interrupted=code & 0xFFFFFFFF == _CONTROL_C)
+        process, peak = self._running(), 0
+        while process.returncode is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_LOOK_S)
+            peak = max(peak, _peak_memory(process))
+        code = process.returncode
+        return Ended(code, 0, peak, is_interrupted=code & 0xFFFFFFFF == _CONTROL_C)
 
     def collect(self, patience_s: float) -> Captured:
         """Give its output."""
@@ -101,7 +106,7 @@ def _is_console(fd: int) -> bool:
 
 
 def _peak_memory(process: subprocess.Popen[bytes]) -> int:
-    """Ask for the largest working set; that of an ended process is known as long as its handle is held."""
+    """Ask for the largest working set so far."""
     if sys.platform == "win32":
         import ctypes  # noqa: PLC0415  (Windows only)
         from ctypes import wintypes  # noqa: PLC0415

@@ -80,6 +80,11 @@ class Answer:
     code: str = ""
     detail: str = ""
 
+    @property
+    def settled(self) -> int:
+        """Count the events of which it says what became."""
+        return self.accepted + self.duplicates + len(self.rejected)
+
     @classmethod
     def from_json(cls, data: bytes) -> Answer:
         """Read it, from an answer of success or from a problem. Raises BadShape."""

@@ -141,6 +141,7 @@ STAYS: Mapping[str, tuple[int, Mapping[str, str], bytes]] = {
     "a proxy's 400": (400, {}, b"<html>Bad Request</html>"),
     "a defect": (500, {}, b'{"code": "internal"}'),
     "no answer of ours": (202, {}, b"OK"),
+    "another's JSON": (202, {}, b'{"status": "queued"}'),
     "a body that was cut on the way": (400, {}, b'{"code": "body_cut", "detail": "cut"}'),
     "a key that is not known": (401, {}, b'{"code": "key_unknown"}'),
     "a key for something else": (403, {}, b'{"code": "key_scope"}'),
