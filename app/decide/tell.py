@@ -168,9 +168,10 @@ async def tell_closed(desk: Desk, closed: Sequence[tuple[Alert, str]]) -> list[N
 
 
 def _recovery(desk: Desk, alert: Alert, why: str, told: Notice, route: Route | None) -> Notice:
-    sends = route is not None and route.enabled and route.send_recovery
-    name = route.name if route else "that was deleted"
-    reason = f"{why}; was told {told.due_at:%Y-%m-%d %H:%M} UTC by route '{name}'"
+    # Where the route was deleted since, who heard of the failure still hears of its end.
+    sends = route is None or (route.enabled and route.send_recovery)
+    by = f"route '{route.name}'" if route else "a route that was deleted since"
+    reason = f"{why}; was told {told.due_at:%Y-%m-%d %H:%M} UTC by {by}"
     return Notice(
         id=new_id("ntc"),
         what=NoticeWhat.RECOVERED,

@@ -3,13 +3,19 @@
 from app.domain.record import Record
 from app.manage.editing import Editor, Noun, Values
 from app.manage.references import check_customer, check_recipients
+from app.store.json_forms import seconds_or_none
+from app.store.repeats import repeat_every
 from app.store.routes import ROUTES, forget_groups_of
 from app.store.unit import Unit
 
 
-async def _prepare(unit: Unit, values: Values, _before: Record | None, _by: Editor) -> Values:
+async def _prepare(unit: Unit, values: Values, before: Record | None, _by: Editor) -> Values:
     await check_customer(unit, values.get("customer_id"))
     await check_recipients(unit, values.get("recipients", ()))
+    if before is not None and values.keys() & {"repeat_every_s", "enabled"}:
+        whole = {**before.fields, **values}
+        # Also what was told already: who sets a reminder means the alerts that are open now.
+        await repeat_every(unit, before.id, seconds_or_none(whole["repeat_every_s"]) if whole["enabled"] else None)
     return values
 
 

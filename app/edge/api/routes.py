@@ -47,7 +47,7 @@ class RouteIn(Given):
         None,
         ge=60,
         le=YEAR_S,
-        description="Seconds after which an alert that is still open is told again; null: once only.",
+        description="Seconds after which an alert that is still open is told again; null: once only. A change holds for alerts that are open too.",
     )
     send_recovery: bool = Field(True, description="Whether the recovery is told too.")
     goes_on: bool = Field(False, description="Whether routes after this one are asked as well.")

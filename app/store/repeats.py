@@ -1,0 +1,31 @@
+"""When open alerts are told again, set anew for a whole route. It must not decide whether they are (that is `decide/repeat`)."""
+
+from datetime import timedelta
+
+from sqlalchemy import bindparam, func, select, update
+
+from app.domain.route import NoticeState
+from app.store.notices import TOLD
+from app.store.tables import alerts, notices
+from app.store.unit import Unit
+
+
+async def repeat_every(unit: Unit, route_id: str, every: timedelta | None) -> None:
+    """Have what this route told of open alerts told again `every` after it was told last, or never again."""
+    of_route = (notices.c.route_id == route_id, notices.c.what.in_(TOLD))
+    told = (notices.c.state.in_((NoticeState.WAITING, NoticeState.WORDED)), alerts.c.closed_at.is_(None))
+    columns = (notices.c.alert_id, notices.c.recipient_id, func.max(notices.c.id).label("newest"))
+    newest = (
+        select(*columns)
+        .join_from(alerts, notices, notices.c.alert_id == alerts.c.id)
+        .where(*of_route, *told, alerts.c.acknowledged_at.is_(None))
+        .group_by(notices.c.alert_id, notices.c.recipient_id)
+        .subquery()
+    )
+    found = await unit.connection.execute(
+        select(notices.c.id, notices.c.due_at).join(newest, newest.c.newest == notices.c.id)
+    )
+    rows = [{"of_id": row.id, "at": None if every is None else row.due_at + every} for row in found]
+    if rows:
+        change = update(notices).where(notices.c.id == bindparam("of_id"))
+        await unit.connection.execute(change.values(repeat_at=bindparam("at")), rows)
