@@ -16,7 +16,7 @@ from app.base.errors import ClockWrong
 from app.base.log import log
 from app.base.ticking import keep_ticking
 from app.compose import tick as compose
-from app.decide import missed, relays, summaries
+from app.decide import relays, summaries, watch
 from app.decide import tick as decide
 from app.deliver import old_files, sweep
 from app.deliver import relays as stranded
@@ -26,6 +26,7 @@ from app.deliver.transports import build_transports
 from app.house import House
 from app.manage import purge
 from app.store.heartbeats import Heartbeat, beat, database_time, end_heartbeat
+from app.store.listening import note_listening
 
 STOP_S = 10.0
 CLOCKS_APART_S = 10.0  # a third of a lease
@@ -69,7 +70,7 @@ async def _stages(house: House, transports: Mapping[str, Transport], stopping: a
     async with asyncio.TaskGroup() as stages:
         stages.create_task(go("heartbeat", heartbeat, every=5))
         stages.create_task(go("decide", decide.tick, every=1, wake=house.bell.events))
-        stages.create_task(go("missed", missed.tick, every=15))
+        stages.create_task(go("missed", watch.tick, every=15))
         stages.create_task(go("summaries", summaries.tick, every=30))
         stages.create_task(go("compose", compose.tick, every=1, wake=house.bell.notices))
         stages.create_task(deliver.run(house, transports, name, stopping))
@@ -96,5 +97,7 @@ async def _keep(
 
 async def _beat(house: House, name: str, transports: tuple[str, ...], started_at: datetime) -> bool:
     async with house.store.write() as unit:
-        await beat(unit, Heartbeat(name, started_at, house.clock(), transports, metrics.snapshot()))
+        now = house.clock()
+        await beat(unit, Heartbeat(name, started_at, now, transports, metrics.snapshot()))
+        await note_listening(unit, now)
     return False

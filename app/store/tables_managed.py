@@ -186,6 +186,14 @@ heartbeats = Table(
     Column("metrics", Json, nullable=False),  # its counters, for whichever process is asked for /metrics
 )
 
+listening = Table(
+    "listening",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),  # one row only
+    Column("at", Utc, nullable=False),  # when a worker last noted that it listens
+    Column("since", Utc),  # when the last gap ended
+)
+
 transport_tests = Table(
     "transport_tests",
     metadata,

@@ -137,6 +137,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("worker", name=op.f("pk_heartbeats")),
     )
     op.create_table(
+        "listening",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("at", Utc(), nullable=False),
+        sa.Column("since", Utc(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_listening")),
+    )
+    op.create_table(
         "messages",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("customer_id", sa.String(length=40), nullable=True),
@@ -648,6 +655,7 @@ def downgrade() -> None:
         )
 
     op.drop_table("messages")
+    op.drop_table("listening")
     op.drop_table("heartbeats")
     op.drop_table("groups")
     with op.batch_alter_table("events", schema=None) as batch_op:

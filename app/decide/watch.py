@@ -1,0 +1,24 @@
+"""Lets the clock judge only what we would have heard of: after an outage of ours, agents first get time to send again.
+
+Else the first minute after it would call all those runs missed that ended meanwhile and whose agents still wait to try again.
+"""
+
+from datetime import datetime, timedelta
+
+from app.decide import missed
+from app.house import House
+from app.store.listening import GAP, Listening, find_listening
+
+RESEND = timedelta(minutes=5)  # agents wait a minute at most between two tries (docs/agents.md)
+
+
+async def tick(house: House) -> bool:
+    """Judge what fell due, unless we were away until a moment ago."""
+    async with house.store.read() as view:
+        known = await find_listening(view)
+    return False if known is not None and is_catching_up(known, house.clock()) else await missed.tick(house)
+
+
+def is_catching_up(known: Listening, now: datetime) -> bool:
+    """Say whether agents may still have to send what they could not: the gap ended just now, or nobody has noted its end yet."""
+    return now - known.at > GAP or (known.since is not None and now - known.since < RESEND)

@@ -1,0 +1,38 @@
+"""Since when we listen without a gap: one row that the workers keep. It must not decide what a gap means (that is `decide/watch`)."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import insert, select, update
+
+from app.store.tables_managed import listening
+from app.store.unit import Unit, View
+
+GAP = timedelta(minutes=1)  # workers note that they listen every five seconds
+_ONLY = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """When a worker last noted that it listens, and when the last gap before that ended; None: there never was one."""
+
+    at: datetime
+    since: datetime | None
+
+
+async def note_listening(unit: Unit, now: datetime) -> None:
+    """Note that we listen at `now`. If nobody noted that for a while, a gap has just ended."""
+    found = await find_listening(unit, for_change=True)
+    if found is None:
+        await unit.connection.execute(insert(listening).values(id=_ONLY, at=now, since=None))
+        return
+    since = now if now - found.at > GAP else found.since
+    change = update(listening).where(listening.c.id == _ONLY)
+    await unit.connection.execute(change.values(at=max(now, found.at), since=since))
+
+
+async def find_listening(view: View, *, for_change: bool = False) -> Listening | None:
+    """Give what was noted, or None if no worker ever ran."""
+    query = select(listening).where(listening.c.id == _ONLY)
+    row = (await view.connection.execute(query.with_for_update() if for_change else query)).one_or_none()
+    return None if row is None else Listening(row.at, row.since)

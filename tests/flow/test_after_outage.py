@@ -1,0 +1,83 @@
+"""After an outage of ours nothing is called missed before agents had time to send again."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+
+from app.decide import tick as decide
+from app.decide import watch
+from app.store.listening import note_listening
+from app.store.tables import alerts, jobs
+from tests.support.house import Lived, live_in
+
+
+@pytest.fixture
+async def lived(database_url: str, tmp_path: Path) -> AsyncIterator[Lived]:
+    async with live_in(database_url, tmp_path) as lived:
+        yield lived
+
+
+async def beat(lived: Lived) -> None:
+    async with lived.house.store.write() as unit:
+        await note_listening(unit, lived.time[0])
+
+
+async def look(lived: Lived) -> list[str]:
+    """Let the clock judge, decide on what came of it, and say which alerts are open."""
+    await watch.tick(lived.house)
+    while await decide.tick(lived.house):
+        pass
+    return [alert.kind for alert in await lived.rows(alerts, alerts.c.closed_at.is_(None))]
+
+
+async def expect_hourly(lived: Lived) -> None:
+    await lived.receive(job="db", outcome="success")
+    while await decide.tick(lived.house):
+        pass
+    due = lived.time[0] + timedelta(hours=1)
+    stored = {"cron": None, "period_s": 3600, "time_zone": "UTC", "grace_s": 60, "longest_s": None}
+    async with lived.house.store.write() as unit:
+        overdue = {"next_due_at": due, "overdue_at": due + timedelta(minutes=1)}
+        await unit.connection.execute(update(jobs).values(expectation=stored, **overdue))
+
+
+async def test_a_run_of_the_outage_that_is_sent_again_is_never_called_missed(lived: Lived) -> None:
+    await beat(lived)
+    await expect_hourly(lived)
+    lived.pass_time(hours=3)
+    assert await look(lived) == [], "back, and no worker has noted it yet"
+    await beat(lived)
+    assert await look(lived) == []
+    lived.pass_time(minutes=2)
+    await beat(lived)
+    await lived.receive(job="db", outcome="success", occurred_at=lived.time[0] - timedelta(minutes=40))
+    assert await look(lived) == []
+    for _ in range(5):
+        lived.pass_time(minutes=1)
+        await beat(lived)
+        assert await look(lived) == []
+
+
+async def test_what_is_not_sent_again_is_missed_five_minutes_later(lived: Lived) -> None:
+    await beat(lived)
+    await expect_hourly(lived)
+    lived.pass_time(hours=3)
+    seen = []
+    for _ in range(6):
+        await beat(lived)
+        seen.append(await look(lived))
+        lived.pass_time(minutes=1)
+    assert seen == [[], [], [], [], [], ["missed"]]
+
+
+async def test_who_listened_all_the_time_judges_at_once(lived: Lived) -> None:
+    await expect_hourly(lived)
+    for _ in range(63):
+        await beat(lived)
+        assert await look(lived) == []
+        lived.pass_time(seconds=59)
+    await beat(lived)
+    assert await look(lived) == ["missed"]
