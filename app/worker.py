@@ -16,7 +16,7 @@ from app.base.errors import ClockWrong
 from app.base.log import log
 from app.base.ticking import keep_ticking
 from app.compose import tick as compose
-from app.decide import relays, summaries, watch
+from app.decide import learn, relays, summaries, watch
 from app.decide import tick as decide
 from app.deliver import old_files, sweep
 from app.deliver import relays as stranded
@@ -71,6 +71,7 @@ async def _stages(house: House, transports: Mapping[str, Transport], stopping: a
         stages.create_task(go("heartbeat", heartbeat, every=5))
         stages.create_task(go("decide", decide.tick, every=1, wake=house.bell.events))
         stages.create_task(go("missed", watch.tick, every=15))
+        stages.create_task(go("learn", learn.tick, every=30))
         stages.create_task(go("summaries", summaries.tick, every=30))
         stages.create_task(go("compose", compose.tick, every=1, wake=house.bell.notices))
         stages.create_task(deliver.run(house, transports, name, stopping))

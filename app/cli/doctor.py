@@ -97,5 +97,7 @@ def _notes(settings: Settings, found: Checkup) -> Iterator[str]:
         version = tuple(int(part) for part in found.database_version.split("."))
         if version < (3, 51, 3):
             yield f"SQLite {found.database_version}: before 3.51.3 two writing connections can corrupt it. Tocsin has one; let no other program write."
+    if found.jobs_unconfirmed:
+        yield f"{found.jobs_unconfirmed} job(s) have an expectation that was learned from their runs and that nobody confirmed: GET /v1/jobs?proposed=true, then POST /v1/jobs:confirm-expectations."
     if not found.jobs:
         yield "No agent has reported anything yet: POST /v1/events with an enrolment key."

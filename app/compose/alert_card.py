@@ -87,7 +87,8 @@ def trouble_of(story: AlertStory) -> str:
     match alert.kind:
         case AlertKind.MISSED:
             slot = phrases.moment(story.expected_at or alert.since, phrases.zone(story.time_zone), beside)
-            return f"Expected {slot}, but no run came."
+            habit = f" Learned from its runs, not confirmed: {story.habit}." if story.habit else ""
+            return f"Expected {slot}, but no run came.{habit}"
         case AlertKind.OVERRUN:
             return f"Still running after {phrases.duration(beside - alert.since)}, longer than it should."
         case AlertKind.AGENT_SILENT:

@@ -134,11 +134,20 @@ def _notes(story: SummaryStory, base_url: str) -> tuple[tuple[str, str], ...]:
 
 def _advice(story: SummaryStory) -> str:
     """Say what could go wrong unseen."""
-    number = story.without_expectation
-    if not number:
-        return ""
-    has = "has" if number == 1 else "have"
-    return f"{phrases.count(number, 'job')} {has} no expectation: if {_they(number)} never ran again, nobody would be told. Set one:"
+    parts = []
+    if number := story.without_expectation:
+        parts.append(
+            f"{phrases.count(number, 'job')} {_have(number)} no expectation: if {_they(number)} never ran again, nobody would be told. Set one."
+        )
+    if number := story.unconfirmed:
+        parts.append(
+            f"{phrases.count(number, 'job')} {_have(number)} an expectation that was learned and that nobody confirmed. Confirm it."
+        )
+    return " ".join(parts)
+
+
+def _have(number: int) -> str:
+    return "has" if number == 1 else "have"
 
 
 def _they(number: int) -> str:

@@ -71,7 +71,7 @@ def _summary(story: SummaryStory, base_url: str, most: int) -> dict[str, object]
             for name in ("expected", "heard", "jobs", "failed", "missed", "warnings", "ok", "new")
         },
         "silent_agents": list(story.silent_agents[:most]),
-        **{name: getattr(story, name) for name in ("without_expectation", "undelivered", "set_aside")},
+        **{name: getattr(story, name) for name in ("without_expectation", "unconfirmed", "undelivered", "set_aside")},
         "totals": {name: getattr(story.totals, name) for name in story.totals.__slots__},
         "sections": sections,
     }

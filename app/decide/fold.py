@@ -6,15 +6,17 @@ that is late, or that changes a run that had ended, has the job's counters count
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from app.base.ids import new_id
 from app.domain.event import Event, EventKind, RunOutcome, outcome_of
 from app.domain.expectation import next_slot
-from app.domain.job import Job, after_run, order_of
+from app.domain.job import Basis, Job, after_run, awaited_as, basis_of, order_of
 from app.domain.run import Run, merge, run_key_of
 
+LEARN_LEAST, LEARN_MOST = timedelta(minutes=15), timedelta(days=7)  # from one look at a job's runs to the next
+GIVEN_UP_AFTER = 5  # slots missed in a row: as many as the runs that teach a cadence
 MOST = 2**53  # larger sums are nonsense, and would not survive JSON
 _SUM_OF = {
     RunOutcome.SUCCESS: "successes",
@@ -57,6 +59,7 @@ def fold_job(job: Job, known: Mapping[str, Run], events: Sequence[Event], zone: 
     folded.runs = [_with_deadline(run, job) for key, run in fresh.items() if run != known.get(key)]
     folded.after = _settle_slots(_heard(job, events), events)
     _carry_forward(folded, known)
+    folded.after = _given_up(_to_learn(folded, events))
     _count_days(folded, known, ZoneInfo(zone))
     return folded
 
@@ -89,14 +92,34 @@ def _heard(job: Job, events: Sequence[Event]) -> Job:
 
 def _settle_slots(job: Job, events: Sequence[Event]) -> Job:
     """Move on to the slot that is awaited next. Never back: a late event must not make a settled slot overdue again."""
-    if job.expectation is None:
+    expectation = awaited_as(job)
+    if expectation is None:
         return job
     slots = [event.occurred_at for event in events if event.kind is EventKind.MISSED]
     last_slot = max([*slots, *([job.last_due_at] if job.last_due_at else [])], default=None)
-    settled, awaited = next_slot(job.expectation, job.last_came_at, last_slot, job.created_at)
+    settled, awaited = next_slot(expectation, job.last_came_at, last_slot, job.created_at)
     if job.next_due_at is not None and awaited < job.next_due_at:
         awaited = job.next_due_at
-    return replace(job, last_due_at=settled, next_due_at=awaited, overdue_at=awaited + job.expectation.grace)
+    return replace(job, last_due_at=settled, next_due_at=awaited, overdue_at=awaited + expectation.grace)
+
+
+def _given_up(job: Job) -> Job:
+    """What no administrator set is not awaited for ever: the alert stays open, and the next run begins anew."""
+    if job.missed_in_row < GIVEN_UP_AFTER or basis_of(job) is Basis.SET:
+        return job
+    return replace(job, next_due_at=None, overdue_at=None)
+
+
+def _to_learn(folded: FoldedJob, events: Sequence[Event]) -> Job:
+    """Have the job's cadence learned once more, if it still needs one: soon while it is young, then less and less often."""
+    job = folded.after
+    is_known = basis_of(job) in (Basis.SET, Basis.TOLD) or job.dismissed_at is not None
+    came = [event.received_at for event in events if event.kind is EventKind.REPORT]
+    if is_known or job.learn_at is not None or not folded.ended or not came:
+        return job
+    heard = max(came)
+    pace = min(max((heard - job.created_at) / 8, LEARN_LEAST), LEARN_MOST)
+    return replace(job, learn_at=heard if job.learned_at is None else max(heard, job.learned_at + pace))
 
 
 def _carry_forward(folded: FoldedJob, known: Mapping[str, Run]) -> None:

@@ -4,20 +4,22 @@ It waits for what is unread: a slot is judged only once every event received bef
 """
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from app.base.ids import new_id
 from app.base.log import log
 from app.domain.dedupe import missed_key, overrun_key, silent_key
-from app.domain.event import Activity, Event, EventKind, RunOutcome, Severity
-from app.domain.expectation import earliness, last_slot_until, next_slot
-from app.domain.job import Job
+from app.domain.event import HABIT, Activity, Event, EventKind, RunOutcome, Severity
+from app.domain.expectation import Expectation, earliness, last_slot_until, next_slot
+from app.domain.expectation_words import in_words
+from app.domain.job import Basis, Job, awaited_as, basis_of
 from app.domain.run import EARLY_S
 from app.house import House
 from app.store import agent_fold, inbox, job_fold, run_fold
 from app.store.unit import Unit
 
 BATCH = 500
+LOOKED_AT_WITHIN = timedelta(minutes=1)
 
 
 async def tick(house: House) -> bool:
@@ -50,27 +52,36 @@ async def _missed(unit: Unit, before: datetime, now: datetime) -> list[Event]:
 
 def _judge_slot(job: Job, before: datetime, now: datetime) -> tuple[Job, Event | None]:
     """Give the job with the slot that it now waits for, and the event that the overdue one was missed."""
-    if job.expectation is None or job.next_due_at is None:
+    expectation, basis = awaited_as(job), basis_of(job)
+    if expectation is None or job.next_due_at is None:
         return replace(job, overdue_at=None), None
-    busy_until = _busy_until(job)
+    busy_until = _busy_until(job, expectation)
     if busy_until is not None and busy_until > now:
         return replace(job, overdue_at=busy_until), None
+    if basis is Basis.LEARNED and not _is_fresh(job):
+        return replace(job, learn_at=now, overdue_at=now + LOOKED_AT_WITHIN), None
     # After an outage of ours only the newest slot is called missed: one alert tells it as well as a hundred.
-    newest = last_slot_until(job.expectation, before - job.expectation.grace)
+    newest = last_slot_until(expectation, before - expectation.grace)
     slot = max(job.next_due_at, newest or job.next_due_at)
-    _, awaited = next_slot(job.expectation, job.last_came_at, slot, job.created_at)
-    after = replace(job, last_due_at=slot, next_due_at=awaited, overdue_at=awaited + job.expectation.grace)
-    return after, _event(job, slot, now, early_s=earliness(job.expectation, slot).total_seconds())
+    _, awaited = next_slot(expectation, job.last_came_at, slot, job.created_at)
+    after = replace(job, last_due_at=slot, next_due_at=awaited, overdue_at=awaited + expectation.grace)
+    return after, _event(job, slot, now, early_s=earliness(expectation, slot).total_seconds())
 
 
-def _busy_until(job: Job) -> datetime | None:
+def _is_fresh(job: Job) -> bool:
+    """Say whether its cadence was learned from all its runs: a schedule that was changed must not cost a false alarm."""
+    return job.learned_at is not None and (job.last_came_at is None or job.learned_at >= job.last_came_at)
+
+
+def _busy_until(job: Job, expectation: Expectation) -> datetime | None:
     """A run under way holds the slot, for as long as a run may take."""
-    if job.running_since is None or job.expectation is None or job.expectation.longest is None:
+    if job.running_since is None or expectation.longest is None:
         return None
-    return job.running_since + job.expectation.longest
+    return job.running_since + expectation.longest
 
 
 def _event(job: Job, slot: datetime, now: datetime, *, early_s: float) -> Event:
+    habit = _habit(job)
     last = f"last sign of life {job.last_came_at:%Y-%m-%d %H:%M} UTC" if job.last_came_at else "never heard of yet"
     return Event(
         id=new_id("evt"),
@@ -83,10 +94,24 @@ def _event(job: Job, slot: datetime, now: datetime, *, early_s: float) -> Event:
         job=job.name,
         activity=job.activity,
         outcome=RunOutcome.MISSED,
-        severity=Severity.ERROR,
+        severity=Severity.WARNING if habit else Severity.ERROR,
         metrics={EARLY_S: early_s},
-        message=f"expected {slot:%Y-%m-%d %H:%M} UTC and did not come; {last}",
+        extra={HABIT: habit} if habit else {},
+        message=f"expected {slot:%Y-%m-%d %H:%M} UTC{_why(job, habit)} and did not come; {last}",
     )
+
+
+def _habit(job: Job) -> str | None:
+    """Give what was learned in words, where that is why it was expected."""
+    proposed = job.proposed_expectation if basis_of(job) is Basis.LEARNED else None
+    return None if proposed is None else in_words(proposed)
+
+
+def _why(job: Job, habit: str | None) -> str:
+    """Say on whose word it was expected, where that was not an administrator's."""
+    if habit is not None:
+        return f" (learned from its runs: {habit}; not confirmed)"
+    return ", as its tool told," if basis_of(job) is Basis.TOLD else ""
 
 
 async def _overrun(unit: Unit, before: datetime, now: datetime) -> list[Event]:

@@ -122,7 +122,8 @@ def _open(kind: AlertKind, rule: Rule, job: Job, run: Run, in_row: int) -> Open:
 def _worst(kind: AlertKind, run: Run) -> Severity:
     if run.severity is Severity.CRITICAL:
         return Severity.CRITICAL
-    return Severity.WARNING if kind is AlertKind.WARNING else Severity.ERROR
+    is_mild = kind is AlertKind.WARNING or (kind is AlertKind.MISSED and run.severity is Severity.WARNING)
+    return Severity.WARNING if is_mild else Severity.ERROR
 
 
 def _reason(kind: AlertKind, in_row: int, rule: Rule) -> str:

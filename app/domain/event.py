@@ -57,6 +57,9 @@ class EventKind(StrEnum):
     RELAY = "relay"
 
 
+HABIT = "habit"  # in the extra of a missed event: the learned times, in words, that nobody confirmed
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
     """One fact. `key` is unique per agent; `job` is None where the agent speaks of itself. Times are UTC."""

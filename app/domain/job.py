@@ -35,6 +35,12 @@ class Job:
     created_at: datetime
     labels: Mapping[str, str] = field(default_factory=dict)
     expectation: Expectation | None = None
+    proposed_expectation: Expectation | None = None
+    told_expectation: Expectation | None = None
+    told_at: datetime | None = None
+    dismissed_at: datetime | None = None
+    learned_at: datetime | None = None
+    learn_at: datetime | None = None
     state: JobState = JobState.NEW
     failures_in_row: int = 0
     warnings_in_row: int = 0
@@ -50,6 +56,38 @@ class Job:
     last_due_at: datetime | None = None
     next_due_at: datetime | None = None
     overdue_at: datetime | None = None
+
+
+class Basis(StrEnum):
+    """Whose word an expectation rests on: an administrator's, the tool's own, or the job's habit that nobody confirmed."""
+
+    SET = "set"
+    TOLD = "told"
+    LEARNED = "learned"
+
+
+def basis_of(job: Job) -> Basis | None:
+    """Say on what it rests that the job is awaited; None: it is not."""
+    if job.expectation is not None:
+        return Basis.SET
+    if job.dismissed_at is not None:
+        return None
+    if job.told_expectation is not None:
+        return Basis.TOLD
+    return Basis.LEARNED if job.proposed_expectation is not None else None
+
+
+def awaited_as(job: Job) -> Expectation | None:
+    """Give the expectation that the clock holds the job to."""
+    match basis_of(job):
+        case Basis.SET:
+            return job.expectation
+        case Basis.TOLD:
+            return job.told_expectation
+        case Basis.LEARNED:
+            return job.proposed_expectation
+        case None:
+            return None
 
 
 _STATES = {

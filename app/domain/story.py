@@ -30,6 +30,7 @@ class AlertStory:
     metrics: dict[str, float]
     run_id: str | None
     thread_id: str | None
+    habit: str | None = None  # the learned times, in words, where nobody confirmed that they are expected
     told_at: datetime | None = None  # when the notice fell due: the moment that "for 3 days" counts to
 
 
@@ -123,3 +124,4 @@ class SummaryStory:
     totals: Totals
     sections: tuple[Section, ...]
     thread_id: str | None = None
+    unconfirmed: int = 0  # jobs whose learned expectation nobody confirmed

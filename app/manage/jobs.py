@@ -1,20 +1,24 @@
 """Jobs: mostly made by the first event that names them; what administrators set is when they are expected."""
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
-from app.base.errors import BadInput
+from app.base.errors import BadInput, Conflict
 from app.domain.event import Activity
 from app.domain.expectation import check_cron, next_slot
 from app.domain.job import JobState
 from app.domain.record import Record, Wanted
+from app.manage.audit import note
 from app.manage.editing import Editor, Noun, Values, change, create, get
 from app.store import alert_edits
 from app.store.agents import AGENTS
-from app.store.jobs import JOBS, delete_history_of
+from app.store.alert_edits import close_missed
+from app.store.jobs import JOBS, delete_history_of, lock_proposed
 from app.store.json_forms import expectation_of
 from app.store.run_edits import set_longest
 from app.store.unit import Unit, View
 
+AT_ONCE = 200  # jobs whose proposals are confirmed by one call: it holds the writing connection
 _DAILY = {"cron": None, "period_s": 86_400, "time_zone": "UTC", "grace_s": 3_600, "longest_s": None}
 _BLANK = {"state": JobState.NEW, "failures_in_row": 0, "warnings_in_row": 0, "missed_in_row": 0, "labels": {}}
 
@@ -27,6 +31,9 @@ async def _prepare(unit: Unit, values: Values, before: Record | None, by: Editor
         values = {**_BLANK, **values, "customer_id": agent.fields["customer_id"]}
     if "expectation" in values:
         values = {**values, **_slots(values["expectation"], before, by)}
+        # What an administrator says ends what was learned; that nothing is expected is a word too.
+        is_none = values["expectation"] is None and before is not None
+        values |= {"proposed_expectation": None, "learn_at": None, "dismissed_at": by.at if is_none else None}
         await _judge_open_runs(unit, values["expectation"], before)
     return values
 
@@ -56,6 +63,40 @@ def _slots(stored: dict[str, Any] | None, before: Record | None, by: Editor) -> 
 async def _detach(unit: Unit, job: Record, by: Editor) -> None:
     await delete_history_of(unit, job.id)
     await alert_edits.close_all_of(unit, job.id, f"closed: the job was deleted by {by.who}", by.at)
+
+
+async def confirm(unit: Unit, job_id: str, by: Editor, *, versions: Collection[int] | None = None) -> Record:
+    """Make the proposal the expectation. Raises NotFound, StaleEdit, Conflict if nothing is proposed."""
+    job = await get(unit, NOUN, job_id, versions=versions)
+    proposed = job.fields["proposed_expectation"]
+    if proposed is None:
+        raise Conflict("no expectation is proposed for this job", code="nothing_proposed")
+    await JOBS.change(unit, job.id, await _prepare(unit, {"expectation": proposed}, job, by))
+    await note(
+        unit, by.who, by.at, "confirm", NOUN.name, job.id, {"expectation": [job.fields["expectation"], proposed]}
+    )
+    return await get(unit, NOUN, job.id)
+
+
+async def confirm_all(unit: Unit, filters: Mapping[str, Any], by: Editor) -> int:
+    """Confirm what is proposed for the jobs that `filters` leave, `AT_ONCE` at most; give how many."""
+    waiting = await lock_proposed(unit, filters, AT_ONCE)
+    for job_id in waiting:
+        await confirm(unit, job_id, by)
+    return len(waiting)
+
+
+async def dismiss(unit: Unit, job_id: str, by: Editor, *, versions: Collection[int] | None = None) -> Record:
+    """Expect nothing of the job and learn nothing any more, until an expectation is set. Raises NotFound, StaleEdit, Conflict."""
+    job = await get(unit, NOUN, job_id, versions=versions)
+    if job.fields["expectation"] is not None:
+        raise Conflict("this job has an expectation; take it away instead", code="has_expectation")
+    if job.fields["dismissed_at"] is None:
+        await JOBS.change(unit, job.id, await _prepare(unit, {"expectation": None}, job, by))
+        told = {"proposed_expectation": [job.fields["proposed_expectation"], None]}
+        await note(unit, by.who, by.at, "dismiss", NOUN.name, job.id, told)
+        await close_missed(unit, job.id, f"{by.who} expects nothing of this job", by.at)
+    return await get(unit, NOUN, job.id)
 
 
 async def is_known(view: View, agent_id: str, name: str) -> bool:

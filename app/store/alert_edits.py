@@ -4,9 +4,11 @@ from datetime import datetime
 
 from sqlalchemy import select, update
 
-from app.domain.alert import Alert
+from app.domain.alert import Alert, AlertKind
 from app.domain.route import NoticeState
+from app.store.alerts import close_alerts
 from app.store.mapping import alert_from
+from app.store.notices import suppress_waiting
 from app.store.tables import alerts, notices
 from app.store.unit import Unit
 
@@ -21,6 +23,15 @@ async def acknowledge(unit: Unit, alert_id: str, who: str, now: datetime) -> Non
     """Note who took it on; deciding sees this and repeats no more."""
     taken = update(alerts).where(alerts.c.id == alert_id).values(acknowledged_at=now, acknowledged_by=who)
     await unit.connection.execute(taken)
+
+
+async def close_missed(unit: Unit, job_id: str, reason: str, now: datetime) -> None:
+    """Close what is open because the job did not come, and withdraw what was still to be told of it."""
+    missed = alerts.c.subject_id == job_id, alerts.c.kind == AlertKind.MISSED, alerts.c.closed_at.is_(None)
+    rows = await unit.connection.execute(select(alerts).where(*missed).with_for_update())
+    found = [alert_from(row) for row in rows]
+    await close_alerts(unit, [(alert, reason) for alert in found], now)
+    await suppress_waiting(unit, {alert.id: reason for alert in found})
 
 
 async def close_all_of(unit: Unit, subject_id: str, reason: str, now: datetime) -> None:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Result, Row, func, select
 
 from app.domain.alert import AlertKind
+from app.domain.event import HABIT
 from app.domain.route import Notice, NoticeState
 from app.domain.story import AlertStory
 from app.store.mapping import alert_from
@@ -63,7 +64,7 @@ def _everything() -> Any:  # noqa: ANN401  (a select of many tables)
 async def _proofs(view: View, event_ids: Iterable[str]) -> Mapping[str, Row[Any]]:
     """The events that alerts rest on, with the tail of their log; a log can be long."""
     tail = func.substr(events.c.log, -TAIL) if view.is_sqlite else func.right(events.c.log, TAIL)
-    columns = (events.c.id, events.c.run_id, events.c.metrics, events.c.occurred_at, tail.label("tail"))
+    columns = (events.c.id, events.c.run_id, events.c.metrics, events.c.occurred_at, events.c.extra, tail.label("tail"))
     rows: Result[Any] = await view.connection.execute(select(*columns).where(events.c.id.in_(set(event_ids))))
     return {str(row.id): row for row in rows.all()}
 
@@ -102,5 +103,6 @@ def _story(notice: Notice, row: Row[Any], proofs: Mapping[str, Row[Any]], thread
         metrics=dict(proof.metrics or {}) if proof is not None else {},
         run_id=proof.run_id if proof is not None else None,
         thread_id=thread_id,
+        habit=(proof.extra or {}).get(HABIT) if slot is not None and proof is not None else None,
         told_at=notice.due_at,
     )

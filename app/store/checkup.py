@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, not_, select, text
 from app.domain.relay import AGENT_BEGINS
 from app.domain.relay import JOB as RELAY_JOB
 from app.store.heartbeats import heartbeats_since
+from app.store.jobs import WITHOUT_EXPECTATION
 from app.store.tables import agents, alerts, events, jobs, messages, notices
 from app.store.tables_managed import recipients, relays, routes, summary_schedules
 from app.store.transports import Trial, Waiting, trials, waiting
@@ -35,6 +36,7 @@ class Checkup:
     jobs: int
     jobs_without_expectation: int
     names_without_expectation: tuple[str, ...]
+    jobs_unconfirmed: int
     silent_agents: tuple[str, ...]
     dead_messages: int
     set_aside_events: int
@@ -60,7 +62,6 @@ async def check_up(view: View, alive_since: datetime, due_before: datetime) -> C
     """Look at everything. `due_before`: what was due before that should have been worded by now."""
     ask = view.connection
     unexpected = _unexpected()
-    names = await _names(view, unexpected)
     silent = await ask.execute(
         select(agents.c.name)
         .join_from(alerts, agents, agents.c.id == alerts.c.agent_id)
@@ -79,7 +80,10 @@ async def check_up(view: View, alive_since: datetime, due_before: datetime) -> C
         jobs_without_expectation=await _count(
             view, select(func.count()).select_from(jobs).join(agents, agents.c.id == jobs.c.agent_id).where(unexpected)
         ),
-        names_without_expectation=names,
+        names_without_expectation=await _names(view, unexpected),
+        jobs_unconfirmed=await _count(
+            view, select(func.count()).where(text("proposed_expectation IS NOT NULL")).select_from(jobs)
+        ),
         silent_agents=tuple(silent.scalars()),
         dead_messages=await _count(view, select(func.count()).where(messages.c.state == "dead")),
         set_aside_events=await _count(
@@ -100,7 +104,7 @@ async def check_up(view: View, alive_since: datetime, due_before: datetime) -> C
 def _unexpected() -> ColumnElement[bool]:
     """Give what is true of a job without expectation that might have one."""
     of_relay = and_(jobs.c.name == RELAY_JOB, agents.c.name.startswith(AGENT_BEGINS, autoescape=True))
-    return and_(jobs.c.expectation.is_(None), not_(of_relay))
+    return and_(WITHOUT_EXPECTATION, not_(of_relay))
 
 
 async def _names(view: View, unexpected: ColumnElement[bool]) -> tuple[str, ...]:

@@ -88,6 +88,7 @@ async def insert_clock_events(unit: Unit, made: Sequence[Event]) -> None:
             "received_at": event.received_at,
             "message": event.message,
             "metrics": dict(event.metrics) or None,
+            "extra": dict(event.extra) or None,
         }
         for event in made
     ]

@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import and_, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.base.ids import new_id
+from app.domain.expectation import Expectation
 from app.domain.job import Job, JobState
+from app.store.json_forms import expectation_json
 from app.store.mapping import job_from
 from app.store.readable import readable
 from app.store.tables import jobs
@@ -17,6 +19,11 @@ from app.store.wanted import wanted
 
 SAVED = (
     "labels",
+    "proposed_expectation",
+    "told_expectation",
+    "told_at",
+    "learned_at",
+    "learn_at",
     "state",
     "failures_in_row",
     "warnings_in_row",
@@ -87,14 +94,31 @@ async def save_jobs(unit: Unit, changed: Sequence[Job]) -> None:
             .values({name: bindparam("new_" + name) for name in SAVED})
         )
         await unit.connection.execute(
-            change, [{"of_id": job.id, **{"new_" + name: getattr(job, name) for name in SAVED}} for job in changed]
+            change, [{"of_id": job.id, **{"new_" + name: _stored(job, name) for name in SAVED}} for job in changed]
         )
+
+
+def _stored(job: Job, name: str) -> Any:  # noqa: ANN401  (whatever the column holds)
+    value = getattr(job, name)
+    return expectation_json(value) if isinstance(value, Expectation) else value
 
 
 async def overdue_jobs(unit: Unit, before: datetime, limit: int) -> list[Job]:
     """Claim jobs whose slot and grace have passed without a sign of life."""
     due = select(jobs).where(jobs.c.overdue_at <= before).order_by(jobs.c.overdue_at).limit(limit)
     return readable(await unit.connection.execute(due.with_for_update(skip_locked=True)), job_from, "job")
+
+
+async def jobs_to_learn(view: View, before: datetime, limit: int) -> list[Job]:
+    """Give jobs whose runs are to be looked at for a cadence."""
+    due = select(jobs).where(jobs.c.learn_at <= before).order_by(jobs.c.learn_at).limit(limit)
+    return readable(await view.connection.execute(due), job_from, "job")
+
+
+async def lock_jobs_by_id(unit: Unit, ids: Iterable[str]) -> list[Job]:
+    """Give jobs by id, locked in the order of their ids so that two workers cannot deadlock."""
+    found = select(jobs).where(jobs.c.id.in_(set(ids))).order_by(jobs.c.id).with_for_update()
+    return readable(await unit.connection.execute(found), job_from, "job")
 
 
 async def jobs_by_id(view: View, ids: Iterable[str]) -> dict[str, Job]:

@@ -1,6 +1,9 @@
 """Jobs as stored, for showing and editing. What deciding needs of them lies in job_fold.py."""
 
-from sqlalchemy import ColumnElement, delete
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, delete, select, text
 
 from app.store.records import Columns, Records
 from app.store.tables import job_days, jobs, runs
@@ -11,7 +14,24 @@ def _is_expected(columns: Columns, wanted: bool) -> ColumnElement[bool]:  # noqa
     return columns.expectation.is_not(None) if wanted else columns.expectation.is_(None)
 
 
-JOBS = Records(jobs, "job", indexed=frozenset({"agent_id"}), filters={"expected": _is_expected})
+def _is_proposed(columns: Columns, wanted: bool) -> ColumnElement[bool]:  # noqa: FBT001  (a filter's value)
+    return columns.proposed_expectation.is_not(None) if wanted else columns.proposed_expectation.is_(None)
+
+
+# Nobody said, told or could learn when it is to run, nor that it need not: if it never ran again, nobody would hear of it.
+WITHOUT_EXPECTATION = and_(
+    *(jobs.c[name].is_(None) for name in ("expectation", "proposed_expectation", "told_expectation", "dismissed_at"))
+)
+JOBS = Records(
+    jobs, "job", indexed=frozenset({"agent_id"}), filters={"expected": _is_expected, "proposed": _is_proposed}
+)
+
+
+async def lock_proposed(unit: Unit, filters: Mapping[str, Any], limit: int) -> list[str]:
+    """Give the ids of jobs whose proposal waits to be confirmed, locked, oldest first; `filters`: columns and their values."""
+    same = [jobs.c[name] == value for name, value in filters.items()]
+    waiting = select(jobs.c.id).where(text("proposed_expectation IS NOT NULL"), *same)
+    return list(await unit.connection.scalars(waiting.order_by(jobs.c.id).limit(limit).with_for_update()))
 
 
 async def delete_history_of(unit: Unit, job_id: str) -> None:

@@ -37,6 +37,23 @@ def expectation_of(stored: Mapping[str, Any] | None) -> Expectation | None:
     )
 
 
+def expectation_json(expectation: Expectation | None) -> dict[str, Any] | None:
+    """Write an expectation for a column."""
+    if expectation is None:
+        return None
+    return {
+        "cron": expectation.cron,
+        "period_s": _whole_seconds(expectation.period),
+        "time_zone": expectation.time_zone,
+        "grace_s": _whole_seconds(expectation.grace),
+        "longest_s": _whole_seconds(expectation.longest),
+    }
+
+
+def _whole_seconds(length: timedelta | None) -> int | None:
+    return None if length is None else round(length.total_seconds())
+
+
 def seconds_or_none(stored: int | None) -> timedelta | None:
     """Read a duration column that may be empty."""
     return None if stored is None else timedelta(seconds=stored)

@@ -14,6 +14,7 @@ from app.store.json_forms import expectation_of
 
 # A clock that is ahead must not hide what follows: a success from tomorrow would outrank tonight's failures.
 CLOCKS_DIFFER = timedelta(minutes=5)
+EXPECTATIONS = ("expectation", "proposed_expectation", "told_expectation")  # columns of a job
 
 
 def event_from(row: Row[Any]) -> Event:
@@ -42,16 +43,16 @@ def event_from(row: Row[Any]) -> Event:
 
 def job_from(row: Row[Any]) -> Job:
     """Read a job."""
-    named = {
+    named: dict[str, Any] = {
         name: getattr(row, name)
         for name in Job.__slots__
-        if name not in ("activity", "state", "expectation", "last_outcome")
+        if name not in ("activity", "state", "last_outcome", *EXPECTATIONS)
     }
+    named |= {name: expectation_of(getattr(row, name)) for name in EXPECTATIONS}
     return Job(
         **named,
         activity=Activity(row.activity),
         state=JobState(row.state),
-        expectation=expectation_of(row.expectation),
         last_outcome=None if row.last_outcome is None else RunOutcome(row.last_outcome),
     )
 

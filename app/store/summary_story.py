@@ -15,6 +15,7 @@ from app.domain.matcher import all_match
 from app.domain.route import Silence
 from app.domain.story import DayCell, JobLine, Section, SummaryStory, Totals
 from app.store.job_matches import job_matches
+from app.store.jobs import WITHOUT_EXPECTATION
 from app.store.silences import current_silences
 from app.store.summaries import Schedule
 from app.store.tables import agents, alerts, customers, events, job_days, jobs, messages
@@ -62,6 +63,7 @@ async def summary_story(view: View, schedule: Schedule, *, number: int, start: d
         new=counts.new or 0,
         silent_agents=await _silent_agents(view, scope),
         without_expectation=counts.without_expectation or 0,
+        unconfirmed=counts.unconfirmed or 0,
         undelivered=await _count(view, _undelivered(scope)),
         set_aside=await _count(view, _set_aside(scope)),
         totals=await _totals(view, scope),
@@ -83,14 +85,14 @@ def _counts(scope: Scope) -> Select[Any]:
     """Count jobs by state. Expected is what fell due; where no slot was judged yet, what came in this period or the one before."""
     before = scope.start - (scope.end - scope.start)
     due = or_(jobs.c.last_due_at >= scope.start, jobs.c.next_due_at < scope.end)
-    unjudged = or_(jobs.c.expectation.is_(None), jobs.c.last_due_at.is_(None))
-    expected = or_(and_(jobs.c.expectation.is_not(None), due), and_(unjudged, jobs.c.last_came_at >= before))
+    expected = or_(due, and_(jobs.c.last_due_at.is_(None), jobs.c.last_came_at >= before))
     ran = jobs.c.last_came_at >= scope.start
     wanted = {
         **STATES,
         "expected": expected,
         "heard": and_(expected, ran),
-        "without_expectation": jobs.c.expectation.is_(None),
+        "without_expectation": WITHOUT_EXPECTATION,
+        "unconfirmed": jobs.c.proposed_expectation.is_not(None),
     }
     sums = [func.sum(case((condition, 1), else_=0)).label(name) for name, condition in wanted.items()]
     return _jobs(func.count().label("jobs"), *sums).where(scope.wanted)

@@ -67,6 +67,12 @@ jobs = Table(
     Column("activity", String(16), nullable=False),
     Column("labels", Json, nullable=False),
     Column("expectation", Json),  # {cron | period_s, time_zone, grace_s, longest_s}
+    Column("proposed_expectation", Json),  # learned from its runs; waits to be confirmed
+    Column("told_expectation", Json),  # {period_s, grace_s ...}: until the next run that its tool told of at `told_at`
+    Column("told_at", Utc),
+    Column("dismissed_at", Utc),  # an admin said that nothing is to be expected
+    Column("learned_at", Utc),  # when its runs were last looked at for a cadence
+    Column("learn_at", Utc),  # when they are to be; None: nothing new
     Column("state", String(16), nullable=False),
     Column("failures_in_row", Integer, nullable=False),
     Column("warnings_in_row", Integer, nullable=False),
@@ -86,6 +92,8 @@ jobs = Table(
     Column("version", Integer, nullable=False, server_default="1"),
     UniqueConstraint("customer_id", "agent_id", "name", "activity"),
     _partial("ix_jobs_overdue_at", "overdue_at", where="overdue_at IS NOT NULL"),
+    _partial("ix_jobs_learn_at", "learn_at", where="learn_at IS NOT NULL"),
+    _partial("ix_jobs_proposed", "id", where="proposed_expectation IS NOT NULL"),
     Index("ix_jobs_customer_state", "customer_id", "state"),
     Index("ix_jobs_agent", "agent_id"),
 )

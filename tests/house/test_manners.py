@@ -46,6 +46,7 @@ RIMS = {
     "app/base/ticking.py": "the rim of a tick: logged, counted, tried again",
     "app/decide/tick.py": "the rim of a tick: one bad event is set aside and must not stop the line",
     "app/decide/missed.py": "the rim of one job: an expectation that cannot be judged must not keep the others unjudged",
+    "app/decide/learn.py": "the rim of one job: a cadence that cannot be learned must not keep the others unlearned",
     "app/decide/summaries.py": "the rim of one schedule: one that cannot be read must not keep the others waiting",
     "app/compose/tick.py": "the rim of one group: what cannot be worded must not keep the others from going out",
     "app/deliver/line.py": "the rim of one attempt: whatever a transport does, the attempt has an end",

@@ -13,7 +13,7 @@ from app.base.doorbell import Doorbell
 from app.base.ids import new_id
 from app.base.secret import Secret
 from app.base.settings import load_settings
-from app.decide import missed, summaries
+from app.decide import learn, missed, summaries
 from app.decide import tick as decide
 from app.house import House
 from app.manage.first_start import first_start
@@ -74,6 +74,12 @@ class Lived:
     async def decide(self) -> None:
         """Run the deciding stages until nothing is left to decide."""
         await summaries.tick(self.house)
+        await self._decide_once()
+        while await learn.tick(self.house):
+            pass
+        await self._decide_once()
+
+    async def _decide_once(self) -> None:
         while await missed.tick(self.house) or await decide.tick(self.house):
             pass
         while await decide.tick(self.house):

@@ -3,13 +3,17 @@
 from datetime import datetime
 from typing import Self
 
-from pydantic import Field, model_validator
+from fastapi import APIRouter, Response
+from pydantic import BaseModel, Field, model_validator
 
 from app.domain.event import Activity
 from app.domain.expectation import check_cron
 from app.domain.job import JobState
-from app.edge.api.editable import Editable, router_of
-from app.edge.api.fields import YEAR_S, Given, Id, Name, Shown, Zone
+from app.edge.api.asking import Admin, InHouse, editor_of, problems
+from app.edge.api.editable import Editable, add_to
+from app.edge.api.fields import YEAR_S, Given, Id, Name, PathId, Shown, Zone
+from app.edge.api.readable import show
+from app.edge.etag import IfMatch, expected_versions
 from app.edge.paging import Paged
 from app.manage import jobs
 
@@ -64,6 +68,13 @@ class Job(Shown):
     activity: Activity
     labels: dict[str, str]
     expectation: ExpectationModel | None
+    proposed_expectation: ExpectationModel | None = Field(
+        description="Learned from its runs; watched already, but only a warning until you confirm it."
+    )
+    told_expectation: ExpectationModel | None = Field(
+        description="Until the next run that its tool told of; holds while there is no expectation."
+    )
+    dismissed_at: datetime | None = Field(description="Since when nothing is to be expected or learned.")
     state: JobState
     failures_in_row: int
     warnings_in_row: int
@@ -81,6 +92,22 @@ class Job(Shown):
     created_at: datetime
 
 
+class Selection(Given):
+    """Whose jobs are meant; all left out: everybody's."""
+
+    customer_id: Id | None = None
+    agent_id: Id | None = None
+    name: Name | None = None
+    activity: Activity | None = None
+
+
+class Confirmed(BaseModel):
+    """What became of it."""
+
+    confirmed: int = Field(description="How many jobs have their proposal as their expectation now.")
+    more: bool = Field(description="Whether others wait: call again.")
+
+
 class JobsQuery(Paged):
     """What the list can be asked."""
 
@@ -90,9 +117,12 @@ class JobsQuery(Paged):
     activity: Activity | None = None
     state: JobState | None = None
     expected: bool | None = Field(None, description="Whether the job has an expectation.")
+    proposed: bool | None = Field(None, description="Whether a learned one waits to be confirmed.")
 
 
-router = router_of(
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+add_to(
+    router,
     Editable(
         path="jobs",
         noun=jobs.NOUN,
@@ -101,5 +131,38 @@ router = router_of(
         edit=JobEdit,
         shown=Job,
         deletion="Deletes it with its runs and daily sums and closes its alerts. If its agent reports it again, it begins anew.",
-    )
+    ),
 )
+
+
+@router.post(
+    "/{thing_id}:confirm-expectation", summary="Confirm a learned expectation", responses=problems(404, 409, 412)
+)
+async def confirm_expectation(
+    thing_id: PathId, response: Response, house: InHouse, caller: Admin, if_match: IfMatch = None
+) -> Job:
+    """Make what is proposed the job's expectation: from now on a missed run is an error like any other."""
+    async with house.store.write() as unit:
+        versions = expected_versions(if_match)
+        job = await jobs.confirm(unit, thing_id, editor_of(house, caller), versions=versions)
+    return Job.model_validate(show(Job, job, response))
+
+
+@router.post("/{thing_id}:dismiss-expectation", summary="Expect nothing", responses=problems(404, 409, 412))
+async def dismiss_expectation(
+    thing_id: PathId, response: Response, house: InHouse, caller: Admin, if_match: IfMatch = None
+) -> Job:
+    """Expect nothing of the job and learn nothing of it any more, until you set an expectation. Closes what was missed so far."""
+    async with house.store.write() as unit:
+        versions = expected_versions(if_match)
+        job = await jobs.dismiss(unit, thing_id, editor_of(house, caller), versions=versions)
+    return Job.model_validate(show(Job, job, response))
+
+
+@router.post(":confirm-expectations", summary="Confirm all learned expectations", responses=problems())
+async def confirm_expectations(house: InHouse, caller: Admin, given: Selection | None = None) -> Confirmed:
+    """Confirm what is proposed for all jobs that are meant, 200 at a time. Look at `GET /v1/jobs?proposed=true` first."""
+    filters = (given or Selection()).model_dump(exclude_none=True)
+    async with house.store.write() as unit:
+        confirmed = await jobs.confirm_all(unit, filters, editor_of(house, caller))
+    return Confirmed(confirmed=confirmed, more=confirmed == jobs.AT_ONCE)

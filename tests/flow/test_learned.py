@@ -1,0 +1,133 @@
+"""An expectation is learned from a job's runs: proposed, watched before anybody confirmed it, confirmed by one call, or dismissed."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from app.store.tables import alerts, jobs, notices
+from tests.support.house import Lived, live_in
+
+
+@pytest.fixture
+async def lived(database_url: str, tmp_path: Path) -> AsyncIterator[Lived]:
+    async with live_in(database_url, tmp_path, time_zone="Europe/Berlin") as lived:
+        lived.time[0] = datetime(2026, 11, 2, 1, 0, 4, tzinfo=UTC)  # a Monday, 02:00 in Berlin
+        yield lived
+
+
+async def run_daily(lived: Lived, days: int, job: str = "db", **more: Any) -> None:
+    """Report a run a day, the first one now, and leave the time at the last one."""
+    for day in range(days):
+        if day:
+            lived.pass_time(days=1)
+        await lived.receive(job=job, outcome="success", **more)
+        await lived.decide()
+
+
+async def missed_alerts(lived: Lived) -> list[Any]:
+    """Give the alerts of runs that did not come; that the agent itself is silent is told besides."""
+    return await lived.rows(alerts, alerts.c.kind == "missed")
+
+
+async def the_job(lived: Lived) -> Any:
+    [job] = await lived.rows(jobs)
+    return job
+
+
+async def test_five_runs_make_a_proposal(lived: Lived) -> None:
+    await run_daily(lived, 4)
+    assert (await the_job(lived)).proposed_expectation is None
+    lived.pass_time(days=1)
+    await run_daily(lived, 1)
+    job = await the_job(lived)
+    assert job.expectation is None
+    assert (job.proposed_expectation["cron"], job.proposed_expectation["time_zone"]) == ("0 2 * * *", "Europe/Berlin")
+    assert job.next_due_at == datetime(2026, 11, 7, 1, 0, tzinfo=UTC)
+
+
+async def test_a_tool_that_falls_silent_is_noticed_though_nobody_confirmed(lived: Lived) -> None:
+    await run_daily(lived, 9)
+    lived.pass_time(hours=26)
+    await lived.decide()
+    assert await lived.rows(alerts) == []
+    lived.pass_time(hours=2)
+    await lived.decide()
+    lived.pass_time(minutes=2)
+    await lived.decide()
+    [alert] = await lived.rows(alerts)
+    assert (alert.kind, alert.severity) == ("missed", "warning")
+    assert "learned from its runs: daily at 02:00 (Europe/Berlin); not confirmed" in alert.message
+    [notice] = await lived.rows(notices)
+    assert notice.state == "waiting"
+
+
+async def test_a_habit_that_ended_is_told_once_and_given_up(lived: Lived) -> None:
+    await run_daily(lived, 9)
+    for _ in range(4 * 9):
+        lived.pass_time(hours=6)
+        await lived.decide()
+    [alert] = await missed_alerts(lived)
+    job = await the_job(lived)
+    assert (alert.repeats, job.missed_in_row, job.overdue_at) == (4, 5, None)
+    assert [n.what for n in await lived.rows(notices, notices.c.alert_id == alert.id)] == ["opened"]
+    await lived.receive(job="db", outcome="success")
+    await lived.decide()
+    assert (await the_job(lived)).overdue_at is not None, "it is awaited again once it runs"
+    [alert] = await missed_alerts(lived)
+    assert alert.closed_reason == "it ran"
+
+
+async def test_a_schedule_that_changed_is_learned_before_anything_is_called_missed(lived: Lived) -> None:
+    await run_daily(lived, 5)
+    # From working days to every night: the weekend was never seen, and Monday's run is the sixth.
+    lived.pass_time(days=3)
+    await run_daily(lived, 5)
+    lived.pass_time(days=2, hours=20)
+    await lived.decide()
+    assert await missed_alerts(lived) == []
+    assert (await the_job(lived)).proposed_expectation["cron"] == "0 2 * * 1-5"
+
+
+async def test_manual_runs_teach_nothing_and_alarm_nobody(lived: Lived) -> None:
+    for hours in (5, 49, 2, 130, 31, 8, 77, 200, 3, 19):
+        await lived.receive(job="by hand", outcome="success")
+        await lived.decide()
+        lived.pass_time(hours=hours)
+    for _ in range(8):
+        lived.pass_time(days=5)
+        await lived.decide()
+    assert (await the_job(lived)).proposed_expectation is None
+    assert await missed_alerts(lived) == []
+
+
+async def test_history_handed_in_at_once_is_learned_from(lived: Lived) -> None:
+    now = lived.time[0]
+    for day in range(14, 0, -1):
+        await lived.receive(job="db", outcome="success", occurred_at=now - timedelta(days=day))
+    await lived.decide()
+    job = await the_job(lived)
+    # The clock changed amid them, and the job kept to UTC.
+    assert (job.proposed_expectation["cron"], job.proposed_expectation["time_zone"]) == ("0 1 * * *", "UTC")
+    assert job.next_due_at > now, "nothing is missed that lies before the proposal"
+
+
+async def test_what_is_expected_is_not_learned(lived: Lived) -> None:
+    await run_daily(lived, 1)
+    stored = {"cron": "0 2 * * *", "period_s": None, "time_zone": "UTC", "grace_s": 86_400, "longest_s": None}
+    async with lived.house.store.write() as unit:
+        await unit.connection.execute(update(jobs).values(expectation=stored))
+    lived.pass_time(days=1)
+    await run_daily(lived, 6)
+    job = await the_job(lived)
+    assert (job.proposed_expectation, job.learn_at) == (None, None)
+
+
+async def test_old_jobs_are_looked_at_less_often(lived: Lived) -> None:
+    await run_daily(lived, 40)
+    job = await the_job(lived)
+    assert job.learn_at is not None
+    assert job.learn_at - job.learned_at >= timedelta(days=4)
