@@ -69,6 +69,21 @@ async def test_a_push_may_come_in_any_method(api: Api, method: str):
     assert (event["job"], event["outcome"]) == ("uptime-kuma", "failure")
 
 
+@pytest.mark.parametrize(
+    ("address", "job"),
+    [
+        ("/in/cronhub/{}/fail/1f5e3410-254c", "1f5e3410-254c"),
+        ("/in/cronhub/fail/{}", "cronhub"),
+        ("/in/cronitor/{}/p/their-key/photos?state=fail", "photos"),
+        ("/in/cronitor/{}/d3x0c1/fail", "d3x0c1"),
+    ],
+)
+async def test_an_old_address_works_behind_a_key_of_ours(api: Api, address: str, job: str):
+    assert (await api.client.get(address.format(ENROL_KEY))).text == "OK"
+    (event,) = await api.items("/v1/events")
+    assert (event["job"], event["outcome"]) == (job, "failure")
+
+
 async def test_a_key_may_be_zabbix_s_token_and_loki_s_password(api: Api):
     call = {"jsonrpc": "2.0", "method": "history.push", "params": {"itemid": 7, "value": "ERROR"}, "id": 3}
     answer = await api.ask("POST", "/in/zabbix/api_jsonrpc.php", key=ENROL_KEY, json=call)

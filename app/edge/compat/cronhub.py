@@ -1,4 +1,7 @@
-"""Cronhub's addresses: `/start/<key>`, `/finish/<key>`, `/fail/<key>`, and all four under `/in/cronhub`. Its `/ping/<key>` is Healthchecks' too."""
+"""Cronhub's addresses: `/start/<key>`, `/finish/<key>`, `/fail/<key>`, and all four under `/in/cronhub`. Its `/ping/<key>` is Healthchecks' too.
+
+Under `/in/cronhub/<key>` they may stand as they are at Cronhub, with the id of its monitor.
+"""
 
 from fastapi import APIRouter, Request, Response
 
@@ -20,6 +23,10 @@ async def take_signal(request: Request) -> Response:
     """Take one signal in."""
     parts = parts_of(request, "/in/cronhub" if request.url.path.startswith("/in/") else "")
     state, key, *rest = (*parts, "", "")[: max(2, len(parts))]
+    if (
+        state not in cronhub.STATES and key in cronhub.STATES
+    ):  # /in/cronhub/<key> stands for Cronhub's own host, and the tool's address follows
+        state, key = key, state
     try:
         caller = await admit(request, key)
     except NotAllowed:

@@ -16,10 +16,10 @@ STATES: dict[str, tuple[str, str | None]] = {
 
 
 def read(said: Said) -> Sequence[WireEvent]:
-    """Give the event of one ping. `path` is the state, which stands before the key."""
-    state = said.path[0] if said.path else ""
-    if state not in STATES or len(said.path) > 1:
+    """Give the event of one ping. `path` is the state, and the monitor where the address names one besides the key."""
+    state, monitor = (*said.path, "", "")[:2]
+    if state not in STATES or len(said.path) > 2:  # noqa: PLR2004  (these two)
         raise NotUnderstood(f"{'/'.join(said.path)[:40]!r} is no state")
     phase, outcome = STATES[state]
-    job = said.asked("job") or said.job or TOOL
+    job = said.asked("job") or said.job or monitor or TOOL
     return [told(TOOL, agent=said.asked("agent"), job=job, phase=phase, outcome=outcome, log=said.text or None)]

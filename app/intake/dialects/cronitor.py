@@ -20,8 +20,8 @@ _PARTS_MOST = 2
 
 
 def read(said: Said) -> Sequence[WireEvent]:
-    """Give the event of one signal. `path` is what stands behind the key: [monitor,] [state]."""
-    parts = list(said.path)
+    """Give the event of one signal. `path` is what stands behind the key: [monitor,] [state]; before them may stand `p` and a key of Cronitor's."""
+    parts = list(said.path[2:] if said.path[:1] == ("p",) else said.path)
     if len(parts) > _PARTS_MOST:
         raise NotUnderstood("the address has too many parts")
     in_path = parts.pop() if parts and (len(parts) == _PARTS_MOST or parts[0] in _STATES) else ""

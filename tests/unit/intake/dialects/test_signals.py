@@ -87,6 +87,14 @@ def test_cronitor_s_series_is_the_run_and_its_stamp_the_time():
 @pytest.mark.parametrize(("state", "found"), [("start", START), ("finish", GOOD), ("ping", GOOD), ("fail", BAD)])
 def test_cronhub_s_state_stands_before_the_key(state: str, found: tuple[str, str]):
     assert what(heard(cronhub.read, state)) == found
+    assert what(heard(cronhub.read, state, "1f5e3410")) == found
+
+
+def test_an_address_as_it_was_at_the_old_service_names_the_job_by_its_monitor():
+    assert heard(cronhub.read, "start", "1f5e3410", job=None)["job"] == "1f5e3410"
+    assert heard(cronhub.read, "start", "1f5e3410", job="photos")["job"] == "photos"
+    moved = heard(cronitor.read, "p", "their-key", "photos", state="fail")
+    assert (what(moved), moved["job"]) == (BAD, "photos")
 
 
 @pytest.mark.parametrize(("status", "found"), [("in_progress", START), ("ok", GOOD), ("error", BAD)])
@@ -128,6 +136,7 @@ def test_logging_in_at_zabbix_is_no_event():
     [
         (cronitor.read, Said(NOW, path=("nightly", "sideways"))),
         (cronhub.read, Said(NOW, path=("begin",))),
+        (cronhub.read, Said(NOW, path=("start", "1f5e3410", "more"))),
         (sentry_cron.read, Said(NOW, path=("nightly",), query=[("status", "exploded")])),
         (zabbix.read, Said(NOW, body=b'{"method": "history.push", "params": {"itemid": 1}}')),
         (zabbix.read, Said(NOW, body=b"<xml/>")),
