@@ -44,10 +44,11 @@ def read(said: Said) -> Sequence[WireEvent]:
         return [backrest.of_text(text, said)]
     tags = {tag.strip().lower() for tag in given["tags"].split(",")}
     outcome = outcome_in(title[:_WORDS_MOST]) or _by_tags(tags)
-    words = f"{title}\n{text}"[:_WORDS_MOST]
-    begins = outcome is None and begins_in(words)
+    by_text = outcome_in(text[:_WORDS_MOST])
+    # A text that also tells of a trouble is no start: the trouble is what must be heard.
+    begins = outcome is None and by_text in (None, "success") and begins_in(f"{title}\n{text}"[:_WORDS_MOST])
     if outcome is None and not begins:
-        outcome = outcome_in(text[:_WORDS_MOST])
+        outcome = by_text
     return [
         told(
             TOOL,

@@ -161,6 +161,13 @@ def test_a_message_of_ntfy_comes_as_json_in_headers_or_in_the_query(given: dict,
         assert event.get("severity") == ("critical" if given.get("priority") else None)
 
 
+def test_a_message_of_ntfy_that_tells_of_a_start_and_of_a_trouble_is_no_start():
+    (event,) = heard(ntfy.read, b"backup started, 02:10 failed: no space", "backups")
+    assert what(event) == BAD
+    (event,) = heard(ntfy.read, b"backup started, all ok so far", "backups")
+    assert what(event) == START
+
+
 def test_a_body_goes_before_a_message_in_a_header_and_an_empty_one_is_not_understood():
     (event,) = heard(ntfy.read, b"disk full", "backups", headers={"m": "other", "t": "Backup failed"})
     assert (event["log"], event["message"]) == ("disk full", "Backup failed")
