@@ -45,7 +45,8 @@ def judge(tool: Tool, ended: Ended, reading: Reading) -> Judged:
     Only what a person stopped is cancelled, and tells nobody. A time limit and a shutdown send signals, too: those backups failed.
     """
     exit_code = ended.exit_code
-    outcome = FAILURE if ended.signal else _outcome(tool, exit_code)
+    has_not_run = tool.is_wrapped and reading.reason.startswith("sudo: ")  # its exit code 1 is not borg's
+    outcome = FAILURE if ended.signal or has_not_run else _outcome(tool, exit_code)
     if outcome != SUCCESS and ended.is_interrupted:
         return Judged(CANCELLED, f"{tool.title}: interrupted at the terminal")
     if ended.signal:

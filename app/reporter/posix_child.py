@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import resource
 import selectors
 import signal
 import stat
@@ -36,22 +37,13 @@ class PosixChild:
 
     def start(self) -> None:
         """Start the keeper, then the command. Raises CannotStart."""
-        is_open = [
-            _is_open(fd) for fd in range(3)
-        ]  # those that are closed get a number's holder, so that no pipe of ours takes it
+        is_open = [_is_open(fd) for fd in range(3)]
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, [*PASSED_ON, signal.SIGCHLD])
         signal.signal(signal.SIGCHLD, lambda *_: None)  # one that is ignored is never waited for
-        streams, ends = _pipes([fd for fd in (1, 2) if is_open[fd] and not os.isatty(fd)])
-        control, self._control = os.pipe()
-        self._answer, answer = os.pipe()
-        self._keeper = os.fork()
-        if self._keeper == 0:
-            for fd in (self._control, self._answer, *ends.values()):
-                with contextlib.suppress(OSError):
-                    os.close(fd)
-            keeper.live(control, answer, streams, self._take_over)
-        for fd in (control, answer, *(one.source for one in streams)):
-            os.close(fd)
+        try:
+            ends = self._start_keeper([fd for fd in (1, 2) if is_open[fd] and not os.isatty(fd)])
+        except OSError:  # no more processes or files for us: then the command prints straight to where it belongs
+            ends = {}
         actions: list[tuple[int, ...]] = [(os.POSIX_SPAWN_DUP2, end, fd) for fd, end in ends.items()]
         actions += [(os.POSIX_SPAWN_CLOSE, fd) for fd in range(3) if not is_open[fd]]
         try:
@@ -59,7 +51,24 @@ class PosixChild:
         finally:
             for fd in set(ends.values()):
                 os.close(fd)
-        _let_go_of(0, 1)
+        with contextlib.suppress(OSError):
+            _let_go_of(0, 1)
+
+    def _start_keeper(self, fds: Sequence[int]) -> dict[int, int]:
+        """Start the keeper of these outputs, and give for each the end of the pipe that the command writes into."""
+        streams, ends = _pipes(fds)
+        control, said = os.pipe()
+        heard, answer = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            for fd in (said, heard, *ends.values()):
+                with contextlib.suppress(OSError):
+                    os.close(fd)
+            keeper.live(control, answer, streams, self._take_over)
+        for fd in (control, answer, *(fd for one in streams for fd in (one.source, one.sink))):
+            os.close(fd)
+        self._keeper, self._control, self._answer = pid, said, heard
+        return ends
 
     def wait(self) -> Ended:
         """Wait for its end, passing on the signals that it did not get itself."""
@@ -98,6 +107,8 @@ class PosixChild:
 
     def release(self) -> None:
         """Tell the keeper that the outcome is safe, and see it off; it stays if a grandchild still prints."""
+        if not self._keeper:
+            return
         with contextlib.suppress(OSError):
             os.write(self._control, keeper.SAFE)
         os.close(self._control)
@@ -109,8 +120,6 @@ class PosixChild:
     def leave(self, ended: Ended) -> None:
         """End as the command did: by the same signal, so that a shell, too, sees what it would have seen. Does not return."""
         if ended.signal:
-            import resource  # noqa: PLC0415  (not on Windows)
-
             resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
             with contextlib.suppress(OSError):
                 signal.signal(ended.signal, signal.SIG_DFL)
@@ -168,6 +177,7 @@ def _is_in_foreground() -> bool:
 
 
 def _is_open(fd: int) -> bool:
+    """Say whether there is one; else hold its number, so that no pipe of ours takes it."""
     try:
         os.fstat(fd)
     except OSError:

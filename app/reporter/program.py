@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import sys
+import threading
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -115,9 +116,11 @@ def _tell(given: argparse.Namespace, settings: config.Settings, event: Mapping[s
         )
     for record in cut_off(spool):
         record.rescue()
-    courier.deliver(spool, deadline)
-    if courier.trouble:
-        _complain(given, courier.trouble)
+    thread = threading.Thread(target=courier.deliver, args=(spool, deadline), daemon=True)
+    thread.start()
+    thread.join(SEND_S + 1)  # a name server that hangs heeds no deadline
+    if thread.is_alive() or courier.trouble:
+        _complain(given, courier.trouble or "it could not be sent in time; it is kept")
     return 0
 
 

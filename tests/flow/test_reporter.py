@@ -251,3 +251,15 @@ def test_the_lines_of_its_page_work(heard: Heard, tmp_path: Path):
     assert f"{heard.running.url} took it" in done.stdout
     heard.job("photos", "failed")
     heard.job("db", "failed")
+
+
+def test_where_no_second_process_can_be_had_the_command_runs_all_the_same(
+    heard: Heard, report: Reporter, tmp_path: Path
+):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os\ndef fork(): raise BlockingIOError(11, 'no more processes')\nos.fork = fork\n"
+    )
+    report.settings["PYTHONPATH"] = str(tmp_path)
+    done = report("run", "--job", "alone", "--", "sh", "-c", "echo out; echo err >&2; exit 3")
+    assert (done.returncode, done.stdout, done.stderr) == (3, b"out\n", b"err\n")
+    heard.job("alone", "failed")

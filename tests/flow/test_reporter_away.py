@@ -101,6 +101,26 @@ def test_a_name_server_that_hangs_delays_nothing_beyond_ten_seconds(report: Repo
     assert len(report.waiting()) == 2
 
 
+def test_a_script_is_not_held_by_a_name_server_that_hangs(report: Reporter, tmp_path: Path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import socket, time\nsocket.getaddrinfo = lambda *_, **__: time.sleep(60)\n"
+    )
+    report.settings.update(PYTHONPATH=str(tmp_path), TOCSIN_REPORT_URL="http://tocsin.example.org")
+    started = time.monotonic()
+    done = report("send", "--job", "no name", "--outcome", "failure")
+    assert time.monotonic() - started < LATEST_S + SLACK_S
+    assert (done.returncode, done.stderr) == (0, b"tocsin-report: it could not be sent in time; it is kept\n")
+
+
+def test_who_reads_the_output_sees_its_end_at_the_command_s_end(report: Reporter):
+    with answering([b""], 30) as port:
+        report.settings["TOCSIN_REPORT_URL"] = f"http://127.0.0.1:{port}"
+        with report.start("run", "--quiet", "--", "echo", "all of it", stdout=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stdout.read() == b"all of it\n"
+            assert process.poll() is None, "it still tries to tell, and the next program in the pipe goes on"
+
+
 def test_a_start_that_hangs_does_not_hold_the_command(report: Reporter, tmp_path: Path):
     with answering([b""], 30) as port:
         report.settings["TOCSIN_REPORT_URL"] = f"http://127.0.0.1:{port}"

@@ -173,6 +173,11 @@ def test_an_exit_code_is_judged_by_its_tool(line: str, codes: dict[int, str]):
     assert {code: judge(tool, Ended(code), Reading()).outcome for code in codes} == codes
 
 
+def test_a_sudo_that_refuses_is_no_warning_of_borg():
+    reading = read(tool_of(["borg"]), captured([b"", b"", b"sudo: a password is required\n"]))
+    assert judge(tool_of(["sudo", "borg", "create"]), Ended(1), reading).outcome == "failure"
+
+
 def test_only_what_somebody_stopped_at_the_terminal_is_cancelled():
     tool = tool_of(["restic"])
     assert {judge(tool, Ended(0, signal), Reading()).outcome for signal in (2, 9, 15)} == {"failure"}
