@@ -82,6 +82,7 @@ class PosixChild:
             elif sign != signal.SIGCHLD:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(self._pid, sign)
+        # Never less than what we use ourselves: Linux counts from before the command took our copy's place.
         peak = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
         if os.WIFSIGNALED(status):
             return Ended(0, os.WTERMSIG(status), peak, self._is_interrupted)
