@@ -1,9 +1,6 @@
-"""tocsin-report in trouble: the service away, slow, busy or of another mind; no disk, no settings. The command is as ever, and no outcome is lost."""
+"""tocsin-report in trouble: the service away, slow, busy or of another mind. The command is as ever, and no outcome is lost."""
 
 import json
-import os
-import re
-import resource
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -13,15 +10,11 @@ import pytest
 
 from tests.support.answers import giving
 from tests.support.processes import kill_family
-from tests.support.reporter import Reporter, reporter
+from tests.support.reporter import COMMAND, LATEST_S, NOWHERE, SLACK_S, Reporter, reporter, runs_as_ever
 from tests.support.running import Running, serving, wait_until
 from tests.support.wrong_server import answering
 
-NOWHERE = "http://127.0.0.1:9"
 TAKEN = b'{"accepted":1,"duplicates":0,"rejected":[]}'
-COMMAND = ["sh", "-c", "printf 'its output'; printf 'its errors' >&2; exit 3"]
-LATEST_S = 10.0
-SLACK_S = 5.0  # for two Pythons to start and end on a busy machine
 
 
 @pytest.fixture(scope="module")
@@ -42,18 +35,6 @@ def told_of(running: Running, job: str) -> list[dict]:
 
 def ended(running: Running, job: str) -> list[str]:
     return [event["outcome"] for event in told_of(running, job) if event["phase"] == "finished"]
-
-
-def runs_as_ever(report: Reporter, job: str, **more: object) -> list[str]:
-    """Run the command, see that nothing is different and that it ended in time, and give our own words."""
-    started = time.monotonic()
-    done = report("run", "--job", job, "--", *COMMAND, **more)
-    assert time.monotonic() - started < LATEST_S + SLACK_S
-    assert (done.returncode, done.stdout) == (3, b"its output")
-    assert done.stderr.startswith(b"its errors")
-    words = done.stderr.removeprefix(b"its errors").decode().splitlines()
-    assert len(words) <= 1
-    return words
 
 
 def test_what_happened_while_the_service_was_down_is_told_in_order_when_it_is_back(running: Running, report: Reporter):
@@ -215,91 +196,3 @@ def test_what_the_power_cut_left_unreadable_does_not_hold_the_others(running: Ru
     report.waiting()[1].write_bytes(b'{"key": "x", "jo')
     assert report("flush").stdout == b"1 sent, 0 still waiting\n"
     assert len(told_of(running, "torn 2")) == 1
-
-
-def limited(size: int):
-    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
-
-
-def test_a_full_disk_takes_the_outcome_yet_if_not_its_log(running: Running, report: Reporter):
-    """No file may grow beyond what the record of a run has: as if the backup had filled the disk meanwhile."""
-    report.settings["TOCSIN_REPORT_URL"] = NOWHERE
-    script = "for i in $(seq 2000); do echo some long line of the log; done; exit 5"
-    done = report("run", "--job", "full", "--", "sh", "-c", script, preexec_fn=limited(10_000))
-    assert (done.returncode, done.stdout) == (5, b"some long line of the log\n" * 2000)
-    report.settings["TOCSIN_REPORT_URL"] = running.url
-    assert report("flush").returncode == 0
-    assert ended(running, "full") == ["failure"]
-
-
-@pytest.mark.parametrize("size", [0, 100])
-def test_where_nothing_can_be_written_the_outcome_is_sent_at_once(running: Running, report: Reporter, size: int):
-    assert runs_as_ever(report, f"no room {size}", preexec_fn=limited(size)) == []
-    assert ended(running, f"no room {size}") == ["failure"]
-    report.settings["TOCSIN_REPORT_URL"] = NOWHERE
-    [words] = runs_as_ever(report, f"no room {size} nor service", preexec_fn=limited(size))
-    assert "could neither be kept nor sent" in words
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a disk to fill")
-def test_a_disk_that_the_backup_itself_fills(running: Running, report: Reporter, tmp_path: Path):
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=128k", "none", disk], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("this root may not mount")
-    try:
-        report.settings.update(TOCSIN_REPORT_URL=NOWHERE, TOCSIN_REPORT_SPOOL=str(disk / "spool"))
-        script = f"for i in $(seq 2000); do echo some long line; done; head -c 1000000 /dev/zero > {disk}/dump; exit 5"
-        assert report("run", "--job", "fills it", "--quiet", "--", "sh", "-c", script).returncode == 5
-        report.settings["TOCSIN_REPORT_URL"] = running.url
-        assert report("flush").returncode == 0
-        assert ended(running, "fills it") == ["failure"]
-    finally:
-        subprocess.run(["umount", disk], check=True)
-
-
-def test_without_a_place_for_the_spool_the_outcome_is_sent_at_once(running: Running, report: Reporter, tmp_path: Path):
-    (tmp_path / "a file").touch()
-    report.settings["TOCSIN_REPORT_SPOOL"] = str(tmp_path / "a file" / "spool")
-    assert runs_as_ever(report, "no place") == []
-    assert ended(running, "no place") == ["failure"]
-
-
-SETTINGS = {
-    "no address": {"TOCSIN_REPORT_URL": ""},
-    "no address at all": {"TOCSIN_REPORT_URL": "tocsin.example.org"},
-    "a port that is none": {"TOCSIN_REPORT_URL": "http://tocsin.example.org:port"},
-    "no key": {"TOCSIN_REPORT_KEY": ""},
-    "a key with a line end": {"TOCSIN_REPORT_KEY": "one\ntwo"},
-    "no key file": {"TOCSIN_REPORT_KEY": "", "TOCSIN_REPORT_KEY_FILE": "/no/such/file"},
-    "no certificate authority": {"TOCSIN_REPORT_URL": "https://127.0.0.1:9", "TOCSIN_REPORT_CA_FILE": "/no/such/file"},
-    "no home": {"HOME": "/no/such/home", "TOCSIN_REPORT_URL": NOWHERE},
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("name", SETTINGS)
-def test_settings_that_cannot_be_used_are_said_and_the_outcome_is_kept(report: Reporter, name: str):
-    report.settings.update(SETTINGS[name])
-    [words] = runs_as_ever(report, name)
-    assert not re.search("one|two|an-enrol-key", words.partition("tocsin-report: ")[2]), "the key is never shown"
-    assert len(report.waiting()) == 2
-
-
-def test_a_clock_that_is_set_back_loses_nothing(running: Running, report: Reporter, tmp_path: Path):
-    (tmp_path / "sitecustomize.py").write_text(
-        "import datetime, time\nreal, at, ns = datetime.datetime, datetime.timedelta(hours=-1), time.time_ns\n"
-        "class Back(real):\n    now = classmethod(lambda cls, tz=None: real.now(tz) + at)\n"
-        "datetime.datetime, time.time_ns = Back, lambda: ns() - 3600 * 10**9\n"
-    )
-    report.settings["TOCSIN_REPORT_URL"] = NOWHERE
-    runs_as_ever(report, "clock")
-    report.settings["PYTHONPATH"] = str(tmp_path)
-    runs_as_ever(report, "clock again")
-    order = [json.loads(path.read_bytes().strip().split(b"\n")[-1])["job"] for path in report.waiting()]
-    assert order == ["clock", "clock", "clock again", "clock again"]
-    report.settings["TOCSIN_REPORT_URL"] = running.url
-    assert report("flush").returncode == 0
-    assert [ended(running, job) for job in ("clock", "clock again")] == [["failure"], ["failure"]]

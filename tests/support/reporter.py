@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,10 @@ from typing import Any
 from app.base.pyz import write
 
 PATIENCE_S = 120
+NOWHERE = "http://127.0.0.1:9"
+COMMAND = ["sh", "-c", "printf 'its output'; printf 'its errors' >&2; exit 3"]
+LATEST_S = 10.0
+SLACK_S = 5.0  # for two Pythons to start and end on a busy machine
 
 
 @dataclass(frozen=True)
@@ -50,3 +55,15 @@ def reporter(folder: Path, url: str, key: str, **settings: str) -> Reporter:
     """Build the program, and give it for a service."""
     told = {"TOCSIN_REPORT_URL": url, "TOCSIN_REPORT_KEY": key, **settings}
     return Reporter(write("reporter", folder / "dist"), folder / "spool", told)
+
+
+def runs_as_ever(report: Reporter, job: str, **more: object) -> list[str]:
+    """Run the command, see that nothing is different and that it ended in time, and give our own words."""
+    started = time.monotonic()
+    done = report("run", "--job", job, "--", *COMMAND, **more)
+    assert time.monotonic() - started < LATEST_S + SLACK_S
+    assert (done.returncode, done.stdout) == (3, b"its output")
+    assert done.stderr.startswith(b"its errors")
+    words = done.stderr.removeprefix(b"its errors").decode().splitlines()
+    assert len(words) <= 1
+    return words
