@@ -12,8 +12,9 @@ from zoneinfo import ZoneInfo
 from app.base.ids import new_id
 from app.domain.event import Event, EventKind, RunOutcome, outcome_of
 from app.domain.expectation import next_slot
-from app.domain.job import Basis, Job, after_run, awaited_as, basis_of, order_of
+from app.domain.job import Basis, Job, after_run, awaited_as, basis_of, order_of, told_of
 from app.domain.run import Run, merge, run_key_of
+from app.domain.told import told_by, told_slot
 
 LEARN_LEAST, LEARN_MOST = timedelta(minutes=15), timedelta(days=7)  # from one look at a job's runs to the next
 GIVEN_UP_AFTER = 5  # slots missed in a row: as many as the runs that teach a cadence
@@ -57,7 +58,7 @@ def fold_job(job: Job, known: Mapping[str, Run], events: Sequence[Event], zone: 
         fresh[key] = merge(run, event)
         folded.run_of[event.id] = run.id
     folded.runs = [_with_deadline(run, job) for key, run in fresh.items() if run != known.get(key)]
-    folded.after = _settle_slots(_heard(job, events), events)
+    folded.after = _settle_slots(job, _told(_heard(job, events), events), events)
     _carry_forward(folded, known)
     folded.after = _given_up(_to_learn(folded, events))
     _count_days(folded, known, ZoneInfo(zone))
@@ -90,15 +91,31 @@ def _heard(job: Job, events: Sequence[Event]) -> Job:
     return replace(job, last_came_at=max(job.last_came_at or newest.occurred_at, newest.occurred_at))
 
 
-def _settle_slots(job: Job, events: Sequence[Event]) -> Job:
-    """Move on to the slot that is awaited next. Never back: a late event must not make a settled slot overdue again."""
+def _told(job: Job, events: Sequence[Event]) -> Job:
+    """Note what the tool tells of its next run; a late report does not take back what a newer one told."""
+    newest = max((told for event in events if (told := told_by(event)) is not None), default=None)
+    was = told_of(job)
+    if newest is None or (was is not None and newest <= was):
+        return job
+    return replace(job, told_expectation=newest.expectation, told_at=newest.at)
+
+
+def _settle_slots(before: Job, job: Job, events: Sequence[Event]) -> Job:
+    """Move on to the slot that is awaited next. Never back: a late event must not make a settled slot overdue again.
+
+    A tool that tells another time than before may well mean an earlier one.
+    """
     expectation = awaited_as(job)
     if expectation is None:
         return job
     slots = [event.occurred_at for event in events if event.kind is EventKind.MISSED]
     last_slot = max([*slots, *([job.last_due_at] if job.last_due_at else [])], default=None)
     settled, awaited = next_slot(expectation, job.last_came_at, last_slot, job.created_at)
-    if job.next_due_at is not None and awaited < job.next_due_at:
+    told = told_of(job) if basis_of(job) is Basis.TOLD else None
+    slot = told_slot(told, job.last_came_at, last_slot) if told is not None else None
+    if slot is not None:
+        settled, awaited = job.last_came_at, slot
+    if told_of(before) == told_of(job) and job.next_due_at is not None and awaited < job.next_due_at:
         awaited = job.next_due_at
     return replace(job, last_due_at=settled, next_due_at=awaited, overdue_at=awaited + expectation.grace)
 

@@ -11,6 +11,7 @@ from enum import StrEnum
 from app.domain.event import Activity, RunOutcome
 from app.domain.expectation import Expectation
 from app.domain.run import Run
+from app.domain.told import Told
 
 
 class JobState(StrEnum):
@@ -75,6 +76,14 @@ def basis_of(job: Job) -> Basis | None:
     if job.told_expectation is not None:
         return Basis.TOLD
     return Basis.LEARNED if job.proposed_expectation is not None else None
+
+
+def told_of(job: Job) -> Told | None:
+    """Give what its tool told of its next run."""
+    told = job.told_expectation
+    if told is None or told.period is None or job.told_at is None:
+        return None
+    return Told(job.told_at, told.period, told.grace)
 
 
 def awaited_as(job: Job) -> Expectation | None:

@@ -1,0 +1,134 @@
+"""What a tool tells of its own schedule is an expectation for free: Duplicati's reports say when the next run is to be."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select, update
+
+from app.compose import tick as compose
+from app.decide import missed
+from app.decide import tick as decide
+from app.store.tables import jobs, messages
+from tests.support.api import ENROL_KEY, Api, serving
+from tests.support.house import Lived, live_in
+
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
+    async with serving(database_url, tmp_path) as api:
+        yield api
+
+
+@pytest.fixture
+async def lived(database_url: str, tmp_path: Path) -> AsyncIterator[Lived]:
+    async with live_in(database_url, tmp_path) as lived:
+        yield lived
+
+
+async def live_at(api: Api, moment: datetime) -> None:
+    """Decide and compose as at this moment."""
+    house = replace(api.house, clock=lambda: moment)
+    await missed.tick(house)
+    while await decide.tick(house):
+        pass
+    while await compose.tick(house):
+        pass
+
+
+async def test_duplicati_s_next_run_that_does_not_come_is_mailed(api: Api) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    body = {
+        "Data": {
+            "MainOperation": "Backup",
+            "ParsedResult": "Success",
+            "EndTime": now.isoformat().replace("+00:00", "Z"),
+        },
+        "Extra": {
+            "machine-id": "0f1e2d3c4b5a",
+            "machine-name": "NAS01",
+            "backup-id": "DB-1",
+            "backup-name": "docs",
+            "next-scheduled-run": f"{now + DAY:%Y%m%dT%H%M%SZ}",
+        },
+        "LogLines": [],
+        "Exception": None,
+    }
+    assert (await api.client.post(f"/in/duplicati/{ENROL_KEY}", json=body)).is_success
+    await live_at(api, now)
+    [job] = await api.items("/v1/jobs")
+    assert job["expectation"] is None
+    assert (job["told_expectation"]["period_s"], job["told_expectation"]["grace_s"]) == (86_400, 21_600)
+    assert datetime.fromisoformat(job["next_due_at"]) == now + DAY
+    await live_at(api, now + DAY + timedelta(hours=5, minutes=59))
+    assert await api.items("/v1/alerts", kind="missed") == []
+    await live_at(api, now + DAY + timedelta(hours=6, minutes=1))
+    [alert] = await api.items("/v1/alerts", kind="missed")
+    assert (alert["severity"], alert["job_id"]) == ("error", job["id"])
+    assert "as its tool told, and did not come" in alert["message"]
+    async with api.house.store.read() as view:
+        subjects = list(await view.connection.scalars(select(messages.c.subject)))
+    assert any("MISSED" in subject and "docs" in subject for subject in subjects), subjects
+
+
+async def tell(lived: Lived, following: datetime | str, **more: Any) -> None:
+    """Report a run that tells of the next one."""
+    following = following if isinstance(following, str) else following.isoformat()
+    await lived.receive(job="db", outcome="success", extra={"expects": {"next": following, "grace_s": 3600}}, **more)
+
+
+async def next_due(lived: Lived) -> datetime | None:
+    """Decide, and give the time that is awaited."""
+    await lived.decide()
+    [job] = await lived.rows(jobs)
+    found: datetime | None = job.next_due_at
+    return found
+
+
+async def test_each_report_moves_it_and_a_late_one_does_not_move_it_back(lived: Lived) -> None:
+    now = lived.time[0]
+    await tell(lived, now + DAY)
+    assert await next_due(lived) == now + DAY
+    lived.pass_time(days=1)
+    await tell(lived, now + 8 * DAY)
+    assert await next_due(lived) == now + 8 * DAY
+    await tell(lived, now + 2 * DAY, occurred_at=now + timedelta(hours=1))
+    assert await next_due(lived) == now + 8 * DAY, "an older report came late"
+    lived.pass_time(hours=1)
+    await tell(lived, now + 3 * DAY)
+    assert await next_due(lived) == now + 3 * DAY, "the schedule was changed to an earlier time"
+
+
+@pytest.mark.parametrize("following", ["2026-11-24T03:00:00", "2026-11-01T03:00:00Z", "2028-01-01T00:00:00Z", "soon"])
+async def test_nonsense_is_not_awaited(lived: Lived, following: str) -> None:
+    await tell(lived, following)
+    assert await next_due(lived) is None
+
+
+async def test_a_run_that_tells_nothing_is_awaited_again_after_as_long(lived: Lived) -> None:
+    now = lived.time[0]
+    await tell(lived, now + DAY)
+    await lived.decide()
+    lived.pass_time(hours=5)
+    await lived.receive(job="db", outcome="success")
+    assert await next_due(lived) == now + DAY, "one by hand in between does not fill the slot"
+    lived.pass_time(hours=19)
+    await lived.receive(job="db", outcome="success")
+    assert await next_due(lived) == now + 2 * DAY
+
+
+async def test_what_an_administrator_set_comes_before_what_a_tool_tells(lived: Lived) -> None:
+    now = lived.time[0]
+    await tell(lived, now + DAY)
+    await lived.decide()
+    stored = {"cron": None, "period_s": 7200, "time_zone": "UTC", "grace_s": 0, "longest_s": None}
+    async with lived.house.store.write() as unit:
+        await unit.connection.execute(update(jobs).values(expectation=stored, next_due_at=None))
+    lived.pass_time(hours=1)
+    await tell(lived, now + 2 * DAY)
+    assert await next_due(lived) == now + timedelta(hours=3)

@@ -1,0 +1,65 @@
+"""A tool's word on its next run is taken where it makes sense, and is worth nothing where it does not."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain.event import Event, EventKind, Phase, RunOutcome
+from app.domain.told import Told, told_by
+
+NOW = datetime(2026, 11, 23, 1, 30, tzinfo=UTC)
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=50) | st.datetimes().map(str),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["next", "grace_s", "x"]), inner),
+)
+
+
+def ended(expects: object, **more: Any) -> Event:
+    said: dict[str, Any] = {"phase": Phase.FINISHED, "outcome": RunOutcome.SUCCESS} | more
+    return Event("evt_1", "cus_1", "agt_1", "k", NOW, NOW, job="db", extra={"expects": expects}, **said)
+
+
+def test_the_next_run_is_so_far_off() -> None:
+    told = told_by(ended({"next": "2026-11-24T03:00:00+02:00", "grace_s": 21600}))
+    assert told == Told(NOW, timedelta(hours=23, minutes=30), timedelta(hours=6))
+
+
+@pytest.mark.parametrize(
+    "expects",
+    [
+        {"next": "2026-11-24T03:00:00"},
+        {"next": "2026-11-23T01:30:00Z"},
+        {"next": "2026-11-22T03:00:00Z"},
+        {"next": "2027-12-01T00:00:00Z"},
+        {"next": "9999-12-31T23:59:59-14:00"},
+        {"next": "0001-01-01T00:00:00+14:00"},
+        {"next": "2026-11-23T01:30:20Z"},
+        {"next": "2026-11-24T03:00:00Z", "grace_s": -1},
+        {"next": "2026-11-24T03:00:00Z", "grace_s": 10**20},
+        {"next": "2026-11-24T03:00:00Z", "grace_s": True},
+        {"next": "2026-11-24T03:00:00Z", "grace_s": "6 h"},
+        {"next": "tomorrow"},
+        {"next": 1},
+        {},
+        None,
+        ["next"],
+    ],
+)
+def test_what_makes_no_sense_tells_nothing(expects: object) -> None:
+    assert told_by(ended(expects)) is None
+
+
+def test_only_the_end_of_a_run_tells() -> None:
+    expects = {"next": "2026-11-24T03:00:00Z"}
+    assert told_by(ended(expects, phase=Phase.STARTED, outcome=None)) is None
+    assert told_by(ended(expects, kind=EventKind.MISSED, outcome=RunOutcome.MISSED)) is None
+    assert told_by(ended(expects, outcome=RunOutcome.FAILURE)) is not None
+
+
+@given(ANY)
+def test_anything_at_all_is_read_without_an_error(expects: object) -> None:
+    told = told_by(ended(expects))
+    assert told is None or timedelta(0) < told.until_next <= timedelta(days=366)
