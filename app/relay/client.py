@@ -58,7 +58,7 @@ class Service:
             "Content-Type": "application/json",
             "User-Agent": "tocsin-relay",
         }
-        self._patience_s = patience_s  # for each step of an exchange; twice that for a whole one
+        self.patience_s = patience_s  # for each step of an exchange; twice that for a whole one
         self._connection: http.client.HTTPConnection | None = None
 
     def lease(self, wait_s: float, most: int, holding: Sequence[wire.Claim]) -> wire.AnswerLease:
@@ -102,7 +102,7 @@ class Service:
 
     def _post(self, path: str, body: Any, wait_s: float = 0.0, most: int = ASKED_MOST) -> bytes:  # noqa: ANN401  (JSON)
         try:
-            status, data = self._exchange(path, json.dumps(body).encode("ascii"), self._patience_s + wait_s, most)
+            status, data = self._exchange(path, json.dumps(body).encode("ascii"), self.patience_s + wait_s, most)
         except (OSError, http.client.HTTPException, ValueError) as cause:
             self.close()
             raise Away(f"{type(cause).__name__}: {cause}"[:300]) from cause
@@ -122,7 +122,7 @@ class Service:
                 if not was_kept:
                     connection.connect()
                 connection.sock.settimeout(timeout)
-                with _ended_after(timeout + self._patience_s, connection.sock):
+                with _ended_after(timeout + self.patience_s, connection.sock):
                     connection.request("POST", self._path + path, body, self._headers)
                     with contextlib.closing(connection.getresponse()) as answer:
                         return self._answer(answer, most)
@@ -142,8 +142,8 @@ class Service:
 
     def _open(self) -> http.client.HTTPConnection:
         if self._tls is None:
-            return http.client.HTTPConnection(self._host, self._port, timeout=self._patience_s)
-        return http.client.HTTPSConnection(self._host, self._port, timeout=self._patience_s, context=self._tls)
+            return http.client.HTTPConnection(self._host, self._port, timeout=self.patience_s)
+        return http.client.HTTPSConnection(self._host, self._port, timeout=self.patience_s, context=self._tls)
 
 
 def _parts(server: str) -> SplitResult:

@@ -58,7 +58,11 @@ class Report:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What the parent knows of its host. Empty texts: not known. `test_message`: when one last arrived, in words."""
+    """What the parent knows of its host. Empty texts: not known.
+
+    `test_message`: when a message last left, in words. `spool_trouble`: why the spool cannot be written to, empty if it can;
+    `spool_kept`: the name of one that was damaged and lies beside it.
+    """
 
     account: str = ""
     account_sid: str = ""
@@ -66,6 +70,8 @@ class Surroundings:
     programs: Sequence[str] = ()  # names of the programs that run on the host
     mapi_binding: str = ""  # pywin32's version
     test_message: str = ""
+    spool_trouble: str = ""
+    spool_kept: str = ""
 
 
 def examine(hive: Hive, profile: str, around: Surroundings, run_child: Callable[[Order], Verdict]) -> Report:
@@ -73,7 +79,7 @@ def examine(hive: Hive, profile: str, around: Surroundings, run_child: Callable[
     settings = read_settings(hive)
     choice = choose(settings, hive)
     lines = [_smtp(), *_list(settings), _client(choice), _bitness(choice), _spooler(settings), _binding(around)]
-    lines += [_account(around), _others(around.programs)]
+    lines += [_account(around), _others(around.programs), _spool(around)]
     outcome = choice.outcome if isinstance(choice, NoChoice) else None
     if isinstance(choice, Choice) and around.mapi_binding:
         order = Order(mode="doctor", profile=profile, client=choice.as_json(), use_spooler=settings.use_spooler)
@@ -187,6 +193,15 @@ def _others(programs: Sequence[str]) -> Line:
     )
 
 
+def _spool(around: Surroundings) -> Line:
+    if around.spool_trouble:
+        return Line("spool", FAIL, f"cannot be written to: {around.spool_trouble}", "Make room on its disk.")
+    if around.spool_kept:
+        words = f"was found damaged, and begun anew; the old one is kept as {around.spool_kept}"
+        return Line("spool", WARNING, words, "Look after the disk, then delete the old one.")
+    return Line("spool", OK, "can be written to")
+
+
 def _profile(profile: str, found: Mapping[str, Any]) -> Line:
     names = [str(name) for name in found.get("profiles") or ()]
     make = "Make it in Control Panel, Mail, while logged on as the service's account."
@@ -267,10 +282,8 @@ def _online(found: Mapping[str, Any]) -> Line:
 
 def _test_message(when: str) -> Line:
     if when:
-        return Line("test message", OK, f"arrived: {when}")
-    return Line(
-        "test message", WARNING, "none is known to have arrived", "Run `send-test ADDRESS` and look whether it comes."
-    )
+        return Line("test message", OK, f"the last message left at {when}")
+    return Line("test message", WARNING, "none has left yet", "Run `send-test ADDRESS`, and look whether it arrives.")
 
 
 def _outcome(settings: MailSettings, verdict: Verdict) -> Outcome | None:

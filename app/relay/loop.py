@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from app.relay.client import Away, Service, ShutOut
 from app.relay.sender import Sender
-from app.relay.spool import Spool
+from app.relay.spool import Damaged, Spool, Unusable
 from app.wire.relay import CLAIMS_MOST, Receipt
 from app.wire.relay_host import DoctorLine, Heartbeat, Wanted
 
@@ -26,9 +26,11 @@ WAIT_S = 30.0
 BEAT_S = 30.0
 RENEW_S = 20.0
 STOCK = 3  # messages that lie here unsent: one child at a time needs no more, and another relay may have the rest
+HELD_MOST = 200  # messages that are held at all, with those that may have left and cannot be looked for yet
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
 _IDLE_S = 1.0
 _PAUSED_WAIT_S = 5.0
+_LAST_WORD_S = 5.0  # for each step of it: Windows waits for a service that stops, but not long
 log = logging.getLogger("tocsin.relay")
 
 
@@ -48,9 +50,10 @@ class Loop:
     _renewed_at: float = -1e9
     _beaten_at: float = -1e9
     _beaten: tuple[str, str] = ("", "")
+    _broken: Damaged | None = None
 
     def run(self) -> None:
-        """Work until `stop` is set; then let the child end, tell what is known, and return."""
+        """Work until `stop` is set; then let the child end, tell what is known, and return. Raises Damaged: begin anew."""
         turns = (self._fetch, self._send, self._tell)
         threads = [threading.Thread(target=self._keep, args=(turn,), name=turn.__name__, daemon=True) for turn in turns]
         for thread in threads:
@@ -64,6 +67,8 @@ class Loop:
             service.close()
         for thread in threads:
             thread.join(timeout=2)
+        if self._broken is not None:
+            raise self._broken
 
     def _keep(self, turn: Callable[[Service], None]) -> None:
         service = self.service_for()
@@ -77,6 +82,12 @@ class Loop:
             except Away as cause:
                 level = logging.ERROR if isinstance(cause, ShutOut) else logging.WARNING
                 log.log(level, "%s: %s", turn.__name__.strip("_"), cause)
+            except Unusable as cause:
+                log.error("%s: the spool cannot be used: %s", turn.__name__.strip("_"), cause)  # noqa: TRY400  (a full disk is no defect of ours)
+                self.sender.worry()
+            except Damaged as cause:
+                self._broken = cause
+                self.stop.set()
             except Exception:
                 log.exception("%s failed by a defect of ours", turn.__name__.strip("_"))
             self.stop.wait(pause * random.uniform(0.7, 1.3))  # noqa: S311  (jitter, no secret)
@@ -84,28 +95,29 @@ class Loop:
 
     def _fetch(self, service: Service) -> None:
         """Ask for as many as there is room for; while paused only for news, so that what we hold goes back."""
-        waiting, _ = self.spool.waiting()
-        is_paused = self._wanted.is_paused or bool(self.sender.paused_why)
-        if self.sender.report is None or (waiting >= STOCK and not is_paused):
+        is_paused = self._is_paused
+        most = 0 if is_paused else min(STOCK - self.spool.unbegun, HELD_MOST - self.spool.waiting()[0])
+        if self.sender.report is None or (most <= 0 and not is_paused):
             self._room.wait(_IDLE_S)
             self._room.clear()
             return
-        if is_paused:
-            self.spool.drop_unbegun()
-        most = 0 if is_paused else STOCK - waiting
         wait_s = WAIT_S if most else _PAUSED_WAIT_S  # a pause of our own may end meanwhile
-        answer = service.lease(wait_s, most, self.spool.holding()[:CLAIMS_MOST])
+        answer = service.lease(wait_s, most, self.spool.holding(begun=is_paused)[:CLAIMS_MOST])
         self._heed(answer.wanted)
+        if is_paused:  # it went back by then, so a disk that takes no more writes keeps nothing here
+            with self.sender.beginning:
+                self.spool.drop_unbegun()
         for posted in answer.messages:
             self.spool.take(posted)
         if answer.messages:
             self._work.set()
 
+    @property
+    def _is_paused(self) -> bool:
+        return self._wanted.is_paused or bool(self.sender.paused_why)
+
     def _send(self, service: Service) -> None:
-        if self._wanted.is_paused and not self.sender.has_more_than_sending():
-            self._rest()
-            return
-        if self.sender.step(service.begin):
+        if self.sender.step(service.begin, may_send=not self._wanted.is_paused):
             self._news.set()
             self._room.set()
         else:
@@ -116,17 +128,19 @@ class Loop:
         self._work.clear()
 
     def _tell(self, service: Service) -> None:
-        """Hand in verdicts as they come, renew what is held, and tell how we are."""
-        self._hand_in(service)
+        """Tell how we are, renew what is held, and hand in verdicts as they come: what needs the disk comes last."""
         now = time.monotonic()
-        holding = self.spool.holding()
+        is_due = now - self._beaten_at > BEAT_S
+        if is_due or self._beat_key() != self._beaten:
+            told = self._beat_key()
+            self._heed(service.beat(self._heartbeat()))
+            self._beaten, self._beaten_at = told, now
+        holding = self.spool.holding(begun=self._is_paused)
         if holding and now - self._renewed_at > RENEW_S:
             service.renew(holding[:CLAIMS_MOST])
             self._renewed_at = now
-        if now - self._beaten_at > BEAT_S or self._beat_key() != self._beaten:
-            self._beaten = self._beat_key()
-            self._heed(service.beat(self._heartbeat()))
-            self._beaten_at = now
+        self._hand_in(service)
+        if is_due:
             self.spool.tidy()
         self._news.wait(_IDLE_S)
         self._news.clear()
@@ -153,9 +167,10 @@ class Loop:
     def _last_word(self) -> None:
         try:
             service = self.service_for()
+            service.patience_s = _LAST_WORD_S
             self._hand_in(service)
             service.close()
-        except Away as cause:
+        except (Away, Damaged, Unusable) as cause:
             log.warning("verdicts stay in the spool until the next start: %s", cause)
 
     def _heed(self, wanted: Wanted) -> None:

@@ -20,17 +20,18 @@ from app.relay import child, config, logs, windows_service
 from app.relay.client import Away, BadServer, Service
 from app.relay.conversation import Order
 from app.relay.doctor import Report, examine
+from app.relay.installing import install
 from app.relay.loop import VERSION, Loop
 from app.relay.mail_clients import NoChoice, choose
-from app.relay.registry import BadSetting, read_settings, set_up, set_value
+from app.relay.registry import BadSetting, read_settings, set_value
 from app.relay.sender import Means, Sender
-from app.relay.spool import Spool
+from app.relay.set_aside import NAME as SPOOL
+from app.relay.set_aside import kept_beside, opened
+from app.relay.spool import Damaged, Spool, Unusable
 from app.relay.surroundings import look_around
 from app.relay.this_host import this_registry
 from app.relay.watch import Deadlines, watch
-from app.relay.windows_calls import is_windows
 
-_SPOOL = "spool.db"
 _MARKS = {"ok": "ok  ", "warning": "warn", "fail": "FAIL"}
 
 
@@ -41,9 +42,25 @@ def main(words: Sequence[str] | None = None) -> int:
         return child.main()
     try:
         return int(_COMMANDS[given.command](given))
-    except (config.NotInstalled, windows_service.NoService, BadServer, BadSetting, Away, ValueError, OSError) as cause:
-        print(f"{given.command}: {cause}", file=sys.stderr)
-        return 1
+    except Damaged as cause:
+        words = (
+            f"the spool is damaged ({cause}): `stop` and `start` the service, which keeps it aside and begins a new one"
+        )
+    except PermissionError as cause:
+        words = f"{cause}; run this as administrator, or as the relay's account"
+    except (
+        config.NotInstalled,
+        Unusable,
+        windows_service.NoService,
+        BadServer,
+        BadSetting,
+        Away,
+        ValueError,
+        OSError,
+    ) as cause:
+        words = str(cause)
+    print(f"{given.command}: {words}", file=sys.stderr)
+    return 1
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -51,21 +68,21 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"tocsin-relay {VERSION}")
     parser.add_argument("--home", type=Path, default=None, help="the relay's folder, where it is not the usual one")
     commands = parser.add_subparsers(dest="command", required=True)
-    install = commands.add_parser("install", help="keep the settings, and put the Windows service in")
-    install.add_argument("--server", required=True, help="the address of the service, https://...")
-    install.add_argument("--key", help="the relay's key; better in TOCSIN_RELAY_KEY, where no other user sees it")
-    install.add_argument("--profile", required=True, help="the mail profile, made under the service's account")
-    install.add_argument("--account", default="", help="DOMAIN\\user, whose profile it is")
-    install.add_argument("--password", help="the account's; else it is asked for, or read from TOCSIN_RELAY_PASSWORD")
-    install.add_argument("--ca", default="", help="a file with your own certificate authority")
+    put_in = commands.add_parser("install", help="put the Windows service in; again: what is not said stays as it was")
+    put_in.add_argument("--server", help="the address of the service, https://...")
+    put_in.add_argument("--key", help="the relay's key; better in TOCSIN_RELAY_KEY, where no other user sees it")
+    put_in.add_argument("--profile", help="the mail profile, made under the service's account")
+    put_in.add_argument("--account", help="DOMAIN\\user, whose profile it is")
+    put_in.add_argument("--password", help="the account's; else it is asked for, or read from TOCSIN_RELAY_PASSWORD")
+    put_in.add_argument("--ca", help="a file with your own certificate authority")
     for name, what in (
         ("logon", "seconds for the logon"),
         ("submit", "seconds for the submission"),
         ("drain", "seconds to leave the Outbox"),
     ):
-        install.add_argument(f"--{name}", help=what)
-    install.add_argument("--no-service", action="store_true", help="keep the settings only")
-    _add_set(install)
+        put_in.add_argument(f"--{name}", help=what)
+    put_in.add_argument("--no-service", action="store_true", help="keep the settings only")
+    _add_set(put_in)
     for name, what in (
         ("remove", "take the Windows service out; the spool stays"),
         ("start", "start the service"),
@@ -96,25 +113,8 @@ def _home(given: argparse.Namespace) -> Path:
 
 
 def _install(given: argparse.Namespace) -> int:
-    key = given.key or config.from_environment("KEY")
-    if not key.isascii() or not key:
-        raise ValueError("give the relay's key by --key, or in TOCSIN_RELAY_KEY")
-    times = {name: value for name in ("logon", "submit", "drain") if (value := getattr(given, name)) is not None}
-    account = windows_service.full_account(given.account)
-    wanted = config.Config(given.server, given.profile, account, given.ca).with_values(times)
-    Service(wanted.server, key, wanted.ca_file).close()  # an address that cannot be used is refused now
     _set(given)
-    set_up(this_registry())
-    config.save(_home(given), wanted, key)
-    print(f"Settings are in {_home(given)}.")
-    if given.no_service or not is_windows():
-        return 0
-    password = given.password or config.from_environment("PASSWORD")
-    if account and not password and sys.stdin.isatty():
-        password = windows_service.ask_password(account)
-    windows_service.install([*windows_service.program(), "--home", str(_home(given)), "service"], account, password)
-    print(f"The service {windows_service.TITLE} is in, as {account or 'LocalSystem, which has no mail profile'}.")
-    print("Next: `doctor`, then `start`.")
+    install(given, _home(given))
     return 0
 
 
@@ -150,7 +150,7 @@ def _work(folder: Path, stop: threading.Event, *, console: bool) -> None:
     logs.set_up(folder, console=console, event_log=not console)
     try:
         settings, key = config.load(folder)
-        spool = Spool(folder / _SPOOL)
+        spool = opened(folder)
         try:
             sender = Sender(spool, _means(settings), stop)
             Loop(spool, sender, lambda: Service(settings.server, key, settings.ca_file), stop).run()
@@ -185,8 +185,13 @@ def _doctor(given: argparse.Namespace) -> int:
 def _examined(folder: Path) -> Report:
     settings, _ = config.load(folder)
     means = _means(settings)
-    spool = Spool(folder / _SPOOL)
-    around = look_around(service_account=settings.account, test_message=spool.recall("last sent"))
+    spool = Spool(folder / SPOOL)
+    around = look_around(
+        service_account=settings.account,
+        test_message=spool.recall("last sent"),
+        spool_trouble=spool.trouble(),
+        spool_kept=kept_beside(spool),
+    )
     spool.close()
     never = threading.Event()
     run = partial(watch, command=means.command, deadlines=means.deadlines, on_phase=lambda _: None, stop=never)
@@ -212,7 +217,7 @@ def _send_test(given: argparse.Namespace) -> int:
     print(f"{told['outcome']}: {told['reason']}")
     print(json.dumps(told["evidence"], indent=1))
     if told["outcome"] == "sent":
-        spool = Spool(_home(given) / _SPOOL)
+        spool = Spool(_home(given) / SPOOL)
         spool.remember("last sent", datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"))
         spool.close()
     return 0 if told["outcome"] == "sent" else 1
@@ -230,7 +235,7 @@ def _status(given: argparse.Namespace) -> int:
     settings, key = config.load(_home(given))
     print(f"service   {windows_service.state()}")
     print(f"settings  {_home(given)}, profile {settings.profile}, account {settings.account or '-'}")
-    spool = Spool(_home(given) / _SPOOL)
+    spool = Spool(_home(given) / SPOOL)
     waiting, oldest_s = spool.waiting()
     print(
         f"spool     {waiting} not settled"
@@ -250,7 +255,7 @@ def _status(given: argparse.Namespace) -> int:
 
 def _spool(given: argparse.Namespace) -> int:
     config.load(_home(given))
-    spool = Spool(_home(given) / _SPOOL)
+    spool = Spool(_home(given) / SPOOL)
     for one in spool.all():
         taken = datetime.fromtimestamp(one.taken_at, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
         became = "waits" if one.verdict is None else str(one.verdict.as_json()["outcome"])

@@ -19,6 +19,7 @@ from app.relay.doubt import after_restart, settle_doubt
 from app.relay.mail_clients import Choice, NoChoice, choose
 from app.relay.outcomes import Outcome, Verdict
 from app.relay.registry import Hive, read_settings
+from app.relay.set_aside import kept_beside
 from app.relay.spool import Spool, Spooled
 from app.relay.surroundings import look_around
 from app.relay.watch import Deadlines, watch
@@ -26,7 +27,7 @@ from app.wire.relay import Claim
 
 DOCTOR_EVERY_S = 86_400.0
 DOCTOR_AGAIN_S = 300.0  # while it says no
-LOOK_AGAIN_S = 60.0  # for a message in doubt
+LOOK_AGAIN_S = 60.0  # for a message in doubt, and for a host that something fails on
 _PAUSING = (
     Outcome.NEEDS_UI,
     Outcome.PROFILE_MISSING,
@@ -69,32 +70,37 @@ class Sender:
     report_at: str = ""
     paused_why: str = ""
     answers: str = ""
+    beginning: threading.Lock = field(
+        default_factory=threading.Lock
+    )  # held while the spool does not know yet that one began
     _asked: str = ""
     _looked_at: float = field(default=-1e9)
+    _has_just_looked: bool = False
 
     def ask_doctor(self, asked: str) -> None:
         """Have the doctor look before the next message; `asked` names the wish."""
         if asked and asked not in (self._asked, self.answers):
             self._asked = asked
 
-    def has_more_than_sending(self) -> bool:
-        """Say whether there is something to do that a pause does not forbid: the doctor, and a look for what may have left."""
-        return self._is_doctor_due() or self.spool.next_in_doubt(time.time() - LOOK_AGAIN_S) is not None
+    def worry(self) -> None:
+        """Have the doctor look soon: something failed that concerns more than one message."""
+        if time.monotonic() - self._looked_at > LOOK_AGAIN_S:
+            self._looked_at = -1e9
 
-    def step(self, begin: Begins) -> bool:
+    def step(self, begin: Begins, *, may_send: bool = True) -> bool:
         """Do one thing; False if there was nothing to do. `begin` asks the service whether an attempt may be made."""
         if self._is_doctor_due():
             self._examine()
             return True
-        doubtful = self.spool.next_in_doubt(time.time() - LOOK_AGAIN_S)
-        if doubtful is not None:
+        doubtful = self.spool.next_in_doubt(LOOK_AGAIN_S)
+        waiting = self.spool.next_to_send() if may_send and not self.paused_why else None
+        if doubtful is not None and (waiting is None or not self._has_just_looked):
+            self._has_just_looked = True  # by turns: looks that come to nothing, each slowly, must not hold up an alert
             self._look_for(doubtful)
-            return True
-        waiting = None if self.paused_why else self.spool.next_to_send()
-        if waiting is None:
-            return False
-        self._send(waiting, begin)
-        return True
+        elif waiting is not None:
+            self._has_just_looked = False
+            self._send(waiting, begin)
+        return doubtful is not None or waiting is not None
 
     def _is_doctor_due(self) -> bool:
         every = DOCTOR_AGAIN_S if self.paused_why else DOCTOR_EVERY_S
@@ -103,7 +109,10 @@ class Sender:
     def _examine(self) -> None:
         asked, self._asked = self._asked, ""
         around = self.means.look(
-            service_account=self.means.service_account, test_message=self.spool.recall("last sent")
+            service_account=self.means.service_account,
+            test_message=self.spool.recall("last sent"),
+            spool_trouble=self.spool.trouble(),
+            spool_kept=kept_beside(self.spool),
         )
         self.report = examine(self.means.hive, self.means.profile, around, self._child)
         self.report_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
@@ -114,12 +123,13 @@ class Sender:
 
     def _send(self, one: Spooled, begin: Begins) -> None:
         """Send one message. Nothing is done before the service wrote that the attempt begins."""
-        if not begin(one.claim):
-            # Our word to begin may have come through without its answer: then this receipt ends the attempt.
+        with self.beginning:
+            may_begin = begin(one.claim)
             self.spool.start(one.id)
+        if not may_begin:
+            # Our word to begin may have come through without its answer: then this receipt ends the attempt.
             self.spool.end(one.id, Verdict(Outcome.TRANSIENT, "the service did not let it begin; nothing was sent"))
             return
-        self.spool.start(one.id)
         order = self._order("send", mime=one.mime, recipients=(one.recipient,))
         verdict = order if isinstance(order, Verdict) else self._child(order, on_phase=partial(self.spool.note, one.id))
         self._settle(one.id, verdict)
@@ -127,7 +137,8 @@ class Sender:
     def _look_for(self, one: Spooled) -> None:
         """Learn what became of a message that may have left."""
         doubt = one.verdict or after_restart()
-        if one.verdict is None and one.phase not in ("created", *SUBMIT_BEGUN):
+        may_lie_there = one.phase in SUBMIT_BEGUN or bool(one.search_key)
+        if one.verdict is None and not may_lie_there:
             return self._settle(one.id, Verdict(Outcome.TRANSIENT, "the relay ended before it submitted this"))
         if not one.search_key:
             reason = "this client gives no key to look for a message by"

@@ -82,7 +82,7 @@ def _drain(mailbox: Mailbox, draft: Draft, order: Order, talk: Talk) -> Verdict:
             return Verdict(
                 Outcome.UNKNOWN,
                 f"the Outbox could not be looked into: {doubt.reason}",
-                doubt.evidence,
+                {"looked": False, **doubt.evidence},
                 cause=doubt.outcome,
             )
         left = order.drain - (time.monotonic() - began)

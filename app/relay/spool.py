@@ -10,7 +10,8 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,14 @@ _TABLE = """CREATE TABLE IF NOT EXISTS messages (
     phase TEXT NOT NULL DEFAULT '', entryid TEXT NOT NULL DEFAULT '', search_key TEXT NOT NULL DEFAULT '',
     verdict TEXT, is_final INTEGER NOT NULL DEFAULT 0, is_handed_in INTEGER NOT NULL DEFAULT 0, ended_at REAL)"""
 _FACTS = """CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)"""
+
+
+class Unusable(Exception):
+    """The file cannot be read or written now: a full disk, or one that is away. The text is SQLite's; it may be well again."""
+
+
+class Damaged(Exception):
+    """The file is no spool any more; the text says how SQLite found that. See app/relay/set_aside.py."""
 
 
 @dataclass(frozen=True)
@@ -57,14 +66,26 @@ class Spool:
     """The file. Its methods may be called from any thread; each is on the disk when it returns."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self._lock = threading.RLock()
-        self._file = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
-        self._file.execute("PRAGMA journal_mode=WAL")
-        self._file.execute(
-            "PRAGMA synchronous=FULL"
-        )  # a phase must survive a power cut: it says whether a mail may have left
-        self._file.execute(_TABLE)
-        self._file.execute(_FACTS)
+        with _told_apart():
+            self._file = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
+        try:
+            self._do("PRAGMA journal_mode=WAL")
+            self._do(
+                "PRAGMA synchronous=FULL"
+            )  # a phase must survive a power cut: it says whether a mail may have left
+            self._do(_TABLE)
+            self._do(_FACTS)
+            self._check()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def _check(self) -> None:
+        found = self._rows("PRAGMA quick_check(1)")[0][0]
+        if found != "ok":
+            raise Damaged(str(found)[:200])
 
     def close(self) -> None:
         """Close the file."""
@@ -76,29 +97,32 @@ class Spool:
 
         One that we know already is not sent again unless its last try surely failed: its verdict is handed in anew instead.
         """
-        row = (posted.token, posted.recipient, posted.message_id, posted.mime, posted.is_alert, time.time())
-        with self._lock:
+        now = time.time()
+        with self._together():  # a kill halfway would leave what may have left as if it could be sent
             known = self.find(posted.id)
-            if known is None or _may_go_again(known):
-                self._do("DELETE FROM messages WHERE id = ?", posted.id)
-                self._do(
-                    "INSERT INTO messages (token, recipient, message_id, mime, is_alert, taken_at, id) VALUES (?, ?, ?, ?, ?, ?, ?)",
-                    *row,
-                    posted.id,
-                )
-                if posted.maybe_sent and (known is None or not known.is_begun):
-                    self.start(posted.id)  # as if it had been begun here: however often it comes, it does not go again
-                    self.end(posted.id, _nothing_known())
-            else:
+            if known is not None and not _may_go_again(known):
                 self._do("UPDATE messages SET token = ?, is_handed_in = 0 WHERE id = ?", posted.token, posted.id)
+                return
+            self._do("DELETE FROM messages WHERE id = ?", posted.id)
+            row = (posted.id, posted.token, posted.recipient, posted.message_id, posted.mime, posted.is_alert, now)
+            columns = "id, token, recipient, message_id, mime, is_alert, taken_at"
+            self._do(f"INSERT INTO messages ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", *row)  # noqa: S608
+            if posted.maybe_sent and (known is None or not known.is_begun):
+                self.start(posted.id)  # as if it had been begun here: however often it comes, it does not go again
+                self.end(posted.id, _nothing_known())
 
     def next_to_send(self) -> Spooled | None:
         """Give the first that was not begun: alerts before summaries."""
         return self._one("verdict IS NULL AND is_begun = 0 ORDER BY is_alert DESC, taken_at LIMIT 1")
 
-    def next_in_doubt(self, before: float) -> Spooled | None:
-        """Give one that may have left and was not looked for since `before`."""
-        return self._one("is_begun = 1 AND is_final = 0 AND looked_at < ? ORDER BY looked_at LIMIT 1", before)
+    def next_in_doubt(self, every_s: float) -> Spooled | None:
+        """Give one that may have left and was not looked for in the last `every_s` seconds. A look from later than now: the clock was put back."""
+        now = time.time()
+        return self._one(
+            "is_begun = 1 AND is_final = 0 AND looked_at NOT BETWEEN ? AND ? ORDER BY looked_at LIMIT 1",
+            now - every_s,
+            now,
+        )
 
     def start(self, message_id: str) -> None:
         """Note that an attempt begins."""
@@ -106,11 +130,9 @@ class Spool:
 
     def note(self, message_id: str, phase: Phase) -> None:
         """Note how far the child is, before it may go on."""
-        with self._lock:
-            self._do("UPDATE messages SET phase = ? WHERE id = ?", phase.name, message_id)
-            if phase.search_key or phase.entryid:
-                keys = (phase.entryid, phase.search_key, message_id)
-                self._do("UPDATE messages SET entryid = ?, search_key = ? WHERE id = ?", *keys)
+        keys = (phase.entryid, phase.search_key)
+        also = ", entryid = ?, search_key = ?" if any(keys) else ""
+        self._do(f"UPDATE messages SET phase = ?{also} WHERE id = ?", phase.name, *(keys if also else ()), message_id)  # noqa: S608
 
     def end(self, message_id: str, verdict: Verdict, *, looked: bool = False) -> None:
         """Note what became of it. `looked`: by a look into the folders, so that the next one can wait."""
@@ -139,16 +161,16 @@ class Spool:
             claim.token,
         )
 
-    def holding(self) -> Sequence[Claim]:
-        """Give the leases of all that is not settled."""
-        return [one.claim for one in self._many("is_final = 0 OR is_handed_in = 0")]
+    def holding(self, *, begun: bool = False) -> Sequence[Claim]:
+        """Give the leases of all that is not settled; `begun`: without those that were not begun, so that they go back."""
+        rows = self._rows(
+            "SELECT id, token FROM messages WHERE is_begun >= ? AND (is_final = 0 OR is_handed_in = 0)", begun
+        )
+        return [Claim(*row) for row in rows]
 
-    def drop_unbegun(self, message_id: str | None = None) -> None:
-        """Forget what was not begun, so that it goes back: all, or one."""
-        if message_id is None:
-            self._do("DELETE FROM messages WHERE is_begun = 0 AND verdict IS NULL")
-        else:
-            self._do("DELETE FROM messages WHERE is_begun = 0 AND verdict IS NULL AND id = ?", message_id)
+    def drop_unbegun(self) -> None:
+        """Forget what was not begun and went back."""
+        self._do("DELETE FROM messages WHERE is_begun = 0 AND verdict IS NULL")
 
     def tidy(self) -> None:
         """Forget what was settled long ago."""
@@ -160,6 +182,11 @@ class Spool:
         """Give how many are not settled, and since how many seconds the oldest lies here."""
         row = self._rows("SELECT count(*), min(taken_at) FROM messages WHERE is_final = 0 OR is_handed_in = 0")[0]
         return int(row[0]), max(0.0, time.time() - row[1]) if row[1] else 0.0
+
+    @property
+    def unbegun(self) -> int:
+        """Count what was not begun."""
+        return int(self._rows("SELECT count(*) FROM messages WHERE is_begun = 0 AND verdict IS NULL")[0][0])
 
     @property
     def sent(self) -> int:
@@ -174,6 +201,14 @@ class Spool:
         """Give a fact; empty if it is not known."""
         rows = self._rows("SELECT value FROM facts WHERE name = ?", name)
         return str(rows[0][0]) if rows else ""
+
+    def trouble(self) -> str:
+        """Try to write, and say why that fails; empty if it works."""
+        try:
+            self.remember("written", str(time.time()))
+        except Unusable as cause:
+            return str(cause)
+        return ""
 
     def find(self, message_id: str) -> Spooled | None:
         """Give one message."""
@@ -191,13 +226,33 @@ class Spool:
         columns = "id, token, recipient, message_id, mime, is_alert, taken_at, is_begun, phase, entryid, search_key, verdict, is_final, is_handed_in"
         return [_spooled(row) for row in self._rows(f"SELECT {columns} FROM messages WHERE {condition}", *values)]  # noqa: S608
 
+    @contextmanager
+    def _together(self) -> Iterator[None]:
+        """Have all that is written within be on the disk at once, or not at all."""
+        with self._lock, _told_apart():
+            if self._file.in_transaction:  # an older Python leaves one open that found no room at its end
+                self._file.rollback()
+            with self._file:
+                self._do("BEGIN IMMEDIATE")
+                yield
+
     def _rows(self, statement: str, *values: Any) -> list[Any]:  # noqa: ANN401
-        with self._lock:
+        with self._lock, _told_apart():
             return self._file.execute(statement, values).fetchall()
 
     def _do(self, statement: str, *values: Any) -> None:  # noqa: ANN401
-        with self._lock:
-            self._file.execute(statement, values)
+        self._rows(statement, *values)
+
+
+@contextmanager
+def _told_apart() -> Iterator[None]:
+    """Tell a file that is spoilt from one that cannot be used now."""
+    try:
+        yield
+    except sqlite3.OperationalError as cause:
+        raise Unusable(str(cause)) from cause
+    except sqlite3.DatabaseError as cause:
+        raise Damaged(str(cause)) from cause
 
 
 def is_open(verdict: Verdict) -> bool:

@@ -15,8 +15,10 @@ _SNAP_PROCESSES = 0x2
 _MOST_PROGRAMS = 5000
 
 
-def look_around(*, service_account: str = "", test_message: str = "") -> Surroundings:
-    """Look now. The parent knows the service's account and when a test message last arrived."""
+def look_around(
+    *, service_account: str = "", test_message: str = "", spool_trouble: str = "", spool_kept: str = ""
+) -> Surroundings:
+    """Look now. What is given the parent knows: see Surroundings."""
     account, sid = _account()
     return Surroundings(
         account=account,
@@ -25,6 +27,8 @@ def look_around(*, service_account: str = "", test_message: str = "") -> Surroun
         programs=_programs(),
         mapi_binding=_binding(),
         test_message=test_message,
+        spool_trouble=spool_trouble,
+        spool_kept=spool_kept,
     )
 
 

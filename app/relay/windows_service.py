@@ -13,75 +13,137 @@ from pathlib import Path
 
 NAME = "TocsinRelay"
 TITLE = "Tocsin Relay"
+NOT_INSTALLED = "not installed"
 _ABOUT = "Sends Tocsin's mails over MAPI, without ever showing a dialog."
 _AGAIN_MS = (10_000, 60_000, 300_000)  # after the first, the second and each further failure
 _FORGET_FAILURES_S = 86_400
+_RUNNING, _STOPPED = 4, 1
+_EXISTS, _RUNS_ALREADY, _DOES_NOT_RUN = 1073, 1056, 1062
 
 
 class NoService(Exception):
     """Windows refused; the text says what."""
 
 
-def install(command: list[str], account: str, password: str) -> None:
-    """Put the service in, to start with the host and again after a failure. Raises NoService."""
+def install(command: list[str], account: str | None, password: str) -> None:
+    """Put the service in, to start with the host and again after a failure; None leaves its account as it is. Raises NoService."""
     if sys.platform == "win32":
         import pywintypes  # noqa: PLC0415  (Windows only)
         import win32service as w  # noqa: PLC0415  (Windows only)
 
         words = " ".join(f'"{word}"' for word in command)
         manager = w.OpenSCManager(None, None, w.SC_MANAGER_ALL_ACCESS)
+        kind, start = w.SERVICE_WIN32_OWN_PROCESS, w.SERVICE_AUTO_START
+        who = (account, password or None) if account else (None, None)
         try:
-            kind, start = w.SERVICE_WIN32_OWN_PROCESS, w.SERVICE_AUTO_START
-            who = (account or None, password or None) if account else (None, None)
-            try:
-                service = w.CreateService(
-                    manager, NAME, TITLE, w.SERVICE_ALL_ACCESS, kind, start, w.SERVICE_ERROR_NORMAL, words, None, 0, None, *who
-                )  # fmt: skip
-            except pywintypes.error as refused:
-                if refused.winerror != 1073:  # noqa: PLR2004  (ERROR_SERVICE_EXISTS)
-                    raise NoService(f"{refused.strerror} ({refused.winerror})") from refused
-                service = w.OpenService(manager, NAME, w.SERVICE_ALL_ACCESS)
-                w.ChangeServiceConfig(service, kind, start, w.SERVICE_ERROR_NORMAL, words, None, 0, None, *who, TITLE)
-            again = [(w.SC_ACTION_RESTART, wait) for wait in _AGAIN_MS]
-            recovery = {"ResetPeriod": _FORGET_FAILURES_S, "RebootMsg": "", "Command": "", "Actions": again}
-            _tolerant(lambda: w.ChangeServiceConfig2(service, w.SERVICE_CONFIG_FAILURE_ACTIONS, recovery))
-            _tolerant(lambda: w.ChangeServiceConfig2(service, w.SERVICE_CONFIG_DESCRIPTION, _ABOUT))
-            w.CloseServiceHandle(service)
+            service = w.CreateService(
+                manager, NAME, TITLE, w.SERVICE_ALL_ACCESS, kind, start, w.SERVICE_ERROR_NORMAL, words, None, 0, None, *who
+            )  # fmt: skip
+        except pywintypes.error as refused:
+            if refused.winerror != _EXISTS:
+                raise NoService(f"{refused.strerror} ({refused.winerror})") from refused
+            service = w.OpenService(manager, NAME, w.SERVICE_ALL_ACCESS)
+            who = ("LocalSystem", None) if account == "" else who
+            w.ChangeServiceConfig(service, kind, start, w.SERVICE_ERROR_NORMAL, words, None, 0, None, *who, TITLE)
         finally:
             w.CloseServiceHandle(manager)
+        _adorn(service, account or "")
+        w.CloseServiceHandle(service)
     else:
         raise NoService("only Windows has services; use `run`")
 
 
-def _tolerant(act: Callable[[], None]) -> None:
-    """Leave out what this Windows does not know: the service works without it."""
+def _adorn(service: object, account: str) -> None:
+    """Give it what it can do without: recovery, words, the right to log on, and its place in the event log."""
+    if sys.platform == "win32":
+        import servicemanager  # noqa: PLC0415  (Windows only)
+        import win32evtlogutil  # noqa: PLC0415  (Windows only)
+        import win32service as w  # noqa: PLC0415  (Windows only)
+
+        again = [(w.SC_ACTION_RESTART, wait) for wait in _AGAIN_MS]
+        recovery = {"ResetPeriod": _FORGET_FAILURES_S, "RebootMsg": "", "Command": "", "Actions": again}
+        change, yes = w.ChangeServiceConfig2, True
+        _tolerant("recovery actions", lambda: change(service, w.SERVICE_CONFIG_FAILURE_ACTIONS, recovery))
+        # Without this flag Windows starts only what crashed, and not what ended by saying that it failed.
+        _tolerant("recovery after an error", lambda: change(service, w.SERVICE_CONFIG_FAILURE_ACTIONS_FLAG, yes))
+        _tolerant("description", lambda: change(service, w.SERVICE_CONFIG_DESCRIPTION, _ABOUT))
+        # The service's account may not do this itself, and its words would stand there as "description cannot be found".
+        _tolerant("event log", lambda: win32evtlogutil.AddSourceToRegistry(NAME, servicemanager.__file__))
+        if account:
+            _tolerant('right "Log on as a service" (give it in secpol.msc)', lambda: _let_log_on(account))
+
+
+def _let_log_on(account: str) -> None:
+    if sys.platform == "win32":
+        import win32security as ws  # noqa: PLC0415  (Windows only)
+
+        who = ws.LookupAccountName(None, account.removeprefix(".\\"))[0]
+        policy = ws.LsaOpenPolicy(None, ws.POLICY_LOOKUP_NAMES | ws.POLICY_CREATE_ACCOUNT)
+        try:
+            ws.LsaAddAccountRights(policy, who, ("SeServiceLogonRight",))
+        finally:
+            ws.LsaClose(policy)
+
+
+def _tolerant(what: str, act: Callable[[], None]) -> None:
+    """Leave out what this Windows does not know or does not allow, and say so: the service works without it."""
     if sys.platform == "win32":
         import pywintypes  # noqa: PLC0415  (Windows only)
 
         try:
             act()
         except (pywintypes.error, NotImplementedError) as refused:
-            sys.stderr.write(f"note: {refused}\n")
+            sys.stderr.write(f"note: no {what}: {refused}\n")
 
 
 def control(what: str) -> None:
-    """Start, stop or remove the service. Raises NoService."""
+    """Start, stop or remove the service; what is so already stays so. Raises NoService."""
+    if sys.platform == "win32":
+        import pywintypes  # noqa: PLC0415  (Windows only)
+
+        try:
+            {"start": _start, "stop": _stop, "remove": _remove}[what]()
+        except pywintypes.error as refused:
+            see = "; its folder's relay.log may say why" if what == "start" else ""
+            raise NoService(f"{refused.strerror} ({refused.winerror}){see}") from refused
+    else:
+        raise NoService("only Windows has services; use `run`")
+
+
+def _start() -> None:
     if sys.platform == "win32":
         import pywintypes  # noqa: PLC0415  (Windows only)
         import win32serviceutil as util  # noqa: PLC0415  (Windows only)
 
         try:
-            if what == "start":
-                util.StartService(NAME)
-                util.WaitForServiceStatus(NAME, 4, 30)  # SERVICE_RUNNING
-            elif what == "stop":
-                util.StopServiceWithDeps(NAME, waitSecs=40)
-            else:
-                util.RemoveService(NAME)
+            util.StartService(NAME)
         except pywintypes.error as refused:
-            raise NoService(f"{refused.strerror} ({refused.winerror})") from refused
-    else:
-        raise NoService("only Windows has services; use `run`")
+            if refused.winerror != _RUNS_ALREADY:
+                raise
+        util.WaitForServiceStatus(NAME, _RUNNING, 60)
+
+
+def _stop() -> None:
+    if sys.platform == "win32":
+        import pywintypes  # noqa: PLC0415  (Windows only)
+        import win32serviceutil as util  # noqa: PLC0415  (Windows only)
+
+        try:
+            util.StopService(NAME)
+        except pywintypes.error as refused:
+            if refused.winerror != _DOES_NOT_RUN:
+                raise
+        util.WaitForServiceStatus(NAME, _STOPPED, 60)
+
+
+def _remove() -> None:
+    if sys.platform == "win32":
+        import win32evtlogutil  # noqa: PLC0415  (Windows only)
+        import win32serviceutil as util  # noqa: PLC0415  (Windows only)
+
+        _stop()
+        util.RemoveService(NAME)
+        _tolerant("place in the event log to remove", lambda: win32evtlogutil.RemoveSourceFromRegistry(NAME))
 
 
 def state() -> str:
@@ -94,7 +156,7 @@ def state() -> str:
         try:
             return words.get(util.QueryServiceStatus(NAME)[1], "between two states")
         except pywintypes.error:
-            return "not installed"
+            return NOT_INSTALLED
     else:
         return "not a Windows host"
 

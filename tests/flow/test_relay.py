@@ -212,6 +212,23 @@ async def test_renewing_keeps_a_lease(api: Api) -> None:
     assert await relay.renew(leased) == set()
 
 
+async def test_two_relays_with_one_key_share_the_work_and_send_nothing_twice(api: Api) -> None:
+    """A host that was copied with its key: either takes back what the other has not begun, and that is all the harm."""
+    relay = await add_relay(api)
+    begun, waiting = sorted(await post(api.house, BY_MAPI) + await post(api.house, BY_MAPI))
+    copy = ScriptedRelay(api, relay.id, relay.key)
+    first = {one.id: one for one in await relay.lease()}
+    assert await relay.begin(first[begun]) == {begun}
+    (taken,) = await copy.lease()
+    assert taken.id == waiting, "what was begun stays with the one that began it"
+    assert await relay.begin(first[waiting]) == set()
+    assert await copy.begin(taken) == {waiting}
+    assert (await relay.hand_in(first[begun], "sent")).is_final
+    assert (await copy.hand_in(taken, "sent")).is_final
+    assert (await relay.hand_in(first[waiting], "transient", "it was not let begin")).said.startswith("refused")
+    assert [await state_of(api, one) for one in (begun, waiting)] == [SENT, SENT]
+
+
 async def test_a_test_goes_by_the_relay_that_is_tested_and_its_life_can_be_read(api: Api) -> None:
     first, second = await add_relay(api, "first"), await add_relay(api, "second")
     queued = await api.tell("POST", f"/v1/relays/{second.id}:test", json={"address": "admin@example.org"})

@@ -22,7 +22,7 @@ from app.relay.mailbox import FileMailbox  # noqa: E402
 from app.relay.profile_check import EXCHANGE_PRIVATE_STORE, Provider  # noqa: E402
 from app.relay.registry import OUR_KEY, PlayedHive  # noqa: E402
 from app.relay.sender import Means, Sender  # noqa: E402
-from app.relay.spool import Spool  # noqa: E402
+from app.relay.set_aside import opened  # noqa: E402
 from app.relay.watch import Deadlines  # noqa: E402
 
 DLL = b"MZ" + bytes(58) + b"\x40\0\0\0" + b"PE\0\0\x64\x86"  # of no use but to be seen to be 64-bit
@@ -79,9 +79,9 @@ def main(url: str, key: str, folder: Path) -> None:
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     logs.set_up(folder, console=True, event_log=False)
     command = [python, __file__, "child", str(folder)]
-    look = lambda **_: Surroundings(account="CORP\\relay", mapi_binding="played", test_message="yesterday")  # noqa: E731
+    look = lambda **known: Surroundings(account="CORP\\relay", mapi_binding="played", **known)  # noqa: E731
     means = Means(hive, "Backup", command, Deadlines(logon=10, submit=3), drain=2.0, look=look)
-    spool = Spool(folder / "spool.db")
+    spool = opened(folder)
     Loop(spool, Sender(spool, means, stop), lambda: Service(url, key), stop).run()
     spool.close()
 

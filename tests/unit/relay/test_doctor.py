@@ -66,7 +66,7 @@ def test_every_point_of_the_missions_list_has_its_line(hive):
     points = _states(examine(hive, "Backup", GOOD, _child()))
     assert {
         "smtp", "supported clients", "mail client", "bitness", "spooler", "profile", "tight pair", "default store",
-        "transport order", "address book", "logon", "test message", "other mail clients", "service account", "pywin32", "store",
+        "transport order", "address book", "logon", "test message", "other mail clients", "service account", "pywin32", "store", "spool",
     } == set(points)  # fmt: skip
 
 
@@ -130,6 +130,8 @@ def test_nothing_installed_runs_no_child():
         (Surroundings(programs=("OUTLOOK.EXE", "explorer.exe"), mapi_binding="x"), "other mail clients", "warning"),
         (Surroundings(), "pywin32", "fail"),
         (Surroundings(mapi_binding="x"), "test message", "warning"),
+        (Surroundings(mapi_binding="x", spool_trouble="database or disk is full"), "spool", "fail"),
+        (Surroundings(mapi_binding="x", spool_kept="spool.db.damaged-20261124-010203"), "spool", "warning"),
     ],
 )
 def test_the_surroundings_are_judged(hive, around, point, state):

@@ -1,5 +1,8 @@
 """The spool through any order of leases, sends, kills and hand-ins: what may have left is never given out to be sent again."""
 
+import multiprocessing
+import os
+import time
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +14,8 @@ from hypothesis import strategies as st
 
 from app.relay.conversation import Phase
 from app.relay.outcomes import Outcome, Verdict
-from app.relay.spool import Spool
+from app.relay.set_aside import kept_beside, opened
+from app.relay.spool import Damaged, Spool
 from app.wire.relay import Claim, Posted
 
 SURELY_NOT = (Outcome.TIMEOUT, Outcome.TRANSIENT, Outcome.LOGON_FAILED, Outcome.NEEDS_UI)
@@ -67,7 +71,7 @@ class Played:
             )
 
     def look(self, outcome: Outcome, _: None) -> None:
-        one = self.spool.next_in_doubt(1e12)
+        one = self.spool.next_in_doubt(-1)
         if one is None:
             return
         if outcome == Outcome.TIMEOUT:  # found as a draft and deleted: it surely did not leave
@@ -145,3 +149,51 @@ def test_what_was_settled_is_forgotten_after_a_fortnight_and_its_words_at_once(
     spool.tidy()
     assert spool.find("msg_1") is None
     assert spool.sent == 1, "the count stays"
+
+
+def test_a_clock_that_is_put_back_keeps_nothing_in_doubt(spool: Spool, monkeypatch: pytest.MonkeyPatch):
+    spool.take(posted(1, "t"))
+    spool.start("msg_1")
+    spool.end("msg_1", Verdict(Outcome.UNKNOWN, "killed", {"looked": False}), looked=True)
+    assert spool.next_in_doubt(60) is None, "it was looked for a moment ago"
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now - 86_400)
+    assert spool.next_in_doubt(60).id == "msg_1"
+    assert spool.waiting()[1] >= 0
+
+
+def _take_until_killed(path: Path) -> None:
+    spool = Spool(path)
+    spool._file.set_trace_callback(lambda words: os._exit(9) if words.startswith("UPDATE") else None)
+    spool.take(posted(1, "t", maybe_sent=True))
+
+
+def test_a_kill_while_a_message_that_may_have_left_is_noted_does_not_make_it_one_to_send(tmp_path: Path):
+    process = multiprocessing.get_context("fork").Process(target=_take_until_killed, args=(tmp_path / "spool.db",))
+    process.start()
+    process.join(30)
+    assert process.exitcode == 9
+    with closing(Spool(tmp_path / "spool.db")) as spool:
+        assert spool.next_to_send() is None
+
+
+@pytest.mark.parametrize("harm", ["no spool at all", "a page in the middle"])
+def test_a_damaged_spool_is_kept_aside_and_a_new_one_begun(tmp_path: Path, harm: str):
+    path = tmp_path / "spool.db"
+    with closing(Spool(path)) as spool:
+        for number in range(50):
+            spool.take(posted(number, "t"))
+    content = bytearray(path.read_bytes())
+    if harm == "no spool at all":
+        content[:100] = b"\0" * 100
+    else:
+        content[4096:] = b"\xa5" * (len(content) - 4096)
+    path.write_bytes(content)
+    with pytest.raises(Damaged):
+        Spool(path)
+    with closing(opened(tmp_path)) as spool:
+        assert spool.all() == []
+        kept = kept_beside(spool)
+        assert (tmp_path / kept).read_bytes() == content
+        (tmp_path / kept).unlink()
+        assert kept_beside(spool) == ""

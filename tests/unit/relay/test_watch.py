@@ -4,6 +4,7 @@ import json
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from tests.support.relay_child import played
 MAIL = (
     b"From: a@example.com\r\nTo: Ops <ops@example.com>\r\nSubject: FAILED nightly\r\nMessage-ID: <1@x>\r\n\r\nbody\r\n"
 )
-SHORT = Deadlines(logon=1.5, submit=1.5, grace=1.0, stopping=0.5)
+SHORT = Deadlines(submit=1.5, grace=1.0, stopping=0.5)  # for what hangs; a Python may take its time to start
 
 
 class Run:
@@ -30,7 +31,9 @@ class Run:
         self.stop = threading.Event()
         self.windows: list[Window] = []
 
-    def send(self, order: Order | None = None, deadlines: Deadlines = SHORT, **script) -> Verdict:
+    def send(self, order: Order | None = None, deadlines: Deadlines | None = None, **script) -> Verdict:
+        hangs = script.get("hang", ())
+        deadlines = deadlines or (replace(SHORT, logon=5.0 if "open" in hangs else 60.0) if hangs else Deadlines())
         order = order or Order(mode="send", profile="Backup", mime=MAIL, drain=0.5)
         host = PosixHost(lambda: self.windows)
         command = played(self.folder, **script)
@@ -66,7 +69,7 @@ def test_a_message_that_left_the_outbox_is_proven_by_its_copy(run):
 
 
 def test_no_copy_is_no_reason_to_doubt_what_left_the_outbox(run):
-    verdict = run.send(deadlines=Deadlines(), keeps_copies=False)
+    verdict = run.send(keeps_copies=False)
     assert (verdict.outcome, verdict.evidence["proof"]) == ("sent", "left the Outbox")
 
 
@@ -154,10 +157,10 @@ def test_found_nowhere_stays_unknown_and_is_not_to_be_looked_for_again(run):
 
 def test_a_window_ends_the_child_and_its_title_is_kept(run):
     run.windows.append(Window("#32770", "Choose Profile"))
-    verdict = run.send(hang=["open"])
+    verdict = run.send(hang=["open"], deadlines=Deadlines())
     assert verdict.outcome == "needs_ui"
     assert verdict.evidence["windows"] == [{"kind": "#32770", "title": "Choose Profile"}]
-    assert verdict.evidence["seconds"] < 1.4
+    assert verdict.evidence["seconds"] < 30
 
 
 def test_a_window_at_submit_leaves_a_doubt(run):
@@ -223,7 +226,7 @@ def test_a_child_that_dies_is_told_apart_by_how_far_it_came(run):
 def test_a_program_that_is_no_child_is_ended(run, program):
     command = [sys.executable, "-c", program]
     order = Order(mode="send", mime=MAIL)
-    verdict = watch(order, command=command, deadlines=SHORT, on_phase=run.note, host=PosixHost())
+    verdict = watch(order, command=command, deadlines=Deadlines(), on_phase=run.note, host=PosixHost())
     assert verdict.outcome == Outcome.TRANSIENT
 
 

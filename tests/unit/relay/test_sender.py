@@ -1,0 +1,112 @@
+"""What the sender does first, and what it concludes where a relay ended amid a message; its children are real, on a mailbox of files."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from app.relay.conversation import Phase
+from app.relay.doctor import Surroundings
+from app.relay.mail_clients import CLIENTS_KEY
+from app.relay.outcomes import Outcome, Verdict
+from app.relay.profile_check import Provider
+from app.relay.registry import OUR_KEY, PlayedHive
+from app.relay.sender import Means, Sender
+from app.relay.spool import Spool
+from app.relay.watch import Deadlines
+from app.wire.relay import Claim, Posted
+from tests.support.relay_child import played
+
+TIGHT = [Provider(33, 0x2, "01", "MSEMS", "Mailbox"), Provider(36, 0x100, "01", "MSEMS", "Transport", ordinal=0)]
+FOUND = {"profiles": ["Backup"], "providers": [one.as_json() for one in TIGHT], "online": True}
+
+
+def posted(number: int) -> Posted:
+    mime = b"Subject: x\r\nTo: a@example.org\r\n\r\nx\r\n"
+    return Posted(f"msg_{number}", "t", 60, "a@example.org", f"<{number}@x>", mime)
+
+
+def _refuse(sender: Sender, **codes: int) -> None:
+    """Have the mailbox answer so from now on."""
+    python, program, folder, _ = sender.means.command
+    command = [python, program, folder, json.dumps({"refuse": codes})]
+    sender.means = replace(sender.means, command=command)
+
+
+@pytest.fixture
+def sender(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sender]:
+    dll = tmp_path / "olmapi32.dll"
+    dll.write_bytes(b"MZ" + bytes(58) + b"\x40\0\0\0" + b"PE\0\0\x64\x86")
+    hive = PlayedHive(
+        {
+            (64, OUR_KEY): {"MailClientsSupported": ["Microsoft Outlook"]},
+            (64, f"{CLIENTS_KEY}\\Microsoft Outlook"): {"DLLPathEx": str(dll)},
+        }
+    )
+    command = played(tmp_path / "mailbox", findings=FOUND)
+    monkeypatch.setattr("sys.executable", str(dll))  # the played client is 64-bit, and so must this Python look
+
+    def look(**known: str) -> Surroundings:
+        return Surroundings(account="CORP\\relay", mapi_binding="played", **known)
+
+    means = Means(hive, "Backup", command, Deadlines(logon=30, submit=30), drain=0.2, look=look)
+    with closing(Spool(tmp_path / "spool.db")) as spool:
+        sender = Sender(spool, means, threading.Event())
+        assert sender.step(lambda _: False), "the doctor comes first"
+        assert sender.paused_why == ""
+        yield sender
+
+
+def test_a_client_without_keys_that_ended_before_the_submission_surely_sent_nothing(sender: Sender):
+    """Simple MAPI has no key to look by; that the submission never began stands in the spool all the same."""
+    sender.spool.take(posted(1))
+    sender.spool.start("msg_1")
+    sender.spool.note("msg_1", Phase("created"))
+    sender.step(lambda _: False)
+    verdict = sender.spool.find("msg_1").verdict
+    assert (verdict.outcome, verdict.reason) == ("transient", "the relay ended before it submitted this")
+
+
+def test_messages_in_doubt_do_not_hold_up_the_others(sender: Sender):
+    """Each look may take its whole deadline and come to nothing; an alert that waits has its turn between two of them."""
+    for number in (1, 2, 3):
+        sender.spool.take(posted(number))
+        sender.spool.start(f"msg_{number}")
+        sender.spool.note(f"msg_{number}", Phase("submitting", "00", "00"))
+    _refuse(sender, find=0x80040115)
+    sender.spool.take(posted(4))
+    assert sender.spool.unbegun == 1, "what is in doubt takes no place of what is to be sent"
+    begun: list[Claim] = []
+    for _ in range(2):
+        sender.step(lambda claim: begun.append(claim) is None)
+    assert begun == [Claim("msg_4", "t")]
+
+
+def test_an_outbox_that_cannot_be_looked_into_leaves_a_doubt_that_is_still_open(sender: Sender):
+    """The receipt must say that more will be known, or the service sends the mail by another way at once."""
+    _refuse(sender, find=0x80040115)
+    sender.spool.take(posted(1))
+    sender.step(lambda _: True)
+    told = sender.spool.find("msg_1")
+    assert (told.verdict.outcome, told.verdict.evidence["looked"], told.is_final) == ("unknown", False, False)
+
+
+def test_a_worry_has_the_doctor_look_again_but_not_all_the_time(sender: Sender):
+    looked_at = sender._looked_at
+    sender.worry()
+    assert sender._looked_at == looked_at, "it looked a moment ago"
+    sender._looked_at -= 61
+    sender.worry()
+    assert sender._is_doctor_due()
+
+
+def test_a_pause_by_the_service_forbids_sending_and_not_looking(sender: Sender):
+    sender.spool.take(posted(1))
+    assert sender.step(lambda _: True, may_send=False) is False
+    sender.spool.start("msg_1")
+    assert sender.step(lambda _: True, may_send=False) is True
+    assert sender.spool.find("msg_1").verdict.outcome == Verdict(Outcome.TRANSIENT, "").outcome
