@@ -27,7 +27,7 @@ def main() -> int:
         place = Path(folder)
         with sited(lab, write("relay", place / "program"), place) as site:
             site.start()
-            _one_mail_each(site)
+            site.one_mail_each()
             children: list[dict[str, Any]] = []
             waits = sorted(_wait_for_alert(site, f"job-{number:03d}", children) for number in range(WARM + ALERTS))[
                 WARM:
@@ -42,11 +42,6 @@ def main() -> int:
     )
     print("each left once" if not twice else f"{twice} more left than were sent")
     return 1 if twice else 0
-
-
-def _one_mail_each(site: Site) -> None:
-    [route] = site.service.ask("/v1/routes")["items"]
-    site.tell("PATCH", f"/v1/routes/{route['id']}", group_by=["job"], group_interval_s=0)
 
 
 def _left(site: Site) -> dict[str, float]:

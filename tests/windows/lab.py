@@ -27,6 +27,8 @@ COMPILER = "x86_64-w64-mingw32-gcc"
 PACKAGES = "wine wine64 gcc-mingw-w64-x86-64-win32"
 _SYSTEM = {"WINEDEBUG": "-all", "WINEDLLOVERRIDES": "mscoree,mshtml=", "WINEARCH": "win64"}
 _NOISE = ("DISPLAY", "WAYLAND_DISPLAY", "PYTHONPATH", "PYTHONHOME")
+CONTROL_KEY = r"HKLM\System\CurrentControlSet\Control"
+LOCK = "lock"  # held by whoever uses a lab
 CLIENTS_KEY = r"HKLM\Software\Clients\Mail"
 
 
@@ -59,7 +61,7 @@ class Lab:
         }
         return {**plain, **_SYSTEM, "WINEPREFIX": str(self.folder / "prefix")}
 
-    def run(self, *words: str, patience_s: float = 90, **environment: str) -> str:
+    def run(self, *words: str, patience_s: float = 180, **environment: str) -> str:
         """Run a Windows program to its end and give what it said."""
         given = {**self.environment(), **environment}
         done = subprocess.run(
@@ -68,7 +70,7 @@ class Lab:
         )  # fmt: skip
         return done.stdout.decode("utf-8", "replace").replace("\r\n", "\n")
 
-    def python(self, *words: str, patience_s: float = 90, **environment: str) -> str:
+    def python(self, *words: str, patience_s: float = 180, **environment: str) -> str:
         """Run Windows' Python."""
         return self.run(str(self.folder / "python/cp311/python.exe"), *words, patience_s=patience_s, **environment)
 
@@ -103,16 +105,23 @@ class Lab:
         """Give the texts of what lies in one of the client's folders: drafts, outbox, sent."""
         return [path.read_text("utf-8", "replace") for path in sorted((self.client / folder).glob("*.msg"))]
 
+    def held(self, moment: str) -> int:
+        """Count how often the mail client held a child at a moment."""
+        calls = self.client / "calls.log"
+        lines = calls.read_text("utf-8").splitlines() if calls.exists() else []
+        return lines.count(f"held flags=0x00000000 {moment}")
+
     def clear(self) -> None:
         """Empty the client's folders, and let it behave."""
         self.steer()
+        (self.client / "calls.log").unlink(missing_ok=True)
         for folder in ("drafts", "outbox", "sent"):
             shutil.rmtree(self.client / folder, ignore_errors=True)
 
     @contextlib.contextmanager
     def awake(self) -> Iterator["Lab"]:
         """Keep Windows running for as long as the block; alone, for there is one."""
-        with (self.folder / "lock").open("w") as lock:
+        with (self.folder / LOCK).open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             self._warm()
             for what in ("stop", "delete"):  # what a run that was killed left behind
@@ -149,11 +158,21 @@ def built() -> Lab:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (folder / "complete").exists():
             for old in home.iterdir():
-                if old.is_dir():
+                if old.is_dir() and not _is_awake(old):
                     shutil.rmtree(old)
             _build(folder)
             (folder / "complete").touch()
     return Lab(folder)
+
+
+def _is_awake(folder: Path) -> bool:
+    """Say whether another checkout's tests use this lab: it would be taken away under them."""
+    with (folder / LOCK).open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 def _build(folder: Path) -> None:
@@ -182,6 +201,8 @@ def _build(folder: Path) -> None:
     _do(_wineserver(), "-w", env=lab.environment())
     with lab.awake():
         lab.registry("add", r"HKCU\Software\Wine\Drivers", "/v", "Graphics", "/d", "null", "/f")
+        # Wine gives a service 10 s to say that it runs, Windows 30: on a busy machine its Python takes longer.
+        lab.registry("add", CONTROL_KEY, "/v", "ServicesPipeTimeout", "/t", "REG_DWORD", "/d", "120000", "/f")
 
 
 def _pip(*words: str, to: Path) -> None:

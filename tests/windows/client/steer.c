@@ -1,6 +1,8 @@
 /* What a test asked for: lines NAME=VALUE in steer.txt beside the DLL, read anew each time.
  *
  *   dialog=logon|submit     shows a window there          hang=logon|submit|submitted  never comes back from there
+ *   hold=MOMENT             waits there, for as long as this line stands; calls.log then has "held". Moments: logon, create,
+ *                           save, submit, submitted, and outbox and sent, where it is looked into these
  *   logon=0x80040111        the logon's answer            submit=0x8004010B            the submission's answer
  *   delay_ms=2000           time in the Outbox            stuck=1                      it never leaves the Outbox
  *   abort=0x80040114        AbortSubmit's answer          ansi=1                       Simple MAPI without wide text
@@ -60,8 +62,20 @@ BOOL asked_at(const char *name, const char *moment)
     return asked(name, value, sizeof value) && !strcmp(value, moment);
 }
 
+static void hold(const char *moment)
+{
+    wchar_t words[64];
+    if (!asked_at("hold", moment))
+        return;
+    MultiByteToWideChar(CP_UTF8, 0, moment, -1, words, 64);
+    note_call("held", 0, words);
+    while (asked_at("hold", moment))
+        Sleep(50);
+}
+
 void play(const char *moment)
 {
+    hold(moment);
     if (asked_at("hang", moment))
         Sleep(INFINITE);
     if (asked_at("dialog", moment))

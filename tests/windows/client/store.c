@@ -73,6 +73,7 @@ static void list(object *table, const wchar_t *folder, LONG flags)
 static HRESULT WINAPI GetContentsTable(object *folder, ULONG flags, object **out)
 {
     object *table = *out = make(TABLE, folder->profile);
+    play(!wcscmp(folder->name, L"sent") ? "sent" : "outbox");
     transport(folder->profile);
     if (!wcscmp(folder->name, L"sent")) {
         list(table, L"sent", 0);
@@ -89,6 +90,7 @@ static HRESULT WINAPI CreateMessage(object *folder, LPCIID id, ULONG flags, obje
     static LONG number;
     FILETIME now;
     object *made = *out = make(MESSAGE, folder->profile);
+    play("create");
     GetSystemTimeAsFileTime(&now);
     /* 16 characters and an ending: the 16 are the search key. */
     swprintf(made->name, 64, L"%08lx%04lx%04lx.msg", (unsigned long)now.dwLowDateTime, GetCurrentProcessId() & 0xFFFF,
@@ -119,12 +121,15 @@ static HRESULT WINAPI ModifyRecipients(object *message, ULONG flags, LPADRLIST l
     return S_OK;
 }
 
-static void write_file(object *message, const wchar_t *folder)
+/* Whole or not at all, as a store does it: this process may be killed at any moment. */
+static void write_draft(object *message)
 {
-    wchar_t path[MAX_PATH];
+    wchar_t path[MAX_PATH], fresh[MAX_PATH];
     static char text[1 << 20];
-    place_of(path, folder, message->name);
-    FILE *file = _wfopen(path, L"wb");
+    place_of(path, L"drafts", message->name);
+    wcscpy(fresh, path);
+    wcscat(fresh, L".new");
+    FILE *file = _wfopen(fresh, L"wb");
     if (!file)
         return;
     fputs(message->recipients ? message->recipients : "", file);
@@ -138,6 +143,7 @@ static void write_file(object *message, const wchar_t *folder)
         }
     }
     fclose(file);
+    MoveFileExW(fresh, path, MOVEFILE_REPLACE_EXISTING);
 }
 
 static const SPropValue *property(object *it, ULONG id)
@@ -161,10 +167,12 @@ static void save_attachment(object *attachment)
 
 static HRESULT WINAPI SaveChanges(object *it, ULONG flags)
 {
-    if (it->parent)
+    if (it->parent) {
         save_attachment(it);
-    else
-        write_file(it, L"drafts");
+        return S_OK;
+    }
+    play("save");
+    write_draft(it);
     return S_OK;
 }
 
@@ -179,15 +187,13 @@ static HRESULT WINAPI CreateAttach(object *message, LPCIID id, ULONG flags, ULON
 static HRESULT WINAPI SubmitMessage(object *message, ULONG flags)
 {
     char answer[64];
-    wchar_t draft[MAX_PATH];
     play("submit");
     if (!message->recipients)
         return MAPI_E_NO_RECIPIENTS;
     if (asked("submit", answer, sizeof answer))
         return (HRESULT)strtoul(answer, NULL, 0);
-    write_file(message, L"outbox"); /* written anew: its age counts from now */
-    place_of(draft, L"drafts", message->name);
-    DeleteFileW(draft);
+    write_draft(message); /* written anew: its age counts from now */
+    move(message->name, L"drafts", L"outbox");
     play("submitted");
     transport(message->profile);
     return S_OK;

@@ -1,0 +1,59 @@
+"""The relay among Windows' services: put in, put in again, stopped amid a message, taken out; and what Windows keeps of it."""
+
+from collections import Counter
+
+import pytest
+
+from tests.support.running import wait_until
+from tests.windows.site import Site
+
+EVENTS = r"HKLM\System\CurrentControlSet\Services\EventLog\Application\TocsinRelay"
+SERVICE = r"HKLM\System\CurrentControlSet\Services\TocsinRelay"
+
+
+def test_installed_stopped_started_and_removed(site: Site) -> None:
+    site.start()
+    assert "running" in site.relay("status")
+    assert "running" in site.relay("start"), "it runs already: nothing to complain of"
+    assert site.home.stat().st_mode & 0o007 == 0, "other users read neither the key nor the mails"
+    assert site.key.encode() not in (site.home / "relay.key").read_bytes(), "the key is sealed"
+    assert "servicemanager" in site.lab.run("reg", "query", EVENTS), "else its words stand there as unknown"
+    assert "stopped" in site.relay("stop")
+    assert "stopped" in site.relay("stop"), "it is stopped already"
+    site.fail("while it was stopped")
+    assert "running" in site.relay("start")
+    site.message("while it was stopped", "sent")
+    assert "left_outbox" in site.relay("spool")
+    assert "not installed" in site.relay("remove"), "it is stopped first"
+    assert "not installed" in site.relay("status")
+    assert "servicemanager" not in site.lab.run("reg", "query", EVENTS)
+    refused = site.install("--account", "a user whom nobody knows")
+    assert "a user whom nobody knows: Windows does not know it" in refused
+
+
+def test_put_in_again_it_keeps_what_is_not_said_anew(site: Site) -> None:
+    site.start("--set", "MailUsingSpooler=0")
+    said = site.relay("install", "--drain", "7", TOCSIN_RELAY_KEY="")
+    assert "runs as before until `stop` and `start`" in said
+    settings = (site.home / "relay.json").read_text()
+    assert '"profile": "Backup"' in settings
+    assert '"drain": 7.0' in settings
+    assert '"logon": 120.0' in settings
+    site.relay("stop")
+    assert "running" in site.relay("start")
+    site.fail("nightly")
+    site.message("nightly", "sent")
+
+
+@pytest.mark.parametrize("moment", ["logon", "submit", "submitted"])
+def test_stopped_amid_a_message_it_is_sent_once(site: Site, moment: str) -> None:
+    site.start()
+    site.lab.steer(hold=moment)
+    site.fail("nightly")
+    wait_until(f"held at {moment}", lambda: site.lab.held(moment), 120)
+    assert "stopped" in site.relay("stop")
+    site.lab.steer()
+    assert "running" in site.relay("start")
+    sent = site.message("nightly", "sent")
+    assert Counter(site.left()) == {sent["message_id"]: 1}
+    assert site.smtp.messages == []
