@@ -25,7 +25,7 @@ class Wanted:
     @classmethod
     def read(cls, given: Given) -> Wanted:
         """Read it."""
-        return cls(given.flag("is_paused"), given.text("why", _TEXT), given.text("doctor_asked", _NAME))
+        return cls(given.flag("is_paused"), given.cut("why", _TEXT), given.text("doctor_asked", _NAME))
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,13 @@ async def test_a_relay_that_waits_hears_of_a_pause(api: Api) -> None:
     assert "we move house" in answer.wanted.why
 
 
+async def test_a_pause_is_heard_however_long_its_reason(api: Api) -> None:
+    relay = await add_relay(api)
+    await api.tell("POST", f"/v1/relays/{relay.id}:pause", json={"why": "x" * 2000})
+    assert (await relay.ask()).wanted.is_paused
+    assert (await relay.beat()).is_paused
+
+
 async def test_what_a_relay_does_not_know_that_it_holds_goes_back(api: Api) -> None:
     """The answer to its last request was lost: the message must not wait until the lease runs out."""
     relay = await add_relay(api)

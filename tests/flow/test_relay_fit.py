@@ -11,6 +11,7 @@ import pytest
 from app.decide import relays as relay_clock
 from app.decide import tick as decide
 from app.deliver import relays as door
+from app.deliver import sweep
 from app.domain.message import MessageState
 from app.domain.recipient import Address
 from app.house import House
@@ -92,6 +93,25 @@ async def test_messages_of_an_unfit_relay_move_and_its_administrators_hear_of_it
     events = await api.items("/v1/events")
     assert len(events) == 1, "told once"
     assert "mail01" in events[0]["message"]
+
+
+async def test_what_a_silent_relay_may_have_sent_goes_again_only_if_it_is_an_alert(api: Api) -> None:
+    relay = await add_relay(api)
+    (alert,) = await post(api.house, BY_MAPI, BY_SMTP)
+    (summary,) = await post(api.house, BY_MAPI, BY_SMTP, is_alert=False)
+    leased = {one.id: one for one in await relay.lease()}
+    assert await relay.begin(*leased.values()) == {alert, summary}
+    house = later(api.house, minutes=6)
+    await sweep.tick(house)
+    await door.tick(house)
+    told = await successor_of(api, alert)
+    assert (told["transport"], told["message_id"]) == ("smtp", leased[alert].message_id)
+    assert "may be the second one" in told["why"]
+    assert await state_of(api, summary) is UNKNOWN, "a summary twice is worse than one that is late"
+    for late in (leased[alert], leased[summary]):
+        assert (await relay.hand_in(late, "sent", "left the Outbox")).said.startswith("sent: the message was")
+        assert (await relay.hand_in(late, "sent", "left the Outbox")).said == "sent: known already"
+    assert [await state_of(api, one) for one in (alert, summary, told["id"])] == [SENT] * 3, "the successor stays"
 
 
 async def test_a_relay_that_is_well_again_closes_its_alert(api: Api) -> None:
