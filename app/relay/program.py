@@ -186,8 +186,9 @@ def _examined(folder: Path) -> Report:
     settings, _ = config.load(folder)
     means = _means(settings)
     spool = Spool(folder / SPOOL)
+    is_installed = windows_service.state() in ("running", "stopped")
     around = look_around(
-        service_account=settings.account,
+        service_account=settings.account or ("LocalSystem" if is_installed else ""),
         test_message=spool.recall("last sent"),
         spool_trouble=spool.trouble(),
         spool_kept=kept_beside(spool),

@@ -18,7 +18,7 @@ _ABOUT = "Sends Tocsin's mails over MAPI, without ever showing a dialog."
 _AGAIN_MS = (10_000, 60_000, 300_000)  # after the first, the second and each further failure
 _FORGET_FAILURES_S = 86_400
 _RUNNING, _STOPPED = 4, 1
-_EXISTS, _RUNS_ALREADY, _DOES_NOT_RUN = 1073, 1056, 1062
+_EXISTS, _IS_NOT, _RUNS_ALREADY, _DOES_NOT_RUN = 1073, 1060, 1056, 1062
 
 
 class NoService(Exception):
@@ -104,6 +104,8 @@ def control(what: str) -> None:
         try:
             {"start": _start, "stop": _stop, "remove": _remove}[what]()
         except pywintypes.error as refused:
+            if refused.winerror == _IS_NOT:
+                raise NoService("no service is installed: run `install`") from refused
             see = "; its folder's relay.log may say why" if what == "start" else ""
             raise NoService(f"{refused.strerror} ({refused.winerror}){see}") from refused
     else:

@@ -8,7 +8,6 @@ from tests.support.running import wait_until
 from tests.windows.site import Site
 
 EVENTS = r"HKLM\System\CurrentControlSet\Services\EventLog\Application\TocsinRelay"
-SERVICE = r"HKLM\System\CurrentControlSet\Services\TocsinRelay"
 
 
 def test_installed_stopped_started_and_removed(site: Site) -> None:
@@ -27,8 +26,18 @@ def test_installed_stopped_started_and_removed(site: Site) -> None:
     assert "not installed" in site.relay("remove"), "it is stopped first"
     assert "not installed" in site.relay("status")
     assert "servicemanager" not in site.lab.run("reg", "query", EVENTS)
+    assert "no service is installed: run `install`" in site.relay("start")
     refused = site.install("--account", "a user whom nobody knows")
     assert "a user whom nobody knows: Windows does not know it" in refused
+
+
+def test_the_doctor_says_so_when_it_looks_as_somebody_else_than_the_service(site: Site) -> None:
+    site.install()
+    line = site.doctor()["service account"]
+    assert (line["state"], "the service runs as LocalSystem" in line["found"]) == ("warning", True)
+    me = line["found"].partition("\\")[2].partition(",")[0]
+    assert f"as .\\{me}" in site.install("--account", me, "--password", "x")
+    assert site.doctor()["service account"]["state"] == "ok"
 
 
 def test_put_in_again_it_keeps_what_is_not_said_anew(site: Site) -> None:
