@@ -13,6 +13,7 @@ from app.base.ids import new_id
 from app.domain.event import Event, EventKind, RunOutcome, outcome_of
 from app.domain.expectation import next_slot
 from app.domain.job import Basis, Job, after_run, awaited_as, basis_of, order_of, told_of
+from app.domain.pairing import Around, pair
 from app.domain.run import Run, merge, run_key_of
 from app.domain.told import told_by, told_slot
 
@@ -43,8 +44,13 @@ class FoldedJob:
     overran: Event | None = None
 
 
-def fold_job(job: Job, known: Mapping[str, Run], events: Sequence[Event], zone: str) -> FoldedJob:
-    """Fold the events of one job, in any order, into its runs and state. `known` has its stored runs by run key."""
+def fold_job(
+    job: Job, known: Mapping[str, Run], events: Sequence[Event], zone: str, around: Around | None = None
+) -> FoldedJob:
+    """Fold the events of one job, in any order, into its runs and state. `known` has its stored runs by run key.
+
+    `around`: what is stored between the ends beside these events, where `span_to_pair` asks for it.
+    """
     folded = FoldedJob(before=job, after=job)
     fresh: dict[str, Run] = {}
     for event in events:
@@ -57,6 +63,9 @@ def fold_job(job: Job, known: Mapping[str, Run], events: Sequence[Event], zone: 
         run = fresh.get(key) or known.get(key) or _new_run(job, key, event)
         fresh[key] = merge(run, event)
         folded.run_of[event.id] = run.id
+    if around is not None:
+        known = {**around.runs, **known}
+        fresh |= {run.run_key: run for run in pair({**known, **fresh}.values(), around.since)}
     folded.runs = [_with_deadline(run, job) for key, run in fresh.items() if run != known.get(key)]
     folded.after = _settle_slots(job, _told(_heard(job, events), events), events)
     _carry_forward(folded, known)

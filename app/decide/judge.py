@@ -13,11 +13,13 @@ from app.domain.agent import Agent, Customer
 from app.domain.alert import Alert, AlertKind, Rule
 from app.domain.event import Event, EventKind, Severity, job_of
 from app.domain.job import Job, order_of, replay
+from app.domain.pairing import span_to_pair
 from app.domain.route import NoticeWhat
 from app.domain.run import run_key_of
 from app.store import agent_fold, alerts, inbox, job_fold, notices, run_fold
 from app.store.job_fold import JobName
 from app.store.rules import all_rules
+from app.store.run_pairs import find_around
 from app.store.unit import Unit
 
 
@@ -57,7 +59,9 @@ async def _fold(unit: Unit, scene: Scene, events: Sequence[Event]) -> list[Folde
     for key, of_job in grouped.items():
         job = jobs[wanted[key]]
         known = {key: runs[job.id, key] for key in {run_key_of(event) for event in of_job} if (job.id, key) in runs}
-        folded.append(fold_job(job, known, of_job, scene.customers[job.customer_id].time_zone))
+        span = span_to_pair(job, known.values(), of_job)
+        around = None if span is None else await find_around(unit, job.id, *span)
+        folded.append(fold_job(job, known, of_job, scene.customers[job.customer_id].time_zone, around))
     await run_fold.save_runs(unit, [run for f in folded for run in f.runs])
     await _count_anew(unit, folded)
     await _note_open_runs(unit, folded)

@@ -41,14 +41,18 @@ class Run:
         return 0.0
 
 
+ALONE = "event:"  # how the key of a run begins that is one event, for its tool names no run; see domain/pairing.py
 EARLY_S = "early_s"  # metric of a missed event: by how much a run may come before its slot
 
 
 def run_key_of(event: Event) -> str:
-    """Tell events of one run from those of another: by the agent's run, else each event is a run of its own."""
+    """Tell events of one run from those of another: by the agent's run, else each event is a run of its own, and starts and ends are paired."""
     if event.kind is EventKind.MISSED:
         return f"missed:{event.key}"
-    return f"run:{event.run}" if event.run is not None else f"event:{event.key}"
+    if event.run is not None:
+        return f"run:{event.run}"
+    # A sign of progress is no start: an end that took it for one would have lasted for a moment only.
+    return f"progress:{event.key}" if event.phase is Phase.PROGRESS and outcome_of(event) is None else ALONE + event.key
 
 
 def merge(run: Run, event: Event) -> Run:

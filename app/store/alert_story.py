@@ -11,7 +11,7 @@ from app.domain.event import HABIT
 from app.domain.route import Notice, NoticeState
 from app.domain.story import AlertStory
 from app.store.mapping import alert_from
-from app.store.tables import agents, alerts, customers, events, jobs, messages, notices
+from app.store.tables import agents, alerts, customers, events, jobs, messages, notices, runs
 from app.store.unit import View
 
 TAIL = 4096  # characters of a log that a message may show
@@ -65,7 +65,8 @@ async def _proofs(view: View, event_ids: Iterable[str]) -> Mapping[str, Row[Any]
     """The events that alerts rest on, with the tail of their log; a log can be long."""
     tail = func.substr(events.c.log, -TAIL) if view.is_sqlite else func.right(events.c.log, TAIL)
     columns = (events.c.id, events.c.run_id, events.c.metrics, events.c.occurred_at, events.c.extra, tail.label("tail"))
-    rows: Result[Any] = await view.connection.execute(select(*columns).where(events.c.id.in_(set(event_ids))))
+    query = select(*columns, runs.c.started_at, runs.c.ended_at).outerjoin(runs, runs.c.id == events.c.run_id)
+    rows: Result[Any] = await view.connection.execute(query.where(events.c.id.in_(set(event_ids))))
     return {str(row.id): row for row in rows.all()}
 
 
@@ -100,9 +101,17 @@ def _story(notice: Notice, row: Row[Any], proofs: Mapping[str, Row[Any]], thread
         expected_at=slot,
         next_due_at=row.next_due_at,
         log_tail=proof.tail if proof is not None else None,
-        metrics=dict(proof.metrics or {}) if proof is not None else {},
+        metrics={} if proof is None else _metrics(proof),
         run_id=proof.run_id if proof is not None else None,
         thread_id=thread_id,
         habit=(proof.extra or {}).get(HABIT) if slot is not None and proof is not None else None,
         told_at=notice.due_at,
     )
+
+
+def _metrics(proof: Row[Any]) -> dict[str, float]:
+    """What the agent measured; if not how long it took, then what its start and end say."""
+    measured = dict(proof.metrics or {})
+    if proof.started_at is not None and proof.ended_at is not None and proof.ended_at > proof.started_at:
+        measured.setdefault("duration_s", (proof.ended_at - proof.started_at).total_seconds())
+    return measured

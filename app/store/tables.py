@@ -152,7 +152,8 @@ runs = Table(
     Column("day", Date),  # of job_days, on which its amounts are counted
     UniqueConstraint("customer_id", "job_id", "run_key"),
     Index("ix_runs_job_ended", "job_id", "ended_at"),
-    _partial("ix_runs_job_open", "job_id", where="ended_at IS NULL"),
+    # Also those that never ended stand in it, for as long as history is kept: so it says which of them and from when.
+    _partial("ix_runs_job_open", "job_id", "outcome", "started_at", where="ended_at IS NULL"),
     _partial("ix_runs_overrun_at", "overrun_at", where="overrun_at IS NOT NULL"),
 )
 

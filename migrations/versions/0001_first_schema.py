@@ -554,7 +554,7 @@ def upgrade() -> None:
         batch_op.create_index("ix_runs_job_ended", ["job_id", "ended_at"], unique=False)
         batch_op.create_index(
             "ix_runs_job_open",
-            ["job_id"],
+            ["job_id", "outcome", "started_at"],
             unique=False,
             postgresql_where=sa.text("ended_at IS NULL"),
             sqlite_where=sa.text("ended_at IS NULL"),

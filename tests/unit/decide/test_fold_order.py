@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +12,8 @@ from app.decide.fold import fold_job
 from app.domain.event import Activity, Event, EventKind, Phase, RunOutcome, Severity
 from app.domain.expectation import Expectation
 from app.domain.job import Job, order_of, replay
-from app.domain.run import Run, run_key_of
+from app.domain.pairing import FAR, Around, pair, span_to_pair
+from app.domain.run import ALONE, Run, run_key_of
 
 T0 = datetime(2026, 11, 1, tzinfo=UTC)
 JOB = Job(
@@ -42,7 +44,8 @@ def events_of_a_job(draw: st.DrawFn) -> list[Event]:
             outcome = draw(
                 st.sampled_from([RunOutcome.SUCCESS, RunOutcome.WARNING, RunOutcome.FAILURE, RunOutcome.CANCELLED])
             )
-            metrics = {"bytes_processed": float(draw(st.integers(0, 9))), "duration_s": 60.0}
+            metrics = {"bytes_processed": float(draw(st.integers(0, 9)))}
+            metrics |= draw(st.sampled_from([{}, {}, {"duration_s": 60.0}]))
             made.append(replace(base, phase=Phase.FINISHED, outcome=outcome, message=f"m{number}", metrics=metrics))
         elif kind == "message":
             made.append(base)
@@ -62,7 +65,9 @@ class Memory:
     def fold(self, batch: Sequence[Event]) -> None:
         """Fold one batch and keep what came of it."""
         known = {key: self.runs[key] for key in map(run_key_of, batch) if key in self.runs}
-        folded = fold_job(self.job, known, batch, "Europe/Berlin")
+        span = span_to_pair(self.job, known.values(), batch)
+        around = None if span is None else self._around(*span)
+        folded = fold_job(self.job, known, batch, "Europe/Berlin", around)
         self.runs |= {run.run_key: run for run in folded.runs}
         self.job = folded.after
         if folded.is_late:
@@ -75,6 +80,25 @@ class Memory:
         for key, run in self.runs.items():
             if run.outcome is None and run.started_at and last and run.started_at <= last:
                 self.runs[key] = replace(run, outcome=RunOutcome.SUPERSEDED, overrun_at=None)
+        began = [run.started_at for run in self.runs.values() if run.outcome is None and run.started_at]
+        self.job = replace(self.job, running_since=max(began, default=None))
+
+    def _around(self, first: datetime, last: datetime) -> Around:
+        """As `store/run_pairs.py` finds it."""
+        ends = [run for run in self.runs.values() if run.ended_at and run.outcome is not RunOutcome.MISSED]
+        since = max((run.ended_at for run in ends if run.ended_at and run.ended_at < first), default=None)
+        until = min((run.ended_at for run in ends if run.ended_at and run.ended_at > last), default=last)
+        beside = [run for run in ends if run.ended_at and first <= run.ended_at <= until]
+        earliest = first - FAR if since is None else max(since, first - FAR)
+        beside += [
+            run
+            for run in self.runs.values()
+            if not run.ended_at
+            and run.run_key.startswith(ALONE)
+            and run.started_at
+            and earliest <= run.started_at <= until
+        ]
+        return Around(since, {run.run_key: run for run in beside})
 
     def state(self) -> object:
         """Everything that must not depend on the order; ids of runs are made by chance."""
@@ -126,3 +150,51 @@ def test_counters_tell_the_truth_about_the_history(events: list[Event]) -> None:
         in_row += run.outcome is RunOutcome.FAILURE
     assert memory.job.failures_in_row == in_row
     assert memory.job.last_finished_at == (ended[-1].ended_at if ended else None)
+
+
+@settings(max_examples=400, deadline=None)
+@given(events_of_a_job(), st.randoms(use_true_random=False), st.integers(1, 5))
+def test_starts_and_ends_without_a_run_are_paired_as_if_all_were_known_at_once(
+    events: list[Event], chance: object, size: int
+) -> None:
+    memory = Memory()
+    chance.shuffle(events)  # type: ignore[attr-defined]
+    for first in range(0, len(events), size):
+        memory.fold(events[first : first + size])
+    assert pair(memory.runs.values(), None) == []
+
+
+STARTED: dict[str, Any] = {"phase": Phase.STARTED}
+MISSED: dict[str, Any] = {"kind": EventKind.MISSED, "outcome": RunOutcome.MISSED}
+ENDED: dict[str, Any] = {"outcome": RunOutcome.SUCCESS}
+
+
+def event(number: int, minute: int, **said: Any) -> Event:
+    at = T0 + timedelta(minutes=minute)
+    return Event(f"evt_{number}", "cus_1", "agt_1", f"key{number}", at, at, job="db", **said)
+
+
+def test_a_missed_slot_in_between_parts_no_start_from_its_end() -> None:
+    memory = Memory()
+    for number, (minute, said) in enumerate([(10, STARTED), (20, MISSED), (40, ENDED)]):
+        memory.fold([event(number, minute, **said)])
+    assert [run.duration_s for run in _ended_in_order(memory)] == [0, 1800]
+
+
+def test_an_end_takes_the_newest_start_since_the_end_before() -> None:
+    started, ended = STARTED, ENDED
+    told = [
+        (0, started),
+        (10, started),
+        (15, {"phase": Phase.PROGRESS}),
+        (40, ended),
+        (50, ended),
+        (5000, started),
+        (9999, ended),
+    ]
+    memory = Memory()
+    for number, (minute, said) in enumerate(told):
+        memory.fold([event(number, minute, **said)])
+    lasted = [run.duration_s / 60 for run in _ended_in_order(memory)]
+    assert lasted == [30, 0, 0], "not from the start that died, not twice, and not from days ago"
+    assert memory.job.running_since is None
