@@ -170,7 +170,8 @@ def _facts(story: AlertStory, where: tzinfo) -> list[tuple[str, str]]:
             "Last success",
             (said(story.last_success_at) or "none that we know of") if alert.job_id and not is_over else "",
         ),
-        *_measured(story),
+        # Of the run that failed: below "OK again" they would be taken for those of the good one.
+        *(() if is_over else _measured(story)),
         ("Next due", said(story.next_due_at) if story.next_due_at and story.next_due_at > beside else ""),
         (
             "Acknowledged",

@@ -75,6 +75,12 @@ def test_down_comes_first_and_what_recovered_last() -> None:
         assert word(*random.Random(seed).sample(stories, 5)) == letter
 
 
+def test_what_the_failed_run_measured_does_not_stand_below_ok_again() -> None:
+    story = alert_story(metrics={"duration_s": 7.2, "bytes_processed": 12.3 * GIB})
+    assert "12.3 GiB" in word(story).text
+    assert "12.3 GiB" not in word(recovered(story)).text
+
+
 def test_a_recovery_says_since_when_it_is_ok_and_what_it_was() -> None:
     text = word(recovered(alert_story(failures_in_row=0, repeats=2), NOW + timedelta(hours=30))).text
     assert "OK since        Wed 25 Nov 08:10 CET" in text
