@@ -8,6 +8,7 @@ from app.edge.api import (
     agents,
     alerts,
     audit,
+    connect,
     customers,
     event_views,
     jobs,
@@ -45,6 +46,7 @@ _NOUNS = (
     transports,
     relays,
     keys,
+    connect,
     retention,
     audit,
 )

@@ -1,0 +1,125 @@
+"""The lines that a person copies are ready-made: every tool has some, and each one that a shell can run is heard by the service."""
+
+import subprocess
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from app.edge.compat import reports, tools
+from app.edge.compat.lines import TABLE, Place, filled
+from tests.support.running import Running, serving, wait_until
+from tests.support.sources import ROOT
+
+CURLABLE = [row.tool for row in TABLE if row.tool != "mail"]
+SAYS_NOTHING = {"tocsin-report"}  # its line only fetches the program
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    with serving(tmp_path_factory.mktemp("connect") / "var") as running:
+        told = httpx.post(
+            f"{running.url}/v1/events",
+            headers={"Authorization": f"Bearer {running.enrol_key}"},
+            json={"agent": "nas01", "job": "photos", "outcome": "success"},
+        )
+        assert told.is_success
+        yield running
+
+
+def agent_id(service: Running) -> str:
+    [agent] = service.ask("/v1/agents", name="nas01")["items"]
+    return agent["id"]
+
+
+def connect(service: Running, tool: str, accept: str = "application/json") -> httpx.Response:
+    return httpx.post(
+        f"{service.url}/v1/connect",
+        headers={"Authorization": f"Bearer {service.admin_key}", "Accept": accept},
+        json={"agent_id": agent_id(service), "tool": tool, "job": "the photos"},
+    )
+
+
+def test_every_tool_that_is_served_has_lines_and_a_page() -> None:
+    served = {row.served_by for row in TABLE}
+    assert {tool.__name__.rpartition(".")[2] for tool in tools._TOOLS} <= served
+    assert set(reports._HEARD) <= {row.tool for row in TABLE}
+    assert not [row.tool for row in TABLE if not (ROOT / row.page).is_file()]
+    assert len({row.tool for row in TABLE}) == len(TABLE)
+
+
+@pytest.mark.parametrize("tool", CURLABLE)
+def test_a_line_for_a_shell_is_heard_as_a_failure(service: Running, tool: str) -> None:
+    made = connect(service, tool)
+    assert made.status_code == 201, made.text
+    [shown] = made.json()["tools"]
+    said = " ".join([*shown["lines"], shown["example"]])
+    assert not [word for word in ("<url>", "<host>", "<tls>", "<key>", "<job>", "<slug>") if word in said], said
+    seen = {event["id"] for event in service.ask("/v1/events", agent_id=agent_id(service))["items"]}
+    ran = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", shown["example"]], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert ran.returncode == 0, f"{shown['example']}: {ran.stderr}"
+    if tool in SAYS_NOTHING:
+        return
+    new = [event for event in service.ask("/v1/events", agent_id=agent_id(service))["items"] if event["id"] not in seen]
+    assert "failure" in {event["outcome"] for event in new}, new
+
+
+def test_an_agent_that_asks_gets_its_own_key_filled_in(service: Running) -> None:
+    key = connect(service, "ntfy").json()["key"]
+    asked = httpx.get(f"{service.url}/v1/connect", headers={"Authorization": f"Bearer {key}"})
+    found = asked.json()
+    assert (found["agent"], asked.headers["cache-control"]) == ("nas01", "no-store")
+    assert all(key in " ".join([*tool["lines"], tool["example"]]) for tool in found["tools"])
+
+
+def test_an_administrator_sees_where_a_key_belongs_and_no_key(service: Running) -> None:
+    found = service.ask("/v1/connect", agent_id=agent_id(service), tool="restic", job="Größe & co")
+    [tool] = found["tools"]
+    assert "/in/restic/<key>?job=Gr%C3%B6%C3%9Fe%20%26%20co&" in tool["example"]
+    assert service.admin_key not in str(found)
+
+
+def test_a_person_with_curl_gets_text(service: Running) -> None:
+    said = connect(service, "kopia", accept="text/plain")
+    assert said.headers["content-type"].startswith("text/plain")
+    first, line, *_ = said.text.split("\n")
+    assert first == "# Kopia (docs/tools/kopia.md)"
+    assert line.startswith("kopia notification profile configure webhook")
+
+
+@pytest.mark.parametrize(("tool", "code"), [("healthchecks", "job_missing"), ("rsnapshot", "not_found")])
+def test_what_cannot_be_connected_is_refused(service: Running, tool: str, code: str) -> None:
+    before = len(service.ask("/v1/keys")["items"])
+    refused = httpx.post(
+        f"{service.url}/v1/connect",
+        headers={"Authorization": f"Bearer {service.admin_key}"},
+        json={"agent_id": agent_id(service), "tool": tool},
+    )
+    assert refused.json()["code"] == code
+    assert len(service.ask("/v1/keys")["items"]) == before
+
+
+def test_an_agent_may_not_ask_for_another_nor_one_who_enrols(service: Running) -> None:
+    key = connect(service, "ntfy").json()["key"]
+    other = f"{service.url}/v1/connect?agent_id=agt_{'0' * 28}"
+    assert httpx.get(other, headers={"Authorization": f"Bearer {key}"}).status_code == 403
+    enrols = {"Authorization": f"Bearer {service.enrol_key}"}
+    assert httpx.get(f"{service.url}/v1/connect", headers=enrols).status_code == 403
+
+
+def test_a_job_s_name_cannot_become_words_of_a_shell() -> None:
+    place = Place("https://tocsin.example.org/b", "k", "'; reboot <key> $(x) \"")
+    for row in TABLE:
+        for line in (*row.lines, row.example):
+            said = filled(line, place)
+            assert "reboot <key>" not in said
+            assert "$(x)" not in said
+            assert "'; reboot" not in said
+    assert filled("json<tls>://<host>/in", place) == "jsons://tocsin.example.org/b/in"
+
+
+def test_the_running_service_is_done_with_what_it_heard(service: Running) -> None:
+    wait_until("the decisions", lambda: not service.ask("/v1/events", state="new")["items"])
+    assert not service.ask("/v1/events", state="set_aside")["items"]
