@@ -28,6 +28,7 @@ from app.store.mail_rules import mail_rules_for
 CONNECTIONS_MOST = 50
 SILENCE_S, SESSION_S = 60.0, 600.0
 RECIPIENTS_MOST = 10
+LINE_LONGEST = 1024 * 1024 + 1024  # a log of 1 MiB in one line is told; RFC 5321 has 1000, and tools break it
 _KINDS = frozenset({KeyKind.ENROL, KeyKind.AGENT})
 
 
@@ -133,6 +134,8 @@ async def taking_mail(house: House, intake: Intake, doorkeeper: Doorkeeper) -> A
 
 class _Line(SMTP):
     """One connection, of a bounded number and for a bounded time."""
+
+    line_length_limit = LINE_LONGEST  # what aiosmtpd would refuse for good is a report that its sender does not send again
 
     def __init__(self, answers: MailIn, open_ones: "set[_Line]", limit: int, tls: ssl.SSLContext | None) -> None:
         super().__init__(

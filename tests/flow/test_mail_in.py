@@ -86,6 +86,22 @@ async def test_a_mail_that_is_too_large_is_refused_and_the_next_one_taken(api: A
     assert len(await api.items("/v1/events")) == 1
 
 
+async def test_a_mail_whose_log_is_one_long_line_is_taken(api: Api):
+    reader, writer = await asyncio.open_connection("127.0.0.1", api.app.state.mail_in_port)
+    said = [b"HELO tool", b"MAIL FROM:<tool@nas01>", b"RCPT TO:<%s@tocsin>" % ENROL_KEY.encode(), b"DATA"]
+    mail = b"Subject: Copy failed\r\n\r\n" + b"x" * 50_000 + b" disk full\r\n.\r\nQUIT\r\n"
+    for line in said:
+        await reader.readline()
+        writer.write(line + b"\r\n")
+    writer.write(mail)
+    answers = (await asyncio.wait_for(reader.read(), 60)).decode()
+    writer.close()
+    assert "250 2.0.0 Stored" in answers, answers
+    (event,) = await api.items("/v1/events")
+    whole = await api.tell("GET", f"/v1/events/{event['id']}")
+    assert (event["outcome"], whole["log"].strip()[-9:]) == ("failure", "disk full")
+
+
 async def test_connections_are_bounded(api: Api):
     port = api.app.state.mail_in_port
     held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(50)]
