@@ -1,41 +1,16 @@
 """Runs `tocsin` as a person does: as a process of its own, in a folder of its own, with nothing of the developer's settings."""
 
-import atexit
 import contextlib
-import functools
-import os
-import re
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.processes import kill_family
-
-ROOT = Path(__file__).resolve().parents[2]
-START_S = 60
-_SERVES = re.compile(r"Tocsin serves on http://127\.0\.0\.1:(\d+)")
-
-
-@functools.cache
-def _compiled() -> str:
-    """A folder for compiled code, shared by all commands of a run: compiling anew costs seconds at each start."""
-    folder = tempfile.mkdtemp(prefix="tocsin-compiled-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
-
-
-def environment(**settings: str) -> dict[str, str]:
-    """Give a clean environment with these settings."""
-    ours = ("TOCSIN_", "PYTHONDONTWRITEBYTECODE")
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    kept |= {"PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": _compiled()}
-    return kept | {f"TOCSIN_{name.upper()}": value for name, value in settings.items()}
+from tests.support.running import LOG, address_in, environment, shown_by, start_service
 
 
 def tocsin(folder: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
@@ -64,25 +39,11 @@ class Served:
 @contextlib.contextmanager
 def serving_process(folder: Path, **settings: str) -> Iterator[Served]:
     """Run `tocsin serve` on a free port until the block ends."""
-    said = folder / "serve.log"
-    with said.open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "app.cli", "serve"],
-            cwd=folder,
-            env=environment(port="0", **settings),
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
+    log = folder / LOG
+    process = start_service(folder, environment(port="0", **settings))
     try:
-        end = time.monotonic() + START_S
-        while "Mail goes to" not in said.read_text(encoding="utf-8"):
-            if process.poll() is not None or time.monotonic() > end:
-                raise AssertionError(f"it did not start: {said.read_text(encoding='utf-8')}")
-            time.sleep(0.05)
-        text = said.read_text(encoding="utf-8")
-        found = _SERVES.search(text)
-        assert found is not None
-        yield Served(process, text, found[1])
+        shown = shown_by(process, log)
+        yield Served(process, shown, address_in(shown).rpartition(":")[2])
     finally:
         if process.poll() is None:
             kill_family(process)

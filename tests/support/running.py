@@ -1,8 +1,12 @@
 """Runs the service as its users do: `tocsin serve` as a process of its own, on a free port and an empty SQLite. It knows no test."""
 
+import atexit
+import functools
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +21,22 @@ from tests.support.sources import ROOT
 
 START_S, STOP_S = 60, 20
 LOG = "service.log"
+
+
+@functools.cache
+def _compiled() -> str:
+    """A folder for compiled code, shared by all commands of a run: compiling anew costs seconds at each start."""
+    folder = tempfile.mkdtemp(prefix="tocsin-compiled-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """Give a clean environment with these settings: nothing of the developer's own."""
+    ours = ("TOCSIN_", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+    kept |= {"PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": _compiled()}
+    return kept | {f"TOCSIN_{name.upper()}": value for name, value in settings.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +61,14 @@ class Running:
     def kill_and_start_again(self) -> None:
         """Kill it without a word, as a power cut would, and start it on the same port and data."""
         kill_family(self.processes[-1])
-        self.processes.append(_start(self.folder, self.environment))
-        _address(self.processes[-1], self.folder / LOG)
+        self.processes.append(start_service(self.folder, self.environment))
+        address_of(self.processes[-1], self.folder / LOG)
 
     def tocsin(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run another command of ours beside it."""
         command = [sys.executable, "-m", "app.cli", *arguments]
         return subprocess.run(
-            command, cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=120, check=False
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=120, check=False
         )
 
 
@@ -67,13 +87,13 @@ def serving(folder: Path, **settings: str) -> Iterator[Running]:
     """Start the service, wait until it answers, and stop it cleanly at the end."""
     keys = {"TOCSIN_ADMIN_KEY": "an-admin-key-of-a-test", "TOCSIN_ENROL_KEY": "an-enrol-key-of-a-test"}
     ours = {"TOCSIN_VAR_DIR": str(folder), "TOCSIN_PORT": str(lasting_port()), **keys, **settings}
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")} | ours
+    settings_of_it = environment() | ours
     folder.mkdir(parents=True, exist_ok=True)
-    process = _start(folder, environment)
+    process = start_service(folder, settings_of_it)
     running = None
     try:
-        url = _address(process, folder / LOG)
-        running = Running(url, keys["TOCSIN_ADMIN_KEY"], keys["TOCSIN_ENROL_KEY"], folder, environment, [process])
+        url = address_of(process, folder / LOG)
+        running = Running(url, keys["TOCSIN_ADMIN_KEY"], keys["TOCSIN_ENROL_KEY"], folder, settings_of_it, [process])
         yield running
         running.processes[-1].terminate()
         running.processes[-1].wait(STOP_S)
@@ -83,24 +103,40 @@ def serving(folder: Path, **settings: str) -> Iterator[Running]:
             kill_family(last)
 
 
-def _start(folder: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+def start_service(folder: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    """Start it in `folder`, where what it says is kept in LOG."""
     with (folder / LOG).open("wb") as out:
         return subprocess.Popen(
-            [sys.executable, "-m", "app.cli", "serve"], cwd=ROOT, env=environment, stdout=out, stderr=out
+            [sys.executable, "-m", "app.cli", "serve"], cwd=folder, env=environment, stdout=out, stderr=out
         )
 
 
-def _address(process: subprocess.Popen[bytes], log: Path) -> str:
-    """Read where it serves from what it shows, and wait until it does."""
+def shown_by(process: subprocess.Popen[bytes], log: Path) -> str:
+    """Wait until it has shown all that it shows at its start, and give that; it may not answer yet."""
 
     def look() -> str | None:
+        text = log.read_text(encoding="utf-8")
         if process.poll() is not None:
-            raise RuntimeError(f"the service ended: {log.read_text(encoding='utf-8')}")
-        lines = log.read_text(encoding="utf-8").splitlines()
-        url = next((line.rpartition(" ")[2] for line in lines if line.startswith("Tocsin serves on ")), None)
-        try:
-            return url if url is not None and httpx.get(f"{url}/openapi.json", timeout=5).is_success else None
-        except httpx.TransportError:
-            return None
+            raise RuntimeError(f"the service ended: {text}")
+        return text if "Mail goes to" in text else None
 
     return wait_until("the service", look, START_S)
+
+
+def address_in(shown: str) -> str:
+    """Read where it serves from what it shows."""
+    return next(line.rpartition(" ")[2] for line in shown.splitlines() if line.startswith("Tocsin serves on "))
+
+
+def address_of(process: subprocess.Popen[bytes], log: Path) -> str:
+    """Give where it serves, once it answers there."""
+    url = address_in(shown_by(process, log))
+
+    def answers() -> bool:
+        try:
+            return httpx.get(f"{url}/openapi.json", timeout=5).is_success
+        except httpx.TransportError:
+            return False
+
+    wait_until("the service", answers, START_S)
+    return url
