@@ -3,8 +3,10 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadFileScheduling
 
 from tests.support.migrated import copy_sqlite, make_postgres_template, make_sqlite_template, postgres_copy
 from tests.support.postgres import Cluster
@@ -79,18 +81,26 @@ def pytest_sessionstart() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the Windows tests out where there is no Wine. For `pytest -n`, keep each file's tests together, and begin with what takes longest."""
+    """Leave the Windows tests out where there is no Wine; else begin with them, for they take longest."""
     on_windows = [item for item in items if item.path.parent.name == "windows"]
     others = [item for item in items if item.path.parent.name != "windows"]
     for item in on_windows:
         item.add_marker(pytest.mark.windows)
-        item.add_marker(pytest.mark.xdist_group("windows"))
-    for item in others:
-        item.add_marker(pytest.mark.xdist_group(str(item.path.relative_to(config.rootpath))))
     if on_windows and missing():
         config.hook.pytest_deselected(items=on_windows)
         on_windows = []
     items[:] = on_windows + others
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
+    """For `pytest -n`: each file's tests in one place, and all that need Windows in one, since there is one Windows."""
+    return _Scheduling(config, log)
+
+
+class _Scheduling(LoadFileScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        return "windows" if nodeid.startswith("tests/windows/") else super()._split_scope(nodeid)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
