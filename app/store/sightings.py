@@ -1,44 +1,31 @@
 """Reads what a job's cadence is learned from: its newest runs and its daily counts, bounded however long its history."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
+from typing import Any
 
-from sqlalchemy import func, literal, select
+from sqlalchemy import Select, select
 
 from app.domain.event import RunOutcome
 from app.domain.run import Run
 from app.store.tables import job_days, runs
-from app.store.types import EPOCH
 from app.store.unit import View
 from app.store.wanted import wanted
 
 WEEK_DAYS = 7
+_READ = ("id", "customer_id", "job_id", "run_key", "heard_at", "started_at", "ended_at", "outcome", "metrics")
 
 
-async def newest_runs(view: View, job_ids: Collection[str], most: int) -> Mapping[str, list[Run]]:
-    """Give the newest ended runs of each job, about `most` of them."""
-    asked = wanted(view, [(job_id,) for job_id in sorted(job_ids)], "job_id")
-    is_oldest = runs.alias("is_oldest")
-    # A scalar of the wanted row alone: each job's part of the index is read from its newest end, and no further.
-    since = (
-        select(is_oldest.c.ended_at)
-        .where(is_oldest.c.job_id == asked.c.job_id, is_oldest.c.ended_at.is_not(None))
-        .order_by(is_oldest.c.ended_at.desc())
-        .limit(1)
-        .offset(most - 1)
-        .scalar_subquery()
-    )
-    columns = (runs.c[name] for name in ("id", "customer_id", "job_id", "run_key", "heard_at"))
-    more = (runs.c[name] for name in ("started_at", "ended_at", "outcome", "metrics"))
-    newest = (
-        runs.c.job_id == asked.c.job_id,
-        runs.c.ended_at >= func.coalesce(since, literal(EPOCH, runs.c.ended_at.type)),
-    )
-    found: dict[str, list[Run]] = {}
-    for row in await view.connection.execute(
-        select(*columns, *more).join_from(asked, runs, newest[0]).where(newest[1])
-    ):
-        run = Run(
+async def newest_runs(view: View, job_ids: Iterable[str], most: int) -> Mapping[str, list[Run]]:
+    """Give the newest ended runs of each job, `most` of them."""
+    # One job after the other: for a limit on each within one query SQLite would read all the history there is.
+    return {job_id: await _of_job(view, job_id, most) for job_id in sorted(job_ids)}
+
+
+async def _of_job(view: View, job_id: str, most: int) -> list[Run]:
+    rows = await view.connection.execute(newest_first(job_id, most))
+    return [
+        Run(
             id=row.id,
             customer_id=row.customer_id,
             job_id=row.job_id,
@@ -49,8 +36,14 @@ async def newest_runs(view: View, job_ids: Collection[str], most: int) -> Mappin
             outcome=RunOutcome(row.outcome),
             metrics=row.metrics or {},
         )
-        found.setdefault(run.job_id, []).append(run)
-    return found
+        for row in rows
+    ]
+
+
+def newest_first(job_id: str, most: int) -> Select[Any]:
+    """Give the query for a job's newest ended runs: its part of the index from the newest end, and no further."""
+    ended = runs.c.job_id == job_id, runs.c.ended_at.is_not(None)
+    return select(*(runs.c[name] for name in _READ)).where(*ended).order_by(runs.c.ended_at.desc()).limit(most)
 
 
 async def runs_per_day(view: View, jobs: Mapping[str, str], today: date) -> Mapping[str, Sequence[int]]:

@@ -72,11 +72,13 @@ async def summary_story(view: View, schedule: Schedule, *, number: int, start: d
 
 
 FAILED = jobs.c.failures_in_row > 0
+# Missed, and then somebody said that it need not run: it stands as its last run did, not among the missed for ever.
+EXCUSED = and_(jobs.c.state == JobState.MISSED, jobs.c.dismissed_at.is_not(None))
 STATES: Mapping[str, ColumnElement[bool]] = {
     "failed": FAILED,
-    "missed": and_(~FAILED, jobs.c.state == JobState.MISSED),
-    "warning": and_(~FAILED, jobs.c.state == JobState.WARNING),
-    "ok": and_(~FAILED, jobs.c.state == JobState.OK),
+    "missed": and_(~FAILED, jobs.c.state == JobState.MISSED, ~EXCUSED),
+    "warning": and_(~FAILED, or_(jobs.c.state == JobState.WARNING, and_(EXCUSED, jobs.c.warnings_in_row > 0))),
+    "ok": and_(~FAILED, or_(jobs.c.state == JobState.OK, and_(EXCUSED, jobs.c.warnings_in_row == 0))),
     "new": and_(~FAILED, jobs.c.state == JobState.NEW),
 }
 
@@ -163,7 +165,7 @@ def _recovered(scope: Scope) -> ColumnElement[bool]:
         alerts.c.closed_at < scope.end,
         alerts.c.kind.in_((AlertKind.FAILED, AlertKind.MISSED)),
     )
-    return and_(STATES["ok"], closed)
+    return and_(STATES["ok"], ~EXCUSED, closed)
 
 
 async def _listed(view: View, scope: Scope, condition: ColumnElement[bool], limit: int) -> Sequence[Row[Any]]:

@@ -2,13 +2,22 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, text, update
 
-from app.store.tables import alerts, jobs, notices
+from app.compose import tick as compose
+from app.domain.story import SummaryStory
+from app.manage.editing import Editor
+from app.manage.jobs import dismiss
+from app.store.sightings import newest_first
+from app.store.summaries import find_schedule
+from app.store.summary_story import summary_story
+from app.store.tables import alerts, jobs, messages, notices
+from app.store.tables_managed import summary_schedules
 from tests.support.house import Lived, live_in
 
 
@@ -131,3 +140,42 @@ async def test_old_jobs_are_looked_at_less_often(lived: Lived) -> None:
     job = await the_job(lived)
     assert job.learn_at is not None
     assert job.learn_at - job.learned_at >= timedelta(days=4)
+
+
+async def test_the_mail_says_what_the_alarm_rests_on_and_a_dismissal_ends_it(lived: Lived) -> None:
+    await run_daily(lived, 9)
+    for _ in range(2):
+        lived.pass_time(hours=15)
+        await lived.decide()
+    while await compose.tick(lived.house):
+        pass
+    [message] = await lived.rows(messages, messages.c.is_alert, messages.c.subject.contains("MISSED"))
+    mail = message_from_bytes(message.mail_body, policy=policy.default).get_body(("plain",))
+    assert mail is not None
+    words = " ".join(mail.get_content().split())
+    assert "Learned from its runs, not confirmed: daily at 02:00 (Europe/Berlin)." in words
+    job = await the_job(lived)
+    assert [section.title for section in (await summary(lived)).sections] == ["missed"]
+    async with lived.house.store.write() as unit:
+        await dismiss(unit, job.id, Editor("ann", lived.time[0], lived.house.bell.ring))
+    [alert] = await missed_alerts(lived)
+    assert alert.closed_reason == "ann expects nothing of this job"
+    assert [section.title for section in (await summary(lived)).sections] == ["ok"]
+
+
+async def summary(lived: Lived) -> SummaryStory:
+    """Give what the next summary would tell."""
+    async with lived.house.store.read() as view:
+        [row] = (await view.connection.execute(select(summary_schedules.c.id))).all()
+        schedule = await find_schedule(view, row.id)
+        assert schedule is not None
+        return await summary_story(view, schedule, number=1, start=lived.time[0] - timedelta(days=1), end=lived.time[0])
+
+
+async def test_what_a_look_reads_does_not_grow_with_history(sqlite_database_url: str, tmp_path: Path) -> None:
+    async with live_in(sqlite_database_url, tmp_path) as lived, lived.house.store.read() as view:
+        query = newest_first("job_1", 200).compile(
+            view.connection.engine.sync_engine, compile_kwargs={"literal_binds": True}
+        )
+        [plan] = (await view.connection.execute(text(f"EXPLAIN QUERY PLAN {query}"))).all()
+    assert plan.detail.startswith("SEARCH runs USING INDEX ix_runs_job_ended (job_id=?"), "no sort, no scan"
