@@ -135,9 +135,7 @@ async def taking_mail(house: House, intake: Intake, doorkeeper: Doorkeeper) -> A
 class _Line(SMTP):
     """One connection, of a bounded number and for a bounded time."""
 
-    line_length_limit = (
-        LINE_LONGEST  # what aiosmtpd would refuse for good is a report that its sender does not send again
-    )
+    line_length_limit = LINE_LONGEST  # beyond it a mail is refused for good, and no tool sends it again
 
     def __init__(self, answers: MailIn, open_ones: "set[_Line]", limit: int, tls: ssl.SSLContext | None) -> None:
         super().__init__(

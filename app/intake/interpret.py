@@ -15,7 +15,7 @@ def interpret(tool: str, dialect: Dialect, said: Said) -> Sequence[WireEvent]:
     try:
         events = dialect(said)
     except NotUnderstood as cause:
-        return [unread(tool, said, str(cause))]
+        return [unread(tool, said, str(cause), job=cause.job)]
     except Exception:  # noqa: BLE001  (a rim)
         log.exception("a dialect failed by a defect of ours; what was said is kept as a warning", tool=tool)
         return [unread(tool, said, "a defect of ours; the log says what")]

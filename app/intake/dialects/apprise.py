@@ -54,7 +54,7 @@ def _fields(said: Said) -> Mapping[str, str]:
     """Give the fields, by what the body is and not by what it is called."""
     if found := object_of(said):
         return {name: text for name in _FIELDS if (text := text_in(found.get(name)))}
-    text = said.text[:_TEXT_MOST]
+    text = said.words[:_TEXT_MOST]
     if text.lstrip()[:1] == "<":
         return {name: value for name, tag in _XML.items() if (value := _in_tag(tag, text))}
     given = {**dict(said.query), **form_of(said)}

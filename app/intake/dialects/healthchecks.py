@@ -20,7 +20,10 @@ _WORSE = ("success", "cancelled", "warning", "failure")
 def read(said: Said) -> Sequence[WireEvent]:
     """Give the event of one signal. `path` is what stands behind the key: [slug,] [signal]."""
     slug, signal = split(said.path, has_slug=said.job is None)
-    phase, outcome = meaning_of(signal)
+    try:
+        phase, outcome = meaning_of(signal)
+    except NotUnderstood as cause:  # an exit code that is none, of a job that is known: it is told of that job
+        raise NotUnderstood(str(cause), slug) from cause
     text = said.text
     body = read_body(text)
     phase, outcome = _with_body(signal, phase, outcome, body)

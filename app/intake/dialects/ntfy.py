@@ -77,7 +77,7 @@ def _fields(said: Said) -> Mapping[str, str]:
         given = {name: text_in(found.get(name)) or "" for name in ("title", "message", "priority", "topic")}
         return {**given, "tags": listed or ""}
     given = {name: _param(said, names) for name, names in _NAMES.items()}
-    return {**given, "message": said.text or given["message"].replace("\\n", "\n"), "topic": topic}
+    return {**given, "message": said.words or given["message"].replace("\\n", "\n"), "topic": topic}
 
 
 def _param(said: Said, names: Sequence[str]) -> str:

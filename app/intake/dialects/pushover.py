@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from urllib.parse import parse_qsl
 
 from app.intake.dialects.json_body import object_of, text_in
-from app.intake.dialects.said import Said
+from app.intake.dialects.said import NotUnderstood, Said
 from app.intake.dialects.told import told
 from app.intake.dialects.words import begins_in, outcome_in
 from app.intake.parse import WireEvent
@@ -17,9 +17,14 @@ _SEVERITIES = {"1": "error", "2": "critical"}
 
 
 def read(said: Said) -> Sequence[WireEvent]:
-    """Give the event of one message. A message whose words name no outcome is one, unless its priority says that it is bad."""
+    """Give the event of one message. A message whose words name no outcome is one, unless its priority says that it is bad.
+
+    Raises NotUnderstood for one without a word in it.
+    """
     given = _fields(said)
     title, message = given.get("title", ""), _TAGS.sub("", given.get("message", ""))
+    if not title.strip() and not message.strip():
+        raise NotUnderstood("a message without title and text")
     words = f"{title}\n{message}"[:2000]
     outcome = outcome_in(title) or outcome_in(message[:1000])
     begins = outcome is None and begins_in(words)
@@ -41,7 +46,7 @@ def _fields(said: Said) -> dict[str, str]:
     found = object_of(said)
     if found:
         return {name: text for name, value in found.items() if (text := text_in(value))}
-    text = said.text[:_FORM_MOST]
+    text = said.words[:_FORM_MOST]
     pairs = parse_qsl("&".join(text.split("&")[:_FIELDS_MOST]), keep_blank_values=True, errors="replace")
     form = dict([*said.query, *pairs])
     return form if {"title", "message"} & form.keys() else {**form, "message": text}

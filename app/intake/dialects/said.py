@@ -8,6 +8,8 @@ from datetime import datetime
 from app.intake.dialects.text import text_of
 from app.intake.parse import WireEvent
 
+_GZIP = b"\x1f\x8b"
+
 
 @dataclass(frozen=True, slots=True)
 class Said:
@@ -35,6 +37,13 @@ class Said:
         return text_of(self.body, self.headers.get("content-type", ""))
 
     @property
+    def words(self) -> str:
+        """Give the body as text, where a tool says all in it. Raises NotUnderstood for one that came packed and does not unpack."""
+        if self.body.startswith(_GZIP):
+            raise NotUnderstood("a packed body that does not unpack")
+        return self.text
+
+    @property
     def mark(self) -> str:
         """Name the request by its very bytes: a tool that did not hear our answer sends the same again."""
         return hashlib.sha256(self.method.encode() + b" " + self.body).hexdigest()
@@ -45,4 +54,8 @@ Dialect = Callable[[Said], Sequence[WireEvent]]
 
 
 class NotUnderstood(Exception):
-    """What was said is not in this dialect; the text says why, for the administrator."""
+    """What was said is not in this dialect; the text says why, for the administrator. `job` is whose it is, if that could be read."""
+
+    def __init__(self, why: str, job: str | None = None) -> None:
+        super().__init__(why)
+        self.job = job

@@ -60,7 +60,7 @@ def told(
     return made
 
 
-def unread(tool: str, said: Said, why: str) -> WireEvent:
+def unread(tool: str, said: Said, why: str, job: str | None = None) -> WireEvent:
     """Give the event for what could not be read: a warning, with the beginning of what came.
 
     It is an activity of its own, `other`: as a backup's warning it would end a row of failures of which it knows nothing.
@@ -68,7 +68,7 @@ def unread(tool: str, said: Said, why: str) -> WireEvent:
     return told(
         tool,
         agent=said.asked("agent"),
-        job=said.asked("job") or said.job or tool,
+        job=said.asked("job") or said.job or job or tool,
         activity="other",
         outcome="warning",
         message=f"{tool} sent what could not be read: {why}",

@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from app.intake.dialects.healthchecks import read
+from app.intake.dialects.healthchecks import TOOL, read
 from app.intake.dialects.said import NotUnderstood, Said
+from app.intake.interpret import interpret
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 RID = "5f0d2a1c-8f55-4c0b-9c3a-0b6d9f0e1a11"
@@ -37,6 +38,11 @@ def test_the_address_says_what_happened(signal: tuple[str, ...], phase: str | No
 def test_what_is_no_signal_is_not_guessed_at(signal: str):
     with pytest.raises(NotUnderstood):
         heard(signal)
+
+
+def test_what_is_no_signal_is_told_of_the_job_that_the_address_names():
+    (event,) = interpret(TOOL, read, Said(NOW, path=("photos", "256")))
+    assert (event["job"], event["outcome"]) == ("photos", "warning")
 
 
 @pytest.mark.parametrize(

@@ -1,11 +1,12 @@
 """Borgmatic's other ways of telling: its log to Loki, an event to PagerDuty, a message to Pushover."""
 
+import gzip
 import json
 from datetime import UTC, datetime
 
 import pytest
 
-from app.intake.dialects import loki, pagerduty, pushover
+from app.intake.dialects import apprise, loki, ntfy, pagerduty, pushover
 from app.intake.dialects.said import NotUnderstood, Said
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -80,3 +81,12 @@ def test_an_acknowledgement_is_no_event():
 def test_a_message_means_what_its_title_says(form: str, phase, outcome, severity):
     (event,) = pushover.read(Said(NOW, body=form.encode(), job="daily"))
     assert (event.get("phase"), event.get("outcome"), event.get("severity")) == (phase, outcome, severity)
+
+
+@pytest.mark.parametrize("body", [b"", b"title=&message=+", gzip.compress(b"Backup failed: disk full")[:-9]])
+def test_an_empty_message_and_one_that_does_not_unpack_are_no_silence(body: bytes):
+    with pytest.raises(NotUnderstood):
+        pushover.read(Said(NOW, body=body, job="daily"))
+    for dialect in (apprise.read, ntfy.read):
+        with pytest.raises(NotUnderstood):
+            dialect(Said(NOW, body=body if body.startswith(b"\x1f") else b"", job="daily"))
