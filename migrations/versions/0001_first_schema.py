@@ -137,13 +137,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("worker", name=op.f("pk_heartbeats")),
     )
     op.create_table(
-        "listening",
-        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
-        sa.Column("at", Utc(), nullable=False),
-        sa.Column("since", Utc(), nullable=True),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_listening")),
-    )
-    op.create_table(
         "messages",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("customer_id", sa.String(length=40), nullable=True),
@@ -167,7 +160,6 @@ def upgrade() -> None:
         sa.Column("maybe_sent", sa.Boolean(), nullable=False),
         sa.Column("moved_to", sa.String(length=40), nullable=True),
         sa.Column("moved_from", sa.String(length=40), nullable=True),
-        sa.Column("relay_id", sa.String(length=40), nullable=True),
         sa.Column("why", sa.Text(), nullable=True),
         sa.Column("settled_at", Utc(), nullable=True),
         sa.Column("mail_body", sa.LargeBinary(), nullable=True),
@@ -295,23 +287,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("message_id", "number", name=op.f("uq_attempts_message_id_number")),
     )
     op.create_table(
-        "mail_rules",
-        sa.Column("id", sa.String(length=40), nullable=False),
-        sa.Column("customer_id", sa.String(length=40), nullable=True),
-        sa.Column("name", sa.String(length=200), nullable=False),
-        sa.Column("position", sa.Integer(), nullable=False),
-        sa.Column("enabled", sa.Boolean(), nullable=False),
-        sa.Column("subject", sa.String(length=500), nullable=False),
-        sa.Column("outcome", sa.String(length=12), nullable=False),
-        sa.Column("activity", sa.String(length=12), nullable=False),
-        sa.Column("job", sa.String(length=200), nullable=True),
-        sa.Column("created_at", Utc(), nullable=False),
-        sa.Column("version", sa.Integer(), server_default="1", nullable=False),
-        sa.ForeignKeyConstraint(["customer_id"], ["customers.id"], name=op.f("fk_mail_rules_customer_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_mail_rules")),
-        sa.UniqueConstraint("name", name=op.f("uq_mail_rules_name")),
-    )
-    op.create_table(
         "recipients",
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("customer_id", sa.String(length=40), nullable=True),
@@ -323,30 +298,6 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["customer_id"], ["customers.id"], name=op.f("fk_recipients_customer_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_recipients")),
         sa.UniqueConstraint("name", name=op.f("uq_recipients_name")),
-    )
-    op.create_table(
-        "relays",
-        sa.Column("id", sa.String(length=40), nullable=False),
-        sa.Column("customer_id", sa.String(length=40), nullable=False),
-        sa.Column("name", sa.String(length=200), nullable=False),
-        sa.Column("customers", Json, nullable=False),
-        sa.Column("recipients", Json, nullable=False),
-        sa.Column("silent_after_s", sa.Integer(), nullable=False),
-        sa.Column("oldest_after_s", sa.Integer(), nullable=False),
-        sa.Column("paused_at", Utc(), nullable=True),
-        sa.Column("paused_why", sa.Text(), nullable=True),
-        sa.Column("doctor_asked_at", Utc(), nullable=True),
-        sa.Column("seen_at", Utc(), nullable=True),
-        sa.Column("said", Json, nullable=False),
-        sa.Column("stuck_at", Utc(), nullable=True),
-        sa.Column("stuck_why", sa.Text(), nullable=True),
-        sa.Column("trouble", sa.Text(), nullable=True),
-        sa.Column("trouble_at", Utc(), nullable=True),
-        sa.Column("created_at", Utc(), nullable=False),
-        sa.Column("version", sa.Integer(), server_default="1", nullable=False),
-        sa.ForeignKeyConstraint(["customer_id"], ["customers.id"], name=op.f("fk_relays_customer_id")),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_relays")),
-        sa.UniqueConstraint("name", name=op.f("uq_relays_name")),
     )
     op.create_table(
         "routes",
@@ -478,8 +429,6 @@ def upgrade() -> None:
         sa.Column("id", sa.String(length=40), nullable=False),
         sa.Column("customer_id", sa.String(length=40), nullable=True),
         sa.Column("agent_id", sa.String(length=40), nullable=True),
-        sa.Column("relay_id", sa.String(length=40), nullable=True),
-        sa.Column("job", sa.String(length=200), nullable=True),
         sa.Column("kind", sa.String(length=8), nullable=False),
         sa.Column("name", sa.String(length=200), nullable=False),
         sa.Column("hash", sa.String(length=64), nullable=False),
@@ -489,7 +438,6 @@ def upgrade() -> None:
         sa.Column("revoked_at", Utc(), nullable=True),
         sa.ForeignKeyConstraint(["agent_id"], ["agents.id"], name=op.f("fk_keys_agent_id")),
         sa.ForeignKeyConstraint(["customer_id"], ["customers.id"], name=op.f("fk_keys_customer_id")),
-        sa.ForeignKeyConstraint(["relay_id"], ["relays.id"], name=op.f("fk_keys_relay_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_keys")),
         sa.UniqueConstraint("hash", name=op.f("uq_keys_hash")),
     )
@@ -554,7 +502,7 @@ def upgrade() -> None:
         batch_op.create_index("ix_runs_job_ended", ["job_id", "ended_at"], unique=False)
         batch_op.create_index(
             "ix_runs_job_open",
-            ["job_id", "outcome", "started_at"],
+            ["job_id"],
             unique=False,
             postgresql_where=sa.text("ended_at IS NULL"),
             sqlite_where=sa.text("ended_at IS NULL"),
@@ -611,9 +559,7 @@ def downgrade() -> None:
     op.drop_table("silences")
     op.drop_table("rules")
     op.drop_table("routes")
-    op.drop_table("relays")
     op.drop_table("recipients")
-    op.drop_table("mail_rules")
     op.drop_table("attempts")
     with op.batch_alter_table("agents", schema=None) as batch_op:
         batch_op.drop_index(
@@ -655,7 +601,6 @@ def downgrade() -> None:
         )
 
     op.drop_table("messages")
-    op.drop_table("listening")
     op.drop_table("heartbeats")
     op.drop_table("groups")
     with op.batch_alter_table("events", schema=None) as batch_op:
