@@ -63,8 +63,8 @@ def _wait_for_alert(site: Site, job: str, children: list[dict[str, Any]]) -> flo
 
 def _phases(children: list[dict[str, Any]]) -> str:
     """Word how far a child is after how many seconds, by the median."""
-    names = children[0]["phases"]
-    return ", ".join(f"{name} {statistics.median(one['phases'][name] for one in children):.2f}" for name in names)
+    reached = {name: statistics.median(one["phases"][name] for one in children) for name in children[0]["phases"]}
+    return ", ".join(f"{name} {after:.2f}" for name, after in sorted(reached.items(), key=lambda one: one[1]))
 
 
 def _many(site: Site, messages: int) -> tuple[float, int]:

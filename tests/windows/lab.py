@@ -29,7 +29,7 @@ _SYSTEM = {"WINEDEBUG": "-all", "WINEDLLOVERRIDES": "mscoree,mshtml=", "WINEARCH
 _NOISE = ("DISPLAY", "WAYLAND_DISPLAY", "PYTHONPATH", "PYTHONHOME")
 CONTROL_KEY = r"HKLM\System\CurrentControlSet\Control"
 LOCK = "lock"  # held by whoever uses a lab
-CLIENTS_KEY = r"HKLM\Software\Clients\Mail"
+CLIENTS_KEY = r"HKEY_LOCAL_MACHINE\Software\Clients\Mail"
 
 
 def missing() -> str | None:
@@ -76,19 +76,23 @@ class Lab:
 
     def register(self, name: str, dll: Path | None, *, simple_only: bool = False, is_default: bool = True) -> None:
         """Put a mail client into the registry, as its setup does."""
-        key = f"{CLIENTS_KEY}\\{name}"
-        self.registry("add", key, "/ve", "/d", name, "/f")
+        lines = [f"[{CLIENTS_KEY}]", f'@="{name}"'] if is_default else []
+        lines += [f"[{CLIENTS_KEY}\\{name}]", f'@="{name}"']
         for value in ("DLLPath",) if simple_only else ("DLLPath", "DLLPathEx"):
             if dll is not None:
-                self.registry("add", key, "/v", value, "/d", windows_path(dll), "/f")
-        if is_default:
-            self.registry("add", CLIENTS_KEY, "/ve", "/d", name, "/f")
+                lines.append(f'"{value}"="{windows_path(dll)}"'.replace("\\", "\\\\"))
+        self.enter(*lines)
 
     def forget_clients(self) -> None:
         """Take every mail client and every setting of the relay out of the registry."""
-        self.registry("delete", CLIENTS_KEY, "/f")
-        self.registry("delete", r"HKLM\Software\Tocsin", "/f")
-        self.registry("delete", r"HKLM\System\CurrentControlSet\Services\DS-Client", "/f")
+        ours, old = r"Software\Tocsin", r"System\CurrentControlSet\Services\DS-Client"
+        self.enter(f"[-{CLIENTS_KEY}]", *(f"[-HKEY_LOCAL_MACHINE\\{key}]" for key in (ours, old)))
+
+    def enter(self, *lines: str) -> None:
+        """Import lines of a .reg file: one program for all of them, where `reg` is one for each value."""
+        path = self.folder / "enter.reg"
+        path.write_text("\r\n".join(("REGEDIT4", "", *lines, "")))
+        self.run("reg", "import", windows_path(path))
 
     def registry(self, *words: str) -> None:
         """Run `reg`."""

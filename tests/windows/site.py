@@ -35,7 +35,7 @@ class Site:
     def relay(self, *words: str, **environment: str) -> str:
         """Run the relay's program on the Windows host."""
         given = (windows_path(self.program), "--home", windows_path(self.home), *words)
-        return self.lab.python(*given, TOCSIN_RELAY_KEY=self.key, **environment)
+        return self.lab.python(*given, **{"TOCSIN_RELAY_KEY": self.key, **environment})
 
     def install(self, *words: str, profile: str = "Backup") -> str:
         """Install the relay as a service."""
@@ -44,13 +44,12 @@ class Site:
     def start(self, *words: str, profile: str = "Backup") -> None:
         """Install and start it, and wait until the service has its doctor's report."""
         self.install(*words, profile=profile)
-        said = self.relay("start")
-        assert "running" in said, said + self.log()
+        said = self.lab.run("sc", "start", "TocsinRelay")
+        assert "FAILED" not in said, said + self.log()
         wait_until("the doctor's report", lambda: self.shown()["doctor_at"], 120)
 
     def stop(self) -> None:
         """Stop it and take it out."""
-        self.relay("stop")
         self.relay("remove")
 
     def doctor(self) -> dict[str, dict[str, str]]:

@@ -18,7 +18,9 @@ from tests.windows.lab import windows_path
 from tests.windows.site import Site
 
 MOMENTS = ("logon", "create", "save", "submit", "submitted", "outbox", "sent")
-ROUNDS = int(os.environ.get("WINDOWS_ROUNDS", "20" if os.environ.get("WINDOWS_KILLS") else str(len(MOMENTS))))
+ROUNDS = (
+    20 if os.environ.get("WINDOWS_KILLS") else 0
+)  # else each moment once for the child, every other one for the rest
 SETTLED = ("sent", "moved", "dead")
 
 
@@ -67,7 +69,9 @@ def killed_at(site: Site, whom: str, moment: str, job: str) -> None:
 def test_no_message_is_lost_and_none_leaves_twice(site: Site, whom: str) -> None:
     site.one_mail_each()
     site.start()
-    rounds = [(f"job-{number:02d}", moment) for number, moment in enumerate(islice(cycle(MOMENTS), ROUNDS))]
+    few = MOMENTS if whom == "child" else MOMENTS[::2]
+    moments = islice(cycle(MOMENTS), ROUNDS) if ROUNDS else few
+    rounds = [(f"job-{number:02d}", moment) for number, moment in enumerate(moments)]
     for job, moment in rounds:
         killed_at(site, whom, moment, job)
     told = [(moment, site.message(job, *SETTLED, patience_s=240)) for job, moment in rounds]
