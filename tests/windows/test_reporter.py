@@ -39,7 +39,7 @@ def test_a_command_runs_as_ever_and_is_told_now_or_later(lab: Lab, heard: Heard,
     [event] = [event for event in heard.events("told") if event["phase"] == "finished"]
     assert event["metrics"]["exit_code"] == 5
     assert event["metrics"]["peak_memory_bytes"] > 1_000_000
-    assert event["log"].endswith("err")
+    assert "err" in event["log"]  # which of the two pipes is read first is anybody's guess
 
     assert ask("run", "--", "cmd", "/c", "exit 0") == "0 b'' b''"
     assert ask("run", "--", "no-such-program").startswith("127 b'' b'tocsin-report: no-such-program: not found")
