@@ -8,6 +8,7 @@ from __future__ import annotations
 import getpass
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +18,7 @@ NOT_INSTALLED = "not installed"
 _ABOUT = "Sends Tocsin's mails over MAPI, without ever showing a dialog."
 _AGAIN_MS = (10_000, 60_000, 300_000)  # after the first, the second and each further failure
 _FORGET_FAILURES_S = 86_400
+_GONE_S = 15.0
 _RUNNING, _STOPPED = 4, 1
 _EXISTS, _IS_NOT, _RUNS_ALREADY, _DOES_NOT_RUN = 1073, 1060, 1056, 1062
 
@@ -145,6 +147,10 @@ def _remove() -> None:
 
         _stop()
         util.RemoveService(NAME)
+        # It is only marked for deletion while its process still ends: who installs it anew at once would be refused.
+        until = time.monotonic() + _GONE_S
+        while state() != NOT_INSTALLED and time.monotonic() < until:
+            time.sleep(0.1)
         _tolerant("place in the event log to remove", lambda: win32evtlogutil.RemoveSourceFromRegistry(NAME))
 
 
