@@ -46,7 +46,7 @@ def build_app(settings: Settings, *, work: Work | None = None, clock: Clock = no
     )
     app.state.is_stopping = lambda: False  # whoever serves the app says so: what waits long must not hold up the end
     problems.install(app)
-    app.add_middleware(Rim, over_tls=_is_over_tls(settings), self_bounded=[events.PATH])
+    app.add_middleware(Rim, over_tls=_is_over_tls(settings))
     app.include_router(events.router)
     app.include_router(health.router)
     app.include_router(metrics.router)

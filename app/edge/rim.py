@@ -1,7 +1,5 @@
 """The rim of every request: a bound on its body, security headers on its answer, and the last catch, where a defect becomes a 500."""
 
-from collections.abc import Collection
-
 from fastapi import Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -22,11 +20,10 @@ _DOCS_POLICY = (
 
 
 class Rim:
-    """ASGI middleware, outermost but for the framework's own. It bounds the bodies of the API; `self_bounded` paths and tools' endpoints count theirs."""
+    """ASGI middleware, outermost but for the framework's own. It bounds the bodies of the API; the lane and tools' endpoints count theirs."""
 
-    def __init__(self, app: ASGIApp, *, over_tls: bool, self_bounded: Collection[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, *, over_tls: bool) -> None:
         self._app = app
-        self._self_bounded = frozenset(self_bounded)
         self._headers = security_headers(over_tls=over_tls)
         self._docs_headers = security_headers(over_tls=over_tls, policy=_DOCS_POLICY)
 
@@ -49,8 +46,7 @@ class Rim:
             await send(message)
 
         try:
-            is_api = path.startswith("/v1/") and path not in self._self_bounded
-            bounded = _bounded(receive) if is_api else receive
+            bounded = _bounded(receive) if path.startswith("/v1/") else receive
             await self._app(scope, bounded, send_with_headers)
         except Exception:
             answer = defect(scope)

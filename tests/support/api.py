@@ -8,6 +8,7 @@ from typing import Any
 
 import httpx
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from app.base.secret import open_secret
 from app.base.settings import load_settings
@@ -26,6 +27,7 @@ class Api:
     """An administrator's view: `ask` gives the answer, `tell` insists that it is a success and gives its document."""
 
     app: FastAPI
+    entrance: ASGIApp  # what a server calls: the app, and the lane before it
     client: httpx.AsyncClient
 
     @property
@@ -70,6 +72,7 @@ async def serving(database_url: str, folder: Path, *, work: Work | None = None, 
     await store.close()
     app = build_app(loaded, work=work)
     async with app.router.lifespan_context(app):
-        transport = httpx.ASGITransport(entrance(app, loaded), raise_app_exceptions=False)
+        before = entrance(app, loaded)
+        transport = httpx.ASGITransport(before, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://tocsin.test", timeout=30) as client:
-            yield Api(app, client)
+            yield Api(app, before, client)
