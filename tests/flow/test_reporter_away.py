@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.answers import giving
 from tests.support.processes import kill_family
-from tests.support.reporter import COMMAND, LATEST_S, NOWHERE, SLACK_S, Reporter, reporter, runs_as_ever
+from tests.support.reporter import COMMAND, LATEST_S, NOWHERE, SLACK_S, Reporter, ended, reporter, runs_as_ever, told_of
 from tests.support.running import Running, serving, wait_until
 from tests.support.wrong_server import answering
 
@@ -26,15 +26,6 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 @pytest.fixture
 def report(running: Running, tmp_path: Path) -> Reporter:
     return reporter(tmp_path, running.url, running.enrol_key)
-
-
-def told_of(running: Running, job: str) -> list[dict]:
-    found = running.ask("/v1/events", job=job, limit="200")["items"]
-    return sorted(found, key=lambda one: one["occurred_at"])
-
-
-def ended(running: Running, job: str) -> list[str]:
-    return [event["outcome"] for event in told_of(running, job) if event["phase"] == "finished"]
 
 
 def test_what_happened_while_the_service_was_down_is_told_in_order_when_it_is_back(running: Running, report: Reporter):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.reporter import NOWHERE, Reporter, reporter, runs_as_ever
+from tests.support.reporter import NOWHERE, Reporter, ended, reporter, runs_as_ever
 from tests.support.running import Running, serving
 
 
@@ -23,15 +23,6 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 @pytest.fixture
 def report(running: Running, tmp_path: Path) -> Reporter:
     return reporter(tmp_path, running.url, running.enrol_key)
-
-
-def told_of(running: Running, job: str) -> list[dict]:
-    found = running.ask("/v1/events", job=job, limit="200")["items"]
-    return sorted(found, key=lambda one: one["occurred_at"])
-
-
-def ended(running: Running, job: str) -> list[str]:
-    return [event["outcome"] for event in told_of(running, job) if event["phase"] == "finished"]
 
 
 def limited(size: int):

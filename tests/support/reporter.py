@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from app.base.pyz import write
+from tests.support.running import Running
 
 PATIENCE_S = 120
 NOWHERE = "http://127.0.0.1:9"
@@ -67,3 +68,14 @@ def runs_as_ever(report: Reporter, job: str, **more: object) -> list[str]:
     words = done.stderr.removeprefix(b"its errors").decode().splitlines()
     assert len(words) <= 1
     return words
+
+
+def told_of(running: Running, job: str) -> list[dict[str, Any]]:
+    """Give what the service heard of a job, oldest first."""
+    found = running.ask("/v1/events", job=job, limit="200")["items"]
+    return sorted(found, key=lambda one: one["occurred_at"])
+
+
+def ended(running: Running, job: str) -> list[str]:
+    """Give the outcomes that a job's runs ended with, oldest first."""
+    return [event["outcome"] for event in told_of(running, job) if event["phase"] == "finished"]
