@@ -19,6 +19,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--fuzz-s", type=float, default=0.0, help="seconds to go on with each property of tests/fuzz")
 
 
+def pytest_make_parametrize_id(val: Any, argname: str) -> str | None:
+    """Packed bytes can hold the time of day: in an id they would have two processes collect different tests."""
+    return argname if isinstance(val, bytes) and not val.isascii() else None
+
+
 @pytest.fixture
 def fuzz_s(request: pytest.FixtureRequest) -> float:
     """How long `make fuzz` goes on with one property; 0 in an ordinary run."""
