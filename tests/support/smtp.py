@@ -37,9 +37,11 @@ class SmtpServer:
         users: dict[str, str] | None = None,
         tokens: dict[str, str] | None = None,
         mechanisms: tuple[str, ...] = ("PLAIN", "LOGIN", "XOAUTH2"),
+        pipelining: bool = True,
     ) -> None:
         self.behave = behave or Behave()
         self.tls = tls
+        self.pipelining = pipelining
         self.users = users or {}
         self.tokens = tokens or {}
         needed = (*(("PLAIN", "LOGIN") if self.users else ()), *(("XOAUTH2",) if self.tokens else ()))

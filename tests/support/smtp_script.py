@@ -43,6 +43,7 @@ class Owner(Protocol):
     users: dict[str, str]
     tokens: dict[str, str]
     mechanisms: frozenset[str]
+    pipelining: bool
 
     def note(self, connection: int, place: str) -> None:
         """Write down that a connection reached a place."""

@@ -116,9 +116,10 @@ class MisbehavingSession(SMTP):
     async def handle_EHLO(  # noqa: N802 (aiosmtpd's name)
         self, _server: SMTP, session: Session, _envelope: Envelope, hostname: str, lines: list[str]
     ) -> list[str]:
-        """Leave out the AUTH line when there is no mechanism to name."""
+        """Leave out the AUTH line when there is no mechanism to name; name PIPELINING, which aiosmtpd can and does not say."""
         session.host_name = hostname
-        return [line for line in lines if line.strip() != "250-AUTH"]
+        named = [line for line in lines if line.strip() != "250-AUTH"]
+        return [named[0], *(["250-PIPELINING"] if self.owner.pipelining else []), *named[1:]]
 
     async def auth_XOAUTH2(self, _server: SMTP, args: list[str]) -> AuthResult:  # noqa: N802 (aiosmtpd's name)
         """Check `user=U^Aauth=Bearer T^A^A`; a wrong token gets the challenge first, as Google and Microsoft do."""

@@ -9,20 +9,18 @@ import re
 from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import parseaddr
-from typing import Self, cast
-
-import aiosmtplib
+from typing import Self
 
 from app.base.errors import BadSettings
 from app.base.settings import Settings
 from app.deliver.transports.smtp_open import Access, open_session, read_access
+from app.deliver.transports.smtp_session import Session
 from app.deliver.transports.smtp_talk import Line, Told, transmit
 from app.domain.message import Parcel
 from app.domain.outcome import Outcome, Permanent, Temporary
 
 IDLE_S = 60.0  # servers hang up after minutes, firewalls forget sooner and say nothing
 AUTH_PAUSE_S = 30.0  # after a refused login: a hundred waiting messages must not lock the account
-_QUIT_S = 2.0
 _ADDRESS = re.compile(r'[^\s<>@"\x00-\x1f\x7f]+@[^\s<>@"\x00-\x1f\x7f]+')
 
 
@@ -30,7 +28,7 @@ _ADDRESS = re.compile(r'[^\s<>@"\x00-\x1f\x7f]+@[^\s<>@"\x00-\x1f\x7f]+')
 class _Kept:
     """An open connection, how many messages it carried, since when it waits (the loop's seconds), and whether for a RSET."""
 
-    client: aiosmtplib.SMTP
+    session: Session
     carried: int = 0
     since: float = 0.0
     is_refused: bool = False
@@ -74,16 +72,16 @@ class Smtp:
         """Take leave of the server on every idle connection; those in use are closed by their send."""
         idle, self._idle = self._idle, []
         self._per_connection = 0
-        await asyncio.gather(*(_leave(kept.client) for kept in idle))
+        await asyncio.gather(*(kept.session.quit() for kept in idle))
 
     async def _take(self) -> _Kept | None:
         """Give the connection used last, if it still lives."""
         now = asyncio.get_running_loop().time()
         while self._idle:
             kept = self._idle.pop()
-            if not kept.client.is_connected or now - kept.since > IDLE_S:
-                _drop(kept.client)
-            elif not kept.is_refused or await _is_reset(kept.client):
+            if not kept.session.is_fit or now - kept.since > IDLE_S:
+                kept.session.drop()
+            elif not kept.is_refused or await kept.session.is_reset():
                 kept.is_refused = False
                 return kept
         return None
@@ -107,11 +105,11 @@ class Smtp:
         """
         line = Line.SPENT
         try:
-            told = await transmit(kept.client, self._sender, parcel.address, parcel.body, self._access.timeout_s)
+            told = await transmit(kept.session, self._sender, parcel.address, parcel.body, self._access.timeout_s)
             line = told.line
         finally:  # cancelled within: nobody knows what the server waits for
             if line in (Line.LOST, Line.SPENT):
-                _drop(kept.client)
+                kept.session.drop()
             else:
                 self._keep(kept, is_refused=line is Line.REFUSED)
         return told
@@ -122,38 +120,5 @@ class Smtp:
         kept.since = asyncio.get_running_loop().time()
         if kept.carried < self._per_connection:
             self._idle.append(kept)
-        elif kept.client.protocol is not None and kept.client.is_connected:
-            kept.client.protocol.write(b"QUIT\r\n")
-            kept.client.close()
-
-
-def _drop(client: aiosmtplib.SMTP) -> None:
-    """Cut the line at once: a polite close would go on sending what the server never took."""
-    transport = client.transport
-    client.close()
-    if transport is not None:
-        cast("asyncio.WriteTransport", transport).abort()  # uvloop's is one without inheriting it
-
-
-async def _is_reset(client: aiosmtplib.SMTP) -> bool:
-    """End the refused transaction (RFC 5321 section 4.1.1.5), or drop the line. Cheaper than a login for each refused recipient."""
-    is_done = False
-    try:
-        await client.rset(timeout=_QUIT_S)
-        is_done = client.is_connected
-    except (aiosmtplib.SMTPException, OSError):
-        pass
-    finally:
-        if not is_done:
-            _drop(client)
-    return is_done
-
-
-async def _leave(client: aiosmtplib.SMTP) -> None:
-    """QUIT (RFC 5321 section 4.1.1.10), without minding the answer."""
-    try:
-        await client.quit(timeout=_QUIT_S)
-    except (aiosmtplib.SMTPException, OSError):
-        pass
-    finally:
-        _drop(client)
+        else:
+            kept.session.leave()

@@ -18,6 +18,7 @@ from app.base.errors import BadSettings
 from app.base.settings import Settings
 from app.base.smtp_url import Auth, SmtpServer, Tls, read_smtp_url
 from app.deliver.transports.evidence import evidence
+from app.deliver.transports.smtp_session import Session
 from app.domain.outcome import Temporary
 
 Token = Callable[[], Awaitable[str]]
@@ -44,7 +45,7 @@ def read_access(settings: Settings) -> Access:
     return Access(server, _tls_context(settings.smtp_ca_file), token, settings.smtp_timeout_s)
 
 
-async def open_session(access: Access) -> aiosmtplib.SMTP | Temporary:
+async def open_session(access: Access) -> Session | Temporary:
     """Give a connection that is ready for MAIL, or why there is none: code `connect`, `tls`, `auth`, or the server's own."""
     server = access.server
     client = aiosmtplib.SMTP(
@@ -72,7 +73,7 @@ async def open_session(access: Access) -> aiosmtplib.SMTP | Temporary:
     except BaseException:
         client.close()
         raise
-    return client
+    return Session.of(client)
 
 
 def _why(step: str, cause: Exception) -> Temporary:
