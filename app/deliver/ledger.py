@@ -1,6 +1,6 @@
 """Writes attempts into the store for all senders together: what waits goes into one transaction. It must not send anything.
 
-A sender waits for its line of the ledger before it sends, so a `kill -9` leaves at most as many messages in doubt as there are senders (two for each SMTP connection).
+A sender waits for its line of the ledger before it sends, so a `kill -9` leaves at most as many messages in doubt as there are senders (four for each SMTP connection).
 """
 
 import asyncio

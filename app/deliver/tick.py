@@ -9,7 +9,7 @@ from app.deliver.transport import Transport
 from app.house import House
 
 _SENDERS = {"webhook": 8, "file": 2}
-_PER_CONNECTION = 2  # while one sends, the ledger writes for the other: the connection never waits for the disk
+_PER_CONNECTION = 4  # one sends, the ledger writes for the others: the connection never waits for the disk
 
 
 async def run(house: House, transports: Mapping[str, Transport], holder: str, stopping: asyncio.Event) -> None:

@@ -6,7 +6,7 @@ from sqlalchemy import ColumnElement, literal_column, select
 
 from app.domain.message import Bodies
 from app.store.records import Columns, Records
-from app.store.tables import alerts, events, messages, notices, runs
+from app.store.tables import alerts, bodies, events, messages, notices, runs
 from app.store.tables_managed import keys
 from app.store.unit import View
 
@@ -57,7 +57,7 @@ MESSAGES = Records(
     messages,
     "msg",
     newest_first=True,
-    secret=frozenset({"mail_body", "webhook_body", "lease_token"}),
+    secret=frozenset({"lease_token"}),
     indexed=frozenset({"state"}),
 )
 KEYS = Records(keys, "key", secret=frozenset({"hash"}), filters={"revoked": _is_revoked})
@@ -65,6 +65,6 @@ KEYS = Records(keys, "key", secret=frozenset({"hash"}), filters={"revoked": _is_
 
 async def bodies_of(view: View, message_id: str) -> Bodies | None:
     """Give a message's finished bytes, or None where there is no such message."""
-    query = select(messages.c.mail_body, messages.c.webhook_body).where(messages.c.id == message_id)
+    query = select(bodies.c.mail, bodies.c.webhook).where(bodies.c.message_id == message_id)
     row = (await view.connection.execute(query)).one_or_none()
-    return None if row is None else Bodies(mail=row.mail_body, webhook=row.webhook_body)
+    return None if row is None else Bodies(mail=row.mail, webhook=row.webhook)

@@ -26,12 +26,10 @@ from app.base.ids import new_id
 from app.domain.lease import Claim, Held, Leased
 from app.domain.message import Bodies, Message, MessageState, Parcel, takes_json
 from app.domain.relay import Relay
-from app.store.tables import attempts, messages
+from app.store.tables import attempts, bodies, messages
 from app.store.tables_managed import recipients
 from app.store.unit import Unit, View
 
-_BODIES = ("mail_body", "webhook_body")
-_LIGHT = [column for column in messages.c if column.name not in _BODIES]
 # As the partial index says it: SQLite uses one only when its condition stands word by word in the query.
 _WAITING = text("messages.state IN ('queued', 'unknown')")
 _LEASED = text("messages.state = 'leased'")
@@ -58,9 +56,11 @@ _SAVE = (
 
 async def insert_messages(unit: Unit, worded: Sequence[tuple[Message, Bodies]]) -> None:
     """Put newly worded messages into the outbox."""
-    rows = [{**_row(message), "mail_body": bodies.mail, "webhook_body": bodies.webhook} for message, bodies in worded]
-    if rows:
-        await unit.connection.execute(insert(messages), rows)
+    if not worded:
+        return
+    await unit.connection.execute(insert(messages), [_row(message) for message, _ in worded])
+    finished = [{"message_id": message.id, "mail": one.mail, "webhook": one.webhook} for message, one in worded]
+    await unit.connection.execute(insert(bodies), finished)
 
 
 async def lease(
@@ -73,7 +73,7 @@ async def lease(
     Each call makes a new token; `settle` refuses an outdated one, so that a worker which was paused past its lease cannot
     overwrite the verdict of the one that took over.
     """
-    body = messages.c.webhook_body if takes_json(transport) else messages.c.mail_body
+    body = bodies.c.webhook if takes_json(transport) else bodies.c.mail
     due = (
         select(
             messages.c.id,
@@ -86,11 +86,12 @@ async def lease(
             messages.c.maybe_sent,
             body.label("body"),
         )
+        .join_from(messages, bodies, isouter=True)
         .where(_WAITING, messages.c.transport == transport, messages.c.due_at <= now)
         .where(true() if relay is None else served_by(relay))
         .order_by(messages.c.urgency, messages.c.due_at)
         .limit(limit)
-        .with_for_update(skip_locked=True)  # SQLite has one writer and ignores this
+        .with_for_update(skip_locked=True, of=messages)  # SQLite has one writer and ignores this
     )
     rows = (await unit.connection.execute(due)).all()
     if not rows:
@@ -122,7 +123,7 @@ async def lock(unit: Unit, ids: Collection[str]) -> dict[str, Held]:
     """Give these messages, and keep everybody else from changing them until the unit ends."""
     begun = (attempts.c.message_id == messages.c.id) & (attempts.c.token == messages.c.lease_token)
     wanted = (
-        select(*_LIGHT, attempts.c.id.label("attempt_id"), attempts.c.number)
+        select(messages, attempts.c.id.label("attempt_id"), attempts.c.number)
         .join_from(messages, attempts, begun, isouter=True)
         .where(messages.c.id.in_(ids))
         .order_by(messages.c.id)  # always in one order: two units that lock the same rows must not wait for one another
@@ -208,20 +209,20 @@ async def insert_successor(unit: Unit, new: Message, of: str) -> None:
     columns = list(messages.c)
     copied = select(*(given.get(column.name, column) for column in columns)).where(messages.c.id == of)
     await unit.connection.execute(insert(messages).from_select(columns, copied))
+    same = select(literal(new.id), bodies.c.mail, bodies.c.webhook).where(bodies.c.message_id == of)
+    await unit.connection.execute(insert(bodies).from_select(list(bodies.c), same))
 
 
 async def kinds_of_body(view: View, message_id: str) -> Bodies:
     """Say which bodies a message has, without reading them."""
-    there = select(
-        messages.c.mail_body.is_not(None).label("mail"), messages.c.webhook_body.is_not(None).label("webhook")
-    )
-    row = (await view.connection.execute(there.where(messages.c.id == message_id))).one()
+    there = select(bodies.c.mail.is_not(None).label("mail"), bodies.c.webhook.is_not(None).label("webhook"))
+    row = (await view.connection.execute(there.where(bodies.c.message_id == message_id))).one()
     return Bodies(mail=b"" if row.mail else None, webhook=b"" if row.webhook else None)
 
 
 async def find_message(view: View, message_id: str) -> Message | None:
     """Give one message, without its bytes."""
-    row = (await view.connection.execute(select(*_LIGHT).where(messages.c.id == message_id))).mappings().one_or_none()
+    row = (await view.connection.execute(select(messages).where(messages.c.id == message_id))).mappings().one_or_none()
     return None if row is None else _message_from(row)
 
 

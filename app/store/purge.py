@@ -8,7 +8,7 @@ from datetime import date, datetime
 
 from sqlalchemy import ColumnElement, Table, and_, delete, exists, select, text, tuple_
 
-from app.store.tables import alerts, attempts, events, groups, job_days, jobs, messages, notices, runs
+from app.store.tables import alerts, attempts, bodies, events, groups, job_days, jobs, messages, notices, runs
 from app.store.tables_managed import audit, summaries
 from app.store.unit import Unit
 
@@ -51,7 +51,7 @@ async def purge_notices(unit: Unit, before: datetime) -> int:
 
 
 async def purge_messages(unit: Unit, before: datetime) -> int:
-    """Remove settled messages with their attempts, but not those that a notice or an unsettled successor still names."""
+    """Remove settled messages with their bodies and attempts, but not those that a notice or an unsettled successor still names."""
     named = exists().where(notices.c.message_id == messages.c.id)
     next_one = messages.alias("next_one")
     goes_on = exists().where(next_one.c.id == messages.c.moved_to, next_one.c.state.in_(_UNSETTLED))
@@ -64,7 +64,8 @@ async def purge_messages(unit: Unit, before: datetime) -> int:
     )
     ids = list((await unit.connection.execute(old)).scalars())
     if ids:
-        await unit.connection.execute(delete(attempts).where(attempts.c.message_id.in_(ids)))
+        for belonging in (attempts, bodies):
+            await unit.connection.execute(delete(belonging).where(belonging.c.message_id.in_(ids)))
         await unit.connection.execute(delete(messages).where(messages.c.id.in_(ids)))
     return len(ids)
 

@@ -262,13 +262,20 @@ messages = Table(
     Column("relay_id", ID),  # the relay that had it first: a message stays with it, for only it can know what it did
     Column("why", Text),  # the last settlement in words
     Column("settled_at", Utc),
-    # Last, for SQLite reads through a long body to what lies behind it. None where no transport of the recipient takes it.
-    Column("mail_body", LargeBinary),  # MIME, for smtp, mapi and file
-    Column("webhook_body", LargeBinary),  # JSON, for webhook
     _partial("ix_messages_due", "transport", "urgency", "due_at", where="state IN ('queued', 'unknown')"),
     _partial("ix_messages_dead", "settled_at", where="state = 'dead'"),
     _partial("ix_messages_leased", "lease_until", where="state = 'leased'"),
     Index("ix_messages_state", "state", "id"),
+)
+
+# Apart from the message, which changes four times until it is settled: SQLite writes a whole row anew at each change.
+bodies = Table(
+    "bodies",
+    metadata,
+    Column("message_id", ID, ForeignKey("messages.id"), primary_key=True),
+    # None where no transport of the recipient takes it.
+    Column("mail", LargeBinary),  # MIME, for smtp, mapi and file
+    Column("webhook", LargeBinary),  # JSON, for webhook
 )
 
 attempts = Table(

@@ -120,7 +120,7 @@ async def test_a_message_tells_its_whole_life(working: Api, tmp_path: Path) -> N
     [notice] = message["notices"]
     assert notice["message_id"] == message["id"]
     assert (message["moved_to"], message["moved_from"]) == (None, None)
-    assert "mail_body" not in message
+    assert "mail" not in message
     assert "lease_token" not in message
     raw = await working.ask("GET", f"/v1/messages/{line['id']}/raw")
     assert raw.headers["Content-Type"] == "message/rfc822"

@@ -65,4 +65,4 @@ async def test_long_texts_are_not_read_for_a_list(api: Api) -> None:
     event.remove(engine, "before_cursor_execute", note)
     lists = [statement for statement in said if "FROM events" in statement or "FROM messages" in statement]
     assert len(lists) >= 2
-    assert not [statement for statement in lists if "events.log" in statement or "mail_body" in statement]
+    assert not [statement for statement in lists if "events.log" in statement or "bodies" in statement]

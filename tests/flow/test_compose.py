@@ -22,7 +22,7 @@ async def lived(database_url: str, tmp_path: Path) -> AsyncIterator[Lived]:
 
 
 def mail_of(row: Any) -> EmailMessage:
-    mail = message_from_bytes(row.mail_body, policy=policy.default)
+    mail = message_from_bytes(row.mail, policy=policy.default)
     assert isinstance(mail, EmailMessage)
     return mail
 
@@ -54,7 +54,7 @@ async def test_a_failure_becomes_one_mail_that_tells_what_to_know(lived: Lived) 
         log="opening\nFatal: repository is locked by PID 99\n",
     )
     await live_on(lived)
-    [row] = await lived.rows(messages, messages.c.is_alert)
+    [row] = await lived.mails(messages.c.is_alert)
     mail = mail_of(row)
     assert mail["Subject"].startswith("FAILED   nightly-sql on sql01")
     assert mail["Auto-Submitted"] == "auto-generated"
@@ -72,7 +72,7 @@ async def test_the_recovery_lands_under_the_failure(lived: Lived) -> None:
         await live_on(lived)
         lived.pass_time(minutes=10)
         await live_on(lived)
-    failed, recovered = [mail_of(row) for row in await lived.rows(messages, messages.c.is_alert)]
+    failed, recovered = [mail_of(row) for row in await lived.mails(messages.c.is_alert)]
     assert recovered["Subject"].startswith("OK AGAIN")
     assert recovered["In-Reply-To"] == failed["Message-ID"]
     assert failed["Message-ID"] in recovered["References"]
@@ -82,7 +82,7 @@ async def test_alerts_of_one_group_go_out_in_one_mail(lived: Lived) -> None:
     for number in range(7):
         await lived.receive(agent=f"host{number}", job="db", outcome="failure")
     await live_on(lived)
-    [row] = await lived.rows(messages)
+    [row] = await lived.mails()
     assert mail_of(row)["Subject"].startswith("7 FAILED")
     assert {n.message_id for n in await lived.rows(notices)} == {row.id}
 
@@ -95,7 +95,7 @@ async def test_an_alert_that_closed_before_it_was_worded_is_not_told(lived: Live
     await live_on(lived)
     lived.pass_time(seconds=60)
     await live_on(lived)
-    assert await lived.rows(messages) == []
+    assert await lived.mails() == []
 
 
 async def test_a_recipient_without_transport_is_said_and_not_lost(lived: Lived) -> None:
@@ -112,12 +112,12 @@ async def test_the_summary_goes_out_once_a_day_with_good_news_too(lived: Lived) 
     lived.pass_time(hours=19, minutes=1)  # 07:01
     for _ in range(3):
         await live_on(lived)
-    [row] = await lived.rows(messages)
+    [row] = await lived.mails()
     assert mail_of(row)["Subject"] == "Backups Tue 24 Nov: all 1 ok (no. 1)"
     assert "expected 1, heard from 1" in text_of(row).casefold()
     lived.pass_time(days=1)
     await live_on(lived)
-    rows = await lived.rows(messages, messages.c.subject.like("%(no. 2)"))
+    rows = await lived.mails(messages.c.subject.like("%(no. 2)"))
     assert len(rows) == 1
 
 
@@ -136,5 +136,5 @@ async def test_a_summary_can_be_made_for_some_jobs_only(lived: Lived) -> None:
     await live_on(lived)
     lived.pass_time(hours=19, minutes=1)
     await live_on(lived)
-    [row] = await lived.rows(messages, messages.c.is_alert.is_(False))
+    [row] = await lived.mails(messages.c.is_alert.is_(False))
     assert mail_of(row)["Subject"].startswith("Backups Tue 24 Nov: 1 failed")

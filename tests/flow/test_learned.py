@@ -149,8 +149,8 @@ async def test_the_mail_says_what_the_alarm_rests_on_and_a_dismissal_ends_it(liv
         await lived.decide()
     while await compose.tick(lived.house):
         pass
-    [message] = await lived.rows(messages, messages.c.is_alert, messages.c.subject.contains("MISSED"))
-    mail = message_from_bytes(message.mail_body, policy=policy.default).get_body(("plain",))
+    [message] = await lived.mails(messages.c.is_alert, messages.c.subject.contains("MISSED"))
+    mail = message_from_bytes(message.mail, policy=policy.default).get_body(("plain",))
     assert mail is not None
     words = " ".join(mail.get_content().split())
     assert "Learned from its runs, not confirmed: daily at 02:00 (Europe/Berlin)." in words

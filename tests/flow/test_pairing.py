@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from app.compose import tick as compose
-from app.store.tables import job_days, messages, runs
+from app.store.tables import job_days, runs
 from tests.support.house import Lived, live_in
 
 NIGHTS, MINUTES = 6, (7, 11, 13, 17, 19, 23)
@@ -65,8 +65,8 @@ async def test_a_mail_says_how_long_the_failed_run_took(lived: Lived) -> None:
     await lived.receive(job="db", outcome="failure")
     await lived.decide()
     await compose.tick(lived.house)
-    [message] = await lived.rows(messages)
-    text = message_from_bytes(message.mail_body, policy=default).get_body(("plain",))
+    [message] = await lived.mails()
+    text = message_from_bytes(message.mail, policy=default).get_body(("plain",))
     assert text is not None
     assert "Duration        9 min" in text.get_content()
 

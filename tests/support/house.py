@@ -18,7 +18,7 @@ from app.decide import tick as decide
 from app.house import House
 from app.manage.first_start import first_start
 from app.store.engine import open_engines
-from app.store.tables import agents, customers, events
+from app.store.tables import agents, bodies, customers, events, messages
 from app.store.unit import Store
 
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -89,6 +89,12 @@ class Lived:
         """Read rows of a table, oldest first."""
         async with self.house.store.read() as view:
             return list((await view.connection.execute(select(table).where(*conditions).order_by(table.c.id))).all())
+
+    async def mails(self, *conditions: Any) -> list[Any]:
+        """Read messages, oldest first, each with its finished bytes as `mail` and `webhook`."""
+        wanted = select(messages, bodies.c.mail, bodies.c.webhook).join_from(messages, bodies)
+        async with self.house.store.read() as view:
+            return list((await view.connection.execute(wanted.where(*conditions).order_by(messages.c.id))).all())
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from app.base.ids import first_id_at
 from app.manage import purge
 from app.store import purge as batches
 from app.store.retention import save_retention
-from app.store.tables import alerts, attempts, events, job_days, jobs, messages, notices, runs
+from app.store.tables import alerts, attempts, bodies, events, job_days, jobs, messages, notices, runs
 from tests.support.house import Lived, live_in
 
 OLD = 500  # days; more than any of the defaults keeps
@@ -113,6 +113,8 @@ class Archive:
             **more,
         )
         await self.put(attempts, "att", message_id=one, number=1, holder="w", token="t", started_at=self.at)
+        async with self.lived.house.store.write() as unit:
+            await unit.connection.execute(bodies.insert().values(message_id=one, mail=b"Subject: s\r\n\r\n"))
         return one
 
 
@@ -136,7 +138,9 @@ async def test_old_history_goes_and_young_history_stays(lived: Lived) -> None:
     await purge_all(lived)
     found = {table.name: await ids(lived, table) for table in (events, alerts, notices, messages)}
     assert found == kept
-    assert len(await ids(lived, attempts)) == 1
+    assert len(await ids(lived, attempts)) == len(await lived.mails()) == 1
+    async with lived.house.store.read() as view:
+        assert len((await view.connection.execute(bodies.select())).all()) == 1
 
 
 async def test_events_go_sooner_than_the_rest(lived: Lived) -> None:
