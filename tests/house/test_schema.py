@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect
+from sqlalchemy import Connection, inspect, text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -30,6 +30,36 @@ async def test_down_to_nothing_and_up_again(database_url: str):
     assert set(await _schema(database_url)) <= {"alembic_version"}
     _run(database_url, command.upgrade, "head")
     assert await _schema(database_url) == made
+
+
+async def test_a_message_keeps_its_bytes_when_its_body_moves(database_url: str):
+    """0004 takes the bodies out of the messages, of a database that was in use, with its attempts."""
+    mail = b"Subject: FAILED\r\n\r\n\x00\xff"
+    _run(database_url, command.downgrade, "0003")
+    at = "1795500000000000" if database_url.startswith("sqlite") else "now()"  # microseconds there
+    await _execute(database_url, _MESSAGE.format(at=at), {"body": mail})
+    await _execute(database_url, "INSERT INTO attempts (id, message_id, number, holder, token, started_at) " + _ATTEMPT)
+    _run(database_url, command.upgrade, "head")
+    assert await _execute(database_url, "SELECT message_id, mail, webhook FROM bodies") == [("msg_1", mail, None)]
+    assert await _execute(database_url, "SELECT message_id FROM attempts") == [("msg_1",)]
+    _run(database_url, command.downgrade, "0003")
+    assert await _execute(database_url, "SELECT id, mail_body, webhook_body FROM messages") == [("msg_1", mail, None)]
+
+
+_MESSAGE = """INSERT INTO messages (id, recipient_id, transport, place, address, state, urgency, is_alert, subject, message_id,
+created_at, due_at, move_on_at, give_up_at, attempts, maybe_sent, mail_body)
+VALUES ('msg_1', 'rcp_1', 'smtp', 0, 'a@b.example', 'queued', 1, true, 's', '<m@tocsin>',
+{at}, {at}, {at}, {at}, 0, false, :body)"""
+_ATTEMPT = "SELECT 'att_1', id, 1, 'w', 't', created_at FROM messages"
+
+
+async def _execute(url: str, statement: str, values: dict[str, object] | None = None) -> list[tuple[object, ...]]:
+    engine = create_async_engine(url, poolclass=NullPool)
+    async with engine.begin() as connection:
+        found = await connection.execute(text(statement), values or {})
+        rows = [tuple(row) for row in found.all()] if found.returns_rows else []
+    await engine.dispose()
+    return rows
 
 
 def _run(url: str, what, *revision: str) -> None:
