@@ -152,6 +152,8 @@ def _remove() -> None:
         while state() != NOT_INSTALLED and time.monotonic() < until:
             time.sleep(0.1)
         _tolerant("place in the event log to remove", lambda: win32evtlogutil.RemoveSourceFromRegistry(NAME))
+        if state() != NOT_INSTALLED:
+            raise NoService("Windows takes it out later, once its process and each window that shows it have ended")
 
 
 def state() -> str:

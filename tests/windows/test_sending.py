@@ -83,7 +83,7 @@ def test_a_dialog_is_killed_named_and_pauses_the_relay(site: Site, moment: str) 
 
 @pytest.mark.parametrize("moment", ["logon", "submit"])
 def test_a_hang_before_the_submission_is_killed_and_tried_again(site: Site, moment: str) -> None:
-    site.start("--logon", "20", "--submit", "5")
+    site.start("--logon", "30", "--submit", "12")
     site.lab.steer(hang=moment)
     site.fail("nightly")
     message_id = site.message("nightly", "queued", "leased")["id"]
@@ -97,7 +97,7 @@ def test_a_hang_before_the_submission_is_killed_and_tried_again(site: Site, mome
 
 
 def test_a_hang_after_the_submission_is_looked_into_and_never_sent_again(site: Site) -> None:
-    site.start("--submit", "5")
+    site.start("--submit", "12")
     site.lab.steer(hang="submitted")
     site.fail("nightly")
     sent = site.message("nightly", "sent")
