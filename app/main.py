@@ -16,6 +16,7 @@ from app.base.errors import BadSettings
 from app.base.log import log
 from app.base.secret import open_secret
 from app.base.settings import Settings
+from app.base.ticking import beside
 from app.edge import downloads, health, mail_in, metrics, problems, relay
 from app.edge.api import admin, events
 from app.edge.auth import Doorkeeper
@@ -77,7 +78,7 @@ async def _living(app: FastAPI, settings: Settings, work: Work | None, clock: Cl
         doorkeeper = Doorkeeper(house)
         await stack.enter_async_context(doorkeeper.noting_use())
         if work is not None:
-            await stack.enter_async_context(_beside(work, house, app.state))
+            await stack.enter_async_context(beside(_keep_working(work, house, app.state)))
         intake = Intake(house)
         await stack.enter_async_context(intake.commits.running())
         app.state.mail_in_port = await stack.enter_async_context(mail_in.taking_mail(house, intake, doorkeeper))
@@ -91,17 +92,6 @@ def _spare_the_collector() -> None:
     if gc.get_freeze_count() == 0:
         gc.collect()
         gc.freeze()
-
-
-@contextlib.asynccontextmanager
-async def _beside(work: Work, house: House, state: State) -> AsyncIterator[None]:
-    task = asyncio.create_task(_keep_working(work, house, state))
-    try:
-        yield
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 async def _keep_working(work: Work, house: House, state: State) -> None:

@@ -1,13 +1,27 @@
 """Keeps a tick going: woken by its doorbell or the clock, and never dead. The rim at which a tick's errors end."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Any
 
 from app.base import metrics
 from app.base.errors import Unavailable
 from app.base.log import log
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
+
+
+@contextlib.asynccontextmanager
+async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Do endless `work` beside the block, and end it with the block."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 async def keep_ticking(

@@ -5,7 +5,7 @@ A sender waits for its line of the ledger before it sends, so a `kill -9` leaves
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -76,19 +76,8 @@ class Ledger:
         async with self._alone, self.house.store.write() as unit:
             await lease.renew(unit, claims, until)
 
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Write until the block ends; every sender must have ended by then."""
-        task = asyncio.create_task(self._run())
-        try:
-            yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-
-    async def _run(self) -> None:
-        """Commit what waits. Under load one half of the senders is sending while the ledger writes for the other."""
+    async def run(self) -> None:
+        """Commit what waits, for ever; every sender must have ended before this is. Under load one half of the senders is sending while the ledger writes for the other."""
         while True:
             await self._some.wait()
             self._some.clear()

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 
+from app.base.ticking import beside
 from app.deliver.ledger import Ledger
 from app.deliver.line import Line
 from app.deliver.transport import Transport
@@ -27,7 +28,7 @@ async def run(house: House, transports: Mapping[str, Transport], holder: str, st
         for name, transport in transports.items()
     ]
     try:
-        async with ledger.running(), asyncio.TaskGroup() as group:
+        async with beside(ledger.run()), asyncio.TaskGroup() as group:
             ring = group.create_task(_pass_on(house.bell.messages, [line.wake for line in lines]))
             group.create_task(_end_with(ring, stopping))
             for line in lines:

@@ -13,6 +13,7 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 
 from app.base.errors import NotAllowed, TocsinError, WrongScope
 from app.base.log import log
+from app.base.ticking import beside
 from app.domain.key import KeyKind
 from app.house import House
 from app.store import keys
@@ -111,13 +112,10 @@ class Doorkeeper:
     @contextlib.asynccontextmanager
     async def noting_use(self) -> AsyncIterator[None]:
         """Write `last_used_at` once a minute and at the end, off the request's path."""
-        task = asyncio.create_task(self._keep_touching())
         try:
-            yield
+            async with beside(self._keep_touching()):
+                yield
         finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
             await self._touch()
 
     async def _keep_touching(self) -> None:

@@ -9,6 +9,7 @@ import asyncpg
 
 from app.base.doorbell import Doorbell
 from app.base.log import log
+from app.base.ticking import beside
 from app.store.away import POSTGRES_ERRORS
 from app.store.engine import Engines
 
@@ -31,14 +32,11 @@ async def carry(bell: Doorbell, engines: Engines) -> AsyncIterator[None]:
             waiting.put_nowait(stage)
 
     bell.far = far
-    task = asyncio.create_task(_keep_connected(bell, engines, waiting))
     try:
-        yield
+        async with beside(_keep_connected(bell, engines, waiting)):
+            yield
     finally:
         bell.far = None
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
 
 
 async def _keep_connected(bell: Doorbell, engines: Engines, waiting: asyncio.Queue[str]) -> None:

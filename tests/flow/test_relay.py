@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,38 +11,28 @@ import pytest
 from app.deliver import relays as door
 from app.deliver import sweep
 from app.domain.message import MessageState
-from app.domain.recipient import Address
-from app.house import House
 from app.wire.relay_host import DoctorLine
 from tests.support.api import Api, serving
 from tests.support.outbox import MAIL, message_of, post
+from tests.support.outbox_states import (
+    BY_MAPI,
+    BY_SMTP,
+    DEAD,
+    LEASED,
+    QUEUED,
+    SENT,
+    UNKNOWN,
+    later,
+    state_of,
+    successor_of,
+)
 from tests.support.relay import ScriptedRelay, add_relay
-
-BY_MAPI, BY_SMTP = Address("mapi", "ann@example.org"), Address("smtp", "ann@example.org")
-DEAD, LEASED, MOVED = MessageState.DEAD, MessageState.LEASED, MessageState.MOVED
-QUEUED, SENT, UNKNOWN = MessageState.QUEUED, MessageState.SENT, MessageState.UNKNOWN
 
 
 @pytest.fixture
 async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
     async with serving(database_url, tmp_path, log_level="error") as api:
         yield api
-
-
-def later(house: House, **time: float) -> House:
-    """The same house, some time from now."""
-    return replace(house, clock=lambda: house.clock() + timedelta(**time))
-
-
-async def state_of(api: Api, message_id: str) -> MessageState:
-    return (await message_of(api.house, message_id)).state
-
-
-async def successor_of(api: Api, message_id: str) -> dict[str, Any]:
-    moved = await api.tell("GET", f"/v1/messages/{message_id}")
-    assert (moved["state"], moved["moved_to"] is not None) == ("moved", True), moved
-    found: dict[str, Any] = await api.tell("GET", f"/v1/messages/{moved['moved_to']}")
-    return found
 
 
 async def test_a_message_goes_through_a_relay_and_its_proof_is_shown(api: Api) -> None:

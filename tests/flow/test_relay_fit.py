@@ -1,10 +1,7 @@
 """Which relay sends for whom, and what becomes of messages, and who hears of it, when none is fit to send them."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -12,39 +9,26 @@ from app.decide import relays as relay_clock
 from app.decide import tick as decide
 from app.deliver import relays as door
 from app.deliver import sweep
-from app.domain.message import MessageState
-from app.domain.recipient import Address
-from app.house import House
 from app.store.checkup import check_up
 from tests.support.api import Api, serving
-from tests.support.outbox import message_of, post
+from tests.support.outbox import post
+from tests.support.outbox_states import (
+    BY_MAPI,
+    BY_SMTP,
+    QUEUED,
+    SENT,
+    UNKNOWN,
+    later,
+    state_of,
+    successor_of,
+)
 from tests.support.relay import add_relay
-
-BY_MAPI, BY_SMTP = Address("mapi", "ann@example.org"), Address("smtp", "ann@example.org")
-DEAD, LEASED, MOVED = MessageState.DEAD, MessageState.LEASED, MessageState.MOVED
-QUEUED, SENT, UNKNOWN = MessageState.QUEUED, MessageState.SENT, MessageState.UNKNOWN
 
 
 @pytest.fixture
 async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
     async with serving(database_url, tmp_path, log_level="error") as api:
         yield api
-
-
-def later(house: House, **time: float) -> House:
-    """The same house, some time from now."""
-    return replace(house, clock=lambda: house.clock() + timedelta(**time))
-
-
-async def state_of(api: Api, message_id: str) -> MessageState:
-    return (await message_of(api.house, message_id)).state
-
-
-async def successor_of(api: Api, message_id: str) -> dict[str, Any]:
-    moved = await api.tell("GET", f"/v1/messages/{message_id}")
-    assert (moved["state"], moved["moved_to"] is not None) == ("moved", True), moved
-    found: dict[str, Any] = await api.tell("GET", f"/v1/messages/{moved['moved_to']}")
-    return found
 
 
 async def test_each_relay_sends_for_those_that_it_is_bound_to(api: Api) -> None:
