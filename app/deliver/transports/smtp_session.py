@@ -21,6 +21,7 @@ _YES = 2  # RFC 5321 section 4.2.1
 _REPLY_LINE = re.compile(rb"(\d{3})(?:([ -])(.*))?")
 _QUIT_S = 2.0
 _PACE_S = 0.01
+_PIECE = 16 * 1024
 _SLOW = 10  # a body may take ten times as long as one command, as long as it moves
 
 
@@ -82,19 +83,30 @@ class Session(asyncio.Protocol):
                 raise TimeoutError("Timed out waiting for server response") from None
         return self._replies.popleft()
 
-    async def drain(self, timeout_s: float) -> None:
-        """Wait until the operating system has taken what we wrote. It is polled: an SSL transport calls nobody back for it."""
+    async def pour(self, body: bytes, timeout_s: float) -> None:
+        """Write `body` in pieces, each once the one before it was taken. Ends early, without an error, once not `is_fit`.
+
+        By pieces, for an SSL transport does not count what it gave to the socket's transport: only when 64 KB wait there does
+        it keep, and count, the rest. Raises TimeoutError.
+        """
+        until = asyncio.get_running_loop().time() + _SLOW * timeout_s
+        for start in range(0, len(body), _PIECE):
+            if self.is_fit:
+                self._transport.write(body[start : start + _PIECE])
+                await self._drain(timeout_s, until)
+
+    async def _drain(self, timeout_s: float, until: float) -> None:
+        """Poll what waits, for an SSL transport calls nobody back. At least one turn: only then is a failed write known."""
         clock = asyncio.get_running_loop().time
+        moved, pause = clock(), 0.0
         left = self._transport.get_write_buffer_size()
-        started = moved = clock()
-        pause = 0.0  # uvloop writes at the end of its turn: one turn is then enough
-        while left and not self._transport.is_closing():
-            await asyncio.sleep(pause)
-            pause = min(pause + 0.001, _PACE_S)
-            before, left = left, self._transport.get_write_buffer_size()
-            moved = clock() if left < before else moved
-            if clock() - moved > timeout_s or clock() - started > _SLOW * timeout_s:
+        await asyncio.sleep(0)
+        while self.is_fit and (now := self._transport.get_write_buffer_size()):
+            moved, left = (clock() if now < left else moved), now
+            if clock() > min(moved + timeout_s, until):
                 raise TimeoutError("timed out while sending the body")
+            pause = min(pause + 0.001, _PACE_S)
+            await asyncio.sleep(pause)
 
     def drop(self) -> None:
         """Cut the line at once: a polite close would go on sending what the server never took."""

@@ -51,7 +51,9 @@ async def transmit(session: Session, sender: str, recipient: str, body: bytes, t
         refusal = await _agree(session, _envelope(session, sender, recipient, body, wide=wide), timeout_s)
         if refusal is not None:
             return refusal
-        await _write(session, stuff_dots(body), timeout_s)
+        refusal = await _write(session, stuff_dots(body), timeout_s)
+        if refusal is not None:
+            return refusal
     except OSError as cause:
         return Told(
             Temporary("timeout" if isinstance(cause, TimeoutError) else "disconnect", evidence(str(cause))), Line.LOST
@@ -113,17 +115,20 @@ async def _is_quiet(session: Session, asked: int, timeout_s: float) -> bool:
     return all(answer.code // 100 != _GO_ON for answer in answers)
 
 
-async def _write(session: Session, body: bytes, timeout_s: float) -> None:
+async def _write(session: Session, body: bytes, timeout_s: float) -> Told | None:
     """Hand over the body, and the dot only after it: so a line that dies within a long body is known to have sent nothing.
 
-    A body that the operating system takes in one go leaves no such moment: it and its dot are one write.
+    A body that the operating system takes in one go leaves no such moment: it and its dot are one write. What the server
+    says before the dot cannot be its answer to it: a no is taken as such, and a yes to half a mail is no yes.
     """
-    if len(body) <= _AT_ONCE:
+    if len(body) > _AT_ONCE:
+        await session.pour(body, timeout_s)
+        body = b""
+    if session.is_fit:
         session.write(body + b".\r\n")
-        return
-    session.write(body)
-    await session.drain(timeout_s)
-    session.write(b".\r\n")
+        return None
+    told = _refused(await session.reply(timeout_s))
+    return told if told.line is Line.LOST else Told(told.outcome, Line.SPENT)
 
 
 async def _verdict(session: Session, timeout_s: float) -> Told:

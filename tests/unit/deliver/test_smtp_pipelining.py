@@ -8,7 +8,7 @@ import pytest
 
 from app.domain.outcome import Permanent, Sent, Temporary, Unknown
 from tests.support.smtp import Behave, SmtpServer
-from tests.support.smtp_client import MAIL, client, parcel, raw_server, send_to
+from tests.support.smtp_client import HUGE, MAIL, client, parcel, raw_server, send_to
 
 HOST = "127.0.0.1"
 USUAL = {
@@ -129,6 +129,15 @@ async def test_an_answer_too_many_is_never_taken_for_the_next_one():
         script.answers = {"DOT": b"554 5.7.1 never\r\n"}
         assert await transport.send(parcel()) == Permanent("554", "5.7.1 never")
     assert script.connections == 2
+
+
+@pytest.mark.parametrize("ehlo", [USUAL["EHLO"], b"250 mail.test\r\n"], ids=["pipelining", "one-by-one"])
+@pytest.mark.parametrize("body", [MAIL, HUGE], ids=["short", "long"])
+async def test_a_yes_before_the_dot_does_not_answer_it(ehlo: bytes, body: bytes):
+    script = Script({"EHLO": ehlo, "DATA": b"354 go on\r\n250 too early\r\n", "DOT": b"554 5.7.1 never\r\n"})
+    async with raw_server(script.talk) as port:
+        assert await send_to(port, body, host=HOST) == Temporary("250", "too early")
+    assert script.mails == []
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,10 @@
 
 import asyncio
 import time
+from typing import Literal
 
 import pytest
+import uvloop
 
 from app.domain.outcome import Outcome, Permanent, Sent, Temporary, Unknown
 from tests.support.smtp import Behave, SmtpServer
@@ -58,6 +60,15 @@ async def test_a_hang_up_amid_a_long_body_is_temporary(server: SmtpServer):
     assert outcome.code == "disconnect"
 
 
+@pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize("kind", ["starttls", "tls"])
+def test_so_it_is_over_tls_whose_transport_does_not_count_all_that_waits(kind: Literal["starttls", "tls"], new_loop):
+    with SmtpServer(Behave(hang_up="BODY"), tls=kind) as server, asyncio.Runner(loop_factory=new_loop) as runner:
+        outcome = runner.run(send_to(server, body=HUGE, query=f"tls={kind}", smtp_ca_file=server.ca_file))
+    assert isinstance(outcome, Temporary)
+    assert outcome.code == "disconnect"
+
+
 async def test_a_hang_up_amid_a_body_that_was_handed_over_whole_is_unknown(server: SmtpServer):
     server.behave = Behave(hang_up="BODY")
     assert isinstance(await send_to(server), Unknown)
@@ -66,6 +77,20 @@ async def test_a_hang_up_amid_a_body_that_was_handed_over_whole_is_unknown(serve
 async def test_a_long_body_arrives_whole(server: SmtpServer):
     assert isinstance(await send_to(server, body=HUGE), Sent)
     assert server.messages[0].data == HUGE
+
+
+async def test_a_no_amid_a_long_body_is_taken_as_such():
+    async def full(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hello\r\n")
+        for answer in (b"250 ok", b"250 ok", b"250 ok", b"354 go on"):
+            await reader.readline()
+            writer.write(answer + b"\r\n")
+        await reader.readline()
+        writer.write(b"552 5.3.4 too big\r\n")
+        await asyncio.sleep(60)
+
+    async with raw_server(full) as port:
+        assert await send_to(port, body=HUGE, host="127.0.0.1") == Permanent("552", "5.3.4 too big")
 
 
 async def test_a_server_that_stops_reading_amid_the_body_is_temporary():
