@@ -18,7 +18,7 @@ from app.store.job_matches import job_matches
 from app.store.jobs import WITHOUT_EXPECTATION
 from app.store.silences import current_silences
 from app.store.summaries import Schedule
-from app.store.tables import agents, alerts, customers, events, job_days, jobs, messages
+from app.store.tables import agents, alerts, customers, events, job_days, jobs, messages, runs
 from app.store.unit import View
 
 DAYS = 14
@@ -84,11 +84,10 @@ STATES: Mapping[str, ColumnElement[bool]] = {
 
 
 def _counts(scope: Scope) -> Select[Any]:
-    """Count jobs by state. Expected is what fell due; where no slot was judged yet, what came in this period or the one before."""
-    before = scope.start - (scope.end - scope.start)
+    """Count jobs by state. Expected is what fell due and, where no slot was judged yet, what came: heard is no less than that."""
     due = or_(jobs.c.last_due_at >= scope.start, jobs.c.next_due_at < scope.end)
-    expected = or_(due, and_(jobs.c.last_due_at.is_(None), jobs.c.last_came_at >= before))
     ran = jobs.c.last_came_at >= scope.start
+    expected = or_(due, and_(jobs.c.last_due_at.is_(None), or_(ran, _seems_regular(scope))))
     wanted = {
         **STATES,
         "expected": expected,
@@ -98,6 +97,18 @@ def _counts(scope: Scope) -> Select[Any]:
     }
     sums = [func.sum(case((condition, 1), else_=0)).label(name) for name, condition in wanted.items()]
     return _jobs(func.count().label("jobs"), *sums).where(scope.wanted)
+
+
+def _seems_regular(scope: Scope) -> ColumnElement[bool]:
+    """It came in each of the two periods before, and nobody could say yet when it is to run, nor that it need not.
+
+    Once only proves nothing: a weekly job would be called not heard from on the morning after.
+    """
+    length = scope.end - scope.start
+    before, earlier = scope.start - length, scope.start - 2 * length
+    came_earlier = exists().where(runs.c.job_id == jobs.c.id, runs.c.ended_at >= earlier, runs.c.ended_at < before)
+    # Whoever has an expectation is due when that says so, and until then is not missed.
+    return and_(WITHOUT_EXPECTATION, jobs.c.last_came_at >= before, came_earlier)
 
 
 def _jobs(*columns: Any) -> Select[Any]:  # noqa: ANN401

@@ -1,0 +1,119 @@
+"""Whom a summary calls "not heard from" before any slot was judged: never a job that need not have run yet."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.compose import summary_mail
+from app.compose.summary_subject import tone_of
+from app.domain.story import SummaryStory
+from app.manage.editing import Editor, change, get
+from app.manage.jobs import NOUN, dismiss
+from app.store.summaries import find_schedule
+from app.store.summary_story import summary_story
+from app.store.tables import jobs
+from app.store.tables_managed import summary_schedules
+from tests.support.house import Lived, live_in
+
+DAY = timedelta(days=1)
+SUNDAY = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
+ADMIN = Editor("key_admin", SUNDAY, lambda _stage: None)
+
+
+@pytest.fixture
+async def lived(database_url: str, tmp_path: Path) -> AsyncIterator[Lived]:
+    async with live_in(database_url, tmp_path) as lived:
+        lived.time[0] = SUNDAY
+        yield lived
+
+
+async def ran(lived: Lived, *days: int, job: str = "weekly", **more: Any) -> str:
+    """Have the job run at two in the morning, so many days from that Sunday; give its id."""
+    for day in days:
+        lived.time[0] = SUNDAY + day * DAY
+        await lived.receive(job=job, outcome="success", **more)
+        await lived.decide()
+    [row] = await lived.rows(jobs, jobs.c.name == job)
+    return str(row.id)
+
+
+async def summary_of(lived: Lived, day: int, length: timedelta = DAY) -> SummaryStory:
+    """Give what the summary of seven in the morning tells, so many days from that Sunday."""
+    lived.time[0] = end = SUNDAY + day * DAY + timedelta(hours=5)
+    await lived.decide()
+    [row] = await lived.rows(summary_schedules)
+    async with lived.house.store.read() as view:
+        schedule = await find_schedule(view, row.id)
+        assert schedule is not None
+        return await summary_story(view, schedule, number=1, start=end - length, end=end)
+
+
+async def expect(lived: Lived, job_id: str, expectation: dict[str, Any]) -> None:
+    by = Editor(ADMIN.who, lived.time[0], ADMIN.ring)
+    async with lived.house.store.write() as unit:
+        await change(unit, NOUN, await get(unit, NOUN, job_id), {"expectation": expectation}, by)
+
+
+async def test_a_weekly_job_without_expectation_is_not_waited_for_on_the_morning_after(lived: Lived) -> None:
+    await ran(lived, 0)
+    heard = await summary_of(lived, 0)
+    assert (heard.expected, heard.heard) == (1, 1)
+    quiet = await summary_of(lived, 1)
+    assert (quiet.expected, quiet.heard, quiet.without_expectation) == (0, 0, 1)
+    assert tone_of(quiet) == "none"
+    assert "not heard from" not in summary_mail.word(quiet, base_url="http://here").text
+
+
+async def test_a_weekly_summary_waits_for_no_monthly_job(lived: Lived) -> None:
+    await ran(lived, 0)
+    quiet = await summary_of(lived, 8, 7 * DAY)
+    assert (quiet.expected, quiet.heard) == (0, 0)
+
+
+async def test_a_job_that_is_expected_later_is_not_waited_for_now(lived: Lived) -> None:
+    job_id = await ran(lived, 0)
+    await expect(
+        lived, job_id, {"cron": "0 2 * * 0", "period_s": None, "time_zone": "UTC", "grace_s": 3600, "longest_s": None}
+    )
+    quiet = await summary_of(lived, 1)
+    assert (quiet.expected, quiet.heard) == (0, 0)
+    due = await summary_of(lived, 7)
+    assert (due.expected, due.heard, due.missed) == (1, 0, 1)
+
+
+async def test_a_weekly_job_just_learned_is_not_waited_for_on_the_next_morning(lived: Lived) -> None:
+    await ran(lived, *range(0, 35, 7))
+    [job] = await lived.rows(jobs)
+    assert job.proposed_expectation is not None
+    quiet = await summary_of(lived, 29)
+    assert (quiet.expected, quiet.heard) == (0, 0)
+
+
+async def test_a_weekly_job_whose_tool_told_when_it_runs_next_is_not_waited_for(lived: Lived) -> None:
+    await ran(lived, 0, extra={"expects": {"next": (SUNDAY + 7 * DAY).isoformat()}})
+    quiet = await summary_of(lived, 1)
+    assert (quiet.expected, quiet.heard) == (0, 0)
+
+
+async def test_a_job_that_need_not_run_is_not_waited_for_though_it_came_daily(lived: Lived) -> None:
+    job_id = await ran(lived, 0, 1)
+    async with lived.house.store.write() as unit:
+        await dismiss(unit, job_id, ADMIN)
+    quiet = await summary_of(lived, 2)
+    assert (quiet.expected, quiet.heard) == (0, 0)
+
+
+async def test_a_job_that_came_on_two_days_and_then_not_is_missed_before_anything_was_learned(lived: Lived) -> None:
+    await ran(lived, 0, 1, job="nightly")
+    quiet = await summary_of(lived, 2)
+    assert (quiet.expected, quiet.heard, tone_of(quiet)) == (1, 0, "missed")
+    assert "1 expected job not heard from" in summary_mail.word(quiet, base_url="http://here").text
+
+
+async def test_a_job_of_every_other_day_is_not_waited_for_between(lived: Lived) -> None:
+    await ran(lived, 0, 2)
+    quiet = await summary_of(lived, 3)
+    assert (quiet.expected, quiet.heard) == (0, 0)
