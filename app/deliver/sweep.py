@@ -53,7 +53,7 @@ async def hurry(unit: Unit, now: datetime) -> int:
     changed = []
     for one in held.values():
         message = one.message
-        why = f"not sent within {_waited(message, now)}, after {message.attempts} attempts"
+        why = _why(message, now)
         after = await move_on(unit, message, now, why)
         if after is None and now >= message.give_up_at:
             after = settled(message, MessageState.DEAD, now, f"given up: {why}")
@@ -69,6 +69,10 @@ def _tell_all(changed: list[Message]) -> None:
         tell_end(message)
 
 
-def _waited(message: Message, now: datetime) -> str:
+def _why(message: Message, now: datetime) -> str:
+    """Say for how long it waited, and the last attempt's words: "not sent" alone tells nobody what to mend."""
     seconds = int((now - message.created_at).total_seconds())
-    return f"{seconds} s" if seconds < 60 else f"{seconds // 60} min"  # noqa: PLR2004  (a minute)
+    waited = f"{seconds} s" if seconds < 60 else f"{seconds // 60} min"  # noqa: PLR2004  (a minute)
+    tried = "1 attempt" if message.attempts == 1 else f"{message.attempts} attempts"
+    last_words = f": {message.why}" if message.attempts and message.why else ""
+    return f"not sent within {waited}, after {tried}{last_words}"

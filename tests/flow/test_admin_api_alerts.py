@@ -14,6 +14,7 @@ import pytest
 from app import worker
 from app.compose import tick as compose
 from app.decide import tick as decide
+from app.deliver.failover import move_on
 from app.domain.message import MessageState
 from app.store import outbox
 from tests.support.api import Api, serving
@@ -128,6 +129,25 @@ async def test_a_message_tells_its_whole_life(working: Api, tmp_path: Path) -> N
     assert email.message_from_bytes(raw.content, policy=email.policy.default)["Message-ID"] == message["message_id"]
 
 
+async def test_a_message_that_was_moved_here_tells_the_same_notices(api: Api) -> None:
+    line = await message_of(api)
+    ways = [
+        {"transport": "file", "address": "admin@example.org"},
+        {"transport": "file", "address": "admin@home.example"},
+    ]
+    await api.tell("PATCH", f"/v1/recipients/{line['recipient_id']}", json={"transports": ways})
+    async with api.house.store.write() as unit:
+        [held] = (await outbox.lock(unit, [line["id"]])).values()
+        moved = await move_on(unit, held.message, api.house.clock(), "550 no such user")
+        assert moved is not None
+        await outbox.save(unit, [moved])
+    first = await api.tell("GET", f"/v1/messages/{line['id']}")
+    second = await api.tell("GET", f"/v1/messages/{first['moved_to']}")
+    assert second["moved_from"] == first["id"]
+    assert [one["what"] for one in second["notices"]] == ["opened"]
+    assert second["notices"] == first["notices"]
+
+
 async def test_a_dead_message_is_tried_again_and_no_other(api: Api) -> None:
     line = await message_of(api)
     path = f"/v1/messages/{line['id']}"
@@ -186,7 +206,8 @@ async def test_a_transport_is_tested_at_once(api: Api, tmp_path: Path) -> None:
     assert shown["last_test"]["text"] == again["text"]
     refused = await api.ask("POST", "/v1/transports/smtp:test", json={"address": "ann@example.org"})
     assert (refused.status_code, refused.json()["code"]) == (409, "not_configured")
-    assert (await api.ask("POST", "/v1/transports/file:test", json={"address": "ann"})).status_code == 422
+    wrong = (await api.ask("POST", "/v1/transports/file:test", json={"address": "ann"})).json()
+    assert (wrong["status"], wrong["field"], wrong["detail"]) == (422, "address", "address is not a mail address")
     private = await api.tell("POST", "/v1/transports/webhook:test", json={"address": "https://127.0.0.1:1/"})
     assert private["outcome"] == "permanent", "private addresses are refused unless allowed"
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from app.base.errors import NotFound
 from app.domain.message import MessageState, takes_json
-from app.domain.record import Wanted
+from app.domain.record import Record, Wanted
 from app.edge.api.asking import Admin, InHouse, Reader, editor_of, problems
 from app.edge.api.fields import Id, PathId
 from app.edge.api.notices import Notice
@@ -17,6 +17,7 @@ from app.house import House
 from app.manage import messages
 from app.store.attempts import attempts_of
 from app.store.history import MESSAGES, NOTICES, bodies_of
+from app.store.unit import View
 
 _NOTICES_MOST = 200
 
@@ -121,9 +122,20 @@ async def _message(house: House, message_id: str) -> Message:
         if found is None:
             raise NotFound(f"there is no message {message_id}")
         tries = await attempts_of(view, message_id)
-        told = await NOTICES.page(view, Wanted(_NOTICES_MOST, filters={"message_id": message_id}))
+        told = await NOTICES.page(view, Wanted(_NOTICES_MOST, filters={"message_id": await _first_of(view, found)}))
     return Message(
         **found.fields,
         tries=[Attempt.model_validate(one, from_attributes=True) for one in tries],
         notices=[Notice.model_validate(one.fields) for one in told.items],
     )
+
+
+async def _first_of(view: View, message: Record) -> str:
+    """Give the id of the message that the notices were worded into; one that was moved here tells the same."""
+    first = message
+    while first.fields["moved_from"] is not None:
+        before = await MESSAGES.find(view, first.fields["moved_from"])
+        if before is None:
+            break
+        first = before
+    return first.id

@@ -4,14 +4,13 @@ from datetime import datetime
 from typing import Literal
 
 from fastapi import APIRouter
-from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from app.base.errors import NotFound
 from app.edge import trial
 from app.edge.api.asking import Admin, InHouse, Reader, editor_of, problems
 from app.edge.api.fields import Given, Id
-from app.edge.api.recipients import TransportModel
+from app.edge.api.recipients import checked_address
 from app.house import House
 from app.manage.audit import note
 from app.store import transports
@@ -85,16 +84,13 @@ async def test_transport(
     transport: Literal["smtp", "webhook", "file"], given: Trial, house: InHouse, caller: Admin
 ) -> TestNow:
     """Send a test message at once, past the outbox, and say how it ended. It is not tried again."""
-    try:
-        checked = TransportModel(transport=transport, address=given.address)
-    except ValidationError as wrong:
-        raise RequestValidationError(wrong.errors()) from wrong
+    address = checked_address(transport, given.address)
     await _check_recipient(house, given.recipient_id)
-    ended, seconds = await trial.try_transport(house, transport, checked.address, given.recipient_id or "")
+    ended, seconds = await trial.try_transport(house, transport, address, given.recipient_id or "")
     by = editor_of(house, caller)
     async with house.store.write() as unit:
         await transports.record_trial(unit, ended)
-        await note(unit, by.who, by.at, "test", "transport", transport, {"address": checked.address})
+        await note(unit, by.who, by.at, "test", "transport", transport, {"address": address})
     return TestNow(at=ended.at, outcome=ended.outcome, code=ended.code, text=ended.text, seconds=seconds)
 
 

@@ -4,8 +4,10 @@ import asyncio
 from datetime import timedelta
 
 from app.deliver import lease, sweep
+from app.deliver.settle import settle
 from app.domain.lease import Leased
 from app.domain.message import MessageState
+from app.domain.outcome import Temporary
 from app.domain.recipient import Address
 from app.store.book import SentLine, book
 from tests.support.house import Lived
@@ -157,3 +159,18 @@ async def test_a_wait_of_seconds_is_told_in_seconds(lived: Lived) -> None:
     await sweep.tick(lived.house)
     message = await message_of(lived.house, one)
     assert message.why == "not sent within 6 s, after 0 attempts; goes by webhook instead"
+
+
+async def test_what_moves_on_says_why_its_last_attempt_failed(lived: Lived) -> None:
+    (one,) = await post(lived.house, ANN, HOOK)
+    (leased,) = await take(lived)
+    async with lived.house.store.write() as unit:
+        await lease.begin(unit, [leased.claim], lived.time[0])
+    async with lived.house.store.write() as unit:
+        await settle(unit, one, leased.claim.token, Temporary("connect", "Connection refused"), lived.time[0])
+    lived.pass_time(minutes=15)
+    await sweep.tick(lived.house)
+    message = await message_of(lived.house, one)
+    why = "not sent within 15 min, after 1 attempt: connect Connection refused"
+    assert message.why == f"{why}; goes by webhook instead"
+    assert (await message_of(lived.house, message.moved_to or "")).why == f"smtp could not send it: {why}"
