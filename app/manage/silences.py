@@ -26,10 +26,10 @@ async def _prepare(unit: Unit, values: Values, before: Record | None, by: Editor
 
 
 def _check_span(starts_at: datetime, ends_at: datetime, by: Editor) -> None:
-    if ends_at <= starts_at:
-        raise BadInput("must be after starts_at", code="bad_span", field="ends_at")
     if ends_at <= by.at:
         raise BadInput("must lie ahead", code="bad_span", field="ends_at")
+    if ends_at <= starts_at:
+        raise BadInput("must be after starts_at", code="bad_span", field="ends_at")
     if ends_at - starts_at > LONGEST:
         raise BadInput("a silence lasts one year at most", code="bad_span", field="ends_at")
 

@@ -174,6 +174,13 @@ async def test_a_silence_ends_within_a_year(api: Api, starts: float | None, ends
     assert answer.status_code == status, answer.text
 
 
+async def test_a_silence_that_ended_before_it_was_made_is_refused_by_the_rule_that_it_breaks(api: Api) -> None:
+    hour_ago = (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+    body = {"matchers": MATCHERS, "comment": "x", "ends_at": hour_ago}
+    wrong = (await api.ask("POST", "/v1/silences", json=body)).json()
+    assert (wrong["status"], wrong["field"], wrong["detail"]) == (422, "ends_at", "must lie ahead")
+
+
 async def test_a_deleted_silence_has_ended_and_stays(api: Api) -> None:
     end = (datetime.now(UTC) + timedelta(hours=5)).isoformat()
     made = await api.tell("POST", "/v1/silences", json={"matchers": MATCHERS, "comment": "x", "ends_at": end})

@@ -109,7 +109,7 @@ def _check_url(address: str) -> None:
     if not url.hostname or url.username or url.password or re.search(r"[\x00-\x20\x7f]", address):
         raise ValueError("address is not a URL that we call")
     if url.scheme != "https" and not (url.scheme == "http" and _is_near(url.hostname)):
-        raise ValueError("address must begin with https://")
+        raise ValueError("address must begin with https://; http:// only with an IP address of a private network")
 
 
 def _is_near(host: str) -> bool:
