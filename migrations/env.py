@@ -1,12 +1,12 @@
 """Runs the migrations on the database of the settings, or on the address given as `sqlalchemy.url`."""
 
 import asyncio
-from typing import Literal
+from typing import Any, Literal
 
 from alembic import context
 from alembic.autogenerate.api import AutogenContext
-from sqlalchemy import Connection, pool
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy import Connection, event, pool
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.base.settings import load_settings
 from app.store.schema import metadata
@@ -34,10 +34,26 @@ def migrate(connection: Connection) -> None:
         context.run_migrations()
 
 
+def begin_before_ddl(engine: AsyncEngine) -> None:
+    """Say BEGIN ourselves: the driver leaves tables that are made or altered outside, so a crash amid a migration left half of it,
+    and the next start stumbled over that for ever.
+    """
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def leave_it_to_us(connection: Any, _record: object) -> None:  # noqa: ANN401
+        connection.isolation_level = None
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
 async def main() -> None:
     """Connect and migrate."""
     url = context.config.get_main_option("sqlalchemy.url") or load_settings().database
     engine = create_async_engine(url, poolclass=pool.NullPool, hide_parameters=True)
+    if engine.dialect.name == "sqlite":
+        begin_before_ddl(engine)
     async with engine.begin() as connection:
         await connection.run_sync(migrate)
     await engine.dispose()

@@ -2,10 +2,12 @@
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -44,6 +46,18 @@ async def test_a_message_keeps_its_bytes_when_its_body_moves(database_url: str):
     assert await _execute(database_url, "SELECT message_id FROM attempts") == [("msg_1",)]
     _run(database_url, command.downgrade, "0003")
     assert await _execute(database_url, "SELECT id, mail_body, webhook_body FROM messages") == [("msg_1", mail, None)]
+
+
+async def test_a_migration_that_breaks_off_leaves_nothing_behind_and_may_be_run_again(database_url: str):
+    _run(database_url, command.downgrade, "0003")
+    before = await _schema(database_url)
+    await _execute(database_url, "CREATE VIEW stone AS SELECT webhook_body FROM messages")  # a column in use stays
+    with pytest.raises(DBAPIError):
+        _run(database_url, command.upgrade, "head")
+    await _execute(database_url, "DROP VIEW stone")
+    assert await _schema(database_url) == before
+    _run(database_url, command.upgrade, "head")
+    assert await _execute(database_url, "SELECT count(*) FROM bodies") == [(0,)]
 
 
 _MESSAGE = """INSERT INTO messages (id, recipient_id, transport, place, address, state, urgency, is_alert, subject, message_id,
