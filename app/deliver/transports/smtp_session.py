@@ -44,6 +44,7 @@ class Session(asyncio.Protocol):
         self._transport = transport
         self._unread = bytearray()
         self._words: list[bytes] = []  # of a reply whose last line is still to come
+        self._code = b""  # of its line before
         self._size = 0
         self._replies: deque[Reply] = deque()
         self._lost: ConnectionError | None = None
@@ -80,7 +81,8 @@ class Session(asyncio.Protocol):
                 async with asyncio.timeout(timeout_s):
                     await self._waiter
             except TimeoutError:
-                raise TimeoutError("Timed out waiting for server response") from None
+                if not self._replies:  # else it came while this process itself had no time to look
+                    raise TimeoutError("Timed out waiting for server response") from None
         return self._replies.popleft()
 
     async def pour(self, body: bytes, timeout_s: float) -> None:
@@ -163,16 +165,16 @@ class Session(asyncio.Protocol):
 
     def _hear(self, line: bytes) -> None:
         found = _REPLY_LINE.fullmatch(line)
-        if found is None:
+        if found is None or (self._words and found[1][:1] != self._code[:1]):  # or yes and no at once
             self._end(
                 ConnectionAbortedError(f"Malformed SMTP response line: {line[:LIMIT].decode('utf-8', 'replace')}")
             )
             return
-        code, more, words = found.groups(default=b"")
+        self._code, more, words = found.groups(default=b"")
         self._words.append(words.strip())
         self._size += len(line)
         if more != b"-":
-            self._replies.append(Reply(int(code), b"\n".join(self._words)))
+            self._replies.append(Reply(int(self._code), b"\n".join(self._words)))
             self._words, self._size = [], 0
             self._wake()
 

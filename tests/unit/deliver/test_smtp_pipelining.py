@@ -142,8 +142,16 @@ async def test_a_yes_before_the_dot_does_not_answer_it(ehlo: bytes, body: bytes)
 
 @pytest.mark.parametrize(
     "words",
-    [b"250-" + b"x" * 100_000, b"250-more\r\n" * 10_000, b"250 yes\r\n" * 10_000, b"what?\r\n", b"25\r\n", b"250x\r\n"],
-    ids=["no line end", "no last line", "answers for ever", "no code", "half a code", "no space"],
+    [
+        b"250-" + b"x" * 100_000,
+        b"250-more\r\n" * 10_000,
+        b"250 yes\r\n" * 10_000,
+        b"what?\r\n",
+        b"25\r\n",
+        b"250x\r\n",
+        b"550-no\r\n250 yes\r\n",
+    ],
+    ids=["no line end", "no last line", "answers for ever", "no code", "half a code", "no space", "yes and no"],
 )
 async def test_nonsense_before_the_dot_sends_nothing_and_after_it_is_unknown(words: bytes):
     script = Script({"MAIL": words})

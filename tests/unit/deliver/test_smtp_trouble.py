@@ -124,6 +124,17 @@ async def test_no_answer_to_the_final_dot_is_unknown_and_the_connection_is_never
     assert [message.connection for message in server.messages] == [1, 2]
 
 
+async def test_an_answer_counts_that_came_in_time_while_this_process_was_busy(server: SmtpServer):
+    """Else a mail that was taken would be called unknown, and sent again."""
+    server.behave = Behave(delays={"DOT": 0.2})
+    async with client(server, smtp_timeout_s=2) as transport, asyncio.TaskGroup() as group:
+        sending = group.create_task(transport.send(parcel()))
+        while not server.messages:  # noqa: ASYNC110  (another thread keeps them)
+            await asyncio.sleep(0.01)
+        time.sleep(2.5)  # noqa: ASYNC251  (the whole loop stands, beyond the time for the answer)
+    assert isinstance(sending.result(), Sent)
+
+
 async def test_nonsense_is_temporary_before_the_dot_and_unknown_after(server: SmtpServer):
     server.behave = Behave(answers={"RCPT": "what?"})
     assert isinstance(await send_to(server), Temporary)
