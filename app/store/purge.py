@@ -61,6 +61,7 @@ async def purge_messages(unit: Unit, before: datetime) -> int:
         .where(messages.c.id < _oldest("msg", before), settled, ~named, ~goes_on)
         .order_by(messages.c.id)
         .limit(BATCH)
+        .with_for_update(skip_locked=True, of=messages)  # else one that is being queued anew would go all the same
     )
     ids = list((await unit.connection.execute(old)).scalars())
     if ids:

@@ -1,5 +1,6 @@
 """What is kept no longer goes, in batches; what is unfinished or still spoken of stays, however old it is."""
 
+import asyncio
 import random
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
@@ -11,6 +12,7 @@ from sqlalchemy import Table, insert, update
 
 from app.base.ids import first_id_at
 from app.manage import purge
+from app.store import outbox
 from app.store import purge as batches
 from app.store.retention import save_retention
 from app.store.tables import alerts, attempts, bodies, events, job_days, jobs, messages, notices, runs
@@ -224,3 +226,15 @@ async def test_an_administrator_says_how_long(lived: Lived) -> None:
         await save_retention(unit, keep_events_days=5, keep_history_days=400, version=1)
     await purge_all(lived)
     assert await ids(lived, events) == set()
+
+
+async def test_a_dead_message_that_is_tried_again_at_this_moment_stays(lived: Lived) -> None:
+    dead = await Archive(lived).message("dead")
+    async with lived.house.store.write() as unit:
+        await outbox.lock(unit, [dead])
+        await unit.connection.execute(update(messages).values(state="queued", settled_at=None))
+        purging = asyncio.create_task(purge_all(lived))
+        await asyncio.wait([purging], timeout=1)  # on SQLite it waits for us
+    await purging
+    assert await ids(lived, messages) == {dead}
+    assert [row.id for row in await lived.mails()] == [dead]
