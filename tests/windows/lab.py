@@ -68,7 +68,8 @@ class Lab:
             ["wine", *words], env=given, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             timeout=patience_s, check=False, cwd=self.folder,
         )  # fmt: skip
-        return done.stdout.decode("utf-8", "replace").replace("\r\n", "\n")
+        ended = f"(exit status {done.returncode})" if done.returncode and not done.stdout else ""
+        return done.stdout.decode("utf-8", "replace").replace("\r\n", "\n") + ended
 
     def python(self, *words: str, patience_s: float = 180, **environment: str) -> str:
         """Run Windows' Python."""

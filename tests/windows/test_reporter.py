@@ -10,8 +10,12 @@ from tests.support.tools import Heard, hearing
 from tests.windows.lab import Lab, windows_path
 
 NOWHERE = "http://127.0.0.1:9"
-# Its Python starts the reporter as a user would and shows what came back, byte by byte.
-ASK = "import subprocess, sys; done = subprocess.run(sys.argv[1:], capture_output=True); print(done.returncode, done.stdout, done.stderr)"
+# Its Python starts the reporter as a user would and writes down what came back, byte by byte: Wine once lost what it printed.
+ASK = """
+import pathlib, subprocess, sys
+done = subprocess.run(sys.argv[2:], capture_output=True)
+pathlib.Path(sys.argv[1]).write_text(f"{done.returncode} {done.stdout} {done.stderr}")
+"""
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +34,10 @@ def test_a_command_runs_as_ever_and_is_told_now_or_later(lab: Lab, heard: Heard,
     python = windows_path(lab.folder / "python/cp311/python.exe")
 
     def ask(*words: str, **more: str) -> str:
-        return lab.python("-c", ASK, python, program, *words, **{**settings, **more}).strip()
+        answer = tmp_path / "answer"
+        said = lab.python("-c", ASK, windows_path(answer), python, program, *words, **{**settings, **more})
+        assert answer.exists(), f"Windows' Python wrote nothing, and said: {said!r}"
+        return answer.rename(tmp_path / "read").read_text()
 
     script = "import sys; sys.stdout.buffer.write(bytes(range(1, 15))); sys.stderr.write('err'); import time; time.sleep(1.5); sys.exit(5)"
     printed = str(bytes(range(1, 15)))
