@@ -220,7 +220,13 @@ def _word(error: dict[str, Any]) -> str:
     field = Settings.model_fields.get(name)
     rules = field.metadata if field is not None else []
     words = words_for(error["type"], error.get("ctx", {}), error["msg"], name, rules)
-    return f"TOCSIN_{name.upper()}: {words}"
+    return f"{_as_set(name)}: {words}"
+
+
+def _as_set(name: str) -> str:
+    """Name the variable that somebody set, which for a secret in a file is not the setting's own."""
+    own, file, said = f"TOCSIN_{name.upper()}", f"TOCSIN_{name.upper()}_FILE", _environment()
+    return file if name in _WITH_FILE and file in said and own not in said else own
 
 
 def _environment() -> dict[str, str]:

@@ -90,6 +90,18 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path, monkeypatch: pytest
         load_settings()
 
 
+def test_a_secret_that_a_file_holds_is_refused_by_the_name_that_was_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "key").write_text("short")
+    monkeypatch.setenv("TOCSIN_ADMIN_KEY_FILE", str(tmp_path / "key"))
+    with pytest.raises(BadSettings, match=r"^TOCSIN_ADMIN_KEY_FILE: is too short"):
+        load_settings()
+    monkeypatch.setenv("TOCSIN_ADMIN_KEY", "short")
+    with pytest.raises(BadSettings, match=r"^TOCSIN_ADMIN_KEY: is too short"):
+        load_settings()
+
+
 def test_a_file_of_settings_is_there_and_understood_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tmp_path / "tocsin.toml"
     monkeypatch.setenv("TOCSIN_CONFIG", str(config))
