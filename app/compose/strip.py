@@ -16,7 +16,11 @@ _LOOKS = {
     "cancelled": ("C", "C", "#d5d9de", ""),
     "none": ("·", ".", "#eceff2", ""),
 }
-_SAID = {"warning": "with warnings", "late": "late (missed, then came)", "none": "nothing heard"}
+_SAID = {
+    "warning": "with warnings, or some of its runs failed",
+    "late": "late (missed, then came)",
+    "none": "nothing heard",
+}
 
 
 @dataclass(frozen=True, slots=True)
