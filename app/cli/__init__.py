@@ -6,6 +6,7 @@ import typer
 
 from app.base.errors import TocsinError
 from app.cli import demo, doctor, keys, migrate, openapi, send_test, serve, worker
+from app.cli.opened import in_words
 
 cli = typer.Typer(
     name="tocsin",
@@ -29,5 +30,5 @@ def main() -> None:
     try:
         cli()
     except TocsinError as error:
-        typer.echo(f"tocsin: {error.detail}", err=True)
+        typer.echo(f"tocsin: {in_words(error)}", err=True)
         sys.exit(2)

@@ -10,7 +10,7 @@ import typer
 from app.base.errors import TocsinError
 from app.base.settings import Settings, load_settings
 from app.cli import first_keys
-from app.cli.opened import open_house
+from app.cli.opened import in_words, open_house
 from app.store.checkup import SHOWN, Checkup, check_up
 
 _ALIVE = timedelta(seconds=60)
@@ -24,7 +24,7 @@ def doctor() -> None:
     try:
         found, waits = asyncio.run(_look(settings))
     except TocsinError as cause:
-        typer.echo(f"! {cause.detail}")
+        typer.echo(f"! {in_words(cause)}")
         sys.exit(1)
     wrong = [*_setup(settings, found), *_transports(found), *_trouble(found), *waits]
     for line in wrong:

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from app.base.clock import now
 from app.base.doorbell import Doorbell
-from app.base.errors import Conflict
+from app.base.errors import Conflict, TocsinError, Unavailable
 from app.base.secret import open_secret
 from app.base.settings import Settings
 from app.house import House
+from app.store.away import told_of
 from app.store.bell import carry
 from app.store.engine import open_engines
 from app.store.migrate import revision_state
@@ -37,6 +38,13 @@ async def check_schema(store: Store) -> None:
     if at != newest:
         where = "is empty" if at is None else f"is at revision {at}, and this version needs {newest}"
         raise Conflict(f"the database {where}; run `tocsin migrate`", code="migrations_behind")
+
+
+def in_words(error: TocsinError) -> str:
+    """Say what an error says and, where the database is away, of which kind that is and which setting says where it is."""
+    if not isinstance(error, Unavailable) or error.__cause__ is None:
+        return error.detail
+    return f"{error.detail} ({told_of(error.__cause__)}; TOCSIN_DATABASE_URL, or TOCSIN_VAR_DIR without it, says where it is)"
 
 
 def _is_there(settings: Settings) -> bool:

@@ -139,6 +139,22 @@ def test_nonsense_in_the_settings_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.postgres
+def test_a_database_that_cannot_be_used_is_told_with_its_kind_of_trouble_and_its_setting(
+    postgres_cluster: Cluster, tmp_path: Path
+) -> None:
+    there = postgres_cluster.url("no_such_database").replace("postgresql+asyncpg://", "postgresql://")
+    for url, trouble in (
+        (there, "InvalidCatalogNameError"),
+        ("postgresql://u:hunter2@127.0.0.1:1/x", "ConnectionRefusedError"),
+    ):
+        refused = tocsin(tmp_path, "serve", database_url=url, port="0")
+        last = refused.stderr.splitlines()[-1]
+        assert refused.returncode == 2
+        assert (trouble in last, "TOCSIN_DATABASE_URL" in last) == (True, True), last
+        assert "hunter2" not in refused.stderr
+
+
+@pytest.mark.postgres
 def test_on_postgresql_the_service_waits_for_the_migrations(postgres_cluster: Cluster, tmp_path: Path) -> None:
     url = postgres_cluster.create_database("cli_empty").replace("postgresql+asyncpg://", "postgresql://")
     refused = tocsin(tmp_path, "serve", database_url=url, port="0")
