@@ -10,9 +10,9 @@ from app.base.log import log
 from app.base.ticking import keep_ticking
 from app.deliver import lease
 from app.deliver.ledger import Ended, Ledger
-from app.deliver.transport import Transport
+from app.deliver.transport import Transport, Unsent
 from app.domain.lease import Claim, Leased
-from app.domain.outcome import Outcome, Unknown
+from app.domain.outcome import Outcome, Temporary, Unknown
 from app.house import House
 
 LEASE_FOR = timedelta(seconds=30)  # renewed while sending: only who died or hangs loses it
@@ -115,6 +115,10 @@ class Line:
         try:
             async with deadline:
                 return await self.transport.send(leased.parcel)
+        except Unsent:
+            if not deadline.expired():  # somebody else's cancellation: it must go on
+                raise asyncio.CancelledError from None
+            return Temporary("stopped", "the worker was stopped before this was sent")
         except Exception as defect:  # noqa: BLE001  (the rim of one attempt)
             if deadline.expired():
                 return Unknown("stopped", "the worker was stopped while this was being sent")

@@ -1,6 +1,8 @@
 """What every transport promises, and the fake that tests script. It must not know any transport."""
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -8,11 +10,24 @@ from app.domain.message import Parcel
 from app.domain.outcome import Outcome
 
 
+class Unsent(Exception):
+    """A send was cancelled before anything of the message was handed over: nobody needs to be in doubt about it."""
+
+
+@contextmanager
+def nothing_sent() -> Iterator[None]:
+    """Make a cancellation within the block an `Unsent`."""
+    try:
+        yield
+    except asyncio.CancelledError as stop:
+        raise Unsent from stop
+
+
 class Transport(Protocol):
     """Sends one message at a time, from many tasks at once. Never raises for a failed send: says how it ended."""
 
     async def send(self, parcel: Parcel) -> Outcome:
-        """Send and report. Bounded in time by the transport's own settings."""
+        """Send and report. Bounded in time by the transport's own settings. Cancelled, it raises Unsent if it can vouch for that."""
         ...
 
     async def close(self) -> None:

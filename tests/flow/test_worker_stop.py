@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -91,14 +92,33 @@ async def test_a_server_that_hangs_does_not_hold_up_the_stop_and_the_doubt_is_sa
     monkeypatch.setattr("app.deliver.line._FINISH_S", 1.0)
     server.behave = Behave(delays={"DOT": 60})
     async with house_at(database_url, tmp_path, server, smtp_connections=2, smtp_timeout_s=60) as house:
-        ids = await post(house, ANN, count=5)
+        ids = await post(house, ANN, count=9)  # two at the dot, six begun that wait for a connection, one not begun
         work = asyncio.create_task(worker.run(house))
         await reached(server, "DOT", 2)
         assert await stop(work) < 4
         states = await states_of(house, ids)
-        assert (states.count(MessageState.UNKNOWN), states.count(MessageState.QUEUED)) == (4, 1)
-        texts = {attempt.text for one in ids for attempt in await life_of(house, one)}
-        assert texts == {"the worker was stopped while this was being sent"}
+        assert (states.count(MessageState.UNKNOWN), states.count(MessageState.QUEUED)) == (2, 7)
+        ends = Counter([(one.outcome, one.text) for each in ids for one in await life_of(house, each)])
+        assert ends == {
+            ("unknown", "the worker was stopped while this was being sent"): 2,
+            ("temporary", "the worker was stopped before this was sent"): 6,
+        }
+
+
+@pytest.mark.parametrize("place", ["CONNECT", "MAIL", "RCPT", "DATA"])
+async def test_a_stop_before_the_dot_leaves_no_doubt(
+    sqlite_database_url: str, tmp_path: Path, server: SmtpServer, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    monkeypatch.setattr("app.deliver.line._FINISH_S", 0.5)
+    server.behave = Behave(delays={place: 60})
+    async with house_at(sqlite_database_url, tmp_path, server, smtp_connections=1, smtp_timeout_s=60) as house:
+        ids = await post(house, ANN, count=1)
+        work = asyncio.create_task(worker.run(house))
+        await reached(server, place, 1)
+        await stop(work)
+        assert await states_of(house, ids) == [MessageState.QUEUED]
+        [attempt] = await life_of(house, ids[0])
+        assert (attempt.outcome, attempt.text) == ("temporary", "the worker was stopped before this was sent")
 
 
 async def test_a_failing_stage_stops_nothing_else_and_comes_back(

@@ -13,6 +13,7 @@ from typing import Self
 
 from app.base.errors import BadSettings
 from app.base.settings import Settings
+from app.deliver.transport import nothing_sent
 from app.deliver.transports.smtp_open import Access, open_session, read_access
 from app.deliver.transports.smtp_session import Session
 from app.deliver.transports.smtp_talk import Line, Told, transmit
@@ -57,16 +58,25 @@ class Smtp:
         """Send over a kept connection, or a new one. One that died in idleness is replaced, and the message sent over the new one."""
         if not _ADDRESS.fullmatch(parcel.address):
             return Permanent("address", "is not a mail address that SMTP can carry")
-        async with self._places:
+        with nothing_sent():
+            await self._places.acquire()
+        try:
+            return await self._send(parcel)
+        finally:
+            self._places.release()
+
+    async def _send(self, parcel: Parcel) -> Outcome:
+        with nothing_sent():
             kept = await self._take()
-            if kept is not None:
-                told = await self._carry(kept, parcel)
-                if told.line is not Line.LOST:
-                    return told.outcome
+        if kept is not None:
+            told = await self._carry(kept, parcel)
+            if told.line is not Line.LOST:
+                return told.outcome
+        with nothing_sent():
             fresh = await self._open()
-            if isinstance(fresh, Temporary):
-                return fresh
-            return (await self._carry(fresh, parcel)).outcome
+        if isinstance(fresh, Temporary):
+            return fresh
+        return (await self._carry(fresh, parcel)).outcome
 
     async def close(self) -> None:
         """Take leave of the server on every idle connection; those in use are closed by their send."""

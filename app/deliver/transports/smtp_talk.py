@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from enum import Enum, auto
 
+from app.deliver.transport import nothing_sent
 from app.deliver.transports.evidence import evidence
 from app.deliver.transports.smtp_session import Reply, Session
 from app.domain.outcome import Outcome, Permanent, Sent, Temporary, Unknown
@@ -48,10 +49,10 @@ async def transmit(session: Session, sender: str, recipient: str, body: bytes, t
         )
     body = with_line_ends(body)
     try:
-        refusal = await _agree(session, _envelope(session, sender, recipient, body, wide=wide), timeout_s)
-        if refusal is not None:
-            return refusal
-        refusal = await _write(session, stuff_dots(body), timeout_s)
+        with nothing_sent():
+            refusal = await _agree(session, _envelope(session, sender, recipient, body, wide=wide), timeout_s)
+            if refusal is None:
+                refusal = await _write(session, stuff_dots(body), timeout_s)
         if refusal is not None:
             return refusal
     except OSError as cause:

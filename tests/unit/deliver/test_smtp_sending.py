@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.deliver.transport import Unsent
 from app.deliver.transports import smtp
 from app.deliver.transports.smtp_talk import stuff_dots, with_line_ends
 from app.domain.outcome import Sent, Temporary
@@ -129,7 +130,7 @@ async def test_a_cancelled_send_gives_its_place_back_and_drops_its_connection(se
     async with client(server, smtp_connections=1) as transport:
         await transport.send(parcel())
         server.behave = Behave(delays={"RCPT": 0.5})
-        with pytest.raises(TimeoutError):
+        with pytest.raises(Unsent):
             await asyncio.wait_for(transport.send(parcel()), timeout=0.1)
         server.behave = Behave()
         assert isinstance(await transport.send(parcel()), Sent)
