@@ -46,12 +46,12 @@ class PageOf(BaseModel, Generic[T]):
     next: str | None = Field(description="The cursor of the next page; null at the end.")
 
 
-def wanted_of(query: Paged, **replaced: Any) -> Wanted:  # noqa: ANN401
-    """Read a list's query; `replaced` filters take the place of those with the same name."""
+def wanted_of(query: Paged, noun: str, **replaced: Any) -> Wanted:  # noqa: ANN401
+    """Read the query of a list of things whose ids begin with `noun`; `replaced` filters take the place of those with the same name."""
     asked = query.model_dump(exclude={"limit", "cursor", "since", "until"}, exclude_none=True) | replaced
     since: datetime | None = getattr(query, "since", None)
     until: datetime | None = getattr(query, "until", None)
-    return Wanted(query.limit, None if query.cursor is None else _id_in(query.cursor), since, until, asked)
+    return Wanted(query.limit, None if query.cursor is None else _id_in(query.cursor, noun), since, until, asked)
 
 
 def page_of(shown: type[T], page: Page) -> PageOf[T]:
@@ -60,11 +60,12 @@ def page_of(shown: type[T], page: Page) -> PageOf[T]:
     return PageOf[shown](items=[shown.model_validate(one.fields) for one in page.items], next=following)  # type: ignore[valid-type]
 
 
-def _id_in(cursor: str) -> str:
+def _id_in(cursor: str, noun: str) -> str:
+    """Give the id. One of another list would skip what it should show, or show all anew, and nobody would notice."""
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
     except (binascii.Error, ValueError):
         text = ""
-    if _ID.fullmatch(text) is None:
-        raise BadInput("this cursor is none of ours; begin without one", code="bad_cursor", field="cursor")
+    if _ID.fullmatch(text) is None or not text.startswith(f"{noun}_"):
+        raise BadInput("this cursor is not of this list; begin without one", code="bad_cursor", field="cursor")
     return text

@@ -39,7 +39,7 @@ def add_list(router: APIRouter, api: Readable) -> None:
     """Add GET /v1/<path>."""
 
     async def list_them(query: Any, house: InHouse, _caller: Reader) -> Any:  # noqa: ANN401
-        wanted = wanted_of(query, **api.filters(query, house.clock()))
+        wanted = wanted_of(query, api.records.noun, **api.filters(query, house.clock()))
         async with house.store.read() as view:
             return page_of(api.line, await api.records.page(view, wanted))
 

@@ -25,18 +25,24 @@ def test_a_cursor_leads_back_to_its_id() -> None:
     page = page_of(Thing, Page((), last))
     assert page.next is not None
     assert last not in page.next, "nobody should build on what it holds"
-    assert wanted_of(Paged(cursor=page.next)).after == last
+    assert wanted_of(Paged(cursor=page.next), "evt").after == last
 
 
 @given(st.text(max_size=100))
 def test_no_other_text_is_a_cursor(text: str) -> None:
-    with pytest.raises(BadInput, match="none of ours"):
-        wanted_of(Paged(cursor=text))
+    with pytest.raises(BadInput, match="not of this list"):
+        wanted_of(Paged(cursor=text), "evt")
 
 
 def test_an_id_that_is_none_is_refused_inside_a_cursor_too() -> None:
     with pytest.raises(BadInput):
-        wanted_of(Paged(cursor=base64.urlsafe_b64encode(b"evt_1' OR 1=1").decode()))
+        wanted_of(Paged(cursor=base64.urlsafe_b64encode(b"evt_1' OR 1=1").decode()), "evt")
+
+
+def test_a_cursor_of_another_list_is_refused_and_not_taken_for_a_place_in_this_one() -> None:
+    of_jobs = page_of(Thing, Page((), new_id("job"))).next
+    with pytest.raises(BadInput, match="not of this list"):
+        wanted_of(Paged(cursor=of_jobs), "evt")
 
 
 def test_the_bound_of_a_moment_sorts_before_what_is_made_then() -> None:
