@@ -40,7 +40,7 @@ def main() -> int:
     print(
         f"{messages} messages through one relay: {messages / seconds * 60:.0f} a minute, {seconds / messages:.2f} s each"
     )
-    print("each left once" if not twice else f"{twice} more left than were sent")
+    print("each left once" if not twice else f"{twice} left twice or never")
     return 1 if twice else 0
 
 
@@ -68,8 +68,8 @@ def _phases(children: list[dict[str, Any]]) -> str:
 
 
 def _many(site: Site, messages: int) -> tuple[float, int]:
-    """Send so many; give the seconds from the first that left to the last, and how many left twice."""
-    known = len(_left(site))
+    """Send so many; give the seconds from the first that left to the last, and how many left twice, or never."""
+    known = len(site.left())
     key = {"Authorization": f"Bearer {site.service.admin_key}"}
     begun = time.time()
     with httpx.Client(base_url=site.service.url, headers=key, timeout=30) as client:
@@ -77,8 +77,9 @@ def _many(site: Site, messages: int) -> tuple[float, int]:
             client.post(f"/v1/relays/{site.relay_id}:test", json={"address": "admin@example.org"}).raise_for_status()
         while _waiting(client):
             time.sleep(1)
-    left = _left(site)
-    return max(left.values()) - begun, len(left) - known - messages
+    left = site.left()  # by Message-ID; the relay's own "behind" and "OK again" may be among them
+    lost = max(0, known + messages - len(left))
+    return max(_left(site).values()) - begun, len(left) - len(set(left)) + lost
 
 
 def _waiting(client: httpx.Client) -> bool:
