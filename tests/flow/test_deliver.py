@@ -192,14 +192,14 @@ async def test_kill_9_between_begin_and_end_is_unknown_and_goes_again(
         ids = await post(lived.house, ANN, count=10)
         worker = _one_worker(database_url, str(tmp_path), str(server.port))
         try:
-            await _under_way(lived, server, ids, begun=4, talking=2)
+            await _under_way(lived, server, ids, begun=8, talking=2)
         finally:
             os.kill(worker.pid, signal.SIGKILL)
             worker.wait()
         lived.pass_time(minutes=5)
         await sweep.tick(lived.house)
         states = [(await message_of(lived.house, one)).state for one in ids]
-        assert (states.count(UNKNOWN), states.count(QUEUED)) == (4, 6)
+        assert (states.count(UNKNOWN), states.count(QUEUED)) == (8, 2)
     server.behave = Behave()
     async with office(database_url, tmp_path, server) as lived:
         lived.pass_time(minutes=5)
@@ -207,7 +207,7 @@ async def test_kill_9_between_begin_and_end_is_unknown_and_goes_again(
         for one in ids:
             await until(lived.house, one, SENT)
             lives.append([attempt.outcome for attempt in await life_of(lived.house, one)])
-    assert sorted(lives) == [["sent"]] * 6 + [["unknown", "sent"]] * 4
+    assert sorted(lives) == [["sent"]] * 2 + [["unknown", "sent"]] * 8
     assert len(server.wait_for(10)) == (10 if cut == "begun" else 12)
 
 
