@@ -174,7 +174,7 @@ async def test_a_dead_server_does_not_hold_up_another_transport(
 async def test_a_new_critical_alert_overtakes_a_burst(database_url: str, tmp_path: Path, server: SmtpServer) -> None:
     server.behave = Behave(delays={"DOT": 0.05})
     async with office(database_url, tmp_path, server) as lived:
-        burst = await post(lived.house, ANN, count=300, urgency=3)
+        burst = await post(lived.house, ANN, count=600, urgency=3)
         await until(lived.house, burst[0], SENT)
         (critical,) = await post(lived.house, ANN, urgency=0)
         await until(lived.house, critical, SENT)
