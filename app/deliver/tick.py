@@ -28,9 +28,8 @@ async def run(house: House, transports: Mapping[str, Transport], holder: str, st
         for name, transport in transports.items()
     ]
     try:
-        async with beside(ledger.run()), asyncio.TaskGroup() as group:
-            ring = group.create_task(_pass_on(house.bell.messages, [line.wake for line in lines]))
-            group.create_task(_end_with(ring, stopping))
+        ring = _pass_on(house.bell.messages, [line.wake for line in lines])
+        async with beside(ledger.run()), beside(ring), asyncio.TaskGroup() as group:
             for line in lines:
                 group.create_task(line.run(stopping))
     finally:
@@ -44,8 +43,3 @@ async def _pass_on(bell: asyncio.Event, wakes: list[asyncio.Event]) -> None:
         bell.clear()
         for wake in wakes:
             wake.set()
-
-
-async def _end_with(task: asyncio.Task[None], stopping: asyncio.Event) -> None:
-    await stopping.wait()
-    task.cancel()
