@@ -79,12 +79,16 @@ async def test_a_long_body_arrives_whole(server: SmtpServer):
     assert server.messages[0].data == HUGE
 
 
+async def _agree_to_a_mail(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    writer.write(b"220 hello\r\n")
+    for answer in (b"250 ok", b"250 ok", b"250 ok", b"354 go on"):
+        await reader.readline()
+        writer.write(answer + b"\r\n")
+
+
 async def test_a_no_amid_a_long_body_is_taken_as_such():
     async def full(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"220 hello\r\n")
-        for answer in (b"250 ok", b"250 ok", b"250 ok", b"354 go on"):
-            await reader.readline()
-            writer.write(answer + b"\r\n")
+        await _agree_to_a_mail(reader, writer)
         await reader.readline()
         writer.write(b"552 5.3.4 too big\r\n")
         await asyncio.sleep(60)
@@ -95,10 +99,7 @@ async def test_a_no_amid_a_long_body_is_taken_as_such():
 
 async def test_a_server_that_stops_reading_amid_the_body_is_temporary():
     async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"220 hello\r\n")
-        for answer in (b"250 ok", b"250 ok", b"250 ok", b"354 go on"):
-            await reader.readline()
-            writer.write(answer + b"\r\n")
+        await _agree_to_a_mail(reader, writer)
         await asyncio.sleep(60)
 
     before = time.monotonic()
