@@ -268,7 +268,7 @@ messages = Table(
     Index("ix_messages_state", "state", "id"),
 )
 
-# Apart from the message, which changes four times until it is settled: SQLite writes a whole row anew at each change.
+# Apart from the message, which changes at each lease and settlement: SQLite writes a whole row anew at each change.
 bodies = Table(
     "bodies",
     metadata,

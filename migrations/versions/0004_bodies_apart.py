@@ -1,4 +1,4 @@
-"""bodies apart from the messages they belong to: a message changes four times, its body never."""
+"""bodies apart from the messages they belong to: a message changes at each lease and settlement, its body never."""
 
 import sqlalchemy as sa
 from alembic import op
