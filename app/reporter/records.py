@@ -38,9 +38,13 @@ class Record:
     def write(cls, spool: Spool, run: str, event_if_cut_off: Mapping[str, Any]) -> Record:
         """Write it; `sync` brings it to the disk, for that may take its time."""
         path = spool.running / f"{run}.json"
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+        fd = _open(path)
         try:
             _lock(fd)  # before a word is in it: nobody takes over an empty file
+            while not _is_at(path, fd):  # taken away meanwhile, as one whose reporter was killed before it wrote a word
+                os.close(fd)
+                fd = _open(path)
+                _lock(fd)
             os.lseek(fd, 0, os.SEEK_SET)
             _write(fd, line_of(event_if_cut_off) + b" " * _ROOM)
         except OSError:
@@ -102,7 +106,7 @@ class Record:
 
 
 def cut_off(spool: Spool) -> Iterator[Record]:
-    """Give the records whose reporters live no more, locked."""
+    """Give the records whose reporters live no more, locked; take away those that were cut off before a word was in them."""
     for path in sorted(spool.running.glob("*.json")):
         with contextlib.suppress(OSError):
             fd = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
@@ -113,9 +117,34 @@ def cut_off(spool: Spool) -> Iterator[Record]:
             if is_ours and event is not None and path.exists():
                 yield Record(spool, path, fd, event)
             elif is_ours:
-                let_go(fd)  # empty: one that begins in this very moment
+                _take_away(path, fd)
             else:
                 os.close(fd)
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+
+
+def _is_at(path: Path, fd: int) -> bool:
+    """Say whether an open file still has its name."""
+    try:
+        return os.path.samestat(os.fstat(fd), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _take_away(path: Path, fd: int) -> None:
+    """Remove a locked file: also one that begins in this very moment, whose reporter sees it gone once it has the lock."""
+    if sys.platform == "win32":
+        let_go(fd)  # Windows removes no file that is open, so not that of one who begins either
+        path.unlink()
+        return
+    try:
+        if _is_at(path, fd):
+            path.unlink()
+    finally:
+        let_go(fd)
 
 
 def _patiently(move: Callable[[], object]) -> None:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -116,11 +118,28 @@ def test_a_record_that_was_moved_already_is_not_told_again(tmp_path: Path):
     assert not spool.list()
 
 
-def test_a_record_that_begins_in_this_moment_is_left_alone(tmp_path: Path):
+def test_a_record_whose_reporter_was_killed_before_a_word_was_in_it_goes(tmp_path: Path):
     spool = Spool(tmp_path)
     (spool.running / "r.json").touch()
     assert not list(cut_off(spool))
-    assert (spool.running / "r.json").exists()
+    assert not list(spool.running.iterdir())
+
+
+def test_records_that_begin_while_others_look_for_such_are_kept(tmp_path: Path):
+    spool, is_over = Spool(tmp_path), threading.Event()
+
+    def look() -> None:
+        while not is_over.is_set():
+            for found in cut_off(spool):
+                found.rescue()
+
+    with ThreadPoolExecutor(3) as threads:
+        looking = [threads.submit(look) for _ in range(3)]
+        for number in range(300):
+            Record.write(spool, str(number), CUT).settle(event(str(number)))
+        is_over.set()
+    assert [one.exception() for one in looking] == [None] * 3
+    assert sorted(keys(spool), key=int) == [str(number) for number in range(300)]
 
 
 @pytest.mark.parametrize("data", [b"", b"\n", b"{}\n", b'{"key": "a"}', b"[1]\n", b"\xff\n", b"[" * 5000 + b"\n"])
