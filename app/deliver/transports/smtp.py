@@ -22,6 +22,7 @@ from app.domain.outcome import Outcome, Permanent, Temporary
 
 IDLE_S = 60.0  # servers hang up after minutes, firewalls forget sooner and say nothing
 AUTH_PAUSE_S = 30.0  # after a refused login: a hundred waiting messages must not lock the account
+ONE_BY_ONE_S = 900.0  # after a new connection died amid a mail: some firewalls drop all but the first command
 _ADDRESS = re.compile(r'[^\s<>@"\x00-\x1f\x7f]+@[^\s<>@"\x00-\x1f\x7f]+')
 
 
@@ -45,6 +46,7 @@ class Smtp:
         self._places = asyncio.Semaphore(connections)
         self._idle: list[_Kept] = []  # the last one used is used first: the others may time out
         self._shut_out: tuple[Temporary, float] | None = None
+        self._one_by_one_until = 0.0
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -76,7 +78,10 @@ class Smtp:
             fresh = await self._open()
         if isinstance(fresh, Temporary):
             return fresh
-        return (await self._carry(fresh, parcel)).outcome
+        told = await self._carry(fresh, parcel)
+        if told.line is Line.LOST:
+            self._one_by_one_until = asyncio.get_running_loop().time() + ONE_BY_ONE_S
+        return told.outcome
 
     async def close(self) -> None:
         """Take leave of the server on every idle connection; those in use are closed by their send."""
@@ -104,6 +109,8 @@ class Smtp:
         opened = await open_session(self._access)
         if not isinstance(opened, Temporary):
             self._shut_out = None
+            if now() < self._one_by_one_until:
+                opened.offers -= {"pipelining"}
             return _Kept(opened)
         if opened.code == "auth":
             self._shut_out = (opened, now() + AUTH_PAUSE_S)

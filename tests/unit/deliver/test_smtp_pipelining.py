@@ -131,6 +131,25 @@ async def test_an_answer_too_many_is_never_taken_for_the_next_one():
     assert script.connections == 2
 
 
+async def test_behind_a_firewall_that_drops_all_but_the_first_command_the_next_try_asks_one_by_one():
+    mails = []
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 hello\r\n")
+        while heard := await reader.read(4096):
+            place = heard[:4].decode().upper()
+            writer.write(USUAL[place])
+            if place == "DATA":
+                mails.append(await _until_dot(reader))
+                writer.write(USUAL["DOT"])
+
+    async with raw_server(talk) as port, client(port, host=HOST, smtp_timeout_s=0.3) as transport:
+        assert isinstance(await transport.send(parcel()), Temporary)
+        for _ in range(2):
+            assert await transport.send(parcel()) == Sent("250", "2.0.0 kept")
+    assert len(mails) == 2
+
+
 @pytest.mark.parametrize("ehlo", [USUAL["EHLO"], b"250 mail.test\r\n"], ids=["pipelining", "one-by-one"])
 @pytest.mark.parametrize("body", [MAIL, HUGE], ids=["short", "long"])
 async def test_a_yes_before_the_dot_does_not_answer_it(ehlo: bytes, body: bytes):
