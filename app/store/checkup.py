@@ -5,8 +5,10 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Select, and_, func, not_, select, text
 
+from app.domain.lease import Attempt
 from app.domain.relay import AGENT_BEGINS
 from app.domain.relay import JOB as RELAY_JOB
+from app.store.attempts import latest_by_transport
 from app.store.heartbeats import heartbeats_since
 from app.store.jobs import WITHOUT_EXPECTATION
 from app.store.tables import agents, alerts, events, jobs, messages, notices
@@ -44,6 +46,7 @@ class Checkup:
     unworded: Unworded
     trials: dict[str, Trial]
     waiting: dict[str, Waiting]
+    last_tries: dict[str, Attempt]  # by transport
     database_version: str
     relays: int
     relay_troubles: tuple[str, ...]
@@ -62,13 +65,6 @@ async def check_up(view: View, alive_since: datetime, due_before: datetime) -> C
     """Look at everything. `due_before`: what was due before that should have been worded by now."""
     ask = view.connection
     unexpected = _unexpected()
-    silent = await ask.execute(
-        select(agents.c.name)
-        .join_from(alerts, agents, agents.c.id == alerts.c.agent_id)
-        .where(alerts.c.closed_at.is_(None), alerts.c.kind == "agent_silent")
-        .order_by(agents.c.name)
-        .limit(SHOWN)
-    )
     enabled_summaries = summary_schedules.c.enabled.is_(True)
     version = await ask.scalar(text("SELECT sqlite_version()" if view.is_sqlite else "SHOW server_version"))
     return Checkup(
@@ -84,7 +80,7 @@ async def check_up(view: View, alive_since: datetime, due_before: datetime) -> C
         jobs_unconfirmed=await _count(
             view, select(func.count()).where(text("proposed_expectation IS NOT NULL")).select_from(jobs)
         ),
-        silent_agents=tuple(silent.scalars()),
+        silent_agents=await _silent_agents(view),
         dead_messages=await _count(view, select(func.count()).where(messages.c.state == "dead")),
         set_aside_events=await _count(
             view, select(func.count()).where(text("events.state = 'set_aside'")).select_from(events)
@@ -93,6 +89,7 @@ async def check_up(view: View, alive_since: datetime, due_before: datetime) -> C
         unworded=await unworded(view, due_before),
         trials=await trials(view),
         waiting=await waiting(view),
+        last_tries=await latest_by_transport(view),
         database_version=str(version),
         relays=await _count(view, select(func.count()).select_from(relays)),
         relay_troubles=tuple(
@@ -105,6 +102,17 @@ def _unexpected() -> ColumnElement[bool]:
     """Give what is true of a job without expectation that might have one."""
     of_relay = and_(jobs.c.name == RELAY_JOB, agents.c.name.startswith(AGENT_BEGINS, autoescape=True))
     return and_(WITHOUT_EXPECTATION, not_(of_relay))
+
+
+async def _silent_agents(view: View) -> tuple[str, ...]:
+    silent = (
+        select(agents.c.name)
+        .join_from(alerts, agents, agents.c.id == alerts.c.agent_id)
+        .where(alerts.c.closed_at.is_(None), alerts.c.kind == "agent_silent")
+        .order_by(agents.c.name)
+        .limit(SHOWN)
+    )
+    return tuple(await view.connection.scalars(silent))
 
 
 async def _names(view: View, unexpected: ColumnElement[bool]) -> tuple[str, ...]:

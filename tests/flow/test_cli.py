@@ -12,6 +12,8 @@ import pytest
 
 from tests.support.cli import Served, serving_process, tocsin
 from tests.support.postgres import Cluster
+from tests.support.running import wait_until
+from tests.support.smtp import SmtpServer
 
 
 @pytest.fixture
@@ -112,6 +114,24 @@ def test_the_doctor_says_what_is_missing(served: Served, tmp_path: Path) -> None
     assert "No mail server" not in still.stdout
     nothing = tocsin(tmp_path, "doctor", var_dir=str(tmp_path / "nowhere"))
     assert (nothing.returncode, "no database yet" in nothing.stdout) == (1, True)
+
+
+def test_the_doctor_tells_of_a_login_that_fails_at_once(tmp_path: Path) -> None:
+    with SmtpServer(users={"tocsin": "right"}) as server:
+        mail = {
+            "smtp_url": f"smtp://tocsin:wrong@{server.host}:{server.port}?tls=none",
+            "admin_email": "ann@example.org",
+        }
+        with serving_process(tmp_path, **mail) as served:
+            key = {"Authorization": f"Bearer {word_after('Enrolment key', served.said)}"}
+            event = {"agent": "a", "job": "j", "phase": "finished", "outcome": "failure"}
+            httpx.post(f"http://127.0.0.1:{served.port}/v1/events", headers=key, json=event, trust_env=False)
+            said = wait_until(
+                "the refusal",
+                lambda: re.search(r"! The last try over smtp .*", tocsin(tmp_path, "doctor", **mail).stdout),
+            )
+    assert "ended temporary: auth 535" in said[0]
+    assert said[0].endswith("1 message(s) wait for it.")
 
 
 def test_a_test_message_says_how_it_went(tmp_path: Path) -> None:
