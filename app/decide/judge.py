@@ -117,14 +117,9 @@ async def _judge_agents(unit: Unit, scene: Scene, events: Sequence[Event]) -> li
     heard_agents: list[Agent] = []
     for agent_id, agent in sorted(scene.agents.items()):
         reports = [e.received_at for e in events if e.agent_id == agent_id and e.kind is EventKind.REPORT]
-        silent = next(
-            (
-                e
-                for e in events
-                if e.agent_id == agent_id and e.kind is EventKind.SILENT and e.occurred_at == agent.last_heard_at
-            ),
-            None,
-        )
+        silences = (e for e in events if e.agent_id == agent_id and e.kind is EventKind.SILENT)
+        # Of one that was never heard every word of the clock counts; else only the one about when it was heard last.
+        silent = next((e for e in silences if agent.last_heard_at in (None, e.occurred_at)), None)
         facts = facts_of(scene.customers[agent.customer_id], agent, None, AlertKind.AGENT_SILENT, "error", None)
         alert = next((a for a in opened.get(agent_id, []) if a.kind is AlertKind.AGENT_SILENT), None)
         found = judge_silence(

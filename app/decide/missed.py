@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from app.base.ids import new_id
 from app.base.log import log
+from app.domain.agent import Agent
 from app.domain.dedupe import missed_key, overrun_key, silent_key
 from app.domain.event import HABIT, Activity, Event, EventKind, RunOutcome, Severity
 from app.domain.expectation import Expectation, earliness, last_slot_until, next_slot
@@ -144,7 +145,7 @@ async def _silent(unit: Unit, before: datetime, now: datetime) -> list[Event]:
             customer_id=agent.customer_id,
             agent_id=agent.id,
             key=silent_key(agent.id, agent.last_heard_at or now),
-            occurred_at=agent.last_heard_at or now,
+            occurred_at=agent.last_heard_at or _watched_since(agent, now),
             received_at=now,
             kind=EventKind.SILENT,
             activity=Activity.HEARTBEAT,
@@ -153,3 +154,10 @@ async def _silent(unit: Unit, before: datetime, now: datetime) -> list[Event]:
         )
         for agent in due
     ]
+
+
+def _watched_since(agent: Agent, now: datetime) -> datetime:
+    """Say from when an agent was awaited that was added by hand and never heard."""
+    if agent.silent_at is None or agent.silent_after is None:
+        return now
+    return agent.silent_at - agent.silent_after
