@@ -192,11 +192,17 @@ def _status(_: argparse.Namespace, settings: config.Settings) -> int:
     for one in waiting[:10]:
         event = last_event(one.path.read_bytes()) or {}
         print(f"          {event.get('occurred_at')}  {event.get('job')}  {event.get('outcome') or event.get('phase')}")
-    refused = sorted(spool.refused.glob("*.why"))
+    refused = sorted(spool.refused.glob("*.json"))
     if refused:
-        why = refused[-1].read_text(encoding="utf-8", errors="replace").strip()
-        print(f"refused   {len(refused)} in {spool.refused}; the last: {why}")
+        print(f"refused   {len(refused)} in {spool.refused}; the last: {_why(refused[-1])}")
     return 1 if settings.trouble or waiting or refused else 0
+
+
+def _why(refused: Path) -> str:
+    try:
+        return refused.with_suffix(".why").read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:  # there was no room for it, or no time
+        return "its reason could not be kept"
 
 
 def _complain(given: argparse.Namespace, words: str) -> int:

@@ -88,12 +88,15 @@ class Spool:
 
     def refuse(self, one: Waiting, why: str) -> None:
         """Put aside what the service does not take, so that it does not keep the others from being sent."""
+        place = self.refused / one.path.name
+        try:
+            one.path.replace(place)  # first: a reason without its event would be there for ever
+        except FileNotFoundError:  # dropped meanwhile, to make room
+            return
         with contextlib.suppress(OSError):
-            (self.refused / one.path.name).with_suffix(".why").write_text(why + "\n", encoding="utf-8")
-        with contextlib.suppress(FileNotFoundError):
-            one.path.replace(self.refused / one.path.name)
+            place.with_suffix(".why").write_text(why + "\n", encoding="utf-8")
         for old in sorted(self.refused.glob("*.json"))[:-REFUSED_MOST]:
-            for path in (old, old.with_suffix(".why")):
+            for path in (old.with_suffix(".why"), old):
                 with contextlib.suppress(OSError):
                     path.unlink()
 

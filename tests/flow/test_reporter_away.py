@@ -177,6 +177,11 @@ def test_a_refused_event_is_put_aside_and_does_not_hold_the_others(running: Runn
     assert [len(told_of(running, f"around {number}")) for number in range(3)] == [1, 0, 1]
     assert (report.spool / "refused" / path.name).exists()
     assert b"bad_time" in report("status").stdout
+    (report.spool / "refused" / path.name).with_suffix(".why").unlink()  # as if it had been killed before it wrote that
+    status = report("status")
+    assert (status.returncode, b"its reason could not be kept" in status.stdout) == (1, True)
+    (report.spool / "refused" / path.name).unlink()
+    assert report("status").returncode == 0
 
 
 def test_what_the_power_cut_left_unreadable_does_not_hold_the_others(running: Running, report: Reporter):

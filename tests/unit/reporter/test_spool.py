@@ -76,6 +76,15 @@ def test_refused_events_are_kept_with_their_reasons_the_newest_hundred(tmp_path:
     assert [path.read_text() for path in sorted(spool.refused.glob("*.why"))] == [f"reason {n}\n" for n in (2, 3, 4)]
 
 
+def test_of_one_that_was_dropped_while_it_was_refused_no_reason_is_left(tmp_path: Path):
+    spool = Spool(tmp_path)
+    spool.put(event("a", None))
+    [one] = spool.list()
+    spool.done(one)
+    spool.refuse(one, "reason")
+    assert not list(spool.refused.iterdir())
+
+
 def test_a_run_that_ended_waits_with_its_outcome_and_nothing_is_left_running(tmp_path: Path):
     spool = Spool(tmp_path)
     record = Record.write(spool, "r", CUT)
