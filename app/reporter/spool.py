@@ -23,6 +23,7 @@ from app.wire.report import CANCELLED, SUCCESS, line_of
 
 FILES_MOST, BYTES_MOST = 10_000, 64 * 1024 * 1024
 REFUSED_MOST = 100
+_LEFT_S = 3600.0  # nobody writes one event for so long
 _DROPPED_FIRST = ("p", "s")
 
 
@@ -107,12 +108,25 @@ class Spool:
         is_ours = False
         try:
             is_ours = lock_until(fd, deadline)
+            if is_ours:
+                self._take_up()
             yield is_ours
         finally:
             if is_ours:
                 let_go(fd)
             else:
                 os.close(fd)
+
+    def _take_up(self) -> None:
+        """Let wait what somebody had written when he was killed, if it is whole; else it would lie there for ever, counted by nobody."""
+        for fresh in self.waiting.glob("*.new"):
+            with contextlib.suppress(OSError):
+                if abs(time.time() - fresh.stat().st_mtime) < _LEFT_S:  # from later than now: the clock was set back
+                    continue
+                if last_event(fresh.read_bytes()) is None:
+                    fresh.unlink()
+                else:
+                    fresh.replace(fresh.with_suffix(".json"))
 
     def fitting(self, event: Mapping[str, Any]) -> Mapping[str, Any]:
         """Make room for an event, and give it; without its log where only failures are left, which are never dropped."""

@@ -3,6 +3,7 @@
 import json
 import os
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -83,6 +84,18 @@ def test_of_one_that_was_dropped_while_it_was_refused_no_reason_is_left(tmp_path
     spool.done(one)
     spool.refuse(one, "reason")
     assert not list(spool.refused.iterdir())
+
+
+@pytest.mark.parametrize("hours", [-2, 2])
+def test_what_somebody_was_killed_in_the_midst_of_keeping_is_told_if_it_is_whole(tmp_path: Path, hours: int):
+    spool, then = Spool(tmp_path), time.time() - hours * 3600
+    for place, data in enumerate([json.dumps(event("whole")).encode() + b"\n", b'{"key": "cu', b""]):
+        (spool.waiting / f"{place:020d}-f-abc.new").write_bytes(data)
+        os.utime(spool.waiting / f"{place:020d}-f-abc.new", (then, then))
+    (spool.waiting / f"{9:020d}-f-abc.new").touch()  # one that is written now
+    with spool.delivering(time.monotonic()) as is_ours:
+        assert (is_ours, keys(spool)) == (True, ["whole"])
+    assert [path.name[:20] for path in spool.waiting.glob("*.new")] == [f"{9:020d}"]
 
 
 def test_a_run_that_ended_waits_with_its_outcome_and_nothing_is_left_running(tmp_path: Path):
