@@ -69,6 +69,16 @@ def test_a_disk_that_the_backup_itself_fills(running: Running, report: Reporter,
         subprocess.run(["umount", disk], check=True)
 
 
+def test_a_script_s_word_that_took_the_last_room_is_kept_and_that_is_all_it_says(report: Reporter):
+    """Not even the lock that a sender takes can be made; a file in its way is as good as no room, and needs no mount."""
+    (report.spool / "lock").mkdir(parents=True)
+    done = report("send", "--job", "last room", "--outcome", "failure")
+    assert (done.returncode, len(report.waiting())) == (0, 1)
+    [said] = done.stderr.splitlines()
+    assert said.startswith(b"tocsin-report: it is kept, and could not be sent: ")
+    assert report("send", "--job", "last room", "--outcome", "failure", "--quiet").stderr == b""
+
+
 def test_without_a_place_for_the_spool_the_outcome_is_sent_at_once(running: Running, report: Reporter, tmp_path: Path):
     (tmp_path / "a file").touch()
     report.settings["TOCSIN_REPORT_SPOOL"] = str(tmp_path / "a file" / "spool")
