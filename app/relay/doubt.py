@@ -5,6 +5,7 @@ from __future__ import annotations
 from app.relay.outcomes import Outcome, Verdict
 
 NEVER_SUBMITTED = "never_submitted"  # in evidence: it lay in the Outbox as a draft, and is gone from there now
+_LOOK_FAILED = "; the look for it failed: "
 _FACTS = (Outcome.SENT, Outcome.QUEUED, Outcome.STUCK)
 
 
@@ -20,11 +21,13 @@ def settle_doubt(doubt: Verdict, looked: Verdict) -> Verdict:
     nothing more can be learnt. The look itself failed: still unknown, to be looked for again.
     """
     evidence = {**doubt.evidence, **looked.evidence, "looked": True}
+    why = doubt.reason.partition(_LOOK_FAILED)[0]  # the last look's words are enough: they come each minute, for days
     if looked.outcome in _FACTS:
-        return Verdict(looked.outcome, f"{doubt.reason}; then {looked.reason}", evidence)
+        return Verdict(looked.outcome, f"{why}; then {looked.reason}", evidence)
     if looked.evidence.get(NEVER_SUBMITTED):
-        return Verdict(doubt.cause or Outcome.TRANSIENT, f"{doubt.reason}; it was never submitted", evidence)
+        return Verdict(doubt.cause or Outcome.TRANSIENT, f"{why}; it was never submitted", evidence)
     if looked.outcome == Outcome.UNKNOWN and looked.evidence.get("looked") is True:
-        return Verdict(Outcome.UNKNOWN, f"{doubt.reason}; {looked.reason}", evidence, cause=doubt.cause)
-    reason = f"{doubt.reason}; the look for it failed: {looked.reason}"
-    return Verdict(Outcome.UNKNOWN, reason, {**evidence, "looked": False}, cause=doubt.cause)
+        return Verdict(Outcome.UNKNOWN, f"{why}; {looked.reason}", evidence, cause=doubt.cause)
+    return Verdict(
+        Outcome.UNKNOWN, f"{why}{_LOOK_FAILED}{looked.reason}", {**evidence, "looked": False}, cause=doubt.cause
+    )

@@ -195,8 +195,12 @@ class Receipts:
     receipts: Sequence[Receipt]
 
     def as_json(self) -> dict[str, Any]:
-        """Give them as they travel."""
-        return {"receipts": [{**one.__dict__, "evidence": dict(one.evidence)} for one in self.receipts]}
+        """Give them as they travel: what the reader would cut is cut here, for too many bytes fail all of them."""
+        return {
+            "receipts": [
+                {**one.__dict__, "reason": one.reason[:_TEXT], "evidence": dict(one.evidence)} for one in self.receipts
+            ]
+        }
 
     @classmethod
     def from_json(cls, data: bytes) -> Receipts:

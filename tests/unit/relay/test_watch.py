@@ -14,6 +14,8 @@ from app.relay.conversation import Order, Phase
 from app.relay.doubt import after_restart, settle_doubt
 from app.relay.outcomes import Outcome, Verdict
 from app.relay.watch import Deadlines, watch
+from app.wire import relay as wire
+from app.wire.relay_host import ASKED_MOST
 from tests.support.relay_child import played
 
 MAIL = (
@@ -147,6 +149,22 @@ def test_a_look_that_fails_is_to_be_made_again(run):
     assert (settled.outcome, settled.evidence["looked"]) == ("unknown", False)
     settled = settle_doubt(settled, run.look())
     assert settled.outcome == "sent"
+
+
+def test_looks_that_fail_each_minute_of_a_day_make_no_long_story():
+    doubt = after_restart()
+    for _ in range(1440):
+        doubt = settle_doubt(doubt, Verdict(Outcome.LOGON_FAILED, "MAPILogonEx: MAPI_E_LOGON_FAILED"))
+    assert (
+        doubt.reason == "the relay ended while it sent this; the look for it failed: MAPILogonEx: MAPI_E_LOGON_FAILED"
+    )
+    found = settle_doubt(doubt, Verdict(Outcome.SENT, "it left the Outbox"))
+    assert found.reason == "the relay ended while it sent this; then it left the Outbox"
+
+
+def test_receipts_of_any_words_are_within_what_the_service_reads():
+    many = [wire.Receipt(f"msg_{number}", "t", "unknown", "w" * 100_000, {"looked": False}) for number in range(50)]
+    assert len(json.dumps(wire.Receipts(many).as_json())) < ASKED_MOST
 
 
 def test_found_nowhere_stays_unknown_and_is_not_to_be_looked_for_again(run):
