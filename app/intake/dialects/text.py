@@ -26,13 +26,15 @@ def text_of(data: bytes, content_type: str = "") -> str:
     declared = _declared(content_type)
     if wide := _wide(data, declared):
         return data.decode(wide, "replace").removeprefix("\ufeff")
+    other = declared if declared and (_SINGLE_BYTE.fullmatch(declared) or _WIDE.fullmatch(declared)) else None
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as wrong:
-        if wrong.start >= len(data) - 3:  # cut within its last character, as logs with a byte limit are
+        is_cut = wrong.reason == "unexpected end of data"  # within its last character, as logs with a byte limit are
+        if is_cut and (other is None or not data[: wrong.start].isascii()):
             return data.decode("utf-8", "replace")
-    if declared and (_SINGLE_BYTE.fullmatch(declared) or _WIDE.fullmatch(declared)):
-        return data.decode(declared, "replace")
+    if other:
+        return data.decode(other, "replace")
     mostly = data.decode("utf-8", "replace")
     # A few odd bytes in UTF-8 are a file's name in an old encoding; many are a text in another.
     return mostly if mostly.count("\ufffd") * 50 < len(mostly) else data.decode("cp1252", "replace")

@@ -143,6 +143,17 @@ def test_html_is_read_as_a_reader_sees_it():
     assert read(body).get("log") == "Grüße\ndb err"
 
 
+@pytest.mark.parametrize(
+    ("subject", "job"),
+    [
+        ("=?iso-8859-1?Q?[Failed]_B=FCro?=", "Büro"),  # its last letters but two
+        ("=?iso-8859-15?Q?[Failed]_caf=E9?=", "café"),  # as if it were cut UTF-8
+    ],
+)
+def test_a_subject_is_read_in_the_set_that_it_names(subject: str, job: str):
+    assert read(f"Subject: {subject}\r\n\r\n".encode()).get("job") == job
+
+
 @given(st.binary(max_size=3000))
 def test_any_bytes_are_a_mail_or_not_understood(body: bytes):
     _read_or_not(body)
