@@ -70,16 +70,23 @@ def _opened(said: Said) -> Letter:
 
 
 def _header(mail: Message, name: str) -> str:
-    given = mail[name]
-    if given is None:
-        return ""
-    raw = str(given)[: SUBJECT_MOST * 4]
+    given = next((str(value) for header, value in mail.raw_items() if header.lower() == name), "")
+    raw = _unescaped(given[: SUBJECT_MOST * 4])
     try:
         parts = decode_header(raw)
     except (ValueError, HeaderParseError):  # broken base64
         parts = [(raw, None)]
     words = (part if isinstance(part, str) else text_of(part, f"charset={charset or ''}") for part, charset in parts)
     return _SPACES.sub(" ", "".join(words)).strip()
+
+
+def _unescaped(header: str) -> str:
+    """Give a header's bytes beyond ASCII, which the library keeps as surrogates, as what senders put there unpacked: UTF-8, else western."""
+    raw = header.encode("utf-8", "surrogateescape")
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("cp1252", "replace")
 
 
 def _date(mail: Message) -> datetime | None:

@@ -154,6 +154,13 @@ def test_a_subject_is_read_in_the_set_that_it_names(subject: str, job: str):
     assert read(f"Subject: {subject}\r\n\r\n".encode()).get("job") == job
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
+def test_a_subject_that_nobody_packed_is_read_all_the_same(encoding: str):
+    """Two jobs whose letters beyond ASCII were lost would be one: the success of one would hide the other's failure."""
+    given = "Subject: [Failed] Bücher, Töpfe und alles andere, was in dem großen Haus noch liegt\r\n\r\n"
+    assert read(given.encode(encoding)).get("job") == given[18:-4]
+
+
 @given(st.binary(max_size=3000))
 def test_any_bytes_are_a_mail_or_not_understood(body: bytes):
     _read_or_not(body)
