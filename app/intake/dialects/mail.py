@@ -98,8 +98,8 @@ def _date(mail: Message) -> datetime | None:
 
 
 def _texts(mail: Message) -> tuple[str, str]:
-    """Give the plain text, else the HTML's words and itself; of several parts all, for some tools put the reason into the second."""
-    plain = [text for kind, text in _parts(mail) if kind == "text/plain"]
+    """Give the plain text, or if that is blank the HTML's words and itself; of several parts all, for some tools put the reason into the second."""
+    plain = [text for kind, text in _parts(mail) if kind == "text/plain" and text.strip()]
     html = [] if plain else [text for kind, text in _parts(mail) if kind == "text/html"]
     return "\n".join(plain or map(_words_of, html))[:TEXT_MOST], "\n".join(html)[:TEXT_MOST]
 

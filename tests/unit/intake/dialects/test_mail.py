@@ -161,6 +161,15 @@ def test_a_subject_that_nobody_packed_is_read_all_the_same(encoding: str):
     assert read(given.encode(encoding)).get("job") == given[18:-4]
 
 
+def test_a_blank_plain_part_does_not_hide_the_html():
+    body = (
+        b"Subject: [Failed] Files\r\nContent-Type: multipart/alternative; boundary=a\r\n\r\n"
+        b"--a\r\nContent-Type: text/plain\r\n\r\n \r\n"
+        b"--a\r\nContent-Type: text/html\r\n\r\n<p>Error: disk full</p>\r\n--a--\r\n"
+    )
+    assert (read(body).get("message"), read(body).get("log")) == ("Error: disk full", "Error: disk full")
+
+
 @given(st.binary(max_size=3000))
 def test_any_bytes_are_a_mail_or_not_understood(body: bytes):
     _read_or_not(body)
