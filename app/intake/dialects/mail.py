@@ -65,7 +65,9 @@ def _opened(said: Said) -> Letter:
         # The library's parser ends in any of these on mails that break the rules.
         raise NotUnderstood("a mail that cannot be opened") from cause
     sender = parseaddr(_header(mail, "from"))[1]
-    key = f"{said.job} {_header(mail, 'message-id')}" if mail["message-id"] else None
+    # With date and subject: a device that gives all its mails one Message-ID, or an empty one, would be heard once and never again.
+    named = "message-id", "date", "subject"
+    key = " ".join([str(said.job), *(_header(mail, name) for name in named)]) if mail["message-id"] else None
     return Letter(subject[:SUBJECT_MOST], text, sender, _date(mail), said.job, key, html)
 
 

@@ -170,6 +170,15 @@ def test_a_blank_plain_part_does_not_hide_the_html():
     assert (read(body).get("message"), read(body).get("log")) == ("Error: disk full", "Error: disk full")
 
 
+@pytest.mark.parametrize("name", ["<>", "<backup@nas01>"])
+def test_mails_of_a_device_that_gives_all_of_them_one_message_id_are_not_one(name: str):
+    first, second = (
+        f"Subject: [{said}] Files\r\nDate: Mon, {day} Nov 2026 02:00:00 +0000\r\nMessage-ID: {name}\r\n\r\n".encode()
+        for said, day in (("Success", 23), ("Failed", 24))
+    )
+    assert read(first).get("key") == read(first).get("key") != read(second).get("key")
+
+
 @given(st.binary(max_size=3000))
 def test_any_bytes_are_a_mail_or_not_understood(body: bytes):
     _read_or_not(body)
