@@ -11,14 +11,14 @@ def missed_key(job_id: str, slot: datetime) -> str:
     return f"{OURS}missed:{job_id}:{slot.isoformat()}"
 
 
-def overrun_key(run_id: str) -> str:
-    """One overrun event for a run."""
-    return f"{OURS}overrun:{run_id}"
+def overrun_key(run_id: str, at: datetime) -> str:
+    """One overrun event for a run and its limit: with a longer one, set after a false alarm, it is called too long once more."""
+    return f"{OURS}overrun:{run_id}:{at.isoformat()}"
 
 
-def silent_key(agent_id: str, since: datetime) -> str:
-    """One silent event for an agent and the last time that it was heard."""
-    return f"{OURS}silent:{agent_id}:{since.isoformat()}"
+def silent_key(agent_id: str, since: datetime, at: datetime) -> str:
+    """One silent event for an agent, the last time that it was heard and its limit, which may be made longer after a false alarm."""
+    return f"{OURS}silent:{agent_id}:{since.isoformat()}:{at.isoformat()}"
 
 
 def relay_key(relay_id: str, at: datetime) -> str:

@@ -8,10 +8,14 @@ from typing import Any
 import pytest
 
 from app.manage import agents as managed_agents
+from app.manage import alerts as managed_alerts
 from app.manage import editing
+from app.manage import jobs as managed_jobs
 from app.manage.editing import Editor, Noun
-from app.store.tables import alerts
+from app.store.tables import alerts, jobs
 from tests.support.house import Lived, live_in
+
+NIGHTLY = {"cron": "0 3 * * *", "period_s": None, "time_zone": "UTC", "grace_s": 3600, "longest_s": None}
 
 
 @pytest.fixture
@@ -27,6 +31,30 @@ def ann(lived: Lived) -> Editor:
 async def add(lived: Lived, noun: Noun, **given: Any) -> str:
     async with lived.house.store.write() as unit:
         return (await editing.create(unit, noun, given, ann(lived))).id
+
+
+async def change(lived: Lived, noun: Noun, thing_id: str, **given: Any) -> None:
+    async with lived.house.store.write() as unit:
+        await editing.change(unit, noun, await editing.get(unit, noun, thing_id), given, ann(lived))
+
+
+async def close(lived: Lived, alert: Any) -> None:
+    async with lived.house.store.write() as unit:
+        await managed_alerts.close(unit, alert.id, "a false alarm", ann(lived))
+
+
+async def open_now(lived: Lived) -> list[Any]:
+    return await lived.rows(alerts, alerts.c.closed_at.is_(None))
+
+
+async def expected(lived: Lived, **more: Any) -> str:
+    """Have a job that is expected each night; give its id."""
+    await lived.receive(job="db", outcome="success")
+    await lived.decide()
+    [job] = await lived.rows(jobs)
+    await change(lived, managed_jobs.NOUN, job.id, expectation=NIGHTLY | more)
+    lived.pass_time(minutes=1)
+    return str(job.id)
 
 
 async def test_an_agent_that_was_added_by_hand_and_never_came_is_told(lived: Lived) -> None:
@@ -48,3 +76,36 @@ async def test_an_agent_that_was_added_by_hand_and_never_came_is_told(lived: Liv
     lived.pass_time(hours=2)
     await lived.decide()
     assert [alert.since for alert in await lived.rows(alerts)] == [added_at, lived.time[0] - timedelta(hours=2)]
+
+
+async def test_an_agent_is_called_silent_again_by_the_longer_limit_that_a_false_alarm_led_to(lived: Lived) -> None:
+    await lived.receive("sql01", activity="heartbeat")
+    await lived.decide()
+    agent_id = await lived.agent("sql01")
+    await change(lived, managed_agents.NOUN, agent_id, silent_after_s=3600)
+    lived.pass_time(hours=2)
+    await lived.decide()
+    await close(lived, *await lived.rows(alerts))
+    await change(lived, managed_agents.NOUN, agent_id, silent_after_s=86_400)
+    lived.pass_time(hours=21)
+    await lived.decide()
+    assert len(await lived.rows(alerts)) == 1
+    lived.pass_time(hours=1)
+    await lived.decide()
+    assert [alert.kind for alert in await open_now(lived)] == ["agent_silent"]
+
+
+async def test_a_run_is_called_too_long_again_by_the_longer_limit_that_a_false_alarm_led_to(lived: Lived) -> None:
+    job_id = await expected(lived, longest_s=3600)
+    await lived.receive(job="db", phase="started", run="r")
+    await lived.decide()
+    lived.pass_time(hours=2)
+    await lived.decide()
+    await close(lived, *await lived.rows(alerts))
+    await change(lived, managed_jobs.NOUN, job_id, expectation=NIGHTLY | {"longest_s": 4 * 3600})
+    lived.pass_time(hours=1)
+    await lived.decide()
+    assert len(await lived.rows(alerts)) == 1
+    lived.pass_time(hours=1)
+    await lived.decide()
+    assert [alert.kind for alert in await open_now(lived)] == ["overrun"]
