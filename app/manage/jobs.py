@@ -35,6 +35,8 @@ async def _prepare(unit: Unit, values: Values, before: Record | None, by: Editor
         is_none = values["expectation"] is None and before is not None
         values |= {"proposed_expectation": None, "learn_at": None, "dismissed_at": by.at if is_none else None}
         await _judge_open_runs(unit, values["expectation"], before)
+        if is_none and before is not None:
+            await close_missed(unit, before.id, f"{by.who} expects nothing of this job", by.at)
     return values
 
 
@@ -95,7 +97,6 @@ async def dismiss(unit: Unit, job_id: str, by: Editor, *, versions: Collection[i
         await JOBS.change(unit, job.id, await _prepare(unit, {"expectation": None}, job, by))
         told = {"proposed_expectation": [job.fields["proposed_expectation"], None]}
         await note(unit, by.who, by.at, "dismiss", NOUN.name, job.id, told)
-        await close_missed(unit, job.id, f"{by.who} expects nothing of this job", by.at)
     return await get(unit, NOUN, job.id)
 
 

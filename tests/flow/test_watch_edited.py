@@ -12,7 +12,7 @@ from app.manage import alerts as managed_alerts
 from app.manage import editing
 from app.manage import jobs as managed_jobs
 from app.manage.editing import Editor, Noun
-from app.store.tables import alerts, jobs
+from app.store.tables import alerts, jobs, notices
 from tests.support.house import Lived, live_in
 
 NIGHTLY = {"cron": "0 3 * * *", "period_s": None, "time_zone": "UTC", "grace_s": 3600, "longest_s": None}
@@ -109,3 +109,15 @@ async def test_a_run_is_called_too_long_again_by_the_longer_limit_that_a_false_a
     lived.pass_time(hours=1)
     await lived.decide()
     assert [alert.kind for alert in await open_now(lived)] == ["overrun"]
+
+
+async def test_what_is_not_expected_any_more_is_not_missed_any_more(lived: Lived) -> None:
+    job_id = await expected(lived)
+    lived.pass_time(hours=20)
+    await lived.decide()
+    assert [alert.kind for alert in await open_now(lived)] == ["missed"]
+    await change(lived, managed_jobs.NOUN, job_id, expectation=None)
+    [alert] = await lived.rows(alerts)
+    assert alert.closed_reason == "ann expects nothing of this job"
+    told = await lived.rows(notices, notices.c.alert_id == alert.id)
+    assert [(notice.state, notice.reason) for notice in told] == [("suppressed", alert.closed_reason)]
