@@ -22,6 +22,8 @@ from app.store.rules import all_rules
 from app.store.run_pairs import find_around
 from app.store.unit import Unit
 
+_OF_THE_CLOCK = (EventKind.MISSED, EventKind.OVERRUN)
+
 
 @dataclass(slots=True)
 class Scene:
@@ -52,7 +54,9 @@ async def _fold(unit: Unit, scene: Scene, events: Sequence[Event]) -> list[Folde
     }
     grouped = group_by_job(events, names)
     wanted = {key: JobName(of_job[0].customer_id, *key) for key, of_job in grouped.items()}
-    jobs = await job_fold.lock_jobs(unit, wanted.values(), scene.now)
+    heard = {wanted[key] for key, of_job in grouped.items() if not all(event.kind in _OF_THE_CLOCK for event in of_job)}
+    jobs = await job_fold.lock_jobs(unit, wanted.values(), scene.now, heard)
+    grouped = {key: meant for key, of_job in grouped.items() if (meant := _still_meant(of_job, jobs.get(wanted[key])))}
     keys = {(jobs[wanted[key]].id, run_key_of(event)) for key, of_job in grouped.items() for event in of_job}
     runs = await run_fold.find_runs(unit, keys)
     folded = []
@@ -68,6 +72,13 @@ async def _fold(unit: Unit, scene: Scene, events: Sequence[Event]) -> list[Folde
     await job_fold.save_jobs(unit, [f.after for f in folded if f.after != f.before])
     await run_fold.add_to_days(unit, _sums(folded))
     return folded
+
+
+def _still_meant(of_job: list[Event], job: Job | None) -> list[Event]:
+    """Leave out what the clock wrote and an administrator was quicker to undo: it would stay, for nothing comes that ends it."""
+    if job is None:  # deleted meanwhile
+        return []
+    return of_job if job.dismissed_at is None else [event for event in of_job if event.kind is not EventKind.MISSED]
 
 
 async def _count_anew(unit: Unit, folded: Sequence[FoldedJob]) -> None:

@@ -1,6 +1,6 @@
 """Jobs as deciding needs them: made when first heard of, locked, saved, and found when they are overdue."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -51,11 +51,13 @@ class JobName(NamedTuple):
     activity: str
 
 
-async def lock_jobs(unit: Unit, names: Iterable[JobName], now: datetime) -> dict[JobName, Job]:
-    """Give jobs by name, made where they are new, locked in the order of their ids so that two workers cannot deadlock."""
+async def lock_jobs(
+    unit: Unit, names: Iterable[JobName], now: datetime, to_make: Collection[JobName]
+) -> dict[JobName, Job]:
+    """Give jobs by name, `to_make` made where they are new, locked in the order of their ids so that two workers cannot deadlock."""
     asked = sorted(set(names))
     found = await _find(unit, asked)
-    missing = [name for name in asked if name not in found]
+    missing = [name for name in asked if name in to_make and name not in found]
     if missing:
         insert = sqlite.insert if unit.is_sqlite else postgresql.insert
         blank = {

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 
+from app.decide import missed
 from app.manage import agents as managed_agents
 from app.manage import alerts as managed_alerts
 from app.manage import editing
 from app.manage import jobs as managed_jobs
 from app.manage.editing import Editor, Noun
-from app.store.tables import alerts, jobs, notices
+from app.store.tables import alerts, events, jobs, notices
 from tests.support.house import Lived, live_in
 
 NIGHTLY = {"cron": "0 3 * * *", "period_s": None, "time_zone": "UTC", "grace_s": 3600, "longest_s": None}
@@ -36,6 +37,11 @@ async def add(lived: Lived, noun: Noun, **given: Any) -> str:
 async def change(lived: Lived, noun: Noun, thing_id: str, **given: Any) -> None:
     async with lived.house.store.write() as unit:
         await editing.change(unit, noun, await editing.get(unit, noun, thing_id), given, ann(lived))
+
+
+async def remove(lived: Lived, noun: Noun, thing_id: str) -> None:
+    async with lived.house.store.write() as unit:
+        await editing.remove(unit, noun, await editing.get(unit, noun, thing_id), ann(lived))
 
 
 async def close(lived: Lived, alert: Any) -> None:
@@ -121,3 +127,23 @@ async def test_what_is_not_expected_any_more_is_not_missed_any_more(lived: Lived
     assert alert.closed_reason == "ann expects nothing of this job"
     told = await lived.rows(notices, notices.c.alert_id == alert.id)
     assert [(notice.state, notice.reason) for notice in told] == [("suppressed", alert.closed_reason)]
+
+
+@pytest.mark.parametrize("is_deleted", [True, False])
+async def test_a_run_that_was_called_missed_just_before_its_job_went_opens_nothing(
+    lived: Lived, *, is_deleted: bool
+) -> None:
+    job_id = await expected(lived)
+    lived.pass_time(hours=20)
+    await missed.tick(lived.house)
+    if is_deleted:
+        await remove(lived, managed_jobs.NOUN, job_id)
+    else:
+        await change(lived, managed_jobs.NOUN, job_id, expectation=None)
+    await lived.decide()
+    assert await lived.rows(alerts) == []
+    assert [job.state for job in await lived.rows(jobs)] == ([] if is_deleted else ["ok"])
+    assert {event.state for event in await lived.rows(events)} == {"folded"}
+    await lived.receive(job="db", outcome="failure")
+    await lived.decide()
+    assert [alert.kind for alert in await open_now(lived)] == ["failed"]
