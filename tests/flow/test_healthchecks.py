@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.api import ADMIN_KEY, Api, serving
+from tests.support.api import ADMIN_KEY, ENROL_KEY, Api, serving
 from tests.support.house import live_in
 
 RID = "5f0d2a1c-8f55-4c0b-9c3a-0b6d9f0e1a11"
@@ -95,6 +95,30 @@ async def test_create_makes_a_new_slug_expected_each_day(api: Api):
     assert (job["expectation"]["period_s"], job["expectation"]["grace_s"]) == (86_400, 3_600)
     await api.client.post(f"/ping/{key}/other")
     assert await api.items("/v1/jobs", name="other") == []  # nothing expects it until it is decided on
+
+
+async def test_a_new_slug_is_expected_before_its_first_signal_is_there(api: Api):
+    """A kill between the two must not leave a job that is known, and expected by nobody for ever."""
+    key, seen = await key_for(api, "token"), []
+
+    async def body() -> AsyncIterator[bytes]:
+        seen.append(len(await api.items("/v1/jobs", name="slow")))
+        yield b"its log"
+
+    answer = await api.client.post(f"/ping/{key}/slow?create=1", content=body())
+    assert (answer.status_code, seen) == (201, [1])
+
+
+async def test_under_an_enrolment_key_a_slug_is_new_once_and_what_the_admin_then_says_of_it_holds(api: Api):
+    address = f"/ping/{ENROL_KEY}/nas-daily?create=1&agent=nas07"
+    assert (await api.client.post(address)).status_code == 201
+    (job,) = await api.items("/v1/jobs", name="nas-daily")
+    assert job["expectation"]["period_s"] == 86_400
+    await api.tell("PATCH", f"/v1/jobs/{job['id']}", json={"expectation": None})
+    api.app.state.intake.agents.forget()  # as it does of itself some seconds later
+    assert (await api.client.post(address)).status_code == 200
+    (job,) = await api.items("/v1/jobs", name="nas-daily")
+    assert job["expectation"] is None
 
 
 async def test_a_log_that_is_too_long_keeps_its_ends_and_never_costs_the_failure(api: Api):

@@ -21,6 +21,7 @@ from app.intake.dialects.said import NotUnderstood
 from app.intake.dialects.told import name
 from app.manage.editing import Editor
 from app.manage.jobs import expect_daily, is_known
+from app.store.intake import agents_by_name
 
 MOUNTS = ("/ping", "/in/healthchecks")
 _TOOL = Tool(healthchecks.TOOL, healthchecks.read)
@@ -60,14 +61,12 @@ async def take_signal(request: Request) -> Response:
         return _say(404, "not found")
     limit = {"Ping-Body-Limit": str(request.app.state.house.settings.log_limit)}
     complaint = _complaint(request, caller, path)
-    new = None if complaint or request.query_params.get("create") != "1" else await _new_job(request, caller, path)
+    # Before the signal is stored: a kill between the two would leave a job that is known, and expected by nobody.
+    is_new = not complaint and request.query_params.get("create") == "1" and await _create(request, caller, path)
     await hear_signal(request, _TOOL, caller, path)
     if complaint:
         return _say(400, complaint, **limit)
-    if new is not None:
-        await _expect(request, caller, new)
-        return _say(201, "Created", **limit)
-    return _say(200, "OK", **limit)
+    return _say(201, "Created", **limit) if is_new else _say(200, "OK", **limit)
 
 
 def _complaint(request: Request, caller: Caller, path: Sequence[str]) -> str | None:
@@ -80,33 +79,39 @@ def _complaint(request: Request, caller: Caller, path: Sequence[str]) -> str | N
     return None if rid is None or _UUID.fullmatch(rid.lower()) else "invalid uuid format"
 
 
-async def _new_job(request: Request, caller: Caller, path: Sequence[str]) -> str | None:
-    """Name the job of the address if there is none by that name yet."""
+async def _create(request: Request, caller: Caller, path: Sequence[str]) -> bool:
+    """Expect the job of an address each day, as Healthchecks does, if there is none by that name yet; say whether that is so."""
     job = name(healthchecks.split(path, has_slug=caller.job is None)[0])
-    agent = _agent_of(request, caller)
-    if job is None or agent is None:
-        return job
+    if job is None:
+        return False
     house: House = request.app.state.house
-    async with house.store.read() as view:
-        return None if await is_known(view, agent, job) else job
-
-
-async def _expect(request: Request, caller: Caller, job: str) -> None:
-    """Expect a new slug each day, as Healthchecks does. The signal is stored by now, so a failure here is not the client's."""
-    house: House = request.app.state.house
-    agent = _agent_of(request, caller)
     try:
+        agent = await _agent_of(request, caller)
+        async with house.store.read() as view:
+            if await is_known(view, agent, job):
+                return False
         async with house.store.write() as unit:
-            await expect_daily(unit, agent or "", job, Editor(caller.name, house.clock(), house.bell.ring))
-    except TocsinError as cause:
+            await expect_daily(unit, agent, job, Editor(caller.name, house.clock(), house.bell.ring))
+    except TocsinError as cause:  # no reason to turn the signal away
         log.warning("a new job could not be given its expectation", cause=cause.detail)
+        return False
+    return True
 
 
-def _agent_of(request: Request, caller: Caller) -> str | None:
-    """Give the agent's id; None for one that an enrolment key names for the first time."""
+async def _agent_of(request: Request, caller: Caller) -> str:
+    """Give the agent's id; one that an enrolment key names for the first time is made."""
+    if caller.agent_id is not None:
+        return caller.agent_id
+    house: House = request.app.state.house
     intake: Intake = request.app.state.intake
-    named = name(request.query_params.get("agent")) or healthchecks.TOOL
-    return caller.agent_id or intake.agents.find(caller.customer_id or "", named)
+    agent = (caller.customer_id or "", name(request.query_params.get("agent")) or healthchecks.TOOL)
+    remembered = intake.agents.find(*agent)
+    if remembered is not None:
+        return remembered
+    async with house.store.write() as unit:
+        ids = await agents_by_name(unit, {agent}, house.clock())
+    intake.agents.remember(ids)
+    return ids[agent]
 
 
 def _say(status: int, text: str, **headers: str) -> Response:
