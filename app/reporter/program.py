@@ -114,14 +114,24 @@ def _tell(given: argparse.Namespace, settings: config.Settings, event: Mapping[s
         return _complain(
             given, f"neither sent nor kept: {courier.trouble}; {settings.spool}: {cause.strerror or cause}"
         )
-    for record in cut_off(spool):
-        record.rescue()
-    thread = threading.Thread(target=courier.deliver, args=(spool, deadline), daemon=True)
+    thread = threading.Thread(target=_deliver, args=(courier, spool, deadline), daemon=True)
     thread.start()
     thread.join(SEND_S + 1)  # a name server that hangs heeds no deadline
     if thread.is_alive() or courier.trouble:
         _complain(given, courier.trouble or "it could not be sent in time; it is kept")
     return 0
+
+
+def _deliver(courier: Courier, spool: Spool, deadline: float) -> None:
+    """Send what waits. A disk that fails now is only told: the event is kept."""
+    try:
+        for record in cut_off(spool):
+            record.rescue()
+        courier.deliver(spool, deadline)
+    except OSError as cause:
+        courier.trouble = (
+            f"it is kept, and could not be sent: {cause.filename or spool.folder}: {cause.strerror or cause}"
+        )
 
 
 def _event_of(given: argparse.Namespace, settings: config.Settings) -> dict[str, Any]:
