@@ -5,8 +5,6 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from email.errors import HeaderParseError
-from email.header import decode_header
 from email.message import Message
 from email.utils import parseaddr, parsedate_to_datetime
 from html.parser import HTMLParser
@@ -15,7 +13,7 @@ from app.domain.mail_rule import MailRule
 from app.intake.dialects import kopia
 from app.intake.dialects.mail_subjects import Letter, by_subject
 from app.intake.dialects.said import NotUnderstood, Said
-from app.intake.dialects.text import text_of
+from app.intake.dialects.text import header_words, text_of
 from app.intake.dialects.told import told
 from app.intake.parse import WireEvent
 
@@ -74,12 +72,7 @@ def _opened(said: Said) -> Letter:
 def _header(mail: Message, name: str) -> str:
     given = next((str(value) for header, value in mail.raw_items() if header.lower() == name), "")
     raw = _unescaped(given[: SUBJECT_MOST * 4])
-    try:
-        parts = decode_header(raw)
-    except (ValueError, HeaderParseError):  # broken base64
-        parts = [(raw, None)]
-    words = (part if isinstance(part, str) else text_of(part, f"charset={charset or ''}") for part, charset in parts)
-    return _SPACES.sub(" ", "".join(words)).strip()
+    return _SPACES.sub(" ", header_words(raw)).strip()
 
 
 def _unescaped(header: str) -> str:

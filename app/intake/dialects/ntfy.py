@@ -9,7 +9,7 @@ from app.intake.dialects import backrest
 from app.intake.dialects.json_body import object_of, text_in
 from app.intake.dialects.proxmox_words import Bulletin, events_of, is_proxmox
 from app.intake.dialects.said import NotUnderstood, Said
-from app.intake.dialects.text import header_text
+from app.intake.dialects.text import header_text, header_words
 from app.intake.dialects.told import told
 from app.intake.dialects.words import begins_in, outcome_in
 from app.intake.parse import WireEvent
@@ -81,8 +81,8 @@ def _fields(said: Said) -> Mapping[str, str]:
 
 
 def _param(said: Said, names: Sequence[str]) -> str:
-    """Give a field from the headers, else from the query; a header's bytes are UTF-8, whatever HTTP says of them."""
+    """Give a field from the headers, else from the query; a header's bytes are UTF-8, whatever HTTP says of them, or packed as in a mail."""
     for name in names:
         if value := said.headers.get(name):
-            return header_text(value)
+            return header_words(header_text(value))
     return next((value for name, value in said.query if name.lower() in names and value), "")

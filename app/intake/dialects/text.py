@@ -2,6 +2,8 @@
 
 import codecs
 import re
+from email.errors import HeaderParseError
+from email.header import decode_header
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -46,6 +48,17 @@ def header_text(value: str) -> str:
         return value.encode("latin-1").decode("utf-8")
     except UnicodeError:
         return value
+
+
+def header_words(value: str) -> str:
+    """Give a header's value with its packed words unpacked (RFC 2047, `=?utf-8?Q?...?=`)."""
+    try:
+        parts = decode_header(value)
+    except (ValueError, HeaderParseError):  # broken base64
+        return value
+    return "".join(
+        part if isinstance(part, str) else text_of(part, f"charset={charset or ''}") for part, charset in parts
+    )
 
 
 def _wide(data: bytes, declared: str | None) -> str | None:
