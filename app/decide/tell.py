@@ -22,6 +22,7 @@ from app.domain.route import (
     Silence,
 )
 from app.store import notices as store
+from app.store.repeats import count_from
 from app.store.routes import all_routes
 from app.store.silences import current_silences
 from app.store.unit import Unit
@@ -79,6 +80,7 @@ async def tell(desk: Desk, tellings: Sequence[Telling]) -> list[Notice]:
             made += _by_route(desk, telling, route)
     await store.save_groups(desk.unit, {key: at for key, at in desk.told.items() if before.get(key) != at})
     await store.insert_notices(desk.unit, made)
+    await count_from(desk.unit, made)
     return made
 
 

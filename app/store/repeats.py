@@ -1,10 +1,11 @@
-"""When open alerts are told again, set anew for a whole route. It must not decide whether they are (that is `decide/repeat`)."""
+"""When open alerts are told again, set anew for a whole route, and counted from the newest word only. It must not decide whether they are (that is `decide/repeat`)."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import bindparam, exists, func, select, update
 
-from app.domain.route import NoticeState
+from app.domain.route import Notice, NoticeState, NoticeWhat
 from app.store.notices import TOLD
 from app.store.tables import alerts, notices
 from app.store.unit import Unit
@@ -29,3 +30,23 @@ async def repeat_every(unit: Unit, route_id: str, every: timedelta | None) -> No
     if rows:
         change = update(notices).where(notices.c.id == bindparam("of_id"))
         await unit.connection.execute(change.values(repeat_at=bindparam("at")), rows)
+
+
+async def count_from(unit: Unit, made: Sequence[Notice]) -> None:
+    """Count repeats from these notices, where they were stored: an alert told again out of turn would be reminded of twice from then on."""
+    newest = {(n.alert_id, n.route_id): n for n in made if n.what is NoticeWhat.REPEATED and n.repeat_at is not None}
+    if not newest:
+        return
+    stored = notices.alias("stored")
+    older = (
+        notices.c.alert_id == bindparam("of_alert"),
+        notices.c.route_id == bindparam("of_route"),
+        notices.c.repeat_at.is_not(None),
+        notices.c.created_at != bindparam("made_at", type_=notices.c.created_at.type),
+        exists(select(stored.c.id).where(stored.c.id == bindparam("new_id"))),
+    )
+    rows = [
+        {"of_alert": alert_id, "of_route": route_id, "made_at": notice.created_at, "new_id": notice.id}
+        for (alert_id, route_id), notice in newest.items()
+    ]
+    await unit.connection.execute(update(notices).where(*older).values(repeat_at=None), rows)

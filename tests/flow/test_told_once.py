@@ -1,0 +1,56 @@
+"""An alert that is told, muted, made worse or reminded of: once at a time, and neither late nor double by any of these together."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from app.compose import tick as compose
+from app.store.tables import notices
+from app.store.tables_managed import rules
+from tests.support.house import Lived, live_in
+
+
+@pytest.fixture
+async def lived(database_url: str, tmp_path: Path) -> AsyncIterator[Lived]:
+    async with live_in(database_url, tmp_path) as lived:
+        async with lived.house.store.write() as unit:
+            await unit.connection.execute(update(rules).values(silent_after_s=None))
+        yield lived
+
+
+async def told(lived: Lived) -> list[Any]:
+    """Give the notices about alerts, after all that is due was decided and worded."""
+    await lived.decide()
+    while await compose.tick(lived.house):
+        pass
+    return await lived.rows(notices, notices.c.alert_id.is_not(None))
+
+
+async def fail(lived: Lived, severity: str = "error", job: str = "db") -> None:
+    await lived.receive(job=job, outcome="failure", severity=severity)
+
+
+async def test_what_became_critical_is_reminded_of_once_a_day_from_then_on(lived: Lived) -> None:
+    await fail(lived)
+    await told(lived)
+    critical_at = lived.pass_time(hours=6)
+    await fail(lived, "critical")
+    await told(lived)
+    for _ in range(16):
+        lived.pass_time(hours=3)
+        await told(lived)
+    hours = [(notice.due_at - critical_at).total_seconds() / 3600 for notice in await told(lived)]
+    assert hours == [-6, 0, 24, 48]
+
+
+async def test_what_becomes_critical_time_and_again_is_reminded_of_all_the_same(lived: Lived) -> None:
+    for severity in ("error", "critical", "error", "critical"):
+        await fail(lived, severity)
+        await told(lived)
+        lived.pass_time(hours=1)
+    assert len(await told(lived)) == 2
+    lived.pass_time(hours=24)
+    assert len(await told(lived)) == 3
