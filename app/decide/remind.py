@@ -1,6 +1,6 @@
 """Judges again what was put off: alerts whose silence has ended, and alerts that are still open after `repeat_every`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -8,7 +8,7 @@ from app.decide.facts import facts_of
 from app.decide.repeat import Hold, tell_again
 from app.decide.tell import Telling, open_desk, tell
 from app.domain.alert import Alert
-from app.domain.route import NoticeWhat
+from app.domain.route import Notice, NoticeWhat
 from app.store import agent_fold, alerts, job_fold, notices
 from app.store.unit import Unit
 
@@ -22,13 +22,20 @@ async def judge_muted(unit: Unit, now: datetime) -> int:
         return 0
     found = await _with_facts(unit, {notice.alert_id for notice in due if notice.alert_id})
     await notices.settle_muted(unit, {notice.id: notice.reason + "; judged again when that ended" for notice in due})
-    tellings: list[Telling] = []
-    for notice in due:
+    return len(await tell(await open_desk(unit, now), _after_silence(due, found)))
+
+
+def _after_silence(due: Sequence[Notice], found: Mapping[str, Alert]) -> list[Telling]:
+    """Tell an alert once, though it was muted as it opened and again as it became critical or was to be repeated."""
+    tellings: dict[tuple[str, str | None], Telling] = {}
+    for notice in sorted(due, key=lambda one: (one.route_id is not None, one.what is not NoticeWhat.OPENED)):
         alert = found.get(notice.alert_id or "")
-        if alert is not None and alert.closed_at is None:
-            reason = alert.reason + "; its silence has ended"
-            tellings.append(Telling(alert, notice.what, reason, turn=notice.id, only_route=notice.route_id))
-    return len(await tell(await open_desk(unit, now), tellings))
+        if alert is None or alert.closed_at is not None or (alert.id, None) in tellings:
+            continue
+        reason = alert.reason + "; its silence has ended"
+        telling = Telling(alert, notice.what, reason, turn=notice.id, only_route=notice.route_id)
+        tellings.setdefault((alert.id, notice.route_id), telling)
+    return list(tellings.values())
 
 
 async def tell_repeats(unit: Unit, now: datetime) -> int:

@@ -1,15 +1,17 @@
 """An alert that is told, muted, made worse or reminded of: once at a time, and neither late nor double by any of these together."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import insert, update
 
+from app.base.ids import new_id
 from app.compose import tick as compose
 from app.store.tables import notices
-from app.store.tables_managed import rules
+from app.store.tables_managed import rules, silences
 from tests.support.house import Lived, live_in
 
 
@@ -33,6 +35,15 @@ async def fail(lived: Lived, severity: str = "error", job: str = "db") -> None:
     await lived.receive(job=job, outcome="failure", severity=severity)
 
 
+async def silence(lived: Lived, hours: float) -> None:
+    now = lived.time[0]
+    row = {"id": new_id("sil"), "matchers": [], "comment": "", "created_by": "ann", "created_at": now}
+    async with lived.house.store.write() as unit:
+        await unit.connection.execute(
+            insert(silences), [{**row, "starts_at": now, "ends_at": now + timedelta(hours=hours)}]
+        )
+
+
 async def test_what_became_critical_is_reminded_of_once_a_day_from_then_on(lived: Lived) -> None:
     await fail(lived)
     await told(lived)
@@ -54,3 +65,32 @@ async def test_what_becomes_critical_time_and_again_is_reminded_of_all_the_same(
     assert len(await told(lived)) == 2
     lived.pass_time(hours=24)
     assert len(await told(lived)) == 3
+
+
+async def test_what_opened_and_became_critical_under_a_silence_is_told_once_after_it(lived: Lived) -> None:
+    await silence(lived, hours=2)
+    for severity in ("error", "critical"):
+        await fail(lived, severity)
+        await told(lived)
+        lived.pass_time(minutes=10)
+    lived.pass_time(hours=2)
+    spoken = [(notice.what, notice.state) for notice in await told(lived) if notice.state != "suppressed"]
+    assert spoken == [("opened", "worded")]
+    [mail] = await lived.mails()
+    assert mail.subject.startswith("FAILED")
+
+
+async def test_a_reminder_and_a_rise_under_a_silence_are_told_once_after_it(lived: Lived) -> None:
+    await fail(lived)
+    await told(lived)
+    lived.pass_time(hours=23)
+    await silence(lived, hours=2)
+    lived.pass_time(hours=1)
+    await told(lived)
+    await fail(lived, "critical")
+    await told(lived)
+    lived.pass_time(hours=2)
+    spoken = [notice.what for notice in await told(lived) if notice.state != "suppressed"]
+    assert spoken == ["opened", "repeated"]
+    lived.pass_time(hours=24)
+    assert [notice.what for notice in await told(lived) if notice.state != "suppressed"] == [*spoken, "repeated"]
