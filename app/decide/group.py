@@ -21,3 +21,8 @@ def due_at(route: Route, told_at: datetime | None, now: datetime) -> datetime:
     if told_at is None or told_at + route.group_interval <= now:
         return now + route.group_wait
     return told_at if told_at >= now else told_at + route.group_interval  # at this moment: not worded yet, so it joins
+
+
+def believable(route: Route, told_at: datetime | None, now: datetime) -> datetime | None:
+    """Give when the group was or will be told, bounded: after a clock was set back by an hour, it would hold alerts back for that hour."""
+    return told_at and min(told_at, now + max(route.group_wait, route.group_interval))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from app.base.ids import new_id
-from app.decide.group import due_at, key_of
+from app.decide.group import believable, due_at, key_of
 from app.decide.mute import silence_over, why_muted
 from app.decide.route import routes_for
 from app.domain.alert import Alert
@@ -96,11 +96,12 @@ def _routes_of(desk: Desk, telling: Telling) -> tuple[list[Route], Silence | Non
 def _by_route(desk: Desk, telling: Telling, route: Route) -> list[Notice]:
     key = key_of(route, telling.alert.facts)
     critical = telling.alert.severity is Severity.CRITICAL
-    due = desk.now if critical else due_at(route, desk.told.get((route.id, key)), desk.now)
+    told_at = believable(route, desk.told.get((route.id, key)), desk.now)
+    due = desk.now if critical else due_at(route, told_at, desk.now)
     if telling.hold:
         due = max(due, desk.now + telling.hold)  # its group does not wait with it
     else:
-        desk.told[(route.id, key)] = max(due, desk.told.get((route.id, key), due))
+        desk.told[(route.id, key)] = max(due, told_at or due)
     reason = f"{telling.reason}; route '{route.name}'; not silenced"
     return [
         _notice(desk, telling, recipient_id=recipient, route=route, key=key, due=due, reason=reason)
@@ -196,6 +197,6 @@ def _with_due(desk: Desk, notice: Notice, routes: Mapping[str, Route]) -> Notice
     if route is None or notice.state is not NoticeState.WAITING:
         return notice
     key = (route.id, notice.group_key)
-    due = due_at(route, desk.told.get(key), desk.now)
+    due = due_at(route, believable(route, desk.told.get(key), desk.now), desk.now)
     desk.told[key] = due
     return replace(notice, due_at=due)

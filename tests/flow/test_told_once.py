@@ -94,3 +94,15 @@ async def test_a_reminder_and_a_rise_under_a_silence_are_told_once_after_it(live
     assert spoken == ["opened", "repeated"]
     lived.pass_time(hours=24)
     assert [notice.what for notice in await told(lived) if notice.state != "suppressed"] == [*spoken, "repeated"]
+
+
+async def test_a_clock_that_is_set_back_holds_no_alert_back_for_long_and_floods_nobody(lived: Lived) -> None:
+    await fail(lived)
+    await told(lived)
+    set_back = lived.pass_time(hours=-1)
+    for job in ("a", "b", "c"):
+        await fail(lived, job=job)
+        await told(lived)
+        lived.pass_time(minutes=1)
+    dues = {notice.due_at for notice in await told(lived) if notice.created_at <= lived.time[0]}
+    assert dues == {set_back + timedelta(minutes=5)}
