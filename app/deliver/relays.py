@@ -127,7 +127,7 @@ async def _move_stranded(unit: Unit, now: datetime) -> int:
     reasons = {relay.id: unfit(relay, await rows.oldest_for(unit, relay), now) for relay in whole}
     fit = [relay for relay in whole if reasons[relay.id] is None]
     if fit:
-        await rows.set_free(unit, [relay.id for relay in whole if reasons[relay.id] is not None])
+        await rows.set_free(unit, [relay.id for relay in whole if reasons[relay.id] is not None], list(reasons))
     held = await outbox.lock(unit, await rows.stranded(unit, fit, _BATCH))
     changed = []
     for one in held.values():

@@ -1,6 +1,6 @@
 """Relays as stored: what administrators set, and what each relay last said of itself."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -74,10 +74,16 @@ async def stranded(unit: Unit, fit: list[Relay], limit: int) -> list[str]:
     return list((await unit.connection.execute(found)).scalars())
 
 
-async def set_free(unit: Unit, unfit_ids: list[str]) -> int:
-    """Let what surely never left an unfit relay be sent by another one; give how many."""
-    theirs = messages.c.relay_id.in_(unfit_ids), messages.c.maybe_sent.is_(False)
-    freed = update(messages).where(_WAITING, messages.c.transport == "mapi", and_(*theirs)).values(relay_id=None)
+async def set_free(unit: Unit, unfit_ids: Collection[str], known_ids: Collection[str]) -> int:
+    """Let what surely never left an unfit relay be sent by another one; give how many. A test of a relay proves nothing by another.
+
+    Of a relay that was deleted, not among `known_ids`, no word comes any more: an alert that may have left it goes again, too.
+    """
+    never_left = messages.c.maybe_sent.is_(False)
+    of_unfit = and_(messages.c.relay_id.in_(unfit_ids), never_left)
+    of_deleted = and_(messages.c.relay_id.not_in(known_ids), or_(never_left, messages.c.is_alert))
+    waiting = _WAITING, messages.c.transport == "mapi", messages.c.recipient_id != messages.c.relay_id
+    freed = update(messages).where(*waiting, or_(of_unfit, of_deleted)).values(relay_id=None)
     return (await unit.connection.execute(freed)).rowcount
 
 

@@ -132,3 +132,35 @@ async def test_a_stuck_outbox_is_told_though_the_message_found_another_way(api: 
     await post(api.house, BY_MAPI)
     await relay.send()
     assert (await relay.shown())["wrong_now"] is None
+
+
+async def test_what_waits_for_a_relay_that_was_deleted_goes_by_the_one_in_its_place(api: Api) -> None:
+    old = await add_relay(api, "old")
+    (unsent,) = await post(api.house, BY_MAPI)
+    (doubtful,) = await post(api.house, BY_MAPI)
+    (summary,) = await post(api.house, BY_MAPI, is_alert=False)
+    leased = await old.lease()
+    await old.begin(*(one for one in leased if one.id in (doubtful, summary)))
+    await api.tell("DELETE", f"/v1/relays/{old.id}")
+    await sweep.tick(api.house, of_holders="relay:")
+    new = await add_relay(api, "new")
+    await new.beat()
+    await door.tick(api.house)
+    assert {one.id for one in await new.lease()} == {unsent, doubtful}, (
+        "what may have left goes again only if it is an alert"
+    )
+
+
+async def test_a_test_of_a_relay_is_never_sent_by_another(api: Api) -> None:
+    silent = await add_relay(api, "silent")
+    trial = await api.tell("POST", f"/v1/relays/{silent.id}:test", json={"address": "ann@example.org"})
+    house = later(api.house, minutes=6)
+    other = await add_relay(api, "other")
+    async with house.store.write() as unit:
+        await door.rows.note_relay(unit, other.id, {"seen_at": house.clock()})
+    await door.tick(house)
+    assert await other.lease() == []
+    await api.tell("DELETE", f"/v1/relays/{silent.id}")
+    await door.tick(house)
+    assert await other.lease() == []
+    assert await state_of(api, trial["message_id"]) == QUEUED
