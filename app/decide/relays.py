@@ -5,10 +5,8 @@ So the same alerts, routes, silences and mails tell of it. The relay appears as 
 
 from datetime import datetime, timedelta
 
-from app.base.ids import new_id
-from app.domain.dedupe import relay_key
-from app.domain.event import Activity, Event, EventKind, RunOutcome, Severity
-from app.domain.relay import AGENT_BEGINS, JOB, Relay, trouble_of
+from app.domain.event import Event
+from app.domain.relay import Relay, agent_of, event_of, trouble_of
 from app.house import House
 from app.store import inbox
 from app.store import relays as rows
@@ -55,18 +53,6 @@ def _is_news(relay: Relay, trouble: str | None, now: datetime) -> bool:
 
 
 async def _event(unit: Unit, relay: Relay, trouble: str | None, now: datetime) -> Event:
-    agent = (relay.customer_id, f"{AGENT_BEGINS}{relay.name}"[:200])
-    return Event(
-        id=new_id("evt"),
-        customer_id=relay.customer_id,
-        agent_id=(await agents_by_name(unit, {agent}, now))[agent],
-        key=relay_key(relay.id, now),
-        occurred_at=now,
-        received_at=now,
-        kind=EventKind.RELAY,
-        job=JOB,
-        activity=Activity.OTHER,
-        outcome=RunOutcome.SUCCESS if trouble is None else RunOutcome.FAILURE,
-        severity=Severity.INFO if trouble is None else Severity.ERROR,
-        message="the relay is well" if trouble is None else trouble,
-    )
+    agent = agent_of(relay)
+    agent_id = (await agents_by_name(unit, {agent}, now))[agent]
+    return event_of(relay, agent_id, trouble or "the relay is well", now, is_well=trouble is None)

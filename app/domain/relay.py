@@ -5,6 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from app.base.ids import new_id
+from app.domain.dedupe import relay_key
+from app.domain.event import Activity, Event, EventKind, RunOutcome, Severity
+
 JOB, AGENT_BEGINS = (
     "mail relay",
     "relay ",
@@ -55,3 +59,26 @@ def trouble_of(relay: Relay, oldest: datetime | None, now: datetime) -> str | No
     if found is None and relay.stuck_at is not None and now - relay.stuck_at < STUCK_FOR:
         return f"a message stuck in the Outbox of relay {relay.name}: {relay.stuck_why or 'it said no more'}"
     return found
+
+
+def agent_of(relay: Relay) -> tuple[str, str]:
+    """Give the customer and the name of the agent as which its trouble is told."""
+    return (relay.customer_id, f"{AGENT_BEGINS}{relay.name}"[:200])
+
+
+def event_of(relay: Relay, agent_id: str, message: str, now: datetime, *, is_well: bool) -> Event:
+    """Tell of a relay as of a backup: its trouble is a failure, the end of it a success."""
+    return Event(
+        id=new_id("evt"),
+        customer_id=relay.customer_id,
+        agent_id=agent_id,
+        key=relay_key(relay.id, now),
+        occurred_at=now,
+        received_at=now,
+        kind=EventKind.RELAY,
+        job=JOB,
+        activity=Activity.OTHER,
+        outcome=RunOutcome.SUCCESS if is_well else RunOutcome.FAILURE,
+        severity=Severity.INFO if is_well else Severity.ERROR,
+        message=message,
+    )

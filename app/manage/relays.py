@@ -4,18 +4,20 @@ from datetime import datetime
 
 from app.base.errors import Conflict, NotAllowed, NotFound
 from app.domain.record import Record
-from app.domain.relay import Relay
+from app.domain.relay import Relay, agent_of, event_of
 from app.house import House
 from app.manage.audit import note
 from app.manage.editing import Editor, Noun, Values
 from app.manage.references import check_customer, check_recipients
 from app.store.first_start import first_customer
+from app.store.inbox import insert_clock_events
+from app.store.intake import agents_by_name
 from app.store.relays import RELAYS, find_relay, note_relay, revoke_keys_of_relay
 from app.store.unit import Unit
 from app.wire.relay_host import Heartbeat, Wanted
 
 
-async def _prepare(unit: Unit, values: Values, before: Record | None, _by: Editor) -> Values:
+async def _prepare(unit: Unit, values: Values, before: Record | None, by: Editor) -> Values:
     if "customer_id" in values or before is None:
         owner = values.get("customer_id") or await first_customer(unit)
         await check_customer(unit, owner)
@@ -23,11 +25,28 @@ async def _prepare(unit: Unit, values: Values, before: Record | None, _by: Edito
     for customer_id in values.get("customers", ()):
         await check_customer(unit, customer_id)
     await check_recipients(unit, values.get("recipients", ()))
-    return values if before is not None else {**values, "said": {}}
+    if before is None:
+        return {**values, "said": {}}
+    if values.keys() & {"name", "customer_id"} and await _end_trouble(unit, before.id, "is called otherwise now", by):
+        return {**values, "trouble": None, "trouble_at": None}  # told anew under what it is called now
+    return values
 
 
 async def _detach(unit: Unit, relay: Record, by: Editor) -> None:
+    await _end_trouble(unit, relay.id, "was deleted", by)
     await revoke_keys_of_relay(unit, relay.id, by.at)
+
+
+async def _end_trouble(unit: Unit, relay_id: str, what: str, by: Editor) -> bool:
+    """Tell that what was told of a relay is over, for nobody else will: else its alert stays open. False if it was well."""
+    relay = await find_relay(unit, relay_id)
+    if relay is None or relay.trouble is None:
+        return False
+    agent, at = agent_of(relay), max(by.at, relay.trouble_at or by.at)
+    agent_id = (await agents_by_name(unit, {agent}, at))[agent]
+    await insert_clock_events(unit, [event_of(relay, agent_id, f"the relay {what}: {by.who}", at, is_well=True)])
+    unit.after_commit(lambda: by.ring("events"))
+    return True
 
 
 NOUN = Noun("relay", RELAYS, _prepare, _detach)

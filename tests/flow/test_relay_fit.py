@@ -164,3 +164,23 @@ async def test_a_test_of_a_relay_is_never_sent_by_another(api: Api) -> None:
     await door.tick(house)
     assert await other.lease() == []
     assert await state_of(api, trial["message_id"]) == QUEUED
+
+
+async def judged(api: Api) -> list[tuple[str, bool]]:
+    """Have the clock and decide look; give the agent of each alert, and whether it is open."""
+    await relay_clock.tick(api.house)
+    await decide.tick(api.house)
+    agents = {agent["id"]: agent["name"] for agent in await api.items("/v1/agents")}
+    return sorted((agents[one["agent_id"]], one["closed_at"] is None) for one in await api.items("/v1/alerts"))
+
+
+async def test_the_alert_of_a_relay_ends_with_the_relay_and_goes_on_under_its_new_name(api: Api) -> None:
+    relay = await add_relay(api, "old")
+    await api.tell("POST", f"/v1/relays/{relay.id}:pause", json={"why": "moving"})
+    assert await judged(api) == [("relay old", True)]
+    await api.tell("PATCH", f"/v1/relays/{relay.id}", json={"name": "new"})
+    assert await judged(api) == [("relay new", True), ("relay old", False)]
+    await api.tell("DELETE", f"/v1/relays/{relay.id}")
+    assert await judged(api) == [("relay new", False), ("relay old", False)]
+    [newest, *_] = await api.items("/v1/events")
+    assert newest["message"].startswith("the relay was deleted: ")
