@@ -1,5 +1,6 @@
 """Opens the database: SQLite with one writing connection, or PostgreSQL. The only file that knows how they differ in opening."""
 
+import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from app.base.settings import Settings
 
 BUSY_S = 30
 UNSURE_S = 2.0  # a connection that was idle for longer is asked whether it lives
+# A host that lost its power says nothing more, and who waits for its answer would wait for ever: it is dead after a minute.
+_PROBES = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 60_000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +54,7 @@ def open_engines(settings: Settings) -> Engines:
         hide_parameters=True,  # what agents sent must not stand in the log for a statement that failed
     )
     _let_no_dead_connection_out(engine)
+    _notice_a_dead_host(engine)
     return Engines(engine, engine)
 
 
@@ -74,6 +78,20 @@ def _let_no_dead_connection_out(engine: AsyncEngine) -> None:
                 connection.ping()
             except (DBAPIError, connection.dbapi.Error, OSError) as cause:
                 raise DisconnectionError("it does not answer") from cause
+
+
+def _notice_a_dead_host(engine: AsyncEngine) -> None:
+    """Have the system probe each connection while an answer is awaited; neither the driver nor the loop asks for that."""
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def probe(connection: Any, _record: object) -> None:  # noqa: ANN401
+        line = connection.driver_connection._transport.get_extra_info("socket")  # noqa: SLF001  (the driver has no other way)
+        if line is None or line.family not in (socket.AF_INET, socket.AF_INET6):
+            return
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _PROBES.items():
+            if hasattr(socket, name):  # not every system lets itself be told how often
+                line.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def _sqlite(url: str, *, size: int, writes: bool) -> AsyncEngine:

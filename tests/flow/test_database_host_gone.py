@@ -1,0 +1,23 @@
+"""A database's host that loses its power in the middle of a statement: the system finds out, and nobody waits for ever."""
+
+import socket
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.house import live_in
+
+
+@pytest.mark.postgres
+async def test_a_connection_is_probed_while_an_answer_is_awaited(postgres_database_url: str, tmp_path: Path) -> None:
+    async with live_in(postgres_database_url, tmp_path) as lived, lived.house.store.read() as view:
+        driver = (await view.connection.get_raw_connection()).driver_connection
+        assert driver is not None
+        line = driver._transport.get_extra_info("socket")
+        assert line.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        if sys.platform == "linux":
+            names = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
+            idle, between, count = (line.getsockopt(socket.IPPROTO_TCP, name) for name in names)
+            assert idle + between * count <= 60
+            assert 0 < line.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) <= 60_000, "what was sent, too"
