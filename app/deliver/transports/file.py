@@ -17,7 +17,8 @@ from app.domain.message import Parcel
 from app.domain.outcome import Outcome, Sent, Temporary
 
 _TIMED_ID = re.compile(r"[a-z]+_([0-9a-f]{12})[0-9a-f]{16}")  # base/ids.py: the noun, the time of making in ms, chance
-_NAMED = re.compile(r"\d{8}T\d{6}\.\d{3}Z-[a-z]+_[0-9a-f]{28}\.eml")  # as `file_name` names what has an id of ours
+_MAIL = r"\d{8}T\d{6}\.\d{3}Z-[a-z]+_[0-9a-f]{28}\.eml"  # as `file_name` names what has an id of ours
+_NAMED = re.compile(rf"{_MAIL}|\.{_MAIL}\.\w+\.part")  # the second is the piece of one that a kill cut off
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 _LONGEST = 80
 
@@ -60,17 +61,17 @@ def file_name(parcel_id: str) -> str:
 
 
 def written_before(folder: Path, moment: datetime) -> list[Path]:
-    """Give the mails in `folder` that were made before `moment`, by their names; no other file, whoever put it there."""
+    """Give the mails in `folder`, and pieces of such, that were made before `moment`, by their names; no other file, whoever put it there."""
     first_kept = f"{moment.astimezone(UTC):%Y%m%dT%H%M%S}"
     files = folder.iterdir() if folder.is_dir() else ()  # there is none as long as no mail was written
-    return sorted(file for file in files if file.name < first_kept and _NAMED.fullmatch(file.name))
+    return sorted(file for file in files if file.name.removeprefix(".") < first_kept and _NAMED.fullmatch(file.name))
 
 
 def _write(folder: Path, name: str, body: bytes) -> None:
     if not folder.is_dir():
         folder.parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir(mode=0o700, exist_ok=True)
-    handle, part = tempfile.mkstemp(prefix=".", suffix=".part", dir=folder)  # made with mode 0600
+    handle, part = tempfile.mkstemp(prefix=f".{name}.", suffix=".part", dir=folder)  # made with mode 0600
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(body)

@@ -2,14 +2,16 @@
 
 import asyncio
 import os
+import signal
 import stat
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.base.ids import new_id
-from app.deliver.transports.file import File, file_name
+from app.deliver.transports.file import File, file_name, written_before
 from app.domain.message import Parcel
 from app.domain.outcome import Sent, Temporary
 
@@ -55,6 +57,24 @@ async def test_a_full_disk_is_temporary_and_leaves_no_piece_behind(tmp_path: Pat
     out, _ = await process.communicate()
     assert out.decode().split() == ["Temporary", "EFBIG", "0"]
 
+
+async def test_what_a_kill_cut_off_goes_with_the_mails_of_its_time(tmp_path: Path):
+    folder = tmp_path / "mail"
+    process = await asyncio.create_subprocess_exec(os.sys.executable, "-c", _KILLED, str(folder))
+    assert await process.wait() == -signal.SIGKILL
+    assert len(list(folder.iterdir())) == 1
+    made = datetime(2025, 1, 16, 13, 8, 56, 448000, UTC)
+    assert written_before(folder, made) == []
+    assert written_before(folder, made + timedelta(seconds=1)) == list(folder.iterdir())
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from app.deliver.transports import file
+os.fsync = lambda _: os.kill(os.getpid(), signal.SIGKILL)
+file._write(Path(sys.argv[1]), file.file_name("msg_01946f3b2c00aaaabbbbccccdddd"), b"half of it")
+"""
 
 # A limit on file size stands for the full disk: the same write(2) fails in the same place.
 _ON_A_FULL_DISK = """
