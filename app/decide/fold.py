@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from app.base.ids import new_id
 from app.domain.event import Event, EventKind, RunOutcome, outcome_of
-from app.domain.expectation import next_slot
+from app.domain.expectation import next_slot, too_long_at
 from app.domain.job import Basis, Job, after_run, awaited_as, basis_of, order_of, told_of
 from app.domain.pairing import Around, pair
 from app.domain.run import Run, merge, run_key_of
@@ -84,8 +84,10 @@ def _with_deadline(run: Run, job: Job) -> Run:
         return run
     if job.last_finished_at is not None and run.started_at <= job.last_finished_at:
         return replace(run, outcome=RunOutcome.SUPERSEDED, overrun_at=None)
-    longest = job.expectation.longest if job.expectation else None
-    return replace(run, overrun_at=None if longest is None else run.started_at + longest)
+    expectation = awaited_as(job)
+    if expectation is not None and basis_of(job) is not Basis.SET:
+        expectation = replace(expectation, longest=None)  # a habit that nobody confirmed is a guess
+    return replace(run, overrun_at=None if expectation is None else too_long_at(expectation, run.started_at))
 
 
 def _heard(job: Job, events: Sequence[Event]) -> Job:

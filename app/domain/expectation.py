@@ -48,6 +48,17 @@ def slot_after(expectation: Expectation, moment: datetime) -> datetime:
     return (slot or moment + FAR).astimezone(UTC)
 
 
+def too_long_at(expectation: Expectation, began: datetime) -> datetime:
+    """Say from when a run takes too long.
+
+    Where nobody said how long it may take: when a second one after it is overdue and none has ended since. Else a backup that
+    begins each night and is killed each night would never be missed, for it came, and never have failed, for it did not end.
+    """
+    if expectation.longest is not None:
+        return began + expectation.longest
+    return slot_after(expectation, slot_after(expectation, began)) + expectation.grace
+
+
 def earliness(expectation: Expectation, slot: datetime) -> timedelta:
     """How long before its slot a run still fills it, for clocks differ: five minutes, the grace or a quarter of the gap, whichever is least."""
     if expectation.period is not None:

@@ -46,7 +46,7 @@ async def _judge_open_runs(unit: Unit, stored: dict[str, Any] | None, before: Re
         return
     was, now = expectation_of(before.fields["expectation"]), expectation_of(stored)
     longest = now.longest if now else None
-    if longest != (was.longest if was else None):
+    if now is None or longest != (was.longest if was else None):
         await set_longest(unit, before.id, longest)
 
 

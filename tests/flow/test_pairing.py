@@ -11,7 +11,11 @@ from typing import Any
 import pytest
 
 from app.compose import tick as compose
-from app.store.tables import job_days, runs
+from app.domain.record import Wanted
+from app.manage import jobs
+from app.manage.editing import Editor
+from app.manage.editing import change as edit
+from app.store.tables import alerts, job_days, runs
 from tests.support.house import Lived, live_in
 
 NIGHTS, MINUTES = 6, (7, 11, 13, 17, 19, 23)
@@ -58,6 +62,63 @@ async def test_a_start_and_the_next_end_are_one_run(lived: Lived, order: str, at
     async with lived.house.store.read() as view:
         days = (await view.connection.execute(job_days.select())).all()
     assert sum(day.duration_s for day in days) == sum(MINUTES) * 60
+
+
+async def night(lived: Lived, *, ends: bool) -> None:
+    """Let a job begin, and end an hour later if it does; then let the day go by."""
+    await lived.receive(job="db", phase="started")
+    lived.pass_time(hours=1)
+    if ends:
+        await lived.receive(job="db", outcome="success")
+    for _ in range(23):
+        await lived.decide()
+        lived.pass_time(hours=1)
+
+
+async def expect_daily(lived: Lived) -> None:
+    agent_id, by = await lived.agent("sql01"), Editor("an administrator", lived.time[0], lived.house.bell.ring)
+    async with lived.house.store.write() as unit:
+        await jobs.expect_daily(unit, agent_id, "db", by)
+
+
+@pytest.mark.parametrize("is_learned", [True, False])
+async def test_a_job_that_begins_each_night_and_never_ends_is_told(lived: Lived, is_learned: bool) -> None:
+    """It came, so it is not missed; it did not end, so it did not fail; and nobody said how long it may take."""
+    if not is_learned:
+        await expect_daily(lived)
+    for _ in range(8):
+        await night(lived, ends=True)
+    began = lived.time[0]
+    for _ in range(2):
+        await night(lived, ends=False)
+    assert await lived.rows(alerts) == []
+    await night(lived, ends=False)
+    [alert] = await lived.rows(alerts)
+    assert (alert.kind, alert.closed_at) == ("overrun", None)
+    assert alert.message.startswith(f"running since {began:%Y-%m-%d %H:%M} UTC")
+    await night(lived, ends=True)
+    [alert] = await lived.rows(alerts)
+    assert alert.closed_at is not None
+
+
+async def test_of_a_job_that_is_not_expected_any_more_no_run_is_too_long(lived: Lived) -> None:
+    await expect_daily(lived)
+    await lived.receive(job="db", phase="started")
+    await lived.decide()
+    async with lived.house.store.write() as unit:
+        by = Editor("an administrator", lived.time[0], lived.house.bell.ring)
+        [job] = (await jobs.JOBS.page(unit, Wanted(1))).items
+        await edit(unit, jobs.NOUN, job, {"expectation": None}, by)
+    lived.pass_time(days=4)
+    await lived.decide()
+    assert [alert.kind for alert in await lived.rows(alerts)] == ["agent_silent"]
+
+
+async def test_an_end_that_was_lost_once_alarms_nobody(lived: Lived) -> None:
+    await expect_daily(lived)
+    for number in range(6):
+        await night(lived, ends=number not in (1, 4))
+    assert await lived.rows(alerts) == []
 
 
 async def test_a_mail_says_how_long_the_failed_run_took(lived: Lived) -> None:
