@@ -56,7 +56,7 @@ async def first_start(store: Store, settings: Settings, secret: Secret, clock: C
             if settings.enrol_key is None:
                 enrol_key = await _generate(unit, secret, KeyKind.ENROL, customer_id, at)
         await _keep_fixed_keys(unit, settings, secret, at)
-        follows = await stored.follow_settings(unit, transports)
+        follows = await stored.follow_settings(unit, transports, at)
     return FirstStart(admin_key, enrol_key, _mail_goes_to(settings) if follows else "where the recipients say")
 
 

@@ -4,12 +4,16 @@ from app.base.errors import Conflict
 from app.domain.record import Record
 from app.manage.editing import Editor, Noun, Values
 from app.manage.references import check_customer
+from app.store.json_forms import addresses_of
+from app.store.readdress import move_on_from_others
 from app.store.recipients import RECIPIENTS, suppress_notices_to, used_by
 from app.store.unit import Unit
 
 
-async def _prepare(unit: Unit, values: Values, before: Record | None, _by: Editor) -> Values:
+async def _prepare(unit: Unit, values: Values, before: Record | None, by: Editor) -> Values:
     await check_customer(unit, values.get("customer_id"))
+    if before is not None and "transports" in values:
+        await move_on_from_others(unit, before.id, addresses_of(values["transports"]), by.at)
     if before is None or "transports" in values:
         return {**values, "follows_settings": False}  # the administrator's word replaces TOCSIN_ADMIN_EMAIL
     return values

@@ -1,12 +1,14 @@
 """What only the first start and each later one do in the database: the lock, the fixed keys, the recipient that follows the settings."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from sqlalchemy import exists, func, insert, select, update
 
 from app.domain.key import Key
 from app.domain.recipient import Address
 from app.store.json_forms import addresses_json
+from app.store.readdress import move_on_from_others
 from app.store.tables import customers
 from app.store.tables_managed import keys, recipients
 from app.store.unit import Unit
@@ -52,7 +54,7 @@ async def keep_fixed_key(unit: Unit, key: Key, key_hash: str) -> None:
         )
 
 
-async def follow_settings(unit: Unit, transports: Sequence[Address]) -> bool:
+async def follow_settings(unit: Unit, transports: Sequence[Address], at: datetime) -> bool:
     """Give the recipients that follow the settings these transports; say whether there is any."""
     stored = addresses_json(transports)
     rows = (await unit.connection.execute(select(recipients).where(recipients.c.follows_settings.is_(True)))).all()
@@ -63,4 +65,5 @@ async def follow_settings(unit: Unit, transports: Sequence[Address]) -> bool:
                 .where(recipients.c.id == row.id)
                 .values(transports=stored, version=recipients.c.version + 1)
             )
+            await move_on_from_others(unit, row.id, transports, at)
     return bool(rows)

@@ -27,7 +27,6 @@ from app.domain.lease import Claim, Held, Leased
 from app.domain.message import Bodies, Message, MessageState, Parcel, takes_json
 from app.domain.relay import Relay
 from app.store.tables import attempts, bodies, messages
-from app.store.tables_managed import recipients
 from app.store.unit import Unit, View
 
 # As the partial index says it: SQLite uses one only when its condition stands word by word in the query.
@@ -189,18 +188,11 @@ async def lapsed(unit: Unit, now: datetime, limit: int, *, of_holders: str | Non
 
 
 async def overdue(unit: Unit, now: datetime, limit: int) -> list[str]:
-    """Give the ids of waiting messages that are too old, and of alerts that waited too long here while their recipient has more transports."""
-    length = func.json_array_length if unit.is_sqlite else func.jsonb_array_length
-    may_move = (
-        messages.c.is_alert & (messages.c.move_on_at <= now) & (length(recipients.c.transports) > messages.c.place + 1)
+    """Give the ids of waiting messages that are too old, and of alerts that waited too long here; whether they can go elsewhere is not known."""
+    may_move = messages.c.is_alert & (messages.c.move_on_at <= now)
+    return await _ids(
+        unit, select(messages.c.id).where(_WAITING, or_(messages.c.give_up_at <= now, may_move)).limit(limit)
     )
-    late = (
-        select(messages.c.id)
-        .join_from(messages, recipients, recipients.c.id == messages.c.recipient_id, isouter=True)
-        .where(_WAITING, or_(messages.c.give_up_at <= now, may_move))
-        .limit(limit)
-    )
-    return await _ids(unit, late)
 
 
 async def insert_successor(unit: Unit, new: Message, of: str) -> None:
