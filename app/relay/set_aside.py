@@ -13,7 +13,7 @@ from pathlib import Path
 from app.relay.spool import Damaged, Spool
 
 NAME = "spool.db"
-_FACT = "set aside"
+_DAMAGED, _ENDINGS = ".damaged-", ("-wal", "-shm")
 log = logging.getLogger("tocsin.relay")
 
 
@@ -25,20 +25,21 @@ def opened(folder: Path) -> Spool:
     except Damaged as cause:
         kept = _put_aside(path)
         log.error("the spool was damaged (%s): a new one is begun, the old one is kept as %s", cause, kept.name)  # noqa: TRY400  (its trace says no more)
-        spool = Spool(path)
-        spool.remember(_FACT, kept.name)
-        return spool
+        return Spool(path)
 
 
 def kept_beside(spool: Spool) -> str:
-    """Name the damaged spool that still lies beside this one; empty if there is none."""
-    name = spool.recall(_FACT)
-    return name if name and spool.path.with_name(name).exists() else ""
+    """Name the damaged spool that still lies beside this one, the newest; empty if there is none."""
+    found = (path.name for path in spool.path.parent.glob(f"{spool.path.name}{_DAMAGED}*"))
+    return max((name for name in found if not name.endswith(_ENDINGS)), default="")
 
 
 def _put_aside(path: Path) -> Path:
-    kept = path.with_name(f"{path.name}.damaged-{datetime.now(timezone.utc):%Y%m%d-%H%M%S}")
-    for ending in ("-wal", "-shm"):  # SQLite would read them into the new file
+    kept = path.with_name(f"{path.name}{_DAMAGED}{datetime.now(timezone.utc):%Y%m%d-%H%M%S}")
+    path.replace(
+        kept
+    )  # first: after a kill it would be opened without what only its log has; a new file heeds no old log
+    for ending in _ENDINGS:
         with suppress(FileNotFoundError):
             path.with_name(path.name + ending).replace(kept.with_name(kept.name + ending))
-    return path.replace(kept)
+    return kept

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import sys
 import time
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -197,3 +198,31 @@ def test_a_damaged_spool_is_kept_aside_and_a_new_one_begun(tmp_path: Path, harm:
         assert (tmp_path / kept).read_bytes() == content
         (tmp_path / kept).unlink()
         assert kept_beside(spool) == ""
+
+
+def _set_aside_until_killed(folder: Path, event: str, number: int) -> None:
+    seen = []
+
+    def hear(heard: str, _: object) -> None:
+        seen.append(heard)
+        if seen.count(event) == number:
+            os._exit(9)
+
+    sys.addaudithook(hear)
+    opened(folder)
+
+
+@pytest.mark.parametrize(("event", "number"), [("os.rename", 1), ("os.rename", 2), ("sqlite3.connect", 2)])
+def test_a_kill_while_a_damaged_spool_is_put_aside_leaves_it_told_of(tmp_path: Path, event: str, number: int):
+    path = tmp_path / "spool.db"
+    path.write_bytes(b"\xa5" * 9000)
+    for ending in ("-wal", "-shm"):
+        path.with_name(path.name + ending).write_bytes(b"\xa5" * 100)
+    killed = multiprocessing.get_context("fork").Process(target=_set_aside_until_killed, args=(tmp_path, event, number))
+    killed.start()
+    killed.join(30)
+    assert killed.exitcode == 9
+    with closing(opened(tmp_path)) as spool:
+        assert spool.all() == []
+        kept = kept_beside(spool)
+        assert (tmp_path / kept).read_bytes() == b"\xa5" * 9000
