@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from app.compose import tick as compose
 from app.domain.record import Wanted
 from app.manage import jobs
 from app.manage.editing import Editor
 from app.manage.editing import change as edit
+from app.store.run_fold import newest_open
 from app.store.tables import alerts, job_days, runs
+from app.store.tables import jobs as jobs_table
 from tests.support.house import Lived, live_in
 
 NIGHTS, MINUTES = 6, (7, 11, 13, 17, 19, 23)
@@ -139,3 +142,24 @@ async def test_whoever_tells_only_ends_or_names_runs_is_left_as_told(lived: Live
     await lived.decide()
     ended = await lived.rows(runs, runs.c.ended_at.is_not(None))
     assert [run.started_at for run in ended] == [None, None]
+
+
+async def test_what_says_that_a_job_is_running_does_not_grow_with_starts_that_never_end(
+    sqlite_database_url: str, tmp_path: Path
+) -> None:
+    async with live_in(sqlite_database_url, tmp_path) as lived, lived.house.store.read() as view:
+        query = newest_open(["job_1"]).compile(
+            view.connection.engine.sync_engine, compile_kwargs={"literal_binds": True}
+        )
+        plan = [row.detail for row in await view.connection.execute(text(f"EXPLAIN QUERY PLAN {query}"))]
+    assert not any("TEMP B-TREE" in step or "SCAN" in step.replace("SCALAR", "") for step in plan), plan
+    assert any("ix_runs_job_open (job_id=? AND outcome=? AND started_at" in step for step in plan), plan
+
+
+async def test_a_job_runs_since_its_newest_start(lived: Lived) -> None:
+    for _ in range(3):
+        lived.pass_time(minutes=1)
+        await lived.receive(job="db", phase="started")
+        await lived.decide()
+    [job] = await lived.rows(jobs_table)
+    assert job.running_since == lived.time[0]
