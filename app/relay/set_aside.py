@@ -36,9 +36,8 @@ def kept_beside(spool: Spool) -> str:
 
 def _put_aside(path: Path) -> Path:
     kept = path.with_name(f"{path.name}{_DAMAGED}{datetime.now(timezone.utc):%Y%m%d-%H%M%S}")
-    path.replace(
-        kept
-    )  # first: after a kill it would be opened without what only its log has; a new file heeds no old log
+    # First: after a kill it would be opened without what only its log has. A new file heeds no old log.
+    path.replace(kept)
     for ending in _ENDINGS:
         with suppress(FileNotFoundError):
             path.with_name(path.name + ending).replace(kept.with_name(kept.name + ending))
