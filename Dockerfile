@@ -8,9 +8,10 @@ RUN .venv/bin/pip install --require-hashes -r requirements.lock
 COPY pyproject.toml alembic.ini ./
 COPY migrations migrations
 COPY app app
+COPY programs programs
 # The build backend is in the lock: this step fetches nothing.
 RUN .venv/bin/pip install --no-deps --no-build-isolation --no-index -e . \
-    && .venv/bin/python -m compileall -q app migrations
+    && .venv/bin/python -m compileall -q app programs migrations
 
 FROM python:3.13-slim
 # A fixed number, so that secrets on the host can be made readable to it.

@@ -70,10 +70,10 @@ lock: ## resolve the lock files anew (needs uv); UPGRADE=--upgrade takes newer v
 	@$(subst pyproject.toml,--group pyproject.toml:tools,$(LOCKED)) $(UPGRADE) -o requirements-tools.lock
 
 relay: .venv/.runtime ## build dist/tocsin-relay.pyz, the program for the Windows mail host
-	@$(BIN)/python -m app.base.pyz relay dist
+	@$(BIN)/python -m app.core.pyz relay dist
 
 reporter: .venv/.runtime ## build dist/tocsin-report.pyz, the program for backup hosts
-	@$(BIN)/python -m app.base.pyz reporter dist
+	@$(BIN)/python -m app.core.pyz reporter dist
 
 clean: ## remove what can be made again; var/ (data) stays
 	@rm -rf .venv .venv-tools build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -10,27 +10,27 @@ from fastapi_offline import FastAPIOffline
 from starlette.datastructures import State
 from starlette.types import ASGIApp
 
-from app.base.clock import Clock, now
-from app.base.doorbell import Doorbell
-from app.base.errors import BadSettings
-from app.base.log import log
-from app.base.secret import open_secret
-from app.base.settings import Settings
-from app.base.ticking import beside
-from app.edge import downloads, health, mail_in, metrics, problems, relay
-from app.edge.api import admin, events
-from app.edge.auth import Doorkeeper
-from app.edge.compat import tools
-from app.edge.lane import open_lane
-from app.edge.rim import Rim
-from app.house import House
+from app.context import AppContext
+from app.core.clock import Clock, now
+from app.core.errors import BadSettings
+from app.core.log import log
+from app.core.periodic import beside
+from app.core.secret import open_secret
+from app.core.settings import Settings
+from app.core.wakeups import Wakeups
+from app.http import downloads, health, mail_in, metrics, problems, relay
+from app.http.api import admin, events
+from app.http.auth import KeyAuthenticator
+from app.http.lane import open_lane
+from app.http.rim import Rim
+from app.http.tools import tools
 from app.intake.accept import Intake
-from app.store.bell import carry
 from app.store.engine import open_engines
-from app.store.unit import Store
+from app.store.transactions import Database
+from app.store.wakeups import carry
 
 _AGAIN_S = 5
-Work = Callable[[House], Awaitable[None]]
+Work = Callable[[AppContext], Awaitable[None]]
 
 
 def build_app(settings: Settings, *, work: Work | None = None, clock: Clock = now) -> FastAPI:
@@ -71,18 +71,18 @@ def _is_over_tls(settings: Settings) -> bool:
 async def _living(app: FastAPI, settings: Settings, work: Work | None, clock: Clock) -> AsyncIterator[None]:
     secret = open_secret(settings)
     async with contextlib.AsyncExitStack() as stack:
-        store = Store(open_engines(settings))
+        store = Database(open_engines(settings))
         stack.push_async_callback(store.close)
-        house = House(settings, store, Doorbell(), secret, clock)
-        await stack.enter_async_context(carry(house.bell, store.engines))
-        doorkeeper = Doorkeeper(house)
-        await stack.enter_async_context(doorkeeper.noting_use())
+        context = AppContext(settings, store, Wakeups(), secret, clock)
+        await stack.enter_async_context(carry(context.wakeups, store.engines))
+        authenticator = KeyAuthenticator(context)
+        await stack.enter_async_context(authenticator.noting_use())
         if work is not None:
-            await stack.enter_async_context(beside(_keep_working(work, house, app.state)))
-        intake = Intake(house)
+            await stack.enter_async_context(beside(_keep_working(work, context, app.state)))
+        intake = Intake(context)
         await stack.enter_async_context(intake.commits.running())
-        app.state.mail_in_port = await stack.enter_async_context(mail_in.taking_mail(house, intake, doorkeeper))
-        app.state.house, app.state.doorkeeper, app.state.intake = house, doorkeeper, intake
+        app.state.mail_in_port = await stack.enter_async_context(mail_in.taking_mail(context, intake, authenticator))
+        app.state.context, app.state.authenticator, app.state.intake = context, authenticator, intake
         _spare_the_collector()
         yield
 
@@ -94,14 +94,14 @@ def _spare_the_collector() -> None:
         gc.freeze()
 
 
-async def _keep_working(work: Work, house: House, state: State) -> None:
+async def _keep_working(work: Work, context: AppContext, state: State) -> None:
     """The rim of the worker inside the server: intake stays open whatever happens to it."""
     while True:
         try:
-            await work(house)
+            await work(context)
         except Exception as cause:  # noqa: BLE001  (a rim)
             log.exception("the worker stopped; it is started again", after_s=_AGAIN_S)
-            state.stopped = health.Stopped(house.clock(), _told(cause))
+            state.stopped = health.Stopped(context.clock(), _told(cause))
         await asyncio.sleep(_AGAIN_S)
 
 

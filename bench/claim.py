@@ -15,7 +15,7 @@ class Claim:
 
     name: str
     ours: float
-    unit: str
+    tx: str
     beside: float | None = None
     at_least: float | None = None
     at_most: float | None = None

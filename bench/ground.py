@@ -19,11 +19,11 @@ from pathlib import Path
 
 import psutil
 
-from app.base.secret import Secret
-from app.base.settings import Settings, load_settings
-from app.manage.first_start import first_start
+from app.admin.first_start import first_start
+from app.core.secret import Secret
+from app.core.settings import Settings, load_settings
 from app.store.engine import open_engines
-from app.store.unit import Store
+from app.store.transactions import Database
 from bench.load import ENROL_KEY
 from tests.support.migrated import copy_sqlite, make_postgres_template, make_sqlite_template
 from tests.support.postgres import Cluster
@@ -108,7 +108,7 @@ def grounds() -> Iterator[list[Ground]]:
 
 
 async def _furnish(settings: Settings) -> None:
-    store = Store(open_engines(settings))
+    store = Database(open_engines(settings))
     try:
         await first_start(store, settings, Secret(SECRET))
     finally:

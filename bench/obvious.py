@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_asyn
 from sqlalchemy.orm import registry
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-from app.base.settings import load_settings
+from app.core.settings import load_settings
 from app.store.tables import events
 from bench.load import ENROL_KEY
 
@@ -40,7 +40,7 @@ class Stored:
 registry().map_imperatively(Stored, events)
 
 
-class Said(BaseModel):
+class ToolRequest(BaseModel):
     """An event as it comes in."""
 
     key: str
@@ -67,7 +67,7 @@ def _prepare(connection: Any, _record: object) -> None:  # noqa: ANN401
 
 
 @app.post("/v1/events", status_code=202)
-async def post_event(said: Said, authorization: Annotated[str, Header()]) -> dict[str, int]:
+async def post_event(said: ToolRequest, authorization: Annotated[str, Header()]) -> dict[str, int]:
     """Store one event."""
     if authorization != f"Bearer {ENROL_KEY}":
         raise HTTPException(401)

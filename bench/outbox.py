@@ -8,18 +8,18 @@ from datetime import timedelta
 import aiosmtplib
 import uvloop
 
-from app.base.clock import now
-from app.base.doorbell import Doorbell
-from app.base.ids import new_id
-from app.base.log import set_up_log
-from app.base.secret import Secret
+from app.context import AppContext
+from app.core.clock import now
+from app.core.ids import new_id
+from app.core.log import set_up_log
+from app.core.secret import Secret
+from app.core.wakeups import Wakeups
 from app.deliver import tick as deliver
 from app.deliver.transports.smtp import Smtp
 from app.domain.message import Bodies, Message
-from app.house import House
 from app.store import outbox
 from app.store.engine import open_engines
-from app.store.unit import Store
+from app.store.transactions import Database
 from bench.claim import Claim
 from bench.ground import SECRET, Ground, Place, Process, running
 from bench.rounds import by_turns
@@ -51,14 +51,14 @@ async def _by_the_outbox(place: Place, sink: Process) -> float:
     """Fill the outbox, then time the deliver stage alone, until the last message is settled."""
     settings = place.settings(smtp_url=f"smtp://127.0.0.1:{sink.port}?tls=none", log_level="warning")
     set_up_log(settings)
-    store = Store(open_engines(settings))
-    house = House(settings, store, Doorbell(), Secret(SECRET), now)
-    await _fill(house)
+    store = Database(open_engines(settings))
+    context = AppContext(settings, store, Wakeups(), Secret(SECRET), now)
+    await _fill(context)
     stopping = asyncio.Event()
     begun = time.monotonic()
-    stage = asyncio.create_task(deliver.run(house, {"smtp": Smtp.from_settings(settings)}, "worker:bench", stopping))
+    stage = asyncio.create_task(deliver.run(context, {"smtp": Smtp.from_settings(settings)}, "worker:bench", stopping))
     await asyncio.to_thread(sink.line)
-    while await _unsettled(house):  # noqa: ASYNC110  (the database is asked, and it rings no bell)
+    while await _unsettled(context):  # noqa: ASYNC110  (the database is asked, and it rings no bell)
         await asyncio.sleep(0.01)
     took = time.monotonic() - begun
     stopping.set()
@@ -78,21 +78,21 @@ async def _by_hand(sink: Process) -> float:
     return MESSAGES / took
 
 
-async def _fill(house: House) -> None:
+async def _fill(context: AppContext) -> None:
     for first in range(0, MESSAGES, CHUNK):
-        worded = [(_message(house), Bodies(mail=_mail(number))) for number in range(first, first + CHUNK)]
-        async with house.store.write() as unit:
-            await outbox.insert_messages(unit, worded)
+        worded = [(_message(context), Bodies(mail=_mail(number))) for number in range(first, first + CHUNK)]
+        async with context.database.write() as tx:
+            await outbox.insert_messages(tx, worded)
 
 
-async def _unsettled(house: House) -> bool:
-    async with house.store.read() as view:
+async def _unsettled(context: AppContext) -> bool:
+    async with context.database.read() as tx:
         waiting = "SELECT 1 FROM messages WHERE state IN ('queued', 'leased', 'unknown') LIMIT 1"
-        return (await view.connection.exec_driver_sql(waiting)).first() is not None
+        return (await tx.connection.exec_driver_sql(waiting)).first() is not None
 
 
-def _message(house: House) -> Message:
-    at = house.clock()
+def _message(context: AppContext) -> Message:
+    at = context.clock()
     return Message(
         id=new_id("msg"),
         recipient_id="rcp_bench",

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx
 
-from app.base.pyz import write
+from app.core.pyz import write
 from tests.windows import lab as labs
 from tests.windows.site import Site, sited
 

@@ -8,8 +8,8 @@ import sys
 
 from fastapi import FastAPI
 
-from app.base.settings import Settings
 from app.cli import serve
+from app.core.settings import Settings
 from app.intake import accept
 from app.intake.commit import Batch, GroupCommit
 from app.main import Work, build_app

@@ -11,8 +11,8 @@ from app.compose import summary_mail
 from app.domain.calendar import Cadence, Every
 from app.store.engine import open_engines
 from app.store.summaries import Schedule
-from app.store.summary_story import summary_story
-from app.store.unit import Store
+from app.store.summary_view import summary_story
+from app.store.transactions import Database
 from bench.claim import Claim
 from bench.fleet import JOBS, add_fleet, add_history
 from bench.ground import Ground, Place
@@ -40,12 +40,12 @@ def _take(place: Place) -> float:
 
 async def _summarise(place: Place) -> float:
     settings = place.settings()
-    store = Store(open_engines(settings))
+    store = Database(open_engines(settings))
     end = datetime.now(UTC).replace(hour=7, minute=0, second=0, microsecond=0)
     schedule = Schedule("sch_bench", None, "every morning", Cadence(Every.DAY, 7), (), (), end, 0)
     begun = time.perf_counter()
-    async with store.read() as view:
-        story = await summary_story(view, schedule, number=1, start=end - timedelta(days=1), end=end)
+    async with store.read() as tx:
+        story = await summary_story(tx, schedule, number=1, start=end - timedelta(days=1), end=end)
     letter = summary_mail.word(story, base_url="https://tocsin.example.org")
     took = time.perf_counter() - begun
     if story.jobs != JOBS or not letter.html:

@@ -8,7 +8,7 @@ from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import Connection, event, pool
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from app.base.settings import load_settings
+from app.core.settings import load_settings
 from app.store.schema import metadata
 from app.store.types import Json, Utc
 

@@ -4,9 +4,9 @@ import sys
 
 import typer
 
-from app.base.errors import TocsinError
 from app.cli import demo, doctor, keys, migrate, openapi, send_test, serve, worker
 from app.cli.opened import in_words
+from app.core.errors import TocsinError
 
 cli = typer.Typer(
     name="tocsin",

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from app.base.errors import NotAllowed
-from app.base.settings import Settings, load_settings
 from app.cli import demo_fleet, first_keys
 from app.cli.demo_fleet import CEDAR, FAILS, FLEET, MISSED, RECOVERS, WARNS, DemoJob
 from app.cli.service import Service, reach, wait_for
+from app.core.errors import NotAllowed
+from app.core.settings import Settings, load_settings
 
 # Its time comes every minute, and the clock looks every 15 s; a service that was away gives its agents five minutes first.
 _MISSED_S = 400

@@ -7,10 +7,10 @@ from datetime import timedelta
 
 import typer
 
-from app.base.errors import TocsinError
-from app.base.settings import Settings, load_settings
 from app.cli import first_keys
-from app.cli.opened import in_words, open_house
+from app.cli.opened import in_words, open_context
+from app.core.errors import TocsinError
+from app.core.settings import Settings, load_settings
 from app.store.checkup import SHOWN, Checkup, check_up
 
 _ALIVE = timedelta(seconds=60)
@@ -37,9 +37,9 @@ def doctor() -> None:
 
 
 async def _look(settings: Settings) -> tuple[Checkup, list[str]]:
-    async with open_house(settings) as house, house.store.read() as view:
-        now = house.clock()
-        found = await check_up(view, now - _ALIVE, now - _WORDED_WITHIN)
+    async with open_context(settings) as context, context.database.read() as tx:
+        now = context.clock()
+        found = await check_up(tx, now - _ALIVE, now - _WORDED_WITHIN)
     waits = [
         f"{queue.messages} message(s) wait for {kind}, the oldest since {queue.oldest_due_at:%Y-%m-%d %H:%M} UTC: see GET /v1/messages?transport={kind}."
         for kind, queue in sorted(found.waiting.items())

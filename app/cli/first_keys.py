@@ -7,7 +7,7 @@ all keys are hashed with, so whoever can read it is trusted already.
 import os
 from pathlib import Path
 
-from app.base.settings import Settings
+from app.core.settings import Settings
 
 _NAME = "first-keys.env"
 

@@ -8,18 +8,18 @@ from typing import Annotated
 
 import typer
 
-from app.base.errors import BadInput, Conflict
-from app.base.settings import load_settings
-from app.cli.opened import open_house
+from app.admin import keys
+from app.admin.editing import Editor
+from app.cli.opened import open_context
+from app.context import AppContext
+from app.core.errors import BadInput, Conflict
+from app.core.settings import load_settings
 from app.domain.key import KeyKind
 from app.domain.record import Record, Wanted
-from app.house import House
-from app.manage import keys
-from app.manage.editing import Editor
 from app.store.customers import CUSTOMERS
 from app.store.history import KEYS
 from app.store.one_process import only_process
-from app.store.unit import Unit
+from app.store.transactions import WriteTx
 
 cli = typer.Typer(help="Make, list and revoke keys.", no_args_is_help=True)
 _PAGE = 200
@@ -60,18 +60,18 @@ def revoke(key_id: str) -> None:
 
 
 async def _create(kind: KeyKind, name: str, customer: str | None, agent: str | None) -> str:
-    async with _writing() as house, house.store.write() as unit:
-        owner = await _customer(unit, kind, customer)
-        _, clear = await keys.create(unit, house.secret, keys.NewKey(kind, name, owner, agent), _editor(house))
+    async with _writing() as context, context.database.write() as tx:
+        owner = await _customer(tx, kind, customer)
+        _, clear = await keys.create(tx, context.secret, keys.NewKey(kind, name, owner, agent), _editor(context))
     return clear
 
 
 async def _list() -> list[Record]:
     found: list[Record] = []
-    async with open_house(load_settings()) as house, house.store.read() as view:
+    async with open_context(load_settings()) as context, context.database.read() as tx:
         after: str | None = None
         while True:
-            page = await KEYS.page(view, Wanted(_PAGE, after))
+            page = await KEYS.page(tx, Wanted(_PAGE, after))
             found += page.items
             after = page.next
             if after is None:
@@ -79,12 +79,12 @@ async def _list() -> list[Record]:
 
 
 async def _revoke(key_id: str) -> None:
-    async with _writing() as house, house.store.write() as unit:
-        await keys.revoke(unit, key_id, _editor(house))
+    async with _writing() as context, context.database.write() as tx:
+        await keys.revoke(tx, key_id, _editor(context))
 
 
 @contextlib.asynccontextmanager
-async def _writing() -> AsyncIterator[House]:
+async def _writing() -> AsyncIterator[AppContext]:
     """Open the house to change it. SQLite must never have two writing processes, so the service must not run then."""
     settings = load_settings()
     with contextlib.ExitStack() as stack:
@@ -95,17 +95,17 @@ async def _writing() -> AsyncIterator[House]:
                 f"the service runs and has the embedded database to itself: use its API ({settings.public_url}/docs, /v1/keys), or stop it first",
                 code="already_running",
             ) from running
-        async with open_house(settings) as house:
-            yield house
+        async with open_context(settings) as context:
+            yield context
 
 
-async def _customer(unit: Unit, kind: KeyKind, customer: str | None) -> str | None:
+async def _customer(tx: WriteTx, kind: KeyKind, customer: str | None) -> str | None:
     """Find whom a key is for: by id, by name, or the only one there is."""
     if customer is None and kind is not KeyKind.ENROL:
         return None
-    if customer is not None and await CUSTOMERS.find(unit, customer) is not None:
+    if customer is not None and await CUSTOMERS.find(tx, customer) is not None:
         return customer
-    named = await CUSTOMERS.page(unit, Wanted(2, filters={} if customer is None else {"name": customer}))
+    named = await CUSTOMERS.page(tx, Wanted(2, filters={} if customer is None else {"name": customer}))
     if len(named.items) != 1:
         raise BadInput(
             f"--customer: {'say which of them' if customer is None else f'there is no customer {customer!r}'}"
@@ -113,5 +113,5 @@ async def _customer(unit: Unit, kind: KeyKind, customer: str | None) -> str | No
     return named.items[0].id
 
 
-def _editor(house: House) -> Editor:
-    return Editor(f"command line ({getpass.getuser()})", house.clock(), house.bell.ring)
+def _editor(context: AppContext) -> Editor:
+    return Editor(f"command line ({getpass.getuser()})", context.clock(), context.wakeups.wake)

@@ -4,8 +4,8 @@ import asyncio
 
 import typer
 
-from app.base.log import set_up_log
-from app.base.settings import load_settings
+from app.core.log import set_up_log
+from app.core.settings import load_settings
 from app.store.migrate import upgrade
 from app.store.one_process import only_process
 

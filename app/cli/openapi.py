@@ -4,7 +4,7 @@ import json
 
 import typer
 
-from app.base.settings import load_settings
+from app.core.settings import load_settings
 from app.main import build_app
 
 

@@ -4,37 +4,37 @@ import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-from app.base.clock import now
-from app.base.doorbell import Doorbell
-from app.base.errors import Conflict, TocsinError, Unavailable
-from app.base.secret import open_secret
-from app.base.settings import Settings
-from app.house import House
+from app.context import AppContext
+from app.core.clock import now
+from app.core.errors import Conflict, TocsinError, Unavailable
+from app.core.secret import open_secret
+from app.core.settings import Settings
+from app.core.wakeups import Wakeups
 from app.store.away import told_of
-from app.store.bell import carry
 from app.store.engine import open_engines
 from app.store.migrate import revision_state
-from app.store.unit import Store
+from app.store.transactions import Database
+from app.store.wakeups import carry
 
 
 @contextlib.asynccontextmanager
-async def open_house(settings: Settings) -> AsyncIterator[House]:
+async def open_context(settings: Settings) -> AsyncIterator[AppContext]:
     """Open a database whose schema is ours. Raises Conflict when it is not, Unavailable when it cannot be reached."""
     if not _is_there(settings):
         raise Conflict("there is no database yet; `tocsin serve` makes it", code="no_database")
     async with contextlib.AsyncExitStack() as stack:
-        store = Store(open_engines(settings))
+        store = Database(open_engines(settings))
         stack.push_async_callback(store.close)
         await check_schema(store)
-        house = House(settings, store, Doorbell(), open_secret(settings), now)
-        await stack.enter_async_context(carry(house.bell, store.engines))
-        yield house
+        context = AppContext(settings, store, Wakeups(), open_secret(settings), now)
+        await stack.enter_async_context(carry(context.wakeups, store.engines))
+        yield context
 
 
-async def check_schema(store: Store) -> None:
+async def check_schema(store: Database) -> None:
     """Raise Conflict unless the migrations have run: old code on a new schema, or the reverse, would lose data quietly."""
-    async with store.read() as view:
-        at, newest = await revision_state(view)
+    async with store.read() as tx:
+        at, newest = await revision_state(tx)
     if at != newest:
         where = "is empty" if at is None else f"is at revision {at}, and this version needs {newest}"
         raise Conflict(f"the database {where}; run `tocsin migrate`", code="migrations_behind")

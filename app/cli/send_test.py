@@ -6,20 +6,20 @@ from typing import Annotated
 
 import typer
 
-from app.base.clock import now
-from app.base.doorbell import Doorbell
-from app.base.errors import Conflict, TocsinError
-from app.base.log import set_up_log
-from app.base.secret import open_secret
-from app.base.settings import Settings, load_settings
-from app.cli.opened import open_house
-from app.edge.api.recipients import checked_address
-from app.edge.trial import try_transport
-from app.house import House
+from app.cli.opened import open_context
+from app.context import AppContext
+from app.core.clock import now
+from app.core.errors import Conflict, TocsinError
+from app.core.log import set_up_log
+from app.core.secret import open_secret
+from app.core.settings import Settings, load_settings
+from app.core.wakeups import Wakeups
+from app.http.api.recipients import checked_address
+from app.http.trial import try_transport
 from app.store.engine import open_engines
 from app.store.one_process import only_process
+from app.store.transactions import Database
 from app.store.transports import Trial, record_trial
-from app.store.unit import Store
 
 
 class Kind(StrEnum):
@@ -46,10 +46,10 @@ def send_test(
 
 async def _try(settings: Settings, kind: str, address: str) -> tuple[Trial, float]:
     # Opened by hand, not by open_house: mail can be tested before there is any database.
-    store = Store(open_engines(settings))
+    store = Database(open_engines(settings))
     try:
-        house = House(settings, store, Doorbell(), open_secret(settings), now)
-        trial, seconds = await try_transport(house, kind, address, "")
+        context = AppContext(settings, store, Wakeups(), open_secret(settings), now)
+        trial, seconds = await try_transport(context, kind, address, "")
     finally:
         await store.close()
     await _record(settings, trial)
@@ -60,8 +60,8 @@ async def _record(settings: Settings, trial: Trial) -> None:
     """Keep the result for `doctor`, where there is a database that we may write to; the test itself is over and told."""
     try:
         with only_process(settings):
-            async with open_house(settings) as house, house.store.write() as unit:
-                await record_trial(unit, trial)
+            async with open_context(settings) as context, context.database.write() as tx:
+                await record_trial(tx, trial)
     except Conflict as cause:
         if cause.code == "already_running":
             typer.echo(

@@ -9,19 +9,19 @@ import typer
 import uvicorn
 
 from app import worker
-from app.base.errors import BadSettings
-from app.base.log import set_up_log
-from app.base.secret import open_secret
-from app.base.settings import Settings, load_settings
+from app.admin.first_start import FirstStart, first_start
 from app.cli import first_keys
 from app.cli.opened import check_schema
-from app.edge.bounded_head import BoundedHead
+from app.core.errors import BadSettings
+from app.core.log import set_up_log
+from app.core.secret import open_secret
+from app.core.settings import Settings, load_settings
+from app.http.bounded_head import BoundedHead
 from app.main import build_app, entrance
-from app.manage.first_start import FirstStart, first_start
 from app.store.engine import open_engines
 from app.store.migrate import upgrade
 from app.store.one_process import only_process
-from app.store.unit import Store
+from app.store.transactions import Database
 
 STOP_S = 10
 # A thread that wants to go on after a wait waits so long for its turn. By Python's own 5 ms SQLite's thread, which waits at each
@@ -73,7 +73,7 @@ def _stop_at_signals(server: uvicorn.Server) -> None:
 async def _prepare(settings: Settings) -> FirstStart:
     if settings.is_sqlite:
         await upgrade(settings)
-    store = Store(open_engines(settings))
+    store = Database(open_engines(settings))
     try:
         await check_schema(store)
         first = await first_start(store, settings, open_secret(settings))

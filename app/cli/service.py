@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import httpx
 
-from app.base.errors import TocsinError
+from app.core.errors import TocsinError
 
 _TIMEOUT_S = 30
 _POLL_S = 0.3

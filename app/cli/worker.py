@@ -5,10 +5,10 @@ import contextlib
 import signal
 
 from app import worker as pipeline
-from app.base.errors import BadSettings
-from app.base.log import log, set_up_log
-from app.base.settings import Settings, load_settings
-from app.cli.opened import open_house
+from app.cli.opened import open_context
+from app.core.errors import BadSettings
+from app.core.log import log, set_up_log
+from app.core.settings import Settings, load_settings
 
 
 def worker() -> None:
@@ -23,8 +23,8 @@ def worker() -> None:
 
 
 async def _work(settings: Settings) -> None:
-    async with open_house(settings) as house:
-        working = asyncio.create_task(pipeline.run(house))
+    async with open_context(settings) as context:
+        working = asyncio.create_task(pipeline.run(context))
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, working.cancel)
         log.info("the worker runs")

@@ -8,8 +8,8 @@ from app.compose import hints, phrases
 from app.compose.error_line import error_line
 from app.compose.links import link_to
 from app.domain.alert import AlertKind
+from app.domain.mail_views import AlertView
 from app.domain.route import NoticeWhat
-from app.domain.story import AlertStory
 
 STATES = {
     AlertKind.FAILED: "FAILED",
@@ -57,7 +57,7 @@ class Card:
     reason: str
 
 
-def state_of(story: AlertStory) -> str:
+def state_of(story: AlertView) -> str:
     """Say how it stands: `FAILED`, `STILL FAILED`, `OK AGAIN`; never the last of a job that still fails."""
     if story.what is NoticeWhat.RECOVERED:
         return CLOSED if story.failures_in_row or story.missed_in_row else OK_AGAIN
@@ -65,7 +65,7 @@ def state_of(story: AlertStory) -> str:
     return still + STATES[story.alert.kind]
 
 
-def title_of(story: AlertStory) -> str:
+def title_of(story: AlertView) -> str:
     """Name the job, with its activity where it is no backup, for a job and its check often share a name; or the agent."""
     if story.job is None or story.alert.kind is AlertKind.AGENT_SILENT:
         return f"agent {phrases.one_line(story.agent, _SHORT)}"
@@ -73,7 +73,7 @@ def title_of(story: AlertStory) -> str:
     return job if story.activity in ("", "backup", job.casefold()) else f"{job} {phrases.one_line(story.activity, 20)}"
 
 
-def name_of(story: AlertStory) -> str:
+def name_of(story: AlertView) -> str:
     """Say `nightly-sql on sql01 (Acme)`."""
     customer = phrases.one_line(story.customer, _SHORT)
     title = title_of(story)
@@ -81,7 +81,7 @@ def name_of(story: AlertStory) -> str:
     return f"{title} ({customer})" if is_agent else f"{title} on {phrases.one_line(story.agent, _SHORT)} ({customer})"
 
 
-def trouble_of(story: AlertStory) -> str:
+def trouble_of(story: AlertView) -> str:
     """Say what is wrong in a sentence: the backup's own, or ours where it said nothing, in the reader's time zone."""
     alert, beside = story.alert, newest_moment(story)
     match alert.kind:
@@ -98,7 +98,7 @@ def trouble_of(story: AlertStory) -> str:
             return phrases.shorten(error_line(story) or phrases.one_line(alert.reason, _LONG), _LONG)
 
 
-def runs_of(story: AlertStory) -> int:
+def runs_of(story: AlertView) -> int:
     """Count the runs (or slots) that the alert is about: those that it opened with, and those on top."""
     in_row = {
         AlertKind.FAILED: story.failures_in_row,
@@ -108,7 +108,7 @@ def runs_of(story: AlertStory) -> int:
     return max(story.alert.repeats + 1, in_row)
 
 
-def newest_moment(story: AlertStory) -> datetime:
+def newest_moment(story: AlertView) -> datetime:
     """Give the moment that the mail speaks of: the reference of every relative time, so that the clock changes no word."""
     alert = story.alert
     return max(
@@ -116,7 +116,7 @@ def newest_moment(story: AlertStory) -> datetime:
     )
 
 
-def card_of(story: AlertStory, base_url: str, log_lines: int) -> Card:
+def card_of(story: AlertView, base_url: str, log_lines: int) -> Card:
     """Word one alert, with at most `log_lines` lines of its log."""
     is_down = story.what is not NoticeWhat.RECOVERED
     log = phrases.tail(story.log_tail or "", log_lines, 100 * log_lines) if is_down and log_lines else ()
@@ -139,7 +139,7 @@ def card_of(story: AlertStory, base_url: str, log_lines: int) -> Card:
     )
 
 
-def _links(story: AlertStory, base_url: str) -> tuple[tuple[str, str], ...]:
+def _links(story: AlertView, base_url: str) -> tuple[tuple[str, str], ...]:
     ids = (
         ("alert", story.alert.id),
         ("run", story.run_id),
@@ -150,7 +150,7 @@ def _links(story: AlertStory, base_url: str) -> tuple[tuple[str, str], ...]:
     return tuple((noun, link_to(base_url, noun, id_)) for noun, id_ in shown)
 
 
-def _facts(story: AlertStory, where: tzinfo) -> list[tuple[str, str]]:
+def _facts(story: AlertView, where: tzinfo) -> list[tuple[str, str]]:
     alert, beside, is_over = story.alert, newest_moment(story), story.what is NoticeWhat.RECOVERED
 
     def said(moment: datetime | None) -> str:
@@ -181,7 +181,7 @@ def _facts(story: AlertStory, where: tzinfo) -> list[tuple[str, str]]:
     return [(label, value) for label, value in facts if value]
 
 
-def _now(story: AlertStory) -> str:
+def _now(story: AlertView) -> str:
     """Say what is still wrong with a job whose alert is over."""
     if story.failures_in_row:
         return f"failing, {phrases.count(story.failures_in_row, 'run')} in a row"
@@ -190,7 +190,7 @@ def _now(story: AlertStory) -> str:
     return "with warnings" if story.warnings_in_row else ""
 
 
-def _measured(story: AlertStory) -> list[tuple[str, str]]:
+def _measured(story: AlertView) -> list[tuple[str, str]]:
     """What the run measured; a missed slot and a silent agent have measured nothing."""
     if story.alert.kind in (AlertKind.MISSED, AlertKind.AGENT_SILENT):
         return []

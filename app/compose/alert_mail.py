@@ -9,8 +9,8 @@ from app.compose.alert_card import CLOSED, OK_AGAIN, STATES, Card, card_of, newe
 from app.compose.alert_subject import subject_of
 from app.compose.letter import Letter
 from app.domain.event import Severity
+from app.domain.mail_views import AlertView
 from app.domain.route import NoticeWhat
-from app.domain.story import AlertStory
 
 DETAILED, BRIEF = 50, 300
 _KINDS = tuple(STATES)
@@ -24,7 +24,7 @@ _WORDS = {
 }
 
 
-def word(stories: Sequence[AlertStory], *, base_url: str) -> Letter:
+def word(stories: Sequence[AlertView], *, base_url: str) -> Letter:
     """Word the mail that tells of 1..n alerts. The same stories in any order give the same letter."""
     ordered = in_order(stories)
     cards = _without_repetition(
@@ -50,12 +50,12 @@ def word(stories: Sequence[AlertStory], *, base_url: str) -> Letter:
     )
 
 
-def in_order(stories: Sequence[AlertStory]) -> list[AlertStory]:
+def in_order(stories: Sequence[AlertView]) -> list[AlertView]:
     """Give the stories as they are told: what is down first, then what recovered."""
     return sorted(stories, key=_place)
 
 
-def _place(story: AlertStory) -> tuple[object, ...]:
+def _place(story: AlertView) -> tuple[object, ...]:
     """Down before recovered, new before told again, then by what is worst; the id settles ties."""
     whats = (NoticeWhat.OPENED, NoticeWhat.REPEATED, NoticeWhat.RECOVERED)
     return (
@@ -85,7 +85,7 @@ def _log_lines(alerts: int) -> int:
     return 20 if alerts <= 3 else 8 if alerts <= 10 else 3  # noqa: PLR2004
 
 
-def _told(ordered: Sequence[AlertStory], cards: Sequence[Card], base_url: str) -> dict[str, object]:
+def _told(ordered: Sequence[AlertView], cards: Sequence[Card], base_url: str) -> dict[str, object]:
     """What stands around the cards."""
     first = cards[0]
     counts = Counter(state_of(story).removeprefix("STILL ") for story in ordered)

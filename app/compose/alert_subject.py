@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from app.compose import phrases
 from app.compose.alert_card import CLOSED, OK_AGAIN, STATES, name_of, newest_moment, runs_of, state_of, trouble_of
 from app.domain.alert import AlertKind
+from app.domain.mail_views import AlertView
 from app.domain.route import NoticeWhat
-from app.domain.story import AlertStory
 
 LIMIT = 120
 _WIDTH = 8  # of the longest usual state, so that subjects stand in columns in a list of mails
@@ -28,18 +28,18 @@ _WAS = {
 }
 
 
-def subject_of(stories: Sequence[AlertStory]) -> str:
+def subject_of(stories: Sequence[AlertView]) -> str:
     """Word the subject of one alert, or of a group told together."""
     words = _of_one(stories[0]) if len(stories) == 1 else _of_group(stories)
     return phrases.shorten(words.strip(), LIMIT)
 
 
-def _of_one(story: AlertStory) -> str:
+def _of_one(story: AlertView) -> str:
     front = f"{state_of(story).ljust(_WIDTH)} {phrases.shorten(name_of(story), 80)}"
     return front + (_recovery(story) if story.what is NoticeWhat.RECOVERED else _trouble(story))
 
 
-def _trouble(story: AlertStory) -> str:
+def _trouble(story: AlertView) -> str:
     alert, where, beside = story.alert, phrases.zone(story.time_zone), newest_moment(story)
     match alert.kind:
         case AlertKind.MISSED:
@@ -57,7 +57,7 @@ def _trouble(story: AlertStory) -> str:
             return f": {trouble_of(story)}"
 
 
-def _recovery(story: AlertStory) -> str:
+def _recovery(story: AlertView) -> str:
     """Say what it was. Runs are counted for failures only: with warnings, an alert opens after several, and knows not how many."""
     kind = story.alert.kind
     since = phrases.brief_moment(story.alert.since, phrases.zone(story.time_zone), newest_moment(story))
@@ -74,7 +74,7 @@ def _recovery(story: AlertStory) -> str:
     return f", {_WAS[kind]} {since}{runs}" + (f"; now {now}" if now else "")
 
 
-def _of_group(stories: Sequence[AlertStory]) -> str:
+def _of_group(stories: Sequence[AlertView]) -> str:
     states = Counter(state_of(story) for story in stories)
     told = ", ".join(f"{states[state]:,} {state}" for state in _ORDER if states[state])
     customers = {story.customer for story in stories}
@@ -83,7 +83,7 @@ def _of_group(stories: Sequence[AlertStory]) -> str:
     return f"{told} at {place}" + (f": {what}" if what else "")
 
 
-def _in_common(stories: Sequence[AlertStory]) -> str:
+def _in_common(stories: Sequence[AlertView]) -> str:
     """Give the error that several share, numbers aside (a lock names its process); without one, the names of what is down."""
     down = [story for story in stories if story.what is not NoticeWhat.RECOVERED] or list(stories)
     broken = [

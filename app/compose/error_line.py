@@ -3,7 +3,7 @@
 import re
 
 from app.compose import phrases
-from app.domain.story import AlertStory
+from app.domain.mail_views import AlertView
 
 _LIMIT = 500
 _BAD = re.compile(r"\b(fatal|error|failed|failure|denied|cannot|unable|no space)\b", re.IGNORECASE)
@@ -15,7 +15,7 @@ _IN_FRONT = re.compile(
 )
 
 
-def error_line(story: AlertStory) -> str:
+def error_line(story: AlertView) -> str:
     """Give the error as one line, its message's or else its log's; for a recovered alert what it was. May be empty."""
     return best_line(story.alert.message or "") or _worded(
         _best(list(reversed(phrases.tail(story.log_tail or "", 20, 2048))))

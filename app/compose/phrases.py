@@ -88,10 +88,10 @@ def duration(length: float | timedelta) -> str:
 
 def size(number: float) -> str:
     """Say `512 B`, `12.3 GiB`."""
-    value, unit = float(max(0, number)), 0
-    while value >= 999.5 and unit < len(_UNITS) - 1:  # noqa: PLR2004
-        value, unit = value / 1024, unit + 1
-    return f"{value:.0f} {_UNITS[unit]}" if unit == 0 or value >= 99.95 else f"{value:.1f} {_UNITS[unit]}"  # noqa: PLR2004
+    value, tx = float(max(0, number)), 0
+    while value >= 999.5 and tx < len(_UNITS) - 1:  # noqa: PLR2004
+        value, tx = value / 1024, tx + 1
+    return f"{value:.0f} {_UNITS[tx]}" if tx == 0 or value >= 99.95 else f"{value:.1f} {_UNITS[tx]}"  # noqa: PLR2004
 
 
 def change(now: float, usual: float) -> str:

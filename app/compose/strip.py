@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.compose import phrases
-from app.domain.story import DayCell
+from app.domain.mail_views import DayCell
 
 # word: (letter in HTML, letter in text, cell's colour, letter's colour). The letter tells what the colour does, to all eyes.
 _LOOKS = {

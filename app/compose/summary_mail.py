@@ -8,7 +8,7 @@ from app.compose.letter import Letter
 from app.compose.links import link_to
 from app.compose.summary_subject import headline_of, period_of, subject_of, tone_of, verdict
 from app.domain.job import JobState
-from app.domain.story import JobLine, SummaryStory, Totals
+from app.domain.mail_views import JobLine, SummaryView, Totals
 
 # How many jobs are told with all their words, how many with their strip only, and how many as one line.
 DETAILED, STRIPPED, BRIEF = 50, 50, 300
@@ -54,7 +54,7 @@ class Part:
     more: int
 
 
-def word(story: SummaryStory, *, base_url: str) -> Letter:
+def word(story: SummaryView, *, base_url: str) -> Letter:
     """Word the summary. It must be readable at a glance, so the head says all that counts, in the worst one's colour."""
     where = phrases.zone(story.time_zone)
     told = {
@@ -96,11 +96,11 @@ def word(story: SummaryStory, *, base_url: str) -> Letter:
     )
 
 
-def _heard(story: SummaryStory) -> str:
+def _heard(story: SummaryView) -> str:
     return f"Expected {story.expected:,}, heard from {story.heard:,}."
 
 
-def _tiles(story: SummaryStory) -> tuple[tuple[int, str, str], ...]:
+def _tiles(story: SummaryView) -> tuple[tuple[int, str, str], ...]:
     """The four counts that everybody looks for: (number, label, tone); a zero is calm."""
     tiles = (
         (story.failed, "failed", "failed"),
@@ -111,7 +111,7 @@ def _tiles(story: SummaryStory) -> tuple[tuple[int, str, str], ...]:
     return tuple((number, label, tone if number else "none") for number, label, tone in tiles)
 
 
-def _notes(story: SummaryStory, base_url: str) -> tuple[tuple[str, str], ...]:
+def _notes(story: SummaryView, base_url: str) -> tuple[tuple[str, str], ...]:
     """What a person must know beyond the jobs: (words, address or nothing). Nobody else would tell of a mail that never left."""
     silent = phrases.joined((phrases.one_line(agent, 60) for agent in story.silent_agents), shown=20)
     quiet = story.expected - story.heard
@@ -132,7 +132,7 @@ def _notes(story: SummaryStory, base_url: str) -> tuple[tuple[str, str], ...]:
     return tuple((said, address) for number, said, address in notes if number > 0)
 
 
-def _advice(story: SummaryStory) -> str:
+def _advice(story: SummaryView) -> str:
     """Say what could go wrong unseen."""
     parts = []
     if number := story.without_expectation:
@@ -166,7 +166,7 @@ def _totals(totals: Totals) -> tuple[tuple[str, str, str], ...]:
     )
 
 
-def _parts(story: SummaryStory, base_url: str, where: tzinfo, scale: float) -> list[Part]:
+def _parts(story: SummaryView, base_url: str, where: tzinfo, scale: float) -> list[Part]:
     """Share the room out: what is wrong gets it first."""
     detailed, stripped, brief = int(DETAILED * scale), int(STRIPPED * scale), int(BRIEF * scale**0.5)
     order = list(_SECTIONS)

@@ -14,15 +14,15 @@ from app.compose.alert_subject import subject_of
 from app.compose.links import link_to
 from app.compose.summary_subject import is_all_ok
 from app.compose.summary_subject import subject_of as summary_subject_of
+from app.domain.mail_views import AlertView, DayCell, JobLine, SummaryView
 from app.domain.route import NoticeWhat
-from app.domain.story import AlertStory, DayCell, JobLine, SummaryStory
 
 MOST, LIMIT = 300, 200_000  # alerts or jobs in a document, and its bytes
 _LONGEST = 500
 _WHATS = (NoticeWhat.OPENED, NoticeWhat.REPEATED, NoticeWhat.RECOVERED)
 
 
-def word_alerts(stories: Sequence[AlertStory], *, base_url: str) -> bytes:
+def word_alerts(stories: Sequence[AlertView], *, base_url: str) -> bytes:
     """Word one document for 1..n alerts: `alert.opened`, else `alert.repeated`, else `alert.recovered`; each alert says its own `what`."""
     ordered = in_order(stories)
     what = min((story.what for story in ordered), key=_WHATS.index)
@@ -38,7 +38,7 @@ def word_alerts(stories: Sequence[AlertStory], *, base_url: str) -> bytes:
     return _fit(document)
 
 
-def word_summary(story: SummaryStory, *, base_url: str) -> bytes:
+def word_summary(story: SummaryView, *, base_url: str) -> bytes:
     """Word a summary; `more` of a section counts the jobs that are left out."""
     return _fit(lambda most: _document("summary", story.period_end, _summary(story, base_url, most)))
 
@@ -51,7 +51,7 @@ def _fit(document: Callable[[int], bytes]) -> bytes:
     return body
 
 
-def _summary(story: SummaryStory, base_url: str, most: int) -> dict[str, object]:
+def _summary(story: SummaryView, base_url: str, most: int) -> dict[str, object]:
     left, sections = most, []
     for section in story.sections:
         lines = section.lines[:left]
@@ -92,7 +92,7 @@ def _time(at: datetime | None) -> str | None:
     return None if at is None else at.isoformat().replace("+00:00", "Z")
 
 
-def _alert(story: AlertStory, base_url: str) -> dict[str, object]:
+def _alert(story: AlertView, base_url: str) -> dict[str, object]:
     alert = story.alert
     return {
         "what": story.what.value,

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from app.base.ids import new_id
+from app.core.ids import new_id
+from app.domain.announced_run import told_by, told_slot
 from app.domain.event import Event, EventKind, RunOutcome, outcome_of
 from app.domain.expectation import next_slot, too_long_at
 from app.domain.job import Basis, Job, after_run, awaited_as, basis_of, order_of, told_of
 from app.domain.pairing import Around, pair
 from app.domain.run import Run, merge, run_key_of
-from app.domain.told import told_by, told_slot
 
 LEARN_LEAST, LEARN_MOST = timedelta(minutes=15), timedelta(days=7)  # from one look at a job's runs to the next
 GIVEN_UP_AFTER = 5  # slots missed in a row: as many as the runs that teach a cadence

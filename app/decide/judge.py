@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 
-from app.base.ids import new_id
+from app.core.ids import new_id
 from app.decide.facts import facts_of
 from app.decide.fold import FoldedJob, Sums, fold_job, group_by_job
 from app.decide.rules import Close, Open, Repeat, Verdict, judge_overrun, judge_rows, judge_silence, rule_for
@@ -20,7 +20,7 @@ from app.store import agent_fold, alerts, inbox, job_fold, notices, run_fold
 from app.store.job_fold import JobName
 from app.store.rules import all_rules
 from app.store.run_pairs import find_around
-from app.store.unit import Unit
+from app.store.transactions import WriteTx
 
 _OF_THE_CLOCK = (EventKind.MISSED, EventKind.OVERRUN)
 
@@ -35,42 +35,42 @@ class Scene:
     now: datetime
 
 
-async def judge(unit: Unit, events: Sequence[Event], now: datetime) -> int:
+async def judge(tx: WriteTx, events: Sequence[Event], now: datetime) -> int:
     """Fold and judge events that are claimed by `unit`. Gives how many notices were made."""
-    agents = await agent_fold.lock_agents(unit, {event.agent_id for event in events})
-    customers = await agent_fold.all_customers(unit, {event.customer_id for event in events})
-    scene = Scene(customers, agents, await all_rules(unit), now)
-    folded = await _fold(unit, scene, events)
-    verdicts = await _judge_jobs(unit, scene, folded) + await _judge_agents(unit, scene, events)
+    agents = await agent_fold.lock_agents(tx, {event.agent_id for event in events})
+    customers = await agent_fold.all_customers(tx, {event.customer_id for event in events})
+    scene = Scene(customers, agents, await all_rules(tx), now)
+    folded = await _fold(tx, scene, events)
+    verdicts = await _judge_jobs(tx, scene, folded) + await _judge_agents(tx, scene, events)
     await inbox.mark_folded(
-        unit, [event.id for event in events], {event: run for f in folded for event, run in f.run_of.items()}
+        tx, [event.id for event in events], {event: run for f in folded for event, run in f.run_of.items()}
     )
-    return await _apply(unit, scene, verdicts)
+    return await _apply(tx, scene, verdicts)
 
 
-async def _fold(unit: Unit, scene: Scene, events: Sequence[Event]) -> list[FoldedJob]:
+async def _fold(tx: WriteTx, scene: Scene, events: Sequence[Event]) -> list[FoldedJob]:
     names = {
         event.id: name for event in events if event.kind is not EventKind.SILENT and (name := job_of(event)) is not None
     }
     grouped = group_by_job(events, names)
     wanted = {key: JobName(of_job[0].customer_id, *key) for key, of_job in grouped.items()}
     heard = {wanted[key] for key, of_job in grouped.items() if not all(event.kind in _OF_THE_CLOCK for event in of_job)}
-    jobs = await job_fold.lock_jobs(unit, wanted.values(), scene.now, heard)
+    jobs = await job_fold.lock_jobs(tx, wanted.values(), scene.now, heard)
     grouped = {key: meant for key, of_job in grouped.items() if (meant := _still_meant(of_job, jobs.get(wanted[key])))}
     keys = {(jobs[wanted[key]].id, run_key_of(event)) for key, of_job in grouped.items() for event in of_job}
-    runs = await run_fold.find_runs(unit, keys)
+    runs = await run_fold.find_runs(tx, keys)
     folded = []
     for key, of_job in grouped.items():
         job = jobs[wanted[key]]
         known = {key: runs[job.id, key] for key in {run_key_of(event) for event in of_job} if (job.id, key) in runs}
         span = span_to_pair(job, known.values(), of_job)
-        around = None if span is None else await find_around(unit, job.id, *span)
+        around = None if span is None else await find_around(tx, job.id, *span)
         folded.append(fold_job(job, known, of_job, scene.customers[job.customer_id].time_zone, around))
-    await run_fold.save_runs(unit, [run for f in folded for run in f.runs])
-    await _count_anew(unit, folded)
-    await _note_open_runs(unit, folded)
-    await job_fold.save_jobs(unit, [f.after for f in folded if f.after != f.before])
-    await run_fold.add_to_days(unit, _sums(folded))
+    await run_fold.save_runs(tx, [run for f in folded for run in f.runs])
+    await _count_anew(tx, folded)
+    await _note_open_runs(tx, folded)
+    await job_fold.save_jobs(tx, [f.after for f in folded if f.after != f.before])
+    await run_fold.add_to_days(tx, _sums(folded))
     return folded
 
 
@@ -81,19 +81,19 @@ def _still_meant(of_job: list[Event], job: Job | None) -> list[Event]:
     return of_job if job.dismissed_at is None else [event for event in of_job if event.kind is not EventKind.MISSED]
 
 
-async def _count_anew(unit: Unit, folded: Sequence[FoldedJob]) -> None:
+async def _count_anew(tx: WriteTx, folded: Sequence[FoldedJob]) -> None:
     for f in folded:
         if f.is_late:
-            f.ended = sorted(await run_fold.history(unit, f.after.id), key=order_of)
+            f.ended = sorted(await run_fold.history(tx, f.after.id), key=order_of)
             f.after = replay(f.after, f.ended)
 
 
-async def _note_open_runs(unit: Unit, folded: Sequence[FoldedJob]) -> None:
+async def _note_open_runs(tx: WriteTx, folded: Sequence[FoldedJob]) -> None:
     """A run that ended overtakes those that began before it; what is still open then says whether the job is running."""
     ends = {f.after.id: f.after.last_finished_at for f in folded if f.before.running_since and f.after.last_finished_at}
-    await run_fold.supersede(unit, ends)
+    await run_fold.supersede(tx, ends)
     maybe = [f for f in folded if f.before.running_since is not None or any(run.outcome is None for run in f.runs)]
-    began = await run_fold.jobs_with_open_runs(unit, [f.after.id for f in maybe]) if maybe else {}
+    began = await run_fold.jobs_with_open_runs(tx, [f.after.id for f in maybe]) if maybe else {}
     for f in maybe:
         f.after = replace(f.after, running_since=began.get(f.after.id))
 
@@ -107,8 +107,10 @@ def _sums(folded: Sequence[FoldedJob]) -> dict[tuple[str, str, date], Sums]:
     }
 
 
-async def _judge_jobs(unit: Unit, scene: Scene, folded: Sequence[FoldedJob]) -> list[tuple[Verdict, Agent, Job | None]]:
-    opened = await alerts.open_alerts(unit, [f.after.id for f in folded])
+async def _judge_jobs(
+    tx: WriteTx, scene: Scene, folded: Sequence[FoldedJob]
+) -> list[tuple[Verdict, Agent, Job | None]]:
+    opened = await alerts.open_alerts(tx, [f.after.id for f in folded])
     verdicts: list[tuple[Verdict, Agent, Job | None]] = []
     for f in folded:
         agent = scene.agents[f.after.agent_id]
@@ -122,8 +124,8 @@ async def _judge_jobs(unit: Unit, scene: Scene, folded: Sequence[FoldedJob]) -> 
     return verdicts
 
 
-async def _judge_agents(unit: Unit, scene: Scene, events: Sequence[Event]) -> list[tuple[Verdict, Agent, Job | None]]:
-    opened = await alerts.open_alerts(unit, scene.agents)
+async def _judge_agents(tx: WriteTx, scene: Scene, events: Sequence[Event]) -> list[tuple[Verdict, Agent, Job | None]]:
+    opened = await alerts.open_alerts(tx, scene.agents)
     verdicts: list[tuple[Verdict, Agent, Job | None]] = []
     heard_agents: list[Agent] = []
     for agent_id, agent in sorted(scene.agents.items()):
@@ -141,7 +143,7 @@ async def _judge_agents(unit: Unit, scene: Scene, events: Sequence[Event]) -> li
             heard_agents.append(
                 _heard(agent, max(reports), rule_for(AlertKind.AGENT_SILENT, agent.customer_id, facts, scene.rules))
             )
-    await agent_fold.save_heard(unit, heard_agents)
+    await agent_fold.save_heard(tx, heard_agents)
     return verdicts
 
 
@@ -152,7 +154,7 @@ def _heard(agent: Agent, at: datetime, rule: Rule | None) -> Agent:
     return replace(agent, last_heard_at=at, silent_at=None if limit is None else at + limit)
 
 
-async def _apply(unit: Unit, scene: Scene, verdicts: Sequence[tuple[Verdict, Agent, Job | None]]) -> int:
+async def _apply(tx: WriteTx, scene: Scene, verdicts: Sequence[tuple[Verdict, Agent, Job | None]]) -> int:
     tellings: list[Telling] = []
     repeated: list[Alert] = []
     risen: list[Alert] = []
@@ -169,18 +171,18 @@ async def _apply(unit: Unit, scene: Scene, verdicts: Sequence[tuple[Verdict, Age
                     risen.append(alert)
             case Close():
                 closed.append((verdict.alert, verdict.reason))
-    await alerts.close_alerts(unit, closed, scene.now)
-    await alerts.save_repeats(unit, repeated)
-    await alerts.insert_alerts(unit, [telling.alert for telling in tellings])  # all of them opened just now
+    await alerts.close_alerts(tx, closed, scene.now)
+    await alerts.save_repeats(tx, repeated)
+    await alerts.insert_alerts(tx, [telling.alert for telling in tellings])  # all of them opened just now
     if not (tellings or closed or risen):
         return 0
-    hurried = await notices.hurry(unit, [alert.id for alert in risen], scene.now) if risen else set()
+    hurried = await notices.hurry(tx, [alert.id for alert in risen], scene.now) if risen else set()
     tellings += [
         Telling(alert, NoticeWhat.REPEATED, "it became critical", turn="critical")
         for alert in risen
         if alert.id not in hurried and alert.acknowledged_at is None
     ]
-    desk = await open_desk(unit, scene.now)
+    desk = await open_desk(tx, scene.now)
     return len(await tell_closed(desk, closed)) + len(await tell(desk, tellings))
 
 

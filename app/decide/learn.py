@@ -13,13 +13,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from app.base.log import log
+from app.context import AppContext
+from app.core.log import log
 from app.domain.cadence import LOOK, Sighting, propose, sightings_of
 from app.domain.expectation import Expectation, next_slot
 from app.domain.job import Basis, Job, basis_of
-from app.house import House
 from app.store import agent_fold, job_fold, sightings
-from app.store.unit import View
+from app.store.transactions import ReadTx
 
 BATCH = 50
 
@@ -33,28 +33,28 @@ class Look:
     per_day: Sequence[int]
 
 
-async def tick(house: House) -> bool:
+async def tick(context: AppContext) -> bool:
     """Look at the runs of jobs that have new ones. True when there may be more at once."""
-    now = house.clock()
-    async with house.store.read() as view:
-        due = await job_fold.jobs_to_learn(view, now, BATCH)
-        looks = await _looks(view, due, house.settings.time_zone, now)
+    now = context.clock()
+    async with context.database.read() as tx:
+        due = await job_fold.jobs_to_learn(tx, now, BATCH)
+        looks = await _looks(tx, due, context.settings.time_zone, now)
     if not due:
         return False
     proposed = await asyncio.to_thread(_propose, looks)
-    async with house.store.write() as unit:
-        locked = await job_fold.lock_jobs_by_id(unit, proposed)
-        await job_fold.save_jobs(unit, [_learned(job, proposed[job.id], now) for job in locked])
+    async with context.database.write() as tx:
+        locked = await job_fold.lock_jobs_by_id(tx, proposed)
+        await job_fold.save_jobs(tx, [_learned(job, proposed[job.id], now) for job in locked])
     return len(due) >= BATCH
 
 
-async def _looks(view: View, due: Sequence[Job], own_zone: str, now: datetime) -> Mapping[str, Look]:
+async def _looks(tx: ReadTx, due: Sequence[Job], own_zone: str, now: datetime) -> Mapping[str, Look]:
     """Read each job's runs, and its counts by day where the runs do not reach far back."""
-    customers = await agent_fold.all_customers(view, {job.customer_id for job in due})
-    found = await sightings.newest_runs(view, [job.id for job in due], LOOK)
+    customers = await agent_fold.all_customers(tx, {job.customer_id for job in due})
+    found = await sightings.newest_runs(tx, [job.id for job in due], LOOK)
     many = {job.id: job.customer_id for job in due if len(found.get(job.id, [])) >= LOOK}
     # Yesterday by UTC may not be over everywhere; the day before is.
-    per_day = await sightings.runs_per_day(view, many, now.date() - timedelta(days=1)) if many else {}
+    per_day = await sightings.runs_per_day(tx, many, now.date() - timedelta(days=1)) if many else {}
     return {
         job.id: Look(
             sightings_of(found.get(job.id, [])),

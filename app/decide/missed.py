@@ -6,8 +6,9 @@ It waits for what is unread: a slot is judged only once every event received bef
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from app.base.ids import new_id
-from app.base.log import log
+from app.context import AppContext
+from app.core.ids import new_id
+from app.core.log import log
 from app.domain.agent import Agent
 from app.domain.dedupe import missed_key, overrun_key, silent_key
 from app.domain.event import HABIT, Activity, Event, EventKind, RunOutcome, Severity
@@ -15,31 +16,30 @@ from app.domain.expectation import Expectation, earliness, last_slot_until, next
 from app.domain.expectation_words import in_words
 from app.domain.job import Basis, Job, awaited_as, basis_of
 from app.domain.run import EARLY_S
-from app.house import House
 from app.store import agent_fold, inbox, job_fold, run_fold
-from app.store.unit import Unit
+from app.store.transactions import WriteTx
 
 BATCH = 500
 LOOKED_AT_WITHIN = timedelta(minutes=1)
 
 
-async def tick(house: House) -> bool:
+async def tick(context: AppContext) -> bool:
     """Write the events of what fell due. True when there may be more at once."""
-    now = house.clock()
-    async with house.store.write() as unit:
-        unread = await inbox.oldest_waiting(unit)
+    now = context.clock()
+    async with context.database.write() as tx:
+        unread = await inbox.oldest_waiting(tx)
         before = now if unread is None else min(now, unread)
-        made = await _missed(unit, before, now) + await _overrun(unit, before, now) + await _silent(unit, before, now)
-        await inbox.insert_clock_events(unit, made)
+        made = await _missed(tx, before, now) + await _overrun(tx, before, now) + await _silent(tx, before, now)
+        await inbox.insert_clock_events(tx, made)
         if made:
-            unit.after_commit(lambda: house.bell.ring("events"))
+            tx.after_commit(lambda: context.wakeups.wake("events"))
     return len(made) >= BATCH
 
 
-async def _missed(unit: Unit, before: datetime, now: datetime) -> list[Event]:
+async def _missed(tx: WriteTx, before: datetime, now: datetime) -> list[Event]:
     made: list[Event] = []
     moved: list[Job] = []
-    for job in await job_fold.overdue_jobs(unit, before, BATCH):
+    for job in await job_fold.overdue_jobs(tx, before, BATCH):
         try:
             after, event = _judge_slot(job, before, now)
         except Exception:  # noqa: BLE001  (the rim of one job: a time zone that is no more must not keep all others unjudged)
@@ -47,7 +47,7 @@ async def _missed(unit: Unit, before: datetime, now: datetime) -> list[Event]:
             after, event = replace(job, overdue_at=None), None
         moved.append(after)
         made += [event] if event else []
-    await job_fold.save_jobs(unit, moved)
+    await job_fold.save_jobs(tx, moved)
     return made
 
 
@@ -115,9 +115,9 @@ def _why(job: Job, habit: str | None) -> str:
     return ", as its tool told," if basis_of(job) is Basis.TOLD else ""
 
 
-async def _overrun(unit: Unit, before: datetime, now: datetime) -> list[Event]:
-    due = await run_fold.overrun_runs(unit, before, BATCH)
-    await run_fold.clear_overrun(unit, [run.id for run, *_ in due])
+async def _overrun(tx: WriteTx, before: datetime, now: datetime) -> list[Event]:
+    due = await run_fold.overrun_runs(tx, before, BATCH)
+    await run_fold.clear_overrun(tx, [run.id for run, *_ in due])
     return [
         Event(
             id=new_id("evt"),
@@ -136,9 +136,9 @@ async def _overrun(unit: Unit, before: datetime, now: datetime) -> list[Event]:
     ]
 
 
-async def _silent(unit: Unit, before: datetime, now: datetime) -> list[Event]:
-    due = await agent_fold.fallen_silent(unit, before, BATCH)
-    await agent_fold.save_heard(unit, [replace(agent, silent_at=None) for agent in due])
+async def _silent(tx: WriteTx, before: datetime, now: datetime) -> list[Event]:
+    due = await agent_fold.fallen_silent(tx, before, BATCH)
+    await agent_fold.save_heard(tx, [replace(agent, silent_at=None) for agent in due])
     return [
         Event(
             id=new_id("evt"),

@@ -5,44 +5,44 @@ So the same alerts, routes, silences and mails tell of it. The relay appears as 
 
 from datetime import datetime, timedelta
 
+from app.context import AppContext
 from app.domain.event import Event
 from app.domain.relay import Relay, agent_of, event_of, trouble_of
-from app.house import House
 from app.store import inbox
 from app.store import relays as rows
 from app.store.intake import agents_by_name
-from app.store.unit import Unit
+from app.store.transactions import WriteTx
 
 _SAME_FOR = timedelta(minutes=15)
 
 
-async def tick(house: House) -> bool:
+async def tick(context: AppContext) -> bool:
     """Write what changed about relays."""
-    now = house.clock()
-    async with house.store.read() as view:
+    now = context.clock()
+    async with context.database.read() as tx:
         changed = [
             relay.id
-            for relay in await rows.all_relays(view)
-            if _is_news(relay, trouble_of(relay, await rows.oldest_for(view, relay), now), now)
+            for relay in await rows.all_relays(tx)
+            if _is_news(relay, trouble_of(relay, await rows.oldest_for(tx, relay), now), now)
         ]
     if changed:
-        async with house.store.write() as unit:
-            made = [event for relay_id in changed for event in await _told(unit, relay_id, now)]
-            await inbox.insert_clock_events(unit, made)
-            unit.after_commit(lambda: house.bell.ring("events"))
+        async with context.database.write() as tx:
+            made = [event for relay_id in changed for event in await _told(tx, relay_id, now)]
+            await inbox.insert_clock_events(tx, made)
+            tx.after_commit(lambda: context.wakeups.wake("events"))
     return False
 
 
-async def _told(unit: Unit, relay_id: str, now: datetime) -> list[Event]:
+async def _told(tx: WriteTx, relay_id: str, now: datetime) -> list[Event]:
     """Note the relay's trouble, and give the event that tells of it unless another worker was quicker."""
-    relay = await rows.find_relay(unit, relay_id, for_change=True)
+    relay = await rows.find_relay(tx, relay_id, for_change=True)
     if relay is None:
         return []
-    trouble = trouble_of(relay, await rows.oldest_for(unit, relay), now)
+    trouble = trouble_of(relay, await rows.oldest_for(tx, relay), now)
     if not _is_news(relay, trouble, now):
         return []
-    await rows.note_relay(unit, relay.id, {"trouble": trouble, "trouble_at": now})
-    return [await _event(unit, relay, trouble, now)]
+    await rows.note_relay(tx, relay.id, {"trouble": trouble, "trouble_at": now})
+    return [await _event(tx, relay, trouble, now)]
 
 
 def _is_news(relay: Relay, trouble: str | None, now: datetime) -> bool:
@@ -52,7 +52,7 @@ def _is_news(relay: Relay, trouble: str | None, now: datetime) -> bool:
     return trouble != relay.trouble and now - (relay.trouble_at or now) > _SAME_FOR
 
 
-async def _event(unit: Unit, relay: Relay, trouble: str | None, now: datetime) -> Event:
+async def _event(tx: WriteTx, relay: Relay, trouble: str | None, now: datetime) -> Event:
     agent = agent_of(relay)
-    agent_id = (await agents_by_name(unit, {agent}, now))[agent]
+    agent_id = (await agents_by_name(tx, {agent}, now))[agent]
     return event_of(relay, agent_id, trouble or "the relay is well", now, is_well=trouble is None)

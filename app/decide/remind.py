@@ -10,19 +10,19 @@ from app.decide.tell import Telling, open_desk, tell
 from app.domain.alert import Alert
 from app.domain.route import Notice, NoticeWhat
 from app.store import agent_fold, alerts, job_fold, notices
-from app.store.unit import Unit
+from app.store.transactions import WriteTx
 
 BATCH = 500
 
 
-async def judge_muted(unit: Unit, now: datetime) -> int:
+async def judge_muted(tx: WriteTx, now: datetime) -> int:
     """Judge alerts anew whose mute has ended; give how many notices came of it."""
-    due = await notices.muted_due(unit, now, BATCH)
+    due = await notices.muted_due(tx, now, BATCH)
     if not due:
         return 0
-    found = await _with_facts(unit, {notice.alert_id for notice in due if notice.alert_id})
-    await notices.settle_muted(unit, {notice.id: notice.reason + "; judged again when that ended" for notice in due})
-    return len(await tell(await open_desk(unit, now), _after_silence(due, found)))
+    found = await _with_facts(tx, {notice.alert_id for notice in due if notice.alert_id})
+    await notices.settle_muted(tx, {notice.id: notice.reason + "; judged again when that ended" for notice in due})
+    return len(await tell(await open_desk(tx, now), _after_silence(due, found)))
 
 
 def _after_silence(due: Sequence[Notice], found: Mapping[str, Alert]) -> list[Telling]:
@@ -38,13 +38,13 @@ def _after_silence(due: Sequence[Notice], found: Mapping[str, Alert]) -> list[Te
     return list(tellings.values())
 
 
-async def tell_repeats(unit: Unit, now: datetime) -> int:
+async def tell_repeats(tx: WriteTx, now: datetime) -> int:
     """Tell alerts again that are still open; give how many notices came of it."""
-    due = await notices.repeats_due(unit, now, BATCH)
+    due = await notices.repeats_due(tx, now, BATCH)
     if not due:
         return 0
-    found = await _with_facts(unit, {notice.alert_id for notice in due if notice.alert_id})
-    desk = await open_desk(unit, now)
+    found = await _with_facts(tx, {notice.alert_id for notice in due if notice.alert_id})
+    desk = await open_desk(tx, now)
     routes = {route.id: route for route in desk.routes}
     tellings: dict[tuple[str, str], Telling] = {}
     for notice in due:
@@ -58,15 +58,15 @@ async def tell_repeats(unit: Unit, now: datetime) -> int:
         tellings[alert.id, notice.route_id] = Telling(
             alert, NoticeWhat.REPEATED, verdict.reason, turn=turn, only_route=notice.route_id
         )
-    await notices.clear_repeat(unit, [notice.id for notice in due])
+    await notices.clear_repeat(tx, [notice.id for notice in due])
     return len(await tell(desk, list(tellings.values())))
 
 
-async def _with_facts(unit: Unit, alert_ids: Iterable[str]) -> Mapping[str, Alert]:
-    found = await alerts.lock_alerts(unit, alert_ids)
-    agents = await agent_fold.agents_by_id(unit, {alert.agent_id for alert in found.values()})
-    customers = await agent_fold.all_customers(unit, {alert.customer_id for alert in found.values()})
-    jobs = await job_fold.jobs_by_id(unit, {alert.job_id for alert in found.values() if alert.job_id})
+async def _with_facts(tx: WriteTx, alert_ids: Iterable[str]) -> Mapping[str, Alert]:
+    found = await alerts.lock_alerts(tx, alert_ids)
+    agents = await agent_fold.agents_by_id(tx, {alert.agent_id for alert in found.values()})
+    customers = await agent_fold.all_customers(tx, {alert.customer_id for alert in found.values()})
+    jobs = await job_fold.jobs_by_id(tx, {alert.job_id for alert in found.values() if alert.job_id})
     return {
         alert.id: replace(
             alert,

@@ -2,34 +2,34 @@
 
 from datetime import datetime, timedelta
 
-from app.base.ids import new_id
-from app.base.log import log
+from app.context import AppContext
+from app.core.ids import new_id
+from app.core.log import log
 from app.domain.calendar import next_time, previous_time, whole_period_until
 from app.domain.dedupe import group_key, summary_key
 from app.domain.route import URGENCY_SUMMARY, Notice, NoticeState, NoticeWhat
-from app.house import House
 from app.store import notices
 from app.store import summaries as store
 from app.store.summaries import Schedule
-from app.store.unit import Unit
+from app.store.transactions import WriteTx
 
 
-async def tick(house: House) -> bool:
+async def tick(context: AppContext) -> bool:
     """Make the summaries that are due; False, for all of them are made."""
-    now = house.clock()
-    async with house.store.write() as unit:
-        due = await store.schedules_due(unit, now)
+    now = context.clock()
+    async with context.database.write() as tx:
+        due = await store.schedules_due(tx, now)
         for schedule in due:
             try:
                 end, next_at = newest_due(schedule, now), next_time(schedule.cadence, now)
             except Exception:  # noqa: BLE001  (the rim of one schedule: a time zone that is no more must not keep all others waiting)
                 log.exception("a summary schedule cannot be read; it is tried again in an hour", schedule=schedule.id)
-                await store.move_on(unit, schedule.id, now + timedelta(hours=1))
+                await store.move_on(tx, schedule.id, now + timedelta(hours=1))
                 continue
-            await _make(unit, schedule, end, now, on_demand=False)
-            await store.move_on(unit, schedule.id, next_at)
+            await _make(tx, schedule, end, now, on_demand=False)
+            await store.move_on(tx, schedule.id, next_at)
         if due:
-            unit.after_commit(lambda: house.bell.ring("notices"))
+            tx.after_commit(lambda: context.wakeups.wake("notices"))
     return False
 
 
@@ -38,24 +38,24 @@ def newest_due(schedule: Schedule, now: datetime) -> datetime:
     return max(schedule.next_at, previous_time(schedule.cadence, now))
 
 
-async def make_now(unit: Unit, schedule_id: str, now: datetime) -> str | None:
+async def make_now(tx: WriteTx, schedule_id: str, now: datetime) -> str | None:
     """Make a summary at once, on an admin's demand, up to now; give its id, or None where there is no such schedule.
 
     It leaves the schedule as it is: the regular one still comes, and tells the whole period.
     """
-    schedule = await store.lock_schedule(unit, schedule_id)
+    schedule = await store.lock_schedule(tx, schedule_id)
     if schedule is None:
         return None
-    return await _make(unit, schedule, now, now, on_demand=True)
+    return await _make(tx, schedule, now, now, on_demand=True)
 
 
-async def _make(unit: Unit, schedule: Schedule, end: datetime, now: datetime, *, on_demand: bool) -> str | None:
+async def _make(tx: WriteTx, schedule: Schedule, end: datetime, now: datetime, *, on_demand: bool) -> str | None:
     if on_demand:
         start = whole_period_until(schedule.cadence, end)
     else:
         start = previous_time(schedule.cadence, end)
-        start = min(start, await store.last_period_end(unit, schedule.id) or start)
-    summary_id = await store.insert_summary(unit, schedule, start=start, end=end, now=now, on_demand=on_demand)
+        start = min(start, await store.last_period_end(tx, schedule.id) or start)
+    summary_id = await store.insert_summary(tx, schedule, start=start, end=end, now=now, on_demand=on_demand)
     if summary_id is None:
         return None  # another worker made it
     why = f"summary '{schedule.name}' up to {end:%Y-%m-%d %H:%M} UTC" + (
@@ -78,5 +78,5 @@ async def _make(unit: Unit, schedule: Schedule, end: datetime, now: datetime, *,
         )
         for recipient_id in dict.fromkeys(schedule.recipients)
     ]
-    await notices.insert_notices(unit, made)
+    await notices.insert_notices(tx, made)
     return summary_id

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from app.base.ids import new_id
+from app.core.ids import new_id
 from app.decide.group import believable, due_at, key_of
 from app.decide.mute import silence_over, why_muted
 from app.decide.route import routes_for
@@ -25,7 +25,7 @@ from app.store import notices as store
 from app.store.repeats import count_from
 from app.store.routes import all_routes
 from app.store.silences import current_silences
-from app.store.unit import Unit
+from app.store.transactions import WriteTx
 
 NOBODY = "nobody"
 
@@ -46,21 +46,21 @@ class Telling:
 class Desk:
     """What deciding who is told needs, loaded once a transaction."""
 
-    unit: Unit
+    tx: WriteTx
     now: datetime
     routes: Sequence[Route]
     silences: Sequence[Silence]
     told: dict[tuple[str, str], datetime] = field(default_factory=dict)
 
 
-async def open_desk(unit: Unit, now: datetime) -> Desk:
+async def open_desk(tx: WriteTx, now: datetime) -> Desk:
     """Load routes and the silences in force."""
-    return Desk(unit, now, await all_routes(unit), await current_silences(unit, now))
+    return Desk(tx, now, await all_routes(tx), await current_silences(tx, now))
 
 
 async def _know_groups(desk: Desk, keys: set[tuple[str, str]]) -> None:
     """Load when these groups are told, but for those that this transaction has moved on already."""
-    desk.told = await store.groups_told(desk.unit, keys) | desk.told
+    desk.told = await store.groups_told(desk.tx, keys) | desk.told
 
 
 async def tell(desk: Desk, tellings: Sequence[Telling]) -> list[Notice]:
@@ -78,9 +78,9 @@ async def tell(desk: Desk, tellings: Sequence[Telling]) -> list[Notice]:
             made.append(_untold(desk, telling, NoticeState.SUPPRESSED, why, desk.now))
         for route in routes:
             made += _by_route(desk, telling, route)
-    await store.save_groups(desk.unit, {key: at for key, at in desk.told.items() if before.get(key) != at})
-    await store.insert_notices(desk.unit, made)
-    await count_from(desk.unit, made)
+    await store.save_groups(desk.tx, {key: at for key, at in desk.told.items() if before.get(key) != at})
+    await store.insert_notices(desk.tx, made)
+    await count_from(desk.tx, made)
     return made
 
 
@@ -153,8 +153,8 @@ def _untold(desk: Desk, telling: Telling, state: NoticeState, reason: str, due: 
 async def tell_closed(desk: Desk, closed: Sequence[tuple[Alert, str]]) -> list[Notice]:
     """Tell those who heard that an alert opened that it closed; who did not hear of it, hears nothing, and it says so."""
     unheard = {alert.id: f"closed before anybody was told: {why}" for alert, why in closed}
-    await store.suppress_waiting(desk.unit, unheard)
-    told = await store.worded_for(desk.unit, unheard)
+    await store.suppress_waiting(desk.tx, unheard)
+    told = await store.worded_for(desk.tx, unheard)
     routes = {route.id: route for route in desk.routes}
     made: list[Notice] = []
     for alert, why in closed:
@@ -164,9 +164,9 @@ async def tell_closed(desk: Desk, closed: Sequence[tuple[Alert, str]]) -> list[N
     await _know_groups(desk, keys)
     made = [_with_due(desk, notice, routes) for notice in made]
     await store.save_groups(
-        desk.unit, {(n.route_id, n.group_key): n.due_at for n in made if n.route_id and n.state is NoticeState.WAITING}
+        desk.tx, {(n.route_id, n.group_key): n.due_at for n in made if n.route_id and n.state is NoticeState.WAITING}
     )
-    await store.insert_notices(desk.unit, made)
+    await store.insert_notices(desk.tx, made)
     return made
 
 

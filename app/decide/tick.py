@@ -5,64 +5,64 @@ It never loses an event: what cannot be folded is set aside with its error, seen
 
 import time
 
-from app.base import metrics
-from app.base.errors import Unavailable
-from app.base.log import log
+from app.context import AppContext
+from app.core import metrics
+from app.core.errors import Unavailable
+from app.core.log import log
 from app.decide.judge import judge
 from app.decide.remind import judge_muted, tell_repeats
-from app.house import House
 from app.store import inbox
 from app.store.away import told_of
 
 BATCH = 500
 
 
-async def tick(house: House) -> bool:
+async def tick(context: AppContext) -> bool:
     """Decide on one batch of events and on what fell due. True when there may be more at once."""
-    more = await _decide_events(house)
-    now = house.clock()
-    async with house.store.write() as unit:
-        told = await judge_muted(unit, now) + await tell_repeats(unit, now)
+    more = await _decide_events(context)
+    now = context.clock()
+    async with context.database.write() as tx:
+        told = await judge_muted(tx, now) + await tell_repeats(tx, now)
         if told:
-            unit.after_commit(lambda: house.bell.ring("notices"))
+            tx.after_commit(lambda: context.wakeups.wake("notices"))
     return more
 
 
-async def _decide_events(house: House) -> bool:
+async def _decide_events(context: AppContext) -> bool:
     try:
-        return await _decide(house, None) >= BATCH
+        return await _decide(context, None) >= BATCH
     except Unavailable:  # no event's fault: an outage must not set events aside
         raise
     except Exception as cause:  # noqa: BLE001  (the tick's rim: one bad event must not stop the line)
         log.error("a batch of events could not be decided; each is tried alone", cause=told_of(cause))
-    async with house.store.read() as view:
-        waiting = await inbox.waiting_ids(view, BATCH)
+    async with context.database.read() as tx:
+        waiting = await inbox.waiting_ids(tx, BATCH)
     for event_id in waiting:
-        await _decide_alone(house, event_id)
+        await _decide_alone(context, event_id)
     return True
 
 
-async def _decide_alone(house: House, event_id: str) -> None:
+async def _decide_alone(context: AppContext, event_id: str) -> None:
     try:
-        await _decide(house, event_id)
+        await _decide(context, event_id)
     except Unavailable:
         raise
     except Exception as cause:  # noqa: BLE001  (the tick's rim, see above)
         log.exception("an event was set aside", event_id=event_id)
-        async with house.store.write() as unit:
-            await inbox.set_aside(unit, event_id, told_of(cause))
+        async with context.database.write() as tx:
+            await inbox.set_aside(tx, event_id, told_of(cause))
 
 
-async def _decide(house: House, only: str | None) -> int:
-    async with house.store.write() as unit:
-        events = await inbox.claim_new(unit, BATCH, only)
+async def _decide(context: AppContext, only: str | None) -> int:
+    async with context.database.write() as tx:
+        events = await inbox.claim_new(tx, BATCH, only)
         if not events:
             return 0
         started = time.perf_counter()
-        notices = await judge(unit, events, house.clock())
+        notices = await judge(tx, events, context.clock())
         if notices:
-            unit.after_commit(lambda: house.bell.ring("notices"))
-    decided_at = house.clock()
+            tx.after_commit(lambda: context.wakeups.wake("notices"))
+    decided_at = context.clock()
     for event in events:
         metrics.STAGE_SECONDS.labels("received_to_decided").observe(
             max(0.0, (decided_at - event.received_at).total_seconds())

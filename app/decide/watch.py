@@ -5,18 +5,18 @@ Else the first minute after it would call all those runs missed that ended meanw
 
 from datetime import datetime, timedelta
 
+from app.context import AppContext
 from app.decide import missed
-from app.house import House
 from app.store.listening import GAP, Listening, find_listening
 
 RESEND = timedelta(minutes=5)  # agents wait a minute at most between two tries (docs/agents.md)
 
 
-async def tick(house: House) -> bool:
+async def tick(context: AppContext) -> bool:
     """Judge what fell due, unless we were away until a moment ago."""
-    async with house.store.read() as view:
-        known = await find_listening(view)
-    return False if known is not None and is_catching_up(known, house.clock()) else await missed.tick(house)
+    async with context.database.read() as tx:
+        known = await find_listening(tx)
+    return False if known is not None and is_catching_up(known, context.clock()) else await missed.tick(context)
 
 
 def is_catching_up(known: Listening, now: datetime) -> bool:

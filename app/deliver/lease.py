@@ -7,26 +7,26 @@ the message comes back through `settle`.
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
-from app.base.ids import new_id
+from app.core.ids import new_id
 from app.domain.lease import Attempt, Claim, Held, Leased
 from app.domain.message import MessageState, check_move
 from app.store import attempts, outbox
-from app.store.unit import Unit
+from app.store.transactions import WriteTx
 
 
-async def lease(unit: Unit, transport: str, limit: int, now: datetime, holder: str, until: datetime) -> list[Leased]:
+async def lease(tx: WriteTx, transport: str, limit: int, now: datetime, holder: str, until: datetime) -> list[Leased]:
     """Claim up to `limit` due messages of `transport` for `holder` until `until`, the most urgent first."""
     check_move(MessageState.QUEUED, MessageState.LEASED)
     check_move(MessageState.UNKNOWN, MessageState.LEASED)
-    return await outbox.lease(unit, transport, limit, now, holder, until)
+    return await outbox.lease(tx, transport, limit, now, holder, until)
 
 
-async def begin(unit: Unit, claims: Sequence[Claim], now: datetime) -> frozenset[str]:
+async def begin(tx: WriteTx, claims: Sequence[Claim], now: datetime) -> frozenset[str]:
     """Write that attempts start now; give the ids of those messages that may be sent. Send nothing before this is committed."""
-    return await begin_all(unit, claims, await outbox.lock(unit, [claim.message_id for claim in claims]), now)
+    return await begin_all(tx, claims, await outbox.lock(tx, [claim.message_id for claim in claims]), now)
 
 
-async def begin_all(unit: Unit, claims: Sequence[Claim], held: Mapping[str, Held], now: datetime) -> frozenset[str]:
+async def begin_all(tx: WriteTx, claims: Sequence[Claim], held: Mapping[str, Held], now: datetime) -> frozenset[str]:
     """As `begin`, for messages that are locked already.
 
     Refused: a lease that was lost or ran out, or under which an attempt was begun before. A worker that slept past its lease
@@ -53,16 +53,16 @@ async def begin_all(unit: Unit, claims: Sequence[Claim], held: Mapping[str, Held
                 started_at=now,
             )
         )
-    await attempts.insert_attempts(unit, begun)
+    await attempts.insert_attempts(tx, begun)
     return frozenset(one.message_id for one in begun)
 
 
-async def renew(unit: Unit, claims: Collection[Claim], until: datetime) -> frozenset[str]:
+async def renew(tx: WriteTx, claims: Collection[Claim], until: datetime) -> frozenset[str]:
     """Prolong leases; give the ids of those messages that are still held. Whoever finds one missing must not begin it."""
-    return await outbox.renew(unit, claims, until) if claims else frozenset()
+    return await outbox.renew(tx, claims, until) if claims else frozenset()
 
 
-async def give_back(unit: Unit, claims: Collection[Claim]) -> int:
+async def give_back(tx: WriteTx, claims: Collection[Claim]) -> int:
     """Put back what was leased and not begun, for others to send."""
     check_move(MessageState.LEASED, MessageState.QUEUED)
-    return await outbox.give_back(unit, claims) if claims else 0
+    return await outbox.give_back(tx, claims) if claims else 0

@@ -10,17 +10,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 
-from app.base.errors import Unavailable
-from app.base.log import log
+from app.context import AppContext
+from app.core.errors import Unavailable
+from app.core.log import log
 from app.deliver import lease
 from app.deliver.settle import Receipt, settle_all
 from app.deliver.tell import tell_sent
 from app.domain.lease import Claim, Leased
 from app.domain.outcome import Outcome, Sent
-from app.house import House
 from app.store import outbox
 from app.store.book import SentLine, book, book_plain
-from app.store.unit import Unit
+from app.store.transactions import WriteTx
 
 _GATHER_S = 0.002  # a commit costs about the same for one attempt as for ten
 _TRIES = 4
@@ -48,7 +48,7 @@ class _Entry:
 class Ledger:
     """The one writer of this process's attempts."""
 
-    house: House
+    context: AppContext
     _waiting: list[_Entry] = field(default_factory=list)
     _some: asyncio.Event = field(default_factory=asyncio.Event)  # an entry waits
     _half: asyncio.Event = field(default_factory=asyncio.Event)  # half of all who are at work wait
@@ -73,8 +73,8 @@ class Ledger:
 
     async def renew(self, claims: Collection[Claim], until: datetime) -> None:
         """Prolong leases, not at the same time as they are settled: two transactions would wait for one another."""
-        async with self._alone, self.house.store.write() as unit:
-            await lease.renew(unit, claims, until)
+        async with self._alone, self.context.database.write() as tx:
+            await lease.renew(tx, claims, until)
 
     async def run(self) -> None:
         """Commit what waits, for ever; every sender must have ended before this is. Under load one half of the senders is sending while the ledger writes for the other."""
@@ -112,12 +112,12 @@ class Ledger:
             pause = min(pause * 2, _LONGEST_PAUSE_S)
 
     async def _commit(self, entries: Sequence[_Entry]) -> None:
-        now = self.house.clock()
+        now = self.context.clock()
         async with self._alone:
             begun = await self._plainly(entries, now)
             if begun is None:
-                async with self.house.store.write() as unit:
-                    begun = await _book(unit, entries, now)
+                async with self.context.database.write() as tx:
+                    begun = await _book(tx, entries, now)
         self._out += len(begun)
         _answer(entries, begun)
 
@@ -127,7 +127,7 @@ class Ledger:
         lines = _sent_lines(made)
         if len(lines) < len(made):
             return None
-        begun = await book_plain(self.house.store, lines, _claims(entries), now)
+        begun = await book_plain(self.context.database, lines, _claims(entries), now)
         if begun is not None:
             tell_sent([one.leased for one in made], now)
         return begun
@@ -139,15 +139,15 @@ def _answer(entries: Sequence[_Entry], begun: Collection[str]) -> None:
             entry.may_send.set_result(entry.begin is not None and entry.begin.message_id in begun)
 
 
-async def _book(unit: Unit, entries: Sequence[_Entry], now: datetime) -> set[str]:
+async def _book(tx: WriteTx, entries: Sequence[_Entry], now: datetime) -> set[str]:
     """Write down what was plainly sent, and leave all else to `settle`. Give the messages that may be sent."""
     made = [entry.ended for entry in entries if entry.ended is not None]
-    settled, begun = await book(unit, _sent_lines(made), _claims(entries), now)
+    settled, begun = await book(tx, _sent_lines(made), _claims(entries), now)
     sent = [one.leased for one in made if one.leased.claim.message_id in settled]
-    unit.after_commit(partial(tell_sent, sent, now))
+    tx.after_commit(partial(tell_sent, sent, now))
     rest = [Receipt(one.leased.claim, one.outcome) for one in made if one.leased.claim.message_id not in settled]
     if rest:
-        await settle_all(unit, rest, await outbox.lock(unit, [receipt.claim.message_id for receipt in rest]), now)
+        await settle_all(tx, rest, await outbox.lock(tx, [receipt.claim.message_id for receipt in rest]), now)
     return begun
 
 

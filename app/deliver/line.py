@@ -5,15 +5,15 @@ import contextlib
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from app.base.errors import Unavailable
-from app.base.log import log
-from app.base.ticking import keep_ticking
+from app.context import AppContext
+from app.core.errors import Unavailable
+from app.core.log import log
+from app.core.periodic import keep_ticking
 from app.deliver import lease
 from app.deliver.ledger import Ended, Ledger
 from app.deliver.transport import Transport, Unsent
 from app.domain.lease import Claim, Leased
 from app.domain.outcome import Outcome, Temporary, Unknown
-from app.house import House
 
 LEASE_FOR = timedelta(seconds=30)  # renewed while sending: only who died or hangs loses it
 RENEW_S = 10.0
@@ -30,7 +30,7 @@ _FINISH_S = 8.0  # on a stop, of the 10 s that the whole worker has
 class Line:
     """What one process leased of one transport and what it is sending of that."""
 
-    house: House
+    context: AppContext
     name: str
     transport: Transport
     senders: int
@@ -60,9 +60,9 @@ class Line:
         room = self._room()
         if room <= 0:
             return False
-        now = self.house.clock()
-        async with self.house.store.write() as unit:
-            leased = await lease.lease(unit, self.name, room, now, self.holder, now + LEASE_FOR)
+        now = self.context.clock()
+        async with self.context.database.write() as tx:
+            leased = await lease.lease(tx, self.name, room, now, self.holder, now + LEASE_FOR)
         self._is_more = len(leased) == room
         for one in leased:
             self._stock.put_nowait(one)
@@ -129,7 +129,7 @@ class Line:
 
     async def _renew(self) -> bool:
         if self._sending:
-            await self.ledger.renew(list(self._sending.values()), self.house.clock() + LEASE_FOR)
+            await self.ledger.renew(list(self._sending.values()), self.context.clock() + LEASE_FOR)
         return False
 
     async def _give_back(self) -> None:
@@ -142,5 +142,5 @@ class Line:
         for _ in range(self.senders):
             self._stock.put_nowait(None)
         with contextlib.suppress(Unavailable):
-            async with self.house.store.write() as unit:
-                await lease.give_back(unit, claims)
+            async with self.context.database.write() as tx:
+                await lease.give_back(tx, claims)

@@ -4,19 +4,19 @@ import asyncio
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from app.base.log import log
+from app.context import AppContext
+from app.core.log import log
 from app.deliver.transports.file import written_before
-from app.house import House
 from app.store.retention import find_retention
 
 
-async def tick(house: House) -> bool:
+async def tick(context: AppContext) -> bool:
     """Remove what is as old as history may get, as the messages of these mails are; False, for all of it is gone then."""
-    async with house.store.read() as view:
-        set_days = await find_retention(view)
-    days = house.settings.keep_history_days if set_days is None else set_days.fields["keep_history_days"]
-    before = house.clock() - timedelta(days=days)
-    removed = await asyncio.to_thread(_remove, house.settings.var_dir / "mail", before)
+    async with context.database.read() as tx:
+        set_days = await find_retention(tx)
+    days = context.settings.keep_history_days if set_days is None else set_days.fields["keep_history_days"]
+    before = context.clock() - timedelta(days=days)
+    removed = await asyncio.to_thread(_remove, context.settings.var_dir / "mail", before)
     if removed:
         log.info("removed mails that are kept no longer", files=removed)
     return False

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 
 from app.domain.outcome import Outcome, Permanent, Sent, Temporary, Unknown
-from app.wire.relay import HOPELESS, PAUSING, QUEUED, SENT, STUCK, UNKNOWN, Receipt
+from programs.protocol.relay import HOPELESS, PAUSING, QUEUED, SENT, STUCK, UNKNOWN, Receipt
 
 _SHOWN_MOST = 3500
 

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-from app.base.errors import NotAllowed
-from app.base.log import log
+from app.context import AppContext
+from app.core.errors import NotAllowed
+from app.core.log import log
 from app.deliver import lease
 from app.deliver.failover import move_on
 from app.deliver.relay_outcome import Meaning, meaning_of
@@ -19,11 +20,10 @@ from app.deliver.tell import tell_end
 from app.domain.lease import Claim, Leased
 from app.domain.outcome import Sent
 from app.domain.relay import Relay, unfit
-from app.house import House
 from app.store import outbox
 from app.store import relays as rows
-from app.store.unit import Unit
-from app.wire.relay import Receipt
+from app.store.transactions import WriteTx
+from programs.protocol.relay import Receipt
 
 TRANSPORT = "mapi"
 LEASE_FOR = timedelta(seconds=90)  # renewed while the relay works; it may be restarted within this
@@ -44,53 +44,53 @@ def holder_of(relay: Relay) -> str:
 
 
 async def take_leases(
-    unit: Unit, relay_id: str, most: int, holding: Collection[Claim], now: datetime
+    tx: WriteTx, relay_id: str, most: int, holding: Collection[Claim], now: datetime
 ) -> tuple[Relay, list[Leased]]:
     """Give the relay, and messages for it unless it is paused; what it holds without knowing so goes back first."""
-    relay = await known(unit, relay_id)
-    lost = [claim for claim in await outbox.unbegun_of(unit, holder_of(relay)) if claim not in holding]
-    await lease.give_back(unit, lost)
+    relay = await known(tx, relay_id)
+    lost = [claim for claim in await outbox.unbegun_of(tx, holder_of(relay)) if claim not in holding]
+    await lease.give_back(tx, lost)
     if relay.paused_at is not None or most == 0:
         return relay, []
-    leased = await outbox.lease(unit, TRANSPORT, most, now, holder_of(relay), now + LEASE_FOR, relay)
+    leased = await outbox.lease(tx, TRANSPORT, most, now, holder_of(relay), now + LEASE_FOR, relay)
     return relay, leased
 
 
-async def is_due(house: House, relay_id: str) -> bool:
+async def is_due(context: AppContext, relay_id: str) -> bool:
     """Say whether anything waits for a relay that it may have now."""
-    async with house.store.read() as view:
-        relay = await rows.find_relay(view, relay_id)
-        return relay is not None and relay.paused_at is None and await rows.is_due_for(view, relay, house.clock())
+    async with context.database.read() as tx:
+        relay = await rows.find_relay(tx, relay_id)
+        return relay is not None and relay.paused_at is None and await rows.is_due_for(tx, relay, context.clock())
 
 
-async def start_attempts(unit: Unit, relay_id: str, claims: Sequence[Claim], now: datetime) -> list[Claim]:
+async def start_attempts(tx: WriteTx, relay_id: str, claims: Sequence[Claim], now: datetime) -> list[Claim]:
     """Write that attempts start, and give those that may. None while the relay is paused."""
-    relay = await known(unit, relay_id)
+    relay = await known(tx, relay_id)
     if relay.paused_at is not None:
         return []
-    begun = await lease.begin(unit, claims, now)
+    begun = await lease.begin(tx, claims, now)
     return [claim for claim in claims if claim.message_id in begun]
 
 
-async def renew(unit: Unit, claims: Sequence[Claim], now: datetime) -> list[Claim]:
+async def renew(tx: WriteTx, claims: Sequence[Claim], now: datetime) -> list[Claim]:
     """Prolong leases, and give those that are still held."""
-    held = await lease.renew(unit, claims, now + LEASE_FOR)
+    held = await lease.renew(tx, claims, now + LEASE_FOR)
     return [claim for claim in claims if claim.message_id in held]
 
 
-async def hand_in(unit: Unit, relay_id: str, receipt: Receipt, now: datetime) -> Taken:
+async def hand_in(tx: WriteTx, relay_id: str, receipt: Receipt, now: datetime) -> Taken:
     """Settle one receipt."""
-    relay = await known(unit, relay_id)
+    relay = await known(tx, relay_id)
     claim, meaning = Claim(receipt.id, receipt.token), meaning_of(receipt)
     if meaning.outcome is None:
-        held = await lease.renew(unit, [claim], now + LEASE_FOR)
+        held = await lease.renew(tx, [claim], now + LEASE_FOR)
         return Taken("waits for more" if held else "the lease was lost; look further all the same", is_final=False)
-    said = await settle(unit, claim.message_id, claim.token, meaning.outcome, now)
-    await _note(unit, relay, receipt, meaning, now)
+    said = await settle(tx, claim.message_id, claim.token, meaning.outcome, now)
+    await _note(tx, relay, receipt, meaning, now)
     return Taken(said, is_final=True)
 
 
-async def _note(unit: Unit, relay: Relay, receipt: Receipt, meaning: Meaning, now: datetime) -> None:
+async def _note(tx: WriteTx, relay: Relay, receipt: Receipt, meaning: Meaning, now: datetime) -> None:
     values: dict[str, Any] = {}
     if meaning.pauses and relay.paused_at is None:
         why = f"{receipt.outcome}: {receipt.reason}"[:1000]
@@ -101,34 +101,34 @@ async def _note(unit: Unit, relay: Relay, receipt: Receipt, meaning: Meaning, no
     elif isinstance(meaning.outcome, Sent) and relay.stuck_at is not None:
         values |= {"stuck_at": None, "stuck_why": None}
     if values:
-        await rows.note_relay(unit, relay.id, values)
+        await rows.note_relay(tx, relay.id, values)
 
 
-async def known(unit: Unit, relay_id: str) -> Relay:
+async def known(tx: WriteTx, relay_id: str) -> Relay:
     """Give the relay of a key. Raises NotAllowed if it was deleted meanwhile."""
-    relay = await rows.find_relay(unit, relay_id)
+    relay = await rows.find_relay(tx, relay_id)
     if relay is None:
         raise NotAllowed("this relay was deleted")
     return relay
 
 
-async def tick(house: House) -> bool:
+async def tick(context: AppContext) -> bool:
     """Move what waits for relays that are not fit to the recipients' next transports; True if there may be more."""
-    now = house.clock()
-    async with house.store.write() as unit:
-        moved = await _move_stranded(unit, now)
+    now = context.clock()
+    async with context.database.write() as tx:
+        moved = await _move_stranded(tx, now)
         if moved:
-            unit.after_commit(lambda: house.bell.ring("messages"))
+            tx.after_commit(lambda: context.wakeups.wake("messages"))
     return moved >= _BATCH
 
 
-async def _move_stranded(unit: Unit, now: datetime) -> int:
-    whole = await rows.all_relays(unit)
-    reasons = {relay.id: unfit(relay, await rows.oldest_for(unit, relay), now) for relay in whole}
+async def _move_stranded(tx: WriteTx, now: datetime) -> int:
+    whole = await rows.all_relays(tx)
+    reasons = {relay.id: unfit(relay, await rows.oldest_for(tx, relay), now) for relay in whole}
     fit = [relay for relay in whole if reasons[relay.id] is None]
     if fit:
-        await rows.set_free(unit, [relay.id for relay in whole if reasons[relay.id] is not None], list(reasons))
-    held = await outbox.lock(unit, await rows.stranded(unit, fit, _BATCH))
+        await rows.set_free(tx, [relay.id for relay in whole if reasons[relay.id] is not None], list(reasons))
+    held = await outbox.lock(tx, await rows.stranded(tx, fit, _BATCH))
     changed = []
     for one in held.values():
         message = one.message
@@ -137,10 +137,10 @@ async def _move_stranded(unit: Unit, now: datetime) -> int:
             or "; ".join(sorted(filter(None, reasons.values())))
             or "no relay sends for it"
         )
-        after = await move_on(unit, message, now, why)
+        after = await move_on(tx, message, now, why)
         # Nowhere to go after all: not looked at again, or it would stand before others each time.
         changed.append(after or replace(message, move_on_at=message.give_up_at, why=f"waits: {why}"))
-    await outbox.save(unit, changed)
+    await outbox.save(tx, changed)
     for message in changed:
-        unit.after_commit(partial(tell_end, message))
+        tx.after_commit(partial(tell_end, message))
     return len(changed)

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from app.base.ids import new_id
-from app.base.log import log
+from app.core.ids import new_id
+from app.core.log import log
 from app.deliver.failover import move_on
 from app.deliver.late import settle_late
 from app.deliver.tell import tell
@@ -19,7 +19,7 @@ from app.domain.lease import Attempt, Claim, Held
 from app.domain.message import Message, MessageState
 from app.domain.outcome import Outcome, Unknown, name_of
 from app.store import attempts, outbox
-from app.store.unit import Unit
+from app.store.transactions import WriteTx
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,15 +30,15 @@ class Receipt:
     outcome: Outcome
 
 
-async def settle(unit: Unit, message_id: str, token: str, outcome: Outcome, now: datetime) -> str:
+async def settle(tx: WriteTx, message_id: str, token: str, outcome: Outcome, now: datetime) -> str:
     """Settle one attempt and say in words what came of it."""
     receipt = Receipt(Claim(message_id, token), outcome)
-    held = await outbox.lock(unit, [message_id])
-    return (await settle_all(unit, [receipt], held, now))[0]
+    held = await outbox.lock(tx, [message_id])
+    return (await settle_all(tx, [receipt], held, now))[0]
 
 
 async def settle_all(
-    unit: Unit, receipts: Sequence[Receipt], held: Mapping[str, Held], now: datetime, *, at_once: bool = False
+    tx: WriteTx, receipts: Sequence[Receipt], held: Mapping[str, Held], now: datetime, *, at_once: bool = False
 ) -> list[str]:
     """Settle attempts at different messages, which are locked in `held`; say for each in words what came of it.
 
@@ -53,30 +53,30 @@ async def settle_all(
             log.warning("receipt for no message of ours", message=receipt.claim.message_id)
             said.append("refused: there is no such message")
         elif one.message.state is not MessageState.LEASED or one.message.lease_token != receipt.claim.token:
-            said.append(await settle_late(unit, one.message, receipt.claim.token, receipt.outcome, now))
+            said.append(await settle_late(tx, one.message, receipt.claim.token, receipt.outcome, now))
         else:
-            attempt_id, number = await _attempt_of(unit, one, now)
+            attempt_id, number = await _attempt_of(tx, one, now)
             ended.append((attempt_id, now, name_of(receipt.outcome), receipt.outcome.code[:40], receipt.outcome.text))
-            after = await _after(unit, one.message, receipt.outcome, number, now)
+            after = await _after(tx, one.message, receipt.outcome, number, now)
             changed.append(replace(after, due_at=now) if at_once else after)
             said.append(f"{after.state}: {after.why}")
-    await attempts.end_attempts(unit, ended)
-    await outbox.save(unit, changed)
+    await attempts.end_attempts(tx, ended)
+    await outbox.save(tx, changed)
     return said
 
 
-async def _after(unit: Unit, message: Message, outcome: Outcome, number: int, now: datetime) -> Message:
+async def _after(tx: WriteTx, message: Message, outcome: Outcome, number: int, now: datetime) -> Message:
     """Judge, and fail over where the verdict says so."""
-    unknown_before = await attempts.count_unknown(unit, message.id) if isinstance(outcome, Unknown) else 0
+    unknown_before = await attempts.count_unknown(tx, message.id) if isinstance(outcome, Unknown) else 0
     verdict = judge(message, outcome, number, unknown_before, now, random.random())  # noqa: S311  (jitter, no secret)
     after = verdict.after
     if verdict.should_move:
-        after = await move_on(unit, replace(after, state=message.state), now, verdict.why) or after
-    unit.after_commit(lambda: tell(after, name_of(outcome), now))
+        after = await move_on(tx, replace(after, state=message.state), now, verdict.why) or after
+    tx.after_commit(lambda: tell(after, name_of(outcome), now))
     return after
 
 
-async def _attempt_of(unit: Unit, held: Held, now: datetime) -> tuple[str, int]:
+async def _attempt_of(tx: WriteTx, held: Held, now: datetime) -> tuple[str, int]:
     """Give the attempt's id and number. A receipt for one that was never begun writes it now: it was made all the same."""
     if held.attempt_id is not None and held.number is not None:
         return held.attempt_id, held.number
@@ -89,5 +89,5 @@ async def _attempt_of(unit: Unit, held: Held, now: datetime) -> tuple[str, int]:
         token=message.lease_token or "",
         started_at=now,
     )
-    await attempts.insert_attempts(unit, [missed])
+    await attempts.insert_attempts(tx, [missed])
     return missed.id, missed.number

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import datetime
 
+from app.context import AppContext
 from app.deliver.failover import move_on
 from app.deliver.settle import Receipt, settle_all
 from app.deliver.tell import tell_end
@@ -10,35 +11,34 @@ from app.deliver.verdict import settled
 from app.domain.lease import Claim, Held
 from app.domain.message import Message, MessageState, check_move
 from app.domain.outcome import Unknown
-from app.house import House
 from app.store import outbox
-from app.store.unit import Unit
+from app.store.transactions import WriteTx
 
 _BATCH = 200
 _CUT_OFF = Unknown("lost", "the worker died or was cut off")
 
 
-async def tick(house: House, *, of_holders: str | None = None) -> bool:
+async def tick(context: AppContext, *, of_holders: str | None = None) -> bool:
     """Sweep a batch of each; True if there may be more."""
-    now = house.clock()
-    async with house.store.write() as unit:
-        swept = await sweep(unit, now, of_holders=of_holders) + await hurry(unit, now)
+    now = context.clock()
+    async with context.database.write() as tx:
+        swept = await sweep(tx, now, of_holders=of_holders) + await hurry(tx, now)
         if swept:
-            unit.after_commit(lambda: house.bell.ring("messages"))
+            tx.after_commit(lambda: context.wakeups.wake("messages"))
     return swept >= _BATCH
 
 
-async def sweep(unit: Unit, now: datetime, *, of_holders: str | None = None) -> int:
+async def sweep(tx: WriteTx, now: datetime, *, of_holders: str | None = None) -> int:
     """Take back leases that ran out: begun ones may have been sent, and are tried again at once; the others never left.
 
     With `of_holders`, also those of every holder whose name begins so, however long they would still last.
     """
-    ids = await outbox.lapsed(unit, now, _BATCH, of_holders=of_holders)
-    held = await outbox.lock(unit, ids)
+    ids = await outbox.lapsed(tx, now, _BATCH, of_holders=of_holders)
+    held = await outbox.lock(tx, ids)
     begun = {id_: one for id_, one in held.items() if one.attempt_id is not None}
     receipts = [Receipt(Claim(id_, one.message.lease_token or ""), _CUT_OFF) for id_, one in begun.items()]
-    await settle_all(unit, receipts, begun, now, at_once=True)
-    await outbox.save(unit, [_never_left(one) for id_, one in held.items() if id_ not in begun])
+    await settle_all(tx, receipts, begun, now, at_once=True)
+    await outbox.save(tx, [_never_left(one) for id_, one in held.items() if id_ not in begun])
     return len(held)
 
 
@@ -47,20 +47,20 @@ def _never_left(held: Held) -> Message:
     return replace(held.message, state=MessageState.QUEUED, lease_token=None, lease_until=None, lease_holder=None)
 
 
-async def hurry(unit: Unit, now: datetime) -> int:
+async def hurry(tx: WriteTx, now: datetime) -> int:
     """Move on or give up what waits too long, also where nobody serves its transport and so nothing is ever attempted."""
-    held = await outbox.lock(unit, await outbox.overdue(unit, now, _BATCH))
+    held = await outbox.lock(tx, await outbox.overdue(tx, now, _BATCH))
     changed = []
     for one in held.values():
         message = one.message
         why = _why(message, now)
-        after = await move_on(unit, message, now, why)
+        after = await move_on(tx, message, now, why)
         if after is None and now >= message.give_up_at:
             after = settled(message, MessageState.DEAD, now, f"given up: {why}")
         # Nowhere to go after all: not looked at again until it is too old, or it would stand before others at every sweep.
         changed.append(after or replace(message, move_on_at=message.give_up_at))
-    await outbox.save(unit, changed)
-    unit.after_commit(lambda: _tell_all(changed))
+    await outbox.save(tx, changed)
+    tx.after_commit(lambda: _tell_all(changed))
     return len(changed)
 
 

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from app.base import metrics
-from app.base.log import log
+from app.core import metrics
+from app.core.log import log
 from app.domain.lease import Leased
 from app.domain.message import Message, MessageState
 

@@ -3,43 +3,43 @@
 import asyncio
 from collections.abc import Mapping
 
-from app.base.ticking import beside
+from app.context import AppContext
+from app.core.periodic import beside
 from app.deliver.ledger import Ledger
 from app.deliver.line import Line
 from app.deliver.transport import Transport
-from app.house import House
 
 _SENDERS = {"webhook": 8, "file": 2}
 _PER_CONNECTION = 4  # one sends, the ledger writes for the others: the connection never waits for the disk
 
 
-async def run(house: House, transports: Mapping[str, Transport], holder: str, stopping: asyncio.Event) -> None:
+async def run(context: AppContext, transports: Mapping[str, Transport], holder: str, stopping: asyncio.Event) -> None:
     """Deliver until `stopping` is set, and until what was being sent then has ended. Closes the transports."""
-    ledger = Ledger(house)
+    ledger = Ledger(context)
     lines = [
         Line(
-            house,
+            context,
             name,
             transport,
-            _SENDERS.get(name, _PER_CONNECTION * house.settings.smtp_connections),
+            _SENDERS.get(name, _PER_CONNECTION * context.settings.smtp_connections),
             holder,
             ledger,
         )
         for name, transport in transports.items()
     ]
     try:
-        ring = _pass_on(house.bell.messages, [line.wake for line in lines])
-        async with beside(ledger.run()), beside(ring), asyncio.TaskGroup() as group:
+        wake = _pass_on(context.wakeups.messages, [line.wake for line in lines])
+        async with beside(ledger.run()), beside(wake), asyncio.TaskGroup() as group:
             for line in lines:
                 group.create_task(line.run(stopping))
     finally:
         await asyncio.gather(*(transport.close() for transport in transports.values()))
 
 
-async def _pass_on(bell: asyncio.Event, wakes: list[asyncio.Event]) -> None:
+async def _pass_on(wakeups: asyncio.Event, wakes: list[asyncio.Event]) -> None:
     """Give each line its own ring: of one event for all, the first to hear it would clear it for the others."""
     while True:
-        await bell.wait()
-        bell.clear()
+        await wakeups.wait()
+        wakeups.clear()
         for wake in wakes:
             wake.set()

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 
 from cronsim import CronSim, CronSimError
 
-from app.base.errors import BadInput
+from app.core.errors import BadInput
 
 EARLY_MOST = timedelta(minutes=5)
 FAR = timedelta(days=366 * 5)

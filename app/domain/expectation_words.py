@@ -54,8 +54,8 @@ def _days(weekday: str) -> str | None:
 
 def _length(length: timedelta) -> str:
     """Give `2 days`, `90 minutes`: the largest unit that divides it."""
-    for unit, name in ((timedelta(days=1), "day"), (timedelta(hours=1), "hour"), (timedelta(minutes=1), "minute")):
-        number, rest = divmod(length, unit)
+    for tx, name in ((timedelta(days=1), "day"), (timedelta(hours=1), "hour"), (timedelta(minutes=1), "minute")):
+        number, rest = divmod(length, tx)
         if not rest:
             return f"{number} {name}s" if number != 1 else name
     return f"{length.total_seconds():.0f} seconds"

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
+from app.domain.announced_run import Told
 from app.domain.event import Activity, RunOutcome
 from app.domain.expectation import Expectation
 from app.domain.run import Run
-from app.domain.told import Told
 
 
 class JobState(StrEnum):

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from app.base.errors import IllegalMove
+from app.core.errors import IllegalMove
 
 
 class MessageState(StrEnum):

@@ -35,7 +35,7 @@ class Permanent:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """The line died after the point of no return: it may have been sent. Said openly, sent again with the same id.
+    """The line died after the point of no return: it may have been sent. ToolRequest openly, sent again with the same id.
 
     `is_hopeless_here`: never again by this transport, which would not know the second copy; only by the recipient's next one.
     """

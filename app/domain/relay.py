@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.base.ids import new_id
+from app.core.ids import new_id
 from app.domain.dedupe import relay_key
 from app.domain.event import Activity, Event, EventKind, RunOutcome, Severity
 

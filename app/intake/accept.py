@@ -5,15 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from app.base import metrics
-from app.base.errors import BadInput
-from app.base.log import log
-from app.house import House
+from app.context import AppContext
+from app.core import metrics
+from app.core.errors import BadInput
+from app.core.log import log
 from app.intake.agents import KnownAgents
 from app.intake.body import Body, Head, Receive, read_any, read_body, read_cut
 from app.intake.commit import GroupCommit
-from app.intake.dialects.said import Dialect, Said
-from app.intake.dialects.told import named_here, unread
+from app.intake.dialects.make_event import named_here, unread
+from app.intake.dialects.tool_request import Dialect, ToolRequest
 from app.intake.interpret import interpret
 from app.intake.parse import Parsed, Rejected, parse
 from app.intake.shape import Sender, agent_of, shape
@@ -42,10 +42,10 @@ class _Shaped:
 class Intake:
     """The way in, for every kind of request that brings events."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, context: AppContext) -> None:
+        self._context = context
         self.agents = KnownAgents()
-        self.commits = GroupCommit(house, self.agents)
+        self.commits = GroupCommit(context, self.agents)
 
     async def accept(self, head: Head, receive: Receive, sender: Sender) -> Receipt:
         """Take a body in. Raises BadInput for a body that cannot be read, Overloaded and Unavailable if it was not stored."""
@@ -55,22 +55,24 @@ class Intake:
         return receipt
 
     async def _accept(self, head: Head, receive: Receive, sender: Sender) -> Receipt:
-        body = await read_body(head, receive, self._house.settings)
+        body = await read_body(head, receive, self._context.settings)
         big = len(body.data) > _BIG
         shaped = await asyncio.to_thread(self._shape, body, sender) if big else self._shape(body, sender)
         return await self._store(shaped, sender, len(body.data))
 
-    async def hear(self, tool: str, dialect: Dialect, said: Said, receive: Receive, sender: Sender) -> Receipt:
+    async def hear(self, tool: str, dialect: Dialect, said: ToolRequest, receive: Receive, sender: Sender) -> Receipt:
         """Take in what a tool says in its own words. Raises TooLarge, Overloaded and Unavailable; all else becomes an event."""
-        body = await read_any(receive, said.headers.get("content-encoding", ""), self._house.settings.batch_limit)
+        body = await read_any(receive, said.headers.get("content-encoding", ""), self._context.settings.batch_limit)
         return await self.take(tool, dialect, replace(said, body=body), sender)
 
-    async def hear_signal(self, tool: str, dialect: Dialect, said: Said, receive: Receive, sender: Sender) -> Receipt:
+    async def hear_signal(
+        self, tool: str, dialect: Dialect, said: ToolRequest, receive: Receive, sender: Sender
+    ) -> Receipt:
         """Take in what a tool says by an address; its body is a log, and is cut. Raises Overloaded and Unavailable."""
-        body = await read_cut(receive, said.headers.get("content-encoding", ""), self._house.settings.batch_limit)
+        body = await read_cut(receive, said.headers.get("content-encoding", ""), self._context.settings.batch_limit)
         return await self.take(tool, dialect, replace(said, body=body), sender)
 
-    async def take(self, tool: str, dialect: Dialect, said: Said, sender: Sender) -> Receipt:
+    async def take(self, tool: str, dialect: Dialect, said: ToolRequest, sender: Sender) -> Receipt:
         """Take in what a tool said, its body included. Raises Overloaded and Unavailable; all else becomes an event."""
         big = len(said.body) > _BIG
         shaped = (
@@ -82,9 +84,9 @@ class Intake:
 
     def now(self) -> datetime:
         """Give the time by which what is heard now was received."""
-        return self._house.clock()
+        return self._context.clock()
 
-    def _interpreted(self, tool: str, dialect: Dialect, said: Said, sender: Sender) -> _Shaped:
+    def _interpreted(self, tool: str, dialect: Dialect, said: ToolRequest, sender: Sender) -> _Shaped:
         events = [named_here(event, tool, sender.agent) for event in interpret(tool, dialect, said)]
         shaped = self._rows(Parsed(list(enumerate(events))), sender)
         if shaped.rejected:  # a tool cannot mend what a dialect of ours made of its words
@@ -108,11 +110,11 @@ class Intake:
         return Receipt(taken - batch.duplicates, batch.duplicates, rejected)
 
     def _shape(self, body: Body, sender: Sender) -> _Shaped:
-        settings = self._house.settings
+        settings = self._context.settings
         return self._rows(parse(body, most_events=settings.batch_events, line_limit=settings.event_limit), sender)
 
     def _rows(self, parsed: Parsed, sender: Sender) -> _Shaped:
-        settings, received_at = self._house.settings, self._house.clock()
+        settings, received_at = self._context.settings, self._context.clock()
         shaped = _Shaped([], [], {}, list(parsed.rejected))
         for index, event in parsed.events:
             try:

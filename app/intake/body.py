@@ -9,8 +9,8 @@ from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
-from app.base.errors import MalformedBody, TooLarge, WrongType
-from app.base.settings import Settings
+from app.core.errors import MalformedBody, TooLarge, WrongType
+from app.core.settings import Settings
 from app.intake.patience import within
 from app.intake.unpack import Bound, unpacked
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from pydantic_core import to_json
 
-from app.base.errors import TooLarge
+from app.core.errors import TooLarge
 
 # Far beyond 10 000 events with labels and metrics; about 0.3 s of reading, which every other request waits for.
 OPENED_MOST = 500_000

@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass, field
 
-from app.base import metrics
-from app.base.errors import Overloaded, TocsinError, Unavailable
-from app.base.log import log
-from app.house import House
+from app.context import AppContext
+from app.core import metrics
+from app.core.errors import Overloaded, TocsinError, Unavailable
+from app.core.log import log
 from app.intake.agents import KnownAgents
 from app.store.away import is_fault_of_data, told_of
 from app.store.intake import NewEvent, add_events, agents_by_name
@@ -52,8 +52,8 @@ class _Part:
 class GroupCommit:
     """Commits what waits. While one transaction is under way, the next one gathers."""
 
-    def __init__(self, house: House, agents: KnownAgents) -> None:
-        self._house = house
+    def __init__(self, context: AppContext, agents: KnownAgents) -> None:
+        self._context = context
         self._agents = agents
         self._waiting: list[Batch] = []
         self._under_way: list[Batch] = []
@@ -70,7 +70,7 @@ class GroupCommit:
         if self._is_closing:
             raise Unavailable("the service is stopping; try again")
         if self._events and (
-            self._events + len(events) > self._house.settings.intake_queue or self._bytes + weight > BYTES_MOST
+            self._events + len(events) > self._context.settings.intake_queue or self._bytes + weight > BYTES_MOST
         ):
             raise Overloaded("too many events are waiting to be stored; try again")
         batch = Batch(customer_id, events, unknown, weight, asyncio.get_running_loop().create_future())
@@ -158,17 +158,17 @@ class GroupCommit:
 
     async def _add(self, parts: list[_Part]) -> tuple[Collection[str], list[NewEvent]]:
         """Give the ids of those that were there already, and all rows that were handed over."""
-        house = self._house
+        context = self._context
         wanted = {(part.batch.customer_id, name) for part in parts for name in part.unknown()}
         ids = {}
         if wanted:  # before and apart: an agent that stays without events does no harm
-            async with house.store.write() as unit:
-                ids = await agents_by_name(unit, wanted, house.clock())
+            async with context.database.write() as tx:
+                ids = await agents_by_name(tx, wanted, context.clock())
             self._agents.remember(ids)
         rows = _rows(parts, ids)
-        there = await add_events(house.store, rows)
+        there = await add_events(context.database, rows)
         if len(there) < len(rows):
-            house.bell.ring("events")
+            context.wakeups.wake("events")
         return there, rows
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_json
 
-from app.base.errors import BadInput
+from app.core.errors import BadInput
 from app.domain.dedupe import OURS
 from app.domain.event import Activity, Phase, RunOutcome, Severity
 from app.intake.cut import cut_middle, cut_text
 from app.intake.parse import WireEvent
-from app.wire import report as wire
+from programs.protocol import report as wire
 
 NAME_MOST, MESSAGE_MOST = wire.NAME_MOST, wire.MESSAGE_MOST
 LABELS_MOST, LABEL_NAME_MOST, LABEL_VALUE_MOST = wire.LABELS_MOST, wire.LABEL_NAME_MOST, wire.LABEL_VALUE_MOST

@@ -2,15 +2,15 @@
 
 from collections.abc import Sequence
 
-from app.base.log import log
-from app.intake.dialects.said import Dialect, NotUnderstood, Said
-from app.intake.dialects.told import unread
+from app.core.log import log
+from app.intake.dialects.make_event import unread
+from app.intake.dialects.tool_request import Dialect, NotUnderstood, ToolRequest
 from app.intake.parse import WireEvent
 
 EVENTS_MOST = 1_000
 
 
-def interpret(tool: str, dialect: Dialect, said: Said) -> Sequence[WireEvent]:
+def interpret(tool: str, dialect: Dialect, said: ToolRequest) -> Sequence[WireEvent]:
     """Give the events. None at all only where the dialect says that there is nothing to tell."""
     try:
         events = dialect(said)

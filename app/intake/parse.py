@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, FailFast, FiniteFloat, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
 
-from app.base.errors import MalformedBody, TooLarge
+from app.core.errors import MalformedBody, TooLarge
 from app.intake.body import Body, Form
 from app.intake.bulk import NESTED_MOST, check_parts, is_too_large, too_many
 from app.intake.cut import clean

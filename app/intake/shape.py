@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.base.errors import BadInput
-from app.base.ids import new_id
+from app.core.errors import BadInput
+from app.core.ids import new_id
 from app.domain.dedupe import content_key
 from app.domain.event import Activity, RunOutcome, Severity
 from app.intake import fields

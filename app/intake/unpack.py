@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import zstandard
 
-from app.base.errors import MalformedBody, TooLarge
+from app.core.errors import MalformedBody, TooLarge
 
 _PIECE = 64 * 1024
 _MEMBERS_MOST = 1_000  # empty gzip members and zstd frames cost time and give nothing

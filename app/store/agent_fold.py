@@ -9,24 +9,24 @@ from sqlalchemy import Row, bindparam, select, update
 from app.domain.agent import Agent, Customer
 from app.store.json_forms import seconds_or_none
 from app.store.tables import agents, customers
-from app.store.unit import Unit, View
+from app.store.transactions import ReadTx, WriteTx
 
 
-async def lock_agents(unit: Unit, ids: Iterable[str]) -> dict[str, Agent]:
+async def lock_agents(tx: WriteTx, ids: Iterable[str]) -> dict[str, Agent]:
     """Give agents by id, locked in the order of their ids so that two workers cannot deadlock."""
-    found = await unit.connection.execute(
+    found = await tx.connection.execute(
         select(agents).where(agents.c.id.in_(set(ids))).order_by(agents.c.id).with_for_update()
     )
     return {row.id: _agent_of(row) for row in found}
 
 
-async def agents_by_id(view: View, ids: Iterable[str]) -> dict[str, Agent]:
+async def agents_by_id(tx: ReadTx, ids: Iterable[str]) -> dict[str, Agent]:
     """Give agents by id."""
-    found = await view.connection.execute(select(agents).where(agents.c.id.in_(set(ids))))
+    found = await tx.connection.execute(select(agents).where(agents.c.id.in_(set(ids))))
     return {row.id: _agent_of(row) for row in found}
 
 
-async def save_heard(unit: Unit, heard: Sequence[Agent]) -> None:
+async def save_heard(tx: WriteTx, heard: Sequence[Agent]) -> None:
     """Keep when agents were heard and when silence would be called."""
     if heard:
         change = (
@@ -34,20 +34,20 @@ async def save_heard(unit: Unit, heard: Sequence[Agent]) -> None:
             .where(agents.c.id == bindparam("of_id"))
             .values(last_heard_at=bindparam("heard"), silent_at=bindparam("silent"))
         )
-        await unit.connection.execute(
+        await tx.connection.execute(
             change, [{"of_id": a.id, "heard": a.last_heard_at, "silent": a.silent_at} for a in heard]
         )
 
 
-async def fallen_silent(unit: Unit, before: datetime, limit: int) -> list[Agent]:
+async def fallen_silent(tx: WriteTx, before: datetime, limit: int) -> list[Agent]:
     """Claim agents whose silence is to be called."""
     due = select(agents).where(agents.c.silent_at <= before).order_by(agents.c.silent_at).limit(limit)
-    return [_agent_of(row) for row in await unit.connection.execute(due.with_for_update(skip_locked=True))]
+    return [_agent_of(row) for row in await tx.connection.execute(due.with_for_update(skip_locked=True))]
 
 
-async def all_customers(view: View, ids: Iterable[str]) -> dict[str, Customer]:
+async def all_customers(tx: ReadTx, ids: Iterable[str]) -> dict[str, Customer]:
     """Give customers by id."""
-    found = await view.connection.execute(select(customers).where(customers.c.id.in_(set(ids))))
+    found = await tx.connection.execute(select(customers).where(customers.c.id.in_(set(ids))))
     return {row.id: Customer(id=row.id, name=row.name, time_zone=row.time_zone) for row in found}
 
 

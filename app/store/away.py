@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import asyncpg
 from sqlalchemy import exc
 
-from app.base.errors import Unavailable
-from app.base.log import log
+from app.core.errors import Unavailable
+from app.core.log import log
 
 # The last one asyncpg raises for a statement that meets a connection just as the server's last words arrive on it.
 POSTGRES_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)

@@ -12,11 +12,11 @@ from typing import NamedTuple
 
 import asyncpg
 
-from app.base.ids import new_id
+from app.core.ids import new_id
 from app.domain.lease import Claim
 from app.domain.message import MessageState, check_move
+from app.store.transactions import Database, WriteTx
 from app.store.types import to_micros
-from app.store.unit import Store, Unit
 
 
 class SentLine(NamedTuple):
@@ -47,7 +47,9 @@ _Starts = Sequence[tuple[str, str, str]]  # message, token, the attempt's id
 _Booked = tuple[set[str], set[str]]  # messages that are settled, and those whose attempt begins
 
 
-async def book_plain(store: Store, sent: Sequence[SentLine], begin: Sequence[Claim], now: datetime) -> set[str] | None:
+async def book_plain(
+    store: Database, sent: Sequence[SentLine], begin: Sequence[Claim], now: datetime
+) -> set[str] | None:
     """Commit that attempts ended as sent and that others start, in one trip to the database; give the messages that may be sent.
 
     None, with nothing written: one of `sent` was not its holder's any more.
@@ -64,7 +66,7 @@ async def book_plain(store: Store, sent: Sequence[SentLine], begin: Sequence[Cla
 
 
 async def book(
-    unit: Unit, sent: Sequence[SentLine], begin: Sequence[Claim], now: datetime
+    tx: WriteTx, sent: Sequence[SentLine], begin: Sequence[Claim], now: datetime
 ) -> tuple[set[str], set[str]]:
     """Do the same within a unit; give the messages that are settled now, and those that may be sent.
 
@@ -72,12 +74,12 @@ async def book(
     """
     check_move(MessageState.LEASED, MessageState.SENT)
     starts = _starts(begin)
-    if unit.is_sqlite:
-        driver = (await unit.connection.get_raw_connection()).driver_connection
+    if tx.is_sqlite:
+        driver = (await tx.connection.get_raw_connection()).driver_connection
         assert driver is not None  # noqa: S101  (the pool gives connections that are open)
         found: _Booked = await driver._execute(_on_sqlite, sent, starts, now, driver._connection)  # noqa: SLF001
         return found
-    rows = (await unit.connection.exec_driver_sql(_POSTGRES, _values(sent, starts, now))).mappings().all()
+    rows = (await tx.connection.exec_driver_sql(_POSTGRES, _values(sent, starts, now))).mappings().all()
     settled = {row["message_id"] for row in rows if row["is_settled"]}
     return settled, {row["message_id"] for row in rows if not row["is_settled"]}
 

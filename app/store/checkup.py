@@ -13,8 +13,8 @@ from app.store.heartbeats import heartbeats_since
 from app.store.jobs import WITHOUT_EXPECTATION
 from app.store.tables import agents, alerts, events, jobs, messages, notices
 from app.store.tables_managed import recipients, relays, routes, summary_schedules
+from app.store.transactions import ReadTx
 from app.store.transports import Trial, Waiting, trials, waiting
-from app.store.unit import View
 
 SHOWN = 5
 
@@ -52,46 +52,46 @@ class Checkup:
     relay_troubles: tuple[str, ...]
 
 
-async def unworded(view: View, due_before: datetime) -> Unworded:
+async def unworded(tx: ReadTx, due_before: datetime) -> Unworded:
     """Count notices that still wait to be worded though they were due before `due_before`."""
     # The condition stands as in the partial index, or SQLite would read every notice there ever was.
     late = text("notices.state IN ('waiting', 'muted')"), notices.c.state == "waiting", notices.c.due_at < due_before
     query = select(func.count().label("number"), func.min(notices.c.due_at).label("oldest")).where(*late)
-    row = (await view.connection.execute(query)).one()
+    row = (await tx.connection.execute(query)).one()
     return Unworded(row.number, row.oldest)
 
 
-async def check_up(view: View, alive_since: datetime, due_before: datetime) -> Checkup:
+async def check_up(tx: ReadTx, alive_since: datetime, due_before: datetime) -> Checkup:
     """Look at everything. `due_before`: what was due before that should have been worded by now."""
-    ask = view.connection
+    ask = tx.connection
     unexpected = _unexpected()
     enabled_summaries = summary_schedules.c.enabled.is_(True)
-    version = await ask.scalar(text("SELECT sqlite_version()" if view.is_sqlite else "SHOW server_version"))
+    version = await ask.scalar(text("SELECT sqlite_version()" if tx.is_sqlite else "SHOW server_version"))
     return Checkup(
-        recipients=await _count(view, select(func.count()).select_from(recipients)),
-        used_transports=await _used_transports(view),
-        enabled_routes=await _count(view, select(func.count()).where(routes.c.enabled.is_(True))),
-        enabled_summaries=await _count(view, select(func.count()).where(enabled_summaries)),
-        jobs=await _count(view, select(func.count()).select_from(jobs)),
+        recipients=await _count(tx, select(func.count()).select_from(recipients)),
+        used_transports=await _used_transports(tx),
+        enabled_routes=await _count(tx, select(func.count()).where(routes.c.enabled.is_(True))),
+        enabled_summaries=await _count(tx, select(func.count()).where(enabled_summaries)),
+        jobs=await _count(tx, select(func.count()).select_from(jobs)),
         jobs_without_expectation=await _count(
-            view, select(func.count()).select_from(jobs).join(agents, agents.c.id == jobs.c.agent_id).where(unexpected)
+            tx, select(func.count()).select_from(jobs).join(agents, agents.c.id == jobs.c.agent_id).where(unexpected)
         ),
-        names_without_expectation=await _names(view, unexpected),
+        names_without_expectation=await _names(tx, unexpected),
         jobs_unconfirmed=await _count(
-            view, select(func.count()).where(text("proposed_expectation IS NOT NULL")).select_from(jobs)
+            tx, select(func.count()).where(text("proposed_expectation IS NOT NULL")).select_from(jobs)
         ),
-        silent_agents=await _silent_agents(view),
-        dead_messages=await _count(view, select(func.count()).where(messages.c.state == "dead")),
+        silent_agents=await _silent_agents(tx),
+        dead_messages=await _count(tx, select(func.count()).where(messages.c.state == "dead")),
         set_aside_events=await _count(
-            view, select(func.count()).where(text("events.state = 'set_aside'")).select_from(events)
+            tx, select(func.count()).where(text("events.state = 'set_aside'")).select_from(events)
         ),
-        living_workers=len(await heartbeats_since(view, alive_since)),
-        unworded=await unworded(view, due_before),
-        trials=await trials(view),
-        waiting=await waiting(view),
-        last_tries=await latest_by_transport(view),
+        living_workers=len(await heartbeats_since(tx, alive_since)),
+        unworded=await unworded(tx, due_before),
+        trials=await trials(tx),
+        waiting=await waiting(tx),
+        last_tries=await latest_by_transport(tx),
         database_version=str(version),
-        relays=await _count(view, select(func.count()).select_from(relays)),
+        relays=await _count(tx, select(func.count()).select_from(relays)),
         relay_troubles=tuple(
             await ask.scalars(select(relays.c.trouble).where(relays.c.trouble.is_not(None)).limit(SHOWN))
         ),
@@ -104,7 +104,7 @@ def _unexpected() -> ColumnElement[bool]:
     return and_(WITHOUT_EXPECTATION, not_(of_relay))
 
 
-async def _silent_agents(view: View) -> tuple[str, ...]:
+async def _silent_agents(tx: ReadTx) -> tuple[str, ...]:
     silent = (
         select(agents.c.name)
         .join_from(alerts, agents, agents.c.id == alerts.c.agent_id)
@@ -112,10 +112,10 @@ async def _silent_agents(view: View) -> tuple[str, ...]:
         .order_by(agents.c.name)
         .limit(SHOWN)
     )
-    return tuple(await view.connection.scalars(silent))
+    return tuple(await tx.connection.scalars(silent))
 
 
-async def _names(view: View, unexpected: ColumnElement[bool]) -> tuple[str, ...]:
+async def _names(tx: ReadTx, unexpected: ColumnElement[bool]) -> tuple[str, ...]:
     first = (
         select(jobs.c.name, agents.c.name.label("agent"))
         .join_from(jobs, agents, agents.c.id == jobs.c.agent_id)
@@ -123,17 +123,17 @@ async def _names(view: View, unexpected: ColumnElement[bool]) -> tuple[str, ...]
         .order_by(jobs.c.id)
         .limit(SHOWN)
     )
-    return tuple(f"{row.name} on {row.agent}" for row in await view.connection.execute(first))
+    return tuple(f"{row.name} on {row.agent}" for row in await tx.connection.execute(first))
 
 
-async def _used_transports(view: View) -> frozenset[str]:
+async def _used_transports(tx: ReadTx) -> frozenset[str]:
     wanted: set[str] = set()
     for table in (routes, summary_schedules):
-        for ids in await view.connection.scalars(select(table.c.recipients).where(table.c.enabled.is_(True))):
+        for ids in await tx.connection.scalars(select(table.c.recipients).where(table.c.enabled.is_(True))):
             wanted |= set(ids)
-    rows = await view.connection.execute(select(recipients.c.id, recipients.c.transports))
+    rows = await tx.connection.execute(select(recipients.c.id, recipients.c.transports))
     return frozenset(one["transport"] for row in rows if row.id in wanted for one in row.transports)
 
 
-async def _count(view: View, query: Select[int]) -> int:
-    return int(await view.connection.scalar(query) or 0)
+async def _count(tx: ReadTx, query: Select[int]) -> int:
+    return int(await tx.connection.scalar(query) or 0)

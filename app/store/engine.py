@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-from app.base.settings import Settings
+from app.core.settings import Settings
 
 BUSY_S = 30
 UNSURE_S = 2.0  # a connection that was idle for longer is asked whether it lives

@@ -11,59 +11,59 @@ from app.store.json_forms import addresses_json
 from app.store.readdress import move_on_from_others
 from app.store.tables import customers
 from app.store.tables_managed import keys, recipients
-from app.store.unit import Unit
+from app.store.transactions import WriteTx
 
 _LOCK = 0x70C52
 
 
-async def lock_first_start(unit: Unit) -> None:
+async def lock_first_start(tx: WriteTx) -> None:
     """Let one process at a time in, until the commit. On SQLite the transaction is that lock already."""
-    if not unit.is_sqlite:
-        await unit.connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+    if not tx.is_sqlite:
+        await tx.connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
 
 
-async def is_new(unit: Unit) -> bool:
+async def is_new(tx: WriteTx) -> bool:
     """Say whether nobody ever worked with this database. Keys are never deleted, so one that an admin emptied is not new."""
     used = select(exists(select(keys.c.id)) | exists(select(customers.c.id)))
-    return not await unit.connection.scalar(used)
+    return not await tx.connection.scalar(used)
 
 
-async def first_customer(unit: Unit) -> str | None:
+async def first_customer(tx: WriteTx) -> str | None:
     """Give the oldest customer's id."""
-    found: str | None = await unit.connection.scalar(select(func.min(customers.c.id)))
+    found: str | None = await tx.connection.scalar(select(func.min(customers.c.id)))
     return found
 
 
-async def keep_fixed_key(unit: Unit, key: Key, key_hash: str) -> None:
+async def keep_fixed_key(tx: WriteTx, key: Key, key_hash: str) -> None:
     """Store a key of the settings under its name, in place of the one that was there; do nothing if it is the same.
 
     One that an administrator revoked stays revoked until the setting changes.
     """
     there = (
-        await unit.connection.execute(select(keys.c.id, keys.c.kind, keys.c.name).where(keys.c.hash == key_hash))
+        await tx.connection.execute(select(keys.c.id, keys.c.kind, keys.c.name).where(keys.c.hash == key_hash))
     ).first()
     if there is not None and there.kind == key.kind:
         return
     values = {"hash": key_hash, "hint": key.hint, "created_at": key.created_at, "revoked_at": None}
-    replaced = await unit.connection.execute(
+    replaced = await tx.connection.execute(
         update(keys).where(keys.c.name == key.name, keys.c.kind == key.kind).values(**values)
     )
     if replaced.rowcount == 0:
-        await unit.connection.execute(
+        await tx.connection.execute(
             insert(keys).values(id=key.id, kind=key.kind, name=key.name, customer_id=key.customer_id, **values)
         )
 
 
-async def follow_settings(unit: Unit, transports: Sequence[Address], at: datetime) -> bool:
+async def follow_settings(tx: WriteTx, transports: Sequence[Address], at: datetime) -> bool:
     """Give the recipients that follow the settings these transports; say whether there is any."""
     stored = addresses_json(transports)
-    rows = (await unit.connection.execute(select(recipients).where(recipients.c.follows_settings.is_(True)))).all()
+    rows = (await tx.connection.execute(select(recipients).where(recipients.c.follows_settings.is_(True)))).all()
     for row in rows:
         if row.transports != stored:
-            await unit.connection.execute(
+            await tx.connection.execute(
                 update(recipients)
                 .where(recipients.c.id == row.id)
                 .values(transports=stored, version=recipients.c.version + 1)
             )
-            await move_on_from_others(unit, row.id, transports, at)
+            await move_on_from_others(tx, row.id, transports, at)
     return bool(rows)

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import delete, func, insert, select, update
 
 from app.store.tables_managed import heartbeats
-from app.store.unit import Unit, View
+from app.store.transactions import ReadTx, WriteTx
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,37 +21,37 @@ class Heartbeat:
     metrics: list[dict[str, Any]]
 
 
-async def beat(unit: Unit, heartbeat: Heartbeat) -> None:
+async def beat(tx: WriteTx, heartbeat: Heartbeat) -> None:
     """Write a sign of life."""
     signs = {"at": heartbeat.at, "transports": list(heartbeat.transports), "metrics": heartbeat.metrics}
-    known = await unit.connection.execute(
+    known = await tx.connection.execute(
         update(heartbeats).where(heartbeats.c.worker == heartbeat.worker).values(**signs)
     )
     if known.rowcount == 0:
-        await unit.connection.execute(
+        await tx.connection.execute(
             insert(heartbeats).values(worker=heartbeat.worker, started_at=heartbeat.started_at, **signs)
         )
 
 
-async def database_time(view: View) -> datetime:
+async def database_time(tx: ReadTx) -> datetime:
     """Give the database's own time."""
-    moment: datetime = (await view.connection.execute(select(func.now()))).scalar_one()
+    moment: datetime = (await tx.connection.execute(select(func.now()))).scalar_one()
     return moment
 
 
-async def end_heartbeat(unit: Unit, worker: str) -> None:
+async def end_heartbeat(tx: WriteTx, worker: str) -> None:
     """Take a worker's sign away: it stopped on purpose."""
-    await unit.connection.execute(delete(heartbeats).where(heartbeats.c.worker == worker))
+    await tx.connection.execute(delete(heartbeats).where(heartbeats.c.worker == worker))
 
 
-async def forget_silent(unit: Unit, before: datetime) -> None:
+async def forget_silent(tx: WriteTx, before: datetime) -> None:
     """Take away the signs of workers that died long ago."""
-    await unit.connection.execute(delete(heartbeats).where(heartbeats.c.at < before))
+    await tx.connection.execute(delete(heartbeats).where(heartbeats.c.at < before))
 
 
-async def heartbeats_since(view: View, moment: datetime) -> list[Heartbeat]:
+async def heartbeats_since(tx: ReadTx, moment: datetime) -> list[Heartbeat]:
     """Give the workers that showed life since `moment`, newest first."""
-    rows = await view.connection.execute(
+    rows = await tx.connection.execute(
         select(heartbeats).where(heartbeats.c.at >= moment).order_by(heartbeats.c.at.desc())
     )
     return [Heartbeat(row.worker, row.started_at, row.at, tuple(row.transports), row.metrics) for row in rows]

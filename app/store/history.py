@@ -8,7 +8,7 @@ from app.domain.message import Bodies
 from app.store.records import Columns, Records
 from app.store.tables import alerts, bodies, events, messages, notices, runs
 from app.store.tables_managed import keys
-from app.store.unit import View
+from app.store.transactions import ReadTx
 
 
 def _is_in_state(columns: Columns, state: str) -> ColumnElement[bool]:
@@ -63,8 +63,8 @@ MESSAGES = Records(
 KEYS = Records(keys, "key", secret=frozenset({"hash"}), filters={"revoked": _is_revoked})
 
 
-async def bodies_of(view: View, message_id: str) -> Bodies | None:
+async def bodies_of(tx: ReadTx, message_id: str) -> Bodies | None:
     """Give a message's finished bytes, or None where there is no such message."""
     query = select(bodies.c.mail, bodies.c.webhook).where(bodies.c.message_id == message_id)
-    row = (await view.connection.execute(query)).one_or_none()
+    row = (await tx.connection.execute(query)).one_or_none()
     return None if row is None else Bodies(mail=row.mail, webhook=row.webhook)

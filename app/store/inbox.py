@@ -10,13 +10,13 @@ from sqlalchemy.dialects import postgresql, sqlite
 from app.domain.event import Event
 from app.store.mapping import event_from
 from app.store.tables import events
-from app.store.unit import Unit, View
+from app.store.transactions import ReadTx, WriteTx
 
 # As the partial indices say it: SQLite uses one only when its condition stands word by word in the query.
 _NEW = text("events.state = 'new'")
 
 
-async def claim_new(unit: Unit, limit: int, only: str | None = None) -> list[Event]:
+async def claim_new(tx: WriteTx, limit: int, only: str | None = None) -> list[Event]:
     """Claim up to `limit` unfolded events, oldest first, until the transaction ends; `only` names a single one."""
     wanted = _NEW
     due = (
@@ -25,52 +25,52 @@ async def claim_new(unit: Unit, limit: int, only: str | None = None) -> list[Eve
         .order_by(events.c.id)
         .limit(limit)
     )
-    rows: Sequence[Row[Any]] = (await unit.connection.execute(due.with_for_update(skip_locked=True))).all()
+    rows: Sequence[Row[Any]] = (await tx.connection.execute(due.with_for_update(skip_locked=True))).all()
     return [event_from(row) for row in rows]
 
 
-async def waiting_ids(view: View, limit: int) -> list[str]:
+async def waiting_ids(tx: ReadTx, limit: int) -> list[str]:
     """Give the ids of unfolded events, oldest first."""
-    found = await view.connection.execute(select(events.c.id).where(_NEW).order_by(events.c.id).limit(limit))
+    found = await tx.connection.execute(select(events.c.id).where(_NEW).order_by(events.c.id).limit(limit))
     return list(found.scalars())
 
 
-async def oldest_waiting(view: View) -> datetime | None:
+async def oldest_waiting(tx: ReadTx) -> datetime | None:
     """Say when the oldest unfolded event was received: what is missing after that moment may only be unread."""
-    moment: datetime | None = await view.connection.scalar(
+    moment: datetime | None = await tx.connection.scalar(
         select(events.c.received_at).where(_NEW).order_by(events.c.id).limit(1)
     )
     return moment
 
 
-async def mark_folded(unit: Unit, event_ids: Sequence[str], run_of: dict[str, str]) -> None:
+async def mark_folded(tx: WriteTx, event_ids: Sequence[str], run_of: dict[str, str]) -> None:
     """Mark events as folded and note the run that each belongs to (`run_of`: event id to run id)."""
     plain = [event_id for event_id in event_ids if event_id not in run_of]
     if plain:
-        await unit.connection.execute(update(events).where(events.c.id.in_(plain)).values(state="folded"))
+        await tx.connection.execute(update(events).where(events.c.id.in_(plain)).values(state="folded"))
     if run_of:
         mark = (
             update(events)
             .where(events.c.id == bindparam("of_event"))
             .values(state="folded", run_id=bindparam("of_run"))
         )
-        await unit.connection.execute(
+        await tx.connection.execute(
             mark, [{"of_event": event_id, "of_run": run_id} for event_id, run_id in run_of.items()]
         )
 
 
-async def set_aside(unit: Unit, event_id: str, error: str) -> None:
+async def set_aside(tx: WriteTx, event_id: str, error: str) -> None:
     """Take one event that cannot be folded out of the line, with its error, where admins see it."""
-    await unit.connection.execute(
+    await tx.connection.execute(
         update(events).where(_NEW, events.c.id == event_id).values(state="set_aside", error=error[:2000])
     )
 
 
-async def insert_clock_events(unit: Unit, made: Sequence[Event]) -> None:
+async def insert_clock_events(tx: WriteTx, made: Sequence[Event]) -> None:
     """Store events of our own clock. The key keeps two workers from writing the same one twice."""
     if not made:
         return
-    insert = sqlite.insert if unit.is_sqlite else postgresql.insert
+    insert = sqlite.insert if tx.is_sqlite else postgresql.insert
     rows = [
         {
             "id": event.id,
@@ -92,4 +92,4 @@ async def insert_clock_events(unit: Unit, made: Sequence[Event]) -> None:
         }
         for event in made
     ]
-    await unit.connection.execute(insert(events).on_conflict_do_nothing(), rows)
+    await tx.connection.execute(insert(events).on_conflict_do_nothing(), rows)

@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from pydantic_core import to_json
 
-from app.base.ids import new_id
+from app.core.ids import new_id
+from app.store.transactions import Database, WriteTx
 from app.store.types import to_micros
-from app.store.unit import Store, Unit
 
 
 class NewEvent(NamedTuple):
@@ -63,7 +63,7 @@ _SQLITE_MISSING = (
 )
 
 
-async def add_events(store: Store, events: Sequence[NewEvent]) -> set[str]:
+async def add_events(store: Database, events: Sequence[NewEvent]) -> set[str]:
     """Commit events and give the ids of those that were there already under their key, here or twice in `events`.
 
     One trip to the database and nothing else between its begin and its commit: this is the way of every event.
@@ -114,9 +114,9 @@ _FIND_POSTGRES = (
 )
 
 
-async def agents_by_name(unit: Unit, wanted: Collection[tuple[str, str]], at: datetime) -> dict[tuple[str, str], str]:
+async def agents_by_name(tx: WriteTx, wanted: Collection[tuple[str, str]], at: datetime) -> dict[tuple[str, str], str]:
     """Give the id of each (customer, agent's name), adding those that are unknown. Two hosts at once add one."""
-    found = await _find_agents(unit, wanted)
+    found = await _find_agents(tx, wanted)
     unknown = sorted(
         set(wanted) - found.keys()
     )  # in one order everywhere, so that two hosts cannot lock each other out
@@ -124,18 +124,18 @@ async def agents_by_name(unit: Unit, wanted: Collection[tuple[str, str]], at: da
         return found
     ids = [new_id("agt") for _ in unknown]
     customers, names = [customer for customer, _ in unknown], [name for _, name in unknown]
-    if unit.is_sqlite:
+    if tx.is_sqlite:
         rows = [(*row, to_micros(at)) for row in zip(ids, customers, names, strict=True)]
-        await unit.connection.exec_driver_sql(_AGENT_SQLITE, rows)
+        await tx.connection.exec_driver_sql(_AGENT_SQLITE, rows)
     else:
-        await unit.connection.exec_driver_sql(_AGENT_POSTGRES, (ids, customers, names, at))
-    return found | await _find_agents(unit, unknown)
+        await tx.connection.exec_driver_sql(_AGENT_POSTGRES, (ids, customers, names, at))
+    return found | await _find_agents(tx, unknown)
 
 
-async def _find_agents(unit: Unit, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
-    if unit.is_sqlite:
-        rows = await unit.connection.exec_driver_sql(_FIND_SQLITE, (to_json(list(wanted)).decode(),))
+async def _find_agents(tx: WriteTx, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
+    if tx.is_sqlite:
+        rows = await tx.connection.exec_driver_sql(_FIND_SQLITE, (to_json(list(wanted)).decode(),))
     else:
         customers, names = [customer for customer, _ in wanted], [name for _, name in wanted]
-        rows = await unit.connection.exec_driver_sql(_FIND_POSTGRES, (customers, names))
+        rows = await tx.connection.exec_driver_sql(_FIND_POSTGRES, (customers, names))
     return {(row["customer_id"], row["name"]): row["id"] for row in rows.mappings()}

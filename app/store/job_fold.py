@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 from sqlalchemy import and_, bindparam, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from app.base.ids import new_id
+from app.core.ids import new_id
 from app.domain.expectation import Expectation
 from app.domain.job import Job, JobState
 from app.store.json_forms import expectation_json
 from app.store.mapping import job_from
 from app.store.readable import readable
 from app.store.tables import jobs
-from app.store.unit import Unit, View
+from app.store.transactions import ReadTx, WriteTx
 from app.store.wanted import wanted
 
 SAVED = (
@@ -52,14 +52,14 @@ class JobName(NamedTuple):
 
 
 async def lock_jobs(
-    unit: Unit, names: Iterable[JobName], now: datetime, to_make: Collection[JobName]
+    tx: WriteTx, names: Iterable[JobName], now: datetime, to_make: Collection[JobName]
 ) -> dict[JobName, Job]:
     """Give jobs by name, `to_make` made where they are new, locked in the order of their ids so that two workers cannot deadlock."""
     asked = sorted(set(names))
-    found = await _find(unit, asked)
+    found = await _find(tx, asked)
     missing = [name for name in asked if name in to_make and name not in found]
     if missing:
-        insert = sqlite.insert if unit.is_sqlite else postgresql.insert
+        insert = sqlite.insert if tx.is_sqlite else postgresql.insert
         blank = {
             "labels": {},
             "state": JobState.NEW,
@@ -68,26 +68,26 @@ async def lock_jobs(
             "missed_in_row": 0,
             "created_at": now,
         }
-        await unit.connection.execute(
+        await tx.connection.execute(
             insert(jobs).on_conflict_do_nothing(),
             [{"id": new_id("job"), **name._asdict(), **blank} for name in missing],
         )
-        found |= await _find(unit, missing)
+        found |= await _find(tx, missing)
     return found
 
 
-async def _find(unit: Unit, names: Sequence[JobName]) -> dict[JobName, Job]:
+async def _find(tx: WriteTx, names: Sequence[JobName]) -> dict[JobName, Job]:
     if not names:
         return {}
-    new = wanted(unit, names, *JobName._fields)
+    new = wanted(tx, names, *JobName._fields)
     same = and_(*(jobs.c[name] == new.c[name] for name in JobName._fields))
-    rows = await unit.connection.execute(
+    rows = await tx.connection.execute(
         select(jobs).join_from(new, jobs, same).order_by(jobs.c.id).with_for_update(of=jobs)
     )
     return {JobName(row.customer_id, row.agent_id, row.name, row.activity): job_from(row) for row in rows}
 
 
-async def save_jobs(unit: Unit, changed: Sequence[Job]) -> None:
+async def save_jobs(tx: WriteTx, changed: Sequence[Job]) -> None:
     """Keep the state of jobs; what admins edit (the expectation) is left alone."""
     if changed:
         change = (
@@ -95,7 +95,7 @@ async def save_jobs(unit: Unit, changed: Sequence[Job]) -> None:
             .where(jobs.c.id == bindparam("of_id"))
             .values({name: bindparam("new_" + name) for name in SAVED})
         )
-        await unit.connection.execute(
+        await tx.connection.execute(
             change, [{"of_id": job.id, **{"new_" + name: _stored(job, name) for name in SAVED}} for job in changed]
         )
 
@@ -105,25 +105,25 @@ def _stored(job: Job, name: str) -> Any:  # noqa: ANN401  (whatever the column h
     return expectation_json(value) if isinstance(value, Expectation) else value
 
 
-async def overdue_jobs(unit: Unit, before: datetime, limit: int) -> list[Job]:
+async def overdue_jobs(tx: WriteTx, before: datetime, limit: int) -> list[Job]:
     """Claim jobs whose slot and grace have passed without a sign of life."""
     due = select(jobs).where(jobs.c.overdue_at <= before).order_by(jobs.c.overdue_at).limit(limit)
-    return readable(await unit.connection.execute(due.with_for_update(skip_locked=True)), job_from, "job")
+    return readable(await tx.connection.execute(due.with_for_update(skip_locked=True)), job_from, "job")
 
 
-async def jobs_to_learn(view: View, before: datetime, limit: int) -> list[Job]:
+async def jobs_to_learn(tx: ReadTx, before: datetime, limit: int) -> list[Job]:
     """Give jobs whose runs are to be looked at for a cadence."""
     due = select(jobs).where(jobs.c.learn_at <= before).order_by(jobs.c.learn_at).limit(limit)
-    return readable(await view.connection.execute(due), job_from, "job")
+    return readable(await tx.connection.execute(due), job_from, "job")
 
 
-async def lock_jobs_by_id(unit: Unit, ids: Iterable[str]) -> list[Job]:
+async def lock_jobs_by_id(tx: WriteTx, ids: Iterable[str]) -> list[Job]:
     """Give jobs by id, locked in the order of their ids so that two workers cannot deadlock."""
     found = select(jobs).where(jobs.c.id.in_(set(ids))).order_by(jobs.c.id).with_for_update()
-    return readable(await unit.connection.execute(found), job_from, "job")
+    return readable(await tx.connection.execute(found), job_from, "job")
 
 
-async def jobs_by_id(view: View, ids: Iterable[str]) -> dict[str, Job]:
+async def jobs_by_id(tx: ReadTx, ids: Iterable[str]) -> dict[str, Job]:
     """Give jobs by id."""
-    rows = await view.connection.execute(select(jobs).where(jobs.c.id.in_(set(ids))))
+    rows = await tx.connection.execute(select(jobs).where(jobs.c.id.in_(set(ids))))
     return {row.id: job_from(row) for row in rows}

@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, and_, delete, select, text
 
 from app.store.records import Columns, Records
 from app.store.tables import job_days, jobs, runs
-from app.store.unit import Unit
+from app.store.transactions import WriteTx
 
 
 def _is_expected(columns: Columns, wanted: bool) -> ColumnElement[bool]:  # noqa: FBT001  (a filter's value)
@@ -27,14 +27,14 @@ JOBS = Records(
 )
 
 
-async def lock_proposed(unit: Unit, filters: Mapping[str, Any], limit: int) -> list[str]:
+async def lock_proposed(tx: WriteTx, filters: Mapping[str, Any], limit: int) -> list[str]:
     """Give the ids of jobs whose proposal waits to be confirmed, locked, oldest first; `filters`: columns and their values."""
     same = [jobs.c[name] == value for name, value in filters.items()]
     waiting = select(jobs.c.id).where(text("proposed_expectation IS NOT NULL"), *same)
-    return list(await unit.connection.scalars(waiting.order_by(jobs.c.id).limit(limit).with_for_update()))
+    return list(await tx.connection.scalars(waiting.order_by(jobs.c.id).limit(limit).with_for_update()))
 
 
-async def delete_history_of(unit: Unit, job_id: str) -> None:
+async def delete_history_of(tx: WriteTx, job_id: str) -> None:
     """Delete the runs and daily sums of a job that is deleted with them. Its events stay until their time is over."""
-    await unit.connection.execute(delete(runs).where(runs.c.job_id == job_id))
-    await unit.connection.execute(delete(job_days).where(job_days.c.job_id == job_id))
+    await tx.connection.execute(delete(runs).where(runs.c.job_id == job_id))
+    await tx.connection.execute(delete(job_days).where(job_days.c.job_id == job_id))

@@ -8,12 +8,12 @@ from sqlalchemy import Row, Select, insert, select, update
 from app.domain.key import Key, KeyKind
 from app.store.tables import agents
 from app.store.tables_managed import keys
-from app.store.unit import Unit, View
+from app.store.transactions import ReadTx, WriteTx
 
 
-async def insert_key(unit: Unit, key: Key, key_hash: str) -> None:
+async def insert_key(tx: WriteTx, key: Key, key_hash: str) -> None:
     """Store a new key under its hash."""
-    await unit.connection.execute(
+    await tx.connection.execute(
         insert(keys).values(
             id=key.id,
             customer_id=key.customer_id,
@@ -29,29 +29,29 @@ async def insert_key(unit: Unit, key: Key, key_hash: str) -> None:
     )
 
 
-async def find_by_hash(view: View, key_hash: str) -> tuple[Key, str] | None:
+async def find_by_hash(tx: ReadTx, key_hash: str) -> tuple[Key, str] | None:
     """Give the living key with this hash, and the hash as stored, for a comparison in constant time."""
-    row = (await view.connection.execute(_whole().where(keys.c.hash == key_hash, keys.c.revoked_at.is_(None)))).first()
+    row = (await tx.connection.execute(_whole().where(keys.c.hash == key_hash, keys.c.revoked_at.is_(None)))).first()
     return None if row is None else (_key(row), row.hash)
 
 
-async def get_key(view: View, key_id: str) -> Key | None:
+async def get_key(tx: ReadTx, key_id: str) -> Key | None:
     """Give one key, revoked or not."""
-    row = (await view.connection.execute(_whole().where(keys.c.id == key_id))).first()
+    row = (await tx.connection.execute(_whole().where(keys.c.id == key_id))).first()
     return None if row is None else _key(row)
 
 
-async def revoke_key(unit: Unit, key_id: str, at: datetime) -> bool:
+async def revoke_key(tx: WriteTx, key_id: str, at: datetime) -> bool:
     """End a key; say whether it lived until now."""
-    ended = await unit.connection.execute(
+    ended = await tx.connection.execute(
         update(keys).where(keys.c.id == key_id, keys.c.revoked_at.is_(None)).values(revoked_at=at)
     )
     return ended.rowcount == 1
 
 
-async def touch_keys(unit: Unit, key_ids: Collection[str], at: datetime) -> None:
+async def touch_keys(tx: WriteTx, key_ids: Collection[str], at: datetime) -> None:
     """Note that these keys were used."""
-    await unit.connection.execute(update(keys).where(keys.c.id.in_(sorted(key_ids))).values(last_used_at=at))
+    await tx.connection.execute(update(keys).where(keys.c.id.in_(sorted(key_ids))).values(last_used_at=at))
 
 
 def _whole() -> Select[tuple[object, ...]]:
@@ -75,7 +75,7 @@ def _key(row: Row[tuple[object, ...]]) -> Key:
     )
 
 
-async def count_living(unit: Unit, kind: KeyKind) -> int:
+async def count_living(tx: WriteTx, kind: KeyKind) -> int:
     """Count the keys of a kind that are not revoked, each locked until the commit: two at once must not end the last two."""
     living = select(keys.c.id).where(keys.c.kind == kind, keys.c.revoked_at.is_(None)).order_by(keys.c.id)
-    return len((await unit.connection.execute(living.with_for_update())).all())
+    return len((await tx.connection.execute(living.with_for_update())).all())

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import insert, select, update
 
 from app.store.tables_managed import listening
-from app.store.unit import Unit, View
+from app.store.transactions import ReadTx, WriteTx
 
 GAP = timedelta(minutes=1)  # workers note that they listen every five seconds
 _ONLY = 1
@@ -20,19 +20,19 @@ class Listening:
     since: datetime | None
 
 
-async def note_listening(unit: Unit, now: datetime) -> None:
+async def note_listening(tx: WriteTx, now: datetime) -> None:
     """Note that we listen at `now`. If nobody noted that for a while, a gap has just ended."""
-    found = await find_listening(unit, for_change=True)
+    found = await find_listening(tx, for_change=True)
     if found is None:
-        await unit.connection.execute(insert(listening).values(id=_ONLY, at=now, since=None))
+        await tx.connection.execute(insert(listening).values(id=_ONLY, at=now, since=None))
         return
     since = now if now - found.at > GAP else found.since
     change = update(listening).where(listening.c.id == _ONLY)
-    await unit.connection.execute(change.values(at=max(now, found.at), since=since))
+    await tx.connection.execute(change.values(at=max(now, found.at), since=since))
 
 
-async def find_listening(view: View, *, for_change: bool = False) -> Listening | None:
+async def find_listening(tx: ReadTx, *, for_change: bool = False) -> Listening | None:
     """Give what was noted, or None if no worker ever ran."""
     query = select(listening).where(listening.c.id == _ONLY)
-    row = (await view.connection.execute(query.with_for_update() if for_change else query)).one_or_none()
+    row = (await tx.connection.execute(query.with_for_update() if for_change else query)).one_or_none()
     return None if row is None else Listening(row.at, row.since)

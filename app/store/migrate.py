@@ -12,9 +12,9 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy.engine import make_url
 
-from app.base.errors import Unavailable
-from app.base.settings import Settings
-from app.store.unit import View
+from app.core.errors import Unavailable
+from app.core.settings import Settings
+from app.store.transactions import ReadTx
 
 _LOCK = 0x70C51  # any number, the same on every host
 _CONNECT_S = 30
@@ -39,9 +39,9 @@ async def upgrade(settings: Settings) -> None:
         await connection.close()  # ends the lock with it
 
 
-async def revision_state(view: View) -> tuple[str | None, str]:
+async def revision_state(tx: ReadTx) -> tuple[str | None, str]:
     """Give (the revision that the database is at, the newest that we know); they differ until `upgrade` ran."""
-    return await view.connection.run_sync(_current), _head()
+    return await tx.connection.run_sync(_current), _head()
 
 
 def _upgrade(url: str) -> None:

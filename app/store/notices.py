@@ -10,7 +10,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from app.domain.route import URGENCY_CRITICAL, Notice, NoticeState, NoticeWhat
 from app.store.mapping import notice_from
 from app.store.tables import groups, notices
-from app.store.unit import Unit, View
+from app.store.transactions import ReadTx, WriteTx
 from app.store.wanted import wanted
 
 TOLD = (NoticeWhat.OPENED, NoticeWhat.REPEATED)
@@ -18,15 +18,15 @@ TOLD = (NoticeWhat.OPENED, NoticeWhat.REPEATED)
 _DUE = text("notices.state IN ('waiting', 'muted')")
 
 
-async def insert_notices(unit: Unit, made: Sequence[Notice]) -> None:
+async def insert_notices(tx: WriteTx, made: Sequence[Notice]) -> None:
     """Store notices; one that exists already (same dedupe key) is left as it is."""
     if made:
-        insert = sqlite.insert if unit.is_sqlite else postgresql.insert
+        insert = sqlite.insert if tx.is_sqlite else postgresql.insert
         rows = [{name: getattr(notice, name) for name in Notice.__slots__} for notice in made]
-        await unit.connection.execute(insert(notices).on_conflict_do_nothing(), rows)
+        await tx.connection.execute(insert(notices).on_conflict_do_nothing(), rows)
 
 
-async def suppress_waiting(unit: Unit, reasons: Mapping[str, str]) -> None:
+async def suppress_waiting(tx: WriteTx, reasons: Mapping[str, str]) -> None:
     """Suppress what was not worded yet, and end all repeats, of closed alerts. `reasons`: alert id to why."""
     if not reasons:
         return
@@ -35,14 +35,14 @@ async def suppress_waiting(unit: Unit, reasons: Mapping[str, str]) -> None:
     waiting = or_(*(notices.c.state == one for one in (NoticeState.WAITING, NoticeState.MUTED)))
     waiting &= or_(*(notices.c.what == one for one in TOLD))
     suppress = update(notices).where(notices.c.alert_id == bindparam("of_alert"), waiting)
-    await unit.connection.execute(suppress.values(state=NoticeState.SUPPRESSED, reason=bindparam("why")), rows)
+    await tx.connection.execute(suppress.values(state=NoticeState.SUPPRESSED, reason=bindparam("why")), rows)
     stop = update(notices).where(notices.c.alert_id == bindparam("of_alert"), notices.c.repeat_at.is_not(None))
-    await unit.connection.execute(stop.values(repeat_at=None), [{"of_alert": alert_id} for alert_id in sorted(reasons)])
+    await tx.connection.execute(stop.values(repeat_at=None), [{"of_alert": alert_id} for alert_id in sorted(reasons)])
 
 
-async def worded_for(view: View, alert_ids: Iterable[str]) -> dict[str, list[Notice]]:
+async def worded_for(tx: ReadTx, alert_ids: Iterable[str]) -> dict[str, list[Notice]]:
     """Give, by alert, the notices by which somebody was told of it."""
-    rows = await view.connection.execute(
+    rows = await tx.connection.execute(
         select(notices)
         .where(notices.c.alert_id.in_(set(alert_ids)), notices.c.state == NoticeState.WORDED, notices.c.what.in_(TOLD))
         .order_by(notices.c.id)
@@ -53,10 +53,10 @@ async def worded_for(view: View, alert_ids: Iterable[str]) -> dict[str, list[Not
     return found
 
 
-async def muted_due(unit: Unit, now: datetime, limit: int) -> list[Notice]:
+async def muted_due(tx: WriteTx, now: datetime, limit: int) -> list[Notice]:
     """Claim muted notices whose mute has ended."""
     return await _claim(
-        unit,
+        tx,
         select(notices)
         .where(_DUE, notices.c.state == NoticeState.MUTED, notices.c.due_at <= now)
         .order_by(notices.c.due_at),
@@ -64,28 +64,28 @@ async def muted_due(unit: Unit, now: datetime, limit: int) -> list[Notice]:
     )
 
 
-async def repeats_due(unit: Unit, now: datetime, limit: int) -> list[Notice]:
+async def repeats_due(tx: WriteTx, now: datetime, limit: int) -> list[Notice]:
     """Claim worded notices whose alert may be told again now."""
     due = (
         select(notices)
         .where(notices.c.repeat_at <= now, notices.c.state == NoticeState.WORDED)
         .order_by(notices.c.repeat_at)
     )
-    return await _claim(unit, due, limit)
+    return await _claim(tx, due, limit)
 
 
-async def _claim(unit: Unit, due: Select[Any], limit: int) -> list[Notice]:
-    rows = await unit.connection.execute(due.limit(limit).with_for_update(skip_locked=True))
+async def _claim(tx: WriteTx, due: Select[Any], limit: int) -> list[Notice]:
+    rows = await tx.connection.execute(due.limit(limit).with_for_update(skip_locked=True))
     return [notice_from(row) for row in rows]
 
 
-async def clear_repeat(unit: Unit, ids: Sequence[str]) -> None:
+async def clear_repeat(tx: WriteTx, ids: Sequence[str]) -> None:
     """Note that these notices were followed up."""
     if ids:
-        await unit.connection.execute(update(notices).where(notices.c.id.in_(ids)).values(repeat_at=None))
+        await tx.connection.execute(update(notices).where(notices.c.id.in_(ids)).values(repeat_at=None))
 
 
-async def settle_muted(unit: Unit, reasons: Mapping[str, str]) -> None:
+async def settle_muted(tx: WriteTx, reasons: Mapping[str, str]) -> None:
     """End muted notices, by id, with the reason of each."""
     if reasons:
         change = (
@@ -93,21 +93,21 @@ async def settle_muted(unit: Unit, reasons: Mapping[str, str]) -> None:
             .where(notices.c.id == bindparam("of_id"))
             .values(state=NoticeState.SUPPRESSED, reason=bindparam("why"))
         )
-        await unit.connection.execute(change, [{"of_id": notice_id, "why": why} for notice_id, why in reasons.items()])
+        await tx.connection.execute(change, [{"of_id": notice_id, "why": why} for notice_id, why in reasons.items()])
 
 
-async def judge_muted_again(unit: Unit, now: datetime) -> None:
+async def judge_muted_again(tx: WriteTx, now: datetime) -> None:
     """Have every muted notice judged at once: a silence was changed or ended early."""
     muted = update(notices).where(_DUE, notices.c.state == NoticeState.MUTED)
-    await unit.connection.execute(muted.values(due_at=now))
+    await tx.connection.execute(muted.values(due_at=now))
 
 
-async def groups_told(unit: Unit, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], datetime]:
+async def groups_told(tx: WriteTx, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], datetime]:
     """Say when the newest message of each group (route id, group key) was or will be due."""
     asked = sorted(set(keys))
     if not asked:
         return {}
-    new = wanted(unit, asked, "route_id", "group_key")
+    new = wanted(tx, asked, "route_id", "group_key")
     same = (groups.c.route_id == new.c.route_id) & (groups.c.group_key == new.c.group_key)
     found = (
         select(groups)
@@ -115,21 +115,21 @@ async def groups_told(unit: Unit, keys: Iterable[tuple[str, str]]) -> dict[tuple
         .order_by(groups.c.route_id, groups.c.group_key)
         .with_for_update(of=groups)
     )
-    return {(row.route_id, row.group_key): row.told_at for row in await unit.connection.execute(found)}
+    return {(row.route_id, row.group_key): row.told_at for row in await tx.connection.execute(found)}
 
 
-async def save_groups(unit: Unit, told: Mapping[tuple[str, str], datetime]) -> None:
+async def save_groups(tx: WriteTx, told: Mapping[tuple[str, str], datetime]) -> None:
     """Keep when groups are told."""
     if told:
-        insert = (sqlite.insert if unit.is_sqlite else postgresql.insert)(groups)
+        insert = (sqlite.insert if tx.is_sqlite else postgresql.insert)(groups)
         upsert = insert.on_conflict_do_update(
             index_elements=["route_id", "group_key"], set_={"told_at": insert.excluded.told_at}
         )
         rows = [{"route_id": route, "group_key": key, "told_at": at} for (route, key), at in sorted(told.items())]
-        await unit.connection.execute(upsert, rows)
+        await tx.connection.execute(upsert, rows)
 
 
-async def waiting_due(view: View, now: datetime, limit: int) -> list[Notice]:
+async def waiting_due(tx: ReadTx, now: datetime, limit: int) -> list[Notice]:
     """Give due notices that wait to be worded, the most urgent first."""
     waiting = notices.c.state == NoticeState.WAITING
     due = (
@@ -138,38 +138,38 @@ async def waiting_due(view: View, now: datetime, limit: int) -> list[Notice]:
         .order_by(notices.c.urgency, notices.c.due_at, notices.c.id)
         .limit(limit)
     )
-    return [notice_from(row) for row in await view.connection.execute(due)]
+    return [notice_from(row) for row in await tx.connection.execute(due)]
 
 
-async def mark_worded(unit: Unit, ids: Sequence[str], message_id: str) -> bool:
+async def mark_worded(tx: WriteTx, ids: Sequence[str], message_id: str) -> bool:
     """Claim waiting notices for the message that words them. False, and nothing may be kept, if any was taken back meanwhile."""
     claimed = update(notices).where(notices.c.id.in_(ids), notices.c.state == NoticeState.WAITING)
-    found = await unit.connection.execute(claimed.values(state=NoticeState.WORDED, message_id=message_id))
+    found = await tx.connection.execute(claimed.values(state=NoticeState.WORDED, message_id=message_id))
     return found.rowcount == len(ids)
 
 
-async def unmark_worded(unit: Unit, message_id: str) -> None:
+async def unmark_worded(tx: WriteTx, message_id: str) -> None:
     """Take back the claim of a message that is not kept."""
     back = update(notices).where(notices.c.message_id == message_id)
-    await unit.connection.execute(back.values(state=NoticeState.WAITING, message_id=None))
+    await tx.connection.execute(back.values(state=NoticeState.WAITING, message_id=None))
 
 
-async def put_off(unit: Unit, ids: Sequence[str], until: datetime) -> None:
+async def put_off(tx: WriteTx, ids: Sequence[str], until: datetime) -> None:
     """Let waiting notices wait longer: they cannot be worded now."""
     still = update(notices).where(notices.c.id.in_(ids), notices.c.state == NoticeState.WAITING)
-    await unit.connection.execute(still.values(due_at=until))
+    await tx.connection.execute(still.values(due_at=until))
 
 
-async def hurry(unit: Unit, alert_ids: Sequence[str], now: datetime) -> set[str]:
+async def hurry(tx: WriteTx, alert_ids: Sequence[str], now: datetime) -> set[str]:
     """Let what waits about these alerts go at once, for they became critical; give those of which something waited."""
     waiting = update(notices).where(notices.c.alert_id.in_(alert_ids), notices.c.state == NoticeState.WAITING)
     hurried = waiting.values(due_at=now, urgency=URGENCY_CRITICAL).returning(notices.c.alert_id)
-    return set((await unit.connection.execute(hurried)).scalars())
+    return set((await tx.connection.execute(hurried)).scalars())
 
 
-async def suppress(unit: Unit, ids: Sequence[str], why: str) -> None:
+async def suppress(tx: WriteTx, ids: Sequence[str], why: str) -> None:
     """Give up waiting notices that nobody can be told by."""
     gone = update(notices).where(notices.c.id.in_(ids), notices.c.state == NoticeState.WAITING)
-    await unit.connection.execute(
+    await tx.connection.execute(
         gone.values(state=NoticeState.SUPPRESSED, reason=notices.c.reason + f"; {why}", repeat_at=None)
     )

@@ -5,8 +5,8 @@ import fcntl
 import os
 from collections.abc import Iterator
 
-from app.base.errors import Conflict
-from app.base.settings import Settings
+from app.core.errors import Conflict
+from app.core.settings import Settings
 
 
 @contextlib.contextmanager

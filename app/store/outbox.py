@@ -22,12 +22,12 @@ from sqlalchemy import (
     update,
 )
 
-from app.base.ids import new_id
+from app.core.ids import new_id
 from app.domain.lease import Claim, Held, Leased
 from app.domain.message import Bodies, Message, MessageState, Parcel, takes_json
 from app.domain.relay import Relay
 from app.store.tables import attempts, bodies, messages
-from app.store.unit import Unit, View
+from app.store.transactions import ReadTx, WriteTx
 
 # As the partial index says it: SQLite uses one only when its condition stands word by word in the query.
 _WAITING = text("messages.state IN ('queued', 'unknown')")
@@ -53,17 +53,17 @@ _SAVE = (
 )
 
 
-async def insert_messages(unit: Unit, worded: Sequence[tuple[Message, Bodies]]) -> None:
+async def insert_messages(tx: WriteTx, worded: Sequence[tuple[Message, Bodies]]) -> None:
     """Put newly worded messages into the outbox."""
     if not worded:
         return
-    await unit.connection.execute(insert(messages), [_row(message) for message, _ in worded])
+    await tx.connection.execute(insert(messages), [_row(message) for message, _ in worded])
     finished = [{"message_id": message.id, "mail": one.mail, "webhook": one.webhook} for message, one in worded]
-    await unit.connection.execute(insert(bodies), finished)
+    await tx.connection.execute(insert(bodies), finished)
 
 
 async def lease(
-    unit: Unit, transport: str, limit: int, now: datetime, holder: str, until: datetime, relay: Relay | None = None
+    tx: WriteTx, transport: str, limit: int, now: datetime, holder: str, until: datetime, relay: Relay | None = None
 ) -> list[Leased]:
     """Claim up to `limit` due messages of `transport` for `holder`, the most urgent and then the longest due first.
 
@@ -92,13 +92,13 @@ async def lease(
         .limit(limit)
         .with_for_update(skip_locked=True, of=messages)  # SQLite has one writer and ignores this
     )
-    rows = (await unit.connection.execute(due)).all()
+    rows = (await tx.connection.execute(due)).all()
     if not rows:
         return []
     token = new_id("lse")
     whose = {"lease_token": token, "lease_until": until, "lease_holder": holder}
     claimed = {"state": MessageState.LEASED, **whose, **({} if relay is None else {"relay_id": relay.id})}
-    await unit.connection.execute(update(messages).where(messages.c.id.in_([row.id for row in rows])).values(claimed))
+    await tx.connection.execute(update(messages).where(messages.c.id.in_([row.id for row in rows])).values(claimed))
     return [_leased(row, token, transport, until) for row in rows]
 
 
@@ -118,7 +118,7 @@ def served_by(relay: Relay) -> ColumnElement[bool]:
     return func.coalesce(mine, false())  # SQL's third truth would keep a message of no customer from either side
 
 
-async def lock(unit: Unit, ids: Collection[str]) -> dict[str, Held]:
+async def lock(tx: WriteTx, ids: Collection[str]) -> dict[str, Held]:
     """Give these messages, and keep everybody else from changing them until the unit ends."""
     begun = (attempts.c.message_id == messages.c.id) & (attempts.c.token == messages.c.lease_token)
     wanted = (
@@ -128,20 +128,20 @@ async def lock(unit: Unit, ids: Collection[str]) -> dict[str, Held]:
         .order_by(messages.c.id)  # always in one order: two units that lock the same rows must not wait for one another
         .with_for_update(of=messages)
     )
-    rows = (await unit.connection.execute(wanted)).mappings()
+    rows = (await tx.connection.execute(wanted)).mappings()
     return {row["id"]: Held(_message_from(row), row["attempt_id"], row["number"]) for row in rows}
 
 
-async def save(unit: Unit, changed: Sequence[Message]) -> None:
+async def save(tx: WriteTx, changed: Sequence[Message]) -> None:
     """Write the state of messages that were locked in this unit; nothing else of a message ever changes."""
     if not changed:
         return
     names = (*_SETTLED, "move_on_at", "give_up_at")
     rows = [{"b_id": message.id, **{f"b_{name}": getattr(message, name) for name in names}} for message in changed]
-    await unit.connection.execute(_SAVE, rows)
+    await tx.connection.execute(_SAVE, rows)
 
 
-async def renew(unit: Unit, claims: Collection[Claim], until: datetime) -> frozenset[str]:
+async def renew(tx: WriteTx, claims: Collection[Claim], until: datetime) -> frozenset[str]:
     """Prolong those leases that are still theirs; give the ids of these messages."""
     pairs = [(claim.message_id, claim.token) for claim in claims]
     prolong = (
@@ -149,21 +149,21 @@ async def renew(unit: Unit, claims: Collection[Claim], until: datetime) -> froze
         .where(_LEASED, tuple_(messages.c.id, messages.c.lease_token).in_(pairs))
         .values(lease_until=until)
     )
-    rows = await unit.connection.execute(prolong.returning(messages.c.id))
+    rows = await tx.connection.execute(prolong.returning(messages.c.id))
     return frozenset(rows.scalars())
 
 
-async def unbegun_of(view: View, holder: str) -> list[Claim]:
+async def unbegun_of(tx: ReadTx, holder: str) -> list[Claim]:
     """Give what a holder leased and has not begun."""
     begun = select(attempts.c.id).where(
         attempts.c.message_id == messages.c.id, attempts.c.token == messages.c.lease_token
     )
     theirs = _LEASED, messages.c.lease_holder == holder, ~begun.exists()
-    rows = await view.connection.execute(select(messages.c.id, messages.c.lease_token).where(*theirs))
+    rows = await tx.connection.execute(select(messages.c.id, messages.c.lease_token).where(*theirs))
     return [Claim(row.id, row.lease_token or "") for row in rows]
 
 
-async def give_back(unit: Unit, claims: Collection[Claim]) -> int:
+async def give_back(tx: WriteTx, claims: Collection[Claim]) -> int:
     """Put back what was leased and not begun; give how many. An attempt under way is left alone."""
     pairs = [(claim.message_id, claim.token) for claim in claims]
     begun = (
@@ -176,51 +176,51 @@ async def give_back(unit: Unit, claims: Collection[Claim]) -> int:
         .where(_LEASED, tuple_(messages.c.id, messages.c.lease_token).in_(pairs), ~begun)
         .values(state=MessageState.QUEUED, lease_token=None, lease_until=None, lease_holder=None)
     )
-    return (await unit.connection.execute(back)).rowcount
+    return (await tx.connection.execute(back)).rowcount
 
 
-async def lapsed(unit: Unit, now: datetime, limit: int, *, of_holders: str | None = None) -> list[str]:
+async def lapsed(tx: WriteTx, now: datetime, limit: int, *, of_holders: str | None = None) -> list[str]:
     """Give the ids of leased messages whose lease ran out, or of every holder whose name begins with `of_holders`."""
     run_out = messages.c.lease_until <= now
     if of_holders is not None:
         run_out = or_(run_out, messages.c.lease_holder.startswith(of_holders, autoescape=True))
-    return await _ids(unit, select(messages.c.id).where(_LEASED, run_out).order_by(messages.c.lease_until).limit(limit))
+    return await _ids(tx, select(messages.c.id).where(_LEASED, run_out).order_by(messages.c.lease_until).limit(limit))
 
 
-async def overdue(unit: Unit, now: datetime, limit: int) -> list[str]:
+async def overdue(tx: WriteTx, now: datetime, limit: int) -> list[str]:
     """Give the ids of waiting messages that are too old, and of alerts that waited too long here; whether they can go elsewhere is not known."""
     may_move = messages.c.is_alert & (messages.c.move_on_at <= now)
     return await _ids(
-        unit, select(messages.c.id).where(_WAITING, or_(messages.c.give_up_at <= now, may_move)).limit(limit)
+        tx, select(messages.c.id).where(_WAITING, or_(messages.c.give_up_at <= now, may_move)).limit(limit)
     )
 
 
-async def insert_successor(unit: Unit, new: Message, of: str) -> None:
+async def insert_successor(tx: WriteTx, new: Message, of: str) -> None:
     """Add `new`, which carries the very bytes of the message `of`."""
     given: dict[str, Any] = {name: literal(value, messages.c[name].type) for name, value in _row(new).items()}
     columns = list(messages.c)
     copied = select(*(given.get(column.name, column) for column in columns)).where(messages.c.id == of)
-    await unit.connection.execute(insert(messages).from_select(columns, copied))
+    await tx.connection.execute(insert(messages).from_select(columns, copied))
     same = select(literal(new.id), bodies.c.mail, bodies.c.webhook).where(bodies.c.message_id == of)
-    await unit.connection.execute(insert(bodies).from_select(list(bodies.c), same))
+    await tx.connection.execute(insert(bodies).from_select(list(bodies.c), same))
 
 
-async def kinds_of_body(view: View, message_id: str) -> Bodies:
+async def kinds_of_body(tx: ReadTx, message_id: str) -> Bodies:
     """Say which bodies a message has, without reading them."""
     there = select(bodies.c.mail.is_not(None).label("mail"), bodies.c.webhook.is_not(None).label("webhook"))
-    row = (await view.connection.execute(there.where(bodies.c.message_id == message_id))).one()
+    row = (await tx.connection.execute(there.where(bodies.c.message_id == message_id))).one()
     return Bodies(mail=b"" if row.mail else None, webhook=b"" if row.webhook else None)
 
 
-async def find_message(view: View, message_id: str) -> Message | None:
+async def find_message(tx: ReadTx, message_id: str) -> Message | None:
     """Give one message, without its bytes."""
-    row = (await view.connection.execute(select(messages).where(messages.c.id == message_id))).mappings().one_or_none()
+    row = (await tx.connection.execute(select(messages).where(messages.c.id == message_id))).mappings().one_or_none()
     return None if row is None else _message_from(row)
 
 
-async def _ids(unit: Unit, wanted: Select[Any]) -> list[str]:
+async def _ids(tx: WriteTx, wanted: Select[Any]) -> list[str]:
     locked = wanted.with_for_update(skip_locked=True, of=messages)
-    return list((await unit.connection.execute(locked)).scalars())
+    return list((await tx.connection.execute(locked)).scalars())
 
 
 def _message_from(row: RowMapping) -> Message:

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy import Row
 
-from app.base.log import log
+from app.core.log import log
 
 T = TypeVar("T")
 

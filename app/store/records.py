@@ -12,10 +12,10 @@ from sqlalchemy import ColumnElement, Row, Select, Subquery, Table, delete, func
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
 
-from app.base.errors import Conflict
-from app.base.ids import first_id_at
+from app.core.errors import Conflict
+from app.core.ids import first_id_at
 from app.domain.record import Page, Record, Wanted
-from app.store.unit import Unit, View
+from app.store.transactions import ReadTx, WriteTx
 
 WINDOW = 5_000  # rows looked at for one page, whatever the filters leave out
 
@@ -35,13 +35,13 @@ class Records:
     indexed: frozenset[str] = frozenset()
     filters: Mapping[str, Filter] = field(default_factory=dict)  # those that are more than "column is value"
 
-    async def find(self, view: View, thing_id: str, *, for_change: bool = False) -> Record | None:
+    async def find(self, tx: ReadTx, thing_id: str, *, for_change: bool = False) -> Record | None:
         """Give one thing whole, locked until the commit when it is to be changed; None if there is none."""
         query = select(*self._columns(self.secret)).where(self.table.c.id == thing_id)
-        row = (await view.connection.execute(query.with_for_update() if for_change else query)).one_or_none()
+        row = (await tx.connection.execute(query.with_for_update() if for_change else query)).one_or_none()
         return None if row is None else _record_of(row)
 
-    async def page(self, view: View, wanted: Wanted) -> Page:
+    async def page(self, tx: ReadTx, wanted: Wanted) -> Page:
         """Give the things that meet every filter, in the order of their ids."""
         inside = {name: value for name, value in wanted.filters.items() if name in self.indexed}
         outside = {name: value for name, value in wanted.filters.items() if name not in self.indexed}
@@ -50,38 +50,38 @@ class Records:
         query = select(*self._columns(self.secret | self.hidden)).where(
             self.table.c.id.in_(hits.limit(wanted.limit + 1).scalar_subquery())
         )
-        rows = (await view.connection.execute(self._ordered(query, self.table.c))).all()
+        rows = (await tx.connection.execute(self._ordered(query, self.table.c))).all()
         if len(rows) > wanted.limit:
             return Page(tuple(_record_of(row) for row in rows[: wanted.limit]), rows[wanted.limit - 1].id)
         may_go_on = outside or wanted.limit >= WINDOW  # else a short page is the last one
-        return Page(tuple(_record_of(row) for row in rows), await self._end_of(view, window) if may_go_on else None)
+        return Page(tuple(_record_of(row) for row in rows), await self._end_of(tx, window) if may_go_on else None)
 
-    async def insert(self, unit: Unit, values: Mapping[str, Any]) -> None:
+    async def insert(self, tx: WriteTx, values: Mapping[str, Any]) -> None:
         """Add one. Raises Conflict where a name is taken."""
         try:
-            await unit.connection.execute(insert(self.table).values(**values))
+            await tx.connection.execute(insert(self.table).values(**values))
         except IntegrityError as cause:
             raise _refused(cause) from cause
 
-    async def change(self, unit: Unit, thing_id: str, values: Mapping[str, Any]) -> None:
+    async def change(self, tx: WriteTx, thing_id: str, values: Mapping[str, Any]) -> None:
         """Change one and raise its version. Raises Conflict where a name is taken."""
         raised = {**values, "version": self.table.c.version + 1} if "version" in self.table.c else dict(values)
         try:
-            await unit.connection.execute(update(self.table).where(self.table.c.id == thing_id).values(**raised))
+            await tx.connection.execute(update(self.table).where(self.table.c.id == thing_id).values(**raised))
         except IntegrityError as cause:
             raise _refused(cause) from cause
 
-    async def remove(self, unit: Unit, thing_id: str) -> None:
+    async def remove(self, tx: WriteTx, thing_id: str) -> None:
         """Delete one. Raises Conflict while another thing points to it."""
         try:
-            await unit.connection.execute(delete(self.table).where(self.table.c.id == thing_id))
+            await tx.connection.execute(delete(self.table).where(self.table.c.id == thing_id))
         except IntegrityError as cause:
             raise Conflict("something still refers to it", code="in_use") from cause
 
-    async def count(self, view: View, filters: Mapping[str, Any]) -> int:
+    async def count(self, tx: ReadTx, filters: Mapping[str, Any]) -> int:
         """Count those that meet every filter; for small tables, and for filters with an index."""
         query = select(func.count()).select_from(self.table).where(*self._conditions(self.table.c, filters))
-        return int(await view.connection.scalar(query) or 0)
+        return int(await tx.connection.scalar(query) or 0)
 
     def _columns(self, without: frozenset[str]) -> list[ColumnElement[Any]]:
         return [column for column in self.table.c if column.name not in without]
@@ -108,10 +108,10 @@ class Records:
             for name, value in filters.items()
         ]
 
-    async def _end_of(self, view: View, window: Subquery) -> str | None:
+    async def _end_of(self, tx: ReadTx, window: Subquery) -> str | None:
         """Where a full window ends: there may be more behind it. None if it was not full."""
         last = func.min(window.c.id) if self.newest_first else func.max(window.c.id)
-        seen, end = (await view.connection.execute(select(func.count(), last).select_from(window))).one()
+        seen, end = (await tx.connection.execute(select(func.count(), last).select_from(window))).one()
         return str(end) if seen == WINDOW else None
 
 

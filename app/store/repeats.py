@@ -8,10 +8,10 @@ from sqlalchemy import bindparam, exists, func, select, update
 from app.domain.route import Notice, NoticeState, NoticeWhat
 from app.store.notices import TOLD
 from app.store.tables import alerts, notices
-from app.store.unit import Unit
+from app.store.transactions import WriteTx
 
 
-async def repeat_every(unit: Unit, route_id: str, every: timedelta | None) -> None:
+async def repeat_every(tx: WriteTx, route_id: str, every: timedelta | None) -> None:
     """Have what this route told of open alerts told again `every` after it was told last, or never again."""
     of_route = (notices.c.route_id == route_id, notices.c.what.in_(TOLD))
     told = (notices.c.state.in_((NoticeState.WAITING, NoticeState.WORDED)), alerts.c.closed_at.is_(None))
@@ -23,16 +23,16 @@ async def repeat_every(unit: Unit, route_id: str, every: timedelta | None) -> No
         .group_by(notices.c.alert_id, notices.c.recipient_id)
         .subquery()
     )
-    found = await unit.connection.execute(
+    found = await tx.connection.execute(
         select(notices.c.id, notices.c.due_at).join(newest, newest.c.newest == notices.c.id)
     )
     rows = [{"of_id": row.id, "at": None if every is None else row.due_at + every} for row in found]
     if rows:
         change = update(notices).where(notices.c.id == bindparam("of_id"))
-        await unit.connection.execute(change.values(repeat_at=bindparam("at")), rows)
+        await tx.connection.execute(change.values(repeat_at=bindparam("at")), rows)
 
 
-async def count_from(unit: Unit, made: Sequence[Notice]) -> None:
+async def count_from(tx: WriteTx, made: Sequence[Notice]) -> None:
     """Count repeats from these notices, where they were stored: an alert told again out of turn would be reminded of twice from then on."""
     newest = {(n.alert_id, n.route_id): n for n in made if n.what is NoticeWhat.REPEATED and n.repeat_at is not None}
     if not newest:
@@ -49,4 +49,4 @@ async def count_from(unit: Unit, made: Sequence[Notice]) -> None:
         {"of_alert": alert_id, "of_route": route_id, "made_at": notice.created_at, "new_id": notice.id}
         for (alert_id, route_id), notice in newest.items()
     ]
-    await unit.connection.execute(update(notices).where(*older).values(repeat_at=None), rows)
+    await tx.connection.execute(update(notices).where(*older).values(repeat_at=None), rows)

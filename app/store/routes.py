@@ -11,14 +11,14 @@ from app.store.readable import readable
 from app.store.records import Records
 from app.store.tables import groups
 from app.store.tables_managed import routes
-from app.store.unit import Unit, View
+from app.store.transactions import ReadTx, WriteTx
 
 ROUTES = Records(routes, "rte")
 
 
-async def all_routes(view: View) -> list[Route]:
+async def all_routes(tx: ReadTx) -> list[Route]:
     """Give every route, enabled or not, in the order in which they are asked."""
-    rows = await view.connection.execute(select(routes).order_by(routes.c.position, routes.c.id))
+    rows = await tx.connection.execute(select(routes).order_by(routes.c.position, routes.c.id))
     return readable(rows, _route_of, "route")
 
 
@@ -39,6 +39,6 @@ def _route_of(row: Row[Any]) -> Route:
     )
 
 
-async def forget_groups_of(unit: Unit, route_id: str) -> None:
+async def forget_groups_of(tx: WriteTx, route_id: str) -> None:
     """Forget when the groups of a deleted route were last told."""
-    await unit.connection.execute(delete(groups).where(groups.c.route_id == route_id))
+    await tx.connection.execute(delete(groups).where(groups.c.route_id == route_id))

@@ -10,14 +10,14 @@ from app.store.json_forms import matchers_of, seconds_or_none
 from app.store.readable import readable
 from app.store.records import Records
 from app.store.tables_managed import rules
-from app.store.unit import View
+from app.store.transactions import ReadTx
 
 RULES = Records(rules, "rul")
 
 
-async def all_rules(view: View) -> list[Rule]:
+async def all_rules(tx: ReadTx) -> list[Rule]:
     """Give every rule, enabled or not, in the order in which they are asked."""
-    rows = await view.connection.execute(select(rules).order_by(rules.c.position, rules.c.id))
+    rows = await tx.connection.execute(select(rules).order_by(rules.c.position, rules.c.id))
     return readable(rows, _rule_of, "rule")
 
 

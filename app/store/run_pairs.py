@@ -9,15 +9,15 @@ from app.domain.pairing import FAR, Around
 from app.domain.run import ALONE
 from app.store.mapping import run_from
 from app.store.tables import runs
-from app.store.unit import View
+from app.store.transactions import ReadTx
 
 MOST = 5_000  # of each; more lie in one span only when years are sent at once
 
 
-async def find_around(view: View, job_id: str, first: datetime, last: datetime) -> Around:
+async def find_around(tx: ReadTx, job_id: str, first: datetime, last: datetime) -> Around:
     """Give the job's ends from `first` to the next one after `last`, and the starts that one of them may take."""
     ended = (runs.c.job_id == job_id, runs.c.outcome != RunOutcome.MISSED)
-    ask = view.connection
+    ask = tx.connection
     since = await ask.scalar(select(func.max(runs.c.ended_at)).where(*ended, runs.c.ended_at < first))
     until = await ask.scalar(select(func.min(runs.c.ended_at)).where(*ended, runs.c.ended_at > last)) or last
     ends = select(runs).where(*ended, runs.c.ended_at >= first, runs.c.ended_at <= until)

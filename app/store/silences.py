@@ -10,7 +10,7 @@ from app.store.json_forms import matchers_of
 from app.store.readable import readable
 from app.store.records import Columns, Records
 from app.store.tables_managed import silences
-from app.store.unit import View
+from app.store.transactions import ReadTx
 
 
 def _is_in_state(columns: Columns, wanted: tuple[str, datetime]) -> ColumnElement[bool]:
@@ -23,10 +23,10 @@ def _is_in_state(columns: Columns, wanted: tuple[str, datetime]) -> ColumnElemen
 SILENCES = Records(silences, "sil", newest_first=True, filters={"state": _is_in_state})
 
 
-async def current_silences(view: View, now: datetime) -> list[Silence]:
+async def current_silences(tx: ReadTx, now: datetime) -> list[Silence]:
     """Give the silences that hold at `now`: begun, and not yet ended."""
     holding = select(silences).where(silences.c.ends_at > now, silences.c.starts_at <= now).order_by(silences.c.id)
-    return readable(await view.connection.execute(holding), _silence_of, "silence")
+    return readable(await tx.connection.execute(holding), _silence_of, "silence")
 
 
 def _silence_of(row: Row[Any]) -> Silence:

@@ -7,13 +7,13 @@ from typing import Any
 from sqlalchemy import Row, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from app.base.ids import new_id
+from app.core.ids import new_id
 from app.domain.calendar import Cadence, Every
 from app.domain.matcher import Matcher
 from app.store.json_forms import matchers_of
 from app.store.readable import readable
 from app.store.tables_managed import summaries, summary_schedules
-from app.store.unit import Unit, View
+from app.store.transactions import ReadTx, WriteTx
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,41 +41,41 @@ class Summary:
     period_end: datetime
 
 
-async def schedules_due(unit: Unit, now: datetime) -> list[Schedule]:
+async def schedules_due(tx: WriteTx, now: datetime) -> list[Schedule]:
     """Claim the enabled schedules whose time has come."""
     due = select(summary_schedules).where(summary_schedules.c.enabled, summary_schedules.c.next_at <= now).limit(100)
-    rows = await unit.connection.execute(due.with_for_update(skip_locked=True))
+    rows = await tx.connection.execute(due.with_for_update(skip_locked=True))
     return readable(rows, lambda row: _schedule_of(row, now), "summary schedule")
 
 
-async def lock_schedule(unit: Unit, schedule_id: str) -> Schedule | None:
+async def lock_schedule(tx: WriteTx, schedule_id: str) -> Schedule | None:
     """Give one schedule, locked: its number is about to be raised."""
     found = select(summary_schedules).where(summary_schedules.c.id == schedule_id).with_for_update()
-    row = (await unit.connection.execute(found)).one_or_none()
+    row = (await tx.connection.execute(found)).one_or_none()
     return None if row is None else _schedule_of(row, row.created_at)
 
 
-async def move_on(unit: Unit, schedule_id: str, next_at: datetime) -> None:
+async def move_on(tx: WriteTx, schedule_id: str, next_at: datetime) -> None:
     """Set when it is due next."""
-    await unit.connection.execute(
+    await tx.connection.execute(
         update(summary_schedules).where(summary_schedules.c.id == schedule_id).values(next_at=next_at)
     )
 
 
-async def last_period_end(view: View, schedule_id: str) -> datetime | None:
+async def last_period_end(tx: ReadTx, schedule_id: str) -> datetime | None:
     """Say up to when the regular summaries have told."""
     regular = (summaries.c.schedule_id == schedule_id) & summaries.c.on_demand.is_(False)
-    moment: datetime | None = await view.connection.scalar(select(func.max(summaries.c.period_end)).where(regular))
+    moment: datetime | None = await tx.connection.scalar(select(func.max(summaries.c.period_end)).where(regular))
     return moment
 
 
 async def insert_summary(
-    unit: Unit, schedule: Schedule, *, start: datetime, end: datetime, now: datetime, on_demand: bool
+    tx: WriteTx, schedule: Schedule, *, start: datetime, end: datetime, now: datetime, on_demand: bool
 ) -> str | None:
     """Number and store a summary; give its id, or None if this schedule has one up to `end` already."""
     summary_id = new_id("sum")
-    insert = (sqlite.insert if unit.is_sqlite else postgresql.insert)(summaries).on_conflict_do_nothing()
-    made = await unit.connection.execute(
+    insert = (sqlite.insert if tx.is_sqlite else postgresql.insert)(summaries).on_conflict_do_nothing()
+    made = await tx.connection.execute(
         insert.values(
             id=summary_id,
             schedule_id=schedule.id,
@@ -88,7 +88,7 @@ async def insert_summary(
     )
     if made.rowcount != 1:
         return None
-    await unit.connection.execute(
+    await tx.connection.execute(
         update(summary_schedules)
         .where(summary_schedules.c.id == schedule.id)
         .values(last_number=schedule.last_number + 1)
@@ -96,13 +96,13 @@ async def insert_summary(
     return summary_id
 
 
-async def find_summary(view: View, summary_id: str) -> Summary | None:
+async def find_summary(tx: ReadTx, summary_id: str) -> Summary | None:
     """Give a summary with its schedule."""
-    row = (await view.connection.execute(select(summaries).where(summaries.c.id == summary_id))).one_or_none()
+    row = (await tx.connection.execute(select(summaries).where(summaries.c.id == summary_id))).one_or_none()
     if row is None:
         return None
     schedule = (
-        await view.connection.execute(select(summary_schedules).where(summary_schedules.c.id == row.schedule_id))
+        await tx.connection.execute(select(summary_schedules).where(summary_schedules.c.id == row.schedule_id))
     ).one()
     return Summary(
         id=summary_id,
@@ -113,10 +113,10 @@ async def find_summary(view: View, summary_id: str) -> Summary | None:
     )
 
 
-async def find_schedule(view: View, schedule_id: str) -> Schedule | None:
+async def find_schedule(tx: ReadTx, schedule_id: str) -> Schedule | None:
     """Give a schedule, for a preview."""
     row = (
-        await view.connection.execute(select(summary_schedules).where(summary_schedules.c.id == schedule_id))
+        await tx.connection.execute(select(summary_schedules).where(summary_schedules.c.id == schedule_id))
     ).one_or_none()
     return None if row is None else _schedule_of(row, row.created_at)
 

@@ -8,7 +8,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from app.store.tables import messages
 from app.store.tables_managed import transport_tests
-from app.store.unit import Unit, View
+from app.store.transactions import ReadTx, WriteTx
 
 _TEXT_MOST = 2000
 _WAITING = text("messages.state IN ('queued', 'unknown')")  # as the partial index says it
@@ -34,28 +34,28 @@ class Waiting:
     oldest_due_at: datetime
 
 
-async def trials(view: View) -> dict[str, Trial]:
+async def trials(tx: ReadTx) -> dict[str, Trial]:
     """Give the last test of each transport that was tested."""
-    rows = await view.connection.execute(select(transport_tests))
+    rows = await tx.connection.execute(select(transport_tests))
     return {row.transport: Trial(row.transport, row.at, row.outcome, row.code, row.text) for row in rows}
 
 
-async def record_trial(unit: Unit, trial: Trial) -> None:
+async def record_trial(tx: WriteTx, trial: Trial) -> None:
     """Keep how a test ended, in place of the one before."""
-    insert = (sqlite.insert if unit.is_sqlite else postgresql.insert)(transport_tests)
+    insert = (sqlite.insert if tx.is_sqlite else postgresql.insert)(transport_tests)
     ended = {"at": trial.at, "outcome": trial.outcome, "code": trial.code, "text": trial.text[:_TEXT_MOST]}
     upsert = insert.values(transport=trial.transport, **ended).on_conflict_do_update(
         index_elements=["transport"], set_=ended
     )
-    await unit.connection.execute(upsert)
+    await tx.connection.execute(upsert)
 
 
-async def waiting(view: View) -> dict[str, Waiting]:
+async def waiting(tx: ReadTx) -> dict[str, Waiting]:
     """Count what is not settled, by transport. Only the outbox's index of waiting messages is read."""
     query = (
         select(messages.c.transport, func.count().label("messages"), func.min(messages.c.due_at).label("oldest"))
         .where(_WAITING)
         .group_by(messages.c.transport)
     )
-    rows = await view.connection.execute(query)
+    rows = await tx.connection.execute(query)
     return {row.transport: Waiting(row.transport, row.messages, row.oldest) for row in rows}

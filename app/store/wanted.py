@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from sqlalchemy import FromClause, String, Text, func, literal, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
-from app.store.unit import View
+from app.store.transactions import ReadTx
 
 
-def wanted(view: View, rows: Sequence[tuple[str, ...]], *names: str) -> FromClause:
+def wanted(tx: ReadTx, rows: Sequence[tuple[str, ...]], *names: str) -> FromClause:
     """Give rows of texts as a table `wanted` with these columns; one parameter a column, however many rows."""
-    if view.is_sqlite:
+    if tx.is_sqlite:
         each = func.json_each(json.dumps(rows)).table_valued("value", name="each")
         columns = (
             func.json_extract(each.c.value, f"$[{place}]", type_=String).label(name) for place, name in enumerate(names)

@@ -11,16 +11,16 @@ from pathlib import Path
 
 from sqlalchemy import update
 
-from app.base.clock import now
-from app.base.ids import new_id
-from app.base.secret import Secret
-from app.base.settings import load_settings
-from app.manage.first_start import first_start
+from app.admin.first_start import first_start
+from app.core.clock import now
+from app.core.ids import new_id
+from app.core.secret import Secret
+from app.core.settings import load_settings
 from app.store.engine import open_engines
 from app.store.summary_schedules import SUMMARY_SCHEDULES
 from app.store.tables import messages
 from app.store.tables_managed import recipients, routes
-from app.store.unit import Store
+from app.store.transactions import Database
 from tests.chaos.agents import Agents
 from tests.chaos.invariants import Aftermath
 from tests.chaos.postbox import Postbox
@@ -69,19 +69,19 @@ class Storm:
 
     async def furnish(self, rounds: int) -> None:
         """Do the first start; each alert has a mail of its own; a summary falls due every other second of the storm."""
-        store = Store(open_engines(load_settings(database_url=self.url, var_dir=self.folder, **self._mail())))
+        store = Database(open_engines(load_settings(database_url=self.url, var_dir=self.folder, **self._mail())))
         settings = load_settings(
             database_url=self.url, var_dir=self.folder, admin_key=ADMIN_KEY, enrol_key=ENROL_KEY, **self._mail()
         )
         try:
             await first_start(store, settings, Secret(SECRET))
-            async with store.write() as unit:
-                await unit.connection.execute(
+            async with store.write() as tx:
+                await tx.connection.execute(
                     update(routes).values(group_by=["job"], group_interval_s=0, repeat_every_s=None)
                 )
-                admin = (await unit.connection.execute(recipients.select())).one()
+                admin = (await tx.connection.execute(recipients.select())).one()
                 for number in range(rounds):
-                    await SUMMARY_SCHEDULES.insert(unit, _due_soon(number, admin.id))
+                    await SUMMARY_SCHEDULES.insert(tx, _due_soon(number, admin.id))
         finally:
             await store.close()
 
@@ -126,14 +126,12 @@ class Storm:
         """With everything dead, put off waits and leases into the past, as if it were minutes later; then start again."""
         for program in self.programs:
             program.kill()
-        store = Store(open_engines(load_settings(database_url=self.url, var_dir=self.folder)))
+        store = Database(open_engines(load_settings(database_url=self.url, var_dir=self.folder)))
         at = now()
         try:
-            async with store.write() as unit:
-                await unit.connection.execute(update(messages).where(messages.c.due_at > at).values(due_at=at))
-                await unit.connection.execute(
-                    update(messages).where(messages.c.lease_until > at).values(lease_until=at)
-                )
+            async with store.write() as tx:
+                await tx.connection.execute(update(messages).where(messages.c.due_at > at).values(due_at=at))
+                await tx.connection.execute(update(messages).where(messages.c.lease_until > at).values(lease_until=at))
         finally:
             await store.close()
         self.start()

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from app.base.settings import load_settings
+from app.core.settings import load_settings
 from app.main import build_app
 
 PUBLISHED = Path(__file__).parents[2] / "openapi" / "openapi.json"

@@ -26,10 +26,10 @@ async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
 
 async def dead(api: Api, bodies: Bodies) -> tuple[str, str]:
     """Give the path of a message to Ann that died, and that of its recipient."""
-    [message_id] = await post(api.house, ANN, bodies=bodies, is_alert=True)
-    async with api.house.store.write() as unit:
-        [held] = (await outbox.lock(unit, [message_id])).values()
-        await outbox.save(unit, [replace(held.message, state=MessageState.DEAD, why="550 no such user")])
+    [message_id] = await post(api.context, ANN, bodies=bodies, is_alert=True)
+    async with api.context.database.write() as tx:
+        [held] = (await outbox.lock(tx, [message_id])).values()
+        await outbox.save(tx, [replace(held.message, state=MessageState.DEAD, why="550 no such user")])
     return f"/v1/messages/{message_id}", f"/v1/recipients/{held.message.recipient_id}"
 
 
@@ -55,7 +55,7 @@ async def test_a_message_goes_where_its_recipient_is_now(api: Api) -> None:
     assert retried["why"] == (
         "tried again at the wish of TOCSIN_ADMIN_KEY, by smtp to ann@example.net: its recipient has smtp ann@example.org no more"
     )
-    kept = await message_of(api.house, retried["id"])
+    kept = await message_of(api.context, retried["id"])
     assert kept.place == 1
     assert kept.move_on_at - kept.due_at == timedelta(minutes=15), "it gets its first try here before it is moved on"
 
@@ -84,16 +84,16 @@ async def test_a_test_for_a_recipient_that_is_not_there_is_refused(api: Api) -> 
 
 async def too_long_at(api: Api, job_id: str) -> datetime | None:
     """Give when tonight's run takes too long."""
-    async with api.house.store.write() as unit:
-        [run] = (await run_fold.find_runs(unit, [(job_id, "run:tonight")])).values()
+    async with api.context.database.write() as tx:
+        [run] = (await run_fold.find_runs(tx, [(job_id, "run:tonight")])).values()
     return run.overrun_at
 
 
 async def test_a_longest_time_holds_for_what_runs_now(api: Api) -> None:
-    began = api.house.clock().replace(microsecond=0) - timedelta(hours=3)
+    began = api.context.clock().replace(microsecond=0) - timedelta(hours=3)
     said = {"agent": "sql01", "job": "nightly", "run": "tonight", "phase": "started"}
     await api.report({**said, "occurred_at": began.isoformat()})
-    await decide.tick(api.house)
+    await decide.tick(api.context)
     [job] = await api.items("/v1/jobs")
     daily = {"cron": "0 2 * * *", "grace_s": 86400}
     await api.tell("PATCH", f"/v1/jobs/{job['id']}", json={"expectation": {**daily, "longest_s": 86400}})
@@ -101,8 +101,8 @@ async def test_a_longest_time_holds_for_what_runs_now(api: Api) -> None:
     await api.tell("PATCH", f"/v1/jobs/{job['id']}", json={"expectation": daily})
     assert await too_long_at(api, job["id"]) is None
     await api.tell("PATCH", f"/v1/jobs/{job['id']}", json={"expectation": {**daily, "longest_s": 3600}})
-    await missed.tick(api.house)
-    await decide.tick(api.house)
+    await missed.tick(api.context)
+    await decide.tick(api.context)
     [alert] = await api.items("/v1/alerts", state="open")
     assert alert["kind"] == "overrun"
     await api.tell("PATCH", f"/v1/jobs/{job['id']}", json={"expectation": None})
@@ -117,7 +117,7 @@ async def test_a_name_that_turns_the_words_after_it_round_is_refused(api: Api) -
 
 async def test_a_cron_expression_has_five_fields(api: Api) -> None:
     await api.report({"agent": "sql01", "job": "nightly", "outcome": "success"})
-    await decide.tick(api.house)
+    await decide.tick(api.context)
     [job] = await api.items("/v1/jobs")
     for cron in ("0 0 2 * * *", "15 12 1 *"):
         refused = await api.ask("PATCH", f"/v1/jobs/{job['id']}", json={"expectation": {"cron": cron}})

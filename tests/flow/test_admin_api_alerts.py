@@ -36,14 +36,14 @@ async def working(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
 
 async def fail(api: Api, key: str = "first") -> dict[str, Any]:
     await api.report({**FAILED, "key": key, "occurred_at": datetime.now(UTC).isoformat()})
-    await decide.tick(api.house)
+    await decide.tick(api.context)
     [alert] = await api.items("/v1/alerts", state="open")
     return alert
 
 
 async def message_of(api: Api) -> dict[str, Any]:
     await fail(api)
-    await compose.tick(api.house)
+    await compose.tick(api.context)
     [message] = await api.items("/v1/messages")
     return message
 
@@ -87,7 +87,7 @@ async def test_a_closed_alert_is_told_no_more_and_a_later_failure_opens_a_new_on
 async def test_what_happened_can_be_found_by_what_people_ask(api: Api) -> None:
     alert = await fail(api)
     await api.report({"agent": "web01", "job": "www", "outcome": "success", "key": "other"})
-    await decide.tick(api.house)
+    await decide.tick(api.context)
     assert {one["job"] for one in await api.items("/v1/events")} == {"nightly", "www"}
     assert [one["job"] for one in await api.items("/v1/events", outcome="failure")] == ["nightly"]
     assert [one["job"] for one in await api.items("/v1/events", agent_id=alert["agent_id"], state="folded")] == [
@@ -136,11 +136,11 @@ async def test_a_message_that_was_moved_here_tells_the_same_notices(api: Api) ->
         {"transport": "file", "address": "admin@home.example"},
     ]
     await api.tell("PATCH", f"/v1/recipients/{line['recipient_id']}", json={"transports": ways})
-    async with api.house.store.write() as unit:
-        [held] = (await outbox.lock(unit, [line["id"]])).values()
-        moved = await move_on(unit, held.message, api.house.clock(), "550 no such user")
+    async with api.context.database.write() as tx:
+        [held] = (await outbox.lock(tx, [line["id"]])).values()
+        moved = await move_on(tx, held.message, api.context.clock(), "550 no such user")
         assert moved is not None
-        await outbox.save(unit, [moved])
+        await outbox.save(tx, [moved])
     first = await api.tell("GET", f"/v1/messages/{line['id']}")
     second = await api.tell("GET", f"/v1/messages/{first['moved_to']}")
     assert second["moved_from"] == first["id"]
@@ -153,18 +153,18 @@ async def test_a_dead_message_is_tried_again_and_no_other(api: Api) -> None:
     path = f"/v1/messages/{line['id']}"
     refused = await api.ask("POST", f"{path}:retry")
     assert (refused.status_code, refused.json()["code"]) == (409, "illegal_move")
-    async with api.house.store.write() as unit:
-        [held] = (await outbox.lock(unit, [line["id"]])).values()
+    async with api.context.database.write() as tx:
+        [held] = (await outbox.lock(tx, [line["id"]])).values()
         await outbox.save(
-            unit, [replace(held.message, state=MessageState.DEAD, why="550 no such user", settled_at=api.house.clock())]
+            tx, [replace(held.message, state=MessageState.DEAD, why="550 no such user", settled_at=api.context.clock())]
         )
-    api.house.bell.messages.clear()
+    api.context.wakeups.messages.clear()
     retried = await api.tell("POST", f"{path}:retry")
     assert (retried["state"], retried["settled_at"]) == ("queued", None)
     assert retried["why"] == "tried again at the wish of TOCSIN_ADMIN_KEY"
     due, give_up = (datetime.fromisoformat(retried[name]) for name in ("due_at", "give_up_at"))
     assert give_up - due == timedelta(hours=72)
-    assert api.house.bell.messages.is_set()
+    assert api.context.wakeups.messages.is_set()
     [entry] = await api.items("/v1/audit", action="retry")
     assert entry["change"] == {"was": "550 no such user"}
 

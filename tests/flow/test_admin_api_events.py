@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from app.admin import events
 from app.decide import tick as decide
-from app.manage import events
 from app.store import inbox
 from tests.support.api import ENROL_KEY, Api, serving
 
@@ -22,23 +22,23 @@ async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
 async def set_aside(api: Api, count: int) -> list[str]:
     await api.report(*(FAILED | {"key": f"{n}"} for n in range(count)))
     ids = [one["id"] for one in await api.items("/v1/events")]
-    async with api.house.store.write() as unit:
+    async with api.context.database.write() as tx:
         for event_id in ids:
-            await inbox.set_aside(unit, event_id, "KeyError: a defect")
+            await inbox.set_aside(tx, event_id, "KeyError: a defect")
     return ids
 
 
 async def test_an_event_is_decided_on_again(api: Api) -> None:
     [event_id] = await set_aside(api, 1)
-    await decide.tick(api.house)
+    await decide.tick(api.context)
     assert await api.items("/v1/alerts") == []
-    api.house.bell.events.clear()
+    api.context.wakeups.events.clear()
     event = await api.tell("POST", f"/v1/events/{event_id}:retry")
     assert (event["id"], event["state"], event["error"]) == (event_id, "new", None)
-    assert api.house.bell.events.is_set()
+    assert api.context.wakeups.events.is_set()
     [entry] = await api.items("/v1/audit", action="retry")
     assert (entry["noun"], entry["thing_id"], entry["change"]) == ("event", event_id, {"was": "KeyError: a defect"})
-    await decide.tick(api.house)
+    await decide.tick(api.context)
     assert [one["kind"] for one in await api.items("/v1/alerts")] == ["failed"]
     refused = await api.ask("POST", f"/v1/events/{event_id}:retry")
     assert (refused.status_code, refused.json()["code"]) == (409, "illegal_move")

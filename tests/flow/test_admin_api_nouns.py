@@ -125,7 +125,7 @@ async def test_a_webhooks_secret_is_for_admins(api: Api) -> None:
     admin = await first(api, "/v1/recipients")
     path = f"/v1/recipients/{admin['id']}/webhook-secret"
     secret = (await api.tell("GET", path))["secret"]
-    assert secret == signing_secret(api.house.secret.derive("webhook"), admin["id"])
+    assert secret == signing_secret(api.context.secret.derive("webhook"), admin["id"])
     viewer = (await api.tell("POST", "/v1/keys", json={"kind": "viewer", "name": "board"}))["key"]
     assert (await api.ask("GET", path, key=viewer)).status_code == 403
 
@@ -212,11 +212,11 @@ async def test_a_summary_schedule_knows_when_it_comes_next(api: Api) -> None:
 
 async def test_a_job_is_deleted_with_its_history_and_its_alert_closes(api: Api) -> None:
     await api.report({"agent": "sql01", "job": "nightly", "outcome": "failure", "message": "disk full"})
-    await decide.tick(api.house)
+    await decide.tick(api.context)
     [job], [alert] = await api.items("/v1/jobs"), await api.items("/v1/alerts", state="open")
     assert (await api.ask("DELETE", f"/v1/jobs/{job['id']}")).status_code == 204
-    async with api.house.store.write() as unit:
-        closed = await lock_alert(unit, alert["id"])
+    async with api.context.database.write() as tx:
+        closed = await lock_alert(tx, alert["id"])
     assert closed is not None
     assert closed.closed_reason == "closed: the job was deleted by TOCSIN_ADMIN_KEY"
     assert await api.items("/v1/runs") == []

@@ -54,7 +54,7 @@ async def test_a_page_without_a_hit_leads_on(api: Api, monkeypatch: pytest.Monke
 
 async def test_long_texts_are_not_read_for_a_list(api: Api) -> None:
     said: list[str] = []
-    engine = api.house.store.engines.reader.sync_engine
+    engine = api.context.database.engines.reader.sync_engine
 
     def note(_connection: object, _cursor: object, statement: str, *_more: object) -> None:
         said.append(statement)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import update
+from tests.support.context import Lived, live_in
 
 from app.decide import tick as decide
 from app.decide import watch
 from app.store.listening import note_listening
 from app.store.tables import alerts, jobs
-from tests.support.house import Lived, live_in
 
 
 @pytest.fixture
@@ -21,27 +21,27 @@ async def lived(database_url: str, tmp_path: Path) -> AsyncIterator[Lived]:
 
 
 async def beat(lived: Lived) -> None:
-    async with lived.house.store.write() as unit:
-        await note_listening(unit, lived.time[0])
+    async with lived.context.database.write() as tx:
+        await note_listening(tx, lived.time[0])
 
 
 async def look(lived: Lived) -> list[str]:
     """Let the clock judge, decide on what came of it, and say which alerts are open."""
-    await watch.tick(lived.house)
-    while await decide.tick(lived.house):
+    await watch.tick(lived.context)
+    while await decide.tick(lived.context):
         pass
     return [alert.kind for alert in await lived.rows(alerts, alerts.c.closed_at.is_(None))]
 
 
 async def expect_hourly(lived: Lived) -> None:
     await lived.receive(job="db", outcome="success")
-    while await decide.tick(lived.house):
+    while await decide.tick(lived.context):
         pass
     due = lived.time[0] + timedelta(hours=1)
     stored = {"cron": None, "period_s": 3600, "time_zone": "UTC", "grace_s": 60, "longest_s": None}
-    async with lived.house.store.write() as unit:
+    async with lived.context.database.write() as tx:
         overdue = {"next_due_at": due, "overdue_at": due + timedelta(minutes=1)}
-        await unit.connection.execute(update(jobs).values(expectation=stored, **overdue))
+        await tx.connection.execute(update(jobs).values(expectation=stored, **overdue))
 
 
 async def test_a_run_of_the_outage_that_is_sent_again_is_never_called_missed(lived: Lived) -> None:

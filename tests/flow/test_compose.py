@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from sqlalchemy import update
+from tests.support.context import Lived, live_in
 
 from app.compose import tick as compose
 from app.store.tables import messages, notices
 from app.store.tables_managed import recipients, routes, summary_schedules
-from tests.support.house import Lived, live_in
 
 
 @pytest.fixture
@@ -34,13 +34,13 @@ def text_of(row: Any) -> str:
 
 
 async def change(lived: Lived, table: Any, **values: Any) -> None:
-    async with lived.house.store.write() as unit:
-        await unit.connection.execute(update(table).values(**values))
+    async with lived.context.database.write() as tx:
+        await tx.connection.execute(update(table).values(**values))
 
 
 async def live_on(lived: Lived) -> None:
     await lived.decide()
-    await compose.tick(lived.house)
+    await compose.tick(lived.context)
 
 
 async def test_a_failure_becomes_one_mail_that_tells_what_to_know(lived: Lived) -> None:

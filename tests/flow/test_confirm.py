@@ -22,9 +22,9 @@ async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
 
 async def think(api: Api) -> None:
     """Decide on what came, and learn from it."""
-    while await decide.tick(api.house):
+    while await decide.tick(api.context):
         pass
-    await learn.tick(api.house)
+    await learn.tick(api.context)
 
 
 async def come_daily(api: Api, *names: str, days: int = 9) -> list[dict[str, Any]]:
@@ -67,8 +67,8 @@ async def test_what_is_dismissed_is_neither_missed_nor_learned_again(api: Api) -
     assert (dismissed["proposed_expectation"], dismissed["next_due_at"], dismissed["overdue_at"]) == (None, None, None)
     await api.report({"agent": "sql01", "job": "db", "outcome": "success"})
     await think(api)
-    async with api.house.store.read() as view:
-        [row] = await view.connection.execute(select(jobs))
+    async with api.context.database.read() as tx:
+        [row] = await tx.connection.execute(select(jobs))
     assert (row.proposed_expectation, row.learn_at) == (None, None)
     edited = await api.tell("PATCH", f"/v1/jobs/{job['id']}", json={"expectation": {"period_s": 86_400}})
     assert edited["dismissed_at"] is None, "who sets one wants it watched"
@@ -83,7 +83,7 @@ async def test_an_expectation_that_is_taken_away_does_not_come_back_as_a_habit(a
     assert (taken["expectation"], taken["next_due_at"]) == (None, None)
     await api.report({"agent": "sql01", "job": "db", "outcome": "success"})
     await think(api)
-    await missed.tick(api.house)
+    await missed.tick(api.context)
     assert await api.items("/v1/jobs", proposed=True) == []
 
 

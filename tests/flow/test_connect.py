@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from app.edge.compat import reports, tools
-from app.edge.compat.lines import TABLE, Place, filled
+from app.http.tools import reports, tools
+from app.http.tools.lines import TABLE, Place, filled
 from tests.support.running import Running, serving, wait_until
 from tests.support.sources import ROOT
 

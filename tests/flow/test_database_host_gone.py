@@ -5,14 +5,13 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from tests.support.house import live_in
+from tests.support.context import live_in
 
 
 @pytest.mark.postgres
 async def test_a_connection_is_probed_while_an_answer_is_awaited(postgres_database_url: str, tmp_path: Path) -> None:
-    async with live_in(postgres_database_url, tmp_path) as lived, lived.house.store.read() as view:
-        driver = (await view.connection.get_raw_connection()).driver_connection
+    async with live_in(postgres_database_url, tmp_path) as lived, lived.context.database.read() as tx:
+        driver = (await tx.connection.get_raw_connection()).driver_connection
         assert driver is not None
         line = driver._transport.get_extra_info("socket")
         assert line.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1

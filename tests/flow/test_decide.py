@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from sqlalchemy import insert, update
+from tests.support.context import Lived, live_in
 
-from app.base.ids import new_id
+from app.core.ids import new_id
 from app.store.tables import alerts, events, job_days, jobs, notices
 from app.store.tables_managed import routes, rules, silences
-from tests.support.house import Lived, live_in
 
 
 @pytest.fixture
@@ -21,8 +21,8 @@ async def lived(database_url: str, tmp_path: Path) -> AsyncIterator[Lived]:
 
 
 async def change(lived: Lived, table: Any, **values: Any) -> None:
-    async with lived.house.store.write() as unit:
-        await unit.connection.execute(update(table).values(**values))
+    async with lived.context.database.write() as tx:
+        await tx.connection.execute(update(table).values(**values))
 
 
 async def silence(lived: Lived, hours: float) -> None:
@@ -36,8 +36,8 @@ async def silence(lived: Lived, hours: float) -> None:
         "created_by": "ann",
         "created_at": now,
     }
-    async with lived.house.store.write() as unit:
-        await unit.connection.execute(insert(silences), [row])
+    async with lived.context.database.write() as tx:
+        await tx.connection.execute(insert(silences), [row])
 
 
 async def expect_daily(lived: Lived, **more: Any) -> None:
@@ -251,5 +251,5 @@ async def test_daily_roll_ups_count_each_run_once_however_often_it_is_judged(liv
 
 
 async def _days(lived: Lived) -> list[Any]:
-    async with lived.house.store.read() as view:
-        return list((await view.connection.execute(job_days.select())).all())
+    async with lived.context.database.read() as tx:
+        return list((await tx.connection.execute(job_days.select())).all())

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from sqlalchemy import update
+from tests.support.context import live_in
 
 from app.decide.judge import judge
 from app.store import inbox
 from app.store.tables import alerts, notices
-from tests.support.house import live_in
 
 JOBS = ("files", "mail", "sql")
 
@@ -17,12 +17,12 @@ async def test_alerts_that_close_in_one_batch_are_told_so(database_url: str, tmp
         for job in JOBS:
             await lived.receive(job=job, phase="finished", outcome="failure")
         await lived.decide()
-        async with lived.house.store.write() as unit:
-            await unit.connection.execute(update(notices).values(state="worded"))
+        async with lived.context.database.write() as tx:
+            await tx.connection.execute(update(notices).values(state="worded"))
         lived.pass_time(minutes=30)
         for job in JOBS:
             await lived.receive(job=job, phase="finished", outcome="success")
-        async with lived.house.store.write() as unit:
-            await judge(unit, await inbox.claim_new(unit, len(JOBS)), lived.house.clock())
+        async with lived.context.database.write() as tx:
+            await judge(tx, await inbox.claim_new(tx, len(JOBS)), lived.context.clock())
         assert [row.closed_reason is not None for row in await lived.rows(alerts)] == [True] * len(JOBS)
         assert len(await lived.rows(notices, notices.c.what == "recovered", notices.c.state == "waiting")) == len(JOBS)

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from sqlalchemy import insert, select, update
+from tests.support.context import Lived, live_in
 
 from app.compose import tick as compose
 from app.store.tables import alerts, customers, events, job_days, jobs, messages, notices
 from app.store.tables_managed import recipients, rules, summary_schedules
-from tests.support.house import Lived, live_in
 
 NIGHTLY = {"cron": "0 2 * * *", "period_s": None, "time_zone": "UTC", "grace_s": 3600, "longest_s": None}
 
@@ -23,8 +23,8 @@ async def lived(database_url: str, tmp_path: Path) -> AsyncIterator[Lived]:
 
 
 async def change(lived: Lived, table: Any, *conditions: Any, **values: Any) -> None:
-    async with lived.house.store.write() as unit:
-        await unit.connection.execute(update(table).where(*conditions).values(**values))
+    async with lived.context.database.write() as tx:
+        await tx.connection.execute(update(table).where(*conditions).values(**values))
 
 
 async def expect_nightly(lived: Lived, *conditions: Any, **more: Any) -> None:
@@ -40,15 +40,15 @@ async def fail_and_decide(lived: Lived, **more: Any) -> None:
 
 
 async def test_a_rule_that_cannot_be_read_leaves_the_others_at_work(lived: Lived) -> None:
-    async with lived.house.store.write() as unit:
-        row = (await unit.connection.execute(select(rules).where(rules.c.kind == "failed"))).mappings().one()
+    async with lived.context.database.write() as tx:
+        row = (await tx.connection.execute(select(rules).where(rules.c.kind == "failed"))).mappings().one()
         odd = {
             "id": "rul_odd",
             "name": "odd",
             "position": 0,
             "matchers": [{"field": "job", "test": "regex", "value": "x"}],
         }
-        await unit.connection.execute(insert(rules), [{**row, **odd}])
+        await tx.connection.execute(insert(rules), [{**row, **odd}])
     await fail_and_decide(lived)
     assert [alert.kind for alert in await lived.rows(alerts)] == ["failed"]
 
@@ -67,13 +67,13 @@ async def test_an_expectation_in_a_zone_that_is_no_more_keeps_no_other_job_from_
 async def test_a_message_that_cannot_be_worded_keeps_no_other_from_going_out(lived: Lived) -> None:
     await fail_and_decide(lived)
     await change(lived, notices, recipient_id="rcp_odd")
-    async with lived.house.store.write() as unit:
-        row = (await unit.connection.execute(select(recipients))).mappings().one()
+    async with lived.context.database.write() as tx:
+        row = (await tx.connection.execute(select(recipients))).mappings().one()
         odd = {"id": "rcp_odd", "name": "odd", "transports": [{"transport": "smtp", "address": "a\r\nb"}]}
-        await unit.connection.execute(insert(recipients), [{**row, **odd}])
+        await tx.connection.execute(insert(recipients), [{**row, **odd}])
     lived.pass_time(minutes=6)
     await fail_and_decide(lived, agent="other")
-    await compose.tick(lived.house)
+    await compose.tick(lived.context)
     assert [row.recipient_id for row in await lived.rows(messages) if row.recipient_id != "rcp_odd"]
 
 
@@ -123,10 +123,10 @@ async def test_a_customer_who_moves_to_another_zone_keeps_true_sums(lived: Lived
         job="db", run="r", outcome="warning", occurred_at=late + timedelta(minutes=1), metrics={"bytes_stored": 10}
     )
     await lived.decide()
-    async with lived.house.store.read() as view:
+    async with lived.context.database.read() as tx:
         days = [
             row
-            for row in await view.connection.execute(select(job_days))
+            for row in await tx.connection.execute(select(job_days))
             if row.successes or row.warnings or row.bytes_stored
         ]
     assert [(row.successes, row.warnings, row.bytes_stored) for row in days] == [(0, 1, 10)]
@@ -167,13 +167,13 @@ async def test_a_success_that_becomes_a_failure_is_no_last_success(lived: Lived)
 
 async def test_a_message_that_died_of_age_is_in_the_summary_of_that_day(lived: Lived) -> None:
     await fail_and_decide(lived)
-    await compose.tick(lived.house)
+    await compose.tick(lived.context)
     lived.pass_time(hours=73)
     await change(lived, messages, state="dead", settled_at=lived.time[0])
     await change(lived, summary_schedules, next_at=lived.time[0] + timedelta(minutes=1))
     lived.pass_time(minutes=1)
     await lived.decide()
-    await compose.tick(lived.house)
+    await compose.tick(lived.context)
     subjects = [row.subject for row in await lived.rows(messages, messages.c.is_alert.is_(False))]
     assert any(
         "1 message not sent" in subject or "undelivered" in subject or "could not be sent" in subject

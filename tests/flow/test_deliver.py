@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.context import Lived, live_in
 
 from app.deliver import sweep
 from app.deliver.transports import build_transports
 from app.domain.message import MessageState
 from app.domain.recipient import Address
 from tests.support.delivering import delivering, until
-from tests.support.house import Lived, live_in
 from tests.support.outbox import MAIL, life_of, message_of, post
 from tests.support.smtp import Behave, SmtpServer
 
@@ -41,7 +41,7 @@ async def office(
     wanted = {"mail_from": "Tocsin <tocsin@example.org>", "smtp_timeout_s": 1, "log_level": "error", **given}
     async with (
         live_in(database_url, folder, smtp_url=smtp_url, **wanted) as lived,
-        delivering(lived.house, build_transports(lived.house.settings, b"s" * 32)),
+        delivering(lived.context, build_transports(lived.context.settings, b"s" * 32)),
     ):
         yield lived
 
@@ -50,9 +50,9 @@ async def test_a_message_arrives_and_the_ledger_proves_it(
     database_url: str, tmp_path: Path, server: SmtpServer
 ) -> None:
     async with office(database_url, tmp_path, server) as lived:
-        (one,) = await post(lived.house, ANN)
-        message = await until(lived.house, one, SENT)
-        (attempt,) = await life_of(lived.house, one)
+        (one,) = await post(lived.context, ANN)
+        message = await until(lived.context, one, SENT)
+        (attempt,) = await life_of(lived.context, one)
     (received,) = server.wait_for(1)
     assert received.data.replace(b"\n", b"\r\n").replace(b"\r\r", b"\r").startswith(MAIL.rstrip())
     assert received.recipients == (ANN.address,)
@@ -63,12 +63,12 @@ async def test_a_message_arrives_and_the_ledger_proves_it(
 async def test_4xx_is_tried_again_later(database_url: str, tmp_path: Path, server: SmtpServer) -> None:
     server.behave = Behave(answers={"RCPT": "451 4.7.1 greylisted"})
     async with office(database_url, tmp_path, server) as lived:
-        (one,) = await post(lived.house, ANN)
-        await until(lived.house, one, QUEUED, attempts=1)
+        (one,) = await post(lived.context, ANN)
+        await until(lived.context, one, QUEUED, attempts=1)
         server.behave = Behave()
         lived.pass_time(minutes=1)
-        await until(lived.house, one, SENT)
-        life = await life_of(lived.house, one)
+        await until(lived.context, one, SENT)
+        life = await life_of(lived.context, one)
     assert [(attempt.outcome, attempt.code) for attempt in life] == [("temporary", "451"), ("sent", "250")]
     assert len(server.wait_for(1)) == 1
 
@@ -76,8 +76,8 @@ async def test_4xx_is_tried_again_later(database_url: str, tmp_path: Path, serve
 async def test_5xx_is_dead_at_once(database_url: str, tmp_path: Path, server: SmtpServer) -> None:
     server.behave = Behave(answers={"RCPT": "550 5.1.1 no such user"})
     async with office(database_url, tmp_path, server) as lived:
-        (one,) = await post(lived.house, ANN)
-        message = await until(lived.house, one, DEAD)
+        (one,) = await post(lived.context, ANN)
+        message = await until(lived.context, one, DEAD)
     assert (message.attempts, message.why) == (1, "550 5.1.1 no such user")
 
 
@@ -86,14 +86,14 @@ async def test_a_hang_up_after_the_final_dot_is_unknown_and_goes_again_under_the
 ) -> None:
     server.behave = Behave(hang_up="DOT")
     async with office(database_url, tmp_path, server) as lived:
-        (one,) = await post(lived.house, ANN)
-        message = await until(lived.house, one, UNKNOWN)
+        (one,) = await post(lived.context, ANN)
+        message = await until(lived.context, one, UNKNOWN)
         assert message.maybe_sent
         server.behave = Behave()
         lived.pass_time(minutes=1)
-        message = await until(lived.house, one, SENT)
+        message = await until(lived.context, one, SENT)
         assert message.maybe_sent
-        life = await life_of(lived.house, one)
+        life = await life_of(lived.context, one)
     assert [attempt.outcome for attempt in life] == ["unknown", "sent"]
     first, second = server.wait_for(2)
     assert first.data == second.data
@@ -104,8 +104,8 @@ async def test_a_hang_up_before_the_final_dot_is_not_in_doubt(
 ) -> None:
     server.behave = Behave(hang_up="DATA")
     async with office(database_url, tmp_path, server) as lived:
-        (one,) = await post(lived.house, ANN)
-        message = await until(lived.house, one, QUEUED, attempts=1)
+        (one,) = await post(lived.context, ANN)
+        message = await until(lived.context, one, QUEUED, attempts=1)
     assert not message.maybe_sent
 
 
@@ -114,20 +114,20 @@ async def test_an_idle_connection_that_was_closed_costs_no_attempt(
 ) -> None:
     server.behave = Behave(idle_close_s=0.2)
     async with office(database_url, tmp_path, server) as lived:
-        (one,) = await post(lived.house, ANN)
-        await until(lived.house, one, SENT)
+        (one,) = await post(lived.context, ANN)
+        await until(lived.context, one, SENT)
         await asyncio.sleep(0.5)
-        (two,) = await post(lived.house, ANN)
-        message = await until(lived.house, two, SENT)
+        (two,) = await post(lived.context, ANN)
+        message = await until(lived.context, two, SENT)
     assert message.attempts == 1
 
 
 async def test_a_wrong_password_waits_for_the_mend_and_is_said(database_url: str, tmp_path: Path) -> None:
     with SmtpServer(users={"tocsin": "right"}) as server:
         async with office(database_url, tmp_path, server, login="tocsin:wrong@") as lived:
-            (one,) = await post(lived.house, ANN)
-            message = await until(lived.house, one, QUEUED, attempts=1)
-            (attempt,) = await life_of(lived.house, one)
+            (one,) = await post(lived.context, ANN)
+            message = await until(lived.context, one, QUEUED, attempts=1)
+            (attempt,) = await life_of(lived.context, one)
     assert (attempt.outcome, attempt.code) == ("temporary", "auth")
     assert (message.why or "").startswith("auth")
 
@@ -137,9 +137,9 @@ async def test_failover_by_refusal_reaches_the_recipient_by_the_next_way(
 ) -> None:
     server.behave = Behave(answers={"RCPT": "550 5.1.1 no such user"})
     async with office(database_url, tmp_path, server) as lived:
-        (one,) = await post(lived.house, ANN, ANN_AT_HOME)
-        moved = await until(lived.house, one, MOVED)
-        await until(lived.house, moved.moved_to or "", SENT)
+        (one,) = await post(lived.context, ANN, ANN_AT_HOME)
+        moved = await until(lived.context, one, MOVED)
+        await until(lived.context, moved.moved_to or "", SENT)
     (written,) = (tmp_path / "mail").glob("*.eml")
     assert written.read_bytes() == MAIL
 
@@ -148,11 +148,11 @@ async def test_failover_by_time_when_the_server_is_away(database_url: str, tmp_p
     with SmtpServer() as gone:
         pass
     async with office(database_url, tmp_path, gone) as lived:
-        (one,) = await post(lived.house, ANN, ANN_AT_HOME)
-        await until(lived.house, one, QUEUED, attempts=1)
+        (one,) = await post(lived.context, ANN, ANN_AT_HOME)
+        await until(lived.context, one, QUEUED, attempts=1)
         lived.pass_time(minutes=16)
-        moved = await until(lived.house, one, MOVED)
-        successor = await until(lived.house, moved.moved_to or "", SENT)
+        moved = await until(lived.context, one, MOVED)
+        successor = await until(lived.context, moved.moved_to or "", SENT)
     assert successor.message_id == moved.message_id
     assert not successor.maybe_sent
 
@@ -162,23 +162,23 @@ async def test_a_dead_server_does_not_hold_up_another_transport(
 ) -> None:
     server.behave = Behave(delays={"CONNECT": 3})
     async with office(database_url, tmp_path, server, smtp_timeout_s=3) as lived:
-        slow = await post(lived.house, ANN, count=20)
-        quick = await post(lived.house, ANN_AT_HOME, count=5)
+        slow = await post(lived.context, ANN, count=20)
+        quick = await post(lived.context, ANN_AT_HOME, count=5)
         async with asyncio.timeout(2):
             for one in quick:
-                await until(lived.house, one, SENT)
-        assert (await message_of(lived.house, slow[0])).state is not SENT
+                await until(lived.context, one, SENT)
+        assert (await message_of(lived.context, slow[0])).state is not SENT
         server.behave = Behave()
 
 
 async def test_a_new_critical_alert_overtakes_a_burst(database_url: str, tmp_path: Path, server: SmtpServer) -> None:
     server.behave = Behave(delays={"DOT": 0.05})
     async with office(database_url, tmp_path, server) as lived:
-        burst = await post(lived.house, ANN, count=600, urgency=3)
-        await until(lived.house, burst[0], SENT)
-        (critical,) = await post(lived.house, ANN, urgency=0)
-        await until(lived.house, critical, SENT)
-        left = [(await message_of(lived.house, one)).state for one in burst]
+        burst = await post(lived.context, ANN, count=600, urgency=3)
+        await until(lived.context, burst[0], SENT)
+        (critical,) = await post(lived.context, ANN, urgency=0)
+        await until(lived.context, critical, SENT)
+        left = [(await message_of(lived.context, one)).state for one in burst]
         assert left.count(QUEUED) > 100
 
 
@@ -189,7 +189,7 @@ async def test_kill_9_between_begin_and_end_is_unknown_and_goes_again(
     """A worker in a process of its own dies amid the conversation: before the dot, or after it and before the answer."""
     server.behave = Behave(delays={"DATA" if cut == "begun" else "DOT": 30})
     async with live_in(database_url, tmp_path, log_level="error") as lived:
-        ids = await post(lived.house, ANN, count=10)
+        ids = await post(lived.context, ANN, count=10)
         worker = _one_worker(database_url, str(tmp_path), str(server.port))
         try:
             await _under_way(lived, server, ids, begun=8, talking=2)
@@ -197,16 +197,16 @@ async def test_kill_9_between_begin_and_end_is_unknown_and_goes_again(
             os.kill(worker.pid, signal.SIGKILL)
             worker.wait()
         lived.pass_time(minutes=5)
-        await sweep.tick(lived.house)
-        states = [(await message_of(lived.house, one)).state for one in ids]
+        await sweep.tick(lived.context)
+        states = [(await message_of(lived.context, one)).state for one in ids]
         assert (states.count(UNKNOWN), states.count(QUEUED)) == (8, 2)
     server.behave = Behave()
     async with office(database_url, tmp_path, server) as lived:
         lived.pass_time(minutes=5)
         lives = []
         for one in ids:
-            await until(lived.house, one, SENT)
-            lives.append([attempt.outcome for attempt in await life_of(lived.house, one)])
+            await until(lived.context, one, SENT)
+            lives.append([attempt.outcome for attempt in await life_of(lived.context, one)])
     assert sorted(lives) == [["sent"]] * 2 + [["unknown", "sent"]] * 8
     assert len(server.wait_for(10)) == (10 if cut == "begun" else 12)
 
@@ -219,7 +219,7 @@ def _one_worker(*arguments: str) -> subprocess.Popen[bytes]:
 async def _under_way(lived: Lived, server: SmtpServer, ids: list[str], *, begun: int, talking: int) -> None:
     async with asyncio.timeout(30):
         while True:
-            lives = [life for one in ids for life in await life_of(lived.house, one)]
+            lives = [life for one in ids for life in await life_of(lived.context, one)]
             if len(lives) == begun and server.count("DATA") >= talking:
                 break
             await asyncio.sleep(0.05)

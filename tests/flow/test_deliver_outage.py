@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.support.context import live_in
 
 from app import worker
 from app.domain.message import MessageState
 from app.domain.recipient import Address
 from tests.support.delivering import until
-from tests.support.house import live_in
 from tests.support.migrated import make_postgres_template, postgres_copy
 from tests.support.outbox import life_of, post
 from tests.support.postgres import Cluster
@@ -25,19 +25,19 @@ async def test_a_killed_database_costs_no_message_and_sends_none_twice(tmp_path:
         server.behave = Behave(delays={"DOT": 0.05})
         smtp_url = f"smtp://localhost:{server.port}?tls=none"
         async with live_in(url, tmp_path, smtp_url=smtp_url, mail_from="tocsin@example.org") as lived:
-            house = replace(lived.house, clock=lambda: datetime.now(UTC))
-            ids = [(await post(house, Address("smtp", f"{number}@example.org")))[0] for number in range(100)]
-            work = asyncio.create_task(worker.run(house))
+            context = replace(lived.context, clock=lambda: datetime.now(UTC))
+            ids = [(await post(context, Address("smtp", f"{number}@example.org")))[0] for number in range(100)]
+            work = asyncio.create_task(worker.run(context))
             await asyncio.to_thread(server.wait_for, 30)
             await asyncio.to_thread(cluster.kill)
             await asyncio.sleep(1.5)
             await asyncio.to_thread(cluster.start)
             async with asyncio.timeout(60):
                 for one in ids:
-                    await until(house, one, MessageState.SENT)
+                    await until(context, one, MessageState.SENT)
             work.cancel()
             await asyncio.wait([work])
-            lives = {f"{number}@example.org": await life_of(house, one) for number, one in enumerate(ids)}
+            lives = {f"{number}@example.org": await life_of(context, one) for number, one in enumerate(ids)}
         received = Counter(message.recipients[0] for message in server.messages)
     assert set(received) == set(lives)
     for address, times in received.items():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.base.pyz import pack
+from app.core.pyz import pack
 from tests.support.api import serving
 
 

@@ -9,15 +9,15 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import func, select, update
 
-from app.base.errors import BadSettings, Unavailable
-from app.base.secret import Secret, open_secret
-from app.base.settings import Settings, load_settings
-from app.manage.first_start import FirstStart, first_start
+from app.admin.first_start import FirstStart, first_start
+from app.core.errors import BadSettings, Unavailable
+from app.core.secret import Secret, open_secret
+from app.core.settings import Settings, load_settings
 from app.store.engine import open_engines
 from app.store.migrate import revision_state, upgrade
 from app.store.tables import customers
 from app.store.tables_managed import keys, recipients, routes, rules, summary_schedules
-from app.store.unit import Store
+from app.store.transactions import Database
 from tests.support.postgres import Cluster
 
 ADMIN, ENROL = "an-admin-key-for-tests", "an-enrol-key-for-tests"
@@ -25,22 +25,22 @@ SECRET = Secret("s" * 32)
 
 
 @pytest.fixture
-async def store(database_url: str, tmp_path: Path) -> AsyncIterator[Store]:
-    store = Store(open_engines(load_settings(database_url=database_url, var_dir=tmp_path)))
+async def store(database_url: str, tmp_path: Path) -> AsyncIterator[Database]:
+    store = Database(open_engines(load_settings(database_url=database_url, var_dir=tmp_path)))
     yield store
     await store.close()
 
 
-async def start(store: Store, folder: Path, **settings: Any) -> FirstStart:
+async def start(store: Database, folder: Path, **settings: Any) -> FirstStart:
     return await first_start(store, load_settings(var_dir=folder, **settings), SECRET)
 
 
-async def rows(store: Store, table: Any) -> list[Any]:
-    async with store.read() as view:
-        return list((await view.connection.execute(select(table).order_by(table.c.id))).all())
+async def rows(store: Database, table: Any) -> list[Any]:
+    async with store.read() as tx:
+        return list((await tx.connection.execute(select(table).order_by(table.c.id))).all())
 
 
-async def living(store: Store) -> set[str]:
+async def living(store: Database) -> set[str]:
     return {row.hash for row in await rows(store, keys) if row.revoked_at is None}
 
 
@@ -48,7 +48,7 @@ def hashes(*clear: str) -> set[str]:
     return {SECRET.hash_key(one) for one in clear}
 
 
-async def test_an_empty_database_is_furnished(store: Store, tmp_path: Path):
+async def test_an_empty_database_is_furnished(store: Database, tmp_path: Path):
     first = await start(store, tmp_path, time_zone="Europe/Berlin")
     assert first.admin_key is not None
     assert first.enrol_key is not None
@@ -75,7 +75,7 @@ async def test_an_empty_database_is_furnished(store: Store, tmp_path: Path):
     assert schedule.next_at.astimezone(ZoneInfo("Europe/Berlin")).strftime("%H:%M") == "07:00"
 
 
-async def test_a_second_start_changes_nothing_and_shows_no_key(store: Store, tmp_path: Path):
+async def test_a_second_start_changes_nothing_and_shows_no_key(store: Database, tmp_path: Path):
     first = await start(store, tmp_path)
     again = await start(store, tmp_path)
     assert (again.admin_key, again.enrol_key) == (None, None)
@@ -83,20 +83,20 @@ async def test_a_second_start_changes_nothing_and_shows_no_key(store: Store, tmp
     assert len(await rows(store, rules)) == 5
 
 
-async def test_many_processes_start_at_once(store: Store, tmp_path: Path):
+async def test_many_processes_start_at_once(store: Database, tmp_path: Path):
     firsts = await asyncio.gather(*(start(store, tmp_path) for _ in range(6)))
     assert len([one for one in firsts if one.admin_key]) == 1
-    async with store.read() as view:
-        assert await view.connection.scalar(select(func.count()).select_from(customers)) == 1
+    async with store.read() as tx:
+        assert await tx.connection.scalar(select(func.count()).select_from(customers)) == 1
 
 
-async def test_fixed_keys_take_the_place_of_generated_ones(store: Store, tmp_path: Path):
+async def test_fixed_keys_take_the_place_of_generated_ones(store: Database, tmp_path: Path):
     first = await start(store, tmp_path, admin_key=ADMIN, enrol_key=ENROL)
     assert (first.admin_key, first.enrol_key) == (None, None)
     assert await living(store) == hashes(ADMIN, ENROL)
 
 
-async def test_a_fixed_key_given_later_is_added_and_a_changed_one_replaced(store: Store, tmp_path: Path):
+async def test_a_fixed_key_given_later_is_added_and_a_changed_one_replaced(store: Database, tmp_path: Path):
     first = await start(store, tmp_path)
     generated = hashes(str(first.admin_key), str(first.enrol_key))
     await start(store, tmp_path, admin_key=ADMIN, enrol_key=ENROL)
@@ -107,23 +107,23 @@ async def test_a_fixed_key_given_later_is_added_and_a_changed_one_replaced(store
     assert {row.customer_id for row in await rows(store, keys) if row.kind == "enrol"} == {customer.id}
 
 
-async def test_a_fixed_key_that_an_admin_revoked_stays_so_until_it_changes(store: Store, tmp_path: Path):
+async def test_a_fixed_key_that_an_admin_revoked_stays_so_until_it_changes(store: Database, tmp_path: Path):
     await start(store, tmp_path, admin_key=ADMIN, enrol_key=ENROL)
-    async with store.write() as unit:
-        await unit.connection.execute(update(keys).where(keys.c.kind == "enrol").values(revoked_at=keys.c.created_at))
+    async with store.write() as tx:
+        await tx.connection.execute(update(keys).where(keys.c.kind == "enrol").values(revoked_at=keys.c.created_at))
     await start(store, tmp_path, admin_key=ADMIN, enrol_key=ENROL)
     assert await living(store) == hashes(ADMIN)
     await start(store, tmp_path, admin_key=ADMIN, enrol_key=ENROL + "2")
     assert await living(store) == hashes(ADMIN, ENROL + "2")
 
 
-async def test_one_key_for_admins_and_agents_is_refused(store: Store, tmp_path: Path):
+async def test_one_key_for_admins_and_agents_is_refused(store: Database, tmp_path: Path):
     with pytest.raises(BadSettings, match="TOCSIN_ENROL_KEY"):
         await start(store, tmp_path, admin_key=ADMIN, enrol_key=ADMIN)
     assert await rows(store, customers) == []
 
 
-async def test_the_recipient_follows_the_settings_until_it_is_edited(store: Store, tmp_path: Path):
+async def test_the_recipient_follows_the_settings_until_it_is_edited(store: Database, tmp_path: Path):
     await start(store, tmp_path)
     smtp = {"smtp_url": "smtp://mail.example.org:587", "admin_email": "ann@example.org"}
     told = await start(store, tmp_path, **smtp)
@@ -132,8 +132,8 @@ async def test_the_recipient_follows_the_settings_until_it_is_edited(store: Stor
     assert recipient.transports == [{"transport": "smtp", "address": "ann@example.org"}]
     await start(store, tmp_path, admin_email="ann@example.org")
     assert (await rows(store, recipients))[0].transports == [{"transport": "file", "address": "ann@example.org"}]
-    async with store.write() as unit:
-        await unit.connection.execute(update(recipients).values(follows_settings=False))
+    async with store.write() as tx:
+        await tx.connection.execute(update(recipients).values(follows_settings=False))
     await start(store, tmp_path, **smtp)
     assert (await rows(store, recipients))[0].transports == [{"transport": "file", "address": "ann@example.org"}]
 
@@ -143,10 +143,10 @@ def settings_of(url: str, folder: Path) -> Settings:
 
 
 async def state_of(settings: Settings) -> tuple[str | None, str]:
-    store = Store(open_engines(settings))
+    store = Database(open_engines(settings))
     try:
-        async with store.read() as view:
-            return await revision_state(view)
+        async with store.read() as tx:
+            return await revision_state(tx)
     finally:
         await store.close()
 

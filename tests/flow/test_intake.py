@@ -12,8 +12,8 @@ import pytest
 import zstandard
 from sqlalchemy import func, select
 
-from app.base.ids import new_id
-from app.base.secret import hint_of, new_key
+from app.core.ids import new_id
+from app.core.secret import hint_of, new_key
 from app.domain.key import Key, KeyKind
 from app.store.keys import insert_key
 from app.store.tables import agents, events
@@ -38,8 +38,8 @@ async def post(
 
 
 async def stored(api: Api) -> list[Any]:
-    async with api.house.store.read() as view:
-        return list((await view.connection.execute(select(events).order_by(events.c.id))).all())
+    async with api.context.database.read() as tx:
+        return list((await tx.connection.execute(select(events).order_by(events.c.id))).all())
 
 
 def counts(answer: httpx.Response) -> tuple[int, int, int]:
@@ -69,8 +69,8 @@ async def test_everything_an_event_says_is_stored(api: Api):
     assert (row.severity, row.state, row.kind, row.flags) == ("error", "new", "report", None)
     assert row.extra == {"repository": "b2:x", "snapshot": "abc"}
     assert row.occurred_at.isoformat() == "2026-11-23T01:10:00+00:00"
-    async with api.house.store.read() as view:
-        [agent] = (await view.connection.execute(select(agents))).all()
+    async with api.context.database.read() as tx:
+        [agent] = (await tx.connection.execute(select(agents))).all()
     assert (agent.id, agent.name, agent.customer_id) == (row.agent_id, "sql01", row.customer_id)
 
 
@@ -178,11 +178,11 @@ async def test_an_agents_own_key_names_its_agent(api: Api):
     await post(api, EVENT | {"key": "k1"})
     [row] = await stored(api)
     own = new_key("agent")
-    async with api.house.store.write() as unit:
+    async with api.context.database.write() as tx:
         key = Key(
-            new_id("key"), KeyKind.AGENT, "sql01's", hint_of(own), api.house.clock(), row.customer_id, row.agent_id
+            new_id("key"), KeyKind.AGENT, "sql01's", hint_of(own), api.context.clock(), row.customer_id, row.agent_id
         )
-        await insert_key(unit, key, api.house.secret.hash_key(own))
+        await insert_key(tx, key, api.context.secret.hash_key(own))
     batch = [{"key": "k1"}, {"key": "k2", "agent": "sql01"}, {"key": "k3", "agent": "ex02"}]
     answer = await post(api, batch, key=own)
     assert counts(answer) == (1, 1, 1)
@@ -191,14 +191,14 @@ async def test_an_agents_own_key_names_its_agent(api: Api):
 
 
 async def test_the_first_event_rings_the_bell(api: Api):
-    api.house.bell.events.clear()
+    api.context.wakeups.events.clear()
     await post(api, EVENT)
-    assert api.house.bell.events.is_set()
+    assert api.context.wakeups.events.is_set()
     await asyncio.sleep(0.3)  # PostgreSQL tells us of our own ring too
-    api.house.bell.events.clear()
+    api.context.wakeups.events.clear()
     await post(api, EVENT)
     await asyncio.sleep(0.3)
-    assert not api.house.bell.events.is_set(), "a duplicate is no news"
+    assert not api.context.wakeups.events.is_set(), "a duplicate is no news"
 
 
 async def test_the_schema_says_what_may_be_sent(api: Api):
@@ -210,12 +210,12 @@ async def test_the_schema_says_what_may_be_sent(api: Api):
 
 async def test_an_agent_deleted_in_between_comes_back(api: Api):
     await post(api, EVENT | {"key": "k1"})
-    async with api.house.store.write() as unit:
-        await unit.connection.execute(agents.delete())
+    async with api.context.database.write() as tx:
+        await tx.connection.execute(agents.delete())
     api.app.state.intake.agents.forget()
     await post(api, EVENT | {"key": "k2"})
-    async with api.house.store.read() as view:
-        assert await view.connection.scalar(select(func.count()).select_from(agents)) == 1
+    async with api.context.database.read() as tx:
+        assert await tx.connection.scalar(select(func.count()).select_from(agents)) == 1
 
 
 async def test_a_body_without_a_key_is_not_read_whatever_its_size(api: Api):

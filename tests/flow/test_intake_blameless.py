@@ -28,12 +28,12 @@ async def post(api: Api, body: Any = BATCH) -> httpx.Response:
 
 
 async def count(api: Api) -> int:
-    async with api.house.store.read() as view:
-        return int(await view.connection.scalar(select(func.count()).select_from(events)) or 0)
+    async with api.context.database.read() as tx:
+        return int(await tx.connection.scalar(select(func.count()).select_from(events)) or 0)
 
 
 async def run(api: Api, *statements: str) -> None:
-    async with api.house.store.engines.writer.connect() as connection:
+    async with api.context.database.engines.writer.connect() as connection:
         for statement in statements:
             await connection.execute(text(statement))
         await connection.commit()
@@ -82,16 +82,16 @@ async def test_a_database_that_only_reads(
     name = postgres_database_url.rpartition("/")[2]
     async with serving(postgres_database_url, tmp_path) as api:
         postgres_cluster.sql(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
-        await api.house.store.engines.writer.dispose()
+        await api.context.database.engines.writer.dispose()
         await refused(api, begun)
         postgres_cluster.sql(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
-        await api.house.store.engines.writer.dispose()
+        await api.context.database.engines.writer.dispose()
         assert (await post(api)).json()["accepted"] == len(BATCH) == await count(api)
 
 
 async def test_a_file_that_only_reads(sqlite_database_url: str, tmp_path: Path, begun: list[None]):
     async def only_reads(is_so: str) -> None:
-        async with api.house.store.engines.writer.connect() as connection:
+        async with api.context.database.engines.writer.connect() as connection:
             driver = (await connection.get_raw_connection()).driver_connection
             assert driver is not None
             await driver.execute(f"PRAGMA query_only={is_so}")

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from sqlalchemy import func, select
 
-from app.base.errors import Unavailable
+from app.core.errors import Unavailable
 from app.intake.commit import GroupCommit
 from app.store.tables import agents, events
 from tests.support.api import ENROL_KEY, Api, serving
@@ -48,13 +48,13 @@ async def post(api: Api, *batch: dict[str, Any]) -> httpx.Response:
 
 
 async def count(api: Api, table: Any = events) -> int:
-    async with api.house.store.read() as view:
-        return int(await view.connection.scalar(select(func.count()).select_from(table)) or 0)
+    async with api.context.database.read() as tx:
+        return int(await tx.connection.scalar(select(func.count()).select_from(table)) or 0)
 
 
 async def keys_of(api: Api) -> set[str]:
-    async with api.house.store.read() as view:
-        return set((await view.connection.execute(select(events.c.key))).scalars())
+    async with api.context.database.read() as tx:
+        return set((await tx.connection.execute(select(events.c.key))).scalars())
 
 
 async def test_200_at_once_share_few_transactions_and_each_gets_its_own_counts(api: Api, commits: list[int]):
@@ -204,7 +204,7 @@ async def test_a_full_disk_is_told_and_forgotten_once_there_is_room(sqlite_datab
     async with serving(sqlite_database_url, tmp_path) as api:
 
         async def pages(most: int) -> None:
-            async with api.house.store.engines.writer.connect() as connection:
+            async with api.context.database.engines.writer.connect() as connection:
                 await connection.exec_driver_sql(f"PRAGMA max_page_count={most}")
 
         await pages(1)  # SQLite takes the present size where that is more

@@ -8,17 +8,17 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, text, update
+from tests.support.context import Lived, live_in
 
+from app.admin.editing import Editor
+from app.admin.jobs import dismiss
 from app.compose import tick as compose
-from app.domain.story import SummaryStory
-from app.manage.editing import Editor
-from app.manage.jobs import dismiss
+from app.domain.mail_views import SummaryView
 from app.store.sightings import newest_first
 from app.store.summaries import find_schedule
-from app.store.summary_story import summary_story
+from app.store.summary_view import summary_story
 from app.store.tables import alerts, jobs, messages, notices
 from app.store.tables_managed import summary_schedules
-from tests.support.house import Lived, live_in
 
 
 @pytest.fixture
@@ -127,8 +127,8 @@ async def test_history_handed_in_at_once_is_learned_from(lived: Lived) -> None:
 async def test_what_is_expected_is_not_learned(lived: Lived) -> None:
     await run_daily(lived, 1)
     stored = {"cron": "0 2 * * *", "period_s": None, "time_zone": "UTC", "grace_s": 86_400, "longest_s": None}
-    async with lived.house.store.write() as unit:
-        await unit.connection.execute(update(jobs).values(expectation=stored))
+    async with lived.context.database.write() as tx:
+        await tx.connection.execute(update(jobs).values(expectation=stored))
     lived.pass_time(days=1)
     await run_daily(lived, 6)
     job = await the_job(lived)
@@ -147,7 +147,7 @@ async def test_the_mail_says_what_the_alarm_rests_on_and_a_dismissal_ends_it(liv
     for _ in range(2):
         lived.pass_time(hours=15)
         await lived.decide()
-    while await compose.tick(lived.house):
+    while await compose.tick(lived.context):
         pass
     [message] = await lived.mails(messages.c.is_alert, messages.c.subject.contains("MISSED"))
     mail = message_from_bytes(message.mail, policy=policy.default).get_body(("plain",))
@@ -156,26 +156,26 @@ async def test_the_mail_says_what_the_alarm_rests_on_and_a_dismissal_ends_it(liv
     assert "Learned from its runs, not confirmed: daily at 02:00 (Europe/Berlin)." in words
     job = await the_job(lived)
     assert [section.title for section in (await summary(lived)).sections] == ["missed"]
-    async with lived.house.store.write() as unit:
-        await dismiss(unit, job.id, Editor("ann", lived.time[0], lived.house.bell.ring))
+    async with lived.context.database.write() as tx:
+        await dismiss(tx, job.id, Editor("ann", lived.time[0], lived.context.wakeups.wake))
     [alert] = await missed_alerts(lived)
     assert alert.closed_reason == "ann expects nothing of this job"
     assert [section.title for section in (await summary(lived)).sections] == ["ok"]
 
 
-async def summary(lived: Lived) -> SummaryStory:
+async def summary(lived: Lived) -> SummaryView:
     """Give what the next summary would tell."""
-    async with lived.house.store.read() as view:
-        [row] = (await view.connection.execute(select(summary_schedules.c.id))).all()
-        schedule = await find_schedule(view, row.id)
+    async with lived.context.database.read() as tx:
+        [row] = (await tx.connection.execute(select(summary_schedules.c.id))).all()
+        schedule = await find_schedule(tx, row.id)
         assert schedule is not None
-        return await summary_story(view, schedule, number=1, start=lived.time[0] - timedelta(days=1), end=lived.time[0])
+        return await summary_story(tx, schedule, number=1, start=lived.time[0] - timedelta(days=1), end=lived.time[0])
 
 
 async def test_what_a_look_reads_does_not_grow_with_history(sqlite_database_url: str, tmp_path: Path) -> None:
-    async with live_in(sqlite_database_url, tmp_path) as lived, lived.house.store.read() as view:
+    async with live_in(sqlite_database_url, tmp_path) as lived, lived.context.database.read() as tx:
         query = newest_first("job_1", 200).compile(
-            view.connection.engine.sync_engine, compile_kwargs={"literal_binds": True}
+            tx.connection.engine.sync_engine, compile_kwargs={"literal_binds": True}
         )
-        [plan] = (await view.connection.execute(text(f"EXPLAIN QUERY PLAN {query}"))).all()
+        [plan] = (await tx.connection.execute(text(f"EXPLAIN QUERY PLAN {query}"))).all()
     assert plan.detail.startswith("SEARCH runs USING INDEX ix_runs_job_ended (job_id=?"), "no sort, no scan"

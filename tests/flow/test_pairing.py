@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
+from tests.support.context import Lived, live_in
 
+from app.admin import jobs
+from app.admin.editing import Editor
+from app.admin.editing import change as edit
 from app.compose import tick as compose
 from app.domain.record import Wanted
-from app.manage import jobs
-from app.manage.editing import Editor
-from app.manage.editing import change as edit
 from app.store.run_fold import newest_open
 from app.store.tables import alerts, job_days, runs
 from app.store.tables import jobs as jobs_table
-from tests.support.house import Lived, live_in
 
 NIGHTS, MINUTES = 6, (7, 11, 13, 17, 19, 23)
 
@@ -62,8 +62,8 @@ async def test_a_start_and_the_next_end_are_one_run(lived: Lived, order: str, at
             await lived.decide()
     await lived.decide()
     assert await durations(lived) == list(MINUTES)
-    async with lived.house.store.read() as view:
-        days = (await view.connection.execute(job_days.select())).all()
+    async with lived.context.database.read() as tx:
+        days = (await tx.connection.execute(job_days.select())).all()
     assert sum(day.duration_s for day in days) == sum(MINUTES) * 60
 
 
@@ -79,9 +79,9 @@ async def night(lived: Lived, *, ends: bool) -> None:
 
 
 async def expect_daily(lived: Lived) -> None:
-    agent_id, by = await lived.agent("sql01"), Editor("an administrator", lived.time[0], lived.house.bell.ring)
-    async with lived.house.store.write() as unit:
-        await jobs.expect_daily(unit, agent_id, "db", by)
+    agent_id, by = await lived.agent("sql01"), Editor("an administrator", lived.time[0], lived.context.wakeups.wake)
+    async with lived.context.database.write() as tx:
+        await jobs.expect_daily(tx, agent_id, "db", by)
 
 
 @pytest.mark.parametrize("is_learned", [True, False])
@@ -108,10 +108,10 @@ async def test_of_a_job_that_is_not_expected_any_more_no_run_is_too_long(lived: 
     await expect_daily(lived)
     await lived.receive(job="db", phase="started")
     await lived.decide()
-    async with lived.house.store.write() as unit:
-        by = Editor("an administrator", lived.time[0], lived.house.bell.ring)
-        [job] = (await jobs.JOBS.page(unit, Wanted(1))).items
-        await edit(unit, jobs.NOUN, job, {"expectation": None}, by)
+    async with lived.context.database.write() as tx:
+        by = Editor("an administrator", lived.time[0], lived.context.wakeups.wake)
+        [job] = (await jobs.JOBS.page(tx, Wanted(1))).items
+        await edit(tx, jobs.NOUN, job, {"expectation": None}, by)
     lived.pass_time(days=4)
     await lived.decide()
     assert [alert.kind for alert in await lived.rows(alerts)] == ["agent_silent"]
@@ -128,7 +128,7 @@ async def test_a_mail_says_how_long_the_failed_run_took(lived: Lived) -> None:
     await lived.receive(job="db", phase="started", occurred_at=lived.time[0] - timedelta(minutes=9))
     await lived.receive(job="db", outcome="failure")
     await lived.decide()
-    await compose.tick(lived.house)
+    await compose.tick(lived.context)
     [message] = await lived.mails()
     text = message_from_bytes(message.mail, policy=default).get_body(("plain",))
     assert text is not None
@@ -147,11 +147,9 @@ async def test_whoever_tells_only_ends_or_names_runs_is_left_as_told(lived: Live
 async def test_what_says_that_a_job_is_running_does_not_grow_with_starts_that_never_end(
     sqlite_database_url: str, tmp_path: Path
 ) -> None:
-    async with live_in(sqlite_database_url, tmp_path) as lived, lived.house.store.read() as view:
-        query = newest_open(["job_1"]).compile(
-            view.connection.engine.sync_engine, compile_kwargs={"literal_binds": True}
-        )
-        plan = [row.detail for row in await view.connection.execute(text(f"EXPLAIN QUERY PLAN {query}"))]
+    async with live_in(sqlite_database_url, tmp_path) as lived, lived.context.database.read() as tx:
+        query = newest_open(["job_1"]).compile(tx.connection.engine.sync_engine, compile_kwargs={"literal_binds": True})
+        plan = [row.detail for row in await tx.connection.execute(text(f"EXPLAIN QUERY PLAN {query}"))]
     assert not any("TEMP B-TREE" in step or "SCAN" in step.replace("SCALAR", "") for step in plan), plan
     assert any("ix_runs_job_open (job_id=? AND outcome=? AND started_at" in step for step in plan), plan
 

@@ -11,7 +11,7 @@ import pytest
 from app.deliver import relays as door
 from app.deliver import sweep
 from app.domain.message import MessageState
-from app.wire.relay_host import DoctorLine
+from programs.protocol.relay_host import DoctorLine
 from tests.support.api import Api, serving
 from tests.support.outbox import MAIL, message_of, post
 from tests.support.outbox_states import (
@@ -37,7 +37,7 @@ async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
 
 async def test_a_message_goes_through_a_relay_and_its_proof_is_shown(api: Api) -> None:
     relay = await add_relay(api)
-    (one,) = await post(api.house, BY_MAPI)
+    (one,) = await post(api.context, BY_MAPI)
     (leased,) = await relay.lease()
     assert (leased.id, leased.mime, leased.recipient, leased.is_alert) == (one, MAIL, "ann@example.org", True)
     assert await state_of(api, one) is LEASED
@@ -57,8 +57,8 @@ async def test_a_waiting_relay_hears_at_once(api: Api) -> None:
     relay = await add_relay(api)
     waiting = asyncio.create_task(relay.lease(wait_s=20))
     await asyncio.sleep(0.3)
-    (one,) = await post(api.house, BY_MAPI)
-    api.house.bell.ring("messages")
+    (one,) = await post(api.context, BY_MAPI)
+    api.context.wakeups.wake("messages")
     async with asyncio.timeout(3):
         assert [leased.id for leased in await waiting] == [one]
 
@@ -84,7 +84,7 @@ async def test_a_pause_is_heard_however_long_its_reason(api: Api) -> None:
 async def test_what_a_relay_does_not_know_that_it_holds_goes_back(api: Api) -> None:
     """The answer to its last request was lost: the message must not wait until the lease runs out."""
     relay = await add_relay(api)
-    (one,) = await post(api.house, BY_MAPI)
+    (one,) = await post(api.context, BY_MAPI)
     (lost,) = await relay.lease()
     (found,) = await relay.lease()
     assert (found.id, found.token != lost.token) == (one, True)
@@ -113,9 +113,9 @@ async def test_what_each_outcome_means_where_there_is_no_other_way(
     api: Api, outcome: str, evidence: dict[str, Any], state: MessageState
 ) -> None:
     relay = await add_relay(api)
-    (one,) = await post(api.house, BY_MAPI)
+    (one,) = await post(api.context, BY_MAPI)
     await relay.send(outcome=outcome, **evidence)
-    message = await message_of(api.house, one)
+    message = await message_of(api.context, one)
     assert message.state is state
     assert message.maybe_sent is (state is DEAD and outcome in ("stuck", "unknown"))
     assert await relay.lease() == [], "never at once again"
@@ -137,12 +137,12 @@ async def test_an_alert_takes_the_next_transport(
     api: Api, outcome: str, evidence: dict[str, Any], is_paused: bool
 ) -> None:
     relay = await add_relay(api)
-    (one,) = await post(api.house, BY_MAPI, BY_SMTP)
+    (one,) = await post(api.context, BY_MAPI, BY_SMTP)
     await relay.send(outcome=outcome, **evidence)
     told = await successor_of(api, one)
     assert (told["transport"], told["state"]) == ("smtp", "queued")
     assert outcome in told["why"]
-    assert told["message_id"] == (await message_of(api.house, one)).message_id
+    assert told["message_id"] == (await message_of(api.context, one)).message_id
     assert ("may be the second one" in told["why"]) is (evidence.get("aborted") is False or "looked" in evidence)
     shown = await relay.shown()
     assert (shown["paused_at"] is not None) is is_paused
@@ -151,29 +151,29 @@ async def test_an_alert_takes_the_next_transport(
 
 async def test_a_summary_that_may_have_left_does_not_go_twice(api: Api) -> None:
     relay = await add_relay(api)
-    (one,) = await post(api.house, BY_MAPI, BY_SMTP, is_alert=False)
+    (one,) = await post(api.context, BY_MAPI, BY_SMTP, is_alert=False)
     await relay.send(outcome="unknown", looked=True)
-    message = await message_of(api.house, one)
+    message = await message_of(api.context, one)
     assert (message.state, message.maybe_sent) == (DEAD, True)
 
 
 async def test_transient_trouble_is_tried_again_by_the_same_relay(api: Api) -> None:
     first, second = await add_relay(api, "first"), await add_relay(api, "second")
-    (one,) = await post(api.house, BY_MAPI)
+    (one,) = await post(api.context, BY_MAPI)
     (leased,) = await first.send(outcome="transient")
-    async with api.house.store.write() as unit:
-        now = api.house.clock() + timedelta(minutes=5)
-        assert (await door.take_leases(unit, second.id, 5, (), now))[1] == []
-        (again,) = (await door.take_leases(unit, first.id, 5, (), now))[1]
+    async with api.context.database.write() as tx:
+        now = api.context.clock() + timedelta(minutes=5)
+        assert (await door.take_leases(tx, second.id, 5, (), now))[1] == []
+        (again,) = (await door.take_leases(tx, first.id, 5, (), now))[1]
     assert (again.claim.message_id, again.claim.token != leased.token) == (one, True)
 
 
 async def test_a_receipt_of_a_lost_lease_counts_if_it_was_sent_and_is_never_undone(api: Api) -> None:
     relay = await add_relay(api)
-    (one,) = await post(api.house, BY_MAPI)
+    (one,) = await post(api.context, BY_MAPI)
     (leased,) = await relay.lease()
     await relay.begin(leased)
-    await sweep.tick(later(api.house, minutes=3))
+    await sweep.tick(later(api.context, minutes=3))
     assert await state_of(api, one) is UNKNOWN
     assert (await relay.hand_in(leased, "transient", "no")).said.startswith("refused")
     assert await state_of(api, one) is UNKNOWN
@@ -185,33 +185,33 @@ async def test_a_receipt_of_a_lost_lease_counts_if_it_was_sent_and_is_never_undo
 
 async def test_what_may_have_left_is_marked_when_it_is_leased_again(api: Api) -> None:
     relay, other = await add_relay(api), await add_relay(api, "other")
-    await post(api.house, BY_MAPI)
+    await post(api.context, BY_MAPI)
     (leased,) = await relay.lease()
     await relay.begin(leased)
-    await sweep.tick(later(api.house, minutes=3))
-    async with api.house.store.write() as unit:
-        now = api.house.clock() + timedelta(minutes=3)
-        assert (await door.take_leases(unit, other.id, 5, (), now))[1] == [], "only the first can know what it did"
-        (again,) = (await door.take_leases(unit, relay.id, 5, (), now))[1]
+    await sweep.tick(later(api.context, minutes=3))
+    async with api.context.database.write() as tx:
+        now = api.context.clock() + timedelta(minutes=3)
+        assert (await door.take_leases(tx, other.id, 5, (), now))[1] == [], "only the first can know what it did"
+        (again,) = (await door.take_leases(tx, relay.id, 5, (), now))[1]
     assert again.maybe_sent
 
 
 async def test_renewing_keeps_a_lease(api: Api) -> None:
     relay = await add_relay(api)
-    (one,) = await post(api.house, BY_MAPI)
+    (one,) = await post(api.context, BY_MAPI)
     (leased,) = await relay.lease()
     await relay.begin(leased)
     assert await relay.renew(leased) == {one}
-    await sweep.tick(later(api.house, seconds=60))
+    await sweep.tick(later(api.context, seconds=60))
     assert await state_of(api, one) is LEASED
-    await sweep.tick(later(api.house, seconds=120))
+    await sweep.tick(later(api.context, seconds=120))
     assert await relay.renew(leased) == set()
 
 
 async def test_two_relays_with_one_key_share_the_work_and_send_nothing_twice(api: Api) -> None:
     """A host that was copied with its key: either takes back what the other has not begun, and that is all the harm."""
     relay = await add_relay(api)
-    begun, waiting = sorted(await post(api.house, BY_MAPI) + await post(api.house, BY_MAPI))
+    begun, waiting = sorted(await post(api.context, BY_MAPI) + await post(api.context, BY_MAPI))
     copy = ScriptedRelay(api, relay.id, relay.key)
     first = {one.id: one for one in await relay.lease()}
     assert await relay.begin(first[begun]) == {begun}
@@ -268,5 +268,5 @@ async def test_nonsense_is_refused_with_the_fields_name(api: Api) -> None:
 async def test_a_deleted_relay_is_let_in_no_more(api: Api) -> None:
     relay: ScriptedRelay = await add_relay(api)
     await api.tell("DELETE", f"/v1/relays/{relay.id}")
-    api.app.state.doorkeeper.forget()
+    api.app.state.authenticator.forget()
     assert (await api.ask("POST", "/v1/relay/lease", key=relay.key, content=b"{}")).status_code == 401

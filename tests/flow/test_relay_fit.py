@@ -35,12 +35,12 @@ async def test_each_relay_sends_for_those_that_it_is_bound_to(api: Api) -> None:
     acme = (await api.tell("POST", "/v1/customers", json={"name": "Acme"}))["id"]
     bolt = (await api.tell("POST", "/v1/customers", json={"name": "Bolt"}))["id"]
     for_acme, for_bolt = await add_relay(api, "a", customers=[acme]), await add_relay(api, "b", customers=[bolt])
-    (to_acme,) = await post(api.house, BY_MAPI, customer_id=acme)
-    (to_bolt,) = await post(api.house, BY_MAPI, customer_id=bolt)
-    (to_nobody,) = await post(api.house, BY_MAPI, BY_SMTP)
+    (to_acme,) = await post(api.context, BY_MAPI, customer_id=acme)
+    (to_bolt,) = await post(api.context, BY_MAPI, customer_id=bolt)
+    (to_nobody,) = await post(api.context, BY_MAPI, BY_SMTP)
     assert [one.id for one in await for_acme.lease()] == [to_acme]
     assert [one.id for one in await for_bolt.lease()] == [to_bolt]
-    await door.tick(api.house)
+    await door.tick(api.context)
     assert "no relay sends for it" in (await successor_of(api, to_nobody))["why"]
     refused = await api.ask("POST", "/v1/relays", json={"name": "c", "customers": ["cus_" + "0" * 28]})
     assert (refused.status_code, refused.json()["code"]) == (422, "unknown_customer")
@@ -49,29 +49,29 @@ async def test_each_relay_sends_for_those_that_it_is_bound_to(api: Api) -> None:
 @pytest.mark.parametrize("trouble", ["silent", "paused", "says", "behind"])
 async def test_messages_of_an_unfit_relay_move_and_its_administrators_hear_of_it(api: Api, trouble: str) -> None:
     relay = await add_relay(api)
-    (alert,) = await post(api.house, BY_MAPI, BY_SMTP)
-    (summary,) = await post(api.house, BY_MAPI, BY_SMTP, is_alert=False)
-    (alone,) = await post(api.house, BY_MAPI)
-    house = api.house
+    (alert,) = await post(api.context, BY_MAPI, BY_SMTP)
+    (summary,) = await post(api.context, BY_MAPI, BY_SMTP, is_alert=False)
+    (alone,) = await post(api.context, BY_MAPI)
+    context = api.context
     if trouble == "silent":
-        house = later(house, minutes=6)
+        context = later(context, minutes=6)
     elif trouble == "behind":
-        house = later(house, minutes=16)
+        context = later(context, minutes=16)
         await relay.beat()
-        async with house.store.write() as unit:
-            await door.rows.note_relay(unit, relay.id, {"seen_at": house.clock()})
+        async with context.database.write() as tx:
+            await door.rows.note_relay(tx, relay.id, {"seen_at": context.clock()})
     elif trouble == "paused":
         await api.tell("POST", f"/v1/relays/{relay.id}:pause", json={"why": "moving"})
     else:
         await relay.beat(paused_why="the doctor found that the store is not tight")
-    await door.tick(house)
+    await door.tick(context)
     for one in (alert, summary):
         told = await successor_of(api, one)
         assert (told["transport"], "mail01" in told["why"]) == ("smtp", True), told
     assert await state_of(api, alone) is QUEUED, "it has no other way, and waits"
-    await relay_clock.tick(house)
-    await relay_clock.tick(house)
-    await decide.tick(house)
+    await relay_clock.tick(context)
+    await relay_clock.tick(context)
+    await decide.tick(context)
     (opened,) = await api.items("/v1/alerts")
     assert "mail01" in opened["reason"] + str(opened)
     events = await api.items("/v1/events")
@@ -81,13 +81,13 @@ async def test_messages_of_an_unfit_relay_move_and_its_administrators_hear_of_it
 
 async def test_what_a_silent_relay_may_have_sent_goes_again_only_if_it_is_an_alert(api: Api) -> None:
     relay = await add_relay(api)
-    (alert,) = await post(api.house, BY_MAPI, BY_SMTP)
-    (summary,) = await post(api.house, BY_MAPI, BY_SMTP, is_alert=False)
+    (alert,) = await post(api.context, BY_MAPI, BY_SMTP)
+    (summary,) = await post(api.context, BY_MAPI, BY_SMTP, is_alert=False)
     leased = {one.id: one for one in await relay.lease()}
     assert await relay.begin(*leased.values()) == {alert, summary}
-    house = later(api.house, minutes=6)
-    await sweep.tick(house)
-    await door.tick(house)
+    context = later(api.context, minutes=6)
+    await sweep.tick(context)
+    await door.tick(context)
     told = await successor_of(api, alert)
     assert (told["transport"], told["message_id"]) == ("smtp", leased[alert].message_id)
     assert "may be the second one" in told["why"]
@@ -102,23 +102,23 @@ async def test_a_relay_that_is_well_again_closes_its_alert(api: Api) -> None:
     relay = await add_relay(api)
     await api.tell("POST", f"/v1/relays/{relay.id}:pause", json={})
     assert (await api.ask("POST", f"/v1/relays/{relay.id}:pause", json={})).status_code == 409
-    await relay_clock.tick(api.house)
-    await decide.tick(api.house)
+    await relay_clock.tick(api.context)
+    await decide.tick(api.context)
     assert (await api.items("/v1/alerts"))[0]["closed_at"] is None
     resumed = await api.tell("POST", f"/v1/relays/{relay.id}:resume")
     assert (resumed["paused_at"], resumed["doctor_asked_at"] is not None) == (None, True)
-    await relay_clock.tick(api.house)
-    await decide.tick(later(api.house, seconds=1))
+    await relay_clock.tick(api.context)
+    await decide.tick(later(api.context, seconds=1))
     assert (await api.items("/v1/alerts"))[0]["closed_at"] is not None
 
 
 async def test_the_doctor_tells_of_a_relay_in_trouble_and_asks_no_expectation_of_it(api: Api) -> None:
     relay = await add_relay(api)
     await api.tell("POST", f"/v1/relays/{relay.id}:pause", json={"why": "moving"})
-    await relay_clock.tick(api.house)
-    await decide.tick(api.house)
-    async with api.house.store.read() as view:
-        found = await check_up(view, api.house.clock(), api.house.clock())
+    await relay_clock.tick(api.context)
+    await decide.tick(api.context)
+    async with api.context.database.read() as tx:
+        found = await check_up(tx, api.context.clock(), api.context.clock())
     assert (found.relays, found.jobs, found.jobs_without_expectation) == (1, 1, 0)
     (trouble,) = found.relay_troubles
     assert "mail01 is paused: moving" in trouble
@@ -126,26 +126,26 @@ async def test_the_doctor_tells_of_a_relay_in_trouble_and_asks_no_expectation_of
 
 async def test_a_stuck_outbox_is_told_though_the_message_found_another_way(api: Api) -> None:
     relay = await add_relay(api)
-    await post(api.house, BY_MAPI, BY_SMTP)
+    await post(api.context, BY_MAPI, BY_SMTP)
     await relay.send(outcome="stuck", aborted=True)
     assert "Outbox" in (await relay.shown())["wrong_now"]
-    await post(api.house, BY_MAPI)
+    await post(api.context, BY_MAPI)
     await relay.send()
     assert (await relay.shown())["wrong_now"] is None
 
 
 async def test_what_waits_for_a_relay_that_was_deleted_goes_by_the_one_in_its_place(api: Api) -> None:
     old = await add_relay(api, "old")
-    (unsent,) = await post(api.house, BY_MAPI)
-    (doubtful,) = await post(api.house, BY_MAPI)
-    (summary,) = await post(api.house, BY_MAPI, is_alert=False)
+    (unsent,) = await post(api.context, BY_MAPI)
+    (doubtful,) = await post(api.context, BY_MAPI)
+    (summary,) = await post(api.context, BY_MAPI, is_alert=False)
     leased = await old.lease()
     await old.begin(*(one for one in leased if one.id in (doubtful, summary)))
     await api.tell("DELETE", f"/v1/relays/{old.id}")
-    await sweep.tick(api.house, of_holders="relay:")
+    await sweep.tick(api.context, of_holders="relay:")
     new = await add_relay(api, "new")
     await new.beat()
-    await door.tick(api.house)
+    await door.tick(api.context)
     assert {one.id for one in await new.lease()} == {unsent, doubtful}, (
         "what may have left goes again only if it is an alert"
     )
@@ -154,22 +154,22 @@ async def test_what_waits_for_a_relay_that_was_deleted_goes_by_the_one_in_its_pl
 async def test_a_test_of_a_relay_is_never_sent_by_another(api: Api) -> None:
     silent = await add_relay(api, "silent")
     trial = await api.tell("POST", f"/v1/relays/{silent.id}:test", json={"address": "ann@example.org"})
-    house = later(api.house, minutes=6)
+    context = later(api.context, minutes=6)
     other = await add_relay(api, "other")
-    async with house.store.write() as unit:
-        await door.rows.note_relay(unit, other.id, {"seen_at": house.clock()})
-    await door.tick(house)
+    async with context.database.write() as tx:
+        await door.rows.note_relay(tx, other.id, {"seen_at": context.clock()})
+    await door.tick(context)
     assert await other.lease() == []
     await api.tell("DELETE", f"/v1/relays/{silent.id}")
-    await door.tick(house)
+    await door.tick(context)
     assert await other.lease() == []
     assert await state_of(api, trial["message_id"]) == QUEUED
 
 
 async def judged(api: Api) -> list[tuple[str, bool]]:
     """Have the clock and decide look; give the agent of each alert, and whether it is open."""
-    await relay_clock.tick(api.house)
-    await decide.tick(api.house)
+    await relay_clock.tick(api.context)
+    await decide.tick(api.context)
     agents = {agent["id"]: agent["name"] for agent in await api.items("/v1/agents")}
     return sorted((agents[one["agent_id"]], one["closed_at"] is None) for one in await api.items("/v1/alerts"))
 

@@ -21,11 +21,11 @@ async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
 
 async def told(api: Api) -> list[Any]:
     """What was told of alerts, oldest first."""
-    await decide.tick(api.house)
-    while await compose.tick(api.house):
+    await decide.tick(api.context)
+    while await compose.tick(api.context):
         pass
-    async with api.house.store.read() as view:
-        rows = await view.connection.execute(notices.select().order_by(notices.c.id))
+    async with api.context.database.read() as tx:
+        rows = await tx.connection.execute(notices.select().order_by(notices.c.id))
         return [row for row in rows if row.alert_id]
 
 

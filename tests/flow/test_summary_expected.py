@@ -6,17 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.context import Lived, live_in
 
+from app.admin.editing import Editor, change, get
+from app.admin.jobs import NOUN, dismiss
 from app.compose import summary_mail
 from app.compose.summary_subject import tone_of
-from app.domain.story import SummaryStory
-from app.manage.editing import Editor, change, get
-from app.manage.jobs import NOUN, dismiss
+from app.domain.mail_views import SummaryView
 from app.store.summaries import find_schedule
-from app.store.summary_story import summary_story
+from app.store.summary_view import summary_story
 from app.store.tables import jobs
 from app.store.tables_managed import summary_schedules
-from tests.support.house import Lived, live_in
 
 DAY = timedelta(days=1)
 SUNDAY = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
@@ -40,21 +40,21 @@ async def ran(lived: Lived, *days: int, job: str = "weekly", **more: Any) -> str
     return str(row.id)
 
 
-async def summary_of(lived: Lived, day: int, length: timedelta = DAY) -> SummaryStory:
+async def summary_of(lived: Lived, day: int, length: timedelta = DAY) -> SummaryView:
     """Give what the summary of seven in the morning tells, so many days from that Sunday."""
     lived.time[0] = end = SUNDAY + day * DAY + timedelta(hours=5)
     await lived.decide()
     [row] = await lived.rows(summary_schedules)
-    async with lived.house.store.read() as view:
-        schedule = await find_schedule(view, row.id)
+    async with lived.context.database.read() as tx:
+        schedule = await find_schedule(tx, row.id)
         assert schedule is not None
-        return await summary_story(view, schedule, number=1, start=end - length, end=end)
+        return await summary_story(tx, schedule, number=1, start=end - length, end=end)
 
 
 async def expect(lived: Lived, job_id: str, expectation: dict[str, Any]) -> None:
-    by = Editor(ADMIN.who, lived.time[0], ADMIN.ring)
-    async with lived.house.store.write() as unit:
-        await change(unit, NOUN, await get(unit, NOUN, job_id), {"expectation": expectation}, by)
+    by = Editor(ADMIN.who, lived.time[0], ADMIN.wake)
+    async with lived.context.database.write() as tx:
+        await change(tx, NOUN, await get(tx, NOUN, job_id), {"expectation": expectation}, by)
 
 
 async def test_a_weekly_job_without_expectation_is_not_waited_for_on_the_morning_after(lived: Lived) -> None:
@@ -100,8 +100,8 @@ async def test_a_weekly_job_whose_tool_told_when_it_runs_next_is_not_waited_for(
 
 async def test_a_job_that_need_not_run_is_not_waited_for_though_it_came_daily(lived: Lived) -> None:
     job_id = await ran(lived, 0, 1)
-    async with lived.house.store.write() as unit:
-        await dismiss(unit, job_id, ADMIN)
+    async with lived.context.database.write() as tx:
+        await dismiss(tx, job_id, ADMIN)
     quiet = await summary_of(lived, 2)
     assert (quiet.expected, quiet.heard) == (0, 0)
 

@@ -6,13 +6,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tests.support.context import Lived, live_in
 
 from app.domain.matcher import Matcher
 from app.domain.matcher import Test as How
 from app.store.summaries import find_schedule
-from app.store.summary_story import summary_story
+from app.store.summary_view import summary_story
 from app.store.tables_managed import summary_schedules
-from tests.support.house import Lived, live_in
 
 MATCHERS = [
     (Matcher("job", How.IS, "ÄRZTE-Größe"), 1),
@@ -36,10 +36,10 @@ async def test_case_does_not_matter_in_any_alphabet(lived: Lived) -> None:
     await lived.decide()
     [row] = await lived.rows(summary_schedules)
     now = lived.pass_time(minutes=1)
-    async with lived.house.store.read() as view:
-        schedule = await find_schedule(view, row.id)
+    async with lived.context.database.read() as tx:
+        schedule = await find_schedule(tx, row.id)
         assert schedule is not None
         for matcher, wanted in MATCHERS:
             one = replace(schedule, matchers=(matcher,))
-            story = await summary_story(view, one, number=1, start=now - timedelta(days=1), end=now)
+            story = await summary_story(tx, one, number=1, start=now - timedelta(days=1), end=now)
             assert story.jobs == wanted, matcher

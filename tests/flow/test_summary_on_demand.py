@@ -5,12 +5,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from tests.support.context import Lived, live_in
 
 from app.decide import summaries as decide
 from app.store import summaries as store
-from app.store.summary_story import summary_story
+from app.store.summary_view import summary_story
 from app.store.tables_managed import summary_schedules
-from tests.support.house import Lived, live_in
 
 
 @pytest.fixture
@@ -26,14 +26,12 @@ async def test_minutes_after_the_regular_one_last_night_still_counts(lived: Live
     await lived.decide()
     lived.pass_time(hours=5, minutes=5)  # five past seven
     [schedule] = await lived.rows(summary_schedules)
-    async with lived.house.store.write() as unit:
-        made = await decide.make_now(unit, schedule.id, lived.time[0])
+    async with lived.context.database.write() as tx:
+        made = await decide.make_now(tx, schedule.id, lived.time[0])
     assert made is not None
-    async with lived.house.store.read() as view:
-        summary = await store.find_summary(view, made)
+    async with lived.context.database.read() as tx:
+        summary = await store.find_summary(tx, made)
         assert summary is not None
         assert summary.period_end - summary.period_start == timedelta(days=1)
-        story = await summary_story(
-            view, summary.schedule, number=1, start=summary.period_start, end=summary.period_end
-        )
+        story = await summary_story(tx, summary.schedule, number=1, start=summary.period_start, end=summary.period_end)
     assert (story.expected, story.heard, story.ok) == (3, 3, 3)

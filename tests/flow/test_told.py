@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, update
+from tests.support.context import Lived, live_in
 
 from app.compose import tick as compose
 from app.decide import missed
 from app.decide import tick as decide
 from app.store.tables import jobs, messages
 from tests.support.api import ENROL_KEY, Api, serving
-from tests.support.house import Lived, live_in
 
 DAY = timedelta(days=1)
 
@@ -33,11 +33,11 @@ async def lived(database_url: str, tmp_path: Path) -> AsyncIterator[Lived]:
 
 async def live_at(api: Api, moment: datetime) -> None:
     """Decide and compose as at this moment."""
-    house = replace(api.house, clock=lambda: moment)
-    await missed.tick(house)
-    while await decide.tick(house):
+    context = replace(api.context, clock=lambda: moment)
+    await missed.tick(context)
+    while await decide.tick(context):
         pass
-    while await compose.tick(house):
+    while await compose.tick(context):
         pass
 
 
@@ -71,8 +71,8 @@ async def test_duplicati_s_next_run_that_does_not_come_is_mailed(api: Api) -> No
     [alert] = await api.items("/v1/alerts", kind="missed")
     assert (alert["severity"], alert["job_id"]) == ("error", job["id"])
     assert "as its tool told, and did not come" in alert["message"]
-    async with api.house.store.read() as view:
-        subjects = list(await view.connection.scalars(select(messages.c.subject)))
+    async with api.context.database.read() as tx:
+        subjects = list(await tx.connection.scalars(select(messages.c.subject)))
     assert any("MISSED" in subject and "docs" in subject for subject in subjects), subjects
 
 
@@ -127,8 +127,8 @@ async def test_what_an_administrator_set_comes_before_what_a_tool_tells(lived: L
     await tell(lived, now + DAY)
     await lived.decide()
     stored = {"cron": None, "period_s": 7200, "time_zone": "UTC", "grace_s": 0, "longest_s": None}
-    async with lived.house.store.write() as unit:
-        await unit.connection.execute(update(jobs).values(expectation=stored, next_due_at=None))
+    async with lived.context.database.write() as tx:
+        await tx.connection.execute(update(jobs).values(expectation=stored, next_due_at=None))
     lived.pass_time(hours=1)
     await tell(lived, now + 2 * DAY)
     assert await next_due(lived) == now + timedelta(hours=3)

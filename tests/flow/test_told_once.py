@@ -7,26 +7,26 @@ from typing import Any
 
 import pytest
 from sqlalchemy import insert, update
+from tests.support.context import Lived, live_in
 
-from app.base.ids import new_id
 from app.compose import tick as compose
+from app.core.ids import new_id
 from app.store.tables import notices
 from app.store.tables_managed import rules, silences
-from tests.support.house import Lived, live_in
 
 
 @pytest.fixture
 async def lived(database_url: str, tmp_path: Path) -> AsyncIterator[Lived]:
     async with live_in(database_url, tmp_path) as lived:
-        async with lived.house.store.write() as unit:
-            await unit.connection.execute(update(rules).values(silent_after_s=None))
+        async with lived.context.database.write() as tx:
+            await tx.connection.execute(update(rules).values(silent_after_s=None))
         yield lived
 
 
 async def told(lived: Lived) -> list[Any]:
     """Give the notices about alerts, after all that is due was decided and worded."""
     await lived.decide()
-    while await compose.tick(lived.house):
+    while await compose.tick(lived.context):
         pass
     return await lived.rows(notices, notices.c.alert_id.is_not(None))
 
@@ -38,8 +38,8 @@ async def fail(lived: Lived, severity: str = "error", job: str = "db") -> None:
 async def silence(lived: Lived, hours: float) -> None:
     now = lived.time[0]
     row = {"id": new_id("sil"), "matchers": [], "comment": "", "created_by": "ann", "created_at": now}
-    async with lived.house.store.write() as unit:
-        await unit.connection.execute(
+    async with lived.context.database.write() as tx:
+        await tx.connection.execute(
             insert(silences), [{**row, "starts_at": now, "ends_at": now + timedelta(hours=hours)}]
         )
 

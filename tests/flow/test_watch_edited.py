@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.support.context import Lived, live_in
 
+from app.admin import agents as managed_agents
+from app.admin import alerts as managed_alerts
+from app.admin import editing
+from app.admin import jobs as managed_jobs
+from app.admin.editing import Editor, Noun
 from app.decide import missed
-from app.manage import agents as managed_agents
-from app.manage import alerts as managed_alerts
-from app.manage import editing
-from app.manage import jobs as managed_jobs
-from app.manage.editing import Editor, Noun
 from app.store.tables import alerts, events, jobs, notices
-from tests.support.house import Lived, live_in
 
 NIGHTLY = {"cron": "0 3 * * *", "period_s": None, "time_zone": "UTC", "grace_s": 3600, "longest_s": None}
 
@@ -30,23 +30,23 @@ def ann(lived: Lived) -> Editor:
 
 
 async def add(lived: Lived, noun: Noun, **given: Any) -> str:
-    async with lived.house.store.write() as unit:
-        return (await editing.create(unit, noun, given, ann(lived))).id
+    async with lived.context.database.write() as tx:
+        return (await editing.create(tx, noun, given, ann(lived))).id
 
 
 async def change(lived: Lived, noun: Noun, thing_id: str, **given: Any) -> None:
-    async with lived.house.store.write() as unit:
-        await editing.change(unit, noun, await editing.get(unit, noun, thing_id), given, ann(lived))
+    async with lived.context.database.write() as tx:
+        await editing.change(tx, noun, await editing.get(tx, noun, thing_id), given, ann(lived))
 
 
 async def remove(lived: Lived, noun: Noun, thing_id: str) -> None:
-    async with lived.house.store.write() as unit:
-        await editing.remove(unit, noun, await editing.get(unit, noun, thing_id), ann(lived))
+    async with lived.context.database.write() as tx:
+        await editing.remove(tx, noun, await editing.get(tx, noun, thing_id), ann(lived))
 
 
 async def close(lived: Lived, alert: Any) -> None:
-    async with lived.house.store.write() as unit:
-        await managed_alerts.close(unit, alert.id, "a false alarm", ann(lived))
+    async with lived.context.database.write() as tx:
+        await managed_alerts.close(tx, alert.id, "a false alarm", ann(lived))
 
 
 async def open_now(lived: Lived) -> list[Any]:
@@ -135,7 +135,7 @@ async def test_a_run_that_was_called_missed_just_before_its_job_went_opens_nothi
 ) -> None:
     job_id = await expected(lived)
     lived.pass_time(hours=20)
-    await missed.tick(lived.house)
+    await missed.tick(lived.context)
     if is_deleted:
         await remove(lived, managed_jobs.NOUN, job_id)
     else:

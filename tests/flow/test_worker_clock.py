@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests.support.context import live_in
 
 from app import worker
-from app.base.errors import ClockWrong
-from tests.support.house import live_in
+from app.core.errors import ClockWrong
 
 
 async def test_a_clock_that_differs_from_the_databases_is_refused(postgres_database_url: str, tmp_path: Path) -> None:
     async with live_in(postgres_database_url, tmp_path) as lived:
-        ahead = replace(lived.house, clock=lambda: datetime.now(UTC) + timedelta(seconds=40))
+        ahead = replace(lived.context, clock=lambda: datetime.now(UTC) + timedelta(seconds=40))
         with pytest.raises(ClockWrong, match="40 s apart: run NTP"):
             await worker.run(ahead)

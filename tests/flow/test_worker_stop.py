@@ -15,13 +15,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.support.context import live_in
 
 from app import worker
+from app.context import AppContext
 from app.domain.message import MessageState
 from app.domain.recipient import Address
-from app.house import House
 from app.store.heartbeats import heartbeats_since
-from tests.support.house import live_in
 from tests.support.outbox import life_of, message_of, post
 from tests.support.smtp import Behave, SmtpServer
 
@@ -35,7 +35,7 @@ def server() -> Iterator[SmtpServer]:
 
 
 @asynccontextmanager
-async def house_at(database_url: str, folder: Path, server: SmtpServer, **given: float) -> AsyncIterator[House]:
+async def context_at(database_url: str, folder: Path, server: SmtpServer, **given: float) -> AsyncIterator[AppContext]:
     """A house with the real time."""
     async with live_in(
         database_url,
@@ -45,7 +45,7 @@ async def house_at(database_url: str, folder: Path, server: SmtpServer, **given:
         log_level="error",
         **given,
     ) as lived:
-        yield replace(lived.house, clock=lambda: datetime.now(UTC))
+        yield replace(lived.context, clock=lambda: datetime.now(UTC))
 
 
 async def stop(work: asyncio.Task[None]) -> float:
@@ -57,8 +57,8 @@ async def stop(work: asyncio.Task[None]) -> float:
     return time.monotonic() - started
 
 
-async def states_of(house: House, ids: list[str]) -> list[MessageState]:
-    return [(await message_of(house, one)).state for one in ids]
+async def states_of(context: AppContext, ids: list[str]) -> list[MessageState]:
+    return [(await message_of(context, one)).state for one in ids]
 
 
 async def reached(server: SmtpServer, place: str, times: int) -> None:
@@ -71,19 +71,19 @@ async def test_what_is_under_way_is_finished_and_the_rest_given_back(
     database_url: str, tmp_path: Path, server: SmtpServer
 ) -> None:
     server.behave = Behave(delays={"DOT": 0.5})
-    async with house_at(database_url, tmp_path, server, smtp_connections=2) as house:
-        ids = await post(house, ANN, count=50)
-        work = asyncio.create_task(worker.run(house))
+    async with context_at(database_url, tmp_path, server, smtp_connections=2) as context:
+        ids = await post(context, ANN, count=50)
+        work = asyncio.create_task(worker.run(context))
         await reached(server, "DOT", 4)
         assert await stop(work) < 5
-        states = await states_of(house, ids)
+        states = await states_of(context, ids)
         sent = states.count(MessageState.SENT)
         assert states.count(MessageState.QUEUED) == len(ids) - sent
         assert len(server.messages) == sent
-        lives = [attempt.outcome for one in ids for attempt in await life_of(house, one)]
+        lives = [attempt.outcome for one in ids for attempt in await life_of(context, one)]
         assert lives == ["sent"] * sent
-        async with house.store.read() as view:
-            assert await heartbeats_since(view, datetime(2020, 1, 1, tzinfo=UTC)) == []
+        async with context.database.read() as tx:
+            assert await heartbeats_since(tx, datetime(2020, 1, 1, tzinfo=UTC)) == []
 
 
 async def test_a_server_that_hangs_does_not_hold_up_the_stop_and_the_doubt_is_said(
@@ -91,14 +91,14 @@ async def test_a_server_that_hangs_does_not_hold_up_the_stop_and_the_doubt_is_sa
 ) -> None:
     monkeypatch.setattr("app.deliver.line._FINISH_S", 1.0)
     server.behave = Behave(delays={"DOT": 60})
-    async with house_at(database_url, tmp_path, server, smtp_connections=2, smtp_timeout_s=60) as house:
-        ids = await post(house, ANN, count=9)  # two at the dot, six begun that wait for a connection, one not begun
-        work = asyncio.create_task(worker.run(house))
+    async with context_at(database_url, tmp_path, server, smtp_connections=2, smtp_timeout_s=60) as context:
+        ids = await post(context, ANN, count=9)  # two at the dot, six begun that wait for a connection, one not begun
+        work = asyncio.create_task(worker.run(context))
         await reached(server, "DOT", 2)
         assert await stop(work) < 4
-        states = await states_of(house, ids)
+        states = await states_of(context, ids)
         assert (states.count(MessageState.UNKNOWN), states.count(MessageState.QUEUED)) == (2, 7)
-        ends = Counter([(one.outcome, one.text) for each in ids for one in await life_of(house, each)])
+        ends = Counter([(one.outcome, one.text) for each in ids for one in await life_of(context, each)])
         assert ends == {
             ("unknown", "the worker was stopped while this was being sent"): 2,
             ("temporary", "the worker was stopped before this was sent"): 6,
@@ -111,13 +111,13 @@ async def test_a_stop_before_the_dot_leaves_no_doubt(
 ) -> None:
     monkeypatch.setattr("app.deliver.line._FINISH_S", 0.5)
     server.behave = Behave(delays={place: 60})
-    async with house_at(sqlite_database_url, tmp_path, server, smtp_connections=1, smtp_timeout_s=60) as house:
-        ids = await post(house, ANN, count=1)
-        work = asyncio.create_task(worker.run(house))
+    async with context_at(sqlite_database_url, tmp_path, server, smtp_connections=1, smtp_timeout_s=60) as context:
+        ids = await post(context, ANN, count=1)
+        work = asyncio.create_task(worker.run(context))
         await reached(server, place, 1)
         await stop(work)
-        assert await states_of(house, ids) == [MessageState.QUEUED]
-        [attempt] = await life_of(house, ids[0])
+        assert await states_of(context, ids) == [MessageState.QUEUED]
+        [attempt] = await life_of(context, ids[0])
         assert (attempt.outcome, attempt.text) == ("temporary", "the worker was stopped before this was sent")
 
 
@@ -126,16 +126,16 @@ async def test_a_failing_stage_stops_nothing_else_and_comes_back(
 ) -> None:
     calls = []
 
-    async def broken(house: House) -> bool:
-        calls.append(house)
+    async def broken(context: AppContext) -> bool:
+        calls.append(context)
         raise RuntimeError("a defect")
 
     monkeypatch.setattr("app.decide.tick.tick", broken)
-    async with house_at(sqlite_database_url, tmp_path, server) as house:
-        work = asyncio.create_task(worker.run(house))
-        (one,) = await post(house, ANN)
+    async with context_at(sqlite_database_url, tmp_path, server) as context:
+        work = asyncio.create_task(worker.run(context))
+        (one,) = await post(context, ANN)
         async with asyncio.timeout(10):
-            while (await states_of(house, [one])) != ["sent"] or len(calls) < 2:  # noqa: ASYNC110  (the database knows)
+            while (await states_of(context, [one])) != ["sent"] or len(calls) < 2:  # noqa: ASYNC110  (the database knows)
                 await asyncio.sleep(0.05)
         assert not work.done()
         await stop(work)
@@ -144,8 +144,8 @@ async def test_a_failing_stage_stops_nothing_else_and_comes_back(
 @pytest.mark.postgres
 async def test_sigterm_ends_the_program_cleanly(postgres_database_url: str, tmp_path: Path, server: SmtpServer) -> None:
     server.behave = Behave(delays={"DOT": 0.3})
-    async with house_at(postgres_database_url, tmp_path, server, smtp_connections=2) as house:
-        ids = await post(house, ANN, count=40)
+    async with context_at(postgres_database_url, tmp_path, server, smtp_connections=2) as context:
+        ids = await post(context, ANN, count=40)
         program = _program(postgres_database_url, tmp_path, server)
         try:
             await reached(server, "DOT", 4)
@@ -157,7 +157,7 @@ async def test_sigterm_ends_the_program_cleanly(postgres_database_url: str, tmp_
             program.communicate()
         assert time.monotonic() - started < 10
         assert program.returncode == 0, log.decode()
-        states = await states_of(house, ids)
+        states = await states_of(context, ids)
         assert set(states) == {MessageState.SENT, MessageState.QUEUED}
         assert states.count(MessageState.SENT) == len(server.messages)
 

@@ -37,8 +37,8 @@ from app.intake.dialects import (
     uptime_kuma,
     zabbix,
 )
-from app.intake.dialects.said import Dialect, NotUnderstood, Said
-from app.intake.dialects.told import named_here, unread
+from app.intake.dialects.make_event import named_here, unread
+from app.intake.dialects.tool_request import Dialect, NotUnderstood, ToolRequest
 from app.intake.shape import Sender, agent_of, shape
 from tests.support import corpus
 
@@ -204,10 +204,10 @@ JSON_VALUES = st.recursive(
 )  # fmt: skip
 
 
-def said(family: str) -> st.SearchStrategy[Said]:
+def said(family: str) -> st.SearchStrategy[ToolRequest]:
     """Any request."""
     return st.builds(
-        Said,
+        ToolRequest,
         at=st.just(NOW),
         path=st.lists(WORDS, max_size=4).map(tuple),
         query=st.lists(st.tuples(NAMES, WORDS), max_size=6),
@@ -217,7 +217,7 @@ def said(family: str) -> st.SearchStrategy[Said]:
     )
 
 
-def check(tool: str, dialect: Dialect, heard: Said) -> None:
+def check(tool: str, dialect: Dialect, heard: ToolRequest) -> None:
     """Have the dialect read it, and shape what it gives as intake does; a defect comes through as it is."""
     try:
         events = dialect(heard)
@@ -238,7 +238,7 @@ def test_any_request_gives_events_that_can_be_stored(tool: str, fuzz_s: float):
 
     @settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=1000 if fuzz_s else 100)
     @given(heard=said(family))
-    def once(heard: Said) -> None:
+    def once(heard: ToolRequest) -> None:
         check(tool, dialect, heard)
 
     for_a_while(once, fuzz_s)
@@ -250,8 +250,8 @@ def test_a_long_request_is_read_in_bounded_time(tool: str):
     for piece in LONG:
         for body in (piece * (200_000 // len(piece)), b"\n".join([piece * 50] * (200_000 // len(piece * 50)))):
             begun = time.process_time()
-            check(tool, dialect, Said(NOW, path=("log",), body=b"x\n" + body, job="daily"))
-            check(tool, dialect, Said(NOW, query=[("status", "ok"), ("msg", body.decode("latin-1"))], body=body))
+            check(tool, dialect, ToolRequest(NOW, path=("log",), body=b"x\n" + body, job="daily"))
+            check(tool, dialect, ToolRequest(NOW, query=[("status", "ok"), ("msg", body.decode("latin-1"))], body=body))
             assert time.process_time() - begun < PATIENCE_S, piece
 
 

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from app.intake.dialects.said import Said
+from app.intake.dialects.tool_request import ToolRequest
 from tests.fuzz.test_dialects import DIALECTS, NOW, PATIENCE_S, check
 
 TOOLS = ("backrest", "duplicati", "gotify", "kopia", "mail", "proxmox")
@@ -31,7 +31,7 @@ def test_a_long_report_is_read_in_bounded_time(tool: str):
             begun = time.process_time()
             for title in TITLES:
                 for kind, data in bodies(title, body):
-                    check(tool, dialect, Said(NOW, headers={"subject": title, "content-type": kind}, body=data))
+                    check(tool, dialect, ToolRequest(NOW, headers={"subject": title, "content-type": kind}, body=data))
             assert time.process_time() - begun < PATIENCE_S, piece
 
 

@@ -5,8 +5,8 @@ import re
 import pytest
 from typer.main import get_command
 
-from app.base.settings import _WITH_FILE, Settings
 from app.cli import cli
+from app.core.settings import _WITH_FILE, Settings
 from tests.support.sources import ROOT
 
 FILES = [

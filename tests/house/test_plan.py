@@ -7,7 +7,7 @@ from importlinter.cli import lint_imports
 
 from tests.support.sources import ROOT, sources
 
-OWN_FILES = ("app/relay/spool.py",)  # a program on another host keeps a file of its own
+OWN_FILES = ("programs/relay/spool.py",)  # a program on another host keeps a file of its own
 DATABASE_LIBRARIES = {"sqlalchemy", "alembic", "asyncpg", "aiosqlite", "sqlite3", "psycopg", "psycopg2"}
 
 
@@ -20,7 +20,7 @@ def test_the_contracts_are_kept(capsys, monkeypatch):
 def test_only_the_store_and_the_migrations_speak_sql():
     found = [
         f"{source.name} imports {name}"
-        for source in sources("app")
+        for source in sources("app", "programs")
         for name in source.imported()
         if name.partition(".")[0] in DATABASE_LIBRARIES and not source.name.startswith(("app/store/", *OWN_FILES))
     ]
@@ -28,18 +28,18 @@ def test_only_the_store_and_the_migrations_speak_sql():
 
 
 def test_the_wire_needs_nothing_but_the_standard_library():
-    assert not _foreign("app/wire", {"app.wire"})
+    assert not _foreign("programs/protocol", {"programs.protocol"})
 
 
 def test_the_domain_needs_only_the_calendar_library():
-    assert not _foreign("app/domain", {"app.domain", "app.base", "cronsim"})
+    assert not _foreign("app/domain", {"app.domain", "app.core", "cronsim"})
 
 
 def test_no_stage_is_imported_in_a_function_to_get_round_the_plan():
     """An import in a function is for a cost that most commands must not pay; a circle is mended, not hidden."""
     found = [
         f"{source.name}:{node.lineno}"
-        for source in sources("app")
+        for source in sources("app", "programs")
         if not source.name.startswith("app/cli/")
         for function in source.functions()
         for node in function.body

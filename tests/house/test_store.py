@@ -14,7 +14,7 @@ MODULES = [source.name.removesuffix(".py").replace("/", ".") for source in sourc
 # Rows, results and connections. A condition that one file of the store builds for another is none of these.
 ROWS = ("sqlalchemy.engine", "sqlalchemy.ext.asyncio", "asyncpg")
 # What commits: the unit of work; and the migrations, which Alembic runs before there is any unit.
-COMMITS = {"app/store/unit.py", "migrations/env.py"}
+COMMITS = {"app/store/transactions.py", "migrations/env.py"}
 
 
 def _public(module: object) -> Iterator[tuple[str, object]]:
@@ -69,7 +69,7 @@ def test_nobody_but_the_store_touches_a_connection():
         if isinstance(node, ast.Attribute)
         and node.attr == "connection"
         and isinstance(node.value, ast.Name)
-        and node.value.id in ("unit", "view")
+        and node.value.id == "tx"
     ]
     assert not found
 
@@ -106,4 +106,4 @@ def _calls(source: Source) -> Iterator[ast.Call]:
 def _is_lease(source: Source, call: ast.Call) -> bool:
     """`lease.begin(...)` begins an attempt, not a transaction."""
     owner = call.func.value if isinstance(call.func, ast.Attribute) else None
-    return source.name.startswith(("app/deliver/", "app/edge/")) and isinstance(owner, ast.Name) and owner.id == "lease"
+    return source.name.startswith(("app/deliver/", "app/http/")) and isinstance(owner, ast.Name) and owner.id == "lease"

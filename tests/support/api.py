@@ -10,13 +10,13 @@ import httpx
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from app.base.secret import open_secret
-from app.base.settings import load_settings
-from app.house import House
+from app.admin.first_start import first_start
+from app.context import AppContext
+from app.core.secret import open_secret
+from app.core.settings import load_settings
 from app.main import Work, build_app, entrance
-from app.manage.first_start import first_start
 from app.store.engine import open_engines
-from app.store.unit import Store
+from app.store.transactions import Database
 
 ADMIN_KEY = "an-admin-key-for-tests"
 ENROL_KEY = "an-enrol-key-for-tests"
@@ -31,9 +31,9 @@ class Api:
     client: httpx.AsyncClient
 
     @property
-    def house(self) -> House:
-        house: House = self.app.state.house
-        return house
+    def context(self) -> AppContext:
+        context: AppContext = self.app.state.context
+        return context
 
     async def ask(self, method: str, path: str, *, key: str = ADMIN_KEY, **more: Any) -> httpx.Response:
         """Ask as the holder of `key`."""
@@ -67,7 +67,7 @@ async def serving(database_url: str, folder: Path, *, work: Work | None = None, 
     """Serve on a migrated database, furnished as at a first start."""
     fixed = {"admin_key": ADMIN_KEY, "enrol_key": ENROL_KEY, "base_url": "http://tocsin.test"}
     loaded = load_settings(var_dir=folder, database_url=database_url, **fixed, **settings)
-    store = Store(open_engines(loaded))
+    store = Database(open_engines(loaded))
     await first_start(store, loaded, open_secret(loaded))
     await store.close()
     app = build_app(loaded, work=work)

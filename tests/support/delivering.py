@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
+from app.context import AppContext
 from app.deliver import tick as deliver
 from app.deliver.transport import Transport
 from app.domain.message import Message, MessageState
-from app.house import House
 from tests.support.outbox import message_of
 
 PATIENCE_S = 10
@@ -15,11 +15,11 @@ PATIENCE_S = 10
 
 @asynccontextmanager
 async def delivering(
-    house: House, transports: Mapping[str, Transport], holder: str = "worker:a"
+    context: AppContext, transports: Mapping[str, Transport], holder: str = "worker:a"
 ) -> AsyncIterator[None]:
     """Deliver until the block ends, then stop cleanly."""
     stopping = asyncio.Event()
-    work = asyncio.create_task(deliver.run(house, transports, holder, stopping))
+    work = asyncio.create_task(deliver.run(context, transports, holder, stopping))
     try:
         yield
     finally:
@@ -28,12 +28,12 @@ async def delivering(
             await work
 
 
-async def until(house: House, message_id: str, *states: MessageState, attempts: int = 0) -> Message:
+async def until(context: AppContext, message_id: str, *states: MessageState, attempts: int = 0) -> Message:
     """Wait until a message is in one of these states after so many attempts, and give it."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
-            message = await message_of(house, message_id)
+            message = await message_of(context, message_id)
             if message.state in states and message.attempts >= attempts:
                 return message
-            house.bell.ring("messages")
+            context.wakeups.wake("messages")
             await asyncio.sleep(0.02)

@@ -9,17 +9,17 @@ from typing import Any
 
 from sqlalchemy import insert, select
 
-from app.base.doorbell import Doorbell
-from app.base.ids import new_id
-from app.base.secret import Secret
-from app.base.settings import load_settings
+from app.admin.first_start import first_start
+from app.context import AppContext
+from app.core.ids import new_id
+from app.core.secret import Secret
+from app.core.settings import load_settings
+from app.core.wakeups import Wakeups
 from app.decide import learn, missed, summaries
 from app.decide import tick as decide
-from app.house import House
-from app.manage.first_start import first_start
 from app.store.engine import open_engines
 from app.store.tables import agents, bodies, customers, events, messages
-from app.store.unit import Store
+from app.store.transactions import Database
 
 START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -28,7 +28,7 @@ START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 class Lived:
     """A house, its time, and its first customer."""
 
-    house: House
+    context: AppContext
     customer_id: str
     time: list[datetime]
     agent_ids: dict[str, str] = field(default_factory=dict)
@@ -42,7 +42,7 @@ class Lived:
         """Give the id of an agent, made when it is new."""
         if name not in self.agent_ids:
             self.agent_ids[name] = new_id("agt")
-            async with self.house.store.write() as unit:
+            async with self.context.database.write() as tx:
                 row = {
                     "id": self.agent_ids[name],
                     "customer_id": self.customer_id,
@@ -50,7 +50,7 @@ class Lived:
                     "labels": {},
                     "created_at": self.time[0],
                 }
-                await unit.connection.execute(insert(agents), [row])
+                await tx.connection.execute(insert(agents), [row])
         return self.agent_ids[name]
 
     async def receive(self, agent: str = "sql01", **said: Any) -> str:
@@ -67,34 +67,34 @@ class Lived:
             "received_at": self.time[0],
             **said,
         }
-        async with self.house.store.write() as unit:
-            await unit.connection.execute(insert(events), [row])
+        async with self.context.database.write() as tx:
+            await tx.connection.execute(insert(events), [row])
         return event_id
 
     async def decide(self) -> None:
         """Run the deciding stages until nothing is left to decide."""
-        await summaries.tick(self.house)
+        await summaries.tick(self.context)
         await self._decide_once()
-        while await learn.tick(self.house):
+        while await learn.tick(self.context):
             pass
         await self._decide_once()
 
     async def _decide_once(self) -> None:
-        while await missed.tick(self.house) or await decide.tick(self.house):
+        while await missed.tick(self.context) or await decide.tick(self.context):
             pass
-        while await decide.tick(self.house):
+        while await decide.tick(self.context):
             pass
 
     async def rows(self, table: Any, *conditions: Any) -> list[Any]:
         """Read rows of a table, oldest first."""
-        async with self.house.store.read() as view:
-            return list((await view.connection.execute(select(table).where(*conditions).order_by(table.c.id))).all())
+        async with self.context.database.read() as tx:
+            return list((await tx.connection.execute(select(table).where(*conditions).order_by(table.c.id))).all())
 
     async def mails(self, *conditions: Any) -> list[Any]:
         """Read messages, oldest first, each with its finished bytes as `mail` and `webhook`."""
         wanted = select(messages, bodies.c.mail, bodies.c.webhook).join_from(messages, bodies)
-        async with self.house.store.read() as view:
-            return list((await view.connection.execute(wanted.where(*conditions).order_by(messages.c.id))).all())
+        async with self.context.database.read() as tx:
+            return list((await tx.connection.execute(wanted.where(*conditions).order_by(messages.c.id))).all())
 
 
 @asynccontextmanager
@@ -102,13 +102,13 @@ async def live_in(database_url: str, folder: Path, **settings: Any) -> AsyncIter
     """Open a furnished house on a migrated database."""
     time = [START]
     loaded = load_settings(var_dir=folder, database_url=database_url, **settings)
-    store = Store(open_engines(loaded))
+    store = Database(open_engines(loaded))
     secret = Secret("s" * 32)
-    house = House(loaded, store, Doorbell(), secret, lambda: time[0])
-    await first_start(store, loaded, secret, house.clock)
-    async with store.read() as view:
-        customer_id = (await view.connection.execute(select(customers.c.id))).scalar_one()
+    context = AppContext(loaded, store, Wakeups(), secret, lambda: time[0])
+    await first_start(store, loaded, secret, context.clock)
+    async with store.read() as tx:
+        customer_id = (await tx.connection.execute(select(customers.c.id))).scalar_one()
     try:
-        yield Lived(house, customer_id, time)
+        yield Lived(context, customer_id, time)
     finally:
         await store.close()

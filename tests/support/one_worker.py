@@ -8,7 +8,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from app.deliver import tick as deliver
 from app.deliver.transports import build_transports
-from tests.support.house import live_in
+from tests.support.context import live_in
 
 
 async def _work(database_url: str, folder: Path, port: str) -> None:
@@ -16,8 +16,8 @@ async def _work(database_url: str, folder: Path, port: str) -> None:
     async with live_in(
         database_url, folder, smtp_url=smtp_url, smtp_connections=2, mail_from="tocsin@example.org", smtp_timeout_s=60
     ) as lived:
-        transports = build_transports(lived.house.settings, b"s" * 32)
-        await deliver.run(lived.house, transports, "worker:doomed", asyncio.Event())
+        transports = build_transports(lived.context.settings, b"s" * 32)
+        await deliver.run(lived.context, transports, "worker:doomed", asyncio.Event())
 
 
 asyncio.run(_work(sys.argv[1], Path(sys.argv[2]), sys.argv[3]))

@@ -4,9 +4,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+from app.context import AppContext
 from app.domain.message import MessageState
 from app.domain.recipient import Address
-from app.house import House
 from tests.support.api import Api
 from tests.support.outbox import message_of
 
@@ -15,13 +15,13 @@ DEAD, LEASED, MOVED = MessageState.DEAD, MessageState.LEASED, MessageState.MOVED
 QUEUED, SENT, UNKNOWN = MessageState.QUEUED, MessageState.SENT, MessageState.UNKNOWN
 
 
-def later(house: House, **time: float) -> House:
+def later(context: AppContext, **time: float) -> AppContext:
     """The same house, some time from now."""
-    return replace(house, clock=lambda: house.clock() + timedelta(**time))
+    return replace(context, clock=lambda: context.clock() + timedelta(**time))
 
 
 async def state_of(api: Api, message_id: str) -> MessageState:
-    return (await message_of(api.house, message_id)).state
+    return (await message_of(api.context, message_id)).state
 
 
 async def successor_of(api: Api, message_id: str) -> dict[str, Any]:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.wire import relay as wire
-from app.wire.relay_host import DoctorLine, Heartbeat, Wanted, wanted_from_json
+from programs.protocol import relay as wire
+from programs.protocol.relay_host import DoctorLine, Heartbeat, Wanted, wanted_from_json
 from tests.support.api import Api
 
 

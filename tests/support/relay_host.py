@@ -13,17 +13,17 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from app.relay import child, logs  # noqa: E402  (it is run as a program)
-from app.relay.client import Service  # noqa: E402
-from app.relay.doctor import Surroundings  # noqa: E402
-from app.relay.loop import Loop  # noqa: E402
-from app.relay.mail_clients import CLIENTS_KEY  # noqa: E402
-from app.relay.mailbox import FileMailbox  # noqa: E402
-from app.relay.profile_check import EXCHANGE_PRIVATE_STORE, Provider  # noqa: E402
-from app.relay.registry import OUR_KEY, PlayedHive  # noqa: E402
-from app.relay.sender import Means, Sender  # noqa: E402
-from app.relay.set_aside import opened  # noqa: E402
-from app.relay.watch import Deadlines  # noqa: E402
+from programs.relay import child, logs  # noqa: E402  (it is run as a program)
+from programs.relay.client import Service  # noqa: E402
+from programs.relay.doctor import Surroundings  # noqa: E402
+from programs.relay.loop import Loop  # noqa: E402
+from programs.relay.mail_clients import CLIENTS_KEY  # noqa: E402
+from programs.relay.mailbox import FileMailbox  # noqa: E402
+from programs.relay.profile_check import EXCHANGE_PRIVATE_STORE, Provider  # noqa: E402
+from programs.relay.registry import OUR_KEY, PlayedHive  # noqa: E402
+from programs.relay.sender import Means, Sender  # noqa: E402
+from programs.relay.set_aside import opened  # noqa: E402
+from programs.relay.watch import Deadlines  # noqa: E402
 
 DLL = b"MZ" + bytes(58) + b"\x40\0\0\0" + b"PE\0\0\x64\x86"  # of no use but to be seen to be 64-bit
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from app.base.pyz import write
+from app.core.pyz import write
 from tests.support.running import Running
 
 PATIENCE_S = 120

@@ -8,7 +8,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic import SecretStr
 from pydantic.fields import FieldInfo
 
-from app.base.settings import _WITH_FILE, Settings
+from app.core.settings import _WITH_FILE, Settings
 from tests.support.sources import ROOT
 
 PAGE = ROOT / "docs" / "settings.md"
@@ -27,7 +27,7 @@ GROUPS = {
 }  # fmt: skip
 OPENING = """# Settings
 
-<!-- Written from app/base/settings.py; do not edit. Write it anew: .venv/bin/python -m tests.support.settings_page -->
+<!-- Written from app/core/settings.py; do not edit. Write it anew: .venv/bin/python -m tests.support.settings_page -->
 
 Every setting has a default: none must be set. Nonsense is refused at start, with the setting's name. So is a name that does not exist.
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
-from app.base.settings import load_settings
+from app.core.settings import load_settings
 from app.deliver.transports.smtp import Smtp
 from app.domain.message import Parcel
 from app.domain.outcome import Outcome

@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 from app.domain.alert import Alert, AlertKind
 from app.domain.event import Severity
 from app.domain.job import JobState
+from app.domain.mail_views import AlertView, DayCell, JobLine, Section, SummaryView, Totals
 from app.domain.route import NoticeWhat
-from app.domain.story import AlertStory, DayCell, JobLine, Section, SummaryStory, Totals
 
 NOW = datetime(2026, 11, 24, 1, 10, tzinfo=UTC)  # Tuesday, 02:10 in Berlin
 DAY = timedelta(days=1)
@@ -17,7 +17,7 @@ GIB = 1024**3
 _ALERT_FIELDS = frozenset(Alert.__dataclass_fields__)
 
 
-def alert_story(number: int = 1, **given: object) -> AlertStory:
+def alert_story(number: int = 1, **given: object) -> AlertView:
     """Make `nightly-sql on sql01 (Acme)`, failed at NOW; what is given goes to the alert or the story, whichever has the field."""
     alert = Alert(
         id=f"alr_{number:028x}",
@@ -33,7 +33,7 @@ def alert_story(number: int = 1, **given: object) -> AlertStory:
         last_at=NOW,
         message="repository is locked",
     )
-    story = AlertStory(
+    story = AlertView(
         alert=alert,
         what=NoticeWhat.OPENED,
         reason="1st failure in a row; route 'everything'; not silenced",
@@ -58,7 +58,7 @@ def alert_story(number: int = 1, **given: object) -> AlertStory:
     return replace(story, alert=replace(alert, **of_alert), **rest)  # type: ignore[arg-type]
 
 
-def recovered(story: AlertStory, at: datetime = NOW + 3 * DAY) -> AlertStory:
+def recovered(story: AlertView, at: datetime = NOW + 3 * DAY) -> AlertView:
     """Close the story's alert."""
     closed = replace(story.alert, closed_at=at, closed_reason="the run succeeded")
     return replace(story, alert=closed, what=NoticeWhat.RECOVERED, last_success_at=at)
@@ -103,9 +103,9 @@ def job_line(job: str = "nightly-sql", strip: str = "o" * 14, **given: object) -
     return replace(line, **given)  # type: ignore[arg-type]
 
 
-def summary_story(**given: object) -> SummaryStory:
+def summary_story(**given: object) -> SummaryView:
     """Make a good night: all of 412 jobs are ok."""
-    story = SummaryStory(
+    story = SummaryView(
         schedule="daily",
         number=118,
         period_start=MORNING - DAY,

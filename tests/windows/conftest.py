@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.base.pyz import write
+from app.core.pyz import write
 from tests.windows import lab as labs
 from tests.windows.site import Site, sited
 

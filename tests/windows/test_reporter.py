@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.base.pyz import write
+from app.core.pyz import write
 from tests.support.tools import Heard, hearing
 from tests.windows.lab import Lab, windows_path
 

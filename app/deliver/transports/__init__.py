@@ -1,6 +1,6 @@
 """The ways out. Each sends one parcel and says how it ended; none decides what happens next (that is `settle`)."""
 
-from app.base.settings import Settings
+from app.core.settings import Settings
 from app.deliver.transport import Transport
 from app.deliver.transports.file import File
 from app.deliver.transports.public_only import PublicOnly

@@ -11,8 +11,8 @@ from datetime import timedelta
 from email.utils import parseaddr
 from typing import Self
 
-from app.base.errors import BadSettings
-from app.base.settings import Settings
+from app.core.errors import BadSettings
+from app.core.settings import Settings
 from app.deliver.transport import nothing_sent
 from app.deliver.transports.smtp_open import Access, open_session, read_access
 from app.deliver.transports.smtp_session import Session

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import aiosmtplib
 
-from app.base.errors import BadSettings
-from app.base.settings import Settings
-from app.base.smtp_url import Auth, SmtpServer, Tls, read_smtp_url
+from app.core.errors import BadSettings
+from app.core.settings import Settings
+from app.core.smtp_url import Auth, SmtpServer, Tls, read_smtp_url
 from app.deliver.transports.evidence import evidence
 from app.deliver.transports.smtp_session import Session
 from app.domain.outcome import Temporary

@@ -19,7 +19,7 @@ import anyio
 import httpcore
 import httpx
 
-from app.base.clock import Clock, now
+from app.core.clock import Clock, now
 from app.deliver.transports.evidence import LIMIT, evidence
 from app.deliver.transports.public_only import NotPublic, Unresolved
 from app.domain.message import Parcel

@@ -8,9 +8,9 @@ from typing import Any
 
 from app.intake import fields
 from app.intake.dialects.json_body import object_of, text_in
+from app.intake.dialects.make_event import number, told
 from app.intake.dialects.moments import moment_in
-from app.intake.dialects.said import NotUnderstood, Said
-from app.intake.dialects.told import number, told
+from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.parse import WireEvent
 
 TOOL = "alertmanager"
@@ -25,7 +25,7 @@ _NAMED_MOST, _LINES_MOST = 12, 100
 _NEVER = 1  # the year of an `endsAt` that is not known
 
 
-def read(said: Said) -> Sequence[WireEvent]:
+def read(said: ToolRequest) -> Sequence[WireEvent]:
     """Give an event for each alert. Raises NotUnderstood for a body without alerts."""
     found = object_of(said)
     alerts = found.get("alerts")
@@ -49,7 +49,7 @@ def read(said: Said) -> Sequence[WireEvent]:
     return events
 
 
-def _of_alert(alert: Mapping[str, Any], group: Mapping[str, Any], said: Said) -> WireEvent:
+def _of_alert(alert: Mapping[str, Any], group: Mapping[str, Any], said: ToolRequest) -> WireEvent:
     labels, notes = _texts(alert.get("labels")), _texts(alert.get("annotations"))
     status = text_in(alert.get("status")) or text_in(group.get("status")) or ""
     is_over = status == "resolved"

@@ -2,7 +2,7 @@
 
 import re
 
-from app.intake.dialects.told import number
+from app.intake.dialects.make_event import number
 
 _BYTES = re.compile(r"([\d.,]{1,30}) ?([kKMGTPE]?)(i?)B?(?:ytes)?\b")
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5, "e": 6}
@@ -28,10 +28,10 @@ def seconds_in(text: str | None) -> float | None:
         days, hours, minutes, seconds = (float(part or 0) for part in clock.groups())
         return days * 86_400 + hours * 3600 + minutes * 60 + seconds
     parts = _PARTS.findall(text)
-    amounts = [(number(amount), unit) for amount, unit in parts]
+    amounts = [(number(amount), tx) for amount, tx in parts]
     if not parts or any(amount is None for amount, _ in amounts):
         return None
-    return round(sum((amount or 0) * _SECONDS[unit] for amount, unit in amounts), 9)
+    return round(sum((amount or 0) * _SECONDS[tx] for amount, tx in amounts), 9)
 
 
 def not_negative(given: object) -> float | None:

@@ -8,11 +8,11 @@ import html
 import re
 from collections.abc import Mapping, Sequence
 
-from app.intake.dialects.confessed import confessed
 from app.intake.dialects.form import form_of
 from app.intake.dialects.json_body import object_of, text_in
-from app.intake.dialects.said import NotUnderstood, Said
-from app.intake.dialects.told import told
+from app.intake.dialects.log_errors import confessed
+from app.intake.dialects.make_event import told
+from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.dialects.words import begins_in, outcome_in
 from app.intake.parse import WireEvent
 
@@ -23,7 +23,7 @@ _XML = {"title": "Subject", "message": "Message", "type": "MessageType"}
 _TEXT_MOST, _WORDS_MOST = 1024 * 1024, 300
 
 
-def read(said: Said) -> Sequence[WireEvent]:
+def read(said: ToolRequest) -> Sequence[WireEvent]:
     """Give the event of one notification. Raises NotUnderstood for one without a word in it."""
     given = _fields(said)
     title, text = given.get("title", "").strip(), (given.get("message") or given.get("body") or "").strip()
@@ -50,7 +50,7 @@ def read(said: Said) -> Sequence[WireEvent]:
     ]
 
 
-def _fields(said: Said) -> Mapping[str, str]:
+def _fields(said: ToolRequest) -> Mapping[str, str]:
     """Give the fields, by what the body is and not by what it is called."""
     if found := object_of(said):
         return {name: text for name in _FIELDS if (text := text_in(found.get(name)))}

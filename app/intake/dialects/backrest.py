@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from app.intake.dialects.json_body import object_of, text_in
-from app.intake.dialects.said import NotUnderstood, Said
+from app.intake.dialects.make_event import told
 from app.intake.dialects.signal_body import is_backrest, read_body
-from app.intake.dialects.told import told
+from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.dialects.words import outcome_in
 from app.intake.parse import WireEvent
 
@@ -14,7 +14,7 @@ TOOL = "backrest"
 _TEXTS = ("text", "content", "message", "body")  # Slack's, Discord's, Shoutrrr's, Apprise's
 
 
-def read(said: Said) -> Sequence[WireEvent]:
+def read(said: ToolRequest) -> Sequence[WireEvent]:
     """Give the event of one notification. Raises NotUnderstood for a text that is none of Backrest's."""
     found = object_of(said)
     text = next((text for name in _TEXTS if (text := text_in(found.get(name)))), None) or said.text
@@ -23,7 +23,7 @@ def read(said: Said) -> Sequence[WireEvent]:
     return [of_text(text, said)]
 
 
-def of_text(text: str, said: Said) -> WireEvent:
+def of_text(text: str, said: ToolRequest) -> WireEvent:
     """Give the event that a text of Backrest's tells."""
     body = read_body(text)
     outcome = body.outcome or (None if body.phase == "started" else outcome_in(text[:1000]))

@@ -13,10 +13,10 @@ from urllib.parse import unquote
 
 from app.intake import fields
 from app.intake.dialects.json_body import object_in, object_of, text_in
+from app.intake.dialects.make_event import number, told, unread
 from app.intake.dialects.moments import moment_in
-from app.intake.dialects.said import NotUnderstood, Said
 from app.intake.dialects.text import header_text
-from app.intake.dialects.told import number, told, unread
+from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.dialects.words import outcome_in
 from app.intake.parse import WireEvent
 
@@ -49,7 +49,7 @@ _STATES = ("outcome", "status", "state", "result", "event")
 _REASONS = ("message", "error", "reason", "msg")
 
 
-def read(said: Said) -> Sequence[WireEvent]:
+def read(said: ToolRequest) -> Sequence[WireEvent]:
     """Give the events. Raises NotUnderstood for what is no CloudEvent, and for one that lacks what the standard requires."""
     if (batch := _batch(said)) is not None:
         return [_of_batch(one, said) for one in batch[:_MOST]]
@@ -57,7 +57,7 @@ def read(said: Said) -> Sequence[WireEvent]:
     return [_event(attributes, data, said)]
 
 
-def _of_batch(one: object, said: Said) -> WireEvent:
+def _of_batch(one: object, said: ToolRequest) -> WireEvent:
     """Give one event of a batch. One that is bad must not cost the others."""
     try:
         return _event(*_opened(one if isinstance(one, dict) else {}), said)
@@ -65,14 +65,14 @@ def _of_batch(one: object, said: Said) -> WireEvent:
         return unread(TOOL, said, str(cause))
 
 
-def _batch(said: Said) -> list[Any] | None:
+def _batch(said: ToolRequest) -> list[Any] | None:
     if said.body[:200].lstrip()[:1] != b"[" or "ce-id" in said.headers:
         return None
     found = object_in(f'{{"batch":{said.text}}}').get("batch")
     return found if isinstance(found, list) else None
 
 
-def _structured(said: Said) -> tuple[Mapping[str, Any], object] | None:
+def _structured(said: ToolRequest) -> tuple[Mapping[str, Any], object] | None:
     if "ce-id" in said.headers or "ce-specversion" in said.headers:
         return None
     found = object_of(said)
@@ -92,7 +92,7 @@ def _opened(found: Mapping[str, Any]) -> tuple[Mapping[str, Any], object]:
         return attributes, packed
 
 
-def _binary(said: Said) -> tuple[Mapping[str, Any], object]:
+def _binary(said: ToolRequest) -> tuple[Mapping[str, Any], object]:
     attributes = {
         name.removeprefix("ce-"): unquote(_QUOTED.sub(r"\1", header_text(value)), errors="replace")
         for name, value in said.headers.items()
@@ -101,7 +101,7 @@ def _binary(said: Said) -> tuple[Mapping[str, Any], object]:
     return attributes, said.text
 
 
-def _event(attributes: Mapping[str, Any], data: object, said: Said) -> WireEvent:
+def _event(attributes: Mapping[str, Any], data: object, said: ToolRequest) -> WireEvent:
     missing = [name for name in _REQUIRED if not text_in(attributes.get(name))]
     if missing:
         raise NotUnderstood(f"a CloudEvent without {', '.join(missing)}")

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from app.intake.dialects.said import NotUnderstood, Said
-from app.intake.dialects.told import told
+from app.intake.dialects.make_event import told
+from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.parse import WireEvent
 
 TOOL = "cronhub"
@@ -15,7 +15,7 @@ STATES: dict[str, tuple[str, str | None]] = {
 }
 
 
-def read(said: Said) -> Sequence[WireEvent]:
+def read(said: ToolRequest) -> Sequence[WireEvent]:
     """Give the event of one ping. `path` is the state, and the monitor where the address names one besides the key."""
     state, monitor = (*said.path, "", "")[:2]
     if state not in STATES or len(said.path) > 2:  # noqa: PLR2004  (these two)

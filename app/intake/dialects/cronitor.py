@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from app.intake.dialects.said import NotUnderstood, Said
-from app.intake.dialects.told import number, told
+from app.intake.dialects.make_event import number, told
+from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.parse import WireEvent
 
 TOOL = "cronitor"
@@ -19,7 +19,7 @@ _METRICS = {"duration": "duration_s", "count": "count", "error_count": "error_co
 _PARTS_MOST = 2
 
 
-def read(said: Said) -> Sequence[WireEvent]:
+def read(said: ToolRequest) -> Sequence[WireEvent]:
     """Give the event of one signal. `path` is what stands behind the key: [monitor,] [state]; before them may stand `p` and a key of Cronitor's."""
     parts = list(said.path[2:] if said.path[:1] == ("p",) else said.path)
     if len(parts) > _PARTS_MOST:
@@ -53,12 +53,12 @@ def read(said: Said) -> Sequence[WireEvent]:
     ]
 
 
-def _message(said: Said) -> str | None:
+def _message(said: ToolRequest) -> str | None:
     """Give the message; a decorator sends the result of its function as one, which of a good run tells nobody anything."""
     return said.asked("message") or said.asked("msg")
 
 
-def _metrics(said: Said) -> dict[str, object]:
+def _metrics(said: ToolRequest) -> dict[str, object]:
     found: dict[str, object] = {"duration_s": said.asked("duration")}
     for name, value in said.query:
         metric, _, amount = value.partition(":")

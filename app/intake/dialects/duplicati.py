@@ -12,8 +12,8 @@ from urllib.parse import parse_qsl
 
 from app.intake.dialects.amounts import not_negative, seconds_in
 from app.intake.dialects.json_body import object_in, text_in
-from app.intake.dialects.said import NotUnderstood, Said
-from app.intake.dialects.told import told
+from app.intake.dialects.make_event import told
+from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.dialects.words import outcome_in
 from app.intake.parse import WireEvent
 
@@ -48,7 +48,7 @@ class Way:
     key: str | None = None
 
 
-def read(said: Said) -> Sequence[WireEvent]:
+def read(said: ToolRequest) -> Sequence[WireEvent]:
     """Give the event of one report. Raises NotUnderstood for a text that names no outcome."""
     way = Way(said.asked("agent"), said.job or said.asked("job"), mark=said.mark)
     return [of_report(_text(said), way)]
@@ -196,7 +196,7 @@ def _object(found: object) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _text(said: Said) -> str:
+def _text(said: ToolRequest) -> str:
     """Give the form's text, whatever the parameter is called; for what is no form, the body."""
     text = said.text[:_FORM_MOST]
     if text.lstrip().startswith("{"):

@@ -5,13 +5,13 @@ from email.message import Message
 from itertools import islice
 from urllib.parse import parse_qsl
 
-from app.intake.dialects.said import Said
 from app.intake.dialects.text import text_of
+from app.intake.dialects.tool_request import ToolRequest
 
 FIELDS_MOST, FORM_MOST = 100, 1024 * 1024
 
 
-def form_of(said: Said) -> dict[str, str]:
+def form_of(said: ToolRequest) -> dict[str, str]:
     """Give the form's fields as text; files in it too."""
     kind = said.headers.get("content-type", "")
     if kind.lower().startswith("multipart/form-data"):

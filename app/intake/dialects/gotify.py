@@ -6,9 +6,9 @@ from typing import Any
 from app.intake.dialects import backrest
 from app.intake.dialects.form import form_of
 from app.intake.dialects.json_body import object_of, text_in
+from app.intake.dialects.make_event import number, told
 from app.intake.dialects.proxmox_words import Bulletin, events_of, is_proxmox
-from app.intake.dialects.said import NotUnderstood, Said
-from app.intake.dialects.told import number, told
+from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.dialects.words import begins_in, outcome_in
 from app.intake.parse import WireEvent
 
@@ -16,7 +16,7 @@ TOOL = "gotify"
 _FAILURE_FROM, _WARNING_FROM = 8, 5
 
 
-def read(said: Said) -> Sequence[WireEvent]:
+def read(said: ToolRequest) -> Sequence[WireEvent]:
     """Give the events of one message. Raises NotUnderstood for one without a word in it."""
     given = fields_of(said)
     title, text = text_in(given.get("title")) or "", _unfenced(text_in(given.get("message")) or "")
@@ -30,12 +30,12 @@ def read(said: Said) -> Sequence[WireEvent]:
     return [_plain(title, text, number(given.get("priority")), said)]
 
 
-def fields_of(said: Said) -> Mapping[str, Any]:
+def fields_of(said: ToolRequest) -> Mapping[str, Any]:
     """Give the message's fields: JSON, a form, or the query."""
     return {**dict(said.query), **(object_of(said) or form_of(said))}
 
 
-def _plain(title: str, text: str, priority: float | None, said: Said) -> WireEvent:
+def _plain(title: str, text: str, priority: float | None, said: ToolRequest) -> WireEvent:
     by_title, by_text = outcome_in(title[:1000]), outcome_in(text[:1000])
     begins = by_title is None and by_text in (None, "success") and begins_in((title or text)[:1000])
     outcome = None if begins else by_title or by_text

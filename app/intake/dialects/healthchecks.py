@@ -6,9 +6,9 @@ A body is never read by its declared type: curl and wget call plain text a form,
 import hashlib
 from collections.abc import Sequence
 
-from app.intake.dialects.said import NotUnderstood, Said
+from app.intake.dialects.make_event import told
 from app.intake.dialects.signal_body import Body, read_body
-from app.intake.dialects.told import told
+from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.parse import WireEvent
 
 TOOL = "healthchecks"
@@ -17,7 +17,7 @@ _PARTS_MOST = 2  # slug and signal
 _WORSE = ("success", "cancelled", "warning", "failure")
 
 
-def read(said: Said) -> Sequence[WireEvent]:
+def read(said: ToolRequest) -> Sequence[WireEvent]:
     """Give the event of one signal. `path` is what stands behind the key: [slug,] [signal]."""
     slug, signal = split(said.path, has_slug=said.job is None)
     try:

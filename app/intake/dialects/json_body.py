@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from app.intake.dialects.said import Said
+from app.intake.dialects.tool_request import ToolRequest
 
 MOST = 4 * 1024 * 1024
 
@@ -20,7 +20,7 @@ def object_in(text: str, most: int = MOST) -> Mapping[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def object_of(said: Said, most: int = MOST) -> Mapping[str, Any]:
+def object_of(said: ToolRequest, most: int = MOST) -> Mapping[str, Any]:
     """Give the object that a body is, or an empty one."""
     return object_in(said.text, most) if said.body else {}
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from app.intake.dialects.amounts import bytes_in, seconds_in
 from app.intake.dialects.json_body import object_of, text_in
-from app.intake.dialects.said import NotUnderstood, Said
-from app.intake.dialects.told import told
+from app.intake.dialects.make_event import told
+from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.parse import WireEvent
 
 TOOL = "kopia"
@@ -47,7 +47,7 @@ def is_kopia(subject: str) -> bool:
     return _SUBJECT.match(subject) is not None
 
 
-def read(said: Said) -> Sequence[WireEvent]:
+def read(said: ToolRequest) -> Sequence[WireEvent]:
     """Give an event for each snapshot told of. Raises NotUnderstood where no status tells how it went."""
     subject, text, given = _subject(said), said.text[:_MOST].replace("\r\n", "\n"), object_of(said)
     found = _HOST.search(subject)
@@ -57,7 +57,7 @@ def read(said: Said) -> Sequence[WireEvent]:
     return events or [_other(subject, text, given, host, said)]
 
 
-def _subject(said: Said) -> str:
+def _subject(said: ToolRequest) -> str:
     """Give the subject; a header is in Latin-1 by its standard, and in UTF-8 as Kopia writes it."""
     subject = said.headers.get("subject", "").strip()
     try:
@@ -120,7 +120,7 @@ def _json(given: Mapping[str, Any]) -> Iterator[_Block]:
         yield _Block(fields, failed, json.dumps(one, ensure_ascii=False, indent=1)[:_MOST])
 
 
-def _snapshot(block: _Block, host: str | None, said: Said) -> WireEvent:
+def _snapshot(block: _Block, host: str | None, said: ToolRequest) -> WireEvent:
     given, failed = block.fields, block.failed
     status = given.get("Status", "")
     outcome = _OUTCOMES.get(status.lower(), "warning")
@@ -158,7 +158,7 @@ def _grown(text: str) -> str:
     return text.removeprefix("+").removeprefix("&#x2191; ") if text.startswith(("+", "&#x2191; ")) else ""
 
 
-def _other(subject: str, text: str, given: Mapping[str, Any], host: str | None, said: Said) -> WireEvent:
+def _other(subject: str, text: str, given: Mapping[str, Any], host: str | None, said: ToolRequest) -> WireEvent:
     """Read what is about no snapshot: an operation that failed, a trial. A subject's "Successfully" alone proves nothing."""
     plain = _TAG.sub("", text).strip() if text.lstrip().startswith("<") else text
     found = _fields(plain)

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from app.intake.dialects.json_body import object_of, text_in
-from app.intake.dialects.said import NotUnderstood, Said
+from app.intake.dialects.make_event import number, told
 from app.intake.dialects.signal_body import read_body
-from app.intake.dialects.told import number, told
+from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.parse import WireEvent
 
 TOOL = "loki"
@@ -27,7 +27,7 @@ class _Line(NamedTuple):
     text: str
 
 
-def read(said: Said) -> Sequence[WireEvent]:
+def read(said: ToolRequest) -> Sequence[WireEvent]:
     """Give the events of one push: of each stream a start and an end where its lines tell of them, else its lines as they are."""
     streams = object_of(said).get("streams")
     if not isinstance(streams, list) or not streams:
@@ -37,7 +37,7 @@ def read(said: Said) -> Sequence[WireEvent]:
     ]
 
 
-def _of_stream(said: Said, stream: Mapping[str, Any]) -> list[WireEvent]:
+def _of_stream(said: ToolRequest, stream: Mapping[str, Any]) -> list[WireEvent]:
     named = stream.get("stream")
     labels = (
         {name: text for name, value in named.items() if (text := text_in(value))} if isinstance(named, dict) else {}

@@ -12,9 +12,9 @@ from html.parser import HTMLParser
 from app.domain.mail_rule import MailRule
 from app.intake.dialects import kopia
 from app.intake.dialects.mail_subjects import Letter, by_subject
-from app.intake.dialects.said import NotUnderstood, Said
+from app.intake.dialects.make_event import told
 from app.intake.dialects.text import header_words, text_of
-from app.intake.dialects.told import told
+from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.parse import WireEvent
 
 TOOL = "mail"
@@ -22,7 +22,7 @@ TEXT_MOST, SUBJECT_MOST, PARTS_MOST = 1024 * 1024, 1000, 100
 _SPACES = re.compile(r"\s+")
 
 
-def read(said: Said, rules: Sequence[MailRule] = ()) -> Sequence[WireEvent]:
+def read(said: ToolRequest, rules: Sequence[MailRule] = ()) -> Sequence[WireEvent]:
     """Give the events of one mail. Raises NotUnderstood for one whose subject says nothing to us."""
     letter = _opened(said)
     for rule in rules:
@@ -54,7 +54,7 @@ def _event(letter: Letter, job: str, outcome: str, activity: str, extra: dict[st
     )
 
 
-def _opened(said: Said) -> Letter:
+def _opened(said: ToolRequest) -> Letter:
     try:
         mail = email.message_from_bytes(said.body)
         subject = _header(mail, "subject")

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.intake.dialects import duplicati
+from app.intake.dialects.make_event import number, told
 from app.intake.dialects.proxmox_words import Bulletin, events_of, is_proxmox
-from app.intake.dialects.told import number, told
 from app.intake.dialects.words import outcome_in
 from app.intake.parse import WireEvent
 

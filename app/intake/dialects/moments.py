@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from app.intake.dialects.told import number
+from app.intake.dialects.make_event import number
 
 _TEXT_MOST = 60
 _SECOND = slice(16, 19)

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 
 from app.intake.dialects import backrest
 from app.intake.dialects.json_body import object_of, text_in
+from app.intake.dialects.make_event import told
 from app.intake.dialects.proxmox_words import Bulletin, events_of, is_proxmox
-from app.intake.dialects.said import NotUnderstood, Said
 from app.intake.dialects.text import header_text, header_words
-from app.intake.dialects.told import told
+from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.dialects.words import begins_in, outcome_in
 from app.intake.parse import WireEvent
 
@@ -31,7 +31,7 @@ _ENDINGS = ("publish", "send", "trigger")
 _WORDS_MOST = 1000
 
 
-def read(said: Said) -> Sequence[WireEvent]:
+def read(said: ToolRequest) -> Sequence[WireEvent]:
     """Give the event of one message. `path` is what stands behind the server: [topic,] [publish]. Raises NotUnderstood for an empty one."""
     given = _fields(said)
     title, text = given["title"].strip(), given["message"].strip()
@@ -68,7 +68,7 @@ def _by_tags(tags: set[str]) -> str | None:
     return next((outcome for known, outcome in ((_BAD, "failure"), (_ODD, "warning"), (_GOOD, "success")) if known & tags), None)  # fmt: skip
 
 
-def _fields(said: Said) -> Mapping[str, str]:
+def _fields(said: ToolRequest) -> Mapping[str, str]:
     topic = next((part for part in said.path if part not in _ENDINGS), "")
     found = object_of(said) if not topic else {}
     if found:
@@ -80,7 +80,7 @@ def _fields(said: Said) -> Mapping[str, str]:
     return {**given, "message": said.words or given["message"].replace("\\n", "\n"), "topic": topic}
 
 
-def _param(said: Said, names: Sequence[str]) -> str:
+def _param(said: ToolRequest, names: Sequence[str]) -> str:
     """Give a field from the headers, else from the query; a header's bytes are UTF-8, whatever HTTP says of them, or packed as in a mail."""
     for name in names:
         if value := said.headers.get(name):

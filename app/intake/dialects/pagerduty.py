@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.intake.dialects.json_body import object_of, text_in
-from app.intake.dialects.said import NotUnderstood, Said
-from app.intake.dialects.told import told
+from app.intake.dialects.make_event import told
+from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.parse import WireEvent
 
 TOOL = "pagerduty"
@@ -13,7 +13,7 @@ _OUTCOMES = {"critical": "failure", "error": "failure", "warning": "warning"}
 _LOGS = ("logs", "log", "output", "stderr")
 
 
-def read(said: Said) -> Sequence[WireEvent]:
+def read(said: ToolRequest) -> Sequence[WireEvent]:
     """Give the event; none for an acknowledgement."""
     call = object_of(said)
     action = text_in(call.get("event_action"))

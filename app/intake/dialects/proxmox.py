@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from app.intake.dialects.json_body import object_of, text_in
+from app.intake.dialects.make_event import number
 from app.intake.dialects.proxmox_words import TOOL, Bulletin, events_of
-from app.intake.dialects.said import NotUnderstood, Said
-from app.intake.dialects.told import number
+from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.parse import WireEvent
 
 __all__ = ["TOOL", "read"]
@@ -16,7 +16,7 @@ _TITLE = re.compile(r'"title"\s{0,20}:\s{0,20}"([^"\n]{1,1000})')
 _EARLIEST, _LATEST = 1e9, 4e9
 
 
-def read(said: Said) -> Sequence[WireEvent]:
+def read(said: ToolRequest) -> Sequence[WireEvent]:
     """Give the events of one notification. Raises NotUnderstood for a body without a title."""
     found: Mapping[str, Any] = object_of(said) or _broken(said.text)
     title = text_in(found.get("title"))

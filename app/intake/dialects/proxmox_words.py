@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from app.intake.dialects.amounts import bytes_in, seconds_in
+from app.intake.dialects.make_event import told
 from app.intake.dialects.proxmox_table import Guest, guests_in
-from app.intake.dialects.told import told
 from app.intake.parse import WireEvent
 
 TOOL = "proxmox"

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from urllib.parse import parse_qsl
 
 from app.intake.dialects.json_body import object_of, text_in
-from app.intake.dialects.said import NotUnderstood, Said
-from app.intake.dialects.told import told
+from app.intake.dialects.make_event import told
+from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.dialects.words import begins_in, outcome_in
 from app.intake.parse import WireEvent
 
@@ -16,7 +16,7 @@ _TAGS = re.compile(r"<[^<>]{0,200}>")
 _SEVERITIES = {"1": "error", "2": "critical"}
 
 
-def read(said: Said) -> Sequence[WireEvent]:
+def read(said: ToolRequest) -> Sequence[WireEvent]:
     """Give the event of one message. A message whose words name no outcome is one, unless its priority says that it is bad.
 
     Raises NotUnderstood for one without a word in it.
@@ -42,7 +42,7 @@ def read(said: Said) -> Sequence[WireEvent]:
     ]
 
 
-def _fields(said: Said) -> dict[str, str]:
+def _fields(said: ToolRequest) -> dict[str, str]:
     found = object_of(said)
     if found:
         return {name: text for name, value in found.items() if (text := text_in(value))}

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.intake.dialects.amounts import bytes_in
-from app.intake.dialects.confessed import confessed
 from app.intake.dialects.json_body import text_in
 from app.intake.dialects.json_pieces import pieces_of
+from app.intake.dialects.log_errors import confessed
+from app.intake.dialects.make_event import number, told
 from app.intake.dialects.moments import moment_in
-from app.intake.dialects.said import NotUnderstood, Said
-from app.intake.dialects.told import number, told
-from app.intake.dialects.wrapped import exit_code_of, exit_words, key_of, who
+from app.intake.dialects.script_params import exit_code_of, exit_words, key_of, who
+from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.parse import WireEvent
 
 TOOL = "restic"
@@ -73,7 +73,7 @@ class _Heard:
     is_under_way: bool = False
 
 
-def read(said: Said) -> Sequence[WireEvent]:
+def read(said: ToolRequest) -> Sequence[WireEvent]:
     """Give the event of one post. Raises NotUnderstood for what is no output of restic's and has no exit code."""
     text, code = said.text, exit_code_of(said)
     heard = _heard(text)

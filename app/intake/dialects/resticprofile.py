@@ -10,8 +10,8 @@ from typing import Any
 
 from app.intake.dialects import restic
 from app.intake.dialects.json_body import object_of, text_in
-from app.intake.dialects.said import NotUnderstood, Said
-from app.intake.dialects.told import told
+from app.intake.dialects.make_event import told
+from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.parse import WireEvent
 
 TOOL = "resticprofile"
@@ -28,7 +28,7 @@ _ACTIVITIES = {
 _STATES = ("", "start", "fail", "finally")
 
 
-def read(said: Said) -> Sequence[WireEvent]:
+def read(said: ToolRequest) -> Sequence[WireEvent]:
     """Give the event of one hook. Raises NotUnderstood for an address that ends in another word."""
     state = said.path[0] if said.path else ""
     if state not in _STATES:
@@ -48,7 +48,7 @@ def read(said: Said) -> Sequence[WireEvent]:
     return [_end(said, given, state, who)]
 
 
-def _end(said: Said, given: Mapping[str, Any], state: str, who: Mapping[str, Any]) -> WireEvent:
+def _end(said: ToolRequest, given: Mapping[str, Any], state: str, who: Mapping[str, Any]) -> WireEvent:
     """Have restic's dialect read what restic printed. A failure without an exit code is one of resticprofile's own."""
     code, error = _of(given, _EXIT), _of(given, _ERROR)
     parts = [text for name in _OUTPUT if (text := text_in(given.get(name)))]

@@ -6,8 +6,8 @@ Source: https://docs.sentry.io/product/crons/getting-started/http/
 from collections.abc import Sequence
 
 from app.intake.dialects.json_body import object_of
-from app.intake.dialects.said import NotUnderstood, Said
-from app.intake.dialects.told import told
+from app.intake.dialects.make_event import told
+from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.parse import WireEvent
 
 TOOL = "sentry"
@@ -19,7 +19,7 @@ _STATES: dict[str, tuple[str, str | None]] = {
 }
 
 
-def read(said: Said) -> Sequence[WireEvent]:
+def read(said: ToolRequest) -> Sequence[WireEvent]:
     """Give the event of one check-in. `path` is the monitor's slug."""
     body = object_of(said, _JSON_MOST)
     given = {

@@ -6,9 +6,9 @@ The address stands first. A body can name the activity, add amounts, and make an
 import re
 from dataclasses import dataclass, field
 
-from app.intake.dialects.confessed import confessed
 from app.intake.dialects.json_body import object_in
-from app.intake.dialects.told import number
+from app.intake.dialects.log_errors import confessed
+from app.intake.dialects.make_event import number
 
 _HEAD, _JSON_MOST = 8 * 1024, 64 * 1024
 _MESSAGE_MOST = 300
@@ -103,11 +103,11 @@ def _backrest(text: str, event: str) -> Body:
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 
 
-def _amount(digits: str, unit: str) -> float | None:
+def _amount(digits: str, tx: str) -> float | None:
     found = number(digits)
-    if found is None or not unit:
+    if found is None or not tx:
         return found
-    return found * float((1024 if "i" in unit else 1000) ** _POWERS[unit.rstrip("iB").lower()])
+    return found * float((1024 if "i" in tx else 1000) ** _POWERS[tx.rstrip("iB").lower()])
 
 
 def _bacula(text: str) -> Body | None:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from app.intake.dialects.json_body import object_of, text_in
-from app.intake.dialects.said import Said
-from app.intake.dialects.told import number, told
+from app.intake.dialects.make_event import number, told
+from app.intake.dialects.tool_request import ToolRequest
 from app.intake.parse import WireEvent
 
 TOOL = "uptime-kuma"
@@ -14,7 +14,7 @@ _FIELDS = ("status", "msg", "ping")
 _PING_MOST = 1e11  # Kuma's own bound, in ms
 
 
-def read(said: Said) -> Sequence[WireEvent]:
+def read(said: ToolRequest) -> Sequence[WireEvent]:
     """Give the event of one push. Kuma itself ignores a body; we do not, where the address says nothing."""
     asked = dict(reversed(said.query))
     if "status" not in asked:
@@ -37,6 +37,6 @@ def read(said: Said) -> Sequence[WireEvent]:
     ]
 
 
-def _in_body(said: Said) -> dict[str, str]:
+def _in_body(said: ToolRequest) -> dict[str, str]:
     found = {name: text_in(value) for name, value in object_of(said, _JSON_MOST).items() if name in _FIELDS}
     return {name: value for name, value in found.items() if value is not None}

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.intake.dialects.json_body import object_of, text_in
-from app.intake.dialects.said import NotUnderstood, Said
-from app.intake.dialects.told import told, unread
+from app.intake.dialects.make_event import told, unread
+from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.dialects.words import outcome_in
 from app.intake.parse import WireEvent
 
@@ -19,7 +19,7 @@ _SESSION = frozenset({"user.login", "user.logout", "apiinfo.version"})
 _BEGINS = re.compile(r"\s*(?:start|begin|run)\w{0,10}\s*", re.IGNORECASE)
 
 
-def read(said: Said) -> Sequence[WireEvent]:
+def read(said: ToolRequest) -> Sequence[WireEvent]:
     """Give the events of one call: none for login and logout."""
     call = object_of(said)
     method = text_in(call.get("method")) or ""
@@ -40,7 +40,7 @@ def values_of(call: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     return values
 
 
-def _event(said: Said, pushed: Mapping[str, Any]) -> WireEvent:
+def _event(said: ToolRequest, pushed: Mapping[str, Any]) -> WireEvent:
     value = text_in(pushed["value"]) or ""
     host, item = text_in(pushed.get("host")), text_in(pushed.get("key")) or text_in(pushed.get("itemid"))
     begins = _BEGINS.fullmatch(value) is not None

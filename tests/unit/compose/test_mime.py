@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from app.compose import alert_mail, mime, summary_mail
 from app.compose.letter import Letter
 from app.domain.alert import AlertKind
+from app.domain.mail_views import Section
 from app.domain.route import NoticeWhat
-from app.domain.story import Section
 from tests.support.stories import NOW, alert_story, job_line, summary_story
 
 BASE = "https://tocsin.example.org"

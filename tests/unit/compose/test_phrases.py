@@ -7,7 +7,7 @@ import pytest
 
 from app.compose import hints, phrases, strip
 from app.domain.alert import AlertKind
-from app.domain.story import DayCell
+from app.domain.mail_views import DayCell
 from tests.support.stories import GIB, TODAY, strip_of
 
 BERLIN = ZoneInfo("Europe/Berlin")

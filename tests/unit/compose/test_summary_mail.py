@@ -8,7 +8,7 @@ import pytest
 from app.compose import mime, summary_mail
 from app.compose.summary_subject import subject_of
 from app.domain.job import JobState
-from app.domain.story import Section, Totals
+from app.domain.mail_views import Section, Totals
 from tests.support.stories import DAY, GIB, MORNING, job_line, summary_story
 
 MINUS = "\N{MINUS SIGN}"

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.compose import webhook_body
+from app.domain.mail_views import Section
 from app.domain.route import NoticeWhat
-from app.domain.story import Section
 from tests.support.stories import DAY, NOW, alert_story, job_line, recovered, summary_story
 
 BASE = "https://tocsin.example.org"

@@ -6,15 +6,15 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.support.context import Lived, live_in
 
-from app.base.ids import new_id
+from app.core.ids import new_id
 from app.deliver import lease, sweep
 from app.deliver.settle import settle
 from app.domain.lease import Claim
 from app.domain.message import MessageState
 from app.domain.outcome import Outcome, Permanent, Sent, Temporary, Unknown
 from app.domain.recipient import Address
-from tests.support.house import Lived, live_in
 from tests.support.migrated import copy_sqlite
 from tests.support.outbox import life_of, message_of, post
 
@@ -41,35 +41,35 @@ class Story:
 
     async def play(self, step: str | tuple[int, Outcome]) -> None:
         now = self.lived.time[0]
-        async with self.lived.house.store.write() as unit:
+        async with self.lived.context.database.write() as tx:
             match step:
                 case "lease":
                     for address in ADDRESSES:
                         leased = await lease.lease(
-                            unit, address.transport, 9, now, "worker:a", now + timedelta(minutes=2)
+                            tx, address.transport, 9, now, "worker:a", now + timedelta(minutes=2)
                         )
                         self.claims += [one.claim for one in leased]
                 case "begin":
-                    await lease.begin(unit, self.claims[-1:], now)
+                    await lease.begin(tx, self.claims[-1:], now)
                 case "sweep":
-                    await sweep.sweep(unit, now)
-                    await sweep.hurry(unit, now)
+                    await sweep.sweep(tx, now)
+                    await sweep.hurry(tx, now)
                 case "give back":
-                    await lease.give_back(unit, self.claims)
+                    await lease.give_back(tx, self.claims)
                 case "wait":
                     self.lived.pass_time(minutes=25)
                 case (int(turn), outcome):
                     if self.claims:
                         held = self.claims[turn % len(self.claims)]
-                        await settle(unit, held.message_id, held.token, outcome, now)
+                        await settle(tx, held.message_id, held.token, outcome, now)
 
     async def check(self) -> None:
-        last = await message_of(self.lived.house, self.chain[-1])
+        last = await message_of(self.lived.context, self.chain[-1])
         while last.moved_to is not None and last.moved_to not in self.chain:
             self.chain.append(last.moved_to)
-            last = await message_of(self.lived.house, last.moved_to)
+            last = await message_of(self.lived.context, last.moved_to)
         for one in self.chain:
-            message, life = await message_of(self.lived.house, one), await life_of(self.lived.house, one)
+            message, life = await message_of(self.lived.context, one), await life_of(self.lived.context, one)
             assert not (one in self.is_sent and message.state is not MessageState.SENT)
             if message.state is MessageState.SENT:
                 self.is_sent.add(one)
@@ -91,7 +91,7 @@ def test_no_order_of_events_undoes_what_was_sent(
     async def live() -> None:
         url = copy_sqlite(sqlite_template, tmp_path / f"{new_id('db')}.db")
         async with live_in(url, tmp_path, log_level="error") as lived:
-            (first,) = await post(lived.house, *ADDRESSES)
+            (first,) = await post(lived.context, *ADDRESSES)
             story = Story(lived, first)
             for step in steps:
                 await story.play(step)

@@ -3,13 +3,13 @@
 from datetime import timedelta
 
 import pytest
+from tests.support.context import Lived
 
 from app.deliver import lease, sweep
 from app.deliver.settle import settle
 from app.domain.message import Bodies, Message, MessageState
 from app.domain.outcome import Outcome, Permanent, Sent, Temporary, Unknown
 from app.domain.recipient import Address
-from tests.support.house import Lived
 from tests.support.outbox import BODIES, message_of, post, set_transports
 
 ANN, ANN_AT_HOME = Address("smtp", "ann@example.org"), Address("smtp", "ann@home.example")
@@ -20,36 +20,36 @@ NO_SUCH, BUSY, SILENT = Permanent("550", "no such user"), Temporary("451", "late
 async def attempt(lived: Lived, outcome: Outcome, transport: str = "smtp") -> tuple[str, bytes]:
     """Make one attempt at the one due message; give what came of it in words, and the bytes that went."""
     now = lived.time[0]
-    async with lived.house.store.write() as unit:
-        (leased,) = await lease.lease(unit, transport, 1, now, "worker:a", now + timedelta(minutes=2))
-        await lease.begin(unit, [leased.claim], now)
-    async with lived.house.store.write() as unit:
-        return await settle(unit, leased.parcel.id, leased.claim.token, outcome, now), leased.parcel.body
+    async with lived.context.database.write() as tx:
+        (leased,) = await lease.lease(tx, transport, 1, now, "worker:a", now + timedelta(minutes=2))
+        await lease.begin(tx, [leased.claim], now)
+    async with lived.context.database.write() as tx:
+        return await settle(tx, leased.parcel.id, leased.claim.token, outcome, now), leased.parcel.body
 
 
 async def successor_of(lived: Lived, message_id: str) -> Message:
-    message = await message_of(lived.house, message_id)
+    message = await message_of(lived.context, message_id)
     assert message.state is MessageState.MOVED
-    successor = await message_of(lived.house, message.moved_to or "")
+    successor = await message_of(lived.context, message.moved_to or "")
     assert successor.moved_from == message_id
     return successor
 
 
 async def test_permanent_goes_to_the_next_transport_with_its_own_body(lived: Lived) -> None:
-    (one,) = await post(lived.house, ANN, HOOK)
+    (one,) = await post(lived.context, ANN, HOOK)
     said, _ = await attempt(lived, NO_SUCH)
     assert said == "moved: 550 no such user; goes by webhook instead"
-    first, second = await message_of(lived.house, one), await successor_of(lived, one)
+    first, second = await message_of(lived.context, one), await successor_of(lived, one)
     assert (second.transport, second.address, second.place) == (HOOK.transport, HOOK.address, 1)
     assert (second.message_id, second.subject, second.urgency) == (first.message_id, first.subject, first.urgency)
     assert second.why == "smtp could not send it: 550 no such user"
     _, body = await attempt(lived, Sent("204", ""), "webhook")
     assert body == BODIES.webhook
-    assert (await message_of(lived.house, second.id)).state is MessageState.SENT
+    assert (await message_of(lived.context, second.id)).state is MessageState.SENT
 
 
 async def test_the_way_goes_through_all_transports_and_then_ends(lived: Lived) -> None:
-    (one,) = await post(lived.house, HOOK, ANN, ANN_AT_HOME)
+    (one,) = await post(lived.context, HOOK, ANN, ANN_AT_HOME)
     await attempt(lived, NO_SUCH, "webhook")
     second = await successor_of(lived, one)
     await attempt(lived, NO_SUCH)
@@ -64,10 +64,10 @@ async def test_the_way_goes_through_all_transports_and_then_ends(lived: Lived) -
 async def test_an_alert_that_waited_long_enough_moves_on_and_says_whether_it_may_have_arrived(
     lived: Lived, outcome: Outcome
 ) -> None:
-    (one,) = await post(lived.house, ANN, HOOK)
+    (one,) = await post(lived.context, ANN, HOOK)
     lived.pass_time(minutes=14)
     await attempt(lived, outcome)
-    assert (await message_of(lived.house, one)).moved_to is None
+    assert (await message_of(lived.context, one)).moved_to is None
     lived.pass_time(minutes=2)
     await attempt(lived, outcome)
     second = await successor_of(lived, one)
@@ -77,48 +77,48 @@ async def test_an_alert_that_waited_long_enough_moves_on_and_says_whether_it_may
 
 
 async def test_an_alert_moves_on_even_if_nobody_serves_its_transport(lived: Lived) -> None:
-    (one,) = await post(lived.house, Address("mapi", "ann@example.org"), ANN)
-    (lonely,) = await post(lived.house, Address("mapi", "bob@example.org"))
-    (summary,) = await post(lived.house, Address("mapi", "ann@example.org"), ANN, is_alert=False)
+    (one,) = await post(lived.context, Address("mapi", "ann@example.org"), ANN)
+    (lonely,) = await post(lived.context, Address("mapi", "bob@example.org"))
+    (summary,) = await post(lived.context, Address("mapi", "ann@example.org"), ANN, is_alert=False)
     lived.pass_time(minutes=14)
-    await sweep.tick(lived.house)
-    assert (await message_of(lived.house, one)).state is MessageState.QUEUED
+    await sweep.tick(lived.context)
+    assert (await message_of(lived.context, one)).state is MessageState.QUEUED
     lived.pass_time(minutes=1)
-    await sweep.tick(lived.house)
+    await sweep.tick(lived.context)
     assert (await successor_of(lived, one)).transport == "smtp"
-    assert [(await message_of(lived.house, other)).state for other in (lonely, summary)] == ["queued", "queued"]
+    assert [(await message_of(lived.context, other)).state for other in (lonely, summary)] == ["queued", "queued"]
 
 
 async def test_a_summary_waits_for_its_transport(lived: Lived) -> None:
-    (one,) = await post(lived.house, ANN, HOOK, is_alert=False)
+    (one,) = await post(lived.context, ANN, HOOK, is_alert=False)
     lived.pass_time(hours=1)
     await attempt(lived, BUSY)
-    assert (await message_of(lived.house, one)).state is MessageState.QUEUED
+    assert (await message_of(lived.context, one)).state is MessageState.QUEUED
     lived.pass_time(days=3)
     await attempt(lived, BUSY)
     assert (await successor_of(lived, one)).transport == "webhook"
 
 
 async def test_a_summary_that_may_have_arrived_is_not_sent_by_another_way(lived: Lived) -> None:
-    (one,) = await post(lived.house, ANN, HOOK, is_alert=False)
+    (one,) = await post(lived.context, ANN, HOOK, is_alert=False)
     await attempt(lived, SILENT)
     lived.pass_time(minutes=1)
     await attempt(lived, NO_SUCH)
-    message = await message_of(lived.house, one)
+    message = await message_of(lived.context, one)
     assert (message.state, message.maybe_sent) == (MessageState.DEAD, True)
 
 
 async def test_a_transport_without_a_body_that_fits_is_passed_over(lived: Lived) -> None:
-    (one,) = await post(lived.house, ANN, HOOK, DISK, bodies=Bodies(mail=BODIES.mail))
+    (one,) = await post(lived.context, ANN, HOOK, DISK, bodies=Bodies(mail=BODIES.mail))
     await attempt(lived, NO_SUCH)
     assert (await successor_of(lived, one)).transport == "file"
 
 
 async def test_what_the_recipient_says_now_counts_and_nothing_is_tried_twice(lived: Lived) -> None:
-    (one,) = await post(lived.house, ANN)
-    recipient = (await message_of(lived.house, one)).recipient_id
-    async with lived.house.store.write() as unit:
-        await set_transports(unit, recipient, HOOK, ANN)
+    (one,) = await post(lived.context, ANN)
+    recipient = (await message_of(lived.context, one)).recipient_id
+    async with lived.context.database.write() as tx:
+        await set_transports(tx, recipient, HOOK, ANN)
     await attempt(lived, NO_SUCH)
     assert (await successor_of(lived, one)).transport == "webhook"
     said, _ = await attempt(lived, NO_SUCH, "webhook")
@@ -126,11 +126,11 @@ async def test_what_the_recipient_says_now_counts_and_nothing_is_tried_twice(liv
 
 
 async def test_an_edited_recipient_does_not_hold_up_the_sweep(lived: Lived) -> None:
-    (one,) = await post(lived.house, ANN, ANN_AT_HOME)
-    recipient = (await message_of(lived.house, one)).recipient_id
-    async with lived.house.store.write() as unit:
-        await set_transports(unit, recipient, ANN, ANN)
+    (one,) = await post(lived.context, ANN, ANN_AT_HOME)
+    recipient = (await message_of(lived.context, one)).recipient_id
+    async with lived.context.database.write() as tx:
+        await set_transports(tx, recipient, ANN, ANN)
     lived.pass_time(minutes=20)
-    await sweep.tick(lived.house)
-    message = await message_of(lived.house, one)
+    await sweep.tick(lived.context)
+    message = await message_of(lived.context, one)
     assert (message.state, message.move_on_at) == (MessageState.QUEUED, message.give_up_at)

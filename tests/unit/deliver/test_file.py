@@ -10,7 +10,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.base.ids import new_id
+from app.core.ids import new_id
 from app.deliver.transports.file import File, file_name, written_before
 from app.domain.message import Parcel
 from app.domain.outcome import Sent, Temporary

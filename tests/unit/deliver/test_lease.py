@@ -3,6 +3,8 @@
 import asyncio
 from datetime import timedelta
 
+from tests.support.context import Lived
+
 from app.deliver import lease, sweep
 from app.deliver.settle import settle
 from app.domain.lease import Leased
@@ -10,7 +12,6 @@ from app.domain.message import MessageState
 from app.domain.outcome import Temporary
 from app.domain.recipient import Address
 from app.store.book import SentLine, book
-from tests.support.house import Lived
 from tests.support.outbox import BODIES, life_of, message_of, post
 
 ANN = Address("smtp", "ann@example.org")
@@ -20,29 +21,29 @@ HOLD = timedelta(minutes=2)
 
 async def take(lived: Lived, limit: int = 100, transport: str = "smtp", holder: str = "worker:a") -> list[Leased]:
     now = lived.time[0]
-    async with lived.house.store.write() as unit:
-        return await lease.lease(unit, transport, limit, now, holder, now + HOLD)
+    async with lived.context.database.write() as tx:
+        return await lease.lease(tx, transport, limit, now, holder, now + HOLD)
 
 
 async def begin(lived: Lived, leased: list[Leased]) -> frozenset[str]:
-    async with lived.house.store.write() as unit:
-        return await lease.begin(unit, [one.claim for one in leased], lived.time[0])
+    async with lived.context.database.write() as tx:
+        return await lease.begin(tx, [one.claim for one in leased], lived.time[0])
 
 
 async def test_the_most_urgent_leave_first_then_the_longest_due(lived: Lived) -> None:
-    (summary,) = await post(lived.house, ANN, urgency=3)
+    (summary,) = await post(lived.context, ANN, urgency=3)
     lived.pass_time(seconds=1)
-    (alert,) = await post(lived.house, ANN, urgency=1)
+    (alert,) = await post(lived.context, ANN, urgency=1)
     lived.pass_time(seconds=1)
-    (critical,) = await post(lived.house, ANN, urgency=0)
-    (later,) = await post(lived.house, ANN, urgency=1)
-    await post(lived.house, ANN, urgency=0, due_at=lived.time[0] + timedelta(minutes=1))
+    (critical,) = await post(lived.context, ANN, urgency=0)
+    (later,) = await post(lived.context, ANN, urgency=1)
+    await post(lived.context, ANN, urgency=0, due_at=lived.time[0] + timedelta(minutes=1))
     assert [one.parcel.id for one in await take(lived)] == [critical, alert, later, summary]
 
 
 async def test_each_transport_gets_its_own_and_the_body_that_it_carries(lived: Lived) -> None:
-    await post(lived.house, ANN)
-    await post(lived.house, HOOK)
+    await post(lived.context, ANN)
+    await post(lived.context, HOOK)
     (mail,), (hook,) = await take(lived), await take(lived, transport="webhook")
     assert (mail.parcel.body, hook.parcel.body) == (BODIES.mail, BODIES.webhook)
     assert (mail.parcel.address, hook.parcel.address) == (ANN.address, HOOK.address)
@@ -50,7 +51,7 @@ async def test_each_transport_gets_its_own_and_the_body_that_it_carries(lived: L
 
 
 async def test_two_workers_at_once_never_get_the_same_message(lived: Lived) -> None:
-    ids = await post(lived.house, ANN, count=60)
+    ids = await post(lived.context, ANN, count=60)
     taken = await asyncio.gather(*(take(lived, 10, holder=f"worker:{number}") for number in range(6)))
     got = [one.parcel.id for leased in taken for one in leased]
     assert len(got) == len(set(got))
@@ -59,76 +60,82 @@ async def test_two_workers_at_once_never_get_the_same_message(lived: Lived) -> N
 
 
 async def test_a_lease_lasts_as_long_as_it_is_renewed(lived: Lived) -> None:
-    await post(lived.house, ANN, count=2)
+    await post(lived.context, ANN, count=2)
     kept, dropped = await take(lived)
     lived.pass_time(minutes=1)
-    async with lived.house.store.write() as unit:
-        assert await lease.renew(unit, [kept.claim], lived.time[0] + HOLD) == {kept.parcel.id}
+    async with lived.context.database.write() as tx:
+        assert await lease.renew(tx, [kept.claim], lived.time[0] + HOLD) == {kept.parcel.id}
     lived.pass_time(minutes=1.5)
-    await sweep.tick(lived.house)
-    assert (await message_of(lived.house, kept.parcel.id)).state is MessageState.LEASED
-    assert (await message_of(lived.house, dropped.parcel.id)).state is MessageState.QUEUED
-    async with lived.house.store.write() as unit:
-        assert await lease.renew(unit, [dropped.claim], lived.time[0] + HOLD) == frozenset()
+    await sweep.tick(lived.context)
+    assert (await message_of(lived.context, kept.parcel.id)).state is MessageState.LEASED
+    assert (await message_of(lived.context, dropped.parcel.id)).state is MessageState.QUEUED
+    async with lived.context.database.write() as tx:
+        assert await lease.renew(tx, [dropped.claim], lived.time[0] + HOLD) == frozenset()
 
 
 async def test_what_was_begun_when_its_holder_died_is_unknown_and_due_at_once(lived: Lived) -> None:
-    await post(lived.house, ANN, count=2)
+    await post(lived.context, ANN, count=2)
     begun, waiting = await take(lived)
     await begin(lived, [begun])
     lived.pass_time(minutes=3)
-    await sweep.tick(lived.house)
-    message, other = await message_of(lived.house, begun.parcel.id), await message_of(lived.house, waiting.parcel.id)
+    await sweep.tick(lived.context)
+    message, other = (
+        await message_of(lived.context, begun.parcel.id),
+        await message_of(lived.context, waiting.parcel.id),
+    )
     assert (message.state, message.maybe_sent, message.due_at) == (MessageState.UNKNOWN, True, lived.time[0])
     assert (other.state, other.maybe_sent, other.attempts) == (MessageState.QUEUED, False, 0)
-    (attempt,) = await life_of(lived.house, begun.parcel.id)
+    (attempt,) = await life_of(lived.context, begun.parcel.id)
     assert (attempt.outcome, attempt.text) == ("unknown", "the worker died or was cut off")
     assert len(await take(lived)) == 2
 
 
 async def test_a_new_worker_on_sqlite_takes_back_at_once_but_leaves_relays_alone(lived: Lived) -> None:
-    await post(lived.house, ANN, count=2)
+    await post(lived.context, ANN, count=2)
     (ours,) = await take(lived, 1, holder="worker:dead")
     (relays,) = await take(lived, 1, holder="relay:win_1")
-    await sweep.tick(lived.house, of_holders="worker:")
-    assert (await message_of(lived.house, ours.parcel.id)).state is MessageState.QUEUED
-    assert (await message_of(lived.house, relays.parcel.id)).state is MessageState.LEASED
+    await sweep.tick(lived.context, of_holders="worker:")
+    assert (await message_of(lived.context, ours.parcel.id)).state is MessageState.QUEUED
+    assert (await message_of(lived.context, relays.parcel.id)).state is MessageState.LEASED
 
 
 async def test_what_is_given_back_waits_again_but_not_what_was_begun(lived: Lived) -> None:
-    await post(lived.house, ANN, count=2)
+    await post(lived.context, ANN, count=2)
     leased = await take(lived)
     await begin(lived, leased[:1])
-    async with lived.house.store.write() as unit:
-        assert await lease.give_back(unit, [one.claim for one in leased]) == 1
-    assert [(await message_of(lived.house, one.parcel.id)).state for one in leased] == ["leased", "queued"]
+    async with lived.context.database.write() as tx:
+        assert await lease.give_back(tx, [one.claim for one in leased]) == 1
+    assert [(await message_of(lived.context, one.parcel.id)).state for one in leased] == ["leased", "queued"]
 
 
 async def test_the_fast_road_refuses_whoever_lost_the_lease(lived: Lived) -> None:
-    await post(lived.house, ANN, count=2)
+    await post(lived.context, ANN, count=2)
     slept = await take(lived)
     await begin(lived, slept[:1])
     lived.pass_time(minutes=3)
-    await sweep.tick(lived.house)
+    await sweep.tick(lived.context)
     took_over = await take(lived, holder="worker:b")
     line = SentLine(slept[0].claim.message_id, slept[0].claim.token, "250", "ok")
-    async with lived.house.store.write() as unit:
-        assert await book(unit, [line], [slept[1].claim], lived.time[0]) == (set(), set())
-    assert {(await message_of(lived.house, one.parcel.id)).lease_holder for one in took_over} == {"worker:b"}
+    async with lived.context.database.write() as tx:
+        assert await book(tx, [line], [slept[1].claim], lived.time[0]) == (set(), set())
+    assert {(await message_of(lived.context, one.parcel.id)).lease_holder for one in took_over} == {"worker:b"}
 
 
 async def test_the_fast_road_writes_what_settle_writes(lived: Lived) -> None:
-    await post(lived.house, ANN, count=3)
+    await post(lived.context, ANN, count=3)
     first, second, third = await take(lived)
-    async with lived.house.store.write() as unit:
-        begun = await book(unit, [], [first.claim, second.claim], lived.time[0])
+    async with lived.context.database.write() as tx:
+        begun = await book(tx, [], [first.claim, second.claim], lived.time[0])
     assert begun == (set(), {first.parcel.id, second.parcel.id})
     lived.pass_time(seconds=2)
     line = SentLine(first.claim.message_id, first.claim.token, "250", "2.0.0 ok")
-    async with lived.house.store.write() as unit:
-        both = await book(unit, [line], [third.claim, second.claim], lived.time[0])
+    async with lived.context.database.write() as tx:
+        both = await book(tx, [line], [third.claim, second.claim], lived.time[0])
     assert both == ({first.parcel.id}, {third.parcel.id})  # the second was begun before
-    message, (attempt,) = await message_of(lived.house, first.parcel.id), await life_of(lived.house, first.parcel.id)
+    message, (attempt,) = (
+        await message_of(lived.context, first.parcel.id),
+        await life_of(lived.context, first.parcel.id),
+    )
     assert (message.state, message.why, message.attempts, message.settled_at, message.lease_token) == (
         MessageState.SENT,
         "250 2.0.0 ok",
@@ -143,34 +150,34 @@ async def test_the_fast_road_writes_what_settle_writes(lived: Lived) -> None:
 
 
 async def test_nobody_serves_the_transport_and_the_message_dies_of_age_all_the_same(lived: Lived) -> None:
-    (one,) = await post(lived.house, Address("mapi", "ann@example.org"))
+    (one,) = await post(lived.context, Address("mapi", "ann@example.org"))
     lived.pass_time(hours=71)
-    await sweep.tick(lived.house)
-    assert (await message_of(lived.house, one)).state is MessageState.QUEUED
+    await sweep.tick(lived.context)
+    assert (await message_of(lived.context, one)).state is MessageState.QUEUED
     lived.pass_time(hours=1)
-    await sweep.tick(lived.house)
-    message = await message_of(lived.house, one)
+    await sweep.tick(lived.context)
+    message = await message_of(lived.context, one)
     assert (message.state, message.why) == (MessageState.DEAD, "given up: not sent within 4320 min, after 0 attempts")
 
 
 async def test_a_wait_of_seconds_is_told_in_seconds(lived: Lived) -> None:
-    (one,) = await post(lived.house, ANN, HOOK, move_on_at=lived.time[0] + timedelta(seconds=6))
+    (one,) = await post(lived.context, ANN, HOOK, move_on_at=lived.time[0] + timedelta(seconds=6))
     lived.pass_time(seconds=6)
-    await sweep.tick(lived.house)
-    message = await message_of(lived.house, one)
+    await sweep.tick(lived.context)
+    message = await message_of(lived.context, one)
     assert message.why == "not sent within 6 s, after 0 attempts; goes by webhook instead"
 
 
 async def test_what_moves_on_says_why_its_last_attempt_failed(lived: Lived) -> None:
-    (one,) = await post(lived.house, ANN, HOOK)
+    (one,) = await post(lived.context, ANN, HOOK)
     (leased,) = await take(lived)
-    async with lived.house.store.write() as unit:
-        await lease.begin(unit, [leased.claim], lived.time[0])
-    async with lived.house.store.write() as unit:
-        await settle(unit, one, leased.claim.token, Temporary("connect", "Connection refused"), lived.time[0])
+    async with lived.context.database.write() as tx:
+        await lease.begin(tx, [leased.claim], lived.time[0])
+    async with lived.context.database.write() as tx:
+        await settle(tx, one, leased.claim.token, Temporary("connect", "Connection refused"), lived.time[0])
     lived.pass_time(minutes=15)
-    await sweep.tick(lived.house)
-    message = await message_of(lived.house, one)
+    await sweep.tick(lived.context)
+    message = await message_of(lived.context, one)
     why = "not sent within 15 min, after 1 attempt: connect Connection refused"
     assert message.why == f"{why}; goes by webhook instead"
-    assert (await message_of(lived.house, message.moved_to or "")).why == f"smtp could not send it: {why}"
+    assert (await message_of(lived.context, message.moved_to or "")).why == f"smtp could not send it: {why}"

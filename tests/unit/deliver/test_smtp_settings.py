@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from app.base.errors import BadSettings
-from app.base.settings import load_settings
+from app.core.errors import BadSettings
+from app.core.settings import load_settings
 from app.deliver.transports import build_transports
 from app.deliver.transports.smtp import Smtp
 

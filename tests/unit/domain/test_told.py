@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.domain.announced_run import Told, told_by
 from app.domain.event import Event, EventKind, Phase, RunOutcome
-from app.domain.told import Told, told_by
 
 NOW = datetime(2026, 11, 23, 1, 30, tzinfo=UTC)
 ANY = st.recursive(

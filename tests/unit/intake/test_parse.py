@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.base.errors import MalformedBody, TooLarge
+from app.core.errors import MalformedBody, TooLarge
 from app.intake.body import Body, Form
 from app.intake.parse import Parsed, parse
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from app.base.errors import MalformedBody
-from app.base.settings import load_settings
+from app.core.errors import MalformedBody
+from app.core.settings import load_settings
 from app.intake import body
 from app.intake.body import Head, read_body
 from app.intake.patience import within

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.base.errors import BadInput
+from app.core.errors import BadInput
 from app.intake.shape import Sender, agent_of, shape
 from app.store.intake import NewEvent
 

@@ -9,7 +9,7 @@ import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.base.errors import MalformedBody, TooLarge
+from app.core.errors import MalformedBody, TooLarge
 from app.intake.unpack import Bound, unpacked
 
 MIB = 1024 * 1024

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from app.relay.client import Away, BadServer, Service, ShutOut
-from app.wire.relay import Claim
+from programs.protocol.relay import Claim
+from programs.relay.client import Away, BadServer, Service, ShutOut
 from tests.support.wrong_server import answering, tls
 
 CLAIM = Claim("msg_1", "t1")

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from app.relay.doctor import Report, Surroundings, examine
-from app.relay.mail_clients import CLIENTS_KEY
-from app.relay.outcomes import EXAMINED, Outcome, Verdict
-from app.relay.profile_check import EXCHANGE_PRIVATE_STORE, Provider, tightness
-from app.relay.registry import OUR_KEY, PlayedHive
+from programs.relay.doctor import Report, Surroundings, examine
+from programs.relay.mail_clients import CLIENTS_KEY
+from programs.relay.outcomes import EXAMINED, Outcome, Verdict
+from programs.relay.profile_check import EXCHANGE_PRIVATE_STORE, Provider, tightness
+from programs.relay.registry import OUR_KEY, PlayedHive
 
 EXCHANGE = [
     Provider(33, 0x2, "01", "MSEMS", "Mailbox", store=EXCHANGE_PRIVATE_STORE),

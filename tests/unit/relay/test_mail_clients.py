@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.relay.mail_clients import CLIENTS_KEY, Choice, choose, is_loadable, machine_of_file
-from app.relay.outcomes import Outcome
-from app.relay.registry import (
+from programs.relay.mail_clients import CLIENTS_KEY, Choice, choose, is_loadable, machine_of_file
+from programs.relay.outcomes import Outcome
+from programs.relay.registry import (
     OLD_KEY,
     OUR_KEY,
     BadSetting,

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.relay.mime_message import MAX_ATTACHMENTS, MAX_RECIPIENTS, BadMime, MimeMessage, read_mime
-from app.relay.mime_text import MAX_NAME
+from programs.relay.mime_message import MAX_ATTACHMENTS, MAX_RECIPIENTS, BadMime, MimeMessage, read_mime
+from programs.relay.mime_text import MAX_NAME
 
 HEAD = b"To: ops@example.com\r\n"
 

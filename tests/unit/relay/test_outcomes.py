@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.relay.conversation import BadLine, Found, Order, Phase, read_line, verdict_line
-from app.relay.outcomes import HRESULTS, SIMPLE_CODES, MapiRefused, Outcome, Verdict, of_refusal
+from programs.relay.conversation import BadLine, Found, Order, Phase, read_line, verdict_line
+from programs.relay.outcomes import HRESULTS, SIMPLE_CODES, MapiRefused, Outcome, Verdict, of_refusal
 
 CONFIGURATION = {Outcome.LOGON_FAILED, Outcome.PROFILE_MISSING, Outcome.INCOMPATIBLE_CLIENT}
 MESSAGE = {Outcome.BAD_MESSAGE, Outcome.BAD_RECIPIENT}

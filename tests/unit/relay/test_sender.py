@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from app.relay.conversation import Phase
-from app.relay.doctor import Surroundings
-from app.relay.mail_clients import CLIENTS_KEY
-from app.relay.outcomes import Outcome, Verdict
-from app.relay.profile_check import Provider
-from app.relay.registry import OUR_KEY, PlayedHive
-from app.relay.sender import Means, Sender
-from app.relay.spool import Spool
-from app.relay.watch import Deadlines
-from app.wire.relay import Claim, Posted
+from programs.protocol.relay import Claim, Posted
+from programs.relay.conversation import Phase
+from programs.relay.doctor import Surroundings
+from programs.relay.mail_clients import CLIENTS_KEY
+from programs.relay.outcomes import Outcome, Verdict
+from programs.relay.profile_check import Provider
+from programs.relay.registry import OUR_KEY, PlayedHive
+from programs.relay.sender import Means, Sender
+from programs.relay.spool import Spool
+from programs.relay.watch import Deadlines
 from tests.support.relay_child import played
 
 TIGHT = [Provider(33, 0x2, "01", "MSEMS", "Mailbox"), Provider(36, 0x100, "01", "MSEMS", "Transport", ordinal=0)]

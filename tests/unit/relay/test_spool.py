@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.relay.conversation import Phase
-from app.relay.outcomes import Outcome, Verdict
-from app.relay.set_aside import kept_beside, opened
-from app.relay.spool import Damaged, Spool
-from app.wire.relay import Claim, Posted
+from programs.protocol.relay import Claim, Posted
+from programs.relay.conversation import Phase
+from programs.relay.outcomes import Outcome, Verdict
+from programs.relay.set_aside import kept_beside, opened
+from programs.relay.spool import Damaged, Spool
 
 SURELY_NOT = (Outcome.TIMEOUT, Outcome.TRANSIENT, Outcome.LOGON_FAILED, Outcome.NEEDS_UI)
 STEPS = st.lists(
@@ -146,7 +146,7 @@ def test_what_was_settled_is_forgotten_after_a_fortnight_and_its_words_at_once(
     assert spool.find("msg_1").mime == b""
     spool.tidy()
     assert spool.find("msg_1") is not None
-    monkeypatch.setattr("app.relay.spool.time.time", lambda: 4e9)
+    monkeypatch.setattr("programs.relay.spool.time.time", lambda: 4e9)
     spool.tidy()
     assert spool.find("msg_1") is None
     assert spool.sent == 1, "the count stays"

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from app.relay.confine import PosixHost, Window
-from app.relay.conversation import Order, Phase
-from app.relay.doubt import after_restart, settle_doubt
-from app.relay.outcomes import Outcome, Verdict
-from app.relay.watch import Deadlines, watch
-from app.wire import relay as wire
-from app.wire.relay_host import ASKED_MOST
+from programs.protocol import relay as wire
+from programs.protocol.relay_host import ASKED_MOST
+from programs.relay.confine import PosixHost, Window
+from programs.relay.conversation import Order, Phase
+from programs.relay.doubt import after_restart, settle_doubt
+from programs.relay.outcomes import Outcome, Verdict
+from programs.relay.watch import Deadlines, watch
 from tests.support.relay_child import played
 
 MAIL = (

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import trustme
 
-from app.reporter.client import Away, Service, Unfit
-from app.reporter.config import BadSettings, Settings
+from programs.reporter.client import Away, Service, Unfit
+from programs.reporter.config import BadSettings, Settings
 from tests.support.answers import giving
 from tests.support.wrong_server import answering, tls
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.reporter.config import Settings, load
+from programs.reporter.config import Settings, load
 
 KEY = "tocsin_agent_secret"
 

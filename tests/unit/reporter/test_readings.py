@@ -8,13 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.reporter.capture import Capture, captured
-from app.reporter.command import Ended
-from app.reporter.outcome import judge
-from app.reporter.readings import borg, rclone, restic, rsync
-from app.reporter.readings.read import log_of, read
-from app.reporter.readings.reading import Reading, amount
-from app.reporter.tools import Tool, tool_of
+from programs.reporter.capture import Capture, captured
+from programs.reporter.command import Ended
+from programs.reporter.outcome import judge
+from programs.reporter.readings import borg, rclone, restic, rsync
+from programs.reporter.readings.read import log_of, read
+from programs.reporter.readings.reading import Reading, amount
+from programs.reporter.tools import Tool, tool_of
 from tests.support.sources import ROOT
 
 RECORDED = ROOT / "tests/corpus/stdout"

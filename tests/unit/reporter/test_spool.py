@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from app.reporter import spool as spools
-from app.reporter.records import Record, cut_off
-from app.reporter.spool import Spool, last_event
+from programs.reporter import spool as spools
+from programs.reporter.records import Record, cut_off
+from programs.reporter.spool import Spool, last_event
 
 CUT = {"key": "r/finished", "job": "j", "outcome": "warning"}
 ENDED = {"key": "r/finished", "job": "j", "outcome": "failure", "message": "m", "log": "l" * 5000}

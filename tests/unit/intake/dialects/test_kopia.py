@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from app.intake.dialects import kopia
-from app.intake.dialects.said import NotUnderstood, Said
+from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 GOOD = "Successfully created a snapshot of /srv on nas01"
@@ -18,7 +18,7 @@ def block(status: str, path: str = "/srv", more: str = "", start: str = "Mon, 23
 
 def heard(text: str | bytes, subject: str = GOOD, job: str | None = None) -> list[dict]:
     body = text if isinstance(text, bytes) else text.encode()
-    return [dict(event) for event in kopia.read(Said(NOW, headers={"subject": subject}, body=body, job=job))]
+    return [dict(event) for event in kopia.read(ToolRequest(NOW, headers={"subject": subject}, body=body, job=job))]
 
 
 @pytest.mark.parametrize(

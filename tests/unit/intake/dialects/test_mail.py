@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from app.domain.event import RunOutcome
 from app.domain.mail_rule import MailRule
 from app.intake.dialects import mail
-from app.intake.dialects.said import NotUnderstood, Said
+from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.parse import WireEvent
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -19,7 +19,7 @@ CORPUS = Path(__file__).parents[3] / "corpus" / "mail"
 
 
 def read(body: bytes, *rules: MailRule, job: str | None = None) -> WireEvent:
-    (event,) = mail.read(Said(NOW, body=body, job=job), rules)
+    (event,) = mail.read(ToolRequest(NOW, body=body, job=job), rules)
     return event
 
 
@@ -208,4 +208,4 @@ def test_a_nasty_mail_is_a_mail_or_not_understood(body: bytes):
 
 def _read_or_not(body: bytes) -> None:
     with contextlib.suppress(NotUnderstood):
-        assert mail.read(Said(NOW, body=body))
+        assert mail.read(ToolRequest(NOW, body=body))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from app.intake.dialects import alertmanager, apprise, cloudevents, ntfy, resticprofile
-from app.intake.dialects.said import Dialect, NotUnderstood, Said
+from app.intake.dialects.tool_request import Dialect, NotUnderstood, ToolRequest
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -16,7 +16,7 @@ def heard(
     dialect: Dialect, body: object = b"", *path: str, headers: Mapping[str, str] | None = None, **query: str
 ) -> list[dict]:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    said = Said(NOW, path=path, query=list(query.items()), headers=headers or {}, body=data)
+    said = ToolRequest(NOW, path=path, query=list(query.items()), headers=headers or {}, body=data)
     return [dict(event) for event in dialect(said)]
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from app.intake.dialects import borg, restic
 from app.intake.dialects.json_pieces import pieces_of
-from app.intake.dialects.said import Dialect, NotUnderstood, Said
+from app.intake.dialects.tool_request import Dialect, NotUnderstood, ToolRequest
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 STATUS = '{"message_type":"status","percent_done":0.5}\n'
@@ -20,7 +20,7 @@ LOG = '{"type": "log_message", "time": 1795395536.1, "message": "%s", "levelname
 
 def heard(dialect: Dialect, body: str | bytes, job: str | None = "daily", **query: str) -> dict:
     data = body if isinstance(body, bytes) else body.encode()
-    (event,) = dialect(Said(NOW, query=list(query.items()), body=data, job=job))
+    (event,) = dialect(ToolRequest(NOW, query=list(query.items()), body=data, job=job))
     return dict(event)
 
 
@@ -159,7 +159,7 @@ def test_what_borg_did_is_told_by_its_log_or_by_the_address(line: str, activity:
 )
 def test_what_is_no_output_of_theirs_is_not_guessed_at(dialect: Dialect, body: bytes):
     with pytest.raises(NotUnderstood):
-        dialect(Said(NOW, query=[("exit_code", "none")], body=body))
+        dialect(ToolRequest(NOW, query=[("exit_code", "none")], body=body))
     assert heard(dialect, body, exit_code="3")["outcome"] == ("warning" if dialect is restic.read else "failure")
 
 

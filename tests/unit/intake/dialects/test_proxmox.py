@@ -8,7 +8,7 @@ import pytest
 
 from app.intake.dialects import gotify, mail, proxmox
 from app.intake.dialects.proxmox_table import guests_in
-from app.intake.dialects.said import NotUnderstood, Said
+from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 MAIL = Path(__file__).parents[3] / "corpus" / "mail" / "composed-pve-failed.eml"
@@ -27,7 +27,7 @@ def text(*rows: str, after: str = "") -> str:
 
 def heard(title: str, message: str, *, job: str | None = None, **more: object) -> dict[str, dict]:
     body = json.dumps({"title": title, "message": message, **more}).encode()
-    return {str(one.get("job")): dict(one) for one in proxmox.read(Said(NOW, body=body, job=job))}
+    return {str(one.get("job")): dict(one) for one in proxmox.read(ToolRequest(NOW, body=body, job=job))}
 
 
 def outcomes(events: dict[str, dict]) -> dict[str, str | None]:
@@ -104,7 +104,7 @@ def test_what_is_about_no_backup_is_the_same_by_gotify_and_mail(title: str, job:
     message = "Package\tlibgpg-error0: an update failed to be boring"
     body = json.dumps({"title": title, "message": message, "priority": 1}).encode()
     letter = f"Subject: {title}\r\n\r\n{message}\r\n".encode()
-    for event in (*gotify.read(Said(NOW, body=body)), *mail.read(Said(NOW, body=letter))):
+    for event in (*gotify.read(ToolRequest(NOW, body=body)), *mail.read(ToolRequest(NOW, body=letter))):
         assert (event.get("job"), event.get("outcome"), event.get("activity")) == (job, outcome, "other")
 
 
@@ -180,7 +180,7 @@ def test_a_backup_server_s_host_stands_in_its_link_where_nothing_else_names_it()
         "message": "-\n<https://pbs1.example.org:8007/#x>\n",
         "priority": 9,
     }
-    (event,) = gotify.read(Said(NOW, body=json.dumps(body).encode()))
+    (event,) = gotify.read(ToolRequest(NOW, body=json.dumps(body).encode()))
     assert (event.get("agent"), event.get("job")) == ("pbs1.example.org", "Verify Datastore 'main'")
 
 
@@ -188,12 +188,12 @@ def test_the_same_report_gives_the_same_jobs_by_webhook_gotify_and_mail():
     by_webhook = heard(FAILED, text(WEB, DB))
     body = {"title": FAILED, "message": f"```\n{text(WEB, DB)}\n```", "priority": 9}
     by_gotify = {
-        str(one.get("job")): one.get("outcome") for one in gotify.read(Said(NOW, body=json.dumps(body).encode()))
+        str(one.get("job")): one.get("outcome") for one in gotify.read(ToolRequest(NOW, body=json.dumps(body).encode()))
     }
     letter = f"Subject: {FAILED}\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n{text(WEB, DB)}".replace(
         "\n", "\r\n"
     )
-    by_mail = {str(one.get("job")): one.get("outcome") for one in mail.read(Said(NOW, body=letter.encode()))}
+    by_mail = {str(one.get("job")): one.get("outcome") for one in mail.read(ToolRequest(NOW, body=letter.encode()))}
     assert (
         outcomes(by_webhook)
         == by_gotify
@@ -203,7 +203,7 @@ def test_the_same_report_gives_the_same_jobs_by_webhook_gotify_and_mail():
 
 
 def test_a_recorded_mail_gives_a_job_for_each_guest_and_twice_the_same_facts():
-    events, again = (mail.read(Said(NOW, body=MAIL.read_bytes())) for _ in range(2))
+    events, again = (mail.read(ToolRequest(NOW, body=MAIL.read_bytes())) for _ in range(2))
     assert {one.get("job"): one.get("outcome") for one in events} == {
         "web (100)": "success",
         "db (101)": "failure",
@@ -220,14 +220,14 @@ def test_a_key_s_job_goes_before_the_guests():
 def test_a_template_without_escape_is_read_all_the_same():
     body = f'{{"title": "{FAILED}", "message": "{text(WEB, DB)}", "severity": "error"}}'
     for broken in (body, body.replace("\n", "\\n") + "}}", body[:-1]):
-        jobs = {one.get("job"): one.get("outcome") for one in proxmox.read(Said(NOW, body=broken.encode()))}
+        jobs = {one.get("job"): one.get("outcome") for one in proxmox.read(ToolRequest(NOW, body=broken.encode()))}
         assert jobs == {"web (100)": "success", "db-ü (101)": "failure", "vzdump on pve1": "warning"}
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"title": ""}', b"[1]", b"\xff\xfe\x00"])
 def test_a_body_without_a_title_is_not_understood(body: bytes):
     with pytest.raises(NotUnderstood):
-        proxmox.read(Said(NOW, body=body))
+        proxmox.read(ToolRequest(NOW, body=body))
 
 
 @pytest.mark.parametrize("stamp", [0, -1, 1e300, "x", None, 10**400, True])

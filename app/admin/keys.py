@@ -1,0 +1,96 @@
+"""Keys: made, shown once, and revoked. Who can make a key can be anybody, so only administrators do."""
+
+from dataclasses import dataclass
+
+from app.admin.audit import note
+from app.admin.editing import Editor
+from app.admin.references import check_customer
+from app.core.errors import BadInput, Conflict, NotFound
+from app.core.ids import new_id
+from app.core.secret import Secret, hint_of, new_key
+from app.domain.key import Key, KeyForm, KeyKind
+from app.store import keys
+from app.store.agents import AGENTS
+from app.store.relays import RELAYS
+from app.store.transactions import WriteTx
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key as it is asked for."""
+
+    kind: KeyKind
+    name: str
+    customer_id: str | None = None
+    agent_id: str | None = None
+    relay_id: str | None = None
+    job: str | None = None
+    form: KeyForm = KeyForm.TOCSIN
+
+
+async def create(tx: WriteTx, secret: Secret, wanted: NewKey, by: Editor) -> tuple[Key, str]:
+    """Make a key; give it as people see it, and the key itself, which nobody can see again."""
+    kind, name, agent_id = wanted.kind, wanted.name, wanted.agent_id
+    sends = kind in (KeyKind.ENROL, KeyKind.AGENT)
+    if not sends and wanted.job is not None:
+        raise BadInput("only a key that sends events speaks of a job", field="job")
+    if not sends and wanted.form is not KeyForm.TOCSIN:
+        raise BadInput("only a key that sends events can look otherwise", field="form")
+    customer_id = await _owner(tx, kind, wanted.customer_id, agent_id)
+    await _check_relay(tx, kind, wanted.relay_id)
+    clear = new_key(kind, wanted.form)
+    key = Key(
+        new_id("key"),
+        kind,
+        name,
+        hint_of(clear),
+        by.at,
+        customer_id,
+        agent_id,
+        relay_id=wanted.relay_id,
+        job=wanted.job,
+    )
+    await keys.insert_key(tx, key, secret.hash_key(clear))
+    told = {"kind": kind.value, "name": name, "customer_id": customer_id, "agent_id": agent_id, "job": key.job}
+    told |= {"relay_id": key.relay_id} if key.relay_id else {}
+    await note(tx, by.who, by.at, "create", "key", key.id, told)
+    return await keys.get_key(tx, key.id) or key, clear
+
+
+async def revoke(tx: WriteTx, key_id: str, by: Editor) -> None:
+    """End a key; it stays listed. Raises NotFound, Conflict for the last admin key: nobody could make another."""
+    key = await keys.get_key(tx, key_id)
+    if key is None:
+        raise NotFound(f"there is no key {key_id}")
+    if key.revoked_at is not None:
+        return
+    if key.kind is KeyKind.ADMIN and await keys.count_living(tx, KeyKind.ADMIN) == 1:
+        raise Conflict("this is the last admin key; make another first", code="last_admin_key")
+    await keys.revoke_key(tx, key_id, by.at)
+    await note(tx, by.who, by.at, "revoke", "key", key_id, {"kind": key.kind.value, "name": key.name})
+
+
+async def _owner(tx: WriteTx, kind: KeyKind, customer_id: str | None, agent_id: str | None) -> str | None:
+    """Check whose key it is to be, and give the customer that goes with it."""
+    if kind is KeyKind.AGENT:
+        agent = None if agent_id is None else await AGENTS.find(tx, agent_id)
+        if agent is None:
+            raise BadInput("an agent's key needs the id of its agent", code="unknown_agent", field="agent_id")
+        return str(agent.fields["customer_id"])
+    if agent_id is not None:
+        raise BadInput("only a key of kind agent belongs to an agent", field="agent_id")
+    if kind is KeyKind.ENROL and customer_id is None:
+        raise BadInput("an enrolment key needs a customer: its new agents are theirs", field="customer_id")
+    if kind is not KeyKind.ENROL and customer_id is not None:
+        # A key that looks like one customer's and sees them all would be a leak.
+        raise BadInput(f"a key of kind {kind} holds for every customer", field="customer_id")
+    await check_customer(tx, customer_id)
+    return customer_id
+
+
+async def _check_relay(tx: WriteTx, kind: KeyKind, relay_id: str | None) -> None:
+    if kind is not KeyKind.RELAY:
+        if relay_id is not None:
+            raise BadInput("only a key of kind relay belongs to a relay", field="relay_id")
+    elif relay_id is None or await RELAYS.find(tx, relay_id) is None:
+        raise BadInput("a relay's key needs the id of its relay", code="unknown_relay", field="relay_id")

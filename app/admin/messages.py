@@ -1,0 +1,65 @@
+"""What people do to a message: have a dead one tried again."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from app.admin.audit import note
+from app.admin.editing import Editor
+from app.core.errors import Conflict, NotFound
+from app.domain.message import Message, MessageState, check_move
+from app.domain.recipient import Address
+from app.store import outbox
+from app.store.readdress import readdress
+from app.store.recipients import recipients_by_id
+from app.store.transactions import WriteTx
+
+
+async def retry(tx: WriteTx, message_id: str, retry_for: timedelta, patience: timedelta, by: Editor) -> None:
+    """Queue a dead message anew, due now, to where its recipient can be reached today.
+
+    Raises NotFound, IllegalMove if it is not dead, and Conflict if its recipient can no longer be sent it.
+    """
+    held = (await outbox.lock(tx, [message_id])).get(message_id)
+    if held is None:
+        raise NotFound(f"there is no message {message_id}")
+    check_move(held.message.state, MessageState.QUEUED)
+    place, to = await _where_now(tx, held.message)
+    why = f"tried again at the wish of {by.who}"
+    if to != Address(held.message.transport, held.message.address):
+        why += f", by {to.transport} to {to.address}: its recipient has {held.message.transport} {held.message.address} no more"
+    fresh = replace(
+        held.message,
+        state=MessageState.QUEUED,
+        due_at=by.at,
+        # As for a new message: else an alert would be moved on before its first try here.
+        move_on_at=by.at + patience,
+        give_up_at=by.at + retry_for,
+        settled_at=None,
+        why=why,
+        lease_token=None,
+        lease_until=None,
+        lease_holder=None,
+    )
+    await outbox.save(tx, [fresh])
+    await readdress(tx, message_id, place, to)
+    await note(tx, by.who, by.at, "retry", "message", message_id, {"was": held.message.why})
+    tx.after_commit(lambda: by.wake("messages"))
+
+
+async def _where_now(tx: WriteTx, message: Message) -> tuple[int, Address]:
+    """Give where it goes today: as before if its recipient still has that, else the first transport that can carry it."""
+    recipient = (await recipients_by_id(tx, [message.recipient_id])).get(message.recipient_id)
+    if recipient is None:
+        raise Conflict("its recipient was deleted: there is nobody to send it to", code="recipient_deleted")
+    as_before = Address(message.transport, message.address)
+    if as_before in recipient.transports:
+        return recipient.transports.index(as_before), as_before
+    bodies = await outbox.kinds_of_body(tx, message.id)
+    for place, one in enumerate(recipient.transports):
+        if bodies.has(one.transport):
+            return place, one
+    theirs = ", ".join(one.transport for one in recipient.transports) or "none"
+    raise Conflict(
+        f"its recipient's transports ({theirs}) cannot carry it: it was worded for {message.transport}",
+        code="no_transport",
+    )

@@ -1,0 +1,20 @@
+"""What every part of one process shares, passed in and never looked up. It must not know any stage."""
+
+from dataclasses import dataclass
+
+from app.core.clock import Clock
+from app.core.secret import Secret
+from app.core.settings import Settings
+from app.core.wakeups import Wakeups
+from app.store.transactions import Database
+
+
+@dataclass(frozen=True, slots=True)
+class AppContext:
+    """Settings, database, wakeups, secret and time of one process."""
+
+    settings: Settings
+    database: Database
+    wakeups: Wakeups
+    secret: Secret
+    clock: Clock

@@ -1,0 +1,35 @@
+"""The log: structlog to standard error, as text for people or JSON for machines. Keys and passwords never reach it."""
+
+import logging
+import sys
+
+import structlog
+
+from app.core.settings import Settings
+
+
+def set_up_log(settings: Settings) -> None:
+    """Configure structlog and the standard library's logging alike. Access logs stay off: URLs may carry keys."""
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    last = (
+        structlog.processors.JSONRenderer()
+        if settings.log_format == "json"
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.format_exc_info,
+            last,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+    )
+    logging.basicConfig(
+        level=max(level, logging.WARNING), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+
+
+log = structlog.get_logger()

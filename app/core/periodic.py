@@ -1,0 +1,77 @@
+"""Keeps a tick going: woken by its doorbell or the clock, and never dead. The rim at which a tick's errors end."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Any
+
+from app.core import metrics
+from app.core.errors import Unavailable
+from app.core.log import log
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
+
+
+@contextlib.asynccontextmanager
+async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Do endless `work` beside the block, and end it with the block."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def keep_ticking(
+    tick: Callable[[], Awaitable[bool]],
+    *,
+    name: str,
+    stopping: asyncio.Event,
+    every: float,
+    wake: asyncio.Event | None = None,
+) -> None:
+    """Call `tick` at once, again at once while it says that there may be more, then at each ring of `wake` or after `every` seconds.
+
+    A tick that fails is logged with its cause and tried again after 1 s, 2 s ... 30 s. Ends when `stopping` is set, between two ticks.
+    """
+    pause = FIRST_PAUSE_S
+    while not stopping.is_set():
+        if wake is not None:
+            wake.clear()  # before the tick: what rings during it is heard after it
+        try:
+            more = await tick()
+        except Exception as cause:  # noqa: BLE001  (the rim)
+            _tell(name, cause, pause)
+            await first_of(stopping, timeout=pause)
+            pause = min(pause * 2, LONGEST_PAUSE_S)
+            continue
+        pause = FIRST_PAUSE_S
+        if more:
+            await asyncio.sleep(0)
+        elif wake is None:
+            await first_of(stopping, timeout=every)
+        else:
+            await first_of(stopping, wake, timeout=every)
+
+
+def _tell(name: str, cause: Exception, pause: float) -> None:
+    """A database that is away is told in one line: eight stages would fill the log with the same traceback."""
+    metrics.TICK_FAILURES.labels(name).inc()
+    if isinstance(cause, Unavailable):
+        log.warning("tick failed, it is tried again", tick=name, after_s=pause, cause=cause.detail)
+    else:
+        log.error("tick failed, it is tried again", tick=name, after_s=pause, exc_info=cause)
+
+
+async def first_of(*events: asyncio.Event, timeout: float) -> None:  # noqa: ASYNC109  (a pause, not a bound on work)
+    """Wait until one of the events is set, or `timeout` seconds went by."""
+    if any(event.is_set() for event in events):
+        return
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()

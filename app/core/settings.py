@@ -1,0 +1,278 @@
+"""Every setting of the service, typed; nonsense is refused at start with the setting's name. Nothing else reads the environment.
+
+Read from `TOCSIN_*`, then from the TOML file named by `TOCSIN_CONFIG`; a secret `X` may lie in the file named by `TOCSIN_X_FILE`.
+"""
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+
+from app.core.errors import BadSettings
+from app.core.settings_checks import check_database, check_mail, check_sender
+from app.core.settings_words import words_for
+
+MIB = 1024 * 1024
+
+
+def _known_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as cause:  # OSError: the name of a folder, such as "Europe"
+        raise ValueError(f"is not a time zone of the IANA database: {name!r}") from cause
+    return name
+
+
+TimeZone = Annotated[str, AfterValidator(_known_zone)]
+_WITH_FILE = ("admin_key", "enrol_key", "smtp_url", "database_url", "secret", "smtp_oauth_token")
+
+
+class Settings(BaseSettings):
+    """The settings; `docs/settings.md` is written from these descriptions and held to them by a test."""
+
+    model_config = SettingsConfigDict(env_prefix="TOCSIN_", extra="forbid", frozen=True)
+
+    host: str = Field("127.0.0.1", description="Address that the HTTP server listens on.")
+    port: int = Field(8000, ge=0, le=65535, description="Port that the HTTP server listens on; 0 takes a free one.")
+    base_url: str | None = Field(
+        None, pattern=r"^https?://", description="Address under which people reach us; links in mails begin with it."
+    )
+    var_dir: Path = Field(
+        Path("var"),
+        description="Folder of everything that we write: the embedded database, mails of the file transport.",
+    )
+    database_url: SecretStr | None = Field(
+        None, description="`postgresql://user:password@host/name`; without it an embedded SQLite in `var_dir` is used."
+    )
+    database_pool: int = Field(8, ge=2, le=100, description="Connections to PostgreSQL held by one process.")
+    worker: bool = Field(True, description="Whether `tocsin serve` also runs the worker. On SQLite it always does.")
+    secret: SecretStr | None = Field(
+        None,
+        min_length=32,
+        description="Secret that keys are hashed with; without it one is made and kept in `var_dir`. Hosts that share a database must share it.",
+    )
+    admin_key: SecretStr | None = Field(None, min_length=16, description="Fixed admin key in place of a generated one.")
+    enrol_key: SecretStr | None = Field(
+        None, min_length=16, description="Fixed enrolment key for agents in place of a generated one."
+    )
+    admin_email: str | None = Field(
+        None,
+        pattern=r"^[^@\s<>]+@[^@\s<>]+$",
+        description="Where the recipient `admin` gets mail once `smtp_url` is set.",
+    )
+    time_zone: TimeZone = Field(
+        "UTC", description="Time zone of the first customer and the first summary, for example `Europe/Berlin`."
+    )
+
+    smtp_url: SecretStr | None = Field(
+        None,
+        description="`smtp://user:password@host:587?tls=starttls`; tls is `none`, `starttls` (required) or `tls`; auth is `plain`, `login` or `xoauth2`.",
+    )
+    smtp_oauth_token: SecretStr | None = Field(
+        None,
+        description="Access token for `auth=xoauth2`; use `TOCSIN_SMTP_OAUTH_TOKEN_FILE` for one that is renewed: the file is read anew at each login.",
+    )
+    smtp_oauth_token_file: Path | None = Field(None, description="File with the access token, read anew at each login.")
+    smtp_timeout_s: float = Field(30, gt=0, le=600, description="Longest wait for one SMTP command, in seconds.")
+    smtp_connections: int = Field(4, ge=1, le=100, description="SMTP connections held open at once.")
+    smtp_messages_per_connection: int = Field(
+        100, ge=1, description="Messages after which an SMTP connection is made anew."
+    )
+    smtp_ca_file: Path | None = Field(None, description="Own certificate authority for SMTP, as a PEM file.")
+    mail_from: str = Field("Tocsin <tocsin@localhost>", description="Sender of every mail.")
+    webhook_allow_private: bool = Field(False, description="Whether webhooks may reach private and loopback addresses.")
+    webhook_timeout_s: float = Field(15, gt=0, le=120, description="Longest wait for a webhook's answer, in seconds.")
+
+    event_limit: int = Field(
+        MIB, ge=1024, le=64 * MIB, description="Largest body with one event, in bytes, packed and unpacked."
+    )
+    batch_limit: int = Field(
+        16 * MIB, ge=1024, le=256 * MIB, description="Largest body with many events, in bytes, packed and unpacked."
+    )
+    batch_events: int = Field(10_000, ge=1, le=100_000, description="Most events in one batch.")
+    log_limit: int = Field(
+        64 * 1024,
+        ge=1024,
+        le=MIB,
+        description="Longest log kept of one event, in bytes; of a longer one head and tail are kept.",
+    )
+    intake_queue: int = Field(
+        20_000, ge=100, le=1_000_000, description="Events waiting for the next commit; beyond it 503 is answered."
+    )
+
+    mail_in_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="Port on which mails of tools that can only mail are taken in; without it, none.",
+    )
+    mail_in_host: str = Field("127.0.0.1", description="Address that the mail listener listens on.")
+    mail_in_limit: int = Field(
+        10 * MIB,
+        ge=10 * 1024,
+        le=64 * MIB,
+        description="Largest mail taken in, in bytes; of its text the log's limit is kept.",
+    )
+    mail_in_a_minute: int = Field(60, ge=1, le=10_000, description="Mails a minute taken in under one key.")
+    mail_in_cert: Path | None = Field(
+        None, description="Certificate (with its key in the same PEM file) by which the mail listener offers STARTTLS."
+    )
+
+    retry_for_h: float = Field(
+        72, gt=0, le=720, description="For how long a message that cannot be sent is tried, in hours."
+    )
+    failover_after_min: float = Field(
+        15,
+        gt=0,
+        le=1440,
+        description="Minutes that an alert waits for a transport before the recipient's next one is taken, if there is one.",
+    )
+    keep_events_days: int = Field(
+        90, ge=1, le=36_500, description="Days that events are kept; jobs, open alerts and roll-ups outlive them."
+    )
+    keep_history_days: int = Field(
+        400,
+        ge=15,
+        le=36_500,
+        description="Days that runs, daily roll-ups, closed alerts, notices, messages, mail files and the audit log are kept.",
+    )
+    log_format: Literal["text", "json"] = Field("text", description="How the log is written to standard error.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What the log leaves out.")
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether the embedded database is used."""
+        return self.database.startswith("sqlite")
+
+    @property
+    def database(self) -> str:
+        """The database's address in SQLAlchemy's words, with our drivers."""
+        if self.database_url is None:
+            return f"sqlite+aiosqlite:///{self.var_dir / 'tocsin.db'}"
+        url = self.database_url.get_secret_value()
+        for plain, driver in (
+            ("postgres://", "postgresql+asyncpg://"),
+            ("postgresql://", "postgresql+asyncpg://"),
+            ("sqlite://", "sqlite+aiosqlite://"),
+        ):
+            if url.startswith(plain):
+                return driver + url[len(plain) :].replace("sslmode=", "ssl=")  # libpq's word and asyncpg's
+        return url
+
+    @property
+    def public_url(self) -> str:
+        """The address that links begin with, without a slash at its end."""
+        return (self.base_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  (named by pydantic-settings)
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order: given in code, environment, secrets in files, TOML."""
+        toml = InitSettingsSource(settings_cls, _read_config())
+        return (init_settings, env_settings, _FromFiles(settings_cls), toml)
+
+
+class _FromFiles(PydanticBaseSettingsSource):
+    """Reads `TOCSIN_X_FILE` for each secret X, as Docker and systemd hand secrets over."""
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ANN401, ARG002
+        """Give the file's text without its last line end, or None."""
+        name = f"TOCSIN_{field_name.upper()}_FILE"
+        path = _environment().get(name) if field_name in _WITH_FILE else None
+        if path is None:
+            return None, field_name, False
+        try:
+            return Path(path).read_text(encoding="utf-8").strip(), field_name, False
+        except OSError as cause:
+            raise BadSettings(f"{name}: cannot read {path}: {cause.strerror}") from cause
+        except UnicodeDecodeError as cause:
+            raise BadSettings(f"{name}: {path} is not text in UTF-8") from cause
+
+    def __call__(self) -> dict[str, Any]:
+        """Give every secret that lies in a file."""
+        found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def load_settings(**given: Any) -> Settings:  # noqa: ANN401
+    """Read the settings once. Raises BadSettings with each wrong setting's name and rule, never its value."""
+    _refuse_unknown_names()
+    try:
+        settings = Settings(**given)
+    except ValidationError as wrong:
+        raise BadSettings("; ".join(_word(dict(e)) for e in wrong.errors(include_input=False))) from None
+    _check(settings)
+    return settings
+
+
+def _word(error: dict[str, Any]) -> str:
+    name = str(error["loc"][0]) if error["loc"] else ""
+    field = Settings.model_fields.get(name)
+    rules = field.metadata if field is not None else []
+    words = words_for(error["type"], error.get("ctx", {}), error["msg"], name, rules)
+    return f"{_as_set(name)}: {words}"
+
+
+def _as_set(name: str) -> str:
+    """Name the variable that somebody set, which for a secret in a file is not the setting's own."""
+    own, file, said = f"TOCSIN_{name.upper()}", f"TOCSIN_{name.upper()}_FILE", _environment()
+    return file if name in _WITH_FILE and file in said and own not in said else own
+
+
+def _environment() -> dict[str, str]:
+    """Give the environment with its names in capitals: the settings' own names are read whatever their case."""
+    return {name.upper(): value for name, value in os.environ.items()}
+
+
+def _refuse_unknown_names() -> None:
+    """A misspelt setting must not be silently ignored: the mail that never left began as a typo."""
+    known = {f"TOCSIN_{name.upper()}" for name in Settings.model_fields}
+    known |= {f"TOCSIN_{name.upper()}_FILE" for name in _WITH_FILE} | {"TOCSIN_CONFIG"}
+    for name in os.environ:
+        if name.upper().startswith("TOCSIN_") and name.upper() not in known:
+            raise BadSettings(f"{name}: there is no such setting")
+
+
+def _read_config() -> dict[str, Any]:
+    """Read the TOML file, if one is named. One that is not there must not be taken for an empty one."""
+    path = _environment().get("TOCSIN_CONFIG")
+    if not path:
+        return {}
+    try:
+        found = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as cause:
+        raise BadSettings(f"TOCSIN_CONFIG: cannot read {path}: {cause.strerror}") from cause
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as cause:
+        raise BadSettings(f"TOCSIN_CONFIG: {path} is not valid TOML: {cause}") from None
+    unknown = [name for name in found if name not in Settings.model_fields]
+    if unknown:
+        raise BadSettings(
+            f"TOCSIN_CONFIG: {path}: there is no setting {', '.join(unknown)}; names there are small and without TOCSIN_"
+        )
+    return found
+
+
+def _check(settings: Settings) -> None:
+    if settings.database_url is not None:
+        check_database(settings.database)
+    check_mail(
+        _clear(settings.smtp_url),
+        _clear(settings.smtp_oauth_token),
+        settings.smtp_oauth_token_file,
+        settings.smtp_ca_file,
+    )
+    check_sender(settings.mail_from)
+
+
+def _clear(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()

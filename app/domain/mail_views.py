@@ -1,0 +1,127 @@
+"""What a message has to tell, gathered before it is worded: read models for compose and for previews. Pure, no wording."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from app.domain.alert import Alert
+from app.domain.job import JobState
+from app.domain.route import NoticeWhat
+
+
+@dataclass(frozen=True, slots=True)
+class AlertView:
+    """One alert as one recipient is told of it. `thread_id` is the Message-ID of the mail in which they first heard of it, or None."""
+
+    alert: Alert
+    what: NoticeWhat
+    reason: str  # the notice's: why this recipient hears of it now
+    customer: str
+    time_zone: str
+    agent: str
+    job: str | None
+    activity: str
+    last_success_at: datetime | None
+    failures_in_row: int
+    missed_in_row: int
+    warnings_in_row: int
+    expected_at: datetime | None  # the slot that was missed
+    next_due_at: datetime | None
+    log_tail: str | None
+    metrics: dict[str, float]
+    run_id: str | None
+    thread_id: str | None
+    habit: str | None = None  # the learned times, in words, where nobody confirmed that they are expected
+    told_at: datetime | None = None  # when the notice fell due: the moment that "for 3 days" counts to
+
+
+@dataclass(frozen=True, slots=True)
+class DayCell:
+    """One day of a job's strip, in the customer's time zone."""
+
+    day: date
+    successes: int
+    warnings: int
+    failures: int
+    missed: int
+    cancelled: int
+    bytes_processed: int
+    bytes_stored: int
+    duration_s: float
+
+    @property
+    def word(self) -> str:
+        """The day in one word: failed, missed, warning, late (missed, then came), ok, cancelled, or none (nothing was heard)."""
+        if self.failures:
+            return "failed" if not (self.successes or self.warnings) else "warning"
+        if self.missed:
+            return "late" if self.successes or self.warnings else "missed"
+        if self.warnings:
+            return "warning"
+        if self.successes:
+            return "ok"
+        return "cancelled" if self.cancelled else "none"
+
+
+@dataclass(frozen=True, slots=True)
+class JobLine:
+    """One job's line in a summary. `strip` has 14 cells, oldest first, today last."""
+
+    job_id: str
+    customer: str
+    agent: str
+    job: str
+    activity: str
+    state: JobState
+    failing_since: datetime | None
+    last_success_at: datetime | None
+    last_message: str | None
+    silenced_until: datetime | None
+    strip: tuple[DayCell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """One part of a summary; `more` counts the jobs that are left out to keep the mail readable."""
+
+    title: str  # failed | missed | warning | recovered | silenced | ok | new
+    lines: tuple[JobLine, ...]
+    more: int
+
+
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums over all jobs of a summary on its newest full day and the mean of the days before (up to 13), for the change."""
+
+    bytes_processed: int
+    bytes_stored: int
+    duration_s: float
+    usual_bytes_processed: float
+    usual_bytes_stored: float
+    usual_duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryView:
+    """A summary as its recipients get it. `undelivered` counts messages that died in the period: nobody else would say so."""
+
+    schedule: str
+    number: int
+    period_start: datetime
+    period_end: datetime
+    time_zone: str
+    expected: int
+    heard: int
+    jobs: int
+    failed: int
+    missed: int
+    warnings: int
+    ok: int
+    new: int
+    silent_agents: tuple[str, ...]
+    without_expectation: int
+    undelivered: int
+    set_aside: int
+    totals: Totals
+    sections: tuple[Section, ...]
+    thread_id: str | None = None
+    unconfirmed: int = 0  # jobs whose learned expectation nobody confirmed

@@ -1,0 +1,64 @@
+"""The kinds of fields that administrative requests are made of, bounded, so that nothing absurd reaches a stage or a database."""
+
+from typing import Annotated
+
+from fastapi import Path
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from app.core.settings import TimeZone
+from app.domain.matcher import FIELDS, Test
+
+YEAR_S = 366 * 86400
+# A line end in a name would become a line in a mail's head, and a bidi control would turn the words after it round, so
+# that one customer reads as another; PostgreSQL refuses NUL.
+_NO_CONTROL = r"^[^\x00-\x1f\x7f\u202a-\u202e\u2066-\u2069]+$"
+
+Id = Annotated[str, StringConstraints(pattern=r"^[a-z]{3}_[0-9a-f]{28}$")]
+PathId = Annotated[str, Path(pattern=r"^[a-z]{3}_[0-9a-f]{28}$", description="Its id.")]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=_NO_CONTROL)]
+Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000, pattern=r"^[^\x00]+$")]
+Value = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00]*$")]
+Zone = Annotated[
+    TimeZone, Field(max_length=64, description="A time zone of the IANA database.", examples=["Europe/Berlin"])
+]
+Labels = Annotated[
+    dict[Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=_NO_CONTROL)], Value],
+    Field(max_length=64, description="Names and values of your own, for matchers.", examples=[{"site": "hq"}]),
+]
+CustomerId = Annotated[Id | None, Field(description="The customer it holds for; null: every customer.")]
+Position = Annotated[
+    int, Field(ge=0, le=1_000_000, description="Its place in the order in which they are asked, lowest first.")
+]
+_LABEL = r"label:[^\x00-\x1f\x7f]{1,100}"
+
+
+class Given(BaseModel):
+    """What is sent to us: nothing that we do not know is taken in silence."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Shown(BaseModel):
+    """What we answer."""
+
+    id: str
+    version: int = Field(description="Grows with each edit; the ETag is made of it.")
+
+
+class MatcherModel(Given):
+    """A condition. `is` and `is_not` compare whole values, `like` and `not_like` take `*` and `?`; case does not matter."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"field": "job", "test": "like", "value": "nightly-*"}]}
+    )
+
+    field: str = Field(
+        pattern=rf"^({'|'.join(FIELDS)}|{_LABEL})$", description=f"One of {', '.join(FIELDS)}, or `label:NAME`."
+    )
+    test: Test = Test.IS
+    value: Value
+
+
+Matchers = Annotated[
+    list[MatcherModel], Field(max_length=50, description="All of them must be met; none at all match everything.")
+]

@@ -1,0 +1,181 @@
+"""Who may come in: keys, checked against their hashes. It must never log, keep or compare a key in the clear."""
+
+import asyncio
+import contextlib
+import hmac
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from dataclasses import dataclass
+from typing import Annotated, TypeVar
+
+from fastapi import Request, Security
+from fastapi.security import APIKeyHeader, HTTPBearer
+
+from app.context import AppContext
+from app.core.errors import NotAllowed, TocsinError, WrongScope
+from app.core.log import log
+from app.core.periodic import beside
+from app.domain.key import KeyKind
+from app.store import keys
+
+FRESH_S = 2.0  # after this a key is looked up again
+DEAD_S = 4.0  # an answer older than this is never used: a revoked key dies within 5 s on every host
+TOUCH_S = 60.0
+KNOWN_MOST = 10_000
+UNKNOWN_MOST = 1_000  # wrong keys cost us a bounded memory, whoever tries them
+KEY_LONGEST = 500
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks. `customer_id` None means every customer; `agent_id` and `agent_name` are set for an agent's own key."""
+
+    key_id: str
+    kind: KeyKind
+    name: str
+    customer_id: str | None
+    agent_id: str | None
+    agent_name: str | None = None
+    job: str | None = None
+    relay_id: str | None = None
+
+
+@dataclass(slots=True)
+class _Known:
+    caller: Caller
+    fresh_until: float
+    dead_at: float
+
+
+class KeyAuthenticator:
+    """Lets keys in. Remembers an answer for a few seconds, so that the database is not asked for each request."""
+
+    def __init__(self, context: AppContext) -> None:
+        self._context = context
+        self._known: dict[str, _Known] = {}
+        self._unknown: dict[str, float] = {}
+        self._used: set[str] = set()
+        self._turn = 0
+
+    async def admit(self, key: str) -> Caller:
+        """Give the caller that a key stands for. Raises NotAllowed; Unavailable when nobody can say."""
+        if not key or len(key) > KEY_LONGEST:
+            raise NotAllowed("no key was given" if not key else "this key is not known")
+        key_hash = self._context.secret.hash_key(key)
+        now = time.monotonic()
+        known = self._known.get(key_hash)
+        if known is None or now >= known.dead_at:
+            return await self._look_up(key_hash)
+        if now >= known.fresh_until:
+            known.fresh_until = (
+                known.dead_at
+            )  # one request looks it up; the others go by the old answer until it is dead
+            return await self._look_up(key_hash)
+        self._used.add(known.caller.key_id)
+        return known.caller
+
+    async def admit_as(self, key: str, kinds: Collection[KeyKind]) -> Caller:
+        """Give the caller if the key is of one of these kinds. Raises NotAllowed, WrongScope; Unavailable when nobody can say."""
+        caller = await self.admit(key)
+        if caller.kind not in kinds:
+            raise WrongScope(
+                f"this needs a key of kind {' or '.join(sorted(kinds))}, and this one is of kind {caller.kind}"
+            )
+        return caller
+
+    def forget(self) -> None:
+        """Look every key up anew. Called when one is made or revoked in this process, after the commit: it holds at once."""
+        self._turn += 1
+        self._known.clear()
+        self._unknown.clear()
+
+    async def _look_up(self, key_hash: str) -> Caller:
+        turn, now = self._turn, time.monotonic()
+        if self._unknown.get(key_hash, 0.0) > now:
+            raise NotAllowed("this key is not known")
+        async with self._context.database.read() as tx:
+            found = await keys.find_by_hash(tx, key_hash)
+        if found is None or not hmac.compare_digest(found[1], key_hash):
+            self._known.pop(key_hash, None)
+            _remember(self._unknown, key_hash, now + FRESH_S, UNKNOWN_MOST)
+            raise NotAllowed("this key is not known")
+        key = found[0]
+        caller = Caller(
+            key.id, key.kind, key.name, key.customer_id, key.agent_id, key.agent_name, key.job, key.relay_id
+        )
+        if turn == self._turn:  # else a key was revoked while we looked
+            _remember(self._known, key_hash, _Known(caller, now + FRESH_S, now + DEAD_S), KNOWN_MOST)
+        self._used.add(caller.key_id)
+        return caller
+
+    @contextlib.asynccontextmanager
+    async def noting_use(self) -> AsyncIterator[None]:
+        """Write `last_used_at` once a minute and at the end, off the request's path."""
+        try:
+            async with beside(self._keep_touching()):
+                yield
+        finally:
+            await self._touch()
+
+    async def _keep_touching(self) -> None:
+        while True:
+            await asyncio.sleep(TOUCH_S)
+            await self._touch()
+
+    async def _touch(self) -> None:
+        used, self._used = self._used, set()
+        if not used:
+            return
+        try:
+            async with self._context.database.write() as tx:
+                await keys.touch_keys(tx, used, self._context.clock())
+        except TocsinError as cause:  # only a date for people is lost
+            log.warning("could not note the use of keys", cause=cause.detail)
+
+
+def _remember(where: dict[str, _T], key_hash: str, what: _T, most: int) -> None:
+    where.pop(key_hash, None)
+    if len(where) >= most:
+        where.pop(next(iter(where)))  # the oldest
+    where[key_hash] = what
+
+
+_bearer = HTTPBearer(auto_error=False, scheme_name="key", description="A key, as `Authorization: Bearer tocsin_...`.")
+_header = APIKeyHeader(
+    name="X-Tocsin-Key",
+    auto_error=False,
+    scheme_name="key_header",
+    description="The same key, for programs that cannot send a bearer.",
+)
+SECURITY: list[dict[str, list[str]]] = [{"key": []}, {"key_header": []}]
+
+
+async def caller_of(request: Request, kinds: frozenset[KeyKind]) -> Caller:
+    """Give the request's caller if its key is of one of these kinds. Raises NotAllowed, WrongScope."""
+    authenticator: KeyAuthenticator = request.app.state.authenticator
+    return await authenticator.admit_as(_key_in(request), kinds)
+
+
+def need(*kinds: KeyKind) -> Callable[..., Awaitable[Caller]]:
+    """Make the dependency that lets only keys of these kinds in and gives the caller."""
+    wanted = frozenset(kinds)
+
+    async def dependency(
+        request: Request,
+        _by_bearer: Annotated[object, Security(_bearer)],
+        _by_header: Annotated[object, Security(_header)],
+    ) -> Caller:
+        return await caller_of(request, wanted)
+
+    return dependency
+
+
+def _key_in(request: Request) -> str:
+    return key_in(request.headers.get("authorization", ""), request.headers.get("x-tocsin-key", ""))
+
+
+def key_in(authorization: str, header: str) -> str:
+    """Give the key that a request shows, as a bearer or in our own header; the empty text if it shows none."""
+    scheme, _, key = authorization.partition(" ")
+    return key.strip() if scheme.lower() == "bearer" else header

@@ -1,0 +1,32 @@
+"""GET /downloads/...: our programs for other hosts, each as one file, of the very version that serves. No key is needed: they are no secret."""
+
+from functools import cache
+
+from fastapi import APIRouter, Response
+
+from app.core.errors import NotFound
+from app.core.pyz import PROGRAMS, pack
+from app.http.api.dependencies import problems
+
+router = APIRouter(tags=["downloads"])
+
+
+@router.get(
+    "/downloads/{name}",
+    summary="Download a program for another host",
+    response_class=Response,
+    responses=problems(404) | {200: {"content": {"application/zip": {}}}},
+)
+async def download(name: str) -> Response:
+    """Give `tocsin-relay.pyz` (for the Windows mail host) or `tocsin-report.pyz` (for backup hosts); Python 3.9 or later runs them."""
+    packed = _packed(PROGRAMS[name]) if name in PROGRAMS else None
+    if packed is None:
+        raise NotFound(f"there is {' and '.join(PROGRAMS)} here, not {name[:60]!r}")
+    return Response(
+        packed, media_type="application/zip", headers={"Content-Disposition": f'attachment; filename="{name}"'}
+    )
+
+
+@cache
+def _packed(program: str) -> bytes | None:
+    return pack(program)

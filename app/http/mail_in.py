@@ -1,0 +1,190 @@
+"""The mail listener: takes in the mails of tools that can only mail. An address is `<key>@anything`; 250 is said after the commit.
+
+It is no mail server: it relays nothing, keeps no mail, and knows no address but our keys. It must not log one.
+"""
+
+import asyncio
+import contextlib
+import ssl
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from app.context import AppContext
+from app.core.errors import BadSettings, NotAllowed, Overloaded, TocsinError
+from app.core.log import log
+from app.domain.key import KeyKind
+from app.http.auth import Caller, KeyAuthenticator
+from app.intake.accept import Intake
+from app.intake.dialects import mail
+from app.intake.dialects.tool_request import ToolRequest
+from app.intake.shape import Sender
+from app.store.mail_rules import mail_rules_for
+
+CONNECTIONS_MOST = 50
+SILENCE_S, SESSION_S = 60.0, 600.0
+RECIPIENTS_MOST = 10
+LINE_LONGEST = 1024 * 1024 + 1024  # a log of 1 MiB in one line is told; RFC 5321 has 1000, and tools break it
+_KINDS = frozenset({KeyKind.ENROL, KeyKind.AGENT})
+
+
+class MailIn:
+    """What the listener answers. aiosmtpd asks it by these names."""
+
+    def __init__(self, context: AppContext, intake: Intake, authenticator: KeyAuthenticator) -> None:
+        self._context, self._intake, self._authenticator = context, intake, authenticator
+        self._times: dict[str, deque[float]] = {}
+
+    async def handle_RCPT(  # noqa: N802
+        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
+    ) -> str:
+        """Let an address in if it is one of our keys."""
+        callers: list[Caller] = envelope.__dict__.setdefault("callers", [])
+        if len(callers) >= RECIPIENTS_MOST:
+            return "452 4.5.3 Too many recipients"
+        try:
+            caller = await self._caller(address)
+        except NotAllowed:
+            return "550 5.1.1 No such address here"
+        except TocsinError as cause:
+            return f"451 4.3.0 {cause.code}; try again"
+        if not self._has_room(caller.key_id):
+            return "451 4.7.1 Too many mails under this key; try again"
+        callers.append(caller)
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
+        """Store what the mail tells, for each of its addresses; a second time is no second event, if it has a Message-ID."""
+        body = envelope.content if isinstance(envelope.content, bytes) else b""
+        try:
+            for caller in envelope.__dict__.get("callers", ()):
+                await self._take(caller, body)
+        except Overloaded:
+            return "451 4.3.2 Busy; try again"
+        except TocsinError as cause:
+            log.warning("a mail could not be stored; its sender is asked to send it again", cause=cause.detail)
+            return "451 4.3.0 Not stored; try again"
+        return "250 2.0.0 Stored"
+
+    async def handle_exception(self, error: Exception) -> str:
+        """Ask for the mail again after a defect of ours."""
+        log.error("a mail could not be taken in by a defect of ours", exc_info=error)
+        return "451 4.3.0 Something went wrong on our side; try again"
+
+    async def _take(self, caller: Caller, body: bytes) -> None:
+        customer_id = caller.customer_id or ""
+        async with self._context.database.read() as tx:
+            rules = await mail_rules_for(tx, customer_id)
+        said = ToolRequest(at=self._intake.now(), headers={"content-type": "message/rfc822"}, body=body, job=caller.job)
+        sender = Sender(customer_id, caller.agent_id, caller.agent_name)
+        await self._intake.take(mail.TOOL, partial(mail.read, rules=rules), said, sender)
+
+    async def _caller(self, address: str) -> Caller:
+        """Give who holds the key in an address. Some mail servers write addresses small: a key of form uuid survives that."""
+        key = address.rpartition("@")[0].rpartition("+")[2].strip('"')
+        try:
+            caller = await self._authenticator.admit(key)
+        except NotAllowed:
+            if key == key.lower():
+                raise
+            caller = await self._authenticator.admit(key.lower())
+        if caller.kind not in _KINDS or caller.customer_id is None:
+            raise NotAllowed("this key sends no events")
+        return caller
+
+    def _has_room(self, key_id: str) -> bool:
+        now = time.monotonic()
+        times = self._times.setdefault(key_id, deque())
+        while times and times[0] < now - 60:
+            times.popleft()
+        if len(times) >= self._context.settings.mail_in_a_minute:
+            return False
+        times.append(now)
+        return True
+
+
+@contextlib.asynccontextmanager
+async def taking_mail(
+    context: AppContext, intake: Intake, authenticator: KeyAuthenticator
+) -> AsyncIterator[int | None]:
+    """Listen until the block ends, if a port is set; give the port."""
+    settings = context.settings
+    if settings.mail_in_port is None:
+        yield None
+        return
+    answers, open_ones = MailIn(context, intake, authenticator), set[_Line]()
+    make = partial(_Line, answers, open_ones, settings.mail_in_limit, _tls(context))
+    try:
+        server = await asyncio.get_running_loop().create_server(make, settings.mail_in_host, settings.mail_in_port)
+    except OSError as cause:
+        where = f"{settings.mail_in_host}:{settings.mail_in_port}"
+        raise BadSettings(f"TOCSIN_MAIL_IN_PORT: cannot listen on {where}: {cause.strerror}") from cause
+    port: int = server.sockets[0].getsockname()[1]
+    log.info("mail of tools is taken in", host=settings.mail_in_host, port=port)
+    try:
+        yield port
+    finally:
+        server.close()
+        for line in list(open_ones):
+            line.end()
+
+
+class _Line(SMTP):
+    """One connection, of a bounded number and for a bounded time."""
+
+    line_length_limit = LINE_LONGEST  # beyond it a mail is refused for good, and no tool sends it again
+
+    def __init__(self, answers: MailIn, open_ones: "set[_Line]", limit: int, tls: ssl.SSLContext | None) -> None:
+        super().__init__(
+            answers,
+            data_size_limit=limit,
+            ident="Tocsin",
+            hostname="tocsin",
+            timeout=SILENCE_S,
+            tls_context=tls,
+            loop=asyncio.get_running_loop(),
+        )
+        self._open_ones = open_ones
+        self._end: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: Any) -> None:  # noqa: ANN401
+        """Begin, if there is room."""
+        if self in self._open_ones:  # again, after STARTTLS
+            super().connection_made(transport)
+            return
+        if len(self._open_ones) >= CONNECTIONS_MOST:
+            transport.write(b"421 4.3.2 Too many connections; try again\r\n")
+            transport.close()
+            return
+        self._open_ones.add(self)
+        self._end = asyncio.get_running_loop().call_later(SESSION_S, self.end)
+        super().connection_made(transport)
+
+    def end(self) -> None:
+        """Hang up."""
+        if self.transport is not None:
+            self.transport.close()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Make room."""
+        self._open_ones.discard(self)
+        if self._end is not None:
+            self._end.cancel()
+            super().connection_lost(error)
+
+
+def _tls(context: AppContext) -> ssl.SSLContext | None:
+    path = context.settings.mail_in_cert
+    if path is None:
+        return None
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        tls.load_cert_chain(path)
+    except (OSError, ssl.SSLError) as cause:
+        raise BadSettings(f"TOCSIN_MAIL_IN_CERT: cannot use {path}: {cause}") from cause
+    return tls

@@ -1,0 +1,82 @@
+"""Carries the doorbell between processes on PostgreSQL by LISTEN and NOTIFY. A lost ring is mended by the next poll."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+
+from app.core.log import log
+from app.core.periodic import beside
+from app.core.wakeups import Wakeups
+from app.store.away import POSTGRES_ERRORS
+from app.store.engine import Engines
+
+CHANNEL = "tocsin"
+RETRY_S = 5
+ALIVE_S = 30
+REST_S = 0.01  # the first ring leaves at once; those of the next moment are one
+
+
+@contextlib.asynccontextmanager
+async def carry(wakeups: Wakeups, engines: Engines) -> AsyncIterator[None]:
+    """Listen for rings of other processes, and send ours, until the block ends. Does nothing on SQLite."""
+    if engines.is_sqlite:
+        yield
+        return
+    waiting: asyncio.Queue[str] = asyncio.Queue(maxsize=100)
+
+    def far(stage: str) -> None:
+        with contextlib.suppress(asyncio.QueueFull):
+            waiting.put_nowait(stage)
+
+    wakeups.far = far
+    try:
+        async with beside(_keep_connected(wakeups, engines, waiting)):
+            yield
+    finally:
+        wakeups.far = None
+
+
+async def _keep_connected(wakeups: Wakeups, engines: Engines, waiting: asyncio.Queue[str]) -> None:
+    dsn = engines.writer.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    dsn = dsn.replace("?ssl=", "?sslmode=").replace(
+        "&ssl=", "&sslmode="
+    )  # in an address asyncpg knows libpq's word only
+    while True:
+        try:
+            await _talk(wakeups, dsn, waiting)
+        except (OSError, TimeoutError, *POSTGRES_ERRORS) as cause:
+            log.warning("doorbell lost, polling instead", cause=str(cause))
+        await asyncio.sleep(RETRY_S)
+
+
+async def _talk(wakeups: Wakeups, dsn: str, waiting: asyncio.Queue[str]) -> None:
+    connection = await asyncpg.connect(dsn)
+
+    def heard(_connection: Any, _pid: int, _channel: str, stage: Any) -> None:  # noqa: ANN401
+        wakeups.wake_here(str(stage))
+
+    try:
+        await connection.add_listener(CHANNEL, heard)
+        while not connection.is_closed():
+            stages = await _next_rings(waiting)
+            if not stages:
+                await connection.execute("SELECT 1", timeout=ALIVE_S)  # a listener learns only so that its line is dead
+            for stage in stages:
+                await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, stage, timeout=ALIVE_S)
+            await asyncio.sleep(REST_S)
+    finally:
+        await connection.close(timeout=1)
+
+
+async def _next_rings(waiting: asyncio.Queue[str]) -> set[str]:
+    """Give what was rung since the last time, each stage once; nothing if nobody rang for a while."""
+    try:
+        stages = {await asyncio.wait_for(waiting.get(), ALIVE_S)}
+    except TimeoutError:
+        return set()
+    while not waiting.empty():
+        stages.add(waiting.get_nowait())
+    return stages

@@ -1,0 +1,126 @@
+"""What this relay was told at its installation: a folder with `relay.json`, the key beside it, the spool and the log.
+
+The key is sealed by Windows (DPAPI, for this host); elsewhere, for trials, it lies in a file that only its owner reads.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from programs.relay.own_folder import keep_to
+
+_LOCAL_MACHINE = 0x4  # CRYPTPROTECT_LOCAL_MACHINE: sealed by the administrator, opened by the service's account
+_UI_FORBIDDEN = 0x1
+_MOST = 64 * 1024
+
+
+class NotInstalled(Exception):
+    """There are no settings, or they cannot be read; the text says what to do."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """One relay's settings. Times are seconds."""
+
+    server: str
+    profile: str
+    account: str = ""
+    ca_file: str = ""
+    logon: float = 60.0
+    submit: float = 60.0
+    drain: float = 120.0
+
+    def with_values(self, words: dict[str, str]) -> Config:
+        """Give it with other times, as the command line words them. Raises ValueError with the name and the rule."""
+        values: dict[str, Any] = asdict(self)
+        for name, word in words.items():
+            if name not in ("logon", "submit", "drain"):
+                raise ValueError(f"{name}: is none of logon, submit, drain")
+            seconds = float(word)
+            if not 1 <= seconds <= 3600:  # noqa: PLR2004  (an hour)
+                raise ValueError(f"{name}: must be 1 to 3600 seconds")
+            values[name] = seconds
+        return Config(**values)
+
+
+def from_environment(name: str) -> str:
+    """Give what the command line may leave to the environment: TOCSIN_RELAY_HOME, _KEY and _PASSWORD."""
+    return os.environ.get(f"TOCSIN_RELAY_{name}", "")
+
+
+def home() -> Path:
+    """Give the relay's folder."""
+    own = from_environment("HOME")
+    if own:
+        return Path(own)
+    if sys.platform == "win32":
+        return Path(os.environ.get("PROGRAMDATA", "C:\\ProgramData")) / "Tocsin Relay"
+    return Path.home() / ".tocsin-relay"
+
+
+def save(folder: Path, config: Config, key: str) -> None:
+    """Write settings and key."""
+    keep_to(folder, config.account)
+    _replace(folder / "relay.json", json.dumps(asdict(config), indent=1).encode())
+    _replace(folder / "relay.key", seal(key.encode("ascii")))
+
+
+def load(folder: Path) -> tuple[Config, str]:
+    """Read settings and key. Raises NotInstalled."""
+    try:
+        values = json.loads((folder / "relay.json").read_bytes()[:_MOST])
+        known = {one.name for one in fields(Config)}
+        config = Config(**{name: value for name, value in values.items() if name in known})
+        return config, unseal((folder / "relay.key").read_bytes()[:_MOST]).decode("ascii")
+    except FileNotFoundError as cause:
+        raise NotInstalled(f"no relay is installed in {folder}: run `install`") from cause
+    except (OSError, ValueError, TypeError, AttributeError) as cause:
+        raise NotInstalled(
+            f"the settings in {folder} cannot be read ({type(cause).__name__}): run `install` again"
+        ) from cause
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write whole or not at all, readable by its owner alone."""
+    fresh = path.with_name(path.name + ".new")
+    with contextlib.suppress(FileNotFoundError):
+        fresh.unlink()
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
+
+
+def seal(secret: bytes) -> bytes:
+    """Seal by Windows; elsewhere give it back."""
+    if sys.platform == "win32":
+        import win32crypt  # noqa: PLC0415  (Windows only)
+
+        sealed: bytes = win32crypt.CryptProtectData(
+            secret, "Tocsin relay", None, None, None, _LOCAL_MACHINE | _UI_FORBIDDEN
+        )
+        return sealed
+    else:  # noqa: RET505  (mypy then judges either branch on its own system)
+        return secret
+
+
+def unseal(sealed: bytes) -> bytes:
+    """Open what `seal` gave."""
+    if sys.platform == "win32":
+        import pywintypes  # noqa: PLC0415  (Windows only)
+        import win32crypt  # noqa: PLC0415  (Windows only)
+
+        try:
+            secret: bytes = win32crypt.CryptUnprotectData(sealed, None, None, None, _UI_FORBIDDEN)[1]
+        except pywintypes.error as refused:
+            raise OSError(f"the key was sealed on another host ({refused.winerror})") from refused
+        return secret
+    else:  # noqa: RET505  (as above)
+        return sealed

@@ -1,0 +1,268 @@
+"""A mailbox over Extended MAPI by pywin32, with the flags of a service: no dialog, no spooler, the store itself.
+
+For the child only, and not importable without pywin32, whose own import loads no client yet. Whether the chosen client's own DLL is what pywin32 loads is seen to in programs/relay/client_loading.py.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pythoncom
+from win32com.mapi import mapi
+
+from programs.relay import properties as pr
+from programs.relay.client_loading import load_extended
+from programs.relay.conversation import Order
+from programs.relay.mailbox import Draft, Place, Tell
+from programs.relay.mime_message import Attachment, MimeMessage
+from programs.relay.outcomes import Declined, MapiRefused, Outcome, Verdict
+from programs.relay.profile_check import Provider, tightness
+
+MAPI_NT_SERVICE, MULTITHREAD = 0x10000, 0x1
+# MAPI_EXTENDED, MAPI_NEW_SESSION, MAPI_EXPLICIT_PROFILE, MAPI_NT_SERVICE, MAPI_TIMEOUT_SHORT; never a flag that allows a dialog
+LOGON_FLAGS = 0x20 | 0x2 | 0x10 | MAPI_NT_SERVICE | 0x100000
+MAPI_NO_MAIL = 0x8000  # without it the spooler runs
+STORE_FLAGS = 0x1 | 0x4 | 0x80  # MDB_NO_DIALOG, MDB_WRITE, MDB_NO_MAIL
+MDB_ONLINE = 0x100
+BEST_ACCESS, KEEP_OPEN, MODRECIP_ADD, MAPI_CREATE = 0x10, 0x2, 0x2, 0x2
+NO_SUPPORT, UNKNOWN_FLAGS = 0x80040102, 0x80040106
+_SMALL = 8 * 1024  # bytes that a property may have to be set at once; beyond that providers want a stream
+_CREATE_STREAM, _CREATE_MODIFY = 0x1000 | 0x2, 0x2 | 0x1
+_PT_UNICODE = 0x1F
+_MOST_ROWS, _BATCH = 10_000, 200
+
+
+class ExtendedMailbox:
+    """One profile over Extended MAPI. See programs.relay.mailbox.Mailbox."""
+
+    def __init__(self, order: Order) -> None:
+        load_extended(order.client)
+        self._profile, self._use_spooler = order.profile, order.use_spooler
+        self._session: Any = None
+        self._store: Any = None
+        self._message: Any = None
+        self._folders: dict[str, Any] = {}
+        self._sent_entryid = b""
+        self._is_initialised = False
+        self._is_online = False
+
+    def open(self) -> None:
+        """Refuse a profile whose mail would stay in the Outbox, then log on and open the default store."""
+        self._initialise()
+        if not self._use_spooler:
+            is_tight, why = tightness(self._providers())
+            if not is_tight:
+                raise Declined(Verdict(Outcome.NOT_TIGHT, why, {"profile": self._profile}))
+        flags = LOGON_FLAGS if self._use_spooler else LOGON_FLAGS | MAPI_NO_MAIL
+        with self._told("MAPILogonEx"):
+            self._session = mapi.MAPILogonEx(0, self._profile, None, flags)
+        self._open_store()
+        outbox, self._sent_entryid = self._get(self._store, pr.PR_IPM_OUTBOX_ENTRYID, pr.PR_IPM_SENTMAIL_ENTRYID)
+        if not outbox:
+            raise Declined(Verdict(Outcome.NOT_TIGHT, "the default store has no Outbox", {"profile": self._profile}))
+        with self._told("open the Outbox"):
+            self._folders["outbox"] = self._store.OpenEntry(outbox, None, BEST_ACCESS)
+
+    def create(self, message: MimeMessage) -> Draft:
+        """Save the message in the Outbox."""
+        with self._told("create the message"):
+            made = self._message = self._folders["outbox"].CreateMessage(None, 0)
+            made.SetProps(pr.message_properties(message, self._sent_entryid))
+            made.ModifyRecipients(MODRECIP_ADD, pr.recipient_rows(message.recipients))
+        for tag, value in pr.bodies(message):
+            self._set(made, tag, value)
+        for attachment in message.attachments:
+            self._attach(made, attachment)
+        self._keep_headers(made, message.kept)
+        with self._told("save the message"):
+            made.SaveChanges(KEEP_OPEN)
+        entryid, search_key = self._get(made, pr.PR_ENTRYID, pr.PR_SEARCH_KEY)
+        return Draft(entryid, search_key)
+
+    def submit(self, draft: Draft) -> Mapping[str, Any]:  # noqa: ARG002  (there is one message a child)
+        """Submit it."""
+        with self._told("SubmitMessage"):
+            self._message.SubmitMessage(0)
+        self._message = None
+        return {"online": self._is_online}
+
+    def can_look(self) -> bool:
+        """Extended MAPI can."""
+        return True
+
+    def find(self, search_key: bytes, folders: Sequence[str] = ("outbox", "sent")) -> Place | None:
+        """Look into the folders' tables, opened anew each time: without a message pump an old one is never brought up to date."""
+        for name in folders:
+            with self._told(f"look into {name}"):
+                row = self._row(self._folder(name), search_key, filtered=name == "sent")
+            if row is not None:
+                return Place(name, row[pr.PR_ENTRYID], bool(row.get(pr.PR_MESSAGE_FLAGS, 0) & pr.MSGFLAG_SUBMIT))
+        return None
+
+    def abort(self, entryid: bytes) -> None:
+        """Take it out of the outgoing queue."""
+        with self._told("AbortSubmit"):
+            self._store.AbortSubmit(entryid, 0)
+
+    def delete(self, entryid: bytes) -> None:
+        """Remove it from the Outbox."""
+        self._message = None
+        with self._told("delete the message"):
+            self._folders["outbox"].DeleteMessages([entryid], 0, None, 0)
+
+    def findings(self, tell: Tell) -> None:
+        """Tell the profiles, the profile's providers, and then what a logon gives."""
+        self._initialise()
+        with self._told("list the profiles"):
+            table = mapi.MAPIAdminProfiles(0).GetProfileTable(0)
+            names = [_name(row) for row in self._rows(table, pr.PR_DISPLAY_NAME_A, pr.PR_DEFAULT_PROFILE)]
+        tell({"profiles": names})
+        try:
+            tell({"providers": [one.as_json() for one in self._providers()]})
+        except MapiRefused as refused:
+            tell({"providers_refused": str(refused)})
+            raise
+        use_spooler, self._use_spooler = self._use_spooler, True  # log on to a profile that is not tight, too
+        self.open()
+        self._use_spooler = use_spooler
+        mask, provider = self._get(self._store, pr.PR_STORE_SUPPORT_MASK, pr.PR_MDB_PROVIDER)
+        tell(
+            {
+                "logon": "ok",
+                "online": self._is_online,
+                "submits": bool((mask or 0) & 0x80),
+                "store": pr.as_hex(provider),
+            }
+        )
+
+    def close(self) -> None:
+        """Log off and let everything go."""
+        session, self._session = self._session, None
+        self._message = self._store = None
+        self._folders.clear()
+        with contextlib.suppress(pythoncom.com_error):
+            if session is not None:
+                session.Logoff(0, 0, 0)
+            del session
+            if self._is_initialised:
+                mapi.MAPIUninitialize()
+
+    def _initialise(self) -> None:
+        if not self._is_initialised:
+            with self._told("MAPIInitialize"):
+                mapi.MAPIInitialize((0, MAPI_NT_SERVICE | MULTITHREAD))
+            self._is_initialised = True
+
+    def _providers(self) -> list[Provider]:
+        """Read the profile: with MAPI_NO_MAIL the session itself does not show its transports."""
+        with self._told("read the profile"):
+            services = mapi.MAPIAdminProfiles(0).AdminServices(self._profile, None, 0, 0)
+            table = services.GetProviderTable(0)
+            rows = self._rows(
+                table,
+                pr.PR_RESOURCE_TYPE,
+                pr.PR_RESOURCE_FLAGS,
+                pr.PR_SERVICE_UID,
+                pr.PR_SERVICE_NAME_W,
+                pr.PR_DISPLAY_NAME_W,
+                pr.PR_PROVIDER_ORDINAL,
+                pr.PR_MDB_PROVIDER,
+            )
+            return [Provider.from_row(row) for row in rows]
+
+    def _open_store(self) -> None:
+        with self._told("open the default store"):
+            stores = self._rows(self._session.GetMsgStoresTable(0), pr.PR_ENTRYID, pr.PR_DEFAULT_STORE)
+            entryid = next((row[pr.PR_ENTRYID] for row in stores if row.get(pr.PR_DEFAULT_STORE)), None)
+            if entryid is None:
+                raise Declined(
+                    Verdict(Outcome.NOT_TIGHT, "the profile has no default store", {"profile": self._profile})
+                )
+            try:
+                self._store = self._session.OpenMsgStore(0, entryid, None, STORE_FLAGS | MDB_ONLINE)
+                self._is_online = True
+            except pythoncom.com_error as error:
+                if error.hresult & 0xFFFFFFFF != UNKNOWN_FLAGS:
+                    raise
+                self._store = self._session.OpenMsgStore(0, entryid, None, STORE_FLAGS)  # a store that knows no cache
+
+    def _folder(self, name: str) -> Any:  # noqa: ANN401  (pywin32's PyIMAPIFolder)
+        if name not in self._folders:
+            self._folders[name] = self._store.OpenEntry(self._sent_entryid, None, BEST_ACCESS)
+        return self._folders[name]
+
+    def _row(self, folder: Any, search_key: bytes, *, filtered: bool) -> dict[int, Any] | None:  # noqa: ANN401
+        """Give a message's row. The Outbox is read through; Sent Items may be huge, so the store filters if it can."""
+        table = folder.GetContentsTable(0)
+        if filtered:
+            with contextlib.suppress(pythoncom.com_error):
+                equal = (mapi.RELOP_EQ, pr.PR_SEARCH_KEY, (pr.PR_SEARCH_KEY, search_key))
+                table.Restrict((mapi.RES_PROPERTY, equal), 0)
+        columns = (pr.PR_ENTRYID, pr.PR_SEARCH_KEY, pr.PR_MESSAGE_FLAGS)
+        return next((row for row in self._rows(table, *columns) if row.get(pr.PR_SEARCH_KEY) == search_key), None)
+
+    def _rows(self, table: Any, *columns: int) -> Iterator[dict[int, Any]]:  # noqa: ANN401
+        table.SetColumns(columns, 0)
+        for _ in range(_MOST_ROWS // _BATCH):
+            rows = table.QueryRows(_BATCH, 0)
+            if not rows:
+                return
+            yield from (dict(row) for row in rows)
+
+    def _get(self, thing: Any, *tags: int) -> list[Any]:  # noqa: ANN401
+        """Give properties; None for those that are not there."""
+        with self._told("read properties"):
+            _, values = thing.GetProps(tags, 0)
+        return [value if tag == wanted else None for wanted, (tag, value) in zip(tags, values)]
+
+    def _set(self, thing: Any, tag: int, value: str | bytes) -> None:  # noqa: ANN401
+        """Set a property of any size: by a stream where it is large and the provider has streams."""
+        content = value.encode("utf-16-le") if isinstance(value, str) else value
+        with self._told(f"set 0x{tag:08X}"):
+            if len(content) > _SMALL and self._stream(thing, tag, content):
+                return
+            thing.SetProps([(tag, value)])
+
+    def _stream(self, thing: Any, tag: int, content: bytes) -> bool:  # noqa: ANN401
+        try:
+            stream = thing.OpenProperty(tag, pythoncom.IID_IStream, _CREATE_STREAM, _CREATE_MODIFY)
+        except pythoncom.com_error as error:
+            if error.hresult & 0xFFFFFFFF == NO_SUPPORT:
+                return False
+            raise
+        for start in range(0, len(content), 64 * 1024):
+            stream.Write(content[start : start + 64 * 1024])
+        stream.Commit(0)
+        return True
+
+    def _attach(self, message: Any, attachment: Attachment) -> None:  # noqa: ANN401
+        with self._told("attach a file"):
+            _, attach = message.CreateAttach(None, 0)
+            attach.SetProps(pr.attachment_properties(attachment))
+        self._set(attach, pr.PR_ATTACH_DATA_BIN, attachment.content)
+        with self._told("attach a file"):
+            attach.SaveChanges(KEEP_OPEN)
+
+    def _keep_headers(self, message: Any, kept: Sequence[tuple[str, str]]) -> None:  # noqa: ANN401
+        """Keep headers as named properties. A provider that has none, or no room for more, does not stop the mail."""
+        if not kept:
+            return
+        with contextlib.suppress(pythoncom.com_error):
+            names = [(pythoncom.MakeIID(pr.PS_INTERNET_HEADERS), name.lower()) for name, _ in kept]
+            tags = message.GetIDsFromNames(names, MAPI_CREATE)
+            message.SetProps([(tag & 0xFFFF0000 | _PT_UNICODE, value) for tag, (_, value) in zip(tags, kept)])
+
+    @contextlib.contextmanager
+    def _told(self, doing: str) -> Iterator[None]:
+        """Turn pywin32's error into ours, with what was being done."""
+        try:
+            yield
+        except pythoncom.com_error as error:
+            raise MapiRefused(error.hresult, doing) from error
+
+
+def _name(row: Mapping[int, Any]) -> str:
+    value = row.get(pr.PR_DISPLAY_NAME_A, b"")
+    return value.decode("mbcs", "replace") if isinstance(value, bytes) else str(value)

@@ -1,0 +1,204 @@
+"""The relay at work: three threads that meet in the spool. One fetches messages, one sends them, one tells the service.
+
+Whatever the service does, each thread lives on: it waits a little longer each time, and asks again.
+"""
+
+from __future__ import annotations
+
+import logging
+import platform
+import random
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from programs.protocol.relay import CLAIMS_MOST, Receipt
+from programs.protocol.relay_host import DoctorLine, Heartbeat, Wanted
+from programs.relay.client import Away, Service, ShutOut
+from programs.relay.sender import Sender
+from programs.relay.spool import Damaged, Spool, Unusable
+
+VERSION = "0.1.0"
+WAIT_S = 30.0
+BEAT_S = 30.0
+RENEW_S = 20.0
+STOCK = 3  # messages that lie here unsent: one child at a time needs no more, and another relay may have the rest
+HELD_MOST = 200  # messages that are held at all, with those that may have left and cannot be looked for yet
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
+_IDLE_S = 1.0
+_PAUSED_WAIT_S = 5.0
+_LAST_WORD_S = 5.0  # for each step of it: Windows waits for a service that stops, but not long
+log = logging.getLogger("tocsin.relay")
+
+
+@dataclass
+class Loop:
+    """One running relay."""
+
+    spool: Spool
+    sender: Sender
+    service_for: Callable[[], Service]  # each thread has a connection of its own
+    stop: threading.Event
+    _wanted: Wanted = field(default_factory=Wanted)
+    _work: threading.Event = field(default_factory=threading.Event)
+    _news: threading.Event = field(default_factory=threading.Event)
+    _room: threading.Event = field(default_factory=threading.Event)
+    _services: list[Service] = field(default_factory=list)
+    _renewed_at: float = -1e9
+    _beaten_at: float = -1e9
+    _beaten: tuple[str, str] = ("", "")
+    _broken: Damaged | None = None
+
+    def run(self) -> None:
+        """Work until `stop` is set; then let the child end, tell what is known, and return. Raises Damaged: begin anew."""
+        turns = (self._fetch, self._send, self._tell)
+        threads = [threading.Thread(target=self._keep, args=(turn,), name=turn.__name__, daemon=True) for turn in turns]
+        for thread in threads:
+            thread.start()
+        self.stop.wait()
+        for event in (self._work, self._news, self._room):
+            event.set()
+        threads[1].join(timeout=self.sender.means.deadlines.stopping + 10)
+        self._last_word()
+        for service in self._services:
+            service.close()
+        for thread in threads:
+            thread.join(timeout=2)
+        if self._broken is not None:
+            raise self._broken
+
+    def _keep(self, turn: Callable[[Service], None]) -> None:
+        service = self.service_for()
+        self._services.append(service)
+        pause = _FIRST_PAUSE_S
+        while not self.stop.is_set():
+            try:
+                turn(service)
+                pause = _FIRST_PAUSE_S
+                continue
+            except Away as cause:
+                level = logging.ERROR if isinstance(cause, ShutOut) else logging.WARNING
+                log.log(level, "%s: %s", turn.__name__.strip("_"), cause)
+            except Unusable as cause:
+                log.error("%s: the spool cannot be used: %s", turn.__name__.strip("_"), cause)  # noqa: TRY400  (a full disk is no defect of ours)
+                self.sender.worry()
+            except Damaged as cause:
+                self._broken = cause
+                self.stop.set()
+            except Exception:
+                log.exception("%s failed by a defect of ours", turn.__name__.strip("_"))
+            self.stop.wait(pause * random.uniform(0.7, 1.3))  # noqa: S311  (jitter, no secret)
+            pause = min(pause * 2, _LONGEST_PAUSE_S)
+
+    def _fetch(self, service: Service) -> None:
+        """Ask for as many as there is room for; while paused only for news, so that what we hold goes back."""
+        is_paused = self._is_paused
+        most = 0 if is_paused else min(STOCK - self.spool.unbegun, HELD_MOST - self.spool.waiting()[0])
+        if self.sender.report is None or (most <= 0 and not is_paused):
+            self._room.wait(_IDLE_S)
+            self._room.clear()
+            return
+        wait_s = WAIT_S if most else _PAUSED_WAIT_S  # a pause of our own may end meanwhile
+        answer = service.lease(wait_s, most, self.spool.holding(begun=is_paused)[:CLAIMS_MOST])
+        self._heed(answer.wanted)
+        if is_paused:  # it went back by then, so a disk that takes no more writes keeps nothing here
+            with self.sender.beginning:
+                self.spool.drop_unbegun()
+        for posted in answer.messages:
+            self.spool.take(posted)
+        if answer.messages:
+            self._work.set()
+
+    @property
+    def _is_paused(self) -> bool:
+        return self._wanted.is_paused or bool(self.sender.paused_why)
+
+    def _send(self, service: Service) -> None:
+        if self.sender.step(service.begin, may_send=not self._wanted.is_paused):
+            self._news.set()
+            self._room.set()
+        else:
+            self._rest()
+
+    def _rest(self) -> None:
+        self._work.wait(_IDLE_S)
+        self._work.clear()
+
+    def _tell(self, service: Service) -> None:
+        """Tell how we are, renew what is held, and hand in verdicts as they come: what needs the disk comes last."""
+        now = time.monotonic()
+        is_due = now - self._beaten_at > BEAT_S
+        if is_due or self._beat_key() != self._beaten:
+            told = self._beat_key()
+            self._heed(service.beat(self._heartbeat()))
+            self._beaten, self._beaten_at = told, now
+        holding = self.spool.holding(begun=self._is_paused)
+        if holding and now - self._renewed_at > RENEW_S:
+            service.renew(holding[:CLAIMS_MOST])
+            self._renewed_at = now
+        self._hand_in(service)
+        if is_due:
+            self.spool.tidy()
+        self._news.wait(_IDLE_S)
+        self._news.clear()
+
+    def _beat_key(self) -> tuple[str, str]:
+        """Give what is to be told at once when it changes."""
+        return self.sender.report_at, self.sender.paused_why
+
+    def _hand_in(self, service: Service) -> None:
+        ended = self.spool.to_hand_in()
+        if not ended:
+            return
+        receipts = []
+        for one in ended:
+            if one.verdict is not None:
+                told = one.verdict.as_json()
+                receipts.append(Receipt(one.id, one.token, told["outcome"], told["reason"], told["evidence"]))
+        for taken in service.hand_in(receipts):
+            claim = next((one.claim for one in ended if (one.id, one.token) == (taken.id, taken.token)), None)
+            if claim is not None:
+                self.spool.handed_in(claim)
+                log.info("message %s: %s", taken.id, taken.said)
+
+    def _last_word(self) -> None:
+        try:
+            service = self.service_for()
+            service.patience_s = _LAST_WORD_S
+            self._hand_in(service)
+            service.close()
+        except (Away, Damaged, Unusable) as cause:
+            log.warning("verdicts stay in the spool until the next start: %s", cause)
+
+    def _heed(self, wanted: Wanted) -> None:
+        if wanted.is_paused != self._wanted.is_paused:
+            log.warning("the service says: %s", f"pause ({wanted.why})" if wanted.is_paused else "go on")
+        self._wanted = wanted
+        if wanted.doctor_asked:
+            self.sender.ask_doctor(wanted.doctor_asked)
+            self._work.set()
+
+    def _heartbeat(self) -> Heartbeat:
+        waiting, oldest_s = self.spool.waiting()
+        client, why = self.sender.choice()
+        lines = [] if self.sender.report is None else self.sender.report.lines
+        return Heartbeat(
+            version=VERSION,
+            host=socket.gethostname()[:200] or "unknown",
+            python=f"{platform.python_version()} {struct.calcsize('P') * 8}-bit, {platform.system()} {platform.release()}"[
+                :200
+            ],
+            client=client[:200],
+            client_why=why,
+            profile=self.sender.means.profile[:200],
+            paused_why=self.sender.paused_why,
+            waiting=waiting,
+            oldest_s=round(oldest_s, 1),
+            sent=self.spool.sent,
+            doctor_at=self.sender.report_at,
+            answers=self.sender.answers,
+            doctor=[DoctorLine(line.point, line.state, line.found, line.remedy) for line in lines],
+        )

@@ -1,0 +1,88 @@
+"""Talks to one child over its pipes without ever waiting for it: threads read and write, the watcher takes what there is.
+
+Bounded: a child that prints without end, or reads nothing, costs a fixed amount of memory and is ended by the watcher.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import subprocess
+import threading
+from typing import IO
+
+from programs.relay.conversation import MAX_LINE
+
+_MOST_WAITING = 64  # lines read and not yet taken: the reader then waits, and so does the child
+_TAIL = 4096  # bytes of stderr that are kept
+
+Line = bytes  # b"" means that the child has closed its end
+
+
+class Pipes:
+    """The three pipes of one child."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        self._process = process
+        self._lines: queue.Queue[Line] = queue.Queue(_MOST_WAITING)
+        self._orders: queue.Queue[bytes | None] = queue.Queue()
+        self._complaint = bytearray()
+        self._closed = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._read, args=(process.stdout,), daemon=True, name="child's words"),
+            threading.Thread(target=self._write, args=(process.stdin,), daemon=True, name="child's orders"),
+            threading.Thread(target=self._listen, args=(process.stderr,), daemon=True, name="child's complaints"),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def say(self, line: bytes) -> None:
+        """Send a line, some time soon."""
+        self._orders.put(line)
+
+    def hear(self, seconds: float) -> Line | None:
+        """Give the next line, b"" at the end, None if nothing came within `seconds`."""
+        try:
+            return self._lines.get(timeout=seconds)
+        except queue.Empty:
+            return None
+
+    @property
+    def complaint(self) -> str:
+        """Give the end of what the child wrote to stderr."""
+        return bytes(self._complaint).decode("utf-8", "replace").strip()
+
+    def close(self) -> None:
+        """End the threads; the child must have ended."""
+        self._closed.set()
+        self._orders.put(None)
+        for thread in self._threads:
+            thread.join(timeout=5)
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+    def _read(self, pipe: IO[bytes]) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            while line := pipe.readline(MAX_LINE + 1):
+                self._put(line)
+        self._put(b"")
+
+    def _put(self, line: Line) -> None:
+        while not self._closed.is_set():
+            with contextlib.suppress(queue.Full):
+                self._lines.put(line, timeout=0.2)
+                return
+
+    def _write(self, pipe: IO[bytes]) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            while (line := self._orders.get()) is not None:
+                pipe.write(line)
+                pipe.flush()
+
+    def _listen(self, pipe: IO[bytes]) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            while piece := pipe.read1(1024):  # type: ignore[attr-defined]  # Popen's pipes are buffered readers
+                self._complaint += piece
+                del self._complaint[:-_TAIL]

@@ -1,0 +1,125 @@
+"""From a MIME message to MAPI's properties: tags, values, recipient rows, attachments. Pure; names as in Microsoft's mapitags.h."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from typing import Any
+
+from programs.relay.mime_message import Attachment, MimeMessage, Recipient
+
+PR_ENTRYID, PR_SEARCH_KEY, PR_MESSAGE_FLAGS = 0x0FFF0102, 0x300B0102, 0x0E070003
+PR_IPM_OUTBOX_ENTRYID, PR_IPM_SENTMAIL_ENTRYID, PR_SENTMAIL_ENTRYID = 0x35E20102, 0x35E40102, 0x0E0A0102
+PR_DEFAULT_STORE, PR_STORE_SUPPORT_MASK, PR_MDB_PROVIDER = 0x3400000B, 0x340D0003, 0x34140102
+PR_DISPLAY_NAME_A, PR_DISPLAY_NAME_W, PR_DEFAULT_PROFILE = 0x3001001E, 0x3001001F, 0x3D04000B
+PR_RESOURCE_TYPE, PR_RESOURCE_FLAGS = 0x3E030003, 0x30090003
+PR_SERVICE_NAME_W, PR_SERVICE_UID, PR_PROVIDER_ORDINAL = 0x3D09001F, 0x3D0C0102, 0x300D0003
+PR_CLIENT_SUBMIT_TIME = 0x00390040
+PR_BODY_W, PR_HTML, PR_ATTACH_DATA_BIN = 0x1000001F, 0x10130102, 0x37010102
+MSGFLAG_SUBMIT = 0x4
+TO_CC_BCC = {"to": 1, "cc": 2, "bcc": 3}
+PS_INTERNET_HEADERS = "{00020386-0000-0000-C000-000000000046}"
+
+_PR_MESSAGE_CLASS_W, _PR_SUBJECT_W, _PR_IMPORTANCE = 0x001A001F, 0x0037001F, 0x00170003
+_PR_DELETE_AFTER_SUBMIT = 0x0E01000B
+_PR_INTERNET_CPID, _PR_MSG_EDITOR_FORMAT = 0x3FDE0003, 0x59090003
+_PR_INTERNET_MESSAGE_ID_W, _PR_IN_REPLY_TO_ID_W, _PR_INTERNET_REFERENCES_W = 0x1035001F, 0x1042001F, 0x1039001F
+_PR_AUTO_RESPONSE_SUPPRESS = 0x3FDF0003
+_PR_RECIPIENT_TYPE, _PR_ADDRTYPE_W, _PR_EMAIL_ADDRESS_W = 0x0C150003, 0x3002001F, 0x3003001F
+_PR_OBJECT_TYPE, _PR_DISPLAY_TYPE, _PR_SEND_RICH_INFO = 0x0FFE0003, 0x39000003, 0x3A40000B
+_PR_ATTACH_METHOD, _PR_RENDERING_POSITION, _PR_ATTACH_FLAGS = 0x37050003, 0x370B0003, 0x37140003
+_PR_ATTACH_FILENAME_W, _PR_ATTACH_LONG_FILENAME_W = 0x3704001F, 0x3707001F
+_PR_ATTACH_MIME_TAG_W, _PR_ATTACH_CONTENT_ID_W, _PR_ATTACHMENT_HIDDEN = 0x370E001F, 0x3712001F, 0x7FFE000B
+
+_ONE_OFF_UID = bytes.fromhex("812B1FA4BEA310199D6E00DD010F5402")
+_ONE_OFF_FLAGS = 0x8000 | 0x0001  # Unicode; no rich text, or Exchange sends a winmail.dat that nobody else can read
+_UTF8, _HTML_EDITOR, _TEXT_EDITOR = 65001, 2, 1
+_SUPPRESS_ALL = -1
+_BY_VALUE, _MHTML_REF, _NOT_RENDERED = 1, 4, -1
+_MAIL_USER, _HIGH = 6, 2
+
+Property = tuple[int, Any]
+
+
+def message_properties(message: MimeMessage, sent_folder: bytes) -> list[Property]:
+    """Give what is small. Bodies and contents follow by `bodies` and `Attachment.content`, as they may be large."""
+    properties: list[Property] = [
+        (_PR_MESSAGE_CLASS_W, "IPM.Note"),
+        (_PR_SUBJECT_W, message.subject),
+        (_PR_DELETE_AFTER_SUBMIT, False),
+        (_PR_INTERNET_CPID, _UTF8),
+        (_PR_MSG_EDITOR_FORMAT, _HTML_EDITOR if message.html else _TEXT_EDITOR),
+        (_PR_AUTO_RESPONSE_SUPPRESS, _SUPPRESS_ALL),
+    ]
+    if sent_folder:
+        properties.append((PR_SENTMAIL_ENTRYID, sent_folder))
+    for tag, value in (
+        (_PR_INTERNET_MESSAGE_ID_W, message.message_id),
+        (_PR_IN_REPLY_TO_ID_W, message.in_reply_to),
+        (_PR_INTERNET_REFERENCES_W, message.references),
+        (_PR_IMPORTANCE, _HIGH if message.is_urgent else None),
+    ):
+        if value:
+            properties.append((tag, value))
+    return properties
+
+
+def bodies(message: MimeMessage) -> list[Property]:
+    """Give the bodies, HTML last: a store makes its own text of HTML, and the last one set is the one it trusts."""
+    given: list[Property] = []
+    if message.text or not message.html:
+        given.append((PR_BODY_W, message.text.replace("\n", "\r\n")))
+    if message.html:
+        given.append((PR_HTML, message.html.replace("\n", "\r\n").encode()))
+    return given
+
+
+def recipient_rows(recipients: Sequence[Recipient]) -> list[tuple[Property, ...]]:
+    """Give the rows for ModifyRecipients: resolved by their SMTP address, so that no address book is asked and no dialog can rise."""
+    return [
+        (
+            (_PR_RECIPIENT_TYPE, TO_CC_BCC[one.kind]),
+            (PR_DISPLAY_NAME_W, one.name),
+            (_PR_ADDRTYPE_W, "SMTP"),
+            (_PR_EMAIL_ADDRESS_W, one.address),
+            (PR_ENTRYID, one_off_entryid(one)),
+            (_PR_OBJECT_TYPE, _MAIL_USER),
+            (_PR_DISPLAY_TYPE, 0),
+            (_PR_SEND_RICH_INFO, False),
+        )
+        for one in recipients
+    ]
+
+
+def one_off_entryid(recipient: Recipient) -> bytes:
+    """Make the entry id of an address that stands in no address book (MS-OXCDATA 2.2.5.1)."""
+    words = "".join(f"{word}\0" for word in (recipient.name, "SMTP", recipient.address)).encode("utf-16-le")
+    return bytes(4) + _ONE_OFF_UID + bytes(2) + _ONE_OFF_FLAGS.to_bytes(2, "little") + words
+
+
+def attachment_properties(attachment: Attachment) -> list[Property]:
+    """Give an attachment's properties without its content."""
+    properties: list[Property] = [
+        (_PR_ATTACH_METHOD, _BY_VALUE),
+        (_PR_RENDERING_POSITION, _NOT_RENDERED),
+        (_PR_ATTACH_LONG_FILENAME_W, attachment.name),
+        (_PR_ATTACH_FILENAME_W, attachment.name),
+        (_PR_ATTACH_MIME_TAG_W, attachment.mime_type),
+    ]
+    if attachment.content_id:
+        properties.append((_PR_ATTACH_CONTENT_ID_W, attachment.content_id))
+    if attachment.is_inline:
+        properties += [(_PR_ATTACH_FLAGS, _MHTML_REF), (_PR_ATTACHMENT_HIDDEN, True)]
+    return properties
+
+
+def as_hex(value: object) -> str:
+    """Give a binary value as hex; an empty text where there is none. pywin32 gives some 16-byte ids as its IID."""
+    if isinstance(value, bytes):
+        return value.hex()
+    if value is None:
+        return ""
+    try:
+        return uuid.UUID(str(value)).bytes_le.hex()
+    except ValueError:
+        return ""

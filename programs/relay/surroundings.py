@@ -1,0 +1,75 @@
+"""Looks at the host for doctor: who we are, what runs, whether pywin32 is there. Reads only; elsewhere than on Windows it knows little."""
+
+from __future__ import annotations
+
+import ctypes
+import getpass
+import importlib.util
+from ctypes import wintypes
+from importlib import metadata
+
+from programs.relay.doctor import Surroundings
+from programs.relay.windows_calls import ProcessEntry, is_windows, library
+
+_SNAP_PROCESSES = 0x2
+_MOST_PROGRAMS = 5000
+
+
+def look_around(
+    *, service_account: str = "", test_message: str = "", spool_trouble: str = "", spool_kept: str = ""
+) -> Surroundings:
+    """Look now. What is given the parent knows: see Surroundings."""
+    account, sid = _account()
+    return Surroundings(
+        account=account,
+        account_sid=sid,
+        service_account=service_account,
+        programs=_programs(),
+        mapi_binding=_binding(),
+        test_message=test_message,
+        spool_trouble=spool_trouble,
+        spool_kept=spool_kept,
+    )
+
+
+def _binding() -> str:
+    """Say which pywin32 there is, without loading MAPI."""
+    try:
+        if not is_windows() or importlib.util.find_spec("win32com.mapi") is None:
+            return ""
+        return f"pywin32 {metadata.version('pywin32')}"
+    except metadata.PackageNotFoundError:
+        return "pywin32 of an unknown version"
+    except ImportError:
+        return ""
+
+
+def _account() -> tuple[str, str]:
+    if is_windows():
+        import win32api  # noqa: PLC0415  (Windows only)
+        import win32con  # noqa: PLC0415  (Windows only)
+        import win32security  # noqa: PLC0415  (Windows only)
+
+        token = win32security.OpenProcessToken(win32api.GetCurrentProcess(), win32con.TOKEN_QUERY)
+        sid = win32security.GetTokenInformation(token, win32security.TokenUser)[0]
+        return f"{win32api.GetDomainName()}\\{win32api.GetUserName()}", win32security.ConvertSidToStringSid(sid)
+    return getpass.getuser(), ""
+
+
+def _programs() -> tuple[str, ...]:
+    """List the names of what runs."""
+    names: list[str] = []
+    if is_windows():
+        kernel = library("kernel32")
+        kernel.CreateToolhelp32Snapshot.restype = wintypes.HANDLE
+        for call in (kernel.Process32FirstW, kernel.Process32NextW):
+            call.argtypes = (wintypes.HANDLE, ctypes.c_void_p)
+        kernel.CloseHandle.argtypes = (wintypes.HANDLE,)
+        snapshot = kernel.CreateToolhelp32Snapshot(_SNAP_PROCESSES, 0)
+        entry = ProcessEntry(size=ctypes.sizeof(ProcessEntry))
+        more = kernel.Process32FirstW(snapshot, ctypes.byref(entry))
+        while more and len(names) < _MOST_PROGRAMS:
+            names.append(entry.name)
+            more = kernel.Process32NextW(snapshot, ctypes.byref(entry))
+        kernel.CloseHandle(snapshot)
+    return tuple(names)

@@ -1,0 +1,218 @@
+"""The relay as a Windows service: put in, taken out, started, stopped, and run under the service control manager. For Windows only.
+
+The service is Python with our one file, "<python.exe>" "<tocsin-relay.pyz>" service: nothing is copied, nothing is registered.
+"""
+
+from __future__ import annotations
+
+import getpass
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+NAME = "TocsinRelay"
+TITLE = "Tocsin Relay"
+NOT_INSTALLED = "not installed"
+_ABOUT = "Sends Tocsin's mails over MAPI, without ever showing a dialog."
+_AGAIN_MS = (10_000, 60_000, 300_000)  # after the first, the second and each further failure
+_FORGET_FAILURES_S = 86_400
+_GONE_S = 15.0
+_RUNNING, _STOPPED = 4, 1
+_EXISTS, _IS_NOT, _RUNS_ALREADY, _DOES_NOT_RUN = 1073, 1060, 1056, 1062
+
+
+class NoService(Exception):
+    """Windows refused; the text says what."""
+
+
+def install(command: list[str], account: str | None, password: str) -> None:
+    """Put the service in, to start with the host and again after a failure; None leaves its account as it is. Raises NoService."""
+    if sys.platform == "win32":
+        import pywintypes  # noqa: PLC0415  (Windows only)
+        import win32service as w  # noqa: PLC0415  (Windows only)
+
+        words = " ".join(f'"{word}"' for word in command)
+        manager = w.OpenSCManager(None, None, w.SC_MANAGER_ALL_ACCESS)
+        kind, start = w.SERVICE_WIN32_OWN_PROCESS, w.SERVICE_AUTO_START
+        who = (account, password or None) if account else (None, None)
+        try:
+            service = w.CreateService(
+                manager, NAME, TITLE, w.SERVICE_ALL_ACCESS, kind, start, w.SERVICE_ERROR_NORMAL, words, None, 0, None, *who
+            )  # fmt: skip
+        except pywintypes.error as refused:
+            if refused.winerror != _EXISTS:
+                raise NoService(f"{refused.strerror} ({refused.winerror})") from refused
+            service = w.OpenService(manager, NAME, w.SERVICE_ALL_ACCESS)
+            who = ("LocalSystem", None) if account == "" else who
+            w.ChangeServiceConfig(service, kind, start, w.SERVICE_ERROR_NORMAL, words, None, 0, None, *who, TITLE)
+        finally:
+            w.CloseServiceHandle(manager)
+        _adorn(service, account or "")
+        w.CloseServiceHandle(service)
+    else:
+        raise NoService("only Windows has services; use `run`")
+
+
+def _adorn(service: object, account: str) -> None:
+    """Give it what it can do without: recovery, words, the right to log on, and its place in the event log."""
+    if sys.platform == "win32":
+        import servicemanager  # noqa: PLC0415  (Windows only)
+        import win32evtlogutil  # noqa: PLC0415  (Windows only)
+        import win32service as w  # noqa: PLC0415  (Windows only)
+
+        again = [(w.SC_ACTION_RESTART, wait) for wait in _AGAIN_MS]
+        recovery = {"ResetPeriod": _FORGET_FAILURES_S, "RebootMsg": "", "Command": "", "Actions": again}
+        change, yes = w.ChangeServiceConfig2, True
+        _tolerant("recovery actions", lambda: change(service, w.SERVICE_CONFIG_FAILURE_ACTIONS, recovery))
+        # Without this flag Windows starts only what crashed, and not what ended by saying that it failed.
+        _tolerant("recovery after an error", lambda: change(service, w.SERVICE_CONFIG_FAILURE_ACTIONS_FLAG, yes))
+        _tolerant("description", lambda: change(service, w.SERVICE_CONFIG_DESCRIPTION, _ABOUT))
+        # The service's account may not do this itself, and its words would stand there as "description cannot be found".
+        _tolerant("event log", lambda: win32evtlogutil.AddSourceToRegistry(NAME, servicemanager.__file__))
+        if account:
+            _tolerant('right "Log on as a service" (give it in secpol.msc)', lambda: _let_log_on(account))
+
+
+def _let_log_on(account: str) -> None:
+    if sys.platform == "win32":
+        import win32security as ws  # noqa: PLC0415  (Windows only)
+
+        who = ws.LookupAccountName(None, account.removeprefix(".\\"))[0]
+        policy = ws.LsaOpenPolicy(None, ws.POLICY_LOOKUP_NAMES | ws.POLICY_CREATE_ACCOUNT)
+        try:
+            ws.LsaAddAccountRights(policy, who, ("SeServiceLogonRight",))
+        finally:
+            ws.LsaClose(policy)
+
+
+def _tolerant(what: str, act: Callable[[], None]) -> None:
+    """Leave out what this Windows does not know or does not allow, and say so: the service works without it."""
+    if sys.platform == "win32":
+        import pywintypes  # noqa: PLC0415  (Windows only)
+
+        try:
+            act()
+        except (pywintypes.error, NotImplementedError) as refused:
+            sys.stderr.write(f"note: no {what}: {refused}\n")
+
+
+def control(what: str) -> None:
+    """Start, stop or remove the service; what is so already stays so. Raises NoService."""
+    if sys.platform == "win32":
+        import pywintypes  # noqa: PLC0415  (Windows only)
+
+        try:
+            {"start": _start, "stop": _stop, "remove": _remove}[what]()
+        except pywintypes.error as refused:
+            if refused.winerror == _IS_NOT:
+                raise NoService("no service is installed: run `install`") from refused
+            see = "; its folder's relay.log may say why" if what == "start" else ""
+            raise NoService(f"{refused.strerror} ({refused.winerror}){see}") from refused
+    else:
+        raise NoService("only Windows has services; use `run`")
+
+
+def _start() -> None:
+    if sys.platform == "win32":
+        import pywintypes  # noqa: PLC0415  (Windows only)
+        import win32serviceutil as util  # noqa: PLC0415  (Windows only)
+
+        try:
+            util.StartService(NAME)
+        except pywintypes.error as refused:
+            if refused.winerror != _RUNS_ALREADY:
+                raise
+        util.WaitForServiceStatus(NAME, _RUNNING, 60)
+
+
+def _stop() -> None:
+    if sys.platform == "win32":
+        import pywintypes  # noqa: PLC0415  (Windows only)
+        import win32serviceutil as util  # noqa: PLC0415  (Windows only)
+
+        try:
+            util.StopService(NAME)
+        except pywintypes.error as refused:
+            if refused.winerror != _DOES_NOT_RUN:
+                raise
+        util.WaitForServiceStatus(NAME, _STOPPED, 60)
+
+
+def _remove() -> None:
+    if sys.platform == "win32":
+        import win32evtlogutil  # noqa: PLC0415  (Windows only)
+        import win32serviceutil as util  # noqa: PLC0415  (Windows only)
+
+        _stop()
+        util.RemoveService(NAME)
+        # It is only marked for deletion while its process still ends: who installs it anew at once would be refused.
+        until = time.monotonic() + _GONE_S
+        while state() != NOT_INSTALLED and time.monotonic() < until:
+            time.sleep(0.1)
+        _tolerant("place in the event log to remove", lambda: win32evtlogutil.RemoveSourceFromRegistry(NAME))
+        if state() != NOT_INSTALLED:
+            raise NoService("Windows takes it out later, once its process and each window that shows it have ended")
+
+
+def state() -> str:
+    """Say in a word how the service is."""
+    if sys.platform == "win32":
+        import pywintypes  # noqa: PLC0415  (Windows only)
+        import win32serviceutil as util  # noqa: PLC0415  (Windows only)
+
+        words = {1: "stopped", 2: "starting", 3: "stopping", 4: "running", 7: "paused"}
+        try:
+            return words.get(util.QueryServiceStatus(NAME)[1], "between two states")
+        except pywintypes.error:
+            return NOT_INSTALLED
+    else:
+        return "not a Windows host"
+
+
+def host(work: Callable[[threading.Event], None]) -> None:
+    """Run `work` as the service that the control manager started; it must return soon once the event is set."""
+    if sys.platform == "win32":
+        import servicemanager  # noqa: PLC0415  (Windows only)
+        import win32service  # noqa: PLC0415  (Windows only)
+        import win32serviceutil  # noqa: PLC0415  (Windows only)
+
+        class _Service(win32serviceutil.ServiceFramework):
+            _svc_name_ = NAME
+            _svc_display_name_ = TITLE
+
+            def __init__(self, args: object) -> None:
+                super().__init__(args)
+                self.stopping = threading.Event()
+
+            def SvcStop(self) -> None:  # noqa: N802  (Windows' name)
+                self.ReportServiceStatus(win32service.SERVICE_STOP_PENDING, waitHint=45_000)
+                self.stopping.set()
+
+            SvcShutdown = SvcStop
+
+            def SvcDoRun(self) -> None:  # noqa: N802  (Windows' name)
+                work(self.stopping)
+
+        servicemanager.Initialize(NAME, None)
+        servicemanager.PrepareToHostSingle(_Service)
+        servicemanager.StartServiceCtrlDispatcher()
+    else:
+        raise NoService("only Windows has services; use `run`")
+
+
+def full_account(account: str) -> str:
+    """Give an account as the control manager wants it: `user` alone is one of this host."""
+    return account if not account or "\\" in account or "@" in account else f".\\{account}"
+
+
+def ask_password(account: str) -> str:
+    """Ask for the account's password; it goes to Windows and is kept nowhere else."""
+    return getpass.getpass(f"Password of {account}: ")
+
+
+def program() -> list[str]:
+    """Give the command that starts this very program."""
+    place = Path(sys.argv[0]).resolve()
+    return [sys.executable, str(place)] if place.suffix == ".pyz" else [sys.executable, "-m", "programs.relay"]

@@ -1,0 +1,158 @@
+"""The reporter's second process (POSIX): carries the command's output to where it belongs, and stays if the reporter is killed.
+
+Without it a killed reporter would take the command with it, which writes into a pipe that nobody reads. It also outlives a reporter
+that is done while a grandchild still prints. It must never stop carrying, whatever else fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import selectors
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from programs.reporter.capture import Capture, captured
+from programs.reporter.command import TakeOver
+
+ENDED, SAFE = (
+    b"E",
+    b"S",
+)  # what the reporter says: the command has ended; its outcome is on the disk or with the service
+_PIECE = 64 * 1024
+_PIPE_MOST = 1024 * 1024  # no pipe holds more: once that much was read after the end, all of before is through
+_KEPT_FDS = 3
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One of the command's outputs: the pipe that it is read from, where it goes to, and which one it is."""
+
+    source: int
+    sink: int
+    name: str
+
+
+class Keeper:
+    """The carrying. `control` is heard from the reporter; `answer` takes what was captured."""
+
+    def __init__(self, control: int, answer: int, streams: Sequence[Stream]) -> None:
+        self._control, self._answer = control, answer
+        self._open = {stream.source: stream for stream in streams}
+        self._capture = Capture()
+        self._selector = selectors.DefaultSelector()
+        self._is_heard, self._is_safe = True, False
+
+    def keep(self) -> bool:
+        """Carry until nothing is left to carry, and nobody to hear. True if the reporter has all that there is to know."""
+        for fd in (self._control, *self._open):
+            os.set_blocking(fd, False)
+            self._selector.register(fd, selectors.EVENT_READ)
+        while self._is_heard or self._open:
+            for key, _ in self._selector.select():
+                if key.fd == self._control:
+                    self._hear()
+                elif key.fd in self._open:
+                    self._carry(self._open[key.fd])
+        return self._is_safe
+
+    @property
+    def capture(self) -> Capture:
+        """Give what was captured."""
+        return self._capture
+
+    def _hear(self) -> None:
+        said = _read(self._control)
+        if said is None:
+            return
+        if SAFE in said:
+            self._is_safe = True
+        if ENDED in said:
+            self._drain()
+            self._tell()
+        if said == b"":
+            self._is_heard = False
+            self._selector.unregister(self._control)
+
+    def _drain(self) -> None:
+        """Carry what was in the pipes when the command ended. A grandchild may go on writing: that is not waited for."""
+        for stream in list(self._open.values()):
+            carried = 0
+            while stream.source in self._open and carried < _PIPE_MOST and (got := self._carry(stream)):
+                carried += got
+
+    def _tell(self) -> None:
+        parts = self._capture.parts()
+        data = b"%d %d %d\n" % tuple(len(part) for part in parts) + b"".join(parts)
+        with contextlib.suppress(OSError):
+            _write(self._answer, data)
+        os.close(self._answer)
+
+    def _carry(self, stream: Stream) -> int:
+        """Carry one piece; give its size, 0 if there is none now or never again."""
+        data = _read(stream.source)
+        if data is None:
+            return 0
+        if data:
+            self._capture.feed(stream.name, data)
+            try:
+                _write(stream.sink, data)
+            except BrokenPipeError:
+                data = b""  # nobody reads any more: the command is to notice, as it would without us
+            except OSError:
+                pass  # a full disk under the log of a backup is no reason to end the backup
+        if not data:
+            self._selector.unregister(stream.source)
+            del self._open[stream.source]
+            os.close(stream.source)
+            if stream.sink not in [one.sink for one in self._open.values()]:
+                os.close(stream.sink)
+        return len(data)
+
+
+def live(control: int, answer: int, streams: Sequence[Stream], take_over: TakeOver) -> None:
+    """Be the keeper. Does not return."""
+    try:
+        _step_aside([control, answer, *(fd for one in streams for fd in (one.source, one.sink))])
+        keeper = Keeper(control, answer, streams)
+        if not keeper.keep():
+            take_over(captured(keeper.capture.parts()))
+    finally:
+        os._exit(0)
+
+
+def _step_aside(kept: Sequence[int]) -> None:
+    """Leave the reporter's session, so that what ends it does not end us; hold nothing open that is not ours."""
+    os.setsid()
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(sign, signal.SIG_IGN)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for fd in range(_KEPT_FDS):
+        if fd not in kept:
+            os.dup2(nothing, fd)
+
+
+def _read(fd: int) -> bytes | None:
+    """Read what there is; None if there is nothing now, empty at the end."""
+    try:
+        return os.read(fd, _PIECE)
+    except BlockingIOError:
+        return None
+    except OSError as cause:
+        if cause.errno == errno.EIO:
+            return b""
+        raise
+
+
+def _write(fd: int, data: bytes) -> None:
+    """Write all, waiting for whoever reads. Whoever started us may have made the descriptor one that does not wait."""
+    left = memoryview(data)
+    while left:
+        try:
+            left = left[os.write(fd, left) :]
+        except BlockingIOError:  # noqa: PERF203  (as often as it takes)
+            with selectors.DefaultSelector() as selector:
+                selector.register(fd, selectors.EVENT_WRITE)
+                selector.select()

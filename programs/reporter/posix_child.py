@@ -1,0 +1,195 @@
+"""Runs a command on Linux and macOS as if nobody were in between: its terminal, signals, exit code and resources are those it would have without us."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import resource
+import selectors
+import signal
+import stat
+import sys
+import time
+from collections.abc import Sequence
+
+from programs.reporter import keeper
+from programs.reporter.capture import BOTH, ERR, OUT, Captured, captured
+from programs.reporter.command import CannotStart, Ended, TakeOver
+from programs.reporter.config import environment
+from programs.reporter.keeper import Stream
+from programs.reporter.outcome import NOT_FOUND, NOT_RUNNABLE
+
+PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
+_FROM_KERNEL = 0x80  # SI_KERNEL of Linux: a key of the terminal, whose whole group has had the signal already
+_RELEASE_S = 0.5
+_MOST = 1024 * 1024
+
+
+class PosixChild:
+    """One command, and the keeper of its output."""
+
+    def __init__(self, command: Sequence[str], take_over: TakeOver) -> None:
+        self._command, self._take_over = list(command), take_over
+        self._pid = self._keeper = 0
+        self._control = self._answer = -1
+        self._is_interrupted = False
+
+    def start(self) -> None:
+        """Start the keeper, then the command. Raises CannotStart."""
+        is_open = [_is_open(fd) for fd in range(3)]
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, [*PASSED_ON, signal.SIGCHLD])
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # one that is ignored is never waited for
+        try:
+            ends = self._start_keeper([fd for fd in (1, 2) if is_open[fd] and not os.isatty(fd)])
+        except OSError:  # no more processes or files for us: then the command prints straight to where it belongs
+            ends = {}
+        actions: list[tuple[int, ...]] = [(os.POSIX_SPAWN_DUP2, end, fd) for fd, end in ends.items()]
+        actions += [(os.POSIX_SPAWN_CLOSE, fd) for fd in range(3) if not is_open[fd]]
+        try:
+            self._pid = _spawn(self._command, actions, mask)
+        finally:
+            for fd in set(ends.values()):
+                os.close(fd)
+        with contextlib.suppress(OSError):
+            _let_go_of(0, 1)
+
+    def _start_keeper(self, fds: Sequence[int]) -> dict[int, int]:
+        """Start the keeper of these outputs, and give for each the end of the pipe that the command writes into."""
+        streams, ends = _pipes(fds)
+        control, said = os.pipe()
+        heard, answer = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            for fd in (said, heard, *ends.values()):
+                with contextlib.suppress(OSError):
+                    os.close(fd)
+            keeper.live(control, answer, streams, self._take_over)
+        for fd in (control, answer, *(fd for one in streams for fd in (one.source, one.sink))):
+            os.close(fd)
+        self._keeper, self._control, self._answer = pid, said, heard
+        return ends
+
+    def wait(self) -> Ended:
+        """Wait for its end, passing on the signals that it did not get itself."""
+        while True:
+            pid, status, used = os.wait4(self._pid, os.WNOHANG)
+            if pid:
+                break
+            sign, is_from_terminal = _next_signal()
+            if is_from_terminal:
+                self._is_interrupted = self._is_interrupted or sign == signal.SIGINT
+            elif sign != signal.SIGCHLD:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self._pid, sign)
+        # Never less than what we use ourselves: Linux counts from before the command took our copy's place.
+        peak = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+        if os.WIFSIGNALED(status):
+            return Ended(0, os.WTERMSIG(status), peak, self._is_interrupted)
+        return Ended(os.WEXITSTATUS(status), 0, peak, self._is_interrupted)
+
+    def collect(self, patience_s: float) -> Captured:
+        """Ask the keeper; nothing if it does not answer in time."""
+        deadline, data = time.monotonic() + patience_s, b""
+        with contextlib.suppress(OSError):
+            os.write(self._control, keeper.ENDED)
+            with selectors.DefaultSelector() as selector:
+                selector.register(self._answer, selectors.EVENT_READ)
+                while selector.select(max(0.0, deadline - time.monotonic())):
+                    piece = os.read(self._answer, 65536)
+                    if not piece or len(data) > _MOST:
+                        break
+                    data += piece
+        head, _, rest = data.partition(b"\n")
+        sizes = [int(word) for word in head.split()]
+        if len(sizes) != 3 or sum(sizes) != len(rest):  # noqa: PLR2004  (log, out, err)
+            return Captured()
+        return captured([rest[: sizes[0]], rest[sizes[0] : sizes[0] + sizes[1]], rest[sizes[0] + sizes[1] :]])
+
+    def release(self) -> None:
+        """Tell the keeper that the outcome is safe, and see it off; it stays if a grandchild still prints."""
+        if not self._keeper:
+            return
+        with contextlib.suppress(OSError):
+            os.write(self._control, keeper.SAFE)
+        os.close(self._control)
+        end = time.monotonic() + _RELEASE_S
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(self._keeper, os.WNOHANG)[0] == 0 and time.monotonic() < end:
+                time.sleep(0.005)
+
+    def leave(self, ended: Ended) -> None:
+        """End as the command did: by the same signal, so that a shell, too, sees what it would have seen. Does not return."""
+        if ended.signal:
+            resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+            with contextlib.suppress(OSError):
+                signal.signal(ended.signal, signal.SIG_DFL)
+            os.kill(os.getpid(), ended.signal)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, [ended.signal])
+        os._exit(128 + ended.signal if ended.signal else ended.exit_code)
+
+
+def _spawn(command: Sequence[str], actions: Sequence[tuple[int, ...]], mask: set[int]) -> int:
+    words = list(command)
+    asked = {"file_actions": actions, "setsigmask": mask, "setsigdef": [signal.SIGPIPE, signal.SIGXFSZ]}
+    try:
+        try:
+            return os.posix_spawnp(words[0], words, environment(), **asked)  # type: ignore[arg-type]
+        except OSError as cause:
+            if cause.errno != errno.ENOEXEC:
+                raise
+            return os.posix_spawn("/bin/sh", ["sh", *words], environment(), **asked)  # type: ignore[arg-type]  # as a shell does
+    except FileNotFoundError as cause:
+        raise CannotStart(NOT_FOUND, f"{words[0]}: not found") from cause
+    except (OSError, ValueError) as cause:
+        raise CannotStart(NOT_RUNNABLE, f"{words[0]}: {getattr(cause, 'strerror', None) or cause}") from cause
+
+
+def _pipes(fds: Sequence[int]) -> tuple[list[Stream], dict[int, int]]:
+    """Give a pipe for each output, or one for both where both go to the same place: else their lines would change places."""
+    if len(fds) == 2 and os.path.samestat(os.fstat(1), os.fstat(2)) and not stat.S_ISCHR(os.fstat(1).st_mode):  # noqa: PLR2004
+        source, end = os.pipe()
+        return [Stream(source, os.dup(1), BOTH)], {1: end, 2: end}
+    streams, ends = [], {}
+    for fd in fds:
+        source, ends[fd] = os.pipe()
+        streams.append(Stream(source, os.dup(fd), OUT if fd == 1 else ERR))
+    return streams, ends
+
+
+def _next_signal() -> tuple[int, bool]:
+    """Wait for a signal; give it, and whether the command has had it, too."""
+    wanted = [*PASSED_ON, signal.SIGCHLD]
+    if sys.platform == "linux":
+        info = signal.sigwaitinfo(wanted)
+        return info.si_signo, info.si_code == _FROM_KERNEL
+    else:  # noqa: RET505  (mypy then judges either branch on its own system)
+        sign = signal.sigwait(wanted)
+        return sign, sign in (signal.SIGINT, signal.SIGQUIT) and _is_in_foreground()
+
+
+def _is_in_foreground() -> bool:
+    """Say whether a key of the terminal reaches our group: where nobody says who sent a signal, it came from there."""
+    try:
+        with open("/dev/tty", "rb") as terminal:  # noqa: PTH123
+            return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
+    except OSError:
+        return False
+
+
+def _is_open(fd: int) -> bool:
+    """Say whether there is one; else hold its number, so that no pipe of ours takes it."""
+    try:
+        os.fstat(fd)
+    except OSError:
+        os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
+        return False
+    return True
+
+
+def _let_go_of(*fds: int) -> None:
+    """Hold the command's input and output open no longer than itself: who reads it is to see its end at its end."""
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for fd in fds:
+        os.dup2(nothing, fd)
+    os.close(nothing)

@@ -1,0 +1,65 @@
+"""borg: the object that `create --json` prints, the JSON lines of `--log-json`, and its plain log lines.
+
+https://borgbackup.readthedocs.io/en/stable/internals/frontends.html
+"""
+
+from __future__ import annotations
+
+import re
+
+from programs.protocol.checked import BadShape, Given, given_in
+from programs.reporter.readings.reading import LINE_MOST, Reading, inner, numbers, objects, plain_lines, short
+
+_STATS = {
+    "original_size": "bytes_processed",
+    "deduplicated_size": "bytes_stored",
+    "compressed_size": "bytes_compressed",
+    "nfiles": "files_processed",
+}
+_ERRNO = r"(?:open|read|stat|scandir|readlink|listxattr|flistxattr|dir_open|fstat): \[Errno \d{1,5}\]"
+_PLAIN_ERROR = re.compile(rf"^.{{1,2000}}: {_ERRNO}.{{0,500}}$", re.MULTILINE)
+_WHY = re.compile(
+    r"Failed to |passphrase |Repository .{1,2000} (?:does not exist|is not )|Archive .{1,2000} already exists"
+)
+_CHANGED = "file changed while we backed it up"
+
+
+def read(out: str, err: str) -> Reading:
+    """Read the ends of both streams."""
+    archive = inner(_document(out), "archive")
+    metrics = numbers(inner(archive, "stats"), _STATS)
+    name = archive.cut("name", 500)
+    warnings, worst, failed = [], "", set()
+    for given in objects(err):
+        level, message = given.values.get("levelname"), given.cut("message", 2000)
+        if given.values.get("type") == "file_status" and given.values.get("status") == "E":
+            failed.add(given.cut("path", 2000))
+        elif level == "WARNING" and given.values.get("type") == "log_message":
+            warnings.append(message)
+        elif level in ("ERROR", "CRITICAL"):
+            worst = worst or message
+    words = plain_lines(err)
+    plain = _PLAIN_ERROR.findall(words) or [line for line in words.splitlines() if line.endswith(_CHANGED)]
+    unread = len(failed) or sum(bool(re.search(_ERRNO, one)) for one in (*warnings, *plain))
+    if unread:
+        metrics = {**metrics, "files_failed": unread}
+    reason = worst or next(iter([*warnings, *plain]), "") or _last_words(words)
+    note = f"archive {name} saved" if name else ""
+    return Reading(metrics, unread, short(reason), note, {"archive": name} if name else {})
+
+
+def _document(out: str) -> Given:
+    """Give the object that `--json` prints over several lines; it may follow other words."""
+    start = 0 if out.startswith("{") else out.find("\n{\n") + 1
+    if not start and not out.startswith("{"):
+        return Given({})
+    try:
+        return given_in(out[start:].strip().encode("utf-8", "replace"), LINE_MOST)
+    except BadShape:
+        return Given({})
+
+
+def _last_words(words: str) -> str:
+    """Give the line that says why, of a log in plain words: borg names the platform and a trace after it."""
+    lines = [line for line in words.splitlines() if line and not line.startswith((" ", "-"))]
+    return next((line for line in lines if _WHY.match(line)), "")

@@ -1,0 +1,85 @@
+"""What is read from a tool's output: numbers in our words, errors, a reason. And how numbers are taken: none that is infinite, negative or absurd."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from programs.protocol.checked import BadShape, Given, given_in
+
+LINE_MOST = 1024 * 1024
+_TEXT_MOST = 500
+_LARGEST = 2.0**62
+_UNITS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
+
+
+@dataclass(frozen=True)
+class Reading:
+    """`errors` counts what the tool called an error; `reason` is the one that matters most; `note` says in short what was done."""
+
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    errors: int = 0
+    reason: str = ""
+    note: str = ""
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+def objects(text: str) -> Iterator[Given]:
+    """Give the JSON objects among the lines."""
+    for line in text.splitlines():
+        stripped = line.strip()
+        if stripped.startswith("{") and stripped.endswith("}"):
+            try:
+                yield given_in(stripped.encode("utf-8", "replace"), LINE_MOST)
+            except BadShape:
+                continue
+
+
+def plain_lines(text: str) -> str:
+    """Give the lines that are not JSON."""
+    return "\n".join(line for line in text.splitlines() if not line.startswith("{"))
+
+
+def number(given: Given, name: str) -> float | None:
+    """Give a number of an object; None if it is none."""
+    try:
+        found = given.number(name, 0, _LARGEST, -1)
+    except BadShape:
+        return None
+    return found if found >= 0 else None
+
+
+def inner(given: Given, name: str) -> Given:
+    """Give an object within an object; an empty one if it is none."""
+    try:
+        return given.object(name)
+    except BadShape:
+        return Given({})
+
+
+def numbers(given: Given, names: Mapping[str, str]) -> dict[str, float]:
+    """Give an object's numbers under our names; `names` maps theirs to ours."""
+    found = [(ours, number(given, theirs)) for theirs, ours in names.items()]
+    return {ours: value for ours, value in found if value is not None}
+
+
+def short(text: str) -> str:
+    """Give a text on one line, and not too long."""
+    return " ".join(text.split())[:_TEXT_MOST]
+
+
+def amount(word: str, step: int = 1000) -> float | None:
+    """Read a number as people are shown it: `1,234`, `1.234.567`, `300.00K`; None if it is none."""
+    found = re.fullmatch(r"(\d[\d.,']{0,40})\s?([KMGTPE]?)(i?)B?", word.strip())
+    if found is None:
+        return None
+    digits, unit, is_binary = found[1].rstrip(".,'"), found[2], found[3]
+    if unit or re.fullmatch(r"\d+[.,]\d{1,2}", digits):
+        digits = digits.replace(",", ".")
+        if digits.count(".") > 1 or "'" in digits:
+            return None
+    else:
+        digits = re.sub("[.,']", "", digits)
+    value = float(digits) * (1024 if is_binary else step) ** _UNITS[unit]
+    return value if value < _LARGEST else None

@@ -1,0 +1,30 @@
+"""rsync: what `--stats` prints, with separators of any language or in short (`-h`), and the lines in which it complains."""
+
+from __future__ import annotations
+
+import re
+
+from programs.reporter.readings.reading import Reading, amount, short
+
+_LINES = {
+    "files_processed": re.compile(r"^Number of files: .{0,60}?reg: ([\d.,']{1,40})", re.MULTILINE),
+    "files_new": re.compile(r"^Number of created files: .{0,60}?reg: ([\d.,']{1,40})", re.MULTILINE),
+    "files_deleted": re.compile(r"^Number of deleted files: ([\d.,']{1,40})", re.MULTILINE),
+    "files_transferred": re.compile(r"^Number of (?:regular )?files transferred: ([\d.,']{1,40})", re.MULTILINE),
+    "bytes_processed": re.compile(r"^Total file size: ([\d.,'KMGTP]{1,40}) ?bytes", re.MULTILINE),
+    "bytes_stored": re.compile(r"^Total transferred file size: ([\d.,'KMGTP]{1,40}) ?bytes", re.MULTILINE),
+    "bytes_sent": re.compile(r"^Total bytes sent: ([\d.,'KMGTP]{1,40})", re.MULTILINE),
+}
+_COMPLAINT = re.compile(r"^(?:rsync: .{1,2000}|file has vanished: .{1,2000})$", re.MULTILINE)
+_END = re.compile(r"^rsync (?:error|warning): .{1,2000}$", re.MULTILINE)
+
+
+def read(out: str, err: str) -> Reading:
+    """Read the ends of both streams."""
+    metrics: dict[str, float] = {}
+    for name, line in _LINES.items():
+        if (found := line.search(out)) and (value := amount(found[1])) is not None:
+            metrics[name] = int(value)
+    complaints, end = _COMPLAINT.findall(err), _END.search(err)
+    reason = complaints[0] if complaints else end[0] if end else ""
+    return Reading(metrics, len(complaints), short(reason))

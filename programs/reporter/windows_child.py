@@ -1,0 +1,120 @@
+"""Runs a command on Windows with its own console, exit code and input; its output is carried by threads.
+
+There is no second process as elsewhere: if the reporter is killed, the command notices when it next prints.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+
+from programs.reporter.capture import ERR, OUT, Capture, Captured, captured
+from programs.reporter.command import CannotStart, Ended
+from programs.reporter.outcome import NOT_FOUND, NOT_RUNNABLE
+
+_CONTROL_C = 0xC000013A  # STATUS_CONTROL_C_EXIT
+_LOOK_S = 0.5  # for its memory: what an ended process had used is not known everywhere
+_PIECE = 64 * 1024
+
+
+class WindowsChild:
+    """One command, and the threads that carry its output."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = list(command)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._capture = Capture()
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+
+    def start(self) -> None:
+        """Start it. Raises CannotStart."""
+        found = shutil.which(self._command[0])
+        if found is None:
+            raise CannotStart(NOT_FOUND, f"{self._command[0]}: not found")
+        for name in ("SIGINT", "SIGBREAK"):  # Ctrl-C reaches all on the console: the command decides what comes of it
+            if hasattr(signal, name):
+                signal.signal(getattr(signal, name), signal.SIG_IGN)
+        piped = {name: subprocess.PIPE for name, fd in (("stdout", 1), ("stderr", 2)) if not _is_console(fd)}
+        try:
+            self._process = subprocess.Popen([found, *self._command[1:]], close_fds=False, **piped)  # type: ignore[call-overload]  # noqa: S603  (to run it is the purpose)
+        except OSError as cause:
+            raise CannotStart(NOT_RUNNABLE, f"{self._command[0]}: {cause.strerror}") from cause
+        for pipe, sink, name in ((self._process.stdout, 1, OUT), (self._process.stderr, 2, ERR)):
+            if pipe is not None:
+                thread = threading.Thread(target=self._carry, args=(pipe.fileno(), sink, name), daemon=True)
+                thread.start()
+                self._threads.append(thread)
+
+    def wait(self) -> Ended:
+        """Wait for its end."""
+        process, peak = self._running(), 0
+        while process.returncode is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(_LOOK_S)
+            peak = max(peak, _peak_memory(process))
+        code = process.returncode
+        return Ended(code, 0, peak, is_interrupted=code & 0xFFFFFFFF == _CONTROL_C)
+
+    def collect(self, patience_s: float) -> Captured:
+        """Give its output."""
+        deadline = time.monotonic() + patience_s
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        with self._lock:
+            return captured(self._capture.parts())
+
+    def release(self) -> None:
+        """Nobody waits to take over."""
+
+    def leave(self, ended: Ended) -> None:
+        """End with its exit code. Does not return."""
+        code = ended.exit_code & 0xFFFFFFFF
+        os._exit(code - 2**32 if code >= 2**31 else code)
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise RuntimeError("not started")
+        return self._process
+
+    def _carry(self, source: int, sink: int, name: str) -> None:
+        with contextlib.suppress(OSError):
+            while data := os.read(source, _PIECE):
+                with self._lock:
+                    self._capture.feed(name, data)
+                with contextlib.suppress(OSError):
+                    _write(sink, data)
+
+
+def _write(fd: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(fd, data) :]
+
+
+def _is_console(fd: int) -> bool:
+    try:
+        return os.isatty(fd)
+    except OSError:
+        return True  # closed: nothing to carry to
+
+
+def _peak_memory(process: subprocess.Popen[bytes]) -> int:
+    """Ask for the largest working set so far."""
+    if sys.platform == "win32":
+        import ctypes  # noqa: PLC0415  (Windows only)
+        from ctypes import wintypes  # noqa: PLC0415
+
+        size = ctypes.sizeof(ctypes.c_size_t)
+        counters = (ctypes.c_char * (8 + 8 * size))()  # PROCESS_MEMORY_COUNTERS: two DWORDs, then eight SIZE_Ts
+        counters[:4] = len(counters).to_bytes(4, "little")
+        ask = ctypes.windll.kernel32.K32GetProcessMemoryInfo
+        if ask(wintypes.HANDLE(int(process._handle)), counters, len(counters)):  # noqa: SLF001  (there is no other way to it)
+            return int.from_bytes(bytes(counters[8 : 8 + size]), "little")
+    return 0

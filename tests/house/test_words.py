@@ -1,0 +1,127 @@
+"""Checks the words of the project: one name for one class, and no retired word in code, comments or documents."""
+
+import ast
+import re
+from collections import Counter
+
+import pytest
+
+from tests.support.sources import ROOT, Source, project_files, sources
+
+# Words with a private meaning, or out of use, each with the word that replaced it.
+RETIRED_WORDS = {
+    "told": "a name for what it is: sent, reported, announced",
+    "said": "reported, stated, or the name of the value",
+    "anew": "again",
+    "beside": "next to",
+    "nought": "zero",
+    "give": "return",
+    "gives": "returns",
+    "gave": "returned",
+    "house": "AppContext, or nothing",
+    "doorkeeper": "KeyAuthenticator",
+    "doorbell": "Wakeups",
+    "bell": "wakeups",
+    "rim": "middleware, or error boundary",
+    "lane": "outer router",
+    "asking": "dependencies",
+    "thing_id": "job_id, alert_id ...",
+    "telling": "NoticeRequest",
+    "story": "AlertView, SummaryView",
+    "stories": "AlertView, SummaryView",
+    "ledger": "AttemptWriter, or the list of attempts",
+    "confessed": "log_errors",
+    "confesses": "reports",
+    "confession": "log_errors",
+}
+RETIRED_CLASSES = {
+    "House": "AppContext",
+    "Unit": "WriteTx",
+    "View": "ReadTx",
+    "Rim": "a middleware",
+    "Doorkeeper": "KeyAuthenticator",
+    "Doorbell": "Wakeups",
+    "Editable": "a typed module a resource",
+    "Readable": "a typed module a resource",
+    "Noun": "a typed module a resource",
+    "Record": "a typed module a resource",
+    "Desk": "RoutingContext",
+    "Telling": "NoticeRequest",
+    "Told": "AnnouncedRun, SendResult ...",
+    "Said": "ToolRequest",
+    "Letter": "RenderedMail",
+    "Worded": "RenderedMail",
+    "Ledger": "AttemptWriter",
+    "Confession": "LogErrors",
+}
+# Folders and documents that still hold retired words. This list only ever gets shorter; it is empty when the rewrite is done.
+PENDING: tuple[str, ...] = (
+    "app/admin/",
+    "app/cli/",
+    "app/compose/",
+    "app/context.py",
+    "app/core/",
+    "app/decide/",
+    "app/deliver/",
+    "app/domain/",
+    "app/http/",
+    "app/intake/",
+    "app/main.py",
+    "app/store/",
+    "app/worker.py",
+    "programs/",
+    "docs/",
+    "README.md",
+    "CHANGELOG.md",
+)
+_TEXT = (".py", ".md", ".sql", ".j2", ".html", ".txt", ".css", ".tsv")
+_WORD = re.compile(r"\b(" + "|".join(RETIRED_WORDS) + r")\b", re.IGNORECASE)
+
+
+def _is_pending(name: str) -> bool:
+    return name.startswith(PENDING) if PENDING else False
+
+
+def _classes(source: Source) -> list[str]:
+    return [node.name for node in ast.walk(source.tree) if isinstance(node, ast.ClassDef)]
+
+
+def test_no_retired_word_is_used():
+    found = [
+        f"{name}:{number}: {match[0]} (use: {RETIRED_WORDS[match[0].lower()]})"
+        for path in project_files()
+        if (name := str(path.relative_to(ROOT))).startswith(("app/", "programs/", "docs/", "README.md", "CHANGELOG.md"))
+        and path.suffix in _TEXT
+        and not _is_pending(name)
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        for match in _WORD.finditer(line)
+    ]
+    assert not found
+
+
+def test_no_retired_class_is_defined():
+    found = [
+        f"{source.name}: {name} (use: {RETIRED_CLASSES[name]})"
+        for source in sources("app", "programs")
+        if not _is_pending(source.name)
+        for name in _classes(source)
+        if name in RETIRED_CLASSES
+    ]
+    assert not found
+
+
+def test_a_class_name_exists_once():
+    counts = Counter(name for source in sources("app", "programs") for name in _classes(source))
+    found = [
+        f"{source.name}: {name}"
+        for source in sources("app", "programs")
+        if not _is_pending(source.name)
+        for name in _classes(source)
+        if counts[name] > 1
+    ]
+    assert not found
+
+
+@pytest.mark.parametrize("name", PENDING)
+def test_a_pending_place_still_exists(name: str):
+    assert (ROOT / name).exists()

@@ -1,0 +1,92 @@
+"""A tick is woken by its bell, by the clock, or by having more to do; and it never dies."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from app.core import ticking
+from app.core.periodic import keep_ticking
+
+
+class Tick:
+    """Plays a script of answers, the last one for ever, and counts."""
+
+    def __init__(self, *script: bool | Exception) -> None:
+        self.script = script
+        self.calls: list[float] = []
+
+    async def __call__(self) -> bool:
+        self.calls.append(time.monotonic())
+        answer = self.script[min(len(self.calls), len(self.script)) - 1]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@asynccontextmanager
+async def ticking_on(tick: Tick, every: float = 60, wake: asyncio.Event | None = None) -> AsyncIterator[asyncio.Event]:
+    stopping = asyncio.Event()
+    task = asyncio.create_task(keep_ticking(tick, name="test", stopping=stopping, every=every, wake=wake))
+    yield stopping
+    stopping.set()
+    async with asyncio.timeout(2):
+        await task
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not is_so():  # noqa: ASYNC110  (a list grows)
+            await asyncio.sleep(0.005)
+
+
+async def test_at_once_and_again_while_there_is_more() -> None:
+    tick = Tick(True, True, False)
+    async with ticking_on(tick):
+        await until(lambda: len(tick.calls) == 3)
+        await asyncio.sleep(0.05)
+    assert len(tick.calls) == 3
+
+
+async def test_a_ring_wakes_it_and_one_that_came_during_a_tick_is_not_lost() -> None:
+    wakeups = asyncio.Event()
+    rings = 0
+
+    async def busy() -> bool:
+        nonlocal rings
+        rings += 1
+        if rings == 1:
+            wakeups.set()
+            await asyncio.sleep(0.01)
+        return False
+
+    stopping = asyncio.Event()
+    task = asyncio.create_task(keep_ticking(busy, name="test", stopping=stopping, every=60, wake=wakeups))
+    await until(lambda: rings == 2)
+    wakeups.set()
+    await until(lambda: rings == 3)
+    stopping.set()
+    await task
+
+
+async def test_the_clock_wakes_it_when_no_bell_rings() -> None:
+    tick = Tick(False)
+    async with ticking_on(tick, every=0.02, wake=asyncio.Event()):
+        await until(lambda: len(tick.calls) > 3)
+
+
+async def test_a_failure_is_tried_again_after_growing_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ticking, "FIRST_PAUSE_S", 0.05)
+    tick = Tick(OSError("away"), OSError("away"), OSError("away"), False)
+    async with ticking_on(tick):
+        await until(lambda: len(tick.calls) == 4)
+    first, second, third = (later - sooner for sooner, later in zip(tick.calls, tick.calls[1:], strict=False))
+    assert (first >= 0.05, second >= 0.1, third >= 0.2) == (True, True, True)
+
+
+async def test_a_stop_during_a_pause_is_heard_at_once() -> None:
+    tick = Tick(OSError("away"))
+    async with ticking_on(tick):
+        await until(lambda: len(tick.calls) == 1)

@@ -1,0 +1,186 @@
+"""Keys: who is let in, for how long after a revocation, and what is kept of them."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import event, select
+
+from app.core.errors import NotAllowed
+from app.core.ids import new_id
+from app.core.secret import hint_of, new_key
+from app.domain.key import Key, KeyKind
+from app.http import auth
+from app.http.auth import KeyAuthenticator
+from app.store.keys import find_by_hash, get_key, insert_key, revoke_key
+from app.store.tables import customers
+from app.store.tables_managed import keys
+from tests.support.api import ADMIN_KEY, ENROL_KEY, Api, serving
+
+
+@pytest.fixture
+async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
+    async with serving(database_url, tmp_path) as api:
+        yield api
+
+
+async def add_key(api: Api, kind: KeyKind, *, customer: bool = True) -> tuple[str, str]:
+    """Make a key, and give it with its id."""
+    key = new_key(kind)
+    async with api.context.database.write() as tx:
+        customer_id = await tx.connection.scalar(select(customers.c.id)) if customer else None
+        made = Key(new_id("key"), kind, "test", hint_of(key), api.context.clock(), customer_id)
+        await insert_key(tx, made, api.context.secret.hash_key(key))
+    return key, made.id
+
+
+async def revoke(api: Api, key_id: str) -> bool:
+    async with api.context.database.write() as tx:
+        return await revoke_key(tx, key_id, api.context.clock())
+
+
+def queries(api: Api) -> list[str]:
+    """Record every statement from now on."""
+    seen: list[str] = []
+    engine = api.context.database.engines.reader.sync_engine
+    event.listen(engine, "before_cursor_execute", lambda _c, _cursor, statement, *_more: seen.append(statement))
+    return seen
+
+
+async def test_both_headers_open_the_door(api: Api):
+    for headers in (
+        {"Authorization": f"Bearer {ENROL_KEY}"},
+        {"authorization": f"bearer  {ENROL_KEY} "},
+        {"X-Tocsin-Key": ENROL_KEY},
+    ):
+        answer = await api.client.post("/v1/events", json=[], headers=headers)
+        assert answer.status_code == 202, answer.text
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"Authorization": "Bearer wrong"},
+        {"Authorization": "Basic eDp5"},
+        {"X-Tocsin-Key": "x" * 10_000},
+        {"X-Tocsin-Key": "ÿ"},
+    ],
+)
+async def test_no_key_or_a_wrong_one_is_refused(api: Api, headers: dict[str, str]):
+    answer = await api.client.post(
+        "/v1/events", json=[], headers={name: value.encode("latin-1") for name, value in headers.items()}
+    )  # type: ignore[misc]
+    assert (answer.status_code, answer.json()["code"]) == (401, "key_unknown")
+    assert answer.headers["www-authenticate"].startswith("Bearer")
+
+
+@pytest.mark.parametrize("kind", [KeyKind.ADMIN, KeyKind.VIEWER, KeyKind.RELAY])
+async def test_a_key_of_another_kind_is_refused(api: Api, kind: KeyKind):
+    key, _ = await add_key(api, kind)
+    answer = await api.ask("POST", "/v1/events", key=key, json=[])
+    assert (answer.status_code, answer.json()["code"]) == (403, "key_scope")
+    assert kind in answer.json()["detail"]
+
+
+async def test_an_enrolment_key_of_no_customer_is_refused(api: Api):
+    key, _ = await add_key(api, KeyKind.ENROL, customer=False)
+    assert (await api.ask("POST", "/v1/events", key=key, json=[])).status_code == 403
+
+
+async def test_a_key_is_looked_up_once_in_a_while(api: Api):
+    key, key_id = await add_key(api, KeyKind.VIEWER)
+    seen = queries(api)
+    authenticator = KeyAuthenticator(api.context)
+    for _ in range(50):
+        assert (await authenticator.admit(key)).key_id == key_id
+    assert len([one for one in seen if "keys" in one]) == 1
+
+
+async def test_a_wrong_key_is_remembered_for_a_while_and_in_bounds(api: Api, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(auth, "UNKNOWN_MOST", 10)
+    authenticator = KeyAuthenticator(api.context)
+    seen = queries(api)
+    for wrong in ["wrong"] * 5 + [f"wrong-{n}" for n in range(30)]:
+        with pytest.raises(NotAllowed):
+            await authenticator.admit(wrong)
+    assert len([one for one in seen if "keys" in one]) == 31
+    assert len(authenticator._unknown) == 10
+
+
+async def test_a_revoked_key_dies_at_once_here_and_within_5_s_elsewhere(api: Api):
+    key, key_id = await add_key(api, KeyKind.VIEWER)
+    here, elsewhere = KeyAuthenticator(api.context), KeyAuthenticator(api.context)
+    await here.admit(key)
+    await elsewhere.admit(key)
+    assert await revoke(api, key_id)
+    assert not await revoke(api, key_id), "revoked already"
+    here.forget()
+    with pytest.raises(NotAllowed):
+        await here.admit(key)
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        try:
+            await elsewhere.admit(key)
+        except NotAllowed:
+            break
+        await asyncio.sleep(0.1)
+    else:
+        pytest.fail("it still lives")
+
+
+async def test_a_look_up_that_crosses_a_revocation_is_not_kept(api: Api):
+    key, _ = await add_key(api, KeyKind.VIEWER)
+    authenticator = KeyAuthenticator(api.context)
+    asking = asyncio.create_task(authenticator.admit(key))
+    await asyncio.sleep(0)
+    authenticator.forget()
+    await asking
+    assert not authenticator._known
+
+
+async def test_one_request_renews_while_the_others_go_by_the_old_answer(api: Api, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(auth, "FRESH_S", 0.05)
+    key, _ = await add_key(api, KeyKind.VIEWER)
+    authenticator = KeyAuthenticator(api.context)
+    await authenticator.admit(key)
+    await asyncio.sleep(0.06)
+    seen = queries(api)
+    await asyncio.gather(*(authenticator.admit(key) for _ in range(20)))
+    assert len([one for one in seen if "keys" in one]) == 1
+
+
+async def test_use_is_noted_off_the_path(api: Api):
+    key, key_id = await add_key(api, KeyKind.VIEWER)
+    authenticator = KeyAuthenticator(api.context)
+    async with authenticator.noting_use():
+        await authenticator.admit(key)
+        async with api.context.database.read() as tx:
+            found = await get_key(tx, key_id)
+            assert found is not None
+            assert found.last_used_at is None
+    async with api.context.database.read() as tx:
+        found = await get_key(tx, key_id)
+        assert found is not None
+        assert found.last_used_at is not None
+
+
+async def test_the_table_holds_neither_key_nor_plain_hash(api: Api):
+    key, key_id = await add_key(api, KeyKind.VIEWER)
+    async with api.context.database.read() as tx:
+        row = (await tx.connection.execute(select(keys).where(keys.c.id == key_id))).one()
+        assert key not in str(row)
+        assert row.hash == api.context.secret.hash_key(key)
+        assert len(row.hash) == 64
+        assert await find_by_hash(tx, row.hash) is not None
+
+
+def test_a_new_key_is_long_and_says_its_kind():
+    key = new_key("agent")
+    assert key.startswith("tocsin_agent_")
+    assert len(key) == len("tocsin_agent_") + 43
+    assert hint_of(key).startswith(key.split("_", 2)[2][:4])
+    assert len(hint_of(key)) == 5
+    assert len(hint_of(ADMIN_KEY)) == 3

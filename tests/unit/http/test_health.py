@@ -1,0 +1,192 @@
+"""/healthz, /readyz and /metrics as a load balancer and Prometheus see them: states and numbers, no key needed, and no names."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import text
+from tests.support.context import Lived, live_in
+
+from app.context import AppContext
+from app.core import metrics
+from app.core.clock import now
+from app.core.errors import BadSettings
+from app.core.secret import Secret
+from app.core.settings import load_settings
+from app.core.wakeups import Wakeups
+from app.deliver.transport import Recorded
+from app.domain.message import MessageState
+from app.domain.outcome import Permanent, Sent
+from app.domain.recipient import Address
+from app.domain.route import Notice, NoticeState, NoticeWhat
+from app.http import health
+from app.http import metrics as metrics_page
+from app.store.engine import open_engines
+from app.store.heartbeats import Heartbeat, beat
+from app.store.notices import insert_notices
+from app.store.transactions import Database
+from tests.support.api import serving
+from tests.support.delivering import delivering, until
+from tests.support.outbox import post
+
+ANN = Address("smtp", "secret.name@example.org")
+
+
+class Site:
+    """The two pages over a house."""
+
+    def __init__(self, lived: Lived, client: httpx.AsyncClient) -> None:
+        self.lived = lived
+        self.client = client
+
+    async def worker_beats(self, *transports: str) -> None:
+        context = self.lived.context
+        async with context.database.write() as tx:
+            at = context.clock()
+            await beat(tx, Heartbeat("worker:host.secret.example:1", at, at, transports, metrics.snapshot()))
+
+    async def ready(self) -> tuple[int, dict[str, Any]]:
+        answer = await self.client.get("/readyz")
+        checks = {check["name"]: check for check in answer.json()["checks"]}
+        return answer.status_code, {"status": answer.json()["status"], **checks}
+
+    async def numbers(self) -> dict[tuple[str, ...], float]:
+        answer = await self.client.get("/metrics")
+        assert answer.status_code == 200
+        assert "secret" not in answer.text
+        families = text_string_to_metric_families(answer.text)
+        samples = [sample for family in families for sample in family.samples]
+        return {
+            (one.name, *(value for name, value in sorted(one.labels.items()) if name != "worker")): one.value
+            for one in samples
+        }
+
+
+@pytest.fixture
+async def site(database_url: str, tmp_path: Path) -> AsyncIterator[Site]:
+    async with live_in(database_url, tmp_path, log_level="error") as lived:
+        app = FastAPI()
+        app.state.context = lived.context
+        app.include_router(health.router)
+        app.include_router(metrics_page.router)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://tocsin") as client:
+            yield Site(lived, client)
+
+
+async def test_alive_without_a_database(site: Site) -> None:
+    await site.lived.context.database.close()
+    assert (await site.client.get("/healthz")).json() == {"status": "ok"}
+
+
+async def test_ready_as_long_as_a_worker_shows_life(site: Site) -> None:
+    status, found = await site.ready()
+    assert (status, found["status"], found["worker"]["status"]) == (503, "failed", "failed")
+    await site.worker_beats("smtp")
+    status, found = await site.ready()
+    assert (status, found["status"], found["worker"]["detail"]) == (200, "ok", "1 at work, heard 0 s ago")
+    site.lived.pass_time(seconds=31)
+    assert (await site.ready())[0] == 503
+
+
+async def test_not_ready_before_the_migrations_ran(site: Site) -> None:
+    await site.worker_beats()
+    async with site.lived.context.database.write() as tx:
+        await tx.connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
+    status, found = await site.ready()
+    assert (status, found["migrations"]["status"]) == (503, "failed")
+    assert "run `tocsin migrate`" in found["migrations"]["detail"]
+
+
+async def test_not_ready_when_the_database_is_gone(tmp_path: Path) -> None:
+    given = load_settings(var_dir=tmp_path, database_url="postgresql://nobody@127.0.0.1:1/nothing")
+    store = Database(open_engines(given))
+    app = FastAPI()
+    app.state.context = AppContext(given, store, Wakeups(), Secret("s" * 32), now)
+    app.include_router(health.router)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://tocsin") as client:
+        answer = await client.get("/readyz")
+    await store.close()
+    assert answer.status_code == 503
+    assert answer.json()["checks"] == [
+        {"name": "database", "status": "failed", "detail": "the database does not answer; the log says why"}
+    ]
+
+
+async def test_a_transport_in_trouble_is_said_and_events_still_come_in(site: Site) -> None:
+    await site.worker_beats("smtp")
+    assert (await site.ready())[1]["transport smtp"]["status"] == "ok"
+    (one,) = await post(site.lived.context, ANN)
+    async with delivering(site.lived.context, {"smtp": Recorded([Permanent("550", "no such user secret.name")])}):
+        await until(site.lived.context, one, MessageState.DEAD)
+    await post(site.lived.context, Address("webhook", "https://secret.example/"))
+    site.lived.pass_time(minutes=20)
+    await site.worker_beats("smtp")
+    status, found = await site.ready()
+    assert (status, found["status"]) == (200, "warning")
+    assert found["transport smtp"]["detail"] == (
+        "1 message(s) were given up within a day: see GET /v1/messages?state=dead; the last attempt ended permanent"
+    )
+    assert found["transport webhook"]["detail"] == (
+        "messages wait for it, but no worker serves it: is it configured?; the oldest of 1 waiting message(s) is 20 min old"
+    )
+    assert "secret" not in (await site.client.get("/readyz")).text
+
+
+async def test_metrics_count_what_lies_where_and_what_the_workers_did(site: Site) -> None:
+    before = (await site.numbers()).get(("tocsin_attempts_total", "sent", "smtp"), 0)
+    context = site.lived.context
+    await post(context, Address("webhook", "https://secret.example/"), count=2)
+    site.lived.pass_time(minutes=1)
+    (one,) = await post(context, ANN)
+    async with delivering(context, {"smtp": Recorded([Sent("250", "ok")])}):
+        await until(context, one, MessageState.SENT)
+    await site.worker_beats("smtp")
+    await asyncio.sleep(metrics_page.KEPT_S)
+    found = await site.numbers()
+    assert found["tocsin_outbox_messages", "queued", "webhook"] == 2
+    assert found["tocsin_outbox_oldest_seconds", "webhook"] == timedelta(minutes=1).total_seconds()
+    assert found["tocsin_alerts_open", "failed"] == 0
+    assert found["tocsin_attempts_total", "sent", "smtp"] >= before + 1
+    assert found["tocsin_stage_seconds_count", "worded_to_sent"] >= 1
+    assert found["tocsin_worker_heartbeat_seconds",] == 0
+
+
+async def test_metrics_ask_the_database_once_however_many_scrape(site: Site) -> None:
+    await asyncio.gather(*(site.numbers() for _ in range(5)))
+    await post(site.lived.context, ANN)
+    assert ("tocsin_outbox_messages", "queued", "smtp") not in await site.numbers()
+
+
+async def test_notices_that_nobody_words_are_told(site: Site) -> None:
+    context = site.lived.context
+    at = context.clock()
+    notice = Notice("ntc_1", NoticeWhat.SUMMARY, NoticeState.WAITING, "it was time", at, "summary", 3, "one", at)
+    async with context.database.write() as tx:
+        await insert_notices(tx, [notice])
+    site.lived.pass_time(minutes=4)
+    await site.worker_beats()
+    assert (await site.ready())[1]["wording"]["status"] == "ok"
+    site.lived.pass_time(minutes=8)
+    await site.worker_beats()
+    status, found = await site.ready()
+    assert (status, found["status"]) == (200, "warning"), "events must still be taken in"
+    assert found["wording"]["detail"].startswith("1 notice(s) wait to be worded, the oldest for 12 min")
+
+
+async def test_a_worker_that_stopped_at_its_start_is_told_with_the_reason(database_url: str, tmp_path: Path) -> None:
+    async def fail(_context: AppContext) -> None:
+        raise BadSettings(f"TOCSIN_SMTP_CA_FILE: cannot use {tmp_path}")
+
+    async with serving(database_url, tmp_path, work=fail, log_level="error") as api:
+        await asyncio.sleep(0.1)
+        answer = await api.client.get("/readyz")
+    assert answer.status_code == 503
+    [worker] = [check for check in answer.json()["checks"] if check["name"] == "worker"]
+    assert worker["detail"].endswith("the one in this process stopped: TOCSIN_SMTP_CA_FILE, see the log")
+    assert str(tmp_path) not in answer.text
