@@ -20,7 +20,7 @@ def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path: Path):
         [sys.executable, "-c", HOLD, tmp_path],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
     )
     assert holder.stdin
     assert holder.stdout

@@ -212,7 +212,7 @@ async def test_kill_9_between_begin_and_end_is_unknown_and_goes_again(
 
 
 def _one_worker(*arguments: str) -> subprocess.Popen[bytes]:
-    program = Path(__file__).parents[1] / "support" / "one_worker.py"
+    program = Path(__file__).parents[2] / "support" / "one_worker.py"
     return subprocess.Popen([sys.executable, program, *arguments])
 
 

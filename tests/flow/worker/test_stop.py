@@ -171,5 +171,5 @@ def _program(database_url: str, folder: Path, server: SmtpServer) -> subprocess.
     }
     command = [sys.executable, "-m", "app.cli", "worker"]
     return subprocess.Popen(
-        command, cwd=Path(__file__).parents[2], env={**os.environ, **settings}, stderr=subprocess.PIPE
+        command, cwd=Path(__file__).parents[3], env={**os.environ, **settings}, stderr=subprocess.PIPE
     )
