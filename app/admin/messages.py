@@ -6,7 +6,7 @@ from datetime import timedelta
 from app.admin.audit import note
 from app.admin.editing import Editor
 from app.core.errors import Conflict, NotFound
-from app.domain.message import Message, MessageState, check_move
+from app.domain.message import Message, MessageState
 from app.domain.recipient import Address
 from app.store import outbox
 from app.store.readdress import readdress
@@ -22,25 +22,17 @@ async def retry(tx: WriteTx, message_id: str, retry_for: timedelta, patience: ti
     held = (await outbox.lock(tx, [message_id])).get(message_id)
     if held is None:
         raise NotFound(f"there is no message {message_id}")
-    check_move(held.message.state, MessageState.QUEUED)
+    # As for a new message: else an alert would be moved on before its first try here.
+    fresh = replace(
+        held.message.to(MessageState.QUEUED, by.at, due_at=by.at),
+        move_on_at=by.at + patience,
+        give_up_at=by.at + retry_for,
+    )
     place, to = await _where_now(tx, held.message)
     why = f"tried again at the wish of {by.who}"
     if to != Address(held.message.transport, held.message.address):
         why += f", by {to.transport} to {to.address}: its recipient has {held.message.transport} {held.message.address} no more"
-    fresh = replace(
-        held.message,
-        state=MessageState.QUEUED,
-        due_at=by.at,
-        # As for a new message: else an alert would be moved on before its first try here.
-        move_on_at=by.at + patience,
-        give_up_at=by.at + retry_for,
-        settled_at=None,
-        why=why,
-        lease_token=None,
-        lease_until=None,
-        lease_holder=None,
-    )
-    await outbox.save(tx, [fresh])
+    await outbox.save(tx, [replace(fresh, why=why)])
     await readdress(tx, message_id, place, to)
     await note(tx, by.who, by.at, "retry", "message", message_id, {"was": held.message.why})
     tx.after_commit(lambda: by.wake("messages"))

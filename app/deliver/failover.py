@@ -1,10 +1,9 @@
 """Moves a message that its transport cannot send to the recipient's next one. It must not word anything: the bytes go along."""
 
-from dataclasses import replace
 from datetime import datetime
 
 from app.core.ids import new_id
-from app.domain.message import Message, MessageState, check_move
+from app.domain.message import Message, MessageState
 from app.domain.recipient import Address
 from app.store import outbox
 from app.store.recipients import recipients_by_id
@@ -22,44 +21,11 @@ async def move_on(tx: WriteTx, message: Message, now: datetime, why: str) -> Mes
     if found is None:
         return None
     place, to = found
-    check_move(message.state, MessageState.MOVED)
-    successor = replace(
-        message,
-        id=new_id("msg"),
-        transport=to.transport,
-        address=to.address,
-        place=place,
-        state=MessageState.QUEUED,
-        created_at=now,
-        due_at=now,
-        move_on_at=now + (message.move_on_at - message.created_at),
-        give_up_at=now + (message.give_up_at - message.created_at),
-        attempts=0,
-        lease_token=None,
-        lease_until=None,
-        lease_holder=None,
-        moved_from=message.id,
-        moved_to=None,
-        relay_id=None,
-        settled_at=None,
-        why=_said_openly(message, why),
-    )
-    await outbox.insert_successor(tx, successor, of=message.id)
-    return replace(
-        message,
-        state=MessageState.MOVED,
-        moved_to=successor.id,
-        settled_at=now,
-        lease_token=None,
-        lease_until=None,
-        lease_holder=None,
-        why=f"{why}; goes by {to.transport} instead",
-    )
-
-
-def _said_openly(message: Message, why: str) -> str:
     doubt = "; it may have arrived that way already, so this may be the second one" if message.maybe_sent else ""
-    return f"{message.transport} could not send it: {why}{doubt}"
+    successor = message.successor(new_id("msg"), place, to, now, f"{message.transport} could not send it: {why}{doubt}")
+    moved = message.to(MessageState.MOVED, now, why=f"{why}; goes by {to.transport} instead", moved_to=successor.id)
+    await outbox.insert_successor(tx, successor, of=message.id)
+    return moved
 
 
 async def _next_address(tx: WriteTx, message: Message) -> tuple[int, Address] | None:

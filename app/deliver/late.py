@@ -8,7 +8,6 @@ from datetime import datetime
 
 from app.core.log import log
 from app.deliver.tell import tell
-from app.deliver.verdict import settled
 from app.domain.lease import Attempt
 from app.domain.message import Message, MessageState
 from app.domain.outcome import Outcome, Sent, name_of
@@ -29,11 +28,8 @@ async def settle_late(tx: WriteTx, message: Message, token: str, outcome: Outcom
     await _write(tx, attempt, outcome, now)
     if message.state is MessageState.SENT:
         return "sent: known already"
-    after = settled(
-        replace(message, attempts=max(message.attempts, attempt.number)),
-        MessageState.SENT,
-        now,
-        f"sent after all: {outcome.code} {outcome.text}".strip(),
+    after = replace(message, attempts=max(message.attempts, attempt.number)).to(
+        MessageState.SENT, now, why=f"sent after all: {outcome.code} {outcome.text}".strip()
     )
     await outbox.save(tx, [after])
     await _spare_successors(tx, message, now)
@@ -84,5 +80,5 @@ async def _spare_successors(tx: WriteTx, message: Message, now: datetime) -> Non
             return
         if held.message.state not in (MessageState.LEASED, MessageState.SENT):
             why = f"its predecessor {message.id} was sent by {message.transport} after all"
-            await outbox.save(tx, [settled(held.message, MessageState.SENT, now, why)])
+            await outbox.save(tx, [held.message.to(MessageState.SENT, now, why=why)])
         follow = held.message.moved_to

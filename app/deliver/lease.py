@@ -9,15 +9,12 @@ from datetime import datetime
 
 from app.core.ids import new_id
 from app.domain.lease import Attempt, Claim, Held, Leased
-from app.domain.message import MessageState, check_move
 from app.store import attempts, outbox
 from app.store.transactions import WriteTx
 
 
 async def lease(tx: WriteTx, transport: str, limit: int, now: datetime, holder: str, until: datetime) -> list[Leased]:
     """Claim up to `limit` due messages of `transport` for `holder` until `until`, the most urgent first."""
-    check_move(MessageState.QUEUED, MessageState.LEASED)
-    check_move(MessageState.UNKNOWN, MessageState.LEASED)
     return await outbox.lease(tx, transport, limit, now, holder, until)
 
 
@@ -64,5 +61,4 @@ async def renew(tx: WriteTx, claims: Collection[Claim], until: datetime) -> froz
 
 async def give_back(tx: WriteTx, claims: Collection[Claim]) -> int:
     """Put back what was leased and not begun, for others to send."""
-    check_move(MessageState.LEASED, MessageState.QUEUED)
     return await outbox.give_back(tx, claims) if claims else 0

@@ -71,7 +71,9 @@ async def _after(tx: WriteTx, message: Message, outcome: Outcome, number: int, n
     verdict = judge(message, outcome, number, unknown_before, now, random.random())  # noqa: S311  (jitter, no secret)
     after = verdict.after
     if verdict.should_move:
-        after = await move_on(tx, replace(after, state=message.state), now, verdict.why) or after
+        # `move_on` starts from the leased message: from a state such as dead there is no legal move to the next transport.
+        tried = replace(message, attempts=after.attempts, maybe_sent=after.maybe_sent, due_at=after.due_at)
+        after = await move_on(tx, tried, now, verdict.why) or after
     tx.after_commit(lambda: tell(after, name_of(outcome), now))
     return after
 

@@ -7,9 +7,8 @@ from app.context import AppContext
 from app.deliver.failover import move_on
 from app.deliver.settle import Receipt, settle_all
 from app.deliver.tell import tell_end
-from app.deliver.verdict import settled
-from app.domain.lease import Claim, Held
-from app.domain.message import Message, MessageState, check_move
+from app.domain.lease import Claim
+from app.domain.message import Message, MessageState
 from app.domain.outcome import Unknown
 from app.store import outbox
 from app.store.transactions import WriteTx
@@ -38,13 +37,8 @@ async def sweep(tx: WriteTx, now: datetime, *, of_holders: str | None = None) ->
     begun = {id_: one for id_, one in held.items() if one.attempt_id is not None}
     receipts = [Receipt(Claim(id_, one.message.lease_token or ""), _CUT_OFF) for id_, one in begun.items()]
     await settle_all(tx, receipts, begun, now, at_once=True)
-    await outbox.save(tx, [_never_left(one) for id_, one in held.items() if id_ not in begun])
+    await outbox.save(tx, [one.message.to(MessageState.QUEUED, now) for id_, one in held.items() if id_ not in begun])
     return len(held)
-
-
-def _never_left(held: Held) -> Message:
-    check_move(held.message.state, MessageState.QUEUED)
-    return replace(held.message, state=MessageState.QUEUED, lease_token=None, lease_until=None, lease_holder=None)
 
 
 async def hurry(tx: WriteTx, now: datetime) -> int:
@@ -56,7 +50,7 @@ async def hurry(tx: WriteTx, now: datetime) -> int:
         why = _why(message, now)
         after = await move_on(tx, message, now, why)
         if after is None and now >= message.give_up_at:
-            after = settled(message, MessageState.DEAD, now, f"given up: {why}")
+            after = message.to(MessageState.DEAD, now, why=f"given up: {why}")
         # Nowhere to go after all: not looked at again until it is too old, or it would stand before others at every sweep.
         changed.append(after or replace(message, move_on_at=message.give_up_at))
     await outbox.save(tx, changed)

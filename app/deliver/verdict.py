@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import assert_never
 
 from app.deliver.backoff import wait_after
-from app.domain.message import Message, MessageState, check_move
+from app.domain.message import Message, MessageState
 from app.domain.outcome import Outcome, Permanent, Sent, Temporary, Unknown
 
 # A server that takes mail and then never says so would otherwise send the same mail to its reader for three days.
@@ -23,15 +23,15 @@ class Verdict:
 
 def judge(held: Message, outcome: Outcome, attempts: int, unknown_before: int, now: datetime, chance: float) -> Verdict:
     """Judge a leased message after its `attempts`-th attempt; `unknown_before` of the earlier ones ended unknown. Raises IllegalMove."""
-    message = replace(held, attempts=attempts, lease_token=None, lease_until=None, lease_holder=None)
+    message = replace(held, attempts=attempts)
     words = f"{outcome.code} {outcome.text}".partition("\n")[
         0
     ].strip()  # evidence stands below, and stays with the attempt
     match outcome:
         case Sent():
-            return Verdict(settled(message, MessageState.SENT, now, words), should_move=False, why=words)
+            return Verdict(message.to(MessageState.SENT, now, why=words), should_move=False, why=words)
         case Permanent():
-            return Verdict(settled(message, MessageState.DEAD, now, words), should_move=True, why=words)
+            return Verdict(message.to(MessageState.DEAD, now, why=words), should_move=True, why=words)
         case Temporary():
             due = now + wait_after(attempts, chance, outcome.retry_after)
             verdict = _tried_again(message, MessageState.QUEUED, due, now, words)
@@ -40,19 +40,13 @@ def judge(held: Message, outcome: Outcome, attempts: int, unknown_before: int, n
             words = f"may have been sent: {words}"
             message = replace(message, maybe_sent=True)
             if outcome.is_hopeless_here:
-                return Verdict(settled(message, MessageState.DEAD, now, words), should_move=True, why=words)
+                return Verdict(message.to(MessageState.DEAD, now, why=words), should_move=True, why=words)
             if unknown_before + 1 >= MOST_UNKNOWN:
                 why = f"{unknown_before + 1} attempts without an answer; {words}"
-                return Verdict(settled(message, MessageState.DEAD, now, why), should_move=True, why=why)
+                return Verdict(message.to(MessageState.DEAD, now, why=why), should_move=True, why=why)
             return _tried_again(message, MessageState.UNKNOWN, now + wait_after(attempts, chance), now, words)
         case _:
             assert_never(outcome)
-
-
-def settled(message: Message, to: MessageState, now: datetime, why: str) -> Message:
-    """Give the message in a state in which nothing more is done with it. Raises IllegalMove."""
-    check_move(message.state, to)
-    return replace(message, state=to, settled_at=now, why=why, lease_token=None, lease_until=None, lease_holder=None)
 
 
 def is_late_here(message: Message, now: datetime) -> bool:
@@ -64,7 +58,6 @@ def _tried_again(message: Message, to: MessageState, due: datetime, now: datetim
     """Wait for another try, or die of age. The last try is at the very end, however long the wait would be."""
     if now >= message.give_up_at:
         why = f"given up after {message.attempts} attempts; {words}"
-        return Verdict(settled(message, MessageState.DEAD, now, why), should_move=True, why=why)
-    check_move(message.state, to)
-    after = replace(message, state=to, due_at=min(due, message.give_up_at), why=words)
+        return Verdict(message.to(MessageState.DEAD, now, why=why), should_move=True, why=why)
+    after = message.to(to, now, why=words, due_at=min(due, message.give_up_at))
     return Verdict(after, should_move=is_late_here(message, now), why=words)

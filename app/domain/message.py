@@ -1,22 +1,28 @@
-"""A message's states, the moves between them, and what a transport needs of it. Any other move is a defect.
+"""A message: a worded notice for one recipient and one transport, and the states that it goes through.
+
+`Message.to()` is the only way to change the state of a message; any move that is not listed here raises IllegalMove.
 
 queued  -> leased            a worker or a relay claimed it
-leased  -> sent              the transport took it, with evidence
-        -> queued            temporary failure, or the lease ran out before an attempt began
-        -> unknown           the line died after the point of no return, or the lease ran out during an attempt
+leased  -> sent              the transport accepted it, with evidence
+        -> queued            temporary failure, or the lease expired before an attempt began
+        -> unknown           the connection died after the point of no return, or the lease expired during an attempt
         -> dead              permanent failure, and no transport left
-        -> moved             permanent failure here; the recipient's next transport has its successor
-unknown -> leased            sent again, under the same Message-ID
-queued | unknown -> dead | moved   too old, or waited too long for its transport
+        -> moved             permanent failure here; the recipient's next transport has a successor
+unknown -> leased            sent again, with the same Message-ID
+queued | unknown -> dead | moved   too old, or it waited too long for its transport
 dead    -> queued            an administrator asked for another try
-unknown | queued | dead | moved | sent -> sent   a late or repeated receipt: it was sent after all. A fact is never undone.
+unknown | queued | dead | moved | sent -> sent   a late or repeated receipt: it was sent after all. That is never undone.
+
+Three statements move many rows at once, by conditions that allow only moves of this table: `store/outbox.lease`,
+`store/outbox.give_back` and those of `store/book` (held by tests/unit/deliver/test_bulk_moves.py).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
 from app.core.errors import IllegalMove
+from app.domain.recipient import Address
 
 
 class MessageState(StrEnum):
@@ -37,17 +43,12 @@ LEGAL_MOVES: frozenset[tuple[MessageState, MessageState]] = frozenset(
     | {(_S.UNKNOWN, to) for to in (_S.LEASED, _S.SENT, _S.DEAD, _S.MOVED)}
     | {(_S.DEAD, _S.QUEUED), (_S.DEAD, _S.SENT), (_S.MOVED, _S.SENT), (_S.SENT, _S.SENT)},
 )
-
-
-def check_move(before: MessageState, after: MessageState) -> None:
-    """Raise IllegalMove unless a message in `before` may become `after`."""
-    if (before, after) not in LEGAL_MOVES:
-        raise IllegalMove(f"a message that is {before} cannot become {after}")
+SETTLED_STATES = frozenset({_S.SENT, _S.DEAD, _S.MOVED})
 
 
 @dataclass(frozen=True, slots=True)
 class Parcel:
-    """What a transport is given: finished bytes and where they go. The same bytes at every attempt.
+    """What a transport sends: finished bytes and their address. The bytes are the same at every attempt.
 
     `address` is a mail address (smtp, mapi, file) or a URL (webhook). `body` is a MIME message with CRLF line ends for
     mail transports, a JSON document for webhooks.
@@ -62,28 +63,28 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True)
 class Bodies:
-    """A message's finished bytes, one for each kind that the recipient's transports take, so that failover needs no new wording."""
+    """The finished bytes of a message, one body for each kind that the recipient's transports take, so that failover renders nothing."""
 
     mail: bytes | None = None
     webhook: bytes | None = None
 
     def has(self, transport: str) -> bool:
-        """Say whether `transport` could carry this."""
+        """Say whether there is a body that `transport` can send."""
         return (self.webhook if takes_json(transport) else self.mail) is not None
 
 
 def takes_json(transport: str) -> bool:
-    """Say whether a transport takes the JSON body; all others take the mail."""
+    """Say whether a transport sends the JSON body; all others send the mail."""
     return transport == "webhook"
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A worded notice on its way: one recipient, one transport. Its bytes are elsewhere (Bodies): they are long, and no decision needs them.
+    """A worded notice for one recipient and one transport. Its bytes are in `Bodies`: they are long, and no decision needs them.
 
-    `message_id` is the same for all successors. `move_on_at`: an alert that has not left by then goes to the recipient's next
-    transport, if there is one. `maybe_sent`: an attempt, here or by a predecessor, ended unknown. `attempts` counts those that ended. `relay_id`: the relay that had it
-    first, which alone can know what became of it.
+    `message_id` is the same for all successors. `move_on_at`: an alert that is not sent by then goes to the recipient's next
+    transport, if there is one. `maybe_sent`: an attempt, of this message or of a predecessor, ended unknown. `attempts` counts
+    those that ended. `relay_id`: the relay that leased it first, which alone can know what happened to it.
     """
 
     id: str
@@ -111,3 +112,56 @@ class Message:
     relay_id: str | None = None
     why: str | None = None
     settled_at: datetime | None = None
+
+    def to(
+        self,
+        state: MessageState,
+        now: datetime,
+        *,
+        why: str | None = None,
+        due_at: datetime | None = None,
+        moved_to: str | None = None,
+    ) -> "Message":
+        """Return the message in `state`, which ends its lease; raise IllegalMove where the table of moves does not allow it.
+
+        `why` and `due_at` stay as they are where they are None. `moved_to` is the id of the successor, for MOVED.
+        """
+        if (self.state, state) not in LEGAL_MOVES:
+            raise IllegalMove(f"a message that is {self.state} cannot become {state}")
+        if state is MessageState.LEASED:
+            raise ValueError("only store/outbox.lease leases a message: a lease needs a token")
+        return replace(
+            self,
+            state=state,
+            why=self.why if why is None else why,
+            due_at=self.due_at if due_at is None else due_at,
+            moved_to=self.moved_to if moved_to is None else moved_to,
+            settled_at=now if state in SETTLED_STATES else None,
+            lease_token=None,
+            lease_until=None,
+            lease_holder=None,
+        )
+
+    def successor(self, successor_id: str, place: int, address: Address, now: datetime, why: str) -> "Message":
+        """Return a new queued message with the same bytes for the recipient's transport at `place`, with the same time to be sent in."""
+        return replace(
+            self,
+            id=successor_id,
+            transport=address.transport,
+            address=address.address,
+            place=place,
+            state=MessageState.QUEUED,
+            created_at=now,
+            due_at=now,
+            move_on_at=now + (self.move_on_at - self.created_at),
+            give_up_at=now + (self.give_up_at - self.created_at),
+            attempts=0,
+            lease_token=None,
+            lease_until=None,
+            lease_holder=None,
+            moved_from=self.id,
+            moved_to=None,
+            relay_id=None,
+            settled_at=None,
+            why=why,
+        )

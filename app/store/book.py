@@ -14,7 +14,6 @@ import asyncpg
 
 from app.core.ids import new_id
 from app.domain.lease import Claim
-from app.domain.message import MessageState, check_move
 from app.store.transactions import Database, WriteTx
 from app.store.types import to_micros
 
@@ -54,7 +53,6 @@ async def book_plain(
 
     None, with nothing written: one of `sent` was not its holder's any more.
     """
-    check_move(MessageState.LEASED, MessageState.SENT)
     starts = _starts(begin)
     try:
         if store.is_sqlite:
@@ -72,7 +70,6 @@ async def book(
 
     A message that is in neither set was not this holder's any more, or its attempt was begun before.
     """
-    check_move(MessageState.LEASED, MessageState.SENT)
     starts = _starts(begin)
     if tx.is_sqlite:
         driver = (await tx.connection.get_raw_connection()).driver_connection
