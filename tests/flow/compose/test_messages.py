@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 from sqlalchemy import update
-from tests.support.context import Lived, live_in
 
 from app.compose import tick as compose
 from app.store.tables import messages, notices
 from app.store.tables_managed import recipients, routes, summary_schedules
+from tests.support.context import Lived, live_in
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from sqlalchemy import insert, update
-from tests.support.context import Lived, live_in
 
 from app.core.ids import new_id
 from app.store.tables import alerts, events, job_days, jobs, notices
 from app.store.tables_managed import routes, rules, silences
+from tests.support.context import Lived, live_in
 
 
 @pytest.fixture

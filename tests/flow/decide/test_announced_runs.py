@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, update
-from tests.support.context import Lived, live_in
 
 from app.compose import tick as compose
 from app.decide import missed
 from app.decide import tick as decide
 from app.store.tables import jobs, messages
 from tests.support.api import ENROL_KEY, Api, serving
+from tests.support.context import Lived, live_in
 
 DAY = timedelta(days=1)
 

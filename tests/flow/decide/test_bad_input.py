@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 from sqlalchemy import insert, select, update
-from tests.support.context import Lived, live_in
 
 from app.compose import tick as compose
 from app.store.tables import alerts, customers, events, job_days, jobs, messages, notices
 from app.store.tables_managed import recipients, rules, summary_schedules
+from tests.support.context import Lived, live_in
 
 NIGHTLY = {"cron": "0 2 * * *", "period_s": None, "time_zone": "UTC", "grace_s": 3600, "longest_s": None}
 

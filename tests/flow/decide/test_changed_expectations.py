@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.context import Lived, live_in
 
 from app.admin import agents as managed_agents
 from app.admin import alerts as managed_alerts
@@ -15,6 +14,7 @@ from app.admin import jobs as managed_jobs
 from app.admin.editing import Editor, Noun
 from app.decide import missed
 from app.store.tables import alerts, events, jobs, notices
+from tests.support.context import Lived, live_in
 
 NIGHTLY = {"cron": "0 3 * * *", "period_s": None, "time_zone": "UTC", "grace_s": 3600, "longest_s": None}
 

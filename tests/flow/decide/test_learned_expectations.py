@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, text, update
-from tests.support.context import Lived, live_in
 
 from app.admin.editing import Editor
 from app.admin.jobs import dismiss
@@ -19,6 +18,7 @@ from app.store.summaries import find_schedule
 from app.store.summary_view import summary_story
 from app.store.tables import alerts, jobs, messages, notices
 from app.store.tables_managed import summary_schedules
+from tests.support.context import Lived, live_in
 
 
 @pytest.fixture

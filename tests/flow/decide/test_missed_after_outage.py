@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import update
-from tests.support.context import Lived, live_in
 
 from app.decide import tick as decide
 from app.decide import watch
 from app.store.listening import note_listening
 from app.store.tables import alerts, jobs
+from tests.support.context import Lived, live_in
 
 
 @pytest.fixture

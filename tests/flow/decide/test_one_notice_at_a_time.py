@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 from sqlalchemy import insert, update
-from tests.support.context import Lived, live_in
 
 from app.compose import tick as compose
 from app.core.ids import new_id
 from app.store.tables import notices
 from app.store.tables_managed import rules, silences
+from tests.support.context import Lived, live_in
 
 
 @pytest.fixture

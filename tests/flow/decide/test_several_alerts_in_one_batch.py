@@ -3,11 +3,11 @@
 from pathlib import Path
 
 from sqlalchemy import update
-from tests.support.context import live_in
 
 from app.decide.judge import judge
 from app.store import inbox
 from app.store.tables import alerts, notices
+from tests.support.context import live_in
 
 JOBS = ("files", "mail", "sql")
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.context import Lived, live_in
 
 from app.admin.editing import Editor, change, get
 from app.admin.jobs import NOUN, dismiss
@@ -17,6 +16,7 @@ from app.store.summaries import find_schedule
 from app.store.summary_view import summary_story
 from app.store.tables import jobs
 from app.store.tables_managed import summary_schedules
+from tests.support.context import Lived, live_in
 
 DAY = timedelta(days=1)
 SUNDAY = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)

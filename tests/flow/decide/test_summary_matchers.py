@@ -6,13 +6,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.support.context import Lived, live_in
 
 from app.domain.matcher import Matcher
 from app.domain.matcher import Test as How
 from app.store.summaries import find_schedule
 from app.store.summary_view import summary_story
 from app.store.tables_managed import summary_schedules
+from tests.support.context import Lived, live_in
 
 MATCHERS = [
     (Matcher("job", How.IS, "ÄRZTE-Größe"), 1),

@@ -5,12 +5,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from tests.support.context import Lived, live_in
 
 from app.decide import summaries as decide
 from app.store import summaries as store
 from app.store.summary_view import summary_story
 from app.store.tables_managed import summary_schedules
+from tests.support.context import Lived, live_in
 
 
 @pytest.fixture

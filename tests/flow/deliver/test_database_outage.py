@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tests.support.context import live_in
 
 from app import worker
 from app.domain.message import MessageState
 from app.domain.recipient import Address
+from tests.support.context import live_in
 from tests.support.delivering import until
 from tests.support.migrated import make_postgres_template, postgres_copy
 from tests.support.outbox import life_of, post

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.context import Lived, live_in
 
 from app.deliver import sweep
 from app.deliver.transports import build_transports
 from app.domain.message import MessageState
 from app.domain.recipient import Address
+from tests.support.context import Lived, live_in
 from tests.support.delivering import delivering, until
 from tests.support.outbox import MAIL, life_of, message_of, post
 from tests.support.smtp import Behave, SmtpServer

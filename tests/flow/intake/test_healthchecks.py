@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.support.context import live_in
 
 from tests.support.api import ADMIN_KEY, ENROL_KEY, Api, serving
+from tests.support.context import live_in
 
 RID = "5f0d2a1c-8f55-4c0b-9c3a-0b6d9f0e1a11"
 

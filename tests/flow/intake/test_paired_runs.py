@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
-from tests.support.context import Lived, live_in
 
 from app.admin import jobs
 from app.admin.editing import Editor
@@ -20,6 +19,7 @@ from app.domain.record import Wanted
 from app.store.run_fold import newest_open
 from app.store.tables import alerts, job_days, runs
 from app.store.tables import jobs as jobs_table
+from tests.support.context import Lived, live_in
 
 NIGHTS, MINUTES = 6, (7, 11, 13, 17, 19, 23)
 

@@ -15,13 +15,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tests.support.context import live_in
 
 from app import worker
 from app.context import AppContext
 from app.domain.message import MessageState
 from app.domain.recipient import Address
 from app.store.heartbeats import heartbeats_since
+from tests.support.context import live_in
 from tests.support.outbox import life_of, message_of, post
 from tests.support.smtp import Behave, SmtpServer
 

@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.support.context import live_in
 
 from app import worker
 from app.core.errors import ClockWrong
+from tests.support.context import live_in
 
 
 async def test_a_clock_that_differs_from_the_databases_is_refused(postgres_database_url: str, tmp_path: Path) -> None:

@@ -4,13 +4,13 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 import pytest
-from tests.support.context import Lived
 
 from app.domain.lease import Claim
 from app.domain.message import LEGAL_MOVES, MessageState
 from app.domain.recipient import Address
 from app.store import book, outbox
 from app.store.transactions import WriteTx
+from tests.support.context import Lived
 from tests.support.outbox import message_of, post
 
 ANN = Address("smtp", "ann@example.org")
