@@ -14,7 +14,7 @@ from app.store.inbox import insert_clock_events
 from app.store.intake import agents_by_name
 from app.store.relays import RELAYS, find_relay, note_relay, revoke_keys_of_relay
 from app.store.transactions import WriteTx
-from programs.protocol.relay_host import Heartbeat, Wanted
+from programs.protocol.relay import RelayHeartbeat, RelayInstructions
 
 
 async def _prepare(tx: WriteTx, values: Values, before: Record | None, by: Editor) -> Values:
@@ -79,7 +79,7 @@ async def ask_doctor(tx: WriteTx, relay_id: str, by: Editor) -> None:
     tx.after_commit(lambda: by.wake("messages"))
 
 
-async def hear(tx: WriteTx, relay_id: str, said: Heartbeat, now: datetime) -> Relay:
+async def hear(tx: WriteTx, relay_id: str, said: RelayHeartbeat, now: datetime) -> Relay:
     """Note what a relay says of itself. Raises NotAllowed if it was deleted."""
     await note_relay(tx, relay_id, {"seen_at": now, "said": said.as_json()})
     relay = await find_relay(tx, relay_id)
@@ -88,7 +88,7 @@ async def hear(tx: WriteTx, relay_id: str, said: Heartbeat, now: datetime) -> Re
     return relay
 
 
-async def has_news(context: AppContext, relay_id: str, known: Wanted) -> bool:
+async def has_news(context: AppContext, relay_id: str, known: RelayInstructions) -> bool:
     """Say whether something else is wanted of a relay by now, or whether it was deleted."""
     async with context.database.read() as tx:
         relay = await find_relay(tx, relay_id)

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 
 from app.domain.outcome import Outcome, Permanent, Sent, Temporary, Unknown
-from programs.protocol.relay import HOPELESS, PAUSING, QUEUED, SENT, STUCK, UNKNOWN, Receipt
+from programs.protocol.relay import HOPELESS, PAUSING, QUEUED, SENT, STUCK, UNKNOWN, RelayReceipt
 
 _SHOWN_MOST = 3500
 
@@ -21,13 +21,13 @@ class Meaning:
     is_stuck: bool = False
 
 
-def meaning_of(receipt: Receipt) -> Meaning:
+def meaning_of(receipt: RelayReceipt) -> Meaning:
     """Read a receipt. A window that showed after the submission pauses too, whatever became of the message."""
     pauses = receipt.outcome in PAUSING or receipt.evidence.get("cause") in PAUSING
     return Meaning(_outcome_of(receipt), pauses=pauses, is_stuck=receipt.outcome == STUCK)
 
 
-def _outcome_of(receipt: Receipt) -> Outcome | None:
+def _outcome_of(receipt: RelayReceipt) -> Outcome | None:
     code, words, evidence = f"mapi {receipt.outcome}", _words(receipt), receipt.evidence
     if receipt.outcome == QUEUED or (receipt.outcome == UNKNOWN and evidence.get("looked") is False):
         return None
@@ -40,7 +40,7 @@ def _outcome_of(receipt: Receipt) -> Outcome | None:
     return Temporary(code, words, is_hopeless_here=receipt.outcome in (STUCK, *PAUSING))
 
 
-def _words(receipt: Receipt) -> str:
+def _words(receipt: RelayReceipt) -> str:
     """Give the reason, and below it the evidence, as the attempt keeps them."""
     evidence = json.dumps(dict(receipt.evidence), sort_keys=True, default=str) if receipt.evidence else ""
     return f"{receipt.reason}\n{evidence}".strip()[:_SHOWN_MOST]

@@ -23,7 +23,7 @@ from app.domain.relay import Relay, unfit
 from app.store import outbox
 from app.store import relays as rows
 from app.store.transactions import WriteTx
-from programs.protocol.relay import Receipt
+from programs.protocol.relay import RelayReceipt
 
 TRANSPORT = "mapi"
 LEASE_FOR = timedelta(seconds=90)  # renewed while the relay works; it may be restarted within this
@@ -78,7 +78,7 @@ async def renew(tx: WriteTx, claims: Sequence[Claim], now: datetime) -> list[Cla
     return [claim for claim in claims if claim.message_id in held]
 
 
-async def hand_in(tx: WriteTx, relay_id: str, receipt: Receipt, now: datetime) -> Taken:
+async def hand_in(tx: WriteTx, relay_id: str, receipt: RelayReceipt, now: datetime) -> Taken:
     """Settle one receipt."""
     relay = await known(tx, relay_id)
     claim, meaning = Claim(receipt.id, receipt.token), meaning_of(receipt)
@@ -90,7 +90,7 @@ async def hand_in(tx: WriteTx, relay_id: str, receipt: Receipt, now: datetime) -
     return Taken(said, is_final=True)
 
 
-async def _note(tx: WriteTx, relay: Relay, receipt: Receipt, meaning: Meaning, now: datetime) -> None:
+async def _note(tx: WriteTx, relay: Relay, receipt: RelayReceipt, meaning: Meaning, now: datetime) -> None:
     values: dict[str, Any] = {}
     if meaning.pauses and relay.paused_at is None:
         why = f"{receipt.outcome}: {receipt.reason}"[:1000]

@@ -1,4 +1,4 @@
-"""Where relays come to: they lease messages, say what became of them, and tell how they are. The shapes are in wire/relay.py.
+"""Where relays come to: they lease messages, say what became of them, and tell how they are. The shapes are in programs/protocol/relay.py.
 
 Not in the published schema: its one client is our own, and both sides read by the same code.
 """
@@ -22,7 +22,7 @@ from app.http.api.dependencies import Context
 from app.http.auth import Caller, need
 from programs.protocol import relay as wire
 from programs.protocol.checked import BadShape
-from programs.protocol.relay_host import ASKED_MOST, Heartbeat, Wanted
+from programs.protocol.relay import ASKED_MOST, RelayHeartbeat, RelayInstructions
 
 _LOOK_S = 0.5  # how often a waiting relay's messages are looked for where no bell of another process is heard
 
@@ -62,7 +62,7 @@ def _reading() -> Iterator[None]:
 async def lease(body: Body, request: Request, context: Context, relay_id: Who) -> JSONResponse:
     """Give messages as soon as there are any, and an empty list when the time is over."""
     with _reading():
-        asked = wire.AskLease.from_json(body)
+        asked = wire.LeaseRequest.from_json(body)
     holding = {Claim(one.id, one.token) for one in asked.holding}
     until = asyncio.get_running_loop().time() + asked.wait_s
     relay, leased = await _take(context, relay_id, asked.most, holding)
@@ -72,7 +72,7 @@ async def lease(body: Body, request: Request, context: Context, relay_id: Who) -
             relay, leased = await _take(context, relay_id, asked.most, holding)
             if not leased and _wanted(relay) != before:
                 break
-    return JSONResponse(wire.AnswerLease([_posted(one) for one in leased], _wanted(relay)).as_json())
+    return JSONResponse(wire.LeaseAnswer([_posted(one) for one in leased], _wanted(relay)).as_json())
 
 
 async def _take(context: AppContext, relay_id: str, most: int, holding: set[Claim]) -> tuple[Relay, list[Leased]]:
@@ -92,8 +92,8 @@ async def _is_worth_waiting(request: Request, context: AppContext, until: float)
     return not await request.is_disconnected()
 
 
-def _posted(one: Leased) -> wire.Posted:
-    return wire.Posted(
+def _posted(one: Leased) -> wire.LeasedMail:
+    return wire.LeasedMail(
         one.claim.message_id,
         one.claim.token,
         door.LEASE_FOR.total_seconds(),
@@ -105,37 +105,37 @@ def _posted(one: Leased) -> wire.Posted:
     )
 
 
-def _wanted(relay: Relay) -> Wanted:
+def _wanted(relay: Relay) -> RelayInstructions:
     asked = relay.doctor_asked_at
-    return Wanted(relay.paused_at is not None, relay.paused_why or "", asked.isoformat() if asked else "")
+    return RelayInstructions(relay.paused_at is not None, relay.paused_why or "", asked.isoformat() if asked else "")
 
 
 @router.post(wire.BEGIN)
 async def begin(body: Body, context: Context, relay_id: Who) -> JSONResponse:
     """Say which attempts may be made; they are on record then."""
     with _reading():
-        claims = wire.Claims.from_json(body).claims
+        claims = wire.LeaseClaims.from_json(body).claims
     async with context.database.write() as tx:
         begun = await door.start_attempts(tx, relay_id, _ours(claims), context.clock())
-    return JSONResponse(wire.Claims(_theirs(begun)).as_json())
+    return JSONResponse(wire.LeaseClaims(_theirs(begun)).as_json())
 
 
 @router.post(wire.RENEW)
 async def renew(body: Body, context: Context, relay_id: Who) -> JSONResponse:
     """Prolong leases."""
     with _reading():
-        claims = wire.Claims.from_json(body).claims
+        claims = wire.LeaseClaims.from_json(body).claims
     async with context.database.write() as tx:
         await door.known(tx, relay_id)
         held = await door.renew(tx, _ours(claims), context.clock())
-    return JSONResponse(wire.Claims(_theirs(held)).as_json())
+    return JSONResponse(wire.LeaseClaims(_theirs(held)).as_json())
 
 
 @router.post(wire.RECEIPTS)
 async def receipts(body: Body, context: Context, relay_id: Who) -> JSONResponse:
     """Settle; each receipt in a transaction of its own, so that one cannot hold up the others."""
     with _reading():
-        given = wire.Receipts.from_json(body).receipts
+        given = wire.RelayReceipts.from_json(body).receipts
     taken = []
     for one in given:
         async with context.database.write() as tx:
@@ -149,15 +149,15 @@ async def receipts(body: Body, context: Context, relay_id: Who) -> JSONResponse:
 async def heartbeat(body: Body, context: Context, relay_id: Who) -> JSONResponse:
     """Note how a relay is, and say what is wanted of it."""
     with _reading():
-        said = Heartbeat.from_json(body)
+        said = RelayHeartbeat.from_json(body)
     async with context.database.write() as tx:
         relay = await relays.hear(tx, relay_id, said, context.clock())
     return JSONResponse({"wanted": _wanted(relay).__dict__})
 
 
-def _ours(claims: Sequence[wire.Claim]) -> list[Claim]:
+def _ours(claims: Sequence[wire.LeaseClaim]) -> list[Claim]:
     return [Claim(one.id, one.token) for one in claims]
 
 
-def _theirs(claims: list[Claim]) -> list[wire.Claim]:
-    return [wire.Claim(one.message_id, one.token) for one in claims]
+def _theirs(claims: list[Claim]) -> list[wire.LeaseClaim]:
+    return [wire.LeaseClaim(one.message_id, one.token) for one in claims]

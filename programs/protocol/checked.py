@@ -20,7 +20,7 @@ class BadShape(ValueError):
 
 
 @dataclass(frozen=True)
-class Given:
+class CheckedObject:
     """A JSON object as it came."""
 
     values: Mapping[str, Any]
@@ -58,14 +58,14 @@ class Given:
             raise BadShape(name, "is neither true nor false")
         return bool(found)
 
-    def object(self, name: str) -> Given:
+    def object(self, name: str) -> CheckedObject:
         """Give an object; an empty one if it is absent."""
         found = self.values.get(name)
         if found is not None and not isinstance(found, dict):
             raise BadShape(name, "is not an object")
-        return Given(found or {})
+        return CheckedObject(found or {})
 
-    def objects(self, name: str, most: int) -> list[Given]:
+    def objects(self, name: str, most: int) -> list[CheckedObject]:
         """Give a list of objects; an empty one if it is absent."""
         found = self.values.get(name)
         found = [] if found is None else found
@@ -73,10 +73,10 @@ class Given:
             raise BadShape(name, "is not a list of objects")
         if len(found) > most:
             raise BadShape(name, f"has {len(found)} items, and may have {most}")
-        return [Given(one) for one in found]
+        return [CheckedObject(one) for one in found]
 
 
-def given_in(data: bytes, most: int) -> Given:
+def read_object(data: bytes, most: int) -> CheckedObject:
     """Read a body of at most `most` bytes as a JSON object."""
     if len(data) > most:
         raise BadShape("body", f"is longer than {most} bytes")
@@ -86,7 +86,7 @@ def given_in(data: bytes, most: int) -> Given:
         raise BadShape("body", "is not JSON") from cause
     if not isinstance(values, dict):
         raise BadShape("body", "is not a JSON object")
-    return Given(values)
+    return CheckedObject(values)
 
 
 def _whole(word: str) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from programs.protocol.checked import given_in
+from programs.protocol.checked import read_object
 
 EVENTS = "/v1/events"
 LINES = "application/x-ndjson"
@@ -37,7 +37,7 @@ TO_BE_SENT_AGAIN = ("body_cut", "body_slow")  # of status 400: the line was at f
 
 
 @dataclass(frozen=True)
-class Event:
+class ReportedEvent:
     """What a reporter tells. What is empty is left out; an empty agent is filled in when it is sent."""
 
     key: str
@@ -62,7 +62,7 @@ class Event:
 
 
 @dataclass(frozen=True)
-class Refused:
+class RejectedEvent:
     """One event that was not taken: its place in what was sent, a stable code, and the reason for people."""
 
     index: int
@@ -71,12 +71,12 @@ class Refused:
 
 
 @dataclass(frozen=True)
-class Answer:
+class EventsAnswer:
     """What became of events: whatever is not among `rejected` is committed. `code` and `detail` are those of a refusal of all."""
 
     accepted: int
     duplicates: int
-    rejected: Sequence[Refused]
+    rejected: Sequence[RejectedEvent]
     code: str = ""
     detail: str = ""
 
@@ -86,12 +86,14 @@ class Answer:
         return self.accepted + self.duplicates + len(self.rejected)
 
     @classmethod
-    def from_json(cls, data: bytes) -> Answer:
+    def from_json(cls, data: bytes) -> EventsAnswer:
         """Read it, from an answer of success or from a problem. Raises BadShape."""
-        given = given_in(data, ANSWER_MOST)
+        given = read_object(data, ANSWER_MOST)
         most = float(2**31)
         rejected = [
-            Refused(int(one.number("index", 0, most, 0)), one.cut("code", NAME_MOST), one.cut("detail", MESSAGE_MOST))
+            RejectedEvent(
+                int(one.number("index", 0, most, 0)), one.cut("code", NAME_MOST), one.cut("detail", MESSAGE_MOST)
+            )
             for one in given.objects("rejected", REFUSED_SHOWN)
         ]
         accepted, duplicates = (int(given.number(name, 0, most, 0)) for name in ("accepted", "duplicates"))

@@ -17,7 +17,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from programs.protocol import relay as wire
 from programs.protocol.checked import BadShape
-from programs.protocol.relay_host import ASKED_MOST, Heartbeat, Wanted, wanted_from_json
+from programs.protocol.relay import ASKED_MOST, RelayHeartbeat, RelayInstructions, instructions_from_json
 
 T = TypeVar("T")
 _OK, _UNAUTHORIZED, _FORBIDDEN = 200, 401, 403
@@ -61,26 +61,28 @@ class Service:
         self.patience_s = patience_s  # for each step of an exchange; twice that for a whole one
         self._connection: http.client.HTTPConnection | None = None
 
-    def lease(self, wait_s: float, most: int, holding: Sequence[wire.Claim]) -> wire.AnswerLease:
+    def lease(self, wait_s: float, most: int, holding: Sequence[wire.LeaseClaim]) -> wire.LeaseAnswer:
         """Wait for messages. Raises Away."""
         asked = {"wait_s": wait_s, "most": most, "holding": [one.__dict__ for one in holding]}
-        return self._read(wire.AnswerLease.from_json, self._post(wire.LEASE, asked, wait_s, wire.ANSWER_MOST))
+        return self._read(wire.LeaseAnswer.from_json, self._post(wire.LEASE, asked, wait_s, wire.ANSWER_MOST))
 
-    def begin(self, claim: wire.Claim) -> bool:
+    def begin(self, claim: wire.LeaseClaim) -> bool:
         """Say whether this may be sent now. Raises Away."""
         return claim in self._claims(wire.BEGIN, [claim])
 
-    def renew(self, claims: Sequence[wire.Claim]) -> Sequence[wire.Claim]:
+    def renew(self, claims: Sequence[wire.LeaseClaim]) -> Sequence[wire.LeaseClaim]:
         """Prolong, and give those still held. Raises Away."""
         return self._claims(wire.RENEW, claims)
 
-    def hand_in(self, receipts: Sequence[wire.Receipt]) -> Sequence[wire.Taken]:
+    def hand_in(self, receipts: Sequence[wire.RelayReceipt]) -> Sequence[wire.ReceiptAnswer]:
         """Hand in. Raises Away."""
-        return self._read(wire.Taken.list_from_json, self._post(wire.RECEIPTS, wire.Receipts(receipts).as_json()))
+        return self._read(
+            wire.ReceiptAnswer.list_from_json, self._post(wire.RECEIPTS, wire.RelayReceipts(receipts).as_json())
+        )
 
-    def beat(self, heartbeat: Heartbeat) -> Wanted:
+    def beat(self, heartbeat: RelayHeartbeat) -> RelayInstructions:
         """Tell how we are. Raises Away."""
-        return self._read(wanted_from_json, self._post(wire.HEARTBEAT, heartbeat.as_json()))
+        return self._read(instructions_from_json, self._post(wire.HEARTBEAT, heartbeat.as_json()))
 
     def close(self) -> None:
         """Close the connection; from another thread, this ends what waits on it."""
@@ -91,8 +93,8 @@ class Service:
                     connection.sock.shutdown(socket.SHUT_RDWR)
             connection.close()
 
-    def _claims(self, path: str, claims: Sequence[wire.Claim]) -> Sequence[wire.Claim]:
-        return self._read(wire.Claims.from_json, self._post(path, wire.Claims(claims).as_json())).claims
+    def _claims(self, path: str, claims: Sequence[wire.LeaseClaim]) -> Sequence[wire.LeaseClaim]:
+        return self._read(wire.LeaseClaims.from_json, self._post(path, wire.LeaseClaims(claims).as_json())).claims
 
     def _read(self, reader: Callable[[bytes], T], data: bytes) -> T:
         try:

@@ -15,8 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from programs.protocol.relay import CLAIMS_MOST, Receipt
-from programs.protocol.relay_host import DoctorLine, Heartbeat, Wanted
+from programs.protocol.relay import CLAIMS_MOST, DoctorPoint, RelayHeartbeat, RelayInstructions, RelayReceipt
 from programs.relay.client import Away, Service, ShutOut
 from programs.relay.sender import Sender
 from programs.relay.spool import Damaged, Spool, Unusable
@@ -42,7 +41,7 @@ class Loop:
     sender: Sender
     service_for: Callable[[], Service]  # each thread has a connection of its own
     stop: threading.Event
-    _wanted: Wanted = field(default_factory=Wanted)
+    _wanted: RelayInstructions = field(default_factory=RelayInstructions)
     _work: threading.Event = field(default_factory=threading.Event)
     _news: threading.Event = field(default_factory=threading.Event)
     _room: threading.Event = field(default_factory=threading.Event)
@@ -157,7 +156,7 @@ class Loop:
         for one in ended:
             if one.verdict is not None:
                 told = one.verdict.as_json()
-                receipts.append(Receipt(one.id, one.token, told["outcome"], told["reason"], told["evidence"]))
+                receipts.append(RelayReceipt(one.id, one.token, told["outcome"], told["reason"], told["evidence"]))
         for taken in service.hand_in(receipts):
             claim = next((one.claim for one in ended if (one.id, one.token) == (taken.id, taken.token)), None)
             if claim is not None:
@@ -173,7 +172,7 @@ class Loop:
         except (Away, Damaged, Unusable) as cause:
             log.warning("verdicts stay in the spool until the next start: %s", cause)
 
-    def _heed(self, wanted: Wanted) -> None:
+    def _heed(self, wanted: RelayInstructions) -> None:
         if wanted.is_paused != self._wanted.is_paused:
             log.warning("the service says: %s", f"pause ({wanted.why})" if wanted.is_paused else "go on")
         self._wanted = wanted
@@ -181,11 +180,11 @@ class Loop:
             self.sender.ask_doctor(wanted.doctor_asked)
             self._work.set()
 
-    def _heartbeat(self) -> Heartbeat:
+    def _heartbeat(self) -> RelayHeartbeat:
         waiting, oldest_s = self.spool.waiting()
         client, why = self.sender.choice()
         lines = [] if self.sender.report is None else self.sender.report.lines
-        return Heartbeat(
+        return RelayHeartbeat(
             version=VERSION,
             host=socket.gethostname()[:200] or "unknown",
             python=f"{platform.python_version()} {struct.calcsize('P') * 8}-bit, {platform.system()} {platform.release()}"[
@@ -200,5 +199,5 @@ class Loop:
             sent=self.spool.sent,
             doctor_at=self.sender.report_at,
             answers=self.sender.answers,
-            doctor=[DoctorLine(line.point, line.state, line.found, line.remedy) for line in lines],
+            doctor=[DoctorPoint(line.point, line.state, line.found, line.remedy) for line in lines],
         )

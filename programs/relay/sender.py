@@ -13,7 +13,7 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import Any, Protocol
 
-from programs.protocol.relay import Claim
+from programs.protocol.relay import LeaseClaim
 from programs.relay.conversation import SUBMIT_BEGUN, Order
 from programs.relay.doctor import Report, Surroundings, examine
 from programs.relay.doubt import after_restart, settle_doubt
@@ -41,7 +41,7 @@ _PAUSING = (
 class Begins(Protocol):
     """Asks the service whether an attempt may begin. Raises Away."""
 
-    def __call__(self, claim: Claim) -> bool:
+    def __call__(self, claim: LeaseClaim) -> bool:
         """Ask."""
         ...
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from programs.protocol.relay import Claim, Posted
+from programs.protocol.relay import LeaseClaim, LeasedMail
 from programs.relay.conversation import Phase
 from programs.relay.outcomes import Outcome, Verdict
 
@@ -57,9 +57,9 @@ class Spooled:
     is_handed_in: bool
 
     @property
-    def claim(self) -> Claim:
+    def claim(self) -> LeaseClaim:
         """Give the lease under which it is ours."""
-        return Claim(self.id, self.token)
+        return LeaseClaim(self.id, self.token)
 
 
 class Spool:
@@ -92,7 +92,7 @@ class Spool:
         with self._lock:
             self._file.close()
 
-    def take(self, posted: Posted) -> None:
+    def take(self, posted: LeasedMail) -> None:
         """Note a message that was leased to us.
 
         One that we know already is not sent again unless its last try surely failed: its verdict is handed in anew instead.
@@ -153,7 +153,7 @@ class Spool:
         """Give those with a verdict that the service does not know yet."""
         return self._many("verdict IS NOT NULL AND is_handed_in = 0 ORDER BY ended_at LIMIT 50")
 
-    def handed_in(self, claim: Claim) -> None:
+    def handed_in(self, claim: LeaseClaim) -> None:
         """Note that the service took the verdict under this lease."""
         self._do(
             "UPDATE messages SET is_handed_in = 1, mime = CASE WHEN is_final THEN x'' ELSE mime END WHERE id = ? AND token = ?",
@@ -161,12 +161,12 @@ class Spool:
             claim.token,
         )
 
-    def holding(self, *, begun: bool = False) -> Sequence[Claim]:
+    def holding(self, *, begun: bool = False) -> Sequence[LeaseClaim]:
         """Give the leases of all that is not settled; `begun`: without those that were not begun, so that they go back."""
         rows = self._rows(
             "SELECT id, token FROM messages WHERE is_begun >= ? AND (is_final = 0 OR is_handed_in = 0)", begun
         )
-        return [Claim(*row) for row in rows]
+        return [LeaseClaim(*row) for row in rows]
 
     def drop_unbegun(self) -> None:
         """Forget what was not begun and went back."""

@@ -67,7 +67,7 @@ class Service:
             except OSError as cause:
                 raise BadSettings(f"ca_file {settings.ca_file}: {cause.strerror or cause}") from cause
 
-    def post(self, events: Sequence[dict[str, Any]], deadline: float) -> wire.Answer:
+    def post(self, events: Sequence[dict[str, Any]], deadline: float) -> wire.EventsAnswer:
         """Send events and give the answer, by `deadline` of the monotonic clock. Raises Away, Unfit."""
         body = b"".join(wire.line_of(event) for event in events)
         try:
@@ -131,9 +131,9 @@ def _parts(url: str) -> SplitResult:
     return parts
 
 
-def _answer_in(data: bytes) -> wire.Answer | None:
+def _answer_in(data: bytes) -> wire.EventsAnswer | None:
     try:
-        return wire.Answer.from_json(data)
+        return wire.EventsAnswer.from_json(data)
     except BadShape:
         return None
 

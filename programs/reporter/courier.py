@@ -89,7 +89,7 @@ class Courier:
         spool.refuse(one, why)
         self.trouble = f"the service refused an event, it lies in {spool.refused}: {why}"
 
-    def _post(self, events: Sequence[Mapping[str, Any]], deadline: float, tries: int) -> wire.Answer:
+    def _post(self, events: Sequence[Mapping[str, Any]], deadline: float, tries: int) -> wire.EventsAnswer:
         """Send, and send again while it may help and there is time. Raises Away, Unfit."""
         if self._service is None:
             raise Away(self.trouble)

@@ -135,7 +135,7 @@ def _deliver(courier: Courier, spool: Spool, deadline: float) -> None:
 
 
 def _event_of(given: argparse.Namespace, settings: config.Settings) -> dict[str, Any]:
-    return wire.Event(
+    return wire.ReportedEvent(
         key=uuid.uuid4().hex, occurred_at=datetime.now(timezone.utc).isoformat(timespec="microseconds"),
         job=given.job, agent=settings.agent, run=given.run, activity=given.activity, phase=given.phase or "",
         outcome=given.outcome or "", severity=given.severity or "",
@@ -180,7 +180,7 @@ def _flush(given: argparse.Namespace, settings: config.Settings) -> int:
 
 
 def _test(given: argparse.Namespace, settings: config.Settings) -> int:
-    event = wire.Event(
+    event = wire.ReportedEvent(
         key=uuid.uuid4().hex, occurred_at=datetime.now(timezone.utc).isoformat(), job="tocsin-report",
         agent=settings.agent, activity="heartbeat", message="a test from tocsin-report",
     )  # fmt: skip

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
-from programs.protocol.report import FAILURE, FINISHED, STARTED, WARNING, Event
+from programs.protocol.report import FAILURE, FINISHED, STARTED, WARNING, ReportedEvent
 from programs.reporter import VERSION
 from programs.reporter.capture import Captured
 from programs.reporter.command import CannotStart, Child, Ended
@@ -134,7 +134,7 @@ class Run:
 
     def _event(self, phase: str, said: dict[str, Any]) -> dict[str, Any]:
         extra = {"reporter": VERSION, "tool": self.tool.title, **said.pop("extra", {})}
-        return Event(
+        return ReportedEvent(
             key=f"{self._id}/{phase}", occurred_at=_now(), job=self._job, run=self._id, phase=phase,
             agent=self._settings.agent, activity=self.tool.activity, extra=extra, **said,
         ).as_json()  # fmt: skip

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from programs.protocol import relay as wire
-from programs.protocol.relay_host import DoctorLine, Heartbeat, Wanted, wanted_from_json
+from programs.protocol.relay import DoctorPoint, RelayHeartbeat, RelayInstructions, instructions_from_json
 from tests.support.api import Api
 
 
@@ -17,32 +17,34 @@ class ScriptedRelay:
     id: str
     key: str
 
-    async def lease(self, *holding: wire.Posted, most: int = 10, wait_s: float = 0) -> list[wire.Posted]:
+    async def lease(self, *holding: wire.LeasedMail, most: int = 10, wait_s: float = 0) -> list[wire.LeasedMail]:
         """Ask for messages."""
         return list((await self.ask(*holding, most=most, wait_s=wait_s)).messages)
 
-    async def ask(self, *holding: wire.Posted, most: int = 10, wait_s: float = 0) -> wire.AnswerLease:
+    async def ask(self, *holding: wire.LeasedMail, most: int = 10, wait_s: float = 0) -> wire.LeaseAnswer:
         """Ask for messages, and give the whole answer."""
         held = [{"id": one.id, "token": one.token} for one in holding]
-        return wire.AnswerLease.from_json(
+        return wire.LeaseAnswer.from_json(
             await self._post(wire.LEASE, {"most": most, "wait_s": wait_s, "holding": held})
         )
 
-    async def begin(self, *messages: wire.Posted) -> set[str]:
+    async def begin(self, *messages: wire.LeasedMail) -> set[str]:
         """Say that these are sent now; give the ids of those that may be."""
         return await self._claims(wire.BEGIN, messages)
 
-    async def renew(self, *messages: wire.Posted) -> set[str]:
+    async def renew(self, *messages: wire.LeasedMail) -> set[str]:
         """Prolong; give the ids of those still held."""
         return await self._claims(wire.RENEW, messages)
 
-    async def hand_in(self, message: wire.Posted, outcome: str, reason: str = "", **evidence: Any) -> wire.Taken:
+    async def hand_in(
+        self, message: wire.LeasedMail, outcome: str, reason: str = "", **evidence: Any
+    ) -> wire.ReceiptAnswer:
         """Say what became of a message."""
-        receipt = wire.Receipt(message.id, message.token, outcome, reason, evidence)
-        answer = await self._post(wire.RECEIPTS, wire.Receipts([receipt]).as_json())
-        return wire.Taken.list_from_json(answer)[0]
+        receipt = wire.RelayReceipt(message.id, message.token, outcome, reason, evidence)
+        answer = await self._post(wire.RECEIPTS, wire.RelayReceipts([receipt]).as_json())
+        return wire.ReceiptAnswer.list_from_json(answer)[0]
 
-    async def send(self, *, outcome: str = wire.SENT, **evidence: Any) -> list[wire.Posted]:
+    async def send(self, *, outcome: str = wire.SENT, **evidence: Any) -> list[wire.LeasedMail]:
         """Lease whatever is there and say of each that it ended so."""
         leased = await self.lease()
         assert await self.begin(*leased) == {one.id for one in leased}
@@ -50,19 +52,19 @@ class ScriptedRelay:
             await self.hand_in(one, outcome, f"as the test says: {outcome}", **evidence)
         return leased
 
-    async def beat(self, *doctor: DoctorLine, **said: Any) -> Wanted:
+    async def beat(self, *doctor: DoctorPoint, **said: Any) -> RelayInstructions:
         """Tell how it is."""
-        told = Heartbeat(version="0.1.0", host="MAIL01", client="Microsoft Outlook", doctor=doctor, **said)
-        return wanted_from_json(await self._post(wire.HEARTBEAT, told.as_json()))
+        told = RelayHeartbeat(version="0.1.0", host="MAIL01", client="Microsoft Outlook", doctor=doctor, **said)
+        return instructions_from_json(await self._post(wire.HEARTBEAT, told.as_json()))
 
     async def shown(self) -> Mapping[str, Any]:
         """Give it as an administrator sees it."""
         found: Mapping[str, Any] = await self.api.tell("GET", f"/v1/relays/{self.id}")
         return found
 
-    async def _claims(self, path: str, messages: tuple[wire.Posted, ...]) -> set[str]:
-        claims = wire.Claims([wire.Claim(one.id, one.token) for one in messages])
-        return {one.id for one in wire.Claims.from_json(await self._post(path, claims.as_json())).claims}
+    async def _claims(self, path: str, messages: tuple[wire.LeasedMail, ...]) -> set[str]:
+        claims = wire.LeaseClaims([wire.LeaseClaim(one.id, one.token) for one in messages])
+        return {one.id for one in wire.LeaseClaims.from_json(await self._post(path, claims.as_json())).claims}
 
     async def _post(self, path: str, body: Any) -> bytes:
         answer = await self.api.ask("POST", path, key=self.key, json=body)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from programs.protocol.checked import BadShape, Given, given_in
+from programs.protocol.checked import BadShape, CheckedObject, read_object
 from programs.reporter.readings.reading import LINE_MOST, Reading, inner, numbers, objects, plain_lines, short
 
 _STATS = {
@@ -48,15 +48,15 @@ def read(out: str, err: str) -> Reading:
     return Reading(metrics, unread, short(reason), note, {"archive": name} if name else {})
 
 
-def _document(out: str) -> Given:
+def _document(out: str) -> CheckedObject:
     """Give the object that `--json` prints over several lines; it may follow other words."""
     start = 0 if out.startswith("{") else out.find("\n{\n") + 1
     if not start and not out.startswith("{"):
-        return Given({})
+        return CheckedObject({})
     try:
-        return given_in(out[start:].strip().encode("utf-8", "replace"), LINE_MOST)
+        return read_object(out[start:].strip().encode("utf-8", "replace"), LINE_MOST)
     except BadShape:
-        return Given({})
+        return CheckedObject({})
 
 
 def _last_words(words: str) -> str:

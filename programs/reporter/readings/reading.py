@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from programs.protocol.checked import BadShape, Given, given_in
+from programs.protocol.checked import BadShape, CheckedObject, read_object
 
 LINE_MOST = 1024 * 1024
 _TEXT_MOST = 500
@@ -25,13 +25,13 @@ class Reading:
     extra: Mapping[str, str] = field(default_factory=dict)
 
 
-def objects(text: str) -> Iterator[Given]:
+def objects(text: str) -> Iterator[CheckedObject]:
     """Give the JSON objects among the lines."""
     for line in text.splitlines():
         stripped = line.strip()
         if stripped.startswith("{") and stripped.endswith("}"):
             try:
-                yield given_in(stripped.encode("utf-8", "replace"), LINE_MOST)
+                yield read_object(stripped.encode("utf-8", "replace"), LINE_MOST)
             except BadShape:
                 continue
 
@@ -41,7 +41,7 @@ def plain_lines(text: str) -> str:
     return "\n".join(line for line in text.splitlines() if not line.startswith("{"))
 
 
-def number(given: Given, name: str) -> float | None:
+def number(given: CheckedObject, name: str) -> float | None:
     """Give a number of an object; None if it is none."""
     try:
         found = given.number(name, 0, _LARGEST, -1)
@@ -50,15 +50,15 @@ def number(given: Given, name: str) -> float | None:
     return found if found >= 0 else None
 
 
-def inner(given: Given, name: str) -> Given:
+def inner(given: CheckedObject, name: str) -> CheckedObject:
     """Give an object within an object; an empty one if it is none."""
     try:
         return given.object(name)
     except BadShape:
-        return Given({})
+        return CheckedObject({})
 
 
-def numbers(given: Given, names: Mapping[str, str]) -> dict[str, float]:
+def numbers(given: CheckedObject, names: Mapping[str, str]) -> dict[str, float]:
     """Give an object's numbers under our names; `names` maps theirs to ours."""
     found = [(ours, number(given, theirs)) for theirs, ours in names.items()]
     return {ours: value for ours, value in found if value is not None}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from programs.protocol.checked import Given
+from programs.protocol.checked import CheckedObject
 from programs.reporter.readings.reading import Reading, amount, inner, numbers, objects, short
 
 _SUMMARY = {
@@ -65,7 +65,7 @@ def _bytes(name: str, word: str) -> dict[str, float]:
     return {} if value is None else {name: int(value)}
 
 
-def _reason(given: Given) -> str:
+def _reason(given: CheckedObject) -> str:
     """Give what an error says: since 0.17 a message; before, a path at most."""
     error = inner(given, "error")
     return error.cut("message", 2000) or "could not read " + (error.cut("Path", 2000) or given.cut("item", 2000))

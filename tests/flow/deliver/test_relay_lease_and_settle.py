@@ -11,7 +11,7 @@ import pytest
 from app.deliver import relays as door
 from app.deliver import sweep
 from app.domain.message import MessageState
-from programs.protocol.relay_host import DoctorLine
+from programs.protocol.relay import DoctorPoint
 from tests.support.api import Api, serving
 from tests.support.outbox import MAIL, message_of, post
 from tests.support.outbox_states import (
@@ -240,7 +240,7 @@ async def test_the_doctors_report_is_shown_line_by_line(api: Api) -> None:
     await api.tell("POST", f"/v1/relays/{relay.id}:doctor")
     wanted = await relay.beat()
     assert wanted.doctor_asked
-    line = DoctorLine("mail client", "fail", "none is installed", "install Outlook")
+    line = DoctorPoint("mail client", "fail", "none is installed", "install Outlook")
     await relay.beat(line, answers=wanted.doctor_asked, doctor_at="2026-11-24T01:00:00+00:00", waiting=3, sent=7)
     shown = await relay.shown()
     assert shown["doctor"] == [line.__dict__]

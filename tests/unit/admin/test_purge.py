@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 from sqlalchemy import Table, insert, update
-from tests.support.context import Lived, live_in
 
 from app.admin import purge
 from app.core.ids import first_id_at
@@ -17,6 +16,7 @@ from app.store import outbox
 from app.store import purge as batches
 from app.store.retention import save_retention
 from app.store.tables import alerts, attempts, bodies, events, job_days, jobs, messages, notices, runs
+from tests.support.context import Lived, live_in
 
 OLD = 500  # days; more than any of the defaults keeps
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import insert, update
-from tests.support.context import Lived, live_in
 
 from app.admin import purge
 from app.admin.audit import note
@@ -17,6 +16,7 @@ from app.deliver.transports.file import file_name
 from app.store.retention import save_retention
 from app.store.tables import groups, notices
 from app.store.tables_managed import audit, summaries, summary_schedules
+from tests.support.context import Lived, live_in
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from tests.support.context import Lived, live_in
 
+from tests.support.context import Lived, live_in
 from tests.support.smtp import SmtpServer
 
 

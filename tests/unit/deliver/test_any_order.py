@@ -6,7 +6,6 @@ from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.support.context import Lived, live_in
 
 from app.core.ids import new_id
 from app.deliver import lease, sweep
@@ -15,6 +14,7 @@ from app.domain.lease import Claim
 from app.domain.message import MessageState
 from app.domain.outcome import Outcome, Permanent, Sent, Temporary, Unknown
 from app.domain.recipient import Address
+from tests.support.context import Lived, live_in
 from tests.support.migrated import copy_sqlite
 from tests.support.outbox import life_of, message_of, post
 

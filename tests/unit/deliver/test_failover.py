@@ -3,13 +3,13 @@
 from datetime import timedelta
 
 import pytest
-from tests.support.context import Lived
 
 from app.deliver import lease, sweep
 from app.deliver.settle import settle
 from app.domain.message import Bodies, Message, MessageState
 from app.domain.outcome import Outcome, Permanent, Sent, Temporary, Unknown
 from app.domain.recipient import Address
+from tests.support.context import Lived
 from tests.support.outbox import BODIES, message_of, post, set_transports
 
 ANN, ANN_AT_HOME = Address("smtp", "ann@example.org"), Address("smtp", "ann@home.example")

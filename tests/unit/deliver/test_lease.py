@@ -3,8 +3,6 @@
 import asyncio
 from datetime import timedelta
 
-from tests.support.context import Lived
-
 from app.deliver import lease, sweep
 from app.deliver.settle import settle
 from app.domain.lease import Leased
@@ -12,6 +10,7 @@ from app.domain.message import MessageState
 from app.domain.outcome import Temporary
 from app.domain.recipient import Address
 from app.store.book import SentLine, book
+from tests.support.context import Lived
 from tests.support.outbox import BODIES, life_of, message_of, post
 
 ANN = Address("smtp", "ann@example.org")

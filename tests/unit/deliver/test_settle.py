@@ -3,7 +3,6 @@
 from datetime import timedelta
 
 import pytest
-from tests.support.context import Lived
 
 from app.deliver import lease
 from app.deliver.settle import settle
@@ -13,6 +12,7 @@ from app.domain.lease import Claim
 from app.domain.message import MessageState
 from app.domain.outcome import Outcome, Permanent, Sent, Temporary, Unknown
 from app.domain.recipient import Address
+from tests.support.context import Lived
 from tests.support.outbox import life_of, message_of, post
 
 ANN = Address("smtp", "ann@example.org")

@@ -11,7 +11,6 @@ import pytest
 from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import text
-from tests.support.context import Lived, live_in
 
 from app.context import AppContext
 from app.core import metrics
@@ -32,6 +31,7 @@ from app.store.heartbeats import Heartbeat, beat
 from app.store.notices import insert_notices
 from app.store.transactions import Database
 from tests.support.api import serving
+from tests.support.context import Lived, live_in
 from tests.support.delivering import delivering, until
 from tests.support.outbox import post
 

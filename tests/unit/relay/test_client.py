@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import trustme
 
-from programs.protocol.relay import Claim
+from programs.protocol.relay import LeaseClaim
 from programs.relay.client import Away, BadServer, Service, ShutOut
 from tests.support.wrong_server import answering, tls
 
-CLAIM = Claim("msg_1", "t1")
+CLAIM = LeaseClaim("msg_1", "t1")
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from programs.protocol.relay import Claim, Posted
+from programs.protocol.relay import LeaseClaim, LeasedMail
 from programs.relay.conversation import Phase
 from programs.relay.doctor import Surroundings
 from programs.relay.mail_clients import CLIENTS_KEY
@@ -25,9 +25,9 @@ TIGHT = [Provider(33, 0x2, "01", "MSEMS", "Mailbox"), Provider(36, 0x100, "01", 
 FOUND = {"profiles": ["Backup"], "providers": [one.as_json() for one in TIGHT], "online": True}
 
 
-def posted(number: int) -> Posted:
+def posted(number: int) -> LeasedMail:
     mime = b"Subject: x\r\nTo: a@example.org\r\n\r\nx\r\n"
-    return Posted(f"msg_{number}", "t", 60, "a@example.org", f"<{number}@x>", mime)
+    return LeasedMail(f"msg_{number}", "t", 60, "a@example.org", f"<{number}@x>", mime)
 
 
 def _refuse(sender: Sender, **codes: int) -> None:
@@ -80,10 +80,10 @@ def test_messages_in_doubt_do_not_hold_up_the_others(sender: Sender):
     _refuse(sender, find=0x80040115)
     sender.spool.take(posted(4))
     assert sender.spool.unbegun == 1, "what is in doubt takes no place of what is to be sent"
-    begun: list[Claim] = []
+    begun: list[LeaseClaim] = []
     for _ in range(2):
         sender.step(lambda claim: begun.append(claim) is None)
-    assert begun == [Claim("msg_4", "t")]
+    assert begun == [LeaseClaim("msg_4", "t")]
 
 
 def test_an_outbox_that_cannot_be_looked_into_leaves_a_doubt_that_is_still_open(sender: Sender):

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from programs.protocol.relay import Claim, Posted
+from programs.protocol.relay import LeaseClaim, LeasedMail
 from programs.relay.conversation import Phase
 from programs.relay.outcomes import Outcome, Verdict
 from programs.relay.set_aside import kept_beside, opened
@@ -32,8 +32,8 @@ STEPS = st.lists(
 )
 
 
-def posted(number: int, token: str, *, maybe_sent: bool = False) -> Posted:
-    return Posted(
+def posted(number: int, token: str, *, maybe_sent: bool = False) -> LeasedMail:
+    return LeasedMail(
         f"msg_{number}", token, 60, "a@example.org", f"<{number}@x>", b"Subject: x\r\n\r\n", False, maybe_sent
     )
 
@@ -114,18 +114,18 @@ def test_a_verdict_handed_in_under_an_old_lease_is_told_again_under_the_new_one(
     spool.take(posted(1, "old"))
     spool.start("msg_1")
     spool.end("msg_1", Verdict(Outcome.SENT, "found in Sent Items"))
-    spool.handed_in(Claim("msg_1", "old"))
+    spool.handed_in(LeaseClaim("msg_1", "old"))
     assert spool.to_hand_in() == []
     spool.take(posted(1, "new"))
     assert spool.next_to_send() is None
     assert [(one.token, one.verdict.outcome) for one in spool.to_hand_in()] == [("new", "sent")]
-    spool.handed_in(Claim("msg_1", "old"))
+    spool.handed_in(LeaseClaim("msg_1", "old"))
     assert len(spool.to_hand_in()) == 1, "an answer to the old lease settles nothing"
 
 
 def test_alerts_go_before_summaries(spool: Spool):
     spool.take(posted(1, "t"))
-    spool.take(Posted("msg_2", "t", 60, "a@example.org", "<2@x>", b"", True))
+    spool.take(LeasedMail("msg_2", "t", 60, "a@example.org", "<2@x>", b"", True))
     assert spool.next_to_send().id == "msg_2"
 
 
@@ -142,7 +142,7 @@ def test_what_was_settled_is_forgotten_after_a_fortnight_and_its_words_at_once(
     spool.take(posted(1, "t"))
     spool.start("msg_1")
     spool.end("msg_1", Verdict(Outcome.SENT, "left"))
-    spool.handed_in(Claim("msg_1", "t"))
+    spool.handed_in(LeaseClaim("msg_1", "t"))
     assert spool.find("msg_1").mime == b""
     spool.tidy()
     assert spool.find("msg_1") is not None

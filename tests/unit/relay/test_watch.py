@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from programs.protocol import relay as wire
-from programs.protocol.relay_host import ASKED_MOST
+from programs.protocol.relay import ASKED_MOST
 from programs.relay.confine import PosixHost, Window
 from programs.relay.conversation import Order, Phase
 from programs.relay.doubt import after_restart, settle_doubt
@@ -163,8 +163,10 @@ def test_looks_that_fail_each_minute_of_a_day_make_no_long_story():
 
 
 def test_receipts_of_any_words_are_within_what_the_service_reads():
-    many = [wire.Receipt(f"msg_{number}", "t", "unknown", "w" * 100_000, {"looked": False}) for number in range(50)]
-    assert len(json.dumps(wire.Receipts(many).as_json())) < ASKED_MOST
+    many = [
+        wire.RelayReceipt(f"msg_{number}", "t", "unknown", "w" * 100_000, {"looked": False}) for number in range(50)
+    ]
+    assert len(json.dumps(wire.RelayReceipts(many).as_json())) < ASKED_MOST
 
 
 def test_found_nowhere_stays_unknown_and_is_not_to_be_looked_for_again(run):
