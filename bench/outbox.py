@@ -15,7 +15,7 @@ from app.core.log import set_up_log
 from app.core.secret import Secret
 from app.core.wakeups import Wakeups
 from app.deliver import tick as deliver
-from app.deliver.transports.smtp import Smtp
+from app.deliver.transports.smtp import SmtpTransport
 from app.domain.message import Bodies, Message
 from app.store import outbox
 from app.store.engine import open_engines
@@ -56,7 +56,9 @@ async def _by_the_outbox(place: Place, sink: Process) -> float:
     await _fill(context)
     stopping = asyncio.Event()
     begun = time.monotonic()
-    stage = asyncio.create_task(deliver.run(context, {"smtp": Smtp.from_settings(settings)}, "worker:bench", stopping))
+    stage = asyncio.create_task(
+        deliver.run(context, {"smtp": SmtpTransport.from_settings(settings)}, "worker:bench", stopping)
+    )
     await asyncio.to_thread(sink.line)
     while await _unsettled(context):  # noqa: ASYNC110  (the database is asked, and it rings no bell)
         await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""What every transport promises, and the fake that tests script. It must not know any transport."""
+"""The interface of all transports, and the fake transport that tests script."""
 
 import asyncio
 from collections.abc import Iterable, Iterator
@@ -11,12 +11,12 @@ from app.domain.outcome import Outcome
 
 
 class Unsent(Exception):
-    """A send was cancelled before anything of the message was handed over: nobody needs to be in doubt about it."""
+    """A send was cancelled before any part of the message was handed over, so the message was certainly not sent."""
 
 
 @contextmanager
-def nothing_sent() -> Iterator[None]:
-    """Make a cancellation within the block an `Unsent`."""
+def cancelled_is_unsent() -> Iterator[None]:
+    """Raise `Unsent` in place of a cancellation inside the block."""
     try:
         yield
     except asyncio.CancelledError as stop:
@@ -24,26 +24,29 @@ def nothing_sent() -> Iterator[None]:
 
 
 class Transport(Protocol):
-    """Sends one message at a time, from many tasks at once. Never raises for a failed send: says how it ended."""
+    """Sends messages. Many tasks may call `send` at the same time."""
 
     async def send(self, parcel: Parcel) -> Outcome:
-        """Send and report. Bounded in time by the transport's own settings. Cancelled, it raises Unsent if it can vouch for that."""
+        """Send one message and return the outcome; a failed send is an outcome, not an exception.
+
+        The transport's own settings limit the time. When cancelled, it raises Unsent if it knows that nothing was sent.
+        """
         ...
 
     async def close(self) -> None:
-        """Let go of pooled connections."""
+        """Close pooled connections."""
         ...
 
 
 @dataclass(slots=True)
-class Recorded:
-    """The fake: plays a script of outcomes (the last one for ever) and keeps what it was given."""
+class FakeTransport:
+    """Returns the scripted outcomes in order, the last one repeatedly, and keeps the parcels it was asked to send."""
 
     outcomes: Iterable[Outcome]
     sent: list[Parcel] = field(default_factory=list)
 
     async def send(self, parcel: Parcel) -> Outcome:
-        """Keep the parcel and play the next outcome."""
+        """Keep the parcel and return the next outcome."""
         self.sent.append(parcel)
         script = list(self.outcomes)
         return script[min(len(self.sent), len(script)) - 1]

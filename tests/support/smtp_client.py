@@ -1,4 +1,4 @@
-"""An Smtp transport aimed at a test server: what the SMTP tests share."""
+"""An SMTP transport aimed at a test server: what the SMTP tests share."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from app.core.settings import load_settings
-from app.deliver.transports.smtp import Smtp
+from app.deliver.transports.smtp import SmtpTransport
 from app.domain.message import Parcel
 from app.domain.outcome import Outcome
 from tests.support.smtp import SmtpServer
@@ -23,10 +23,10 @@ def parcel(body: bytes = MAIL, to: str = "ann@example.org") -> Parcel:
 @asynccontextmanager
 async def client(
     server: SmtpServer | int, *, host: str = "localhost", login: str = "", query: str = "tls=none", **given: Any
-) -> AsyncIterator[Smtp]:
+) -> AsyncIterator[SmtpTransport]:
     port = server if isinstance(server, int) else server.port
     given = {"smtp_timeout_s": 2, "mail_from": "Tocsin <tocsin@example.org>", **given}
-    transport = Smtp.from_settings(load_settings(smtp_url=f"smtp://{login}{host}:{port}?{query}", **given))
+    transport = SmtpTransport.from_settings(load_settings(smtp_url=f"smtp://{login}{host}:{port}?{query}", **given))
     try:
         yield transport
     finally:

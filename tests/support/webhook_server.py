@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import httpcore
 
-from app.deliver.transports.webhook import Webhook
+from app.deliver.transports.webhook import WebhookTransport
 from app.domain.message import Parcel
 from app.domain.outcome import Outcome
 
@@ -74,7 +74,7 @@ def reply(status: str, body: bytes = b"", *headers: str) -> bytes:
 async def post(
     url: str, *, timeout_s: float = 5, network: httpcore.AsyncNetworkBackend | None = None, body: bytes = BODY
 ) -> Outcome:
-    webhook = Webhook(SECRET, timeout_s, network=network, clock=lambda: NOW)
+    webhook = WebhookTransport(SECRET, timeout_s, network=network, clock=lambda: NOW)
     try:
         return await webhook.send(Parcel("msg_1", "rcp_1", url, "msg_first", body))
     finally:

@@ -1,21 +1,21 @@
-"""The ways out. Each sends one parcel and says how it ended; none decides what happens next (that is `settle`)."""
+"""The transports of the service. Each sends one message and returns the outcome; `settle` decides what happens next."""
 
 from app.core.settings import Settings
 from app.deliver.transport import Transport
-from app.deliver.transports.file import File
+from app.deliver.transports.file import FileTransport
 from app.deliver.transports.public_only import PublicOnly
-from app.deliver.transports.smtp import Smtp
-from app.deliver.transports.webhook import Webhook
+from app.deliver.transports.smtp import SmtpTransport
+from app.deliver.transports.webhook import WebhookTransport
 
 
 def build_transports(settings: Settings, server_secret: bytes) -> dict[str, Transport]:
-    """Give the transports of this process by kind; `smtp` only when it is configured. Raises BadSettings."""
-    # Even where every address is allowed: it has threads of its own for looking names up, which a dead resolver may fill.
+    """Return the transports of this process by kind; `smtp` only if it is configured. Raises BadSettings."""
+    # Used even where every address is allowed: it resolves names in its own threads, so a dead resolver blocks nothing else.
     network = PublicOnly(is_allowed=lambda _: True) if settings.webhook_allow_private else PublicOnly()
     built: dict[str, Transport] = {
-        "webhook": Webhook(server_secret, settings.webhook_timeout_s, network=network),
-        "file": File(settings.var_dir / "mail"),
+        "webhook": WebhookTransport(server_secret, settings.webhook_timeout_s, network=network),
+        "file": FileTransport(settings.var_dir / "mail"),
     }
     if settings.smtp_url is not None:
-        built["smtp"] = Smtp.from_settings(settings)
+        built["smtp"] = SmtpTransport.from_settings(settings)
     return built

@@ -1,4 +1,4 @@
-"""Makes another side's words fit to be stored and shown: bounded, valid Unicode, no control characters. It must not judge them."""
+"""Cleans text from the other side (server replies, response bodies) so that it can be stored and shown as evidence."""
 
 import re
 
@@ -7,9 +7,9 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]+")
 
 
 def evidence(words: str | bytes) -> str:
-    """Give at most 2 KiB of `words` as one clean text; line ends stay.
+    """Return at most 2 KiB of `words` as valid text without control characters; line ends stay.
 
-    A NUL byte, or half of a character, would make PostgreSQL refuse the attempt's row: the outcome of a sent mail would be lost.
+    A NUL byte or half a character would make PostgreSQL refuse the attempt's row, and the outcome of a sent mail would be lost.
     """
     raw = words if isinstance(words, bytes) else words.encode("utf-8", "surrogateescape")
     return _CONTROL.sub(" ", raw[:LIMIT].decode("utf-8", "replace").replace("\r\n", "\n")).strip()

@@ -1,7 +1,7 @@
-"""Lets webhooks reach the public internet and nothing else, by connecting to the very address that was checked.
+"""Restricts webhooks to the public internet: a name is resolved once, and the connection goes to the address that was checked.
 
-The harm prevented: whoever may set a webhook's URL could else make this service call the network's inside, a cloud's metadata
-service above all (server-side request forgery, CWE-918); a name that resolves anew between check and use does not help them.
+Without this, anyone who may set a webhook URL could make the service call the internal network, above all a cloud's metadata
+service (server-side request forgery, CWE-918). Resolving only once also defeats a name that changes between check and use.
 """
 
 import ipaddress
@@ -13,12 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 import anyio
 import httpcore
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-Resolve = Callable[[str, int], Awaitable[list[Address]]]
+IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+Resolve = Callable[[str, int], Awaitable[list[IpAddress]]]
 _MOST_TRIED = 4
 RESOLVE_S = 5.0
-LOOKUPS_MOST = 50  # under way and waiting; beyond it the resolver is taken for dead
-# Own threads: a resolver that does not answer would fill asyncio's, which the database's embedded form and intake share.
+LOOKUPS_MOST = 50  # running and waiting; with more than that the resolver counts as dead
+# Own threads: a resolver that does not answer would use up asyncio's default threads, which SQLite and intake need.
 _threads = ThreadPoolExecutor(4, thread_name_prefix="resolve")
 
 # IANA IPv4 Special-Purpose Address Registry (RFC 6890), multicast (RFC 5771), reserved (RFC 1112), former 6to4 relays (RFC 7526).
@@ -38,15 +38,15 @@ _6TO4 = ipaddress.IPv6Network("2002::/16")  # RFC 3056: an IPv4 address in bits 
 
 
 class NotPublic(httpcore.ConnectError):
-    """The host has only addresses that webhooks may not reach."""
+    """The host has no address that webhooks may reach."""
 
 
 class Unresolved(httpcore.ConnectError):
-    """The resolver is too slow or has too much to do: nothing is known of the host."""
+    """The resolver is too slow or overloaded, so the host's addresses are not known."""
 
 
-def is_public(address: Address) -> bool:
-    """Whether `address` is one host's on the public internet; an address that carries an IPv4 address is judged by that."""
+def is_public(address: IpAddress) -> bool:
+    """Return whether `address` belongs to a single host on the public internet. Of an address that embeds an IPv4 address, that one is checked."""
     if isinstance(address, ipaddress.IPv4Address):
         return not any(address in net for net in _CLOSED_V4)
     if address.scope_id is not None:
@@ -59,9 +59,9 @@ def is_public(address: Address) -> bool:
 
 
 class PublicOnly(httpcore.AsyncNetworkBackend):
-    """A network for httpcore that resolves a name once, drops what is not public, and connects to what is left."""
+    """A network backend for httpcore that resolves a name once, drops addresses that are not public, and connects to the others."""
 
-    def __init__(self, resolve: Resolve | None = None, is_allowed: Callable[[Address], bool] = is_public) -> None:
+    def __init__(self, resolve: Resolve | None = None, is_allowed: Callable[[IpAddress], bool] = is_public) -> None:
         self._network = httpcore.AnyIOBackend()
         self._resolve = resolve or resolve_host
         self._lookups = 0
@@ -75,7 +75,7 @@ class PublicOnly(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        """Connect to the first public address that answers. Raises NotPublic, Unresolved, or httpcore's ConnectError. TLS still checks `host`."""
+        """Connect to the first public address that accepts; TLS still verifies `host`. Raises NotPublic, Unresolved, or httpcore's ConnectError."""
         found = await self._look_up(host, port, RESOLVE_S if timeout is None else min(RESOLVE_S, timeout / 2))
         addresses = [address for address in found if self._is_allowed(address)][:_MOST_TRIED]
         if not addresses:
@@ -88,13 +88,13 @@ class PublicOnly(httpcore.AsyncNetworkBackend):
                 continue
         return await self._network.connect_tcp(str(addresses[-1]), port, share, local_address, socket_options)
 
-    async def _look_up(self, host: str, port: int, most_s: float) -> list[Address]:
+    async def _look_up(self, host: str, port: int, most_s: float) -> list[IpAddress]:
         try:
-            return [ipaddress.ip_address(host)]  # needs no resolver, and must not wait behind a dead one
+            return [ipaddress.ip_address(host)]  # needs no resolver and must not wait for a dead one
         except ValueError:
             pass
         if self._lookups >= LOOKUPS_MOST:
-            raise Unresolved(f"{host} was not looked up: {LOOKUPS_MOST} other names wait for the resolver")
+            raise Unresolved(f"{host} was not looked up: {LOOKUPS_MOST} other names are waiting for the resolver")
         self._lookups += 1
         try:
             with anyio.fail_after(most_s):
@@ -105,12 +105,12 @@ class PublicOnly(httpcore.AsyncNetworkBackend):
             self._lookups -= 1
 
     async def sleep(self, seconds: float) -> None:
-        """Wait, as httpcore does between tries."""
+        """Wait; httpcore calls this between its connection attempts."""
         await self._network.sleep(seconds)
 
 
-async def resolve_host(host: str, port: int) -> list[Address]:
-    """Give the host's addresses; also of `0x7f.1` and `2130706433`, which the resolver reads as 127.0.0.1."""
+async def resolve_host(host: str, port: int) -> list[IpAddress]:
+    """Return the host's addresses, also for `0x7f.1` and `2130706433`, which the resolver reads as 127.0.0.1. Raises ConnectError."""
     try:
         found = await get_running_loop().run_in_executor(
             _threads, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)

@@ -1,7 +1,8 @@
-"""Sends mail over SMTP (RFC 5321), with a bounded pool of connections that are kept and used again. It must not word or repeat mail.
+"""The transport `smtp` (RFC 5321): sends mail over a limited pool of connections that are kept open and used again.
 
-Temporary before the final dot, Unknown after it without an answer, otherwise as the server says: 4xx Temporary, 5xx Permanent.
-A server that cannot be reached or logged in to is Temporary, whatever it says (see smtp_open): mail waits for the mend.
+Outcomes: Temporary before the final dot, Unknown if no reply comes after it, otherwise as the server replies: 4xx Temporary,
+5xx Permanent. A server that cannot be reached or refuses the login is Temporary, whatever its reply (see smtp_connect): mail
+waits until that is repaired.
 """
 
 import asyncio
@@ -13,129 +14,124 @@ from typing import Self
 
 from app.core.errors import BadSettings
 from app.core.settings import Settings
-from app.deliver.transport import nothing_sent
-from app.deliver.transports.smtp_open import Access, open_session, read_access
-from app.deliver.transports.smtp_session import Session
-from app.deliver.transports.smtp_talk import Line, Told, transmit
+from app.deliver.transport import cancelled_is_unsent
+from app.deliver.transports.smtp_connect import SmtpAccess, open_session, read_access
+from app.deliver.transports.smtp_session import SmtpSession
+from app.deliver.transports.smtp_transaction import ConnectionState, SendResult, transmit
 from app.domain.message import Parcel
 from app.domain.outcome import Outcome, Permanent, Temporary
 
-IDLE_S = 60.0  # servers hang up after minutes, firewalls forget sooner and say nothing
-AUTH_PAUSE_S = 30.0  # after a refused login: a hundred waiting messages must not lock the account
-ONE_BY_ONE_S = 900.0  # after a new connection died amid a mail: some firewalls drop all but the first command
+IDLE_S = 60.0  # servers close idle connections after minutes; firewalls drop them earlier and without notice
+AUTH_PAUSE_S = 30.0  # after a refused login: logging in for each of a hundred waiting messages could lock the account
+NO_PIPELINING_S = 900.0  # after a new connection broke during a mail: some firewalls drop all but the first command
 _ADDRESS = re.compile(r'[^\s<>@"\x00-\x1f\x7f]+@[^\s<>@"\x00-\x1f\x7f]+')
 
 
 @dataclass(slots=True)
-class _Kept:
-    """An open connection, how many messages it carried, since when it waits (the loop's seconds), and whether for a RSET."""
+class _PooledConnection:
+    """An open connection: how many messages it carried, since when it is idle (loop time), and whether it needs RSET first."""
 
-    session: Session
+    session: SmtpSession
     carried: int = 0
-    since: float = 0.0
-    is_refused: bool = False
+    idle_since: float = 0.0
+    needs_reset: bool = False
 
 
-class Smtp:
-    """The transport `smtp`. Many tasks may send at once; `connections` of them are served at a time, the others wait."""
+class SmtpTransport:
+    """Sends mail. Many tasks may send at once; `connections` of them are served at a time, the others wait."""
 
-    def __init__(self, access: Access, sender: str, connections: int, messages_per_connection: int) -> None:
+    def __init__(self, access: SmtpAccess, sender: str, connections: int, messages_per_connection: int) -> None:
         self._access = access
         self._sender = sender
         self._per_connection = messages_per_connection
-        self._places = asyncio.Semaphore(connections)
-        self._idle: list[_Kept] = []  # the last one used is used first: the others may time out
-        self._shut_out: tuple[Temporary, float] | None = None
-        self._one_by_one_until = 0.0
+        self._slots = asyncio.Semaphore(connections)
+        self._idle: list[_PooledConnection] = []  # the last one used is taken first, so that the others may time out
+        self._login_refused: tuple[Temporary, float] | None = None
+        self._no_pipelining_until = 0.0
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
-        """Build it. Raises BadSettings with the name of the setting that is wrong."""
+        """Create it from the settings. Raises BadSettings with the name of the wrong setting."""
         sender = parseaddr(settings.mail_from)[1]
         if not _ADDRESS.fullmatch(sender):
             raise BadSettings("TOCSIN_MAIL_FROM: must hold a mail address, such as Tocsin <tocsin@example.org>")
         return cls(read_access(settings), sender, settings.smtp_connections, settings.smtp_messages_per_connection)
 
     async def send(self, parcel: Parcel) -> Outcome:
-        """Send over a kept connection, or a new one. One that died in idleness is replaced, and the message sent over the new one."""
+        """Send over an idle connection or a new one. If the idle one turns out to be dead, send over a new one."""
         if not _ADDRESS.fullmatch(parcel.address):
             return Permanent("address", "is not a mail address that SMTP can carry")
-        with nothing_sent():
-            await self._places.acquire()
+        with cancelled_is_unsent():
+            await self._slots.acquire()
         try:
-            return await self._send(parcel)
+            with cancelled_is_unsent():
+                pooled = await self._take_idle()
+            if pooled is not None:
+                result = await self._send_over(pooled, parcel)
+                if result.connection is not ConnectionState.LOST:
+                    return result.outcome
+            with cancelled_is_unsent():
+                opened = await self._open()
+            if isinstance(opened, Temporary):
+                return opened
+            result = await self._send_over(opened, parcel)
+            if result.connection is ConnectionState.LOST:
+                self._no_pipelining_until = asyncio.get_running_loop().time() + NO_PIPELINING_S
+            return result.outcome
         finally:
-            self._places.release()
-
-    async def _send(self, parcel: Parcel) -> Outcome:
-        with nothing_sent():
-            kept = await self._take()
-        if kept is not None:
-            told = await self._carry(kept, parcel)
-            if told.line is not Line.LOST:
-                return told.outcome
-        with nothing_sent():
-            fresh = await self._open()
-        if isinstance(fresh, Temporary):
-            return fresh
-        told = await self._carry(fresh, parcel)
-        if told.line is Line.LOST:
-            self._one_by_one_until = asyncio.get_running_loop().time() + ONE_BY_ONE_S
-        return told.outcome
+            self._slots.release()
 
     async def close(self) -> None:
-        """Take leave of the server on every idle connection; those in use are closed by their send."""
+        """Send QUIT on every idle connection and close it; a connection in use is closed when its message has ended."""
         idle, self._idle = self._idle, []
         self._per_connection = 0
-        await asyncio.gather(*(kept.session.quit() for kept in idle))
+        await asyncio.gather(*(pooled.session.quit() for pooled in idle))
 
-    async def _take(self) -> _Kept | None:
-        """Give the connection used last, if it still lives."""
+    async def _take_idle(self) -> _PooledConnection | None:
+        """Return the connection that was used last and is still usable."""
         now = asyncio.get_running_loop().time()
         while self._idle:
-            kept = self._idle.pop()
-            if not kept.session.is_fit or now - kept.since > IDLE_S:
-                kept.session.drop()
-            elif not kept.is_refused or await kept.session.is_reset():
-                kept.is_refused = False
-                return kept
+            pooled = self._idle.pop()
+            if not pooled.session.is_usable or now - pooled.idle_since > IDLE_S:
+                pooled.session.abort()
+            elif not pooled.needs_reset or await pooled.session.reset():
+                pooled.needs_reset = False
+                return pooled
         return None
 
-    async def _open(self) -> _Kept | Temporary:
+    async def _open(self) -> _PooledConnection | Temporary:
         now = asyncio.get_running_loop().time
-        if self._shut_out is not None and now() < self._shut_out[1]:
-            refusal, until = self._shut_out
+        if self._login_refused is not None and now() < self._login_refused[1]:
+            refusal, until = self._login_refused
             return Temporary(refusal.code, refusal.text, timedelta(seconds=until - now()))
         opened = await open_session(self._access)
         if not isinstance(opened, Temporary):
-            self._shut_out = None
-            if now() < self._one_by_one_until:
-                opened.offers -= {"pipelining"}
-            return _Kept(opened)
+            self._login_refused = None
+            if now() < self._no_pipelining_until:
+                opened.extensions -= {"pipelining"}
+            return _PooledConnection(opened)
         if opened.code == "auth":
-            self._shut_out = (opened, now() + AUTH_PAUSE_S)
+            self._login_refused = (opened, now() + AUTH_PAUSE_S)
         return opened
 
-    async def _carry(self, kept: _Kept, parcel: Parcel) -> Told:
-        """Send over `kept` and keep it, unless it is dead, in doubt or used up. Once the verdict is there, nothing is awaited:
-        a cancellation could else lose it, and a mail that was sent would be sent again.
-        """
-        line = Line.SPENT
-        try:
-            told = await transmit(kept.session, self._sender, parcel.address, parcel.body, self._access.timeout_s)
-            line = told.line
-        finally:  # cancelled within: nobody knows what the server waits for
-            if line in (Line.LOST, Line.SPENT):
-                kept.session.drop()
-            else:
-                self._keep(kept, is_refused=line is Line.REFUSED)
-        return told
+    async def _send_over(self, pooled: _PooledConnection, parcel: Parcel) -> SendResult:
+        """Send, and keep the connection unless it is dead, in doubt or used up.
 
-    def _keep(self, kept: _Kept, *, is_refused: bool) -> None:
-        kept.carried += 1
-        kept.is_refused = is_refused
-        kept.since = asyncio.get_running_loop().time()
-        if kept.carried < self._per_connection:
-            self._idle.append(kept)
-        else:
-            kept.session.leave()
+        Nothing is awaited once the result is there: a cancellation could lose it, and a mail that was sent would be sent again.
+        """
+        state = ConnectionState.UNUSABLE
+        try:
+            result = await transmit(pooled.session, self._sender, parcel.address, parcel.body, self._access.timeout_s)
+            state = result.connection
+        finally:  # if it was cancelled, nobody knows which command the server expects next
+            if state in (ConnectionState.LOST, ConnectionState.UNUSABLE):
+                pooled.session.abort()
+            else:
+                pooled.carried += 1
+                pooled.needs_reset = state is ConnectionState.NEEDS_RESET
+                pooled.idle_since = asyncio.get_running_loop().time()
+                if pooled.carried < self._per_connection:
+                    self._idle.append(pooled)
+                else:
+                    pooled.session.quit_without_reply()
+        return result

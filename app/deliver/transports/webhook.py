@@ -1,7 +1,7 @@
-"""Sends messages as webhooks, signed after the Standard Webhooks specification 1.0.0. It must not follow redirects or use proxies.
+"""The transport `webhook`: POSTs messages, signed as in the Standard Webhooks specification 1.0.0, without redirects and proxies.
 
-2xx is Sent; 408, 425, 429 and 5xx are Temporary; every other answer is Permanent, a redirect too. Without an answer it is Temporary
-as long as the request was not wholly written, and Unknown from then on.
+2xx is Sent; 408, 425, 429 and 5xx are Temporary; every other status is Permanent, including redirects. Without a response, the
+outcome is Temporary until the request was written completely, and Unknown after that.
 """
 
 import asyncio
@@ -25,23 +25,23 @@ from app.deliver.transports.public_only import NotPublic, Unresolved
 from app.domain.message import Parcel
 from app.domain.outcome import Outcome, Permanent, Sent, Temporary, Unknown
 
-_AT_ONCE = 100
-_KEPT = 20
-_KEPT_S = 5.0
+_MAX_REQUESTS = 100
+_MAX_IDLE = 20
+_MAX_IDLE_S = 5.0
 _LONGEST_WAIT = timedelta(hours=1)
 _SERVER_FAULT = 5
 _WORTH_A_RETRY = (408, 425, 429)  # RFC 9110 section 15.5.9, RFC 8470, RFC 6585
 
 
 def signing_secret(server_secret: bytes, recipient_id: str) -> str:
-    """Give the recipient's signing secret, `whsec_` and 32 bytes as base64; derived, so nothing secret is stored."""
+    """Return the recipient's signing secret: `whsec_` and 32 bytes as base64. It is derived, so no secret is stored."""
     return (
         "whsec_" + base64.b64encode(hmac.digest(server_secret, b"webhook:" + recipient_id.encode(), "sha256")).decode()
     )
 
 
 def sign(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
-    """Give `webhook-signature`: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body` (Standard Webhooks 1.0.0, "Signature scheme")."""
+    """Return the `webhook-signature` header: `v1,` and the base64 of HMAC-SHA256 over `id.timestamp.body` (Standard Webhooks 1.0.0, "Signature scheme")."""
     key = base64.b64decode(secret.removeprefix("whsec_"))
     signed = hmac.new(key, f"{message_id}.{timestamp}.".encode() + body, hashlib.sha256).digest()
     return "v1," + base64.b64encode(signed).decode()
@@ -49,18 +49,18 @@ def sign(secret: str, message_id: str, timestamp: int, body: bytes) -> str:
 
 @dataclass(slots=True)
 class _Progress:
-    """How far an exchange came; `is_written` is the point of no return."""
+    """How far a request got. Once `is_written`, the receiver may have processed it."""
 
     is_written: bool = False
 
     async def note(self, step: str, _: Mapping[str, Any]) -> None:
-        """Take httpcore's word for it: called at each step (extension "trace")."""
+        """Note a step; httpcore calls this at each one (its extension "trace")."""
         if step.endswith("send_request_body.complete"):
             self.is_written = True
 
 
-class Webhook:
-    """The transport `webhook`. `timeout_s` bounds the whole exchange, from the name's resolution to the answer's head."""
+class WebhookTransport:
+    """POSTs each message. `timeout_s` limits the whole exchange, from name resolution to the start of the response."""
 
     def __init__(
         self,
@@ -71,17 +71,17 @@ class Webhook:
         tls: ssl.SSLContext | None = None,
         clock: Clock = now,
     ) -> None:
-        """Take `network` = PublicOnly(), or None for one that also reaches private addresses."""
+        """Create it with `network` = PublicOnly(), or None to also reach private addresses."""
         self._server_secret = server_secret
         self._timeout_s = timeout_s
         self._clock = clock
-        self._places = asyncio.Semaphore(_AT_ONCE)
-        # httpcore itself, not an httpx client: it has no redirects, proxies, netrc or cookies to turn off, and takes our network.
+        self._slots = asyncio.Semaphore(_MAX_REQUESTS)
+        # httpcore instead of an httpx client: no redirects, proxies, netrc or cookies to turn off, and it accepts our network backend.
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=tls or ssl.create_default_context(),
-            max_connections=None,  # bounded by `_places`: a request cancelled in httpcore's own queue leaves a dead place in it
-            max_keepalive_connections=_KEPT,
-            keepalive_expiry=_KEPT_S,
+            max_connections=None,  # limited by `_slots`: a request cancelled in httpcore's own queue would occupy a place for ever
+            max_keepalive_connections=_MAX_IDLE,
+            keepalive_expiry=_MAX_IDLE_S,
             network_backend=network,
         )
 
@@ -92,10 +92,10 @@ class Webhook:
             return url
         progress = _Progress()
         try:
-            async with self._places:
+            async with self._slots:
                 with anyio.fail_after(
                     self._timeout_s
-                ):  # not asyncio.timeout: httpcore tidies its pool in anyio's shields
+                ):  # not asyncio.timeout: httpcore cleans its pool up inside anyio's shielded scopes
                     return await self._exchange(url, parcel, progress)
         except NotPublic as cause:
             return Permanent("address", evidence(str(cause)))
@@ -111,7 +111,7 @@ class Webhook:
         return Unknown(code, words) if progress.is_written else Temporary(code, words)
 
     async def close(self) -> None:
-        """Let go of pooled connections."""
+        """Close pooled connections."""
         await self._pool.aclose()
 
     async def _exchange(self, url: httpx.URL, parcel: Parcel, progress: _Progress) -> Outcome:
@@ -123,7 +123,7 @@ class Webhook:
             extensions={"trace": progress.note, "timeout": {"connect": self._timeout_s}},
         )
         async with request as response:
-            words = evidence(await _head_of(response, within_s=self._timeout_s / 3))
+            words = evidence(await _read_start(response, within_s=self._timeout_s / 3))
             return self._judge(response.status, {name.lower(): value for name, value in response.headers}, words)
 
     def _headers(self, parcel: Parcel) -> list[tuple[bytes, bytes]]:
@@ -150,18 +150,18 @@ class Webhook:
                 return Sent(code, words)
             case 3:
                 target = headers.get(b"location", b"nothing")
-                return Permanent(code, evidence(b"redirects are not followed; it points to " + target))
+                return Permanent(code, evidence(b"redirects are not followed; this one points to " + target))
             case _:
                 return Permanent(code, words)
 
 
-def retry_after(said: str, at: datetime) -> timedelta | None:
-    """Read Retry-After, seconds or a date (RFC 9110 section 10.2.3), bounded to an hour; None if it is neither."""
-    said = said.strip()
-    if said.isascii() and said.isdigit():
-        return min(timedelta(seconds=min(int(said[:9]), 999_999)), _LONGEST_WAIT)
+def retry_after(header: str, at: datetime) -> timedelta | None:
+    """Parse Retry-After, seconds or a date (RFC 9110 section 10.2.3). Returns at most one hour; None if it is neither."""
+    header = header.strip()
+    if header.isascii() and header.isdigit():
+        return min(timedelta(seconds=min(int(header[:9]), 999_999)), _LONGEST_WAIT)
     try:
-        when = parsedate_to_datetime(said)
+        when = parsedate_to_datetime(header)
     except (ValueError, OverflowError):
         return None
     aware = when if when.tzinfo else when.replace(tzinfo=UTC)
@@ -176,12 +176,12 @@ def _read_url(address: str) -> httpx.URL | Permanent:
     if url.scheme not in ("http", "https") or not url.host:
         return Permanent("address", "only http and https URLs are called")
     if url.userinfo:
-        return Permanent("address", "a URL with a user or password is not called: it would leak into logs")
+        return Permanent("address", "a URL with a user or password is not called, because it would appear in logs")
     return url
 
 
-async def _head_of(response: httpcore.Response, *, within_s: float) -> bytes:
-    """Read at most 2 KiB: evidence, not more. The status is known already, so a body that fails changes nothing."""
+async def _read_start(response: httpcore.Response, *, within_s: float) -> bytes:
+    """Read at most 2 KiB of the response body, as evidence. The status is known already, so a body that breaks off changes nothing."""
     head = b""
     try:
         with anyio.fail_after(within_s):

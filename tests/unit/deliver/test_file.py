@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.ids import new_id
-from app.deliver.transports.file import File, file_name, written_before
+from app.deliver.transports.file import FileTransport, file_name, written_before
 from app.domain.message import Parcel
 from app.domain.outcome import Sent, Temporary
 
@@ -24,7 +24,7 @@ def parcel(
 
 async def test_writes_the_bytes_under_a_name_with_the_time_of_making(tmp_path: Path):
     folder = tmp_path / "var" / "mail"
-    outcome = await File(folder).send(parcel())
+    outcome = await FileTransport(folder).send(parcel())
     name = "20250116T130856.448Z-msg_01946f3b2c00aaaabbbbccccdddd.eml"
     assert outcome == Sent("written", name)
     assert (folder / name).read_bytes() == parcel().body
@@ -35,7 +35,7 @@ async def test_is_readable_by_its_owner_only(tmp_path: Path):
     folder = tmp_path / "mail"
     before = os.umask(0)
     try:
-        outcome = await File(folder).send(parcel())
+        outcome = await FileTransport(folder).send(parcel())
     finally:
         os.umask(before)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
@@ -43,7 +43,7 @@ async def test_is_readable_by_its_owner_only(tmp_path: Path):
 
 
 async def test_sent_again_it_is_still_one_file(tmp_path: Path):
-    file = File(tmp_path / "mail")
+    file = FileTransport(tmp_path / "mail")
     outcomes = [await file.send(parcel()) for _ in range(2)]
     outcomes += await asyncio.gather(*(file.send(parcel()) for _ in range(10)))
     assert len(set(outcomes)) == 1
@@ -79,18 +79,18 @@ file._write(Path(sys.argv[1]), file.file_name("msg_01946f3b2c00aaaabbbbccccdddd"
 # A limit on file size stands for the full disk: the same write(2) fails in the same place.
 _ON_A_FULL_DISK = """
 import asyncio, os, pathlib, resource, signal, sys
-from app.deliver.transports.file import File
+from app.deliver.transports.file import FileTransport
 from app.domain.message import Parcel
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
-outcome = asyncio.run(File(pathlib.Path(sys.argv[1])).send(Parcel("m", "r", "a@b", "", b"x" * 5000)))
+outcome = asyncio.run(FileTransport(pathlib.Path(sys.argv[1])).send(Parcel("m", "r", "a@b", "", b"x" * 5000)))
 print(type(outcome).__name__, outcome.code, len(os.listdir(sys.argv[1])))
 """
 
 
 async def test_a_folder_that_cannot_be_made_is_temporary(tmp_path: Path):
     (tmp_path / "mail").write_text("a file stands where the folder should")
-    outcome = await File(tmp_path / "mail").send(parcel())
+    outcome = await FileTransport(tmp_path / "mail").send(parcel())
     assert isinstance(outcome, Temporary)
     assert outcome.code == "EEXIST"
 

@@ -76,7 +76,7 @@ async def test_a_wrong_password_waits_for_the_mend_and_does_not_hammer(monkeypat
             )
             assert server.count("AUTH") == 1
             monkeypatch.setattr(smtp, "AUTH_PAUSE_S", 0)
-            transport._shut_out = None
+            transport._login_refused = None
             server.users["u"] = "wrong"
             assert isinstance(await transport.send(parcel()), Sent)
 

@@ -8,7 +8,7 @@ import pytest
 from app.core.errors import BadSettings
 from app.core.settings import load_settings
 from app.deliver.transports import build_transports
-from app.deliver.transports.smtp import Smtp
+from app.deliver.transports.smtp import SmtpTransport
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_a_url_that_is_unsafe_or_not_understood_is_refused_without_telling_the_p
     ],
 )
 def test_what_is_not_said_is_guarded(url: str, port: int, tls: str):
-    server = Smtp.from_settings(load_settings(smtp_url=url))._access.server
+    server = SmtpTransport.from_settings(load_settings(smtp_url=url))._access.server
     assert (server.port, server.tls) == (port, tls)
     assert "u:p" not in repr(server)
 
@@ -66,16 +66,16 @@ def test_an_authority_that_cannot_be_read_is_refused(tmp_path: Path):
     (tmp_path / "empty.pem").write_text("nothing")
     for name in ("missing.pem", "empty.pem"):
         with pytest.raises(BadSettings, match="TOCSIN_SMTP_CA_FILE: "):
-            Smtp.from_settings(load_settings(smtp_url="smtp://host", smtp_ca_file=tmp_path / name))
+            SmtpTransport.from_settings(load_settings(smtp_url="smtp://host", smtp_ca_file=tmp_path / name))
 
 
 def test_a_sender_that_is_no_address_is_refused():
     with pytest.raises(BadSettings, match="TOCSIN_MAIL_FROM: "):
-        Smtp.from_settings(load_settings(smtp_url="smtp://host", mail_from="Tocsin"))
+        SmtpTransport.from_settings(load_settings(smtp_url="smtp://host", mail_from="Tocsin"))
 
 
 def test_the_line_is_verified_always():
-    access = Smtp.from_settings(load_settings(smtp_url="smtp://host"))._access
+    access = SmtpTransport.from_settings(load_settings(smtp_url="smtp://host"))._access
     assert access.tls.verify_mode is ssl.CERT_REQUIRED
     assert access.tls.check_hostname
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.deliver.transports.public_only import PublicOnly
-from app.deliver.transports.webhook import Webhook, retry_after, sign, signing_secret
+from app.deliver.transports.webhook import WebhookTransport, retry_after, sign, signing_secret
 from app.domain.message import Parcel
 from app.domain.outcome import Outcome, Permanent, Sent, Temporary, Unknown
 from tests.support.webhook_server import BODY, NOW, SECRET, post, post_to, reply, running
@@ -187,7 +187,7 @@ async def test_a_request_that_was_not_taken_whole_is_temporary():
 
 async def test_one_connection_serves_many_messages_and_a_closed_one_is_replaced():
     async with running(reply("200 OK")) as server:
-        webhook = Webhook(SECRET, 5, network=None)
+        webhook = WebhookTransport(SECRET, 5, network=None)
         parcel = Parcel("msg_1", "rcp_1", f"http://127.0.0.1:{server.port}/", "", BODY)
         outcomes = [await webhook.send(parcel) for _ in range(5)]
         await webhook.close()
@@ -204,7 +204,7 @@ async def test_many_that_time_out_do_not_stand_in_the_way_of_the_next():
         writer.write(reply("200 OK"))
 
     async with running(moody) as server:
-        webhook = Webhook(SECRET, 0.2, network=None)
+        webhook = WebhookTransport(SECRET, 0.2, network=None)
         parcel = Parcel("msg_1", "rcp_1", f"http://127.0.0.1:{server.port}/", "", BODY)
         late = await asyncio.gather(*(webhook.send(parcel) for _ in range(250)))
         is_silent = False

@@ -11,8 +11,8 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.deliver.transports.public_only import LOOKUPS_MOST, Address, PublicOnly, is_public
-from app.deliver.transports.webhook import Webhook
+from app.deliver.transports.public_only import LOOKUPS_MOST, IpAddress, PublicOnly, is_public
+from app.deliver.transports.webhook import WebhookTransport
 from app.domain.message import Parcel
 from app.domain.outcome import Outcome, Permanent, Sent, Temporary
 from tests.support.webhook_server import BODY, SECRET, post, reply, running
@@ -62,7 +62,7 @@ async def test_private_hosts_are_refused_however_written(host: str):
 async def test_connects_to_the_address_that_was_checked_even_if_the_name_changes():
     asked = []
 
-    async def changing(host: str, _: int) -> list[Address]:
+    async def changing(host: str, _: int) -> list[IpAddress]:
         asked.append(host)
         return [ipaddress.ip_address("127.0.0.1" if len(asked) == 1 else "10.0.0.1"), ipaddress.ip_address("10.0.0.2")]
 
@@ -75,7 +75,7 @@ async def test_connects_to_the_address_that_was_checked_even_if_the_name_changes
 
 
 async def test_an_address_that_does_not_answer_gives_way_to_the_next():
-    async def two(_: str, __: int) -> list[Address]:
+    async def two(_: str, __: int) -> list[IpAddress]:
         return [ipaddress.ip_address("127.0.0.2"), ipaddress.ip_address("127.0.0.1")]
 
     async with running(reply("200 OK")) as server:
@@ -90,11 +90,11 @@ async def test_tls_is_checked_against_the_name_not_the_address(name: str):
     authority.issue_cert("hook.example.org").configure_cert(there)
     authority.configure_trust(here)
 
-    async def local(_: str, __: int) -> list[Address]:
+    async def local(_: str, __: int) -> list[IpAddress]:
         return [ipaddress.ip_address("127.0.0.1")]
 
     async with running(reply("200 OK"), tls=there) as server:
-        webhook = Webhook(SECRET, 5, network=PublicOnly(local, lambda _: True), tls=here)
+        webhook = WebhookTransport(SECRET, 5, network=PublicOnly(local, lambda _: True), tls=here)
         outcome = await webhook.send(Parcel("m", "r", f"https://{name}:{server.port}/", "m", BODY))
         await webhook.close()
     if name == "hook.example.org":
@@ -107,12 +107,12 @@ async def test_tls_is_checked_against_the_name_not_the_address(name: str):
 async def test_a_resolver_that_does_not_answer_is_temporary_and_holds_up_nobody_else():
     asked = []
 
-    async def dead(host: str, _: int) -> list[Address]:
+    async def dead(host: str, _: int) -> list[IpAddress]:
         asked.append(host)
         await asyncio.sleep(60)
         return []
 
-    webhook = Webhook(SECRET, 2, network=PublicOnly(dead, lambda _: True))
+    webhook = WebhookTransport(SECRET, 2, network=PublicOnly(dead, lambda _: True))
 
     async def call(host: str) -> Outcome:
         return await webhook.send(Parcel("m", "r", f"http://{host}/", "m", BODY))
@@ -123,7 +123,7 @@ async def test_a_resolver_that_does_not_answer_is_temporary_and_holds_up_nobody_
         assert await call(f"127.0.0.1:{server.port}") == Sent("200", ""), "needs no resolver"
     outcomes = await asyncio.gather(*waiting)
     assert all(isinstance(one, Temporary) and one.code == "resolve" for one in outcomes)
-    assert sum("other names wait" in str(one) for one in outcomes) == 5
+    assert sum("other names are waiting" in str(one) for one in outcomes) == 5
     assert len(asked) == LOOKUPS_MOST
     assert "did not answer" in str(await call("late.example.org")), "places are free again"
     await webhook.close()
@@ -136,7 +136,7 @@ async def test_a_dead_resolver_starves_no_other_thread(monkeypatch: pytest.Monke
         let_go.wait(20)
         return []
 
-    webhook = Webhook(SECRET, 1, network=PublicOnly())
+    webhook = WebhookTransport(SECRET, 1, network=PublicOnly())
     parcels = [Parcel("m", "r", f"http://hook{n}.example.org/", "m", BODY) for n in range(40)]
     try:
         with monkeypatch.context() as patched:
@@ -161,7 +161,7 @@ INSIDE = [
 
 
 @given(st.sampled_from(INSIDE).flatmap(lambda net: st.ip_addresses(network=net)))
-def test_no_address_of_an_inner_network_is_public(address: Address):
+def test_no_address_of_an_inner_network_is_public(address: IpAddress):
     assert not is_public(address)
 
 

@@ -19,7 +19,7 @@ from app.core.errors import BadSettings
 from app.core.secret import Secret
 from app.core.settings import load_settings
 from app.core.wakeups import Wakeups
-from app.deliver.transport import Recorded
+from app.deliver.transport import FakeTransport
 from app.domain.message import MessageState
 from app.domain.outcome import Permanent, Sent
 from app.domain.recipient import Address
@@ -122,7 +122,7 @@ async def test_a_transport_in_trouble_is_said_and_events_still_come_in(site: Sit
     await site.worker_beats("smtp")
     assert (await site.ready())[1]["transport smtp"]["status"] == "ok"
     (one,) = await post(site.lived.context, ANN)
-    async with delivering(site.lived.context, {"smtp": Recorded([Permanent("550", "no such user secret.name")])}):
+    async with delivering(site.lived.context, {"smtp": FakeTransport([Permanent("550", "no such user secret.name")])}):
         await until(site.lived.context, one, MessageState.DEAD)
     await post(site.lived.context, Address("webhook", "https://secret.example/"))
     site.lived.pass_time(minutes=20)
@@ -144,7 +144,7 @@ async def test_metrics_count_what_lies_where_and_what_the_workers_did(site: Site
     await post(context, Address("webhook", "https://secret.example/"), count=2)
     site.lived.pass_time(minutes=1)
     (one,) = await post(context, ANN)
-    async with delivering(context, {"smtp": Recorded([Sent("250", "ok")])}):
+    async with delivering(context, {"smtp": FakeTransport([Sent("250", "ok")])}):
         await until(context, one, MessageState.SENT)
     await site.worker_beats("smtp")
     await asyncio.sleep(metrics_page.KEPT_S)

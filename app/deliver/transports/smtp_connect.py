@@ -1,8 +1,8 @@
-"""Opens a connection to the SMTP server: connect, TLS, EHLO, login. It must not send mail.
+"""Opens a connection to the SMTP server: connect, TLS, EHLO, login.
 
-Every failure here is Temporary, also one that the server calls final (a 5xx greeting, 535 wrong password, a certificate that does
-not verify): the fault lies in the settings or the server, not in the message, which must wait for the mend (72 h by default)
-or be moved to the recipient's next transport rather than die.
+Every failure here is Temporary, even one that the server calls permanent (a 5xx greeting, 535 wrong password, a certificate
+that does not verify): the settings or the server are at fault, not the message. The message waits for the repair (72 h by
+default) or moves to the recipient's next transport instead of being given up.
 """
 
 import asyncio
@@ -10,7 +10,6 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import aiosmtplib
 
@@ -18,44 +17,48 @@ from app.core.errors import BadSettings
 from app.core.settings import Settings
 from app.core.smtp_url import Auth, SmtpServer, Tls, read_smtp_url
 from app.deliver.transports.evidence import evidence
-from app.deliver.transports.smtp_session import Session
+from app.deliver.transports.smtp_session import SmtpSession
 from app.domain.outcome import Temporary
 
-Token = Callable[[], Awaitable[str]]
+TokenSource = Callable[[], Awaitable[str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
-    """All that opening takes. `token` gives the present access token; it is asked at each login, so a renewed one is used."""
+class SmtpAccess:
+    """What is needed to open a connection. `token` returns the current access token; it is called at each login, so a renewed token is used."""
 
     server: SmtpServer
     tls: ssl.SSLContext
-    token: Token | None
+    token: TokenSource | None
     timeout_s: float
 
 
-def read_access(settings: Settings) -> Access:
-    """Take the SMTP settings together. Raises BadSettings with the wrong setting's name."""
+def read_access(settings: Settings) -> SmtpAccess:
+    """Return the SMTP settings in one object. Raises BadSettings with the name of the wrong setting."""
     if settings.smtp_url is None:
         raise BadSettings("TOCSIN_SMTP_URL: is not set")
     server = read_smtp_url(settings.smtp_url.get_secret_value())
-    token = _token(settings)
+    token = _token_source(settings)
     if server.auth is Auth.XOAUTH2 and token is None:
         raise BadSettings("TOCSIN_SMTP_OAUTH_TOKEN: auth=xoauth2 needs a token, or TOCSIN_SMTP_OAUTH_TOKEN_FILE")
-    return Access(server, _tls_context(settings.smtp_ca_file), token, settings.smtp_timeout_s)
+    try:  # certificates are always verified: against the system's authorities, or against smtp_ca_file alone
+        tls = ssl.create_default_context(cafile=settings.smtp_ca_file)
+    except OSError as cause:  # ssl.SSLError is one
+        raise BadSettings(f"TOCSIN_SMTP_CA_FILE: cannot be used: {cause.strerror or cause}") from cause
+    return SmtpAccess(server, tls, token, settings.smtp_timeout_s)
 
 
-async def open_session(access: Access) -> Session | Temporary:
-    """Give a connection that is ready for MAIL, or why there is none: code `connect`, `tls`, `auth`, or the server's own."""
+async def open_session(access: SmtpAccess) -> SmtpSession | Temporary:
+    """Return a connection that is ready for MAIL, or why there is none: code `connect`, `tls`, `auth`, or the server's own."""
     server = access.server
     client = aiosmtplib.SMTP(
         hostname=server.host,
         port=server.port,
         timeout=access.timeout_s,
         use_tls=server.tls is Tls.TLS,
-        start_tls=False,  # ours to do, below: the library's own way cannot be told apart from a failed login
+        start_tls=False,  # done below: the library's own way does not tell a failed STARTTLS from a failed login
         tls_context=access.tls,
-        local_hostname=await _our_name(),
+        local_hostname=await _local_host_name(),
     )
     step = "connect"
     try:
@@ -64,19 +67,24 @@ async def open_session(access: Access) -> Session | Temporary:
             step = "tls"
             await client.starttls()
         step = "connect"
-        await _greet(client)
+        try:
+            await client.ehlo()  # after STARTTLS once more (RFC 3207 section 4.2)
+        except aiosmtplib.SMTPHeloError:
+            if not client.is_connected:
+                raise
+            await client.helo()  # for a server that does not know EHLO (RFC 5321 section 3.2)
         step = "auth"
         await _log_in(client, access)
     except (aiosmtplib.SMTPException, OSError, ValueError) as cause:
         client.close()
-        return _why(step, cause)
+        return _failure(step, cause)
     except BaseException:
         client.close()
         raise
-    return Session.of(client)
+    return SmtpSession.of(client)
 
 
-def _why(step: str, cause: Exception) -> Temporary:
+def _failure(step: str, cause: Exception) -> Temporary:
     if isinstance(cause, ssl.SSLError) or isinstance(cause.__cause__, ssl.SSLError):
         step = "tls"
     if isinstance(cause, aiosmtplib.SMTPResponseException):
@@ -86,18 +94,8 @@ def _why(step: str, cause: Exception) -> Temporary:
     return Temporary(step, evidence(str(cause) or type(cause).__name__))
 
 
-async def _greet(client: aiosmtplib.SMTP) -> None:
-    """EHLO, and HELO to a server that knows no better (RFC 5321 section 3.2). After STARTTLS anew (RFC 3207 section 4.2)."""
-    try:
-        await client.ehlo()
-    except aiosmtplib.SMTPHeloError:
-        if not client.is_connected:
-            raise
-        await client.helo()
-
-
-async def _log_in(client: aiosmtplib.SMTP, access: Access) -> None:
-    """Log in once, by one method: a server counts each refusal, and locks the account."""
+async def _log_in(client: aiosmtplib.SMTP, access: SmtpAccess) -> None:
+    """Log in with one method, once: servers count refused logins and lock the account."""
     server = access.server
     if server.user is None:
         return
@@ -115,8 +113,8 @@ async def _log_in(client: aiosmtplib.SMTP, access: Access) -> None:
         await client.auth_plain(server.user, server.password or "")
 
 
-async def _our_name() -> str:
-    """Give the name for EHLO, or an address literal where the host has no full name (RFC 5321 section 4.1.4)."""
+async def _local_host_name() -> str:
+    """Return the name for EHLO, or an address literal if the host has no fully qualified name (RFC 5321 section 4.1.4)."""
     try:
         name = await asyncio.wait_for(asyncio.to_thread(socket.getfqdn), timeout=5)
     except TimeoutError:
@@ -124,23 +122,18 @@ async def _our_name() -> str:
     return name if "." in name and name.isascii() and name.isprintable() and " " not in name else "[127.0.0.1]"
 
 
-def _token(settings: Settings) -> Token | None:
+def _token_source(settings: Settings) -> TokenSource | None:
     path, fixed = settings.smtp_oauth_token_file, settings.smtp_oauth_token
-
-    async def from_file(path: Path) -> str:
-        return (await asyncio.to_thread(path.read_text, "utf-8")).strip()
-
-    async def from_settings() -> str:
-        return fixed.get_secret_value() if fixed is not None else ""
-
     if path is not None:
-        return lambda: from_file(path)
-    return from_settings if fixed is not None else None
 
+        async def read_file() -> str:
+            return (await asyncio.to_thread(path.read_text, "utf-8")).strip()
 
-def _tls_context(ca_file: Path | None) -> ssl.SSLContext:
-    """Certificates are always verified: by the system's authorities, or by `ca_file` alone."""
-    try:
-        return ssl.create_default_context(cafile=ca_file)
-    except OSError as cause:  # ssl.SSLError is one
-        raise BadSettings(f"TOCSIN_SMTP_CA_FILE: cannot be used: {cause.strerror or cause}") from cause
+        return read_file
+    if fixed is not None:
+
+        async def read_setting() -> str:
+            return fixed.get_secret_value()
+
+        return read_setting
+    return None
