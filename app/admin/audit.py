@@ -1,8 +1,7 @@
-"""Notes who changed what, in the transaction that changes it."""
+"""Records who changed what, in the transaction that changes it."""
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
 
 from app.core.ids import new_id
 from app.store.audit import AUDIT
@@ -10,17 +9,17 @@ from app.store.transactions import WriteTx
 
 
 async def note(
-    tx: WriteTx, who: str, at: datetime, action: str, noun: str, thing_id: str, change: Mapping[str, Any]
+    tx: WriteTx, who: str, at: datetime, action: str, noun: str, thing_id: str, change: Mapping[str, object]
 ) -> None:
-    """Add one entry. `change` has the values given, or [before, after] for each value that an edit changed."""
+    """Add one entry. `change` has the values of what was created or deleted, or [before, after] of each value that was changed."""
     entry = {"id": new_id("aud"), "at": at, "who": who, "action": action, "noun": noun, "thing_id": thing_id}
-    await AUDIT.insert(tx, {**entry, "change": _plain(change)})
+    await AUDIT.insert(tx, {**entry, "change": _as_json(change)})
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401
-    """Give what JSON can hold: moments as text."""
+def _as_json(value: object) -> object:
+    """Return what JSON can hold: times as RFC 3339 text."""
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, Mapping):
-        return {name: _plain(one) for name, one in value.items()}
-    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
+        return {name: _as_json(one) for name, one in value.items()}
+    return [_as_json(one) for one in value] if isinstance(value, list | tuple) else value

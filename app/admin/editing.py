@@ -13,12 +13,14 @@ from app.core.errors import NotFound, StaleEdit
 from app.core.ids import new_id
 from app.domain.record import Record
 from app.store.records import Records
+from app.store.repository import Repository
+from app.store.row_mapping import V
 from app.store.transactions import WriteTx
 
 
 @dataclass(frozen=True, slots=True)
 class Editor:
-    """Who edits, when, and the bell that tells a stage of it once it is committed."""
+    """Who edits, when, and `wake`, which wakes a stage once the edit is committed."""
 
     who: str
     at: datetime
@@ -88,3 +90,31 @@ async def remove(tx: WriteTx, noun: Noun, thing: Record, by: Editor) -> None:
     if not noun.is_kept:
         await noun.records.remove(tx, thing.id)
     await note(tx, by.who, by.at, "delete", noun.name, thing.id, dict(thing.fields))
+
+
+async def lock(tx: WriteTx, repository: Repository[V], thing_id: str, versions: Collection[int] | None = None) -> V:
+    """Return a thing, locked until the commit. Raises NotFound, and StaleEdit if its version is none of `versions`."""
+    found = await repository.get(tx, thing_id, for_change=True)
+    if versions is not None and found.version not in versions:
+        raise StaleEdit(f"the {repository.noun} has version {found.version} now; read it again")
+    return found
+
+
+async def insert(tx: WriteTx, repository: Repository[V], thing: V, by: Editor) -> V:
+    """Store a new thing with its audit entry, and return it. Raises Conflict if its name is taken."""
+    await repository.insert(tx, thing)
+    await note(tx, by.who, by.at, "create", repository.noun, thing.id, repository.edited_values(thing))
+    return await lock(tx, repository, thing.id)
+
+
+async def save(tx: WriteTx, repository: Repository[V], before: V, after: V, by: Editor) -> V:
+    """Store an edit of a thing that `lock` returned, with its audit entry, and return the thing as it is now."""
+    await repository.update(tx, before, after)
+    await note(tx, by.who, by.at, "change", repository.noun, before.id, repository.edits(before, after))
+    return await lock(tx, repository, before.id)
+
+
+async def delete(tx: WriteTx, repository: Repository[V], thing: V, by: Editor) -> None:
+    """Delete a thing that `lock` returned, with its audit entry. Raises Conflict while another thing refers to it."""
+    await repository.delete(tx, thing.id)
+    await note(tx, by.who, by.at, "delete", repository.noun, thing.id, repository.values(thing))

@@ -9,6 +9,7 @@ from app.core.ids import new_id
 from app.core.secret import Secret, hint_of, new_key
 from app.core.settings import Settings
 from app.domain.alert import AlertKind
+from app.domain.customer import Customer
 from app.domain.expectation import Expectation, slot_after
 from app.domain.key import Key, KeyKind
 from app.domain.recipient import Address
@@ -98,9 +99,7 @@ async def _keep_fixed_keys(tx: WriteTx, settings: Settings, secret: Secret, at: 
 async def _furnish(tx: WriteTx, settings: Settings, transports: list[Address], at: datetime) -> str:
     """Add the customer, its rules, recipient, route and summary; give the customer's id."""
     customer_id, recipient_id = new_id("cus"), new_id("rcp")
-    await CUSTOMERS.insert(
-        tx, {"id": customer_id, "name": "My backups", "time_zone": settings.time_zone, "created_at": at}
-    )
+    await CUSTOMERS.insert(tx, Customer(customer_id, "My backups", settings.time_zone, at))
     for position, (kind, after_in_row, silent_after_s) in enumerate(_RULES, start=1):
         rule = {"id": new_id("rul"), "name": kind.value, "kind": kind.value, "position": position, "enabled": True}
         counts = {"after_in_row": after_in_row, "retry_within_s": 0, "silent_after_s": silent_after_s}

@@ -16,9 +16,10 @@ from app.core.errors import BadInput, Conflict
 from app.core.settings import load_settings
 from app.domain.key import KeyKind
 from app.domain.record import Record, Wanted
-from app.store.customers import CUSTOMERS
+from app.store.customers import CUSTOMERS, page_customers
 from app.store.history import KEYS
 from app.store.one_process import only_process
+from app.store.repository import Window
 from app.store.transactions import WriteTx
 
 cli = typer.Typer(help="Make, list and revoke keys.", no_args_is_help=True)
@@ -105,7 +106,7 @@ async def _customer(tx: WriteTx, kind: KeyKind, customer: str | None) -> str | N
         return None
     if customer is not None and await CUSTOMERS.find(tx, customer) is not None:
         return customer
-    named = await CUSTOMERS.page(tx, Wanted(2, filters={} if customer is None else {"name": customer}))
+    named = await page_customers(tx, Window(2), name=customer)
     if len(named.items) != 1:
         raise BadInput(
             f"--customer: {'say which of them' if customer is None else f'there is no customer {customer!r}'}"

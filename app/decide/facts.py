@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 
-from app.domain.agent import Agent, Customer
+from app.domain.agent import Agent
+from app.domain.customer import Customer
 from app.domain.job import Job
 
 

@@ -9,14 +9,16 @@ from app.decide.facts import facts_of
 from app.decide.fold import FoldedJob, Sums, fold_job, group_by_job
 from app.decide.rules import Close, Open, Repeat, Verdict, judge_overrun, judge_rows, judge_silence, rule_for
 from app.decide.tell import Telling, open_desk, tell, tell_closed
-from app.domain.agent import Agent, Customer
+from app.domain.agent import Agent
 from app.domain.alert import Alert, AlertKind, Rule
+from app.domain.customer import Customer
 from app.domain.event import Event, EventKind, Severity, job_of
 from app.domain.job import Job, order_of, replay
 from app.domain.pairing import span_to_pair
 from app.domain.route import NoticeWhat
 from app.domain.run import run_key_of
 from app.store import agent_fold, alerts, inbox, job_fold, notices, run_fold
+from app.store.customers import customers_by_id
 from app.store.job_fold import JobName
 from app.store.rules import all_rules
 from app.store.run_pairs import find_around
@@ -38,7 +40,7 @@ class Scene:
 async def judge(tx: WriteTx, events: Sequence[Event], now: datetime) -> int:
     """Fold and judge events that are claimed by `unit`. Gives how many notices were made."""
     agents = await agent_fold.lock_agents(tx, {event.agent_id for event in events})
-    customers = await agent_fold.all_customers(tx, {event.customer_id for event in events})
+    customers = await customers_by_id(tx, {event.customer_id for event in events})
     scene = Scene(customers, agents, await all_rules(tx), now)
     folded = await _fold(tx, scene, events)
     verdicts = await _judge_jobs(tx, scene, folded) + await _judge_agents(tx, scene, events)

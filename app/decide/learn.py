@@ -18,7 +18,8 @@ from app.core.log import log
 from app.domain.cadence import LOOK, Sighting, propose, sightings_of
 from app.domain.expectation import Expectation, next_slot
 from app.domain.job import Basis, Job, basis_of
-from app.store import agent_fold, job_fold, sightings
+from app.store import job_fold, sightings
+from app.store.customers import customers_by_id
 from app.store.transactions import ReadTx
 
 BATCH = 50
@@ -50,7 +51,7 @@ async def tick(context: AppContext) -> bool:
 
 async def _looks(tx: ReadTx, due: Sequence[Job], own_zone: str, now: datetime) -> Mapping[str, Look]:
     """Read each job's runs, and its counts by day where the runs do not reach far back."""
-    customers = await agent_fold.all_customers(tx, {job.customer_id for job in due})
+    customers = await customers_by_id(tx, {job.customer_id for job in due})
     found = await sightings.newest_runs(tx, [job.id for job in due], LOOK)
     many = {job.id: job.customer_id for job in due if len(found.get(job.id, [])) >= LOOK}
     # Yesterday by UTC may not be over everywhere; the day before is.

@@ -10,6 +10,7 @@ from app.decide.tell import Telling, open_desk, tell
 from app.domain.alert import Alert
 from app.domain.route import Notice, NoticeWhat
 from app.store import agent_fold, alerts, job_fold, notices
+from app.store.customers import customers_by_id
 from app.store.transactions import WriteTx
 
 BATCH = 500
@@ -65,7 +66,7 @@ async def tell_repeats(tx: WriteTx, now: datetime) -> int:
 async def _with_facts(tx: WriteTx, alert_ids: Iterable[str]) -> Mapping[str, Alert]:
     found = await alerts.lock_alerts(tx, alert_ids)
     agents = await agent_fold.agents_by_id(tx, {alert.agent_id for alert in found.values()})
-    customers = await agent_fold.all_customers(tx, {alert.customer_id for alert in found.values()})
+    customers = await customers_by_id(tx, {alert.customer_id for alert in found.values()})
     jobs = await job_fold.jobs_by_id(tx, {alert.job_id for alert in found.values() if alert.job_id})
     return {
         alert.id: replace(

@@ -1,17 +1,8 @@
-"""Customers and their agents: whose backups these are, and the programs that report them. Pure."""
+"""An agent: a program on a host that makes backups and reports them. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class Customer:
-    """Whose backups these are. `time_zone` says where their days begin."""
-
-    id: str
-    name: str
-    time_zone: str
 
 
 @dataclass(frozen=True, slots=True)

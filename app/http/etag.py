@@ -3,27 +3,31 @@
 import re
 from typing import Annotated
 
-from fastapi import Header, Response
+from fastapi import Depends, Header, Response
 
-IfMatch = Annotated[
-    str | None,
-    Header(
-        alias="If-Match",
-        max_length=200,
-        description='The ETag that the edit rests on, such as `"v3"`; without it the last one wins.',
-    ),
-]
 _OURS = re.compile(r'"v(\d{1,9})"')
 
 
-def expected_versions(if_match: str | None) -> frozenset[int] | None:
-    """Give the versions that are meant; None for any. What is no ETag of ours matches nothing (RFC 9110, 13.1.1)."""
+def expected_versions(
+    if_match: Annotated[
+        str | None,
+        Header(
+            alias="If-Match",
+            max_length=200,
+            description='The ETag that the edit rests on, such as `"v3"`; without it the last edit wins.',
+        ),
+    ] = None,
+) -> frozenset[int] | None:
+    """Return the versions that If-Match names; None for any. What is no ETag of ours matches nothing (RFC 9110, 13.1.1)."""
     if if_match is None or if_match.strip() == "*":
         return None
     tags = (_OURS.fullmatch(part.strip()) for part in if_match.split(","))
     return frozenset(int(tag[1]) for tag in tags if tag is not None)
 
 
+IfMatch = Annotated[frozenset[int] | None, Depends(expected_versions)]
+
+
 def put_etag(response: Response, version: int) -> None:
-    """Say which version the answer shows."""
+    """Set the ETag of the version that the answer shows."""
     response.headers["ETag"] = f'"v{version}"'

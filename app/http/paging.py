@@ -4,12 +4,14 @@ import base64
 import binascii
 import re
 from datetime import datetime
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, Self, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from app.core.errors import BadInput
 from app.domain.record import Page, Wanted
+from app.store.repository import Page as StoredPage
+from app.store.repository import Window
 
 T = TypeVar("T", bound=BaseModel)
 _ID = re.compile(r"[a-z]{3}_[0-9a-f]{28}")
@@ -26,6 +28,15 @@ class Paged(BaseModel):
 
     limit: int = Field(50, ge=1, le=200, description="Most things on one page.")
     cursor: Cursor = None
+
+    def window(self, prefix: str) -> Window:
+        """Return the page that is wanted of a list whose ids begin with `prefix`. Raises BadInput for another list's cursor."""
+        return Window(
+            self.limit,
+            None if self.cursor is None else _id_in(self.cursor, prefix),
+            getattr(self, "since", None),
+            getattr(self, "until", None),
+        )
 
 
 class PagedByTime(Paged):
@@ -46,6 +57,28 @@ class PageOf(BaseModel, Generic[T]):
     next: str | None = Field(description="The cursor of the next page; null at the end.")
 
 
+class PageOut(BaseModel, Generic[T]):
+    """One page of a list."""
+
+    items: list[T] = Field(description="The things on this page.")
+    next: str | None = Field(description="The cursor of the next page; null at the end of the list.")
+
+    @classmethod
+    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
+        """Return the name in the API description: `JobPage` for a page of `JobOut`."""
+        return f"{params[0].__name__.removesuffix('Out')}Page"
+
+    @classmethod
+    def of(cls, page: StoredPage[object]) -> Self:
+        """Return a page of domain objects as the API shows it."""
+        return cls.model_validate({"items": page.items, "next": cursor_of(page.next)})
+
+
+def cursor_of(last_id: str | None) -> str | None:
+    """Return the cursor that continues a list after an id; None where the list ends."""
+    return None if last_id is None else base64.urlsafe_b64encode(last_id.encode()).decode().rstrip("=")
+
+
 def wanted_of(query: Paged, noun: str, **replaced: Any) -> Wanted:  # noqa: ANN401
     """Read the query of a list of things whose ids begin with `noun`; `replaced` filters take the place of those with the same name."""
     asked = query.model_dump(exclude={"limit", "cursor", "since", "until"}, exclude_none=True) | replaced
@@ -56,8 +89,7 @@ def wanted_of(query: Paged, noun: str, **replaced: Any) -> Wanted:  # noqa: ANN4
 
 def page_of(shown: type[T], page: Page) -> PageOf[T]:
     """Word a page."""
-    following = None if page.next is None else base64.urlsafe_b64encode(page.next.encode()).decode().rstrip("=")
-    return PageOf[shown](items=[shown.model_validate(one.fields) for one in page.items], next=following)  # type: ignore[valid-type]
+    return PageOf[shown](items=[shown.model_validate(one.fields) for one in page.items], next=cursor_of(page.next))  # type: ignore[valid-type]
 
 
 def _id_in(cursor: str, noun: str) -> str:

@@ -1,4 +1,4 @@
-"""Agents and customers as deciding needs them: locked, and told that they were heard."""
+"""Agents as deciding needs them: locked, and marked as heard."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -6,9 +6,9 @@ from typing import Any
 
 from sqlalchemy import Row, bindparam, select, update
 
-from app.domain.agent import Agent, Customer
+from app.domain.agent import Agent
 from app.store.json_forms import seconds_or_none
-from app.store.tables import agents, customers
+from app.store.tables import agents
 from app.store.transactions import ReadTx, WriteTx
 
 
@@ -43,12 +43,6 @@ async def fallen_silent(tx: WriteTx, before: datetime, limit: int) -> list[Agent
     """Claim agents whose silence is to be called."""
     due = select(agents).where(agents.c.silent_at <= before).order_by(agents.c.silent_at).limit(limit)
     return [_agent_of(row) for row in await tx.connection.execute(due.with_for_update(skip_locked=True))]
-
-
-async def all_customers(tx: ReadTx, ids: Iterable[str]) -> dict[str, Customer]:
-    """Give customers by id."""
-    found = await tx.connection.execute(select(customers).where(customers.c.id.in_(set(ids))))
-    return {row.id: Customer(id=row.id, name=row.name, time_zone=row.time_zone) for row in found}
 
 
 def _agent_of(row: Row[Any]) -> Agent:

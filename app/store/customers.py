@@ -1,15 +1,17 @@
-"""Customers as stored."""
+"""Customers in the database."""
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from sqlalchemy import delete, func, select, update
 
-from app.store.records import Records
+from app.domain.customer import Customer
+from app.store.repository import Page, Repository, Window, equals
 from app.store.tables import agents, customers
 from app.store.tables_managed import keys, recipients, routes, rules, silences, summary_schedules
 from app.store.transactions import ReadTx, WriteTx
 
-CUSTOMERS = Records(customers, "cus")
+CUSTOMERS = Repository(customers, Customer, noun="customer", prefix="cus", edited=("name", "time_zone"))
 _OWNED = (
     ("agent", agents),
     ("recipient", recipients),
@@ -19,8 +21,19 @@ _OWNED = (
 )
 
 
+async def page_customers(tx: ReadTx, window: Window, *, name: str | None = None) -> Page[Customer]:
+    """Return customers in the order of their ids, filtered by name."""
+    return await CUSTOMERS.page(tx, equals(customers, name=name), window)
+
+
+async def customers_by_id(tx: ReadTx, ids: Iterable[str]) -> dict[str, Customer]:
+    """Return those of `ids` that exist."""
+    rows = await tx.connection.execute(select(customers).where(customers.c.id.in_(set(ids))))
+    return {row.id: CUSTOMERS.mapping.read(row) for row in rows}
+
+
 async def used_by(tx: ReadTx, customer_id: str, now: datetime) -> list[str]:
-    """Say what is the customer's and still in use, with numbers."""
+    """Return what still belongs to the customer and is in use, with numbers, such as `2 agents`."""
     wanted = [(noun, select(func.count()).where(table.c.customer_id == customer_id)) for noun, table in _OWNED]
     living_keys = keys.c.customer_id == customer_id, keys.c.revoked_at.is_(None)
     holding = silences.c.customer_id == customer_id, silences.c.ends_at > now
@@ -29,7 +42,7 @@ async def used_by(tx: ReadTx, customer_id: str, now: datetime) -> list[str]:
     return [f"{number} {noun}{'s' if number > 1 else ''}" for noun, number in found if number]
 
 
-async def let_go(tx: WriteTx, customer_id: str) -> None:
-    """Cut what is over from a customer that is deleted: revoked keys stay, without it; ended silences go."""
+async def detach_customer(tx: WriteTx, customer_id: str) -> None:
+    """Detach what is over from a customer that is about to be deleted: revoked keys stay, without it; ended silences are deleted."""
     await tx.connection.execute(update(keys).where(keys.c.customer_id == customer_id).values(customer_id=None))
     await tx.connection.execute(delete(silences).where(silences.c.customer_id == customer_id))

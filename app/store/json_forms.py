@@ -1,4 +1,4 @@
-"""How domain values lie in JSON columns: matchers, expectations, addresses. The only place that knows their keys."""
+"""The form of domain values in JSON columns: matchers, expectations, addresses. Only this file knows their keys."""
 
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
@@ -10,22 +10,27 @@ from app.domain.recipient import Address
 
 
 def matchers_of(stored: Iterable[Mapping[str, str]]) -> tuple[Matcher, ...]:
-    """Read matchers as stored."""
+    """Return the matchers that a column holds."""
     return tuple(Matcher(one["field"], Test(one["test"]), one["value"]) for one in stored)
 
 
+def matchers_json(matchers: Iterable[Matcher]) -> list[dict[str, str]]:
+    """Return matchers as a column holds them."""
+    return [{"field": one.field, "test": one.test.value, "value": one.value} for one in matchers]
+
+
 def addresses_of(stored: Iterable[Mapping[str, str]]) -> tuple[Address, ...]:
-    """Read a recipient's transports as stored."""
+    """Return the addresses of a recipient that a column holds."""
     return tuple(Address(one["transport"], one["address"]) for one in stored)
 
 
 def addresses_json(addresses: Iterable[Address]) -> list[dict[str, str]]:
-    """Write a recipient's transports for a column."""
+    """Return the addresses of a recipient as a column holds them."""
     return [{"transport": one.transport, "address": one.address} for one in addresses]
 
 
 def expectation_of(stored: Mapping[str, Any] | None) -> Expectation | None:
-    """Read an expectation as stored; durations are whole seconds."""
+    """Return the expectation that a column holds, with durations in whole seconds; None where nothing is expected."""
     if stored is None:
         return None
     return Expectation(
@@ -38,22 +43,23 @@ def expectation_of(stored: Mapping[str, Any] | None) -> Expectation | None:
 
 
 def expectation_json(expectation: Expectation | None) -> dict[str, Any] | None:
-    """Write an expectation for a column."""
+    """Return an expectation as a column holds it."""
     if expectation is None:
         return None
     return {
         "cron": expectation.cron,
-        "period_s": _whole_seconds(expectation.period),
+        "period_s": whole_seconds(expectation.period),
         "time_zone": expectation.time_zone,
-        "grace_s": _whole_seconds(expectation.grace),
-        "longest_s": _whole_seconds(expectation.longest),
+        "grace_s": whole_seconds(expectation.grace),
+        "longest_s": whole_seconds(expectation.longest),
     }
 
 
-def _whole_seconds(length: timedelta | None) -> int | None:
+def whole_seconds(length: timedelta | None) -> int | None:
+    """Return a duration as a column holds it."""
     return None if length is None else round(length.total_seconds())
 
 
 def seconds_or_none(stored: int | None) -> timedelta | None:
-    """Read a duration column that may be empty."""
+    """Return the duration that a column of seconds holds; None if it is empty."""
     return None if stored is None else timedelta(seconds=stored)

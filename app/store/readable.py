@@ -1,4 +1,4 @@
-"""Reads what administrators edit row by row: one row that cannot be read (another version wrote it) must not stop the line."""
+"""Reads rows that administrators edit one by one: one row that cannot be read (another version wrote it) must not stop the others."""
 
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
@@ -8,14 +8,15 @@ from sqlalchemy import Row
 from app.core.log import log
 
 T = TypeVar("T")
+UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)  # what reading a row of another version raises
 
 
 def readable(rows: Iterable[Row[Any]], read: Callable[[Row[Any]], T], noun: str) -> list[T]:
-    """Give what can be read; say in the log what cannot, at every look, until somebody mends it."""
+    """Return what can be read; log what cannot, each time, until somebody repairs it."""
     found: list[T] = []
     for row in rows:
         try:
             found.append(read(row))
-        except (ValueError, KeyError, TypeError, AttributeError) as cause:
-            log.error("left out, for it cannot be read: mend or delete it", noun=noun, id=row.id, cause=repr(cause))
+        except UNREADABLE as cause:
+            log.error("row left out because it cannot be read; repair it", noun=noun, id=row.id, cause=repr(cause))
     return found

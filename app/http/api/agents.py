@@ -7,11 +7,11 @@ from starlette.datastructures import State
 
 from app.admin import agents
 from app.http.api.editable import Editable, router_of
-from app.http.api.fields import YEAR_S, Given, Id, Labels, Name, Shown
+from app.http.api.fields import YEAR_S, Id, Labels, Name, Shown, StrictModel
 from app.http.paging import Paged
 
 
-class AgentEdit(Given):
+class AgentEdit(StrictModel):
     """What can be changed of an agent."""
 
     labels: Labels = Field(default_factory=dict)

@@ -12,7 +12,7 @@ from app.core.errors import NotFound
 from app.domain.alert import AlertKind
 from app.domain.event import Severity
 from app.http.api.dependencies import Admin, Context, editor_of, problems
-from app.http.api.fields import Given, Id, Name, PathId, Words
+from app.http.api.fields import Id, Name, PathId, StrictModel, Words
 from app.http.api.readable import Readable, add_get, add_list
 from app.http.paging import PagedByTime
 from app.store.history import ALERTS
@@ -54,14 +54,14 @@ class AlertsQuery(PagedByTime):
     severity: Severity | None = None
 
 
-class Acknowledgement(Given):
+class Acknowledgement(StrictModel):
     """Who takes an alert on. Both may be left out."""
 
     name: Name | None = Field(None, description="Who; left out: the key's name.")
     comment: Words | None = None
 
 
-class Closing(Given):
+class Closing(StrictModel):
     """Why an alert is closed by hand."""
 
     reason: Words = Field(examples=["the host was taken out of service"])

@@ -17,7 +17,7 @@ from app.context import AppContext
 from app.core.errors import BadInput, NotFound, WrongScope
 from app.domain.key import KeyForm, KeyKind
 from app.http.api.dependencies import Admin, Context, editor_of, problems
-from app.http.api.fields import Given, Id, Name
+from app.http.api.fields import Id, Name, StrictModel
 from app.http.auth import Caller, KeyAuthenticator, key_in, need
 from app.http.tools.lines import TABLE, Lines, Place, filled
 from app.store.agents import AGENTS
@@ -57,7 +57,7 @@ class Connected(Connect):
     key: str = Field(description="The key itself. Nobody can see it again.")
 
 
-class ConnectIn(Given):
+class ConnectIn(StrictModel):
     """Which tool of which agent is to be connected."""
 
     agent_id: Id
@@ -65,7 +65,7 @@ class ConnectIn(Given):
     job: Name | None = Field(None, description="What it backs up; needed where the tool cannot name a job.")
 
 
-class ConnectQuery(Given):
+class ConnectQuery(StrictModel):
     """What can be asked."""
 
     agent_id: Id | None = Field(None, description="Whose lines; an agent's own key asks for its own.")

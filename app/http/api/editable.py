@@ -20,9 +20,9 @@ from app.admin import editing
 from app.admin.editing import Noun
 from app.domain.record import Record
 from app.http.api.dependencies import Admin, Context, editor_of, problems
-from app.http.api.fields import Given, PathId
+from app.http.api.fields import PathId, StrictModel
 from app.http.api.readable import Readable, add, add_get, add_list, as_asked, show, takes
-from app.http.etag import IfMatch, expected_versions
+from app.http.etag import IfMatch
 from app.http.paging import Paged
 
 
@@ -81,20 +81,18 @@ def _add_changes(router: APIRouter, api: Editable) -> None:
         response: Response,
         context: Context,
         caller: Admin,
-        if_match: IfMatch = None,
+        versions: IfMatch,
     ) -> Any:  # noqa: ANN401
         """Replace the fields given, and leave the others as they are."""
         async with context.database.write() as tx:
-            before = await editing.get(tx, noun, thing_id, versions=expected_versions(if_match))
+            before = await editing.get(tx, noun, thing_id, versions=versions)
             whole = _merged(edit, before, given)
             changed = await editing.change(tx, noun, before, whole, editor_of(context, caller))
         return show(api.shown, changed, response)
 
-    async def delete(
-        thing_id: PathId, request: Request, context: Context, caller: Admin, if_match: IfMatch = None
-    ) -> None:
+    async def delete(thing_id: PathId, request: Request, context: Context, caller: Admin, versions: IfMatch) -> None:
         async with context.database.write() as tx:
-            thing = await editing.get(tx, noun, thing_id, versions=expected_versions(if_match))
+            thing = await editing.get(tx, noun, thing_id, versions=versions)
             await editing.remove(tx, noun, thing, editor_of(context, caller))
             tx.after_commit(lambda: api.once_deleted(request.app.state))
 
@@ -130,7 +128,7 @@ def _patch_of(edit: type[BaseModel]) -> type[BaseModel]:
         optional.default, optional.default_factory = PydanticUndefined, _left_out
         fields[name] = (info.annotation, optional)
     name = edit.__name__.removesuffix("In").removesuffix("Edit") + "Patch"
-    return create_model(name, __base__=Given, __doc__="The fields to replace; what is left out stays.", **fields)
+    return create_model(name, __base__=StrictModel, __doc__="The fields to replace; what is left out stays.", **fields)
 
 
 def _left_out() -> None:

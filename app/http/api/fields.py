@@ -1,20 +1,26 @@
 """The kinds of fields that administrative requests are made of, bounded, so that nothing absurd reaches a stage or a database."""
 
-from typing import Annotated
+from datetime import datetime
+from typing import Annotated, Any, Self, TypeVar, cast
 
 from fastapi import Path
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError
 
 from app.core.settings import TimeZone
 from app.domain.matcher import FIELDS, Test
 
+M = TypeVar("M", bound=BaseModel)
 YEAR_S = 366 * 86400
 # A line end in a name would become a line in a mail's head, and a bidi control would turn the words after it round, so
 # that one customer reads as another; PostgreSQL refuses NUL.
 _NO_CONTROL = r"^[^\x00-\x1f\x7f\u202a-\u202e\u2066-\u2069]+$"
 
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z]{3}_[0-9a-f]{28}$")]
-PathId = Annotated[str, Path(pattern=r"^[a-z]{3}_[0-9a-f]{28}$", description="Its id.")]
+OutId = Annotated[str, Field(description="Its id.")]
+Version = Annotated[int, Field(description="Grows with each edit; the ETag is made of it.")]
+CreatedAt = Annotated[datetime, Field(description="When it was created.")]
+PathId = Annotated[str, Path(pattern=r"^[a-z]{3}_[0-9a-f]{28}$", description="The id, as the list shows it.")]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=_NO_CONTROL)]
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000, pattern=r"^[^\x00]+$")]
 Value = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00]*$")]
@@ -32,10 +38,44 @@ Position = Annotated[
 _LABEL = r"label:[^\x00-\x1f\x7f]{1,100}"
 
 
-class Given(BaseModel):
-    """What is sent to us: nothing that we do not know is taken in silence."""
+class StrictModel(BaseModel):
+    """What a client sends. An unknown field is refused: a misspelled one would otherwise be ignored without a word."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class OutModel(BaseModel):
+    """What we answer with: the attributes of a domain type, by the same names."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    @classmethod
+    def of(cls, thing: object) -> Self:
+        """Return the schema of a domain object."""
+        return cls.model_validate(thing)
+
+
+def left_out() -> Any:  # noqa: ANN401  (the default of a field of any type)
+    """Return the default of a field of an update: it may be left out, and then stays as it is. Null is sent, not left out."""
+    return Field(default_factory=lambda: None)
+
+
+def merged(whole: type[M], present: BaseModel, sent: BaseModel) -> M:
+    """Return a thing as it will be after an update: what was sent, and the present values of what was left out.
+
+    It is validated as a whole, because a rule that spans two fields must hold when only one of them is sent. Raises
+    RequestValidationError.
+    """
+    values = present.model_dump(include=set(whole.model_fields)) | sent.model_dump(exclude_unset=True)
+    try:
+        return whole.model_validate(values)
+    except ValidationError as wrong:
+        raise RequestValidationError(wrong.errors()) from wrong
+
+
+def example(**values: object) -> dict[str, JsonValue]:
+    """Return the part of a schema that shows an example of a request body."""
+    return {"examples": [cast("JsonValue", values)]}
 
 
 class Shown(BaseModel):
@@ -45,7 +85,7 @@ class Shown(BaseModel):
     version: int = Field(description="Grows with each edit; the ETag is made of it.")
 
 
-class MatcherModel(Given):
+class MatcherModel(StrictModel):
     """A condition. `is` and `is_not` compare whole values, `like` and `not_like` take `*` and `?`; case does not matter."""
 
     model_config = ConfigDict(

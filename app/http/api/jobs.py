@@ -12,13 +12,13 @@ from app.domain.expectation import check_cron
 from app.domain.job import JobState
 from app.http.api.dependencies import Admin, Context, editor_of, problems
 from app.http.api.editable import Editable, add_to
-from app.http.api.fields import YEAR_S, Given, Id, Name, PathId, Shown, Zone
+from app.http.api.fields import YEAR_S, Id, Name, PathId, Shown, StrictModel, Zone
 from app.http.api.readable import show
-from app.http.etag import IfMatch, expected_versions
+from app.http.etag import IfMatch
 from app.http.paging import Paged
 
 
-class ExpectationModel(Given):
+class ExpectationModel(StrictModel):
     """When a job should have run: either `cron` with its time zone, or `period_s`."""
 
     cron: str | None = Field(
@@ -45,7 +45,7 @@ class ExpectationModel(Given):
         return self
 
 
-class JobEdit(Given):
+class JobEdit(StrictModel):
     """What can be changed of a job. A new expectation holds from now on: nothing is called missed for the time before it."""
 
     expectation: ExpectationModel | None = Field(None, description="When it should run; null: nothing is expected.")
@@ -92,7 +92,7 @@ class Job(Shown):
     created_at: datetime
 
 
-class Selection(Given):
+class Selection(StrictModel):
     """Whose jobs are meant; all left out: everybody's."""
 
     customer_id: Id | None = None
@@ -139,22 +139,20 @@ add_to(
     "/{thing_id}:confirm-expectation", summary="Confirm a learned expectation", responses=problems(404, 409, 412)
 )
 async def confirm_expectation(
-    thing_id: PathId, response: Response, context: Context, caller: Admin, if_match: IfMatch = None
+    thing_id: PathId, response: Response, context: Context, caller: Admin, versions: IfMatch
 ) -> Job:
     """Make what is proposed the job's expectation: from now on a missed run is an error like any other."""
     async with context.database.write() as tx:
-        versions = expected_versions(if_match)
         job = await jobs.confirm(tx, thing_id, editor_of(context, caller), versions=versions)
     return Job.model_validate(show(Job, job, response))
 
 
 @router.post("/{thing_id}:dismiss-expectation", summary="Expect nothing", responses=problems(404, 409, 412))
 async def dismiss_expectation(
-    thing_id: PathId, response: Response, context: Context, caller: Admin, if_match: IfMatch = None
+    thing_id: PathId, response: Response, context: Context, caller: Admin, versions: IfMatch
 ) -> Job:
     """Expect nothing of the job and learn nothing of it any more, until you set an expectation. Closes what was missed so far."""
     async with context.database.write() as tx:
-        versions = expected_versions(if_match)
         job = await jobs.dismiss(tx, thing_id, editor_of(context, caller), versions=versions)
     return Job.model_validate(show(Job, job, response))
 

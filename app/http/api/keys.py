@@ -9,14 +9,14 @@ from starlette.status import HTTP_201_CREATED, HTTP_204_NO_CONTENT
 from app.admin import keys
 from app.domain.key import KeyForm, KeyKind
 from app.http.api.dependencies import Admin, Context, editor_of, problems
-from app.http.api.fields import Given, Id, Name, PathId
+from app.http.api.fields import Id, Name, PathId, StrictModel
 from app.http.api.readable import Readable, add_get, add_list
 from app.http.auth import KeyAuthenticator
 from app.http.paging import Paged
 from app.store.history import KEYS
 
 
-class KeyIn(Given):
+class KeyIn(StrictModel):
     """A key as it is asked for."""
 
     kind: KeyKind = Field(

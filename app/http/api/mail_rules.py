@@ -8,13 +8,13 @@ from pydantic import Field
 from app.admin import mail_rules
 from app.domain.event import Activity
 from app.http.api.editable import Editable, router_of
-from app.http.api.fields import CustomerId, Given, Id, Name, Position, Shown, Value
+from app.http.api.fields import CustomerId, Id, Name, Position, Shown, StrictModel, Value
 from app.http.paging import Paged
 
 Outcome = Literal["success", "warning", "failure", "cancelled"]
 
 
-class MailRuleIn(Given):
+class MailRuleIn(StrictModel):
     """A mail rule as it is given. The first that fits a subject decides; where none does, we know the subjects of many tools."""
 
     name: Name = Field(examples=["Arcserve failures"])

@@ -13,14 +13,14 @@ from app.core.errors import BadInput, NotFound
 from app.deliver.transports.webhook import signing_secret
 from app.http.api.dependencies import Admin, Context, problems
 from app.http.api.editable import Editable, router_of
-from app.http.api.fields import CustomerId, Given, Id, Name, PathId, Shown
+from app.http.api.fields import CustomerId, Id, Name, PathId, Shown, StrictModel
 from app.http.paging import Paged
 
 _PART = r"[^\s<>()\[\],;:@\\\"\x00-\x1f\x7f-\x9f]+"
 _MAIL = re.compile(rf"(?=.{{3,254}}$){_PART}@{_PART}")
 
 
-class TransportModel(Given):
+class TransportModel(StrictModel):
     """One way to reach a recipient: a mail address for smtp, mapi and file, a URL for webhook."""
 
     transport: Literal["smtp", "webhook", "file", "mapi"]
@@ -46,7 +46,7 @@ def checked_address(transport: str, address: str) -> str:
         raise BadInput(wrong.errors()[0]["msg"].removeprefix("Value error, "), field="address") from None
 
 
-class RecipientIn(Given):
+class RecipientIn(StrictModel):
     """A recipient as it is given."""
 
     name: Name = Field(examples=["on call"])

@@ -17,7 +17,7 @@ from app.domain.relay import trouble_of
 from app.http import trial
 from app.http.api.dependencies import Admin, Context, Reader, editor_of, problems
 from app.http.api.editable import Editable, add_to
-from app.http.api.fields import Given, Id, Name, PathId, Shown, Words
+from app.http.api.fields import Id, Name, PathId, Shown, StrictModel, Words
 from app.http.api.readable import show
 from app.http.paging import Paged
 from app.store import outbox
@@ -26,7 +26,7 @@ from app.store.relays import RELAYS, find_relay, oldest_for, waiting_for
 Ids = Annotated[list[Id], Field(max_length=1000)]
 
 
-class RelayEdit(Given):
+class RelayEdit(StrictModel):
     """What can be changed of a relay."""
 
     name: Name = Field(examples=["mail01"])
@@ -100,13 +100,13 @@ class RelaysQuery(Paged):
     customer_id: Id | None = None
 
 
-class Pause(Given):
+class Pause(StrictModel):
     """Why it is paused."""
 
     why: Words = Field("by hand", examples=["the mail server is being moved"])
 
 
-class Trial(Given):
+class Trial(StrictModel):
     """Where the test goes."""
 
     address: str = Field(max_length=254, pattern=r"^[^\s<>@\"]+@[^\s<>@\"]+$", examples=["admin@example.org"])

@@ -6,13 +6,13 @@ from pydantic import BaseModel, Field
 from app.admin import retention
 from app.domain.record import Record
 from app.http.api.dependencies import Admin, Context, Reader, editor_of, problems
-from app.http.api.fields import Given
-from app.http.etag import IfMatch, expected_versions, put_etag
+from app.http.api.fields import StrictModel
+from app.http.etag import IfMatch, put_etag
 
 _MOST = 36_500
 
 
-class RetentionIn(Given):
+class RetentionIn(StrictModel):
     """The days, both of them."""
 
     keep_events_days: int = Field(ge=1, le=_MOST, description="Events; jobs, open alerts and daily sums outlive them.")
@@ -41,11 +41,10 @@ async def get_retention(response: Response, context: Context, _caller: Reader) -
 
 @router.put("", summary="Set the retention", responses=problems(412))
 async def put_retention(
-    given: RetentionIn, response: Response, context: Context, caller: Admin, if_match: IfMatch = None
+    given: RetentionIn, response: Response, context: Context, caller: Admin, versions: IfMatch
 ) -> Retention:
     """Set for how long what is kept; from then on it holds in place of the settings."""
     async with context.database.write() as tx:
-        versions = expected_versions(if_match)
         kept = await retention.put(tx, context.settings, given.model_dump(), versions, editor_of(context, caller))
     return _show(kept, response)
 

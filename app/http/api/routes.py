@@ -7,7 +7,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from app.admin import routes
 from app.http.api.editable import Editable, router_of
-from app.http.api.fields import YEAR_S, CustomerId, Given, Id, MatcherModel, Matchers, Name, Position, Shown
+from app.http.api.fields import YEAR_S, CustomerId, Id, MatcherModel, Matchers, Name, Position, Shown, StrictModel
 from app.http.paging import Paged
 
 _DAY_S = 86400
@@ -25,7 +25,7 @@ GroupField = Annotated[
 ]
 
 
-class RouteIn(Given):
+class RouteIn(StrictModel):
     """A route as it is given."""
 
     name: Name = Field(examples=["acme nights"])

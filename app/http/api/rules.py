@@ -8,11 +8,11 @@ from pydantic import Field, model_validator
 from app.admin import rules
 from app.domain.alert import AlertKind
 from app.http.api.editable import Editable, router_of
-from app.http.api.fields import YEAR_S, CustomerId, Given, Id, MatcherModel, Matchers, Name, Position, Shown
+from app.http.api.fields import YEAR_S, CustomerId, Id, MatcherModel, Matchers, Name, Position, Shown, StrictModel
 from app.http.paging import Paged
 
 
-class RuleIn(Given):
+class RuleIn(StrictModel):
     """A rule as it is given. The first that matches decides; a disabled one decides that no alert opens."""
 
     name: Name = Field(examples=["three warnings in a row"])

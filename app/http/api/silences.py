@@ -7,11 +7,11 @@ from pydantic import AwareDatetime, Field
 
 from app.admin import silences
 from app.http.api.editable import Editable, router_of
-from app.http.api.fields import CustomerId, Given, Id, MatcherModel, Name, Shown, Words
+from app.http.api.fields import CustomerId, Id, MatcherModel, Name, Shown, StrictModel, Words
 from app.http.paging import PagedByTime
 
 
-class SilenceIn(Given):
+class SilenceIn(StrictModel):
     """A silence as it is given."""
 
     customer_id: CustomerId = None

@@ -16,14 +16,14 @@ from app.decide import summaries
 from app.domain.calendar import Every, whole_period_until
 from app.http.api.dependencies import Admin, Context, Reader, editor_of, problems
 from app.http.api.editable import Editable, add_to
-from app.http.api.fields import CustomerId, Given, Id, MatcherModel, Matchers, Name, PathId, Shown, Zone
+from app.http.api.fields import CustomerId, Id, MatcherModel, Matchers, Name, PathId, Shown, StrictModel, Zone
 from app.http.api.routes import Recipients
 from app.http.paging import Paged
 from app.store.summaries import find_schedule
 from app.store.summary_view import summary_story
 
 
-class SummaryScheduleIn(Given):
+class SummaryScheduleIn(StrictModel):
     """A summary schedule as it is given."""
 
     name: Name = Field(examples=["every morning"])

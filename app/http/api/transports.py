@@ -11,7 +11,7 @@ from app.context import AppContext
 from app.core.errors import NotFound
 from app.http import trial
 from app.http.api.dependencies import Admin, Context, Reader, editor_of, problems
-from app.http.api.fields import Given, Id
+from app.http.api.fields import Id, StrictModel
 from app.http.api.recipients import checked_address
 from app.store import transports
 from app.store.recipients import RECIPIENTS
@@ -48,7 +48,7 @@ class Transports(BaseModel):
     items: list[Transport]
 
 
-class Trial(Given):
+class Trial(StrictModel):
     """Where the test goes."""
 
     address: str = Field(max_length=1000, examples=["admin@example.org"])

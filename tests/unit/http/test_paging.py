@@ -7,42 +7,36 @@ import pytest
 from fastapi import Response
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel
 
 from app.core.errors import BadInput
 from app.core.ids import first_id_at, new_id
-from app.domain.record import Page
 from app.http.etag import expected_versions, put_etag
-from app.http.paging import Paged, page_of, wanted_of
-
-
-class Thing(BaseModel):
-    id: str
+from app.http.paging import Paged, cursor_of
 
 
 def test_a_cursor_leads_back_to_its_id() -> None:
     last = new_id("evt")
-    page = page_of(Thing, Page((), last))
-    assert page.next is not None
-    assert last not in page.next, "nobody should build on what it holds"
-    assert wanted_of(Paged(cursor=page.next), "evt").after == last
+    cursor = cursor_of(last)
+    assert cursor is not None
+    assert last not in cursor, "nobody should build on what it holds"
+    assert Paged(cursor=cursor).window("evt").after == last
 
 
 @given(st.text(max_size=100))
 def test_no_other_text_is_a_cursor(text: str) -> None:
     with pytest.raises(BadInput, match="not of this list"):
-        wanted_of(Paged(cursor=text), "evt")
+        Paged(cursor=text).window("evt")
 
 
 def test_an_id_that_is_none_is_refused_inside_a_cursor_too() -> None:
     with pytest.raises(BadInput):
-        wanted_of(Paged(cursor=base64.urlsafe_b64encode(b"evt_1' OR 1=1").decode()), "evt")
+        Paged(cursor=base64.urlsafe_b64encode(b"evt_1' OR 1=1").decode()).window("evt")
 
 
 def test_a_cursor_of_another_list_is_refused_and_not_taken_for_a_place_in_this_one() -> None:
-    of_jobs = page_of(Thing, Page((), new_id("job"))).next
+    of_jobs = cursor_of(new_id("job"))
     with pytest.raises(BadInput, match="not of this list"):
-        wanted_of(Paged(cursor=of_jobs), "evt")
+        Paged(cursor=of_jobs).window("evt")
 
 
 def test_the_bound_of_a_moment_sorts_before_what_is_made_then() -> None:
