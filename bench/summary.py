@@ -8,7 +8,7 @@ from functools import partial
 import uvloop
 
 from app.compose import summary_mail
-from app.domain.calendar import Cadence, Every
+from app.domain.calendar import Frequency, Recurrence
 from app.store.engine import open_engines
 from app.store.summaries import Schedule
 from app.store.summary_view import summary_story
@@ -42,7 +42,7 @@ async def _summarise(place: Place) -> float:
     settings = place.settings()
     store = Database(open_engines(settings))
     end = datetime.now(UTC).replace(hour=7, minute=0, second=0, microsecond=0)
-    schedule = Schedule("sch_bench", None, "every morning", Cadence(Every.DAY, 7), (), (), end, 0)
+    schedule = Schedule("sch_bench", None, "every morning", Recurrence(Frequency.DAY, 7), (), (), end, 0)
     begun = time.perf_counter()
     async with store.read() as tx:
         story = await summary_story(tx, schedule, number=1, start=end - timedelta(days=1), end=end)

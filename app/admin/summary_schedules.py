@@ -2,7 +2,7 @@
 
 from app.admin.editing import Editor, Noun, Values
 from app.admin.references import check_customer, check_recipients
-from app.domain.calendar import Cadence, Every, next_time
+from app.domain.calendar import Frequency, Recurrence, next_time
 from app.domain.record import Record
 from app.store.summary_schedules import SUMMARY_SCHEDULES
 from app.store.transactions import WriteTx
@@ -23,9 +23,9 @@ async def _prepare(tx: WriteTx, values: Values, before: Record | None, by: Edito
     return values
 
 
-def _cadence(fields: Values) -> Cadence:
-    return Cadence(
-        every=Every(fields["every"]),
+def _cadence(fields: Values) -> Recurrence:
+    return Recurrence(
+        every=Frequency(fields["every"]),
         hour=fields["hour"],
         minute=fields["minute"],
         weekday=fields["weekday"],

@@ -9,7 +9,7 @@ from app.compose.error_line import error_line
 from app.compose.links import link_to
 from app.domain.alert import AlertKind
 from app.domain.mail_views import AlertView
-from app.domain.route import NoticeWhat
+from app.domain.notice import NoticeKind
 
 STATES = {
     AlertKind.FAILED: "FAILED",
@@ -59,9 +59,9 @@ class Card:
 
 def state_of(story: AlertView) -> str:
     """Say how it stands: `FAILED`, `STILL FAILED`, `OK AGAIN`; never the last of a job that still fails."""
-    if story.what is NoticeWhat.RECOVERED:
+    if story.what is NoticeKind.RECOVERED:
         return CLOSED if story.failures_in_row or story.missed_in_row else OK_AGAIN
-    still = "STILL " if story.what is NoticeWhat.REPEATED else ""
+    still = "STILL " if story.what is NoticeKind.REPEATED else ""
     return still + STATES[story.alert.kind]
 
 
@@ -118,7 +118,7 @@ def newest_moment(story: AlertView) -> datetime:
 
 def card_of(story: AlertView, base_url: str, log_lines: int) -> Card:
     """Word one alert, with at most `log_lines` lines of its log."""
-    is_down = story.what is not NoticeWhat.RECOVERED
+    is_down = story.what is not NoticeKind.RECOVERED
     log = phrases.tail(story.log_tail or "", log_lines, 100 * log_lines) if is_down and log_lines else ()
     whole_log = phrases.tail(story.log_tail or "", 20, 2048) if is_down else ()
     is_agent = story.job is None or story.alert.kind is AlertKind.AGENT_SILENT
@@ -151,7 +151,7 @@ def _links(story: AlertView, base_url: str) -> tuple[tuple[str, str], ...]:
 
 
 def _facts(story: AlertView, where: tzinfo) -> list[tuple[str, str]]:
-    alert, beside, is_over = story.alert, newest_moment(story), story.what is NoticeWhat.RECOVERED
+    alert, beside, is_over = story.alert, newest_moment(story), story.what is NoticeKind.RECOVERED
 
     def said(moment: datetime | None) -> str:
         return "" if moment is None else phrases.moment(moment, where, beside)

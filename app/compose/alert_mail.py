@@ -10,7 +10,7 @@ from app.compose.alert_subject import subject_of
 from app.compose.letter import Letter
 from app.domain.event import Severity
 from app.domain.mail_views import AlertView
-from app.domain.route import NoticeWhat
+from app.domain.notice import NoticeKind
 
 DETAILED, BRIEF = 50, 300
 _KINDS = tuple(STATES)
@@ -57,9 +57,9 @@ def in_order(stories: Sequence[AlertView]) -> list[AlertView]:
 
 def _place(story: AlertView) -> tuple[object, ...]:
     """Down before recovered, new before told again, then by what is worst; the id settles ties."""
-    whats = (NoticeWhat.OPENED, NoticeWhat.REPEATED, NoticeWhat.RECOVERED)
+    whats = (NoticeKind.OPENED, NoticeKind.REPEATED, NoticeKind.RECOVERED)
     return (
-        story.what is NoticeWhat.RECOVERED,
+        story.what is NoticeKind.RECOVERED,
         _KINDS.index(story.alert.kind),
         whats.index(story.what),
         _SEVERITIES.index(story.alert.severity),

@@ -11,7 +11,7 @@ from app.compose import phrases
 from app.compose.alert_card import CLOSED, OK_AGAIN, STATES, name_of, newest_moment, runs_of, state_of, trouble_of
 from app.domain.alert import AlertKind
 from app.domain.mail_views import AlertView
-from app.domain.route import NoticeWhat
+from app.domain.notice import NoticeKind
 
 LIMIT = 120
 _WIDTH = 8  # of the longest usual state, so that subjects stand in columns in a list of mails
@@ -36,7 +36,7 @@ def subject_of(stories: Sequence[AlertView]) -> str:
 
 def _of_one(story: AlertView) -> str:
     front = f"{state_of(story).ljust(_WIDTH)} {phrases.shorten(name_of(story), 80)}"
-    return front + (_recovery(story) if story.what is NoticeWhat.RECOVERED else _trouble(story))
+    return front + (_recovery(story) if story.what is NoticeKind.RECOVERED else _trouble(story))
 
 
 def _trouble(story: AlertView) -> str:
@@ -85,11 +85,11 @@ def _of_group(stories: Sequence[AlertView]) -> str:
 
 def _in_common(stories: Sequence[AlertView]) -> str:
     """Give the error that several share, numbers aside (a lock names its process); without one, the names of what is down."""
-    down = [story for story in stories if story.what is not NoticeWhat.RECOVERED] or list(stories)
+    down = [story for story in stories if story.what is not NoticeKind.RECOVERED] or list(stories)
     broken = [
         story
         for story in down
-        if story.alert.kind in (AlertKind.FAILED, AlertKind.WARNING) and story.what is not NoticeWhat.RECOVERED
+        if story.alert.kind in (AlertKind.FAILED, AlertKind.WARNING) and story.what is not NoticeKind.RECOVERED
     ]
     errors = [trouble_of(story) for story in broken]
     shared = Counter(_NUMBER.sub("0", error) for error in errors if error)

@@ -18,8 +18,8 @@ from app.core.ids import new_id
 from app.core.log import log
 from app.domain.mail_views import AlertView
 from app.domain.message import Bodies, Message
+from app.domain.notice import Notice, NoticeKind
 from app.domain.recipient import Recipient
-from app.domain.route import Notice, NoticeWhat
 from app.store import notices, outbox
 from app.store.alert_view import alert_stories
 from app.store.recipients import recipients_by_id
@@ -102,7 +102,7 @@ async def _give_up(context: AppContext, group: Sequence[Notice], why: str) -> No
 
 async def _word(context: AppContext, group: Sequence[Notice], stories: dict[str, AlertView]) -> Worded | None:
     base_url = context.settings.public_url
-    if group[0].what is NoticeWhat.SUMMARY:
+    if group[0].what is NoticeKind.SUMMARY:
         async with context.database.read() as tx:
             return await _word_summary(tx, group[0], base_url)
     told = [stories[notice.id] for notice in group if notice.id in stories]
@@ -149,7 +149,7 @@ def _address(
         place=0,
         address=first.address,
         urgency=min(notice.urgency for notice in group),
-        is_alert=group[0].what is not NoticeWhat.SUMMARY,
+        is_alert=group[0].what is not NoticeKind.SUMMARY,
         subject=worded.letter.subject,
         message_id=header,
         created_at=now,

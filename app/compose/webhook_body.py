@@ -15,11 +15,11 @@ from app.compose.links import link_to
 from app.compose.summary_subject import is_all_ok
 from app.compose.summary_subject import subject_of as summary_subject_of
 from app.domain.mail_views import AlertView, DayCell, JobLine, SummaryView
-from app.domain.route import NoticeWhat
+from app.domain.notice import NoticeKind
 
 MOST, LIMIT = 300, 200_000  # alerts or jobs in a document, and its bytes
 _LONGEST = 500
-_WHATS = (NoticeWhat.OPENED, NoticeWhat.REPEATED, NoticeWhat.RECOVERED)
+_WHATS = (NoticeKind.OPENED, NoticeKind.REPEATED, NoticeKind.RECOVERED)
 
 
 def word_alerts(stories: Sequence[AlertView], *, base_url: str) -> bytes:

@@ -14,8 +14,8 @@ from app.domain.alert import Alert, AlertKind, Rule
 from app.domain.customer import Customer
 from app.domain.event import Event, EventKind, Severity, job_of
 from app.domain.job import Job, order_of, replay
+from app.domain.notice import NoticeKind
 from app.domain.pairing import span_to_pair
-from app.domain.route import NoticeWhat
 from app.domain.run import run_key_of
 from app.store import agent_fold, alerts, inbox, job_fold, notices, run_fold
 from app.store.customers import customers_by_id
@@ -165,7 +165,7 @@ async def _apply(tx: WriteTx, scene: Scene, verdicts: Sequence[tuple[Verdict, Ag
         match verdict:
             case Open():
                 alert = _alert(verdict, scene, agent, job)
-                tellings.append(Telling(alert, NoticeWhat.OPENED, verdict.reason, hold=verdict.hold))
+                tellings.append(Telling(alert, NoticeKind.OPENED, verdict.reason, hold=verdict.hold))
             case Repeat():
                 alert = _repeated(verdict, scene, agent, job)
                 repeated.append(alert)
@@ -180,7 +180,7 @@ async def _apply(tx: WriteTx, scene: Scene, verdicts: Sequence[tuple[Verdict, Ag
         return 0
     hurried = await notices.hurry(tx, [alert.id for alert in risen], scene.now) if risen else set()
     tellings += [
-        Telling(alert, NoticeWhat.REPEATED, "it became critical", turn="critical")
+        Telling(alert, NoticeKind.REPEATED, "it became critical", turn="critical")
         for alert in risen
         if alert.id not in hurried and alert.acknowledged_at is None
     ]

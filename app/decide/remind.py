@@ -8,7 +8,7 @@ from app.decide.facts import facts_of
 from app.decide.repeat import Hold, tell_again
 from app.decide.tell import Telling, open_desk, tell
 from app.domain.alert import Alert
-from app.domain.route import Notice, NoticeWhat
+from app.domain.notice import Notice, NoticeKind
 from app.store import agent_fold, alerts, job_fold, notices
 from app.store.customers import customers_by_id
 from app.store.transactions import WriteTx
@@ -29,7 +29,7 @@ async def judge_muted(tx: WriteTx, now: datetime) -> int:
 def _after_silence(due: Sequence[Notice], found: Mapping[str, Alert]) -> list[Telling]:
     """Tell an alert once, though it was muted as it opened and again as it became critical or was to be repeated."""
     tellings: dict[tuple[str, str | None], Telling] = {}
-    for notice in sorted(due, key=lambda one: (one.route_id is not None, one.what is not NoticeWhat.OPENED)):
+    for notice in sorted(due, key=lambda one: (one.route_id is not None, one.what is not NoticeKind.OPENED)):
         alert = found.get(notice.alert_id or "")
         if alert is None or alert.closed_at is not None or (alert.id, None) in tellings:
             continue
@@ -57,7 +57,7 @@ async def tell_repeats(tx: WriteTx, now: datetime) -> int:
             continue
         turn = notice.repeat_at.isoformat()
         tellings[alert.id, notice.route_id] = Telling(
-            alert, NoticeWhat.REPEATED, verdict.reason, turn=turn, only_route=notice.route_id
+            alert, NoticeKind.REPEATED, verdict.reason, turn=turn, only_route=notice.route_id
         )
     await notices.clear_repeat(tx, [notice.id for notice in due])
     return len(await tell(desk, list(tellings.values())))

@@ -7,7 +7,7 @@ from app.core.ids import new_id
 from app.core.log import log
 from app.domain.calendar import next_time, previous_time, whole_period_until
 from app.domain.dedupe import group_key, summary_key
-from app.domain.route import URGENCY_SUMMARY, Notice, NoticeState, NoticeWhat
+from app.domain.notice import URGENCY_SUMMARY, Notice, NoticeKind, NoticeState
 from app.store import notices
 from app.store import summaries as store
 from app.store.summaries import Schedule
@@ -21,7 +21,7 @@ async def tick(context: AppContext) -> bool:
         due = await store.schedules_due(tx, now)
         for schedule in due:
             try:
-                end, next_at = newest_due(schedule, now), next_time(schedule.cadence, now)
+                end, next_at = newest_due(schedule, now), next_time(schedule.recurrence, now)
             except Exception:  # noqa: BLE001  (the rim of one schedule: a time zone that is no more must not keep all others waiting)
                 log.exception("a summary schedule cannot be read; it is tried again in an hour", schedule=schedule.id)
                 await store.move_on(tx, schedule.id, now + timedelta(hours=1))
@@ -35,7 +35,7 @@ async def tick(context: AppContext) -> bool:
 
 def newest_due(schedule: Schedule, now: datetime) -> datetime:
     """Give the end of the newest period that is over: after an outage of days one summary is made, which tells them all."""
-    return max(schedule.next_at, previous_time(schedule.cadence, now))
+    return max(schedule.next_at, previous_time(schedule.recurrence, now))
 
 
 async def make_now(tx: WriteTx, schedule_id: str, now: datetime) -> str | None:
@@ -51,9 +51,9 @@ async def make_now(tx: WriteTx, schedule_id: str, now: datetime) -> str | None:
 
 async def _make(tx: WriteTx, schedule: Schedule, end: datetime, now: datetime, *, on_demand: bool) -> str | None:
     if on_demand:
-        start = whole_period_until(schedule.cadence, end)
+        start = whole_period_until(schedule.recurrence, end)
     else:
-        start = previous_time(schedule.cadence, end)
+        start = previous_time(schedule.recurrence, end)
         start = min(start, await store.last_period_end(tx, schedule.id) or start)
     summary_id = await store.insert_summary(tx, schedule, start=start, end=end, now=now, on_demand=on_demand)
     if summary_id is None:
@@ -64,7 +64,7 @@ async def _make(tx: WriteTx, schedule: Schedule, end: datetime, now: datetime, *
     made = [
         Notice(
             id=new_id("ntc"),
-            what=NoticeWhat.SUMMARY,
+            what=NoticeKind.SUMMARY,
             state=NoticeState.WAITING,
             reason=why,
             due_at=now,

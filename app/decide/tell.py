@@ -11,16 +11,8 @@ from app.decide.route import routes_for
 from app.domain.alert import Alert
 from app.domain.dedupe import notice_key
 from app.domain.event import Severity
-from app.domain.route import (
-    URGENCY_ALERT,
-    URGENCY_CRITICAL,
-    URGENCY_RECOVERY,
-    Notice,
-    NoticeState,
-    NoticeWhat,
-    Route,
-    Silence,
-)
+from app.domain.notice import URGENCY_ALERT, URGENCY_CRITICAL, URGENCY_RECOVERY, Notice, NoticeKind, NoticeState
+from app.domain.route import Route, Silence
 from app.store import notices as store
 from app.store.repeats import count_from
 from app.store.routes import all_routes
@@ -35,7 +27,7 @@ class Telling:
     """One alert that may have to be told: `turn` tells one repeat from the next, `hold` keeps it back for a while."""
 
     alert: Alert
-    what: NoticeWhat
+    what: NoticeKind
     reason: str
     turn: str = ""
     hold: timedelta = timedelta(0)
@@ -177,13 +169,13 @@ def _recovery(desk: Desk, alert: Alert, why: str, told: Notice, route: Route | N
     reason = f"{why}; was told {told.due_at:%Y-%m-%d %H:%M} UTC by {by}"
     return Notice(
         id=new_id("ntc"),
-        what=NoticeWhat.RECOVERED,
+        what=NoticeKind.RECOVERED,
         state=NoticeState.WAITING if sends else NoticeState.SUPPRESSED,
         reason=reason if sends else reason + ", which sends no recoveries",
         due_at=desk.now,
         group_key=told.group_key,
         urgency=URGENCY_RECOVERY,
-        dedupe=notice_key(alert.id, NoticeWhat.RECOVERED, told.route_id or "", told.recipient_id or "", ""),
+        dedupe=notice_key(alert.id, NoticeKind.RECOVERED, told.route_id or "", told.recipient_id or "", ""),
         created_at=desk.now,
         customer_id=alert.customer_id,
         recipient_id=told.recipient_id,

@@ -8,9 +8,8 @@ from datetime import datetime
 
 from app.core.log import log
 from app.deliver.tell import tell
-from app.domain.lease import Attempt
+from app.domain.attempt import Attempt, Outcome, Sent, outcome_name
 from app.domain.message import Message, MessageState
-from app.domain.outcome import Outcome, Sent, name_of
 from app.store import attempts, outbox
 from app.store.transactions import WriteTx
 
@@ -21,7 +20,7 @@ async def settle_late(tx: WriteTx, message: Message, token: str, outcome: Outcom
     """Take a receipt under an outdated token; `message` is locked. Say in words what came of it."""
     attempt = await attempts.attempt_under(tx, message.id, token)
     if attempt is None:
-        log.warning("receipt under a token that began no attempt", message=message.id, outcome=name_of(outcome))
+        log.warning("receipt under a token that began no attempt", message=message.id, outcome=outcome_name(outcome))
         return "refused: no attempt was begun under this token"
     if not isinstance(outcome, Sent):
         return await _refuse(tx, message, attempt, outcome, now)
@@ -43,14 +42,14 @@ async def _refuse(tx: WriteTx, message: Message, attempt: Attempt, outcome: Outc
         "late receipt refused",
         message=message.id,
         state=message.state,
-        outcome=name_of(outcome),
+        outcome=outcome_name(outcome),
         code=outcome.code,
         text=outcome.text,
     )
     if attempt.ended_at is None:
-        await attempts.end_attempts(tx, [(attempt.id, now, name_of(outcome), outcome.code[:40], outcome.text)])
-    elif attempt.outcome != "sent" and attempt.outcome != name_of(outcome):
-        text = _with(attempt.text, f"said too late to count: {name_of(outcome)} {outcome.code} {outcome.text}")
+        await attempts.end_attempts(tx, [(attempt.id, now, outcome_name(outcome), outcome.code[:40], outcome.text)])
+    elif attempt.outcome != "sent" and attempt.outcome != outcome_name(outcome):
+        text = _with(attempt.text, f"said too late to count: {outcome_name(outcome)} {outcome.code} {outcome.text}")
         await attempts.end_attempts(
             tx, [(attempt.id, attempt.ended_at, attempt.outcome or "unknown", attempt.code or "", text)]
         )

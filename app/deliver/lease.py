@@ -8,7 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from app.core.ids import new_id
-from app.domain.lease import Attempt, Claim, Held, Leased
+from app.domain.attempt import Attempt
+from app.domain.lease import Claim, Held, Leased
 from app.store import attempts, outbox
 from app.store.transactions import WriteTx
 

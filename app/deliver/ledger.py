@@ -16,8 +16,8 @@ from app.core.log import log
 from app.deliver import lease
 from app.deliver.settle import Receipt, settle_all
 from app.deliver.tell import tell_sent
+from app.domain.attempt import Outcome, Sent
 from app.domain.lease import Claim, Leased
-from app.domain.outcome import Outcome, Sent
 from app.store import outbox
 from app.store.book import SentLine, book, book_plain
 from app.store.transactions import WriteTx

@@ -12,8 +12,8 @@ from app.core.periodic import keep_ticking
 from app.deliver import lease
 from app.deliver.ledger import Ended, Ledger
 from app.deliver.transport import Transport, Unsent
+from app.domain.attempt import Outcome, Temporary, Unknown
 from app.domain.lease import Claim, Leased
-from app.domain.outcome import Outcome, Temporary, Unknown
 
 LEASE_FOR = timedelta(seconds=30)  # renewed while sending: only who died or hangs loses it
 RENEW_S = 10.0

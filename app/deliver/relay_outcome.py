@@ -6,7 +6,7 @@ None: the attempt has not ended; the relay knows more later, and nobody else may
 import json
 from dataclasses import dataclass
 
-from app.domain.outcome import Outcome, Permanent, Sent, Temporary, Unknown
+from app.domain.attempt import Outcome, Permanent, Sent, Temporary, Unknown
 from programs.protocol.relay import HOPELESS, PAUSING, QUEUED, SENT, STUCK, UNKNOWN, RelayReceipt
 
 _SHOWN_MOST = 3500

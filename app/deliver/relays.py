@@ -17,8 +17,8 @@ from app.deliver.failover import move_on
 from app.deliver.relay_outcome import Meaning, meaning_of
 from app.deliver.settle import settle
 from app.deliver.tell import tell_end
+from app.domain.attempt import Sent
 from app.domain.lease import Claim, Leased
-from app.domain.outcome import Sent
 from app.domain.relay import Relay, unfit
 from app.store import outbox
 from app.store import relays as rows

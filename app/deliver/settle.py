@@ -15,9 +15,9 @@ from app.deliver.failover import move_on
 from app.deliver.late import settle_late
 from app.deliver.tell import tell
 from app.deliver.verdict import judge
-from app.domain.lease import Attempt, Claim, Held
+from app.domain.attempt import Attempt, Outcome, Unknown, outcome_name
+from app.domain.lease import Claim, Held
 from app.domain.message import Message, MessageState
-from app.domain.outcome import Outcome, Unknown, name_of
 from app.store import attempts, outbox
 from app.store.transactions import WriteTx
 
@@ -56,7 +56,9 @@ async def settle_all(
             said.append(await settle_late(tx, one.message, receipt.claim.token, receipt.outcome, now))
         else:
             attempt_id, number = await _attempt_of(tx, one, now)
-            ended.append((attempt_id, now, name_of(receipt.outcome), receipt.outcome.code[:40], receipt.outcome.text))
+            ended.append(
+                (attempt_id, now, outcome_name(receipt.outcome), receipt.outcome.code[:40], receipt.outcome.text)
+            )
             after = await _after(tx, one.message, receipt.outcome, number, now)
             changed.append(replace(after, due_at=now) if at_once else after)
             said.append(f"{after.state}: {after.why}")
@@ -74,7 +76,7 @@ async def _after(tx: WriteTx, message: Message, outcome: Outcome, number: int, n
         # `move_on` starts from the leased message: from a state such as dead there is no legal move to the next transport.
         tried = replace(message, attempts=after.attempts, maybe_sent=after.maybe_sent, due_at=after.due_at)
         after = await move_on(tx, tried, now, verdict.why) or after
-    tx.after_commit(lambda: tell(after, name_of(outcome), now))
+    tx.after_commit(lambda: tell(after, outcome_name(outcome), now))
     return after
 
 

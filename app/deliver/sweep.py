@@ -7,9 +7,9 @@ from app.context import AppContext
 from app.deliver.failover import move_on
 from app.deliver.settle import Receipt, settle_all
 from app.deliver.tell import tell_end
+from app.domain.attempt import Unknown
 from app.domain.lease import Claim
 from app.domain.message import Message, MessageState
-from app.domain.outcome import Unknown
 from app.store import outbox
 from app.store.transactions import WriteTx
 

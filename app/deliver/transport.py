@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from app.domain.attempt import Outcome
 from app.domain.message import Parcel
-from app.domain.outcome import Outcome
 
 
 class Unsent(Exception):

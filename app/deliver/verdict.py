@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import assert_never
 
 from app.deliver.backoff import wait_after
+from app.domain.attempt import Outcome, Permanent, Sent, Temporary, Unknown
 from app.domain.message import Message, MessageState
-from app.domain.outcome import Outcome, Permanent, Sent, Temporary, Unknown
 
 # A server that takes mail and then never says so would otherwise send the same mail to its reader for three days.
 MOST_UNKNOWN = 8

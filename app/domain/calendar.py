@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim
 
 
-class Every(StrEnum):
+class Frequency(StrEnum):
     """How often."""
 
     DAY = "day"
@@ -17,10 +17,10 @@ class Every(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Cadence:
+class Recurrence:
     """`weekday` is 1 (Monday) to 7, for weekly ones; `month_day` 1 to 28, for monthly ones."""
 
-    every: Every
+    every: Frequency
     hour: int
     minute: int = 0
     weekday: int = 1
@@ -31,28 +31,30 @@ class Cadence:
     def cron(self) -> str:
         """The same as a cron expression."""
         match self.every:
-            case Every.DAY:
+            case Frequency.DAY:
                 return f"{self.minute} {self.hour} * * *"
-            case Every.WEEK:
+            case Frequency.WEEK:
                 return f"{self.minute} {self.hour} * * {self.weekday % 7}"
-            case Every.MONTH:
+            case Frequency.MONTH:
                 return f"{self.minute} {self.hour} {self.month_day} * *"
 
 
-def next_time(cadence: Cadence, moment: datetime) -> datetime:
+def next_time(recurrence: Recurrence, moment: datetime) -> datetime:
     """Give the first time strictly after `moment`, in UTC."""
-    return next(CronSim(cadence.cron, moment.astimezone(ZoneInfo(cadence.time_zone)))).astimezone(UTC)
+    return next(CronSim(recurrence.cron, moment.astimezone(ZoneInfo(recurrence.time_zone)))).astimezone(UTC)
 
 
-def previous_time(cadence: Cadence, moment: datetime) -> datetime:
+def previous_time(recurrence: Recurrence, moment: datetime) -> datetime:
     """Give the last time strictly before `moment`, in UTC."""
-    return next(CronSim(cadence.cron, moment.astimezone(ZoneInfo(cadence.time_zone)), reverse=True)).astimezone(UTC)
+    return next(CronSim(recurrence.cron, moment.astimezone(ZoneInfo(recurrence.time_zone)), reverse=True)).astimezone(
+        UTC
+    )
 
 
-def whole_period_until(cadence: Cadence, moment: datetime) -> datetime:
+def whole_period_until(recurrence: Recurrence, moment: datetime) -> datetime:
     """Give the beginning of a period of full length (a day, a week, a month) that ends at `moment`, in UTC.
 
     What is looked at between two times must not begin at the last one: minutes after it, nothing expected would have been heard yet.
     """
-    newest = previous_time(cadence, moment)
-    return moment - (newest - previous_time(cadence, newest))
+    newest = previous_time(recurrence, moment)
+    return moment - (newest - previous_time(recurrence, newest))

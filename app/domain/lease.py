@@ -1,4 +1,4 @@
-"""A lease: a claim on a message that ends by itself; and the attempt that is made under it. Pure."""
+"""A lease: a claim on a message, which ends by itself. Pure."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,7 +8,7 @@ from app.domain.message import Message, Parcel
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Names one claim. The token is made anew at each lease, so a holder that lost its lease is known by it."""
+    """Names one claim. Each lease has a new token, which shows a holder that lost its lease."""
 
     message_id: str
     token: str
@@ -16,7 +16,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Leased:
-    """A message as its holder gets it: what to send, until when it is the holder's, and how often it was tried before."""
+    """A message as its holder receives it: what to send, until when the lease lasts, and how many attempts were made before."""
 
     claim: Claim
     transport: str
@@ -30,24 +30,8 @@ class Leased:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A message locked within the unit of work, with the attempt that was begun under its present lease, if one was."""
+    """A message that the transaction has locked, with the attempt that began under its present lease, if one did."""
 
     message: Message
     attempt_id: str | None
     number: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """One try at sending. Written before it starts; `outcome` is None while it is under way."""
-
-    id: str
-    message_id: str
-    number: int
-    holder: str
-    token: str
-    started_at: datetime
-    ended_at: datetime | None = None
-    outcome: str | None = None  # sent | temporary | permanent | unknown
-    code: str | None = None
-    text: str | None = None

@@ -5,7 +5,7 @@ from datetime import date, datetime
 
 from app.domain.alert import Alert
 from app.domain.job import JobState
-from app.domain.route import NoticeWhat
+from app.domain.notice import NoticeKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,7 +13,7 @@ class AlertView:
     """One alert as one recipient is told of it. `thread_id` is the Message-ID of the mail in which they first heard of it, or None."""
 
     alert: Alert
-    what: NoticeWhat
+    what: NoticeKind
     reason: str  # the notice's: why this recipient hears of it now
     customer: str
     time_zone: str

@@ -6,7 +6,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 
 
-class Test(StrEnum):
+class Comparison(StrEnum):
     """How a value is compared; case does not matter."""
 
     IS = "is"
@@ -24,20 +24,20 @@ class Matcher:
     """`field` is one of FIELDS or `label:NAME`; a label that is not there is the empty text."""
 
     field: str
-    test: Test
+    test: Comparison
     value: str
 
     def matches(self, facts: Mapping[str, str]) -> bool:
         """Say whether the facts meet the condition."""
         found, wanted = facts.get(self.field, "").casefold(), self.value.casefold()
         match self.test:
-            case Test.IS:
+            case Comparison.IS:
                 return found == wanted
-            case Test.IS_NOT:
+            case Comparison.IS_NOT:
                 return found != wanted
-            case Test.LIKE:
+            case Comparison.LIKE:
                 return _is_like(found, wanted)
-            case Test.NOT_LIKE:
+            case Comparison.NOT_LIKE:
                 return not _is_like(found, wanted)
 
 

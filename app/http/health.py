@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from app.context import AppContext
 from app.core.log import log
-from app.domain.lease import Attempt
+from app.domain.attempt import Attempt
 from app.store import depth
 from app.store.attempts import latest_by_transport
 from app.store.checkup import Unworded, unworded

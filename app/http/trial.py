@@ -9,8 +9,8 @@ from app.context import AppContext
 from app.core.errors import Conflict
 from app.core.ids import new_id
 from app.deliver.transports import build_transports
+from app.domain.attempt import outcome_name
 from app.domain.message import Parcel, takes_json
-from app.domain.outcome import name_of
 from app.store.transports import Trial
 
 
@@ -25,7 +25,7 @@ async def try_transport(context: AppContext, kind: str, address: str, recipient_
     finally:
         await asyncio.gather(*(transport.close() for transport in transports.values()))
     seconds = round(time.perf_counter() - started, 3)
-    return Trial(kind, now, name_of(outcome), outcome.code, outcome.text), seconds
+    return Trial(kind, now, outcome_name(outcome), outcome.code, outcome.text), seconds
 
 
 def parcel(context: AppContext, kind: str, address: str, recipient_id: str) -> Parcel:

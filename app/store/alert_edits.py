@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import select, update
 
 from app.domain.alert import Alert, AlertKind
-from app.domain.route import NoticeState
+from app.domain.notice import NoticeState
 from app.store.alerts import close_alerts
 from app.store.mapping import alert_from
 from app.store.notices import suppress_waiting

@@ -9,7 +9,7 @@ from sqlalchemy import Result, Row, func, select
 from app.domain.alert import AlertKind
 from app.domain.event import HABIT
 from app.domain.mail_views import AlertView
-from app.domain.route import Notice, NoticeState
+from app.domain.notice import Notice, NoticeState
 from app.store.mapping import alert_from
 from app.store.tables import agents, alerts, customers, events, jobs, messages, notices, runs
 from app.store.transactions import ReadTx

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import bindparam, func, insert, select, update
 
-from app.domain.lease import Attempt
+from app.domain.attempt import Attempt
 from app.store.tables import attempts, messages
 from app.store.transactions import ReadTx, WriteTx
 

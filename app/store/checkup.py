@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Select, and_, func, not_, select, text
 
-from app.domain.lease import Attempt
+from app.domain.attempt import Attempt
 from app.domain.relay import AGENT_BEGINS
 from app.domain.relay import JOB as RELAY_JOB
 from app.store.attempts import latest_by_transport

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from sqlalchemy import ColumnElement, and_, func, literal, not_, true
 
-from app.domain.matcher import Matcher, Test
+from app.domain.matcher import Comparison, Matcher
 from app.store.tables import agents, customers, jobs
 
 
@@ -20,13 +20,13 @@ def _condition(matcher: Matcher) -> ColumnElement[bool]:
     wanted = matcher.value.lower()
     found = _lower(_value(matcher.field), wanted)
     match matcher.test:
-        case Test.IS:
+        case Comparison.IS:
             return found == wanted
-        case Test.IS_NOT:
+        case Comparison.IS_NOT:
             return found != wanted
-        case Test.LIKE:
+        case Comparison.LIKE:
             return found.like(_pattern(wanted), escape="\\")
-        case Test.NOT_LIKE:
+        case Comparison.NOT_LIKE:
             return not_(found.like(_pattern(wanted), escape="\\"))
 
 

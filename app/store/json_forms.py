@@ -5,13 +5,13 @@ from datetime import timedelta
 from typing import Any
 
 from app.domain.expectation import Expectation
-from app.domain.matcher import Matcher, Test
+from app.domain.matcher import Comparison, Matcher
 from app.domain.recipient import Address
 
 
 def matchers_of(stored: Iterable[Mapping[str, str]]) -> tuple[Matcher, ...]:
     """Return the matchers that a column holds."""
-    return tuple(Matcher(one["field"], Test(one["test"]), one["value"]) for one in stored)
+    return tuple(Matcher(one["field"], Comparison(one["test"]), one["value"]) for one in stored)
 
 
 def matchers_json(matchers: Iterable[Matcher]) -> list[dict[str, str]]:

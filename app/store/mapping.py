@@ -8,7 +8,7 @@ from sqlalchemy import Row
 from app.domain.alert import Alert, AlertKind
 from app.domain.event import Activity, Event, EventKind, Phase, RunOutcome, Severity
 from app.domain.job import Job, JobState
-from app.domain.route import Notice, NoticeState, NoticeWhat
+from app.domain.notice import Notice, NoticeKind, NoticeState
 from app.domain.run import Run
 from app.store.json_forms import expectation_of
 
@@ -77,4 +77,4 @@ def alert_from(row: Row[Any]) -> Alert:
 def notice_from(row: Row[Any]) -> Notice:
     """Read a notice."""
     named = {name: getattr(row, name) for name in Notice.__slots__ if name not in ("what", "state")}
-    return Notice(**named, what=NoticeWhat(row.what), state=NoticeState(row.state))
+    return Notice(**named, what=NoticeKind(row.what), state=NoticeState(row.state))

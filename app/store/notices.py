@@ -7,13 +7,13 @@ from typing import Any
 from sqlalchemy import Select, bindparam, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from app.domain.route import URGENCY_CRITICAL, Notice, NoticeState, NoticeWhat
+from app.domain.notice import URGENCY_CRITICAL, Notice, NoticeKind, NoticeState
 from app.store.mapping import notice_from
 from app.store.tables import groups, notices
 from app.store.transactions import ReadTx, WriteTx
 from app.store.wanted import wanted
 
-TOLD = (NoticeWhat.OPENED, NoticeWhat.REPEATED)
+TOLD = (NoticeKind.OPENED, NoticeKind.REPEATED)
 # As the partial index says it: SQLite uses one only when its condition stands word by word in the query.
 _DUE = text("notices.state IN ('waiting', 'muted')")
 

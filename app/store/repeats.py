@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from sqlalchemy import bindparam, exists, func, select, update
 
-from app.domain.route import Notice, NoticeState, NoticeWhat
+from app.domain.notice import Notice, NoticeKind, NoticeState
 from app.store.notices import TOLD
 from app.store.tables import alerts, notices
 from app.store.transactions import WriteTx
@@ -34,7 +34,7 @@ async def repeat_every(tx: WriteTx, route_id: str, every: timedelta | None) -> N
 
 async def count_from(tx: WriteTx, made: Sequence[Notice]) -> None:
     """Count repeats from these notices, where they were stored: an alert told again out of turn would be reminded of twice from then on."""
-    newest = {(n.alert_id, n.route_id): n for n in made if n.what is NoticeWhat.REPEATED and n.repeat_at is not None}
+    newest = {(n.alert_id, n.route_id): n for n in made if n.what is NoticeKind.REPEATED and n.repeat_at is not None}
     if not newest:
         return
     stored = notices.alias("stored")

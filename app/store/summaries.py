@@ -8,7 +8,7 @@ from sqlalchemy import Row, func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.core.ids import new_id
-from app.domain.calendar import Cadence, Every
+from app.domain.calendar import Frequency, Recurrence
 from app.domain.matcher import Matcher
 from app.store.json_forms import matchers_of
 from app.store.readable import readable
@@ -23,7 +23,7 @@ class Schedule:
     id: str
     customer_id: str | None
     name: str
-    cadence: Cadence
+    recurrence: Recurrence
     matchers: tuple[Matcher, ...]
     recipients: tuple[str, ...]
     next_at: datetime
@@ -126,7 +126,7 @@ def _schedule_of(row: Row[Any], otherwise: datetime) -> Schedule:
         id=row.id,
         customer_id=row.customer_id,
         name=row.name,
-        cadence=Cadence(Every(row.every), row.hour, row.minute, row.weekday, row.month_day, row.time_zone),
+        recurrence=Recurrence(Frequency(row.every), row.hour, row.minute, row.weekday, row.month_day, row.time_zone),
         matchers=matchers_of(row.matchers),
         recipients=tuple(row.recipients),
         next_at=row.next_at or otherwise,

@@ -40,7 +40,7 @@ class Scope:
 
 async def summary_story(tx: ReadTx, schedule: Schedule, *, number: int, start: datetime, end: datetime) -> SummaryView:
     """Give everything that the summary of this period tells."""
-    zone = ZoneInfo(schedule.cadence.time_zone)
+    zone = ZoneInfo(schedule.recurrence.time_zone)
     wanted = job_matches(schedule.customer_id, schedule.matchers)
     is_all = schedule.customer_id is None and not schedule.matchers
     scope = Scope(wanted, schedule.customer_id, start, end, end.astimezone(zone).date(), is_all)
@@ -52,7 +52,7 @@ async def summary_story(tx: ReadTx, schedule: Schedule, *, number: int, start: d
         number=number,
         period_start=start,
         period_end=end,
-        time_zone=schedule.cadence.time_zone,
+        time_zone=schedule.recurrence.time_zone,
         expected=counts.expected or 0,
         heard=counts.heard or 0,
         jobs=counts.jobs or 0,

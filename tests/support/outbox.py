@@ -7,7 +7,7 @@ from sqlalchemy import insert, update
 
 from app.context import AppContext
 from app.core.ids import new_id
-from app.domain.lease import Attempt
+from app.domain.attempt import Attempt
 from app.domain.message import Bodies, Message
 from app.domain.recipient import Address
 from app.store import attempts, outbox

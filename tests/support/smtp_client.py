@@ -7,8 +7,8 @@ from typing import Any
 
 from app.core.settings import load_settings
 from app.deliver.transports.smtp import SmtpTransport
+from app.domain.attempt import Outcome
 from app.domain.message import Parcel
-from app.domain.outcome import Outcome
 from tests.support.smtp import SmtpServer
 
 MAIL = b"Subject: x\r\nMessage-ID: <m@tocsin>\r\n\r\nhello\r\n.\r\n..two\r\n"

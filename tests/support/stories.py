@@ -7,7 +7,7 @@ from app.domain.alert import Alert, AlertKind
 from app.domain.event import Severity
 from app.domain.job import JobState
 from app.domain.mail_views import AlertView, DayCell, JobLine, Section, SummaryView, Totals
-from app.domain.route import NoticeWhat
+from app.domain.notice import NoticeKind
 
 NOW = datetime(2026, 11, 24, 1, 10, tzinfo=UTC)  # Tuesday, 02:10 in Berlin
 DAY = timedelta(days=1)
@@ -35,7 +35,7 @@ def alert_story(number: int = 1, **given: object) -> AlertView:
     )
     story = AlertView(
         alert=alert,
-        what=NoticeWhat.OPENED,
+        what=NoticeKind.OPENED,
         reason="1st failure in a row; route 'everything'; not silenced",
         customer="Acme",
         time_zone="Europe/Berlin",
@@ -61,7 +61,7 @@ def alert_story(number: int = 1, **given: object) -> AlertView:
 def recovered(story: AlertView, at: datetime = NOW + 3 * DAY) -> AlertView:
     """Close the story's alert."""
     closed = replace(story.alert, closed_at=at, closed_reason="the run succeeded")
-    return replace(story, alert=closed, what=NoticeWhat.RECOVERED, last_success_at=at)
+    return replace(story, alert=closed, what=NoticeKind.RECOVERED, last_success_at=at)
 
 
 def strip_of(words: str) -> tuple[DayCell, ...]:

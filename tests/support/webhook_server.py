@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 import httpcore
 
 from app.deliver.transports.webhook import WebhookTransport
+from app.domain.attempt import Outcome
 from app.domain.message import Parcel
-from app.domain.outcome import Outcome
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SECRET = b"server secret of at least 32 bytes"

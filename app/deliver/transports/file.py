@@ -13,8 +13,8 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
+from app.domain.attempt import Outcome, Sent, Temporary
 from app.domain.message import Parcel
-from app.domain.outcome import Outcome, Sent, Temporary
 
 _TIMED_ID = re.compile(r"[a-z]+_([0-9a-f]{12})[0-9a-f]{16}")  # core/ids.py: prefix, creation time in ms, random part
 _MAIL = r"\d{8}T\d{6}\.\d{3}Z-[a-z]+_[0-9a-f]{28}\.eml"  # the names that `file_name` builds from our ids

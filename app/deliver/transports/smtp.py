@@ -18,8 +18,8 @@ from app.deliver.transport import cancelled_is_unsent
 from app.deliver.transports.smtp_connect import SmtpAccess, open_session, read_access
 from app.deliver.transports.smtp_session import SmtpSession
 from app.deliver.transports.smtp_transaction import ConnectionState, SendResult, transmit
+from app.domain.attempt import Outcome, Permanent, Temporary
 from app.domain.message import Parcel
-from app.domain.outcome import Outcome, Permanent, Temporary
 
 IDLE_S = 60.0  # servers close idle connections after minutes; firewalls drop them earlier and without notice
 AUTH_PAUSE_S = 30.0  # after a refused login: logging in for each of a hundred waiting messages could lock the account

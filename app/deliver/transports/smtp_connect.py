@@ -18,7 +18,7 @@ from app.core.settings import Settings
 from app.core.smtp_url import Auth, SmtpServer, Tls, read_smtp_url
 from app.deliver.transports.evidence import evidence
 from app.deliver.transports.smtp_session import SmtpSession
-from app.domain.outcome import Temporary
+from app.domain.attempt import Temporary
 
 TokenSource = Callable[[], Awaitable[str]]
 

@@ -11,7 +11,7 @@ from enum import Enum, auto
 from app.deliver.transport import cancelled_is_unsent
 from app.deliver.transports.evidence import evidence
 from app.deliver.transports.smtp_session import SmtpReply, SmtpSession
-from app.domain.outcome import Outcome, Permanent, Sent, Temporary, Unknown
+from app.domain.attempt import Outcome, Permanent, Sent, Temporary, Unknown
 
 _ANY_LINE_END = re.compile(rb"\r\n|\r|\n")
 _LOGIN_NEEDED = (

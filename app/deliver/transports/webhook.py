@@ -22,8 +22,8 @@ import httpx
 from app.core.clock import Clock, now
 from app.deliver.transports.evidence import LIMIT, evidence
 from app.deliver.transports.public_only import NotPublic, Unresolved
+from app.domain.attempt import Outcome, Permanent, Sent, Temporary, Unknown
 from app.domain.message import Parcel
-from app.domain.outcome import Outcome, Permanent, Sent, Temporary, Unknown
 
 _MAX_REQUESTS = 100
 _MAX_IDLE = 20

@@ -8,7 +8,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError
 
 from app.core.settings import TimeZone
-from app.domain.matcher import FIELDS, Test
+from app.domain.matcher import FIELDS, Comparison
 
 M = TypeVar("M", bound=BaseModel)
 YEAR_S = 366 * 86400
@@ -95,7 +95,7 @@ class MatcherModel(StrictModel):
     field: str = Field(
         pattern=rf"^({'|'.join(FIELDS)}|{_LABEL})$", description=f"One of {', '.join(FIELDS)}, or `label:NAME`."
     )
-    test: Test = Test.IS
+    test: Comparison = Comparison.IS
     value: Value
 
 

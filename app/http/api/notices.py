@@ -5,7 +5,7 @@ from datetime import datetime
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from app.domain.route import NoticeState, NoticeWhat
+from app.domain.notice import NoticeKind, NoticeState
 from app.http.api.fields import Id
 from app.http.api.readable import Readable, add_get, add_list
 from app.http.paging import PagedByTime
@@ -21,7 +21,7 @@ class Notice(BaseModel):
     route_id: str | None
     alert_id: str | None
     summary_id: str | None
-    what: NoticeWhat
+    what: NoticeKind
     state: NoticeState = Field(
         description="waiting: to be worded; muted: held by a silence; suppressed: not told, see reason."
     )
@@ -41,7 +41,7 @@ class NoticesQuery(PagedByTime):
     alert_id: Id | None = None
     message_id: Id | None = None
     summary_id: Id | None = None
-    what: NoticeWhat | None = None
+    what: NoticeKind | None = None
     state: NoticeState | None = None
 
 

@@ -13,7 +13,7 @@ from app.admin.audit import note
 from app.compose import summary_mail, webhook_body
 from app.core.errors import NotFound
 from app.decide import summaries
-from app.domain.calendar import Every, whole_period_until
+from app.domain.calendar import Frequency, whole_period_until
 from app.http.api.dependencies import Admin, Context, Reader, editor_of, problems
 from app.http.api.editable import Editable, add_to
 from app.http.api.fields import CustomerId, Id, MatcherModel, Matchers, Name, PathId, Shown, StrictModel, Zone
@@ -29,7 +29,7 @@ class SummaryScheduleIn(StrictModel):
     name: Name = Field(examples=["every morning"])
     customer_id: CustomerId = None
     enabled: bool = True
-    every: Every = Every.DAY
+    every: Frequency = Frequency.DAY
     hour: int = Field(7, ge=0, le=23)
     minute: int = Field(0, ge=0, le=59)
     weekday: int = Field(1, ge=1, le=7, description="For weekly ones: 1 is Monday, 7 Sunday.")
@@ -45,7 +45,7 @@ class SummarySchedule(Shown):
     name: str
     customer_id: str | None
     enabled: bool
-    every: Every
+    every: Frequency
     hour: int
     minute: int
     weekday: int
@@ -90,7 +90,7 @@ async def preview_summary(
         schedule = await find_schedule(tx, thing_id)
         if schedule is None:
             raise NotFound(f"there is no summary schedule {thing_id}")
-        start = whole_period_until(schedule.cadence, now)
+        start = whole_period_until(schedule.recurrence, now)
         story = await summary_story(tx, schedule, number=schedule.last_number + 1, start=start, end=now)
     if form == "json":
         return Response(webhook_body.word_summary(story, base_url=base_url), media_type="application/json")

@@ -7,20 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from app.domain.matcher import Matcher
-from app.domain.matcher import Test as How
+from app.domain.matcher import Comparison, Matcher
 from app.store.summaries import find_schedule
 from app.store.summary_view import summary_story
 from app.store.tables_managed import summary_schedules
 from tests.support.context import Lived, live_in
 
 MATCHERS = [
-    (Matcher("job", How.IS, "ÄRZTE-Größe"), 1),
-    (Matcher("job", How.IS_NOT, "ärzte-größe"), 1),
-    (Matcher("job", How.LIKE, "ärzte-*"), 1),
-    (Matcher("label:ort", How.IS, "КИЕВ"), 1),
-    (Matcher("job", How.LIKE, "*_100%"), 1),
-    (Matcher("label:ort", How.IS, ""), 1),
+    (Matcher("job", Comparison.IS, "ÄRZTE-Größe"), 1),
+    (Matcher("job", Comparison.IS_NOT, "ärzte-größe"), 1),
+    (Matcher("job", Comparison.LIKE, "ärzte-*"), 1),
+    (Matcher("label:ort", Comparison.IS, "КИЕВ"), 1),
+    (Matcher("job", Comparison.LIKE, "*_100%"), 1),
+    (Matcher("label:ort", Comparison.IS, ""), 1),
 ]
 
 

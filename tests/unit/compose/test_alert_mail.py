@@ -9,7 +9,7 @@ import pytest
 from app.compose import alert_mail, mime
 from app.domain.alert import AlertKind
 from app.domain.event import Severity
-from app.domain.route import NoticeWhat
+from app.domain.notice import NoticeKind
 from tests.support.stories import DAY, GIB, NOW, alert_story, recovered
 
 BASE = "https://tocsin.example.org"
@@ -63,7 +63,7 @@ def test_down_comes_first_and_what_recovered_last() -> None:
     stories = [
         recovered(alert_story(1, job="recovered-job", failures_in_row=0)),
         alert_story(2, job="warned-job", kind=AlertKind.WARNING, severity=Severity.WARNING),
-        alert_story(3, job="still-job", what=NoticeWhat.REPEATED),
+        alert_story(3, job="still-job", what=NoticeKind.REPEATED),
         alert_story(4, job="missed-job", kind=AlertKind.MISSED, expected_at=NOW),
         alert_story(5, job="failed-job"),
     ]
@@ -106,7 +106,7 @@ def test_a_missed_run_says_when_it_was_expected_in_the_customers_time() -> None:
 
 def test_a_reminder_counts_to_the_moment_it_is_told() -> None:
     silent = alert_story(
-        kind=AlertKind.AGENT_SILENT, job=None, job_id=None, what=NoticeWhat.REPEATED, told_at=NOW + 3 * DAY
+        kind=AlertKind.AGENT_SILENT, job=None, job_id=None, what=NoticeKind.REPEATED, told_at=NOW + 3 * DAY
     )
     assert "STILL SILENT" in word(silent).text
     assert "Nothing heard for 3 days." in word(silent).text

@@ -7,7 +7,7 @@ import pytest
 
 from app.compose.alert_subject import LIMIT, subject_of
 from app.domain.alert import AlertKind
-from app.domain.route import NoticeWhat
+from app.domain.notice import NoticeKind
 from tests.support.stories import DAY, NOW, alert_story, recovered
 
 FULL = 'storage "vault-2" is full'
@@ -56,9 +56,9 @@ def missed(number: int = 2, **given: object):
             missed(last_success_at=NOW - 400 * DAY),
             "MISSED   mail-store on ex02 (Borealis): expected Tue 03:00, last success 20 Oct 2025",
         ),
-        (alert_story(what=NoticeWhat.REPEATED), "STILL FAILED nightly-sql on sql01 (Acme): repository is locked"),
+        (alert_story(what=NoticeKind.REPEATED), "STILL FAILED nightly-sql on sql01 (Acme): repository is locked"),
         (
-            missed(what=NoticeWhat.REPEATED),
+            missed(what=NoticeKind.REPEATED),
             "STILL MISSED mail-store on ex02 (Borealis): expected Tue 03:00, last success Mon 03:12",
         ),
         (
@@ -107,7 +107,7 @@ def test_errors_that_have_nothing_in_common_are_named_by_job() -> None:
 
 
 def test_what_recovered_is_counted_last() -> None:
-    again = alert_story(3, what=NoticeWhat.REPEATED, message="c", job="web")
+    again = alert_story(3, what=NoticeKind.REPEATED, message="c", job="web")
     stories = [alert_story(1, message="a", job="sql"), again, recovered(alert_story(2, failures_in_row=0))]
     assert subject_of(stories) == "1 FAILED, 1 STILL FAILED, 1 OK AGAIN at Acme: sql, web"
     assert subject_of([stories[0], stories[2]]) == "1 FAILED, 1 OK AGAIN at Acme: sql: a"
@@ -135,7 +135,7 @@ def test_a_subject_is_bounded_and_harmless() -> None:
     assert subject.endswith("…")
     assert "\u202e" not in subject
     assert subject.isprintable()
-    assert len(subject_of([replace(nasty, what=NoticeWhat.REPEATED)] * 3)) <= LIMIT
+    assert len(subject_of([replace(nasty, what=NoticeKind.REPEATED)] * 3)) <= LIMIT
 
 
 def test_times_are_the_customers() -> None:

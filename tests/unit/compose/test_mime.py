@@ -16,7 +16,7 @@ from app.compose import alert_mail, mime, summary_mail
 from app.compose.letter import Letter
 from app.domain.alert import AlertKind
 from app.domain.mail_views import Section
-from app.domain.route import NoticeWhat
+from app.domain.notice import NoticeKind
 from tests.support.stories import NOW, alert_story, job_line, summary_story
 
 BASE = "https://tocsin.example.org"
@@ -122,7 +122,7 @@ def assert_safe(letter: Letter) -> None:
 @given(
     st.data(),
     st.sampled_from(AlertKind),
-    st.sampled_from([NoticeWhat.OPENED, NoticeWhat.REPEATED, NoticeWhat.RECOVERED]),
+    st.sampled_from([NoticeKind.OPENED, NoticeKind.REPEATED, NoticeKind.RECOVERED]),
     st.integers(1, 3),
 )
 def test_no_text_of_an_alert_becomes_a_header_or_a_tag(data, kind, what, number) -> None:

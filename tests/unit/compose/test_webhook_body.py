@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from app.compose import webhook_body
 from app.domain.mail_views import Section
-from app.domain.route import NoticeWhat
+from app.domain.notice import NoticeKind
 from tests.support.stories import DAY, NOW, alert_story, job_line, recovered, summary_story
 
 BASE = "https://tocsin.example.org"
@@ -22,10 +22,10 @@ def read(body: bytes):
     ("stories", "type_"),
     [
         ([alert_story()], "alert.opened"),
-        ([alert_story(what=NoticeWhat.REPEATED)], "alert.repeated"),
+        ([alert_story(what=NoticeKind.REPEATED)], "alert.repeated"),
         ([recovered(alert_story())], "alert.recovered"),
-        ([recovered(alert_story()), alert_story(2, what=NoticeWhat.REPEATED)], "alert.repeated"),
-        ([recovered(alert_story()), alert_story(2, what=NoticeWhat.REPEATED), alert_story(3)], "alert.opened"),
+        ([recovered(alert_story()), alert_story(2, what=NoticeKind.REPEATED)], "alert.repeated"),
+        ([recovered(alert_story()), alert_story(2, what=NoticeKind.REPEATED), alert_story(3)], "alert.opened"),
     ],
 )
 def test_the_type_says_the_most_urgent(stories, type_) -> None:

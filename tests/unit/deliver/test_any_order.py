@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from app.core.ids import new_id
 from app.deliver import lease, sweep
 from app.deliver.settle import settle
+from app.domain.attempt import Outcome, Permanent, Sent, Temporary, Unknown
 from app.domain.lease import Claim
 from app.domain.message import MessageState
-from app.domain.outcome import Outcome, Permanent, Sent, Temporary, Unknown
 from app.domain.recipient import Address
 from tests.support.context import Lived, live_in
 from tests.support.migrated import copy_sqlite

@@ -6,8 +6,8 @@ import pytest
 
 from app.deliver import lease, sweep
 from app.deliver.settle import settle
+from app.domain.attempt import Outcome, Permanent, Sent, Temporary, Unknown
 from app.domain.message import Bodies, Message, MessageState
-from app.domain.outcome import Outcome, Permanent, Sent, Temporary, Unknown
 from app.domain.recipient import Address
 from tests.support.context import Lived
 from tests.support.outbox import BODIES, message_of, post, set_transports

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from app.core.ids import new_id
 from app.deliver.transports.file import FileTransport, file_name, written_before
+from app.domain.attempt import Sent, Temporary
 from app.domain.message import Parcel
-from app.domain.outcome import Sent, Temporary
 
 
 def parcel(

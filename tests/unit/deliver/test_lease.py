@@ -5,9 +5,9 @@ from datetime import timedelta
 
 from app.deliver import lease, sweep
 from app.deliver.settle import settle
+from app.domain.attempt import Temporary
 from app.domain.lease import Leased
 from app.domain.message import MessageState
-from app.domain.outcome import Temporary
 from app.domain.recipient import Address
 from app.store.book import SentLine, book
 from tests.support.context import Lived

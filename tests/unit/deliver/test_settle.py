@@ -8,9 +8,9 @@ from app.deliver import lease
 from app.deliver.settle import settle
 from app.deliver.sweep import sweep
 from app.deliver.verdict import MOST_UNKNOWN
+from app.domain.attempt import Outcome, Permanent, Sent, Temporary, Unknown
 from app.domain.lease import Claim
 from app.domain.message import MessageState
-from app.domain.outcome import Outcome, Permanent, Sent, Temporary, Unknown
 from app.domain.recipient import Address
 from tests.support.context import Lived
 from tests.support.outbox import life_of, message_of, post

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from app.deliver.transports import smtp
-from app.domain.outcome import Permanent, Sent, Temporary
+from app.domain.attempt import Permanent, Sent, Temporary
 from tests.support.smtp import SmtpServer
 from tests.support.smtp_client import HUGE, MAIL, client, parcel, raw_server, send_to
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from app.domain.outcome import Permanent, Sent, Temporary, Unknown
+from app.domain.attempt import Permanent, Sent, Temporary, Unknown
 from tests.support.smtp import Behave, SmtpServer
 from tests.support.smtp_client import HUGE, MAIL, client, parcel, raw_server, send_to
 

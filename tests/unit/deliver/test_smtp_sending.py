@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from app.deliver.transport import Unsent
 from app.deliver.transports import smtp
 from app.deliver.transports.smtp_transaction import stuff_dots, with_line_ends
-from app.domain.outcome import Sent, Temporary
+from app.domain.attempt import Sent, Temporary
 from tests.support.smtp import Behave, SmtpServer
 from tests.support.smtp_client import MAIL, client, parcel, send_to
 

@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 import uvloop
 
-from app.domain.outcome import Outcome, Permanent, Sent, Temporary, Unknown
+from app.domain.attempt import Outcome, Permanent, Sent, Temporary, Unknown
 from tests.support.smtp import Behave, SmtpServer
 from tests.support.smtp_client import HUGE, client, parcel, raw_server, send_to
 

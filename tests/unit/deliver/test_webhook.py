@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from app.deliver.transports.public_only import PublicOnly
 from app.deliver.transports.webhook import WebhookTransport, retry_after, sign, signing_secret
+from app.domain.attempt import Outcome, Permanent, Sent, Temporary, Unknown
 from app.domain.message import Parcel
-from app.domain.outcome import Outcome, Permanent, Sent, Temporary, Unknown
 from tests.support.webhook_server import BODY, NOW, SECRET, post, post_to, reply, running
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from app.deliver.transports.public_only import LOOKUPS_MOST, IpAddress, PublicOnly, is_public
 from app.deliver.transports.webhook import WebhookTransport
+from app.domain.attempt import Outcome, Permanent, Sent, Temporary
 from app.domain.message import Parcel
-from app.domain.outcome import Outcome, Permanent, Sent, Temporary
 from tests.support.webhook_server import BODY, SECRET, post, reply, running
 
 

@@ -4,12 +4,12 @@ from datetime import UTC, datetime
 
 import pytest
 
-from app.domain.calendar import Cadence, Every, next_time, previous_time, whole_period_until
+from app.domain.calendar import Frequency, Recurrence, next_time, previous_time, whole_period_until
 
-DAILY = Cadence(Every.DAY, 7)
-BERLIN = Cadence(Every.DAY, 7, time_zone="Europe/Berlin")
-WEEKLY = Cadence(Every.WEEK, 8, weekday=7)
-MONTHLY = Cadence(Every.MONTH, 6, month_day=1)
+DAILY = Recurrence(Frequency.DAY, 7)
+BERLIN = Recurrence(Frequency.DAY, 7, time_zone="Europe/Berlin")
+WEEKLY = Recurrence(Frequency.WEEK, 8, weekday=7)
+MONTHLY = Recurrence(Frequency.MONTH, 6, month_day=1)
 
 
 def at(text: str) -> datetime:
@@ -23,7 +23,7 @@ def test_seven_in_the_morning_stays_seven_when_the_clocks_change() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cadence", "asked_at", "start"),
+    ("recurrence", "asked_at", "start"),
     [
         (DAILY, "2026-11-24T07:05", "2026-11-23T07:05"),
         (DAILY, "2026-11-24T06:55", "2026-11-23T06:55"),
@@ -31,5 +31,5 @@ def test_seven_in_the_morning_stays_seven_when_the_clocks_change() -> None:
         (MONTHLY, "2026-11-24T09:00", "2026-10-24T09:00"),
     ],
 )
-def test_a_period_asked_for_has_its_full_length(cadence: Cadence, asked_at: str, start: str) -> None:
-    assert whole_period_until(cadence, at(asked_at)) == at(start)
+def test_a_period_asked_for_has_its_full_length(recurrence: Recurrence, asked_at: str, start: str) -> None:
+    assert whole_period_until(recurrence, at(asked_at)) == at(start)

@@ -20,10 +20,10 @@ from app.core.secret import Secret
 from app.core.settings import load_settings
 from app.core.wakeups import Wakeups
 from app.deliver.transport import FakeTransport
+from app.domain.attempt import Permanent, Sent
 from app.domain.message import MessageState
-from app.domain.outcome import Permanent, Sent
+from app.domain.notice import Notice, NoticeKind, NoticeState
 from app.domain.recipient import Address
-from app.domain.route import Notice, NoticeState, NoticeWhat
 from app.http import health
 from app.http import metrics as metrics_page
 from app.store.engine import open_engines
@@ -166,7 +166,7 @@ async def test_metrics_ask_the_database_once_however_many_scrape(site: Site) -> 
 async def test_notices_that_nobody_words_are_told(site: Site) -> None:
     context = site.lived.context
     at = context.clock()
-    notice = Notice("ntc_1", NoticeWhat.SUMMARY, NoticeState.WAITING, "it was time", at, "summary", 3, "one", at)
+    notice = Notice("ntc_1", NoticeKind.SUMMARY, NoticeState.WAITING, "it was time", at, "summary", 3, "one", at)
     async with context.database.write() as tx:
         await insert_notices(tx, [notice])
     site.lived.pass_time(minutes=4)
