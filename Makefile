@@ -2,7 +2,7 @@
 # `make` alone lists them. PYTHON=<path> chooses the Python for .venv (3.11 or newer).
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo venv test test-windows lint format bench chaos fuzz openapi lock relay reporter clean
+.PHONY: help run demo venv test test-windows lint format hooks bench chaos fuzz openapi docs wheel lock relay reporter clean
 
 BIN := .venv/bin
 # Two at a time, each file's tests in one place: three quarters of the time is waiting for other programs.
@@ -21,6 +21,10 @@ help: ## list the commands
 .venv/.test: requirements-test.lock pyproject.toml .ci/venv
 	@.ci/venv requirements-test.lock
 	@touch .venv/.runtime $@
+
+.venv-docs/.docs: requirements-docs.lock .ci/venv
+	@.ci/venv requirements-docs.lock .venv-docs
+	@touch $@
 
 .venv-tools/.tools: requirements-tools.lock .ci/venv
 	@.ci/venv requirements-tools.lock .venv-tools
@@ -50,6 +54,9 @@ format: .venv/.test ## put files into the house's form
 	@$(BIN)/ruff format
 	@$(BIN)/ruff check --fix
 
+hooks: .venv/.test ## check each commit before it is made: style, types, import order, house rules
+	@git config core.hooksPath .githooks
+
 bench: .venv/.test ## measure what the documents claim
 	@$(BIN)/python -m bench $(ARGS)
 
@@ -64,10 +71,17 @@ openapi: .venv/.runtime ## write the published schema
 	@$(BIN)/python -m app.cli openapi > openapi/openapi.json.new
 	@mv openapi/openapi.json.new openapi/openapi.json
 
-lock: ## resolve the lock files anew (needs uv); UPGRADE=--upgrade takes newer versions
+docs: .venv-docs/.docs ## build the documentation site into build/site; fails on a broken link
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet
+
+wheel: .venv/.runtime ## build dist/*.whl, with migrations, templates and the programs for other hosts
+	@rm -rf build/lib && $(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --no-index --wheel-dir dist .
+
+lock: ## resolve the lock files again (needs uv); UPGRADE=--upgrade takes newer versions
 	@$(LOCKED) $(UPGRADE) --group build -o requirements.lock
 	@$(LOCKED) $(UPGRADE) --group build --group test -c requirements.lock -o requirements-test.lock
 	@$(subst pyproject.toml,--group pyproject.toml:tools,$(LOCKED)) $(UPGRADE) -o requirements-tools.lock
+	@$(subst pyproject.toml,--group pyproject.toml:docs,$(LOCKED)) $(UPGRADE) -o requirements-docs.lock
 
 relay: .venv/.runtime ## build dist/tocsin-relay.pyz, the program for the Windows mail host
 	@$(BIN)/python -m app.core.pyz relay dist
@@ -76,5 +90,5 @@ reporter: .venv/.runtime ## build dist/tocsin-report.pyz, the program for backup
 	@$(BIN)/python -m app.core.pyz reporter dist
 
 clean: ## remove what can be made again; var/ (data) stays
-	@rm -rf .venv .venv-tools build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .venv-docs .venv-tools build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
