@@ -5,7 +5,7 @@ ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv .venv
 COPY requirements.lock ./
 RUN .venv/bin/pip install --require-hashes -r requirements.lock
-COPY pyproject.toml alembic.ini ./
+COPY pyproject.toml alembic.ini README.md LICENSE ./
 COPY migrations migrations
 COPY app app
 COPY programs programs
