@@ -1,4 +1,4 @@
-"""Reads the values of a JSON object, each within its bounds. Raises BadShape with the field's name and the rule."""
+"""Read the values of a JSON object, each within its bounds. Errors are BadShape with the field's name and the rule."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _DIGITS_MOST = 20
 
 
 class BadShape(ValueError):
-    """Something that came over the wire is not as agreed; `field` and `rule` say what."""
+    """A value that was received does not have the agreed shape; `field` and `rule` say what is wrong."""
 
     def __init__(self, field: str, rule: str) -> None:
         super().__init__(f"{field}: {rule}")
@@ -21,12 +21,15 @@ class BadShape(ValueError):
 
 @dataclass(frozen=True)
 class CheckedObject:
-    """A JSON object as it came."""
+    """A JSON object as it was received. Its methods check a value when they read it; they raise BadShape."""
 
     values: Mapping[str, Any]
 
     def text(self, name: str, most: int, *, least: int = 0) -> str:
-        """Give a text; empty if it is absent and may be. Without NUL and lone surrogates: no database takes them."""
+        """Return a text of `least` to `most` characters; empty if it is absent and `least` is 0.
+
+        NUL and lone surrogates are replaced, because no database accepts them.
+        """
         found = self.values.get(name)
         found = "" if found is None else found
         if not isinstance(found, str):
@@ -36,12 +39,12 @@ class CheckedObject:
         return _storable(found)
 
     def cut(self, name: str, most: int) -> str:
-        """Give a text that is for people only: too long is no fault."""
+        """Return a text that only people read, cut to `most` characters; empty if it is not a text."""
         found = self.values.get(name)
         return _storable(found[:most]) if isinstance(found, str) else ""
 
     def number(self, name: str, least: float, most: float, absent: float) -> float:
-        """Give a number."""
+        """Return a number, or `absent` if there is none."""
         found = self.values.get(name)
         if found is None:
             return absent
@@ -52,36 +55,36 @@ class CheckedObject:
         return found
 
     def flag(self, name: str) -> bool:
-        """Give a truth; false if it is absent."""
+        """Return a boolean; false if it is absent."""
         found = self.values.get(name)
         if found is not None and not isinstance(found, bool):
-            raise BadShape(name, "is neither true nor false")
+            raise BadShape(name, "is not true or false")
         return bool(found)
 
     def object(self, name: str) -> CheckedObject:
-        """Give an object; an empty one if it is absent."""
+        """Return an object; an empty one if it is absent."""
         found = self.values.get(name)
         if found is not None and not isinstance(found, dict):
             raise BadShape(name, "is not an object")
         return CheckedObject(found or {})
 
     def objects(self, name: str, most: int) -> list[CheckedObject]:
-        """Give a list of objects; an empty one if it is absent."""
+        """Return a list of at most `most` objects; an empty one if it is absent."""
         found = self.values.get(name)
         found = [] if found is None else found
-        if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+        if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
             raise BadShape(name, "is not a list of objects")
         if len(found) > most:
             raise BadShape(name, f"has {len(found)} items, and may have {most}")
-        return [CheckedObject(one) for one in found]
+        return [CheckedObject(item) for item in found]
 
 
 def read_object(data: bytes, most: int) -> CheckedObject:
-    """Read a body of at most `most` bytes as a JSON object."""
+    """Read a body of at most `most` bytes as a JSON object. Raises BadShape."""
     if len(data) > most:
         raise BadShape("body", f"is longer than {most} bytes")
     try:
-        values = json.loads(data, parse_int=_whole)
+        values = json.loads(data, parse_int=_read_integer)
     except (ValueError, RecursionError) as cause:
         raise BadShape("body", "is not JSON") from cause
     if not isinstance(values, dict):
@@ -89,12 +92,12 @@ def read_object(data: bytes, most: int) -> CheckedObject:
     return CheckedObject(values)
 
 
-def _whole(word: str) -> int:
-    """Read a whole number; older Pythons take minutes for one of a million digits."""
-    if len(word) > _DIGITS_MOST:
-        raise ValueError(f"a number of {len(word)} digits")
-    return int(word)
+def _read_integer(digits: str) -> int:
+    """Read a whole number of at most 20 digits: older Pythons take minutes for one of a million digits."""
+    if len(digits) > _DIGITS_MOST:
+        raise ValueError(f"a number of {len(digits)} digits")
+    return int(digits)
 
 
 def _storable(text: str) -> str:
-    return "".join("\ufffd" if one == "\x00" or "\ud800" <= one <= "\udfff" else one for one in text)
+    return "".join("\ufffd" if char == "\x00" or "\ud800" <= char <= "\udfff" else char for char in text)

@@ -1,13 +1,13 @@
-"""What the service and a relay on a Windows mail host say to one another, as JSON over HTTP. The relay asks, always.
+"""The requests of a relay on a Windows mail host and the answers of the service, as JSON over HTTP. The relay always asks.
 
-    lease      waits up to 30 s for messages; gives back what the relay no longer holds; brings what the service wants done
-    begin      says that an attempt starts now; only what is answered as begun may be sent
-    renew      prolongs leases
-    receipts   says what became of messages; the same one may come many times
-    heartbeat  tells of the host; brings what the service wants done
+lease      wait up to 30 s for messages; return those that the relay no longer holds; learn what the service wants
+begin      announce that an attempt starts now; only messages that the answer names may be sent
+renew      prolong leases
+receipts   report what happened to messages; the same receipt may be sent many times
+heartbeat  report the state of the host; learn what the service wants
 
-Every request is a POST with the relay's key as bearer. Each shape reads itself from JSON and raises BadShape with the field and
-the rule; what it does not know it leaves aside, so that either side may be newer. It must not know how either side works.
+Every request is a POST with the relay's key as bearer token. Each type reads itself from JSON and raises BadShape with the field
+and the rule. Unknown fields are ignored, so that either side may be newer. This module must not know how either side works.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ RENEW = "/v1/relay/renew"
 RECEIPTS = "/v1/relay/receipts"
 HEARTBEAT = "/v1/relay/heartbeat"
 
-ASKED_MOST = 2 * 1024 * 1024  # bytes of anything that a relay sends
+ASKED_MOST = 2 * 1024 * 1024  # bytes of any request of a relay
 LINES_MOST = 100
 STATES = ("ok", "warning", "fail")
 WAIT_MOST_S = 30
@@ -39,7 +39,7 @@ ANSWER_MOST = 48 * 1024 * 1024  # bytes of the answer to a lease
 EVIDENCE_MOST = 16 * 1024
 _ID, _NAME, _TEXT = 64, 200, 2000
 
-# What a receipt can say. The service does with each what docs/mapi.md says.
+# The outcomes of a receipt. docs/mapi.md says what the service does for each.
 SENT, QUEUED, STUCK, UNKNOWN = "sent", "queued", "stuck", "unknown"
 PAUSING = ("needs_ui", "profile_missing", "logon_failed", "incompatible_client", "not_tight", "bitness")
 HOPELESS = ("bad_recipient", "bad_message")
@@ -48,34 +48,34 @@ OUTCOMES = (SENT, QUEUED, STUCK, UNKNOWN, "timeout", "transient", *PAUSING, *HOP
 
 @dataclass(frozen=True)
 class RelayInstructions:
-    """What the service wants of a relay. `doctor_asked` changes whenever the doctor is asked for anew."""
+    """What the service wants of a relay. `doctor_asked` changes with each new request for a doctor's report."""
 
     is_paused: bool = False
     why: str = ""
     doctor_asked: str = ""
 
     @classmethod
-    def read(cls, given: CheckedObject) -> RelayInstructions:
-        """Read it."""
-        return cls(given.flag("is_paused"), given.cut("why", _TEXT), given.text("doctor_asked", _NAME))
+    def read(cls, values: CheckedObject) -> RelayInstructions:
+        """Read instructions."""
+        return cls(values.flag("is_paused"), values.cut("why", _TEXT), values.text("doctor_asked", _NAME))
 
 
 @dataclass(frozen=True)
 class LeaseClaim:
-    """One message under one lease. The token is new with each lease: who shows an old one has lost it."""
+    """The claim to one message under one lease. Each lease has a new token: an old token shows that the lease was lost."""
 
     id: str
     token: str
 
     @classmethod
-    def read(cls, given: CheckedObject) -> LeaseClaim:
-        """Read it."""
-        return cls(given.text("id", _ID, least=1), given.text("token", _ID, least=1))
+    def read(cls, values: CheckedObject) -> LeaseClaim:
+        """Read a claim."""
+        return cls(values.text("id", _ID, least=1), values.text("token", _ID, least=1))
 
 
 @dataclass(frozen=True)
 class LeaseRequest:
-    """Wait up to `wait_s` seconds for at most `most` messages (0: only for news). What the relay has of earlier answers is in `holding`."""
+    """Wait up to `wait_s` seconds for at most `most` messages (0: only for instructions). `holding` names all that the relay holds."""
 
     wait_s: float = 0.0
     most: int = 1
@@ -83,18 +83,18 @@ class LeaseRequest:
 
     @classmethod
     def from_json(cls, data: bytes) -> LeaseRequest:
-        """Read it."""
-        given = read_object(data, ASKED_MOST)
+        """Read a request."""
+        values = read_object(data, ASKED_MOST)
         return cls(
-            given.number("wait_s", 0, WAIT_MOST_S, 0),
-            int(given.number("most", 0, MESSAGES_MOST, 1)),
-            [LeaseClaim.read(one) for one in given.objects("holding", CLAIMS_MOST)],
+            values.number("wait_s", 0, WAIT_MOST_S, 0),
+            int(values.number("most", 0, MESSAGES_MOST, 1)),
+            [LeaseClaim.read(item) for item in values.objects("holding", CLAIMS_MOST)],
         )
 
 
 @dataclass(frozen=True)
 class LeasedMail:
-    """A message to send. `maybe_sent`: it may have been submitted before; look for it and never send it blindly."""
+    """A message to send. `maybe_sent`: it may have been submitted before, so look for it and do not simply send it again."""
 
     id: str
     token: str
@@ -106,69 +106,69 @@ class LeasedMail:
     maybe_sent: bool = False
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as it travels."""
+        """Return the message as JSON values; its MIME source is base64."""
         return {**self.__dict__, "mime": base64.b64encode(self.mime).decode("ascii")}
 
     @classmethod
-    def read(cls, given: CheckedObject) -> LeasedMail:
-        """Read it."""
+    def read(cls, values: CheckedObject) -> LeasedMail:
+        """Read a message."""
         try:
-            mime = base64.b64decode(given.text("mime", MIME_MOST * 4 // 3 + 4), validate=True)
+            mime = base64.b64decode(values.text("mime", MIME_MOST * 4 // 3 + 4), validate=True)
         except (ValueError, binascii.Error) as cause:
             raise BadShape("mime", "is not base64") from cause
         return cls(
-            given.text("id", _ID, least=1),
-            given.text("token", _ID, least=1),
-            given.number("lease_s", 0, 86_400, 0),
-            given.text("recipient", 1000, least=1),
-            given.text("message_id", 255),
+            values.text("id", _ID, least=1),
+            values.text("token", _ID, least=1),
+            values.number("lease_s", 0, 86_400, 0),
+            values.text("recipient", 1000, least=1),
+            values.text("message_id", 255),
             mime,
-            given.flag("is_alert"),
-            given.flag("maybe_sent"),
+            values.flag("is_alert"),
+            values.flag("maybe_sent"),
         )
 
 
 @dataclass(frozen=True)
 class LeaseAnswer:
-    """Messages, and what is wanted."""
+    """Leased messages, and what the service wants of the relay."""
 
     messages: Sequence[LeasedMail] = ()
     wanted: RelayInstructions = field(default_factory=RelayInstructions)
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as it travels."""
-        return {"messages": [one.as_json() for one in self.messages], "wanted": self.wanted.__dict__}
+        """Return the answer as JSON values."""
+        return {"messages": [item.as_json() for item in self.messages], "wanted": self.wanted.__dict__}
 
     @classmethod
     def from_json(cls, data: bytes) -> LeaseAnswer:
-        """Read it."""
-        given = read_object(data, ANSWER_MOST)
-        messages = [LeasedMail.read(one) for one in given.objects("messages", MESSAGES_MOST)]
-        return cls(messages, RelayInstructions.read(given.object("wanted")))
+        """Read an answer."""
+        values = read_object(data, ANSWER_MOST)
+        messages = [LeasedMail.read(item) for item in values.objects("messages", MESSAGES_MOST)]
+        return cls(messages, RelayInstructions.read(values.object("wanted")))
 
 
 @dataclass(frozen=True)
 class LeaseClaims:
-    """For `begin` and `renew`: these leases. For their answers: those that are begun, or still held."""
+    """In a request of `begin` or `renew`: these leases. In its answer: those that are begun, or still held."""
 
     claims: Sequence[LeaseClaim]
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as it travels."""
-        return {"claims": [one.__dict__ for one in self.claims]}
+        """Return the claims as JSON values."""
+        return {"claims": [item.__dict__ for item in self.claims]}
 
     @classmethod
     def from_json(cls, data: bytes) -> LeaseClaims:
-        """Read it."""
-        return cls([LeaseClaim.read(one) for one in read_object(data, ASKED_MOST).objects("claims", CLAIMS_MOST)])
+        """Read claims."""
+        return cls([LeaseClaim.read(item) for item in read_object(data, ASKED_MOST).objects("claims", CLAIMS_MOST)])
 
 
 @dataclass(frozen=True)
 class RelayReceipt:
-    """What became of a message: one of OUTCOMES, a sentence for people, and the evidence.
+    """What happened to a message: one of OUTCOMES, a sentence for people, and the evidence.
 
-    Of the evidence the service reads `aborted` (of `stuck`: AbortSubmit took it back) and `looked` (of `unknown`: true says that
-    it is in neither folder and will not be looked for again; false that the relay will look later). The rest is kept and shown.
+    The service reads two values of the evidence: `aborted` (of `stuck`: AbortSubmit took the message back) and `looked` (of `unknown`:
+    true if the message is in neither folder and the relay will not look again; false if it will look later). The rest is stored and shown.
     """
 
     id: str
@@ -178,25 +178,25 @@ class RelayReceipt:
     evidence: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, given: CheckedObject) -> RelayReceipt:
-        """Read it."""
-        outcome = given.text("outcome", _NAME, least=1)
+    def read(cls, values: CheckedObject) -> RelayReceipt:
+        """Read a receipt."""
+        outcome = values.text("outcome", _NAME, least=1)
         if outcome not in OUTCOMES:
-            raise BadShape("outcome", "is none of " + ", ".join(OUTCOMES))
-        evidence = given.object("evidence").values
+            raise BadShape("outcome", "is not one of " + ", ".join(OUTCOMES))
+        evidence = values.object("evidence").values
         if len(json.dumps(evidence)) > EVIDENCE_MOST:
             evidence = {"left_out": f"more than {EVIDENCE_MOST} bytes", **_short(evidence)}
         return cls(
-            given.text("id", _ID, least=1),
-            given.text("token", _ID, least=1),
+            values.text("id", _ID, least=1),
+            values.text("token", _ID, least=1),
             outcome,
-            given.cut("reason", _TEXT),
+            values.cut("reason", _TEXT),
             evidence,
         )
 
 
 def _short(evidence: Mapping[str, Any]) -> dict[str, Any]:
-    """Keep of too much evidence what the service reads."""
+    """Return the values of an oversized evidence that the service reads."""
     return {
         name: evidence[name]
         for name in ("aborted", "looked", "proof", "phase")
@@ -206,45 +206,48 @@ def _short(evidence: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class RelayReceipts:
-    """Some of them. One that cannot be read fails all: a relay of our own wrote them."""
+    """A list of receipts. One that cannot be read makes all fail: our own relay wrote them."""
 
     receipts: Sequence[RelayReceipt]
 
     def as_json(self) -> dict[str, Any]:
-        """Give them as they travel: what the reader would cut is cut here, for too many bytes fail all of them."""
+        """Return the receipts as JSON values. Reasons are cut here as the reader would cut them: too many bytes would make all fail."""
         return {
             "receipts": [
-                {**one.__dict__, "reason": one.reason[:_TEXT], "evidence": dict(one.evidence)} for one in self.receipts
+                {**item.__dict__, "reason": item.reason[:_TEXT], "evidence": dict(item.evidence)}
+                for item in self.receipts
             ]
         }
 
     @classmethod
     def from_json(cls, data: bytes) -> RelayReceipts:
-        """Read them."""
-        return cls([RelayReceipt.read(one) for one in read_object(data, ASKED_MOST).objects("receipts", RECEIPTS_MOST)])
+        """Read receipts."""
+        return cls(
+            [RelayReceipt.read(item) for item in read_object(data, ASKED_MOST).objects("receipts", RECEIPTS_MOST)]
+        )
 
 
 @dataclass(frozen=True)
 class ReceiptAnswer:
-    """What the service made of a receipt: never handed in again if `is_final`; else once more is known."""
+    """The service's answer to a receipt. If `is_final`, it is never sent again; else it is sent again once more is known."""
 
     id: str
     token: str
-    said: str
+    result: str
     is_final: bool
 
     @classmethod
     def list_from_json(cls, data: bytes) -> list[ReceiptAnswer]:
         """Read the answer to receipts."""
         return [
-            cls(one.text("id", _ID), one.text("token", _ID), one.cut("said", _TEXT), one.flag("is_final"))
-            for one in read_object(data, ASKED_MOST).objects("taken", RECEIPTS_MOST)
+            cls(item.text("id", _ID), item.text("token", _ID), item.cut("said", _TEXT), item.flag("is_final"))
+            for item in read_object(data, ASKED_MOST).objects("taken", RECEIPTS_MOST)
         ]
 
 
 @dataclass(frozen=True)
 class DoctorPoint:
-    """One point that the doctor looked at: `ok`, `warning` or `fail`, what was found, and what to do about it."""
+    """One point that the relay's doctor checked: `ok`, `warning` or `fail`, what was found, and what to do about it."""
 
     name: str
     state: str
@@ -252,19 +255,20 @@ class DoctorPoint:
     remedy: str = ""
 
     @classmethod
-    def read(cls, given: CheckedObject) -> DoctorPoint:
-        """Read it."""
-        state = given.text("state", _NAME, least=1)
+    def read(cls, values: CheckedObject) -> DoctorPoint:
+        """Read a point."""
+        state = values.text("state", _NAME, least=1)
         if state not in STATES:
-            raise BadShape("state", "is none of " + ", ".join(STATES))
-        return cls(given.text("name", _NAME, least=1), state, given.cut("found", _TEXT), given.cut("remedy", _TEXT))
+            raise BadShape("state", "is not one of " + ", ".join(STATES))
+        return cls(values.text("name", _NAME, least=1), state, values.cut("found", _TEXT), values.cut("remedy", _TEXT))
 
 
 @dataclass(frozen=True)
 class RelayHeartbeat:
-    """How a relay is. `doctor_at` (RFC 3339) and `doctor` are its last report; `answers` names the wish that it answers.
+    """The state of a relay. `doctor_at` (RFC 3339) and `doctor` are its last report; `answers` is the request that it answers.
 
-    `paused_why` is not empty while the relay itself refuses to send. `waiting` messages lie in its spool, the oldest since `oldest_s`.
+    `paused_why` is set while the relay itself refuses to send. `waiting` is the number of messages in its spool, `oldest_s` the age of
+    the oldest in seconds.
     """
 
     version: str
@@ -282,27 +286,27 @@ class RelayHeartbeat:
     doctor: Sequence[DoctorPoint] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """Give it as it travels."""
-        return {**self.__dict__, "doctor": [one.__dict__ for one in self.doctor]}
+        """Return the heartbeat as JSON values."""
+        return {**self.__dict__, "doctor": [item.__dict__ for item in self.doctor]}
 
     @classmethod
     def from_json(cls, data: bytes) -> RelayHeartbeat:
-        """Read it."""
-        given = read_object(data, ASKED_MOST)
+        """Read a heartbeat."""
+        values = read_object(data, ASKED_MOST)
         return cls(
-            version=given.text("version", _NAME, least=1),
-            host=given.text("host", _NAME, least=1),
-            python=given.cut("python", _NAME),
-            client=given.cut("client", _NAME),
-            client_why=given.cut("client_why", _TEXT),
-            profile=given.cut("profile", _NAME),
-            paused_why=given.cut("paused_why", _TEXT),
-            waiting=int(given.number("waiting", 0, 1e9, 0)),
-            oldest_s=given.number("oldest_s", 0, 1e10, 0),
-            sent=int(given.number("sent", 0, 1e15, 0)),
-            doctor_at=given.text("doctor_at", _NAME),
-            answers=given.text("answers", _NAME),
-            doctor=[DoctorPoint.read(one) for one in given.objects("doctor", LINES_MOST)],
+            version=values.text("version", _NAME, least=1),
+            host=values.text("host", _NAME, least=1),
+            python=values.cut("python", _NAME),
+            client=values.cut("client", _NAME),
+            client_why=values.cut("client_why", _TEXT),
+            profile=values.cut("profile", _NAME),
+            paused_why=values.cut("paused_why", _TEXT),
+            waiting=int(values.number("waiting", 0, 1e9, 0)),
+            oldest_s=values.number("oldest_s", 0, 1e10, 0),
+            sent=int(values.number("sent", 0, 1e15, 0)),
+            doctor_at=values.text("doctor_at", _NAME),
+            answers=values.text("answers", _NAME),
+            doctor=[DoctorPoint.read(item) for item in values.objects("doctor", LINES_MOST)],
         )
 
 

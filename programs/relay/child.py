@@ -1,6 +1,6 @@
-"""The child: takes one order from stdin, carries it out, and prints phases and one verdict. The only process that loads MAPI.
+"""The child process: reads one order from stdin, carries it out, and prints phases and one verdict. Only it loads MAPI.
 
-It never shows anything and never decides what comes next: it says what happened, and ends.
+It never shows anything and never decides what comes next: it reports what happened, and ends.
 """
 
 from __future__ import annotations
@@ -10,91 +10,93 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from programs.relay.conversation import MAX_ORDER, BadLine, Order, Talk
+from programs.relay.conversation import MAX_ORDER, BadLine, ChildOrder, ParentLink
 from programs.relay.mailbox import Mailbox
 from programs.relay.mime_message import MAX_BYTES, BadMime, MimeMessage, read_mime
-from programs.relay.outcomes import EXAMINED, Declined, MapiRefused, Outcome, Verdict, of_refusal
+from programs.relay.outcomes import EXAMINED, Declined, MapiError, RelayOutcome, RelayVerdict, verdict_of_error
 from programs.relay.sending import reconcile, send
 from programs.relay.windows_calls import library
 
 _NO_ERROR_BOXES = 0x1 | 0x2 | 0x8000  # SEM_FAILCRITICALERRORS, SEM_NOGPFAULTERRORBOX, SEM_NOOPENFILEERRORBOX
 
 
-def main(mailbox_for: Callable[[Order], Mailbox] | None = None) -> int:
-    """Carry out the order on stdin; 0 whenever a verdict was said. `mailbox_for` opens another mailbox than MAPI's."""
-    talk = _talk()
+def main(open_mailbox: Callable[[ChildOrder], Mailbox] | None = None) -> int:
+    """Carry out the order on stdin. Return 0 whenever a verdict was printed. `open_mailbox` replaces MAPI's mailbox by another one."""
+    link = _link_to_parent()
     try:
-        order = Order.from_line(sys.stdin.buffer.readline(MAX_ORDER + 1))
+        order = ChildOrder.from_line(sys.stdin.buffer.readline(MAX_ORDER + 1))
     except BadLine as error:
-        talk.verdict(Verdict(Outcome.TRANSIENT, str(error)))
+        link.verdict(RelayVerdict(RelayOutcome.TRANSIENT, str(error)))
         return 2
     mailbox = None
     try:
-        message = _message(order) if order.mode == "send" else None
-        mailbox = (mailbox_for or _mailbox)(order)
-        verdict = _carry_out(order, message, mailbox, talk)
+        message = _read_message(order) if order.mode == "send" else None
+        mailbox = (open_mailbox or _open_mailbox)(order)
+        verdict = _carry_out(order, message, mailbox, link)
     except Declined as declined:
         verdict = declined.verdict
-    except MapiRefused as refused:
-        verdict = of_refusal(refused)
-    except Exception as error:  # noqa: BLE001  (the rim of the child: whatever it was, the parent hears of it)
-        verdict = _surprised(error, in_doubt=talk.submit_begun)
-    talk.verdict(verdict)
+    except MapiError as refused:
+        verdict = verdict_of_error(refused)
+    except Exception as error:  # noqa: BLE001  (the boundary of the child: the parent must learn of any error)
+        verdict = _verdict_of_defect(error, in_doubt=link.submit_begun)
+    link.verdict(verdict)
     if mailbox is not None:
-        mailbox.close()  # after the last word: a client that hangs while it logs off changes no verdict
+        mailbox.close()  # after the verdict: a client that hangs while it logs off must not change it
     return 0
 
 
-def _carry_out(order: Order, message: MimeMessage | None, mailbox: Mailbox, talk: Talk) -> Verdict:
+def _carry_out(order: ChildOrder, message: MimeMessage | None, mailbox: Mailbox, link: ParentLink) -> RelayVerdict:
     if message is not None:
-        return send(mailbox, message, order, talk)
+        return send(mailbox, message, order, link)
     if order.mode == "reconcile":
-        return reconcile(mailbox, order, talk)
-    mailbox.findings(talk.found)
-    return Verdict(EXAMINED, "the profile was examined")
+        return reconcile(mailbox, order, link)
+    mailbox.findings(link.found)
+    return RelayVerdict(EXAMINED, "the profile was examined")
 
 
-def _message(order: Order) -> MimeMessage:
+def _read_message(order: ChildOrder) -> MimeMessage:
+    """Read the order's message. Raises Declined."""
     try:
         return read_mime(order.mime or _read(Path(order.mime_path)), order.recipients)
     except BadMime as error:
-        outcome = Outcome.BAD_RECIPIENT if error.no_recipient else Outcome.BAD_MESSAGE
-        raise Declined(Verdict(outcome, f"the message {error}", {})) from error
+        outcome = RelayOutcome.BAD_RECIPIENT if error.no_recipient else RelayOutcome.BAD_MESSAGE
+        raise Declined(RelayVerdict(outcome, f"the message {error}", {})) from error
 
 
 def _read(path: Path) -> bytes:
     with path.open("rb") as file:
-        return file.read(MAX_BYTES + 1)
+        return file.read(MAX_BYTES + 1)  # one more than allowed, so that read_mime notices
 
 
-def _mailbox(order: Order) -> Mailbox:
-    """Open the door to MAPI that the chosen client has."""
+def _open_mailbox(order: ChildOrder) -> Mailbox:
+    """Open the mailbox by the kind of MAPI that the chosen client has."""
     if order.client.get("kind") == "simple":
         from programs.relay.simple_mapi import SimpleMailbox  # noqa: PLC0415  (only the child that needs it loads it)
 
         return SimpleMailbox(order)
-    else:  # noqa: RET505  (one door or the other)
+    else:  # noqa: RET505  (mypy then checks both branches)
         from programs.relay.extended_mapi import ExtendedMailbox  # noqa: PLC0415  (as above; it needs pywin32)
 
         return ExtendedMailbox(order)
 
 
-def _surprised(error: Exception, *, in_doubt: bool) -> Verdict:
+def _verdict_of_defect(error: Exception, *, in_doubt: bool) -> RelayVerdict:
+    """Return the verdict for an error that nobody expected: in doubt if the message may have been submitted."""
     kind = type(error).__name__
     reason = f"the child failed: {kind}: {str(error)[:300]}"
-    outcome = Outcome.INCOMPATIBLE_CLIENT if isinstance(error, ImportError) else Outcome.TRANSIENT
+    outcome = RelayOutcome.INCOMPATIBLE_CLIENT if isinstance(error, ImportError) else RelayOutcome.TRANSIENT
     if in_doubt:
-        return Verdict(Outcome.UNKNOWN, reason, {"error": kind, "looked": False}, cause=outcome)
-    return Verdict(outcome, reason, {"error": kind})
+        return RelayVerdict(RelayOutcome.UNKNOWN, reason, {"error": kind, "looked": False}, cause=outcome)
+    return RelayVerdict(outcome, reason, {"error": kind})
 
 
-def _talk() -> Talk:
-    """Keep stdout for our lines alone: whatever a mail client prints goes to stderr."""
-    words = os.fdopen(os.dup(1), "wb")
+def _link_to_parent() -> ParentLink:
+    """Keep stdout for our lines alone: what a mail client prints goes to stderr."""
+    output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     if sys.platform == "win32":
         library("kernel32").SetErrorMode(_NO_ERROR_BOXES)
-    return Talk(sys.stdin.buffer, words)
+    return ParentLink(sys.stdin.buffer, output)
 
 
 if __name__ == "__main__":

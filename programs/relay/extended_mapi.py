@@ -13,11 +13,11 @@ import pythoncom
 from win32com.mapi import mapi
 
 from programs.relay import properties as pr
-from programs.relay.client_loading import load_extended
-from programs.relay.conversation import Order
-from programs.relay.mailbox import Draft, Place, Tell
+from programs.relay.conversation import ChildOrder
+from programs.relay.mail_clients import load_extended_client
+from programs.relay.mailbox import Draft, MessagePlace, Tell
 from programs.relay.mime_message import Attachment, MimeMessage
-from programs.relay.outcomes import Declined, MapiRefused, Outcome, Verdict
+from programs.relay.outcomes import Declined, MapiError, RelayOutcome, RelayVerdict
 from programs.relay.profile_check import Provider, tightness
 
 MAPI_NT_SERVICE, MULTITHREAD = 0x10000, 0x1
@@ -37,8 +37,8 @@ _MOST_ROWS, _BATCH = 10_000, 200
 class ExtendedMailbox:
     """One profile over Extended MAPI. See programs.relay.mailbox.Mailbox."""
 
-    def __init__(self, order: Order) -> None:
-        load_extended(order.client)
+    def __init__(self, order: ChildOrder) -> None:
+        load_extended_client(order.client)
         self._profile, self._use_spooler = order.profile, order.use_spooler
         self._session: Any = None
         self._store: Any = None
@@ -54,14 +54,16 @@ class ExtendedMailbox:
         if not self._use_spooler:
             is_tight, why = tightness(self._providers())
             if not is_tight:
-                raise Declined(Verdict(Outcome.NOT_TIGHT, why, {"profile": self._profile}))
+                raise Declined(RelayVerdict(RelayOutcome.NOT_TIGHT, why, {"profile": self._profile}))
         flags = LOGON_FLAGS if self._use_spooler else LOGON_FLAGS | MAPI_NO_MAIL
         with self._told("MAPILogonEx"):
             self._session = mapi.MAPILogonEx(0, self._profile, None, flags)
         self._open_store()
         outbox, self._sent_entryid = self._get(self._store, pr.PR_IPM_OUTBOX_ENTRYID, pr.PR_IPM_SENTMAIL_ENTRYID)
         if not outbox:
-            raise Declined(Verdict(Outcome.NOT_TIGHT, "the default store has no Outbox", {"profile": self._profile}))
+            raise Declined(
+                RelayVerdict(RelayOutcome.NOT_TIGHT, "the default store has no Outbox", {"profile": self._profile})
+            )
         with self._told("open the Outbox"):
             self._folders["outbox"] = self._store.OpenEntry(outbox, None, BEST_ACCESS)
 
@@ -92,13 +94,13 @@ class ExtendedMailbox:
         """Extended MAPI can."""
         return True
 
-    def find(self, search_key: bytes, folders: Sequence[str] = ("outbox", "sent")) -> Place | None:
+    def find(self, search_key: bytes, folders: Sequence[str] = ("outbox", "sent")) -> MessagePlace | None:
         """Look into the folders' tables, opened anew each time: without a message pump an old one is never brought up to date."""
         for name in folders:
             with self._told(f"look into {name}"):
                 row = self._row(self._folder(name), search_key, filtered=name == "sent")
             if row is not None:
-                return Place(name, row[pr.PR_ENTRYID], bool(row.get(pr.PR_MESSAGE_FLAGS, 0) & pr.MSGFLAG_SUBMIT))
+                return MessagePlace(name, row[pr.PR_ENTRYID], bool(row.get(pr.PR_MESSAGE_FLAGS, 0) & pr.MSGFLAG_SUBMIT))
         return None
 
     def abort(self, entryid: bytes) -> None:
@@ -121,7 +123,7 @@ class ExtendedMailbox:
         tell({"profiles": names})
         try:
             tell({"providers": [one.as_json() for one in self._providers()]})
-        except MapiRefused as refused:
+        except MapiError as refused:
             tell({"providers_refused": str(refused)})
             raise
         use_spooler, self._use_spooler = self._use_spooler, True  # log on to a profile that is not tight, too
@@ -178,7 +180,7 @@ class ExtendedMailbox:
             entryid = next((row[pr.PR_ENTRYID] for row in stores if row.get(pr.PR_DEFAULT_STORE)), None)
             if entryid is None:
                 raise Declined(
-                    Verdict(Outcome.NOT_TIGHT, "the profile has no default store", {"profile": self._profile})
+                    RelayVerdict(RelayOutcome.NOT_TIGHT, "the profile has no default store", {"profile": self._profile})
                 )
             try:
                 self._store = self._session.OpenMsgStore(0, entryid, None, STORE_FLAGS | MDB_ONLINE)
@@ -260,7 +262,7 @@ class ExtendedMailbox:
         try:
             yield
         except pythoncom.com_error as error:
-            raise MapiRefused(error.hresult, doing) from error
+            raise MapiError(error.hresult, doing) from error
 
 
 def _name(row: Mapping[int, Any]) -> str:

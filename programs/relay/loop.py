@@ -10,15 +10,19 @@ import platform
 import random
 import socket
 import struct
+import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
 
-from programs.protocol.relay import CLAIMS_MOST, DoctorPoint, RelayHeartbeat, RelayInstructions, RelayReceipt
-from programs.relay.client import Away, Service, ShutOut
-from programs.relay.sender import Sender
-from programs.relay.spool import Damaged, Spool, Unusable
+from programs.protocol.http_client import KeyRejected, NoAnswer
+from programs.protocol.relay import CLAIMS_MOST, RelayHeartbeat, RelayInstructions, RelayReceipt
+from programs.relay.client import RelayClient
+from programs.relay.sender import SpoolSender
+from programs.relay.spool import RelaySpool, SpoolDamaged, SpoolUnusable
 
 VERSION = "0.1.0"
 WAIT_S = 30.0
@@ -34,22 +38,22 @@ log = logging.getLogger("tocsin.relay")
 
 
 @dataclass
-class Loop:
+class RelayLoop:
     """One running relay."""
 
-    spool: Spool
-    sender: Sender
-    service_for: Callable[[], Service]  # each thread has a connection of its own
+    spool: RelaySpool
+    sender: SpoolSender
+    service_for: Callable[[], RelayClient]  # each thread has a connection of its own
     stop: threading.Event
     _wanted: RelayInstructions = field(default_factory=RelayInstructions)
     _work: threading.Event = field(default_factory=threading.Event)
     _news: threading.Event = field(default_factory=threading.Event)
     _room: threading.Event = field(default_factory=threading.Event)
-    _services: list[Service] = field(default_factory=list)
+    _services: list[RelayClient] = field(default_factory=list)
     _renewed_at: float = -1e9
     _beaten_at: float = -1e9
     _beaten: tuple[str, str] = ("", "")
-    _broken: Damaged | None = None
+    _broken: SpoolDamaged | None = None
 
     def run(self) -> None:
         """Work until `stop` is set; then let the child end, tell what is known, and return. Raises Damaged: begin anew."""
@@ -69,7 +73,7 @@ class Loop:
         if self._broken is not None:
             raise self._broken
 
-    def _keep(self, turn: Callable[[Service], None]) -> None:
+    def _keep(self, turn: Callable[[RelayClient], None]) -> None:
         service = self.service_for()
         self._services.append(service)
         pause = _FIRST_PAUSE_S
@@ -78,13 +82,13 @@ class Loop:
                 turn(service)
                 pause = _FIRST_PAUSE_S
                 continue
-            except Away as cause:
-                level = logging.ERROR if isinstance(cause, ShutOut) else logging.WARNING
+            except NoAnswer as cause:
+                level = logging.ERROR if isinstance(cause, KeyRejected) else logging.WARNING
                 log.log(level, "%s: %s", turn.__name__.strip("_"), cause)
-            except Unusable as cause:
+            except SpoolUnusable as cause:
                 log.error("%s: the spool cannot be used: %s", turn.__name__.strip("_"), cause)  # noqa: TRY400  (a full disk is no defect of ours)
                 self.sender.worry()
-            except Damaged as cause:
+            except SpoolDamaged as cause:
                 self._broken = cause
                 self.stop.set()
             except Exception:
@@ -92,7 +96,7 @@ class Loop:
             self.stop.wait(pause * random.uniform(0.7, 1.3))  # noqa: S311  (jitter, no secret)
             pause = min(pause * 2, _LONGEST_PAUSE_S)
 
-    def _fetch(self, service: Service) -> None:
+    def _fetch(self, service: RelayClient) -> None:
         """Ask for as many as there is room for; while paused only for news, so that what we hold goes back."""
         is_paused = self._is_paused
         most = 0 if is_paused else min(STOCK - self.spool.unbegun, HELD_MOST - self.spool.waiting()[0])
@@ -115,7 +119,7 @@ class Loop:
     def _is_paused(self) -> bool:
         return self._wanted.is_paused or bool(self.sender.paused_why)
 
-    def _send(self, service: Service) -> None:
+    def _send(self, service: RelayClient) -> None:
         if self.sender.step(service.begin, may_send=not self._wanted.is_paused):
             self._news.set()
             self._room.set()
@@ -126,7 +130,7 @@ class Loop:
         self._work.wait(_IDLE_S)
         self._work.clear()
 
-    def _tell(self, service: Service) -> None:
+    def _tell(self, service: RelayClient) -> None:
         """Tell how we are, renew what is held, and hand in verdicts as they come: what needs the disk comes last."""
         now = time.monotonic()
         is_due = now - self._beaten_at > BEAT_S
@@ -148,7 +152,7 @@ class Loop:
         """Give what is to be told at once when it changes."""
         return self.sender.report_at, self.sender.paused_why
 
-    def _hand_in(self, service: Service) -> None:
+    def _hand_in(self, service: RelayClient) -> None:
         ended = self.spool.to_hand_in()
         if not ended:
             return
@@ -161,7 +165,7 @@ class Loop:
             claim = next((one.claim for one in ended if (one.id, one.token) == (taken.id, taken.token)), None)
             if claim is not None:
                 self.spool.handed_in(claim)
-                log.info("message %s: %s", taken.id, taken.said)
+                log.info("message %s: %s", taken.id, taken.result)
 
     def _last_word(self) -> None:
         try:
@@ -169,7 +173,7 @@ class Loop:
             service.patience_s = _LAST_WORD_S
             self._hand_in(service)
             service.close()
-        except (Away, Damaged, Unusable) as cause:
+        except (NoAnswer, SpoolDamaged, SpoolUnusable) as cause:
             log.warning("verdicts stay in the spool until the next start: %s", cause)
 
     def _heed(self, wanted: RelayInstructions) -> None:
@@ -199,5 +203,40 @@ class Loop:
             sent=self.spool.sent,
             doctor_at=self.sender.report_at,
             answers=self.sender.answers,
-            doctor=[DoctorPoint(line.point, line.state, line.found, line.remedy) for line in lines],
+            doctor=lines,
         )
+
+
+_MOST, _KEPT = 2 * 1024 * 1024, 5
+SOURCE = "Tocsin Relay"
+
+
+class _EventLog(logging.Handler):
+    """Windows' event log, by servicemanager, which has the words for it in itself."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write; whatever fails there must not stop a mail."""
+        if sys.platform == "win32":
+            import servicemanager  # noqa: PLC0415  (Windows only)
+
+            try:
+                words = self.format(record)[:30_000]
+                write = servicemanager.LogErrorMsg if record.levelno >= logging.ERROR else servicemanager.LogWarningMsg
+                write(words)
+            except Exception:  # noqa: BLE001  (the rim of the log)
+                self.handleError(record)
+
+
+def set_up_log(folder: Path, *, console: bool, event_log: bool) -> None:
+    """Begin to write."""
+    handlers: list[logging.Handler] = [
+        RotatingFileHandler(folder / "relay.log", maxBytes=_MOST, backupCount=_KEPT, encoding="utf-8", errors="replace")
+    ]
+    if console:
+        handlers.append(logging.StreamHandler(sys.stderr))
+    if event_log and sys.platform == "win32":
+        events = _EventLog(logging.WARNING)
+        handlers.append(events)
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", handlers=handlers, force=True
+    )

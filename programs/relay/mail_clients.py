@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
-from programs.relay.outcomes import Outcome
-from programs.relay.registry import CLIENTS, Hive, MailSettings
+from programs.relay.outcomes import Declined, RelayOutcome, RelayVerdict
+from programs.relay.registry import CLIENTS, MailSettings, RegistryHive
+from programs.relay.windows_calls import library_at
 
 CLIENTS_KEY = r"SOFTWARE\Clients\Mail"
 # Clients that never work in a service, by what their name begins with and by what they are made of.
@@ -31,7 +32,7 @@ ReadMachine = Callable[[str], "str | None"]
 
 
 @dataclass(frozen=True)
-class Choice:
+class ClientChoice:
     """The client that is used. `kind`: "extended" or "simple"; `machine`: what its DLL is made for."""
 
     name: str
@@ -48,40 +49,42 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class NoChoice:
+class NoUsableClient:
     """No client can be used: the outcome that this makes for each message, and why, in words for the administrator."""
 
-    outcome: Outcome
+    outcome: RelayOutcome
     reason: str
     passed_over: tuple[str, ...] = ()
 
 
-def choose(
-    settings: MailSettings, hive: Hive, *, machine_of: ReadMachine | None = None, ours: str = ""
-) -> Choice | NoChoice:
+def choose_client(
+    settings: MailSettings, hive: RegistryHive, *, machine_of: ReadMachine | None = None, ours: str = ""
+) -> ClientChoice | NoUsableClient:
     """Choose. Each client of the list that is passed over is named with its reason."""
     read = machine_of or machine_of_file
     ours = ours or read(sys.executable) or "64-bit"
     passed: list[str] = []
-    refusal: NoChoice | None = None
+    refusal: NoUsableClient | None = None
     for name in settings.clients:
         found = _registered(hive, name, read, ours)
-        if isinstance(found, Choice):
+        if isinstance(found, ClientChoice):
             before = f" ({'; '.join(passed)})" if passed else ""
             place = "first" if not passed else "first usable one"
-            return Choice(**{**found.as_json(), "reason": f"{place} of {CLIENTS} that is installed{before}"})
+            return ClientChoice(**{**found.as_json(), "reason": f"{place} of {CLIENTS} that is installed{before}"})
         passed.append(found.reason)
-        refusal = refusal or (found if found.outcome == Outcome.BITNESS else None)
+        refusal = refusal or (found if found.outcome == RelayOutcome.BITNESS else None)
     if refusal is not None:
-        return NoChoice(refusal.outcome, refusal.reason, tuple(passed))
+        return NoUsableClient(refusal.outcome, refusal.reason, tuple(passed))
     if not settings.clients:
-        return NoChoice(Outcome.INCOMPATIBLE_CLIENT, f"{CLIENTS} lists no mail client")
-    return NoChoice(
-        Outcome.INCOMPATIBLE_CLIENT, "none of the listed mail clients can be used: " + "; ".join(passed), tuple(passed)
+        return NoUsableClient(RelayOutcome.INCOMPATIBLE_CLIENT, f"{CLIENTS} lists no mail client")
+    return NoUsableClient(
+        RelayOutcome.INCOMPATIBLE_CLIENT,
+        "none of the listed mail clients can be used: " + "; ".join(passed),
+        tuple(passed),
     )
 
 
-def forbidden(name: str, files: tuple[str, ...] = ()) -> str | None:
+def never_used_because(name: str, files: tuple[str, ...] = ()) -> str | None:
     """Say why a client is never used, None if it may be. `files`: its DLLs and the program that it starts."""
     for start, why in NEVER_BY_NAME.items():
         if name.strip().lower().startswith(start):
@@ -93,10 +96,10 @@ def forbidden(name: str, files: tuple[str, ...] = ()) -> str | None:
     return None
 
 
-def _registered(hive: Hive, name: str, read: ReadMachine, ours: str) -> Choice | NoChoice:
+def _registered(hive: RegistryHive, name: str, read: ReadMachine, ours: str) -> ClientChoice | NoUsableClient:
     """Look a client up under Clients\\Mail, in our own view first."""  # noqa: D301
     views = (32, 64) if ours == "32-bit" else (64, 32)
-    refusal = NoChoice(Outcome.INCOMPATIBLE_CLIENT, f"{name}: not installed")
+    refusal = NoUsableClient(RelayOutcome.INCOMPATIBLE_CLIENT, f"{name}: not installed")
     for view in views:
         key = next((k for k in hive.keys(CLIENTS_KEY, view) if k.lower() == name.lower()), None)
         if key is None:
@@ -104,26 +107,28 @@ def _registered(hive: Hive, name: str, read: ReadMachine, ours: str) -> Choice |
         below = f"{CLIENTS_KEY}\\{key}"
         extended, simple = (_text(hive.read(below, value, view)) for value in ("DLLPathEx", "DLLPath"))
         command = _text(hive.read(f"{below}\\shell\\open\\command", "", view))
-        why = forbidden(key, (extended, simple, command))
+        why = never_used_because(key, (extended, simple, command))
         dll = next((one for one in (extended, simple) if one and PureWindowsPath(one).name.lower() not in STUBS), "")
         if why is not None:
-            return NoChoice(Outcome.INCOMPATIBLE_CLIENT, f"{key}: {why}")
+            return NoUsableClient(RelayOutcome.INCOMPATIBLE_CLIENT, f"{key}: {why}")
         if not dll:
-            refusal = NoChoice(Outcome.INCOMPATIBLE_CLIENT, f"{key}: registered without a MAPI DLL of its own")
+            refusal = NoUsableClient(
+                RelayOutcome.INCOMPATIBLE_CLIENT, f"{key}: registered without a MAPI DLL of its own"
+            )
             continue
         machine = read(dll)
         if machine == ours:
             is_default = _text(hive.read(CLIENTS_KEY, "", views[0])).lower() == key.lower()
-            return Choice(key, "extended" if dll == extended else "simple", dll, machine, ours, is_default, "")
+            return ClientChoice(key, "extended" if dll == extended else "simple", dll, machine, ours, is_default, "")
         refusal = _unfit(key, dll, machine, ours)
     return refusal
 
 
-def _unfit(name: str, dll: str, machine: str | None, ours: str) -> NoChoice:
+def _unfit(name: str, dll: str, machine: str | None, ours: str) -> NoUsableClient:
     if machine is None:
-        return NoChoice(Outcome.INCOMPATIBLE_CLIENT, f"{name}: {dll} is not there or is no DLL")
-    return NoChoice(
-        Outcome.BITNESS, f"{name} is {machine}, this Python is {ours}: install a {machine} Python for the relay"
+        return NoUsableClient(RelayOutcome.INCOMPATIBLE_CLIENT, f"{name}: {dll} is not there or is no DLL")
+    return NoUsableClient(
+        RelayOutcome.BITNESS, f"{name} is {machine}, this Python is {ours}: install a {machine} Python for the relay"
     )
 
 
@@ -147,6 +152,31 @@ def _text(value: object) -> str:
     return value.strip().strip('"') if isinstance(value, str) else ""
 
 
-def is_loadable(client: Mapping[str, Any]) -> bool:
+def is_loaded_by_pywin32(client: Mapping[str, Any]) -> bool:
     """Say whether pywin32 would load this client: it takes the host's default one, or Outlook's DLL if that is loaded already."""
     return bool(client.get("is_default")) or PureWindowsPath(str(client.get("dll", ""))).name.lower() in OPENED_BY_NAME
+
+
+def load_extended_client(client: Mapping[str, Any]) -> None:
+    """Load the client that pywin32 will then find. Raises Declined."""
+    if not is_loaded_by_pywin32(client):
+        words = (
+            f"pywin32 would load the host's default mail client instead of {client.get('name')}: make it the default"
+        )
+        raise Declined(RelayVerdict(RelayOutcome.INCOMPATIBLE_CLIENT, words, {"client": client.get("name")}))
+    load(client)
+
+
+def load(client: Mapping[str, Any]) -> Any:  # noqa: ANN401  (ctypes.WinDLL)
+    """Load the client's DLL from where the registry says. Raises Declined."""
+    path, name = str(client.get("dll", "")), client.get("name")
+    machine, ours = machine_of_file(path), machine_of_file(sys.executable)
+    if machine is None or (ours is not None and machine != ours):
+        outcome = RelayOutcome.INCOMPATIBLE_CLIENT if machine is None else RelayOutcome.BITNESS
+        words = f"{name}: {path} is {machine or 'not there or no DLL'}, this Python is {ours}"
+        raise Declined(RelayVerdict(outcome, words, {"client": name}))
+    try:
+        return library_at(path)
+    except OSError as error:
+        words = f"{name}: {path} cannot be loaded (error {getattr(error, 'winerror', error.errno)})"
+        raise Declined(RelayVerdict(RelayOutcome.INCOMPATIBLE_CLIENT, words, {"client": name})) from error

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from programs.relay.mime_message import MimeMessage
-from programs.relay.outcomes import MapiRefused
+from programs.relay.outcomes import MapiError
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Draft:
 
 
 @dataclass(frozen=True)
-class Place:
+class MessagePlace:
     """Where a message lies. `submitted` only means something in the Outbox."""
 
     folder: str  # "outbox" or "sent"
@@ -52,7 +52,7 @@ class Mailbox(Protocol):
         """Say whether `find` can look into the Outbox at all; else a submitted message is only "handed to the client"."""
         ...
 
-    def find(self, search_key: bytes, folders: Sequence[str] = ("outbox", "sent")) -> Place | None:
+    def find(self, search_key: bytes, folders: Sequence[str] = ("outbox", "sent")) -> MessagePlace | None:
         """Look for a message by its search key."""
         ...
 
@@ -118,13 +118,13 @@ class FileMailbox:
         """Say what the script says."""
         return bool(self.script.get("can_look", True))
 
-    def find(self, search_key: bytes, folders: Sequence[str] = ("outbox", "sent")) -> Place | None:
+    def find(self, search_key: bytes, folders: Sequence[str] = ("outbox", "sent")) -> MessagePlace | None:
         """Let the transport do its work, then look."""
         self._play("find")
         self._deliver()
         for folder in folders:
             if (self.root / folder / f"{search_key.decode()}.json").exists():
-                return Place(folder, search_key, bool(self._read(folder, search_key.decode())["submitted"]))
+                return MessagePlace(folder, search_key, bool(self._read(folder, search_key.decode())["submitted"]))
         return None
 
     def abort(self, entryid: bytes) -> None:
@@ -152,7 +152,7 @@ class FileMailbox:
         while method in self.script.get("hang", ()):
             time.sleep(0.1)
         if method in self.script.get("refuse", {}):
-            raise MapiRefused(self.script["refuse"][method], "MAPILogonEx" if method == "open" else method)
+            raise MapiError(self.script["refuse"][method], "MAPILogonEx" if method == "open" else method)
 
     def _deliver(self) -> None:
         drain = self.script.get("drain", 0.0)

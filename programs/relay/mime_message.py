@@ -34,7 +34,7 @@ class BadMime(Exception):
 
 
 @dataclass(frozen=True)
-class Recipient:
+class MimeRecipient:
     """Who gets it. `kind` is "to", "cc" or "bcc"."""
 
     kind: str
@@ -60,7 +60,7 @@ class MimeMessage:
     subject: str
     text: str
     html: str
-    recipients: tuple[Recipient, ...]
+    recipients: tuple[MimeRecipient, ...]
     attachments: tuple[Attachment, ...] = ()
     message_id: str = ""
     in_reply_to: str = ""
@@ -152,17 +152,17 @@ def _text(part: message.Message | None) -> str:
     return mime_text.body(_content(part), part.get_content_charset())[:MAX_TEXT]
 
 
-def _recipients(mail: message.Message, only: Sequence[str]) -> tuple[Recipient, ...]:
+def _recipients(mail: message.Message, only: Sequence[str]) -> tuple[MimeRecipient, ...]:
     """Give each address once. `only`, if given, are the addresses, and the headers give their names."""
     stated = [
-        Recipient(kind, mime_text.one_line(mime_text.decoded(name), 200) or address.strip(), address.strip())
+        MimeRecipient(kind, mime_text.one_line(mime_text.decoded(name), 200) or address.strip(), address.strip())
         for kind in ("to", "cc", "bcc")
         for name, address in utils.getaddresses(mime_text.headers(mail, kind)[:MAX_RECIPIENTS])
     ]
     if only:
         known = {one.address.lower(): one for one in stated}
-        stated = [known.get(one.strip().lower()) or Recipient("to", one.strip(), one.strip()) for one in only]
-    once: dict[str, Recipient] = {}
+        stated = [known.get(one.strip().lower()) or MimeRecipient("to", one.strip(), one.strip()) for one in only]
+    once: dict[str, MimeRecipient] = {}
     for one in stated:
         if len(one.address) <= MAX_ADDRESS and _ADDRESS.fullmatch(one.address):
             once.setdefault(one.address.lower(), one)

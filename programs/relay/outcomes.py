@@ -10,7 +10,7 @@ from typing import Any
 EXAMINED = "examined"  # how a child in mode `doctor` ends; no outcome of a message
 
 
-class Outcome(str, Enum):
+class RelayOutcome(str, Enum):
     """What became of one message. docs/mapi.md says what the service does with each."""
 
     SENT = "sent"  # left the Outbox, or handed to a client that has no Outbox to look into; the evidence says which
@@ -30,7 +30,7 @@ class Outcome(str, Enum):
 
 
 @dataclass(frozen=True)
-class Verdict:
+class RelayVerdict:
     """How one child ended: the outcome, a sentence for people, and evidence that is JSON.
 
     `cause` is set when the outcome is `unknown`: what the outcome is if a look shows that the message was never submitted.
@@ -41,21 +41,21 @@ class Verdict:
     evidence: Mapping[str, Any] = field(default_factory=dict)
     cause: str | None = None
 
-    def with_evidence(self, **more: Any) -> Verdict:  # noqa: ANN401  (evidence is JSON)
+    def with_evidence(self, **more: Any) -> RelayVerdict:  # noqa: ANN401  (evidence is JSON)
         """Give the same verdict with more evidence; what is known already stays."""
         return replace(self, evidence={**more, **self.evidence})
 
     def as_json(self) -> dict[str, Any]:
         """Give the shape that the child prints and the spool keeps."""
         return {
-            "outcome": str(self.outcome.value if isinstance(self.outcome, Outcome) else self.outcome),
+            "outcome": str(self.outcome.value if isinstance(self.outcome, RelayOutcome) else self.outcome),
             "reason": self.reason,
             "evidence": dict(self.evidence),
-            "cause": self.cause.value if isinstance(self.cause, Outcome) else self.cause,
+            "cause": self.cause.value if isinstance(self.cause, RelayOutcome) else self.cause,
         }
 
 
-class MapiRefused(Exception):
+class MapiError(Exception):
     """MAPI said no. `code` is an HRESULT as 32 bits without sign, or a Simple MAPI code; `doing` says what was tried."""
 
     def __init__(self, code: int, doing: str, *, simple: bool = False) -> None:
@@ -68,17 +68,17 @@ class MapiRefused(Exception):
 class Declined(Exception):
     """We ourselves refuse to go on, before anything was sent; the verdict says why."""
 
-    def __init__(self, verdict: Verdict) -> None:
+    def __init__(self, verdict: RelayVerdict) -> None:
         super().__init__(verdict.reason)
         self.verdict = verdict
 
 
-_T, _L, _I = Outcome.TRANSIENT, Outcome.LOGON_FAILED, Outcome.INCOMPATIBLE_CLIENT
-_M, _R, _P = Outcome.BAD_MESSAGE, Outcome.BAD_RECIPIENT, Outcome.PROFILE_MISSING
+_T, _L, _I = RelayOutcome.TRANSIENT, RelayOutcome.LOGON_FAILED, RelayOutcome.INCOMPATIBLE_CLIENT
+_M, _R, _P = RelayOutcome.BAD_MESSAGE, RelayOutcome.BAD_RECIPIENT, RelayOutcome.PROFILE_MISSING
 
 # Names as in Microsoft's mapicode.h; outcomes as in docs/mapi.md. What is not listed is `transient`: a retry with back-off and then
 # the next transport is right for what nobody foresaw.
-HRESULTS: Mapping[int, tuple[str, Outcome]] = {
+HRESULTS: Mapping[int, tuple[str, RelayOutcome]] = {
     0x80004002: ("MAPI_E_INTERFACE_NOT_SUPPORTED", _I),
     0x80004005: ("MAPI_E_CALL_FAILED", _T),
     0x80070005: ("MAPI_E_NO_ACCESS", _L),
@@ -100,7 +100,7 @@ HRESULTS: Mapping[int, tuple[str, Outcome]] = {
     0x80040110: ("MAPI_E_VERSION", _I),
     0x80040111: ("MAPI_E_LOGON_FAILED", _L),
     0x80040112: ("MAPI_E_SESSION_LIMIT", _T),
-    0x80040113: ("MAPI_E_USER_CANCEL", Outcome.NEEDS_UI),
+    0x80040113: ("MAPI_E_USER_CANCEL", RelayOutcome.NEEDS_UI),
     0x80040114: ("MAPI_E_UNABLE_TO_ABORT", _T),
     0x80040115: ("MAPI_E_NETWORK_ERROR", _T),
     0x80040116: ("MAPI_E_DISK_ERROR", _T),
@@ -136,13 +136,13 @@ HRESULTS: Mapping[int, tuple[str, Outcome]] = {
     0x80040601: ("MAPI_E_NOT_IN_QUEUE", _T),
     0x80040605: ("MAPI_E_NOT_INITIALIZED", _T),
     0x80040607: ("MAPI_E_NO_RECIPIENTS", _R),
-    0x80040608: ("MAPI_E_SUBMITTED", Outcome.UNKNOWN),  # looked for in the Outbox, never sent again
+    0x80040608: ("MAPI_E_SUBMITTED", RelayOutcome.UNKNOWN),  # looked for in the Outbox, never sent again
     0x8004060C: ("MAPI_E_STORE_FULL", _T),
     0x80040700: ("MAPI_E_AMBIGUOUS_RECIP", _R),
     0x80040900: ("MAPI_E_NAMED_PROP_QUOTA_EXCEEDED", _M),
 }
-SIMPLE_CODES: Mapping[int, tuple[str, Outcome]] = {
-    1: ("MAPI_E_USER_ABORT", Outcome.NEEDS_UI),  # nobody sits there: a dialog showed and was closed
+SIMPLE_CODES: Mapping[int, tuple[str, RelayOutcome]] = {
+    1: ("MAPI_E_USER_ABORT", RelayOutcome.NEEDS_UI),  # nobody sits there: a dialog showed and was closed
     2: ("MAPI_E_FAILURE", _T),
     3: ("MAPI_E_LOGON_FAILURE", _L),
     4: ("MAPI_E_DISK_FULL", _T),
@@ -174,14 +174,45 @@ _NOT_FOUND = 0x8004010F
 LOGON_STEPS = ("MAPILogonEx", "read the profile")  # where "not found" means the profile
 
 
-def of_refusal(refused: MapiRefused) -> Verdict:
+def verdict_of_error(refused: MapiError) -> RelayVerdict:
     """Say what a code means, as things stood when it came."""
     table = SIMPLE_CODES if refused.simple else HRESULTS
-    name, outcome = table.get(refused.code, ("", Outcome.TRANSIENT))
+    name, outcome = table.get(refused.code, ("", RelayOutcome.TRANSIENT))
     if refused.doing in LOGON_STEPS and not refused.simple and refused.code == _NOT_FOUND:
-        outcome = Outcome.PROFILE_MISSING
+        outcome = RelayOutcome.PROFILE_MISSING
     code = str(refused.code) if refused.simple else f"0x{refused.code:08X}"
     words = f"{refused.doing}: {name or 'unlisted code'} ({code})"
-    return Verdict(
+    return RelayVerdict(
         outcome, words, {"code" if refused.simple else "hresult": code, "name": name, "doing": refused.doing}
+    )
+
+
+NEVER_SUBMITTED = "never_submitted"  # in evidence: it lay in the Outbox as a draft, and is gone from there now
+_LOOK_FAILED = "; the look for it failed: "
+_FACTS = (RelayOutcome.SENT, RelayOutcome.QUEUED, RelayOutcome.STUCK)
+
+
+def after_restart() -> RelayVerdict:
+    """Give the doubt about a message that the relay was busy with when it died."""
+    return RelayVerdict(
+        RelayOutcome.UNKNOWN, "the relay ended while it sent this", {"looked": False}, cause=RelayOutcome.TRANSIENT
+    )
+
+
+def settle_doubt(doubt: RelayVerdict, looked: RelayVerdict) -> RelayVerdict:
+    """Join a doubt with what the look found.
+
+    Found: that. Never submitted: what the child was killed for, and sending again is safe. In neither folder: still unknown, and
+    nothing more can be learnt. The look itself failed: still unknown, to be looked for again.
+    """
+    evidence = {**doubt.evidence, **looked.evidence, "looked": True}
+    why = doubt.reason.partition(_LOOK_FAILED)[0]  # the last look's words are enough: they come each minute, for days
+    if looked.outcome in _FACTS:
+        return RelayVerdict(looked.outcome, f"{why}; then {looked.reason}", evidence)
+    if looked.evidence.get(NEVER_SUBMITTED):
+        return RelayVerdict(doubt.cause or RelayOutcome.TRANSIENT, f"{why}; it was never submitted", evidence)
+    if looked.outcome == RelayOutcome.UNKNOWN and looked.evidence.get("looked") is True:
+        return RelayVerdict(RelayOutcome.UNKNOWN, f"{why}; {looked.reason}", evidence, cause=doubt.cause)
+    return RelayVerdict(
+        RelayOutcome.UNKNOWN, f"{why}{_LOOK_FAILED}{looked.reason}", {**evidence, "looked": False}, cause=doubt.cause
     )

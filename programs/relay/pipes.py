@@ -1,6 +1,6 @@
-"""Talks to one child over its pipes without ever waiting for it: threads read and write, the watcher takes what there is.
+"""Read and write the pipes of one child without ever waiting for it: threads do the work, the watcher takes what there is.
 
-Bounded: a child that prints without end, or reads nothing, costs a fixed amount of memory and is ended by the watcher.
+Memory is bounded: the watcher ends a child that prints without end or reads nothing.
 """
 
 from __future__ import annotations
@@ -13,44 +13,42 @@ from typing import IO
 
 from programs.relay.conversation import MAX_LINE
 
-_MOST_WAITING = 64  # lines read and not yet taken: the reader then waits, and so does the child
+_MOST_WAITING = 64  # lines read and not yet taken: beyond that the reader waits, and so does the child
 _TAIL = 4096  # bytes of stderr that are kept
 
-Line = bytes  # b"" means that the child has closed its end
 
-
-class Pipes:
+class ChildPipes:
     """The three pipes of one child."""
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         self._process = process
-        self._lines: queue.Queue[Line] = queue.Queue(_MOST_WAITING)
+        self._lines: queue.Queue[bytes] = queue.Queue(_MOST_WAITING)
         self._orders: queue.Queue[bytes | None] = queue.Queue()
-        self._complaint = bytearray()
+        self._errors = bytearray()
         self._closed = threading.Event()
         self._threads = [
-            threading.Thread(target=self._read, args=(process.stdout,), daemon=True, name="child's words"),
+            threading.Thread(target=self._read, args=(process.stdout,), daemon=True, name="child's output"),
             threading.Thread(target=self._write, args=(process.stdin,), daemon=True, name="child's orders"),
-            threading.Thread(target=self._listen, args=(process.stderr,), daemon=True, name="child's complaints"),
+            threading.Thread(target=self._read_errors, args=(process.stderr,), daemon=True, name="child's errors"),
         ]
         for thread in self._threads:
             thread.start()
 
-    def say(self, line: bytes) -> None:
-        """Send a line, some time soon."""
+    def send(self, line: bytes) -> None:
+        """Send a line soon, from another thread."""
         self._orders.put(line)
 
-    def hear(self, seconds: float) -> Line | None:
-        """Give the next line, b"" at the end, None if nothing came within `seconds`."""
+    def receive(self, seconds: float) -> bytes | None:
+        """Return the next line, b"" at the end, or None if none came within `seconds`."""
         try:
             return self._lines.get(timeout=seconds)
         except queue.Empty:
             return None
 
     @property
-    def complaint(self) -> str:
-        """Give the end of what the child wrote to stderr."""
-        return bytes(self._complaint).decode("utf-8", "replace").strip()
+    def errors(self) -> str:
+        """The end of what the child wrote to stderr."""
+        return bytes(self._errors).decode("utf-8", "replace").strip()
 
     def close(self) -> None:
         """End the threads; the child must have ended."""
@@ -69,7 +67,7 @@ class Pipes:
                 self._put(line)
         self._put(b"")
 
-    def _put(self, line: Line) -> None:
+    def _put(self, line: bytes) -> None:
         while not self._closed.is_set():
             with contextlib.suppress(queue.Full):
                 self._lines.put(line, timeout=0.2)
@@ -81,8 +79,8 @@ class Pipes:
                 pipe.write(line)
                 pipe.flush()
 
-    def _listen(self, pipe: IO[bytes]) -> None:
+    def _read_errors(self, pipe: IO[bytes]) -> None:
         with contextlib.suppress(OSError, ValueError):
             while piece := pipe.read1(1024):  # type: ignore[attr-defined]  # Popen's pipes are buffered readers
-                self._complaint += piece
-                del self._complaint[:-_TAIL]
+                self._errors += piece
+                del self._errors[:-_TAIL]

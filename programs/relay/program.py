@@ -16,21 +16,21 @@ from email.utils import make_msgid
 from functools import partial
 from pathlib import Path
 
-from programs.relay import child, config, logs, windows_service
-from programs.relay.client import Away, BadServer, Service
-from programs.relay.conversation import Order
-from programs.relay.doctor import Report, examine
-from programs.relay.installing import install
-from programs.relay.loop import VERSION, Loop
-from programs.relay.mail_clients import NoChoice, choose
-from programs.relay.registry import BadSetting, read_settings, set_value
-from programs.relay.sender import Means, Sender
-from programs.relay.set_aside import NAME as SPOOL
-from programs.relay.set_aside import kept_beside, opened
-from programs.relay.spool import Damaged, Spool, Unusable
-from programs.relay.surroundings import look_around
-from programs.relay.this_host import this_registry
+from programs.protocol.http_client import BadAddress, NoAnswer
+from programs.relay import child, windows_service
+from programs.relay import settings as config
+from programs.relay.client import RelayClient
+from programs.relay.conversation import ChildOrder
+from programs.relay.doctor import DoctorReport, examine
+from programs.relay.host_facts import read_host_facts
+from programs.relay.loop import VERSION, RelayLoop, set_up_log
+from programs.relay.mail_clients import NoUsableClient, choose_client
+from programs.relay.registry import BadSetting, read_settings, set_up, set_value, this_registry
+from programs.relay.sender import SendingSetup, SpoolSender
+from programs.relay.spool import NAME as SPOOL
+from programs.relay.spool import RelaySpool, SpoolDamaged, SpoolUnusable, damaged_copy, open_spool
 from programs.relay.watch import Deadlines, watch
+from programs.relay.windows_calls import is_windows
 
 _MARKS = {"ok": "ok  ", "warning": "warn", "fail": "FAIL"}
 
@@ -42,7 +42,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return child.main()
     try:
         return int(_COMMANDS[given.command](given))
-    except Damaged as cause:
+    except SpoolDamaged as cause:
         words = (
             f"the spool is damaged ({cause}): `stop` and `start` the service, which keeps it aside and begins a new one"
         )
@@ -50,11 +50,11 @@ def main(words: Sequence[str] | None = None) -> int:
         words = f"{cause}; run this as administrator, or as the relay's account"
     except (
         config.NotInstalled,
-        Unusable,
-        windows_service.NoService,
-        BadServer,
+        SpoolUnusable,
+        windows_service.ServiceRefused,
+        BadAddress,
         BadSetting,
-        Away,
+        NoAnswer,
         ValueError,
         OSError,
     ) as cause:
@@ -147,13 +147,13 @@ def _service(given: argparse.Namespace) -> int:
 def _work(folder: Path, stop: threading.Event, *, console: bool) -> None:
     """Work until `stop` is set. Whatever keeps it from that stands in the log: a service has no console to say it on."""
     folder.mkdir(parents=True, exist_ok=True)
-    logs.set_up(folder, console=console, event_log=not console)
+    set_up_log(folder, console=console, event_log=not console)
     try:
         settings, key = config.load(folder)
-        spool = opened(folder)
+        spool = open_spool(folder)
         try:
-            sender = Sender(spool, _means(settings), stop)
-            Loop(spool, sender, lambda: Service(settings.server, key, settings.ca_file), stop).run()
+            sender = SpoolSender(spool, _means(settings), stop)
+            RelayLoop(spool, sender, lambda: RelayClient(settings.server, key, settings.ca_file), stop).run()
         finally:
             spool.close()
     except Exception:
@@ -161,10 +161,10 @@ def _work(folder: Path, stop: threading.Event, *, console: bool) -> None:
         raise
 
 
-def _means(settings: config.Config) -> Means:
+def _means(settings: config.RelaySettings) -> SendingSetup:
     deadlines = Deadlines(logon=settings.logon, submit=settings.submit)
     command = [*windows_service.program(), "child"]
-    return Means(this_registry(), settings.profile, command, deadlines, settings.drain, settings.account)
+    return SendingSetup(this_registry(), settings.profile, command, deadlines, settings.drain, settings.account)
 
 
 def _doctor(given: argparse.Namespace) -> int:
@@ -174,7 +174,7 @@ def _doctor(given: argparse.Namespace) -> int:
         print(json.dumps(report.as_json(), indent=1))
     else:
         for line in report.lines:
-            print(f"{_MARKS[line.state]} {line.point}: {line.found}")
+            print(f"{_MARKS[line.state]} {line.name}: {line.found}")
             if line.remedy:
                 print(f"     -> {line.remedy}")
         failing = sum(line.state == "fail" for line in report.lines)
@@ -182,16 +182,16 @@ def _doctor(given: argparse.Namespace) -> int:
     return 1 if report.is_failing else 0
 
 
-def _examined(folder: Path) -> Report:
+def _examined(folder: Path) -> DoctorReport:
     settings, _ = config.load(folder)
     means = _means(settings)
-    spool = Spool(folder / SPOOL)
+    spool = RelaySpool(folder / SPOOL)
     is_installed = windows_service.state() in ("running", "stopped")
-    around = look_around(
+    around = read_host_facts(
         service_account=settings.account or ("LocalSystem" if is_installed else ""),
         test_message=spool.recall("last sent"),
         spool_trouble=spool.trouble(),
-        spool_kept=kept_beside(spool),
+        spool_kept=damaged_copy(spool),
     )
     spool.close()
     never = threading.Event()
@@ -202,12 +202,12 @@ def _examined(folder: Path) -> Report:
 def _send_test(given: argparse.Namespace) -> int:
     settings, _ = config.load(_home(given))
     means = _means(settings)
-    chosen = choose(read_settings(means.hive), means.hive)
-    if isinstance(chosen, NoChoice):
+    chosen = choose_client(read_settings(means.hive), means.hive)
+    if isinstance(chosen, NoUsableClient):
         print(f"{chosen.outcome.value}: {chosen.reason}")
         return 1
     use_spooler = read_settings(means.hive).use_spooler
-    order = Order(
+    order = ChildOrder(
         mode="send", profile=means.profile, client=chosen.as_json(), use_spooler=use_spooler, drain=means.drain,
         mime=_test_mail(given.address), recipients=(given.address,),
     )  # fmt: skip
@@ -218,7 +218,7 @@ def _send_test(given: argparse.Namespace) -> int:
     print(f"{told['outcome']}: {told['reason']}")
     print(json.dumps(told["evidence"], indent=1))
     if told["outcome"] == "sent":
-        spool = Spool(_home(given) / SPOOL)
+        spool = RelaySpool(_home(given) / SPOOL)
         spool.remember("last sent", datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"))
         spool.close()
     return 0 if told["outcome"] == "sent" else 1
@@ -236,7 +236,7 @@ def _status(given: argparse.Namespace) -> int:
     settings, key = config.load(_home(given))
     print(f"service   {windows_service.state()}")
     print(f"settings  {_home(given)}, profile {settings.profile}, account {settings.account or '-'}")
-    spool = Spool(_home(given) / SPOOL)
+    spool = RelaySpool(_home(given) / SPOOL)
     waiting, oldest_s = spool.waiting()
     print(
         f"spool     {waiting} not settled"
@@ -245,10 +245,10 @@ def _status(given: argparse.Namespace) -> int:
     )
     spool.close()
     try:
-        service = Service(settings.server, key, settings.ca_file)
+        service = RelayClient(settings.server, key, settings.ca_file)
         service.renew([])
         print(f"server    {settings.server} answers and knows our key")
-    except Away as cause:
+    except NoAnswer as cause:
         print(f"server    {settings.server}: {cause}")
         return 1
     return 0
@@ -256,7 +256,7 @@ def _status(given: argparse.Namespace) -> int:
 
 def _spool(given: argparse.Namespace) -> int:
     config.load(_home(given))
-    spool = Spool(_home(given) / SPOOL)
+    spool = RelaySpool(_home(given) / SPOOL)
     for one in spool.all():
         taken = datetime.fromtimestamp(one.taken_at, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
         became = "waits" if one.verdict is None else str(one.verdict.as_json()["outcome"])
@@ -279,3 +279,48 @@ _COMMANDS = {
     "status": _status,
     "spool": _spool,
 }
+
+
+def install(given: argparse.Namespace, folder: Path) -> None:
+    """Keep settings and key, and put the service in. Raises ValueError for what is missing or cannot be."""
+    wanted, key = _wanted(given, folder)
+    RelayClient(wanted.server, key, wanted.ca_file).close()  # an address that cannot be used is refused now
+    set_up(this_registry())
+    config.save(folder, wanted, key)
+    print(f"Settings are in {folder}.")
+    if given.no_service or not is_windows():
+        return
+    before = windows_service.state()
+    is_new = before == windows_service.NOT_INSTALLED
+    account = wanted.account if is_new or given.account is not None else None
+    command = [*windows_service.program(), "--home", str(folder), "service"]
+    windows_service.install(command, account, _password(given, account))
+    print(
+        f"The service {windows_service.TITLE} is in, as {wanted.account or 'LocalSystem, which has no mail profile'}."
+    )
+    print("Next: `doctor`, then `start`." if before != "running" else "It runs as before until `stop` and `start`.")
+
+
+def _wanted(given: argparse.Namespace, folder: Path) -> tuple[config.RelaySettings, str]:
+    try:
+        before, key = config.load(folder)
+    except config.NotInstalled:
+        before, key = config.RelaySettings("", ""), ""
+    key = given.key or config.from_environment("KEY") or key
+    if not key.isascii() or not key:
+        raise ValueError("give the relay's key by --key, or in TOCSIN_RELAY_KEY")
+    server, profile = given.server or before.server, given.profile or before.profile
+    if not server or not profile:
+        raise ValueError("give --server URL and --profile NAME: nothing is installed yet that has them")
+    account = before.account if given.account is None else windows_service.full_account(given.account)
+    ca_file = before.ca_file if given.ca is None else str(Path(given.ca).resolve()) if given.ca else ""
+    times = {name: value for name in ("logon", "submit", "drain") if (value := getattr(given, name)) is not None}
+    same = {name: str(getattr(before, name)) for name in ("logon", "submit", "drain")}
+    return config.RelaySettings(server, profile, account, ca_file).with_values({**same, **times}), key
+
+
+def _password(given: argparse.Namespace, account: str | None) -> str:
+    password: str = given.password or config.from_environment("PASSWORD")
+    if account and not password and sys.stdin.isatty():
+        return windows_service.ask_password(account)
+    return password

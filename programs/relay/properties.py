@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from typing import Any
 
-from programs.relay.mime_message import Attachment, MimeMessage, Recipient
+from programs.relay.mime_message import Attachment, MimeMessage, MimeRecipient
 
 PR_ENTRYID, PR_SEARCH_KEY, PR_MESSAGE_FLAGS = 0x0FFF0102, 0x300B0102, 0x0E070003
 PR_IPM_OUTBOX_ENTRYID, PR_IPM_SENTMAIL_ENTRYID, PR_SENTMAIL_ENTRYID = 0x35E20102, 0x35E40102, 0x0E0A0102
@@ -74,7 +74,7 @@ def bodies(message: MimeMessage) -> list[Property]:
     return given
 
 
-def recipient_rows(recipients: Sequence[Recipient]) -> list[tuple[Property, ...]]:
+def recipient_rows(recipients: Sequence[MimeRecipient]) -> list[tuple[Property, ...]]:
     """Give the rows for ModifyRecipients: resolved by their SMTP address, so that no address book is asked and no dialog can rise."""
     return [
         (
@@ -91,7 +91,7 @@ def recipient_rows(recipients: Sequence[Recipient]) -> list[tuple[Property, ...]
     ]
 
 
-def one_off_entryid(recipient: Recipient) -> bytes:
+def one_off_entryid(recipient: MimeRecipient) -> bytes:
     """Make the entry id of an address that stands in no address book (MS-OXCDATA 2.2.5.1)."""
     words = "".join(f"{word}\0" for word in (recipient.name, "SMTP", recipient.address)).encode("utf-16-le")
     return bytes(4) + _ONE_OFF_UID + bytes(2) + _ONE_OFF_FLAGS.to_bytes(2, "little") + words

@@ -5,9 +5,13 @@ The registry stands behind `Hive`; a fake for tests is here too. No name that co
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, Union
+from typing import Any, Protocol, Union
+
+from programs.relay.windows_calls import NotWindows
 
 OUR_KEY = r"SOFTWARE\Tocsin\Relay"
 OLD_KEY = r"System\CurrentControlSet\Services\DS-Client\Parameters"
@@ -23,7 +27,7 @@ class BadSetting(Exception):
     """There is no such setting, or not of that kind."""
 
 
-class Hive(Protocol):
+class RegistryHive(Protocol):
     """HKEY_LOCAL_MACHINE in one of its two views (64 or 32 bits)."""
 
     def read(self, key: str, name: str, view: int) -> Value | None:
@@ -40,7 +44,7 @@ class Hive(Protocol):
 
 
 @dataclass
-class PlayedHive:
+class FakeHive:
     """A registry for tests. `content`: {(view, key): {name: value}}; keys and names are found whatever their case."""
 
     content: dict[tuple[int, str], dict[str, Value]] = field(default_factory=dict)
@@ -73,14 +77,14 @@ class MailSettings:
     spooler_from: str = ""
 
 
-def read_settings(hive: Hive) -> MailSettings:
+def read_settings(hive: RegistryHive) -> MailSettings:
     """Read both values, each from the first key that has it."""
     clients, clients_from = _first(hive, CLIENTS)
     spooler, spooler_from = _first(hive, SPOOLER)
     return MailSettings(_names(clients), _is_set(spooler), clients_from, spooler_from)
 
 
-def set_value(hive: Hive, name: str, words: str) -> None:
+def set_value(hive: RegistryHive, name: str, words: str) -> None:
     """Set one of our values from the command line's words: clients parted by ";", the spooler as 0 or 1. Raises BadSetting."""
     if name.lower() == CLIENTS.lower():
         hive.write(OUR_KEY, CLIENTS, list(_names(words)), 64)
@@ -90,13 +94,13 @@ def set_value(hive: Hive, name: str, words: str) -> None:
         raise BadSetting(f"{CLIENTS}=name;name and {SPOOLER}=0 or 1 can be set")
 
 
-def set_up(hive: Hive) -> None:
+def set_up(hive: RegistryHive) -> None:
     """List Microsoft Outlook, as setup does, unless somebody has made a list already."""
     if not _first(hive, CLIENTS)[1]:
         set_value(hive, CLIENTS, BY_SETUP)
 
 
-def _first(hive: Hive, name: str) -> tuple[Value | None, str]:
+def _first(hive: RegistryHive, name: str) -> tuple[Value | None, str]:
     for key in (OUR_KEY, OLD_KEY):
         for view in VIEWS:
             value = hive.read(key, name, view)
@@ -122,3 +126,77 @@ def _is_set(value: Value | None) -> bool:
     if isinstance(value, str):
         return value.strip() not in ("", "0")
     return isinstance(value, int) and value != 0
+
+
+_MOST_KEYS = 1000
+
+
+class WindowsHive:
+    """See programs.relay.registry.Hive."""
+
+    def __init__(self) -> None:
+        if sys.platform != "win32":
+            raise NotWindows("the registry")
+
+    def read(self, key: str, name: str, view: int) -> Value | None:
+        """Read a value; %names% in an expandable one are filled in."""
+        found: Value | None = None
+        if sys.platform == "win32":
+            import winreg  # noqa: PLC0415  (Windows only)
+
+            with contextlib.suppress(OSError), _opened(key, view, winreg.KEY_READ) as opened:
+                value, kind = winreg.QueryValueEx(opened, name)
+                if kind == winreg.REG_EXPAND_SZ:
+                    found = winreg.ExpandEnvironmentStrings(value)
+                elif isinstance(value, (str, int, list)):
+                    found = value
+        return found
+
+    def keys(self, key: str, view: int) -> Sequence[str]:
+        """List the keys below."""
+        names: list[str] = []
+        if sys.platform == "win32":
+            import winreg  # noqa: PLC0415  (Windows only)
+
+            with contextlib.suppress(OSError), _opened(key, view, winreg.KEY_READ) as opened:
+                names.extend(
+                    winreg.EnumKey(opened, index) for index in range(min(winreg.QueryInfoKey(opened)[0], _MOST_KEYS))
+                )
+        return names
+
+    def write(self, key: str, name: str, value: Value, view: int) -> None:
+        """Set a value. Raises OSError where we may not."""
+        if sys.platform == "win32":
+            import winreg  # noqa: PLC0415  (Windows only)
+
+            access = winreg.KEY_WRITE | _view(view)
+            with winreg.CreateKeyEx(winreg.HKEY_LOCAL_MACHINE, key, 0, access) as opened:
+                if isinstance(value, int):
+                    winreg.SetValueEx(opened, name, 0, winreg.REG_DWORD, value)
+                elif isinstance(value, str):
+                    winreg.SetValueEx(opened, name, 0, winreg.REG_SZ, value)
+                else:
+                    winreg.SetValueEx(opened, name, 0, winreg.REG_MULTI_SZ, list(value))
+
+
+def _view(view: int) -> int:
+    return {64: 0x0100, 32: 0x0200}[view]  # KEY_WOW64_64KEY, KEY_WOW64_32KEY
+
+
+@contextlib.contextmanager
+def _opened(key: str, view: int, access: int) -> Iterator[Any]:
+    if sys.platform == "win32":
+        import winreg  # noqa: PLC0415  (Windows only)
+
+        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, key, 0, access | _view(view)) as opened:
+            yield opened
+    else:
+        raise NotWindows("the registry")
+
+
+def this_registry() -> RegistryHive:
+    """Give this host's registry; an empty one where there is none."""
+    if sys.platform == "win32":
+        return WindowsHive()
+    else:  # noqa: RET505  (mypy then judges either branch on its own system)
+        return FakeHive()

@@ -14,27 +14,25 @@ from functools import partial
 from typing import Any, Protocol
 
 from programs.protocol.relay import LeaseClaim
-from programs.relay.conversation import SUBMIT_BEGUN, Order
-from programs.relay.doctor import Report, Surroundings, examine
-from programs.relay.doubt import after_restart, settle_doubt
-from programs.relay.mail_clients import Choice, NoChoice, choose
-from programs.relay.outcomes import Outcome, Verdict
-from programs.relay.registry import Hive, read_settings
-from programs.relay.set_aside import kept_beside
-from programs.relay.spool import Spool, Spooled
-from programs.relay.surroundings import look_around
+from programs.relay.conversation import SUBMIT_BEGUN, ChildOrder
+from programs.relay.doctor import DoctorReport, examine
+from programs.relay.host_facts import HostFacts, read_host_facts
+from programs.relay.mail_clients import ClientChoice, NoUsableClient, choose_client
+from programs.relay.outcomes import RelayOutcome, RelayVerdict, after_restart, settle_doubt
+from programs.relay.registry import RegistryHive, read_settings
+from programs.relay.spool import RelaySpool, SpooledMessage, damaged_copy
 from programs.relay.watch import Deadlines, watch
 
 DOCTOR_EVERY_S = 86_400.0
 DOCTOR_AGAIN_S = 300.0  # while it says no
 LOOK_AGAIN_S = 60.0  # for a message in doubt, and for a host that something fails on
 _PAUSING = (
-    Outcome.NEEDS_UI,
-    Outcome.PROFILE_MISSING,
-    Outcome.LOGON_FAILED,
-    Outcome.INCOMPATIBLE_CLIENT,
-    Outcome.NOT_TIGHT,
-    Outcome.BITNESS,
+    RelayOutcome.NEEDS_UI,
+    RelayOutcome.PROFILE_MISSING,
+    RelayOutcome.LOGON_FAILED,
+    RelayOutcome.INCOMPATIBLE_CLIENT,
+    RelayOutcome.NOT_TIGHT,
+    RelayOutcome.BITNESS,
 )
 
 
@@ -47,26 +45,26 @@ class Begins(Protocol):
 
 
 @dataclass
-class Means:
+class SendingSetup:
     """What sending needs of this host. `run` runs one child; a test plays it by another command."""
 
-    hive: Hive
+    hive: RegistryHive
     profile: str
     command: Sequence[str]
     deadlines: Deadlines
     drain: float
     service_account: str = ""
-    look: Callable[..., Surroundings] = look_around
+    look: Callable[..., HostFacts] = read_host_facts
 
 
 @dataclass
-class Sender:
+class SpoolSender:
     """The one that sends. `paused_why` says why it does not, and is empty while it does."""
 
-    spool: Spool
-    means: Means
+    spool: RelaySpool
+    means: SendingSetup
     stop: threading.Event
-    report: Report | None = None
+    report: DoctorReport | None = None
     report_at: str = ""
     paused_why: str = ""
     answers: str = ""
@@ -112,62 +110,68 @@ class Sender:
             service_account=self.means.service_account,
             test_message=self.spool.recall("last sent"),
             spool_trouble=self.spool.trouble(),
-            spool_kept=kept_beside(self.spool),
+            spool_kept=damaged_copy(self.spool),
         )
         self.report = examine(self.means.hive, self.means.profile, around, self._child)
         self.report_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
         self._looked_at = time.monotonic()
         self.answers = asked or self.answers
-        failing = [f"{line.point}: {line.found}" for line in self.report.lines if line.state == "fail"]
+        failing = [f"{line.name}: {line.found}" for line in self.report.lines if line.state == "fail"]
         self.paused_why = "; ".join(failing)[:1000]
 
-    def _send(self, one: Spooled, begin: Begins) -> None:
+    def _send(self, one: SpooledMessage, begin: Begins) -> None:
         """Send one message. Nothing is done before the service wrote that the attempt begins."""
         with self.beginning:
             may_begin = begin(one.claim)
             self.spool.start(one.id)
         if not may_begin:
             # Our word to begin may have come through without its answer: then this receipt ends the attempt.
-            self.spool.end(one.id, Verdict(Outcome.TRANSIENT, "the service did not let it begin; nothing was sent"))
+            self.spool.end(
+                one.id, RelayVerdict(RelayOutcome.TRANSIENT, "the service did not let it begin; nothing was sent")
+            )
             return
         order = self._order("send", mime=one.mime, recipients=(one.recipient,))
-        verdict = order if isinstance(order, Verdict) else self._child(order, on_phase=partial(self.spool.note, one.id))
+        verdict = (
+            order if isinstance(order, RelayVerdict) else self._child(order, on_phase=partial(self.spool.note, one.id))
+        )
         self._settle(one.id, verdict)
 
-    def _look_for(self, one: Spooled) -> None:
+    def _look_for(self, one: SpooledMessage) -> None:
         """Learn what became of a message that may have left."""
         doubt = one.verdict or after_restart()
         may_lie_there = one.phase in SUBMIT_BEGUN or bool(one.search_key)
         if one.verdict is None and not may_lie_there:
-            return self._settle(one.id, Verdict(Outcome.TRANSIENT, "the relay ended before it submitted this"))
+            return self._settle(
+                one.id, RelayVerdict(RelayOutcome.TRANSIENT, "the relay ended before it submitted this")
+            )
         if not one.search_key:
             reason = "this client gives no key to look for a message by"
-            doubtful = Verdict(
-                Outcome.UNKNOWN, f"{doubt.reason}; {reason}", {**doubt.evidence, "looked": True}, doubt.cause
+            doubtful = RelayVerdict(
+                RelayOutcome.UNKNOWN, f"{doubt.reason}; {reason}", {**doubt.evidence, "looked": True}, doubt.cause
             )
             return self._settle(one.id, doubtful)
         order = self._order("reconcile", search_key=one.search_key, entryid=one.entryid)
-        looked = order if isinstance(order, Verdict) else self._child(order)
+        looked = order if isinstance(order, RelayVerdict) else self._child(order)
         return self._settle(one.id, settle_doubt(doubt, looked), looked=True)
 
-    def _settle(self, message_id: str, verdict: Verdict, *, looked: bool = False) -> None:
+    def _settle(self, message_id: str, verdict: RelayVerdict, *, looked: bool = False) -> None:
         if verdict.cause is not None:
             cause = verdict.cause
-            verdict = verdict.with_evidence(cause=str(cause.value if isinstance(cause, Outcome) else cause))
+            verdict = verdict.with_evidence(cause=str(cause.value if isinstance(cause, RelayOutcome) else cause))
         self.spool.end(message_id, verdict, looked=looked)
-        if verdict.outcome == Outcome.SENT:
+        if verdict.outcome == RelayOutcome.SENT:
             self.spool.remember("last sent", datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"))
         if verdict.outcome in _PAUSING or verdict.cause in _PAUSING:
             self.paused_why = f"{verdict.outcome}: {verdict.reason}"[:1000]
             self._looked_at = -1e9  # the doctor looks at once, and may find that all is well
 
-    def _order(self, mode: str, **more: Any) -> Order | Verdict:  # noqa: ANN401  (an order's own fields)
+    def _order(self, mode: str, **more: Any) -> ChildOrder | RelayVerdict:  # noqa: ANN401  (an order's own fields)
         """Give the order for a child, or the verdict where no mail client can be used."""
         settings = read_settings(self.means.hive)
-        choice = choose(settings, self.means.hive)
-        if isinstance(choice, NoChoice):
-            return Verdict(choice.outcome, choice.reason)
-        return Order(
+        choice = choose_client(settings, self.means.hive)
+        if isinstance(choice, NoUsableClient):
+            return RelayVerdict(choice.outcome, choice.reason)
+        return ChildOrder(
             mode=mode,
             profile=self.means.profile,
             client=choice.as_json(),
@@ -176,11 +180,11 @@ class Sender:
             **more,
         )
 
-    def _child(self, order: Order, on_phase: Callable[[Any], None] = lambda _phase: None) -> Verdict:
+    def _child(self, order: ChildOrder, on_phase: Callable[[Any], None] = lambda _phase: None) -> RelayVerdict:
         means = self.means
         return watch(order, command=means.command, deadlines=means.deadlines, on_phase=on_phase, stop=self.stop)
 
     def choice(self) -> tuple[str, str]:
         """Name the mail client that is used, and why that one."""
-        found = choose(read_settings(self.means.hive), self.means.hive)
-        return (found.name, found.reason) if isinstance(found, Choice) else ("", found.reason)
+        found = choose_client(read_settings(self.means.hive), self.means.hive)
+        return (found.name, found.reason) if isinstance(found, ClientChoice) else ("", found.reason)

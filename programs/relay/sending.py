@@ -9,21 +9,20 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from programs.relay.conversation import Order, Talk
-from programs.relay.doubt import NEVER_SUBMITTED
-from programs.relay.mailbox import Draft, Mailbox, Place
+from programs.relay.conversation import ChildOrder, ParentLink
+from programs.relay.mailbox import Draft, Mailbox, MessagePlace
 from programs.relay.mime_message import MimeMessage
-from programs.relay.outcomes import MapiRefused, Outcome, Verdict, of_refusal
+from programs.relay.outcomes import NEVER_SUBMITTED, MapiError, RelayOutcome, RelayVerdict, verdict_of_error
 
 SENT_ITEMS_WAIT = 2.0  # seconds that the copy in Sent Items may come after the message has left the Outbox
-_NOT_SAID = Verdict(Outcome.TRANSIENT, "the relay did not let it go on", {})
+_NOT_SAID = RelayVerdict(RelayOutcome.TRANSIENT, "the relay did not let it go on", {})
 
 
-def send(mailbox: Mailbox, message: MimeMessage, order: Order, talk: Talk) -> Verdict:
+def send(mailbox: Mailbox, message: MimeMessage, order: ChildOrder, talk: ParentLink) -> RelayVerdict:
     """Send `message` and prove it. Raises MapiRefused only for what failed before the message was saved."""
     talk.phase("logon")
     mailbox.open()
-    talk.phase("opened")
+    talk.phase("open_spool")
     draft = mailbox.create(message)
     if not talk.phase("created", draft.entryid, draft.search_key):
         return _NOT_SAID.with_evidence(**_discard(mailbox, draft))
@@ -31,56 +30,56 @@ def send(mailbox: Mailbox, message: MimeMessage, order: Order, talk: Talk) -> Ve
         return _NOT_SAID.with_evidence(**_discard(mailbox, draft))
     try:
         how = mailbox.submit(draft)
-    except MapiRefused as refused:
-        return _after_refusal(mailbox, draft, of_refusal(refused))
+    except MapiError as refused:
+        return _after_refusal(mailbox, draft, verdict_of_error(refused))
     talk.phase("submitted")
     if not mailbox.can_look():
-        return Verdict(Outcome.SENT, "handed to the mail client", {"proof": "handed to the client", **how})
+        return RelayVerdict(RelayOutcome.SENT, "handed to the mail client", {"proof": "handed to the client", **how})
     return _drain(mailbox, draft, order, talk).with_evidence(**how)
 
 
-def reconcile(mailbox: Mailbox, order: Order, talk: Talk) -> Verdict:
+def reconcile(mailbox: Mailbox, order: ChildOrder, talk: ParentLink) -> RelayVerdict:
     """Look for a message that an earlier child may have submitted. Never submits anything."""
     if not mailbox.can_look() or not order.search_key:
-        return Verdict(Outcome.UNKNOWN, "this mail client has no Outbox to look into", {"looked": True})
+        return RelayVerdict(RelayOutcome.UNKNOWN, "this mail client has no Outbox to look into", {"looked": True})
     talk.phase("logon")
     mailbox.open()
-    talk.phase("opened")
+    talk.phase("open_spool")
     draft = Draft(bytes.fromhex(order.entryid), bytes.fromhex(order.search_key))
     place = mailbox.find(draft.search_key, ("outbox",))
     if place is None:
         return _not_in_outbox(mailbox, draft)
     if not place.submitted:
         gone = _discard(mailbox, Draft(place.entryid, draft.search_key))
-        return Verdict(Outcome.TRANSIENT, "it was never submitted", {NEVER_SUBMITTED: True, **gone})
+        return RelayVerdict(RelayOutcome.TRANSIENT, "it was never submitted", {NEVER_SUBMITTED: True, **gone})
     return _drain(mailbox, draft, order, talk)
 
 
-def _not_in_outbox(mailbox: Mailbox, draft: Draft) -> Verdict:
+def _not_in_outbox(mailbox: Mailbox, draft: Draft) -> RelayVerdict:
     """Look into Sent Items for what was killed on its way. With no copy there it left or was removed by hand: unknown, for good."""
     try:
         place = mailbox.find(draft.search_key, ("sent",))
-    except MapiRefused as refused:
-        why = f"it is not in the Outbox, and Sent Items could not be looked into: {of_refusal(refused).reason}"
-        return Verdict(Outcome.UNKNOWN, why, {"looked": True, "place": "not in the Outbox"})
+    except MapiError as refused:
+        why = f"it is not in the Outbox, and Sent Items could not be looked into: {verdict_of_error(refused).reason}"
+        return RelayVerdict(RelayOutcome.UNKNOWN, why, {"looked": True, "place": "not in the Outbox"})
     if place is not None:
         return _proven(place)
-    return Verdict(
-        Outcome.UNKNOWN, "it is neither in the Outbox nor in Sent Items", {"looked": True, "place": "nowhere"}
+    return RelayVerdict(
+        RelayOutcome.UNKNOWN, "it is neither in the Outbox nor in Sent Items", {"looked": True, "place": "nowhere"}
     )
 
 
-def _drain(mailbox: Mailbox, draft: Draft, order: Order, talk: Talk) -> Verdict:
+def _drain(mailbox: Mailbox, draft: Draft, order: ChildOrder, talk: ParentLink) -> RelayVerdict:
     """Wait until it has left the Outbox, then look for its copy; at the deadline try to have it back."""
     began = time.monotonic()
-    place: Place | None = None
+    place: MessagePlace | None = None
     for pause in _pauses():
         try:
             place = mailbox.find(draft.search_key, ("outbox",))
-        except MapiRefused as refused:
-            doubt = of_refusal(refused)
-            return Verdict(
-                Outcome.UNKNOWN,
+        except MapiError as refused:
+            doubt = verdict_of_error(refused)
+            return RelayVerdict(
+                RelayOutcome.UNKNOWN,
                 f"the Outbox could not be looked into: {doubt.reason}",
                 {"looked": False, **doubt.evidence},
                 cause=doubt.outcome,
@@ -94,7 +93,7 @@ def _drain(mailbox: Mailbox, draft: Draft, order: Order, talk: Talk) -> Verdict:
         talk.phase("left_outbox")
         return _copy(mailbox, draft).with_evidence(drained=waited)
     if not order.abort:
-        return Verdict(Outcome.QUEUED, f"it is still in the Outbox after {waited:g} s", {"drained": waited})
+        return RelayVerdict(RelayOutcome.QUEUED, f"it is still in the Outbox after {waited:g} s", {"drained": waited})
     return _take_back(mailbox, draft, place, talk).with_evidence(drained=waited)
 
 
@@ -107,69 +106,73 @@ def _pauses() -> Iterator[float]:
         yield 1.0
 
 
-def _copy(mailbox: Mailbox, draft: Draft) -> Verdict:
+def _copy(mailbox: Mailbox, draft: Draft) -> RelayVerdict:
     """Look for the copy of a message that left the Outbox. That there is none does not make it unsent."""
     until = time.monotonic() + SENT_ITEMS_WAIT
     while True:
         try:
             place = mailbox.find(draft.search_key, ("sent",))
-        except MapiRefused as refused:
-            why = of_refusal(refused).reason
-            return Verdict(
-                Outcome.SENT, "it left the Outbox", {"proof": "left the Outbox", "sent_items": f"not looked up: {why}"}
+        except MapiError as refused:
+            why = verdict_of_error(refused).reason
+            return RelayVerdict(
+                RelayOutcome.SENT,
+                "it left the Outbox",
+                {"proof": "left the Outbox", "sent_items": f"not looked up: {why}"},
             )
         if place is not None:
             return _proven(place)
         if time.monotonic() >= until:
-            return Verdict(
-                Outcome.SENT, "it left the Outbox", {"proof": "left the Outbox", "sent_items": "no copy seen"}
+            return RelayVerdict(
+                RelayOutcome.SENT, "it left the Outbox", {"proof": "left the Outbox", "sent_items": "no copy seen"}
             )
         time.sleep(0.1)
 
 
-def _proven(place: Place) -> Verdict:
+def _proven(place: MessagePlace) -> RelayVerdict:
     evidence = {"proof": "found in Sent Items", "sent_entryid": place.entryid.hex()}
-    return Verdict(Outcome.SENT, "it left the Outbox and is in Sent Items", evidence)
+    return RelayVerdict(RelayOutcome.SENT, "it left the Outbox and is in Sent Items", evidence)
 
 
-def _take_back(mailbox: Mailbox, draft: Draft, place: Place, talk: Talk) -> Verdict:
+def _take_back(mailbox: Mailbox, draft: Draft, place: MessagePlace, talk: ParentLink) -> RelayVerdict:
     """Try to have it back. Only when that worked is it certain that it will not leave later."""
     try:
         mailbox.abort(place.entryid)
-    except MapiRefused as refused:
+    except MapiError as refused:
         if _has_left(mailbox, draft):
             talk.phase("left_outbox")
             return _copy(mailbox, draft)
-        words = of_refusal(refused).reason
-        return Verdict(
-            Outcome.STUCK, "it stays in the Outbox and cannot be taken back", {"aborted": False, "abort": words}
+        words = verdict_of_error(refused).reason
+        return RelayVerdict(
+            RelayOutcome.STUCK, "it stays in the Outbox and cannot be taken back", {"aborted": False, "abort": words}
         )
     if _has_left(mailbox, draft):
         talk.phase("left_outbox")
         return _copy(mailbox, draft)
     gone = _discard(mailbox, Draft(place.entryid, draft.search_key))
-    return Verdict(Outcome.STUCK, "it stayed in the Outbox and was taken back", {"aborted": True, **gone})
+    return RelayVerdict(RelayOutcome.STUCK, "it stayed in the Outbox and was taken back", {"aborted": True, **gone})
 
 
 def _has_left(mailbox: Mailbox, draft: Draft) -> bool:
     try:
         return mailbox.find(draft.search_key, ("outbox",)) is None
-    except MapiRefused:
+    except MapiError:
         return False
 
 
-def _after_refusal(mailbox: Mailbox, draft: Draft, refused: Verdict) -> Verdict:
+def _after_refusal(mailbox: Mailbox, draft: Draft, refused: RelayVerdict) -> RelayVerdict:
     """Judge a refused submit: a broken line is believed only when the message still lies in the Outbox as a draft."""
     if not mailbox.can_look():
         return refused
     try:
         place = mailbox.find(draft.search_key, ("outbox",))
-    except MapiRefused:
+    except MapiError:
         place = None
     is_draft = place is not None and not place.submitted
-    if refused.outcome != Outcome.UNKNOWN and (is_draft or refused.outcome != Outcome.TRANSIENT):
+    if refused.outcome != RelayOutcome.UNKNOWN and (is_draft or refused.outcome != RelayOutcome.TRANSIENT):
         return refused.with_evidence(**_discard(mailbox, draft))
-    return Verdict(Outcome.UNKNOWN, refused.reason, {"looked": False, **refused.evidence}, cause=refused.outcome)
+    return RelayVerdict(
+        RelayOutcome.UNKNOWN, refused.reason, {"looked": False, **refused.evidence}, cause=refused.outcome
+    )
 
 
 def _discard(mailbox: Mailbox, draft: Draft) -> Mapping[str, Any]:
@@ -178,6 +181,6 @@ def _discard(mailbox: Mailbox, draft: Draft) -> Mapping[str, Any]:
         return {}
     try:
         mailbox.delete(draft.entryid)
-    except MapiRefused as refused:
-        return {"left_behind": of_refusal(refused).reason}
+    except MapiError as refused:
+        return {"left_behind": verdict_of_error(refused).reason}
     return {"left_behind": None}

@@ -15,11 +15,11 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from programs.relay.client_loading import load
-from programs.relay.conversation import Order
-from programs.relay.mailbox import Draft, Place, Tell
+from programs.relay.conversation import ChildOrder
+from programs.relay.mail_clients import load
+from programs.relay.mailbox import Draft, MessagePlace, Tell
 from programs.relay.mime_message import MimeMessage
-from programs.relay.outcomes import MapiRefused
+from programs.relay.outcomes import MapiError
 
 NEW_SESSION, FORCE_UNICODE = 0x2, 0x40000  # never MAPI_LOGON_UI 1 nor MAPI_DIALOG 8
 UNICODE_NOT_SUPPORTED = 27
@@ -32,7 +32,7 @@ _ULONG, _POINTER = ctypes.c_uint32, ctypes.c_void_p
 def _structures(text: Any) -> tuple[type[ctypes.Structure], type[ctypes.Structure], type[ctypes.Structure]]:  # noqa: ANN401
     """Make MapiRecipDesc, MapiFileDesc and MapiMessage (mapi.h) with `text` as their kind of string."""
 
-    class Recipient(ctypes.Structure):
+    class MapiRecipDesc(ctypes.Structure):
         _fields_ = (
             ("reserved", _ULONG),
             ("kind", _ULONG),
@@ -42,7 +42,7 @@ def _structures(text: Any) -> tuple[type[ctypes.Structure], type[ctypes.Structur
             ("entryid", _POINTER),
         )
 
-    class File(ctypes.Structure):
+    class MapiFileDesc(ctypes.Structure):
         _fields_ = (
             ("reserved", _ULONG),
             ("flags", _ULONG),
@@ -52,7 +52,7 @@ def _structures(text: Any) -> tuple[type[ctypes.Structure], type[ctypes.Structur
             ("type", _POINTER),
         )
 
-    class Message(ctypes.Structure):
+    class MapiMessage(ctypes.Structure):
         _fields_ = (
             ("reserved", _ULONG),
             ("subject", text),
@@ -63,12 +63,12 @@ def _structures(text: Any) -> tuple[type[ctypes.Structure], type[ctypes.Structur
             ("flags", _ULONG),
             ("originator", _POINTER),
             ("recipient_count", _ULONG),
-            ("recipients", ctypes.POINTER(Recipient)),
+            ("recipients", ctypes.POINTER(MapiRecipDesc)),
             ("file_count", _ULONG),
-            ("files", ctypes.POINTER(File)),
+            ("files", ctypes.POINTER(MapiFileDesc)),
         )
 
-    return Recipient, File, Message
+    return MapiRecipDesc, MapiFileDesc, MapiMessage
 
 
 WIDE, NARROW = _structures(ctypes.c_wchar_p), _structures(ctypes.c_char_p)
@@ -77,7 +77,7 @@ WIDE, NARROW = _structures(ctypes.c_wchar_p), _structures(ctypes.c_char_p)
 class SimpleMailbox:
     """One profile over Simple MAPI. See programs.relay.mailbox.Mailbox."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: ChildOrder) -> None:
         self._mapi = load(order.client)
         self._profile = order.profile
         self._session = _POINTER()
@@ -122,13 +122,13 @@ class SimpleMailbox:
         """Simple MAPI has no Outbox."""
         return False
 
-    def find(self, search_key: bytes, folders: Sequence[str] = ()) -> Place | None:  # noqa: ARG002  (it cannot)
+    def find(self, search_key: bytes, folders: Sequence[str] = ()) -> MessagePlace | None:  # noqa: ARG002  (it cannot)
         """Find nothing."""
         return None
 
     def abort(self, entryid: bytes) -> None:  # noqa: ARG002  (it cannot)
         """Refuse."""
-        raise MapiRefused(26, "AbortSubmit", simple=True)
+        raise MapiError(26, "AbortSubmit", simple=True)
 
     def delete(self, entryid: bytes) -> None:
         """Do nothing: nothing was saved."""
@@ -181,7 +181,7 @@ class SimpleMailbox:
 
     def _check(self, code: int, doing: str) -> None:
         if code:
-            raise MapiRefused(code, doing, simple=True)
+            raise MapiError(code, doing, simple=True)
 
 
 class _Wide:

@@ -7,18 +7,20 @@ again is not sent again. It must not know MAPI or HTTP.
 from __future__ import annotations
 
 import json
+import logging
 import sqlite3
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
 from programs.protocol.relay import LeaseClaim, LeasedMail
-from programs.relay.conversation import Phase
-from programs.relay.outcomes import Outcome, Verdict
+from programs.relay.conversation import SendPhase
+from programs.relay.outcomes import RelayOutcome, RelayVerdict
 
 REMEMBER_S = 14 * 86_400
 _TABLE = """CREATE TABLE IF NOT EXISTS messages (
@@ -29,16 +31,16 @@ _TABLE = """CREATE TABLE IF NOT EXISTS messages (
 _FACTS = """CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)"""
 
 
-class Unusable(Exception):
+class SpoolUnusable(Exception):
     """The file cannot be read or written now: a full disk, or one that is away. The text is SQLite's; it may be well again."""
 
 
-class Damaged(Exception):
+class SpoolDamaged(Exception):
     """The file is no spool any more; the text says how SQLite found that. See programs/relay/set_aside.py."""
 
 
 @dataclass(frozen=True)
-class Spooled:
+class SpooledMessage:
     """One message as it lies here. `verdict` is its last one; `is_final`: nothing more will be done or learnt."""
 
     id: str
@@ -52,7 +54,7 @@ class Spooled:
     phase: str
     entryid: str
     search_key: str
-    verdict: Verdict | None
+    verdict: RelayVerdict | None
     is_final: bool
     is_handed_in: bool
 
@@ -62,7 +64,7 @@ class Spooled:
         return LeaseClaim(self.id, self.token)
 
 
-class Spool:
+class RelaySpool:
     """The file. Its methods may be called from any thread; each is on the disk when it returns."""
 
     def __init__(self, path: Path) -> None:
@@ -85,7 +87,7 @@ class Spool:
     def _check(self) -> None:
         found = self._rows("PRAGMA quick_check(1)")[0][0]
         if found != "ok":
-            raise Damaged(str(found)[:200])
+            raise SpoolDamaged(str(found)[:200])
 
     def close(self) -> None:
         """Close the file."""
@@ -111,11 +113,11 @@ class Spool:
                 self.start(posted.id)  # as if it had been begun here: however often it comes, it does not go again
                 self.end(posted.id, _nothing_known())
 
-    def next_to_send(self) -> Spooled | None:
+    def next_to_send(self) -> SpooledMessage | None:
         """Give the first that was not begun: alerts before summaries."""
         return self._one("verdict IS NULL AND is_begun = 0 ORDER BY is_alert DESC, taken_at LIMIT 1")
 
-    def next_in_doubt(self, every_s: float) -> Spooled | None:
+    def next_in_doubt(self, every_s: float) -> SpooledMessage | None:
         """Give one that may have left and was not looked for in the last `every_s` seconds. A look from later than now: the clock was put back."""
         now = time.time()
         return self._one(
@@ -128,13 +130,13 @@ class Spool:
         """Note that an attempt begins."""
         self._do("UPDATE messages SET is_begun = 1 WHERE id = ?", message_id)
 
-    def note(self, message_id: str, phase: Phase) -> None:
+    def note(self, message_id: str, phase: SendPhase) -> None:
         """Note how far the child is, before it may go on."""
         keys = (phase.entryid, phase.search_key)
         also = ", entryid = ?, search_key = ?" if any(keys) else ""
         self._do(f"UPDATE messages SET phase = ?{also} WHERE id = ?", phase.name, *(keys if also else ()), message_id)  # noqa: S608
 
-    def end(self, message_id: str, verdict: Verdict, *, looked: bool = False) -> None:
+    def end(self, message_id: str, verdict: RelayVerdict, *, looked: bool = False) -> None:
         """Note what became of it. `looked`: by a look into the folders, so that the next one can wait."""
         is_final = not is_open(verdict)
         with self._lock:
@@ -146,10 +148,10 @@ class Spool:
                 time.time(),
                 message_id,
             )
-            if verdict.outcome == Outcome.SENT:
+            if verdict.outcome == RelayOutcome.SENT:
                 self.remember("sent", str(self.sent + 1))
 
-    def to_hand_in(self) -> Sequence[Spooled]:
+    def to_hand_in(self) -> Sequence[SpooledMessage]:
         """Give those with a verdict that the service does not know yet."""
         return self._many("verdict IS NOT NULL AND is_handed_in = 0 ORDER BY ended_at LIMIT 50")
 
@@ -206,23 +208,23 @@ class Spool:
         """Try to write, and say why that fails; empty if it works."""
         try:
             self.remember("written", str(time.time()))
-        except Unusable as cause:
+        except SpoolUnusable as cause:
             return str(cause)
         return ""
 
-    def find(self, message_id: str) -> Spooled | None:
+    def find(self, message_id: str) -> SpooledMessage | None:
         """Give one message."""
         return self._one("id = ?", message_id)
 
-    def all(self, most: int = 200) -> Sequence[Spooled]:
+    def all(self, most: int = 200) -> Sequence[SpooledMessage]:
         """Give the newest, for people."""
         return self._many("1 ORDER BY taken_at DESC LIMIT ?", most)
 
-    def _one(self, condition: str, *values: Any) -> Spooled | None:  # noqa: ANN401  (what SQLite takes)
+    def _one(self, condition: str, *values: Any) -> SpooledMessage | None:  # noqa: ANN401  (what SQLite takes)
         found = self._many(condition, *values)
         return found[0] if found else None
 
-    def _many(self, condition: str, *values: Any) -> list[Spooled]:  # noqa: ANN401
+    def _many(self, condition: str, *values: Any) -> list[SpooledMessage]:  # noqa: ANN401
         columns = "id, token, recipient, message_id, mime, is_alert, taken_at, is_begun, phase, entryid, search_key, verdict, is_final, is_handed_in"
         return [_spooled(row) for row in self._rows(f"SELECT {columns} FROM messages WHERE {condition}", *values)]  # noqa: S608
 
@@ -250,36 +252,73 @@ def _told_apart() -> Iterator[None]:
     try:
         yield
     except sqlite3.OperationalError as cause:
-        raise Unusable(str(cause)) from cause
+        raise SpoolUnusable(str(cause)) from cause
     except sqlite3.DatabaseError as cause:
-        raise Damaged(str(cause)) from cause
+        raise SpoolDamaged(str(cause)) from cause
 
 
-def is_open(verdict: Verdict) -> bool:
+def is_open(verdict: RelayVerdict) -> bool:
     """Say whether more can be learnt of a message."""
-    in_doubt = verdict.outcome == Outcome.UNKNOWN and verdict.evidence.get("looked") is not True
-    return verdict.outcome == Outcome.QUEUED or in_doubt
+    in_doubt = verdict.outcome == RelayOutcome.UNKNOWN and verdict.evidence.get("looked") is not True
+    return verdict.outcome == RelayOutcome.QUEUED or in_doubt
 
 
-def _may_go_again(known: Spooled) -> bool:
+def _may_go_again(known: SpooledMessage) -> bool:
     """Say whether a message that comes again may be sent again: its last try ended, and surely did not send it."""
     if not known.is_begun:
         return True
     ended = known.verdict
-    was_taken_back = ended is not None and ended.outcome == Outcome.STUCK and ended.evidence.get("aborted") is True
-    may_have_left = ended is None or ended.outcome in (Outcome.SENT, Outcome.STUCK, Outcome.QUEUED, Outcome.UNKNOWN)
+    was_taken_back = ended is not None and ended.outcome == RelayOutcome.STUCK and ended.evidence.get("aborted") is True
+    may_have_left = ended is None or ended.outcome in (
+        RelayOutcome.SENT,
+        RelayOutcome.STUCK,
+        RelayOutcome.QUEUED,
+        RelayOutcome.UNKNOWN,
+    )
     return was_taken_back or not may_have_left
 
 
-def _nothing_known() -> Verdict:
+def _nothing_known() -> RelayVerdict:
     reason = "it may have been submitted before, and this relay has no record of it: it is not sent blindly"
-    return Verdict(Outcome.UNKNOWN, reason, {"looked": True})
+    return RelayVerdict(RelayOutcome.UNKNOWN, reason, {"looked": True})
 
 
-def _spooled(row: Any) -> Spooled:  # noqa: ANN401
+def _spooled(row: Any) -> SpooledMessage:  # noqa: ANN401
     told = json.loads(row[11]) if row[11] else None
-    verdict = None if told is None else Verdict(told["outcome"], told["reason"], told["evidence"], told["cause"])
-    return Spooled(
+    verdict = None if told is None else RelayVerdict(told["outcome"], told["reason"], told["evidence"], told["cause"])
+    return SpooledMessage(
         row[0], row[1], row[2], row[3], row[4], bool(row[5]), row[6], bool(row[7]), row[8], row[9], row[10], verdict,
         bool(row[12]), bool(row[13]),
     )  # fmt: skip
+
+
+NAME = "spool.db"
+_DAMAGED, _ENDINGS = ".damaged-", ("-wal", "-shm")
+log = logging.getLogger("tocsin.relay")
+
+
+def open_spool(folder: Path) -> RelaySpool:
+    """Open the spool in the relay's folder, for the relay itself: nobody else may set one aside."""
+    path = folder / NAME
+    try:
+        return RelaySpool(path)
+    except SpoolDamaged as cause:
+        kept = _put_aside(path)
+        log.error("the spool was damaged (%s): a new one is begun, the old one is kept as %s", cause, kept.name)  # noqa: TRY400  (its trace says no more)
+        return RelaySpool(path)
+
+
+def damaged_copy(spool: RelaySpool) -> str:
+    """Name the damaged spool that still lies beside this one, the newest; empty if there is none."""
+    found = (path.name for path in spool.path.parent.glob(f"{spool.path.name}{_DAMAGED}*"))
+    return max((name for name in found if not name.endswith(_ENDINGS)), default="")
+
+
+def _put_aside(path: Path) -> Path:
+    kept = path.with_name(f"{path.name}{_DAMAGED}{datetime.now(timezone.utc):%Y%m%d-%H%M%S}")
+    # First: after a kill it would be opened without what only its log has. A new file heeds no old log.
+    path.replace(kept)
+    for ending in _ENDINGS:
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + ending).replace(kept.with_name(kept.name + ending))
+    return kept

@@ -23,7 +23,7 @@ _RUNNING, _STOPPED = 4, 1
 _EXISTS, _IS_NOT, _RUNS_ALREADY, _DOES_NOT_RUN = 1073, 1060, 1056, 1062
 
 
-class NoService(Exception):
+class ServiceRefused(Exception):
     """Windows refused; the text says what."""
 
 
@@ -43,7 +43,7 @@ def install(command: list[str], account: str | None, password: str) -> None:
             )  # fmt: skip
         except pywintypes.error as refused:
             if refused.winerror != _EXISTS:
-                raise NoService(f"{refused.strerror} ({refused.winerror})") from refused
+                raise ServiceRefused(f"{refused.strerror} ({refused.winerror})") from refused
             service = w.OpenService(manager, NAME, w.SERVICE_ALL_ACCESS)
             who = ("LocalSystem", None) if account == "" else who
             w.ChangeServiceConfig(service, kind, start, w.SERVICE_ERROR_NORMAL, words, None, 0, None, *who, TITLE)
@@ -52,7 +52,7 @@ def install(command: list[str], account: str | None, password: str) -> None:
         _adorn(service, account or "")
         w.CloseServiceHandle(service)
     else:
-        raise NoService("only Windows has services; use `run`")
+        raise ServiceRefused("only Windows has services; use `run`")
 
 
 def _adorn(service: object, account: str) -> None:
@@ -107,11 +107,11 @@ def control(what: str) -> None:
             {"start": _start, "stop": _stop, "remove": _remove}[what]()
         except pywintypes.error as refused:
             if refused.winerror == _IS_NOT:
-                raise NoService("no service is installed: run `install`") from refused
+                raise ServiceRefused("no service is installed: run `install`") from refused
             see = "; its folder's relay.log may say why" if what == "start" else ""
-            raise NoService(f"{refused.strerror} ({refused.winerror}){see}") from refused
+            raise ServiceRefused(f"{refused.strerror} ({refused.winerror}){see}") from refused
     else:
-        raise NoService("only Windows has services; use `run`")
+        raise ServiceRefused("only Windows has services; use `run`")
 
 
 def _start() -> None:
@@ -153,7 +153,9 @@ def _remove() -> None:
             time.sleep(0.1)
         _tolerant("place in the event log to remove", lambda: win32evtlogutil.RemoveSourceFromRegistry(NAME))
         if state() != NOT_INSTALLED:
-            raise NoService("Windows takes it out later, once its process and each window that shows it have ended")
+            raise ServiceRefused(
+                "Windows takes it out later, once its process and each window that shows it have ended"
+            )
 
 
 def state() -> str:
@@ -199,7 +201,7 @@ def host(work: Callable[[threading.Event], None]) -> None:
         servicemanager.PrepareToHostSingle(_Service)
         servicemanager.StartServiceCtrlDispatcher()
     else:
-        raise NoService("only Windows has services; use `run`")
+        raise ServiceRefused("only Windows has services; use `run`")
 
 
 def full_account(account: str) -> str:

@@ -16,7 +16,7 @@ OUT, ERR, BOTH = "out", "err", "both"
 _COLOURS = re.compile(r"\x1b\[[0-9;?]{0,20}[A-Za-z]")
 
 
-class Tail:
+class OutputTail:
     """The last bytes of what was fed."""
 
     def __init__(self, most: int) -> None:
@@ -34,7 +34,7 @@ class Tail:
 
 
 @dataclass(frozen=True)
-class Captured:
+class CapturedOutput:
     """The output as it is looked at afterwards: `log` for people, `out` and `err` for readings."""
 
     log: str = ""
@@ -42,14 +42,14 @@ class Captured:
     err: str = ""
 
 
-class Capture:
+class OutputCapture:
     """Fed with the output of both streams in the order in which it came."""
 
     def __init__(self) -> None:
         self._head = bytearray()
-        self._tail = Tail(_TAIL)
+        self._tail = OutputTail(_TAIL)
         self._size = 0
-        self._streams = {name: Tail(_STREAM_TAIL) for name in (OUT, ERR, BOTH)}
+        self._streams = {name: OutputTail(_STREAM_TAIL) for name in (OUT, ERR, BOTH)}
         self._binary: set[str] = set()
 
     def feed(self, stream: str, data: bytes) -> None:
@@ -75,10 +75,10 @@ class Capture:
         return bytes(self._head) + gap + tail, out or both, err or both
 
 
-def captured(parts: Sequence[bytes]) -> Captured:
+def decode_output(parts: Sequence[bytes]) -> CapturedOutput:
     """Give it as text, from `parts`."""
     log, out, err = (part.decode("utf-8", "replace") for part in parts)
-    return Captured(_as_seen(log), out, err)
+    return CapturedOutput(_as_seen(log), out, err)
 
 
 def _as_seen(log: str) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from programs.reporter.capture import Captured
+from programs.reporter.capture import CapturedOutput
 
 
 @dataclass(frozen=True)
-class Ended:
+class CommandEnd:
     """How a command ended: by an exit code, or by a signal (else 0). `peak_memory` in bytes, 0 if it is not known.
 
     `is_interrupted`: somebody at the terminal pressed the key for it.
@@ -31,23 +31,23 @@ class CannotStart(Exception):
 
 
 # Called in another process if the reporter was killed and its command has ended: with what the command printed.
-TakeOver = Callable[[Captured], None]
+TakeOver = Callable[[CapturedOutput], None]
 
 
-class Child(Protocol):
+class CommandChild(Protocol):
     """One command under way."""
 
     def start(self) -> None:
         """Start it. Raises CannotStart."""
 
-    def wait(self) -> Ended:
+    def wait(self) -> CommandEnd:
         """Wait for its end, passing signals on to it meanwhile."""
 
-    def collect(self, patience_s: float) -> Captured:
+    def collect(self, patience_s: float) -> CapturedOutput:
         """Give its output, once all that it printed has gone where it belongs, or after `patience_s`."""
 
     def release(self) -> None:
         """Say that its outcome is safe: nobody needs to take over."""
 
-    def leave(self, ended: Ended) -> None:
+    def leave(self, ended: CommandEnd) -> None:
         """End this process as the command ended. Does not return."""

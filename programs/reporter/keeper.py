@@ -14,7 +14,7 @@ import signal
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from programs.reporter.capture import Capture, captured
+from programs.reporter.capture import OutputCapture, decode_output
 from programs.reporter.command import TakeOver
 
 ENDED, SAFE = (
@@ -27,7 +27,7 @@ _KEPT_FDS = 3
 
 
 @dataclass(frozen=True)
-class Stream:
+class OutputStream:
     """One of the command's outputs: the pipe that it is read from, where it goes to, and which one it is."""
 
     source: int
@@ -38,10 +38,10 @@ class Stream:
 class Keeper:
     """The carrying. `control` is heard from the reporter; `answer` takes what was captured."""
 
-    def __init__(self, control: int, answer: int, streams: Sequence[Stream]) -> None:
+    def __init__(self, control: int, answer: int, streams: Sequence[OutputStream]) -> None:
         self._control, self._answer = control, answer
         self._open = {stream.source: stream for stream in streams}
-        self._capture = Capture()
+        self._capture = OutputCapture()
         self._selector = selectors.DefaultSelector()
         self._is_heard, self._is_safe = True, False
 
@@ -59,7 +59,7 @@ class Keeper:
         return self._is_safe
 
     @property
-    def capture(self) -> Capture:
+    def capture(self) -> OutputCapture:
         """Give what was captured."""
         return self._capture
 
@@ -90,7 +90,7 @@ class Keeper:
             _write(self._answer, data)
         os.close(self._answer)
 
-    def _carry(self, stream: Stream) -> int:
+    def _carry(self, stream: OutputStream) -> int:
         """Carry one piece; give its size, 0 if there is none now or never again."""
         data = _read(stream.source)
         if data is None:
@@ -112,13 +112,13 @@ class Keeper:
         return len(data)
 
 
-def live(control: int, answer: int, streams: Sequence[Stream], take_over: TakeOver) -> None:
+def live(control: int, answer: int, streams: Sequence[OutputStream], take_over: TakeOver) -> None:
     """Be the keeper. Does not return."""
     try:
         _step_aside([control, answer, *(fd for one in streams for fd in (one.source, one.sink))])
         keeper = Keeper(control, answer, streams)
         if not keeper.keep():
-            take_over(captured(keeper.capture.parts()))
+            take_over(decode_output(keeper.capture.parts()))
     finally:
         os._exit(0)
 

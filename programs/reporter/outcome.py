@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from programs.protocol.report import CANCELLED, FAILURE, SUCCESS, WARNING
-from programs.reporter.command import Ended
+from programs.reporter.command import CommandEnd
 from programs.reporter.readings.reading import Reading
-from programs.reporter.tools import Tool
+from programs.reporter.tools import BackupTool
 
 NOT_RUNNABLE, NOT_FOUND = 126, 127  # as a shell gives them
 _TIMEOUTS = 124  # coreutils' timeout: the time ran out
@@ -32,14 +32,14 @@ _MEANINGS = {
 
 
 @dataclass(frozen=True)
-class Judged:
+class RunOutcome:
     """An outcome, and why, for people."""
 
     outcome: str
     message: str
 
 
-def judge(tool: Tool, ended: Ended, reading: Reading) -> Judged:
+def judge(tool: BackupTool, ended: CommandEnd, reading: Reading) -> RunOutcome:
     """Judge by exit code or signal, and by what the output says where the code says nothing.
 
     Only what a person stopped is cancelled, and tells nobody. A time limit and a shutdown send signals, too: those backups failed.
@@ -48,21 +48,21 @@ def judge(tool: Tool, ended: Ended, reading: Reading) -> Judged:
     has_not_run = tool.is_wrapped and reading.reason.startswith("sudo: ")  # its exit code 1 is not borg's
     outcome = FAILURE if ended.signal or has_not_run else _outcome(tool, exit_code)
     if outcome != SUCCESS and ended.is_interrupted:
-        return Judged(CANCELLED, f"{tool.title}: interrupted at the terminal")
+        return RunOutcome(CANCELLED, f"{tool.title}: interrupted at the terminal")
     if ended.signal:
-        return Judged(FAILURE, f"{tool.title}: ended by signal {ended.signal}")
+        return RunOutcome(FAILURE, f"{tool.title}: ended by signal {ended.signal}")
     if outcome == SUCCESS and reading.errors:
         many = f"{reading.errors} error{'s' * (reading.errors > 1)}"
-        return Judged(WARNING, f"{tool.title}: exit code {exit_code}, but {many} in its output: {reading.reason}")
+        return RunOutcome(WARNING, f"{tool.title}: exit code {exit_code}, but {many} in its output: {reading.reason}")
     if outcome == SUCCESS:
-        return Judged(SUCCESS, reading.note or f"{tool.title}: exit code {exit_code}")
+        return RunOutcome(SUCCESS, reading.note or f"{tool.title}: exit code {exit_code}")
     reason = reading.reason or _MEANINGS.get((tool.name, exit_code), "")
     if tool.is_wrapped and exit_code == _TIMEOUTS:
         reason = "its time ran out"
-    return Judged(outcome, f"{tool.title}: exit code {exit_code}" + (f": {reason}" if reason else ""))
+    return RunOutcome(outcome, f"{tool.title}: exit code {exit_code}" + (f": {reason}" if reason else ""))
 
 
-def _outcome(tool: Tool, exit_code: int) -> str:
+def _outcome(tool: BackupTool, exit_code: int) -> str:
     if tool.is_wrapped and exit_code in _WRAPPERS_OWN:
         return FAILURE
     if exit_code in _SUCCESSES.get(tool.name, {0}):

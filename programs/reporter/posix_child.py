@@ -14,11 +14,11 @@ import time
 from collections.abc import Sequence
 
 from programs.reporter import keeper
-from programs.reporter.capture import BOTH, ERR, OUT, Captured, captured
-from programs.reporter.command import CannotStart, Ended, TakeOver
-from programs.reporter.config import environment
-from programs.reporter.keeper import Stream
+from programs.reporter.capture import BOTH, ERR, OUT, CapturedOutput, decode_output
+from programs.reporter.command import CannotStart, CommandEnd, TakeOver
+from programs.reporter.keeper import OutputStream
 from programs.reporter.outcome import NOT_FOUND, NOT_RUNNABLE
+from programs.reporter.settings import environment
 
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
 _FROM_KERNEL = 0x80  # SI_KERNEL of Linux: a key of the terminal, whose whole group has had the signal already
@@ -70,7 +70,7 @@ class PosixChild:
         self._keeper, self._control, self._answer = pid, said, heard
         return ends
 
-    def wait(self) -> Ended:
+    def wait(self) -> CommandEnd:
         """Wait for its end, passing on the signals that it did not get itself."""
         while True:
             pid, status, used = os.wait4(self._pid, os.WNOHANG)
@@ -85,10 +85,10 @@ class PosixChild:
         # Never less than what we use ourselves: Linux counts from before the command took our copy's place.
         peak = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
         if os.WIFSIGNALED(status):
-            return Ended(0, os.WTERMSIG(status), peak, self._is_interrupted)
-        return Ended(os.WEXITSTATUS(status), 0, peak, self._is_interrupted)
+            return CommandEnd(0, os.WTERMSIG(status), peak, self._is_interrupted)
+        return CommandEnd(os.WEXITSTATUS(status), 0, peak, self._is_interrupted)
 
-    def collect(self, patience_s: float) -> Captured:
+    def collect(self, patience_s: float) -> CapturedOutput:
         """Ask the keeper; nothing if it does not answer in time."""
         deadline, data = time.monotonic() + patience_s, b""
         with contextlib.suppress(OSError):
@@ -103,8 +103,8 @@ class PosixChild:
         head, _, rest = data.partition(b"\n")
         sizes = [int(word) for word in head.split()]
         if len(sizes) != 3 or sum(sizes) != len(rest):  # noqa: PLR2004  (log, out, err)
-            return Captured()
-        return captured([rest[: sizes[0]], rest[sizes[0] : sizes[0] + sizes[1]], rest[sizes[0] + sizes[1] :]])
+            return CapturedOutput()
+        return decode_output([rest[: sizes[0]], rest[sizes[0] : sizes[0] + sizes[1]], rest[sizes[0] + sizes[1] :]])
 
     def release(self) -> None:
         """Tell the keeper that the outcome is safe, and see it off; it stays if a grandchild still prints."""
@@ -118,7 +118,7 @@ class PosixChild:
             while os.waitpid(self._keeper, os.WNOHANG)[0] == 0 and time.monotonic() < end:
                 time.sleep(0.005)
 
-    def leave(self, ended: Ended) -> None:
+    def leave(self, ended: CommandEnd) -> None:
         """End as the command did: by the same signal, so that a shell, too, sees what it would have seen. Does not return."""
         if ended.signal:
             resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
@@ -145,15 +145,15 @@ def _spawn(command: Sequence[str], actions: Sequence[tuple[int, ...]], mask: set
         raise CannotStart(NOT_RUNNABLE, f"{words[0]}: {getattr(cause, 'strerror', None) or cause}") from cause
 
 
-def _pipes(fds: Sequence[int]) -> tuple[list[Stream], dict[int, int]]:
+def _pipes(fds: Sequence[int]) -> tuple[list[OutputStream], dict[int, int]]:
     """Give a pipe for each output, or one for both where both go to the same place: else their lines would change places."""
     if len(fds) == 2 and os.path.samestat(os.fstat(1), os.fstat(2)) and not stat.S_ISCHR(os.fstat(1).st_mode):  # noqa: PLR2004
         source, end = os.pipe()
-        return [Stream(source, os.dup(1), BOTH)], {1: end, 2: end}
+        return [OutputStream(source, os.dup(1), BOTH)], {1: end, 2: end}
     streams, ends = [], {}
     for fd in fds:
         source, ends[fd] = os.pipe()
-        streams.append(Stream(source, os.dup(fd), OUT if fd == 1 else ERR))
+        streams.append(OutputStream(source, os.dup(fd), OUT if fd == 1 else ERR))
     return streams, ends
 
 

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from programs.protocol import report as wire
-from programs.reporter import VERSION, config
-from programs.reporter.courier import Courier, one_line
+from programs.reporter import VERSION
+from programs.reporter import settings as config
+from programs.reporter.event_sender import EventSender, one_line
 from programs.reporter.records import cut_off
 from programs.reporter.running import run
-from programs.reporter.spool import Spool, last_event
+from programs.reporter.spool import ReporterSpool, last_event
 
 SEND_S, FLUSH_S = 8.0, 300.0
 
@@ -98,15 +99,15 @@ def _label(word: str) -> tuple[str, str]:
     return name[: wire.LABEL_NAME_MOST], value[: wire.LABEL_VALUE_MOST]
 
 
-def _send(given: argparse.Namespace, settings: config.Settings) -> int:
+def _send(given: argparse.Namespace, settings: config.ReporterSettings) -> int:
     """Tell; 0 also if it is only kept: it goes with the next call."""
     return _tell(given, settings, _event_of(given, settings))
 
 
-def _tell(given: argparse.Namespace, settings: config.Settings, event: Mapping[str, Any]) -> int:
-    deadline, courier = time.monotonic() + SEND_S, Courier(settings)
+def _tell(given: argparse.Namespace, settings: config.ReporterSettings, event: Mapping[str, Any]) -> int:
+    deadline, courier = time.monotonic() + SEND_S, EventSender(settings)
     try:
-        spool = Spool(settings.spool)
+        spool = ReporterSpool(settings.spool)
         spool.put(event)
     except OSError as cause:
         if courier.send_past_the_disk(event, deadline):
@@ -122,7 +123,7 @@ def _tell(given: argparse.Namespace, settings: config.Settings, event: Mapping[s
     return 0
 
 
-def _deliver(courier: Courier, spool: Spool, deadline: float) -> None:
+def _deliver(courier: EventSender, spool: ReporterSpool, deadline: float) -> None:
     """Send what waits. A disk that fails now is only told: the event is kept."""
     try:
         for record in cut_off(spool):
@@ -134,7 +135,7 @@ def _deliver(courier: Courier, spool: Spool, deadline: float) -> None:
         )
 
 
-def _event_of(given: argparse.Namespace, settings: config.Settings) -> dict[str, Any]:
+def _event_of(given: argparse.Namespace, settings: config.ReporterSettings) -> dict[str, Any]:
     return wire.ReportedEvent(
         key=uuid.uuid4().hex, occurred_at=datetime.now(timezone.utc).isoformat(timespec="microseconds"),
         job=given.job, agent=settings.agent, run=given.run, activity=given.activity, phase=given.phase or "",
@@ -167,8 +168,8 @@ def _shown(text: str) -> str:
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _flush(given: argparse.Namespace, settings: config.Settings) -> int:
-    spool, courier = Spool(settings.spool), Courier(settings)
+def _flush(given: argparse.Namespace, settings: config.ReporterSettings) -> int:
+    spool, courier = ReporterSpool(settings.spool), EventSender(settings)
     for record in cut_off(spool):
         record.rescue()
     is_empty = courier.deliver(spool, time.monotonic() + FLUSH_S)
@@ -179,12 +180,12 @@ def _flush(given: argparse.Namespace, settings: config.Settings) -> int:
     return 0 if is_empty and not courier.trouble else 1
 
 
-def _test(given: argparse.Namespace, settings: config.Settings) -> int:
+def _test(given: argparse.Namespace, settings: config.ReporterSettings) -> int:
     event = wire.ReportedEvent(
         key=uuid.uuid4().hex, occurred_at=datetime.now(timezone.utc).isoformat(), job="tocsin-report",
         agent=settings.agent, activity="heartbeat", message="a test from tocsin-report",
     )  # fmt: skip
-    courier = Courier(settings)
+    courier = EventSender(settings)
     if not courier.send_past_the_disk(event.as_json(), time.monotonic() + SEND_S):
         return _complain(given, courier.trouble)
     print(f"{settings.url} took it")
@@ -193,10 +194,10 @@ def _test(given: argparse.Namespace, settings: config.Settings) -> int:
     return 0
 
 
-def _status(_: argparse.Namespace, settings: config.Settings) -> int:
+def _status(_: argparse.Namespace, settings: config.ReporterSettings) -> int:
     print(f"address   {settings.url or 'none'}")
     print(f"settings  {settings.trouble or 'can be used'}")
-    spool = Spool(settings.spool)
+    spool = ReporterSpool(settings.spool)
     waiting = spool.list()
     print(f"spool     {spool.folder}: {len(waiting)} waiting, {len(list(spool.running.glob('*.json')))} running")
     for one in waiting[:10]:

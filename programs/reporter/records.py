@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from programs.protocol.report import line_of
-from programs.reporter.locked import let_go, lock_until, try_lock
-from programs.reporter.spool import Spool, last_event, sync_folder
+from programs.reporter.file_lock import lock_until, try_lock, unlock
+from programs.reporter.spool import ReporterSpool, last_event, sync_folder
 
 _ROOM = 8 * 1024
 _MESSAGE_MOST = 1000
@@ -26,16 +26,16 @@ _LOCK_S = 1.0
 _MOVE_S, _TURN_S = 2.0, 0.05
 
 
-class Record:
+class RunRecord:
     """One run's. Its lock is shared with the processes that were forked from the one that opened it."""
 
-    def __init__(self, spool: Spool, path: Path, fd: int, event_if_cut_off: Mapping[str, Any]) -> None:
+    def __init__(self, spool: ReporterSpool, path: Path, fd: int, event_if_cut_off: Mapping[str, Any]) -> None:
         self._spool, self._path, self._fd = spool, path, fd
         self.event_if_cut_off = event_if_cut_off
         self._start = len(line_of(event_if_cut_off))
 
     @classmethod
-    def write(cls, spool: Spool, run: str, event_if_cut_off: Mapping[str, Any]) -> Record:
+    def write(cls, spool: ReporterSpool, run: str, event_if_cut_off: Mapping[str, Any]) -> RunRecord:
         """Write it; `sync` brings it to the disk, for that may take its time."""
         path = spool.running / f"{run}.json"
         fd = _open(path)
@@ -89,7 +89,7 @@ class Record:
         """Let go of it; the file stays."""
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
-            let_go(fd)
+            unlock(fd)
 
     def _fill(self, line: bytes) -> None:
         os.lseek(self._fd, self._start, os.SEEK_SET)
@@ -105,7 +105,7 @@ class Record:
         sync_folder(self._spool.waiting)
 
 
-def cut_off(spool: Spool) -> Iterator[Record]:
+def cut_off(spool: ReporterSpool) -> Iterator[RunRecord]:
     """Give the records whose reporters live no more, locked; take away those that were cut off before a word was in them."""
     for path in sorted(spool.running.glob("*.json")):
         with contextlib.suppress(OSError):
@@ -115,7 +115,7 @@ def cut_off(spool: Spool) -> Iterator[Record]:
             line = _read(fd).partition(b"\n")[0]
             event = last_event(line + b"\n")
             if is_ours and event is not None and path.exists():
-                yield Record(spool, path, fd, event)
+                yield RunRecord(spool, path, fd, event)
             elif is_ours:
                 _take_away(path, fd)
             else:
@@ -137,14 +137,14 @@ def _is_at(path: Path, fd: int) -> bool:
 def _take_away(path: Path, fd: int) -> None:
     """Remove a locked file: also one that begins in this very moment, whose reporter sees it gone once it has the lock."""
     if sys.platform == "win32":
-        let_go(fd)  # Windows removes no file that is open, so not that of one who begins either
+        unlock(fd)  # Windows removes no file that is open, so not that of one who begins either
         path.unlink()
         return
     try:
         if _is_at(path, fd):
             path.unlink()
     finally:
-        let_go(fd)
+        unlock(fd)
 
 
 def _patiently(move: Callable[[], object]) -> None:

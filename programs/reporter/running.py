@@ -15,15 +15,15 @@ from typing import Any
 
 from programs.protocol.report import FAILURE, FINISHED, STARTED, WARNING, ReportedEvent
 from programs.reporter import VERSION
-from programs.reporter.capture import Captured
-from programs.reporter.command import CannotStart, Child, Ended
-from programs.reporter.config import Settings
-from programs.reporter.courier import Courier, one_line
-from programs.reporter.outcome import Judged, judge
+from programs.reporter.capture import CapturedOutput
+from programs.reporter.command import CannotStart, CommandChild, CommandEnd
+from programs.reporter.event_sender import EventSender, one_line
+from programs.reporter.outcome import RunOutcome, judge
 from programs.reporter.readings.read import log_of, read
 from programs.reporter.readings.reading import Reading
-from programs.reporter.records import Record, cut_off
-from programs.reporter.spool import Spool
+from programs.reporter.records import RunRecord, cut_off
+from programs.reporter.settings import ReporterSettings
+from programs.reporter.spool import ReporterSpool
 from programs.reporter.tools import tool_of
 
 END_S = 8.0  # from the command's end to ours
@@ -31,10 +31,10 @@ _COLLECT_S = 4.0  # of these, for what it printed last to be carried
 _START_S = 8.0
 
 
-class Run:
+class ReportedRun:
     """One run of a command, as it is told. `trouble` is what went wrong on our side, for the line on stderr."""
 
-    def __init__(self, command: Sequence[str], settings: Settings, job: str, *, keeps_log: bool) -> None:
+    def __init__(self, command: Sequence[str], settings: ReporterSettings, job: str, *, keeps_log: bool) -> None:
         self.tool = tool_of(command)
         self.trouble = ""
         self._settings, self._keeps_log = settings, keeps_log
@@ -42,16 +42,16 @@ class Run:
         self._started = time.monotonic()
         self._began = threading.Event()
         self._lock = threading.Lock()
-        self._spool: Spool | None = None
-        self._record: Record | None = None
+        self._spool: ReporterSpool | None = None
+        self._record: RunRecord | None = None
         self._started_event = self._event(STARTED, {})
 
     def begin(self) -> None:
         """Write the record: from now on the run cannot go unheard."""
         cut = f"tocsin-report was killed while {self.tool.title} ran; how it ended is not known"
         try:
-            self._spool = Spool(self._settings.spool)
-            self._record = Record.write(
+            self._spool = ReporterSpool(self._settings.spool)
+            self._record = RunRecord.write(
                 self._spool, self._id, self._event(FINISHED, {"outcome": WARNING, "message": cut})
             )
         except OSError as cause:
@@ -70,20 +70,20 @@ class Run:
             self._began.set()
         self._deliver(time.monotonic() + _START_S, tries=1)  # if it fails now, it goes with the end
 
-    def tell_end(self, ended: Ended, seen: Captured, took_s: float, deadline: float) -> None:
+    def tell_end(self, ended: CommandEnd, seen: CapturedOutput, took_s: float, deadline: float) -> None:
         """Keep how it ended, then tell it."""
         event = self._ended_event(ended, seen, took_s)
         self._began.wait(max(0.0, deadline - time.monotonic() - END_S / 2))
         if self._keep(event):
             self._deliver(deadline)
-        elif Courier(self._settings).send_past_the_disk(event, deadline):
+        elif EventSender(self._settings).send_past_the_disk(event, deadline):
             self.trouble = ""
             if self._record is not None:
                 self._record.give_up()
         else:
             self._say(f"the outcome ({event['outcome']}) could neither be kept nor sent")
 
-    def take_over(self, seen: Captured) -> None:
+    def take_over(self, seen: CapturedOutput) -> None:
         """Tell, in the keeper, that the reporter was killed; unless it had got so far that the outcome is known."""
         if self._record is None or self._spool is None:
             return
@@ -93,7 +93,7 @@ class Run:
     def cannot_start(self, cause: CannotStart, deadline: float) -> None:
         """Tell that the command could not be run."""
         self._began.set()
-        self.tell_end(Ended(cause.exit_code), Captured(err=str(cause)), 0.0, deadline)
+        self.tell_end(CommandEnd(cause.exit_code), CapturedOutput(err=str(cause)), 0.0, deadline)
 
     def _keep(self, event: dict[str, Any]) -> bool:
         try:
@@ -111,7 +111,7 @@ class Run:
     def _deliver(self, deadline: float, tries: int = 2) -> None:
         if self._spool is None:
             return
-        courier = Courier(self._settings)
+        courier = EventSender(self._settings)
         try:
             for record in cut_off(self._spool):
                 record.rescue()
@@ -122,7 +122,7 @@ class Run:
         except OSError as cause:
             self._say(f"{self._settings.spool}: {cause.strerror or cause}")
 
-    def _ended_event(self, ended: Ended, seen: Captured, took_s: float) -> dict[str, Any]:
+    def _ended_event(self, ended: CommandEnd, seen: CapturedOutput, took_s: float) -> dict[str, Any]:
         reading = read(self.tool, seen)
         judged = judge(self.tool, ended, reading)
         metrics = {"duration_s": round(took_s, 3), **reading.metrics}
@@ -144,9 +144,9 @@ class Run:
             self.trouble = words
 
 
-def run(command: Sequence[str], settings: Settings, *, job: str, is_quiet: bool, keeps_log: bool) -> None:
+def run(command: Sequence[str], settings: ReporterSettings, *, job: str, is_quiet: bool, keeps_log: bool) -> None:
     """Run a command and tell of it. Ends this process as the command ended."""
-    told = Run(command, settings, job, keeps_log=keeps_log)
+    told = ReportedRun(command, settings, job, keeps_log=keeps_log)
     _guarded(told, told.begin)
     child = _child(command, told)
     began = time.monotonic()
@@ -154,7 +154,7 @@ def run(command: Sequence[str], settings: Settings, *, job: str, is_quiet: bool,
         child.start()
     except CannotStart as cause:
         sys.stderr.write(f"tocsin-report: {cause}\n")
-        ended = Ended(cause.exit_code)
+        ended = CommandEnd(cause.exit_code)
         refused = cause
         _within(told, END_S, lambda deadline: told.cannot_start(refused, deadline))
     else:
@@ -170,7 +170,7 @@ def run(command: Sequence[str], settings: Settings, *, job: str, is_quiet: bool,
     child.leave(ended)
 
 
-def _within(told: Run, seconds: float, work: Callable[[float], None]) -> None:
+def _within(told: ReportedRun, seconds: float, work: Callable[[float], None]) -> None:
     """Do it for so long, and then go on without it: a disk or a name server that hangs must not hold the backup's script."""
     deadline = time.monotonic() + seconds
     thread = threading.Thread(target=_guarded, args=(told, lambda: work(deadline)), daemon=True)
@@ -180,7 +180,7 @@ def _within(told: Run, seconds: float, work: Callable[[float], None]) -> None:
         told.trouble = "it could not be told in time"
 
 
-def _guarded(told: Run, work: Callable[[], None]) -> None:
+def _guarded(told: ReportedRun, work: Callable[[], None]) -> None:
     """Do it, and whatever goes wrong in it, only note it."""
     try:
         work()
@@ -188,7 +188,7 @@ def _guarded(told: Run, work: Callable[[], None]) -> None:
         told.trouble = f"{type(cause).__name__}: {cause}"
 
 
-def _child(command: Sequence[str], told: Run) -> Child:
+def _child(command: Sequence[str], told: ReportedRun) -> CommandChild:
     if sys.platform == "win32":
         from programs.reporter.windows_child import WindowsChild  # noqa: PLC0415
 
@@ -199,7 +199,7 @@ def _child(command: Sequence[str], told: Run) -> Child:
         return PosixChild(command, told.take_over)
 
 
-def _said(judged: Judged, reading: Reading, metrics: dict[str, float], log: str) -> dict[str, Any]:
+def _said(judged: RunOutcome, reading: Reading, metrics: dict[str, float], log: str) -> dict[str, Any]:
     severity = {FAILURE: "error", WARNING: "warning"}.get(judged.outcome, "info")
     said = {"outcome": judged.outcome, "severity": severity, "message": judged.message}
     return {**said, "metrics": metrics, "log": log, "extra": dict(reading.extra)}

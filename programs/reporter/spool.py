@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from programs.protocol.report import CANCELLED, SUCCESS, line_of
-from programs.reporter.locked import let_go, lock_until
+from programs.reporter.file_lock import lock_until, unlock
 
 FILES_MOST, BYTES_MOST = 10_000, 64 * 1024 * 1024
 REFUSED_MOST = 100
@@ -28,7 +28,7 @@ _DROPPED_FIRST = ("p", "s")
 
 
 @dataclass(frozen=True)
-class Waiting:
+class WaitingEvent:
     """An event that waits: its file, what it may be dropped for, and its size."""
 
     path: Path
@@ -36,7 +36,7 @@ class Waiting:
     size: int
 
 
-class Spool:
+class ReporterSpool:
     """The folder. Raises OSError where it cannot be made or written."""
 
     def __init__(self, folder: Path) -> None:
@@ -62,17 +62,17 @@ class Spool:
             raise
         sync_folder(self.waiting)
 
-    def list(self) -> Sequence[Waiting]:
+    def list(self) -> Sequence[WaitingEvent]:
         """Give what waits, the oldest first."""
         found = []
         for entry in os.scandir(self.waiting):
             parts = entry.name.split("-")
             if entry.name.endswith(".json") and len(parts) == 3:  # noqa: PLR2004  (place, letter, chance)
                 with contextlib.suppress(FileNotFoundError):
-                    found.append(Waiting(Path(entry.path), parts[1], entry.stat().st_size))
+                    found.append(WaitingEvent(Path(entry.path), parts[1], entry.stat().st_size))
         return sorted(found, key=lambda one: one.path.name)
 
-    def event_in(self, one: Waiting) -> dict[str, Any] | None:
+    def event_in(self, one: WaitingEvent) -> dict[str, Any] | None:
         """Read an event; None if it is there no more, or cannot be read: then it is put aside."""
         try:
             event = last_event(one.path.read_bytes())
@@ -82,12 +82,12 @@ class Spool:
             self.refuse(one, "this file cannot be read")
         return event
 
-    def done(self, one: Waiting) -> None:
+    def done(self, one: WaitingEvent) -> None:
         """Forget what was delivered."""
         with contextlib.suppress(FileNotFoundError):
             one.path.unlink()
 
-    def refuse(self, one: Waiting, why: str) -> None:
+    def refuse(self, one: WaitingEvent, why: str) -> None:
         """Put aside what the service does not take, so that it does not keep the others from being sent."""
         place = self.refused / one.path.name
         try:
@@ -113,7 +113,7 @@ class Spool:
             yield is_ours
         finally:
             if is_ours:
-                let_go(fd)
+                unlock(fd)
             else:
                 os.close(fd)
 

@@ -23,7 +23,7 @@ _DOES = {
 
 
 @dataclass(frozen=True)
-class Tool:
+class BackupTool:
     """A tool as it is called: `name` empty if it is none that we know, `does` the word for what it does with it."""
 
     program: str
@@ -38,7 +38,7 @@ class Tool:
         return f"{self.name or self.program} {self.does}".strip()
 
 
-def tool_of(command: Sequence[str]) -> Tool:
+def tool_of(command: Sequence[str]) -> BackupTool:
     """Find the tool in a command's words."""
     first = _base(command[0])
     for place, word in enumerate(command):
@@ -46,10 +46,10 @@ def tool_of(command: Sequence[str]) -> Tool:
         if name in _DOES:
             known = _DOES[name]
             does = next((one for one in command[place + 1 :] if one in known), "")
-            return Tool(first, name, does, known.get(does, "backup"), is_wrapped=place > 0)
+            return BackupTool(first, name, does, known.get(does, "backup"), is_wrapped=place > 0)
         if place == 0 and name not in WRAPPERS and not INTERPRETERS.fullmatch(name):
             break
-    return Tool(_script(command) if INTERPRETERS.fullmatch(first) else first)
+    return BackupTool(_script(command) if INTERPRETERS.fullmatch(first) else first)
 
 
 def _script(command: Sequence[str]) -> str:

@@ -15,8 +15,8 @@ import threading
 import time
 from collections.abc import Sequence
 
-from programs.reporter.capture import ERR, OUT, Capture, Captured, captured
-from programs.reporter.command import CannotStart, Ended
+from programs.reporter.capture import ERR, OUT, CapturedOutput, OutputCapture, decode_output
+from programs.reporter.command import CannotStart, CommandEnd
 from programs.reporter.outcome import NOT_FOUND, NOT_RUNNABLE
 
 _CONTROL_C = 0xC000013A  # STATUS_CONTROL_C_EXIT
@@ -30,7 +30,7 @@ class WindowsChild:
     def __init__(self, command: Sequence[str]) -> None:
         self._command = list(command)
         self._process: subprocess.Popen[bytes] | None = None
-        self._capture = Capture()
+        self._capture = OutputCapture()
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
 
@@ -53,7 +53,7 @@ class WindowsChild:
                 thread.start()
                 self._threads.append(thread)
 
-    def wait(self) -> Ended:
+    def wait(self) -> CommandEnd:
         """Wait for its end."""
         process, peak = self._running(), 0
         while process.returncode is None:
@@ -61,20 +61,20 @@ class WindowsChild:
                 process.wait(_LOOK_S)
             peak = max(peak, _peak_memory(process))
         code = process.returncode
-        return Ended(code, 0, peak, is_interrupted=code & 0xFFFFFFFF == _CONTROL_C)
+        return CommandEnd(code, 0, peak, is_interrupted=code & 0xFFFFFFFF == _CONTROL_C)
 
-    def collect(self, patience_s: float) -> Captured:
+    def collect(self, patience_s: float) -> CapturedOutput:
         """Give its output."""
         deadline = time.monotonic() + patience_s
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         with self._lock:
-            return captured(self._capture.parts())
+            return decode_output(self._capture.parts())
 
     def release(self) -> None:
         """Nobody waits to take over."""
 
-    def leave(self, ended: Ended) -> None:
+    def leave(self, ended: CommandEnd) -> None:
         """End with its exit code. Does not return."""
         code = ended.exit_code & 0xFFFFFFFF
         os._exit(code - 2**32 if code >= 2**31 else code)

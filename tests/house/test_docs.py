@@ -232,7 +232,7 @@ def _code(page: Path) -> list[str]:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_settings_named_in_the_pages_exist(page: Path):
     known = {f"TOCSIN_{name.upper()}" for name in Settings.model_fields} | {"TOCSIN_CONFIG"}
-    known |= {f"TOCSIN_RELAY_{name}" for name in ("KEY", "PASSWORD", "HOME")}  # programs/relay/config.py
+    known |= {f"TOCSIN_RELAY_{name}" for name in ("KEY", "PASSWORD", "HOME")}  # programs/relay/settings.py
     found = set(re.findall(r"\bTOCSIN_[A-Z0-9_]+[A-Z0-9]", page.read_text(encoding="utf-8")))
     assert {
         name for name in found if name.removesuffix("_FILE") not in known and name not in known and name != "TOCSIN_X"

@@ -27,7 +27,7 @@ def test_only_the_store_and_the_migrations_speak_sql():
     assert not found
 
 
-def test_the_wire_needs_nothing_but_the_standard_library():
+def test_the_protocol_needs_nothing_but_the_standard_library():
     assert not _foreign("programs/protocol", {"programs.protocol"})
 
 

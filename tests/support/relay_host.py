@@ -13,16 +13,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from programs.relay import child, logs  # noqa: E402  (it is run as a program)
-from programs.relay.client import Service  # noqa: E402
-from programs.relay.doctor import Surroundings  # noqa: E402
-from programs.relay.loop import Loop  # noqa: E402
+from programs.relay import child  # noqa: E402  (it is run as a program)
+from programs.relay.client import RelayClient  # noqa: E402
+from programs.relay.host_facts import HostFacts  # noqa: E402
+from programs.relay.loop import RelayLoop, set_up_log  # noqa: E402
 from programs.relay.mail_clients import CLIENTS_KEY  # noqa: E402
 from programs.relay.mailbox import FileMailbox  # noqa: E402
 from programs.relay.profile_check import EXCHANGE_PRIVATE_STORE, Provider  # noqa: E402
-from programs.relay.registry import OUR_KEY, PlayedHive  # noqa: E402
-from programs.relay.sender import Means, Sender  # noqa: E402
-from programs.relay.set_aside import opened  # noqa: E402
+from programs.relay.registry import OUR_KEY, FakeHive  # noqa: E402
+from programs.relay.sender import SendingSetup, SpoolSender  # noqa: E402
+from programs.relay.spool import open_spool  # noqa: E402
 from programs.relay.watch import Deadlines  # noqa: E402
 
 DLL = b"MZ" + bytes(58) + b"\x40\0\0\0" + b"PE\0\0\x64\x86"  # of no use but to be seen to be 64-bit
@@ -69,7 +69,7 @@ def main(url: str, key: str, folder: Path) -> None:
     dll.write_bytes(DLL)
     # The played client is 64-bit, and so must this Python look.
     sys.executable, python = str(dll), sys.executable
-    hive = PlayedHive(
+    hive = FakeHive(
         {
             (64, OUR_KEY): {"MailClientsSupported": ["Microsoft Outlook"]},
             (64, f"{CLIENTS_KEY}\\Microsoft Outlook"): {"DLLPathEx": str(dll)},
@@ -77,12 +77,12 @@ def main(url: str, key: str, folder: Path) -> None:
     )
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    logs.set_up(folder, console=True, event_log=False)
+    set_up_log(folder, console=True, event_log=False)
     command = [python, __file__, "child", str(folder)]
-    look = lambda **known: Surroundings(account="CORP\\relay", mapi_binding="played", **known)  # noqa: E731
-    means = Means(hive, "Backup", command, Deadlines(logon=10, submit=3), drain=2.0, look=look)
-    spool = opened(folder)
-    Loop(spool, Sender(spool, means, stop), lambda: Service(url, key), stop).run()
+    look = lambda **known: HostFacts(account="CORP\\relay", mapi_binding="played", **known)  # noqa: E731
+    means = SendingSetup(hive, "Backup", command, Deadlines(logon=10, submit=3), drain=2.0, look=look)
+    spool = open_spool(folder)
+    RelayLoop(spool, SpoolSender(spool, means, stop), lambda: RelayClient(url, key), stop).run()
     spool.close()
 
 

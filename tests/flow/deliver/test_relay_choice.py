@@ -93,8 +93,8 @@ async def test_what_a_silent_relay_may_have_sent_goes_again_only_if_it_is_an_ale
     assert "may be the second one" in told["why"]
     assert await state_of(api, summary) is UNKNOWN, "a summary twice is worse than one that is late"
     for late in (leased[alert], leased[summary]):
-        assert (await relay.hand_in(late, "sent", "left the Outbox")).said.startswith("sent: the message was")
-        assert (await relay.hand_in(late, "sent", "left the Outbox")).said == "sent: known already"
+        assert (await relay.hand_in(late, "sent", "left the Outbox")).result.startswith("sent: the message was")
+        assert (await relay.hand_in(late, "sent", "left the Outbox")).result == "sent: known already"
     assert [await state_of(api, one) for one in (alert, summary, told["id"])] == [SENT] * 3, "the successor stays"
 
 

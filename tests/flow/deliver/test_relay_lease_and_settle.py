@@ -50,7 +50,7 @@ async def test_a_message_goes_through_a_relay_and_its_proof_is_shown(api: Api) -
     assert "found in Sent Items" in attempt["text"]
     assert attempt["holder"] == f"relay:{relay.id}"
     again = await relay.hand_in(leased, "sent", "left the Outbox")
-    assert (again.is_final, again.said) == (True, "sent: known already")
+    assert (again.is_final, again.result) == (True, "sent: known already")
 
 
 async def test_a_waiting_relay_hears_at_once(api: Api) -> None:
@@ -175,7 +175,7 @@ async def test_a_receipt_of_a_lost_lease_counts_if_it_was_sent_and_is_never_undo
     await relay.begin(leased)
     await sweep.tick(later(api.context, minutes=3))
     assert await state_of(api, one) is UNKNOWN
-    assert (await relay.hand_in(leased, "transient", "no")).said.startswith("refused")
+    assert (await relay.hand_in(leased, "transient", "no")).result.startswith("refused")
     assert await state_of(api, one) is UNKNOWN
     assert (await relay.hand_in(leased, "sent", "left the Outbox")).is_final
     assert await state_of(api, one) is SENT
@@ -221,7 +221,7 @@ async def test_two_relays_with_one_key_share_the_work_and_send_nothing_twice(api
     assert await copy.begin(taken) == {waiting}
     assert (await relay.hand_in(first[begun], "sent")).is_final
     assert (await copy.hand_in(taken, "sent")).is_final
-    assert (await relay.hand_in(first[waiting], "transient", "it was not let begin")).said.startswith("refused")
+    assert (await relay.hand_in(first[waiting], "transient", "it was not let begin")).result.startswith("refused")
     assert [await state_of(api, one) for one in (begun, waiting)] == [SENT, SENT]
 
 

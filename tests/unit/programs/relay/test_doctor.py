@@ -4,11 +4,12 @@ import json
 
 import pytest
 
-from programs.relay.doctor import Report, Surroundings, examine
+from programs.relay.doctor import DoctorReport, examine
+from programs.relay.host_facts import HostFacts
 from programs.relay.mail_clients import CLIENTS_KEY
-from programs.relay.outcomes import EXAMINED, Outcome, Verdict
+from programs.relay.outcomes import EXAMINED, RelayOutcome, RelayVerdict
 from programs.relay.profile_check import EXCHANGE_PRIVATE_STORE, Provider, tightness
-from programs.relay.registry import OUR_KEY, PlayedHive
+from programs.relay.registry import OUR_KEY, FakeHive
 
 EXCHANGE = [
     Provider(33, 0x2, "01", "MSEMS", "Mailbox", store=EXCHANGE_PRIVATE_STORE),
@@ -19,9 +20,7 @@ INTERNET = [
     Provider(33, 0x2, "01", "MSUPST MS", "Personal Folders"),
     Provider(36, 0, "02", "IMAIL", "Internet Mail", ordinal=0),
 ]
-GOOD = Surroundings(
-    account="CORP\\relay", account_sid="S-1-5-21-1", mapi_binding="pywin32 312", test_message="yesterday"
-)
+GOOD = HostFacts(account="CORP\\relay", account_sid="S-1-5-21-1", mapi_binding="pywin32 312", test_message="yesterday")
 
 
 @pytest.fixture
@@ -31,7 +30,7 @@ def hive(tmp_path, monkeypatch):
     python = tmp_path / "python.exe"
     python.write_bytes(dll.read_bytes())
     monkeypatch.setattr("sys.executable", str(python))
-    return PlayedHive(
+    return FakeHive(
         {
             (64, OUR_KEY): {"MailClientsSupported": ["Microsoft Outlook"]},
             (64, f"{CLIENTS_KEY}\\Microsoft Outlook"): {"DLLPathEx": str(dll)},
@@ -47,11 +46,11 @@ def _child(verdict: str = EXAMINED, reason: str = "", **found):
         "online": True,
         **found,
     }
-    return lambda _order: Verdict(verdict, reason, {"found": {k: v for k, v in told.items() if v is not None}})
+    return lambda _order: RelayVerdict(verdict, reason, {"found": {k: v for k, v in told.items() if v is not None}})
 
 
-def _states(report: Report) -> dict[str, str]:
-    return {line.point: line.state for line in report.lines}
+def _states(report: DoctorReport) -> dict[str, str]:
+    return {line.name: line.state for line in report.lines}
 
 
 def test_a_good_host_has_nothing_to_mend(hive):
@@ -74,13 +73,13 @@ def test_a_profile_that_is_not_tight_fails(hive):
     report = examine(hive, "Backup", GOOD, _child(providers=[one.as_json() for one in INTERNET]))
     states = _states(report)
     assert (states["tight pair"], states["transport order"], states["default store"]) == ("fail", "fail", "warning")
-    assert report.outcome == Outcome.NOT_TIGHT
+    assert report.outcome == RelayOutcome.NOT_TIGHT
 
 
 def test_the_spooler_is_allowed_with_a_loud_warning(hive):
     hive.write(OUR_KEY, "MailUsingSpooler", 1, 64)
     report = examine(hive, "Backup", GOOD, _child(providers=[one.as_json() for one in INTERNET]))
-    line = next(line for line in report.lines if line.point == "spooler")
+    line = next(line for line in report.lines if line.name == "spooler")
     assert (line.state, "THE MAPI SPOOLER IS USED" in line.found) == ("warning", True)
     assert not report.is_failing
 
@@ -109,10 +108,10 @@ def test_nothing_installed_runs_no_child():
     def no_child(_order):
         raise AssertionError("no client, no child")
 
-    report = examine(PlayedHive(), "Backup", GOOD, no_child)
-    assert report.outcome == Outcome.INCOMPATIBLE_CLIENT
+    report = examine(FakeHive(), "Backup", GOOD, no_child)
+    assert report.outcome == RelayOutcome.INCOMPATIBLE_CLIENT
     assert {"supported clients", "mail client", "profile"} <= {
-        line.point for line in report.lines if line.state == "fail"
+        line.name for line in report.lines if line.state == "fail"
     }
     assert all(line.remedy for line in report.lines if line.state != "ok")
 
@@ -120,18 +119,18 @@ def test_nothing_installed_runs_no_child():
 @pytest.mark.parametrize(
     ("around", "point", "state"),
     [
-        (Surroundings(account_sid="S-1-5-18", mapi_binding="x"), "service account", "fail"),
+        (HostFacts(account_sid="S-1-5-18", mapi_binding="x"), "service account", "fail"),
         (
-            Surroundings(account="CORP\\admin", service_account="CORP\\relay", mapi_binding="x"),
+            HostFacts(account="CORP\\admin", service_account="CORP\\relay", mapi_binding="x"),
             "service account",
             "warning",
         ),
-        (Surroundings(account="CORP\\relay", service_account=".\\relay", mapi_binding="x"), "service account", "ok"),
-        (Surroundings(programs=("OUTLOOK.EXE", "explorer.exe"), mapi_binding="x"), "other mail clients", "warning"),
-        (Surroundings(), "pywin32", "fail"),
-        (Surroundings(mapi_binding="x"), "test message", "warning"),
-        (Surroundings(mapi_binding="x", spool_trouble="database or disk is full"), "spool", "fail"),
-        (Surroundings(mapi_binding="x", spool_kept="spool.db.damaged-20261124-010203"), "spool", "warning"),
+        (HostFacts(account="CORP\\relay", service_account=".\\relay", mapi_binding="x"), "service account", "ok"),
+        (HostFacts(programs=("OUTLOOK.EXE", "explorer.exe"), mapi_binding="x"), "other mail clients", "warning"),
+        (HostFacts(), "pywin32", "fail"),
+        (HostFacts(mapi_binding="x"), "test message", "warning"),
+        (HostFacts(mapi_binding="x", spool_trouble="database or disk is full"), "spool", "fail"),
+        (HostFacts(mapi_binding="x", spool_kept="spool.db.damaged-20261124-010203"), "spool", "warning"),
     ],
 )
 def test_the_surroundings_are_judged(hive, around, point, state):

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import trustme
 
+from programs.protocol.http_client import BadAddress, KeyRejected, NoAnswer
 from programs.protocol.relay import LeaseClaim
-from programs.relay.client import Away, BadServer, Service, ShutOut
+from programs.relay.client import RelayClient
 from tests.support.wrong_server import answering, tls
 
 CLAIM = LeaseClaim("msg_1", "t1")
@@ -24,9 +25,9 @@ def body(data: bytes) -> bytes:
 
 
 @contextmanager
-def service(*pieces: bytes, pause_s: float = 0, patience_s: float = 5) -> Iterator[Service]:
+def service(*pieces: bytes, pause_s: float = 0, patience_s: float = 5) -> Iterator[RelayClient]:
     with answering(pieces, pause_s) as port:
-        client = Service(f"http://127.0.0.1:{port}", "a-key", patience_s=patience_s)
+        client = RelayClient(f"http://127.0.0.1:{port}", "a-key", patience_s=patience_s)
         yield client
         client.close()
 
@@ -55,13 +56,13 @@ WRONG = {
 def test_a_wrong_answer_is_no_answer_and_nothing_may_be_sent(words: bytes):
     with service(words) as client:
         started = time.monotonic()
-        with pytest.raises(Away):
+        with pytest.raises(NoAnswer):
             client.begin(CLAIM)
         assert time.monotonic() - started < 8
 
 
 def test_a_body_without_an_end_is_read_no_further_than_agreed():
-    with service(HEAD + b"\r\n", *[b" " * 1_000_000] * 20) as client, pytest.raises(Away, match="more than"):
+    with service(HEAD + b"\r\n", *[b" " * 1_000_000] * 20) as client, pytest.raises(NoAnswer, match="more than"):
         client.begin(CLAIM)
 
 
@@ -69,7 +70,7 @@ def test_an_answer_that_drips_is_given_up_as_a_whole():
     drops = [bytes([one]) for one in body(json.dumps({"claims": [CLAIM.__dict__]}).encode())]
     with service(*drops, pause_s=0.2, patience_s=1) as client:
         started = time.monotonic()
-        with pytest.raises(Away, match="no whole answer"):
+        with pytest.raises(NoAnswer, match="no whole answer"):
             client.begin(CLAIM)
         assert time.monotonic() - started < 5
 
@@ -77,7 +78,7 @@ def test_an_answer_that_drips_is_given_up_as_a_whole():
 def test_a_key_that_is_not_taken_is_told_apart():
     with (
         service(b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n") as client,
-        pytest.raises(ShutOut, match="make a new one"),
+        pytest.raises(KeyRejected, match="make a new one"),
     ):
         client.begin(CLAIM)
 
@@ -107,8 +108,8 @@ def test_a_connection_that_was_closed_meanwhile_is_opened_anew():
     ],
 )
 def test_an_address_that_would_show_the_key_or_is_none_is_refused(server: str):
-    with pytest.raises(BadServer):
-        Service(server, "a-key")
+    with pytest.raises(BadAddress):
+        RelayClient(server, "a-key")
 
 
 def test_tls_is_verified_and_an_own_authority_is_believed_if_named(tmp_path: Path):
@@ -119,7 +120,7 @@ def test_tls_is_verified_and_an_own_authority_is_believed_if_named(tmp_path: Pat
 
     def begin(certificate: trustme.LeafCert, ca_file: str, host: str = "localhost") -> bool:
         with answering([good], tls=tls(certificate)) as port:
-            client = Service(f"https://{host}:{port}", "a-key", ca_file)
+            client = RelayClient(f"https://{host}:{port}", "a-key", ca_file)
             try:
                 return client.begin(CLAIM)
             finally:
@@ -133,15 +134,15 @@ def test_tls_is_verified_and_an_own_authority_is_believed_if_named(tmp_path: Pat
         (ours.issue_cert("mail.example.org"), str(tmp_path / "ours"), "localhost"),
         (localhost, str(tmp_path / "ours"), "127.0.0.1"),
     ):
-        with pytest.raises(Away, match="certificate"):
+        with pytest.raises(NoAnswer, match="certificate"):
             begin(certificate, ca_file, host)
 
 
 def test_closing_it_from_another_thread_ends_a_wait():
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        client = Service(f"http://127.0.0.1:{silent.getsockname()[1]}", "a-key", patience_s=30)
+        client = RelayClient(f"http://127.0.0.1:{silent.getsockname()[1]}", "a-key", patience_s=30)
         threading.Timer(0.5, client.close).start()
         started = time.monotonic()
-        with pytest.raises(Away):
+        with pytest.raises(NoAnswer):
             client.lease(30, 1, [])
         assert time.monotonic() - started < 10

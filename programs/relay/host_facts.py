@@ -5,22 +5,41 @@ from __future__ import annotations
 import ctypes
 import getpass
 import importlib.util
+from collections.abc import Sequence
 from ctypes import wintypes
+from dataclasses import dataclass
 from importlib import metadata
 
-from programs.relay.doctor import Surroundings
 from programs.relay.windows_calls import ProcessEntry, is_windows, library
 
 _SNAP_PROCESSES = 0x2
 _MOST_PROGRAMS = 5000
 
 
-def look_around(
+@dataclass(frozen=True)
+class HostFacts:
+    """What the parent knows of its host. Empty texts: not known.
+
+    `test_message`: when a message last left, in words. `spool_trouble`: why the spool cannot be written to, empty if it can;
+    `spool_kept`: the name of one that was damaged and lies beside it.
+    """
+
+    account: str = ""
+    account_sid: str = ""
+    service_account: str = ""  # of the installed service; may be another than ours when an admin runs doctor by hand
+    programs: Sequence[str] = ()  # names of the programs that run on the host
+    mapi_binding: str = ""  # pywin32's version
+    test_message: str = ""
+    spool_trouble: str = ""
+    spool_kept: str = ""
+
+
+def read_host_facts(
     *, service_account: str = "", test_message: str = "", spool_trouble: str = "", spool_kept: str = ""
-) -> Surroundings:
+) -> HostFacts:
     """Look now. What is given the parent knows: see Surroundings."""
     account, sid = _account()
-    return Surroundings(
+    return HostFacts(
         account=account,
         account_sid=sid,
         service_account=service_account,

@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 
 from programs.protocol.relay import LeaseClaim, LeasedMail
-from programs.relay.conversation import Phase
-from programs.relay.doctor import Surroundings
+from programs.relay.conversation import SendPhase
+from programs.relay.host_facts import HostFacts
 from programs.relay.mail_clients import CLIENTS_KEY
-from programs.relay.outcomes import Outcome, Verdict
+from programs.relay.outcomes import RelayOutcome, RelayVerdict
 from programs.relay.profile_check import Provider
-from programs.relay.registry import OUR_KEY, PlayedHive
-from programs.relay.sender import Means, Sender
-from programs.relay.spool import Spool
+from programs.relay.registry import OUR_KEY, FakeHive
+from programs.relay.sender import SendingSetup, SpoolSender
+from programs.relay.spool import RelaySpool
 from programs.relay.watch import Deadlines
 from tests.support.relay_child import played
 
@@ -30,7 +30,7 @@ def posted(number: int) -> LeasedMail:
     return LeasedMail(f"msg_{number}", "t", 60, "a@example.org", f"<{number}@x>", mime)
 
 
-def _refuse(sender: Sender, **codes: int) -> None:
+def _refuse(sender: SpoolSender, **codes: int) -> None:
     """Have the mailbox answer so from now on."""
     python, program, folder, _ = sender.means.command
     command = [python, program, folder, json.dumps({"refuse": codes})]
@@ -38,10 +38,10 @@ def _refuse(sender: Sender, **codes: int) -> None:
 
 
 @pytest.fixture
-def sender(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sender]:
+def sender(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SpoolSender]:
     dll = tmp_path / "olmapi32.dll"
     dll.write_bytes(b"MZ" + bytes(58) + b"\x40\0\0\0" + b"PE\0\0\x64\x86")
-    hive = PlayedHive(
+    hive = FakeHive(
         {
             (64, OUR_KEY): {"MailClientsSupported": ["Microsoft Outlook"]},
             (64, f"{CLIENTS_KEY}\\Microsoft Outlook"): {"DLLPathEx": str(dll)},
@@ -50,33 +50,33 @@ def sender(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sender]:
     command = played(tmp_path / "mailbox", findings=FOUND)
     monkeypatch.setattr("sys.executable", str(dll))  # the played client is 64-bit, and so must this Python look
 
-    def look(**known: str) -> Surroundings:
-        return Surroundings(account="CORP\\relay", mapi_binding="played", **known)
+    def look(**known: str) -> HostFacts:
+        return HostFacts(account="CORP\\relay", mapi_binding="played", **known)
 
-    means = Means(hive, "Backup", command, Deadlines(logon=30, submit=30), drain=0.2, look=look)
-    with closing(Spool(tmp_path / "spool.db")) as spool:
-        sender = Sender(spool, means, threading.Event())
+    means = SendingSetup(hive, "Backup", command, Deadlines(logon=30, submit=30), drain=0.2, look=look)
+    with closing(RelaySpool(tmp_path / "spool.db")) as spool:
+        sender = SpoolSender(spool, means, threading.Event())
         assert sender.step(lambda _: False), "the doctor comes first"
         assert sender.paused_why == ""
         yield sender
 
 
-def test_a_client_without_keys_that_ended_before_the_submission_surely_sent_nothing(sender: Sender):
+def test_a_client_without_keys_that_ended_before_the_submission_surely_sent_nothing(sender: SpoolSender):
     """Simple MAPI has no key to look by; that the submission never began stands in the spool all the same."""
     sender.spool.take(posted(1))
     sender.spool.start("msg_1")
-    sender.spool.note("msg_1", Phase("created"))
+    sender.spool.note("msg_1", SendPhase("created"))
     sender.step(lambda _: False)
     verdict = sender.spool.find("msg_1").verdict
     assert (verdict.outcome, verdict.reason) == ("transient", "the relay ended before it submitted this")
 
 
-def test_messages_in_doubt_do_not_hold_up_the_others(sender: Sender):
+def test_messages_in_doubt_do_not_hold_up_the_others(sender: SpoolSender):
     """Each look may take its whole deadline and come to nothing; an alert that waits has its turn between two of them."""
     for number in (1, 2, 3):
         sender.spool.take(posted(number))
         sender.spool.start(f"msg_{number}")
-        sender.spool.note(f"msg_{number}", Phase("submitting", "00", "00"))
+        sender.spool.note(f"msg_{number}", SendPhase("submitting", "00", "00"))
     _refuse(sender, find=0x80040115)
     sender.spool.take(posted(4))
     assert sender.spool.unbegun == 1, "what is in doubt takes no place of what is to be sent"
@@ -86,7 +86,7 @@ def test_messages_in_doubt_do_not_hold_up_the_others(sender: Sender):
     assert begun == [LeaseClaim("msg_4", "t")]
 
 
-def test_an_outbox_that_cannot_be_looked_into_leaves_a_doubt_that_is_still_open(sender: Sender):
+def test_an_outbox_that_cannot_be_looked_into_leaves_a_doubt_that_is_still_open(sender: SpoolSender):
     """The receipt must say that more will be known, or the service sends the mail by another way at once."""
     _refuse(sender, find=0x80040115)
     sender.spool.take(posted(1))
@@ -95,7 +95,7 @@ def test_an_outbox_that_cannot_be_looked_into_leaves_a_doubt_that_is_still_open(
     assert (told.verdict.outcome, told.verdict.evidence["looked"], told.is_final) == ("unknown", False, False)
 
 
-def test_a_worry_has_the_doctor_look_again_but_not_all_the_time(sender: Sender):
+def test_a_worry_has_the_doctor_look_again_but_not_all_the_time(sender: SpoolSender):
     looked_at = sender._looked_at
     sender.worry()
     assert sender._looked_at == looked_at, "it looked a moment ago"
@@ -104,9 +104,9 @@ def test_a_worry_has_the_doctor_look_again_but_not_all_the_time(sender: Sender):
     assert sender._is_doctor_due()
 
 
-def test_a_pause_by_the_service_forbids_sending_and_not_looking(sender: Sender):
+def test_a_pause_by_the_service_forbids_sending_and_not_looking(sender: SpoolSender):
     sender.spool.take(posted(1))
     assert sender.step(lambda _: True, may_send=False) is False
     sender.spool.start("msg_1")
     assert sender.step(lambda _: True, may_send=False) is True
-    assert sender.spool.find("msg_1").verdict.outcome == Verdict(Outcome.TRANSIENT, "").outcome
+    assert sender.spool.find("msg_1").verdict.outcome == RelayVerdict(RelayOutcome.TRANSIENT, "").outcome

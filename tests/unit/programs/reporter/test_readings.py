@@ -8,13 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from programs.reporter.capture import Capture, captured
-from programs.reporter.command import Ended
+from programs.reporter.capture import OutputCapture, decode_output
+from programs.reporter.command import CommandEnd
 from programs.reporter.outcome import judge
 from programs.reporter.readings import borg, rclone, restic, rsync
 from programs.reporter.readings.read import log_of, read
 from programs.reporter.readings.reading import Reading, amount
-from programs.reporter.tools import Tool, tool_of
+from programs.reporter.tools import BackupTool, tool_of
 from tests.support.sources import ROOT
 
 RECORDED = ROOT / "tests/corpus/stdout"
@@ -55,8 +55,8 @@ TABLE = {
 }  # fmt: skip
 
 
-def recorded(name: str) -> Capture:
-    capture = Capture()
+def recorded(name: str) -> OutputCapture:
+    capture = OutputCapture()
     for stream in ("out", "err"):
         path = RECORDED / f"{name}.{stream}"
         capture.feed(stream, path.read_bytes() if path.exists() else b"")
@@ -71,9 +71,9 @@ def test_every_recording_is_in_the_table():
 @pytest.mark.parametrize("is_script", [False, True], ids=["the tool", "a script that runs it"])
 def test_a_recording_is_read(name: str, *, is_script: bool):
     code, outcome, metrics, words = TABLE[name]
-    tool = Tool(name.partition("-")[0], name.partition("-")[0])
-    reading = read(Tool("backup.sh") if is_script else tool, captured(recorded(name).parts()))
-    judged = judge(tool, Ended(code), reading)
+    tool = BackupTool(name.partition("-")[0], name.partition("-")[0])
+    reading = read(BackupTool("backup.sh") if is_script else tool, decode_output(recorded(name).parts()))
+    judged = judge(tool, CommandEnd(code), reading)
     assert judged.outcome == outcome
     assert metrics.items() <= reading.metrics.items()
     assert words in judged.message
@@ -81,7 +81,7 @@ def test_a_recording_is_read(name: str, *, is_script: bool):
 
 
 def test_the_log_holds_no_line_of_restic_s_progress():
-    seen = captured(recorded("restic-0.18.0-backup-first").parts())
+    seen = decode_output(recorded("restic-0.18.0-backup-first").parts())
     assert '"status"' in seen.log
     assert '"status"' not in log_of(seen)
     assert '"summary"' in log_of(seen)
@@ -114,18 +114,18 @@ SHAPED = st.fixed_dictionaries(
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(out=st.binary(max_size=500) | BROKEN | SHAPED, err=st.binary(max_size=500) | BROKEN | SHAPED)
 def test_any_bytes_give_a_reading_and_never_an_error(out: bytes, err: bytes):
-    capture = Capture()
+    capture = OutputCapture()
     capture.feed("out", out)
     capture.feed("err", err)
-    seen = captured(capture.parts())
+    seen = decode_output(capture.parts())
     for reading in [
-        read(Tool("script"), seen),
+        read(BackupTool("script"), seen),
         *(one.read(seen.out, seen.err) for one in (borg, rclone, restic, rsync)),
     ]:
         assert all(math.isfinite(value) and 0 <= value < 2**63 for value in reading.metrics.values())
         assert "\n" not in reading.reason + reading.note
         for code in (0, 1, 3, 255):
-            assert judge(Tool("restic", "restic"), Ended(code), reading).message
+            assert judge(BackupTool("restic", "restic"), CommandEnd(code), reading).message
 
 
 def test_a_long_line_is_read_in_no_time():
@@ -170,30 +170,34 @@ CODES = [
 @pytest.mark.parametrize(("line", "codes"), CODES, ids=[line for line, _ in CODES])
 def test_an_exit_code_is_judged_by_its_tool(line: str, codes: dict[int, str]):
     tool = tool_of(line.split())
-    assert {code: judge(tool, Ended(code), Reading()).outcome for code in codes} == codes
+    assert {code: judge(tool, CommandEnd(code), Reading()).outcome for code in codes} == codes
 
 
 def test_a_sudo_that_refuses_is_no_warning_of_borg():
-    reading = read(tool_of(["borg"]), captured([b"", b"", b"sudo: a password is required\n"]))
-    assert judge(tool_of(["sudo", "borg", "create"]), Ended(1), reading).outcome == "failure"
+    reading = read(tool_of(["borg"]), decode_output([b"", b"", b"sudo: a password is required\n"]))
+    assert judge(tool_of(["sudo", "borg", "create"]), CommandEnd(1), reading).outcome == "failure"
 
 
 def test_only_what_somebody_stopped_at_the_terminal_is_cancelled():
     tool = tool_of(["restic"])
-    assert {judge(tool, Ended(0, signal), Reading()).outcome for signal in (2, 9, 15)} == {"failure"}
-    stopped = [Ended(0, 2, is_interrupted=True), Ended(130, is_interrupted=True), Ended(0, is_interrupted=True)]
+    assert {judge(tool, CommandEnd(0, signal), Reading()).outcome for signal in (2, 9, 15)} == {"failure"}
+    stopped = [
+        CommandEnd(0, 2, is_interrupted=True),
+        CommandEnd(130, is_interrupted=True),
+        CommandEnd(0, is_interrupted=True),
+    ]
     assert [judge(tool, one, Reading()).outcome for one in stopped] == ["cancelled", "cancelled", "success"]
 
 
 def test_a_log_keeps_head_and_tail_and_drops_what_is_no_text():
-    capture = Capture()
+    capture = OutputCapture()
     capture.feed("out", b"first words\n")
     for number in range(3000):
         capture.feed("err", b"%05d %s\n" % (number, b"x" * 93))
     capture.feed("out", b"PGDMP\x00\x01secret")
     capture.feed("out", b"more of it")
     capture.feed("err", b"10%\r50%\r100%\nlast words\n")
-    seen = captured(capture.parts())
+    seen = decode_output(capture.parts())
     assert seen.log.startswith("first words\n00000 x")
     assert seen.log.endswith("02999 " + "x" * 93 + "\n\n[what follows is no text, and is left out]\n100%\nlast words\n")
     assert "bytes left out ...]" in seen.log
@@ -203,7 +207,7 @@ def test_a_log_keeps_head_and_tail_and_drops_what_is_no_text():
 
 def test_pieces_of_any_size_give_the_same_end(tmp_path: Path):
     data = bytes(range(1, 256)) * 2000
-    whole, pieces = Capture(), Capture()
+    whole, pieces = OutputCapture(), OutputCapture()
     whole.feed("out", data)
     for place in range(0, len(data), 777):
         pieces.feed("out", data[place : place + 777])

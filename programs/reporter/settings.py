@@ -17,12 +17,12 @@ _NAMES = ("url", "key", "key_file", "ca_file", "agent", "spool")
 _MOST = 64 * 1024
 
 
-class BadSettings(ValueError):
+class BadReporterSettings(ValueError):
     """The settings cannot be used; the text says why, and never holds the key."""
 
 
 @dataclass(frozen=True)
-class Settings:
+class ReporterSettings:
     """Where to report, as whom, and where to keep what could not be sent yet. `trouble` says what is wrong with them, if anything."""
 
     url: str = ""
@@ -37,23 +37,23 @@ class Settings:
         return f"Settings(url={self.url!r}, spool={str(self.spool)!r})"
 
 
-def load(options: Mapping[str, str]) -> Settings:
+def load(options: Mapping[str, str]) -> ReporterSettings:
     """Gather the settings. Raises nothing: whoever runs a backup needs a spool also where the rest is missing."""
     try:
         told = {**_from_file(), **_from_environment(), **{name: value for name, value in options.items() if value}}
         trouble = ""
-    except BadSettings as cause:
+    except BadReporterSettings as cause:
         told, trouble = {**_from_environment(), **{name: value for name, value in options.items() if value}}, str(cause)
     key = ""
     try:
         key = _key(told)
-    except BadSettings as cause:
+    except BadReporterSettings as cause:
         trouble = trouble or str(cause)
     url = told.get("url", "")
     if not trouble and not url:
         trouble = "no address: set TOCSIN_REPORT_URL, or `url = https://...` in " + str(config_file())
     spool = Path(told.get("spool") or _spool())
-    return Settings(url, key, told.get("ca_file", ""), told.get("agent", ""), spool, trouble)
+    return ReporterSettings(url, key, told.get("ca_file", ""), told.get("agent", ""), spool, trouble)
 
 
 def this_host() -> str:
@@ -97,14 +97,14 @@ def _from_file() -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except OSError as cause:
-        raise BadSettings(f"{path}: {cause.strerror}") from cause
+        raise BadReporterSettings(f"{path}: {cause.strerror}") from cause
     found: dict[str, str] = {}
     for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), start=1):
         name, mark, value = (part.strip() for part in line.partition("="))
         if not name or name.startswith("#"):
             continue
         if not mark or name not in _NAMES:
-            raise BadSettings(f"{path}, line {number}: not one of {', '.join(_NAMES)}, followed by `= value`")
+            raise BadReporterSettings(f"{path}, line {number}: not one of {', '.join(_NAMES)}, followed by `= value`")
         found[name] = value.strip("\"'")
     if "key" in found:
         _check_private(path)
@@ -119,11 +119,11 @@ def _key(told: Mapping[str, str]) -> str:
         try:
             key = path.read_bytes()[:_MOST].decode("ascii", "replace").strip()
         except OSError as cause:
-            raise BadSettings(f"{path}: {cause.strerror}") from cause
+            raise BadReporterSettings(f"{path}: {cause.strerror}") from cause
     if not key:
-        raise BadSettings("no key: set TOCSIN_REPORT_KEY_FILE to a file that holds it")
+        raise BadReporterSettings("no key: set TOCSIN_REPORT_KEY_FILE to a file that holds it")
     if not key.isascii() or not key.isprintable() or " " in key:
-        raise BadSettings("the key holds what no key does: a space, a line end, or a letter beyond ASCII")
+        raise BadReporterSettings("the key holds what no key does: a space, a line end, or a letter beyond ASCII")
     return key
 
 
@@ -134,6 +134,6 @@ def _check_private(path: Path) -> None:
     try:
         mode = path.stat().st_mode
     except OSError as cause:
-        raise BadSettings(f"{path}: {cause.strerror}") from cause
+        raise BadReporterSettings(f"{path}: {cause.strerror}") from cause
     if stat.S_IMODE(mode) & 0o077:
-        raise BadSettings(f"{path} holds the key and may be read by others: chmod 600 {path}")
+        raise BadReporterSettings(f"{path} holds the key and may be read by others: chmod 600 {path}")

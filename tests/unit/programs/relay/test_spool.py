@@ -14,19 +14,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from programs.protocol.relay import LeaseClaim, LeasedMail
-from programs.relay.conversation import Phase
-from programs.relay.outcomes import Outcome, Verdict
-from programs.relay.set_aside import kept_beside, opened
-from programs.relay.spool import Damaged, Spool
+from programs.relay.conversation import SendPhase
+from programs.relay.outcomes import RelayOutcome, RelayVerdict
+from programs.relay.spool import RelaySpool, SpoolDamaged, damaged_copy, open_spool
 
-SURELY_NOT = (Outcome.TIMEOUT, Outcome.TRANSIENT, Outcome.LOGON_FAILED, Outcome.NEEDS_UI)
+SURELY_NOT = (RelayOutcome.TIMEOUT, RelayOutcome.TRANSIENT, RelayOutcome.LOGON_FAILED, RelayOutcome.NEEDS_UI)
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("lease"), st.integers(1, 2), st.booleans()),
-        st.tuples(st.just("send"), st.sampled_from([*Outcome, None]), st.booleans()),
+        st.tuples(st.just("send"), st.sampled_from([*RelayOutcome, None]), st.booleans()),
         st.tuples(st.just("tell"), st.none(), st.none()),
         st.tuples(st.just("reopen"), st.none(), st.none()),
-        st.tuples(st.just("look"), st.sampled_from([Outcome.SENT, Outcome.QUEUED, Outcome.TIMEOUT]), st.none()),
+        st.tuples(
+            st.just("look"), st.sampled_from([RelayOutcome.SENT, RelayOutcome.QUEUED, RelayOutcome.TIMEOUT]), st.none()
+        ),
     ),
     max_size=30,
 )
@@ -43,7 +44,7 @@ class Played:
     """A spool with what surely and maybe left."""
 
     path: Path
-    spool: Spool
+    spool: RelaySpool
     leases: int = 0
     may_have_left: set[str] = field(default_factory=set)
     told: dict[str, str] = field(default_factory=dict)
@@ -56,7 +57,7 @@ class Played:
         if maybe_sent and found.verdict is not None:
             self.may_have_left.add(found.id)
 
-    def send(self, outcome: Outcome | None, submitted: bool) -> None:
+    def send(self, outcome: RelayOutcome | None, submitted: bool) -> None:
         one = self.spool.next_to_send()
         if one is None:
             return
@@ -64,20 +65,24 @@ class Played:
         self.spool.start(one.id)
         if submitted or outcome not in SURELY_NOT:
             self.may_have_left.add(one.id)
-            self.spool.note(one.id, Phase("submitting", "00", "11"))
-            outcome = outcome if outcome in (None, Outcome.SENT, Outcome.QUEUED, Outcome.UNKNOWN) else Outcome.UNKNOWN
+            self.spool.note(one.id, SendPhase("submitting", "00", "11"))
+            outcome = (
+                outcome
+                if outcome in (None, RelayOutcome.SENT, RelayOutcome.QUEUED, RelayOutcome.UNKNOWN)
+                else RelayOutcome.UNKNOWN
+            )
         if outcome is not None:  # None: killed here
             self.spool.end(
-                one.id, Verdict(outcome, "as played", {"looked": True} if outcome == Outcome.UNKNOWN else {})
+                one.id, RelayVerdict(outcome, "as played", {"looked": True} if outcome == RelayOutcome.UNKNOWN else {})
             )
 
-    def look(self, outcome: Outcome, _: None) -> None:
+    def look(self, outcome: RelayOutcome, _: None) -> None:
         one = self.spool.next_in_doubt(-1)
         if one is None:
             return
-        if outcome == Outcome.TIMEOUT:  # found as a draft and deleted: it surely did not leave
+        if outcome == RelayOutcome.TIMEOUT:  # found as a draft and deleted: it surely did not leave
             self.may_have_left.discard(one.id)
-        self.spool.end(one.id, Verdict(outcome, "as looked"), looked=True)
+        self.spool.end(one.id, RelayVerdict(outcome, "as looked"), looked=True)
 
     def tell(self, *_: None) -> None:
         for one in self.spool.to_hand_in():
@@ -87,14 +92,14 @@ class Played:
 
     def reopen(self, *_: None) -> None:
         self.spool.close()
-        self.spool = Spool(self.path)
+        self.spool = RelaySpool(self.path)
 
 
 @settings(deadline=None, max_examples=150)
 @given(STEPS)
 def test_nothing_that_may_have_left_is_sent_again(steps: list[tuple]):
     with TemporaryDirectory() as folder:
-        played = Played(Path(folder) / "spool.db", Spool(Path(folder) / "spool.db"))
+        played = Played(Path(folder) / "spool.db", RelaySpool(Path(folder) / "spool.db"))
         for name, *values in steps:
             getattr(played, name)(*values)
         played.tell()
@@ -106,14 +111,14 @@ def test_nothing_that_may_have_left_is_sent_again(steps: list[tuple]):
 
 @pytest.fixture
 def spool(tmp_path: Path):
-    with closing(Spool(tmp_path / "spool.db")) as spool:
+    with closing(RelaySpool(tmp_path / "spool.db")) as spool:
         yield spool
 
 
-def test_a_verdict_handed_in_under_an_old_lease_is_told_again_under_the_new_one(spool: Spool):
+def test_a_verdict_handed_in_under_an_old_lease_is_told_again_under_the_new_one(spool: RelaySpool):
     spool.take(posted(1, "old"))
     spool.start("msg_1")
-    spool.end("msg_1", Verdict(Outcome.SENT, "found in Sent Items"))
+    spool.end("msg_1", RelayVerdict(RelayOutcome.SENT, "found in Sent Items"))
     spool.handed_in(LeaseClaim("msg_1", "old"))
     assert spool.to_hand_in() == []
     spool.take(posted(1, "new"))
@@ -123,13 +128,13 @@ def test_a_verdict_handed_in_under_an_old_lease_is_told_again_under_the_new_one(
     assert len(spool.to_hand_in()) == 1, "an answer to the old lease settles nothing"
 
 
-def test_alerts_go_before_summaries(spool: Spool):
+def test_alerts_go_before_summaries(spool: RelaySpool):
     spool.take(posted(1, "t"))
     spool.take(LeasedMail("msg_2", "t", 60, "a@example.org", "<2@x>", b"", True))
     assert spool.next_to_send().id == "msg_2"
 
 
-def test_a_message_that_may_have_gone_by_another_relay_is_not_sent_blindly(spool: Spool):
+def test_a_message_that_may_have_gone_by_another_relay_is_not_sent_blindly(spool: RelaySpool):
     spool.take(posted(1, "t", maybe_sent=True))
     assert spool.next_to_send() is None
     [told] = spool.to_hand_in()
@@ -137,11 +142,11 @@ def test_a_message_that_may_have_gone_by_another_relay_is_not_sent_blindly(spool
 
 
 def test_what_was_settled_is_forgotten_after_a_fortnight_and_its_words_at_once(
-    spool: Spool, monkeypatch: pytest.MonkeyPatch
+    spool: RelaySpool, monkeypatch: pytest.MonkeyPatch
 ):
     spool.take(posted(1, "t"))
     spool.start("msg_1")
-    spool.end("msg_1", Verdict(Outcome.SENT, "left"))
+    spool.end("msg_1", RelayVerdict(RelayOutcome.SENT, "left"))
     spool.handed_in(LeaseClaim("msg_1", "t"))
     assert spool.find("msg_1").mime == b""
     spool.tidy()
@@ -152,10 +157,10 @@ def test_what_was_settled_is_forgotten_after_a_fortnight_and_its_words_at_once(
     assert spool.sent == 1, "the count stays"
 
 
-def test_a_clock_that_is_put_back_keeps_nothing_in_doubt(spool: Spool, monkeypatch: pytest.MonkeyPatch):
+def test_a_clock_that_is_put_back_keeps_nothing_in_doubt(spool: RelaySpool, monkeypatch: pytest.MonkeyPatch):
     spool.take(posted(1, "t"))
     spool.start("msg_1")
-    spool.end("msg_1", Verdict(Outcome.UNKNOWN, "killed", {"looked": False}), looked=True)
+    spool.end("msg_1", RelayVerdict(RelayOutcome.UNKNOWN, "killed", {"looked": False}), looked=True)
     assert spool.next_in_doubt(60) is None, "it was looked for a moment ago"
     now = time.time()
     monkeypatch.setattr(time, "time", lambda: now - 86_400)
@@ -164,7 +169,7 @@ def test_a_clock_that_is_put_back_keeps_nothing_in_doubt(spool: Spool, monkeypat
 
 
 def _take_until_killed(path: Path) -> None:
-    spool = Spool(path)
+    spool = RelaySpool(path)
     spool._file.set_trace_callback(lambda words: os._exit(9) if words.startswith("UPDATE") else None)
     spool.take(posted(1, "t", maybe_sent=True))
 
@@ -174,14 +179,14 @@ def test_a_kill_while_a_message_that_may_have_left_is_noted_does_not_make_it_one
     process.start()
     process.join(30)
     assert process.exitcode == 9
-    with closing(Spool(tmp_path / "spool.db")) as spool:
+    with closing(RelaySpool(tmp_path / "spool.db")) as spool:
         assert spool.next_to_send() is None
 
 
 @pytest.mark.parametrize("harm", ["no spool at all", "a page in the middle"])
 def test_a_damaged_spool_is_kept_aside_and_a_new_one_begun(tmp_path: Path, harm: str):
     path = tmp_path / "spool.db"
-    with closing(Spool(path)) as spool:
+    with closing(RelaySpool(path)) as spool:
         for number in range(50):
             spool.take(posted(number, "t"))
     content = bytearray(path.read_bytes())
@@ -190,14 +195,14 @@ def test_a_damaged_spool_is_kept_aside_and_a_new_one_begun(tmp_path: Path, harm:
     else:
         content[4096:] = b"\xa5" * (len(content) - 4096)
     path.write_bytes(content)
-    with pytest.raises(Damaged):
-        Spool(path)
-    with closing(opened(tmp_path)) as spool:
+    with pytest.raises(SpoolDamaged):
+        RelaySpool(path)
+    with closing(open_spool(tmp_path)) as spool:
         assert spool.all() == []
-        kept = kept_beside(spool)
+        kept = damaged_copy(spool)
         assert (tmp_path / kept).read_bytes() == content
         (tmp_path / kept).unlink()
-        assert kept_beside(spool) == ""
+        assert damaged_copy(spool) == ""
 
 
 def _set_aside_until_killed(folder: Path, event: str, number: int) -> None:
@@ -209,7 +214,7 @@ def _set_aside_until_killed(folder: Path, event: str, number: int) -> None:
             os._exit(9)
 
     sys.addaudithook(hear)
-    opened(folder)
+    open_spool(folder)
 
 
 @pytest.mark.parametrize(("event", "number"), [("os.rename", 1), ("os.rename", 2), ("sqlite3.connect", 2)])
@@ -222,7 +227,7 @@ def test_a_kill_while_a_damaged_spool_is_put_aside_leaves_it_told_of(tmp_path: P
     killed.start()
     killed.join(30)
     assert killed.exitcode == 9
-    with closing(opened(tmp_path)) as spool:
+    with closing(open_spool(tmp_path)) as spool:
         assert spool.all() == []
-        kept = kept_beside(spool)
+        kept = damaged_copy(spool)
         assert (tmp_path / kept).read_bytes() == b"\xa5" * 9000

@@ -11,10 +11,9 @@ import pytest
 
 from programs.protocol import relay as wire
 from programs.protocol.relay import ASKED_MOST
-from programs.relay.confine import PosixHost, Window
-from programs.relay.conversation import Order, Phase
-from programs.relay.doubt import after_restart, settle_doubt
-from programs.relay.outcomes import Outcome, Verdict
+from programs.relay.child_process import PosixChildHost, ShownWindow
+from programs.relay.conversation import ChildOrder, SendPhase
+from programs.relay.outcomes import RelayOutcome, RelayVerdict, after_restart, settle_doubt
 from programs.relay.watch import Deadlines, watch
 from tests.support.relay_child import played
 
@@ -29,24 +28,24 @@ class Run:
 
     def __init__(self, folder: Path):
         self.folder = folder
-        self.phases: list[Phase] = []
+        self.phases: list[SendPhase] = []
         self.stop = threading.Event()
-        self.windows: list[Window] = []
+        self.windows: list[ShownWindow] = []
 
-    def send(self, order: Order | None = None, deadlines: Deadlines | None = None, **script) -> Verdict:
+    def send(self, order: ChildOrder | None = None, deadlines: Deadlines | None = None, **script) -> RelayVerdict:
         hangs = script.get("hang", ())
         deadlines = deadlines or (replace(SHORT, logon=5.0 if "open" in hangs else 60.0) if hangs else Deadlines())
-        order = order or Order(mode="send", profile="Backup", mime=MAIL, drain=0.5)
-        host = PosixHost(lambda: self.windows)
+        order = order or ChildOrder(mode="send", profile="Backup", mime=MAIL, drain=0.5)
+        host = PosixChildHost(lambda: self.windows)
         command = played(self.folder, **script)
         return watch(order, command=command, deadlines=deadlines, on_phase=self.note, stop=self.stop, host=host)
 
-    def note(self, phase: Phase) -> None:
+    def note(self, phase: SendPhase) -> None:
         self.phases.append(phase)
 
-    def look(self, wait: float = 0.0, *, abort: bool = False, **script) -> Verdict:
+    def look(self, wait: float = 0.0, *, abort: bool = False, **script) -> RelayVerdict:
         keys = next(phase for phase in self.phases if phase.name == "created")
-        order = Order(mode="reconcile", search_key=keys.search_key, entryid=keys.entryid, drain=wait, abort=abort)
+        order = ChildOrder(mode="reconcile", search_key=keys.search_key, entryid=keys.entryid, drain=wait, abort=abort)
         return self.send(order, **script)
 
     @property
@@ -65,7 +64,7 @@ def run(tmp_path):
 def test_a_message_that_left_the_outbox_is_proven_by_its_copy(run):
     verdict = run.send()
     assert (verdict.outcome, verdict.evidence["proof"]) == ("sent", "found in Sent Items")
-    assert run.names == ["logon", "opened", "created", "submitting", "submitted", "left_outbox"]
+    assert run.names == ["logon", "open_spool", "created", "submitting", "submitted", "left_outbox"]
     assert verdict.evidence["search_key"] == run.phases[2].search_key
     assert (run.count("sent"), run.count("outbox")) == (1, 0)
 
@@ -154,11 +153,11 @@ def test_a_look_that_fails_is_to_be_made_again(run):
 def test_looks_that_fail_each_minute_of_a_day_make_no_long_story():
     doubt = after_restart()
     for _ in range(1440):
-        doubt = settle_doubt(doubt, Verdict(Outcome.LOGON_FAILED, "MAPILogonEx: MAPI_E_LOGON_FAILED"))
+        doubt = settle_doubt(doubt, RelayVerdict(RelayOutcome.LOGON_FAILED, "MAPILogonEx: MAPI_E_LOGON_FAILED"))
     assert (
         doubt.reason == "the relay ended while it sent this; the look for it failed: MAPILogonEx: MAPI_E_LOGON_FAILED"
     )
-    found = settle_doubt(doubt, Verdict(Outcome.SENT, "it left the Outbox"))
+    found = settle_doubt(doubt, RelayVerdict(RelayOutcome.SENT, "it left the Outbox"))
     assert found.reason == "the relay ended while it sent this; then it left the Outbox"
 
 
@@ -176,7 +175,7 @@ def test_found_nowhere_stays_unknown_and_is_not_to_be_looked_for_again(run):
 
 
 def test_a_window_ends_the_child_and_its_title_is_kept(run):
-    run.windows.append(Window("#32770", "Choose Profile"))
+    run.windows.append(ShownWindow("#32770", "Choose Profile"))
     verdict = run.send(hang=["open"], deadlines=Deadlines())
     assert verdict.outcome == "needs_ui"
     assert verdict.evidence["windows"] == [{"kind": "#32770", "title": "Choose Profile"}]
@@ -187,7 +186,7 @@ def test_a_window_at_submit_leaves_a_doubt(run):
     def note(phase):
         run.phases.append(phase)
         if phase.name == "submitting":
-            run.windows.append(Window("#32770", "Allow access?"))
+            run.windows.append(ShownWindow("#32770", "Allow access?"))
 
     run.note = note
     verdict = run.send(hang=["submit"])
@@ -245,9 +244,9 @@ def test_a_child_that_dies_is_told_apart_by_how_far_it_came(run):
 )
 def test_a_program_that_is_no_child_is_ended(run, program):
     command = [sys.executable, "-c", program]
-    order = Order(mode="send", mime=MAIL)
-    verdict = watch(order, command=command, deadlines=Deadlines(), on_phase=run.note, host=PosixHost())
-    assert verdict.outcome == Outcome.TRANSIENT
+    order = ChildOrder(mode="send", mime=MAIL)
+    verdict = watch(order, command=command, deadlines=Deadlines(), on_phase=run.note, host=PosixChildHost())
+    assert verdict.outcome == RelayOutcome.TRANSIENT
 
 
 @pytest.mark.parametrize(
@@ -258,13 +257,13 @@ def test_a_program_that_is_no_child_is_ended(run, program):
     ],
 )
 def test_a_message_that_cannot_be_sent_is_refused_before_any_logon(run, mail, outcome):
-    verdict = run.send(Order(mode="send", mime=mail))
+    verdict = run.send(ChildOrder(mode="send", mime=mail))
     assert verdict.outcome == outcome
     assert run.names == []
 
 
 def test_findings_told_before_a_hang_are_kept(run):
-    verdict = run.send(Order(mode="doctor"), hang=["open"], findings={"profiles": ["Backup"]})
+    verdict = run.send(ChildOrder(mode="doctor"), hang=["open"], findings={"profiles": ["Backup"]})
     assert verdict.outcome == "timeout"
     assert verdict.evidence["found"] == {"profiles": ["Backup"]}
-    assert run.send(Order(mode="doctor")).outcome == "examined"
+    assert run.send(ChildOrder(mode="doctor")).outcome == "examined"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from programs.reporter.config import Settings, load
+from programs.reporter.settings import ReporterSettings, load
 
 KEY = "tocsin_agent_secret"
 
@@ -76,4 +76,4 @@ def test_a_key_that_is_none_is_refused_and_not_shown(monkeypatch: pytest.MonkeyP
 
 
 def test_settings_show_no_key():
-    assert KEY not in repr(Settings("https://tocsin.example.org", KEY))
+    assert KEY not in repr(ReporterSettings("https://tocsin.example.org", KEY))

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from programs.reporter import spool as spools
-from programs.reporter.records import Record, cut_off
-from programs.reporter.spool import Spool, last_event
+from programs.reporter.records import RunRecord, cut_off
+from programs.reporter.spool import ReporterSpool, last_event
 
 CUT = {"key": "r/finished", "job": "j", "outcome": "warning"}
 ENDED = {"key": "r/finished", "job": "j", "outcome": "failure", "message": "m", "log": "l" * 5000}
@@ -21,20 +21,20 @@ def event(key: str, outcome: str | None = "failure", **more: str) -> dict:
     return {"key": key, "job": "j", **({"outcome": outcome} if outcome else {}), **more}
 
 
-def keys(spool: Spool) -> list[str]:
+def keys(spool: ReporterSpool) -> list[str]:
     found = [spool.event_in(one) for one in spool.list()]
     return [one["key"] for one in found if one is not None]
 
 
 def test_events_wait_in_the_order_in_which_they_came(tmp_path: Path):
-    spool = Spool(tmp_path)
+    spool = ReporterSpool(tmp_path)
     for number in range(30):
         spool.put(event(str(number), ("success", "failure", None)[number % 3]))
-    assert keys(Spool(tmp_path)) == [str(number) for number in range(30)]
+    assert keys(ReporterSpool(tmp_path)) == [str(number) for number in range(30)]
 
 
 def test_the_folder_is_for_its_owner_alone(tmp_path: Path):
-    spool = Spool(tmp_path / "spool")
+    spool = ReporterSpool(tmp_path / "spool")
     spool.put(event("a"))
     paths = [tmp_path / "spool", *(tmp_path / "spool").rglob("*")]
     assert {oct(path.stat().st_mode & 0o077) for path in paths} == {"0o0"}
@@ -42,7 +42,7 @@ def test_the_folder_is_for_its_owner_alone(tmp_path: Path):
 
 def test_progress_goes_first_then_successes_and_failures_never(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(spools, "FILES_MOST", 4)
-    spool = Spool(tmp_path)
+    spool = ReporterSpool(tmp_path)
     for key, outcome in [("s1", "success"), ("p1", None), ("f1", "failure"), ("p2", None)]:
         spool.put(event(key, outcome))
     spool.put(event("f2"))
@@ -60,7 +60,7 @@ def test_progress_goes_first_then_successes_and_failures_never(tmp_path: Path, m
 
 def test_the_bound_is_also_one_of_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(spools, "BYTES_MOST", 10_000)
-    spool = Spool(tmp_path)
+    spool = ReporterSpool(tmp_path)
     for number in range(100):
         spool.put(event(str(number), "success", log="x" * 900))
     assert sum(one.size for one in spool.list()) <= 11_000
@@ -69,7 +69,7 @@ def test_the_bound_is_also_one_of_bytes(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_refused_events_are_kept_with_their_reasons_the_newest_hundred(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(spools, "REFUSED_MOST", 3)
-    spool = Spool(tmp_path)
+    spool = ReporterSpool(tmp_path)
     for number in range(5):
         spool.put(event(str(number)))
         spool.refuse(spool.list()[0], f"reason {number}")
@@ -78,7 +78,7 @@ def test_refused_events_are_kept_with_their_reasons_the_newest_hundred(tmp_path:
 
 
 def test_of_one_that_was_dropped_while_it_was_refused_no_reason_is_left(tmp_path: Path):
-    spool = Spool(tmp_path)
+    spool = ReporterSpool(tmp_path)
     spool.put(event("a", None))
     [one] = spool.list()
     spool.done(one)
@@ -88,7 +88,7 @@ def test_of_one_that_was_dropped_while_it_was_refused_no_reason_is_left(tmp_path
 
 @pytest.mark.parametrize("hours", [-2, 2])
 def test_what_somebody_was_killed_in_the_midst_of_keeping_is_told_if_it_is_whole(tmp_path: Path, hours: int):
-    spool, then = Spool(tmp_path), time.time() - hours * 3600
+    spool, then = ReporterSpool(tmp_path), time.time() - hours * 3600
     for place, data in enumerate([json.dumps(event("whole")).encode() + b"\n", b'{"key": "cu', b""]):
         (spool.waiting / f"{place:020d}-f-abc.new").write_bytes(data)
         os.utime(spool.waiting / f"{place:020d}-f-abc.new", (then, then))
@@ -99,8 +99,8 @@ def test_what_somebody_was_killed_in_the_midst_of_keeping_is_told_if_it_is_whole
 
 
 def test_a_run_that_ended_waits_with_its_outcome_and_nothing_is_left_running(tmp_path: Path):
-    spool = Spool(tmp_path)
-    record = Record.write(spool, "r", CUT)
+    spool = ReporterSpool(tmp_path)
+    record = RunRecord.write(spool, "r", CUT)
     record.sync()
     assert not list(cut_off(spool)), "its reporter lives"
     record.settle(ENDED)
@@ -109,8 +109,8 @@ def test_a_run_that_ended_waits_with_its_outcome_and_nothing_is_left_running(tmp
 
 
 def test_of_one_whose_reporter_died_the_event_for_that_waits(tmp_path: Path):
-    spool = Spool(tmp_path)
-    os.close(Record.write(spool, "r", CUT)._fd)
+    spool = ReporterSpool(tmp_path)
+    os.close(RunRecord.write(spool, "r", CUT)._fd)
     [record] = cut_off(spool)
     record.rescue()
     assert [spool.event_in(one) for one in spool.list()] == [CUT]
@@ -118,8 +118,8 @@ def test_of_one_whose_reporter_died_the_event_for_that_waits(tmp_path: Path):
 
 @pytest.mark.parametrize("cut_at", range(0, 6000, 97))
 def test_wherever_the_writing_of_an_outcome_was_cut_the_run_is_told_once(tmp_path: Path, cut_at: int):
-    spool = Spool(tmp_path)
-    record = Record.write(spool, "r", CUT)
+    spool = ReporterSpool(tmp_path)
+    record = RunRecord.write(spool, "r", CUT)
     line = json.dumps(ENDED).encode() + b"\n"
     os.lseek(record._fd, record._start, os.SEEK_SET)
     os.write(record._fd, line[:cut_at])
@@ -131,9 +131,9 @@ def test_wherever_the_writing_of_an_outcome_was_cut_the_run_is_told_once(tmp_pat
 
 
 def test_a_record_that_was_moved_already_is_not_told_again(tmp_path: Path):
-    spool = Spool(tmp_path)
-    record = Record.write(spool, "r", CUT)
-    shared = Record(spool, record._path, os.dup(record._fd), CUT)  # the keeper's, after a fork
+    spool = ReporterSpool(tmp_path)
+    record = RunRecord.write(spool, "r", CUT)
+    shared = RunRecord(spool, record._path, os.dup(record._fd), CUT)  # the keeper's, after a fork
     record.settle(ENDED)
     spool.done(spool.list()[0])
     shared.rescue()
@@ -141,14 +141,14 @@ def test_a_record_that_was_moved_already_is_not_told_again(tmp_path: Path):
 
 
 def test_a_record_whose_reporter_was_killed_before_a_word_was_in_it_goes(tmp_path: Path):
-    spool = Spool(tmp_path)
+    spool = ReporterSpool(tmp_path)
     (spool.running / "r.json").touch()
     assert not list(cut_off(spool))
     assert not list(spool.running.iterdir())
 
 
 def test_records_that_begin_while_others_look_for_such_are_kept(tmp_path: Path):
-    spool, is_over = Spool(tmp_path), threading.Event()
+    spool, is_over = ReporterSpool(tmp_path), threading.Event()
 
     def look() -> None:
         while not is_over.is_set():
@@ -158,7 +158,7 @@ def test_records_that_begin_while_others_look_for_such_are_kept(tmp_path: Path):
     with ThreadPoolExecutor(3) as threads:
         looking = [threads.submit(look) for _ in range(3)]
         for number in range(300):
-            Record.write(spool, str(number), CUT).settle(event(str(number)))
+            RunRecord.write(spool, str(number), CUT).settle(event(str(number)))
         is_over.set()
     assert [one.exception() for one in looking] == [None] * 3
     assert sorted(keys(spool), key=int) == [str(number) for number in range(300)]

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 import trustme
 
-from programs.reporter.client import Away, Service, Unfit
-from programs.reporter.config import BadSettings, Settings
+from programs.protocol.http_client import NoAnswer
+from programs.reporter.client import EventsClient, EventsRefused
+from programs.reporter.settings import BadReporterSettings, ReporterSettings
 from tests.support.answers import giving
 from tests.support.wrong_server import answering, tls
 
@@ -30,7 +31,7 @@ def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def ask(url: str, seconds: float = 5, **settings: str):
-    return Service(Settings(url, "a-key", **settings)).post([EVENT], time.monotonic() + seconds)
+    return EventsClient(ReporterSettings(url, "a-key", **settings)).post([EVENT], time.monotonic() + seconds)
 
 
 def test_an_answer_is_read():
@@ -45,9 +46,9 @@ def test_tls_is_verified_with_our_own_authority_where_one_is_set(tmp_path: Path)
     with answering([GOOD], tls=tls(authority.issue_cert("127.0.0.1"))) as port:
         assert ask(f"https://127.0.0.1:{port}", ca_file=str(tmp_path / "ca.pem")).accepted == 1
         for wrong in ({"ca_file": str(tmp_path / "other.pem")}, {}):
-            with pytest.raises(Away, match="CERTIFICATE_VERIFY_FAILED"):
+            with pytest.raises(NoAnswer, match="CERTIFICATE_VERIFY_FAILED"):
                 ask(f"https://127.0.0.1:{port}", **wrong)
-    with answering([GOOD], tls=tls(authority.issue_cert("tocsin.example.org"))) as port, pytest.raises(Away):
+    with answering([GOOD], tls=tls(authority.issue_cert("tocsin.example.org"))) as port, pytest.raises(NoAnswer):
         ask(f"https://127.0.0.1:{port}", ca_file=str(tmp_path / "ca.pem"))
 
 
@@ -123,7 +124,7 @@ WRONG = {
 def test_a_wrong_answer_is_no_answer(words: bytes):
     with answering([words]) as port:
         started = time.monotonic()
-        with pytest.raises(Away):
+        with pytest.raises(NoAnswer):
             ask(f"http://127.0.0.1:{port}")
         assert time.monotonic() - started < 8
 
@@ -131,7 +132,7 @@ def test_a_wrong_answer_is_no_answer(words: bytes):
 def test_an_answer_that_drips_is_given_up_when_its_time_is_over():
     with answering([HEAD, *[b"X: y\r\n"] * 300], 0.1) as port:
         started = time.monotonic()
-        with pytest.raises(Away, match="no whole answer within 1 s"):
+        with pytest.raises(NoAnswer, match="no whole answer within 1 s"):
             ask(f"http://127.0.0.1:{port}", seconds=1)
         assert time.monotonic() - started < 8
 
@@ -148,7 +149,7 @@ def test_a_refusal_of_all_names_each_or_is_unfit():
     ) as asked:
         assert ask(f"http://127.0.0.1:{asked.port}").rejected[0].code == "bad_time"
         for _ in range(2):
-            with pytest.raises(Unfit):
+            with pytest.raises(EventsRefused):
                 ask(f"http://127.0.0.1:{asked.port}")
 
 
@@ -156,5 +157,5 @@ def test_a_refusal_of_all_names_each_or_is_unfit():
     "url", ["tocsin.example.org", "ftp://x", "http://", "http://u:p@x", "http://x?y", "http://[::1", "http://x:99999"]
 )
 def test_an_address_that_cannot_be_used_is_refused(url: str):
-    with pytest.raises(BadSettings):
-        Service(Settings(url, "a-key"))
+    with pytest.raises(BadReporterSettings):
+        EventsClient(ReporterSettings(url, "a-key"))

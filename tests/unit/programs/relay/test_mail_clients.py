@@ -6,14 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from programs.relay.mail_clients import CLIENTS_KEY, Choice, choose, is_loadable, machine_of_file
-from programs.relay.outcomes import Outcome
+from programs.relay.mail_clients import CLIENTS_KEY, ClientChoice, choose_client, is_loaded_by_pywin32, machine_of_file
+from programs.relay.outcomes import RelayOutcome
 from programs.relay.registry import (
     OLD_KEY,
     OUR_KEY,
     BadSetting,
+    FakeHive,
     MailSettings,
-    PlayedHive,
     read_settings,
     set_up,
     set_value,
@@ -23,21 +23,21 @@ OUTLOOK, EXPRESS = "Microsoft Outlook", "Outlook Express"
 DLL = "C:\\Office\\OLMAPI32.DLL"
 
 
-def _hive(*clients: str, view: int = 64, default: str = "", values: dict | None = None) -> PlayedHive:
-    hive = PlayedHive({(view, CLIENTS_KEY): {"": default}})
+def _hive(*clients: str, view: int = 64, default: str = "", values: dict | None = None) -> FakeHive:
+    hive = FakeHive({(view, CLIENTS_KEY): {"": default}})
     for name in clients:
         hive.content[(view, f"{CLIENTS_KEY}\\{name}")] = values or {"DLLPathEx": f"C:\\{name}\\olmapi32.dll"}
     return hive
 
 
 def _choose(hive, *clients, machine="64-bit", ours="64-bit"):
-    return choose(MailSettings(clients), hive, machine_of=lambda _path: machine, ours=ours)
+    return choose_client(MailSettings(clients), hive, machine_of=lambda _path: machine, ours=ours)
 
 
 def test_the_first_that_is_installed_is_used_whatever_the_hosts_default_is():
     hive = _hive(EXPRESS, OUTLOOK, "Other", default=EXPRESS)
     choice = _choose(hive, "Absent", EXPRESS, OUTLOOK, "Other")
-    assert isinstance(choice, Choice)
+    assert isinstance(choice, ClientChoice)
     assert (choice.name, choice.is_default) == (OUTLOOK, False)
     assert "Absent: not installed" in choice.reason
     assert "Outlook Express" in choice.reason
@@ -48,7 +48,7 @@ def test_the_first_that_is_installed_is_used_whatever_the_hosts_default_is():
 )
 def test_some_clients_are_never_used(name):
     refused = _choose(_hive(name), name)
-    assert refused.outcome == Outcome.INCOMPATIBLE_CLIENT
+    assert refused.outcome == RelayOutcome.INCOMPATIBLE_CLIENT
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def test_some_clients_are_never_used(name):
 )
 def test_a_client_without_a_dll_of_its_own_or_with_a_forbidden_one_is_passed_over(values):
     refused = _choose(_hive("Friendly", values=values), "Friendly")
-    assert refused.outcome == Outcome.INCOMPATIBLE_CLIENT
+    assert refused.outcome == RelayOutcome.INCOMPATIBLE_CLIENT
 
 
 def test_the_new_outlook_is_known_by_what_it_starts():
@@ -74,14 +74,14 @@ def test_extended_goes_before_simple():
 
 def test_a_client_of_the_other_view_is_found_and_its_bitness_named():
     refused = _choose(_hive(OUTLOOK, view=32), OUTLOOK, machine="32-bit")
-    assert refused.outcome == Outcome.BITNESS
+    assert refused.outcome == RelayOutcome.BITNESS
     assert "install a 32-bit Python" in refused.reason
-    assert isinstance(_choose(_hive(OUTLOOK, view=32), OUTLOOK, machine="32-bit", ours="32-bit"), Choice)
+    assert isinstance(_choose(_hive(OUTLOOK, view=32), OUTLOOK, machine="32-bit", ours="32-bit"), ClientChoice)
 
 
 def test_a_client_of_the_wrong_bitness_does_not_hide_one_that_fits():
     hive = _hive("A", "B")
-    choice = choose(
+    choice = choose_client(
         MailSettings(("A", "B")), hive, machine_of=lambda path: "32-bit" if "\\A\\" in path else "64-bit", ours="64-bit"
     )
     assert choice.name == "B"
@@ -89,7 +89,7 @@ def test_a_client_of_the_wrong_bitness_does_not_hide_one_that_fits():
 
 def test_nothing_listed_and_nothing_installed_are_two_answers():
     assert "lists no" in _choose(_hive(OUTLOOK)).reason
-    assert "not installed" in _choose(PlayedHive(), OUTLOOK).reason
+    assert "not installed" in _choose(FakeHive(), OUTLOOK).reason
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_nothing_listed_and_nothing_installed_are_two_answers():
     [("C:\\x\\OLMAPI32.dll", False, True), ("C:\\x\\own.dll", True, True), ("C:\\x\\own.dll", False, False)],
 )
 def test_pywin32_finds_outlooks_dll_or_the_hosts_default(dll, is_default, loadable):
-    assert is_loadable({"dll": dll, "is_default": is_default}) is loadable
+    assert is_loaded_by_pywin32({"dll": dll, "is_default": is_default}) is loadable
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_the_pe_header_tells_the_bitness(tmp_path, content, machine):
 
 
 def test_our_key_goes_before_the_old_one_value_by_value():
-    hive = PlayedHive(
+    hive = FakeHive(
         {
             (64, OLD_KEY): {"MailClientsSupported": [OUTLOOK], "MailUsingSpooler": 1},
             (64, OUR_KEY): {"MailClientsSupported": ["Mine"]},
@@ -132,7 +132,7 @@ def test_our_key_goes_before_the_old_one_value_by_value():
 
 
 def test_an_old_host_works_unchanged():
-    hive = PlayedHive({(32, OLD_KEY): {"mailclientssupported": f" {OUTLOOK} ;;Other;other"}})
+    hive = FakeHive({(32, OLD_KEY): {"mailclientssupported": f" {OUTLOOK} ;;Other;other"}})
     assert read_settings(hive).clients == (OUTLOOK, "Other")
 
 
@@ -140,20 +140,20 @@ def test_an_old_host_works_unchanged():
     ("value", "is_set"), [(0, False), (1, True), (7, True), ("0", False), ("1", True), ([], False)]
 )
 def test_the_spooler_is_any_number_but_zero(value, is_set):
-    assert read_settings(PlayedHive({(64, OLD_KEY): {"MailUsingSpooler": value}})).use_spooler is is_set
+    assert read_settings(FakeHive({(64, OLD_KEY): {"MailUsingSpooler": value}})).use_spooler is is_set
 
 
 def test_setup_lists_outlook_once_and_touches_no_list_that_is_there():
-    hive = PlayedHive({(64, OLD_KEY): {"x": 1}})
+    hive = FakeHive({(64, OLD_KEY): {"x": 1}})
     set_up(hive)
     assert read_settings(hive).clients == (OUTLOOK,)
-    old = PlayedHive({(64, OLD_KEY): {"MailClientsSupported": "Other"}})
+    old = FakeHive({(64, OLD_KEY): {"MailClientsSupported": "Other"}})
     set_up(old)
     assert read_settings(old).clients == ("Other",)
 
 
 def test_settings_are_written_into_our_key_alone():
-    hive = PlayedHive({(64, OLD_KEY): {"MailUsingSpooler": 1}})
+    hive = FakeHive({(64, OLD_KEY): {"MailUsingSpooler": 1}})
     set_value(hive, "mailusingspooler", "0")
     set_value(hive, "MailClientsSupported", "A; B")
     assert hive.content[(64, OLD_KEY)] == {"MailUsingSpooler": 1}
@@ -164,11 +164,11 @@ def test_settings_are_written_into_our_key_alone():
 @pytest.mark.parametrize(("name", "words"), [("MailUsingSpooler", "yes"), ("Run", "cmd.exe"), ("", "")])
 def test_nothing_else_can_be_set(name, words):
     with pytest.raises(BadSetting):
-        set_value(PlayedHive(), name, words)
+        set_value(FakeHive(), name, words)
 
 
 @given(st.one_of(st.text(), st.lists(st.text()), st.integers()))
 def test_whatever_the_list_holds_a_name_is_never_a_path_in_the_registry(value):
-    clients = read_settings(PlayedHive({(64, OUR_KEY): {"MailClientsSupported": value}})).clients
+    clients = read_settings(FakeHive({(64, OUR_KEY): {"MailClientsSupported": value}})).clients
     assert len(clients) <= 64
     assert all(name.strip() == name and name and "\\" not in name and "\0" not in name for name in clients)

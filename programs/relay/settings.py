@@ -13,8 +13,6 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from programs.relay.own_folder import keep_to
-
 _LOCAL_MACHINE = 0x4  # CRYPTPROTECT_LOCAL_MACHINE: sealed by the administrator, opened by the service's account
 _UI_FORBIDDEN = 0x1
 _MOST = 64 * 1024
@@ -25,7 +23,7 @@ class NotInstalled(Exception):
 
 
 @dataclass(frozen=True)
-class Config:
+class RelaySettings:
     """One relay's settings. Times are seconds."""
 
     server: str
@@ -36,7 +34,7 @@ class Config:
     submit: float = 60.0
     drain: float = 120.0
 
-    def with_values(self, words: dict[str, str]) -> Config:
+    def with_values(self, words: dict[str, str]) -> RelaySettings:
         """Give it with other times, as the command line words them. Raises ValueError with the name and the rule."""
         values: dict[str, Any] = asdict(self)
         for name, word in words.items():
@@ -46,7 +44,7 @@ class Config:
             if not 1 <= seconds <= 3600:  # noqa: PLR2004  (an hour)
                 raise ValueError(f"{name}: must be 1 to 3600 seconds")
             values[name] = seconds
-        return Config(**values)
+        return RelaySettings(**values)
 
 
 def from_environment(name: str) -> str:
@@ -64,19 +62,19 @@ def home() -> Path:
     return Path.home() / ".tocsin-relay"
 
 
-def save(folder: Path, config: Config, key: str) -> None:
+def save(folder: Path, config: RelaySettings, key: str) -> None:
     """Write settings and key."""
-    keep_to(folder, config.account)
+    restrict_folder(folder, config.account)
     _replace(folder / "relay.json", json.dumps(asdict(config), indent=1).encode())
     _replace(folder / "relay.key", seal(key.encode("ascii")))
 
 
-def load(folder: Path) -> tuple[Config, str]:
+def load(folder: Path) -> tuple[RelaySettings, str]:
     """Read settings and key. Raises NotInstalled."""
     try:
         values = json.loads((folder / "relay.json").read_bytes()[:_MOST])
-        known = {one.name for one in fields(Config)}
-        config = Config(**{name: value for name, value in values.items() if name in known})
+        known = {one.name for one in fields(RelaySettings)}
+        config = RelaySettings(**{name: value for name, value in values.items() if name in known})
         return config, unseal((folder / "relay.key").read_bytes()[:_MOST]).decode("ascii")
     except FileNotFoundError as cause:
         raise NotInstalled(f"no relay is installed in {folder}: run `install`") from cause
@@ -124,3 +122,28 @@ def unseal(sealed: bytes) -> bytes:
         return secret
     else:  # noqa: RET505  (as above)
         return sealed
+
+
+def restrict_folder(folder: Path, account: str) -> None:
+    """Make the folder and what will lie in it readable by nobody else. Raises ValueError for an account that Windows does not know."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if sys.platform == "win32":
+        import ntsecuritycon  # noqa: PLC0415  (Windows only)
+        import pywintypes  # noqa: PLC0415  (Windows only)
+        import win32security as ws  # noqa: PLC0415  (Windows only)
+
+        holders = [
+            ws.CreateWellKnownSid(ws.WinBuiltinAdministratorsSid, None),
+            ws.CreateWellKnownSid(ws.WinLocalSystemSid, None),
+        ]
+        if account:
+            try:
+                holders.append(ws.LookupAccountName(None, account.removeprefix(".\\"))[0])
+            except pywintypes.error as refused:
+                raise ValueError(f"--account {account}: Windows does not know it ({refused.strerror})") from refused
+        rights = ws.ACL()
+        for holder in holders:
+            below = ws.OBJECT_INHERIT_ACE | ws.CONTAINER_INHERIT_ACE
+            rights.AddAccessAllowedAceEx(ws.ACL_REVISION_DS, below, ntsecuritycon.FILE_ALL_ACCESS, holder)
+        what = ws.DACL_SECURITY_INFORMATION | ws.PROTECTED_DACL_SECURITY_INFORMATION
+        ws.SetNamedSecurityInfo(str(folder), ws.SE_FILE_OBJECT, what, None, None, rights, None)

@@ -4,63 +4,63 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from programs.relay.conversation import BadLine, Found, Order, Phase, read_line, verdict_line
-from programs.relay.outcomes import HRESULTS, SIMPLE_CODES, MapiRefused, Outcome, Verdict, of_refusal
+from programs.relay.conversation import BadLine, ChildOrder, Findings, SendPhase, read_line, verdict_line
+from programs.relay.outcomes import HRESULTS, SIMPLE_CODES, MapiError, RelayOutcome, RelayVerdict, verdict_of_error
 
-CONFIGURATION = {Outcome.LOGON_FAILED, Outcome.PROFILE_MISSING, Outcome.INCOMPATIBLE_CLIENT}
-MESSAGE = {Outcome.BAD_MESSAGE, Outcome.BAD_RECIPIENT}
+CONFIGURATION = {RelayOutcome.LOGON_FAILED, RelayOutcome.PROFILE_MISSING, RelayOutcome.INCOMPATIBLE_CLIENT}
+MESSAGE = {RelayOutcome.BAD_MESSAGE, RelayOutcome.BAD_RECIPIENT}
 
 
 @pytest.mark.parametrize("code", [2, 4, 5, 8, 22, 23])
 def test_simple_codes_worth_a_retry(code):
-    assert of_refusal(MapiRefused(code, "MAPISendMail", simple=True)).outcome == Outcome.TRANSIENT
+    assert verdict_of_error(MapiError(code, "MAPISendMail", simple=True)).outcome == RelayOutcome.TRANSIENT
 
 
 @pytest.mark.parametrize("code", [3, 6, 19, 20, 26])
 def test_simple_codes_of_configuration(code):
-    assert of_refusal(MapiRefused(code, "MAPILogon", simple=True)).outcome in CONFIGURATION
+    assert verdict_of_error(MapiError(code, "MAPILogon", simple=True)).outcome in CONFIGURATION
 
 
 @pytest.mark.parametrize("code", [*range(9, 16), 17, 18, 21, 25, 28])
 def test_simple_codes_of_the_message(code):
-    assert of_refusal(MapiRefused(code, "MAPISendMail", simple=True)).outcome in MESSAGE
+    assert verdict_of_error(MapiError(code, "MAPISendMail", simple=True)).outcome in MESSAGE
 
 
 def test_a_user_cancelled_where_no_user_is():
-    assert of_refusal(MapiRefused(1, "MAPILogon", simple=True)).outcome == Outcome.NEEDS_UI
+    assert verdict_of_error(MapiError(1, "MAPILogon", simple=True)).outcome == RelayOutcome.NEEDS_UI
 
 
 @pytest.mark.parametrize("code", [0x8004010B, 0x8004010E, 0x80040112, 0x80040115, 0x80040401, 0x80040500])
 def test_extended_codes_worth_a_retry(code):
-    assert of_refusal(MapiRefused(code, "SubmitMessage")).outcome == Outcome.TRANSIENT
+    assert verdict_of_error(MapiError(code, "SubmitMessage")).outcome == RelayOutcome.TRANSIENT
 
 
 @pytest.mark.parametrize(
     "code", [0x8004010F, 0x80040111, 0x8004011C, 0x8004011D, *range(0x80040120, 0x80040125), 0x80070005]
 )
 def test_extended_codes_of_configuration_at_logon(code):
-    assert of_refusal(MapiRefused(code, "MAPILogonEx")).outcome in CONFIGURATION
+    assert verdict_of_error(MapiError(code, "MAPILogonEx")).outcome in CONFIGURATION
 
 
 @pytest.mark.parametrize("code", [0x80040607, 0x80040700])
 def test_extended_codes_of_the_message(code):
-    assert of_refusal(MapiRefused(code, "SubmitMessage")).outcome in MESSAGE
+    assert verdict_of_error(MapiError(code, "SubmitMessage")).outcome in MESSAGE
 
 
 def test_already_submitted_is_a_doubt():
-    assert of_refusal(MapiRefused(0x80040608, "SubmitMessage")).outcome == Outcome.UNKNOWN
+    assert verdict_of_error(MapiError(0x80040608, "SubmitMessage")).outcome == RelayOutcome.UNKNOWN
 
 
 def test_an_hresult_may_come_signed_as_pywin32_gives_it():
-    verdict = of_refusal(MapiRefused(0x80040111 - 2**32, "MAPILogonEx"))
+    verdict = verdict_of_error(MapiError(0x80040111 - 2**32, "MAPILogonEx"))
     assert (verdict.outcome, verdict.evidence["hresult"]) == ("logon_failed", "0x80040111")
 
 
 @given(st.integers(-(2**31), 2**32 - 1), st.booleans())
 def test_every_code_has_an_outcome_and_a_sentence(code, simple):
-    verdict = of_refusal(MapiRefused(code, "a step", simple=simple))
+    verdict = verdict_of_error(MapiError(code, "a step", simple=simple))
     assert verdict.reason.startswith("a step: ")
-    assert Outcome(verdict.outcome)
+    assert RelayOutcome(verdict.outcome)
 
 
 @pytest.mark.parametrize("table", [HRESULTS, SIMPLE_CODES])
@@ -70,26 +70,26 @@ def test_names_stand_once_in_a_table(table):
 
 
 @given(
-    st.sampled_from(list(Outcome)),
+    st.sampled_from(list(RelayOutcome)),
     st.text(max_size=50),
     st.dictionaries(st.text(max_size=5), st.one_of(st.integers(), st.text(max_size=9), st.booleans()), max_size=3),
-    st.one_of(st.none(), st.sampled_from(list(Outcome))),
+    st.one_of(st.none(), st.sampled_from(list(RelayOutcome))),
 )
 def test_a_verdict_comes_through_the_pipe_as_it_was(outcome, reason, evidence, cause):
-    verdict = Verdict(outcome, reason, evidence, cause)
+    verdict = RelayVerdict(outcome, reason, evidence, cause)
     assert read_line(verdict_line(verdict)) == verdict
 
 
 @given(st.binary(max_size=64), st.binary(max_size=64))
 def test_a_phase_comes_through_the_pipe_as_it_was(entryid, search_key):
-    phase = Phase("created", entryid.hex(), search_key.hex())
+    phase = SendPhase("created", entryid.hex(), search_key.hex())
     assert read_line(phase.as_line()) == phase
 
 
 @given(st.binary(max_size=200), st.text(max_size=20), st.lists(st.emails(), max_size=3))
 def test_an_order_comes_through_the_pipe_as_it_was(mime, profile, recipients):
-    order = Order(mode="send", mime=mime, profile=profile, recipients=tuple(recipients), client={"name": "x"})
-    assert Order.from_line(order.as_line()) == order
+    order = ChildOrder(mode="send", mime=mime, profile=profile, recipients=tuple(recipients), client={"name": "x"})
+    assert ChildOrder.from_line(order.as_line()) == order
 
 
 @pytest.mark.parametrize(
@@ -110,7 +110,7 @@ def test_an_order_comes_through_the_pipe_as_it_was(mime, profile, recipients):
 )
 def test_what_is_no_order_is_refused(line):
     with pytest.raises(BadLine):
-        Order.from_line(line)
+        ChildOrder.from_line(line)
 
 
 @given(st.one_of(st.binary(max_size=100), st.from_regex(rb'\{"(phase|found|verdict)": .{0,30}\}', fullmatch=True)))
@@ -119,4 +119,4 @@ def test_a_line_of_a_child_is_understood_or_refused(line):
         said = read_line(line)
     except BadLine:
         return
-    assert isinstance(said, (Phase, Found, Verdict))
+    assert isinstance(said, (SendPhase, Findings, RelayVerdict))

@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from programs.protocol import report as wire
-from programs.reporter.client import Away, Service, ShutOut, Unfit
-from programs.reporter.config import BadSettings, Settings, this_host
-from programs.reporter.spool import Spool, Waiting
+from programs.protocol.http_client import KeyRejected, NoAnswer
+from programs.reporter.client import EventsClient, EventsRefused
+from programs.reporter.settings import BadReporterSettings, ReporterSettings, this_host
+from programs.reporter.spool import ReporterSpool, WaitingEvent
 
 BATCH_MOST, BATCH_BYTES = 50, 1024 * 1024  # within REFUSED_SHOWN, and well within what the service takes at once
 _TRIES = 2  # while there is a spool
@@ -21,22 +22,22 @@ _TRIES_WITHOUT = 1000  # what cannot be kept is tried as long as there is time
 _PAUSE_S = 1.0
 
 
-class Courier:
+class EventSender:
     """One process's way to the service. `trouble` says what went wrong last, for people; `sent` counts."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ReporterSettings) -> None:
         self.trouble = ""
         self.sent = 0
         self._agent = this_host()
-        self._service: Service | None = None
+        self._service: EventsClient | None = None
         try:
-            self._service = Service(settings)
+            self._service = EventsClient(settings)
             if self._service.is_agents_key:
                 self._agent = ""
-        except BadSettings as cause:
+        except BadReporterSettings as cause:
             self.trouble = str(cause)
 
-    def deliver(self, spool: Spool, deadline: float, tries: int = _TRIES) -> bool:
+    def deliver(self, spool: ReporterSpool, deadline: float, tries: int = _TRIES) -> bool:
         """Send all that waits; true if nothing is left. What cannot be sent stays."""
         if self._service is None:
             return not spool.list()
@@ -56,22 +57,22 @@ class Courier:
             return False
         try:
             answer = self._post([event], deadline, _TRIES_WITHOUT)
-        except (Away, Unfit) as cause:
+        except (NoAnswer, EventsRefused) as cause:
             self.trouble = str(cause)
             return False
         self.trouble = answer.rejected[0].detail if answer.rejected else ""
         return not answer.rejected
 
     def _settle(
-        self, spool: Spool, events: Sequence[tuple[Waiting, dict[str, Any]]], deadline: float, tries: int
+        self, spool: ReporterSpool, events: Sequence[tuple[WaitingEvent, dict[str, Any]]], deadline: float, tries: int
     ) -> bool:
         """Send events and settle each; false if they stay and there is no use in going on."""
         try:
             answer = self._post([event for _, event in events], deadline, tries)
-        except Away as cause:
+        except NoAnswer as cause:
             self.trouble = str(cause)
             return False
-        except Unfit as cause:
+        except EventsRefused as cause:
             if len(events) > 1:
                 return all(self._settle(spool, [one], deadline, tries) for one in events)
             self._refuse(spool, events[0][0], str(cause))
@@ -85,21 +86,21 @@ class Courier:
                 self.sent += 1
         return True
 
-    def _refuse(self, spool: Spool, one: Waiting, why: str) -> None:
+    def _refuse(self, spool: ReporterSpool, one: WaitingEvent, why: str) -> None:
         spool.refuse(one, why)
         self.trouble = f"the service refused an event, it lies in {spool.refused}: {why}"
 
     def _post(self, events: Sequence[Mapping[str, Any]], deadline: float, tries: int) -> wire.EventsAnswer:
         """Send, and send again while it may help and there is time. Raises Away, Unfit."""
         if self._service is None:
-            raise Away(self.trouble)
+            raise NoAnswer(self.trouble)
         for turn in range(tries):
             try:
                 answer = self._service.post([self._signed(event) for event in events], deadline)
-            except ShutOut:
+            except KeyRejected:
                 raise
-            except Away as cause:
-                pause = _PAUSE_S if cause.retry_after is None else cause.retry_after
+            except NoAnswer as cause:
+                pause = _PAUSE_S if cause.retry_after_s is None else cause.retry_after_s
                 if turn + 1 == tries or time.monotonic() + pause >= deadline:
                     raise
                 time.sleep(pause)
@@ -108,7 +109,7 @@ class Courier:
                 self._agent = ""  # the key is of an agent with another name than this host: it speaks for that one
                 return self._post(events, deadline, tries)
             return answer
-        raise Away("no time left")
+        raise NoAnswer("no time left")
 
     def _signed(self, event: Mapping[str, Any]) -> dict[str, Any]:
         return {"agent": self._agent, **event} if self._agent else dict(event)
@@ -119,10 +120,10 @@ def one_line(words: str) -> str:
     return " ".join("".join(one if one.isprintable() else " " for one in words).split())[:500]
 
 
-def _batch(waiting: Sequence[Waiting]) -> Sequence[Waiting]:
+def _batch(waiting: Sequence[WaitingEvent]) -> Sequence[WaitingEvent]:
     """Give the first of what waits, as much as goes at once."""
     size = 0
-    batch: list[Waiting] = []
+    batch: list[WaitingEvent] = []
     for one in waiting[:BATCH_MOST]:
         size += one.size
         if batch and size > BATCH_BYTES:

@@ -37,7 +37,7 @@ def lock_until(fd: int, deadline: float) -> bool:
     return True
 
 
-def let_go(fd: int) -> None:
+def unlock(fd: int) -> None:
     """Let go of it, and close it."""
     if sys.platform == "win32":
         import msvcrt  # noqa: PLC0415  (Windows only)
