@@ -1,32 +1,58 @@
-"""Agents: added by hand or by an enrolment key. When one is called silent follows its own setting, else the rules."""
+"""What administrators do to agents. Agents are also created by the first report that names one, with an enrolment key."""
 
-from datetime import timedelta
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from datetime import datetime
 
-from app.admin.editing import Editor, Noun, Values
+from app.admin import editing
+from app.admin.editing import Editor
 from app.admin.references import check_customer
 from app.core.errors import Conflict
-from app.domain.record import Record
+from app.domain.agent import Agent
 from app.store import alert_edits
 from app.store.agents import AGENTS, count_jobs, revoke_keys_of
+from app.store.intake import agents_by_name
 from app.store.transactions import WriteTx
 
 
-async def _prepare(tx: WriteTx, values: Values, before: Record | None, by: Editor) -> Values:
-    if before is None:
-        await check_customer(tx, values["customer_id"])
-    if "silent_after_s" not in values:
-        return values
-    # Without an own setting the rules decide, at the next event of the agent.
-    after_s, heard = values["silent_after_s"], before.fields["last_heard_at"] if before else None
-    return {**values, "silent_at": None if after_s is None else (heard or by.at) + timedelta(seconds=after_s)}
+async def create_agent(tx: WriteTx, agent: Agent, by: Editor) -> Agent:
+    """Add an agent. Raises BadInput if its customer does not exist, Conflict if the name is taken."""
+    await check_customer(tx, agent.customer_id)
+    return await editing.insert(tx, AGENTS, _with_silent_at(agent, by), by)
 
 
-async def _detach(tx: WriteTx, agent: Record, by: Editor) -> None:
+async def update_agent(
+    tx: WriteTx, agent_id: str, edit: Callable[[Agent], Agent], by: Editor, *, versions: Collection[int] | None = None
+) -> Agent:
+    """Change an agent. Raises NotFound, StaleEdit."""
+    before = await editing.lock(tx, AGENTS, agent_id, versions)
+    after = edit(before)
+    if after == before:
+        return before
+    if after.silent_after != before.silent_after:
+        after = _with_silent_at(after, by)
+    return await editing.save(tx, AGENTS, before, after, by)
+
+
+async def delete_agent(tx: WriteTx, agent_id: str, by: Editor, *, versions: Collection[int] | None = None) -> None:
+    """Delete an agent, revoke its keys and close its alerts. Raises NotFound, StaleEdit, and Conflict while it has jobs."""
+    agent = await editing.lock(tx, AGENTS, agent_id, versions)
     jobs = await count_jobs(tx, agent.id)
     if jobs:
         raise Conflict(f"the agent still has {jobs} job(s); delete them first", code="in_use")
     await revoke_keys_of(tx, agent.id, by.at)
     await alert_edits.close_all_of(tx, agent.id, f"closed: the agent was deleted by {by.who}", by.at)
+    await editing.delete(tx, AGENTS, agent, by)
 
 
-NOUN = Noun("agent", AGENTS, _prepare, _detach)
+async def enrol_agent(tx: WriteTx, customer_id: str, name: str, at: datetime) -> str:
+    """Return the id of a customer's agent by its name; an agent that is not known yet is created."""
+    agent = (customer_id, name)
+    return (await agents_by_name(tx, {agent}, at))[agent]
+
+
+def _with_silent_at(agent: Agent, by: Editor) -> Agent:
+    """Return the agent with the time at which it counts as silent. Without a limit of its own the rules set it at its next event."""
+    if agent.silent_after is None:
+        return replace(agent, silent_at=None)
+    return replace(agent, silent_at=(agent.last_heard_at or by.at) + agent.silent_after)

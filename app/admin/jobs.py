@@ -1,122 +1,140 @@
-"""Jobs: mostly made by the first event that names them; what administrators set is when they are expected."""
+"""What administrators do to jobs: most are created by the first event that names them; an administrator sets when they should run."""
 
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from datetime import datetime, timedelta
 
+from app.admin import editing
 from app.admin.audit import note
-from app.admin.editing import Editor, Noun, Values, change, create, get
+from app.admin.editing import Editor
 from app.core.errors import BadInput, Conflict
+from app.core.ids import new_id
 from app.domain.event import Activity
-from app.domain.expectation import check_cron, next_slot
-from app.domain.job import JobState
-from app.domain.record import Record, Wanted
+from app.domain.expectation import Expectation, check_cron, next_slot
+from app.domain.job import Job
 from app.store import alert_edits
 from app.store.agents import AGENTS
-from app.store.alert_edits import close_missed
-from app.store.jobs import JOBS, delete_history_of, lock_proposed
-from app.store.json_forms import expectation_of
+from app.store.jobs import JOBS, JobFilters, delete_history_of, find_job, lock_proposed
 from app.store.run_edits import set_longest
 from app.store.transactions import ReadTx, WriteTx
 
-AT_ONCE = 200  # jobs whose proposals are confirmed by one call: it holds the writing connection
-_DAILY = {"cron": None, "period_s": 86_400, "time_zone": "UTC", "grace_s": 3_600, "longest_s": None}
-_BLANK = {"state": JobState.NEW, "failures_in_row": 0, "warnings_in_row": 0, "missed_in_row": 0, "labels": {}}
+AT_ONCE = 200  # jobs whose proposals one call confirms: it holds the only writing connection of SQLite meanwhile
+_DAILY = Expectation(grace=timedelta(hours=1), period=timedelta(days=1))
 
 
-async def _prepare(tx: WriteTx, values: Values, before: Record | None, by: Editor) -> Values:
-    if before is None:
-        agent = await AGENTS.find(tx, values["agent_id"])
-        if agent is None:
-            raise BadInput(f"there is no agent {values['agent_id']}", code="unknown_agent", field="agent_id")
-        values = {**_BLANK, **values, "customer_id": agent.fields["customer_id"]}
-    if "expectation" in values:
-        values = {**values, **_slots(values["expectation"], before, by)}
-        # What an administrator says ends what was learned; that nothing is expected is a word too.
-        is_none = values["expectation"] is None and before is not None
-        values |= {"proposed_expectation": None, "learn_at": None, "dismissed_at": by.at if is_none else None}
-        await _judge_open_runs(tx, values["expectation"], before)
-        if is_none and before is not None:
-            await close_missed(tx, before.id, f"{by.who} expects nothing of this job", by.at)
-    return values
+async def create_job(
+    tx: WriteTx,
+    agent_id: str,
+    name: str,
+    by: Editor,
+    *,
+    activity: Activity = Activity.BACKUP,
+    expectation: Expectation | None = None,
+) -> Job:
+    """Add a job. Raises BadInput if its agent does not exist, Conflict if the agent has one of that name and activity."""
+    agent = await AGENTS.find(tx, agent_id)
+    if agent is None:
+        raise BadInput(f"there is no agent {agent_id}", code="unknown_agent", field="agent_id")
+    job = Job(new_id("job"), agent.customer_id, agent.id, name, activity, created_at=by.at)
+    return await editing.insert(tx, JOBS, with_expectation(job, expectation, by.at), by)
 
 
-async def _judge_open_runs(tx: WriteTx, stored: dict[str, Any] | None, before: Record | None) -> None:
-    """What runs now is held to the new longest time too: a run that hangs tonight is why it was set."""
-    if before is None:
-        return
-    was, now = expectation_of(before.fields["expectation"]), expectation_of(stored)
-    longest = now.longest if now else None
-    if now is None or longest != (was.longest if was else None):
-        await set_longest(tx, before.id, longest)
+async def update_job(
+    tx: WriteTx, job_id: str, edit: Callable[[Job], Job], by: Editor, *, versions: Collection[int] | None = None
+) -> Job:
+    """Change a job. Raises NotFound, StaleEdit."""
+    before = await editing.lock(tx, JOBS, job_id, versions)
+    after = edit(before)
+    if after == before:
+        return before
+    if after.expectation != before.expectation:
+        after = await _expect(tx, after, before.expectation, by)
+    return await editing.save(tx, JOBS, before, after, by)
 
 
-def _slots(stored: dict[str, Any] | None, before: Record | None, by: Editor) -> Values:
-    """Start the expectation from now: a new plan must not call slots missed that lie before it."""
-    expectation = expectation_of(stored)
-    if expectation is None:
-        return {"last_due_at": None, "next_due_at": None, "overdue_at": None}
-    if expectation.cron is not None:
-        check_cron(expectation.cron)
-    came_at = before.fields["last_came_at"] if before else None
-    settled, awaited = next_slot(expectation, came_at, None, by.at)
-    return {"last_due_at": settled, "next_due_at": awaited, "overdue_at": awaited + expectation.grace}
-
-
-async def _detach(tx: WriteTx, job: Record, by: Editor) -> None:
+async def delete_job(tx: WriteTx, job_id: str, by: Editor, *, versions: Collection[int] | None = None) -> None:
+    """Delete a job with its runs and daily sums, and close its alerts. Raises NotFound, StaleEdit."""
+    job = await editing.lock(tx, JOBS, job_id, versions)
     await delete_history_of(tx, job.id)
     await alert_edits.close_all_of(tx, job.id, f"closed: the job was deleted by {by.who}", by.at)
+    await editing.delete(tx, JOBS, job, by)
 
 
-async def confirm(tx: WriteTx, job_id: str, by: Editor, *, versions: Collection[int] | None = None) -> Record:
-    """Make the proposal the expectation. Raises NotFound, StaleEdit, Conflict if nothing is proposed."""
-    job = await get(tx, NOUN, job_id, versions=versions)
-    proposed = job.fields["proposed_expectation"]
-    if proposed is None:
+async def confirm_job_expectation(
+    tx: WriteTx, job_id: str, by: Editor, *, versions: Collection[int] | None = None
+) -> Job:
+    """Make the proposed expectation the job's own. Raises NotFound, StaleEdit, and Conflict if nothing is proposed."""
+    job = await editing.lock(tx, JOBS, job_id, versions)
+    if job.proposed_expectation is None:
         raise Conflict("no expectation is proposed for this job", code="nothing_proposed")
-    await JOBS.change(tx, job.id, await _prepare(tx, {"expectation": proposed}, job, by))
-    await note(tx, by.who, by.at, "confirm", NOUN.name, job.id, {"expectation": [job.fields["expectation"], proposed]})
-    return await get(tx, NOUN, job.id)
+    confirmed = replace(job, expectation=job.proposed_expectation)
+    await JOBS.update(tx, job, await _expect(tx, confirmed, job.expectation, by))
+    await note(tx, by.who, by.at, "confirm", JOBS.noun, job.id, JOBS.edits(job, confirmed))
+    return await editing.lock(tx, JOBS, job.id)
 
 
-async def confirm_all(tx: WriteTx, filters: Mapping[str, Any], by: Editor) -> int:
-    """Confirm what is proposed for the jobs that `filters` leave, `AT_ONCE` at most; give how many."""
+async def confirm_job_expectations(tx: WriteTx, filters: JobFilters, by: Editor) -> int:
+    """Confirm what is proposed for the jobs that are meant, `AT_ONCE` at most, and return how many were confirmed."""
     waiting = await lock_proposed(tx, filters, AT_ONCE)
     for job_id in waiting:
-        await confirm(tx, job_id, by)
+        await confirm_job_expectation(tx, job_id, by)
     return len(waiting)
 
 
-async def dismiss(tx: WriteTx, job_id: str, by: Editor, *, versions: Collection[int] | None = None) -> Record:
-    """Expect nothing of the job and learn nothing any more, until an expectation is set. Raises NotFound, StaleEdit, Conflict."""
-    job = await get(tx, NOUN, job_id, versions=versions)
-    if job.fields["expectation"] is not None:
-        raise Conflict("this job has an expectation; take it away instead", code="has_expectation")
-    if job.fields["dismissed_at"] is None:
-        await JOBS.change(tx, job.id, await _prepare(tx, {"expectation": None}, job, by))
-        told = {"proposed_expectation": [job.fields["proposed_expectation"], None]}
-        await note(tx, by.who, by.at, "dismiss", NOUN.name, job.id, told)
-    return await get(tx, NOUN, job.id)
+async def dismiss_job_expectation(
+    tx: WriteTx, job_id: str, by: Editor, *, versions: Collection[int] | None = None
+) -> Job:
+    """Expect nothing of the job, and learn nothing any more, until an expectation is set. Raises NotFound, StaleEdit, Conflict."""
+    job = await editing.lock(tx, JOBS, job_id, versions)
+    if job.expectation is not None:
+        raise Conflict("this job has an expectation; remove it instead", code="has_expectation")
+    if job.dismissed_at is None:
+        await JOBS.update(tx, job, await _expect(tx, job, None, by))
+        change = {"proposed_expectation": [JOBS.values(job)["proposed_expectation"], None]}
+        await note(tx, by.who, by.at, "dismiss", JOBS.noun, job.id, change)
+    return await editing.lock(tx, JOBS, job.id)
 
 
-async def is_known(tx: ReadTx, agent_id: str, name: str) -> bool:
-    """Say whether there is such a job of backups."""
-    return bool((await JOBS.page(tx, Wanted(1, filters=_backups(agent_id, name)))).items)
+async def is_known_backup(tx: ReadTx, agent_id: str, name: str) -> bool:
+    """Return whether the agent has a backup job of this name."""
+    return await find_job(tx, _backup(agent_id, name)) is not None
 
 
-async def expect_daily(tx: WriteTx, agent_id: str, name: str, by: Editor) -> None:
-    """Expect a new job of backups each day, with an hour of grace; made already by its first event, it gets that expectation."""
-    same, daily = _backups(agent_id, name), {"expectation": dict(_DAILY)}
-    found = await JOBS.page(tx, Wanted(1, filters=same))
-    if not found.items:
-        await create(tx, NOUN, {**same, **daily}, by)
-        return
-    job = await get(tx, NOUN, found.items[0].id)
-    if job.fields["expectation"] is None:
-        await change(tx, NOUN, job, daily, by)
+async def expect_daily_backup(tx: WriteTx, agent_id: str, name: str, by: Editor) -> None:
+    """Expect a backup each day, with an hour of grace. The job is created if its first event has not done so; an expectation stays."""
+    job = await find_job(tx, _backup(agent_id, name))
+    if job is None:
+        await create_job(tx, agent_id, name, by, expectation=_DAILY)
+    elif job.expectation is None:
+        await update_job(tx, job.id, lambda before: replace(before, expectation=before.expectation or _DAILY), by)
 
 
-def _backups(agent_id: str, name: str) -> Values:
-    return {"agent_id": agent_id, "name": name, "activity": Activity.BACKUP.value}
+def with_expectation(job: Job, expectation: Expectation | None, now: datetime) -> Job:
+    """Return the job with an expectation that begins now: no slot before it counts as missed. What was learned is over.
+
+    Raises BadInput for a cron expression that never falls due.
+    """
+    job = replace(job, expectation=expectation, proposed_expectation=None, learn_at=None, dismissed_at=None)
+    if expectation is None:
+        return replace(job, last_due_at=None, next_due_at=None, overdue_at=None)
+    if expectation.cron is not None:
+        check_cron(expectation.cron)
+    settled, awaited = next_slot(expectation, job.last_came_at, None, now)
+    return replace(job, last_due_at=settled, next_due_at=awaited, overdue_at=awaited + expectation.grace)
 
 
-NOUN = Noun("job", JOBS, _prepare, _detach)
+async def _expect(tx: WriteTx, job: Job, previous: Expectation | None, by: Editor) -> Job:
+    """Apply the expectation of a job that exists, also to its open runs, and return the job with it."""
+    longest = job.expectation.longest if job.expectation else None
+    # A run that hangs tonight is why the longest duration is set, so it holds for what runs now too.
+    if job.expectation is None or longest != (previous.longest if previous else None):
+        await set_longest(tx, job.id, longest)
+    if job.expectation is not None:
+        return with_expectation(job, job.expectation, by.at)
+    await alert_edits.close_missed(tx, job.id, f"{by.who} expects nothing of this job", by.at)
+    # That nothing is expected is a decision too: nothing is learned from now on.
+    return replace(with_expectation(job, None, by.at), dismissed_at=by.at)
+
+
+def _backup(agent_id: str, name: str) -> JobFilters:
+    return JobFilters(agent_id=agent_id, name=name, activity=Activity.BACKUP)

@@ -76,7 +76,7 @@ async def _owner(tx: WriteTx, kind: KeyKind, customer_id: str | None, agent_id: 
         agent = None if agent_id is None else await AGENTS.find(tx, agent_id)
         if agent is None:
             raise BadInput("an agent's key needs the id of its agent", code="unknown_agent", field="agent_id")
-        return str(agent.fields["customer_id"])
+        return agent.customer_id
     if agent_id is not None:
         raise BadInput("only a key of kind agent belongs to an agent", field="agent_id")
     if kind is KeyKind.ENROL and customer_id is None:

@@ -7,12 +7,14 @@ from datetime import datetime, timedelta
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """A program on a host that makes backups. `silent_at` is when the clock calls it silent; None: never."""
+    """A program on a host that makes backups. `silent_at` is when it counts as silent if nothing is heard of it; None: never."""
 
     id: str
     customer_id: str
     name: str
+    created_at: datetime
     labels: Mapping[str, str] = field(default_factory=dict)
     silent_after: timedelta | None = None
     last_heard_at: datetime | None = None
     silent_at: datetime | None = None
+    version: int = 1

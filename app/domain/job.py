@@ -57,6 +57,7 @@ class Job:
     last_due_at: datetime | None = None
     next_due_at: datetime | None = None
     overdue_at: datetime | None = None
+    version: int = 1
 
 
 class Basis(StrEnum):

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Row, bindparam, select, update
+from sqlalchemy import bindparam, select, update
 
 from app.domain.agent import Agent
-from app.store.json_forms import seconds_or_none
+from app.store.agents import AGENTS
 from app.store.tables import agents
 from app.store.transactions import ReadTx, WriteTx
 
@@ -17,13 +16,13 @@ async def lock_agents(tx: WriteTx, ids: Iterable[str]) -> dict[str, Agent]:
     found = await tx.connection.execute(
         select(agents).where(agents.c.id.in_(set(ids))).order_by(agents.c.id).with_for_update()
     )
-    return {row.id: _agent_of(row) for row in found}
+    return {row.id: AGENTS.mapping.read(row) for row in found}
 
 
 async def agents_by_id(tx: ReadTx, ids: Iterable[str]) -> dict[str, Agent]:
     """Give agents by id."""
     found = await tx.connection.execute(select(agents).where(agents.c.id.in_(set(ids))))
-    return {row.id: _agent_of(row) for row in found}
+    return {row.id: AGENTS.mapping.read(row) for row in found}
 
 
 async def save_heard(tx: WriteTx, heard: Sequence[Agent]) -> None:
@@ -42,16 +41,4 @@ async def save_heard(tx: WriteTx, heard: Sequence[Agent]) -> None:
 async def fallen_silent(tx: WriteTx, before: datetime, limit: int) -> list[Agent]:
     """Claim agents whose silence is to be called."""
     due = select(agents).where(agents.c.silent_at <= before).order_by(agents.c.silent_at).limit(limit)
-    return [_agent_of(row) for row in await tx.connection.execute(due.with_for_update(skip_locked=True))]
-
-
-def _agent_of(row: Row[Any]) -> Agent:
-    return Agent(
-        id=row.id,
-        customer_id=row.customer_id,
-        name=row.name,
-        labels=row.labels or {},
-        silent_after=seconds_or_none(row.silent_after_s),
-        last_heard_at=row.last_heard_at,
-        silent_at=row.silent_at,
-    )
+    return [AGENTS.mapping.read(row) for row in await tx.connection.execute(due.with_for_update(skip_locked=True))]

@@ -10,8 +10,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from app.core.ids import new_id
 from app.domain.expectation import Expectation
 from app.domain.job import Job, JobState
+from app.store.jobs import JOBS
 from app.store.json_forms import expectation_json
-from app.store.mapping import job_from
 from app.store.readable import readable
 from app.store.tables import jobs
 from app.store.transactions import ReadTx, WriteTx
@@ -84,7 +84,7 @@ async def _find(tx: WriteTx, names: Sequence[JobName]) -> dict[JobName, Job]:
     rows = await tx.connection.execute(
         select(jobs).join_from(new, jobs, same).order_by(jobs.c.id).with_for_update(of=jobs)
     )
-    return {JobName(row.customer_id, row.agent_id, row.name, row.activity): job_from(row) for row in rows}
+    return {JobName(row.customer_id, row.agent_id, row.name, row.activity): JOBS.mapping.read(row) for row in rows}
 
 
 async def save_jobs(tx: WriteTx, changed: Sequence[Job]) -> None:
@@ -108,22 +108,22 @@ def _stored(job: Job, name: str) -> Any:  # noqa: ANN401  (whatever the column h
 async def overdue_jobs(tx: WriteTx, before: datetime, limit: int) -> list[Job]:
     """Claim jobs whose slot and grace have passed without a sign of life."""
     due = select(jobs).where(jobs.c.overdue_at <= before).order_by(jobs.c.overdue_at).limit(limit)
-    return readable(await tx.connection.execute(due.with_for_update(skip_locked=True)), job_from, "job")
+    return readable(await tx.connection.execute(due.with_for_update(skip_locked=True)), JOBS.mapping.read, "job")
 
 
 async def jobs_to_learn(tx: ReadTx, before: datetime, limit: int) -> list[Job]:
     """Give jobs whose runs are to be looked at for a cadence."""
     due = select(jobs).where(jobs.c.learn_at <= before).order_by(jobs.c.learn_at).limit(limit)
-    return readable(await tx.connection.execute(due), job_from, "job")
+    return readable(await tx.connection.execute(due), JOBS.mapping.read, "job")
 
 
 async def lock_jobs_by_id(tx: WriteTx, ids: Iterable[str]) -> list[Job]:
     """Give jobs by id, locked in the order of their ids so that two workers cannot deadlock."""
     found = select(jobs).where(jobs.c.id.in_(set(ids))).order_by(jobs.c.id).with_for_update()
-    return readable(await tx.connection.execute(found), job_from, "job")
+    return readable(await tx.connection.execute(found), JOBS.mapping.read, "job")
 
 
 async def jobs_by_id(tx: ReadTx, ids: Iterable[str]) -> dict[str, Job]:
     """Give jobs by id."""
     rows = await tx.connection.execute(select(jobs).where(jobs.c.id.in_(set(ids))))
-    return {row.id: job_from(row) for row in rows}
+    return {row.id: JOBS.mapping.read(row) for row in rows}

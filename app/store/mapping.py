@@ -7,14 +7,11 @@ from sqlalchemy import Row
 
 from app.domain.alert import Alert, AlertKind
 from app.domain.event import Activity, Event, EventKind, Phase, RunOutcome, Severity
-from app.domain.job import Job, JobState
 from app.domain.notice import Notice, NoticeKind, NoticeState
 from app.domain.run import Run
-from app.store.json_forms import expectation_of
 
 # A clock that is ahead must not hide what follows: a success from tomorrow would outrank tonight's failures.
 CLOCKS_DIFFER = timedelta(minutes=5)
-EXPECTATIONS = ("expectation", "proposed_expectation", "told_expectation")  # columns of a job
 
 
 def event_from(row: Row[Any]) -> Event:
@@ -38,22 +35,6 @@ def event_from(row: Row[Any]) -> Event:
         labels=row.labels or {},
         extra=row.extra or {},
         flags=tuple(row.flags or ()),
-    )
-
-
-def job_from(row: Row[Any]) -> Job:
-    """Read a job."""
-    named: dict[str, Any] = {
-        name: getattr(row, name)
-        for name in Job.__slots__
-        if name not in ("activity", "state", "last_outcome", *EXPECTATIONS)
-    }
-    named |= {name: expectation_of(getattr(row, name)) for name in EXPECTATIONS}
-    return Job(
-        **named,
-        activity=Activity(row.activity),
-        state=JobState(row.state),
-        last_outcome=None if row.last_outcome is None else RunOutcome(row.last_outcome),
     )
 
 

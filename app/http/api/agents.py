@@ -1,71 +1,169 @@
 """Agents over HTTP: the programs that make backups and report them."""
 
+from dataclasses import replace
 from datetime import datetime
+from typing import Annotated
 
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
 from starlette.datastructures import State
+from starlette.status import HTTP_201_CREATED, HTTP_204_NO_CONTENT
 
-from app.admin import agents
-from app.http.api.editable import Editable, router_of
-from app.http.api.fields import YEAR_S, Id, Labels, Name, Shown, StrictModel
-from app.http.paging import Paged
+from app.admin import agents as admin_agents
+from app.core.ids import new_id
+from app.domain.agent import Agent
+from app.http.api.dependencies import Admin, Context, Reader, editor_of, problems
+from app.http.api.fields import (
+    YEAR_S,
+    CreatedAt,
+    Id,
+    Labels,
+    Name,
+    OptionalSeconds,
+    OutId,
+    OutModel,
+    PathId,
+    StrictModel,
+    Version,
+    example,
+    left_out,
+    seconds_or_none,
+)
+from app.http.etag import IfMatch, put_etag
+from app.http.paging import Paged, PageOut
+from app.store.agents import AGENTS, page_agents
+
+router = APIRouter(prefix="/v1/agents", tags=["agents"])
+
+_SILENT_AFTER = "Seconds without any report after which the agent counts as silent; null: the rules decide."
+SilentAfter = Annotated[int | None, Field(ge=60, le=YEAR_S, description=_SILENT_AFTER)]
 
 
-class AgentEdit(StrictModel):
-    """What can be changed of an agent."""
+class AgentCreate(
+    StrictModel,
+    json_schema_extra=example(
+        customer_id="cus_0193a5f2c4d10123456789abcdef0123", name="sql01", labels={"site": "hq"}, silent_after_s=172800
+    ),
+):
+    """An agent to create. An agent that reports with an enrolment key is created by its first report."""
 
+    customer_id: Annotated[Id, Field(description="The customer whose backups it makes.")]
+    name: Annotated[Name, Field(description="Its name, unique within the customer.", examples=["sql01"])]
     labels: Labels = Field(default_factory=dict)
-    silent_after_s: int | None = Field(
-        None,
-        ge=60,
-        le=YEAR_S,
-        description="Seconds without a word after which it is called silent; null: the rules decide.",
-    )
+    silent_after_s: SilentAfter = None
+
+    def to_agent(self, agent_id: str, at: datetime) -> Agent:
+        """Return the agent, created at `at`."""
+        return Agent(
+            id=agent_id,
+            customer_id=self.customer_id,
+            name=self.name,
+            created_at=at,
+            labels=self.labels,
+            silent_after=seconds_or_none(self.silent_after_s),
+        )
 
 
-class AgentIn(AgentEdit):
-    """An agent as it is given. One that reports with an enrolment key is created by itself."""
+class AgentUpdate(StrictModel, json_schema_extra=example(labels={"site": "branch"})):
+    """The fields of an agent to change; a field that is left out stays as it is."""
 
-    customer_id: Id
-    name: Name = Field(examples=["sql01"])
+    labels: Labels = left_out()
+    silent_after_s: SilentAfter = left_out()
+
+    def applied_to(self, agent: Agent) -> Agent:
+        """Return the agent with the fields that were sent."""
+        if "labels" in self.model_fields_set:
+            agent = replace(agent, labels=self.labels)
+        if "silent_after_s" in self.model_fields_set:
+            agent = replace(agent, silent_after=seconds_or_none(self.silent_after_s))
+        return agent
 
 
-class Agent(Shown):
+class AgentOut(OutModel):
     """An agent."""
 
-    customer_id: str
-    name: str
-    labels: dict[str, str]
-    silent_after_s: int | None
-    last_heard_at: datetime | None
+    id: OutId
+    version: Version
+    customer_id: str = Field(description="The customer whose backups it makes.")
+    name: str = Field(description="Its name, unique within the customer.")
+    labels: dict[str, str] = Field(description="Names and values of your own, for matchers.")
+    silent_after_s: OptionalSeconds = Field(validation_alias="silent_after", description=_SILENT_AFTER)
+    last_heard_at: datetime | None = Field(description="When its newest event arrived; null: never.")
     silent_at: datetime | None = Field(
-        description="When it is called silent if it says nothing until then; null: never."
+        description="When it counts as silent if nothing is heard of it until then; null: never."
     )
-    created_at: datetime
+    created_at: CreatedAt
 
 
 class AgentsQuery(Paged):
-    """What the list can be asked."""
+    """Filters of the list of agents."""
 
-    customer_id: Id | None = None
-    name: Name | None = None
-
-
-def _forget(state: State) -> None:
-    """Else its name would stand for an id that is gone, and its key would be let in for some seconds."""
-    state.intake.agents.forget()
-    state.authenticator.forget()
+    customer_id: Annotated[Id | None, Field(description="Only agents of this customer.")] = None
+    name: Annotated[Name | None, Field(description="Only agents with this name.")] = None
 
 
-router = router_of(
-    Editable(
-        path="agents",
-        noun=agents.NOUN,
-        query=AgentsQuery,
-        given=AgentIn,
-        edit=AgentEdit,
-        shown=Agent,
-        deletion="Deletes it, revokes its keys and closes its alerts; refused (409) while it has jobs. With an enrolment key it comes back.",
-        once_deleted=_forget,
-    )
+@router.get("", operation_id="list_agents", summary="List agents", responses=problems())
+async def list_agents(query: Annotated[AgentsQuery, Query()], context: Context, _caller: Reader) -> PageOut[AgentOut]:
+    """Return agents in the order of their creation."""
+    async with context.database.read() as tx:
+        window = query.window(AGENTS.prefix)
+        page = await page_agents(tx, window, customer_id=query.customer_id, name=query.name)
+    return PageOut[AgentOut].of(page)
+
+
+@router.get("/{agent_id}", operation_id="get_agent", summary="Get an agent", responses=problems(404))
+async def get_agent(agent_id: PathId, response: Response, context: Context, _caller: Reader) -> AgentOut:
+    """Return one agent."""
+    async with context.database.read() as tx:
+        agent = await AGENTS.get(tx, agent_id)
+    put_etag(response, agent.version)
+    return AgentOut.of(agent)
+
+
+@router.post(
+    "",
+    operation_id="create_agent",
+    summary="Create an agent",
+    status_code=HTTP_201_CREATED,
+    responses=problems(409),
 )
+async def create_agent(body: AgentCreate, response: Response, context: Context, caller: Admin) -> AgentOut:
+    """Add an agent, for which you then create a key of its own."""
+    async with context.database.write() as tx:
+        by = editor_of(context, caller)
+        agent = await admin_agents.create_agent(tx, body.to_agent(new_id("agt"), by.at), by)
+    response.headers["Location"] = f"/v1/agents/{agent.id}"
+    put_etag(response, agent.version)
+    return AgentOut.of(agent)
+
+
+@router.patch("/{agent_id}", operation_id="update_agent", summary="Update an agent", responses=problems(404, 409, 412))
+async def update_agent(
+    agent_id: PathId, body: AgentUpdate, response: Response, context: Context, caller: Admin, versions: IfMatch
+) -> AgentOut:
+    """Replace the fields that are sent; the others stay as they are."""
+    async with context.database.write() as tx:
+        by = editor_of(context, caller)
+        agent = await admin_agents.update_agent(tx, agent_id, body.applied_to, by, versions=versions)
+    put_etag(response, agent.version)
+    return AgentOut.of(agent)
+
+
+@router.delete(
+    "/{agent_id}",
+    operation_id="delete_agent",
+    summary="Delete an agent",
+    status_code=HTTP_204_NO_CONTENT,
+    responses=problems(404, 409, 412),
+)
+async def delete_agent(agent_id: PathId, request: Request, context: Context, caller: Admin, versions: IfMatch) -> None:
+    """Delete an agent, revoke its keys and close its alerts; refused (409) while it has jobs.
+
+    If it reports again with an enrolment key, it is created again.
+    """
+    state: State = request.app.state
+    async with context.database.write() as tx:
+        await admin_agents.delete_agent(tx, agent_id, editor_of(context, caller), versions=versions)
+        # Otherwise its name would stand for an id that is gone, and its keys would be accepted for some seconds.
+        tx.after_commit(state.intake.agents.forget)
+        tx.after_commit(state.authenticator.forget)

@@ -21,7 +21,6 @@ from app.http.api.fields import Id, Name, StrictModel
 from app.http.auth import Caller, KeyAuthenticator, key_in, need
 from app.http.tools.lines import TABLE, Lines, Place, filled
 from app.store.agents import AGENTS
-from app.store.transactions import ReadTx
 
 _Asker = Annotated[Caller, Depends(need(KeyKind.ADMIN, KeyKind.VIEWER, KeyKind.AGENT))]
 _TEXT = {
@@ -91,7 +90,7 @@ async def show_lines(
         )
     elif query.agent_id is not None:
         async with context.database.read() as tx:
-            name = await _name_of(tx, query.agent_id)
+            name = (await AGENTS.get(tx, query.agent_id)).name
     else:
         name = None
     job = query.job or caller.job
@@ -113,7 +112,7 @@ async def connect_tool(given: ConnectIn, request: Request, context: Context, cal
         raise BadInput(f"{row.tool} cannot name a job, so its key has to: give one", code="job_missing", field="job")
     authenticator: KeyAuthenticator = request.app.state.authenticator
     async with context.database.write() as tx:
-        name = await _name_of(tx, given.agent_id)
+        name = (await AGENTS.get(tx, given.agent_id)).name
         wanted = keys.NewKey(
             kind=KeyKind.AGENT,
             name=f"{name}'s {row.tool}"[:200],
@@ -134,13 +133,6 @@ def _row(tool: str) -> Lines:
     if found is None:
         raise NotFound(f"there is no tool {tool!r}; GET /v1/connect names them")
     return found
-
-
-async def _name_of(tx: ReadTx, agent_id: str) -> str:
-    agent = await AGENTS.find(tx, agent_id)
-    if agent is None:
-        raise NotFound(f"there is no agent {agent_id}")
-    return str(agent.fields["name"])
 
 
 def _lines(context: AppContext, rows: Iterable[Lines], key: str | None, job: str | None) -> list[ToolLines]:

@@ -1,11 +1,11 @@
 """The kinds of fields that administrative requests are made of, bounded, so that nothing absurd reaches a stage or a database."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Self, TypeVar, cast
 
 from fastapi import Path
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, StringConstraints, ValidationError
 
 from app.core.settings import TimeZone
 from app.domain.matcher import FIELDS, Comparison
@@ -76,6 +76,19 @@ def merged(whole: type[M], present: BaseModel, sent: BaseModel) -> M:
 def example(**values: object) -> dict[str, JsonValue]:
     """Return the part of a schema that shows an example of a request body."""
     return {"examples": [cast("JsonValue", values)]}
+
+
+def _seconds(value: object) -> object:
+    return round(value.total_seconds()) if isinstance(value, timedelta) else value
+
+
+Seconds = Annotated[int, BeforeValidator(_seconds)]  # of an OutModel: a duration of the domain, in whole seconds
+OptionalSeconds = Annotated[int | None, BeforeValidator(_seconds)]
+
+
+def seconds_or_none(seconds: int | None) -> timedelta | None:
+    """Return a duration that was sent in seconds, or None."""
+    return None if seconds is None else timedelta(seconds=seconds)
 
 
 class Shown(BaseModel):

@@ -1,166 +1,311 @@
-"""Jobs over HTTP: what agents back up, and when that is expected."""
+"""Jobs over HTTP: what agents back up, how each stands, and when it is expected to run."""
 
-from datetime import datetime
-from typing import Self
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Annotated, Self
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field, model_validator
+from starlette.status import HTTP_201_CREATED, HTTP_204_NO_CONTENT
 
-from app.admin import jobs
+from app.admin import jobs as admin_jobs
 from app.domain.event import Activity
-from app.domain.expectation import check_cron
-from app.domain.job import JobState
-from app.http.api.dependencies import Admin, Context, editor_of, problems
-from app.http.api.editable import Editable, add_to
-from app.http.api.fields import YEAR_S, Id, Name, PathId, Shown, StrictModel, Zone
-from app.http.api.readable import show
-from app.http.etag import IfMatch
-from app.http.paging import Paged
+from app.domain.expectation import Expectation, check_cron
+from app.domain.job import Job, JobState
+from app.http.api.dependencies import Admin, Context, Reader, editor_of, problems
+from app.http.api.fields import (
+    YEAR_S,
+    CreatedAt,
+    Id,
+    Name,
+    OptionalSeconds,
+    OutId,
+    OutModel,
+    PathId,
+    Seconds,
+    StrictModel,
+    Version,
+    Zone,
+    example,
+    left_out,
+    seconds_or_none,
+)
+from app.http.etag import IfMatch, put_etag
+from app.http.paging import Paged, PageOut
+from app.store.jobs import JOBS, JobFilters, page_jobs
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+
+_CRON = "Five fields, as in crontab."
+_PERIOD = "Longest time from run to run, in seconds."
+_GRACE = "Seconds after the expected time until the run counts as missed."
+_LONGEST = "Seconds after which a run takes too long; null: never."
 
 
-class ExpectationModel(StrictModel):
-    """When a job should have run: either `cron` with its time zone, or `period_s`."""
+class ExpectationIn(
+    StrictModel, json_schema_extra=example(cron="0 2 * * *", time_zone="Europe/Berlin", grace_s=3600, longest_s=14400)
+):
+    """When a job should run: either `cron` with its time zone, or `period_s`."""
 
     cron: str | None = Field(
-        None,
-        min_length=9,
-        max_length=200,
-        pattern=r"^[ -~]+$",
-        description="Five fields, as in crontab.",
-        examples=["0 2 * * *"],
+        None, min_length=9, max_length=200, pattern=r"^[ -~]+$", description=_CRON, examples=["0 2 * * *"]
     )
-    period_s: int | None = Field(None, ge=60, le=5 * YEAR_S, description="Longest time from run to run, in seconds.")
+    period_s: int | None = Field(None, ge=60, le=5 * YEAR_S, description=_PERIOD)
     time_zone: Zone = "UTC"
-    grace_s: int = Field(3600, ge=0, le=YEAR_S, description="Seconds after its time until it is called missed.")
-    longest_s: int | None = Field(
-        None, ge=60, le=YEAR_S, description="Seconds after which a run takes too long; null: never."
-    )
+    grace_s: int = Field(3600, ge=0, le=YEAR_S, description=_GRACE)
+    longest_s: int | None = Field(None, ge=60, le=YEAR_S, description=_LONGEST)
 
     @model_validator(mode="after")
     def _is_one_or_the_other(self) -> Self:
         if (self.cron is None) == (self.period_s is None):
-            raise ValueError("give either cron or period_s")
+            raise ValueError("send either cron or period_s")
         if self.cron is not None:
             check_cron(self.cron)
         return self
 
-
-class JobEdit(StrictModel):
-    """What can be changed of a job. A new expectation holds from now on: nothing is called missed for the time before it."""
-
-    expectation: ExpectationModel | None = Field(None, description="When it should run; null: nothing is expected.")
-
-
-class JobIn(JobEdit):
-    """A job as it is given. One that an agent reports is created by itself."""
-
-    agent_id: Id
-    name: Name = Field(examples=["nightly-sql"])
-    activity: Activity = Activity.BACKUP
+    def to_expectation(self) -> Expectation:
+        """Return the expectation."""
+        return Expectation(
+            grace=timedelta(seconds=self.grace_s),
+            cron=self.cron,
+            period=seconds_or_none(self.period_s),
+            time_zone=self.time_zone,
+            longest=seconds_or_none(self.longest_s),
+        )
 
 
-class Job(Shown):
-    """A job and how it stands."""
+class ExpectationOut(OutModel):
+    """When a job should run: either `cron` with its time zone, or `period_s`."""
 
-    customer_id: str
-    agent_id: str
-    name: str
-    activity: Activity
-    labels: dict[str, str]
-    expectation: ExpectationModel | None
-    proposed_expectation: ExpectationModel | None = Field(
-        description="Learned from its runs; watched already, but only a warning until you confirm it."
+    cron: str | None = Field(description=_CRON)
+    period_s: OptionalSeconds = Field(validation_alias="period", description=_PERIOD)
+    time_zone: str = Field(description="IANA time zone of `cron`.")
+    grace_s: Seconds = Field(validation_alias="grace", description=_GRACE)
+    longest_s: OptionalSeconds = Field(validation_alias="longest", description=_LONGEST)
+
+
+JobExpectation = Annotated[
+    ExpectationIn | None, Field(description="When it should run, from now on; null: nothing is expected.")
+]
+
+
+class JobCreate(
+    StrictModel,
+    json_schema_extra=example(
+        agent_id="agt_0193a5f2c4d10123456789abcdef0123",
+        name="nightly-sql",
+        activity="backup",
+        expectation={"cron": "0 2 * * *", "time_zone": "Europe/Berlin"},
+    ),
+):
+    """A job to create. A job that an agent reports is created by its first event."""
+
+    agent_id: Annotated[Id, Field(description="The agent that runs it.")]
+    name: Annotated[Name, Field(description="Its name, unique for the agent and activity.", examples=["nightly-sql"])]
+    activity: Annotated[Activity, Field(description="What it does.")] = Activity.BACKUP
+    expectation: JobExpectation = None
+
+
+class JobUpdate(StrictModel, json_schema_extra=example(expectation={"period_s": 86400, "grace_s": 7200})):
+    """The fields of a job to change; a field that is left out stays as it is."""
+
+    expectation: JobExpectation = left_out()
+
+    def applied_to(self, job: Job) -> Job:
+        """Return the job with the fields that were sent."""
+        if "expectation" not in self.model_fields_set:
+            return job
+        return replace(job, expectation=self.expectation.to_expectation() if self.expectation else None)
+
+
+class JobOut(OutModel):
+    """A job and its present state."""
+
+    id: OutId
+    version: Version
+    customer_id: str = Field(description="The customer whose backups its agent makes.")
+    agent_id: str = Field(description="The agent that runs it.")
+    name: str = Field(description="Its name, unique for the agent and activity.")
+    activity: Activity = Field(description="What it does.")
+    labels: dict[str, str] = Field(description="Labels of its newest event, for matchers.")
+    expectation: ExpectationOut | None = Field(description="When an administrator expects it; null: not set.")
+    proposed_expectation: ExpectationOut | None = Field(
+        description="Learned from its runs; already watched, but only as a warning until you confirm it."
     )
-    told_expectation: ExpectationModel | None = Field(
-        description="Until the next run that its tool told of; holds while there is no expectation."
+    told_expectation: ExpectationOut | None = Field(
+        description="Until the next run that its tool announced; in force while there is no expectation."
     )
-    dismissed_at: datetime | None = Field(description="Since when nothing is to be expected or learned.")
-    state: JobState
-    failures_in_row: int
-    warnings_in_row: int
-    missed_in_row: int
-    failing_since: datetime | None
-    running_since: datetime | None
-    last_outcome: str | None
-    last_finished_at: datetime | None
-    last_success_at: datetime | None
-    last_came_at: datetime | None
-    last_message: str | None
-    last_run_id: str | None
-    next_due_at: datetime | None
-    overdue_at: datetime | None = Field(description="When it is called missed if it does not show itself until then.")
-    created_at: datetime
-
-
-class Selection(StrictModel):
-    """Whose jobs are meant; all left out: everybody's."""
-
-    customer_id: Id | None = None
-    agent_id: Id | None = None
-    name: Name | None = None
-    activity: Activity | None = None
-
-
-class Confirmed(BaseModel):
-    """What became of it."""
-
-    confirmed: int = Field(description="How many jobs have their proposal as their expectation now.")
-    more: bool = Field(description="Whether others wait: call again.")
+    dismissed_at: datetime | None = Field(description="Since when nothing is expected or learned; null: not dismissed.")
+    state: JobState = Field(description="How its newest ended run went.")
+    failures_in_row: int = Field(description="Failed runs since the last one that stored something.")
+    warnings_in_row: int = Field(description="Runs with warnings since the last success.")
+    missed_in_row: int = Field(description="Missed runs since the last run.")
+    failing_since: datetime | None = Field(description="Since when it fails or is missed; null: it does not.")
+    running_since: datetime | None = Field(description="When the run that is under way began; null: none is.")
+    last_outcome: str | None = Field(description="Outcome of its newest ended run; null: none has ended.")
+    last_finished_at: datetime | None = Field(description="When its newest run ended.")
+    last_success_at: datetime | None = Field(description="When its newest successful run ended.")
+    last_came_at: datetime | None = Field(description="When a run last began or ended.")
+    last_message: str | None = Field(description="Message of its newest ended run.")
+    last_run_id: str | None = Field(description="Id of its newest ended run.")
+    next_due_at: datetime | None = Field(description="When it should run next; null: nothing is expected.")
+    overdue_at: datetime | None = Field(description="When it counts as missed if no run begins or ends until then.")
+    created_at: CreatedAt
 
 
 class JobsQuery(Paged):
-    """What the list can be asked."""
+    """Filters of the list of jobs."""
 
-    customer_id: Id | None = None
-    agent_id: Id | None = None
-    name: Name | None = None
-    activity: Activity | None = None
-    state: JobState | None = None
+    customer_id: Annotated[Id | None, Field(description="Only jobs of this customer.")] = None
+    agent_id: Annotated[Id | None, Field(description="Only jobs of this agent.")] = None
+    name: Annotated[Name | None, Field(description="Only jobs with this name.")] = None
+    activity: Annotated[Activity | None, Field(description="Only jobs with this activity.")] = None
+    state: Annotated[JobState | None, Field(description="Only jobs in this state.")] = None
     expected: bool | None = Field(None, description="Whether the job has an expectation.")
-    proposed: bool | None = Field(None, description="Whether a learned one waits to be confirmed.")
+    proposed: bool | None = Field(None, description="Whether a learned expectation waits to be confirmed.")
+
+    def filters(self) -> JobFilters:
+        """Return the filters."""
+        return JobFilters(
+            customer_id=self.customer_id,
+            agent_id=self.agent_id,
+            name=self.name,
+            activity=self.activity,
+            state=self.state,
+            has_expectation=self.expected,
+            has_proposal=self.proposed,
+        )
 
 
-router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
-add_to(
-    router,
-    Editable(
-        path="jobs",
-        noun=jobs.NOUN,
-        query=JobsQuery,
-        given=JobIn,
-        edit=JobEdit,
-        shown=Job,
-        deletion="Deletes it with its runs and daily sums and closes its alerts. If its agent reports it again, it begins anew.",
-    ),
-)
+class JobSelection(StrictModel, json_schema_extra=example(customer_id="cus_0193a5f2c4d10123456789abcdef0123")):
+    """Which jobs are meant; an empty object: all jobs."""
+
+    customer_id: Annotated[Id | None, Field(description="Only jobs of this customer.")] = None
+    agent_id: Annotated[Id | None, Field(description="Only jobs of this agent.")] = None
+    name: Annotated[Name | None, Field(description="Only jobs with this name.")] = None
+    activity: Annotated[Activity | None, Field(description="Only jobs with this activity.")] = None
+
+
+class JobsConfirmed(BaseModel):
+    """How many expectations were confirmed."""
+
+    confirmed: int = Field(description="How many jobs now have their proposal as their expectation.")
+    more: bool = Field(description="Whether others may wait: call again.")
+
+
+@router.get("", operation_id="list_jobs", summary="List jobs", responses=problems())
+async def list_jobs(query: Annotated[JobsQuery, Query()], context: Context, _caller: Reader) -> PageOut[JobOut]:
+    """Return jobs in the order of their creation."""
+    async with context.database.read() as tx:
+        page = await page_jobs(tx, query.filters(), query.window(JOBS.prefix))
+    return PageOut[JobOut].of(page)
+
+
+@router.get("/{job_id}", operation_id="get_job", summary="Get a job", responses=problems(404))
+async def get_job(job_id: PathId, response: Response, context: Context, _caller: Reader) -> JobOut:
+    """Return one job with its present state."""
+    async with context.database.read() as tx:
+        job = await JOBS.get(tx, job_id)
+    put_etag(response, job.version)
+    return JobOut.of(job)
 
 
 @router.post(
-    "/{thing_id}:confirm-expectation", summary="Confirm a learned expectation", responses=problems(404, 409, 412)
+    "", operation_id="create_job", summary="Create a job", status_code=HTTP_201_CREATED, responses=problems(409)
 )
-async def confirm_expectation(
-    thing_id: PathId, response: Response, context: Context, caller: Admin, versions: IfMatch
-) -> Job:
-    """Make what is proposed the job's expectation: from now on a missed run is an error like any other."""
+async def create_job(body: JobCreate, response: Response, context: Context, caller: Admin) -> JobOut:
+    """Add a job, for example to be alerted if it never runs."""
     async with context.database.write() as tx:
-        job = await jobs.confirm(tx, thing_id, editor_of(context, caller), versions=versions)
-    return Job.model_validate(show(Job, job, response))
+        job = await admin_jobs.create_job(
+            tx,
+            body.agent_id,
+            body.name,
+            editor_of(context, caller),
+            activity=body.activity,
+            expectation=body.expectation.to_expectation() if body.expectation else None,
+        )
+    response.headers["Location"] = f"/v1/jobs/{job.id}"
+    put_etag(response, job.version)
+    return JobOut.of(job)
 
 
-@router.post("/{thing_id}:dismiss-expectation", summary="Expect nothing", responses=problems(404, 409, 412))
-async def dismiss_expectation(
-    thing_id: PathId, response: Response, context: Context, caller: Admin, versions: IfMatch
-) -> Job:
-    """Expect nothing of the job and learn nothing of it any more, until you set an expectation. Closes what was missed so far."""
+@router.patch("/{job_id}", operation_id="update_job", summary="Update a job", responses=problems(404, 409, 412))
+async def update_job(
+    job_id: PathId, body: JobUpdate, response: Response, context: Context, caller: Admin, versions: IfMatch
+) -> JobOut:
+    """Replace the fields that are sent; the others stay as they are.
+
+    A new expectation begins now: no run counts as missed for the time before.
+    """
     async with context.database.write() as tx:
-        job = await jobs.dismiss(tx, thing_id, editor_of(context, caller), versions=versions)
-    return Job.model_validate(show(Job, job, response))
+        by = editor_of(context, caller)
+        job = await admin_jobs.update_job(tx, job_id, body.applied_to, by, versions=versions)
+    put_etag(response, job.version)
+    return JobOut.of(job)
 
 
-@router.post(":confirm-expectations", summary="Confirm all learned expectations", responses=problems())
-async def confirm_expectations(context: Context, caller: Admin, given: Selection | None = None) -> Confirmed:
-    """Confirm what is proposed for all jobs that are meant, 200 at a time. Look at `GET /v1/jobs?proposed=true` first."""
-    filters = (given or Selection()).model_dump(exclude_none=True)
+@router.delete(
+    "/{job_id}",
+    operation_id="delete_job",
+    summary="Delete a job",
+    status_code=HTTP_204_NO_CONTENT,
+    responses=problems(404, 409, 412),
+)
+async def delete_job(job_id: PathId, context: Context, caller: Admin, versions: IfMatch) -> None:
+    """Delete a job with its runs and daily sums, and close its alerts.
+
+    If its agent reports it again, it is created again, without its history.
+    """
     async with context.database.write() as tx:
-        confirmed = await jobs.confirm_all(tx, filters, editor_of(context, caller))
-    return Confirmed(confirmed=confirmed, more=confirmed == jobs.AT_ONCE)
+        await admin_jobs.delete_job(tx, job_id, editor_of(context, caller), versions=versions)
+
+
+@router.post(
+    "/{job_id}:confirm-expectation",
+    operation_id="confirm_job_expectation",
+    summary="Confirm a learned expectation",
+    responses=problems(404, 409, 412),
+)
+async def confirm_job_expectation(
+    job_id: PathId, response: Response, context: Context, caller: Admin, versions: IfMatch
+) -> JobOut:
+    """Make the proposed expectation the job's own: from now on a missed run is an error like any other."""
+    async with context.database.write() as tx:
+        by = editor_of(context, caller)
+        job = await admin_jobs.confirm_job_expectation(tx, job_id, by, versions=versions)
+    put_etag(response, job.version)
+    return JobOut.of(job)
+
+
+@router.post(
+    "/{job_id}:dismiss-expectation",
+    operation_id="dismiss_job_expectation",
+    summary="Expect nothing of a job",
+    responses=problems(404, 409, 412),
+)
+async def dismiss_job_expectation(
+    job_id: PathId, response: Response, context: Context, caller: Admin, versions: IfMatch
+) -> JobOut:
+    """Expect nothing of the job and learn nothing any more, until you set an expectation. Closes its alerts of missed runs."""
+    async with context.database.write() as tx:
+        by = editor_of(context, caller)
+        job = await admin_jobs.dismiss_job_expectation(tx, job_id, by, versions=versions)
+    put_etag(response, job.version)
+    return JobOut.of(job)
+
+
+@router.post(
+    ":confirm-expectations",
+    operation_id="confirm_job_expectations",
+    summary="Confirm all learned expectations",
+    responses=problems(),
+)
+async def confirm_job_expectations(context: Context, caller: Admin, body: JobSelection | None = None) -> JobsConfirmed:
+    """Confirm the proposals of all jobs that are meant, 200 at a time. Look at `GET /v1/jobs?proposed=true` first."""
+    meant = body or JobSelection()
+    filters = JobFilters(
+        customer_id=meant.customer_id, agent_id=meant.agent_id, name=meant.name, activity=meant.activity
+    )
+    async with context.database.write() as tx:
+        confirmed = await admin_jobs.confirm_job_expectations(tx, filters, editor_of(context, caller))
+    return JobsConfirmed(confirmed=confirmed, more=confirmed == admin_jobs.AT_ONCE)

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from fastapi import APIRouter, Request, Response
 from starlette.convertors import Convertor, register_url_convertor
 
+from app.admin.agents import enrol_agent
 from app.admin.editing import Editor
-from app.admin.jobs import expect_daily, is_known
+from app.admin.jobs import expect_daily_backup, is_known_backup
 from app.context import AppContext
 from app.core.errors import NotAllowed, TocsinError
 from app.core.log import log
@@ -21,7 +22,6 @@ from app.intake.accept import Intake
 from app.intake.dialects import healthchecks
 from app.intake.dialects.make_event import name
 from app.intake.dialects.tool_request import NotUnderstood
-from app.store.intake import agents_by_name
 
 MOUNTS = ("/ping", "/in/healthchecks")
 _TOOL = Tool(healthchecks.TOOL, healthchecks.read)
@@ -88,10 +88,10 @@ async def _create(request: Request, caller: Caller, path: Sequence[str]) -> bool
     try:
         agent = await _agent_of(request, caller)
         async with context.database.read() as tx:
-            if await is_known(tx, agent, job):
+            if await is_known_backup(tx, agent, job):
                 return False
         async with context.database.write() as tx:
-            await expect_daily(tx, agent, job, Editor(caller.name, context.clock(), context.wakeups.wake))
+            await expect_daily_backup(tx, agent, job, Editor(caller.name, context.clock(), context.wakeups.wake))
     except TocsinError as cause:  # no reason to turn the signal away
         log.warning("a new job could not be given its expectation", cause=cause.detail)
         return False
@@ -109,9 +109,9 @@ async def _agent_of(request: Request, caller: Caller) -> str:
     if remembered is not None:
         return remembered
     async with context.database.write() as tx:
-        ids = await agents_by_name(tx, {agent}, context.clock())
-    intake.agents.remember(ids)
-    return ids[agent]
+        agent_id = await enrol_agent(tx, *agent, context.clock())
+    intake.agents.remember({agent: agent_id})
+    return agent_id
 
 
 def _say(status: int, text: str, **headers: str) -> Response:

@@ -1,6 +1,7 @@
 """What the clock watches, while administrators change it: nothing falls out of sight by an edit, and nothing stays behind for ever."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,12 @@ import pytest
 
 from app.admin import agents as managed_agents
 from app.admin import alerts as managed_alerts
-from app.admin import editing
 from app.admin import jobs as managed_jobs
-from app.admin.editing import Editor, Noun
+from app.admin.editing import Editor
+from app.core.ids import new_id
 from app.decide import missed
+from app.domain.agent import Agent
+from app.store.json_forms import expectation_of
 from app.store.tables import alerts, events, jobs, notices
 from tests.support.context import Lived, live_in
 
@@ -29,19 +32,16 @@ def ann(lived: Lived) -> Editor:
     return Editor("ann", lived.time[0], lambda _: None)
 
 
-async def add(lived: Lived, noun: Noun, **given: Any) -> str:
+async def expect(lived: Lived, job_id: str, expectation: dict[str, Any] | None) -> None:
     async with lived.context.database.write() as tx:
-        return (await editing.create(tx, noun, given, ann(lived))).id
+        wanted = expectation_of(expectation)
+        await managed_jobs.update_job(tx, job_id, lambda job: replace(job, expectation=wanted), ann(lived))
 
 
-async def change(lived: Lived, noun: Noun, thing_id: str, **given: Any) -> None:
+async def limit_silence(lived: Lived, agent_id: str, silent_after_s: int) -> None:
     async with lived.context.database.write() as tx:
-        await editing.change(tx, noun, await editing.get(tx, noun, thing_id), given, ann(lived))
-
-
-async def remove(lived: Lived, noun: Noun, thing_id: str) -> None:
-    async with lived.context.database.write() as tx:
-        await editing.remove(tx, noun, await editing.get(tx, noun, thing_id), ann(lived))
+        limit = timedelta(seconds=silent_after_s)
+        await managed_agents.update_agent(tx, agent_id, lambda agent: replace(agent, silent_after=limit), ann(lived))
 
 
 async def close(lived: Lived, alert: Any) -> None:
@@ -58,14 +58,17 @@ async def expected(lived: Lived, **more: Any) -> str:
     await lived.receive(job="db", outcome="success")
     await lived.decide()
     [job] = await lived.rows(jobs)
-    await change(lived, managed_jobs.NOUN, job.id, expectation=NIGHTLY | more)
+    await expect(lived, job.id, NIGHTLY | more)
     lived.pass_time(minutes=1)
     return str(job.id)
 
 
 async def test_an_agent_that_was_added_by_hand_and_never_came_is_told(lived: Lived) -> None:
-    given = {"customer_id": lived.customer_id, "name": "new", "labels": {}, "silent_after_s": 3600}
-    agent_id = await add(lived, managed_agents.NOUN, **given)
+    agent_id = new_id("agt")
+    hour = timedelta(hours=1)
+    agent = Agent(id=agent_id, customer_id=lived.customer_id, name="new", created_at=lived.time[0], silent_after=hour)
+    async with lived.context.database.write() as tx:
+        await managed_agents.create_agent(tx, agent, ann(lived))
     added_at = lived.time[0]
     lived.pass_time(hours=2)
     await lived.decide()
@@ -88,11 +91,11 @@ async def test_an_agent_is_called_silent_again_by_the_longer_limit_that_a_false_
     await lived.receive("sql01", activity="heartbeat")
     await lived.decide()
     agent_id = await lived.agent("sql01")
-    await change(lived, managed_agents.NOUN, agent_id, silent_after_s=3600)
+    await limit_silence(lived, agent_id, 3600)
     lived.pass_time(hours=2)
     await lived.decide()
     await close(lived, *await lived.rows(alerts))
-    await change(lived, managed_agents.NOUN, agent_id, silent_after_s=86_400)
+    await limit_silence(lived, agent_id, 86_400)
     lived.pass_time(hours=21)
     await lived.decide()
     assert len(await lived.rows(alerts)) == 1
@@ -108,7 +111,7 @@ async def test_a_run_is_called_too_long_again_by_the_longer_limit_that_a_false_a
     lived.pass_time(hours=2)
     await lived.decide()
     await close(lived, *await lived.rows(alerts))
-    await change(lived, managed_jobs.NOUN, job_id, expectation=NIGHTLY | {"longest_s": 4 * 3600})
+    await expect(lived, job_id, NIGHTLY | {"longest_s": 4 * 3600})
     lived.pass_time(hours=1)
     await lived.decide()
     assert len(await lived.rows(alerts)) == 1
@@ -122,7 +125,7 @@ async def test_what_is_not_expected_any_more_is_not_missed_any_more(lived: Lived
     lived.pass_time(hours=20)
     await lived.decide()
     assert [alert.kind for alert in await open_now(lived)] == ["missed"]
-    await change(lived, managed_jobs.NOUN, job_id, expectation=None)
+    await expect(lived, job_id, None)
     [alert] = await lived.rows(alerts)
     assert alert.closed_reason == "ann expects nothing of this job"
     told = await lived.rows(notices, notices.c.alert_id == alert.id)
@@ -137,9 +140,10 @@ async def test_a_run_that_was_called_missed_just_before_its_job_went_opens_nothi
     lived.pass_time(hours=20)
     await missed.tick(lived.context)
     if is_deleted:
-        await remove(lived, managed_jobs.NOUN, job_id)
+        async with lived.context.database.write() as tx:
+            await managed_jobs.delete_job(tx, job_id, ann(lived))
     else:
-        await change(lived, managed_jobs.NOUN, job_id, expectation=None)
+        await expect(lived, job_id, None)
     await lived.decide()
     assert await lived.rows(alerts) == []
     assert [job.state for job in await lived.rows(jobs)] == ([] if is_deleted else ["ok"])

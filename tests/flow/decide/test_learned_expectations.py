@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select, text, update
 
 from app.admin.editing import Editor
-from app.admin.jobs import dismiss
+from app.admin.jobs import dismiss_job_expectation
 from app.compose import tick as compose
 from app.domain.mail_views import SummaryView
 from app.store.sightings import newest_first
@@ -157,7 +157,7 @@ async def test_the_mail_says_what_the_alarm_rests_on_and_a_dismissal_ends_it(liv
     job = await the_job(lived)
     assert [section.title for section in (await summary(lived)).sections] == ["missed"]
     async with lived.context.database.write() as tx:
-        await dismiss(tx, job.id, Editor("ann", lived.time[0], lived.context.wakeups.wake))
+        await dismiss_job_expectation(tx, job.id, Editor("ann", lived.time[0], lived.context.wakeups.wake))
     [alert] = await missed_alerts(lived)
     assert alert.closed_reason == "ann expects nothing of this job"
     assert [section.title for section in (await summary(lived)).sections] == ["ok"]

@@ -1,17 +1,19 @@
 """Whom a summary calls "not heard from" before any slot was judged: never a job that need not have run yet."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.admin.editing import Editor, change, get
-from app.admin.jobs import NOUN, dismiss
+from app.admin.editing import Editor
+from app.admin.jobs import dismiss_job_expectation, update_job
 from app.compose import summary_mail
 from app.compose.summary_subject import tone_of
 from app.domain.mail_views import SummaryView
+from app.store.json_forms import expectation_of
 from app.store.summaries import find_schedule
 from app.store.summary_view import summary_story
 from app.store.tables import jobs
@@ -54,7 +56,7 @@ async def summary_of(lived: Lived, day: int, length: timedelta = DAY) -> Summary
 async def expect(lived: Lived, job_id: str, expectation: dict[str, Any]) -> None:
     by = Editor(ADMIN.who, lived.time[0], ADMIN.wake)
     async with lived.context.database.write() as tx:
-        await change(tx, NOUN, await get(tx, NOUN, job_id), {"expectation": expectation}, by)
+        await update_job(tx, job_id, lambda job: replace(job, expectation=expectation_of(expectation)), by)
 
 
 async def test_a_weekly_job_without_expectation_is_not_waited_for_on_the_morning_after(lived: Lived) -> None:
@@ -101,7 +103,7 @@ async def test_a_weekly_job_whose_tool_told_when_it_runs_next_is_not_waited_for(
 async def test_a_job_that_need_not_run_is_not_waited_for_though_it_came_daily(lived: Lived) -> None:
     job_id = await ran(lived, 0, 1)
     async with lived.context.database.write() as tx:
-        await dismiss(tx, job_id, ADMIN)
+        await dismiss_job_expectation(tx, job_id, ADMIN)
     quiet = await summary_of(lived, 2)
     assert (quiet.expected, quiet.heard) == (0, 0)
 

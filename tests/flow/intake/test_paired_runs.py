@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import timedelta
 from email import message_from_bytes
 from email.policy import default
@@ -13,9 +14,8 @@ from sqlalchemy import text
 
 from app.admin import jobs
 from app.admin.editing import Editor
-from app.admin.editing import change as edit
 from app.compose import tick as compose
-from app.domain.record import Wanted
+from app.store.jobs import JobFilters, find_job
 from app.store.run_fold import newest_open
 from app.store.tables import alerts, job_days, runs
 from app.store.tables import jobs as jobs_table
@@ -81,7 +81,7 @@ async def night(lived: Lived, *, ends: bool) -> None:
 async def expect_daily(lived: Lived) -> None:
     agent_id, by = await lived.agent("sql01"), Editor("an administrator", lived.time[0], lived.context.wakeups.wake)
     async with lived.context.database.write() as tx:
-        await jobs.expect_daily(tx, agent_id, "db", by)
+        await jobs.expect_daily_backup(tx, agent_id, "db", by)
 
 
 @pytest.mark.parametrize("is_learned", [True, False])
@@ -110,8 +110,9 @@ async def test_of_a_job_that_is_not_expected_any_more_no_run_is_too_long(lived: 
     await lived.decide()
     async with lived.context.database.write() as tx:
         by = Editor("an administrator", lived.time[0], lived.context.wakeups.wake)
-        [job] = (await jobs.JOBS.page(tx, Wanted(1))).items
-        await edit(tx, jobs.NOUN, job, {"expectation": None}, by)
+        job = await find_job(tx, JobFilters())
+        assert job is not None
+        await jobs.update_job(tx, job.id, lambda before: replace(before, expectation=None), by)
     lived.pass_time(days=4)
     await lived.decide()
     assert [alert.kind for alert in await lived.rows(alerts)] == ["agent_silent"]
