@@ -2,7 +2,7 @@
 # `make` alone lists them. PYTHON=<path> chooses the Python for .venv (3.11 or newer).
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo venv test test-windows lint format hooks bench chaos fuzz openapi docs wheel lock relay reporter clean
+.PHONY: help run demo venv test test-windows lint format hooks bench chaos fuzz openapi docs pictures wheel lock relay reporter clean
 
 BIN := .venv/bin
 # Two at a time, each file's tests in one place: three quarters of the time is waiting for other programs.
@@ -73,6 +73,9 @@ openapi: .venv/.runtime ## write the published schema
 
 docs: .venv-docs/.docs ## build the documentation site into build/site; fails on a broken link
 	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs build --quiet
+
+pictures: .venv/.test ## make the README's pictures from the demo; needs Chromium
+	@$(BIN)/python -m docs.pictures
 
 wheel: .venv/.runtime ## build dist/*.whl, with migrations, templates and the programs for other hosts
 	@rm -rf build/lib && $(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --no-index --wheel-dir dist .
