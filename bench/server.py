@@ -6,13 +6,12 @@ Variants: `service` (worker off, also on SQLite), `with_worker`, and `no_databas
 import asyncio
 import sys
 
-from fastapi import FastAPI
-
 from app.cli import serve
 from app.core.settings import Settings
+from app.http.app import HttpApp
 from app.intake import accept
 from app.intake.commit import Batch, GroupCommit
-from app.main import Work, build_app
+from app.main import Work, create_app
 from app.store.intake import NewEvent
 
 
@@ -26,8 +25,8 @@ class AnsweredAtOnce(GroupCommit):
         return Batch(customer_id, events, unknown, weight, asyncio.get_running_loop().create_future())
 
 
-def _without_worker(settings: Settings, *, work: Work | None) -> FastAPI:  # noqa: ARG001  (as serve calls it)
-    return build_app(settings)
+def _without_worker(settings: Settings, *, work: Work | None) -> HttpApp:  # noqa: ARG001  (as serve calls it)
+    return create_app(settings)
 
 
 if __name__ == "__main__":
@@ -35,5 +34,5 @@ if __name__ == "__main__":
     if _variant == "no_database":
         accept.GroupCommit = AnsweredAtOnce  # type: ignore[misc]
     if _variant != "with_worker":
-        serve.build_app = _without_worker
+        serve.create_app = _without_worker
     serve.serve()

@@ -5,9 +5,9 @@ import json
 import typer
 
 from app.core.settings import load_settings
-from app.main import build_app
+from app.main import create_app
 
 
 def openapi() -> None:
     """Print the schema of the API."""
-    typer.echo(json.dumps(build_app(load_settings()).openapi(), indent=1, ensure_ascii=False))
+    typer.echo(json.dumps(create_app(load_settings()).api.openapi(), indent=1, ensure_ascii=False))

@@ -17,7 +17,7 @@ from app.core.log import set_up_log
 from app.core.secret import open_secret
 from app.core.settings import Settings, load_settings
 from app.http.bounded_head import BoundedHead
-from app.main import build_app, entrance
+from app.main import create_app
 from app.store.engine import open_engines
 from app.store.migrate import upgrade
 from app.store.one_process import only_process
@@ -38,9 +38,9 @@ def serve() -> None:
         # Port 0 takes a free one; links in mails must name the real one.
         settings = settings.model_copy(update={"port": listening.getsockname()[1]})
         _show(settings, asyncio.run(_prepare(settings)))
-        app = build_app(settings, work=worker.run if settings.worker or settings.is_sqlite else None)
+        app = create_app(settings, work=worker.run if settings.worker or settings.is_sqlite else None)
         config = uvicorn.Config(
-            entrance(app, settings),
+            app,
             http=BoundedHead,
             loop="uvloop",
             ws="none",

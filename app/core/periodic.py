@@ -13,8 +13,8 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
 
 
 @contextlib.asynccontextmanager
-async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Do endless `work` beside the block, and end it with the block."""
+async def run_in_background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Run endless `work` as a task while the block runs, and cancel it with the block."""
     task = asyncio.create_task(work)
     try:
         yield

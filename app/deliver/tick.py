@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 
 from app.context import AppContext
-from app.core.periodic import beside
+from app.core.periodic import run_in_background
 from app.deliver.ledger import Ledger
 from app.deliver.line import Line
 from app.deliver.transport import Transport
@@ -29,7 +29,7 @@ async def run(context: AppContext, transports: Mapping[str, Transport], holder: 
     ]
     try:
         wake = _pass_on(context.wakeups.messages, [line.wake for line in lines])
-        async with beside(ledger.run()), beside(wake), asyncio.TaskGroup() as group:
+        async with run_in_background(ledger.run()), run_in_background(wake), asyncio.TaskGroup() as group:
             for line in lines:
                 group.create_task(line.run(stopping))
     finally:

@@ -14,7 +14,7 @@ from fastapi.security import APIKeyHeader, HTTPBearer
 from app.context import AppContext
 from app.core.errors import NotAllowed, TocsinError, WrongScope
 from app.core.log import log
-from app.core.periodic import beside
+from app.core.periodic import run_in_background
 from app.domain.key import KeyKind
 from app.store import keys
 
@@ -110,10 +110,10 @@ class KeyAuthenticator:
         return caller
 
     @contextlib.asynccontextmanager
-    async def noting_use(self) -> AsyncIterator[None]:
+    async def recording_use(self) -> AsyncIterator[None]:
         """Write `last_used_at` once a minute and at the end, off the request's path."""
         try:
-            async with beside(self._keep_touching()):
+            async with run_in_background(self._keep_touching()):
                 yield
         finally:
             await self._touch()

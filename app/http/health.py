@@ -71,7 +71,7 @@ async def readyz(request: Request, response: Response) -> Ready:
 
 
 @dataclass(frozen=True, slots=True)
-class Stopped:
+class StoppedWorker:
     """The worker inside this process stopped by itself: when, and why in words without names or secrets."""
 
     at: datetime
@@ -89,7 +89,7 @@ class _Look:
     unworded: Unworded
 
 
-async def _checks(context: AppContext, stopped: Stopped | None) -> list[Check]:
+async def _checks(context: AppContext, stopped: StoppedWorker | None) -> list[Check]:
     try:
         async with asyncio.timeout(LOOK_S):
             found = await _look(context)
@@ -129,7 +129,7 @@ async def _look(context: AppContext) -> _Look:
         )
 
 
-def _worker(workers: Sequence[Heartbeat], now: datetime, stopped: Stopped | None) -> Check:
+def _worker(workers: Sequence[Heartbeat], now: datetime, stopped: StoppedWorker | None) -> Check:
     why = "" if stopped is None else f"; the one in this process stopped: {stopped.why}"
     if not workers:
         detail = f"no worker showed life for {WORKER_ALIVE.seconds} s: nothing is decided or sent; start `tocsin serve` or `tocsin worker`{why}"

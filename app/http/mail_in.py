@@ -109,9 +109,7 @@ class MailIn:
 
 
 @contextlib.asynccontextmanager
-async def taking_mail(
-    context: AppContext, intake: Intake, authenticator: KeyAuthenticator
-) -> AsyncIterator[int | None]:
+async def listening(context: AppContext, intake: Intake, authenticator: KeyAuthenticator) -> AsyncIterator[int | None]:
     """Listen until the block ends, if a port is set; give the port."""
     settings = context.settings
     if settings.mail_in_port is None:

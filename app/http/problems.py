@@ -1,4 +1,4 @@
-"""Every error as RFC 9457 problem+json with a stable code. It decides no status of its own: the error tree does."""
+"""Answers every error as RFC 9457 `application/problem+json` with a stable code. The status comes from the error tree (core/errors.py)."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -13,7 +13,7 @@ from app.core.errors import NotAllowed, TocsinError, WrongScope, WrongType
 
 MEDIA_TYPE = "application/problem+json"
 _HTTP_CODES = {404: "not_found", 405: "wrong_method", 413: "too_large", 415: "wrong_type"}
-# Pydantic's own names change with its versions; ours do not.
+# Pydantic's names of errors change with its versions; our codes must not.
 _CODES = {
     "missing": "missing",
     "extra_forbidden": "unknown_field",
@@ -25,7 +25,7 @@ _CODES = {
     "finite_number": "out_of_range",
     "multiple_of": "out_of_range",
 }
-_ENDINGS = (
+_CODES_BY_ENDING = (
     ("_too_long", "too_long"),
     ("too_long", "too_long"),
     ("too_short", "too_short"),
@@ -35,76 +35,82 @@ _ENDINGS = (
 
 
 def problem(
-    status: int, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **more: object
+    status: int, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **extensions: object
 ) -> Response:
-    """Make the answer. `more` are extension members, such as `field` or `rejected`; those that are None are left out."""
+    """Make a problem answer. `extensions` are further members, such as `field` or `rejected`; None leaves one out."""
     body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "code": code, "detail": detail}
-    body |= {name: value for name, value in more.items() if value is not None}
+    body |= {name: value for name, value in extensions.items() if value is not None}
     return JSONResponse(body, status, headers, MEDIA_TYPE)
 
 
-def problem_of(error: TocsinError) -> Response:
-    """Word one of our errors."""
-    return problem(error.status, error.code, error.detail, headers=_headers_of(error), field=error.field)
+def is_expected(error: Exception) -> bool:
+    """Return whether an error is an answer to the client, and not a bug of ours."""
+    return isinstance(error, TocsinError | HTTPException | RequestValidationError)
 
 
-def _headers_of(error: TocsinError) -> dict[str, str]:
+def response_for(error: Exception) -> Response:
+    """Return the problem for any error. The cause of one that is not expected is not shown: it is for the log only."""
+    match error:
+        case TocsinError():
+            return problem(error.status, error.code, error.detail, headers=_headers_for(error), field=error.field)
+        case HTTPException(status_code=404):
+            return problem(404, "not_found", "there is nothing at this address", headers=error.headers)
+        case HTTPException():
+            code = _HTTP_CODES.get(error.status_code, "refused")
+            return problem(error.status_code, code, str(error.detail), headers=error.headers)
+        case RequestValidationError():
+            return _invalid(error)
+        case _:
+            return problem(500, "defect", "something went wrong on our side; the log has the cause")
+
+
+def install(app: FastAPI) -> None:
+    """Make a FastAPI app answer every error as a problem."""
+
+    async def answer(_request: Request, error: Exception) -> Response:
+        return response_for(error)
+
+    for kind in (TocsinError, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, answer)
+
+
+def code_of(error_type: str) -> str:
+    """Return our stable code for one of Pydantic's error types."""
+    if error_type in _CODES:
+        return _CODES[error_type]
+    if error_type.startswith(("greater_than", "less_than")):
+        return "out_of_range"
+    return next((code for ending, code in _CODES_BY_ENDING if error_type.endswith(ending)), "bad_value")
+
+
+def field_of(location: Sequence[str | int]) -> str | None:
+    """Return a field's path as people write it: `transports[0].address`."""
+    parts = location[1:] if location and location[0] in ("body", "query", "path", "header") else location
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".")
+    return text or None
+
+
+def _headers_for(error: TocsinError) -> dict[str, str]:
     retry_after = getattr(error, "retry_after", None)
     if retry_after is not None:
         return {"Retry-After": str(retry_after)}
     if isinstance(error, NotAllowed) and not isinstance(error, WrongScope):
         return {"WWW-Authenticate": 'Bearer realm="tocsin"'}
     if isinstance(error, WrongType):
-        return {"Accept-Encoding": "gzip, zstd"}  # RFC 9110, 15.5.16
+        return {"Accept-Encoding": "gzip, zstd"}  # RFC 9110, section 15.5.16
     return {}
 
 
-def code_of(kind: str) -> str:
-    """Give our stable code for one of Pydantic's error types."""
-    if kind in _CODES:
-        return _CODES[kind]
-    if kind.startswith(("greater_than", "less_than")):
-        return "out_of_range"
-    return next((code for ending, code in _ENDINGS if kind.endswith(ending)), "bad_value")
-
-
-def field_of(place: Sequence[str | int]) -> str | None:
-    """Name a field as people write it: `transports[0].address`."""
-    parts = place[1:] if place and place[0] in ("body", "query", "path", "header") else place
-    text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts).lstrip(".")
-    return text or None
-
-
-def install(app: FastAPI) -> None:
-    """Let the app answer every error as a problem."""
-    app.add_exception_handler(TocsinError, _tocsin)
-    app.add_exception_handler(RequestValidationError, _invalid)
-    app.add_exception_handler(HTTPException, _http)
-
-
-async def _tocsin(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, TocsinError)  # noqa: S101  (for mypy: the framework types all as Exception)
-    return problem_of(error)
-
-
-async def _http(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101
-    detail = "there is nothing at this address" if error.status_code == HTTPStatus.NOT_FOUND else str(error.detail)
-    code = _HTTP_CODES.get(error.status_code, "refused")
-    return problem(error.status_code, code, detail, headers=error.headers)
-
-
-async def _invalid(_request: Request, error: Exception) -> Response:
-    assert isinstance(error, RequestValidationError)  # noqa: S101
-    errors = [_one(e) for e in error.errors()]
+def _invalid(error: RequestValidationError) -> Response:
+    errors = [_field_error(found) for found in error.errors()]
     first = errors[0]
     if first["code"] == "malformed_body":
         return problem(400, "malformed_body", str(first["detail"]))
     return problem(422, "bad_input", str(first["detail"]), field=first["field"], errors=errors)
 
 
-def _one(error: Mapping[str, Any]) -> dict[str, str | None]:
-    """One field's fault. What was sent is left out: it may be a password."""
+def _field_error(error: Mapping[str, Any]) -> dict[str, str | None]:
+    """Describe the error of one field. The value that was sent is left out: it may be a password."""
     if error["type"] == "json_invalid":
         return {"field": None, "code": "malformed_body", "detail": "the body is not JSON"}
     field = field_of(error["loc"])

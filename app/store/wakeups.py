@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 
 from app.core.log import log
-from app.core.periodic import beside
+from app.core.periodic import run_in_background
 from app.core.wakeups import Wakeups
 from app.store.away import POSTGRES_ERRORS
 from app.store.engine import Engines
@@ -33,7 +33,7 @@ async def carry(wakeups: Wakeups, engines: Engines) -> AsyncIterator[None]:
 
     wakeups.far = far
     try:
-        async with beside(_keep_connected(wakeups, engines, waiting)):
+        async with run_in_background(_keep_connected(wakeups, engines, waiting)):
             yield
     finally:
         wakeups.far = None

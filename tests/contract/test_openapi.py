@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from app.core.settings import load_settings
-from app.main import build_app
+from app.main import create_app
 
 PUBLISHED = Path(__file__).parents[2] / "openapi" / "openapi.json"
 METHODS = ("get", "post", "put", "patch", "delete")
-SCHEMA = build_app(load_settings()).openapi()
+SCHEMA = create_app(load_settings()).api.openapi()
 OPERATIONS = [
     pytest.param(path, method, operation, id=f"{method} {path}")
     for path, methods in SCHEMA["paths"].items()

@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from fastapi import FastAPI
-from starlette.types import ASGIApp
 
 from app.admin.first_start import first_start
 from app.context import AppContext
 from app.core.secret import open_secret
 from app.core.settings import load_settings
-from app.main import Work, build_app, entrance
+from app.http.app import HttpApp
+from app.main import Work, create_app
 from app.store.engine import open_engines
 from app.store.transactions import Database
 
@@ -26,8 +25,7 @@ ENROL_KEY = "an-enrol-key-for-tests"
 class Api:
     """An administrator's view: `ask` gives the answer, `tell` insists that it is a success and gives its document."""
 
-    app: FastAPI
-    entrance: ASGIApp  # what a server calls: the app, and the lane before it
+    app: HttpApp
     client: httpx.AsyncClient
 
     @property
@@ -70,9 +68,8 @@ async def serving(database_url: str, folder: Path, *, work: Work | None = None, 
     store = Database(open_engines(loaded))
     await first_start(store, loaded, open_secret(loaded))
     await store.close()
-    app = build_app(loaded, work=work)
-    async with app.router.lifespan_context(app):
-        before = entrance(app, loaded)
-        transport = httpx.ASGITransport(before, raise_app_exceptions=False)
+    app = create_app(loaded, work=work)
+    async with app.api.router.lifespan_context(app.api):
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://tocsin.test", timeout=30) as client:
-            yield Api(app, before, client)
+            yield Api(app, client)

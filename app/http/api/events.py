@@ -1,5 +1,6 @@
 """POST /v1/events: the door for agents. It reads no event itself; intake does."""
 
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -12,7 +13,6 @@ from app.core.errors import WrongScope
 from app.domain.key import KeyKind
 from app.http.api.events_schema import POST_EVENTS
 from app.http.auth import Caller, KeyAuthenticator, key_in
-from app.http.lane import Headers
 from app.http.problems import problem
 from app.intake.accept import Intake, Receipt
 from app.intake.body import Head
@@ -35,7 +35,7 @@ async def post_events(request: Request) -> Response:
     return await answer(request.app.state, request.scope["headers"], request.receive)
 
 
-async def answer(shared: State, headers: Headers, receive: Receive) -> Response:
+async def answer(shared: State, headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> Response:
     """Take events in. The way of every request: the route above only tells the framework, and the reader of its schema, of it."""
     authenticator: KeyAuthenticator = shared.authenticator
     intake: Intake = shared.intake

@@ -1,6 +1,6 @@
 """Puts the endpoints of every backup tool into the app. A tool is added by one line here, one file beside it, and one dialect."""
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute, Route
 
@@ -39,14 +39,9 @@ _TOOLS = (
 )
 
 
-def install(app: FastAPI) -> None:
-    """Add every tool's endpoints, which are not in the published schema: their shapes are the tools' own.
-
-    They are Starlette's routes, before all others: FastAPI would look through its own hundred first, and then for parameters that
-    no tool has, at a cost of more than all the rest. Only addresses at the root stand last, for they could be anybody's.
-    """
-    app.router.routes[:0] = [route for tool in _TOOLS for route in _plain(tool.router)]
-    app.router.routes.extend(_plain(ntfy.at_root))
+def routes() -> list[BaseRoute]:
+    """Return every tool's routes. Paths at the root come last, for any of them could be a topic of ntfy."""
+    return [route for tool in _TOOLS for route in _plain(tool.router)] + _plain(ntfy.at_root)
 
 
 def _plain(router: APIRouter) -> list[BaseRoute]:

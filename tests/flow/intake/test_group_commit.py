@@ -141,7 +141,7 @@ async def test_a_full_queue_says_so_and_empties_again(api: Api, held: asyncio.Ev
 
 
 async def test_a_caller_that_goes_away_costs_nobody_anything(api: Api, held: asyncio.Event):
-    async with listening(api.entrance) as port:
+    async with listening(api.app) as port:
         body = json.dumps(EVENT | {"key": "gone"}).encode()
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         head = f"POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ENROL_KEY}\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -176,7 +176,7 @@ async def test_a_clean_stop_stores_what_waits(database_url: str, tmp_path: Path,
 
 
 async def test_a_body_cut_short_stores_nothing(api: Api):
-    async with listening(api.entrance) as port:
+    async with listening(api.app) as port:
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         head = (
             f"POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ENROL_KEY}\r\nContent-Length: 500\r\n\r\n"
@@ -191,7 +191,7 @@ async def test_a_body_cut_short_stores_nothing(api: Api):
 
 async def test_a_body_that_is_far_too_large_is_answered_not_cut_off(api: Api):
     async with (
-        listening(api.entrance) as port,
+        listening(api.app) as port,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=HEADERS) as client,
     ):
         answer = await client.post(

@@ -155,7 +155,7 @@ async def test_one_request_renews_while_the_others_go_by_the_old_answer(api: Api
 async def test_use_is_noted_off_the_path(api: Api):
     key, key_id = await add_key(api, KeyKind.VIEWER)
     authenticator = KeyAuthenticator(api.context)
-    async with authenticator.noting_use():
+    async with authenticator.recording_use():
         await authenticator.admit(key)
         async with api.context.database.read() as tx:
             found = await get_key(tx, key_id)

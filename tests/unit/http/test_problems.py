@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from app.core import errors
 from app.http import problems
-from app.http.rim import Rim
+from app.http.middleware import SafetyMiddleware
 
 
 class Address(BaseModel):
@@ -23,10 +23,9 @@ class Thing(BaseModel):
     transports: list[Address] = []
 
 
-def make_app() -> FastAPI:
+def make_app() -> SafetyMiddleware:
     app = FastAPI(redirect_slashes=False)
     problems.install(app)
-    app.add_middleware(Rim, over_tls=True)
 
     @app.get("/raises/{name}")
     async def raises(name: str) -> None:
@@ -40,7 +39,7 @@ def make_app() -> FastAPI:
     async def make(thing: Annotated[Thing, Body()], limit: Annotated[int, Query(le=10)] = 1) -> int:
         return limit + len(thing.name)
 
-    return app
+    return SafetyMiddleware(app, over_tls=True)
 
 
 @pytest.fixture

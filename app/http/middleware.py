@@ -1,0 +1,109 @@
+"""The one middleware of the HTTP process: a bound on request bodies, security headers on every answer, and the last catch for errors."""
+
+from collections.abc import Collection
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from app.core.log import log
+from app.http.problems import is_expected, response_for
+
+BODY_LIMIT = 1024 * 1024  # bytes, of a request to the API
+_DOCS = "/docs"
+_POLICY = b"content-security-policy"
+_API_POLICY = b"default-src 'none'; frame-ancestors 'none'"
+# Swagger UI starts by an inline script and shows pictures from data: URLs.
+_DOCS_POLICY = (
+    b"default-src 'none'; frame-ancestors 'none'; connect-src 'self'; img-src 'self' data:; "
+    b"script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'"
+)
+_Headers = list[tuple[bytes, bytes]]
+
+
+class SafetyMiddleware:
+    """ASGI middleware around everything that answers HTTP.
+
+    - Bounds the bodies of requests to the API (`/v1/...`), except to paths in `own_limits`, whose handlers count bytes
+      themselves. Endpoints of tools (outside of `/v1/`) count them too: their limits are settings.
+    - Adds the security headers that an answer does not set itself.
+    - Answers an error that nobody handled: one of our own as its problem, any other as 500 `defect`, with the cause in the log.
+    """
+
+    def __init__(self, app: ASGIApp, *, over_tls: bool, own_limits: Collection[str] = ()) -> None:
+        self._app = app
+        self._own_limits = frozenset(own_limits)
+        self._headers = _security_headers(over_tls=over_tls, policy=_API_POLICY)
+        self._docs_headers = _security_headers(over_tls=over_tls, policy=_DOCS_POLICY)
+        self._names = frozenset(name for name, _ in self._headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path: str = scope["path"]
+        is_started = is_complete = False
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal is_started, is_complete
+            if message["type"] == "http.response.start":
+                is_started = True
+                message["headers"] = self._with_security(path, message["headers"])
+            elif not message.get("more_body", False):
+                is_complete = True
+            await send(message)
+
+        has_limit = path.startswith("/v1/") and path not in self._own_limits
+        try:
+            await self._app(scope, _limit_body(receive) if has_limit else receive, send_with_headers)
+        except Exception as error:
+            if not is_expected(error):
+                log.exception("a request failed because of a bug", method=scope["method"], path=_loggable(path))
+            if not is_started:
+                await response_for(error)(scope, receive, send_with_headers)
+            elif not is_complete:
+                raise  # half of the answer is sent: only a broken connection tells the client so
+            # Otherwise FastAPI has answered 500 itself, and raised the error again for this catch to log.
+
+    def _with_security(self, path: str, headers: _Headers) -> _Headers:
+        ours = self._docs_headers if path.startswith(_DOCS) else self._headers
+        present = {name for name, _ in headers}
+        if self._names.isdisjoint(present):
+            return [*headers, *ours]
+        return [*headers, *(header for header in ours if header[0] not in present)]
+
+
+def _security_headers(*, over_tls: bool, policy: bytes) -> _Headers:
+    headers = [
+        (b"x-content-type-options", b"nosniff"),
+        (b"x-frame-options", b"DENY"),
+        (b"referrer-policy", b"no-referrer"),
+        (b"cache-control", b"no-store"),  # answers contain names of customers, and in one case a key
+        (_POLICY, policy),
+    ]
+    return [*headers, (b"strict-transport-security", b"max-age=31536000")] if over_tls else headers
+
+
+def _loggable(path: str) -> str:
+    """Return as much of a path as may be logged: paths that tools use contain a key, some as their first segment."""
+    if path.startswith("/v1/"):
+        return path
+    first, _, _ = path[1:].partition("/")
+    longest_word = 10  # of the first segments that are ours; a key is longer
+    return f"/{first}/..." if len(first) <= longest_word else "/..."
+
+
+def _limit_body(receive: Receive) -> Receive:
+    """Stop a body that is too large while it is read: FastAPI reads all of it before it checks the key."""
+    size = 0
+
+    async def limited() -> Message:
+        nonlocal size
+        message = await receive()
+        size += len(message.get("body", b""))
+        if size > BODY_LIMIT:
+            # FastAPI turns any other error while it reads a body into a 400.
+            raise HTTPException(413, f"the body is larger than {BODY_LIMIT} bytes")
+        return message
+
+    return limited
