@@ -26,8 +26,8 @@ _Key = tuple[str, ...]
 HotEndpoint = Callable[[State, Iterable[tuple[bytes, bytes]], Receive], Awaitable[Response]]
 
 
-class HttpApp:
-    """The ASGI app that the server calls for every request."""
+class HttpApp(SafetyMiddleware):
+    """The ASGI app that the server calls for every request: the middleware, and inside it the choice of the endpoint."""
 
     def __init__(
         self,
@@ -47,16 +47,12 @@ class HttpApp:
             ]
         )
         api.router.routes.insert(0, _TableRoute(RouteTable(api_routes)))
-        self._guarded = SafetyMiddleware(self._dispatch, over_tls=over_tls, own_limits=hot_endpoints)
+        super().__init__(self._dispatch, over_tls=over_tls, own_limits=hot_endpoints)
 
     @property
     def state(self) -> State:
         """What the endpoints of this process share."""
         return self.api.state
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request, or the lifespan of the process."""
-        await self._guarded(scope, receive, send)
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

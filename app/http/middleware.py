@@ -48,14 +48,21 @@ class SafetyMiddleware:
             nonlocal is_started, is_complete
             if message["type"] == "http.response.start":
                 is_started = True
-                message["headers"] = self._with_security(path, message["headers"])
+                ours = self._docs_headers if path.startswith(_DOCS) else self._headers
+                headers: _Headers = message["headers"]
+                if self._names.isdisjoint([name for name, _ in headers]):
+                    message["headers"] = [*headers, *ours]
+                else:
+                    present = {name for name, _ in headers}
+                    message["headers"] = [*headers, *(header for header in ours if header[0] not in present)]
             elif not message.get("more_body", False):
                 is_complete = True
             await send(message)
 
-        has_limit = path.startswith("/v1/") and path not in self._own_limits
+        if path.startswith("/v1/") and path not in self._own_limits:
+            receive = _limit_body(receive)
         try:
-            await self._app(scope, _limit_body(receive) if has_limit else receive, send_with_headers)
+            await self._app(scope, receive, send_with_headers)
         except Exception as error:
             if not is_expected(error):
                 log.exception("a request failed because of a bug", method=scope["method"], path=_loggable(path))
@@ -64,13 +71,6 @@ class SafetyMiddleware:
             elif not is_complete:
                 raise  # half of the answer is sent: only a broken connection tells the client so
             # Otherwise FastAPI has answered 500 itself, and raised the error again for this catch to log.
-
-    def _with_security(self, path: str, headers: _Headers) -> _Headers:
-        ours = self._docs_headers if path.startswith(_DOCS) else self._headers
-        present = {name for name, _ in headers}
-        if self._names.isdisjoint(present):
-            return [*headers, *ours]
-        return [*headers, *(header for header in ours if header[0] not in present)]
 
 
 def _security_headers(*, over_tls: bool, policy: bytes) -> _Headers:
