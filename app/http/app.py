@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from fastapi import FastAPI, Response
 from fastapi.routing import iter_route_contexts
 from starlette.datastructures import State
-from starlette.routing import BaseRoute, Match, Mount, Router
+from starlette.routing import BaseRoute, Match, Router
 from starlette.types import Receive, Scope, Send
 
 from app.http.middleware import SafetyMiddleware
@@ -40,11 +40,9 @@ class HttpApp(SafetyMiddleware):
         self.api = api
         self._hot_endpoints = hot_endpoints
         api_routes = [(route, _paths_of(route)) for route in api.routes]
+        api_paths = [path for _, paths in api_routes for path in paths]
         self._routes = RouteTable(
-            [
-                (Mount("", app=api), [path for _, paths in api_routes for path in paths]),
-                *((route, _paths_of(route)) for route in tool_routes),
-            ]
+            [(_ApiRoute(api, api_paths), api_paths), *((route, _paths_of(route)) for route in tool_routes)]
         )
         api.router.routes.insert(0, _TableRoute(RouteTable(api_routes)))
         super().__init__(self._dispatch, over_tls=over_tls, own_limits=hot_endpoints)
@@ -88,12 +86,23 @@ class RouteTable:
 
     def find(self, path: str) -> Router:
         """Return the router of a path; one that answers 404 if no route begins like it."""
-        first, slash, rest = path[1:].partition("/")
-        keys: tuple[_Key, ...] = (first,), (_ANY,)
-        if slash:
-            second = rest.partition("/")[0]
-            keys = (first, second), (first, _ANY), (_ANY, second), (_ANY, _ANY)
-        return next((self._routers[key] for key in keys if key in self._routers), self._nothing)
+        return next((self._routers[key] for key in _keys_of(path) if key in self._routers), self._nothing)
+
+
+class _ApiRoute(BaseRoute):
+    """Hands the requests that begin like a path of the API to FastAPI, which answers 404 and 405 itself."""
+
+    def __init__(self, api: FastAPI, paths: Iterable[str]) -> None:
+        self._api = api
+        self._keys = {_key_of_pattern(path) for path in paths}
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Match what begins like a path of the API."""
+        return (Match.NONE if self._keys.isdisjoint(_keys_of(scope["path"])) else Match.FULL), {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Hand the request over."""
+        await self._api(scope, receive, send)
 
 
 class _TableRoute(BaseRoute):
@@ -119,6 +128,15 @@ def _paths_of(route: BaseRoute) -> list[str]:
 def _key_of_pattern(pattern: str) -> _Key:
     segments = pattern[1:].split("/", 2)[:2]
     return tuple(_ANY if segment.startswith("{") else segment for segment in segments)
+
+
+def _keys_of(path: str) -> tuple[_Key, ...]:
+    """Return the keys whose patterns can fit a path, the most exact first."""
+    first, slash, rest = path[1:].partition("/")
+    if not slash:
+        return (first,), (_ANY,)
+    second = rest.partition("/")[0]
+    return (first, second), (first, _ANY), (_ANY, second), (_ANY, _ANY)
 
 
 def _overlap(one: _Key, other: _Key) -> bool:

@@ -34,7 +34,6 @@ class SafetyMiddleware:
         self._own_limits = frozenset(own_limits)
         self._headers = _security_headers(over_tls=over_tls, policy=_API_POLICY)
         self._docs_headers = _security_headers(over_tls=over_tls, policy=_DOCS_POLICY)
-        self._names = frozenset(name for name, _ in self._headers)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -49,12 +48,7 @@ class SafetyMiddleware:
             if message["type"] == "http.response.start":
                 is_started = True
                 ours = self._docs_headers if path.startswith(_DOCS) else self._headers
-                headers: _Headers = message["headers"]
-                if self._names.isdisjoint([name for name, _ in headers]):
-                    message["headers"] = [*headers, *ours]
-                else:
-                    present = {name for name, _ in headers}
-                    message["headers"] = [*headers, *(header for header in ours if header[0] not in present)]
+                message["headers"] = _merge(message["headers"], ours)
             elif not message.get("more_body", False):
                 is_complete = True
             await send(message)
@@ -71,6 +65,11 @@ class SafetyMiddleware:
             elif not is_complete:
                 raise  # half of the answer is sent: only a broken connection tells the client so
             # Otherwise FastAPI has answered 500 itself, and raised the error again for this catch to log.
+
+
+def _merge(headers: _Headers, ours: _Headers) -> _Headers:
+    present = {name for name, _ in headers}
+    return [*headers, *[header for header in ours if header[0] not in present]]
 
 
 def _security_headers(*, over_tls: bool, policy: bytes) -> _Headers:
