@@ -17,7 +17,7 @@ from programs.relay.outcomes import EXAMINED, RelayOutcome, RelayVerdict
 MAX_ORDER = 64 * 1024 * 1024  # bytes of the order's line; a message in it is base64
 MAX_LINE = 256 * 1024  # bytes of any line of the child: it holds keys and findings, never a message
 MODES = ("send", "reconcile", "doctor")
-PHASES = ("logon", "open_spool", "created", "submitting", "submitted", "left_outbox")
+PHASES = ("logon", "opened", "created", "submitting", "submitted", "left_outbox")
 WAITED = ("created", "submitting")  # the child continues past these only with permission
 SUBMIT_BEGUN = (
     "submitting",

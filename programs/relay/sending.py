@@ -22,7 +22,7 @@ def send(mailbox: Mailbox, message: MimeMessage, order: ChildOrder, talk: Parent
     """Send `message` and prove it. Raises MapiRefused only for what failed before the message was saved."""
     talk.phase("logon")
     mailbox.open()
-    talk.phase("open_spool")
+    talk.phase("opened")
     draft = mailbox.create(message)
     if not talk.phase("created", draft.entryid, draft.search_key):
         return _NOT_SAID.with_evidence(**_discard(mailbox, draft))
@@ -44,7 +44,7 @@ def reconcile(mailbox: Mailbox, order: ChildOrder, talk: ParentLink) -> RelayVer
         return RelayVerdict(RelayOutcome.UNKNOWN, "this mail client has no Outbox to look into", {"looked": True})
     talk.phase("logon")
     mailbox.open()
-    talk.phase("open_spool")
+    talk.phase("opened")
     draft = Draft(bytes.fromhex(order.entryid), bytes.fromhex(order.search_key))
     place = mailbox.find(draft.search_key, ("outbox",))
     if place is None:

@@ -64,7 +64,7 @@ def run(tmp_path):
 def test_a_message_that_left_the_outbox_is_proven_by_its_copy(run):
     verdict = run.send()
     assert (verdict.outcome, verdict.evidence["proof"]) == ("sent", "found in Sent Items")
-    assert run.names == ["logon", "open_spool", "created", "submitting", "submitted", "left_outbox"]
+    assert run.names == ["logon", "opened", "created", "submitting", "submitted", "left_outbox"]
     assert verdict.evidence["search_key"] == run.phases[2].search_key
     assert (run.count("sent"), run.count("outbox")) == (1, 0)
 
