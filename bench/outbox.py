@@ -14,7 +14,7 @@ from app.core.ids import new_id
 from app.core.log import set_up_log
 from app.core.secret import Secret
 from app.core.wakeups import Wakeups
-from app.deliver import tick as deliver
+from app.deliver import delivery_loop
 from app.deliver.transports.smtp import SmtpTransport
 from app.domain.message import Bodies, Message
 from app.store import outbox
@@ -57,7 +57,7 @@ async def _by_the_outbox(place: Place, sink: Process) -> float:
     stopping = asyncio.Event()
     begun = time.monotonic()
     stage = asyncio.create_task(
-        deliver.run(context, {"smtp": SmtpTransport.from_settings(settings)}, "worker:bench", stopping)
+        delivery_loop.run(context, {"smtp": SmtpTransport.from_settings(settings)}, "worker:bench", stopping)
     )
     await asyncio.to_thread(sink.line)
     while await _unsettled(context):  # noqa: ASYNC110  (the database is asked, and it rings no bell)

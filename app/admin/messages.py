@@ -9,7 +9,7 @@ from app.core.errors import Conflict, NotFound
 from app.domain.message import Message, MessageState
 from app.domain.recipient import Address
 from app.store import outbox
-from app.store.readdress import readdress
+from app.store.outbox import readdress
 from app.store.recipients import recipients_by_id
 from app.store.transactions import WriteTx
 

@@ -5,7 +5,7 @@ from app.admin.references import check_customer
 from app.core.errors import Conflict
 from app.domain.record import Record
 from app.store.json_forms import addresses_of
-from app.store.readdress import move_on_from_others
+from app.store.outbox import move_on_from_others
 from app.store.recipients import RECIPIENTS, suppress_notices_to, used_by
 from app.store.transactions import WriteTx
 

@@ -1,9 +1,10 @@
-"""Moves a message that its transport cannot send to the recipient's next one. It must not word anything: the bytes go along."""
+"""Moves a message that its transport cannot send to the recipient's next transport, with the same bytes."""
 
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from app.core.ids import new_id
-from app.domain.message import Message, MessageState
+from app.domain.message import Bodies, Message, MessageState
 from app.domain.recipient import Address
 from app.store import outbox
 from app.store.recipients import recipients_by_id
@@ -11,13 +12,17 @@ from app.store.transactions import WriteTx
 
 
 async def move_on(tx: WriteTx, message: Message, now: datetime, why: str) -> Message | None:
-    """Make the successor of `message`, which is locked, and give `message` as it is then; None if there is nowhere to go.
+    """Create the successor of `message`, which is locked, and return `message` as moved; None if there is no other transport.
 
-    What may have been sent already goes out again only if it is an alert: twice is better than never for an alert, and for nothing else.
+    A message that may have been sent already moves only if it is an alert: for an alert, twice is better than never.
     """
     if message.maybe_sent and not message.is_alert:
         return None
-    found = await _next_address(tx, message)
+    recipient = (await recipients_by_id(tx, [message.recipient_id])).get(message.recipient_id)
+    if recipient is None or not recipient.transports:
+        return None
+    tried = await _tried_addresses(tx, message)
+    found = next_address(recipient.transports, tried, await outbox.kinds_of_body(tx, message.id))
     if found is None:
         return None
     place, to = found
@@ -28,18 +33,21 @@ async def move_on(tx: WriteTx, message: Message, now: datetime, why: str) -> Mes
     return moved
 
 
-async def _next_address(tx: WriteTx, message: Message) -> tuple[int, Address] | None:
-    """Give the first of the recipient's transports, as they are now, that this message was not given to before."""
-    recipient = (await recipients_by_id(tx, [message.recipient_id])).get(message.recipient_id)
-    if recipient is None or not recipient.transports:
-        return None
+def next_address(
+    addresses: Sequence[Address], tried: Collection[Address], bodies: Bodies
+) -> tuple[int, Address] | None:
+    """Return the first address, with its place, that was not tried yet and whose transport can send one of the bodies."""
+    for place, address in enumerate(addresses):
+        if address not in tried and bodies.has(address.transport):
+            return place, address
+    return None
+
+
+async def _tried_addresses(tx: WriteTx, message: Message) -> set[Address]:
+    """Return the addresses of the message and of all its predecessors."""
     tried = {Address(message.transport, message.address)}
     before = message.moved_from
     while before is not None and (earlier := await outbox.find_message(tx, before)) is not None:
         tried.add(Address(earlier.transport, earlier.address))
         before = earlier.moved_from
-    bodies = await outbox.kinds_of_body(tx, message.id)
-    for place, one in enumerate(recipient.transports):
-        if one not in tried and bodies.has(one.transport):
-            return place, one
-    return None
+    return tried

@@ -1,8 +1,9 @@
-"""The relays' side of the two doors: what they lease, begin, renew and hand in; and what becomes of messages when none is fit.
+"""What relays do with messages: lease, begin, renew, report results. Also moves messages for which no relay is fit.
 
-A relay is paused by what its own receipts say, in the transaction that settles them.
+A relay is paused by what its own receipts report, in the transaction that settles them.
 """
 
+import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -14,40 +15,40 @@ from app.core.errors import NotAllowed
 from app.core.log import log
 from app.deliver import lease
 from app.deliver.failover import move_on
-from app.deliver.relay_outcome import Meaning, meaning_of
+from app.deliver.report import report_given_up
 from app.deliver.settle import settle
-from app.deliver.tell import tell_end
-from app.domain.attempt import Sent
+from app.domain.attempt import Outcome, Permanent, Sent, Temporary, Unknown
 from app.domain.lease import Claim, Leased
 from app.domain.relay import Relay, unfit
 from app.store import outbox
-from app.store import relays as rows
+from app.store import relays as stored_relays
 from app.store.transactions import WriteTx
-from programs.protocol.relay import RelayReceipt
+from programs.protocol.relay import HOPELESS, PAUSING, QUEUED, SENT, STUCK, UNKNOWN, RelayReceipt
 
 TRANSPORT = "mapi"
-LEASE_FOR = timedelta(seconds=90)  # renewed while the relay works; it may be restarted within this
+LEASE_FOR = timedelta(seconds=90)  # renewed while the relay works; a relay may be restarted within this time
 _BATCH = 200
+_LONGEST_TEXT = 3500
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
-    """What a receipt came to, in words; `is_final`: it need not be handed in again."""
+class ReceiptResult:
+    """What a receipt changed, in words. `is_final`: the relay need not send it again."""
 
-    said: str
+    text: str
     is_final: bool
 
 
 def holder_of(relay: Relay) -> str:
-    """Name a relay as the holder of leases."""
+    """Return the name under which a relay holds leases."""
     return f"relay:{relay.id}"
 
 
 async def take_leases(
     tx: WriteTx, relay_id: str, most: int, holding: Collection[Claim], now: datetime
 ) -> tuple[Relay, list[Leased]]:
-    """Give the relay, and messages for it unless it is paused; what it holds without knowing so goes back first."""
-    relay = await known(tx, relay_id)
+    """Return the relay, and up to `most` messages for it unless it is paused. Leases that it does not know of are given back first."""
+    relay = await find_relay(tx, relay_id)
     lost = [claim for claim in await outbox.unbegun_of(tx, holder_of(relay)) if claim not in holding]
     await lease.give_back(tx, lost)
     if relay.paused_at is not None or most == 0:
@@ -56,16 +57,18 @@ async def take_leases(
     return relay, leased
 
 
-async def is_due(context: AppContext, relay_id: str) -> bool:
-    """Say whether anything waits for a relay that it may have now."""
+async def has_due_messages(context: AppContext, relay_id: str) -> bool:
+    """Return whether a message is due that the relay could lease now."""
     async with context.database.read() as tx:
-        relay = await rows.find_relay(tx, relay_id)
-        return relay is not None and relay.paused_at is None and await rows.is_due_for(tx, relay, context.clock())
+        relay = await stored_relays.find_relay(tx, relay_id)
+        if relay is None or relay.paused_at is not None:
+            return False
+        return await stored_relays.is_due_for(tx, relay, context.clock())
 
 
 async def start_attempts(tx: WriteTx, relay_id: str, claims: Sequence[Claim], now: datetime) -> list[Claim]:
-    """Write that attempts start, and give those that may. None while the relay is paused."""
-    relay = await known(tx, relay_id)
+    """Write that attempts start, and return the claims that may be sent; none while the relay is paused."""
+    relay = await find_relay(tx, relay_id)
     if relay.paused_at is not None:
         return []
     begun = await lease.begin(tx, claims, now)
@@ -73,74 +76,93 @@ async def start_attempts(tx: WriteTx, relay_id: str, claims: Sequence[Claim], no
 
 
 async def renew(tx: WriteTx, claims: Sequence[Claim], now: datetime) -> list[Claim]:
-    """Prolong leases, and give those that are still held."""
+    """Prolong leases, and return those that are still held."""
     held = await lease.renew(tx, claims, now + LEASE_FOR)
     return [claim for claim in claims if claim.message_id in held]
 
 
-async def hand_in(tx: WriteTx, relay_id: str, receipt: RelayReceipt, now: datetime) -> Taken:
-    """Settle one receipt."""
-    relay = await known(tx, relay_id)
-    claim, meaning = Claim(receipt.id, receipt.token), meaning_of(receipt)
-    if meaning.outcome is None:
+async def take_receipt(tx: WriteTx, relay_id: str, receipt: RelayReceipt, now: datetime) -> ReceiptResult:
+    """Settle one receipt. If the attempt has not ended yet, prolong the lease: only this relay can learn the result."""
+    relay = await find_relay(tx, relay_id)
+    claim, outcome = Claim(receipt.id, receipt.token), outcome_of(receipt)
+    if outcome is None:
         held = await lease.renew(tx, [claim], now + LEASE_FOR)
-        return Taken("waits for more" if held else "the lease was lost; look further all the same", is_final=False)
-    said = await settle(tx, claim.message_id, claim.token, meaning.outcome, now)
-    await _note(tx, relay, receipt, meaning, now)
-    return Taken(said, is_final=True)
-
-
-async def _note(tx: WriteTx, relay: Relay, receipt: RelayReceipt, meaning: Meaning, now: datetime) -> None:
+        text = "the attempt has not ended yet" if held else "the lease was lost; keep looking for the result anyway"
+        return ReceiptResult(text, is_final=False)
+    text = await settle(tx, claim.message_id, claim.token, outcome, now)
     values: dict[str, Any] = {}
-    if meaning.pauses and relay.paused_at is None:
+    # A window that appears after the submission also pauses the relay, whatever happened to the message.
+    pauses = receipt.outcome in PAUSING or receipt.evidence.get("cause") in PAUSING
+    if pauses and relay.paused_at is None:
         why = f"{receipt.outcome}: {receipt.reason}"[:1000]
         values = {"paused_at": now, "paused_why": why, "doctor_asked_at": now}
-        log.error("a relay is paused by what it met", relay=relay.name, why=why)
-    if meaning.is_stuck:
+        log.error("a relay is paused because of its receipt", relay=relay.name, why=why)
+    if receipt.outcome == STUCK:
         values |= {"stuck_at": now, "stuck_why": receipt.reason[:1000]}
-    elif isinstance(meaning.outcome, Sent) and relay.stuck_at is not None:
+    elif isinstance(outcome, Sent) and relay.stuck_at is not None:
         values |= {"stuck_at": None, "stuck_why": None}
     if values:
-        await rows.note_relay(tx, relay.id, values)
+        await stored_relays.note_relay(tx, relay.id, values)
+    return ReceiptResult(text, is_final=True)
 
 
-async def known(tx: WriteTx, relay_id: str) -> Relay:
-    """Give the relay of a key. Raises NotAllowed if it was deleted meanwhile."""
-    relay = await rows.find_relay(tx, relay_id)
+def outcome_of(receipt: RelayReceipt) -> Outcome | None:
+    """Return the outcome that a receipt reports, by the table in docs/mapi.md.
+
+    None: the attempt has not ended. The relay will report again, and nobody else may touch the message until then.
+    """
+    evidence = json.dumps(dict(receipt.evidence), sort_keys=True, default=str) if receipt.evidence else ""
+    code, text = f"mapi {receipt.outcome}", f"{receipt.reason}\n{evidence}".strip()[:_LONGEST_TEXT]
+    if receipt.outcome == QUEUED or (receipt.outcome == UNKNOWN and receipt.evidence.get("looked") is False):
+        return None
+    if receipt.outcome == SENT:
+        return Sent(code, text)
+    if receipt.outcome in HOPELESS:
+        return Permanent(code, text)
+    if receipt.outcome == UNKNOWN or (receipt.outcome == STUCK and receipt.evidence.get("aborted") is not True):
+        # Not found in the mailbox, or still in the Outbox: sending it again by MAPI could send it twice.
+        return Unknown(code, text, is_hopeless_here=True)
+    return Temporary(code, text, is_hopeless_here=receipt.outcome in (STUCK, *PAUSING))
+
+
+async def find_relay(tx: WriteTx, relay_id: str) -> Relay:
+    """Return the relay that a key belongs to. Raises NotAllowed if it was deleted."""
+    relay = await stored_relays.find_relay(tx, relay_id)
     if relay is None:
         raise NotAllowed("this relay was deleted")
     return relay
 
 
 async def tick(context: AppContext) -> bool:
-    """Move what waits for relays that are not fit to the recipients' next transports; True if there may be more."""
+    """Move messages that wait for relays that are not fit to the recipients' next transports; True if there may be more."""
     now = context.clock()
     async with context.database.write() as tx:
-        moved = await _move_stranded(tx, now)
-        if moved:
+        changed = await _move_stranded(tx, now)
+        if changed:
             tx.after_commit(lambda: context.wakeups.wake("messages"))
-    return moved >= _BATCH
+    return changed >= _BATCH
 
 
 async def _move_stranded(tx: WriteTx, now: datetime) -> int:
-    whole = await rows.all_relays(tx)
-    reasons = {relay.id: unfit(relay, await rows.oldest_for(tx, relay), now) for relay in whole}
-    fit = [relay for relay in whole if reasons[relay.id] is None]
+    relays = await stored_relays.all_relays(tx)
+    reasons = {relay.id: unfit(relay, await stored_relays.oldest_for(tx, relay), now) for relay in relays}
+    fit = [relay for relay in relays if reasons[relay.id] is None]
     if fit:
-        await rows.set_free(tx, [relay.id for relay in whole if reasons[relay.id] is not None], list(reasons))
-    held = await outbox.lock(tx, await rows.stranded(tx, fit, _BATCH))
+        not_fit = [relay.id for relay in relays if reasons[relay.id] is not None]
+        await stored_relays.set_free(tx, not_fit, list(reasons))
+    locked = await outbox.lock(tx, await stored_relays.stranded(tx, fit, _BATCH))
     changed = []
-    for one in held.values():
-        message = one.message
+    for held in locked.values():
+        message = held.message
         why = (
             reasons.get(message.relay_id or "")
             or "; ".join(sorted(filter(None, reasons.values())))
             or "no relay sends for it"
         )
         after = await move_on(tx, message, now, why)
-        # Nowhere to go after all: not looked at again, or it would stand before others each time.
+        # There is no other transport: not checked again, or it would take a place in every batch.
         changed.append(after or replace(message, move_on_at=message.give_up_at, why=f"waits: {why}"))
     await outbox.save(tx, changed)
     for message in changed:
-        tx.after_commit(partial(tell_end, message))
+        tx.after_commit(partial(report_given_up, message))
     return len(changed)

@@ -1,7 +1,8 @@
-"""The door by which every attempt's end comes in, from our worker and from a relay alike: late, twice, in any order.
+"""Settles attempts, of our worker and of relays alike. Results may come late, twice and in any order.
 
-It decides by the token who may speak: the present holder always; a former one only to say that the message was sent, which is
-a fact and is never undone.
+The lease token decides what a result may change. The current holder may report anything. A former holder (a relay that was cut
+off, a worker that was suspended, an answer that comes twice) may only report that the message was sent, because that is a fact
+whenever it comes and is never undone. Any other late result is written next to the attempt and changes nothing.
 """
 
 import random
@@ -11,81 +12,81 @@ from datetime import datetime
 
 from app.core.ids import new_id
 from app.core.log import log
+from app.deliver.after_attempt import decide_after_attempt
 from app.deliver.failover import move_on
-from app.deliver.late import settle_late
-from app.deliver.tell import tell
-from app.deliver.verdict import judge
-from app.domain.attempt import Attempt, Outcome, Unknown, outcome_name
+from app.deliver.report import report_attempt
+from app.domain.attempt import Attempt, Outcome, Sent, Unknown, outcome_name
 from app.domain.lease import Claim, Held
 from app.domain.message import Message, MessageState
 from app.store import attempts, outbox
 from app.store.transactions import WriteTx
 
+_LONGEST_TEXT = 4096  # a relay that repeats a result for ever must not grow a row for ever
+
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
-    """How the attempt under a claim ended."""
+class AttemptResult:
+    """The outcome of the attempt under a claim."""
 
     claim: Claim
     outcome: Outcome
 
 
 async def settle(tx: WriteTx, message_id: str, token: str, outcome: Outcome, now: datetime) -> str:
-    """Settle one attempt and say in words what came of it."""
-    receipt = Receipt(Claim(message_id, token), outcome)
-    held = await outbox.lock(tx, [message_id])
-    return (await settle_all(tx, [receipt], held, now))[0]
+    """Settle one attempt and return in words what happened to the message."""
+    result = AttemptResult(Claim(message_id, token), outcome)
+    locked = await outbox.lock(tx, [message_id])
+    return (await settle_all(tx, [result], locked, now))[0]
 
 
 async def settle_all(
-    tx: WriteTx, receipts: Sequence[Receipt], held: Mapping[str, Held], now: datetime, *, at_once: bool = False
+    tx: WriteTx, results: Sequence[AttemptResult], locked: Mapping[str, Held], now: datetime, *, at_once: bool = False
 ) -> list[str]:
-    """Settle attempts at different messages, which are locked in `held`; say for each in words what came of it.
+    """Settle attempts at different messages, which are locked already; return for each in words what happened.
 
-    `at_once`: what is tried again is due now; the fault was not the other side's.
+    With `at_once`, messages that are sent again are due now: the receiving side was not at fault.
     """
-    said: list[str] = []
+    effects: list[str] = []
     changed: list[Message] = []
     ended: list[tuple[str, datetime, str, str, str]] = []
-    for receipt in receipts:
-        one = held.get(receipt.claim.message_id)
-        if one is None:
-            log.warning("receipt for no message of ours", message=receipt.claim.message_id)
-            said.append("refused: there is no such message")
-        elif one.message.state is not MessageState.LEASED or one.message.lease_token != receipt.claim.token:
-            said.append(await settle_late(tx, one.message, receipt.claim.token, receipt.outcome, now))
+    for result in results:
+        held, outcome = locked.get(result.claim.message_id), result.outcome
+        if held is None:
+            log.warning("result for an unknown message", message=result.claim.message_id)
+            effects.append("refused: there is no such message")
+        elif held.message.state is not MessageState.LEASED or held.message.lease_token != result.claim.token:
+            effects.append(await _settle_late(tx, held.message, result.claim.token, outcome, now))
         else:
-            attempt_id, number = await _attempt_of(tx, one, now)
-            ended.append(
-                (attempt_id, now, outcome_name(receipt.outcome), receipt.outcome.code[:40], receipt.outcome.text)
-            )
-            after = await _after(tx, one.message, receipt.outcome, number, now)
+            attempt_id, number = await _find_or_write_attempt(tx, held, now)
+            ended.append((attempt_id, now, outcome_name(outcome), outcome.code[:40], outcome.text))
+            after = await _change_message(tx, held.message, outcome, number, now)
             changed.append(replace(after, due_at=now) if at_once else after)
-            said.append(f"{after.state}: {after.why}")
+            effects.append(f"{after.state}: {after.why}")
     await attempts.end_attempts(tx, ended)
     await outbox.save(tx, changed)
-    return said
+    return effects
 
 
-async def _after(tx: WriteTx, message: Message, outcome: Outcome, number: int, now: datetime) -> Message:
-    """Judge, and fail over where the verdict says so."""
+async def _change_message(tx: WriteTx, message: Message, outcome: Outcome, number: int, now: datetime) -> Message:
+    """Decide what happens to the message, and move it to the next transport if that is the decision."""
     unknown_before = await attempts.count_unknown(tx, message.id) if isinstance(outcome, Unknown) else 0
-    verdict = judge(message, outcome, number, unknown_before, now, random.random())  # noqa: S311  (jitter, no secret)
-    after = verdict.after
-    if verdict.should_move:
+    jitter = random.random()  # noqa: S311  (no secret)
+    decided = decide_after_attempt(message, outcome, number, unknown_before, now, jitter)
+    after = decided.message
+    if decided.should_move:
         # `move_on` starts from the leased message: from a state such as dead there is no legal move to the next transport.
         tried = replace(message, attempts=after.attempts, maybe_sent=after.maybe_sent, due_at=after.due_at)
-        after = await move_on(tx, tried, now, verdict.why) or after
-    tx.after_commit(lambda: tell(after, outcome_name(outcome), now))
+        after = await move_on(tx, tried, now, decided.why) or after
+    tx.after_commit(lambda: report_attempt(after, outcome_name(outcome), now))
     return after
 
 
-async def _attempt_of(tx: WriteTx, held: Held, now: datetime) -> tuple[str, int]:
-    """Give the attempt's id and number. A receipt for one that was never begun writes it now: it was made all the same."""
+async def _find_or_write_attempt(tx: WriteTx, held: Held, now: datetime) -> tuple[str, int]:
+    """Return the attempt's id and number. If the attempt was never begun here, write it now: it was made all the same."""
     if held.attempt_id is not None and held.number is not None:
         return held.attempt_id, held.number
     message = held.message
-    missed = Attempt(
+    attempt = Attempt(
         id=new_id("att"),
         message_id=message.id,
         number=message.attempts + 1,
@@ -93,5 +94,68 @@ async def _attempt_of(tx: WriteTx, held: Held, now: datetime) -> tuple[str, int]
         token=message.lease_token or "",
         started_at=now,
     )
-    await attempts.insert_attempts(tx, [missed])
-    return missed.id, missed.number
+    await attempts.insert_attempts(tx, [attempt])
+    return attempt.id, attempt.number
+
+
+async def _settle_late(tx: WriteTx, message: Message, token: str, outcome: Outcome, now: datetime) -> str:
+    """Settle a result under an outdated token; `message` is locked. Return in words what happened."""
+    attempt = await attempts.attempt_under(tx, message.id, token)
+    if attempt is None:
+        log.warning("result under a token that began no attempt", message=message.id, outcome=outcome_name(outcome))
+        return "refused: no attempt was begun under this token"
+    if not isinstance(outcome, Sent):
+        return await _keep_late_failure(tx, message, attempt, outcome, now)
+    if attempt.outcome != "sent":
+        text = outcome.text
+        if attempt.ended_at is not None:
+            text = _append(text, f"recorded before as {attempt.outcome}: {attempt.code or ''} {attempt.text or ''}")
+        await attempts.end_attempts(tx, [(attempt.id, now, "sent", outcome.code[:40], text)])
+    if message.state is MessageState.SENT:
+        return "sent: known already"
+    after = replace(message, attempts=max(message.attempts, attempt.number)).to(
+        MessageState.SENT, now, why=f"sent after all: {outcome.code} {outcome.text}".strip()
+    )
+    await outbox.save(tx, [after])
+    await _cancel_successors(tx, message, now)
+    tx.after_commit(lambda: report_attempt(after, "sent", now))
+    return f"sent: the message was {message.state}, but it has been sent"
+
+
+async def _keep_late_failure(tx: WriteTx, message: Message, attempt: Attempt, outcome: Outcome, now: datetime) -> str:
+    """Write the result down and leave the message alone: another holder may be sending it at this moment."""
+    log.warning(
+        "late result refused",
+        message=message.id,
+        state=message.state,
+        outcome=outcome_name(outcome),
+        code=outcome.code,
+        text=outcome.text,
+    )
+    if attempt.ended_at is None:
+        await attempts.end_attempts(tx, [(attempt.id, now, outcome_name(outcome), outcome.code[:40], outcome.text)])
+    elif attempt.outcome != "sent" and attempt.outcome != outcome_name(outcome):
+        text = _append(
+            attempt.text, f"reported too late to count: {outcome_name(outcome)} {outcome.code} {outcome.text}"
+        )
+        await attempts.end_attempts(
+            tx, [(attempt.id, attempt.ended_at, attempt.outcome or "unknown", attempt.code or "", text)]
+        )
+    return f"refused: the lease was lost, and the message is {message.state} now"
+
+
+def _append(text: str | None, more: str) -> str:
+    return f"{text or ''}\n{more}".strip()[:_LONGEST_TEXT]
+
+
+async def _cancel_successors(tx: WriteTx, message: Message, now: datetime) -> None:
+    """Settle the successors that are not leased yet, so that the recipient does not get the same text a second time."""
+    next_id = message.moved_to
+    while next_id is not None:
+        held = (await outbox.lock(tx, [next_id])).get(next_id)
+        if held is None:
+            return
+        if held.message.state not in (MessageState.LEASED, MessageState.SENT):
+            why = f"its predecessor {message.id} was sent by {message.transport} after all"
+            await outbox.save(tx, [held.message.to(MessageState.SENT, now, why=why)])
+        next_id = held.message.moved_to

@@ -1,12 +1,13 @@
-"""Picks up what others dropped: leases that ran out, messages that are too old, alerts that wait too long for their transport."""
+"""Takes back expired leases, and moves or gives up messages that waited too long for their transport."""
 
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 
 from app.context import AppContext
 from app.deliver.failover import move_on
-from app.deliver.settle import Receipt, settle_all
-from app.deliver.tell import tell_end
+from app.deliver.report import report_given_up
+from app.deliver.settle import AttemptResult, settle_all
 from app.domain.attempt import Unknown
 from app.domain.lease import Claim
 from app.domain.message import Message, MessageState
@@ -14,59 +15,55 @@ from app.store import outbox
 from app.store.transactions import WriteTx
 
 _BATCH = 200
-_CUT_OFF = Unknown("lost", "the worker died or was cut off")
+_LOST = Unknown("lost", "the worker died or was cut off")
 
 
 async def tick(context: AppContext, *, of_holders: str | None = None) -> bool:
-    """Sweep a batch of each; True if there may be more."""
+    """Process a batch of each; True if there may be more."""
     now = context.clock()
     async with context.database.write() as tx:
-        swept = await sweep(tx, now, of_holders=of_holders) + await hurry(tx, now)
-        if swept:
+        changed = await take_back_leases(tx, now, of_holders=of_holders) + await move_overdue(tx, now)
+        if changed:
             tx.after_commit(lambda: context.wakeups.wake("messages"))
-    return swept >= _BATCH
+    return changed >= _BATCH
 
 
-async def sweep(tx: WriteTx, now: datetime, *, of_holders: str | None = None) -> int:
-    """Take back leases that ran out: begun ones may have been sent, and are tried again at once; the others never left.
+async def take_back_leases(tx: WriteTx, now: datetime, *, of_holders: str | None = None) -> int:
+    """Take back expired leases. A message whose attempt was begun may have been sent and is tried again at once; the others were not.
 
-    With `of_holders`, also those of every holder whose name begins so, however long they would still last.
+    With `of_holders`, also the leases of every holder whose name begins with it, expired or not.
     """
-    ids = await outbox.lapsed(tx, now, _BATCH, of_holders=of_holders)
-    held = await outbox.lock(tx, ids)
-    begun = {id_: one for id_, one in held.items() if one.attempt_id is not None}
-    receipts = [Receipt(Claim(id_, one.message.lease_token or ""), _CUT_OFF) for id_, one in begun.items()]
-    await settle_all(tx, receipts, begun, now, at_once=True)
-    await outbox.save(tx, [one.message.to(MessageState.QUEUED, now) for id_, one in held.items() if id_ not in begun])
-    return len(held)
+    locked = await outbox.lock(tx, await outbox.expired(tx, now, _BATCH, of_holders=of_holders))
+    begun = {id_: held for id_, held in locked.items() if held.attempt_id is not None}
+    results = [AttemptResult(Claim(id_, held.message.lease_token or ""), _LOST) for id_, held in begun.items()]
+    await settle_all(tx, results, begun, now, at_once=True)
+    not_begun = [held.message for id_, held in locked.items() if id_ not in begun]
+    await outbox.save(tx, [message.to(MessageState.QUEUED, now) for message in not_begun])
+    return len(locked)
 
 
-async def hurry(tx: WriteTx, now: datetime) -> int:
-    """Move on or give up what waits too long, also where nobody serves its transport and so nothing is ever attempted."""
-    held = await outbox.lock(tx, await outbox.overdue(tx, now, _BATCH))
+async def move_overdue(tx: WriteTx, now: datetime) -> int:
+    """Move or give up messages that waited too long, also where nothing serves their transport and so nothing is ever attempted."""
+    locked = await outbox.lock(tx, await outbox.overdue(tx, now, _BATCH))
     changed = []
-    for one in held.values():
-        message = one.message
-        why = _why(message, now)
+    for held in locked.values():
+        message = held.message
+        why = _why_overdue(message, now)
         after = await move_on(tx, message, now, why)
         if after is None and now >= message.give_up_at:
             after = message.to(MessageState.DEAD, now, why=f"given up: {why}")
-        # Nowhere to go after all: not looked at again until it is too old, or it would stand before others at every sweep.
+        # There is no other transport: not checked again before `give_up_at`, or it would take a place in every batch.
         changed.append(after or replace(message, move_on_at=message.give_up_at))
     await outbox.save(tx, changed)
-    tx.after_commit(lambda: _tell_all(changed))
+    for message in changed:
+        tx.after_commit(partial(report_given_up, message))
     return len(changed)
 
 
-def _tell_all(changed: list[Message]) -> None:
-    for message in changed:
-        tell_end(message)
-
-
-def _why(message: Message, now: datetime) -> str:
-    """Say for how long it waited, and the last attempt's words: "not sent" alone tells nobody what to mend."""
+def _why_overdue(message: Message, now: datetime) -> str:
+    """Say how long it waited and why the last attempt failed: "not sent" alone does not say what to repair."""
     seconds = int((now - message.created_at).total_seconds())
     waited = f"{seconds} s" if seconds < 60 else f"{seconds // 60} min"  # noqa: PLR2004  (a minute)
     tried = "1 attempt" if message.attempts == 1 else f"{message.attempts} attempts"
-    last_words = f": {message.why}" if message.attempts and message.why else ""
-    return f"not sent within {waited}, after {tried}{last_words}"
+    last_failure = f": {message.why}" if message.attempts and message.why else ""
+    return f"not sent within {waited}, after {tried}{last_failure}"

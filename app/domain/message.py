@@ -14,7 +14,7 @@ dead    -> queued            an administrator asked for another try
 unknown | queued | dead | moved | sent -> sent   a late or repeated receipt: it was sent after all. That is never undone.
 
 Three statements move many rows at once, by conditions that allow only moves of this table: `store/outbox.lease`,
-`store/outbox.give_back` and those of `store/book` (held by tests/unit/deliver/test_bulk_moves.py).
+`store/outbox.give_back` and those of `store/attempts` (held by tests/unit/deliver/test_bulk_moves.py).
 """
 
 from dataclasses import dataclass, replace

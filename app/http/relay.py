@@ -14,7 +14,7 @@ from fastapi.responses import JSONResponse
 from app.admin import relays
 from app.context import AppContext
 from app.core.errors import BadInput, NotAllowed, TooLarge
-from app.deliver import relays as door
+from app.deliver import relays as deliver_relays
 from app.domain.key import KeyKind
 from app.domain.lease import Claim, Leased
 from app.domain.relay import Relay
@@ -68,7 +68,9 @@ async def lease(body: Body, request: Request, context: Context, relay_id: Who) -
     relay, leased = await _take(context, relay_id, asked.most, holding)
     before = _wanted(relay)
     while not leased and await _is_worth_waiting(request, context, until):
-        if (asked.most and await door.is_due(context, relay_id)) or await relays.has_news(context, relay_id, before):
+        if (asked.most and await deliver_relays.has_due_messages(context, relay_id)) or await relays.has_news(
+            context, relay_id, before
+        ):
             relay, leased = await _take(context, relay_id, asked.most, holding)
             if not leased and _wanted(relay) != before:
                 break
@@ -77,7 +79,7 @@ async def lease(body: Body, request: Request, context: Context, relay_id: Who) -
 
 async def _take(context: AppContext, relay_id: str, most: int, holding: set[Claim]) -> tuple[Relay, list[Leased]]:
     async with context.database.write() as tx:
-        return await door.take_leases(tx, relay_id, most, holding, context.clock())
+        return await deliver_relays.take_leases(tx, relay_id, most, holding, context.clock())
 
 
 async def _is_worth_waiting(request: Request, context: AppContext, until: float) -> bool:
@@ -96,7 +98,7 @@ def _posted(one: Leased) -> wire.LeasedMail:
     return wire.LeasedMail(
         one.claim.message_id,
         one.claim.token,
-        door.LEASE_FOR.total_seconds(),
+        deliver_relays.LEASE_FOR.total_seconds(),
         one.parcel.address,
         one.parcel.message_id,
         one.parcel.body,
@@ -116,7 +118,7 @@ async def begin(body: Body, context: Context, relay_id: Who) -> JSONResponse:
     with _reading():
         claims = wire.LeaseClaims.from_json(body).claims
     async with context.database.write() as tx:
-        begun = await door.start_attempts(tx, relay_id, _ours(claims), context.clock())
+        begun = await deliver_relays.start_attempts(tx, relay_id, _ours(claims), context.clock())
     return JSONResponse(wire.LeaseClaims(_theirs(begun)).as_json())
 
 
@@ -126,8 +128,8 @@ async def renew(body: Body, context: Context, relay_id: Who) -> JSONResponse:
     with _reading():
         claims = wire.LeaseClaims.from_json(body).claims
     async with context.database.write() as tx:
-        await door.known(tx, relay_id)
-        held = await door.renew(tx, _ours(claims), context.clock())
+        await deliver_relays.find_relay(tx, relay_id)
+        held = await deliver_relays.renew(tx, _ours(claims), context.clock())
     return JSONResponse(wire.LeaseClaims(_theirs(held)).as_json())
 
 
@@ -139,9 +141,9 @@ async def receipts(body: Body, context: Context, relay_id: Who) -> JSONResponse:
     taken = []
     for one in given:
         async with context.database.write() as tx:
-            what = await door.hand_in(tx, relay_id, one, context.clock())
+            what = await deliver_relays.take_receipt(tx, relay_id, one, context.clock())
             tx.after_commit(lambda: context.wakeups.wake("messages"))
-        taken.append({"id": one.id, "token": one.token, "said": what.said, "is_final": what.is_final})
+        taken.append({"id": one.id, "token": one.token, "said": what.text, "is_final": what.is_final})
     return JSONResponse({"taken": taken})
 
 

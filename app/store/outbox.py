@@ -1,4 +1,4 @@
-"""The outbox: messages not yet settled. The only file that leases them and that writes their state."""
+"""The outbox: messages that are not settled yet. Only this file and the fast path of `attempts` write the state of a message."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -25,11 +25,12 @@ from sqlalchemy import (
 from app.core.ids import new_id
 from app.domain.lease import Claim, Held, Leased
 from app.domain.message import Bodies, Message, MessageState, Parcel, takes_json
+from app.domain.recipient import Address
 from app.domain.relay import Relay
 from app.store.tables import attempts, bodies, messages
 from app.store.transactions import ReadTx, WriteTx
 
-# As the partial index says it: SQLite uses one only when its condition stands word by word in the query.
+# Exactly the condition of the partial index: SQLite uses it only if the query repeats that condition word for word.
 _WAITING = text("messages.state IN ('queued', 'unknown')")
 _LEASED = text("messages.state = 'leased'")
 _SETTLED = (
@@ -53,24 +54,24 @@ _SAVE = (
 )
 
 
-async def insert_messages(tx: WriteTx, worded: Sequence[tuple[Message, Bodies]]) -> None:
-    """Put newly worded messages into the outbox."""
-    if not worded:
+async def insert_messages(tx: WriteTx, composed: Sequence[tuple[Message, Bodies]]) -> None:
+    """Insert newly composed messages."""
+    if not composed:
         return
-    await tx.connection.execute(insert(messages), [_row(message) for message, _ in worded])
-    finished = [{"message_id": message.id, "mail": one.mail, "webhook": one.webhook} for message, one in worded]
-    await tx.connection.execute(insert(bodies), finished)
+    await tx.connection.execute(insert(messages), [_row(message) for message, _ in composed])
+    rows = [{"message_id": message.id, "mail": body.mail, "webhook": body.webhook} for message, body in composed]
+    await tx.connection.execute(insert(bodies), rows)
 
 
 async def lease(
     tx: WriteTx, transport: str, limit: int, now: datetime, holder: str, until: datetime, relay: Relay | None = None
 ) -> list[Leased]:
-    """Claim up to `limit` due messages of `transport` for `holder`, the most urgent and then the longest due first.
+    """Lease up to `limit` due messages of `transport` to `holder`: the most urgent first, then those that are due longest.
 
-    With `relay`, only what it serves; from then on it is that relay's.
+    With `relay`, only messages that this relay serves; from then on only this relay may lease them again.
 
-    Each call makes a new token; `settle` refuses an outdated one, so that a worker which was paused past its lease cannot
-    overwrite the verdict of the one that took over.
+    Each call creates a new token. `settle` refuses an outdated one, so that a worker that was suspended past its lease cannot
+    overwrite the result of the worker that took over.
     """
     body = bodies.c.webhook if takes_json(transport) else bodies.c.mail
     due = (
@@ -96,44 +97,53 @@ async def lease(
     if not rows:
         return []
     token = new_id("lse")
-    whose = {"lease_token": token, "lease_until": until, "lease_holder": holder}
-    claimed = {"state": MessageState.LEASED, **whose, **({} if relay is None else {"relay_id": relay.id})}
-    await tx.connection.execute(update(messages).where(messages.c.id.in_([row.id for row in rows])).values(claimed))
-    return [_leased(row, token, transport, until) for row in rows]
-
-
-def _leased(row: Any, token: str, transport: str, until: datetime) -> Leased:  # noqa: ANN401
-    parcel = Parcel(row.id, row.recipient_id, row.address, row.message_id, row.body or b"")
-    return Leased(
-        Claim(row.id, token), transport, parcel, until, row.attempts, row.created_at, row.is_alert, row.maybe_sent
-    )
+    lease_columns = {"lease_token": token, "lease_until": until, "lease_holder": holder}
+    values = {"state": MessageState.LEASED, **lease_columns, **({} if relay is None else {"relay_id": relay.id})}
+    await tx.connection.execute(update(messages).where(messages.c.id.in_([row.id for row in rows])).values(values))
+    return [
+        Leased(
+            Claim(row.id, token),
+            transport,
+            Parcel(row.id, row.recipient_id, row.address, row.message_id, row.body or b""),
+            until,
+            row.attempts,
+            row.created_at,
+            row.is_alert,
+            row.maybe_sent,
+        )
+        for row in rows
+    ]
 
 
 def served_by(relay: Relay) -> ColumnElement[bool]:
-    """Say that a message is for a relay: it had it before, or nobody did and it is bound to its customer or recipient."""
+    """Return the condition for messages that a relay serves: it leased them before, or no relay did and its customers and recipients match."""
     bound: ColumnElement[bool] = true()
     if relay.customers or relay.recipients:
         bound = or_(messages.c.customer_id.in_(relay.customers), messages.c.recipient_id.in_(relay.recipients))
     mine = or_(messages.c.relay_id == relay.id, and_(messages.c.relay_id.is_(None), bound))
-    return func.coalesce(mine, false())  # SQL's third truth would keep a message of no customer from either side
+    return func.coalesce(
+        mine, false()
+    )  # NULL would hide a message without a customer from this condition and from its negation
 
 
 async def lock(tx: WriteTx, ids: Collection[str]) -> dict[str, Held]:
-    """Give these messages, and keep everybody else from changing them until the unit ends."""
+    """Return these messages by id, locked until the transaction ends."""
     begun = (attempts.c.message_id == messages.c.id) & (attempts.c.token == messages.c.lease_token)
-    wanted = (
+    query = (
         select(messages, attempts.c.id.label("attempt_id"), attempts.c.number)
         .join_from(messages, attempts, begun, isouter=True)
         .where(messages.c.id.in_(ids))
-        .order_by(messages.c.id)  # always in one order: two units that lock the same rows must not wait for one another
+        .order_by(
+            messages.c.id
+        )  # always in id order: two transactions that lock the same rows in different orders would deadlock
         .with_for_update(of=messages)
     )
-    rows = (await tx.connection.execute(wanted)).mappings()
+    rows = (await tx.connection.execute(query)).mappings()
     return {row["id"]: Held(_message_from(row), row["attempt_id"], row["number"]) for row in rows}
 
 
 async def save(tx: WriteTx, changed: Sequence[Message]) -> None:
-    """Write the state of messages that were locked in this unit; nothing else of a message ever changes."""
+    """Write the state of messages that were locked in this transaction. Nothing else of a message changes."""
     if not changed:
         return
     names = (*_SETTLED, "move_on_at", "give_up_at")
@@ -142,7 +152,7 @@ async def save(tx: WriteTx, changed: Sequence[Message]) -> None:
 
 
 async def renew(tx: WriteTx, claims: Collection[Claim], until: datetime) -> frozenset[str]:
-    """Prolong those leases that are still theirs; give the ids of these messages."""
+    """Prolong the leases that are still held; return the ids of these messages."""
     pairs = [(claim.message_id, claim.token) for claim in claims]
     prolong = (
         update(messages)
@@ -154,7 +164,7 @@ async def renew(tx: WriteTx, claims: Collection[Claim], until: datetime) -> froz
 
 
 async def unbegun_of(tx: ReadTx, holder: str) -> list[Claim]:
-    """Give what a holder leased and has not begun."""
+    """Return the claims of a holder under which no attempt was begun."""
     begun = select(attempts.c.id).where(
         attempts.c.message_id == messages.c.id, attempts.c.token == messages.c.lease_token
     )
@@ -164,7 +174,7 @@ async def unbegun_of(tx: ReadTx, holder: str) -> list[Claim]:
 
 
 async def give_back(tx: WriteTx, claims: Collection[Claim]) -> int:
-    """Put back what was leased and not begun; give how many. An attempt under way is left alone."""
+    """Return messages that were leased and not begun to the queue; return how many. An attempt in progress is left alone."""
     pairs = [(claim.message_id, claim.token) for claim in claims]
     begun = (
         select(attempts.c.id)
@@ -179,46 +189,66 @@ async def give_back(tx: WriteTx, claims: Collection[Claim]) -> int:
     return (await tx.connection.execute(back)).rowcount
 
 
-async def lapsed(tx: WriteTx, now: datetime, limit: int, *, of_holders: str | None = None) -> list[str]:
-    """Give the ids of leased messages whose lease ran out, or of every holder whose name begins with `of_holders`."""
-    run_out = messages.c.lease_until <= now
+async def expired(tx: WriteTx, now: datetime, limit: int, *, of_holders: str | None = None) -> list[str]:
+    """Return the ids of messages whose lease has expired, and with `of_holders` also of all holders whose name begins with it."""
+    ended = messages.c.lease_until <= now
     if of_holders is not None:
-        run_out = or_(run_out, messages.c.lease_holder.startswith(of_holders, autoescape=True))
-    return await _ids(tx, select(messages.c.id).where(_LEASED, run_out).order_by(messages.c.lease_until).limit(limit))
+        ended = or_(ended, messages.c.lease_holder.startswith(of_holders, autoescape=True))
+    return await _locked_ids(
+        tx, select(messages.c.id).where(_LEASED, ended).order_by(messages.c.lease_until).limit(limit)
+    )
 
 
 async def overdue(tx: WriteTx, now: datetime, limit: int) -> list[str]:
-    """Give the ids of waiting messages that are too old, and of alerts that waited too long here; whether they can go elsewhere is not known."""
+    """Return the ids of waiting messages that are too old, and of alerts that waited too long for this transport, even if there is no other."""
     may_move = messages.c.is_alert & (messages.c.move_on_at <= now)
-    return await _ids(
+    return await _locked_ids(
         tx, select(messages.c.id).where(_WAITING, or_(messages.c.give_up_at <= now, may_move)).limit(limit)
     )
 
 
 async def insert_successor(tx: WriteTx, new: Message, of: str) -> None:
-    """Add `new`, which carries the very bytes of the message `of`."""
-    given: dict[str, Any] = {name: literal(value, messages.c[name].type) for name, value in _row(new).items()}
+    """Insert `new`, with a copy of the bytes of the message `of`."""
+    changed: dict[str, Any] = {name: literal(value, messages.c[name].type) for name, value in _row(new).items()}
     columns = list(messages.c)
-    copied = select(*(given.get(column.name, column) for column in columns)).where(messages.c.id == of)
+    copied = select(*(changed.get(column.name, column) for column in columns)).where(messages.c.id == of)
     await tx.connection.execute(insert(messages).from_select(columns, copied))
     same = select(literal(new.id), bodies.c.mail, bodies.c.webhook).where(bodies.c.message_id == of)
     await tx.connection.execute(insert(bodies).from_select(list(bodies.c), same))
 
 
 async def kinds_of_body(tx: ReadTx, message_id: str) -> Bodies:
-    """Say which bodies a message has, without reading them."""
+    """Return which bodies a message has, as empty bytes: the bodies themselves are not read."""
     there = select(bodies.c.mail.is_not(None).label("mail"), bodies.c.webhook.is_not(None).label("webhook"))
     row = (await tx.connection.execute(there.where(bodies.c.message_id == message_id))).one()
     return Bodies(mail=b"" if row.mail else None, webhook=b"" if row.webhook else None)
 
 
 async def find_message(tx: ReadTx, message_id: str) -> Message | None:
-    """Give one message, without its bytes."""
+    """Return one message, without its bytes."""
     row = (await tx.connection.execute(select(messages).where(messages.c.id == message_id))).mappings().one_or_none()
     return None if row is None else _message_from(row)
 
 
-async def _ids(tx: WriteTx, wanted: Select[Any]) -> list[str]:
+async def readdress(tx: WriteTx, message_id: str, place: int, to: Address) -> None:
+    """Set a message, which is locked in this transaction, to the recipient's transport at `place`; its bytes stay the same."""
+    values = {"place": place, "transport": to.transport, "address": to.address}
+    await tx.connection.execute(update(messages).where(messages.c.id == message_id).values(values))
+
+
+async def move_on_from_others(tx: WriteTx, recipient_id: str, addresses: Sequence[Address], now: datetime) -> None:
+    """Let alerts move on now that wait for an address that their recipient no longer has, where nobody may ever take them.
+
+    Also alerts for which there was no other transport until now (`move_on_at` is not before `give_up_at`).
+    """
+    current = (and_(messages.c.transport == to.transport, messages.c.address == to.address) for to in addresses)
+    waiting = messages.c.state.in_((MessageState.QUEUED, MessageState.LEASED, MessageState.UNKNOWN))
+    may_move = or_(~or_(false(), *current), messages.c.move_on_at >= messages.c.give_up_at)
+    conditions = waiting, messages.c.recipient_id == recipient_id, messages.c.is_alert, may_move
+    await tx.connection.execute(update(messages).where(*conditions).values(move_on_at=now))
+
+
+async def _locked_ids(tx: WriteTx, wanted: Select[Any]) -> list[str]:
     locked = wanted.with_for_update(skip_locked=True, of=messages)
     return list((await tx.connection.execute(locked)).scalars())
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 from app.context import AppContext
-from app.deliver import tick as deliver
+from app.deliver import delivery_loop
 from app.deliver.transport import Transport
 from app.domain.message import Message, MessageState
 from tests.support.outbox import message_of
@@ -19,7 +19,7 @@ async def delivering(
 ) -> AsyncIterator[None]:
     """Deliver until the block ends, then stop cleanly."""
     stopping = asyncio.Event()
-    work = asyncio.create_task(deliver.run(context, transports, holder, stopping))
+    work = asyncio.create_task(delivery_loop.run(context, transports, holder, stopping))
     try:
         yield
     finally:

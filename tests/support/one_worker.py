@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from app.deliver import tick as deliver
+from app.deliver import delivery_loop
 from app.deliver.transports import build_transports
 from tests.support.context import live_in
 
@@ -17,7 +17,7 @@ async def _work(database_url: str, folder: Path, port: str) -> None:
         database_url, folder, smtp_url=smtp_url, smtp_connections=2, mail_from="tocsin@example.org", smtp_timeout_s=60
     ) as lived:
         transports = build_transports(lived.context.settings, b"s" * 32)
-        await deliver.run(lived.context, transports, "worker:doomed", asyncio.Event())
+        await delivery_loop.run(lived.context, transports, "worker:doomed", asyncio.Event())
 
 
 asyncio.run(_work(sys.argv[1], Path(sys.argv[2]), sys.argv[3]))

@@ -7,7 +7,7 @@ import pytest
 
 from app.decide import relays as relay_clock
 from app.decide import tick as decide
-from app.deliver import relays as door
+from app.deliver import relays as deliver_relays
 from app.deliver import sweep
 from app.store.checkup import check_up
 from tests.support.api import Api, serving
@@ -40,7 +40,7 @@ async def test_each_relay_sends_for_those_that_it_is_bound_to(api: Api) -> None:
     (to_nobody,) = await post(api.context, BY_MAPI, BY_SMTP)
     assert [one.id for one in await for_acme.lease()] == [to_acme]
     assert [one.id for one in await for_bolt.lease()] == [to_bolt]
-    await door.tick(api.context)
+    await deliver_relays.tick(api.context)
     assert "no relay sends for it" in (await successor_of(api, to_nobody))["why"]
     refused = await api.ask("POST", "/v1/relays", json={"name": "c", "customers": ["cus_" + "0" * 28]})
     assert (refused.status_code, refused.json()["code"]) == (422, "unknown_customer")
@@ -59,12 +59,12 @@ async def test_messages_of_an_unfit_relay_move_and_its_administrators_hear_of_it
         context = later(context, minutes=16)
         await relay.beat()
         async with context.database.write() as tx:
-            await door.rows.note_relay(tx, relay.id, {"seen_at": context.clock()})
+            await deliver_relays.stored_relays.note_relay(tx, relay.id, {"seen_at": context.clock()})
     elif trouble == "paused":
         await api.tell("POST", f"/v1/relays/{relay.id}:pause", json={"why": "moving"})
     else:
         await relay.beat(paused_why="the doctor found that the store is not tight")
-    await door.tick(context)
+    await deliver_relays.tick(context)
     for one in (alert, summary):
         told = await successor_of(api, one)
         assert (told["transport"], "mail01" in told["why"]) == ("smtp", True), told
@@ -87,7 +87,7 @@ async def test_what_a_silent_relay_may_have_sent_goes_again_only_if_it_is_an_ale
     assert await relay.begin(*leased.values()) == {alert, summary}
     context = later(api.context, minutes=6)
     await sweep.tick(context)
-    await door.tick(context)
+    await deliver_relays.tick(context)
     told = await successor_of(api, alert)
     assert (told["transport"], told["message_id"]) == ("smtp", leased[alert].message_id)
     assert "may be the second one" in told["why"]
@@ -145,7 +145,7 @@ async def test_what_waits_for_a_relay_that_was_deleted_goes_by_the_one_in_its_pl
     await sweep.tick(api.context, of_holders="relay:")
     new = await add_relay(api, "new")
     await new.beat()
-    await door.tick(api.context)
+    await deliver_relays.tick(api.context)
     assert {one.id for one in await new.lease()} == {unsent, doubtful}, (
         "what may have left goes again only if it is an alert"
     )
@@ -157,11 +157,11 @@ async def test_a_test_of_a_relay_is_never_sent_by_another(api: Api) -> None:
     context = later(api.context, minutes=6)
     other = await add_relay(api, "other")
     async with context.database.write() as tx:
-        await door.rows.note_relay(tx, other.id, {"seen_at": context.clock()})
-    await door.tick(context)
+        await deliver_relays.stored_relays.note_relay(tx, other.id, {"seen_at": context.clock()})
+    await deliver_relays.tick(context)
     assert await other.lease() == []
     await api.tell("DELETE", f"/v1/relays/{silent.id}")
-    await door.tick(context)
+    await deliver_relays.tick(context)
     assert await other.lease() == []
     assert await state_of(api, trial["message_id"]) == QUEUED
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.deliver import relays as door
+from app.deliver import relays as deliver_relays
 from app.deliver import sweep
 from app.domain.message import MessageState
 from programs.protocol.relay import DoctorPoint
@@ -163,8 +163,8 @@ async def test_transient_trouble_is_tried_again_by_the_same_relay(api: Api) -> N
     (leased,) = await first.send(outcome="transient")
     async with api.context.database.write() as tx:
         now = api.context.clock() + timedelta(minutes=5)
-        assert (await door.take_leases(tx, second.id, 5, (), now))[1] == []
-        (again,) = (await door.take_leases(tx, first.id, 5, (), now))[1]
+        assert (await deliver_relays.take_leases(tx, second.id, 5, (), now))[1] == []
+        (again,) = (await deliver_relays.take_leases(tx, first.id, 5, (), now))[1]
     assert (again.claim.message_id, again.claim.token != leased.token) == (one, True)
 
 
@@ -191,8 +191,10 @@ async def test_what_may_have_left_is_marked_when_it_is_leased_again(api: Api) ->
     await sweep.tick(later(api.context, minutes=3))
     async with api.context.database.write() as tx:
         now = api.context.clock() + timedelta(minutes=3)
-        assert (await door.take_leases(tx, other.id, 5, (), now))[1] == [], "only the first can know what it did"
-        (again,) = (await door.take_leases(tx, relay.id, 5, (), now))[1]
+        assert (await deliver_relays.take_leases(tx, other.id, 5, (), now))[1] == [], (
+            "only the first can know what it did"
+        )
+        (again,) = (await deliver_relays.take_leases(tx, relay.id, 5, (), now))[1]
     assert again.maybe_sent
 
 

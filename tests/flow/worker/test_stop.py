@@ -89,7 +89,7 @@ async def test_what_is_under_way_is_finished_and_the_rest_given_back(
 async def test_a_server_that_hangs_does_not_hold_up_the_stop_and_the_doubt_is_said(
     database_url: str, tmp_path: Path, server: SmtpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.deliver.line._FINISH_S", 1.0)
+    monkeypatch.setattr("app.deliver.delivery_loop._FINISH_S", 1.0)
     server.behave = Behave(delays={"DOT": 60})
     async with context_at(database_url, tmp_path, server, smtp_connections=2, smtp_timeout_s=60) as context:
         ids = await post(context, ANN, count=9)  # two at the dot, six begun that wait for a connection, one not begun
@@ -109,7 +109,7 @@ async def test_a_server_that_hangs_does_not_hold_up_the_stop_and_the_doubt_is_sa
 async def test_a_stop_before_the_dot_leaves_no_doubt(
     sqlite_database_url: str, tmp_path: Path, server: SmtpServer, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    monkeypatch.setattr("app.deliver.line._FINISH_S", 0.5)
+    monkeypatch.setattr("app.deliver.delivery_loop._FINISH_S", 0.5)
     server.behave = Behave(delays={place: 60})
     async with context_at(sqlite_database_url, tmp_path, server, smtp_connections=1, smtp_timeout_s=60) as context:
         ids = await post(context, ANN, count=1)

@@ -11,7 +11,7 @@ from app.admin import purge
 from app.admin.audit import note
 from app.core.ids import first_id_at
 from app.decide import summaries as decide
-from app.deliver import old_files
+from app.deliver import purge_files
 from app.deliver.transports.file import file_name
 from app.store.retention import save_retention
 from app.store.tables import groups, notices
@@ -77,14 +77,14 @@ async def test_old_mails_leave_the_folder_and_other_files_stay(lived: Lived, tmp
     def mail_of(days: int) -> str:
         return file_name(first_id_at("msg", lived.time[0] - timedelta(days=days)) + "0" * 16)
 
-    await old_files.tick(lived.context)  # before there is a folder
+    await purge_files.tick(lived.context)  # before there is a folder
     folder = tmp_path / "mail"
     folder.mkdir()
     for name in (mail_of(500), mail_of(399), "20200101T000000.eml", "19990101-notes.txt"):
         (folder / name).write_text("")
-    await old_files.tick(lived.context)
+    await purge_files.tick(lived.context)
     assert {file.name for file in folder.iterdir()} == {mail_of(399), "20200101T000000.eml", "19990101-notes.txt"}
     async with lived.context.database.write() as tx:
         await save_retention(tx, keep_events_days=5, keep_history_days=300, version=1)
-    await old_files.tick(lived.context)
+    await purge_files.tick(lived.context)
     assert not (folder / mail_of(399)).exists(), "the administrators' word holds"

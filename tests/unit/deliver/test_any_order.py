@@ -52,8 +52,8 @@ class Story:
                 case "begin":
                     await lease.begin(tx, self.claims[-1:], now)
                 case "sweep":
-                    await sweep.sweep(tx, now)
-                    await sweep.hurry(tx, now)
+                    await sweep.take_back_leases(tx, now)
+                    await sweep.move_overdue(tx, now)
                 case "give back":
                     await lease.give_back(tx, self.claims)
                 case "wait":

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.deliver.backoff import wait_after
+from app.deliver.after_attempt import wait_after
 
 MINUTES = [0.5, 1, 2, 5, 10, 20, 30, 60]
 

@@ -8,7 +8,7 @@ import pytest
 from app.domain.lease import Claim
 from app.domain.message import LEGAL_MOVES, MessageState
 from app.domain.recipient import Address
-from app.store import book, outbox
+from app.store import attempts, outbox
 from app.store.transactions import WriteTx
 from tests.support.context import Lived
 from tests.support.outbox import message_of, post
@@ -27,7 +27,7 @@ async def _return_unbegun(tx: WriteTx, lived: Lived, message_id: str) -> None:
 
 
 async def _settle_as_sent(tx: WriteTx, lived: Lived, message_id: str) -> None:
-    await book.book(tx, [book.SentLine(message_id, TOKEN, "250", "ok")], [], lived.time[0])
+    await attempts.settle_sent_and_begin(tx, [attempts.SentAttempt(message_id, TOKEN, "250", "ok")], [], lived.time[0])
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from app.domain.attempt import Temporary
 from app.domain.lease import Leased
 from app.domain.message import MessageState
 from app.domain.recipient import Address
-from app.store.book import SentLine, book
+from app.store.attempts import SentAttempt, settle_sent_and_begin
 from tests.support.context import Lived
 from tests.support.outbox import BODIES, life_of, message_of, post
 
@@ -114,9 +114,9 @@ async def test_the_fast_road_refuses_whoever_lost_the_lease(lived: Lived) -> Non
     lived.pass_time(minutes=3)
     await sweep.tick(lived.context)
     took_over = await take(lived, holder="worker:b")
-    line = SentLine(slept[0].claim.message_id, slept[0].claim.token, "250", "ok")
+    line = SentAttempt(slept[0].claim.message_id, slept[0].claim.token, "250", "ok")
     async with lived.context.database.write() as tx:
-        assert await book(tx, [line], [slept[1].claim], lived.time[0]) == (set(), set())
+        assert await settle_sent_and_begin(tx, [line], [slept[1].claim], lived.time[0]) == (set(), set())
     assert {(await message_of(lived.context, one.parcel.id)).lease_holder for one in took_over} == {"worker:b"}
 
 
@@ -124,12 +124,12 @@ async def test_the_fast_road_writes_what_settle_writes(lived: Lived) -> None:
     await post(lived.context, ANN, count=3)
     first, second, third = await take(lived)
     async with lived.context.database.write() as tx:
-        begun = await book(tx, [], [first.claim, second.claim], lived.time[0])
+        begun = await settle_sent_and_begin(tx, [], [first.claim, second.claim], lived.time[0])
     assert begun == (set(), {first.parcel.id, second.parcel.id})
     lived.pass_time(seconds=2)
-    line = SentLine(first.claim.message_id, first.claim.token, "250", "2.0.0 ok")
+    line = SentAttempt(first.claim.message_id, first.claim.token, "250", "2.0.0 ok")
     async with lived.context.database.write() as tx:
-        both = await book(tx, [line], [third.claim, second.claim], lived.time[0])
+        both = await settle_sent_and_begin(tx, [line], [third.claim, second.claim], lived.time[0])
     assert both == ({first.parcel.id}, {third.parcel.id})  # the second was begun before
     message, (attempt,) = (
         await message_of(lived.context, first.parcel.id),

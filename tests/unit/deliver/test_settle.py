@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 
 from app.deliver import lease
+from app.deliver.after_attempt import MOST_UNKNOWN
 from app.deliver.settle import settle
-from app.deliver.sweep import sweep
-from app.deliver.verdict import MOST_UNKNOWN
+from app.deliver.sweep import take_back_leases
 from app.domain.attempt import Outcome, Permanent, Sent, Temporary, Unknown
 from app.domain.lease import Claim
 from app.domain.message import MessageState
@@ -41,7 +41,7 @@ async def lose_lease(lived: Lived) -> None:
     """Let the lease run out and be swept."""
     lived.pass_time(minutes=3)
     async with lived.context.database.write() as tx:
-        assert await sweep(tx, lived.time[0]) == 1
+        assert await take_back_leases(tx, lived.time[0]) == 1
 
 
 async def test_sent_is_the_end_and_the_evidence_is_kept(lived: Lived) -> None:
@@ -118,7 +118,7 @@ async def test_a_paused_worker_cannot_overwrite_the_verdict_of_the_one_that_took
     assert (await message_of(lived.context, one)).state is MessageState.SENT
     first, second = await life_of(lived.context, one)
     assert (first.outcome, second.outcome) == ("unknown", "sent")
-    assert "said too late to count: permanent 550" in (first.text or "")
+    assert "reported too late to count: permanent 550" in (first.text or "")
 
 
 async def test_a_paused_worker_cannot_begin_what_it_no_longer_holds(lived: Lived) -> None:
@@ -127,7 +127,7 @@ async def test_a_paused_worker_cannot_begin_what_it_no_longer_holds(lived: Lived
     lived.pass_time(minutes=3)
     async with lived.context.database.write() as tx:
         assert await lease.begin(tx, [slept], lived.time[0]) == frozenset()  # ran out, though nobody swept yet
-        await sweep(tx, lived.time[0])
+        await take_back_leases(tx, lived.time[0])
     await claim(lived)
     async with lived.context.database.write() as tx:
         assert await lease.begin(tx, [slept], lived.time[0]) == frozenset()
@@ -156,7 +156,7 @@ async def test_that_it_was_sent_is_a_fact_however_late_it_is_told(lived: Lived, 
     assert (await message_of(lived.context, one)).state is MessageState.SENT
     first = (await life_of(lived.context, one))[0]
     assert first.outcome == "sent"
-    assert "before, it was taken for unknown: lost the worker died or was cut off" in (first.text or "")
+    assert "recorded before as unknown: lost the worker died or was cut off" in (first.text or "")
 
 
 async def test_a_receipt_that_comes_twice_changes_nothing(lived: Lived) -> None:

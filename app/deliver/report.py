@@ -1,0 +1,53 @@
+"""Reports in log and metrics what happened to messages, so that none is given up unnoticed. Called after the commit, never before."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime
+
+from app.core import metrics
+from app.core.log import log
+from app.domain.lease import Leased
+from app.domain.message import Message, MessageState
+
+
+def report_sent(sent: Sequence[Leased], now: datetime) -> None:
+    """Report messages that were sent normally. Logged at debug level: it is one line per message."""
+    if not sent:
+        return
+    for transport, count in Counter(leased.transport for leased in sent).items():
+        metrics.ATTEMPTS.labels(transport, "sent").inc(count)
+    waited = metrics.STAGE_SECONDS.labels("worded_to_sent")
+    for leased in sent:
+        waited.observe(max(0.0, (now - leased.created_at).total_seconds()))
+    entries = [f"{leased.parcel.id} by {leased.transport}, attempt {leased.attempts + 1}" for leased in sent]
+    log.debug("sent", messages=entries)
+
+
+def report_attempt(after: Message, outcome: str, now: datetime) -> None:
+    """Report an attempt that ended, and what happened to its message."""
+    metrics.ATTEMPTS.labels(after.transport, outcome).inc()
+    fields = {"message": after.id, "transport": after.transport, "attempt": after.attempts, "why": after.why}
+    if after.state is MessageState.SENT:
+        metrics.STAGE_SECONDS.labels("worded_to_sent").observe(max(0.0, (now - after.created_at).total_seconds()))
+        log.info("sent", **fields)
+        return
+    if outcome != "sent":
+        log.warning("attempt failed", outcome=outcome, **fields)
+    report_given_up(after)
+
+
+def report_given_up(after: Message) -> None:
+    """Report a message that its transport will not send any more: dead, or moved to the next transport."""
+    if after.state is MessageState.DEAD:
+        metrics.DEAD.labels(after.transport).inc()
+        log.error(
+            "message is dead: its recipient was not notified",
+            message=after.id,
+            transport=after.transport,
+            recipient=after.recipient_id,
+            subject=after.subject,
+            why=after.why,
+        )
+    elif after.state is MessageState.MOVED:
+        metrics.MOVED.labels(after.transport).inc()
+        log.warning("message moved to the next transport", message=after.id, to=after.moved_to, why=after.why)
