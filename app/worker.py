@@ -17,7 +17,7 @@ from app.core import metrics
 from app.core.errors import ClockWrong
 from app.core.log import log
 from app.core.periodic import keep_ticking
-from app.decide import learn, relays, summaries, watch
+from app.decide import learn, missed, relays, summaries
 from app.decide import tick as decide
 from app.deliver import delivery_loop, purge_files, sweep
 from app.deliver import relays as deliver_relays
@@ -92,7 +92,7 @@ async def _run_stages(context: AppContext, transports: Mapping[str, Transport], 
                 pass
         stage("heartbeat", heartbeat, every=5)
         stage("decide", decide.tick, every=1, wake=context.wakeups.events)
-        stage("missed", watch.tick, every=15)
+        stage("missed", missed.tick, every=15)
         stage("learn", learn.tick, every=30)
         stage("summaries", summaries.tick, every=30)
         stage("compose", compose.tick, every=1, wake=context.wakeups.notices)

@@ -15,7 +15,7 @@ from app.domain.job import Job
 from app.store import alert_edits
 from app.store.agents import AGENTS
 from app.store.jobs import JOBS, JobFilters, delete_history_of, find_job, lock_proposed
-from app.store.run_edits import set_longest
+from app.store.runs import set_longest
 from app.store.transactions import ReadTx, WriteTx
 
 AT_ONCE = 200  # jobs whose proposals one call confirms: it holds the only writing connection of SQLite meanwhile

@@ -4,7 +4,7 @@ from app.admin.editing import Editor, Noun, Values
 from app.admin.references import check_customer, check_recipients
 from app.domain.record import Record
 from app.store.json_forms import seconds_or_none
-from app.store.repeats import repeat_every
+from app.store.notices import set_repeats
 from app.store.routes import ROUTES, forget_groups_of
 from app.store.transactions import WriteTx
 
@@ -15,7 +15,7 @@ async def _prepare(tx: WriteTx, values: Values, before: Record | None, _by: Edit
     if before is not None and values.keys() & {"repeat_every_s", "enabled"}:
         whole = {**before.fields, **values}
         # Also what was told already: who sets a reminder means the alerts that are open now.
-        await repeat_every(tx, before.id, seconds_or_none(whole["repeat_every_s"]) if whole["enabled"] else None)
+        await set_repeats(tx, before.id, seconds_or_none(whole["repeat_every_s"]) if whole["enabled"] else None)
     return values
 
 

@@ -1,1 +1,1 @@
-"""From events and the clock to alerts and notices, each with its reason. It neither words nor sends anything."""
+"""Decides what becomes of events and of time that passes: alerts and notices, each with its reason. It renders and sends nothing."""

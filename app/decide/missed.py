@@ -1,6 +1,8 @@
-"""The clock's own events: a run that never came, one that takes too long, an agent that fell silent. Ordinary events from then on.
+"""The events that the clock writes: a run that was missed, one that takes too long, an agent that is silent. Then they are ordinary events.
 
-It waits for what is unread: a slot is judged only once every event received before now has been folded.
+A slot is judged only once every event that was received before now has been folded. After an outage of ours nothing is judged
+until agents had time to send again: otherwise the first minute would report runs as missed that ended during the outage and
+whose agents still wait for their next try.
 """
 
 from dataclasses import replace
@@ -9,26 +11,40 @@ from datetime import datetime, timedelta
 from app.context import AppContext
 from app.core.ids import new_id
 from app.core.log import log
-from app.domain.agent import Agent
 from app.domain.dedupe import missed_key, overrun_key, silent_key
 from app.domain.event import HABIT, Activity, Event, EventKind, RunOutcome, Severity
-from app.domain.expectation import Expectation, earliness, last_slot_until, next_slot
-from app.domain.expectation_words import in_words
-from app.domain.job import Basis, Job, awaited_as, basis_of
+from app.domain.expectation import describe_expectation, earliness, last_slot_until, next_slot
+from app.domain.job import ExpectationSource, Job
 from app.domain.run import EARLY_S
-from app.store import agent_fold, inbox, job_fold, run_fold
+from app.store import agent_fold, inbox, job_fold, runs
+from app.store.listening import GAP, Listening, find_listening
 from app.store.transactions import WriteTx
 
 BATCH = 500
-LOOKED_AT_WITHIN = timedelta(minutes=1)
+RELEARNED_WITHIN = timedelta(minutes=1)
+RESEND = timedelta(minutes=5)  # agents wait at most a minute between two tries (docs/agents.md)
 
 
 async def tick(context: AppContext) -> bool:
+    """Write the events of what fell due, unless an outage of ours has just ended. True when there may be more at once."""
+    async with context.database.read() as tx:
+        listening = await find_listening(tx)
+    if listening is not None and is_catching_up(listening, context.clock()):
+        return False
+    return await write_due_events(context)
+
+
+def is_catching_up(listening: Listening, now: datetime) -> bool:
+    """Return whether agents may still have to send what they could not: the gap has just ended, or its end is not noted yet."""
+    return now - listening.at > GAP or (listening.since is not None and now - listening.since < RESEND)
+
+
+async def write_due_events(context: AppContext) -> bool:
     """Write the events of what fell due. True when there may be more at once."""
     now = context.clock()
     async with context.database.write() as tx:
-        unread = await inbox.oldest_waiting(tx)
-        before = now if unread is None else min(now, unread)
+        oldest_unread = await inbox.oldest_waiting(tx)
+        before = now if oldest_unread is None else min(now, oldest_unread)
         made = await _missed(tx, before, now) + await _overrun(tx, before, now) + await _silent(tx, before, now)
         await inbox.insert_clock_events(tx, made)
         if made:
@@ -41,9 +57,9 @@ async def _missed(tx: WriteTx, before: datetime, now: datetime) -> list[Event]:
     moved: list[Job] = []
     for job in await job_fold.overdue_jobs(tx, before, BATCH):
         try:
-            after, event = _judge_slot(job, before, now)
-        except Exception:  # noqa: BLE001  (the rim of one job: a time zone that is no more must not keep all others unjudged)
-            log.exception("the expectation of a job cannot be judged; it is left alone until it is edited", job=job.id)
+            after, event = judge_slot(job, before, now)
+        except Exception:  # noqa: BLE001  (one job, such as one with a time zone that no longer exists, must not stop all others)
+            log.exception("the expectation of a job cannot be judged; it is skipped until it is edited", job=job.id)
             after, event = replace(job, overdue_at=None), None
         moved.append(after)
         made += [event] if event else []
@@ -51,40 +67,36 @@ async def _missed(tx: WriteTx, before: datetime, now: datetime) -> list[Event]:
     return made
 
 
-def _judge_slot(job: Job, before: datetime, now: datetime) -> tuple[Job, Event | None]:
-    """Give the job with the slot that it now waits for, and the event that the overdue one was missed."""
-    expectation, basis = awaited_as(job), basis_of(job)
+def judge_slot(job: Job, before: datetime, now: datetime) -> tuple[Job, Event | None]:
+    """Judge the overdue slot of a job: return the job with the slot that is expected next, and the missed event, or None. Pure.
+
+    `before`: every event received until then has been folded.
+    """
+    expectation, source = job.active_expectation, job.expectation_source
     if expectation is None or job.next_due_at is None:
         return replace(job, overdue_at=None), None
-    busy_until = _busy_until(job, expectation)
-    if busy_until is not None and busy_until > now:
-        return replace(job, overdue_at=busy_until), None
-    if basis is Basis.LEARNED and not _is_fresh(job):
-        return replace(job, learn_at=now, overdue_at=now + LOOKED_AT_WITHIN), None
-    # After an outage of ours only the newest slot is called missed: one alert tells it as well as a hundred.
+    if job.running_since is not None and expectation.longest is not None:
+        # A run under way may still meet the slot, for as long as a run may take.
+        busy_until = job.running_since + expectation.longest
+        if busy_until > now:
+            return replace(job, overdue_at=busy_until), None
+    is_fresh = job.learned_at is not None and (job.last_came_at is None or job.learned_at >= job.last_came_at)
+    if source is ExpectationSource.LEARNED and not is_fresh:
+        # Learned once more from all runs first: a schedule that was changed must not cause a false alarm.
+        return replace(job, learn_at=now, overdue_at=now + RELEARNED_WITHIN), None
+    # After an outage of ours only the newest slot is reported as missed: one alert says as much as a hundred.
     newest = last_slot_until(expectation, before - expectation.grace)
     slot = max(job.next_due_at, newest or job.next_due_at)
-    _, awaited = next_slot(expectation, job.last_came_at, slot, job.created_at)
-    after = replace(job, last_due_at=slot, next_due_at=awaited, overdue_at=awaited + expectation.grace)
-    return after, _event(job, slot, now, early_s=earliness(expectation, slot).total_seconds())
-
-
-def _is_fresh(job: Job) -> bool:
-    """Say whether its cadence was learned from all its runs: a schedule that was changed must not cost a false alarm."""
-    return job.learned_at is not None and (job.last_came_at is None or job.learned_at >= job.last_came_at)
-
-
-def _busy_until(job: Job, expectation: Expectation) -> datetime | None:
-    """A run under way holds the slot, for as long as a run may take."""
-    if job.running_since is None or expectation.longest is None:
-        return None
-    return job.running_since + expectation.longest
-
-
-def _event(job: Job, slot: datetime, now: datetime, *, early_s: float) -> Event:
-    habit = _habit(job)
-    last = f"last sign of life {job.last_came_at:%Y-%m-%d %H:%M} UTC" if job.last_came_at else "never heard of yet"
-    return Event(
+    _, following = next_slot(expectation, job.last_came_at, slot, job.created_at)
+    after = replace(job, last_due_at=slot, next_due_at=following, overdue_at=following + expectation.grace)
+    habit = describe_expectation(expectation) if source is ExpectationSource.LEARNED else None
+    why = ""
+    if habit is not None:
+        why = f" (learned from its runs: {habit}; not confirmed)"
+    elif source is ExpectationSource.ANNOUNCED:
+        why = ", as its tool announced,"
+    last = f"last report {job.last_came_at:%Y-%m-%d %H:%M} UTC" if job.last_came_at else "no report so far"
+    event = Event(
         id=new_id("evt"),
         customer_id=job.customer_id,
         agent_id=job.agent_id,
@@ -96,28 +108,16 @@ def _event(job: Job, slot: datetime, now: datetime, *, early_s: float) -> Event:
         activity=job.activity,
         outcome=RunOutcome.MISSED,
         severity=Severity.WARNING if habit else Severity.ERROR,
-        metrics={EARLY_S: early_s},
+        metrics={EARLY_S: earliness(expectation, slot).total_seconds()},
         extra={HABIT: habit} if habit else {},
-        message=f"expected {slot:%Y-%m-%d %H:%M} UTC{_why(job, habit)} and did not come; {last}",
+        message=f"expected {slot:%Y-%m-%d %H:%M} UTC{why} and did not come; {last}",
     )
-
-
-def _habit(job: Job) -> str | None:
-    """Give what was learned in words, where that is why it was expected."""
-    proposed = job.proposed_expectation if basis_of(job) is Basis.LEARNED else None
-    return None if proposed is None else in_words(proposed)
-
-
-def _why(job: Job, habit: str | None) -> str:
-    """Say on whose word it was expected, where that was not an administrator's."""
-    if habit is not None:
-        return f" (learned from its runs: {habit}; not confirmed)"
-    return ", as its tool told," if basis_of(job) is Basis.TOLD else ""
+    return after, event
 
 
 async def _overrun(tx: WriteTx, before: datetime, now: datetime) -> list[Event]:
-    due = await run_fold.overrun_runs(tx, before, BATCH)
-    await run_fold.clear_overrun(tx, [run.id for run, *_ in due])
+    due = await runs.overrun_runs(tx, before, BATCH)
+    await runs.clear_overrun(tx, [run.id for run, *_ in due])
     return [
         Event(
             id=new_id("evt"),
@@ -139,25 +139,22 @@ async def _overrun(tx: WriteTx, before: datetime, now: datetime) -> list[Event]:
 async def _silent(tx: WriteTx, before: datetime, now: datetime) -> list[Event]:
     due = await agent_fold.fallen_silent(tx, before, BATCH)
     await agent_fold.save_heard(tx, [replace(agent, silent_at=None) for agent in due])
-    return [
-        Event(
-            id=new_id("evt"),
-            customer_id=agent.customer_id,
-            agent_id=agent.id,
-            key=silent_key(agent.id, agent.last_heard_at or now, agent.silent_at or now),
-            occurred_at=agent.last_heard_at or _watched_since(agent, now),
-            received_at=now,
-            kind=EventKind.SILENT,
-            activity=Activity.HEARTBEAT,
-            severity=Severity.ERROR,
-            message="nothing heard of this agent",
+    made: list[Event] = []
+    for agent in due:
+        # An agent that was added by hand and never reported: since when it was expected to.
+        watched_since = agent.silent_at - agent.silent_after if agent.silent_at and agent.silent_after else now
+        made.append(
+            Event(
+                id=new_id("evt"),
+                customer_id=agent.customer_id,
+                agent_id=agent.id,
+                key=silent_key(agent.id, agent.last_heard_at or now, agent.silent_at or now),
+                occurred_at=agent.last_heard_at or watched_since,
+                received_at=now,
+                kind=EventKind.SILENT,
+                activity=Activity.HEARTBEAT,
+                severity=Severity.ERROR,
+                message="no report from this agent",
+            )
         )
-        for agent in due
-    ]
-
-
-def _watched_since(agent: Agent, now: datetime) -> datetime:
-    """Say from when an agent was awaited that was added by hand and never heard."""
-    if agent.silent_at is None or agent.silent_after is None:
-        return now
-    return agent.silent_at - agent.silent_after
+    return made

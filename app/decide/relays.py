@@ -1,6 +1,6 @@
-"""The clock's events about relays: one that is paused, silent or behind fails as a backup does, and is well again as one.
+"""The events that the clock writes about relays: a relay that is paused, silent or late fails as a backup does, and recovers as one.
 
-So the same alerts, routes, silences and mails tell of it. The relay appears as an agent of the customer that it belongs to.
+So the same alerts, routes, silences and mails report it. The relay appears as an agent of the customer that it belongs to.
 """
 
 from datetime import datetime, timedelta
@@ -8,8 +8,7 @@ from datetime import datetime, timedelta
 from app.context import AppContext
 from app.domain.event import Event
 from app.domain.relay import Relay, agent_of, event_of, trouble_of
-from app.store import inbox
-from app.store import relays as rows
+from app.store import inbox, relays
 from app.store.intake import agents_by_name
 from app.store.transactions import WriteTx
 
@@ -17,42 +16,38 @@ _SAME_FOR = timedelta(minutes=15)
 
 
 async def tick(context: AppContext) -> bool:
-    """Write what changed about relays."""
+    """Write the events of relays whose state has changed."""
     now = context.clock()
     async with context.database.read() as tx:
         changed = [
             relay.id
-            for relay in await rows.all_relays(tx)
-            if _is_news(relay, trouble_of(relay, await rows.oldest_for(tx, relay), now), now)
+            for relay in await relays.all_relays(tx)
+            if is_news(relay, trouble_of(relay, await relays.oldest_for(tx, relay), now), now)
         ]
     if changed:
         async with context.database.write() as tx:
-            made = [event for relay_id in changed for event in await _told(tx, relay_id, now)]
+            made = [event for relay_id in changed for event in await _note_change(tx, relay_id, now)]
             await inbox.insert_clock_events(tx, made)
             tx.after_commit(lambda: context.wakeups.wake("events"))
     return False
 
 
-async def _told(tx: WriteTx, relay_id: str, now: datetime) -> list[Event]:
-    """Note the relay's trouble, and give the event that tells of it unless another worker was quicker."""
-    relay = await rows.find_relay(tx, relay_id, for_change=True)
+async def _note_change(tx: WriteTx, relay_id: str, now: datetime) -> list[Event]:
+    """Note the relay's trouble and return the event that reports it, or nothing if another worker did so already."""
+    relay = await relays.find_relay(tx, relay_id, for_change=True)
     if relay is None:
         return []
-    trouble = trouble_of(relay, await rows.oldest_for(tx, relay), now)
-    if not _is_news(relay, trouble, now):
+    trouble = trouble_of(relay, await relays.oldest_for(tx, relay), now)
+    if not is_news(relay, trouble, now):
         return []
-    await rows.note_relay(tx, relay.id, {"trouble": trouble, "trouble_at": now})
-    return [await _event(tx, relay, trouble, now)]
+    await relays.note_relay(tx, relay.id, {"trouble": trouble, "trouble_at": now})
+    agent = agent_of(relay)
+    agent_id = (await agents_by_name(tx, {agent}, now))[agent]
+    return [event_of(relay, agent_id, trouble or "the relay is well", now, is_well=trouble is None)]
 
 
-def _is_news(relay: Relay, trouble: str | None, now: datetime) -> bool:
-    """Other words for the same trouble, such as another message that waits, are none for a while."""
+def is_news(relay: Relay, trouble: str | None, now: datetime) -> bool:
+    """Return whether the trouble has begun, ended or changed; other words for it, such as another message that waits, count only after a while."""
     if (trouble is None) != (relay.trouble is None):
         return True
     return trouble != relay.trouble and now - (relay.trouble_at or now) > _SAME_FOR
-
-
-async def _event(tx: WriteTx, relay: Relay, trouble: str | None, now: datetime) -> Event:
-    agent = agent_of(relay)
-    agent_id = (await agents_by_name(tx, {agent}, now))[agent]
-    return event_of(relay, agent_id, trouble or "the relay is well", now, is_well=trouble is None)

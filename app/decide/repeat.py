@@ -1,4 +1,4 @@
-"""Decides whether an alert that is still open is told again. Pure: alert, route and now in, verdict out."""
+"""Decides whether a route reports an alert again that is still open. Pure."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,30 +8,27 @@ from app.domain.route import Route
 
 
 @dataclass(frozen=True, slots=True)
-class Tell:
-    """It is told again."""
+class Send:
+    """The alert is reported again."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
-    """It is not told again by this notice."""
+class Wait:
+    """The alert is not reported again."""
 
     reason: str
 
 
-def tell_again(alert: Alert, route: Route | None, now: datetime) -> Tell | Hold:
-    """Say whether `route` hears again of `alert`, which it was told of `repeat_every` ago."""
+def tell_again(alert: Alert, route: Route | None, now: datetime) -> Send | Wait:
+    """Return whether `route` reports `alert` again, `repeat_every` after it did so, with the reason."""
     if alert.closed_at is not None:
-        return Hold("closed: " + (alert.closed_reason or ""))
+        return Wait("closed: " + (alert.closed_reason or ""))
     if alert.acknowledged_at is not None:
-        return Hold(f"acknowledged by {alert.acknowledged_by}")
+        return Wait(f"acknowledged by {alert.acknowledged_by}")
     if route is None or not route.enabled or route.repeat_every is None:
-        return Hold("its route tells each alert once, or is no more")
+        return Wait("its route reports each alert once, or was disabled or deleted")
     days = (now - alert.since).days
-    return Tell(
-        f"still open after {days} days; route '{route.name}' repeats"
-        if days
-        else f"still open; route '{route.name}' repeats"
-    )
+    after = f" after {days} days" if days else ""
+    return Send(f"still open{after}; route '{route.name}' repeats")

@@ -1,4 +1,4 @@
-"""Decides whether an alert opens, repeats or closes, and says why. Pure: states before and after in, verdicts out."""
+"""Decides whether an alert opens, repeats or closes, with the reason. Pure: states before and after in, changes of alerts out."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from app.domain.run import Run
 
 
 @dataclass(frozen=True, slots=True)
-class Open:
-    """An alert opens. `hold`: for how long a success closes it unheard."""
+class OpenAlert:
+    """An alert opens. `hold`: for how long its notice waits; a success within that time closes the alert without any mail."""
 
     kind: AlertKind
     rule: Rule
@@ -27,8 +27,8 @@ class Open:
 
 
 @dataclass(frozen=True, slots=True)
-class Repeat:
-    """An open alert is seen again; nobody is told for that alone."""
+class RepeatAlert:
+    """The problem of an open alert occurred again; that alone sends no notice."""
 
     alert: Alert
     repeats: int
@@ -39,15 +39,15 @@ class Repeat:
 
 
 @dataclass(frozen=True, slots=True)
-class Close:
+class CloseAlert:
     """An alert closes."""
 
     alert: Alert
     reason: str
 
 
-Verdict = Open | Repeat | Close
-_COUNTED = {
+AlertChange = OpenAlert | RepeatAlert | CloseAlert
+_COUNTED_OUTCOME = {
     AlertKind.FAILED: RunOutcome.FAILURE,
     AlertKind.MISSED: RunOutcome.MISSED,
     AlertKind.WARNING: RunOutcome.WARNING,
@@ -55,7 +55,7 @@ _COUNTED = {
 
 
 def rule_for(kind: AlertKind, customer_id: str, facts: Mapping[str, str], rules: Sequence[Rule]) -> Rule | None:
-    """Give the first rule for this kind that matches; a disabled one too, for it says that nothing opens."""
+    """Return the first rule for this kind that matches; also a disabled one, which means that nothing opens."""
     for rule in rules:
         if (
             rule.kind is kind
@@ -66,16 +66,16 @@ def rule_for(kind: AlertKind, customer_id: str, facts: Mapping[str, str], rules:
     return None
 
 
-def judge_rows(
+def judge_outcomes(
     before: Job,
     after: Job,
     runs: Sequence[Run],
     opened: Mapping[AlertKind, Alert],
     facts: Mapping[str, str],
     rules: Sequence[Rule],
-) -> list[Verdict]:
-    """Judge the three kinds that count in a row. `runs`: the ended runs that brought `after` about, newest last."""
-    verdicts: list[Verdict] = []
+) -> list[AlertChange]:
+    """Judge the three kinds that count outcomes in a row. `runs`: the ended runs that changed `before` to `after`, newest last."""
+    changes: list[AlertChange] = []
     for kind, in_row, was in (
         (AlertKind.FAILED, after.failures_in_row, before.failures_in_row),
         (AlertKind.MISSED, after.missed_in_row, before.missed_in_row),
@@ -83,80 +83,60 @@ def judge_rows(
     ):
         rule = rule_for(kind, after.customer_id, facts, rules)
         alert = opened.get(kind)
-        run = next((run for run in reversed(runs) if run.outcome is _COUNTED[kind]), None)
+        run = next((run for run in reversed(runs) if run.outcome is _COUNTED_OUTCOME[kind]), None)
         least = 1 if rule is None else rule.after_in_row
+        is_newest = after.last_run_id != before.last_run_id and after.last_outcome is _COUNTED_OUTCOME[kind]
         if alert is not None and (in_row == 0 or (in_row < was and in_row < least)):
-            verdicts.append(Close(alert, _why_closed(kind, after, in_row)))
-        elif run is None or not (in_row > was or _is_newest(kind, before, after)):
-            continue  # what happened concerns another kind: an alert that an admin closed stays closed
+            if in_row:
+                reason = f"with a late report there are only {in_row} in a row"
+            else:
+                reason = "it ran" if kind is AlertKind.MISSED else f"ran with outcome {after.last_outcome}"
+            changes.append(CloseAlert(alert, reason))
+        elif run is None or not (in_row > was or is_newest):
+            continue  # the runs concern another kind: an alert that an administrator closed stays closed
         elif alert is not None:
-            verdicts.append(
-                Repeat(
-                    alert,
-                    in_row - 1,
-                    run.ended_at or alert.last_at,
-                    run.message,
-                    run.event_id,
-                    _worst(kind, run),
-                )
-            )
+            ended_at, severity = run.ended_at or alert.last_at, _alert_severity(kind, run)
+            changes.append(RepeatAlert(alert, in_row - 1, ended_at, run.message, run.event_id, severity))
         elif rule is not None and rule.enabled and in_row >= least:
-            verdicts.append(_open(kind, rule, after, run, in_row))
-    return verdicts
+            severity = _alert_severity(kind, run)
+            since = run.ended_at or after.created_at
+            if kind is not AlertKind.WARNING and after.failing_since is not None:
+                since = after.failing_since
+            # What an agent calls critical is reported at once: a retry may come too late.
+            hold = timedelta(0) if severity is Severity.CRITICAL else rule.retry_within
+            reason = f"{_count_in_words(kind, in_row)}; rule '{rule.name}'"
+            changes.append(OpenAlert(kind, rule, reason, since, severity, run.message, run.event_id, in_row, hold))
+    return changes
 
 
-def _is_newest(kind: AlertKind, before: Job, after: Job) -> bool:
-    return after.last_run_id != before.last_run_id and after.last_outcome is _COUNTED[kind]
-
-
-def _open(kind: AlertKind, rule: Rule, job: Job, run: Run, in_row: int) -> Open:
-    severity = _worst(kind, run)
-    since = run.ended_at or job.created_at
-    if kind is not AlertKind.WARNING and job.failing_since is not None:
-        since = job.failing_since
-    # What an agent calls critical is told at once: a retry may come too late.
-    hold = timedelta(0) if severity is Severity.CRITICAL else rule.retry_within
-    return Open(kind, rule, _reason(kind, in_row, rule), since, severity, run.message, run.event_id, in_row, hold)
-
-
-def _worst(kind: AlertKind, run: Run) -> Severity:
+def _alert_severity(kind: AlertKind, run: Run) -> Severity:
     if run.severity is Severity.CRITICAL:
         return Severity.CRITICAL
     is_mild = kind is AlertKind.WARNING or (kind is AlertKind.MISSED and run.severity is Severity.WARNING)
     return Severity.WARNING if is_mild else Severity.ERROR
 
 
-def _reason(kind: AlertKind, in_row: int, rule: Rule) -> str:
+def _count_in_words(kind: AlertKind, in_row: int) -> str:
+    """Return `a failure`, `2nd missed run in a row`."""
     words = {AlertKind.FAILED: "failure", AlertKind.WARNING: "run with warnings", AlertKind.MISSED: "missed run"}
-    count = f"{_ordinal(in_row)} {words[kind]} in a row" if in_row > 1 else f"a {words[kind]}"
-    return f"{count}; rule '{rule.name}'"
-
-
-def _ordinal(number: int) -> str:
-    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{ending}"
-
-
-def _why_closed(kind: AlertKind, job: Job, in_row: int) -> str:
-    if in_row:
-        return f"with a late report there are only {in_row} in a row"
-    if kind is AlertKind.MISSED:
-        return "it ran"
-    return f"ran with outcome {job.last_outcome}"
+    if in_row == 1:
+        return f"a {words[kind]}"
+    ending = "th" if in_row % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(in_row % 10, "th")
+    return f"{in_row}{ending} {words[kind]} in a row"
 
 
 def judge_overrun(
     after: Job, overran: Event | None, alert: Alert | None, facts: Mapping[str, str], rules: Sequence[Rule]
-) -> list[Verdict]:
-    """Judge `overrun`: opened by the clock's word, closed as soon as no run of the job is under way."""
+) -> list[AlertChange]:
+    """Judge `overrun`: opened by an event of the clock, closed as soon as no run of the job is under way."""
     if after.running_since is None:
-        return [Close(alert, "no run is under way any more")] if alert is not None else []
+        return [CloseAlert(alert, "no run is under way any more")] if alert is not None else []
     rule = rule_for(AlertKind.OVERRUN, after.customer_id, facts, rules)
     if overran is None or rule is None or not rule.enabled or alert is not None:
         return []
     reason = f"still running; rule '{rule.name}'"
     return [
-        Open(
+        OpenAlert(
             AlertKind.OVERRUN,
             rule,
             reason,
@@ -170,24 +150,24 @@ def judge_overrun(
     ]
 
 
-def judge_silence(
+def judge_agent_silence(
     customer_id: str,
     silent: Event | None,
     *,
-    heard: bool,
+    has_reported: bool,
     alert: Alert | None,
     facts: Mapping[str, str],
     rules: Sequence[Rule],
-) -> list[Verdict]:
-    """Judge `agent_silent`: opened by the clock's word, closed by any word of the agent."""
-    if heard:
-        return [Close(alert, "the agent was heard again")] if alert is not None else []
+) -> list[AlertChange]:
+    """Judge `agent_silent`: opened by an event of the clock, closed by any report of the agent."""
+    if has_reported:
+        return [CloseAlert(alert, "the agent reported again")] if alert is not None else []
     rule = rule_for(AlertKind.AGENT_SILENT, customer_id, facts, rules)
     if silent is None or rule is None or not rule.enabled or alert is not None:
         return []
-    reason = f"nothing heard since {silent.occurred_at:%Y-%m-%d %H:%M} UTC; rule '{rule.name}'"
+    reason = f"no report since {silent.occurred_at:%Y-%m-%d %H:%M} UTC; rule '{rule.name}'"
     return [
-        Open(
+        OpenAlert(
             AlertKind.AGENT_SILENT,
             rule,
             reason,

@@ -1,4 +1,4 @@
-"""Decides that a summary is due, once per schedule and period, whatever crashes; good news too. It does not word it."""
+"""Decides that a summary is due, once for each schedule and period even after a crash; also when all is well. It does not render it."""
 
 from datetime import datetime, timedelta
 
@@ -15,14 +15,14 @@ from app.store.transactions import WriteTx
 
 
 async def tick(context: AppContext) -> bool:
-    """Make the summaries that are due; False, for all of them are made."""
+    """Make all summaries that are due; return False, because none is left."""
     now = context.clock()
     async with context.database.write() as tx:
         due = await store.schedules_due(tx, now)
         for schedule in due:
             try:
                 end, next_at = newest_due(schedule, now), next_time(schedule.recurrence, now)
-            except Exception:  # noqa: BLE001  (the rim of one schedule: a time zone that is no more must not keep all others waiting)
+            except Exception:  # noqa: BLE001  (one schedule, such as one with a time zone that no longer exists, must not stop all others)
                 log.exception("a summary schedule cannot be read; it is tried again in an hour", schedule=schedule.id)
                 await store.move_on(tx, schedule.id, now + timedelta(hours=1))
                 continue
@@ -34,14 +34,14 @@ async def tick(context: AppContext) -> bool:
 
 
 def newest_due(schedule: Schedule, now: datetime) -> datetime:
-    """Give the end of the newest period that is over: after an outage of days one summary is made, which tells them all."""
+    """Return the end of the newest period that is over: after an outage of days one summary is made, which covers them all."""
     return max(schedule.next_at, previous_time(schedule.recurrence, now))
 
 
 async def make_now(tx: WriteTx, schedule_id: str, now: datetime) -> str | None:
-    """Make a summary at once, on an admin's demand, up to now; give its id, or None where there is no such schedule.
+    """Make a summary up to now, which an administrator asked for; return its id, or None where there is no such schedule.
 
-    It leaves the schedule as it is: the regular one still comes, and tells the whole period.
+    It does not change the schedule: the regular summary is still made, and covers the whole period.
     """
     schedule = await store.lock_schedule(tx, schedule_id)
     if schedule is None:

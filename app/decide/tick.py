@@ -1,6 +1,6 @@
-"""One pass of deciding: unfolded events become alerts and notices; mutes that ended and repeats that are due are judged again.
+"""One pass of deciding: unfolded events become alerts and notices; silences that ended and repeats that are due are judged again.
 
-It never loses an event: what cannot be folded is set aside with its error, seen by the admin, and the line goes on.
+It never loses an event: one that cannot be folded is set aside with its error, where administrators see it, and the others are decided.
 """
 
 import time
@@ -9,8 +9,8 @@ from app.context import AppContext
 from app.core import metrics
 from app.core.errors import Unavailable
 from app.core.log import log
-from app.decide.judge import judge
-from app.decide.remind import judge_muted, tell_repeats
+from app.decide.judge import judge_events
+from app.decide.reminders import report_after_silence, report_repeats
 from app.store import inbox
 from app.store.away import told_of
 
@@ -22,44 +22,40 @@ async def tick(context: AppContext) -> bool:
     more = await _decide_events(context)
     now = context.clock()
     async with context.database.write() as tx:
-        told = await judge_muted(tx, now) + await tell_repeats(tx, now)
-        if told:
+        made = await report_after_silence(tx, now) + await report_repeats(tx, now)
+        if made:
             tx.after_commit(lambda: context.wakeups.wake("notices"))
     return more
 
 
 async def _decide_events(context: AppContext) -> bool:
     try:
-        return await _decide(context, None) >= BATCH
-    except Unavailable:  # no event's fault: an outage must not set events aside
+        return await _decide_batch(context) >= BATCH
+    except Unavailable:  # an outage of the database must not set events aside: they did not cause it
         raise
-    except Exception as cause:  # noqa: BLE001  (the tick's rim: one bad event must not stop the line)
+    except Exception as cause:  # noqa: BLE001  (one bad event must not stop all others)
         log.error("a batch of events could not be decided; each is tried alone", cause=told_of(cause))
     async with context.database.read() as tx:
         waiting = await inbox.waiting_ids(tx, BATCH)
     for event_id in waiting:
-        await _decide_alone(context, event_id)
+        try:
+            await _decide_batch(context, only=event_id)
+        except Unavailable:
+            raise
+        except Exception as cause:  # noqa: BLE001  (one bad event must not stop all others)
+            log.exception("an event was set aside", event_id=event_id)
+            async with context.database.write() as tx:
+                await inbox.set_aside(tx, event_id, told_of(cause))
     return True
 
 
-async def _decide_alone(context: AppContext, event_id: str) -> None:
-    try:
-        await _decide(context, event_id)
-    except Unavailable:
-        raise
-    except Exception as cause:  # noqa: BLE001  (the tick's rim, see above)
-        log.exception("an event was set aside", event_id=event_id)
-        async with context.database.write() as tx:
-            await inbox.set_aside(tx, event_id, told_of(cause))
-
-
-async def _decide(context: AppContext, only: str | None) -> int:
+async def _decide_batch(context: AppContext, only: str | None = None) -> int:
     async with context.database.write() as tx:
         events = await inbox.claim_new(tx, BATCH, only)
         if not events:
             return 0
         started = time.perf_counter()
-        notices = await judge(tx, events, context.clock())
+        notices = await judge_events(tx, events, context.clock())
         if notices:
             tx.after_commit(lambda: context.wakeups.wake("notices"))
     decided_at = context.clock()

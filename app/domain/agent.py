@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 @dataclass(frozen=True, slots=True)
 class Agent:
-    """A program on a host that makes backups. `silent_at` is when it counts as silent if nothing is heard of it; None: never."""
+    """A program on a host that makes backups. `silent_at` is when the clock reports it silent; None: never."""
 
     id: str
     customer_id: str

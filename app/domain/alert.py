@@ -5,7 +5,10 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from app.domain.agent import Agent
+from app.domain.customer import Customer
 from app.domain.event import Severity
+from app.domain.job import Job
 from app.domain.matcher import Matcher
 
 
@@ -21,7 +24,7 @@ class AlertKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Decides whether an alert of `kind` opens. A disabled rule still decides: what it matches opens nothing."""
+    """Decides whether an alert of `kind` opens. A disabled rule still decides: nothing opens for what it matches."""
 
     id: str
     name: str
@@ -36,8 +39,9 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """A problem. `since` is when it began for the backup, `opened_at` when we said so; `repeats` counts what came on top of the first,
-    whether or not it took more than one in a row to open it.
+    """A problem. `since` is when it began for the backup, `opened_at` when the alert opened.
+
+    `repeats` counts the occurrences after the first, whether or not it took more than one in a row to open the alert.
     """
 
     id: str
@@ -60,3 +64,20 @@ class Alert:
     closed_at: datetime | None = None
     closed_reason: str | None = None
     facts: Mapping[str, str] = field(default_factory=dict)  # for matchers; not stored
+
+
+def alert_facts(
+    customer: Customer, agent: Agent, job: Job | None, kind: str, severity: str, message: str | None
+) -> Mapping[str, str]:
+    """Return what matchers can test of an alert, by field (see domain/matcher.py). A job's label overrides its agent's of the same name."""
+    labels = {**agent.labels, **(job.labels if job else {})}
+    return {
+        **{f"label:{name}": str(value) for name, value in labels.items()},
+        "customer": customer.name,
+        "agent": agent.name,
+        "job": job.name if job else "",
+        "activity": job.activity.value if job else "",
+        "kind": kind,
+        "severity": severity,
+        "message": message or "",
+    }

@@ -1,7 +1,7 @@
 """A job's cadence, learned from its last runs and proposed as an expectation: a cron where the times of day agree, else a period. Pure.
 
-A false alarm costs trust, so whatever the runs leave open is read in the job's favour. Until a week was seen it may rest for
-some days, for nobody can tell five working days from daily. A proposal must also have held for the runs that it was made from.
+A false alarm costs trust, so whatever the runs leave open is decided in the job's favour. Until the runs span a week, the job may
+rest for some days, because five working days look like daily until then. A proposal must also fit the runs that it was made from.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,134 +9,139 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from app.domain.cadence_cron import Fit, fit_cron
+from app.domain.cron_fit import CronFit, fit_cron
 from app.domain.event import RunOutcome
 from app.domain.expectation import Expectation, next_slot
 from app.domain.run import Run
 
-LEAST = 5  # runs, before anything is proposed
-LOOK = 200  # runs looked back at most; of an hourly job, a week
-BRIDGE = timedelta(days=3)  # the longest rest that is granted unseen: from Friday's last run to Monday's first
+MIN_RUNS = 5  # before anything is proposed
+MAX_RUNS = 200  # that are read at most; of an hourly job, a week
+MAX_UNSEEN_REST = timedelta(
+    days=3
+)  # the longest rest that is allowed before it was seen: from Friday's last run to Monday's first
 _WEEK, _DAY, _HOUR = timedelta(days=7), timedelta(days=1), timedelta(hours=1)
-_SHORTEST_SPAN = timedelta(hours=2)  # who tries a line five times in a row sets no cadence
-_CHECKED = 50  # runs that a proposal is tried on; more would only take longer
-_SURE = 10  # runs from which on the odd one out may be left out
-_STEADY = 0.8  # of the runs that a day has room for, on every day of a week: the job never rests
+_SHORTEST_SPAN = timedelta(hours=2)  # five tries of a command in a row are no cadence
+_CHECKED = 50  # runs that a proposal is checked against; more would only take longer
+_ENOUGH_TO_SKIP_ONE = 10  # runs from which on one in ten may be an exception
+_NEVER_RESTS = 0.8  # of the runs that fit into a day, on every day of a week: the job never rests
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
-    """One run: when it began as far as is known, its first sign of life, and how long it took where both its ends were told."""
+class RunTimes:
+    """The times of one run: when it began as far as is known, when it first reported, and its duration where both ends were reported."""
 
-    begins: datetime
-    heard: datetime
+    began: datetime
+    reported: datetime
     lasted: timedelta | None = None
 
 
-def sightings_of(runs: Iterable[Run]) -> list[Sighting]:
-    """Give the runs that came, oldest first. What only ended began as long before as it says that it took."""
+def run_times(runs: Iterable[Run]) -> list[RunTimes]:
+    """Return the times of the runs that took place, oldest first.
+
+    A run that reported only its end is taken to have begun as long before as its measured duration.
+    """
     found = []
     for run in runs:
         if run.ended_at is None or run.outcome in (None, RunOutcome.MISSED, RunOutcome.SUPERSEDED):
             continue
         if run.started_at is not None and run.started_at <= run.ended_at:
-            found.append(Sighting(run.started_at, run.started_at, run.ended_at - run.started_at))
+            found.append(RunTimes(run.started_at, run.started_at, run.ended_at - run.started_at))
         else:
             took = timedelta(seconds=min(max(run.duration_s, 0), _WEEK.total_seconds()))
-            found.append(Sighting(run.ended_at - took, run.ended_at))
-    return sorted(found, key=lambda one: (one.begins, one.heard))
+            found.append(RunTimes(run.ended_at - took, run.ended_at))
+    return sorted(found, key=lambda run: (run.began, run.reported))
 
 
-def propose(seen: Sequence[Sighting], zones: Iterable[str], per_day: Sequence[int] = ()) -> Expectation | None:
-    """Give the expectation that fits `seen` (oldest first), or None where there is no cadence.
+def propose(seen: Sequence[RunTimes], zones: Iterable[str], per_day: Sequence[int] = ()) -> Expectation | None:
+    """Return the expectation that fits `seen` (oldest first), or None where there is no cadence.
 
-    `zones`: where its times of day may be at home, the likeliest first. `per_day`: how many runs each of the last seven full
-    days had, for a job that runs too often for `seen` to reach back a week.
+    `zones`: the time zones in which its times of day may be set, the likeliest first. `per_day`: how many runs each of the last
+    seven full days had, for a job that runs so often that `seen` does not reach back a week.
     """
     kept = _without_retries(seen)
-    if len(kept) < LEAST or kept[-1].begins - kept[0].begins < _SHORTEST_SPAN:
+    if len(kept) < MIN_RUNS or kept[-1].began - kept[0].began < _SHORTEST_SPAN:
         return None
-    begins = [one.begins for one in kept]
-    fits = [fit for zone in dict.fromkeys(zones) if (fit := fit_cron(begins, usual_gap(begins), zone))]
-    best = max(fits, key=lambda fit: (len(fit.behind), -fit.spread), default=None)  # the first of equals
+    began = [run.began for run in kept]
+    fits = [fit for zone in dict.fromkeys(zones) if (fit := fit_cron(began, usual_gap(began), zone))]
+    best = max(fits, key=lambda fit: (len(fit.behind), -fit.spread), default=None)  # of equals, the first
     for made in (_as_cron(best, kept) if best else None, _as_period(kept, per_day)):
-        if made is not None and _has_held(made, kept):
+        if made is not None and _would_have_held(made, kept):
             return replace(made, longest=_longest(kept))
     return None
 
 
 def usual_gap(moments: Sequence[datetime]) -> timedelta:
-    """Give the gap from run to run that a quarter of the gaps exceed: retries and manual runs make short ones."""
-    gaps = sorted(later - one for one, later in pairwise(moments))
+    """Return the upper quartile of the gaps from run to run: retries and manual runs make short ones."""
+    gaps = sorted(later - earlier for earlier, later in pairwise(moments))
     return gaps[(len(gaps) - 1) * 3 // 4] if gaps else timedelta(0)
 
 
-def _without_retries(seen: Sequence[Sighting]) -> list[Sighting]:
-    """Leave out what came soon after another run: a retry, or somebody who tried."""
-    soon = usual_gap([one.begins for one in seen]) / 4
-    kept: list[Sighting] = []
-    for one in seen:
-        if not kept or one.begins - kept[-1].begins >= soon:
-            kept.append(one)
+def _without_retries(seen: Sequence[RunTimes]) -> list[RunTimes]:
+    """Leave out runs that came soon after another run: retries and manual tests."""
+    soon = usual_gap([run.began for run in seen]) / 4
+    kept: list[RunTimes] = []
+    for run in seen:
+        if not kept or run.began - kept[-1].began >= soon:
+            kept.append(run)
     return kept
 
 
-def _as_cron(fit: Fit, kept: Sequence[Sighting]) -> Expectation:
-    gap = usual_gap([one.begins for one in kept])
-    lags = {one.begins: one.heard - one.begins for one in kept}
-    late = max(lags[begins] + behind for begins, behind in fit.behind.items())
-    span = kept[-1].begins - kept[0].begins
-    grace = late + max(_patience(gap), fit.spread)
-    return Expectation(grace=_rounded_up(grace) + _bridge(span, gap), cron=fit.cron, time_zone=fit.zone)
+def _as_cron(fit: CronFit, kept: Sequence[RunTimes]) -> Expectation:
+    gap = usual_gap([run.began for run in kept])
+    lags = {run.began: run.reported - run.began for run in kept}
+    late = max(lags[began] + behind for began, behind in fit.behind.items())
+    span = kept[-1].began - kept[0].began
+    grace = late + max(_least_grace(gap), fit.spread)
+    return Expectation(grace=_rounded_up(grace) + _unseen_rest(span, gap), cron=fit.cron, time_zone=fit.zone)
 
 
-def _as_period(kept: Sequence[Sighting], per_day: Sequence[int]) -> Expectation | None:
-    heard = sorted(one.heard for one in kept)
-    gaps = sorted(later - one for one, later in pairwise(heard))
+def _as_period(kept: Sequence[RunTimes], per_day: Sequence[int]) -> Expectation | None:
+    reported = sorted(run.reported for run in kept)
+    gaps = sorted(later - earlier for earlier, later in pairwise(reported))
     usual = gaps[len(gaps) // 2]
-    odd = 0 if gaps[-1] <= usual * 1.5 else len(gaps) // _SURE
-    longest, shortest = gaps[-1 - odd], gaps[0]
-    if len(kept) < _SURE:
+    exceptions = 0 if gaps[-1] <= usual * 1.5 else len(gaps) // _ENOUGH_TO_SKIP_ONE
+    longest, shortest = gaps[-1 - exceptions], gaps[0]
+    if len(kept) < _ENOUGH_TO_SKIP_ONE:
         if longest > usual * 1.5 or shortest < usual / 2:
             return None
     elif longest > usual * 4 or sorted(abs(gap - usual) for gap in gaps)[len(gaps) // 2] > usual * 0.3:
         return None
-    never_rests = len(per_day) == 7 and min(per_day) * usual >= _DAY * _STEADY  # noqa: PLR2004  (days of a week)
-    bridge = timedelta(0) if never_rests else _bridge(heard[-1] - heard[0], usual)
-    grace = max(_patience(longest, _DAY), longest - shortest)
-    return Expectation(grace=_rounded_up(grace) + bridge, period=_rounded_up(longest))
+    never_rests = len(per_day) == 7 and min(per_day) * usual >= _DAY * _NEVER_RESTS  # noqa: PLR2004  (days of a week)
+    rest = timedelta(0) if never_rests else _unseen_rest(reported[-1] - reported[0], usual)
+    grace = max(_least_grace(longest, _DAY), longest - shortest)
+    return Expectation(grace=_rounded_up(grace) + rest, period=_rounded_up(longest))
 
 
-def _patience(gap: timedelta, most: timedelta = 6 * _HOUR) -> timedelta:
-    """The least grace: what no run showed so far may come all the same."""
+def _least_grace(gap: timedelta, most: timedelta = 6 * _HOUR) -> timedelta:
+    """Return the least grace: a run may come later than any run so far."""
     return min(max(gap / 8, timedelta(minutes=10)), most)
 
 
-def _bridge(span: timedelta, gap: timedelta) -> timedelta:
-    """How much longer to wait until a whole week was seen: by then the weekday of the first run comes again."""
-    return min(max(_WEEK - span - gap, timedelta(0)), BRIDGE)
+def _unseen_rest(span: timedelta, gap: timedelta) -> timedelta:
+    """Return how much longer to wait until the runs span a whole week: by then the weekday of the first run comes again."""
+    return min(max(_WEEK - span - gap, timedelta(0)), MAX_UNSEEN_REST)
 
 
-def _longest(kept: Sequence[Sighting]) -> timedelta | None:
-    """Give what is surely too long, where enough runs told both their ends: three times the longest, an hour at least."""
-    lasted = [one.lasted for one in kept if one.lasted is not None]
-    return _rounded_up(max(*lasted, _HOUR / 3) * 3) if len(lasted) >= LEAST else None
+def _longest(kept: Sequence[RunTimes]) -> timedelta | None:
+    """Return a duration that is surely too long, where enough runs reported both ends: three times the longest, one hour at least."""
+    lasted = [run.lasted for run in kept if run.lasted is not None]
+    return _rounded_up(max(*lasted, _HOUR / 3) * 3) if len(lasted) >= MIN_RUNS else None
 
 
 def _rounded_up(length: timedelta) -> timedelta:
-    """Round to what a person would say: 5 minutes within the first hour, a quarter up to six, then whole hours."""
+    """Round up to a duration that a person would choose: 5 minutes up to an hour, 15 minutes up to six hours, then whole hours."""
     step = timedelta(minutes=5 if length <= _HOUR else 15 if length <= 6 * _HOUR else 60)
     return -(-length // step) * step
 
 
-def _has_held(expectation: Expectation, kept: Sequence[Sighting]) -> bool:
-    """Say whether it would have called (almost) none of these runs missed: before one in ten it may, for whatever time."""
-    heard = sorted(one.heard for one in kept)[-_CHECKED:]
-    came = heard[0]
-    _, awaited = next_slot(expectation, came, None, came)
+def _would_have_held(expectation: Expectation, kept: Sequence[RunTimes]) -> bool:
+    """Return whether at most one in ten of these runs would have been reported missed before it came."""
+    reported = sorted(run.reported for run in kept)[-_CHECKED:]
+    came = reported[0]
+    _, slot = next_slot(expectation, came, None, came)
     missed = 0
-    for moment in heard[1:]:
-        missed += awaited + expectation.grace < moment
+    for moment in reported[1:]:
+        missed += slot + expectation.grace < moment
         came = moment
-        _, awaited = next_slot(expectation, came, awaited if awaited <= came else None, came)
-    return missed <= max(1, len(heard) // 10)
+        _, slot = next_slot(expectation, came, slot if slot <= came else None, came)
+    return missed <= max(1, len(reported) // 10)

@@ -1,4 +1,4 @@
-"""When a summary is due: daily, weekly or monthly at an hour of a time zone. Pure; daylight saving by cronsim."""
+"""When a summary is due: daily, weekly or monthly at an hour of a time zone. Pure; cronsim handles daylight saving."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -9,7 +9,7 @@ from cronsim import CronSim
 
 
 class Frequency(StrEnum):
-    """How often."""
+    """How often a summary is made."""
 
     DAY = "day"
     WEEK = "week"
@@ -18,7 +18,7 @@ class Frequency(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Recurrence:
-    """`weekday` is 1 (Monday) to 7, for weekly ones; `month_day` 1 to 28, for monthly ones."""
+    """The times of a summary. `weekday` is 1 (Monday) to 7, for weekly ones; `month_day` is 1 to 28, for monthly ones."""
 
     every: Frequency
     hour: int
@@ -29,7 +29,7 @@ class Recurrence:
 
     @property
     def cron(self) -> str:
-        """The same as a cron expression."""
+        """The times as a cron expression."""
         match self.every:
             case Frequency.DAY:
                 return f"{self.minute} {self.hour} * * *"
@@ -40,21 +40,21 @@ class Recurrence:
 
 
 def next_time(recurrence: Recurrence, moment: datetime) -> datetime:
-    """Give the first time strictly after `moment`, in UTC."""
+    """Return the first time strictly after `moment`, in UTC."""
     return next(CronSim(recurrence.cron, moment.astimezone(ZoneInfo(recurrence.time_zone)))).astimezone(UTC)
 
 
 def previous_time(recurrence: Recurrence, moment: datetime) -> datetime:
-    """Give the last time strictly before `moment`, in UTC."""
+    """Return the last time strictly before `moment`, in UTC."""
     return next(CronSim(recurrence.cron, moment.astimezone(ZoneInfo(recurrence.time_zone)), reverse=True)).astimezone(
         UTC
     )
 
 
 def whole_period_until(recurrence: Recurrence, moment: datetime) -> datetime:
-    """Give the beginning of a period of full length (a day, a week, a month) that ends at `moment`, in UTC.
+    """Return the beginning of a period of full length (a day, a week, a month) that ends at `moment`, in UTC.
 
-    What is looked at between two times must not begin at the last one: minutes after it, nothing expected would have been heard yet.
+    A summary made between two regular times must not begin at the last one: minutes after it, no expected run has reported yet.
     """
     newest = previous_time(recurrence, moment)
     return moment - (newest - previous_time(recurrence, newest))

@@ -1,48 +1,48 @@
-"""Builds every key that keeps a thing from being done twice, each with the harm that it prevents. Pure."""
+"""Every key that prevents something from being done twice, each with the harm that it prevents. Pure."""
 
 import hashlib
 from datetime import datetime
 
-OURS = "tocsin:"  # begins the keys of our own clock's events; an agent that took one beforehand would silence the clock
+OURS = "tocsin:"  # prefix of the keys of our own clock's events; an agent that used one first would suppress the event of the clock
 
 
 def missed_key(job_id: str, slot: datetime) -> str:
-    """One missed event for a job and slot: two workers' clocks must not miss it twice."""
+    """One missed event for a job and slot: two workers must not both report the slot missed."""
     return f"{OURS}missed:{job_id}:{slot.isoformat()}"
 
 
 def overrun_key(run_id: str, at: datetime) -> str:
-    """One overrun event for a run and its limit: with a longer one, set after a false alarm, it is called too long once more."""
+    """One overrun event for a run and its limit: after a longer limit, set after a false alarm, there is a new one."""
     return f"{OURS}overrun:{run_id}:{at.isoformat()}"
 
 
 def silent_key(agent_id: str, since: datetime, at: datetime) -> str:
-    """One silent event for an agent, the last time that it was heard and its limit, which may be made longer after a false alarm."""
+    """One silent event for an agent, the time of its last report and its limit, which may be made longer after a false alarm."""
     return f"{OURS}silent:{agent_id}:{since.isoformat()}:{at.isoformat()}"
 
 
 def relay_key(relay_id: str, at: datetime) -> str:
-    """One event for each change of a relay's state; the row of the relay keeps two workers from both writing one."""
+    """One event for each change of a relay's state; the lock on the relay's row prevents two workers from both writing one."""
     return f"{OURS}relay:{relay_id}:{at.isoformat()}"
 
 
-def notice_key(alert_id: str, what: str, route_id: str, recipient_id: str, turn: str) -> str:
-    """One notice of a kind to a recipient by a route; `turn` tells repeats apart. Prevents a second mail after a crash."""
-    return _short(f"{alert_id}|{what}|{route_id}|{recipient_id}|{turn}")
+def notice_key(alert_id: str, what: str, route_id: str, recipient_id: str, occasion: str) -> str:
+    """One notice of a kind to a recipient by a route; `occasion` distinguishes repeats. Prevents a second mail after a crash."""
+    return _short(f"{alert_id}|{what}|{route_id}|{recipient_id}|{occasion}")
 
 
 def summary_key(summary_id: str, recipient_id: str) -> str:
-    """One notice of a summary to a recipient: made once, whatever crashes."""
+    """One notice of a summary to a recipient: made once, even after a crash."""
     return f"{summary_id}:{recipient_id}"
 
 
 def group_key(route_id: str, values: tuple[str, ...]) -> str:
-    """The group of an alert under a route; one-way, so that no name of a backup can be too long or too odd for it."""
+    """The group of an alert under a route; a hash, so that no name of a backup is too long for it or contains a character that it cannot hold."""
     return _short("|".join((route_id, *values)))
 
 
 def content_key(content: bytes) -> str:
-    """The key of an event that came without one: the same content from the same agent is the same event."""
+    """The key of an event that was sent without one: the same content from the same agent is the same event."""
     return "sha256:" + hashlib.sha256(content).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""An event: an immutable fact that we received, and what it says of a run. Pure; it must not judge."""
+"""An event: an immutable fact that we received, and what it means for a run. Pure; it decides nothing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ class Activity(StrEnum):
 
 
 class Phase(StrEnum):
-    """Where in its run an event stands; a plain message has none."""
+    """The part of a run that an event reports; a plain message has none."""
 
     STARTED = "started"
     PROGRESS = "progress"
@@ -28,18 +28,18 @@ class Phase(StrEnum):
 
 
 class RunOutcome(StrEnum):
-    """How a run ended. `missed` and `superseded` are ours and never sent by an agent."""
+    """How a run ended. `missed` and `superseded` are set by us and never sent by an agent."""
 
     SUCCESS = "success"
     WARNING = "warning"
     FAILURE = "failure"
     CANCELLED = "cancelled"
     MISSED = "missed"
-    SUPERSEDED = "superseded"  # it began, never ended, and a later run did
+    SUPERSEDED = "superseded"  # it began and never ended, and a later run ended
 
 
 class Severity(StrEnum):
-    """How bad, from least to worst."""
+    """How bad an event is, in rising order."""
 
     INFO = "info"
     WARNING = "warning"
@@ -48,7 +48,7 @@ class Severity(StrEnum):
 
 
 class EventKind(StrEnum):
-    """Who says it: an agent (report), or our clock."""
+    """The source of an event: an agent (report), or our clock."""
 
     REPORT = "report"
     MISSED = "missed"
@@ -57,12 +57,12 @@ class EventKind(StrEnum):
     RELAY = "relay"
 
 
-HABIT = "habit"  # in the extra of a missed event: the learned times, in words, that nobody confirmed
+HABIT = "habit"  # in the extra of a missed event: the learned times, in words, which nobody confirmed
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One fact. `key` is unique per agent; `job` is None where the agent speaks of itself. Times are UTC."""
+    """One fact. `key` is unique per agent; `job` is None where the event is about the agent itself. Times are UTC."""
 
     id: str
     customer_id: str
@@ -86,10 +86,10 @@ class Event:
 
 
 def outcome_of(event: Event) -> RunOutcome | None:
-    """Say how the run ended, or None if this event ends none.
+    """Return how the run ended, or None if this event ends none.
 
-    An outcome always ends a run. So does `finished`, and so does a plain message of severity error or critical: what an
-    agent calls an error without saying more must not go unheard.
+    An outcome always ends a run. So does `finished`, and so does a plain message of severity error or critical: an error that
+    an agent reports without any detail must open an alert.
     """
     if event.outcome is not None:
         return event.outcome
@@ -102,7 +102,7 @@ def outcome_of(event: Event) -> RunOutcome | None:
 
 
 def job_of(event: Event) -> str | None:
-    """Name the job that the event speaks of: its own, or the activity where it ends a run without naming a job."""
+    """Return the job that the event is about: the one that it names, or its activity where it ends a run without naming a job."""
     if event.job is not None:
         return event.job
     if event.phase is None and outcome_of(event) is None:

@@ -1,6 +1,6 @@
 """A job: what an agent backs up, its present state, and how a run changes it. Pure.
 
-The state is a function of the set of ended runs, ordered by their end; `after_run` is its step.
+The state is a function of the set of ended runs, ordered by their end; `apply_run` applies one run.
 """
 
 from collections.abc import Iterable, Mapping
@@ -8,14 +8,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from app.domain.announced_run import Told
+from app.domain.announced_run import AnnouncedRun
 from app.domain.event import Activity, RunOutcome
 from app.domain.expectation import Expectation
 from app.domain.run import Run
 
 
 class JobState(StrEnum):
-    """How a job stands, by its newest ended run."""
+    """The state of a job, by its newest ended run."""
 
     NEW = "new"
     OK = "ok"
@@ -24,9 +24,21 @@ class JobState(StrEnum):
     MISSED = "missed"
 
 
+class ExpectationSource(StrEnum):
+    """Where the expectation of a job comes from: an administrator, its tool, or its own runs, which nobody confirmed."""
+
+    SET = "set"
+    ANNOUNCED = "announced"
+    LEARNED = "learned"
+
+
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One job of one agent and activity, with its counters. Times are UTC."""
+    """One job of one agent and activity, with its counters. Times are UTC.
+
+    `told_expectation` and `told_at`: what its tool announced last, and when. `dismissed_at`: when an administrator decided that
+    the job need not run; without an expectation of an administrator, it is then not expected at all.
+    """
 
     id: str
     customer_id: str
@@ -59,45 +71,37 @@ class Job:
     overdue_at: datetime | None = None
     version: int = 1
 
-
-class Basis(StrEnum):
-    """Whose word an expectation rests on: an administrator's, the tool's own, or the job's habit that nobody confirmed."""
-
-    SET = "set"
-    TOLD = "told"
-    LEARNED = "learned"
-
-
-def basis_of(job: Job) -> Basis | None:
-    """Say on what it rests that the job is awaited; None: it is not."""
-    if job.expectation is not None:
-        return Basis.SET
-    if job.dismissed_at is not None:
-        return None
-    if job.told_expectation is not None:
-        return Basis.TOLD
-    return Basis.LEARNED if job.proposed_expectation is not None else None
-
-
-def told_of(job: Job) -> Told | None:
-    """Give what its tool told of its next run."""
-    told = job.told_expectation
-    if told is None or told.period is None or job.told_at is None:
-        return None
-    return Told(job.told_at, told.period, told.grace)
-
-
-def awaited_as(job: Job) -> Expectation | None:
-    """Give the expectation that the clock holds the job to."""
-    match basis_of(job):
-        case Basis.SET:
-            return job.expectation
-        case Basis.TOLD:
-            return job.told_expectation
-        case Basis.LEARNED:
-            return job.proposed_expectation
-        case None:
+    @property
+    def expectation_source(self) -> ExpectationSource | None:
+        """Where the expectation in force comes from; None: the job is not expected to run."""
+        if self.expectation is not None:
+            return ExpectationSource.SET
+        if self.dismissed_at is not None:
             return None
+        if self.told_expectation is not None:
+            return ExpectationSource.ANNOUNCED
+        return ExpectationSource.LEARNED if self.proposed_expectation is not None else None
+
+    @property
+    def active_expectation(self) -> Expectation | None:
+        """The expectation in force, by which the clock calls the job missed."""
+        match self.expectation_source:
+            case ExpectationSource.SET:
+                return self.expectation
+            case ExpectationSource.ANNOUNCED:
+                return self.told_expectation
+            case ExpectationSource.LEARNED:
+                return self.proposed_expectation
+            case None:
+                return None
+
+    @property
+    def announced_run(self) -> AnnouncedRun | None:
+        """The next run that its tool announced last."""
+        announced = self.told_expectation
+        if announced is None or announced.period is None or self.told_at is None:
+            return None
+        return AnnouncedRun(self.told_at, announced.period, announced.grace)
 
 
 _STATES = {
@@ -108,18 +112,18 @@ _STATES = {
 }
 
 
-def order_of(run: Run) -> tuple[datetime, str]:
-    """The place of an ended run in its job's history: the same whatever order the events came in."""
+def history_order(run: Run) -> tuple[datetime, str]:
+    """Return the sort key of an ended run in its job's history: the same in whatever order the events came."""
     if run.ended_at is None:
         raise ValueError("a run that has not ended has no place in the history")
     return (run.ended_at, run.run_key)
 
 
-def after_run(job: Job, run: Run) -> Job:
-    """Give the job after an ended run that is newer than all before. A cancelled run changes no counter but the missed ones.
+def apply_run(job: Job, run: Run) -> Job:
+    """Return the job after an ended run that is newer than all before. A cancelled run resets only the count of missed runs.
 
-    A run with warnings ends a row of failures, for it stored something; only a success ends a row of warnings. A slot
-    that was missed leaves both as they were.
+    A run with warnings ends a row of failures, because it stored something; only a success ends a row of warnings. A missed
+    run leaves both counts as they are.
     """
     outcome = run.outcome
     if outcome is None or run.ended_at is None:
@@ -135,8 +139,8 @@ def after_run(job: Job, run: Run) -> Job:
         if outcome is RunOutcome.SUCCESS
         else job.warnings_in_row
     )
-    began = run.started_at if outcome is RunOutcome.MISSED else run.ended_at
-    since = job.failing_since or began if bad else None if good else job.failing_since
+    failed_at = run.started_at if outcome is RunOutcome.MISSED else run.ended_at
+    since = job.failing_since or failed_at if bad else None if good else job.failing_since
     return replace(
         job,
         state=_STATES.get(outcome, job.state),
@@ -152,8 +156,8 @@ def after_run(job: Job, run: Run) -> Job:
     )
 
 
-def replay(job: Job, runs: Iterable[Run]) -> Job:
-    """Give the job's counters anew from its ended runs, in any order. `runs` must reach back to the last success."""
+def recount(job: Job, runs: Iterable[Run]) -> Job:
+    """Return the job with its counters counted again from its ended runs, in any order. `runs` must reach back to the last success."""
     blank = replace(
         job,
         state=JobState.NEW,
@@ -167,6 +171,6 @@ def replay(job: Job, runs: Iterable[Run]) -> Job:
         last_message=None,
         last_run_id=None,
     )
-    for run in sorted((r for r in runs if r.ended_at is not None), key=order_of):
-        blank = after_run(blank, run)
+    for run in sorted((r for r in runs if r.ended_at is not None), key=history_order):
+        blank = apply_run(blank, run)
     return blank

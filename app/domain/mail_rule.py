@@ -1,4 +1,4 @@
-"""A mail rule: what a mail of a tool that can only mail means, by its subject. Globs, no regular expressions. Pure."""
+"""A mail rule: what a mail means, by its subject, from a tool that can only send mail. Globs, no regular expressions. Pure."""
 
 import re
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ _PLACE = re.compile(r"\{([1-9])\}")
 
 @dataclass(frozen=True, slots=True)
 class MailRule:
-    """`subject` is a glob. `job` may hold `{1}` to `{9}`: what stands for the first `*` and the following; None: the key's job."""
+    """A rule. `subject` is a glob. `job` may contain `{1}` to `{9}`: the text that the first and the following `*` match; None: the key's job."""
 
     id: str
     subject: str
@@ -20,11 +20,11 @@ class MailRule:
     job: str | None = None
 
     def read(self, subject: str) -> list[str] | None:
-        """Give what stands for each `*`, if the subject is meant. Whatever its case."""
+        """Return the text that each `*` matches, or None if the subject does not match. Case does not matter."""
         return stars_of(subject, self.subject)
 
     def job_of(self, stars: list[str]) -> str | None:
-        """Name the job."""
+        """Return the job of a mail whose subject has these texts for the `*`; None: the key's job."""
         if self.job is None:
             return None
         named = _PLACE.sub(lambda place: stars[int(place[1]) - 1] if int(place[1]) <= len(stars) else "", self.job)
@@ -32,13 +32,13 @@ class MailRule:
 
 
 def stars_of(text: str, glob: str) -> list[str] | None:
-    """Give what each `*` of a glob stands for, the earliest way; None if the text is not like it.
+    """Return the text that each `*` of a glob matches, as short as possible from the left; None if the text does not match.
 
-    In one pass over the text: nothing that an admin or a sender writes can make it slow.
+    It takes one pass over the text, so that no input of an administrator or sender can make it slow.
     """
     first, *rest = (part.casefold() for part in glob.split("*"))
     folded = text.casefold()
-    if len(folded) != len(text):  # a letter that grows when folded, such as the German sharp s: places would not fit
+    if len(folded) != len(text):  # a letter that becomes longer, such as the German sharp s: the positions would differ
         text = folded
     if not rest:
         return [] if folded == first else None

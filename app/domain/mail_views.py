@@ -1,4 +1,4 @@
-"""What a message has to tell, gathered before it is worded: read models for compose and for previews. Pure, no wording."""
+"""The contents of a message before it is rendered: read models for compose and for previews. Pure; no texts."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -10,11 +10,11 @@ from app.domain.notice import NoticeKind
 
 @dataclass(frozen=True, slots=True)
 class AlertView:
-    """One alert as one recipient is told of it. `thread_id` is the Message-ID of the mail in which they first heard of it, or None."""
+    """One alert as it is reported to one recipient. `thread_id` is the Message-ID of the first mail to them about it, or None."""
 
     alert: Alert
     what: NoticeKind
-    reason: str  # the notice's: why this recipient hears of it now
+    reason: str  # of the notice: why it is sent to this recipient now
     customer: str
     time_zone: str
     agent: str
@@ -30,8 +30,8 @@ class AlertView:
     metrics: dict[str, float]
     run_id: str | None
     thread_id: str | None
-    habit: str | None = None  # the learned times, in words, where nobody confirmed that they are expected
-    told_at: datetime | None = None  # when the notice fell due: the moment that "for 3 days" counts to
+    habit: str | None = None  # the learned times, in words, where nobody confirmed them
+    told_at: datetime | None = None  # when the notice was due: the moment up to which "for 3 days" counts
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class DayCell:
 
     @property
     def word(self) -> str:
-        """The day in one word: failed, missed, warning, late (missed, then came), ok, cancelled, or none (nothing was heard)."""
+        """The day in one word: failed, missed, warning, late (missed, then came), ok, cancelled, or none (no report)."""
         if self.failures:
             return "failed" if not (self.successes or self.warnings) else "warning"
         if self.missed:
@@ -81,7 +81,7 @@ class JobLine:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """One part of a summary; `more` counts the jobs that are left out to keep the mail readable."""
+    """One part of a summary; `more` counts the jobs that are left out to keep the mail short."""
 
     title: str  # failed | missed | warning | recovered | silenced | ok | new
     lines: tuple[JobLine, ...]
@@ -90,7 +90,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums over all jobs of a summary on its newest full day and the mean of the days before (up to 13), for the change."""
+    """Sums over all jobs of a summary on its newest full day, and the mean of up to 13 days before, to show the change."""
 
     bytes_processed: int
     bytes_stored: int
@@ -102,7 +102,7 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class SummaryView:
-    """A summary as its recipients get it. `undelivered` counts messages that died in the period: nobody else would say so."""
+    """A summary as its recipients receive it. `undelivered` counts messages that could not be sent in the period; no other mail reports that."""
 
     schedule: str
     number: int

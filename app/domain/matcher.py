@@ -1,4 +1,4 @@
-"""A matcher: a condition on a field or label. Globs, no regular expressions: nothing that an admin types can hang a worker. Pure."""
+"""A matcher: a condition on a field or label. Globs, no regular expressions: no input of an administrator can block a worker. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,20 +15,20 @@ class Comparison(StrEnum):
     NOT_LIKE = "not_like"
 
 
-# What routes, rules, silences and summaries can ask of an alert or job; a label is asked for as `label:NAME`.
+# The fields of an alert or job that routes, rules, silences and summaries can test; a label is the field `label:NAME`.
 FIELDS = ("customer", "agent", "job", "activity", "kind", "severity", "message")
 
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """`field` is one of FIELDS or `label:NAME`; a label that is not there is the empty text."""
+    """A condition. `field` is one of FIELDS or `label:NAME`; a label that does not exist is the empty text."""
 
     field: str
     test: Comparison
     value: str
 
     def matches(self, facts: Mapping[str, str]) -> bool:
-        """Say whether the facts meet the condition."""
+        """Return whether the facts meet the condition."""
         found, wanted = facts.get(self.field, "").casefold(), self.value.casefold()
         match self.test:
             case Comparison.IS:
@@ -42,10 +42,10 @@ class Matcher:
 
 
 def _is_like(found: str, glob: str) -> bool:
-    """Only * and ? are special: a bracket is a bracket, as the names of backups have them."""
+    """Match with * and ? only: brackets occur in the names of backups, so they mean themselves."""
     return fnmatchcase(found, glob.replace("[", "[[]"))
 
 
 def all_match(matchers: Sequence[Matcher], facts: Mapping[str, str]) -> bool:
-    """Say whether every condition is met; no conditions match everything."""
+    """Return whether every condition is met; no conditions match everything."""
     return all(matcher.matches(facts) for matcher in matchers)

@@ -1,4 +1,4 @@
-"""A recipient: who is told, and by which transports in which order. Pure."""
+"""A recipient: who is notified, and by which transports in which order. Pure."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """Somebody, or something, that is told. `transports` has the first choice first."""
+    """A person or a system that is notified. `transports` has the first choice first."""
 
     id: str
     name: str

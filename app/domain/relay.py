@@ -1,4 +1,4 @@
-"""A relay: the program on a Windows mail host that sends what goes by `mapi`. Pure: whose messages it sends, and whether it is well."""
+"""A relay: the program on a Windows mail host that sends messages by `mapi`. Pure: whose messages it sends, and whether it works."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,16 +9,14 @@ from app.core.ids import new_id
 from app.domain.dedupe import relay_key
 from app.domain.event import Activity, Event, EventKind, RunOutcome, Severity
 
-JOB, AGENT_BEGINS = (
-    "mail relay",
-    "relay ",
-)  # as which its trouble is told; such a job comes when it must, and is expected never
-STUCK_FOR = timedelta(hours=1)  # so long one message that stuck in the Outbox counts, unless another left it since
+# The trouble of a relay is reported as a failure of this job of an agent with this prefix. The job has no schedule.
+JOB, AGENT_PREFIX = ("mail relay", "relay ")
+STUCK_FOR = timedelta(hours=1)  # how long a message that is stuck in the Outbox counts, unless a later one left it
 
 
 @dataclass(frozen=True, slots=True)
 class Relay:
-    """One relay. Without `customers` and `recipients` it sends for everybody. `said` is its last heartbeat."""
+    """One relay. Without `customers` and `recipients` it sends for everybody. `heartbeat` is the last one that it sent."""
 
     id: str
     customer_id: str
@@ -32,7 +30,7 @@ class Relay:
     paused_why: str | None = None
     doctor_asked_at: datetime | None = None
     seen_at: datetime | None = None
-    said: Mapping[str, Any] = field(default_factory=dict)
+    heartbeat: Mapping[str, Any] = field(default_factory=dict)
     stuck_at: datetime | None = None
     stuck_why: str | None = None
     trouble: str | None = None
@@ -40,11 +38,11 @@ class Relay:
 
 
 def unfit(relay: Relay, oldest: datetime | None, now: datetime) -> str | None:
-    """Say in words why messages must not wait for this relay; None if they may. `oldest`: of those that wait for it."""
+    """Return in words why messages must not wait for this relay; None if they may. `oldest`: when the oldest message that waits for it was created."""
     if relay.paused_at is not None:
         return f"relay {relay.name} is paused: {relay.paused_why or 'no reason given'}"
-    if relay.said.get("paused_why"):
-        return f"relay {relay.name} does not send: {relay.said['paused_why']}"
+    if relay.heartbeat.get("paused_why"):
+        return f"relay {relay.name} does not send: {relay.heartbeat['paused_why']}"
     if now - (relay.seen_at or relay.created_at) > relay.silent_after:
         since = f"since {relay.seen_at:%Y-%m-%d %H:%M} UTC" if relay.seen_at else "yet"
         return f"relay {relay.name} was not heard of {since}"
@@ -54,20 +52,20 @@ def unfit(relay: Relay, oldest: datetime | None, now: datetime) -> str | None:
 
 
 def trouble_of(relay: Relay, oldest: datetime | None, now: datetime) -> str | None:
-    """Say in words what its administrators must hear; None if it is well."""
+    """Return in words what its administrators must know; None if it works."""
     found = unfit(relay, oldest, now)
     if found is None and relay.stuck_at is not None and now - relay.stuck_at < STUCK_FOR:
-        return f"a message stuck in the Outbox of relay {relay.name}: {relay.stuck_why or 'it said no more'}"
+        return f"a message stuck in the Outbox of relay {relay.name}: {relay.stuck_why or 'no reason was reported'}"
     return found
 
 
 def agent_of(relay: Relay) -> tuple[str, str]:
-    """Give the customer and the name of the agent as which its trouble is told."""
-    return (relay.customer_id, f"{AGENT_BEGINS}{relay.name}"[:200])
+    """Return the customer and the name of the agent under which its trouble is reported."""
+    return (relay.customer_id, f"{AGENT_PREFIX}{relay.name}"[:200])
 
 
 def event_of(relay: Relay, agent_id: str, message: str, now: datetime, *, is_well: bool) -> Event:
-    """Tell of a relay as of a backup: its trouble is a failure, the end of it a success."""
+    """Return the event that reports a relay as if it were a backup: trouble is a failure, its end a success."""
     return Event(
         id=new_id("evt"),
         customer_id=relay.customer_id,

@@ -1,4 +1,4 @@
-"""A run: one execution of a job, merged from its events so that their order of arrival does not matter. Pure."""
+"""A run: one execution of a job, merged from its events in any order of arrival. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -11,8 +11,8 @@ from app.domain.event import Event, EventKind, Phase, RunOutcome, Severity, outc
 class Run:
     """One execution. `outcome` is None while it runs; `decided_by` is the key of the event that ended it.
 
-    `day` is the one that its amounts were counted on: the customer's time zone may change afterwards. A missed run has its
-    slot as `started_at`, and as `ended_at` the earliest moment at which a run would have filled it: its place in the history.
+    `day` is the day in whose roll-up it was counted, because the customer's time zone may change afterwards. A missed run has
+    its slot as `started_at`, and as `ended_at` the earliest moment at which a run would have met it: its place in the history.
     """
 
     id: str
@@ -33,7 +33,7 @@ class Run:
 
     @property
     def duration_s(self) -> float:
-        """Seconds it took: as the agent measured it, else from first to last event, else 0."""
+        """The duration in seconds: as the agent measured it, else from the first to the last event, else 0."""
         if "duration_s" in self.metrics:
             return float(self.metrics["duration_s"])
         if self.started_at is not None and self.ended_at is not None:
@@ -41,22 +41,28 @@ class Run:
         return 0.0
 
 
-ALONE = "event:"  # how the key of a run begins that is one event, for its tool names no run; see domain/pairing.py
-EARLY_S = "early_s"  # metric of a missed event: by how much a run may come before its slot
+SINGLE_EVENT = (
+    "event:"  # prefix of the key of a run that is one event, because its tool names no run; see domain/pairing.py
+)
+EARLY_S = "early_s"  # metric of a missed event: by how many seconds a run may come before its slot
 
 
 def run_key_of(event: Event) -> str:
-    """Tell events of one run from those of another: by the agent's run, else each event is a run of its own, and starts and ends are paired."""
+    """Return the key that the events of one run share: the run that the agent names; else each event is a run, and starts and ends are paired."""
     if event.kind is EventKind.MISSED:
         return f"missed:{event.key}"
     if event.run is not None:
         return f"run:{event.run}"
-    # A sign of progress is no start: an end that took it for one would have lasted for a moment only.
-    return f"progress:{event.key}" if event.phase is Phase.PROGRESS and outcome_of(event) is None else ALONE + event.key
+    # Progress is no start: a run that was paired with it would seem to have taken a moment only.
+    return (
+        f"progress:{event.key}"
+        if event.phase is Phase.PROGRESS and outcome_of(event) is None
+        else SINGLE_EVENT + event.key
+    )
 
 
 def merge(run: Run, event: Event) -> Run:
-    """Add one event to its run. Commutative and idempotent: the last word has the event that happened last."""
+    """Return the run with one event added. Commutative and idempotent: the event that happened last decides."""
     run = replace(run, heard_at=max(run.heard_at, event.occurred_at))
     outcome = outcome_of(event)
     if outcome is None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Select, and_, func, not_, select, text
 
 from app.domain.attempt import Attempt
-from app.domain.relay import AGENT_BEGINS
+from app.domain.relay import AGENT_PREFIX
 from app.domain.relay import JOB as RELAY_JOB
 from app.store.attempts import latest_by_transport
 from app.store.heartbeats import heartbeats_since
@@ -100,7 +100,7 @@ async def check_up(tx: ReadTx, alive_since: datetime, due_before: datetime) -> C
 
 def _unexpected() -> ColumnElement[bool]:
     """Give what is true of a job without expectation that might have one."""
-    of_relay = and_(jobs.c.name == RELAY_JOB, agents.c.name.startswith(AGENT_BEGINS, autoescape=True))
+    of_relay = and_(jobs.c.name == RELAY_JOB, agents.c.name.startswith(AGENT_PREFIX, autoescape=True))
     return and_(WITHOUT_EXPECTATION, not_(of_relay))
 
 

@@ -1,4 +1,4 @@
-"""Events that wait to be folded: claimed, marked, set aside; and the events that our own clock writes."""
+"""Events that wait to be folded: claimed, marked, set aside and put back; and the events that our own clock writes."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,16 +12,16 @@ from app.store.mapping import event_from
 from app.store.tables import events
 from app.store.transactions import ReadTx, WriteTx
 
-# As the partial indices say it: SQLite uses one only when its condition stands word by word in the query.
+# Written exactly as in the partial indices: SQLite uses one only when its condition stands word for word in the query.
 _NEW = text("events.state = 'new'")
+_SET_ASIDE = text("events.state = 'set_aside'")
 
 
 async def claim_new(tx: WriteTx, limit: int, only: str | None = None) -> list[Event]:
     """Claim up to `limit` unfolded events, oldest first, until the transaction ends; `only` names a single one."""
-    wanted = _NEW
     due = (
         select(*(column for column in events.c if column.name != "log"))
-        .where(wanted if only is None else and_(wanted, events.c.id == only))
+        .where(_NEW if only is None else and_(_NEW, events.c.id == only))
         .order_by(events.c.id)
         .limit(limit)
     )
@@ -30,13 +30,13 @@ async def claim_new(tx: WriteTx, limit: int, only: str | None = None) -> list[Ev
 
 
 async def waiting_ids(tx: ReadTx, limit: int) -> list[str]:
-    """Give the ids of unfolded events, oldest first."""
+    """Return the ids of unfolded events, oldest first."""
     found = await tx.connection.execute(select(events.c.id).where(_NEW).order_by(events.c.id).limit(limit))
     return list(found.scalars())
 
 
 async def oldest_waiting(tx: ReadTx) -> datetime | None:
-    """Say when the oldest unfolded event was received: what is missing after that moment may only be unread."""
+    """Return when the oldest unfolded event was received: a run that seems to be missing after that moment may only be unread."""
     moment: datetime | None = await tx.connection.scalar(
         select(events.c.received_at).where(_NEW).order_by(events.c.id).limit(1)
     )
@@ -60,14 +60,36 @@ async def mark_folded(tx: WriteTx, event_ids: Sequence[str], run_of: dict[str, s
 
 
 async def set_aside(tx: WriteTx, event_id: str, error: str) -> None:
-    """Take one event that cannot be folded out of the line, with its error, where admins see it."""
+    """Set one event that cannot be folded aside, with its error, where administrators see it."""
     await tx.connection.execute(
         update(events).where(_NEW, events.c.id == event_id).values(state="set_aside", error=error[:2000])
     )
 
 
+async def lock_event(tx: WriteTx, event_id: str) -> tuple[str, str | None] | None:
+    """Return an event's state and error, locked until the commit."""
+    query = select(events.c.state, events.c.error).where(events.c.id == event_id).with_for_update()
+    row = (await tx.connection.execute(query)).one_or_none()
+    return None if row is None else (row.state, row.error)
+
+
+async def put_back(tx: WriteTx, event_id: str) -> None:
+    """Have one event decided on again."""
+    await tx.connection.execute(update(events).where(events.c.id == event_id).values(state="new", error=None))
+
+
+async def put_all_back(tx: WriteTx, limit: int) -> int:
+    """Have up to `limit` events that were set aside decided on again, oldest first; return how many."""
+    oldest = select(events.c.id).where(_SET_ASIDE).order_by(events.c.received_at).limit(limit)
+    ids = list((await tx.connection.execute(oldest.with_for_update(skip_locked=True))).scalars())
+    for start in range(0, len(ids), 1000):  # a statement has a limited number of parameters
+        some = events.c.id.in_(ids[start : start + 1000])
+        await tx.connection.execute(update(events).where(some).values(state="new", error=None))
+    return len(ids)
+
+
 async def insert_clock_events(tx: WriteTx, made: Sequence[Event]) -> None:
-    """Store events of our own clock. The key keeps two workers from writing the same one twice."""
+    """Store events of our own clock. Their keys prevent two workers from storing the same event twice."""
     if not made:
         return
     insert = sqlite.insert if tx.is_sqlite else postgresql.insert

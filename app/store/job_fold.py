@@ -12,10 +12,10 @@ from app.domain.expectation import Expectation
 from app.domain.job import Job, JobState
 from app.store.jobs import JOBS
 from app.store.json_forms import expectation_json
+from app.store.key_table import key_table
 from app.store.readable import readable
 from app.store.tables import jobs
 from app.store.transactions import ReadTx, WriteTx
-from app.store.wanted import wanted
 
 SAVED = (
     "labels",
@@ -79,7 +79,7 @@ async def lock_jobs(
 async def _find(tx: WriteTx, names: Sequence[JobName]) -> dict[JobName, Job]:
     if not names:
         return {}
-    new = wanted(tx, names, *JobName._fields)
+    new = key_table(tx, names, *JobName._fields)
     same = and_(*(jobs.c[name] == new.c[name] for name in JobName._fields))
     rows = await tx.connection.execute(
         select(jobs).join_from(new, jobs, same).order_by(jobs.c.id).with_for_update(of=jobs)

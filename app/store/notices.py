@@ -1,25 +1,25 @@
-"""Notices: decisions to tell, or not to, with their reasons; and when each group was told."""
+"""Notices: decisions to notify, or not to, with their reasons; when each group was notified; when each is repeated."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, bindparam, or_, select, text, update
+from sqlalchemy import Select, bindparam, exists, func, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.notice import URGENCY_CRITICAL, Notice, NoticeKind, NoticeState
+from app.store.key_table import key_table
 from app.store.mapping import notice_from
-from app.store.tables import groups, notices
+from app.store.tables import alerts, groups, notices
 from app.store.transactions import ReadTx, WriteTx
-from app.store.wanted import wanted
 
-TOLD = (NoticeKind.OPENED, NoticeKind.REPEATED)
-# As the partial index says it: SQLite uses one only when its condition stands word by word in the query.
+ABOUT_ALERTS = (NoticeKind.OPENED, NoticeKind.REPEATED)  # those that report an alert; a recovery follows only them
+# Written exactly as in the partial index: SQLite uses it only when its condition stands word for word in the query.
 _DUE = text("notices.state IN ('waiting', 'muted')")
 
 
 async def insert_notices(tx: WriteTx, made: Sequence[Notice]) -> None:
-    """Store notices; one that exists already (same dedupe key) is left as it is."""
+    """Store notices; one that exists already (by its dedupe key) stays as it is."""
     if made:
         insert = sqlite.insert if tx.is_sqlite else postgresql.insert
         rows = [{name: getattr(notice, name) for name in Notice.__slots__} for notice in made]
@@ -27,13 +27,13 @@ async def insert_notices(tx: WriteTx, made: Sequence[Notice]) -> None:
 
 
 async def suppress_waiting(tx: WriteTx, reasons: Mapping[str, str]) -> None:
-    """Suppress what was not worded yet, and end all repeats, of closed alerts. `reasons`: alert id to why."""
+    """Suppress the notices of closed alerts that were not worded yet, and end all repeats. `reasons`: alert id to why."""
     if not reasons:
         return
     rows = [{"of_alert": alert_id, "why": why} for alert_id, why in sorted(reasons.items())]
-    # Not `in_`: it cannot stand in a statement that is executed for many rows.
+    # Not `in_`: a statement that is executed for many rows cannot contain it.
     waiting = or_(*(notices.c.state == one for one in (NoticeState.WAITING, NoticeState.MUTED)))
-    waiting &= or_(*(notices.c.what == one for one in TOLD))
+    waiting &= or_(*(notices.c.what == one for one in ABOUT_ALERTS))
     suppress = update(notices).where(notices.c.alert_id == bindparam("of_alert"), waiting)
     await tx.connection.execute(suppress.values(state=NoticeState.SUPPRESSED, reason=bindparam("why")), rows)
     stop = update(notices).where(notices.c.alert_id == bindparam("of_alert"), notices.c.repeat_at.is_not(None))
@@ -41,10 +41,14 @@ async def suppress_waiting(tx: WriteTx, reasons: Mapping[str, str]) -> None:
 
 
 async def worded_for(tx: ReadTx, alert_ids: Iterable[str]) -> dict[str, list[Notice]]:
-    """Give, by alert, the notices by which somebody was told of it."""
+    """Return, by alert, the worded notices that reported it."""
     rows = await tx.connection.execute(
         select(notices)
-        .where(notices.c.alert_id.in_(set(alert_ids)), notices.c.state == NoticeState.WORDED, notices.c.what.in_(TOLD))
+        .where(
+            notices.c.alert_id.in_(set(alert_ids)),
+            notices.c.state == NoticeState.WORDED,
+            notices.c.what.in_(ABOUT_ALERTS),
+        )
         .order_by(notices.c.id)
     )
     found: dict[str, list[Notice]] = {}
@@ -65,7 +69,7 @@ async def muted_due(tx: WriteTx, now: datetime, limit: int) -> list[Notice]:
 
 
 async def repeats_due(tx: WriteTx, now: datetime, limit: int) -> list[Notice]:
-    """Claim worded notices whose alert may be told again now."""
+    """Claim worded notices whose alert may be reported again now."""
     due = (
         select(notices)
         .where(notices.c.repeat_at <= now, notices.c.state == NoticeState.WORDED)
@@ -80,7 +84,7 @@ async def _claim(tx: WriteTx, due: Select[Any], limit: int) -> list[Notice]:
 
 
 async def clear_repeat(tx: WriteTx, ids: Sequence[str]) -> None:
-    """Note that these notices were followed up."""
+    """Note that the repeats of these notices were decided."""
     if ids:
         await tx.connection.execute(update(notices).where(notices.c.id.in_(ids)).values(repeat_at=None))
 
@@ -97,17 +101,17 @@ async def settle_muted(tx: WriteTx, reasons: Mapping[str, str]) -> None:
 
 
 async def judge_muted_again(tx: WriteTx, now: datetime) -> None:
-    """Have every muted notice judged at once: a silence was changed or ended early."""
+    """Have every muted notice judged at once, because a silence was changed or ended early."""
     muted = update(notices).where(_DUE, notices.c.state == NoticeState.MUTED)
     await tx.connection.execute(muted.values(due_at=now))
 
 
-async def groups_told(tx: WriteTx, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], datetime]:
-    """Say when the newest message of each group (route id, group key) was or will be due."""
-    asked = sorted(set(keys))
-    if not asked:
+async def group_times(tx: WriteTx, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], datetime]:
+    """Return when the newest message of each group (route id, group key) was or will be due."""
+    wanted = sorted(set(keys))
+    if not wanted:
         return {}
-    new = wanted(tx, asked, "route_id", "group_key")
+    new = key_table(tx, wanted, "route_id", "group_key")
     same = (groups.c.route_id == new.c.route_id) & (groups.c.group_key == new.c.group_key)
     found = (
         select(groups)
@@ -118,19 +122,19 @@ async def groups_told(tx: WriteTx, keys: Iterable[tuple[str, str]]) -> dict[tupl
     return {(row.route_id, row.group_key): row.told_at for row in await tx.connection.execute(found)}
 
 
-async def save_groups(tx: WriteTx, told: Mapping[tuple[str, str], datetime]) -> None:
-    """Keep when groups are told."""
-    if told:
+async def save_group_times(tx: WriteTx, times: Mapping[tuple[str, str], datetime]) -> None:
+    """Store when the newest message of each group is due."""
+    if times:
         insert = (sqlite.insert if tx.is_sqlite else postgresql.insert)(groups)
         upsert = insert.on_conflict_do_update(
             index_elements=["route_id", "group_key"], set_={"told_at": insert.excluded.told_at}
         )
-        rows = [{"route_id": route, "group_key": key, "told_at": at} for (route, key), at in sorted(told.items())]
+        rows = [{"route_id": route, "group_key": key, "told_at": at} for (route, key), at in sorted(times.items())]
         await tx.connection.execute(upsert, rows)
 
 
 async def waiting_due(tx: ReadTx, now: datetime, limit: int) -> list[Notice]:
-    """Give due notices that wait to be worded, the most urgent first."""
+    """Return due notices that wait to be worded, the most urgent first."""
     waiting = notices.c.state == NoticeState.WAITING
     due = (
         select(notices)
@@ -142,7 +146,7 @@ async def waiting_due(tx: ReadTx, now: datetime, limit: int) -> list[Notice]:
 
 
 async def mark_worded(tx: WriteTx, ids: Sequence[str], message_id: str) -> bool:
-    """Claim waiting notices for the message that words them. False, and nothing may be kept, if any was taken back meanwhile."""
+    """Claim waiting notices for the message that words them. False, and then nothing may be kept, if one is no longer waiting."""
     claimed = update(notices).where(notices.c.id.in_(ids), notices.c.state == NoticeState.WAITING)
     found = await tx.connection.execute(claimed.values(state=NoticeState.WORDED, message_id=message_id))
     return found.rowcount == len(ids)
@@ -155,21 +159,65 @@ async def unmark_worded(tx: WriteTx, message_id: str) -> None:
 
 
 async def put_off(tx: WriteTx, ids: Sequence[str], until: datetime) -> None:
-    """Let waiting notices wait longer: they cannot be worded now."""
+    """Delay waiting notices that cannot be worded now."""
     still = update(notices).where(notices.c.id.in_(ids), notices.c.state == NoticeState.WAITING)
     await tx.connection.execute(still.values(due_at=until))
 
 
 async def hurry(tx: WriteTx, alert_ids: Sequence[str], now: datetime) -> set[str]:
-    """Let what waits about these alerts go at once, for they became critical; give those of which something waited."""
+    """Make the waiting notices of alerts that became critical due at once; return the alerts that had one."""
     waiting = update(notices).where(notices.c.alert_id.in_(alert_ids), notices.c.state == NoticeState.WAITING)
     hurried = waiting.values(due_at=now, urgency=URGENCY_CRITICAL).returning(notices.c.alert_id)
     return set((await tx.connection.execute(hurried)).scalars())
 
 
 async def suppress(tx: WriteTx, ids: Sequence[str], why: str) -> None:
-    """Give up waiting notices that nobody can be told by."""
+    """Suppress waiting notices that have nobody to go to."""
     gone = update(notices).where(notices.c.id.in_(ids), notices.c.state == NoticeState.WAITING)
     await tx.connection.execute(
         gone.values(state=NoticeState.SUPPRESSED, reason=notices.c.reason + f"; {why}", repeat_at=None)
     )
+
+
+async def set_repeats(tx: WriteTx, route_id: str, every: timedelta | None) -> None:
+    """Repeat what this route reported of open alerts `every` after its newest notice, or never again."""
+    of_route = (notices.c.route_id == route_id, notices.c.what.in_(ABOUT_ALERTS))
+    is_reported = (notices.c.state.in_((NoticeState.WAITING, NoticeState.WORDED)), alerts.c.closed_at.is_(None))
+    columns = (notices.c.alert_id, notices.c.recipient_id, func.max(notices.c.id).label("newest"))
+    newest = (
+        select(*columns)
+        .join_from(alerts, notices, notices.c.alert_id == alerts.c.id)
+        .where(*of_route, *is_reported, alerts.c.acknowledged_at.is_(None))
+        .group_by(notices.c.alert_id, notices.c.recipient_id)
+        .subquery()
+    )
+    found = await tx.connection.execute(
+        select(notices.c.id, notices.c.due_at).join(newest, newest.c.newest == notices.c.id)
+    )
+    rows = [{"of_id": row.id, "at": None if every is None else row.due_at + every} for row in found]
+    if rows:
+        change = update(notices).where(notices.c.id == bindparam("of_id"))
+        await tx.connection.execute(change.values(repeat_at=bindparam("at")), rows)
+
+
+async def count_repeats_from(tx: WriteTx, made: Sequence[Notice]) -> None:
+    """Count repeats from these notices, where they were stored.
+
+    Without this, an alert that was repeated out of turn (it became critical) would be repeated twice an interval from then on.
+    """
+    newest = {(n.alert_id, n.route_id): n for n in made if n.what is NoticeKind.REPEATED and n.repeat_at is not None}
+    if not newest:
+        return
+    stored = notices.alias("stored")
+    older = (
+        notices.c.alert_id == bindparam("of_alert"),
+        notices.c.route_id == bindparam("of_route"),
+        notices.c.repeat_at.is_not(None),
+        notices.c.created_at != bindparam("made_at", type_=notices.c.created_at.type),
+        exists(select(stored.c.id).where(stored.c.id == bindparam("new_id"))),
+    )
+    rows = [
+        {"of_alert": alert_id, "of_route": route_id, "made_at": notice.created_at, "new_id": notice.id}
+        for (alert_id, route_id), notice in newest.items()
+    ]
+    await tx.connection.execute(update(notices).where(*older).values(repeat_at=None), rows)

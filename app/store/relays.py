@@ -108,7 +108,7 @@ def _relay_of(row: Row[Any]) -> Relay:
         paused_why=row.paused_why,
         doctor_asked_at=row.doctor_asked_at,
         seen_at=row.seen_at,
-        said=row.said,
+        heartbeat=row.said,
         stuck_at=row.stuck_at,
         stuck_why=row.stuck_why,
         trouble=row.trouble,

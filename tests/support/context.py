@@ -80,7 +80,7 @@ class Lived:
         await self._decide_once()
 
     async def _decide_once(self) -> None:
-        while await missed.tick(self.context) or await decide.tick(self.context):
+        while await missed.write_due_events(self.context) or await decide.tick(self.context):
             pass
         while await decide.tick(self.context):
             pass

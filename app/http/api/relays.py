@@ -133,7 +133,7 @@ async def _shown(context: AppContext, thing_id: str, response: Response) -> Rela
 
 
 def _of_host(relay: RelayState) -> dict[str, Any]:
-    said = relay.said
+    said = relay.heartbeat
     words = {name: said.get(name, "") for name in ("host", "python", "client", "client_why", "profile", "doctor_at")}
     return {
         **words,

@@ -83,7 +83,7 @@ async def test_an_expectation_that_is_taken_away_does_not_come_back_as_a_habit(a
     assert (taken["expectation"], taken["next_due_at"]) == (None, None)
     await api.report({"agent": "sql01", "job": "db", "outcome": "success"})
     await think(api)
-    await missed.tick(api.context)
+    await missed.write_due_events(api.context)
     assert await api.items("/v1/jobs", proposed=True) == []
 
 

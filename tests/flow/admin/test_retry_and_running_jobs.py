@@ -11,7 +11,7 @@ from app.decide import missed
 from app.decide import tick as decide
 from app.domain.message import Bodies, MessageState
 from app.domain.recipient import Address
-from app.store import outbox, run_fold
+from app.store import outbox, runs
 from tests.support.api import Api, serving
 from tests.support.outbox import MAIL, message_of, post
 
@@ -85,7 +85,7 @@ async def test_a_test_for_a_recipient_that_is_not_there_is_refused(api: Api) -> 
 async def too_long_at(api: Api, job_id: str) -> datetime | None:
     """Give when tonight's run takes too long."""
     async with api.context.database.write() as tx:
-        [run] = (await run_fold.find_runs(tx, [(job_id, "run:tonight")])).values()
+        [run] = (await runs.find_runs(tx, [(job_id, "run:tonight")])).values()
     return run.overrun_at
 
 
@@ -101,7 +101,7 @@ async def test_a_longest_time_holds_for_what_runs_now(api: Api) -> None:
     await api.tell("PATCH", f"/v1/jobs/{job['id']}", json={"expectation": daily})
     assert await too_long_at(api, job["id"]) is None
     await api.tell("PATCH", f"/v1/jobs/{job['id']}", json={"expectation": {**daily, "longest_s": 3600}})
-    await missed.tick(api.context)
+    await missed.write_due_events(api.context)
     await decide.tick(api.context)
     [alert] = await api.items("/v1/alerts", state="open")
     assert alert["kind"] == "overrun"

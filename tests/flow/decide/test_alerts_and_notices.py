@@ -81,7 +81,7 @@ async def test_what_recovers_before_anybody_was_told_is_not_told_and_says_so(liv
     await lived.decide()
     [notice] = await lived.rows(notices)
     assert notice.state == "suppressed"
-    assert notice.reason == "closed before anybody was told: ran with outcome success"
+    assert notice.reason == "closed before anybody was notified: ran with outcome success"
 
 
 async def test_a_critical_failure_is_not_held_back(lived: Lived) -> None:
@@ -188,7 +188,7 @@ async def test_an_agent_that_falls_silent_is_told_and_closes_when_heard(lived: L
     await lived.receive(activity="heartbeat")
     await lived.decide()
     [alert] = await lived.rows(alerts)
-    assert alert.closed_reason == "the agent was heard again"
+    assert alert.closed_reason == "the agent reported again"
 
 
 async def test_a_silence_mutes_and_what_is_still_open_after_it_is_told(lived: Lived) -> None:

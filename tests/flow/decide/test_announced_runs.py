@@ -34,7 +34,7 @@ async def lived(database_url: str, tmp_path: Path) -> AsyncIterator[Lived]:
 async def live_at(api: Api, moment: datetime) -> None:
     """Decide and compose as at this moment."""
     context = replace(api.context, clock=lambda: moment)
-    await missed.tick(context)
+    await missed.write_due_events(context)
     while await decide.tick(context):
         pass
     while await compose.tick(context):
@@ -70,7 +70,7 @@ async def test_duplicati_s_next_run_that_does_not_come_is_mailed(api: Api) -> No
     await live_at(api, now + DAY + timedelta(hours=6, minutes=1))
     [alert] = await api.items("/v1/alerts", kind="missed")
     assert (alert["severity"], alert["job_id"]) == ("error", job["id"])
-    assert "as its tool told, and did not come" in alert["message"]
+    assert "as its tool announced, and did not come" in alert["message"]
     async with api.context.database.read() as tx:
         subjects = list(await tx.connection.scalars(select(messages.c.subject)))
     assert any("MISSED" in subject and "docs" in subject for subject in subjects), subjects

@@ -81,7 +81,7 @@ async def test_an_agent_that_was_added_by_hand_and_never_came_is_told(lived: Liv
     await lived.receive("new", activity="heartbeat")
     await lived.decide()
     [alert] = await lived.rows(alerts)
-    assert alert.closed_reason == "the agent was heard again"
+    assert alert.closed_reason == "the agent reported again"
     lived.pass_time(hours=2)
     await lived.decide()
     assert [alert.since for alert in await lived.rows(alerts)] == [added_at, lived.time[0] - timedelta(hours=2)]
@@ -138,7 +138,7 @@ async def test_a_run_that_was_called_missed_just_before_its_job_went_opens_nothi
 ) -> None:
     job_id = await expected(lived)
     lived.pass_time(hours=20)
-    await missed.tick(lived.context)
+    await missed.write_due_events(lived.context)
     if is_deleted:
         async with lived.context.database.write() as tx:
             await managed_jobs.delete_job(tx, job_id, ann(lived))

@@ -13,7 +13,7 @@ from app.admin.editing import Editor
 from app.admin.jobs import dismiss_job_expectation
 from app.compose import tick as compose
 from app.domain.mail_views import SummaryView
-from app.store.sightings import newest_first
+from app.store.runs import newest_first
 from app.store.summaries import find_schedule
 from app.store.summary_view import summary_story
 from app.store.tables import alerts, jobs, messages, notices

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
+from app.decide import missed
 from app.decide import tick as decide
-from app.decide import watch
 from app.store.listening import note_listening
 from app.store.tables import alerts, jobs
 from tests.support.context import Lived, live_in
@@ -27,7 +27,7 @@ async def beat(lived: Lived) -> None:
 
 async def look(lived: Lived) -> list[str]:
     """Let the clock judge, decide on what came of it, and say which alerts are open."""
-    await watch.tick(lived.context)
+    await missed.tick(lived.context)
     while await decide.tick(lived.context):
         pass
     return [alert.kind for alert in await lived.rows(alerts, alerts.c.closed_at.is_(None))]

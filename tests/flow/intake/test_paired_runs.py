@@ -16,7 +16,7 @@ from app.admin import jobs
 from app.admin.editing import Editor
 from app.compose import tick as compose
 from app.store.jobs import JobFilters, find_job
-from app.store.run_fold import newest_open
+from app.store.runs import newest_open
 from app.store.tables import alerts, job_days, runs
 from app.store.tables import jobs as jobs_table
 from tests.support.context import Lived, live_in

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from app.decide.fold import fold_job
 from app.domain.event import Activity, Event, EventKind, Phase, RunOutcome, Severity
 from app.domain.expectation import Expectation
-from app.domain.job import Job, order_of, replay
-from app.domain.pairing import FAR, Around, pair, span_to_pair
-from app.domain.run import ALONE, Run, run_key_of
+from app.domain.job import Job, history_order, recount
+from app.domain.pairing import LONGEST_PAIRED, NearbyRuns, pair_runs, span_to_pair
+from app.domain.run import SINGLE_EVENT, Run, run_key_of
 
 T0 = datetime(2026, 11, 1, tzinfo=UTC)
 JOB = Job(
@@ -71,7 +71,7 @@ class Memory:
         self.runs |= {run.run_key: run for run in folded.runs}
         self.job = folded.after
         if folded.is_late:
-            self.job = replay(folded.after, [run for run in self.runs.values() if run.ended_at])
+            self.job = recount(folded.after, [run for run in self.runs.values() if run.ended_at])
         for day, sums in folded.sums.items():
             kept = self.days.setdefault(day, {})
             for name, amount in sums.items():
@@ -83,22 +83,22 @@ class Memory:
         began = [run.started_at for run in self.runs.values() if run.outcome is None and run.started_at]
         self.job = replace(self.job, running_since=max(began, default=None))
 
-    def _around(self, first: datetime, last: datetime) -> Around:
+    def _around(self, first: datetime, last: datetime) -> NearbyRuns:
         """As `store/run_pairs.py` finds it."""
         ends = [run for run in self.runs.values() if run.ended_at and run.outcome is not RunOutcome.MISSED]
         since = max((run.ended_at for run in ends if run.ended_at and run.ended_at < first), default=None)
         until = min((run.ended_at for run in ends if run.ended_at and run.ended_at > last), default=last)
         beside = [run for run in ends if run.ended_at and first <= run.ended_at <= until]
-        earliest = first - FAR if since is None else max(since, first - FAR)
+        earliest = first - LONGEST_PAIRED if since is None else max(since, first - LONGEST_PAIRED)
         beside += [
             run
             for run in self.runs.values()
             if not run.ended_at
-            and run.run_key.startswith(ALONE)
+            and run.run_key.startswith(SINGLE_EVENT)
             and run.started_at
             and earliest <= run.started_at <= until
         ]
-        return Around(since, {run.run_key: run for run in beside})
+        return NearbyRuns(since, {run.run_key: run for run in beside})
 
     def state(self) -> object:
         """Everything that must not depend on the order; ids of runs are made by chance."""
@@ -110,7 +110,7 @@ class Memory:
 
 
 def _ended_in_order(memory: Memory) -> list[Run]:
-    return sorted((run for run in memory.runs.values() if run.ended_at), key=order_of)
+    return sorted((run for run in memory.runs.values() if run.ended_at), key=history_order)
 
 
 @settings(max_examples=400, deadline=None)
@@ -161,7 +161,7 @@ def test_starts_and_ends_without_a_run_are_paired_as_if_all_were_known_at_once(
     chance.shuffle(events)  # type: ignore[attr-defined]
     for first in range(0, len(events), size):
         memory.fold(events[first : first + size])
-    assert pair(memory.runs.values(), None) == []
+    assert pair_runs(memory.runs.values(), None) == []
 
 
 STARTED: dict[str, Any] = {"phase": Phase.STARTED}

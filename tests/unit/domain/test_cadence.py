@@ -11,7 +11,7 @@ from cronsim import CronSim
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.domain.cadence import LOOK, Sighting, propose
+from app.domain.cadence import MAX_RUNS, RunTimes, propose
 from app.domain.expectation import Expectation, next_slot
 
 BERLIN = "Europe/Berlin"
@@ -42,9 +42,9 @@ def slots_of(cron: str, zone: str, since: datetime, count: int) -> list[datetime
     return [next(slots).astimezone(UTC) for _ in range(count)]
 
 
-def seen_at(moments: Sequence[datetime], lasts: timedelta | None = None) -> list[Sighting]:
+def seen_at(moments: Sequence[datetime], lasts: timedelta | None = None) -> list[RunTimes]:
     """Give the sightings of runs that told their start, or only their end."""
-    return [Sighting(moment, moment, lasts) for moment in moments]
+    return [RunTimes(moment, moment, lasts) for moment in moments]
 
 
 def is_missed(proposed: Expectation, last: datetime, then: datetime) -> bool:
@@ -54,7 +54,7 @@ def is_missed(proposed: Expectation, last: datetime, then: datetime) -> bool:
 
 
 def learned(moments: Sequence[datetime], *zones: str) -> Expectation | None:
-    return propose(seen_at(moments[-LOOK:]), (*zones, "UTC"))
+    return propose(seen_at(moments[-MAX_RUNS:]), (*zones, "UTC"))
 
 
 def check(moments: Sequence[datetime], first: int, zone: str, longest_gap: timedelta) -> None:
@@ -149,7 +149,7 @@ def test_a_job_by_utc_is_learned_in_utc_once_the_clock_changes() -> None:
 
 def test_what_only_ends_is_held_to_when_its_end_is_heard() -> None:
     ends = [one + timedelta(minutes=90 + 7 * (number % 4)) for number, one in enumerate(daily(10))]
-    found = propose([Sighting(end - timedelta(minutes=90), end) for end in ends], (BERLIN,))
+    found = propose([RunTimes(end - timedelta(minutes=90), end) for end in ends], (BERLIN,))
     assert found is not None
     assert not is_missed(found, ends[-1], ends[-1] + DAY)
     assert is_missed(found, ends[-1], ends[-1] + DAY + 6 * HOUR)
@@ -163,7 +163,7 @@ def test_how_long_a_run_may_take_is_learned_from_runs_that_told_both_ends() -> N
 
 @pytest.mark.parametrize(("runs_a_day", "grace"), [(94, timedelta(minutes=10)), (40, 3 * DAY + timedelta(minutes=10))])
 def test_a_frequent_job_is_noticed_at_once_if_it_never_rests(runs_a_day: int, grace: timedelta) -> None:
-    moments = daily(LOOK, step=timedelta(minutes=15))
+    moments = daily(MAX_RUNS, step=timedelta(minutes=15))
     found = propose(seen_at(moments), (BERLIN,), [runs_a_day] * 7)
     assert found is not None
     assert (found.period, found.grace) == (timedelta(minutes=15), grace)

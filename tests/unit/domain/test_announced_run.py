@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.announced_run import Told, told_by
+from app.domain.announced_run import AnnouncedRun, announced_run_in
 from app.domain.event import Event, EventKind, Phase, RunOutcome
 
 NOW = datetime(2026, 11, 23, 1, 30, tzinfo=UTC)
@@ -23,8 +23,8 @@ def ended(expects: object, **more: Any) -> Event:
 
 
 def test_the_next_run_is_so_far_off() -> None:
-    told = told_by(ended({"next": "2026-11-24T03:00:00+02:00", "grace_s": 21600}))
-    assert told == Told(NOW, timedelta(hours=23, minutes=30), timedelta(hours=6))
+    told = announced_run_in(ended({"next": "2026-11-24T03:00:00+02:00", "grace_s": 21600}))
+    assert told == AnnouncedRun(NOW, timedelta(hours=23, minutes=30), timedelta(hours=6))
 
 
 @pytest.mark.parametrize(
@@ -49,17 +49,17 @@ def test_the_next_run_is_so_far_off() -> None:
     ],
 )
 def test_what_makes_no_sense_tells_nothing(expects: object) -> None:
-    assert told_by(ended(expects)) is None
+    assert announced_run_in(ended(expects)) is None
 
 
 def test_only_the_end_of_a_run_tells() -> None:
     expects = {"next": "2026-11-24T03:00:00Z"}
-    assert told_by(ended(expects, phase=Phase.STARTED, outcome=None)) is None
-    assert told_by(ended(expects, kind=EventKind.MISSED, outcome=RunOutcome.MISSED)) is None
-    assert told_by(ended(expects, outcome=RunOutcome.FAILURE)) is not None
+    assert announced_run_in(ended(expects, phase=Phase.STARTED, outcome=None)) is None
+    assert announced_run_in(ended(expects, kind=EventKind.MISSED, outcome=RunOutcome.MISSED)) is None
+    assert announced_run_in(ended(expects, outcome=RunOutcome.FAILURE)) is not None
 
 
 @given(ANY)
 def test_anything_at_all_is_read_without_an_error(expects: object) -> None:
-    told = told_by(ended(expects))
+    told = announced_run_in(ended(expects))
     assert told is None or timedelta(0) < told.until_next <= timedelta(days=366)

@@ -1,5 +1,7 @@
-"""Keys to look up, as a table to join with. A list of many-column keys in an IN is looked up by reading the whole other table, on
-SQLite always and on PostgreSQL when there are many: each batch of events would cost as much as all history.
+"""Keys to look up, as a table to join with.
+
+Both databases answer a list of many-column keys in an IN by reading the whole other table (SQLite always, PostgreSQL when the
+list is long): each batch of events would cost as much as the whole history.
 """
 
 import json
@@ -11,8 +13,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from app.store.transactions import ReadTx
 
 
-def wanted(tx: ReadTx, rows: Sequence[tuple[str, ...]], *names: str) -> FromClause:
-    """Give rows of texts as a table `wanted` with these columns; one parameter a column, however many rows."""
+def key_table(tx: ReadTx, rows: Sequence[tuple[str, ...]], *names: str) -> FromClause:
+    """Return rows of texts as a table `wanted` with these columns; it takes one parameter a column, however many rows there are."""
     if tx.is_sqlite:
         each = func.json_each(json.dumps(rows)).table_valued("value", name="each")
         columns = (

@@ -1,4 +1,4 @@
-"""Fits a cron to the times at which a job began: a time of day, or several, on the weekdays or the day of the month that they share. Pure."""
+"""Fits a cron to the times at which a job began: one or several times of day, on the weekdays or the day of the month that they share. Pure."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -9,16 +9,18 @@ from zoneinfo import ZoneInfo
 
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 _DAY_MIN, _HOUR_MIN = 1440, 60
-_EXACT = 2.5  # minutes: begins that differ by no more are a scheduler's, and mean the round time next to them
-_GRAINS = (60, 30, 15, 10, 5)  # minutes: the times that people choose, the roundest first
+_EXACT = (
+    2.5  # minutes: starts that differ by no more come from a scheduler, which is set to the round time next to them
+)
+_GRAINS = (60, 30, 15, 10, 5)  # minutes: the steps in which people choose times, the coarsest first
 _MONTHLY = timedelta(days=27)
 _LONGEST_REST = timedelta(days=4)  # from one day to the next, of a schedule by weekdays
-_LAST_SURE_DAY = 28  # of a month: later ones are left out by some
+_LAST_SURE_DAY = 28  # of a month: some months do not have the later ones
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
-    """A cron, and by how much each time that follows it lies behind its slot; `spread`: by how much the times of day differ."""
+class CronFit:
+    """A cron, and how far behind its slot each time that follows it lies; `spread`: by how much the times of day differ."""
 
     cron: str
     zone: str
@@ -32,8 +34,8 @@ class _Slot:
     behind: timedelta
 
 
-def fit_cron(begins: Sequence[datetime], gap: timedelta, zone: str) -> Fit | None:
-    """Give the cron that all but a fifth of the times follow, or None. `gap`: what usually lies between two."""
+def fit_cron(begins: Sequence[datetime], gap: timedelta, zone: str) -> CronFit | None:
+    """Return the cron that all but a fifth of the times follow, or None. `gap`: the usual time between two."""
     if gap < _HOUR * 0.8:
         return None
     several = gap <= _HOUR * 16
@@ -54,13 +56,13 @@ def fit_cron(begins: Sequence[datetime], gap: timedelta, zone: str) -> Fit | Non
         return None
     days, followed = found
     cron = f"{minute % 60} {_listed(hours, 24)} {days}"
-    return Fit(cron, zone, {moment: slot.behind for moment, slot in followed.items()}, timedelta(minutes=spread))
+    return CronFit(cron, zone, {moment: slot.behind for moment, slot in followed.items()}, timedelta(minutes=spread))
 
 
 def _densest(minutes: Sequence[float], cycle: int, reach: float) -> tuple[float, float]:
-    """Give where the shortest stretch of the cycle begins that has nine in ten of the times, and how long it is.
+    """Return where the shortest stretch of the cycle begins that contains nine in ten of the times, and its length.
 
-    What comes later within `reach` says how late a run may be, but not when it is due.
+    Later times within `reach` show how late a run may be, but not when it is due.
     """
     most = len(minutes) - len(minutes) // 10
     best = (0, 0.0, 0.0)
@@ -72,7 +74,7 @@ def _densest(minutes: Sequence[float], cycle: int, reach: float) -> tuple[float,
 
 
 def _round(start: float, spread: float, cycle: int) -> int:
-    """Give the slot: the round time that is meant, or, where times wander, one that lies as much before the earliest again."""
+    """Return the slot: the nearest round time, or, where the times vary, one that lies as far before the earliest as they vary."""
     if spread <= _EXACT:
         for grain in _GRAINS:
             nearest = round(start / grain) * grain
@@ -87,22 +89,22 @@ def _round(start: float, spread: float, cycle: int) -> int:
 
 
 def _behind(minute: float, slot: int, cycle: int) -> timedelta:
-    """By how much a time lies behind its slot; a little before it counts as negative."""
+    """Return how far a time lies behind its slot; slightly before it counts as negative."""
     behind = (minute - slot) % cycle
     return timedelta(minutes=behind - cycle if behind > cycle - _EXACT else behind)
 
 
 def _nearest(local: datetime) -> datetime:
-    """Give the full minute: what was computed in floating point may lie a hair before it."""
+    """Return the nearest full minute: a time that was computed in floating point may lie just before it."""
     return (local + timedelta(seconds=30)).replace(second=0, microsecond=0)
 
 
 def _hours(local: Sequence[datetime], gap: timedelta) -> tuple[int, ...]:
-    """Give the hours of the day: evenly from one run to the next where they are so, less those that were seen to be left out."""
+    """Return the hours of the day: at an even step where the runs have one, without the hours at which there usually was no run."""
     slots = sorted({_nearest(slot) for slot in local})
     step = round(gap / _HOUR)
-    gaps = [later - one for one, later in pairwise(slots)]
-    even = sum(abs(one - step * _HOUR) < _HOUR / 4 for one in gaps)
+    gaps = [later - earlier for earlier, later in pairwise(slots)]
+    even = sum(abs(gap - step * _HOUR) < _HOUR / 4 for gap in gaps)
     seen = Counter(slot.hour for slot in slots)
     first, last = slots[0], slots[-1]
     dates = sorted({slot.date() for slot in slots})
@@ -119,7 +121,7 @@ def _hours(local: Sequence[datetime], gap: timedelta) -> tuple[int, ...]:
 
 
 def _days(slots: Mapping[datetime, _Slot], gap: timedelta) -> tuple[str, dict[datetime, _Slot]] | None:
-    """Give the cron's fields for the day, and the slots that follow them; None if the days of the month agree on nothing."""
+    """Return the cron's fields for the day, and the slots that follow them; None if the days of the month have nothing in common."""
     dates = {moment: _nearest(slot.local).date() for moment, slot in slots.items()}
     if not dates:
         return None
@@ -132,27 +134,27 @@ def _days(slots: Mapping[datetime, _Slot], gap: timedelta) -> tuple[str, dict[da
 
 
 def _weekdays(days: Sequence[date], rest: timedelta) -> tuple[int, ...]:
-    """Give the weekdays (0: Sunday) that had a run at half of their chances or more; all, until a week was seen.
+    """Return the weekdays (0: Sunday) that had a run on at least half of their dates; all of them, until the runs span a week.
 
-    Days amid a gap longer than `rest` were no chance: the host was off, and that says nothing of the schedule.
+    Dates within a gap longer than `rest` do not count: the host was off, which means nothing for the schedule.
     """
     length = (days[-1] - days[0]).days
     if length < 7:  # noqa: PLR2004  (days of a week)
         return tuple(range(7))
     seen = Counter(day.isoweekday() % 7 for day in days)
-    gaps = [(one, (later - one).days) for one, later in pairwise(days) if later - one <= rest]
-    idle = [one + timedelta(days=offset) for one, gap in gaps for offset in range(1, gap)]
+    gaps = [(earlier, (later - earlier).days) for earlier, later in pairwise(days) if later - earlier <= rest]
+    idle = [earlier + timedelta(days=offset) for earlier, gap in gaps for offset in range(1, gap)]
     chances = Counter(day.isoweekday() % 7 for day in [*days, *idle])
     return tuple(sorted(day for day in seen if seen[day] * 2 >= chances[day]))
 
 
 def _listed(numbers: Sequence[int], full: int) -> str:
-    """Write numbers as crontab does: `*`, `*/6`, `1-5`, `8,12,16`."""
+    """Return numbers as crontab writes them: `*`, `*/6`, `1-5`, `8,12,16`."""
     if len(numbers) == full:
         return "*"
     step = full // len(numbers)
     if len(numbers) > 2 and step > 1 and tuple(numbers) == tuple(range(0, full, step)) and full % step == 0:  # noqa: PLR2004
         return f"*/{step}"
-    if len(numbers) > 2 and numbers[-1] - numbers[0] == len(numbers) - 1:  # noqa: PLR2004  (two make no range)
+    if len(numbers) > 2 and numbers[-1] - numbers[0] == len(numbers) - 1:  # noqa: PLR2004  (two are no range)
         return f"{numbers[0]}-{numbers[-1]}"
     return ",".join(map(str, numbers))

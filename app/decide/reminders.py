@@ -1,0 +1,82 @@
+"""Reports alerts again: those whose silence has ended, and those that are still open after `repeat_every`."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+
+from app.decide.notify import NoticeRequest, load_routing, notify
+from app.decide.repeat import Wait, tell_again
+from app.domain.alert import Alert, alert_facts
+from app.domain.notice import NoticeKind
+from app.store import agent_fold, alerts, job_fold, notices
+from app.store.customers import customers_by_id
+from app.store.transactions import WriteTx
+
+BATCH = 500
+
+
+async def report_after_silence(tx: WriteTx, now: datetime) -> int:
+    """Report alerts whose silence has ended; return how many notices were made."""
+    due = await notices.muted_due(tx, now, BATCH)
+    if not due:
+        return 0
+    found = await _with_facts(tx, {notice.alert_id for notice in due if notice.alert_id})
+    await notices.settle_muted(tx, {notice.id: notice.reason + "; judged again when that ended" for notice in due})
+    # One notice for each alert, though it may have been muted as it opened, as it became critical and as it was repeated.
+    requests: dict[tuple[str, str | None], NoticeRequest] = {}
+    for notice in sorted(due, key=lambda muted: (muted.route_id is not None, muted.what is not NoticeKind.OPENED)):
+        alert = found.get(notice.alert_id or "")
+        if alert is None or alert.closed_at is not None or (alert.id, None) in requests:
+            continue
+        reason = alert.reason + "; its silence has ended"
+        request = NoticeRequest(alert, notice.what, reason, occasion=notice.id, only_route=notice.route_id)
+        requests.setdefault((alert.id, notice.route_id), request)
+    return len(await notify(tx, await load_routing(tx, now), list(requests.values())))
+
+
+async def report_repeats(tx: WriteTx, now: datetime) -> int:
+    """Report alerts again that are still open; return how many notices were made."""
+    due = await notices.repeats_due(tx, now, BATCH)
+    if not due:
+        return 0
+    found = await _with_facts(tx, {notice.alert_id for notice in due if notice.alert_id})
+    routing = await load_routing(tx, now)
+    routes = {route.id: route for route in routing.routes}
+    requests: dict[tuple[str, str], NoticeRequest] = {}
+    for notice in due:
+        alert = found.get(notice.alert_id or "")
+        if alert is None or notice.route_id is None or notice.repeat_at is None:
+            continue
+        decision = tell_again(alert, routes.get(notice.route_id), now)
+        if isinstance(decision, Wait):
+            continue
+        requests[alert.id, notice.route_id] = NoticeRequest(
+            alert,
+            NoticeKind.REPEATED,
+            decision.reason,
+            occasion=notice.repeat_at.isoformat(),
+            only_route=notice.route_id,
+        )
+    await notices.clear_repeat(tx, [notice.id for notice in due])
+    return len(await notify(tx, routing, list(requests.values())))
+
+
+async def _with_facts(tx: WriteTx, alert_ids: Iterable[str]) -> Mapping[str, Alert]:
+    found = await alerts.lock_alerts(tx, alert_ids)
+    agents = await agent_fold.agents_by_id(tx, {alert.agent_id for alert in found.values()})
+    customers = await customers_by_id(tx, {alert.customer_id for alert in found.values()})
+    jobs = await job_fold.jobs_by_id(tx, {alert.job_id for alert in found.values() if alert.job_id})
+    return {
+        alert.id: replace(
+            alert,
+            facts=alert_facts(
+                customers[alert.customer_id],
+                agents[alert.agent_id],
+                jobs.get(alert.job_id or ""),
+                alert.kind,
+                alert.severity,
+                alert.message,
+            ),
+        )
+        for alert in found.values()
+    }

@@ -1,0 +1,248 @@
+"""Runs and daily roll-ups: read and saved for folding, paired, read for learning a cadence, and changed by an edit of their job."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Select, and_, bindparam, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from app.domain.event import RunOutcome
+from app.domain.pairing import LONGEST_PAIRED, NearbyRuns
+from app.domain.run import SINGLE_EVENT, Run
+from app.store.key_table import key_table
+from app.store.mapping import run_from
+from app.store.tables import job_days, jobs, runs
+from app.store.transactions import ReadTx, WriteTx
+
+MAX_HISTORY = 5_000  # runs that are read at most when a late event makes a job's counters be counted again
+MAX_NEARBY = 5_000  # ends, and starts, that are read at most; more lie in one span only when years are sent at once
+PAGE = 50
+WEEK_DAYS = 7
+SUMS = ("successes", "warnings", "failures", "cancelled", "missed", "bytes_processed", "bytes_stored", "duration_s")
+_CADENCE_COLUMNS = (
+    "id",
+    "customer_id",
+    "job_id",
+    "run_key",
+    "heard_at",
+    "started_at",
+    "ended_at",
+    "outcome",
+    "metrics",
+)
+
+
+async def find_runs(tx: WriteTx, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Run]:
+    """Return runs by (job id, run key)."""
+    wanted = sorted(set(keys))
+    if not wanted:
+        return {}
+    new = key_table(tx, wanted, "job_id", "run_key")
+    # Through the job to its customer, because the unique index of the runs begins with the customer.
+    same = and_(runs.c.customer_id == jobs.c.customer_id, runs.c.job_id == jobs.c.id, runs.c.run_key == new.c.run_key)
+    found = select(runs).select_from(new.join(jobs, jobs.c.id == new.c.job_id).join(runs, same))
+    rows = await tx.connection.execute(found)
+    return {(row.job_id, row.run_key): run_from(row) for row in rows}
+
+
+async def save_runs(tx: WriteTx, changed: Sequence[Run]) -> None:
+    """Insert or update runs."""
+    if not changed:
+        return
+    insert = sqlite.insert if tx.is_sqlite else postgresql.insert
+    statement = insert(runs)
+    fresh = {
+        name: statement.excluded[name]
+        for name in Run.__slots__
+        if name not in ("id", "customer_id", "job_id", "run_key")
+    }
+    upsert = statement.on_conflict_do_update(index_elements=["customer_id", "job_id", "run_key"], set_=fresh)
+    await tx.connection.execute(upsert, [{name: getattr(run, name) for name in Run.__slots__} for run in changed])
+
+
+async def supersede(tx: WriteTx, ends: Mapping[str, datetime]) -> None:
+    """Mark runs that began before a later end of their job, and never ended, as superseded. `ends`: job id to newest end."""
+    if ends:
+        change = (
+            update(runs)
+            .where(
+                runs.c.job_id == bindparam("of_job"),
+                runs.c.ended_at.is_(None),  # selects the index: without it, all runs that the job ever had are read
+                runs.c.outcome.is_(None),
+                runs.c.started_at <= bindparam("end"),
+            )
+            .values(outcome=RunOutcome.SUPERSEDED, overrun_at=None)
+        )
+        await tx.connection.execute(change, [{"of_job": job_id, "end": end} for job_id, end in sorted(ends.items())])
+
+
+async def jobs_with_open_runs(tx: WriteTx, job_ids: Iterable[str]) -> dict[str, datetime]:
+    """Return, by job, when the newest run that has not ended began."""
+    rows = await tx.connection.execute(newest_open(job_ids))
+    return {row.id: row.began for row in rows if row.began is not None}
+
+
+def newest_open(job_ids: Iterable[str]) -> Select[Any]:
+    """Return the query for when the newest open run of each job began.
+
+    It reads one index entry a job: a tool may report starts only, for years, and reading them all would slow down each batch.
+    """
+    newest = (
+        select(runs.c.started_at)
+        .where(
+            runs.c.job_id == jobs.c.id,
+            runs.c.ended_at.is_(None),
+            runs.c.outcome.is_(None),
+            runs.c.started_at.is_not(None),
+        )
+        .order_by(
+            runs.c.outcome.desc(), runs.c.started_at.desc()
+        )  # the order of the index, or PostgreSQL sorts them all
+        .limit(1)
+        .scalar_subquery()
+    )
+    return select(jobs.c.id, newest.label("began")).where(jobs.c.id.in_(set(job_ids)))
+
+
+async def history(tx: ReadTx, job_id: str) -> list[Run]:
+    """Return a job's ended runs, newest first, back to its last success and including all that ended at that moment."""
+    found: list[Run] = []
+    success_at: datetime | None = None
+    ended = (
+        select(runs)
+        .where(runs.c.job_id == job_id, runs.c.ended_at.is_not(None))
+        .order_by(runs.c.ended_at.desc(), runs.c.id)
+    )
+    for offset in range(0, MAX_HISTORY, PAGE):
+        rows = (await tx.connection.execute(ended.limit(PAGE).offset(offset))).all()
+        for row in rows:
+            if success_at is not None and row.ended_at < success_at:
+                return found
+            found.append(run_from(row))
+            if row.outcome == RunOutcome.SUCCESS:
+                success_at = success_at or row.ended_at
+        if len(rows) < PAGE:
+            return found
+    return found
+
+
+async def overrun_runs(tx: WriteTx, before: datetime, limit: int) -> list[tuple[Run, str, str, str]]:
+    """Claim runs that take too long; return each with its agent's id and its job's name and activity."""
+    due = (
+        select(runs, jobs.c.agent_id, jobs.c.name, jobs.c.activity)
+        .join(jobs, jobs.c.id == runs.c.job_id)
+        .where(runs.c.overrun_at <= before)
+        .order_by(runs.c.overrun_at)
+        .limit(limit)
+    )
+    rows = await tx.connection.execute(due.with_for_update(of=runs, skip_locked=True))
+    return [(run_from(row), row.agent_id, row.name, row.activity) for row in rows]
+
+
+async def clear_overrun(tx: WriteTx, run_ids: Sequence[str]) -> None:
+    """Note that the overrun events of these runs were written."""
+    if run_ids:
+        await tx.connection.execute(update(runs).where(runs.c.id.in_(run_ids)).values(overrun_at=None))
+
+
+async def set_longest(tx: WriteTx, job_id: str, longest: timedelta | None) -> None:
+    """Set from when the open runs of a job take too long; None: never."""
+    is_open = runs.c.job_id == job_id, runs.c.ended_at.is_(None), runs.c.outcome.is_(None)
+    if longest is None:
+        await tx.connection.execute(update(runs).where(*is_open).values(overrun_at=None))
+        return
+    began = await tx.connection.execute(
+        select(runs.c.id, runs.c.started_at).where(*is_open, runs.c.started_at.is_not(None))
+    )
+    rows = [{"of_run": row.id, "at": row.started_at + longest} for row in began]
+    if rows:
+        change = (
+            update(runs)
+            .where(runs.c.id == bindparam("of_run"))
+            .values(overrun_at=bindparam("at", type_=runs.c.overrun_at.type))
+        )
+        await tx.connection.execute(change, rows)
+
+
+async def find_nearby_runs(tx: ReadTx, job_id: str, first: datetime, last: datetime) -> NearbyRuns:
+    """Return the job's ends from `first` to the next one after `last`, and the starts that may belong to one of them."""
+    connection = tx.connection
+    ended = (runs.c.job_id == job_id, runs.c.outcome != RunOutcome.MISSED)
+    since = await connection.scalar(select(func.max(runs.c.ended_at)).where(*ended, runs.c.ended_at < first))
+    until = await connection.scalar(select(func.min(runs.c.ended_at)).where(*ended, runs.c.ended_at > last)) or last
+    ends = select(runs).where(*ended, runs.c.ended_at >= first, runs.c.ended_at <= until)
+    earliest = first - LONGEST_PAIRED if since is None else max(since, first - LONGEST_PAIRED)
+    starts = select(runs).where(
+        runs.c.job_id == job_id,
+        runs.c.ended_at.is_(None),
+        runs.c.started_at >= earliest,
+        runs.c.started_at <= until,
+        runs.c.run_key.startswith(SINGLE_EVENT),
+    )
+    found = list(await connection.execute(ends.limit(MAX_NEARBY)))
+    # Two queries, so that each can use the index. A run without an end has none of the other outcomes.
+    for outcome in (runs.c.outcome.is_(None), runs.c.outcome == RunOutcome.SUPERSEDED):
+        found += await connection.execute(starts.where(outcome).limit(MAX_NEARBY))
+    return NearbyRuns(since, {row.run_key: run_from(row) for row in found})
+
+
+async def newest_runs(tx: ReadTx, job_ids: Iterable[str], limit: int) -> Mapping[str, list[Run]]:
+    """Return the newest ended runs of each job, at most `limit` of each, with what learning a cadence needs of them."""
+    found: dict[str, list[Run]] = {}
+    # One query a job: for a limit on each job within one query, SQLite would read the whole history.
+    for job_id in sorted(job_ids):
+        rows = await tx.connection.execute(newest_first(job_id, limit))
+        found[job_id] = [
+            Run(
+                id=row.id,
+                customer_id=row.customer_id,
+                job_id=row.job_id,
+                run_key=row.run_key,
+                heard_at=row.heard_at,
+                started_at=row.started_at,
+                ended_at=row.ended_at,
+                outcome=RunOutcome(row.outcome),
+                metrics=row.metrics or {},
+            )
+            for row in rows
+        ]
+    return found
+
+
+def newest_first(job_id: str, limit: int) -> Select[Any]:
+    """Return the query for a job's newest ended runs, which reads the index from the newest end and no further than it must."""
+    ended = runs.c.job_id == job_id, runs.c.ended_at.is_not(None)
+    columns = (runs.c[name] for name in _CADENCE_COLUMNS)
+    return select(*columns).where(*ended).order_by(runs.c.ended_at.desc()).limit(limit)
+
+
+async def runs_per_day(tx: ReadTx, job_customers: Mapping[str, str], today: date) -> Mapping[str, Sequence[int]]:
+    """Return how many runs of each job ended on each of the seven full days before `today`; `job_customers`: job id to customer id."""
+    keys = key_table(tx, sorted((customer, job) for job, customer in job_customers.items()), "customer_id", "job_id")
+    same = (job_days.c.customer_id == keys.c.customer_id) & (job_days.c.job_id == keys.c.job_id)
+    days = [today - timedelta(days=back) for back in range(WEEK_DAYS, 0, -1)]
+    counts = {job: dict.fromkeys(days, 0) for job in job_customers}
+    ended = job_days.c.successes + job_days.c.warnings + job_days.c.failures + job_days.c.cancelled
+    query = select(job_days.c.job_id, job_days.c.day, ended.label("ended")).join_from(keys, job_days, same)
+    for row in await tx.connection.execute(query.where(job_days.c.day >= days[0], job_days.c.day < today)):
+        counts[row.job_id][row.day] = row.ended
+    return {job: list(by_day.values()) for job, by_day in counts.items()}
+
+
+async def add_to_days(tx: WriteTx, sums: Mapping[tuple[str, str, date], Mapping[str, float]]) -> None:
+    """Add to daily roll-ups; `sums` by (customer, job, day).
+
+    Amounts may be negative: what a changed run counted before is taken out first.
+    """
+    if not sums:
+        return
+    insert = sqlite.insert if tx.is_sqlite else postgresql.insert
+    statement = insert(job_days)
+    added = {name: job_days.c[name] + statement.excluded[name] for name in SUMS}
+    upsert = statement.on_conflict_do_update(index_elements=["customer_id", "job_id", "day"], set_=added)
+    rows: list[dict[str, Any]] = [
+        {"customer_id": customer, "job_id": job, "day": day, **{name: amounts.get(name, 0) for name in SUMS}}
+        for (customer, job, day), amounts in sorted(sums.items())
+    ]
+    await tx.connection.execute(upsert, rows)
