@@ -6,10 +6,8 @@ import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from fastapi import FastAPI
-from fastapi_offline import FastAPIOffline
 from starlette.datastructures import State
 
-from app import __version__
 from app.context import AppContext
 from app.core.clock import Clock, now
 from app.core.errors import BadSettings
@@ -22,6 +20,7 @@ from app.http import downloads, health, mail_in, metrics, problems, relay
 from app.http.api import admin, events
 from app.http.app import HttpApp
 from app.http.auth import KeyAuthenticator
+from app.http.openapi import make_api
 from app.http.tools import tools
 from app.intake.accept import Intake
 from app.store.engine import open_engines
@@ -38,16 +37,7 @@ def create_app(settings: Settings, *, work: Work | None = None, clock: Clock = n
     `work` (the worker's `run`) runs in the background as long as the app does. The caller has migrated the database and made the
     first customer and keys before.
     """
-    api = FastAPIOffline(  # its documentation page loads nothing from the internet, which a backup host may not reach
-        title="Tocsin",
-        description="Takes events from backup agents and tells the right people, once and in time.",
-        version=__version__,
-        lifespan=lambda app: _run(app, settings, work, clock),
-        redirect_slashes=False,
-        docs_url="/docs",
-        redoc_url=None,
-        static_url="/docs/static",
-    )
+    api = make_api(lifespan=lambda app: _run(app, settings, work, clock), redirect_slashes=False)
     api.state.is_stopping = lambda: False  # the server replaces it: a request that waits must not delay the stop
     problems.install(api)
     for part in (events, health, metrics, relay, downloads):

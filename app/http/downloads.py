@@ -13,11 +13,12 @@ router = APIRouter(tags=["downloads"])
 
 @router.get(
     "/downloads/{name}",
+    operation_id="download_program",
     summary="Download a program for another host",
     response_class=Response,
     responses=problems(404) | {200: {"content": {"application/zip": {}}}},
 )
-async def download(name: str) -> Response:
+async def download_program(name: str) -> Response:
     """Give `tocsin-relay.pyz` (for the Windows mail host) or `tocsin-report.pyz` (for backup hosts); Python 3.9 or later runs them."""
     packed = _packed(PROGRAMS[name]) if name in PROGRAMS else None
     if packed is None:

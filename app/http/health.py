@@ -51,14 +51,19 @@ class Ready(BaseModel):
     checks: list[Check]
 
 
-@router.get("/healthz")
-async def healthz() -> Healthy:
+@router.get("/healthz", operation_id="get_health", summary="Check that the process runs")
+async def get_health() -> Healthy:
     """Say that this process lives. The database is not asked: a restart of this process would not mend it."""
     return Healthy()
 
 
-@router.get("/readyz", responses={503: {"model": Ready, "description": "Database, migrations or worker fail."}})
-async def readyz(request: Request, response: Response) -> Ready:
+@router.get(
+    "/readyz",
+    operation_id="get_readiness",
+    summary="Check that the service works",
+    responses={503: {"model": Ready, "description": "Database, migrations or worker fail."}},
+)
+async def get_readiness(request: Request, response: Response) -> Ready:
     """Check database, migrations, worker, wording and transports."""
     checks = await _checks(request.app.state.context, getattr(request.app.state, "stopped", None))
     states = {check.status for check in checks}

@@ -5,33 +5,92 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, FailFast, FiniteFloat, TypeAdapter, ValidationError, with_config
+from pydantic import ConfigDict, FailFast, Field, FiniteFloat, JsonValue, TypeAdapter, ValidationError, with_config
 from typing_extensions import TypedDict
 
 from app.core.errors import MalformedBody, TooLarge
 from app.intake.body import Body, Form
 from app.intake.bulk import NESTED_MOST, check_parts, is_too_large, too_many
 from app.intake.cut import clean
+from programs.protocol import report as protocol
+
+EVENT_EXAMPLE: dict[str, JsonValue] = {
+    "key": "sql01/nightly-sql/2026-01-31",
+    "agent": "sql01",
+    "job": "nightly-sql",
+    "phase": "finished",
+    "outcome": "failure",
+    "occurred_at": "2026-01-31T02:10:00+01:00",
+    "message": "repository is locked",
+    "metrics": {"bytes_processed": 1048576, "duration_s": 12.5},
+    "labels": {"site": "berlin"},
+}
+# Bounds are in the schema only: a value beyond one is cut, or refused by intake/fields.py with a code of its own.
+_Name = Annotated[str, Field(json_schema_extra={"maxLength": protocol.NAME_MOST})]
 
 
-@with_config(ConfigDict(extra="allow", coerce_numbers_to_str=True))
+@with_config(
+    ConfigDict(
+        title="EventIn", extra="allow", coerce_numbers_to_str=True, json_schema_extra={"examples": [EVENT_EXAMPLE]}
+    )
+)
 class WireEvent(TypedDict, total=False):
-    """An event as an agent words it. Only kinds are checked here, in one call for a whole body; bounds are shape.py's."""
+    """An event as an agent reports it. A field that is not named here is kept in `extra`."""
 
-    key: str | None
-    agent: str | None
-    job: str | None
-    run: str | None
-    activity: str | None
-    phase: str | None
-    outcome: str | None
-    severity: str | None
-    occurred_at: str | None
-    message: str | None
-    log: str | None
-    metrics: dict[str, FiniteFloat] | None
-    labels: dict[str, str] | None
-    extra: Any
+    # Only the types are checked here, in one call for a whole body.
+    key: Annotated[
+        _Name | None,
+        Field(
+            description="Unique for each event of an agent: an event that is sent again under the same key counts once. "
+            "Without a key, the content is the key. A key must not begin with `tocsin:`."
+        ),
+    ]
+    agent: Annotated[
+        _Name | None,
+        Field(description="Who reports. Needed with an enrolment key, which creates agents that are unknown."),
+    ]
+    job: Annotated[_Name | None, Field(description="What was backed up.")]
+    run: Annotated[_Name | None, Field(description="Which execution of the job; it connects the events of one run.")]
+    activity: Annotated[
+        Annotated[str, Field(json_schema_extra={"enum": list(protocol.ACTIVITIES)})] | None,
+        Field(description="What was done; `backup` by default."),
+    ]
+    phase: Annotated[
+        Annotated[str, Field(json_schema_extra={"enum": list(protocol.PHASES)})] | None,
+        Field(description="Where in its run the event stands; a plain message has none."),
+    ]
+    outcome: Annotated[
+        Annotated[str, Field(json_schema_extra={"enum": list(protocol.OUTCOMES)})] | None,
+        Field(description="How the run ended."),
+    ]
+    severity: Annotated[
+        Annotated[str, Field(json_schema_extra={"enum": list(protocol.SEVERITIES)})] | None,
+        Field(description="How severe it is; by default it follows from the outcome."),
+    ]
+    occurred_at: Annotated[
+        Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None,
+        Field(description="When it happened, with an offset from UTC; by default when we receive it."),
+    ]
+    message: Annotated[str | None, Field(description="One line for people; cut at 4 KiB.")]
+    log: Annotated[str | None, Field(description="Long text; if it is longer than 64 KiB, its middle is left out.")]
+    metrics: Annotated[
+        Annotated[dict[str, FiniteFloat], Field(json_schema_extra={"maxProperties": protocol.METRICS_MOST})] | None,
+        Field(
+            description="`bytes_processed`, `bytes_stored`, `files_processed`, `files_failed`, `duration_s`, and any other number."
+        ),
+    ]
+    labels: Annotated[
+        Annotated[
+            dict[str, Annotated[str, Field(json_schema_extra={"maxLength": protocol.LABEL_VALUE_MOST})]],
+            Field(json_schema_extra={"maxProperties": protocol.LABELS_MOST}),
+        ]
+        | None,
+        Field(description="Names and values that routes, rules and silences can match."),
+    ]
+    extra: Annotated[
+        Any,
+        Field(description="Anything else, kept up to 16 KiB and never judged; fields not named here are added to it."),
+    ]
 
 
 @dataclass(frozen=True, slots=True)

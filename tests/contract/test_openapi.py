@@ -6,7 +6,10 @@ from typing import Any
 
 import pytest
 
+from app import __version__
 from app.core.settings import load_settings
+from app.intake.fields import ACTIVITIES, OUTCOMES, PHASES, SEVERITIES
+from app.intake.parse import WireEvent
 from app.main import create_app
 
 PUBLISHED = Path(__file__).parents[2] / "openapi" / "openapi.json"
@@ -54,3 +57,33 @@ def test_every_reference_leads_somewhere() -> None:
 
     known = {f"#/components/schemas/{name}" for name in SCHEMA["components"]["schemas"]}
     assert references(SCHEMA) <= known
+
+
+def test_the_description_says_what_the_api_is() -> None:
+    info = SCHEMA["info"]
+    assert info["version"] == __version__
+    assert info["license"]["identifier"] == "Apache-2.0"
+    assert info["contact"]["url"]
+
+
+def test_every_tag_has_a_text() -> None:
+    used = {tag for operation in OPERATIONS for tag in operation.values[2]["tags"]}
+    described = {tag["name"] for tag in SCHEMA["tags"] if tag["description"]}
+    assert used == described
+
+
+def test_the_schema_of_an_event_is_that_of_the_model_that_validates_it() -> None:
+    schemas = SCHEMA["components"]["schemas"]
+    assert list(schemas["EventIn"]["properties"]) == list(WireEvent.__annotations__)
+    assert all(field["description"] for field in schemas["EventIn"]["properties"].values())
+    content = SCHEMA["paths"]["/v1/events"]["post"]["requestBody"]["content"]
+    assert {media: body["schema"]["$ref"].rpartition("/")[2] for media, body in content.items()} == {
+        "application/json": "EventsIn",
+        "application/x-ndjson": "EventLines",
+    }
+
+
+def test_the_enumerations_of_an_event_are_those_that_intake_accepts() -> None:
+    properties = SCHEMA["components"]["schemas"]["EventIn"]["properties"]
+    allowed = {"activity": ACTIVITIES, "phase": PHASES, "outcome": OUTCOMES, "severity": SEVERITIES}
+    assert {name: set(properties[name]["anyOf"][0]["enum"]) for name in allowed} == allowed

@@ -1,6 +1,4 @@
-"""Puts the whole administrative API into the app, and its one way of saying no into the published schema."""
-
-from typing import Any
+"""Adds the administrative API to the app: one router for each resource."""
 
 from fastapi import FastAPI
 
@@ -26,7 +24,6 @@ from app.http.api import (
     summary_schedules,
     transports,
 )
-from app.http.api.dependencies import Problem
 
 _NOUNS = (
     customers,
@@ -53,17 +50,6 @@ _NOUNS = (
 
 
 def install(app: FastAPI) -> None:
-    """Add every noun. Call it after all other routes: it also fixes how the schema is made."""
+    """Add the routers of all resources."""
     for noun in _NOUNS:
         app.include_router(noun.router)
-    made = app.openapi
-
-    def openapi() -> dict[str, Any]:
-        schema = made()
-        schemas = schema.setdefault("components", {}).setdefault("schemas", {})
-        schemas["Problem"] = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-        for unused in ("HTTPValidationError", "ValidationError"):
-            schemas.pop(unused, None)
-        return schema
-
-    app.openapi = openapi  # type: ignore[method-assign]

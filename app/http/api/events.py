@@ -1,83 +1,169 @@
-"""POST /v1/events: the door for agents. It reads no event itself; intake does."""
+"""POST /v1/events: where agents report. It only finds the sender; `intake` reads, checks and stores the events.
+
+HttpApp calls `answer` directly: FastAPI's layers cost more than reading, checking and storing an event. The route below describes
+the operation in the published schema.
+"""
 
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
 from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, Field, TypeAdapter
 from pydantic_core import to_json
 from starlette.datastructures import State
 from starlette.types import Receive
 
 from app.core.errors import WrongScope
 from app.domain.key import KeyKind
-from app.http.api.events_schema import POST_EVENTS
-from app.http.auth import Caller, KeyAuthenticator, key_in
+from app.http.auth import SECURITY, Caller, KeyAuthenticator, key_in
 from app.http.problems import problem
 from app.intake.accept import Intake, Receipt
 from app.intake.body import Head
+from app.intake.parse import EVENT_EXAMPLE, WireEvent
 from app.intake.shape import Sender
-from programs.protocol import report as wire
+from programs.protocol import report as protocol
 
-SHOWN_MOST = wire.REFUSED_SHOWN
-PATH = wire.EVENTS
+SHOWN_MOST = protocol.REFUSED_SHOWN
+PATH = protocol.EVENTS
 _KINDS = frozenset({KeyKind.ENROL, KeyKind.AGENT})
 
-router = APIRouter()
+
+class RejectedEvent(BaseModel):
+    """An event that was not stored, and why."""
+
+    index: int = Field(description="Its place in the request, from 0; blank lines do not count.")
+    code: str = Field(description="The reason, stable and meant for programs.", examples=["outcome_is_ours"])
+    detail: str = Field(description="The reason in words.")
 
 
-@router.post(PATH, status_code=202, response_class=Response, openapi_extra=POST_EVENTS, tags=["events"])
+class EventsResult(BaseModel):
+    """What became of the events of a request. What is counted as accepted is committed."""
+
+    accepted: int = Field(description="Events that were stored.")
+    duplicates: int = Field(description="Events that were stored before, under the same `key`.")
+    rejected: list[RejectedEvent] = Field(description=f"Events that were refused; at most {SHOWN_MOST} are shown.")
+    rejected_count: int | None = Field(None, description="How many were refused, if not all of them are shown.")
+
+
+def _ref(name: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def request_schemas() -> dict[str, Any]:
+    """Return the named schemas of the request body, generated from the model that validates events."""
+    return {
+        "EventIn": TypeAdapter(WireEvent).json_schema(),
+        "EventsIn": {
+            "title": "EventsIn",
+            "description": "One event, or an array of events.",
+            "oneOf": [_ref("EventIn"), {"type": "array", "items": _ref("EventIn")}],
+        },
+        "EventLines": {
+            "title": "EventLines",
+            "type": "string",
+            "description": "One event (`EventIn`) as JSON on each line; blank lines are ignored.",
+        },
+    }
+
+
+_PROBLEM = {"application/problem+json": {"schema": _ref("Problem")}}
+_PROBLEMS = {
+    400: "The body cannot be read.",
+    401: "There is no key, or it is unknown.",
+    403: "The key is of a kind that may not report events.",
+    413: "The body is too large, or has too many events.",
+    415: "We do not read this media type or content encoding.",
+    422: "No event is valid; `rejected` has the reasons.",
+    503: "Nothing was stored; send the request again after `Retry-After` seconds.",
+}
+_REQUEST: dict[str, Any] = {
+    "security": SECURITY,
+    "parameters": [
+        {
+            "name": "Content-Encoding",
+            "in": "header",
+            "required": False,
+            "description": "How the body is compressed.",
+            "schema": {"type": "string", "enum": ["gzip", "zstd", "identity"]},
+        }
+    ],
+    "requestBody": {
+        "required": True,
+        "description": "One event, an array of events, or one event on each line.",
+        "content": {
+            "application/json": {"schema": _ref("EventsIn"), "example": EVENT_EXAMPLE},
+            "application/x-ndjson": {"schema": _ref("EventLines"), "example": to_json(EVENT_EXAMPLE).decode() + "\n"},
+        },
+    },
+}
+
+router = APIRouter(tags=["events"])
+
+
+@router.post(
+    PATH,
+    operation_id="post_events",
+    summary="Report events",
+    status_code=202,
+    response_class=Response,
+    responses={
+        202: {"model": EventsResult, "description": "The events were committed, except for those in `rejected`."},
+        **{status: {"description": text, "content": _PROBLEM} for status, text in _PROBLEMS.items()},
+    },
+    openapi_extra=_REQUEST,
+)
 async def post_events(request: Request) -> Response:
-    """Take events in: one, an array, or one a line. The answer comes after the commit: what it counts as accepted is safe.
+    """Store one event, an array of events, or one event on each line.
 
-    Send the same `key` again as often as needed: it counts once.
+    The answer comes after the commit: what it counts as accepted cannot get lost. An event that is sent again under the same `key`
+    counts once, so a sender that got no answer can repeat the request.
     """
     return await answer(request.app.state, request.scope["headers"], request.receive)
 
 
-async def answer(shared: State, headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> Response:
-    """Take events in. The way of every request: the route above only tells the framework, and the reader of its schema, of it."""
-    authenticator: KeyAuthenticator = shared.authenticator
-    intake: Intake = shared.intake
-    found = dict(headers)
-
-    def said(name: bytes) -> str:
-        return found.get(name, b"").decode("latin-1")
-
-    caller = await authenticator.admit_as(key_in(said(b"authorization"), said(b"x-tocsin-key")), _KINDS)
-    head = Head(said(b"content-type"), said(b"content-encoding"), said(b"content-length"))
-    return _answer(await intake.accept(head, receive, _sender(caller)))
+async def answer(state: State, headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> Response:
+    """Store the events of a request, and answer it. Raises TocsinError."""
+    authenticator: KeyAuthenticator = state.authenticator
+    intake: Intake = state.intake
+    header = dict(headers).get
+    authorization, key = header(b"authorization", b""), header(b"x-tocsin-key", b"")
+    caller = await authenticator.admit_as(key_in(authorization.decode("latin-1"), key.decode("latin-1")), _KINDS)
+    head = Head(
+        header(b"content-type", b"").decode("latin-1"),
+        header(b"content-encoding", b"").decode("latin-1"),
+        header(b"content-length", b"").decode("latin-1"),
+    )
+    return _response(await intake.accept(head, receive, _sender(caller)))
 
 
 def _sender(caller: Caller) -> Sender:
     if caller.customer_id is None:
-        raise WrongScope("this key belongs to no customer, so its events would be nobody's")
+        raise WrongScope("this key belongs to no customer, so its events would belong to nobody")
     return Sender(caller.customer_id, caller.agent_id, caller.agent_name)
 
 
-def _answer(receipt: Receipt) -> Response:
-    if not receipt.rejected:
-        return _all_taken(receipt.accepted, receipt.duplicates)
-    shown = _shown(receipt)
-    if receipt.accepted + receipt.duplicates > 0:
-        body = {"accepted": receipt.accepted, "duplicates": receipt.duplicates, **shown}
+def _response(result: Receipt) -> Response:
+    if not result.rejected:
+        return _all_accepted(result.accepted, result.duplicates)
+    # A batch of thousands of bad events must not be answered by megabytes.
+    shown: dict[str, Any] = {
+        "rejected": [{"index": e.index, "code": e.code, "detail": e.detail} for e in result.rejected[:SHOWN_MOST]]
+    }
+    if len(result.rejected) > SHOWN_MOST:
+        shown["rejected_count"] = len(result.rejected)
+    if result.accepted + result.duplicates > 0:
+        body = {"accepted": result.accepted, "duplicates": result.duplicates, **shown}
         return Response(to_json(body), 202, media_type="application/json")
-    first = receipt.rejected[0]
-    if len(receipt.rejected) == 1:
+    first = result.rejected[0]
+    if len(result.rejected) == 1:
         return problem(422, first.code, first.detail, field=first.field, accepted=0, duplicates=0, **shown)
-    detail = f"none of the {len(receipt.rejected)} events could be taken; the first: {first.detail}"
+    detail = f"none of the {len(result.rejected)} events could be stored; the first: {first.detail}"
     return problem(422, "all_rejected", detail, accepted=0, duplicates=0, **shown)
 
 
 @lru_cache(1000)
-def _all_taken(accepted: int, duplicates: int) -> Response:
-    """Give the usual answer. It is made once and sent many times: nobody may change it."""
+def _all_accepted(accepted: int, duplicates: int) -> Response:
+    """Return the usual answer. It is made once and sent many times: nobody may change it."""
     body = b'{"accepted":%d,"duplicates":%d,"rejected":[]}' % (accepted, duplicates)
     return Response(body, 202, media_type="application/json")
-
-
-def _shown(receipt: Receipt) -> dict[str, Any]:
-    """A bounded list: a batch of thousands of bad events must not be answered by megabytes."""
-    shown = [{"index": one.index, "code": one.code, "detail": one.detail} for one in receipt.rejected[:SHOWN_MOST]]
-    cut = len(receipt.rejected) > SHOWN_MOST
-    return {"rejected": shown} | ({"rejected_count": len(receipt.rejected)} if cut else {})
