@@ -1,6 +1,6 @@
-"""Makes an empty database work before anything is configured, and keeps what follows the settings in step at each start."""
+"""Fills an empty database so that it works before anything is configured, and applies the settings again at each start."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from app.core.clock import Clock, now
@@ -8,14 +8,15 @@ from app.core.errors import BadSettings
 from app.core.ids import new_id
 from app.core.secret import Secret, hint_of, new_key
 from app.core.settings import Settings
-from app.domain.alert import AlertKind
+from app.domain.alert import AlertKind, Rule
+from app.domain.calendar import next_time
 from app.domain.customer import Customer
-from app.domain.expectation import Expectation, slot_after
 from app.domain.key import Key, KeyKind
-from app.domain.recipient import Address
+from app.domain.recipient import Address, Recipient
+from app.domain.route import Route
+from app.domain.summary_schedule import SummarySchedule
 from app.store import first_start as stored
 from app.store.customers import CUSTOMERS
-from app.store.json_forms import addresses_json
 from app.store.keys import insert_key
 from app.store.recipients import RECIPIENTS
 from app.store.routes import ROUTES
@@ -23,35 +24,34 @@ from app.store.rules import RULES
 from app.store.summary_schedules import SUMMARY_SCHEDULES
 from app.store.transactions import Database, WriteTx
 
-_HOUR_S = 3600
-# kind, in a row, silent after: what a newcomer wants to hear of.
+# Kind, how many in a row, and silent after: what a new administrator wants to be alerted of.
 _RULES = (
     (AlertKind.FAILED, 1, None),
     (AlertKind.WARNING, 3, None),
     (AlertKind.MISSED, 1, None),
     (AlertKind.OVERRUN, 1, None),
-    (AlertKind.AGENT_SILENT, 1, 48 * _HOUR_S),
+    (AlertKind.AGENT_SILENT, 1, timedelta(hours=48)),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class FirstStart:
-    """What to show once: keys that were generated just now (else None), and where mail goes, in words."""
+    """What to show once: keys that were generated just now (otherwise None), and where mail goes, in words."""
 
     admin_key: str | None
     enrol_key: str | None
     mail_goes_to: str
 
 
-async def first_start(store: Database, settings: Settings, secret: Secret, clock: Clock = now) -> FirstStart:
-    """Fill an empty database, in one transaction, whoever else starts now; then bring keys and recipient in step."""
+async def first_start(database: Database, settings: Settings, secret: Secret, clock: Clock = now) -> FirstStart:
+    """Fill an empty database, in one transaction, even if other processes start now; then apply the settings to keys and recipient."""
     at = clock()
     admin_key = enrol_key = None
     transports = _transports(settings)
-    async with store.write() as tx:
+    async with database.write() as tx:
         await stored.lock_first_start(tx)
         if await stored.is_new(tx):
-            customer_id = await _furnish(tx, settings, transports, at)
+            customer_id = await _add_defaults(tx, settings, transports, at)
             if settings.admin_key is None:
                 admin_key = await _generate(tx, secret, KeyKind.ADMIN, None, at)
             if settings.enrol_key is None:
@@ -77,8 +77,9 @@ def _mail_goes_to(settings: Settings) -> str:
 
 async def _generate(tx: WriteTx, secret: Secret, kind: KeyKind, customer_id: str | None, at: datetime) -> str:
     key = new_key(kind)
-    told = Key(new_id("key"), kind, "made at the first start", hint_of(key), at, customer_id)
-    await insert_key(tx, told, secret.hash_key(key))
+    await insert_key(
+        tx, Key(new_id("key"), kind, "made at the first start", hint_of(key), at, customer_id), secret.hash_key(key)
+    )
     return key
 
 
@@ -96,54 +97,39 @@ async def _keep_fixed_keys(tx: WriteTx, settings: Settings, secret: Secret, at: 
         await stored.keep_fixed_key(tx, key, secret.hash_key(text))
 
 
-async def _furnish(tx: WriteTx, settings: Settings, transports: list[Address], at: datetime) -> str:
-    """Add the customer, its rules, recipient, route and summary; give the customer's id."""
-    customer_id, recipient_id = new_id("cus"), new_id("rcp")
-    await CUSTOMERS.insert(tx, Customer(customer_id, "My backups", settings.time_zone, at))
-    for position, (kind, after_in_row, silent_after_s) in enumerate(_RULES, start=1):
-        rule = {"id": new_id("rul"), "name": kind.value, "kind": kind.value, "position": position, "enabled": True}
-        counts = {"after_in_row": after_in_row, "retry_within_s": 0, "silent_after_s": silent_after_s}
-        await RULES.insert(tx, {**rule, **counts, "matchers": [], "created_at": at})
-    recipient = {"id": recipient_id, "name": "admin", "transports": addresses_json(transports)}
-    await RECIPIENTS.insert(tx, {**recipient, "follows_settings": True, "created_at": at})
-    await ROUTES.insert(tx, _everything(recipient_id, at))
-    await SUMMARY_SCHEDULES.insert(tx, _every_morning(recipient_id, settings.time_zone, at))
-    return customer_id
-
-
-def _everything(recipient_id: str, at: datetime) -> dict[str, object]:
-    return {
-        "id": new_id("rte"),
-        "name": "everything",
-        "position": 1,
-        "enabled": True,
-        "matchers": [],
-        "recipients": [recipient_id],
-        "group_by": ["customer"],
-        "group_wait_s": 0,
-        "group_interval_s": 300,
-        "repeat_every_s": 24 * _HOUR_S,
-        "send_recovery": True,
-        "goes_on": False,
-        "created_at": at,
-    }
-
-
-def _every_morning(recipient_id: str, time_zone: str, at: datetime) -> dict[str, object]:
-    seven = Expectation(grace=timedelta(0), cron="0 7 * * *", time_zone=time_zone)
-    return {
-        "id": new_id("sch"),
-        "name": "every morning",
-        "enabled": True,
-        "every": "day",
-        "hour": 7,
-        "minute": 0,
-        "weekday": 1,
-        "month_day": 1,
-        "time_zone": time_zone,
-        "matchers": [],
-        "recipients": [recipient_id],
-        "next_at": slot_after(seven, at),
-        "last_number": 0,
-        "created_at": at,
-    }
+async def _add_defaults(tx: WriteTx, settings: Settings, transports: list[Address], at: datetime) -> str:
+    """Add the customer, its rules, recipient, route and summary schedule, and return the customer's id."""
+    customer = Customer(new_id("cus"), "My backups", settings.time_zone, at)
+    await CUSTOMERS.insert(tx, customer)
+    for position, (kind, after_in_row, silent_after) in enumerate(_RULES, start=1):
+        rule = Rule(
+            id=new_id("rul"),
+            name=kind.value,
+            kind=kind,
+            after_in_row=after_in_row,
+            silent_after=silent_after,
+            position=position,
+            created_at=at,
+        )
+        await RULES.insert(tx, rule)
+    recipient = Recipient(new_id("rcp"), "admin", None, tuple(transports), follows_settings=True, created_at=at)
+    await RECIPIENTS.insert(tx, recipient)
+    route = Route(
+        id=new_id("rte"),
+        name="everything",
+        recipients=(recipient.id,),
+        repeat_every=timedelta(days=1),
+        position=1,
+        created_at=at,
+    )
+    await ROUTES.insert(tx, route)
+    schedule = SummarySchedule(
+        id=new_id("sch"),
+        name="every morning",
+        recipients=(recipient.id,),
+        created_at=at,
+        hour=7,
+        time_zone=settings.time_zone,
+    )
+    await SUMMARY_SCHEDULES.insert(tx, replace(schedule, next_at=next_time(schedule.recurrence, at)))
+    return customer.id

@@ -1,19 +1,48 @@
-"""Mail rules: what a mail means, for tools that can only mail."""
+"""What administrators do to mail rules: what a mail means, for tools that can only mail."""
 
-from app.admin.editing import Editor, Noun, Values
+from collections.abc import Callable, Collection
+
+from app.admin import editing
+from app.admin.editing import Editor
 from app.admin.references import check_customer
 from app.core.errors import BadInput
-from app.domain.mail_rule import STARS_MOST
-from app.domain.record import Record
+from app.domain.mail_rule import STARS_MOST, MailRule
 from app.store.mail_rules import MAIL_RULES
 from app.store.transactions import WriteTx
 
 
-async def _prepare(tx: WriteTx, values: Values, _before: Record | None, _by: Editor) -> Values:
-    await check_customer(tx, values.get("customer_id"))
-    if values.get("subject", "").count("*") > STARS_MOST:
+async def create_mail_rule(tx: WriteTx, rule: MailRule, by: Editor) -> MailRule:
+    """Add a mail rule. Raises BadInput if its customer does not exist or its subject has too many stars, Conflict if the name is taken."""
+    await check_customer(tx, rule.customer_id)
+    _check_subject(rule)
+    return await editing.insert(tx, MAIL_RULES, rule, by)
+
+
+async def update_mail_rule(
+    tx: WriteTx,
+    rule_id: str,
+    edit: Callable[[MailRule], MailRule],
+    by: Editor,
+    *,
+    versions: Collection[int] | None = None,
+) -> MailRule:
+    """Change a mail rule. Raises NotFound, StaleEdit, BadInput, Conflict."""
+    before = await editing.lock(tx, MAIL_RULES, rule_id, versions)
+    after = edit(before)
+    if after == before:
+        return before
+    if after.customer_id != before.customer_id:
+        await check_customer(tx, after.customer_id)
+    _check_subject(after)
+    return await editing.save(tx, MAIL_RULES, before, after, by)
+
+
+async def delete_mail_rule(tx: WriteTx, rule_id: str, by: Editor, *, versions: Collection[int] | None = None) -> None:
+    """Delete a mail rule. Raises NotFound, StaleEdit."""
+    rule = await editing.lock(tx, MAIL_RULES, rule_id, versions)
+    await editing.delete(tx, MAIL_RULES, rule, by)
+
+
+def _check_subject(rule: MailRule) -> None:
+    if rule.subject.count("*") > STARS_MOST:
         raise BadInput(f"subject: more than {STARS_MOST} stars", code="too_many", field="subject")
-    return values
-
-
-NOUN = Noun("mail rule", MAIL_RULES, _prepare)

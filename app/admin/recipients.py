@@ -1,29 +1,53 @@
-"""Recipients: who is told, by which transports in which order. One that a route or summary leads to cannot be deleted."""
+"""What administrators do to recipients. A recipient that a route or summary schedule leads to cannot be deleted."""
 
-from app.admin.editing import Editor, Noun, Values
+from collections.abc import Callable, Collection
+from dataclasses import replace
+
+from app.admin import editing
+from app.admin.editing import Editor
 from app.admin.references import check_customer
 from app.core.errors import Conflict
-from app.domain.record import Record
-from app.store.json_forms import addresses_of
+from app.domain.recipient import Recipient
 from app.store.outbox import move_on_from_others
 from app.store.recipients import RECIPIENTS, suppress_notices_to, used_by
 from app.store.transactions import WriteTx
 
 
-async def _prepare(tx: WriteTx, values: Values, before: Record | None, by: Editor) -> Values:
-    await check_customer(tx, values.get("customer_id"))
-    if before is not None and "transports" in values:
-        await move_on_from_others(tx, before.id, addresses_of(values["transports"]), by.at)
-    if before is None or "transports" in values:
-        return {**values, "follows_settings": False}  # the administrator's word replaces TOCSIN_ADMIN_EMAIL
-    return values
+async def create_recipient(tx: WriteTx, recipient: Recipient, by: Editor) -> Recipient:
+    """Add a recipient. Raises BadInput if its customer does not exist, Conflict if the name is taken."""
+    await check_customer(tx, recipient.customer_id)
+    return await editing.insert(tx, RECIPIENTS, recipient, by)
 
 
-async def _detach(tx: WriteTx, recipient: Record, by: Editor) -> None:
+async def update_recipient(
+    tx: WriteTx,
+    recipient_id: str,
+    edit: Callable[[Recipient], Recipient],
+    by: Editor,
+    *,
+    versions: Collection[int] | None = None,
+) -> Recipient:
+    """Change a recipient. Alerts that wait for an address which is gone move on. Raises NotFound, StaleEdit, BadInput, Conflict."""
+    before = await editing.lock(tx, RECIPIENTS, recipient_id, versions)
+    after = edit(before)
+    if after == before:
+        return before
+    if after.customer_id != before.customer_id:
+        await check_customer(tx, after.customer_id)
+    if after.transports != before.transports:
+        await move_on_from_others(tx, before.id, after.transports, by.at)
+        # From now on the administrator decides, not TOCSIN_ADMIN_EMAIL.
+        after = replace(after, follows_settings=False)
+    return await editing.save(tx, RECIPIENTS, before, after, by)
+
+
+async def delete_recipient(
+    tx: WriteTx, recipient_id: str, by: Editor, *, versions: Collection[int] | None = None
+) -> None:
+    """Delete a recipient and withdraw its notices. Raises NotFound, StaleEdit, and Conflict while it is used."""
+    recipient = await editing.lock(tx, RECIPIENTS, recipient_id, versions)
     users = await used_by(tx, recipient.id)
     if users:
         raise Conflict(f"still used by {', '.join(users)}", code="in_use")
     await suppress_notices_to(tx, recipient.id, f"the recipient was deleted by {by.who}")
-
-
-NOUN = Noun("recipient", RECIPIENTS, _prepare, _detach)
+    await editing.delete(tx, RECIPIENTS, recipient, by)

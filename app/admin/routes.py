@@ -1,26 +1,43 @@
-"""Routes: matchers to recipients. Without one that matches, an alert reaches nobody."""
+"""What administrators do to routes. An alert that no route matches reaches nobody."""
 
-from app.admin.editing import Editor, Noun, Values
+from collections.abc import Callable, Collection
+
+from app.admin import editing
+from app.admin.editing import Editor
 from app.admin.references import check_customer, check_recipients
-from app.domain.record import Record
-from app.store.json_forms import seconds_or_none
+from app.domain.route import Route
 from app.store.notices import set_repeats
 from app.store.routes import ROUTES, forget_groups_of
 from app.store.transactions import WriteTx
 
 
-async def _prepare(tx: WriteTx, values: Values, before: Record | None, _by: Editor) -> Values:
-    await check_customer(tx, values.get("customer_id"))
-    await check_recipients(tx, values.get("recipients", ()))
-    if before is not None and values.keys() & {"repeat_every_s", "enabled"}:
-        whole = {**before.fields, **values}
-        # Also what was told already: who sets a reminder means the alerts that are open now.
-        await set_repeats(tx, before.id, seconds_or_none(whole["repeat_every_s"]) if whole["enabled"] else None)
-    return values
+async def create_route(tx: WriteTx, route: Route, by: Editor) -> Route:
+    """Add a route. Raises BadInput if its customer or a recipient does not exist, Conflict if the name is taken."""
+    await check_customer(tx, route.customer_id)
+    await check_recipients(tx, route.recipients)
+    return await editing.insert(tx, ROUTES, route, by)
 
 
-async def _detach(tx: WriteTx, route: Record, _by: Editor) -> None:
+async def update_route(
+    tx: WriteTx, route_id: str, edit: Callable[[Route], Route], by: Editor, *, versions: Collection[int] | None = None
+) -> Route:
+    """Change a route. Raises NotFound, StaleEdit, BadInput, Conflict."""
+    before = await editing.lock(tx, ROUTES, route_id, versions)
+    after = edit(before)
+    if after == before:
+        return before
+    if after.customer_id != before.customer_id:
+        await check_customer(tx, after.customer_id)
+    if after.recipients != before.recipients:
+        await check_recipients(tx, after.recipients)
+    if (after.repeat_every, after.enabled) != (before.repeat_every, before.enabled):
+        # A new reminder is meant for the alerts that are open now, too.
+        await set_repeats(tx, before.id, after.repeat_every if after.enabled else None)
+    return await editing.save(tx, ROUTES, before, after, by)
+
+
+async def delete_route(tx: WriteTx, route_id: str, by: Editor, *, versions: Collection[int] | None = None) -> None:
+    """Delete a route. Raises NotFound, StaleEdit."""
+    route = await editing.lock(tx, ROUTES, route_id, versions)
     await forget_groups_of(tx, route.id)
-
-
-NOUN = Noun("route", ROUTES, _prepare, _detach)
+    await editing.delete(tx, ROUTES, route, by)

@@ -1,15 +1,35 @@
-"""Rules: which trouble opens an alert, and after how much of it."""
+"""What administrators do to rules: which trouble opens an alert, and after how much of it."""
 
-from app.admin.editing import Editor, Noun, Values
+from collections.abc import Callable, Collection
+
+from app.admin import editing
+from app.admin.editing import Editor
 from app.admin.references import check_customer
-from app.domain.record import Record
+from app.domain.alert import Rule
 from app.store.rules import RULES
 from app.store.transactions import WriteTx
 
 
-async def _prepare(tx: WriteTx, values: Values, _before: Record | None, _by: Editor) -> Values:
-    await check_customer(tx, values.get("customer_id"))
-    return values
+async def create_rule(tx: WriteTx, rule: Rule, by: Editor) -> Rule:
+    """Add a rule. Raises BadInput if its customer does not exist, Conflict if the name is taken."""
+    await check_customer(tx, rule.customer_id)
+    return await editing.insert(tx, RULES, rule, by)
 
 
-NOUN = Noun("rule", RULES, _prepare)
+async def update_rule(
+    tx: WriteTx, rule_id: str, edit: Callable[[Rule], Rule], by: Editor, *, versions: Collection[int] | None = None
+) -> Rule:
+    """Change a rule. Raises NotFound, StaleEdit, BadInput, Conflict."""
+    before = await editing.lock(tx, RULES, rule_id, versions)
+    after = edit(before)
+    if after == before:
+        return before
+    if after.customer_id != before.customer_id:
+        await check_customer(tx, after.customer_id)
+    return await editing.save(tx, RULES, before, after, by)
+
+
+async def delete_rule(tx: WriteTx, rule_id: str, by: Editor, *, versions: Collection[int] | None = None) -> None:
+    """Delete a rule. Raises NotFound, StaleEdit."""
+    rule = await editing.lock(tx, RULES, rule_id, versions)
+    await editing.delete(tx, RULES, rule, by)

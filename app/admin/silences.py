@@ -1,46 +1,75 @@
-"""Silences: one-off mutes that end by themselves. A deletion ends one now and keeps it, so that history stays explained."""
+"""What administrators do to silences: one-off mutes that end by themselves.
 
-from datetime import datetime, timedelta
+A deletion ends a silence now and keeps it, so that what it muted stays explained.
+"""
 
-from app.admin.editing import Editor, Noun, Values
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from datetime import timedelta
+
+from app.admin import editing
+from app.admin.audit import note
+from app.admin.editing import Editor
 from app.admin.references import check_customer
 from app.core.errors import BadInput, Conflict
-from app.domain.record import Record
+from app.domain.route import Silence
 from app.store.notices import judge_muted_again
 from app.store.silences import SILENCES
 from app.store.transactions import WriteTx
 
-LONGEST = timedelta(days=366)  # what is muted for longer is forgotten, and then a failure goes unheard
+LONGEST = timedelta(days=366)  # a longer silence would be forgotten, and then a failure goes unheard
 
 
-async def _prepare(tx: WriteTx, values: Values, before: Record | None, by: Editor) -> Values:
-    if before is not None and before.fields["ends_at"] <= by.at:
-        raise Conflict("the silence has ended; make a new one", code="ended")
-    await check_customer(tx, values.get("customer_id"))
-    whole = {**(before.fields if before else {}), **values}
-    starts_at = whole["starts_at"] or by.at
-    _check_span(starts_at, whole["ends_at"], by)
-    await judge_muted_again(tx, by.at)
-    tx.after_commit(lambda: by.wake("events"))  # decide judges what was muted
-    return {**values, "starts_at": starts_at, **({} if before else {"created_by": by.who})}
+async def create_silence(tx: WriteTx, silence: Silence, by: Editor) -> Silence:
+    """Add a silence. Raises BadInput if its customer does not exist or its span is not allowed."""
+    await check_customer(tx, silence.customer_id)
+    _check_span(silence, by)
+    await _judge_again(tx, by)
+    return await editing.insert(tx, SILENCES, silence, by)
 
 
-def _check_span(starts_at: datetime, ends_at: datetime, by: Editor) -> None:
-    if ends_at <= by.at:
+async def update_silence(
+    tx: WriteTx,
+    silence_id: str,
+    edit: Callable[[Silence], Silence],
+    by: Editor,
+    *,
+    versions: Collection[int] | None = None,
+) -> Silence:
+    """Change a silence. Raises NotFound, StaleEdit, BadInput, and Conflict if it has ended."""
+    before = await editing.lock(tx, SILENCES, silence_id, versions)
+    after = edit(before)
+    if after == before:
+        return before
+    if before.ends_at <= by.at:
+        raise Conflict("the silence has ended; create a new one", code="ended")
+    if after.customer_id != before.customer_id:
+        await check_customer(tx, after.customer_id)
+    _check_span(after, by)
+    await _judge_again(tx, by)
+    return await editing.save(tx, SILENCES, before, after, by)
+
+
+async def delete_silence(tx: WriteTx, silence_id: str, by: Editor, *, versions: Collection[int] | None = None) -> None:
+    """End a silence now; it stays listed. Does nothing to one that has ended. Raises NotFound, StaleEdit."""
+    silence = await editing.lock(tx, SILENCES, silence_id, versions)
+    if silence.ends_at > by.at:
+        ended = replace(silence, starts_at=min(silence.starts_at, by.at), ends_at=by.at)
+        await SILENCES.update(tx, silence, ended)
+        await _judge_again(tx, by)
+    await note(tx, by.who, by.at, "delete", SILENCES.noun, silence.id, SILENCES.values(silence))
+
+
+def _check_span(silence: Silence, by: Editor) -> None:
+    if silence.ends_at <= by.at:
         raise BadInput("must lie ahead", code="bad_span", field="ends_at")
-    if ends_at <= starts_at:
+    if silence.ends_at <= silence.starts_at:
         raise BadInput("must be after starts_at", code="bad_span", field="ends_at")
-    if ends_at - starts_at > LONGEST:
+    if silence.ends_at - silence.starts_at > LONGEST:
         raise BadInput("a silence lasts one year at most", code="bad_span", field="ends_at")
 
 
-async def _end_now(tx: WriteTx, silence: Record, by: Editor) -> None:
-    if silence.fields["ends_at"] <= by.at:
-        return
-    starts_at = min(silence.fields["starts_at"], by.at)
-    await SILENCES.change(tx, silence.id, {"starts_at": starts_at, "ends_at": by.at})
+async def _judge_again(tx: WriteTx, by: Editor) -> None:
+    """Have the muted notices judged again, once this edit is committed."""
     await judge_muted_again(tx, by.at)
-    tx.after_commit(lambda: by.wake("events"))  # decide judges what was muted
-
-
-NOUN = Noun("silence", SILENCES, _prepare, _end_now, is_kept=True)
+    tx.after_commit(lambda: by.wake("events"))

@@ -1,37 +1,62 @@
-"""Summary schedules: when a summary goes to whom. A change of its times moves the next one, and never sends one twice."""
+"""What administrators do to summary schedules. A change of its times moves the next summary, and never sends one twice."""
 
-from app.admin.editing import Editor, Noun, Values
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from datetime import datetime
+
+from app.admin import editing
+from app.admin.audit import note
+from app.admin.editing import Editor
 from app.admin.references import check_customer, check_recipients
-from app.domain.calendar import Frequency, Recurrence, next_time
-from app.domain.record import Record
+from app.domain.calendar import next_time
+from app.domain.summary_schedule import SummarySchedule
 from app.store.summary_schedules import SUMMARY_SCHEDULES
 from app.store.transactions import WriteTx
 
-_TIMES = ("enabled", "every", "hour", "minute", "weekday", "month_day", "time_zone")
+
+async def create_summary_schedule(tx: WriteTx, schedule: SummarySchedule, by: Editor) -> SummarySchedule:
+    """Add a summary schedule. Raises BadInput if its customer or a recipient does not exist, Conflict if the name is taken."""
+    await check_customer(tx, schedule.customer_id)
+    await check_recipients(tx, schedule.recipients)
+    return await editing.insert(tx, SUMMARY_SCHEDULES, _with_next(schedule, by.at), by)
 
 
-async def _prepare(tx: WriteTx, values: Values, before: Record | None, by: Editor) -> Values:
-    await check_customer(tx, values.get("customer_id"))
-    await check_recipients(tx, values.get("recipients", ()))
-    if before is None:
-        values = {**values, "last_number": 0}
-    if any(name in values for name in _TIMES):
-        values = {**values, "next_at": None}
-        whole = {**(before.fields if before else {}), **values}
-        if whole["enabled"]:
-            values["next_at"] = next_time(_cadence(whole), by.at)
-    return values
+async def update_summary_schedule(
+    tx: WriteTx,
+    schedule_id: str,
+    edit: Callable[[SummarySchedule], SummarySchedule],
+    by: Editor,
+    *,
+    versions: Collection[int] | None = None,
+) -> SummarySchedule:
+    """Change a summary schedule. Raises NotFound, StaleEdit, BadInput, Conflict."""
+    before = await editing.lock(tx, SUMMARY_SCHEDULES, schedule_id, versions)
+    after = edit(before)
+    if after == before:
+        return before
+    if after.customer_id != before.customer_id:
+        await check_customer(tx, after.customer_id)
+    if after.recipients != before.recipients:
+        await check_recipients(tx, after.recipients)
+    if (after.enabled, after.recurrence) != (before.enabled, before.recurrence):
+        after = _with_next(after, by.at)
+    return await editing.save(tx, SUMMARY_SCHEDULES, before, after, by)
 
 
-def _cadence(fields: Values) -> Recurrence:
-    return Recurrence(
-        every=Frequency(fields["every"]),
-        hour=fields["hour"],
-        minute=fields["minute"],
-        weekday=fields["weekday"],
-        month_day=fields["month_day"],
-        time_zone=fields["time_zone"],
-    )
+async def delete_summary_schedule(
+    tx: WriteTx, schedule_id: str, by: Editor, *, versions: Collection[int] | None = None
+) -> None:
+    """Delete a summary schedule with its summaries. Raises NotFound, StaleEdit."""
+    schedule = await editing.lock(tx, SUMMARY_SCHEDULES, schedule_id, versions)
+    await editing.delete(tx, SUMMARY_SCHEDULES, schedule, by)
 
 
-NOUN = Noun("summary schedule", SUMMARY_SCHEDULES, _prepare)
+async def note_summary_sent(tx: WriteTx, schedule_id: str, summary_id: str, by: Editor) -> None:
+    """Add the audit entry of a summary that an administrator had sent at once, and have its notices composed after the commit."""
+    await note(tx, by.who, by.at, "send", SUMMARY_SCHEDULES.noun, schedule_id, {"summary_id": summary_id})
+    tx.after_commit(lambda: by.wake("notices"))
+
+
+def _with_next(schedule: SummarySchedule, now: datetime) -> SummarySchedule:
+    """Return the schedule with the time of its next summary; None while it is disabled."""
+    return replace(schedule, next_at=next_time(schedule.recurrence, now) if schedule.enabled else None)

@@ -35,6 +35,9 @@ class Rule:
     after_in_row: int = 1
     retry_within: timedelta = timedelta(0)
     silent_after: timedelta | None = None
+    position: int = 100
+    created_at: datetime | None = None  # None: not stored yet
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 
 from app.domain.event import Activity, RunOutcome
 
@@ -18,6 +19,12 @@ class MailRule:
     outcome: RunOutcome
     activity: Activity = Activity.BACKUP
     job: str | None = None
+    name: str = ""
+    customer_id: str | None = None
+    position: int = 100
+    enabled: bool = True
+    created_at: datetime | None = None  # None: not stored yet
+    version: int = 1
 
     def read(self, subject: str) -> list[str] | None:
         """Return the text that each `*` matches, or None if the subject does not match. Case does not matter."""

@@ -1,6 +1,7 @@
 """A recipient: who is notified, and by which transports in which order. Pure."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +20,6 @@ class Recipient:
     name: str
     customer_id: str | None
     transports: tuple[Address, ...]
+    follows_settings: bool = False
+    created_at: datetime | None = None  # None: not stored yet
+    version: int = 1

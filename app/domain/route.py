@@ -22,6 +22,9 @@ class Route:
     repeat_every: timedelta | None = None
     send_recovery: bool = True
     goes_on: bool = False
+    position: int = 100
+    created_at: datetime | None = None  # None: not stored yet
+    version: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,3 +38,5 @@ class Silence:
     comment: str
     created_by: str
     customer_id: str | None = None
+    created_at: datetime | None = None  # None: not stored yet
+    version: int = 1

@@ -11,7 +11,7 @@ from app.store.tables import agents, customers
 from app.store.tables_managed import keys, recipients, routes, rules, silences, summary_schedules
 from app.store.transactions import ReadTx, WriteTx
 
-CUSTOMERS = Repository(customers, Customer, noun="customer", prefix="cus", edited=("name", "time_zone"))
+CUSTOMERS = Repository(customers, Customer, noun="customer", prefix="cus")
 _OWNED = (
     ("agent", agents),
     ("recipient", recipients),

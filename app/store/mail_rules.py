@@ -1,27 +1,32 @@
-"""Mail rules as stored. It must not decide what they mean."""
+"""Mail rules in the database. What they mean is decided elsewhere."""
 
-from typing import Any
+from sqlalchemy import or_, select
 
-from sqlalchemy import Row, or_, select
-
-from app.domain.event import Activity, RunOutcome
 from app.domain.mail_rule import MailRule
 from app.store.readable import readable
-from app.store.records import Records
+from app.store.repository import Page, Repository, Window, equals
 from app.store.tables_managed import mail_rules
 from app.store.transactions import ReadTx
 
-MAIL_RULES = Records(mail_rules, "mrl")
+MAIL_RULES = Repository(mail_rules, MailRule, noun="mail rule", prefix="mrl")
+
+
+async def page_mail_rules(
+    tx: ReadTx,
+    window: Window,
+    *,
+    customer_id: str | None = None,
+    name: str | None = None,
+    enabled: bool | None = None,
+) -> Page[MailRule]:
+    """Return mail rules in the order of their ids, filtered."""
+    return await MAIL_RULES.page(tx, equals(mail_rules, customer_id=customer_id, name=name, enabled=enabled), window)
 
 
 async def mail_rules_for(tx: ReadTx, customer_id: str) -> list[MailRule]:
-    """Give the enabled rules that hold for a customer, in the order in which they are asked."""
+    """Return the enabled rules that hold for a customer, in the order in which they are tried."""
     holds = or_(mail_rules.c.customer_id.is_(None), mail_rules.c.customer_id == customer_id)
     rows = await tx.connection.execute(
         select(mail_rules).where(mail_rules.c.enabled, holds).order_by(mail_rules.c.position, mail_rules.c.id)
     )
-    return readable(rows, _rule_of, "mail rule")
-
-
-def _rule_of(row: Row[Any]) -> MailRule:
-    return MailRule(row.id, row.subject, RunOutcome(row.outcome), Activity(row.activity), row.job)
+    return readable(rows, MAIL_RULES.mapping.read, "mail rule")

@@ -1,33 +1,36 @@
-"""Recipients as stored."""
+"""Recipients in the database."""
 
 from collections.abc import Collection
-from typing import Any
 
-from sqlalchemy import Row, select, update
+from sqlalchemy import select, update
 
 from app.domain.recipient import Recipient
-from app.store.json_forms import addresses_of
 from app.store.readable import readable
-from app.store.records import Records
+from app.store.repository import Page, Repository, Window, equals
 from app.store.tables import notices
 from app.store.tables_managed import recipients, routes, summary_schedules
 from app.store.transactions import ReadTx, WriteTx
 
-RECIPIENTS = Records(recipients, "rcp")
+RECIPIENTS = Repository(
+    recipients, Recipient, noun="recipient", prefix="rcp", edited=("name", "customer_id", "transports")
+)
+
+
+async def page_recipients(
+    tx: ReadTx, window: Window, *, customer_id: str | None = None, name: str | None = None
+) -> Page[Recipient]:
+    """Return recipients in the order of their ids, filtered by customer and name."""
+    return await RECIPIENTS.page(tx, equals(recipients, customer_id=customer_id, name=name), window)
 
 
 async def recipients_by_id(tx: ReadTx, ids: Collection[str]) -> dict[str, Recipient]:
-    """Give those of `ids` that exist."""
+    """Return those of `ids` that exist."""
     rows = await tx.connection.execute(select(recipients).where(recipients.c.id.in_(ids)))
-    return {one.id: one for one in readable(rows, _recipient_of, "recipient")}
-
-
-def _recipient_of(row: Row[Any]) -> Recipient:
-    return Recipient(id=row.id, name=row.name, customer_id=row.customer_id, transports=addresses_of(row.transports))
+    return {one.id: one for one in readable(rows, RECIPIENTS.mapping.read, "recipient")}
 
 
 async def used_by(tx: ReadTx, recipient_id: str) -> list[str]:
-    """Name the routes and summary schedules that lead to the recipient."""
+    """Return the names of the routes and summary schedules that lead to the recipient, such as `route 'nights'`."""
     found: list[str] = []
     for noun, table in (("route", routes), ("summary schedule", summary_schedules)):
         rows = await tx.connection.execute(select(table.c.name, table.c.recipients).order_by(table.c.name))
@@ -36,7 +39,7 @@ async def used_by(tx: ReadTx, recipient_id: str) -> list[str]:
 
 
 async def suppress_notices_to(tx: WriteTx, recipient_id: str, reason: str) -> None:
-    """Withdraw what was still to be told to a recipient that is gone."""
+    """Withdraw the notices that were still to be sent to a recipient that is deleted."""
     still = notices.c.state.in_(("waiting", "muted")), notices.c.recipient_id == recipient_id
     await tx.connection.execute(update(notices).where(*still).values(state="suppressed", reason=reason))
     await tx.connection.execute(

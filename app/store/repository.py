@@ -18,6 +18,7 @@ from app.store.row_mapping import RowMapping, T
 from app.store.transactions import ReadTx, WriteTx
 
 Item_co = TypeVar("Item_co", covariant=True)
+_BOOKKEEPING = ("id", "created_at", "version")
 Conditions = Sequence[ColumnElement[bool]]
 
 
@@ -45,7 +46,7 @@ class Page(Generic[Item_co]):
 class Repository(Generic[T]):
     """One table's rows as `T`. `noun` is the name in errors and in the audit log, `prefix` how the ids begin.
 
-    `edited` are the columns that administrators set: a change of one of them is an edit, and the audit log shows it.
+    `edited` are the columns that administrators set and that the audit log shows; by default all but the bookkeeping.
     """
 
     def __init__(
@@ -55,12 +56,14 @@ class Repository(Generic[T]):
         *,
         noun: str,
         prefix: str,
-        edited: Sequence[str] = (),
+        edited: Sequence[str] | None = None,
         newest_first: bool = False,
         without: tuple[str, ...] = (),
     ) -> None:
-        self.table, self.noun, self.prefix, self.edited = table, noun, prefix, tuple(edited)
+        self.table, self.noun, self.prefix = table, noun, prefix
         self.mapping = RowMapping(table, cls, without=without)
+        columns = (column.name for column in self.mapping.columns)
+        self.edited = tuple(edited if edited is not None else (name for name in columns if name not in _BOOKKEEPING))
         self._newest_first = newest_first
 
     async def find(self, tx: ReadTx, thing_id: str, *, for_change: bool = False) -> T | None:

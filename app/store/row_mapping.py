@@ -11,7 +11,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from sqlalchemy import ColumnElement, Row, Table
+from sqlalchemy import Column, Row, Table
 
 from app.domain.expectation import Expectation
 from app.domain.matcher import Matcher
@@ -69,7 +69,7 @@ class RowMapping(Generic[T]):
         missing = [one.column for one in self._fields if one.column not in table.c]
         if missing:
             raise TypeError(f"table {table.name} has no column for {cls.__name__}: {', '.join(missing)}")
-        self.columns: list[ColumnElement[Any]] = [table.c[one.column] for one in self._fields]
+        self.columns: list[Column[Any]] = [table.c[one.column] for one in self._fields]
 
     def read(self, row: Row[Any]) -> T:
         """Return what a row holds. Raises ValueError, KeyError or TypeError where another version wrote what cannot be read."""

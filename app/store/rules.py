@@ -1,35 +1,31 @@
-"""Rules as stored. It must not decide what they open."""
+"""Rules in the database. Which alerts they open is decided elsewhere."""
 
-from datetime import timedelta
-from typing import Any
-
-from sqlalchemy import Row, select
+from sqlalchemy import select
 
 from app.domain.alert import AlertKind, Rule
-from app.store.json_forms import matchers_of, seconds_or_none
 from app.store.readable import readable
-from app.store.records import Records
+from app.store.repository import Page, Repository, Window, equals
 from app.store.tables_managed import rules
 from app.store.transactions import ReadTx
 
-RULES = Records(rules, "rul")
+RULES = Repository(rules, Rule, noun="rule", prefix="rul")
+
+
+async def page_rules(
+    tx: ReadTx,
+    window: Window,
+    *,
+    customer_id: str | None = None,
+    name: str | None = None,
+    kind: AlertKind | None = None,
+    enabled: bool | None = None,
+) -> Page[Rule]:
+    """Return rules in the order of their ids, filtered."""
+    same = equals(rules, customer_id=customer_id, name=name, kind=kind, enabled=enabled)
+    return await RULES.page(tx, same, window)
 
 
 async def all_rules(tx: ReadTx) -> list[Rule]:
-    """Give every rule, enabled or not, in the order in which they are asked."""
+    """Return every rule, enabled or not, in the order in which they are tried."""
     rows = await tx.connection.execute(select(rules).order_by(rules.c.position, rules.c.id))
-    return readable(rows, _rule_of, "rule")
-
-
-def _rule_of(row: Row[Any]) -> Rule:
-    return Rule(
-        id=row.id,
-        name=row.name,
-        kind=AlertKind(row.kind),
-        customer_id=row.customer_id,
-        enabled=row.enabled,
-        matchers=matchers_of(row.matchers),
-        after_in_row=row.after_in_row,
-        retry_within=timedelta(seconds=row.retry_within_s),
-        silent_after=seconds_or_none(row.silent_after_s),
-    )
+    return readable(rows, RULES.mapping.read, "rule")

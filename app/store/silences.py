@@ -1,41 +1,55 @@
-"""Silences as stored. It must not decide what they mute."""
+"""Silences in the database. What they mute is decided elsewhere."""
 
 from datetime import datetime
-from typing import Any
+from typing import Literal
 
-from sqlalchemy import ColumnElement, Row, and_, select
+from sqlalchemy import ColumnElement, and_, select
 
 from app.domain.route import Silence
-from app.store.json_forms import matchers_of
 from app.store.readable import readable
-from app.store.records import Columns, Records
+from app.store.repository import Page, Repository, Window, equals
 from app.store.tables_managed import silences
 from app.store.transactions import ReadTx
 
+SilenceState = Literal["current", "coming", "ended"]
+SILENCES = Repository(
+    silences,
+    Silence,
+    noun="silence",
+    prefix="sil",
+    edited=("customer_id", "matchers", "starts_at", "ends_at", "comment"),
+    newest_first=True,
+)
 
-def _is_in_state(columns: Columns, wanted: tuple[str, datetime]) -> ColumnElement[bool]:
-    state, now = wanted
-    if state == "coming":
-        return and_(columns.starts_at > now, columns.ends_at > now)
-    return columns.ends_at <= now if state == "ended" else and_(columns.starts_at <= now, columns.ends_at > now)
+
+async def page_silences(
+    tx: ReadTx,
+    window: Window,
+    now: datetime,
+    *,
+    customer_id: str | None = None,
+    created_by: str | None = None,
+    state: SilenceState | None = None,
+) -> Page[Silence]:
+    """Return silences, newest first, filtered; `state` is as of `now`."""
+    conditions = equals(silences, customer_id=customer_id, created_by=created_by)
+    if state is not None:
+        conditions.append(_is_in_state(state, now))
+    return await SILENCES.page(tx, conditions, window)
 
 
-SILENCES = Records(silences, "sil", newest_first=True, filters={"state": _is_in_state})
+def _is_in_state(state: SilenceState, now: datetime) -> ColumnElement[bool]:
+    begun, ended = silences.c.starts_at <= now, silences.c.ends_at <= now
+    match state:
+        case "current":
+            return and_(begun, ~ended)
+        case "coming":
+            return and_(~begun, ~ended)
+        case "ended":
+            return ended
 
 
 async def current_silences(tx: ReadTx, now: datetime) -> list[Silence]:
-    """Give the silences that hold at `now`: begun, and not yet ended."""
-    holding = select(silences).where(silences.c.ends_at > now, silences.c.starts_at <= now).order_by(silences.c.id)
-    return readable(await tx.connection.execute(holding), _silence_of, "silence")
-
-
-def _silence_of(row: Row[Any]) -> Silence:
-    return Silence(
-        id=row.id,
-        matchers=matchers_of(row.matchers),
-        starts_at=row.starts_at,
-        ends_at=row.ends_at,
-        comment=row.comment,
-        created_by=row.created_by,
-        customer_id=row.customer_id,
-    )
+    """Return the silences in force at `now`: begun, and not ended yet."""
+    in_force = select(silences).where(silences.c.ends_at > now, silences.c.starts_at <= now).order_by(silences.c.id)
+    return readable(await tx.connection.execute(in_force), SILENCES.mapping.read, "silence")

@@ -16,6 +16,7 @@ from app.core.clock import now
 from app.core.ids import new_id
 from app.core.secret import Secret
 from app.core.settings import load_settings
+from app.domain.summary_schedule import SummarySchedule
 from app.store.engine import open_engines
 from app.store.summary_schedules import SUMMARY_SCHEDULES
 from app.store.tables import messages
@@ -176,26 +177,19 @@ class Storm:
         return {"smtp_url": f"smtp://127.0.0.1:{self.server.port}?tls=none", "admin_email": "admin@example.org"}
 
 
-def _due_soon(number: int, recipient_id: str) -> dict[str, object]:
+def _due_soon(number: int, recipient_id: str) -> SummarySchedule:
     """A schedule whose regular hour is far away, and whose next turn is now or soon."""
     at = now()
     far = at - timedelta(hours=3)
-    return {
-        "id": new_id("sch"),
-        "name": f"storm {number}",
-        "enabled": True,
-        "every": "day",
-        "hour": far.hour,
-        "minute": far.minute,
-        "weekday": 1,
-        "month_day": 1,
-        "time_zone": "UTC",
-        "matchers": [],
-        "recipients": [recipient_id],
-        "next_at": at + timedelta(seconds=2 * number),
-        "last_number": 0,
-        "created_at": at,
-    }
+    return SummarySchedule(
+        id=new_id("sch"),
+        name=f"storm {number}",
+        recipients=(recipient_id,),
+        created_at=at,
+        hour=far.hour,
+        minute=far.minute,
+        next_at=at + timedelta(seconds=2 * number),
+    )
 
 
 @contextmanager

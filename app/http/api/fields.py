@@ -1,18 +1,28 @@
-"""The kinds of fields that administrative requests are made of, bounded, so that nothing absurd reaches a stage or a database."""
+"""The types of fields in administrative requests and answers. Those of requests are bounded, so that nothing absurd reaches a stage or a database."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Self, TypeVar, cast
 
 from fastapi import Path
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    StringConstraints,
+    ValidationError,
+)
 
 from app.core.settings import TimeZone
-from app.domain.matcher import FIELDS, Comparison
+from app.domain.matcher import FIELDS, Comparison, Matcher
 
 M = TypeVar("M", bound=BaseModel)
 YEAR_S = 366 * 86400
-# A line end in a name would become a line in a mail's head, and a bidi control would turn the words after it round, so
+# A line end in a name would become a line in a mail's header, and a bidi control would reverse the words after it, so
 # that one customer reads as another; PostgreSQL refuses NUL.
 _NO_CONTROL = r"^[^\x00-\x1f\x7f\u202a-\u202e\u2066-\u2069]+$"
 
@@ -31,9 +41,9 @@ Labels = Annotated[
     dict[Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=_NO_CONTROL)], Value],
     Field(max_length=64, description="Names and values of your own, for matchers.", examples=[{"site": "hq"}]),
 ]
-CustomerId = Annotated[Id | None, Field(description="The customer it holds for; null: every customer.")]
+CustomerId = Annotated[Id | None, Field(description="The customer for which it holds; null: every customer.")]
 Position = Annotated[
-    int, Field(ge=0, le=1_000_000, description="Its place in the order in which they are asked, lowest first.")
+    int, Field(ge=0, le=1_000_000, description="Its place in the order in which they are tried, lowest first.")
 ]
 _LABEL = r"label:[^\x00-\x1f\x7f]{1,100}"
 
@@ -98,20 +108,52 @@ class Shown(BaseModel):
     version: int = Field(description="Grows with each edit; the ETag is made of it.")
 
 
-class MatcherModel(StrictModel):
+_MATCHER_FIELD = f"One of {', '.join(FIELDS)}, or `label:NAME`."
+
+
+class MatcherIn(StrictModel, json_schema_extra=example(field="job", test="like", value="nightly-*")):
     """A condition. `is` and `is_not` compare whole values, `like` and `not_like` take `*` and `?`; case does not matter."""
 
-    model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"field": "job", "test": "like", "value": "nightly-*"}]}
-    )
+    field: str = Field(pattern=rf"^({'|'.join(FIELDS)}|{_LABEL})$", description=_MATCHER_FIELD)
+    test: Annotated[Comparison, Field(description="How the field is compared with the value.")] = Comparison.IS
+    value: Annotated[Value, Field(description="What it is compared with.")]
 
-    field: str = Field(
-        pattern=rf"^({'|'.join(FIELDS)}|{_LABEL})$", description=f"One of {', '.join(FIELDS)}, or `label:NAME`."
-    )
-    test: Comparison = Comparison.IS
-    value: Value
+    def to_matcher(self) -> Matcher:
+        """Return the matcher."""
+        return Matcher(self.field, self.test, self.value)
+
+
+class MatcherOut(OutModel):
+    """A condition. `is` and `is_not` compare whole values, `like` and `not_like` take `*` and `?`; case does not matter."""
+
+    field: str = Field(description=_MATCHER_FIELD)
+    test: Comparison = Field(description="How the field is compared with the value.")
+    value: str = Field(description="What it is compared with.")
+
+
+def to_matchers(sent: Sequence[MatcherIn]) -> tuple[Matcher, ...]:
+    """Return the matchers that were sent."""
+    return tuple(one.to_matcher() for one in sent)
+
+
+def once_each(values: list[str]) -> list[str]:
+    """Return the values without repetitions, in their order."""
+    return list(dict.fromkeys(values))
 
 
 Matchers = Annotated[
-    list[MatcherModel], Field(max_length=50, description="All of them must be met; none at all match everything.")
+    list[MatcherIn], Field(max_length=50, description="All of them must be met; an empty list matches everything.")
 ]
+Recipients = Annotated[
+    list[Id], Field(min_length=1, max_length=50, description="Ids of recipients."), AfterValidator(once_each)
+]
+OutMatchers = Annotated[
+    list[MatcherOut], Field(description="All of them must be met; an empty list matches everything.")
+]
+OutRecipients = Annotated[list[str], Field(description="Ids of recipients.")]
+OutCustomerId = Annotated[str | None, Field(description="The customer for which it holds; null: every customer.")]
+OutName = Annotated[str, Field(description="Its name.")]
+OutPosition = Annotated[int, Field(description="Its place in the order in which they are tried, lowest first.")]
+OnlyCustomer = Annotated[Id | None, Field(description="Only those of this customer.")]
+OnlyName = Annotated[Name | None, Field(description="Only the one with this name.")]
+OnlyEnabled = Annotated[bool | None, Field(description="Only enabled or only disabled ones.")]

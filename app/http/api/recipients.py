@@ -1,32 +1,57 @@
-"""Recipients over HTTP: who is told, and how."""
+"""Recipients over HTTP: who is notified, and by which transports."""
 
 import ipaddress
 import re
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field, StringConstraints, ValidationError, model_validator
+from starlette.status import HTTP_201_CREATED, HTTP_204_NO_CONTENT
 
-from app.admin import recipients
-from app.core.errors import BadInput, NotFound
+from app.admin import recipients as admin_recipients
+from app.core.errors import BadInput
+from app.core.ids import new_id
 from app.deliver.transports.webhook import signing_secret
-from app.http.api.dependencies import Admin, Context, problems
-from app.http.api.editable import Editable, router_of
-from app.http.api.fields import CustomerId, Id, Name, PathId, Shown, StrictModel
-from app.http.paging import Paged
+from app.domain.recipient import Address, Recipient
+from app.http.api.dependencies import Admin, Context, Reader, editor_of, problems
+from app.http.api.fields import (
+    CreatedAt,
+    CustomerId,
+    Name,
+    OnlyCustomer,
+    OnlyName,
+    OutCustomerId,
+    OutId,
+    OutModel,
+    OutName,
+    PathId,
+    StrictModel,
+    Version,
+    example,
+    left_out,
+    merged,
+)
+from app.http.etag import IfMatch, put_etag
+from app.http.paging import Paged, PageOut
+from app.store.recipients import RECIPIENTS, page_recipients
+
+router = APIRouter(prefix="/v1/recipients", tags=["recipients"])
 
 _PART = r"[^\s<>()\[\],;:@\\\"\x00-\x1f\x7f-\x9f]+"
 _MAIL = re.compile(rf"(?=.{{3,254}}$){_PART}@{_PART}")
+_TRANSPORTS = "First choice first; the next is used when one cannot send."
 
 
-class TransportModel(StrictModel):
+class TransportIn(StrictModel, json_schema_extra=example(transport="smtp", address="admin@example.org")):
     """One way to reach a recipient: a mail address for smtp, mapi and file, a URL for webhook."""
 
-    transport: Literal["smtp", "webhook", "file", "mapi"]
+    transport: Literal["smtp", "webhook", "file", "mapi"] = Field(description="How it is sent.")
     address: Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)] = Field(
         examples=["admin@example.org"],
-        description="webhook: https; plain http only to an address in a private network.",
+        description="Where it is sent. webhook: https; plain http only to an address in a private network.",
     )
 
     @model_validator(mode="after")
@@ -39,81 +64,190 @@ class TransportModel(StrictModel):
 
 
 def checked_address(transport: str, address: str) -> str:
-    """Give an address without spaces around it. Raises BadInput with the rule that it breaks."""
+    """Return an address without spaces around it. Raises BadInput with the rule that it breaks."""
     try:
-        return TransportModel.model_validate({"transport": transport, "address": address}).address
+        return TransportIn.model_validate({"transport": transport, "address": address}).address
     except ValidationError as wrong:
         raise BadInput(wrong.errors()[0]["msg"].removeprefix("Value error, "), field="address") from None
 
 
-class RecipientIn(StrictModel):
-    """A recipient as it is given."""
-
-    name: Name = Field(examples=["on call"])
-    customer_id: CustomerId = None
-    transports: list[TransportModel] = Field(
-        min_length=1, max_length=10, description="First choice first; the next is taken where one cannot send."
-    )
-
-
-class Recipient(Shown):
-    """A recipient."""
-
-    name: str
-    customer_id: str | None
-    transports: list[TransportModel]
-    follows_settings: bool = Field(
-        description="Whether its transports still come from TOCSIN_SMTP_URL and TOCSIN_ADMIN_EMAIL."
-    )
-    created_at: datetime
-
-
-class RecipientsQuery(Paged):
-    """What the list can be asked."""
-
-    customer_id: Id | None = None
-    name: Name | None = None
-
-
-class SigningSecret(BaseModel):
-    """What a webhook's receiver checks our signature with (Standard Webhooks)."""
-
-    secret: str = Field(examples=["whsec_..."])
-
-
-router = router_of(
-    Editable(
-        path="recipients",
-        noun=recipients.NOUN,
-        query=RecipientsQuery,
-        given=RecipientIn,
-        edit=RecipientIn,
-        shown=Recipient,
-        deletion="Deletes it; refused (409) while a route or a summary schedule leads to it.",
-    )
-)
-
-
-@router.get("/{thing_id}/webhook-secret", summary="Get a recipient's webhook signing secret", responses=problems(404))
-async def get_webhook_secret(thing_id: PathId, context: Context, _caller: Admin) -> SigningSecret:
-    """Give the secret that every webhook to this recipient is signed with."""
-    async with context.database.read() as tx:
-        found = await recipients.NOUN.records.find(tx, thing_id)
-    if found is None:
-        raise NotFound(f"there is no recipient {thing_id}")
-    return SigningSecret(secret=signing_secret(context.secret.derive("webhook"), thing_id))
-
-
 def _check_url(address: str) -> None:
-    url = urlsplit(address)  # ValueError for what is none
+    url = urlsplit(address)  # ValueError for what is no URL
     if not url.hostname or url.username or url.password or re.search(r"[\x00-\x20\x7f]", address):
         raise ValueError("address is not a URL that we call")
-    if url.scheme != "https" and not (url.scheme == "http" and _is_near(url.hostname)):
+    if url.scheme != "https" and not (url.scheme == "http" and _is_private(url.hostname)):
         raise ValueError("address must begin with https://; http:// only with an IP address of a private network")
 
 
-def _is_near(host: str) -> bool:
+def _is_private(host: str) -> bool:
     try:
         return not ipaddress.ip_address(host).is_global
     except ValueError:
         return host == "localhost"
+
+
+RecipientName = Annotated[Name, Field(description="Its name, unique among recipients.", examples=["on call"])]
+RecipientTransports = Annotated[list[TransportIn], Field(min_length=1, max_length=10, description=_TRANSPORTS)]
+
+
+class RecipientCreate(
+    StrictModel,
+    json_schema_extra=example(
+        name="on call",
+        transports=[
+            {"transport": "smtp", "address": "admin@example.org"},
+            {"transport": "webhook", "address": "https://hooks.example.org/tocsin"},
+        ],
+    ),
+):
+    """A recipient to create."""
+
+    name: RecipientName
+    customer_id: CustomerId = None
+    transports: RecipientTransports
+
+    def to_recipient(self, recipient_id: str, at: datetime | None) -> Recipient:
+        """Return the recipient, created at `at`."""
+        return Recipient(
+            id=recipient_id,
+            name=self.name,
+            customer_id=self.customer_id,
+            transports=tuple(Address(one.transport, one.address) for one in self.transports),
+            created_at=at,
+        )
+
+
+class RecipientUpdate(StrictModel, json_schema_extra=example(name="day shift")):
+    """The fields of a recipient to change; a field that is left out stays as it is."""
+
+    name: RecipientName = left_out()
+    customer_id: CustomerId = left_out()
+    transports: RecipientTransports = left_out()
+
+    def applied_to(self, recipient: Recipient) -> Recipient:
+        """Return the recipient with the fields that were sent. Raises RequestValidationError."""
+        whole = merged(RecipientCreate, RecipientOut.of(recipient), self)
+        return replace(
+            whole.to_recipient(recipient.id, recipient.created_at),
+            follows_settings=recipient.follows_settings,
+            version=recipient.version,
+        )
+
+
+class TransportOut(OutModel):
+    """One way to reach a recipient: a mail address for smtp, mapi and file, a URL for webhook."""
+
+    transport: str = Field(description="How it is sent: smtp, webhook, file or mapi.")
+    address: str = Field(description="Where it is sent.")
+
+
+class RecipientOut(OutModel):
+    """A recipient."""
+
+    id: OutId
+    version: Version
+    name: OutName
+    customer_id: OutCustomerId
+    transports: list[TransportOut] = Field(description=_TRANSPORTS)
+    follows_settings: bool = Field(
+        description="Whether its transports still come from TOCSIN_SMTP_URL and TOCSIN_ADMIN_EMAIL."
+    )
+    created_at: CreatedAt
+
+
+class RecipientsQuery(Paged):
+    """Filters of the list of recipients."""
+
+    customer_id: OnlyCustomer = None
+    name: OnlyName = None
+
+
+class SigningSecret(BaseModel):
+    """What the receiver of a webhook checks our signature with (Standard Webhooks)."""
+
+    secret: str = Field(description="The secret.", examples=["whsec_..."])
+
+
+@router.get("", operation_id="list_recipients", summary="List recipients", responses=problems())
+async def list_recipients(
+    query: Annotated[RecipientsQuery, Query()], context: Context, _caller: Reader
+) -> PageOut[RecipientOut]:
+    """Return recipients in the order of their creation."""
+    async with context.database.read() as tx:
+        window = query.window(RECIPIENTS.prefix)
+        page = await page_recipients(tx, window, customer_id=query.customer_id, name=query.name)
+    return PageOut[RecipientOut].of(page)
+
+
+@router.get("/{recipient_id}", operation_id="get_recipient", summary="Get a recipient", responses=problems(404))
+async def get_recipient(recipient_id: PathId, response: Response, context: Context, _caller: Reader) -> RecipientOut:
+    """Return one recipient."""
+    async with context.database.read() as tx:
+        recipient = await RECIPIENTS.get(tx, recipient_id)
+    put_etag(response, recipient.version)
+    return RecipientOut.of(recipient)
+
+
+@router.post(
+    "",
+    operation_id="create_recipient",
+    summary="Create a recipient",
+    status_code=HTTP_201_CREATED,
+    responses=problems(409),
+)
+async def create_recipient(body: RecipientCreate, response: Response, context: Context, caller: Admin) -> RecipientOut:
+    """Add a recipient, to which routes and summary schedules can then lead."""
+    async with context.database.write() as tx:
+        by = editor_of(context, caller)
+        recipient = await admin_recipients.create_recipient(tx, body.to_recipient(new_id("rcp"), by.at), by)
+    response.headers["Location"] = f"/v1/recipients/{recipient.id}"
+    put_etag(response, recipient.version)
+    return RecipientOut.of(recipient)
+
+
+@router.patch(
+    "/{recipient_id}", operation_id="update_recipient", summary="Update a recipient", responses=problems(404, 409, 412)
+)
+async def update_recipient(
+    recipient_id: PathId,
+    body: RecipientUpdate,
+    response: Response,
+    context: Context,
+    caller: Admin,
+    versions: IfMatch,
+) -> RecipientOut:
+    """Replace the fields that are sent; the others stay as they are.
+
+    Alerts that wait for an address which the recipient no longer has take its next transport.
+    """
+    async with context.database.write() as tx:
+        by = editor_of(context, caller)
+        recipient = await admin_recipients.update_recipient(tx, recipient_id, body.applied_to, by, versions=versions)
+    put_etag(response, recipient.version)
+    return RecipientOut.of(recipient)
+
+
+@router.delete(
+    "/{recipient_id}",
+    operation_id="delete_recipient",
+    summary="Delete a recipient",
+    status_code=HTTP_204_NO_CONTENT,
+    responses=problems(404, 409, 412),
+)
+async def delete_recipient(recipient_id: PathId, context: Context, caller: Admin, versions: IfMatch) -> None:
+    """Delete a recipient; refused (409) while a route or summary schedule leads to it."""
+    async with context.database.write() as tx:
+        await admin_recipients.delete_recipient(tx, recipient_id, editor_of(context, caller), versions=versions)
+
+
+@router.get(
+    "/{recipient_id}/webhook-secret",
+    operation_id="get_webhook_secret",
+    summary="Get a recipient's webhook signing secret",
+    responses=problems(404),
+)
+async def get_webhook_secret(recipient_id: PathId, context: Context, _caller: Admin) -> SigningSecret:
+    """Return the secret that every webhook to this recipient is signed with."""
+    async with context.database.read() as tx:
+        await RECIPIENTS.get(tx, recipient_id)
+    return SigningSecret(secret=signing_secret(context.secret.derive("webhook"), recipient_id))
