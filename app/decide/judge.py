@@ -25,9 +25,9 @@ from app.domain.job import Job, history_order, recount
 from app.domain.notice import NoticeKind
 from app.domain.pairing import span_to_pair
 from app.domain.run import run_key_of
-from app.store import agent_fold, alerts, inbox, job_fold, notices, runs
+from app.store import agents, alerts, inbox, jobs, notices, runs
 from app.store.customers import customers_by_id
-from app.store.job_fold import JobName
+from app.store.jobs import JobName
 from app.store.rules import all_rules
 from app.store.transactions import WriteTx
 
@@ -55,9 +55,9 @@ class JudgedChange:
 
 async def judge_events(tx: WriteTx, events: Sequence[Event], now: datetime) -> int:
     """Fold events that `tx` has claimed, and open, repeat and close alerts; return how many notices were made."""
-    agents = await agent_fold.lock_agents(tx, {event.agent_id for event in events})
+    locked = await agents.lock_agents(tx, {event.agent_id for event in events})
     customers = await customers_by_id(tx, {event.customer_id for event in events})
-    batch = BatchContext(customers, agents, await all_rules(tx), now)
+    batch = BatchContext(customers, locked, await all_rules(tx), now)
     folded = await _fold(tx, batch, events)
     changes = await _judge_jobs(tx, batch, folded) + await _judge_agents(tx, batch, events)
     await inbox.mark_folded(
@@ -73,13 +73,13 @@ async def _fold(tx: WriteTx, batch: BatchContext, events: Sequence[Event]) -> li
             key = JobName(event.customer_id, event.agent_id, job_name, event.activity.value)
             by_name.setdefault(key, []).append(event)
     reported = {name for name, of_job in by_name.items() if not all(event.kind in _OF_THE_CLOCK for event in of_job)}
-    jobs = await job_fold.lock_jobs(tx, by_name, batch.now, reported)
-    by_name = {name: valid for name, of_job in by_name.items() if (valid := _still_valid(of_job, jobs.get(name)))}
-    keys = {(jobs[name].id, run_key_of(event)) for name, of_job in by_name.items() for event in of_job}
+    locked = await jobs.lock_jobs(tx, by_name, batch.now, reported)
+    by_name = {name: valid for name, of_job in by_name.items() if (valid := _still_valid(of_job, locked.get(name)))}
+    keys = {(locked[name].id, run_key_of(event)) for name, of_job in by_name.items() for event in of_job}
     stored = await runs.find_runs(tx, keys)
     folded = []
     for name, of_job in by_name.items():
-        job = jobs[name]
+        job = locked[name]
         known = {key: stored[job.id, key] for key in {run_key_of(event) for event in of_job} if (job.id, key) in stored}
         span = span_to_pair(job, known.values(), of_job)
         nearby = None if span is None else await runs.find_nearby_runs(tx, job.id, *span)
@@ -108,7 +108,7 @@ async def _save(tx: WriteTx, folded: Sequence[FoldedJob]) -> None:
     began = await runs.jobs_with_open_runs(tx, [f.after.id for f in maybe_running]) if maybe_running else {}
     for f in maybe_running:
         f.after = replace(f.after, running_since=began.get(f.after.id))
-    await job_fold.save_jobs(tx, [f.after for f in folded if f.after != f.before])
+    await jobs.save_jobs(tx, [f.after for f in folded if f.after != f.before])
     by_day = {
         (f.after.customer_id, f.after.id, day): sums
         for f in folded
@@ -154,7 +154,7 @@ async def _judge_agents(tx: WriteTx, batch: BatchContext, events: Sequence[Event
             limit = agent.silent_after or (rule.silent_after if rule is not None and rule.enabled else None)
             silent_at = None if limit is None else at + limit
             reported_agents.append(replace(agent, last_heard_at=at, silent_at=silent_at))
-    await agent_fold.save_heard(tx, reported_agents)
+    await agents.save_heard(tx, reported_agents)
     return judged
 
 

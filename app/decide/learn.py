@@ -18,7 +18,7 @@ from app.core.log import log
 from app.domain.cadence import MAX_RUNS, RunTimes, propose, run_times
 from app.domain.expectation import Expectation, next_slot
 from app.domain.job import ExpectationSource, Job
-from app.store import job_fold, runs
+from app.store import jobs, runs
 from app.store.customers import customers_by_id
 from app.store.transactions import ReadTx
 
@@ -38,14 +38,14 @@ async def tick(context: AppContext) -> bool:
     """Learn the cadence of jobs that have new runs. True when there may be more at once."""
     now = context.clock()
     async with context.database.read() as tx:
-        due = await job_fold.jobs_to_learn(tx, now, BATCH)
+        due = await jobs.jobs_to_learn(tx, now, BATCH)
         inputs = await _read_inputs(tx, due, context.settings.time_zone, now)
     if not due:
         return False
     proposed = await asyncio.to_thread(_propose, inputs)
     async with context.database.write() as tx:
-        locked = await job_fold.lock_jobs_by_id(tx, proposed)
-        await job_fold.save_jobs(tx, [note_proposal(job, proposed[job.id], now) for job in locked])
+        locked = await jobs.lock_jobs_by_id(tx, proposed)
+        await jobs.save_jobs(tx, [note_proposal(job, proposed[job.id], now) for job in locked])
     return len(due) >= BATCH
 
 

@@ -16,7 +16,7 @@ from app.domain.event import HABIT, Activity, Event, EventKind, RunOutcome, Seve
 from app.domain.expectation import describe_expectation, earliness, last_slot_until, next_slot
 from app.domain.job import ExpectationSource, Job
 from app.domain.run import EARLY_S
-from app.store import agent_fold, inbox, job_fold, runs
+from app.store import agents, inbox, jobs, runs
 from app.store.listening import GAP, Listening, find_listening
 from app.store.transactions import WriteTx
 
@@ -55,7 +55,7 @@ async def write_due_events(context: AppContext) -> bool:
 async def _missed(tx: WriteTx, before: datetime, now: datetime) -> list[Event]:
     made: list[Event] = []
     moved: list[Job] = []
-    for job in await job_fold.overdue_jobs(tx, before, BATCH):
+    for job in await jobs.overdue_jobs(tx, before, BATCH):
         try:
             after, event = judge_slot(job, before, now)
         except Exception:  # noqa: BLE001  (one job, such as one with a time zone that no longer exists, must not stop all others)
@@ -63,7 +63,7 @@ async def _missed(tx: WriteTx, before: datetime, now: datetime) -> list[Event]:
             after, event = replace(job, overdue_at=None), None
         moved.append(after)
         made += [event] if event else []
-    await job_fold.save_jobs(tx, moved)
+    await jobs.save_jobs(tx, moved)
     return made
 
 
@@ -137,8 +137,8 @@ async def _overrun(tx: WriteTx, before: datetime, now: datetime) -> list[Event]:
 
 
 async def _silent(tx: WriteTx, before: datetime, now: datetime) -> list[Event]:
-    due = await agent_fold.fallen_silent(tx, before, BATCH)
-    await agent_fold.save_heard(tx, [replace(agent, silent_at=None) for agent in due])
+    due = await agents.fallen_silent(tx, before, BATCH)
+    await agents.save_heard(tx, [replace(agent, silent_at=None) for agent in due])
     made: list[Event] = []
     for agent in due:
         # An agent that was added by hand and never reported: since when it was expected to.

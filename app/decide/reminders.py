@@ -8,7 +8,7 @@ from app.decide.notify import NoticeRequest, load_routing, notify
 from app.decide.repeat import Wait, tell_again
 from app.domain.alert import Alert, alert_facts
 from app.domain.notice import NoticeKind
-from app.store import agent_fold, alerts, job_fold, notices
+from app.store import agents, alerts, jobs, notices
 from app.store.customers import customers_by_id
 from app.store.transactions import WriteTx
 
@@ -63,16 +63,16 @@ async def report_repeats(tx: WriteTx, now: datetime) -> int:
 
 async def _with_facts(tx: WriteTx, alert_ids: Iterable[str]) -> Mapping[str, Alert]:
     found = await alerts.lock_alerts(tx, alert_ids)
-    agents = await agent_fold.agents_by_id(tx, {alert.agent_id for alert in found.values()})
+    by_agent = await agents.agents_by_id(tx, {alert.agent_id for alert in found.values()})
     customers = await customers_by_id(tx, {alert.customer_id for alert in found.values()})
-    jobs = await job_fold.jobs_by_id(tx, {alert.job_id for alert in found.values() if alert.job_id})
+    by_job = await jobs.jobs_by_id(tx, {alert.job_id for alert in found.values() if alert.job_id})
     return {
         alert.id: replace(
             alert,
             facts=alert_facts(
                 customers[alert.customer_id],
-                agents[alert.agent_id],
-                jobs.get(alert.job_id or ""),
+                by_agent[alert.agent_id],
+                by_job.get(alert.job_id or ""),
                 alert.kind,
                 alert.severity,
                 alert.message,

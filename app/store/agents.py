@@ -1,8 +1,9 @@
-"""Agents in the database, as administrators see and edit them."""
+"""Agents in the database: as administrators see and edit them, and as deciding locks and saves them."""
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import func, select, update
+from sqlalchemy import bindparam, func, select, update
 
 from app.domain.agent import Agent
 from app.store.repository import Page, Repository, Window, equals
@@ -33,3 +34,36 @@ async def revoke_keys_of(tx: WriteTx, agent_id: str, now: datetime) -> None:
     own = keys.c.agent_id == agent_id
     await tx.connection.execute(update(keys).where(own, keys.c.revoked_at.is_(None)).values(revoked_at=now))
     await tx.connection.execute(update(keys).where(own).values(agent_id=None))
+
+
+async def lock_agents(tx: WriteTx, ids: Iterable[str]) -> dict[str, Agent]:
+    """Return agents by id, locked in id order, so that two workers cannot deadlock."""
+    found = await tx.connection.execute(
+        select(agents).where(agents.c.id.in_(set(ids))).order_by(agents.c.id).with_for_update()
+    )
+    return {row.id: AGENTS.mapping.read(row) for row in found}
+
+
+async def agents_by_id(tx: ReadTx, ids: Iterable[str]) -> dict[str, Agent]:
+    """Return agents by id."""
+    found = await tx.connection.execute(select(agents).where(agents.c.id.in_(set(ids))))
+    return {row.id: AGENTS.mapping.read(row) for row in found}
+
+
+async def save_heard(tx: WriteTx, heard: Sequence[Agent]) -> None:
+    """Save when agents reported last, and when they count as silent."""
+    if heard:
+        change = (
+            update(agents)
+            .where(agents.c.id == bindparam("of_id"))
+            .values(last_heard_at=bindparam("heard"), silent_at=bindparam("silent"))
+        )
+        await tx.connection.execute(
+            change, [{"of_id": a.id, "heard": a.last_heard_at, "silent": a.silent_at} for a in heard]
+        )
+
+
+async def fallen_silent(tx: WriteTx, before: datetime, limit: int) -> list[Agent]:
+    """Claim agents that are silent from now on."""
+    due = select(agents).where(agents.c.silent_at <= before).order_by(agents.c.silent_at).limit(limit)
+    return [AGENTS.mapping.read(row) for row in await tx.connection.execute(due.with_for_update(skip_locked=True))]

@@ -1,13 +1,23 @@
-"""Jobs in the database, as administrators see and edit them."""
+"""Jobs in the database: as administrators see and edit them, as folding locks and saves them, and as summaries select them."""
 
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, delete, select, text
+from sqlalchemy import ColumnElement, and_, bindparam, delete, func, literal, not_, select, text, true, update
+from sqlalchemy.dialects import postgresql, sqlite
 
+from app.core.ids import new_id
 from app.domain.event import Activity
+from app.domain.expectation import Expectation
 from app.domain.job import Job, JobState
+from app.domain.matcher import Comparison, Matcher
+from app.store.json_forms import expectation_json
+from app.store.key_table import key_table
+from app.store.readable import readable
 from app.store.repository import Page, Repository, Window, equals
-from app.store.tables import job_days, jobs, runs
+from app.store.tables import agents, customers, job_days, jobs, runs
 from app.store.transactions import ReadTx, WriteTx
 
 JOBS = Repository(jobs, Job, noun="job", prefix="job", edited=("agent_id", "name", "activity", "expectation"))
@@ -16,6 +26,41 @@ JOBS = Repository(jobs, Job, noun="job", prefix="job", edited=("agent_id", "name
 WITHOUT_EXPECTATION = and_(
     *(jobs.c[name].is_(None) for name in ("expectation", "proposed_expectation", "told_expectation", "dismissed_at"))
 )
+
+
+# The columns that folding saves; what administrators edit (the expectation) is not among them.
+SAVED = (
+    "labels",
+    "proposed_expectation",
+    "told_expectation",
+    "told_at",
+    "learned_at",
+    "learn_at",
+    "state",
+    "failures_in_row",
+    "warnings_in_row",
+    "missed_in_row",
+    "failing_since",
+    "running_since",
+    "last_outcome",
+    "last_finished_at",
+    "last_success_at",
+    "last_came_at",
+    "last_message",
+    "last_run_id",
+    "last_due_at",
+    "next_due_at",
+    "overdue_at",
+)
+
+
+class JobName(NamedTuple):
+    """What identifies a job."""
+
+    customer_id: str
+    agent_id: str
+    name: str
+    activity: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,3 +115,138 @@ async def delete_history_of(tx: WriteTx, job_id: str) -> None:
     """Delete the runs and daily sums of a job that is about to be deleted. Its events stay until their retention ends."""
     await tx.connection.execute(delete(runs).where(runs.c.job_id == job_id))
     await tx.connection.execute(delete(job_days).where(job_days.c.job_id == job_id))
+
+
+async def lock_jobs(
+    tx: WriteTx, names: Iterable[JobName], now: datetime, to_make: Collection[JobName]
+) -> dict[JobName, Job]:
+    """Return jobs by name, those of `to_make` created where they are new; locked in id order, so that two workers cannot deadlock."""
+    wanted = sorted(set(names))
+    found = await _lock_by_name(tx, wanted)
+    missing = [name for name in wanted if name in to_make and name not in found]
+    if missing:
+        insert = sqlite.insert if tx.is_sqlite else postgresql.insert
+        blank = {
+            "labels": {},
+            "state": JobState.NEW,
+            "failures_in_row": 0,
+            "warnings_in_row": 0,
+            "missed_in_row": 0,
+            "created_at": now,
+        }
+        await tx.connection.execute(
+            insert(jobs).on_conflict_do_nothing(),
+            [{"id": new_id("job"), **name._asdict(), **blank} for name in missing],
+        )
+        found |= await _lock_by_name(tx, missing)
+    return found
+
+
+async def _lock_by_name(tx: WriteTx, names: Sequence[JobName]) -> dict[JobName, Job]:
+    if not names:
+        return {}
+    new = key_table(tx, names, *JobName._fields)
+    same = and_(*(jobs.c[name] == new.c[name] for name in JobName._fields))
+    rows = await tx.connection.execute(
+        select(jobs).join_from(new, jobs, same).order_by(jobs.c.id).with_for_update(of=jobs)
+    )
+    return {JobName(row.customer_id, row.agent_id, row.name, row.activity): JOBS.mapping.read(row) for row in rows}
+
+
+async def save_jobs(tx: WriteTx, changed: Sequence[Job]) -> None:
+    """Save the state of jobs; what administrators edit (the expectation) stays as it is."""
+    if changed:
+        change = (
+            update(jobs)
+            .where(jobs.c.id == bindparam("of_id"))
+            .values({name: bindparam("new_" + name) for name in SAVED})
+        )
+        await tx.connection.execute(
+            change, [{"of_id": job.id, **{"new_" + name: _stored(job, name) for name in SAVED}} for job in changed]
+        )
+
+
+def _stored(job: Job, name: str) -> Any:  # noqa: ANN401  (whatever the column holds)
+    value = getattr(job, name)
+    return expectation_json(value) if isinstance(value, Expectation) else value
+
+
+async def overdue_jobs(tx: WriteTx, before: datetime, limit: int) -> list[Job]:
+    """Claim jobs whose slot and grace have passed without a report."""
+    due = select(jobs).where(jobs.c.overdue_at <= before).order_by(jobs.c.overdue_at).limit(limit)
+    return readable(await tx.connection.execute(due.with_for_update(skip_locked=True)), JOBS.mapping.read, "job")
+
+
+async def jobs_to_learn(tx: ReadTx, before: datetime, limit: int) -> list[Job]:
+    """Return jobs whose cadence is to be learned from their runs now."""
+    due = select(jobs).where(jobs.c.learn_at <= before).order_by(jobs.c.learn_at).limit(limit)
+    return readable(await tx.connection.execute(due), JOBS.mapping.read, "job")
+
+
+async def lock_jobs_by_id(tx: WriteTx, ids: Iterable[str]) -> list[Job]:
+    """Return jobs by id, locked in id order, so that two workers cannot deadlock."""
+    found = select(jobs).where(jobs.c.id.in_(set(ids))).order_by(jobs.c.id).with_for_update()
+    return readable(await tx.connection.execute(found), JOBS.mapping.read, "job")
+
+
+async def jobs_by_id(tx: ReadTx, ids: Iterable[str]) -> dict[str, Job]:
+    """Return jobs by id."""
+    rows = await tx.connection.execute(select(jobs).where(jobs.c.id.in_(set(ids))))
+    return {row.id: JOBS.mapping.read(row) for row in rows}
+
+
+def job_matches(customer_id: str | None, matchers: Sequence[Matcher]) -> ColumnElement[bool]:
+    """Return matchers as a condition on jobs joined with their agents and customers, for summaries of a hundred thousand jobs.
+
+    It must mean the same as domain/matcher.py.
+    """
+    conditions: list[ColumnElement[bool]] = [_condition(matcher) for matcher in matchers]
+    if customer_id is not None:
+        conditions.append(jobs.c.customer_id == customer_id)
+    return and_(true(), *conditions)
+
+
+def _condition(matcher: Matcher) -> ColumnElement[bool]:
+    wanted = matcher.value.lower()
+    found = _lower(_value(matcher.field), wanted)
+    match matcher.test:
+        case Comparison.IS:
+            return found == wanted
+        case Comparison.IS_NOT:
+            return found != wanted
+        case Comparison.LIKE:
+            return found.like(_pattern(wanted), escape="\\")
+        case Comparison.NOT_LIKE:
+            return not_(found.like(_pattern(wanted), escape="\\"))
+
+
+def _lower(found: ColumnElement[str], wanted: str) -> ColumnElement[str]:
+    """Return `found` in lower case, as far as that matters for a comparison with `wanted`.
+
+    SQLite's lower() knows ASCII only, and so does PostgreSQL's in a database of the locale C. Other letters are replaced one by one.
+    """
+    small: ColumnElement[str] = func.lower(found)
+    for letter in sorted({letter for letter in wanted if not letter.isascii() and letter.upper() != letter}):
+        small = func.replace(small, letter.upper(), letter)
+    return small
+
+
+def _value(field: str) -> ColumnElement[str]:
+    plain = {
+        "customer": customers.c.name,
+        "agent": agents.c.name,
+        "job": jobs.c.name,
+        "activity": jobs.c.activity,
+        "message": func.coalesce(jobs.c.last_message, ""),
+    }
+    if field in plain:
+        return plain[field]
+    if field.startswith("label:"):
+        name = field.removeprefix("label:")
+        return func.coalesce(jobs.c.labels[name].as_string(), agents.c.labels[name].as_string(), "")
+    return literal("")  # kind and severity are fields of alerts, not of jobs
+
+
+def _pattern(glob: str) -> str:
+    escaped = glob.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return escaped.replace("*", "%").replace("?", "_")

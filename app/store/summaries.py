@@ -1,4 +1,4 @@
-"""Summary schedules and the summaries made of them, as deciding needs them: due, made once, moved on."""
+"""Summary schedules and the summaries made from them: found when they are due, made once, moved on."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,7 +32,7 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """One that was made: its number and the period that it tells."""
+    """A summary that was made: its number and the period that it covers."""
 
     id: str
     schedule: Schedule
@@ -49,21 +49,21 @@ async def schedules_due(tx: WriteTx, now: datetime) -> list[Schedule]:
 
 
 async def lock_schedule(tx: WriteTx, schedule_id: str) -> Schedule | None:
-    """Give one schedule, locked: its number is about to be raised."""
+    """Return one schedule, locked, because its number is about to be raised."""
     found = select(summary_schedules).where(summary_schedules.c.id == schedule_id).with_for_update()
     row = (await tx.connection.execute(found)).one_or_none()
     return None if row is None else _schedule_of(row, row.created_at)
 
 
 async def move_on(tx: WriteTx, schedule_id: str, next_at: datetime) -> None:
-    """Set when it is due next."""
+    """Set when the schedule is due next."""
     await tx.connection.execute(
         update(summary_schedules).where(summary_schedules.c.id == schedule_id).values(next_at=next_at)
     )
 
 
 async def last_period_end(tx: ReadTx, schedule_id: str) -> datetime | None:
-    """Say up to when the regular summaries have told."""
+    """Return the end of the newest period that a regular summary covers."""
     regular = (summaries.c.schedule_id == schedule_id) & summaries.c.on_demand.is_(False)
     moment: datetime | None = await tx.connection.scalar(select(func.max(summaries.c.period_end)).where(regular))
     return moment
@@ -72,7 +72,7 @@ async def last_period_end(tx: ReadTx, schedule_id: str) -> datetime | None:
 async def insert_summary(
     tx: WriteTx, schedule: Schedule, *, start: datetime, end: datetime, now: datetime, on_demand: bool
 ) -> str | None:
-    """Number and store a summary; give its id, or None if this schedule has one up to `end` already."""
+    """Number and store a summary; return its id, or None if this schedule already has one up to `end`."""
     summary_id = new_id("sum")
     insert = (sqlite.insert if tx.is_sqlite else postgresql.insert)(summaries).on_conflict_do_nothing()
     made = await tx.connection.execute(
@@ -97,7 +97,7 @@ async def insert_summary(
 
 
 async def find_summary(tx: ReadTx, summary_id: str) -> Summary | None:
-    """Give a summary with its schedule."""
+    """Return a summary with its schedule."""
     row = (await tx.connection.execute(select(summaries).where(summaries.c.id == summary_id))).one_or_none()
     if row is None:
         return None
@@ -114,7 +114,7 @@ async def find_summary(tx: ReadTx, summary_id: str) -> Summary | None:
 
 
 async def find_schedule(tx: ReadTx, schedule_id: str) -> Schedule | None:
-    """Give a schedule, for a preview."""
+    """Return a schedule, for a preview."""
     row = (
         await tx.connection.execute(select(summary_schedules).where(summary_schedules.c.id == schedule_id))
     ).one_or_none()

@@ -14,8 +14,7 @@ from app.domain.job import JobState
 from app.domain.mail_views import DayCell, JobLine, Section, SummaryView, Totals
 from app.domain.matcher import all_match
 from app.domain.route import Silence
-from app.store.job_matches import job_matches
-from app.store.jobs import WITHOUT_EXPECTATION
+from app.store.jobs import WITHOUT_EXPECTATION, job_matches
 from app.store.silences import current_silences
 from app.store.summaries import Schedule
 from app.store.tables import agents, alerts, customers, events, job_days, jobs, messages, runs

@@ -61,9 +61,8 @@ PENDING: tuple[str, ...] = (
     "app/compose/",
     "app/context.py",
     "app/core/",
-    "app/decide/",
     "app/deliver/",
-    "app/domain/",
+    "app/domain/record.py",
     "app/http/",
     "app/intake/",
     "app/main.py",
@@ -111,7 +110,10 @@ def test_no_retired_class_is_defined():
 
 
 def test_a_class_name_exists_once():
-    counts = Counter(name for source in sources("app", "programs") for name in _classes(source))
+    # A place that is pending does not count: its duplicate of a finished place is its own to rename.
+    counts = Counter(
+        name for source in sources("app", "programs") if not _is_pending(source.name) for name in _classes(source)
+    )
     found = [
         f"{source.name}: {name}"
         for source in sources("app", "programs")
