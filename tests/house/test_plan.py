@@ -1,5 +1,6 @@
 """Holds the plan of the house: who may import whom (import-linter's contracts), and what the tool cannot see."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -61,3 +62,17 @@ def _foreign(folder: str, known: set[str]) -> list[str]:
         if name.partition(".")[0] not in sys.stdlib_module_names
         and not any(name == one or name.startswith(one + ".") for one in known)
     ]
+
+
+def test_the_files_named_in_the_architecture_exist():
+    """A path is given from app/ or from the checkout; in a table cell later names may leave out the folder of the first."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    missing = []
+    for line in text.splitlines():
+        folder = ""
+        for name in re.findall(r"`([\w/<>.]+\.(?:py|sql|toml|yaml))`", line):
+            folder = name.rpartition("/")[0] or folder
+            places = (ROOT / "app" / name, ROOT / name, ROOT / "app" / folder / name)
+            if "<" not in name and not any(place.is_file() for place in places):
+                missing.append(name)
+    assert not missing
