@@ -13,13 +13,14 @@ from email.header import Header
 from email.headerregistry import Address, Group
 from email.message import EmailMessage
 from email.policy import SMTP, EmailPolicy
-from email.utils import format_datetime, parseaddr
+from email.utils import format_datetime
 from typing import Any
 
 import idna
 
 from app.compose import phrases
 from app.compose.letter import Letter
+from app.core.mail_address import split_address
 
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]+@[!-;=?-~]+>")  # printable ASCII but < and >; RFC 5322 section 3.6.4 allows more
 _ADDRESS = re.compile(
@@ -77,7 +78,7 @@ def build(
     beyond ASCII makes headers UTF-8 (SMTPUTF8); a domain beyond ASCII is written in its ASCII form. A recipient's address that
     is none does not stop the mail here: its transport refuses it, which is settled, seen, and moves on to the next transport.
     """
-    writer, reader = _address(*parseaddr(phrases.one_line(sender, 500))), _address("", to)
+    writer, reader = _address(*split_address(phrases.one_line(sender, 500))), _address("", to)
     if writer is None:
         raise ValueError("the sender is not a mail address")
     users = writer.username + (reader.username if reader else "")

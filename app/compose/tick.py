@@ -7,7 +7,6 @@ commit, and a notice that was taken back meanwhile (its alert closed) has its gr
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from email.utils import parseaddr
 
 from app.compose import alert_mail, mime, summary_mail, webhook_body
 from app.compose.letter import Letter
@@ -16,6 +15,7 @@ from app.core import metrics
 from app.core.errors import Unavailable
 from app.core.ids import new_id
 from app.core.log import log
+from app.core.mail_address import split_address
 from app.domain.mail_views import AlertView
 from app.domain.message import Bodies, Message
 from app.domain.notice import Notice, NoticeKind
@@ -128,7 +128,7 @@ def _address(
     """Write every body that the recipient's transports take: a failover sends the same words by another way."""
     message_id = new_id("msg")
     sender = context.settings.mail_from
-    header = f"<{message_id}@{parseaddr(sender)[1].rpartition('@')[2] or 'tocsin.invalid'}>"
+    header = f"<{message_id}@{split_address(sender)[1].rpartition('@')[2] or 'tocsin.invalid'}>"
     mail_to = next((one.address for one in to.transports if one.transport != "webhook"), None)
     threads = worded.threads[:MOST_REFERENCES]
     mail = mail_to and mime.build(

@@ -4,12 +4,12 @@ import re
 import ssl
 from email.errors import HeaderParseError
 from email.headerregistry import Address
-from email.utils import parseaddr
 from pathlib import Path
 
 import idna
 
 from app.core.errors import BadSettings
+from app.core.mail_address import split_address
 from app.core.smtp_url import Auth, read_smtp_url
 
 _SENDER_MOST = 320
@@ -57,7 +57,7 @@ def check_mail(url: str | None, token: str | None, token_file: Path | None, ca_f
 
 def check_sender(text: str) -> None:
     """Raise BadSettings unless there is an address that a mail can come from. Mails to files need one too."""
-    address = parseaddr(text)[1]
+    address = split_address(text)[1]
     if len(text) > _SENDER_MOST or address not in text or not _is_mail_address(address):
         raise BadSettings("TOCSIN_MAIL_FROM: must hold a mail address, such as Tocsin <tocsin@example.org>")
 

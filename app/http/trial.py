@@ -2,12 +2,12 @@
 
 import asyncio
 import time
-from email.utils import parseaddr
 
 from app.compose import mime, trial_letter
 from app.context import AppContext
 from app.core.errors import Conflict
 from app.core.ids import new_id
+from app.core.mail_address import split_address
 from app.deliver.transports import build_transports
 from app.domain.attempt import outcome_name
 from app.domain.message import Parcel, takes_json
@@ -32,7 +32,7 @@ def parcel(context: AppContext, kind: str, address: str, recipient_id: str) -> P
     """Word a test message for a transport."""
     now, base_url, sender = context.clock(), context.settings.public_url, context.settings.mail_from
     parcel_id = new_id("msg")
-    message_id = f"<{parcel_id}@{parseaddr(sender)[1].rpartition('@')[2] or 'tocsin.invalid'}>"
+    message_id = f"<{parcel_id}@{split_address(sender)[1].rpartition('@')[2] or 'tocsin.invalid'}>"
     if takes_json(kind):
         return Parcel(parcel_id, recipient_id, address, message_id, trial_letter.word_webhook(now, base_url))
     letter = trial_letter.word(now, base_url)

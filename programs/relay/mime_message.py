@@ -20,6 +20,8 @@ MAX_TEXT = 10 * 1024 * 1024  # characters of a body
 KEPT = ("auto-submitted", "x-auto-response-suppress", "list-unsubscribe", "list-id", "precedence")
 KEPT_PREFIX = "x-tocsin-"
 _ADDRESS = re.compile(r"[^\s<>()\[\],;:\"\\\x00-\x1f\x7f-\x9f@]+@[^\s<>(),;:\"\\\x00-\x1f\x7f-\x9f@]+")
+# Newer Pythons read strictly unless asked not to: one address literal (RFC 5321, section 4.1.3) would hide all recipients of its header.
+_LENIENT = {"strict": False} if getattr(utils, "supports_strict_parsing", False) else {}
 _MESSAGE_ID = re.compile(r"<[^<>\s\x00-\x1f\x7f]{1,900}>")
 _MIME_TYPE = re.compile(r"[a-z0-9][a-z0-9.+-]{0,60}/[a-z0-9][a-z0-9.+-]{0,60}")
 _HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,60}")
@@ -157,7 +159,7 @@ def _recipients(mail: message.Message, only: Sequence[str]) -> tuple[MimeRecipie
     stated = [
         MimeRecipient(kind, mime_text.one_line(mime_text.decoded(name), 200) or address.strip(), address.strip())
         for kind in ("to", "cc", "bcc")
-        for name, address in utils.getaddresses(mime_text.headers(mail, kind)[:MAX_RECIPIENTS])
+        for name, address in utils.getaddresses(mime_text.headers(mail, kind)[:MAX_RECIPIENTS], **_LENIENT)
     ]
     if only:
         known = {one.address.lower(): one for one in stated}

@@ -21,6 +21,7 @@ LOOKUPS_MOST = 50  # running and waiting; with more than that the resolver count
 # Own threads: a resolver that does not answer would use up asyncio's default threads, which SQLite and intake need.
 _threads = ThreadPoolExecutor(4, thread_name_prefix="resolve")
 
+# Our own lists, not ipaddress.is_global: what that says of an address differs between patch levels of Python.
 # IANA IPv4 Special-Purpose Address Registry (RFC 6890), multicast (RFC 5771), reserved (RFC 1112), former 6to4 relays (RFC 7526).
 _CLOSED_V4 = [
     ipaddress.IPv4Network(net)
@@ -31,10 +32,10 @@ _CLOSED_V4 = [
     )
 ]  # fmt: skip
 # All IPv6 addresses in use lie in 2000::/3 (RFC 4291, IANA); these parts of it are special (RFC 6890, RFC 9637). 2001::/23 has Teredo.
+# 2002::/16 is 6to4: the registry does not call it globally reachable, and RFC 7526 withdrew its relays, so no webhook can need it.
 _OPEN_V6 = ipaddress.IPv6Network("2000::/3")
-_CLOSED_V6 = [ipaddress.IPv6Network(net) for net in ("2001::/23", "2001:db8::/32", "3fff::/20")]
+_CLOSED_V6 = [ipaddress.IPv6Network(net) for net in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")]
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address in the last 32 bits
-_6TO4 = ipaddress.IPv6Network("2002::/16")  # RFC 3056: an IPv4 address in bits 16 to 48
 
 
 class NotPublic(httpcore.ConnectError):
@@ -46,15 +47,13 @@ class Unresolved(httpcore.ConnectError):
 
 
 def is_public(address: IpAddress) -> bool:
-    """Return whether `address` belongs to a single host on the public internet. Of an address that embeds an IPv4 address, that one is checked."""
+    """Return whether `address` belongs to a single host on the public internet. Of a NAT64 address, the embedded IPv4 address is checked."""
     if isinstance(address, ipaddress.IPv4Address):
         return not any(address in net for net in _CLOSED_V4)
     if address.scope_id is not None:
         return False
     if address in _NAT64:
         return is_public(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
-    if address in _6TO4:
-        return is_public(ipaddress.IPv4Address(int(address) >> 80 & 0xFFFF_FFFF))
     return address in _OPEN_V6 and not any(address in net for net in _CLOSED_V6)
 
 

@@ -9,10 +9,10 @@ import asyncio
 import re
 from dataclasses import dataclass
 from datetime import timedelta
-from email.utils import parseaddr
 from typing import Self
 
 from app.core.errors import BadSettings
+from app.core.mail_address import split_address
 from app.core.settings import Settings
 from app.deliver.transport import cancelled_is_unsent
 from app.deliver.transports.smtp_connect import SmtpAccess, open_session, read_access
@@ -52,7 +52,7 @@ class SmtpTransport:
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
         """Create it from the settings. Raises BadSettings with the name of the wrong setting."""
-        sender = parseaddr(settings.mail_from)[1]
+        sender = split_address(settings.mail_from)[1]
         if not _ADDRESS.fullmatch(sender):
             raise BadSettings("TOCSIN_MAIL_FROM: must hold a mail address, such as Tocsin <tocsin@example.org>")
         return cls(read_access(settings), sender, settings.smtp_connections, settings.smtp_messages_per_connection)

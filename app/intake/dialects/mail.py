@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from email.message import Message
-from email.utils import parseaddr, parsedate_to_datetime
+from email.utils import parsedate_to_datetime
 from html.parser import HTMLParser
 
+from app.core.mail_address import split_address
 from app.domain.mail_rule import MailRule
 from app.intake.dialects import kopia
 from app.intake.dialects.mail_subjects import Letter, by_subject
@@ -62,7 +63,7 @@ def _opened(said: ToolRequest) -> Letter:
     except (RecursionError, ValueError, LookupError, TypeError, AttributeError, IndexError) as cause:
         # The library's parser ends in any of these on mails that break the rules.
         raise NotUnderstood("a mail that cannot be opened") from cause
-    sender = parseaddr(_header(mail, "from"))[1]
+    sender = split_address(_header(mail, "from"))[1]
     # With date and subject: a device that gives all its mails one Message-ID, or an empty one, would be heard once and never again.
     named = "message-id", "date", "subject"
     key = " ".join([str(said.job), *(_header(mail, name) for name in named)]) if mail["message-id"] else None

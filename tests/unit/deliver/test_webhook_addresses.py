@@ -165,25 +165,40 @@ def test_no_address_of_an_inner_network_is_public(address: IpAddress):
     assert not is_public(address)
 
 
-@given(V4)
-def test_what_python_calls_private_or_multicast_is_never_public(address: ipaddress.IPv4Address):
-    if not address.is_global or address.is_multicast or address.is_reserved:
-        assert not is_public(address)
+# The blocks that the IANA special-purpose address registries (as of 2026) do not call globally reachable, and multicast. Python's
+# ipaddress is no judge here: 3.11.2 of Debian, 3.12 and 3.13 disagree about several of them, 2002::/16 for one.
+NOT_REACHABLE = [
+    "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/29", "192.0.0.8/32",
+    "192.0.0.170/31", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24",
+    "224.0.0.0/4", "240.0.0.0/4", "255.255.255.255/32",
+    "::/128", "::1/128", "::ffff:0:0/96", "64:ff9b:1::/48", "100::/64", "100:0:0:1::/64", "2001::/32", "2001:2::/48", "2001:10::/28",
+    "2001:db8::/32", "2002::/16", "3fff::/20", "5f00::/16", "fc00::/7", "fe80::/10", "ff00::/8",
+]  # fmt: skip
 
 
-@given(st.ip_addresses(v=6))
-def test_no_ipv6_address_is_public_that_python_calls_private(address: ipaddress.IPv6Address):
+def addresses_of(blocks: list[str]) -> st.SearchStrategy[IpAddress]:
+    return st.sampled_from(blocks).flatmap(lambda net: st.ip_addresses(network=net))
+
+
+@given(addresses_of(NOT_REACHABLE))
+def test_no_address_that_iana_does_not_call_globally_reachable_is_public(address: IpAddress):
+    assert not is_public(address)
+
+
+@given(st.ip_addresses())
+def test_an_address_is_public_only_outside_of_these_blocks(address: IpAddress):
     if is_public(address):
-        assert address.is_global or address in ipaddress.IPv6Network("64:ff9b::/96")
-        assert not address.is_multicast
-        assert not address.is_link_local
+        blocks = [ipaddress.ip_network(block) for block in NOT_REACHABLE]
+        assert not any(address in block for block in blocks if block.version == address.version)
 
 
 @given(V4)
-def test_an_address_within_an_address_is_judged_alike(address: ipaddress.IPv4Address):
+def test_a_nat64_address_is_as_public_as_the_ipv4_address_in_it_and_other_embeddings_never(
+    address: ipaddress.IPv4Address,
+):
     number = int(address)
     assert is_public(ipaddress.IPv6Address((0x64FF9B << 96) | number)) == is_public(address)
-    assert is_public(ipaddress.IPv6Address((0x2002 << 112) | (number << 80))) == is_public(address)
+    assert not is_public(ipaddress.IPv6Address((0x2002 << 112) | (number << 80)))
     assert not is_public(ipaddress.IPv6Address((0xFFFF << 32) | number))
 
 

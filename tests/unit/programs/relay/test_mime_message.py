@@ -53,6 +53,11 @@ def test_a_letter_of_the_service_is_read_whole():
     assert (log.name, log.is_inline, log.content) == ("béta.log", False, b"log\n")
 
 
+def test_an_address_literal_hides_no_other_recipient():
+    read = read_mime(b"To: ops@[192.0.2.1], Ann <ann@example.com>\r\n\r\n")
+    assert "ann@example.com" in [one.address for one in read.recipients]
+
+
 def test_the_order_says_who_gets_it_and_the_header_only_their_names():
     mail = _letter(To="Ops <OPS@example.com>, other@example.com")
     mail.set_content("x")

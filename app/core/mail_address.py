@@ -1,0 +1,13 @@
+"""Split `Name <local@domain>` in the same way on every Python version."""
+
+from email import utils
+
+# Since the fix of CVE-2023-27043 (3.13, 3.12.4, and Debian's 3.11.2) the standard library reads strictly unless asked not to. Strict
+# reading returns nothing for an address literal such as a@[192.0.2.1], which RFC 5321, section 4.1.3, allows: a sender that had
+# worked would stop working with a newer Python. Callers check the address that they get against their own pattern.
+_LENIENT = {"strict": False} if getattr(utils, "supports_strict_parsing", False) else {}
+
+
+def split_address(text: str) -> tuple[str, str]:
+    """Return the name and the address of one mailbox (RFC 5322); two empty strings if there is none in `text`."""
+    return utils.parseaddr(text, **_LENIENT)
