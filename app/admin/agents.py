@@ -9,7 +9,7 @@ from app.admin.editing import Editor
 from app.admin.references import check_customer
 from app.core.errors import Conflict
 from app.domain.agent import Agent
-from app.store import alert_edits
+from app.store import alerts
 from app.store.agents import AGENTS, count_jobs, revoke_keys_of
 from app.store.intake import agents_by_name
 from app.store.transactions import WriteTx
@@ -41,7 +41,7 @@ async def delete_agent(tx: WriteTx, agent_id: str, by: Editor, *, versions: Coll
     if jobs:
         raise Conflict(f"the agent still has {jobs} job(s); delete them first", code="in_use")
     await revoke_keys_of(tx, agent.id, by.at)
-    await alert_edits.close_all_of(tx, agent.id, f"closed: the agent was deleted by {by.who}", by.at)
+    await alerts.close_all_of(tx, agent.id, f"closed: the agent was deleted by {by.who}", by.at)
     await editing.delete(tx, AGENTS, agent, by)
 
 

@@ -1,30 +1,31 @@
-"""What people do to events: have those that were set aside decided on again, once the defect is mended."""
+"""What administrators do to events: let those that were set aside be decided on again, once the defect is repaired."""
 
 from app.admin.audit import note
 from app.admin.editing import Editor
 from app.core.errors import IllegalMove, NotFound
+from app.domain.event import EventState
 from app.store import inbox
 from app.store.transactions import WriteTx
 
-AT_ONCE = 10_000  # one transaction must not hold back intake for long
+RETRIES_MOST = 10_000  # events in one call: a longer transaction would hold back intake
 
 
-async def retry(tx: WriteTx, event_id: str, by: Editor) -> None:
-    """Put one event back into the line. Raises NotFound, IllegalMove if it is not set aside."""
+async def retry_event(tx: WriteTx, event_id: str, by: Editor) -> None:
+    """Queue one event to be decided on again. Raises NotFound, and IllegalMove if it is not set aside."""
     held = await inbox.lock_event(tx, event_id)
     if held is None:
         raise NotFound(f"there is no event {event_id}")
     state, error = held
-    if state != "set_aside":
-        raise IllegalMove(f"an event can be decided on again only when it is set aside, and this one is {state}")
+    if state != EventState.SET_ASIDE:
+        raise IllegalMove(f"only an event that is set aside can be decided on again, and this one is {state}")
     await inbox.put_back(tx, event_id)
     await note(tx, by.who, by.at, "retry", "event", event_id, {"was": error})
     tx.after_commit(lambda: by.wake("events"))
 
 
-async def retry_set_aside(tx: WriteTx, by: Editor) -> int:
-    """Put the oldest `AT_ONCE` events that are set aside back into the line, and say how many there were."""
-    retried = await inbox.put_all_back(tx, AT_ONCE)
+async def retry_set_aside_events(tx: WriteTx, by: Editor) -> int:
+    """Queue the oldest `RETRIES_MOST` events that are set aside to be decided on again; return how many there were."""
+    retried = await inbox.put_all_back(tx, RETRIES_MOST)
     if retried:
         await note(tx, by.who, by.at, "retry", "event", "set_aside", {"retried": retried})
         tx.after_commit(lambda: by.wake("events"))

@@ -12,7 +12,7 @@ from app.core.ids import new_id
 from app.domain.event import Activity
 from app.domain.expectation import Expectation, check_cron, next_slot
 from app.domain.job import Job
-from app.store import alert_edits
+from app.store import alerts
 from app.store.agents import AGENTS
 from app.store.jobs import JOBS, JobFilters, delete_history_of, find_job, lock_proposed
 from app.store.runs import set_longest
@@ -56,7 +56,7 @@ async def delete_job(tx: WriteTx, job_id: str, by: Editor, *, versions: Collecti
     """Delete a job with its runs and daily sums, and close its alerts. Raises NotFound, StaleEdit."""
     job = await editing.lock(tx, JOBS, job_id, versions)
     await delete_history_of(tx, job.id)
-    await alert_edits.close_all_of(tx, job.id, f"closed: the job was deleted by {by.who}", by.at)
+    await alerts.close_all_of(tx, job.id, f"closed: the job was deleted by {by.who}", by.at)
     await editing.delete(tx, JOBS, job, by)
 
 
@@ -131,7 +131,7 @@ async def _expect(tx: WriteTx, job: Job, previous: Expectation | None, by: Edito
         await set_longest(tx, job.id, longest)
     if job.expectation is not None:
         return with_expectation(job, job.expectation, by.at)
-    await alert_edits.close_missed(tx, job.id, f"{by.who} expects nothing of this job", by.at)
+    await alerts.close_missed(tx, job.id, f"{by.who} expects nothing of this job", by.at)
     # That nothing is expected is a decision too: nothing is learned from now on.
     return replace(with_expectation(job, None, by.at), dismissed_at=by.at)
 

@@ -1,4 +1,4 @@
-"""What people do to a message: have a dead one tried again."""
+"""What administrators do to messages: queue a dead one again."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -14,10 +14,10 @@ from app.store.recipients import recipients_by_id
 from app.store.transactions import WriteTx
 
 
-async def retry(tx: WriteTx, message_id: str, retry_for: timedelta, patience: timedelta, by: Editor) -> None:
-    """Queue a dead message anew, due now, to where its recipient can be reached today.
+async def retry_message(tx: WriteTx, message_id: str, retry_for: timedelta, patience: timedelta, by: Editor) -> None:
+    """Queue a dead message again, due now, to the present address of its recipient.
 
-    Raises NotFound, IllegalMove if it is not dead, and Conflict if its recipient can no longer be sent it.
+    Raises NotFound, IllegalMove if it is not dead, and Conflict if its recipient has no address left that can carry it.
     """
     held = (await outbox.lock(tx, [message_id])).get(message_id)
     if held is None:
@@ -39,7 +39,7 @@ async def retry(tx: WriteTx, message_id: str, retry_for: timedelta, patience: ti
 
 
 async def _where_now(tx: WriteTx, message: Message) -> tuple[int, Address]:
-    """Give where it goes today: as before if its recipient still has that, else the first transport that can carry it."""
+    """Return place and address: as before if the recipient still has that address, else its first transport that can carry it."""
     recipient = (await recipients_by_id(tx, [message.recipient_id])).get(message.recipient_id)
     if recipient is None:
         raise Conflict("its recipient was deleted: there is nobody to send it to", code="recipient_deleted")

@@ -22,6 +22,14 @@ class AlertKind(StrEnum):
     AGENT_SILENT = "agent_silent"
 
 
+class AlertState(StrEnum):
+    """Where an alert stands. One that is acknowledged is open too."""
+
+    OPEN = "open"
+    ACKNOWLEDGED = "acknowledged"
+    CLOSED = "closed"
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
     """Decides whether an alert of `kind` opens. A disabled rule still decides: nothing opens for what it matches."""

@@ -108,3 +108,48 @@ def job_of(event: Event) -> str | None:
     if event.phase is None and outcome_of(event) is None:
         return None
     return event.activity.value
+
+
+class EventState(StrEnum):
+    """What became of an event: not decided on yet; decided on; or deciding failed on it, and an administrator can retry it."""
+
+    NEW = "new"
+    FOLDED = "folded"
+    SET_ASIDE = "set_aside"
+
+
+@dataclass(frozen=True, slots=True)
+class ListedEvent:
+    """An event as it is stored, with its state, without what is long. None is what the agent did not send.
+
+    `run_id`: the run that it belongs to. `error`: why it was set aside.
+    """
+
+    id: str
+    customer_id: str
+    agent_id: str
+    key: str
+    kind: EventKind
+    state: EventState
+    job: str | None
+    run: str | None
+    run_id: str | None
+    activity: Activity
+    phase: Phase | None
+    outcome: RunOutcome | None
+    severity: Severity
+    occurred_at: datetime
+    received_at: datetime
+    message: str | None
+    flags: tuple[str, ...] | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredEvent(ListedEvent):
+    """An event as it is stored, whole."""
+
+    log: str | None
+    metrics: Mapping[str, float] | None
+    labels: Mapping[str, str] | None
+    extra: Mapping[str, object] | None

@@ -1,21 +1,82 @@
-"""Alerts: opened once, repeated, closed. What a mail tells of them is in `alert_story.py`."""
+"""Alerts: opened once, repeated, acknowledged, closed, listed. What a mail shows of them is in alert_view.py."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, func, select, update
 
-from app.domain.alert import Alert
+from app.domain.alert import Alert, AlertKind, AlertState
+from app.domain.event import Severity
+from app.domain.notice import NoticeState
 from app.store.mapping import alert_from
-from app.store.tables import alerts
+from app.store.newest import STRETCHES_MOST, Stretches, page_newest, tested
+from app.store.notices import suppress_waiting
+from app.store.repository import Page, Repository, Window
+from app.store.scope import Scope, agent_ids, job_ids, jobs_of, named_agents
+from app.store.tables import alerts, notices
 from app.store.transactions import ReadTx, WriteTx
 
 STORED = tuple(name for name in Alert.__slots__ if name != "facts")
+ALERTS = Repository(alerts, Alert, noun="alert", prefix="alr", newest_first=True, without=("facts",))
+
+
+@dataclass(frozen=True, slots=True)
+class AlertFilters:
+    """Which alerts a list shows. Each field that is not None must be met."""
+
+    scope: Scope
+    state: AlertState | None = None
+    kind: AlertKind | None = None
+    severity: Severity | None = None
+
+
+async def page_alerts(tx: ReadTx, filters: AlertFilters, window: Window) -> Page[Alert]:
+    """Return the newest alerts that meet the filters. Kind and severity are tested on each alert that the others find in an index."""
+    scope = filters.scope
+    stretches = await _stretches(tx, filters)
+    same = {
+        "customer_id": scope.customer_id,
+        "agent_id": scope.agent_id,
+        "subject_id": scope.job_id,  # a job's alerts have it as their subject
+        "kind": filters.kind,
+        "severity": filters.severity,
+    }
+    found_by = {column.name for column in stretches.columns}
+    where = tested(alerts, **{name: value for name, value in same.items() if name not in found_by})
+    if scope.agent is not None and "agent_id" not in found_by:
+        where.append(func.coalesce(alerts.c.agent_id, "").in_(named_agents(scope)))
+    if scope.job is not None and "subject_id" not in found_by:
+        where.append(func.coalesce(alerts.c.subject_id, "").in_(jobs_of(scope)))
+    if filters.state is AlertState.CLOSED:
+        where.append(alerts.c.closed_at.is_not(None))
+    elif filters.state is not None:
+        where.append(alerts.c.closed_at.is_(None))
+    if filters.state is AlertState.ACKNOWLEDGED:
+        where.append(alerts.c.acknowledged_at.is_not(None))
+    return await page_newest(tx, ALERTS, stretches, where, window)
+
+
+async def _stretches(tx: ReadTx, filters: AlertFilters) -> Stretches:
+    """Choose the shortest part of an index that holds all alerts asked for."""
+    scope, every = filters.scope, Stretches(alerts)
+    if filters.state in (AlertState.OPEN, AlertState.ACKNOWLEDGED):
+        return every  # few are open at a time, and they have an index of their own
+    if scope.job is not None:
+        jobs = await job_ids(tx, scope)
+        if len(jobs) <= STRETCHES_MOST:
+            return every.by(alerts.c.subject_id, jobs)
+    elif scope.job_id is not None:
+        return every.by(alerts.c.subject_id, [scope.job_id])
+    agents = await agent_ids(tx, scope)
+    if agents is not None and len(agents) <= STRETCHES_MOST:
+        return every.by(alerts.c.agent_id, agents)
+    return every if scope.customer_id is None else every.by(alerts.c.customer_id, [scope.customer_id])
 
 
 async def open_alerts(tx: ReadTx, subject_ids: Iterable[str]) -> dict[str, list[Alert]]:
-    """Give open alerts by subject (job or agent)."""
+    """Return the open alerts by subject (the id of a job or agent)."""
     rows = await tx.connection.execute(
         select(alerts).where(alerts.c.subject_id.in_(set(subject_ids)), alerts.c.closed_at.is_(None))
     )
@@ -26,7 +87,7 @@ async def open_alerts(tx: ReadTx, subject_ids: Iterable[str]) -> dict[str, list[
 
 
 async def lock_alerts(tx: WriteTx, ids: Iterable[str]) -> dict[str, Alert]:
-    """Give alerts by id, and keep them from being closed meanwhile: "still failing" must not be said of what recovered."""
+    """Return alerts by id, locked: closed meanwhile, an alert would be reported as still failing although it recovered."""
     rows = await tx.connection.execute(
         select(alerts).where(alerts.c.id.in_(set(ids))).order_by(alerts.c.id).with_for_update()
     )
@@ -42,7 +103,7 @@ async def insert_alerts(tx: WriteTx, opened: Sequence[Alert]) -> None:
 
 
 async def save_repeats(tx: WriteTx, repeated: Sequence[Alert]) -> None:
-    """Keep what was seen again."""
+    """Store what changed on alerts that repeated."""
     names = ("repeats", "last_at", "message", "event_id", "severity")
     await _update(tx, [{"of_id": a.id, **{"new_" + n: getattr(a, n) for n in names}} for a in repeated], names)
 
@@ -53,6 +114,40 @@ async def close_alerts(tx: WriteTx, closed: Sequence[tuple[Alert, str]], now: da
     await _update(
         tx, [{"of_id": a.id, "new_closed_at": now, "new_closed_reason": reason} for a, reason in closed], names
     )
+
+
+async def lock_alert(tx: WriteTx, alert_id: str) -> Alert | None:
+    """Return one alert, locked until the commit; None if there is none."""
+    row = (await tx.connection.execute(select(alerts).where(alerts.c.id == alert_id).with_for_update())).one_or_none()
+    return None if row is None else alert_from(row)
+
+
+async def acknowledge(tx: WriteTx, alert_id: str, who: str, now: datetime) -> None:
+    """Note who took the alert on; its notices are not repeated any more."""
+    taken = update(alerts).where(alerts.c.id == alert_id).values(acknowledged_at=now, acknowledged_by=who)
+    await tx.connection.execute(taken)
+
+
+async def close_missed(tx: WriteTx, job_id: str, reason: str, now: datetime) -> None:
+    """Close the open alerts that say that the job did not run, and suppress their notices that still wait."""
+    missed = alerts.c.subject_id == job_id, alerts.c.kind == AlertKind.MISSED, alerts.c.closed_at.is_(None)
+    rows = await tx.connection.execute(select(alerts).where(*missed).with_for_update())
+    found = [alert_from(row) for row in rows]
+    await close_alerts(tx, [(alert, reason) for alert in found], now)
+    await suppress_waiting(tx, {alert.id: reason for alert in found})
+
+
+async def close_all_of(tx: WriteTx, subject_id: str, reason: str, now: datetime) -> None:
+    """Close the open alerts of a job or agent that is deleted, and suppress whatever notices of any of its alerts still wait."""
+    own = alerts.c.subject_id == subject_id
+    await tx.connection.execute(
+        update(alerts).where(own, alerts.c.closed_at.is_(None)).values(closed_at=now, closed_reason=reason)
+    )
+    of_them = notices.c.alert_id.in_(select(alerts.c.id).where(own))
+    pending = notices.c.state.in_((NoticeState.WAITING, NoticeState.MUTED))
+    withdraw = update(notices).where(of_them, pending).values(state=NoticeState.SUPPRESSED, reason=reason)
+    await tx.connection.execute(withdraw)
+    await tx.connection.execute(update(notices).where(of_them, notices.c.repeat_at.is_not(None)).values(repeat_at=None))
 
 
 async def _update(tx: WriteTx, rows: list[dict[str, Any]], names: tuple[str, ...]) -> None:

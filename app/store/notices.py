@@ -1,6 +1,7 @@
 """Notices: decisions to notify, or not to, with their reasons; when each group was notified; when each is repeated."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,12 +11,72 @@ from sqlalchemy.dialects import postgresql, sqlite
 from app.domain.notice import URGENCY_CRITICAL, Notice, NoticeKind, NoticeState
 from app.store.key_table import key_table
 from app.store.mapping import notice_from
+from app.store.newest import Stretches, distinct_values, page_among, page_newest, tested
+from app.store.repository import Page, Repository, Window
+from app.store.scope import Scope, alerts_of
 from app.store.tables import alerts, groups, notices
 from app.store.transactions import ReadTx, WriteTx
 
 ABOUT_ALERTS = (NoticeKind.OPENED, NoticeKind.REPEATED)  # those that report an alert; a recovery follows only them
 # Written exactly as in the partial index: SQLite uses it only when its condition stands word for word in the query.
 _DUE = text("notices.state IN ('waiting', 'muted')")
+NOTICES = Repository(notices, Notice, noun="notice", prefix="ntc", newest_first=True)
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeFilters:
+    """Which notices a list shows. Each field that is not None must be met."""
+
+    scope: Scope
+    recipient_id: str | None = None
+    route_id: str | None = None
+    alert_id: str | None = None
+    message_id: str | None = None
+    summary_id: str | None = None
+    what: NoticeKind | None = None
+    state: NoticeState | None = None
+
+
+async def page_notices(tx: ReadTx, filters: NoticeFilters, window: Window) -> Page[Notice]:
+    """Return the newest notices that meet the filters. `what` and route are tested on each that the others find in an index."""
+    scope = filters.scope
+    same = {
+        "alert_id": filters.alert_id,
+        "message_id": filters.message_id,
+        "summary_id": filters.summary_id,
+        "recipient_id": filters.recipient_id,
+        "customer_id": scope.customer_id,
+        "state": filters.state,
+        "route_id": filters.route_id,
+        "what": filters.what,
+    }
+    if scope.names_agent_or_job:
+        ids = await tx.connection.scalars(select(notices.c.id).where(notices.c.alert_id.in_(alerts_of(scope))))
+        return await page_among(tx, NOTICES, ids, tested(notices, **same), window)
+    stretches = await _stretches(tx, filters)
+    found_by = {column.name for column in stretches.columns}
+    where = tested(notices, **{name: value for name, value in same.items() if name not in found_by})
+    return await page_newest(tx, NOTICES, stretches, where, window)
+
+
+async def _stretches(tx: ReadTx, filters: NoticeFilters) -> Stretches:
+    """Choose the shortest part of an index that holds all notices asked for."""
+    every = Stretches(notices)
+    for column, wanted_id in (
+        (notices.c.alert_id, filters.alert_id),
+        (notices.c.message_id, filters.message_id),
+        (notices.c.summary_id, filters.summary_id),
+        (notices.c.recipient_id, filters.recipient_id),
+    ):
+        if wanted_id is not None:
+            return every.by(column, [wanted_id])
+    states = tuple(NoticeState) if filters.state is None else (filters.state,)
+    if filters.scope.customer_id is not None:
+        return every.by(notices.c.customer_id, [filters.scope.customer_id]).by(notices.c.state, states)
+    if filters.state is not None:
+        customers = await distinct_values(tx, notices.c.customer_id)
+        return every.by(notices.c.customer_id, [*customers, None]).by(notices.c.state, states)
+    return every
 
 
 async def insert_notices(tx: WriteTx, made: Sequence[Notice]) -> None:

@@ -89,17 +89,22 @@ class Repository(Generic[T]):
     async def page(self, tx: ReadTx, where: Conditions, window: Window) -> Page[T]:
         """Return the things that meet all conditions, in the order of their ids. A page with `next` is full."""
         own = self.table.c.id
-        bounds = list(where)
+        query = select(*self.mapping.columns).where(*where, *self.bounds(window)).limit(window.limit + 1)
+        rows = (await tx.connection.execute(query.order_by(own.desc() if self._newest_first else own))).all()
+        things = readable(rows[: window.limit], self.mapping.read, self.noun)
+        return Page(tuple(things), str(rows[window.limit - 1].id) if len(rows) > window.limit else None)
+
+    def bounds(self, window: Window) -> list[ColumnElement[bool]]:
+        """Return the conditions on the id that a window means."""
+        own = self.table.c.id
+        bounds: list[ColumnElement[bool]] = []
         if window.since is not None:
             bounds.append(own >= first_id_at(self.prefix, window.since))
         if window.until is not None:
             bounds.append(own < first_id_at(self.prefix, window.until))
         if window.after is not None:
             bounds.append(own < window.after if self._newest_first else own > window.after)
-        query = select(*self.mapping.columns).where(*bounds).limit(window.limit + 1)
-        rows = (await tx.connection.execute(query.order_by(own.desc() if self._newest_first else own))).all()
-        things = readable(rows[: window.limit], self.mapping.read, self.noun)
-        return Page(tuple(things), str(rows[window.limit - 1].id) if len(rows) > window.limit else None)
+        return bounds
 
     async def count(self, tx: ReadTx, where: Conditions) -> int:
         """Return how many things meet all conditions."""

@@ -1,6 +1,7 @@
-"""Runs and daily roll-ups: read and saved for folding, paired, read for learning a cadence, and changed by an edit of their job."""
+"""Runs and daily roll-ups: listed, read and saved for folding, paired, read for learning a cadence, and changed by an edit of their job."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,9 @@ from app.domain.pairing import LONGEST_PAIRED, NearbyRuns
 from app.domain.run import SINGLE_EVENT, Run
 from app.store.key_table import key_table
 from app.store.mapping import run_from
+from app.store.newest import STRETCHES_MOST, Stretches, distinct_values, page_newest, tested
+from app.store.repository import Page, Repository, Window
+from app.store.scope import Scope, job_ids, jobs_of
 from app.store.tables import job_days, jobs, runs
 from app.store.transactions import ReadTx, WriteTx
 
@@ -31,6 +35,42 @@ _CADENCE_COLUMNS = (
     "outcome",
     "metrics",
 )
+
+
+RUNS = Repository(runs, Run, noun="run", prefix="run", newest_first=True)
+_OUTCOMES = (*(outcome.value for outcome in RunOutcome), None)
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilters:
+    """Which runs a list shows. Each field that is not None must be met."""
+
+    scope: Scope
+    outcome: RunOutcome | None = None
+    is_running: bool = False  # only those without an outcome
+
+
+async def page_runs(tx: ReadTx, filters: RunFilters, window: Window) -> Page[Run]:
+    """Return the newest runs that meet the filters, each of which is looked up in an index."""
+    outcomes: tuple[str | None, ...] = _OUTCOMES
+    if filters.is_running:
+        outcomes = (None,)
+    elif filters.outcome is not None:
+        outcomes = (filters.outcome.value,)
+    customer_id = filters.scope.customer_id
+    where = []
+    if filters.scope.names_agent_or_job:
+        by_job = Stretches(runs).by(runs.c.job_id, await job_ids(tx, filters.scope)).by(runs.c.outcome, outcomes)
+        if len(by_job.values) <= STRETCHES_MOST:
+            return await page_newest(tx, RUNS, by_job, tested(runs, customer_id=customer_id), window)
+        where.append(func.coalesce(runs.c.job_id, "").in_(jobs_of(filters.scope)))
+    if customer_id is not None:
+        by_customer = Stretches(runs).by(runs.c.customer_id, [customer_id])
+    elif len(outcomes) == 1:
+        by_customer = Stretches(runs).by(runs.c.customer_id, await distinct_values(tx, runs.c.customer_id))
+    else:
+        return await page_newest(tx, RUNS, Stretches(runs), where, window)
+    return await page_newest(tx, RUNS, by_customer.by(runs.c.outcome, outcomes), where, window)
 
 
 async def find_runs(tx: WriteTx, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Run]:

@@ -127,7 +127,9 @@ events = Table(
     Column("error", Text),  # why it was set aside
     UniqueConstraint("customer_id", "agent_id", "key"),
     Index("ix_events_new", "id", postgresql_where=text("state = 'new'"), sqlite_where=text("state = 'new'")),
-    Index("ix_events_agent", "agent_id", "id"),
+    # For lists, see store/newest.py. They end with the id, by which pages go, and hold nothing that changes later.
+    Index("ix_events_job", "agent_id", "job", "activity", "outcome", "id"),
+    Index("ix_events_customer", "customer_id", "outcome", "id"),
     _partial("ix_events_run", "run_id", where="run_id IS NOT NULL"),
     _partial("ix_events_set_aside", "id", where="state = 'set_aside'"),
 )
@@ -151,6 +153,8 @@ runs = Table(
     Column("overrun_at", Utc),  # when the clock calls it too long; None once it ended or was called so
     Column("day", Date),  # of job_days, on which its amounts are counted
     UniqueConstraint("customer_id", "job_id", "run_key"),
+    Index("ix_runs_job", "job_id", "outcome", "id"),
+    Index("ix_runs_customer", "customer_id", "outcome", "id"),
     Index("ix_runs_job_ended", "job_id", "ended_at"),
     # Also those that never ended stand in it, for as long as history is kept: so it says which of them and from when.
     _partial("ix_runs_job_open", "job_id", "outcome", "started_at", where="ended_at IS NULL"),
@@ -196,7 +200,10 @@ alerts = Table(
     Column("closed_reason", Text),
     _partial("uq_alerts_open", "customer_id", "subject_id", "kind", where="closed_at IS NULL", unique=True),
     Index("ix_alerts_closed_at", "closed_at"),
-    Index("ix_alerts_subject", "subject_id"),
+    Index("ix_alerts_subject", "subject_id", "id"),
+    Index("ix_alerts_agent", "agent_id", "id"),
+    Index("ix_alerts_customer", "customer_id", "id"),
+    _partial("ix_alerts_open", "id", where="closed_at IS NULL"),
 )
 
 groups = Table(
@@ -228,6 +235,9 @@ notices = Table(
     Column("created_at", Utc, nullable=False),
     _partial("ix_notices_due", "due_at", where="state IN ('waiting', 'muted')"),
     _partial("ix_notices_repeat_at", "repeat_at", where="repeat_at IS NOT NULL"),
+    Index("ix_notices_customer", "customer_id", "state", "id"),
+    Index("ix_notices_recipient", "recipient_id", "id"),
+    _partial("ix_notices_summary", "summary_id", where="summary_id IS NOT NULL"),
     Index("ix_notices_alert", "alert_id"),
     Index("ix_notices_message", "message_id"),
 )
@@ -265,7 +275,8 @@ messages = Table(
     _partial("ix_messages_due", "transport", "urgency", "due_at", where="state IN ('queued', 'unknown')"),
     _partial("ix_messages_dead", "settled_at", where="state = 'dead'"),
     _partial("ix_messages_leased", "lease_until", where="state = 'leased'"),
-    Index("ix_messages_state", "state", "id"),
+    Index("ix_messages_customer", "customer_id", "state", "id"),
+    Index("ix_messages_recipient", "recipient_id", "id"),
 )
 
 # Apart from the message, which changes at each lease and settlement: SQLite writes a whole row anew at each change.

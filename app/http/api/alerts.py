@@ -1,100 +1,110 @@
 """Alerts over HTTP: what is wrong, and what people do about it."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated
 
-from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Query
+from pydantic import Field
 
-from app.admin import alerts
-from app.context import AppContext
-from app.core.errors import NotFound
-from app.domain.alert import AlertKind
+from app.admin import alerts as admin_alerts
+from app.domain.alert import AlertKind, AlertState
 from app.domain.event import Severity
-from app.http.api.dependencies import Admin, Context, editor_of, problems
-from app.http.api.fields import Id, Name, PathId, StrictModel, Words
-from app.http.api.readable import Readable, add_get, add_list
-from app.http.paging import PagedByTime
-from app.store.history import ALERTS
-
-
-class Alert(BaseModel):
-    """An alert."""
-
-    id: str
-    customer_id: str
-    agent_id: str
-    job_id: str | None
-    kind: AlertKind
-    rule_id: str | None
-    severity: Severity
-    reason: str
-    message: str | None
-    event_id: str | None = Field(description="The newest event that it rests on.")
-    since: datetime = Field(description="When it began for the backup.")
-    opened_at: datetime
-    last_at: datetime
-    repeats: int
-    acknowledged_at: datetime | None
-    acknowledged_by: str | None
-    closed_at: datetime | None
-    closed_reason: str | None
-
-
-class AlertsQuery(PagedByTime):
-    """What the list can be asked; those opened last come first."""
-
-    state: Literal["open", "acknowledged", "closed"] | None = Field(
-        None, description="acknowledged: open, and somebody took it on."
-    )
-    customer_id: Id | None = None
-    agent_id: Id | None = None
-    job_id: Id | None = None
-    kind: AlertKind | None = None
-    severity: Severity | None = None
-
-
-class Acknowledgement(StrictModel):
-    """Who takes an alert on. Both may be left out."""
-
-    name: Name | None = Field(None, description="Who; left out: the key's name.")
-    comment: Words | None = None
-
-
-class Closing(StrictModel):
-    """Why an alert is closed by hand."""
-
-    reason: Words = Field(examples=["the host was taken out of service"])
-
+from app.http.api.dependencies import Admin, Context, Reader, editor_of, problems
+from app.http.api.fields import Name, OutId, OutModel, PathId, StrictModel, Words, example
+from app.http.api.scoped_query import ScopedQuery
+from app.http.paging import PageOut
+from app.store.alerts import ALERTS, AlertFilters, page_alerts
 
 router = APIRouter(prefix="/v1/alerts", tags=["alerts"])
-_alerts = Readable("alerts", "alert", ALERTS, AlertsQuery, Alert, Alert)
-add_list(router, _alerts)
-add_get(router, _alerts)
 
 
-@router.post("/{thing_id}:acknowledge", summary="Acknowledge an alert", responses=problems(404, 409))
-async def acknowledge_alert(
-    thing_id: PathId, context: Context, caller: Admin, given: Acknowledgement | None = None
-) -> Alert:
-    """Say that somebody takes it on: it stays open, and is not told again until it has recovered. The first one counts."""
-    said = given or Acknowledgement()
-    async with context.database.write() as tx:
-        await alerts.acknowledge(tx, thing_id, said.name, said.comment, editor_of(context, caller))
-    return await _alert(context, thing_id)
+class AlertOut(OutModel):
+    """An alert: a problem of a job or an agent."""
+
+    id: OutId
+    customer_id: str = Field(description="The customer whose backup is concerned.")
+    agent_id: str = Field(description="The agent, also where the alert is about a job of it.")
+    job_id: str | None = Field(description="The job; null where the alert is about the agent itself.")
+    kind: AlertKind = Field(description="What is wrong.")
+    rule_id: str | None = Field(description="The rule that opened it.")
+    severity: Severity = Field(description="How bad it is.")
+    reason: str = Field(description="Why it was opened.")
+    message: str | None = Field(description="The message of its newest event.")
+    event_id: str | None = Field(description="The newest event that it rests on.")
+    since: datetime = Field(description="When the problem began.")
+    opened_at: datetime = Field(description="When the alert was opened.")
+    last_at: datetime = Field(description="When its newest event happened.")
+    repeats: int = Field(description="How often the problem was seen again after the first time.")
+    acknowledged_at: datetime | None = Field(description="When somebody acknowledged it.")
+    acknowledged_by: str | None = Field(description="Who acknowledged it, with the comment in parentheses.")
+    closed_at: datetime | None = Field(description="When it was closed; null while it is open.")
+    closed_reason: str | None = Field(description="Why it was closed.")
 
 
-@router.post("/{thing_id}:close", summary="Close an alert", responses=problems(404, 409))
-async def close_alert(thing_id: PathId, given: Closing, context: Context, caller: Admin) -> Alert:
-    """Close it by hand and withdraw what was not told yet. A later failure opens a new one."""
-    async with context.database.write() as tx:
-        await alerts.close(tx, thing_id, given.reason, editor_of(context, caller))
-    return await _alert(context, thing_id)
+class AlertsQuery(ScopedQuery):
+    """Filters of the list of alerts."""
+
+    state: Annotated[
+        AlertState | None,
+        Field(
+            description="`open`: those that are not closed. `acknowledged`: of these, those that somebody acknowledged."
+        ),
+    ] = None
+    kind: Annotated[AlertKind | None, Field(description="Only those of this kind.")] = None
+    severity: Annotated[Severity | None, Field(description="Only those of this severity.")] = None
+
+    def filters(self) -> AlertFilters:
+        """Return the filters for the store."""
+        return AlertFilters(self.scope(), self.state, self.kind, self.severity)
 
 
-async def _alert(context: AppContext, alert_id: str) -> Alert:
+class AlertAcknowledge(StrictModel, json_schema_extra=example(name="Robin", comment="a new disk is on its way")):
+    """Who acknowledges an alert. Both fields may be left out, and so may the body."""
+
+    name: Annotated[Name | None, Field(description="Who; left out or null: the name of the key.")] = None
+    comment: Annotated[Words | None, Field(description="What is done about it.")] = None
+
+
+class AlertClose(StrictModel, json_schema_extra=example(reason="the host was taken out of service")):
+    """Why an alert is closed by hand."""
+
+    reason: Annotated[Words, Field(description="Why; shown with the alert and in the audit log.")]
+
+
+@router.get("", operation_id="list_alerts", summary="List alerts", responses=problems())
+async def list_alerts(query: Annotated[AlertsQuery, Query()], context: Context, _caller: Reader) -> PageOut[AlertOut]:
+    """Return alerts, those that were opened last first."""
     async with context.database.read() as tx:
-        found = await ALERTS.find(tx, alert_id)
-    if found is None:
-        raise NotFound(f"there is no alert {alert_id}")
-    return Alert.model_validate(found.fields)
+        page = await page_alerts(tx, query.filters(), query.window(ALERTS.prefix))
+    return PageOut[AlertOut].of(page)
+
+
+@router.get("/{alert_id}", operation_id="get_alert", summary="Get an alert", responses=problems(404))
+async def get_alert(alert_id: PathId, context: Context, _caller: Reader) -> AlertOut:
+    """Return one alert."""
+    async with context.database.read() as tx:
+        return AlertOut.of(await ALERTS.get(tx, alert_id))
+
+
+@router.post(
+    "/{alert_id}:acknowledge",
+    operation_id="acknowledge_alert",
+    summary="Acknowledge an alert",
+    responses=problems(404, 409),
+)
+async def acknowledge_alert(
+    alert_id: PathId, context: Context, caller: Admin, body: AlertAcknowledge | None = None
+) -> AlertOut:
+    """Store who takes the alert on. It stays open, and its notices are not repeated until it has recovered. The first one counts."""
+    sent = body or AlertAcknowledge()
+    async with context.database.write() as tx:
+        await admin_alerts.acknowledge_alert(tx, alert_id, sent.name, sent.comment, editor_of(context, caller))
+        return AlertOut.of(await ALERTS.get(tx, alert_id))
+
+
+@router.post("/{alert_id}:close", operation_id="close_alert", summary="Close an alert", responses=problems(404, 409))
+async def close_alert(alert_id: PathId, body: AlertClose, context: Context, caller: Admin) -> AlertOut:
+    """Close an alert by hand and suppress its notices that still wait. A later failure opens a new alert."""
+    async with context.database.write() as tx:
+        await admin_alerts.close_alert(tx, alert_id, body.reason, editor_of(context, caller))
+        return AlertOut.of(await ALERTS.get(tx, alert_id))

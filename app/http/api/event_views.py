@@ -1,99 +1,135 @@
-"""GET /v1/events: what agents and our own clock have said, with those set aside and why, and how these are tried again.
+"""GET /v1/events: what agents and our own clock reported, with those that were set aside and why, and how these are retried.
 
-Taking events in is in events.py.
+POST /v1/events, by which agents send events, is in events.py.
 """
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated
 
-from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field, JsonValue
 
-from app.admin import events
-from app.core.errors import NotFound
-from app.domain.event import Activity, EventKind, Phase, RunOutcome, Severity
-from app.http.api.dependencies import Admin, Context, editor_of, problems
-from app.http.api.fields import Id, Name, PathId
-from app.http.api.readable import Readable, add_get, add_list
-from app.http.paging import PagedByTime
-from app.store.history import EVENTS
+from app.admin import events as admin_events
+from app.domain.event import Activity, EventKind, EventState, Phase, RunOutcome, Severity
+from app.http.api.dependencies import Admin, Context, Reader, editor_of, problems
+from app.http.api.fields import Id, OutId, OutModel, PathId
+from app.http.api.scoped_query import ScopedQuery
+from app.http.paging import PageOut
+from app.store.events import EVENTS, EventFilters, page_events
+
+router = APIRouter(prefix="/v1/events", tags=["events"])
 
 
-class EventLine(BaseModel):
-    """An event in a list."""
+class ListedEventOut(OutModel):
+    """An event in a list, without what is long."""
 
-    id: str
-    customer_id: str
-    agent_id: str
-    key: str
-    kind: EventKind = Field(description="Who says it: an agent (report), or our clock.")
-    state: Literal["new", "folded", "set_aside"] = Field(
-        description="new: not yet decided on; set_aside: it could not be, see error."
+    id: OutId
+    customer_id: str = Field(description="The customer of the agent.")
+    agent_id: str = Field(description="The agent that reported it, or that it is about.")
+    key: str = Field(
+        description="What makes it unique for its agent: sent again with the same key, it is not stored again."
     )
-    job: str | None
-    run: str | None
-    run_id: str | None
-    activity: Activity
-    phase: Phase | None
-    outcome: RunOutcome | None
-    severity: Severity
-    occurred_at: datetime
-    received_at: datetime
-    message: str | None
-    flags: list[str] | None = Field(description="What was altered on the way in.")
+    kind: EventKind = Field(description="`report`: an agent sent it. Otherwise our own clock wrote it.")
+    state: EventState = Field(
+        description="`new`: not decided on yet. `folded`: decided on. `set_aside`: it could not be decided on, see `error`."
+    )
+    job: str | None = Field(description="The name of the job.")
+    run: str | None = Field(description="The name of the run, as the agent sent it.")
+    run_id: str | None = Field(description="The run that it belongs to.")
+    activity: Activity = Field(description="What was done.")
+    phase: Phase | None = Field(description="Where in its run it stands; null for a plain message.")
+    outcome: RunOutcome | None = Field(description="How the run ended, where the event says so.")
+    severity: Severity = Field(description="How bad it is.")
+    occurred_at: datetime = Field(description="When it happened, by the clock of the agent.")
+    received_at: datetime = Field(description="When we received it.")
+    message: str | None = Field(description="One line for people.")
+    flags: list[str] | None = Field(description="What was altered when it was received.")
     error: str | None = Field(description="Why it was set aside.")
 
 
-class Event(EventLine):
-    """An event as a whole."""
+class EventOut(ListedEventOut):
+    """An event, whole."""
 
-    log: str | None
-    metrics: dict[str, float] | None
-    labels: dict[str, str] | None
-    extra: dict[str, Any] | None
+    log: str | None = Field(description="Its log.")
+    metrics: dict[str, float] | None = Field(description="Its numbers, such as `bytes_processed`.")
+    labels: dict[str, str] | None = Field(description="Its labels, for matchers.")
+    extra: dict[str, JsonValue] | None = Field(description="What else the agent sent.")
 
 
-class Retried(BaseModel):
+class RetriedOut(BaseModel):
     """How many events are decided on again."""
 
-    retried: int = Field(examples=[3])
+    retried: int = Field(description="How many there were; 0 when none is set aside any more.", examples=[3])
 
 
-class EventsQuery(PagedByTime):
-    """What the list can be asked; the newest come first."""
+class EventsQuery(ScopedQuery):
+    """Filters of the list of events.
 
-    customer_id: Id | None = None
-    agent_id: Id | None = None
-    job: Name | None = Field(None, description="A job's name.")
-    run_id: Id | None = None
-    state: Literal["new", "folded", "set_aside"] | None = None
-    kind: EventKind | None = None
-    activity: Activity | None = None
-    phase: Phase | None = None
-    outcome: RunOutcome | None = None
-    severity: Severity | None = None
+    An event that names no job belongs to the job that is called like its activity, if it begins or ends a run.
+    """
+
+    run_id: Annotated[Id | None, Field(description="Only those of this run.")] = None
+    state: Annotated[EventState | None, Field(description="Only those in this state.")] = None
+    kind: Annotated[EventKind | None, Field(description="Only those of this kind.")] = None
+    activity: Annotated[Activity | None, Field(description="Only those of this activity.")] = None
+    phase: Annotated[Phase | None, Field(description="Only those of this phase.")] = None
+    outcome: Annotated[RunOutcome | None, Field(description="Only those with this outcome.")] = None
+    severity: Annotated[Severity | None, Field(description="Only those of this severity.")] = None
+
+    def filters(self) -> EventFilters:
+        """Return the filters for the store."""
+        return EventFilters(
+            self.scope(),
+            run_id=self.run_id,
+            state=self.state,
+            kind=self.kind,
+            activity=self.activity,
+            phase=self.phase,
+            outcome=self.outcome,
+            severity=self.severity,
+        )
 
 
-router = APIRouter(prefix="/v1/events", tags=["events"])
-_events = Readable("events", "event", EVENTS, EventsQuery, EventLine, Event)
-add_list(router, _events)
-add_get(router, _events)
-
-
-@router.post("/{thing_id}:retry", summary="Decide again on an event that was set aside", responses=problems(404, 409))
-async def retry_event(thing_id: PathId, context: Context, caller: Admin) -> Event:
-    """Put it back into the line, without its error. Refused (409) unless it is set aside."""
-    async with context.database.write() as tx:
-        await events.retry(tx, thing_id, editor_of(context, caller))
+@router.get("", operation_id="list_events", summary="List events", responses=problems())
+async def list_events(
+    query: Annotated[EventsQuery, Query()], context: Context, _caller: Reader
+) -> PageOut[ListedEventOut]:
+    """Return events, those that we received last first, without log, metrics, labels and extra."""
     async with context.database.read() as tx:
-        found = await EVENTS.find(tx, thing_id)
-    if found is None:
-        raise NotFound(f"there is no event {thing_id}")
-    return Event.model_validate(found.fields)
+        page = await page_events(tx, query.filters(), query.window(EVENTS.prefix))
+    return PageOut[ListedEventOut].of(page)
 
 
-@router.post(":retry-set-aside", summary="Decide again on all events that were set aside", responses=problems())
-async def retry_set_aside_events(context: Context, caller: Admin) -> Retried:
-    """Put them back into the line, at most 10 000 in one call, the oldest first: call it again until it answers 0."""
+@router.get("/{event_id}", operation_id="get_event", summary="Get an event", responses=problems(404))
+async def get_event(event_id: PathId, context: Context, _caller: Reader) -> EventOut:
+    """Return one event, whole."""
+    async with context.database.read() as tx:
+        return EventOut.of(await EVENTS.get(tx, event_id))
+
+
+@router.post(
+    "/{event_id}:retry",
+    operation_id="retry_event",
+    summary="Decide again on an event that was set aside",
+    responses=problems(404, 409),
+)
+async def retry_event(event_id: PathId, context: Context, caller: Admin) -> EventOut:
+    """Queue the event to be decided on again, without its error. Refused (409) unless it is set aside."""
     async with context.database.write() as tx:
-        return Retried(retried=await events.retry_set_aside(tx, editor_of(context, caller)))
+        await admin_events.retry_event(tx, event_id, editor_of(context, caller))
+        return EventOut.of(await EVENTS.get(tx, event_id))
+
+
+@router.post(
+    ":retry-set-aside",
+    operation_id="retry_set_aside_events",
+    summary="Decide again on all events that were set aside",
+    responses=problems(),
+)
+async def retry_set_aside_events(context: Context, caller: Admin) -> RetriedOut:
+    """Queue the events that are set aside to be decided on again: at most 10 000 in one call, the oldest first.
+
+    Call it again until it returns 0.
+    """
+    async with context.database.write() as tx:
+        return RetriedOut(retried=await admin_events.retry_set_aside_events(tx, editor_of(context, caller)))

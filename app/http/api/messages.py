@@ -1,141 +1,161 @@
-"""Messages over HTTP: what is sent, and the whole life of each."""
+"""Messages over HTTP: what is sent, and all attempts at each."""
 
 from datetime import datetime, timedelta
+from typing import Annotated
 
-from fastapi import APIRouter, Response
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Query, Response
+from pydantic import Field
 
-from app.admin import messages
-from app.context import AppContext
+from app.admin import messages as admin_messages
 from app.core.errors import NotFound
 from app.domain.message import MessageState, takes_json
-from app.domain.record import Record, Wanted
 from app.http.api.dependencies import Admin, Context, Reader, editor_of, problems
-from app.http.api.fields import Id, PathId
-from app.http.api.notices import Notice
-from app.http.api.readable import Readable, add_list
-from app.http.paging import PagedByTime
+from app.http.api.fields import Id, OutId, OutModel, PathId
+from app.http.api.notices import NoticeOut
+from app.http.api.scoped_query import ScopedQuery
+from app.http.paging import PageOut
 from app.store.attempts import attempts_of
-from app.store.history import MESSAGES, NOTICES, bodies_of
+from app.store.messages import MESSAGES, MessageFilters, bodies_of, first_of_successors, page_messages
+from app.store.notices import NoticeFilters, page_notices
+from app.store.repository import Window
+from app.store.scope import Scope
 from app.store.transactions import ReadTx
+
+router = APIRouter(prefix="/v1/messages", tags=["messages"])
 
 _NOTICES_MOST = 200
 
 
-class MessageLine(BaseModel):
-    """A message in a list."""
+class MessageOut(OutModel):
+    """A message: a notice, or several, in words for one transport of one recipient."""
 
-    id: str
-    customer_id: str | None
-    recipient_id: str
-    transport: str
-    address: str
+    id: OutId
+    customer_id: str | None = Field(description="The customer it is about; null for a summary over all customers.")
+    recipient_id: str = Field(description="Who is to receive it.")
+    transport: str = Field(description="What carries it: smtp, mapi, file or webhook.")
+    address: str = Field(description="The mail address or URL that it goes to.")
     state: MessageState = Field(
-        description="unknown: it may have arrived, and is sent again under the same Message-ID."
+        description="`unknown`: it may have arrived, and is sent again with the same Message-ID. "
+        "`dead`: given up. `moved`: a successor goes by the recipient's next transport."
     )
-    is_alert: bool
-    subject: str
+    is_alert: bool = Field(description="Whether it reports alerts; else it is a summary.")
+    subject: str = Field(description="Its subject line.")
     message_id: str = Field(description="Its Message-ID; the same for all its successors.")
-    created_at: datetime
-    due_at: datetime
-    give_up_at: datetime
-    settled_at: datetime | None
-    attempts: int
-    maybe_sent: bool = Field(description="An attempt ended unknown: it may have arrived already.")
+    created_at: datetime = Field(description="When it was made.")
+    due_at: datetime = Field(description="When it is, or was, to be sent next.")
+    give_up_at: datetime = Field(description="When it is given up if it was not sent by then.")
+    settled_at: datetime | None = Field(description="When it became sent, dead or moved.")
+    attempts: int = Field(description="How many attempts have ended.")
+    maybe_sent: bool = Field(description="Whether an attempt ended `unknown`: it may have arrived already.")
     moved_to: str | None = Field(description="Its successor, on the recipient's next transport.")
     moved_from: str | None = Field(description="Its predecessor.")
-    why: str | None = Field(description="The last thing that became of it, in words.")
+    why: str | None = Field(description="How it came to its state, in words.")
 
 
-class Attempt(BaseModel):
-    """One try at sending; `outcome` is null while it is under way."""
+class AttemptOut(OutModel):
+    """One attempt to send a message."""
 
-    number: int
-    holder: str = Field(description="Who tried: a worker or a relay.")
-    started_at: datetime
-    ended_at: datetime | None
-    outcome: str | None = Field(description="sent, temporary, permanent or unknown.")
-    code: str | None
-    text: str | None = Field(description="The other side's own words.")
-
-
-class Message(MessageLine):
-    """A message with its whole life. Its text is at `/raw`."""
-
-    lease_until: datetime | None
-    lease_holder: str | None
-    tries: list[Attempt] = Field(description="Every attempt, oldest first.")
-    notices: list[Notice] = Field(description=f"What it tells, at most {_NOTICES_MOST} of them.")
+    number: int = Field(description="1 for the first.")
+    holder: str = Field(description="Who made it: a worker or a relay.")
+    started_at: datetime = Field(description="When it started.")
+    ended_at: datetime | None = Field(description="When it ended; null while it is under way.")
+    outcome: str | None = Field(description="sent, temporary, permanent or unknown; null while it is under way.")
+    code: str | None = Field(description="The code that the other side answered, or that names the failure.")
+    text: str | None = Field(description="What the other side answered, word for word.")
 
 
-class MessagesQuery(PagedByTime):
-    """What the list can be asked; the newest come first."""
+class MessageDetailOut(MessageOut):
+    """A message with its attempts and notices. Its text is at `/raw`."""
 
-    state: MessageState | None = None
-    transport: str | None = Field(None, max_length=12, pattern="^[a-z]+$")
-    recipient_id: Id | None = None
-    customer_id: Id | None = None
-    is_alert: bool | None = None
-
-
-router = APIRouter(prefix="/v1/messages", tags=["messages"])
-add_list(router, Readable("messages", "message", MESSAGES, MessagesQuery, MessageLine, MessageLine))
+    lease_until: datetime | None = Field(description="Until when a worker or relay holds it, while it is leased.")
+    lease_holder: str | None = Field(description="Who holds it, while it is leased.")
+    tries: list[AttemptOut] = Field(description="All attempts, the oldest first.")
+    notices: list[NoticeOut] = Field(description=f"The notices in it, the newest first, at most {_NOTICES_MOST}.")
 
 
-@router.get("/{thing_id}", summary="Get one message with its whole life", responses=problems(404))
-async def get_message(thing_id: PathId, context: Context, _caller: Reader) -> Message:
-    """Give every attempt with code, text and time, and what the message tells."""
-    return await _message(context, thing_id)
+class MessagesQuery(ScopedQuery):
+    """Filters of the list of messages. A summary belongs to no agent and no job."""
+
+    state: Annotated[MessageState | None, Field(description="Only those in this state.")] = None
+    transport: Annotated[
+        str | None, Field(max_length=12, pattern="^[a-z]+$", description="Only those of this transport.")
+    ] = None
+    recipient_id: Annotated[Id | None, Field(description="Only those for this recipient.")] = None
+    is_alert: Annotated[bool | None, Field(description="Only those that report alerts; false: only summaries.")] = None
+
+    def filters(self) -> MessageFilters:
+        """Return the filters for the store."""
+        return MessageFilters(
+            self.scope(),
+            state=self.state,
+            transport=self.transport,
+            recipient_id=self.recipient_id,
+            is_alert=self.is_alert,
+        )
+
+
+@router.get("", operation_id="list_messages", summary="List messages", responses=problems())
+async def list_messages(
+    query: Annotated[MessagesQuery, Query()], context: Context, _caller: Reader
+) -> PageOut[MessageOut]:
+    """Return messages, the newest first."""
+    async with context.database.read() as tx:
+        page = await page_messages(tx, query.filters(), query.window(MESSAGES.prefix))
+    return PageOut[MessageOut].of(page)
+
+
+@router.get("/{message_id}", operation_id="get_message", summary="Get a message", responses=problems(404))
+async def get_message(message_id: PathId, context: Context, _caller: Reader) -> MessageDetailOut:
+    """Return one message, with every attempt to send it and the notices in it."""
+    async with context.database.read() as tx:
+        return await _detail(tx, message_id)
 
 
 @router.get(
-    "/{thing_id}/raw",
+    "/{message_id}/raw",
+    operation_id="get_raw_message",
     summary="Get a message as it is sent",
     response_class=Response,
     responses=problems(404) | {200: {"content": {"message/rfc822": {}, "application/json": {}}}},
 )
-async def get_raw_message(thing_id: PathId, context: Context, _caller: Reader) -> Response:
-    """Give the finished bytes: the mail, or the webhook's document."""
+async def get_raw_message(message_id: PathId, context: Context, _caller: Reader) -> Response:
+    """Return the finished bytes: the mail, or the JSON document of a webhook."""
     async with context.database.read() as tx:
-        found, bodies = await MESSAGES.find(tx, thing_id), await bodies_of(tx, thing_id)
-    if found is None or bodies is None:
-        raise NotFound(f"there is no message {thing_id}")
-    if takes_json(found.fields["transport"]):
+        message, bodies = await MESSAGES.get(tx, message_id), await bodies_of(tx, message_id)
+    if bodies is None:
+        raise NotFound(f"there is no message {message_id}")
+    if takes_json(message.transport):
         return Response(bodies.webhook or b"", media_type="application/json")
-    name = {"Content-Disposition": f'attachment; filename="{thing_id}.eml"'}
+    name = {"Content-Disposition": f'attachment; filename="{message_id}.eml"'}
     return Response(bodies.mail or b"", media_type="message/rfc822", headers=name)
 
 
-@router.post("/{thing_id}:retry", summary="Try a dead message again", responses=problems(404, 409))
-async def retry_message(thing_id: PathId, context: Context, caller: Admin) -> Message:
-    """Queue it anew, due now, to where its recipient is reached today. Refused (409) unless it is dead and can be carried there."""
+@router.post(
+    "/{message_id}:retry",
+    operation_id="retry_message",
+    summary="Try a dead message again",
+    responses=problems(404, 409),
+)
+async def retry_message(message_id: PathId, context: Context, caller: Admin) -> MessageDetailOut:
+    """Queue a dead message again, due now, to the present address of its recipient.
+
+    Refused (409) unless it is dead and a transport that the recipient has today can carry it.
+    """
     retry_for = timedelta(hours=context.settings.retry_for_h)
     patience = timedelta(minutes=context.settings.failover_after_min)
     async with context.database.write() as tx:
-        await messages.retry(tx, thing_id, retry_for, patience, editor_of(context, caller))
-    return await _message(context, thing_id)
+        await admin_messages.retry_message(tx, message_id, retry_for, patience, editor_of(context, caller))
+        return await _detail(tx, message_id)
 
 
-async def _message(context: AppContext, message_id: str) -> Message:
-    async with context.database.read() as tx:
-        found = await MESSAGES.find(tx, message_id)
-        if found is None:
-            raise NotFound(f"there is no message {message_id}")
-        tries = await attempts_of(tx, message_id)
-        told = await NOTICES.page(tx, Wanted(_NOTICES_MOST, filters={"message_id": await _first_of(tx, found)}))
-    return Message(
-        **found.fields,
-        tries=[Attempt.model_validate(one, from_attributes=True) for one in tries],
-        notices=[Notice.model_validate(one.fields) for one in told.items],
+async def _detail(tx: ReadTx, message_id: str) -> MessageDetailOut:
+    message = await MESSAGES.get(tx, message_id)
+    first = await first_of_successors(tx, message)
+    notices = await page_notices(tx, NoticeFilters(Scope(), message_id=first.id), Window(_NOTICES_MOST))
+    return MessageDetailOut(
+        **MessageOut.of(message).model_dump(),
+        lease_until=message.lease_until,
+        lease_holder=message.lease_holder,
+        tries=[AttemptOut.of(attempt) for attempt in await attempts_of(tx, message_id)],
+        notices=[NoticeOut.of(notice) for notice in notices.items],
     )
-
-
-async def _first_of(tx: ReadTx, message: Record) -> str:
-    """Give the id of the message that the notices were worded into; one that was moved here tells the same."""
-    first = message
-    while first.fields["moved_from"] is not None:
-        before = await MESSAGES.find(tx, first.fields["moved_from"])
-        if before is None:
-            break
-        first = before
-    return first.id

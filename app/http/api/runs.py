@@ -1,46 +1,70 @@
 """Runs over HTTP: the executions of jobs, put together from their events."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Query
+from pydantic import Field
 
-from app.domain.event import Severity
-from app.http.api.fields import Id
-from app.http.api.readable import Readable, add_get, add_list
-from app.http.paging import PagedByTime
-from app.store.history import RUNS
+from app.domain.event import RunOutcome, Severity
+from app.http.api.dependencies import Context, Reader, problems
+from app.http.api.fields import OutId, OutModel, PathId
+from app.http.api.scoped_query import ScopedQuery
+from app.http.paging import PageOut
+from app.store.runs import RUNS, RunFilters, page_runs
+
+router = APIRouter(prefix="/v1/runs", tags=["runs"])
 
 
-class Run(BaseModel):
-    """A run."""
+class RunOut(OutModel):
+    """A run: one execution of a job."""
 
-    id: str
-    customer_id: str
-    job_id: str
-    run_key: str
-    started_at: datetime | None
-    ended_at: datetime | None
-    heard_at: datetime = Field(description="When its newest event happened.")
-    outcome: str | None = Field(
-        description="success, warning, failure, cancelled, missed or superseded; null while it runs."
+    id: OutId
+    customer_id: str = Field(description="The customer whose backup this is.")
+    job_id: str = Field(description="The job that ran.")
+    run_key: str = Field(
+        description="What its events have in common: the name of the run that the agent sent, or one of ours."
     )
-    severity: Severity
-    message: str | None
-    metrics: dict[str, float] | None
+    started_at: datetime | None = Field(description="When it started; null where no event said so.")
+    ended_at: datetime | None = Field(description="When it ended; null where it has not, as far as we know.")
+    heard_at: datetime = Field(description="When its newest event happened.")
+    outcome: RunOutcome | None = Field(
+        description="How it ended; null while it runs. `missed`: it did not come in time. "
+        "`superseded`: it never ended, and a later run of the job did."
+    )
+    severity: Severity = Field(description="The severity of the event that decided the outcome.")
+    message: str | None = Field(description="The message of that event.")
+    metrics: dict[str, float] | None = Field(
+        description="The numbers that its events brought, such as `bytes_processed`."
+    )
     event_id: str | None = Field(description="The event that ended it.")
 
 
-class RunsQuery(PagedByTime):
-    """What the list can be asked; those first heard of last come first."""
+class RunsQuery(ScopedQuery):
+    """Filters of the list of runs."""
 
-    customer_id: Id | None = None
-    job_id: Id | None = None
-    outcome: Literal["running", "success", "warning", "failure", "cancelled", "missed", "superseded"] | None = None
+    outcome: Annotated[
+        Literal["running", "success", "warning", "failure", "cancelled", "missed", "superseded"] | None,
+        Field(description="Only those with this outcome; `running`: only those without one yet."),
+    ] = None
+
+    def filters(self) -> RunFilters:
+        """Return the filters for the store."""
+        if self.outcome == "running":
+            return RunFilters(self.scope(), is_running=True)
+        return RunFilters(self.scope(), None if self.outcome is None else RunOutcome(self.outcome))
 
 
-router = APIRouter(prefix="/v1/runs", tags=["runs"])
-_runs = Readable("runs", "run", RUNS, RunsQuery, Run, Run)
-add_list(router, _runs)
-add_get(router, _runs)
+@router.get("", operation_id="list_runs", summary="List runs", responses=problems())
+async def list_runs(query: Annotated[RunsQuery, Query()], context: Context, _caller: Reader) -> PageOut[RunOut]:
+    """Return runs, those that began last first."""
+    async with context.database.read() as tx:
+        page = await page_runs(tx, query.filters(), query.window(RUNS.prefix))
+    return PageOut[RunOut].of(page)
+
+
+@router.get("/{run_id}", operation_id="get_run", summary="Get a run", responses=problems(404))
+async def get_run(run_id: PathId, context: Context, _caller: Reader) -> RunOut:
+    """Return one run."""
+    async with context.database.read() as tx:
+        return RunOut.of(await RUNS.get(tx, run_id))

@@ -9,7 +9,7 @@ import pytest
 
 from app.decide import tick as decide
 from app.deliver.transports.webhook import signing_secret
-from app.store.alert_edits import lock_alert
+from app.store.alerts import lock_alert
 from tests.support.api import ADMIN_KEY, Api, serving
 
 MATCHERS = [{"field": "job", "test": "like", "value": "*"}]

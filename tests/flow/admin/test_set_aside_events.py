@@ -47,7 +47,7 @@ async def test_an_event_is_decided_on_again(api: Api) -> None:
 
 async def test_all_are_decided_on_again_so_many_a_call(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = await set_aside(api, 5)
-    monkeypatch.setattr(events, "AT_ONCE", 3)
+    monkeypatch.setattr(events, "RETRIES_MOST", 3)
     told = [await api.tell("POST", "/v1/events:retry-set-aside") for _ in range(3)]
     assert told == [{"retried": 3}, {"retried": 2}, {"retried": 0}]
     assert {one["id"] for one in await api.items("/v1/events", state="new")} == set(ids)

@@ -46,7 +46,7 @@ async def limit_silence(lived: Lived, agent_id: str, silent_after_s: int) -> Non
 
 async def close(lived: Lived, alert: Any) -> None:
     async with lived.context.database.write() as tx:
-        await managed_alerts.close(tx, alert.id, "a false alarm", ann(lived))
+        await managed_alerts.close_alert(tx, alert.id, "a false alarm", ann(lived))
 
 
 async def open_now(lived: Lived) -> list[Any]:

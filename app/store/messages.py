@@ -1,0 +1,85 @@
+"""Messages for administrators: lists, and one message with its finished bytes. Only outbox.py leases them and writes their state."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from app.domain.message import Bodies, Message, MessageState
+from app.store.newest import Stretches, distinct_values, page_among, page_newest, tested
+from app.store.repository import Page, Repository, Window
+from app.store.scope import Scope, alerts_of
+from app.store.tables import bodies, messages, notices
+from app.store.transactions import ReadTx
+
+MESSAGES = Repository(messages, Message, noun="message", prefix="msg", newest_first=True)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFilters:
+    """Which messages a list shows. Each field that is not None must be met."""
+
+    scope: Scope
+    state: MessageState | None = None
+    transport: str | None = None
+    recipient_id: str | None = None
+    is_alert: bool | None = None
+
+
+async def page_messages(tx: ReadTx, filters: MessageFilters, window: Window) -> Page[Message]:
+    """Return the newest messages that meet the filters. Transport and `is_alert` are tested on each that the others find in an index."""
+    scope = filters.scope
+    same = {
+        "recipient_id": filters.recipient_id,
+        "customer_id": scope.customer_id,
+        "state": filters.state,
+        "transport": filters.transport,
+    }
+    is_alert = [] if filters.is_alert is None else [messages.c.is_alert.is_(filters.is_alert)]
+    if scope.names_agent_or_job:
+        ids = await _ids_about(tx, scope)
+        return await page_among(tx, MESSAGES, ids, [*tested(messages, **same), *is_alert], window)
+    stretches = await _stretches(tx, filters)
+    found_by = {column.name for column in stretches.columns}
+    where = tested(messages, **{name: value for name, value in same.items() if name not in found_by})
+    return await page_newest(tx, MESSAGES, stretches, [*where, *is_alert], window)
+
+
+async def _stretches(tx: ReadTx, filters: MessageFilters) -> Stretches:
+    """Choose the shortest part of an index that holds all messages asked for."""
+    every = Stretches(messages)
+    if filters.recipient_id is not None:
+        return every.by(messages.c.recipient_id, [filters.recipient_id])
+    states = tuple(MessageState) if filters.state is None else (filters.state,)
+    if filters.scope.customer_id is not None:
+        return every.by(messages.c.customer_id, [filters.scope.customer_id]).by(messages.c.state, states)
+    if filters.state is not None:
+        customers = await distinct_values(tx, messages.c.customer_id)
+        return every.by(messages.c.customer_id, [*customers, None]).by(messages.c.state, states)
+    return every
+
+
+async def _ids_about(tx: ReadTx, scope: Scope) -> list[str]:
+    """Return the ids of all messages about the agents or jobs that the scope names, with their successors on other transports."""
+    of_alerts = notices.c.alert_id.in_(alerts_of(scope)), notices.c.message_id.is_not(None)
+    about = select(notices.c.message_id.label("id")).where(*of_alerts).cte("about", recursive=True)
+    successor = select(messages.c.moved_to).join(about, about.c.id == messages.c.id)
+    about = about.union(successor.where(messages.c.moved_to.is_not(None)))
+    return list(await tx.connection.scalars(select(about.c.id)))
+
+
+async def first_of_successors(tx: ReadTx, message: Message) -> Message:
+    """Return the message that this one succeeds, over all moves: the one that the notices were worded into. Else the message itself."""
+    first = message
+    while first.moved_from is not None:
+        before = await MESSAGES.find(tx, first.moved_from)
+        if before is None:
+            break
+        first = before
+    return first
+
+
+async def bodies_of(tx: ReadTx, message_id: str) -> Bodies | None:
+    """Return the finished bytes of a message; None where there is no such message."""
+    query = select(bodies.c.mail, bodies.c.webhook).where(bodies.c.message_id == message_id)
+    row = (await tx.connection.execute(query)).one_or_none()
+    return None if row is None else Bodies(mail=row.mail, webhook=row.webhook)
