@@ -8,22 +8,22 @@ _HEAD = ("claim", "ours", "limit or peer", "ratio", "target", "")
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One line. `beside` is the limit or the peer, measured in the same run, in the same unit; None where there is none.
+    """One claim. `peer` is the limit or the peer, measured in the same run and unit; None where there is none.
 
-    `ratio` is ours / beside. `at_least` and `at_most` bound it; without both the line only informs.
+    `ratio` is ours / peer. `at_least` and `at_most` bound it; without both the line only informs.
     """
 
     name: str
     ours: float
-    tx: str
-    beside: float | None = None
+    unit: str
+    peer: float | None = None
     at_least: float | None = None
     at_most: float | None = None
 
     @property
     def ratio(self) -> float | None:
-        """Ours against what was measured beside it."""
-        return self.ours / self.beside if self.beside else None
+        """Return our number divided by the peer's."""
+        return self.ours / self.peer if self.peer else None
 
     @property
     def holds(self) -> bool | None:
@@ -39,13 +39,13 @@ class Claim:
         target = f">= {self.at_least:g}" if self.at_least is not None else ""
         target = f"<= {self.at_most:g}" if self.at_most is not None else target
         verdict = {True: "ok", False: "MISSED", None: ""}[self.holds]
-        beside = "" if self.beside is None else f"{_number(self.beside)} {self.unit}"
+        peer = "" if self.peer is None else f"{_number(self.peer)} {self.unit}"
         ratio = "" if self.ratio is None else f"{self.ratio:.2f}"
-        return (self.name, f"{_number(self.ours)} {self.unit}", beside, ratio, target, verdict)
+        return (self.name, f"{_number(self.ours)} {self.unit}", peer, ratio, target, verdict)
 
 
 def table(claims: Sequence[Claim]) -> str:
-    """Give all lines, in columns."""
+    """Return all claims as a table."""
     rows = [_HEAD, *(claim.cells for claim in claims)]
     widths = [max(len(row[place]) for row in rows) for place in range(len(_HEAD))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]

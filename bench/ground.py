@@ -1,4 +1,4 @@
-"""Real, migrated databases for the benches, and processes beside them. It measures nothing.
+"""Real, migrated databases for the benches, and processes next to them. It measures nothing.
 
 Both databases lie on the same disk and are as durable as in use: SQLite with synchronous=FULL, PostgreSQL with fsync.
 """
@@ -34,7 +34,7 @@ READY_S = 30.0
 
 @dataclass(slots=True)
 class Place:
-    """A fresh database with what the first start puts into it, and a folder beside it."""
+    """A fresh database with what the first start puts into it, and a folder next to it."""
 
     url: str
     folder: Path
@@ -74,7 +74,7 @@ class Ground:
     _made: int = 0
 
     def sql(self, place: Place, *statements: str) -> str:
-        """Run statements on a database that no process of ours is writing to; give the last one's rows, one a line."""
+        """Run statements on a database that no process of ours is writing to; return the rows of the last one, one per line."""
         if self.cluster is not None:
             return [self.cluster.sql(statement, place.name) for statement in statements][-1]
         with contextlib.closing(sqlite3.connect(place.url.partition(":///")[2], timeout=30)) as connection, connection:
@@ -97,7 +97,7 @@ class Ground:
 
 @contextlib.contextmanager
 def grounds() -> Iterator[list[Ground]]:
-    """Give SQLite and PostgreSQL, and take them away afterwards."""
+    """Yield SQLite and PostgreSQL, and remove them afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="tocsin-bench-"))
     try:
         sqlite = Ground("SQLite", folder, make_sqlite_template(folder / "template.db"))
@@ -108,11 +108,11 @@ def grounds() -> Iterator[list[Ground]]:
 
 
 async def _furnish(settings: Settings) -> None:
-    store = Database(open_engines(settings))
+    database = Database(open_engines(settings))
     try:
-        await first_start(store, settings, Secret(SECRET))
+        await first_start(database, settings, Secret(SECRET))
     finally:
-        await store.close()
+        await database.close()
 
 
 @dataclass(slots=True)
@@ -157,7 +157,7 @@ def running(*words: str, environment: dict[str, str] | None = None, shown: bool 
 
 
 def free_port() -> int:
-    """Give a port that nobody listens on now."""
+    """Return a port that is free now."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         return int(probe.getsockname()[1])
 

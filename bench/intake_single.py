@@ -41,8 +41,8 @@ def _score(ground: Ground, services: Mapping[str, Sequence[str]]) -> dict[str, f
 
 
 def _claims(name: str, score: dict[str, float]) -> Iterator[Claim]:
-    ours, tx = score["ours"], "events/s"
+    ours, unit = score["ours"], "events/s"
     what = f"{name}: single POSTs"
-    yield Claim(f"{what} / the same without database (worker off)", ours, tx, score["no_database"], at_least=0.6)
-    yield Claim(f"{what} / one ORM insert and commit each (worker off)", ours, tx, score["obvious"], at_least=6)
-    yield Claim(f"{what}, worker on, in the same process / worker off", score["with_worker"], tx, ours)
+    yield Claim(f"{what} / the same without database (worker off)", ours, unit, score["no_database"], at_least=0.6)
+    yield Claim(f"{what} / one ORM insert and commit each (worker off)", ours, unit, score["obvious"], at_least=6)
+    yield Claim(f"{what}, worker on, in the same process / worker off", score["with_worker"], unit, ours)

@@ -1,7 +1,7 @@
 """The load: many connections that each POST, wait for the answer and POST again. A process of its own, so that it takes no time from the server's.
 
 `python -m bench.load PORT SECONDS CONNECTIONS EVENTS PREFIX [TOOL]` prints what was answered, as JSON. EVENTS 1 is one JSON object, more are NDJSON.
-With TOOL it speaks as that one does (bench/said.py).
+With TOOL it sends what that tool sends (bench/tool_requests.py).
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 import uvloop
 
-from bench.said import SAID
+from bench.tool_requests import TOOL_REQUESTS
 
 ENROL_KEY = "bench-enrolment-key"
 WARM_S, AGENTS, JOBS = 0.5, 20, 1000
@@ -30,7 +30,7 @@ _EVENT = (
 
 @dataclass(slots=True)
 class Load:
-    """What all connections share: the body to be keyed anew for each request, and the score."""
+    """What all connections share: the body which gets new keys for each request, and the score."""
 
     prefix: str
     events: int
@@ -45,7 +45,7 @@ class Load:
 
     def __post_init__(self) -> None:
         if self.tool is not None:
-            head, self.template = SAID[self.tool]
+            head, self.template = TOOL_REQUESTS[self.tool]
             self.head = head.replace("<key>", ENROL_KEY).encode()
             return
         lines = [_EVENT % (n, n % AGENTS, n) for n in range(self.events)]
@@ -57,7 +57,7 @@ class Load:
         ).encode()
 
     def request(self) -> bytes:
-        """Give the next request, head and body."""
+        """Return the next request, head and body."""
         if self.tool is None:
             return self.head + self.body()
         body = self.body()
@@ -65,7 +65,7 @@ class Load:
         return self._marked(self.head) + lines.encode() + body
 
     def body(self) -> bytes:
-        """Give the next body: its keys were never used before, its runs ended just now, each of another job than those right before."""
+        """Return the next body: its keys were never used before, its runs ended just now, each of another job than those right before."""
         self.sent += 1
         return self._marked(self.template).replace(_AT, datetime.now(UTC).isoformat(timespec="microseconds").encode())
 
@@ -112,7 +112,7 @@ class Client(asyncio.Protocol):
 
 
 async def run(load: Load, port: int, connections: int, seconds: float) -> dict[str, float]:
-    """Load for `seconds` after a short warm-up and give the score."""
+    """Load for `seconds` after a short warm-up and return the score."""
     loop = asyncio.get_running_loop()
     for _ in range(connections):
         await loop.create_connection(lambda: Client(load), "127.0.0.1", port)

@@ -40,7 +40,7 @@ class Stored:
 registry().map_imperatively(Stored, events)
 
 
-class ToolRequest(BaseModel):
+class EventIn(BaseModel):
     """An event as it comes in."""
 
     key: str
@@ -67,14 +67,14 @@ def _prepare(connection: Any, _record: object) -> None:  # noqa: ANN401
 
 
 @app.post("/v1/events", status_code=202)
-async def post_event(said: ToolRequest, authorization: Annotated[str, Header()]) -> dict[str, int]:
+async def post_event(event: EventIn, authorization: Annotated[str, Header()]) -> dict[str, int]:
     """Store one event."""
     if authorization != f"Bearer {ENROL_KEY}":
         raise HTTPException(401)
     row = Stored()
-    for name, value in said.model_dump(exclude={"agent"}).items():
+    for name, value in event.model_dump(exclude={"agent"}).items():
         setattr(row, name, value)
-    row.id, row.customer_id, row.agent_id = uuid.uuid4().hex, "cus_obvious", said.agent  # type: ignore[attr-defined]
+    row.id, row.customer_id, row.agent_id = uuid.uuid4().hex, "cus_obvious", event.agent  # type: ignore[attr-defined]
     row.received_at, row.state, row.kind = datetime.now(UTC), "new", "report"  # type: ignore[attr-defined]
     session: AsyncSession
     async with sessions() as session:

@@ -51,8 +51,8 @@ async def _by_the_outbox(place: Place, sink: Process) -> float:
     """Fill the outbox, then time the deliver stage alone, until the last message is settled."""
     settings = place.settings(smtp_url=f"smtp://127.0.0.1:{sink.port}?tls=none", log_level="warning")
     set_up_log(settings)
-    store = Database(open_engines(settings))
-    context = AppContext(settings, store, Wakeups(), Secret(SECRET), now)
+    database = Database(open_engines(settings))
+    context = AppContext(settings, database, Wakeups(), Secret(SECRET), now)
     await _fill(context)
     stopping = asyncio.Event()
     begun = time.monotonic()
@@ -60,12 +60,12 @@ async def _by_the_outbox(place: Place, sink: Process) -> float:
         delivery_loop.run(context, {"smtp": SmtpTransport.from_settings(settings)}, "worker:bench", stopping)
     )
     await asyncio.to_thread(sink.line)
-    while await _unsettled(context):  # noqa: ASYNC110  (the database is asked, and it rings no bell)
+    while await _unsettled(context):  # noqa: ASYNC110  (the database is asked, and it sends no wakeup)
         await asyncio.sleep(0.01)
     took = time.monotonic() - begun
     stopping.set()
     await stage
-    await store.close()
+    await database.close()
     return MESSAGES / took
 
 

@@ -68,7 +68,7 @@ def _phases(children: list[dict[str, Any]]) -> str:
 
 
 def _many(site: Site, messages: int) -> tuple[float, int]:
-    """Send so many; give the seconds from the first that left to the last, and how many left twice, or never."""
+    """Send so many; return the seconds from the first that left to the last, and how many left twice, or never."""
     known = len(site.left())
     key = {"Authorization": f"Bearer {site.service.admin_key}"}
     begun = time.time()

@@ -16,7 +16,7 @@ _prefixes = (f"{number:06d}" for number in itertools.count(1))
 def by_turns(
     contenders: Mapping[str, Callable[[], float]], best: Callable[[list[float]], float] = max, *, rounds: int = ROUNDS
 ) -> dict[str, float]:
-    """Run each contender once a round; give the best of each: the most, or by `min` the least."""
+    """Run each contender once a round; return the best of each: the most, or by `min` the least."""
     scores: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
         for name, run in contenders.items():
@@ -27,7 +27,7 @@ def by_turns(
 def events_a_second(
     port: int, *, connections: int, events: int, seconds: float = 2.5, tool: str | None = None
 ) -> float:
-    """Load the service on `port`, in a tool's words if one is named, and give the events that it took a second.
+    """Load the service on `port`, as a tool does if one is named, and return the events that it accepted per second.
 
     Raises RuntimeError if it refused any.
     """
@@ -40,5 +40,5 @@ def events_a_second(
 
 
 def fresh_prefix() -> str:
-    """Give six characters that no key began with before."""
+    """Return six characters that no key began with before."""
     return next(_prefixes)

@@ -3,7 +3,7 @@
 It offers what Postfix, Exim and Exchange offer, PIPELINING too.
 
 It listens on TOCSIN_PORT. After each EVERY messages it prints the moment (time.monotonic, the same in all processes) at which
-it had said 250, and the last message's subject.
+it had answered 250, and the last message's subject.
 """
 
 import asyncio

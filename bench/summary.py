@@ -40,15 +40,15 @@ def _take(place: Place) -> float:
 
 async def _summarise(place: Place) -> float:
     settings = place.settings()
-    store = Database(open_engines(settings))
+    database = Database(open_engines(settings))
     end = datetime.now(UTC).replace(hour=7, minute=0, second=0, microsecond=0)
     schedule = Schedule("sch_bench", None, "every morning", Recurrence(Frequency.DAY, 7), (), (), end, 0)
     begun = time.perf_counter()
-    async with store.read() as tx:
+    async with database.read() as tx:
         story = await summary_story(tx, schedule, number=1, start=end - timedelta(days=1), end=end)
-    letter = summary_mail.word(story, base_url="https://tocsin.example.org")
+    mail = summary_mail.word(story, base_url="https://tocsin.example.org")
     took = time.perf_counter() - begun
-    if story.jobs != JOBS or not letter.html:
-        raise RuntimeError(f"the summary told of {story.jobs} jobs")
-    await store.close()
+    if story.jobs != JOBS or not mail.html:
+        raise RuntimeError(f"the summary contains {story.jobs} jobs")
+    await database.close()
     return took

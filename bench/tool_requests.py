@@ -1,4 +1,4 @@
-"""What some tools say of one backup, as bytes: the head without its length, and the body. `@` and `#` are replaced, so that each is another event."""
+"""What some tools send about one backup, as bytes: the head without its length, and the body. `@` and `#` are replaced, so that each is another event."""
 
 _LOG = "".join(f"Creating archive, chunk {number} of 30: 12,345 files, 10.5 GiB\n" for number in range(30))
 _RESTIC = (
@@ -29,7 +29,7 @@ def _post(address: str, kind: str, body: str) -> tuple[str, bytes]:
     return f"POST {address} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {kind}\r\n", body.encode()
 
 
-SAID = {
+TOOL_REQUESTS = {
     "healthchecks": _post("/ping/<key>/nightly-####", "text/plain", _LOG + "@@@@@@@@@@@@@@@@"),
     "restic": _post("/in/restic/<key>?job=nightly-####&exit_code=3", "application/x-ndjson", _RESTIC),
     "cloudevents": _post("/in/cloudevents/<key>", "application/cloudevents+json", _CLOUDEVENT),
