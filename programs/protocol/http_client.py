@@ -24,7 +24,7 @@ class BadAddress(ValueError):
 
 
 class NoAnswer(Exception):
-    """The service gave no usable answer. Try again, after `retry_after_s` seconds if it named them. The text says why."""
+    """There is no usable answer of the service. Try again, after `retry_after_s` seconds if it named them. The text says why."""
 
     def __init__(self, reason: str, retry_after_s: float | None = None) -> None:
         super().__init__(reason)

@@ -1,6 +1,6 @@
-"""Examines this host: each thing that sending over MAPI from a service needs, one line each, with what to do about it.
+"""Examine this host: one line for each thing that sending over MAPI from a service needs, with what to do about it.
 
-Reads the profile in a child, as the relay's own process never loads MAPI. Changes nothing.
+The profile is read in a child, as the relay's own process never loads MAPI. Nothing is changed.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from programs.relay.registry import CLIENTS, OUR_KEY, SPOOLER, MailSettings, Reg
 
 OK, WARNING, FAIL = "ok", "warning", "fail"
 _SYSTEM_ACCOUNTS = {"S-1-5-18": "LocalSystem", "S-1-5-19": "LocalService", "S-1-5-20": "NetworkService"}
-# Programs that use MAPI, or offer it; a second one on the host can hold the profile, or the mail.
+# Programs that use or offer MAPI. A second one on the host can hold the profile, or the mail.
 OTHER_CLIENTS = {
     "outlook.exe": "Outlook",
     "msimn.exe": "Outlook Express",
@@ -40,14 +40,14 @@ OTHER_CLIENTS = {
 
 @dataclass(frozen=True)
 class DoctorReport:
-    """All points. `outcome` is what sending would end in as things are, None if nothing fails."""
+    """All points. `outcome` is what sending would end in now, None if nothing fails."""
 
     lines: tuple[DoctorPoint, ...]
     outcome: RelayOutcome | None = None
 
     @property
     def is_failing(self) -> bool:
-        """Say whether the relay must pause."""
+        """Whether the relay must pause."""
         return any(line.state == FAIL for line in self.lines)
 
     def as_json(self) -> dict[str, Any]:
@@ -60,15 +60,15 @@ class DoctorReport:
 
 
 def examine(
-    hive: RegistryHive, profile: str, around: HostFacts, run_child: Callable[[ChildOrder], RelayVerdict]
+    hive: RegistryHive, profile: str, facts: HostFacts, run_child: Callable[[ChildOrder], RelayVerdict]
 ) -> DoctorReport:
-    """Examine all. `run_child` runs one child in mode `doctor` and gives its verdict (programs.relay.watch.watch)."""
+    """Examine everything. `run_child` runs one child in mode `doctor` and returns its verdict (programs.relay.watch.watch)."""
     settings = read_settings(hive)
     choice = choose_client(settings, hive)
-    lines = [_smtp(), *_list(settings), _client(choice), _bitness(choice), _spooler(settings), _binding(around)]
-    lines += [_account(around), _others(around.programs), _spool(around)]
+    lines = [_smtp(), *_list(settings), _client(choice), _bitness(choice), _spooler(settings), _binding(facts)]
+    lines += [_account(facts), _others(facts.programs), _spool(facts)]
     outcome = choice.outcome if isinstance(choice, NoUsableClient) else None
-    if isinstance(choice, ClientChoice) and around.mapi_binding:
+    if isinstance(choice, ClientChoice) and facts.mapi_binding:
         order = ChildOrder(mode="doctor", profile=profile, client=choice.as_json(), use_spooler=settings.use_spooler)
         verdict = run_child(order)
         lines += profile_lines(profile, settings, verdict)
@@ -76,20 +76,27 @@ def examine(
     else:
         lines.append(
             DoctorPoint(
-                "profile", FAIL, "not looked at: there is no mail client to look with", "Mend the points above first."
+                "profile",
+                FAIL,
+                "not examined: there is no mail client to examine it with",
+                "Correct the points above first.",
             )
         )
-    lines.append(_test_message(around.test_message))
+    lines.append(_test_message(facts.test_message))
     return DoctorReport(tuple(lines), outcome if any(line.state == FAIL for line in lines) else None)
 
 
 def profile_lines(profile: str, settings: MailSettings, verdict: RelayVerdict) -> list[DoctorPoint]:
-    """Judge what a child found in the profile. Findings told before a hang or a dialog count."""
+    """Judge what a child found in the profile. Findings that it sent before a hang or a dialog count."""
     found: Mapping[str, Any] = verdict.evidence.get("found") or {}
     lines = []
     if found.get("simple"):
-        words = 'this client offers Simple MAPI only: no profile to examine, and no proof beyond "handed to the client"'
-        lines.append(DoctorPoint("profile", WARNING, words, "Prefer a client with Extended MAPI (DLLPathEx), or SMTP."))
+        found_text = (
+            'this client offers Simple MAPI only: no profile to examine, and no proof beyond "handed to the client"'
+        )
+        lines.append(
+            DoctorPoint("profile", WARNING, found_text, "Prefer a client with Extended MAPI (DLLPathEx), or SMTP.")
+        )
     else:
         lines.append(_profile(profile, found))
         if "providers" in found:
@@ -110,15 +117,15 @@ def _list(settings: MailSettings) -> list[DoctorPoint]:
     if not settings.clients:
         remedy = f'Run `--set {CLIENTS}="Microsoft Outlook"`.'
         return [DoctorPoint("supported clients", FAIL, f"{CLIENTS} is not set or empty", remedy)]
-    words = f"{'; '.join(settings.clients)} (from {settings.clients_from})"
+    found_text = f"{'; '.join(settings.clients)} (from {settings.clients_from})"
     never = [f"{name}: {why}" for name in settings.clients if (why := never_used_because(name))]
     if never:
         return [
             DoctorPoint(
-                "supported clients", WARNING, f"{words}; never used: {'; '.join(never)}", f"Take it off {CLIENTS}."
+                "supported clients", WARNING, f"{found_text}; never used: {'; '.join(never)}", f"Take it off {CLIENTS}."
             )
         ]
-    return [DoctorPoint("supported clients", OK, words)]
+    return [DoctorPoint("supported clients", OK, found_text)]
 
 
 def _client(choice: ClientChoice | NoUsableClient) -> DoctorPoint:
@@ -126,13 +133,13 @@ def _client(choice: ClientChoice | NoUsableClient) -> DoctorPoint:
         return DoctorPoint(
             "mail client", FAIL, choice.reason, "Install Microsoft Outlook (not the new Outlook), or send by SMTP."
         )
-    words = f"{choice.name}: {choice.reason}; {choice.kind} MAPI, {choice.dll}"
+    found_text = f"{choice.name}: {choice.reason}; {choice.kind} MAPI, {choice.dll}"
     if choice.kind == "extended" and not is_loaded_by_pywin32(choice.as_json()):
         remedy = f"Make {choice.name} the host's default mail client (HKLM\\{CLIENTS_KEY}, default value)."
         return DoctorPoint(
-            "mail client", FAIL, f"{words}; pywin32 would load the host's default client instead", remedy
+            "mail client", FAIL, f"{found_text}; pywin32 would load the host's default client instead", remedy
         )
-    return DoctorPoint("mail client", OK, words)
+    return DoctorPoint("mail client", OK, found_text)
 
 
 def _bitness(choice: ClientChoice | NoUsableClient) -> DoctorPoint:
@@ -142,37 +149,40 @@ def _bitness(choice: ClientChoice | NoUsableClient) -> DoctorPoint:
         return DoctorPoint(
             "bitness", FAIL, choice.reason, "Install the relay again with a Python of the client's bitness."
         )
-    return DoctorPoint("bitness", WARNING, "not compared: there is no mail client", "Mend the mail client first.")
+    return DoctorPoint("bitness", WARNING, "not compared: there is no mail client", "Correct the mail client first.")
 
 
 def _spooler(settings: MailSettings) -> DoctorPoint:
     if not settings.use_spooler:
         return DoctorPoint("spooler", OK, "the MAPI spooler is not used")
-    words = f"{SPOOLER} is set (in {settings.spooler_from}): THE MAPI SPOOLER IS USED. A service must not; mail can stay in the Outbox for ever"
+    found_text = f"{SPOOLER} is set (in {settings.spooler_from}): THE MAPI SPOOLER IS USED. A service must not; mail can stay in the Outbox forever"
     remedy = f"Run `--set {SPOOLER}=0` (it writes HKLM\\{OUR_KEY}, which goes before the old key) and use a tight profile, or SMTP."
-    return DoctorPoint("spooler", WARNING, words, remedy)
+    return DoctorPoint("spooler", WARNING, found_text, remedy)
 
 
-def _binding(around: HostFacts) -> DoctorPoint:
-    if around.mapi_binding:
-        return DoctorPoint("pywin32", OK, around.mapi_binding)
+def _binding(facts: HostFacts) -> DoctorPoint:
+    if facts.mapi_binding:
+        return DoctorPoint("pywin32", OK, facts.mapi_binding)
     return DoctorPoint("pywin32", FAIL, "pywin32 cannot be imported", "Run `py -m pip install pywin32`.")
 
 
-def _account(around: HostFacts) -> DoctorPoint:
-    who = around.account or around.account_sid or "unknown"
-    if around.account_sid in _SYSTEM_ACCOUNTS:
-        words = f"runs as {_SYSTEM_ACCOUNTS[around.account_sid]}, which has no mail profile"
+def _account(facts: HostFacts) -> DoctorPoint:
+    who = facts.account or facts.account_sid or "unknown"
+    if facts.account_sid in _SYSTEM_ACCOUNTS:
+        found_text = f"runs as {_SYSTEM_ACCOUNTS[facts.account_sid]}, which has no mail profile"
         return DoctorPoint(
-            "service account", FAIL, words, "Install the service with `--account DOMAIN\\user`, whose profile it is."
+            "service account",
+            FAIL,
+            found_text,
+            "Install the service with `--account DOMAIN\\user`, whose profile it is.",
         )
-    if around.service_account and _user(around.service_account) != _user(around.account):
-        words = f"this is {who}, the service runs as {around.service_account}: profiles belong to an account"
+    if facts.service_account and _user(facts.service_account) != _user(facts.account):
+        found_text = f"this is {who}, the service runs as {facts.service_account}: profiles belong to an account"
         return DoctorPoint(
             "service account",
             WARNING,
-            words,
-            f"Run doctor as {around.service_account}, or ask the service for its report.",
+            found_text,
+            f"Run doctor as {facts.service_account}, or ask the service for its report.",
         )
     return DoctorPoint("service account", OK, f"runs as {who}")
 
@@ -181,21 +191,21 @@ def _others(programs: Sequence[str]) -> DoctorPoint:
     running = sorted({OTHER_CLIENTS[name.lower()] for name in programs if OTHER_CLIENTS.get(name.lower())})
     if not running:
         return DoctorPoint("other mail clients", OK, "none is running")
-    words = f"running: {', '.join(running)}"
+    found_text = f"running: {', '.join(running)}"
     return DoctorPoint(
         "other mail clients",
         WARNING,
-        words,
+        found_text,
         "Close it and keep it from starting: no other MAPI client may run on this host.",
     )
 
 
-def _spool(around: HostFacts) -> DoctorPoint:
-    if around.spool_trouble:
-        return DoctorPoint("spool", FAIL, f"cannot be written to: {around.spool_trouble}", "Make room on its disk.")
-    if around.spool_kept:
-        words = f"was found damaged, and begun anew; the old one is kept as {around.spool_kept}"
-        return DoctorPoint("spool", WARNING, words, "Look after the disk, then delete the old one.")
+def _spool(facts: HostFacts) -> DoctorPoint:
+    if facts.spool_trouble:
+        return DoctorPoint("spool", FAIL, f"cannot be written to: {facts.spool_trouble}", "Make room on its disk.")
+    if facts.spool_kept:
+        found_text = f"was damaged and replaced by a new one; the old one is kept as {facts.spool_kept}"
+        return DoctorPoint("spool", WARNING, found_text, "Check the disk, then delete the old one.")
     return DoctorPoint("spool", OK, "can be written to")
 
 
@@ -225,9 +235,11 @@ def _pair(settings: MailSettings, providers: Sequence[check.Provider]) -> list[D
     elif store.is_exchange and store.store in ("", check.EXCHANGE_PRIVATE_STORE):
         lines.append(DoctorPoint("default store", OK, f'"{store.name}" ({store.service})'))
     else:
-        words = f'"{store.name}" ({store.service}) is not Exchange\'s private store'
-        lines.append(DoctorPoint("default store", WARNING, words, "Make the Exchange mailbox the default data file."))
-    names = ", ".join(f'"{one.name}" ({one.service})' for one in order) or "none"
+        found_text = f'"{store.name}" ({store.service}) is not Exchange\'s private store'
+        lines.append(
+            DoctorPoint("default store", WARNING, found_text, "Make the Exchange mailbox the default data file.")
+        )
+    names = ", ".join(f'"{provider.name}" ({provider.service})' for provider in order) or "none"
     first = bool(order) and store is not None and order[0].service_uid == store.service_uid
     lines.append(
         DoctorPoint(
@@ -235,7 +247,7 @@ def _pair(settings: MailSettings, providers: Sequence[check.Provider]) -> list[D
         )
     )
     if books:
-        lines.append(DoctorPoint("address book", OK, ", ".join(f'"{one.name}"' for one in books)))
+        lines.append(DoctorPoint("address book", OK, ", ".join(f'"{provider.name}"' for provider in books)))
     else:
         lines.append(
             DoctorPoint("address book", WARNING, "the profile has none", "Add an address book to the profile.")
@@ -249,14 +261,14 @@ def _logon(found: Mapping[str, Any], verdict: RelayVerdict) -> DoctorPoint:
             "logon", OK, f"without a dialog, in {verdict.evidence.get('seconds', 0)} s with the child's start"
         )
     remedies = {
-        RelayOutcome.NEEDS_UI: "Log on as the service's account, open the client with this profile and answer what it asks, for good.",
-        RelayOutcome.TIMEOUT: "Open the client by hand with this profile: what it waits for shows there.",
+        RelayOutcome.NEEDS_UI: "Log on as the service's account, open the client with this profile and answer its question for good.",
+        RelayOutcome.TIMEOUT: "Open the client by hand with this profile: it will show what it waits for.",
         RelayOutcome.PROFILE_MISSING: "Make the profile while logged on as the service's account.",
         RelayOutcome.LOGON_FAILED: "Check the account's password and its right to the mailbox.",
         RelayOutcome.INCOMPATIBLE_CLIENT: "Make the chosen client the host's default mail client, or repair it.",
     }
     remedy = (
-        remedies.get(RelayOutcome(verdict.outcome), "Try again; if it stays, open the client by hand.")
+        remedies.get(RelayOutcome(verdict.outcome), "Try again; if it fails again, open the client by hand.")
         if verdict.outcome != EXAMINED
         else ""
     )
@@ -272,7 +284,7 @@ def _online(found: Mapping[str, Any]) -> DoctorPoint:
             "Make the Exchange mailbox the default data file.",
         )
     if found["online"]:
-        return DoctorPoint("store", OK, "opened online, past any cache, so the Outbox shows what really left")
+        return DoctorPoint("store", OK, "opened online, without a cache, so the Outbox shows what really left")
     return DoctorPoint(
         "store",
         WARNING,
@@ -285,7 +297,7 @@ def _test_message(when: str) -> DoctorPoint:
     if when:
         return DoctorPoint("test message", OK, f"the last message left at {when}")
     return DoctorPoint(
-        "test message", WARNING, "none has left yet", "Run `send-test ADDRESS`, and look whether it arrives."
+        "test message", WARNING, "none has left yet", "Run `send-test ADDRESS`, and check that it arrives."
     )
 
 

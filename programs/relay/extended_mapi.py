@@ -1,6 +1,7 @@
 """A mailbox over Extended MAPI by pywin32, with the flags of a service: no dialog, no spooler, the store itself.
 
-For the child only, and not importable without pywin32, whose own import loads no client yet. Whether the chosen client's own DLL is what pywin32 loads is seen to in programs/relay/client_loading.py.
+Only a child imports it. It needs pywin32, whose own import loads no client yet; programs/relay/mail_clients.py makes sure that pywin32
+loads the DLL of the chosen client.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from win32com.mapi import mapi
 from programs.relay import properties as pr
 from programs.relay.conversation import ChildOrder
 from programs.relay.mail_clients import load_extended_client
-from programs.relay.mailbox import Draft, MessagePlace, Tell
+from programs.relay.mailbox import Draft, MessagePlace, ReportFindings
 from programs.relay.mime_message import Attachment, MimeMessage
 from programs.relay.outcomes import Declined, MapiError, RelayOutcome, RelayVerdict
 from programs.relay.profile_check import Provider, tightness
@@ -28,7 +29,7 @@ STORE_FLAGS = 0x1 | 0x4 | 0x80  # MDB_NO_DIALOG, MDB_WRITE, MDB_NO_MAIL
 MDB_ONLINE = 0x100
 BEST_ACCESS, KEEP_OPEN, MODRECIP_ADD, MAPI_CREATE = 0x10, 0x2, 0x2, 0x2
 NO_SUPPORT, UNKNOWN_FLAGS = 0x80040102, 0x80040106
-_SMALL = 8 * 1024  # bytes that a property may have to be set at once; beyond that providers want a stream
+_SMALL = 8 * 1024  # bytes of a property that is set at once; for more, providers want a stream
 _CREATE_STREAM, _CREATE_MODIFY = 0x1000 | 0x2, 0x2 | 0x1
 _PT_UNICODE = 0x1F
 _MOST_ROWS, _BATCH = 10_000, 200
@@ -56,7 +57,7 @@ class ExtendedMailbox:
             if not is_tight:
                 raise Declined(RelayVerdict(RelayOutcome.NOT_TIGHT, why, {"profile": self._profile}))
         flags = LOGON_FLAGS if self._use_spooler else LOGON_FLAGS | MAPI_NO_MAIL
-        with self._told("MAPILogonEx"):
+        with self._mapi_errors("MAPILogonEx"):
             self._session = mapi.MAPILogonEx(0, self._profile, None, flags)
         self._open_store()
         outbox, self._sent_entryid = self._get(self._store, pr.PR_IPM_OUTBOX_ENTRYID, pr.PR_IPM_SENTMAIL_ENTRYID)
@@ -64,12 +65,12 @@ class ExtendedMailbox:
             raise Declined(
                 RelayVerdict(RelayOutcome.NOT_TIGHT, "the default store has no Outbox", {"profile": self._profile})
             )
-        with self._told("open the Outbox"):
+        with self._mapi_errors("open the Outbox"):
             self._folders["outbox"] = self._store.OpenEntry(outbox, None, BEST_ACCESS)
 
     def create(self, message: MimeMessage) -> Draft:
         """Save the message in the Outbox."""
-        with self._told("create the message"):
+        with self._mapi_errors("create the message"):
             made = self._message = self._folders["outbox"].CreateMessage(None, 0)
             made.SetProps(pr.message_properties(message, self._sent_entryid))
             made.ModifyRecipients(MODRECIP_ADD, pr.recipient_rows(message.recipients))
@@ -78,26 +79,26 @@ class ExtendedMailbox:
         for attachment in message.attachments:
             self._attach(made, attachment)
         self._keep_headers(made, message.kept)
-        with self._told("save the message"):
+        with self._mapi_errors("save the message"):
             made.SaveChanges(KEEP_OPEN)
         entryid, search_key = self._get(made, pr.PR_ENTRYID, pr.PR_SEARCH_KEY)
         return Draft(entryid, search_key)
 
-    def submit(self, draft: Draft) -> Mapping[str, Any]:  # noqa: ARG002  (there is one message a child)
+    def submit(self, draft: Draft) -> Mapping[str, Any]:  # noqa: ARG002  (a child has only one message)
         """Submit it."""
-        with self._told("SubmitMessage"):
+        with self._mapi_errors("SubmitMessage"):
             self._message.SubmitMessage(0)
         self._message = None
         return {"online": self._is_online}
 
     def can_look(self) -> bool:
-        """Extended MAPI can."""
+        """Return true: Extended MAPI can."""
         return True
 
     def find(self, search_key: bytes, folders: Sequence[str] = ("outbox", "sent")) -> MessagePlace | None:
-        """Look into the folders' tables, opened anew each time: without a message pump an old one is never brought up to date."""
+        """Look into the folders' tables. Each time they are opened again: without a message pump an old one is never updated."""
         for name in folders:
-            with self._told(f"look into {name}"):
+            with self._mapi_errors(f"look into {name}"):
                 row = self._row(self._folder(name), search_key, filtered=name == "sent")
             if row is not None:
                 return MessagePlace(name, row[pr.PR_ENTRYID], bool(row.get(pr.PR_MESSAGE_FLAGS, 0) & pr.MSGFLAG_SUBMIT))
@@ -105,32 +106,32 @@ class ExtendedMailbox:
 
     def abort(self, entryid: bytes) -> None:
         """Take it out of the outgoing queue."""
-        with self._told("AbortSubmit"):
+        with self._mapi_errors("AbortSubmit"):
             self._store.AbortSubmit(entryid, 0)
 
     def delete(self, entryid: bytes) -> None:
         """Remove it from the Outbox."""
         self._message = None
-        with self._told("delete the message"):
+        with self._mapi_errors("delete the message"):
             self._folders["outbox"].DeleteMessages([entryid], 0, None, 0)
 
-    def findings(self, tell: Tell) -> None:
-        """Tell the profiles, the profile's providers, and then what a logon gives."""
+    def findings(self, report: ReportFindings) -> None:
+        """Report the profiles, the profile's providers, and then the result of a logon."""
         self._initialise()
-        with self._told("list the profiles"):
+        with self._mapi_errors("list the profiles"):
             table = mapi.MAPIAdminProfiles(0).GetProfileTable(0)
             names = [_name(row) for row in self._rows(table, pr.PR_DISPLAY_NAME_A, pr.PR_DEFAULT_PROFILE)]
-        tell({"profiles": names})
+        report({"profiles": names})
         try:
-            tell({"providers": [one.as_json() for one in self._providers()]})
+            report({"providers": [provider.as_json() for provider in self._providers()]})
         except MapiError as refused:
-            tell({"providers_refused": str(refused)})
+            report({"providers_refused": str(refused)})
             raise
-        use_spooler, self._use_spooler = self._use_spooler, True  # log on to a profile that is not tight, too
+        use_spooler, self._use_spooler = self._use_spooler, True  # a profile that is not tight gets its logon, too
         self.open()
         self._use_spooler = use_spooler
         mask, provider = self._get(self._store, pr.PR_STORE_SUPPORT_MASK, pr.PR_MDB_PROVIDER)
-        tell(
+        report(
             {
                 "logon": "ok",
                 "online": self._is_online,
@@ -140,7 +141,7 @@ class ExtendedMailbox:
         )
 
     def close(self) -> None:
-        """Log off and let everything go."""
+        """Log off and release everything."""
         session, self._session = self._session, None
         self._message = self._store = None
         self._folders.clear()
@@ -153,13 +154,13 @@ class ExtendedMailbox:
 
     def _initialise(self) -> None:
         if not self._is_initialised:
-            with self._told("MAPIInitialize"):
+            with self._mapi_errors("MAPIInitialize"):
                 mapi.MAPIInitialize((0, MAPI_NT_SERVICE | MULTITHREAD))
             self._is_initialised = True
 
     def _providers(self) -> list[Provider]:
         """Read the profile: with MAPI_NO_MAIL the session itself does not show its transports."""
-        with self._told("read the profile"):
+        with self._mapi_errors("read the profile"):
             services = mapi.MAPIAdminProfiles(0).AdminServices(self._profile, None, 0, 0)
             table = services.GetProviderTable(0)
             rows = self._rows(
@@ -175,7 +176,7 @@ class ExtendedMailbox:
             return [Provider.from_row(row) for row in rows]
 
     def _open_store(self) -> None:
-        with self._told("open the default store"):
+        with self._mapi_errors("open the default store"):
             stores = self._rows(self._session.GetMsgStoresTable(0), pr.PR_ENTRYID, pr.PR_DEFAULT_STORE)
             entryid = next((row[pr.PR_ENTRYID] for row in stores if row.get(pr.PR_DEFAULT_STORE)), None)
             if entryid is None:
@@ -188,7 +189,7 @@ class ExtendedMailbox:
             except pythoncom.com_error as error:
                 if error.hresult & 0xFFFFFFFF != UNKNOWN_FLAGS:
                     raise
-                self._store = self._session.OpenMsgStore(0, entryid, None, STORE_FLAGS)  # a store that knows no cache
+                self._store = self._session.OpenMsgStore(0, entryid, None, STORE_FLAGS)  # a store without a cache
 
     def _folder(self, name: str) -> Any:  # noqa: ANN401  (pywin32's PyIMAPIFolder)
         if name not in self._folders:
@@ -196,7 +197,7 @@ class ExtendedMailbox:
         return self._folders[name]
 
     def _row(self, folder: Any, search_key: bytes, *, filtered: bool) -> dict[int, Any] | None:  # noqa: ANN401
-        """Give a message's row. The Outbox is read through; Sent Items may be huge, so the store filters if it can."""
+        """Return a message's row. The Outbox is read through; Sent Items may be huge, so the store filters if it can."""
         table = folder.GetContentsTable(0)
         if filtered:
             with contextlib.suppress(pythoncom.com_error):
@@ -213,23 +214,23 @@ class ExtendedMailbox:
                 return
             yield from (dict(row) for row in rows)
 
-    def _get(self, thing: Any, *tags: int) -> list[Any]:  # noqa: ANN401
-        """Give properties; None for those that are not there."""
-        with self._told("read properties"):
-            _, values = thing.GetProps(tags, 0)
+    def _get(self, mapi_object: Any, *tags: int) -> list[Any]:  # noqa: ANN401
+        """Return properties; None for those that do not exist."""
+        with self._mapi_errors("read properties"):
+            _, values = mapi_object.GetProps(tags, 0)
         return [value if tag == wanted else None for wanted, (tag, value) in zip(tags, values)]
 
-    def _set(self, thing: Any, tag: int, value: str | bytes) -> None:  # noqa: ANN401
-        """Set a property of any size: by a stream where it is large and the provider has streams."""
+    def _set(self, mapi_object: Any, tag: int, value: str | bytes) -> None:  # noqa: ANN401
+        """Set a property of any size: by a stream if it is large and the provider has streams."""
         content = value.encode("utf-16-le") if isinstance(value, str) else value
-        with self._told(f"set 0x{tag:08X}"):
-            if len(content) > _SMALL and self._stream(thing, tag, content):
+        with self._mapi_errors(f"set 0x{tag:08X}"):
+            if len(content) > _SMALL and self._stream(mapi_object, tag, content):
                 return
-            thing.SetProps([(tag, value)])
+            mapi_object.SetProps([(tag, value)])
 
-    def _stream(self, thing: Any, tag: int, content: bytes) -> bool:  # noqa: ANN401
+    def _stream(self, mapi_object: Any, tag: int, content: bytes) -> bool:  # noqa: ANN401
         try:
-            stream = thing.OpenProperty(tag, pythoncom.IID_IStream, _CREATE_STREAM, _CREATE_MODIFY)
+            stream = mapi_object.OpenProperty(tag, pythoncom.IID_IStream, _CREATE_STREAM, _CREATE_MODIFY)
         except pythoncom.com_error as error:
             if error.hresult & 0xFFFFFFFF == NO_SUPPORT:
                 return False
@@ -240,15 +241,15 @@ class ExtendedMailbox:
         return True
 
     def _attach(self, message: Any, attachment: Attachment) -> None:  # noqa: ANN401
-        with self._told("attach a file"):
+        with self._mapi_errors("attach a file"):
             _, attach = message.CreateAttach(None, 0)
             attach.SetProps(pr.attachment_properties(attachment))
         self._set(attach, pr.PR_ATTACH_DATA_BIN, attachment.content)
-        with self._told("attach a file"):
+        with self._mapi_errors("attach a file"):
             attach.SaveChanges(KEEP_OPEN)
 
     def _keep_headers(self, message: Any, kept: Sequence[tuple[str, str]]) -> None:  # noqa: ANN401
-        """Keep headers as named properties. A provider that has none, or no room for more, does not stop the mail."""
+        """Keep headers as named properties. A provider without them, or without room for more, does not stop the mail."""
         if not kept:
             return
         with contextlib.suppress(pythoncom.com_error):
@@ -257,8 +258,8 @@ class ExtendedMailbox:
             message.SetProps([(tag & 0xFFFF0000 | _PT_UNICODE, value) for tag, (_, value) in zip(tags, kept)])
 
     @contextlib.contextmanager
-    def _told(self, doing: str) -> Iterator[None]:
-        """Turn pywin32's error into ours, with what was being done."""
+    def _mapi_errors(self, doing: str) -> Iterator[None]:
+        """Turn pywin32's error into MapiError with the step that failed."""
         try:
             yield
         except pythoncom.com_error as error:

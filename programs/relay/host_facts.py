@@ -1,4 +1,4 @@
-"""Looks at the host for doctor: who we are, what runs, whether pywin32 is there. Reads only; elsewhere than on Windows it knows little."""
+"""Read what the doctor needs to know of the host: our account, running programs, pywin32. Reads only; little is known off Windows."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _MOST_PROGRAMS = 5000
 
 @dataclass(frozen=True)
 class HostFacts:
-    """What the parent knows of its host. Empty texts: not known.
+    """What the parent knows of its host. An empty text means that it is not known.
 
     `test_message`: when a message last left, in words. `spool_trouble`: why the spool cannot be written to, empty if it can;
-    `spool_kept`: the name of one that was damaged and lies beside it.
+    `spool_kept`: the name of a damaged spool that is kept next to it.
     """
 
     account: str = ""
     account_sid: str = ""
-    service_account: str = ""  # of the installed service; may be another than ours when an admin runs doctor by hand
+    service_account: str = ""  # of the installed service; it may differ from ours when an administrator runs the doctor
     programs: Sequence[str] = ()  # names of the programs that run on the host
     mapi_binding: str = ""  # pywin32's version
     test_message: str = ""
@@ -37,7 +37,7 @@ class HostFacts:
 def read_host_facts(
     *, service_account: str = "", test_message: str = "", spool_trouble: str = "", spool_kept: str = ""
 ) -> HostFacts:
-    """Look now. What is given the parent knows: see Surroundings."""
+    """Read them now. The parent knows the arguments: see HostFacts."""
     account, sid = _account()
     return HostFacts(
         account=account,
@@ -52,7 +52,7 @@ def read_host_facts(
 
 
 def _binding() -> str:
-    """Say which pywin32 there is, without loading MAPI."""
+    """Return the version of pywin32, without loading MAPI."""
     try:
         if not is_windows() or importlib.util.find_spec("win32com.mapi") is None:
             return ""
@@ -76,7 +76,7 @@ def _account() -> tuple[str, str]:
 
 
 def _programs() -> tuple[str, ...]:
-    """List the names of what runs."""
+    """Return the names of the running programs."""
     names: list[str] = []
     if is_windows():
         kernel = library("kernel32")

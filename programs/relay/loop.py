@@ -1,6 +1,6 @@
-"""The relay at work: three threads that meet in the spool. One fetches messages, one sends them, one tells the service.
+"""The running relay: three threads that meet in the spool. One fetches messages, one sends them, one reports to the service.
 
-Whatever the service does, each thread lives on: it waits a little longer each time, and asks again.
+Whatever the service does, no thread ends: after a failure each waits a little longer and tries again. The log is here, too.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ VERSION = "0.1.0"
 WAIT_S = 30.0
 BEAT_S = 30.0
 RENEW_S = 20.0
-STOCK = 3  # messages that lie here unsent: one child at a time needs no more, and another relay may have the rest
-HELD_MOST = 200  # messages that are held at all, with those that may have left and cannot be looked for yet
+STOCK = 3  # unsent messages on this host: one child at a time needs no more, and another relay may send the rest
+HELD_MOST = 200  # messages held in total, with those that may have left and cannot be looked for yet
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 60.0
 _IDLE_S = 1.0
 _PAUSED_WAIT_S = 5.0
-_LAST_WORD_S = 5.0  # for each step of it: Windows waits for a service that stops, but not long
+_LAST_WORD_S = 5.0  # for each step of the last report: Windows does not wait long for a service that stops
 log = logging.getLogger("tocsin.relay")
 
 
@@ -43,7 +43,7 @@ class RelayLoop:
 
     spool: RelaySpool
     sender: SpoolSender
-    service_for: Callable[[], RelayClient]  # each thread has a connection of its own
+    service_for: Callable[[], RelayClient]  # each thread has its own connection
     stop: threading.Event
     _wanted: RelayInstructions = field(default_factory=RelayInstructions)
     _work: threading.Event = field(default_factory=threading.Event)
@@ -51,21 +51,26 @@ class RelayLoop:
     _room: threading.Event = field(default_factory=threading.Event)
     _services: list[RelayClient] = field(default_factory=list)
     _renewed_at: float = -1e9
-    _beaten_at: float = -1e9
-    _beaten: tuple[str, str] = ("", "")
+    _reported_at: float = -1e9
+    _reported: tuple[str, str] = ("", "")
     _broken: SpoolDamaged | None = None
 
     def run(self) -> None:
-        """Work until `stop` is set; then let the child end, tell what is known, and return. Raises Damaged: begin anew."""
-        turns = (self._fetch, self._send, self._tell)
-        threads = [threading.Thread(target=self._keep, args=(turn,), name=turn.__name__, daemon=True) for turn in turns]
+        """Work until `stop` is set; then let the child end, report what is known, and return.
+
+        Raises SpoolDamaged: a restart then opens a new spool.
+        """
+        turns = (self._fetch, self._send, self._report)
+        threads = [
+            threading.Thread(target=self._repeat, args=(step,), name=step.__name__, daemon=True) for step in turns
+        ]
         for thread in threads:
             thread.start()
         self.stop.wait()
         for event in (self._work, self._news, self._room):
             event.set()
-        threads[1].join(timeout=self.sender.means.deadlines.stopping + 10)
-        self._last_word()
+        threads[1].join(timeout=self.sender.setup.deadlines.stopping + 10)
+        self._report_last()
         for service in self._services:
             service.close()
         for thread in threads:
@@ -73,45 +78,45 @@ class RelayLoop:
         if self._broken is not None:
             raise self._broken
 
-    def _keep(self, turn: Callable[[RelayClient], None]) -> None:
+    def _repeat(self, step: Callable[[RelayClient], None]) -> None:
         service = self.service_for()
         self._services.append(service)
         pause = _FIRST_PAUSE_S
         while not self.stop.is_set():
             try:
-                turn(service)
+                step(service)
                 pause = _FIRST_PAUSE_S
                 continue
             except NoAnswer as cause:
                 level = logging.ERROR if isinstance(cause, KeyRejected) else logging.WARNING
-                log.log(level, "%s: %s", turn.__name__.strip("_"), cause)
+                log.log(level, "%s: %s", step.__name__.strip("_"), cause)
             except SpoolUnusable as cause:
-                log.error("%s: the spool cannot be used: %s", turn.__name__.strip("_"), cause)  # noqa: TRY400  (a full disk is no defect of ours)
-                self.sender.worry()
+                log.error("%s: the spool cannot be used: %s", step.__name__.strip("_"), cause)  # noqa: TRY400  (a full disk is not our defect)
+                self.sender.expect_trouble()
             except SpoolDamaged as cause:
                 self._broken = cause
                 self.stop.set()
             except Exception:
-                log.exception("%s failed by a defect of ours", turn.__name__.strip("_"))
+                log.exception("%s failed by a defect of the relay", step.__name__.strip("_"))
             self.stop.wait(pause * random.uniform(0.7, 1.3))  # noqa: S311  (jitter, no secret)
             pause = min(pause * 2, _LONGEST_PAUSE_S)
 
     def _fetch(self, service: RelayClient) -> None:
-        """Ask for as many as there is room for; while paused only for news, so that what we hold goes back."""
+        """Lease as many messages as there is room for; while paused none, so that what we hold is released."""
         is_paused = self._is_paused
         most = 0 if is_paused else min(STOCK - self.spool.unbegun, HELD_MOST - self.spool.waiting()[0])
         if self.sender.report is None or (most <= 0 and not is_paused):
             self._room.wait(_IDLE_S)
             self._room.clear()
             return
-        wait_s = WAIT_S if most else _PAUSED_WAIT_S  # a pause of our own may end meanwhile
+        wait_s = WAIT_S if most else _PAUSED_WAIT_S  # our own pause may end meanwhile
         answer = service.lease(wait_s, most, self.spool.holding(begun=is_paused)[:CLAIMS_MOST])
-        self._heed(answer.wanted)
-        if is_paused:  # it went back by then, so a disk that takes no more writes keeps nothing here
+        self._follow(answer.wanted)
+        if is_paused:  # by now the service has it back: a disk that cannot be written to keeps nothing here
             with self.sender.beginning:
                 self.spool.drop_unbegun()
-        for posted in answer.messages:
-            self.spool.take(posted)
+        for mail in answer.messages:
+            self.spool.take(mail)
         if answer.messages:
             self._work.set()
 
@@ -130,14 +135,14 @@ class RelayLoop:
         self._work.wait(_IDLE_S)
         self._work.clear()
 
-    def _tell(self, service: RelayClient) -> None:
-        """Tell how we are, renew what is held, and hand in verdicts as they come: what needs the disk comes last."""
+    def _report(self, service: RelayClient) -> None:
+        """Report our state, renew what is held, and hand in verdicts as they come. What needs the disk comes last."""
         now = time.monotonic()
-        is_due = now - self._beaten_at > BEAT_S
-        if is_due or self._beat_key() != self._beaten:
-            told = self._beat_key()
-            self._heed(service.beat(self._heartbeat()))
-            self._beaten, self._beaten_at = told, now
+        is_due = now - self._reported_at > BEAT_S
+        if is_due or self._urgent_state() != self._reported:
+            reported = self._urgent_state()
+            self._follow(service.beat(self._heartbeat()))
+            self._reported, self._reported_at = reported, now
         holding = self.spool.holding(begun=self._is_paused)
         if holding and now - self._renewed_at > RENEW_S:
             service.renew(holding[:CLAIMS_MOST])
@@ -148,8 +153,8 @@ class RelayLoop:
         self._news.wait(_IDLE_S)
         self._news.clear()
 
-    def _beat_key(self) -> tuple[str, str]:
-        """Give what is to be told at once when it changes."""
+    def _urgent_state(self) -> tuple[str, str]:
+        """Return what is reported at once when it changes."""
         return self.sender.report_at, self.sender.paused_why
 
     def _hand_in(self, service: RelayClient) -> None:
@@ -157,17 +162,21 @@ class RelayLoop:
         if not ended:
             return
         receipts = []
-        for one in ended:
-            if one.verdict is not None:
-                told = one.verdict.as_json()
-                receipts.append(RelayReceipt(one.id, one.token, told["outcome"], told["reason"], told["evidence"]))
-        for taken in service.hand_in(receipts):
-            claim = next((one.claim for one in ended if (one.id, one.token) == (taken.id, taken.token)), None)
+        for message in ended:
+            if message.verdict is not None:
+                verdict = message.verdict.as_json()
+                receipts.append(
+                    RelayReceipt(message.id, message.token, verdict["outcome"], verdict["reason"], verdict["evidence"])
+                )
+        for answer in service.hand_in(receipts):
+            claim = next(
+                (message.claim for message in ended if (message.id, message.token) == (answer.id, answer.token)), None
+            )
             if claim is not None:
                 self.spool.handed_in(claim)
-                log.info("message %s: %s", taken.id, taken.result)
+                log.info("message %s: %s", answer.id, answer.result)
 
-    def _last_word(self) -> None:
+    def _report_last(self) -> None:
         try:
             service = self.service_for()
             service.patience_s = _LAST_WORD_S
@@ -176,9 +185,9 @@ class RelayLoop:
         except (NoAnswer, SpoolDamaged, SpoolUnusable) as cause:
             log.warning("verdicts stay in the spool until the next start: %s", cause)
 
-    def _heed(self, wanted: RelayInstructions) -> None:
+    def _follow(self, wanted: RelayInstructions) -> None:
         if wanted.is_paused != self._wanted.is_paused:
-            log.warning("the service says: %s", f"pause ({wanted.why})" if wanted.is_paused else "go on")
+            log.warning("the service wants: %s", f"pause ({wanted.why})" if wanted.is_paused else "send again")
         self._wanted = wanted
         if wanted.doctor_asked:
             self.sender.ask_doctor(wanted.doctor_asked)
@@ -196,7 +205,7 @@ class RelayLoop:
             ],
             client=client[:200],
             client_why=why,
-            profile=self.sender.means.profile[:200],
+            profile=self.sender.setup.profile[:200],
             paused_why=self.sender.paused_why,
             waiting=waiting,
             oldest_s=round(oldest_s, 1),
@@ -212,23 +221,23 @@ SOURCE = "Tocsin Relay"
 
 
 class _EventLog(logging.Handler):
-    """Windows' event log, by servicemanager, which has the words for it in itself."""
+    """Windows' event log, by servicemanager, which contains the message texts for it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write; whatever fails there must not stop a mail."""
+        """Write a record. A failure here must not stop a mail."""
         if sys.platform == "win32":
             import servicemanager  # noqa: PLC0415  (Windows only)
 
             try:
-                words = self.format(record)[:30_000]
+                text = self.format(record)[:30_000]
                 write = servicemanager.LogErrorMsg if record.levelno >= logging.ERROR else servicemanager.LogWarningMsg
-                write(words)
-            except Exception:  # noqa: BLE001  (the rim of the log)
+                write(text)
+            except Exception:  # noqa: BLE001  (the boundary of the log)
                 self.handleError(record)
 
 
 def set_up_log(folder: Path, *, console: bool, event_log: bool) -> None:
-    """Begin to write."""
+    """Write the log to a rotated file in the relay's folder; errors and warnings also to Windows' event log, all also to the console."""
     handlers: list[logging.Handler] = [
         RotatingFileHandler(folder / "relay.log", maxBytes=_MOST, backupCount=_KEPT, encoding="utf-8", errors="replace")
     ]

@@ -1,4 +1,8 @@
-"""Chooses the mail client: the first on the administrator's list that is installed and may be used; and says why. Loads none."""
+"""Choose the mail client: the first on the administrator's list that is installed and may be used, with the reason. And load it.
+
+Only a child loads a client. Refused before it is loaded: a client that would show a dialog, and one that would turn out to be another
+client (pywin32 itself would load the host's default one, which may be Outlook Express).
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from programs.relay.registry import CLIENTS, MailSettings, RegistryHive
 from programs.relay.windows_calls import library_at
 
 CLIENTS_KEY = r"SOFTWARE\Clients\Mail"
-# Clients that never work in a service, by what their name begins with and by what they are made of.
+# Clients that never work in a service, by the beginning of their name and by their files.
 NEVER_BY_NAME = {
     "outlook express": "Outlook Express shows dialogs and is incompatible, always",
     "windows mail": "Windows Mail shows dialogs and is incompatible, as Outlook Express was",
@@ -24,7 +28,7 @@ NEVER_BY_NAME = {
     "olk": "the new Outlook (olk.exe) has no MAPI",
 }
 NEVER_BY_FILE = {"msoe.dll": "it is Outlook Express", "olk.exe": "it is the new Outlook, which has no MAPI"}
-STUBS = ("mapi32.dll", "mapistub.dll")  # Windows' own: they would hand on to whatever client is the host's default
+STUBS = ("mapi32.dll", "mapistub.dll")  # Windows' own: they would pass everything to the host's default client
 MACHINES = {0x8664: "64-bit", 0x014C: "32-bit", 0xAA64: "ARM64"}
 OPENED_BY_NAME = ("olmapi32.dll", "msmapi32.dll")  # pywin32 takes these if the process has them loaded
 
@@ -33,24 +37,24 @@ ReadMachine = Callable[[str], "str | None"]
 
 @dataclass(frozen=True)
 class ClientChoice:
-    """The client that is used. `kind`: "extended" or "simple"; `machine`: what its DLL is made for."""
+    """The client that is used. `kind`: "extended" or "simple"; `machine`: what its DLL is built for."""
 
     name: str
     kind: str
     dll: str
     machine: str
-    ours: str
+    our_machine: str
     is_default: bool
     reason: str
 
     def as_json(self) -> dict[str, Any]:
-        """Give the shape of `Order.client`."""
+        """Return the value of `ChildOrder.client`."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class NoUsableClient:
-    """No client can be used: the outcome that this makes for each message, and why, in words for the administrator."""
+    """No client can be used: the outcome that each message gets for it, and the reason for the administrator."""
 
     outcome: RelayOutcome
     reason: str
@@ -58,15 +62,15 @@ class NoUsableClient:
 
 
 def choose_client(
-    settings: MailSettings, hive: RegistryHive, *, machine_of: ReadMachine | None = None, ours: str = ""
+    settings: MailSettings, hive: RegistryHive, *, machine_of: ReadMachine | None = None, our_machine: str = ""
 ) -> ClientChoice | NoUsableClient:
-    """Choose. Each client of the list that is passed over is named with its reason."""
+    """Choose the client. The reason names each client of the list that was passed over, and why."""
     read = machine_of or machine_of_file
-    ours = ours or read(sys.executable) or "64-bit"
+    our_machine = our_machine or read(sys.executable) or "64-bit"
     passed: list[str] = []
     refusal: NoUsableClient | None = None
     for name in settings.clients:
-        found = _registered(hive, name, read, ours)
+        found = _registered(hive, name, read, our_machine)
         if isinstance(found, ClientChoice):
             before = f" ({'; '.join(passed)})" if passed else ""
             place = "first" if not passed else "first usable one"
@@ -85,7 +89,7 @@ def choose_client(
 
 
 def never_used_because(name: str, files: tuple[str, ...] = ()) -> str | None:
-    """Say why a client is never used, None if it may be. `files`: its DLLs and the program that it starts."""
+    """Return why a client is never used, None if it may be. `files`: its DLLs and the program that it starts."""
     for start, why in NEVER_BY_NAME.items():
         if name.strip().lower().startswith(start):
             return why
@@ -96,9 +100,9 @@ def never_used_because(name: str, files: tuple[str, ...] = ()) -> str | None:
     return None
 
 
-def _registered(hive: RegistryHive, name: str, read: ReadMachine, ours: str) -> ClientChoice | NoUsableClient:
-    """Look a client up under Clients\\Mail, in our own view first."""  # noqa: D301
-    views = (32, 64) if ours == "32-bit" else (64, 32)
+def _registered(hive: RegistryHive, name: str, read: ReadMachine, our_machine: str) -> ClientChoice | NoUsableClient:
+    r"""Look up a client under Clients\\Mail, first in the registry view of our own bitness."""
+    views = (32, 64) if our_machine == "32-bit" else (64, 32)
     refusal = NoUsableClient(RelayOutcome.INCOMPATIBLE_CLIENT, f"{name}: not installed")
     for view in views:
         key = next((k for k in hive.keys(CLIENTS_KEY, view) if k.lower() == name.lower()), None)
@@ -117,23 +121,26 @@ def _registered(hive: RegistryHive, name: str, read: ReadMachine, ours: str) -> 
             )
             continue
         machine = read(dll)
-        if machine == ours:
+        if machine == our_machine:
             is_default = _text(hive.read(CLIENTS_KEY, "", views[0])).lower() == key.lower()
-            return ClientChoice(key, "extended" if dll == extended else "simple", dll, machine, ours, is_default, "")
-        refusal = _unfit(key, dll, machine, ours)
+            return ClientChoice(
+                key, "extended" if dll == extended else "simple", dll, machine, our_machine, is_default, ""
+            )
+        refusal = _unfit(key, dll, machine, our_machine)
     return refusal
 
 
-def _unfit(name: str, dll: str, machine: str | None, ours: str) -> NoUsableClient:
+def _unfit(name: str, dll: str, machine: str | None, our_machine: str) -> NoUsableClient:
     if machine is None:
-        return NoUsableClient(RelayOutcome.INCOMPATIBLE_CLIENT, f"{name}: {dll} is not there or is no DLL")
+        return NoUsableClient(RelayOutcome.INCOMPATIBLE_CLIENT, f"{name}: {dll} does not exist or is not a DLL")
     return NoUsableClient(
-        RelayOutcome.BITNESS, f"{name} is {machine}, this Python is {ours}: install a {machine} Python for the relay"
+        RelayOutcome.BITNESS,
+        f"{name} is {machine}, this Python is {our_machine}: install a {machine} Python for the relay",
     )
 
 
 def machine_of_file(path: str) -> str | None:
-    """Say for what a DLL or program is made, by its PE header, without loading it: a mismatch would show a dialog."""
+    """Return what a DLL or program is built for, by its PE header, without loading it: a mismatch would show a dialog."""
     try:
         with Path(path).open("rb") as file:
             start = file.read(64)
@@ -153,30 +160,30 @@ def _text(value: object) -> str:
 
 
 def is_loaded_by_pywin32(client: Mapping[str, Any]) -> bool:
-    """Say whether pywin32 would load this client: it takes the host's default one, or Outlook's DLL if that is loaded already."""
+    """Return whether pywin32 would load this client: it takes the host's default one, or Outlook's DLL if that is loaded already."""
     return bool(client.get("is_default")) or PureWindowsPath(str(client.get("dll", ""))).name.lower() in OPENED_BY_NAME
 
 
 def load_extended_client(client: Mapping[str, Any]) -> None:
     """Load the client that pywin32 will then find. Raises Declined."""
     if not is_loaded_by_pywin32(client):
-        words = (
+        reason = (
             f"pywin32 would load the host's default mail client instead of {client.get('name')}: make it the default"
         )
-        raise Declined(RelayVerdict(RelayOutcome.INCOMPATIBLE_CLIENT, words, {"client": client.get("name")}))
-    load(client)
+        raise Declined(RelayVerdict(RelayOutcome.INCOMPATIBLE_CLIENT, reason, {"client": client.get("name")}))
+    load_client(client)
 
 
-def load(client: Mapping[str, Any]) -> Any:  # noqa: ANN401  (ctypes.WinDLL)
-    """Load the client's DLL from where the registry says. Raises Declined."""
+def load_client(client: Mapping[str, Any]) -> Any:  # noqa: ANN401  (ctypes.WinDLL)
+    """Load the client's DLL from the path in the registry. Raises Declined."""
     path, name = str(client.get("dll", "")), client.get("name")
-    machine, ours = machine_of_file(path), machine_of_file(sys.executable)
-    if machine is None or (ours is not None and machine != ours):
+    machine, our_machine = machine_of_file(path), machine_of_file(sys.executable)
+    if machine is None or (our_machine is not None and machine != our_machine):
         outcome = RelayOutcome.INCOMPATIBLE_CLIENT if machine is None else RelayOutcome.BITNESS
-        words = f"{name}: {path} is {machine or 'not there or no DLL'}, this Python is {ours}"
-        raise Declined(RelayVerdict(outcome, words, {"client": name}))
+        reason = f"{name}: {path} is {machine or 'missing or not a DLL'}, this Python is {our_machine}"
+        raise Declined(RelayVerdict(outcome, reason, {"client": name}))
     try:
         return library_at(path)
     except OSError as error:
-        words = f"{name}: {path} cannot be loaded (error {getattr(error, 'winerror', error.errno)})"
-        raise Declined(RelayVerdict(RelayOutcome.INCOMPATIBLE_CLIENT, words, {"client": name})) from error
+        reason = f"{name}: {path} cannot be loaded (error {getattr(error, 'winerror', error.errno)})"
+        raise Declined(RelayVerdict(RelayOutcome.INCOMPATIBLE_CLIENT, reason, {"client": name})) from error

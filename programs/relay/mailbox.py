@@ -1,4 +1,4 @@
-"""What sending needs of a mailbox, and a mailbox of files that plays one for tests and trials. Knows no MAPI.
+"""What sending needs of a mailbox, and a mailbox of files for tests and trials. It knows no MAPI.
 
 The real ones are programs/relay/extended_mapi.py and programs/relay/simple_mapi.py.
 """
@@ -18,7 +18,7 @@ from programs.relay.outcomes import MapiError
 
 @dataclass(frozen=True)
 class Draft:
-    """A message that is saved and not submitted; its keys find it again after a crash. Simple MAPI has none: both are empty."""
+    """A message that is saved and not submitted. Its keys find it again after a crash; both are empty with Simple MAPI."""
 
     entryid: bytes
     search_key: bytes
@@ -26,7 +26,7 @@ class Draft:
 
 @dataclass(frozen=True)
 class MessagePlace:
-    """Where a message lies. `submitted` only means something in the Outbox."""
+    """Where a message is. `submitted` has a meaning only in the Outbox."""
 
     folder: str  # "outbox" or "sent"
     entryid: bytes
@@ -34,22 +34,22 @@ class MessagePlace:
 
 
 class Mailbox(Protocol):
-    """One profile's mailbox. Each method raises MapiRefused with what MAPI answered."""
+    """The mailbox of one profile. Each method raises MapiError with MAPI's answer."""
 
     def open(self) -> None:
         """Log on without any dialog and open the default store."""
         ...
 
     def create(self, message: MimeMessage) -> Draft:
-        """Save the message in the Outbox, not submitted."""
+        """Save the message in the Outbox without submitting it."""
         ...
 
     def submit(self, draft: Draft) -> Mapping[str, Any]:
-        """Submit it. Gives evidence of how, such as what a client's code page could not say."""
+        """Submit it. Return evidence of how, such as characters that the client's code page does not have."""
         ...
 
     def can_look(self) -> bool:
-        """Say whether `find` can look into the Outbox at all; else a submitted message is only "handed to the client"."""
+        """Return whether `find` can look into the Outbox; if not, a submitted message is only "handed to the client"."""
         ...
 
     def find(self, search_key: bytes, folders: Sequence[str] = ("outbox", "sent")) -> MessagePlace | None:
@@ -57,24 +57,24 @@ class Mailbox(Protocol):
         ...
 
     def abort(self, entryid: bytes) -> None:
-        """Take a submitted message back; MapiRefused if it cannot be had back."""
+        """Take a submitted message back. Raises MapiError if that is not possible."""
         ...
 
     def delete(self, entryid: bytes) -> None:
         """Remove a message that is not submitted from the Outbox."""
         ...
 
-    def findings(self, tell: Tell) -> None:
-        """Tell what doctor wants to know of the profile, piece by piece, the risky logon last."""
+    def findings(self, report: ReportFindings) -> None:
+        """Report the profile's properties that the doctor needs, one by one, and the logon last, because it may hang."""
         ...
 
     def close(self) -> None:
-        """Log off; never fails."""
+        """Log off; it never fails."""
         ...
 
 
-class Tell(Protocol):
-    """Takes findings as soon as they are known."""
+class ReportFindings(Protocol):
+    """A function that takes findings as soon as they are known."""
 
     def __call__(self, findings: Mapping[str, Any]) -> None:
         """Take some findings."""
@@ -83,7 +83,7 @@ class Tell(Protocol):
 
 @dataclass
 class FileMailbox:
-    """Plays a mailbox: folders of files, so that several children see one Outbox. `script` says what goes wrong.
+    """A mailbox of folders and files for tests, so that several children see one Outbox. `script` says what fails.
 
     Keys of `script`: `refuse` {method: HRESULT}, `hang` [methods], `end` [methods] (the process ends there), `drain` (seconds until a
     submitted message has left; null: never), `keeps_copies` (true), `can_look` (true), `findings` (a dict).
@@ -94,33 +94,33 @@ class FileMailbox:
 
     def open(self) -> None:
         """Make the folders."""
-        self._play("open")
+        self._follow_script("open")
         for name in ("outbox", "sent"):
             (self.root / name).mkdir(parents=True, exist_ok=True)
 
     def create(self, message: MimeMessage) -> Draft:
         """Write a draft."""
-        self._play("create")
+        self._follow_script("create")
         number = sum(1 for _ in self.root.glob("*/*.json")) + 1
         key = f"{number}-{time.time_ns()}"
         self._write("outbox", key, {"subject": message.subject, "id": message.message_id, "submitted": 0.0})
         return Draft(key.encode(), key.encode())
 
     def submit(self, draft: Draft) -> Mapping[str, Any]:
-        """Note the time."""
-        self._play("submit")
-        words = self._read("outbox", draft.entryid.decode())
-        self._write("outbox", draft.entryid.decode(), {**words, "submitted": time.time()})
-        self._play("submitted")
+        """Write down the time."""
+        self._follow_script("submit")
+        message_file = self._read("outbox", draft.entryid.decode())
+        self._write("outbox", draft.entryid.decode(), {**message_file, "submitted": time.time()})
+        self._follow_script("submitted")
         return {}
 
     def can_look(self) -> bool:
-        """Say what the script says."""
+        """Return the script's value."""
         return bool(self.script.get("can_look", True))
 
     def find(self, search_key: bytes, folders: Sequence[str] = ("outbox", "sent")) -> MessagePlace | None:
-        """Let the transport do its work, then look."""
-        self._play("find")
+        """Move out what has been submitted long enough, then look."""
+        self._follow_script("find")
         self._deliver()
         for folder in folders:
             if (self.root / folder / f"{search_key.decode()}.json").exists():
@@ -128,25 +128,25 @@ class FileMailbox:
         return None
 
     def abort(self, entryid: bytes) -> None:
-        """Take it back."""
-        self._play("abort")
+        """Take the message back."""
+        self._follow_script("abort")
         self._write("outbox", entryid.decode(), {**self._read("outbox", entryid.decode()), "submitted": 0.0})
 
     def delete(self, entryid: bytes) -> None:
-        """Remove it."""
-        self._play("delete")
+        """Remove the message."""
+        self._follow_script("delete")
         (self.root / "outbox" / f"{entryid.decode()}.json").unlink()
 
-    def findings(self, tell: Tell) -> None:
-        """Tell what the script says, then log on."""
-        tell(self.script.get("findings", {}))
+    def findings(self, report: ReportFindings) -> None:
+        """Report the script's findings, then log on."""
+        report(self.script.get("findings", {}))
         self.open()
-        tell({"logon": "ok"})
+        report({"logon": "ok"})
 
     def close(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
-    def _play(self, method: str) -> None:
+    def _follow_script(self, method: str) -> None:
         if method in self.script.get("end", ()):
             raise SystemExit(3)
         while method in self.script.get("hang", ()):
@@ -157,18 +157,18 @@ class FileMailbox:
     def _deliver(self) -> None:
         drain = self.script.get("drain", 0.0)
         for path in (self.root / "outbox").glob("*.json"):
-            words = json.loads(path.read_text(encoding="utf-8"))
-            if words["submitted"] and drain is not None and time.time() - words["submitted"] >= drain:
+            message_file = json.loads(path.read_text(encoding="utf-8"))
+            if message_file["submitted"] and drain is not None and time.time() - message_file["submitted"] >= drain:
                 (self.root / "delivered").mkdir(exist_ok=True)
-                (self.root / "delivered" / path.name).write_text(json.dumps(words), encoding="utf-8")
+                (self.root / "delivered" / path.name).write_text(json.dumps(message_file), encoding="utf-8")
                 if self.script.get("keeps_copies", True):
                     path.replace(self.root / "sent" / path.name)
                 else:
                     path.unlink()
 
     def _read(self, folder: str, key: str) -> dict[str, Any]:
-        words: dict[str, Any] = json.loads((self.root / folder / f"{key}.json").read_text(encoding="utf-8"))
-        return words
+        message_file: dict[str, Any] = json.loads((self.root / folder / f"{key}.json").read_text(encoding="utf-8"))
+        return message_file
 
-    def _write(self, folder: str, key: str, words: Mapping[str, Any]) -> None:
-        (self.root / folder / f"{key}.json").write_text(json.dumps(dict(words)), encoding="utf-8")
+    def _write(self, folder: str, key: str, message_file: Mapping[str, Any]) -> None:
+        (self.root / folder / f"{key}.json").write_text(json.dumps(dict(message_file)), encoding="utf-8")

@@ -1,6 +1,6 @@
-"""Reads a MIME message into what MAPI is given: subject, bodies, recipients, inline pictures, attachments, ids and kept headers.
+"""Read a MIME message into what MAPI needs: subject, bodies, recipients, inline pictures, attachments, ids and kept headers.
 
-Pure and bounded. The bytes come from outside: whatever they are, the answer is a MimeMessage or BadMime.
+Pure and bounded. The bytes come from outside: whatever they are, the result is a MimeMessage or BadMime.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from programs.relay import mime_text
 
 MAX_BYTES = 40 * 1024 * 1024
 MAX_PARTS, MAX_DEPTH, MAX_ATTACHMENTS, MAX_RECIPIENTS = 500, 20, 100, 500
-MAX_SUBJECT, MAX_HEADER, MAX_KEPT, MAX_ADDRESS = 500, 998, 24, 254  # an address: RFC 5321
+MAX_SUBJECT, MAX_HEADER, MAX_KEPT, MAX_ADDRESS = 500, 998, 24, 254  # of an address: RFC 5321
 MAX_TEXT = 10 * 1024 * 1024  # characters of a body
 
 KEPT = ("auto-submitted", "x-auto-response-suppress", "list-unsubscribe", "list-id", "precedence")
@@ -28,7 +28,7 @@ _HEADER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,60}")
 
 
 class BadMime(Exception):
-    """This is no message that could be sent; the words say why. `no_recipient`: nobody stands in it."""
+    """This message cannot be sent; the text says why. `no_recipient`: it has no recipient."""
 
     def __init__(self, words: str, *, no_recipient: bool = False) -> None:
         super().__init__(words)
@@ -37,7 +37,7 @@ class BadMime(Exception):
 
 @dataclass(frozen=True)
 class MimeRecipient:
-    """Who gets it. `kind` is "to", "cc" or "bcc"."""
+    """A recipient. `kind` is "to", "cc" or "bcc"."""
 
     kind: str
     name: str
@@ -46,7 +46,7 @@ class MimeRecipient:
 
 @dataclass(frozen=True)
 class Attachment:
-    """A file. `content_id` without angle brackets; `is_inline` if the HTML shows it."""
+    """A file. `content_id` has no angle brackets; `is_inline` if the HTML shows it."""
 
     name: str
     mime_type: str
@@ -57,7 +57,7 @@ class Attachment:
 
 @dataclass(frozen=True)
 class MimeMessage:
-    """A message as MAPI is given it. Lines end in a line feed; ids stand in angle brackets; `kept` are further headers."""
+    """A message as MAPI needs it. Lines end in a line feed; ids are in angle brackets; `kept` are further headers."""
 
     subject: str
     text: str
@@ -72,7 +72,7 @@ class MimeMessage:
 
 
 def read_mime(content: bytes, recipients: Sequence[str] = ()) -> MimeMessage:
-    """Read a message. `recipients` (addresses), if given, are who gets it, whatever its headers say. Raises BadMime."""
+    """Read a message. `recipients` (addresses) replace those of its headers, unless there are none. Raises BadMime."""
     if len(content) > MAX_BYTES:
         raise BadMime(f"larger than {MAX_BYTES} bytes")
     try:
@@ -100,7 +100,7 @@ def read_mime(content: bytes, recipients: Sequence[str] = ()) -> MimeMessage:
 
 
 def _leaves(mail: message.Message) -> Iterator[message.Message]:
-    """Give the parts that are no multipart, in order. An attached mail is one part: it is not looked into."""
+    """Yield the parts that are not multipart, in order. An attached mail is one part: its own parts are not read."""
     waiting = [(mail, 0)]
     seen = 0
     while waiting:
@@ -116,7 +116,7 @@ def _leaves(mail: message.Message) -> Iterator[message.Message]:
 
 
 def _body(parts: Sequence[message.Message], kind: str) -> message.Message | None:
-    """Give the first part of this kind that is no attachment."""
+    """Return the first part of this kind that is not an attachment."""
     return next(
         (p for p in parts if p.get_content_type() == kind and p.get_content_disposition() != "attachment"), None
     )
@@ -155,7 +155,7 @@ def _text(part: message.Message | None) -> str:
 
 
 def _recipients(mail: message.Message, only: Sequence[str]) -> tuple[MimeRecipient, ...]:
-    """Give each address once. `only`, if given, are the addresses, and the headers give their names."""
+    """Return each address once. `only`, unless empty, are the addresses; the headers then only name them."""
     stated = [
         MimeRecipient(kind, mime_text.one_line(mime_text.decoded(name), 200) or address.strip(), address.strip())
         for kind in ("to", "cc", "bcc")

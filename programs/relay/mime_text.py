@@ -1,4 +1,4 @@
-"""Reads the words of a MIME message: headers, encoded words, charsets, file names. Bounded, and harmless afterwards. Pure."""
+"""Read the texts of a MIME message: headers, encoded words, charsets, file names. The results are bounded and harmless. Pure."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from email import errors, header, message
 
 MAX_NAME = 120
 
-# What must not reach a mail client: controls, lone surrogates, line and paragraph separators.
+# Never passed to a mail client: control characters, lone surrogates, line and paragraph separators.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\u2028\u2029]")
 _RESERVED_NAME = re.compile(r"(?i)(?:con|prn|aux|nul|com\d|lpt\d)(?:\..*)?")
 _ENDINGS = {"message/rfc822": ".eml", "text/plain": ".txt", "text/html": ".html"}
 
 
 def headers(mail: message.Message, name: str) -> list[str]:
-    """Give a header's values as they stand; bytes beyond ASCII are read as UTF-8 (RFC 6532)."""
-    return [as_sent(value) for stated, value in mail.raw_items() if stated.lower() == name]
+    """Return a header's values unchanged; bytes beyond ASCII are read as UTF-8 (RFC 6532)."""
+    return [as_sent(value) for name_in_header, value in mail.raw_items() if name_in_header.lower() == name]
 
 
 def as_sent(value: object) -> str:
-    """Give a raw header's text without the surrogates that the parser keeps odd bytes in."""
+    """Return a raw header's text without the surrogates in which the parser keeps odd bytes."""
     return str(value).encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def first(mail: message.Message, name: str) -> str:
-    """Give a header's first value, or an empty text."""
+    """Return a header's first value, or an empty text."""
     return next(iter(headers(mail, name)), "")
 
 
@@ -37,12 +37,12 @@ def decoded(value: str) -> str:
 
 
 def one_line(text: str, limit: int) -> str:
-    """Give text as one line without control characters: nothing in it can begin another header."""
+    """Return text as one line without control characters: nothing in it can begin another header."""
     return re.sub(r"\s+", " ", _CONTROL.sub(" ", text[: limit * 4])).strip()[:limit].strip()
 
 
 def body(content: bytes, charset: str | None) -> str:
-    r"""Decode a body: its charset if there is such a one, else UTF-8; line ends become \n, control characters go."""
+    r"""Decode a body by its charset, or as UTF-8 if there is no such charset. Line ends become \n; control characters are removed."""
     try:
         text = content.decode(charset or "utf-8", "replace")
     except (LookupError, ValueError):
@@ -52,12 +52,12 @@ def body(content: bytes, charset: str | None) -> str:
 
 
 def file_name(part: message.Message, number: int) -> str:
-    """Give a name that is no path, none of Windows' own, and at most MAX_NAME long."""
+    """Return a name that is not a path, not reserved by Windows, and at most MAX_NAME long."""
     try:
-        stated = decoded(as_sent(part.get_filename() or ""))
+        name_in_header = decoded(as_sent(part.get_filename() or ""))
     except (LookupError, ValueError, TypeError):
-        stated = ""
-    name = one_line(stated, 1000).replace("\\", "/").rsplit("/", 1)[-1]
+        name_in_header = ""
+    name = one_line(name_in_header, 1000).replace("\\", "/").rsplit("/", 1)[-1]
     name = re.sub(r'[<>:"|?*]', "_", name).strip(" .")
     if len(name) > MAX_NAME:
         stem, _, ending = name.rpartition(".")

@@ -1,4 +1,4 @@
-"""What became of a message over MAPI, and why: the words, and the tables from MAPI's codes to them. Pure; knows no Windows."""
+"""The outcomes of a message over MAPI, the tables from MAPI's codes to them, and how a doubtful one is settled. Pure; no Windows."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
-EXAMINED = "examined"  # how a child in mode `doctor` ends; no outcome of a message
+EXAMINED = "examined"  # how a child in mode `doctor` ends; not an outcome of a message
 
 
 class RelayOutcome(str, Enum):
-    """What became of one message. docs/mapi.md says what the service does with each."""
+    """The outcome of one message. docs/mapi.md says what the service does for each."""
 
-    SENT = "sent"  # left the Outbox, or handed to a client that has no Outbox to look into; the evidence says which
-    QUEUED = "queued"  # submitted, still in the Outbox: waited for, never sent again
+    SENT = "sent"  # left the Outbox, or handed to a client without an Outbox to look into; the evidence says which
+    QUEUED = "queued"  # submitted, still in the Outbox: the relay waits and never sends it again
     STUCK = "stuck"  # in the Outbox at the deadline; AbortSubmit was tried, the evidence says whether it worked
-    NEEDS_UI = "needs_ui"  # showed a window, or asked for one
+    NEEDS_UI = "needs_ui"  # the client showed a window, or asked for one
     TIMEOUT = "timeout"  # killed at a deadline before it was submitted
-    UNKNOWN = "unknown"  # killed at or after submit: looked for by search key, never blindly sent again
+    UNKNOWN = "unknown"  # killed at or after submit: looked for by search key, never sent again without a look
     BAD_RECIPIENT = "bad_recipient"
     BAD_MESSAGE = "bad_message"
     PROFILE_MISSING = "profile_missing"
@@ -33,7 +33,7 @@ class RelayOutcome(str, Enum):
 class RelayVerdict:
     """How one child ended: the outcome, a sentence for people, and evidence that is JSON.
 
-    `cause` is set when the outcome is `unknown`: what the outcome is if a look shows that the message was never submitted.
+    `cause` is set when the outcome is `unknown`: the outcome that holds if a look shows that the message was never submitted.
     """
 
     outcome: str
@@ -42,11 +42,11 @@ class RelayVerdict:
     cause: str | None = None
 
     def with_evidence(self, **more: Any) -> RelayVerdict:  # noqa: ANN401  (evidence is JSON)
-        """Give the same verdict with more evidence; what is known already stays."""
+        """Return the same verdict with more evidence; existing values stay."""
         return replace(self, evidence={**more, **self.evidence})
 
     def as_json(self) -> dict[str, Any]:
-        """Give the shape that the child prints and the spool keeps."""
+        """Return the values that the child prints and the spool keeps."""
         return {
             "outcome": str(self.outcome.value if isinstance(self.outcome, RelayOutcome) else self.outcome),
             "reason": self.reason,
@@ -56,7 +56,7 @@ class RelayVerdict:
 
 
 class MapiError(Exception):
-    """MAPI said no. `code` is an HRESULT as 32 bits without sign, or a Simple MAPI code; `doing` says what was tried."""
+    """MAPI refused a call. `code` is an HRESULT as 32 bits without sign, or a Simple MAPI code; `doing` names the step."""
 
     def __init__(self, code: int, doing: str, *, simple: bool = False) -> None:
         super().__init__(f"{doing}: {code if simple else f'0x{code & 0xFFFFFFFF:08X}'}")
@@ -66,7 +66,7 @@ class MapiError(Exception):
 
 
 class Declined(Exception):
-    """We ourselves refuse to go on, before anything was sent; the verdict says why."""
+    """We refuse to continue, before anything was sent; the verdict says why."""
 
     def __init__(self, verdict: RelayVerdict) -> None:
         super().__init__(verdict.reason)
@@ -76,8 +76,8 @@ class Declined(Exception):
 _T, _L, _I = RelayOutcome.TRANSIENT, RelayOutcome.LOGON_FAILED, RelayOutcome.INCOMPATIBLE_CLIENT
 _M, _R, _P = RelayOutcome.BAD_MESSAGE, RelayOutcome.BAD_RECIPIENT, RelayOutcome.PROFILE_MISSING
 
-# Names as in Microsoft's mapicode.h; outcomes as in docs/mapi.md. What is not listed is `transient`: a retry with back-off and then
-# the next transport is right for what nobody foresaw.
+# Names as in Microsoft's mapicode.h; outcomes as in docs/mapi.md. A code that is not listed is `transient`: a retry with back-off
+# and then the next transport is right for an unknown error.
 HRESULTS: Mapping[int, tuple[str, RelayOutcome]] = {
     0x80004002: ("MAPI_E_INTERFACE_NOT_SUPPORTED", _I),
     0x80004005: ("MAPI_E_CALL_FAILED", _T),
@@ -142,7 +142,7 @@ HRESULTS: Mapping[int, tuple[str, RelayOutcome]] = {
     0x80040900: ("MAPI_E_NAMED_PROP_QUOTA_EXCEEDED", _M),
 }
 SIMPLE_CODES: Mapping[int, tuple[str, RelayOutcome]] = {
-    1: ("MAPI_E_USER_ABORT", RelayOutcome.NEEDS_UI),  # nobody sits there: a dialog showed and was closed
+    1: ("MAPI_E_USER_ABORT", RelayOutcome.NEEDS_UI),  # a service has no user: a dialog was shown and closed
     2: ("MAPI_E_FAILURE", _T),
     3: ("MAPI_E_LOGON_FAILURE", _L),
     4: ("MAPI_E_DISK_FULL", _T),
@@ -171,48 +171,53 @@ SIMPLE_CODES: Mapping[int, tuple[str, RelayOutcome]] = {
     28: ("MAPI_E_ATTACHMENT_TOO_LARGE", _M),
 }
 _NOT_FOUND = 0x8004010F
-LOGON_STEPS = ("MAPILogonEx", "read the profile")  # where "not found" means the profile
+LOGON_STEPS = ("MAPILogonEx", "read the profile")  # the steps where "not found" means the profile
 
 
 def verdict_of_error(refused: MapiError) -> RelayVerdict:
-    """Say what a code means, as things stood when it came."""
+    """Return what a code means for the message, at the step where it came."""
     table = SIMPLE_CODES if refused.simple else HRESULTS
     name, outcome = table.get(refused.code, ("", RelayOutcome.TRANSIENT))
     if refused.doing in LOGON_STEPS and not refused.simple and refused.code == _NOT_FOUND:
         outcome = RelayOutcome.PROFILE_MISSING
     code = str(refused.code) if refused.simple else f"0x{refused.code:08X}"
-    words = f"{refused.doing}: {name or 'unlisted code'} ({code})"
+    reason = f"{refused.doing}: {name or 'unlisted code'} ({code})"
     return RelayVerdict(
-        outcome, words, {"code" if refused.simple else "hresult": code, "name": name, "doing": refused.doing}
+        outcome, reason, {"code" if refused.simple else "hresult": code, "name": name, "doing": refused.doing}
     )
 
 
-NEVER_SUBMITTED = "never_submitted"  # in evidence: it lay in the Outbox as a draft, and is gone from there now
+NEVER_SUBMITTED = "never_submitted"  # in evidence: it was a draft in the Outbox, and is removed now
 _LOOK_FAILED = "; the look for it failed: "
 _FACTS = (RelayOutcome.SENT, RelayOutcome.QUEUED, RelayOutcome.STUCK)
 
 
 def after_restart() -> RelayVerdict:
-    """Give the doubt about a message that the relay was busy with when it died."""
+    """Return the verdict of a message that was being sent when the relay died: unknown."""
     return RelayVerdict(
         RelayOutcome.UNKNOWN, "the relay ended while it sent this", {"looked": False}, cause=RelayOutcome.TRANSIENT
     )
 
 
 def settle_doubt(doubt: RelayVerdict, looked: RelayVerdict) -> RelayVerdict:
-    """Join a doubt with what the look found.
+    """Combine a doubtful verdict with the result of a look into Outbox and Sent Items.
 
-    Found: that. Never submitted: what the child was killed for, and sending again is safe. In neither folder: still unknown, and
-    nothing more can be learnt. The look itself failed: still unknown, to be looked for again.
+    Found: the result of the look. Never submitted: the reason why the child was killed, and sending again is safe. In neither folder:
+    still unknown, and nothing more can be learnt. The look itself failed: still unknown, and the relay looks again later.
     """
     evidence = {**doubt.evidence, **looked.evidence, "looked": True}
-    why = doubt.reason.partition(_LOOK_FAILED)[0]  # the last look's words are enough: they come each minute, for days
+    doubt_reason = doubt.reason.partition(_LOOK_FAILED)[
+        0
+    ]  # only the last look's reason is kept: there is one each minute, for days
     if looked.outcome in _FACTS:
-        return RelayVerdict(looked.outcome, f"{why}; then {looked.reason}", evidence)
+        return RelayVerdict(looked.outcome, f"{doubt_reason}; then {looked.reason}", evidence)
     if looked.evidence.get(NEVER_SUBMITTED):
-        return RelayVerdict(doubt.cause or RelayOutcome.TRANSIENT, f"{why}; it was never submitted", evidence)
+        return RelayVerdict(doubt.cause or RelayOutcome.TRANSIENT, f"{doubt_reason}; it was never submitted", evidence)
     if looked.outcome == RelayOutcome.UNKNOWN and looked.evidence.get("looked") is True:
-        return RelayVerdict(RelayOutcome.UNKNOWN, f"{why}; {looked.reason}", evidence, cause=doubt.cause)
+        return RelayVerdict(RelayOutcome.UNKNOWN, f"{doubt_reason}; {looked.reason}", evidence, cause=doubt.cause)
     return RelayVerdict(
-        RelayOutcome.UNKNOWN, f"{why}{_LOOK_FAILED}{looked.reason}", {**evidence, "looked": False}, cause=doubt.cause
+        RelayOutcome.UNKNOWN,
+        f"{doubt_reason}{_LOOK_FAILED}{looked.reason}",
+        {**evidence, "looked": False},
+        cause=doubt.cause,
     )

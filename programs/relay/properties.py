@@ -1,4 +1,4 @@
-"""From a MIME message to MAPI's properties: tags, values, recipient rows, attachments. Pure; names as in Microsoft's mapitags.h."""
+"""Turn a MIME message into MAPI's properties: tags, values, recipient rows, attachments. Pure; names as in Microsoft's mapitags.h."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ _PR_ATTACH_FILENAME_W, _PR_ATTACH_LONG_FILENAME_W = 0x3704001F, 0x3707001F
 _PR_ATTACH_MIME_TAG_W, _PR_ATTACH_CONTENT_ID_W, _PR_ATTACHMENT_HIDDEN = 0x370E001F, 0x3712001F, 0x7FFE000B
 
 _ONE_OFF_UID = bytes.fromhex("812B1FA4BEA310199D6E00DD010F5402")
-_ONE_OFF_FLAGS = 0x8000 | 0x0001  # Unicode; no rich text, or Exchange sends a winmail.dat that nobody else can read
+_ONE_OFF_FLAGS = (
+    0x8000 | 0x0001
+)  # Unicode; no rich text, or Exchange sends a winmail.dat that other mail programs cannot read
 _UTF8, _HTML_EDITOR, _TEXT_EDITOR = 65001, 2, 1
 _SUPPRESS_ALL = -1
 _BY_VALUE, _MHTML_REF, _NOT_RENDERED = 1, 4, -1
@@ -42,7 +44,7 @@ Property = tuple[int, Any]
 
 
 def message_properties(message: MimeMessage, sent_folder: bytes) -> list[Property]:
-    """Give what is small. Bodies and contents follow by `bodies` and `Attachment.content`, as they may be large."""
+    """Return the small properties. Bodies and contents may be large: see `bodies` and `Attachment.content`."""
     properties: list[Property] = [
         (_PR_MESSAGE_CLASS_W, "IPM.Note"),
         (_PR_SUBJECT_W, message.subject),
@@ -65,40 +67,40 @@ def message_properties(message: MimeMessage, sent_folder: bytes) -> list[Propert
 
 
 def bodies(message: MimeMessage) -> list[Property]:
-    """Give the bodies, HTML last: a store makes its own text of HTML, and the last one set is the one it trusts."""
-    given: list[Property] = []
+    """Return the bodies, HTML last: a store makes its own text from HTML, and trusts the body that was set last."""
+    found: list[Property] = []
     if message.text or not message.html:
-        given.append((PR_BODY_W, message.text.replace("\n", "\r\n")))
+        found.append((PR_BODY_W, message.text.replace("\n", "\r\n")))
     if message.html:
-        given.append((PR_HTML, message.html.replace("\n", "\r\n").encode()))
-    return given
+        found.append((PR_HTML, message.html.replace("\n", "\r\n").encode()))
+    return found
 
 
 def recipient_rows(recipients: Sequence[MimeRecipient]) -> list[tuple[Property, ...]]:
-    """Give the rows for ModifyRecipients: resolved by their SMTP address, so that no address book is asked and no dialog can rise."""
+    """Return the rows for ModifyRecipients, resolved by their SMTP address: no address book is asked and no dialog can open."""
     return [
         (
-            (_PR_RECIPIENT_TYPE, TO_CC_BCC[one.kind]),
-            (PR_DISPLAY_NAME_W, one.name),
+            (_PR_RECIPIENT_TYPE, TO_CC_BCC[recipient.kind]),
+            (PR_DISPLAY_NAME_W, recipient.name),
             (_PR_ADDRTYPE_W, "SMTP"),
-            (_PR_EMAIL_ADDRESS_W, one.address),
-            (PR_ENTRYID, one_off_entryid(one)),
+            (_PR_EMAIL_ADDRESS_W, recipient.address),
+            (PR_ENTRYID, one_off_entryid(recipient)),
             (_PR_OBJECT_TYPE, _MAIL_USER),
             (_PR_DISPLAY_TYPE, 0),
             (_PR_SEND_RICH_INFO, False),
         )
-        for one in recipients
+        for recipient in recipients
     ]
 
 
 def one_off_entryid(recipient: MimeRecipient) -> bytes:
-    """Make the entry id of an address that stands in no address book (MS-OXCDATA 2.2.5.1)."""
-    words = "".join(f"{word}\0" for word in (recipient.name, "SMTP", recipient.address)).encode("utf-16-le")
-    return bytes(4) + _ONE_OFF_UID + bytes(2) + _ONE_OFF_FLAGS.to_bytes(2, "little") + words
+    """Return the entry id of an address that is in no address book (MS-OXCDATA 2.2.5.1)."""
+    strings = "".join(f"{string}\0" for string in (recipient.name, "SMTP", recipient.address)).encode("utf-16-le")
+    return bytes(4) + _ONE_OFF_UID + bytes(2) + _ONE_OFF_FLAGS.to_bytes(2, "little") + strings
 
 
 def attachment_properties(attachment: Attachment) -> list[Property]:
-    """Give an attachment's properties without its content."""
+    """Return an attachment's properties without its content."""
     properties: list[Property] = [
         (_PR_ATTACH_METHOD, _BY_VALUE),
         (_PR_RENDERING_POSITION, _NOT_RENDERED),
@@ -114,7 +116,7 @@ def attachment_properties(attachment: Attachment) -> list[Property]:
 
 
 def as_hex(value: object) -> str:
-    """Give a binary value as hex; an empty text where there is none. pywin32 gives some 16-byte ids as its IID."""
+    """Return a binary value as hex; an empty text if there is none. pywin32 returns some 16-byte ids as its IID."""
     if isinstance(value, bytes):
         return value.hex()
     if value is None:

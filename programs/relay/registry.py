@@ -1,6 +1,6 @@
-"""Reads what the administrator set in the registry, our own key first and then the DS-Client's; writes our own key alone.
+"""Read the administrator's settings in the registry, from our own key first and then the DS-Client's; write our own key only.
 
-The registry stands behind `Hive`; a fake for tests is here too. No name that comes from a server ever reaches it.
+RegistryHive stands for the registry; a fake for tests and Windows' own are here. No name that comes from a server is used in it.
 """
 
 from __future__ import annotations
@@ -24,28 +24,28 @@ Value = Union[str, int, Sequence[str]]
 
 
 class BadSetting(Exception):
-    """There is no such setting, or not of that kind."""
+    """There is no such setting, or its value is of another kind."""
 
 
 class RegistryHive(Protocol):
     """HKEY_LOCAL_MACHINE in one of its two views (64 or 32 bits)."""
 
     def read(self, key: str, name: str, view: int) -> Value | None:
-        """Give a value, None if it is not there; "" names a key's default value."""
+        """Return a value, None if it does not exist; "" names a key's default value."""
         ...
 
     def keys(self, key: str, view: int) -> Sequence[str]:
-        """Give the names of the keys below, none if there is no such key."""
+        """Return the names of the keys below; none if there is no such key."""
         ...
 
     def write(self, key: str, name: str, value: Value, view: int) -> None:
-        """Make the key if need be, and set a value: text, a number as DWORD, or several texts as MULTI_SZ."""
+        """Create the key if necessary, and set a value: text, a number as DWORD, or several texts as MULTI_SZ."""
         ...
 
 
 @dataclass
 class FakeHive:
-    """A registry for tests. `content`: {(view, key): {name: value}}; keys and names are found whatever their case."""
+    """A registry for tests. `content`: {(view, key): {name: value}}; keys and names are found in any case."""
 
     content: dict[tuple[int, str], dict[str, Value]] = field(default_factory=dict)
 
@@ -69,7 +69,7 @@ class FakeHive:
 
 @dataclass(frozen=True)
 class MailSettings:
-    """What the administrator set. `clients_from` and `spooler_from` name the key, or are empty where nothing is set."""
+    """The administrator's settings. `clients_from` and `spooler_from` name the key, or are empty if nothing is set."""
 
     clients: tuple[str, ...] = ()
     use_spooler: bool = False
@@ -84,18 +84,18 @@ def read_settings(hive: RegistryHive) -> MailSettings:
     return MailSettings(_names(clients), _is_set(spooler), clients_from, spooler_from)
 
 
-def set_value(hive: RegistryHive, name: str, words: str) -> None:
-    """Set one of our values from the command line's words: clients parted by ";", the spooler as 0 or 1. Raises BadSetting."""
+def set_value(hive: RegistryHive, name: str, value_text: str) -> None:
+    """Set one of our values from the command line: clients separated by ";", the spooler as 0 or 1. Raises BadSetting."""
     if name.lower() == CLIENTS.lower():
-        hive.write(OUR_KEY, CLIENTS, list(_names(words)), 64)
-    elif name.lower() == SPOOLER.lower() and words.strip() in ("0", "1"):
-        hive.write(OUR_KEY, SPOOLER, int(words), 64)
+        hive.write(OUR_KEY, CLIENTS, list(_names(value_text)), 64)
+    elif name.lower() == SPOOLER.lower() and value_text.strip() in ("0", "1"):
+        hive.write(OUR_KEY, SPOOLER, int(value_text), 64)
     else:
         raise BadSetting(f"{CLIENTS}=name;name and {SPOOLER}=0 or 1 can be set")
 
 
 def set_up(hive: RegistryHive) -> None:
-    """List Microsoft Outlook, as setup does, unless somebody has made a list already."""
+    """List Microsoft Outlook, as setup does, unless there is a list already."""
     if not _first(hive, CLIENTS)[1]:
         set_value(hive, CLIENTS, BY_SETUP)
 
@@ -110,7 +110,7 @@ def _first(hive: RegistryHive, name: str) -> tuple[Value | None, str]:
 
 
 def _names(value: Value | None) -> tuple[str, ...]:
-    """Give clients' names, each once. A name with a backslash would be a path in the registry: it is no client's."""
+    """Return the clients' names, each once. A name with a backslash would be a path in the registry, so it is ignored."""
     if value is None or isinstance(value, int):
         return ()
     lines = [value] if isinstance(value, str) else list(value)[:_MOST_KEYS]
@@ -132,14 +132,14 @@ _MOST_KEYS = 1000
 
 
 class WindowsHive:
-    """See programs.relay.registry.Hive."""
+    """The registry of this Windows host. See RegistryHive."""
 
     def __init__(self) -> None:
         if sys.platform != "win32":
             raise NotWindows("the registry")
 
     def read(self, key: str, name: str, view: int) -> Value | None:
-        """Read a value; %names% in an expandable one are filled in."""
+        """Read a value; %names% in an expandable one are replaced."""
         found: Value | None = None
         if sys.platform == "win32":
             import winreg  # noqa: PLC0415  (Windows only)
@@ -153,7 +153,7 @@ class WindowsHive:
         return found
 
     def keys(self, key: str, view: int) -> Sequence[str]:
-        """List the keys below."""
+        """Return the names of the keys below."""
         names: list[str] = []
         if sys.platform == "win32":
             import winreg  # noqa: PLC0415  (Windows only)
@@ -165,7 +165,7 @@ class WindowsHive:
         return names
 
     def write(self, key: str, name: str, value: Value, view: int) -> None:
-        """Set a value. Raises OSError where we may not."""
+        """Set a value. Raises OSError without the right to do so."""
         if sys.platform == "win32":
             import winreg  # noqa: PLC0415  (Windows only)
 
@@ -195,7 +195,7 @@ def _opened(key: str, view: int, access: int) -> Iterator[Any]:
 
 
 def this_registry() -> RegistryHive:
-    """Give this host's registry; an empty one where there is none."""
+    """Return this host's registry; an empty one where there is none."""
     if sys.platform == "win32":
         return WindowsHive()
     else:  # noqa: RET505  (mypy then judges either branch on its own system)

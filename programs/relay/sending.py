@@ -1,6 +1,6 @@
-"""Sends one message through a mailbox, or looks for one that was perhaps sent: the order of steps, and what each proves.
+"""Send one message through a mailbox, or look for one that may have been sent: the order of steps, and what each proves.
 
-Knows no MAPI and no process; tells each phase before the step that it names.
+It knows no MAPI and no process. Each phase is announced before the step that it names.
 """
 
 from __future__ import annotations
@@ -14,49 +14,51 @@ from programs.relay.mailbox import Draft, Mailbox, MessagePlace
 from programs.relay.mime_message import MimeMessage
 from programs.relay.outcomes import NEVER_SUBMITTED, MapiError, RelayOutcome, RelayVerdict, verdict_of_error
 
-SENT_ITEMS_WAIT = 2.0  # seconds that the copy in Sent Items may come after the message has left the Outbox
-_NOT_SAID = RelayVerdict(RelayOutcome.TRANSIENT, "the relay did not let it go on", {})
+SENT_ITEMS_WAIT = 2.0  # seconds between the message leaving the Outbox and its copy in Sent Items
+_NOT_ALLOWED = RelayVerdict(RelayOutcome.TRANSIENT, "the relay did not let it continue", {})
 
 
-def send(mailbox: Mailbox, message: MimeMessage, order: ChildOrder, talk: ParentLink) -> RelayVerdict:
-    """Send `message` and prove it. Raises MapiRefused only for what failed before the message was saved."""
-    talk.phase("logon")
+def send(mailbox: Mailbox, message: MimeMessage, order: ChildOrder, link: ParentLink) -> RelayVerdict:
+    """Send `message` and prove it. Raises MapiError only for failures before the message was saved."""
+    link.phase("logon")
     mailbox.open()
-    talk.phase("opened")
+    link.phase("opened")
     draft = mailbox.create(message)
-    if not talk.phase("created", draft.entryid, draft.search_key):
-        return _NOT_SAID.with_evidence(**_discard(mailbox, draft))
-    if not talk.phase("submitting"):
-        return _NOT_SAID.with_evidence(**_discard(mailbox, draft))
+    if not link.phase("created", draft.entryid, draft.search_key):
+        return _NOT_ALLOWED.with_evidence(**_discard(mailbox, draft))
+    if not link.phase("submitting"):
+        return _NOT_ALLOWED.with_evidence(**_discard(mailbox, draft))
     try:
-        how = mailbox.submit(draft)
+        submit_evidence = mailbox.submit(draft)
     except MapiError as refused:
         return _after_refusal(mailbox, draft, verdict_of_error(refused))
-    talk.phase("submitted")
+    link.phase("submitted")
     if not mailbox.can_look():
-        return RelayVerdict(RelayOutcome.SENT, "handed to the mail client", {"proof": "handed to the client", **how})
-    return _drain(mailbox, draft, order, talk).with_evidence(**how)
+        return RelayVerdict(
+            RelayOutcome.SENT, "handed to the mail client", {"proof": "handed to the client", **submit_evidence}
+        )
+    return _drain(mailbox, draft, order, link).with_evidence(**submit_evidence)
 
 
-def reconcile(mailbox: Mailbox, order: ChildOrder, talk: ParentLink) -> RelayVerdict:
-    """Look for a message that an earlier child may have submitted. Never submits anything."""
+def reconcile(mailbox: Mailbox, order: ChildOrder, link: ParentLink) -> RelayVerdict:
+    """Look for a message that an earlier child may have submitted. It never submits anything."""
     if not mailbox.can_look() or not order.search_key:
         return RelayVerdict(RelayOutcome.UNKNOWN, "this mail client has no Outbox to look into", {"looked": True})
-    talk.phase("logon")
+    link.phase("logon")
     mailbox.open()
-    talk.phase("opened")
+    link.phase("opened")
     draft = Draft(bytes.fromhex(order.entryid), bytes.fromhex(order.search_key))
     place = mailbox.find(draft.search_key, ("outbox",))
     if place is None:
         return _not_in_outbox(mailbox, draft)
     if not place.submitted:
-        gone = _discard(mailbox, Draft(place.entryid, draft.search_key))
-        return RelayVerdict(RelayOutcome.TRANSIENT, "it was never submitted", {NEVER_SUBMITTED: True, **gone})
-    return _drain(mailbox, draft, order, talk)
+        leftover = _discard(mailbox, Draft(place.entryid, draft.search_key))
+        return RelayVerdict(RelayOutcome.TRANSIENT, "it was never submitted", {NEVER_SUBMITTED: True, **leftover})
+    return _drain(mailbox, draft, order, link)
 
 
 def _not_in_outbox(mailbox: Mailbox, draft: Draft) -> RelayVerdict:
-    """Look into Sent Items for what was killed on its way. With no copy there it left or was removed by hand: unknown, for good."""
+    """Look into Sent Items for a message whose sending was killed. Without a copy it left or was removed by hand: unknown forever."""
     try:
         place = mailbox.find(draft.search_key, ("sent",))
     except MapiError as refused:
@@ -69,8 +71,8 @@ def _not_in_outbox(mailbox: Mailbox, draft: Draft) -> RelayVerdict:
     )
 
 
-def _drain(mailbox: Mailbox, draft: Draft, order: ChildOrder, talk: ParentLink) -> RelayVerdict:
-    """Wait until it has left the Outbox, then look for its copy; at the deadline try to have it back."""
+def _drain(mailbox: Mailbox, draft: Draft, order: ChildOrder, link: ParentLink) -> RelayVerdict:
+    """Wait until the message has left the Outbox, then look for its copy; at the deadline try to take it back."""
     began = time.monotonic()
     place: MessagePlace | None = None
     for pause in _pauses():
@@ -90,15 +92,15 @@ def _drain(mailbox: Mailbox, draft: Draft, order: ChildOrder, talk: ParentLink) 
         time.sleep(min(pause, left))
     waited = round(time.monotonic() - began, 3)
     if place is None:
-        talk.phase("left_outbox")
+        link.phase("left_outbox")
         return _copy(mailbox, draft).with_evidence(drained=waited)
     if not order.abort:
         return RelayVerdict(RelayOutcome.QUEUED, f"it is still in the Outbox after {waited:g} s", {"drained": waited})
-    return _take_back(mailbox, draft, place, talk).with_evidence(drained=waited)
+    return _take_back(mailbox, draft, place, link).with_evidence(drained=waited)
 
 
 def _pauses() -> Iterator[float]:
-    """Look often at first, for the usual case, and then spare the server."""
+    """Yield short pauses first, for the usual case, and longer ones later, to spare the server."""
     for pause, times in ((0.02, 25), (0.1, 20), (0.5, 20)):
         for _ in range(times):
             yield pause
@@ -107,7 +109,7 @@ def _pauses() -> Iterator[float]:
 
 
 def _copy(mailbox: Mailbox, draft: Draft) -> RelayVerdict:
-    """Look for the copy of a message that left the Outbox. That there is none does not make it unsent."""
+    """Look for the copy of a message that left the Outbox. A missing copy does not mean that it was not sent."""
     until = time.monotonic() + SENT_ITEMS_WAIT
     while True:
         try:
@@ -133,23 +135,23 @@ def _proven(place: MessagePlace) -> RelayVerdict:
     return RelayVerdict(RelayOutcome.SENT, "it left the Outbox and is in Sent Items", evidence)
 
 
-def _take_back(mailbox: Mailbox, draft: Draft, place: MessagePlace, talk: ParentLink) -> RelayVerdict:
-    """Try to have it back. Only when that worked is it certain that it will not leave later."""
+def _take_back(mailbox: Mailbox, draft: Draft, place: MessagePlace, link: ParentLink) -> RelayVerdict:
+    """Try to take it back. Only if that worked is it certain that it will not leave later."""
     try:
         mailbox.abort(place.entryid)
     except MapiError as refused:
         if _has_left(mailbox, draft):
-            talk.phase("left_outbox")
+            link.phase("left_outbox")
             return _copy(mailbox, draft)
-        words = verdict_of_error(refused).reason
+        reason = verdict_of_error(refused).reason
         return RelayVerdict(
-            RelayOutcome.STUCK, "it stays in the Outbox and cannot be taken back", {"aborted": False, "abort": words}
+            RelayOutcome.STUCK, "it stays in the Outbox and cannot be taken back", {"aborted": False, "abort": reason}
         )
     if _has_left(mailbox, draft):
-        talk.phase("left_outbox")
+        link.phase("left_outbox")
         return _copy(mailbox, draft)
-    gone = _discard(mailbox, Draft(place.entryid, draft.search_key))
-    return RelayVerdict(RelayOutcome.STUCK, "it stayed in the Outbox and was taken back", {"aborted": True, **gone})
+    leftover = _discard(mailbox, Draft(place.entryid, draft.search_key))
+    return RelayVerdict(RelayOutcome.STUCK, "it stayed in the Outbox and was taken back", {"aborted": True, **leftover})
 
 
 def _has_left(mailbox: Mailbox, draft: Draft) -> bool:
@@ -160,7 +162,7 @@ def _has_left(mailbox: Mailbox, draft: Draft) -> bool:
 
 
 def _after_refusal(mailbox: Mailbox, draft: Draft, refused: RelayVerdict) -> RelayVerdict:
-    """Judge a refused submit: a broken line is believed only when the message still lies in the Outbox as a draft."""
+    """Judge a refused submit. A broken connection counts as not sent only if the message is still a draft in the Outbox."""
     if not mailbox.can_look():
         return refused
     try:
@@ -176,7 +178,7 @@ def _after_refusal(mailbox: Mailbox, draft: Draft, refused: RelayVerdict) -> Rel
 
 
 def _discard(mailbox: Mailbox, draft: Draft) -> Mapping[str, Any]:
-    """Remove what was not sent, so that nobody sends it by hand later."""
+    """Remove a message that was not sent, so that nobody sends it by hand later."""
     if not mailbox.can_look():
         return {}
     try:

@@ -1,6 +1,6 @@
-"""What this relay was told at its installation: a folder with `relay.json`, the key beside it, the spool and the log.
+"""The settings of this relay: a folder with `relay.json`, the key next to it, the spool and the log.
 
-The key is sealed by Windows (DPAPI, for this host); elsewhere, for trials, it lies in a file that only its owner reads.
+Windows encrypts the key (DPAPI, for this host); elsewhere, for trials, it is in a file that only its owner can read.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-_LOCAL_MACHINE = 0x4  # CRYPTPROTECT_LOCAL_MACHINE: sealed by the administrator, opened by the service's account
+_LOCAL_MACHINE = 0x4  # CRYPTPROTECT_LOCAL_MACHINE: the administrator encrypts, the service's account decrypts
 _UI_FORBIDDEN = 0x1
 _MOST = 64 * 1024
 
@@ -34,13 +34,13 @@ class RelaySettings:
     submit: float = 60.0
     drain: float = 120.0
 
-    def with_values(self, words: dict[str, str]) -> RelaySettings:
-        """Give it with other times, as the command line words them. Raises ValueError with the name and the rule."""
+    def with_values(self, texts: dict[str, str]) -> RelaySettings:
+        """Return them with other times, as texts of the command line. Raises ValueError with the name and the rule."""
         values: dict[str, Any] = asdict(self)
-        for name, word in words.items():
+        for name, text in texts.items():
             if name not in ("logon", "submit", "drain"):
-                raise ValueError(f"{name}: is none of logon, submit, drain")
-            seconds = float(word)
+                raise ValueError(f"{name}: is not one of logon, submit, drain")
+            seconds = float(text)
             if not 1 <= seconds <= 3600:  # noqa: PLR2004  (an hour)
                 raise ValueError(f"{name}: must be 1 to 3600 seconds")
             values[name] = seconds
@@ -48,12 +48,12 @@ class RelaySettings:
 
 
 def from_environment(name: str) -> str:
-    """Give what the command line may leave to the environment: TOCSIN_RELAY_HOME, _KEY and _PASSWORD."""
+    """Return TOCSIN_RELAY_HOME, _KEY or _PASSWORD: what need not be on the command line."""
     return os.environ.get(f"TOCSIN_RELAY_{name}", "")
 
 
 def home() -> Path:
-    """Give the relay's folder."""
+    """Return the relay's folder."""
     own = from_environment("HOME")
     if own:
         return Path(own)
@@ -62,10 +62,10 @@ def home() -> Path:
     return Path.home() / ".tocsin-relay"
 
 
-def save(folder: Path, config: RelaySettings, key: str) -> None:
+def save(folder: Path, settings: RelaySettings, key: str) -> None:
     """Write settings and key."""
-    restrict_folder(folder, config.account)
-    _replace(folder / "relay.json", json.dumps(asdict(config), indent=1).encode())
+    restrict_folder(folder, settings.account)
+    _replace(folder / "relay.json", json.dumps(asdict(settings), indent=1).encode())
     _replace(folder / "relay.key", seal(key.encode("ascii")))
 
 
@@ -73,9 +73,9 @@ def load(folder: Path) -> tuple[RelaySettings, str]:
     """Read settings and key. Raises NotInstalled."""
     try:
         values = json.loads((folder / "relay.json").read_bytes()[:_MOST])
-        known = {one.name for one in fields(RelaySettings)}
-        config = RelaySettings(**{name: value for name, value in values.items() if name in known})
-        return config, unseal((folder / "relay.key").read_bytes()[:_MOST]).decode("ascii")
+        known = {setting.name for setting in fields(RelaySettings)}
+        settings = RelaySettings(**{name: value for name, value in values.items() if name in known})
+        return settings, unseal((folder / "relay.key").read_bytes()[:_MOST]).decode("ascii")
     except FileNotFoundError as cause:
         raise NotInstalled(f"no relay is installed in {folder}: run `install`") from cause
     except (OSError, ValueError, TypeError, AttributeError) as cause:
@@ -85,7 +85,7 @@ def load(folder: Path) -> tuple[RelaySettings, str]:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    """Write whole or not at all, readable by its owner alone."""
+    """Write a file whole or not at all, readable only by its owner."""
     fresh = path.with_name(path.name + ".new")
     with contextlib.suppress(FileNotFoundError):
         fresh.unlink()
@@ -97,7 +97,7 @@ def _replace(path: Path, data: bytes) -> None:
 
 
 def seal(secret: bytes) -> bytes:
-    """Seal by Windows; elsewhere give it back."""
+    """Encrypt by Windows; elsewhere return the secret itself."""
     if sys.platform == "win32":
         import win32crypt  # noqa: PLC0415  (Windows only)
 
@@ -105,12 +105,12 @@ def seal(secret: bytes) -> bytes:
             secret, "Tocsin relay", None, None, None, _LOCAL_MACHINE | _UI_FORBIDDEN
         )
         return sealed
-    else:  # noqa: RET505  (mypy then judges either branch on its own system)
+    else:  # noqa: RET505  (mypy then checks each branch for its own system)
         return secret
 
 
 def unseal(sealed: bytes) -> bytes:
-    """Open what `seal` gave."""
+    """Decrypt what `seal` returned."""
     if sys.platform == "win32":
         import pywintypes  # noqa: PLC0415  (Windows only)
         import win32crypt  # noqa: PLC0415  (Windows only)
@@ -125,7 +125,10 @@ def unseal(sealed: bytes) -> bytes:
 
 
 def restrict_folder(folder: Path, account: str) -> None:
-    """Make the folder and what will lie in it readable by nobody else. Raises ValueError for an account that Windows does not know."""
+    """Make the folder and its future content readable only by administrators, Windows itself and the service's account.
+
+    Its parent folder is readable by all users. Raises ValueError for an account that Windows does not know.
+    """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     if sys.platform == "win32":
         import ntsecuritycon  # noqa: PLC0415  (Windows only)

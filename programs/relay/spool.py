@@ -1,7 +1,8 @@
-"""What this relay was given and what became of it, on the disk before anything is done or said: a SQLite file, one row a message.
+"""The messages of this relay and what happened to them, on the disk before anything is done or reported: SQLite, one row per message.
 
-A row lives from the lease until the service took the receipt; what was sent is remembered longer, so that a message that comes
-again is not sent again. It must not know MAPI or HTTP.
+A row exists from the lease until the service accepted the receipt; sent messages are remembered longer, so that a message that comes
+again is not sent again. A damaged spool is kept under another name and replaced by a new one. Nothing is sent twice by that: the
+service offers begun messages again, marked as possibly sent. This module knows neither MAPI nor HTTP.
 """
 
 from __future__ import annotations
@@ -32,16 +33,16 @@ _FACTS = """CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT 
 
 
 class SpoolUnusable(Exception):
-    """The file cannot be read or written now: a full disk, or one that is away. The text is SQLite's; it may be well again."""
+    """The file cannot be read or written now: a full disk, or a missing one. The text is SQLite's; it may work again later."""
 
 
 class SpoolDamaged(Exception):
-    """The file is no spool any more; the text says how SQLite found that. See programs/relay/set_aside.py."""
+    """The file is not a valid spool any more; the text is SQLite's. See `open_spool`."""
 
 
 @dataclass(frozen=True)
 class SpooledMessage:
-    """One message as it lies here. `verdict` is its last one; `is_final`: nothing more will be done or learnt."""
+    """One message in the spool. `verdict` is its last one; `is_final`: nothing more will be done or learnt."""
 
     id: str
     token: str
@@ -60,17 +61,17 @@ class SpooledMessage:
 
     @property
     def claim(self) -> LeaseClaim:
-        """Give the lease under which it is ours."""
+        """The lease under which it is ours."""
         return LeaseClaim(self.id, self.token)
 
 
 class RelaySpool:
-    """The file. Its methods may be called from any thread; each is on the disk when it returns."""
+    """The file. Its methods may be called from any thread; each change is on the disk when they return."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.RLock()
-        with _told_apart():
+        with _sqlite_errors():
             self._file = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
         try:
             self._do("PRAGMA journal_mode=WAL")
@@ -94,31 +95,36 @@ class RelaySpool:
         with self._lock:
             self._file.close()
 
-    def take(self, posted: LeasedMail) -> None:
-        """Note a message that was leased to us.
+    def take(self, mail: LeasedMail) -> None:
+        """Store a message that was leased to us.
 
-        One that we know already is not sent again unless its last try surely failed: its verdict is handed in anew instead.
+        A known message is not sent again unless its last try surely failed: its verdict is handed in again instead.
         """
         now = time.time()
-        with self._together():  # a kill halfway would leave what may have left as if it could be sent
-            known = self.find(posted.id)
+        with (
+            self._in_one_transaction()
+        ):  # a kill halfway would leave a message that may have left as one that can be sent
+            known = self.find(mail.id)
             if known is not None and not _may_go_again(known):
-                self._do("UPDATE messages SET token = ?, is_handed_in = 0 WHERE id = ?", posted.token, posted.id)
+                self._do("UPDATE messages SET token = ?, is_handed_in = 0 WHERE id = ?", mail.token, mail.id)
                 return
-            self._do("DELETE FROM messages WHERE id = ?", posted.id)
-            row = (posted.id, posted.token, posted.recipient, posted.message_id, posted.mime, posted.is_alert, now)
+            self._do("DELETE FROM messages WHERE id = ?", mail.id)
+            row = (mail.id, mail.token, mail.recipient, mail.message_id, mail.mime, mail.is_alert, now)
             columns = "id, token, recipient, message_id, mime, is_alert, taken_at"
             self._do(f"INSERT INTO messages ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", *row)  # noqa: S608
-            if posted.maybe_sent and (known is None or not known.is_begun):
-                self.start(posted.id)  # as if it had been begun here: however often it comes, it does not go again
-                self.end(posted.id, _nothing_known())
+            if mail.maybe_sent and (known is None or not known.is_begun):
+                self.start(mail.id)  # as if it had begun here: it is never sent again, however often it comes
+                self.end(mail.id, _nothing_known())
 
     def next_to_send(self) -> SpooledMessage | None:
-        """Give the first that was not begun: alerts before summaries."""
+        """Return the first message that was not begun: alerts before summaries."""
         return self._one("verdict IS NULL AND is_begun = 0 ORDER BY is_alert DESC, taken_at LIMIT 1")
 
     def next_in_doubt(self, every_s: float) -> SpooledMessage | None:
-        """Give one that may have left and was not looked for in the last `every_s` seconds. A look from later than now: the clock was put back."""
+        """Return a message that may have left and was not looked for in the last `every_s` seconds.
+
+        A look in the future means that the clock was set back: then it is due, too.
+        """
         now = time.time()
         return self._one(
             "is_begun = 1 AND is_final = 0 AND looked_at NOT BETWEEN ? AND ? ORDER BY looked_at LIMIT 1",
@@ -127,17 +133,17 @@ class RelaySpool:
         )
 
     def start(self, message_id: str) -> None:
-        """Note that an attempt begins."""
+        """Record that an attempt begins."""
         self._do("UPDATE messages SET is_begun = 1 WHERE id = ?", message_id)
 
     def note(self, message_id: str, phase: SendPhase) -> None:
-        """Note how far the child is, before it may go on."""
+        """Record how far the child is, before it may continue."""
         keys = (phase.entryid, phase.search_key)
         also = ", entryid = ?, search_key = ?" if any(keys) else ""
         self._do(f"UPDATE messages SET phase = ?{also} WHERE id = ?", phase.name, *(keys if also else ()), message_id)  # noqa: S608
 
     def end(self, message_id: str, verdict: RelayVerdict, *, looked: bool = False) -> None:
-        """Note what became of it. `looked`: by a look into the folders, so that the next one can wait."""
+        """Record a verdict. `looked`: it comes from a look into the folders, so that the next look can wait."""
         is_final = not is_open(verdict)
         with self._lock:
             self._do(
@@ -152,11 +158,11 @@ class RelaySpool:
                 self.remember("sent", str(self.sent + 1))
 
     def to_hand_in(self) -> Sequence[SpooledMessage]:
-        """Give those with a verdict that the service does not know yet."""
+        """Return the messages with a verdict that the service does not have yet."""
         return self._many("verdict IS NOT NULL AND is_handed_in = 0 ORDER BY ended_at LIMIT 50")
 
     def handed_in(self, claim: LeaseClaim) -> None:
-        """Note that the service took the verdict under this lease."""
+        """Record that the service accepted the verdict under this lease."""
         self._do(
             "UPDATE messages SET is_handed_in = 1, mime = CASE WHEN is_final THEN x'' ELSE mime END WHERE id = ? AND token = ?",
             claim.id,
@@ -164,48 +170,48 @@ class RelaySpool:
         )
 
     def holding(self, *, begun: bool = False) -> Sequence[LeaseClaim]:
-        """Give the leases of all that is not settled; `begun`: without those that were not begun, so that they go back."""
+        """Return the leases of all unsettled messages; `begun`: only of begun ones, so that the service takes back the others."""
         rows = self._rows(
             "SELECT id, token FROM messages WHERE is_begun >= ? AND (is_final = 0 OR is_handed_in = 0)", begun
         )
         return [LeaseClaim(*row) for row in rows]
 
     def drop_unbegun(self) -> None:
-        """Forget what was not begun and went back."""
+        """Forget the messages that were not begun: the service has taken them back."""
         self._do("DELETE FROM messages WHERE is_begun = 0 AND verdict IS NULL")
 
     def tidy(self) -> None:
-        """Forget what was settled long ago."""
+        """Forget messages that were settled long ago."""
         self._do(
             "DELETE FROM messages WHERE is_final = 1 AND is_handed_in = 1 AND ended_at < ?", time.time() - REMEMBER_S
         )
 
     def waiting(self) -> tuple[int, float]:
-        """Give how many are not settled, and since how many seconds the oldest lies here."""
+        """Return the number of unsettled messages, and the age of the oldest in seconds."""
         row = self._rows("SELECT count(*), min(taken_at) FROM messages WHERE is_final = 0 OR is_handed_in = 0")[0]
         return int(row[0]), max(0.0, time.time() - row[1]) if row[1] else 0.0
 
     @property
     def unbegun(self) -> int:
-        """Count what was not begun."""
+        """The number of messages that were not begun."""
         return int(self._rows("SELECT count(*) FROM messages WHERE is_begun = 0 AND verdict IS NULL")[0][0])
 
     @property
     def sent(self) -> int:
-        """Count what was sent since the spool was made."""
+        """The number of messages sent since the spool was created."""
         return int(self.recall("sent") or 0)
 
     def remember(self, name: str, value: str) -> None:
-        """Keep a fact of the relay's own."""
+        """Store a fact about the relay itself."""
         self._do("INSERT INTO facts VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", name, value)
 
     def recall(self, name: str) -> str:
-        """Give a fact; empty if it is not known."""
+        """Return a fact; empty if it is not known."""
         rows = self._rows("SELECT value FROM facts WHERE name = ?", name)
         return str(rows[0][0]) if rows else ""
 
     def trouble(self) -> str:
-        """Try to write, and say why that fails; empty if it works."""
+        """Try to write. Return why that fails; empty if it works."""
         try:
             self.remember("written", str(time.time()))
         except SpoolUnusable as cause:
@@ -213,11 +219,11 @@ class RelaySpool:
         return ""
 
     def find(self, message_id: str) -> SpooledMessage | None:
-        """Give one message."""
+        """Return one message."""
         return self._one("id = ?", message_id)
 
     def all(self, most: int = 200) -> Sequence[SpooledMessage]:
-        """Give the newest, for people."""
+        """Return the newest messages, for people."""
         return self._many("1 ORDER BY taken_at DESC LIMIT ?", most)
 
     def _one(self, condition: str, *values: Any) -> SpooledMessage | None:  # noqa: ANN401  (what SQLite takes)
@@ -229,17 +235,19 @@ class RelaySpool:
         return [_spooled(row) for row in self._rows(f"SELECT {columns} FROM messages WHERE {condition}", *values)]  # noqa: S608
 
     @contextmanager
-    def _together(self) -> Iterator[None]:
-        """Have all that is written within be on the disk at once, or not at all."""
-        with self._lock, _told_apart():
-            if self._file.in_transaction:  # an older Python leaves one open that found no room at its end
+    def _in_one_transaction(self) -> Iterator[None]:
+        """Bring all that is written within to the disk at once, or not at all."""
+        with self._lock, _sqlite_errors():
+            if (
+                self._file.in_transaction
+            ):  # an older Python leaves a transaction open whose commit found no room on the disk
                 self._file.rollback()
             with self._file:
                 self._do("BEGIN IMMEDIATE")
                 yield
 
     def _rows(self, statement: str, *values: Any) -> list[Any]:  # noqa: ANN401
-        with self._lock, _told_apart():
+        with self._lock, _sqlite_errors():
             return self._file.execute(statement, values).fetchall()
 
     def _do(self, statement: str, *values: Any) -> None:  # noqa: ANN401
@@ -247,8 +255,8 @@ class RelaySpool:
 
 
 @contextmanager
-def _told_apart() -> Iterator[None]:
-    """Tell a file that is spoilt from one that cannot be used now."""
+def _sqlite_errors() -> Iterator[None]:
+    """Turn SQLite's errors into ours: a damaged file, or one that cannot be used now."""
     try:
         yield
     except sqlite3.OperationalError as cause:
@@ -258,13 +266,13 @@ def _told_apart() -> Iterator[None]:
 
 
 def is_open(verdict: RelayVerdict) -> bool:
-    """Say whether more can be learnt of a message."""
+    """Return whether more can be learnt about a message."""
     in_doubt = verdict.outcome == RelayOutcome.UNKNOWN and verdict.evidence.get("looked") is not True
     return verdict.outcome == RelayOutcome.QUEUED or in_doubt
 
 
 def _may_go_again(known: SpooledMessage) -> bool:
-    """Say whether a message that comes again may be sent again: its last try ended, and surely did not send it."""
+    """Return whether a message that comes again may be sent again: its last try ended, and surely did not send it."""
     if not known.is_begun:
         return True
     ended = known.verdict
@@ -279,44 +287,49 @@ def _may_go_again(known: SpooledMessage) -> bool:
 
 
 def _nothing_known() -> RelayVerdict:
-    reason = "it may have been submitted before, and this relay has no record of it: it is not sent blindly"
+    reason = "it may have been submitted before, and this relay has no record of it: it is not sent again without proof"
     return RelayVerdict(RelayOutcome.UNKNOWN, reason, {"looked": True})
 
 
 def _spooled(row: Any) -> SpooledMessage:  # noqa: ANN401
-    told = json.loads(row[11]) if row[11] else None
-    verdict = None if told is None else RelayVerdict(told["outcome"], told["reason"], told["evidence"], told["cause"])
+    values = json.loads(row[11]) if row[11] else None
+    verdict = (
+        None
+        if values is None
+        else RelayVerdict(values["outcome"], values["reason"], values["evidence"], values["cause"])
+    )
     return SpooledMessage(
         row[0], row[1], row[2], row[3], row[4], bool(row[5]), row[6], bool(row[7]), row[8], row[9], row[10], verdict,
         bool(row[12]), bool(row[13]),
     )  # fmt: skip
 
 
-NAME = "spool.db"
+FILE_NAME = "spool.db"
 _DAMAGED, _ENDINGS = ".damaged-", ("-wal", "-shm")
 log = logging.getLogger("tocsin.relay")
 
 
 def open_spool(folder: Path) -> RelaySpool:
-    """Open the spool in the relay's folder, for the relay itself: nobody else may set one aside."""
-    path = folder / NAME
+    """Open the spool in the relay's folder. Only the relay itself may: a damaged spool is moved away."""
+    path = folder / FILE_NAME
     try:
         return RelaySpool(path)
     except SpoolDamaged as cause:
         kept = _put_aside(path)
-        log.error("the spool was damaged (%s): a new one is begun, the old one is kept as %s", cause, kept.name)  # noqa: TRY400  (its trace says no more)
+        log.error("the spool was damaged (%s): there is a new one now, the old one is kept as %s", cause, kept.name)  # noqa: TRY400  (its trace adds nothing)
         return RelaySpool(path)
 
 
 def damaged_copy(spool: RelaySpool) -> str:
-    """Name the damaged spool that still lies beside this one, the newest; empty if there is none."""
+    """Return the name of the newest damaged spool that is still next to this one; empty if there is none."""
     found = (path.name for path in spool.path.parent.glob(f"{spool.path.name}{_DAMAGED}*"))
     return max((name for name in found if not name.endswith(_ENDINGS)), default="")
 
 
 def _put_aside(path: Path) -> Path:
     kept = path.with_name(f"{path.name}{_DAMAGED}{datetime.now(timezone.utc):%Y%m%d-%H%M%S}")
-    # First: after a kill it would be opened without what only its log has. A new file heeds no old log.
+    # The file first: with its log moved first, a kill would leave it to be opened without what only the log has. SQLite ignores an
+    # old log next to a new file.
     path.replace(kept)
     for ending in _ENDINGS:
         with suppress(FileNotFoundError):

@@ -1,4 +1,4 @@
-"""Windows' own libraries by ctypes, typed once. Importable anywhere; only a call needs Windows."""
+"""Windows' own libraries by ctypes, each typed once. Importable on any system; only a call needs Windows."""
 
 from __future__ import annotations
 
@@ -9,40 +9,43 @@ from typing import Any
 
 
 class NotWindows(Exception):
-    """Windows was asked for something on another system."""
+    """A function of Windows was called on another system."""
 
 
 def is_windows() -> bool:
-    """Say whether this is Windows. What mypy can check on any system asks here; the rest asks sys.platform, which mypy follows."""
+    """Return whether this is Windows.
+
+    Code that mypy can check on any system calls this; other code tests sys.platform, which mypy follows.
+    """
     return sys.platform == "win32"
 
 
 def library(name: str) -> Any:  # noqa: ANN401  (ctypes.WinDLL, which has no type away from Windows)
-    """Load a library by its name or path, with its last error kept for us."""
+    """Load a library by its name or path, keeping its last error for us."""
     if sys.platform == "win32":
         return ctypes.WinDLL(name, use_last_error=True)
     raise NotWindows(name)
 
 
 def library_at(path: str) -> Any:  # noqa: ANN401  (as above)
-    """Load a library from a full path, its own libraries from its folder."""
+    """Load a library from a full path, and the libraries that it needs from its folder."""
     if sys.platform == "win32":
         return ctypes.WinDLL(path, use_last_error=True, winmode=0x8)  # LOAD_WITH_ALTERED_SEARCH_PATH
     raise NotWindows(path)
 
 
 def function_type(result: Any, *arguments: Any) -> Any:  # noqa: ANN401  (ctypes' own types)
-    """Give the type of a function that Windows calls."""
+    """Return the type of a function that Windows calls."""
     if sys.platform == "win32":
         return ctypes.WINFUNCTYPE(result, *arguments)
     raise NotWindows("a function for Windows to call")
 
 
 def last_error() -> int:
-    """Give the number of the last call's error."""
+    """Return the error number of the last call."""
     if sys.platform == "win32":
         return ctypes.get_last_error()
-    else:  # noqa: RET505  (mypy then judges either branch on its own system)
+    else:  # noqa: RET505  (mypy then checks each branch for its own system)
         return 0
 
 
@@ -69,7 +72,7 @@ class ExtendedLimits(ctypes.Structure):
 
 
 class ProcessIds(ctypes.Structure):
-    """JOBOBJECT_BASIC_PROCESS_ID_LIST, with room for as many as one child will ever start."""
+    """JOBOBJECT_BASIC_PROCESS_ID_LIST, with room for more processes than one child ever starts."""
 
     _fields_ = (
         ("assigned", wintypes.DWORD),

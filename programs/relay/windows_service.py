@@ -1,4 +1,4 @@
-"""The relay as a Windows service: put in, taken out, started, stopped, and run under the service control manager. For Windows only.
+"""The relay as a Windows service: installed, removed, started, stopped, and run under the service control manager. Windows only.
 
 The service is Python with our one file, "<python.exe>" "<tocsin-relay.pyz>" service: nothing is copied, nothing is registered.
 """
@@ -28,35 +28,40 @@ class ServiceRefused(Exception):
 
 
 def install(command: list[str], account: str | None, password: str) -> None:
-    """Put the service in, to start with the host and again after a failure; None leaves its account as it is. Raises NoService."""
+    """Install the service, to start with the host and again after a failure. Raises ServiceRefused.
+
+    `account` None leaves its account unchanged.
+    """
     if sys.platform == "win32":
         import pywintypes  # noqa: PLC0415  (Windows only)
         import win32service as w  # noqa: PLC0415  (Windows only)
 
-        words = " ".join(f'"{word}"' for word in command)
+        command_line = " ".join(f'"{word}"' for word in command)
         manager = w.OpenSCManager(None, None, w.SC_MANAGER_ALL_ACCESS)
         kind, start = w.SERVICE_WIN32_OWN_PROCESS, w.SERVICE_AUTO_START
-        who = (account, password or None) if account else (None, None)
+        logon = (account, password or None) if account else (None, None)
         try:
             service = w.CreateService(
-                manager, NAME, TITLE, w.SERVICE_ALL_ACCESS, kind, start, w.SERVICE_ERROR_NORMAL, words, None, 0, None, *who
+                manager, NAME, TITLE, w.SERVICE_ALL_ACCESS, kind, start, w.SERVICE_ERROR_NORMAL, command_line, None, 0, None, *logon
             )  # fmt: skip
         except pywintypes.error as refused:
             if refused.winerror != _EXISTS:
                 raise ServiceRefused(f"{refused.strerror} ({refused.winerror})") from refused
             service = w.OpenService(manager, NAME, w.SERVICE_ALL_ACCESS)
-            who = ("LocalSystem", None) if account == "" else who
-            w.ChangeServiceConfig(service, kind, start, w.SERVICE_ERROR_NORMAL, words, None, 0, None, *who, TITLE)
+            logon = ("LocalSystem", None) if account == "" else logon
+            w.ChangeServiceConfig(
+                service, kind, start, w.SERVICE_ERROR_NORMAL, command_line, None, 0, None, *logon, TITLE
+            )
         finally:
             w.CloseServiceHandle(manager)
-        _adorn(service, account or "")
+        _set_optional(service, account or "")
         w.CloseServiceHandle(service)
     else:
         raise ServiceRefused("only Windows has services; use `run`")
 
 
-def _adorn(service: object, account: str) -> None:
-    """Give it what it can do without: recovery, words, the right to log on, and its place in the event log."""
+def _set_optional(service: object, account: str) -> None:
+    """Set what the service works without: recovery, description, the right to log on, its source in the event log."""
     if sys.platform == "win32":
         import servicemanager  # noqa: PLC0415  (Windows only)
         import win32evtlogutil  # noqa: PLC0415  (Windows only)
@@ -66,29 +71,29 @@ def _adorn(service: object, account: str) -> None:
         recovery = {"ResetPeriod": _FORGET_FAILURES_S, "RebootMsg": "", "Command": "", "Actions": again}
         change, yes = w.ChangeServiceConfig2, True
         _tolerant("recovery actions", lambda: change(service, w.SERVICE_CONFIG_FAILURE_ACTIONS, recovery))
-        # Without this flag Windows starts only what crashed, and not what ended by saying that it failed.
+        # Without this flag Windows restarts only a service that crashed, not one that ended by reporting a failure.
         _tolerant("recovery after an error", lambda: change(service, w.SERVICE_CONFIG_FAILURE_ACTIONS_FLAG, yes))
         _tolerant("description", lambda: change(service, w.SERVICE_CONFIG_DESCRIPTION, _ABOUT))
-        # The service's account may not do this itself, and its words would stand there as "description cannot be found".
+        # The service's account may not do this itself; its messages would then appear as "description cannot be found".
         _tolerant("event log", lambda: win32evtlogutil.AddSourceToRegistry(NAME, servicemanager.__file__))
         if account:
-            _tolerant('right "Log on as a service" (give it in secpol.msc)', lambda: _let_log_on(account))
+            _tolerant('right "Log on as a service" (grant it in secpol.msc)', lambda: _let_log_on(account))
 
 
 def _let_log_on(account: str) -> None:
     if sys.platform == "win32":
         import win32security as ws  # noqa: PLC0415  (Windows only)
 
-        who = ws.LookupAccountName(None, account.removeprefix(".\\"))[0]
+        logon = ws.LookupAccountName(None, account.removeprefix(".\\"))[0]
         policy = ws.LsaOpenPolicy(None, ws.POLICY_LOOKUP_NAMES | ws.POLICY_CREATE_ACCOUNT)
         try:
-            ws.LsaAddAccountRights(policy, who, ("SeServiceLogonRight",))
+            ws.LsaAddAccountRights(policy, logon, ("SeServiceLogonRight",))
         finally:
             ws.LsaClose(policy)
 
 
 def _tolerant(what: str, act: Callable[[], None]) -> None:
-    """Leave out what this Windows does not know or does not allow, and say so: the service works without it."""
+    """Skip what this Windows does not know or does not allow, and print that: the service works without it."""
     if sys.platform == "win32":
         import pywintypes  # noqa: PLC0415  (Windows only)
 
@@ -99,7 +104,7 @@ def _tolerant(what: str, act: Callable[[], None]) -> None:
 
 
 def control(what: str) -> None:
-    """Start, stop or remove the service; what is so already stays so. Raises NoService."""
+    """Start, stop or remove the service. It is no error if that is its state already. Raises ServiceRefused."""
     if sys.platform == "win32":
         import pywintypes  # noqa: PLC0415  (Windows only)
 
@@ -147,26 +152,24 @@ def _remove() -> None:
 
         _stop()
         util.RemoveService(NAME)
-        # It is only marked for deletion while its process still ends: who installs it anew at once would be refused.
+        # It is only marked for deletion while its process ends: an installation right after that would be refused.
         until = time.monotonic() + _GONE_S
         while state() != NOT_INSTALLED and time.monotonic() < until:
             time.sleep(0.1)
-        _tolerant("place in the event log to remove", lambda: win32evtlogutil.RemoveSourceFromRegistry(NAME))
+        _tolerant("source in the event log to remove", lambda: win32evtlogutil.RemoveSourceFromRegistry(NAME))
         if state() != NOT_INSTALLED:
-            raise ServiceRefused(
-                "Windows takes it out later, once its process and each window that shows it have ended"
-            )
+            raise ServiceRefused("Windows removes it later, once its process and each window that shows it have ended")
 
 
 def state() -> str:
-    """Say in a word how the service is."""
+    """Return the service's state in words."""
     if sys.platform == "win32":
         import pywintypes  # noqa: PLC0415  (Windows only)
         import win32serviceutil as util  # noqa: PLC0415  (Windows only)
 
-        words = {1: "stopped", 2: "starting", 3: "stopping", 4: "running", 7: "paused"}
+        names = {1: "stopped", 2: "starting", 3: "stopping", 4: "running", 7: "paused"}
         try:
-            return words.get(util.QueryServiceStatus(NAME)[1], "between two states")
+            return names.get(util.QueryServiceStatus(NAME)[1], "between two states")
         except pywintypes.error:
             return NOT_INSTALLED
     else:
@@ -174,7 +177,7 @@ def state() -> str:
 
 
 def host(work: Callable[[threading.Event], None]) -> None:
-    """Run `work` as the service that the control manager started; it must return soon once the event is set."""
+    """Run `work` as the service that the control manager started. It must return soon after the event is set."""
     if sys.platform == "win32":
         import servicemanager  # noqa: PLC0415  (Windows only)
         import win32service  # noqa: PLC0415  (Windows only)
@@ -205,16 +208,16 @@ def host(work: Callable[[threading.Event], None]) -> None:
 
 
 def full_account(account: str) -> str:
-    """Give an account as the control manager wants it: `user` alone is one of this host."""
+    """Return an account as the control manager wants it: `user` alone is an account of this host."""
     return account if not account or "\\" in account or "@" in account else f".\\{account}"
 
 
 def ask_password(account: str) -> str:
-    """Ask for the account's password; it goes to Windows and is kept nowhere else."""
+    """Ask for the account's password; it goes to Windows and is stored nowhere else."""
     return getpass.getpass(f"Password of {account}: ")
 
 
 def program() -> list[str]:
-    """Give the command that starts this very program."""
+    """Return the command that starts this program."""
     place = Path(sys.argv[0]).resolve()
     return [sys.executable, str(place)] if place.suffix == ".pyz" else [sys.executable, "-m", "programs.relay"]

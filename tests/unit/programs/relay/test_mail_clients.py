@@ -31,7 +31,7 @@ def _hive(*clients: str, view: int = 64, default: str = "", values: dict | None 
 
 
 def _choose(hive, *clients, machine="64-bit", ours="64-bit"):
-    return choose_client(MailSettings(clients), hive, machine_of=lambda _path: machine, ours=ours)
+    return choose_client(MailSettings(clients), hive, machine_of=lambda _path: machine, our_machine=ours)
 
 
 def test_the_first_that_is_installed_is_used_whatever_the_hosts_default_is():
@@ -82,7 +82,7 @@ def test_a_client_of_the_other_view_is_found_and_its_bitness_named():
 def test_a_client_of_the_wrong_bitness_does_not_hide_one_that_fits():
     hive = _hive("A", "B")
     choice = choose_client(
-        MailSettings(("A", "B")), hive, machine_of=lambda path: "32-bit" if "\\A\\" in path else "64-bit", ours="64-bit"
+        MailSettings(("A", "B")), hive, machine_of=lambda path: "32-bit" if "\\A\\" in path else "64-bit", our_machine="64-bit"
     )
     assert choice.name == "B"
 

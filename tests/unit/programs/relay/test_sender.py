@@ -32,9 +32,9 @@ def posted(number: int) -> LeasedMail:
 
 def _refuse(sender: SpoolSender, **codes: int) -> None:
     """Have the mailbox answer so from now on."""
-    python, program, folder, _ = sender.means.command
+    python, program, folder, _ = sender.setup.command
     command = [python, program, folder, json.dumps({"refuse": codes})]
-    sender.means = replace(sender.means, command=command)
+    sender.setup = replace(sender.setup, command=command)
 
 
 @pytest.fixture
@@ -97,10 +97,10 @@ def test_an_outbox_that_cannot_be_looked_into_leaves_a_doubt_that_is_still_open(
 
 def test_a_worry_has_the_doctor_look_again_but_not_all_the_time(sender: SpoolSender):
     looked_at = sender._looked_at
-    sender.worry()
+    sender.expect_trouble()
     assert sender._looked_at == looked_at, "it looked a moment ago"
     sender._looked_at -= 61
-    sender.worry()
+    sender.expect_trouble()
     assert sender._is_doctor_due()
 
 
