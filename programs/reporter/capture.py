@@ -1,4 +1,4 @@
-"""What is kept of a command's output, in bounded memory whatever it prints: head and tail for people, the end of each stream for readings."""
+"""Keep a command's output in bounded memory: its head and tail for people, the end of each stream for readings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from programs.protocol.report import LOG_MOST
 
 _HEAD = 16 * 1024
-_ROOM = 256  # for what is said between head and tail
+_ROOM = 256  # for the note between head and tail
 _TAIL = LOG_MOST - _HEAD - _ROOM
 _STREAM_TAIL = 64 * 1024
 OUT, ERR, BOTH = "out", "err", "both"
@@ -17,16 +17,16 @@ _COLOURS = re.compile(r"\x1b\[[0-9;?]{0,20}[A-Za-z]")
 
 
 class OutputTail:
-    """The last bytes of what was fed."""
+    """The last bytes of a stream."""
 
     def __init__(self, most: int) -> None:
         self._most = most
         self._kept = bytearray()
 
     def feed(self, data: bytes) -> None:
-        """Take more."""
+        """Add bytes."""
         self._kept += data[-self._most :]
-        if len(self._kept) > 2 * self._most:  # not at each feeding: moving the rest costs
+        if len(self._kept) > 2 * self._most:  # not each time: moving the rest costs time
             del self._kept[: -self._most]
 
     def __bytes__(self) -> bytes:
@@ -35,7 +35,7 @@ class OutputTail:
 
 @dataclass(frozen=True)
 class CapturedOutput:
-    """The output as it is looked at afterwards: `log` for people, `out` and `err` for readings."""
+    """The output as text, once the command has ended: `log` for people, `out` and `err` for readings."""
 
     log: str = ""
     out: str = ""
@@ -43,7 +43,7 @@ class CapturedOutput:
 
 
 class OutputCapture:
-    """Fed with the output of both streams in the order in which it came."""
+    """Collects the output of both streams in the order in which it came."""
 
     def __init__(self) -> None:
         self._head = bytearray()
@@ -53,12 +53,12 @@ class OutputCapture:
         self._binary: set[str] = set()
 
     def feed(self, stream: str, data: bytes) -> None:
-        """Take a piece of a stream. One with NUL in it is no text: a database that is dumped to stdout belongs into no log."""
+        """Add a piece of a stream. One with NUL in it is not text: a database that is dumped to stdout must not be in a log."""
         if stream in self._binary:
             return
         if b"\0" in data:
             self._binary.add(stream)
-            data = b"\n[what follows is no text, and is left out]\n"
+            data = b"\n[what follows is not text, and is left out]\n"
         self._streams[stream].feed(data)
         room = _HEAD - len(self._head)
         if room > 0:
@@ -67,7 +67,7 @@ class OutputCapture:
         self._tail.feed(data[max(0, room) :])
 
     def parts(self) -> Sequence[bytes]:
-        """Give it as bytes, for another process."""
+        """Return the output as bytes, for another process."""
         tail = bytes(self._tail)
         left_out = self._size - len(self._head) - len(tail)
         gap = b"\n[... %d bytes left out ...]\n" % left_out if left_out else b""
@@ -76,12 +76,12 @@ class OutputCapture:
 
 
 def decode_output(parts: Sequence[bytes]) -> CapturedOutput:
-    """Give it as text, from `parts`."""
+    """Return the output as text, from `parts`."""
     log, out, err = (part.decode("utf-8", "replace") for part in parts)
-    return CapturedOutput(_as_seen(log), out, err)
+    return CapturedOutput(_as_on_a_terminal(log), out, err)
 
 
-def _as_seen(log: str) -> str:
-    """Give a log as a terminal would leave it: of a line that was written over and over, its last state; without colours."""
+def _as_on_a_terminal(log: str) -> str:
+    """Return a log as a terminal shows it: only the last state of a line that was overwritten, and no colours."""
     lines = _COLOURS.sub("", log).replace("\r\n", "\n").split("\n")
     return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)

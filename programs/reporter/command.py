@@ -1,4 +1,4 @@
-"""What running a command gives, on any system. The doing is in posix_child.py and windows_child.py."""
+"""How a command is run and how it ends, on any system. posix_child.py and windows_child.py run it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from programs.reporter.capture import CapturedOutput
 class CommandEnd:
     """How a command ended: by an exit code, or by a signal (else 0). `peak_memory` in bytes, 0 if it is not known.
 
-    `is_interrupted`: somebody at the terminal pressed the key for it.
+    `is_interrupted`: somebody at the terminal pressed the key to interrupt it.
     """
 
     exit_code: int
@@ -23,31 +23,31 @@ class CommandEnd:
 
 
 class CannotStart(Exception):
-    """The command cannot be run; `exit_code` is what a shell gives then, the text says why."""
+    """The command cannot be run; `exit_code` is a shell's exit code for that, the text says why."""
 
-    def __init__(self, exit_code: int, words: str) -> None:
-        super().__init__(words)
+    def __init__(self, exit_code: int, reason: str) -> None:
+        super().__init__(reason)
         self.exit_code = exit_code
 
 
-# Called in another process if the reporter was killed and its command has ended: with what the command printed.
+# Called in another process with the command's output, if the reporter was killed and its command has ended.
 TakeOver = Callable[[CapturedOutput], None]
 
 
 class CommandChild(Protocol):
-    """One command under way."""
+    """One running command."""
 
     def start(self) -> None:
         """Start it. Raises CannotStart."""
 
     def wait(self) -> CommandEnd:
-        """Wait for its end, passing signals on to it meanwhile."""
+        """Wait for its end, and pass signals on to it meanwhile."""
 
     def collect(self, patience_s: float) -> CapturedOutput:
-        """Give its output, once all that it printed has gone where it belongs, or after `patience_s`."""
+        """Return its output once all of it has been passed on, or after `patience_s` seconds."""
 
     def release(self) -> None:
-        """Say that its outcome is safe: nobody needs to take over."""
+        """Announce that its outcome is safe: no other process needs to take over."""
 
     def leave(self, ended: CommandEnd) -> None:
         """End this process as the command ended. Does not return."""

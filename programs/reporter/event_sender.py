@@ -1,6 +1,6 @@
-"""Brings what waits to the service, in order, and settles each event by its answer. It writes no event itself.
+"""Send the events in the spool to the service, in order, and settle each by its answer. It writes no event itself.
 
-An event leaves the disk only when the service has said that it has it, or that it will never take it. So one may be sent twice
+An event leaves the disk only when the service has confirmed that it has it, or that it will never accept it. So one may be sent twice
 (a kill after the answer): its key makes it count once.
 """
 
@@ -16,14 +16,14 @@ from programs.reporter.client import EventsClient, EventsRefused
 from programs.reporter.settings import BadReporterSettings, ReporterSettings, this_host
 from programs.reporter.spool import ReporterSpool, WaitingEvent
 
-BATCH_MOST, BATCH_BYTES = 50, 1024 * 1024  # within REFUSED_SHOWN, and well within what the service takes at once
-_TRIES = 2  # while there is a spool
-_TRIES_WITHOUT = 1000  # what cannot be kept is tried as long as there is time
+BATCH_MOST, BATCH_BYTES = 50, 1024 * 1024  # within REFUSED_SHOWN, and well within the service's limits
+_TRIES = 2  # for events in the spool
+_TRIES_WITHOUT = 1000  # an event that cannot be stored is tried as long as there is time
 _PAUSE_S = 1.0
 
 
 class EventSender:
-    """One process's way to the service. `trouble` says what went wrong last, for people; `sent` counts."""
+    """One process's way to the service. `trouble` says what went wrong last, for people; `sent` counts events."""
 
     def __init__(self, settings: ReporterSettings) -> None:
         self.trouble = ""
@@ -38,21 +38,21 @@ class EventSender:
             self.trouble = str(cause)
 
     def deliver(self, spool: ReporterSpool, deadline: float, tries: int = _TRIES) -> bool:
-        """Send all that waits; true if nothing is left. What cannot be sent stays."""
+        """Send all waiting events; return whether none is left. Those that cannot be sent stay."""
         if self._service is None:
             return not spool.list()
         with spool.delivering(deadline) as is_ours:
             if not is_ours:
-                self.trouble = "another tocsin-report is sending, and has not ended"
+                self.trouble = "another tocsin-report is still sending"
                 return False
             while batch := _batch(spool.list()):
-                events = [(one, event) for one in batch if (event := spool.event_in(one)) is not None]
+                events = [(file, event) for file in batch if (event := spool.event_in(file)) is not None]
                 if events and not self._settle(spool, events, deadline, tries):
                     return False
         return True
 
-    def send_past_the_disk(self, event: Mapping[str, Any], deadline: float) -> bool:
-        """Send one event that could not be kept; true if the service has it."""
+    def send_without_spool(self, event: Mapping[str, Any], deadline: float) -> bool:
+        """Send one event that could not be stored; return whether the service has it."""
         if self._service is None:
             return False
         try:
@@ -66,7 +66,7 @@ class EventSender:
     def _settle(
         self, spool: ReporterSpool, events: Sequence[tuple[WaitingEvent, dict[str, Any]]], deadline: float, tries: int
     ) -> bool:
-        """Send events and settle each; false if they stay and there is no use in going on."""
+        """Send events and settle each. Return false if they stay and it is useless to continue."""
         try:
             answer = self._post([event for _, event in events], deadline, tries)
         except NoAnswer as cause:
@@ -74,59 +74,59 @@ class EventSender:
             return False
         except EventsRefused as cause:
             if len(events) > 1:
-                return all(self._settle(spool, [one], deadline, tries) for one in events)
+                return all(self._settle(spool, [event], deadline, tries) for event in events)
             self._refuse(spool, events[0][0], str(cause))
             return True
-        refused = {one.index: one for one in answer.rejected}
-        for index, (one, _) in enumerate(events):
+        refused = {rejected.index: rejected for rejected in answer.rejected}
+        for index, (file, _) in enumerate(events):
             if index in refused:
-                self._refuse(spool, one, f"{refused[index].code}: {refused[index].detail}")
+                self._refuse(spool, file, f"{refused[index].code}: {refused[index].detail}")
             else:
-                spool.done(one)
+                spool.done(file)
                 self.sent += 1
         return True
 
-    def _refuse(self, spool: ReporterSpool, one: WaitingEvent, why: str) -> None:
-        spool.refuse(one, why)
-        self.trouble = f"the service refused an event, it lies in {spool.refused}: {why}"
+    def _refuse(self, spool: ReporterSpool, file: WaitingEvent, why: str) -> None:
+        spool.refuse(file, why)
+        self.trouble = f"the service refused an event, it is kept in {spool.refused}: {why}"
 
     def _post(self, events: Sequence[Mapping[str, Any]], deadline: float, tries: int) -> wire.EventsAnswer:
-        """Send, and send again while it may help and there is time. Raises Away, Unfit."""
+        """Send, and send again while that may help and there is time. Raises NoAnswer, EventsRefused."""
         if self._service is None:
             raise NoAnswer(self.trouble)
-        for turn in range(tries):
+        for attempt in range(tries):
             try:
-                answer = self._service.post([self._signed(event) for event in events], deadline)
+                answer = self._service.post([self._with_agent(event) for event in events], deadline)
             except KeyRejected:
                 raise
             except NoAnswer as cause:
                 pause = _PAUSE_S if cause.retry_after_s is None else cause.retry_after_s
-                if turn + 1 == tries or time.monotonic() + pause >= deadline:
+                if attempt + 1 == tries or time.monotonic() + pause >= deadline:
                     raise
                 time.sleep(pause)
                 continue
-            if self._agent and any(one.code == wire.MISMATCH for one in answer.rejected):
-                self._agent = ""  # the key is of an agent with another name than this host: it speaks for that one
+            if self._agent and any(rejected.code == wire.MISMATCH for rejected in answer.rejected):
+                self._agent = ""  # the key belongs to an agent with another name than this host: report as that one
                 return self._post(events, deadline, tries)
             return answer
         raise NoAnswer("no time left")
 
-    def _signed(self, event: Mapping[str, Any]) -> dict[str, Any]:
+    def _with_agent(self, event: Mapping[str, Any]) -> dict[str, Any]:
         return {"agent": self._agent, **event} if self._agent else dict(event)
 
 
-def one_line(words: str) -> str:
-    """Give words as one line of plain text: some of them are another host's."""
-    return " ".join("".join(one if one.isprintable() else " " for one in words).split())[:500]
+def one_line(text: str) -> str:
+    """Return text as one line of printable characters: some of it comes from another host."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:500]
 
 
 def _batch(waiting: Sequence[WaitingEvent]) -> Sequence[WaitingEvent]:
-    """Give the first of what waits, as much as goes at once."""
+    """Return the first waiting events, as many as are sent at once."""
     size = 0
     batch: list[WaitingEvent] = []
-    for one in waiting[:BATCH_MOST]:
-        size += one.size
+    for event in waiting[:BATCH_MOST]:
+        size += event.size
         if batch and size > BATCH_BYTES:
             break
-        batch.append(one)
+        batch.append(event)
     return batch

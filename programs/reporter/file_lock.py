@@ -1,4 +1,4 @@
-"""Locks a file for as long as its holder lives: the system lets go of it when the last process that holds it has ended, however it ended."""
+"""Lock a file as long as its holder lives: the system releases it when the last process that holds it has ended, in any way."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import os
 import sys
 import time
 
-_FAR = 2**30  # Windows locks bytes and keeps them from being read: one far behind the end harms nobody
+_FAR = 2**30  # Windows locks bytes, which then cannot be read: one far behind the end disturbs no reader
 _POLL_S = 0.05
 
 
 def try_lock(fd: int) -> bool:
-    """Lock it if nobody else does."""
+    """Lock the file unless another process has locked it. Return whether it is locked."""
     try:
         if sys.platform == "win32":
             import msvcrt  # noqa: PLC0415  (Windows only)
@@ -29,7 +29,7 @@ def try_lock(fd: int) -> bool:
 
 
 def lock_until(fd: int, deadline: float) -> bool:
-    """Lock it, waiting until `deadline` (of the monotonic clock) at most."""
+    """Lock the file, waiting until `deadline` (of the monotonic clock) at most. Return whether it is locked."""
     while not try_lock(fd):
         if time.monotonic() >= deadline:
             return False
@@ -38,7 +38,7 @@ def lock_until(fd: int, deadline: float) -> bool:
 
 
 def unlock(fd: int) -> None:
-    """Let go of it, and close it."""
+    """Release the lock, and close the file."""
     if sys.platform == "win32":
         import msvcrt  # noqa: PLC0415  (Windows only)
 

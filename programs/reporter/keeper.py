@@ -1,7 +1,7 @@
-"""The reporter's second process (POSIX): carries the command's output to where it belongs, and stays if the reporter is killed.
+"""The reporter's second process (POSIX): passes the command's output on, and stays if the reporter is killed.
 
-Without it a killed reporter would take the command with it, which writes into a pipe that nobody reads. It also outlives a reporter
-that is done while a grandchild still prints. It must never stop carrying, whatever else fails.
+Without it the command would die with a killed reporter, as it would write into a pipe without a reader. It also outlives a reporter
+that is done while a grandchild still prints. It must never stop passing the output on, whatever else fails.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from programs.reporter.command import TakeOver
 ENDED, SAFE = (
     b"E",
     b"S",
-)  # what the reporter says: the command has ended; its outcome is on the disk or with the service
+)  # messages of the reporter: the command has ended; its outcome is on the disk or at the service
 _PIECE = 64 * 1024
-_PIPE_MOST = 1024 * 1024  # no pipe holds more: once that much was read after the end, all of before is through
+_PIPE_MOST = 1024 * 1024  # no pipe holds more: once that much was read after the end, all earlier output has been read
 _KEPT_FDS = 3
 
 
 @dataclass(frozen=True)
 class OutputStream:
-    """One of the command's outputs: the pipe that it is read from, where it goes to, and which one it is."""
+    """One of the command's outputs: the pipe to read from, the descriptor to write to, and its name."""
 
     source: int
     sink: int
@@ -36,54 +36,54 @@ class OutputStream:
 
 
 class Keeper:
-    """The carrying. `control` is heard from the reporter; `answer` takes what was captured."""
+    """Passes the output on. `control` brings messages of the reporter; `answer` takes the captured output."""
 
     def __init__(self, control: int, answer: int, streams: Sequence[OutputStream]) -> None:
         self._control, self._answer = control, answer
         self._open = {stream.source: stream for stream in streams}
         self._capture = OutputCapture()
         self._selector = selectors.DefaultSelector()
-        self._is_heard, self._is_safe = True, False
+        self._has_reporter, self._is_safe = True, False
 
     def keep(self) -> bool:
-        """Carry until nothing is left to carry, and nobody to hear. True if the reporter has all that there is to know."""
+        """Work until no output is left and the reporter is gone. Return whether the reporter has all that there is to know."""
         for fd in (self._control, *self._open):
             os.set_blocking(fd, False)
             self._selector.register(fd, selectors.EVENT_READ)
-        while self._is_heard or self._open:
+        while self._has_reporter or self._open:
             for key, _ in self._selector.select():
                 if key.fd == self._control:
-                    self._hear()
+                    self._read_control()
                 elif key.fd in self._open:
                     self._carry(self._open[key.fd])
         return self._is_safe
 
     @property
     def capture(self) -> OutputCapture:
-        """Give what was captured."""
+        """What was captured."""
         return self._capture
 
-    def _hear(self) -> None:
-        said = _read(self._control)
-        if said is None:
+    def _read_control(self) -> None:
+        message = _read(self._control)
+        if message is None:
             return
-        if SAFE in said:
+        if SAFE in message:
             self._is_safe = True
-        if ENDED in said:
+        if ENDED in message:
             self._drain()
-            self._tell()
-        if said == b"":
-            self._is_heard = False
+            self._answer_with_output()
+        if message == b"":
+            self._has_reporter = False
             self._selector.unregister(self._control)
 
     def _drain(self) -> None:
-        """Carry what was in the pipes when the command ended. A grandchild may go on writing: that is not waited for."""
+        """Pass on what was in the pipes when the command ended. A grandchild may still write: that is not waited for."""
         for stream in list(self._open.values()):
             carried = 0
             while stream.source in self._open and carried < _PIPE_MOST and (got := self._carry(stream)):
                 carried += got
 
-    def _tell(self) -> None:
+    def _answer_with_output(self) -> None:
         parts = self._capture.parts()
         data = b"%d %d %d\n" % tuple(len(part) for part in parts) + b"".join(parts)
         with contextlib.suppress(OSError):
@@ -91,7 +91,7 @@ class Keeper:
         os.close(self._answer)
 
     def _carry(self, stream: OutputStream) -> int:
-        """Carry one piece; give its size, 0 if there is none now or never again."""
+        """Pass on one piece and return its size, 0 if there is none now or never again."""
         data = _read(stream.source)
         if data is None:
             return 0
@@ -100,22 +100,22 @@ class Keeper:
             try:
                 _write(stream.sink, data)
             except BrokenPipeError:
-                data = b""  # nobody reads any more: the command is to notice, as it would without us
+                data = b""  # without a reader: the command must notice, as it would without us
             except OSError:
                 pass  # a full disk under the log of a backup is no reason to end the backup
         if not data:
             self._selector.unregister(stream.source)
             del self._open[stream.source]
             os.close(stream.source)
-            if stream.sink not in [one.sink for one in self._open.values()]:
+            if stream.sink not in [stream.sink for stream in self._open.values()]:
                 os.close(stream.sink)
         return len(data)
 
 
-def live(control: int, answer: int, streams: Sequence[OutputStream], take_over: TakeOver) -> None:
-    """Be the keeper. Does not return."""
+def run_keeper(control: int, answer: int, streams: Sequence[OutputStream], take_over: TakeOver) -> None:
+    """Run as the keeper. Does not return."""
     try:
-        _step_aside([control, answer, *(fd for one in streams for fd in (one.source, one.sink))])
+        _leave_session([control, answer, *(fd for stream in streams for fd in (stream.source, stream.sink))])
         keeper = Keeper(control, answer, streams)
         if not keeper.keep():
             take_over(decode_output(keeper.capture.parts()))
@@ -123,8 +123,8 @@ def live(control: int, answer: int, streams: Sequence[OutputStream], take_over: 
         os._exit(0)
 
 
-def _step_aside(kept: Sequence[int]) -> None:
-    """Leave the reporter's session, so that what ends it does not end us; hold nothing open that is not ours."""
+def _leave_session(kept: Sequence[int]) -> None:
+    """Leave the reporter's session, so that what ends it does not end us; keep no descriptor open that is not ours."""
     os.setsid()
     for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(sign, signal.SIG_IGN)
@@ -135,7 +135,7 @@ def _step_aside(kept: Sequence[int]) -> None:
 
 
 def _read(fd: int) -> bytes | None:
-    """Read what there is; None if there is nothing now, empty at the end."""
+    """Return what can be read; None if there is nothing now, empty at the end."""
     try:
         return os.read(fd, _PIECE)
     except BlockingIOError:
@@ -147,7 +147,7 @@ def _read(fd: int) -> bytes | None:
 
 
 def _write(fd: int, data: bytes) -> None:
-    """Write all, waiting for whoever reads. Whoever started us may have made the descriptor one that does not wait."""
+    """Write everything, waiting for the reader. The parent may have made the descriptor non-blocking."""
     left = memoryview(data)
     while left:
         try:

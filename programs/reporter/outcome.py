@@ -1,4 +1,4 @@
-"""What an exit code means, by each tool's own documentation. Pure."""
+"""Decide what an exit code means, by each tool's own documentation. Pure."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from programs.reporter.command import CommandEnd
 from programs.reporter.readings.reading import Reading
 from programs.reporter.tools import BackupTool
 
-NOT_RUNNABLE, NOT_FOUND = 126, 127  # as a shell gives them
+NOT_RUNNABLE, NOT_FOUND = 126, 127  # the exit codes of a shell
 _TIMEOUTS = 124  # coreutils' timeout: the time ran out
-_WRAPPERS_OWN = range(124, 128)  # timeout, env, nice ... and sudo's shell say so that they themselves failed
+_WRAPPERS_OWN = range(124, 128)  # timeout, env, nice ... and sudo's shell report their own failure so
 
 _WARNINGS = {
     # https://restic.readthedocs.io/en/stable/075_scripting.html#exit-codes: 3 some source data could not be read
     "restic": {3},
-    # rsync(1): 24 files vanished while it ran. 23 is none: it also comes when the source is missing altogether.
+    # rsync(1): 24 files vanished while it ran. 23 is not one: it also comes when the whole source is missing.
     "rsync": {24},
     # borg, "Return codes": 1 generic, 100-127 specific warnings; 2-99 are errors
     "borg": {1, *range(100, 128)},
@@ -33,16 +33,16 @@ _MEANINGS = {
 
 @dataclass(frozen=True)
 class RunOutcome:
-    """An outcome, and why, for people."""
+    """An outcome, and its reason for people."""
 
     outcome: str
     message: str
 
 
 def judge(tool: BackupTool, ended: CommandEnd, reading: Reading) -> RunOutcome:
-    """Judge by exit code or signal, and by what the output says where the code says nothing.
+    """Decide by exit code or signal, and by the output where the code does not tell.
 
-    Only what a person stopped is cancelled, and tells nobody. A time limit and a shutdown send signals, too: those backups failed.
+    Only a run that a person stopped is cancelled, and sends no alert. Time limits and shutdowns send signals, too: those backups failed.
     """
     exit_code = ended.exit_code
     has_not_run = tool.is_wrapped and reading.reason.startswith("sudo: ")  # its exit code 1 is not borg's
@@ -58,7 +58,7 @@ def judge(tool: BackupTool, ended: CommandEnd, reading: Reading) -> RunOutcome:
         return RunOutcome(SUCCESS, reading.note or f"{tool.title}: exit code {exit_code}")
     reason = reading.reason or _MEANINGS.get((tool.name, exit_code), "")
     if tool.is_wrapped and exit_code == _TIMEOUTS:
-        reason = "its time ran out"
+        reason = "its time limit was reached"
     return RunOutcome(outcome, f"{tool.title}: exit code {exit_code}" + (f": {reason}" if reason else ""))
 
 

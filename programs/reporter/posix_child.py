@@ -1,4 +1,4 @@
-"""Runs a command on Linux and macOS as if nobody were in between: its terminal, signals, exit code and resources are those it would have without us."""
+"""Run a command on Linux and macOS with the terminal, signals, exit code and resources that it would have without the reporter."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from programs.reporter.outcome import NOT_FOUND, NOT_RUNNABLE
 from programs.reporter.settings import environment
 
 PASSED_ON = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2)
-_FROM_KERNEL = 0x80  # SI_KERNEL of Linux: a key of the terminal, whose whole group has had the signal already
+_FROM_KERNEL = 0x80  # SI_KERNEL of Linux: a key of the terminal, whose whole group has already received the signal
 _RELEASE_S = 0.5
 _MOST = 1024 * 1024
 
@@ -39,10 +39,10 @@ class PosixChild:
         """Start the keeper, then the command. Raises CannotStart."""
         is_open = [_is_open(fd) for fd in range(3)]
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, [*PASSED_ON, signal.SIGCHLD])
-        signal.signal(signal.SIGCHLD, lambda *_: None)  # one that is ignored is never waited for
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # an ignored SIGCHLD would never wake us
         try:
             ends = self._start_keeper([fd for fd in (1, 2) if is_open[fd] and not os.isatty(fd)])
-        except OSError:  # no more processes or files for us: then the command prints straight to where it belongs
+        except OSError:  # no more processes or files for us: then the command prints directly to its outputs
             ends = {}
         actions: list[tuple[int, ...]] = [(os.POSIX_SPAWN_DUP2, end, fd) for fd, end in ends.items()]
         actions += [(os.POSIX_SPAWN_CLOSE, fd) for fd in range(3) if not is_open[fd]]
@@ -52,26 +52,26 @@ class PosixChild:
             for fd in set(ends.values()):
                 os.close(fd)
         with contextlib.suppress(OSError):
-            _let_go_of(0, 1)
+            _redirect_to_null(0, 1)
 
     def _start_keeper(self, fds: Sequence[int]) -> dict[int, int]:
-        """Start the keeper of these outputs, and give for each the end of the pipe that the command writes into."""
+        """Start the keeper of these outputs. Return for each the end of the pipe that the command writes to."""
         streams, ends = _pipes(fds)
-        control, said = os.pipe()
-        heard, answer = os.pipe()
+        control, control_end = os.pipe()
+        answer_end, answer = os.pipe()
         pid = os.fork()
         if pid == 0:
-            for fd in (said, heard, *ends.values()):
+            for fd in (control_end, answer_end, *ends.values()):
                 with contextlib.suppress(OSError):
                     os.close(fd)
-            keeper.live(control, answer, streams, self._take_over)
-        for fd in (control, answer, *(fd for one in streams for fd in (one.source, one.sink))):
+            keeper.run_keeper(control, answer, streams, self._take_over)
+        for fd in (control, answer, *(fd for stream in streams for fd in (stream.source, stream.sink))):
             os.close(fd)
-        self._keeper, self._control, self._answer = pid, said, heard
+        self._keeper, self._control, self._answer = pid, control_end, answer_end
         return ends
 
     def wait(self) -> CommandEnd:
-        """Wait for its end, passing on the signals that it did not get itself."""
+        """Wait for its end, and pass on the signals that it did not get itself."""
         while True:
             pid, status, used = os.wait4(self._pid, os.WNOHANG)
             if pid:
@@ -82,14 +82,14 @@ class PosixChild:
             elif sign != signal.SIGCHLD:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(self._pid, sign)
-        # Never less than what we use ourselves: Linux counts from before the command took our copy's place.
+        # Never less than our own use: Linux counts from before the command replaced the copy of our process.
         peak = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
         if os.WIFSIGNALED(status):
             return CommandEnd(0, os.WTERMSIG(status), peak, self._is_interrupted)
         return CommandEnd(os.WEXITSTATUS(status), 0, peak, self._is_interrupted)
 
     def collect(self, patience_s: float) -> CapturedOutput:
-        """Ask the keeper; nothing if it does not answer in time."""
+        """Ask the keeper for the output; return none if it does not answer in time."""
         deadline, data = time.monotonic() + patience_s, b""
         with contextlib.suppress(OSError):
             os.write(self._control, keeper.ENDED)
@@ -107,7 +107,7 @@ class PosixChild:
         return decode_output([rest[: sizes[0]], rest[sizes[0] : sizes[0] + sizes[1]], rest[sizes[0] + sizes[1] :]])
 
     def release(self) -> None:
-        """Tell the keeper that the outcome is safe, and see it off; it stays if a grandchild still prints."""
+        """Tell the keeper that the outcome is safe, and wait for its end; it stays if a grandchild still prints."""
         if not self._keeper:
             return
         with contextlib.suppress(OSError):
@@ -119,7 +119,7 @@ class PosixChild:
                 time.sleep(0.005)
 
     def leave(self, ended: CommandEnd) -> None:
-        """End as the command did: by the same signal, so that a shell, too, sees what it would have seen. Does not return."""
+        """End as the command did: by the same signal, so that a shell sees the same end. Does not return."""
         if ended.signal:
             resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
             with contextlib.suppress(OSError):
@@ -130,23 +130,23 @@ class PosixChild:
 
 
 def _spawn(command: Sequence[str], actions: Sequence[tuple[int, ...]], mask: set[int]) -> int:
-    words = list(command)
-    asked = {"file_actions": actions, "setsigmask": mask, "setsigdef": [signal.SIGPIPE, signal.SIGXFSZ]}
+    arguments = list(command)
+    options = {"file_actions": actions, "setsigmask": mask, "setsigdef": [signal.SIGPIPE, signal.SIGXFSZ]}
     try:
         try:
-            return os.posix_spawnp(words[0], words, environment(), **asked)  # type: ignore[arg-type]
+            return os.posix_spawnp(arguments[0], arguments, environment(), **options)  # type: ignore[arg-type]
         except OSError as cause:
             if cause.errno != errno.ENOEXEC:
                 raise
-            return os.posix_spawn("/bin/sh", ["sh", *words], environment(), **asked)  # type: ignore[arg-type]  # as a shell does
+            return os.posix_spawn("/bin/sh", ["sh", *arguments], environment(), **options)  # type: ignore[arg-type]  # as a shell does
     except FileNotFoundError as cause:
-        raise CannotStart(NOT_FOUND, f"{words[0]}: not found") from cause
+        raise CannotStart(NOT_FOUND, f"{arguments[0]}: not found") from cause
     except (OSError, ValueError) as cause:
-        raise CannotStart(NOT_RUNNABLE, f"{words[0]}: {getattr(cause, 'strerror', None) or cause}") from cause
+        raise CannotStart(NOT_RUNNABLE, f"{arguments[0]}: {getattr(cause, 'strerror', None) or cause}") from cause
 
 
 def _pipes(fds: Sequence[int]) -> tuple[list[OutputStream], dict[int, int]]:
-    """Give a pipe for each output, or one for both where both go to the same place: else their lines would change places."""
+    """Return a pipe for each output, or one for both if they go to the same place: else their lines could change their order."""
     if len(fds) == 2 and os.path.samestat(os.fstat(1), os.fstat(2)) and not stat.S_ISCHR(os.fstat(1).st_mode):  # noqa: PLR2004
         source, end = os.pipe()
         return [OutputStream(source, os.dup(1), BOTH)], {1: end, 2: end}
@@ -158,18 +158,18 @@ def _pipes(fds: Sequence[int]) -> tuple[list[OutputStream], dict[int, int]]:
 
 
 def _next_signal() -> tuple[int, bool]:
-    """Wait for a signal; give it, and whether the command has had it, too."""
+    """Wait for a signal; return it, and whether the command has received it, too."""
     wanted = [*PASSED_ON, signal.SIGCHLD]
     if sys.platform == "linux":
         info = signal.sigwaitinfo(wanted)
         return info.si_signo, info.si_code == _FROM_KERNEL
-    else:  # noqa: RET505  (mypy then judges either branch on its own system)
+    else:  # noqa: RET505  (mypy then checks each branch for its own system)
         sign = signal.sigwait(wanted)
         return sign, sign in (signal.SIGINT, signal.SIGQUIT) and _is_in_foreground()
 
 
 def _is_in_foreground() -> bool:
-    """Say whether a key of the terminal reaches our group: where nobody says who sent a signal, it came from there."""
+    """Return whether a key of the terminal reaches our group: where the sender of a signal is unknown, it came from there."""
     try:
         with open("/dev/tty", "rb") as terminal:  # noqa: PTH123
             return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
@@ -178,17 +178,17 @@ def _is_in_foreground() -> bool:
 
 
 def _is_open(fd: int) -> bool:
-    """Say whether there is one; else hold its number, so that no pipe of ours takes it."""
+    """Return whether the descriptor is open. If not, occupy its number, so that no pipe of ours gets it."""
     try:
         os.fstat(fd)
     except OSError:
-        os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
+        os.open(os.devnull, os.O_RDWR)  # gets the lowest free number: this one
         return False
     return True
 
 
-def _let_go_of(*fds: int) -> None:
-    """Hold the command's input and output open no longer than itself: who reads it is to see its end at its end."""
+def _redirect_to_null(*fds: int) -> None:
+    """Close the command's input and output in this process: their readers must see the end when the command ends."""
     nothing = os.open(os.devnull, os.O_RDWR)
     for fd in fds:
         os.dup2(nothing, fd)

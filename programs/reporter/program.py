@@ -1,4 +1,4 @@
-"""The reporter's command line: one function for each command. It does nothing itself but read words and show what came of them."""
+"""The reporter's command line: one function for each command. It only reads arguments and prints results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 
 from programs.protocol import report as wire
 from programs.reporter import VERSION
-from programs.reporter import settings as config
+from programs.reporter import settings as reporter_settings
 from programs.reporter.event_sender import EventSender, one_line
 from programs.reporter.records import cut_off
 from programs.reporter.running import run
@@ -24,184 +24,188 @@ from programs.reporter.spool import ReporterSpool, last_event
 SEND_S, FLUSH_S = 8.0, 300.0
 
 
-def main(words: Sequence[str] | None = None) -> int:
-    """Do what the command line says; 0 if it went well, 1 if not, 2 for words that are no command."""
+def main(options: Sequence[str] | None = None) -> int:
+    """Run the command line. Return 0 for success, 1 for a failure, 2 for arguments that are not a command."""
     parser = _parser()
-    before, mark, after = _parted(sys.argv[1:] if words is None else words)
-    given = parser.parse_args(before)
-    settings = config.load({name: getattr(given, name) or "" for name in ("url", "key_file", "agent")})
-    if given.command == "run":
-        command = [*given.words, *mark, *after] if given.words else after
+    before, separator, after = _split(sys.argv[1:] if options is None else options)
+    arguments = parser.parse_args(before)
+    settings = reporter_settings.load({name: getattr(arguments, name) or "" for name in ("url", "key_file", "agent")})
+    if arguments.command == "run":
+        command = [*arguments.words, *separator, *after] if arguments.words else after
         if not command:
             parser.error("run: the command to run is missing")
-        run(command, settings, job=given.job, is_quiet=given.quiet, keeps_log=not given.no_log)
+        run(command, settings, job=arguments.job, is_quiet=arguments.quiet, keeps_log=not arguments.no_log)
     try:
-        return int(_COMMANDS[given.command](given, settings))
+        return int(_COMMANDS[arguments.command](arguments, settings))
     except OSError as cause:
-        return _complain(given, f"{cause.filename or settings.spool}: {cause.strerror or cause}")
+        return _print_problem(arguments, f"{cause.filename or settings.spool}: {cause.strerror or cause}")
 
 
-def _parted(words: Sequence[str]) -> tuple[Sequence[str], Sequence[str], Sequence[str]]:
-    """Give our words, the `--`, and those of the command: of these argparse takes some for ours."""
-    place = list(words).index("--") if "--" in words else len(words)
-    return words[:place], words[place : place + 1], words[place + 1 :]
+def _split(options: Sequence[str]) -> tuple[Sequence[str], Sequence[str], Sequence[str]]:
+    """Return our arguments, the `--`, and those of the command: argparse would take some of them for ours."""
+    place = list(options).index("--") if "--" in options else len(options)
+    return options[:place], options[place : place + 1], options[place + 1 :]
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="tocsin-report", description="Tells Tocsin how a backup went.")
+    parser = argparse.ArgumentParser(prog="tocsin-report", description="Reports to Tocsin how a backup went.")
     parser.add_argument("--version", action="version", version=f"tocsin-report {VERSION}")
     commands = parser.add_subparsers(dest="command", required=True)
-    own = argparse.ArgumentParser(add_help=False)
-    own.add_argument("--url", help="Tocsin's address; else TOCSIN_REPORT_URL")
-    own.add_argument("--key-file", help="a file that holds the key; else TOCSIN_REPORT_KEY_FILE or TOCSIN_REPORT_KEY")
-    own.add_argument("--agent", help="who reports; else this host's name, or whose the key is")
-    own.add_argument("--quiet", action="store_true", help="say nothing, also when something is wrong")
-    running = commands.add_parser("run", parents=[own], help="run a command as it is, and tell how it went")
-    running.add_argument("--job", default="", help="what is backed up; else the command's name")
-    running.add_argument("--no-log", action="store_true", help="tell nothing of what it prints")
-    running.add_argument("words", nargs=argparse.REMAINDER, metavar="command", help="the command")
-    sending = commands.add_parser("send", parents=[own], help="tell something, from a script")
-    _add_event(sending)
+    shared = argparse.ArgumentParser(add_help=False)
+    shared.add_argument("--url", help="Tocsin's address; else TOCSIN_REPORT_URL")
+    shared.add_argument(
+        "--key-file", help="a file that holds the key; else TOCSIN_REPORT_KEY_FILE or TOCSIN_REPORT_KEY"
+    )
+    shared.add_argument("--agent", help="the agent that reports; else this host's name, or the agent of the key")
+    shared.add_argument("--quiet", action="store_true", help="print nothing, not even problems")
+    run_parser = commands.add_parser("run", parents=[shared], help="run a command unchanged, and report how it went")
+    run_parser.add_argument("--job", default="", help="what is backed up; else the command's name")
+    run_parser.add_argument("--no-log", action="store_true", help="do not send its output")
+    run_parser.add_argument("words", nargs=argparse.REMAINDER, metavar="command", help="the command")
+    send_parser = commands.add_parser("send", parents=[shared], help="report an event, from a script")
+    _add_event(send_parser)
     for name, what in (
-        ("flush", "send what waits"),
-        ("test", "send a heartbeat, and say whether it arrived"),
-        ("status", "say where we report to, and what waits"),
+        ("flush", "send the waiting events"),
+        ("test", "send a heartbeat, and print whether it arrived"),
+        ("status", "print the address, and the waiting events"),
     ):
-        commands.add_parser(name, parents=[own], help=what)
+        commands.add_parser(name, parents=[shared], help=what)
     return parser
 
 
 def _add_event(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--job", required=True, help="what is backed up")
     parser.add_argument("--outcome", choices=wire.OUTCOMES, help="how it ended")
-    parser.add_argument("--phase", choices=wire.PHASES, help="how far it is")
+    parser.add_argument("--phase", choices=wire.PHASES, help="how far it has come")
     parser.add_argument("--severity", choices=wire.SEVERITIES)
     parser.add_argument("--activity", choices=wire.ACTIVITIES, default="backup")
-    parser.add_argument("--run", default="", help="which run: the same words at its start and its end")
+    parser.add_argument("--run", default="", help="the name of the run: the same at its start and its end")
     parser.add_argument("-m", "--message", default="", help="one line for people")
-    parser.add_argument("--log", metavar="FILE", help="a file to send as the log; - is what comes in")
+    parser.add_argument("--log", metavar="FILE", help="a file to send as the log; - is standard input")
     parser.add_argument("--metric", action="append", default=[], metavar="NAME=NUMBER", type=_metric)
     parser.add_argument("--label", action="append", default=[], metavar="NAME=TEXT", type=_label)
 
 
 def _metric(word: str) -> tuple[str, float]:
-    name, mark, value = word.partition("=")
+    name, separator, value = word.partition("=")
     number = float(value)
-    if not name or not mark or not math.isfinite(number):
+    if not name or not separator or not math.isfinite(number):
         raise ValueError(word)
     return name[: wire.METRIC_NAME_MOST], number
 
 
 def _label(word: str) -> tuple[str, str]:
-    name, mark, value = word.partition("=")
-    if not name or not mark:
+    name, separator, value = word.partition("=")
+    if not name or not separator:
         raise ValueError(word)
     return name[: wire.LABEL_NAME_MOST], value[: wire.LABEL_VALUE_MOST]
 
 
-def _send(given: argparse.Namespace, settings: config.ReporterSettings) -> int:
-    """Tell; 0 also if it is only kept: it goes with the next call."""
-    return _tell(given, settings, _event_of(given, settings))
+def _send(arguments: argparse.Namespace, settings: reporter_settings.ReporterSettings) -> int:
+    """Report an event. Return 0 also if it is only stored: it is sent with the next call."""
+    return _report(arguments, settings, _event_of(arguments, settings))
 
 
-def _tell(given: argparse.Namespace, settings: config.ReporterSettings, event: Mapping[str, Any]) -> int:
-    deadline, courier = time.monotonic() + SEND_S, EventSender(settings)
+def _report(
+    arguments: argparse.Namespace, settings: reporter_settings.ReporterSettings, event: Mapping[str, Any]
+) -> int:
+    deadline, sender = time.monotonic() + SEND_S, EventSender(settings)
     try:
         spool = ReporterSpool(settings.spool)
         spool.put(event)
     except OSError as cause:
-        if courier.send_past_the_disk(event, deadline):
+        if sender.send_without_spool(event, deadline):
             return 0
-        return _complain(
-            given, f"neither sent nor kept: {courier.trouble}; {settings.spool}: {cause.strerror or cause}"
+        return _print_problem(
+            arguments, f"neither sent nor stored: {sender.trouble}; {settings.spool}: {cause.strerror or cause}"
         )
-    thread = threading.Thread(target=_deliver, args=(courier, spool, deadline), daemon=True)
+    thread = threading.Thread(target=_deliver, args=(sender, spool, deadline), daemon=True)
     thread.start()
-    thread.join(SEND_S + 1)  # a name server that hangs heeds no deadline
-    if thread.is_alive() or courier.trouble:
-        _complain(given, courier.trouble or "it could not be sent in time; it is kept")
+    thread.join(SEND_S + 1)  # a name server that hangs ignores every deadline
+    if thread.is_alive() or sender.trouble:
+        _print_problem(arguments, sender.trouble or "it could not be sent in time; it is stored")
     return 0
 
 
-def _deliver(courier: EventSender, spool: ReporterSpool, deadline: float) -> None:
-    """Send what waits. A disk that fails now is only told: the event is kept."""
+def _deliver(sender: EventSender, spool: ReporterSpool, deadline: float) -> None:
+    """Send what waits. A disk that fails now is only reported: the event is stored."""
     try:
         for record in cut_off(spool):
             record.rescue()
-        courier.deliver(spool, deadline)
+        sender.deliver(spool, deadline)
     except OSError as cause:
-        courier.trouble = (
-            f"it is kept, and could not be sent: {cause.filename or spool.folder}: {cause.strerror or cause}"
+        sender.trouble = (
+            f"it is stored, and could not be sent: {cause.filename or spool.folder}: {cause.strerror or cause}"
         )
 
 
-def _event_of(given: argparse.Namespace, settings: config.ReporterSettings) -> dict[str, Any]:
+def _event_of(arguments: argparse.Namespace, settings: reporter_settings.ReporterSettings) -> dict[str, Any]:
     return wire.ReportedEvent(
         key=uuid.uuid4().hex, occurred_at=datetime.now(timezone.utc).isoformat(timespec="microseconds"),
-        job=given.job, agent=settings.agent, run=given.run, activity=given.activity, phase=given.phase or "",
-        outcome=given.outcome or "", severity=given.severity or "",
-        message=_shown(given.message)[: wire.MESSAGE_MOST], log=_log(given),
-        metrics=dict(given.metric[: wire.METRICS_MOST]), labels=dict(given.label[: wire.LABELS_MOST]),
+        job=arguments.job, agent=settings.agent, run=arguments.run, activity=arguments.activity, phase=arguments.phase or "",
+        outcome=arguments.outcome or "", severity=arguments.severity or "",
+        message=_as_text(arguments.message)[: wire.MESSAGE_MOST], log=_read_log(arguments),
+        metrics=dict(arguments.metric[: wire.METRICS_MOST]), labels=dict(arguments.label[: wire.LABELS_MOST]),
     ).as_json()  # fmt: skip
 
 
-def _log(given: argparse.Namespace) -> str:
-    """Read the log; its end, if it is long. One that cannot be read is no reason to keep an outcome back."""
-    if not given.log:
+def _read_log(arguments: argparse.Namespace) -> str:
+    """Read the log; only its end, if it is long. One that cannot be read is no reason to withhold an outcome."""
+    if not arguments.log:
         return ""
     try:
-        if given.log == "-":
+        if arguments.log == "-":
             data = sys.stdin.buffer.read()
         else:
-            with Path(given.log).open("rb") as file:
+            with Path(arguments.log).open("rb") as file:
                 file.seek(0, 2)
                 file.seek(max(0, file.tell() - wire.LOG_MOST))
                 data = file.read(wire.LOG_MOST)
     except OSError as cause:
-        _complain(given, f"{given.log}: {cause.strerror or cause}")
-        return f"[{given.log} could not be read: {cause.strerror or cause}]"
+        _print_problem(arguments, f"{arguments.log}: {cause.strerror or cause}")
+        return f"[{arguments.log} could not be read: {cause.strerror or cause}]"
     return data[-wire.LOG_MOST :].decode("utf-8", "replace")
 
 
-def _shown(text: str) -> str:
-    """Give words of the command line as text: what was no UTF-8 there came as halves of characters."""
+def _as_text(text: str) -> str:
+    """Return a text of the command line without surrogates: bytes that are not UTF-8 come as such."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def _flush(given: argparse.Namespace, settings: config.ReporterSettings) -> int:
-    spool, courier = ReporterSpool(settings.spool), EventSender(settings)
+def _flush(arguments: argparse.Namespace, settings: reporter_settings.ReporterSettings) -> int:
+    spool, sender = ReporterSpool(settings.spool), EventSender(settings)
     for record in cut_off(spool):
         record.rescue()
-    is_empty = courier.deliver(spool, time.monotonic() + FLUSH_S)
-    if courier.trouble:
-        _complain(given, courier.trouble)
-    if not given.quiet:
-        print(f"{courier.sent} sent, {len(spool.list())} still waiting")
-    return 0 if is_empty and not courier.trouble else 1
+    is_empty = sender.deliver(spool, time.monotonic() + FLUSH_S)
+    if sender.trouble:
+        _print_problem(arguments, sender.trouble)
+    if not arguments.quiet:
+        print(f"{sender.sent} sent, {len(spool.list())} still waiting")
+    return 0 if is_empty and not sender.trouble else 1
 
 
-def _test(given: argparse.Namespace, settings: config.ReporterSettings) -> int:
+def _test(arguments: argparse.Namespace, settings: reporter_settings.ReporterSettings) -> int:
     event = wire.ReportedEvent(
         key=uuid.uuid4().hex, occurred_at=datetime.now(timezone.utc).isoformat(), job="tocsin-report",
         agent=settings.agent, activity="heartbeat", message="a test from tocsin-report",
     )  # fmt: skip
-    courier = EventSender(settings)
-    if not courier.send_past_the_disk(event.as_json(), time.monotonic() + SEND_S):
-        return _complain(given, courier.trouble)
-    print(f"{settings.url} took it")
+    sender = EventSender(settings)
+    if not sender.send_without_spool(event.as_json(), time.monotonic() + SEND_S):
+        return _print_problem(arguments, sender.trouble)
+    print(f"{settings.url} accepted it")
     if settings.url.startswith("http:"):
-        print("note: the key travels in the clear; use https where others share the network")
+        print("note: the key is not encrypted on its way; use https where others share the network")
     return 0
 
 
-def _status(_: argparse.Namespace, settings: config.ReporterSettings) -> int:
+def _status(_: argparse.Namespace, settings: reporter_settings.ReporterSettings) -> int:
     print(f"address   {settings.url or 'none'}")
     print(f"settings  {settings.trouble or 'can be used'}")
     spool = ReporterSpool(settings.spool)
     waiting = spool.list()
     print(f"spool     {spool.folder}: {len(waiting)} waiting, {len(list(spool.running.glob('*.json')))} running")
-    for one in waiting[:10]:
-        event = last_event(one.path.read_bytes()) or {}
+    for waiting_event in waiting[:10]:
+        event = last_event(waiting_event.path.read_bytes()) or {}
         print(f"          {event.get('occurred_at')}  {event.get('job')}  {event.get('outcome') or event.get('phase')}")
     refused = sorted(spool.refused.glob("*.json"))
     if refused:
@@ -212,13 +216,13 @@ def _status(_: argparse.Namespace, settings: config.ReporterSettings) -> int:
 def _why(refused: Path) -> str:
     try:
         return refused.with_suffix(".why").read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:  # there was no room for it, or no time
-        return "its reason could not be kept"
+    except OSError:  # there was no room for it, or the process was killed
+        return "its reason could not be stored"
 
 
-def _complain(given: argparse.Namespace, words: str) -> int:
-    if not given.quiet:
-        print(f"tocsin-report: {one_line(words)}", file=sys.stderr)
+def _print_problem(arguments: argparse.Namespace, text: str) -> int:
+    if not arguments.quiet:
+        print(f"tocsin-report: {one_line(text)}", file=sys.stderr)
     return 1
 
 

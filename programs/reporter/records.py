@@ -1,8 +1,8 @@
-"""The record of a run under way, on the disk before its command starts: whoever comes next tells of a run that was cut off.
+"""The record of a running command, on the disk before it starts: the next reporter reports a run that was cut off.
 
-A file in running/, locked as long as the run's reporter lives: one line with the event that is to be told if nothing else is known, and
-room. The outcome is written into that room, which is there also when the backup has filled the disk, and the file is moved into
-waiting/: one step, so that a kill at any moment leaves either the one or the other, never both.
+A file in running/, locked as long as the run's reporter lives: one line with the event to report if nothing else is known, and reserved
+room. The outcome is written into that room, which exists even when the backup has filled the disk, and the file is moved into waiting/:
+one step, so that a kill at any moment leaves either the one or the other, never both.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _MOVE_S, _TURN_S = 2.0, 0.05
 
 
 class RunRecord:
-    """One run's. Its lock is shared with the processes that were forked from the one that opened it."""
+    """The record of one run. Its lock is shared with the processes that were forked from the one that opened it."""
 
     def __init__(self, spool: ReporterSpool, path: Path, fd: int, event_if_cut_off: Mapping[str, Any]) -> None:
         self._spool, self._path, self._fd = spool, path, fd
@@ -36,12 +36,14 @@ class RunRecord:
 
     @classmethod
     def write(cls, spool: ReporterSpool, run: str, event_if_cut_off: Mapping[str, Any]) -> RunRecord:
-        """Write it; `sync` brings it to the disk, for that may take its time."""
+        """Write it; `sync` brings it to the disk, as that may take a while."""
         path = spool.running / f"{run}.json"
         fd = _open(path)
         try:
-            _lock(fd)  # before a word is in it: nobody takes over an empty file
-            while not _is_at(path, fd):  # taken away meanwhile, as one whose reporter was killed before it wrote a word
+            _lock(fd)  # before anything is in it: an empty file is not taken over
+            while not _is_at(
+                path, fd
+            ):  # deleted meanwhile, as if its reporter had been killed before it wrote anything
                 os.close(fd)
                 fd = _open(path)
                 _lock(fd)
@@ -59,34 +61,34 @@ class RunRecord:
         sync_folder(self._spool.running)
 
     def settle(self, event: Mapping[str, Any]) -> None:
-        """Write how the run ended and let it wait to be sent. Raises OSError where it can be neither."""
+        """Write how the run ended and move it to the waiting events. Raises OSError if neither is possible."""
         event = self._spool.fitting(event)
         try:
             self._fill(line_of(event))
-        except OSError:  # no room for all of it: the outcome goes into the room that was kept
+        except OSError:  # no room for all of it: the outcome goes into the reserved room
             short = {name: value for name, value in event.items() if name not in ("log", "extra")}
             self._fill(line_of({**short, "message": str(event.get("message", ""))[:_MESSAGE_MOST]}))
         self._move(event)
 
     def rescue(self, event: Mapping[str, Any] | None = None) -> None:
-        """Let it wait to be sent: as it ended, if that was written, else as `event`, or as one that was cut off."""
+        """Move it to the waiting events: with the outcome in it, else as `event`, or as a run that was cut off."""
         os.lseek(self._fd, 0, os.SEEK_SET)
         known = last_event(_read(self._fd)[self._start :])
         if not self._path.exists():
-            self.close()  # its reporter moved it
+            self.close()  # its reporter has moved it
         elif known is None:
             self.settle(event or self.event_if_cut_off)
         else:
             self._move(known)
 
-    def give_up(self) -> None:
-        """Forget it: what it was for has been told."""
+    def discard(self) -> None:
+        """Delete it: its event has been sent."""
         self.close()
         with contextlib.suppress(OSError):
             self._path.unlink()
 
     def close(self) -> None:
-        """Let go of it; the file stays."""
+        """Release it; the file stays."""
         if self._fd >= 0:
             fd, self._fd = self._fd, -1
             unlock(fd)
@@ -99,14 +101,14 @@ class RunRecord:
 
     def _move(self, event: Mapping[str, Any]) -> None:
         place = self._spool.place_for(event)
-        self.close()  # Windows moves no file that is open
-        with contextlib.suppress(FileNotFoundError):  # then another took it over in this very moment
-            _patiently(lambda: self._path.replace(place))
+        self.close()  # Windows does not move an open file
+        with contextlib.suppress(FileNotFoundError):  # then another process took it over at this moment
+            _retry_on_windows(lambda: self._path.replace(place))
         sync_folder(self._spool.waiting)
 
 
 def cut_off(spool: ReporterSpool) -> Iterator[RunRecord]:
-    """Give the records whose reporters live no more, locked; take away those that were cut off before a word was in them."""
+    """Yield the records whose reporters have died, locked. Delete those that were cut off before anything was in them."""
     for path in sorted(spool.running.glob("*.json")):
         with contextlib.suppress(OSError):
             fd = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))
@@ -117,7 +119,7 @@ def cut_off(spool: ReporterSpool) -> Iterator[RunRecord]:
             if is_ours and event is not None and path.exists():
                 yield RunRecord(spool, path, fd, event)
             elif is_ours:
-                _take_away(path, fd)
+                _delete(path, fd)
             else:
                 os.close(fd)
 
@@ -127,17 +129,17 @@ def _open(path: Path) -> int:
 
 
 def _is_at(path: Path, fd: int) -> bool:
-    """Say whether an open file still has its name."""
+    """Return whether an open file still has its name."""
     try:
         return os.path.samestat(os.fstat(fd), path.stat())
     except FileNotFoundError:
         return False
 
 
-def _take_away(path: Path, fd: int) -> None:
-    """Remove a locked file: also one that begins in this very moment, whose reporter sees it gone once it has the lock."""
+def _delete(path: Path, fd: int) -> None:
+    """Remove a locked file. It may be of a run that begins at this moment: that one sees it gone once it has the lock."""
     if sys.platform == "win32":
-        unlock(fd)  # Windows removes no file that is open, so not that of one who begins either
+        unlock(fd)  # Windows does not remove an open file, so the file of a run that begins is safe, too
         path.unlink()
         return
     try:
@@ -147,8 +149,8 @@ def _take_away(path: Path, fd: int) -> None:
         unlock(fd)
 
 
-def _patiently(move: Callable[[], object]) -> None:
-    """Move a file, on Windows also one that another looks at in this moment."""
+def _retry_on_windows(move: Callable[[], object]) -> None:
+    """Move a file; on Windows, retry while another process has it open."""
     end = time.monotonic() + (_MOVE_S if sys.platform == "win32" else 0)
     while True:
         try:

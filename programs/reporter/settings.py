@@ -1,6 +1,7 @@
-"""What the reporter was told: by its options, by TOCSIN_REPORT_* in the environment, by a file of `name = value` lines; the first that says it holds.
+"""The reporter's settings: from its options, TOCSIN_REPORT_* in the environment, a file of `name = value` lines; in this order.
 
-The key is never an option: every user of the host sees the options of a running program. It must not write, and must not show the key.
+The key is never an option: every user of the host sees the options of a running program. This module must not write, and must not
+show the key.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ _MOST = 64 * 1024
 
 
 class BadReporterSettings(ValueError):
-    """The settings cannot be used; the text says why, and never holds the key."""
+    """The settings cannot be used; the text says why, and never contains the key."""
 
 
 @dataclass(frozen=True)
 class ReporterSettings:
-    """Where to report, as whom, and where to keep what could not be sent yet. `trouble` says what is wrong with them, if anything."""
+    """Where to report, as which agent, and where to keep unsent events. `trouble` says what is wrong with them, if anything."""
 
     url: str = ""
     key: str = ""
@@ -33,54 +34,57 @@ class ReporterSettings:
     trouble: str = ""
 
     def __repr__(self) -> str:
-        """Show it without the key: tracebacks and logs are read by many."""
+        """Return a text without the key: many people read tracebacks and logs."""
         return f"Settings(url={self.url!r}, spool={str(self.spool)!r})"
 
 
 def load(options: Mapping[str, str]) -> ReporterSettings:
-    """Gather the settings. Raises nothing: whoever runs a backup needs a spool also where the rest is missing."""
+    """Read the settings. Raises nothing: a backup needs a spool even if the rest is missing."""
     try:
-        told = {**_from_file(), **_from_environment(), **{name: value for name, value in options.items() if value}}
+        values = {**_from_file(), **_from_environment(), **{name: value for name, value in options.items() if value}}
         trouble = ""
     except BadReporterSettings as cause:
-        told, trouble = {**_from_environment(), **{name: value for name, value in options.items() if value}}, str(cause)
+        values, trouble = (
+            {**_from_environment(), **{name: value for name, value in options.items() if value}},
+            str(cause),
+        )
     key = ""
     try:
-        key = _key(told)
+        key = _key(values)
     except BadReporterSettings as cause:
         trouble = trouble or str(cause)
-    url = told.get("url", "")
+    url = values.get("url", "")
     if not trouble and not url:
         trouble = "no address: set TOCSIN_REPORT_URL, or `url = https://...` in " + str(config_file())
-    spool = Path(told.get("spool") or _spool())
-    return ReporterSettings(url, key, told.get("ca_file", ""), told.get("agent", ""), spool, trouble)
+    spool = Path(values.get("spool") or _spool())
+    return ReporterSettings(url, key, values.get("ca_file", ""), values.get("agent", ""), spool, trouble)
 
 
 def this_host() -> str:
-    """Name the agent where nobody did: by the host."""
+    """Return the host's name, the agent's name by default."""
     return socket.gethostname() or "unnamed host"
 
 
 def environment() -> Mapping[str, str]:
-    """Give the environment as it is, for the command."""
+    """Return the environment unchanged, for the command."""
     return os.environ
 
 
 def config_file() -> Path:
-    """Give where the settings' file lies."""
+    """Return the path of the settings file."""
     own = os.environ.get("TOCSIN_REPORT_CONFIG")
     if own:
         return Path(own)
     if sys.platform == "win32":
         return Path(os.environ.get("PROGRAMDATA", "C:\\ProgramData")) / "tocsin-report.conf"
-    of_user = Path(os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")) / "tocsin-report.conf"  # noqa: PTH111  (Path.home raises where there is none)
+    of_user = Path(os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")) / "tocsin-report.conf"  # noqa: PTH111  (Path.home raises if there is none)
     return of_user if of_user.is_file() else Path("/etc/tocsin-report.conf")
 
 
 def _spool() -> str:
     if sys.platform == "win32":
         return os.path.join(os.environ.get("LOCALAPPDATA") or "C:\\ProgramData", "tocsin-report")  # noqa: PTH118
-    elif os.geteuid() == 0:  # noqa: RET505  (mypy then judges either branch on its own system)
+    elif os.geteuid() == 0:  # noqa: RET505  (mypy then checks each branch for its own system)
         return "/var/lib/tocsin-report"
     return os.path.join(os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state"), "tocsin-report")  # noqa: PTH111, PTH118
 
@@ -100,10 +104,10 @@ def _from_file() -> dict[str, str]:
         raise BadReporterSettings(f"{path}: {cause.strerror}") from cause
     found: dict[str, str] = {}
     for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), start=1):
-        name, mark, value = (part.strip() for part in line.partition("="))
+        name, separator, value = (part.strip() for part in line.partition("="))
         if not name or name.startswith("#"):
             continue
-        if not mark or name not in _NAMES:
+        if not separator or name not in _NAMES:
             raise BadReporterSettings(f"{path}, line {number}: not one of {', '.join(_NAMES)}, followed by `= value`")
         found[name] = value.strip("\"'")
     if "key" in found:
@@ -111,10 +115,10 @@ def _from_file() -> dict[str, str]:
     return found
 
 
-def _key(told: Mapping[str, str]) -> str:
-    key = told.get("key", "")
-    if not key and "key_file" in told:
-        path = Path(told["key_file"])
+def _key(values: Mapping[str, str]) -> str:
+    key = values.get("key", "")
+    if not key and "key_file" in values:
+        path = Path(values["key_file"])
         _check_private(path)
         try:
             key = path.read_bytes()[:_MOST].decode("ascii", "replace").strip()
@@ -123,12 +127,14 @@ def _key(told: Mapping[str, str]) -> str:
     if not key:
         raise BadReporterSettings("no key: set TOCSIN_REPORT_KEY_FILE to a file that holds it")
     if not key.isascii() or not key.isprintable() or " " in key:
-        raise BadReporterSettings("the key holds what no key does: a space, a line end, or a letter beyond ASCII")
+        raise BadReporterSettings(
+            "the key contains a character that no key has: a space, a line end, or a letter beyond ASCII"
+        )
     return key
 
 
 def _check_private(path: Path) -> None:
-    """Refuse a key that others may read, as ssh does. Windows has other rights, and they are inherited from the folder."""
+    """Refuse a key that others may read, as ssh does. Windows has other rights, inherited from the folder."""
     if sys.platform == "win32":
         return
     try:

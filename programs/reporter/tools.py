@@ -1,4 +1,7 @@
-"""Which backup tool a command runs, and what it does with it: by its words alone. It runs nothing, and keeps no argument: they may hold secrets."""
+"""Find which backup tool a command runs, and what it does with it, by its words alone.
+
+It runs nothing and keeps no argument, as arguments may be secrets.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-# Words after which another command follows: it is that one which is judged.
+# Words that are followed by another command: that one is judged.
 WRAPPERS = {
     "sudo", "doas", "nice", "ionice", "chrt", "taskset", "env", "timeout", "nohup", "setsid", "stdbuf", "time", "flock", "setpriv",
     "caffeinate", "systemd-inhibit", "runuser", "chpst", "unshare", "busybox",
 }  # fmt: skip
 INTERPRETERS = re.compile(r"python[0-9.]*w?|sh|bash|perl")
-# What a tool does, by the first of its words that is here; others make backups.
+# What a tool does, by the first of its words that is listed here; without one it makes backups.
 _DOES = {
     "restic": {"backup": "backup", "forget": "prune", "prune": "prune", "check": "verify", "restore": "restore", "copy": "replicate"},
     "borg": {"create": "backup", "prune": "prune", "compact": "prune", "delete": "prune", "check": "verify", "extract": "restore"},
@@ -24,7 +27,7 @@ _DOES = {
 
 @dataclass(frozen=True)
 class BackupTool:
-    """A tool as it is called: `name` empty if it is none that we know, `does` the word for what it does with it."""
+    """A tool as it is called: `name` empty if it is not one that we know, `does` the word for what it does."""
 
     program: str
     name: str = ""
@@ -34,18 +37,18 @@ class BackupTool:
 
     @property
     def title(self) -> str:
-        """Name it for people; also the job, where nobody named that."""
+        """Its name for people; also the default name of the job."""
         return f"{self.name or self.program} {self.does}".strip()
 
 
 def tool_of(command: Sequence[str]) -> BackupTool:
-    """Find the tool in a command's words."""
+    """Return the tool in a command's words."""
     first = _base(command[0])
     for place, word in enumerate(command):
         name = _base(word).lower()
         if name in _DOES:
             known = _DOES[name]
-            does = next((one for one in command[place + 1 :] if one in known), "")
+            does = next((later for later in command[place + 1 :] if later in known), "")
             return BackupTool(first, name, does, known.get(does, "backup"), is_wrapped=place > 0)
         if place == 0 and name not in WRAPPERS and not INTERPRETERS.fullmatch(name):
             break
@@ -53,7 +56,7 @@ def tool_of(command: Sequence[str]) -> BackupTool:
 
 
 def _script(command: Sequence[str]) -> str:
-    """Name what an interpreter runs, unless it is written on the command line itself."""
+    """Return what an interpreter runs, unless the program itself is on the command line."""
     words = command[1:]
     return _base(words[0]) if words and not words[0].startswith("-") else _base(command[0])
 

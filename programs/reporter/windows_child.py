@@ -1,6 +1,6 @@
-"""Runs a command on Windows with its own console, exit code and input; its output is carried by threads.
+"""Run a command on Windows with its own console, exit code and input; threads pass its output on.
 
-There is no second process as elsewhere: if the reporter is killed, the command notices when it next prints.
+Unlike on POSIX there is no second process: if the reporter is killed, the command notices at its next output.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from programs.reporter.command import CannotStart, CommandEnd
 from programs.reporter.outcome import NOT_FOUND, NOT_RUNNABLE
 
 _CONTROL_C = 0xC000013A  # STATUS_CONTROL_C_EXIT
-_LOOK_S = 0.5  # for its memory: what an ended process had used is not known everywhere
+_LOOK_S = 0.5  # between looks at its memory: the use of an ended process is not known everywhere
 _PIECE = 64 * 1024
 
 
 class WindowsChild:
-    """One command, and the threads that carry its output."""
+    """One command, and the threads that pass its output on."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self._command = list(command)
@@ -39,12 +39,15 @@ class WindowsChild:
         found = shutil.which(self._command[0])
         if found is None:
             raise CannotStart(NOT_FOUND, f"{self._command[0]}: not found")
-        for name in ("SIGINT", "SIGBREAK"):  # Ctrl-C reaches all on the console: the command decides what comes of it
+        for name in (
+            "SIGINT",
+            "SIGBREAK",
+        ):  # Ctrl-C reaches all processes of the console: the command decides what to do
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), signal.SIG_IGN)
         piped = {name: subprocess.PIPE for name, fd in (("stdout", 1), ("stderr", 2)) if not _is_console(fd)}
         try:
-            self._process = subprocess.Popen([found, *self._command[1:]], close_fds=False, **piped)  # type: ignore[call-overload]  # noqa: S603  (to run it is the purpose)
+            self._process = subprocess.Popen([found, *self._command[1:]], close_fds=False, **piped)  # type: ignore[call-overload]  # noqa: S603  (running it is the purpose)
         except OSError as cause:
             raise CannotStart(NOT_RUNNABLE, f"{self._command[0]}: {cause.strerror}") from cause
         for pipe, sink, name in ((self._process.stdout, 1, OUT), (self._process.stderr, 2, ERR)):
@@ -64,7 +67,7 @@ class WindowsChild:
         return CommandEnd(code, 0, peak, is_interrupted=code & 0xFFFFFFFF == _CONTROL_C)
 
     def collect(self, patience_s: float) -> CapturedOutput:
-        """Give its output."""
+        """Return its output."""
         deadline = time.monotonic() + patience_s
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -72,7 +75,7 @@ class WindowsChild:
             return decode_output(self._capture.parts())
 
     def release(self) -> None:
-        """Nobody waits to take over."""
+        """Do nothing: no other process waits to take over."""
 
     def leave(self, ended: CommandEnd) -> None:
         """End with its exit code. Does not return."""
@@ -115,6 +118,6 @@ def _peak_memory(process: subprocess.Popen[bytes]) -> int:
         counters = (ctypes.c_char * (8 + 8 * size))()  # PROCESS_MEMORY_COUNTERS: two DWORDs, then eight SIZE_Ts
         counters[:4] = len(counters).to_bytes(4, "little")
         ask = ctypes.windll.kernel32.K32GetProcessMemoryInfo
-        if ask(wintypes.HANDLE(int(process._handle)), counters, len(counters)):  # noqa: SLF001  (there is no other way to it)
+        if ask(wintypes.HANDLE(int(process._handle)), counters, len(counters)):  # noqa: SLF001  (there is no other way to get it)
             return int.from_bytes(bytes(counters[8 : 8 + size]), "little")
     return 0

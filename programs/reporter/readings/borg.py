@@ -30,26 +30,26 @@ def read(out: str, err: str) -> Reading:
     metrics = numbers(inner(archive, "stats"), _STATS)
     name = archive.cut("name", 500)
     warnings, worst, failed = [], "", set()
-    for given in objects(err):
-        level, message = given.values.get("levelname"), given.cut("message", 2000)
-        if given.values.get("type") == "file_status" and given.values.get("status") == "E":
-            failed.add(given.cut("path", 2000))
-        elif level == "WARNING" and given.values.get("type") == "log_message":
+    for entry in objects(err):
+        level, message = entry.values.get("levelname"), entry.cut("message", 2000)
+        if entry.values.get("type") == "file_status" and entry.values.get("status") == "E":
+            failed.add(entry.cut("path", 2000))
+        elif level == "WARNING" and entry.values.get("type") == "log_message":
             warnings.append(message)
         elif level in ("ERROR", "CRITICAL"):
             worst = worst or message
-    words = plain_lines(err)
-    plain = _PLAIN_ERROR.findall(words) or [line for line in words.splitlines() if line.endswith(_CHANGED)]
-    unread = len(failed) or sum(bool(re.search(_ERRNO, one)) for one in (*warnings, *plain))
+    plain_log = plain_lines(err)
+    plain = _PLAIN_ERROR.findall(plain_log) or [line for line in plain_log.splitlines() if line.endswith(_CHANGED)]
+    unread = len(failed) or sum(bool(re.search(_ERRNO, line)) for line in (*warnings, *plain))
     if unread:
         metrics = {**metrics, "files_failed": unread}
-    reason = worst or next(iter([*warnings, *plain]), "") or _last_words(words)
+    reason = worst or next(iter([*warnings, *plain]), "") or _reason_in(plain_log)
     note = f"archive {name} saved" if name else ""
     return Reading(metrics, unread, short(reason), note, {"archive": name} if name else {})
 
 
 def _document(out: str) -> CheckedObject:
-    """Give the object that `--json` prints over several lines; it may follow other words."""
+    """Return the object that `--json` prints over several lines; other output may come before it."""
     start = 0 if out.startswith("{") else out.find("\n{\n") + 1
     if not start and not out.startswith("{"):
         return CheckedObject({})
@@ -59,7 +59,7 @@ def _document(out: str) -> CheckedObject:
         return CheckedObject({})
 
 
-def _last_words(words: str) -> str:
-    """Give the line that says why, of a log in plain words: borg names the platform and a trace after it."""
-    lines = [line for line in words.splitlines() if line and not line.startswith((" ", "-"))]
+def _reason_in(plain_log: str) -> str:
+    """Return the line with the reason, of a plain log: borg prints its platform and a trace after it."""
+    lines = [line for line in plain_log.splitlines() if line and not line.startswith((" ", "-"))]
     return next((line for line in lines if _WHY.match(line)), "")

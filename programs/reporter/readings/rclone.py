@@ -1,4 +1,4 @@
-"""rclone: the statistics of its log, as JSON (`--use-json-log`) or in words, and the errors in it. All of it is on stderr."""
+"""rclone: the statistics of its log, as JSON (`--use-json-log`) or in plain text, and the errors in it. All of it is on stderr."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _WHEN = re.compile(r"^[\d/]{10} [\d:]{8} ")
 
 def read(out: str, err: str) -> Reading:
     """Read the ends of both streams."""
-    metrics, errors = _words(out + "\n" + err), []
-    for given in objects(err):
-        stats = inner(given, "stats")
+    metrics, errors = _printed_statistics(out + "\n" + err), []
+    for entry in objects(err):
+        stats = inner(entry, "stats")
         if number(stats, "transfers") is not None:
             metrics = numbers(stats, _STATS)
-        if given.values.get("level") in ("error", "critical"):
-            errors.append(given.cut("msg", 2000))
+        if entry.values.get("level") in ("error", "critical"):
+            errors.append(entry.cut("msg", 2000))
     errors += [_WHEN.sub("", line) for line in _ERROR.findall(err)]
     count = int(metrics.pop("errors", 0)) or len(errors)
     if count:
@@ -40,8 +40,8 @@ def read(out: str, err: str) -> Reading:
     return Reading(metrics, count, short(errors[0] if errors else ""))
 
 
-def _words(text: str) -> dict[str, float]:
-    """Read the statistics as they are printed for people; the last ones hold."""
+def _printed_statistics(text: str) -> dict[str, float]:
+    """Read the statistics that are printed for people; the last ones count."""
     found: dict[str, float] = {}
     if (sizes := _BYTES.findall(text)) and (value := amount(sizes[-1], 1024)) is not None:
         found["bytes_stored"] = int(value)

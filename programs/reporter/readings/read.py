@@ -1,4 +1,4 @@
-"""Chooses who reads a tool's output. A script's is shown to each in turn: one that runs restic has restic's words in its output."""
+"""Choose who reads a tool's output. A script's output is shown to each reader in turn: it may contain that of restic, for example."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ _READERS = {"restic": restic.read, "borg": borg.read, "rsync": rsync.read, "rclo
 _PROGRESS = re.compile(r'^\{"message_type":"(?:status|verbose_status)".{0,20000}\n', re.MULTILINE)
 
 
-def read(tool: BackupTool, seen: CapturedOutput) -> Reading:
-    """Read it. What nobody recognises gives a reading with the last words alone: they say most often what went wrong."""
+def read(tool: BackupTool, output: CapturedOutput) -> Reading:
+    """Read an output. One that no reader recognises has only its last line as the reason, which most often says what went wrong."""
     readers = [_READERS[tool.name]] if tool.name in _READERS else list(_READERS.values()) if not tool.name else []
-    readings = [reader(seen.out, seen.err) for reader in readers]
+    readings = [reader(output.out, output.err) for reader in readers]
     best = next(
-        (one for one in readings if one.metrics or one.errors), next((one for one in readings if one.reason), Reading())
+        (found for found in readings if found.metrics or found.errors),
+        next((found for found in readings if found.reason), Reading()),
     )
-    return best if best.reason else replace(best, reason=_last_line(seen.err) or _last_line(seen.out))
+    return best if best.reason else replace(best, reason=_last_line(output.err) or _last_line(output.out))
 
 
-def log_of(seen: CapturedOutput) -> str:
-    """Give the log without the lines in which restic tells a program how far it is, sixty times a second."""
-    return _PROGRESS.sub("", seen.log)
+def log_of(output: CapturedOutput) -> str:
+    """Return the log without the lines in which restic reports its progress to a program, sixty times a second."""
+    return _PROGRESS.sub("", output.log)
 
 
 def _last_line(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What is read from a tool's output: numbers in our words, errors, a reason. And how numbers are taken: none that is infinite, negative or absurd."""
+"""What is read from a tool's output: numbers under our names, errors, a reason. No number may be infinite, negative or absurd."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _UNITS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
 
 @dataclass(frozen=True)
 class Reading:
-    """`errors` counts what the tool called an error; `reason` is the one that matters most; `note` says in short what was done."""
+    """`errors` is the number of errors that the tool reported; `reason` is the most important one; `note` says shortly what was done."""
 
     metrics: Mapping[str, float] = field(default_factory=dict)
     errors: int = 0
@@ -26,7 +26,7 @@ class Reading:
 
 
 def objects(text: str) -> Iterator[CheckedObject]:
-    """Give the JSON objects among the lines."""
+    """Yield the JSON objects among the lines."""
     for line in text.splitlines():
         stripped = line.strip()
         if stripped.startswith("{") and stripped.endswith("}"):
@@ -37,41 +37,41 @@ def objects(text: str) -> Iterator[CheckedObject]:
 
 
 def plain_lines(text: str) -> str:
-    """Give the lines that are not JSON."""
+    """Return the lines that are not JSON."""
     return "\n".join(line for line in text.splitlines() if not line.startswith("{"))
 
 
-def number(given: CheckedObject, name: str) -> float | None:
-    """Give a number of an object; None if it is none."""
+def number(values: CheckedObject, name: str) -> float | None:
+    """Return a number of an object; None if it is not one."""
     try:
-        found = given.number(name, 0, _LARGEST, -1)
+        found = values.number(name, 0, _LARGEST, -1)
     except BadShape:
         return None
     return found if found >= 0 else None
 
 
-def inner(given: CheckedObject, name: str) -> CheckedObject:
-    """Give an object within an object; an empty one if it is none."""
+def inner(values: CheckedObject, name: str) -> CheckedObject:
+    """Return an object within an object; an empty one if there is none."""
     try:
-        return given.object(name)
+        return values.object(name)
     except BadShape:
         return CheckedObject({})
 
 
-def numbers(given: CheckedObject, names: Mapping[str, str]) -> dict[str, float]:
-    """Give an object's numbers under our names; `names` maps theirs to ours."""
-    found = [(ours, number(given, theirs)) for theirs, ours in names.items()]
+def numbers(values: CheckedObject, names: Mapping[str, str]) -> dict[str, float]:
+    """Return an object's numbers under our names; `names` maps the tool's names to ours."""
+    found = [(ours, number(values, theirs)) for theirs, ours in names.items()]
     return {ours: value for ours, value in found if value is not None}
 
 
 def short(text: str) -> str:
-    """Give a text on one line, and not too long."""
+    """Return a text on one line, cut to 500 characters."""
     return " ".join(text.split())[:_TEXT_MOST]
 
 
-def amount(word: str, step: int = 1000) -> float | None:
-    """Read a number as people are shown it: `1,234`, `1.234.567`, `300.00K`; None if it is none."""
-    found = re.fullmatch(r"(\d[\d.,']{0,40})\s?([KMGTPE]?)(i?)B?", word.strip())
+def amount(text: str, step: int = 1000) -> float | None:
+    """Read a number as it is printed for people: `1,234`, `1.234.567`, `300.00K`; None if it is not one."""
+    found = re.fullmatch(r"(\d[\d.,']{0,40})\s?([KMGTPE]?)(i?)B?", text.strip())
     if found is None:
         return None
     digits, unit, is_binary = found[1].rstrip(".,'"), found[2], found[3]

@@ -1,4 +1,4 @@
-"""restic: the JSON lines of `--json` on both streams, and of its plain words the errors and the end.
+"""restic: the JSON lines of `--json` on both streams; in its plain output, the errors and the final lines.
 
 https://restic.readthedocs.io/en/stable/075_scripting.html
 """
@@ -13,7 +13,7 @@ from programs.reporter.readings.reading import Reading, amount, inner, numbers, 
 _SUMMARY = {
     "total_bytes_processed": "bytes_processed",
     "data_added": "bytes_stored",
-    "data_added_packed": "bytes_stored",  # since 0.17: as it lies in the repository
+    "data_added_packed": "bytes_stored",  # since 0.17: the size in the repository
     "total_files_processed": "files_processed",
     "files_new": "files_new",
     "files_changed": "files_changed",
@@ -28,21 +28,21 @@ _SAVED = re.compile(r"^snapshot ([0-9a-f]{8,64}) saved", re.MULTILINE)
 def read(out: str, err: str) -> Reading:
     """Read the ends of both streams."""
     metrics, snapshot = _plain(out)
-    for given in objects(out):
-        if given.values.get("message_type") == "summary" and "files_new" in given.values:
-            metrics, snapshot = numbers(given, _SUMMARY), given.cut("snapshot_id", 64)
+    for entry in objects(out):
+        if entry.values.get("message_type") == "summary" and "files_new" in entry.values:
+            metrics, snapshot = numbers(entry, _SUMMARY), entry.cut("snapshot_id", 64)
     fatal, errors = next(iter(_FATAL.findall(err)), ""), _ERROR.findall(err)
     items = set(errors)
-    for given in objects(err):
-        kind = given.values.get("message_type")
+    for entry in objects(err):
+        kind = entry.values.get("message_type")
         if kind == "error":
-            items.add(given.cut("item", 2000))
-            errors.append(_reason(given))
+            items.add(entry.cut("item", 2000))
+            errors.append(_reason(entry))
         elif kind == "exit_error":
-            fatal = given.cut("message", 2000)
+            fatal = entry.cut("message", 2000)
     if items:
         metrics = {**metrics, "files_failed": len(items)}
-    first = next((one for one in errors if one), "")
+    first = next((text for text in errors if text), "")
     is_partial = "at least one source file could not be read" in fatal
     note = f"snapshot {snapshot[:8]} saved" if snapshot else ""
     reason = first if is_partial else fatal or first
@@ -60,12 +60,12 @@ def _plain(out: str) -> tuple[dict[str, float], str]:
     return metrics, saved[1] if saved else ""
 
 
-def _bytes(name: str, word: str) -> dict[str, float]:
-    value = amount(word)
+def _bytes(name: str, text: str) -> dict[str, float]:
+    value = amount(text)
     return {} if value is None else {name: int(value)}
 
 
-def _reason(given: CheckedObject) -> str:
-    """Give what an error says: since 0.17 a message; before, a path at most."""
-    error = inner(given, "error")
-    return error.cut("message", 2000) or "could not read " + (error.cut("Path", 2000) or given.cut("item", 2000))
+def _reason(entry: CheckedObject) -> str:
+    """Return the text of an error: since 0.17 a message; before, a path at most."""
+    error = inner(entry, "error")
+    return error.cut("message", 2000) or "could not read " + (error.cut("Path", 2000) or entry.cut("item", 2000))

@@ -1,4 +1,4 @@
-"""rsync: what `--stats` prints, with separators of any language or in short (`-h`), and the lines in which it complains."""
+"""rsync: what `--stats` prints, with separators of any language or shortened (`-h`), and the lines with its errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LINES = {
     "bytes_stored": re.compile(r"^Total transferred file size: ([\d.,'KMGTP]{1,40}) ?bytes", re.MULTILINE),
     "bytes_sent": re.compile(r"^Total bytes sent: ([\d.,'KMGTP]{1,40})", re.MULTILINE),
 }
-_COMPLAINT = re.compile(r"^(?:rsync: .{1,2000}|file has vanished: .{1,2000})$", re.MULTILINE)
+_ERROR = re.compile(r"^(?:rsync: .{1,2000}|file has vanished: .{1,2000})$", re.MULTILINE)
 _END = re.compile(r"^rsync (?:error|warning): .{1,2000}$", re.MULTILINE)
 
 
@@ -25,6 +25,6 @@ def read(out: str, err: str) -> Reading:
     for name, line in _LINES.items():
         if (found := line.search(out)) and (value := amount(found[1])) is not None:
             metrics[name] = int(value)
-    complaints, end = _COMPLAINT.findall(err), _END.search(err)
-    reason = complaints[0] if complaints else end[0] if end else ""
-    return Reading(metrics, len(complaints), short(reason))
+    errors, end = _ERROR.findall(err), _END.search(err)
+    reason = errors[0] if errors else end[0] if end else ""
+    return Reading(metrics, len(errors), short(reason))

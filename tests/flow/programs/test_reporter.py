@@ -260,7 +260,7 @@ def test_the_lines_of_its_page_work(heard: Heard, tmp_path: Path):
         ["bash"], input=script, env=environment, capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert f"{heard.running.url} took it" in done.stdout
+    assert f"{heard.running.url} accepted it" in done.stdout
     heard.job("photos", "failed")
     heard.job("db", "failed")
 

@@ -46,7 +46,7 @@ def test_where_nothing_can_be_written_the_outcome_is_sent_at_once(running: Runni
     assert ended(running, f"no room {size}") == ["failure"]
     report.settings["TOCSIN_REPORT_URL"] = NOWHERE
     [words] = runs_as_ever(report, f"no room {size} nor service", preexec_fn=limited(size))
-    assert "could neither be kept nor sent" in words
+    assert "could neither be stored nor sent" in words
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a disk to fill")
@@ -75,7 +75,7 @@ def test_a_script_s_word_that_took_the_last_room_is_kept_and_that_is_all_it_says
     done = report("send", "--job", "last room", "--outcome", "failure")
     assert (done.returncode, len(report.waiting())) == (0, 1)
     [said] = done.stderr.splitlines()
-    assert said.startswith(b"tocsin-report: it is kept, and could not be sent: ")
+    assert said.startswith(b"tocsin-report: it is stored, and could not be sent: ")
     assert report("send", "--job", "last room", "--outcome", "failure", "--quiet").stderr == b""
 
 

@@ -81,7 +81,7 @@ def test_a_script_is_not_held_by_a_name_server_that_hangs(report: Reporter, tmp_
     started = time.monotonic()
     done = report("send", "--job", "no name", "--outcome", "failure")
     assert time.monotonic() - started < LATEST_S + SLACK_S
-    assert (done.returncode, done.stderr) == (0, b"tocsin-report: it could not be sent in time; it is kept\n")
+    assert (done.returncode, done.stderr) == (0, b"tocsin-report: it could not be sent in time; it is stored\n")
 
 
 def test_who_reads_the_output_sees_its_end_at_the_command_s_end(report: Reporter):
@@ -155,7 +155,7 @@ def test_what_is_no_word_on_the_event_leaves_it_in_the_spool(running: Running, r
 def test_a_wrong_key_is_said_and_once_mended_all_is_told(running: Running, report: Reporter):
     report.settings["TOCSIN_REPORT_KEY"] = "not-the-key"
     [words] = runs_as_ever(report, "wrong key")
-    assert words == "tocsin-report: the service does not take our key (401)"
+    assert words == "tocsin-report: the service does not accept our key (401)"
     assert report("status").returncode == 1
     report.settings["TOCSIN_REPORT_KEY"] = running.enrol_key
     assert report("flush").returncode == 0
@@ -179,7 +179,7 @@ def test_a_refused_event_is_put_aside_and_does_not_hold_the_others(running: Runn
     assert b"bad_time" in report("status").stdout
     (report.spool / "refused" / path.name).with_suffix(".why").unlink()  # as if it had been killed before it wrote that
     status = report("status")
-    assert (status.returncode, b"its reason could not be kept" in status.stdout) == (1, True)
+    assert (status.returncode, b"its reason could not be stored" in status.stdout) == (1, True)
     (report.spool / "refused" / path.name).unlink()
     assert report("status").returncode == 0
 
