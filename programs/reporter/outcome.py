@@ -32,14 +32,14 @@ _MEANINGS = {
 
 
 @dataclass(frozen=True)
-class RunOutcome:
+class JudgedOutcome:
     """An outcome, and its reason for people."""
 
     outcome: str
     message: str
 
 
-def judge(tool: BackupTool, ended: CommandEnd, reading: Reading) -> RunOutcome:
+def judge(tool: BackupTool, ended: CommandEnd, reading: Reading) -> JudgedOutcome:
     """Decide by exit code or signal, and by the output where the code does not tell.
 
     Only a run that a person stopped is cancelled, and sends no alert. Time limits and shutdowns send signals, too: those backups failed.
@@ -48,18 +48,20 @@ def judge(tool: BackupTool, ended: CommandEnd, reading: Reading) -> RunOutcome:
     has_not_run = tool.is_wrapped and reading.reason.startswith("sudo: ")  # its exit code 1 is not borg's
     outcome = FAILURE if ended.signal or has_not_run else _outcome(tool, exit_code)
     if outcome != SUCCESS and ended.is_interrupted:
-        return RunOutcome(CANCELLED, f"{tool.title}: interrupted at the terminal")
+        return JudgedOutcome(CANCELLED, f"{tool.title}: interrupted at the terminal")
     if ended.signal:
-        return RunOutcome(FAILURE, f"{tool.title}: ended by signal {ended.signal}")
+        return JudgedOutcome(FAILURE, f"{tool.title}: ended by signal {ended.signal}")
     if outcome == SUCCESS and reading.errors:
         many = f"{reading.errors} error{'s' * (reading.errors > 1)}"
-        return RunOutcome(WARNING, f"{tool.title}: exit code {exit_code}, but {many} in its output: {reading.reason}")
+        return JudgedOutcome(
+            WARNING, f"{tool.title}: exit code {exit_code}, but {many} in its output: {reading.reason}"
+        )
     if outcome == SUCCESS:
-        return RunOutcome(SUCCESS, reading.note or f"{tool.title}: exit code {exit_code}")
+        return JudgedOutcome(SUCCESS, reading.note or f"{tool.title}: exit code {exit_code}")
     reason = reading.reason or _MEANINGS.get((tool.name, exit_code), "")
     if tool.is_wrapped and exit_code == _TIMEOUTS:
         reason = "its time limit was reached"
-    return RunOutcome(outcome, f"{tool.title}: exit code {exit_code}" + (f": {reason}" if reason else ""))
+    return JudgedOutcome(outcome, f"{tool.title}: exit code {exit_code}" + (f": {reason}" if reason else ""))
 
 
 def _outcome(tool: BackupTool, exit_code: int) -> str:

@@ -19,7 +19,7 @@ from programs.reporter import VERSION
 from programs.reporter.capture import CapturedOutput
 from programs.reporter.command import CannotStart, CommandChild, CommandEnd
 from programs.reporter.event_sender import EventSender, one_line
-from programs.reporter.outcome import RunOutcome, judge
+from programs.reporter.outcome import JudgedOutcome, judge
 from programs.reporter.readings.read import log_of, read
 from programs.reporter.readings.reading import Reading
 from programs.reporter.records import RunRecord, cut_off
@@ -202,7 +202,7 @@ def _child(command: Sequence[str], reported: ReportedRun) -> CommandChild:
         return PosixChild(command, reported.take_over)
 
 
-def _add_reading(judged: RunOutcome, reading: Reading, metrics: dict[str, float], log: str) -> dict[str, Any]:
+def _add_reading(judged: JudgedOutcome, reading: Reading, metrics: dict[str, float], log: str) -> dict[str, Any]:
     """Return the values of the event that come from the command's output."""
     severity = {FAILURE: "error", WARNING: "warning"}.get(judged.outcome, "info")
     values = {"outcome": judged.outcome, "severity": severity, "message": judged.message}

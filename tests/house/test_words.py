@@ -68,17 +68,24 @@ PENDING: tuple[str, ...] = (
     "app/main.py",
     "app/store/",
     "app/worker.py",
-    "programs/",
     "docs/",
     "README.md",
     "CHANGELOG.md",
 )
+# JSON names of the wire format. They stay, as relays of an older version are still in use; they are allowed only in quotes.
+WIRE_FIELDS = ('"said"',)
 _TEXT = (".py", ".md", ".sql", ".j2", ".html", ".txt", ".css", ".tsv")
 _WORD = re.compile(r"\b(" + "|".join(RETIRED_WORDS) + r")\b", re.IGNORECASE)
 
 
 def _is_pending(name: str) -> bool:
     return name.startswith(PENDING) if PENDING else False
+
+
+def _without_wire_fields(line: str) -> str:
+    for field in WIRE_FIELDS:
+        line = line.replace(field, "")
+    return line
 
 
 def _classes(source: Source) -> list[str]:
@@ -93,7 +100,7 @@ def test_no_retired_word_is_used():
         and path.suffix in _TEXT
         and not _is_pending(name)
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
-        for match in _WORD.finditer(line)
+        for match in _WORD.finditer(_without_wire_fields(line))
     ]
     assert not found
 
