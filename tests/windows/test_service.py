@@ -41,7 +41,7 @@ def test_the_doctor_says_so_when_it_looks_as_somebody_else_than_the_service(site
 def test_put_in_again_it_keeps_what_is_not_said_anew(site: Site) -> None:
     site.start("--set", "MailUsingSpooler=0")
     said = site.relay("install", "--drain", "7", TOCSIN_RELAY_KEY="")
-    assert "runs as before until `stop` and `start`" in said
+    assert "runs unchanged until `stop` and `start`" in said
     settings = (site.home / "relay.json").read_text()
     assert '"profile": "Backup"' in settings
     assert '"drain": 7.0' in settings

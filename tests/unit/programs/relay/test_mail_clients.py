@@ -82,7 +82,10 @@ def test_a_client_of_the_other_view_is_found_and_its_bitness_named():
 def test_a_client_of_the_wrong_bitness_does_not_hide_one_that_fits():
     hive = _hive("A", "B")
     choice = choose_client(
-        MailSettings(("A", "B")), hive, machine_of=lambda path: "32-bit" if "\\A\\" in path else "64-bit", our_machine="64-bit"
+        MailSettings(("A", "B")),
+        hive,
+        machine_of=lambda path: "32-bit" if "\\A\\" in path else "64-bit",
+        our_machine="64-bit",
     )
     assert choice.name == "B"
 

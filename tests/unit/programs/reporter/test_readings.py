@@ -199,7 +199,9 @@ def test_a_log_keeps_head_and_tail_and_drops_what_is_no_text():
     capture.feed("err", b"10%\r50%\r100%\nlast words\n")
     seen = decode_output(capture.parts())
     assert seen.log.startswith("first words\n00000 x")
-    assert seen.log.endswith("02999 " + "x" * 93 + "\n\n[what follows is not text, and is left out]\n100%\nlast words\n")
+    assert seen.log.endswith(
+        "02999 " + "x" * 93 + "\n\n[what follows is not text, and is left out]\n100%\nlast words\n"
+    )
     assert "bytes left out ...]" in seen.log
     assert len(seen.log.encode()) <= 65536
     assert "secret" not in seen.log
