@@ -1,4 +1,4 @@
-"""From stored events and the clock to alerts and notices, on real databases: what opens, what closes, who is told and why not."""
+"""From stored events and the clock to alerts and notices, on real databases: what opens, what closes, who is notified, and why not."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -46,14 +46,14 @@ async def expect_daily(lived: Lived, **more: Any) -> None:
     await change(lived, jobs, expectation=stored, next_due_at=due, overdue_at=due + timedelta(hours=1))
 
 
-async def test_a_failure_opens_one_alert_and_its_recovery_is_told(lived: Lived) -> None:
+async def test_a_failure_opens_one_alert_and_its_recovery_is_reported(lived: Lived) -> None:
     await lived.receive(job="db", outcome="failure", message="disk full")
     await lived.decide()
     [alert] = await lived.rows(alerts)
     [notice] = await lived.rows(notices)
     assert (alert.kind, alert.message, alert.closed_at) == ("failed", "disk full", None)
     assert notice.state == "waiting"
-    assert notice.due_at == lived.time[0], "the first failure of a quiet group is told at once"
+    assert notice.due_at == lived.time[0], "the first failure of a group without recent notices is reported at once"
     assert notice.reason == "a failure; rule 'failed'; route 'everything'; not silenced"
     await change(lived, notices, state="worded")
     lived.pass_time(hours=1)
@@ -61,7 +61,7 @@ async def test_a_failure_opens_one_alert_and_its_recovery_is_told(lived: Lived) 
     await lived.decide()
     [alert] = await lived.rows(alerts)
     assert alert.repeats == 1
-    assert len(await lived.rows(notices)) == 1, "a second failure alone is not told again"
+    assert len(await lived.rows(notices)) == 1, "a second failure alone is not reported again"
     lived.pass_time(hours=1)
     await lived.receive(job="db", outcome="success")
     await lived.decide()
@@ -70,7 +70,9 @@ async def test_a_failure_opens_one_alert_and_its_recovery_is_told(lived: Lived) 
     assert [n.what for n in await lived.rows(notices)] == ["opened", "recovered"]
 
 
-async def test_what_recovers_before_anybody_was_told_is_not_told_and_says_so(lived: Lived) -> None:
+async def test_an_alert_that_closes_before_anybody_was_notified_sends_nothing_and_its_notice_says_why(
+    lived: Lived,
+) -> None:
     await change(lived, rules, retry_within_s=1800)
     await lived.receive(job="db", outcome="failure")
     await lived.decide()
@@ -84,7 +86,7 @@ async def test_what_recovers_before_anybody_was_told_is_not_told_and_says_so(liv
     assert notice.reason == "closed before anybody was notified: ran with outcome success"
 
 
-async def test_a_critical_failure_is_not_held_back(lived: Lived) -> None:
+async def test_a_critical_failure_does_not_wait_for_a_retry(lived: Lived) -> None:
     await change(lived, rules, retry_within_s=1800)
     await lived.receive(job="db", outcome="failure", severity="critical")
     await lived.decide()
@@ -118,7 +120,7 @@ async def test_warnings_open_after_three_in_a_row(lived: Lived) -> None:
     assert (alert.kind, alert.reason) == ("warning", "3rd run with warnings in a row; rule 'warning'")
 
 
-async def test_a_run_that_never_came_is_missed_and_its_late_report_closes_it(lived: Lived) -> None:
+async def test_a_run_that_did_not_come_is_missed_and_its_late_report_closes_the_alert(lived: Lived) -> None:
     await lived.receive(job="db", outcome="success")
     await lived.decide()
     await expect_daily(lived)
@@ -139,7 +141,7 @@ async def test_a_run_that_never_came_is_missed_and_its_late_report_closes_it(liv
     assert (job.state, job.missed_in_row) == ("ok", 0)
 
 
-async def test_nothing_is_called_missed_while_reports_are_unread(lived: Lived) -> None:
+async def test_nothing_is_reported_missed_while_reports_are_unread(lived: Lived) -> None:
     await lived.receive(job="db", outcome="success")
     await lived.decide()
     await expect_daily(lived)
@@ -150,7 +152,7 @@ async def test_nothing_is_called_missed_while_reports_are_unread(lived: Lived) -
     assert await lived.rows(alerts) == []
 
 
-async def test_after_days_of_outage_one_missed_run_is_told(lived: Lived) -> None:
+async def test_after_days_of_outage_one_missed_run_is_reported(lived: Lived) -> None:
     await lived.receive(job="db", outcome="success")
     await lived.decide()
     await expect_daily(lived)
@@ -161,7 +163,7 @@ async def test_after_days_of_outage_one_missed_run_is_told(lived: Lived) -> None
     assert job.next_due_at > lived.time[0]
 
 
-async def test_a_run_that_takes_too_long_is_told_and_closes_when_it_ends(lived: Lived) -> None:
+async def test_a_run_that_takes_too_long_opens_an_alert_that_closes_when_it_ends(lived: Lived) -> None:
     await lived.receive(job="db", outcome="success")
     await lived.decide()
     await expect_daily(lived, longest_s=3600)
@@ -178,7 +180,7 @@ async def test_a_run_that_takes_too_long_is_told_and_closes_when_it_ends(lived: 
     assert alert.closed_reason == "no run is under way any more"
 
 
-async def test_an_agent_that_falls_silent_is_told_and_closes_when_heard(lived: Lived) -> None:
+async def test_a_silent_agent_opens_an_alert_that_closes_when_it_reports(lived: Lived) -> None:
     await lived.receive(job="db", outcome="success")
     await lived.decide()
     lived.pass_time(hours=48)
@@ -191,7 +193,7 @@ async def test_an_agent_that_falls_silent_is_told_and_closes_when_heard(lived: L
     assert alert.closed_reason == "the agent reported again"
 
 
-async def test_a_silence_mutes_and_what_is_still_open_after_it_is_told(lived: Lived) -> None:
+async def test_an_alert_that_is_still_open_after_its_silence_is_reported(lived: Lived) -> None:
     await silence(lived, hours=2)
     await lived.receive(job="db", outcome="failure")
     await lived.decide()
@@ -200,9 +202,9 @@ async def test_a_silence_mutes_and_what_is_still_open_after_it_is_told(lived: Li
     assert "by ann: new disks" in notice.reason
     lived.pass_time(hours=2)
     await lived.decide()
-    muted, told = await lived.rows(notices)
-    assert (muted.state, told.state) == ("suppressed", "waiting")
-    assert "its silence has ended" in told.reason
+    muted, reported = await lived.rows(notices)
+    assert (muted.state, reported.state) == ("suppressed", "waiting")
+    assert "its silence has ended" in reported.reason
 
 
 async def test_an_open_alert_is_repeated_until_acknowledged(lived: Lived) -> None:
@@ -213,16 +215,16 @@ async def test_an_open_alert_is_repeated_until_acknowledged(lived: Lived) -> Non
         await change(lived, notices, state="worded")
         lived.pass_time(hours=24)
         await lived.decide()
-    told = notices.c.alert_id.is_not(None)
-    assert [n.what for n in await lived.rows(notices, told)] == ["opened", "repeated", "repeated"]
+    about_alerts = notices.c.alert_id.is_not(None)
+    assert [n.what for n in await lived.rows(notices, about_alerts)] == ["opened", "repeated", "repeated"]
     await change(lived, notices, state="worded")
     await change(lived, alerts, acknowledged_at=lived.time[0], acknowledged_by="ann")
     lived.pass_time(hours=24)
     await lived.decide()
-    assert len(await lived.rows(notices, told)) == 3
+    assert len(await lived.rows(notices, about_alerts)) == 3
 
 
-async def test_without_a_route_the_alert_says_that_nobody_hears_of_it(lived: Lived) -> None:
+async def test_without_a_route_a_notice_says_that_nobody_is_notified(lived: Lived) -> None:
     await change(lived, routes, enabled=False)
     await lived.receive(job="db", outcome="failure")
     await lived.decide()
@@ -230,7 +232,7 @@ async def test_without_a_route_the_alert_says_that_nobody_hears_of_it(lived: Liv
     assert (notice.state, notice.reason) == ("suppressed", "a failure; rule 'failed'; no route matches")
 
 
-async def test_one_bad_event_is_set_aside_and_the_others_go_on(lived: Lived) -> None:
+async def test_one_bad_event_is_set_aside_and_the_others_are_decided(lived: Lived) -> None:
     bad = await lived.receive(job="db", outcome="failure", metrics={"bytes_processed": {"not": "a number"}})
     await lived.receive(job="other", outcome="failure")
     await lived.decide()
@@ -240,7 +242,7 @@ async def test_one_bad_event_is_set_aside_and_the_others_go_on(lived: Lived) -> 
     assert len(await lived.rows(alerts)) == 1
 
 
-async def test_daily_roll_ups_count_each_run_once_however_often_it_is_judged(lived: Lived) -> None:
+async def test_daily_roll_ups_count_each_run_once_however_often_it_changes(lived: Lived) -> None:
     await lived.receive(job="db", run="r1", outcome="failure", metrics={"bytes_processed": 5, "duration_s": 2})
     await lived.decide()
     lived.pass_time(minutes=1)

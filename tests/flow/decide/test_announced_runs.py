@@ -1,4 +1,4 @@
-"""What a tool tells of its own schedule is an expectation for free: Duplicati's reports say when the next run is to be."""
+"""The next run that a tool announces becomes the expectation of its job: Duplicati's reports contain it."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -32,7 +32,7 @@ async def lived(database_url: str, tmp_path: Path) -> AsyncIterator[Lived]:
 
 
 async def live_at(api: Api, moment: datetime) -> None:
-    """Decide and compose as at this moment."""
+    """Decide and compose at this time."""
     context = replace(api.context, clock=lambda: moment)
     await missed.write_due_events(context)
     while await decide.tick(context):
@@ -41,7 +41,7 @@ async def live_at(api: Api, moment: datetime) -> None:
         pass
 
 
-async def test_duplicati_s_next_run_that_does_not_come_is_mailed(api: Api) -> None:
+async def test_a_mail_reports_duplicati_s_next_run_that_did_not_come(api: Api) -> None:
     now = datetime.now(UTC).replace(microsecond=0)
     body = {
         "Data": {
@@ -77,20 +77,20 @@ async def test_duplicati_s_next_run_that_does_not_come_is_mailed(api: Api) -> No
 
 
 async def tell(lived: Lived, following: datetime | str, **more: Any) -> None:
-    """Report a run that tells of the next one."""
+    """Report a run that announces the next one."""
     following = following if isinstance(following, str) else following.isoformat()
     await lived.receive(job="db", outcome="success", extra={"expects": {"next": following, "grace_s": 3600}}, **more)
 
 
 async def next_due(lived: Lived) -> datetime | None:
-    """Decide, and give the time that is awaited."""
+    """Decide, and return the time that is expected next."""
     await lived.decide()
     [job] = await lived.rows(jobs)
     found: datetime | None = job.next_due_at
     return found
 
 
-async def test_each_report_moves_it_and_a_late_one_does_not_move_it_back(lived: Lived) -> None:
+async def test_each_report_moves_the_expected_time_and_a_late_one_does_not_move_it_back(lived: Lived) -> None:
     now = lived.time[0]
     await tell(lived, now + DAY)
     assert await next_due(lived) == now + DAY
@@ -105,12 +105,12 @@ async def test_each_report_moves_it_and_a_late_one_does_not_move_it_back(lived: 
 
 
 @pytest.mark.parametrize("following", ["2026-11-24T03:00:00", "2026-11-01T03:00:00Z", "2028-01-01T00:00:00Z", "soon"])
-async def test_nonsense_is_not_awaited(lived: Lived, following: str) -> None:
+async def test_an_announcement_that_is_not_valid_is_ignored(lived: Lived, following: str) -> None:
     await tell(lived, following)
     assert await next_due(lived) is None
 
 
-async def test_a_run_that_tells_nothing_is_awaited_again_after_as_long(lived: Lived) -> None:
+async def test_a_run_that_announces_nothing_is_expected_again_after_the_last_announced_time(lived: Lived) -> None:
     now = lived.time[0]
     await tell(lived, now + DAY)
     await lived.decide()
@@ -122,7 +122,7 @@ async def test_a_run_that_tells_nothing_is_awaited_again_after_as_long(lived: Li
     assert await next_due(lived) == now + 2 * DAY
 
 
-async def test_what_an_administrator_set_comes_before_what_a_tool_tells(lived: Lived) -> None:
+async def test_an_expectation_of_an_administrator_overrides_what_a_tool_announces(lived: Lived) -> None:
     now = lived.time[0]
     await tell(lived, now + DAY)
     await lived.decide()

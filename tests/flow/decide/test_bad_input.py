@@ -1,4 +1,4 @@
-"""What must not stop the line, nor tell an untruth: rows that cannot be read, clocks that are wrong, rules and zones that change."""
+"""What must neither stop all others nor lead to a wrong alert: rows that cannot be read, wrong clocks, rules and time zones that change."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -39,7 +39,7 @@ async def fail_and_decide(lived: Lived, **more: Any) -> None:
     await lived.decide()
 
 
-async def test_a_rule_that_cannot_be_read_leaves_the_others_at_work(lived: Lived) -> None:
+async def test_a_rule_that_cannot_be_read_does_not_stop_the_others(lived: Lived) -> None:
     async with lived.context.database.write() as tx:
         row = (await tx.connection.execute(select(rules).where(rules.c.kind == "failed"))).mappings().one()
         odd = {
@@ -53,7 +53,7 @@ async def test_a_rule_that_cannot_be_read_leaves_the_others_at_work(lived: Lived
     assert [alert.kind for alert in await lived.rows(alerts)] == ["failed"]
 
 
-async def test_an_expectation_in_a_zone_that_is_no_more_keeps_no_other_job_from_being_missed(lived: Lived) -> None:
+async def test_an_expectation_in_a_time_zone_that_no_longer_exists_does_not_stop_the_other_jobs(lived: Lived) -> None:
     for name in ("bad", "good"):
         await lived.receive(job=name, outcome="success")
     await lived.decide()
@@ -64,7 +64,7 @@ async def test_an_expectation_in_a_zone_that_is_no_more_keeps_no_other_job_from_
     assert [event.job for event in await lived.rows(events, events.c.kind == "missed")] == ["good"]
 
 
-async def test_a_message_that_cannot_be_worded_keeps_no_other_from_going_out(lived: Lived) -> None:
+async def test_a_message_that_cannot_be_rendered_does_not_stop_the_others(lived: Lived) -> None:
     await fail_and_decide(lived)
     await change(lived, notices, recipient_id="rcp_odd")
     async with lived.context.database.write() as tx:
@@ -77,7 +77,7 @@ async def test_a_message_that_cannot_be_worded_keeps_no_other_from_going_out(liv
     assert [row.recipient_id for row in await lived.rows(messages) if row.recipient_id != "rcp_odd"]
 
 
-async def test_a_success_from_tomorrow_hides_no_failure(lived: Lived) -> None:
+async def test_a_success_dated_tomorrow_hides_no_failure(lived: Lived) -> None:
     await lived.receive(job="db", outcome="success", occurred_at=lived.time[0] + timedelta(hours=23))
     await lived.decide()
     lived.pass_time(hours=1)
@@ -85,7 +85,7 @@ async def test_a_success_from_tomorrow_hides_no_failure(lived: Lived) -> None:
     assert [alert.kind for alert in await lived.rows(alerts)] == ["failed"]
 
 
-async def test_what_becomes_critical_is_told_at_once(lived: Lived) -> None:
+async def test_a_waiting_notice_whose_alert_becomes_critical_is_sent_at_once(lived: Lived) -> None:
     await change(lived, rules, retry_within_s=1800)
     await fail_and_decide(lived)
     lived.pass_time(minutes=1)
@@ -94,17 +94,17 @@ async def test_what_becomes_critical_is_told_at_once(lived: Lived) -> None:
     assert (notice.due_at, notice.urgency) == (lived.time[0], 0)
 
 
-async def test_what_was_told_and_becomes_critical_is_told_again(lived: Lived) -> None:
+async def test_a_reported_alert_that_becomes_critical_is_reported_again(lived: Lived) -> None:
     await fail_and_decide(lived)
     await change(lived, notices, state="worded")
     lived.pass_time(minutes=1)
     await fail_and_decide(lived, severity="critical")
-    told, again = await lived.rows(notices)
-    assert (told.what, again.what, again.due_at) == ("opened", "repeated", lived.time[0])
+    first, again = await lived.rows(notices)
+    assert (first.what, again.what, again.due_at) == ("opened", "repeated", lived.time[0])
     assert again.reason.startswith("it became critical")
 
 
-async def test_a_rule_that_is_raised_closes_nothing_that_still_fails(lived: Lived) -> None:
+async def test_raising_the_number_of_a_rule_closes_no_alert_that_still_fails(lived: Lived) -> None:
     await fail_and_decide(lived)
     await change(lived, rules, after_in_row=5)
     lived.pass_time(hours=1)
@@ -113,7 +113,7 @@ async def test_a_rule_that_is_raised_closes_nothing_that_still_fails(lived: Live
     assert (alert.closed_at, alert.repeats) == (None, 1)
 
 
-async def test_a_customer_who_moves_to_another_zone_keeps_true_sums(lived: Lived) -> None:
+async def test_a_customer_whose_time_zone_changes_keeps_correct_sums(lived: Lived) -> None:
     late = lived.time[0].replace(hour=23, minute=30)
     lived.pass_time(days=1)
     await lived.receive(job="db", run="r", outcome="success", occurred_at=late, metrics={"bytes_stored": 1000})
@@ -132,7 +132,7 @@ async def test_a_customer_who_moves_to_another_zone_keeps_true_sums(lived: Lived
     assert [(row.successes, row.warnings, row.bytes_stored) for row in days] == [(0, 1, 10)]
 
 
-async def test_a_run_just_before_its_slot_that_is_heard_of_late_fills_it(lived: Lived) -> None:
+async def test_a_run_just_before_its_slot_meets_it_though_its_report_is_late(lived: Lived) -> None:
     await lived.receive(job="db", outcome="success")
     await lived.decide()
     await expect_nightly(lived)
@@ -157,7 +157,7 @@ async def test_a_week_of_outage_of_a_job_of_every_minute_is_one_missed_run(lived
     assert lived.time[0] - event.occurred_at == timedelta(seconds=60)
 
 
-async def test_a_success_that_becomes_a_failure_is_no_last_success(lived: Lived) -> None:
+async def test_a_success_that_becomes_a_failure_is_not_the_last_success(lived: Lived) -> None:
     await lived.receive(job="db", run="r", outcome="success")
     await lived.decide()
     await fail_and_decide(lived, run="r", occurred_at=lived.pass_time(minutes=1))
@@ -165,7 +165,7 @@ async def test_a_success_that_becomes_a_failure_is_no_last_success(lived: Lived)
     assert (job.last_success_at, job.failures_in_row) == (None, 1)
 
 
-async def test_a_message_that_died_of_age_is_in_the_summary_of_that_day(lived: Lived) -> None:
+async def test_a_message_that_was_given_up_is_in_the_summary_of_that_day(lived: Lived) -> None:
     await fail_and_decide(lived)
     await compose.tick(lived.context)
     lived.pass_time(hours=73)

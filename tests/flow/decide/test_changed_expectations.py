@@ -1,4 +1,4 @@
-"""What the clock watches, while administrators change it: nothing falls out of sight by an edit, and nothing stays behind for ever."""
+"""Expectations and limits that administrators change: no edit ends the monitoring of a job, and none leaves an alert that never closes."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -54,7 +54,7 @@ async def open_now(lived: Lived) -> list[Any]:
 
 
 async def expected(lived: Lived, **more: Any) -> str:
-    """Have a job that is expected each night; give its id."""
+    """Create a job that is expected each night; return its id."""
     await lived.receive(job="db", outcome="success")
     await lived.decide()
     [job] = await lived.rows(jobs)
@@ -63,7 +63,7 @@ async def expected(lived: Lived, **more: Any) -> str:
     return str(job.id)
 
 
-async def test_an_agent_that_was_added_by_hand_and_never_came_is_told(lived: Lived) -> None:
+async def test_an_agent_that_was_added_by_hand_and_never_reported_opens_an_alert(lived: Lived) -> None:
     agent_id = new_id("agt")
     hour = timedelta(hours=1)
     agent = Agent(id=agent_id, customer_id=lived.customer_id, name="new", created_at=lived.time[0], silent_after=hour)
@@ -87,7 +87,9 @@ async def test_an_agent_that_was_added_by_hand_and_never_came_is_told(lived: Liv
     assert [alert.since for alert in await lived.rows(alerts)] == [added_at, lived.time[0] - timedelta(hours=2)]
 
 
-async def test_an_agent_is_called_silent_again_by_the_longer_limit_that_a_false_alarm_led_to(lived: Lived) -> None:
+async def test_an_agent_is_reported_silent_again_after_a_longer_limit_that_was_set_after_a_false_alarm(
+    lived: Lived,
+) -> None:
     await lived.receive("sql01", activity="heartbeat")
     await lived.decide()
     agent_id = await lived.agent("sql01")
@@ -104,7 +106,9 @@ async def test_an_agent_is_called_silent_again_by_the_longer_limit_that_a_false_
     assert [alert.kind for alert in await open_now(lived)] == ["agent_silent"]
 
 
-async def test_a_run_is_called_too_long_again_by_the_longer_limit_that_a_false_alarm_led_to(lived: Lived) -> None:
+async def test_a_run_is_reported_too_long_again_after_a_longer_limit_that_was_set_after_a_false_alarm(
+    lived: Lived,
+) -> None:
     job_id = await expected(lived, longest_s=3600)
     await lived.receive(job="db", phase="started", run="r")
     await lived.decide()
@@ -120,7 +124,7 @@ async def test_a_run_is_called_too_long_again_by_the_longer_limit_that_a_false_a
     assert [alert.kind for alert in await open_now(lived)] == ["overrun"]
 
 
-async def test_what_is_not_expected_any_more_is_not_missed_any_more(lived: Lived) -> None:
+async def test_a_job_that_is_no_longer_expected_is_no_longer_missed(lived: Lived) -> None:
     job_id = await expected(lived)
     lived.pass_time(hours=20)
     await lived.decide()
@@ -128,12 +132,12 @@ async def test_what_is_not_expected_any_more_is_not_missed_any_more(lived: Lived
     await expect(lived, job_id, None)
     [alert] = await lived.rows(alerts)
     assert alert.closed_reason == "ann expects nothing of this job"
-    told = await lived.rows(notices, notices.c.alert_id == alert.id)
-    assert [(notice.state, notice.reason) for notice in told] == [("suppressed", alert.closed_reason)]
+    made = await lived.rows(notices, notices.c.alert_id == alert.id)
+    assert [(notice.state, notice.reason) for notice in made] == [("suppressed", alert.closed_reason)]
 
 
 @pytest.mark.parametrize("is_deleted", [True, False])
-async def test_a_run_that_was_called_missed_just_before_its_job_went_opens_nothing(
+async def test_a_missed_event_from_just_before_its_job_was_dismissed_or_deleted_opens_nothing(
     lived: Lived, *, is_deleted: bool
 ) -> None:
     job_id = await expected(lived)

@@ -1,4 +1,4 @@
-"""An expectation is learned from a job's runs: proposed, watched before anybody confirmed it, confirmed by one call, or dismissed."""
+"""An expectation is learned from a job's runs: proposed, in force before it is confirmed, confirmed by one call, or dismissed."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -29,7 +29,7 @@ async def lived(database_url: str, tmp_path: Path) -> AsyncIterator[Lived]:
 
 
 async def run_daily(lived: Lived, days: int, job: str = "db", **more: Any) -> None:
-    """Report a run a day, the first one now, and leave the time at the last one."""
+    """Report a run a day, the first one now; the time is then that of the last one."""
     for day in range(days):
         if day:
             lived.pass_time(days=1)
@@ -38,7 +38,7 @@ async def run_daily(lived: Lived, days: int, job: str = "db", **more: Any) -> No
 
 
 async def missed_alerts(lived: Lived) -> list[Any]:
-    """Give the alerts of runs that did not come; that the agent itself is silent is told besides."""
+    """Return the alerts of missed runs; the silent agent has an alert of its own."""
     return await lived.rows(alerts, alerts.c.kind == "missed")
 
 
@@ -58,7 +58,7 @@ async def test_five_runs_make_a_proposal(lived: Lived) -> None:
     assert job.next_due_at == datetime(2026, 11, 7, 1, 0, tzinfo=UTC)
 
 
-async def test_a_tool_that_falls_silent_is_noticed_though_nobody_confirmed(lived: Lived) -> None:
+async def test_a_job_that_stops_is_reported_though_its_proposal_was_not_confirmed(lived: Lived) -> None:
     await run_daily(lived, 9)
     lived.pass_time(hours=26)
     await lived.decide()
@@ -74,7 +74,7 @@ async def test_a_tool_that_falls_silent_is_noticed_though_nobody_confirmed(lived
     assert notice.state == "waiting"
 
 
-async def test_a_habit_that_ended_is_told_once_and_given_up(lived: Lived) -> None:
+async def test_a_learned_job_that_ended_is_reported_once_and_then_no_longer_expected(lived: Lived) -> None:
     await run_daily(lived, 9)
     for _ in range(4 * 9):
         lived.pass_time(hours=6)
@@ -90,7 +90,7 @@ async def test_a_habit_that_ended_is_told_once_and_given_up(lived: Lived) -> Non
     assert alert.closed_reason == "it ran"
 
 
-async def test_a_schedule_that_changed_is_learned_before_anything_is_called_missed(lived: Lived) -> None:
+async def test_a_schedule_that_changed_is_learned_before_anything_is_reported_missed(lived: Lived) -> None:
     await run_daily(lived, 5)
     # From working days to every night: the weekend was never seen, and Monday's run is the sixth.
     lived.pass_time(days=3)
@@ -101,7 +101,7 @@ async def test_a_schedule_that_changed_is_learned_before_anything_is_called_miss
     assert (await the_job(lived)).proposed_expectation["cron"] == "0 2 * * 1-5"
 
 
-async def test_manual_runs_teach_nothing_and_alarm_nobody(lived: Lived) -> None:
+async def test_manual_runs_lead_to_no_proposal_and_no_alert(lived: Lived) -> None:
     for hours in (5, 49, 2, 130, 31, 8, 77, 200, 3, 19):
         await lived.receive(job="by hand", outcome="success")
         await lived.decide()
@@ -113,18 +113,18 @@ async def test_manual_runs_teach_nothing_and_alarm_nobody(lived: Lived) -> None:
     assert await missed_alerts(lived) == []
 
 
-async def test_history_handed_in_at_once_is_learned_from(lived: Lived) -> None:
+async def test_a_history_that_is_sent_at_once_is_learned_from(lived: Lived) -> None:
     now = lived.time[0]
     for day in range(14, 0, -1):
         await lived.receive(job="db", outcome="success", occurred_at=now - timedelta(days=day))
     await lived.decide()
     job = await the_job(lived)
-    # The clock changed amid them, and the job kept to UTC.
+    # Daylight saving changed between them, and the job kept to UTC.
     assert (job.proposed_expectation["cron"], job.proposed_expectation["time_zone"]) == ("0 1 * * *", "UTC")
     assert job.next_due_at > now, "nothing is missed that lies before the proposal"
 
 
-async def test_what_is_expected_is_not_learned(lived: Lived) -> None:
+async def test_a_job_with_an_expectation_is_not_learned(lived: Lived) -> None:
     await run_daily(lived, 1)
     stored = {"cron": "0 2 * * *", "period_s": None, "time_zone": "UTC", "grace_s": 86_400, "longest_s": None}
     async with lived.context.database.write() as tx:
@@ -135,14 +135,14 @@ async def test_what_is_expected_is_not_learned(lived: Lived) -> None:
     assert (job.proposed_expectation, job.learn_at) == (None, None)
 
 
-async def test_old_jobs_are_looked_at_less_often(lived: Lived) -> None:
+async def test_old_jobs_are_learned_less_often(lived: Lived) -> None:
     await run_daily(lived, 40)
     job = await the_job(lived)
     assert job.learn_at is not None
     assert job.learn_at - job.learned_at >= timedelta(days=4)
 
 
-async def test_the_mail_says_what_the_alarm_rests_on_and_a_dismissal_ends_it(lived: Lived) -> None:
+async def test_the_mail_says_what_the_expectation_was_learned_from_and_a_dismissal_ends_it(lived: Lived) -> None:
     await run_daily(lived, 9)
     for _ in range(2):
         lived.pass_time(hours=15)
@@ -164,7 +164,7 @@ async def test_the_mail_says_what_the_alarm_rests_on_and_a_dismissal_ends_it(liv
 
 
 async def summary(lived: Lived) -> SummaryView:
-    """Give what the next summary would tell."""
+    """Return the next summary."""
     async with lived.context.database.read() as tx:
         [row] = (await tx.connection.execute(select(summary_schedules.c.id))).all()
         schedule = await find_schedule(tx, row.id)
@@ -172,7 +172,7 @@ async def summary(lived: Lived) -> SummaryView:
         return await summary_story(tx, schedule, number=1, start=lived.time[0] - timedelta(days=1), end=lived.time[0])
 
 
-async def test_what_a_look_reads_does_not_grow_with_history(sqlite_database_url: str, tmp_path: Path) -> None:
+async def test_the_cost_of_learning_does_not_grow_with_the_history(sqlite_database_url: str, tmp_path: Path) -> None:
     async with live_in(sqlite_database_url, tmp_path) as lived, lived.context.database.read() as tx:
         query = newest_first("job_1", 200).compile(
             tx.connection.engine.sync_engine, compile_kwargs={"literal_binds": True}

@@ -1,4 +1,4 @@
-"""After an outage of ours nothing is called missed before agents had time to send again."""
+"""After an outage of ours nothing is reported missed before agents had time to send again."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -26,7 +26,7 @@ async def beat(lived: Lived) -> None:
 
 
 async def look(lived: Lived) -> list[str]:
-    """Let the clock judge, decide on what came of it, and say which alerts are open."""
+    """Run the clock, decide on its events, and return which alerts are open."""
     await missed.tick(lived.context)
     while await decide.tick(lived.context):
         pass
@@ -44,7 +44,7 @@ async def expect_hourly(lived: Lived) -> None:
         await tx.connection.execute(update(jobs).values(expectation=stored, **overdue))
 
 
-async def test_a_run_of_the_outage_that_is_sent_again_is_never_called_missed(lived: Lived) -> None:
+async def test_a_run_of_the_outage_that_is_sent_again_is_never_reported_missed(lived: Lived) -> None:
     await beat(lived)
     await expect_hourly(lived)
     lived.pass_time(hours=3)
@@ -61,7 +61,7 @@ async def test_a_run_of_the_outage_that_is_sent_again_is_never_called_missed(liv
         assert await look(lived) == []
 
 
-async def test_what_is_not_sent_again_is_missed_five_minutes_later(lived: Lived) -> None:
+async def test_a_run_that_is_not_sent_again_is_missed_five_minutes_later(lived: Lived) -> None:
     await beat(lived)
     await expect_hourly(lived)
     lived.pass_time(hours=3)
@@ -73,7 +73,7 @@ async def test_what_is_not_sent_again_is_missed_five_minutes_later(lived: Lived)
     assert seen == [[], [], [], [], [], ["missed"]]
 
 
-async def test_who_listened_all_the_time_judges_at_once(lived: Lived) -> None:
+async def test_without_an_outage_a_slot_is_judged_at_once(lived: Lived) -> None:
     await expect_hourly(lived)
     for _ in range(63):
         await beat(lived)

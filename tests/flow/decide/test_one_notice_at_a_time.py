@@ -1,4 +1,4 @@
-"""An alert that is told, muted, made worse or reminded of: once at a time, and neither late nor double by any of these together."""
+"""An alert that is reported, muted, becomes critical or is repeated: one notice at a time, neither late nor twice by any of these together."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -23,8 +23,8 @@ async def lived(database_url: str, tmp_path: Path) -> AsyncIterator[Lived]:
         yield lived
 
 
-async def told(lived: Lived) -> list[Any]:
-    """Give the notices about alerts, after all that is due was decided and worded."""
+async def alert_notices(lived: Lived) -> list[Any]:
+    """Decide and word all that is due, and return the notices about alerts."""
     await lived.decide()
     while await compose.tick(lived.context):
         pass
@@ -44,65 +44,65 @@ async def silence(lived: Lived, hours: float) -> None:
         )
 
 
-async def test_what_became_critical_is_reminded_of_once_a_day_from_then_on(lived: Lived) -> None:
+async def test_an_alert_that_became_critical_is_repeated_once_a_day_from_then_on(lived: Lived) -> None:
     await fail(lived)
-    await told(lived)
+    await alert_notices(lived)
     critical_at = lived.pass_time(hours=6)
     await fail(lived, "critical")
-    await told(lived)
+    await alert_notices(lived)
     for _ in range(16):
         lived.pass_time(hours=3)
-        await told(lived)
-    hours = [(notice.due_at - critical_at).total_seconds() / 3600 for notice in await told(lived)]
+        await alert_notices(lived)
+    hours = [(notice.due_at - critical_at).total_seconds() / 3600 for notice in await alert_notices(lived)]
     assert hours == [-6, 0, 24, 48]
 
 
-async def test_what_becomes_critical_time_and_again_is_reminded_of_all_the_same(lived: Lived) -> None:
+async def test_an_alert_that_becomes_critical_several_times_is_still_repeated(lived: Lived) -> None:
     for severity in ("error", "critical", "error", "critical"):
         await fail(lived, severity)
-        await told(lived)
+        await alert_notices(lived)
         lived.pass_time(hours=1)
-    assert len(await told(lived)) == 2
+    assert len(await alert_notices(lived)) == 2
     lived.pass_time(hours=24)
-    assert len(await told(lived)) == 3
+    assert len(await alert_notices(lived)) == 3
 
 
-async def test_what_opened_and_became_critical_under_a_silence_is_told_once_after_it(lived: Lived) -> None:
+async def test_an_alert_that_opened_and_became_critical_under_a_silence_is_reported_once_after_it(lived: Lived) -> None:
     await silence(lived, hours=2)
     for severity in ("error", "critical"):
         await fail(lived, severity)
-        await told(lived)
+        await alert_notices(lived)
         lived.pass_time(minutes=10)
     lived.pass_time(hours=2)
-    spoken = [(notice.what, notice.state) for notice in await told(lived) if notice.state != "suppressed"]
-    assert spoken == [("opened", "worded")]
+    sent = [(notice.what, notice.state) for notice in await alert_notices(lived) if notice.state != "suppressed"]
+    assert sent == [("opened", "worded")]
     [mail] = await lived.mails()
     assert mail.subject.startswith("FAILED")
 
 
-async def test_a_reminder_and_a_rise_under_a_silence_are_told_once_after_it(lived: Lived) -> None:
+async def test_a_repeat_and_a_change_to_critical_under_a_silence_are_reported_once_after_it(lived: Lived) -> None:
     await fail(lived)
-    await told(lived)
+    await alert_notices(lived)
     lived.pass_time(hours=23)
     await silence(lived, hours=2)
     lived.pass_time(hours=1)
-    await told(lived)
+    await alert_notices(lived)
     await fail(lived, "critical")
-    await told(lived)
+    await alert_notices(lived)
     lived.pass_time(hours=2)
-    spoken = [notice.what for notice in await told(lived) if notice.state != "suppressed"]
-    assert spoken == ["opened", "repeated"]
+    sent = [notice.what for notice in await alert_notices(lived) if notice.state != "suppressed"]
+    assert sent == ["opened", "repeated"]
     lived.pass_time(hours=24)
-    assert [notice.what for notice in await told(lived) if notice.state != "suppressed"] == [*spoken, "repeated"]
+    assert [notice.what for notice in await alert_notices(lived) if notice.state != "suppressed"] == [*sent, "repeated"]
 
 
-async def test_a_clock_that_is_set_back_holds_no_alert_back_for_long_and_floods_nobody(lived: Lived) -> None:
+async def test_after_a_clock_was_set_back_alerts_are_neither_held_back_nor_sent_one_by_one(lived: Lived) -> None:
     await fail(lived)
-    await told(lived)
+    await alert_notices(lived)
     set_back = lived.pass_time(hours=-1)
     for job in ("a", "b", "c"):
         await fail(lived, job=job)
-        await told(lived)
+        await alert_notices(lived)
         lived.pass_time(minutes=1)
-    dues = {notice.due_at for notice in await told(lived) if notice.created_at <= lived.time[0]}
+    dues = {notice.due_at for notice in await alert_notices(lived) if notice.created_at <= lived.time[0]}
     assert dues == {set_back + timedelta(minutes=5)}

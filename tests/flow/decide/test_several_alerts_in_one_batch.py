@@ -1,4 +1,4 @@
-"""Several alerts in one batch of events: they are decided together, in one transaction, and not by the slow way one by one."""
+"""Several alerts in one batch of events: they are decided together, in one transaction, and not one by one after an error."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from tests.support.context import live_in
 JOBS = ("files", "mail", "sql")
 
 
-async def test_alerts_that_close_in_one_batch_are_told_so(database_url: str, tmp_path: Path) -> None:
+async def test_alerts_that_close_in_one_batch_each_send_a_recovery(database_url: str, tmp_path: Path) -> None:
     async with live_in(database_url, tmp_path) as lived:
         for job in JOBS:
             await lived.receive(job=job, phase="finished", outcome="failure")

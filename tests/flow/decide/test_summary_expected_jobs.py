@@ -1,4 +1,4 @@
-"""Whom a summary calls "not heard from" before any slot was judged: never a job that need not have run yet."""
+"""Which jobs a summary lists as without a report before any slot was judged: never a job that need not have run yet."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -33,7 +33,7 @@ async def lived(database_url: str, tmp_path: Path) -> AsyncIterator[Lived]:
 
 
 async def ran(lived: Lived, *days: int, job: str = "weekly", **more: Any) -> str:
-    """Have the job run at two in the morning, so many days from that Sunday; give its id."""
+    """Report a run of the job at two in the morning, so many days from that Sunday; return its id."""
     for day in days:
         lived.time[0] = SUNDAY + day * DAY
         await lived.receive(job=job, outcome="success", **more)
@@ -43,7 +43,7 @@ async def ran(lived: Lived, *days: int, job: str = "weekly", **more: Any) -> str
 
 
 async def summary_of(lived: Lived, day: int, length: timedelta = DAY) -> SummaryView:
-    """Give what the summary of seven in the morning tells, so many days from that Sunday."""
+    """Return the summary of seven in the morning, so many days from that Sunday."""
     lived.time[0] = end = SUNDAY + day * DAY + timedelta(hours=5)
     await lived.decide()
     [row] = await lived.rows(summary_schedules)
@@ -59,7 +59,7 @@ async def expect(lived: Lived, job_id: str, expectation: dict[str, Any]) -> None
         await update_job(tx, job_id, lambda job: replace(job, expectation=expectation_of(expectation)), by)
 
 
-async def test_a_weekly_job_without_expectation_is_not_waited_for_on_the_morning_after(lived: Lived) -> None:
+async def test_a_weekly_job_without_expectation_is_not_expected_on_the_next_morning(lived: Lived) -> None:
     await ran(lived, 0)
     heard = await summary_of(lived, 0)
     assert (heard.expected, heard.heard) == (1, 1)
@@ -69,13 +69,13 @@ async def test_a_weekly_job_without_expectation_is_not_waited_for_on_the_morning
     assert "not heard from" not in summary_mail.word(quiet, base_url="http://here").text
 
 
-async def test_a_weekly_summary_waits_for_no_monthly_job(lived: Lived) -> None:
+async def test_a_weekly_summary_expects_no_monthly_job(lived: Lived) -> None:
     await ran(lived, 0)
     quiet = await summary_of(lived, 8, 7 * DAY)
     assert (quiet.expected, quiet.heard) == (0, 0)
 
 
-async def test_a_job_that_is_expected_later_is_not_waited_for_now(lived: Lived) -> None:
+async def test_a_job_that_is_expected_later_is_not_expected_now(lived: Lived) -> None:
     job_id = await ran(lived, 0)
     await expect(
         lived, job_id, {"cron": "0 2 * * 0", "period_s": None, "time_zone": "UTC", "grace_s": 3600, "longest_s": None}
@@ -86,7 +86,7 @@ async def test_a_job_that_is_expected_later_is_not_waited_for_now(lived: Lived) 
     assert (due.expected, due.heard, due.missed) == (1, 0, 1)
 
 
-async def test_a_weekly_job_just_learned_is_not_waited_for_on_the_next_morning(lived: Lived) -> None:
+async def test_a_weekly_job_just_learned_is_not_expected_on_the_next_morning(lived: Lived) -> None:
     await ran(lived, *range(0, 35, 7))
     [job] = await lived.rows(jobs)
     assert job.proposed_expectation is not None
@@ -94,13 +94,13 @@ async def test_a_weekly_job_just_learned_is_not_waited_for_on_the_next_morning(l
     assert (quiet.expected, quiet.heard) == (0, 0)
 
 
-async def test_a_weekly_job_whose_tool_told_when_it_runs_next_is_not_waited_for(lived: Lived) -> None:
+async def test_a_weekly_job_whose_tool_announced_its_next_run_is_not_expected_earlier(lived: Lived) -> None:
     await ran(lived, 0, extra={"expects": {"next": (SUNDAY + 7 * DAY).isoformat()}})
     quiet = await summary_of(lived, 1)
     assert (quiet.expected, quiet.heard) == (0, 0)
 
 
-async def test_a_job_that_need_not_run_is_not_waited_for_though_it_came_daily(lived: Lived) -> None:
+async def test_a_dismissed_job_is_not_expected_though_it_came_daily(lived: Lived) -> None:
     job_id = await ran(lived, 0, 1)
     async with lived.context.database.write() as tx:
         await dismiss_job_expectation(tx, job_id, ADMIN)
@@ -108,14 +108,14 @@ async def test_a_job_that_need_not_run_is_not_waited_for_though_it_came_daily(li
     assert (quiet.expected, quiet.heard) == (0, 0)
 
 
-async def test_a_job_that_came_on_two_days_and_then_not_is_missed_before_anything_was_learned(lived: Lived) -> None:
+async def test_a_job_that_came_on_two_days_and_then_stopped_is_listed_before_anything_was_learned(lived: Lived) -> None:
     await ran(lived, 0, 1, job="nightly")
     quiet = await summary_of(lived, 2)
     assert (quiet.expected, quiet.heard, tone_of(quiet)) == (1, 0, "missed")
     assert "1 expected job not heard from" in summary_mail.word(quiet, base_url="http://here").text
 
 
-async def test_a_job_of_every_other_day_is_not_waited_for_between(lived: Lived) -> None:
+async def test_a_job_of_every_other_day_is_not_expected_on_the_days_between(lived: Lived) -> None:
     await ran(lived, 0, 2)
     quiet = await summary_of(lived, 3)
     assert (quiet.expected, quiet.heard) == (0, 0)

@@ -40,5 +40,5 @@ async def test_case_does_not_matter_in_any_alphabet(lived: Lived) -> None:
         assert schedule is not None
         for matcher, wanted in MATCHERS:
             one = replace(schedule, matchers=(matcher,))
-            story = await summary_story(tx, one, number=1, start=now - timedelta(days=1), end=now)
-            assert story.jobs == wanted, matcher
+            view = await summary_story(tx, one, number=1, start=now - timedelta(days=1), end=now)
+            assert view.jobs == wanted, matcher

@@ -1,4 +1,4 @@
-"""A summary that is asked for between two regular ones tells a whole period, or nearly every job would stand there as not heard from."""
+"""A summary that an administrator asks for between two regular ones covers a whole period; otherwise it would list nearly every job as without a report."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -19,7 +19,7 @@ async def lived(database_url: str, tmp_path: Path) -> AsyncIterator[Lived]:
         yield lived
 
 
-async def test_minutes_after_the_regular_one_last_night_still_counts(lived: Lived) -> None:
+async def test_minutes_after_the_regular_summary_the_last_night_still_counts(lived: Lived) -> None:
     lived.pass_time(hours=14)  # two in the morning
     for number in range(3):
         await lived.receive(agent=f"host{number}", job="nightly", outcome="success")
@@ -33,5 +33,5 @@ async def test_minutes_after_the_regular_one_last_night_still_counts(lived: Live
         summary = await store.find_summary(tx, made)
         assert summary is not None
         assert summary.period_end - summary.period_start == timedelta(days=1)
-        story = await summary_story(tx, summary.schedule, number=1, start=summary.period_start, end=summary.period_end)
-    assert (story.expected, story.heard, story.ok) == (3, 3, 3)
+        view = await summary_story(tx, summary.schedule, number=1, start=summary.period_start, end=summary.period_end)
+    assert (view.expected, view.heard, view.ok) == (3, 3, 3)

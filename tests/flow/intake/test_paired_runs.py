@@ -1,4 +1,4 @@
-"""Tools that tell start and end without naming a run: how long it took is known, whatever the order of arrival, on both databases."""
+"""Tools that report start and end without naming a run: the duration is known in any order of arrival, on both databases."""
 
 import random
 from collections.abc import AsyncIterator
@@ -31,16 +31,16 @@ async def lived(database_url: str, tmp_path: Path) -> AsyncIterator[Lived]:
 
 
 def nights(lived: Lived) -> list[dict[str, Any]]:
-    """A start that died, a start, and an end, each night."""
-    told: list[dict[str, Any]] = []
+    """Return a start without end, a start and an end, each night."""
+    reported: list[dict[str, Any]] = []
     for night in range(NIGHTS):
         began = lived.time[0] - timedelta(days=NIGHTS - night)
-        told += [
+        reported += [
             {"phase": "started", "occurred_at": began - timedelta(minutes=30)},
             {"phase": "started", "occurred_at": began},
             {"outcome": "success", "occurred_at": began + timedelta(minutes=MINUTES[night])},
         ]
-    return told
+    return reported
 
 
 async def durations(lived: Lived) -> list[float]:
@@ -51,12 +51,12 @@ async def durations(lived: Lived) -> list[float]:
 @pytest.mark.parametrize("order", ["as it happened", "backwards", "by chance"])
 @pytest.mark.parametrize("at_once", [1, 4])
 async def test_a_start_and_the_next_end_are_one_run(lived: Lived, order: str, at_once: int) -> None:
-    told = nights(lived)
+    reported = nights(lived)
     if order == "backwards":
-        told.reverse()
+        reported.reverse()
     elif order == "by chance":
-        random.Random(7).shuffle(told)
-    for number, event in enumerate(told, 1):
+        random.Random(7).shuffle(reported)
+    for number, event in enumerate(reported, 1):
         await lived.receive(job="db", key=f"{event['occurred_at']}", **event)
         if number % at_once == 0:
             await lived.decide()
@@ -68,7 +68,7 @@ async def test_a_start_and_the_next_end_are_one_run(lived: Lived, order: str, at
 
 
 async def night(lived: Lived, *, ends: bool) -> None:
-    """Let a job begin, and end an hour later if it does; then let the day go by."""
+    """Report a start, and an end an hour later if the run ends; then pass a day."""
     await lived.receive(job="db", phase="started")
     lived.pass_time(hours=1)
     if ends:
@@ -85,8 +85,8 @@ async def expect_daily(lived: Lived) -> None:
 
 
 @pytest.mark.parametrize("is_learned", [True, False])
-async def test_a_job_that_begins_each_night_and_never_ends_is_told(lived: Lived, is_learned: bool) -> None:
-    """It came, so it is not missed; it did not end, so it did not fail; and nobody said how long it may take."""
+async def test_a_job_that_begins_each_night_and_never_ends_opens_an_alert(lived: Lived, is_learned: bool) -> None:
+    """It came, so it is not missed; it did not end, so it did not fail; and nobody set how long it may take."""
     if not is_learned:
         await expect_daily(lived)
     for _ in range(8):
@@ -104,7 +104,7 @@ async def test_a_job_that_begins_each_night_and_never_ends_is_told(lived: Lived,
     assert alert.closed_at is not None
 
 
-async def test_of_a_job_that_is_not_expected_any_more_no_run_is_too_long(lived: Lived) -> None:
+async def test_no_run_of_a_job_that_is_no_longer_expected_takes_too_long(lived: Lived) -> None:
     await expect_daily(lived)
     await lived.receive(job="db", phase="started")
     await lived.decide()
@@ -118,7 +118,7 @@ async def test_of_a_job_that_is_not_expected_any_more_no_run_is_too_long(lived: 
     assert [alert.kind for alert in await lived.rows(alerts)] == ["agent_silent"]
 
 
-async def test_an_end_that_was_lost_once_alarms_nobody(lived: Lived) -> None:
+async def test_an_end_that_was_lost_once_opens_no_alert(lived: Lived) -> None:
     await expect_daily(lived)
     for number in range(6):
         await night(lived, ends=number not in (1, 4))
@@ -136,7 +136,7 @@ async def test_a_mail_says_how_long_the_failed_run_took(lived: Lived) -> None:
     assert "Duration        9 min" in text.get_content()
 
 
-async def test_whoever_tells_only_ends_or_names_runs_is_left_as_told(lived: Lived) -> None:
+async def test_runs_of_a_tool_that_reports_only_ends_or_names_runs_are_not_paired(lived: Lived) -> None:
     await lived.receive(job="ends", outcome="success")
     await lived.receive(job="named", run="a", phase="started", occurred_at=lived.time[0] - timedelta(minutes=9))
     await lived.receive(job="named", outcome="success", metrics={"duration_s": 5})
@@ -145,7 +145,7 @@ async def test_whoever_tells_only_ends_or_names_runs_is_left_as_told(lived: Live
     assert [run.started_at for run in ended] == [None, None]
 
 
-async def test_what_says_that_a_job_is_running_does_not_grow_with_starts_that_never_end(
+async def test_the_cost_of_finding_a_running_job_does_not_grow_with_starts_that_never_end(
     sqlite_database_url: str, tmp_path: Path
 ) -> None:
     async with live_in(sqlite_database_url, tmp_path) as lived, lived.context.database.read() as tx:

@@ -1,4 +1,4 @@
-"""The state of a job is the same in whatever order and batches its events arrive."""
+"""The state of a job does not depend on the order and the batches in which its events arrive."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -29,7 +29,7 @@ JOB = Job(
 
 @st.composite
 def events_of_a_job(draw: st.DrawFn) -> list[Event]:
-    """Starts, ends, progress, misses and messages over some days, with ties and repeated runs."""
+    """Return starts, ends, progress, missed runs and messages over some days, with equal times and repeated runs."""
     made = []
     for number in range(draw(st.integers(1, 12))):
         at = T0 + timedelta(hours=draw(st.integers(0, 40)))
@@ -55,7 +55,7 @@ def events_of_a_job(draw: st.DrawFn) -> list[Event]:
 
 
 class Memory:
-    """What the store keeps of one job, as `decide/judge.py` keeps it."""
+    """What is stored of one job, saved as `decide/judge.py` does."""
 
     def __init__(self) -> None:
         self.job = JOB
@@ -63,11 +63,11 @@ class Memory:
         self.days: dict[date, dict[str, float]] = {}
 
     def fold(self, batch: Sequence[Event]) -> None:
-        """Fold one batch and keep what came of it."""
+        """Fold one batch and save the result."""
         known = {key: self.runs[key] for key in map(run_key_of, batch) if key in self.runs}
         span = span_to_pair(self.job, known.values(), batch)
-        around = None if span is None else self._around(*span)
-        folded = fold_job(self.job, known, batch, "Europe/Berlin", around)
+        nearby = None if span is None else self._nearby(*span)
+        folded = fold_job(self.job, known, batch, "Europe/Berlin", nearby)
         self.runs |= {run.run_key: run for run in folded.runs}
         self.job = folded.after
         if folded.is_late:
@@ -83,14 +83,14 @@ class Memory:
         began = [run.started_at for run in self.runs.values() if run.outcome is None and run.started_at]
         self.job = replace(self.job, running_since=max(began, default=None))
 
-    def _around(self, first: datetime, last: datetime) -> NearbyRuns:
-        """As `store/run_pairs.py` finds it."""
+    def _nearby(self, first: datetime, last: datetime) -> NearbyRuns:
+        """Return the same as `store/runs.find_nearby_runs`."""
         ends = [run for run in self.runs.values() if run.ended_at and run.outcome is not RunOutcome.MISSED]
         since = max((run.ended_at for run in ends if run.ended_at and run.ended_at < first), default=None)
         until = min((run.ended_at for run in ends if run.ended_at and run.ended_at > last), default=last)
-        beside = [run for run in ends if run.ended_at and first <= run.ended_at <= until]
+        nearby = [run for run in ends if run.ended_at and first <= run.ended_at <= until]
         earliest = first - LONGEST_PAIRED if since is None else max(since, first - LONGEST_PAIRED)
-        beside += [
+        nearby += [
             run
             for run in self.runs.values()
             if not run.ended_at
@@ -98,10 +98,10 @@ class Memory:
             and run.started_at
             and earliest <= run.started_at <= until
         ]
-        return NearbyRuns(since, {run.run_key: run for run in beside})
+        return NearbyRuns(since, {run.run_key: run for run in nearby})
 
     def state(self) -> object:
-        """Everything that must not depend on the order; ids of runs are made by chance."""
+        """Return everything that must not depend on the order; the ids of runs are random."""
         runs = {key: replace(run, id="") for key, run in self.runs.items()}
         days = {day: {n: a for n, a in sums.items() if a} for day, sums in self.days.items()}
         keys = {run.id: key for key, run in self.runs.items()}
@@ -138,7 +138,7 @@ def test_an_event_that_comes_twice_changes_nothing(events: list[Event]) -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(events_of_a_job())
-def test_counters_tell_the_truth_about_the_history(events: list[Event]) -> None:
+def test_counters_agree_with_the_history(events: list[Event]) -> None:
     memory = Memory()
     for event in sorted(events, key=lambda e: (e.occurred_at, e.key)):
         memory.fold([event])
@@ -169,21 +169,21 @@ MISSED: dict[str, Any] = {"kind": EventKind.MISSED, "outcome": RunOutcome.MISSED
 ENDED: dict[str, Any] = {"outcome": RunOutcome.SUCCESS}
 
 
-def event(number: int, minute: int, **said: Any) -> Event:
+def event(number: int, minute: int, **fields: Any) -> Event:
     at = T0 + timedelta(minutes=minute)
-    return Event(f"evt_{number}", "cus_1", "agt_1", f"key{number}", at, at, job="db", **said)
+    return Event(f"evt_{number}", "cus_1", "agt_1", f"key{number}", at, at, job="db", **fields)
 
 
-def test_a_missed_slot_in_between_parts_no_start_from_its_end() -> None:
+def test_a_missed_slot_between_a_start_and_its_end_does_not_separate_them() -> None:
     memory = Memory()
-    for number, (minute, said) in enumerate([(10, STARTED), (20, MISSED), (40, ENDED)]):
-        memory.fold([event(number, minute, **said)])
+    for number, (minute, fields) in enumerate([(10, STARTED), (20, MISSED), (40, ENDED)]):
+        memory.fold([event(number, minute, **fields)])
     assert [run.duration_s for run in _ended_in_order(memory)] == [0, 1800]
 
 
-def test_an_end_takes_the_newest_start_since_the_end_before() -> None:
+def test_an_end_is_paired_with_the_newest_start_since_the_end_before() -> None:
     started, ended = STARTED, ENDED
-    told = [
+    events = [
         (0, started),
         (10, started),
         (15, {"phase": Phase.PROGRESS}),
@@ -193,8 +193,8 @@ def test_an_end_takes_the_newest_start_since_the_end_before() -> None:
         (9999, ended),
     ]
     memory = Memory()
-    for number, (minute, said) in enumerate(told):
-        memory.fold([event(number, minute, **said)])
+    for number, (minute, fields) in enumerate(events):
+        memory.fold([event(number, minute, **fields)])
     lasted = [run.duration_s / 60 for run in _ended_in_order(memory)]
     assert lasted == [30, 0, 0], "not from the start that died, not twice, and not from days ago"
     assert memory.job.running_since is None

@@ -1,4 +1,4 @@
-"""A tool's word on its next run is taken where it makes sense, and is worth nothing where it does not."""
+"""The next run that a tool announces is used where it is valid, and ignored where it is not."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,13 +18,13 @@ ANY = st.recursive(
 
 
 def ended(expects: object, **more: Any) -> Event:
-    said: dict[str, Any] = {"phase": Phase.FINISHED, "outcome": RunOutcome.SUCCESS} | more
-    return Event("evt_1", "cus_1", "agt_1", "k", NOW, NOW, job="db", extra={"expects": expects}, **said)
+    fields: dict[str, Any] = {"phase": Phase.FINISHED, "outcome": RunOutcome.SUCCESS} | more
+    return Event("evt_1", "cus_1", "agt_1", "k", NOW, NOW, job="db", extra={"expects": expects}, **fields)
 
 
-def test_the_next_run_is_so_far_off() -> None:
-    told = announced_run_in(ended({"next": "2026-11-24T03:00:00+02:00", "grace_s": 21600}))
-    assert told == AnnouncedRun(NOW, timedelta(hours=23, minutes=30), timedelta(hours=6))
+def test_an_announced_time_becomes_the_time_until_the_next_run() -> None:
+    announced = announced_run_in(ended({"next": "2026-11-24T03:00:00+02:00", "grace_s": 21600}))
+    assert announced == AnnouncedRun(NOW, timedelta(hours=23, minutes=30), timedelta(hours=6))
 
 
 @pytest.mark.parametrize(
@@ -48,11 +48,11 @@ def test_the_next_run_is_so_far_off() -> None:
         ["next"],
     ],
 )
-def test_what_makes_no_sense_tells_nothing(expects: object) -> None:
+def test_an_announcement_that_is_not_valid_is_ignored(expects: object) -> None:
     assert announced_run_in(ended(expects)) is None
 
 
-def test_only_the_end_of_a_run_tells() -> None:
+def test_only_the_end_of_a_run_announces_the_next() -> None:
     expects = {"next": "2026-11-24T03:00:00Z"}
     assert announced_run_in(ended(expects, phase=Phase.STARTED, outcome=None)) is None
     assert announced_run_in(ended(expects, kind=EventKind.MISSED, outcome=RunOutcome.MISSED)) is None
@@ -60,6 +60,6 @@ def test_only_the_end_of_a_run_tells() -> None:
 
 
 @given(ANY)
-def test_anything_at_all_is_read_without_an_error(expects: object) -> None:
-    told = announced_run_in(ended(expects))
-    assert told is None or timedelta(0) < told.until_next <= timedelta(days=366)
+def test_any_value_is_read_without_an_error(expects: object) -> None:
+    announced = announced_run_in(ended(expects))
+    assert announced is None or timedelta(0) < announced.until_next <= timedelta(days=366)

@@ -1,4 +1,4 @@
-"""A learned cadence is right about the job it was learned from: its regular runs are never called missed, and its end is."""
+"""A learned cadence fits the job that it was learned from: its regular runs are never reported missed, and it is when the job stops."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -37,20 +37,20 @@ CRONS = st.one_of(
 
 
 def slots_of(cron: str, zone: str, since: datetime, count: int) -> list[datetime]:
-    """Give the first slots after `since`, in UTC."""
+    """Return the first slots after `since`, in UTC."""
     slots = CronSim(cron, since.astimezone(ZoneInfo(zone)))
     return [next(slots).astimezone(UTC) for _ in range(count)]
 
 
 def seen_at(moments: Sequence[datetime], lasts: timedelta | None = None) -> list[RunTimes]:
-    """Give the sightings of runs that told their start, or only their end."""
+    """Return the times of runs that began at these moments, all with the same duration, if any."""
     return [RunTimes(moment, moment, lasts) for moment in moments]
 
 
 def is_missed(proposed: Expectation, last: datetime, then: datetime) -> bool:
-    """Say whether a job that came at `last` and comes again at `then` would be called missed in between."""
-    _, awaited = next_slot(proposed, last, None, last)
-    return awaited + proposed.grace < then
+    """Return whether a job that came at `last` and comes again at `then` would be reported missed in between."""
+    _, slot = next_slot(proposed, last, None, last)
+    return slot + proposed.grace < then
 
 
 def learned(moments: Sequence[datetime], *zones: str) -> Expectation | None:
@@ -58,7 +58,7 @@ def learned(moments: Sequence[datetime], *zones: str) -> Expectation | None:
 
 
 def check(moments: Sequence[datetime], first: int, zone: str, longest_gap: timedelta) -> None:
-    """Learn anew with each run from the `first` on: no next run is ever called missed, and the end is, in time."""
+    """Learn again with each run from the `first` on: the next run is never reported missed, and the end of the job is, in time."""
     for count in range(first, len(moments)):
         proposed = learned(moments[:count], zone)
         if proposed is not None:
@@ -69,7 +69,7 @@ def check(moments: Sequence[datetime], first: int, zone: str, longest_gap: timed
 
 @settings(max_examples=60, deadline=None)
 @given(CRONS, st.sampled_from([BERLIN, "UTC", "America/St_Johns"]), MOMENTS, st.integers(0, 2**32), st.integers(0, 100))
-def test_no_regular_run_is_called_missed_and_the_end_is(
+def test_no_regular_run_is_reported_missed_and_the_end_of_the_job_is(
     cron: str, zone: str, since: datetime, chance: int, wander: int
 ) -> None:
     slots = slots_of(cron, zone, since, 22)
@@ -82,7 +82,7 @@ def test_no_regular_run_is_called_missed_and_the_end_is(
 
 @settings(max_examples=60, deadline=None)
 @given(st.integers(5 * 60, 20 * 86_400), MOMENTS, st.integers(0, 2**32))
-def test_a_timer_that_keeps_no_time_of_day_is_held_to_its_period(period_s: int, since: datetime, chance: int) -> None:
+def test_a_timer_without_a_time_of_day_is_expected_by_its_period(period_s: int, since: datetime, chance: int) -> None:
     draw = Random(chance)
     moments = [since]
     for _ in range(30):
@@ -92,13 +92,13 @@ def test_a_timer_that_keeps_no_time_of_day_is_held_to_its_period(period_s: int, 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.datetimes(datetime(2026, 1, 1), datetime(2026, 3, 1), timezones=st.just(UTC)), max_size=40))  # noqa: DTZ001
-def test_any_runs_at_all_give_a_sound_proposal_or_none(moments: list[datetime]) -> None:
+def test_any_runs_lead_to_a_valid_proposal_or_none(moments: list[datetime]) -> None:
     proposed = learned(sorted(moments), BERLIN)
     if proposed is not None:
         assert (proposed.cron is None) != (proposed.period is None)
         assert proposed.grace > timedelta(0)
-        _, awaited = next_slot(proposed, max(moments), None, max(moments))
-        assert max(moments) < awaited < max(moments) + 370 * DAY
+        _, slot = next_slot(proposed, max(moments), None, max(moments))
+        assert max(moments) < slot < max(moments) + 370 * DAY
 
 
 def daily(count: int, at: str = "2026-11-02T02:00:03+01:00", step: timedelta = DAY) -> list[datetime]:
@@ -132,7 +132,7 @@ NAMED: dict[str, tuple[list[datetime], str | None]] = {
 
 
 @pytest.mark.parametrize("name", NAMED)
-def test_what_people_set_is_found_again(name: str) -> None:
+def test_the_schedules_that_people_set_are_learned(name: str) -> None:
     moments, cron = NAMED[name]
     proposed = learned(moments, BERLIN)
     assert (proposed.cron if proposed else None) == cron
@@ -147,7 +147,7 @@ def test_a_job_by_utc_is_learned_in_utc_once_the_clock_changes() -> None:
     assert (found.cron, found.time_zone) == ("0 2 * * *", "UTC")
 
 
-def test_what_only_ends_is_held_to_when_its_end_is_heard() -> None:
+def test_a_job_that_reports_only_ends_is_expected_by_the_time_of_its_end() -> None:
     ends = [one + timedelta(minutes=90 + 7 * (number % 4)) for number, one in enumerate(daily(10))]
     found = propose([RunTimes(end - timedelta(minutes=90), end) for end in ends], (BERLIN,))
     assert found is not None
@@ -155,14 +155,14 @@ def test_what_only_ends_is_held_to_when_its_end_is_heard() -> None:
     assert is_missed(found, ends[-1], ends[-1] + DAY + 6 * HOUR)
 
 
-def test_how_long_a_run_may_take_is_learned_from_runs_that_told_both_ends() -> None:
+def test_how_long_a_run_may_take_is_learned_from_runs_that_reported_both_ends() -> None:
     found = propose(seen_at(daily(8), lasts=timedelta(minutes=50)), (BERLIN,))
     assert found is not None
     assert found.longest == timedelta(minutes=150)
 
 
 @pytest.mark.parametrize(("runs_a_day", "grace"), [(94, timedelta(minutes=10)), (40, 3 * DAY + timedelta(minutes=10))])
-def test_a_frequent_job_is_noticed_at_once_if_it_never_rests(runs_a_day: int, grace: timedelta) -> None:
+def test_a_frequent_job_that_never_rests_is_reported_at_once(runs_a_day: int, grace: timedelta) -> None:
     moments = daily(MAX_RUNS, step=timedelta(minutes=15))
     found = propose(seen_at(moments), (BERLIN,), [runs_a_day] * 7)
     assert found is not None

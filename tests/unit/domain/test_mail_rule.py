@@ -1,4 +1,4 @@
-"""What a mail rule's glob stands for: property-tested, for an admin writes the glob and anybody the subject."""
+"""What the glob of a mail rule matches; property-tested, because an administrator writes the glob and anybody the subject."""
 
 import time
 
@@ -9,14 +9,14 @@ from app.domain.event import RunOutcome
 from app.domain.mail_rule import MailRule, stars_of
 
 
-def test_the_job_is_named_by_what_the_stars_stand_for():
+def test_the_job_is_named_by_what_the_stars_match():
     rule = MailRule("mrl_1", "*job * FAILED*", RunOutcome.FAILURE, job="{2} on {1}")
     stars = rule.read("nas01: Job Nightly failed at 02:00")
     assert stars == ["nas01: ", "Nightly", " at 02:00"]
     assert rule.job_of(stars) == "Nightly on nas01:"
 
 
-def test_a_subject_without_stars_is_meant_whole():
+def test_a_glob_without_stars_matches_the_whole_subject():
     assert stars_of("Backup failed", "backup FAILED") == []
     assert stars_of("Backup failed twice", "backup failed") is None
 
@@ -24,7 +24,7 @@ def test_a_subject_without_stars_is_meant_whole():
 @given(
     st.lists(st.text(alphabet=st.characters(blacklist_characters="*"), max_size=8), min_size=1, max_size=5), st.data()
 )
-def test_what_was_put_together_by_a_glob_is_like_it(parts: list[str], data: st.DataObject):
+def test_a_text_that_was_built_from_a_glob_matches_it(parts: list[str], data: st.DataObject):
     fillings = data.draw(st.lists(st.text(max_size=8), min_size=len(parts) - 1, max_size=len(parts) - 1))
     text = parts[0] + "".join(filling + part for filling, part in zip(fillings, parts[1:], strict=True))
     found = stars_of(text, "*".join(parts))
@@ -33,12 +33,12 @@ def test_what_was_put_together_by_a_glob_is_like_it(parts: list[str], data: st.D
 
 
 @given(st.text(max_size=200), st.text(max_size=50))
-def test_anything_can_be_asked(text: str, glob: str):
+def test_any_text_and_any_glob_are_read_without_an_error(text: str, glob: str):
     found = stars_of(text, glob)
     assert found is None or len(found) == glob.count("*")
 
 
-def test_a_nasty_pair_is_answered_at_once():
+def test_a_text_made_to_be_slow_is_answered_at_once():
     begun = time.process_time()
     assert stars_of("a" * 1000, "*a*a*a*a*a*a*a*a*b") is None
     assert time.process_time() - begun < 1
