@@ -18,11 +18,11 @@ from app.store.intake import NewEvent
 class AnsweredAtOnce(GroupCommit):
     """Says "stored" without storing: all that is left is HTTP, keys, reading and shaping. It exists only here."""
 
-    async def store(self, customer_id: str, events: list[NewEvent], unknown: dict[int, str], weight: int) -> Batch:
+    async def store(self, customer_id: str, events: list[NewEvent], unknown: dict[int, str], size: int) -> Batch:
         """Answer."""
         if unknown:
             self._agents.remember({(customer_id, name): "agt_bench" for name in unknown.values()})
-        return Batch(customer_id, events, unknown, weight, asyncio.get_running_loop().create_future())
+        return Batch(customer_id, events, unknown, size, asyncio.get_running_loop().create_future())
 
 
 def _without_worker(settings: Settings, *, work: Work | None) -> HttpApp:  # noqa: ARG001  (as serve calls it)

@@ -22,7 +22,7 @@ from app.http.auth import Caller, KeyAuthenticator
 from app.intake.accept import Intake
 from app.intake.dialects import mail
 from app.intake.dialects.tool_request import ToolRequest
-from app.intake.shape import Sender
+from app.intake.validate import Sender
 from app.store.mail_rules import mail_rules_for
 
 CONNECTIONS_MOST = 50
@@ -80,9 +80,9 @@ class MailIn:
         customer_id = caller.customer_id or ""
         async with self._context.database.read() as tx:
             rules = await mail_rules_for(tx, customer_id)
-        said = ToolRequest(at=self._intake.now(), headers={"content-type": "message/rfc822"}, body=body, job=caller.job)
+        said = ToolRequest(headers={"content-type": "message/rfc822"}, body=body, job=caller.job)
         sender = Sender(customer_id, caller.agent_id, caller.agent_name)
-        await self._intake.take(mail.TOOL, partial(mail.read, rules=rules), said, sender)
+        await self._intake.accept_tool_request_with_body(mail.TOOL, partial(mail.read, rules=rules), said, sender)
 
     async def _caller(self, address: str) -> Caller:
         """Give who holds the key in an address. Some mail servers write addresses small: a key of form uuid survives that."""

@@ -1,126 +1,123 @@
-"""Takes a request's body in: read, parse, shape, commit; and says what became of each event. It stores first and judges nothing."""
+"""Accept a request's body: read, parse, validate and commit it, and return what became of each event.
+
+Events are stored first. What they mean for alerts is decided later, by the decide stage.
+"""
 
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from app.context import AppContext
 from app.core import metrics
 from app.core.errors import BadInput
 from app.core.log import log
-from app.intake.agents import KnownAgents
-from app.intake.body import Body, Head, Receive, read_any, read_body, read_cut
-from app.intake.commit import GroupCommit
-from app.intake.dialects.make_event import named_here, unread
-from app.intake.dialects.tool_request import Dialect, ToolRequest
-from app.intake.interpret import interpret
-from app.intake.parse import Parsed, Rejected, parse
-from app.intake.shape import Sender, agent_of, shape
+from app.intake.body import BodyHeaders, Receive, RequestBody, read_body, read_tool_body, read_truncated_body
+from app.intake.commit import GroupCommit, KnownAgents
+from app.intake.dialects.make_event import attribute_to_sender, make_unreadable_event
+from app.intake.dialects.tool_request import Dialect, NotUnderstood, ToolRequest
+from app.intake.parse import EventRejection, ParsedBody, WireEvent, parse_events
+from app.intake.validate import Sender, resolve_agent_name, validate_event
 from app.store.intake import NewEvent
 
-_BIG = 1024 * 1024  # from here on a body is read in a thread, so that others need not wait for it
+MAX_DIALECT_EVENTS = 1_000  # from one request of a tool
+_THREAD_THRESHOLD = 1024 * 1024  # larger bodies are parsed in a thread, so that other requests need not wait
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
-    """What became of a body's events; everything accepted is committed."""
+class IntakeResult:
+    """What became of a body's events; every accepted event is committed."""
 
     accepted: int
     duplicates: int
-    rejected: Sequence[Rejected] = ()
+    rejected: Sequence[EventRejection] = ()
 
 
 @dataclass(slots=True)
-class _Shaped:
+class _ValidatedBody:
     events: list[NewEvent]
-    places: list[int]  # of each event in the body
-    unknown: dict[int, str]  # place in `events` -> name of an agent without an id yet
-    rejected: list[Rejected]
+    indexes: list[int]  # of each event in the body
+    unknown: dict[int, str]  # index in `events` -> name of an agent without an id yet
+    rejected: list[EventRejection]
 
 
 class Intake:
-    """The way in, for every kind of request that brings events."""
+    """The entry point for every kind of request that brings events."""
 
     def __init__(self, context: AppContext) -> None:
         self._context = context
         self.agents = KnownAgents()
         self.commits = GroupCommit(context, self.agents)
 
-    async def accept(self, head: Head, receive: Receive, sender: Sender) -> Receipt:
-        """Take a body in. Raises BadInput for a body that cannot be read, Overloaded and Unavailable if it was not stored."""
-        receipt = await self._accept(head, receive, sender)
-        if receipt.rejected:
-            metrics.EVENTS.labels("rejected", "").inc(len(receipt.rejected))
-        return receipt
+    async def accept_events(self, headers: BodyHeaders, receive: Receive, sender: Sender) -> IntakeResult:
+        """Accept a body of events in our own format.
 
-    async def _accept(self, head: Head, receive: Receive, sender: Sender) -> Receipt:
-        body = await read_body(head, receive, self._context.settings)
-        big = len(body.data) > _BIG
-        shaped = await asyncio.to_thread(self._shape, body, sender) if big else self._shape(body, sender)
-        return await self._store(shaped, sender, len(body.data))
-
-    async def hear(self, tool: str, dialect: Dialect, said: ToolRequest, receive: Receive, sender: Sender) -> Receipt:
-        """Take in what a tool says in its own words. Raises TooLarge, Overloaded and Unavailable; all else becomes an event."""
-        body = await read_any(receive, said.headers.get("content-encoding", ""), self._context.settings.batch_limit)
-        return await self.take(tool, dialect, replace(said, body=body), sender)
-
-    async def hear_signal(
-        self, tool: str, dialect: Dialect, said: ToolRequest, receive: Receive, sender: Sender
-    ) -> Receipt:
-        """Take in what a tool says by an address; its body is a log, and is cut. Raises Overloaded and Unavailable."""
-        body = await read_cut(receive, said.headers.get("content-encoding", ""), self._context.settings.batch_limit)
-        return await self.take(tool, dialect, replace(said, body=body), sender)
-
-    async def take(self, tool: str, dialect: Dialect, said: ToolRequest, sender: Sender) -> Receipt:
-        """Take in what a tool said, its body included. Raises Overloaded and Unavailable; all else becomes an event."""
-        big = len(said.body) > _BIG
-        shaped = (
-            await asyncio.to_thread(self._interpreted, tool, dialect, said, sender)
-            if big
-            else self._interpreted(tool, dialect, said, sender)
+        Raises BadInput for a body that cannot be parsed, Overloaded and Unavailable if it was not stored.
+        """
+        body = await read_body(headers, receive, self._context.settings)
+        validated = (
+            await asyncio.to_thread(self._parse, body, sender)
+            if len(body.data) > _THREAD_THRESHOLD
+            else self._parse(body, sender)
         )
-        return await self._store(shaped, sender, len(said.body))
+        result = await self._store(validated, sender, len(body.data))
+        if result.rejected:
+            metrics.EVENTS.labels("rejected", "").inc(len(result.rejected))
+        return result
 
-    def now(self) -> datetime:
-        """Give the time by which what is heard now was received."""
-        return self._context.clock()
+    async def accept_tool_request(
+        self, tool: str, dialect: Dialect, request: ToolRequest, receive: Receive, sender: Sender
+    ) -> IntakeResult:
+        """Accept a request in a tool's own format. Raises TooLarge, Overloaded and Unavailable; any other content becomes an event."""
+        encoding = request.headers.get("content-encoding", "")
+        body = await read_tool_body(receive, encoding, self._context.settings.batch_limit)
+        return await self.accept_tool_request_with_body(tool, dialect, replace(request, body=body), sender)
 
-    def _interpreted(self, tool: str, dialect: Dialect, said: ToolRequest, sender: Sender) -> _Shaped:
-        events = [named_here(event, tool, sender.agent) for event in interpret(tool, dialect, said)]
-        shaped = self._rows(Parsed(list(enumerate(events))), sender)
-        if shaped.rejected:  # a tool cannot mend what a dialect of ours made of its words
-            log.error("a dialect made an event that is none", tool=tool, cause=shaped.rejected[0].detail)
-            kept = named_here(unread(tool, said, shaped.rejected[0].detail), tool, sender.agent)
-            good = [event for index, event in enumerate(events) if index in set(shaped.places)]
-            shaped = self._rows(Parsed(list(enumerate([*good, kept]))), sender)
-        return shaped
+    async def accept_signal(
+        self, tool: str, dialect: Dialect, request: ToolRequest, receive: Receive, sender: Sender
+    ) -> IntakeResult:
+        """Accept a request whose address holds the result, and whose body is only a log, which is shortened if it is too long.
 
-    async def _store(self, shaped: _Shaped, sender: Sender, weight: int) -> Receipt:
-        if not shaped.events:
-            return Receipt(0, 0, shaped.rejected)
-        batch = await self.commits.store(sender.customer_id, shaped.events, shaped.unknown, weight)
-        rejected = shaped.rejected
-        if batch.unstorable:
-            refused = [
-                Rejected(shaped.places[place], "not_storable", "the database refuses it") for place in batch.unstorable
-            ]
-            rejected = sorted(rejected + refused, key=lambda one: one.index)
-        taken = len(shaped.events) - len(batch.unstorable)
-        return Receipt(taken - batch.duplicates, batch.duplicates, rejected)
+        Raises Overloaded and Unavailable.
+        """
+        encoding = request.headers.get("content-encoding", "")
+        body = await read_truncated_body(receive, encoding, self._context.settings.batch_limit)
+        return await self.accept_tool_request_with_body(tool, dialect, replace(request, body=body), sender)
 
-    def _shape(self, body: Body, sender: Sender) -> _Shaped:
+    async def accept_tool_request_with_body(
+        self, tool: str, dialect: Dialect, request: ToolRequest, sender: Sender
+    ) -> IntakeResult:
+        """Accept a tool's request whose body is read already. Raises Overloaded and Unavailable; any content becomes an event."""
+        validated = (
+            await asyncio.to_thread(self._interpret, tool, dialect, request, sender)
+            if len(request.body) > _THREAD_THRESHOLD
+            else self._interpret(tool, dialect, request, sender)
+        )
+        return await self._store(validated, sender, len(request.body))
+
+    def _parse(self, body: RequestBody, sender: Sender) -> _ValidatedBody:
         settings = self._context.settings
-        return self._rows(parse(body, most_events=settings.batch_events, line_limit=settings.event_limit), sender)
+        parsed = parse_events(body, max_events=settings.batch_events, max_event_size=settings.event_limit)
+        return self._validate(parsed, sender)
 
-    def _rows(self, parsed: Parsed, sender: Sender) -> _Shaped:
+    def _interpret(self, tool: str, dialect: Dialect, request: ToolRequest, sender: Sender) -> _ValidatedBody:
+        events = [attribute_to_sender(event, tool, sender.agent) for event in run_dialect(tool, dialect, request)]
+        validated = self._validate(ParsedBody(list(enumerate(events))), sender)
+        if validated.rejected:  # the tool cannot correct an event that our dialect made
+            cause = validated.rejected[0].detail
+            log.error("a dialect made an invalid event", tool=tool, cause=cause)
+            fallback = attribute_to_sender(make_unreadable_event(tool, request, cause), tool, sender.agent)
+            valid = [event for index, event in enumerate(events) if index in set(validated.indexes)]
+            validated = self._validate(ParsedBody(list(enumerate([*valid, fallback]))), sender)
+        return validated
+
+    def _validate(self, parsed: ParsedBody, sender: Sender) -> _ValidatedBody:
         settings, received_at = self._context.settings, self._context.clock()
-        shaped = _Shaped([], [], {}, list(parsed.rejected))
+        validated = _ValidatedBody([], [], {}, list(parsed.rejected))
         for index, event in parsed.events:
             try:
-                agent = agent_of(event, sender)
+                agent = resolve_agent_name(event, sender)
                 agent_id = sender.agent_id or self.agents.find(sender.customer_id, agent)
-                row = shape(
+                row = validate_event(
                     event,
                     sender.customer_id,
                     agent_id or "",
@@ -130,11 +127,45 @@ class Intake:
                     was_replaced=index in parsed.replaced,
                 )
             except BadInput as cause:
-                shaped.rejected.append(Rejected(index, cause.code, cause.detail, cause.field))
+                validated.rejected.append(EventRejection(index, cause.code, cause.detail, cause.field))
                 continue
             if agent_id is None:
-                shaped.unknown[len(shaped.events)] = agent
-            shaped.events.append(row)
-            shaped.places.append(index)
-        shaped.rejected.sort(key=lambda one: one.index)
-        return shaped
+                validated.unknown[len(validated.events)] = agent
+            validated.events.append(row)
+            validated.indexes.append(index)
+        validated.rejected.sort(key=lambda event: event.index)
+        return validated
+
+    async def _store(self, validated: _ValidatedBody, sender: Sender, size: int) -> IntakeResult:
+        if not validated.events:
+            return IntakeResult(0, 0, validated.rejected)
+        batch = await self.commits.store(sender.customer_id, validated.events, validated.unknown, size)
+        rejected = validated.rejected
+        if batch.unstorable:
+            refused = [
+                EventRejection(validated.indexes[index], "not_storable", "the database refuses this event")
+                for index in batch.unstorable
+            ]
+            rejected = sorted(rejected + refused, key=lambda event: event.index)
+        stored = len(validated.events) - len(batch.unstorable)
+        return IntakeResult(stored - batch.duplicates, batch.duplicates, rejected)
+
+
+def run_dialect(tool: str, dialect: Dialect, request: ToolRequest) -> Sequence[WireEvent]:
+    """Return the events that a dialect reads from a request. A request that cannot be read becomes a warning event.
+
+    So a report is never lost because of a bug in a dialect. The result is empty only where the dialect returns no event.
+    """
+    try:
+        events = dialect(request)
+    except NotUnderstood as cause:
+        return [make_unreadable_event(tool, request, str(cause), job=cause.job)]
+    except Exception:  # noqa: BLE001  (an error boundary)
+        log.exception("a dialect failed because of a bug of ours; the request is stored as a warning", tool=tool)
+        return [make_unreadable_event(tool, request, "an internal error; see the service's log")]
+    if len(events) <= MAX_DIALECT_EVENTS:
+        return events
+    return [
+        *events[:MAX_DIALECT_EVENTS],
+        make_unreadable_event(tool, request, f"it reports more than {MAX_DIALECT_EVENTS} results at once"),
+    ]

@@ -1,49 +1,52 @@
-"""Reads a request's body from the ASGI stream, within bounds, and unpacks it. It must not know what the bytes mean."""
+"""Read a request's body from the ASGI stream, with limits on size and time, and decompress it. The content is not interpreted here."""
 
 import asyncio
 import contextlib
 import re
-from collections.abc import Awaitable, Callable, Mapping
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import lru_cache
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, TypeVar
 
 from app.core.errors import MalformedBody, TooLarge, WrongType
 from app.core.settings import Settings
-from app.intake.patience import within
-from app.intake.unpack import Bound, unpacked
+from app.intake.decompress import SizeLimit, decompress
 
+T = TypeVar("T")
 Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 
-READ_S = 60.0  # who takes longer for a body of a few MiB holds a connection, not a backup's news
-_BIG = 256 * 1024  # from here on, unpacking in the event loop would be felt by others
+READ_TIMEOUT_S = 60.0  # a client that needs longer for a few MiB would only hold a connection
+_THREAD_THRESHOLD = (
+    256 * 1024
+)  # larger bodies are decompressed in a thread: in the event loop they would delay other requests
 _ARRAY = re.compile(rb"\s*\[")
-_UNREADABLE_MOST = 8 * 1024  # of packed bytes that do not unpack, for whoever wants to know what they are
+_MAX_UNREADABLE = 8 * 1024  # bytes kept of a body that cannot be decompressed, so that an administrator can identify it
 _BOM = b"\xef\xbb\xbf"  # PowerShell writes one
 
 
-class Form(StrEnum):
-    """What the media type says the body is."""
+class BodyFormat(StrEnum):
+    """What the media type declares the body to be."""
 
     JSON = "application/json"
     LINES = "application/x-ndjson"
 
 
-_FORMS = {
-    "": Form.JSON,
-    "application/json": Form.JSON,
-    "application/x-ndjson": Form.LINES,
-    "application/ndjson": Form.LINES,
-    "application/jsonl": Form.LINES,
+_FORMATS = {
+    "": BodyFormat.JSON,
+    "application/json": BodyFormat.JSON,
+    "application/x-ndjson": BodyFormat.LINES,
+    "application/ndjson": BodyFormat.LINES,
+    "application/jsonl": BodyFormat.LINES,
 }
 _ENCODINGS = {"": "", "identity": "", "gzip": "gzip", "x-gzip": "gzip", "zstd": "zstd"}
-_TOOLS_ENCODINGS = _ENCODINGS | {"deflate": "deflate"}
+_TOOL_ENCODINGS = _ENCODINGS | {"deflate": "deflate"}
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
-    """What the request's head says of its body, as sent."""
+class BodyHeaders:
+    """The request headers that describe its body, as sent."""
 
     content_type: str
     content_encoding: str
@@ -51,97 +54,102 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
-    """The bytes as they were before packing. `is_single`: one event, not an array nor lines."""
+class RequestBody:
+    """The decompressed bytes. `is_single`: one event, neither an array nor lines."""
 
     data: bytes
-    form: Form
+    format: BodyFormat
     is_single: bool
 
 
-async def read_body(head: Head, receive: Receive, settings: Settings) -> Body:
-    """Read all of it. Raises WrongType, TooLarge, MalformedBody."""
-    form, encoding = _form(head.content_type), _encoding(head.content_encoding)
-    most = settings.batch_limit
-    # Told in advance, it is refused in advance: nothing is gained by reading what will not be kept.
-    if head.content_length.isdecimal() and int(head.content_length[:19]) > most:
-        raise TooLarge(f"the body is larger than {most} bytes")
-    bound = Bound(settings.event_limit if form is Form.JSON else most, most)
-    try:
-        packed = await within(READ_S, _read(receive, most, None if encoding else bound))
-    except TimeoutError:
-        raise MalformedBody(f"the body did not come within {READ_S:.0f} s", code="body_slow") from None
+async def read_body(headers: BodyHeaders, receive: Receive, settings: Settings) -> RequestBody:
+    """Read the whole body of POST /v1/events. Raises WrongType, TooLarge, MalformedBody."""
+    body_format, encoding = _parse_content_type(headers.content_type), _parse_encoding(headers.content_encoding)
+    max_size = settings.batch_limit
+    # A length that is announced is refused before reading: nothing would be kept of the body.
+    if headers.content_length.isdecimal() and int(headers.content_length[:19]) > max_size:
+        raise TooLarge(f"the body is larger than {max_size} bytes")
+    limit = SizeLimit(settings.event_limit if body_format is BodyFormat.JSON else max_size, max_size)
+    raw = await _read_in_time(receive, max_size, None if encoding else limit)
     if not encoding:
-        data = packed
-    elif len(packed) > _BIG:
-        data = await asyncio.to_thread(unpacked, packed, encoding, bound)
+        data = raw
+    elif len(raw) > _THREAD_THRESHOLD:
+        data = await asyncio.to_thread(decompress, raw, encoding, limit)
     else:
-        data = unpacked(packed, encoding, bound)
+        data = decompress(raw, encoding, limit)
     if data.startswith(_BOM):
         data = data[3:]
-    return Body(data, form, form is Form.JSON and _ARRAY.match(data) is None)
+    return RequestBody(data, body_format, body_format is BodyFormat.JSON and _ARRAY.match(data) is None)
 
 
-async def read_any(receive: Receive, content_encoding: str, most: int) -> bytes:
-    """Read a body from a tool that may say anything of it: what cannot be unpacked is kept as it came. Raises TooLarge, MalformedBody."""
-    try:
-        packed = await within(READ_S, _read(receive, most, None))
-    except TimeoutError:
-        raise MalformedBody(f"the body did not come within {READ_S:.0f} s", code="body_slow") from None
-    encoding = _TOOLS_ENCODINGS.get(content_encoding.strip().lower(), "")
-    if not encoding:
-        return packed
-    try:
-        return await asyncio.to_thread(unpacked, packed, encoding, Bound(most, most))
-    except MalformedBody:
-        return packed
+async def read_tool_body(receive: Receive, content_encoding: str, max_size: int) -> bytes:
+    """Read a body from a tool that may declare anything about it. Raises TooLarge, MalformedBody.
 
-
-async def read_cut(receive: Receive, content_encoding: str, most: int) -> bytes:
-    """Read the body of a request whose address says the main thing. It never fails: of a body that is too long head and tail are kept,
-
-    of one that breaks off what came. A log that is too long must not cost the failure that it belongs to.
+    A body that cannot be decompressed is returned as it came.
     """
-    kept = _Ends(most)
-    with contextlib.suppress(TimeoutError):
-        await within(READ_S, _keep(receive, kept))
-    packed = kept.whole()
-    encoding = _TOOLS_ENCODINGS.get(content_encoding.strip().lower(), "")
+    raw = await _read_in_time(receive, max_size, None)
+    encoding = _TOOL_ENCODINGS.get(content_encoding.strip().lower(), "")
     if not encoding:
-        return packed
+        return raw
     try:
-        return await asyncio.to_thread(unpacked, packed, encoding, Bound(most, most))
+        return await asyncio.to_thread(decompress, raw, encoding, SizeLimit(max_size, max_size))
+    except MalformedBody:
+        return raw
+
+
+async def read_truncated_body(receive: Receive, content_encoding: str, max_size: int) -> bytes:
+    """Read the body of a signal: a request whose address holds the result. It never fails.
+
+    Of a body that is too long, head and tail are kept; of one that breaks off, what came. A log that is too long must not
+    lose the failure that it belongs to.
+    """
+    kept = _HeadAndTail(max_size)
+    with contextlib.suppress(TimeoutError):
+        await run_within(READ_TIMEOUT_S, _read_into(receive, kept))
+    raw = kept.joined()
+    encoding = _TOOL_ENCODINGS.get(content_encoding.strip().lower(), "")
+    if not encoding:
+        return raw
+    try:
+        return await asyncio.to_thread(decompress, raw, encoding, SizeLimit(max_size, max_size))
     except (MalformedBody, TooLarge):
-        return packed[:_UNREADABLE_MOST]
+        return raw[:_MAX_UNREADABLE]
 
 
-async def _keep(receive: Receive, kept: "_Ends") -> None:
-    more = True
-    while more:
+async def _read_into(receive: Receive, kept: "_HeadAndTail") -> None:
+    has_more = True
+    while has_more:
         message = await receive()
-        kept.take(message.get("body", b""))
-        more = message["type"] == "http.request" and message.get("more_body", False)
+        kept.add(message.get("body", b""))
+        has_more = message["type"] == "http.request" and message.get("more_body", False)
 
 
-class _Ends:
-    """Keeps the first third and the last two thirds of what comes, at most `most` bytes; it holds twice as many for a while."""
+class _HeadAndTail:
+    """Keep the first third and the last two thirds of a stream, at most `max_size` bytes; up to twice as many are held at a time."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, max_size: int) -> None:
         self._head, self._tail = bytearray(), bytearray()
-        self._head_most, self._tail_most = most // 3, most - most // 3
+        self._max_head, self._max_tail = max_size // 3, max_size - max_size // 3
 
-    def take(self, chunk: bytes) -> None:
-        room = self._head_most - len(self._head)
+    def add(self, chunk: bytes) -> None:
+        room = self._max_head - len(self._head)
         self._head += chunk[:room]
         self._tail += chunk[room:]
-        if len(self._tail) > 2 * self._tail_most:
-            del self._tail[: -self._tail_most]
+        if len(self._tail) > 2 * self._max_tail:
+            del self._tail[: -self._max_tail]
 
-    def whole(self) -> bytes:
-        return bytes(self._head + self._tail[-self._tail_most :])
+    def joined(self) -> bytes:
+        return bytes(self._head + self._tail[-self._max_tail :])
 
 
-async def _read(receive: Receive, most: int, bound: Bound | None) -> bytes:
+async def _read_in_time(receive: Receive, max_size: int, limit: SizeLimit | None) -> bytes:
+    try:
+        return await run_within(READ_TIMEOUT_S, _read_all(receive, max_size, limit))
+    except TimeoutError:
+        raise MalformedBody(f"the body did not arrive within {READ_TIMEOUT_S:.0f} s", code="body_slow") from None
+
+
+async def _read_all(receive: Receive, max_size: int, limit: SizeLimit | None) -> bytes:
     chunks: list[bytes] = []
     size = 0
     while True:
@@ -151,29 +159,61 @@ async def _read(receive: Receive, most: int, bound: Bound | None) -> bytes:
         chunk: bytes = message.get("body", b"")
         size += len(chunk)
         chunks.append(chunk)
-        if size > most:
-            raise TooLarge(f"the body is larger than {most} bytes")
-        if bound is not None:
-            bound.take(chunk)
+        if size > max_size:
+            raise TooLarge(f"the body is larger than {max_size} bytes")
+        if limit is not None:
+            limit.count(chunk)
         if not message.get("more_body", False):
             return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
 @lru_cache(64)
-def _form(content_type: str) -> Form:
+def _parse_content_type(content_type: str) -> BodyFormat:
     name, _, parameters = content_type.partition(";")
-    form = _FORMS.get(name.strip().lower())
-    if form is None:
+    body_format = _FORMATS.get(name.strip().lower())
+    if body_format is None:
         raise WrongType(f"send application/json or application/x-ndjson, not {name.strip()[:100]!r}")
     charset = parameters.lower().replace('"', "").replace(" ", "").partition("charset=")[2].partition(";")[0]
     if charset not in ("", "utf-8", "utf8", "us-ascii"):
         raise WrongType(f"send UTF-8, not {charset[:40]!r}")
-    return form
+    return body_format
 
 
 @lru_cache(64)
-def _encoding(content_encoding: str) -> str:
+def _parse_encoding(content_encoding: str) -> str:
     encoding = _ENCODINGS.get(content_encoding.strip().lower())
     if encoding is None:
-        raise WrongType(f"pack with gzip or zstd, not {content_encoding[:100]!r}", code="wrong_encoding")
+        raise WrongType(f"compress with gzip or zstd, not {content_encoding[:100]!r}", code="wrong_encoding")
     return encoding
+
+
+async def run_within(seconds: float, work: Coroutine[Any, Any, T]) -> T:
+    """Return the result of `work`. Raises TimeoutError after `seconds`, and `work` is cancelled.
+
+    A timer is set only if `work` has to wait: most bodies have arrived when they are read, and a timer for each would be slow.
+    """
+    try:
+        waits_for = work.send(None)
+    except StopIteration as done:
+        result: T = done.value
+        return result
+    async with asyncio.timeout(seconds):
+        return await _resume(work, waits_for)
+
+
+@types.coroutine
+def _resume(work: Coroutine[Any, Any, T], waits_for: Any) -> Generator[Any, Any, T]:  # noqa: ANN401  (private to the event loop)
+    """Continue a coroutine that has started: pass on to it whatever the event loop sends or throws."""
+    step: Callable[[], Any]
+    while True:
+        try:
+            sent = yield waits_for
+        except BaseException as thrown:  # noqa: BLE001  (passed on, not caught)
+            step = partial(work.throw, thrown)
+        else:
+            step = partial(work.send, sent)
+        try:
+            waits_for = step()
+        except StopIteration as done:
+            result: T = done.value
+            return result

@@ -1,91 +1,118 @@
-"""The group commit: all requests that wait share one transaction, and each learns how its own events fared.
+"""The group commit: all requests that wait share one transaction, and each learns what became of its own events.
 
-One task per process. It must never say "stored" before the commit, nor let one request's fault fail another's.
+One task per process. An event is never reported as stored before the commit, and one request's error never fails another request.
 """
 
 import asyncio
 import contextlib
+import time
 from collections import Counter
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field
 
 from app.context import AppContext
 from app.core import metrics
 from app.core.errors import Overloaded, TocsinError, Unavailable
 from app.core.log import log
-from app.intake.agents import KnownAgents
 from app.store.away import is_fault_of_data, told_of
 from app.store.intake import NewEvent, add_events, agents_by_name
 
-COMMIT_S = 45.0
+COMMIT_TIMEOUT_S = 45.0
 DRAIN_S = 10.0
-GROUP_MOST = 1000  # events in one transaction, but for a single request that has more
-BYTES_MOST = 128 * 1024 * 1024  # the queue is bounded by events and by what they weigh
+MAX_GROUP_EVENTS = 1000  # in one transaction, unless a single request has more
+MAX_QUEUE_BYTES = 128 * 1024 * 1024  # the queue is limited by the number of events and by the size of their bodies
+MAX_KNOWN_AGENTS = 50_000
+AGENT_CACHE_S = 5.0  # an agent that was deleted through another process is created again after this time
+
+
+class KnownAgents:
+    """A short-lived cache of agents' ids by (customer, name), so that not every event needs a query for its agent."""
+
+    def __init__(self) -> None:
+        self._ids: dict[tuple[str, str], str] = {}
+        self._valid_until = 0.0
+
+    def find(self, customer_id: str, name: str) -> str | None:
+        """Return the id if it is cached."""
+        return self._ids.get((customer_id, name)) if time.monotonic() < self._valid_until else None
+
+    def remember(self, ids: Mapping[tuple[str, str], str]) -> None:
+        """Add ids that are committed."""
+        if not ids:
+            return
+        now = time.monotonic()
+        if now >= self._valid_until or len(self._ids) + len(ids) > MAX_KNOWN_AGENTS:
+            self._ids.clear()
+            self._valid_until = now + AGENT_CACHE_S
+        self._ids.update(ids)
+
+    def forget(self) -> None:
+        """Clear the cache. Called after an agent was deleted or renamed in this process."""
+        self._ids.clear()
 
 
 @dataclass(slots=True)
 class Batch:
-    """One request's events. `unknown`: places of events whose agent has no id yet, with its name."""
+    """The events of one request. `unknown`: indexes of events whose agent has no id yet, with the agent's name."""
 
     customer_id: str
     events: list[NewEvent]
     unknown: dict[int, str]
-    weight: int
+    size: int  # of the request's body, in bytes
     done: asyncio.Future[None]
     duplicates: int = 0
-    unstorable: set[int] = field(default_factory=set)  # places of events that the database refuses: a defect of ours
-    failed: TocsinError | None = None
+    unstorable: set[int] = field(
+        default_factory=set
+    )  # indexes of events that the database refuses, which is a bug of ours
+    error: TocsinError | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """Some of a batch's events, by their places: what one transaction takes of it."""
+class _BatchPart:
+    """Some of a batch's events, by their indexes: what one transaction takes of it."""
 
     batch: Batch
-    places: range
-
-    def unknown(self) -> list[str]:
-        """Name the agents without an id among them."""
-        return [name for place, name in self.batch.unknown.items() if place in self.places]
+    indexes: range
 
 
 class GroupCommit:
-    """Commits what waits. While one transaction is under way, the next one gathers."""
+    """Commit the events that wait. While one transaction runs, the next one collects."""
 
     def __init__(self, context: AppContext, agents: KnownAgents) -> None:
         self._context = context
         self._agents = agents
         self._waiting: list[Batch] = []
-        self._under_way: list[Batch] = []
-        self._events = 0  # waiting and under way
-        self._bytes = 0
+        self._in_progress: list[Batch] = []
+        self._queued_events = 0  # waiting and in progress
+        self._queued_bytes = 0
         self._wake = asyncio.Event()
         self._is_closing = False
 
-    async def store(self, customer_id: str, events: list[NewEvent], unknown: dict[int, str], weight: int) -> Batch:
-        """Wait until events are committed and give how they fared. Raises Overloaded, Unavailable.
+    async def store(self, customer_id: str, events: list[NewEvent], unknown: dict[int, str], size: int) -> Batch:
+        """Wait until the events are committed, and return the batch with their results. Raises Overloaded, Unavailable.
 
-        A caller that goes away stops waiting; its events are committed all the same.
+        A caller that is cancelled stops waiting; its events are committed all the same.
         """
         if self._is_closing:
             raise Unavailable("the service is stopping; try again")
-        if self._events and (
-            self._events + len(events) > self._context.settings.intake_queue or self._bytes + weight > BYTES_MOST
+        if self._queued_events and (
+            self._queued_events + len(events) > self._context.settings.intake_queue
+            or self._queued_bytes + size > MAX_QUEUE_BYTES
         ):
             raise Overloaded("too many events are waiting to be stored; try again")
-        batch = Batch(customer_id, events, unknown, weight, asyncio.get_running_loop().create_future())
-        self._events += len(events)
-        self._bytes += weight
+        batch = Batch(customer_id, events, unknown, size, asyncio.get_running_loop().create_future())
+        self._queued_events += len(events)
+        self._queued_bytes += size
         self._waiting.append(batch)
         self._wake.set()
         await batch.done
-        if batch.failed is not None:
-            raise batch.failed
+        if batch.error is not None:
+            raise batch.error
         return batch
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Commit until the block ends, then what still waits, for at most 10 s."""
+        """Commit until the block ends, then commit what still waits, for at most 10 s."""
         task = asyncio.create_task(self._run())
         try:
             yield
@@ -94,8 +121,8 @@ class GroupCommit:
             self._wake.set()
             with contextlib.suppress(asyncio.CancelledError, TimeoutError):
                 await asyncio.wait_for(task, DRAIN_S)
-            for batch in (*self._under_way, *self._waiting):  # nobody may be told that these are stored
-                batch.failed = Unavailable("the service is stopping; try again")
+            for batch in (*self._in_progress, *self._waiting):  # these must not be reported as stored
+                batch.error = Unavailable("the service is stopping; try again")
                 self._finish(batch)
 
     async def _run(self) -> None:
@@ -103,110 +130,115 @@ class GroupCommit:
             await self._wake.wait()
             self._wake.clear()
             while self._waiting:
-                self._under_way = self._next_group()
-                await self._settle([_Part(batch, range(len(batch.events))) for batch in self._under_way])
-                for batch in self._under_way:
+                self._in_progress = self._take_group()
+                await self._commit([_BatchPart(batch, range(len(batch.events))) for batch in self._in_progress])
+                for batch in self._in_progress:
                     self._finish(batch)
-                self._under_way = []
-                metrics.INTAKE_QUEUE.set(self._events)
+                self._in_progress = []
+                metrics.INTAKE_QUEUE.set(self._queued_events)
 
-    def _next_group(self) -> list[Batch]:
-        """Take the first that wait, not all: else their senders are answered, and send again, all at once, in step with the disk."""
+    def _take_group(self) -> list[Batch]:
+        """Take the first batches that wait, not all: otherwise all senders would be answered, and send again, at the same time."""
         count = events = 0
-        while count < len(self._waiting) and events < GROUP_MOST:
+        while count < len(self._waiting) and events < MAX_GROUP_EVENTS:
             events += len(self._waiting[count].events)
             count += 1
         taken, self._waiting = self._waiting[:count], self._waiting[count:]
         return taken
 
     def _finish(self, batch: Batch) -> None:
-        self._events -= len(batch.events)
-        self._bytes -= batch.weight
-        if not batch.done.done():  # its caller may have gone away
+        self._queued_events -= len(batch.events)
+        self._queued_bytes -= batch.size
+        if not batch.done.done():  # its caller may have been cancelled
             batch.done.set_result(None)
 
-    async def _settle(self, parts: list[_Part]) -> None:
-        """Store parts in one transaction; if one of them is at fault, in halves, down to the one event that is.
+    async def _commit(self, parts: list[_BatchPart]) -> None:
+        """Store parts in one transaction. If the data of one is at fault, store them in halves, down to the single bad event.
 
-        What is no fault of the data (the store calls it Unavailable) is neither halved nor blamed on an event.
+        An error that is no fault of the data (the store raises Unavailable) is not attributed to an event, and nothing is split.
         """
         try:
-            async with asyncio.timeout(COMMIT_S):
-                await self._transact(parts)
+            async with asyncio.timeout(COMMIT_TIMEOUT_S):
+                await self._commit_once(parts)
         except (Unavailable, TimeoutError) as cause:
             for part in parts:
-                part.batch.failed = (
+                part.batch.error = (
                     cause if isinstance(cause, Unavailable) else Unavailable("the database is too slow; try again")
                 )
-        except Exception as cause:  # noqa: BLE001  (the rim of every request that waits here)
-            halves = _halves(parts)
+        except Exception as cause:  # noqa: BLE001  (the error boundary of every request that waits here)
+            halves = _split(parts)
             for half in halves:
-                await self._settle(half)
+                await self._commit(half)
             if not halves:
-                _blame(parts[0], cause)
+                _reject(parts[0], cause)
 
-    async def _transact(self, parts: list[_Part]) -> None:
-        metrics.INTAKE_QUEUE.set(self._events)
+    async def _commit_once(self, parts: list[_BatchPart]) -> None:
+        metrics.INTAKE_QUEUE.set(self._queued_events)
         with metrics.COMMIT_SECONDS.time():
-            there, rows = await self._add(parts)
-        for outcome, count in Counter(row.outcome for row in rows if row.id not in there).items():
+            duplicates, rows = await self._add(parts)
+        for outcome, count in Counter(row.outcome for row in rows if row.id not in duplicates).items():
             metrics.EVENTS.labels("accepted", outcome or "").inc(count)
-        if there:
-            metrics.EVENTS.labels("duplicate", "").inc(len(there))
+        if duplicates:
+            metrics.EVENTS.labels("duplicate", "").inc(len(duplicates))
             for part in parts:
-                part.batch.duplicates += sum(part.batch.events[place].id in there for place in part.places)
+                part.batch.duplicates += sum(part.batch.events[index].id in duplicates for index in part.indexes)
 
-    async def _add(self, parts: list[_Part]) -> tuple[Collection[str], list[NewEvent]]:
-        """Give the ids of those that were there already, and all rows that were handed over."""
+    async def _add(self, parts: list[_BatchPart]) -> tuple[Collection[str], list[NewEvent]]:
+        """Store the events; return the ids of the duplicates, and all rows."""
         context = self._context
-        wanted = {(part.batch.customer_id, name) for part in parts for name in part.unknown()}
+        wanted = {
+            (part.batch.customer_id, name)
+            for part in parts
+            for index, name in part.batch.unknown.items()
+            if index in part.indexes
+        }
         ids = {}
-        if wanted:  # before and apart: an agent that stays without events does no harm
+        if wanted:  # in a transaction of its own, before the events: an agent that is left without events does no harm
             async with context.database.write() as tx:
                 ids = await agents_by_name(tx, wanted, context.clock())
             self._agents.remember(ids)
-        rows = _rows(parts, ids)
-        there = await add_events(context.database, rows)
-        if len(there) < len(rows):
+        rows = _rows_with_agent_ids(parts, ids)
+        duplicates = await add_events(context.database, rows)
+        if len(duplicates) < len(rows):
             context.wakeups.wake("events")
-        return there, rows
+        return duplicates, rows
 
 
-def _blame(part: _Part, cause: Exception) -> None:
-    """Reject the one event whose data is at fault. By any other defect it is only not stored: it may be sent again."""
+def _reject(part: _BatchPart, cause: Exception) -> None:
+    """Reject the one event whose data is at fault. After any other bug it is not stored, and its sender may send it again."""
     if is_fault_of_data(cause):
-        log.error("the database refuses an event by a defect of ours; it is rejected", cause=told_of(cause))
-        part.batch.unstorable.add(part.places.start)
+        log.error("the database refuses an event because of a bug of ours; the event is rejected", cause=told_of(cause))
+        part.batch.unstorable.add(part.indexes.start)
         return
-    log.exception("an event cannot be stored by a defect of ours; its sender is asked to send it again")
-    part.batch.failed = Unavailable("a defect of ours keeps it from being stored; try again")
+    log.exception("an event cannot be stored because of a bug of ours; its sender is asked to send it again")
+    part.batch.error = Unavailable("an internal error prevents storing the event; try again")
 
 
-def _rows(parts: list[_Part], ids: dict[tuple[str, str], str]) -> list[NewEvent]:
+def _rows_with_agent_ids(parts: list[_BatchPart], ids: dict[tuple[str, str], str]) -> list[NewEvent]:
     rows: list[NewEvent] = []
     for part in parts:
         batch = part.batch
         if not batch.unknown:
             rows += (
                 batch.events
-                if len(part.places) == len(batch.events)
-                else [batch.events[place] for place in part.places]
+                if len(part.indexes) == len(batch.events)
+                else [batch.events[index] for index in part.indexes]
             )
             continue
-        for place in part.places:
-            agent = batch.unknown.get(place)
-            event = batch.events[place]
+        for index in part.indexes:
+            agent = batch.unknown.get(index)
+            event = batch.events[index]
             rows.append(event if agent is None else event._replace(agent_id=ids[batch.customer_id, agent]))
     return rows
 
 
-def _halves(parts: list[_Part]) -> list[list[_Part]]:
-    """Split between requests first, then within the one that is left; nothing is left to split at one event."""
+def _split(parts: list[_BatchPart]) -> list[list[_BatchPart]]:
+    """Split between requests first, then within the one that is left. Return nothing for a single event."""
     if len(parts) > 1:
         middle = len(parts) // 2
         return [parts[:middle], parts[middle:]]
-    batch, places = parts[0].batch, parts[0].places
-    if len(places) <= 1:
+    batch, indexes = parts[0].batch, parts[0].indexes
+    if len(indexes) <= 1:
         return []
-    middle = len(places) // 2
-    return [[_Part(batch, places[:middle])], [_Part(batch, places[middle:])]]
+    middle = len(indexes) // 2
+    return [[_BatchPart(batch, indexes[:middle])], [_BatchPart(batch, indexes[middle:])]]

@@ -1,4 +1,7 @@
-"""Reads one field of an event each: its bounds, its words, its defaults. Raises BadInput with the field's name and a stable code."""
+"""Validate one field of an event each: its limits, its allowed words, its default.
+
+Each function returns the value to store, and raises BadInput with the field's name and a stable code.
+"""
 
 import json
 import re
@@ -11,196 +14,207 @@ from pydantic_core import PydanticSerializationError, to_json
 from app.core.errors import BadInput
 from app.domain.dedupe import OURS
 from app.domain.event import Activity, Phase, RunOutcome, Severity
-from app.intake.cut import cut_middle, cut_text
 from app.intake.parse import WireEvent
+from app.intake.sanitize import truncate_middle, truncate_text
 from programs.protocol import report as wire
 
-NAME_MOST, MESSAGE_MOST = wire.NAME_MOST, wire.MESSAGE_MOST
-LABELS_MOST, LABEL_NAME_MOST, LABEL_VALUE_MOST = wire.LABELS_MOST, wire.LABEL_NAME_MOST, wire.LABEL_VALUE_MOST
-METRICS_MOST, METRIC_NAME_MOST = wire.METRICS_MOST, wire.METRIC_NAME_MOST
-EXTRA_MOST = 16 * 1024
-AHEAD_MOST = timedelta(hours=24)
+MAX_NAME_LENGTH, MAX_MESSAGE_LENGTH = wire.NAME_MOST, wire.MESSAGE_MOST
+MAX_LABELS, MAX_LABEL_NAME_LENGTH, MAX_LABEL_VALUE_LENGTH = (
+    wire.LABELS_MOST,
+    wire.LABEL_NAME_MOST,
+    wire.LABEL_VALUE_MOST,
+)
+MAX_METRICS, MAX_METRIC_NAME_LENGTH = wire.METRICS_MOST, wire.METRIC_NAME_MOST
+MAX_EXTRA_SIZE = 16 * 1024
+MAX_CLOCK_LEAD = timedelta(hours=24)
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
-_KNOWN = frozenset(WireEvent.__annotations__)
-_OURS = frozenset({RunOutcome.MISSED.value, RunOutcome.SUPERSEDED.value})
+_KNOWN_FIELDS = frozenset(WireEvent.__annotations__)
+_SERVER_OUTCOMES = frozenset({RunOutcome.MISSED.value, RunOutcome.SUPERSEDED.value})
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-# Marks that turn the words after them round, or cannot be seen: with one, "nas01" could look like another agent's name.
-_TURNING = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f\ufeff]")
-ACTIVITIES = frozenset(one.value for one in Activity)
-PHASES = frozenset(one.value for one in Phase)
-OUTCOMES = frozenset(one.value for one in RunOutcome) - _OURS
-SEVERITIES = frozenset(one.value for one in Severity)
+# Marks that reverse the text after them or are invisible: with one, "nas01" could look like another agent's name.
+_INVISIBLE = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f\ufeff]")
+ACTIVITIES = frozenset(activity.value for activity in Activity)
+PHASES = frozenset(phase.value for phase in Phase)
+OUTCOMES = frozenset(outcome.value for outcome in RunOutcome) - _SERVER_OUTCOMES
+SEVERITIES = frozenset(severity.value for severity in Severity)
 
 
-def name(given: str | None, field: str) -> str | None:
-    """Give a name on one line, as it is read, without spaces around it; None if nothing is left. Never cut: two jobs would be one."""
-    if given is None:
+def validate_name(value: str | None, field: str) -> str | None:
+    """Return a name on one line, without white space around it; None if it is empty.
+
+    A name that is too long is refused, never shortened: two jobs would become one.
+    """
+    if value is None:
         return None
-    given = as_read(given)
-    if len(given) > NAME_MOST:
-        raise BadInput(f"{field}: longer than {NAME_MOST} characters", code="too_long", field=field)
-    return given or None
+    value = to_visible_line(value)
+    if len(value) > MAX_NAME_LENGTH:
+        raise BadInput(f"{field}: at most {MAX_NAME_LENGTH} characters are allowed", code="too_long", field=field)
+    return value or None
 
 
-def as_read(text: str) -> str:
-    """Give a name as people read it: without line ends, which would be some in a mail's subject, and what cannot be seen."""
-    return (text if text.isprintable() else _CONTROLS.sub(" ", _TURNING.sub("", text))).strip()
+def to_visible_line(text: str) -> str:
+    """Return a text without line ends and invisible characters: a line end in a name could add a header to a mail's subject."""
+    return (text if text.isprintable() else _CONTROLS.sub(" ", _INVISIBLE.sub("", text))).strip()
 
 
-def key(given: str | None) -> str | None:
-    """Give the agent's own key. Those of our clock are refused: an event sent under one would keep ours from being written."""
-    found = name(given, "key")
-    if found is not None and found.startswith(OURS):
-        raise BadInput(f"key: those that begin with {OURS} are ours", code="key_reserved", field="key")
-    return found
+def validate_key(value: str | None) -> str | None:
+    """Return the agent's own key. The prefix of our own keys is refused: such an event would keep ours from being stored."""
+    key = validate_name(value, "key")
+    if key is not None and key.startswith(OURS):
+        raise BadInput(f"key: the prefix {OURS} is reserved for the service", code="key_reserved", field="key")
+    return key
 
 
-def word(given: str | None, field: str, words: frozenset[str]) -> str | None:
-    """Give one of our words, whatever its case."""
-    if given is None or given in words:
-        return given
-    found = given.strip().lower()
-    if found in words:
-        return found
-    if not found:
+def validate_word(value: str | None, field: str, allowed: frozenset[str]) -> str | None:
+    """Return one of the allowed words in lower case; None if the field is absent or blank."""
+    if value is None or value in allowed:
+        return value
+    word = value.strip().lower()
+    if word in allowed:
+        return word
+    if not word:
         return None
     raise BadInput(
-        f"{field}: {given[:60]!r} is none of {', '.join(sorted(words))}", code=f"unknown_{field}", field=field
+        f"{field}: {value[:60]!r} is not one of {', '.join(sorted(allowed))}", code=f"unknown_{field}", field=field
     )
 
 
-def outcome(given: str | None) -> str | None:
-    """Give how the run ended; `missed` and `superseded` are for us to say."""
-    if given is not None and given.strip().lower() in _OURS:
+def validate_outcome(value: str | None) -> str | None:
+    """Return how the run ended. `missed` and `superseded` are refused: only the service sets them."""
+    if value is not None and value.strip().lower() in _SERVER_OUTCOMES:
         raise BadInput(
-            f"outcome: {given.strip().lower()} is never sent, only found out by us",
+            f"outcome: {value.strip().lower()!r} is set by the service and cannot be sent",
             code="outcome_is_ours",
             field="outcome",
         )
-    return word(given, "outcome", OUTCOMES)
+    return validate_word(value, "outcome", OUTCOMES)
 
 
-def moment(given: str | None, received_at: datetime, flags: list[str]) -> datetime:
-    """Give when it happened, in UTC; when we received it if that is not said, or if the clock there cannot be right."""
-    if given is None:
+def validate_time(value: str | None, received_at: datetime, flags: list[str]) -> datetime:
+    """Return when the event happened, in UTC; the time of receipt if the field is absent or the sender's clock must be wrong."""
+    if value is None:
         return received_at
     try:
-        at = datetime.fromisoformat(given)
+        at = datetime.fromisoformat(value)
     except ValueError:
-        at = _odd_moment(given)
+        at = _parse_unusual_time(value)
     if at.tzinfo is None:
-        raise BadInput("occurred_at: has no offset; end it in Z or +hh:mm", code="no_offset", field="occurred_at")
+        raise BadInput(
+            "occurred_at: an offset is required; end the time with Z or +hh:mm", code="no_offset", field="occurred_at"
+        )
     try:
         at = at.astimezone(UTC)
     except OverflowError:
         at = datetime.max.replace(tzinfo=UTC) if at.year > EARLIEST.year else datetime.min.replace(tzinfo=UTC)
-    if at > received_at + AHEAD_MOST:
+    if at > received_at + MAX_CLOCK_LEAD:
         flags.append("clock_ahead")
         return received_at
-    if at < EARLIEST:  # a host whose clock lost its battery: as old news, its failures would go unheard
+    if at < EARLIEST:  # a host whose clock lost its battery: its failures would count as old and open no alert
         flags.append("clock_behind")
         return received_at
     return at
 
 
-def _odd_moment(given: str) -> datetime:
-    """Read what RFC 3339 allows and Python does not: small letters, and a leap second."""
-    text = given.strip().upper()
+def _parse_unusual_time(value: str) -> datetime:
+    """Parse what RFC 3339 allows and Python does not: lower-case letters and a leap second."""
+    text = value.strip().upper()
     if text[16:19] == ":60":
         text = text[:16] + ":59" + text[19:]
     try:
         return datetime.fromisoformat(text)
     except ValueError:
         raise BadInput(
-            f"occurred_at: {given[:60]!r} is not a time as in RFC 3339, such as 2026-01-31T02:10:00+01:00",
+            f"occurred_at: {value[:60]!r} is not an RFC 3339 time such as 2026-01-31T02:10:00+01:00",
             code="bad_time",
             field="occurred_at",
         ) from None
 
 
-def message(given: str | None, flags: list[str]) -> str | None:
-    """Give the message, cut if it is too long for one."""
-    if given is None:
+def limit_message(value: str | None, flags: list[str]) -> str | None:
+    """Return the message, shortened if it is too long."""
+    if value is None:
         return None
-    kept = cut_text(given, MESSAGE_MOST)
-    if len(kept) < len(given):
+    kept = truncate_text(value, MAX_MESSAGE_LENGTH)
+    if len(kept) < len(value):
         flags.append("message_cut")
     return kept or None
 
 
-def log(given: str | None, most: int, flags: list[str]) -> str | None:
-    """Give the log, with its middle left out if it is too long."""
-    if given is None:
+def limit_log(value: str | None, max_size: int, flags: list[str]) -> str | None:
+    """Return the log, without its middle if it is larger than `max_size` bytes."""
+    if value is None:
         return None
-    kept = cut_middle(given, most)
-    if kept is not given:
+    kept = truncate_middle(value, max_size)
+    if kept is not value:
         flags.append("log_cut")
     return kept or None
 
 
-def metrics(given: Mapping[str, float] | None) -> str | None:
-    """Give the metrics as JSON, whole numbers without a point."""
-    if not given:
+def validate_metrics(value: Mapping[str, float] | None) -> str | None:
+    """Return the metrics as JSON, whole numbers without a decimal point."""
+    if not value:
         return None
-    _check_count(given, "metrics", METRICS_MOST, METRIC_NAME_MOST)
+    _check_size(value, "metrics", MAX_METRICS, MAX_METRIC_NAME_LENGTH)
     return to_json(
-        {metric: int(value) if value.is_integer() and abs(value) < 2**63 else value for metric, value in given.items()}
+        {name: int(number) if number.is_integer() and abs(number) < 2**63 else number for name, number in value.items()}
     ).decode()
 
 
-def labels(given: Mapping[str, str] | None) -> str | None:
-    """Give the labels as JSON. Never cut: routes and silences match them."""
-    if not given:
+def validate_labels(value: Mapping[str, str] | None) -> str | None:
+    """Return the labels as JSON. They are never shortened: routes and silences match them."""
+    if not value:
         return None
-    _check_count(given, "labels", LABELS_MOST, LABEL_NAME_MOST)
-    for label, value in given.items():
-        if len(value) > LABEL_VALUE_MOST:
+    _check_size(value, "labels", MAX_LABELS, MAX_LABEL_NAME_LENGTH)
+    for label, text in value.items():
+        if len(text) > MAX_LABEL_VALUE_LENGTH:
             raise BadInput(
-                f"labels.{label}: longer than {LABEL_VALUE_MOST} characters", code="too_long", field=f"labels.{label}"
+                f"labels.{label}: at most {MAX_LABEL_VALUE_LENGTH} characters are allowed",
+                code="too_long",
+                field=f"labels.{label}",
             )
-    return to_json(given).decode()
+    return to_json(value).decode()
 
 
-def _check_count(given: Mapping[str, object], field: str, most: int, name_most: int) -> None:
-    if len(given) > most:
-        raise BadInput(f"{field}: more than {most}", code="too_many", field=field)
-    if max(map(len, given)) > name_most:
-        raise BadInput(f"{field}: a name is longer than {name_most} characters", code="too_long", field=field)
+def _check_size(value: Mapping[str, object], field: str, max_items: int, max_name_length: int) -> None:
+    if len(value) > max_items:
+        raise BadInput(f"{field}: at most {max_items} {field} are allowed", code="too_many", field=field)
+    if max(map(len, value)) > max_name_length:
+        raise BadInput(f"{field}: a name may have at most {max_name_length} characters", code="too_long", field=field)
 
 
-def extra_of(event: WireEvent) -> dict[str, Any] | None:
-    """Gather what we do not know by name, and what the agent put under `extra`."""
-    if event.keys() <= _KNOWN and event.get("extra") is None:
+def collect_extra(event: WireEvent) -> dict[str, Any] | None:
+    """Return the fields that we do not know, together with what the agent sent as `extra`."""
+    if event.keys() <= _KNOWN_FIELDS and event.get("extra") is None:
         return None
-    found: dict[str, Any] = {field: value for field, value in event.items() if field not in _KNOWN}
-    given = event.get("extra")
-    if isinstance(given, dict):
-        found |= given
-    elif given is not None:
-        found["extra"] = given
-    return found or None
+    extra: dict[str, Any] = {field: value for field, value in event.items() if field not in _KNOWN_FIELDS}
+    sent = event.get("extra")
+    if isinstance(sent, dict):
+        extra |= sent
+    elif sent is not None:
+        extra["extra"] = sent
+    return extra or None
 
 
-def extra_json(found: dict[str, Any] | None, flags: list[str]) -> str | None:
-    """Give it as JSON, leaving out from the end what is too much. A number that JSON cannot hold becomes null."""
-    if not found:
+def extra_to_json(extra: dict[str, Any] | None, flags: list[str]) -> str | None:
+    """Return `extra` as JSON of limited size; the last fields are dropped first. A number that JSON cannot hold becomes null."""
+    if not extra:
         return None
     try:
-        whole = to_json(found, inf_nan_mode="null")
-        if len(whole) <= EXTRA_MOST:
+        whole = to_json(extra, inf_nan_mode="null")
+        if len(whole) <= MAX_EXTRA_SIZE:
             return whole.decode()
         flags.append("extra_cut")
-        return _first_of(found)
-    except (PydanticSerializationError, ValueError, RecursionError):  # nested beyond all sense
+        return _first_fields_to_json(extra)
+    except (PydanticSerializationError, ValueError, RecursionError):  # nested too deeply
         flags.append("extra_cut")
         return None
 
 
-def _first_of(found: dict[str, Any]) -> str | None:
+def _first_fields_to_json(extra: dict[str, Any]) -> str | None:
     kept: list[bytes] = []
-    room = EXTRA_MOST - 2
-    for field, value in found.items():
+    room = MAX_EXTRA_SIZE - 2
+    for field, value in extra.items():
         pair = to_json({field: value}, inf_nan_mode="null")[1:-1]
         room -= len(pair) + 1
         if room < 0:
@@ -209,11 +223,6 @@ def _first_of(found: dict[str, Any]) -> str | None:
     return (b"{" + b",".join(kept) + b"}").decode() if kept else None
 
 
-def flags_json(flags: list[str]) -> str | None:
-    """Give what was altered on the way in as JSON."""
-    return to_json(flags).decode() if flags else None
-
-
-def canonical(value: object) -> bytes:
-    """Give the bytes that stand for a value whatever the order of its names."""
+def canonical_json(value: object) -> bytes:
+    """Return the JSON of a value, the same whatever the order of its names."""
     return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()

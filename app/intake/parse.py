@@ -1,18 +1,28 @@
-"""From a body's bytes to the events in it, each checked for its kinds of values once. A bad event never costs the good ones."""
+"""Parse a body's bytes into events and check the JSON types of each. A bad event never costs the good ones.
+
+The number of values in a body is limited as well as its length: a few KiB can decompress to millions of values, each an object in
+memory.
+"""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from pydantic import ConfigDict, FailFast, Field, FiniteFloat, JsonValue, TypeAdapter, ValidationError, with_config
+from pydantic_core import to_json
 from typing_extensions import TypedDict
 
 from app.core.errors import MalformedBody, TooLarge
-from app.intake.body import Body, Form
-from app.intake.bulk import NESTED_MOST, check_parts, is_too_large, too_many
-from app.intake.cut import clean
+from app.intake.body import BodyFormat, RequestBody
+from app.intake.sanitize import replace_unstorable
 from programs.protocol import report as protocol
+
+# Far more than 10 000 events with labels and metrics need; parsing that many takes about 0.3 s, during which other requests wait.
+MAX_OPENING_BRACKETS = 500_000
+MAX_COMMAS = 4_000_000
+MAX_NESTED_VALUES = 1000  # above this, metrics or labels are refused unread; fields.py has the limits for senders
+
 
 EVENT_EXAMPLE: dict[str, JsonValue] = {
     "key": "sql01/nightly-sql/2026-01-31",
@@ -25,7 +35,7 @@ EVENT_EXAMPLE: dict[str, JsonValue] = {
     "metrics": {"bytes_processed": 1048576, "duration_s": 12.5},
     "labels": {"site": "berlin"},
 }
-# Bounds are in the schema only: a value beyond one is cut, or refused by intake/fields.py with a code of its own.
+# Limits are in the schema only: intake/fields.py shortens a value beyond its limit, or refuses it with a code of its own.
 _Name = Annotated[str, Field(json_schema_extra={"maxLength": protocol.NAME_MOST})]
 
 
@@ -94,8 +104,8 @@ class WireEvent(TypedDict, total=False):
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
-    """Why one event of a body was not taken. `index` counts from 0; blank lines do not count."""
+class EventRejection:
+    """Why one event of a body was not accepted. `index` counts from 0, without blank lines."""
 
     index: int
     code: str
@@ -104,93 +114,113 @@ class Rejected:
 
 
 @dataclass(slots=True)
-class Parsed:
-    """The events with their places in the body, those that were refused, and the places where text was replaced."""
+class ParsedBody:
+    """The events with their indexes in the body, those that were rejected, and the indexes where text was replaced."""
 
     events: list[tuple[int, WireEvent]] = field(default_factory=list)
-    rejected: list[Rejected] = field(default_factory=list)
+    rejected: list[EventRejection] = field(default_factory=list)
     replaced: set[int] = field(default_factory=set)
 
 
-_many: TypeAdapter[list[WireEvent]] = TypeAdapter(list[WireEvent])
-# The first look: it stops at the first fault, for a body of millions of faults would be millions of texts.
-_all_good: TypeAdapter[list[WireEvent]] = TypeAdapter(Annotated[list[WireEvent], FailFast()])
-_one: TypeAdapter[WireEvent] = TypeAdapter(WireEvent)
+_event_list: TypeAdapter[list[WireEvent]] = TypeAdapter(list[WireEvent])
+# The first pass stops at the first error: collecting all errors of a body with millions of them would fill the memory.
+_valid_event_list: TypeAdapter[list[WireEvent]] = TypeAdapter(Annotated[list[WireEvent], FailFast()])
+_single_event: TypeAdapter[WireEvent] = TypeAdapter(WireEvent)
 _NUL = b"\\u0000"
 
 
-def parse(body: Body, *, most_events: int, line_limit: int) -> Parsed:
-    """Read every event. Raises MalformedBody if there is none to find, TooLarge if there are too many."""
-    check_parts(body.data)
-    if body.form is Form.LINES:
-        return _parse_lines(body.data, most_events, line_limit)
+def parse_events(body: RequestBody, *, max_events: int, max_event_size: int) -> ParsedBody:
+    """Parse every event. Raises MalformedBody if the body holds none, TooLarge if it holds too many."""
+    _check_value_count(body.data)
+    if body.format is BodyFormat.LINES:
+        return _parse_lines(body.data, max_events, max_event_size)
     if not body.data or body.data.isspace():
         raise MalformedBody("the body is empty")
+    size_limit = max_event_size if len(body.data) > max_event_size else None  # None: no event can be larger
     if _NUL not in body.data:
         try:
             if body.is_single:
-                return Parsed([(0, _one.validate_json(body.data))])
-            return _all(
-                _all_good.validate_json(body.data), most_events, line_limit if len(body.data) > line_limit else None
-            )
+                return ParsedBody([(0, _single_event.validate_json(body.data))])
+            return _keep_valid(_valid_event_list.validate_json(body.data), max_events, size_limit)
         except ValidationError:
-            pass  # read it again, event by event, to say which and why
-    found = _loads(body.data)
-    values = found if isinstance(found, list) else [found]
-    return _check(values, most_events, limit=line_limit if len(body.data) > line_limit else None)
+            pass  # parsed again below, event by event, to report which ones are wrong and why
+    value = _parse_json(body.data)
+    values = value if isinstance(value, list) else [value]
+    return _validate(values, max_events, size_limit=size_limit)
 
 
-def _parse_lines(data: bytes, most_events: int, line_limit: int) -> Parsed:
+def _check_value_count(data: bytes) -> None:
+    """Refuse a body with too many arrays, objects or values before it is parsed. Raises TooLarge.
+
+    Brackets and commas within strings count too: only parsing could tell them apart.
+    """
+    if len(data) <= MAX_OPENING_BRACKETS:
+        return
+    if data.count(b"[") + data.count(b"{") > MAX_OPENING_BRACKETS:
+        raise TooLarge(f"the body has more than {MAX_OPENING_BRACKETS} of [ and {{; send it in parts")
+    if data.count(b",") > MAX_COMMAS:
+        raise TooLarge(f"the body has more than {MAX_COMMAS} commas; send it in parts")
+
+
+def _parse_lines(data: bytes, max_events: int, max_event_size: int) -> ParsedBody:
     lines = [line for line in data.split(b"\n") if line and not line.isspace()]
-    _check_count(len(lines), most_events)
-    if _NUL not in data and (len(data) <= line_limit or max(map(len, lines)) <= line_limit):
+    _check_event_count(len(lines), max_events)
+    if _NUL not in data and (len(data) <= max_event_size or max(map(len, lines)) <= max_event_size):
         try:
-            events = _all_good.validate_json(b"[" + b",".join(lines) + b"]")
+            events = _valid_event_list.validate_json(b"[" + b",".join(lines) + b"]")
         except ValidationError:
             pass
         else:
-            if len(events) == len(lines):  # else a line held two, and every place after it would be wrong
-                return Parsed(list(enumerate(events)))
+            if len(events) == len(lines):  # otherwise a line held two events, and the indexes after it would be wrong
+                return ParsedBody(list(enumerate(events)))
     values: list[Any] = []
-    rejected: dict[int, Rejected] = {}
+    rejected: dict[int, EventRejection] = {}
     for index, line in enumerate(lines):
         value = None
-        if len(line) > line_limit:
-            rejected[index] = _large(index, line_limit)
+        if len(line) > max_event_size:
+            rejected[index] = _reject_large_event(index, max_event_size)
         else:
             try:
-                value = _loads(line)
+                value = _parse_json(line)
             except MalformedBody as cause:
-                rejected[index] = Rejected(index, cause.code, cause.detail)
+                rejected[index] = EventRejection(index, cause.code, cause.detail)
         values.append(value)
-    return _check(values, most_events, rejected)
+    return _validate(values, max_events, rejected)
 
 
-def _all(events: list[WireEvent], most_events: int, limit: int | None) -> Parsed:
-    """Take events that are all good, but for those of more than `limit` bytes; None: the whole body has no more."""
-    _check_count(len(events), most_events)
-    if limit is None:
-        return Parsed(list(enumerate(events)))
-    parsed = Parsed()
+def _keep_valid(events: list[WireEvent], max_events: int, size_limit: int | None) -> ParsedBody:
+    """Accept events that are all valid, except those larger than `size_limit` bytes; None: no event can be larger."""
+    _check_event_count(len(events), max_events)
+    if size_limit is None:
+        return ParsedBody(list(enumerate(events)))
+    parsed = ParsedBody()
     for index, event in enumerate(events):
-        if is_too_large(event, limit):
-            parsed.rejected.append(_large(index, limit))
+        if _is_larger_than(event, size_limit):
+            parsed.rejected.append(_reject_large_event(index, size_limit))
         else:
             parsed.events.append((index, event))
     return parsed
 
 
-def _large(index: int, limit: int) -> Rejected:
-    return Rejected(index, TooLarge.code, f"the event is larger than {limit} bytes")
+def _is_larger_than(event: object, limit: int) -> bool:
+    """Return whether an event of an array is larger than `limit` bytes.
+
+    It is measured as serialized again without white space, because its position in the body is not known.
+    """
+    return isinstance(event, Mapping) and len(to_json(event)) > limit
 
 
-def _check_count(count: int, most_events: int) -> None:
-    if count > most_events:
-        raise TooLarge(f"at most {most_events} events in one request, not {count}", code="too_many_events")
+def _reject_large_event(index: int, limit: int) -> EventRejection:
+    return EventRejection(index, TooLarge.code, f"the event is larger than {limit} bytes")
 
 
-def _loads(data: bytes) -> Any:  # noqa: ANN401
-    """Read JSON as forgivingly as can be: a backup's failure must not be lost to a file name in an old encoding."""
+def _check_event_count(count: int, max_events: int) -> None:
+    if count > max_events:
+        raise TooLarge(f"a request may hold at most {max_events} events, not {count}", code="too_many_events")
+
+
+def _parse_json(data: bytes) -> Any:  # noqa: ANN401
+    """Parse JSON and tolerate bytes that are no UTF-8: a file name in an old encoding must not cost the report of a failure."""
     try:
         return json.loads(data.decode("utf-8", "surrogateescape"), strict=False)
     except (ValueError, RecursionError) as cause:
@@ -198,43 +228,59 @@ def _loads(data: bytes) -> Any:  # noqa: ANN401
         raise MalformedBody(f"not JSON{where}") from cause
 
 
-def _check(
-    values: Sequence[Any], most_events: int, rejected: dict[int, Rejected] | None = None, *, limit: int | None = None
-) -> Parsed:
-    """Check values that were read already: all at once, and without those that the first look refuses at the second.
+def _validate(
+    values: Sequence[Any],
+    max_events: int,
+    rejected: dict[int, EventRejection] | None = None,
+    *,
+    size_limit: int | None = None,
+) -> ParsedBody:
+    """Check values that are parsed already: all in one call, and in a second call without those that the first one refused.
 
-    `limit`: the most bytes of one, where the body is larger than that and its events were not measured yet.
+    `size_limit`: the largest size of an event in bytes, where the body is larger than that and its events are not measured yet.
     """
-    _check_count(len(values), most_events)
+    _check_event_count(len(values), max_events)
     refused = dict(rejected or {})
-    parsed = Parsed()
+    parsed = ParsedBody()
     cleaned = []
     for index, value in enumerate(values):
-        if field := too_many(value):
-            refused[index] = Rejected(index, "too_many", f"{field}: more than {NESTED_MOST}", field)
-        one, was_replaced = (None, False) if index in refused else clean(value)
-        cleaned.append(one)
+        if field := _find_overfull_field(value):
+            refused[index] = EventRejection(
+                index, "too_many", f"{field}: at most {MAX_NESTED_VALUES} values are allowed", field
+            )
+        event, was_replaced = (None, False) if index in refused else replace_unstorable(value)
+        cleaned.append(event)
         if was_replaced:
             parsed.replaced.add(index)
-        if limit is not None and is_too_large(one, limit):
-            refused[index] = _large(index, limit)
-    places = [index for index in range(len(cleaned)) if index not in refused]
+        if size_limit is not None and _is_larger_than(event, size_limit):
+            refused[index] = _reject_large_event(index, size_limit)
+    indexes = [index for index in range(len(cleaned)) if index not in refused]
     try:
-        events = _many.validate_python([cleaned[index] for index in places])
+        events = _event_list.validate_python([cleaned[index] for index in indexes])
     except ValidationError as wrong:
         for error in wrong.errors(include_input=False, include_url=False):
-            index = places[int(error["loc"][0])]
-            refused.setdefault(index, _rejected(index, error))
-        places = [index for index in places if index not in refused]
-        events = _many.validate_python([cleaned[index] for index in places])
-    parsed.events = list(zip(places, events, strict=True))
+            index = indexes[int(error["loc"][0])]
+            refused.setdefault(index, _reject_wrong_type(index, error))
+        indexes = [index for index in indexes if index not in refused]
+        events = _event_list.validate_python([cleaned[index] for index in indexes])
+    parsed.events = list(zip(indexes, events, strict=True))
     parsed.rejected = [refused[index] for index in sorted(refused)]
     return parsed
 
 
-def _rejected(index: int, error: Any) -> Rejected:  # noqa: ANN401  (Pydantic's ErrorDetails)
+def _find_overfull_field(event: object) -> str | None:
+    """Name the field that holds far too many values, if one does: Pydantic would create an error text for each wrong value."""
+    if not isinstance(event, Mapping):
+        return None
+    nested = ((field, event.get(field)) for field in ("metrics", "labels"))
+    return next(
+        (field for field, values in nested if isinstance(values, Mapping) and len(values) > MAX_NESTED_VALUES), None
+    )
+
+
+def _reject_wrong_type(index: int, error: Any) -> EventRejection:  # noqa: ANN401  (Pydantic's ErrorDetails)
     name = ".".join(str(part) for part in error["loc"][1:])
     if not name:
-        return Rejected(index, "not_an_object", "an event is a JSON object")
+        return EventRejection(index, "not_an_object", "an event must be a JSON object")
     code = "not_finite" if error["type"] == "finite_number" else "wrong_kind"
-    return Rejected(index, code, f"{name[:200]}: {error['msg']}", name[:200])
+    return EventRejection(index, code, f"{name[:200]}: {error['msg']}", name[:200])

@@ -1,6 +1,6 @@
-"""Whatever bytes a tool sends, each dialect gives events that can be stored, or a warning; it never fails and never takes long.
+"""Whatever bytes a tool sends, each dialect returns events that can be stored, or a warning. It never fails and never takes long.
 
-`make fuzz` goes on for a minute with each dialect. A dialect is added by one line of `DIALECTS`.
+`make fuzz` runs each dialect for a minute. A new dialect needs one line in `DIALECTS`.
 """
 
 import json
@@ -37,13 +37,13 @@ from app.intake.dialects import (
     uptime_kuma,
     zabbix,
 )
-from app.intake.dialects.make_event import named_here, unread
+from app.intake.dialects.make_event import attribute_to_sender, make_unreadable_event
 from app.intake.dialects.tool_request import Dialect, NotUnderstood, ToolRequest
-from app.intake.shape import Sender, agent_of, shape
+from app.intake.validate import Sender, resolve_agent_name, validate_event
 from tests.support import corpus
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-# A dialect, and the family of the corpus whose bodies are mangled for it.
+# Each dialect, and the family of the corpus whose bodies are altered for it.
 DIALECTS: dict[str, tuple[Dialect, str]] = {
     "alertmanager": (alertmanager.read, "alertmanager"),
     "apprise": (apprise.read, "apprise"),
@@ -73,191 +73,124 @@ NUMBERS = st.one_of(
     st.floats(),
     st.sampled_from(["9" * 5000, "1e999", "-0", "NaN", "\u0663", "1_0", "0x10", "1795394301.012057"]),
 )
-# Slow for one of these means slow for every agent that waits behind it.
-LONG = [b"E /", b"E ", b": open: [Errno 1", b"a ", b"\n", b"(", b"<", b"<b", b'Task: plan "', b"Event: a", b"rsync: [", b"ok no 0 ",
+# A dialect that is slow for one of these delays every agent that waits behind the request.
+REPEATED_PIECES = [b"E /", b"E ", b": open: [Errno 1", b"a ", b"\n", b"(", b"<", b"<b", b'Task: plan "', b"Event: a", b"rsync: [", b"ok no 0 ",
         b'{"a":', b"[", b"{\n", b"[\n", b"%e2%80", b"=?utf-8?q?", b"Subject: [", b"2026-11-23 00:00:00", b"\xff\xfe", b"\x00", "ß".encode("utf-16-le")]  # fmt: skip
-PATIENCE_S = 15
+MAX_CPU_S = 15
 
 
 @cache
 def bodies(family: str) -> list[bytes]:
-    """Give the corpus's bodies and the words in its addresses."""
-    found = [one.body[:4096] for one in corpus.recordings(family) if one.body]
-    return [*found, *(one.head.split(b" ")[1] for one in corpus.recordings(family)), b""]
+    """Return the bodies of a family of the corpus, and its addresses."""
+    recordings = corpus.recordings(family)
+    recorded = [recording.body[:4096] for recording in recordings if recording.body]
+    return [*recorded, *(recording.head.split(b" ")[1] for recording in recordings), b""]
 
 
 @st.composite
-def mangled(draw: st.DrawFn, family: str) -> bytes:
-    """A real body, with a piece cut out and another put in."""
+def altered_bodies(draw: st.DrawFn, family: str) -> bytes:
+    """Draw a recorded body in which one piece is replaced."""
     body = draw(st.sampled_from(bodies(family)))
     start, end = sorted(draw(st.tuples(*[st.integers(0, len(body))] * 2)))
-    piece = draw(st.one_of(st.binary(max_size=20), NUMBERS.map(lambda one: str(one).encode()), st.sampled_from(LONG)))
+    piece = draw(
+        st.one_of(
+            st.binary(max_size=20), NUMBERS.map(lambda number: str(number).encode()), st.sampled_from(REPEATED_PIECES)
+        )
+    )
     return body[:start] + piece + body[end:]
 
 
 WORDS = st.one_of(
     st.text(max_size=30),
     NUMBERS.map(str),
-    st.sampled_from(
-        [
-            "start",
-            "fail",
-            "log",
-            "0",
-            "256",
-            "run",
-            "complete",
-            "ok",
-            "finish",
-            "ping",
-            "in_progress",
-            "error",
-            "up",
-            "down",
-            "�",
-            "\u202e",
-        ]
-    ),
-)
+    st.sampled_from([
+        "start", "fail", "log", "0", "256", "run", "complete", "ok", "finish", "ping", "in_progress", "error", "up", "down", "\ufffd", "\u202e",
+    ]),
+)  # fmt: skip
 NAMES = st.one_of(
     st.text(max_size=10),
-    st.sampled_from(
-        [
-            "rid",
-            "create",
-            "status",
-            "msg",
-            "ping",
-            "state",
-            "series",
-            "stamp",
-            "metric",
-            "duration",
-            "host",
-            "env",
-            "job",
-            "agent",
-            "check_in_id",
-            "exit_code",
-            "activity",
-        ]
-    ),
-)
-
-
+    st.sampled_from([
+        "rid", "create", "status", "msg", "ping", "state", "series", "stamp", "metric", "duration", "host", "env", "job", "agent",
+        "check_in_id", "exit_code", "activity",
+    ]),
+)  # fmt: skip
 HEADERS = (
     "content-type", "content-encoding", "ce-id", "ce-source", "ce-type", "ce-specversion", "ce-time", "title", "x-message", "tags",
     "priority",
 )  # fmt: skip
-# What some dialect looks for in JSON: with values of any kind, so that none is taken for what it is not.
-WORDS_OF_JSON = st.sampled_from(
-    [
-        "alerts",
-        "status",
-        "labels",
-        "annotations",
-        "alertname",
-        "fingerprint",
-        "startsAt",
-        "severity",
-        "truncatedAlerts",
-        "archive",
-        "repository",
-        "stats",
-        "duration",
-        "type",
-        "levelname",
-        "path",
-        "message_type",
-        "summary",
-        "error",
-        "item",
-        "code",
-        "keep",
-        "specversion",
-        "id",
-        "source",
-        "data",
-        "data_base64",
-        "subject",
-        "time",
-        "title",
-        "message",
-        "tags",
-        "topic",
-        "priority",
-        "profile",
-        "command",
-        "exitCode",
-        "Data",
-        "Extra",
-        "streams",
-        "values",
-    ]
-)
+# Names that a dialect reads in JSON. They get values of any type, so that a wrong type is met too.
+JSON_NAMES = st.sampled_from([
+    "alerts", "status", "labels", "annotations", "alertname", "fingerprint", "startsAt", "severity", "truncatedAlerts", "archive",
+    "repository", "stats", "duration", "type", "levelname", "path", "message_type", "summary", "error", "item", "code", "keep",
+    "specversion", "id", "source", "data", "data_base64", "subject", "time", "title", "message", "tags", "topic", "priority", "profile",
+    "command", "exitCode", "Data", "Extra", "streams", "values",
+])  # fmt: skip
 JSON_VALUES = st.recursive(
     st.one_of(st.none(), st.booleans(), NUMBERS, st.text(max_size=10), st.sampled_from(
         ["summary", "exit_error", "log_message", "file_status", "ERROR", "1.0", "resolved", "2026-11-23T01:00:00Z", "E"]
     )),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(WORDS_OF_JSON, inner, max_size=5)),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(JSON_NAMES, inner, max_size=5)),
     max_leaves=12,
 )  # fmt: skip
 
 
-def said(family: str) -> st.SearchStrategy[ToolRequest]:
-    """Any request."""
+def requests(family: str) -> st.SearchStrategy[ToolRequest]:
+    """Return a strategy for any request."""
     return st.builds(
         ToolRequest,
-        at=st.just(NOW),
         path=st.lists(WORDS, max_size=4).map(tuple),
         query=st.lists(st.tuples(NAMES, WORDS), max_size=6),
         headers=st.fixed_dictionaries({}, optional=dict.fromkeys(HEADERS, WORDS)),
-        body=st.one_of(mangled(family), st.binary(max_size=400), JSON_VALUES.map(lambda one: json.dumps(one).encode())),
+        body=st.one_of(
+            altered_bodies(family), st.binary(max_size=400), JSON_VALUES.map(lambda value: json.dumps(value).encode())
+        ),
         job=st.one_of(st.none(), WORDS),
     )
 
 
-def check(tool: str, dialect: Dialect, heard: ToolRequest) -> None:
-    """Have the dialect read it, and shape what it gives as intake does; a defect comes through as it is."""
+def check(tool: str, dialect: Dialect, request: ToolRequest) -> None:
+    """Read a request and validate its events as intake does. A bug raises its own error here."""
     try:
-        events = dialect(heard)
+        events = dialect(request)
     except NotUnderstood as cause:
-        events = [unread(tool, heard, str(cause))]
+        events = [make_unreadable_event(tool, request, str(cause))]
     for sender in (Sender("cus_1"), Sender("cus_1", "agt_1", "nas01")):
         for event in events:
-            named = named_here(event, tool, sender.agent)
-            row = shape(named, "cus_1", "agt_1", agent_of(named, sender), NOW, 64 * 1024, was_replaced=False)
+            attributed = attribute_to_sender(event, tool, sender.agent)
+            row = validate_event(
+                attributed, "cus_1", "agt_1", resolve_agent_name(attributed, sender), NOW, 64 * 1024, was_replaced=False
+            )
             assert len(row.log or "") <= 64 * 1024
             for text in (row.job, row.run, row.message, row.log, row.labels, row.metrics):
                 assert text is None or "\0" not in text.encode().decode()
 
 
 @pytest.mark.parametrize("tool", DIALECTS)
-def test_any_request_gives_events_that_can_be_stored(tool: str, fuzz_s: float):
+def test_any_request_becomes_events_that_can_be_stored(tool: str, fuzz_s: float):
     dialect, family = DIALECTS[tool]
 
     @settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=1000 if fuzz_s else 100)
-    @given(heard=said(family))
-    def once(heard: ToolRequest) -> None:
-        check(tool, dialect, heard)
+    @given(request=requests(family))
+    def check_one(request: ToolRequest) -> None:
+        check(tool, dialect, request)
 
-    for_a_while(once, fuzz_s)
+    run_repeatedly(check_one, fuzz_s)
 
 
 @pytest.mark.parametrize("tool", DIALECTS)
-def test_a_long_request_is_read_in_bounded_time(tool: str):
+def test_a_long_request_is_read_in_limited_time(tool: str):
     dialect, _ = DIALECTS[tool]
-    for piece in LONG:
+    for piece in REPEATED_PIECES:
         for body in (piece * (200_000 // len(piece)), b"\n".join([piece * 50] * (200_000 // len(piece * 50)))):
-            begun = time.process_time()
-            check(tool, dialect, ToolRequest(NOW, path=("log",), body=b"x\n" + body, job="daily"))
-            check(tool, dialect, ToolRequest(NOW, query=[("status", "ok"), ("msg", body.decode("latin-1"))], body=body))
-            assert time.process_time() - begun < PATIENCE_S, piece
+            started = time.process_time()
+            check(tool, dialect, ToolRequest(path=("log",), body=b"x\n" + body, job="daily"))
+            check(tool, dialect, ToolRequest(query=[("status", "ok"), ("msg", body.decode("latin-1"))], body=body))
+            assert time.process_time() - started < MAX_CPU_S, piece
 
 
-def for_a_while(once: Callable[[], None], seconds: float) -> None:
-    """Run a property once, or again and again until the time is over."""
+def run_repeatedly(check_property: Callable[[], None], seconds: float) -> None:
+    """Check a property once, or repeatedly until `seconds` have passed."""
     end = time.monotonic() + seconds
-    once()
+    check_property()
     while time.monotonic() < end:
-        once()
+        check_property()

@@ -132,7 +132,7 @@ def test_the_page_for_agents_names_every_code_and_flag():
         for source in sources("app/intake")
         for pattern in (
             r'code="(\w+)"',
-            r'Rejected\([^"\n]*"(\w+)"',
+            r'EventRejection\([^"\n]*"(\w+)"',
             r'flags\.append\("(\w+)"\)',
             r'flags = \["(\w+)"\]',
         )

@@ -18,10 +18,10 @@ from app.core.errors import WrongScope
 from app.domain.key import KeyKind
 from app.http.auth import SECURITY, Caller, KeyAuthenticator, key_in
 from app.http.problems import problem
-from app.intake.accept import Intake, Receipt
-from app.intake.body import Head
+from app.intake.accept import Intake, IntakeResult
+from app.intake.body import BodyHeaders
 from app.intake.parse import EVENT_EXAMPLE, WireEvent
-from app.intake.shape import Sender
+from app.intake.validate import Sender
 from programs.protocol import report as protocol
 
 SHOWN_MOST = protocol.REFUSED_SHOWN
@@ -129,12 +129,12 @@ async def answer(state: State, headers: Iterable[tuple[bytes, bytes]], receive: 
     header = dict(headers).get
     authorization, key = header(b"authorization", b""), header(b"x-tocsin-key", b"")
     caller = await authenticator.admit_as(key_in(authorization.decode("latin-1"), key.decode("latin-1")), _KINDS)
-    head = Head(
+    body_headers = BodyHeaders(
         header(b"content-type", b"").decode("latin-1"),
         header(b"content-encoding", b"").decode("latin-1"),
         header(b"content-length", b"").decode("latin-1"),
     )
-    return _response(await intake.accept(head, receive, _sender(caller)))
+    return _response(await intake.accept_events(body_headers, receive, _sender(caller)))
 
 
 def _sender(caller: Caller) -> Sender:
@@ -143,7 +143,7 @@ def _sender(caller: Caller) -> Sender:
     return Sender(caller.customer_id, caller.agent_id, caller.agent_name)
 
 
-def _response(result: Receipt) -> Response:
+def _response(result: IntakeResult) -> Response:
     if not result.rejected:
         return _all_accepted(result.accepted, result.duplicates)
     # A batch of thousands of bad events must not be answered by megabytes.

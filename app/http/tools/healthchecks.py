@@ -20,7 +20,7 @@ from app.http.auth import Caller
 from app.http.tools.tool_auth import Tool, admit, hear_signal, parts_of
 from app.intake.accept import Intake
 from app.intake.dialects import healthchecks
-from app.intake.dialects.make_event import name
+from app.intake.dialects.make_event import limit_name
 from app.intake.dialects.tool_request import NotUnderstood
 
 MOUNTS = ("/ping", "/in/healthchecks")
@@ -72,7 +72,7 @@ async def take_signal(request: Request) -> Response:
 def _complaint(request: Request, caller: Caller, path: Sequence[str]) -> str | None:
     """Give what Healthchecks says of an address that is wrong in itself."""
     try:
-        healthchecks.meaning_of(healthchecks.split(path, has_slug=caller.job is None)[1])
+        healthchecks.parse_signal(healthchecks.split_path(path, has_slug=caller.job is None)[1])
     except NotUnderstood:
         return "invalid url format"
     rid = request.query_params.get("rid")
@@ -81,7 +81,7 @@ def _complaint(request: Request, caller: Caller, path: Sequence[str]) -> str | N
 
 async def _create(request: Request, caller: Caller, path: Sequence[str]) -> bool:
     """Expect the job of an address each day, as Healthchecks does, if there is none by that name yet; say whether that is so."""
-    job = name(healthchecks.split(path, has_slug=caller.job is None)[0])
+    job = limit_name(healthchecks.split_path(path, has_slug=caller.job is None)[0])
     if job is None:
         return False
     context: AppContext = request.app.state.context
@@ -104,7 +104,7 @@ async def _agent_of(request: Request, caller: Caller) -> str:
         return caller.agent_id
     context: AppContext = request.app.state.context
     intake: Intake = request.app.state.intake
-    agent = (caller.customer_id or "", name(request.query_params.get("agent")) or healthchecks.TOOL)
+    agent = (caller.customer_id or "", limit_name(request.query_params.get("agent")) or healthchecks.TOOL)
     remembered = intake.agents.find(*agent)
     if remembered is not None:
         return remembered

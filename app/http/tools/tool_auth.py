@@ -13,10 +13,10 @@ from fastapi import Request
 from app.core.errors import WrongScope
 from app.domain.key import KeyKind
 from app.http.auth import Caller, KeyAuthenticator
-from app.intake.accept import Intake, Receipt
-from app.intake.body import read_any
+from app.intake.accept import Intake, IntakeResult
+from app.intake.body import read_tool_body
 from app.intake.dialects.tool_request import Dialect, ToolRequest
-from app.intake.shape import Sender
+from app.intake.validate import Sender
 
 QUERY_MOST = 100
 _KINDS = frozenset({KeyKind.ENROL, KeyKind.AGENT})
@@ -39,34 +39,33 @@ async def admit(request: Request, key: str) -> Caller:
     return caller
 
 
-async def hear(request: Request, tool: Tool, caller: Caller, path: Sequence[str] = ()) -> Receipt:
+async def hear(request: Request, tool: Tool, caller: Caller, path: Sequence[str] = ()) -> IntakeResult:
     """Store what the request says. Raises TooLarge, Overloaded, Unavailable; whatever else it says becomes an event."""
     said = said_by(request, caller, path)
-    return await _intake(request).hear(tool.name, tool.dialect, said, request.receive, sender_of(caller))
+    return await _intake(request).accept_tool_request(tool.name, tool.dialect, said, request.receive, sender_of(caller))
 
 
-async def hear_signal(request: Request, tool: Tool, caller: Caller, path: Sequence[str] = ()) -> Receipt:
+async def hear_signal(request: Request, tool: Tool, caller: Caller, path: Sequence[str] = ()) -> IntakeResult:
     """Store what the request's address says, and its body as a log, cut where it is too long. Raises Overloaded, Unavailable."""
     said = said_by(request, caller, path)
-    return await _intake(request).hear_signal(tool.name, tool.dialect, said, request.receive, sender_of(caller))
+    return await _intake(request).accept_signal(tool.name, tool.dialect, said, request.receive, sender_of(caller))
 
 
 async def read(request: Request) -> bytes:
     """Give the body, for a tool whose answer depends on it; `take` then stores it. Raises TooLarge, MalformedBody."""
     limit: int = request.app.state.context.settings.batch_limit
-    return await read_any(request.receive, request.headers.get("content-encoding", ""), limit)
+    return await read_tool_body(request.receive, request.headers.get("content-encoding", ""), limit)
 
 
-async def take(request: Request, tool: Tool, caller: Caller, path: Sequence[str], body: bytes) -> Receipt:
+async def take(request: Request, tool: Tool, caller: Caller, path: Sequence[str], body: bytes) -> IntakeResult:
     """Store what the request said, its body read before. Raises Overloaded, Unavailable."""
     said = replace(said_by(request, caller, path), body=body)
-    return await _intake(request).take(tool.name, tool.dialect, said, sender_of(caller))
+    return await _intake(request).accept_tool_request_with_body(tool.name, tool.dialect, said, sender_of(caller))
 
 
 def said_by(request: Request, caller: Caller, path: Sequence[str] = ()) -> ToolRequest:
     """Give what the request says, without its key and without its body, which is still to be read."""
     return ToolRequest(
-        at=_intake(request).now(),
         method=request.method,
         path=tuple(path),
         query=query_of(request),

@@ -9,8 +9,8 @@ from fastapi.responses import JSONResponse
 from app.core.errors import NotAllowed
 from app.http.tools.tool_auth import Tool, admit, key_of, parts_of, read, take
 from app.intake.dialects import zabbix
-from app.intake.dialects.json_body import object_in
-from app.intake.dialects.text import text_of
+from app.intake.dialects.body_fields import parse_json_object
+from app.intake.dialects.text_decoding import decode_text
 
 MOUNT, _PAGE = "/in/zabbix", "api_jsonrpc.php"
 _TOOL = Tool(zabbix.TOOL, zabbix.read)
@@ -32,7 +32,7 @@ async def take_call(request: Request) -> Response:
         )
     body = await read(request)
     await take(request, _TOOL, caller, (), body)
-    call = object_in(text_of(body))
+    call = parse_json_object(decode_text(body))
     return JSONResponse(_answer(call, result=_result(call)))
 
 

@@ -1,16 +1,16 @@
-"""Alertmanager's webhook, and Grafana's, which has its shape: each alert of a group is a job of its own that fails and is well again.
+"""Alertmanager's webhook, and Grafana's, which has the same format: each alert of a group is a job that fails and recovers by itself.
 
-Source: https://prometheus.io/docs/alerting/latest/configuration/#webhook_config. An alert that is told again is the same event.
+Source: https://prometheus.io/docs/alerting/latest/configuration/#webhook_config. An alert that is sent again is the same event.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.intake import fields
-from app.intake.dialects.json_body import object_of, text_in
-from app.intake.dialects.make_event import number, told
-from app.intake.dialects.moments import moment_in
+from app.intake.dialects.body_fields import as_text, first_text, read_json_body
+from app.intake.dialects.make_event import make_event
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
+from app.intake.dialects.values import parse_number, parse_time
 from app.intake.parse import WireEvent
 
 TOOL = "alertmanager"
@@ -18,28 +18,28 @@ _SEVERITIES = {
     "critical": "critical", "page": "critical", "emergency": "critical", "disaster": "critical", "error": "error",
     "high": "error", "warning": "warning", "warn": "warning", "info": "info", "none": "info",
 }  # fmt: skip
-_UNNAMED = ("alertname", "severity", "grafana_folder", "prometheus", "monitor", "replica")
-_HOSTS = ("agent", "host", "hostname", "node", "nodename", "instance")
-_WORDS = ("summary", "message", "description")
-_NAMED_MOST, _LINES_MOST = 12, 100
-_NEVER = 1  # the year of an `endsAt` that is not known
+_LABELS_NOT_IN_JOB = ("alertname", "severity", "grafana_folder", "prometheus", "monitor", "replica")
+_HOST_LABELS = ("agent", "host", "hostname", "node", "nodename", "instance")
+_MESSAGE_NOTES = ("summary", "message", "description")
+_MAX_LABELS_IN_JOB, _MAX_LINES = 12, 100
+_YEAR_OF_UNKNOWN_END = 1  # of an `endsAt` that is not known
 
 
-def read(said: ToolRequest) -> Sequence[WireEvent]:
-    """Give an event for each alert. Raises NotUnderstood for a body without alerts."""
-    found = object_of(said)
-    alerts = found.get("alerts")
+def read(request: ToolRequest) -> Sequence[WireEvent]:
+    """Return an event for each alert. Raises NotUnderstood for a body without alerts."""
+    group = read_json_body(request)
+    alerts = group.get("alerts")
     if not isinstance(alerts, list) or not alerts:
         raise NotUnderstood("no alerts in JSON")
-    events = [_of_alert(alert, found, said) for alert in alerts if isinstance(alert, dict)]
-    left_out = number(found.get("truncatedAlerts")) or 0
-    if left_out > 0 or len(events) < len(alerts):
-        count = int(left_out) + len(alerts) - len(events)
+    events = [_read_alert(alert, group, request) for alert in alerts if isinstance(alert, dict)]
+    truncated = parse_number(group.get("truncatedAlerts")) or 0
+    if truncated > 0 or len(events) < len(alerts):
+        count = int(truncated) + len(alerts) - len(events)
         events.append(
-            told(
+            make_event(
                 TOOL,
-                agent=said.asked("agent"),
-                job=said.job or TOOL,
+                agent=request.query_value("agent"),
+                job=request.job or TOOL,
                 activity="other",
                 phase="finished",
                 outcome="warning",
@@ -49,47 +49,37 @@ def read(said: ToolRequest) -> Sequence[WireEvent]:
     return events
 
 
-def _of_alert(alert: Mapping[str, Any], group: Mapping[str, Any], said: ToolRequest) -> WireEvent:
-    labels, notes = _texts(alert.get("labels")), _texts(alert.get("annotations"))
-    status = text_in(alert.get("status")) or text_in(group.get("status")) or ""
-    is_over = status == "resolved"
-    begun, ended = moment_in(alert.get("startsAt")), moment_in(alert.get("endsAt"))
-    host = next((labels[name] for name in _HOSTS if labels.get(name)), None)
-    message = next((notes[name] for name in _WORDS if notes.get(name)), None)
-    named = labels.get("alertname") or message or TOOL
-    return told(
+def _read_alert(alert: Mapping[str, Any], group: Mapping[str, Any], request: ToolRequest) -> WireEvent:
+    labels, notes = _texts_of(alert.get("labels")), _texts_of(alert.get("annotations"))
+    status = as_text(alert.get("status")) or as_text(group.get("status")) or ""
+    is_resolved = status == "resolved"
+    started, ended = parse_time(alert.get("startsAt")), parse_time(alert.get("endsAt"))
+    host = next((labels[name] for name in _HOST_LABELS if labels.get(name)), None)
+    message = first_text(notes, _MESSAGE_NOTES)
+    name = labels.get("alertname") or message or TOOL
+    # Two alerts of one name about two disks are two jobs, and each recovers by itself, so the labels are part of the name.
+    rest = [labels[label] for label in sorted(labels) if label not in _LABELS_NOT_IN_JOB and labels[label]]
+    in_brackets = f"({', '.join(rest[:_MAX_LABELS_IN_JOB])})" if rest else ""
+    identity = as_text(alert.get("fingerprint")) or fields.canonical_json(labels).decode("utf-8", "replace")
+    lines = [f"{label}: {value}" for label, value in (*notes.items(), *labels.items())][:_MAX_LINES]
+    lines += [line for field in ("valueString", "generatorURL") if (line := as_text(alert.get(field)))]
+    return make_event(
         TOOL,
-        agent=said.asked("agent") or (host.rpartition(":")[0] or host if host else None),
-        job=_job(named, labels, said.job),
+        agent=request.query_value("agent") or (host.rpartition(":")[0] or host if host else None),
+        job=" ".join(part for part in (request.job, name, in_brackets) if part),
         activity="other",
         phase="finished",
-        outcome="success" if is_over else "failure",
-        severity=None if is_over else _SEVERITIES.get(labels.get("severity", "").lower()),
-        at=(ended if ended is not None and ended.year > _NEVER else None) if is_over else begun,
-        message=f"resolved: {message or named}" if is_over else message or named,
-        log=_log(alert, labels, notes),
-        labels={f"alert_{name}": value for name, value in labels.items()},
-        key=[_identity(alert, labels), text_in(alert.get("startsAt")), status],
+        outcome="success" if is_resolved else "failure",
+        severity=None if is_resolved else _SEVERITIES.get(labels.get("severity", "").lower()),
+        at=(ended if ended is not None and ended.year > _YEAR_OF_UNKNOWN_END else None) if is_resolved else started,
+        message=f"resolved: {message or name}" if is_resolved else message or name,
+        log="\n".join(lines) or None,
+        labels={f"alert_{label}": value for label, value in labels.items()},
+        key=[identity, as_text(alert.get("startsAt")), status],
     )
 
 
-def _job(named: str, labels: Mapping[str, str], job: str | None) -> str:
-    """Name what the alert is about: two alerts of one name on two disks are two things, and each is well again by itself."""
-    rest = [labels[name] for name in sorted(labels) if name not in _UNNAMED and labels[name]][:_NAMED_MOST]
-    return " ".join(part for part in (job, named, f"({', '.join(rest)})" if rest else "") if part)
-
-
-def _identity(alert: Mapping[str, Any], labels: Mapping[str, str]) -> str:
-    return text_in(alert.get("fingerprint")) or fields.canonical(labels).decode("utf-8", "replace")
-
-
-def _log(alert: Mapping[str, Any], labels: Mapping[str, str], notes: Mapping[str, str]) -> str | None:
-    lines = [f"{name}: {value}" for name, value in (*notes.items(), *labels.items())][:_LINES_MOST]
-    lines += [line for name in ("valueString", "generatorURL") if (line := text_in(alert.get(name)))]
-    return "\n".join(lines) or None
-
-
-def _texts(found: object) -> dict[str, str]:
-    if not isinstance(found, dict):
+def _texts_of(value: object) -> dict[str, str]:
+    if not isinstance(value, dict):
         return {}
-    return {str(name): text for name, value in found.items() if (text := text_in(value))}
+    return {str(name): text for name, item in value.items() if (text := as_text(item))}

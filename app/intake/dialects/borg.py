@@ -1,7 +1,7 @@
 """borg's output, with `--json`, `--log-json` or neither, as a script posts it: standard output, standard error or both.
 
 Source: https://borgbackup.readthedocs.io/en/stable/internals/frontends.html. The archive's times have no zone, so they are not used.
-Exit code 1 and 100 to 127 are warnings; an archive in the output says nothing of files that could not be read.
+Exit codes 1 and 100 to 127 are warnings; an archive in the output does not tell whether all files could be read.
 """
 
 import re
@@ -10,27 +10,32 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from app.intake.dialects.json_body import text_in
-from app.intake.dialects.json_pieces import pieces_of
-from app.intake.dialects.log_errors import confessed
-from app.intake.dialects.make_event import number, told
-from app.intake.dialects.moments import moment_of_unix
-from app.intake.dialects.script_params import exit_code_of, exit_words, key_of, who
+from app.intake.dialects.body_fields import as_text
+from app.intake.dialects.make_event import make_event
+from app.intake.dialects.script_output import (
+    describe_exit_code,
+    identify_run,
+    make_post_key,
+    parse_exit_code,
+    split_output,
+)
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
+from app.intake.dialects.values import parse_non_negative, parse_unix_time
+from app.intake.dialects.wording import find_log_errors
 from app.intake.parse import WireEvent
 
 TOOL = "borg"
 _PROGRESS = ('{"type": "archive_progress"', '{"type": "progress_')
 _PROGRESS_TYPES = ("archive_progress", "progress_message", "progress_percent")
-_WARNINGS = frozenset({1, *range(100, 128)})
-_END = "terminating with "
-_RC = re.compile(_END + r"(?:success|warning|error) status, rc (\d{1,5})")
+_WARNING_EXIT_CODES = frozenset({1, *range(100, 128)})
+_END_LINE = "terminating with "
+_EXIT_CODE = re.compile(_END_LINE + r"(?:success|warning|error) status, rc (\d{1,5})")
 _EXCEPTION = re.compile(r"^(\w[\w.]{0,100}(?:Error|Exception|Full|Timeout)\b.{0,500})$", re.MULTILINE)
-_VERIFY = re.compile(
+_VERIFY_LINE = re.compile(
     r"(?:Finished|Starting) (?:full |partial )?repository check|[Cc]onsistency check|^Data integrity error"
 )
-_PRUNE = re.compile(r"^(?:Keeping|Pruning|Would prune|Deleting|Deleted) archive|^compaction freed")
-_FOREIGN = "Remote: "  # what the server's login said, such as its greeting
+_PRUNE_LINE = re.compile(r"^(?:Keeping|Pruning|Would prune|Deleting|Deleted) archive|^compaction freed")
+_REMOTE_LINE = "Remote: "  # output of the server's login, such as its greeting
 _AMOUNTS = {
     "bytes_processed": "original_size",
     "bytes_stored": "deduplicated_size",
@@ -39,145 +44,139 @@ _AMOUNTS = {
 
 
 @dataclass(slots=True)
-class _Heard:
-    """What the output tells, gathered line by line."""
+class _BorgOutput:
+    """What the output reports, collected line by line."""
 
     archives: list[Mapping[str, Any]] = field(default_factory=list)
     repository: str | None = None
-    bad: list[str] = field(default_factory=list)
-    odd: list[str] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     unread: set[str] = field(default_factory=set)
     log: list[str] = field(default_factory=list)
-    exits: list[int] = field(default_factory=list)
+    exit_codes: list[int] = field(default_factory=list)
     at: datetime | None = None
     activity: str = "backup"
-    is_progress: bool = False
+    has_progress: bool = False
 
 
-def read(said: ToolRequest) -> Sequence[WireEvent]:
-    """Give the event of one post. Raises NotUnderstood for what is no output of borg's and has no exit code."""
-    text, code = said.text, exit_code_of(said)
-    heard = _heard(text)
+def read(request: ToolRequest) -> Sequence[WireEvent]:
+    """Return the event of one post. Raises NotUnderstood if there is neither a result in the output nor an exit code."""
+    output, code = _parse_output(request.text), parse_exit_code(request)
     if code is not None:
-        heard.exits.append(code)
-    outcome, message = _verdict(heard)
+        output.exit_codes.append(code)
+    outcome, message = _find_result(output)
     if outcome is None:
         raise NotUnderstood("neither borg's archive nor an exit code")
-    of = who(said, TOOL, heard.activity)
-    stats = [one["stats"] for one in heard.archives if isinstance(one.get("stats"), dict)]
+    stats = [archive["stats"] for archive in output.archives if isinstance(archive.get("stats"), dict)]
     return [
-        told(
+        make_event(
             TOOL,
-            **of,
+            **identify_run(request, TOOL, output.activity),
             phase="finished",
             outcome=outcome,
-            at=heard.at,
+            at=output.at,
             message=message,
-            log="\n".join(heard.log) or None,
+            log="\n".join(output.log) or None,
             metrics={
-                "duration_s": _sum(heard.archives, "duration"),
-                **{metric: _sum(stats, name) for metric, name in _AMOUNTS.items()},
-                "files_failed": len(heard.unread) or (0 if outcome == "success" and heard.exits else None),
-                "exit_code": _worst(heard.exits),
+                "duration_s": _sum_amounts(output.archives, "duration"),
+                **{metric: _sum_amounts(stats, name) for metric, name in _AMOUNTS.items()},
+                "files_failed": len(output.unread) or (0 if outcome == "success" and output.exit_codes else None),
+                "exit_code": _worst_exit_code(output.exit_codes),
             },
-            labels={"repository": heard.repository},
-            key=key_of(said) if heard.archives else None,
+            labels={"repository": output.repository},
+            key=make_post_key(request) if output.archives else None,
         )
     ]
 
 
-def _heard(text: str) -> _Heard:
-    heard = _Heard(is_progress=_PROGRESS[0] in text)
-    for piece in pieces_of(text, _PROGRESS):
+def _parse_output(text: str) -> _BorgOutput:
+    output = _BorgOutput(has_progress=_PROGRESS[0] in text)
+    for piece in split_output(text, _PROGRESS):
         value: Any = piece.value
         match value:
             case {"type": "log_message"}:
-                _message(heard, value)
+                _add_log_message(output, value)
             case {"type": "file_status"}:
-                path, status = text_in(value.get("path")) or "", text_in(value.get("status")) or ""
-                heard.unread |= {path} if status == "E" else set()
-                heard.log.append(f"{status} {path}")
+                path, status = as_text(value.get("path")) or "", as_text(value.get("status")) or ""
+                output.unread |= {path} if status == "E" else set()
+                output.log.append(f"{status} {path}")
             case {"type": str(kind)} if kind in _PROGRESS_TYPES:
-                heard.is_progress = True
+                output.has_progress = True
             case {"archive": {}}:
-                _archive(heard, value)
-            case {"message": str(words)}:
-                heard.log.append(words)
-            case {} | [*_]:  # lists and figures: what was done here is no backup
-                heard.activity = "other"
-                heard.log.append(piece.text)
+                archive, repository = value["archive"], value.get("repository")
+                output.archives.append(archive)
+                output.repository = as_text(repository.get("location")) if isinstance(repository, dict) else None
+                output.log.append(
+                    f"archive {as_text(archive.get('name')) or ''} in {output.repository or 'its repository'}"
+                )
+            case {"message": str(message)}:
+                output.log.append(message)
+            case {} | [*_]:  # lists and statistics: this command was not a backup
+                output.activity = "other"
+                output.log.append(piece.text)
             case _:
-                _line(heard, piece.text)
-    return heard
+                _add_line(output, piece.text)
+    return output
 
 
-def _archive(heard: _Heard, said: Mapping[str, Any]) -> None:
-    archive, repository = said["archive"], said.get("repository")
-    heard.archives.append(archive)
-    heard.repository = text_in(repository.get("location")) if isinstance(repository, dict) else None
-    heard.log.append(f"archive {text_in(archive.get('name')) or ''} in {heard.repository or 'its repository'}")
-
-
-def _message(heard: _Heard, said: Mapping[str, Any]) -> None:
-    words, level = (text_in(said.get("message")) or "").strip(), text_in(said.get("levelname")) or "INFO"
-    heard.at = moment_of_unix(said.get("time")) or heard.at
-    heard.log.append(words if level == "INFO" else f"{level} {words}")
-    _signs(heard, words)
+def _add_log_message(output: _BorgOutput, entry: Mapping[str, Any]) -> None:
+    message, level = (as_text(entry.get("message")) or "").strip(), as_text(entry.get("levelname")) or "INFO"
+    output.at = parse_unix_time(entry.get("time")) or output.at
+    output.log.append(message if level == "INFO" else f"{level} {message}")
+    _note_command_and_end(output, message)
     if level in ("ERROR", "CRITICAL"):
-        cause = _EXCEPTION.findall(words[-5000:]) if words.startswith("Traceback") else []
-        heard.bad.append(cause[-1] if cause else words.partition("\n")[0])
-    elif level == "WARNING" and not words.startswith((_FOREIGN, _END)):
-        heard.odd.append(words.partition("\n")[0])
+        cause = _EXCEPTION.findall(message[-5000:]) if message.startswith("Traceback") else []
+        output.errors.append(cause[-1] if cause else message.partition("\n")[0])
+    elif level == "WARNING" and not message.startswith((_REMOTE_LINE, _END_LINE)):
+        output.warnings.append(message.partition("\n")[0])
 
 
-def _line(heard: _Heard, line: str) -> None:
-    """Take a line of borg without `--log-json`."""
-    heard.log.append(line)
-    _signs(heard, line)
+def _add_line(output: _BorgOutput, line: str) -> None:
+    """Add a line that borg prints without `--log-json`."""
+    output.log.append(line)
+    _note_command_and_end(output, line)
     if line.startswith("E "):
-        heard.unread.add(line[2:])
-    elif not line.startswith(_END) and (found := confessed(line)) is not None:
-        heard.odd.append(found.line)
+        output.unread.add(line[2:])
+    elif not line.startswith(_END_LINE) and (found := find_log_errors(line)) is not None:
+        output.warnings.append(found.line)
 
 
-def _signs(heard: _Heard, words: str) -> None:
-    """Note what a line says of the command and its end, whatever else it says."""
-    if ended := _RC.search(words[:200]):
-        heard.exits.append(int(ended[1]))
-    if _VERIFY.search(words[:200]):
-        heard.activity = "verify"
-    elif _PRUNE.search(words[:200]):
-        heard.activity = "prune"
+def _note_command_and_end(output: _BorgOutput, line: str) -> None:
+    """Note which command a line belongs to, and its exit code."""
+    if ended := _EXIT_CODE.search(line[:200]):
+        output.exit_codes.append(int(ended[1]))
+    if _VERIFY_LINE.search(line[:200]):
+        output.activity = "verify"
+    elif _PRUNE_LINE.search(line[:200]):
+        output.activity = "prune"
 
 
-def _verdict(heard: _Heard) -> tuple[str | None, str | None]:
-    """Give the outcome and its reason; None for an output that tells of no end."""
-    code = _worst(heard.exits)
-    if code is not None and code != 0 and code not in _WARNINGS:
-        return "failure", _reason(heard.bad[-1:] or heard.odd[-1:], ": ".join([exit_words(code), *heard.log[-1:]]))
-    if heard.bad and code != 0:  # `check` ends with 1, a warning, when the repository is damaged
-        return "failure", heard.bad[0] if heard.activity == "verify" else heard.bad[-1]
-    odd = [*heard.odd, *(f"{path}: could not be read" for path in sorted(heard.unread)[:1])]
-    if code in _WARNINGS or heard.bad or heard.unread or (code is None and odd):
-        count = max(len(heard.unread), len(heard.odd))
-        words = _reason(heard.bad[:1] or odd[:1], f"borg warns of something (exit code {code})")
-        return "warning", f"{words} ({count} such lines)" if count > 1 else words
-    if code == 0 or heard.archives:
+def _find_result(output: _BorgOutput) -> tuple[str | None, str | None]:
+    """Return the outcome and its reason; None for an output that reports no end."""
+    code, errors, warnings = _worst_exit_code(output.exit_codes), output.errors, output.warnings
+    if code is not None and code != 0 and code not in _WARNING_EXIT_CODES:
+        reasons = errors[-1:] or warnings[-1:]
+        return "failure", reasons[0] if reasons else ": ".join([describe_exit_code(code), *output.log[-1:]])
+    if errors and code != 0:  # `check` ends with 1, a warning, when the repository is damaged
+        return "failure", errors[0] if output.activity == "verify" else errors[-1]
+    warnings = [*warnings, *(f"{path}: could not be read" for path in sorted(output.unread)[:1])]
+    if code in _WARNING_EXIT_CODES or errors or output.unread or (code is None and warnings):
+        count = max(len(output.unread), len(output.warnings))
+        reasons = errors[:1] or warnings[:1]
+        reason = reasons[0] if reasons else f"borg reports a warning (exit code {code})"
+        return "warning", f"{reason} ({count} such lines)" if count > 1 else reason
+    if code == 0 or output.archives:
         return "success", None
-    if heard.is_progress:
-        return "failure", "the output ends before borg's archive: it did not come to its end"
+    if output.has_progress:
+        return "failure", "the output ends before borg's archive: borg did not finish"
     return None, None
 
 
-def _reason(lines: Sequence[str], otherwise: str) -> str:
-    return lines[0] if lines else otherwise
+def _worst_exit_code(codes: Sequence[int]) -> int | None:
+    """Return the worst exit code: an error before a warning before 0."""
+    return max(codes, key=lambda code: (code != 0, code not in _WARNING_EXIT_CODES)) if codes else None
 
 
-def _worst(codes: Sequence[int]) -> int | None:
-    """Give the worst exit code: an error before a warning before 0."""
-    return max(codes, key=lambda code: (code != 0, code not in _WARNINGS)) if codes else None
-
-
-def _sum(given: Sequence[Mapping[str, Any]], name: str) -> float | None:
-    known = [value for one in given if (value := number(one.get(name))) is not None and value >= 0]
-    return sum(known) if known else None
+def _sum_amounts(items: Sequence[Mapping[str, Any]], name: str) -> float | None:
+    amounts = [value for item in items if (value := parse_non_negative(item.get(name))) is not None]
+    return sum(amounts) if amounts else None

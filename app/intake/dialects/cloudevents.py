@@ -1,4 +1,4 @@
-"""CloudEvents 1.0 over HTTP: binary, structured and in batches. Source and id name an event for ever: the same two are one event.
+"""CloudEvents 1.0 over HTTP: binary, structured and in batches. Source and id identify an event: two with the same are one event.
 
 Source: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md. The type says what happened
 (`org.example.backup.failed`); where it does not, the data may.
@@ -12,17 +12,17 @@ from typing import Any
 from urllib.parse import unquote
 
 from app.intake import fields
-from app.intake.dialects.json_body import object_in, object_of, text_in
-from app.intake.dialects.make_event import number, told, unread
-from app.intake.dialects.moments import moment_in
-from app.intake.dialects.text import header_text
+from app.intake.dialects.body_fields import as_text, first_text, parse_json_object, read_json_body
+from app.intake.dialects.make_event import make_event, make_unreadable_event
+from app.intake.dialects.text_decoding import decode_header_value
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
-from app.intake.dialects.words import outcome_in
+from app.intake.dialects.values import parse_number, parse_time
+from app.intake.dialects.wording import find_outcome
 from app.intake.parse import WireEvent
 
 TOOL = "cloudevents"
 _REQUIRED = ("specversion", "id", "source", "type")
-_MOST = 10_000
+_MAX_BATCH = 10_000
 _QUOTED = re.compile(r'^"(.*)"$')
 _VERSION = re.compile(r"v\d{1,6}")
 _STARTED = frozenset({"started", "start", "starting", "begun", "begin", "running"})
@@ -49,88 +49,93 @@ _STATES = ("outcome", "status", "state", "result", "event")
 _REASONS = ("message", "error", "reason", "msg")
 
 
-def read(said: ToolRequest) -> Sequence[WireEvent]:
-    """Give the events. Raises NotUnderstood for what is no CloudEvent, and for one that lacks what the standard requires."""
-    if (batch := _batch(said)) is not None:
-        return [_of_batch(one, said) for one in batch[:_MOST]]
-    attributes, data = _structured(said) or _binary(said)
-    return [_event(attributes, data, said)]
+def read(request: ToolRequest) -> Sequence[WireEvent]:
+    """Return the events. Raises NotUnderstood for anything but a CloudEvent, and for one without a required attribute."""
+    if (batch := _parse_batch(request)) is not None:
+        return [_read_batch_item(item, request) for item in batch[:_MAX_BATCH]]
+    attributes, data = _parse_structured(request) or _parse_binary(request)
+    return [_make_event(attributes, data, request)]
 
 
-def _of_batch(one: object, said: ToolRequest) -> WireEvent:
-    """Give one event of a batch. One that is bad must not cost the others."""
+def _read_batch_item(item: object, request: ToolRequest) -> WireEvent:
+    """Return one event of a batch. A bad one becomes a warning, so that the others are not lost."""
     try:
-        return _event(*_opened(one if isinstance(one, dict) else {}), said)
+        return _make_event(*_split_structured(item if isinstance(item, dict) else {}), request)
     except NotUnderstood as cause:
-        return unread(TOOL, said, str(cause))
+        return make_unreadable_event(TOOL, request, str(cause))
 
 
-def _batch(said: ToolRequest) -> list[Any] | None:
-    if said.body[:200].lstrip()[:1] != b"[" or "ce-id" in said.headers:
+def _parse_batch(request: ToolRequest) -> list[Any] | None:
+    if request.body[:200].lstrip()[:1] != b"[" or "ce-id" in request.headers:
         return None
-    found = object_in(f'{{"batch":{said.text}}}').get("batch")
-    return found if isinstance(found, list) else None
+    batch = parse_json_object(f'{{"batch":{request.text}}}').get("batch")
+    return batch if isinstance(batch, list) else None
 
 
-def _structured(said: ToolRequest) -> tuple[Mapping[str, Any], object] | None:
-    if "ce-id" in said.headers or "ce-specversion" in said.headers:
+def _parse_structured(request: ToolRequest) -> tuple[Mapping[str, Any], object] | None:
+    if "ce-id" in request.headers or "ce-specversion" in request.headers:
         return None
-    found = object_of(said)
-    is_one = "specversion" in found or "application/cloudevents" in said.headers.get("content-type", "").lower()
-    return _opened(found) if is_one else None
+    body = read_json_body(request)
+    is_event = "specversion" in body or "application/cloudevents" in request.headers.get("content-type", "").lower()
+    return _split_structured(body) if is_event else None
 
 
-def _opened(found: Mapping[str, Any]) -> tuple[Mapping[str, Any], object]:
-    """Part an event's JSON into its attributes and its data."""
-    attributes = {name: value for name, value in found.items() if name not in ("data", "data_base64")}
-    packed = found.get("data_base64")
-    if not isinstance(packed, str):
-        return attributes, found.get("data")
+def _split_structured(event: Mapping[str, Any]) -> tuple[Mapping[str, Any], object]:
+    """Split an event's JSON into its attributes and its data."""
+    attributes = {name: value for name, value in event.items() if name not in ("data", "data_base64")}
+    encoded = event.get("data_base64")
+    if not isinstance(encoded, str):
+        return attributes, event.get("data")
     try:
-        return attributes, base64.b64decode(packed).decode("utf-8", "replace")
+        return attributes, base64.b64decode(encoded).decode("utf-8", "replace")
     except (ValueError, binascii.Error):
-        return attributes, packed
+        return attributes, encoded
 
 
-def _binary(said: ToolRequest) -> tuple[Mapping[str, Any], object]:
+def _parse_binary(request: ToolRequest) -> tuple[Mapping[str, Any], object]:
     attributes = {
-        name.removeprefix("ce-"): unquote(_QUOTED.sub(r"\1", header_text(value)), errors="replace")
-        for name, value in said.headers.items()
+        name.removeprefix("ce-"): unquote(_QUOTED.sub(r"\1", decode_header_value(value)), errors="replace")
+        for name, value in request.headers.items()
         if name.startswith("ce-")
     }
-    return attributes, said.text
+    return attributes, request.text
 
 
-def _event(attributes: Mapping[str, Any], data: object, said: ToolRequest) -> WireEvent:
-    missing = [name for name in _REQUIRED if not text_in(attributes.get(name))]
+def _make_event(attributes: Mapping[str, Any], data: object, request: ToolRequest) -> WireEvent:
+    missing = [name for name in _REQUIRED if not as_text(attributes.get(name))]
     if missing:
         raise NotUnderstood(f"a CloudEvent without {', '.join(missing)}")
-    source, kind = text_in(attributes["source"]) or "", text_in(attributes["type"]) or ""
-    given = data if isinstance(data, dict) else object_in(data) if isinstance(data, str) else {}
-    words = [word for word in re.split(r"[^a-z0-9]+", kind.lower()) if not _VERSION.fullmatch(word)]
-    phase, outcome = _verdict(words, given)
-    reason = _text(given, _REASONS) or (None if given else _first_line(data))
-    return told(
+    source, event_type = as_text(attributes["source"]) or "", as_text(attributes["type"]) or ""
+    content = data if isinstance(data, dict) else parse_json_object(data) if isinstance(data, str) else {}
+    words = [word for word in re.split(r"[^a-z0-9]+", event_type.lower()) if not _VERSION.fullmatch(word)]
+    phase, outcome = _find_result(words, (first_text(content, _STATES) or "").lower())
+    first_line = data.strip().partition("\n")[0].strip('"') if isinstance(data, str) and not content else None
+    reason = first_text(content, _REASONS) or first_line
+    last_part = next((part for part in reversed(source.split("/")) if part), None)
+    return make_event(
         TOOL,
-        agent=said.asked("agent") or _text(given, ("agent", "host", "hostname")) or _last_part(source),
-        job=said.job or said.asked("job") or _text(given, ("job",)) or text_in(attributes.get("subject")) or TOOL,
-        run=_text(given, ("run", "run_id")),
-        activity=_activity(words, given),
+        agent=request.query_value("agent") or first_text(content, ("agent", "host", "hostname")) or last_part,
+        job=request.job
+        or request.query_value("job")
+        or first_text(content, ("job",))
+        or as_text(attributes.get("subject"))
+        or TOOL,
+        run=first_text(content, ("run", "run_id")),
+        activity=_find_activity(words, (first_text(content, ("activity",)) or "").lower()),
         phase=phase,
         outcome=outcome,
-        at=moment_in(attributes.get("time")),
-        message=reason or (kind if outcome in ("failure", "warning") else None),
-        log=_text(given, ("log", "output")) or (data if isinstance(data, str) and not given else None),
-        metrics={metric: _amount(given, names) for metric, names in _AMOUNTS.items()},
-        labels={"ce_type": kind, "ce_source": source},
+        at=parse_time(attributes.get("time")),
+        message=reason or (event_type if outcome in ("failure", "warning") else None),
+        log=first_text(content, ("log", "output")) or (data if isinstance(data, str) and not content else None),
+        metrics={metric: _find_amount(content, names) for metric, names in _AMOUNTS.items()},
+        labels={"ce_type": event_type, "ce_source": source},
         extra={name: value for name, value in attributes.items() if name not in ("source", "type", "specversion")},
-        key=[source, text_in(attributes["id"])],
+        key=[source, as_text(attributes["id"])],
     )
 
 
-def _verdict(words: Sequence[str], given: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """Give phase and outcome, by the type's last word that tells of one, else by what the data says of its state."""
-    state = (_text(given, _STATES) or "").lower()
+def _find_result(words: Sequence[str], state: str) -> tuple[str | None, str | None]:
+    """Return phase and outcome: from the last word of the type that names one, else from the state in the data."""
     for word in (*reversed(words), state):
         if word in _STARTED:
             return "started", None
@@ -138,31 +143,18 @@ def _verdict(words: Sequence[str], given: Mapping[str, Any]) -> tuple[str | None
             return "progress", None
         if word in _OUTCOMES:
             return "finished", _OUTCOMES[word]
-    outcome = outcome_in(state[:100])
+    outcome = find_outcome(state[:100])
     return ("finished", outcome) if outcome else (None, None)
 
 
-def _activity(words: Sequence[str], given: Mapping[str, Any]) -> str:
-    named = (_text(given, ("activity",)) or "").lower()
-    if named in fields.ACTIVITIES:
-        return named
+def _find_activity(words: Sequence[str], stated: str) -> str:
+    if stated in fields.ACTIVITIES:
+        return stated
     return next((_ACTIVITIES[word] for word in reversed(words) if word in _ACTIVITIES), "backup")
 
 
-def _amount(given: Mapping[str, Any], names: Sequence[str]) -> float | None:
-    own = given.get("metrics")
-    places = (own, given) if isinstance(own, dict) else (given,)
-    found = (number(place.get(name)) for place in places for name in names)
-    return next((value for value in found if value is not None and value >= 0), None)
-
-
-def _text(given: Mapping[str, Any], names: Sequence[str]) -> str | None:
-    return next((text for name in names if (text := text_in(given.get(name)))), None)
-
-
-def _first_line(data: object) -> str | None:
-    return data.strip().partition("\n")[0].strip('"') if isinstance(data, str) else None
-
-
-def _last_part(source: str) -> str | None:
-    return next((part for part in reversed(source.split("/")) if part), None)
+def _find_amount(content: Mapping[str, Any], names: Sequence[str]) -> float | None:
+    metrics = content.get("metrics")
+    places = (metrics, content) if isinstance(metrics, dict) else (content,)
+    numbers = (parse_number(place.get(name)) for place in places for name in names)
+    return next((number for number in numbers if number is not None and number >= 0), None)

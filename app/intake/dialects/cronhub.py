@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from app.intake.dialects.make_event import told
+from app.intake.dialects.make_event import make_event
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.parse import WireEvent
 
@@ -15,11 +15,12 @@ STATES: dict[str, tuple[str, str | None]] = {
 }
 
 
-def read(said: ToolRequest) -> Sequence[WireEvent]:
-    """Give the event of one ping. `path` is the state, and the monitor where the address names one besides the key."""
-    state, monitor = (*said.path, "", "")[:2]
-    if state not in STATES or len(said.path) > 2:  # noqa: PLR2004  (these two)
-        raise NotUnderstood(f"{'/'.join(said.path)[:40]!r} is no state")
+def read(request: ToolRequest) -> Sequence[WireEvent]:
+    """Return the event of one ping. `path` is the state, and the monitor if the address names one in addition to the key."""
+    state, monitor = (*request.path, "", "")[:2]
+    if state not in STATES or len(request.path) > 2:  # noqa: PLR2004  (these two)
+        raise NotUnderstood(f"{'/'.join(request.path)[:40]!r} is not a state")
     phase, outcome = STATES[state]
-    job = said.asked("job") or said.job or monitor or TOOL
-    return [told(TOOL, agent=said.asked("agent"), job=job, phase=phase, outcome=outcome, log=said.text or None)]
+    job = request.query_value("job") or request.job or monitor or TOOL
+    agent = request.query_value("agent")
+    return [make_event(TOOL, agent=agent, job=job, phase=phase, outcome=outcome, log=request.text or None)]

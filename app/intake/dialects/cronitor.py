@@ -1,10 +1,10 @@
-"""Cronitor's telemetry: `/p/<key>/<monitor>?state=run`, and the older `/<key>/run`, as https://cronitor.io/docs/telemetry-api has it."""
+"""Cronitor's telemetry: `/p/<key>/<monitor>?state=run`, and the older `/<key>/run`. Source: https://cronitor.io/docs/telemetry-api."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
-from app.intake.dialects.make_event import number, told
+from app.intake.dialects.make_event import make_event
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
+from app.intake.dialects.values import parse_number, parse_unix_time
 from app.intake.parse import WireEvent
 
 TOOL = "cronitor"
@@ -16,61 +16,44 @@ _STATES: dict[str, tuple[str | None, str | None]] = {
     "fail": ("finished", "failure"),
 }
 _METRICS = {"duration": "duration_s", "count": "count", "error_count": "error_count"}
-_PARTS_MOST = 2
+_MAX_PARTS = 2
 
 
-def read(said: ToolRequest) -> Sequence[WireEvent]:
-    """Give the event of one signal. `path` is what stands behind the key: [monitor,] [state]; before them may stand `p` and a key of Cronitor's."""
-    parts = list(said.path[2:] if said.path[:1] == ("p",) else said.path)
-    if len(parts) > _PARTS_MOST:
+def read(request: ToolRequest) -> Sequence[WireEvent]:
+    """Return the event of one signal. `path` is what follows the key: [monitor,] [state]; `p` and one of Cronitor's keys may precede."""
+    parts = list(request.path[2:] if request.path[:1] == ("p",) else request.path)
+    if len(parts) > _MAX_PARTS:
         raise NotUnderstood("the address has too many parts")
-    in_path = parts.pop() if parts and (len(parts) == _PARTS_MOST or parts[0] in _STATES) else ""
-    state = (said.asked("state") or in_path).lower()
+    state_in_path = parts.pop() if parts and (len(parts) == _MAX_PARTS or parts[0] in _STATES) else ""
+    state = (request.query_value("state") or state_in_path).lower()
     if state not in _STATES:
-        raise NotUnderstood(f"{state[:40]!r} is no state")
+        raise NotUnderstood(f"{state[:40]!r} is not a state")
     phase, outcome = _STATES[state]
-    job = parts[0] if parts else said.asked("job") or said.job or TOOL
-    series = said.asked("series")
-    code = said.asked("status_code")
-    if outcome == "success" and code is not None and number(code) not in (None, 0):
+    job = parts[0] if parts else request.query_value("job") or request.job or TOOL
+    series, stamp, code = (request.query_value(name) for name in ("series", "stamp", "status_code"))
+    if outcome == "success" and code is not None and parse_number(code) not in (None, 0):
         outcome = "failure"
-    stamp = said.asked("stamp")
+    metrics: dict[str, object] = {"duration_s": request.query_value("duration")}
+    for name, value in request.query:
+        metric, _, amount = value.partition(":")
+        if name == "metric" and metric in _METRICS:
+            metrics[_METRICS[metric]] = amount
+    if code:
+        metrics["exit_code"] = code
     return [
-        told(
+        make_event(
             TOOL,
-            agent=said.asked("agent") or said.asked("host"),
+            agent=request.query_value("agent") or request.query_value("host"),
             job=job,
             run=series,
             phase=phase,
             outcome=outcome,
-            at=_moment(stamp),
-            message=_message(said),
-            log=said.text or None,
-            metrics=_metrics(said) | ({"exit_code": code} if code else {}),
-            labels={"host": said.asked("host"), "environment": said.asked("env")},
+            at=parse_unix_time(stamp),
+            # A decorator of Cronitor's library sends the result of its function as the message.
+            message=request.query_value("message") or request.query_value("msg"),
+            log=request.text or None,
+            metrics=metrics,
+            labels={"host": request.query_value("host"), "environment": request.query_value("env")},
             key=f"{job} {series} {state} {stamp}" if series and stamp else None,
         )
     ]
-
-
-def _message(said: ToolRequest) -> str | None:
-    """Give the message; a decorator sends the result of its function as one, which of a good run tells nobody anything."""
-    return said.asked("message") or said.asked("msg")
-
-
-def _metrics(said: ToolRequest) -> dict[str, object]:
-    found: dict[str, object] = {"duration_s": said.asked("duration")}
-    for name, value in said.query:
-        metric, _, amount = value.partition(":")
-        if name == "metric" and metric in _METRICS:
-            found[_METRICS[metric]] = amount
-    return found
-
-
-def _moment(stamp: str | None) -> datetime | None:
-    """Give the moment of a Unix time in seconds."""
-    seconds = number(stamp)
-    try:
-        return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
-    except (ValueError, OverflowError, OSError):
-        return None

@@ -1,58 +1,50 @@
-"""Gotify's messages, as Proxmox and Backrest send them, and any script: a title, a text, a priority. Source: https://gotify.net/api-docs."""
+"""Gotify's messages, as Proxmox, Backrest and scripts send them: a title, a text, a priority. Source: https://gotify.net/api-docs."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from app.intake.dialects import backrest
-from app.intake.dialects.form import form_of
-from app.intake.dialects.json_body import object_of, text_in
-from app.intake.dialects.make_event import number, told
-from app.intake.dialects.proxmox_words import Bulletin, events_of, is_proxmox
+from app.intake.dialects import backrest, proxmox
+from app.intake.dialects.body_fields import as_text, read_form_body, read_json_body
+from app.intake.dialects.make_event import make_event
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
-from app.intake.dialects.words import begins_in, outcome_in
+from app.intake.dialects.values import parse_number
+from app.intake.dialects.wording import announces_start, find_outcome
 from app.intake.parse import WireEvent
 
 TOOL = "gotify"
-_FAILURE_FROM, _WARNING_FROM = 8, 5
+_MIN_FAILURE_PRIORITY, _MIN_WARNING_PRIORITY = 8, 5
 
 
-def read(said: ToolRequest) -> Sequence[WireEvent]:
-    """Give the events of one message. Raises NotUnderstood for one without a word in it."""
-    given = fields_of(said)
-    title, text = text_in(given.get("title")) or "", _unfenced(text_in(given.get("message")) or "")
+def read(request: ToolRequest) -> Sequence[WireEvent]:
+    """Return the events of one message, sent as JSON, form or query. Raises NotUnderstood for one without title and text."""
+    fields = {**dict(request.query), **(read_json_body(request) or read_form_body(request))}
+    title, text = as_text(fields.get("title")) or "", _without_fence(as_text(fields.get("message")) or "")
     if not title and not text:
         raise NotUnderstood("a message without title and text")
-    if is_proxmox(title):
-        host = said.asked("agent") or ""
-        return events_of(Bulletin(title, text, host=host, job=said.job or said.asked("job")))
-    if backrest.is_backrest(text):
-        return [backrest.of_text(text, said)]
-    return [_plain(title, text, number(given.get("priority")), said)]
+    agent, job = request.query_value("agent"), request.job or request.query_value("job")
+    if proxmox.is_proxmox_title(title):
+        return proxmox.read_report(proxmox.ProxmoxReport(title, text, host=agent or "", job=job))
+    if (event := backrest.read_text(text, request)) is not None:
+        return [event]
+    by_title, by_text = find_outcome(title[:1000]), find_outcome(text[:1000])
+    is_start = by_title is None and by_text in (None, "success") and announces_start((title or text)[:1000])
+    outcome = None if is_start else by_title or by_text
+    priority = parse_number(fields.get("priority"))
+    if outcome is None and not is_start and priority is not None and priority >= _MIN_WARNING_PRIORITY:
+        outcome = "failure" if priority >= _MIN_FAILURE_PRIORITY else "warning"
+    return [
+        make_event(
+            TOOL,
+            agent=agent,
+            job=job or TOOL,
+            phase="started" if is_start else "finished" if outcome else None,
+            outcome=outcome,
+            message=title or text.partition("\n")[0],
+            log=text or None,
+        )
+    ]
 
 
-def fields_of(said: ToolRequest) -> Mapping[str, Any]:
-    """Give the message's fields: JSON, a form, or the query."""
-    return {**dict(said.query), **(object_of(said) or form_of(said))}
-
-
-def _plain(title: str, text: str, priority: float | None, said: ToolRequest) -> WireEvent:
-    by_title, by_text = outcome_in(title[:1000]), outcome_in(text[:1000])
-    begins = by_title is None and by_text in (None, "success") and begins_in((title or text)[:1000])
-    outcome = None if begins else by_title or by_text
-    if outcome is None and not begins and priority is not None and priority >= _WARNING_FROM:
-        outcome = "failure" if priority >= _FAILURE_FROM else "warning"
-    return told(
-        TOOL,
-        agent=said.asked("agent"),
-        job=said.job or said.asked("job") or TOOL,
-        phase="started" if begins else "finished" if outcome else None,
-        outcome=outcome,
-        message=title or text.partition("\n")[0],
-        log=text or None,
-    )
-
-
-def _unfenced(text: str) -> str:
-    """Take off the fence that Proxmox puts around its text for Markdown."""
+def _without_fence(text: str) -> str:
+    """Remove the code fence that Proxmox puts around its text for Markdown."""
     stripped = text.strip()
     return stripped.removeprefix("```").removesuffix("```").strip("\n") if stripped.startswith("```") else text

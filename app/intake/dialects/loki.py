@@ -1,90 +1,88 @@
-"""Loki's push in JSON, as borgmatic sends its log: the lines `Started`, `Finished` and `Failed backup` are the run.
+"""Loki's push in JSON, as borgmatic sends its log. The lines `Started`, `Finished` and `Failed backup` delimit the run.
 
 Source: https://grafana.com/docs/loki/latest/reference/loki-http-api/#ingest-logs
 """
 
 import re
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
-from app.intake.dialects.json_body import object_of, text_in
-from app.intake.dialects.make_event import number, told
-from app.intake.dialects.signal_body import read_body
+from app.intake.dialects.backrest import parse_text
+from app.intake.dialects.body_fields import as_text, read_json_body
+from app.intake.dialects.make_event import make_event
+from app.intake.dialects.signal_body import read_signal_body
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
+from app.intake.dialects.values import parse_number, parse_unix_time
 from app.intake.parse import WireEvent
 
 TOOL = "loki"
-STREAMS_MOST, LINES_MOST = 20, 100_000
-_NS = 1e9
-_MARK = re.compile(r"(Started|Finished|Failed) (\w{1,20})$")
-_ENDS = {"Finished": "success", "Failed": "failure"}
+MAX_STREAMS, MAX_LINES = 20, 100_000
+_NANOSECONDS = 1e9
+_RUN_LINE = re.compile(r"(Started|Finished|Failed) (\w{1,20})$")
+_OUTCOMES = {"Finished": "success", "Failed": "failure"}
 _ACTIVITIES = {"backup": "backup", "create": "backup", "prune": "prune", "compact": "prune", "check": "verify"}
 
 
-class _Line(NamedTuple):
+class _LogLine(NamedTuple):
     stamp: str  # nanoseconds since 1970
     text: str
 
 
-def read(said: ToolRequest) -> Sequence[WireEvent]:
-    """Give the events of one push: of each stream a start and an end where its lines tell of them, else its lines as they are."""
-    streams = object_of(said).get("streams")
+class _StreamIdentity(TypedDict):
+    agent: str | None
+    job: str
+    labels: dict[str, str | None]
+
+
+def read(request: ToolRequest) -> Sequence[WireEvent]:
+    """Return the events of one push: for each stream, the start and end that its lines report, else one event with its lines."""
+    streams = read_json_body(request).get("streams")
     if not isinstance(streams, list) or not streams:
         raise NotUnderstood("no streams in JSON")
     return [
-        event for stream in streams[:STREAMS_MOST] if isinstance(stream, dict) for event in _of_stream(said, stream)
+        event for stream in streams[:MAX_STREAMS] if isinstance(stream, dict) for event in _read_stream(request, stream)
     ]
 
 
-def _of_stream(said: ToolRequest, stream: Mapping[str, Any]) -> list[WireEvent]:
-    named = stream.get("stream")
-    labels = (
-        {name: text for name, value in named.items() if (text := text_in(value))} if isinstance(named, dict) else {}
-    )
-    values = stream.get("values")
-    lines = [line for value in (values if isinstance(values, list) else [])[:LINES_MOST] if (line := _line(value))]
+def _read_stream(request: ToolRequest, stream: Mapping[str, Any]) -> list[WireEvent]:
+    sent, values = stream.get("stream"), stream.get("values")
+    labels = {name: text for name, value in sent.items() if (text := as_text(value))} if isinstance(sent, dict) else {}
+    lines: list[_LogLine] = []
+    for value in values[:MAX_LINES] if isinstance(values, list) else ():
+        match value:
+            case [stamp, str(text), *_]:
+                lines.append(_LogLine(str(stamp), text))
+            case _:
+                pass
     log = "\n".join(line.text for line in lines)
-    who: dict[str, Any] = {
+    identity: _StreamIdentity = {
         "agent": labels.get("hostname") or labels.get("host"),
-        "job": said.job or labels.get("config") or labels.get("job") or labels.get("app") or TOOL,
+        "job": request.job or labels.get("config") or labels.get("job") or labels.get("app") or TOOL,
         "labels": {"app": labels.get("app")},
     }
-    marks = [(line, found) for line in lines if (found := _MARK.match(line.text))]
-    if not marks:
-        return [told(TOOL, **who, log=log)] if log else []
-    run = marks[0][0].stamp if len(marks) > 1 else None
-    return [_event(line, found, log, run, who) for line, found in marks]
+    run_lines = [(line, found) for line in lines if (found := _RUN_LINE.match(line.text))]
+    if not run_lines:
+        return [make_event(TOOL, **identity, log=log)] if log else []
+    run = run_lines[0][0].stamp if len(run_lines) > 1 else None
+    return [_make_run_event(line, found, log, run, identity) for line, found in run_lines]
 
 
-def _event(line: _Line, found: re.Match[str], log: str, run: str | None, who: Mapping[str, Any]) -> WireEvent:
-    outcome = _ENDS.get(found[1])
-    body = read_body(log) if outcome == "success" else None
-    trouble = body.message if body is not None and body.outcome == "warning" else None
-    return told(
+def _make_run_event(
+    line: _LogLine, found: re.Match[str], log: str, run: str | None, identity: _StreamIdentity
+) -> WireEvent:
+    outcome = _OUTCOMES.get(found[1])
+    body = (parse_text(log) or read_signal_body(log)) if outcome == "success" else None
+    warning = body.message if body is not None and body.outcome == "warning" else None
+    stamp = parse_number(line.stamp)
+    return make_event(
         TOOL,
-        **who,
+        **identity,
         run=run,
         activity=_ACTIVITIES.get(found[2], "other"),
         phase="finished" if outcome else "started",
-        outcome="warning" if trouble else outcome,
-        at=_moment(number(line.stamp)),
-        message=trouble,
+        outcome="warning" if warning else outcome,
+        at=None if stamp is None else parse_unix_time(stamp / _NANOSECONDS),
+        message=warning,
         log=log if outcome else None,
-        key=f"{who['agent']} {who['job']} {found[0]} {line.stamp}",
+        key=f"{identity['agent']} {identity['job']} {found[0]} {line.stamp}",
     )
-
-
-def _line(value: object) -> _Line | None:
-    match value:
-        case [at, str(text), *_]:
-            return _Line(str(at), text)
-        case _:
-            return None
-
-
-def _moment(ns: float | None) -> datetime | None:
-    try:
-        return None if ns is None else datetime.fromtimestamp(ns / _NS, UTC)
-    except (ValueError, OverflowError, OSError):
-        return None

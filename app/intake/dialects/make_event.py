@@ -1,23 +1,22 @@
-"""Makes an event of what a dialect read, within the bounds of fields.py: what a tool sends is cut here, never refused."""
+"""Make events from what a dialect read, within the limits of fields.py: what a tool sends is shortened here, never refused."""
 
 import hashlib
-import math
 import re
 from collections.abc import Mapping
 from datetime import datetime
 
 from app.domain.dedupe import content_key
 from app.intake import fields
-from app.intake.cut import clean
 from app.intake.dialects.tool_request import ToolRequest
+from app.intake.dialects.values import parse_number
 from app.intake.parse import WireEvent
+from app.intake.sanitize import replace_unstorable
 
-RAW_MOST = 8 * 1024
-_HUGE, _DIGITS_MOST = 1e300, 400
+MAX_UNREADABLE_LENGTH = 8 * 1024
 _SPACES = re.compile(r"\s+")
 
 
-def told(
+def make_event(
     tool: str,
     *,
     agent: str | None = None,
@@ -35,93 +34,83 @@ def told(
     extra: Mapping[str, object] | None = None,
     key: object = None,
 ) -> WireEvent:
-    """Give the event. `at` has a zone or is None; `key` is anything that names this fact for ever, such as a run's id and phase.
+    """Return an event. `at` has a time zone or is None; `key` is anything that identifies this fact for ever, such as a run's id and phase.
 
-    Names that are too long keep their beginning and get a mark made of the whole, so that two of them stay two.
+    Names that are too long keep their beginning and get a hash of the whole, so that two different names stay different.
     """
-    event: WireEvent = {
-        "agent": name(agent),
-        "job": name(job),
-        "run": name(run),
+    fields_or_none: WireEvent = {
+        "agent": limit_name(agent),
+        "job": limit_name(job),
+        "run": limit_name(run),
         "activity": activity,
         "phase": phase,
         "outcome": outcome,
         "severity": severity,
         "occurred_at": at.isoformat() if isinstance(at, datetime) else at,
-        "message": None if message is None else message.strip()[: fields.MESSAGE_MOST],
+        "message": None if message is None else message.strip()[: fields.MAX_MESSAGE_LENGTH],
         "log": log,
-        "metrics": _metrics(metrics or {}),
-        "labels": _labels({"tool": tool, **(labels or {})}),
+        "metrics": _limit_metrics(metrics or {}),
+        "labels": _limit_labels({"tool": tool, **(labels or {})}),
         "extra": dict(extra) if extra else None,
-        "key": None if key is None else content_key(fields.canonical([tool, str(key)])),
+        "key": None if key is None else content_key(fields.canonical_json([tool, str(key)])),
     }
-    cleaned, _ = clean({field: value for field, value in event.items() if value is not None})
-    made: WireEvent = cleaned
-    return made
+    cleaned, _ = replace_unstorable({field: value for field, value in fields_or_none.items() if value is not None})
+    event: WireEvent = cleaned
+    return event
 
 
-def unread(tool: str, said: ToolRequest, why: str, job: str | None = None) -> WireEvent:
-    """Give the event for what could not be read: a warning, with the beginning of what came.
+def make_unreadable_event(tool: str, request: ToolRequest, why: str, job: str | None = None) -> WireEvent:
+    """Return the event for a request that could not be read: a warning, with the beginning of the body.
 
-    It is an activity of its own, `other`: as a backup's warning it would end a row of failures of which it knows nothing.
+    Its activity is `other`: as a backup's warning it would end a series of failures, although nothing is known about the backup.
     """
-    return told(
+    return make_event(
         tool,
-        agent=said.asked("agent"),
-        job=said.asked("job") or said.job or job or tool,
+        agent=request.query_value("agent"),
+        job=request.query_value("job") or request.job or job or tool,
         activity="other",
         outcome="warning",
-        message=f"{tool} sent what could not be read: {why}",
-        log=said.text[:RAW_MOST] or None,
-        extra={"path": "/".join(said.path)[:500], "content_type": said.headers.get("content-type", "")[:200]},
+        message=f"{tool} sent a request that could not be read: {why}",
+        log=request.text[:MAX_UNREADABLE_LENGTH] or None,
+        extra={"path": "/".join(request.path)[:500], "content_type": request.headers.get("content-type", "")[:200]},
     )
 
 
-def named_here(event: WireEvent, tool: str, agent: str | None) -> WireEvent:
-    """Give the event under the sender's own name, and the host that the tool named as a label; under an enrolment key that host.
+def attribute_to_sender(event: WireEvent, tool: str, agent: str | None) -> WireEvent:
+    """Return the event under the agent of the sender's key, with the host that the tool named as a label.
 
-    A key of an agent says who it is. What a tool says of its host may be anything, and must not refuse its report.
+    Under an enrolment key (`agent` is None) the host that the tool named is the agent. An agent's key identifies the sender; what
+    a tool reports as its host may be anything, and must not cause its report to be refused.
     """
-    said = event.get("agent")
+    host = event.get("agent")
     if agent is None:
-        return event if said else {**event, "agent": tool}
+        return event if host else {**event, "agent": tool}
     labels = event.get("labels") or {}
-    if said and said != agent and "host" not in labels:
-        labels = {**labels, "host": said}
+    if host and host != agent and "host" not in labels:
+        labels = {**labels, "host": host}
     return {**event, "agent": agent, "labels": labels}
 
 
-def name(given: object) -> str | None:
-    """Give a name on one line and within bounds."""
-    if given is None:
+def limit_name(value: object) -> str | None:
+    """Return a name on one line and of limited length; None if it is empty."""
+    if value is None:
         return None
-    text = _SPACES.sub(" ", fields.as_read(str(given)))
-    if len(text) <= fields.NAME_MOST:
+    text = _SPACES.sub(" ", fields.to_visible_line(str(value)))
+    if len(text) <= fields.MAX_NAME_LENGTH:
         return text or None
-    mark = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return f"{text[: fields.NAME_MOST - 9]}~{mark}"
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{text[: fields.MAX_NAME_LENGTH - 9]}~{digest}"
 
 
-def number(given: object) -> float | None:
-    """Give a finite number, from a number or its text; None for anything else."""
-    if isinstance(given, bool) or given is None or (isinstance(given, str) and len(given) > _DIGITS_MOST):
-        return None
-    try:
-        found = float(given)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return found if math.isfinite(found) and abs(found) < _HUGE else None
+def _limit_metrics(metrics: Mapping[str, object]) -> dict[str, float] | None:
+    numbers = {str(name)[: fields.MAX_METRIC_NAME_LENGTH]: parse_number(value) for name, value in metrics.items()}
+    return dict([(m, v) for m, v in numbers.items() if v is not None][: fields.MAX_METRICS]) or None
 
 
-def _metrics(given: Mapping[str, object]) -> dict[str, float] | None:
-    found = {str(metric)[: fields.METRIC_NAME_MOST]: number(value) for metric, value in given.items()}
-    return dict([(m, v) for m, v in found.items() if v is not None][: fields.METRICS_MOST]) or None
-
-
-def _labels(given: Mapping[str, object]) -> dict[str, str] | None:
-    found = {
-        str(label)[: fields.LABEL_NAME_MOST]: str(value)[: fields.LABEL_VALUE_MOST]
-        for label, value in given.items()
+def _limit_labels(labels: Mapping[str, object]) -> dict[str, str] | None:
+    texts = {
+        str(label)[: fields.MAX_LABEL_NAME_LENGTH]: str(value)[: fields.MAX_LABEL_VALUE_LENGTH]
+        for label, value in labels.items()
         if value not in (None, "")
     }
-    return dict(list(found.items())[: fields.LABELS_MOST]) or None
+    return dict(list(texts.items())[: fields.MAX_LABELS]) or None

@@ -1,88 +1,89 @@
 """ntfy's messages: a title, a text, tags and a priority, in headers, in the query, or as JSON. Source: https://docs.ntfy.sh/publish/.
 
-A topic is an address and not a job, but where the key stands for none it names one. Tags tell where the words do not.
+The topic names the job if the key does not belong to one. Tags name the outcome where the title does not.
 """
 
 from collections.abc import Mapping, Sequence
 
-from app.intake.dialects import backrest
-from app.intake.dialects.json_body import object_of, text_in
-from app.intake.dialects.make_event import told
-from app.intake.dialects.proxmox_words import Bulletin, events_of, is_proxmox
-from app.intake.dialects.text import header_text, header_words
+from app.intake.dialects import backrest, proxmox
+from app.intake.dialects.body_fields import as_text, read_json_body
+from app.intake.dialects.make_event import make_event
+from app.intake.dialects.text_decoding import decode_encoded_words, decode_header_value
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
-from app.intake.dialects.words import begins_in, outcome_in
+from app.intake.dialects.wording import announces_start, find_outcome
 from app.intake.parse import WireEvent
 
 TOOL = "ntfy"
-# Each field by every name that ntfy takes, in headers (small) and in the query.
+# Each field by every name that ntfy accepts, in headers (lower case) and in the query.
 _NAMES = {
     "title": ("x-title", "title", "ti", "t"),
     "message": ("x-message", "message", "m"),
     "priority": ("x-priority", "priority", "prio", "p"),
     "tags": ("x-tags", "tags", "tag", "ta"),
 }
-_GOOD = frozenset({"heavy_check_mark", "white_check_mark", "ballot_box_with_check", "+1", "tada", "partying_face", "success", "ok"})  # fmt: skip
-_ODD = frozenset({"warning", "heavy_exclamation_mark"})
-_BAD = frozenset({"x", "rotating_light", "skull", "no_entry", "no_entry_sign", "-1", "fire", "sos", "error", "failure", "failed",
-                  "triangular_flag_on_post", "negative_squared_cross_mark"})  # fmt: skip
+# The outcome by tags, the worst one first.
+_TAG_OUTCOMES = (
+    (frozenset({"x", "rotating_light", "skull", "no_entry", "no_entry_sign", "-1", "fire", "sos", "error", "failure", "failed",
+                "triangular_flag_on_post", "negative_squared_cross_mark"}), "failure"),
+    (frozenset({"warning", "heavy_exclamation_mark"}), "warning"),
+    (frozenset({"heavy_check_mark", "white_check_mark", "ballot_box_with_check", "+1", "tada", "partying_face", "success", "ok"}), "success"),
+)  # fmt: skip
 _SEVERITIES = {"4": "error", "high": "error", "5": "critical", "max": "critical", "urgent": "critical"}
-_ENDINGS = ("publish", "send", "trigger")
-_WORDS_MOST = 1000
+_ACTIONS = ("publish", "send", "trigger")
+_MAX_WORDS = 1000
 
 
-def read(said: ToolRequest) -> Sequence[WireEvent]:
-    """Give the event of one message. `path` is what stands behind the server: [topic,] [publish]. Raises NotUnderstood for an empty one."""
-    given = _fields(said)
-    title, text = given["title"].strip(), given["message"].strip()
+def read(request: ToolRequest) -> Sequence[WireEvent]:
+    """Return the events of one message. `path` is what follows the server: [topic,] [publish].
+
+    Raises NotUnderstood for a message without title and text.
+    """
+    fields = _read_fields(request)
+    title, text = fields["title"].strip(), fields["message"].strip()
     if not title and not text:
         raise NotUnderstood("a message without title and text")
-    if is_proxmox(title):  # by a webhook of Proxmox with ntfy's headers
-        host = said.asked("agent") or ""
-        return events_of(Bulletin(title, text, host=host, job=said.job or said.asked("job")))
-    if backrest.is_backrest(text):
-        return [backrest.of_text(text, said)]
-    tags = {tag.strip().lower() for tag in given["tags"].split(",")}
-    outcome = outcome_in(title[:_WORDS_MOST]) or _by_tags(tags)
-    by_text = outcome_in(text[:_WORDS_MOST])
-    # A text that also tells of a trouble is no start: the trouble is what must be heard.
-    begins = outcome is None and by_text in (None, "success") and begins_in(f"{title}\n{text}"[:_WORDS_MOST])
-    if outcome is None and not begins:
+    agent, job = request.query_value("agent"), request.job or request.query_value("job")
+    if proxmox.is_proxmox_title(title):  # from a webhook of Proxmox that sets ntfy's headers
+        return proxmox.read_report(proxmox.ProxmoxReport(title, text, host=agent or "", job=job))
+    if (event := backrest.read_text(text, request)) is not None:
+        return [event]
+    tags = {tag.strip().lower() for tag in fields["tags"].split(",")}
+    by_tags = next((outcome for known, outcome in _TAG_OUTCOMES if known & tags), None)
+    outcome = find_outcome(title[:_MAX_WORDS]) or by_tags
+    by_text = find_outcome(text[:_MAX_WORDS])
+    # A text that also reports a problem is not a start: the problem must not be lost.
+    is_start = outcome is None and by_text in (None, "success") and announces_start(f"{title}\n{text}"[:_MAX_WORDS])
+    if outcome is None and not is_start:
         outcome = by_text
     return [
-        told(
+        make_event(
             TOOL,
-            agent=said.asked("agent"),
-            job=said.job or said.asked("job") or given["topic"] or TOOL,
-            phase="started" if begins else "finished" if outcome else None,
+            agent=agent,
+            job=job or fields["topic"] or TOOL,
+            phase="started" if is_start else "finished" if outcome else None,
             outcome=outcome,
-            severity=None if outcome or begins else _SEVERITIES.get(given["priority"].strip().lower()),
+            severity=None if outcome or is_start else _SEVERITIES.get(fields["priority"].strip().lower()),
             message=title or text.partition("\n")[0],
             log=text or None,
         )
     ]
 
 
-def _by_tags(tags: set[str]) -> str | None:
-    """Give the outcome that the tags name, the worst first."""
-    return next((outcome for known, outcome in ((_BAD, "failure"), (_ODD, "warning"), (_GOOD, "success")) if known & tags), None)  # fmt: skip
-
-
-def _fields(said: ToolRequest) -> Mapping[str, str]:
-    topic = next((part for part in said.path if part not in _ENDINGS), "")
-    found = object_of(said) if not topic else {}
+def _read_fields(request: ToolRequest) -> Mapping[str, str]:
+    topic = next((part for part in request.path if part not in _ACTIONS), "")
+    found = read_json_body(request) if not topic else {}
     if found:
         tags = found.get("tags")
-        listed = ",".join(str(tag) for tag in tags) if isinstance(tags, list) else text_in(tags)
-        given = {name: text_in(found.get(name)) or "" for name in ("title", "message", "priority", "topic")}
-        return {**given, "tags": listed or ""}
-    given = {name: _param(said, names) for name, names in _NAMES.items()}
-    return {**given, "message": said.words or given["message"].replace("\\n", "\n"), "topic": topic}
+        listed = ",".join(str(tag) for tag in tags) if isinstance(tags, list) else as_text(tags)
+        fields = {name: as_text(found.get(name)) or "" for name in ("title", "message", "priority", "topic")}
+        return {**fields, "tags": listed or ""}
+    fields = {name: _read_parameter(request, names) for name, names in _NAMES.items()}
+    return {**fields, "message": request.readable_text or fields["message"].replace("\\n", "\n"), "topic": topic}
 
 
-def _param(said: ToolRequest, names: Sequence[str]) -> str:
-    """Give a field from the headers, else from the query; a header's bytes are UTF-8, whatever HTTP says of them, or packed as in a mail."""
+def _read_parameter(request: ToolRequest, names: Sequence[str]) -> str:
+    """Return a field from the headers, else from the query. Headers hold UTF-8, against HTTP's rule, or RFC 2047 encoded words."""
     for name in names:
-        if value := said.headers.get(name):
-            return header_words(header_text(value))
-    return next((value for name, value in said.query if name.lower() in names and value), "")
+        if value := request.headers.get(name):
+            return decode_encoded_words(decode_header_value(value))
+    return next((value for name, value in request.query if name.lower() in names and value), "")

@@ -1,7 +1,7 @@
-"""restic's output, with `--json` or without, as a script posts it: standard output, standard error, both, or the summary alone.
+"""restic's output, with `--json` or without, as a script posts it: standard output, standard error, both, or only the summary.
 
-Source: https://restic.readthedocs.io/en/stable/075_scripting.html. Standard output is the same whether all files were read or not:
-errors and the exit code tell. The worst of what is said counts.
+Source: https://restic.readthedocs.io/en/stable/075_scripting.html. Standard output is the same whether all files were read or not;
+only errors and the exit code tell the difference. The worst report counts.
 """
 
 import re
@@ -9,21 +9,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.intake.dialects.amounts import bytes_in
-from app.intake.dialects.json_body import text_in
-from app.intake.dialects.json_pieces import pieces_of
-from app.intake.dialects.log_errors import confessed
-from app.intake.dialects.make_event import number, told
-from app.intake.dialects.moments import moment_in
-from app.intake.dialects.script_params import exit_code_of, exit_words, key_of, who
+from app.intake.dialects.body_fields import as_text
+from app.intake.dialects.make_event import make_event
+from app.intake.dialects.script_output import (
+    describe_exit_code,
+    identify_run,
+    make_post_key,
+    parse_exit_code,
+    split_output,
+)
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
+from app.intake.dialects.values import parse_bytes, parse_non_negative, parse_number, parse_time
+from app.intake.dialects.wording import find_log_errors
 from app.intake.parse import WireEvent
 
 TOOL = "restic"
 _PROGRESS = ('{"message_type":"status"', '{"message_type":"verbose_status"')
-_PARTIAL = 3
-_MEANINGS = {
-    _PARTIAL: "some files could not be read",
+_PARTIAL_EXIT_CODE = 3
+_EXIT_CODES = {
+    _PARTIAL_EXIT_CODE: "some files could not be read",
     10: "the repository does not exist",
     11: "the repository is locked",
     12: "the password is wrong",
@@ -32,22 +36,22 @@ _MEANINGS = {
 _FATAL = re.compile(
     r"Fatal: |^unable to create lock|^signal \w{1,20} received|^(?:unknown|invalid|ambiguous) (?:flag|command)"
 )
-_SKIPPED = re.compile(r".{1,4000} does not exist, skipping$")
-_OTHER = (
+_SKIPPED_SOURCE = re.compile(r".{1,4000} does not exist, skipping$")
+_OTHER_ACTIVITIES = (
     ("verify", re.compile(r"^(?:check all packs|check snapshots, trees and blobs|no errors were found)")),
     ("prune", re.compile(r"^(?:total prune:|to delete:|repacking packs|keep \d{1,9} snapshots:)")),
     ("restore", re.compile(r"^restoring <?[Ss]napshot ")),
     ("admin", re.compile(r"^created restic repository ")),
 )
-# What it prints without `--json`, as its summary would have it.
-_PLAIN = re.compile(
+# What restic prints without `--json` instead of the summary.
+_PLAIN_SUMMARY = re.compile(
     r"processed (?P<files>\d{1,12}) files, (?P<bytes>[\d.]{1,20} \w{1,5}) in (?:(?P<h>\d{1,5}):)?(?P<m>\d{1,5}):(?P<s>\d\d)$"
     r"|Added to the repo(?:sitory)?: (?P<added>[\d.]{1,20} \w{1,5})(?: {1,9}\((?P<stored>[\d.]{1,20} \w{1,5}) stored\))?$"
 )
-_TRIES = re.compile(r" returned error, retrying after ")
-_GOOD = re.compile(r"^(?:no errors were found|snapshot [0-9a-f]{8} saved)")
-_ERRORS_MOST = 10_000
-# Summed, for a script may post the output of several calls.
+_RETRY = re.compile(r" returned error, retrying after ")
+_SUCCESS_LINE = re.compile(r"^(?:no errors were found|snapshot [0-9a-f]{8} saved)")
+_MAX_ERRORS = 10_000
+# Summed: a script may post the output of several calls.
 _AMOUNTS = {
     "duration_s": ("total_duration",),
     "bytes_processed": ("total_bytes_processed", "bytes_restored"),
@@ -57,172 +61,174 @@ _AMOUNTS = {
 
 
 @dataclass(slots=True)
-class _Heard:
-    """What the output tells, gathered line by line."""
+class _ResticOutput:
+    """What the output reports, collected line by line."""
 
     summaries: list[Mapping[str, Any]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
-    items: set[str] = field(default_factory=set)
+    unread: set[str] = field(default_factory=set)
     fatal: list[str] = field(default_factory=list)
     skipped: list[str] = field(default_factory=list)
     plain: list[str] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
-    exits: list[int] = field(default_factory=list)
+    exit_codes: list[int] = field(default_factory=list)
     activities: set[str] = field(default_factory=set)
-    is_good: bool = False
-    is_under_way: bool = False
+    has_success_line: bool = False
+    has_progress: bool = False
 
 
-def read(said: ToolRequest) -> Sequence[WireEvent]:
-    """Give the event of one post. Raises NotUnderstood for what is no output of restic's and has no exit code."""
-    text, code = said.text, exit_code_of(said)
-    heard = _heard(text)
+def read(request: ToolRequest) -> Sequence[WireEvent]:
+    """Return the event of one post. Raises NotUnderstood if there is neither a result in the output nor an exit code."""
+    output, code = _parse_output(request.text), parse_exit_code(request)
     if code is not None:
-        heard.exits.append(code)
-    outcome, message = _verdict(heard)
+        output.exit_codes.append(code)
+    outcome, message = _find_result(output)
     if outcome is None:
         raise NotUnderstood("neither restic's summary nor an exit code")
-    of = who(said, TOOL, _activity(heard))
     return [
-        told(
+        make_event(
             TOOL,
-            **of,
+            **identify_run(request, TOOL, _find_activity(output)),
             phase="finished",
             outcome=outcome,
-            at=next((at for one in reversed(heard.summaries) if (at := moment_in(one.get("backup_end")))), None),
+            at=next(
+                (at for summary in reversed(output.summaries) if (at := parse_time(summary.get("backup_end")))), None
+            ),
             message=message,
-            log="\n".join(heard.log) or None,
+            log="\n".join(output.log) or None,
             metrics={
-                **{name: _sum(heard.summaries, names) for name, names in _AMOUNTS.items()},
-                "files_failed": len(heard.items) or (0 if outcome == "success" and heard.exits else None),
-                "exit_code": _worst(heard.exits),
+                **{name: _sum_amounts(output.summaries, names) for name, names in _AMOUNTS.items()},
+                "files_failed": len(output.unread) or (0 if outcome == "success" and output.exit_codes else None),
+                "exit_code": _worst_exit_code(output.exit_codes),
             },
-            key=key_of(said) if any("snapshot_id" in one for one in heard.summaries) else None,
+            key=make_post_key(request) if any("snapshot_id" in summary for summary in output.summaries) else None,
         )
     ]
 
 
-def _heard(text: str) -> _Heard:
-    heard = _Heard(is_under_way=_PROGRESS[0] in text)
-    for piece in pieces_of(text, _PROGRESS):
+def _parse_output(text: str) -> _ResticOutput:
+    output = _ResticOutput(has_progress=_PROGRESS[0] in text)
+    for piece in split_output(text, _PROGRESS):
         value: Any = piece.value
         match value:
             case {"message_type": "summary"}:
-                heard.summaries.append(value)
-                heard.log.append(piece.text)
+                output.summaries.append(value)
+                output.log.append(piece.text)
             case {"message_type": "error"}:
-                _error(heard, value)
+                _add_error(output, value)
             case {"message_type": "exit_error"}:
-                words = (text_in(value.get("message")) or "").strip()
-                code = number(value.get("code"))
-                heard.exits += [int(code)] if code is not None else []
-                heard.fatal += [words] if words and code != _PARTIAL else []
-                heard.log.append(words)
-                heard.plain.append(words)
+                message = (as_text(value.get("message")) or "").strip()
+                code = parse_number(value.get("code"))
+                output.exit_codes += [int(code)] if code is not None else []
+                output.fatal += [message] if message and code != _PARTIAL_EXIT_CODE else []
+                output.log.append(message)
+                output.plain.append(message)
             case {"message_type": "initialized"}:
-                heard.activities.add("admin")
-                heard.is_good = True
+                output.activities.add("admin")
+                output.has_success_line = True
             case [{"keep": _} | {"remove": _}, *_]:
-                heard.activities.add("prune")
-                heard.is_good = True
+                output.activities.add("prune")
+                output.has_success_line = True
             case None:
-                _line(heard, piece.text)
-            case _:  # lists and figures: what was done here is no backup
-                heard.activities.add("other")
-                heard.log.append(piece.text)
-    return heard
+                _add_line(output, piece.text)
+            case _:  # lists and statistics: this command was not a backup
+                output.activities.add("other")
+                output.log.append(piece.text)
+    return output
 
 
-def _error(heard: _Heard, said: Mapping[str, Any]) -> None:
-    """Take one error: before 0.16 without words, for it was Go's own; of `check` without a file."""
-    inner = said.get("error")
-    words = text_in(inner.get("message")) if isinstance(inner, dict) else None
-    item = text_in(said.get("item"))
-    line = (words or text_in(said.get("message")) or f"{item or 'a file'} could not be read").strip()
+def _add_error(output: _ResticOutput, error: Mapping[str, Any]) -> None:
+    """Add one error. Before restic 0.16 it has no message, because it is Go's own error; an error of `check` has no file."""
+    inner = error.get("error")
+    message = as_text(inner.get("message")) if isinstance(inner, dict) else None
+    item = as_text(error.get("item"))
+    line = (message or as_text(error.get("message")) or f"{item or 'a file'} could not be read").strip()
     if item:
-        heard.items.add(item)
-    if line not in heard.errors[-2:] and len(heard.errors) < _ERRORS_MOST:
-        heard.errors.append(line)
-    heard.log.append(f"error: {line}")
+        output.unread.add(item)
+    if line not in output.errors[-2:] and len(output.errors) < _MAX_ERRORS:
+        output.errors.append(line)
+    output.log.append(f"error: {line}")
 
 
-def _line(heard: _Heard, line: str) -> None:
-    heard.log.append(line)
-    heard.plain.append(line)
+def _add_line(output: _ResticOutput, line: str) -> None:
+    output.log.append(line)
+    output.plain.append(line)
     if _FATAL.search(line[:500]):
-        heard.fatal.append(line)
-    elif _SKIPPED.match(line):
-        heard.skipped.append(line)
-    if (amounts := _PLAIN.match(line)) is not None:
-        heard.summaries.append(_summary(amounts))
-    heard.activities |= {activity for activity, sign in _OTHER if sign.match(line)}
-    heard.is_good = heard.is_good or _GOOD.match(line) is not None
-    heard.is_under_way = heard.is_under_way or _TRIES.search(line[:1000]) is not None
+        output.fatal.append(line)
+    elif _SKIPPED_SOURCE.match(line):
+        output.skipped.append(line)
+    if (amounts := _PLAIN_SUMMARY.match(line)) is not None:
+        output.summaries.append(_parse_plain_summary(amounts))
+    output.activities |= {activity for activity, pattern in _OTHER_ACTIVITIES if pattern.match(line)}
+    output.has_success_line = output.has_success_line or _SUCCESS_LINE.match(line) is not None
+    output.has_progress = output.has_progress or _RETRY.search(line[:1000]) is not None
 
 
-def _summary(line: re.Match[str]) -> Mapping[str, Any]:
+def _parse_plain_summary(line: re.Match[str]) -> Mapping[str, Any]:
     if line["files"]:
         seconds = int(line["h"] or 0) * 3600 + int(line["m"]) * 60 + int(line["s"])
         return {
             "total_files_processed": int(line["files"]),
-            "total_bytes_processed": bytes_in(line["bytes"]),
+            "total_bytes_processed": parse_bytes(line["bytes"]),
             "total_duration": seconds,
         }
-    return {"data_added_packed": bytes_in(line["stored"] or line["added"])}
+    return {"data_added_packed": parse_bytes(line["stored"] or line["added"])}
 
 
-def _verdict(heard: _Heard) -> tuple[str | None, str | None]:
-    """Give the outcome and its reason; None for an output that tells of no end."""
-    code = _worst(heard.exits)
-    damaged = sum(number(one.get("num_errors")) or 0 for one in heard.summaries)
-    if heard.fatal or damaged or code not in (None, 0, _PARTIAL):
-        return "failure", _reason(heard, code)
-    found = confessed("\n".join(heard.plain))
-    troubled = heard.errors or heard.skipped or ([found.line] if found else [])
-    if code == _PARTIAL or troubled:
-        count = len(heard.items) or len(heard.skipped) or (found.count if found else 0)
-        words = troubled[0] if troubled else f"{_MEANINGS[_PARTIAL]} (exit code {_PARTIAL})"
-        return "warning", f"{words} ({count} such)" if count > 1 else words
-    if code == 0 or heard.summaries or heard.is_good:
-        is_dry = any(one.get("dry_run") is True for one in heard.summaries)
-        return "success", "a dry run: nothing was saved" if is_dry else None
-    if heard.is_under_way:
-        return "failure", "the output ends before restic's summary: it did not come to its end"
+def _find_result(output: _ResticOutput) -> tuple[str | None, str | None]:
+    """Return the outcome and its reason; None for an output that reports no end."""
+    code = _worst_exit_code(output.exit_codes)
+    damaged = sum(parse_number(summary.get("num_errors")) or 0 for summary in output.summaries)
+    if output.fatal or damaged or code not in (None, 0, _PARTIAL_EXIT_CODE):
+        return "failure", _describe_failure(output, code)
+    in_log = find_log_errors("\n".join(output.plain))
+    errors = output.errors or output.skipped or ([in_log.line] if in_log else [])
+    if code == _PARTIAL_EXIT_CODE or errors:
+        count = len(output.unread) or len(output.skipped) or (in_log.count if in_log else 0)
+        reason = errors[0] if errors else f"{_EXIT_CODES[_PARTIAL_EXIT_CODE]} (exit code {_PARTIAL_EXIT_CODE})"
+        return "warning", f"{reason} ({count} such errors)" if count > 1 else reason
+    if code == 0 or output.summaries or output.has_success_line:
+        is_dry_run = any(summary.get("dry_run") is True for summary in output.summaries)
+        return "success", "a dry run: nothing was saved" if is_dry_run else None
+    if output.has_progress:
+        return "failure", "the output ends before restic's summary: restic did not finish"
     return None, None
 
 
-def _reason(heard: _Heard, code: int | None) -> str:
-    """Say why it failed: what is fatal, with the first error where that says what is wrong; else what the exit code means."""
-    first = heard.errors[:1]
-    if heard.fatal:
-        fatal = heard.fatal[-1].strip().partition("\n")[0].removeprefix("Fatal: ")
-        return ": ".join([fatal, *(first if _activity(heard) == "verify" else [])])
-    meaning = _MEANINGS.get(code or 0) or exit_words(code or 1)
-    return ": ".join([meaning, *(first or heard.plain[-1:])])
+def _describe_failure(output: _ResticOutput, code: int | None) -> str:
+    """Return why the run failed: the fatal message, for `check` with the first error; else the meaning of the exit code."""
+    first = output.errors[:1]
+    if output.fatal:
+        fatal = output.fatal[-1].strip().partition("\n")[0].removeprefix("Fatal: ")
+        return ": ".join([fatal, *(first if _find_activity(output) == "verify" else [])])
+    meaning = _EXIT_CODES.get(code or 0) or describe_exit_code(code or 1)
+    return ": ".join([meaning, *(first or output.plain[-1:])])
 
 
-def _activity(heard: _Heard) -> str:
-    """Name what was done. A dry run is no backup: it must not end a row of failures."""
-    for one in heard.summaries:
-        if "num_errors" in one:
+def _find_activity(output: _ResticOutput) -> str:
+    """Return what was done. A dry run is not a backup: it must not end a series of failures."""
+    for summary in output.summaries:
+        if "num_errors" in summary:
             return "verify"
-        if "files_restored" in one:
+        if "files_restored" in summary:
             return "restore"
-        return "other" if one.get("dry_run") is True else "backup"
-    known = (*(activity for activity, _ in _OTHER), "other")
-    return next((one for one in known if one in heard.activities), "backup")
+        return "other" if summary.get("dry_run") is True else "backup"
+    known = (*(activity for activity, _ in _OTHER_ACTIVITIES), "other")
+    return next((activity for activity in known if activity in output.activities), "backup")
 
 
-def _worst(codes: Sequence[int]) -> int | None:
-    """Give the worst exit code: what is neither 0 nor partial before the partial one, that before 0."""
-    return max(codes, key=lambda code: (code not in (0, _PARTIAL), code == _PARTIAL)) if codes else None
+def _worst_exit_code(codes: Sequence[int]) -> int | None:
+    """Return the worst exit code: any other code, then the one for a partial backup, then 0."""
+    if not codes:
+        return None
+    return max(codes, key=lambda code: (code not in (0, _PARTIAL_EXIT_CODE), code == _PARTIAL_EXIT_CODE))
 
 
-def _sum(summaries: Sequence[Mapping[str, Any]], names: Sequence[str]) -> float | None:
+def _sum_amounts(summaries: Sequence[Mapping[str, Any]], names: Sequence[str]) -> float | None:
     """Add up one amount over the summaries that have it, under the first of its names."""
     found = [
-        next((value for name in names if (value := number(one.get(name))) is not None and value >= 0), None)
-        for one in summaries
+        next((value for name in names if (value := parse_non_negative(summary.get(name))) is not None), None)
+        for summary in summaries
     ]
-    known = [value for value in found if value is not None]
-    return sum(known) if known else None
+    amounts = [value for value in found if value is not None]
+    return sum(amounts) if amounts else None

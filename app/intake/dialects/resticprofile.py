@@ -1,7 +1,8 @@
-"""resticprofile's HTTP hooks: `send-before` as `start`, `send-after`, `send-after-fail` as `fail`, `send-finally`. What restic printed may be the body.
+"""resticprofile's HTTP hooks. The body can be what restic printed.
 
-Source: https://creativeprojects.github.io/resticprofile/configuration/http_hooks/. Profile and command stand in the address, or in the
-JSON of its `body-template`.
+The state in the address: `start` for `send-before`, none for `send-after`, `fail` for `send-after-fail`, `finally` for
+`send-finally`. Source: https://creativeprojects.github.io/resticprofile/configuration/http_hooks/. Profile and command are in the
+address, or in the JSON of its `body-template`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,16 +10,17 @@ from dataclasses import replace
 from typing import Any
 
 from app.intake.dialects import restic
-from app.intake.dialects.json_body import object_of, text_in
-from app.intake.dialects.make_event import told
+from app.intake.dialects.body_fields import as_text, first_text, read_json_body
+from app.intake.dialects.make_event import make_event
+from app.intake.dialects.script_output import RunIdentity
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.parse import WireEvent
 
 TOOL = "resticprofile"
-# What its environment and its template's object call them, and how people shorten that.
+# The names in its environment and in its template's object, and how people shorten them.
 _PROFILE = ("profile", "profileName", "ProfileName", "profile_name")
 _COMMAND = ("command", "profileCommand", "ProfileCommand", "profile_command")
-_EXIT = ("exit_code", "exitCode", "ExitCode", "error_exit_code")
+_EXIT_CODE = ("exit_code", "exitCode", "ExitCode", "error_exit_code")
 _ERROR = ("error", "message", "Message", "Error")
 _OUTPUT = ("stdout", "Stdout", "stderr", "Stderr", "error_stderr")
 _ACTIVITIES = {
@@ -28,41 +30,41 @@ _ACTIVITIES = {
 _STATES = ("", "start", "fail", "finally")
 
 
-def read(said: ToolRequest) -> Sequence[WireEvent]:
-    """Give the event of one hook. Raises NotUnderstood for an address that ends in another word."""
-    state = said.path[0] if said.path else ""
+def read(request: ToolRequest) -> Sequence[WireEvent]:
+    """Return the event of one hook. Raises NotUnderstood for an address that ends in another word."""
+    state = request.path[0] if request.path else ""
     if state not in _STATES:
-        raise NotUnderstood(f"{state[:40]!r} is none of resticprofile's states")
-    given = {**object_of(said), **{name: value for name, value in said.query if value}}
-    nested = given.get("Error")
+        raise NotUnderstood(f"{state[:40]!r} is not a state of resticprofile")
+    body = read_json_body(request)
+    fields = {**body, **{name: value for name, value in request.query if value}}
+    nested = fields.get("Error")
     if isinstance(nested, dict):
-        given = {**nested, **given}
-    command = (_of(given, _COMMAND) or "backup").lower()
-    who: dict[str, Any] = {
-        "agent": said.asked("agent") or said.asked("host"),
-        "job": said.asked("job") or said.job or _of(given, _PROFILE) or TOOL,
+        fields = {**nested, **fields}
+    command = (first_text(fields, _COMMAND) or "backup").lower()
+    identity: RunIdentity = {
+        "agent": request.query_value("agent") or request.query_value("host"),
+        "job": request.query_value("job") or request.job or first_text(fields, _PROFILE) or TOOL,
         "activity": _ACTIVITIES.get(command, "other"),
     }
     if state == "start":
-        return [told(TOOL, **who, phase="started")]
-    return [_end(said, given, state, who)]
+        return [make_event(TOOL, **identity, phase="started")]
+    parts = [text for name in _OUTPUT if (text := as_text(fields.get(name)))]
+    output = "\n".join(parts) if parts or body else request.text
+    return [_read_end(replace(request, body=output.encode("utf-8", "replace"), headers={}), fields, state, identity)]
 
 
-def _end(said: ToolRequest, given: Mapping[str, Any], state: str, who: Mapping[str, Any]) -> WireEvent:
-    """Have restic's dialect read what restic printed. A failure without an exit code is one of resticprofile's own."""
-    code, error = _of(given, _EXIT), _of(given, _ERROR)
-    parts = [text for name in _OUTPUT if (text := text_in(given.get(name)))]
-    output = "\n".join(parts) if parts or object_of(said) else said.text
-    if not code:
-        code = "1" if state == "fail" or error else "0"
-    query = [("exit_code", code), ("activity", who["activity"]), ("job", who["job"])]
-    (event,) = restic.read(replace(said, query=query, body=output.encode("utf-8", "replace"), headers={}))
+def _read_end(output: ToolRequest, fields: Mapping[str, Any], state: str, identity: RunIdentity) -> WireEvent:
+    """Have restic's dialect read what restic printed. A failure without an exit code is one of resticprofile itself."""
+    error = first_text(fields, _ERROR)
+    code = first_text(fields, _EXIT_CODE) or ("1" if state == "fail" or error else "0")
+    query = [("exit_code", code), ("activity", identity["activity"]), ("job", identity["job"])]
+    (event,) = restic.read(replace(output, query=query))
     message = event.get("message")
     if error and event.get("outcome") != "success" and (not message or message.startswith("exit code")):
         message = error
-    return told(
+    return make_event(
         TOOL,
-        **who,
+        **identity,
         phase="finished",
         outcome=event.get("outcome"),
         at=event.get("occurred_at"),
@@ -70,7 +72,3 @@ def _end(said: ToolRequest, given: Mapping[str, Any], state: str, who: Mapping[s
         log=event.get("log"),
         metrics=event.get("metrics"),
     )
-
-
-def _of(given: Mapping[str, Any], names: Sequence[str]) -> str | None:
-    return next((text for name in names if (text := text_in(given.get(name)))), None)

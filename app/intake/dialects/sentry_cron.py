@@ -1,47 +1,46 @@
-"""Sentry's cron check-ins over HTTP: `?status=in_progress|ok|error`, or the same in JSON. Nothing else of Sentry is here.
+"""Sentry's cron check-ins over HTTP: `?status=in_progress|ok|error`, or the same in JSON. No other part of Sentry is supported.
 
 Source: https://docs.sentry.io/product/crons/getting-started/http/
 """
 
 from collections.abc import Sequence
 
-from app.intake.dialects.json_body import object_of
-from app.intake.dialects.make_event import told
+from app.intake.dialects.body_fields import read_json_body
+from app.intake.dialects.make_event import make_event
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.parse import WireEvent
 
 TOOL = "sentry"
-_JSON_MOST = 64 * 1024
-_STATES: dict[str, tuple[str, str | None]] = {
+_MAX_JSON_LENGTH = 64 * 1024
+_STATUSES: dict[str, tuple[str, str | None]] = {
     "in_progress": ("started", None),
     "ok": ("finished", "success"),
     "error": ("finished", "failure"),
 }
 
 
-def read(said: ToolRequest) -> Sequence[WireEvent]:
-    """Give the event of one check-in. `path` is the monitor's slug."""
-    body = object_of(said, _JSON_MOST)
-    given = {
+def read(request: ToolRequest) -> Sequence[WireEvent]:
+    """Return the event of one check-in. `path` is the monitor's slug."""
+    body = read_json_body(request, _MAX_JSON_LENGTH)
+    fields = {
         **{name: value for name, value in body.items() if isinstance(value, str | int | float)},
-        **dict(said.query),
+        **dict(request.query),
     }
-    status = str(given.get("status", "")).lower()
-    if status not in _STATES:
-        raise NotUnderstood(f"{status[:40]!r} is no status")
-    phase, outcome = _STATES[status]
-    run = given.get("check_in_id")
-    job = said.path[0] if said.path else said.job or TOOL
+    status = str(fields.get("status", "")).lower()
+    if status not in _STATUSES:
+        raise NotUnderstood(f"{status[:40]!r} is not a status")
+    phase, outcome = _STATUSES[status]
+    run = fields.get("check_in_id")
     return [
-        told(
+        make_event(
             TOOL,
-            agent=said.asked("agent"),
-            job=job,
-            run=str(run) if run and set(str(run)) - set("0-") else None,  # zeros: "the newest"
+            agent=request.query_value("agent"),
+            job=request.path[0] if request.path else request.job or TOOL,
+            run=str(run) if run and set(str(run)) - set("0-") else None,  # an id of zeros means the newest check-in
             phase=phase,
             outcome=outcome,
-            metrics={"duration_s": given.get("duration")},
-            labels={"environment": given.get("environment")},
-            log=said.text if said.body and not body else None,
+            metrics={"duration_s": fields.get("duration")},
+            labels={"environment": fields.get("environment")},
+            log=request.text if request.body and not body else None,
         )
     ]

@@ -1,11 +1,10 @@
-"""What a tool said over HTTP (or by mail), in one shape for every dialect. It must not know any tool."""
+"""The request of a backup tool, received over HTTP or by mail, in one shape for every dialect. Nothing here depends on a tool."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 
-from app.intake.dialects.text import text_of
+from app.intake.dialects.text_decoding import decode_text
 from app.intake.parse import WireEvent
 
 _GZIP = b"\x1f\x8b"
@@ -15,11 +14,10 @@ _GZIP = b"\x1f\x8b"
 class ToolRequest:
     """One request, without its key.
 
-    `path` holds the decoded parts of the address behind the key, `query` its parameters in their order, `headers` have small
-    names, `body` is unpacked. `job` is the one that the key stands for, if it stands for one.
+    `path` holds the decoded parts of the address after the key, `query` the parameters in their order. Names in `headers` are in
+    lower case. `body` is decompressed. `job` is the job that the key belongs to, if it belongs to one.
     """
 
-    at: datetime
     method: str = "POST"
     path: Sequence[str] = ()
     query: Sequence[tuple[str, str]] = ()
@@ -27,34 +25,34 @@ class ToolRequest:
     body: bytes = b""
     job: str | None = None
 
-    def asked(self, name: str) -> str | None:
-        """Give the first value of a query parameter; None if it is absent or empty."""
+    def query_value(self, name: str) -> str | None:
+        """Return the first value of a query parameter; None if it is absent or empty."""
         return next((value for found, value in self.query if found == name and value), None)
 
     @property
     def text(self) -> str:
-        """Give the body as text, whatever its character set."""
-        return text_of(self.body, self.headers.get("content-type", ""))
+        """The body as text, whatever its character set."""
+        return decode_text(self.body, self.headers.get("content-type", ""))
 
     @property
-    def words(self) -> str:
-        """Give the body as text, where a tool says all in it. Raises NotUnderstood for one that came packed and does not unpack."""
+    def readable_text(self) -> str:
+        """The body as text, for a tool that puts everything in it. Raises NotUnderstood if it is gzip that does not decompress."""
         if self.body.startswith(_GZIP):
-            raise NotUnderstood("a packed body that does not unpack")
+            raise NotUnderstood("a compressed body that does not decompress")
         return self.text
 
     @property
-    def mark(self) -> str:
-        """Name the request by its very bytes: a tool that did not hear our answer sends the same again."""
+    def content_hash(self) -> str:
+        """A hash of the method and the body: equal if a tool that missed our answer sends the same request again."""
         return hashlib.sha256(self.method.encode() + b" " + self.body).hexdigest()
 
 
-# Pure: from what was said to events in our words. It raises NotUnderstood for what it cannot read, and nothing else.
+# A pure function from a request to events. It raises NotUnderstood for what it cannot read, and nothing else.
 Dialect = Callable[[ToolRequest], Sequence[WireEvent]]
 
 
 class NotUnderstood(Exception):
-    """What was said is not in this dialect; the text says why, for the administrator. `job` is whose it is, if that could be read."""
+    """The request is not in this dialect. The text says why, for the administrator; `job` is the job it is about, if known."""
 
     def __init__(self, why: str, job: str | None = None) -> None:
         super().__init__(why)

@@ -7,51 +7,46 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from app.intake.dialects.json_body import object_of, text_in
-from app.intake.dialects.make_event import told, unread
+from app.intake.dialects.body_fields import as_text, read_json_body
+from app.intake.dialects.make_event import make_event, make_unreadable_event
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
-from app.intake.dialects.words import outcome_in
+from app.intake.dialects.wording import find_outcome
 from app.intake.parse import WireEvent
 
 TOOL = "zabbix"
-VALUES_MOST = 100
-_SESSION = frozenset({"user.login", "user.logout", "apiinfo.version"})
-_BEGINS = re.compile(r"\s*(?:start|begin|run)\w{0,10}\s*", re.IGNORECASE)
+MAX_VALUES = 100
+_SESSION_METHODS = frozenset({"user.login", "user.logout", "apiinfo.version"})
+_START = re.compile(r"\s*(?:start|begin|run)\w{0,10}\s*", re.IGNORECASE)
 
 
-def read(said: ToolRequest) -> Sequence[WireEvent]:
-    """Give the events of one call: none for login and logout."""
-    call = object_of(said)
-    method = text_in(call.get("method")) or ""
-    if method in _SESSION:
+def read(request: ToolRequest) -> Sequence[WireEvent]:
+    """Return the events of one call; none for login and logout. Raises NotUnderstood for a call without values."""
+    call = read_json_body(request)
+    method = as_text(call.get("method")) or ""
+    if method in _SESSION_METHODS:
         return []
     if method != "history.push":
-        raise NotUnderstood(f"the method {method[:40]!r} is none that a backup calls")
-    return [_event(said, value) for value in values_of(call)]
-
-
-def values_of(call: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Give the values that are pushed. Raises NotUnderstood if there is none."""
+        raise NotUnderstood(f"the method {method[:40]!r} does not report a backup")
     params = call.get("params")
-    found = params if isinstance(params, list) else [params]
-    values: list[Mapping[str, Any]] = [one for one in found[:VALUES_MOST] if isinstance(one, dict) and "value" in one]
+    items = params if isinstance(params, list) else [params]
+    values = [item for item in items[:MAX_VALUES] if isinstance(item, dict) and "value" in item]
     if not values:
-        raise NotUnderstood("no value is pushed")
-    return values
+        raise NotUnderstood("the call pushes no value")
+    return [_make_event(request, value) for value in values]
 
 
-def _event(said: ToolRequest, pushed: Mapping[str, Any]) -> WireEvent:
-    value = text_in(pushed["value"]) or ""
-    host, item = text_in(pushed.get("host")), text_in(pushed.get("key")) or text_in(pushed.get("itemid"))
-    begins = _BEGINS.fullmatch(value) is not None
-    outcome = None if begins else outcome_in(value)
-    if outcome is None and not begins:
-        return unread(TOOL, said, f"the value {value[:40]!r} says neither start nor end")
-    return told(
+def _make_event(request: ToolRequest, pushed: Mapping[str, Any]) -> WireEvent:
+    value = as_text(pushed["value"]) or ""
+    host, item = as_text(pushed.get("host")), as_text(pushed.get("key")) or as_text(pushed.get("itemid"))
+    is_start = _START.fullmatch(value) is not None
+    outcome = None if is_start else find_outcome(value)
+    if outcome is None and not is_start:
+        return make_unreadable_event(TOOL, request, f"the value {value[:40]!r} names neither a start nor a result")
+    return make_event(
         TOOL,
         agent=host,
-        job=said.job or item or TOOL,
-        phase="started" if begins else "finished",
+        job=request.job or item or TOOL,
+        phase="started" if is_start else "finished",
         outcome=outcome,
         message=value,
         labels={"item": item},

@@ -51,13 +51,13 @@ async def refused(api: Api, begun: list[None]) -> None:
 def begun(monkeypatch: pytest.MonkeyPatch) -> list[None]:
     """One entry for each transaction of intake."""
     entries: list[None] = []
-    transact = GroupCommit._transact
+    transact = GroupCommit._commit_once
 
     async def counted(self: GroupCommit, parts: list[Any]) -> None:
         entries.append(None)
         await transact(self, parts)
 
-    monkeypatch.setattr(GroupCommit, "_transact", counted)
+    monkeypatch.setattr(GroupCommit, "_commit_once", counted)
     return entries
 
 

@@ -33,13 +33,13 @@ async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
 def commits(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The sizes of the transactions from now on."""
     sizes: list[int] = []
-    transact = GroupCommit._transact
+    transact = GroupCommit._commit_once
 
     async def counted(self: GroupCommit, parts: list[Any]) -> None:
         sizes.append(len(parts))
         await transact(self, parts)
 
-    monkeypatch.setattr(GroupCommit, "_transact", counted)
+    monkeypatch.setattr(GroupCommit, "_commit_once", counted)
     return sizes
 
 
@@ -90,7 +90,7 @@ async def test_two_processes_create_an_agent_once(api: Api, database_url: str, t
 async def test_a_row_that_the_database_refuses_costs_only_itself(api: Api, monkeypatch: pytest.MonkeyPatch):
     """No such row is known; a defect of ours is played by one, so that the good ones beside it can be seen to be safe."""
     monkeypatch.setattr(
-        "app.intake.fields.message", lambda given, _flags: {"poison": 1} if given == "poison" else given
+        "app.intake.fields.limit_message", lambda given, _flags: {"poison": 1} if given == "poison" else given
     )
     batches = [
         [EVENT | {"key": f"{n}-{m}", "message": "poison" if (n, m) in ((3, 1), (7, 0)) else "x"} for m in range(3)]
@@ -111,20 +111,20 @@ async def until(condition: Callable[[], bool]) -> None:
 
 
 def waiting_in(api: Api) -> int:
-    return int(api.app.state.intake.commits._events)
+    return int(api.app.state.intake.commits._queued_events)
 
 
 @pytest.fixture
 def held(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     """Commits wait until this is set."""
     let_go = asyncio.Event()
-    transact = GroupCommit._transact
+    transact = GroupCommit._commit_once
 
     async def waiting(self: GroupCommit, parts: list[Any]) -> None:
         await let_go.wait()
         await transact(self, parts)
 
-    monkeypatch.setattr(GroupCommit, "_transact", waiting)
+    monkeypatch.setattr(GroupCommit, "_commit_once", waiting)
     return let_go
 
 
@@ -146,7 +146,7 @@ async def test_a_caller_that_goes_away_costs_nobody_anything(api: Api, held: asy
         _, writer = await asyncio.open_connection("127.0.0.1", port)
         head = f"POST /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {ENROL_KEY}\r\nContent-Length: {len(body)}\r\n\r\n"
         writer.write(head.encode() + body)
-        await until(lambda: bool(api.app.state.intake.commits._under_way))
+        await until(lambda: bool(api.app.state.intake.commits._in_progress))
         writer.transport.abort()
         staying = asyncio.create_task(post(api, EVENT | {"key": "stays"}))
         await asyncio.sleep(0.05)
@@ -157,7 +157,7 @@ async def test_a_caller_that_goes_away_costs_nobody_anything(api: Api, held: asy
 
 async def test_a_request_that_is_cancelled_stops_waiting_and_its_event_is_kept(api: Api, held: asyncio.Event):
     leaving = asyncio.create_task(post(api, EVENT | {"key": "left"}))
-    await until(lambda: bool(api.app.state.intake.commits._under_way))
+    await until(lambda: bool(api.app.state.intake.commits._in_progress))
     leaving.cancel()
     held.set()
     assert (await post(api, EVENT | {"key": "stays"})).status_code == 202

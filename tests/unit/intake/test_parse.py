@@ -10,29 +10,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.errors import MalformedBody, TooLarge
-from app.intake.body import Body, Form
-from app.intake.parse import Parsed, parse
+from app.intake.body import BodyFormat, RequestBody
+from app.intake.parse import ParsedBody, parse_events
 
 GOOD = {"agent": "sql01", "job": "nightly"}
 
 
-def parsed(data: bytes, form: Form = Form.JSON, *, single: bool = False, most: int = 100) -> Parsed:
-    return parse(Body(data, form, single), most_events=most, line_limit=1000)
+def parsed(data: bytes, form: BodyFormat = BodyFormat.JSON, *, single: bool = False, most: int = 100) -> ParsedBody:
+    return parse_events(RequestBody(data, form, single), max_events=most, max_event_size=1000)
 
 
 def lines(*items: Any) -> bytes:
     return b"\n".join(item if isinstance(item, bytes) else json.dumps(item).encode() for item in items)
 
 
-def told(found: Parsed) -> list[tuple[int, str]]:
+def told(found: ParsedBody) -> list[tuple[int, str]]:
     return [(one.index, one.code) for one in found.rejected]
 
 
 def test_one_event_an_array_and_lines():
     assert parsed(json.dumps(GOOD).encode(), single=True).events == [(0, GOOD)]
     assert parsed(json.dumps([GOOD, GOOD]).encode()).events == [(0, GOOD), (1, GOOD)]
-    assert parsed(b"\r\n" + lines(GOOD, b"", b"  ", GOOD) + b"\r\n", Form.LINES).events == [(0, GOOD), (1, GOOD)]
-    assert parsed(b"[]").events == parsed(b"\n", Form.LINES).events == []
+    assert parsed(b"\r\n" + lines(GOOD, b"", b"  ", GOOD) + b"\r\n", BodyFormat.LINES).events == [(0, GOOD), (1, GOOD)]
+    assert parsed(b"[]").events == parsed(b"\n", BodyFormat.LINES).events == []
 
 
 @pytest.mark.parametrize(
@@ -60,12 +60,12 @@ BAD: list[tuple[Any, str]] = [
 
 @pytest.mark.parametrize(("bad", "code"), BAD)
 def test_a_bad_one_costs_no_good_one(bad: Any, code: str):
-    for found in (parsed(lines(GOOD, bad, GOOD), Form.LINES), parsed(json.dumps([GOOD, bad, GOOD]).encode())):
+    for found in (parsed(lines(GOOD, bad, GOOD), BodyFormat.LINES), parsed(json.dumps([GOOD, bad, GOOD]).encode())):
         assert (found.events, told(found)) == ([(0, GOOD), (2, GOOD)], [(1, code)])
 
 
 def test_a_line_that_is_no_json_costs_only_itself():
-    found = parsed(lines(GOOD, b"{", b'{"a":1},{"a":2}', GOOD, b'{"long":"' + b"x" * 1000 + b'"}'), Form.LINES)
+    found = parsed(lines(GOOD, b"{", b'{"a":1},{"a":2}', GOOD, b'{"long":"' + b"x" * 1000 + b'"}'), BodyFormat.LINES)
     assert found.events == [(0, GOOD), (3, GOOD)]
     assert told(found) == [(1, "malformed_body"), (2, "malformed_body"), (4, "too_large")]
 
@@ -87,7 +87,7 @@ def test_numbers_serve_as_names_and_labels():
     ],
 )
 def test_what_no_database_takes_is_replaced_and_flagged(data: bytes, message: str):
-    for found in (parsed(data, single=True), parsed(data, Form.LINES), parsed(b"[" + data + b"]")):
+    for found in (parsed(data, single=True), parsed(data, BodyFormat.LINES), parsed(b"[" + data + b"]")):
         assert (found.events, found.replaced) == ([(0, {"message": message})], {0})
 
 
@@ -102,9 +102,9 @@ def test_what_only_looks_like_it_is_left_alone(data: bytes, message: str):
 
 def test_too_many_events_are_refused():
     for data, form in (
-        (b"[{},{},{}]", Form.JSON),
-        (b"{}\n{}\n{}", Form.LINES),
-        (rb'[{},{},{"a":"\u0000"}]', Form.JSON),
+        (b"[{},{},{}]", BodyFormat.JSON),
+        (b"{}\n{}\n{}", BodyFormat.LINES),
+        (rb'[{},{},{"a":"\u0000"}]', BodyFormat.JSON),
     ):
         with pytest.raises(TooLarge) as refused:
             parsed(data, form, most=2)
@@ -120,14 +120,14 @@ values = st.recursive(
 
 @given(st.lists(st.just(GOOD) | values, max_size=8))
 def test_every_event_is_taken_or_told_of(items: list[Any]):
-    for found in (parsed(json.dumps(items).encode()), parsed(lines(*items), Form.LINES)):
+    for found in (parsed(json.dumps(items).encode()), parsed(lines(*items), BodyFormat.LINES)):
         places = sorted([index for index, _ in found.events] + [one.index for one in found.rejected])
         assert places == list(range(len(items)))
         assert all(index in dict(found.events) for index, item in enumerate(items) if item == GOOD)
 
 
-@given(st.binary(max_size=200), st.sampled_from(Form))
-def test_any_bytes_are_read_or_refused(data: bytes, form: Form):
+@given(st.binary(max_size=200), st.sampled_from(BodyFormat))
+def test_any_bytes_are_read_or_refused(data: bytes, form: BodyFormat):
     with contextlib.suppress(MalformedBody, TooLarge):
         parsed(data, form)
 
@@ -140,8 +140,8 @@ BOMBS = [
 
 
 @pytest.mark.parametrize("bomb", BOMBS, ids=["arrays", "objects", "values"])
-@pytest.mark.parametrize("form", list(Form))
-def test_a_body_of_millions_of_parts_is_refused_unread(bomb: bytes, form: Form):
+@pytest.mark.parametrize("form", list(BodyFormat))
+def test_a_body_of_millions_of_parts_is_refused_unread(bomb: bytes, form: BodyFormat):
     started = time.perf_counter()
     with pytest.raises(TooLarge) as refused:
         parsed(bomb, form)
@@ -165,5 +165,9 @@ def test_an_event_of_an_array_may_be_no_larger_than_one_alone():
 @pytest.mark.parametrize("field", ["metrics", "labels"])
 def test_a_field_of_far_too_many_values_is_one_fault(field: str):
     bad = {field: {str(n): [] for n in range(1001)}}
-    found = parse(Body(json.dumps([GOOD, bad]).encode(), Form.JSON, is_single=False), most_events=9, line_limit=10**6)
+    found = parse_events(
+        RequestBody(json.dumps([GOOD, bad]).encode(), BodyFormat.JSON, is_single=False),
+        max_events=9,
+        max_event_size=10**6,
+    )
     assert ([event for _, event in found.events], told(found)) == ([GOOD], [(1, "too_many")])

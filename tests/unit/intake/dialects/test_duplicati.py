@@ -16,14 +16,14 @@ HEAD = "Duplicati Backup report for docs (0f1e2d3c4b5a69788796, DB-1, NAS01)"
 
 def form(text: str, parameter: str = "message", job: str | None = None) -> dict:
     body = f"{parameter}={quote_plus(text)}&chat_id=4".encode()
-    (event,) = duplicati.read(ToolRequest(NOW, headers=FORM, body=body, job=job))
+    (event,) = duplicati.read(ToolRequest(headers=FORM, body=body, job=job))
     return dict(event)
 
 
 def posted(data: object, *, lines: object = (), exception: object = None, **extra: object) -> dict:
     told = {"machine-id": "0f1e2d3c4b5a", "backup-id": "DB-1", "machine-name": "NAS01", "backup-name": "docs"}
     body = {"Data": data, "Extra": {**told, **extra}, "LogLines": lines, "Exception": exception}
-    (event,) = duplicati.read(ToolRequest(NOW, body=json.dumps(body).encode()))
+    (event,) = duplicati.read(ToolRequest(body=json.dumps(body).encode()))
     return dict(event)
 
 
@@ -31,10 +31,10 @@ def posted(data: object, *, lines: object = (), exception: object = None, **extr
     ("lines", "outcome", "message"),
     [
         ("ParsedResult: Success", "success", None),
-        ("PartialBackup: True\nParsedResult: Success", "warning", "it was stopped before its end: not everything is in it"),
-        ("Interrupted: True\nParsedResult: Success", "warning", "it was stopped before its end: not everything is in it"),
-        ("ParsedResult: Unknown", "warning", "Duplicati says Unknown"),
-        ("ParsedResult: Fatal", "failure", "Duplicati says Fatal"),
+        ("PartialBackup: True\nParsedResult: Success", "warning", "the backup was stopped before its end and is incomplete"),
+        ("Interrupted: True\nParsedResult: Success", "warning", "the backup was stopped before its end and is incomplete"),
+        ("ParsedResult: Unknown", "warning", "Duplicati reports Unknown"),
+        ("ParsedResult: Fatal", "failure", "Duplicati reports Fatal"),
         ("Failed: The source folder is missing\nDetails: System.Exception: it is", "failure", "The source folder is missing"),
         ("Failed: disk full\r\nDetails: IOException\r\n", "failure", "disk full"),
         ("Status: Error\n\nError Details:\n------\nNo space left", "failure", "No space left"),
@@ -78,7 +78,7 @@ def test_json_is_believed_for_the_worse(data: object, exception: object, outcome
 def test_json_that_is_cut_tells_no_result_of_one_of_its_parts():
     body = b'{"Data":{"CompactResults":{"ParsedResult":"Success"},"ParsedResult":"Err'
     with pytest.raises(NotUnderstood, match="broken"):
-        duplicati.read(ToolRequest(NOW, body=body))
+        duplicati.read(ToolRequest(body=body))
 
 
 def test_the_same_backup_id_on_two_machines_is_two_jobs():
@@ -155,13 +155,13 @@ def test_any_parameter_of_the_form_may_hold_the_text_and_the_key_s_job_goes_firs
 @pytest.mark.parametrize("body", [b"", b"message=", b"message=Hello", b"\xff\xfe\x00", b"{}", b"[1]"])
 def test_what_names_no_result_is_not_understood(body: bytes):
     with pytest.raises(NotUnderstood):
-        duplicati.read(ToolRequest(NOW, headers=FORM, body=body))
+        duplicati.read(ToolRequest(headers=FORM, body=body))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
 def test_json_may_begin_with_a_mark(encoding: str):
     body = '{"Data":{"ParsedResult":"Error"},"Extra":{"machine-name":"BÜRO"}}'.encode(encoding)
-    (event,) = duplicati.read(ToolRequest(NOW, body=body))
+    (event,) = duplicati.read(ToolRequest(body=body))
     assert (event.get("outcome"), event.get("agent")) == ("failure", "BÜRO")
 
 

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from app.intake.dialects import backrest, gotify
-from app.intake.dialects.amounts import bytes_in, seconds_in
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
+from app.intake.dialects.values import parse_bytes, parse_seconds
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 TASK = "Backrest Notification\nTask: {} at 2026-11-23T02:00:00+01:00\nEvent: {}\n{}"
@@ -15,7 +15,7 @@ BACKUP = 'backup for plan "daily"'
 
 
 def sent(body: dict, job: str | None = None) -> dict:
-    (event,) = gotify.read(ToolRequest(NOW, body=json.dumps(body).encode(), job=job))
+    (event,) = gotify.read(ToolRequest(body=json.dumps(body).encode(), job=job))
     return dict(event)
 
 
@@ -48,7 +48,7 @@ def test_the_words_tell_the_outcome_and_else_the_priority(
 def test_a_message_without_a_word_is_not_understood(body: bytes):
     for kind in ("application/json", "multipart/form-data", "multipart/form-data; boundary=x"):
         with pytest.raises(NotUnderstood):
-            gotify.read(ToolRequest(NOW, headers={"content-type": kind}, body=body))
+            gotify.read(ToolRequest(headers={"content-type": kind}, body=body))
 
 
 @pytest.mark.parametrize(
@@ -72,10 +72,8 @@ def test_backrest_s_event_tells_by_whichever_hook_it_comes(task: str, event: str
     text = TASK.format(task, event, more)
     bodies = [text.encode(), text.replace("\n", "\r\n").encode(), text.encode("utf-16")]
     bodies += [json.dumps({name: f"Title\n\n{text}"}).encode() for name in ("text", "content", "message")]
-    events = [backrest.read(ToolRequest(NOW, body=body))[0] for body in bodies]
-    events.append(
-        gotify.read(ToolRequest(NOW, body=json.dumps({"title": "My own title", "message": text}).encode()))[0]
-    )
+    events = [backrest.read(ToolRequest(body=body))[0] for body in bodies]
+    events.append(gotify.read(ToolRequest(body=json.dumps({"title": "My own title", "message": text}).encode()))[0])
     told = {(one.get("job"), one.get("activity"), one.get("phase"), one.get("outcome")) for one in events}
     assert told == {found}
 
@@ -85,7 +83,7 @@ def test_backrest_s_event_tells_by_whichever_hook_it_comes(task: str, event: str
 )
 def test_what_is_none_of_backrest_s_is_not_taken_for_it(body: bytes):
     with pytest.raises(NotUnderstood):
-        backrest.read(ToolRequest(NOW, body=body))
+        backrest.read(ToolRequest(body=body))
 
 
 @pytest.mark.parametrize(
@@ -94,7 +92,7 @@ def test_what_is_none_of_backrest_s_is_not_taken_for_it(body: bytes):
      ("-1", None), ("x", None), ("", None), (None, None), ("1.2.3", None), ("9" * 31, 1e30 * 10 - 1)],
 )  # fmt: skip
 def test_bytes_are_read_as_tools_word_them(text: str | None, amount: float | None):
-    assert bytes_in(text) == (None if amount is None else pytest.approx(amount)) or text == "9" * 31
+    assert parse_bytes(text) == (None if amount is None else pytest.approx(amount)) or text == "9" * 31
 
 
 @pytest.mark.parametrize(
@@ -103,4 +101,4 @@ def test_bytes_are_read_as_tools_word_them(text: str | None, amount: float | Non
      ("1.02:00:00.5", 93600.5), ("-00:00:05", None), ("", None), (None, None), ("soon", None)],
 )  # fmt: skip
 def test_durations_are_read_as_tools_word_them(text: str | None, seconds: float | None):
-    assert seconds_in(text) == seconds
+    assert parse_seconds(text) == seconds

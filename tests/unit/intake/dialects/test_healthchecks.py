@@ -4,16 +4,16 @@ from datetime import UTC, datetime
 
 import pytest
 
+from app.intake.accept import run_dialect
 from app.intake.dialects.healthchecks import TOOL, read
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
-from app.intake.interpret import interpret
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 RID = "5f0d2a1c-8f55-4c0b-9c3a-0b6d9f0e1a11"
 
 
 def heard(*path: str, body: str = "", job: str | None = "daily", **query: str) -> dict:
-    (event,) = read(ToolRequest(NOW, path=path, query=list(query.items()), body=body.encode(), job=job))
+    (event,) = read(ToolRequest(path=path, query=list(query.items()), body=body.encode(), job=job))
     return dict(event)
 
 
@@ -41,7 +41,7 @@ def test_what_is_no_signal_is_not_guessed_at(signal: str):
 
 
 def test_what_is_no_signal_is_told_of_the_job_that_the_address_names():
-    (event,) = interpret(TOOL, read, ToolRequest(NOW, path=("photos", "256")))
+    (event,) = run_dialect(TOOL, read, ToolRequest(path=("photos", "256")))
     assert (event["job"], event["outcome"]) == ("photos", "warning")
 
 

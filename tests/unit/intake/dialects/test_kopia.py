@@ -18,7 +18,7 @@ def block(status: str, path: str = "/srv", more: str = "", start: str = "Mon, 23
 
 def heard(text: str | bytes, subject: str = GOOD, job: str | None = None) -> list[dict]:
     body = text if isinstance(text, bytes) else text.encode()
-    return [dict(event) for event in kopia.read(ToolRequest(NOW, headers={"subject": subject}, body=body, job=job))]
+    return [dict(event) for event in kopia.read(ToolRequest(headers={"subject": subject}, body=body, job=job))]
 
 
 @pytest.mark.parametrize(

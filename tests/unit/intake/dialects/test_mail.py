@@ -19,7 +19,7 @@ CORPUS = Path(__file__).parents[3] / "corpus" / "mail"
 
 
 def read(body: bytes, *rules: MailRule, job: str | None = None) -> WireEvent:
-    (event,) = mail.read(ToolRequest(NOW, body=body, job=job), rules)
+    (event,) = mail.read(ToolRequest(body=body, job=job), rules)
     return event
 
 
@@ -30,7 +30,7 @@ def with_subject(subject: str) -> bytes:
 @pytest.mark.parametrize(
     ("file", "agent", "job", "outcome", "message"),
     [
-        ("composed-duplicati-error", None, "Büro 💾", "failure", "Duplicati says Error"),
+        ("composed-duplicati-error", None, "Büro 💾", "failure", "Duplicati reports Error"),
         ("composed-veeam-failed", None, "VM-Nightly", "failure", "Error: Failed to connect to repository"),
         ("recorded-bacula-15.0.3-ok", "nas01-fd", "Daily-OK", "success", "Backup OK"),
         ("recorded-bacula-15.0.3-warnings", "nas01-fd", "Daily-Warn", "warning", "Backup OK -- with warnings"),
@@ -208,4 +208,4 @@ def test_a_nasty_mail_is_a_mail_or_not_understood(body: bytes):
 
 def _read_or_not(body: bytes) -> None:
     with contextlib.suppress(NotUnderstood):
-        assert mail.read(ToolRequest(NOW, body=body))
+        assert mail.read(ToolRequest(body=body))

@@ -16,7 +16,7 @@ def heard(
     dialect: Dialect, body: object = b"", *path: str, headers: Mapping[str, str] | None = None, **query: str
 ) -> list[dict]:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    said = ToolRequest(NOW, path=path, query=list(query.items()), headers=headers or {}, body=data)
+    said = ToolRequest(path=path, query=list(query.items()), headers=headers or {}, body=data)
     return [dict(event) for event in dialect(said)]
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from app.intake.dialects import borg, restic
-from app.intake.dialects.json_pieces import pieces_of
+from app.intake.dialects.script_output import split_output
 from app.intake.dialects.tool_request import Dialect, NotUnderstood, ToolRequest
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -20,7 +20,7 @@ LOG = '{"type": "log_message", "time": 1795395536.1, "message": "%s", "levelname
 
 def heard(dialect: Dialect, body: str | bytes, job: str | None = "daily", **query: str) -> dict:
     data = body if isinstance(body, bytes) else body.encode()
-    (event,) = dialect(ToolRequest(NOW, query=list(query.items()), body=data, job=job))
+    (event,) = dialect(ToolRequest(query=list(query.items()), body=data, job=job))
     return dict(event)
 
 
@@ -47,12 +47,12 @@ def heard(dialect: Dialect, body: str | bytes, job: str | None = "daily", **quer
         (EXIT % (12, "wrong password"), "0", "failure", "wrong password"),
         (SUMMARY + "/b does not exist, skipping\n", "0", "warning", "/b does not exist, skipping"),
         ("\x1b[2Ksignal interrupt received, cleaning up\n", None, "failure", "signal interrupt received, cleaning up"),
-        (STATUS * 3, None, "failure", "the output ends before restic's summary: it did not come to its end"),
+        (STATUS * 3, None, "failure", "the output ends before restic's summary: restic did not finish"),
         (
             STATUS + SUMMARY[:-40],
             None,
             "failure",
-            "the output ends before restic's summary: it did not come to its end",
+            "the output ends before restic's summary: restic did not finish",
         ),
         ('{"message_type":"summary","num_errors":2}', None, "failure", "exit code 1"),
     ],
@@ -107,8 +107,8 @@ def test_the_log_has_no_progress_and_words_in_the_place_of_restic_s_errors():
     [
         (ARCHIVE, None, "success", None),
         (ARCHIVE, "0", "success", None),
-        (ARCHIVE, "1", "warning", "borg warns of something (exit code 1)"),
-        (ARCHIVE, "127", "warning", "borg warns of something (exit code 127)"),
+        (ARCHIVE, "1", "warning", "borg reports a warning (exit code 1)"),
+        (ARCHIVE, "127", "warning", "borg reports a warning (exit code 127)"),
         (ARCHIVE, "2", "failure", "exit code 2: archive a in /r"),
         (ARCHIVE, "137", "failure", "ended by signal 9: archive a in /r"),
         (LOG % ("/a: open: denied", "WARNING") + ARCHIVE, None, "warning", "/a: open: denied"),
@@ -119,7 +119,7 @@ def test_the_log_has_no_progress_and_words_in_the_place_of_restic_s_errors():
         ('{"type": "file_status", "status": "E", "path": "/a"}', "0", "warning", "/a: could not be read"),
         ("E /a\nterminating with warning status, rc 1\n", None, "warning", "/a: could not be read"),
         ("terminating with success status, rc 0\n", None, "success", None),
-        ('{"type": "archive_progress", "nfiles": 1}\n', None, "failure", "the output ends before borg's archive: it did not come to its end"),
+        ('{"type": "archive_progress", "nfiles": 1}\n', None, "failure", "the output ends before borg's archive: borg did not finish"),
     ],
 )  # fmt: skip
 def test_the_worst_of_borg_s_output_and_exit_code_counts(body: str, code: str | None, outcome: str, message: str):
@@ -159,7 +159,7 @@ def test_what_borg_did_is_told_by_its_log_or_by_the_address(line: str, activity:
 )
 def test_what_is_no_output_of_theirs_is_not_guessed_at(dialect: Dialect, body: bytes):
     with pytest.raises(NotUnderstood):
-        dialect(ToolRequest(NOW, query=[("exit_code", "none")], body=body))
+        dialect(ToolRequest(query=[("exit_code", "none")], body=body))
     assert heard(dialect, body, exit_code="3")["outcome"] == ("warning" if dialect is restic.read else "failure")
 
 
@@ -172,4 +172,4 @@ def test_an_output_in_another_character_set_is_read_all_the_same(encoding: str):
 
 def test_spread_values_that_are_none_are_tried_a_few_times_only():
     text = '{\n"a' * 100_000
-    assert sum(piece.value is None for piece in pieces_of(text)) == 200_000 - 99_999
+    assert sum(piece.value is None for piece in split_output(text)) == 200_000 - 99_999

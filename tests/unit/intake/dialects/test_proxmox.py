@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.intake.dialects import gotify, mail, proxmox
-from app.intake.dialects.proxmox_table import guests_in
+from app.intake.dialects.proxmox import parse_guests
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -27,7 +27,7 @@ def text(*rows: str, after: str = "") -> str:
 
 def heard(title: str, message: str, *, job: str | None = None, **more: object) -> dict[str, dict]:
     body = json.dumps({"title": title, "message": message, **more}).encode()
-    return {str(one.get("job")): dict(one) for one in proxmox.read(ToolRequest(NOW, body=body, job=job))}
+    return {str(one.get("job")): dict(one) for one in proxmox.read(ToolRequest(body=body, job=job))}
 
 
 def outcomes(events: dict[str, dict]) -> dict[str, str | None]:
@@ -104,7 +104,7 @@ def test_what_is_about_no_backup_is_the_same_by_gotify_and_mail(title: str, job:
     message = "Package\tlibgpg-error0: an update failed to be boring"
     body = json.dumps({"title": title, "message": message, "priority": 1}).encode()
     letter = f"Subject: {title}\r\n\r\n{message}\r\n".encode()
-    for event in (*gotify.read(ToolRequest(NOW, body=body)), *mail.read(ToolRequest(NOW, body=letter))):
+    for event in (*gotify.read(ToolRequest(body=body)), *mail.read(ToolRequest(body=letter))):
         assert (event.get("job"), event.get("outcome"), event.get("activity")) == (job, outcome, "other")
 
 
@@ -117,7 +117,7 @@ def test_of_several_problems_the_first_lines_tell():
     "name", ["'; DROP TABLE vm;--", "ok", "VM 100", "<b>{{ 7*7 }}</b>", "../../x", "\u202egnp", "err  ok"]
 )
 def test_a_guest_may_be_called_anything(name: str):
-    (guest,) = guests_in(f"{HEAD}\n100     {name}     err     5s    0 B    ok\n")
+    (guest,) = parse_guests(f"{HEAD}\n100     {name}     err     5s    0 B    ok\n")
     assert (guest.vmid, guest.outcome) == ("100", "failure")
 
 
@@ -128,7 +128,7 @@ def test_the_table_of_older_mails_is_read_too():
         "10001 db                  FAILED 00:00:05  command 'lxc' failed: exit code 255\n"
         "TOTAL                           00:01:08        12.34GB\n"
     )
-    web, db = guests_in(old)
+    web, db = parse_guests(old)
     assert (web.name, web.outcome, web.duration_s, web.size) == ("web", "success", 63, 12.34e9)
     assert (db.vmid, db.outcome, db.reason) == ("10001", "failure", "command 'lxc' failed: exit code 255")
 
@@ -180,7 +180,7 @@ def test_a_backup_server_s_host_stands_in_its_link_where_nothing_else_names_it()
         "message": "-\n<https://pbs1.example.org:8007/#x>\n",
         "priority": 9,
     }
-    (event,) = gotify.read(ToolRequest(NOW, body=json.dumps(body).encode()))
+    (event,) = gotify.read(ToolRequest(body=json.dumps(body).encode()))
     assert (event.get("agent"), event.get("job")) == ("pbs1.example.org", "Verify Datastore 'main'")
 
 
@@ -188,12 +188,12 @@ def test_the_same_report_gives_the_same_jobs_by_webhook_gotify_and_mail():
     by_webhook = heard(FAILED, text(WEB, DB))
     body = {"title": FAILED, "message": f"```\n{text(WEB, DB)}\n```", "priority": 9}
     by_gotify = {
-        str(one.get("job")): one.get("outcome") for one in gotify.read(ToolRequest(NOW, body=json.dumps(body).encode()))
+        str(one.get("job")): one.get("outcome") for one in gotify.read(ToolRequest(body=json.dumps(body).encode()))
     }
     letter = f"Subject: {FAILED}\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n{text(WEB, DB)}".replace(
         "\n", "\r\n"
     )
-    by_mail = {str(one.get("job")): one.get("outcome") for one in mail.read(ToolRequest(NOW, body=letter.encode()))}
+    by_mail = {str(one.get("job")): one.get("outcome") for one in mail.read(ToolRequest(body=letter.encode()))}
     assert (
         outcomes(by_webhook)
         == by_gotify
@@ -203,7 +203,7 @@ def test_the_same_report_gives_the_same_jobs_by_webhook_gotify_and_mail():
 
 
 def test_a_recorded_mail_gives_a_job_for_each_guest_and_twice_the_same_facts():
-    events, again = (mail.read(ToolRequest(NOW, body=MAIL.read_bytes())) for _ in range(2))
+    events, again = (mail.read(ToolRequest(body=MAIL.read_bytes())) for _ in range(2))
     assert {one.get("job"): one.get("outcome") for one in events} == {
         "web (100)": "success",
         "db (101)": "failure",
@@ -220,14 +220,14 @@ def test_a_key_s_job_goes_before_the_guests():
 def test_a_template_without_escape_is_read_all_the_same():
     body = f'{{"title": "{FAILED}", "message": "{text(WEB, DB)}", "severity": "error"}}'
     for broken in (body, body.replace("\n", "\\n") + "}}", body[:-1]):
-        jobs = {one.get("job"): one.get("outcome") for one in proxmox.read(ToolRequest(NOW, body=broken.encode()))}
+        jobs = {one.get("job"): one.get("outcome") for one in proxmox.read(ToolRequest(body=broken.encode()))}
         assert jobs == {"web (100)": "success", "db-ü (101)": "failure", "vzdump on pve1": "warning"}
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"title": ""}', b"[1]", b"\xff\xfe\x00"])
 def test_a_body_without_a_title_is_not_understood(body: bytes):
     with pytest.raises(NotUnderstood):
-        proxmox.read(ToolRequest(NOW, body=body))
+        proxmox.read(ToolRequest(body=body))
 
 
 @pytest.mark.parametrize("stamp", [0, -1, 1e300, "x", None, 10**400, True])

@@ -13,7 +13,7 @@ NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 def heard(dialect: Dialect, *path: str, body: object = b"", job: str | None = "daily", **query: str) -> dict:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    (event,) = dialect(ToolRequest(NOW, path=path, query=list(query.items()), body=data, job=job))
+    (event,) = dialect(ToolRequest(path=path, query=list(query.items()), body=data, job=job))
     return dict(event)
 
 
@@ -50,7 +50,7 @@ def test_a_push_without_a_sane_ping_is_still_a_push(ping: str, seconds: float | 
 
 
 def test_of_two_states_the_worse_counts_and_a_body_is_read_where_the_address_says_nothing():
-    twice = ToolRequest(NOW, query=[("status", "up"), ("status", "down")])
+    twice = ToolRequest(query=[("status", "up"), ("status", "down")])
     assert uptime_kuma.read(twice)[0]["outcome"] == "failure"
     assert heard(uptime_kuma.read, body={"status": "down", "msg": "full"})["message"] == "full"
     assert heard(uptime_kuma.read, body={"status": "down"}, status="up")["outcome"] == "success"
@@ -123,23 +123,23 @@ def test_a_value_pushed_to_zabbix_is_a_start_or_an_end(value: str, found: tuple[
 def test_of_two_values_the_one_that_says_nothing_does_not_cost_the_other():
     values = [{"itemid": 1, "value": "42"}, {"itemid": 2, "value": "ERROR"}]
     body = json.dumps({"method": "history.push", "params": values}).encode()
-    odd, bad = zabbix.read(ToolRequest(NOW, body=body))
+    odd, bad = zabbix.read(ToolRequest(body=body))
     assert (odd["outcome"], odd["activity"], bad["outcome"]) == ("warning", "other", "failure")
 
 
 def test_logging_in_at_zabbix_is_no_event():
-    assert zabbix.read(ToolRequest(NOW, body=b'{"method": "user.login", "params": {}}')) == []
+    assert zabbix.read(ToolRequest(body=b'{"method": "user.login", "params": {}}')) == []
 
 
 @pytest.mark.parametrize(
     ("dialect", "said"),
     [
-        (cronitor.read, ToolRequest(NOW, path=("nightly", "sideways"))),
-        (cronhub.read, ToolRequest(NOW, path=("begin",))),
-        (cronhub.read, ToolRequest(NOW, path=("start", "1f5e3410", "more"))),
-        (sentry_cron.read, ToolRequest(NOW, path=("nightly",), query=[("status", "exploded")])),
-        (zabbix.read, ToolRequest(NOW, body=b'{"method": "history.push", "params": {"itemid": 1}}')),
-        (zabbix.read, ToolRequest(NOW, body=b"<xml/>")),
+        (cronitor.read, ToolRequest(path=("nightly", "sideways"))),
+        (cronhub.read, ToolRequest(path=("begin",))),
+        (cronhub.read, ToolRequest(path=("start", "1f5e3410", "more"))),
+        (sentry_cron.read, ToolRequest(path=("nightly",), query=[("status", "exploded")])),
+        (zabbix.read, ToolRequest(body=b'{"method": "history.push", "params": {"itemid": 1}}')),
+        (zabbix.read, ToolRequest(body=b"<xml/>")),
     ],
 )
 def test_what_is_not_known_is_not_guessed_at(dialect: Dialect, said: ToolRequest):

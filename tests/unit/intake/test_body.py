@@ -7,8 +7,7 @@ import pytest
 from app.core.errors import MalformedBody
 from app.core.settings import load_settings
 from app.intake import body
-from app.intake.body import Head, read_body
-from app.intake.patience import within
+from app.intake.body import BodyHeaders, read_body, run_within
 
 
 async def test_what_is_there_is_given_without_a_turn_of_the_loop():
@@ -16,7 +15,7 @@ async def test_what_is_there_is_given_without_a_turn_of_the_loop():
         return 7
 
     with pytest.raises(StopIteration) as done:
-        within(60, at_once()).send(None)
+        run_within(60, at_once()).send(None)
     assert done.value.value == 7
 
 
@@ -28,7 +27,7 @@ async def test_what_comes_in_pieces_is_waited_for():
             found.append(await asyncio.wait_for(asyncio.sleep(0, number), 5))
         return found
 
-    assert await within(60, in_pieces()) == [0, 1, 2, 3, 4]
+    assert await run_within(60, in_pieces()) == [0, 1, 2, 3, 4]
 
 
 async def test_an_error_passes_and_a_late_one_too():
@@ -39,7 +38,7 @@ async def test_an_error_passes_and_a_late_one_too():
 
     for after in (0.0, 0.001):
         with pytest.raises(LookupError):
-            await within(60, fails(after))
+            await run_within(60, fails(after))
 
 
 @pytest.mark.parametrize("by_the_clock", [True, False])
@@ -52,7 +51,7 @@ async def test_what_never_comes_is_ended_by_the_clock_or_by_whoever_waits(by_the
         finally:
             ended.set()
 
-    waiting = asyncio.create_task(within(0.01 if by_the_clock else 60, never()))
+    waiting = asyncio.create_task(run_within(0.01 if by_the_clock else 60, never()))
     await asyncio.sleep(0)
     if not by_the_clock:
         waiting.cancel()
@@ -62,7 +61,7 @@ async def test_what_never_comes_is_ended_by_the_clock_or_by_whoever_waits(by_the
 
 
 async def test_a_body_that_never_ends_is_refused(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(body, "READ_S", 0.05)
+    monkeypatch.setattr(body, "READ_TIMEOUT_S", 0.05)
     pieces = iter([{"type": "http.request", "body": b'{"agent":', "more_body": True}])
 
     async def receive() -> dict:
@@ -71,5 +70,5 @@ async def test_a_body_that_never_ends_is_refused(monkeypatch: pytest.MonkeyPatch
         return await asyncio.Event().wait()
 
     with pytest.raises(MalformedBody) as refused:
-        await read_body(Head("application/json", "", ""), receive, load_settings())
+        await read_body(BodyHeaders("application/json", "", ""), receive, load_settings())
     assert refused.value.code == "body_slow"

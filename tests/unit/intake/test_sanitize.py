@@ -3,14 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.intake.cut import clean, cut_middle, cut_text
+from app.intake.sanitize import replace_unstorable, truncate_middle, truncate_text
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 
 
 @given(texts, st.integers(0, 60))
 def test_a_cut_text_is_a_beginning_within_the_bound(text: str, most: int):
-    kept = cut_text(text, most)
+    kept = truncate_text(text, most)
     assert text.startswith(kept)
     assert len(kept.encode()) <= most
     assert kept == text or len(kept.encode()) > most - 4, "no more than one character's bytes are given away"
@@ -18,7 +18,7 @@ def test_a_cut_text_is_a_beginning_within_the_bound(text: str, most: int):
 
 @given(texts.map(lambda text: text * 7), st.integers(100, 300))
 def test_a_cut_log_has_its_head_and_its_tail_and_counts_the_rest(text: str, most: int):
-    kept = cut_middle(text, most)
+    kept = truncate_middle(text, most)
     whole = text.encode()
     assert len(kept.encode()) <= most
     if len(whole) <= most:
@@ -32,16 +32,19 @@ def test_a_cut_log_has_its_head_and_its_tail_and_counts_the_rest(text: str, most
 
 
 def test_nul_and_lone_surrogates_are_replaced():
-    assert clean("a\0b\ud800c\udcff") == ("a�b�c�", True)
-    assert clean({"k\0": ["x", {"y": "\udfff"}], "n": 1.5}) == ({"k�": ["x", {"y": "�"}], "n": 1.5}, True)
-    assert clean({"emoji": "😀", "list": [1, None, True]}) == ({"emoji": "😀", "list": [1, None, True]}, False)
+    assert replace_unstorable("a\0b\ud800c\udcff") == ("a�b�c�", True)
+    assert replace_unstorable({"k\0": ["x", {"y": "\udfff"}], "n": 1.5}) == ({"k�": ["x", {"y": "�"}], "n": 1.5}, True)
+    assert replace_unstorable({"emoji": "😀", "list": [1, None, True]}) == (
+        {"emoji": "😀", "list": [1, None, True]},
+        False,
+    )
 
 
 def test_what_lies_too_deep_is_dropped():
     deep: object = "bottom"
     for _ in range(200):
         deep = [deep]
-    kept, changed = clean(deep)
+    kept, changed = replace_unstorable(deep)
     assert changed
     assert "bottom" not in repr(kept)
 
@@ -53,7 +56,7 @@ def test_what_lies_too_deep_is_dropped():
     )
 )
 def test_what_is_cleaned_can_be_stored(value: object):
-    kept, changed = clean(value)
+    kept, changed = replace_unstorable(value)
     text = repr(kept) if not isinstance(kept, str) else kept
     text.encode()
     assert changed or kept == value

@@ -1,4 +1,4 @@
-"""Packed bodies are unpacked within their bound, and what is broken is refused at once."""
+"""Packed bodies are decompress within their bound, and what is broken is refused at once."""
 
 import gzip
 import random
@@ -10,32 +10,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.errors import MalformedBody, TooLarge
-from app.intake.unpack import Bound, unpacked
+from app.intake.decompress import SizeLimit, decompress
 
 MIB = 1024 * 1024
 PACK = {"gzip": gzip.compress, "zstd": zstandard.ZstdCompressor().compress}
 
 
-def bound(most: int = 16 * MIB) -> Bound:
-    return Bound(most, most)
+def bound(most: int = 16 * MIB) -> SizeLimit:
+    return SizeLimit(most, most)
 
 
 @pytest.mark.parametrize("encoding", PACK)
 @given(data=st.binary(max_size=5000), times=st.integers(1, 40))
 def test_what_was_packed_comes_out(encoding: str, data: bytes, times: int):
-    assert unpacked(PACK[encoding](data * times), encoding, bound()) == data * times
+    assert decompress(PACK[encoding](data * times), encoding, bound()) == data * times
 
 
 @pytest.mark.parametrize("encoding", PACK)
 def test_many_members_in_one_body(encoding: str):
     packed = b"".join(PACK[encoding](part) for part in (b"[1,", b"", b"2]" * 100_000))
-    assert unpacked(packed, encoding, bound()) == b"[1," + b"2]" * 100_000
+    assert decompress(packed, encoding, bound()) == b"[1," + b"2]" * 100_000
 
 
 @pytest.mark.parametrize("encoding", PACK)
 def test_a_large_body_that_hardly_packs(encoding: str):
     data = random.Random(1).randbytes(3 * MIB)
-    assert unpacked(PACK[encoding](data), encoding, bound()) == data
+    assert decompress(PACK[encoding](data), encoding, bound()) == data
 
 
 @pytest.mark.parametrize("encoding", PACK)
@@ -43,7 +43,7 @@ def test_a_bomb_stops_at_the_bound(encoding: str):
     bomb = PACK[encoding](b"\0" * (512 * MIB))
     assert len(bomb) < MIB
     with pytest.raises(TooLarge):
-        unpacked(bomb, encoding, bound(MIB))
+        decompress(bomb, encoding, bound(MIB))
 
 
 @pytest.mark.parametrize("encoding", PACK)
@@ -51,21 +51,21 @@ def test_a_bomb_stops_at_the_bound(encoding: str):
 def test_a_body_cut_short_is_refused(encoding: str, data: bytes, cut: int):
     packed = PACK[encoding](data)
     with pytest.raises(MalformedBody):
-        unpacked(packed[: max(0, len(packed) - cut)], encoding, bound())
+        decompress(packed[: max(0, len(packed) - cut)], encoding, bound())
 
 
 @pytest.mark.parametrize("encoding", PACK)
 @given(garbage=st.binary(min_size=1, max_size=300))
 def test_garbage_is_refused_and_nothing_worse(encoding: str, garbage: bytes):
     with pytest.raises((MalformedBody, TooLarge)):
-        unpacked(PACK[encoding](b"x") + garbage, encoding, bound(MIB))
+        decompress(PACK[encoding](b"x") + garbage, encoding, bound(MIB))
 
 
 def test_a_swarm_of_empty_members_is_refused():
     with pytest.raises(MalformedBody):
-        unpacked(gzip.compress(b"") * 2000, "gzip", bound())
+        decompress(gzip.compress(b"") * 2000, "gzip", bound())
     with pytest.raises(MalformedBody):
-        unpacked(zstandard.ZstdCompressor().compress(b"") * 2000, "zstd", bound())
+        decompress(zstandard.ZstdCompressor().compress(b"") * 2000, "zstd", bound())
 
 
 def test_a_window_larger_than_http_allows_is_refused():
@@ -73,22 +73,22 @@ def test_a_window_larger_than_http_allows_is_refused():
     packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
     packed = packer.compress(b"x" * MIB) + packer.flush()
     with pytest.raises(MalformedBody):
-        unpacked(packed, "zstd", bound())
+        decompress(packed, "zstd", bound())
 
 
 def test_a_plain_deflate_stream_is_not_gzip():
     with pytest.raises(MalformedBody):
-        unpacked(zlib.compress(b"{}"), "gzip", bound())
+        decompress(zlib.compress(b"{}"), "gzip", bound())
 
 
 def test_one_event_has_a_smaller_bound_than_an_array():
     one, many = b' {"a":"' + b"x" * 2000, b' \n[{"a":"' + b"x" * 2000
-    Bound(1000, 5000).take(many)
+    SizeLimit(1000, 5000).count(many)
     with pytest.raises(TooLarge):
-        Bound(1000, 5000).take(one)
-    later = Bound(1000, 5000)
-    later.take(b"  ")
-    later.take(b"[")
-    later.take(b"x" * 4000)
+        SizeLimit(1000, 5000).count(one)
+    later = SizeLimit(1000, 5000)
+    later.count(b"  ")
+    later.count(b"[")
+    later.count(b"x" * 4000)
     with pytest.raises(TooLarge):
-        later.take(b"x" * 1000)
+        later.count(b"x" * 1000)

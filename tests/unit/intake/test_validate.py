@@ -9,14 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.errors import BadInput
-from app.intake.shape import Sender, agent_of, shape
+from app.intake.validate import Sender, resolve_agent_name, validate_event
 from app.store.intake import NewEvent
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
 def shaped(now: datetime = NOW, **event: Any) -> NewEvent:
-    return shape(event, "cus_1", "agt_1", "sql01", now, 1024, was_replaced=False)  # type: ignore[arg-type]
+    return validate_event(event, "cus_1", "agt_1", "sql01", now, 1024, was_replaced=False)  # type: ignore[arg-type]
 
 
 def refusal(**event: Any) -> tuple[str, str | None]:
@@ -179,14 +179,19 @@ def test_without_key_and_time_two_equal_events_are_two():
 
 def test_a_key_of_an_agent_names_it():
     own, enrol = Sender("cus_1", "agt_1", "sql01"), Sender("cus_1")
-    assert agent_of({}, own) == agent_of({"agent": "sql01"}, own) == agent_of({"agent": " sql01 "}, enrol) == "sql01"
+    assert (
+        resolve_agent_name({}, own)
+        == resolve_agent_name({"agent": "sql01"}, own)
+        == resolve_agent_name({"agent": " sql01 "}, enrol)
+        == "sql01"
+    )
     for event, sender, code in (
         ({"agent": "ex02"}, own, "agent_mismatch"),
         ({}, enrol, "agent_missing"),
         ({"agent": " "}, enrol, "agent_missing"),
     ):
         with pytest.raises(BadInput) as refused:
-            agent_of(event, sender)  # type: ignore[arg-type]
+            resolve_agent_name(event, sender)  # type: ignore[arg-type]
         assert refused.value.code == code
 
 
@@ -219,7 +224,7 @@ def test_any_text_in_any_field_is_shaped_or_refused(event: dict[str, str]):
 def test_a_name_holds_no_mark_that_turns_words_round(mark: str):
     row = shaped(job=f"nas{mark}10", run=f"{mark}5", agent=f"sql{mark}01")
     assert (row.job, row.run) == ("nas10", "5")
-    assert agent_of({"agent": f"sql{mark}01"}, Sender("cus_1")) == "sql01"
+    assert resolve_agent_name({"agent": f"sql{mark}01"}, Sender("cus_1")) == "sql01"
 
 
 def test_a_name_keeps_what_its_script_or_picture_needs():

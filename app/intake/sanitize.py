@@ -1,0 +1,54 @@
+"""Shorten texts that are too long and replace characters that no database stores. A character is never split."""
+
+import re
+from typing import Any
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_MAX_DEPTH = 50
+
+
+def truncate_text(text: str, max_bytes: int) -> str:
+    """Return the beginning of a text, at most `max_bytes` bytes of UTF-8."""
+    if len(text) * 4 <= max_bytes:
+        return text
+    return text.encode()[:max_bytes].decode(errors="ignore")
+
+
+def truncate_middle(text: str, max_bytes: int) -> str:
+    """Return head and tail of a log of more than `max_bytes` bytes, with a line between them that states how much is missing.
+
+    The tail gets two thirds, because programs report errors at the end.
+    """
+    if len(text) * 4 <= max_bytes:
+        return text
+    whole = text.encode()
+    if len(whole) <= max_bytes:
+        return text
+    room = max_bytes - len(_omission_line(len(whole)).encode())
+    head = whole[: room // 3].decode(errors="ignore")
+    tail = whole[len(whole) - (room - room // 3) :].decode(errors="ignore")
+    return head + _omission_line(len(whole) - len(head.encode()) - len(tail.encode())) + tail
+
+
+def _omission_line(omitted: int) -> str:
+    return f"\n[... {omitted} bytes left out ...]\n"
+
+
+def replace_unstorable(value: Any, depth: int = 0) -> tuple[Any, bool]:  # noqa: ANN401
+    """Return a JSON value with each NUL and lone surrogate replaced by U+FFFD, and whether anything was replaced.
+
+    PostgreSQL refuses NUL, and UTF-8 cannot encode lone surrogates. Values nested deeper than 50 levels become None, which
+    counts as a replacement.
+    """
+    if isinstance(value, str):
+        cleaned, count = _UNSTORABLE.subn("\ufffd", value)
+        return cleaned, count > 0
+    if not isinstance(value, dict | list):
+        return value, False
+    if depth >= _MAX_DEPTH:
+        return None, True
+    if isinstance(value, list):
+        items = [replace_unstorable(item, depth + 1) for item in value]
+        return [item for item, _ in items], any(changed for _, changed in items)
+    pairs = [(replace_unstorable(name), replace_unstorable(item, depth + 1)) for name, item in value.items()]
+    return {name: item for (name, _), (item, _) in pairs}, any(a or b for (_, a), (_, b) in pairs)

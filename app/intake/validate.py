@@ -1,0 +1,101 @@
+"""Validate an event and build the row that is stored. Pure, except that it draws a new id."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from pydantic_core import to_json
+
+from app.core.errors import BadInput
+from app.core.ids import new_id
+from app.domain.dedupe import content_key
+from app.domain.event import Activity, RunOutcome, Severity
+from app.intake import fields
+from app.intake.parse import WireEvent
+from app.store.intake import NewEvent
+
+_SEVERITY_BY_OUTCOME = {
+    RunOutcome.FAILURE.value: Severity.ERROR.value,
+    RunOutcome.WARNING.value: Severity.WARNING.value,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Whose events these are. Under an enrolment key, agent and id are None: each event names its agent."""
+
+    customer_id: str
+    agent_id: str | None = None
+    agent: str | None = None
+
+
+def resolve_agent_name(event: WireEvent, sender: Sender) -> str:
+    """Return the name of an event's agent. Raises BadInput if there is none, or if it is not the agent of the sender's key."""
+    value = event.get("agent")
+    name = value if value == sender.agent else fields.validate_name(value, "agent")
+    if sender.agent is None:
+        if name is None:
+            raise BadInput(
+                "agent: required in an event that is sent with an enrolment key", code="agent_missing", field="agent"
+            )
+        return name
+    if name is not None and name != sender.agent:
+        raise BadInput(
+            f"agent: this key belongs to {sender.agent!r}, not to {name!r}", code="agent_mismatch", field="agent"
+        )
+    return sender.agent
+
+
+def validate_event(
+    event: WireEvent,
+    customer_id: str,
+    agent_id: str,
+    agent: str,
+    received_at: datetime,
+    log_limit: int,
+    *,
+    was_replaced: bool,
+) -> NewEvent:
+    """Return the row of an event. Raises BadInput with the field and a stable code."""
+    flags = ["text_replaced"] if was_replaced else []
+    outcome = fields.validate_outcome(event.get("outcome"))
+    facts = (
+        fields.validate_name(event.get("job"), "job"),
+        fields.validate_name(event.get("run"), "run"),
+        fields.validate_word(event.get("activity"), "activity", fields.ACTIVITIES) or Activity.BACKUP.value,
+        fields.validate_word(event.get("phase"), "phase", fields.PHASES),
+        outcome,
+        fields.validate_word(event.get("severity"), "severity", fields.SEVERITIES)
+        or _SEVERITY_BY_OUTCOME.get(outcome or "", Severity.INFO.value),
+    )
+    occurred_at = fields.validate_time(event.get("occurred_at"), received_at, flags)
+    texts = (
+        fields.limit_message(event.get("message"), flags),
+        fields.limit_log(event.get("log"), log_limit, flags),
+    )
+    metrics, labels = fields.validate_metrics(event.get("metrics")), fields.validate_labels(event.get("labels"))
+    extra = fields.collect_extra(event)
+    key = fields.validate_key(event.get("key")) or _make_content_key(event, agent, occurred_at, facts, texts, extra)
+    return NewEvent(
+        new_id("evt"),
+        customer_id,
+        agent_id,
+        key,
+        *facts,
+        occurred_at,
+        received_at,
+        *texts,
+        metrics,
+        labels,
+        fields.extra_to_json(extra, flags),
+        to_json(flags).decode() if flags else None,
+    )
+
+
+def _make_content_key(event: WireEvent, agent: str, occurred_at: datetime, *facts: object) -> str:
+    """Return a key made from the content of an event.
+
+    The time of receipt stands in for a time that was not sent, so two equal events at different times stay two events. The cost:
+    an event without key and time that is sent again counts as a second event.
+    """
+    content = (agent, occurred_at.isoformat(), *facts[:2], event.get("metrics"), event.get("labels"), *facts[2:])
+    return content_key(fields.canonical_json(content))
