@@ -62,9 +62,10 @@ async def _ids_about(tx: ReadTx, scope: Scope) -> list[str]:
     """Return the ids of all messages about the agents or jobs that the scope names, with their successors on other transports."""
     of_alerts = notices.c.alert_id.in_(alerts_of(scope)), notices.c.message_id.is_not(None)
     about = select(notices.c.message_id.label("id")).where(*of_alerts).cte("about", recursive=True)
-    successor = select(messages.c.moved_to).join(about, about.c.id == messages.c.id)
-    about = about.union(successor.where(messages.c.moved_to.is_not(None)))
-    return list(await tx.connection.scalars(select(about.c.id)))
+    # A value for each row, not a join: for a join PostgreSQL would read all messages.
+    successor = select(messages.c.moved_to).where(messages.c.id == about.c.id).correlate(about).scalar_subquery()
+    about = about.union(select(successor).where(about.c.id.is_not(None)))
+    return list(await tx.connection.scalars(select(about.c.id).where(about.c.id.is_not(None))))
 
 
 async def first_of_successors(tx: ReadTx, message: Message) -> Message:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, FromClause, Row, Table, any_, func, select
+from sqlalchemy import Column, ColumnElement, FromClause, Row, Table, any_, func, select, true
 from sqlalchemy.dialects.postgresql import array
 
 from app.store.key_table import key_table
@@ -75,6 +75,10 @@ async def page_among(
 
 async def newest_ids(tx: ReadTx, stretches: Stretches, where: Conditions, limit: int) -> list[str]:
     """Return the `limit` greatest ids of the rows in these stretches that meet all conditions, the greatest first."""
+    if not tx.is_sqlite:
+        # Until the transaction ends. PostgreSQL takes columns for independent of each other and often expects a handful of rows in a
+        # stretch of a million: it would read them all and sort them.
+        await tx.connection.execute(select(func.set_config("enable_sort", "off", true())))
     chosen: Sequence[Values] = stretches.values
     if len(chosen) > 1:
         # The rows wanted are in the stretches whose newest row is among the newest: only these are read any further.
@@ -87,8 +91,7 @@ async def newest_ids(tx: ReadTx, stretches: Stretches, where: Conditions, limit:
 def tested(table: Table, **same: str | None) -> list[ColumnElement[bool]]:
     """Return one condition for each value that is not None: its column has that value, tested on each row that was found.
 
-    No index is considered for it. PostgreSQL takes columns for independent of each other, expects a handful of rows where there are
-    thousands, and would rather sort these rows from another index than read the end of a stretch.
+    No other index is considered for it: SQLite might read all that it holds and sort it, rather than read the end of a stretch.
     """
     return [func.coalesce(table.c[name], "") == value for name, value in same.items() if value is not None]
 
