@@ -78,8 +78,17 @@ class HttpClient:
 
     def post(self, path: str, body: bytes, limits: TimeLimits, most: int) -> HttpAnswer:
         """Send a body to a path below the address, and return the answer with at most `most` bytes. Raises NoAnswer."""
+        target = self._address.path.rstrip("/") + path
+        was_kept = self._connection is not None
         try:
-            return self._post_again_if_closed(self._address.path.rstrip("/") + path, body, limits, most)
+            try:
+                return self._exchange(target, body, limits, most)
+            except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
+                self.close()
+                if not was_kept:
+                    raise
+                # The service had closed the kept connection meanwhile: send once more over a new one.
+                return self._exchange(target, body, limits, most)
         except (OSError, http.client.HTTPException, ValueError) as cause:
             self.close()
             words = f"{type(cause).__name__}: {cause}".replace("\n", " ")
@@ -91,17 +100,6 @@ class HttpClient:
         if connection is not None:
             _shut_down(connection)
             connection.close()
-
-    def _post_again_if_closed(self, path: str, body: bytes, limits: TimeLimits, most: int) -> HttpAnswer:
-        """Send over the kept connection; once more over a new one if the service had closed that one meanwhile."""
-        while True:
-            was_kept = self._connection is not None
-            try:
-                return self._exchange(path, body, limits, most)
-            except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
-                self.close()
-                if not was_kept:
-                    raise
 
     def _exchange(self, path: str, body: bytes, limits: TimeLimits, most: int) -> HttpAnswer:
         connection, (target, proxy_headers) = self._connection, self._target(path)
@@ -116,7 +114,9 @@ class HttpClient:
                 is_cut = len(data) > most
                 if is_cut or answer.will_close or not self._keeps_connection:
                     self.close()
-                retry_after_s = _read_seconds(answer.getheader("Retry-After"))
+                retry_after = answer.getheader("Retry-After") or ""
+                # In seconds (RFC 9110, 10.2.3). A date is ignored, as if there were no header.
+                retry_after_s = min(float(retry_after), _RETRY_AFTER_MOST_S) if retry_after.isdecimal() else None
                 return HttpAnswer(answer.status, data[:most], is_cut, retry_after_s)
 
     def _proxy(self) -> SplitResult | None:
@@ -159,11 +159,6 @@ def _credentials(proxy: SplitResult) -> dict[str, str]:
         return {}
     pair = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
     return {"Proxy-Authorization": "Basic " + base64.b64encode(pair.encode()).decode("ascii")}
-
-
-def _read_seconds(value: str | None) -> float | None:
-    """Read a Retry-After in seconds (RFC 9110, 10.2.3). A date is ignored, as if there were no header."""
-    return min(float(value), _RETRY_AFTER_MOST_S) if value is not None and value.isdecimal() else None
 
 
 def _shut_down(connection: http.client.HTTPConnection) -> None:

@@ -185,7 +185,9 @@ class RelayReceipt:
             raise BadShape("outcome", "is not one of " + ", ".join(OUTCOMES))
         evidence = values.object("evidence").values
         if len(json.dumps(evidence)) > EVIDENCE_MOST:
-            evidence = {"left_out": f"more than {EVIDENCE_MOST} bytes", **_short(evidence)}
+            read_by_service = ("aborted", "looked", "proof", "phase")
+            kept = {name: evidence[name] for name in read_by_service if isinstance(evidence.get(name), (bool, str))}
+            evidence = {"left_out": f"more than {EVIDENCE_MOST} bytes", **kept}
         return cls(
             values.text("id", _ID, least=1),
             values.text("token", _ID, least=1),
@@ -193,15 +195,6 @@ class RelayReceipt:
             values.cut("reason", _TEXT),
             evidence,
         )
-
-
-def _short(evidence: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values of an oversized evidence that the service reads."""
-    return {
-        name: evidence[name]
-        for name in ("aborted", "looked", "proof", "phase")
-        if isinstance(evidence.get(name), (bool, str))
-    }
 
 
 @dataclass(frozen=True)

@@ -56,16 +56,15 @@ def _carry_out(order: ChildOrder, message: MimeMessage | None, mailbox: Mailbox,
 
 def _read_message(order: ChildOrder) -> MimeMessage:
     """Read the order's message. Raises Declined."""
+    content = order.mime
+    if not content:
+        with Path(order.mime_path).open("rb") as file:
+            content = file.read(MAX_BYTES + 1)  # one more than allowed, so that read_mime notices
     try:
-        return read_mime(order.mime or _read(Path(order.mime_path)), order.recipients)
+        return read_mime(content, order.recipients)
     except BadMime as error:
         outcome = RelayOutcome.BAD_RECIPIENT if error.no_recipient else RelayOutcome.BAD_MESSAGE
         raise Declined(RelayVerdict(outcome, f"the message {error}", {})) from error
-
-
-def _read(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(MAX_BYTES + 1)  # one more than allowed, so that read_mime notices
 
 
 def _open_mailbox(order: ChildOrder) -> Mailbox:

@@ -129,11 +129,8 @@ class RelayLoop:
             self._news.set()
             self._room.set()
         else:
-            self._rest()
-
-    def _rest(self) -> None:
-        self._work.wait(_IDLE_S)
-        self._work.clear()
+            self._work.wait(_IDLE_S)
+            self._work.clear()
 
     def _report(self, service: RelayClient) -> None:
         """Report our state, renew what is held, and hand in verdicts as they come. What needs the disk comes last."""

@@ -94,7 +94,8 @@ def read_mime(content: bytes, recipients: Sequence[str] = ()) -> MimeMessage:
         message_id=_id(mail, "message-id"),
         in_reply_to=_id(mail, "in-reply-to"),
         references=" ".join(_MESSAGE_ID.findall(mime_text.first(mail, "references"))[:50])[:4000],
-        is_urgent=_is_urgent(mail),
+        is_urgent=mime_text.first(mail, "importance").strip().lower() == "high"
+        or mime_text.first(mail, "x-priority").strip()[:1] == "1",
         kept=tuple(_kept(mail)),
     )
 
@@ -180,11 +181,6 @@ def _kept(mail: message.Message) -> Iterator[tuple[str, str]]:
         if wanted and left and _HEADER_NAME.fullmatch(name):
             left -= 1
             yield name, mime_text.one_line(mime_text.decoded(mime_text.as_sent(value)), MAX_HEADER)
-
-
-def _is_urgent(mail: message.Message) -> bool:
-    importance, priority = mime_text.first(mail, "importance"), mime_text.first(mail, "x-priority")
-    return importance.strip().lower() == "high" or priority.strip()[:1] == "1"
 
 
 def _id(mail: message.Message, name: str) -> str:

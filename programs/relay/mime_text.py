@@ -31,7 +31,10 @@ def first(mail: message.Message, name: str) -> str:
 def decoded(value: str) -> str:
     """Decode encoded words (RFC 2047). What cannot be decoded stays as it is."""
     try:
-        return "".join(_word(piece, charset) for piece, charset in header.decode_header(value))
+        return "".join(
+            piece if isinstance(piece, str) else piece.decode(charset or "utf-8", "replace")
+            for piece, charset in header.decode_header(value)
+        )
     except (errors.HeaderParseError, LookupError, ValueError):
         return value
 
@@ -66,9 +69,3 @@ def file_name(part: message.Message, number: int) -> str:
     if not name:
         name = f"attachment-{number}{_ENDINGS.get(part.get_content_type(), '')}"
     return f"_{name}" if _RESERVED_NAME.fullmatch(name) else name
-
-
-def _word(piece: bytes | str, charset: str | None) -> str:
-    if isinstance(piece, str):
-        return piece
-    return piece.decode(charset or "utf-8", "replace")

@@ -87,7 +87,8 @@ class SpoolSender:
 
     def step(self, begin: MayBegin, *, may_send: bool = True) -> bool:
         """Do one thing. Return false if there was nothing to do. `begin` asks the service whether an attempt may begin."""
-        if self._is_doctor_due():
+        examine_every_s = DOCTOR_AGAIN_S if self.paused_why else DOCTOR_EVERY_S
+        if self._asked or time.monotonic() - self._looked_at > examine_every_s:
             self._examine()
             return True
         doubtful = self.spool.next_in_doubt(LOOK_AGAIN_S)
@@ -99,10 +100,6 @@ class SpoolSender:
             self._has_just_looked = False
             self._send(waiting, begin)
         return doubtful is not None or waiting is not None
-
-    def _is_doctor_due(self) -> bool:
-        every = DOCTOR_AGAIN_S if self.paused_why else DOCTOR_EVERY_S
-        return bool(self._asked) or time.monotonic() - self._looked_at > every
 
     def _examine(self) -> None:
         asked, self._asked = self._asked, ""

@@ -80,15 +80,12 @@ class RelaySpool:
             )  # a phase must survive a power cut: it says whether a mail may have left
             self._do(_TABLE)
             self._do(_FACTS)
-            self._check()
+            check = str(self._rows("PRAGMA quick_check(1)")[0][0])
+            if check != "ok":
+                raise SpoolDamaged(check[:200])  # noqa: TRY301  (the file is closed below)
         except BaseException:
             self._file.close()
             raise
-
-    def _check(self) -> None:
-        found = self._rows("PRAGMA quick_check(1)")[0][0]
-        if found != "ok":
-            raise SpoolDamaged(str(found)[:200])
 
     def close(self) -> None:
         """Close the file."""
@@ -114,7 +111,8 @@ class RelaySpool:
             self._do(f"INSERT INTO messages ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", *row)  # noqa: S608
             if mail.maybe_sent and (known is None or not known.is_begun):
                 self.start(mail.id)  # as if it had begun here: it is never sent again, however often it comes
-                self.end(mail.id, _nothing_known())
+                reason = "it may have been submitted before, and this relay has no record of it: it is not sent again without proof"
+                self.end(mail.id, RelayVerdict(RelayOutcome.UNKNOWN, reason, {"looked": True}))
 
     def next_to_send(self) -> SpooledMessage | None:
         """Return the first message that was not begun: alerts before summaries."""
@@ -284,11 +282,6 @@ def _may_go_again(known: SpooledMessage) -> bool:
         RelayOutcome.UNKNOWN,
     )
     return was_taken_back or not may_have_left
-
-
-def _nothing_known() -> RelayVerdict:
-    reason = "it may have been submitted before, and this relay has no record of it: it is not sent again without proof"
-    return RelayVerdict(RelayOutcome.UNKNOWN, reason, {"looked": True})
 
 
 def _spooled(row: Any) -> SpooledMessage:  # noqa: ANN401

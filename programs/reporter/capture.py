@@ -78,10 +78,7 @@ class OutputCapture:
 def decode_output(parts: Sequence[bytes]) -> CapturedOutput:
     """Return the output as text, from `parts`."""
     log, out, err = (part.decode("utf-8", "replace") for part in parts)
-    return CapturedOutput(_as_on_a_terminal(log), out, err)
-
-
-def _as_on_a_terminal(log: str) -> str:
-    """Return a log as a terminal shows it: only the last state of a line that was overwritten, and no colours."""
+    # As a terminal shows it: only the last state of a line that was overwritten, and no colours.
     lines = _COLOURS.sub("", log).replace("\r\n", "\n").split("\n")
-    return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
+    shown = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
+    return CapturedOutput(shown, out, err)

@@ -95,8 +95,9 @@ class EventSender:
         if self._service is None:
             raise NoAnswer(self.trouble)
         for attempt in range(tries):
+            agent = {"agent": self._agent} if self._agent else {}
             try:
-                answer = self._service.post([self._with_agent(event) for event in events], deadline)
+                answer = self._service.post([{**agent, **event} for event in events], deadline)
             except KeyRejected:
                 raise
             except NoAnswer as cause:
@@ -110,9 +111,6 @@ class EventSender:
                 return self._post(events, deadline, tries)
             return answer
         raise NoAnswer("no time left")
-
-    def _with_agent(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        return {"agent": self._agent, **event} if self._agent else dict(event)
 
 
 def one_line(text: str) -> str:

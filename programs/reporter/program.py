@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -103,12 +103,7 @@ def _label(word: str) -> tuple[str, str]:
 
 def _send(arguments: argparse.Namespace, settings: reporter_settings.ReporterSettings) -> int:
     """Report an event. Return 0 also if it is only stored: it is sent with the next call."""
-    return _report(arguments, settings, _event_of(arguments, settings))
-
-
-def _report(
-    arguments: argparse.Namespace, settings: reporter_settings.ReporterSettings, event: Mapping[str, Any]
-) -> int:
+    event = _event_of(arguments, settings)
     deadline, sender = time.monotonic() + SEND_S, EventSender(settings)
     try:
         spool = ReporterSpool(settings.spool)
@@ -140,11 +135,13 @@ def _deliver(sender: EventSender, spool: ReporterSpool, deadline: float) -> None
 
 
 def _event_of(arguments: argparse.Namespace, settings: reporter_settings.ReporterSettings) -> dict[str, Any]:
+    # Bytes that are not UTF-8 come from the command line as surrogates, which no database accepts.
+    message = arguments.message.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return wire.ReportedEvent(
         key=uuid.uuid4().hex, occurred_at=datetime.now(timezone.utc).isoformat(timespec="microseconds"),
         job=arguments.job, agent=settings.agent, run=arguments.run, activity=arguments.activity, phase=arguments.phase or "",
         outcome=arguments.outcome or "", severity=arguments.severity or "",
-        message=_as_text(arguments.message)[: wire.MESSAGE_MOST], log=_read_log(arguments),
+        message=message[: wire.MESSAGE_MOST], log=_read_log(arguments),
         metrics=dict(arguments.metric[: wire.METRICS_MOST]), labels=dict(arguments.label[: wire.LABELS_MOST]),
     ).as_json()  # fmt: skip
 
@@ -165,11 +162,6 @@ def _read_log(arguments: argparse.Namespace) -> str:
         _print_problem(arguments, f"{arguments.log}: {cause.strerror or cause}")
         return f"[{arguments.log} could not be read: {cause.strerror or cause}]"
     return data[-wire.LOG_MOST :].decode("utf-8", "replace")
-
-
-def _as_text(text: str) -> str:
-    """Return a text of the command line without surrogates: bytes that are not UTF-8 come as such."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _flush(arguments: argparse.Namespace, settings: reporter_settings.ReporterSettings) -> int:

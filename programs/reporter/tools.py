@@ -52,13 +52,11 @@ def tool_of(command: Sequence[str]) -> BackupTool:
             return BackupTool(first, name, does, known.get(does, "backup"), is_wrapped=place > 0)
         if place == 0 and name not in WRAPPERS and not INTERPRETERS.fullmatch(name):
             break
-    return BackupTool(_script(command) if INTERPRETERS.fullmatch(first) else first)
-
-
-def _script(command: Sequence[str]) -> str:
-    """Return what an interpreter runs, unless the program itself is on the command line."""
-    words = command[1:]
-    return _base(words[0]) if words and not words[0].startswith("-") else _base(command[0])
+    if INTERPRETERS.fullmatch(first) and len(command) > 1 and not command[1].startswith("-"):
+        return BackupTool(
+            _base(command[1])
+        )  # the script; with an option such as -c the program itself is on the command line
+    return BackupTool(first)
 
 
 def _base(word: str) -> str:

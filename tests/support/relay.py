@@ -1,4 +1,4 @@
-"""A relay that does as a test tells it, over the real wire: the fake beside the protocol. It knows no Windows and sends nothing."""
+"""A relay that does what a test asks, over the real protocol. It knows no Windows and sends nothing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,18 +22,18 @@ class ScriptedRelay:
         return list((await self.ask(*holding, most=most, wait_s=wait_s)).messages)
 
     async def ask(self, *holding: wire.LeasedMail, most: int = 10, wait_s: float = 0) -> wire.LeaseAnswer:
-        """Ask for messages, and give the whole answer."""
+        """Ask for messages, and return the whole answer."""
         held = [{"id": one.id, "token": one.token} for one in holding]
         return wire.LeaseAnswer.from_json(
             await self._post(wire.LEASE, {"most": most, "wait_s": wait_s, "holding": held})
         )
 
     async def begin(self, *messages: wire.LeasedMail) -> set[str]:
-        """Say that these are sent now; give the ids of those that may be."""
+        """Say that these are sent now; return the ids of those that may be."""
         return await self._claims(wire.BEGIN, messages)
 
     async def renew(self, *messages: wire.LeasedMail) -> set[str]:
-        """Prolong; give the ids of those still held."""
+        """Prolong; return the ids of those still held."""
         return await self._claims(wire.RENEW, messages)
 
     async def hand_in(
@@ -52,13 +52,13 @@ class ScriptedRelay:
             await self.hand_in(one, outcome, f"as the test says: {outcome}", **evidence)
         return leased
 
-    async def beat(self, *doctor: DoctorPoint, **said: Any) -> RelayInstructions:
+    async def beat(self, *doctor: DoctorPoint, **state: Any) -> RelayInstructions:
         """Tell how it is."""
-        told = RelayHeartbeat(version="0.1.0", host="MAIL01", client="Microsoft Outlook", doctor=doctor, **said)
-        return instructions_from_json(await self._post(wire.HEARTBEAT, told.as_json()))
+        heartbeat = RelayHeartbeat(version="0.1.0", host="MAIL01", client="Microsoft Outlook", doctor=doctor, **state)
+        return instructions_from_json(await self._post(wire.HEARTBEAT, heartbeat.as_json()))
 
     async def shown(self) -> Mapping[str, Any]:
-        """Give it as an administrator sees it."""
+        """Return it as an administrator sees it."""
         found: Mapping[str, Any] = await self.api.tell("GET", f"/v1/relays/{self.id}")
         return found
 
@@ -73,7 +73,7 @@ class ScriptedRelay:
 
 
 async def add_relay(api: Api, name: str = "mail01", **given: Any) -> ScriptedRelay:
-    """Add a relay and its key, as an administrator does, and let it be heard."""
+    """Add a relay and its key, as an administrator does, and send its first heartbeat."""
     made = await api.tell("POST", "/v1/relays", json={"name": name, **given})
     key = await api.tell("POST", "/v1/keys", json={"kind": "relay", "name": name, "relay_id": made["id"]})
     relay = ScriptedRelay(api, made["id"], key["key"])

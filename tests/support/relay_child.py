@@ -1,6 +1,6 @@
-"""A relay's child that behaves as asked: the real child program on a mailbox of files, for tests of whoever runs children.
+"""A relay's child that behaves as asked: the real child program on a mailbox of files, for tests of the programs that run children.
 
-Run as a program it is that child; imported, `played` gives the command that starts it.
+Run as a program it is that child; imported, `played` returns the command that starts it.
 """
 
 import json
@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def played(mailbox: Path, **script: Any) -> list[str]:
-    """Give the command of a child whose mailbox lies in the folder `mailbox`; programs.relay.mailbox.FileMailbox says what `script` may hold."""
+    """Return the command of a child whose mailbox lies in the folder `mailbox`; programs.relay.mailbox.FileMailbox says what `script` may hold."""
     return [sys.executable, __file__, str(mailbox), json.dumps(script)]
 
 

@@ -1,6 +1,6 @@
 """A relay on a played Windows host: the real spool, sender, client and loop, with a mailbox of files. Run as a program, so that it can be killed.
 
-`python relay_host.py URL KEY FOLDER`; how its mailbox behaves is read anew for each child from FOLDER/script.json.
+`python relay_host.py URL KEY FOLDER`; how its mailbox behaves is read again for each child from FOLDER/script.json.
 """
 
 import json
@@ -52,7 +52,7 @@ def script(folder: Path, **values: object) -> None:
 
 
 def left(folder: Path) -> list[str]:
-    """Give the Message-IDs of what left the Outbox, each as often as it left."""
+    """Return the Message-IDs of what left the Outbox, each as often as it left."""
     return [json.loads(path.read_text())["id"] for path in (folder / "mailbox" / "delivered").glob("*.json")]
 
 

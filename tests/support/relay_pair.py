@@ -56,7 +56,7 @@ class Pair:
         return str(self.tell(f"/v1/relays/{self.relay_id}:test", address="admin@example.org")["message_id"])
 
     def life(self, message_id: str) -> dict[str, Any]:
-        """Give a message with all that became of it."""
+        """Return a message with all that became of it."""
         return self.service.ask(f"/v1/messages/{message_id}")
 
     def until(self, message_id: str, *states: str, patience_s: float = 30) -> dict[str, Any]:
@@ -72,11 +72,11 @@ class Pair:
             raise AssertionError(f"{late}: {self.life(message_id)} {self.log()[-2000:]}") from late
 
     def log(self) -> str:
-        """Give what the relay said."""
+        """Return the relay's output."""
         return (self.folder / "host.log").read_text(encoding="utf-8")
 
     def shown(self) -> dict[str, Any]:
-        """Give the relay as the API shows it."""
+        """Return the relay as the API shows it."""
         return self.service.ask(f"/v1/relays/{self.relay_id}")
 
     def phase(self, message_id: str) -> str:

@@ -29,12 +29,12 @@ class Reporter:
     python: str = sys.executable
 
     def command(self, *words: str) -> list[str]:
-        """Give the command line."""
+        """Return the command line."""
         return [self.python, str(self.program), *words]
 
     @property
     def environment(self) -> dict[str, str]:
-        """Give the environment: nothing of the developer's settings."""
+        """Return the environment: nothing of the developer's settings."""
         kept = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
         return {**kept, "TOCSIN_REPORT_SPOOL": str(self.spool), **self.settings}
 
@@ -48,18 +48,18 @@ class Reporter:
         return subprocess.Popen(self.command(*words), **{"env": self.environment, **more})
 
     def waiting(self) -> Sequence[Path]:
-        """Give the files of the events that were not sent yet."""
+        """Return the files of the events that were not sent yet."""
         return sorted((self.spool / "waiting").glob("*.json"))
 
 
 def reporter(folder: Path, url: str, key: str, **settings: str) -> Reporter:
-    """Build the program, and give it for a service."""
-    told = {"TOCSIN_REPORT_URL": url, "TOCSIN_REPORT_KEY": key, **settings}
-    return Reporter(write("reporter", folder / "dist"), folder / "spool", told)
+    """Build the program, and return it for a service."""
+    environment = {"TOCSIN_REPORT_URL": url, "TOCSIN_REPORT_KEY": key, **settings}
+    return Reporter(write("reporter", folder / "dist"), folder / "spool", environment)
 
 
 def runs_as_ever(report: Reporter, job: str, **more: object) -> list[str]:
-    """Run the command, see that nothing is different and that it ended in time, and give our own words."""
+    """Run the command, see that nothing is different and that it ended in time, and return the reporter's own lines."""
     started = time.monotonic()
     done = report("run", "--job", job, "--", *COMMAND, **more)
     assert time.monotonic() - started < LATEST_S + SLACK_S
@@ -70,12 +70,12 @@ def runs_as_ever(report: Reporter, job: str, **more: object) -> list[str]:
     return words
 
 
-def told_of(running: Running, job: str) -> list[dict[str, Any]]:
-    """Give what the service heard of a job, oldest first."""
+def events_of(running: Running, job: str) -> list[dict[str, Any]]:
+    """Return the events that the service received of a job, oldest first."""
     found = running.ask("/v1/events", job=job, limit="200")["items"]
     return sorted(found, key=lambda one: one["occurred_at"])
 
 
 def ended(running: Running, job: str) -> list[str]:
-    """Give the outcomes that a job's runs ended with, oldest first."""
-    return [event["outcome"] for event in told_of(running, job) if event["phase"] == "finished"]
+    """Return the outcomes that a job's runs ended with, oldest first."""
+    return [event["outcome"] for event in events_of(running, job) if event["phase"] == "finished"]

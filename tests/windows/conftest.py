@@ -1,4 +1,4 @@
-"""Windows for tests: built once, awake for the session. What happens where it cannot be built is said in tests/conftest.py."""
+"""Windows for tests: built once, awake for the session. What happens where it cannot be built is decided in tests/conftest.py."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -39,7 +39,7 @@ def missing() -> str | None:
 
 
 def windows_path(path: Path) -> str:
-    """Give a path as Windows sees it."""
+    """Return a path as Windows sees it."""
     return "Z:" + str(path).replace("/", "\\")
 
 
@@ -55,14 +55,14 @@ class Lab:
         return self.folder / "client"
 
     def environment(self) -> dict[str, str]:
-        """Give the environment of a Windows program."""
+        """Return the environment of a Windows program."""
         plain = {
             name: value for name, value in os.environ.items() if name not in _NOISE and not name.startswith("TOCSIN_")
         }
         return {**plain, **_SYSTEM, "WINEPREFIX": str(self.folder / "prefix")}
 
     def run(self, *words: str, patience_s: float = 180, **environment: str) -> str:
-        """Run a Windows program to its end and give what it said."""
+        """Run a Windows program to its end and return its output."""
         given = {**self.environment(), **environment}
         done = subprocess.run(
             ["wine", *words], env=given, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
@@ -107,7 +107,7 @@ class Lab:
         fresh.replace(self.client / "steer.txt")
 
     def messages(self, folder: str) -> list[str]:
-        """Give the texts of what lies in one of the client's folders: drafts, outbox, sent."""
+        """Return the texts of what lies in one of the client's folders: drafts, outbox, sent."""
         return [path.read_text("utf-8", "replace") for path in sorted((self.client / folder).glob("*.msg"))]
 
     def held(self, moment: str) -> int:
@@ -152,7 +152,7 @@ class Lab:
 
 
 def built() -> Lab:
-    """Give the lab, built anew if anything that goes into it has changed."""
+    """Return the lab, built again if anything that goes into it has changed."""
     digest = hashlib.sha256((PYTHON + PYWIN32 + Path(__file__).read_text("utf-8")).encode())
     for source in sorted(CLIENT.iterdir()):
         digest.update(source.read_bytes())

@@ -44,8 +44,8 @@ class Site:
     def start(self, *words: str, profile: str = "Backup") -> None:
         """Install and start it, and wait until the service has its doctor's report."""
         self.install(*words, profile=profile)
-        said = self.lab.run("sc", "start", "TocsinRelay")
-        assert "FAILED" not in said, said + self.log()
+        output = self.lab.run("sc", "start", "TocsinRelay")
+        assert "FAILED" not in output, output + self.log()
         wait_until("the doctor's report", lambda: self.shown()["doctor_at"], 120)
 
     def stop(self) -> None:
@@ -53,18 +53,18 @@ class Site:
         self.relay("remove")
 
     def doctor(self) -> dict[str, dict[str, str]]:
-        """Have the doctor look from the command line; give its lines by point."""
-        said = self.relay("doctor", "--json")
-        lines = json.loads(said[said.index("{") :])["lines"]
+        """Have the doctor look from the command line; return its lines by point."""
+        output = self.relay("doctor", "--json")
+        lines = json.loads(output[output.index("{") :])["lines"]
         return {line["point"]: line for line in lines}
 
     def log(self) -> str:
-        """Give the relay's own log."""
+        """Return the relay's own log."""
         path = self.home / "relay.log"
         return path.read_text("utf-8", "replace") if path.exists() else "(no log)"
 
     def shown(self) -> dict[str, Any]:
-        """Give the relay as the API shows it."""
+        """Return the relay as the API shows it."""
         return self.service.ask(f"/v1/relays/{self.relay_id}")
 
     def fail(self, job: str, words: str = "repository is locked") -> None:
@@ -86,7 +86,7 @@ class Site:
         self.tell("PATCH", f"/v1/routes/{route['id']}", group_by=["job"], group_interval_s=0)
 
     def message(self, job: str, *states: str, patience_s: float = 150) -> dict[str, Any]:
-        """Wait until the message about a job is in one of these states, and give its whole life."""
+        """Wait until the message about a job is in one of these states, and return it with its attempts."""
 
         def look() -> dict[str, Any] | None:
             items = self.service.ask("/v1/messages", transport="mapi", limit="200")["items"]
@@ -100,7 +100,7 @@ class Site:
             raise AssertionError(f"{late}: {known}\n{self.log()[-3000:]}") from late
 
     def left(self) -> list[str]:
-        """Give the Message-IDs of all that left the mail client's Outbox, each as often as it left."""
+        """Return the Message-IDs of all that left the mail client's Outbox, each as often as it left."""
         return [found[1] for text in self.lab.messages("sent") if (found := _MESSAGE_ID.search(text))]
 
 

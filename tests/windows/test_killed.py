@@ -25,8 +25,8 @@ SETTLED = ("sent", "moved", "dead")
 
 
 def relay_processes(site: Site) -> tuple[list[psutil.Process], list[psutil.Process]]:
-    """Give the processes of the relay itself, and those of its children, as this system sees them."""
-    ours = windows_path(site.lab.folder)  # another checkout's may run beside them
+    """Return the processes of the relay itself, and those of its children, as this system sees them."""
+    ours = windows_path(site.lab.folder)  # those of another checkout may run next to them
     parents, children = [], []
     for process in psutil.process_iter(["name", "cmdline", "status"]):
         words = [word for word in process.info["cmdline"] or [] if word]
@@ -74,11 +74,11 @@ def test_no_message_is_lost_and_none_leaves_twice(site: Site, whom: str) -> None
     rounds = [(f"job-{number:02d}", moment) for number, moment in enumerate(moments)]
     for job, moment in rounds:
         killed_at(site, whom, moment, job)
-    told = [(moment, site.message(job, *SETTLED, patience_s=240)) for job, moment in rounds]
+    reported = [(moment, site.message(job, *SETTLED, patience_s=240)) for job, moment in rounds]
     left = Counter(site.left())
     assert not [one for one, times in left.items() if times > 1], "left the Outbox twice"
     by_smtp = {_message_id(one.data) for one in site.smtp.messages}
-    for moment, one in told:
+    for moment, one in reported:
         assert one["message_id"] in left or one["message_id"] in by_smtp, f"lost at {moment}: {one}"
         if one["message_id"] in left and one["message_id"] in by_smtp:
             assert one["maybe_sent"], f"came twice without a word: {one}"

@@ -24,7 +24,7 @@ def heard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Heard]:
         yield heard
 
 
-def test_a_command_runs_as_ever_and_is_told_now_or_later(lab: Lab, heard: Heard, tmp_path: Path):
+def test_a_command_runs_unchanged_and_is_reported_now_or_later(lab: Lab, heard: Heard, tmp_path: Path):
     program = windows_path(write("reporter", tmp_path / "a folder"))
     settings = {
         "TOCSIN_REPORT_KEY": heard.running.enrol_key,
@@ -35,8 +35,8 @@ def test_a_command_runs_as_ever_and_is_told_now_or_later(lab: Lab, heard: Heard,
 
     def ask(*words: str, **more: str) -> str:
         answer = tmp_path / "answer"
-        said = lab.python("-c", ASK, windows_path(answer), python, program, *words, **{**settings, **more})
-        assert answer.exists(), f"Windows' Python wrote nothing, and said: {said!r}"
+        output = lab.python("-c", ASK, windows_path(answer), python, program, *words, **{**settings, **more})
+        assert answer.exists(), f"Windows' Python wrote nothing, and output: {output!r}"
         return answer.rename(tmp_path / "read").read_text()
 
     script = "import sys; sys.stdout.buffer.write(bytes(range(1, 15))); sys.stderr.write('err'); import time; time.sleep(1.5); sys.exit(5)"

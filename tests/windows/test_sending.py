@@ -12,15 +12,15 @@ from tests.windows.site import OUTLOOK, Site
 BRIEFLY = ("--drain", "3")  # for mail that never leaves the Outbox
 
 
-def goes_by_smtp(site: Site, job: str, *said: str) -> dict[str, Any]:
+def goes_by_smtp(site: Site, job: str, *expected: str) -> dict[str, Any]:
     """Fail a job; its alert must come by SMTP, once, and its MAPI message must say why."""
     site.fail(job)
     [received] = site.smtp.wait_for(1, 150)
     assert job.encode() in received.data
     moved = site.message(job, "moved")
-    told = " ".join([moved["why"], *(f"{one['code']} {one['text']}" for one in moved["tries"])])
-    for words in said:
-        assert words in told, told
+    reasons = " ".join([moved["why"], *(f"{one['code']} {one['text']}" for one in moved["tries"])])
+    for words in expected:
+        assert words in reasons, reasons
     assert moved["message_id"].encode() in received.data, "the same Message-ID"
     assert site.left() == []
     return moved
@@ -96,7 +96,7 @@ def test_a_hang_before_the_submission_is_killed_and_tried_again(site: Site, mome
     assert site.left() == []
 
 
-def test_a_hang_after_the_submission_is_looked_into_and_never_sent_again(site: Site) -> None:
+def test_a_message_whose_child_hung_after_submission_is_looked_for_and_never_sent_again(site: Site) -> None:
     site.start("--submit", "12")
     site.lab.steer(hang="submitted")
     site.fail("nightly")
@@ -147,7 +147,7 @@ def test_a_host_that_is_not_fit_sends_nothing_and_says_why(
 def test_the_spooler_is_used_where_it_is_forced_with_a_loud_warning(site: Site) -> None:
     site.start(*BRIEFLY, "--set", "MailUsingSpooler=1", profile="Internet")
     lines = {line["name"]: line for line in site.shown()["doctor"]}
-    assert (lines["spooler"]["state"], "Outbox for ever" in lines["spooler"]["found"]) == ("warning", True)
+    assert (lines["spooler"]["state"], "Outbox forever" in lines["spooler"]["found"]) == ("warning", True)
     goes_by_smtp(site, "nightly", "mapi stuck")
     assert "MAPILogonEx flags=0x00110032 Internet" in (site.lab.client / "calls.log").read_text()
 

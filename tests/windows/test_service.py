@@ -1,4 +1,4 @@
-"""The relay among Windows' services: put in, put in again, stopped amid a message, taken out; and what Windows keeps of it."""
+"""The relay among Windows' services: installed, installed again, stopped in the middle of a message, removed; and what Windows keeps of it."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def test_installed_stopped_started_and_removed(site: Site) -> None:
     assert "a user whom nobody knows: Windows does not know it" in refused
 
 
-def test_the_doctor_says_so_when_it_looks_as_somebody_else_than_the_service(site: Site) -> None:
+def test_the_doctor_reports_that_it_runs_under_another_account_than_the_service(site: Site) -> None:
     site.install()
     line = site.doctor()["service account"]
     assert (line["state"], "the service runs as LocalSystem" in line["found"]) == ("warning", True)
@@ -38,10 +38,10 @@ def test_the_doctor_says_so_when_it_looks_as_somebody_else_than_the_service(site
     assert site.doctor()["service account"]["state"] == "ok"
 
 
-def test_put_in_again_it_keeps_what_is_not_said_anew(site: Site) -> None:
+def test_installed_again_it_keeps_the_options_that_are_not_given(site: Site) -> None:
     site.start("--set", "MailUsingSpooler=0")
-    said = site.relay("install", "--drain", "7", TOCSIN_RELAY_KEY="")
-    assert "runs unchanged until `stop` and `start`" in said
+    output = site.relay("install", "--drain", "7", TOCSIN_RELAY_KEY="")
+    assert "runs unchanged until `stop` and `start`" in output
     settings = (site.home / "relay.json").read_text()
     assert '"profile": "Backup"' in settings
     assert '"drain": 7.0' in settings

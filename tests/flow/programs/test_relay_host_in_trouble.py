@@ -27,7 +27,7 @@ def pair(service: Running, tmp_path: Path) -> Iterator[Pair]:
         yield pair
 
 
-def test_a_full_disk_is_told_by_the_doctor_and_the_relay_goes_on_when_there_is_room(pair: Pair) -> None:
+def test_a_full_disk_is_reported_by_the_doctor_and_the_relay_continues_when_there_is_room(pair: Pair) -> None:
     relay = psutil.Process(pair.process.pid)
     before = relay.rlimit(psutil.RLIMIT_FSIZE)
     relay.rlimit(psutil.RLIMIT_FSIZE, (0, before[1]))  # no file grows any more, as on a disk without room

@@ -25,7 +25,7 @@ def pair(service: Running, tmp_path: Path) -> Iterator[Pair]:
         yield pair
 
 
-def test_a_message_is_sent_and_proven_and_the_relay_tells_how_it_is(pair: Pair) -> None:
+def test_a_message_is_sent_and_proven_and_the_relay_reports_its_state(pair: Pair) -> None:
     pair.start()
     sent = pair.until(pair.test(), "sent")
     assert relay_host.left(pair.folder) == [sent["message_id"]]
@@ -104,7 +104,7 @@ def test_a_message_that_sticks_is_taken_back(pair: Pair) -> None:
     assert list((pair.folder / "mailbox" / "outbox").glob("*.json")) == []
 
 
-def test_what_was_settled_while_the_service_was_away_is_told_when_it_is_back(pair: Pair) -> None:
+def test_a_verdict_from_an_outage_of_the_service_is_handed_in_afterwards(pair: Pair) -> None:
     pair.start()
     wait_until("the doctor", lambda: pair.shown()["doctor_at"])
     relay_host.script(pair.folder, drain=1.5)

@@ -50,8 +50,8 @@ def report(heard: Heard, tmp_path: Path) -> Reporter:
 def test_output_and_exit_are_those_of_the_command_alone(report: Reporter, command: list[str]):
     given = b"what comes in \x00\xff" * 1000
     alone = subprocess.run(command, input=given, capture_output=True, check=False, timeout=60)
-    told = report("run", "--", *command, input=given)
-    assert (told.returncode, told.stdout, told.stderr) == (alone.returncode, alone.stdout, alone.stderr)
+    reported = report("run", "--", *command, input=given)
+    assert (reported.returncode, reported.stdout, reported.stderr) == (alone.returncode, alone.stdout, alone.stderr)
     assert not report.waiting()
 
 
@@ -62,7 +62,7 @@ def test_a_shell_sees_128_and_the_signal(report: Reporter):
 
 
 @pytest.mark.parametrize(("word", "code"), [("no-such-program", 127), ("/", 126), ("/etc/passwd", 126)])
-def test_what_cannot_be_run_ends_as_in_a_shell(heard: Heard, report: Reporter, word: str, code: int):
+def test_a_command_that_cannot_be_run_ends_as_in_a_shell(heard: Heard, report: Reporter, word: str, code: int):
     job = f"cannot run {word.strip('/')}"
     done = report("run", "--job", job, "--", word)
     assert done.returncode == code
@@ -77,7 +77,7 @@ def test_a_script_without_a_first_line_runs_as_in_a_shell(report: Reporter, tmp_
     assert report("run", "--", str(script), "here").stdout == b"here\n"
 
 
-def test_a_run_is_told_from_start_to_end(heard: Heard, report: Reporter):
+def test_a_run_is_reported_with_its_start_and_its_end(heard: Heard, report: Reporter):
     done = report("run", "--job", "told", "--", "sh", "-c", "echo begins; sleep 0.3; echo broken >&2; exit 7")
     assert done.returncode == 7
     heard.job("told", "failed")
@@ -113,7 +113,7 @@ def test_signals_reach_the_command_once(report: Reporter, sign: signal.Signals):
     assert (out, err, process.returncode) == (b"heard\n", b"", 0)
 
 
-def test_a_command_that_a_signal_ends_ends_us_by_it(heard: Heard, report: Reporter):
+def test_the_reporter_ends_by_the_signal_that_ended_the_command(heard: Heard, report: Reporter):
     process = report.start(
         "run", "--job", "stopped", "--", "sh", "-c", "echo ready; exec sleep 60", stdout=subprocess.PIPE
     )
@@ -179,7 +179,7 @@ def test_a_background_child_that_holds_the_output_is_not_waited_for(heard: Heard
 
 
 def memory_of(pid: int) -> dict[int, int]:
-    """Give what the reporter's own processes have used at most, in KiB."""
+    """Return what the reporter's own processes have used at most, in KiB."""
     found = {}
     for one in (psutil.Process(pid), *psutil.Process(pid).children()):
         if any(word.endswith(".pyz") for word in one.cmdline()):
@@ -208,7 +208,7 @@ def test_a_hundred_megabytes_pass_in_bounded_memory(heard: Heard, report: Report
     assert "bytes left out" in finished["log"]
 
 
-def test_a_script_sends_what_it_likes(heard: Heard, report: Reporter, tmp_path: Path):
+def test_a_script_sends_events_of_its_own(heard: Heard, report: Reporter, tmp_path: Path):
     (tmp_path / "log").write_bytes(b"broken \xff\n")
     words = ["--job", "db", "--outcome", "failure", "-m", "disk \u2603 full", "--metric", "bytes_processed=12"]
     done = report(
@@ -235,12 +235,12 @@ def test_an_agent_s_own_key_needs_no_name(heard: Heard, report: Reporter):
     report.settings["TOCSIN_REPORT_KEY"] = heard.key("tocsin")
     assert report("send", "--job", "own key", "--outcome", "failure").stderr == b""
     heard.job("own key", "failed")
-    report.settings["TOCSIN_REPORT_KEY"] = heard.key("token")  # not known at sight: the service says it
+    report.settings["TOCSIN_REPORT_KEY"] = heard.key("token")  # not recognisable by its prefix: the service reports it
     assert report("send", "--job", "own token", "--outcome", "failure").stderr == b""
     heard.job("own token", "failed")
 
 
-def test_the_lines_of_its_page_work(heard: Heard, tmp_path: Path):
+def test_the_command_lines_of_the_documentation_work(heard: Heard, tmp_path: Path):
     page = (ROOT / "docs/tools/tocsin-report.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
     assert len(blocks) == 2

@@ -69,13 +69,13 @@ def test_a_disk_that_the_backup_itself_fills(running: Running, report: Reporter,
         subprocess.run(["umount", disk], check=True)
 
 
-def test_a_script_s_word_that_took_the_last_room_is_kept_and_that_is_all_it_says(report: Reporter):
+def test_an_event_of_a_script_that_used_the_last_room_is_stored_with_one_line_on_stderr(report: Reporter):
     """Not even the lock that a sender takes can be made; a file in its way is as good as no room, and needs no mount."""
     (report.spool / "lock").mkdir(parents=True)
     done = report("send", "--job", "last room", "--outcome", "failure")
     assert (done.returncode, len(report.waiting())) == (0, 1)
-    [said] = done.stderr.splitlines()
-    assert said.startswith(b"tocsin-report: it is stored, and could not be sent: ")
+    [line] = done.stderr.splitlines()
+    assert line.startswith(b"tocsin-report: it is stored, and could not be sent: ")
     assert report("send", "--job", "last room", "--outcome", "failure", "--quiet").stderr == b""
 
 
@@ -99,7 +99,7 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("name", SETTINGS)
-def test_settings_that_cannot_be_used_are_said_and_the_outcome_is_kept(report: Reporter, name: str):
+def test_unusable_settings_are_reported_and_the_outcome_is_stored(report: Reporter, name: str):
     report.settings.update(SETTINGS[name])
     [words] = runs_as_ever(report, name)
     assert not re.search("one|two|an-enrol-key", words.partition("tocsin-report: ")[2]), "the key is never shown"

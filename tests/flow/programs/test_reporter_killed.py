@@ -1,4 +1,4 @@
-"""tocsin-report killed at every moment, before a real service: the command goes on, no outcome is lost, none is told twice."""
+"""tocsin-report killed at every moment, before a real service: the command continues, no outcome is lost, none is reported twice."""
 
 import subprocess
 import time
@@ -14,7 +14,7 @@ from tests.support.running import wait_until
 from tests.support.tools import Heard, hearing
 
 ROUNDS = 36
-LAST_S = 0.9  # by then a run of the command below has ended and is told, on a quiet machine
+LAST_S = 0.9  # by then a run of the command below has ended and is reported, on a quiet machine
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +42,7 @@ def ends(heard: Heard, job: str) -> Sequence[dict]:
     return [event for event in heard.events(job) if event["phase"] == "finished"]
 
 
-def test_killed_at_any_moment_the_command_goes_on_and_its_outcome_is_told_once(
+def test_killed_at_any_moment_the_command_continues_and_its_outcome_is_reported_once(
     heard: Heard, report: Reporter, tmp_path: Path
 ):
     outcomes = []
@@ -58,14 +58,14 @@ def test_killed_at_any_moment_the_command_goes_on_and_its_outcome_is_told_once(
             wait_until("the end of the command", done.exists)
             assert printed == b"it prints\n"
         settle(report)
-        told = ends(heard, f"round {turn}")
-        assert len(told) == begun.exists() or (len(told) == 1 and told[0]["outcome"] == "warning")
-        outcomes += [event["outcome"] for event in told]
+        reported = ends(heard, f"round {turn}")
+        assert len(reported) == begun.exists() or (len(reported) == 1 and reported[0]["outcome"] == "warning")
+        outcomes += [event["outcome"] for event in reported]
     assert set(outcomes) <= {"warning", "failure"}
     assert "warning" in outcomes, "no kill came before the outcome was known"
 
 
-def test_the_command_s_last_words_are_told_although_the_reporter_is_gone(heard: Heard, report: Reporter):
+def test_the_last_output_of_a_command_is_reported_although_the_reporter_is_gone(heard: Heard, report: Reporter):
     words = ["run", "--job", "orphan", "--", "sh", "-c", "echo ready; sleep 1; echo last words"]
     with report.start(*words, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -78,7 +78,7 @@ def test_the_command_s_last_words_are_told_although_the_reporter_is_gone(heard: 
     assert "was killed" in event["message"]
 
 
-def test_a_run_that_was_cut_off_with_all_that_watched_it_is_told_by_the_next_call(heard: Heard, report: Reporter):
+def test_a_run_that_was_killed_with_reporter_and_keeper_is_reported_by_the_next_call(heard: Heard, report: Reporter):
     words = ["run", "--job", "power cut", "--", "sh", "-c", "echo ready; sleep 60"]
     with report.start(*words, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -96,7 +96,7 @@ def test_a_run_that_was_cut_off_with_all_that_watched_it_is_told_by_the_next_cal
     assert "was killed while sh ran" in event["message"]
 
 
-def test_a_run_under_way_is_not_taken_for_one_that_was_cut_off(heard: Heard, report: Reporter):
+def test_a_running_command_is_not_mistaken_for_one_that_was_cut_off(heard: Heard, report: Reporter):
     with report.start("run", "--job", "long", "--", "sh", "-c", "echo ready; read -r _", stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:  # fmt: skip
         assert process.stdout is not None
         assert process.stdout.readline() == b"ready\n"
@@ -107,7 +107,7 @@ def test_a_run_under_way_is_not_taken_for_one_that_was_cut_off(heard: Heard, rep
     assert [event["outcome"] for event in ends(heard, "long")] == ["success"]
 
 
-def test_many_at_once_send_each_event_and_none_twice(heard: Heard, report: Reporter):
+def test_many_reporters_at_once_send_each_event_exactly_once(heard: Heard, report: Reporter):
     away = Reporter(report.program, report.spool, {**report.settings, "TOCSIN_REPORT_URL": "http://127.0.0.1:9"})
     for number in range(8):
         away("send", "--job", f"crowd {number}", "--outcome", "failure", "--quiet")

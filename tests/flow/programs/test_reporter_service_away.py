@@ -10,7 +10,17 @@ import pytest
 
 from tests.support.answers import giving
 from tests.support.processes import kill_family
-from tests.support.reporter import COMMAND, LATEST_S, NOWHERE, SLACK_S, Reporter, ended, reporter, runs_as_ever, told_of
+from tests.support.reporter import (
+    COMMAND,
+    LATEST_S,
+    NOWHERE,
+    SLACK_S,
+    Reporter,
+    ended,
+    events_of,
+    reporter,
+    runs_as_ever,
+)
 from tests.support.running import Running, serving, wait_until
 from tests.support.wrong_server import answering
 
@@ -28,7 +38,7 @@ def report(running: Running, tmp_path: Path) -> Reporter:
     return reporter(tmp_path, running.url, running.enrol_key)
 
 
-def test_what_happened_while_the_service_was_down_is_told_in_order_when_it_is_back(running: Running, report: Reporter):
+def test_events_from_an_outage_of_the_service_are_sent_in_order_afterwards(running: Running, report: Reporter):
     kill_family(running.processes[-1])
     for number in range(4):
         [words] = runs_as_ever(report, f"down {number}")
@@ -42,8 +52,8 @@ def test_what_happened_while_the_service_was_down_is_told_in_order_when_it_is_ba
     assert not report.waiting()
     for number in range(4):
         assert ended(running, f"down {number}") == ["failure"]
-    times = [told_of(running, f"down {number}")[0]["occurred_at"] for number in range(4)]
-    assert times == sorted(times), "each is told with its own time"
+    times = [events_of(running, f"down {number}")[0]["occurred_at"] for number in range(4)]
+    assert times == sorted(times), "each is reported with its own time"
 
 
 HANGING = {
@@ -107,7 +117,7 @@ BUSY = [(503, {"Retry-After": "1"}, b"{}"), (429, {"Retry-After": "1"}, b""), (2
 
 
 @pytest.mark.parametrize("first", [0, 1])
-def test_a_busy_service_is_asked_again_when_it_said(report: Reporter, first: int):
+def test_a_busy_service_is_called_again_at_the_time_that_it_named(report: Reporter, first: int):
     with giving([BUSY[first], BUSY[2]]) as asked:
         report.settings["TOCSIN_REPORT_URL"] = f"http://127.0.0.1:{asked.port}"
         started = time.monotonic()
@@ -141,7 +151,7 @@ STAYS: Mapping[str, tuple[int, Mapping[str, str], bytes]] = {
 
 
 @pytest.mark.parametrize("name", STAYS)
-def test_what_is_no_word_on_the_event_leaves_it_in_the_spool(running: Running, report: Reporter, name: str):
+def test_an_answer_that_does_not_count_the_event_leaves_it_in_the_spool(running: Running, report: Reporter, name: str):
     with giving([STAYS[name]]) as asked:
         report.settings["TOCSIN_REPORT_URL"] = f"http://127.0.0.1:{asked.port}"
         done = report("send", "--job", name, "--outcome", "failure")
@@ -149,10 +159,10 @@ def test_what_is_no_word_on_the_event_leaves_it_in_the_spool(running: Running, r
         assert len(report.waiting()) == 1
     report.settings["TOCSIN_REPORT_URL"] = running.url
     assert report("flush").stdout == b"1 sent, 0 still waiting\n"
-    assert [event["outcome"] for event in told_of(running, name)] == ["failure"]
+    assert [event["outcome"] for event in events_of(running, name)] == ["failure"]
 
 
-def test_a_wrong_key_is_said_and_once_mended_all_is_told(running: Running, report: Reporter):
+def test_a_wrong_key_is_reported_and_with_the_right_one_everything_is_sent(running: Running, report: Reporter):
     report.settings["TOCSIN_REPORT_KEY"] = "not-the-key"
     [words] = runs_as_ever(report, "wrong key")
     assert words == "tocsin-report: the service does not accept our key (401)"
@@ -174,7 +184,7 @@ def test_a_refused_event_is_put_aside_and_does_not_hold_the_others(running: Runn
     assert (done.returncode, done.stdout) == (1, b"2 sent, 0 still waiting\n")
     assert b"the service refused an event" in done.stderr
     assert b"bad_time" in done.stderr
-    assert [len(told_of(running, f"around {number}")) for number in range(3)] == [1, 0, 1]
+    assert [len(events_of(running, f"around {number}")) for number in range(3)] == [1, 0, 1]
     assert (report.spool / "refused" / path.name).exists()
     assert b"bad_time" in report("status").stdout
     (report.spool / "refused" / path.name).with_suffix(".why").unlink()  # as if it had been killed before it wrote that
@@ -191,4 +201,4 @@ def test_what_the_power_cut_left_unreadable_does_not_hold_the_others(running: Ru
     report.waiting()[0].write_bytes(b"")
     report.waiting()[1].write_bytes(b'{"key": "x", "jo')
     assert report("flush").stdout == b"1 sent, 0 still waiting\n"
-    assert len(told_of(running, "torn 2")) == 1
+    assert len(events_of(running, "torn 2")) == 1

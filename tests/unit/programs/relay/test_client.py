@@ -45,7 +45,7 @@ WRONG = {
     "an error": b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n",
     "a body that is cut": HEAD + b"Content-Length: 500\r\n\r\n{",
     "broken chunks": HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}",
-    "a length below nought": HEAD + b"Content-Length: -5\r\n\r\n{",
+    "a length below zero": HEAD + b"Content-Length: -5\r\n\r\n{",
     "a packed body": HEAD + b"Content-Encoding: gzip\r\nContent-Length: 4\r\n\r\n\x1f\x8b\x08\x00",
     "a head without an end": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 5000,
     "one long line": b"HTTP/1.1 200 OK\r\nX: " + b"y" * 1_000_000,
@@ -66,7 +66,7 @@ def test_a_body_without_an_end_is_read_no_further_than_agreed():
         client.begin(CLAIM)
 
 
-def test_an_answer_that_drips_is_given_up_as_a_whole():
+def test_an_answer_that_comes_too_slowly_is_abandoned():
     drops = [bytes([one]) for one in body(json.dumps({"claims": [CLAIM.__dict__]}).encode())]
     with service(*drops, pause_s=0.2, patience_s=1) as client:
         started = time.monotonic()
@@ -75,7 +75,7 @@ def test_an_answer_that_drips_is_given_up_as_a_whole():
         assert time.monotonic() - started < 5
 
 
-def test_a_key_that_is_not_taken_is_told_apart():
+def test_a_rejected_key_has_an_error_of_its_own():
     with (
         service(b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n") as client,
         pytest.raises(KeyRejected, match="make a new one"),
@@ -89,7 +89,7 @@ def test_only_what_was_asked_for_may_begin():
         assert client.begin(CLAIM) is False
 
 
-def test_a_connection_that_was_closed_meanwhile_is_opened_anew():
+def test_a_connection_that_was_closed_meanwhile_is_opened_again():
     good = body(json.dumps({"claims": [CLAIM.__dict__]}).encode())
     with service(good) as client:  # each connection is closed after its answer
         assert [client.begin(CLAIM) for _ in range(3)] == [True] * 3
@@ -107,7 +107,7 @@ def test_a_connection_that_was_closed_meanwhile_is_opened_anew():
         "https://[::1",
     ],
 )
-def test_an_address_that_would_show_the_key_or_is_none_is_refused(server: str):
+def test_an_address_that_is_invalid_or_would_show_the_key_is_refused(server: str):
     with pytest.raises(BadAddress):
         RelayClient(server, "a-key")
 

@@ -39,14 +39,14 @@ def hive(tmp_path, monkeypatch):
 
 
 def _child(verdict: str = EXAMINED, reason: str = "", **found):
-    told = {
+    findings = {
         "profiles": ["Backup"],
         "providers": [one.as_json() for one in EXCHANGE],
         "logon": "ok",
         "online": True,
         **found,
     }
-    return lambda _order: RelayVerdict(verdict, reason, {"found": {k: v for k, v in told.items() if v is not None}})
+    return lambda _order: RelayVerdict(verdict, reason, {"found": {k: v for k, v in findings.items() if v is not None}})
 
 
 def _states(report: DoctorReport) -> dict[str, str]:

@@ -60,7 +60,7 @@ def test_a_client_without_a_dll_of_its_own_or_with_a_forbidden_one_is_passed_ove
     assert refused.outcome == RelayOutcome.INCOMPATIBLE_CLIENT
 
 
-def test_the_new_outlook_is_known_by_what_it_starts():
+def test_the_new_outlook_is_recognised_by_the_program_that_it_starts():
     hive = _hive("Outlook")
     hive.content[(64, f"{CLIENTS_KEY}\\Outlook\\shell\\open\\command")] = {"": '"C:\\Apps\\olk.exe" /x'}
     assert "no MAPI" in _choose(hive, "Outlook").reason
@@ -114,7 +114,7 @@ def test_pywin32_finds_outlooks_dll_or_the_hosts_default(dll, is_default, loadab
         (b"#!/bin/sh", None),
     ],
 )
-def test_the_pe_header_tells_the_bitness(tmp_path, content, machine):
+def test_the_pe_header_shows_the_bitness(tmp_path, content, machine):
     path = tmp_path / "x.dll"
     path.write_bytes(content)
     assert machine_of_file(str(path)) == machine
@@ -146,7 +146,7 @@ def test_the_spooler_is_any_number_but_zero(value, is_set):
     assert read_settings(FakeHive({(64, OLD_KEY): {"MailUsingSpooler": value}})).use_spooler is is_set
 
 
-def test_setup_lists_outlook_once_and_touches_no_list_that_is_there():
+def test_setup_lists_outlook_once_and_changes_no_existing_list():
     hive = FakeHive({(64, OLD_KEY): {"x": 1}})
     set_up(hive)
     assert read_settings(hive).clients == (OUTLOOK,)

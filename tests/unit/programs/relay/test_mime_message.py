@@ -86,7 +86,7 @@ def test_a_message_for_nobody_says_so(to):
         (" . ", "attachment-1"),
     ],
 )
-def test_a_file_name_is_no_path_and_none_of_windows_own(stated, name):
+def test_a_file_name_is_not_a_path_and_not_reserved_by_windows(stated, name):
     mail = _letter()
     mail.set_content("x")
     mail.add_attachment(b"1", maintype="application", subtype="octet-stream", filename=stated)

@@ -51,7 +51,7 @@ def test_already_submitted_is_a_doubt():
     assert verdict_of_error(MapiError(0x80040608, "SubmitMessage")).outcome == RelayOutcome.UNKNOWN
 
 
-def test_an_hresult_may_come_signed_as_pywin32_gives_it():
+def test_an_hresult_may_be_signed_as_pywin32_returns_it():
     verdict = verdict_of_error(MapiError(0x80040111 - 2**32, "MAPILogonEx"))
     assert (verdict.outcome, verdict.evidence["hresult"]) == ("logon_failed", "0x80040111")
 
@@ -108,7 +108,7 @@ def test_an_order_comes_through_the_pipe_as_it_was(mime, profile, recipients):
         b"[" * 100_000,
     ],
 )
-def test_what_is_no_order_is_refused(line):
+def test_a_line_that_is_not_an_order_is_refused(line):
     with pytest.raises(BadLine):
         ChildOrder.from_line(line)
 
@@ -116,7 +116,7 @@ def test_what_is_no_order_is_refused(line):
 @given(st.one_of(st.binary(max_size=100), st.from_regex(rb'\{"(phase|found|verdict)": .{0,30}\}', fullmatch=True)))
 def test_a_line_of_a_child_is_understood_or_refused(line):
     try:
-        said = read_line(line)
+        line_read = read_line(line)
     except BadLine:
         return
-    assert isinstance(said, (SendPhase, Findings, RelayVerdict))
+    assert isinstance(line_read, (SendPhase, Findings, RelayVerdict))

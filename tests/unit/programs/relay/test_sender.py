@@ -1,4 +1,4 @@
-"""What the sender does first, and what it concludes where a relay ended amid a message; its children are real, on a mailbox of files."""
+"""What the sender does first, and what it concludes where a relay ended in the middle of a message; its children are real, on a mailbox of files."""
 
 import json
 import threading
@@ -86,25 +86,27 @@ def test_messages_in_doubt_do_not_hold_up_the_others(sender: SpoolSender):
     assert begun == [LeaseClaim("msg_4", "t")]
 
 
-def test_an_outbox_that_cannot_be_looked_into_leaves_a_doubt_that_is_still_open(sender: SpoolSender):
+def test_a_message_stays_in_doubt_while_the_outbox_cannot_be_read(sender: SpoolSender):
     """The receipt must say that more will be known, or the service sends the mail by another way at once."""
     _refuse(sender, find=0x80040115)
     sender.spool.take(posted(1))
     sender.step(lambda _: True)
-    told = sender.spool.find("msg_1")
-    assert (told.verdict.outcome, told.verdict.evidence["looked"], told.is_final) == ("unknown", False, False)
+    found = sender.spool.find("msg_1")
+    assert (found.verdict.outcome, found.verdict.evidence["looked"], found.is_final) == ("unknown", False, False)
 
 
-def test_a_worry_has_the_doctor_look_again_but_not_all_the_time(sender: SpoolSender):
+def test_expected_trouble_makes_the_doctor_examine_again_but_not_all_the_time(sender: SpoolSender):
     looked_at = sender._looked_at
     sender.expect_trouble()
     assert sender._looked_at == looked_at, "it looked a moment ago"
     sender._looked_at -= 61
     sender.expect_trouble()
-    assert sender._is_doctor_due()
+    sender.report = None
+    assert sender.step(lambda _claim: True)
+    assert sender.report is not None, "the doctor is due"
 
 
-def test_a_pause_by_the_service_forbids_sending_and_not_looking(sender: SpoolSender):
+def test_a_pause_by_the_service_forbids_sending_but_not_looking(sender: SpoolSender):
     sender.spool.take(posted(1))
     assert sender.step(lambda _: True, may_send=False) is False
     sender.spool.start("msg_1")

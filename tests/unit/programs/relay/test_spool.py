@@ -47,7 +47,7 @@ class Played:
     spool: RelaySpool
     leases: int = 0
     may_have_left: set[str] = field(default_factory=set)
-    told: dict[str, str] = field(default_factory=dict)
+    reported: dict[str, str] = field(default_factory=dict)
 
     def lease(self, number: int, maybe_sent: bool) -> None:
         self.leases += 1
@@ -87,7 +87,7 @@ class Played:
     def tell(self, *_: None) -> None:
         for one in self.spool.to_hand_in():
             assert one.verdict is not None
-            self.told[one.id] = one.verdict.outcome
+            self.reported[one.id] = one.verdict.outcome
             self.spool.handed_in(one.claim)
 
     def reopen(self, *_: None) -> None:
@@ -105,7 +105,9 @@ def test_nothing_that_may_have_left_is_sent_again(steps: list[tuple]):
         played.tell()
         held = {claim.id for claim in played.spool.holding()}
         for one in played.spool.all():
-            assert one.id in held or one.id in played.told, "each message is either still held, or its end was told"
+            assert one.id in held or one.id in played.reported, (
+                "each message is either still held, or its end was reported"
+            )
         played.spool.close()
 
 
@@ -115,7 +117,7 @@ def spool(tmp_path: Path):
         yield spool
 
 
-def test_a_verdict_handed_in_under_an_old_lease_is_told_again_under_the_new_one(spool: RelaySpool):
+def test_a_verdict_handed_in_under_an_old_lease_is_sent_again_under_the_new_one(spool: RelaySpool):
     spool.take(posted(1, "old"))
     spool.start("msg_1")
     spool.end("msg_1", RelayVerdict(RelayOutcome.SENT, "found in Sent Items"))
@@ -137,11 +139,11 @@ def test_alerts_go_before_summaries(spool: RelaySpool):
 def test_a_message_that_may_have_gone_by_another_relay_is_not_sent_blindly(spool: RelaySpool):
     spool.take(posted(1, "t", maybe_sent=True))
     assert spool.next_to_send() is None
-    [told] = spool.to_hand_in()
-    assert told.verdict.outcome == "unknown"
+    [reported] = spool.to_hand_in()
+    assert reported.verdict.outcome == "unknown"
 
 
-def test_what_was_settled_is_forgotten_after_a_fortnight_and_its_words_at_once(
+def test_a_settled_message_is_forgotten_after_two_weeks_and_its_content_at_once(
     spool: RelaySpool, monkeypatch: pytest.MonkeyPatch
 ):
     spool.take(posted(1, "t"))
@@ -218,7 +220,7 @@ def _set_aside_until_killed(folder: Path, event: str, number: int) -> None:
 
 
 @pytest.mark.parametrize(("event", "number"), [("os.rename", 1), ("os.rename", 2), ("sqlite3.connect", 2)])
-def test_a_kill_while_a_damaged_spool_is_put_aside_leaves_it_told_of(tmp_path: Path, event: str, number: int):
+def test_a_kill_while_a_damaged_spool_is_moved_still_leaves_it_reported(tmp_path: Path, event: str, number: int):
     path = tmp_path / "spool.db"
     path.write_bytes(b"\xa5" * 9000)
     for ending in ("-wal", "-shm"):

@@ -69,12 +69,12 @@ def test_a_message_that_left_the_outbox_is_proven_by_its_copy(run):
     assert (run.count("sent"), run.count("outbox")) == (1, 0)
 
 
-def test_no_copy_is_no_reason_to_doubt_what_left_the_outbox(run):
+def test_a_missing_copy_does_not_make_a_message_that_left_the_outbox_doubtful(run):
     verdict = run.send(keeps_copies=False)
     assert (verdict.outcome, verdict.evidence["proof"]) == ("sent", "left the Outbox")
 
 
-def test_a_client_without_an_outbox_gives_the_weaker_proof(run):
+def test_a_client_without_an_outbox_has_the_weaker_proof(run):
     verdict = run.send(can_look=False)
     assert (verdict.outcome, verdict.evidence["proof"]) == ("sent", "handed to the client")
 
@@ -135,14 +135,14 @@ def test_a_child_killed_from_submit_on_is_in_doubt_and_the_look_settles_it(run, 
         assert run.count("delivered") == 1
 
 
-def test_a_look_at_what_still_waits_says_queued_and_leaves_it(run):
+def test_a_look_at_a_message_that_still_waits_reports_queued_and_leaves_it(run):
     run.send(end=["submitted"], drain=None)
     settled = settle_doubt(after_restart(), run.look(drain=None))
     assert settled.outcome == "queued"
     assert run.count("outbox") == 1
 
 
-def test_a_look_that_fails_is_to_be_made_again(run):
+def test_a_look_that_failed_is_repeated_later(run):
     doubt = run.send(end=["submitted"])
     settled = settle_doubt(doubt, run.look(hang=["open"]))
     assert (settled.outcome, settled.evidence["looked"]) == ("unknown", False)
@@ -150,7 +150,7 @@ def test_a_look_that_fails_is_to_be_made_again(run):
     assert settled.outcome == "sent"
 
 
-def test_looks_that_fail_each_minute_of_a_day_make_no_long_story():
+def test_failed_looks_of_a_whole_day_do_not_make_the_reason_long():
     doubt = after_restart()
     for _ in range(1440):
         doubt = settle_doubt(doubt, RelayVerdict(RelayOutcome.LOGON_FAILED, "MAPILogonEx: MAPI_E_LOGON_FAILED"))
@@ -161,7 +161,7 @@ def test_looks_that_fail_each_minute_of_a_day_make_no_long_story():
     assert found.reason == "the relay ended while it sent this; then it left the Outbox"
 
 
-def test_receipts_of_any_words_are_within_what_the_service_reads():
+def test_receipts_with_any_text_are_within_the_limits_of_the_service():
     many = [
         wire.RelayReceipt(f"msg_{number}", "t", "unknown", "w" * 100_000, {"looked": False}) for number in range(50)
     ]
@@ -211,7 +211,7 @@ def test_what_the_spool_cannot_write_down_does_not_happen(run, name):
     assert all(not one["submitted"] for one in words)
 
 
-def test_a_relay_told_to_stop_lets_nothing_be_submitted(run):
+def test_a_relay_that_stops_lets_nothing_be_submitted(run):
     def note(phase):
         run.phases.append(phase)
         if phase.name == "created":
@@ -223,7 +223,7 @@ def test_a_relay_told_to_stop_lets_nothing_be_submitted(run):
     assert (run.count("outbox"), run.count("sent")) == (0, 0)
 
 
-def test_a_relay_told_to_stop_gives_a_submitted_message_some_time(run):
+def test_a_relay_that_stops_waits_a_while_for_a_submitted_message(run):
     def note(phase):
         run.phases.append(phase)
         if phase.name == "submitted":
@@ -233,7 +233,7 @@ def test_a_relay_told_to_stop_gives_a_submitted_message_some_time(run):
     assert run.send(drain=0.1).outcome == "sent"
 
 
-def test_a_child_that_dies_is_told_apart_by_how_far_it_came(run):
+def test_a_child_that_dies_is_judged_by_how_far_it_came(run):
     assert run.send(end=["create"]).outcome == "transient"
     assert run.send(end=["submit"]).outcome == "unknown"
 
@@ -242,7 +242,7 @@ def test_a_child_that_dies_is_told_apart_by_how_far_it_came(run):
     "program",
     ["print('hello')", "print('x' * 300_000)", "import sys; sys.exit(7)", 'print(\'{"phase": "logon"}\\n\' * 5000)'],
 )
-def test_a_program_that_is_no_child_is_ended(run, program):
+def test_a_program_that_is_not_a_child_is_ended(run, program):
     command = [sys.executable, "-c", program]
     order = ChildOrder(mode="send", mime=MAIL)
     verdict = watch(order, command=command, deadlines=Deadlines(), on_phase=run.note, host=PosixChildHost())
@@ -262,7 +262,7 @@ def test_a_message_that_cannot_be_sent_is_refused_before_any_logon(run, mail, ou
     assert run.names == []
 
 
-def test_findings_told_before_a_hang_are_kept(run):
+def test_findings_sent_before_a_hang_are_kept(run):
     verdict = run.send(ChildOrder(mode="doctor"), hang=["open"], findings={"profiles": ["Backup"]})
     assert verdict.outcome == "timeout"
     assert verdict.evidence["found"] == {"profiles": ["Backup"]}

@@ -75,7 +75,7 @@ def test_tls_goes_through_a_proxy_and_is_verified_behind_it(tmp_path: Path, monk
 
 @contextmanager
 def tunnel_to(port: int) -> Iterator[list]:
-    """A proxy that opens one tunnel; gives its port, and the head that it was sent."""
+    """A proxy that opens one tunnel; yields its port, and the head that it was sent."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         heads: list = [listening.getsockname()[1]]
         thread = threading.Thread(target=_tunnel, args=(listening, port, heads), daemon=True)
@@ -116,7 +116,7 @@ WRONG = {
     "a deep one": HEAD + b"\r\n" + b"[" * 100_000,
     "one without an end": HEAD + b"\r\n" + b"x" * 3_000_000,
     "a head without an end": b"HTTP/1.1 202 OK\r\n" + b"X: y\r\n" * 5000,
-    "a place below nought": HEAD + b'\r\n{"accepted": 0, "rejected": [{"index": -1}]}',
+    "a place below zero": HEAD + b'\r\n{"accepted": 0, "rejected": [{"index": -1}]}',
 }
 
 
@@ -129,7 +129,7 @@ def test_a_wrong_answer_is_no_answer(words: bytes):
         assert time.monotonic() - started < 8
 
 
-def test_an_answer_that_drips_is_given_up_when_its_time_is_over():
+def test_an_answer_that_comes_too_slowly_is_abandoned_at_the_deadline():
     with answering([HEAD, *[b"X: y\r\n"] * 300], 0.1) as port:
         started = time.monotonic()
         with pytest.raises(NoAnswer, match="no whole answer within 1 s"):

@@ -92,7 +92,7 @@ def test_the_log_holds_no_line_of_restic_s_progress():
     [("1,234,567", 1234567), ("1.234.567", 1234567), ("12", 12), ("300.00K", 300000), ("1,23G", 1.23e9), ("5.905 MiB", 6191841.28),
      ("351 B", 351), ("1'234", 1234), ("x", None), ("", None), ("-1", None), ("9" * 40, None), ("1.2.3K", None)],
 )  # fmt: skip
-def test_amounts_are_read_in_any_dress(word: str, value: float | None):
+def test_amounts_are_read_in_any_format(word: str, value: float | None):
     assert amount(word) == (value if value is None else pytest.approx(value))
 
 
@@ -113,7 +113,7 @@ SHAPED = st.fixed_dictionaries(
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(out=st.binary(max_size=500) | BROKEN | SHAPED, err=st.binary(max_size=500) | BROKEN | SHAPED)
-def test_any_bytes_give_a_reading_and_never_an_error(out: bytes, err: bytes):
+def test_any_bytes_result_in_a_reading_and_never_in_an_error(out: bytes, err: bytes):
     capture = OutputCapture()
     capture.feed("out", out)
     capture.feed("err", err)
@@ -173,7 +173,7 @@ def test_an_exit_code_is_judged_by_its_tool(line: str, codes: dict[int, str]):
     assert {code: judge(tool, CommandEnd(code), Reading()).outcome for code in codes} == codes
 
 
-def test_a_sudo_that_refuses_is_no_warning_of_borg():
+def test_a_refusal_by_sudo_is_not_a_warning_of_borg():
     reading = read(tool_of(["borg"]), decode_output([b"", b"", b"sudo: a password is required\n"]))
     assert judge(tool_of(["sudo", "borg", "create"]), CommandEnd(1), reading).outcome == "failure"
 
@@ -189,7 +189,7 @@ def test_only_what_somebody_stopped_at_the_terminal_is_cancelled():
     assert [judge(tool, one, Reading()).outcome for one in stopped] == ["cancelled", "cancelled", "success"]
 
 
-def test_a_log_keeps_head_and_tail_and_drops_what_is_no_text():
+def test_a_log_keeps_head_and_tail_and_drops_what_is_not_text():
     capture = OutputCapture()
     capture.feed("out", b"first words\n")
     for number in range(3000):
@@ -207,7 +207,7 @@ def test_a_log_keeps_head_and_tail_and_drops_what_is_no_text():
     assert "secret" not in seen.log
 
 
-def test_pieces_of_any_size_give_the_same_end(tmp_path: Path):
+def test_pieces_of_any_size_result_in_the_same_end(tmp_path: Path):
     data = bytes(range(1, 256)) * 2000
     whole, pieces = OutputCapture(), OutputCapture()
     whole.feed("out", data)

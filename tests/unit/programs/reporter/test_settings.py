@@ -67,7 +67,7 @@ def test_no_settings_at_all_say_what_to_do(config: Path):
 
 
 @pytest.mark.parametrize("key", ["two words", "a\nb", "schlüssel", "a\tb"])
-def test_a_key_that_is_none_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch, key: str):
+def test_an_invalid_key_is_refused_and_not_shown(monkeypatch: pytest.MonkeyPatch, key: str):
     monkeypatch.setenv("TOCSIN_REPORT_URL", "https://tocsin.example.org")
     monkeypatch.setenv("TOCSIN_REPORT_KEY", key)
     assert load({}).key == ""

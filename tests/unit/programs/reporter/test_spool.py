@@ -87,7 +87,7 @@ def test_of_one_that_was_dropped_while_it_was_refused_no_reason_is_left(tmp_path
 
 
 @pytest.mark.parametrize("hours", [-2, 2])
-def test_what_somebody_was_killed_in_the_midst_of_keeping_is_told_if_it_is_whole(tmp_path: Path, hours: int):
+def test_an_event_whose_writer_was_killed_is_sent_if_it_is_whole(tmp_path: Path, hours: int):
     spool, then = ReporterSpool(tmp_path), time.time() - hours * 3600
     for place, data in enumerate([json.dumps(event("whole")).encode() + b"\n", b'{"key": "cu', b""]):
         (spool.waiting / f"{place:020d}-f-abc.new").write_bytes(data)
@@ -117,7 +117,7 @@ def test_of_one_whose_reporter_died_the_event_for_that_waits(tmp_path: Path):
 
 
 @pytest.mark.parametrize("cut_at", range(0, 6000, 97))
-def test_wherever_the_writing_of_an_outcome_was_cut_the_run_is_told_once(tmp_path: Path, cut_at: int):
+def test_a_run_is_reported_once_wherever_the_writing_of_its_outcome_was_cut(tmp_path: Path, cut_at: int):
     spool = ReporterSpool(tmp_path)
     record = RunRecord.write(spool, "r", CUT)
     line = json.dumps(ENDED).encode() + b"\n"
@@ -130,7 +130,7 @@ def test_wherever_the_writing_of_an_outcome_was_cut_the_run_is_told_once(tmp_pat
     assert [spool.event_in(one) for one in spool.list()] == [ENDED if is_whole else CUT]
 
 
-def test_a_record_that_was_moved_already_is_not_told_again(tmp_path: Path):
+def test_a_record_that_was_moved_already_is_not_reported_again(tmp_path: Path):
     spool = ReporterSpool(tmp_path)
     record = RunRecord.write(spool, "r", CUT)
     shared = RunRecord(spool, record._path, os.dup(record._fd), CUT)  # the keeper's, after a fork
@@ -140,14 +140,14 @@ def test_a_record_that_was_moved_already_is_not_told_again(tmp_path: Path):
     assert not spool.list()
 
 
-def test_a_record_whose_reporter_was_killed_before_a_word_was_in_it_goes(tmp_path: Path):
+def test_an_empty_record_whose_reporter_was_killed_is_deleted(tmp_path: Path):
     spool = ReporterSpool(tmp_path)
     (spool.running / "r.json").touch()
     assert not list(cut_off(spool))
     assert not list(spool.running.iterdir())
 
 
-def test_records_that_begin_while_others_look_for_such_are_kept(tmp_path: Path):
+def test_records_that_begin_during_a_search_for_abandoned_ones_stay(tmp_path: Path):
     spool, is_over = ReporterSpool(tmp_path), threading.Event()
 
     def look() -> None:
@@ -165,5 +165,5 @@ def test_records_that_begin_while_others_look_for_such_are_kept(tmp_path: Path):
 
 
 @pytest.mark.parametrize("data", [b"", b"\n", b"{}\n", b'{"key": "a"}', b"[1]\n", b"\xff\n", b"[" * 5000 + b"\n"])
-def test_what_is_no_event_is_none(data: bytes):
+def test_bytes_that_are_not_an_event_are_not_read_as_one(data: bytes):
     assert last_event(data) is None
