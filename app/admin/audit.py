@@ -4,16 +4,17 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from app.core.ids import new_id
+from app.domain.audit_entry import AuditEntry
 from app.store.audit import AUDIT
 from app.store.transactions import WriteTx
 
 
 async def note(
-    tx: WriteTx, who: str, at: datetime, action: str, noun: str, thing_id: str, change: Mapping[str, object]
+    tx: WriteTx, who: str, at: datetime, action: str, noun: str, item_id: str, change: Mapping[str, object] | None
 ) -> None:
     """Add one entry. `change` has the values of what was created or deleted, or [before, after] of each value that was changed."""
-    entry = {"id": new_id("aud"), "at": at, "who": who, "action": action, "noun": noun, "thing_id": thing_id}
-    await AUDIT.insert(tx, {**entry, "change": _as_json(change)})
+    plain = None if change is None else {name: _as_json(value) for name, value in change.items()}
+    await AUDIT.insert(tx, AuditEntry(new_id("aud"), at, who, action, noun, item_id, plain))
 
 
 def _as_json(value: object) -> object:

@@ -1,4 +1,4 @@
-"""Keys: made, shown once, and revoked. Who can make a key can be anybody, so only administrators do."""
+"""What administrators do to keys: they are created, shown once, and revoked. Only administrators may: a key can be anybody's."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ from app.store.transactions import WriteTx
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key as it is asked for."""
+    """A key to create."""
 
     kind: KeyKind
     name: str
@@ -28,50 +28,51 @@ class NewKey:
     form: KeyForm = KeyForm.TOCSIN
 
 
-async def create(tx: WriteTx, secret: Secret, wanted: NewKey, by: Editor) -> tuple[Key, str]:
-    """Make a key; give it as people see it, and the key itself, which nobody can see again."""
+async def create_key(tx: WriteTx, secret: Secret, wanted: NewKey, by: Editor) -> tuple[Key, str]:
+    """Create a key; return it as people see it, and the key itself, which nobody can see again. Raises BadInput."""
     kind, name, agent_id = wanted.kind, wanted.name, wanted.agent_id
     sends = kind in (KeyKind.ENROL, KeyKind.AGENT)
     if not sends and wanted.job is not None:
-        raise BadInput("only a key that sends events speaks of a job", field="job")
+        raise BadInput("only a key that sends events can name a job", field="job")
     if not sends and wanted.form is not KeyForm.TOCSIN:
-        raise BadInput("only a key that sends events can look otherwise", field="form")
+        raise BadInput("only a key that sends events can have another form", field="form")
     customer_id = await _owner(tx, kind, wanted.customer_id, agent_id)
     await _check_relay(tx, kind, wanted.relay_id)
     clear = new_key(kind, wanted.form)
     key = Key(
-        new_id("key"),
-        kind,
-        name,
-        hint_of(clear),
-        by.at,
-        customer_id,
-        agent_id,
+        id=new_id("key"),
+        kind=kind,
+        name=name,
+        hint=hint_of(clear),
+        created_at=by.at,
+        customer_id=customer_id,
+        agent_id=agent_id,
         relay_id=wanted.relay_id,
         job=wanted.job,
     )
     await keys.insert_key(tx, key, secret.hash_key(clear))
-    told = {"kind": kind.value, "name": name, "customer_id": customer_id, "agent_id": agent_id, "job": key.job}
-    told |= {"relay_id": key.relay_id} if key.relay_id else {}
-    await note(tx, by.who, by.at, "create", "key", key.id, told)
+    values = {"kind": kind.value, "name": name, "customer_id": customer_id, "agent_id": agent_id, "job": key.job}
+    if key.relay_id:
+        values["relay_id"] = key.relay_id
+    await note(tx, by.who, by.at, "create", "key", key.id, values)
     return await keys.get_key(tx, key.id) or key, clear
 
 
-async def revoke(tx: WriteTx, key_id: str, by: Editor) -> None:
-    """End a key; it stays listed. Raises NotFound, Conflict for the last admin key: nobody could make another."""
+async def revoke_key(tx: WriteTx, key_id: str, by: Editor) -> None:
+    """Revoke a key; it stays listed. Raises NotFound, and Conflict for the last admin key: nobody could create another."""
     key = await keys.get_key(tx, key_id)
     if key is None:
         raise NotFound(f"there is no key {key_id}")
     if key.revoked_at is not None:
         return
     if key.kind is KeyKind.ADMIN and await keys.count_living(tx, KeyKind.ADMIN) == 1:
-        raise Conflict("this is the last admin key; make another first", code="last_admin_key")
+        raise Conflict("this is the last admin key; create another first", code="last_admin_key")
     await keys.revoke_key(tx, key_id, by.at)
     await note(tx, by.who, by.at, "revoke", "key", key_id, {"kind": key.kind.value, "name": key.name})
 
 
 async def _owner(tx: WriteTx, kind: KeyKind, customer_id: str | None, agent_id: str | None) -> str | None:
-    """Check whose key it is to be, and give the customer that goes with it."""
+    """Check to whom the key will belong, and return the customer that goes with it. Raises BadInput."""
     if kind is KeyKind.AGENT:
         agent = None if agent_id is None else await AGENTS.find(tx, agent_id)
         if agent is None:
@@ -82,7 +83,7 @@ async def _owner(tx: WriteTx, kind: KeyKind, customer_id: str | None, agent_id: 
     if kind is KeyKind.ENROL and customer_id is None:
         raise BadInput("an enrolment key needs a customer: its new agents are theirs", field="customer_id")
     if kind is not KeyKind.ENROL and customer_id is not None:
-        # A key that looks like one customer's and sees them all would be a leak.
+        # A key that looks like one customer's and reads all of them would be a leak.
         raise BadInput(f"a key of kind {kind} holds for every customer", field="customer_id")
     await check_customer(tx, customer_id)
     return customer_id

@@ -1,25 +1,25 @@
-"""Takes away what is kept no longer, a little at a time. It must not decide how long that is (that is `retention`)."""
+"""Deletes what is older than the retention allows, in small batches. How long that is lies in `retention`."""
 
 import asyncio
 from datetime import timedelta
 
-from app.admin.retention import present
+from app.admin.retention import current_retention
 from app.context import AppContext
 from app.core.log import log
 from app.store import heartbeats, purge
 
-_BREATH_S = 0.05  # between two batches: on SQLite, events wait for the one writing connection meanwhile
+_PAUSE_S = 0.05  # between two batches: on SQLite, events wait for the one writing connection meanwhile
 _DEAD_WORKERS = timedelta(days=1)
 
 
 async def tick(context: AppContext) -> bool:
-    """Remove a batch of everything that is too old; True if there may be more."""
+    """Delete a batch of everything that is too old; return True if there may be more."""
     now = context.clock()
     async with context.database.read() as tx:
-        keep = (await present(tx, context.settings)).fields
-    events_before = now - timedelta(days=keep["keep_events_days"])
-    before = now - timedelta(days=keep["keep_history_days"])
-    # Notices before the messages that they name, alerts before the notices that they hold back.
+        keep = await current_retention(tx, context.settings)
+    events_before = now - timedelta(days=keep.keep_events_days)
+    before = now - timedelta(days=keep.keep_history_days)
+    # Notices before the messages that they refer to, alerts before the notices that they keep from deletion.
     batches = (
         (purge.purge_events, events_before),
         (purge.purge_runs, before),
@@ -34,10 +34,10 @@ async def tick(context: AppContext) -> bool:
     for remove, moment in batches:
         async with context.database.write() as tx:
             removed += await remove(tx, moment)
-        await asyncio.sleep(_BREATH_S)
+        await asyncio.sleep(_PAUSE_S)
     async with context.database.write() as tx:
         removed += await purge.purge_job_days(tx, before.date())
         await heartbeats.forget_silent(tx, now - _DEAD_WORKERS)
     if removed:
-        log.info("removed what is kept no longer", rows=removed)
+        log.info("deleted what is older than the retention", rows=removed)
     return removed > 0

@@ -1,103 +1,167 @@
-"""Relays: added by administrators, paused and resumed by them, asked for their doctor; and heard when they tell how they are."""
+"""What administrators do to relays, and what relays report of themselves."""
 
-from datetime import datetime
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from datetime import datetime, timedelta
 
+from app.admin import editing
 from app.admin.audit import note
-from app.admin.editing import Editor, Noun, Values
+from app.admin.editing import Editor
 from app.admin.references import check_customer, check_recipients
 from app.context import AppContext
-from app.core.errors import Conflict, NotAllowed, NotFound
-from app.domain.record import Record
+from app.core.errors import Conflict, NotAllowed
+from app.core.ids import new_id
+from app.domain.message import Bodies, Message, Parcel
 from app.domain.relay import Relay, agent_of, event_of
+from app.store import outbox
 from app.store.first_start import first_customer
 from app.store.inbox import insert_clock_events
 from app.store.intake import agents_by_name
-from app.store.relays import RELAYS, find_relay, note_relay, revoke_keys_of_relay
+from app.store.relays import RELAYS, revoke_keys_of_relay
 from app.store.transactions import WriteTx
 from programs.protocol.relay import RelayHeartbeat, RelayInstructions
 
-
-async def _prepare(tx: WriteTx, values: Values, before: Record | None, by: Editor) -> Values:
-    if "customer_id" in values or before is None:
-        owner = values.get("customer_id") or await first_customer(tx)
-        await check_customer(tx, owner)
-        values = {**values, "customer_id": owner}
-    for customer_id in values.get("customers", ()):
-        await check_customer(tx, customer_id)
-    await check_recipients(tx, values.get("recipients", ()))
-    if before is None:
-        return {**values, "said": {}}
-    if values.keys() & {"name", "customer_id"} and await _end_trouble(tx, before.id, "is called otherwise now", by):
-        return {**values, "trouble": None, "trouble_at": None}  # told anew under what it is called now
-    return values
+_TEST_FOR = timedelta(hours=1)  # how long a test message may wait for its relay
 
 
-async def _detach(tx: WriteTx, relay: Record, by: Editor) -> None:
-    await _end_trouble(tx, relay.id, "was deleted", by)
+async def create_relay(
+    tx: WriteTx,
+    name: str,
+    by: Editor,
+    *,
+    customer_id: str | None,
+    customers: tuple[str, ...],
+    recipients: tuple[str, ...],
+    silent_after: timedelta,
+    oldest_after: timedelta,
+) -> Relay:
+    """Add a relay; without `customer_id` it belongs to the first customer. Raises BadInput, Conflict if the name is taken."""
+    owner = customer_id or await first_customer(tx)
+    if owner is None:
+        raise Conflict("there is no customer yet; create one first", code="no_customer")
+    await check_customer(tx, owner)
+    relay = Relay(
+        id=new_id("rly"),
+        customer_id=owner,
+        name=name,
+        created_at=by.at,
+        customers=customers,
+        recipients=recipients,
+        silent_after=silent_after,
+        oldest_after=oldest_after,
+    )
+    await _check_senders(tx, relay)
+    return await editing.insert(tx, RELAYS, relay, by)
+
+
+async def update_relay(
+    tx: WriteTx, relay_id: str, edit: Callable[[Relay], Relay], by: Editor, *, versions: Collection[int] | None = None
+) -> Relay:
+    """Change a relay. Raises NotFound, StaleEdit, BadInput, Conflict."""
+    before = await editing.lock(tx, RELAYS, relay_id, versions)
+    after = edit(before)
+    if after == before:
+        return before
+    if (after.customers, after.recipients) != (before.customers, before.recipients):
+        await _check_senders(tx, after)
+    if after.name != before.name and await _end_trouble(tx, before, "has another name now", by):
+        after = replace(after, trouble=None, trouble_at=None)  # reported again under its new name
+    return await editing.save(tx, RELAYS, before, after, by)
+
+
+async def delete_relay(tx: WriteTx, relay_id: str, by: Editor, *, versions: Collection[int] | None = None) -> None:
+    """Delete a relay and revoke its keys. Raises NotFound, StaleEdit."""
+    relay = await editing.lock(tx, RELAYS, relay_id, versions)
+    await _end_trouble(tx, relay, "was deleted", by)
     await revoke_keys_of_relay(tx, relay.id, by.at)
+    await editing.delete(tx, RELAYS, relay, by)
 
 
-async def _end_trouble(tx: WriteTx, relay_id: str, what: str, by: Editor) -> bool:
-    """Tell that what was told of a relay is over, for nobody else will: else its alert stays open. False if it was well."""
-    relay = await find_relay(tx, relay_id)
-    if relay is None or relay.trouble is None:
+async def pause_relay(tx: WriteTx, relay_id: str, why: str, by: Editor) -> None:
+    """Let a relay send nothing more; its messages take the next transport. Raises NotFound, Conflict if it is paused already."""
+    relay = await editing.lock(tx, RELAYS, relay_id)
+    if relay.paused_at is not None:
+        raise Conflict(f"it is paused since {relay.paused_at:%Y-%m-%d %H:%M} UTC", code="paused")
+    await RELAYS.save_state(tx, relay, replace(relay, paused_at=by.at, paused_why=f"{why} ({by.who})"))
+    await note(tx, by.who, by.at, "pause", RELAYS.noun, relay.id, {"why": why})
+    tx.after_commit(lambda: by.wake("messages"))
+
+
+async def resume_relay(tx: WriteTx, relay_id: str, by: Editor) -> None:
+    """Let a relay send again, after its doctor has run once more. Raises NotFound."""
+    relay = await editing.lock(tx, RELAYS, relay_id)
+    resumed = replace(relay, paused_at=None, paused_why=None, stuck_at=None, stuck_why=None, doctor_asked_at=by.at)
+    await RELAYS.save_state(tx, relay, resumed)
+    await note(tx, by.who, by.at, "resume", RELAYS.noun, relay.id, {"was": relay.paused_why})
+    tx.after_commit(lambda: by.wake("messages"))
+
+
+async def ask_relay_doctor(tx: WriteTx, relay_id: str, by: Editor) -> None:
+    """Have a relay examine its host again. Raises NotFound."""
+    relay = await editing.lock(tx, RELAYS, relay_id)
+    await RELAYS.save_state(tx, relay, replace(relay, doctor_asked_at=by.at))
+    await note(tx, by.who, by.at, "doctor", RELAYS.noun, relay.id, {})
+    tx.after_commit(lambda: by.wake("messages"))
+
+
+async def queue_test_message(tx: WriteTx, relay_id: str, parcel: Parcel, by: Editor) -> None:
+    """Queue a test message for this relay alone. Raises NotFound, Conflict while it is paused."""
+    relay = await editing.lock(tx, RELAYS, relay_id)
+    if relay.paused_at is not None:
+        raise Conflict(f"it is paused: {relay.paused_why}", code="paused")
+    message = Message(
+        id=parcel.id,
+        recipient_id=relay.id,
+        transport="mapi",
+        place=0,
+        address=parcel.address,
+        urgency=0,
+        is_alert=False,
+        subject=f"Test through relay {relay.name}",
+        message_id=parcel.message_id,
+        created_at=by.at,
+        due_at=by.at,
+        move_on_at=by.at + _TEST_FOR,
+        give_up_at=by.at + _TEST_FOR,
+        customer_id=relay.customer_id,
+        relay_id=relay.id,
+    )
+    await outbox.insert_messages(tx, [(message, Bodies(mail=parcel.body))])
+    await note(tx, by.who, by.at, "test", RELAYS.noun, relay.id, {"address": parcel.address})
+    tx.after_commit(lambda: by.wake("messages"))
+
+
+async def receive_heartbeat(tx: WriteTx, relay_id: str, heartbeat: RelayHeartbeat, now: datetime) -> Relay:
+    """Store what a relay reports of itself, and return the relay. Raises NotAllowed if it was deleted."""
+    relay = await RELAYS.find(tx, relay_id, for_change=True)
+    if relay is None:
+        raise NotAllowed("this relay was deleted")
+    heard = replace(relay, seen_at=now, heartbeat=heartbeat.as_json())
+    await RELAYS.save_state(tx, relay, heard)
+    return heard
+
+
+async def has_news(context: AppContext, relay_id: str, known: RelayInstructions) -> bool:
+    """Return whether the instructions for a relay have changed, or whether it was deleted."""
+    async with context.database.read() as tx:
+        relay = await RELAYS.find(tx, relay_id)
+    asked = "" if relay is None or relay.doctor_asked_at is None else relay.doctor_asked_at.isoformat()
+    return relay is None or (relay.paused_at is not None) != known.is_paused or asked != known.doctor_asked
+
+
+async def _check_senders(tx: WriteTx, relay: Relay) -> None:
+    """Raise BadInput unless the customers and recipients whose messages it sends exist."""
+    for customer_id in relay.customers:
+        await check_customer(tx, customer_id)
+    await check_recipients(tx, relay.recipients)
+
+
+async def _end_trouble(tx: WriteTx, relay: Relay, what: str, by: Editor) -> bool:
+    """Report that a relay's trouble is over, or its alert would stay open for ever. Returns False if it had none."""
+    if relay.trouble is None:
         return False
     agent, at = agent_of(relay), max(by.at, relay.trouble_at or by.at)
     agent_id = (await agents_by_name(tx, {agent}, at))[agent]
     await insert_clock_events(tx, [event_of(relay, agent_id, f"the relay {what}: {by.who}", at, is_well=True)])
     tx.after_commit(lambda: by.wake("events"))
     return True
-
-
-NOUN = Noun("relay", RELAYS, _prepare, _detach)
-
-
-async def pause(tx: WriteTx, relay_id: str, why: str, by: Editor) -> None:
-    """Give it nothing more to send; its messages take the next transport. Raises NotFound, Conflict if it is paused already."""
-    relay = await _get(tx, relay_id)
-    if relay.paused_at is not None:
-        raise Conflict(f"it is paused since {relay.paused_at:%Y-%m-%d %H:%M} UTC", code="paused")
-    await note_relay(tx, relay_id, {"paused_at": by.at, "paused_why": f"{why} ({by.who})"})
-    await note(tx, by.who, by.at, "pause", "relay", relay_id, {"why": why})
-    tx.after_commit(lambda: by.wake("messages"))
-
-
-async def resume(tx: WriteTx, relay_id: str, by: Editor) -> None:
-    """Let it send again, and have its doctor look once more."""
-    relay = await _get(tx, relay_id)
-    cleared = {"paused_at": None, "paused_why": None, "stuck_at": None, "stuck_why": None, "doctor_asked_at": by.at}
-    await note_relay(tx, relay_id, cleared)
-    await note(tx, by.who, by.at, "resume", "relay", relay_id, {"was": relay.paused_why})
-    tx.after_commit(lambda: by.wake("messages"))
-
-
-async def ask_doctor(tx: WriteTx, relay_id: str, by: Editor) -> None:
-    """Have the relay look at its host anew."""
-    await _get(tx, relay_id)
-    await note_relay(tx, relay_id, {"doctor_asked_at": by.at})
-    await note(tx, by.who, by.at, "doctor", "relay", relay_id, {})
-    tx.after_commit(lambda: by.wake("messages"))
-
-
-async def hear(tx: WriteTx, relay_id: str, said: RelayHeartbeat, now: datetime) -> Relay:
-    """Note what a relay says of itself. Raises NotAllowed if it was deleted."""
-    await note_relay(tx, relay_id, {"seen_at": now, "said": said.as_json()})
-    relay = await find_relay(tx, relay_id)
-    if relay is None:
-        raise NotAllowed("this relay was deleted")
-    return relay
-
-
-async def has_news(context: AppContext, relay_id: str, known: RelayInstructions) -> bool:
-    """Say whether something else is wanted of a relay by now, or whether it was deleted."""
-    async with context.database.read() as tx:
-        relay = await find_relay(tx, relay_id)
-    asked = "" if relay is None or relay.doctor_asked_at is None else relay.doctor_asked_at.isoformat()
-    return relay is None or (relay.paused_at is not None) != known.is_paused or asked != known.doctor_asked
-
-
-async def _get(tx: WriteTx, relay_id: str) -> Relay:
-    relay = await find_relay(tx, relay_id, for_change=True)
-    if relay is None:
-        raise NotFound(f"there is no relay {relay_id}")
-    return relay

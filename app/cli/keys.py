@@ -14,10 +14,9 @@ from app.cli.opened import open_context
 from app.context import AppContext
 from app.core.errors import BadInput, Conflict
 from app.core.settings import load_settings
-from app.domain.key import KeyKind
-from app.domain.record import Record, Wanted
+from app.domain.key import Key, KeyKind
 from app.store.customers import CUSTOMERS, page_customers
-from app.store.history import KEYS
+from app.store.keys import page_keys
 from app.store.one_process import only_process
 from app.store.repository import Window
 from app.store.transactions import WriteTx
@@ -47,10 +46,9 @@ def create(
 def list_keys() -> None:
     """List all keys; the keys themselves cannot be seen again."""
     for key in asyncio.run(_list()):
-        told = key.fields
-        used = f"last used {told['last_used_at']:%Y-%m-%d %H:%M}" if told["last_used_at"] else "never used"
-        state = f"revoked {told['revoked_at']:%Y-%m-%d %H:%M}" if told["revoked_at"] else used
-        typer.echo(f"{key.id}  {told['kind']:<6}  {told['hint']:<6}  {state:<28}  {told['name']}")
+        used = f"last used {key.last_used_at:%Y-%m-%d %H:%M}" if key.last_used_at else "never used"
+        state = f"revoked {key.revoked_at:%Y-%m-%d %H:%M}" if key.revoked_at else used
+        typer.echo(f"{key.id}  {key.kind:<6}  {key.hint:<6}  {state:<28}  {key.name}")
 
 
 @cli.command("revoke")
@@ -63,16 +61,16 @@ def revoke(key_id: str) -> None:
 async def _create(kind: KeyKind, name: str, customer: str | None, agent: str | None) -> str:
     async with _writing() as context, context.database.write() as tx:
         owner = await _customer(tx, kind, customer)
-        _, clear = await keys.create(tx, context.secret, keys.NewKey(kind, name, owner, agent), _editor(context))
+        _, clear = await keys.create_key(tx, context.secret, keys.NewKey(kind, name, owner, agent), _editor(context))
     return clear
 
 
-async def _list() -> list[Record]:
-    found: list[Record] = []
+async def _list() -> list[Key]:
+    found: list[Key] = []
     async with open_context(load_settings()) as context, context.database.read() as tx:
         after: str | None = None
         while True:
-            page = await KEYS.page(tx, Wanted(_PAGE, after))
+            page = await page_keys(tx, Window(_PAGE, after))
             found += page.items
             after = page.next
             if after is None:
@@ -81,7 +79,7 @@ async def _list() -> list[Record]:
 
 async def _revoke(key_id: str) -> None:
     async with _writing() as context, context.database.write() as tx:
-        await keys.revoke(tx, key_id, _editor(context))
+        await keys.revoke_key(tx, key_id, _editor(context))
 
 
 @contextlib.asynccontextmanager

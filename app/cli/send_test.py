@@ -15,11 +15,11 @@ from app.core.secret import open_secret
 from app.core.settings import Settings, load_settings
 from app.core.wakeups import Wakeups
 from app.http.api.recipients import checked_address
-from app.http.trial import try_transport
+from app.http.trial_message import send_trial
 from app.store.engine import open_engines
 from app.store.one_process import only_process
 from app.store.transactions import Database
-from app.store.transports import Trial, record_trial
+from app.store.transports import TransportTest, record_test
 
 
 class Kind(StrEnum):
@@ -44,24 +44,24 @@ def send_test(
         raise typer.Exit(1)
 
 
-async def _try(settings: Settings, kind: str, address: str) -> tuple[Trial, float]:
+async def _try(settings: Settings, kind: str, address: str) -> tuple[TransportTest, float]:
     # Opened by hand, not by open_house: mail can be tested before there is any database.
     store = Database(open_engines(settings))
     try:
         context = AppContext(settings, store, Wakeups(), open_secret(settings), now)
-        trial, seconds = await try_transport(context, kind, address, "")
+        trial, seconds = await send_trial(context, kind, address, "")
     finally:
         await store.close()
     await _record(settings, trial)
     return trial, seconds
 
 
-async def _record(settings: Settings, trial: Trial) -> None:
+async def _record(settings: Settings, trial: TransportTest) -> None:
     """Keep the result for `doctor`, where there is a database that we may write to; the test itself is over and told."""
     try:
         with only_process(settings):
             async with open_context(settings) as context, context.database.write() as tx:
-                await record_trial(tx, trial)
+                await record_test(tx, trial)
     except Conflict as cause:
         if cause.code == "already_running":
             typer.echo(

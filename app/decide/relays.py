@@ -3,6 +3,7 @@
 So the same alerts, routes, silences and mails report it. The relay appears as an agent of the customer that it belongs to.
 """
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from app.context import AppContext
@@ -34,13 +35,13 @@ async def tick(context: AppContext) -> bool:
 
 async def _note_change(tx: WriteTx, relay_id: str, now: datetime) -> list[Event]:
     """Note the relay's trouble and return the event that reports it, or nothing if another worker did so already."""
-    relay = await relays.find_relay(tx, relay_id, for_change=True)
+    relay = await relays.RELAYS.find(tx, relay_id, for_change=True)
     if relay is None:
         return []
     trouble = trouble_of(relay, await relays.oldest_for(tx, relay), now)
     if not is_news(relay, trouble, now):
         return []
-    await relays.note_relay(tx, relay.id, {"trouble": trouble, "trouble_at": now})
+    await relays.RELAYS.save_state(tx, relay, replace(relay, trouble=trouble, trouble_at=now))
     agent = agent_of(relay)
     agent_id = (await agents_by_name(tx, {agent}, now))[agent]
     return [event_of(relay, agent_id, trouble or "the relay is well", now, is_well=trouble is None)]

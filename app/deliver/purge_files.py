@@ -13,7 +13,7 @@ async def tick(context: AppContext) -> bool:
     """Delete the mails that are older than history may get, like their messages. Returns False: nothing is left to delete."""
     async with context.database.read() as tx:
         set_days = await find_retention(tx)
-    days = context.settings.keep_history_days if set_days is None else set_days.fields["keep_history_days"]
+    days = context.settings.keep_history_days if set_days is None else set_days.keep_history_days
     folder, before = context.settings.var_dir / "mail", context.clock() - timedelta(days=days)
 
     def remove() -> int:

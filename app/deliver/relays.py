@@ -8,7 +8,6 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
 
 from app.context import AppContext
 from app.core.errors import NotAllowed
@@ -60,7 +59,7 @@ async def take_leases(
 async def has_due_messages(context: AppContext, relay_id: str) -> bool:
     """Return whether a message is due that the relay could lease now."""
     async with context.database.read() as tx:
-        relay = await stored_relays.find_relay(tx, relay_id)
+        relay = await stored_relays.RELAYS.find(tx, relay_id)
         if relay is None or relay.paused_at is not None:
             return False
         return await stored_relays.is_due_for(tx, relay, context.clock())
@@ -90,19 +89,18 @@ async def take_receipt(tx: WriteTx, relay_id: str, receipt: RelayReceipt, now: d
         text = "the attempt has not ended yet" if held else "the lease was lost; keep looking for the result anyway"
         return ReceiptResult(text, is_final=False)
     text = await settle(tx, claim.message_id, claim.token, outcome, now)
-    values: dict[str, Any] = {}
+    changed = relay
     # A window that appears after the submission also pauses the relay, whatever happened to the message.
     pauses = receipt.outcome in PAUSING or receipt.evidence.get("cause") in PAUSING
     if pauses and relay.paused_at is None:
         why = f"{receipt.outcome}: {receipt.reason}"[:1000]
-        values = {"paused_at": now, "paused_why": why, "doctor_asked_at": now}
+        changed = replace(changed, paused_at=now, paused_why=why, doctor_asked_at=now)
         log.error("a relay is paused because of its receipt", relay=relay.name, why=why)
     if receipt.outcome == STUCK:
-        values |= {"stuck_at": now, "stuck_why": receipt.reason[:1000]}
+        changed = replace(changed, stuck_at=now, stuck_why=receipt.reason[:1000])
     elif isinstance(outcome, Sent) and relay.stuck_at is not None:
-        values |= {"stuck_at": None, "stuck_why": None}
-    if values:
-        await stored_relays.note_relay(tx, relay.id, values)
+        changed = replace(changed, stuck_at=None, stuck_why=None)
+    await stored_relays.RELAYS.save_state(tx, relay, changed)
     return ReceiptResult(text, is_final=True)
 
 
@@ -127,7 +125,7 @@ def outcome_of(receipt: RelayReceipt) -> Outcome | None:
 
 async def find_relay(tx: WriteTx, relay_id: str) -> Relay:
     """Return the relay that a key belongs to. Raises NotAllowed if it was deleted."""
-    relay = await stored_relays.find_relay(tx, relay_id)
+    relay = await stored_relays.RELAYS.find(tx, relay_id)
     if relay is None:
         raise NotAllowed("this relay was deleted")
     return relay

@@ -35,6 +35,7 @@ class Relay:
     stuck_why: str | None = None
     trouble: str | None = None
     trouble_at: datetime | None = None
+    version: int = 1
 
 
 def unfit(relay: Relay, oldest: datetime | None, now: datetime) -> str | None:

@@ -153,7 +153,7 @@ async def heartbeat(body: Body, context: Context, relay_id: Who) -> JSONResponse
     with _reading():
         said = RelayHeartbeat.from_json(body)
     async with context.database.write() as tx:
-        relay = await relays.hear(tx, relay_id, said, context.clock())
+        relay = await relays.receive_heartbeat(tx, relay_id, said, context.clock())
     return JSONResponse({"wanted": _wanted(relay).__dict__})
 
 

@@ -14,7 +14,7 @@ from app.store.jobs import WITHOUT_EXPECTATION
 from app.store.tables import agents, alerts, events, jobs, messages, notices
 from app.store.tables_managed import recipients, relays, routes, summary_schedules
 from app.store.transactions import ReadTx
-from app.store.transports import Trial, Waiting, trials, waiting
+from app.store.transports import TransportQueue, TransportTest, last_tests, waiting
 
 SHOWN = 5
 
@@ -44,8 +44,8 @@ class Checkup:
     set_aside_events: int
     living_workers: int
     unworded: Unworded
-    trials: dict[str, Trial]
-    waiting: dict[str, Waiting]
+    trials: dict[str, TransportTest]
+    waiting: dict[str, TransportQueue]
     last_tries: dict[str, Attempt]  # by transport
     database_version: str
     relays: int
@@ -87,7 +87,7 @@ async def check_up(tx: ReadTx, alive_since: datetime, due_before: datetime) -> C
         ),
         living_workers=len(await heartbeats_since(tx, alive_since)),
         unworded=await unworded(tx, due_before),
-        trials=await trials(tx),
+        trials=await last_tests(tx),
         waiting=await waiting(tx),
         last_tries=await latest_by_transport(tx),
         database_version=str(version),

@@ -3,9 +3,10 @@
 Pages go by id, which sorts by the time of creation, so that no page costs more the further one has paged.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from sqlalchemy import ColumnElement, Table, delete, func, insert, select, update
@@ -58,17 +59,18 @@ class Repository(Generic[T]):
         prefix: str,
         edited: Sequence[str] | None = None,
         newest_first: bool = False,
-        without: tuple[str, ...] = (),
+        without: Collection[str] = (),
+        renamed: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.table, self.noun, self.prefix = table, noun, prefix
-        self.mapping = RowMapping(table, cls, without=without)
+        self.mapping = RowMapping(table, cls, without=without, renamed=renamed)
         columns = (column.name for column in self.mapping.columns)
         self.edited = tuple(edited if edited is not None else (name for name in columns if name not in _BOOKKEEPING))
         self._newest_first = newest_first
 
-    async def find(self, tx: ReadTx, thing_id: str, *, for_change: bool = False) -> T | None:
+    async def find(self, tx: ReadTx, row_id: str, *, for_change: bool = False) -> T | None:
         """Return one thing, or None; with `for_change` its row is locked until the commit. Raises Conflict if it cannot be read."""
-        query = select(*self.mapping.columns).where(self.table.c.id == thing_id)
+        query = select(*self.mapping.columns).where(self.table.c.id == row_id)
         row = (await tx.connection.execute(query.with_for_update() if for_change else query)).one_or_none()
         if row is None:
             return None
@@ -76,14 +78,14 @@ class Repository(Generic[T]):
             return self.mapping.read(row)
         except UNREADABLE as cause:
             raise Conflict(
-                f"the {self.noun} {thing_id} cannot be read: another version wrote it", code="unreadable"
+                f"the {self.noun} {row_id} cannot be read: another version wrote it", code="unreadable"
             ) from cause
 
-    async def get(self, tx: ReadTx, thing_id: str, *, for_change: bool = False) -> T:
-        """Return one thing as `find` does. Raises NotFound if there is none."""
-        found = await self.find(tx, thing_id, for_change=for_change)
+    async def get(self, tx: ReadTx, row_id: str, *, for_change: bool = False, field: str | None = None) -> T:
+        """Return one thing as `find` does. Raises NotFound, which names `field`, if there is none."""
+        found = await self.find(tx, row_id, for_change=for_change)
         if found is None:
-            raise NotFound(f"there is no {self.noun} {thing_id}")
+            raise NotFound(f"there is no {self.noun} {row_id}", field=field)
         return found
 
     async def page(self, tx: ReadTx, where: Conditions, window: Window) -> Page[T]:
@@ -118,7 +120,7 @@ class Repository(Generic[T]):
             raise _refused(cause) from cause
 
     async def update(self, tx: WriteTx, before: T, after: T) -> None:
-        """Write the columns that differ and raise the version. Raises Conflict where the name is taken."""
+        """Store an edit: write the columns that differ and raise the version. Raises Conflict where the name is taken."""
         old, new = self.mapping.write(before), self.mapping.write(after)
         values = {name: value for name, value in new.items() if value != old[name]}
         raised = {**values, "version": self.table.c.version + 1}
@@ -127,10 +129,17 @@ class Repository(Generic[T]):
         except IntegrityError as cause:
             raise _refused(cause) from cause
 
-    async def delete(self, tx: WriteTx, thing_id: str) -> None:
+    async def save_state(self, tx: WriteTx, before: T, after: T) -> None:
+        """Write the columns that differ, of what the program itself notes. It is no edit: the version stays."""
+        old, new = self.mapping.write(before), self.mapping.write(after)
+        values = {name: value for name, value in new.items() if value != old[name]}
+        if values:
+            await tx.connection.execute(update(self.table).where(self.table.c.id == before.id).values(**values))
+
+    async def delete(self, tx: WriteTx, row_id: str) -> None:
         """Delete one. Raises Conflict while another row refers to it."""
         try:
-            await tx.connection.execute(delete(self.table).where(self.table.c.id == thing_id))
+            await tx.connection.execute(delete(self.table).where(self.table.c.id == row_id))
         except IntegrityError as cause:
             raise Conflict("something still refers to it", code="in_use") from cause
 

@@ -5,10 +5,11 @@ A `timedelta` named `grace` is kept as whole seconds in a column named `grace_s`
 """
 
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from sqlalchemy import Column, Row, Table
@@ -60,12 +61,24 @@ class _Field:
 
 
 class RowMapping(Generic[T]):
-    """How the rows of one table and one dataclass correspond. `without`: fields that no column holds, which keep their default."""
+    """How the rows of one table and one dataclass correspond.
 
-    def __init__(self, table: Table, cls: type[T], *, without: tuple[str, ...] = ()) -> None:
+    `without`: fields that no column holds, which keep their default. `renamed`: fields whose column has another name.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        cls: type[T],
+        *,
+        without: Collection[str] = (),
+        renamed: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         hints = get_type_hints(cls)
         self._cls = cls
-        self._fields = [_field(one.name, hints[one.name]) for one in fields(cls) if one.name not in without]
+        self._fields = [
+            _field(one.name, hints[one.name], renamed.get(one.name)) for one in fields(cls) if one.name not in without
+        ]
         missing = [one.column for one in self._fields if one.column not in table.c]
         if missing:
             raise TypeError(f"table {table.name} has no column for {cls.__name__}: {', '.join(missing)}")
@@ -99,7 +112,7 @@ _CONVERTERS: dict[Any, tuple[Convert, Convert]] = {
 }
 
 
-def _field(name: str, hint: Any) -> _Field:  # noqa: ANN401  (a type, in any of its forms)
+def _field(name: str, hint: Any, renamed: str | None) -> _Field:  # noqa: ANN401  (a type, in any of its forms)
     kind, is_optional = hint, False
     if get_origin(hint) in (Union, types.UnionType):
         [kind] = [part for part in get_args(hint) if part is not type(None)]
@@ -112,4 +125,5 @@ def _field(name: str, hint: Any) -> _Field:  # noqa: ANN401  (a type, in any of 
         read, write = lambda stored: stored or {}, dict
     elif kind in _CONVERTERS:
         read, write = _CONVERTERS[kind]
-    return _Field(name, f"{name}_s" if kind is timedelta else name, is_optional, read, write)
+    column = renamed or (f"{name}_s" if kind is timedelta else name)
+    return _Field(name, column, is_optional, read, write)

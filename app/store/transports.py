@@ -1,4 +1,4 @@
-"""What is known of each transport: its last test, and what waits for it."""
+"""Each transport in the database: how its last test ended, and what waits for it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,11 +11,13 @@ from app.store.tables_managed import transport_tests
 from app.store.transactions import ReadTx, WriteTx
 
 _TEXT_MOST = 2000
-_WAITING = text("messages.state IN ('queued', 'unknown')")  # as the partial index says it
+_WAITING = text(
+    "messages.state IN ('queued', 'unknown')"
+)  # literally as in the partial index, or SQLite does not use it
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class TransportTest:
     """How the last test of a transport ended."""
 
     transport: str
@@ -26,7 +28,7 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class TransportQueue:
     """What waits for a transport: how many messages, and since when the oldest is due."""
 
     transport: str
@@ -34,28 +36,28 @@ class Waiting:
     oldest_due_at: datetime
 
 
-async def trials(tx: ReadTx) -> dict[str, Trial]:
-    """Give the last test of each transport that was tested."""
+async def last_tests(tx: ReadTx) -> dict[str, TransportTest]:
+    """Return the last test of each transport that was tested."""
     rows = await tx.connection.execute(select(transport_tests))
-    return {row.transport: Trial(row.transport, row.at, row.outcome, row.code, row.text) for row in rows}
+    return {row.transport: TransportTest(row.transport, row.at, row.outcome, row.code, row.text) for row in rows}
 
 
-async def record_trial(tx: WriteTx, trial: Trial) -> None:
-    """Keep how a test ended, in place of the one before."""
+async def record_test(tx: WriteTx, test: TransportTest) -> None:
+    """Store how a test ended, in place of the one before."""
     insert = (sqlite.insert if tx.is_sqlite else postgresql.insert)(transport_tests)
-    ended = {"at": trial.at, "outcome": trial.outcome, "code": trial.code, "text": trial.text[:_TEXT_MOST]}
-    upsert = insert.values(transport=trial.transport, **ended).on_conflict_do_update(
+    ended = {"at": test.at, "outcome": test.outcome, "code": test.code, "text": test.text[:_TEXT_MOST]}
+    upsert = insert.values(transport=test.transport, **ended).on_conflict_do_update(
         index_elements=["transport"], set_=ended
     )
     await tx.connection.execute(upsert)
 
 
-async def waiting(tx: ReadTx) -> dict[str, Waiting]:
-    """Count what is not settled, by transport. Only the outbox's index of waiting messages is read."""
+async def waiting(tx: ReadTx) -> dict[str, TransportQueue]:
+    """Return what is not settled, by transport. Only the outbox's index of waiting messages is read."""
     query = (
         select(messages.c.transport, func.count().label("messages"), func.min(messages.c.due_at).label("oldest"))
         .where(_WAITING)
         .group_by(messages.c.transport)
     )
     rows = await tx.connection.execute(query)
-    return {row.transport: Waiting(row.transport, row.messages, row.oldest) for row in rows}
+    return {row.transport: TransportQueue(row.transport, row.messages, row.oldest) for row in rows}

@@ -6,13 +6,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
-from starlette.datastructures import State
 from starlette.status import HTTP_201_CREATED, HTTP_204_NO_CONTENT
 
 from app.admin import agents as admin_agents
 from app.core.ids import new_id
 from app.domain.agent import Agent
-from app.http.api.dependencies import Admin, Context, Reader, editor_of, problems
+from app.http.api.dependencies import Admin, Authenticator, Context, Reader, editor_of, problems
 from app.http.api.fields import (
     YEAR_S,
     CreatedAt,
@@ -31,6 +30,7 @@ from app.http.api.fields import (
 )
 from app.http.etag import IfMatch, put_etag
 from app.http.paging import Paged, PageOut
+from app.intake.accept import Intake
 from app.store.agents import AGENTS, page_agents
 
 router = APIRouter(prefix="/v1/agents", tags=["agents"])
@@ -156,14 +156,21 @@ async def update_agent(
     status_code=HTTP_204_NO_CONTENT,
     responses=problems(404, 409, 412),
 )
-async def delete_agent(agent_id: PathId, request: Request, context: Context, caller: Admin, versions: IfMatch) -> None:
+async def delete_agent(
+    agent_id: PathId,
+    request: Request,
+    context: Context,
+    authenticator: Authenticator,
+    caller: Admin,
+    versions: IfMatch,
+) -> None:
     """Delete an agent, revoke its keys and close its alerts; refused (409) while it has jobs.
 
     If it reports again with an enrolment key, it is created again.
     """
-    state: State = request.app.state
+    intake: Intake = request.app.state.intake
     async with context.database.write() as tx:
         await admin_agents.delete_agent(tx, agent_id, editor_of(context, caller), versions=versions)
         # Otherwise its name would stand for an id that is gone, and its keys would be accepted for some seconds.
-        tx.after_commit(state.intake.agents.forget)
-        tx.after_commit(state.authenticator.forget)
+        tx.after_commit(intake.agents.forget)
+        tx.after_commit(authenticator.forget)

@@ -1,37 +1,57 @@
 """The audit log over HTTP: who changed what, and when."""
 
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Query
+from pydantic import Field
 
-from app.http.api.fields import Name, Value
-from app.http.api.readable import Readable, add_list
-from app.http.paging import PagedByTime
-from app.store.audit import AUDIT
+from app.http.api.dependencies import Context, Reader, problems
+from app.http.api.fields import Name, OutId, OutModel, Value
+from app.http.paging import PagedByTime, PageOut
+from app.store.audit import AUDIT, page_audit
+
+router = APIRouter(prefix="/v1/audit", tags=["audit"])
 
 
-class Entry(BaseModel):
-    """One entry."""
+class AuditEntryOut(OutModel):
+    """An entry of the audit log."""
 
-    id: str
-    at: datetime
+    id: OutId
+    at: datetime = Field(description="When it was done.")
     who: str = Field(description="The name of the key that was used.")
-    action: str = Field(examples=["create", "change", "delete", "revoke", "acknowledge", "close", "retry"])
-    noun: str = Field(examples=["route"])
-    thing_id: str
-    change: dict[str, Any] | None = Field(description="What was given; for a change, [before, after] of each field.")
+    action: str = Field(
+        description="What was done.",
+        examples=["create", "change", "delete", "revoke", "acknowledge", "close", "retry"],
+    )
+    noun: str = Field(description="What kind of thing it was done to.", examples=["route"])
+    thing_id: str = Field(description="The id of that thing.")
+    change: dict[str, Any] | None = Field(
+        description="The values of what was created or deleted; for a change, [before, after] of each field."
+    )
 
 
 class AuditQuery(PagedByTime):
-    """What the list can be asked; the newest come first."""
+    """Filters of the audit log."""
 
-    who: Name | None = None
-    action: Name | None = None
-    noun: Name | None = None
-    thing_id: Value | None = None
+    who: Annotated[Name | None, Field(description="Only what was done with the key of this name.")] = None
+    action: Annotated[Name | None, Field(description="Only this action.")] = None
+    noun: Annotated[Name | None, Field(description="Only what was done to things of this kind.")] = None
+    thing_id: Annotated[Value | None, Field(description="Only what was done to the thing with this id.")] = None
 
 
-router = APIRouter(prefix="/v1/audit", tags=["audit"])
-add_list(router, Readable("audit", "entry", AUDIT, AuditQuery, Entry, Entry))
+@router.get("", operation_id="list_audit_entries", summary="List audit entries", responses=problems())
+async def list_audit_entries(
+    query: Annotated[AuditQuery, Query()], context: Context, _caller: Reader
+) -> PageOut[AuditEntryOut]:
+    """Return the entries of the audit log, newest first."""
+    async with context.database.read() as tx:
+        page = await page_audit(
+            tx,
+            query.window(AUDIT.prefix),
+            who=query.who,
+            action=query.action,
+            noun=query.noun,
+            thing_id=query.thing_id,
+        )
+    return PageOut[AuditEntryOut].of(page)

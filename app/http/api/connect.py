@@ -1,131 +1,136 @@
 """What a person copies to connect a tool: each tool's lines, with our address and a key filled in.
 
-A key is kept as its hash, so nobody can be shown an old one. So the lines hold `<key>`, or the key that an agent asks with; or POST
-makes a new one that fits the tool, and shows it this once.
+Only the hash of a key is stored, so an old key cannot be shown. The lines therefore contain `<key>`, or the key with which an agent
+asks; POST creates a new key that fits the tool, and shows it once.
 """
 
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 from starlette.responses import PlainTextResponse
 from starlette.status import HTTP_201_CREATED
 
-from app.admin import keys
+from app.admin import keys as admin_keys
 from app.context import AppContext
 from app.core.errors import BadInput, NotFound, WrongScope
 from app.domain.key import KeyForm, KeyKind
-from app.http.api.dependencies import Admin, Context, editor_of, problems
-from app.http.api.fields import Id, Name, StrictModel
-from app.http.auth import Caller, KeyAuthenticator, key_in, need
+from app.http.api.dependencies import Admin, Authenticator, Context, editor_of, problems
+from app.http.api.fields import Id, Name, StrictModel, example
+from app.http.auth import Caller, key_in, need
 from app.http.tools.lines import TABLE, Lines, Place, filled
 from app.store.agents import AGENTS
+
+router = APIRouter(prefix="/v1/connect", tags=["connect"])
 
 _Asker = Annotated[Caller, Depends(need(KeyKind.ADMIN, KeyKind.VIEWER, KeyKind.AGENT))]
 _TEXT = {
     "content": {"text/plain": {"schema": {"type": "string"}}},
-    "description": "The lines; as text if `Accept` says so.",
+    "description": "The lines; as text if `Accept` asks for it.",
 }
 
 
-class ToolLines(BaseModel):
+class ToolLinesOut(BaseModel):
     """One tool, and what to copy into it."""
 
-    tool: str
-    title: str
-    key_form: KeyForm = Field(description="How a key looks that the tool takes for its own.")
-    needs_job: bool = Field(description="Whether the key has to name the job, as the tool cannot.")
-    lines: list[str] = Field(description="What to copy; what stands in <> is for you to fill in.")
-    example: str = Field(description="For a shell: tells of a failure, so that you see the alert.")
-    page: str = Field(description="Where the documentation says more.")
+    tool: str = Field(description="Its name in this API.")
+    title: str = Field(description="Its name for people.")
+    key_form: KeyForm = Field(description="The form of keys that the tool accepts.")
+    needs_job: bool = Field(description="Whether the key has to name the job, because the tool cannot.")
+    lines: list[str] = Field(description="What to copy; fill in what is in <>.")
+    example: str = Field(description="A shell command that reports a failure, so that you see the alert.")
+    page: str = Field(description="The page of the documentation with more.")
 
 
-class Connect(BaseModel):
+class ConnectOut(BaseModel):
     """How tools are connected."""
 
-    agent: str | None
-    job: str | None
-    tools: list[ToolLines]
+    agent: str | None = Field(description="The name of the agent whose tools are connected.")
+    job: str | None = Field(description="The job that is filled in.")
+    tools: list[ToolLinesOut] = Field(description="The tools.")
 
 
-class Connected(Connect):
-    """A key just made, and the lines with it."""
+class ConnectCreated(ConnectOut):
+    """A key that was just created, and the lines with it."""
 
-    key_id: str
+    key_id: str = Field(description="The id of the key.")
     key: str = Field(description="The key itself. Nobody can see it again.")
 
 
-class ConnectIn(StrictModel):
-    """Which tool of which agent is to be connected."""
+class ConnectCreate(
+    StrictModel,
+    json_schema_extra=example(agent_id="agt_0193a5f2c4d10123456789abcdef0123", tool="restic", job="nightly"),
+):
+    """Which tool of which agent to connect."""
 
-    agent_id: Id
-    tool: str = Field(max_length=40, examples=["restic"], description="As `GET /v1/connect` names it.")
+    agent_id: Annotated[Id, Field(description="The agent.")]
+    tool: str = Field(max_length=40, examples=["restic"], description="The tool, as `GET /v1/connect` names it.")
     job: Name | None = Field(None, description="What it backs up; needed where the tool cannot name a job.")
 
 
 class ConnectQuery(StrictModel):
-    """What can be asked."""
+    """Which lines are wanted."""
 
     agent_id: Id | None = Field(None, description="Whose lines; an agent's own key asks for its own.")
-    tool: str | None = Field(None, max_length=40, description="Only this tool's.")
+    tool: str | None = Field(None, max_length=40, description="Only the lines of this tool.")
     job: Name | None = Field(None, description="The job to fill in.")
 
 
-router = APIRouter(prefix="/v1/connect", tags=["connect"])
-
-
-@router.get("", summary="Show the lines to copy", response_model=Connect, responses=problems(404) | {200: _TEXT})
-async def show_lines(
+@router.get(
+    "",
+    operation_id="get_connect_lines",
+    summary="Get the lines that connect tools",
+    response_model=ConnectOut,
+    responses=problems(404) | {200: _TEXT},
+)
+async def get_connect_lines(
     query: Annotated[ConnectQuery, Query()], request: Request, context: Context, caller: _Asker
-) -> Any:  # noqa: ANN401
-    """Show what to copy into each tool. Asked with an agent's own key, its key stands in the lines, else `<key>`."""
-    key = None
+) -> Response:
+    """Return what to copy into each tool. An agent's own key is filled in if it asks with it, otherwise `<key>`."""
+    name = key = None
     if caller.kind is KeyKind.AGENT:
         if query.agent_id not in (None, caller.agent_id):
-            raise WrongScope("this key is of another agent")
-        name, key = (
-            caller.agent_name,
-            key_in(request.headers.get("authorization", ""), request.headers.get("x-tocsin-key", "")),
-        )
+            raise WrongScope("this key belongs to another agent")
+        name = caller.agent_name
+        key = key_in(request.headers.get("authorization", ""), request.headers.get("x-tocsin-key", ""))
     elif query.agent_id is not None:
         async with context.database.read() as tx:
             name = (await AGENTS.get(tx, query.agent_id)).name
-    else:
-        name = None
     job = query.job or caller.job
     chosen = TABLE if query.tool is None else (_row(query.tool),)
-    return _answer(request, Connect(agent=name, job=job, tools=_lines(context, chosen, key, job)))
+    return _answer(request, ConnectOut(agent=name, job=job, tools=_lines(context, chosen, key, job)))
 
 
 @router.post(
     "",
-    summary="Make a key for a tool, with its lines",
+    operation_id="connect_tool",
+    summary="Create a key for a tool, with its lines",
     status_code=HTTP_201_CREATED,
-    response_model=Connected,
+    response_model=ConnectCreated,
     responses=problems(404) | {201: _TEXT},
 )
-async def connect_tool(given: ConnectIn, request: Request, context: Context, caller: Admin) -> Any:  # noqa: ANN401
-    """Make an agent's key that fits the tool, and show it this once, in the lines to copy."""
-    row = _row(given.tool)
-    if not row.names_job and given.job is None:
-        raise BadInput(f"{row.tool} cannot name a job, so its key has to: give one", code="job_missing", field="job")
-    authenticator: KeyAuthenticator = request.app.state.authenticator
+async def connect_tool(
+    body: ConnectCreate, request: Request, context: Context, authenticator: Authenticator, caller: Admin
+) -> Response:
+    """Create an agent's key that fits the tool, and show it once, in the lines to copy."""
+    row = _row(body.tool)
+    if not row.names_job and body.job is None:
+        raise BadInput(f"{row.tool} cannot name a job, so its key has to: send one", code="job_missing", field="job")
     async with context.database.write() as tx:
-        name = (await AGENTS.get(tx, given.agent_id)).name
-        wanted = keys.NewKey(
+        agent = await AGENTS.get(tx, body.agent_id)
+        wanted = admin_keys.NewKey(
             kind=KeyKind.AGENT,
-            name=f"{name}'s {row.tool}"[:200],
-            agent_id=given.agent_id,
-            job=None if row.names_job else given.job,
+            name=f"{agent.name}'s {row.tool}"[:200],
+            agent_id=agent.id,
+            job=None if row.names_job else body.job,
             form=row.form,
         )
-        made, clear = await keys.create(tx, context.secret, wanted, editor_of(context, caller))
+        key, clear = await admin_keys.create_key(tx, context.secret, wanted, editor_of(context, caller))
         tx.after_commit(authenticator.forget)
-    tools = _lines(context, (row,), clear, given.job)
-    return _answer(
-        request, Connected(agent=name, job=given.job, tools=tools, key_id=made.id, key=clear), HTTP_201_CREATED
-    )
+    tools = _lines(context, (row,), clear, body.job)
+    created = ConnectCreated(agent=agent.name, job=body.job, tools=tools, key_id=key.id, key=clear)
+    return _answer(request, created, HTTP_201_CREATED)
 
 
 def _row(tool: str) -> Lines:
@@ -135,10 +140,10 @@ def _row(tool: str) -> Lines:
     return found
 
 
-def _lines(context: AppContext, rows: Iterable[Lines], key: str | None, job: str | None) -> list[ToolLines]:
+def _lines(context: AppContext, rows: Iterable[Lines], key: str | None, job: str | None) -> list[ToolLinesOut]:
     place = Place(context.settings.public_url, key, job, context.settings.mail_in_port)
     return [
-        ToolLines(
+        ToolLinesOut(
             tool=row.tool,
             title=row.title,
             key_form=row.form,
@@ -151,13 +156,13 @@ def _lines(context: AppContext, rows: Iterable[Lines], key: str | None, job: str
     ]
 
 
-def _answer(request: Request, shown: Connect, status: int = 200) -> Response:
-    """Word it as asked. No cache may keep it: a key may stand in it."""
-    unkept = {"Cache-Control": "no-store"}
+def _answer(request: Request, shown: ConnectOut, status: int = 200) -> Response:
+    """Return the answer in the form that `Accept` asks for. No cache may store it, because it may contain a key."""
+    headers = {"Cache-Control": "no-store"}
     if "text/plain" in request.headers.get("accept", ""):
         parts = [
             "\n".join([f"# {one.title} ({one.page})", *one.lines, "# try it, by a failure:", one.example])
             for one in shown.tools
         ]
-        return PlainTextResponse("\n\n".join(parts) + "\n", status, headers=unkept)
-    return Response(shown.model_dump_json(), status, headers=unkept, media_type="application/json")
+        return PlainTextResponse("\n\n".join(parts) + "\n", status, headers=headers)
+    return Response(shown.model_dump_json(), status, headers=headers, media_type="application/json")

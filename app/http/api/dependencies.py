@@ -1,4 +1,4 @@
-"""What every administrative request brings: the house, and who asks. Reading takes an admin or viewer key, writing an admin key."""
+"""The dependencies of administrative requests: the context, and the caller. Reading needs an admin or viewer key, writing an admin key."""
 
 from typing import Annotated, Any
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.admin.editing import Editor
 from app.context import AppContext
 from app.domain.key import KeyKind
-from app.http.auth import Caller, need
+from app.http.auth import Caller, KeyAuthenticator, need
 
 
 def _context_of(request: Request) -> AppContext:
@@ -16,13 +16,19 @@ def _context_of(request: Request) -> AppContext:
     return context
 
 
+def _authenticator_of(request: Request) -> KeyAuthenticator:
+    authenticator: KeyAuthenticator = request.app.state.authenticator
+    return authenticator
+
+
 Context = Annotated[AppContext, Depends(_context_of)]
+Authenticator = Annotated[KeyAuthenticator, Depends(_authenticator_of)]
 Reader = Annotated[Caller, Depends(need(KeyKind.ADMIN, KeyKind.VIEWER))]
 Admin = Annotated[Caller, Depends(need(KeyKind.ADMIN))]
 
 
 def editor_of(context: AppContext, caller: Caller) -> Editor:
-    """Give who edits, and when."""
+    """Return who edits, and when."""
     return Editor(caller.name, context.clock(), context.wakeups.wake)
 
 
@@ -31,27 +37,29 @@ class Problem(BaseModel):
 
     model_config = ConfigDict(extra="allow")
 
-    type: str = Field(examples=["about:blank"])
-    title: str = Field(examples=["Not Found"])
-    status: int = Field(examples=[404])
-    code: str = Field(examples=["not_found"])
-    detail: str = Field(examples=["there is no route rte_0193a5f2c4d10123456789abcdef"])
-    field: str | None = Field(None, description="The field that is meant, if one is.")
+    type: str = Field(description="Always `about:blank`.", examples=["about:blank"])
+    title: str = Field(description="The status in words.", examples=["Not Found"])
+    status: int = Field(description="The status of the answer.", examples=[404])
+    code: str = Field(description="A stable name of the error, for programs.", examples=["not_found"])
+    detail: str = Field(
+        description="What went wrong, for people.", examples=["there is no route rte_0193a5f2c4d10123456789abcdef0123"]
+    )
+    field: str | None = Field(None, description="The field that is wrong, if it is one field.")
 
 
 _MEANING = {
-    401: "No key, or one that is not known.",
-    403: "The key is not good for this.",
-    404: "There is no such thing.",
-    409: "Its present state forbids it, or its name is taken; `detail` says why.",
-    412: "`stale_edit`: somebody else edited it meanwhile.",
+    401: "No key, or an unknown key.",
+    403: "The key does not allow this.",
+    404: "It does not exist.",
+    409: "Its present state does not allow this, or its name is taken; `detail` says why.",
+    412: "`stale_edit`: somebody else edited it in the meantime.",
     422: "What was sent breaks a rule; `field` names where.",
-    503: "Busy, or the database is away; try again.",
+    503: "The service is busy, or the database cannot be reached; try again.",
 }
 
 
 def problems(*more: int) -> dict[int | str, dict[str, Any]]:
-    """Document the problems that an operation may answer, beyond those that all may."""
+    """Return the description of the errors that an operation may answer with; `more` are those that not every operation may."""
     content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
         status: {"description": _MEANING[status], "content": content} for status in sorted({401, 403, 422, 503, *more})

@@ -1,100 +1,134 @@
-"""Keys over HTTP: made and shown once, listed, revoked."""
+"""Keys over HTTP: created and shown once, listed, revoked."""
 
 from datetime import datetime
+from typing import Annotated
 
-from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel, Field
+from fastapi import APIRouter, Query, Response
+from pydantic import Field
 from starlette.status import HTTP_201_CREATED, HTTP_204_NO_CONTENT
 
-from app.admin import keys
+from app.admin import keys as admin_keys
 from app.domain.key import KeyForm, KeyKind
-from app.http.api.dependencies import Admin, Context, editor_of, problems
-from app.http.api.fields import Id, Name, PathId, StrictModel
-from app.http.api.readable import Readable, add_get, add_list
-from app.http.auth import KeyAuthenticator
-from app.http.paging import Paged
-from app.store.history import KEYS
+from app.http.api.dependencies import Admin, Authenticator, Context, Reader, editor_of, problems
+from app.http.api.fields import Id, Name, OnlyCustomer, OutId, OutModel, PathId, StrictModel, example
+from app.http.paging import Paged, PageOut
+from app.store.keys import KEYS, page_keys
+
+router = APIRouter(prefix="/v1/keys", tags=["keys"])
+
+_KIND = (
+    "enrol: sends events and creates agents; agent: sends the events of its own agent; "
+    "admin, viewer: this API; relay: the Windows relay."
+)
+_NAME = "Who has it; the audit log shows this name."
+_JOB = "Of enrol and agent: the job of a tool that cannot name one, at `/in/...` addresses."
 
 
-class KeyIn(StrictModel):
-    """A key as it is asked for."""
+class KeyCreate(
+    StrictModel,
+    json_schema_extra=example(kind="enrol", name="Acme, all hosts", customer_id="cus_0193a5f2c4d10123456789abcdef0123"),
+):
+    """A key to create."""
 
-    kind: KeyKind = Field(
-        description="enrol: sends events and creates agents; agent: sends its own agent's; admin, viewer: this API; relay: the Windows relay."
+    kind: Annotated[KeyKind, Field(description=_KIND)]
+    name: Annotated[Name, Field(description=_NAME, examples=["Acme, all hosts"])]
+    customer_id: Id | None = Field(
+        None, description="Needed for enrol: the customer of the new agents. For no other kind."
     )
-    name: Name = Field(description="Who has it; the audit log calls its holder so.", examples=["Acme, all hosts"])
-    customer_id: Id | None = Field(None, description="Needed for enrol: whose the new agents are. For no other kind.")
     agent_id: Id | None = Field(None, description="Needed for agent. For no other kind.")
     relay_id: Id | None = Field(None, description="Needed for relay. For no other kind.")
-
-    job: Name | None = Field(
-        None, description="Of enrol and agent: what a tool speaks of that cannot name a job, in `/in/...` addresses."
-    )
-    form: KeyForm = Field(
-        KeyForm.TOCSIN,
-        description="How it looks: some tools take only a uuid, or only letters and digits, in an address.",
-    )
+    job: Name | None = Field(None, description=_JOB)
+    form: Annotated[
+        KeyForm,
+        Field(description="How it looks: some tools accept only a uuid, or only letters and digits, in an address."),
+    ] = KeyForm.TOCSIN
 
 
-class Key(BaseModel):
-    """A key as it can be seen."""
+class KeyOut(OutModel):
+    """A key, without the key itself."""
 
-    id: str
-    kind: KeyKind
-    name: str
+    id: OutId
+    kind: KeyKind = Field(description=_KIND)
+    name: str = Field(description=_NAME)
     hint: str = Field(description="Its beginning, to tell keys apart.")
-    customer_id: str | None
-    agent_id: str | None
-    relay_id: str | None
-    job: str | None
-    created_at: datetime
-    last_used_at: datetime | None
-    revoked_at: datetime | None
+    customer_id: str | None = Field(description="The customer to which it belongs; null: to none alone.")
+    agent_id: str | None = Field(description="The agent to which it belongs.")
+    relay_id: str | None = Field(description="The relay to which it belongs.")
+    job: str | None = Field(description=_JOB)
+    created_at: datetime = Field(description="When it was created.")
+    last_used_at: datetime | None = Field(description="When it was last used, to the minute; null: never.")
+    revoked_at: datetime | None = Field(description="When it was revoked; null: it is in force.")
 
 
-class NewKey(Key):
-    """A key just made."""
+class KeyCreated(KeyOut):
+    """A key that was just created."""
 
     key: str = Field(description="The key itself. Nobody can see it again.")
 
 
 class KeysQuery(Paged):
-    """What the list can be asked."""
+    """Filters of the list of keys."""
 
-    kind: KeyKind | None = None
-    customer_id: Id | None = None
-    agent_id: Id | None = None
-    relay_id: Id | None = None
-    revoked: bool | None = None
-
-
-router = APIRouter(prefix="/v1/keys", tags=["keys"])
-_keys = Readable("keys", "key", KEYS, KeysQuery, Key, Key)
-add_list(router, _keys)
-add_get(router, _keys)
+    kind: Annotated[KeyKind | None, Field(description="Only keys of this kind.")] = None
+    customer_id: OnlyCustomer = None
+    agent_id: Annotated[Id | None, Field(description="Only keys of this agent.")] = None
+    relay_id: Annotated[Id | None, Field(description="Only keys of this relay.")] = None
+    revoked: Annotated[bool | None, Field(description="Only revoked keys, or only those in force.")] = None
 
 
-@router.post("", summary="Make a key", status_code=HTTP_201_CREATED, responses=problems())
-async def create_key(given: KeyIn, request: Request, response: Response, context: Context, caller: Admin) -> NewKey:
-    """Make a key. The answer shows it, once."""
-    async with context.database.write() as tx:
-        made, clear = await keys.create(
-            tx, context.secret, keys.NewKey(**given.model_dump()), editor_of(context, caller)
+@router.get("", operation_id="list_keys", summary="List keys", responses=problems())
+async def list_keys(query: Annotated[KeysQuery, Query()], context: Context, _caller: Reader) -> PageOut[KeyOut]:
+    """Return keys in the order of their creation, revoked ones too."""
+    async with context.database.read() as tx:
+        page = await page_keys(
+            tx,
+            query.window(KEYS.prefix),
+            kind=query.kind,
+            customer_id=query.customer_id,
+            agent_id=query.agent_id,
+            relay_id=query.relay_id,
+            is_revoked=query.revoked,
         )
-        tx.after_commit(_authenticator(request).forget)
-    response.headers["Location"] = f"/v1/keys/{made.id}"
-    seen = Key.model_validate(made, from_attributes=True)
-    return NewKey(**seen.model_dump(), key=clear)
+    return PageOut[KeyOut].of(page)
 
 
-@router.delete("/{thing_id}", summary="Revoke a key", status_code=HTTP_204_NO_CONTENT, responses=problems(404, 409))
-async def revoke_key(thing_id: PathId, request: Request, context: Context, caller: Admin) -> None:
-    """End it at once here, and within five seconds on other hosts; it stays listed. The last admin key stays (409)."""
+@router.get("/{key_id}", operation_id="get_key", summary="Get a key", responses=problems(404))
+async def get_key(key_id: PathId, context: Context, _caller: Reader) -> KeyOut:
+    """Return one key, without the key itself."""
+    async with context.database.read() as tx:
+        return KeyOut.of(await KEYS.get(tx, key_id))
+
+
+@router.post("", operation_id="create_key", summary="Create a key", status_code=HTTP_201_CREATED, responses=problems())
+async def create_key(
+    body: KeyCreate, response: Response, context: Context, authenticator: Authenticator, caller: Admin
+) -> KeyCreated:
+    """Create a key. The answer shows it, once."""
+    wanted = admin_keys.NewKey(
+        kind=body.kind,
+        name=body.name,
+        customer_id=body.customer_id,
+        agent_id=body.agent_id,
+        relay_id=body.relay_id,
+        job=body.job,
+        form=body.form,
+    )
     async with context.database.write() as tx:
-        await keys.revoke(tx, thing_id, editor_of(context, caller))
-        tx.after_commit(_authenticator(request).forget)
+        key, clear = await admin_keys.create_key(tx, context.secret, wanted, editor_of(context, caller))
+        tx.after_commit(authenticator.forget)
+    response.headers["Location"] = f"/v1/keys/{key.id}"
+    return KeyCreated(**KeyOut.of(key).model_dump(), key=clear)
 
 
-def _authenticator(request: Request) -> KeyAuthenticator:
-    authenticator: KeyAuthenticator = request.app.state.authenticator
-    return authenticator
+@router.delete(
+    "/{key_id}",
+    operation_id="revoke_key",
+    summary="Revoke a key",
+    status_code=HTTP_204_NO_CONTENT,
+    responses=problems(404, 409),
+)
+async def revoke_key(key_id: PathId, context: Context, authenticator: Authenticator, caller: Admin) -> None:
+    """Revoke a key: at once here, within five seconds on other hosts. It stays listed. The last admin key stays (409)."""
+    async with context.database.write() as tx:
+        await admin_keys.revoke_key(tx, key_id, editor_of(context, caller))
+        tx.after_commit(authenticator.forget)

@@ -45,7 +45,7 @@ _MAIL = re.compile(rf"(?=.{{3,254}}$){_PART}@{_PART}")
 _TRANSPORTS = "First choice first; the next is used when one cannot send."
 
 
-class TransportIn(StrictModel, json_schema_extra=example(transport="smtp", address="admin@example.org")):
+class AddressIn(StrictModel, json_schema_extra=example(transport="smtp", address="admin@example.org")):
     """One way to reach a recipient: a mail address for smtp, mapi and file, a URL for webhook."""
 
     transport: Literal["smtp", "webhook", "file", "mapi"] = Field(description="How it is sent.")
@@ -66,7 +66,7 @@ class TransportIn(StrictModel, json_schema_extra=example(transport="smtp", addre
 def checked_address(transport: str, address: str) -> str:
     """Return an address without spaces around it. Raises BadInput with the rule that it breaks."""
     try:
-        return TransportIn.model_validate({"transport": transport, "address": address}).address
+        return AddressIn.model_validate({"transport": transport, "address": address}).address
     except ValidationError as wrong:
         raise BadInput(wrong.errors()[0]["msg"].removeprefix("Value error, "), field="address") from None
 
@@ -87,7 +87,7 @@ def _is_private(host: str) -> bool:
 
 
 RecipientName = Annotated[Name, Field(description="Its name, unique among recipients.", examples=["on call"])]
-RecipientTransports = Annotated[list[TransportIn], Field(min_length=1, max_length=10, description=_TRANSPORTS)]
+RecipientTransports = Annotated[list[AddressIn], Field(min_length=1, max_length=10, description=_TRANSPORTS)]
 
 
 class RecipientCreate(
@@ -134,7 +134,7 @@ class RecipientUpdate(StrictModel, json_schema_extra=example(name="day shift")):
         )
 
 
-class TransportOut(OutModel):
+class AddressOut(OutModel):
     """One way to reach a recipient: a mail address for smtp, mapi and file, a URL for webhook."""
 
     transport: str = Field(description="How it is sent: smtp, webhook, file or mapi.")
@@ -148,7 +148,7 @@ class RecipientOut(OutModel):
     version: Version
     name: OutName
     customer_id: OutCustomerId
-    transports: list[TransportOut] = Field(description=_TRANSPORTS)
+    transports: list[AddressOut] = Field(description=_TRANSPORTS)
     follows_settings: bool = Field(
         description="Whether its transports still come from TOCSIN_SMTP_URL and TOCSIN_ADMIN_EMAIL."
     )

@@ -1,234 +1,297 @@
 """Relays over HTTP: the Windows hosts that send over MAPI; how each is, and what an administrator can have it do."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
-from starlette.status import HTTP_202_ACCEPTED
+from starlette.status import HTTP_201_CREATED, HTTP_202_ACCEPTED, HTTP_204_NO_CONTENT
 
-from app.admin import relays
-from app.admin.audit import note
+from app.admin import relays as admin_relays
 from app.context import AppContext
-from app.core.errors import Conflict, NotFound
-from app.domain.message import Bodies, Message
-from app.domain.relay import Relay as RelayState
-from app.domain.relay import trouble_of
-from app.http import trial
+from app.domain.relay import Relay, trouble_of
 from app.http.api.dependencies import Admin, Context, Reader, editor_of, problems
-from app.http.api.editable import Editable, add_to
-from app.http.api.fields import Id, Name, PathId, Shown, StrictModel, Words
-from app.http.api.readable import show
-from app.http.paging import Paged
-from app.store import outbox
-from app.store.relays import RELAYS, find_relay, oldest_for, waiting_for
-
-Ids = Annotated[list[Id], Field(max_length=1000)]
-
-
-class RelayEdit(StrictModel):
-    """What can be changed of a relay."""
-
-    name: Name = Field(examples=["mail01"])
-    customers: Ids = Field(default_factory=list, description="It sends the messages of these customers;")
-    recipients: Ids = Field(
-        default_factory=list, description="and those to these recipients. Both empty: every message."
-    )
-    silent_after_s: int = Field(300, ge=60, le=86_400, description="Not heard for so long, it counts as silent.")
-    oldest_after_s: int = Field(
-        900, ge=60, le=86_400, description="A message that waits longer takes the next transport."
-    )
-
-
-class RelayIn(RelayEdit):
-    """A relay as it is given."""
-
-    customer_id: Id | None = Field(
-        None, description="Whose administrators hear of its trouble; null: the first customer's."
-    )
-
-
-class DoctorLine(BaseModel):
-    """One point that its doctor looked at."""
-
-    name: str
-    state: str = Field(description="ok, warning or fail; a fail pauses it.")
-    found: str
-    remedy: str
-
-
-class RelayLine(Shown):
-    """A relay in a list."""
-
-    name: str
-    customer_id: str
-    customers: list[str]
-    recipients: list[str]
-    silent_after_s: int
-    oldest_after_s: int
-    paused_at: datetime | None
-    paused_why: str | None
-    seen_at: datetime | None = Field(description="When it was last heard of.")
-    trouble: str | None = Field(description="What its administrators were told; null: it is well.")
-    created_at: datetime
-
-
-class Relay(RelayLine):
-    """A relay, and what it says of its host."""
-
-    program: str = Field(description="Its version.")
-    host: str
-    python: str
-    client: str = Field(description="The mail client that it chose,")
-    client_why: str = Field(description="and why that one.")
-    profile: str
-    says_paused: str = Field(description="Why it does not send by its own decision; empty: it does.")
-    sent: int = Field(description="Messages that it sent since it was installed.")
-    in_spool: int = Field(description="Messages that lie in its spool.")
-    waiting: int = Field(description="Messages that wait here for it.")
-    oldest_waiting_at: datetime | None
-    wrong_now: str | None = Field(description="What is wrong this moment, in words.")
-    doctor_at: str = Field(description="When its doctor looked last.")
-    doctor_asked_at: datetime | None
-    doctor: list[DoctorLine]
-
-
-class RelaysQuery(Paged):
-    """What the list can be asked."""
-
-    name: Name | None = None
-    customer_id: Id | None = None
-
-
-class Pause(StrictModel):
-    """Why it is paused."""
-
-    why: Words = Field("by hand", examples=["the mail server is being moved"])
-
-
-class Trial(StrictModel):
-    """Where the test goes."""
-
-    address: str = Field(max_length=254, pattern=r"^[^\s<>@\"]+@[^\s<>@\"]+$", examples=["admin@example.org"])
-
-
-class TrialQueued(BaseModel):
-    """The test message; its life is at /v1/messages/{id}."""
-
-    message_id: str
-
+from app.http.api.fields import (
+    CreatedAt,
+    Id,
+    Name,
+    OnlyCustomer,
+    OnlyName,
+    OutId,
+    OutModel,
+    OutName,
+    PathId,
+    Seconds,
+    StrictModel,
+    Version,
+    Words,
+    example,
+    left_out,
+    merged,
+)
+from app.http.etag import IfMatch, put_etag
+from app.http.paging import Paged, PageOut
+from app.http.trial_message import build_trial
+from app.store.relays import RELAYS, oldest_for, page_relays, waiting_for
 
 router = APIRouter(prefix="/v1/relays", tags=["relays"])
 
+_CUSTOMERS = "It sends the messages of these customers;"
+_RECIPIENTS = "and those to these recipients. Both empty: every message."
+_SILENT = "Seconds without a heartbeat after which it counts as silent."
+_OLDEST = "Seconds after which a message that waits for it takes the next transport."
 
-async def _shown(context: AppContext, thing_id: str, response: Response) -> Relay:
+RelayName = Annotated[Name, Field(description="Its name, unique among relays.", examples=["mail01"])]
+RelayCustomers = Annotated[list[Id], Field(max_length=1000, description=_CUSTOMERS)]
+RelayRecipients = Annotated[list[Id], Field(max_length=1000, description=_RECIPIENTS)]
+RelaySilentAfter = Annotated[int, Field(ge=60, le=86_400, description=_SILENT)]
+OldestAfter = Annotated[int, Field(ge=60, le=86_400, description=_OLDEST)]
+
+
+class RelaySettings(StrictModel):
+    """What can be changed of a relay."""
+
+    name: RelayName
+    customers: RelayCustomers = Field(default_factory=list)
+    recipients: RelayRecipients = Field(default_factory=list)
+    silent_after_s: RelaySilentAfter = 300
+    oldest_after_s: OldestAfter = 900
+
+
+class RelayCreate(RelaySettings, json_schema_extra=example(name="mail01", silent_after_s=300)):
+    """A relay to create."""
+
+    customer_id: Id | None = Field(
+        None, description="Whose administrators are alerted of its trouble; null: the first customer's."
+    )
+
+
+class RelayUpdate(StrictModel, json_schema_extra=example(oldest_after_s=1800)):
+    """The fields of a relay to change; a field that is left out stays as it is."""
+
+    name: RelayName = left_out()
+    customers: RelayCustomers = left_out()
+    recipients: RelayRecipients = left_out()
+    silent_after_s: RelaySilentAfter = left_out()
+    oldest_after_s: OldestAfter = left_out()
+
+    def applied_to(self, relay: Relay) -> Relay:
+        """Return the relay with the fields that were sent. Raises RequestValidationError."""
+        whole = merged(RelaySettings, RelayOut.of(relay), self)
+        return replace(
+            relay,
+            name=whole.name,
+            customers=tuple(whole.customers),
+            recipients=tuple(whole.recipients),
+            silent_after=timedelta(seconds=whole.silent_after_s),
+            oldest_after=timedelta(seconds=whole.oldest_after_s),
+        )
+
+
+class RelayOut(OutModel):
+    """A relay as lists show it."""
+
+    id: OutId
+    version: Version
+    name: OutName
+    customer_id: str = Field(description="Whose administrators are alerted of its trouble.")
+    customers: list[str] = Field(description=_CUSTOMERS)
+    recipients: list[str] = Field(description=_RECIPIENTS)
+    silent_after_s: Seconds = Field(validation_alias="silent_after", description=_SILENT)
+    oldest_after_s: Seconds = Field(validation_alias="oldest_after", description=_OLDEST)
+    paused_at: datetime | None = Field(description="Since when it is paused; null: it is not.")
+    paused_why: str | None = Field(description="Why it is paused.")
+    seen_at: datetime | None = Field(description="When its last heartbeat came.")
+    trouble: str | None = Field(description="What its administrators were alerted of; null: it works.")
+    created_at: CreatedAt
+
+
+class DoctorCheck(BaseModel):
+    """One point that the relay's doctor checked."""
+
+    name: str = Field(description="What was checked.")
+    state: str = Field(description="ok, warning or fail; a fail pauses the relay.")
+    found: str = Field(description="What was found.")
+    remedy: str = Field(description="What to do about it.")
+
+
+class RelayDetailsOut(RelayOut):
+    """A relay, and what it reports of its host."""
+
+    program: str = Field(description="The version of its program.")
+    host: str = Field(description="The name of its host.")
+    python: str = Field(description="The version of Python that runs it.")
+    client: str = Field(description="The mail client that it chose,")
+    client_why: str = Field(description="and why that one.")
+    profile: str = Field(description="The mail profile that it uses.")
+    says_paused: str = Field(description="Why it does not send by its own decision; empty: it does.")
+    sent: int = Field(description="Messages that it sent since it was installed.")
+    in_spool: int = Field(description="Messages in its spool.")
+    waiting: int = Field(description="Messages that wait here for it.")
+    oldest_waiting_at: datetime | None = Field(description="When the oldest of them was created; null: none waits.")
+    wrong_now: str | None = Field(description="What is wrong at this moment, in words; null: nothing.")
+    doctor_at: str = Field(description="When its doctor ran last.")
+    doctor_asked_at: datetime | None = Field(description="When an administrator last asked for its doctor.")
+    doctor: list[DoctorCheck] = Field(description="The last report of its doctor.")
+
+
+class RelaysQuery(Paged):
+    """Filters of the list of relays."""
+
+    name: OnlyName = None
+    customer_id: OnlyCustomer = None
+
+
+class RelayPause(StrictModel, json_schema_extra=example(why="the mail server is being moved")):
+    """Why a relay is paused."""
+
+    why: Words = Field("by hand", description="The reason.", examples=["the mail server is being moved"])
+
+
+class RelayTestCreate(StrictModel, json_schema_extra=example(address="admin@example.org")):
+    """Where the test message goes."""
+
+    address: str = Field(
+        max_length=254,
+        pattern=r"^[^\s<>@\"]+@[^\s<>@\"]+$",
+        description="A mail address.",
+        examples=["admin@example.org"],
+    )
+
+
+class RelayTestQueued(BaseModel):
+    """The test message; its state is at `/v1/messages/{message_id}`."""
+
+    message_id: str = Field(description="Its id.")
+
+
+@router.get("", operation_id="list_relays", summary="List relays", responses=problems())
+async def list_relays(query: Annotated[RelaysQuery, Query()], context: Context, _caller: Reader) -> PageOut[RelayOut]:
+    """Return relays in the order of their creation."""
     async with context.database.read() as tx:
-        record, relay = await RELAYS.find(tx, thing_id), await find_relay(tx, thing_id)
-        if record is None or relay is None:
-            raise NotFound(f"there is no relay {thing_id}")
-        oldest, waiting = await oldest_for(tx, relay), await waiting_for(tx, relay)
-    line = show(RelayLine, record, response)
-    more = {**_of_host(relay), "waiting": waiting, "oldest_waiting_at": oldest}
-    return Relay(**line.model_dump(), **more, wrong_now=trouble_of(relay, oldest, context.clock()))
+        window = query.window(RELAYS.prefix)
+        page = await page_relays(tx, window, customer_id=query.customer_id, name=query.name)
+    return PageOut[RelayOut].of(page)
 
 
-def _of_host(relay: RelayState) -> dict[str, Any]:
-    said = relay.heartbeat
-    words = {name: said.get(name, "") for name in ("host", "python", "client", "client_why", "profile", "doctor_at")}
-    return {
-        **words,
-        "program": said.get("version", ""),
-        "says_paused": said.get("paused_why", ""),
-        "sent": said.get("sent", 0),
-        "in_spool": said.get("waiting", 0),
-        "doctor_asked_at": relay.doctor_asked_at,
-        "doctor": said.get("doctor", []),
-    }
-
-
-@router.get("/{thing_id}", summary="Get one relay", responses=problems(404))
-async def get_relay(thing_id: PathId, response: Response, context: Context, _caller: Reader) -> Relay:
-    """Give how it is, with its doctor's last report line by line."""
-    return await _shown(context, thing_id, response)
-
-
-@router.post("/{thing_id}:pause", summary="Pause a relay", responses=problems(404, 409))
-async def pause_relay(thing_id: PathId, given: Pause, response: Response, context: Context, caller: Admin) -> Relay:
-    """Give it nothing more to send; what waits for it takes the next transport."""
-    async with context.database.write() as tx:
-        await relays.pause(tx, thing_id, given.why, editor_of(context, caller))
-    return await _shown(context, thing_id, response)
-
-
-@router.post("/{thing_id}:resume", summary="Let a relay send again", responses=problems(404))
-async def resume_relay(thing_id: PathId, response: Response, context: Context, caller: Admin) -> Relay:
-    """End a pause, whoever began it; its doctor looks first."""
-    async with context.database.write() as tx:
-        await relays.resume(tx, thing_id, editor_of(context, caller))
-    return await _shown(context, thing_id, response)
-
-
-@router.post("/{thing_id}:doctor", summary="Have a relay's doctor look", responses=problems(404))
-async def ask_doctor(thing_id: PathId, response: Response, context: Context, caller: Admin) -> Relay:
-    """Ask; the report stands at the relay within seconds once `doctor_at` is later than `doctor_asked_at`."""
-    async with context.database.write() as tx:
-        await relays.ask_doctor(tx, thing_id, editor_of(context, caller))
-    return await _shown(context, thing_id, response)
+@router.get("/{relay_id}", operation_id="get_relay", summary="Get a relay", responses=problems(404))
+async def get_relay(relay_id: PathId, response: Response, context: Context, _caller: Reader) -> RelayDetailsOut:
+    """Return one relay, with the last report of its doctor line by line."""
+    return await _details(context, relay_id, response)
 
 
 @router.post(
-    "/{thing_id}:test",
-    summary="Send a test through a relay",
+    "", operation_id="create_relay", summary="Create a relay", status_code=HTTP_201_CREATED, responses=problems(409)
+)
+async def create_relay(body: RelayCreate, response: Response, context: Context, caller: Admin) -> RelayOut:
+    """Add a relay, for which you then create a key of its own."""
+    async with context.database.write() as tx:
+        relay = await admin_relays.create_relay(
+            tx,
+            body.name,
+            editor_of(context, caller),
+            customer_id=body.customer_id,
+            customers=tuple(body.customers),
+            recipients=tuple(body.recipients),
+            silent_after=timedelta(seconds=body.silent_after_s),
+            oldest_after=timedelta(seconds=body.oldest_after_s),
+        )
+    response.headers["Location"] = f"/v1/relays/{relay.id}"
+    put_etag(response, relay.version)
+    return RelayOut.of(relay)
+
+
+@router.patch("/{relay_id}", operation_id="update_relay", summary="Update a relay", responses=problems(404, 409, 412))
+async def update_relay(
+    relay_id: PathId, body: RelayUpdate, response: Response, context: Context, caller: Admin, versions: IfMatch
+) -> RelayOut:
+    """Replace the fields that are sent; the others stay as they are."""
+    async with context.database.write() as tx:
+        by = editor_of(context, caller)
+        relay = await admin_relays.update_relay(tx, relay_id, body.applied_to, by, versions=versions)
+    put_etag(response, relay.version)
+    return RelayOut.of(relay)
+
+
+@router.delete(
+    "/{relay_id}",
+    operation_id="delete_relay",
+    summary="Delete a relay",
+    status_code=HTTP_204_NO_CONTENT,
+    responses=problems(404, 409, 412),
+)
+async def delete_relay(relay_id: PathId, context: Context, caller: Admin, versions: IfMatch) -> None:
+    """Delete a relay and revoke its keys; what waits for it takes the next transport."""
+    async with context.database.write() as tx:
+        await admin_relays.delete_relay(tx, relay_id, editor_of(context, caller), versions=versions)
+
+
+@router.post("/{relay_id}:pause", operation_id="pause_relay", summary="Pause a relay", responses=problems(404, 409))
+async def pause_relay(
+    relay_id: PathId, body: RelayPause, response: Response, context: Context, caller: Admin
+) -> RelayDetailsOut:
+    """Let the relay send nothing more; what waits for it takes the next transport."""
+    async with context.database.write() as tx:
+        await admin_relays.pause_relay(tx, relay_id, body.why, editor_of(context, caller))
+    return await _details(context, relay_id, response)
+
+
+@router.post(
+    "/{relay_id}:resume", operation_id="resume_relay", summary="Let a relay send again", responses=problems(404)
+)
+async def resume_relay(relay_id: PathId, response: Response, context: Context, caller: Admin) -> RelayDetailsOut:
+    """End a pause, whether an administrator or the program began it; the relay's doctor runs first."""
+    async with context.database.write() as tx:
+        await admin_relays.resume_relay(tx, relay_id, editor_of(context, caller))
+    return await _details(context, relay_id, response)
+
+
+@router.post(
+    "/{relay_id}:doctor", operation_id="ask_relay_doctor", summary="Run a relay's doctor", responses=problems(404)
+)
+async def ask_relay_doctor(relay_id: PathId, response: Response, context: Context, caller: Admin) -> RelayDetailsOut:
+    """Ask the relay to check its host. Its report is there within seconds, as soon as `doctor_at` is later than `doctor_asked_at`."""
+    async with context.database.write() as tx:
+        await admin_relays.ask_relay_doctor(tx, relay_id, editor_of(context, caller))
+    return await _details(context, relay_id, response)
+
+
+@router.post(
+    "/{relay_id}:test",
+    operation_id="test_relay",
+    summary="Send a test message through a relay",
     status_code=HTTP_202_ACCEPTED,
     responses=problems(404, 409),
 )
-async def test_relay(thing_id: PathId, given: Trial, context: Context, caller: Admin) -> TrialQueued:
+async def test_relay(relay_id: PathId, body: RelayTestCreate, context: Context, caller: Admin) -> RelayTestQueued:
     """Queue a test message for this relay alone; refused (409) while it is paused."""
-    by = editor_of(context, caller)
+    parcel = build_trial(context, "mapi", body.address, relay_id)
     async with context.database.write() as tx:
-        relay = await find_relay(tx, thing_id)
-        if relay is None:
-            raise NotFound(f"there is no relay {thing_id}")
-        if relay.paused_at is not None:
-            raise Conflict(f"it is paused: {relay.paused_why}", code="paused")
-        message, bodies = _trial(context, relay, given.address)
-        await outbox.insert_messages(tx, [(message, bodies)])
-        await note(tx, by.who, by.at, "test", "relay", thing_id, {"address": given.address})
-        tx.after_commit(lambda: by.wake("messages"))
-    return TrialQueued(message_id=message.id)
+        await admin_relays.queue_test_message(tx, relay_id, parcel, editor_of(context, caller))
+    return RelayTestQueued(message_id=parcel.id)
 
 
-def _trial(context: AppContext, relay: RelayState, address: str) -> tuple[Message, Bodies]:
-    parcel, now = trial.parcel(context, "mapi", address, relay.id), context.clock()
-    message = Message(
-        id=parcel.id,
-        recipient_id=relay.id,
-        transport="mapi",
-        place=0,
-        address=address,
-        urgency=0,
-        is_alert=False,
-        subject=f"Test through relay {relay.name}",
-        message_id=parcel.message_id,
-        created_at=now,
-        due_at=now,
-        move_on_at=now + timedelta(hours=1),
-        give_up_at=now + timedelta(hours=1),
-        customer_id=relay.customer_id,
-        relay_id=relay.id,
+async def _details(context: AppContext, relay_id: str, response: Response) -> RelayDetailsOut:
+    async with context.database.read() as tx:
+        relay = await RELAYS.get(tx, relay_id)
+        oldest, waiting = await oldest_for(tx, relay), await waiting_for(tx, relay)
+    put_etag(response, relay.version)
+    reported = relay.heartbeat
+    return RelayDetailsOut.model_validate(
+        RelayOut.of(relay).model_dump(exclude={"silent_after_s", "oldest_after_s"})
+        | {name: reported.get(name, "") for name in ("host", "python", "client", "client_why", "profile", "doctor_at")}
+        | {
+            "silent_after": relay.silent_after,
+            "oldest_after": relay.oldest_after,
+            "program": reported.get("version", ""),
+            "says_paused": reported.get("paused_why", ""),
+            "sent": reported.get("sent", 0),
+            "in_spool": reported.get("waiting", 0),
+            "waiting": waiting,
+            "oldest_waiting_at": oldest,
+            "wrong_now": trouble_of(relay, oldest, context.clock()),
+            "doctor_asked_at": relay.doctor_asked_at,
+            "doctor": reported.get("doctor", []),
+        }
     )
-    return message, Bodies(mail=parcel.body)
-
-
-add_to(
-    router,
-    Editable(
-        path="relays",
-        noun=relays.NOUN,
-        query=RelaysQuery,
-        given=RelayIn,
-        edit=RelayEdit,
-        shown=RelayLine,
-        deletion="Deletes it and revokes its keys; what waits for it takes the next transport.",
-    ),
-)

@@ -1,108 +1,104 @@
 """Transports over HTTP: which there are, how their last test went, what waits for each; and a test at once."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 
-from app.admin.audit import note
+from app.admin.transports import record_transport_test
 from app.context import AppContext
-from app.core.errors import NotFound
-from app.http import trial
 from app.http.api.dependencies import Admin, Context, Reader, editor_of, problems
-from app.http.api.fields import Id, StrictModel
+from app.http.api.fields import Id, OutModel, StrictModel, example
 from app.http.api.recipients import checked_address
-from app.store import transports
+from app.http.trial_message import send_trial
 from app.store.recipients import RECIPIENTS
-
-
-class Test(BaseModel):
-    """How a test ended."""
-
-    at: datetime
-    outcome: str = Field(description="sent, temporary, permanent or unknown.")
-    code: str = Field(examples=["250"])
-    text: str = Field(description="The other side's own words.")
-
-
-class TestNow(Test):
-    """How the test ended that was just made."""
-
-    seconds: float
-
-
-class Transport(BaseModel):
-    """A transport."""
-
-    transport: str
-    is_configured: bool = Field(description="False: no mail server is set, or its relay sends for it.")
-    last_test: Test | None = Field(description="Null: it was never tested.")
-    waiting: int = Field(description="Messages not settled.")
-    oldest_due_at: datetime | None = Field(description="When the oldest of them was due.")
-
-
-class Transports(BaseModel):
-    """All of them."""
-
-    items: list[Transport]
-
-
-class Trial(StrictModel):
-    """Where the test goes."""
-
-    address: str = Field(max_length=1000, examples=["admin@example.org"])
-    recipient_id: Id | None = Field(None, description="For webhooks: signed with this recipient's secret.")
-
+from app.store.transports import last_tests, waiting
 
 router = APIRouter(prefix="/v1/transports", tags=["transports"])
 
+TransportPath = Annotated[Literal["smtp", "webhook", "file"], Path(description="Which transport.")]
 
-@router.get("", summary="List transports", responses=problems())
-async def list_transports(context: Context, _caller: Reader) -> Transports:
-    """Give those that are configured, and those that messages wait for."""
+
+class TransportTestOut(OutModel):
+    """How a test ended."""
+
+    at: datetime = Field(description="When it was made.")
+    outcome: str = Field(description="sent, temporary, permanent or unknown.")
+    code: str = Field(description="The reply code of the other side.", examples=["250"])
+    text: str = Field(description="The other side's own words.")
+
+
+class TransportTested(TransportTestOut):
+    """How the test ended that was just made."""
+
+    seconds: float = Field(description="How long it took.")
+
+
+class TransportOut(BaseModel):
+    """A transport."""
+
+    transport: str = Field(description="Its name: smtp, webhook, file or mapi.")
+    is_configured: bool = Field(description="False: no mail server is set, or its relay sends for it.")
+    last_test: TransportTestOut | None = Field(description="How its last test ended; null: it was never tested.")
+    waiting: int = Field(description="How many of its messages are not settled.")
+    oldest_due_at: datetime | None = Field(description="When the oldest of them was due; null: none waits.")
+
+
+class TransportList(BaseModel):
+    """All transports."""
+
+    items: list[TransportOut] = Field(description="The transports, by name.")
+
+
+class TransportTestCreate(StrictModel, json_schema_extra=example(address="admin@example.org")):
+    """Where the test message goes."""
+
+    address: str = Field(
+        max_length=1000, description="A mail address, or a URL for webhook.", examples=["admin@example.org"]
+    )
+    recipient_id: Id | None = Field(None, description="For webhooks: signed with this recipient's secret.")
+
+
+@router.get("", operation_id="list_transports", summary="List transports", responses=problems())
+async def list_transports(context: Context, _caller: Reader) -> TransportList:
+    """Return the transports that are configured, that were tested, or that messages wait for."""
     async with context.database.read() as tx:
-        tested, waiting = await transports.trials(tx), await transports.waiting(tx)
+        tests, queues = await last_tests(tx), await waiting(tx)
     configured = configured_transports(context)
-    shown = []
-    for kind in sorted({*configured, *waiting, *tested}):
-        last, queue = tested.get(kind), waiting.get(kind)
-        shown.append(
-            Transport(
+    items = []
+    for kind in sorted({*configured, *queues, *tests}):
+        test, queue = tests.get(kind), queues.get(kind)
+        items.append(
+            TransportOut(
                 transport=kind,
                 is_configured=kind in configured,
-                last_test=None if last is None else Test.model_validate(last, from_attributes=True),
+                last_test=None if test is None else TransportTestOut.of(test),
                 waiting=queue.messages if queue else 0,
                 oldest_due_at=queue.oldest_due_at if queue else None,
             )
         )
-    return Transports(items=shown)
+    return TransportList(items=items)
 
 
-@router.post("/{transport}:test", summary="Test a transport", responses=problems(404, 409))
+@router.post(
+    "/{transport}:test", operation_id="test_transport", summary="Test a transport", responses=problems(404, 409)
+)
 async def test_transport(
-    transport: Literal["smtp", "webhook", "file"], given: Trial, context: Context, caller: Admin
-) -> TestNow:
-    """Send a test message at once, past the outbox, and say how it ended. It is not tried again."""
-    address = checked_address(transport, given.address)
-    await _check_recipient(context, given.recipient_id)
-    ended, seconds = await trial.try_transport(context, transport, address, given.recipient_id or "")
-    by = editor_of(context, caller)
+    transport: TransportPath, body: TransportTestCreate, context: Context, caller: Admin
+) -> TransportTested:
+    """Send a test message at once, without the outbox, and return how it ended. It is not tried again."""
+    address = checked_address(transport, body.address)
+    if body.recipient_id is not None:
+        # The receiver would check the signature of an unknown recipient with another secret.
+        async with context.database.read() as tx:
+            await RECIPIENTS.get(tx, body.recipient_id, field="recipient_id")
+    test, seconds = await send_trial(context, transport, address, body.recipient_id or "")
     async with context.database.write() as tx:
-        await transports.record_trial(tx, ended)
-        await note(tx, by.who, by.at, "test", "transport", transport, {"address": address})
-    return TestNow(at=ended.at, outcome=ended.outcome, code=ended.code, text=ended.text, seconds=seconds)
-
-
-async def _check_recipient(context: AppContext, recipient_id: str | None) -> None:
-    """Raise NotFound for one that is not there: its receiver would check our signature with another secret."""
-    if recipient_id is None:
-        return
-    async with context.database.read() as tx:
-        if await RECIPIENTS.find(tx, recipient_id) is None:
-            raise NotFound(f"there is no recipient {recipient_id}", field="recipient_id")
+        await record_transport_test(tx, test, address, editor_of(context, caller))
+    return TransportTested(at=test.at, outcome=test.outcome, code=test.code, text=test.text, seconds=seconds)
 
 
 def configured_transports(context: AppContext) -> tuple[str, ...]:
-    """Name those that this process could send by."""
+    """Return the transports by which this process could send."""
     return ("file", "webhook") if context.settings.smtp_url is None else ("file", "smtp", "webhook")

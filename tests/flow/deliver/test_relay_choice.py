@@ -1,6 +1,8 @@
 """Which relay sends for whom, and what becomes of messages, and who hears of it, when none is fit to send them."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,8 @@ from app.decide import tick as decide
 from app.deliver import relays as deliver_relays
 from app.deliver import sweep
 from app.store.checkup import check_up
+from app.store.relays import RELAYS
+from app.store.transactions import WriteTx
 from tests.support.api import Api, serving
 from tests.support.outbox import post
 from tests.support.outbox_states import (
@@ -23,6 +27,11 @@ from tests.support.outbox_states import (
     successor_of,
 )
 from tests.support.relay import add_relay
+
+
+async def mark_seen(tx: WriteTx, relay_id: str, at: datetime) -> None:
+    relay = await RELAYS.get(tx, relay_id, for_change=True)
+    await RELAYS.save_state(tx, relay, replace(relay, seen_at=at))
 
 
 @pytest.fixture
@@ -59,7 +68,7 @@ async def test_messages_of_an_unfit_relay_move_and_its_administrators_hear_of_it
         context = later(context, minutes=16)
         await relay.beat()
         async with context.database.write() as tx:
-            await deliver_relays.stored_relays.note_relay(tx, relay.id, {"seen_at": context.clock()})
+            await mark_seen(tx, relay.id, context.clock())
     elif trouble == "paused":
         await api.tell("POST", f"/v1/relays/{relay.id}:pause", json={"why": "moving"})
     else:
@@ -157,7 +166,7 @@ async def test_a_test_of_a_relay_is_never_sent_by_another(api: Api) -> None:
     context = later(api.context, minutes=6)
     other = await add_relay(api, "other")
     async with context.database.write() as tx:
-        await deliver_relays.stored_relays.note_relay(tx, other.id, {"seen_at": context.clock()})
+        await mark_seen(tx, other.id, context.clock())
     await deliver_relays.tick(context)
     assert await other.lease() == []
     await api.tell("DELETE", f"/v1/relays/{silent.id}")

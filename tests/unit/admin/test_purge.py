@@ -12,6 +12,7 @@ from sqlalchemy import Table, insert, update
 
 from app.admin import purge
 from app.core.ids import first_id_at
+from app.domain.retention import Retention
 from app.store import outbox
 from app.store import purge as batches
 from app.store.retention import save_retention
@@ -223,7 +224,7 @@ async def test_more_than_a_batch_goes_in_several(lived: Lived, monkeypatch: pyte
 async def test_an_administrator_says_how_long(lived: Lived) -> None:
     await Archive(lived, days_ago=10).event()
     async with lived.context.database.write() as tx:
-        await save_retention(tx, keep_events_days=5, keep_history_days=400, version=1)
+        await save_retention(tx, Retention(5, 400, version=1))
     await purge_all(lived)
     assert await ids(lived, events) == set()
 

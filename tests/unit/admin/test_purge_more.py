@@ -13,6 +13,7 @@ from app.core.ids import first_id_at
 from app.decide import summaries as decide
 from app.deliver import purge_files
 from app.deliver.transports.file import file_name
+from app.domain.retention import Retention
 from app.store.retention import save_retention
 from app.store.tables import groups, notices
 from app.store.tables_managed import audit, summaries, summary_schedules
@@ -85,6 +86,6 @@ async def test_old_mails_leave_the_folder_and_other_files_stay(lived: Lived, tmp
     await purge_files.tick(lived.context)
     assert {file.name for file in folder.iterdir()} == {mail_of(399), "20200101T000000.eml", "19990101-notes.txt"}
     async with lived.context.database.write() as tx:
-        await save_retention(tx, keep_events_days=5, keep_history_days=300, version=1)
+        await save_retention(tx, Retention(5, 300, version=1))
     await purge_files.tick(lived.context)
     assert not (folder / mail_of(399)).exists(), "the administrators' word holds"

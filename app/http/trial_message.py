@@ -1,4 +1,4 @@
-"""Sends one test message at once, past the outbox, so that an administrator sees how a transport answers."""
+"""Builds a test message and sends it at once, without the outbox, so that an administrator sees how a transport answers."""
 
 import asyncio
 import time
@@ -11,32 +11,35 @@ from app.core.mail_address import split_address
 from app.deliver.transports import build_transports
 from app.domain.attempt import outcome_name
 from app.domain.message import Parcel, takes_json
-from app.store.transports import Trial
+from app.store.transports import TransportTest
 
 
-async def try_transport(context: AppContext, kind: str, address: str, recipient_id: str) -> tuple[Trial, float]:
-    """Send and give how it ended, and in how many seconds. A webhook is signed as for `recipient_id`. Raises Conflict."""
+async def send_trial(context: AppContext, kind: str, address: str, recipient_id: str) -> tuple[TransportTest, float]:
+    """Send a test message; return how it ended and after how many seconds.
+
+    A webhook is signed as for `recipient_id`. Raises Conflict where no mail server is set.
+    """
     transports = build_transports(context.settings, context.secret.derive("webhook"))
     try:
         if kind not in transports:
             raise Conflict("no mail server is set; set TOCSIN_SMTP_URL", code="not_configured")
         now, started = context.clock(), time.perf_counter()
-        outcome = await transports[kind].send(parcel(context, kind, address, recipient_id))
+        outcome = await transports[kind].send(build_trial(context, kind, address, recipient_id))
     finally:
         await asyncio.gather(*(transport.close() for transport in transports.values()))
     seconds = round(time.perf_counter() - started, 3)
-    return Trial(kind, now, outcome_name(outcome), outcome.code, outcome.text), seconds
+    return TransportTest(kind, now, outcome_name(outcome), outcome.code, outcome.text), seconds
 
 
-def parcel(context: AppContext, kind: str, address: str, recipient_id: str) -> Parcel:
-    """Word a test message for a transport."""
+def build_trial(context: AppContext, kind: str, address: str, recipient_id: str) -> Parcel:
+    """Return a test message for a transport."""
     now, base_url, sender = context.clock(), context.settings.public_url, context.settings.mail_from
     parcel_id = new_id("msg")
     message_id = f"<{parcel_id}@{split_address(sender)[1].rpartition('@')[2] or 'tocsin.invalid'}>"
     if takes_json(kind):
         return Parcel(parcel_id, recipient_id, address, message_id, trial_letter.word_webhook(now, base_url))
-    letter = trial_letter.word(now, base_url)
+    rendered = trial_letter.word(now, base_url)
     mail = mime.build(
-        letter, sender=sender, to=address, message_id=message_id, date=now, in_reply_to=None, references=()
+        rendered, sender=sender, to=address, message_id=message_id, date=now, in_reply_to=None, references=()
     )
     return Parcel(parcel_id, recipient_id, address, message_id, mail)

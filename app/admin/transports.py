@@ -1,0 +1,12 @@
+"""What administrators do to transports: they test them."""
+
+from app.admin.audit import note
+from app.admin.editing import Editor
+from app.store.transactions import WriteTx
+from app.store.transports import TransportTest, record_test
+
+
+async def record_transport_test(tx: WriteTx, test: TransportTest, address: str, by: Editor) -> None:
+    """Store how the test of a transport ended, in place of the one before."""
+    await record_test(tx, test)
+    await note(tx, by.who, by.at, "test", "transport", test.transport, {"address": address})
