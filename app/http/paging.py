@@ -1,17 +1,15 @@
-"""Pages of a list: `?limit=&cursor=` in, `{"items", "next"}` out. The cursor is an id in disguise; what it holds may change."""
+"""Pages of a list: `?limit=&cursor=` in, `{"items", "next"}` out. The cursor encodes an id; what it contains may change."""
 
 import base64
 import binascii
 import re
-from datetime import datetime
+from dataclasses import replace
 from typing import Annotated, Any, Generic, Self, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from app.core.errors import BadInput
-from app.domain.record import Page, Wanted
-from app.store.repository import Page as StoredPage
-from app.store.repository import Window
+from app.store.repository import Page, Window
 
 T = TypeVar("T", bound=BaseModel)
 _ID = re.compile(r"[a-z]{3}_[0-9a-f]{28}")
@@ -22,25 +20,20 @@ Cursor = Annotated[
 
 
 class Paged(BaseModel):
-    """What every list can be asked."""
+    """The parameters of every list."""
 
     model_config = ConfigDict(extra="forbid")
 
-    limit: int = Field(50, ge=1, le=200, description="Most things on one page.")
+    limit: int = Field(50, ge=1, le=200, description="How many things a page has at most.")
     cursor: Cursor = None
 
     def window(self, prefix: str) -> Window:
         """Return the page that is wanted of a list whose ids begin with `prefix`. Raises BadInput for another list's cursor."""
-        return Window(
-            self.limit,
-            None if self.cursor is None else _id_in(self.cursor, prefix),
-            getattr(self, "since", None),
-            getattr(self, "until", None),
-        )
+        return Window(self.limit, None if self.cursor is None else _id_in(self.cursor, prefix))
 
 
 class PagedByTime(Paged):
-    """What every list of happenings can be asked; the newest come first."""
+    """The parameters of every list that is ordered by time, newest first."""
 
     since: AwareDatetime | None = Field(
         None, description="Only what we stored at this moment or later; RFC 3339 with offset."
@@ -49,12 +42,9 @@ class PagedByTime(Paged):
         None, description="Only what we stored before this moment; RFC 3339 with offset."
     )
 
-
-class PageOf(BaseModel, Generic[T]):
-    """One page. With filters a page may be short, even empty, while `next` leads on: each request looks at a bounded number of things."""
-
-    items: list[T]
-    next: str | None = Field(description="The cursor of the next page; null at the end.")
+    def window(self, prefix: str) -> Window:
+        """Return the page that is wanted, within the bounds of time. Raises BadInput for another list's cursor."""
+        return replace(super().window(prefix), since=self.since, until=self.until)
 
 
 class PageOut(BaseModel, Generic[T]):
@@ -69,7 +59,7 @@ class PageOut(BaseModel, Generic[T]):
         return f"{params[0].__name__.removesuffix('Out')}Page"
 
     @classmethod
-    def of(cls, page: StoredPage[object]) -> Self:
+    def of(cls, page: Page[object]) -> Self:
         """Return a page of domain objects as the API shows it."""
         return cls.model_validate({"items": page.items, "next": cursor_of(page.next)})
 
@@ -79,21 +69,8 @@ def cursor_of(last_id: str | None) -> str | None:
     return None if last_id is None else base64.urlsafe_b64encode(last_id.encode()).decode().rstrip("=")
 
 
-def wanted_of(query: Paged, noun: str, **replaced: Any) -> Wanted:  # noqa: ANN401
-    """Read the query of a list of things whose ids begin with `noun`; `replaced` filters take the place of those with the same name."""
-    asked = query.model_dump(exclude={"limit", "cursor", "since", "until"}, exclude_none=True) | replaced
-    since: datetime | None = getattr(query, "since", None)
-    until: datetime | None = getattr(query, "until", None)
-    return Wanted(query.limit, None if query.cursor is None else _id_in(query.cursor, noun), since, until, asked)
-
-
-def page_of(shown: type[T], page: Page) -> PageOf[T]:
-    """Word a page."""
-    return PageOf[shown](items=[shown.model_validate(one.fields) for one in page.items], next=cursor_of(page.next))  # type: ignore[valid-type]
-
-
 def _id_in(cursor: str, noun: str) -> str:
-    """Give the id. One of another list would skip what it should show, or show all anew, and nobody would notice."""
+    """Return the id. A cursor of another list would skip items, or show all of them again, and nobody would notice."""
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
     except (binascii.Error, ValueError):

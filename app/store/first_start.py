@@ -1,4 +1,4 @@
-"""What only the first start and each later one do in the database: the lock, the fixed keys, the recipient that follows the settings."""
+"""What a start does in the database: the lock of the first start, the keys of the settings, the recipient that follows the settings."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,27 +17,27 @@ _LOCK = 0x70C52
 
 
 async def lock_first_start(tx: WriteTx) -> None:
-    """Let one process at a time in, until the commit. On SQLite the transaction is that lock already."""
+    """Take a lock until the commit, so that one process at a time fills the database. On SQLite the transaction is that lock already."""
     if not tx.is_sqlite:
         await tx.connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
 
 
 async def is_new(tx: WriteTx) -> bool:
-    """Say whether nobody ever worked with this database. Keys are never deleted, so one that an admin emptied is not new."""
+    """Return whether nobody ever used this database. Keys are never deleted, so a database that an administrator emptied is not new."""
     used = select(exists(select(keys.c.id)) | exists(select(customers.c.id)))
     return not await tx.connection.scalar(used)
 
 
 async def first_customer(tx: WriteTx) -> str | None:
-    """Give the oldest customer's id."""
+    """Return the oldest customer's id, or None."""
     found: str | None = await tx.connection.scalar(select(func.min(customers.c.id)))
     return found
 
 
 async def keep_fixed_key(tx: WriteTx, key: Key, key_hash: str) -> None:
-    """Store a key of the settings under its name, in place of the one that was there; do nothing if it is the same.
+    """Store a key of the settings under its name, in place of the previous one; do nothing if it is the same.
 
-    One that an administrator revoked stays revoked until the setting changes.
+    A key that an administrator revoked stays revoked until the setting changes.
     """
     there = (
         await tx.connection.execute(select(keys.c.id, keys.c.kind, keys.c.name).where(keys.c.hash == key_hash))
@@ -55,7 +55,7 @@ async def keep_fixed_key(tx: WriteTx, key: Key, key_hash: str) -> None:
 
 
 async def follow_settings(tx: WriteTx, transports: Sequence[Address], at: datetime) -> bool:
-    """Give the recipients that follow the settings these transports; say whether there is any."""
+    """Set the transports of the recipients that follow the settings; return whether there is any such recipient."""
     stored = addresses_json(transports)
     rows = (await tx.connection.execute(select(recipients).where(recipients.c.follows_settings.is_(True)))).all()
     for row in rows:

@@ -1,4 +1,4 @@
-"""Takes away what is too old, in small batches. It must not touch what is unfinished or what an open alert points at.
+"""Deletes rows that are too old, in small batches, but none that are unfinished or that an open alert refers to.
 
 Ids sort by the time of their making, so "older than" is a range of the primary key and needs no index of its own.
 """
@@ -17,19 +17,19 @@ _UNSETTLED = ("queued", "leased", "unknown")
 
 
 async def purge_events(tx: WriteTx, before: datetime) -> int:
-    """Remove events that were judged and on which no open alert rests; give how many."""
+    """Delete events that were decided on and on which no open alert rests; return how many."""
     rested_on = exists().where(alerts.c.event_id == events.c.id, alerts.c.closed_at.is_(None))
     return await _purge(tx, events, [events.c.id < _oldest("evt", before), events.c.state != "new", ~rested_on])
 
 
 async def purge_runs(tx: WriteTx, before: datetime) -> int:
-    """Remove runs, but for each job's last one."""
+    """Delete runs, except each job's last one; return how many."""
     is_last = exists().where(jobs.c.id == runs.c.job_id, jobs.c.last_run_id == runs.c.id)
     return await _purge(tx, runs, [runs.c.id < _oldest("run", before), runs.c.heard_at < before, ~is_last])
 
 
 async def purge_job_days(tx: WriteTx, before: date) -> int:
-    """Remove daily roll-ups."""
+    """Delete daily sums; return how many."""
     key = (job_days.c.customer_id, job_days.c.job_id, job_days.c.day)
     old = (await tx.connection.execute(select(*key).where(job_days.c.day < before).limit(BATCH))).all()
     if old:
@@ -38,12 +38,12 @@ async def purge_job_days(tx: WriteTx, before: date) -> int:
 
 
 async def purge_alerts(tx: WriteTx, before: datetime) -> int:
-    """Remove alerts that were closed."""
+    """Delete alerts that were closed; return how many."""
     return await _purge(tx, alerts, [alerts.c.closed_at < before])
 
 
 async def purge_notices(tx: WriteTx, before: datetime) -> int:
-    """Remove notices that were worded or suppressed, but not those of an open alert or of a message that is still on its way."""
+    """Delete notices that were composed or suppressed, but not those of an open alert or of an unsettled message; return how many."""
     of_open = exists().where(alerts.c.id == notices.c.alert_id, alerts.c.closed_at.is_(None))
     on_its_way = exists().where(messages.c.id == notices.c.message_id, messages.c.state.in_(_UNSETTLED))
     done = notices.c.state.in_(("worded", "suppressed"))
@@ -51,7 +51,7 @@ async def purge_notices(tx: WriteTx, before: datetime) -> int:
 
 
 async def purge_messages(tx: WriteTx, before: datetime) -> int:
-    """Remove settled messages with their bodies and attempts, but not those that a notice or an unsettled successor still names."""
+    """Delete settled messages with their bodies and attempts, except those to which a notice or an unsettled successor refers; return how many."""
     named = exists().where(notices.c.message_id == messages.c.id)
     next_one = messages.alias("next_one")
     goes_on = exists().where(next_one.c.id == messages.c.moved_to, next_one.c.state.in_(_UNSETTLED))
@@ -61,7 +61,9 @@ async def purge_messages(tx: WriteTx, before: datetime) -> int:
         .where(messages.c.id < _oldest("msg", before), settled, ~named, ~goes_on)
         .order_by(messages.c.id)
         .limit(BATCH)
-        .with_for_update(skip_locked=True, of=messages)  # else one that is being queued anew would go all the same
+        .with_for_update(
+            skip_locked=True, of=messages
+        )  # otherwise a message that is being queued again would be deleted too
     )
     ids = list((await tx.connection.execute(old)).scalars())
     if ids:
@@ -72,7 +74,7 @@ async def purge_messages(tx: WriteTx, before: datetime) -> int:
 
 
 async def purge_groups(tx: WriteTx, before: datetime) -> int:
-    """Forget when groups were told that have been quiet for so long: the next alert of each is the first of a quiet group anyway."""
+    """Delete when groups were last sent that have been quiet for so long: the next alert of each starts the group again anyway; return how many."""
     key = (groups.c.route_id, groups.c.group_key)
     old = (await tx.connection.execute(select(*key).where(groups.c.told_at < before).limit(BATCH))).all()
     if old:
@@ -83,7 +85,7 @@ async def purge_groups(tx: WriteTx, before: datetime) -> int:
 
 
 async def purge_summaries(tx: WriteTx, before: datetime) -> int:
-    """Remove summaries, but not one that is still to be worded, nor a schedule's newest: the next one begins where it ended."""
+    """Delete summaries, except one that is still to be composed and each schedule's newest: the next one begins where it ended; return how many."""
     waits = exists().where(text("notices.state IN ('waiting', 'muted')"), notices.c.summary_id == summaries.c.id)
     later = summaries.alias("later")
     has_later = exists().where(
@@ -95,7 +97,7 @@ async def purge_summaries(tx: WriteTx, before: datetime) -> int:
 
 
 async def purge_audit(tx: WriteTx, before: datetime) -> int:
-    """Remove entries of the audit log."""
+    """Delete entries of the audit log; return how many."""
     return await _purge(tx, audit, [audit.c.id < _oldest("aud", before)])
 
 
@@ -105,5 +107,5 @@ async def _purge(tx: WriteTx, table: Table, old: Sequence[ColumnElement[bool]]) 
 
 
 def _oldest(noun: str, moment: datetime) -> str:
-    """Give the text below which every id of `noun` was made before `moment` (see base/ids.py)."""
+    """Return the text below which every id with the prefix `noun` was created before `moment` (see core/ids.py)."""
     return f"{noun}_{max(0, int(moment.timestamp() * 1000)):012x}"

@@ -1,4 +1,4 @@
-"""The tables of what administrators edit, and of who did: recipients, routes, rules, silences, summaries, keys, audit.
+"""The tables of what administrators edit, and of who edited it: recipients, routes, rules, silences, summaries, keys, audit.
 
 `customer_id` is None where a thing holds for every customer, as a service provider's own routes do.
 """
@@ -36,7 +36,7 @@ routes = Table(
     Column("group_interval_s", Integer, nullable=False),
     Column("repeat_every_s", Integer),
     Column("send_recovery", Boolean, nullable=False),
-    Column("goes_on", Boolean, nullable=False),  # whether later routes are asked too
+    Column("goes_on", Boolean, nullable=False),  # whether later routes are tried too
     Column("created_at", Utc, nullable=False),
     Column("version", Integer, nullable=False, server_default="1"),
 )
@@ -52,7 +52,7 @@ rules = Table(
     Column("kind", String(16), nullable=False),
     Column("matchers", Json, nullable=False),
     Column("after_in_row", Integer, nullable=False),
-    Column("retry_within_s", Integer, nullable=False),  # a success within it closes the alert unheard
+    Column("retry_within_s", Integer, nullable=False),  # a success within it closes the alert before it is sent
     Column("silent_after_s", Integer),  # agent_silent only
     Column("created_at", Utc, nullable=False),
     Column("version", Integer, nullable=False, server_default="1"),
@@ -128,7 +128,9 @@ relays = Table(
     "relays",
     metadata,
     Column("id", ID, primary_key=True),
-    Column("customer_id", ID, ForeignKey("customers.id"), nullable=False),  # whose administrators hear of its trouble
+    Column(
+        "customer_id", ID, ForeignKey("customers.id"), nullable=False
+    ),  # whose administrators are alerted of its trouble
     Column("name", String(200), nullable=False, unique=True),
     Column("customers", Json, nullable=False),  # whose messages it sends; with `recipients` empty: everybody's
     Column("recipients", Json, nullable=False),
@@ -138,10 +140,10 @@ relays = Table(
     Column("paused_why", Text),
     Column("doctor_asked_at", Utc),
     Column("seen_at", Utc),
-    Column("said", Json, nullable=False),  # its last heartbeat, as in wire/relay_host.py
+    Column("said", Json, nullable=False),  # its last heartbeat, as in programs/protocol/relay.py
     Column("stuck_at", Utc),  # a message stuck in its Outbox, until one left it again
     Column("stuck_why", Text),
-    Column("trouble", Text),  # what its administrators were told last; None: that it is well
+    Column("trouble", Text),  # what its administrators were last alerted of; None: it works
     Column("trouble_at", Utc),
     Column("created_at", Utc, nullable=False),
     Column("version", Integer, nullable=False, server_default="1"),

@@ -1,4 +1,4 @@
-"""Column types that mean the same on SQLite and PostgreSQL. It must not know any table."""
+"""Column types that mean the same on SQLite and PostgreSQL, for any table."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,17 +12,17 @@ MICROSECOND = timedelta(microseconds=1)
 
 
 class Utc(TypeDecorator[datetime]):
-    """A moment in UTC. Naive times are refused; SQLite, which has no such type and drops offsets, stores microseconds."""
+    """A time in UTC. Naive times are refused. SQLite has no such type and drops offsets, so it stores microseconds since 1970."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        """Choose timestamptz or a 64-bit integer."""
+        """Return timestamptz, or a 64-bit integer on SQLite."""
         return dialect.type_descriptor(BigInteger() if dialect.name == "sqlite" else DateTime(timezone=True))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:  # noqa: ANN401
-        """Refuse a naive time: which zone it was meant in, nobody can tell later."""
+        """Return the value to store. Raises ValueError for a naive time: nobody could tell its zone later."""
         if value is None:
             return None
         if value.tzinfo is None:
@@ -30,19 +30,19 @@ class Utc(TypeDecorator[datetime]):
         return to_micros(value) if dialect.name == "sqlite" else value
 
     def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:  # noqa: ANN401
-        """Give an aware time in UTC."""
+        """Return an aware time in UTC."""
         if value is None:
             return None
         return from_micros(value) if dialect.name == "sqlite" else value.astimezone(UTC)
 
 
 def to_micros(value: datetime) -> int:
-    """Give microseconds since 1970, as SQLite stores a moment."""
+    """Return microseconds since 1970, as SQLite stores a time."""
     return (value - EPOCH) // MICROSECOND
 
 
 def from_micros(value: int) -> datetime:
-    """Give the moment that SQLite stored as `value` microseconds."""
+    """Return the time that SQLite stored as `value` microseconds."""
     return EPOCH + timedelta(microseconds=value)
 
 

@@ -101,13 +101,6 @@ def seconds_or_none(seconds: int | None) -> timedelta | None:
     return None if seconds is None else timedelta(seconds=seconds)
 
 
-class Shown(BaseModel):
-    """What we answer."""
-
-    id: str
-    version: int = Field(description="Grows with each edit; the ETag is made of it.")
-
-
 _MATCHER_FIELD = f"One of {', '.join(FIELDS)}, or `label:NAME`."
 
 

@@ -49,7 +49,7 @@ RelaySilentAfter = Annotated[int, Field(ge=60, le=86_400, description=_SILENT)]
 OldestAfter = Annotated[int, Field(ge=60, le=86_400, description=_OLDEST)]
 
 
-class RelaySettings(StrictModel):
+class RelayFields(StrictModel):
     """What can be changed of a relay."""
 
     name: RelayName
@@ -59,7 +59,7 @@ class RelaySettings(StrictModel):
     oldest_after_s: OldestAfter = 900
 
 
-class RelayCreate(RelaySettings, json_schema_extra=example(name="mail01", silent_after_s=300)):
+class RelayCreate(RelayFields, json_schema_extra=example(name="mail01", silent_after_s=300)):
     """A relay to create."""
 
     customer_id: Id | None = Field(
@@ -78,7 +78,7 @@ class RelayUpdate(StrictModel, json_schema_extra=example(oldest_after_s=1800)):
 
     def applied_to(self, relay: Relay) -> Relay:
         """Return the relay with the fields that were sent. Raises RequestValidationError."""
-        whole = merged(RelaySettings, RelayOut.of(relay), self)
+        whole = merged(RelayFields, RelayOut.of(relay), self)
         return replace(
             relay,
             name=whole.name,

@@ -25,7 +25,7 @@ class RunOut(OutModel):
     run_key: str = Field(
         description="What its events have in common: the name of the run that the agent sent, or one of ours."
     )
-    started_at: datetime | None = Field(description="When it started; null where no event said so.")
+    started_at: datetime | None = Field(description="When it started; null where no event reported it.")
     ended_at: datetime | None = Field(description="When it ended; null where it has not, as far as we know.")
     heard_at: datetime = Field(description="When its newest event happened.")
     outcome: RunOutcome | None = Field(
