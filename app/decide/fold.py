@@ -72,9 +72,9 @@ def fold_job(
         known = {**nearby.runs, **known}
         fresh |= {run.run_key: run for run in pair_runs({**known, **fresh}.values(), nearby.since)}
     folded.runs = [_with_deadline(run, job) for key, run in fresh.items() if run != known.get(key)]
-    folded.after = _settle_slots(job, _note_announcement(_note_report(job, events), events), events)
+    folded.after = _expect_next(job, events)
     _carry_forward(folded, known)
-    folded.after = _give_up(_schedule_learning(folded, events))
+    folded.after = _learn_or_give_up(folded, events)
     _count_days(folded, known, ZoneInfo(zone))
     return folded
 
@@ -91,32 +91,23 @@ def _with_deadline(run: Run, job: Job) -> Run:
     return replace(run, overrun_at=None if expectation is None else too_long_at(expectation, run.started_at))
 
 
-def _note_report(job: Job, events: Sequence[Event]) -> Job:
-    """Note the time of the newest report, and the labels of the newest report that has any."""
-    reports = [e for e in events if e.kind is EventKind.REPORT and (e.phase is not None or outcome_of(e) is not None)]
-    if not reports:
-        return job
-    newest = max(reports, key=lambda e: (e.occurred_at, e.key))
-    labelled = max((e for e in reports if e.labels), key=lambda e: (e.occurred_at, e.key), default=None)
-    if labelled is not None and (job.last_came_at is None or labelled.occurred_at >= job.last_came_at):
-        job = replace(job, labels=labelled.labels)
-    return replace(job, last_came_at=max(job.last_came_at or newest.occurred_at, newest.occurred_at))
+def _expect_next(before: Job, events: Sequence[Event]) -> Job:
+    """Note the newest report and announcement, and move on to the slot that is expected next.
 
-
-def _note_announcement(job: Job, events: Sequence[Event]) -> Job:
-    """Note the next run that the tool announces; a late report does not replace what a newer one announced."""
-    newest = max((run for event in events if (run := announced_run_in(event)) is not None), default=None)
-    previous = job.announced_run
-    if newest is None or (previous is not None and newest <= previous):
-        return job
-    return replace(job, told_expectation=newest.expectation, told_at=newest.at)
-
-
-def _settle_slots(before: Job, job: Job, events: Sequence[Event]) -> Job:
-    """Move on to the slot that is expected next. Never back: a late event must not make a settled slot overdue again.
-
-    Only a new announcement of the tool may be earlier than the one before.
+    A late report does not replace what a newer one announced. The slot never moves back, because a late event must not make a
+    settled slot overdue again; only a new announcement of the tool may be earlier than the one before.
     """
+    job = before
+    reports = [e for e in events if e.kind is EventKind.REPORT and (e.phase is not None or outcome_of(e) is not None)]
+    if reports:
+        newest = max(reports, key=lambda e: (e.occurred_at, e.key))
+        labelled = max((e for e in reports if e.labels), key=lambda e: (e.occurred_at, e.key), default=None)
+        if labelled is not None and (job.last_came_at is None or labelled.occurred_at >= job.last_came_at):
+            job = replace(job, labels=labelled.labels)
+        job = replace(job, last_came_at=max(job.last_came_at or newest.occurred_at, newest.occurred_at))
+    announced = max((run for event in events if (run := announced_run_in(event)) is not None), default=None)
+    if announced is not None and (before.announced_run is None or announced > before.announced_run):
+        job = replace(job, told_expectation=announced.expectation, told_at=announced.at)
     expectation = job.active_expectation
     if expectation is None:
         return job
@@ -132,25 +123,23 @@ def _settle_slots(before: Job, job: Job, events: Sequence[Event]) -> Job:
     return replace(job, last_due_at=settled, next_due_at=next_due, overdue_at=next_due + expectation.grace)
 
 
-def _give_up(job: Job) -> Job:
-    """Stop expecting a job after some missed slots, unless an administrator set when it runs. The alert stays open; the next run starts again."""
-    if job.missed_in_row < GIVEN_UP_AFTER or job.expectation_source is ExpectationSource.SET:
-        return job
-    return replace(job, next_due_at=None, overdue_at=None)
+def _learn_or_give_up(folded: FoldedJob, events: Sequence[Event]) -> Job:
+    """Have the cadence learned again where no administrator set an expectation, or stop expecting the job.
 
-
-def _schedule_learning(folded: FoldedJob, events: Sequence[Event]) -> Job:
-    """Have the cadence of a job without a better expectation learned again: soon while the job is new, then less and less often."""
+    Learning is soon while the job is new, then less and less often. After some missed slots the job is no longer expected: its
+    alert stays open, and the next run starts again.
+    """
     job = folded.after
-    is_known = (
-        job.expectation_source in (ExpectationSource.SET, ExpectationSource.ANNOUNCED) or job.dismissed_at is not None
-    )
+    source = job.expectation_source
+    is_known = source in (ExpectationSource.SET, ExpectationSource.ANNOUNCED) or job.dismissed_at is not None
     received = [event.received_at for event in events if event.kind is EventKind.REPORT]
-    if is_known or job.learn_at is not None or not folded.ended or not received:
-        return job
-    newest = max(received)
-    interval = min(max((newest - job.created_at) / 8, LEARN_INTERVAL[0]), LEARN_INTERVAL[1])
-    return replace(job, learn_at=newest if job.learned_at is None else max(newest, job.learned_at + interval))
+    if not is_known and job.learn_at is None and folded.ended and received:
+        newest = max(received)
+        interval = min(max((newest - job.created_at) / 8, LEARN_INTERVAL[0]), LEARN_INTERVAL[1])
+        job = replace(job, learn_at=newest if job.learned_at is None else max(newest, job.learned_at + interval))
+    if job.missed_in_row >= GIVEN_UP_AFTER and source is not ExpectationSource.SET:
+        job = replace(job, next_due_at=None, overdue_at=None)
+    return job
 
 
 def _carry_forward(folded: FoldedJob, known: Mapping[str, Run]) -> None:
@@ -179,19 +168,14 @@ def _count_days(folded: FoldedJob, known: Mapping[str, Run], zone: ZoneInfo) -> 
         folded.runs[place] = replace(run, day=day)
     for run in folded.runs:
         for counted, sign in ((known.get(run.run_key), -1), (run, 1)):
-            if counted is None or counted.day is None:
+            if counted is None or counted.day is None or counted.outcome is None:
                 continue
+            amounts = {
+                _SUM_OF[counted.outcome]: 1,
+                "bytes_processed": int(min(max(counted.metrics.get("bytes_processed", 0), 0), MAX_AMOUNT)),
+                "bytes_stored": int(min(max(counted.metrics.get("bytes_stored", 0), 0), MAX_AMOUNT)),
+                "duration_s": min(max(counted.duration_s, 0), MAX_AMOUNT),
+            }
             sums = folded.sums.setdefault(counted.day, {})
-            for name, amount in _amounts(counted).items():
+            for name, amount in amounts.items():
                 sums[name] = sums.get(name, 0) + sign * amount
-
-
-def _amounts(run: Run) -> Sums:
-    if run.outcome is None:
-        return {}
-    return {
-        _SUM_OF[run.outcome]: 1,
-        "bytes_processed": int(min(max(run.metrics.get("bytes_processed", 0), 0), MAX_AMOUNT)),
-        "bytes_stored": int(min(max(run.metrics.get("bytes_stored", 0), 0), MAX_AMOUNT)),
-        "duration_s": min(max(run.duration_s, 0), MAX_AMOUNT),
-    }

@@ -169,7 +169,16 @@ async def _apply(tx: WriteTx, batch: BatchContext, judged: Sequence[JudgedChange
                 alert = _new_alert(change, batch, one.agent, one.job)
                 requests.append(NoticeRequest(alert, NoticeKind.OPENED, change.reason, hold=change.hold))
             case RepeatAlert() as change:
-                alert = _repeated(change, batch, one.agent, one.job)
+                customer, kind = batch.customers[one.agent.customer_id], change.alert.kind
+                alert = replace(
+                    change.alert,
+                    repeats=change.repeats,
+                    last_at=change.last_at,
+                    message=change.message,
+                    event_id=change.event_id,
+                    severity=change.severity,
+                    facts=alert_facts(customer, one.agent, one.job, kind, change.severity, change.message),
+                )
                 repeated.append(alert)
                 if alert.severity is Severity.CRITICAL and change.alert.severity is not Severity.CRITICAL:
                     risen.append(alert)
@@ -188,19 +197,6 @@ async def _apply(tx: WriteTx, batch: BatchContext, judged: Sequence[JudgedChange
     ]
     routing = await load_routing(tx, batch.now)
     return len(await notify_closed(tx, routing, closed)) + len(await notify(tx, routing, requests))
-
-
-def _repeated(change: RepeatAlert, batch: BatchContext, agent: Agent, job: Job | None) -> Alert:
-    customer, kind = batch.customers[agent.customer_id], change.alert.kind
-    return replace(
-        change.alert,
-        repeats=change.repeats,
-        last_at=change.last_at,
-        message=change.message,
-        event_id=change.event_id,
-        severity=change.severity,
-        facts=alert_facts(customer, agent, job, kind, change.severity, change.message),
-    )
 
 
 def _new_alert(change: OpenAlert, batch: BatchContext, agent: Agent, job: Job | None) -> Alert:

@@ -66,7 +66,10 @@ def propose(seen: Sequence[RunTimes], zones: Iterable[str], per_day: Sequence[in
     best = max(fits, key=lambda fit: (len(fit.behind), -fit.spread), default=None)  # of equals, the first
     for made in (_as_cron(best, kept) if best else None, _as_period(kept, per_day)):
         if made is not None and _would_have_held(made, kept):
-            return replace(made, longest=_longest(kept))
+            # Surely too long, where enough runs reported both ends: three times the longest, one hour at least.
+            lasted = [run.lasted for run in kept if run.lasted is not None]
+            longest = _rounded_up(max(*lasted, _HOUR / 3) * 3) if len(lasted) >= MIN_RUNS else None
+            return replace(made, longest=longest)
     return None
 
 
@@ -120,12 +123,6 @@ def _least_grace(gap: timedelta, most: timedelta = 6 * _HOUR) -> timedelta:
 def _unseen_rest(span: timedelta, gap: timedelta) -> timedelta:
     """Return how much longer to wait until the runs span a whole week: by then the weekday of the first run comes again."""
     return min(max(_WEEK - span - gap, timedelta(0)), MAX_UNSEEN_REST)
-
-
-def _longest(kept: Sequence[RunTimes]) -> timedelta | None:
-    """Return a duration that is surely too long, where enough runs reported both ends: three times the longest, one hour at least."""
-    lasted = [run.lasted for run in kept if run.lasted is not None]
-    return _rounded_up(max(*lasted, _HOUR / 3) * 3) if len(lasted) >= MIN_RUNS else None
 
 
 def _rounded_up(length: timedelta) -> timedelta:

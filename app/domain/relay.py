@@ -46,7 +46,7 @@ def unfit(relay: Relay, oldest: datetime | None, now: datetime) -> str | None:
         return f"relay {relay.name} does not send: {relay.heartbeat['paused_why']}"
     if now - (relay.seen_at or relay.created_at) > relay.silent_after:
         since = f"since {relay.seen_at:%Y-%m-%d %H:%M} UTC" if relay.seen_at else "yet"
-        return f"relay {relay.name} was not heard of {since}"
+        return f"relay {relay.name} has not reported {since}"
     if oldest is not None and now - oldest > relay.oldest_after:
         return f"a message has waited for relay {relay.name} since {oldest:%Y-%m-%d %H:%M} UTC"
     return None
