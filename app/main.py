@@ -21,7 +21,7 @@ from app.http.api import admin, events
 from app.http.app import HttpApp
 from app.http.auth import KeyAuthenticator
 from app.http.openapi import make_api
-from app.http.tools import tools
+from app.http.tools import mounts
 from app.intake.accept import Intake
 from app.store.engine import open_engines
 from app.store.transactions import Database
@@ -46,7 +46,7 @@ def create_app(settings: Settings, *, work: Work | None = None, clock: Clock = n
     return HttpApp(
         api,
         hot_endpoints={events.PATH: events.answer},
-        tool_routes=tools.routes(),
+        tool_routes=mounts.routes(),
         over_tls=settings.public_url.startswith("https://"),
     )
 

@@ -19,7 +19,7 @@ from app.domain.key import KeyForm, KeyKind
 from app.http.api.dependencies import Admin, Authenticator, Context, editor_of, problems
 from app.http.api.fields import Id, Name, StrictModel, example
 from app.http.auth import Caller, key_in, need
-from app.http.tools.lines import TABLE, Lines, Place, filled
+from app.http.tools.setup_lines import TOOL_SETUPS, SetupValues, ToolSetup, fill_in
 from app.store.agents import AGENTS
 
 router = APIRouter(prefix="/v1/connect", tags=["connect"])
@@ -98,7 +98,7 @@ async def get_connect_lines(
         async with context.database.read() as tx:
             name = (await AGENTS.get(tx, query.agent_id)).name
     job = query.job or caller.job
-    chosen = TABLE if query.tool is None else (_row(query.tool),)
+    chosen = TOOL_SETUPS if query.tool is None else (_row(query.tool),)
     return _answer(request, ConnectOut(agent=name, job=job, tools=_lines(context, chosen, key, job)))
 
 
@@ -133,23 +133,23 @@ async def connect_tool(
     return _answer(request, created, HTTP_201_CREATED)
 
 
-def _row(tool: str) -> Lines:
-    found = next((row for row in TABLE if row.tool == tool), None)
+def _row(tool: str) -> ToolSetup:
+    found = next((row for row in TOOL_SETUPS if row.tool == tool), None)
     if found is None:
         raise NotFound(f"there is no tool {tool!r}; GET /v1/connect names them")
     return found
 
 
-def _lines(context: AppContext, rows: Iterable[Lines], key: str | None, job: str | None) -> list[ToolLinesOut]:
-    place = Place(context.settings.public_url, key, job, context.settings.mail_in_port)
+def _lines(context: AppContext, rows: Iterable[ToolSetup], key: str | None, job: str | None) -> list[ToolLinesOut]:
+    place = SetupValues(context.settings.public_url, key, job, context.settings.mail_in_port)
     return [
         ToolLinesOut(
             tool=row.tool,
             title=row.title,
             key_form=row.form,
             needs_job=not row.names_job,
-            lines=[filled(line, place) for line in row.lines],
-            example=filled(row.example, place),
+            lines=[fill_in(line, place) for line in row.lines],
+            example=fill_in(row.example, place),
             page=row.page,
         )
         for row in rows

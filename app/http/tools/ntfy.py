@@ -1,4 +1,4 @@
-"""ntfy's addresses: `/in/ntfy/<key>[/<topic>]`, and for those that log in, `/ntfy` and, as a server of its own has them, `/<topic>`."""
+"""ntfy's paths: `/in/ntfy/<key>[/<topic>]`, `/ntfy` for clients that log in, and `/<topic>`, as on a server of its own."""
 
 import re
 import time
@@ -6,20 +6,19 @@ import uuid
 from base64 import urlsafe_b64decode
 from collections.abc import Sequence
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
 from app.core.errors import NotAllowed
 from app.http.auth import Caller
-from app.http.tools.tool_auth import Tool, admit, hear, key_in, key_of, parts_of
+from app.http.tools.receive import Tool, authenticate, header_key, key_in, path_parts, store_report
 from app.intake.dialects import ntfy
 
-MOUNTS = ("/in/ntfy", "/ntfy")
-_TOOL = Tool(ntfy.TOOL, ntfy.read)
-_METHODS = ["GET", "POST", "PUT"]
-_KEPT_S = 12 * 3600  # as ntfy says of its own
+TOOL = Tool(ntfy.TOOL, ntfy.read)
+_KEPT_S = 12 * 3600  # as ntfy.sh keeps messages
 _TOPIC = re.compile(r"[-_A-Za-z0-9]{1,64}")
 _REFUSED = {
     "code": 40101,
@@ -30,75 +29,64 @@ _REFUSED = {
 
 
 class _Topic(Convertor[str]):
-    """What can be a topic at the root: shorter than what can be a key there, and no page of ours."""
+    """A topic at the root: shorter than a key can be there, and none of our own pages."""
 
     regex = "(?!(?:docs|healthz|metrics|readyz)(?![-_A-Za-z0-9]))[-_A-Za-z0-9]{1,19}"
 
     def convert(self, value: str) -> str:
-        """Take it as it is."""
+        """Return it unchanged."""
         return value
 
     def to_string(self, value: str) -> str:
-        """Take it as it is."""
+        """Return it unchanged."""
         return value
 
 
 register_url_convertor("topic", _Topic())
-router, at_root = APIRouter(include_in_schema=False), APIRouter(include_in_schema=False)
 
 
-@router.api_route("/in/ntfy", methods=_METHODS)
-@router.api_route("/in/ntfy/{rest:path}", methods=_METHODS)
-@router.api_route("/ntfy", methods=_METHODS)
-@router.api_route("/ntfy/{rest:path}", methods=_METHODS)
-async def take_message(request: Request) -> Response:
-    """Take one message in. A key in the address goes before one in a header, which may be another server's."""
-    mount = next(mount for mount in MOUNTS if request.url.path.startswith(mount))
-    parts = parts_of(request, mount)
-    given = _key(request)
+async def receive_message(request: Request) -> Response:
+    """Store one message. A key in the path is tried before one in a header, which may be for another server."""
+    parts = path_parts(request, "/in/ntfy", "/ntfy")
     try:
-        caller, path = await _admitted(request, parts, given)
+        caller, path = await _authenticate(request, parts)
     except NotAllowed:
         return JSONResponse(_REFUSED, 401, {"WWW-Authenticate": "Basic"})
-    await hear(request, _TOOL, caller, path)
+    await store_report(request, TOOL, caller, path)
     return _published(path)
 
 
-@at_root.api_route("/", methods=["POST", "PUT"])
-@at_root.api_route("/{topic:topic}", methods=["GET", "POST", "PUT"])
-@at_root.api_route("/{topic:topic}/publish", methods=["GET"])
-@at_root.api_route("/{topic:topic}/send", methods=["GET"])
-@at_root.api_route("/{topic:topic}/trigger", methods=["GET"])
-async def take_message_at_root(request: Request) -> Response:
-    """Take one message in where ntfy itself has it. Without a login there is nothing at these addresses."""
-    path, key = parts_of(request), _key(request)
+async def receive_message_at_root(request: Request) -> Response:
+    """Store one message where ntfy itself has its topics. Without a login, these paths answer 404."""
+    path, key = path_parts(request), _login_key(request)
     if not key or (request.method in ("GET", "HEAD") and len(path) == 1):
         raise HTTPException(404)
     try:
-        caller = await admit(request, key)
+        caller = await authenticate(request, key)
     except NotAllowed:
         return JSONResponse(_REFUSED, 401, {"WWW-Authenticate": "Basic"})
-    await hear(request, _TOOL, caller, path)
+    await store_report(request, TOOL, caller, path)
     return _published(path)
 
 
-async def _admitted(request: Request, parts: Sequence[str], given: str) -> tuple[Caller, Sequence[str]]:
-    """Give who holds the key, and the path behind it. Raises NotAllowed."""
+async def _authenticate(request: Request, parts: Sequence[str]) -> tuple[Caller, Sequence[str]]:
+    """Return the holder of the key, and the path after it. Raises NotAllowed."""
+    login_key = _login_key(request)
     if parts:
         try:
-            return await admit(request, parts[0]), parts[1:]
+            return await authenticate(request, parts[0]), parts[1:]
         except NotAllowed:
-            if not given:
+            if not login_key:
                 raise
-    return await admit(request, given), parts
+    return await authenticate(request, login_key), parts
 
 
-def _key(request: Request) -> str:
-    """Give the key from the headers, or from `?auth=`, which is a packed `Authorization`."""
-    found = key_of(request)
+def _login_key(request: Request) -> str:
+    """Return the key in the headers or in `?auth=`, which is an `Authorization` header in base64."""
+    key = header_key(request)
     packed = request.query_params.get("auth", "")
-    if found or not packed:
-        return found
+    if key or not packed:
+        return key
     try:
         return key_in(urlsafe_b64decode(packed + "=" * (-len(packed) % 4)).decode())
     except ValueError:
@@ -106,7 +94,7 @@ def _key(request: Request) -> str:
 
 
 def _published(path: Sequence[str]) -> Response:
-    """Answer as ntfy does, without repeating what was said: it would be a mirror for whatever was sent."""
+    """Answer as ntfy does. The message is left out: repeating it would let anybody make this host show a text of theirs."""
     topic = next((part for part in path if _TOPIC.fullmatch(part)), "")
     now = int(time.time())
     return JSONResponse(
@@ -119,3 +107,17 @@ def _published(path: Sequence[str]) -> Response:
             "message": "",
         }
     )
+
+
+ROUTES = [
+    Route(path, receive_message, methods=["GET", "POST", "PUT"])
+    for path in ("/in/ntfy", "/in/ntfy/{rest:path}", "/ntfy", "/ntfy/{rest:path}")
+]
+ROUTES_AT_ROOT = [
+    Route("/", receive_message_at_root, methods=["POST", "PUT"]),
+    Route("/{topic:topic}", receive_message_at_root, methods=["GET", "POST", "PUT"]),
+    *(
+        Route(f"/{{topic:topic}}/{action}", receive_message_at_root, methods=["GET"])
+        for action in ("publish", "send", "trigger")
+    ),
+]

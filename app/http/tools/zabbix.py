@@ -1,39 +1,37 @@
-"""Zabbix's JSON-RPC for those who push a value at the end of a backup: `/in/zabbix/<key>`, or the key as Zabbix's API token."""
+"""Zabbix's JSON-RPC, to which a backup pushes a value at its end: `/in/zabbix/<key>`, or the key as Zabbix's API token."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import Request, Response
 from fastapi.responses import JSONResponse
+from starlette.routing import Route
 
 from app.core.errors import NotAllowed
-from app.http.tools.tool_auth import Tool, admit, key_of, parts_of, read, take
+from app.http.tools.receive import Tool, authenticate, header_key, path_parts, read_body, store_body
 from app.intake.dialects import zabbix
 from app.intake.dialects.body_fields import parse_json_object
 from app.intake.dialects.text_decoding import decode_text
 
-MOUNT, _PAGE = "/in/zabbix", "api_jsonrpc.php"
-_TOOL = Tool(zabbix.TOOL, zabbix.read)
-_SESSION = "0" * 32  # who has an address with a key in it needs no session
-
-router = APIRouter(include_in_schema=False)
+TOOL = Tool(zabbix.TOOL, zabbix.read)
+_PAGE = "api_jsonrpc.php"
+_SESSION = "0" * 32  # with a key in the path nobody needs a session
 
 
-@router.api_route("/in/zabbix/{rest:path}", methods=["POST"])
-async def take_call(request: Request) -> Response:
-    """Take one call in."""
-    parts = parts_of(request, MOUNT)
-    key = parts[0] if parts and parts[0] != _PAGE else key_of(request)
+async def receive_call(request: Request) -> Response:
+    """Store one call, and answer as Zabbix answers its method."""
+    parts = path_parts(request, "/in/zabbix")
+    key = parts[0] if parts and parts[0] != _PAGE else header_key(request)
     try:
-        caller = await admit(request, key)
+        caller = await authenticate(request, key)
     except NotAllowed:
-        return JSONResponse(
-            _answer({}, error={"code": -32602, "message": "Invalid params.", "data": "Not authorized."}), 401
-        )
-    body = await read(request)
-    await take(request, _TOOL, caller, (), body)
+        error = {"code": -32602, "message": "Invalid params.", "data": "Not authorized."}
+        return JSONResponse({"jsonrpc": "2.0", "error": error, "id": 1}, 401)
+    body = await read_body(request)
+    await store_body(request, TOOL, caller, body)
     call = parse_json_object(decode_text(body))
-    return JSONResponse(_answer(call, result=_result(call)))
+    call_id = call.get("id")
+    return JSONResponse({"jsonrpc": "2.0", "result": _result(call), "id": call_id if isinstance(call_id, int) else 1})
 
 
 def _result(call: Mapping[str, Any]) -> object:
@@ -46,6 +44,4 @@ def _result(call: Mapping[str, Any]) -> object:
             return True
 
 
-def _answer(call: Mapping[str, Any], **what: object) -> dict[str, object]:
-    given = call.get("id")
-    return {"jsonrpc": "2.0", **what, "id": given if isinstance(given, int) else 1}
+ROUTES = [Route("/in/zabbix/{rest:path}", receive_call, methods=["POST"])]

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from app.http.tools import reports, tools
-from app.http.tools.lines import TABLE, Place, filled
+from app.http.tools import mounts
+from app.http.tools.setup_lines import TOOL_SETUPS, SetupValues, fill_in
 from tests.support.running import Running, serving, wait_until
 from tests.support.sources import ROOT
 
-CURLABLE = [row.tool for row in TABLE if row.tool != "mail"]
+CURLABLE = [row.tool for row in TOOL_SETUPS if row.tool != "mail"]
 SAYS_NOTHING = {"tocsin-report"}  # its line only fetches the program
 
 
@@ -41,11 +41,10 @@ def connect(service: Running, tool: str, accept: str = "application/json") -> ht
 
 
 def test_every_tool_that_is_served_has_lines_and_a_page() -> None:
-    served = {row.served_by for row in TABLE}
-    assert {tool.__name__.rpartition(".")[2] for tool in tools._TOOLS} <= served
-    assert set(reports._HEARD) <= {row.tool for row in TABLE}
-    assert not [row.tool for row in TABLE if not (ROOT / row.page).is_file()]
-    assert len({row.tool for row in TABLE}) == len(TABLE)
+    served = {mount.tool.name for mount in mounts.MOUNTS} | {tool.TOOL.name for tool in mounts.SEPARATE}
+    assert served <= {row.tool for row in TOOL_SETUPS}
+    assert not [row.tool for row in TOOL_SETUPS if not (ROOT / row.page).is_file()]
+    assert len({row.tool for row in TOOL_SETUPS}) == len(TOOL_SETUPS)
 
 
 @pytest.mark.parametrize("tool", CURLABLE)
@@ -110,14 +109,14 @@ def test_an_agent_may_not_ask_for_another_nor_one_who_enrols(service: Running) -
 
 
 def test_a_job_s_name_cannot_become_words_of_a_shell() -> None:
-    place = Place("https://tocsin.example.org/b", "k", "'; reboot <key> $(x) \"")
-    for row in TABLE:
+    place = SetupValues("https://tocsin.example.org/b", "k", "'; reboot <key> $(x) \"")
+    for row in TOOL_SETUPS:
         for line in (*row.lines, row.example):
-            said = filled(line, place)
+            said = fill_in(line, place)
             assert "reboot <key>" not in said
             assert "$(x)" not in said
             assert "'; reboot" not in said
-    assert filled("json<tls>://<host>/in", place) == "jsons://tocsin.example.org/b/in"
+    assert fill_in("json<tls>://<host>/in", place) == "jsons://tocsin.example.org/b/in"
 
 
 def test_the_running_service_is_done_with_what_it_heard(service: Running) -> None:

@@ -1,7 +1,7 @@
-"""What a person copies into each tool: one table from a tool to its lines, beside the endpoints that answer them. A new tool adds a row.
+"""What a person copies into each tool so that it reports to us: one row for each tool.
 
-In a line `<url>` is where we are reached, `<host>` the same without its scheme, `<key>` and `<job>` the key and the job as they stand
-in an address. `example` is a line for a shell that tells us of a failure, so that whoever tries it gets the alert.
+In a line, `<url>` is our address, `<host>` the same without its scheme, `<key>` and `<job>` the key and the job as they are written
+in a URL. `example` is a line for a shell that reports a failure, so that the person who tries it gets an alert.
 """
 
 import re
@@ -15,12 +15,11 @@ _WORD = re.compile(r"<(url|host|tls|key|job|slug|mail_host|mail_port)>")
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
-    """A tool's lines. `page` is in the documentation; `names_job`: whether the tool can say which job it speaks of, else the key must."""
+class ToolSetup:
+    """The lines of one tool. `page` is its page in docs/. `names_job`: whether the tool names the job itself; otherwise the key must."""
 
     tool: str
     title: str
-    served_by: str  # the file beside this one
     page: str
     form: KeyForm
     names_job: bool
@@ -29,8 +28,8 @@ class Lines:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """What is filled in. A part that nobody knows stays as it is, for a person to fill in."""
+class SetupValues:
+    """The values for the placeholders in a line. A placeholder without a value stays, for a person to fill in."""
 
     url: str
     key: str | None = None
@@ -38,18 +37,18 @@ class Place:
     mail_port: int | None = None
 
 
-def filled(text: str, place: Place) -> str:
-    """Fill one line in. A name is written as addresses need it, so that no job's name can become another word of a shell."""
-    where = urlsplit(place.url)
+def fill_in(text: str, values: SetupValues) -> str:
+    """Replace the placeholders of a line. Values are percent-encoded, so that no job's name can become a word of a shell."""
+    url = urlsplit(values.url)
     words: Mapping[str, str | None] = {
-        "url": place.url.rstrip("/"),
-        "host": where.netloc + where.path.rstrip("/"),
-        "tls": "s" if where.scheme == "https" else "",
-        "key": None if place.key is None else quote(place.key, safe=""),
-        "job": None if place.job is None else quote(place.job, safe=""),
-        "slug": None if place.job is None else re.sub(r"[^a-z0-9_-]+", "-", place.job.lower()).strip("-") or "backup",
-        "mail_host": where.hostname,
-        "mail_port": None if place.mail_port is None else str(place.mail_port),
+        "url": values.url.rstrip("/"),
+        "host": url.netloc + url.path.rstrip("/"),
+        "tls": "s" if url.scheme == "https" else "",
+        "key": None if values.key is None else quote(values.key, safe=""),
+        "job": None if values.job is None else quote(values.job, safe=""),
+        "slug": None if values.job is None else re.sub(r"[^a-z0-9_-]+", "-", values.job.lower()).strip("-") or "backup",
+        "mail_host": url.hostname,
+        "mail_port": None if values.mail_port is None else str(values.mail_port),
     }
     return _WORD.sub(lambda found: words[found[1]] or ("" if found[1] == "tls" else found[0]), text)
 
@@ -58,9 +57,9 @@ _UUID, _TOKEN = KeyForm.UUID, KeyForm.TOKEN
 _BY_TOOL, _BY_KEY = True, False  # who names the job
 _CURL = "curl -fsS"
 _JSON = "-H 'Content-Type: application/json'"
-TABLE: tuple[Lines, ...] = (
-    Lines(
-        "tocsin-report", "tocsin-report: one word in front of a command", "events", "docs/tools/tocsin-report.md", KeyForm.TOCSIN, _BY_TOOL,
+TOOL_SETUPS: tuple[ToolSetup, ...] = (
+    ToolSetup(
+        "tocsin-report", "tocsin-report: one word in front of a command", "docs/tools/tocsin-report.md", KeyForm.TOCSIN, _BY_TOOL,
         (
             "curl -fsS -o /usr/local/bin/tocsin-report <url>/downloads/tocsin-report.pyz && chmod 755 /usr/local/bin/tocsin-report",
             "(umask 077; echo '<key>' > /etc/tocsin-report.key)",
@@ -69,66 +68,66 @@ TABLE: tuple[Lines, ...] = (
         ),
         "curl -fsS -o /dev/null <url>/downloads/tocsin-report.pyz",
     ),
-    Lines(
-        "curl", "curl, and anything else that can send an HTTP request", "events", "docs/agents.md", KeyForm.TOCSIN, _BY_TOOL,
+    ToolSetup(
+        "curl", "curl, and anything else that can send an HTTP request", "docs/agents.md", KeyForm.TOCSIN, _BY_TOOL,
         (f"""{_CURL} <url>/v1/events -H 'Authorization: Bearer <key>' {_JSON} -d '{{"job": "<slug>", "outcome": "success"}}'""",),
         f"""{_CURL} <url>/v1/events -H 'Authorization: Bearer <key>' {_JSON} -d '{{"job": "<slug>", "outcome": "failure"}}'""",
     ),
-    Lines(
-        "healthchecks", "Healthchecks pings (borgmatic, runitor, cron)", "healthchecks", "docs/tools/healthchecks.md", _UUID, _BY_KEY,
+    ToolSetup(
+        "healthchecks", "Healthchecks pings (borgmatic, runitor, cron)", "docs/tools/healthchecks.md", _UUID, _BY_KEY,
         (
             "<url>/ping/<key>",
             '0 2 * * *  out=$(/usr/local/bin/backup.sh 2>&1); curl -fsS -m 10 --retry 5 --data-raw "$out" <url>/ping/<key>/$?',
         ),
         f"{_CURL} <url>/ping/<key>/fail",
     ),
-    Lines(
-        "healthchecks-slug", "Healthchecks pings by a slug, one key for a host", "healthchecks", "docs/tools/healthchecks.md", _TOKEN, _BY_TOOL,
+    ToolSetup(
+        "healthchecks-slug", "Healthchecks pings by a slug, one key for a host", "docs/tools/healthchecks.md", _TOKEN, _BY_TOOL,
         ("<url>/ping/<key>/<slug>",),
         f"{_CURL} <url>/ping/<key>/<slug>/fail",
     ),
-    Lines(
-        "uptime-kuma", "Uptime Kuma push", "uptime_kuma", "docs/tools/uptime-kuma.md", _TOKEN, _BY_KEY,
+    ToolSetup(
+        "uptime-kuma", "Uptime Kuma push", "docs/tools/uptime-kuma.md", _TOKEN, _BY_KEY,
         ("<url>/api/push/<key>",),
         f"{_CURL} '<url>/api/push/<key>?status=down&msg=a+test'",
     ),
-    Lines(
-        "cronitor", "Cronitor telemetry", "cronitor", "docs/tools/cronitor.md", _TOKEN, _BY_TOOL,
+    ToolSetup(
+        "cronitor", "Cronitor telemetry", "docs/tools/cronitor.md", _TOKEN, _BY_TOOL,
         (f"{_CURL} '<url>/p/<key>/<slug>?state=run'", f"{_CURL} '<url>/p/<key>/<slug>?state=complete'"),
         f"{_CURL} '<url>/p/<key>/<slug>?state=fail'",
     ),
-    Lines(
-        "cronhub", "Cronhub pings", "cronhub", "docs/tools/cronhub.md", _UUID, _BY_KEY,
+    ToolSetup(
+        "cronhub", "Cronhub pings", "docs/tools/cronhub.md", _UUID, _BY_KEY,
         ("<url>/start/<key>", "<url>/finish/<key>", "<url>/fail/<key>"),
         f"{_CURL} <url>/fail/<key>",
     ),
-    Lines(
-        "sentry", "Sentry cron monitors (borgmatic)", "sentry_cron", "docs/tools/borgmatic.md", _TOKEN, _BY_TOOL,
+    ToolSetup(
+        "sentry", "Sentry cron monitors (borgmatic)", "docs/tools/borgmatic.md", _TOKEN, _BY_TOOL,
         ("data_source_name_url: http<tls>://<key>@<host>/1", "monitor_slug: <slug>"),
         f"{_CURL} '<url>/api/1/cron/<slug>/<key>/?status=error'",
     ),
-    Lines(
-        "zabbix", "Zabbix history.push (borgmatic)", "zabbix", "docs/tools/borgmatic.md", _TOKEN, _BY_KEY,
+    ToolSetup(
+        "zabbix", "Zabbix history.push (borgmatic)", "docs/tools/borgmatic.md", _TOKEN, _BY_KEY,
         ("server: <url>/in/zabbix/<key>/api_jsonrpc.php", "itemid: 1", "api_key: any"),
         f"""{_CURL} <url>/in/zabbix/<key>/api_jsonrpc.php {_JSON} -d '{{"jsonrpc": "2.0", "method": "history.push", "params": {{"itemid": 1, "value": "ERROR"}}, "id": 1}}'""",
     ),
-    Lines(
-        "loki", "Loki push (borgmatic)", "loki", "docs/tools/borgmatic.md", _TOKEN, _BY_KEY,
+    ToolSetup(
+        "loki", "Loki push (borgmatic)", "docs/tools/borgmatic.md", _TOKEN, _BY_KEY,
         ("url: <url>/in/loki/<key>/loki/api/v1/push",),
         f"""{_CURL} <url>/in/loki/<key>/loki/api/v1/push {_JSON} -d '{{"streams": [{{"stream": {{"app": "test"}}, "values": [["'$(date +%s)'000000000", "Failed backup"]]}}]}}'""",
     ),
-    Lines(
-        "pagerduty", "PagerDuty events, where the address can be changed", "pagerduty", "docs/tools/borgmatic.md", _TOKEN, _BY_KEY,
+    ToolSetup(
+        "pagerduty", "PagerDuty events, where the address can be changed", "docs/tools/borgmatic.md", _TOKEN, _BY_KEY,
         ("<url>/in/pagerduty/<key>",),
         f"""{_CURL} <url>/in/pagerduty/<key> {_JSON} -d '{{"event_action": "trigger", "payload": {{"summary": "a test", "severity": "error"}}}}'""",
     ),
-    Lines(
-        "pushover", "Pushover messages, where the address can be changed", "pushover", "docs/tools/borgmatic.md", _TOKEN, _BY_KEY,
+    ToolSetup(
+        "pushover", "Pushover messages, where the address can be changed", "docs/tools/borgmatic.md", _TOKEN, _BY_KEY,
         ("<url>/in/pushover/<key>",),
         f"{_CURL} <url>/in/pushover/<key> -d 'title=Backup failed' -d 'message=a test'",
     ),
-    Lines(
-        "proxmox", "Proxmox VE and Backup Server, by a webhook", "reports", "docs/tools/proxmox.md", _TOKEN, _BY_TOOL,
+    ToolSetup(
+        "proxmox", "Proxmox VE and Backup Server, by a webhook", "docs/tools/proxmox.md", _TOKEN, _BY_TOOL,
         (
             "Method POST, URL <url>/in/proxmox/<key>",
             "Header Content-Type: application/json",
@@ -136,30 +135,30 @@ TABLE: tuple[Lines, ...] = (
         ),
         f"""{_CURL} <url>/in/proxmox/<key> {_JSON} -d '{{"title": "vzdump backup status (pve1): backup failed", "message": "a test", "severity": "error"}}'""",
     ),
-    Lines(
-        "gotify", "Gotify (Proxmox, Backrest)", "gotify", "docs/tools/proxmox.md", _TOKEN, _BY_TOOL,
+    ToolSetup(
+        "gotify", "Gotify (Proxmox, Backrest)", "docs/tools/proxmox.md", _TOKEN, _BY_TOOL,
         ("Server <url>", "Token <key>"),
         f"""{_CURL} <url>/message -H 'X-Gotify-Key: <key>' {_JSON} -d '{{"title": "Backup failed", "message": "a test", "priority": 9}}'""",
     ),
-    Lines(
-        "duplicati", "Duplicati", "reports", "docs/tools/duplicati.md", _TOKEN, _BY_TOOL,
+    ToolSetup(
+        "duplicati", "Duplicati", "docs/tools/duplicati.md", _TOKEN, _BY_TOOL,
         ("--send-http-json-urls=<url>/in/duplicati/<key>", "--send-http-any-operation=true"),
         f"""{_CURL} <url>/in/duplicati/<key> --data-binary '{{"Data": {{"ParsedResult": "Error", "MainOperation": "Backup"}}, "Extra": {{"backup-name": "<slug>"}}, "LogLines": ["[Error-x]: a test"]}}'""",
     ),
-    Lines(
-        "kopia", "Kopia", "reports", "docs/tools/kopia.md", _TOKEN, _BY_TOOL,
+    ToolSetup(
+        "kopia", "Kopia", "docs/tools/kopia.md", _TOKEN, _BY_TOOL,
         (
             "kopia notification profile configure webhook --profile-name=tocsin --endpoint=<url>/in/kopia/<key> --method=POST --format=txt --min-severity=report",
         ),
         rf"""printf 'Path: /srv\n\n  Status:      fatal\n  Error:       a test\n' | {_CURL} <url>/in/kopia/<key> -H 'Subject: Failed to create a snapshot of /srv on a host' --data-binary @-""",
     ),
-    Lines(
-        "backrest", "Backrest, by its Slack or Discord hook", "reports", "docs/tools/backrest.md", _TOKEN, _BY_TOOL,
+    ToolSetup(
+        "backrest", "Backrest, by its Slack or Discord hook", "docs/tools/backrest.md", _TOKEN, _BY_TOOL,
         ("Webhook URL <url>/in/backrest/<key>",),
         rf"""printf 'Backrest Error\nTask: backup for plan "<slug>" at 2026-01-31T02:00:00Z\nEvent: snapshot error\nError: a test\n' | {_CURL} <url>/in/backrest/<key> --data-binary @-""",
     ),
-    Lines(
-        "restic", "restic, with what it printed", "reports", "docs/tools/restic.md", _TOKEN, _BY_TOOL,
+    ToolSetup(
+        "restic", "restic, with what it printed", "docs/tools/restic.md", _TOKEN, _BY_TOOL,
         (
             "export RESTIC_PROGRESS_FPS=0.01",
             "out=$(restic backup --json /srv 2>&1); code=$?",
@@ -167,16 +166,16 @@ TABLE: tuple[Lines, ...] = (
         ),
         f"{_CURL} '<url>/in/restic/<key>?job=<job>&exit_code=12' -d ''",
     ),
-    Lines(
-        "borg", "borg, with what it printed", "reports", "docs/tools/borg.md", _TOKEN, _BY_TOOL,
+    ToolSetup(
+        "borg", "borg, with what it printed", "docs/tools/borg.md", _TOKEN, _BY_TOOL,
         (
             "out=$(borg --log-json create --json --list --filter E /repo::'{hostname}-{now}' /srv 2>&1); code=$?",
             r"""printf '%s\n' "$out" | curl -fsS -m 10 --retry 5 --data-binary @- "<url>/in/borg/<key>?job=<job>&exit_code=$code" """.strip(),
         ),
         f"{_CURL} '<url>/in/borg/<key>?job=<job>&exit_code=2' -d ''",
     ),
-    Lines(
-        "resticprofile", "resticprofile's HTTP hooks", "reports", "docs/tools/resticprofile.md", _TOKEN, _BY_TOOL,
+    ToolSetup(
+        "resticprofile", "resticprofile's HTTP hooks", "docs/tools/resticprofile.md", _TOKEN, _BY_TOOL,
         (
             'send-before: {method: HEAD, url: "<url>/in/resticprofile/<key>/start?profile=${PROFILE_NAME}&command=${PROFILE_COMMAND}"}',
             'send-after: {method: POST, url: "<url>/in/resticprofile/<key>?profile=${PROFILE_NAME}&command=${PROFILE_COMMAND}", body-template: stdout.txt}',
@@ -184,28 +183,28 @@ TABLE: tuple[Lines, ...] = (
         ),
         f"{_CURL} '<url>/in/resticprofile/<key>/fail?profile=<job>&exit_code=12' -d ''",
     ),
-    Lines(
-        "cloudevents", "CloudEvents 1.0", "cloudevents", "docs/tools/cloudevents.md", _TOKEN, _BY_TOOL,
+    ToolSetup(
+        "cloudevents", "CloudEvents 1.0", "docs/tools/cloudevents.md", _TOKEN, _BY_TOOL,
         ("<url>/in/cloudevents/<key>",),
         f"""{_CURL} <url>/in/cloudevents/<key> -H 'Content-Type: application/cloudevents+json' -d '{{"specversion": "1.0", "id": "'$(date +%s)'", "source": "/test", "type": "org.example.backup.failed", "subject": "<slug>"}}'""",
     ),
-    Lines(
-        "alertmanager", "Alertmanager and Grafana's alerting", "reports", "docs/tools/alertmanager.md", _TOKEN, _BY_TOOL,
+    ToolSetup(
+        "alertmanager", "Alertmanager and Grafana's alerting", "docs/tools/alertmanager.md", _TOKEN, _BY_TOOL,
         ("url: <url>/in/alertmanager/<key>", "send_resolved: true"),
         f"""{_CURL} <url>/in/alertmanager/<key> -d '{{"status": "firing", "alerts": [{{"status": "firing", "labels": {{"alertname": "Test"}}}}]}}'""",
     ),
-    Lines(
-        "apprise", "Apprise", "apprise", "docs/tools/apprise.md", _TOKEN, _BY_KEY,
+    ToolSetup(
+        "apprise", "Apprise", "docs/tools/apprise.md", _TOKEN, _BY_KEY,
         ("json<tls>://<host>/in/apprise/<key>",),
         f"""{_CURL} <url>/in/apprise/<key> {_JSON} -d '{{"version": "1.0", "title": "Backup failed", "message": "a test", "type": "failure"}}'""",
     ),
-    Lines(
-        "ntfy", "ntfy", "ntfy", "docs/tools/ntfy.md", _TOKEN, _BY_TOOL,
+    ToolSetup(
+        "ntfy", "ntfy", "docs/tools/ntfy.md", _TOKEN, _BY_TOOL,
         ("server: <url>/in/ntfy/<key>", "topic: <slug>"),
         f"{_CURL} -H 'Title: Backup failed' -d 'a test' <url>/in/ntfy/<key>/<slug>",
     ),
-    Lines(
-        "mail", "Tools that can only mail (Veeam, Bacula, Synology ...)", "mail_in", "docs/tools/mail.md", _UUID, _BY_TOOL,
+    ToolSetup(
+        "mail", "Tools that can only mail (Veeam, Bacula, Synology ...)", "docs/tools/mail.md", _UUID, _BY_TOOL,
         ("SMTP server <mail_host>, port <mail_port>, no login", "Recipient <key>@tocsin"),
         "swaks --server <mail_host>:<mail_port> --to <key>@tocsin --header 'Subject: [Failed] <slug>' --body 'a test'",
     ),
