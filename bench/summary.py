@@ -11,7 +11,7 @@ from app.compose import summary_mail
 from app.domain.calendar import Frequency, Recurrence
 from app.store.engine import open_engines
 from app.store.summaries import Schedule
-from app.store.summary_view import summary_story
+from app.store.summary_view import read_summary_view
 from app.store.transactions import Database
 from bench.claim import Claim
 from bench.fleet import JOBS, add_fleet, add_history
@@ -45,8 +45,8 @@ async def _summarise(place: Place) -> float:
     schedule = Schedule("sch_bench", None, "every morning", Recurrence(Frequency.DAY, 7), (), (), end, 0)
     begun = time.perf_counter()
     async with database.read() as tx:
-        story = await summary_story(tx, schedule, number=1, start=end - timedelta(days=1), end=end)
-    mail = summary_mail.word(story, base_url="https://tocsin.example.org")
+        story = await read_summary_view(tx, schedule, number=1, start=end - timedelta(days=1), end=end)
+    mail = summary_mail.render(story, base_url="https://tocsin.example.org")
     took = time.perf_counter() - begun
     if story.jobs != JOBS or not mail.html:
         raise RuntimeError(f"the summary contains {story.jobs} jobs")

@@ -1,12 +1,12 @@
-"""One alert in words, as both parts of an alert mail show it. Pure: from a story to what is printed, no markup."""
+"""The texts of one alert, as the text part and the HTML part of a mail show them, without markup. Pure."""
 
 import math
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
-from app.compose import hints, phrases
-from app.compose.error_line import error_line
-from app.compose.links import link_to
+from app.compose import phrases
+from app.compose.error_text import error_line, hint_for
+from app.compose.phrases import link_to
 from app.domain.alert import AlertKind
 from app.domain.mail_views import AlertView
 from app.domain.notice import NoticeKind
@@ -19,7 +19,7 @@ STATES = {
     AlertKind.WARNING: "WARNING",
 }
 OK_AGAIN = "OK AGAIN"
-CLOSED = "CLOSED"  # the alert is over, the trouble is not: what was missed came and failed
+CLOSED = "CLOSED"  # the alert is over but the job is not ok: the missed run came and failed
 _TONES = {
     AlertKind.FAILED: "failed",
     AlertKind.MISSED: "missed",
@@ -27,7 +27,7 @@ _TONES = {
     AlertKind.OVERRUN: "warning",
     AlertKind.WARNING: "warning",
 }
-# (while it lasts, when it is over)
+# (while the alert is open, after it is closed)
 _BEGAN = {
     AlertKind.FAILED: ("Failing since", "Failed since"),
     AlertKind.MISSED: ("Missed since", "Missed since"),
@@ -40,8 +40,8 @@ _SHORT, _LONG = 60, 400
 
 
 @dataclass(frozen=True, slots=True)
-class Card:
-    """What a reader needs of one alert. `facts` are (label, value), `links` (noun, address)."""
+class AlertCard:
+    """What a mail shows of one alert. `facts` are (label, value), `links` are (noun, address)."""
 
     state: str
     tone: str
@@ -57,122 +57,124 @@ class Card:
     reason: str
 
 
-def state_of(story: AlertView) -> str:
-    """Say how it stands: `FAILED`, `STILL FAILED`, `OK AGAIN`; never the last of a job that still fails."""
-    if story.what is NoticeKind.RECOVERED:
-        return CLOSED if story.failures_in_row or story.missed_in_row else OK_AGAIN
-    still = "STILL " if story.what is NoticeKind.REPEATED else ""
-    return still + STATES[story.alert.kind]
+def state_of(view: AlertView) -> str:
+    """Return the state: `FAILED`, `STILL FAILED`, `OK AGAIN`, `CLOSED`; never `OK AGAIN` for a job that still fails."""
+    if view.what is NoticeKind.RECOVERED:
+        return CLOSED if view.failures_in_row or view.missed_in_row else OK_AGAIN
+    still = "STILL " if view.what is NoticeKind.REPEATED else ""
+    return still + STATES[view.alert.kind]
 
 
-def title_of(story: AlertView) -> str:
-    """Name the job, with its activity where it is no backup, for a job and its check often share a name; or the agent."""
-    if story.job is None or story.alert.kind is AlertKind.AGENT_SILENT:
-        return f"agent {phrases.one_line(story.agent, _SHORT)}"
-    job = phrases.one_line(story.job, _SHORT)
-    return job if story.activity in ("", "backup", job.casefold()) else f"{job} {phrases.one_line(story.activity, 20)}"
+def title_of(view: AlertView) -> str:
+    """Return the job's name, or the agent's. An activity other than backup is appended: a job and its check often share a name."""
+    if view.job is None or view.alert.kind is AlertKind.AGENT_SILENT:
+        return f"agent {phrases.one_line(view.agent, _SHORT)}"
+    job = phrases.one_line(view.job, _SHORT)
+    return job if view.activity in ("", "backup", job.casefold()) else f"{job} {phrases.one_line(view.activity, 20)}"
 
 
-def name_of(story: AlertView) -> str:
-    """Say `nightly-sql on sql01 (Acme)`."""
-    customer = phrases.one_line(story.customer, _SHORT)
-    title = title_of(story)
-    is_agent = story.job is None or story.alert.kind is AlertKind.AGENT_SILENT
-    return f"{title} ({customer})" if is_agent else f"{title} on {phrases.one_line(story.agent, _SHORT)} ({customer})"
+def name_of(view: AlertView) -> str:
+    """Return `nightly-sql on sql01 (Acme)`."""
+    customer = phrases.one_line(view.customer, _SHORT)
+    title = title_of(view)
+    is_agent = view.job is None or view.alert.kind is AlertKind.AGENT_SILENT
+    return f"{title} ({customer})" if is_agent else f"{title} on {phrases.one_line(view.agent, _SHORT)} ({customer})"
 
 
-def trouble_of(story: AlertView) -> str:
-    """Say what is wrong in a sentence: the backup's own, or ours where it said nothing, in the reader's time zone."""
-    alert, beside = story.alert, newest_moment(story)
+def trouble_of(view: AlertView) -> str:
+    """Return what is wrong in one sentence: the backup's own error, or a sentence of ours. Times are in the customer's time zone."""
+    alert, reference = view.alert, newest_moment(view)
     match alert.kind:
         case AlertKind.MISSED:
-            slot = phrases.moment(story.expected_at or alert.since, phrases.zone(story.time_zone), beside)
-            habit = f" Learned from its runs, not confirmed: {story.habit}." if story.habit else ""
+            slot = phrases.moment(view.expected_at or alert.since, phrases.zone(view.time_zone), reference)
+            habit = (
+                f" This schedule was learned from its runs and is not confirmed: {view.habit}." if view.habit else ""
+            )
             return f"Expected {slot}, but no run came.{habit}"
         case AlertKind.OVERRUN:
-            return f"Still running after {phrases.duration(beside - alert.since)}, longer than it should."
+            return f"Still running after {phrases.duration(reference - alert.since)}, longer than it should."
         case AlertKind.AGENT_SILENT:
-            return f"Nothing heard for {phrases.duration(beside - alert.since)}."
+            return f"Nothing heard for {phrases.duration(reference - alert.since)}."
         case AlertKind.FAILED | AlertKind.WARNING:
-            # Without an error, the words with which the alert was opened: something must say what is wrong.
-            return phrases.shorten(error_line(story) or phrases.one_line(alert.reason, _LONG), _LONG)
+            # Without an error text, the reason why the alert was opened: the mail must say what is wrong.
+            return phrases.shorten(error_line(view) or phrases.one_line(alert.reason, _LONG), _LONG)
 
 
-def runs_of(story: AlertView) -> int:
-    """Count the runs (or slots) that the alert is about: those that it opened with, and those on top."""
+def runs_of(view: AlertView) -> int:
+    """Return the number of runs (or missed runs) that the alert is about: those it was opened for, and those after that."""
     in_row = {
-        AlertKind.FAILED: story.failures_in_row,
-        AlertKind.WARNING: story.warnings_in_row,
-        AlertKind.MISSED: story.missed_in_row,
-    }.get(story.alert.kind, 0)
-    return max(story.alert.repeats + 1, in_row)
+        AlertKind.FAILED: view.failures_in_row,
+        AlertKind.WARNING: view.warnings_in_row,
+        AlertKind.MISSED: view.missed_in_row,
+    }.get(view.alert.kind, 0)
+    return max(view.alert.repeats + 1, in_row)
 
 
-def newest_moment(story: AlertView) -> datetime:
-    """Give the moment that the mail speaks of: the reference of every relative time, so that the clock changes no word."""
-    alert = story.alert
+def newest_moment(view: AlertView) -> datetime:
+    """Return the newest moment of the alert. Relative times in the mail count from it, so the text does not depend on the clock."""
+    alert = view.alert
     return max(
-        moment for moment in (alert.opened_at, alert.last_at, alert.closed_at, story.told_at) if moment is not None
+        moment for moment in (alert.opened_at, alert.last_at, alert.closed_at, view.told_at) if moment is not None
     )
 
 
-def card_of(story: AlertView, base_url: str, log_lines: int) -> Card:
-    """Word one alert, with at most `log_lines` lines of its log."""
-    is_down = story.what is not NoticeKind.RECOVERED
-    log = phrases.tail(story.log_tail or "", log_lines, 100 * log_lines) if is_down and log_lines else ()
-    whole_log = phrases.tail(story.log_tail or "", 20, 2048) if is_down else ()
-    is_agent = story.job is None or story.alert.kind is AlertKind.AGENT_SILENT
-    customer = phrases.one_line(story.customer, _SHORT)
-    return Card(
-        state=state_of(story),
-        tone=_TONES[story.alert.kind] if is_down else "ok" if state_of(story) == OK_AGAIN else "none",
+def card_of(view: AlertView, base_url: str, log_lines: int) -> AlertCard:
+    """Return the card of one alert, with at most `log_lines` lines of its log."""
+    is_down = view.what is not NoticeKind.RECOVERED
+    log = phrases.tail(view.log_tail or "", log_lines, 100 * log_lines) if is_down and log_lines else ()
+    log_for_hint = phrases.tail(view.log_tail or "", 20, 2048) if is_down else ()
+    is_agent = view.job is None or view.alert.kind is AlertKind.AGENT_SILENT
+    customer = phrases.one_line(view.customer, _SHORT)
+    return AlertCard(
+        state=state_of(view),
+        tone=_TONES[view.alert.kind] if is_down else "ok" if state_of(view) == OK_AGAIN else "none",
         is_down=is_down,
-        title=title_of(story),
-        place=customer if is_agent else f"{phrases.one_line(story.agent, _SHORT)} · {customer}",
-        name=name_of(story),
-        error=trouble_of(story) if is_down or story.alert.kind in (AlertKind.FAILED, AlertKind.WARNING) else "",
-        facts=tuple(_facts(story, phrases.zone(story.time_zone))),
-        hint=hints.hint_for(story.alert.kind, story.alert.message, whole_log) if is_down else "",
+        title=title_of(view),
+        place=customer if is_agent else f"{phrases.one_line(view.agent, _SHORT)} · {customer}",
+        name=name_of(view),
+        error=trouble_of(view) if is_down or view.alert.kind in (AlertKind.FAILED, AlertKind.WARNING) else "",
+        facts=tuple(_facts(view, phrases.zone(view.time_zone))),
+        hint=hint_for(view.alert.kind, view.alert.message, log_for_hint) if is_down else "",
         log=log,
-        links=_links(story, base_url),
-        reason=phrases.one_line(story.reason, 200),
+        links=_links(view, base_url),
+        reason=phrases.one_line(view.reason, 200),
     )
 
 
-def _links(story: AlertView, base_url: str) -> tuple[tuple[str, str], ...]:
+def _links(view: AlertView, base_url: str) -> tuple[tuple[str, str], ...]:
     ids = (
-        ("alert", story.alert.id),
-        ("run", story.run_id),
-        ("job", story.alert.job_id),
-        ("agent", story.alert.agent_id),
+        ("alert", view.alert.id),
+        ("run", view.run_id),
+        ("job", view.alert.job_id),
+        ("agent", view.alert.agent_id),
     )
-    shown = [(noun, id_) for noun, id_ in ids if id_ and (noun != "agent" or story.alert.job_id is None)]
+    shown = [(noun, id_) for noun, id_ in ids if id_ and (noun != "agent" or view.alert.job_id is None)]
     return tuple((noun, link_to(base_url, noun, id_)) for noun, id_ in shown)
 
 
-def _facts(story: AlertView, where: tzinfo) -> list[tuple[str, str]]:
-    alert, beside, is_over = story.alert, newest_moment(story), story.what is NoticeKind.RECOVERED
+def _facts(view: AlertView, where: tzinfo) -> list[tuple[str, str]]:
+    alert, reference, is_over = view.alert, newest_moment(view), view.what is NoticeKind.RECOVERED
 
-    def said(moment: datetime | None) -> str:
-        return "" if moment is None else phrases.moment(moment, where, beside)
+    def shown(moment: datetime | None) -> str:
+        return "" if moment is None else phrases.moment(moment, where, reference)
 
-    lasted = ((alert.closed_at or beside) - alert.since).total_seconds()
-    began = said(alert.since) + (f" ({phrases.duration(lasted)})" if lasted >= 60 else "")  # noqa: PLR2004
-    in_row = f"{runs_of(story):,} in a row" if runs_of(story) > 1 else ""
+    lasted = ((alert.closed_at or reference) - alert.since).total_seconds()
+    began = shown(alert.since) + (f" ({phrases.duration(lasted)})" if lasted >= 60 else "")  # noqa: PLR2004
+    in_row = f"{runs_of(view):,} in a row" if runs_of(view) > 1 else ""
     is_missed = alert.kind is AlertKind.MISSED
     facts = [
-        ("OK since" if state_of(story) == OK_AGAIN else "Closed", said(alert.closed_at) if is_over else ""),
+        ("OK since" if state_of(view) == OK_AGAIN else "Closed", shown(alert.closed_at) if is_over else ""),
         ("Because", phrases.one_line(alert.closed_reason or "", 200) if is_over else ""),
-        ("But now", _now(story) if is_over else ""),
+        ("But now", _still_wrong(view) if is_over else ""),
         (_BEGAN[alert.kind][is_over], began if is_over or in_row or not is_missed else ""),
         (_IN_ROW.get(alert.kind, ""), in_row if alert.kind in _IN_ROW else ""),
         (
             "Last success",
-            (said(story.last_success_at) or "none that we know of") if alert.job_id and not is_over else "",
+            (shown(view.last_success_at) or "none known") if alert.job_id and not is_over else "",
         ),
-        # Of the run that failed: below "OK again" they would be taken for those of the good one.
-        *(() if is_over else _measured(story)),
-        ("Next due", said(story.next_due_at) if story.next_due_at and story.next_due_at > beside else ""),
+        # They belong to the run that failed: under "OK AGAIN" they would look like those of the good run.
+        *(() if is_over else _measured(view)),
+        ("Next due", shown(view.next_due_at) if view.next_due_at and view.next_due_at > reference else ""),
         (
             "Acknowledged",
             phrases.one_line(f"by {alert.acknowledged_by or 'somebody'}", _SHORT) if alert.acknowledged_at else "",
@@ -181,27 +183,27 @@ def _facts(story: AlertView, where: tzinfo) -> list[tuple[str, str]]:
     return [(label, value) for label, value in facts if value]
 
 
-def _now(story: AlertView) -> str:
-    """Say what is still wrong with a job whose alert is over."""
-    if story.failures_in_row:
-        return f"failing, {phrases.count(story.failures_in_row, 'run')} in a row"
-    if story.missed_in_row:
-        return f"missed, {story.missed_in_row:,} in a row"
-    return "with warnings" if story.warnings_in_row else ""
+def _still_wrong(view: AlertView) -> str:
+    """Return what is still wrong with a job whose alert is over."""
+    if view.failures_in_row:
+        return f"failing, {phrases.count(view.failures_in_row, 'run')} in a row"
+    if view.missed_in_row:
+        return f"missed, {view.missed_in_row:,} in a row"
+    return "with warnings" if view.warnings_in_row else ""
 
 
-def _measured(story: AlertView) -> list[tuple[str, str]]:
-    """What the run measured; a missed slot and a silent agent have measured nothing."""
-    if story.alert.kind in (AlertKind.MISSED, AlertKind.AGENT_SILENT):
+def _measured(view: AlertView) -> list[tuple[str, str]]:
+    """Return the metrics of the run; for a missed run and a silent agent there are none."""
+    if view.alert.kind in (AlertKind.MISSED, AlertKind.AGENT_SILENT):
         return []
-    told = {name: value for name, value in story.metrics.items() if math.isfinite(value)}
+    metrics = {name: value for name, value in view.metrics.items() if math.isfinite(value)}
     found = []
-    if told.get("duration_s", 0) > 0:
-        found.append(("Duration", phrases.duration(told["duration_s"])))
-    if told.get("bytes_processed", 0) > 0:
-        found.append(("Read", phrases.size(told["bytes_processed"])))
-    if told.get("bytes_stored", 0) > 0:
-        found.append(("Stored", phrases.size(told["bytes_stored"])))
-    if told.get("files_failed", 0) > 0:
-        found.append(("Files failed", f"{told['files_failed']:,.0f}"))
+    if metrics.get("duration_s", 0) > 0:
+        found.append(("Duration", phrases.duration(metrics["duration_s"])))
+    if metrics.get("bytes_processed", 0) > 0:
+        found.append(("Read", phrases.size(metrics["bytes_processed"])))
+    if metrics.get("bytes_stored", 0) > 0:
+        found.append(("Stored", phrases.size(metrics["bytes_stored"])))
+    if metrics.get("files_failed", 0) > 0:
+        found.append(("Files failed", f"{metrics['files_failed']:,.0f}"))
     return found

@@ -1,13 +1,13 @@
-"""Words one mail about one or many alerts: what is down first, then what recovered. Pure; it must not decide who is told."""
+"""Renders one mail about one or more alerts: what is down first, then what recovered. Pure."""
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from app.compose import pages, phrases
-from app.compose.alert_card import CLOSED, OK_AGAIN, STATES, Card, card_of, newest_moment, state_of
+from app.compose import phrases
+from app.compose.alert_card import CLOSED, OK_AGAIN, STATES, AlertCard, card_of, newest_moment, state_of
 from app.compose.alert_subject import subject_of
-from app.compose.letter import Letter
+from app.compose.render import HTML_LIMIT, TEXT_LIMIT, RenderedMail, fit, html_page, text_page
 from app.domain.event import Severity
 from app.domain.mail_views import AlertView
 from app.domain.notice import NoticeKind
@@ -24,73 +24,78 @@ _WORDS = {
 }
 
 
-def word(stories: Sequence[AlertView], *, base_url: str) -> Letter:
-    """Word the mail that tells of 1..n alerts. The same stories in any order give the same letter."""
-    ordered = in_order(stories)
-    cards = _without_repetition(
-        [card_of(story, base_url, _log_lines(len(ordered))) for story in ordered[: DETAILED + BRIEF]]
+def render(views: Sequence[AlertView], *, base_url: str) -> RenderedMail:
+    """Return the mail about 1..n alerts. The order of `views` does not matter."""
+    ordered = in_order(views)
+    cards = _with_hints_once(
+        [card_of(view, base_url, _log_lines(len(ordered))) for view in ordered[: DETAILED + BRIEF]]
     )
-    told = _told(ordered, cards, base_url)
+    values = _frame(ordered, cards, base_url)
 
     def page(scale: float, *, html: bool) -> str:
-        detailed, brief = int(DETAILED * scale), int(BRIEF * scale**0.5)  # names are worth more than details of a few
+        detailed, brief = (
+            int(DETAILED * scale),
+            int(BRIEF * scale**0.5),
+        )  # many names are worth more than the details of a few
         shown = {"cards": cards[:detailed], "briefs": cards[detailed : detailed + brief]}
         more = max(0, len(ordered) - detailed - brief)
         return (
-            pages.html_page("alert.html", more=more, **shown, **told)
+            html_page("alert.html", more=more, **shown, **values)
             if html
-            else pages.text_page("alert.txt", more=more, **shown, **told)
+            else text_page("alert.txt", more=more, **shown, **values)
         )
 
-    return Letter(
+    return RenderedMail(
         subject=subject_of(ordered),
-        text=pages.fit(lambda scale: page(scale, html=False), pages.TEXT_LIMIT),
-        html=pages.fit(lambda scale: page(scale, html=True), pages.HTML_LIMIT),
-        headers=(("X-Tocsin", "alert; " + ", ".join(sorted({story.what.value for story in ordered}))),),
+        text=fit(lambda scale: page(scale, html=False), TEXT_LIMIT),
+        html=fit(lambda scale: page(scale, html=True), HTML_LIMIT),
+        headers=(("X-Tocsin", "alert; " + ", ".join(sorted({view.what.value for view in ordered}))),),
     )
 
 
-def in_order(stories: Sequence[AlertView]) -> list[AlertView]:
-    """Give the stories as they are told: what is down first, then what recovered."""
-    return sorted(stories, key=_place)
+def in_order(views: Sequence[AlertView]) -> list[AlertView]:
+    """Return the views in the order of the mail: what is down first, then what recovered."""
+    return sorted(views, key=_sort_key)
 
 
-def _place(story: AlertView) -> tuple[object, ...]:
-    """Down before recovered, new before told again, then by what is worst; the id settles ties."""
+def _sort_key(view: AlertView) -> tuple[object, ...]:
+    """Down before recovered, then by kind, new before repeated, then the most severe first; the id breaks ties."""
     whats = (NoticeKind.OPENED, NoticeKind.REPEATED, NoticeKind.RECOVERED)
     return (
-        story.what is NoticeKind.RECOVERED,
-        _KINDS.index(story.alert.kind),
-        whats.index(story.what),
-        _SEVERITIES.index(story.alert.severity),
-        story.customer,
-        story.agent,
-        story.job or "",
-        story.alert.id,
+        view.what is NoticeKind.RECOVERED,
+        _KINDS.index(view.alert.kind),
+        whats.index(view.what),
+        _SEVERITIES.index(view.alert.severity),
+        view.customer,
+        view.agent,
+        view.job or "",
+        view.alert.id,
     )
 
 
-def _without_repetition(cards: Sequence[Card]) -> list[Card]:
-    """Give a hint once; thirty jobs that met the same full disk need no thirty hints."""
+def _with_hints_once(cards: Sequence[AlertCard]) -> list[AlertCard]:
+    """Show each hint once: thirty jobs with the same full disk do not need thirty hints."""
     first: dict[str, str] = {}
-    told = []
+    shown = []
     for card in cards:
         above = first.setdefault(card.hint, card.name)
-        told.append(card if not card.hint or above == card.name else replace(card, hint=f"As for {above}, above."))
-    return told
+        shown.append(
+            card if not card.hint or above == card.name else replace(card, hint=f"Same as for {above}, above.")
+        )
+    return shown
 
 
 def _log_lines(alerts: int) -> int:
-    """The more alerts a mail tells of, the less of each log."""
+    """Return how many log lines each alert gets: the more alerts in the mail, the fewer."""
     return 20 if alerts <= 3 else 8 if alerts <= 10 else 3  # noqa: PLR2004
 
 
-def _told(ordered: Sequence[AlertView], cards: Sequence[Card], base_url: str) -> dict[str, object]:
-    """What stands around the cards."""
+def _frame(ordered: Sequence[AlertView], cards: Sequence[AlertCard], base_url: str) -> dict[str, object]:
+    """Return the template values around the cards."""
     first = cards[0]
-    counts = Counter(state_of(story).removeprefix("STILL ") for story in ordered)
+    counts = Counter(state_of(view).removeprefix("STILL ") for view in ordered)
     headline = ", ".join(f"{counts[state]:,} {_WORDS[state]}" for state in _WORDS if counts[state])
-    customers = sorted({phrases.one_line(story.customer, 60) for story in ordered})
+    customers = sorted({phrases.one_line(view.customer, 60) for view in ordered})
     newest = max(ordered, key=newest_moment)
     at = phrases.moment(newest_moment(newest), phrases.zone(newest.time_zone), newest_moment(newest))
     return {

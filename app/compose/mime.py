@@ -1,7 +1,7 @@
-"""Addresses a letter: from words to the bytes of a mail (RFC 5322, RFC 2045). The same input gives the same bytes.
+"""Builds the bytes of a mail (RFC 5322, RFC 2045). The same input results in the same bytes.
 
-Bodies are 7-bit, so no server on the way has reason to change them. What comes from outside stands in headers only after it was
-stripped of all that could begin another header; email.message refuses the rest.
+Bodies are 7-bit, so no server on the way has a reason to change them. Text from outside is put into headers only after everything
+was removed that could begin another header; email.message refuses the rest.
 """
 
 import binascii
@@ -19,7 +19,7 @@ from typing import Any
 import idna
 
 from app.compose import phrases
-from app.compose.letter import Letter
+from app.compose.render import RenderedMail
 from app.core.mail_address import split_address
 
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]+@[!-;=?-~]+>")  # printable ASCII but < and >; RFC 5322 section 3.6.4 allows more
@@ -27,22 +27,22 @@ _ADDRESS = re.compile(
     r"[^\s<>()\[\],;:@\\\"\x00-\x1f\x7f-\x9f]+@(?:[^\s<>()\[\],;:@\\\"\x00-\x1f\x7f-\x9f]+|\[[0-9A-Za-z.:]+\])"
 )
 _THREADING = ("message-id", "in-reply-to", "references")
-_REFERENCES = 20  # RFC 5322 sets no bound; a header line has one
+_REFERENCES = 20  # RFC 5322 sets no limit, but a header line has one
 
 
 class _Policy(EmailPolicy):
-    """SMTP's policy, but for the headers that the standard library folds wrongly (seen in Python 3.11).
+    """SMTP's policy, except for the headers that the standard library folds wrongly (seen in Python 3.11).
 
-    A threading header's word longer than a line is encoded as =?utf-8?..., and a thread whose ids are encoded falls apart:
-    they are folded between ids. A subject with words beyond ASCII gains or loses spaces: it is encoded as a whole.
+    It encodes an id that is longer than a line as =?utf-8?..., which breaks threads, so threading headers are folded between
+    their ids. A subject with non-ASCII words gains or loses spaces, so it is encoded as a whole.
     """
 
-    def fold(self, name: str, value: Any) -> str:  # noqa: ANN401  (as the standard library has it)
+    def fold(self, name: str, value: Any) -> str:  # noqa: ANN401  (as in the standard library)
         """Fold one header into lines."""
         if name.lower() in _THREADING:
             return f"{name}: " + f"{self.linesep} ".join(str(value).split()) + self.linesep
         if name.lower() == "subject":
-            return f"{name}: {_encoded(str(value), self.linesep)}{self.linesep}"
+            return f"{name}: {_encode_subject(str(value), self.linesep)}{self.linesep}"
         folded: str = super().fold(name, value)
         return folded
 
@@ -51,19 +51,19 @@ class _Policy(EmailPolicy):
         return self.fold(name, value).encode("utf-8" if self.utf8 else "ascii")
 
 
-def _encoded(text: str, linesep: str) -> str:
-    """Encode a subject (RFC 2047): on one line if it is ASCII, which loses no space, else in words of at most 75 characters."""
+def _encode_subject(text: str, linesep: str) -> str:
+    """Encode a subject (RFC 2047): unchanged on one line if it is ASCII, otherwise in words of at most 75 characters."""
     if text.isascii():
         return text
     return Header(text, "utf-8", header_name="Subject").encode(linesep=linesep)
 
 
 _ASCII = _Policy(linesep=SMTP.linesep, max_line_length=SMTP.max_line_length, raise_on_defect=False)
-_UTF8 = _ASCII.clone(utf8=True)  # RFC 6532; only for an address that cannot be said otherwise
+_UTF8 = _ASCII.clone(utf8=True)  # RFC 6532; only for an address that cannot be written otherwise
 
 
 def build(
-    letter: Letter,
+    rendered: RenderedMail,
     *,
     sender: str,
     to: str,
@@ -72,52 +72,52 @@ def build(
     in_reply_to: str | None,
     references: tuple[str, ...],
 ) -> bytes:
-    """Build the mail: text and HTML as alternatives. Raises ValueError for a sender or a Message-ID that no mail can carry.
+    """Return the mail with text and HTML as alternatives. Raises ValueError for a sender or Message-ID that no mail can carry.
 
-    `sender` may have a name before its address, `to` is the address alone. Ids stand in angle brackets. Only a local part
-    beyond ASCII makes headers UTF-8 (SMTPUTF8); a domain beyond ASCII is written in its ASCII form. A recipient's address that
-    is none does not stop the mail here: its transport refuses it, which is settled, seen, and moves on to the next transport.
+    `sender` may have a name before its address; `to` is only the address. Ids are in angle brackets. Headers are UTF-8
+    (SMTPUTF8) only for a non-ASCII local part; a non-ASCII domain is written in its ASCII form. An invalid recipient address does
+    not fail here: the transport refuses it, which is visible as an attempt and moves the message to the next transport.
     """
-    writer, reader = _address(*split_address(phrases.one_line(sender, 500))), _address("", to)
-    if writer is None:
+    from_address, to_address = _address(*split_address(phrases.one_line(sender, 500))), _address("", to)
+    if from_address is None:
         raise ValueError("the sender is not a mail address")
-    users = writer.username + (reader.username if reader else "")
+    users = from_address.username + (to_address.username if to_address else "")
     mail = EmailMessage(policy=_ASCII if users.isascii() else _UTF8)
     mail["Date"] = format_datetime(date)
-    mail["From"] = writer
-    mail["To"] = reader or Group("undisclosed-recipients", ())
-    mail["Subject"] = _subject(letter.subject)
+    mail["From"] = from_address
+    mail["To"] = to_address or Group("undisclosed-recipients", ())
+    mail["Subject"] = _subject(rendered.subject)
     _thread(mail, message_id, in_reply_to, references)
-    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no holiday note comes back
-    mail["X-Auto-Response-Suppress"] = "All"  # the same in Exchange's words
-    for name, value in letter.headers:
+    mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office replies
+    mail["X-Auto-Response-Suppress"] = "All"  # the same for Exchange
+    for name, value in rendered.headers:
         mail[name] = phrases.one_line(value, 200)
     mail["MIME-Version"] = "1.0"
     mail["Content-Type"] = "multipart/alternative"
-    # A boundary by chance would make other bytes of the same letter after a crash. "=_" cannot occur in either encoding.
+    # A random boundary would make different bytes of the same mail after a crash. "=_" cannot occur in either encoding.
     mail.set_boundary("=_" + hashlib.sha256(message_id.encode()).hexdigest()[:32])
-    mail.attach(_part(letter.text, "plain"))
-    mail.attach(_part(letter.html, "html"))
+    mail.attach(_part(rendered.text, "plain"))
+    mail.attach(_part(rendered.html, "html"))
     return mail.as_bytes()
 
 
 def _thread(mail: EmailMessage, message_id: str, in_reply_to: str | None, references: tuple[str, ...]) -> None:
-    mail["Message-ID"] = _checked(message_id)
+    mail["Message-ID"] = _valid_id(message_id)
     if in_reply_to is not None:
-        mail["In-Reply-To"] = _checked(in_reply_to)
+        mail["In-Reply-To"] = _valid_id(in_reply_to)
     if references:
         mail["References"] = " ".join(
-            _checked(reference) for reference in (references[0], *references[1:][-_REFERENCES:])
+            _valid_id(reference) for reference in (references[0], *references[1:][-_REFERENCES:])
         )
 
 
 def _subject(text: str) -> str:
-    """Give the subject as one harmless line. What looks encoded (=?utf-8?q?=0D=0A?=) would be decoded, by us or the reader: it is parted."""
+    """Return the subject as one safe line. Text that looks encoded (=?utf-8?q?=0D=0A?=) is split up, or it would be decoded later."""
     return phrases.shorten(phrases.plain(text).replace("\n", " ").strip(), 200).replace("=?", "= ?")
 
 
 def _part(text: str, subtype: str) -> EmailMessage:
-    """Encode one part: quoted-printable, or base64 where that is shorter, as in scripts other than Latin."""
+    """Encode one part: quoted-printable, or base64 where that is shorter, as for non-Latin scripts."""
     content = phrases.plain(text).encode()
     quoted = binascii.b2a_qp(content, istext=True)
     is_quoted = len(quoted) <= len(content) * 4 // 3
@@ -132,7 +132,7 @@ def _part(text: str, subtype: str) -> EmailMessage:
 
 
 def _address(name: str, spec: str) -> Address | None:
-    """Give the address as a header has it: its domain in ASCII (IDNA 2008, after the mapping of UTS 46). None if it is none."""
+    """Return the address for a header, with its domain in ASCII (IDNA 2008, after the mapping of UTS 46). None if it is invalid."""
     if not _ADDRESS.fullmatch(spec):
         return None
     local, _, domain = spec.rpartition("@")
@@ -142,8 +142,8 @@ def _address(name: str, spec: str) -> Address | None:
         return None
 
 
-def _checked(message_id: str) -> str:
-    """Refuse an id that would break the header it stands in."""
+def _valid_id(message_id: str) -> str:
+    """Return the id. Raises ValueError for an id that would break its header."""
     if not _MESSAGE_ID.fullmatch(message_id) or len(message_id) > 900:  # noqa: PLR2004  (a line has at most 998 bytes)
         raise ValueError("is not a Message-ID")
     return message_id

@@ -1,11 +1,12 @@
-"""How we say times, durations, sizes and counts to people, and how foreign text is made safe to show. It knows no template.
+"""Formats times, durations, sizes, counts and links for people, and makes text from outside safe to show. Pure.
 
-English names of days and months stand here, and not in strftime, so that a host's locale cannot change a subject.
+The English names of days and months are listed here instead of taken from strftime, so that a host's locale cannot change a subject.
 """
 
 import re
 from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -15,10 +16,10 @@ FULL_MONTHS = (
     *("July", "August", "September", "October", "November", "December"),
 )
 
-# Colours and cursor movements of terminals: an escape alone would be made harmless, but leave "[31m" behind.
+# Colours and cursor movements of terminals. Removing only the escape character would leave "[31m" behind.
 _TERMINAL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
-# Overrides and isolates turn what follows around ("gpj.exe"); tags and a stray byte order mark are unseen.
-_UNSEEN = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]")
+# Overrides and isolates reverse the text that follows ("gpj.exe"); tags and a stray byte order mark are invisible.
+_INVISIBLE = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]")
 _NOT_TEXT = re.compile("[\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _LINE_END = re.compile("\r\n|[\n\x0b\x0c\x85\u2028\u2029]")
@@ -26,27 +27,27 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
 def plain(text: str) -> str:
-    """Make foreign text harmless, but keep its lines: no control characters, no turning around of what follows."""
+    """Remove from outside text what could harm a reader: control characters and reversed text. Its lines stay."""
     if text.isascii() and text.isprintable():
-        return text  # nearly all is, and a group may hold a thousand names and errors
+        return text  # nearly every text is, and a group may hold a thousand names and errors
     kept = _TERMINAL.sub("", text)
     kept = _LINE_END.sub("\n", kept)
-    kept = _UNSEEN.sub("", kept)
+    kept = _INVISIBLE.sub("", kept)
     return _CONTROL.sub(" ", _NOT_TEXT.sub("\N{REPLACEMENT CHARACTER}", kept))
 
 
 def one_line(text: str, limit: int) -> str:
-    """Give foreign text as one harmless line of at most `limit` characters."""
+    """Return outside text as one safe line of at most `limit` characters."""
     return shorten(" ".join(plain(text[: 8 * limit]).split()), limit)
 
 
 def shorten(text: str, limit: int) -> str:
-    """Cut at `limit` characters; an ellipsis says so."""
+    """Cut the text at `limit` characters and mark the cut with an ellipsis."""
     return text if len(text) <= limit else text[: limit - 1].rstrip() + "…"
 
 
 def tail(text: str, lines: int, limit: int) -> tuple[str, ...]:
-    """Give the last lines of a log, at most `limit` bytes of UTF-8. Of a line drawn over with CR, as progress bars do, the last state."""
+    """Return the last lines of a log, at most `limit` bytes of UTF-8. Of a line overwritten with CR, as progress bars do, the last state."""
     found: list[str] = []
     for raw in reversed(_LINE_END.sub("\n", text[-16 * limit :]).split("\n")):
         line = plain(raw.rstrip().rpartition("\r")[2]).expandtabs(4).rstrip()
@@ -61,12 +62,12 @@ def tail(text: str, lines: int, limit: int) -> tuple[str, ...]:
 
 
 def count(number: int, noun: str) -> str:
-    """Say `1 failure` or `3 failures`."""
+    """Return `1 failure` or `3 failures`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def joined(parts: Iterable[str], *, shown: int = 10) -> str:
-    """Say `a, b and c`, or `a, b and 7 more`."""
+    """Return `a, b and c`, or `a, b and 7 more`."""
     items = list(parts)
     if len(items) > shown:
         items = [*items[:shown], f"{len(items) - shown:,} more"]
@@ -74,7 +75,7 @@ def joined(parts: Iterable[str], *, shown: int = 10) -> str:
 
 
 def duration(length: float | timedelta) -> str:
-    """Say `45 s`, `41 min`, `3 h 10 min` or `2 days 4 h`. `length` is finite, in seconds."""
+    """Return `45 s`, `41 min`, `3 h 10 min` or `2 days 4 h`. `length` is a finite number of seconds."""
     seconds = max(0, round(length.total_seconds() if isinstance(length, timedelta) else length))
     if seconds < 120:  # noqa: PLR2004
         return f"{seconds} s"
@@ -87,15 +88,15 @@ def duration(length: float | timedelta) -> str:
 
 
 def size(number: float) -> str:
-    """Say `512 B`, `12.3 GiB`."""
-    value, tx = float(max(0, number)), 0
-    while value >= 999.5 and tx < len(_UNITS) - 1:  # noqa: PLR2004
-        value, tx = value / 1024, tx + 1
-    return f"{value:.0f} {_UNITS[tx]}" if tx == 0 or value >= 99.95 else f"{value:.1f} {_UNITS[tx]}"  # noqa: PLR2004
+    """Return `512 B`, `12.3 GiB`."""
+    value, unit = float(max(0, number)), 0
+    while value >= 999.5 and unit < len(_UNITS) - 1:  # noqa: PLR2004
+        value, unit = value / 1024, unit + 1
+    return f"{value:.0f} {_UNITS[unit]}" if unit == 0 or value >= 99.95 else f"{value:.1f} {_UNITS[unit]}"  # noqa: PLR2004
 
 
 def change(now: float, usual: float) -> str:
-    """Say how `now` compares with `usual`: `+12 %`, `as usual` (within 10 %), `7 times as much`; empty if nothing is usual."""
+    """Compare `now` with `usual`: `+12 %`, `as usual` (within 10 %), `7 times as much`; empty without a usual value."""
     if usual <= 0:
         return ""
     ratio = now / usual
@@ -108,30 +109,35 @@ def change(now: float, usual: float) -> str:
 
 
 def zone(name: str) -> tzinfo:
-    """Give the time zone; UTC for a name that this host does not know, for a message must not fail on it."""
+    """Return the time zone; UTC for a name that this host does not know, because a message must not fail on it."""
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
         return UTC
 
 
-def day(on: date, beside: date | None = None) -> str:
-    """Say `Tue 24 Nov`; with the year if it is another than that of `beside`."""
-    year = "" if beside is None or on.year == beside.year else f" {on.year}"
+def day(on: date, reference: date | None = None) -> str:
+    """Return `Tue 24 Nov`, with the year if it differs from that of `reference`."""
+    year = "" if reference is None or on.year == reference.year else f" {on.year}"
     return f"{DAYS[on.weekday()]} {on.day} {MONTHS[on.month - 1]}{year}"
 
 
-def moment(at: datetime, where: tzinfo, beside: datetime) -> str:
-    """Say `Tue 24 Nov 02:10 CET`; with the year if it is another than that of `beside`."""
+def moment(at: datetime, where: tzinfo, reference: datetime) -> str:
+    """Return `Tue 24 Nov 02:10 CET`, with the year if it differs from that of `reference`."""
     local = at.astimezone(where)
     name = local.tzname() or ""
-    return f"{day(local, beside.astimezone(where))} {local:%H:%M} {'UTC' + name if name[:1] in ('+', '-') else name}"
+    return f"{day(local, reference.astimezone(where))} {local:%H:%M} {'UTC' + name if name[:1] in ('+', '-') else name}"
 
 
-def brief_moment(at: datetime, where: tzinfo, beside: datetime) -> str:
-    """Say `Tue 02:10` within six days of `beside`, `3 Nov 02:10` within the year, else `3 Nov 2025`."""
-    local, other = at.astimezone(where), beside.astimezone(where)
+def brief_moment(at: datetime, where: tzinfo, reference: datetime) -> str:
+    """Return `Tue 02:10` within six days of `reference`, `3 Nov 02:10` within its year, otherwise `3 Nov 2025`."""
+    local, other = at.astimezone(where), reference.astimezone(where)
     if abs((local.date() - other.date()).days) < 7:  # noqa: PLR2004
         return f"{DAYS[local.weekday()]} {local:%H:%M}"
     date_ = f"{local.day} {MONTHS[local.month - 1]}"
     return f"{date_} {local:%H:%M}" if local.year == other.year else f"{date_} {local.year}"
+
+
+def link_to(base_url: str, noun: str, id_: str) -> str:
+    """Return the API address of a resource, for example of an `alert`. Whatever the id contains, the address is on this service."""
+    return f"{base_url}/v1/{noun}s/{quote(id_, safe='', errors='replace')}"

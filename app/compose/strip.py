@@ -1,4 +1,4 @@
-"""A job's last days as a strip of cells: letter and colour each, and what the newest day moved against the days before. Pure."""
+"""A job's last days as a strip of cells with a letter and a colour each, and the newest day's volume compared with earlier days. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from app.compose import phrases
 from app.domain.mail_views import DayCell
 
-# word: (letter in HTML, letter in text, cell's colour, letter's colour). The letter tells what the colour does, to all eyes.
+# word: (letter in HTML, letter in text, cell's colour, letter's colour). The letter says the same as the colour, for readers who cannot see it.
 _LOOKS = {
     "ok": ("✓", "o", "#cdebd6", ""),
     "warning": ("W", "W", "#ffe08a", ""),
@@ -16,16 +16,16 @@ _LOOKS = {
     "cancelled": ("C", "C", "#d5d9de", ""),
     "none": ("·", ".", "#eceff2", ""),
 }
-_SAID = {
+_MEANINGS = {
     "warning": "with warnings, or some of its runs failed",
-    "late": "late (missed, then came)",
+    "late": "late (missed, then it ran)",
     "none": "nothing heard",
 }
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
-    """One day as shown. `title` is what a pointer resting on it reads."""
+class StripCell:
+    """One day as shown. `title` is shown when the pointer rests on it."""
 
     letter: str
     colour: str
@@ -34,49 +34,44 @@ class Cell:
 
 
 # For the legend of the HTML part, in the order of how bad.
-EXAMPLES = tuple((Cell(look[0], look[2], look[3], ""), _SAID.get(word, word)) for word, look in _LOOKS.items())
+EXAMPLES = tuple((StripCell(look[0], look[2], look[3], ""), _MEANINGS.get(word, word)) for word, look in _LOOKS.items())
 
 
 # For the text part: (letter, meaning).
-LEGEND = tuple((look[1], _SAID.get(word, word)) for word, look in _LOOKS.items())
+LEGEND = tuple((look[1], _MEANINGS.get(word, word)) for word, look in _LOOKS.items())
 
 
-def cells_of(days: Sequence[DayCell]) -> tuple[Cell, ...]:
-    """Give a strip's cells, oldest first."""
-    return tuple(Cell(*_LOOKS[day.word][:1], *_LOOKS[day.word][2:], _title(day)) for day in days)
+def cells_of(days: Sequence[DayCell]) -> tuple[StripCell, ...]:
+    """Return a strip's cells, oldest first."""
+    return tuple(StripCell(*_LOOKS[day.word][:1], *_LOOKS[day.word][2:], _title(day)) for day in days)
 
 
 def letters_of(days: Sequence[DayCell]) -> str:
-    """Give the strip as letters for the text part, oldest first; LEGEND explains them."""
+    """Return the strip as letters for the text part, oldest first; LEGEND explains them."""
     return "".join(_LOOKS[day.word][1] for day in days)
 
 
-def moved(days: Sequence[DayCell]) -> str:
-    """Say what the newest day with data moved, against the mean of the earlier ones: `12.3 GiB in 41 min, +12 %`.
+def volume_of(days: Sequence[DayCell]) -> str:
+    """Return the volume of the newest day with data, compared with the mean of the earlier days: `12.3 GiB in 41 min, +12 %`.
 
-    Compared is the mean of a run, not of a day: a summary is made in the morning, when an hourly job's day has just begun.
+    The means of a run are compared, not of a day: a summary is made in the morning, when an hourly job's day has just begun.
+    Size and time get one comparison if it is the same for both, otherwise one each.
     """
-    told = [day for day in days if day.bytes_processed > 0 or day.bytes_stored > 0 or day.duration_s > 0]
-    if not told:
+    with_data = [day for day in days if day.bytes_processed > 0 or day.bytes_stored > 0 or day.duration_s > 0]
+    if not with_data:
         return ""
-    newest, before = told[-1], told[:-1]
+    newest, before = with_data[-1], with_data[:-1]
     volume = newest.bytes_processed or newest.bytes_stored
     by_bytes = phrases.change(_bytes_a_run(newest), _mean([_bytes_a_run(day) for day in before]))
     by_time = phrases.change(newest.duration_s / _runs(newest), _mean([day.duration_s / _runs(day) for day in before]))
-    return _worded(
-        volume, newest.duration_s, by_bytes, by_time, "" if newest is days[-1] else f"{phrases.day(newest.day)}: "
-    )
-
-
-def _worded(volume: int, seconds: float, by_bytes: str, by_time: str, front: str) -> str:
-    """Say a change once where size and time agree, and each with its own where they do not."""
-    size, time = phrases.size(volume) if volume else "", phrases.duration(seconds) if seconds > 0 else ""
+    size = phrases.size(volume) if volume else ""
+    time = phrases.duration(newest.duration_s) if newest.duration_s > 0 else ""
     if size and time and by_bytes == by_time:
-        said = f"{size} in {time}" + (f", {by_bytes}" if by_bytes else "")
+        text = f"{size} in {time}" + (f", {by_bytes}" if by_bytes else "")
     else:
         parts = [(size, by_bytes), (time, by_time)]
-        said = " in ".join(f"{what} ({how})" if how else what for what, how in parts if what)
-    return front + said
+        text = " in ".join(f"{amount} ({change})" if change else amount for amount, change in parts if amount)
+    return text if newest is days[-1] else f"{phrases.day(newest.day)}: {text}"
 
 
 def _runs(day: DayCell) -> int:
@@ -93,7 +88,7 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _title(day: DayCell) -> str:
-    """Say `Tue 24 Nov: failed`; a day of several runs is counted out."""
+    """Return `Tue 24 Nov: failed`, or the counts for a day of several runs."""
     counts = {
         "ok": day.successes,
         "with warnings": day.warnings,
@@ -101,6 +96,6 @@ def _title(day: DayCell) -> str:
         "missed": day.missed,
         "cancelled": day.cancelled,
     }
-    several = [f"{number} {what}" for what, number in counts.items() if number]
-    said = ", ".join(several) if sum(counts.values()) > 1 else _SAID.get(day.word, day.word)
-    return f"{phrases.day(day.day)}: {said}"
+    counted = [f"{number} {what}" for what, number in counts.items() if number]
+    text = ", ".join(counted) if sum(counts.values()) > 1 else _MEANINGS.get(day.word, day.word)
+    return f"{phrases.day(day.day)}: {text}"

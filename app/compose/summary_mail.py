@@ -1,19 +1,20 @@
-"""Words a summary: the counts, what needs a person, then every job with its last days. Pure; it must not count anew."""
+"""Renders the mail of a summary: the counts, what needs attention, then every job with its last days. Pure; it counts nothing itself."""
 
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
-from app.compose import error_line, pages, phrases, strip
-from app.compose.letter import Letter
-from app.compose.links import link_to
+from app.compose import phrases, strip
+from app.compose.error_text import best_line
+from app.compose.phrases import link_to
+from app.compose.render import HTML_LIMIT, TEXT_LIMIT, RenderedMail, fit, html_page, text_page
 from app.compose.summary_subject import headline_of, period_of, subject_of, tone_of, verdict
 from app.domain.job import JobState
 from app.domain.mail_views import JobLine, SummaryView, Totals
 
-# How many jobs are told with all their words, how many with their strip only, and how many as one line.
+# How many jobs are shown with all details, how many with their strip only, and how many as one line.
 DETAILED, STRIPPED, BRIEF = 50, 50, 300
 _URGENT, _CALM = ("failed", "missed"), ("ok", "new")
-# title in the story: (heading, tone), in the order of telling
+# title in the view: (heading, tone), in the order of the mail
 _SECTIONS = {
     "failed": ("Failed", "failed"),
     "missed": ("Missed", "missed"),
@@ -26,122 +27,118 @@ _SECTIONS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class JobRow:
     """One job as shown."""
 
     title: str
     place: str
     name: str
     link: str
-    said: str
+    message: str
     since: str
-    moved: str
-    cells: tuple[strip.Cell, ...]
+    volume: str
+    cells: tuple[strip.StripCell, ...]
     letters: str
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """One section as shown: rows in full (or with their strip only, if `is_calm`), rows as one line, and how many are left out."""
+class JobSection:
+    """One section as shown: rows in full (with their strip only if `is_calm`), rows as one line, and how many are left out."""
 
     heading: str
     tone: str
     count: int
     is_urgent: bool
     is_calm: bool
-    rows: tuple[Row, ...]
-    briefs: tuple[Row, ...]
+    rows: tuple[JobRow, ...]
+    briefs: tuple[JobRow, ...]
     more: int
 
 
-def word(story: SummaryView, *, base_url: str) -> Letter:
-    """Word the summary. It must be readable at a glance, so the head says all that counts, in the worst one's colour."""
-    where = phrases.zone(story.time_zone)
-    told = {
-        "headline": headline_of(story),
-        "verdict": verdict(story),
-        "period": period_of(story),
-        "span": f"{phrases.moment(story.period_start, where, story.period_end)} to {phrases.moment(story.period_end, where, story.period_end)}",
-        "schedule": phrases.one_line(story.schedule, 80),
-        "number": story.number,
-        "heard": _heard(story),
-        "tone": tone_of(story),
-        "tiles": _tiles(story),
-        "notes": _notes(story, base_url),
-        "advice": _advice(story),
-        "totals": _totals(story.totals),
-        "preview": _heard(story),
+def render(view: SummaryView, *, base_url: str) -> RenderedMail:
+    """Return the mail of a summary. Its head shows the most important facts, in the colour of the worst one, to be read at a glance."""
+    where = phrases.zone(view.time_zone)
+    values = {
+        "headline": headline_of(view),
+        "verdict": verdict(view),
+        "period": period_of(view),
+        "span": f"{phrases.moment(view.period_start, where, view.period_end)} to {phrases.moment(view.period_end, where, view.period_end)}",
+        "schedule": phrases.one_line(view.schedule, 80),
+        "number": view.number,
+        "heard": _heard(view),
+        "tone": tone_of(view),
+        "tiles": _tiles(view),
+        "notes": _notes(view, base_url),
+        "advice": _advice(view),
+        "totals": _totals(view.totals),
+        "preview": _heard(view),
         "examples": strip.EXAMPLES,
         "legend": strip.LEGEND,
         "base_url": base_url,
     }
 
     def page(scale: float, *, html: bool) -> str:
-        parts = _parts(story, base_url, where, scale)
+        sections = _sections(view, base_url, where, scale)
         shown = {
-            "first": [part for part in parts if part.is_urgent],
-            "then": [part for part in parts if not part.is_urgent],
+            "first": [section for section in sections if section.is_urgent],
+            "then": [section for section in sections if not section.is_urgent],
         }
-        return (
-            pages.html_page("summary.html", **shown, **told)
-            if html
-            else pages.text_page("summary.txt", **shown, **told)
-        )
+        return html_page("summary.html", **shown, **values) if html else text_page("summary.txt", **shown, **values)
 
-    return Letter(
-        subject=subject_of(story),
-        text=pages.fit(lambda scale: page(scale, html=False), pages.TEXT_LIMIT),
-        html=pages.fit(lambda scale: page(scale, html=True), pages.HTML_LIMIT),
+    return RenderedMail(
+        subject=subject_of(view),
+        text=fit(lambda scale: page(scale, html=False), TEXT_LIMIT),
+        html=fit(lambda scale: page(scale, html=True), HTML_LIMIT),
         headers=(("X-Tocsin", "summary"),),
     )
 
 
-def _heard(story: SummaryView) -> str:
-    return f"Expected {story.expected:,}, heard from {story.heard:,}."
+def _heard(view: SummaryView) -> str:
+    return f"Expected {view.expected:,}, heard from {view.heard:,}."
 
 
-def _tiles(story: SummaryView) -> tuple[tuple[int, str, str], ...]:
-    """The four counts that everybody looks for: (number, label, tone); a zero is calm."""
+def _tiles(view: SummaryView) -> tuple[tuple[int, str, str], ...]:
+    """Return the four main counts: (number, label, tone). A zero has no colour."""
     tiles = (
-        (story.failed, "failed", "failed"),
-        (story.missed, "missed", "missed"),
-        (story.warnings, "warnings", "warning"),
-        (story.ok, "ok", "ok"),
+        (view.failed, "failed", "failed"),
+        (view.missed, "missed", "missed"),
+        (view.warnings, "warnings", "warning"),
+        (view.ok, "ok", "ok"),
     )
     return tuple((number, label, tone if number else "none") for number, label, tone in tiles)
 
 
-def _notes(story: SummaryView, base_url: str) -> tuple[tuple[str, str], ...]:
-    """What a person must know beyond the jobs: (words, address or nothing). Nobody else would tell of a mail that never left."""
-    silent = phrases.joined((phrases.one_line(agent, 60) for agent in story.silent_agents), shown=20)
-    quiet = story.expected - story.heard
+def _notes(view: SummaryView, base_url: str) -> tuple[tuple[str, str], ...]:
+    """Return what an administrator must know apart from the jobs: (text, address or ""). Nothing else would report a mail that was never sent."""
+    silent = phrases.joined((phrases.one_line(agent, 60) for agent in view.silent_agents), shown=20)
+    quiet = view.expected - view.heard
     notes = (
-        (len(story.silent_agents), f"{phrases.count(len(story.silent_agents), 'agent')} silent: {silent}", ""),
+        (len(view.silent_agents), f"{phrases.count(len(view.silent_agents), 'agent')} silent: {silent}", ""),
         (quiet, f"{phrases.count(quiet, 'expected job')} not heard from", ""),
         (
-            story.undelivered,
-            f"{phrases.count(story.undelivered, 'message')} could not be delivered",
+            view.undelivered,
+            f"{phrases.count(view.undelivered, 'message')} could not be delivered",
             f"{base_url}/v1/messages?state=dead",
         ),
         (
-            story.set_aside,
-            f"{phrases.count(story.set_aside, 'event')} set aside: {_they(story.set_aside)} could not be processed",
+            view.set_aside,
+            f"{phrases.count(view.set_aside, 'event')} set aside: {_they(view.set_aside)} could not be processed",
             f"{base_url}/v1/events?state=set_aside",
         ),
     )
-    return tuple((said, address) for number, said, address in notes if number > 0)
+    return tuple((text, address) for number, text, address in notes if number > 0)
 
 
-def _advice(story: SummaryView) -> str:
-    """Say what could go wrong unseen."""
+def _advice(view: SummaryView) -> str:
+    """Return which jobs could stop running unnoticed."""
     parts = []
-    if number := story.without_expectation:
+    if number := view.without_expectation:
         parts.append(
-            f"{phrases.count(number, 'job')} {_have(number)} no expectation: if {_they(number)} never ran again, nobody would be told. Set one."
+            f"{phrases.count(number, 'job')} {_have(number)} no expectation: if {_they(number)} stopped running, there would be no alert. Set one."
         )
-    if number := story.unconfirmed:
+    if number := view.unconfirmed:
         parts.append(
-            f"{phrases.count(number, 'job')} {_have(number)} an expectation that was learned and that nobody confirmed. Confirm it."
+            f"{phrases.count(number, 'job')} {_have(number)} an expectation that was learned and is not confirmed. Confirm it."
         )
     return " ".join(parts)
 
@@ -155,23 +152,23 @@ def _they(number: int) -> str:
 
 
 def _totals(totals: Totals) -> tuple[tuple[str, str, str], ...]:
-    """(what, how much, against the days before)."""
+    """Return (what, how much, compared with the days before) for each total."""
     rows = (
         ("Read", totals.bytes_processed, totals.usual_bytes_processed, phrases.size),
         ("Stored", totals.bytes_stored, totals.usual_bytes_stored, phrases.size),
         ("Time taken", totals.duration_s, totals.usual_duration_s, phrases.duration),
     )
     return tuple(
-        (what, said(now), phrases.change(now, usual)) for what, now, usual, said in rows if now > 0 or usual > 0
+        (what, shown(now), phrases.change(now, usual)) for what, now, usual, shown in rows if now > 0 or usual > 0
     )
 
 
-def _parts(story: SummaryView, base_url: str, where: tzinfo, scale: float) -> list[Part]:
-    """Share the room out: what is wrong gets it first."""
+def _sections(view: SummaryView, base_url: str, where: tzinfo, scale: float) -> list[JobSection]:
+    """Return the sections as shown. Jobs with problems get the space first."""
     detailed, stripped, brief = int(DETAILED * scale), int(STRIPPED * scale), int(BRIEF * scale**0.5)
     order = list(_SECTIONS)
-    parts = []
-    for section in sorted(story.sections, key=lambda section: order.index(section.title)):
+    shown = []
+    for section in sorted(view.sections, key=lambda section: order.index(section.title)):
         count = len(section.lines) + section.more
         if not count:
             continue
@@ -181,10 +178,10 @@ def _parts(story: SummaryView, base_url: str, where: tzinfo, scale: float) -> li
         stripped, detailed = (stripped - full, detailed) if is_calm else (stripped, detailed - full)
         brief -= short
         rows = tuple(
-            _row(line, section.title, base_url, where, story.period_end) for line in section.lines[: full + short]
+            _row(line, section.title, base_url, where, view.period_end) for line in section.lines[: full + short]
         )
-        parts.append(
-            Part(
+        shown.append(
+            JobSection(
                 *_SECTIONS[section.title],
                 count,
                 section.title in _URGENT,
@@ -194,39 +191,39 @@ def _parts(story: SummaryView, base_url: str, where: tzinfo, scale: float) -> li
                 count - full - short,
             )
         )
-    return parts
+    return shown
 
 
-def _row(line: JobLine, title: str, base_url: str, where: tzinfo, beside: datetime) -> Row:
+def _row(line: JobLine, title: str, base_url: str, where: tzinfo, reference: datetime) -> JobRow:
     job, agent, customer = (phrases.one_line(text, 60) for text in (line.job, line.agent, line.customer))
     if line.activity not in ("backup", line.job.casefold()):
         job = f"{job} {phrases.one_line(line.activity, 20)}"
     is_wrong = line.state in (JobState.FAILED, JobState.WARNING, JobState.MISSED)
-    return Row(
+    return JobRow(
         title=job,
         place=f"{agent} · {customer}",
         name=f"{job} on {agent} ({customer})",
         link=link_to(base_url, "job", line.job_id),
-        said=phrases.shorten(error_line.best_line(line.last_message or ""), 200) if is_wrong else "",
-        since=_since(line, title, where, beside),
-        moved=strip.moved(line.strip),
+        message=phrases.shorten(best_line(line.last_message or ""), 200) if is_wrong else "",
+        since=_since(line, title, where, reference),
+        volume=strip.volume_of(line.strip),
         cells=strip.cells_of(line.strip),
         letters=strip.letters_of(line.strip),
     )
 
 
-def _since(line: JobLine, title: str, where: tzinfo, beside: datetime) -> str:
-    """Say since when it is wrong, when it last was right, and how long nobody is told."""
+def _since(line: JobLine, title: str, where: tzinfo, reference: datetime) -> str:
+    """Return since when the job is failing, when it last succeeded, and until when it is silenced."""
     parts = []
     if line.failing_since is not None and title != "recovered":
         parts.append(
-            f"{'missed' if line.state is JobState.MISSED else 'failing'} since {phrases.brief_moment(line.failing_since, where, beside)}"
+            f"{'missed' if line.state is JobState.MISSED else 'failing'} since {phrases.brief_moment(line.failing_since, where, reference)}"
         )
     if title not in _CALM:
         last = line.last_success_at
         parts.append(
-            "no success so far" if last is None else f"last success {phrases.brief_moment(last, where, beside)}"
+            "no success so far" if last is None else f"last success {phrases.brief_moment(last, where, reference)}"
         )
     if line.silenced_until is not None:
-        parts.append(f"silenced until {phrases.moment(line.silenced_until, where, beside)}")
+        parts.append(f"silenced until {phrases.moment(line.silenced_until, where, reference)}")
     return ", ".join(parts)

@@ -1,7 +1,6 @@
-"""The words at the head of a summary: its period, its verdict, its subject. Pure.
+"""The subject and the headline of a summary: its period and how the backups are. Pure.
 
-They never say that all is ok unless everything expected was heard and nothing was wrong: a summary that reassures falsely is worse
-than none.
+They say that all is ok only if every expected job was heard from and nothing was wrong: a wrong "all ok" is worse than no summary.
 """
 
 from datetime import timedelta
@@ -12,16 +11,16 @@ from app.domain.mail_views import SummaryView
 _DAILY, _WEEKLY, _MONTHLY = timedelta(hours=26), timedelta(days=8), timedelta(days=27)
 
 
-def subject_of(story: SummaryView) -> str:
-    """Word the subject: `Backups Tue 24 Nov: 2 failed, 1 missed, 3 warnings, 412 ok (no. 118)`."""
-    return f"Backups {period_of(story)}: {verdict(story)} (no. {story.number:,})"
+def subject_of(view: SummaryView) -> str:
+    """Return the subject: `Backups Tue 24 Nov: 2 failed, 1 missed, 3 warnings, 412 ok (no. 118)`."""
+    return f"Backups {period_of(view)}: {verdict(view)} (no. {view.number:,})"
 
 
-def period_of(story: SummaryView) -> str:
-    """Name the period: its last day, `week to Mon 23 Nov`, `October 2026`, or both ends of an odd one."""
-    where = phrases.zone(story.time_zone)
-    start, end = story.period_start.astimezone(where), story.period_end.astimezone(where)
-    length = story.period_end - story.period_start
+def period_of(view: SummaryView) -> str:
+    """Return the period: its last day, `week to Mon 23 Nov`, `October 2026`, or both ends of an irregular one."""
+    where = phrases.zone(view.time_zone)
+    start, end = view.period_start.astimezone(where), view.period_end.astimezone(where)
+    length = view.period_end - view.period_start
     if length <= _DAILY:
         return phrases.day(end.date())
     if timedelta(days=6) <= length <= _WEEKLY:
@@ -33,63 +32,63 @@ def period_of(story: SummaryView) -> str:
     return f"{phrases.day(start.date(), end.date())} to {phrases.day(end.date())}"
 
 
-def is_all_ok(story: SummaryView) -> bool:
-    """Say whether every job is ok and every one that was expected was heard."""
-    is_bad = story.failed or story.missed or story.warnings or story.new or story.silent_agents or story.set_aside
-    is_heard = story.expected > 0 and story.heard >= story.expected
-    return not is_bad and is_heard and 0 < story.ok == story.jobs
+def is_all_ok(view: SummaryView) -> bool:
+    """Return whether every job is ok and every expected job was heard from."""
+    is_bad = view.failed or view.missed or view.warnings or view.new or view.silent_agents or view.set_aside
+    is_heard = view.expected > 0 and view.heard >= view.expected
+    return not is_bad and is_heard and 0 < view.ok == view.jobs
 
 
-def verdict(story: SummaryView) -> str:
-    """Say how the backups stand, in one line."""
-    if is_all_ok(story):
-        return f"all {story.ok:,} ok" + _unsettled(story)
-    if story.jobs == 0:
-        return ("no jobs yet" if story.heard == 0 else "no jobs to tell of") + _unsettled(story)
+def verdict(view: SummaryView) -> str:
+    """Return how the backups are, in one line."""
+    if is_all_ok(view):
+        return f"all {view.ok:,} ok" + _unsettled(view)
+    if view.jobs == 0:
+        return ("no jobs yet" if view.heard == 0 else "no jobs in this summary") + _unsettled(view)
     counts = (
-        (story.failed, f"{story.failed:,} failed"),
-        (story.missed, f"{story.missed:,} missed"),
-        (story.warnings, phrases.count(story.warnings, "warning")),
-        (len(story.silent_agents), phrases.count(len(story.silent_agents), "agent") + " silent"),
-        (story.ok, f"{story.ok:,} ok"),
-        (story.new, f"{story.new:,} new"),
+        (view.failed, f"{view.failed:,} failed"),
+        (view.missed, f"{view.missed:,} missed"),
+        (view.warnings, phrases.count(view.warnings, "warning")),
+        (len(view.silent_agents), phrases.count(len(view.silent_agents), "agent") + " silent"),
+        (view.ok, f"{view.ok:,} ok"),
+        (view.new, f"{view.new:,} new"),
     )
-    return ", ".join(said for number, said in counts if number) + _unheard(story) + _unsettled(story)
+    return ", ".join(text for number, text in counts if number) + _unheard(view) + _unsettled(view)
 
 
-def headline_of(story: SummaryView) -> str:
-    """Say what is wrong, or the whole verdict if nothing is: beside the headline stand the counts."""
-    wrong = ((story.failed, f"{story.failed:,} failed"), (story.missed, f"{story.missed:,} missed"))
-    said = ", ".join(words for number, words in wrong if number) or verdict(story)
-    return said[:1].upper() + said[1:]
+def headline_of(view: SummaryView) -> str:
+    """Return what failed and what was missed, or the whole verdict if nothing did: the other counts are below the headline."""
+    wrong = ((view.failed, f"{view.failed:,} failed"), (view.missed, f"{view.missed:,} missed"))
+    headline = ", ".join(text for number, text in wrong if number) or verdict(view)
+    return headline[:1].upper() + headline[1:]
 
 
-def _unheard(story: SummaryView) -> str:
-    """Say what the counts hide: jobs that nobody heard from and that are not told as missed."""
-    if story.heard == 0:
+def _unheard(view: SummaryView) -> str:
+    """Return what the counts do not show: jobs that were not heard from and that are not counted as missed."""
+    if view.heard == 0:
         return (
             ", none was expected and none heard"
-            if story.expected == 0
-            else f", none heard of {story.expected:,} expected"
+            if view.expected == 0
+            else f", none heard of {view.expected:,} expected"
         )
-    if story.expected == 0:
+    if view.expected == 0:
         return ", none was expected"
-    quiet = story.expected - story.heard
-    return f", heard from {story.heard:,} of {story.expected:,}" if quiet > story.missed else ""
+    quiet = view.expected - view.heard
+    return f", heard from {view.heard:,} of {view.expected:,}" if quiet > view.missed else ""
 
 
-def _unsettled(story: SummaryView) -> str:
-    """Say what we failed at: nobody was told, or an event was not decided on, and what it says may be a failure."""
-    undelivered = f", {phrases.count(story.undelivered, 'message')} undelivered" if story.undelivered else ""
-    return undelivered + (f", {phrases.count(story.set_aside, 'event')} set aside" if story.set_aside else "")
+def _unsettled(view: SummaryView) -> str:
+    """Return what this service failed to do: undelivered messages, and events that were not processed and may report a failure."""
+    undelivered = f", {phrases.count(view.undelivered, 'message')} undelivered" if view.undelivered else ""
+    return undelivered + (f", {phrases.count(view.set_aside, 'event')} set aside" if view.set_aside else "")
 
 
-def tone_of(story: SummaryView) -> str:
-    """Give the colour that the eye meets first: of the worst thing told."""
-    if story.failed:
+def tone_of(view: SummaryView) -> str:
+    """Return the colour of the mail's head: that of the worst thing in the summary."""
+    if view.failed:
         return "failed"
-    if story.missed or story.silent_agents or (story.heard < story.expected):
+    if view.missed or view.silent_agents or (view.heard < view.expected):
         return "missed"
-    if story.warnings or story.undelivered or story.set_aside:
+    if view.warnings or view.undelivered or view.set_aside:
         return "warning"
-    return "ok" if is_all_ok(story) else "none"
+    return "ok" if is_all_ok(view) else "none"

@@ -22,7 +22,7 @@ class _Told(NamedTuple):
     alert_id: str
 
 
-async def alert_stories(tx: ReadTx, told: Sequence[Notice]) -> dict[str, AlertView]:
+async def read_alert_views(tx: ReadTx, told: Sequence[Notice]) -> dict[str, AlertView]:
     """Give the story of each notice about an alert, by notice id."""
     ids = {notice.alert_id for notice in told if notice.alert_id}
     found = {row.id: row for row in await tx.connection.execute(_everything().where(alerts.c.id.in_(ids)))}

@@ -37,7 +37,9 @@ class Scope:
     is_all: bool
 
 
-async def summary_story(tx: ReadTx, schedule: Schedule, *, number: int, start: datetime, end: datetime) -> SummaryView:
+async def read_summary_view(
+    tx: ReadTx, schedule: Schedule, *, number: int, start: datetime, end: datetime
+) -> SummaryView:
     """Give everything that the summary of this period tells."""
     zone = ZoneInfo(schedule.recurrence.time_zone)
     wanted = job_matches(schedule.customer_id, schedule.matchers)

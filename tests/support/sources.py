@@ -62,5 +62,5 @@ def project_files() -> tuple[Path, ...]:
 
 
 def parts_of(name: str) -> list[str]:
-    """Give the words of a name: of `SummaryView` and of `summary_story` summary and story."""
+    """Give the words of a name: of `SummaryView` and of `summary_view` summary and view."""
     return [part.lower() for part in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]

@@ -45,7 +45,7 @@ from app.http.etag import IfMatch, put_etag
 from app.http.paging import Paged, PageOut
 from app.store.summaries import find_schedule
 from app.store.summary_schedules import SUMMARY_SCHEDULES, page_summary_schedules
-from app.store.summary_view import summary_story
+from app.store.summary_view import read_summary_view
 
 router = APIRouter(prefix="/v1/summary-schedules", tags=["summary-schedules"])
 
@@ -198,10 +198,10 @@ async def preview_summary(
         if schedule is None:
             raise NotFound(f"there is no summary schedule {summary_schedule_id}")
         start = whole_period_until(schedule.recurrence, now)
-        view = await summary_story(tx, schedule, number=schedule.last_number + 1, start=start, end=now)
+        view = await read_summary_view(tx, schedule, number=schedule.last_number + 1, start=start, end=now)
     if form == "json":
-        return Response(webhook_body.word_summary(view, base_url=base_url), media_type="application/json")
-    mail = summary_mail.word(view, base_url=base_url)
+        return Response(webhook_body.render_summary(view, base_url=base_url), media_type="application/json")
+    mail = summary_mail.render(view, base_url=base_url)
     if form == "text":
         return PlainTextResponse(f"Subject: {mail.subject}\n\n{mail.text}")
     # The page has its styles inline; nothing else may be loaded or run.

@@ -15,7 +15,7 @@ from app.compose import tick as compose
 from app.domain.mail_views import SummaryView
 from app.store.runs import newest_first
 from app.store.summaries import find_schedule
-from app.store.summary_view import summary_story
+from app.store.summary_view import read_summary_view
 from app.store.tables import alerts, jobs, messages, notices
 from app.store.tables_managed import summary_schedules
 from tests.support.context import Lived, live_in
@@ -169,7 +169,9 @@ async def summary(lived: Lived) -> SummaryView:
         [row] = (await tx.connection.execute(select(summary_schedules.c.id))).all()
         schedule = await find_schedule(tx, row.id)
         assert schedule is not None
-        return await summary_story(tx, schedule, number=1, start=lived.time[0] - timedelta(days=1), end=lived.time[0])
+        return await read_summary_view(
+            tx, schedule, number=1, start=lived.time[0] - timedelta(days=1), end=lived.time[0]
+        )
 
 
 async def test_the_cost_of_learning_does_not_grow_with_the_history(sqlite_database_url: str, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from app.compose.summary_subject import tone_of
 from app.domain.mail_views import SummaryView
 from app.store.json_forms import expectation_of
 from app.store.summaries import find_schedule
-from app.store.summary_view import summary_story
+from app.store.summary_view import read_summary_view
 from app.store.tables import jobs
 from app.store.tables_managed import summary_schedules
 from tests.support.context import Lived, live_in
@@ -50,7 +50,7 @@ async def summary_of(lived: Lived, day: int, length: timedelta = DAY) -> Summary
     async with lived.context.database.read() as tx:
         schedule = await find_schedule(tx, row.id)
         assert schedule is not None
-        return await summary_story(tx, schedule, number=1, start=end - length, end=end)
+        return await read_summary_view(tx, schedule, number=1, start=end - length, end=end)
 
 
 async def expect(lived: Lived, job_id: str, expectation: dict[str, Any]) -> None:
@@ -66,7 +66,7 @@ async def test_a_weekly_job_without_expectation_is_not_expected_on_the_next_morn
     quiet = await summary_of(lived, 1)
     assert (quiet.expected, quiet.heard, quiet.without_expectation) == (0, 0, 1)
     assert tone_of(quiet) == "none"
-    assert "not heard from" not in summary_mail.word(quiet, base_url="http://here").text
+    assert "not heard from" not in summary_mail.render(quiet, base_url="http://here").text
 
 
 async def test_a_weekly_summary_expects_no_monthly_job(lived: Lived) -> None:
@@ -112,7 +112,7 @@ async def test_a_job_that_came_on_two_days_and_then_stopped_is_listed_before_any
     await ran(lived, 0, 1, job="nightly")
     quiet = await summary_of(lived, 2)
     assert (quiet.expected, quiet.heard, tone_of(quiet)) == (1, 0, "missed")
-    assert "1 expected job not heard from" in summary_mail.word(quiet, base_url="http://here").text
+    assert "1 expected job not heard from" in summary_mail.render(quiet, base_url="http://here").text
 
 
 async def test_a_job_of_every_other_day_is_not_expected_on_the_days_between(lived: Lived) -> None:

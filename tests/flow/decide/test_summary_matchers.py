@@ -9,7 +9,7 @@ import pytest
 
 from app.domain.matcher import Comparison, Matcher
 from app.store.summaries import find_schedule
-from app.store.summary_view import summary_story
+from app.store.summary_view import read_summary_view
 from app.store.tables_managed import summary_schedules
 from tests.support.context import Lived, live_in
 
@@ -40,5 +40,5 @@ async def test_case_does_not_matter_in_any_alphabet(lived: Lived) -> None:
         assert schedule is not None
         for matcher, wanted in MATCHERS:
             one = replace(schedule, matchers=(matcher,))
-            view = await summary_story(tx, one, number=1, start=now - timedelta(days=1), end=now)
+            view = await read_summary_view(tx, one, number=1, start=now - timedelta(days=1), end=now)
             assert view.jobs == wanted, matcher

@@ -8,7 +8,7 @@ import pytest
 
 from app.decide import summaries as decide
 from app.store import summaries as store
-from app.store.summary_view import summary_story
+from app.store.summary_view import read_summary_view
 from app.store.tables_managed import summary_schedules
 from tests.support.context import Lived, live_in
 
@@ -33,5 +33,7 @@ async def test_minutes_after_the_regular_summary_the_last_night_still_counts(liv
         summary = await store.find_summary(tx, made)
         assert summary is not None
         assert summary.period_end - summary.period_start == timedelta(days=1)
-        view = await summary_story(tx, summary.schedule, number=1, start=summary.period_start, end=summary.period_end)
+        view = await read_summary_view(
+            tx, summary.schedule, number=1, start=summary.period_start, end=summary.period_end
+        )
     assert (view.expected, view.heard, view.ok) == (3, 3, 3)

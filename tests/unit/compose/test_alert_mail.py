@@ -10,14 +10,14 @@ from app.compose import alert_mail, mime
 from app.domain.alert import AlertKind
 from app.domain.event import Severity
 from app.domain.notice import NoticeKind
-from tests.support.stories import DAY, GIB, NOW, alert_story, recovered
+from tests.support.mail_views import DAY, GIB, NOW, make_alert_view, recovered
 
 BASE = "https://tocsin.example.org"
 LOG = "\n".join(f"line {n} of the log" for n in range(100)) + "\nFatal: repository is already locked by PID 4515\n"
 
 
 def word(*stories):
-    return alert_mail.word(stories, base_url=BASE)
+    return alert_mail.render(stories, base_url=BASE)
 
 
 def seen(html: str) -> str:
@@ -26,7 +26,7 @@ def seen(html: str) -> str:
 
 
 def test_one_failure_tells_all_that_one_needs() -> None:
-    story = alert_story(
+    story = make_alert_view(
         since=NOW - 2 * DAY, repeats=2, failures_in_row=3, log_tail=LOG, reason="3rd failure in a row; route 'acme nights'; not silenced",
         metrics={"duration_s": 7.2, "bytes_processed": 12.3 * GIB, "files_failed": 3.0, "odd": float("inf")},
     )  # fmt: skip
@@ -61,11 +61,11 @@ def test_one_failure_tells_all_that_one_needs() -> None:
 
 def test_down_comes_first_and_what_recovered_last() -> None:
     stories = [
-        recovered(alert_story(1, job="recovered-job", failures_in_row=0)),
-        alert_story(2, job="warned-job", kind=AlertKind.WARNING, severity=Severity.WARNING),
-        alert_story(3, job="still-job", what=NoticeKind.REPEATED),
-        alert_story(4, job="missed-job", kind=AlertKind.MISSED, expected_at=NOW),
-        alert_story(5, job="failed-job"),
+        recovered(make_alert_view(1, job="recovered-job", failures_in_row=0)),
+        make_alert_view(2, job="warned-job", kind=AlertKind.WARNING, severity=Severity.WARNING),
+        make_alert_view(3, job="still-job", what=NoticeKind.REPEATED),
+        make_alert_view(4, job="missed-job", kind=AlertKind.MISSED, expected_at=NOW),
+        make_alert_view(5, job="failed-job"),
     ]
     order = ["failed-job", "still-job", "missed-job", "warned-job", "recovered-job"]
     letter = word(*stories)
@@ -76,13 +76,13 @@ def test_down_comes_first_and_what_recovered_last() -> None:
 
 
 def test_what_the_failed_run_measured_does_not_stand_below_ok_again() -> None:
-    story = alert_story(metrics={"duration_s": 7.2, "bytes_processed": 12.3 * GIB})
+    story = make_alert_view(metrics={"duration_s": 7.2, "bytes_processed": 12.3 * GIB})
     assert "12.3 GiB" in word(story).text
     assert "12.3 GiB" not in word(recovered(story)).text
 
 
 def test_a_recovery_says_since_when_it_is_ok_and_what_it_was() -> None:
-    text = word(recovered(alert_story(failures_in_row=0, repeats=2), NOW + timedelta(hours=30))).text
+    text = word(recovered(make_alert_view(failures_in_row=0, repeats=2), NOW + timedelta(hours=30))).text
     assert "OK since        Wed 25 Nov 08:10 CET" in text
     assert "Failed since    Tue 24 Nov 02:10 CET (30 h)" in text
     assert "The error was: repository is locked" in text
@@ -91,7 +91,7 @@ def test_a_recovery_says_since_when_it_is_ok_and_what_it_was() -> None:
 
 def test_a_missed_run_says_when_it_was_expected_in_the_customers_time() -> None:
     letter = word(
-        alert_story(
+        make_alert_view(
             kind=AlertKind.MISSED,
             expected_at=NOW + timedelta(minutes=50),
             message="expected 02:00 UTC",
@@ -105,7 +105,7 @@ def test_a_missed_run_says_when_it_was_expected_in_the_customers_time() -> None:
 
 
 def test_a_reminder_counts_to_the_moment_it_is_told() -> None:
-    silent = alert_story(
+    silent = make_alert_view(
         kind=AlertKind.AGENT_SILENT, job=None, job_id=None, what=NoticeKind.REPEATED, told_at=NOW + 3 * DAY
     )
     assert "STILL SILENT" in word(silent).text
@@ -116,7 +116,7 @@ def test_a_reminder_counts_to_the_moment_it_is_told() -> None:
 @pytest.mark.parametrize("many", [51, 300, 1000])
 def test_a_thousand_alerts_stay_one_readable_mail(many) -> None:
     stories = [
-        alert_story(
+        make_alert_view(
             n,
             job=f"job-{n}-" + "<&ü" * 60,
             customer=f"Customer {n % 40} " + "x" * 150,
@@ -146,19 +146,19 @@ def test_a_thousand_alerts_stay_one_readable_mail(many) -> None:
 
 
 def test_a_mail_of_common_size_leaves_nothing_out() -> None:
-    letter = word(*(alert_story(n, job=f"job-{n:03d}", log_tail=LOG) for n in range(25)))
+    letter = word(*(make_alert_view(n, job=f"job-{n:03d}", log_tail=LOG) for n in range(25)))
     assert all(letter.html.count(f">job-{n:03d}<") == 1 for n in range(25))
     assert "more" not in letter.text
 
 
 def test_a_hint_is_given_once() -> None:
-    text = word(*(alert_story(n, job=f"job-{n}") for n in range(3))).text
+    text = word(*(make_alert_view(n, job=f"job-{n}") for n in range(3))).text
     assert text.count("restic unlock") == 1
-    assert text.count("As for job-0 on sql01 (Acme), above.") == 2
+    assert text.count("Same as for job-0 on sql01 (Acme), above.") == 2
 
 
 def test_the_html_is_for_every_mail_program() -> None:
-    html = word(alert_story(log_tail=LOG), alert_story(2)).html
+    html = word(make_alert_view(log_tail=LOG), make_alert_view(2)).html
     assert "http" not in html.replace(BASE, "")
     assert not re.search(r"display: ?(flex|grid)|<img|<link|@import|url\(", html)
     assert "max-width: 600px" in html
@@ -171,5 +171,5 @@ def test_the_html_is_for_every_mail_program() -> None:
 
 
 def test_headers_let_people_sort_their_mail() -> None:
-    letter = word(alert_story(), recovered(alert_story(2)))
+    letter = word(make_alert_view(), recovered(make_alert_view(2)))
     assert letter.headers == (("X-Tocsin", "alert; opened, recovered"),)

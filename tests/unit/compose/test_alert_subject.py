@@ -8,7 +8,7 @@ import pytest
 from app.compose.alert_subject import LIMIT, subject_of
 from app.domain.alert import AlertKind
 from app.domain.notice import NoticeKind
-from tests.support.stories import DAY, NOW, alert_story, recovered
+from tests.support.mail_views import DAY, NOW, make_alert_view, recovered
 
 FULL = 'storage "vault-2" is full'
 
@@ -22,7 +22,7 @@ def missed(number: int = 2, **given: object):
         "missed_in_row": 1,
         "failures_in_row": 0,
     }
-    return alert_story(
+    return make_alert_view(
         number,
         **{
             **told,
@@ -37,13 +37,13 @@ def missed(number: int = 2, **given: object):
 @pytest.mark.parametrize(
     ("story", "subject"),
     [
-        (alert_story(), "FAILED   nightly-sql on sql01 (Acme): repository is locked"),
+        (make_alert_view(), "FAILED   nightly-sql on sql01 (Acme): repository is locked"),
         (
-            recovered(alert_story(repeats=2, failures_in_row=0)),
+            recovered(make_alert_view(repeats=2, failures_in_row=0)),
             "OK AGAIN nightly-sql on sql01 (Acme), failing since Tue 02:10, 3 runs",
         ),
         (
-            recovered(alert_story(failures_in_row=0)),
+            recovered(make_alert_view(failures_in_row=0)),
             "OK AGAIN nightly-sql on sql01 (Acme), failing since Tue 02:10, 1 run",
         ),
         (missed(), "MISSED   mail-store on ex02 (Borealis): expected Tue 03:00, last success Mon 03:12"),
@@ -56,30 +56,30 @@ def missed(number: int = 2, **given: object):
             missed(last_success_at=NOW - 400 * DAY),
             "MISSED   mail-store on ex02 (Borealis): expected Tue 03:00, last success 20 Oct 2025",
         ),
-        (alert_story(what=NoticeKind.REPEATED), "STILL FAILED nightly-sql on sql01 (Acme): repository is locked"),
+        (make_alert_view(what=NoticeKind.REPEATED), "STILL FAILED nightly-sql on sql01 (Acme): repository is locked"),
         (
             missed(what=NoticeKind.REPEATED),
             "STILL MISSED mail-store on ex02 (Borealis): expected Tue 03:00, last success Mon 03:12",
         ),
         (
-            alert_story(kind=AlertKind.WARNING, message="3 files unreadable"),
+            make_alert_view(kind=AlertKind.WARNING, message="3 files unreadable"),
             "WARNING  nightly-sql on sql01 (Acme): 3 files unreadable",
         ),
         (
-            alert_story(kind=AlertKind.OVERRUN, message=None),
+            make_alert_view(kind=AlertKind.OVERRUN, message=None),
             "OVERRUN  nightly-sql on sql01 (Acme): running since Tue 02:10",
         ),
         (
-            alert_story(kind=AlertKind.AGENT_SILENT, job=None, job_id=None),
+            make_alert_view(kind=AlertKind.AGENT_SILENT, job=None, job_id=None),
             "SILENT   agent sql01 (Acme): not heard since Tue 02:10",
         ),
-        (alert_story(activity="verify"), "FAILED   nightly-sql verify on sql01 (Acme): repository is locked"),
-        (alert_story(job="verify", activity="verify"), "FAILED   verify on sql01 (Acme): repository is locked"),
-        (alert_story(message=None), "FAILED   nightly-sql on sql01 (Acme): 1st failure in a row"),
-        (alert_story(message="Fatal: wrong password"), "FAILED   nightly-sql on sql01 (Acme): wrong password"),
-        (alert_story(message="starting\nerror: disk gone\nbye"), "FAILED   nightly-sql on sql01 (Acme): disk gone"),
+        (make_alert_view(activity="verify"), "FAILED   nightly-sql verify on sql01 (Acme): repository is locked"),
+        (make_alert_view(job="verify", activity="verify"), "FAILED   verify on sql01 (Acme): repository is locked"),
+        (make_alert_view(message=None), "FAILED   nightly-sql on sql01 (Acme): 1st failure in a row"),
+        (make_alert_view(message="Fatal: wrong password"), "FAILED   nightly-sql on sql01 (Acme): wrong password"),
+        (make_alert_view(message="starting\nerror: disk gone\nbye"), "FAILED   nightly-sql on sql01 (Acme): disk gone"),
         (
-            alert_story(message=None, log_tail="scan\nFatal: no key found\nbye"),
+            make_alert_view(message=None, log_tail="scan\nFatal: no key found\nbye"),
             "FAILED   nightly-sql on sql01 (Acme): no key found",
         ),
     ],
@@ -89,7 +89,7 @@ def test_one_alert(story, subject) -> None:
 
 
 def test_a_group_is_counted_and_its_commonest_error_named() -> None:
-    failed = [alert_story(n, customer=f"C{n % 3}", message=FULL if n != 1 else "other") for n in range(5)]
+    failed = [make_alert_view(n, customer=f"C{n % 3}", message=FULL if n != 1 else "other") for n in range(5)]
     assert (
         subject_of([*failed, missed(8, customer="C0"), missed(9, customer="C1")])
         == f"5 FAILED, 2 MISSED at 3 customers: {FULL}"
@@ -97,22 +97,22 @@ def test_a_group_is_counted_and_its_commonest_error_named() -> None:
 
 
 def test_an_error_that_differs_only_in_numbers_is_one_error() -> None:
-    locked = [alert_story(n, message=f"locked by PID {n * 7}") for n in range(3)]
-    assert subject_of([*locked, alert_story(9, message="a")]) == "4 FAILED at Acme: locked by PID 0"
+    locked = [make_alert_view(n, message=f"locked by PID {n * 7}") for n in range(3)]
+    assert subject_of([*locked, make_alert_view(9, message="a")]) == "4 FAILED at Acme: locked by PID 0"
 
 
 def test_errors_that_have_nothing_in_common_are_named_by_job() -> None:
-    stories = [alert_story(1, message="a", job="sql"), alert_story(2, message="b", job="files")]
+    stories = [make_alert_view(1, message="a", job="sql"), make_alert_view(2, message="b", job="files")]
     assert subject_of(stories) == "2 FAILED at Acme: sql, files"
 
 
 def test_what_recovered_is_counted_last() -> None:
-    again = alert_story(3, what=NoticeKind.REPEATED, message="c", job="web")
-    stories = [alert_story(1, message="a", job="sql"), again, recovered(alert_story(2, failures_in_row=0))]
+    again = make_alert_view(3, what=NoticeKind.REPEATED, message="c", job="web")
+    stories = [make_alert_view(1, message="a", job="sql"), again, recovered(make_alert_view(2, failures_in_row=0))]
     assert subject_of(stories) == "1 FAILED, 1 STILL FAILED, 1 OK AGAIN at Acme: sql, web"
     assert subject_of([stories[0], stories[2]]) == "1 FAILED, 1 OK AGAIN at Acme: sql: a"
     assert (
-        subject_of([stories[2], recovered(alert_story(4, job="web", failures_in_row=0))])
+        subject_of([stories[2], recovered(make_alert_view(4, job="web", failures_in_row=0))])
         == "2 OK AGAIN at Acme: nightly-sql, web"
     )
 
@@ -122,12 +122,12 @@ def test_never_ok_again_while_the_job_still_fails() -> None:
     assert (
         subject_of([came_and_failed]) == "CLOSED   mail-store on ex02 (Borealis), missed since Tue 02:10; now failing"
     )
-    with_warnings = recovered(alert_story(failures_in_row=0, warnings_in_row=1))
+    with_warnings = recovered(make_alert_view(failures_in_row=0, warnings_in_row=1))
     assert subject_of([with_warnings]).endswith("failing since Tue 02:10, 1 run; now with warnings")
 
 
 def test_a_subject_is_bounded_and_harmless() -> None:
-    nasty = alert_story(
+    nasty = make_alert_view(
         job="j" * 500, agent="\u202egpj.exe", customer="A\r\nBcc: x@y", message="\x1b[31mred\x1b[0m\x07 " + "e" * 999
     )
     subject = subject_of([nasty])

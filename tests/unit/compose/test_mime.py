@@ -13,15 +13,15 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from app.compose import alert_mail, mime, summary_mail
-from app.compose.letter import Letter
+from app.compose.render import RenderedMail
 from app.domain.alert import AlertKind
 from app.domain.mail_views import Section
 from app.domain.notice import NoticeKind
-from tests.support.stories import NOW, alert_story, job_line, summary_story
+from tests.support.mail_views import NOW, job_line, make_alert_view, make_summary_view
 
 BASE = "https://tocsin.example.org"
 ID = "<msg_1@example.org>"
-LETTER = Letter("Backups Tue 24 Nov: all 412 ok (no. 118)", "text\n", "<p>html</p>\n")
+MAIL = RenderedMail("Backups Tue 24 Nov: all 412 ok (no. 118)", "text\n", "<p>html</p>\n")
 HEADERS = [
     *("Date", "From", "To", "Subject", "Message-ID", "Auto-Submitted", "X-Auto-Response-Suppress"),
     *("X-Tocsin", "MIME-Version", "Content-Type"),
@@ -60,7 +60,7 @@ anything = st.one_of(
 whole_mails = settings(max_examples=60, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 
 
-def build(letter: Letter, **given: object) -> bytes:
+def build(letter: RenderedMail, **given: object) -> bytes:
     told = {
         "sender": "Tocsin <tocsin@example.org>",
         "to": "admin@example.org",
@@ -95,7 +95,7 @@ def is_plain(text: str) -> bool:
     return not any(unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp") or sign in UNSEEN for sign in text)
 
 
-def assert_safe(letter: Letter) -> None:
+def assert_safe(letter: RenderedMail) -> None:
     mail = build(letter)
     parsed = read(mail)
     assert [name for name in parsed if name not in HEADERS] == []
@@ -140,8 +140,8 @@ def test_no_text_of_an_alert_becomes_a_header_or_a_tag(data, kind, what, number)
     )
     given = {field: data.draw(anything, label=field) for field in fields}
     ids = {field: data.draw(anything, label=field) for field in ("id", "job_id", "agent_id", "run_id")}
-    story = alert_story(kind=kind, what=what, closed_at=NOW, acknowledged_at=NOW, **given, **ids)
-    assert_safe(alert_mail.word([story] * number, base_url=BASE))
+    story = make_alert_view(kind=kind, what=what, closed_at=NOW, acknowledged_at=NOW, **given, **ids)
+    assert_safe(alert_mail.render([story] * number, base_url=BASE))
 
 
 @whole_mails
@@ -155,35 +155,37 @@ def test_no_text_of_a_summary_becomes_a_header_or_a_tag(data) -> None:
         **{field: data.draw(anything, label=field) for field in fields},
     )
     sections = tuple(Section(title, (line,), 0) for title in ("failed", "silenced", "ok", "new"))
-    story = summary_story(
+    story = make_summary_view(
         sections=sections,
         schedule=data.draw(anything),
         time_zone=data.draw(anything),
         silent_agents=(data.draw(anything),),
     )
-    assert_safe(summary_mail.word(story, base_url=BASE))
+    assert_safe(summary_mail.render(story, base_url=BASE))
 
 
 @settings(max_examples=200, deadline=None)
 @given(subject=st.text(max_size=160).map(lambda text: "".join(sign for sign in text if sign.isprintable())))
 def test_a_subject_is_read_as_it_was_written(subject) -> None:
-    letter = Letter(subject, "x\n", "x\n")
+    letter = RenderedMail(subject, "x\n", "x\n")
     assert str(read(build(letter))["Subject"]) == subject.strip().replace("=?", "= ?")
 
 
 def test_the_same_input_gives_the_same_bytes() -> None:
     def once() -> bytes:
         return build(
-            alert_mail.word([alert_story(), alert_story(2)], base_url=BASE), references=("<a@b>",), in_reply_to="<a@b>"
+            alert_mail.render([make_alert_view(), make_alert_view(2)], base_url=BASE),
+            references=("<a@b>",),
+            in_reply_to="<a@b>",
         )
 
     assert once() == once()
-    assert build(LETTER, message_id="<other@b>") != build(LETTER)
+    assert build(MAIL, message_id="<other@b>") != build(MAIL)
 
 
 def test_a_mail_is_an_answer_to_none_and_lies_in_its_thread() -> None:
     ids = tuple(f"<{'x' * 150}{n}@example.org>" for n in range(40))
-    mail = read(build(LETTER, in_reply_to=ids[0], references=ids, message_id="<" + "y" * 200 + "@example.org>"))
+    mail = read(build(MAIL, in_reply_to=ids[0], references=ids, message_id="<" + "y" * 200 + "@example.org>"))
     assert mail["Auto-Submitted"] == "auto-generated"
     assert mail["X-Auto-Response-Suppress"] == "All"
     assert mail["In-Reply-To"] == ids[0]
@@ -196,13 +198,13 @@ def test_a_mail_is_an_answer_to_none_and_lies_in_its_thread() -> None:
 
 
 def test_the_date_is_the_one_given() -> None:
-    assert read(build(LETTER))["Date"].datetime == NOW
+    assert read(build(MAIL))["Date"].datetime == NOW
     local = datetime(2026, 11, 24, 2, 10, tzinfo=UTC) + timedelta(seconds=3)
-    assert read(build(LETTER, date=local))["Date"].datetime == local
+    assert read(build(MAIL, date=local))["Date"].datetime == local
 
 
 def test_html_comes_last_so_that_it_is_preferred() -> None:
-    mail = read(build(LETTER))
+    mail = read(build(MAIL))
     assert mail.get_content_type() == "multipart/alternative"
     assert [part.get_content_type() for part in mail.iter_parts()] == ["text/plain", "text/html"]
 
@@ -211,7 +213,7 @@ def test_html_comes_last_so_that_it_is_preferred() -> None:
     "text", ["備份失敗 " * 200, "plain words\n" * 50, "Ä" * 2000, "=" * 500, " \n. \n.\nFrom here\n", ""]
 )
 def test_bodies_are_read_as_they_were_written(text) -> None:
-    assert parts(build(Letter("x", text + "\n", f"<p>{text}</p>\n"))) == (text + "\n", f"<p>{text}</p>\n")
+    assert parts(build(RenderedMail("x", text + "\n", f"<p>{text}</p>\n"))) == (text + "\n", f"<p>{text}</p>\n")
 
 
 @pytest.mark.parametrize(
@@ -224,20 +226,20 @@ def test_bodies_are_read_as_they_were_written(text) -> None:
     ],
 )
 def test_a_sender_beyond_ascii_is_written_in_ascii(given, shown) -> None:
-    mail = build(LETTER, sender=given)
+    mail = build(MAIL, sender=given)
     assert mail.isascii()
     assert str(read(mail)["From"]) == shown
 
 
 def test_a_local_part_beyond_ascii_is_left_as_it_is() -> None:
-    mail = build(LETTER, to="jürgen@bücher.example")
+    mail = build(MAIL, to="jürgen@bücher.example")
     assert "jürgen@xn--bcher-kva.example".encode() in mail
     assert str(read(mail)["To"]) == "jürgen@xn--bcher-kva.example"
 
 
 @pytest.mark.parametrize("to", ["nobody", "a@b@c", "x@y\r\nBcc: z@y", "a b@example.org", "", "x@\ud800"])
 def test_a_recipient_that_is_none_gains_no_header(to) -> None:
-    parsed = read(build(LETTER, to=to))
+    parsed = read(build(MAIL, to=to))
     assert str(parsed["To"]) == "undisclosed-recipients:;"
     assert parsed["Bcc"] is None
 
@@ -254,4 +256,4 @@ def test_a_recipient_that_is_none_gains_no_header(to) -> None:
 )
 def test_an_id_or_sender_that_breaks_a_header_is_refused(bad) -> None:
     with pytest.raises(ValueError, match="is not a"):
-        build(LETTER, **bad)
+        build(MAIL, **bad)

@@ -5,10 +5,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from app.compose import hints, phrases, strip
+from app.compose import error_text, phrases, strip
 from app.domain.alert import AlertKind
 from app.domain.mail_views import DayCell
-from tests.support.stories import GIB, TODAY, strip_of
+from tests.support.mail_views import GIB, TODAY, strip_of
 
 BERLIN = ZoneInfo("Europe/Berlin")
 NOW = datetime(2026, 11, 24, 1, 10, tzinfo=UTC)
@@ -103,7 +103,7 @@ def test_the_tail_of_a_log_is_short_and_ends_with_its_end() -> None:
         ("Insufficient storage IOException: No space left on device", "target is full"),
         ("dial tcp 192.0.2.1:8000: connect: connection refused", "could not be reached"),
         ("Could not resolve hostname vault: Name or service not known", "DNS"),
-        ("open /srv/secret.txt: permission denied", "Owner and rights".lower()),
+        ("open /srv/secret.txt: permission denied", "owner and permissions"),
         ("Permission denied (publickey).", "SSH"),
         ("Segment entry checksum mismatch [segment 2, offset 8]", "damaged"),
         ("repository does not exist: unable to open config file", "mounted"),
@@ -111,15 +111,15 @@ def test_the_tail_of_a_log_is_short_and_ends_with_its_end() -> None:
     ],
 )
 def test_hints_for_well_known_errors(message, advice) -> None:
-    assert advice in hints.hint_for(AlertKind.FAILED, message, ())
+    assert advice in error_text.hint_for(AlertKind.FAILED, message, ())
 
 
 def test_hints_from_the_log_and_by_kind() -> None:
     log = ("integrity check passed", "error: no space left on device", "exit 1")
-    assert "target is full" in hints.hint_for(AlertKind.FAILED, "exit status 1", log)
-    assert "Read the end" in hints.hint_for(AlertKind.FAILED, "exit status 1", ("integrity check passed",))
-    assert len({hints.hint_for(kind, None, ()) for kind in AlertKind}) == 5
-    assert "scheduler" in hints.hint_for(AlertKind.MISSED, "no space left on device", ())
+    assert "target is full" in error_text.hint_for(AlertKind.FAILED, "exit status 1", log)
+    assert "Read the end" in error_text.hint_for(AlertKind.FAILED, "exit status 1", ("integrity check passed",))
+    assert len({error_text.hint_for(kind, None, ()) for kind in AlertKind}) == 5
+    assert "scheduler" in error_text.hint_for(AlertKind.MISSED, "no space left on device", ())
 
 
 def test_what_a_day_moved_is_compared_by_run_not_by_day() -> None:
@@ -127,11 +127,11 @@ def test_what_a_day_moved_is_compared_by_run_not_by_day() -> None:
         return DayCell(TODAY - timedelta(days=back), runs, 0, 0, 0, 0, runs * GIB, 0, runs * 60.0)
 
     hourly = (day(2, 24), day(1, 24), day(0, 7))
-    assert strip.moved(hourly) == "7.0 GiB in 7 min, as usual"
+    assert strip.volume_of(hourly) == "7.0 GiB in 7 min, as usual"
     assert (
-        strip.moved((day(1, 24), DayCell(TODAY, 1, 0, 0, 0, 0, GIB // 4, 0, 90.0)))
+        strip.volume_of((day(1, 24), DayCell(TODAY, 1, 0, 0, 0, 0, GIB // 4, 0, 90.0)))
         == f"256 MiB ({MINUS}75 %) in 90 s (+50 %)"
     )
-    assert strip.moved(strip_of("oom")) == "Mon 23 Nov: 12.1 GiB in 41 min, as usual"
-    assert strip.moved(strip_of("mmm")) == ""
-    assert strip.moved(strip_of("..o")) == "12.2 GiB in 41 min"
+    assert strip.volume_of(strip_of("oom")) == "Mon 23 Nov: 12.1 GiB in 41 min, as usual"
+    assert strip.volume_of(strip_of("mmm")) == ""
+    assert strip.volume_of(strip_of("..o")) == "12.2 GiB in 41 min"

@@ -9,14 +9,14 @@ from app.compose import mime, summary_mail
 from app.compose.summary_subject import subject_of
 from app.domain.job import JobState
 from app.domain.mail_views import Section, Totals
-from tests.support.stories import DAY, GIB, MORNING, job_line, summary_story
+from tests.support.mail_views import DAY, GIB, MORNING, job_line, make_summary_view
 
 MINUS = "\N{MINUS SIGN}"
 BASE = "https://tocsin.example.org"
 
 
 def word(**given: object):
-    return summary_mail.word(summary_story(**given), base_url=BASE)
+    return summary_mail.render(make_summary_view(**given), base_url=BASE)
 
 
 def bad_night(**given: object):
@@ -100,7 +100,7 @@ def bad_night(**given: object):
     ],
 )
 def test_subjects(given, subject) -> None:
-    assert subject_of(summary_story(**given)) == subject
+    assert subject_of(make_summary_view(**given)) == subject
 
 
 def test_good_news_is_green_and_says_what_it_rests_on() -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from app.compose import webhook_body
 from app.domain.mail_views import Section
 from app.domain.notice import NoticeKind
-from tests.support.stories import DAY, NOW, alert_story, job_line, recovered, summary_story
+from tests.support.mail_views import DAY, NOW, job_line, make_alert_view, make_summary_view, recovered
 
 BASE = "https://tocsin.example.org"
 
@@ -21,22 +21,25 @@ def read(body: bytes):
 @pytest.mark.parametrize(
     ("stories", "type_"),
     [
-        ([alert_story()], "alert.opened"),
-        ([alert_story(what=NoticeKind.REPEATED)], "alert.repeated"),
-        ([recovered(alert_story())], "alert.recovered"),
-        ([recovered(alert_story()), alert_story(2, what=NoticeKind.REPEATED)], "alert.repeated"),
-        ([recovered(alert_story()), alert_story(2, what=NoticeKind.REPEATED), alert_story(3)], "alert.opened"),
+        ([make_alert_view()], "alert.opened"),
+        ([make_alert_view(what=NoticeKind.REPEATED)], "alert.repeated"),
+        ([recovered(make_alert_view())], "alert.recovered"),
+        ([recovered(make_alert_view()), make_alert_view(2, what=NoticeKind.REPEATED)], "alert.repeated"),
+        (
+            [recovered(make_alert_view()), make_alert_view(2, what=NoticeKind.REPEATED), make_alert_view(3)],
+            "alert.opened",
+        ),
     ],
 )
 def test_the_type_says_the_most_urgent(stories, type_) -> None:
-    document = read(webhook_body.word_alerts(stories, base_url=BASE))
+    document = read(webhook_body.render_alerts(stories, base_url=BASE))
     assert document["type"] == type_
     assert sorted(document) == ["data", "timestamp", "type"]
     assert document["data"]["alerts"][-1]["what"] == type_.removeprefix("alert.") or len(stories) > 1
 
 
 def test_an_alert_in_our_words() -> None:
-    told = read(webhook_body.word_alerts([recovered(alert_story(repeats=2))], base_url=BASE))
+    told = read(webhook_body.render_alerts([recovered(make_alert_view(repeats=2))], base_url=BASE))
     alert = told["data"]["alerts"][0]
     assert told["timestamp"] == "2026-11-27T01:10:00Z"
     assert told["data"]["more"] == 0
@@ -56,8 +59,8 @@ def test_an_alert_in_our_words() -> None:
 
 def test_a_summary_in_our_words() -> None:
     told = read(
-        webhook_body.word_summary(
-            summary_story(failed=1, sections=(Section("failed", (job_line(strip="ooof"),), 2),)), base_url=BASE
+        webhook_body.render_summary(
+            make_summary_view(failed=1, sections=(Section("failed", (job_line(strip="ooof"),), 2),)), base_url=BASE
         )
     )
     assert told["type"] == "summary"
@@ -69,14 +72,14 @@ def test_a_summary_in_our_words() -> None:
 
 
 def test_documents_are_bounded_and_say_what_is_left_out() -> None:
-    alerts = [alert_story(n, message="\x01é" * 5000, customer="c" * 200) for n in range(1000)]
-    body = webhook_body.word_alerts(alerts, base_url=BASE)
+    alerts = [make_alert_view(n, message="\x01é" * 5000, customer="c" * 200) for n in range(1000)]
+    body = webhook_body.render_alerts(alerts, base_url=BASE)
     assert len(body) <= webhook_body.LIMIT
     data = read(body)["data"]
     assert len(data["alerts"]) + data["more"] == 1000
     lines = tuple(job_line(f"job-{n}", last_message="\x01" * 5000) for n in range(2000))
-    body = webhook_body.word_summary(
-        summary_story(sections=(Section("failed", lines, 5), Section("ok", lines, 0))), base_url=BASE
+    body = webhook_body.render_summary(
+        make_summary_view(sections=(Section("failed", lines, 5), Section("ok", lines, 0))), base_url=BASE
     )
     assert len(body) <= webhook_body.LIMIT
     assert sum(len(section["jobs"]) + section["more"] for section in read(body)["data"]["sections"]) == 4005
@@ -84,12 +87,12 @@ def test_documents_are_bounded_and_say_what_is_left_out() -> None:
 
 @given(st.text(), st.text(), st.text())
 def test_any_text_makes_valid_json(message, job, customer) -> None:
-    story = alert_story(message=message, job=job, customer=customer)
-    document = read(webhook_body.word_alerts([story], base_url=BASE))
+    story = make_alert_view(message=message, job=job, customer=customer)
+    document = read(webhook_body.render_alerts([story], base_url=BASE))
     assert document["data"]["alerts"][0]["job"] == job
-    assert webhook_body.word_alerts([story], base_url=BASE) == webhook_body.word_alerts([story], base_url=BASE)
+    assert webhook_body.render_alerts([story], base_url=BASE) == webhook_body.render_alerts([story], base_url=BASE)
 
 
 def test_a_lone_surrogate_does_not_cost_the_message() -> None:
-    story = alert_story(message="a\ud800b", job="x\udfff", since=NOW - DAY)
-    assert read(webhook_body.word_alerts([story], base_url=BASE))["data"]["alerts"][0]["job"] == "x?"
+    story = make_alert_view(message="a\ud800b", job="x\udfff", since=NOW - DAY)
+    assert read(webhook_body.render_alerts([story], base_url=BASE))["data"]["alerts"][0]["job"] == "x?"

@@ -17,7 +17,7 @@ GIB = 1024**3
 _ALERT_FIELDS = frozenset(Alert.__dataclass_fields__)
 
 
-def alert_story(number: int = 1, **given: object) -> AlertView:
+def make_alert_view(number: int = 1, **given: object) -> AlertView:
     """Make `nightly-sql on sql01 (Acme)`, failed at NOW; what is given goes to the alert or the story, whichever has the field."""
     alert = Alert(
         id=f"alr_{number:028x}",
@@ -103,7 +103,7 @@ def job_line(job: str = "nightly-sql", strip: str = "o" * 14, **given: object) -
     return replace(line, **given)  # type: ignore[arg-type]
 
 
-def summary_story(**given: object) -> SummaryView:
+def make_summary_view(**given: object) -> SummaryView:
     """Make a good night: all of 412 jobs are ok."""
     story = SummaryView(
         schedule="daily",

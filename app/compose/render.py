@@ -1,17 +1,18 @@
-"""Renders the templates to text and HTML and keeps them within a mail's size. It must not decide what is told.
+"""Renders the templates to text and HTML, and keeps both within the size of a mail.
 
-CSS is inlined after rendering, for mail programs that drop style sheets; measured at 3 ms for 100 KB, so it needs no cache.
+CSS is inlined after rendering, for mail programs that drop style sheets; that takes 3 ms for 100 KB, so it needs no cache.
 Nothing is ever loaded from outside.
 """
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import css_inline
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup, escape
 
-# Gmail cuts an HTML part off at 102 KB. The text part shares the mail, which many servers bound far above these two.
+# Gmail cuts off an HTML part at 102 KB. Many servers limit the size of the whole mail, but far above both limits together.
 HTML_LIMIT, TEXT_LIMIT = 96_000, 40_000
 
 _INLINER = css_inline.CSSInliner(load_remote_stylesheets=False, keep_at_rules=True)
@@ -19,8 +20,18 @@ _SPACES = re.compile("^ | (?= )")
 _MANY_LINES = re.compile(r"\n{3,}")
 
 
+@dataclass(frozen=True, slots=True)
+class RenderedMail:
+    """The content of a mail before it is addressed: the same as text and as HTML. `headers` are added to those of every mail."""
+
+    subject: str
+    text: str
+    html: str
+    headers: tuple[tuple[str, str], ...] = ()
+
+
 def log_html(lines: Sequence[str]) -> Markup:
-    """Join a log's lines for HTML. Not `<pre>`: Outlook does not wrap it, and one long line would make the mail unreadable on a phone."""
+    """Join a log's lines for HTML. Not in `<pre>`: Outlook does not wrap it, and one long line would make the mail unreadable on a phone."""
     return Markup("<br>").join(Markup(_SPACES.sub("&nbsp;", str(escape(line)))) for line in lines)  # noqa: S704  (escaped just here)
 
 
@@ -35,20 +46,20 @@ _TEMPLATES = Environment(
 _TEMPLATES.filters["log_html"] = log_html
 
 
-def html_page(template: str, **told: object) -> str:
-    """Render an HTML part, its CSS inlined."""
-    return _INLINER.inline(_TEMPLATES.get_template(template).render(told))
+def html_page(template: str, **values: object) -> str:
+    """Render an HTML part with inlined CSS."""
+    return _INLINER.inline(_TEMPLATES.get_template(template).render(values))
 
 
-def text_page(template: str, **told: object) -> str:
-    """Render a text part: no line ends in spaces, no more than one empty line in a row."""
-    rendered = _TEMPLATES.get_template(template).render(told)
+def text_page(template: str, **values: object) -> str:
+    """Render a text part without trailing spaces and with at most one empty line in a row."""
+    rendered = _TEMPLATES.get_template(template).render(values)
     lines = "\n".join(line.rstrip() for line in rendered.splitlines())
     return _MANY_LINES.sub("\n\n", lines).strip("\n") + "\n"
 
 
 def fit(render: Callable[[float], str], limit: int) -> str:
-    """Render whole, or as much as fits into `limit` bytes, found by halving. At scale 0 a page must say no more than counts."""
+    """Render everything, or as much as fits into `limit` bytes, found by bisection. At scale 0 the page must hold only counts."""
     page = render(1.0)
     if len(page.encode()) <= limit:
         return page
