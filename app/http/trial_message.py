@@ -3,7 +3,7 @@
 import asyncio
 import time
 
-from app.compose import mime, trial_letter
+from app.compose import mime, transport_test_mail
 from app.context import AppContext
 from app.core.errors import Conflict
 from app.core.ids import new_id
@@ -37,8 +37,8 @@ def build_trial(context: AppContext, kind: str, address: str, recipient_id: str)
     parcel_id = new_id("msg")
     message_id = f"<{parcel_id}@{split_address(sender)[1].rpartition('@')[2] or 'tocsin.invalid'}>"
     if takes_json(kind):
-        return Parcel(parcel_id, recipient_id, address, message_id, trial_letter.word_webhook(now, base_url))
-    rendered = trial_letter.word(now, base_url)
+        return Parcel(parcel_id, recipient_id, address, message_id, transport_test_mail.webhook_body(now, base_url))
+    rendered = transport_test_mail.render(now, base_url)
     mail = mime.build(
         rendered, sender=sender, to=address, message_id=message_id, date=now, in_reply_to=None, references=()
     )
