@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from app.context import AppContext
 from app.core.log import log
@@ -33,22 +33,22 @@ _LATELY = timedelta(days=1)
 class Healthy(BaseModel):
     """This process answers."""
 
-    status: Literal["ok"] = "ok"
+    status: Literal["ok"] = Field("ok", description="Always `ok`: otherwise there is no answer.")
 
 
 class Check(BaseModel):
-    """One thing that the line rests on, its state, and that in words."""
+    """One check of what the pipeline needs."""
 
-    name: str
-    status: Literal["ok", "warning", "failed"]
-    detail: str
+    name: str = Field(description="What was checked.")
+    status: Literal["ok", "warning", "failed"] = Field(description="How it is.")
+    detail: str = Field(description="The same in words.")
 
 
 class Ready(BaseModel):
-    """`status` is the worst of the checks'."""
+    """Whether the service works."""
 
-    status: Literal["ok", "warning", "failed"]
-    checks: list[Check]
+    status: Literal["ok", "warning", "failed"] = Field(description="The worst status of all checks.")
+    checks: list[Check] = Field(description="All checks.")
 
 
 @router.get("/healthz", operation_id="get_health", summary="Check that the process runs")

@@ -4,7 +4,7 @@ import base64
 import binascii
 import re
 from dataclasses import replace
-from typing import Annotated, Any, Generic, Self, TypeVar
+from typing import Annotated, Generic, Self, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
@@ -48,15 +48,10 @@ class PagedByTime(Paged):
 
 
 class PageOut(BaseModel, Generic[T]):
-    """One page of a list."""
+    """One page of a list. Each resource has a subclass: a parametrized class would get a name such as `PageOut_JobOut_` in the schema."""
 
     items: list[T] = Field(description="The things on this page.")
     next: str | None = Field(description="The cursor of the next page; null at the end of the list.")
-
-    @classmethod
-    def model_parametrized_name(cls, params: tuple[Any, ...]) -> str:
-        """Return the name in the API description: `JobPage` for a page of `JobOut`."""
-        return f"{params[0].__name__.removesuffix('Out')}Page"
 
     @classmethod
     def of(cls, page: Page[object]) -> Self:

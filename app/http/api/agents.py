@@ -95,6 +95,10 @@ class AgentOut(OutModel):
     created_at: CreatedAt
 
 
+class AgentPage(PageOut[AgentOut]):
+    """A page of agents."""
+
+
 class AgentsQuery(Paged):
     """Filters of the list of agents."""
 
@@ -103,12 +107,12 @@ class AgentsQuery(Paged):
 
 
 @router.get("", operation_id="list_agents", summary="List agents", responses=problems())
-async def list_agents(query: Annotated[AgentsQuery, Query()], context: Context, _caller: Reader) -> PageOut[AgentOut]:
+async def list_agents(query: Annotated[AgentsQuery, Query()], context: Context, _caller: Reader) -> AgentPage:
     """Return agents in the order of their creation."""
     async with context.database.read() as tx:
         window = query.window(AGENTS.prefix)
         page = await page_agents(tx, window, customer_id=query.customer_id, name=query.name)
-    return PageOut[AgentOut].of(page)
+    return AgentPage.of(page)
 
 
 @router.get("/{agent_id}", operation_id="get_agent", summary="Get an agent", responses=problems(404))

@@ -41,6 +41,10 @@ class AlertOut(OutModel):
     closed_reason: str | None = Field(description="Why it was closed.")
 
 
+class AlertPage(PageOut[AlertOut]):
+    """A page of alerts."""
+
+
 class AlertsQuery(ScopedQuery):
     """Filters of the list of alerts."""
 
@@ -72,11 +76,11 @@ class AlertClose(StrictModel, json_schema_extra=example(reason="the host was tak
 
 
 @router.get("", operation_id="list_alerts", summary="List alerts", responses=problems())
-async def list_alerts(query: Annotated[AlertsQuery, Query()], context: Context, _caller: Reader) -> PageOut[AlertOut]:
+async def list_alerts(query: Annotated[AlertsQuery, Query()], context: Context, _caller: Reader) -> AlertPage:
     """Return alerts, those that were opened last first."""
     async with context.database.read() as tx:
         page = await page_alerts(tx, query.filters(), query.window(ALERTS.prefix))
-    return PageOut[AlertOut].of(page)
+    return AlertPage.of(page)
 
 
 @router.get("/{alert_id}", operation_id="get_alert", summary="Get an alert", responses=problems(404))

@@ -31,6 +31,10 @@ class AuditEntryOut(OutModel):
     )
 
 
+class AuditPage(PageOut[AuditEntryOut]):
+    """A page of entries of the audit log."""
+
+
 class AuditQuery(PagedByTime):
     """Filters of the audit log."""
 
@@ -41,9 +45,7 @@ class AuditQuery(PagedByTime):
 
 
 @router.get("", operation_id="list_audit_entries", summary="List audit entries", responses=problems())
-async def list_audit_entries(
-    query: Annotated[AuditQuery, Query()], context: Context, _caller: Reader
-) -> PageOut[AuditEntryOut]:
+async def list_audit_entries(query: Annotated[AuditQuery, Query()], context: Context, _caller: Reader) -> AuditPage:
     """Return the entries of the audit log, newest first."""
     async with context.database.read() as tx:
         page = await page_audit(
@@ -54,4 +56,4 @@ async def list_audit_entries(
             noun=query.noun,
             thing_id=query.thing_id,
         )
-    return PageOut[AuditEntryOut].of(page)
+    return AuditPage.of(page)

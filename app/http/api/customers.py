@@ -70,6 +70,10 @@ class CustomerOut(OutModel):
     created_at: CreatedAt
 
 
+class CustomerPage(PageOut[CustomerOut]):
+    """A page of customers."""
+
+
 class CustomersQuery(Paged):
     """Filters of the list of customers."""
 
@@ -77,13 +81,11 @@ class CustomersQuery(Paged):
 
 
 @router.get("", operation_id="list_customers", summary="List customers", responses=problems())
-async def list_customers(
-    query: Annotated[CustomersQuery, Query()], context: Context, _caller: Reader
-) -> PageOut[CustomerOut]:
+async def list_customers(query: Annotated[CustomersQuery, Query()], context: Context, _caller: Reader) -> CustomerPage:
     """Return customers in the order of their creation."""
     async with context.database.read() as tx:
         page = await page_customers(tx, query.window(CUSTOMERS.prefix), name=query.name)
-    return PageOut[CustomerOut].of(page)
+    return CustomerPage.of(page)
 
 
 @router.get("/{customer_id}", operation_id="get_customer", summary="Get a customer", responses=problems(404))

@@ -47,6 +47,10 @@ class ListedEventOut(OutModel):
     error: str | None = Field(description="Why it was set aside.")
 
 
+class EventPage(PageOut[ListedEventOut]):
+    """A page of events."""
+
+
 class EventOut(ListedEventOut):
     """An event, whole."""
 
@@ -91,13 +95,11 @@ class EventsQuery(ScopedQuery):
 
 
 @router.get("", operation_id="list_events", summary="List events", responses=problems())
-async def list_events(
-    query: Annotated[EventsQuery, Query()], context: Context, _caller: Reader
-) -> PageOut[ListedEventOut]:
+async def list_events(query: Annotated[EventsQuery, Query()], context: Context, _caller: Reader) -> EventPage:
     """Return events, those that we received last first, without log, metrics, labels and extra."""
     async with context.database.read() as tx:
         page = await page_events(tx, query.filters(), query.window(EVENTS.prefix))
-    return PageOut[ListedEventOut].of(page)
+    return EventPage.of(page)
 
 
 @router.get("/{event_id}", operation_id="get_event", summary="Get an event", responses=problems(404))

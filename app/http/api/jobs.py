@@ -153,6 +153,10 @@ class JobOut(OutModel):
     created_at: CreatedAt
 
 
+class JobPage(PageOut[JobOut]):
+    """A page of jobs."""
+
+
 class JobsQuery(Paged):
     """Filters of the list of jobs."""
 
@@ -194,11 +198,11 @@ class JobsConfirmed(BaseModel):
 
 
 @router.get("", operation_id="list_jobs", summary="List jobs", responses=problems())
-async def list_jobs(query: Annotated[JobsQuery, Query()], context: Context, _caller: Reader) -> PageOut[JobOut]:
+async def list_jobs(query: Annotated[JobsQuery, Query()], context: Context, _caller: Reader) -> JobPage:
     """Return jobs in the order of their creation."""
     async with context.database.read() as tx:
         page = await page_jobs(tx, query.filters(), query.window(JOBS.prefix))
-    return PageOut[JobOut].of(page)
+    return JobPage.of(page)
 
 
 @router.get("/{job_id}", operation_id="get_job", summary="Get a job", responses=problems(404))

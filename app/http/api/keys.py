@@ -60,6 +60,10 @@ class KeyOut(OutModel):
     revoked_at: datetime | None = Field(description="When it was revoked; null: it is in force.")
 
 
+class KeyPage(PageOut[KeyOut]):
+    """A page of keys."""
+
+
 class KeyCreated(KeyOut):
     """A key that was just created."""
 
@@ -77,7 +81,7 @@ class KeysQuery(Paged):
 
 
 @router.get("", operation_id="list_keys", summary="List keys", responses=problems())
-async def list_keys(query: Annotated[KeysQuery, Query()], context: Context, _caller: Reader) -> PageOut[KeyOut]:
+async def list_keys(query: Annotated[KeysQuery, Query()], context: Context, _caller: Reader) -> KeyPage:
     """Return keys in the order of their creation, revoked ones too."""
     async with context.database.read() as tx:
         page = await page_keys(
@@ -89,7 +93,7 @@ async def list_keys(query: Annotated[KeysQuery, Query()], context: Context, _cal
             relay_id=query.relay_id,
             is_revoked=query.revoked,
         )
-    return PageOut[KeyOut].of(page)
+    return KeyPage.of(page)
 
 
 @router.get("/{key_id}", operation_id="get_key", summary="Get a key", responses=problems(404))

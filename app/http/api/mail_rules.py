@@ -119,6 +119,10 @@ class MailRuleOut(OutModel):
     created_at: CreatedAt
 
 
+class MailRulePage(PageOut[MailRuleOut]):
+    """A page of mail rules."""
+
+
 class MailRulesQuery(Paged):
     """Filters of the list of mail rules."""
 
@@ -128,9 +132,7 @@ class MailRulesQuery(Paged):
 
 
 @router.get("", operation_id="list_mail_rules", summary="List mail rules", responses=problems())
-async def list_mail_rules(
-    query: Annotated[MailRulesQuery, Query()], context: Context, _caller: Reader
-) -> PageOut[MailRuleOut]:
+async def list_mail_rules(query: Annotated[MailRulesQuery, Query()], context: Context, _caller: Reader) -> MailRulePage:
     """Return mail rules in the order of their creation."""
     async with context.database.read() as tx:
         page = await page_mail_rules(
@@ -140,7 +142,7 @@ async def list_mail_rules(
             name=query.name,
             enabled=query.enabled,
         )
-    return PageOut[MailRuleOut].of(page)
+    return MailRulePage.of(page)
 
 
 @router.get("/{mail_rule_id}", operation_id="get_mail_rule", summary="Get a mail rule", responses=problems(404))

@@ -52,6 +52,10 @@ class MessageOut(OutModel):
     why: str | None = Field(description="How it came to its state, in words.")
 
 
+class MessagePage(PageOut[MessageOut]):
+    """A page of messages."""
+
+
 class AttemptOut(OutModel):
     """One attempt to send a message."""
 
@@ -95,13 +99,11 @@ class MessagesQuery(ScopedQuery):
 
 
 @router.get("", operation_id="list_messages", summary="List messages", responses=problems())
-async def list_messages(
-    query: Annotated[MessagesQuery, Query()], context: Context, _caller: Reader
-) -> PageOut[MessageOut]:
+async def list_messages(query: Annotated[MessagesQuery, Query()], context: Context, _caller: Reader) -> MessagePage:
     """Return messages, the newest first."""
     async with context.database.read() as tx:
         page = await page_messages(tx, query.filters(), query.window(MESSAGES.prefix))
-    return PageOut[MessageOut].of(page)
+    return MessagePage.of(page)
 
 
 @router.get("/{message_id}", operation_id="get_message", summary="Get a message", responses=problems(404))

@@ -37,6 +37,10 @@ class NoticeOut(OutModel):
     created_at: datetime = Field(description="When it was decided.")
 
 
+class NoticePage(PageOut[NoticeOut]):
+    """A page of notices."""
+
+
 class NoticesQuery(ScopedQuery):
     """Filters of the list of notices. Those about a summary belong to no agent and no job."""
 
@@ -63,13 +67,11 @@ class NoticesQuery(ScopedQuery):
 
 
 @router.get("", operation_id="list_notices", summary="List notices", responses=problems())
-async def list_notices(
-    query: Annotated[NoticesQuery, Query()], context: Context, _caller: Reader
-) -> PageOut[NoticeOut]:
+async def list_notices(query: Annotated[NoticesQuery, Query()], context: Context, _caller: Reader) -> NoticePage:
     """Return notices, the newest first."""
     async with context.database.read() as tx:
         page = await page_notices(tx, query.filters(), query.window(NOTICES.prefix))
-    return PageOut[NoticeOut].of(page)
+    return NoticePage.of(page)
 
 
 @router.get("/{notice_id}", operation_id="get_notice", summary="Get a notice", responses=problems(404))

@@ -155,6 +155,10 @@ class RecipientOut(OutModel):
     created_at: CreatedAt
 
 
+class RecipientPage(PageOut[RecipientOut]):
+    """A page of recipients."""
+
+
 class RecipientsQuery(Paged):
     """Filters of the list of recipients."""
 
@@ -171,12 +175,12 @@ class SigningSecret(BaseModel):
 @router.get("", operation_id="list_recipients", summary="List recipients", responses=problems())
 async def list_recipients(
     query: Annotated[RecipientsQuery, Query()], context: Context, _caller: Reader
-) -> PageOut[RecipientOut]:
+) -> RecipientPage:
     """Return recipients in the order of their creation."""
     async with context.database.read() as tx:
         window = query.window(RECIPIENTS.prefix)
         page = await page_recipients(tx, window, customer_id=query.customer_id, name=query.name)
-    return PageOut[RecipientOut].of(page)
+    return RecipientPage.of(page)
 
 
 @router.get("/{recipient_id}", operation_id="get_recipient", summary="Get a recipient", responses=problems(404))

@@ -107,6 +107,10 @@ class RelayOut(OutModel):
     created_at: CreatedAt
 
 
+class RelayPage(PageOut[RelayOut]):
+    """A page of relays."""
+
+
 class DoctorCheck(BaseModel):
     """One point that the relay's doctor checked."""
 
@@ -167,12 +171,12 @@ class RelayTestQueued(BaseModel):
 
 
 @router.get("", operation_id="list_relays", summary="List relays", responses=problems())
-async def list_relays(query: Annotated[RelaysQuery, Query()], context: Context, _caller: Reader) -> PageOut[RelayOut]:
+async def list_relays(query: Annotated[RelaysQuery, Query()], context: Context, _caller: Reader) -> RelayPage:
     """Return relays in the order of their creation."""
     async with context.database.read() as tx:
         window = query.window(RELAYS.prefix)
         page = await page_relays(tx, window, customer_id=query.customer_id, name=query.name)
-    return PageOut[RelayOut].of(page)
+    return RelayPage.of(page)
 
 
 @router.get("/{relay_id}", operation_id="get_relay", summary="Get a relay", responses=problems(404))

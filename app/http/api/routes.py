@@ -159,6 +159,10 @@ class RouteOut(OutModel):
     created_at: CreatedAt
 
 
+class RoutePage(PageOut[RouteOut]):
+    """A page of routes."""
+
+
 class RoutesQuery(Paged):
     """Filters of the list of routes."""
 
@@ -168,7 +172,7 @@ class RoutesQuery(Paged):
 
 
 @router.get("", operation_id="list_routes", summary="List routes", responses=problems())
-async def list_routes(query: Annotated[RoutesQuery, Query()], context: Context, _caller: Reader) -> PageOut[RouteOut]:
+async def list_routes(query: Annotated[RoutesQuery, Query()], context: Context, _caller: Reader) -> RoutePage:
     """Return routes in the order of their creation."""
     async with context.database.read() as tx:
         page = await page_routes(
@@ -178,7 +182,7 @@ async def list_routes(query: Annotated[RoutesQuery, Query()], context: Context, 
             name=query.name,
             enabled=query.enabled,
         )
-    return PageOut[RouteOut].of(page)
+    return RoutePage.of(page)
 
 
 @router.get("/{route_id}", operation_id="get_route", summary="Get a route", responses=problems(404))

@@ -133,6 +133,10 @@ class RuleOut(OutModel):
     created_at: CreatedAt
 
 
+class RulePage(PageOut[RuleOut]):
+    """A page of rules."""
+
+
 class RulesQuery(Paged):
     """Filters of the list of rules."""
 
@@ -143,7 +147,7 @@ class RulesQuery(Paged):
 
 
 @router.get("", operation_id="list_rules", summary="List rules", responses=problems())
-async def list_rules(query: Annotated[RulesQuery, Query()], context: Context, _caller: Reader) -> PageOut[RuleOut]:
+async def list_rules(query: Annotated[RulesQuery, Query()], context: Context, _caller: Reader) -> RulePage:
     """Return rules in the order of their creation."""
     async with context.database.read() as tx:
         page = await page_rules(
@@ -154,7 +158,7 @@ async def list_rules(query: Annotated[RulesQuery, Query()], context: Context, _c
             kind=query.kind,
             enabled=query.enabled,
         )
-    return PageOut[RuleOut].of(page)
+    return RulePage.of(page)
 
 
 @router.get("/{rule_id}", operation_id="get_rule", summary="Get a rule", responses=problems(404))

@@ -40,6 +40,10 @@ class RunOut(OutModel):
     event_id: str | None = Field(description="The event that ended it.")
 
 
+class RunPage(PageOut[RunOut]):
+    """A page of runs."""
+
+
 class RunsQuery(ScopedQuery):
     """Filters of the list of runs."""
 
@@ -56,11 +60,11 @@ class RunsQuery(ScopedQuery):
 
 
 @router.get("", operation_id="list_runs", summary="List runs", responses=problems())
-async def list_runs(query: Annotated[RunsQuery, Query()], context: Context, _caller: Reader) -> PageOut[RunOut]:
+async def list_runs(query: Annotated[RunsQuery, Query()], context: Context, _caller: Reader) -> RunPage:
     """Return runs, those that began last first."""
     async with context.database.read() as tx:
         page = await page_runs(tx, query.filters(), query.window(RUNS.prefix))
-    return PageOut[RunOut].of(page)
+    return RunPage.of(page)
 
 
 @router.get("/{run_id}", operation_id="get_run", summary="Get a run", responses=problems(404))

@@ -117,6 +117,10 @@ class SilenceOut(OutModel):
     created_at: CreatedAt
 
 
+class SilencePage(PageOut[SilenceOut]):
+    """A page of silences."""
+
+
 class SilencesQuery(PagedByTime):
     """Filters of the list of silences."""
 
@@ -128,9 +132,7 @@ class SilencesQuery(PagedByTime):
 
 
 @router.get("", operation_id="list_silences", summary="List silences", responses=problems())
-async def list_silences(
-    query: Annotated[SilencesQuery, Query()], context: Context, _caller: Reader
-) -> PageOut[SilenceOut]:
+async def list_silences(query: Annotated[SilencesQuery, Query()], context: Context, _caller: Reader) -> SilencePage:
     """Return silences newest first."""
     async with context.database.read() as tx:
         page = await page_silences(
@@ -141,7 +143,7 @@ async def list_silences(
             created_by=query.created_by,
             state=query.state,
         )
-    return PageOut[SilenceOut].of(page)
+    return SilencePage.of(page)
 
 
 @router.get("/{silence_id}", operation_id="get_silence", summary="Get a silence", responses=problems(404))

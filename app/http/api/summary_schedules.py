@@ -151,6 +151,10 @@ class SummaryScheduleOut(OutModel):
     created_at: CreatedAt
 
 
+class SummarySchedulePage(PageOut[SummaryScheduleOut]):
+    """A page of summary schedules."""
+
+
 class SummarySchedulesQuery(Paged):
     """Filters of the list of summary schedules."""
 
@@ -230,7 +234,7 @@ async def send_summary(summary_schedule_id: PathId, context: Context, caller: Ad
 @router.get("", operation_id="list_summary_schedules", summary="List summary schedules", responses=problems())
 async def list_summary_schedules(
     query: Annotated[SummarySchedulesQuery, Query()], context: Context, _caller: Reader
-) -> PageOut[SummaryScheduleOut]:
+) -> SummarySchedulePage:
     """Return summary schedules in the order of their creation."""
     async with context.database.read() as tx:
         page = await page_summary_schedules(
@@ -240,7 +244,7 @@ async def list_summary_schedules(
             name=query.name,
             enabled=query.enabled,
         )
-    return PageOut[SummaryScheduleOut].of(page)
+    return SummarySchedulePage.of(page)
 
 
 @router.get(
