@@ -2,10 +2,10 @@
 # `make` alone lists them. PYTHON=<path> chooses the Python for .venv (3.11 or newer).
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo venv test test-windows lint format hooks bench chaos fuzz openapi docs pictures wheel lock relay reporter clean
+.PHONY: help run demo venv test test-all test-windows lint format hooks bench chaos fuzz openapi docs pictures wheel lock relay reporter clean
 
 BIN := .venv/bin
-# Two at a time, each file's tests in one place: three quarters of the time is waiting for other programs.
+# Two workers, each file's tests in one of them: the tests of a file share the services that they start.
 TOGETHER := -n 2 --dist loadfile --no-loadscope-reorder
 LOCKED := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links --quiet pyproject.toml
@@ -38,11 +38,15 @@ demo: .venv/.runtime ## show it: a made-up fleet reports to the service that `ma
 
 venv: .venv/.test ## make .venv with everything that tests need
 
-test: .venv/.test .venv-tools/.tools ## all tests but chaos; those under Wine are left out loudly where it is missing; ARGS="-k smtp -x" is handed to pytest
+test: .venv/.test ## the tests that take no longer than a lunch break; says at its end what it left out. ARGS="-k smtp -x" is passed to pytest
 	@$(BIN)/python -m pytest $(TOGETHER) $(ARGS)
 
-test-windows: .venv/.test ## the Windows relay under Wine, with all its kills; refuses where there is no Wine
-	@WINDOWS_TESTS=1 WINDOWS_KILLS=1 $(BIN)/python -m pytest tests/windows -m windows $(ARGS)
+test-all: .venv/.test .venv-tools/.tools ## every test, also those that take long; installs the programs it needs (as root, by apt) or names them
+	@.ci/packages
+	@$(BIN)/python -m pytest $(TOGETHER) --all $(ARGS)
+
+test-windows: .venv/.test ## the Windows relay under Wine, with more kills than test-all
+	@WINDOWS_KILLS=1 $(BIN)/python -m pytest tests/windows --all $(ARGS)
 
 lint: .venv/.test ## style, types and the order of imports
 	@$(BIN)/ruff check
@@ -61,7 +65,7 @@ bench: .venv/.test ## measure what the documents claim
 	@$(BIN)/python -m bench $(ARGS)
 
 chaos: .venv/.test ## kill processes and databases and count what was lost
-	@$(BIN)/python -m pytest tests/chaos -m chaos $(ARGS)
+	@$(BIN)/python -m pytest tests/chaos --all $(ARGS)
 
 fuzz: .venv/.test ## send any bytes to each dialect for a minute; ARGS="-k loki" picks some
 	@$(BIN)/python -m pytest tests/fuzz --fuzz-s 60 $(ARGS)

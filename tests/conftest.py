@@ -5,17 +5,27 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from xdist.scheduler import LoadFileScheduling
 
+from tests.support import scratch
+from tests.support.examples import FULL, SHORT
 from tests.support.migrated import copy_sqlite, make_postgres_template, make_sqlite_template, postgres_copy
 from tests.support.postgres import Cluster
-from tests.windows.lab import missing
+from tests.support.selection import LeftOut, how_to_get, lacking, select
+from tests.windows.lab import COMPILER
 
+SCRATCH, FAILED, LEFT_OUT = pytest.StashKey[Path | None](), pytest.StashKey[bool](), pytest.StashKey[LeftOut]()
+# The folders whose files take longest come first.
+ORDER = ["windows", "chaos", "tools", "programs", "cli", "house", "contract", "worker", "flow"]
 ENGINES = ["sqlite", pytest.param("postgresql", marks=pytest.mark.postgres)]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--all", action="store_true", help="leave no test out: also run slow ones; a missing program is an error"
+    )
     parser.addoption("--fuzz-s", type=float, default=0.0, help="seconds to go on with each property of tests/fuzz")
 
 
@@ -75,31 +85,65 @@ def database_url(request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue("sqlite_database_url" if request.param == "sqlite" else "postgres_database_url"))
 
 
-NEEDED = "WINDOWS_TESTS"  # set by `make test-windows`: then a machine without Wine is an error
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose the number of examples, and put temporary files into memory."""
+    hypothesis.settings.load_profile(FULL if config.getoption("--all") else SHORT)
+    if not hasattr(config, "workerinput"):
+        config.stash[SCRATCH] = scratch.enter()
 
 
-def pytest_sessionstart() -> None:
-    """Refuse where the Windows tests were asked for and cannot be run."""
-    if os.environ.get(NEEDED) and (lacking := missing()):
-        pytest.exit(f"the Windows tests were asked for, and cannot be run: {lacking}", returncode=2)
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the temporary files if all went well."""
+    if folder := config.stash.get(SCRATCH, None):
+        scratch.leave(folder, keep=config.stash.get(FAILED, True))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave the Windows tests out where there is no Wine; else begin with them, for they take longest."""
-    on_windows = [item for item in items if item.path.parent.name == "windows"]
-    others = [item for item in items if item.path.parent.name != "windows"]
-    for item in on_windows:
-        item.add_marker(pytest.mark.windows)
-    if on_windows and missing():
-        config.hook.pytest_deselected(items=on_windows)
-        on_windows = []
-    items[:] = on_windows + others
+    """Begin with the folders whose tests take longest, and leave out what this run is not for."""
+    for item in items:
+        if item.path.parent.name == "windows":
+            for mark in (pytest.mark.windows, pytest.mark.slow, pytest.mark.needs("wine", COMPILER)):
+                item.add_marker(mark)
+    items.sort(key=lambda item: _turn(item.path))
+    if config.getoption("--all"):
+        return
+    items[:], left_out, account = select(items, run_slow=any("::" in argument for argument in config.args))
+    config.hook.pytest_deselected(items=left_out)
+    config.stash[LEFT_OUT] = account
+
+
+def _turn(path: Path) -> int:
+    """Return the place of a file in the order of folders: a long file at the end would leave the other workers idle."""
+    folders = path.relative_to(Path(__file__).parent).parts[:-1]
+    return min((ORDER.index(folder) for folder in folders if folder in ORDER), default=len(ORDER))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """With `--all`, fail a test whose program is missing."""
+    if missing := lacking(item):
+        pytest.fail(f"needs {', '.join(missing)}. To get them: {how_to_get(missing)}", pytrace=False)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Send the account of a worker to the process that reports."""
+    session.config.stash[FAILED] = exitstatus != pytest.ExitCode.OK
+    output, account = getattr(session.config, "workeroutput", None), session.config.stash.get(LEFT_OUT, None)
+    if output is not None and account is not None:
+        output["left_out"] = account.packed()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """Take the account of a worker. All collect the same tests, so that any worker's is the whole."""
+    if packed := getattr(node, "workeroutput", {}).get("left_out"):
+        node.config.stash[LEFT_OUT] = LeftOut.unpacked(packed)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFileScheduling:
-    """For `pytest -n`: each file's tests in one place, and all that need Windows in one, since there is one Windows."""
+    """For `pytest -n`: run each file's tests in one worker, and all that need Windows in one, since there is one Windows."""
     return _Scheduling(config, log)
 
 
@@ -109,7 +153,8 @@ class _Scheduling(LoadFileScheduling):
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    """Say at the end what was left out, and how to get it."""
-    whole = {"tests", "tests/windows", str(config.rootpath)}
-    if whole & {one.rstrip("/") for one in config.args} and (lacking := missing()):
-        terminalreporter.write_line(f"LEFT OUT: the tests of the Windows relay, for {lacking}", yellow=True, bold=True)
+    """Say at the end what was left out and how to get it."""
+    for line in config.stash.get(LEFT_OUT, LeftOut()).lines():
+        terminalreporter.write_line(line, yellow=True, bold=True)
+    if (folder := config.stash.get(SCRATCH, None)) and config.stash.get(FAILED, True):
+        terminalreporter.write_line(f"The temporary files are kept in {folder} until the next run.")

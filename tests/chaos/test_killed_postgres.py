@@ -11,10 +11,10 @@ from tests.support.migrated import migrate
 from tests.support.postgres import Cluster
 
 FEW, MANY = 1, 5
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
 
-@pytest.mark.parametrize("rounds", [FEW, pytest.param(MANY, marks=pytest.mark.chaos, id="many")])
+@pytest.mark.parametrize("rounds", [FEW, pytest.param(MANY, id="many")])
 async def test_nothing_is_lost_or_told_twice_when_postgres_is_killed(rounds: int, tmp_path: Path):
     with Cluster(fsync=True) as cluster:
         url = cluster.create_database("storm")

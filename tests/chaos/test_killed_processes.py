@@ -7,10 +7,11 @@ import pytest
 
 from tests.chaos.storm import ROUNDS, storm_over
 
-FEW = 3  # in `make test`; `make chaos` goes the whole way
+FEW = 3
+pytestmark = pytest.mark.slow
 
 
-@pytest.mark.parametrize("rounds", [FEW, pytest.param(ROUNDS, marks=pytest.mark.chaos, id="many")])
+@pytest.mark.parametrize("rounds", [FEW, pytest.param(ROUNDS, id="many")])
 async def test_nothing_is_lost_or_told_twice_when_processes_are_killed(database_url: str, rounds: int, tmp_path: Path):
     with storm_over(database_url, tmp_path) as storm:
         await storm.furnish(rounds)

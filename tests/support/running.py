@@ -1,12 +1,8 @@
 """Runs the service as its users do: `tocsin serve` as a process of its own, on a free port and an empty SQLite. It knows no test."""
 
-import atexit
-import functools
 import os
-import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,20 +19,11 @@ START_S, STOP_S = 60, 20
 LOG = "service.log"
 
 
-@functools.cache
-def _compiled() -> str:
-    """A folder for compiled code, shared by all commands of a run: compiling anew costs seconds at each start."""
-    folder = tempfile.mkdtemp(prefix="tocsin-compiled-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
-
-
 def environment(**settings: str) -> dict[str, str]:
-    """Give a clean environment with these settings: nothing of the developer's own."""
+    """Return a clean environment with these settings and nothing of the developer's own. Commands write compiled code next to the source, so that only the first one compiles it."""
     ours = ("TOCSIN_", "PYTHONDONTWRITEBYTECODE")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
-    kept |= {"PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": _compiled()}
-    return kept | {f"TOCSIN_{name.upper()}": value for name, value in settings.items()}
+    return kept | {"PYTHONPATH": str(ROOT)} | {f"TOCSIN_{name.upper()}": value for name, value in settings.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import pytest
 from tests.support.borgmatic import PYPI
 from tests.support.tools import Heard, hearing
 
+pytestmark = pytest.mark.needs("tools:apprise")
 URLS = [
     "json://{host}/in/apprise/{key}",
     "xml://{host}/in/apprise/{key}",

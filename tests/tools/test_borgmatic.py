@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.borgmatic import Backup, program
+from tests.support.borgmatic import DEBIAN, Backup, program
 from tests.support.tools import Heard, hearing
 
-SOURCES = ["debian", "pypi"]
+pytestmark = pytest.mark.needs("borg")
+NEEDED = {"debian": pytest.mark.needs(DEBIAN), "pypi": pytest.mark.needs("tools:borgmatic")}
+SOURCES = [pytest.param(source, marks=mark) for source, mark in NEEDED.items()]
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +55,7 @@ def test_a_file_that_cannot_be_read_is_never_a_plain_success(heard: Heard, backu
     assert "locked.db" in (end["log"] if code else end["message"])
 
 
-@pytest.mark.parametrize("source", ["pypi"])
+@pytest.mark.parametrize("source", [pytest.param("pypi", marks=NEEDED["pypi"])])
 def test_a_new_slug_is_made_and_expected_each_day(heard: Heard, backup: Backup, source: str):
     address = f"{heard.running.url}/ping/{heard.key('token')}/made-by-borgmatic"
     assert backup.run({"healthchecks": {"ping_url": address, "create_slug": True}}, "create") == 0
@@ -85,7 +87,11 @@ HOOKS = {
 
 
 # PyPI's has no Cronhub any more, and Debian's is too old for most others.
-@pytest.mark.parametrize(("hook", "source"), [(hook, "debian" if hook == "cronhub" else "pypi") for hook in HOOKS])
+SOURCE_OF = {hook: "debian" if hook == "cronhub" else "pypi" for hook in HOOKS}
+WITH_SOURCES = [pytest.param(hook, source, marks=NEEDED[source]) for hook, source in SOURCE_OF.items()]
+
+
+@pytest.mark.parametrize(("hook", "source"), WITH_SOURCES)
 def test_its_other_hooks_tell_the_same_story(heard: Heard, backup: Backup, hook: str, source: str):
     job = f"by-{hook}"
     settings = {hook: HOOKS[hook](heard.running.url, heard.key("uuid", job))}

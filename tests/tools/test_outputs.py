@@ -11,7 +11,7 @@ import pytest
 from tests.support.sources import ROOT
 from tests.support.tools import Heard, hearing
 
-TOOLS = ["restic", "borg"]
+WITH_TOOLS = [pytest.param(tool, marks=pytest.mark.needs(tool)) for tool in ("restic", "borg")]
 # For root every file can be read; without these two rights its permissions count.
 WITHOUT_RIGHTS = "setpriv --inh-caps=-dac_override,-dac_read_search --bounding-set=-dac_override,-dac_read_search"
 INIT = {"restic": "restic init", "borg": "borg init -e repokey"}
@@ -75,7 +75,7 @@ def last(heard: Heard, job: str) -> Mapping:
     return heard.events(job)[-1]
 
 
-@pytest.mark.parametrize("tool", TOOLS)
+@pytest.mark.parametrize("tool", WITH_TOOLS)
 def test_a_backup_brings_its_amounts_and_a_failure_its_reason(heard: Heard, folder: Path, tool: str):
     job = f"{tool}-whole"
     line = line_of(tool, heard, folder, job)
@@ -95,7 +95,7 @@ def test_a_backup_brings_its_amounts_and_a_failure_its_reason(heard: Heard, fold
     assert "nowhere" in last(heard, job)["message"] + last(heard, job)["log"]
 
 
-@pytest.mark.parametrize("tool", TOOLS)
+@pytest.mark.parametrize("tool", WITH_TOOLS)
 def test_a_file_that_cannot_be_read_is_a_warning_that_names_it(heard: Heard, folder: Path, tool: str):
     job = f"{tool}-partial"
     line = line_of(tool, heard, folder, job)

@@ -1,7 +1,6 @@
 """Real restic, borg and rsync doing real backups, each with one word in front of its command: what the administrator then sees."""
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,14 +12,11 @@ from tests.support.borgmatic import WITHOUT_RIGHTS
 from tests.support.reporter import Reporter, reporter
 from tests.support.tools import Heard, hearing
 
-TOOLS = ("restic", "borg", "rsync")
+pytestmark = pytest.mark.needs("restic", "borg", "rsync")
 
 
 @pytest.fixture(scope="module")
 def heard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Heard]:
-    lacking = [name for name in TOOLS if shutil.which(name) is None]
-    if lacking:
-        raise LookupError(f"{' and '.join(lacking)} not found; .ci/run installs them")
     with hearing(tmp_path_factory.mktemp("var")) as heard:
         yield heard
 

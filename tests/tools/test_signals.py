@@ -41,7 +41,7 @@ LINES = [
 ]
 
 
-@pytest.mark.parametrize("line", LINES, ids=" ".join)
+@pytest.mark.parametrize("line", [pytest.param(line, marks=pytest.mark.needs(line[0])) for line in LINES], ids=" ".join)
 def test_a_line_of_cron_tells_of_a_failure_and_then_of_a_success(heard: Heard, line: tuple[str, ...]):
     job = " ".join(line)[:100]
     address = f"{heard.running.url}/ping/{heard.key('uuid', job)}"
@@ -51,6 +51,7 @@ def test_a_line_of_cron_tells_of_a_failure_and_then_of_a_success(heard: Heard, l
     heard.job(job, "ok")
 
 
+@pytest.mark.needs("curl")
 def test_curl_sends_a_script_s_output_and_its_exit_code(heard: Heard):
     address = f"{heard.running.url}/ping/{heard.key('uuid', 'by script')}"
     script = f'out=$(ls --no-such-option 2>&1); curl -fsS -m 10 --retry 5 --data-raw "$out" {address}/$?'
@@ -60,6 +61,7 @@ def test_curl_sends_a_script_s_output_and_its_exit_code(heard: Heard):
     assert "no-such-option" in event["log"]
 
 
+@pytest.mark.needs("tools:python")
 @pytest.mark.parametrize("mount", ["/ping/", "/"])
 def test_healthchecks_io_of_pypi(heard: Heard, mount: str):
     job = f"by client {mount}"

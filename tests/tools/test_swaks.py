@@ -3,10 +3,13 @@
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.support.ports import lasting_port
 from tests.support.running import serving, wait_until
 
 
+@pytest.mark.needs("swaks")
 def test_a_mail_by_swaks_opens_an_alert(tmp_path: Path):
     port = lasting_port()
     with serving(tmp_path / "var", TOCSIN_MAIL_IN_PORT=str(port)) as running:

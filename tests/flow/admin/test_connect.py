@@ -1,13 +1,16 @@
 """The lines that a person copies are ready-made: every tool has some, and each one that a shell can run is heard by the service."""
 
+import os
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import httpx
 import pytest
 
 from app.http.tools import mounts
 from app.http.tools.setup_lines import TOOL_SETUPS, SetupValues, fill_in
+from tests.support import curl
 from tests.support.running import Running, serving, wait_until
 from tests.support.sources import ROOT
 
@@ -48,16 +51,16 @@ def test_every_tool_that_is_served_has_lines_and_a_page() -> None:
 
 
 @pytest.mark.parametrize("tool", CURLABLE)
-def test_a_line_for_a_shell_is_heard_as_a_failure(service: Running, tool: str) -> None:
+def test_a_line_for_a_shell_is_heard_as_a_failure(service: Running, tool: str, tmp_path: Path) -> None:
     made = connect(service, tool)
     assert made.status_code == 201, made.text
     [shown] = made.json()["tools"]
     said = " ".join([*shown["lines"], shown["example"]])
     assert not [word for word in ("<url>", "<host>", "<tls>", "<key>", "<job>", "<slug>") if word in said], said
     seen = {event["id"] for event in service.ask("/v1/events", agent_id=agent_id(service))["items"]}
-    ran = subprocess.run(
-        ["bash", "-o", "pipefail", "-c", shown["example"]], capture_output=True, text=True, timeout=60, check=False
-    )
+    environment = {**os.environ, "PATH": curl.on_path(tmp_path / "bin") + os.environ["PATH"]}
+    command = ["bash", "-o", "pipefail", "-c", shown["example"]]
+    ran = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert ran.returncode == 0, f"{shown['example']}: {ran.stderr}"
     if tool in SAYS_NOTHING:
         return

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from app.core import ticking
+from app.core import periodic
 from app.core.periodic import keep_ticking
 
 
@@ -78,7 +78,7 @@ async def test_the_clock_wakes_it_when_no_bell_rings() -> None:
 
 
 async def test_a_failure_is_tried_again_after_growing_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ticking, "FIRST_PAUSE_S", 0.05)
+    monkeypatch.setattr(periodic, "FIRST_PAUSE_S", 0.05)
     tick = Tick(OSError("away"), OSError("away"), OSError("away"), False)
     async with ticking_on(tick):
         await until(lambda: len(tick.calls) == 4)
