@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, and_, func, literal_column, or_, select
+from sqlalchemy import Column, ColumnElement, and_, func, literal_column, or_, select
 
 from app.domain.event import (
     Activity,
@@ -14,15 +14,7 @@ from app.domain.event import (
     Severity,
     StoredEvent,
 )
-from app.store.newest import (
-    STRETCHES_MOST,
-    Stretches,
-    Values,
-    distinct_values,
-    page_newest,
-    tested,
-    values_with_rows,
-)
+from app.store.newest import STRETCHES_MOST, Stretches, page_newest, page_recent, split, tested
 from app.store.repository import Page, Repository, Window
 from app.store.scope import Scope, agent_ids
 from app.store.tables import events, jobs
@@ -30,9 +22,9 @@ from app.store.transactions import ReadTx
 
 EVENTS = Repository(events, StoredEvent, noun="event", prefix="evt", newest_first=True)
 _LISTED = Repository(events, ListedEvent, noun="event", prefix="evt", newest_first=True)
-_OUTCOMES = (*(outcome.value for outcome in RunOutcome), None)
 _ACTIVITIES = tuple(activity.value for activity in Activity)
-# The state of the partial indexes, spelled out: SQLite uses such an index only where its condition stands in the query.
+# The conditions of partial indexes, spelled out: SQLite uses such an index only where its condition stands in the query.
+_IS_TROUBLE = events.c.outcome != literal_column("'success'")
 _STATES: dict[EventState, ColumnElement[bool]] = {
     EventState.NEW: events.c.state == literal_column("'new'"),
     EventState.SET_ASIDE: events.c.state == literal_column("'set_aside'"),
@@ -65,12 +57,32 @@ class _Origin:
 async def page_events(tx: ReadTx, filters: EventFilters, window: Window) -> Page[ListedEvent]:
     """Return the newest events that meet the filters.
 
-    Customer, agent, job, run, outcome and state are looked up in an index. What else is asked is tested on each event found so.
+    Customer, agent, job, run, activity, outcome and state are looked up in an index. What else is asked is tested on each event found so.
     """
     origin = await _origin_of(tx, filters)
     if origin is None or origin.agents == []:
         return Page((), None)
+    where = _conditions(filters, origin, found_by=())
+    if filters.run_id is not None:
+        by_run = Stretches(events).by(events.c.run_id, [filters.run_id])
+        return await page_newest(tx, _LISTED, by_run, _conditions(filters, origin, found_by=by_run.columns), window)
+    if filters.state in _STATES:  # what waits or failed is little, and has an index of its own
+        return await page_newest(tx, _LISTED, Stretches(events), where, window)
+    if origin.agents is None:
+        recent = await page_recent(tx, _LISTED, where, window)
+        if recent is not None:
+            return recent
     stretches = await _stretches(tx, filters, origin)
+    if len(stretches.values) > STRETCHES_MOST:
+        return await page_newest(tx, _LISTED, Stretches(events), where, window)
+    where = _conditions(filters, origin, found_by=stretches.columns)
+    if stretches.columns == (events.c.outcome,):
+        where.append(_IS_TROUBLE)
+    return await page_newest(tx, _LISTED, stretches, where, window)
+
+
+def _conditions(filters: EventFilters, origin: _Origin, found_by: tuple[Column[str], ...]) -> list[ColumnElement[bool]]:
+    """Return the filters as conditions, without those that the columns of an index meet."""
     same: dict[str, str | None] = {
         "customer_id": filters.scope.customer_id,
         "run_id": filters.run_id,
@@ -80,15 +92,15 @@ async def page_events(tx: ReadTx, filters: EventFilters, window: Window) -> Page
         "outcome": filters.outcome,
         "severity": filters.severity,
     }
-    found_by = {column.name for column in stretches.columns}
-    where = tested(events, **{name: value for name, value in same.items() if name not in found_by})
+    done = {column.name for column in found_by}
+    where = tested(events, **{name: value for name, value in same.items() if name not in done})
     if filters.state is not None:
         where.append(_STATES.get(filters.state, events.c.state == filters.state))
-    if origin.agents is not None and "agent_id" not in found_by:
+    if origin.agents is not None and "agent_id" not in done:
         where.append(func.coalesce(events.c.agent_id, "").in_(origin.agents))
     if origin.job is not None:
         where.append(_is_of_job(origin.job))
-    return await page_newest(tx, _LISTED, stretches, where, window)
+    return where
 
 
 async def _origin_of(tx: ReadTx, filters: EventFilters) -> _Origin | None:
@@ -110,46 +122,35 @@ async def _origin_of(tx: ReadTx, filters: EventFilters) -> _Origin | None:
 
 
 async def _stretches(tx: ReadTx, filters: EventFilters, origin: _Origin) -> Stretches:
-    """Choose the shortest parts of an index that hold all events asked for."""
-    if filters.run_id is not None:
-        return Stretches(events).by(events.c.run_id, [filters.run_id])
-    if filters.state in _STATES:  # what waits or failed is little, and has an index of its own
-        return Stretches(events)
-    outcomes = _OUTCOMES if filters.outcome is None else (filters.outcome.value,)
-    if origin.agents is not None or origin.job is not None:
-        parts = await _parts_of_jobs(tx, filters.scope.customer_id, origin)
-        if len(parts) * len(outcomes) <= STRETCHES_MOST:
-            by_job = Stretches(events, (events.c.agent_id, events.c.job, events.c.activity), parts)
-            return by_job.by(events.c.outcome, outcomes)
-    if filters.scope.customer_id is not None:
-        return Stretches(events).by(events.c.customer_id, [filters.scope.customer_id]).by(events.c.outcome, outcomes)
-    if filters.outcome is not None:
-        customers = await distinct_values(tx, events.c.customer_id)
-        return Stretches(events).by(events.c.customer_id, customers).by(events.c.outcome, outcomes)
-    return Stretches(events)
-
-
-async def _parts_of_jobs(tx: ReadTx, customer_id: str | None, origin: _Origin) -> list[Values]:
-    """Return each (agent, job, activity) that has events asked for; where these are too many, only more than STRETCHES_MOST."""
-    agents, job = origin.agents, origin.job
-    if agents is None:
-        same = {} if customer_id is None else {"customer_id": customer_id}
-        agents = await distinct_values(tx, events.c.agent_id, **same)
-    activities = _ACTIVITIES if origin.activity is None else (origin.activity,)
-    found: list[Values] = []
-    if job is not None:
-        found = [(agent, job) for agent in agents]
-        if job in activities:  # an event that names no job is of the job that is called like its activity
-            found += [(agent, None) for agent in agents]
+    """Choose the shortest parts of an index that hold all events asked for; more than STRETCHES_MOST if there are too many."""
+    every, customer_id, outcome = Stretches(events), filters.scope.customer_id, filters.outcome
+    if (origin.agents, origin.job, origin.activity, customer_id) == (None, None, None, None):
+        if outcome is None:
+            return every
+        if outcome is not RunOutcome.SUCCESS:
+            return every.by(events.c.outcome, [outcome.value])
+    parts = every
+    if origin.agents is not None:
+        parts = every.by(events.c.agent_id, origin.agents)
+    elif customer_id is not None:
+        of_customer = every.by(events.c.customer_id, [customer_id])
+        agents = [values[-1] for values in (await split(tx, of_customer, events.c.agent_id)).values]
+        parts = every.by(events.c.agent_id, agents)
     else:
-        for agent in agents:
-            if len(found) > STRETCHES_MOST:
-                return found
-            found += [(agent, name) for name in (*await distinct_values(tx, events.c.job, agent_id=agent), None)]
-    by_job = Stretches(events, (events.c.agent_id, events.c.job), found)
-    if job is not None:
-        by_job = Stretches(events, by_job.columns, await values_with_rows(tx, by_job))
-    return await values_with_rows(tx, by_job.by(events.c.activity, activities))
+        parts = await split(tx, every, events.c.agent_id)
+    if origin.job is None:
+        parts = await split(tx, parts, events.c.job)
+    else:  # an event that names no job is of the job that is called like its activity
+        parts = parts.by(events.c.job, [origin.job, *([None] if origin.job in _ACTIVITIES else [])])
+    if len(parts.values) > STRETCHES_MOST:
+        return parts
+    if origin.activity is None:
+        parts = await split(tx, parts, events.c.activity)
+    else:
+        parts = parts.by(events.c.activity, [origin.activity])
+    if outcome is None:
+        return await split(tx, parts, events.c.outcome)
+    return parts.by(events.c.outcome, [outcome.value])
 
 
 def _is_of_job(name: str) -> ColumnElement[bool]:

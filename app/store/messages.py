@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from app.domain.message import Bodies, Message, MessageState
-from app.store.newest import Stretches, distinct_values, page_among, page_newest, tested
+from app.store.newest import Stretches, page_among, page_newest, split, tested
 from app.store.repository import Page, Repository, Window
 from app.store.scope import Scope, alerts_of
 from app.store.tables import bodies, messages, notices
@@ -53,8 +53,7 @@ async def _stretches(tx: ReadTx, filters: MessageFilters) -> Stretches:
     if filters.scope.customer_id is not None:
         return every.by(messages.c.customer_id, [filters.scope.customer_id]).by(messages.c.state, states)
     if filters.state is not None:
-        customers = await distinct_values(tx, messages.c.customer_id)
-        return every.by(messages.c.customer_id, [*customers, None]).by(messages.c.state, states)
+        return (await split(tx, every, messages.c.customer_id)).by(messages.c.state, states)
     return every
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, FromClause, Row, Table, any_, func, select, true
+from sqlalchemy import Column, ColumnElement, FromClause, ScalarSelect, Select, Table, any_, func, select, true
 from sqlalchemy.dialects.postgresql import array
 
 from app.store.key_table import key_table
@@ -21,6 +21,7 @@ from app.store.transactions import ReadTx
 STRETCHES_MOST = (
     10_000  # merged for one page, in about 0.1 s; for more, a longer stretch is read and each of its rows tested
 )
+RECENT = 2_000  # rows among which a page is looked for first
 _AT_ONCE = 500  # ids in one statement
 Values = tuple[str | None, ...]
 Conditions = Sequence[ColumnElement[bool]]
@@ -50,10 +51,18 @@ async def page_newest(
 ) -> Page[T]:
     """Return the newest rows in these stretches that meet all conditions (see `tested`). A page with `next` is full."""
     ids = await newest_ids(tx, stretches, [*where, *repository.bounds(window)], window.limit + 1)
+    return await _page_of(tx, repository, ids, window)
+
+
+async def page_recent(tx: ReadTx, repository: Repository[T], where: Conditions, window: Window) -> Page[T] | None:
+    """Return the page if the newest rows of the table fill it, which costs least where what is asked for is frequent; else None."""
     own = repository.table.c.id
-    query = select(*repository.mapping.columns).where(own.in_(ids[: window.limit])).order_by(own.desc())
-    things = readable((await tx.connection.execute(query)).all(), repository.mapping.read, repository.noun)
-    return Page(tuple(things), ids[window.limit - 1] if len(ids) > window.limit else None)
+    bounds = repository.bounds(window)
+    oldest = select(own).where(*bounds).order_by(own.desc()).offset(RECENT).limit(1)
+    last = await tx.connection.scalar(oldest)
+    since = [] if last is None else [own > last]
+    ids = await newest_ids(tx, Stretches(repository.table), [*where, *bounds, *since], window.limit + 1)
+    return await _page_of(tx, repository, ids, window) if last is None or len(ids) > window.limit else None
 
 
 async def page_among(
@@ -62,23 +71,17 @@ async def page_among(
     """Return the newest of the rows with these ids that meet all conditions. A page with `next` is full."""
     own = repository.table.c.id
     newest_first = sorted(set(ids), reverse=True)
-    found: list[Row[Any]] = []
+    found: list[str] = []
     for start in range(0, len(newest_first), _AT_ONCE):
         some = own.in_(newest_first[start : start + _AT_ONCE])
-        query = select(*repository.mapping.columns).where(some, *where, *repository.bounds(window))
-        found += (await tx.connection.execute(query.order_by(own.desc()))).all()
+        found += await tx.connection.scalars(select(own).where(some, *where, *repository.bounds(window)))
         if len(found) > window.limit:
             break
-    things = readable(found[: window.limit], repository.mapping.read, repository.noun)
-    return Page(tuple(things), found[window.limit - 1].id if len(found) > window.limit else None)
+    return await _page_of(tx, repository, sorted(found, reverse=True), window)
 
 
 async def newest_ids(tx: ReadTx, stretches: Stretches, where: Conditions, limit: int) -> list[str]:
     """Return the `limit` greatest ids of the rows in these stretches that meet all conditions, the greatest first."""
-    if not tx.is_sqlite:
-        # Until the transaction ends. PostgreSQL takes columns for independent of each other and often expects a handful of rows in a
-        # stretch of a million: it would read them all and sort them.
-        await tx.connection.execute(select(func.set_config("enable_sort", "off", true())))
     chosen: Sequence[Values] = stretches.values
     if len(chosen) > 1:
         # The rows wanted are in the stretches whose newest row is among the newest: only these are read any further.
@@ -96,66 +99,111 @@ def tested(table: Table, **same: str | None) -> list[ColumnElement[bool]]:
     return [func.coalesce(table.c[name], "") == value for name, value in same.items() if value is not None]
 
 
-async def values_with_rows(tx: ReadTx, stretches: Stretches) -> list[Values]:
-    """Return the values of those stretches that hold any row; their columns need not be all that the index has before the id."""
-    return [values for values, _ in await _ends(tx, stretches, (), 1, by_id=False)]
+async def split(tx: ReadTx, stretches: Stretches, column: Column[str]) -> Stretches:
+    """Return the parts of these parts by the next column of the index, one for each value that there is.
 
-
-async def distinct_values(tx: ReadTx, column: Column[str], **same: str) -> list[str]:
-    """Return the values of a column in the rows whose other columns have the values `same`, without NULL.
-
-    For an index that begins with those columns, followed by this one: each value costs one look into it, however many rows have it.
+    Each value costs one look into the index, however many rows have it.
     """
-    conditions = [column.table.c[name] == value for name, value in same.items()]
-    values = select(func.min(column).label("value")).where(*conditions).cte("distinct_values", recursive=True)
-    following = select(func.min(column)).where(*conditions, column > values.c.value).correlate(values).scalar_subquery()
-    values = values.union_all(select(following).where(values.c.value.is_not(None)))
-    return list(await tx.connection.scalars(select(values.c.value).where(values.c.value.is_not(None))))
+    await _read_in_order(tx)
+    found: list[Values] = []
+    for nulls, some in _by_nulls(stretches):
+        keys = _keys(tx, stretches, nulls, some)
+        rows = select(*keys.c) if keys is not None else select()
+        smallest = _in_order(tx, stretches, keys, column).where(column.is_not(None))
+        values = rows.add_columns(_alone(smallest, keys).label("value")).cte("split_values", recursive=True)
+        before = None if keys is None else values
+        following = _in_order(tx, stretches, before, column).where(column > values.c.value).correlate(values)
+        known = [values.c[one.name] for one in keys.c] if keys is not None else []
+        more = select(*known, following.scalar_subquery()).where(values.c.value.is_not(None))
+        values = values.union_all(more)
+        there = await tx.connection.execute(select(values).where(values.c.value.is_not(None)))
+        found += [(*_with_nulls(nulls, row[:-1]), row[-1]) for row in there]
+        if column.nullable:
+            is_null = _alone(
+                _in_order(tx, stretches, keys, column).where(column.is_(None)).with_only_columns(true()), keys
+            )
+            there = await tx.connection.execute(rows.add_columns(is_null))
+            found += [(*_with_nulls(nulls, row[:-1]), None) for row in there if row[-1]]
+    return Stretches(stretches.table, (*stretches.columns, column), found)
 
 
-async def _ends(
-    tx: ReadTx, stretches: Stretches, where: Conditions, limit: int, *, by_id: bool = True
-) -> list[tuple[Values, list[str]]]:
+async def _ends(tx: ReadTx, stretches: Stretches, where: Conditions, limit: int) -> list[tuple[Values, list[str]]]:
     """Return the newest ids of each stretch, up to `limit`, with its values; without those that hold no such row."""
+    await _read_in_order(tx)
     found: list[tuple[Values, list[str]]] = []
-    by_nulls: dict[
-        tuple[bool, ...], list[Values]
-    ] = {}  # `column = NULL` finds nothing: each set of NULLs is a statement
-    for values in stretches.values:
-        by_nulls.setdefault(tuple(value is None for value in values), []).append(values)
-    for nulls, some in by_nulls.items():
-        names = [column.name for column, is_null in zip(stretches.columns, nulls, strict=True) if not is_null]
-        rows = [tuple(value for value in values if value is not None) for values in some]
-        keys = key_table(tx, rows, *names) if names else None
-        ids = _end_of(tx, stretches, keys, where, limit, by_id=by_id)
-        query = select(ids) if keys is None else select(*(keys.c[name] for name in names), ids).select_from(keys)
-        for *known, newest in await tx.connection.execute(query):
-            own = json.loads(newest) if tx.is_sqlite else newest
-            left = iter(known)
-            if own:
-                found.append((tuple(None if is_null else next(left) for is_null in nulls), own))
+    own: Column[str] = stretches.table.c.id
+    for nulls, some in _by_nulls(stretches):
+        keys = _keys(tx, stretches, nulls, some)
+        newest = _in_order(tx, stretches, keys, own, newest_first=True).where(*where).limit(limit)
+        if keys is not None:
+            newest = newest.correlate(keys)
+        ids: ColumnElement[Any] = func.array(newest.scalar_subquery())
+        if tx.is_sqlite:
+            ids = select(func.json_group_array(newest.subquery().c.id)).scalar_subquery()
+        query = select(ids) if keys is None else select(*keys.c, ids).select_from(keys)
+        for *known, newest_of_it in await tx.connection.execute(query):
+            own_ids = json.loads(newest_of_it) if tx.is_sqlite else newest_of_it
+            if own_ids:
+                found += [(_with_nulls(nulls, known), own_ids)]
     return found
 
 
-def _end_of(
-    tx: ReadTx, stretches: Stretches, keys: FromClause | None, where: Conditions, limit: int, *, by_id: bool
-) -> ColumnElement[object]:
-    """Return an expression for the newest ids of the stretch that a row of `keys` names, as an array (JSON on SQLite)."""
+def _in_order(
+    tx: ReadTx, stretches: Stretches, keys: FromClause | None, column: Column[str], *, newest_first: bool = False
+) -> Select[Any]:
+    """Select the first value of the index's next column in the stretch that a row of `keys` names, in the order of the index."""
     conditions: list[ColumnElement[bool]] = []
-    for place, column in enumerate(stretches.columns):
-        if keys is None or column.name not in keys.c:
-            conditions.append(column.is_(None))
+    for place, leading in enumerate(stretches.columns):
+        if keys is None or leading.name not in keys.c:
+            conditions.append(leading.is_(None))
         elif place == 0 and not tx.is_sqlite:
             # With `=`, PostgreSQL knows that the primary key has the wanted order too, and where it guesses that matches are
             # frequent it reads all newer rows of the table. After `= ANY` only an index that begins with the column has that order.
-            conditions.append(column == any_(array([keys.c[column.name]])))
+            conditions.append(leading == any_(array([keys.c[leading.name]])))
         else:
-            conditions.append(column == keys.c[column.name])
-    own: Column[str] = stretches.table.c.id
-    order = (*stretches.columns, own) if by_id else stretches.columns
-    newest = select(own).where(*conditions, *where).order_by(*(column.desc() for column in order)).limit(limit)
-    if keys is not None:
-        newest = newest.correlate(keys)
-    if tx.is_sqlite:
-        return select(func.json_group_array(newest.subquery().c.id)).scalar_subquery()
-    return func.array(newest.scalar_subquery())
+            conditions.append(leading == keys.c[leading.name])
+    columns = (*stretches.columns, column)
+    order = [one.desc() for one in columns] if newest_first else list(columns)
+    return select(column).where(*conditions).order_by(*order).limit(1)
+
+
+def _alone(query: Select[Any], keys: FromClause | None) -> ScalarSelect[Any]:
+    return (query if keys is None else query.correlate(keys)).scalar_subquery()
+
+
+def _by_nulls(stretches: Stretches) -> Iterable[tuple[tuple[bool, ...], list[Values]]]:
+    """Group the stretches by which of their values are NULL: `column = NULL` finds nothing, so each group is a statement."""
+    groups: dict[tuple[bool, ...], list[Values]] = {}
+    for values in stretches.values:
+        groups.setdefault(tuple(value is None for value in values), []).append(values)
+    return groups.items()
+
+
+def _keys(tx: ReadTx, stretches: Stretches, nulls: tuple[bool, ...], some: Sequence[Values]) -> FromClause | None:
+    """Return the values that are not NULL as a table; None where all are."""
+    names = [column.name for column, is_null in zip(stretches.columns, nulls, strict=True) if not is_null]
+    rows = [tuple(value for value in values if value is not None) for values in some]
+    return key_table(tx, rows, *names) if names else None
+
+
+def _with_nulls(nulls: tuple[bool, ...], known: Iterable[str]) -> Values:
+    left = iter(known)
+    return tuple(None if is_null else next(left) for is_null in nulls)
+
+
+async def _read_in_order(tx: ReadTx) -> None:
+    """Have PostgreSQL read an index in its order, until the transaction ends.
+
+    It takes columns for independent of each other and often expects a handful of rows in a stretch of a million: it would read them
+    all and sort them.
+    """
+    if not tx.is_sqlite:
+        await tx.connection.execute(select(func.set_config("enable_sort", "off", true())))
+
+
+async def _page_of(tx: ReadTx, repository: Repository[T], ids: Sequence[str], window: Window) -> Page[T]:
+    """Return the rows with these ids, which are sorted, and one more than the page takes if it has a `next`."""
+    own = repository.table.c.id
+    query = select(*repository.mapping.columns).where(own.in_(ids[: window.limit])).order_by(own.desc())
+    things = readable((await tx.connection.execute(query)).all(), repository.mapping.read, repository.noun)
+    return Page(tuple(things), ids[window.limit - 1] if len(ids) > window.limit else None)

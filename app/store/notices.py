@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from app.domain.notice import URGENCY_CRITICAL, Notice, NoticeKind, NoticeState
 from app.store.key_table import key_table
 from app.store.mapping import notice_from
-from app.store.newest import Stretches, distinct_values, page_among, page_newest, tested
+from app.store.newest import Stretches, page_among, page_newest, split, tested
 from app.store.repository import Page, Repository, Window
 from app.store.scope import Scope, alerts_of
 from app.store.tables import alerts, groups, notices
@@ -74,8 +74,7 @@ async def _stretches(tx: ReadTx, filters: NoticeFilters) -> Stretches:
     if filters.scope.customer_id is not None:
         return every.by(notices.c.customer_id, [filters.scope.customer_id]).by(notices.c.state, states)
     if filters.state is not None:
-        customers = await distinct_values(tx, notices.c.customer_id)
-        return every.by(notices.c.customer_id, [*customers, None]).by(notices.c.state, states)
+        return (await split(tx, every, notices.c.customer_id)).by(notices.c.state, states)
     return every
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, func, select, update
+from sqlalchemy import Select, and_, bindparam, func, literal_column, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.event import RunOutcome
@@ -13,7 +13,7 @@ from app.domain.pairing import LONGEST_PAIRED, NearbyRuns
 from app.domain.run import SINGLE_EVENT, Run
 from app.store.key_table import key_table
 from app.store.mapping import run_from
-from app.store.newest import STRETCHES_MOST, Stretches, distinct_values, page_newest, tested
+from app.store.newest import STRETCHES_MOST, Stretches, page_newest, page_recent, tested
 from app.store.repository import Page, Repository, Window
 from app.store.scope import Scope, job_ids, jobs_of
 from app.store.tables import job_days, jobs, runs
@@ -38,6 +38,8 @@ _CADENCE_COLUMNS = (
 
 
 RUNS = Repository(runs, Run, noun="run", prefix="run", newest_first=True)
+# The condition of a partial index, spelled out: SQLite uses it only where it stands in the query.
+_IS_TROUBLE = runs.c.outcome != literal_column("'success'")
 _OUTCOMES = (*(outcome.value for outcome in RunOutcome), None)
 
 
@@ -52,25 +54,30 @@ class RunFilters:
 
 async def page_runs(tx: ReadTx, filters: RunFilters, window: Window) -> Page[Run]:
     """Return the newest runs that meet the filters, each of which is looked up in an index."""
+    scope = filters.scope
     outcomes: tuple[str | None, ...] = _OUTCOMES
     if filters.is_running:
         outcomes = (None,)
     elif filters.outcome is not None:
         outcomes = (filters.outcome.value,)
-    customer_id = filters.scope.customer_id
-    where = []
-    if filters.scope.names_agent_or_job:
-        by_job = Stretches(runs).by(runs.c.job_id, await job_ids(tx, filters.scope)).by(runs.c.outcome, outcomes)
-        if len(by_job.values) <= STRETCHES_MOST:
-            return await page_newest(tx, RUNS, by_job, tested(runs, customer_id=customer_id), window)
-        where.append(func.coalesce(runs.c.job_id, "").in_(jobs_of(filters.scope)))
-    if customer_id is not None:
-        by_customer = Stretches(runs).by(runs.c.customer_id, [customer_id])
-    elif len(outcomes) == 1:
-        by_customer = Stretches(runs).by(runs.c.customer_id, await distinct_values(tx, runs.c.customer_id))
-    else:
-        return await page_newest(tx, RUNS, Stretches(runs), where, window)
-    return await page_newest(tx, RUNS, by_customer.by(runs.c.outcome, outcomes), where, window)
+    is_of_any_job = scope == Scope()
+    if is_of_any_job and outcomes == _OUTCOMES:
+        return await page_newest(tx, RUNS, Stretches(runs), [], window)
+    where = tested(runs, customer_id=scope.customer_id, outcome=filters.outcome)
+    if filters.is_running:
+        where.append(runs.c.outcome.is_(None))
+    if scope.names_agent_or_job:
+        where.append(func.coalesce(runs.c.job_id, "").in_(jobs_of(scope)))
+    if scope.job_id is None:
+        recent = await page_recent(tx, RUNS, where, window)
+        if recent is not None:
+            return recent
+    if is_of_any_job and filters.outcome not in (None, RunOutcome.SUCCESS):
+        return await page_newest(tx, RUNS, Stretches(runs).by(runs.c.outcome, outcomes), [_IS_TROUBLE], window)
+    by_job = Stretches(runs).by(runs.c.job_id, await job_ids(tx, scope)).by(runs.c.outcome, outcomes)
+    if len(by_job.values) <= STRETCHES_MOST:
+        return await page_newest(tx, RUNS, by_job, tested(runs, customer_id=scope.customer_id), window)
+    return await page_newest(tx, RUNS, Stretches(runs), where, window)
 
 
 async def find_runs(tx: WriteTx, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Run]:
