@@ -1,4 +1,4 @@
-"""Packs one of our programs for other hosts into one file, as Python's zipapp does: `python -m app.core.pyz relay dist`.
+"""Pack one of our programs for other hosts into one file, as Python's zipapp does: `python -m app.core.pyz relay dist`.
 
 The same sources give the same bytes, so that an administrator can compare. Only our own code goes in: it needs Python alone.
 """
@@ -15,7 +15,7 @@ _MAIN = "import sys\n\nfrom programs.{name}.program import main\n\nif __name__ =
 
 
 def pack(name: str) -> bytes | None:
-    """Give the bytes of the program's file; None if there is no such program."""
+    """Return the bytes of the program's file; None if there is no such program."""
     folder = FOLDER / name
     if not (folder / "program.py").exists():
         return None
