@@ -11,7 +11,7 @@ from app.core.errors import Conflict
 from app.domain.agent import Agent
 from app.store import alerts
 from app.store.agents import AGENTS, count_jobs, revoke_keys_of
-from app.store.intake import agents_by_name
+from app.store.intake import find_or_create_agents
 from app.store.transactions import WriteTx
 
 
@@ -48,7 +48,7 @@ async def delete_agent(tx: WriteTx, agent_id: str, by: Editor, *, versions: Coll
 async def enrol_agent(tx: WriteTx, customer_id: str, name: str, at: datetime) -> str:
     """Return the id of a customer's agent by its name; an agent that is not known yet is created."""
     agent = (customer_id, name)
-    return (await agents_by_name(tx, {agent}, at))[agent]
+    return (await find_or_create_agents(tx, {agent}, at))[agent]
 
 
 def _with_silent_at(agent: Agent, by: Editor) -> Agent:

@@ -16,7 +16,7 @@ from app.domain.relay import Relay, agent_of, event_of
 from app.store import outbox
 from app.store.first_start import first_customer
 from app.store.inbox import insert_clock_events
-from app.store.intake import agents_by_name
+from app.store.intake import find_or_create_agents
 from app.store.relays import RELAYS, revoke_keys_of_relay
 from app.store.transactions import WriteTx
 from programs.protocol.relay import RelayHeartbeat, RelayInstructions
@@ -161,7 +161,7 @@ async def _end_trouble(tx: WriteTx, relay: Relay, what: str, by: Editor) -> bool
     if relay.trouble is None:
         return False
     agent, at = agent_of(relay), max(by.at, relay.trouble_at or by.at)
-    agent_id = (await agents_by_name(tx, {agent}, at))[agent]
+    agent_id = (await find_or_create_agents(tx, {agent}, at))[agent]
     await insert_clock_events(tx, [event_of(relay, agent_id, f"the relay {what}: {by.who}", at, is_well=True)])
     tx.after_commit(lambda: by.wake("events"))
     return True

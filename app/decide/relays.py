@@ -10,7 +10,7 @@ from app.context import AppContext
 from app.domain.event import Event
 from app.domain.relay import Relay, agent_of, event_of, trouble_of
 from app.store import inbox, relays
-from app.store.intake import agents_by_name
+from app.store.intake import find_or_create_agents
 from app.store.transactions import WriteTx
 
 _SAME_FOR = timedelta(minutes=15)
@@ -43,7 +43,7 @@ async def _note_change(tx: WriteTx, relay_id: str, now: datetime) -> list[Event]
         return []
     await relays.RELAYS.save_state(tx, relay, replace(relay, trouble=trouble, trouble_at=now))
     agent = agent_of(relay)
-    agent_id = (await agents_by_name(tx, {agent}, now))[agent]
+    agent_id = (await find_or_create_agents(tx, {agent}, now))[agent]
     return [event_of(relay, agent_id, trouble or "the relay is well", now, is_well=trouble is None)]
 
 

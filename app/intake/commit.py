@@ -15,7 +15,7 @@ from app.core import metrics
 from app.core.errors import Overloaded, TocsinError, Unavailable
 from app.core.log import log
 from app.store.away import is_fault_of_data, told_of
-from app.store.intake import NewEvent, add_events, agents_by_name
+from app.store.intake import NewEvent, add_events, find_or_create_agents
 
 COMMIT_TIMEOUT_S = 45.0
 DRAIN_S = 10.0
@@ -195,7 +195,7 @@ class GroupCommit:
         ids = {}
         if wanted:  # in a transaction of its own, before the events: an agent that is left without events does no harm
             async with context.database.write() as tx:
-                ids = await agents_by_name(tx, wanted, context.clock())
+                ids = await find_or_create_agents(tx, wanted, context.clock())
             self._agents.remember(ids)
         rows = _rows_with_agent_ids(parts, ids)
         duplicates = await add_events(context.database, rows)

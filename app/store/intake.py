@@ -1,4 +1,4 @@
-"""Stores new events and the agents that sent them, many at once, with the drivers' own statements. It must not judge them."""
+"""Store new events and the agents that sent them, many at once, with the drivers' own statements."""
 
 import sqlite3
 from collections.abc import Collection, Sequence
@@ -14,7 +14,7 @@ from app.store.types import to_micros
 
 
 class NewEvent(NamedTuple):
-    """One event to store, in the order of the columns; a tuple, for it is made for each event and handed to the driver as it is.
+    """One event to store, in the order of the columns. It is a tuple because one is made per event and passed to the driver as it is.
 
     `metrics`, `labels`, `extra` and `flags` are JSON, or None when empty.
     """
@@ -40,102 +40,103 @@ class NewEvent(NamedTuple):
 
 
 _FIELDS = NewEvent._fields
-_AT = _FIELDS.index("occurred_at")
-_KINDS = {"occurred_at": "timestamptz", "received_at": "timestamptz"}
-_JSON = ("metrics", "labels", "extra", "flags")
-_INTO = f"INSERT INTO events ({', '.join(_FIELDS)}) "
-_ROW = f"({', '.join('?' * len(_FIELDS))})"
-# How many rows go into one statement: the driver lets other threads run at each, and then waits for its turn again. Only sizes
-# that come again, since reading a new statement costs as much as inserting its rows.
-_SQLITE_ROWS = (500, 100)
+_OCCURRED_AT = _FIELDS.index("occurred_at")
+_POSTGRES_TYPES = {"occurred_at": "timestamptz", "received_at": "timestamptz"}
+_JSON_FIELDS = ("metrics", "labels", "extra", "flags")
+_INSERT = f"INSERT INTO events ({', '.join(_FIELDS)}) "
+_PLACEHOLDERS = f"({', '.join('?' * len(_FIELDS))})"
+# How many rows go into one statement: at each statement the driver lets other threads run, and then waits for its turn. Only
+# these sizes are used, because preparing a new statement costs as much as inserting its rows.
+_SQLITE_BATCH_SIZES = (500, 100)
 
 
 @cache
-def _sqlite(rows: int) -> str:
-    return f"{_INTO} VALUES {', '.join([_ROW] * rows)} ON CONFLICT DO NOTHING"
+def _sqlite_insert(rows: int) -> str:
+    return f"{_INSERT} VALUES {', '.join([_PLACEHOLDERS] * rows)} ON CONFLICT DO NOTHING"
 
 
-_SELECTED = ", ".join(name + "::jsonb" if name in _JSON else name for name in _FIELDS)
-_ARRAYS = ", ".join(f"${place}::{_KINDS.get(name, 'text')}[]" for place, name in enumerate(_FIELDS, start=1))
-_POSTGRES = f"{_INTO} SELECT {_SELECTED} FROM unnest({_ARRAYS}) AS new ({', '.join(_FIELDS)}) ON CONFLICT DO NOTHING RETURNING id"  # noqa: S608  (our own names)
-_SQLITE_MISSING = (
+_SELECTED = ", ".join(name + "::jsonb" if name in _JSON_FIELDS else name for name in _FIELDS)
+_ARRAYS = ", ".join(f"${index}::{_POSTGRES_TYPES.get(name, 'text')}[]" for index, name in enumerate(_FIELDS, start=1))
+_POSTGRES_INSERT = f"{_INSERT} SELECT {_SELECTED} FROM unnest({_ARRAYS}) AS new ({', '.join(_FIELDS)}) ON CONFLICT DO NOTHING RETURNING id"  # noqa: S608  (the column names are constants)
+_SQLITE_FIND_MISSING = (
     "SELECT new.value FROM json_each(?) AS new WHERE NOT EXISTS (SELECT 1 FROM events WHERE events.id = new.value)"
 )
 
 
-async def add_events(store: Database, events: Sequence[NewEvent]) -> set[str]:
-    """Commit events and give the ids of those that were there already under their key, here or twice in `events`.
+async def add_events(database: Database, events: Sequence[NewEvent]) -> set[str]:
+    """Commit events; return the ids of those whose key was stored before, or occurs twice in `events`.
 
-    One trip to the database and nothing else between its begin and its commit: this is the way of every event.
+    Every event takes this path, so it is a single round trip, with nothing else between begin and commit.
     """
     if not events:
         return set()
-    if store.is_sqlite:
-        return await store.write_at_once(partial(_insert, events))
-    stored = await store.fetch_alone(_POSTGRES, *zip(*events, strict=True))
+    if database.is_sqlite:
+        return await database.write_at_once(partial(_insert_into_sqlite, events))
+    stored = await database.fetch_alone(_POSTGRES_INSERT, *zip(*events, strict=True))
     if len(stored) == len(events):
         return set()
     return {event.id for event in events}.difference(row[0] for row in stored)
 
 
-def _insert(events: Sequence[NewEvent], connection: sqlite3.Connection) -> set[str]:
-    place = stored = 0
-    while place < len(events):
-        left = len(events) - place
-        rows = next((size for size in _SQLITE_ROWS if size <= left), left)
+def _insert_into_sqlite(events: Sequence[NewEvent], connection: sqlite3.Connection) -> set[str]:
+    position = stored = 0
+    while position < len(events):
+        left = len(events) - position
+        rows = next((size for size in _SQLITE_BATCH_SIZES if size <= left), left)
         values: list[object] = []
-        for e in events[place : place + rows]:
-            values += e[:_AT]
-            values += (to_micros(e.occurred_at), to_micros(e.received_at))
-            values += e[_AT + 2 :]
-        stored += connection.execute(_sqlite(rows), values).rowcount
-        place += rows
+        for event in events[position : position + rows]:
+            values += event[:_OCCURRED_AT]
+            values += (to_micros(event.occurred_at), to_micros(event.received_at))
+            values += event[_OCCURRED_AT + 2 :]
+        stored += connection.execute(_sqlite_insert(rows), values).rowcount
+        position += rows
     if stored == len(events):
         return set()
     ids = to_json([event.id for event in events]).decode()
-    return {row[0] for row in connection.execute(_SQLITE_MISSING, (ids,))}
+    return {row[0] for row in connection.execute(_SQLITE_FIND_MISSING, (ids,))}
 
 
-_AGENT_SQLITE = (
+_SQLITE_INSERT_AGENT = (
     "INSERT INTO agents (id, customer_id, name, labels, created_at) VALUES (?, ?, ?, '{}', ?) ON CONFLICT DO NOTHING"
 )
-_AGENT_POSTGRES = (
+_POSTGRES_INSERT_AGENT = (
     "INSERT INTO agents (id, customer_id, name, labels, created_at) "
     "SELECT id, customer_id, name, '{}'::jsonb, $4 FROM unnest($1::text[], $2::text[], $3::text[]) "
     "AS new (id, customer_id, name) ON CONFLICT DO NOTHING"
 )
-_FIND_SQLITE = (
+_SQLITE_FIND_AGENTS = (
     "SELECT agents.customer_id, agents.name, agents.id FROM json_each(?) AS wanted JOIN agents "
     "ON agents.customer_id = json_extract(wanted.value, '$[0]') AND agents.name = json_extract(wanted.value, '$[1]')"
 )
-_FIND_POSTGRES = (
+_POSTGRES_FIND_AGENTS = (
     "SELECT agents.customer_id, agents.name, agents.id FROM unnest($1::text[], $2::text[]) AS wanted (customer_id, name) "
     "JOIN agents USING (customer_id, name)"
 )
 
 
-async def agents_by_name(tx: WriteTx, wanted: Collection[tuple[str, str]], at: datetime) -> dict[tuple[str, str], str]:
-    """Give the id of each (customer, agent's name), adding those that are unknown. Two hosts at once add one."""
+async def find_or_create_agents(
+    tx: WriteTx, wanted: Collection[tuple[str, str]], at: datetime
+) -> dict[tuple[str, str], str]:
+    """Return the id of each (customer, agent's name), and create the unknown ones. Two processes at once create one agent."""
     found = await _find_agents(tx, wanted)
-    unknown = sorted(
-        set(wanted) - found.keys()
-    )  # in one order everywhere, so that two hosts cannot lock each other out
+    # Sorted, so that all processes insert in the same order: in different orders, two transactions would deadlock.
+    unknown = sorted(set(wanted) - found.keys())
     if not unknown:
         return found
     ids = [new_id("agt") for _ in unknown]
     customers, names = [customer for customer, _ in unknown], [name for _, name in unknown]
     if tx.is_sqlite:
         rows = [(*row, to_micros(at)) for row in zip(ids, customers, names, strict=True)]
-        await tx.connection.exec_driver_sql(_AGENT_SQLITE, rows)
+        await tx.connection.exec_driver_sql(_SQLITE_INSERT_AGENT, rows)
     else:
-        await tx.connection.exec_driver_sql(_AGENT_POSTGRES, (ids, customers, names, at))
+        await tx.connection.exec_driver_sql(_POSTGRES_INSERT_AGENT, (ids, customers, names, at))
     return found | await _find_agents(tx, unknown)
 
 
 async def _find_agents(tx: WriteTx, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
     if tx.is_sqlite:
-        rows = await tx.connection.exec_driver_sql(_FIND_SQLITE, (to_json(list(wanted)).decode(),))
+        rows = await tx.connection.exec_driver_sql(_SQLITE_FIND_AGENTS, (to_json(list(wanted)).decode(),))
     else:
         customers, names = [customer for customer, _ in wanted], [name for _, name in wanted]
-        rows = await tx.connection.exec_driver_sql(_FIND_POSTGRES, (customers, names))
+        rows = await tx.connection.exec_driver_sql(_POSTGRES_FIND_AGENTS, (customers, names))
     return {(row["customer_id"], row["name"]): row["id"] for row in rows.mappings()}

@@ -69,7 +69,6 @@ PENDING: tuple[str, ...] = (
     "app/http/metrics.py",
     "app/http/relay.py",
     "app/http/tools/",
-    "app/intake/",
     "app/main.py",
     "app/store/",
     "app/worker.py",

@@ -1,4 +1,4 @@
-"""Read a body as a JSON object or as a form, whatever its declared type. It never fails: other content gives no fields."""
+"""Read a body as a JSON object or as a form, whatever its declared type. It never fails: other content has no fields."""
 
 import email
 import json

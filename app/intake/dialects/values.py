@@ -57,7 +57,7 @@ def parse_seconds(text: str | None) -> float | None:
 def parse_time(value: object) -> datetime | None:
     """Return the UTC time of an ISO 8601 text with any number of decimals, also of a leap second.
 
-    A time without a zone gives None: the zone of the tool's host is not known.
+    None for a time without a zone: the zone of the tool's host is not known.
     """
     if not isinstance(value, str):
         return None

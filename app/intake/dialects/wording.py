@@ -1,4 +1,4 @@
-"""Find what a tool's words mean: an outcome or a start in a sentence, and errors in a log. Text that names none gives None."""
+"""Find what a tool's words mean: an outcome or a start in a sentence, and errors in a log. None for text that names none."""
 
 import re
 from dataclasses import dataclass
