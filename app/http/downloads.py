@@ -1,8 +1,9 @@
 """GET /downloads/...: our programs for other hosts, each as one file, of the very version that serves. No key is needed: they are no secret."""
 
 from functools import cache
+from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Path, Response
 
 from app.core.errors import NotFound
 from app.core.pyz import PROGRAMS, pack
@@ -18,8 +19,10 @@ router = APIRouter(tags=["downloads"])
     response_class=Response,
     responses=problems(404) | {200: {"content": {"application/zip": {}}}},
 )
-async def download_program(name: str) -> Response:
-    """Give `tocsin-relay.pyz` (for the Windows mail host) or `tocsin-report.pyz` (for backup hosts); Python 3.9 or later runs them."""
+async def download_program(
+    name: Annotated[str, Path(description="`tocsin-relay.pyz` or `tocsin-report.pyz`.")],
+) -> Response:
+    """Return `tocsin-relay.pyz` (for the Windows mail host) or `tocsin-report.pyz` (for backup hosts); Python 3.9 or later runs them."""
     packed = _packed(PROGRAMS[name]) if name in PROGRAMS else None
     if packed is None:
         raise NotFound(f"there is {' and '.join(PROGRAMS)} here, not {name[:60]!r}")
