@@ -1,6 +1,5 @@
 """What the published schema contains about the API as a whole: its title, licence and tags, and the schemas that no route declares."""
 
-import json
 from typing import Any
 
 from fastapi import FastAPI
@@ -69,23 +68,8 @@ def make_api(**options: Any) -> FastAPI:  # noqa: ANN401  (FastAPI's own paramet
         schemas["Problem"] = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
         for unused in ("HTTPValidationError", "ValidationError"):  # FastAPI's own error schemas, which we never send
             schemas.pop(unused, None)
-        return _with_plain_names(schema)
+        schemas["JsonValue"]["description"] = "Any JSON value."  # Pydantic's type has none
+        return schema
 
     api.openapi = openapi  # type: ignore[method-assign]  # FastAPI documents it: "Extending OpenAPI"
     return api
-
-
-def _with_plain_names(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema with pages under their titles: `JobPage`, where FastAPI writes `PageOut_JobOut_`."""
-    schemas = schema["components"]["schemas"]
-    titles = {name: part["title"] for name, part in schemas.items() if name.startswith("PageOut_")}
-    text = json.dumps(schema)
-    for name, title in titles.items():
-        text = text.replace(f'"#/components/schemas/{name}"', f'"#/components/schemas/{title}"')
-    renamed: dict[str, Any] = json.loads(text)
-    parts = renamed["components"]["schemas"]
-    for name in titles:
-        parts[name]["description"] = "One page of a list."  # Pydantic leaves out what a generic model says of itself
-    parts["JsonValue"]["description"] = "Any JSON value."
-    renamed["components"]["schemas"] = {titles.get(name, name): part for name, part in parts.items()}
-    return renamed

@@ -34,16 +34,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield running
 
 
+@pytest.mark.needs("npm")
 def test_spectral_finds_nothing(programs: Path):
     _run([programs / "spectral", "lint", SCHEMA, "--ruleset", NODE / ".spectral.yaml", "--fail-severity", "hint"])
 
 
+@pytest.mark.needs("npm")
 def test_openapi_typescript_makes_types_that_compile(programs: Path, tmp_path: Path):
     types = tmp_path / "tocsin.d.ts"
     _run([programs / "openapi-typescript", SCHEMA, "--output", types])
     _run([programs / "tsc", "--noEmit", "--strict", types])
 
 
+@pytest.mark.slow
+@pytest.mark.needs("tools:openapi-python-client")
 def test_the_generated_python_client_drives_the_main_routes(server: Running, tmp_path: Path):
     package = tmp_path / "client"
     config = Path(__file__).parent / "client.yaml"
