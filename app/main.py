@@ -25,7 +25,7 @@ from app.http.tools import mounts
 from app.intake.accept import Intake
 from app.store.engine import open_engines
 from app.store.transactions import Database
-from app.store.wakeups import carry
+from app.store.wakeups import share_wakeups
 
 _RESTART_AFTER_S = 5
 Work = Callable[[AppContext], Awaitable[None]]
@@ -58,7 +58,7 @@ async def _run(app: FastAPI, settings: Settings, work: Work | None, clock: Clock
         database = Database(open_engines(settings))
         stack.push_async_callback(database.close)
         context = AppContext(settings, database, Wakeups(), secret, clock)
-        await stack.enter_async_context(carry(context.wakeups, database.engines))
+        await stack.enter_async_context(share_wakeups(context.wakeups, database.engines))
         authenticator = KeyAuthenticator(context)
         await stack.enter_async_context(authenticator.recording_use())
         if work is not None:

@@ -23,8 +23,7 @@ from app.deliver import delivery_loop, purge_files, sweep
 from app.deliver import relays as deliver_relays
 from app.deliver.transport import Transport
 from app.deliver.transports import build_transports
-from app.store.heartbeats import Heartbeat, beat, database_time, end_heartbeat
-from app.store.listening import note_listening
+from app.store.heartbeats import Heartbeat, database_time, delete_heartbeat, note_listening, write_heartbeat
 
 STOP_S = 10.0
 MOST_CLOCK_DIFFERENCE_S = 10.0  # a third of a lease
@@ -71,7 +70,7 @@ async def _run_stages(context: AppContext, transports: Mapping[str, Transport], 
     async def heartbeat(context: AppContext) -> bool:
         now = context.clock()
         async with context.database.write() as tx:
-            await beat(tx, Heartbeat(worker_name, started_at, now, tuple(transports), metrics.snapshot()))
+            await write_heartbeat(tx, Heartbeat(worker_name, started_at, now, tuple(transports), metrics.snapshot()))
             await note_listening(tx, now)
         return False
 
@@ -103,4 +102,4 @@ async def _run_stages(context: AppContext, transports: Mapping[str, Transport], 
         stage("purge", purge.tick, every=3600)
         stage("purge mails", purge_files.tick, every=3600)
     async with context.database.write() as tx:
-        await end_heartbeat(tx, worker_name)
+        await delete_heartbeat(tx, worker_name)

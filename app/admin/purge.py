@@ -37,7 +37,7 @@ async def tick(context: AppContext) -> bool:
         await asyncio.sleep(_PAUSE_S)
     async with context.database.write() as tx:
         removed += await purge.purge_job_days(tx, before.date())
-        await heartbeats.forget_silent(tx, now - _DEAD_WORKERS)
+        await heartbeats.delete_old_heartbeats(tx, now - _DEAD_WORKERS)
     if removed:
         log.info("deleted what is older than the retention", rows=removed)
     return removed > 0

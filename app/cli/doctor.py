@@ -11,7 +11,7 @@ from app.cli import first_keys
 from app.cli.opened import in_words, open_context
 from app.core.errors import TocsinError
 from app.core.settings import Settings, load_settings
-from app.store.checkup import SHOWN, Checkup, check_up
+from app.store.monitoring import SHOWN, Checkup, check_up
 
 _ALIVE = timedelta(seconds=60)
 _WAITS_LONG = timedelta(minutes=15)
@@ -68,7 +68,7 @@ def _transports(found: Checkup) -> Iterator[str]:
     if "mapi" in found.used_transports and not found.relays:
         yield "Recipients are to be told by mapi, but there is no relay: see docs/mapi.md, or take mapi off (PATCH /v1/recipients/<id>)."
     for kind in sorted(found.used_transports - {"file", "mapi"}):
-        last = found.trials.get(kind)
+        last = found.last_tests.get(kind)
         how = "`tocsin send-test --to you@example.org`" if kind == "smtp" else f"POST /v1/transports/{kind}:test"
         if last is None:
             yield f"The transport {kind} was never tested: {how}."
@@ -77,7 +77,7 @@ def _transports(found: Checkup) -> Iterator[str]:
 
 
 def _tries(found: Checkup) -> Iterator[str]:
-    for kind, last in sorted(found.last_tries.items()):
+    for kind, last in sorted(found.last_attempts.items()):
         queue = found.waiting.get(kind)
         if queue is not None and last.outcome != "sent":
             yield f"The last try over {kind} ({last.ended_at:%Y-%m-%d %H:%M} UTC) ended {last.outcome}: {last.code} {last.text}. {queue.messages} message(s) wait for it."
@@ -87,8 +87,8 @@ def _trouble(found: Checkup) -> Iterator[str]:
     if not found.living_workers:
         yield f"No worker showed life in the last {_ALIVE.seconds} s, so nothing is decided or sent: start `tocsin serve`, or `tocsin worker`; if it runs, its log says why it stopped."
     yield from (f"{trouble}. See GET /v1/relays." for trouble in found.relay_troubles)
-    if found.unworded.oldest_due_at is not None:
-        yield f"{found.unworded.notices} notice(s) wait to be worded, the oldest since {found.unworded.oldest_due_at:%Y-%m-%d %H:%M} UTC, so nobody hears of them: the log says why. See GET /v1/notices?state=waiting."
+    if found.overdue_notices.oldest_due_at is not None:
+        yield f"{found.overdue_notices.notices} notice(s) wait to be worded, the oldest since {found.overdue_notices.oldest_due_at:%Y-%m-%d %H:%M} UTC, so nobody hears of them: the log says why. See GET /v1/notices?state=waiting."
     if found.silent_agents:
         yield f"Agents that have fallen silent: {', '.join(found.silent_agents)}."
     if found.dead_messages:

@@ -10,11 +10,11 @@ from app.core.errors import Conflict, TocsinError, Unavailable
 from app.core.secret import open_secret
 from app.core.settings import Settings
 from app.core.wakeups import Wakeups
-from app.store.away import told_of
+from app.store.database_errors import describe_error
 from app.store.engine import open_engines
 from app.store.migrate import revision_state
 from app.store.transactions import Database
-from app.store.wakeups import carry
+from app.store.wakeups import share_wakeups
 
 
 @contextlib.asynccontextmanager
@@ -27,7 +27,7 @@ async def open_context(settings: Settings) -> AsyncIterator[AppContext]:
         stack.push_async_callback(store.close)
         await check_schema(store)
         context = AppContext(settings, store, Wakeups(), open_secret(settings), now)
-        await stack.enter_async_context(carry(context.wakeups, store.engines))
+        await stack.enter_async_context(share_wakeups(context.wakeups, store.engines))
         yield context
 
 
@@ -44,7 +44,7 @@ def in_words(error: TocsinError) -> str:
     """Say what an error says and, where the database is away, of which kind that is and which setting says where it is."""
     if not isinstance(error, Unavailable) or error.__cause__ is None:
         return error.detail
-    return f"{error.detail} ({told_of(error.__cause__)}; TOCSIN_DATABASE_URL, or TOCSIN_VAR_DIR without it, says where it is)"
+    return f"{error.detail} ({describe_error(error.__cause__)}; TOCSIN_DATABASE_URL, or TOCSIN_VAR_DIR without it, says where it is)"
 
 
 def _is_there(settings: Settings) -> bool:

@@ -114,7 +114,7 @@ def newest_moment(view: AlertView) -> datetime:
     """Return the newest moment of the alert. Relative times in the mail count from it, so the text does not depend on the clock."""
     alert = view.alert
     return max(
-        moment for moment in (alert.opened_at, alert.last_at, alert.closed_at, view.told_at) if moment is not None
+        moment for moment in (alert.opened_at, alert.last_at, alert.closed_at, view.notice_due_at) if moment is not None
     )
 
 

@@ -17,7 +17,7 @@ from app.domain.expectation import describe_expectation, earliness, last_slot_un
 from app.domain.job import ExpectationSource, Job
 from app.domain.run import EARLY_S
 from app.store import agents, inbox, jobs, runs
-from app.store.listening import GAP, Listening, find_listening
+from app.store.heartbeats import GAP, Listening, find_listening
 from app.store.transactions import WriteTx
 
 BATCH = 500

@@ -12,7 +12,7 @@ from app.core.log import log
 from app.decide.judge import judge_events
 from app.decide.reminders import report_after_silence, report_repeats
 from app.store import inbox
-from app.store.away import told_of
+from app.store.database_errors import describe_error
 
 BATCH = 500
 
@@ -34,7 +34,7 @@ async def _decide_events(context: AppContext) -> bool:
     except Unavailable:  # an outage of the database must not set events aside: they did not cause it
         raise
     except Exception as cause:  # noqa: BLE001  (one bad event must not stop all others)
-        log.error("a batch of events could not be decided; each is tried alone", cause=told_of(cause))
+        log.error("a batch of events could not be decided; each is tried alone", cause=describe_error(cause))
     async with context.database.read() as tx:
         waiting = await inbox.waiting_ids(tx, BATCH)
     for event_id in waiting:
@@ -45,7 +45,7 @@ async def _decide_events(context: AppContext) -> bool:
         except Exception as cause:  # noqa: BLE001  (one bad event must not stop all others)
             log.exception("an event was set aside", event_id=event_id)
             async with context.database.write() as tx:
-                await inbox.set_aside(tx, event_id, told_of(cause))
+                await inbox.set_aside(tx, event_id, describe_error(cause))
     return True
 
 

@@ -31,7 +31,7 @@ class AlertView:
     run_id: str | None
     thread_id: str | None
     habit: str | None = None  # the learned times, in words, where nobody confirmed them
-    told_at: datetime | None = None  # when the notice was due: the moment up to which "for 3 days" counts
+    notice_due_at: datetime | None = None  # when the notice was due: the moment up to which "for 3 days" counts
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,12 +16,11 @@ from pydantic import BaseModel, Field
 from app.context import AppContext
 from app.core.log import log
 from app.domain.attempt import Attempt
-from app.store import depth
+from app.store import monitoring
 from app.store.attempts import latest_by_transport
-from app.store.checkup import Unworded, unworded
-from app.store.depth import Depth
 from app.store.heartbeats import Heartbeat, heartbeats_since
 from app.store.migrate import revision_state
+from app.store.monitoring import OutboxDepth, OverdueNotices, overdue_notices
 
 router = APIRouter(tags=["health"])
 WORKER_ALIVE = timedelta(seconds=30)
@@ -88,10 +87,10 @@ class _Look:
     at_revision: str | None
     newest_revision: str
     workers: Sequence[Heartbeat]
-    waiting: Sequence[Depth]
+    waiting: Sequence[OutboxDepth]
     dead: Mapping[str, int]
     last: Mapping[str, Attempt]
-    unworded: Unworded
+    overdue_notices: OverdueNotices
 
 
 async def _checks(context: AppContext, stopped: StoppedWorker | None) -> list[Check]:
@@ -113,7 +112,7 @@ async def _checks(context: AppContext, stopped: StoppedWorker | None) -> list[Ch
             else f"at {found.at_revision or 'nothing'}, this program needs {found.newest_revision}: run `tocsin migrate`",
         ),
         _worker(found.workers, now, stopped),
-        _wording(found.unworded, now),
+        _wording(found.overdue_notices, now),
         *_transports(context, found, now),
     ]
 
@@ -122,15 +121,15 @@ async def _look(context: AppContext) -> _Look:
     async with context.database.read() as tx:
         at_revision, newest_revision = await revision_state(tx)
         if at_revision != newest_revision:
-            return _Look(at_revision, newest_revision, [], [], {}, {}, Unworded())
+            return _Look(at_revision, newest_revision, [], [], {}, {}, OverdueNotices())
         return _Look(
             at_revision,
             newest_revision,
             await heartbeats_since(tx, context.clock() - WORKER_ALIVE),
-            await depth.outbox_depth(tx),
-            await depth.dead_messages(tx, context.clock() - _LATELY),
+            await monitoring.outbox_depth(tx),
+            await monitoring.dead_messages(tx, context.clock() - _LATELY),
             await latest_by_transport(tx),
-            await unworded(tx, context.clock() - WORDED_WITHIN),
+            await overdue_notices(tx, context.clock() - WORDED_WITHIN),
         )
 
 
@@ -145,7 +144,7 @@ def _worker(workers: Sequence[Heartbeat], now: datetime, stopped: StoppedWorker 
     return Check(name="worker", status="warning" if is_down else "ok", detail=detail)
 
 
-def _wording(late: Unworded, now: datetime) -> Check:
+def _wording(late: OverdueNotices, now: datetime) -> Check:
     if late.oldest_due_at is None:
         return Check(name="wording", status="ok", detail="nothing waits too long to be worded")
     since = _long(now - late.oldest_due_at)

@@ -14,9 +14,9 @@ from prometheus_client.registry import Collector
 from app.context import AppContext
 from app.core import metrics
 from app.domain.alert import AlertKind
-from app.store import depth
-from app.store.depth import Depth
+from app.store import monitoring
 from app.store.heartbeats import Heartbeat, heartbeats_since
+from app.store.monitoring import OutboxDepth
 
 router = APIRouter(include_in_schema=False)
 KEPT_S = 3.0  # however many scrape, the database is asked this often
@@ -63,10 +63,10 @@ async def _look_again(request: Request) -> list[Metric]:
 async def _look(context: AppContext) -> list[Metric]:
     now = context.clock()
     async with context.database.read() as tx:
-        alerts = await depth.open_alerts(tx)
-        waiting = await depth.outbox_depth(tx)
-        dead = await depth.dead_messages(tx)
-        undecided = await depth.undecided_since(tx)
+        alerts = await monitoring.open_alerts(tx)
+        waiting = await monitoring.outbox_depth(tx)
+        dead = await monitoring.dead_messages(tx)
+        undecided = await monitoring.undecided_since(tx)
         workers = await heartbeats_since(tx, now - ALIVE)
     opened = GaugeMetricFamily("tocsin_alerts_open", "Open alerts.", labels=["kind"])
     for kind in AlertKind:
@@ -89,7 +89,7 @@ async def _look(context: AppContext) -> list[Metric]:
     ]
 
 
-def _outbox(waiting: Sequence[Depth], dead: Mapping[str, int], now: datetime) -> list[Metric]:
+def _outbox(waiting: Sequence[OutboxDepth], dead: Mapping[str, int], now: datetime) -> list[Metric]:
     messages = GaugeMetricFamily(
         "tocsin_outbox_messages",
         "Messages that are not settled, and those that were given up (dead).",

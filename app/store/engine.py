@@ -1,4 +1,4 @@
-"""Opens the database: SQLite with one writing connection, or PostgreSQL. The only file that knows how they differ in opening."""
+"""Opens the database: SQLite with one writing connection, or PostgreSQL."""
 
 import socket
 import time
@@ -14,14 +14,14 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 from app.core.settings import Settings
 
 BUSY_S = 30
-UNSURE_S = 2.0  # a connection that was idle for longer is asked whether it lives
-# A host that lost its power says nothing more, and who waits for its answer would wait for ever: it is dead after a minute.
+PING_AFTER_S = 2.0  # a connection that was idle for longer is tested before it is used
+# A host that lost power sends nothing more, and a query would wait for its answer for ever: it counts as dead after a minute.
 _PROBES = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 60_000}
 
 
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """`writer` makes all changes; `reader` never does. On PostgreSQL they are one."""
+    """`writer` makes all changes, `reader` none. On PostgreSQL both are the same engine."""
 
     writer: AsyncEngine
     reader: AsyncEngine
@@ -39,7 +39,7 @@ class Engines:
 
 
 def open_engines(settings: Settings) -> Engines:
-    """Make the engines; nothing connects yet."""
+    """Create the engines; nothing connects yet."""
     if settings.is_sqlite:
         Path(settings.database.split(":///", 1)[1]).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         # One writing connection: SQLite before 3.51.3 can corrupt a WAL with two.
@@ -51,47 +51,47 @@ def open_engines(settings: Settings) -> Engines:
         pool_size=settings.database_pool,
         max_overflow=0,
         pool_timeout=BUSY_S,
-        hide_parameters=True,  # what agents sent must not stand in the log for a statement that failed
+        hide_parameters=True,  # the log entry of a failed statement must not hold the data of agents
     )
-    _let_no_dead_connection_out(engine)
-    _notice_a_dead_host(engine)
+    _replace_dead_connections(engine)
+    _enable_keepalive(engine)
     return Engines(engine, engine)
 
 
-def _let_no_dead_connection_out(engine: AsyncEngine) -> None:
-    """Make a connection anew that died in the pool: a 503 loses the events of tools that never try again.
+def _replace_dead_connections(engine: AsyncEngine) -> None:
+    """Replace connections that died in the pool: a 503 would lose the events of tools that never try again.
 
-    The library's own look before each use costs three round trips. One that the server closed is known to be closed; only
-    one that lay idle for a while may be dead without our knowing, so only it is asked.
+    SQLAlchemy's own test before each use (pool_pre_ping) costs three round trips. A connection that the server closed is known to
+    be closed; only one that was idle for a while may be dead without that being known, so only that one is tested.
     """
 
     @event.listens_for(engine.sync_engine, "checkin")
-    def note(_connection: Any, record: Any) -> None:  # noqa: ANN401
+    def note_idle(_connection: Any, record: Any) -> None:  # noqa: ANN401
         record.info["idle_since"] = time.monotonic()
 
     @event.listens_for(engine.sync_engine, "checkout")
-    def look(connection: Any, record: Any, _proxy: object) -> None:  # noqa: ANN401
+    def check_alive(connection: Any, record: Any, _proxy: object) -> None:  # noqa: ANN401
         if connection.driver_connection.is_closed():
             raise DisconnectionError("the server closed it")
-        if time.monotonic() - record.info.get("idle_since", time.monotonic()) > UNSURE_S:
+        if time.monotonic() - record.info.get("idle_since", time.monotonic()) > PING_AFTER_S:
             try:
                 connection.ping()
             except (DBAPIError, connection.dbapi.Error, OSError) as cause:
                 raise DisconnectionError("it does not answer") from cause
 
 
-def _notice_a_dead_host(engine: AsyncEngine) -> None:
-    """Have the system probe each connection while an answer is awaited; neither the driver nor the loop asks for that."""
+def _enable_keepalive(engine: AsyncEngine) -> None:
+    """Turn on TCP keepalive, so that a dead host is noticed while an answer is awaited; neither the driver nor asyncio does that."""
 
     @event.listens_for(engine.sync_engine, "connect")
-    def probe(connection: Any, _record: object) -> None:  # noqa: ANN401
-        line = connection.driver_connection._transport.get_extra_info("socket")  # noqa: SLF001  (the driver has no other way)
-        if line is None or line.family not in (socket.AF_INET, socket.AF_INET6):
+    def set_keepalive(connection: Any, _record: object) -> None:  # noqa: ANN401
+        tcp = connection.driver_connection._transport.get_extra_info("socket")  # noqa: SLF001  (the driver has no other way)
+        if tcp is None or tcp.family not in (socket.AF_INET, socket.AF_INET6):
             return
-        line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        tcp.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, value in _PROBES.items():
-            if hasattr(socket, name):  # not every system lets itself be told how often
-                line.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+            if hasattr(socket, name):  # not every system has these options
+                tcp.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
 def _sqlite(url: str, *, size: int, writes: bool) -> AsyncEngine:
@@ -108,7 +108,7 @@ def _sqlite(url: str, *, size: int, writes: bool) -> AsyncEngine:
     @event.listens_for(engine.sync_engine, "connect")
     def prepare(connection: Any, _record: object) -> None:  # noqa: ANN401
         connection.isolation_level = (
-            None  # we say BEGIN ourselves: the driver's own begins too late for a reader that writes
+            None  # BEGIN is sent below: the driver's own comes too late for a transaction that reads before it writes
         )
         cursor = connection.cursor()
         cursor.execute("PRAGMA journal_mode=WAL")
@@ -120,7 +120,7 @@ def _sqlite(url: str, *, size: int, writes: bool) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Any) -> None:  # noqa: ANN401
-        # By the driver itself: one change of threads instead of three, for each unit of work.
+        # Directly in the driver: one thread switch instead of three for each transaction.
         driver = connection.connection.dbapi_connection
         driver.run_async(lambda raw: raw.execute_fetchall("BEGIN IMMEDIATE" if writes else "BEGIN"))
 

@@ -1,4 +1,4 @@
-"""Brings the database's schema up to date, and says where it stands. The migrations themselves lie in `migrations/`."""
+"""Upgrades the database schema, and reports its revision. The migrations are in `migrations/`."""
 
 import asyncio
 from functools import cache
@@ -36,16 +36,16 @@ async def upgrade(settings: Settings) -> None:
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
         await asyncio.to_thread(_upgrade, settings.database)
     finally:
-        await connection.close()  # ends the lock with it
+        await connection.close()  # releases the lock
 
 
 async def revision_state(tx: ReadTx) -> tuple[str | None, str]:
-    """Give (the revision that the database is at, the newest that we know); they differ until `upgrade` ran."""
+    """Return (the revision of the database, the newest known revision); they differ until `upgrade` has run."""
     return await tx.connection.run_sync(_current), _head()
 
 
 def _upgrade(url: str) -> None:
-    # In a thread: Alembic's environment starts an event loop of its own.
+    # Called in a thread, because Alembic's environment starts its own event loop.
     config = _config()
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
     command.upgrade(config, "head")

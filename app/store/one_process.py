@@ -1,4 +1,4 @@
-"""Keeps the embedded database to one service process at a time. PostgreSQL needs no such thing: there, nothing is locked."""
+"""Allows only one service process at a time on SQLite. PostgreSQL needs no such lock."""
 
 import contextlib
 import fcntl
@@ -11,7 +11,7 @@ from app.core.settings import Settings
 
 @contextlib.contextmanager
 def only_process(settings: Settings) -> Iterator[None]:
-    """Hold `var_dir/tocsin.lock` while serving on SQLite. Raises Conflict when another process does; dies with its process."""
+    """Hold the lock `var_dir/tocsin.lock` while serving on SQLite. Raises Conflict if another process holds it; it ends with its process."""
     if not settings.is_sqlite:
         yield
         return
@@ -25,7 +25,7 @@ def only_process(settings: Settings) -> Iterator[None]:
             holder = os.pread(file, 20, 0).decode("ascii", "replace").strip() or "unknown"
             raise Conflict(
                 f"another Tocsin (process {holder}) already serves from {settings.var_dir}; stop it first, "
-                "or set TOCSIN_DATABASE_URL to a PostgreSQL, which many processes may share",
+                "or set TOCSIN_DATABASE_URL to a PostgreSQL database, which many processes may share",
                 code="already_running",
             ) from None
         os.ftruncate(file, 0)

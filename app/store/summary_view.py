@@ -1,4 +1,4 @@
-"""Gathers what a summary tells, from jobs and daily roll-ups and never from events: its cost does not grow with history."""
+"""Reads what a summary shows, from jobs and daily roll-ups. It never scans events, so its cost does not grow with history."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,13 +21,13 @@ from app.store.tables import agents, alerts, customers, events, job_days, jobs, 
 from app.store.transactions import ReadTx
 
 DAYS = 14
-# Jobs listed by section; the rest is counted. 100 000 lines would be read by nobody.
+# Jobs listed by section; the others are only counted: nobody would read 100 000 lines.
 MOST = {"failed": 200, "missed": 200, "warning": 100, "recovered": 50, "new": 20, "ok": 100}
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
-    """Which jobs in which time."""
+class SummaryScope:
+    """Which jobs, and which period."""
 
     wanted: ColumnElement[bool]
     customer_id: str | None
@@ -40,11 +40,11 @@ class Scope:
 async def read_summary_view(
     tx: ReadTx, schedule: Schedule, *, number: int, start: datetime, end: datetime
 ) -> SummaryView:
-    """Give everything that the summary of this period tells."""
+    """Return everything that the summary of this period shows."""
     zone = ZoneInfo(schedule.recurrence.time_zone)
     wanted = job_matches(schedule.customer_id, schedule.matchers)
     is_all = schedule.customer_id is None and not schedule.matchers
-    scope = Scope(wanted, schedule.customer_id, start, end, end.astimezone(zone).date(), is_all)
+    scope = SummaryScope(wanted, schedule.customer_id, start, end, end.astimezone(zone).date(), is_all)
     counts = (await tx.connection.execute(_counts(scope))).one()
     silences = await current_silences(tx, end)
     sections = await _sections(tx, scope, counts, silences)
@@ -73,7 +73,7 @@ async def read_summary_view(
 
 
 FAILED = jobs.c.failures_in_row > 0
-# Missed, and then somebody said that it need not run: it stands as its last run did, not among the missed for ever.
+# Missed, and then dismissed by an administrator: the job counts as its last run ended, instead of as missed for ever.
 EXCUSED = and_(jobs.c.state == JobState.MISSED, jobs.c.dismissed_at.is_not(None))
 STATES: Mapping[str, ColumnElement[bool]] = {
     "failed": FAILED,
@@ -84,8 +84,8 @@ STATES: Mapping[str, ColumnElement[bool]] = {
 }
 
 
-def _counts(scope: Scope) -> Select[Any]:
-    """Count jobs by state. Expected is what fell due and, where no slot was judged yet, what came: heard is no less than that."""
+def _counts(scope: SummaryScope) -> Select[Any]:
+    """Count jobs by state. Expected are jobs that were due and, where no due time was checked yet, jobs that ran."""
     due = or_(jobs.c.last_due_at >= scope.start, jobs.c.next_due_at < scope.end)
     ran = jobs.c.last_came_at >= scope.start
     expected = or_(due, and_(jobs.c.last_due_at.is_(None), or_(ran, _seems_regular(scope))))
@@ -100,15 +100,15 @@ def _counts(scope: Scope) -> Select[Any]:
     return _jobs(func.count().label("jobs"), *sums).where(scope.wanted)
 
 
-def _seems_regular(scope: Scope) -> ColumnElement[bool]:
-    """It came in each of the two periods before, and nobody could say yet when it is to run, nor that it need not.
+def _seems_regular(scope: SummaryScope) -> ColumnElement[bool]:
+    """Return the condition for a job that ran in each of the two periods before, and has no expectation yet.
 
-    Once only proves nothing: a weekly job would be called not heard from on the morning after.
+    One run is not enough: a weekly job would count as not heard from on the next morning.
     """
     length = scope.end - scope.start
     before, earlier = scope.start - length, scope.start - 2 * length
     came_earlier = exists().where(runs.c.job_id == jobs.c.id, runs.c.ended_at >= earlier, runs.c.ended_at < before)
-    # Whoever has an expectation is due when that says so, and until then is not missed.
+    # A job with an expectation is due at the time that it says, and not missed before that.
     return and_(WITHOUT_EXPECTATION, jobs.c.last_came_at >= before, came_earlier)
 
 
@@ -125,36 +125,38 @@ async def _count(tx: ReadTx, query: Select[Any]) -> int:
     return int(await tx.connection.scalar(query) or 0)
 
 
-# The conditions of partial indices stand word by word as the index says them: else SQLite reads the whole table.
+# These conditions repeat those of partial indexes word for word: otherwise SQLite reads the whole table.
 
 
-def _undelivered(scope: Scope) -> Select[Any]:
+def _undelivered(scope: SummaryScope) -> Select[Any]:
     died = (messages.c.settled_at >= scope.start, messages.c.settled_at < scope.end)
     query = select(func.count()).where(text("messages.state = 'dead'"), *died)
     return query if scope.customer_id is None else query.where(messages.c.customer_id == scope.customer_id)
 
 
-def _set_aside(scope: Scope) -> Select[Any]:
+def _set_aside(scope: SummaryScope) -> Select[Any]:
     came = (events.c.id >= first_id_at("evt", scope.start), events.c.id < first_id_at("evt", scope.end))
     query = select(func.count()).where(text("events.state = 'set_aside'"), *came)
     return query if scope.customer_id is None else query.where(events.c.customer_id == scope.customer_id)
 
 
-async def _silent_agents(tx: ReadTx, scope: Scope) -> tuple[str, ...]:
-    open_ones = select(agents.c.name).join(alerts, alerts.c.agent_id == agents.c.id)
-    open_ones = open_ones.where(alerts.c.kind == AlertKind.AGENT_SILENT, alerts.c.closed_at.is_(None))
+async def _silent_agents(tx: ReadTx, scope: SummaryScope) -> tuple[str, ...]:
+    open_alerts = select(agents.c.name).join(alerts, alerts.c.agent_id == agents.c.id)
+    open_alerts = open_alerts.where(alerts.c.kind == AlertKind.AGENT_SILENT, alerts.c.closed_at.is_(None))
     if scope.customer_id is not None:
-        open_ones = open_ones.where(alerts.c.customer_id == scope.customer_id)
-    return tuple((await tx.connection.execute(open_ones.order_by(agents.c.name).limit(50))).scalars())
+        open_alerts = open_alerts.where(alerts.c.customer_id == scope.customer_id)
+    return tuple((await tx.connection.execute(open_alerts.order_by(agents.c.name).limit(50))).scalars())
 
 
-async def _sections(tx: ReadTx, scope: Scope, counts: Row[Any], silences: Sequence[Silence]) -> tuple[Section, ...]:
+async def _sections(
+    tx: ReadTx, scope: SummaryScope, counts: Row[Any], silences: Sequence[Silence]
+) -> tuple[Section, ...]:
     rows: dict[str, Sequence[Row[Any]]] = {}
     for title in ("failed", "missed", "warning", "recovered", "new", "ok"):
         condition = _recovered(scope) if title == "recovered" else STATES[title]
         rows[title] = await _listed(tx, scope, condition, MOST[title])
-    seen = {row.id for row in rows["recovered"]}
-    rows["ok"] = [row for row in rows["ok"] if row.id not in seen]
+    listed = {row.id for row in rows["recovered"]}
+    rows["ok"] = [row for row in rows["ok"] if row.id not in listed]
     strips = await _strips(tx, [row for found in rows.values() for row in found], scope.today)
     sections: list[Section] = []
     silenced: list[JobLine] = []
@@ -164,13 +166,13 @@ async def _sections(tx: ReadTx, scope: Scope, counts: Row[Any], silences: Sequen
             silenced += [line for line in lines if line.silenced_until]
             lines = [line for line in lines if not line.silenced_until]
         total = len(found) if title == "recovered" else int(getattr(counts, title) or 0)
-        left_out = max(0, total - len(found) - (len(seen) if title == "ok" else 0))
+        left_out = max(0, total - len(found) - (len(listed) if title == "ok" else 0))
         sections.append(Section(title, tuple(lines), left_out))
     sections.insert(4, Section("silenced", tuple(silenced), 0))
     return tuple(section for section in sections if section.lines or section.more)
 
 
-def _recovered(scope: Scope) -> ColumnElement[bool]:
+def _recovered(scope: SummaryScope) -> ColumnElement[bool]:
     closed = exists().where(
         alerts.c.subject_id == jobs.c.id,
         alerts.c.closed_at >= scope.start,
@@ -180,7 +182,7 @@ def _recovered(scope: Scope) -> ColumnElement[bool]:
     return and_(STATES["ok"], ~EXCUSED, closed)
 
 
-async def _listed(tx: ReadTx, scope: Scope, condition: ColumnElement[bool], limit: int) -> Sequence[Row[Any]]:
+async def _listed(tx: ReadTx, scope: SummaryScope, condition: ColumnElement[bool], limit: int) -> Sequence[Row[Any]]:
     columns = (
         jobs,
         agents.c.name.label("agent"),
@@ -228,7 +230,7 @@ def _silenced_until(row: Row[Any], silences: Sequence[Silence]) -> datetime | No
 
 
 async def _strips(tx: ReadTx, found: Sequence[Row[Any]], today: date) -> Mapping[str, Mapping[date, DayCell]]:
-    """The last days of the listed jobs only."""
+    """Return the days of the listed jobs, by job and day."""
     strips: dict[str, dict[date, DayCell]] = {}
     keys = sorted({(row.customer_id, row.id) for row in found})
     for first in range(0, len(keys), 500):
@@ -240,8 +242,8 @@ async def _strips(tx: ReadTx, found: Sequence[Row[Any]], today: date) -> Mapping
     return strips
 
 
-async def _totals(tx: ReadTx, scope: Scope) -> Totals:
-    """Sums by day over all jobs: the newest full day against the mean of the days before that have any."""
+async def _totals(tx: ReadTx, scope: SummaryScope) -> Totals:
+    """Return the sums over all jobs of the newest full day, and their means over the days before that have any."""
     names = ("bytes_processed", "bytes_stored", "duration_s")
     query = select(job_days.c.day, *(func.sum(job_days.c[name]).label(name) for name in names))
     if not scope.is_all:

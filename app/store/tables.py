@@ -20,8 +20,7 @@ from sqlalchemy import (
     text,
 )
 
-from app.store.metadata import metadata
-from app.store.types import Json, Utc
+from app.store.types import Json, Utc, metadata
 
 ID = String(40)
 

@@ -5,9 +5,8 @@
 
 from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint, text
 
-from app.store.metadata import metadata
 from app.store.tables import ID
-from app.store.types import Json, Utc
+from app.store.types import Json, Utc, metadata
 
 recipients = Table(
     "recipients",

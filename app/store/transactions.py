@@ -1,4 +1,4 @@
-"""One unit of work: the only place that commits. What one `async with store.write()` does is done whole or not at all."""
+"""Transactions. This is the only file that commits: an `async with database.write()` block is committed as a whole or not at all."""
 
 import sqlite3
 from collections.abc import AsyncIterator, Callable
@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.store.away import telling_away
+from app.store.database_errors import raise_unavailable
 from app.store.engine import Engines
 
 T = TypeVar("T")
@@ -16,7 +16,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class ReadTx:
-    """A connection that only reads. Functions of `store/` that take a View change nothing."""
+    """A connection for reading. Functions in `store/` that take a ReadTx change nothing."""
 
     connection: AsyncConnection
 
@@ -28,30 +28,30 @@ class ReadTx:
 
 @dataclass(slots=True)
 class WriteTx(ReadTx):
-    """A connection that also writes, inside one transaction. `after_commit` runs only if it was committed (doorbells)."""
+    """A connection for reading and writing, inside one transaction."""
 
     _after: list[Callable[[], None]] = field(default_factory=list)
 
     def after_commit(self, act: Callable[[], None]) -> None:
-        """Do `act` once the commit succeeded; never before, or a stage would wake and find nothing."""
+        """Call `act` after a successful commit, for wakeups and logs. Before it, a stage would wake up and find nothing."""
         self._after.append(act)
 
     def committed(self) -> None:
-        """Run what waited for the commit."""
+        """Call what was registered for after the commit."""
         for act in self._after:
             act()
 
 
 @dataclass(frozen=True, slots=True)
 class Database:
-    """The database, as the rest of the house sees it."""
+    """The database: opens transactions."""
 
     engines: Engines
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[WriteTx]:
-        """Open a unit of work; commit at its end, roll back on any error. Raises Unavailable when the database is away."""
-        with telling_away():
+        """Open a transaction; commit at its end, roll back on any error. Raises Unavailable when the database is away."""
+        with raise_unavailable():
             async with self.engines.writer.connect() as connection:
                 tx = WriteTx(connection)
                 async with connection.begin():
@@ -59,33 +59,33 @@ class Database:
         tx.committed()
 
     async def write_at_once(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Do a whole unit of work in the embedded database's own thread. Raises Unavailable when the database is away.
+        """Run a whole transaction in the thread of the SQLite connection. Raises Unavailable when the database is away.
 
-        Each change of threads waits for a turn of the loop, which may be long when it is busy: here are two, not eight.
+        Each thread switch waits for the event loop, which may take long when it is busy: this needs two instead of eight.
         """
-        with telling_away():
+        with raise_unavailable():
             async with self.engines.writer.connect() as connection:
                 driver = (await connection.get_raw_connection()).driver_connection
-                assert driver is not None  # noqa: S101  (the pool gives connections that are open)
-                found: T = await driver._execute(_whole, driver._connection, work)  # noqa: SLF001
-                return found
+                assert driver is not None  # noqa: S101  (the pool returns only open connections)
+                result: T = await driver._execute(_run_in_transaction, driver._connection, work)  # noqa: SLF001
+                return result
 
     async def fetch_alone(self, statement: str, *values: object) -> list[Any]:
-        """Run one statement on PostgreSQL that is a whole unit of work, and give its rows. Raises Unavailable when the database is away.
+        """Run a single statement on PostgreSQL as its own transaction, and return its rows. Raises Unavailable when the database is away.
 
-        By the driver itself and outside of a transaction, for one statement is whole or nothing: a begin and a commit are saved.
+        It goes directly to the driver, without BEGIN and COMMIT: a single statement is atomic anyway, and two round trips are saved.
         """
-        with telling_away():
+        with raise_unavailable():
             async with self.engines.writer.connect() as connection:
                 driver = (await connection.get_raw_connection()).driver_connection
-                assert driver is not None  # noqa: S101  (the pool gives connections that are open)
+                assert driver is not None  # noqa: S101  (the pool returns only open connections)
                 rows: list[Any] = await driver.fetch(statement, *values)
                 return rows
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[ReadTx]:
-        """Open a view that sees one moment on SQLite, and committed rows on PostgreSQL."""
-        with telling_away():
+        """Open a connection for reading. It sees one snapshot on SQLite, and committed rows on PostgreSQL. Raises Unavailable."""
+        with raise_unavailable():
             async with self.engines.reader.connect() as connection:
                 yield ReadTx(connection)
 
@@ -99,13 +99,13 @@ class Database:
         await self.engines.close()
 
 
-def _whole(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+def _run_in_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        found = work(connection)
+        result = work(connection)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-    return found
+    return result

@@ -1,4 +1,4 @@
-"""Carries the doorbell between processes on PostgreSQL by LISTEN and NOTIFY. A lost ring is mended by the next poll."""
+"""Shares wakeups between processes on PostgreSQL, by LISTEN and NOTIFY. If one is lost, the next poll makes up for it."""
 
 import asyncio
 import contextlib
@@ -10,18 +10,18 @@ import asyncpg
 from app.core.log import log
 from app.core.periodic import run_in_background
 from app.core.wakeups import Wakeups
-from app.store.away import POSTGRES_ERRORS
+from app.store.database_errors import POSTGRES_ERRORS
 from app.store.engine import Engines
 
 CHANNEL = "tocsin"
 RETRY_S = 5
 ALIVE_S = 30
-REST_S = 0.01  # the first ring leaves at once; those of the next moment are one
+PAUSE_S = 0.01  # the first wakeup is sent at once; those within this time are combined
 
 
 @contextlib.asynccontextmanager
-async def carry(wakeups: Wakeups, engines: Engines) -> AsyncIterator[None]:
-    """Listen for rings of other processes, and send ours, until the block ends. Does nothing on SQLite."""
+async def share_wakeups(wakeups: Wakeups, engines: Engines) -> AsyncIterator[None]:
+    """Receive the wakeups of other processes, and send ours, until the block ends. Does nothing on SQLite."""
     if engines.is_sqlite:
         yield
         return
@@ -43,36 +43,38 @@ async def _keep_connected(wakeups: Wakeups, engines: Engines, waiting: asyncio.Q
     dsn = engines.writer.url.set(drivername="postgresql").render_as_string(hide_password=False)
     dsn = dsn.replace("?ssl=", "?sslmode=").replace(
         "&ssl=", "&sslmode="
-    )  # in an address asyncpg knows libpq's word only
+    )  # in a URL, asyncpg knows only libpq's name for it
     while True:
         try:
-            await _talk(wakeups, dsn, waiting)
+            await _exchange(wakeups, dsn, waiting)
         except (OSError, TimeoutError, *POSTGRES_ERRORS) as cause:
-            log.warning("doorbell lost, polling instead", cause=str(cause))
+            log.warning("connection for wakeups lost, polling instead", cause=str(cause))
         await asyncio.sleep(RETRY_S)
 
 
-async def _talk(wakeups: Wakeups, dsn: str, waiting: asyncio.Queue[str]) -> None:
+async def _exchange(wakeups: Wakeups, dsn: str, waiting: asyncio.Queue[str]) -> None:
     connection = await asyncpg.connect(dsn)
 
-    def heard(_connection: Any, _pid: int, _channel: str, stage: Any) -> None:  # noqa: ANN401
+    def on_notify(_connection: Any, _pid: int, _channel: str, stage: Any) -> None:  # noqa: ANN401
         wakeups.wake_here(str(stage))
 
     try:
-        await connection.add_listener(CHANNEL, heard)
+        await connection.add_listener(CHANNEL, on_notify)
         while not connection.is_closed():
-            stages = await _next_rings(waiting)
+            stages = await _next_wakeups(waiting)
             if not stages:
-                await connection.execute("SELECT 1", timeout=ALIVE_S)  # a listener learns only so that its line is dead
+                await connection.execute(
+                    "SELECT 1", timeout=ALIVE_S
+                )  # only this shows a listener that its connection is dead
             for stage in stages:
                 await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, stage, timeout=ALIVE_S)
-            await asyncio.sleep(REST_S)
+            await asyncio.sleep(PAUSE_S)
     finally:
         await connection.close(timeout=1)
 
 
-async def _next_rings(waiting: asyncio.Queue[str]) -> set[str]:
-    """Give what was rung since the last time, each stage once; nothing if nobody rang for a while."""
+async def _next_wakeups(waiting: asyncio.Queue[str]) -> set[str]:
+    """Return the stages to wake since the last call, each once; empty if there was none for a while."""
     try:
         stages = {await asyncio.wait_for(waiting.get(), ALIVE_S)}
     except TimeoutError:

@@ -9,7 +9,7 @@ from sqlalchemy import update
 
 from app.decide import missed
 from app.decide import tick as decide
-from app.store.listening import note_listening
+from app.store.heartbeats import note_listening
 from app.store.tables import alerts, jobs
 from tests.support.context import Lived, live_in
 

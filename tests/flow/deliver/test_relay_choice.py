@@ -11,7 +11,7 @@ from app.decide import relays as relay_clock
 from app.decide import tick as decide
 from app.deliver import relays as deliver_relays
 from app.deliver import sweep
-from app.store.checkup import check_up
+from app.store.monitoring import check_up
 from app.store.relays import RELAYS
 from app.store.transactions import WriteTx
 from tests.support.api import Api, serving

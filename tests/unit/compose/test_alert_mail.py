@@ -106,7 +106,7 @@ def test_a_missed_run_says_when_it_was_expected_in_the_customers_time() -> None:
 
 def test_a_reminder_counts_to_the_moment_it_is_told() -> None:
     silent = make_alert_view(
-        kind=AlertKind.AGENT_SILENT, job=None, job_id=None, what=NoticeKind.REPEATED, told_at=NOW + 3 * DAY
+        kind=AlertKind.AGENT_SILENT, job=None, job_id=None, what=NoticeKind.REPEATED, notice_due_at=NOW + 3 * DAY
     )
     assert "STILL SILENT" in word(silent).text
     assert "Nothing heard for 3 days." in word(silent).text

@@ -8,7 +8,7 @@ from app.decide.missed import is_catching_up, judge_slot
 from app.domain.event import HABIT, Severity
 from app.domain.expectation import Expectation
 from app.domain.job import Job
-from app.store.listening import Listening
+from app.store.heartbeats import Listening
 from tests.support.decide_cases import NOW, ago, job, later
 
 HOUR = timedelta(hours=1)

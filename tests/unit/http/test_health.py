@@ -27,7 +27,7 @@ from app.domain.recipient import Address
 from app.http import health
 from app.http import metrics as metrics_page
 from app.store.engine import open_engines
-from app.store.heartbeats import Heartbeat, beat
+from app.store.heartbeats import Heartbeat, write_heartbeat
 from app.store.notices import insert_notices
 from app.store.transactions import Database
 from tests.support.api import serving
@@ -49,7 +49,7 @@ class Site:
         context = self.lived.context
         async with context.database.write() as tx:
             at = context.clock()
-            await beat(tx, Heartbeat("worker:host.secret.example:1", at, at, transports, metrics.snapshot()))
+            await write_heartbeat(tx, Heartbeat("worker:host.secret.example:1", at, at, transports, metrics.snapshot()))
 
     async def ready(self) -> tuple[int, dict[str, Any]]:
         answer = await self.client.get("/readyz")

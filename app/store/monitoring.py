@@ -1,9 +1,9 @@
-"""Counts what `tocsin doctor` looks at. Everything here is bounded: it must be quick on a large database too."""
+"""Counts for /metrics, /readyz and `tocsin doctor`. Every count must be quick on a large database: it reads a small partial index."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, and_, func, not_, select, text
+from sqlalchemy import ColumnElement, Select, and_, func, not_, select, text, union_all
 
 from app.domain.attempt import Attempt
 from app.domain.relay import AGENT_PREFIX
@@ -15,13 +15,68 @@ from app.store.tables import agents, alerts, events, jobs, messages, notices
 from app.store.tables_managed import recipients, relays, routes, summary_schedules
 from app.store.transactions import ReadTx
 from app.store.transports import TransportQueue, TransportTest, last_tests, waiting
+from app.store.types import EPOCH
 
+DEAD_MOST = 10_000
 SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Unworded:
-    """Notices that should have been worded by now: how many, and since when the oldest is due."""
+class OutboxDepth:
+    """How many messages of one transport are in one state that is not settled, and when the oldest was created."""
+
+    transport: str
+    state: str
+    messages: int
+    oldest_at: datetime
+
+
+async def outbox_depth(tx: ReadTx) -> list[OutboxDepth]:
+    """Count the messages that are not settled: queued, unknown (to be sent again) and leased."""
+    counted = [
+        select(
+            messages.c.transport,
+            messages.c.state,
+            func.count().label("number"),
+            func.min(messages.c.created_at).label("oldest"),
+        )
+        .where(text(condition))
+        .group_by(messages.c.transport, messages.c.state)
+        for condition in ("messages.state IN ('queued', 'unknown')", "messages.state = 'leased'")
+    ]
+    rows = await tx.connection.execute(union_all(*counted))
+    return [OutboxDepth(row.transport, row.state, row.number, row.oldest) for row in rows]
+
+
+async def dead_messages(tx: ReadTx, since: datetime | None = None) -> dict[str, int]:
+    """Count messages that were given up (since a moment), by transport, among the newest DEAD_MOST."""
+    dead = select(messages.c.transport).where(
+        text("messages.state = 'dead'"), messages.c.settled_at >= (since or EPOCH)
+    )
+    dead = dead.order_by(messages.c.settled_at.desc()).limit(DEAD_MOST)
+    newest = dead.subquery()
+    rows = await tx.connection.execute(select(newest.c.transport, func.count()).group_by(newest.c.transport))
+    return {row[0]: row[1] for row in rows}
+
+
+async def open_alerts(tx: ReadTx) -> dict[str, int]:
+    """Count open alerts by kind."""
+    rows = await tx.connection.execute(
+        select(alerts.c.kind, func.count()).where(alerts.c.closed_at.is_(None)).group_by(alerts.c.kind)
+    )
+    return {row[0]: row[1] for row in rows}
+
+
+async def undecided_since(tx: ReadTx) -> datetime | None:
+    """Return when the oldest event was received that is not decided yet."""
+    oldest = select(events.c.received_at).where(text("events.state = 'new'")).order_by(events.c.id).limit(1)
+    found: datetime | None = await tx.connection.scalar(oldest)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class OverdueNotices:
+    """Notices that should have been composed by now: how many, and when the oldest was due."""
 
     notices: int = 0
     oldest_due_at: datetime | None = None
@@ -29,7 +84,7 @@ class Unworded:
 
 @dataclass(frozen=True, slots=True)
 class Checkup:
-    """What was found. Names are the first few; the numbers count all."""
+    """What `tocsin doctor` reads. Of names, only the first few; numbers count all."""
 
     recipients: int
     used_transports: frozenset[str]  # by recipients of enabled routes and summaries
@@ -43,30 +98,30 @@ class Checkup:
     dead_messages: int
     set_aside_events: int
     living_workers: int
-    unworded: Unworded
-    trials: dict[str, TransportTest]
+    overdue_notices: OverdueNotices
+    last_tests: dict[str, TransportTest]
     waiting: dict[str, TransportQueue]
-    last_tries: dict[str, Attempt]  # by transport
+    last_attempts: dict[str, Attempt]  # by transport
     database_version: str
     relays: int
     relay_troubles: tuple[str, ...]
 
 
-async def unworded(tx: ReadTx, due_before: datetime) -> Unworded:
-    """Count notices that still wait to be worded though they were due before `due_before`."""
-    # The condition stands as in the partial index, or SQLite would read every notice there ever was.
+async def overdue_notices(tx: ReadTx, due_before: datetime) -> OverdueNotices:
+    """Count notices that wait to be composed though they were due before `due_before`."""
+    # Exactly the condition of the partial index, or SQLite would read every notice.
     late = text("notices.state IN ('waiting', 'muted')"), notices.c.state == "waiting", notices.c.due_at < due_before
     query = select(func.count().label("number"), func.min(notices.c.due_at).label("oldest")).where(*late)
     row = (await tx.connection.execute(query)).one()
-    return Unworded(row.number, row.oldest)
+    return OverdueNotices(row.number, row.oldest)
 
 
 async def check_up(tx: ReadTx, alive_since: datetime, due_before: datetime) -> Checkup:
-    """Look at everything. `due_before`: what was due before that should have been worded by now."""
-    ask = tx.connection
+    """Read everything for the doctor. Notices that were due before `due_before` should have been composed by now."""
+    connection = tx.connection
     unexpected = _unexpected()
     enabled_summaries = summary_schedules.c.enabled.is_(True)
-    version = await ask.scalar(text("SELECT sqlite_version()" if tx.is_sqlite else "SHOW server_version"))
+    version = await connection.scalar(text("SELECT sqlite_version()" if tx.is_sqlite else "SHOW server_version"))
     return Checkup(
         recipients=await _count(tx, select(func.count()).select_from(recipients)),
         used_transports=await _used_transports(tx),
@@ -86,20 +141,20 @@ async def check_up(tx: ReadTx, alive_since: datetime, due_before: datetime) -> C
             tx, select(func.count()).where(text("events.state = 'set_aside'")).select_from(events)
         ),
         living_workers=len(await heartbeats_since(tx, alive_since)),
-        unworded=await unworded(tx, due_before),
-        trials=await last_tests(tx),
+        overdue_notices=await overdue_notices(tx, due_before),
+        last_tests=await last_tests(tx),
         waiting=await waiting(tx),
-        last_tries=await latest_by_transport(tx),
+        last_attempts=await latest_by_transport(tx),
         database_version=str(version),
         relays=await _count(tx, select(func.count()).select_from(relays)),
         relay_troubles=tuple(
-            await ask.scalars(select(relays.c.trouble).where(relays.c.trouble.is_not(None)).limit(SHOWN))
+            await connection.scalars(select(relays.c.trouble).where(relays.c.trouble.is_not(None)).limit(SHOWN))
         ),
     )
 
 
 def _unexpected() -> ColumnElement[bool]:
-    """Give what is true of a job without expectation that might have one."""
+    """Return the condition for jobs without an expectation. A relay's own job needs none."""
     of_relay = and_(jobs.c.name == RELAY_JOB, agents.c.name.startswith(AGENT_PREFIX, autoescape=True))
     return and_(WITHOUT_EXPECTATION, not_(of_relay))
 
