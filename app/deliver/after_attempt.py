@@ -65,7 +65,7 @@ def wait_after(failures: int, chance: float, retry_after: timedelta | None = Non
 
 
 def _try_again(message: Message, state: MessageState, due: datetime, now: datetime, why: str) -> AfterAttempt:
-    """Wait for another attempt, or give up a message that is too old. The last attempt is at `give_up_at`, even if the wait is longer."""
+    """Wait for another attempt, or end as dead if the message is too old. The last attempt is at `give_up_at`, even if the wait is longer."""
     if now >= message.give_up_at:
         why = f"given up after {message.attempts} attempts; {why}"
         return AfterAttempt(message.to(MessageState.DEAD, now, why=why), should_move=True, why=why)

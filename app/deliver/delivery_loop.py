@@ -79,7 +79,7 @@ class TransportLoop:
     _leased_at: float = 0.0
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Lease and send until `stopping` is set; then lease nothing new, finish what is being sent and give the rest back."""
+        """Lease and send until `stopping` is set; then lease nothing new, finish what is being sent and return the rest to the queue."""
         async with asyncio.TaskGroup() as group:
             senders = [group.create_task(self._send_messages()) for _ in range(self.senders)]
             group.create_task(keep_ticking(self._renew, name=f"renew {self.name}", stopping=stopping, every=RENEW_S))
@@ -167,7 +167,7 @@ class TransportLoop:
         return False
 
     async def _give_back(self) -> None:
-        """Give back what is leased and not begun, and let each sender end. If the database is away, the leases expire by themselves."""
+        """Return what is leased and not begun to the queue, and let each sender end. If the database is away, the leases expire by themselves."""
         claims = []
         while not self._leased.empty():
             leased = self._leased.get_nowait()

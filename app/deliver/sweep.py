@@ -1,4 +1,4 @@
-"""Takes back expired leases, and moves or gives up messages that waited too long for their transport."""
+"""Takes back expired leases, and moves or ends messages that waited too long for their transport."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -43,7 +43,7 @@ async def take_back_leases(tx: WriteTx, now: datetime, *, of_holders: str | None
 
 
 async def move_overdue(tx: WriteTx, now: datetime) -> int:
-    """Move or give up messages that waited too long, also where nothing serves their transport and so nothing is ever attempted."""
+    """Move messages that waited too long, or end them as dead; also where nothing serves their transport and so nothing is ever attempted."""
     locked = await outbox.lock(tx, await outbox.overdue(tx, now, _BATCH))
     changed = []
     for held in locked.values():
