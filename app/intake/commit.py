@@ -14,7 +14,7 @@ from app.context import AppContext
 from app.core import metrics
 from app.core.errors import Overloaded, TocsinError, Unavailable
 from app.core.log import log
-from app.store.away import is_fault_of_data, told_of
+from app.store.database_errors import describe_error, is_fault_of_data
 from app.store.intake import NewEvent, add_events, find_or_create_agents
 
 COMMIT_TIMEOUT_S = 45.0
@@ -207,7 +207,9 @@ class GroupCommit:
 def _reject(part: _BatchPart, cause: Exception) -> None:
     """Reject the one event whose data is at fault. After any other bug it is not stored, and its sender may send it again."""
     if is_fault_of_data(cause):
-        log.error("the database refuses an event because of a bug of ours; the event is rejected", cause=told_of(cause))
+        log.error(
+            "the database refuses an event because of a bug of ours; the event is rejected", cause=describe_error(cause)
+        )
         part.batch.unstorable.add(part.indexes.start)
         return
     log.exception("an event cannot be stored because of a bug of ours; its sender is asked to send it again")
