@@ -29,9 +29,9 @@ async def retry_message(tx: WriteTx, message_id: str, retry_for: timedelta, pati
         give_up_at=by.at + retry_for,
     )
     place, to = await _where_now(tx, held.message)
-    why = f"tried again at the wish of {by.who}"
+    why = f"retried by {by.who}"
     if to != Address(held.message.transport, held.message.address):
-        why += f", by {to.transport} to {to.address}: its recipient has {held.message.transport} {held.message.address} no more"
+        why += f", by {to.transport} to {to.address}: its recipient no longer has {held.message.transport} {held.message.address}"
     await outbox.save(tx, [replace(fresh, why=why)])
     await readdress(tx, message_id, place, to)
     await note(tx, by.who, by.at, "retry", "message", message_id, {"was": held.message.why})

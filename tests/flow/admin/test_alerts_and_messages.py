@@ -161,7 +161,7 @@ async def test_a_dead_message_is_tried_again_and_no_other(api: Api) -> None:
     api.context.wakeups.messages.clear()
     retried = await api.tell("POST", f"{path}:retry")
     assert (retried["state"], retried["settled_at"]) == ("queued", None)
-    assert retried["why"] == "tried again at the wish of TOCSIN_ADMIN_KEY"
+    assert retried["why"] == "retried by TOCSIN_ADMIN_KEY"
     due, give_up = (datetime.fromisoformat(retried[name]) for name in ("due_at", "give_up_at"))
     assert give_up - due == timedelta(hours=72)
     assert api.context.wakeups.messages.is_set()

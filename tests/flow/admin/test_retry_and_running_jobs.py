@@ -53,7 +53,7 @@ async def test_a_message_goes_where_its_recipient_is_now(api: Api) -> None:
     retried = await api.tell("POST", f"{message}:retry")
     assert (retried["state"], retried["transport"], retried["address"]) == ("queued", "smtp", "ann@example.net")
     assert retried["why"] == (
-        "tried again at the wish of TOCSIN_ADMIN_KEY, by smtp to ann@example.net: its recipient has smtp ann@example.org no more"
+        "retried by TOCSIN_ADMIN_KEY, by smtp to ann@example.net: its recipient no longer has smtp ann@example.org"
     )
     kept = await message_of(api.context, retried["id"])
     assert kept.place == 1
@@ -72,7 +72,7 @@ async def test_a_message_whose_transport_is_still_there_goes_by_it(api: Api) -> 
     message, recipient = await dead(api, Bodies(mail=MAIL))
     await edit(api, recipient, Address("file", "ann@example.org"), ANN)
     retried = await api.tell("POST", f"{message}:retry")
-    assert (retried["transport"], retried["why"]) == ("smtp", "tried again at the wish of TOCSIN_ADMIN_KEY")
+    assert (retried["transport"], retried["why"]) == ("smtp", "retried by TOCSIN_ADMIN_KEY")
 
 
 async def test_a_test_for_a_recipient_that_is_not_there_is_refused(api: Api) -> None:
