@@ -244,3 +244,12 @@ def test_make_targets_named_in_the_pages_exist(page: Path):
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE))
     named = {name for code in _code(page) for name in re.findall(r"\bmake ([a-z]+)\b", code)}
     assert named <= targets
+
+
+def test_the_log_lines_named_for_operators_exist():
+    text = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")
+    [table] = re.findall(r"^\| line \| meaning \|\n\|[-|]+\|\n((?:\|.*\n)+)", text, flags=re.MULTILINE)
+    named = re.findall(r"^\| `([^`]+)`", table, flags=re.MULTILINE)
+    code = "\n".join(source.text for source in sources("app"))
+    assert named
+    assert not [line for line in named if f'"{line}"' not in code]
