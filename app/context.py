@@ -1,4 +1,4 @@
-"""What every part of one process shares, passed in and never looked up. It must not know any stage."""
+"""What every part of one process shares. It is passed in, never looked up. It must not know any stage."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from app.store.transactions import Database
 
 @dataclass(frozen=True, slots=True)
 class AppContext:
-    """Settings, database, wakeups, secret and time of one process."""
+    """The settings, database, wakeups, secret and clock of one process."""
 
     settings: Settings
     database: Database

@@ -1,4 +1,4 @@
-"""The time, injected so that tests set it; always UTC and aware."""
+"""The current time as a function that is passed in, so that tests can set it. Always in UTC, with an offset."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -7,5 +7,5 @@ Clock = Callable[[], datetime]
 
 
 def now() -> datetime:
-    """Give the present moment."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)

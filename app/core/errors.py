@@ -1,25 +1,25 @@
-"""The tree of errors. Each has a stable code that the API, the command line and the log show alike.
+"""The tree of errors. Each has a stable code that is the same in the API, on the command line and in the log.
 
-TocsinError
-    BadInput            what was sent breaks a rule; names the field               422
-        MalformedBody   not JSON, not UTF-8, unpacks badly                         400
-        TooLarge        over a bound                                               413
+TocsinError                                                                        status
+    BadInput            the request breaks a rule; `field` names the field         422
+        MalformedBody   not JSON, not UTF-8, or cannot be decompressed             400
+        TooLarge        over a limit of size or count                              413
         WrongType       a media type or encoding that we do not read               415
-    NotAllowed          no key, a wrong key                                        401
-        WrongScope      the key is good, but not for this                          403
-    NotFound            no such thing                                              404
-    Conflict            it changed meanwhile, or the name is taken                 409
-        StaleEdit       If-Match does not match                                    412
+    NotAllowed          no key, or an unknown one                                  401
+        WrongScope      the key is valid, but not for this                         403
+    NotFound            there is no such object                                    404
+    Conflict            the present state forbids it, or the name is taken         409
+        StaleEdit       If-Match does not match the ETag                           412
+        IllegalMove     a state change that the domain forbids (a bug of ours)     409
     Overloaded          the bounded queue is full; try again                       503
-    Unavailable         the database is away; try again                            503
-    IllegalMove         a state change that the domain forbids (a defect of ours)  409
-    ClockWrong          this host's clock differs too much from the database's     exit 2
-    BadSettings         a setting is nonsense; names it                            exit 2
+    Unavailable         the database cannot be reached; try again                  503
+    ClockWrong          this host's clock differs too much from the database's     exit code 2
+    BadSettings         a setting is invalid; the detail names it                  exit code 2
 """
 
 
 class TocsinError(Exception):
-    """Anything that we say no to, in words that an administrator can act on."""
+    """Base of all expected errors. `detail` tells an administrator what to do; `field` names the field, if one is at fault."""
 
     code = "error"
     status = 500
@@ -33,7 +33,7 @@ class TocsinError(Exception):
 
 
 class BadInput(TocsinError):
-    """What was sent breaks a rule; `field` names where."""
+    """The request breaks a rule; `field` names the field."""
 
     code = "bad_input"
     status = 422
@@ -47,49 +47,49 @@ class MalformedBody(BadInput):
 
 
 class TooLarge(BadInput):
-    """Over a bound on size or count."""
+    """The request is over a limit of size or count."""
 
     code = "too_large"
     status = 413
 
 
 class WrongType(BadInput):
-    """A media type or content encoding that we do not read."""
+    """The body has a media type or content encoding that we do not read."""
 
     code = "wrong_type"
     status = 415
 
 
 class NotAllowed(TocsinError):
-    """No key, or a key that we do not know."""
+    """There is no key, or it is unknown."""
 
     code = "key_unknown"
     status = 401
 
 
 class WrongScope(NotAllowed):
-    """The key is good, but not for this."""
+    """The key is valid, but not for this."""
 
     code = "key_scope"
     status = 403
 
 
 class NotFound(TocsinError):
-    """No such thing."""
+    """There is no such object."""
 
     code = "not_found"
     status = 404
 
 
 class Conflict(TocsinError):
-    """It changed meanwhile, or the name is taken."""
+    """The present state forbids it, or the name is taken."""
 
     code = "conflict"
     status = 409
 
 
 class StaleEdit(Conflict):
-    """The If-Match given is not the thing's present ETag."""
+    """The value of If-Match is not the current ETag: somebody else made a change in the meantime."""
 
     code = "stale_edit"
     status = 412
@@ -104,7 +104,7 @@ class Overloaded(TocsinError):
 
 
 class Unavailable(TocsinError):
-    """The database is away: nothing was stored that we could vouch for. `retry_after` in seconds."""
+    """The database cannot be reached, so it is not certain that anything was stored. `retry_after` in seconds."""
 
     code = "unavailable"
     status = 503
@@ -112,18 +112,18 @@ class Unavailable(TocsinError):
 
 
 class IllegalMove(Conflict):
-    """A change of state that the domain forbids."""
+    """The domain forbids this change of state."""
 
     code = "illegal_move"
 
 
 class ClockWrong(TocsinError):
-    """This host's time cannot be worked by."""
+    """This host's clock is too wrong to work with."""
 
     code = "clock_wrong"
 
 
 class BadSettings(TocsinError):
-    """A setting is nonsense; the detail names it."""
+    """A setting is invalid; the detail names it."""
 
     code = "bad_settings"

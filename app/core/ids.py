@@ -1,4 +1,4 @@
-"""Ids of our rows: a prefix that names the noun, then the time in ms, then chance. They sort by time of making."""
+"""Ids of rows: a prefix for the kind of row, the time in ms, and random digits. They sort by the time of creation."""
 
 import os
 import time
@@ -6,25 +6,25 @@ from datetime import datetime
 
 
 def new_id(noun: str) -> str:
-    """Make an id such as `evt_0193a5f2c4d1` + 16 hex digits of chance (64 bits: no collision to fear within one ms)."""
-    return f"{noun}_{time.time_ns() // 1_000_000:012x}{_chance()}"
+    """Return an id such as `evt_0193a5f2c4d1` + 16 random hex digits (64 bits, so that ids of one ms do not collide)."""
+    return f"{noun}_{time.time_ns() // 1_000_000:012x}{_next_random()}"
 
 
-_drawn: list[str] = []
-_DRAW = 256
-os.register_at_fork(after_in_child=_drawn.clear)  # else parent and child would make the same ids
+_random_digits: list[str] = []
+_BATCH = 256
+os.register_at_fork(after_in_child=_random_digits.clear)  # otherwise parent and child would create the same ids
 
 
-def _chance() -> str:
-    """Give 16 hex digits of chance. Drawn in stock: each draw lets other threads run first, which costs more than all else here."""
+def _next_random() -> str:
+    """Return 16 random hex digits. They are read in batches: each read releases the GIL, and waiting for it again costs most."""
     while True:
         try:
-            return _drawn.pop()  # one step, whichever thread asks
+            return _random_digits.pop()  # atomic, so threads can share the list
         except IndexError:
-            chance = os.urandom(8 * _DRAW).hex()
-            _drawn.extend(chance[place : place + 16] for place in range(0, len(chance), 16))
+            digits = os.urandom(8 * _BATCH).hex()
+            _random_digits.extend(digits[start : start + 16] for start in range(0, len(digits), 16))
 
 
 def first_id_at(noun: str, moment: datetime) -> str:
-    """Give a bound that sorts before every id made at `moment` or later, so that a span of time is a span of ids."""
+    """Return a text that sorts before every id created at `moment` or later, so that a range of times is a range of ids."""
     return f"{noun}_{max(0, int(moment.timestamp() * 1000)):012x}"

@@ -1,4 +1,4 @@
-"""The log: structlog to standard error, as text for people or JSON for machines. Keys and passwords never reach it."""
+"""The log: structlog to standard error, as text for people or JSON for machines. It must never contain keys or passwords."""
 
 import logging
 import sys
@@ -9,9 +9,9 @@ from app.core.settings import Settings
 
 
 def set_up_log(settings: Settings) -> None:
-    """Configure structlog and the standard library's logging alike. Access logs stay off: URLs may carry keys."""
+    """Configure structlog and the standard library's logging. Access logs stay off: URLs may contain keys."""
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
-    last = (
+    renderer = (
         structlog.processors.JSONRenderer()
         if settings.log_format == "json"
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
@@ -22,7 +22,7 @@ def set_up_log(settings: Settings) -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
-            last,
+            renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),

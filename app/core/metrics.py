@@ -1,7 +1,7 @@
-"""What is counted and timed, for /metrics. No label ever holds a name of a customer, host, job or address.
+"""Counters and timers for /metrics. No label may contain the name of a customer, host or job, or an address.
 
-A worker may be another process than the one that is asked for /metrics, so its metrics travel: `snapshot` goes into its heartbeat,
-`restored` makes them of it again. Those of the HTTP process (`HTTP`) are read where they are made.
+The worker can be another process than the one that serves /metrics. So a worker writes a `snapshot` of its metrics into its
+heartbeat, and `restored` turns snapshots back into metrics. Those of the HTTP process (`HTTP`) are read directly.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from typing import Any
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.core import Metric
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # the library's
+disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types
 HTTP = CollectorRegistry()
 WORKER = CollectorRegistry()
 
@@ -18,7 +18,7 @@ _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 
 
 EVENTS = Counter(
     "tocsin_events",
-    "Events that were handed in, by what became of them (accepted, duplicate, rejected) and their outcome.",
+    "Events that were received, by result (accepted, duplicate, rejected) and outcome.",
     ["result", "outcome"],
     registry=HTTP,
 )
@@ -28,7 +28,7 @@ COMMIT_SECONDS = Histogram(
 )
 
 ATTEMPTS = Counter(
-    "tocsin_attempts", "Attempts at sending that ended, by how.", ["transport", "outcome"], registry=WORKER
+    "tocsin_attempts", "Attempts to send a message, by outcome.", ["transport", "outcome"], registry=WORKER
 )
 DEAD = Counter("tocsin_messages_dead", "Messages that were given up.", ["transport"], registry=WORKER)
 MOVED = Counter(
@@ -50,7 +50,7 @@ TICK_FAILURES = Counter(
 
 
 def snapshot() -> list[dict[str, Any]]:
-    """Give the worker's metrics as JSON."""
+    """Return the worker's metrics as JSON."""
     return [
         {
             "name": family.name,
@@ -63,11 +63,11 @@ def snapshot() -> list[dict[str, Any]]:
 
 
 def restored(snapshots: Mapping[str, Sequence[Mapping[str, Any]]]) -> Iterator[Metric]:
-    """Make metrics of the snapshots of several workers, told apart by the label `worker`."""
+    """Yield the metrics in the snapshots of several workers, distinguished by the label `worker`."""
     families: dict[str, Metric] = {}
-    for worker, stored in snapshots.items():
-        for one in stored:
-            family = families.setdefault(one["name"], Metric(one["name"], one["help"], one["type"]))
-            for name, labels, value in one["samples"]:
+    for worker, snapshot_of_worker in snapshots.items():
+        for stored in snapshot_of_worker:
+            family = families.setdefault(stored["name"], Metric(stored["name"], stored["help"], stored["type"]))
+            for name, labels, value in stored["samples"]:
                 family.add_sample(name, {**labels, "worker": worker}, value)
     yield from families.values()

@@ -1,4 +1,4 @@
-"""Keeps a tick going: woken by its doorbell or the clock, and never dead. The rim at which a tick's errors end."""
+"""Runs a tick again and again, woken by an event or by the clock. A tick that fails is logged and tried again."""
 
 import asyncio
 import contextlib
@@ -32,18 +32,18 @@ async def keep_ticking(
     every: float,
     wake: asyncio.Event | None = None,
 ) -> None:
-    """Call `tick` at once, again at once while it says that there may be more, then at each ring of `wake` or after `every` seconds.
+    """Call `tick` at once, again while it returns that there may be more to do, then when `wake` is set or after `every` seconds.
 
     A tick that fails is logged with its cause and tried again after 1 s, 2 s ... 30 s. Ends when `stopping` is set, between two ticks.
     """
     pause = FIRST_PAUSE_S
     while not stopping.is_set():
         if wake is not None:
-            wake.clear()  # before the tick: what rings during it is heard after it
+            wake.clear()  # before the tick, so that an event that is set during the tick starts the next one
         try:
             more = await tick()
-        except Exception as cause:  # noqa: BLE001  (the rim)
-            _tell(name, cause, pause)
+        except Exception as error:  # noqa: BLE001  (an error boundary)
+            _log_failure(name, error, pause)
             await first_of(stopping, timeout=pause)
             pause = min(pause * 2, LONGEST_PAUSE_S)
             continue
@@ -56,17 +56,17 @@ async def keep_ticking(
             await first_of(stopping, wake, timeout=every)
 
 
-def _tell(name: str, cause: Exception, pause: float) -> None:
-    """A database that is away is told in one line: eight stages would fill the log with the same traceback."""
+def _log_failure(name: str, error: Exception, pause: float) -> None:
+    """Log a failed tick; in one line if the database is away, for eight ticks would fill the log with the same traceback."""
     metrics.TICK_FAILURES.labels(name).inc()
-    if isinstance(cause, Unavailable):
-        log.warning("tick failed, it is tried again", tick=name, after_s=pause, cause=cause.detail)
+    if isinstance(error, Unavailable):
+        log.warning("tick failed, it is tried again", tick=name, after_s=pause, cause=error.detail)
     else:
-        log.error("tick failed, it is tried again", tick=name, after_s=pause, exc_info=cause)
+        log.error("tick failed, it is tried again", tick=name, after_s=pause, exc_info=error)
 
 
-async def first_of(*events: asyncio.Event, timeout: float) -> None:  # noqa: ASYNC109  (a pause, not a bound on work)
-    """Wait until one of the events is set, or `timeout` seconds went by."""
+async def first_of(*events: asyncio.Event, timeout: float) -> None:  # noqa: ASYNC109  (a pause, not a limit on work)
+    """Wait until one of the events is set, at most `timeout` seconds."""
     if any(event.is_set() for event in events):
         return
     waits = [asyncio.create_task(event.wait()) for event in events]

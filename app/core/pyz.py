@@ -1,6 +1,6 @@
 """Pack one of our programs for other hosts into one file, as Python's zipapp does: `python -m app.core.pyz relay dist`.
 
-The same sources give the same bytes, so that an administrator can compare. Only our own code goes in: it needs Python alone.
+The same sources produce the same bytes, so that an administrator can compare files. The programs need nothing but Python.
 """
 
 import io
@@ -10,7 +10,7 @@ from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parents[2] / "programs"
 PROGRAMS = {"tocsin-relay.pyz": "relay", "tocsin-report.pyz": "reporter"}
-_LONG_AGO = (2026, 1, 1, 0, 0, 0)
+_FIXED_DATE = (2026, 1, 1, 0, 0, 0)
 _MAIN = "import sys\n\nfrom programs.{name}.program import main\n\nif __name__ == '__main__':\n    sys.exit(main())\n"
 
 
@@ -33,7 +33,7 @@ def pack(name: str) -> bytes | None:
 
 
 def _add(archive: zipfile.ZipFile, name: str, data: bytes) -> None:
-    entry = zipfile.ZipInfo(name, _LONG_AGO)
+    entry = zipfile.ZipInfo(name, _FIXED_DATE)
     entry.compress_type, entry.external_attr, entry.create_system = zipfile.ZIP_DEFLATED, 0o644 << 16, 3
     archive.writestr(entry, data)
 

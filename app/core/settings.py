@@ -1,6 +1,6 @@
-"""Every setting of the service, typed; nonsense is refused at start with the setting's name. Nothing else reads the environment.
+"""Every setting of the service, with its type. A wrong one stops the start, and is named. Nothing else reads the environment.
 
-Read from `TOCSIN_*`, then from the TOML file named by `TOCSIN_CONFIG`; a secret `X` may lie in the file named by `TOCSIN_X_FILE`.
+Read from `TOCSIN_*`, then from the TOML file named by `TOCSIN_CONFIG`; a secret `X` may be in the file named by `TOCSIN_X_FILE`.
 """
 
 import os
@@ -13,8 +13,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.core.errors import BadSettings
-from app.core.settings_checks import check_database, check_mail, check_sender
-from app.core.settings_words import words_for
+from app.core.settings_checks import check_database, check_mail, check_sender, describe_error
 
 MIB = 1024 * 1024
 
@@ -32,7 +31,7 @@ _WITH_FILE = ("admin_key", "enrol_key", "smtp_url", "database_url", "secret", "s
 
 
 class Settings(BaseSettings):
-    """The settings; `docs/settings.md` is written from these descriptions and held to them by a test."""
+    """The settings. A test compares `docs/settings.md` with these descriptions."""
 
     model_config = SettingsConfigDict(env_prefix="TOCSIN_", extra="forbid", frozen=True)
 
@@ -53,7 +52,7 @@ class Settings(BaseSettings):
     secret: SecretStr | None = Field(
         None,
         min_length=32,
-        description="Secret that keys are hashed with; without it one is made and kept in `var_dir`. Hosts that share a database must share it.",
+        description="Secret that keys are hashed with; without it, one is created and kept in `var_dir`. Hosts that share a database must share it.",
     )
     admin_key: SecretStr | None = Field(None, min_length=16, description="Fixed admin key in place of a generated one.")
     enrol_key: SecretStr | None = Field(
@@ -74,13 +73,15 @@ class Settings(BaseSettings):
     )
     smtp_oauth_token: SecretStr | None = Field(
         None,
-        description="Access token for `auth=xoauth2`; use `TOCSIN_SMTP_OAUTH_TOKEN_FILE` for one that is renewed: the file is read anew at each login.",
+        description="Access token for `auth=xoauth2`; use `TOCSIN_SMTP_OAUTH_TOKEN_FILE` for one that is renewed: the file is read again at each login.",
     )
-    smtp_oauth_token_file: Path | None = Field(None, description="File with the access token, read anew at each login.")
+    smtp_oauth_token_file: Path | None = Field(
+        None, description="File with the access token, read again at each login."
+    )
     smtp_timeout_s: float = Field(30, gt=0, le=600, description="Longest wait for one SMTP command, in seconds.")
     smtp_connections: int = Field(4, ge=1, le=100, description="SMTP connections held open at once.")
     smtp_messages_per_connection: int = Field(
-        100, ge=1, description="Messages after which an SMTP connection is made anew."
+        100, ge=1, description="Messages after which an SMTP connection is closed and opened again."
     )
     smtp_ca_file: Path | None = Field(None, description="Own certificate authority for SMTP, as a PEM file.")
     mail_from: str = Field("Tocsin <tocsin@localhost>", description="Sender of every mail.")
@@ -108,16 +109,16 @@ class Settings(BaseSettings):
         None,
         ge=0,
         le=65535,
-        description="Port on which mails of tools that can only mail are taken in; without it, none.",
+        description="Port on which mails of tools that can only send mail are received; without it, none are.",
     )
     mail_in_host: str = Field("127.0.0.1", description="Address that the mail listener listens on.")
     mail_in_limit: int = Field(
         10 * MIB,
         ge=10 * 1024,
         le=64 * MIB,
-        description="Largest mail taken in, in bytes; of its text the log's limit is kept.",
+        description="Largest mail that is received, in bytes; of its text, as much as the log's limit is kept.",
     )
-    mail_in_a_minute: int = Field(60, ge=1, le=10_000, description="Mails a minute taken in under one key.")
+    mail_in_a_minute: int = Field(60, ge=1, le=10_000, description="Mails per minute that are received under one key.")
     mail_in_cert: Path | None = Field(
         None, description="Certificate (with its key in the same PEM file) by which the mail listener offers STARTTLS."
     )
@@ -141,16 +142,18 @@ class Settings(BaseSettings):
         description="Days that runs, daily roll-ups, closed alerts, notices, messages, mail files and the audit log are kept.",
     )
     log_format: Literal["text", "json"] = Field("text", description="How the log is written to standard error.")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="What the log leaves out.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="The lowest level that is logged."
+    )
 
     @property
     def is_sqlite(self) -> bool:
-        """Whether the embedded database is used."""
+        """Whether the embedded SQLite is used."""
         return self.database.startswith("sqlite")
 
     @property
     def database(self) -> str:
-        """The database's address in SQLAlchemy's words, with our drivers."""
+        """The URL of the database in SQLAlchemy's form, with our drivers."""
         if self.database_url is None:
             return f"sqlite+aiosqlite:///{self.var_dir / 'tocsin.db'}"
         url = self.database_url.get_secret_value()
@@ -160,12 +163,12 @@ class Settings(BaseSettings):
             ("sqlite://", "sqlite+aiosqlite://"),
         ):
             if url.startswith(plain):
-                return driver + url[len(plain) :].replace("sslmode=", "ssl=")  # libpq's word and asyncpg's
+                return driver + url[len(plain) :].replace("sslmode=", "ssl=")  # libpq's name and asyncpg's
         return url
 
     @property
     def public_url(self) -> str:
-        """The address that links begin with, without a slash at its end."""
+        """The URL that links begin with, without a slash at its end."""
         return (self.base_url or f"http://{self.host}:{self.port}").rstrip("/")
 
     @classmethod
@@ -177,16 +180,16 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  (named by pydantic-settings)
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Order: given in code, environment, secrets in files, TOML."""
+        """Set the order: arguments, environment, secrets in files, TOML."""
         toml = InitSettingsSource(settings_cls, _read_config())
         return (init_settings, env_settings, _FromFiles(settings_cls), toml)
 
 
 class _FromFiles(PydanticBaseSettingsSource):
-    """Reads `TOCSIN_X_FILE` for each secret X, as Docker and systemd hand secrets over."""
+    """Reads `TOCSIN_X_FILE` for each secret X, as Docker and systemd pass secrets."""
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ANN401, ARG002
-        """Give the file's text without its last line end, or None."""
+        """Return the file's text without white space at its ends, or None."""
         name = f"TOCSIN_{field_name.upper()}_FILE"
         path = _environment().get(name) if field_name in _WITH_FILE else None
         if path is None:
@@ -199,43 +202,43 @@ class _FromFiles(PydanticBaseSettingsSource):
             raise BadSettings(f"{name}: {path} is not text in UTF-8") from cause
 
     def __call__(self) -> dict[str, Any]:
-        """Give every secret that lies in a file."""
+        """Return every secret that is in a file."""
         found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
         return {name: value for name, value in found.items() if value is not None}
 
 
-def load_settings(**given: Any) -> Settings:  # noqa: ANN401
-    """Read the settings once. Raises BadSettings with each wrong setting's name and rule, never its value."""
+def load_settings(**arguments: Any) -> Settings:  # noqa: ANN401
+    """Read the settings. Raises BadSettings with the name and rule of each wrong setting, never its value."""
     _refuse_unknown_names()
     try:
-        settings = Settings(**given)
+        settings = Settings(**arguments)
     except ValidationError as wrong:
-        raise BadSettings("; ".join(_word(dict(e)) for e in wrong.errors(include_input=False))) from None
+        raise BadSettings("; ".join(_describe(dict(e)) for e in wrong.errors(include_input=False))) from None
     _check(settings)
     return settings
 
 
-def _word(error: dict[str, Any]) -> str:
+def _describe(error: dict[str, Any]) -> str:
     name = str(error["loc"][0]) if error["loc"] else ""
     field = Settings.model_fields.get(name)
     rules = field.metadata if field is not None else []
-    words = words_for(error["type"], error.get("ctx", {}), error["msg"], name, rules)
-    return f"{_as_set(name)}: {words}"
+    words = describe_error(error["type"], error.get("ctx", {}), error["msg"], name, rules)
+    return f"{_variable_of(name)}: {words}"
 
 
-def _as_set(name: str) -> str:
-    """Name the variable that somebody set, which for a secret in a file is not the setting's own."""
-    own, file, said = f"TOCSIN_{name.upper()}", f"TOCSIN_{name.upper()}_FILE", _environment()
-    return file if name in _WITH_FILE and file in said and own not in said else own
+def _variable_of(name: str) -> str:
+    """Return the variable that was set; for a secret in a file it is the one with `_FILE`."""
+    own, file, environment = f"TOCSIN_{name.upper()}", f"TOCSIN_{name.upper()}_FILE", _environment()
+    return file if name in _WITH_FILE and file in environment and own not in environment else own
 
 
 def _environment() -> dict[str, str]:
-    """Give the environment with its names in capitals: the settings' own names are read whatever their case."""
+    """Return the environment with upper-case names: pydantic-settings ignores their case too."""
     return {name.upper(): value for name, value in os.environ.items()}
 
 
 def _refuse_unknown_names() -> None:
-    """A misspelt setting must not be silently ignored: the mail that never left began as a typo."""
+    """Raise BadSettings for a name that is no setting: a typo that is ignored can mean that no mail is ever sent."""
     known = {f"TOCSIN_{name.upper()}" for name in Settings.model_fields}
     known |= {f"TOCSIN_{name.upper()}_FILE" for name in _WITH_FILE} | {"TOCSIN_CONFIG"}
     for name in os.environ:
@@ -244,7 +247,7 @@ def _refuse_unknown_names() -> None:
 
 
 def _read_config() -> dict[str, Any]:
-    """Read the TOML file, if one is named. One that is not there must not be taken for an empty one."""
+    """Read the TOML file, if one is named. A missing file is an error, not an empty one."""
     path = _environment().get("TOCSIN_CONFIG")
     if not path:
         return {}
@@ -257,7 +260,7 @@ def _read_config() -> dict[str, Any]:
     unknown = [name for name in found if name not in Settings.model_fields]
     if unknown:
         raise BadSettings(
-            f"TOCSIN_CONFIG: {path}: there is no setting {', '.join(unknown)}; names there are small and without TOCSIN_"
+            f"TOCSIN_CONFIG: {path}: there is no setting {', '.join(unknown)}; names in it are lower-case and without TOCSIN_"
         )
     return found
 
@@ -266,13 +269,13 @@ def _check(settings: Settings) -> None:
     if settings.database_url is not None:
         check_database(settings.database)
     check_mail(
-        _clear(settings.smtp_url),
-        _clear(settings.smtp_oauth_token),
+        _plain(settings.smtp_url),
+        _plain(settings.smtp_oauth_token),
         settings.smtp_oauth_token_file,
         settings.smtp_ca_file,
     )
     check_sender(settings.mail_from)
 
 
-def _clear(secret: SecretStr | None) -> str | None:
+def _plain(secret: SecretStr | None) -> str | None:
     return None if secret is None else secret.get_secret_value()

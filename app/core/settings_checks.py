@@ -1,10 +1,12 @@
-"""Checks of settings that a type alone cannot tell, made before anything starts. It must never repeat a value that may hold a password."""
+"""Checks of settings that need more than a type, and the words for a setting that is wrong. Neither may repeat a value: it may be a secret."""
 
 import re
 import ssl
+from collections.abc import Iterable, Mapping
 from email.errors import HeaderParseError
 from email.headerregistry import Address
 from pathlib import Path
+from typing import Any
 
 import idna
 
@@ -16,16 +18,31 @@ _SENDER_MOST = 320
 _MAIL = re.compile(
     r"[^\s<>()\[\],;:@\\\"\x00-\x1f\x7f-\x9f]+@(?:[^\s<>()\[\],;:@\\\"\x00-\x1f\x7f-\x9f]+|\[[0-9A-Za-z.:]+\])"
 )
-# As the database library reads it: to the last @ everything is user and password, whatever characters that has.
+# As SQLAlchemy parses it: everything before the last @ is user and password, whatever characters they contain.
 _DATABASE = re.compile(
     r"\w+(?:\+\w+)?://(?:[^:/]*(?::[^@]*)?@)?(?:\[[^/?]+\]|[^/:?]+)?(?::(?P<port>[^/?]*))?(?:/[^?]*)?(?:\?.*)?",
     re.DOTALL,
 )
 _PORT_MOST = 65535
+_PATTERNS = {
+    "base_url": "must begin with http:// or https://",
+    "admin_email": "must be a mail address, such as ann@example.org",
+}
+_MESSAGES = {
+    "too_short": "is too short: at least {min_length} characters",
+    "string_too_short": "is too short: at least {min_length} characters",
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "literal_error": "must be {expected}",
+    "extra_forbidden": "there is no such setting",
+    "string_type": "must be text",
+    "path_type": "must be text",
+}
+_NUMBER_ERRORS = ("int_", "float_", "finite_", "greater_than", "less_than")
 
 
 def check_database(url: str) -> None:
-    """Raise BadSettings unless the database's address can be understood."""
+    """Raise BadSettings unless the URL of the database can be parsed."""
     if not url.startswith(("sqlite+aiosqlite:///", "postgresql+asyncpg://")):
         raise BadSettings("TOCSIN_DATABASE_URL: must begin with postgresql:// or sqlite:///")
     if url.startswith("sqlite"):
@@ -41,25 +58,25 @@ def check_database(url: str) -> None:
 
 
 def check_mail(url: str | None, token: str | None, token_file: Path | None, ca_file: Path | None) -> None:
-    """Raise BadSettings for what no mail could be sent with: noticed later, events would be taken in and no alert would ever leave."""
+    """Raise BadSettings for settings with which no mail can be sent: otherwise events would be accepted, and no alert would ever be sent."""
     auth = None if url is None else read_smtp_url(url).auth
     if token_file is not None:
-        _read(token_file, "TOCSIN_SMTP_OAUTH_TOKEN_FILE")
+        _check_readable(token_file, "TOCSIN_SMTP_OAUTH_TOKEN_FILE")
     elif auth is Auth.XOAUTH2 and not token:
         raise BadSettings("TOCSIN_SMTP_OAUTH_TOKEN: auth=xoauth2 needs a token, or TOCSIN_SMTP_OAUTH_TOKEN_FILE")
     if ca_file is not None:
         try:
             ssl.create_default_context(cafile=ca_file)
         except OSError as cause:  # ssl.SSLError is one
-            said = "holds no certificate" if isinstance(cause, ssl.SSLError) else cause.strerror
-            raise BadSettings(f"TOCSIN_SMTP_CA_FILE: cannot use {ca_file}: {said}") from cause
+            reason = "contains no certificate" if isinstance(cause, ssl.SSLError) else cause.strerror
+            raise BadSettings(f"TOCSIN_SMTP_CA_FILE: cannot use {ca_file}: {reason}") from cause
 
 
 def check_sender(text: str) -> None:
-    """Raise BadSettings unless there is an address that a mail can come from. Mails to files need one too."""
+    """Raise BadSettings unless the text contains a valid sender address. Mails to files need one too."""
     address = split_address(text)[1]
     if len(text) > _SENDER_MOST or address not in text or not _is_mail_address(address):
-        raise BadSettings("TOCSIN_MAIL_FROM: must hold a mail address, such as Tocsin <tocsin@example.org>")
+        raise BadSettings("TOCSIN_MAIL_FROM: must contain a mail address, such as Tocsin <tocsin@example.org>")
 
 
 def _is_mail_address(text: str) -> bool:
@@ -71,10 +88,39 @@ def _is_mail_address(text: str) -> bool:
     return _MAIL.fullmatch(text) is not None
 
 
-def _read(path: Path, name: str) -> None:
+def _check_readable(path: Path, name: str) -> None:
     try:
         path.read_text(encoding="utf-8")
     except OSError as cause:
         raise BadSettings(f"{name}: cannot read {path}: {cause.strerror}") from cause
     except UnicodeDecodeError as cause:
         raise BadSettings(f"{name}: {path} is not text in UTF-8") from cause
+
+
+def describe_error(
+    error_type: str, context: Mapping[str, Any], message: str, name: str, rules: Iterable[object]
+) -> str:
+    """Return the words for one of Pydantic's errors: its type, context and message, and the setting's own rules."""
+    if error_type == "string_pattern_mismatch" and name in _PATTERNS:
+        return _PATTERNS[name]
+    if error_type in _MESSAGES:
+        return _MESSAGES[error_type].format_map(context).replace("'", "")
+    if error_type.startswith(_NUMBER_ERRORS):
+        whole = "whole " if error_type == "int_from_float" else ""
+        return f"must be a {whole}number{_bounds(rules)}"
+    return message.removeprefix("Value error, ")
+
+
+def _bounds(rules: Iterable[object]) -> str:
+    found = {
+        name: getattr(rule, name)
+        for rule in rules
+        for name in ("ge", "gt", "le")
+        if getattr(rule, name, None) is not None
+    }
+    high = f"{found['le']}" if "le" in found else None
+    if "ge" in found:
+        return f" from {found['ge']} to {high}" if high else f", at least {found['ge']}"
+    if "gt" in found:
+        return f" above {found['gt']}" + (f", at most {high}" if high else "")
+    return ""

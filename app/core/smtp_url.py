@@ -1,4 +1,4 @@
-"""Reads `TOCSIN_SMTP_URL` and refuses what is unsafe or not understood. It must never repeat the URL: it holds a password."""
+"""Parses `TOCSIN_SMTP_URL` and refuses what is unsafe or unknown. It must never repeat the URL, which contains a password."""
 
 import ipaddress
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ _SHAPE = f"{_NAME}: must look like smtp://user:password@host:587?tls=starttls, w
 
 
 class Tls(StrEnum):
-    """How the line is guarded. `starttls` is required, never tried and forgone (RFC 8314 section 3; RFC 3207)."""
+    """How the connection is encrypted. `starttls` is required, never optional (RFC 8314 section 3; RFC 3207)."""
 
     NONE = "none"
     STARTTLS = "starttls"
@@ -20,7 +20,7 @@ class Tls(StrEnum):
 
 
 class Auth(StrEnum):
-    """How we log in: RFC 4616, the LOGIN that some servers still want, or Google's and Microsoft's XOAUTH2."""
+    """How we log in: PLAIN (RFC 4616), the LOGIN that some servers still need, or Google's and Microsoft's XOAUTH2."""
 
     PLAIN = "plain"
     LOGIN = "login"
@@ -33,7 +33,7 @@ _USUAL_TLS = {587: Tls.STARTTLS, 465: Tls.TLS}
 
 @dataclass(frozen=True, slots=True)
 class SmtpServer:
-    """Where mail goes and how we get in. `auth` None means PLAIN or LOGIN, whichever the server offers."""
+    """The mail server and how we log in. `auth` None means PLAIN or LOGIN, whichever the server offers."""
 
     host: str
     port: int
@@ -43,7 +43,7 @@ class SmtpServer:
     auth: Auth | None = None
 
     def __repr__(self) -> str:
-        """Show the server without the password: a repr ends up in logs."""
+        """Show the server without the password: a repr is often logged."""
         return f"SmtpServer({self.host}:{self.port}, tls={self.tls})"
 
 
@@ -51,33 +51,33 @@ def read_smtp_url(text: str) -> SmtpServer:
     """Parse `smtp://user:password@host:port?tls=starttls|tls|none&auth=plain|login|xoauth2`. Raises BadSettings.
 
     Without `tls`: port 465 means tls (RFC 8314), 587 starttls (RFC 6409), any other port starttls, but none on a loopback host.
-    A password never crosses a network in the clear.
+    A password is never sent over a network without encryption.
     """
     try:
         url = urlsplit(text)
         port = url.port
-        asked = dict(parse_qsl(url.query, keep_blank_values=True, strict_parsing=True)) if url.query else {}
+        parameters = dict(parse_qsl(url.query, keep_blank_values=True, strict_parsing=True)) if url.query else {}
     except ValueError:
         raise BadSettings(_SHAPE) from None
     if url.scheme != "smtp" or not url.hostname or url.path not in ("", "/") or url.fragment or port == 0:
         raise BadSettings(_SHAPE)
-    if set(asked) - {"tls", "auth"} or url.query.count("=") != len(asked):
+    if set(parameters) - {"tls", "auth"} or url.query.count("=") != len(parameters):
         raise BadSettings(f"{_NAME}: the only parameters are tls and auth, each once")
-    tls = _choose_tls(asked.get("tls"), port, url.hostname)
+    tls = _choose_tls(parameters.get("tls"), port, url.hostname)
     server = SmtpServer(
         host=url.hostname,
         port=port or _USUAL_PORT[tls],
         tls=tls,
         user=_decode(url.username),
         password=_decode(url.password),
-        auth=_choose_auth(asked.get("auth")),
+        auth=_choose_auth(parameters.get("auth")),
     )
     _check_login(server, url)
     return server
 
 
 def is_loopback(host: str) -> bool:
-    """Whether `host` can only be this machine; a name other than localhost is not trusted to be."""
+    """Return whether `host` can only be this machine; no name but localhost is trusted to be."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -88,20 +88,20 @@ def _decode(part: str | None) -> str | None:
     return unquote(part) if part else None
 
 
-def _choose_tls(said: str | None, port: int | None, host: str) -> Tls:
-    if said is None:
+def _choose_tls(text: str | None, port: int | None, host: str) -> Tls:
+    if text is None:
         return _USUAL_TLS.get(port or 0, Tls.NONE if is_loopback(host) else Tls.STARTTLS)
     try:
-        return Tls(said)
+        return Tls(text)
     except ValueError:
         raise BadSettings(f"{_NAME}: tls is starttls, tls or none") from None
 
 
-def _choose_auth(said: str | None) -> Auth | None:
-    if said is None:
+def _choose_auth(text: str | None) -> Auth | None:
+    if text is None:
         return None
     try:
-        return Auth(said)
+        return Auth(text)
     except ValueError:
         raise BadSettings(f"{_NAME}: auth is plain, login or xoauth2") from None
 
@@ -116,6 +116,4 @@ def _check_login(server: SmtpServer, url: SplitResult) -> None:
     if server.auth is Auth.XOAUTH2 and server.password is not None:
         raise BadSettings(f"{_NAME}: auth=xoauth2 takes a token (TOCSIN_SMTP_OAUTH_TOKEN), not a password")
     if server.tls is Tls.NONE and not is_loopback(server.host):
-        raise BadSettings(
-            f"{_NAME}: a password is not sent without TLS, except to this machine; use tls=starttls or tls=tls"
-        )
+        raise BadSettings(f"{_NAME}: a password is only sent without TLS to this machine; use tls=starttls or tls=tls")

@@ -1,6 +1,6 @@
-"""Wakes the next tick now instead of at its poll. A lost ring costs a second, never an event: the poll finds the row.
+"""Starts the next tick of a stage at once instead of at its next poll. A lost wakeup costs a second, never an event.
 
-Rings within the process are asyncio events; between processes on PostgreSQL they travel by NOTIFY (store/bell.py).
+Within the process, wakeups are asyncio events; between processes on PostgreSQL they travel by NOTIFY (store/wakeups.py).
 """
 
 import asyncio
@@ -10,24 +10,24 @@ from dataclasses import dataclass, field
 
 @dataclass(slots=True)
 class Wakeups:
-    """One bell for each hand-over of the pipeline. `far` carries a ring to other processes, when there are any."""
+    """One asyncio event for each step between two stages. `far` sends a wakeup to other processes, if there are any."""
 
     events: asyncio.Event = field(default_factory=asyncio.Event)
     notices: asyncio.Event = field(default_factory=asyncio.Event)
     messages: asyncio.Event = field(default_factory=asyncio.Event)
-    for_relays: asyncio.Event = field(default_factory=asyncio.Event)  # as `messages`, for relays that wait
+    for_relays: asyncio.Event = field(default_factory=asyncio.Event)  # set with `messages`, for relays that wait
     far: Callable[[str], None] | None = None
 
     def wake(self, stage: str) -> None:
-        """Wake whoever waits for new `events`, `notices` or `messages`, here and elsewhere. Call after the commit."""
+        """Wake the stage that waits for new `events`, `notices` or `messages`, in every process. Call after the commit."""
         self.wake_here(stage)
         if self.far is not None:
             self.far(stage)
 
     def wake_here(self, stage: str) -> None:
         """Wake only this process."""
-        bells = {"events": self.events, "notices": self.notices, "messages": self.messages}
-        if stage in bells:
-            bells[stage].set()
+        waiting = {"events": self.events, "notices": self.notices, "messages": self.messages}
+        if stage in waiting:
+            waiting[stage].set()
         if stage == "messages":
             self.for_relays.set()

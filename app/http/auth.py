@@ -1,4 +1,4 @@
-"""Who may come in: keys, checked against their hashes. It must never log, keep or compare a key in the clear."""
+"""Authentication: keys, checked against their hashes. It must never log, keep or compare a key itself."""
 
 import asyncio
 import contextlib
@@ -18,18 +18,18 @@ from app.core.periodic import run_in_background
 from app.domain.key import KeyKind
 from app.store import keys
 
-FRESH_S = 2.0  # after this a key is looked up again
-DEAD_S = 4.0  # an answer older than this is never used: a revoked key dies within 5 s on every host
+FRESH_S = 2.0  # after this, a key is looked up again
+EXPIRED_S = 4.0  # an older answer is never used, so that a revoked key is refused within 5 s on every host
 TOUCH_S = 60.0
 KNOWN_MOST = 10_000
-UNKNOWN_MOST = 1_000  # wrong keys cost us a bounded memory, whoever tries them
+UNKNOWN_MOST = 1_000  # bounds the memory for wrong keys, however many somebody tries
 KEY_LONGEST = 500
 _T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks. `customer_id` None means every customer; `agent_id` and `agent_name` are set for an agent's own key."""
+    """The holder of a key. `customer_id` None means every customer; `agent_id` and `agent_name` are set for an agent's own key."""
 
     key_id: str
     kind: KeyKind
@@ -45,38 +45,38 @@ class Caller:
 class _Known:
     caller: Caller
     fresh_until: float
-    dead_at: float
+    expires_at: float
 
 
 class KeyAuthenticator:
-    """Lets keys in. Remembers an answer for a few seconds, so that the database is not asked for each request."""
+    """Checks keys. It remembers an answer for a few seconds, so that not every request queries the database."""
 
     def __init__(self, context: AppContext) -> None:
         self._context = context
         self._known: dict[str, _Known] = {}
         self._unknown: dict[str, float] = {}
         self._used: set[str] = set()
-        self._turn = 0
+        self._generation = 0
 
     async def admit(self, key: str) -> Caller:
-        """Give the caller that a key stands for. Raises NotAllowed; Unavailable when nobody can say."""
+        """Return the holder of a key. Raises NotAllowed; Unavailable if the database cannot be reached."""
         if not key or len(key) > KEY_LONGEST:
-            raise NotAllowed("no key was given" if not key else "this key is not known")
+            raise NotAllowed("there is no key in the request" if not key else "this key is not known")
         key_hash = self._context.secret.hash_key(key)
         now = time.monotonic()
         known = self._known.get(key_hash)
-        if known is None or now >= known.dead_at:
+        if known is None or now >= known.expires_at:
             return await self._look_up(key_hash)
         if now >= known.fresh_until:
             known.fresh_until = (
-                known.dead_at
-            )  # one request looks it up; the others go by the old answer until it is dead
+                known.expires_at
+            )  # only one request looks it up; the others use the old answer until it expires
             return await self._look_up(key_hash)
         self._used.add(known.caller.key_id)
         return known.caller
 
     async def admit_as(self, key: str, kinds: Collection[KeyKind]) -> Caller:
-        """Give the caller if the key is of one of these kinds. Raises NotAllowed, WrongScope; Unavailable when nobody can say."""
+        """Return the holder of a key of one of these kinds. Raises NotAllowed, WrongScope; Unavailable if the database cannot be reached."""
         caller = await self.admit(key)
         if caller.kind not in kinds:
             raise WrongScope(
@@ -85,13 +85,13 @@ class KeyAuthenticator:
         return caller
 
     def forget(self) -> None:
-        """Look every key up anew. Called when one is made or revoked in this process, after the commit: it holds at once."""
-        self._turn += 1
+        """Look up every key again. Called after the commit when this process creates or revokes a key, so that it holds at once."""
+        self._generation += 1
         self._known.clear()
         self._unknown.clear()
 
     async def _look_up(self, key_hash: str) -> Caller:
-        turn, now = self._turn, time.monotonic()
+        generation, now = self._generation, time.monotonic()
         if self._unknown.get(key_hash, 0.0) > now:
             raise NotAllowed("this key is not known")
         async with self._context.database.read() as tx:
@@ -104,14 +104,14 @@ class KeyAuthenticator:
         caller = Caller(
             key.id, key.kind, key.name, key.customer_id, key.agent_id, key.agent_name, key.job, key.relay_id
         )
-        if turn == self._turn:  # else a key was revoked while we looked
-            _remember(self._known, key_hash, _Known(caller, now + FRESH_S, now + DEAD_S), KNOWN_MOST)
+        if generation == self._generation:  # otherwise a key was revoked during the look-up
+            _remember(self._known, key_hash, _Known(caller, now + FRESH_S, now + EXPIRED_S), KNOWN_MOST)
         self._used.add(caller.key_id)
         return caller
 
     @contextlib.asynccontextmanager
     async def recording_use(self) -> AsyncIterator[None]:
-        """Write `last_used_at` once a minute and at the end, off the request's path."""
+        """While the block runs, write `last_used_at` once a minute and at the end, so that no request waits for it."""
         try:
             async with run_in_background(self._keep_touching()):
                 yield
@@ -130,8 +130,8 @@ class KeyAuthenticator:
         try:
             async with self._context.database.write() as tx:
                 await keys.touch_keys(tx, used, self._context.clock())
-        except TocsinError as cause:  # only a date for people is lost
-            log.warning("could not note the use of keys", cause=cause.detail)
+        except TocsinError as cause:  # only a date that people look at is lost
+            log.warning("could not store when keys were last used", cause=cause.detail)
 
 
 def _remember(where: dict[str, _T], key_hash: str, what: _T, most: int) -> None:
@@ -146,19 +146,19 @@ _header = APIKeyHeader(
     name="X-Tocsin-Key",
     auto_error=False,
     scheme_name="key_header",
-    description="The same key, for programs that cannot send a bearer.",
+    description="The same key, for programs that cannot send a bearer token.",
 )
 SECURITY: list[dict[str, list[str]]] = [{"key": []}, {"key_header": []}]
 
 
 async def caller_of(request: Request, kinds: frozenset[KeyKind]) -> Caller:
-    """Give the request's caller if its key is of one of these kinds. Raises NotAllowed, WrongScope."""
+    """Return the request's caller if its key is of one of these kinds. Raises NotAllowed, WrongScope."""
     authenticator: KeyAuthenticator = request.app.state.authenticator
     return await authenticator.admit_as(_key_in(request), kinds)
 
 
 def need(*kinds: KeyKind) -> Callable[..., Awaitable[Caller]]:
-    """Make the dependency that lets only keys of these kinds in and gives the caller."""
+    """Return a dependency that accepts only keys of these kinds, and returns the caller."""
     wanted = frozenset(kinds)
 
     async def dependency(
@@ -176,6 +176,6 @@ def _key_in(request: Request) -> str:
 
 
 def key_in(authorization: str, header: str) -> str:
-    """Give the key that a request shows, as a bearer or in our own header; the empty text if it shows none."""
+    """Return the key of a request, from a bearer token or our own header; empty if there is none."""
     scheme, _, key = authorization.partition(" ")
     return key.strip() if scheme.lower() == "bearer" else header

@@ -1,4 +1,4 @@
-"""GET /downloads/...: our programs for other hosts, each as one file, of the very version that serves. No key is needed: they are no secret."""
+"""GET /downloads/...: our programs for other hosts, each as one file, in the version of this service. They are public: no key is needed."""
 
 from functools import cache
 from typing import Annotated
@@ -25,7 +25,7 @@ async def download_program(
     """Return `tocsin-relay.pyz` (for the Windows mail host) or `tocsin-report.pyz` (for backup hosts); Python 3.9 or later runs them."""
     packed = _packed(PROGRAMS[name]) if name in PROGRAMS else None
     if packed is None:
-        raise NotFound(f"there is {' and '.join(PROGRAMS)} here, not {name[:60]!r}")
+        raise NotFound(f"there is no program {name[:60]!r}; there are {' and '.join(PROGRAMS)}")
     return Response(
         packed, media_type="application/zip", headers={"Content-Disposition": f'attachment; filename="{name}"'}
     )

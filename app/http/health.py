@@ -1,7 +1,7 @@
-"""GET /healthz (this process lives) and /readyz (the whole line works). No key is needed, so neither says a name, an address or a secret.
+"""GET /healthz (this process runs) and /readyz (the whole pipeline works). No key is needed, so neither shows a name, address or secret.
 
-/readyz answers 503 when database, migrations or worker fail. A transport in trouble, or notices that are not worded, are told as
-`warning` and leave it at 200: events must still be taken in, and a load balancer that took us out for them would lose them.
+/readyz answers 503 when database, migrations or worker fail. A failing transport, or notices that are not composed, are reported as
+`warning` with status 200: a load balancer that took us out of service for them would lose events, which can still be stored.
 """
 
 import asyncio
@@ -24,13 +24,13 @@ from app.store.monitoring import OutboxDepth, OverdueNotices, overdue_notices
 
 router = APIRouter(tags=["health"])
 WORKER_ALIVE = timedelta(seconds=30)
-LOOK_S = 5.0
-WORDED_WITHIN = timedelta(minutes=5)
+QUERY_TIMEOUT_S = 5.0
+COMPOSED_WITHIN = timedelta(minutes=5)
 _LATELY = timedelta(days=1)
 
 
 class Healthy(BaseModel):
-    """This process answers."""
+    """The process answers."""
 
     status: Literal["ok"] = Field("ok", description="Always `ok`: otherwise there is no answer.")
 
@@ -52,7 +52,7 @@ class Ready(BaseModel):
 
 @router.get("/healthz", operation_id="get_health", summary="Check that the process runs")
 async def get_health() -> Healthy:
-    """Say that this process lives. The database is not asked: a restart of this process would not mend it."""
+    """Answer that the process runs. The database is not queried: restarting this process would not repair it."""
     return Healthy()
 
 
@@ -63,7 +63,7 @@ async def get_health() -> Healthy:
     responses={503: {"model": Ready, "description": "Database, migrations or worker fail."}},
 )
 async def get_readiness(request: Request, response: Response) -> Ready:
-    """Check database, migrations, worker, wording and transports."""
+    """Check the database, its migrations, the worker, the composing of messages, and the transports."""
     checks = await _checks(request.app.state.context, getattr(request.app.state, "stopped", None))
     states = {check.status for check in checks}
     worst: Literal["ok", "warning", "failed"] = (
@@ -76,14 +76,14 @@ async def get_readiness(request: Request, response: Response) -> Ready:
 
 @dataclass(frozen=True, slots=True)
 class StoppedWorker:
-    """The worker inside this process stopped by itself: when, and why in words without names or secrets."""
+    """When the worker inside this process stopped by itself, and why, without names or secrets."""
 
     at: datetime
     why: str
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _Findings:
     at_revision: str | None
     newest_revision: str
     workers: Sequence[Heartbeat]
@@ -95,11 +95,11 @@ class _Look:
 
 async def _checks(context: AppContext, stopped: StoppedWorker | None) -> list[Check]:
     try:
-        async with asyncio.timeout(LOOK_S):
-            found = await _look(context)
-    except Exception as cause:  # noqa: BLE001  (the rim of this request: whatever the database does, the answer says so)
-        log.warning("not ready: the database does not answer", cause=repr(cause))
-        return [Check(name="database", status="failed", detail="the database does not answer; the log says why")]
+        async with asyncio.timeout(QUERY_TIMEOUT_S):
+            found = await _read_findings(context)
+    except Exception as error:  # noqa: BLE001  (an error boundary: the answer reports whatever the database does)
+        log.warning("not ready: the database does not answer", cause=repr(error))
+        return [Check(name="database", status="failed", detail="the database does not answer; the log has the reason")]
     now = context.clock()
     is_current = found.at_revision == found.newest_revision
     return [
@@ -109,71 +109,69 @@ async def _checks(context: AppContext, stopped: StoppedWorker | None) -> list[Ch
             status="ok" if is_current else "failed",
             detail="up to date"
             if is_current
-            else f"at {found.at_revision or 'nothing'}, this program needs {found.newest_revision}: run `tocsin migrate`",
+            else f"at {found.at_revision or 'nothing'}, this version needs {found.newest_revision}: run `tocsin migrate`",
         ),
         _worker(found.workers, now, stopped),
-        _wording(found.overdue_notices, now),
+        _composing(found.overdue_notices, now),
         *_transports(context, found, now),
     ]
 
 
-async def _look(context: AppContext) -> _Look:
+async def _read_findings(context: AppContext) -> _Findings:
     async with context.database.read() as tx:
         at_revision, newest_revision = await revision_state(tx)
         if at_revision != newest_revision:
-            return _Look(at_revision, newest_revision, [], [], {}, {}, OverdueNotices())
-        return _Look(
+            return _Findings(at_revision, newest_revision, [], [], {}, {}, OverdueNotices())
+        return _Findings(
             at_revision,
             newest_revision,
             await heartbeats_since(tx, context.clock() - WORKER_ALIVE),
             await monitoring.outbox_depth(tx),
             await monitoring.dead_messages(tx, context.clock() - _LATELY),
             await latest_by_transport(tx),
-            await overdue_notices(tx, context.clock() - WORDED_WITHIN),
+            await overdue_notices(tx, context.clock() - COMPOSED_WITHIN),
         )
 
 
 def _worker(workers: Sequence[Heartbeat], now: datetime, stopped: StoppedWorker | None) -> Check:
-    why = "" if stopped is None else f"; the one in this process stopped: {stopped.why}"
+    why = "" if stopped is None else f"; the worker in this process stopped: {stopped.why}"
     if not workers:
-        detail = f"no worker showed life for {WORKER_ALIVE.seconds} s: nothing is decided or sent; start `tocsin serve` or `tocsin worker`{why}"
+        detail = f"no worker had a heartbeat for {WORKER_ALIVE.seconds} s, so nothing is decided or sent; start `tocsin serve` or `tocsin worker`{why}"
         return Check(name="worker", status="failed", detail=detail)
     newest = max(0.0, (now - workers[0].at).total_seconds())
     is_down = stopped is not None and now - stopped.at < WORKER_ALIVE
-    detail = f"{len(workers)} at work, heard {newest:.0f} s ago{why if is_down else ''}"
+    detail = f"{len(workers)} running, last heartbeat {newest:.0f} s ago{why if is_down else ''}"
     return Check(name="worker", status="warning" if is_down else "ok", detail=detail)
 
 
-def _wording(late: OverdueNotices, now: datetime) -> Check:
+def _composing(late: OverdueNotices, now: datetime) -> Check:
     if late.oldest_due_at is None:
-        return Check(name="wording", status="ok", detail="nothing waits too long to be worded")
-    since = _long(now - late.oldest_due_at)
-    detail = (
-        f"{late.notices} notice(s) wait to be worded, the oldest for {since}: nobody hears of them; the log says why"
-    )
+        return Check(name="wording", status="ok", detail="no notice waits too long to be composed")
+    since = _format_age(now - late.oldest_due_at)
+    detail = f"{late.notices} notice(s) wait to be composed, the oldest for {since}, so they are not sent; the log has the reason"
     return Check(name="wording", status="warning", detail=detail)
 
 
-def _long(age: timedelta) -> str:
+def _format_age(age: timedelta) -> str:
     seconds = age.total_seconds()
     return f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.0f} min"  # noqa: PLR2004  (a minute)
 
 
-def _transports(context: AppContext, found: _Look, now: datetime) -> list[Check]:
-    """Judge each transport that is served or that messages wait for."""
+def _transports(context: AppContext, found: _Findings, now: datetime) -> list[Check]:
+    """Check each transport that a worker serves or that messages wait for."""
     served = {transport for worker in found.workers for transport in worker.transports}
-    kinds = sorted(served | {one.transport for one in found.waiting} | set(found.dead))
+    kinds = sorted(served | {queue.transport for queue in found.waiting} | set(found.dead))
     patience = timedelta(minutes=context.settings.failover_after_min)
     return [_transport(kind, kind in served, found, now, patience) for kind in kinds]
 
 
-def _transport(kind: str, is_served: bool, found: _Look, now: datetime, patience: timedelta) -> Check:  # noqa: FBT001
-    waiting = [one for one in found.waiting if one.transport == kind]
-    count, troubles = sum(one.messages for one in waiting), []
+def _transport(kind: str, is_served: bool, found: _Findings, now: datetime, patience: timedelta) -> Check:  # noqa: FBT001
+    waiting = [queue for queue in found.waiting if queue.transport == kind]
+    count, troubles = sum(queue.messages for queue in waiting), []
     if waiting and not is_served:
         troubles.append("messages wait for it, but no worker serves it: is it configured?")
-    if waiting and (age := now - min(one.oldest_at for one in waiting)) > patience:
-        troubles.append(f"the oldest of {count} waiting message(s) is {_long(age)} old")
+    if waiting and (age := now - min(queue.oldest_at for queue in waiting)) > patience:
+        troubles.append(f"the oldest of {count} waiting message(s) is {_format_age(age)} old")
     if found.dead.get(kind):
         troubles.append(f"{found.dead[kind]} message(s) were given up within a day: see GET /v1/messages?state=dead")
     last = found.last.get(kind)
@@ -181,5 +179,5 @@ def _transport(kind: str, is_served: bool, found: _Look, now: datetime, patience
         troubles.append(f"the last attempt ended {last.outcome}")
     if troubles:
         return Check(name=f"transport {kind}", status="warning", detail="; ".join(troubles))
-    heard = "not used lately" if last is None else "the last attempt was sent"
-    return Check(name=f"transport {kind}", status="ok", detail=f"{heard}; {count} waiting")
+    last_attempt = "not used recently" if last is None else "the last attempt was sent"
+    return Check(name=f"transport {kind}", status="ok", detail=f"{last_attempt}; {count} waiting")

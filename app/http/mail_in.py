@@ -1,6 +1,6 @@
-"""The mail listener: takes in the mails of tools that can only mail. An address is `<key>@anything`; 250 is said after the commit.
+"""The mail listener: receives mails of tools that can only send mail. An address is `<key>@anything`; it answers 250 after the commit.
 
-It is no mail server: it relays nothing, keeps no mail, and knows no address but our keys. It must not log one.
+It is no mail server: it relays nothing, keeps no mail, and knows no address but our keys. It must not log an address.
 """
 
 import asyncio
@@ -28,12 +28,12 @@ from app.store.mail_rules import mail_rules_for
 CONNECTIONS_MOST = 50
 SILENCE_S, SESSION_S = 60.0, 600.0
 RECIPIENTS_MOST = 10
-LINE_LONGEST = 1024 * 1024 + 1024  # a log of 1 MiB in one line is told; RFC 5321 has 1000, and tools break it
+LINE_LIMIT = 1024 * 1024 + 1024  # a log of 1 MiB may be one line: RFC 5321 allows 1000 bytes, and tools exceed that
 _KINDS = frozenset({KeyKind.ENROL, KeyKind.AGENT})
 
 
 class MailIn:
-    """What the listener answers. aiosmtpd asks it by these names."""
+    """What the listener answers. aiosmtpd calls the methods by these names."""
 
     def __init__(self, context: AppContext, intake: Intake, authenticator: KeyAuthenticator) -> None:
         self._context, self._intake, self._authenticator = context, intake, authenticator
@@ -42,7 +42,7 @@ class MailIn:
     async def handle_RCPT(  # noqa: N802
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
-        """Let an address in if it is one of our keys."""
+        """Accept an address if it is one of our keys."""
         callers: list[Caller] = envelope.__dict__.setdefault("callers", [])
         if len(callers) >= RECIPIENTS_MOST:
             return "452 4.5.3 Too many recipients"
@@ -59,11 +59,11 @@ class MailIn:
         return "250 OK"
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
-        """Store what the mail tells, for each of its addresses; a second time is no second event, if it has a Message-ID."""
+        """Store what the mail reports, for each of its addresses. A mail that is sent twice is one event, if it has a Message-ID."""
         body = envelope.content if isinstance(envelope.content, bytes) else b""
         try:
             for caller in envelope.__dict__.get("callers", ()):
-                await self._take(caller, body)
+                await self._store(caller, body)
         except Overloaded:
             return "451 4.3.2 Busy; try again"
         except TocsinError as cause:
@@ -72,20 +72,20 @@ class MailIn:
         return "250 2.0.0 Stored"
 
     async def handle_exception(self, error: Exception) -> str:
-        """Ask for the mail again after a defect of ours."""
-        log.error("a mail could not be taken in by a defect of ours", exc_info=error)
+        """Ask for the mail again after a bug of ours."""
+        log.error("a mail could not be received because of a bug", exc_info=error)
         return "451 4.3.0 Something went wrong on our side; try again"
 
-    async def _take(self, caller: Caller, body: bytes) -> None:
+    async def _store(self, caller: Caller, body: bytes) -> None:
         customer_id = caller.customer_id or ""
         async with self._context.database.read() as tx:
             rules = await mail_rules_for(tx, customer_id)
-        said = ToolRequest(headers={"content-type": "message/rfc822"}, body=body, job=caller.job)
+        request = ToolRequest(headers={"content-type": "message/rfc822"}, body=body, job=caller.job)
         sender = Sender(customer_id, caller.agent_id, caller.agent_name)
-        await self._intake.accept_tool_request_with_body(mail.TOOL, partial(mail.read, rules=rules), said, sender)
+        await self._intake.accept_tool_request_with_body(mail.TOOL, partial(mail.read, rules=rules), request, sender)
 
     async def _caller(self, address: str) -> Caller:
-        """Give who holds the key in an address. Some mail servers write addresses small: a key of form uuid survives that."""
+        """Return the holder of the key in an address. Some mail servers lower-case addresses; a key in the form of a UUID survives that."""
         key = address.rpartition("@")[0].rpartition("+")[2].strip('"')
         try:
             caller = await self._authenticator.admit(key)
@@ -110,36 +110,38 @@ class MailIn:
 
 @contextlib.asynccontextmanager
 async def listening(context: AppContext, intake: Intake, authenticator: KeyAuthenticator) -> AsyncIterator[int | None]:
-    """Listen until the block ends, if a port is set; give the port."""
+    """Listen while the block runs, if a port is set; the value is the port."""
     settings = context.settings
     if settings.mail_in_port is None:
         yield None
         return
-    answers, open_ones = MailIn(context, intake, authenticator), set[_Line]()
-    make = partial(_Line, answers, open_ones, settings.mail_in_limit, _tls(context))
+    handler, connections = MailIn(context, intake, authenticator), set[_Connection]()
+    make = partial(_Connection, handler, connections, settings.mail_in_limit, _tls(context))
     try:
         server = await asyncio.get_running_loop().create_server(make, settings.mail_in_host, settings.mail_in_port)
     except OSError as cause:
         where = f"{settings.mail_in_host}:{settings.mail_in_port}"
         raise BadSettings(f"TOCSIN_MAIL_IN_PORT: cannot listen on {where}: {cause.strerror}") from cause
     port: int = server.sockets[0].getsockname()[1]
-    log.info("mail of tools is taken in", host=settings.mail_in_host, port=port)
+    log.info("listening for mails of tools", host=settings.mail_in_host, port=port)
     try:
         yield port
     finally:
         server.close()
-        for line in list(open_ones):
-            line.end()
+        for connection in list(connections):
+            connection.close()
 
 
-class _Line(SMTP):
-    """One connection, of a bounded number and for a bounded time."""
+class _Connection(SMTP):
+    """One connection. Their number and their duration are bounded."""
 
-    line_length_limit = LINE_LONGEST  # beyond it a mail is refused for good, and no tool sends it again
+    line_length_limit = LINE_LIMIT  # a mail with a longer line is refused, and no tool sends it again
 
-    def __init__(self, answers: MailIn, open_ones: "set[_Line]", limit: int, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self, handler: MailIn, connections: "set[_Connection]", limit: int, tls: ssl.SSLContext | None
+    ) -> None:
         super().__init__(
-            answers,
+            handler,
             data_size_limit=limit,
             ident="Tocsin",
             hostname="tocsin",
@@ -147,32 +149,32 @@ class _Line(SMTP):
             tls_context=tls,
             loop=asyncio.get_running_loop(),
         )
-        self._open_ones = open_ones
-        self._end: asyncio.TimerHandle | None = None
+        self._connections = connections
+        self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:  # noqa: ANN401
-        """Begin, if there is room."""
-        if self in self._open_ones:  # again, after STARTTLS
+        """Start, if there are not too many connections."""
+        if self in self._connections:  # called again after STARTTLS
             super().connection_made(transport)
             return
-        if len(self._open_ones) >= CONNECTIONS_MOST:
+        if len(self._connections) >= CONNECTIONS_MOST:
             transport.write(b"421 4.3.2 Too many connections; try again\r\n")
             transport.close()
             return
-        self._open_ones.add(self)
-        self._end = asyncio.get_running_loop().call_later(SESSION_S, self.end)
+        self._connections.add(self)
+        self._deadline = asyncio.get_running_loop().call_later(SESSION_S, self.close)
         super().connection_made(transport)
 
-    def end(self) -> None:
-        """Hang up."""
+    def close(self) -> None:
+        """Close the connection."""
         if self.transport is not None:
             self.transport.close()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Make room."""
-        self._open_ones.discard(self)
-        if self._end is not None:
-            self._end.cancel()
+        """Remove it from the open connections."""
+        self._connections.discard(self)
+        if self._deadline is not None:
+            self._deadline.cancel()
             super().connection_lost(error)
 
 

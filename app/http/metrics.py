@@ -1,4 +1,4 @@
-"""GET /metrics for Prometheus: this process's counters, the workers' by their heartbeats, and what lies in the database. No key, no names."""
+"""GET /metrics for Prometheus: the counters of this process, those in the workers' heartbeats, and what is in the database. It needs no key and shows no names."""
 
 import asyncio
 import hashlib
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from fastapi import APIRouter, Request, Response
+from fastapi.responses import PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -18,30 +19,35 @@ from app.store import monitoring
 from app.store.heartbeats import Heartbeat, heartbeats_since
 from app.store.monitoring import OutboxDepth
 
-router = APIRouter(include_in_schema=False)
-KEPT_S = 3.0  # however many scrape, the database is asked this often
+router = APIRouter(tags=["health"])
+KEPT_S = 3.0  # the database is queried this often, however many clients scrape
 ALIVE = timedelta(seconds=60)
 
 
-@router.get("/metrics")
-async def read_metrics(request: Request) -> Response:
-    """Give all metrics in Prometheus's text format."""
-    found = await _look_again(request)
+@router.get(
+    "/metrics",
+    operation_id="get_metrics",
+    summary="Get metrics for Prometheus",
+    response_class=PlainTextResponse,
+)
+async def get_metrics(request: Request) -> Response:
+    """Return all metrics in Prometheus's text format."""
+    found = await _cached_families(request)
     registry = CollectorRegistry()
-    registry.register(_Found(found))
+    registry.register(_FamilyCollector(found))
     return Response(generate_latest(metrics.HTTP) + generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
 
 @dataclass(slots=True)
-class _Kept:
-    """What was found last, and when (the loop's seconds)."""
+class _CachedFamilies:
+    """The metrics that were read last, and when (time of the event loop, in seconds)."""
 
     families: list[Metric]
     at: float
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
-class _Found(Collector):
+class _FamilyCollector(Collector):
     def __init__(self, families: Iterable[Metric]) -> None:
         self._families = families
 
@@ -49,18 +55,18 @@ class _Found(Collector):
         return self._families
 
 
-async def _look_again(request: Request) -> list[Metric]:
+async def _cached_families(request: Request) -> list[Metric]:
     state, clock = request.app.state, asyncio.get_running_loop().time
-    kept: _Kept | None = getattr(state, "metrics_kept", None)
-    if kept is None:
-        kept = state.metrics_kept = _Kept([], at=-KEPT_S)
-    async with kept.lock:
-        if clock() - kept.at >= KEPT_S:
-            kept.families, kept.at = await _look(state.context), clock()
-        return kept.families
+    cached: _CachedFamilies | None = getattr(state, "metrics_kept", None)
+    if cached is None:
+        cached = state.metrics_kept = _CachedFamilies([], at=-KEPT_S)
+    async with cached.lock:
+        if clock() - cached.at >= KEPT_S:
+            cached.families, cached.at = await _read_families(state.context), clock()
+        return cached.families
 
 
-async def _look(context: AppContext) -> list[Metric]:
+async def _read_families(context: AppContext) -> list[Metric]:
     now = context.clock()
     async with context.database.read() as tx:
         alerts = await monitoring.open_alerts(tx)
@@ -72,20 +78,20 @@ async def _look(context: AppContext) -> list[Metric]:
     for kind in AlertKind:
         opened.add_metric([kind.value], alerts.get(kind.value, 0))
     behind = GaugeMetricFamily(
-        "tocsin_undecided_oldest_seconds", "Age of the oldest event that was not judged yet; 0 if there is none."
+        "tocsin_undecided_oldest_seconds", "Age of the oldest event that was not decided on yet; 0 if there is none."
     )
     behind.add_metric([], 0.0 if undecided is None else max(0.0, (now - undecided).total_seconds()))
     beats = GaugeMetricFamily(
-        "tocsin_worker_heartbeat_seconds", "Seconds since a worker last showed life.", labels=["worker"]
+        "tocsin_worker_heartbeat_seconds", "Seconds since the last heartbeat of a worker.", labels=["worker"]
     )
     for worker in workers:
-        beats.add_metric([_unnamed(worker)], (now - worker.at).total_seconds())
+        beats.add_metric([_worker_label(worker)], (now - worker.at).total_seconds())
     return [
         opened,
         *_outbox(waiting, dead, now),
         behind,
         beats,
-        *metrics.restored({_unnamed(worker): worker.metrics for worker in workers}),
+        *metrics.restored({_worker_label(worker): worker.metrics for worker in workers}),
     ]
 
 
@@ -99,9 +105,11 @@ def _outbox(waiting: Sequence[OutboxDepth], dead: Mapping[str, int], now: dateti
         "tocsin_outbox_oldest_seconds", "Age of the oldest message that is not settled.", labels=["transport"]
     )
     oldest: dict[str, float] = {}
-    for one in waiting:
-        messages.add_metric([one.transport, one.state], one.messages)
-        oldest[one.transport] = max(oldest.get(one.transport, 0.0), (now - one.oldest_at).total_seconds())
+    for depth_now in waiting:
+        messages.add_metric([depth_now.transport, depth_now.state], depth_now.messages)
+        oldest[depth_now.transport] = max(
+            oldest.get(depth_now.transport, 0.0), (now - depth_now.oldest_at).total_seconds()
+        )
     for transport, count in dead.items():
         messages.add_metric([transport, "dead"], count)
     for transport, age in oldest.items():
@@ -109,6 +117,6 @@ def _outbox(waiting: Sequence[OutboxDepth], dead: Mapping[str, int], now: dateti
     return [messages, ages]
 
 
-def _unnamed(worker: Heartbeat) -> str:
-    """Tell workers apart without saying which host they are on: /metrics needs no key."""
+def _worker_label(worker: Heartbeat) -> str:
+    """Return a label that distinguishes workers and does not show their hosts: /metrics needs no key."""
     return hashlib.sha256(worker.worker.encode()).hexdigest()[:8]

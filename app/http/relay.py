@@ -1,6 +1,6 @@
-"""Where relays come to: they lease messages, say what became of them, and tell how they are. The shapes are in programs/protocol/relay.py.
+"""The API for relays: they lease messages, return receipts, and send heartbeats. The shapes are in programs/protocol/relay.py.
 
-Not in the published schema: its one client is our own, and both sides read by the same code.
+It is not in the published schema: its only client is our own relay, and both sides parse with the same code.
 """
 
 import asyncio
@@ -20,17 +20,17 @@ from app.domain.lease import Claim, Leased
 from app.domain.relay import Relay
 from app.http.api.dependencies import Context
 from app.http.auth import Caller, need
-from programs.protocol import relay as wire
+from programs.protocol import relay as protocol
 from programs.protocol.checked import BadShape
 from programs.protocol.relay import ASKED_MOST, RelayHeartbeat, RelayInstructions
 
-_LOOK_S = 0.5  # how often a waiting relay's messages are looked for where no bell of another process is heard
+_POLL_S = 0.5  # how often a waiting relay's messages are looked for, in case a wakeup of another process got lost
 
 router = APIRouter(include_in_schema=False)
 
 
 async def _body(request: Request) -> bytes:
-    """Read the body. Raises TooLarge before it is kept whole."""
+    """Read the body. Raises TooLarge before more than the limit is in memory."""
     chunks, size = [], 0
     async for chunk in request.stream():
         size += len(chunk)
@@ -47,119 +47,121 @@ async def _relay_id(caller: Annotated[Caller, Depends(need(KeyKind.RELAY))]) -> 
 
 
 Body = Annotated[bytes, Depends(_body)]
-Who = Annotated[str, Depends(_relay_id)]
+RelayId = Annotated[str, Depends(_relay_id)]
 
 
 @contextlib.contextmanager
-def _reading() -> Iterator[None]:
+def _bad_input_for_bad_shape() -> Iterator[None]:
     try:
         yield
     except BadShape as wrong:
         raise BadInput(str(wrong), code="bad_shape", field=wrong.field) from wrong
 
 
-@router.post(wire.LEASE)
-async def lease(body: Body, request: Request, context: Context, relay_id: Who) -> JSONResponse:
-    """Give messages as soon as there are any, and an empty list when the time is over."""
-    with _reading():
-        asked = wire.LeaseRequest.from_json(body)
+@router.post(protocol.LEASE, operation_id="lease_messages")
+async def lease_messages(body: Body, request: Request, context: Context, relay_id: RelayId) -> JSONResponse:
+    """Return messages as soon as there are any; an empty list after `wait_s` seconds."""
+    with _bad_input_for_bad_shape():
+        asked = protocol.LeaseRequest.from_json(body)
     holding = {Claim(one.id, one.token) for one in asked.holding}
     until = asyncio.get_running_loop().time() + asked.wait_s
-    relay, leased = await _take(context, relay_id, asked.most, holding)
-    before = _wanted(relay)
+    relay, leased = await _take_leases(context, relay_id, asked.most, holding)
+    before = _instructions_for(relay)
     while not leased and await _is_worth_waiting(request, context, until):
         if (asked.most and await deliver_relays.has_due_messages(context, relay_id)) or await relays.has_news(
             context, relay_id, before
         ):
-            relay, leased = await _take(context, relay_id, asked.most, holding)
-            if not leased and _wanted(relay) != before:
+            relay, leased = await _take_leases(context, relay_id, asked.most, holding)
+            if not leased and _instructions_for(relay) != before:
                 break
-    return JSONResponse(wire.LeaseAnswer([_posted(one) for one in leased], _wanted(relay)).as_json())
+    return JSONResponse(protocol.LeaseAnswer([_mail_of(lease) for lease in leased], _instructions_for(relay)).as_json())
 
 
-async def _take(context: AppContext, relay_id: str, most: int, holding: set[Claim]) -> tuple[Relay, list[Leased]]:
+async def _take_leases(
+    context: AppContext, relay_id: str, most: int, holding: set[Claim]
+) -> tuple[Relay, list[Leased]]:
     async with context.database.write() as tx:
         return await deliver_relays.take_leases(tx, relay_id, most, holding, context.clock())
 
 
 async def _is_worth_waiting(request: Request, context: AppContext, until: float) -> bool:
-    """Wait for a moment; false when the time is over, the relay has gone or the service stops."""
+    """Wait for a wakeup; return False when the time is over, the relay has disconnected, or the service stops."""
     left = until - asyncio.get_running_loop().time()
     if left <= 0 or request.app.state.is_stopping():
         return False
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(min(left, _LOOK_S)):
+        async with asyncio.timeout(min(left, _POLL_S)):
             await context.wakeups.for_relays.wait()
-            context.wakeups.for_relays.clear()  # all that wait were woken by then
+            context.wakeups.for_relays.clear()  # every request that waits was woken by then
     return not await request.is_disconnected()
 
 
-def _posted(one: Leased) -> wire.LeasedMail:
-    return wire.LeasedMail(
-        one.claim.message_id,
-        one.claim.token,
+def _mail_of(lease: Leased) -> protocol.LeasedMail:
+    return protocol.LeasedMail(
+        lease.claim.message_id,
+        lease.claim.token,
         deliver_relays.LEASE_FOR.total_seconds(),
-        one.parcel.address,
-        one.parcel.message_id,
-        one.parcel.body,
-        one.is_alert,
-        one.maybe_sent,
+        lease.parcel.address,
+        lease.parcel.message_id,
+        lease.parcel.body,
+        lease.is_alert,
+        lease.maybe_sent,
     )
 
 
-def _wanted(relay: Relay) -> RelayInstructions:
+def _instructions_for(relay: Relay) -> RelayInstructions:
     asked = relay.doctor_asked_at
     return RelayInstructions(relay.paused_at is not None, relay.paused_why or "", asked.isoformat() if asked else "")
 
 
-@router.post(wire.BEGIN)
-async def begin(body: Body, context: Context, relay_id: Who) -> JSONResponse:
-    """Say which attempts may be made; they are on record then."""
-    with _reading():
-        claims = wire.LeaseClaims.from_json(body).claims
+@router.post(protocol.BEGIN, operation_id="begin_attempts")
+async def begin_attempts(body: Body, context: Context, relay_id: RelayId) -> JSONResponse:
+    """Return which attempts may be made; they are stored by then."""
+    with _bad_input_for_bad_shape():
+        claims = protocol.LeaseClaims.from_json(body).claims
     async with context.database.write() as tx:
         begun = await deliver_relays.start_attempts(tx, relay_id, _ours(claims), context.clock())
-    return JSONResponse(wire.LeaseClaims(_theirs(begun)).as_json())
+    return JSONResponse(protocol.LeaseClaims(_theirs(begun)).as_json())
 
 
-@router.post(wire.RENEW)
-async def renew(body: Body, context: Context, relay_id: Who) -> JSONResponse:
-    """Prolong leases."""
-    with _reading():
-        claims = wire.LeaseClaims.from_json(body).claims
+@router.post(protocol.RENEW, operation_id="renew_leases")
+async def renew_leases(body: Body, context: Context, relay_id: RelayId) -> JSONResponse:
+    """Extend leases; return those that are still held."""
+    with _bad_input_for_bad_shape():
+        claims = protocol.LeaseClaims.from_json(body).claims
     async with context.database.write() as tx:
         await deliver_relays.find_relay(tx, relay_id)
         held = await deliver_relays.renew(tx, _ours(claims), context.clock())
-    return JSONResponse(wire.LeaseClaims(_theirs(held)).as_json())
+    return JSONResponse(protocol.LeaseClaims(_theirs(held)).as_json())
 
 
-@router.post(wire.RECEIPTS)
-async def receipts(body: Body, context: Context, relay_id: Who) -> JSONResponse:
-    """Settle; each receipt in a transaction of its own, so that one cannot hold up the others."""
-    with _reading():
-        given = wire.RelayReceipts.from_json(body).receipts
+@router.post(protocol.RECEIPTS, operation_id="post_receipts")
+async def post_receipts(body: Body, context: Context, relay_id: RelayId) -> JSONResponse:
+    """Settle attempts; each receipt in its own transaction, so that one that fails does not stop the others."""
+    with _bad_input_for_bad_shape():
+        receipts = protocol.RelayReceipts.from_json(body).receipts
     taken = []
-    for one in given:
+    for receipt in receipts:
         async with context.database.write() as tx:
-            what = await deliver_relays.take_receipt(tx, relay_id, one, context.clock())
+            result = await deliver_relays.take_receipt(tx, relay_id, receipt, context.clock())
             tx.after_commit(lambda: context.wakeups.wake("messages"))
-        taken.append({"id": one.id, "token": one.token, "said": what.text, "is_final": what.is_final})
+        taken.append({"id": receipt.id, "token": receipt.token, "said": result.text, "is_final": result.is_final})
     return JSONResponse({"taken": taken})
 
 
-@router.post(wire.HEARTBEAT)
-async def heartbeat(body: Body, context: Context, relay_id: Who) -> JSONResponse:
-    """Note how a relay is, and say what is wanted of it."""
-    with _reading():
-        said = RelayHeartbeat.from_json(body)
+@router.post(protocol.HEARTBEAT, operation_id="post_heartbeat")
+async def post_heartbeat(body: Body, context: Context, relay_id: RelayId) -> JSONResponse:
+    """Store the state of a relay, and return its instructions."""
+    with _bad_input_for_bad_shape():
+        state = RelayHeartbeat.from_json(body)
     async with context.database.write() as tx:
-        relay = await relays.receive_heartbeat(tx, relay_id, said, context.clock())
-    return JSONResponse({"wanted": _wanted(relay).__dict__})
+        relay = await relays.receive_heartbeat(tx, relay_id, state, context.clock())
+    return JSONResponse({"wanted": _instructions_for(relay).__dict__})
 
 
-def _ours(claims: Sequence[wire.LeaseClaim]) -> list[Claim]:
+def _ours(claims: Sequence[protocol.LeaseClaim]) -> list[Claim]:
     return [Claim(one.id, one.token) for one in claims]
 
 
-def _theirs(claims: list[Claim]) -> list[wire.LeaseClaim]:
-    return [wire.LeaseClaim(one.message_id, one.token) for one in claims]
+def _theirs(claims: list[Claim]) -> list[protocol.LeaseClaim]:
+    return [protocol.LeaseClaim(one.message_id, one.token) for one in claims]

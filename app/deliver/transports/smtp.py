@@ -54,7 +54,7 @@ class SmtpTransport:
         """Create it from the settings. Raises BadSettings with the name of the wrong setting."""
         sender = split_address(settings.mail_from)[1]
         if not _ADDRESS.fullmatch(sender):
-            raise BadSettings("TOCSIN_MAIL_FROM: must hold a mail address, such as Tocsin <tocsin@example.org>")
+            raise BadSettings("TOCSIN_MAIL_FROM: must contain a mail address, such as Tocsin <tocsin@example.org>")
         return cls(read_access(settings), sender, settings.smtp_connections, settings.smtp_messages_per_connection)
 
     async def send(self, parcel: Parcel) -> Outcome:

@@ -29,7 +29,7 @@ PATH = protocol.EVENTS
 _KINDS = frozenset({KeyKind.ENROL, KeyKind.AGENT})
 
 
-class RejectedEvent(BaseModel):
+class RejectedEventOut(BaseModel):
     """An event that was not stored, and why."""
 
     index: int = Field(description="Its place in the request, from 0; blank lines do not count.")
@@ -42,7 +42,7 @@ class EventsResult(BaseModel):
 
     accepted: int = Field(description="Events that were stored.")
     duplicates: int = Field(description="Events that were stored before, under the same `key`.")
-    rejected: list[RejectedEvent] = Field(description=f"Events that were refused; at most {SHOWN_MOST} are shown.")
+    rejected: list[RejectedEventOut] = Field(description=f"Events that were refused; at most {SHOWN_MOST} are shown.")
     rejected_count: int | None = Field(None, description="How many were refused, if not all of them are shown.")
 
 

@@ -12,7 +12,7 @@ STAGES = {"received_to_decided", "decided_to_worded", "worded_to_sent"}
 
 
 def counts(text: str) -> dict[str, float]:
-    """Give what was counted of events; the registry is the process's, so other tests have counted too."""
+    """Return how many events were counted; the registry is the process's, so other tests have counted too."""
     return {found[1]: float(found[2]) for found in re.finditer(r"tocsin_events_total\{(.*)\} (\S+)", text)}
 
 

@@ -1,4 +1,4 @@
-"""A tick is woken by its bell, by the clock, or by having more to do; and it never dies."""
+"""A tick is woken by an event, by the clock, or because there is more to do; a failure does not end it."""
 
 import asyncio
 import time
@@ -42,7 +42,7 @@ async def until(is_so: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_at_once_and_again_while_there_is_more() -> None:
+async def test_it_ticks_at_once_and_again_while_there_is_more() -> None:
     tick = Tick(True, True, False)
     async with ticking_on(tick):
         await until(lambda: len(tick.calls) == 3)
@@ -50,7 +50,7 @@ async def test_at_once_and_again_while_there_is_more() -> None:
     assert len(tick.calls) == 3
 
 
-async def test_a_ring_wakes_it_and_one_that_came_during_a_tick_is_not_lost() -> None:
+async def test_an_event_wakes_it_and_one_set_during_a_tick_is_not_lost() -> None:
     wakeups = asyncio.Event()
     rings = 0
 
@@ -71,7 +71,7 @@ async def test_a_ring_wakes_it_and_one_that_came_during_a_tick_is_not_lost() -> 
     await task
 
 
-async def test_the_clock_wakes_it_when_no_bell_rings() -> None:
+async def test_the_clock_wakes_it_without_an_event() -> None:
     tick = Tick(False)
     async with ticking_on(tick, every=0.02, wake=asyncio.Event()):
         await until(lambda: len(tick.calls) > 3)
@@ -86,7 +86,7 @@ async def test_a_failure_is_tried_again_after_growing_pauses(monkeypatch: pytest
     assert (first >= 0.05, second >= 0.1, third >= 0.2) == (True, True, True)
 
 
-async def test_a_stop_during_a_pause_is_heard_at_once() -> None:
+async def test_a_stop_during_a_pause_ends_it_at_once() -> None:
     tick = Tick(OSError("away"))
     async with ticking_on(tick):
         await until(lambda: len(tick.calls) == 1)

@@ -1,4 +1,4 @@
-"""What is wrong in the settings is said at once, by name, in plain words, and never with a secret's value."""
+"""A wrong setting is reported at once, by name, in plain words, and never with the value of a secret."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from app.core.settings import load_settings
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "said"),
+    ("name", "value", "expected"),
     [
         ("TOCSIN_ADMIN_KEY", "hunter2", "TOCSIN_ADMIN_KEY: is too short: at least 16 characters"),
         ("TOCSIN_PORT", "many", "TOCSIN_PORT: must be a number from 0 to 65535"),
@@ -23,23 +23,25 @@ from app.core.settings import load_settings
         ("TOCSIN_BASE_URL", "tocsin.example", "TOCSIN_BASE_URL: must begin with http:// or https://"),
         ("TOCSIN_ADMIN_EMAIL", "ann", "TOCSIN_ADMIN_EMAIL: must be a mail address, such as ann@example.org"),
         ("TOCSIN_TIME_ZONE", "Mars", "TOCSIN_TIME_ZONE: is not a time zone of the IANA database: 'Mars'"),
-        ("TOCSIN_MAIL_FROM", "Tocsin", "TOCSIN_MAIL_FROM: must hold a mail address, such as Tocsin <tocsin@example.org>"),
-        ("TOCSIN_MAIL_FROM", "", "TOCSIN_MAIL_FROM: must hold a mail address, such as Tocsin <tocsin@example.org>"),
-        ("TOCSIN_MAIL_FROM", "a b@c.org", "TOCSIN_MAIL_FROM: must hold a mail address, such as Tocsin <tocsin@example.org>"),
-        ("TOCSIN_MAIL_FROM", "Tocsin tocsin@c.org", "TOCSIN_MAIL_FROM: must hold a mail address, such as Tocsin <tocsin@example.org>"),
+        ("TOCSIN_MAIL_FROM", "Tocsin", "TOCSIN_MAIL_FROM: must contain a mail address, such as Tocsin <tocsin@example.org>"),
+        ("TOCSIN_MAIL_FROM", "", "TOCSIN_MAIL_FROM: must contain a mail address, such as Tocsin <tocsin@example.org>"),
+        ("TOCSIN_MAIL_FROM", "a b@c.org", "TOCSIN_MAIL_FROM: must contain a mail address, such as Tocsin <tocsin@example.org>"),
+        ("TOCSIN_MAIL_FROM", "Tocsin tocsin@c.org", "TOCSIN_MAIL_FROM: must contain a mail address, such as Tocsin <tocsin@example.org>"),
         ("tocsin_smpt_url", "smtp://mail", "tocsin_smpt_url: there is no such setting"),
         ("Tocsin_Smtp_Ulr", "smtp://mail", "Tocsin_Smtp_Ulr: there is no such setting"),
     ],
 )  # fmt: skip
-def test_nonsense_is_told_in_plain_words(monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str) -> None:
+def test_an_invalid_setting_is_described_in_plain_words(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str, expected: str
+) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(BadSettings) as refused:
         load_settings()
-    assert refused.value.detail == said
+    assert refused.value.detail == expected
 
 
 @pytest.mark.parametrize("port", ["abc", "99999", "0", "-1", "5432x", "\u0665"])
-def test_a_nonsense_port_of_the_database_is_told(port: str) -> None:
+def test_an_invalid_port_of_the_database_is_refused(port: str) -> None:
     with pytest.raises(BadSettings, match=r"^TOCSIN_DATABASE_URL: its port") as refused:
         load_settings(database_url=f"postgresql://tocsin:hunter2@db:{port}/tocsin")
     assert "hunter2" not in refused.value.detail
@@ -54,7 +56,7 @@ def test_a_nonsense_port_of_the_database_is_told(port: str) -> None:
         "postgresql://db/x",
     ],
 )
-def test_a_database_that_can_be_understood_is_taken(url: str) -> None:
+def test_a_valid_database_url_is_accepted(url: str) -> None:
     assert load_settings(database_url=url).database.startswith("postgresql+asyncpg://")
 
 
@@ -90,7 +92,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path, monkeypatch: pytest
         load_settings()
 
 
-def test_a_secret_that_a_file_holds_is_refused_by_the_name_that_was_set(
+def test_a_wrong_secret_in_a_file_is_named_by_the_variable_that_was_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "key").write_text("short")
@@ -102,17 +104,17 @@ def test_a_secret_that_a_file_holds_is_refused_by_the_name_that_was_set(
         load_settings()
 
 
-def test_a_file_of_settings_is_there_and_understood_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_or_invalid_settings_file_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     config = tmp_path / "tocsin.toml"
     monkeypatch.setenv("TOCSIN_CONFIG", str(config))
-    for text, said in (
+    for text, expected in (
         (None, "cannot read .*tocsin.toml"),
         ("port 80", "tocsin.toml is not valid TOML"),
         ('smpt_url = "smtp://mail"\nPORT = 1', "tocsin.toml: there is no setting smpt_url, PORT"),
     ):
         if text is not None:
             config.write_text(text)
-        with pytest.raises(BadSettings, match=f"^TOCSIN_CONFIG: .*{said}"):
+        with pytest.raises(BadSettings, match=f"^TOCSIN_CONFIG: .*{expected}"):
             load_settings()
     config.write_text('port = "x"')
     with pytest.raises(BadSettings, match=r"^TOCSIN_PORT: must be a number from 0 to 65535$"):

@@ -27,7 +27,7 @@ async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
 
 
 async def add_key(api: Api, kind: KeyKind, *, customer: bool = True) -> tuple[str, str]:
-    """Make a key, and give it with its id."""
+    """Create a key, and return it with its id."""
     key = new_key(kind)
     async with api.context.database.write() as tx:
         customer_id = await tx.connection.scalar(select(customers.c.id)) if customer else None
@@ -49,7 +49,7 @@ def queries(api: Api) -> list[str]:
     return seen
 
 
-async def test_both_headers_open_the_door(api: Api):
+async def test_a_key_is_accepted_in_both_headers(api: Api):
     for headers in (
         {"Authorization": f"Bearer {ENROL_KEY}"},
         {"authorization": f"bearer  {ENROL_KEY} "},
@@ -85,12 +85,12 @@ async def test_a_key_of_another_kind_is_refused(api: Api, kind: KeyKind):
     assert kind in answer.json()["detail"]
 
 
-async def test_an_enrolment_key_of_no_customer_is_refused(api: Api):
+async def test_an_enrolment_key_without_a_customer_is_refused(api: Api):
     key, _ = await add_key(api, KeyKind.ENROL, customer=False)
     assert (await api.ask("POST", "/v1/events", key=key, json=[])).status_code == 403
 
 
-async def test_a_key_is_looked_up_once_in_a_while(api: Api):
+async def test_a_key_is_looked_up_again_only_after_some_seconds(api: Api):
     key, key_id = await add_key(api, KeyKind.VIEWER)
     seen = queries(api)
     authenticator = KeyAuthenticator(api.context)
@@ -99,7 +99,9 @@ async def test_a_key_is_looked_up_once_in_a_while(api: Api):
     assert len([one for one in seen if "keys" in one]) == 1
 
 
-async def test_a_wrong_key_is_remembered_for_a_while_and_in_bounds(api: Api, monkeypatch: pytest.MonkeyPatch):
+async def test_wrong_keys_are_remembered_for_some_seconds_and_in_a_bounded_number(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(auth, "UNKNOWN_MOST", 10)
     authenticator = KeyAuthenticator(api.context)
     seen = queries(api)
@@ -110,7 +112,7 @@ async def test_a_wrong_key_is_remembered_for_a_while_and_in_bounds(api: Api, mon
     assert len(authenticator._unknown) == 10
 
 
-async def test_a_revoked_key_dies_at_once_here_and_within_5_s_elsewhere(api: Api):
+async def test_a_revoked_key_is_refused_at_once_here_and_within_5_s_elsewhere(api: Api):
     key, key_id = await add_key(api, KeyKind.VIEWER)
     here, elsewhere = KeyAuthenticator(api.context), KeyAuthenticator(api.context)
     await here.admit(key)
@@ -131,7 +133,7 @@ async def test_a_revoked_key_dies_at_once_here_and_within_5_s_elsewhere(api: Api
         pytest.fail("it still lives")
 
 
-async def test_a_look_up_that_crosses_a_revocation_is_not_kept(api: Api):
+async def test_a_look_up_during_a_revocation_is_not_remembered(api: Api):
     key, _ = await add_key(api, KeyKind.VIEWER)
     authenticator = KeyAuthenticator(api.context)
     asking = asyncio.create_task(authenticator.admit(key))
@@ -141,7 +143,9 @@ async def test_a_look_up_that_crosses_a_revocation_is_not_kept(api: Api):
     assert not authenticator._known
 
 
-async def test_one_request_renews_while_the_others_go_by_the_old_answer(api: Api, monkeypatch: pytest.MonkeyPatch):
+async def test_one_request_looks_a_key_up_again_while_the_others_use_the_old_answer(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setattr(auth, "FRESH_S", 0.05)
     key, _ = await add_key(api, KeyKind.VIEWER)
     authenticator = KeyAuthenticator(api.context)
@@ -152,7 +156,7 @@ async def test_one_request_renews_while_the_others_go_by_the_old_answer(api: Api
     assert len([one for one in seen if "keys" in one]) == 1
 
 
-async def test_use_is_noted_off_the_path(api: Api):
+async def test_the_last_use_of_a_key_is_written_in_the_background(api: Api):
     key, key_id = await add_key(api, KeyKind.VIEWER)
     authenticator = KeyAuthenticator(api.context)
     async with authenticator.recording_use():
@@ -167,7 +171,7 @@ async def test_use_is_noted_off_the_path(api: Api):
         assert found.last_used_at is not None
 
 
-async def test_the_table_holds_neither_key_nor_plain_hash(api: Api):
+async def test_the_table_contains_neither_key_nor_unkeyed_hash(api: Api):
     key, key_id = await add_key(api, KeyKind.VIEWER)
     async with api.context.database.read() as tx:
         row = (await tx.connection.execute(select(keys).where(keys.c.id == key_id))).one()
@@ -177,7 +181,7 @@ async def test_the_table_holds_neither_key_nor_plain_hash(api: Api):
         assert await find_by_hash(tx, row.hash) is not None
 
 
-def test_a_new_key_is_long_and_says_its_kind():
+def test_a_new_key_is_long_and_names_its_kind():
     key = new_key("agent")
     assert key.startswith("tocsin_agent_")
     assert len(key) == len("tocsin_agent_") + 43

@@ -38,15 +38,15 @@ async def talking() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamW
         await serving
 
 
-@pytest.mark.parametrize("said", [b"", b"GET / HT", ASK[:-2]])
-async def test_a_head_that_never_ends_is_hung_up_on(monkeypatch: pytest.MonkeyPatch, said: bytes):
+@pytest.mark.parametrize("sent", [b"", b"GET / HT", ASK[:-2]])
+async def test_a_connection_whose_headers_never_end_is_closed(monkeypatch: pytest.MonkeyPatch, sent: bytes):
     monkeypatch.setattr(bounded_head, "HEAD_S", 0.2)
     async with talking() as (reader, writer):
-        writer.write(said)
+        writer.write(sent)
         assert await asyncio.wait_for(reader.read(), 30) == b""
 
 
-async def test_a_second_head_is_as_bounded_as_the_first(monkeypatch: pytest.MonkeyPatch):
+async def test_the_headers_of_a_second_request_have_the_same_limit(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(bounded_head, "HEAD_S", 0.2)
     async with talking() as (reader, writer):
         writer.write(ASK)
@@ -55,7 +55,7 @@ async def test_a_second_head_is_as_bounded_as_the_first(monkeypatch: pytest.Monk
         assert await asyncio.wait_for(reader.read(), 30) == b""
 
 
-async def test_between_two_requests_a_line_may_rest(monkeypatch: pytest.MonkeyPatch):
+async def test_a_connection_may_be_idle_between_two_requests(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(bounded_head, "HEAD_S", 0.1)
     async with talking() as (reader, writer):
         for _ in range(2):
@@ -64,7 +64,7 @@ async def test_between_two_requests_a_line_may_rest(monkeypatch: pytest.MonkeyPa
             await asyncio.sleep(0.5)
 
 
-async def test_a_head_in_pieces_is_served():
+async def test_headers_that_arrive_in_pieces_are_served():
     async with talking() as (reader, writer):
         for byte in ASK:
             writer.write(bytes([byte]))
@@ -72,7 +72,7 @@ async def test_a_head_in_pieces_is_served():
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 204")
 
 
-async def test_a_head_that_is_too_long_is_refused():
+async def test_headers_that_are_too_long_are_refused():
     async with talking() as (reader, writer):
         writer.write(b"GET / HTTP/1.1\r\n")
         sent = 0

@@ -39,7 +39,7 @@ ANN = Address("smtp", "secret.name@example.org")
 
 
 class Site:
-    """The two pages over a house."""
+    """The two health endpoints of an app."""
 
     def __init__(self, lived: Lived, client: httpx.AsyncClient) -> None:
         self.lived = lived
@@ -79,17 +79,17 @@ async def site(database_url: str, tmp_path: Path) -> AsyncIterator[Site]:
             yield Site(lived, client)
 
 
-async def test_alive_without_a_database(site: Site) -> None:
+async def test_healthz_needs_no_database(site: Site) -> None:
     await site.lived.context.database.close()
     assert (await site.client.get("/healthz")).json() == {"status": "ok"}
 
 
-async def test_ready_as_long_as_a_worker_shows_life(site: Site) -> None:
+async def test_ready_as_long_as_a_worker_has_heartbeats(site: Site) -> None:
     status, found = await site.ready()
     assert (status, found["status"], found["worker"]["status"]) == (503, "failed", "failed")
     await site.worker_beats("smtp")
     status, found = await site.ready()
-    assert (status, found["status"], found["worker"]["detail"]) == (200, "ok", "1 at work, heard 0 s ago")
+    assert (status, found["status"], found["worker"]["detail"]) == (200, "ok", "1 running, last heartbeat 0 s ago")
     site.lived.pass_time(seconds=31)
     assert (await site.ready())[0] == 503
 
@@ -114,11 +114,11 @@ async def test_not_ready_when_the_database_is_gone(tmp_path: Path) -> None:
     await store.close()
     assert answer.status_code == 503
     assert answer.json()["checks"] == [
-        {"name": "database", "status": "failed", "detail": "the database does not answer; the log says why"}
+        {"name": "database", "status": "failed", "detail": "the database does not answer; the log has the reason"}
     ]
 
 
-async def test_a_transport_in_trouble_is_said_and_events_still_come_in(site: Site) -> None:
+async def test_a_failing_transport_is_a_warning_and_events_are_still_accepted(site: Site) -> None:
     await site.worker_beats("smtp")
     assert (await site.ready())[1]["transport smtp"]["status"] == "ok"
     (one,) = await post(site.lived.context, ANN)
@@ -138,7 +138,7 @@ async def test_a_transport_in_trouble_is_said_and_events_still_come_in(site: Sit
     assert "secret" not in (await site.client.get("/readyz")).text
 
 
-async def test_metrics_count_what_lies_where_and_what_the_workers_did(site: Site) -> None:
+async def test_metrics_count_rows_and_the_work_of_workers(site: Site) -> None:
     before = (await site.numbers()).get(("tocsin_attempts_total", "sent", "smtp"), 0)
     context = site.lived.context
     await post(context, Address("webhook", "https://secret.example/"), count=2)
@@ -157,13 +157,13 @@ async def test_metrics_count_what_lies_where_and_what_the_workers_did(site: Site
     assert found["tocsin_worker_heartbeat_seconds",] == 0
 
 
-async def test_metrics_ask_the_database_once_however_many_scrape(site: Site) -> None:
+async def test_metrics_query_the_database_once_however_many_clients_scrape(site: Site) -> None:
     await asyncio.gather(*(site.numbers() for _ in range(5)))
     await post(site.lived.context, ANN)
     assert ("tocsin_outbox_messages", "queued", "smtp") not in await site.numbers()
 
 
-async def test_notices_that_nobody_words_are_told(site: Site) -> None:
+async def test_notices_that_are_not_composed_are_a_warning(site: Site) -> None:
     context = site.lived.context
     at = context.clock()
     notice = Notice("ntc_1", NoticeKind.SUMMARY, NoticeState.WAITING, "it was time", at, "summary", 3, "one", at)
@@ -176,10 +176,12 @@ async def test_notices_that_nobody_words_are_told(site: Site) -> None:
     await site.worker_beats()
     status, found = await site.ready()
     assert (status, found["status"]) == (200, "warning"), "events must still be taken in"
-    assert found["wording"]["detail"].startswith("1 notice(s) wait to be worded, the oldest for 12 min")
+    assert found["wording"]["detail"].startswith("1 notice(s) wait to be composed, the oldest for 12 min")
 
 
-async def test_a_worker_that_stopped_at_its_start_is_told_with_the_reason(database_url: str, tmp_path: Path) -> None:
+async def test_a_worker_that_stopped_at_its_start_is_reported_with_the_reason(
+    database_url: str, tmp_path: Path
+) -> None:
     async def fail(_context: AppContext) -> None:
         raise BadSettings(f"TOCSIN_SMTP_CA_FILE: cannot use {tmp_path}")
 
@@ -188,5 +190,5 @@ async def test_a_worker_that_stopped_at_its_start_is_told_with_the_reason(databa
         answer = await api.client.get("/readyz")
     assert answer.status_code == 503
     [worker] = [check for check in answer.json()["checks"] if check["name"] == "worker"]
-    assert worker["detail"].endswith("the one in this process stopped: TOCSIN_SMTP_CA_FILE, see the log")
+    assert worker["detail"].endswith("the worker in this process stopped: TOCSIN_SMTP_CA_FILE, see the log")
     assert str(tmp_path) not in answer.text

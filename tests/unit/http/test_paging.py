@@ -45,7 +45,7 @@ def test_the_bound_of_a_moment_sorts_before_what_is_made_then() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "meant"),
+    ("if_match", "meant"),
     [
         (None, None),
         ("*", None),
@@ -57,8 +57,8 @@ def test_the_bound_of_a_moment_sorts_before_what_is_made_then() -> None:
         ("nonsense", set()),
     ],
 )
-def test_if_match_means_versions(said: str | None, meant: set[int] | None) -> None:
-    assert expected_versions(said) == meant
+def test_if_match_means_versions(if_match: str | None, meant: set[int] | None) -> None:
+    assert expected_versions(if_match) == meant
 
 
 def test_an_etag_is_what_if_match_takes() -> None:

@@ -67,7 +67,7 @@ async def test_every_error_of_the_tree(client: httpx.AsyncClient, error: type[er
     assert body.get("field") == ("name" if error is errors.BadInput else None)
 
 
-async def test_what_helps_the_caller_stands_in_the_head(client: httpx.AsyncClient):
+async def test_headers_tell_the_caller_what_to_do(client: httpx.AsyncClient):
     assert (await client.get("/raises/Overloaded")).headers["retry-after"] == "1"
     assert int((await client.get("/raises/Unavailable")).headers["retry-after"]) >= 1
     assert (await client.get("/raises/NotAllowed")).headers["www-authenticate"].startswith("Bearer")
@@ -82,7 +82,7 @@ async def test_no_such_address_and_no_such_method(client: httpx.AsyncClient):
     assert (wrong.status_code, wrong.json()["code"], wrong.headers["allow"]) == (405, "wrong_method", "POST")
 
 
-async def test_a_defect_is_a_500_that_tells_nothing(client: httpx.AsyncClient):
+async def test_a_bug_is_a_500_that_shows_no_cause(client: httpx.AsyncClient):
     answer = await client.get("/defect")
     assert (answer.status_code, answer.json()["code"]) == (500, "defect")
     assert "Zero" not in answer.text
@@ -113,7 +113,7 @@ async def test_codes_of_fields(client: httpx.AsyncClient, query: str, sent: obje
     assert (error["field"], error["code"]) == (field, code)
 
 
-async def test_a_body_that_is_no_json(client: httpx.AsyncClient):
+async def test_a_body_that_is_not_json_is_malformed(client: httpx.AsyncClient):
     answer = await client.post("/things", content=b"{", headers={"content-type": "application/json"})
     assert (answer.status_code, answer.json()["code"]) == (400, "malformed_body")
 
