@@ -8,10 +8,9 @@ from functools import partial
 import uvloop
 
 from app.compose import summary_mail
-from app.domain.calendar import Frequency, Recurrence
+from app.domain.summary_schedule import SummarySchedule
 from app.store.engine import open_engines
-from app.store.summaries import Schedule
-from app.store.summary_view import read_summary_view
+from app.store.mail_views import read_summary_view
 from app.store.transactions import Database
 from bench.claim import Claim
 from bench.fleet import JOBS, add_fleet, add_history
@@ -42,7 +41,7 @@ async def _summarise(place: Place) -> float:
     settings = place.settings()
     database = Database(open_engines(settings))
     end = datetime.now(UTC).replace(hour=7, minute=0, second=0, microsecond=0)
-    schedule = Schedule("sch_bench", None, "every morning", Recurrence(Frequency.DAY, 7), (), (), end, 0)
+    schedule = SummarySchedule("sch_bench", "every morning", (), end)
     begun = time.perf_counter()
     async with database.read() as tx:
         story = await read_summary_view(tx, schedule, number=1, start=end - timedelta(days=1), end=end)

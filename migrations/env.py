@@ -9,7 +9,7 @@ from sqlalchemy import Connection, event, pool
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from app.core.settings import load_settings
-from app.store.schema import metadata
+from app.store.tables_managed import metadata
 from app.store.types import Json, Utc
 
 

@@ -4,7 +4,7 @@ from app.admin.audit import note
 from app.admin.editing import Editor
 from app.core.errors import IllegalMove, NotFound
 from app.domain.event import EventState
-from app.store import inbox
+from app.store.events import lock_event, put_event_back, put_events_back
 from app.store.transactions import WriteTx
 
 RETRIES_MOST = 10_000  # events in one call: a longer transaction would hold back intake
@@ -12,20 +12,20 @@ RETRIES_MOST = 10_000  # events in one call: a longer transaction would hold bac
 
 async def retry_event(tx: WriteTx, event_id: str, by: Editor) -> None:
     """Queue one event to be decided on again. Raises NotFound, and IllegalMove if it is not set aside."""
-    held = await inbox.lock_event(tx, event_id)
+    held = await lock_event(tx, event_id)
     if held is None:
         raise NotFound(f"there is no event {event_id}")
     state, error = held
     if state != EventState.SET_ASIDE:
         raise IllegalMove(f"only an event that is set aside can be decided on again, and this one is {state}")
-    await inbox.put_back(tx, event_id)
+    await put_event_back(tx, event_id)
     await note(tx, by.who, by.at, "retry", "event", event_id, {"was": error})
     tx.after_commit(lambda: by.wake("events"))
 
 
 async def retry_set_aside_events(tx: WriteTx, by: Editor) -> int:
     """Queue the oldest `RETRIES_MOST` events that are set aside to be decided on again; return how many there were."""
-    retried = await inbox.put_all_back(tx, RETRIES_MOST)
+    retried = await put_events_back(tx, RETRIES_MOST)
     if retried:
         await note(tx, by.who, by.at, "retry", "event", "set_aside", {"retried": retried})
         tx.after_commit(lambda: by.wake("events"))

@@ -21,7 +21,7 @@ from app.store.keys import insert_key
 from app.store.recipients import RECIPIENTS
 from app.store.routes import ROUTES
 from app.store.rules import RULES
-from app.store.summary_schedules import SUMMARY_SCHEDULES
+from app.store.summaries import SUMMARY_SCHEDULES
 from app.store.transactions import Database, WriteTx
 
 # Kind, how many in a row, and silent after: what a new administrator wants to be alerted of.

@@ -14,8 +14,8 @@ from app.core.ids import new_id
 from app.domain.message import Bodies, Message, Parcel
 from app.domain.relay import Relay, agent_of, event_of
 from app.store import outbox
+from app.store.events import insert_clock_events
 from app.store.first_start import first_customer
-from app.store.inbox import insert_clock_events
 from app.store.intake import find_or_create_agents
 from app.store.relays import RELAYS, revoke_keys_of_relay
 from app.store.transactions import WriteTx

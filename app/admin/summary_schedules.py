@@ -10,7 +10,7 @@ from app.admin.editing import Editor
 from app.admin.references import check_customer, check_recipients
 from app.domain.calendar import next_time
 from app.domain.summary_schedule import SummarySchedule
-from app.store.summary_schedules import SUMMARY_SCHEDULES
+from app.store.summaries import SUMMARY_SCHEDULES
 from app.store.transactions import WriteTx
 
 

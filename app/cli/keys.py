@@ -16,8 +16,8 @@ from app.core.errors import BadInput, Conflict
 from app.core.settings import load_settings
 from app.domain.key import Key, KeyKind
 from app.store.customers import CUSTOMERS, page_customers
+from app.store.engine import only_process
 from app.store.keys import page_keys
-from app.store.one_process import only_process
 from app.store.repository import Window
 from app.store.transactions import WriteTx
 

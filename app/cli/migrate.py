@@ -6,8 +6,8 @@ import typer
 
 from app.core.log import set_up_log
 from app.core.settings import load_settings
+from app.store.engine import only_process
 from app.store.migrate import upgrade
-from app.store.one_process import only_process
 
 
 def migrate() -> None:

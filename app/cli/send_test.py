@@ -16,8 +16,7 @@ from app.core.settings import Settings, load_settings
 from app.core.wakeups import Wakeups
 from app.http.api.recipients import checked_address
 from app.http.trial_message import send_trial
-from app.store.engine import open_engines
-from app.store.one_process import only_process
+from app.store.engine import only_process, open_engines
 from app.store.transactions import Database
 from app.store.transports import TransportTest, record_test
 

@@ -18,9 +18,8 @@ from app.core.secret import open_secret
 from app.core.settings import Settings, load_settings
 from app.http.bounded_head import BoundedHead
 from app.main import create_app
-from app.store.engine import open_engines
+from app.store.engine import only_process, open_engines
 from app.store.migrate import upgrade
-from app.store.one_process import only_process
 from app.store.transactions import Database
 
 STOP_S = 10

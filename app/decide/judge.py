@@ -25,8 +25,9 @@ from app.domain.job import Job, history_order, recount
 from app.domain.notice import NoticeKind
 from app.domain.pairing import span_to_pair
 from app.domain.run import run_key_of
-from app.store import agents, alerts, inbox, jobs, notices, runs
+from app.store import agents, alerts, jobs, notices, runs
 from app.store.customers import customers_by_id
+from app.store.events import mark_events_folded
 from app.store.jobs import JobName
 from app.store.rules import all_rules
 from app.store.transactions import WriteTx
@@ -60,7 +61,7 @@ async def judge_events(tx: WriteTx, events: Sequence[Event], now: datetime) -> i
     batch = BatchContext(customers, locked, await all_rules(tx), now)
     folded = await _fold(tx, batch, events)
     changes = await _judge_jobs(tx, batch, folded) + await _judge_agents(tx, batch, events)
-    await inbox.mark_folded(
+    await mark_events_folded(
         tx, [event.id for event in events], {event: run for job in folded for event, run in job.run_of.items()}
     )
     return await _apply(tx, batch, changes)

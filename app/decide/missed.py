@@ -16,7 +16,8 @@ from app.domain.event import HABIT, Activity, Event, EventKind, RunOutcome, Seve
 from app.domain.expectation import describe_expectation, earliness, last_slot_until, next_slot
 from app.domain.job import ExpectationSource, Job
 from app.domain.run import EARLY_S
-from app.store import agents, inbox, jobs, runs
+from app.store import agents, jobs, runs
+from app.store.events import insert_clock_events, oldest_waiting_event
 from app.store.heartbeats import GAP, Listening, find_listening
 from app.store.transactions import WriteTx
 
@@ -43,10 +44,10 @@ async def write_due_events(context: AppContext) -> bool:
     """Write the events of what fell due. True when there may be more at once."""
     now = context.clock()
     async with context.database.write() as tx:
-        oldest_unread = await inbox.oldest_waiting(tx)
+        oldest_unread = await oldest_waiting_event(tx)
         before = now if oldest_unread is None else min(now, oldest_unread)
         made = await _missed(tx, before, now) + await _overrun(tx, before, now) + await _silent(tx, before, now)
-        await inbox.insert_clock_events(tx, made)
+        await insert_clock_events(tx, made)
         if made:
             tx.after_commit(lambda: context.wakeups.wake("events"))
     return len(made) >= BATCH

@@ -9,7 +9,8 @@ from datetime import datetime, timedelta
 from app.context import AppContext
 from app.domain.event import Event
 from app.domain.relay import Relay, agent_of, event_of, trouble_of
-from app.store import inbox, relays
+from app.store import relays
+from app.store.events import insert_clock_events
 from app.store.intake import find_or_create_agents
 from app.store.transactions import WriteTx
 
@@ -28,7 +29,7 @@ async def tick(context: AppContext) -> bool:
     if changed:
         async with context.database.write() as tx:
             made = [event for relay_id in changed for event in await _note_change(tx, relay_id, now)]
-            await inbox.insert_clock_events(tx, made)
+            await insert_clock_events(tx, made)
             tx.after_commit(lambda: context.wakeups.wake("events"))
     return False
 

@@ -8,9 +8,9 @@ from app.core.log import log
 from app.domain.calendar import next_time, previous_time, whole_period_until
 from app.domain.dedupe import group_key, summary_key
 from app.domain.notice import URGENCY_SUMMARY, Notice, NoticeKind, NoticeState
+from app.domain.summary_schedule import SummarySchedule
 from app.store import notices
-from app.store import summaries as store
-from app.store.summaries import Schedule
+from app.store.summaries import SUMMARY_SCHEDULES, insert_summary, last_period_end, schedules_due, set_next_summary
 from app.store.transactions import WriteTx
 
 
@@ -18,24 +18,25 @@ async def tick(context: AppContext) -> bool:
     """Make all summaries that are due; return False, because none is left."""
     now = context.clock()
     async with context.database.write() as tx:
-        due = await store.schedules_due(tx, now)
+        due = await schedules_due(tx, now)
         for schedule in due:
             try:
                 end, next_at = newest_due(schedule, now), next_time(schedule.recurrence, now)
             except Exception:  # noqa: BLE001  (one schedule, such as one with a time zone that no longer exists, must not stop all others)
                 log.exception("a summary schedule cannot be read; it is tried again in an hour", schedule=schedule.id)
-                await store.move_on(tx, schedule.id, now + timedelta(hours=1))
+                await set_next_summary(tx, schedule.id, now + timedelta(hours=1))
                 continue
             await _make(tx, schedule, end, now, on_demand=False)
-            await store.move_on(tx, schedule.id, next_at)
+            await set_next_summary(tx, schedule.id, next_at)
         if due:
             tx.after_commit(lambda: context.wakeups.wake("notices"))
     return False
 
 
-def newest_due(schedule: Schedule, now: datetime) -> datetime:
+def newest_due(schedule: SummarySchedule, now: datetime) -> datetime:
     """Return the end of the newest period that is over: after an outage of days one summary is made, which covers them all."""
-    return max(schedule.next_at, previous_time(schedule.recurrence, now))
+    newest = previous_time(schedule.recurrence, now)
+    return newest if schedule.next_at is None else max(schedule.next_at, newest)
 
 
 async def make_now(tx: WriteTx, schedule_id: str, now: datetime) -> str | None:
@@ -43,19 +44,19 @@ async def make_now(tx: WriteTx, schedule_id: str, now: datetime) -> str | None:
 
     It does not change the schedule: the regular summary is still made, and covers the whole period.
     """
-    schedule = await store.lock_schedule(tx, schedule_id)
+    schedule = await SUMMARY_SCHEDULES.find(tx, schedule_id, for_change=True)
     if schedule is None:
         return None
     return await _make(tx, schedule, now, now, on_demand=True)
 
 
-async def _make(tx: WriteTx, schedule: Schedule, end: datetime, now: datetime, *, on_demand: bool) -> str | None:
+async def _make(tx: WriteTx, schedule: SummarySchedule, end: datetime, now: datetime, *, on_demand: bool) -> str | None:
     if on_demand:
         start = whole_period_until(schedule.recurrence, end)
     else:
         start = previous_time(schedule.recurrence, end)
-        start = min(start, await store.last_period_end(tx, schedule.id) or start)
-    summary_id = await store.insert_summary(tx, schedule, start=start, end=end, now=now, on_demand=on_demand)
+        start = min(start, await last_period_end(tx, schedule.id) or start)
+    summary_id = await insert_summary(tx, schedule, start=start, end=end, now=now, on_demand=on_demand)
     if summary_id is None:
         return None  # another worker made it
     why = f"summary '{schedule.name}' up to {end:%Y-%m-%d %H:%M} UTC" + (

@@ -11,8 +11,8 @@ from app.core.errors import Unavailable
 from app.core.log import log
 from app.decide.judge import judge_events
 from app.decide.reminders import report_after_silence, report_repeats
-from app.store import inbox
 from app.store.database_errors import describe_error
+from app.store.events import claim_new_events, set_event_aside, waiting_event_ids
 
 BATCH = 500
 
@@ -36,7 +36,7 @@ async def _decide_events(context: AppContext) -> bool:
     except Exception as cause:  # noqa: BLE001  (one bad event must not stop all others)
         log.error("a batch of events could not be decided; each is tried alone", cause=describe_error(cause))
     async with context.database.read() as tx:
-        waiting = await inbox.waiting_ids(tx, BATCH)
+        waiting = await waiting_event_ids(tx, BATCH)
     for event_id in waiting:
         try:
             await _decide_batch(context, only=event_id)
@@ -45,13 +45,13 @@ async def _decide_events(context: AppContext) -> bool:
         except Exception as cause:  # noqa: BLE001  (one bad event must not stop all others)
             log.exception("an event was set aside", event_id=event_id)
             async with context.database.write() as tx:
-                await inbox.set_aside(tx, event_id, describe_error(cause))
+                await set_event_aside(tx, event_id, describe_error(cause))
     return True
 
 
 async def _decide_batch(context: AppContext, only: str | None = None) -> int:
     async with context.database.write() as tx:
-        events = await inbox.claim_new(tx, BATCH, only)
+        events = await claim_new_events(tx, BATCH, only)
         if not events:
             return 0
         started = time.perf_counter()

@@ -16,6 +16,7 @@ from app.context import AppContext
 from app.core import metrics
 from app.domain.alert import AlertKind
 from app.store import monitoring
+from app.store.events import oldest_waiting_event
 from app.store.heartbeats import Heartbeat, heartbeats_since
 from app.store.monitoring import OutboxDepth
 
@@ -72,7 +73,7 @@ async def _read_families(context: AppContext) -> list[Metric]:
         alerts = await monitoring.open_alerts(tx)
         waiting = await monitoring.outbox_depth(tx)
         dead = await monitoring.dead_messages(tx)
-        undecided = await monitoring.undecided_since(tx)
+        undecided = await oldest_waiting_event(tx)
         workers = await heartbeats_since(tx, now - ALIVE)
     opened = GaugeMetricFamily("tocsin_alerts_open", "Open alerts.", labels=["kind"])
     for kind in AlertKind:

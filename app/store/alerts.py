@@ -10,7 +10,6 @@ from sqlalchemy import bindparam, func, select, update
 from app.domain.alert import Alert, AlertKind, AlertState
 from app.domain.event import Severity
 from app.domain.notice import NoticeState
-from app.store.mapping import alert_from
 from app.store.newest import STRETCHES_MOST, Stretches, page_newest, tested
 from app.store.notices import suppress_waiting
 from app.store.repository import Page, Repository, Window
@@ -82,7 +81,7 @@ async def open_alerts(tx: ReadTx, subject_ids: Iterable[str]) -> dict[str, list[
     )
     found: dict[str, list[Alert]] = {}
     for row in rows:
-        found.setdefault(row.subject_id, []).append(alert_from(row))
+        found.setdefault(row.subject_id, []).append(ALERTS.mapping.read(row))
     return found
 
 
@@ -91,7 +90,7 @@ async def lock_alerts(tx: WriteTx, ids: Iterable[str]) -> dict[str, Alert]:
     rows = await tx.connection.execute(
         select(alerts).where(alerts.c.id.in_(set(ids))).order_by(alerts.c.id).with_for_update()
     )
-    return {row.id: alert_from(row) for row in rows}
+    return {row.id: ALERTS.mapping.read(row) for row in rows}
 
 
 async def insert_alerts(tx: WriteTx, opened: Sequence[Alert]) -> None:
@@ -119,7 +118,7 @@ async def close_alerts(tx: WriteTx, closed: Sequence[tuple[Alert, str]], now: da
 async def lock_alert(tx: WriteTx, alert_id: str) -> Alert | None:
     """Return one alert, locked until the commit; None if there is none."""
     row = (await tx.connection.execute(select(alerts).where(alerts.c.id == alert_id).with_for_update())).one_or_none()
-    return None if row is None else alert_from(row)
+    return None if row is None else ALERTS.mapping.read(row)
 
 
 async def acknowledge(tx: WriteTx, alert_id: str, who: str, now: datetime) -> None:
@@ -132,7 +131,7 @@ async def close_missed(tx: WriteTx, job_id: str, reason: str, now: datetime) -> 
     """Close the open alerts that say that the job did not run, and suppress their notices that still wait."""
     missed = alerts.c.subject_id == job_id, alerts.c.kind == AlertKind.MISSED, alerts.c.closed_at.is_(None)
     rows = await tx.connection.execute(select(alerts).where(*missed).with_for_update())
-    found = [alert_from(row) for row in rows]
+    found = [ALERTS.mapping.read(row) for row in rows]
     await close_alerts(tx, [(alert, reason) for alert in found], now)
     await suppress_waiting(tx, {alert.id: reason for alert in found})
 

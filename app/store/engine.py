@@ -1,7 +1,11 @@
-"""Opens the database: SQLite with one writing connection, or PostgreSQL."""
+"""Opens the database: SQLite with one writing connection and for one service process, or PostgreSQL."""
 
+import contextlib
+import fcntl
+import os
 import socket
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +15,7 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
+from app.core.errors import Conflict
 from app.core.settings import Settings
 
 BUSY_S = 30
@@ -125,3 +130,29 @@ def _sqlite(url: str, *, size: int, writes: bool) -> AsyncEngine:
         driver.run_async(lambda raw: raw.execute_fetchall("BEGIN IMMEDIATE" if writes else "BEGIN"))
 
     return engine
+
+
+@contextlib.contextmanager
+def only_process(settings: Settings) -> Iterator[None]:
+    """Hold the lock `var_dir/tocsin.lock` while serving on SQLite. Raises Conflict if another process holds it; it ends with its process."""
+    if not settings.is_sqlite:
+        yield
+        return
+    path = settings.var_dir / "tocsin.lock"
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(file, 20, 0).decode("ascii", "replace").strip() or "unknown"
+            raise Conflict(
+                f"another Tocsin (process {holder}) already serves from {settings.var_dir}; stop it first, "
+                "or set TOCSIN_DATABASE_URL to a PostgreSQL database, which many processes may share",
+                code="already_running",
+            ) from None
+        os.ftruncate(file, 0)
+        os.pwrite(file, str(os.getpid()).encode(), 0)
+        yield
+    finally:
+        os.close(file)

@@ -1,11 +1,19 @@
-"""Events for administrators: lists, and one event whole. What intake stores is in intake.py, what is decided on in inbox.py."""
+"""Events in the database: listed for administrators, claimed and marked by deciding, set aside and put back, and those that our own clock writes.
 
+How intake stores new events is in `intake.py`.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Column, ColumnElement, and_, func, literal_column, or_, select
+from sqlalchemy import Column, ColumnElement, Row, and_, bindparam, func, literal_column, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.event import (
     Activity,
+    Event,
     EventKind,
     EventState,
     ListedEvent,
@@ -18,17 +26,18 @@ from app.store.newest import STRETCHES_MOST, Stretches, page_newest, page_recent
 from app.store.repository import Page, Repository, Window
 from app.store.scope import Scope, agent_ids
 from app.store.tables import events, jobs
-from app.store.transactions import ReadTx
+from app.store.transactions import ReadTx, WriteTx
 
 EVENTS = Repository(events, StoredEvent, noun="event", prefix="evt", newest_first=True)
 _LISTED = Repository(events, ListedEvent, noun="event", prefix="evt", newest_first=True)
 _ACTIVITIES = tuple(activity.value for activity in Activity)
 # The conditions of partial indexes, spelled out: SQLite uses such an index only where its condition stands in the query.
 _IS_TROUBLE = events.c.outcome != literal_column("'success'")
-_STATES: dict[EventState, ColumnElement[bool]] = {
-    EventState.NEW: events.c.state == literal_column("'new'"),
-    EventState.SET_ASIDE: events.c.state == literal_column("'set_aside'"),
-}
+_NEW = events.c.state == literal_column("'new'")
+_SET_ASIDE = events.c.state == literal_column("'set_aside'")
+_STATES: dict[EventState, ColumnElement[bool]] = {EventState.NEW: _NEW, EventState.SET_ASIDE: _SET_ASIDE}
+# A clock that is further ahead must not hide what follows: a success from tomorrow would outrank tonight's failures.
+CLOCKS_DIFFER = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,3 +173,128 @@ def _is_of_job(name: str) -> ColumnElement[bool]:
         events.c.severity.in_((Severity.ERROR.value, Severity.CRITICAL.value)),
     )
     return or_(names_it, and_(events.c.job.is_(None), *tested(events, activity=name), begins_or_ends_run))
+
+
+async def claim_new_events(tx: WriteTx, limit: int, only: str | None = None) -> list[Event]:
+    """Claim up to `limit` unfolded events, oldest first, until the transaction ends; `only` is the id of a single one.
+
+    Without their logs: these are long, and no decision depends on them.
+    """
+    due = (
+        select(*(column for column in events.c if column.name != "log"))
+        .where(_NEW if only is None else and_(_NEW, events.c.id == only))
+        .order_by(events.c.id)
+        .limit(limit)
+    )
+    rows: Sequence[Row[Any]] = (await tx.connection.execute(due.with_for_update(skip_locked=True))).all()
+    return [
+        Event(
+            id=row.id,
+            customer_id=row.customer_id,
+            agent_id=row.agent_id,
+            key=row.key,
+            occurred_at=min(row.occurred_at, row.received_at + CLOCKS_DIFFER),
+            received_at=row.received_at,
+            kind=EventKind(row.kind),
+            job=row.job,
+            run=row.run,
+            activity=Activity(row.activity),
+            phase=None if row.phase is None else Phase(row.phase),
+            outcome=None if row.outcome is None else RunOutcome(row.outcome),
+            severity=Severity(row.severity),
+            message=row.message,
+            metrics=row.metrics or {},
+            labels=row.labels or {},
+            extra=row.extra or {},
+            flags=tuple(row.flags or ()),
+        )
+        for row in rows
+    ]
+
+
+async def waiting_event_ids(tx: ReadTx, limit: int) -> list[str]:
+    """Return the ids of unfolded events, oldest first."""
+    found = await tx.connection.execute(select(events.c.id).where(_NEW).order_by(events.c.id).limit(limit))
+    return list(found.scalars())
+
+
+async def oldest_waiting_event(tx: ReadTx) -> datetime | None:
+    """Return when the oldest unfolded event was received: a run that seems to be missing after that moment may only be unread."""
+    moment: datetime | None = await tx.connection.scalar(
+        select(events.c.received_at).where(_NEW).order_by(events.c.id).limit(1)
+    )
+    return moment
+
+
+async def mark_events_folded(tx: WriteTx, event_ids: Sequence[str], run_of: dict[str, str]) -> None:
+    """Mark events as folded and note the run that each belongs to (`run_of`: event id to run id)."""
+    plain = [event_id for event_id in event_ids if event_id not in run_of]
+    if plain:
+        await tx.connection.execute(update(events).where(events.c.id.in_(plain)).values(state="folded"))
+    if run_of:
+        mark = (
+            update(events)
+            .where(events.c.id == bindparam("of_event"))
+            .values(state="folded", run_id=bindparam("of_run"))
+        )
+        await tx.connection.execute(
+            mark, [{"of_event": event_id, "of_run": run_id} for event_id, run_id in run_of.items()]
+        )
+
+
+async def set_event_aside(tx: WriteTx, event_id: str, error: str) -> None:
+    """Set one event that cannot be folded aside, with its error, where administrators see it."""
+    await tx.connection.execute(
+        update(events).where(_NEW, events.c.id == event_id).values(state="set_aside", error=error[:2000])
+    )
+
+
+async def lock_event(tx: WriteTx, event_id: str) -> tuple[str, str | None] | None:
+    """Return an event's state and error, locked until the commit."""
+    query = select(events.c.state, events.c.error).where(events.c.id == event_id).with_for_update()
+    row = (await tx.connection.execute(query)).one_or_none()
+    return None if row is None else (row.state, row.error)
+
+
+async def put_event_back(tx: WriteTx, event_id: str) -> None:
+    """Have one event decided on again."""
+    await tx.connection.execute(update(events).where(events.c.id == event_id).values(state="new", error=None))
+
+
+async def put_events_back(tx: WriteTx, limit: int) -> int:
+    """Have up to `limit` events that were set aside decided on again, oldest first; return how many."""
+    oldest = select(events.c.id).where(_SET_ASIDE).order_by(events.c.received_at).limit(limit)
+    ids = list((await tx.connection.execute(oldest.with_for_update(skip_locked=True))).scalars())
+    for start in range(0, len(ids), 1000):  # a statement has a limited number of parameters
+        some = events.c.id.in_(ids[start : start + 1000])
+        await tx.connection.execute(update(events).where(some).values(state="new", error=None))
+    return len(ids)
+
+
+async def insert_clock_events(tx: WriteTx, made: Sequence[Event]) -> None:
+    """Store events of our own clock. Their keys prevent two workers from storing the same event twice."""
+    if not made:
+        return
+    insert = sqlite.insert if tx.is_sqlite else postgresql.insert
+    rows = [
+        {
+            "id": event.id,
+            "customer_id": event.customer_id,
+            "agent_id": event.agent_id,
+            "key": event.key,
+            "kind": event.kind,
+            "job": event.job,
+            "run": event.run,
+            "activity": event.activity,
+            "phase": event.phase,
+            "outcome": event.outcome,
+            "severity": event.severity,
+            "occurred_at": event.occurred_at,
+            "received_at": event.received_at,
+            "message": event.message,
+            "metrics": dict(event.metrics) or None,
+            "extra": dict(event.extra) or None,
+        }
+        for event in made
+    ]
+    await tx.connection.execute(insert(events).on_conflict_do_nothing(), rows)

@@ -7,8 +7,8 @@ from sqlalchemy import exists, func, insert, select, update
 
 from app.domain.key import Key
 from app.domain.recipient import Address
-from app.store.json_forms import addresses_json
 from app.store.outbox import move_on_from_others
+from app.store.row_mapping import addresses_json
 from app.store.tables import customers
 from app.store.tables_managed import keys, recipients
 from app.store.transactions import WriteTx

@@ -13,10 +13,8 @@ from app.domain.event import Activity
 from app.domain.expectation import Expectation
 from app.domain.job import Job, JobState
 from app.domain.matcher import Comparison, Matcher
-from app.store.json_forms import expectation_json
-from app.store.key_table import key_table
-from app.store.readable import readable
-from app.store.repository import Page, Repository, Window, equals
+from app.store.repository import Page, Repository, Window, equals, key_table
+from app.store.row_mapping import expectation_json, readable
 from app.store.tables import agents, customers, job_days, jobs, runs
 from app.store.transactions import ReadTx, WriteTx
 

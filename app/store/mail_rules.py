@@ -3,8 +3,8 @@
 from sqlalchemy import or_, select
 
 from app.domain.mail_rule import MailRule
-from app.store.readable import readable
 from app.store.repository import Page, Repository, Window, equals
+from app.store.row_mapping import readable
 from app.store.tables_managed import mail_rules
 from app.store.transactions import ReadTx
 

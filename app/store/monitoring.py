@@ -67,13 +67,6 @@ async def open_alerts(tx: ReadTx) -> dict[str, int]:
     return {row[0]: row[1] for row in rows}
 
 
-async def undecided_since(tx: ReadTx) -> datetime | None:
-    """Return when the oldest event was received that is not decided yet."""
-    oldest = select(events.c.received_at).where(text("events.state = 'new'")).order_by(events.c.id).limit(1)
-    found: datetime | None = await tx.connection.scalar(oldest)
-    return found
-
-
 @dataclass(frozen=True, slots=True)
 class OverdueNotices:
     """Notices that should have been composed by now: how many, and when the oldest was due."""

@@ -12,10 +12,8 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, FromClause, ScalarSelect, Select, Table, any_, func, select, true
 from sqlalchemy.dialects.postgresql import array
 
-from app.store.key_table import key_table
-from app.store.readable import readable
-from app.store.repository import Page, Repository, Window
-from app.store.row_mapping import T
+from app.store.repository import Page, Repository, Window, key_table
+from app.store.row_mapping import T, readable
 from app.store.transactions import ReadTx
 
 STRETCHES_MOST = (

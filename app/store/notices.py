@@ -9,10 +9,8 @@ from sqlalchemy import Select, bindparam, exists, func, or_, select, text, updat
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.notice import URGENCY_CRITICAL, Notice, NoticeKind, NoticeState
-from app.store.key_table import key_table
-from app.store.mapping import notice_from
 from app.store.newest import Stretches, page_among, page_newest, split, tested
-from app.store.repository import Page, Repository, Window
+from app.store.repository import Page, Repository, Window, key_table
 from app.store.scope import Scope, alerts_of
 from app.store.tables import alerts, groups, notices
 from app.store.transactions import ReadTx, WriteTx
@@ -113,7 +111,7 @@ async def worded_for(tx: ReadTx, alert_ids: Iterable[str]) -> dict[str, list[Not
     )
     found: dict[str, list[Notice]] = {}
     for row in rows:
-        found.setdefault(row.alert_id, []).append(notice_from(row))
+        found.setdefault(row.alert_id, []).append(NOTICES.mapping.read(row))
     return found
 
 
@@ -140,7 +138,7 @@ async def repeats_due(tx: WriteTx, now: datetime, limit: int) -> list[Notice]:
 
 async def _claim(tx: WriteTx, due: Select[Any], limit: int) -> list[Notice]:
     rows = await tx.connection.execute(due.limit(limit).with_for_update(skip_locked=True))
-    return [notice_from(row) for row in rows]
+    return [NOTICES.mapping.read(row) for row in rows]
 
 
 async def clear_repeat(tx: WriteTx, ids: Sequence[str]) -> None:
@@ -202,7 +200,7 @@ async def waiting_due(tx: ReadTx, now: datetime, limit: int) -> list[Notice]:
         .order_by(notices.c.urgency, notices.c.due_at, notices.c.id)
         .limit(limit)
     )
-    return [notice_from(row) for row in await tx.connection.execute(due)]
+    return [NOTICES.mapping.read(row) for row in await tx.connection.execute(due)]
 
 
 async def mark_worded(tx: WriteTx, ids: Sequence[str], message_id: str) -> bool:

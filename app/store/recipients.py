@@ -5,8 +5,8 @@ from collections.abc import Collection
 from sqlalchemy import select, update
 
 from app.domain.recipient import Recipient
-from app.store.readable import readable
 from app.store.repository import Page, Repository, Window, equals
+from app.store.row_mapping import readable
 from app.store.tables import notices
 from app.store.tables_managed import recipients, routes, summary_schedules
 from app.store.transactions import ReadTx, WriteTx

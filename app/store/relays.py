@@ -7,8 +7,8 @@ from sqlalchemy import and_, func, not_, or_, select, text, update
 
 from app.domain.relay import Relay
 from app.store.outbox import served_by
-from app.store.readable import readable
 from app.store.repository import Page, Repository, Window, equals
+from app.store.row_mapping import readable
 from app.store.tables import messages
 from app.store.tables_managed import keys, recipients, relays
 from app.store.transactions import ReadTx, WriteTx

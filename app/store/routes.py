@@ -3,8 +3,8 @@
 from sqlalchemy import delete, select
 
 from app.domain.route import Route
-from app.store.readable import readable
 from app.store.repository import Page, Repository, Window, equals
+from app.store.row_mapping import readable
 from app.store.tables import groups
 from app.store.tables_managed import routes
 from app.store.transactions import ReadTx, WriteTx

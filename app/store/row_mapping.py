@@ -1,11 +1,11 @@
 """Turns rows into the frozen dataclasses of the domain and back, by the types of their fields.
 
-A new column that has a plain type needs no code here: a column of the table and a field of the dataclass with the same name are enough.
-A `timedelta` named `grace` is kept as whole seconds in a column named `grace_s`.
+A new column of a plain type needs no code here: a column of the table and a field of the dataclass with the same name are enough.
+A `timedelta` named `grace` is kept as whole seconds in a column named `grace_s`. Only this file knows the form of domain values in JSON columns.
 """
 
 import types
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from enum import StrEnum
@@ -14,18 +14,10 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, Union, get_args, g
 
 from sqlalchemy import Column, Row, Table
 
+from app.core.log import log
 from app.domain.expectation import Expectation
-from app.domain.matcher import Matcher
+from app.domain.matcher import Comparison, Matcher
 from app.domain.recipient import Address
-from app.store.json_forms import (
-    addresses_json,
-    addresses_of,
-    expectation_json,
-    expectation_of,
-    matchers_json,
-    matchers_of,
-    whole_seconds,
-)
 
 
 class Stored(Protocol):
@@ -48,7 +40,9 @@ class Versioned(Stored, Protocol):
 
 T = TypeVar("T", bound=Stored)
 V = TypeVar("V", bound=Versioned)
+Item = TypeVar("Item")
 Convert = Callable[[Any], Any]
+UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)  # what reading a row of another version raises
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,30 +71,102 @@ class RowMapping(Generic[T]):
         hints = get_type_hints(cls)
         self._cls = cls
         self._fields = [
-            _field(one.name, hints[one.name], renamed.get(one.name)) for one in fields(cls) if one.name not in without
+            _field(field.name, hints[field.name], renamed.get(field.name))
+            for field in fields(cls)
+            if field.name not in without
         ]
-        missing = [one.column for one in self._fields if one.column not in table.c]
+        missing = [field.column for field in self._fields if field.column not in table.c]
         if missing:
             raise TypeError(f"table {table.name} has no column for {cls.__name__}: {', '.join(missing)}")
-        self.columns: list[Column[Any]] = [table.c[one.column] for one in self._fields]
+        self.columns: list[Column[Any]] = [table.c[field.column] for field in self._fields]
 
     def read(self, row: Row[Any]) -> T:
         """Return what a row holds. Raises ValueError, KeyError or TypeError where another version wrote what cannot be read."""
         values: dict[str, Any] = {}
-        for one in self._fields:
-            value = getattr(row, one.column)
-            if one.read is not None and not (value is None and one.is_optional):
-                value = one.read(value)
-            values[one.name] = value
+        for field in self._fields:
+            value = getattr(row, field.column)
+            if field.read is not None and not (value is None and field.is_optional):
+                value = field.read(value)
+            values[field.name] = value
         return self._cls(**values)
 
     def write(self, thing: T) -> dict[str, object]:
         """Return the values of the columns."""
         values: dict[str, object] = {}
-        for one in self._fields:
-            value = getattr(thing, one.name)
-            values[one.column] = value if one.write is None or value is None else one.write(value)
+        for field in self._fields:
+            value = getattr(thing, field.name)
+            values[field.column] = value if field.write is None or value is None else field.write(value)
         return values
+
+
+def readable(rows: Iterable[Row[Any]], read: Callable[[Row[Any]], Item], noun: str) -> list[Item]:
+    """Return what can be read of rows that administrators edit one by one; log the others at each call, until somebody repairs them.
+
+    One row that cannot be read, because another version wrote it, must not stop the work with all others.
+    """
+    found: list[Item] = []
+    for row in rows:
+        try:
+            found.append(read(row))
+        except UNREADABLE as cause:
+            log.error("row left out because it cannot be read; repair it", noun=noun, id=row.id, cause=repr(cause))
+    return found
+
+
+def matchers_of(stored: Iterable[Mapping[str, str]]) -> tuple[Matcher, ...]:
+    """Return the matchers that a column holds."""
+    return tuple(Matcher(form["field"], Comparison(form["test"]), form["value"]) for form in stored)
+
+
+def matchers_json(matchers: Iterable[Matcher]) -> list[dict[str, str]]:
+    """Return matchers as a column holds them."""
+    return [{"field": matcher.field, "test": matcher.test.value, "value": matcher.value} for matcher in matchers]
+
+
+def addresses_of(stored: Iterable[Mapping[str, str]]) -> tuple[Address, ...]:
+    """Return the addresses of a recipient that a column holds."""
+    return tuple(Address(form["transport"], form["address"]) for form in stored)
+
+
+def addresses_json(addresses: Iterable[Address]) -> list[dict[str, str]]:
+    """Return the addresses of a recipient as a column holds them."""
+    return [{"transport": address.transport, "address": address.address} for address in addresses]
+
+
+def expectation_of(stored: Mapping[str, Any] | None) -> Expectation | None:
+    """Return the expectation that a column holds, with durations in whole seconds; None where nothing is expected."""
+    if stored is None:
+        return None
+    return Expectation(
+        grace=timedelta(seconds=stored["grace_s"]),
+        cron=stored["cron"],
+        period=seconds_or_none(stored["period_s"]),
+        time_zone=stored["time_zone"],
+        longest=seconds_or_none(stored["longest_s"]),
+    )
+
+
+def expectation_json(expectation: Expectation | None) -> dict[str, Any] | None:
+    """Return an expectation as a column holds it."""
+    if expectation is None:
+        return None
+    return {
+        "cron": expectation.cron,
+        "period_s": whole_seconds(expectation.period),
+        "time_zone": expectation.time_zone,
+        "grace_s": whole_seconds(expectation.grace),
+        "longest_s": whole_seconds(expectation.longest),
+    }
+
+
+def whole_seconds(length: timedelta | None) -> int | None:
+    """Return a duration as a column holds it."""
+    return None if length is None else round(length.total_seconds())
+
+
+def seconds_or_none(stored: int | None) -> timedelta | None:
+    """Return the duration that a column of seconds holds; None if it is empty."""
+    return None if stored is None else timedelta(seconds=stored)
 
 
 _CONVERTERS: dict[Any, tuple[Convert, Convert]] = {

@@ -3,8 +3,8 @@
 from sqlalchemy import select
 
 from app.domain.alert import AlertKind, Rule
-from app.store.readable import readable
 from app.store.repository import Page, Repository, Window, equals
+from app.store.row_mapping import readable
 from app.store.tables_managed import rules
 from app.store.transactions import ReadTx
 

@@ -11,10 +11,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from app.domain.event import RunOutcome
 from app.domain.pairing import LONGEST_PAIRED, NearbyRuns
 from app.domain.run import SINGLE_EVENT, Run
-from app.store.key_table import key_table
-from app.store.mapping import run_from
 from app.store.newest import STRETCHES_MOST, Stretches, page_newest, page_recent, tested
-from app.store.repository import Page, Repository, Window
+from app.store.repository import Page, Repository, Window, key_table
 from app.store.scope import Scope, job_ids, jobs_of
 from app.store.tables import job_days, jobs, runs
 from app.store.transactions import ReadTx, WriteTx
@@ -90,7 +88,7 @@ async def find_runs(tx: WriteTx, keys: Iterable[tuple[str, str]]) -> dict[tuple[
     same = and_(runs.c.customer_id == jobs.c.customer_id, runs.c.job_id == jobs.c.id, runs.c.run_key == new.c.run_key)
     found = select(runs).select_from(new.join(jobs, jobs.c.id == new.c.job_id).join(runs, same))
     rows = await tx.connection.execute(found)
-    return {(row.job_id, row.run_key): run_from(row) for row in rows}
+    return {(row.job_id, row.run_key): RUNS.mapping.read(row) for row in rows}
 
 
 async def save_runs(tx: WriteTx, changed: Sequence[Run]) -> None:
@@ -166,7 +164,7 @@ async def history(tx: ReadTx, job_id: str) -> list[Run]:
         for row in rows:
             if success_at is not None and row.ended_at < success_at:
                 return found
-            found.append(run_from(row))
+            found.append(RUNS.mapping.read(row))
             if row.outcome == RunOutcome.SUCCESS:
                 success_at = success_at or row.ended_at
         if len(rows) < PAGE:
@@ -184,7 +182,7 @@ async def overrun_runs(tx: WriteTx, before: datetime, limit: int) -> list[tuple[
         .limit(limit)
     )
     rows = await tx.connection.execute(due.with_for_update(of=runs, skip_locked=True))
-    return [(run_from(row), row.agent_id, row.name, row.activity) for row in rows]
+    return [(RUNS.mapping.read(row), row.agent_id, row.name, row.activity) for row in rows]
 
 
 async def clear_overrun(tx: WriteTx, run_ids: Sequence[str]) -> None:
@@ -231,7 +229,7 @@ async def find_nearby_runs(tx: ReadTx, job_id: str, first: datetime, last: datet
     # Two queries, so that each can use the index. A run without an end has none of the other outcomes.
     for outcome in (runs.c.outcome.is_(None), runs.c.outcome == RunOutcome.SUPERSEDED):
         found += await connection.execute(starts.where(outcome).limit(MAX_NEARBY))
-    return NearbyRuns(since, {row.run_key: run_from(row) for row in found})
+    return NearbyRuns(since, {row.run_key: RUNS.mapping.read(row) for row in found})
 
 
 async def newest_runs(tx: ReadTx, job_ids: Iterable[str], limit: int) -> Mapping[str, list[Run]]:

@@ -6,8 +6,8 @@ from typing import Literal
 from sqlalchemy import ColumnElement, and_, select
 
 from app.domain.route import Silence
-from app.store.readable import readable
 from app.store.repository import Page, Repository, Window, equals
+from app.store.row_mapping import readable
 from app.store.tables_managed import silences
 from app.store.transactions import ReadTx
 

@@ -1,33 +1,50 @@
-"""Summary schedules and the summaries made from them: found when they are due, made once, moved on."""
+"""Summary schedules, as administrators edit them; and the summaries made from them: found when they are due, made once."""
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.core.ids import new_id
-from app.domain.calendar import Frequency, Recurrence
-from app.domain.matcher import Matcher
-from app.store.json_forms import matchers_of
-from app.store.readable import readable
+from app.domain.summary_schedule import SummarySchedule
+from app.store.repository import Page, Repository, Window, equals
+from app.store.row_mapping import readable
 from app.store.tables_managed import summaries, summary_schedules
 from app.store.transactions import ReadTx, WriteTx
 
+SUMMARY_SCHEDULES = Repository(
+    summary_schedules,
+    SummarySchedule,
+    noun="summary schedule",
+    prefix="sch",
+    edited=(
+        "name",
+        "customer_id",
+        "enabled",
+        "every",
+        "hour",
+        "minute",
+        "weekday",
+        "month_day",
+        "time_zone",
+        "matchers",
+        "recipients",
+    ),
+)
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
-    """When a summary is made, of which jobs, for whom."""
 
-    id: str
-    customer_id: str | None
-    name: str
-    recurrence: Recurrence
-    matchers: tuple[Matcher, ...]
-    recipients: tuple[str, ...]
-    next_at: datetime
-    last_number: int
+async def page_summary_schedules(
+    tx: ReadTx,
+    window: Window,
+    *,
+    customer_id: str | None = None,
+    name: str | None = None,
+    enabled: bool | None = None,
+) -> Page[SummarySchedule]:
+    """Return summary schedules in the order of their ids, filtered."""
+    same = equals(summary_schedules, customer_id=customer_id, name=name, enabled=enabled)
+    return await SUMMARY_SCHEDULES.page(tx, same, window)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,27 +52,20 @@ class Summary:
     """A summary that was made: its number and the period that it covers."""
 
     id: str
-    schedule: Schedule
+    schedule: SummarySchedule
     number: int
     period_start: datetime
     period_end: datetime
 
 
-async def schedules_due(tx: WriteTx, now: datetime) -> list[Schedule]:
+async def schedules_due(tx: WriteTx, now: datetime) -> list[SummarySchedule]:
     """Claim the enabled schedules whose time has come."""
     due = select(summary_schedules).where(summary_schedules.c.enabled, summary_schedules.c.next_at <= now).limit(100)
     rows = await tx.connection.execute(due.with_for_update(skip_locked=True))
-    return readable(rows, lambda row: _schedule_of(row, now), "summary schedule")
+    return readable(rows, SUMMARY_SCHEDULES.mapping.read, "summary schedule")
 
 
-async def lock_schedule(tx: WriteTx, schedule_id: str) -> Schedule | None:
-    """Return one schedule, locked, because its number is about to be raised."""
-    found = select(summary_schedules).where(summary_schedules.c.id == schedule_id).with_for_update()
-    row = (await tx.connection.execute(found)).one_or_none()
-    return None if row is None else _schedule_of(row, row.created_at)
-
-
-async def move_on(tx: WriteTx, schedule_id: str, next_at: datetime) -> None:
+async def set_next_summary(tx: WriteTx, schedule_id: str, next_at: datetime) -> None:
     """Set when the schedule is due next."""
     await tx.connection.execute(
         update(summary_schedules).where(summary_schedules.c.id == schedule_id).values(next_at=next_at)
@@ -70,7 +80,7 @@ async def last_period_end(tx: ReadTx, schedule_id: str) -> datetime | None:
 
 
 async def insert_summary(
-    tx: WriteTx, schedule: Schedule, *, start: datetime, end: datetime, now: datetime, on_demand: bool
+    tx: WriteTx, schedule: SummarySchedule, *, start: datetime, end: datetime, now: datetime, on_demand: bool
 ) -> str | None:
     """Number and store a summary; return its id, or None if this schedule already has one up to `end`."""
     summary_id = new_id("sum")
@@ -101,34 +111,5 @@ async def find_summary(tx: ReadTx, summary_id: str) -> Summary | None:
     row = (await tx.connection.execute(select(summaries).where(summaries.c.id == summary_id))).one_or_none()
     if row is None:
         return None
-    schedule = (
-        await tx.connection.execute(select(summary_schedules).where(summary_schedules.c.id == row.schedule_id))
-    ).one()
-    return Summary(
-        id=summary_id,
-        schedule=_schedule_of(schedule, row.period_end),
-        number=row.number,
-        period_start=row.period_start,
-        period_end=row.period_end,
-    )
-
-
-async def find_schedule(tx: ReadTx, schedule_id: str) -> Schedule | None:
-    """Return a schedule, for a preview."""
-    row = (
-        await tx.connection.execute(select(summary_schedules).where(summary_schedules.c.id == schedule_id))
-    ).one_or_none()
-    return None if row is None else _schedule_of(row, row.created_at)
-
-
-def _schedule_of(row: Row[Any], otherwise: datetime) -> Schedule:
-    return Schedule(
-        id=row.id,
-        customer_id=row.customer_id,
-        name=row.name,
-        recurrence=Recurrence(Frequency(row.every), row.hour, row.minute, row.weekday, row.month_day, row.time_zone),
-        matchers=matchers_of(row.matchers),
-        recipients=tuple(row.recipients),
-        next_at=row.next_at or otherwise,
-        last_number=row.last_number,
-    )
+    schedule = await SUMMARY_SCHEDULES.get(tx, row.schedule_id)
+    return Summary(summary_id, schedule, row.number, row.period_start, row.period_end)

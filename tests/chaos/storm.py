@@ -18,7 +18,7 @@ from app.core.secret import Secret
 from app.core.settings import load_settings
 from app.domain.summary_schedule import SummarySchedule
 from app.store.engine import open_engines
-from app.store.summary_schedules import SUMMARY_SCHEDULES
+from app.store.summaries import SUMMARY_SCHEDULES
 from app.store.tables import messages
 from app.store.tables_managed import recipients, routes
 from app.store.transactions import Database

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from app.store.schema import metadata
+from app.store.tables_managed import metadata
 from tests.support.migrated import ALEMBIC_INI
 
 

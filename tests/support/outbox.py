@@ -11,7 +11,7 @@ from app.domain.attempt import Attempt
 from app.domain.message import Bodies, Message
 from app.domain.recipient import Address
 from app.store import attempts, outbox
-from app.store.json_forms import addresses_json
+from app.store.row_mapping import addresses_json
 from app.store.tables_managed import recipients
 from app.store.transactions import WriteTx
 

@@ -43,9 +43,8 @@ from app.http.api.fields import (
 )
 from app.http.etag import IfMatch, put_etag
 from app.http.paging import Paged, PageOut
-from app.store.summaries import find_schedule
-from app.store.summary_schedules import SUMMARY_SCHEDULES, page_summary_schedules
-from app.store.summary_view import read_summary_view
+from app.store.mail_views import read_summary_view
+from app.store.summaries import SUMMARY_SCHEDULES, page_summary_schedules
 
 router = APIRouter(prefix="/v1/summary-schedules", tags=["summary-schedules"])
 
@@ -198,9 +197,7 @@ async def preview_summary(
     """Return the summary as it would be sent now, and send nothing."""
     now, base_url = context.clock(), context.settings.public_url
     async with context.database.read() as tx:
-        schedule = await find_schedule(tx, summary_schedule_id)
-        if schedule is None:
-            raise NotFound(f"there is no summary schedule {summary_schedule_id}")
+        schedule = await SUMMARY_SCHEDULES.get(tx, summary_schedule_id)
         start = whole_period_until(schedule.recurrence, now)
         view = await read_summary_view(tx, schedule, number=schedule.last_number + 1, start=start, end=now)
     if form == "json":

@@ -7,7 +7,7 @@ import pytest
 
 from app.admin import events
 from app.decide import tick as decide
-from app.store import inbox
+from app.store.events import set_event_aside
 from tests.support.api import ENROL_KEY, Api, serving
 
 FAILED = {"agent": "sql01", "job": "nightly", "outcome": "failure"}
@@ -24,7 +24,7 @@ async def set_aside(api: Api, count: int) -> list[str]:
     ids = [one["id"] for one in await api.items("/v1/events")]
     async with api.context.database.write() as tx:
         for event_id in ids:
-            await inbox.set_aside(tx, event_id, "KeyError: a defect")
+            await set_event_aside(tx, event_id, "KeyError: a defect")
     return ids
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from app.core.errors import Conflict
 from app.core.settings import load_settings
-from app.store.one_process import only_process
+from app.store.engine import only_process
 
-HOLD = "import sys\nfrom pathlib import Path\nfrom app.core.settings import load_settings\nfrom app.store.one_process import only_process\n"
+HOLD = "import sys\nfrom pathlib import Path\nfrom app.core.settings import load_settings\nfrom app.store.engine import only_process\n"
 HOLD += "with only_process(load_settings(var_dir=Path(sys.argv[1]))):\n    print('held', flush=True)\n    sys.stdin.read()\n"
 
 

@@ -15,7 +15,7 @@ from app.admin.editing import Editor
 from app.core.ids import new_id
 from app.decide import missed
 from app.domain.agent import Agent
-from app.store.json_forms import expectation_of
+from app.store.row_mapping import expectation_of
 from app.store.tables import alerts, events, jobs, notices
 from tests.support.context import Lived, live_in
 

@@ -13,9 +13,9 @@ from app.admin.editing import Editor
 from app.admin.jobs import dismiss_job_expectation
 from app.compose import tick as compose
 from app.domain.mail_views import SummaryView
+from app.store.mail_views import read_summary_view
 from app.store.runs import newest_first
-from app.store.summaries import find_schedule
-from app.store.summary_view import read_summary_view
+from app.store.summaries import SUMMARY_SCHEDULES
 from app.store.tables import alerts, jobs, messages, notices
 from app.store.tables_managed import summary_schedules
 from tests.support.context import Lived, live_in
@@ -167,8 +167,7 @@ async def summary(lived: Lived) -> SummaryView:
     """Return the next summary."""
     async with lived.context.database.read() as tx:
         [row] = (await tx.connection.execute(select(summary_schedules.c.id))).all()
-        schedule = await find_schedule(tx, row.id)
-        assert schedule is not None
+        schedule = await SUMMARY_SCHEDULES.get(tx, row.id)
         return await read_summary_view(
             tx, schedule, number=1, start=lived.time[0] - timedelta(days=1), end=lived.time[0]
         )

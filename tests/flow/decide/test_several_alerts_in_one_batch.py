@@ -5,7 +5,7 @@ from pathlib import Path
 from sqlalchemy import update
 
 from app.decide.judge import judge_events
-from app.store import inbox
+from app.store.events import claim_new_events
 from app.store.tables import alerts, notices
 from tests.support.context import live_in
 
@@ -23,6 +23,6 @@ async def test_alerts_that_close_in_one_batch_each_send_a_recovery(database_url:
         for job in JOBS:
             await lived.receive(job=job, phase="finished", outcome="success")
         async with lived.context.database.write() as tx:
-            await judge_events(tx, await inbox.claim_new(tx, len(JOBS)), lived.context.clock())
+            await judge_events(tx, await claim_new_events(tx, len(JOBS)), lived.context.clock())
         assert [row.closed_reason is not None for row in await lived.rows(alerts)] == [True] * len(JOBS)
         assert len(await lived.rows(notices, notices.c.what == "recovered", notices.c.state == "waiting")) == len(JOBS)

@@ -13,9 +13,9 @@ from app.admin.jobs import dismiss_job_expectation, update_job
 from app.compose import summary_mail
 from app.compose.summary_subject import tone_of
 from app.domain.mail_views import SummaryView
-from app.store.json_forms import expectation_of
-from app.store.summaries import find_schedule
-from app.store.summary_view import read_summary_view
+from app.store.mail_views import read_summary_view
+from app.store.row_mapping import expectation_of
+from app.store.summaries import SUMMARY_SCHEDULES
 from app.store.tables import jobs
 from app.store.tables_managed import summary_schedules
 from tests.support.context import Lived, live_in
@@ -48,8 +48,7 @@ async def summary_of(lived: Lived, day: int, length: timedelta = DAY) -> Summary
     await lived.decide()
     [row] = await lived.rows(summary_schedules)
     async with lived.context.database.read() as tx:
-        schedule = await find_schedule(tx, row.id)
-        assert schedule is not None
+        schedule = await SUMMARY_SCHEDULES.get(tx, row.id)
         return await read_summary_view(tx, schedule, number=1, start=end - length, end=end)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from app.domain.matcher import Comparison, Matcher
-from app.store.summaries import find_schedule
-from app.store.summary_view import read_summary_view
+from app.store.mail_views import read_summary_view
+from app.store.summaries import SUMMARY_SCHEDULES
 from app.store.tables_managed import summary_schedules
 from tests.support.context import Lived, live_in
 
@@ -36,8 +36,7 @@ async def test_case_does_not_matter_in_any_alphabet(lived: Lived) -> None:
     [row] = await lived.rows(summary_schedules)
     now = lived.pass_time(minutes=1)
     async with lived.context.database.read() as tx:
-        schedule = await find_schedule(tx, row.id)
-        assert schedule is not None
+        schedule = await SUMMARY_SCHEDULES.get(tx, row.id)
         for matcher, wanted in MATCHERS:
             one = replace(schedule, matchers=(matcher,))
             view = await read_summary_view(tx, one, number=1, start=now - timedelta(days=1), end=now)
