@@ -1,4 +1,4 @@
-"""Words the corpus's own JSON events in our fields, byte by byte, so that what is wrong in a body stays wrong."""
+"""Rewrite the field names of the corpus's JSON events to ours, byte by byte, so that errors in a body are kept."""
 
 import gzip
 import re
@@ -19,10 +19,10 @@ _FIELDS = {
 _AMOUNTS = re.compile(rb'"duration_s": ("?[^,]+), "exit_code": [^,]+, "files": ("?[^,]+), "bytes": ("?[^,]+)')
 
 
-def translated(body: bytes, head: bytes) -> bytes:
-    """Give the body in our words."""
+def rename_fields(body: bytes, head: bytes) -> bytes:
+    """Return the body with our field names."""
     if b"Content-Encoding: gzip" in head:
-        return gzip.compress(translated(gzip.decompress(body), b""), mtime=0)
+        return gzip.compress(rename_fields(gzip.decompress(body), b""), mtime=0)
     for theirs, ours in _FIELDS.items():
         body = body.replace(theirs, ours)
     return _AMOUNTS.sub(rb'"metrics": {"duration_s": \1, "files_processed": \2, "bytes_processed": \3}', body).replace(

@@ -1,6 +1,6 @@
-"""A running service, furnished with the keys that the corpus speaks of, and what it makes of each request, in words for a table.
+"""A running service with the keys that the corpus uses, and what it makes of each request, as a row of a table.
 
-`python -m tests.support.corpus_service FAMILY ...` writes the tables anew: for review by eye, never to make a test green.
+`python -m tests.support.corpus_service FAMILY ...` writes the tables again, for review by a person, never to make a test pass.
 """
 
 import json
@@ -23,17 +23,17 @@ from tests.support.sources import ROOT
 
 EXPECTED = ROOT / "tests/corpus/expected"
 COLUMNS = ("request", "answer", "events")
-_TEXT_MOST = 70
+_MAX_TEXT = 70
 _BY_KEY = (
     "alertmanager", "apprise", "backrest", "borg", "duplicati", "kopia", "ntfy", "restic", "resticprofile",
 )  # fmt: skip
-# What is another each time.
+# Values that differ each time.
 _CHANGING = (
     (re.compile(rb"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"), b"<uuid>"),
     (re.compile(rb"\d{4}-\d\d-\d\dT[\d:.+]{8,}"), b"<date>"),
     (re.compile(rb'"id":"[0-9a-f]{12}","time":\d+,"expires":\d+'), b'"id":"<id>"'),
 )
-# Keys that recorded programs have in their addresses.
+# Keys in the addresses of recorded programs.
 _LITERALS = {
     b"example-api-key": "CRONITOR_KEY",
     b"1f5e3410-254c-11e8-b61d-55875966d031": "CRONHUB_KEY",
@@ -44,7 +44,7 @@ _LITERALS = {
 
 @dataclass(slots=True)
 class Listener:
-    """The service under test. `values` fill the requests' placeholders; `seen` has the ids of events already told of."""
+    """The service under test. `values` fill the requests' placeholders; `seen` has the ids of events that are already in a row."""
 
     running: Running
     client: httpx.Client
@@ -53,32 +53,33 @@ class Listener:
     seen: set[str] = field(default_factory=set)
 
     def row(self, recording: Recording) -> tuple[str, str, str]:
-        """Send a request as often as it says, and give its row of the table."""
+        """Send a request as often as its `repeat` says, and return its row of the table."""
         answers = []
         self.values["UNIX"] = str(int(time.time()))
         for _ in range(recording.times):
-            head, body = corpus.fill(self._ours(recording), self.values)
+            head, body = corpus.fill(self._with_our_keys(recording), self.values)
             answers.append(corpus.send(self.running.url, head, body))
-        told = {f"{answer.status or 'closed'} {_shown(answer.body)}".strip() for answer in answers}
-        return recording.id, " / ".join(sorted(told)), " | ".join(sorted(map(self._words, self._new_events()))) or "-"
+        answered = {f"{answer.status or 'closed'} {_show_body(answer.body)}".strip() for answer in answers}
+        events = sorted(map(self._describe, self._new_events()))
+        return recording.id, " / ".join(sorted(answered)), " | ".join(events) or "-"
 
-    def _ours(self, recording: Recording) -> Recording:
+    def _with_our_keys(self, recording: Recording) -> Recording:
         head, body = recording.head, recording.body
         for literal, name in _LITERALS.items():
             head = head.replace(literal, self.values[name].encode())
         if recording.family == "native":
-            body = corpus_native.translated(body, head)
+            body = corpus_native.rename_fields(body, head)
         return Recording(recording.id, recording.meta, head, body)
 
     def _new_events(self) -> list[Mapping]:
-        page = self._ask("/v1/events", limit="200")["items"]
+        page = self._get("/v1/events", limit="200")["items"]
         new = [event["id"] for event in page if event["id"] not in self.seen and event["kind"] == "report"]
         self.seen.update(new)
-        return [self._ask(f"/v1/events/{event_id}") for event_id in reversed(new)]
+        return [self._get(f"/v1/events/{event_id}") for event_id in reversed(new)]
 
-    def _words(self, event: Mapping) -> str:
-        what = event["outcome"] or event["phase"] or "plain"
-        parts = [f"{what} of {self._agent(event)}/{event['job'] or '-'}"]
+    def _describe(self, event: Mapping) -> str:
+        result = event["outcome"] or event["phase"] or "plain"
+        parts = [f"{result} of {self._agent(event)}/{event['job'] or '-'}"]
         if event["activity"] != "backup":
             parts.append(event["activity"])
         if event["run"]:
@@ -97,16 +98,16 @@ class Listener:
         expects = (event["extra"] or {}).get("expects")
         parts += [f"next {expects['next']}"] if expects else []
         parts += [f"flags {' '.join(event['flags'])}"] if event["flags"] else []
-        return _visible("; ".join(parts))
+        return _show_invisible("; ".join(parts))
 
     def _agent(self, event: Mapping) -> str:
         agent = event["agent_id"]
         if agent not in self.names:
-            self.names[agent] = self._ask(f"/v1/agents/{agent}")["name"]
+            self.names[agent] = self._get(f"/v1/agents/{agent}")["name"]
         return self.names[agent]
 
-    def _ask(self, path: str, **asked: str) -> dict:
-        answer = self.client.get(path, params=asked)
+    def _get(self, path: str, **query: str) -> dict:
+        answer = self.client.get(path, params=query)
         answer.raise_for_status()
         return answer.json()
 
@@ -120,7 +121,7 @@ def listening(folder: Path) -> Iterator[Listener]:
 
 
 def values_of(running: Running, client: httpx.Client) -> dict[str, str]:
-    """Make the keys, and say what each placeholder stands for: keys, run ids, and where each tool's endpoint is mounted."""
+    """Create the keys, and return the value of each placeholder: keys, run ids, and the address of each tool's endpoint."""
     customer = client.get("/v1/customers").json()["items"][0]["id"]
     agent = client.post("/v1/agents", json={"customer_id": customer, "name": "nas01"}).json()["id"]
 
@@ -157,12 +158,12 @@ def values_of(running: Running, client: httpx.Client) -> dict[str, str]:
 
 
 def table_of(family: str) -> list[tuple[str, ...]]:
-    """Read the reviewed table of a family."""
+    """Return the reviewed table of a family."""
     lines = (EXPECTED / f"{family}.tsv").read_text(encoding="utf-8").splitlines()
     return [tuple(line.split("\t")) for line in lines[1:]]
 
 
-def _shown(body: bytes) -> str:
+def _show_body(body: bytes) -> str:
     for pattern, shown in _CHANGING:
         body = pattern.sub(shown, body)
     try:
@@ -172,14 +173,14 @@ def _shown(body: bytes) -> str:
     return str(found["code"]) if isinstance(found, dict) and "detail" in found else _cut(body.decode())
 
 
-def _visible(text: str) -> str:
-    """Show what cannot be seen, so that a row is one line and hides nothing."""
-    return "".join(sign if sign.isprintable() else f"<{ord(sign):X}>" for sign in text)
+def _show_invisible(text: str) -> str:
+    """Replace invisible characters, so that a row is one line and hides nothing."""
+    return "".join(char if char.isprintable() else f"<{ord(char):X}>" for char in text)
 
 
 def _cut(text: str) -> str:
     text = re.sub(r"[\s\x00-\x1f]+", " ", text).strip()
-    return text if len(text) <= _TEXT_MOST else f"{text[:_TEXT_MOST]}… ({len(text)})"
+    return text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}… ({len(text)})"
 
 
 def _write(families: list[str]) -> None:

@@ -1,6 +1,6 @@
-"""Every request of the corpus, over a raw socket to the real service: what it answers, and what the administrator then sees.
+"""Every request of the corpus, sent over a raw socket to the real service: its answer, and what the administrator then sees.
 
-The tables in tests/corpus/expected are reviewed by eye; `python -m tests.support.corpus_service FAMILY` shows what has changed.
+The tables in tests/corpus/expected are reviewed by a person; `python -m tests.support.corpus_service FAMILY` shows the changes.
 """
 
 from pathlib import Path
@@ -26,7 +26,7 @@ def test_each_request_is_answered_and_becomes_the_event_in_the_table(family: str
 
 
 @pytest.mark.parametrize("family", REVIEWED)
-def test_the_table_holds_what_the_recordings_expect_of_an_answer(family: str):
+def test_the_tables_answers_are_the_ones_that_the_recordings_expect(family: str):
     answers = {row[0]: row[1] for row in table_of(family)}
     wrong = [
         f"{one.id}: {one.meta['expect']} is expected, {answers[one.id]} is the answer"

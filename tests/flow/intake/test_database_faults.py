@@ -1,4 +1,4 @@
-"""No event is blamed for what is the database's fault: it is answered 503, and taken once that is mended."""
+"""A fault of the database is not attributed to an event: the answer is 503, and the event is accepted once the database works."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -39,16 +39,16 @@ async def run(api: Api, *statements: str) -> None:
         await connection.commit()
 
 
-async def refused(api: Api, begun: list[None]) -> None:
-    begun.clear()
+async def assert_unavailable(api: Api, transactions: list[None]) -> None:
+    transactions.clear()
     answer = await post(api)
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     assert int(answer.headers["retry-after"]) >= 1
-    assert len(begun) == 1, "one transaction, not one for each event"
+    assert len(transactions) == 1, "one transaction, not one for each event"
 
 
 @pytest.fixture
-def begun(monkeypatch: pytest.MonkeyPatch) -> list[None]:
+def transactions(monkeypatch: pytest.MonkeyPatch) -> list[None]:
     """One entry for each transaction of intake."""
     entries: list[None] = []
     transact = GroupCommit._commit_once
@@ -61,35 +61,35 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> list[None]:
     return entries
 
 
-async def test_a_table_that_is_missing_for_a_while(api: Api, begun: list[None]):
+async def test_a_table_that_is_missing_for_a_while(api: Api, transactions: list[None]):
     await run(api, "ALTER TABLE events RENAME TO events_away")
-    await refused(api, begun)
+    await assert_unavailable(api, transactions)
     await run(api, "ALTER TABLE events_away RENAME TO events")
     assert (await post(api)).json()["accepted"] == len(BATCH) == await count(api)
 
 
-async def test_a_column_that_is_missing_for_a_while(api: Api, begun: list[None]):
+async def test_a_column_that_is_missing_for_a_while(api: Api, transactions: list[None]):
     await run(api, "ALTER TABLE events RENAME COLUMN log TO log_away")
-    await refused(api, begun)
+    await assert_unavailable(api, transactions)
     await run(api, "ALTER TABLE events RENAME COLUMN log_away TO log")
     assert (await post(api)).json()["accepted"] == len(BATCH)
 
 
 @pytest.mark.postgres
-async def test_a_database_that_only_reads(
-    postgres_cluster: Cluster, postgres_database_url: str, tmp_path: Path, begun: list[None]
+async def test_a_read_only_database(
+    postgres_cluster: Cluster, postgres_database_url: str, tmp_path: Path, transactions: list[None]
 ):
     name = postgres_database_url.rpartition("/")[2]
     async with serving(postgres_database_url, tmp_path) as api:
         postgres_cluster.sql(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
         await api.context.database.engines.writer.dispose()
-        await refused(api, begun)
+        await assert_unavailable(api, transactions)
         postgres_cluster.sql(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
         await api.context.database.engines.writer.dispose()
         assert (await post(api)).json()["accepted"] == len(BATCH) == await count(api)
 
 
-async def test_a_file_that_only_reads(sqlite_database_url: str, tmp_path: Path, begun: list[None]):
+async def test_a_read_only_file(sqlite_database_url: str, tmp_path: Path, transactions: list[None]):
     async def only_reads(is_so: str) -> None:
         async with api.context.database.engines.writer.connect() as connection:
             driver = (await connection.get_raw_connection()).driver_connection
@@ -98,17 +98,17 @@ async def test_a_file_that_only_reads(sqlite_database_url: str, tmp_path: Path, 
 
     async with serving(sqlite_database_url, tmp_path) as api:
         await only_reads("ON")
-        await refused(api, begun)
+        await assert_unavailable(api, transactions)
         await only_reads("OFF")
         assert (await post(api)).json()["accepted"] == len(BATCH)
 
 
-async def test_a_defect_in_our_code_costs_nobody_else_and_is_no_refusal(api: Api, monkeypatch: pytest.MonkeyPatch):
+async def test_a_bug_in_our_code_fails_only_its_own_request_with_503(api: Api, monkeypatch: pytest.MonkeyPatch):
     add = commit.add_events
 
     async def broken(store: Any, rows: Any) -> set[str]:
         if any(row.key == "7" for row in rows):
-            raise KeyError("a defect")
+            raise KeyError("a bug")
         return await add(store, rows)
 
     monkeypatch.setattr(commit, "add_events", broken)
@@ -120,7 +120,7 @@ async def test_a_defect_in_our_code_costs_nobody_else_and_is_no_refusal(api: Api
 
 
 @pytest.mark.parametrize("key", ["tocsin:silent:agt_1:x", "  tocsin:", "\ntocsin:x"])
-async def test_the_keys_of_our_clock_are_not_for_agents(api: Api, key: str):
+async def test_agents_cannot_use_the_services_own_keys(api: Api, key: str):
     answer = await post(api, {"agent": "sql01", "key": key})
     assert (answer.status_code, answer.json()["code"], answer.json()["field"]) == (422, "key_reserved", "key")
     assert (await post(api, {"agent": "sql01", "key": "tocsin"})).status_code == 202

@@ -1,4 +1,4 @@
-"""The group commit: many at once, one's fault, a full queue, a database that goes away, a caller that goes away."""
+"""The group commit: many requests at once, a bad event, a full queue, a database or a caller that goes away."""
 
 import asyncio
 import json
@@ -57,8 +57,10 @@ async def keys_of(api: Api) -> set[str]:
         return set((await tx.connection.execute(select(events.c.key))).scalars())
 
 
-async def test_200_at_once_share_few_transactions_and_each_gets_its_own_counts(api: Api, commits: list[int]):
-    # Request n brings keys n and n+1: every key but the first and last comes twice, whoever is first.
+async def test_200_concurrent_requests_share_few_transactions_and_each_gets_its_own_counts(
+    api: Api, commits: list[int]
+):
+    # Request n brings keys n and n+1: every key but the first and last is sent twice, in any order.
     answers = await asyncio.gather(
         *(post(api, EVENT | {"key": f"{n}"}, EVENT | {"key": f"{n + 1}"}) for n in range(200))
     )
@@ -87,8 +89,8 @@ async def test_two_processes_create_an_agent_once(api: Api, database_url: str, t
     assert (await count(api, agents), await count(api)) == (20, 400)
 
 
-async def test_a_row_that_the_database_refuses_costs_only_itself(api: Api, monkeypatch: pytest.MonkeyPatch):
-    """No such row is known; a defect of ours is played by one, so that the good ones beside it can be seen to be safe."""
+async def test_only_the_row_that_the_database_refuses_is_rejected(api: Api, monkeypatch: pytest.MonkeyPatch):
+    """No row is known that the database refuses, so the test makes one, to show that the rows next to it are stored."""
     monkeypatch.setattr(
         "app.intake.fields.limit_message", lambda given, _flags: {"poison": 1} if given == "poison" else given
     )
@@ -128,7 +130,7 @@ def held(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     return let_go
 
 
-async def test_a_full_queue_says_so_and_empties_again(api: Api, held: asyncio.Event):
+async def test_a_full_queue_is_answered_as_overload_and_empties_again(api: Api, held: asyncio.Event):
     waiting = [asyncio.create_task(post(api, *(EVENT | {"key": f"{n}-{m}"} for m in range(100)))) for n in range(10)]
     await until(lambda: waiting_in(api) == 1000)
     refused = await post(api, EVENT)
@@ -140,7 +142,7 @@ async def test_a_full_queue_says_so_and_empties_again(api: Api, held: asyncio.Ev
     assert await count(api) == 1001
 
 
-async def test_a_caller_that_goes_away_costs_nobody_anything(api: Api, held: asyncio.Event):
+async def test_a_caller_that_disconnects_does_not_affect_others(api: Api, held: asyncio.Event):
     async with listening(api.app) as port:
         body = json.dumps(EVENT | {"key": "gone"}).encode()
         _, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -164,7 +166,7 @@ async def test_a_request_that_is_cancelled_stops_waiting_and_its_event_is_kept(a
     assert await keys_of(api) == {"left", "stays"}
 
 
-async def test_a_clean_stop_stores_what_waits(database_url: str, tmp_path: Path, held: asyncio.Event):
+async def test_a_clean_stop_stores_the_waiting_events(database_url: str, tmp_path: Path, held: asyncio.Event):
     async with serving(database_url, tmp_path) as api:
         waiting = [asyncio.create_task(post(api, EVENT | {"key": f"{n}"})) for n in range(20)]
         await until(lambda: waiting_in(api) == 20)
@@ -189,7 +191,7 @@ async def test_a_body_cut_short_stores_nothing(api: Api):
         assert await count(api) == 0
 
 
-async def test_a_body_that_is_far_too_large_is_answered_not_cut_off(api: Api):
+async def test_a_body_that_is_far_too_large_gets_an_answer(api: Api):
     async with (
         listening(api.app) as port,
         httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=HEADERS) as client,
@@ -200,7 +202,7 @@ async def test_a_body_that_is_far_too_large_is_answered_not_cut_off(api: Api):
         assert (answer.status_code, answer.json()["code"]) == (413, "too_large")
 
 
-async def test_a_full_disk_is_told_and_forgotten_once_there_is_room(sqlite_database_url: str, tmp_path: Path):
+async def test_a_full_disk_is_reported_and_intake_recovers_once_there_is_room(sqlite_database_url: str, tmp_path: Path):
     async with serving(sqlite_database_url, tmp_path) as api:
 
         async def pages(most: int) -> None:

@@ -1,4 +1,4 @@
-"""POST /v1/events as an agent sees it, on both databases: what is stored, once, and what is said of the rest."""
+"""POST /v1/events as an agent sees it, on both databases: what is stored, once, and what is reported about the rest."""
 
 import asyncio
 import gzip
@@ -47,8 +47,8 @@ def counts(answer: httpx.Response) -> tuple[int, int, int]:
     return body["accepted"], body["duplicates"], len(body["rejected"])
 
 
-async def test_everything_an_event_says_is_stored(api: Api):
-    said = {
+async def test_every_field_of_an_event_is_stored(api: Api):
+    event = {
         **EVENT,
         "key": "k1",
         "run": "r1",
@@ -61,11 +61,11 @@ async def test_everything_an_event_says_is_stored(api: Api):
         "repository": "b2:x",
         "extra": {"snapshot": "abc"},
     }
-    answer = await post(api, said)
+    answer = await post(api, event)
     assert (answer.status_code, answer.json()) == (202, {"accepted": 1, "duplicates": 0, "rejected": []})
     [row] = await stored(api)
     for field in ("key", "job", "run", "activity", "phase", "outcome", "message", "log", "metrics", "labels"):
-        assert getattr(row, field) == said[field]
+        assert getattr(row, field) == event[field]
     assert (row.severity, row.state, row.kind, row.flags) == ("error", "new", "report", None)
     assert row.extra == {"repository": "b2:x", "snapshot": "abc"}
     assert row.occurred_at.isoformat() == "2026-11-23T01:10:00+00:00"
@@ -96,7 +96,7 @@ async def test_without_a_key_the_content_counts_once(api: Api):
 
 @pytest.mark.parametrize("packed", ["", "gzip", "zstd"])
 @pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "application/x-ndjson"])
-async def test_bad_ones_of_a_batch_cost_no_good_one(api: Api, kind: str, packed: str):
+async def test_bad_events_of_a_batch_do_not_cost_the_good_ones(api: Api, kind: str, packed: str):
     batch: list[Any] = [EVENT | {"key": str(n)} for n in range(6)]
     batch[1], batch[3], batch[4] = {"job": "nobody's"}, "nonsense", EVENT | {"outcome": "missed"}
     body = (
@@ -106,12 +106,12 @@ async def test_bad_ones_of_a_batch_cost_no_good_one(api: Api, kind: str, packed:
     answer = await post(api, body, kind=kind, packed=packed)
     assert answer.status_code == 202, answer.text
     assert counts(answer) == (3, 0, 3)
-    told = [(one["index"], one["code"]) for one in answer.json()["rejected"]]
-    assert told == [(1, "agent_missing"), (3, "not_an_object"), (4, "outcome_is_ours")]
+    rejections = [(one["index"], one["code"]) for one in answer.json()["rejected"]]
+    assert rejections == [(1, "agent_missing"), (3, "not_an_object"), (4, "outcome_is_ours")]
     assert {row.key for row in await stored(api)} == {"0", "2", "5"}
 
 
-async def test_if_all_are_bad_it_is_a_problem(api: Api):
+async def test_a_batch_of_only_bad_events_is_a_problem(api: Api):
     one = await post(api, EVENT | {"outcome": "kaput"})
     assert (one.status_code, one.json()["code"], one.json()["field"]) == (422, "unknown_outcome", "outcome")
     assert one.headers["content-type"] == "application/problem+json"
@@ -121,7 +121,7 @@ async def test_if_all_are_bad_it_is_a_problem(api: Api):
     assert await stored(api) == []
 
 
-async def test_a_batch_of_nothing_is_fine(api: Api):
+async def test_an_empty_batch_is_accepted(api: Api):
     assert counts(await post(api, [])) == (0, 0, 0)
     assert counts(await post(api, b"\n\n", kind="application/x-ndjson")) == (0, 0, 0)
 
@@ -144,7 +144,9 @@ async def test_a_batch_of_nothing_is_fine(api: Api):
         (b"{}\n" * 501, "application/x-ndjson", "", 413, "too_many_events"),
     ],
 )
-async def test_a_body_that_cannot_be_taken(api: Api, body: bytes, kind: str, packed: str, status: int, code: str):
+async def test_a_body_that_cannot_be_read_is_refused(
+    api: Api, body: bytes, kind: str, packed: str, status: int, code: str
+):
     answer = await post(api, body, kind=kind, packed=packed)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
     assert await stored(api) == []
@@ -168,7 +170,7 @@ async def test_nul_and_lone_surrogates_are_replaced_and_flagged(api: Api):
     assert good.flags is None
 
 
-async def test_a_clock_far_ahead_is_clamped_and_flagged(api: Api):
+async def test_a_time_far_ahead_is_replaced_and_flagged(api: Api):
     await post(api, EVENT | {"occurred_at": "2126-01-01T00:00:00Z"})
     [row] = await stored(api)
     assert (row.occurred_at, row.flags) == (row.received_at, ["clock_ahead"])
@@ -190,25 +192,25 @@ async def test_an_agents_own_key_names_its_agent(api: Api):
     assert {row.agent_id for row in await stored(api)} == {row.agent_id}
 
 
-async def test_the_first_event_rings_the_bell(api: Api):
+async def test_the_first_event_wakes_the_worker(api: Api):
     api.context.wakeups.events.clear()
     await post(api, EVENT)
     assert api.context.wakeups.events.is_set()
-    await asyncio.sleep(0.3)  # PostgreSQL tells us of our own ring too
+    await asyncio.sleep(0.3)  # PostgreSQL also delivers our own wake-up
     api.context.wakeups.events.clear()
     await post(api, EVENT)
     await asyncio.sleep(0.3)
     assert not api.context.wakeups.events.is_set(), "a duplicate is no news"
 
 
-async def test_the_schema_says_what_may_be_sent(api: Api):
+async def test_the_schema_describes_what_may_be_sent(api: Api):
     operation = (await api.client.get("/openapi.json")).json()["paths"]["/v1/events"]["post"]
     assert set(operation["requestBody"]["content"]) == {"application/json", "application/x-ndjson"}
     assert {"202", "400", "401", "403", "413", "415", "422", "503"} <= set(operation["responses"])
     assert operation["security"]
 
 
-async def test_an_agent_deleted_in_between_comes_back(api: Api):
+async def test_an_agent_that_was_deleted_is_created_again(api: Api):
     await post(api, EVENT | {"key": "k1"})
     async with api.context.database.write() as tx:
         await tx.connection.execute(agents.delete())

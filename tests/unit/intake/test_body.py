@@ -1,4 +1,4 @@
-"""Waiting for a body: one that is there costs no timer, one that never comes is given up, whoever goes away takes the wait along."""
+"""Read a body within a time limit: no timer for one that has arrived, a timeout for one that never ends, cancellation by the caller."""
 
 import asyncio
 
@@ -10,7 +10,7 @@ from app.intake import body
 from app.intake.body import BodyHeaders, read_body, run_within
 
 
-async def test_what_is_there_is_given_without_a_turn_of_the_loop():
+async def test_a_result_that_is_ready_is_returned_without_a_loop_iteration():
     async def at_once() -> int:
         return 7
 
@@ -19,7 +19,7 @@ async def test_what_is_there_is_given_without_a_turn_of_the_loop():
     assert done.value.value == 7
 
 
-async def test_what_comes_in_pieces_is_waited_for():
+async def test_work_that_waits_several_times_is_awaited():
     async def in_pieces() -> list[int]:
         found = []
         for number in range(5):
@@ -30,7 +30,7 @@ async def test_what_comes_in_pieces_is_waited_for():
     assert await run_within(60, in_pieces()) == [0, 1, 2, 3, 4]
 
 
-async def test_an_error_passes_and_a_late_one_too():
+async def test_an_early_or_late_error_is_raised_to_the_caller():
     async def fails(after: float) -> None:
         if after:
             await asyncio.sleep(after)
@@ -42,7 +42,7 @@ async def test_an_error_passes_and_a_late_one_too():
 
 
 @pytest.mark.parametrize("by_the_clock", [True, False])
-async def test_what_never_comes_is_ended_by_the_clock_or_by_whoever_waits(by_the_clock: bool):
+async def test_work_that_never_ends_is_cancelled_by_timeout_or_by_the_caller(by_the_clock: bool):
     ended = asyncio.Event()
 
     async def never() -> None:

@@ -1,4 +1,4 @@
-"""Packed bodies are decompress within their bound, and what is broken is refused at once."""
+"""Compressed bodies are decompressed within a size limit, and broken ones are refused at once."""
 
 import gzip
 import random
@@ -13,75 +13,75 @@ from app.core.errors import MalformedBody, TooLarge
 from app.intake.decompress import SizeLimit, decompress
 
 MIB = 1024 * 1024
-PACK = {"gzip": gzip.compress, "zstd": zstandard.ZstdCompressor().compress}
+COMPRESS = {"gzip": gzip.compress, "zstd": zstandard.ZstdCompressor().compress}
 
 
-def bound(most: int = 16 * MIB) -> SizeLimit:
+def limit(most: int = 16 * MIB) -> SizeLimit:
     return SizeLimit(most, most)
 
 
-@pytest.mark.parametrize("encoding", PACK)
+@pytest.mark.parametrize("encoding", COMPRESS)
 @given(data=st.binary(max_size=5000), times=st.integers(1, 40))
-def test_what_was_packed_comes_out(encoding: str, data: bytes, times: int):
-    assert decompress(PACK[encoding](data * times), encoding, bound()) == data * times
+def test_compressed_data_is_restored(encoding: str, data: bytes, times: int):
+    assert decompress(COMPRESS[encoding](data * times), encoding, limit()) == data * times
 
 
-@pytest.mark.parametrize("encoding", PACK)
+@pytest.mark.parametrize("encoding", COMPRESS)
 def test_many_members_in_one_body(encoding: str):
-    packed = b"".join(PACK[encoding](part) for part in (b"[1,", b"", b"2]" * 100_000))
-    assert decompress(packed, encoding, bound()) == b"[1," + b"2]" * 100_000
+    compressed = b"".join(COMPRESS[encoding](part) for part in (b"[1,", b"", b"2]" * 100_000))
+    assert decompress(compressed, encoding, limit()) == b"[1," + b"2]" * 100_000
 
 
-@pytest.mark.parametrize("encoding", PACK)
-def test_a_large_body_that_hardly_packs(encoding: str):
+@pytest.mark.parametrize("encoding", COMPRESS)
+def test_a_large_body_that_hardly_compresses(encoding: str):
     data = random.Random(1).randbytes(3 * MIB)
-    assert decompress(PACK[encoding](data), encoding, bound()) == data
+    assert decompress(COMPRESS[encoding](data), encoding, limit()) == data
 
 
-@pytest.mark.parametrize("encoding", PACK)
-def test_a_bomb_stops_at_the_bound(encoding: str):
-    bomb = PACK[encoding](b"\0" * (512 * MIB))
+@pytest.mark.parametrize("encoding", COMPRESS)
+def test_a_decompression_bomb_stops_at_the_limit(encoding: str):
+    bomb = COMPRESS[encoding](b"\0" * (512 * MIB))
     assert len(bomb) < MIB
     with pytest.raises(TooLarge):
-        decompress(bomb, encoding, bound(MIB))
+        decompress(bomb, encoding, limit(MIB))
 
 
-@pytest.mark.parametrize("encoding", PACK)
+@pytest.mark.parametrize("encoding", COMPRESS)
 @given(data=st.binary(min_size=1, max_size=300), cut=st.integers(1, 400))
-def test_a_body_cut_short_is_refused(encoding: str, data: bytes, cut: int):
-    packed = PACK[encoding](data)
+def test_a_truncated_body_is_refused(encoding: str, data: bytes, cut: int):
+    compressed = COMPRESS[encoding](data)
     with pytest.raises(MalformedBody):
-        decompress(packed[: max(0, len(packed) - cut)], encoding, bound())
+        decompress(compressed[: max(0, len(compressed) - cut)], encoding, limit())
 
 
-@pytest.mark.parametrize("encoding", PACK)
+@pytest.mark.parametrize("encoding", COMPRESS)
 @given(garbage=st.binary(min_size=1, max_size=300))
-def test_garbage_is_refused_and_nothing_worse(encoding: str, garbage: bytes):
+def test_garbage_is_refused_as_malformed(encoding: str, garbage: bytes):
     with pytest.raises((MalformedBody, TooLarge)):
-        decompress(PACK[encoding](b"x") + garbage, encoding, bound(MIB))
+        decompress(COMPRESS[encoding](b"x") + garbage, encoding, limit(MIB))
 
 
-def test_a_swarm_of_empty_members_is_refused():
+def test_too_many_empty_members_are_refused():
     with pytest.raises(MalformedBody):
-        decompress(gzip.compress(b"") * 2000, "gzip", bound())
+        decompress(gzip.compress(b"") * 2000, "gzip", limit())
     with pytest.raises(MalformedBody):
-        decompress(zstandard.ZstdCompressor().compress(b"") * 2000, "zstd", bound())
+        decompress(zstandard.ZstdCompressor().compress(b"") * 2000, "zstd", limit())
 
 
 def test_a_window_larger_than_http_allows_is_refused():
     parameters = zstandard.ZstdCompressionParameters(window_log=27)
-    packer = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
-    packed = packer.compress(b"x" * MIB) + packer.flush()
+    compressor = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
+    compressed = compressor.compress(b"x" * MIB) + compressor.flush()
     with pytest.raises(MalformedBody):
-        decompress(packed, "zstd", bound())
+        decompress(compressed, "zstd", limit())
 
 
-def test_a_plain_deflate_stream_is_not_gzip():
+def test_a_raw_deflate_stream_is_not_gzip():
     with pytest.raises(MalformedBody):
-        decompress(zlib.compress(b"{}"), "gzip", bound())
+        decompress(zlib.compress(b"{}"), "gzip", limit())
 
 
-def test_one_event_has_a_smaller_bound_than_an_array():
+def test_one_event_has_a_smaller_limit_than_an_array():
     one, many = b' {"a":"' + b"x" * 2000, b' \n[{"a":"' + b"x" * 2000
     SizeLimit(1000, 5000).count(many)
     with pytest.raises(TooLarge):

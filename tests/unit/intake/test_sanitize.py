@@ -1,4 +1,4 @@
-"""Long texts are cut between characters, and what no database takes is replaced."""
+"""Long texts are shortened between characters, and characters that no database stores are replaced."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,19 +9,19 @@ texts = st.text(st.characters(exclude_categories=["Cs"]))
 
 
 @given(texts, st.integers(0, 60))
-def test_a_cut_text_is_a_beginning_within_the_bound(text: str, most: int):
-    kept = truncate_text(text, most)
+def test_a_truncated_text_is_a_beginning_within_the_limit(text: str, max_bytes: int):
+    kept = truncate_text(text, max_bytes)
     assert text.startswith(kept)
-    assert len(kept.encode()) <= most
-    assert kept == text or len(kept.encode()) > most - 4, "no more than one character's bytes are given away"
+    assert len(kept.encode()) <= max_bytes
+    assert kept == text or len(kept.encode()) > max_bytes - 4, "no more than one character's bytes are given away"
 
 
 @given(texts.map(lambda text: text * 7), st.integers(100, 300))
-def test_a_cut_log_has_its_head_and_its_tail_and_counts_the_rest(text: str, most: int):
-    kept = truncate_middle(text, most)
+def test_a_truncated_log_keeps_head_and_tail_and_counts_the_rest(text: str, max_bytes: int):
+    kept = truncate_middle(text, max_bytes)
     whole = text.encode()
-    assert len(kept.encode()) <= most
-    if len(whole) <= most:
+    assert len(kept.encode()) <= max_bytes
+    if len(whole) <= max_bytes:
         assert kept == text
         return
     head, _, rest = kept.partition("\n[... ")
@@ -40,7 +40,7 @@ def test_nul_and_lone_surrogates_are_replaced():
     )
 
 
-def test_what_lies_too_deep_is_dropped():
+def test_values_nested_too_deeply_are_dropped():
     deep: object = "bottom"
     for _ in range(200):
         deep = [deep]
@@ -55,7 +55,7 @@ def test_what_lies_too_deep_is_dropped():
         lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
     )
 )
-def test_what_is_cleaned_can_be_stored(value: object):
+def test_a_cleaned_value_can_be_stored(value: object):
     kept, changed = replace_unstorable(value)
     text = repr(kept) if not isinstance(kept, str) else kept
     text.encode()

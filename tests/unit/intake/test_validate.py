@@ -1,4 +1,4 @@
-"""What becomes of an event's fields: our words, our bounds, and a key."""
+"""The rules for an event's fields: allowed words, limits, and the key."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -15,13 +15,13 @@ from app.store.intake import NewEvent
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
-def shaped(now: datetime = NOW, **event: Any) -> NewEvent:
+def validated(now: datetime = NOW, **event: Any) -> NewEvent:
     return validate_event(event, "cus_1", "agt_1", "sql01", now, 1024, was_replaced=False)  # type: ignore[arg-type]
 
 
 def refusal(**event: Any) -> tuple[str, str | None]:
     with pytest.raises(BadInput) as refused:
-        shaped(**event)
+        validated(**event)
     return refused.value.code, refused.value.field
 
 
@@ -29,8 +29,8 @@ def flags(row: NewEvent) -> list[str]:
     return json.loads(row.flags or "[]")
 
 
-def test_an_event_that_says_nothing_is_a_plain_message_of_a_backup():
-    row = shaped()
+def test_an_empty_event_is_a_plain_message_about_a_backup():
+    row = validated()
     assert (row.activity, row.phase, row.outcome, row.severity, row.job, row.flags) == (
         "backup",
         None,
@@ -42,8 +42,8 @@ def test_an_event_that_says_nothing_is_a_plain_message_of_a_backup():
     assert (row.occurred_at, row.received_at) == (NOW, NOW)
 
 
-def test_our_words_are_read_in_any_case():
-    row = shaped(activity="Verify", phase=" FINISHED ", outcome="Failure", severity="CRITICAL")
+def test_allowed_words_are_accepted_in_any_case():
+    row = validated(activity="Verify", phase=" FINISHED ", outcome="Failure", severity="CRITICAL")
     assert (row.activity, row.phase, row.outcome, row.severity) == ("verify", "finished", "failure", "critical")
 
 
@@ -52,28 +52,28 @@ def test_our_words_are_read_in_any_case():
     [("failure", "error"), ("WARNING", "warning"), ("success", "info"), ("cancelled", "info"), (None, "info")],
 )
 def test_the_severity_follows_the_outcome(outcome: str | None, severity: str):
-    assert shaped(outcome=outcome).severity == severity
+    assert validated(outcome=outcome).severity == severity
 
 
 @pytest.mark.parametrize("field", ["activity", "phase", "outcome", "severity"])
-def test_a_word_that_is_not_ours_is_refused(field: str):
+def test_an_unknown_word_is_refused(field: str):
     assert refusal(**{field: "kaput"}) == (f"unknown_{field}", field)
 
 
 @pytest.mark.parametrize("outcome", ["missed", "Superseded"])
-def test_outcomes_that_only_we_find_out_are_refused(outcome: str):
+def test_outcomes_that_only_the_service_sets_are_refused(outcome: str):
     assert refusal(outcome=outcome) == ("outcome_is_ours", "outcome")
 
 
 @pytest.mark.parametrize("field", ["key", "job", "run"])
-def test_names_are_bounded_and_never_cut(field: str):
+def test_a_name_that_is_too_long_is_refused_not_shortened(field: str):
     assert refusal(**{field: "x" * 201}) == ("too_long", field)
-    assert getattr(shaped(**{field: "ü" * 200}), field) == "ü" * 200
+    assert getattr(validated(**{field: "ü" * 200}), field) == "ü" * 200
 
 
-def test_a_name_is_one_line_and_an_empty_one_is_none():
-    assert shaped(job=" nightly\r\nBcc: x ").job == "nightly  Bcc: x"
-    assert shaped(job=" \n ").job is None
+def test_a_name_becomes_one_line_and_an_empty_one_none():
+    assert validated(job=" nightly\r\nBcc: x ").job == "nightly  Bcc: x"
+    assert validated(job=" \n ").job is None
 
 
 @pytest.mark.parametrize(
@@ -86,8 +86,8 @@ def test_a_name_is_one_line_and_an_empty_one_is_none():
         ("2016-12-31T23:59:60Z", datetime(2016, 12, 31, 23, 59, 59, tzinfo=UTC)),
     ],
 )
-def test_times_as_in_rfc_3339(text: str, at: datetime):
-    assert shaped(occurred_at=text).occurred_at == at
+def test_rfc_3339_times_are_parsed(text: str, at: datetime):
+    assert validated(occurred_at=text).occurred_at == at
 
 
 @pytest.mark.parametrize("text", ["2026-11-23T02:10:00", "2026-11-23"])
@@ -96,27 +96,27 @@ def test_a_time_without_offset_is_refused(text: str):
 
 
 @pytest.mark.parametrize("text", ["", "yesterday", "1795415760", "2026-13-01T00:00:00Z", "2026-11-23T25:00:00Z"])
-def test_what_is_no_time_is_refused(text: str):
+def test_an_invalid_time_is_refused(text: str):
     assert refusal(occurred_at=text) == ("bad_time", "occurred_at")
 
 
-def test_a_clock_that_cannot_be_right_is_clamped_and_flagged():
-    ahead = shaped(occurred_at=(NOW + timedelta(hours=24, seconds=1)).isoformat())
+def test_a_time_from_a_wrong_clock_is_replaced_and_flagged():
+    ahead = validated(occurred_at=(NOW + timedelta(hours=24, seconds=1)).isoformat())
     assert (ahead.occurred_at, flags(ahead)) == (NOW, ["clock_ahead"])
-    near = shaped(occurred_at=(NOW + timedelta(hours=24)).isoformat())
+    near = validated(occurred_at=(NOW + timedelta(hours=24)).isoformat())
     assert (near.occurred_at, near.flags) == (NOW + timedelta(hours=24), None)
     for text in ("1970-01-01T00:00:07Z", "0001-01-01T00:00:00+14:00"):
-        assert (shaped(occurred_at=text).occurred_at, flags(shaped(occurred_at=text))) == (NOW, ["clock_behind"])
-    assert flags(shaped(occurred_at="9999-12-31T23:59:59-14:00")) == ["clock_ahead"]
+        assert (validated(occurred_at=text).occurred_at, flags(validated(occurred_at=text))) == (NOW, ["clock_behind"])
+    assert flags(validated(occurred_at="9999-12-31T23:59:59-14:00")) == ["clock_ahead"]
 
 
-def test_a_long_message_is_cut_and_flagged():
-    row = shaped(message="ü" * 4096)
+def test_a_long_message_is_shortened_and_flagged():
+    row = validated(message="ü" * 4096)
     assert (row.message, flags(row)) == ("ü" * 2048, ["message_cut"])
 
 
 def test_a_long_log_keeps_head_and_tail():
-    row = shaped(log="first line\n" + "x" * 5000 + "\nlast line")
+    row = validated(log="first line\n" + "x" * 5000 + "\nlast line")
     assert row.log is not None
     assert row.log.startswith("first line\n")
     assert row.log.endswith("\nlast line")
@@ -124,31 +124,31 @@ def test_a_long_log_keeps_head_and_tail():
     assert flags(row) == ["log_cut"]
 
 
-def test_metrics_are_numbers_and_bounded():
-    assert json.loads(shaped(metrics={"bytes_stored": 12.0, "duration_s": 1.5}).metrics or "") == {
+def test_metrics_are_numbers_and_limited():
+    assert json.loads(validated(metrics={"bytes_stored": 12.0, "duration_s": 1.5}).metrics or "") == {
         "bytes_stored": 12,
         "duration_s": 1.5,
     }
-    assert '"bytes_stored":12,' in (shaped(metrics={"bytes_stored": 12.0, "duration_s": 1.5}).metrics or "")
+    assert '"bytes_stored":12,' in (validated(metrics={"bytes_stored": 12.0, "duration_s": 1.5}).metrics or "")
     assert refusal(metrics={str(n): 1.0 for n in range(101)}) == ("too_many", "metrics")
     assert refusal(metrics={"x" * 101: 1.0}) == ("too_long", "metrics")
 
 
-def test_labels_are_bounded_and_never_cut():
-    assert json.loads(shaped(labels={"site": "hq"}).labels or "") == {"site": "hq"}
+def test_labels_that_are_too_long_are_refused_not_shortened():
+    assert json.loads(validated(labels={"site": "hq"}).labels or "") == {"site": "hq"}
     assert refusal(labels={str(n): "" for n in range(65)}) == ("too_many", "labels")
     assert refusal(labels={"x" * 101: ""}) == ("too_long", "labels")
     assert refusal(labels={"site": "x" * 501}) == ("too_long", "labels.site")
 
 
-def test_what_we_do_not_know_is_kept_under_extra():
-    row = shaped(repository="b2:x", extra={"snapshot": "abc", "ratio": float("nan")})
+def test_unknown_fields_are_kept_in_extra():
+    row = validated(repository="b2:x", extra={"snapshot": "abc", "ratio": float("nan")})
     assert json.loads(row.extra or "") == {"repository": "b2:x", "snapshot": "abc", "ratio": None}
-    assert json.loads(shaped(extra="plain text").extra or "") == {"extra": "plain text"}
+    assert json.loads(validated(extra="plain text").extra or "") == {"extra": "plain text"}
 
 
-def test_too_much_extra_is_left_out_from_the_end():
-    row = shaped(first="kept", second="x" * 20_000, third="left out")
+def test_extra_that_is_too_large_loses_its_last_fields():
+    row = validated(first="kept", second="x" * 20_000, third="left out")
     assert (json.loads(row.extra or ""), flags(row)) == ({"first": "kept"}, ["extra_cut"])
 
 
@@ -160,8 +160,8 @@ def test_without_a_key_the_content_is_the_key():
         "labels": {"a": "1", "b": "2"},
     }
     later = NOW + timedelta(minutes=5)
-    assert shaped(**event).key == shaped(later, **event).key, "sent again, it is the same event"
-    assert shaped(**event | {"labels": {"b": "2", "a": "1"}}).key == shaped(**event).key, "order means nothing"
+    assert validated(**event).key == validated(later, **event).key, "sent again, it is the same event"
+    assert validated(**event | {"labels": {"b": "2", "a": "1"}}).key == validated(**event).key, "order means nothing"
     for change in (
         {"message": "x"},
         {"log": "x"},
@@ -170,14 +170,14 @@ def test_without_a_key_the_content_is_the_key():
         {"unknown": 1},
         {"run": "2"},
     ):
-        assert shaped(**event | change).key != shaped(**event).key, f"{change} makes it another event"
+        assert validated(**event | change).key != validated(**event).key, f"{change} makes it another event"
 
 
-def test_without_key_and_time_two_equal_events_are_two():
-    assert shaped(NOW, job="nightly").key != shaped(NOW + timedelta(microseconds=1), job="nightly").key
+def test_two_equal_events_without_key_and_time_stay_two():
+    assert validated(NOW, job="nightly").key != validated(NOW + timedelta(microseconds=1), job="nightly").key
 
 
-def test_a_key_of_an_agent_names_it():
+def test_an_agents_key_names_the_agent():
     own, enrol = Sender("cus_1", "agt_1", "sql01"), Sender("cus_1")
     assert (
         resolve_agent_name({}, own)
@@ -206,9 +206,9 @@ texts = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"
         texts,
     )
 )
-def test_any_text_in_any_field_is_shaped_or_refused(event: dict[str, str]):
+def test_any_text_in_any_field_is_accepted_or_refused(event: dict[str, str]):
     try:
-        row = shaped(**event)
+        row = validated(**event)
     except BadInput:
         return
     assert row.occurred_at.tzinfo is UTC
@@ -221,12 +221,12 @@ def test_any_text_in_any_field_is_shaped_or_refused(event: dict[str, str]):
 @pytest.mark.parametrize(
     "mark", [*"\u061c\u200e\u200f\ufeff", *map(chr, range(0x202A, 0x202F)), *map(chr, range(0x2066, 0x2070))]
 )
-def test_a_name_holds_no_mark_that_turns_words_round(mark: str):
-    row = shaped(job=f"nas{mark}10", run=f"{mark}5", agent=f"sql{mark}01")
+def test_a_name_loses_marks_that_reverse_its_text(mark: str):
+    row = validated(job=f"nas{mark}10", run=f"{mark}5", agent=f"sql{mark}01")
     assert (row.job, row.run) == ("nas10", "5")
     assert resolve_agent_name({"agent": f"sql{mark}01"}, Sender("cus_1")) == "sql01"
 
 
-def test_a_name_keeps_what_its_script_or_picture_needs():
+def test_a_name_keeps_joiners_that_its_script_or_emoji_needs():
     family, hebrew = "\U0001f468\u200d\U0001f469\u200d\U0001f467", "\u05d2\u05d9\u05d1\u05d5\u05d9"
-    assert shaped(job=f"{family} \u200f{hebrew}\u200f").job == f"{family} {hebrew}"
+    assert validated(job=f"{family} \u200f{hebrew}\u200f").job == f"{family} {hebrew}"

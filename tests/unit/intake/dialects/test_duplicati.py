@@ -1,4 +1,4 @@
-"""Duplicati's reports: what is no success though it looks like one, whose job it is, and when the next run is to be."""
+"""Duplicati's reports: results that only look like a success, the job's name, and the announced next run."""
 
 import json
 from datetime import UTC, datetime
@@ -21,8 +21,8 @@ def form(text: str, parameter: str = "message", job: str | None = None) -> dict:
 
 
 def posted(data: object, *, lines: object = (), exception: object = None, **extra: object) -> dict:
-    told = {"machine-id": "0f1e2d3c4b5a", "backup-id": "DB-1", "machine-name": "NAS01", "backup-name": "docs"}
-    body = {"Data": data, "Extra": {**told, **extra}, "LogLines": lines, "Exception": exception}
+    results = {"machine-id": "0f1e2d3c4b5a", "backup-id": "DB-1", "machine-name": "NAS01", "backup-name": "docs"}
+    body = {"Data": data, "Extra": {**results, **extra}, "LogLines": lines, "Exception": exception}
     (event,) = duplicati.read(ToolRequest(body=json.dumps(body).encode()))
     return dict(event)
 
@@ -50,7 +50,7 @@ def posted(data: object, *, lines: object = (), exception: object = None, **extr
         ),
     ],
 )  # fmt: skip
-def test_a_text_s_result_is_told_with_its_reason(lines: str, outcome: str, message: str | None):
+def test_a_text_report_has_an_outcome_and_a_reason(lines: str, outcome: str, message: str | None):
     event = form(f"{HEAD}\n\n{lines}")
     assert (event["outcome"], event.get("message")) == (outcome, message)
     assert (event["agent"], event["job"]) == ("NAS01", "docs (DB-1, 0f1e2d3c)")
@@ -71,11 +71,11 @@ def test_a_text_s_result_is_told_with_its_reason(lines: str, outcome: str, messa
         ("nonsense", None, "warning"),
     ],
 )
-def test_json_is_believed_for_the_worse(data: object, exception: object, outcome: str):
+def test_in_json_the_worst_result_counts(data: object, exception: object, outcome: str):
     assert posted(data, exception=exception)["outcome"] == outcome
 
 
-def test_json_that_is_cut_tells_no_result_of_one_of_its_parts():
+def test_truncated_json_does_not_report_the_result_of_one_part():
     body = b'{"Data":{"CompactResults":{"ParsedResult":"Success"},"ParsedResult":"Err'
     with pytest.raises(NotUnderstood, match="broken"):
         duplicati.read(ToolRequest(body=body))
@@ -89,13 +89,13 @@ def test_the_same_backup_id_on_two_machines_is_two_jobs():
 @pytest.mark.parametrize(
     "name", ["", "a) (b", "<b>{{ 7*7 }}</b>", "../../etc/passwd", "\u202eevil 👩\u200d💻 גיבוי", "x" * 280]
 )
-def test_a_backup_may_be_called_anything(name: str):
+def test_a_backup_may_have_any_name(name: str):
     event = form(f"Duplicati Backup report for {name} (0f1e2d3c4b5a, DB-1, NAS01)\n\nParsedResult: Error")
     assert (event["agent"], event["outcome"]) == ("NAS01", "failure")
     assert len(event["job"]) <= 200
 
 
-def test_a_date_is_never_guessed_and_the_unix_time_in_brackets_is_believed():
+def test_only_the_unix_time_in_brackets_is_used_of_a_date():
     at = [
         form(f"{HEAD}\n\nParsedResult: Success\nEndTime: {time}").get("occurred_at")
         for time in (
@@ -112,23 +112,23 @@ def test_a_date_is_never_guessed_and_the_unix_time_in_brackets_is_believed():
     ("duration", "seconds"),
     [("00:03:10.1358024", 190.1358024), ("1.02:00:00", 93600), ("-00:00:05", None), ("9" * 500, None), (None, None)],
 )
-def test_a_duration_is_read_or_left_out(duration: object, seconds: float | None):
+def test_a_duration_is_parsed_or_left_out(duration: object, seconds: float | None):
     assert (posted({"Duration": duration}).get("metrics") or {}).get("duration_s") == seconds
 
 
 @pytest.mark.parametrize("amount", [-1, 10**400, "nonsense", [1], None, True])
-def test_an_amount_that_is_none_is_left_out(amount: object):
+def test_an_invalid_amount_is_left_out(amount: object):
     event = posted({"ParsedResult": "Success", "ExaminedFiles": amount, "SizeOfExaminedFiles": 7})
     assert event["metrics"] == {"bytes_processed": 7}
 
 
-def test_the_next_run_is_what_the_job_is_then_expected_at():
+def test_the_next_scheduled_run_becomes_an_expectation():
     event = posted(None, exception="it broke", **{"next-scheduled-run": "20261124T010000Z"})
     assert event["extra"] == {"expects": {"next": "2026-11-24T01:00:00+00:00", "grace_s": 21600}}
 
 
 @pytest.mark.parametrize("given", ["", "00010101T000000Z", "20261324T010000Z", "tomorrow", "20261124T010000", 7, None])
-def test_a_next_run_that_is_none_is_not_expected(given: object):
+def test_an_invalid_next_run_is_not_expected(given: object):
     assert "extra" not in posted({}, **{"next-scheduled-run": given})
 
 
@@ -136,36 +136,36 @@ def test_a_next_run_that_is_none_is_not_expected(given: object):
     ("operation", "activity"),
     [("Backup", "backup"), ("Restore", "restore"), ("Compact", "prune"), ("Test", "verify"), ("ListRemote", "other")],
 )
-def test_an_operation_is_an_activity(operation: str, activity: str):
+def test_an_operation_is_mapped_to_an_activity(operation: str, activity: str):
     event = posted(
         {"MainOperation": operation, "ParsedResult": "Success"}, **{"next-scheduled-run": "20261124T010000Z"}
     )
     assert (event["activity"], "extra" in event) == (activity, activity == "backup")
 
 
-def test_a_dry_run_is_no_backup():
+def test_a_dry_run_is_not_a_backup():
     assert posted({"MainOperation": "Backup", "ParsedResult": "Success", "Dryrun": True})["activity"] == "other"
 
 
-def test_any_parameter_of_the_form_may_hold_the_text_and_the_key_s_job_goes_first():
+def test_any_form_parameter_may_hold_the_text_and_the_keys_job_comes_first():
     assert form(f"{HEAD}\n\nParsedResult: Error", parameter="text", job="daily")["job"] == "daily"
     assert form("Backup of X finished: Warning")["outcome"] == "warning"
 
 
 @pytest.mark.parametrize("body", [b"", b"message=", b"message=Hello", b"\xff\xfe\x00", b"{}", b"[1]"])
-def test_what_names_no_result_is_not_understood(body: bytes):
+def test_a_report_without_a_result_is_not_understood(body: bytes):
     with pytest.raises(NotUnderstood):
         duplicati.read(ToolRequest(headers=FORM, body=body))
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
-def test_json_may_begin_with_a_mark(encoding: str):
+def test_json_may_begin_with_a_byte_order_mark(encoding: str):
     body = '{"Data":{"ParsedResult":"Error"},"Extra":{"machine-name":"BÜRO"}}'.encode(encoding)
     (event,) = duplicati.read(ToolRequest(body=body))
     assert (event.get("outcome"), event.get("agent")) == ("failure", "BÜRO")
 
 
-def test_the_same_report_is_one_fact_and_another_is_not():
+def test_the_same_report_has_the_same_key_and_another_report_another():
     ends = {"ParsedResult": "Success", "EndTime": "2026-11-23T01:03:11Z"}
     assert posted(ends)["key"] == posted(ends)["key"] != posted({**ends, "ParsedResult": "Error"})["key"]
     assert "key" not in posted(None, exception="it fails alike each night")

@@ -1,4 +1,4 @@
-"""Messages in Gotify's way from whoever speaks it, and Backrest's text by any of its hooks."""
+"""Messages sent to Gotify by any tool, and Backrest's text from any of its hooks."""
 
 import json
 from datetime import UTC, datetime
@@ -35,9 +35,7 @@ def sent(body: dict, job: str | None = None) -> dict:
         ("", "only a text: failed", None, "failure"),
     ],
 )
-def test_the_words_tell_the_outcome_and_else_the_priority(
-    title: str, message: str, priority: object, outcome: str | None
-):
+def test_the_words_name_the_outcome_else_the_priority(title: str, message: str, priority: object, outcome: str | None):
     event = sent({"title": title, "message": message, "priority": priority}, job="photos")
     assert (event["job"], event.get("outcome")) == ("photos", outcome)
     assert event["message"] == title or message
@@ -45,7 +43,7 @@ def test_the_words_tell_the_outcome_and_else_the_priority(
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b'{"title": "", "message": []}', b"\xff\x00", b"--x\r\n", b"[" * 100_000])
-def test_a_message_without_a_word_is_not_understood(body: bytes):
+def test_a_message_without_text_is_not_understood(body: bytes):
     for kind in ("application/json", "multipart/form-data", "multipart/form-data; boundary=x"):
         with pytest.raises(NotUnderstood):
             gotify.read(ToolRequest(headers={"content-type": kind}, body=body))
@@ -68,20 +66,20 @@ def test_a_message_without_a_word_is_not_understood(body: bytes):
         ('check for repo "offsite"', "error", "Error: locked", ("offsite", "verify", "finished", "failure")),
     ],
 )
-def test_backrest_s_event_tells_by_whichever_hook_it_comes(task: str, event: str, more: str, found: tuple):
+def test_backrests_event_is_read_from_every_hook(task: str, event: str, more: str, found: tuple):
     text = TASK.format(task, event, more)
     bodies = [text.encode(), text.replace("\n", "\r\n").encode(), text.encode("utf-16")]
     bodies += [json.dumps({name: f"Title\n\n{text}"}).encode() for name in ("text", "content", "message")]
     events = [backrest.read(ToolRequest(body=body))[0] for body in bodies]
     events.append(gotify.read(ToolRequest(body=json.dumps({"title": "My own title", "message": text}).encode()))[0])
-    told = {(one.get("job"), one.get("activity"), one.get("phase"), one.get("outcome")) for one in events}
-    assert told == {found}
+    results = {(one.get("job"), one.get("activity"), one.get("phase"), one.get("outcome")) for one in events}
+    assert results == {found}
 
 
 @pytest.mark.parametrize(
     "body", [b"", b"Event: snapshot success", b'{"text": "hello"}', b"Task: x", b"Event:   \nTask: "]
 )
-def test_what_is_none_of_backrest_s_is_not_taken_for_it(body: bytes):
+def test_other_text_is_not_taken_for_backrests(body: bytes):
     with pytest.raises(NotUnderstood):
         backrest.read(ToolRequest(body=body))
 
@@ -91,7 +89,7 @@ def test_what_is_none_of_backrest_s_is_not_taken_for_it(body: bytes):
     [("12.3 GB", 12.3e9), ("456 B", 456), ("1.5 GiB", 1.5 * 2**30), ("1,204 (+3)", 1204), ("12.34GB", 12.34e9), ("0", 0),
      ("-1", None), ("x", None), ("", None), (None, None), ("1.2.3", None), ("9" * 31, 1e30 * 10 - 1)],
 )  # fmt: skip
-def test_bytes_are_read_as_tools_word_them(text: str | None, amount: float | None):
+def test_sizes_are_parsed_as_tools_write_them(text: str | None, amount: float | None):
     assert parse_bytes(text) == (None if amount is None else pytest.approx(amount)) or text == "9" * 31
 
 
@@ -100,5 +98,5 @@ def test_bytes_are_read_as_tools_word_them(text: str | None, amount: float | Non
     [("1m 3s", 63), ("1m2.3s", 62.3), ("9h 12m", 33120), ("2d 1s", 172801), ("500ms", 0.5), ("00:01:03", 63),
      ("1.02:00:00.5", 93600.5), ("-00:00:05", None), ("", None), (None, None), ("soon", None)],
 )  # fmt: skip
-def test_durations_are_read_as_tools_word_them(text: str | None, seconds: float | None):
+def test_durations_are_parsed_as_tools_write_them(text: str | None, seconds: float | None):
     assert parse_seconds(text) == seconds

@@ -1,4 +1,4 @@
-"""Signals as Healthchecks has them: what the address says, and what a body says that the address does not."""
+"""Signals as in Healthchecks: what the address holds, and what a body adds to it."""
 
 from datetime import UTC, datetime
 
@@ -12,7 +12,7 @@ NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 RID = "5f0d2a1c-8f55-4c0b-9c3a-0b6d9f0e1a11"
 
 
-def heard(*path: str, body: str = "", job: str | None = "daily", **query: str) -> dict:
+def read_one(*path: str, body: str = "", job: str | None = "daily", **query: str) -> dict:
     (event,) = read(ToolRequest(path=path, query=list(query.items()), body=body.encode(), job=job))
     return dict(event)
 
@@ -29,18 +29,18 @@ def heard(*path: str, body: str = "", job: str | None = "daily", **query: str) -
         (("255",), "finished", "failure"),
     ],
 )
-def test_the_address_says_what_happened(signal: tuple[str, ...], phase: str | None, outcome: str | None):
-    event = heard(*signal)
+def test_the_address_holds_phase_and_outcome(signal: tuple[str, ...], phase: str | None, outcome: str | None):
+    event = read_one(*signal)
     assert (event.get("phase"), event.get("outcome"), event["job"]) == (phase, outcome, "daily")
 
 
 @pytest.mark.parametrize("signal", ["256", "-1", "1e2", "4294967296", "²", "finished", "START"])
-def test_what_is_no_signal_is_not_guessed_at(signal: str):
+def test_an_unknown_signal_is_not_understood(signal: str):
     with pytest.raises(NotUnderstood):
-        heard(signal)
+        read_one(signal)
 
 
-def test_what_is_no_signal_is_told_of_the_job_that_the_address_names():
+def test_an_unknown_signal_is_reported_for_the_job_in_the_address():
     (event,) = run_dialect(TOOL, read, ToolRequest(path=("photos", "256")))
     assert (event["job"], event["outcome"]) == ("photos", "warning")
 
@@ -56,15 +56,15 @@ def test_what_is_no_signal_is_told_of_the_job_that_the_address_names():
     ],
 )
 def test_under_a_key_without_a_job_the_slug_names_it(path: tuple[str, ...], job: str, outcome: str):
-    event = heard(*path, job=None)
+    event = read_one(*path, job=None)
     assert (event["job"], event["outcome"]) == (job, outcome)
 
 
-def test_start_and_end_with_one_rid_are_one_run_and_a_resent_signal_is_the_same_event():
-    start, end = heard("start", rid=RID), heard(rid=RID, body="done")
+def test_signals_with_one_rid_are_one_run_and_a_repeated_signal_is_one_event():
+    start, end = read_one("start", rid=RID), read_one(rid=RID, body="done")
     assert start["run"] == end["run"] == RID
-    assert end["key"] == heard(rid=RID, body="done")["key"] != start["key"]
-    assert "key" not in heard(body="done")  # two successes without a rid are two
+    assert end["key"] == read_one(rid=RID, body="done")["key"] != start["key"]
+    assert "key" not in read_one(body="done")  # two successes without a rid are two
 
 
 @pytest.mark.parametrize(
@@ -81,19 +81,19 @@ def test_start_and_end_with_one_rid_are_one_run_and_a_resent_signal_is_the_same_
         "2026-11-23 02:00:09.000 ERROR UPLOAD_CHUNK Failed to upload the chunk 9f2a: no space left on device",
     ],
 )
-def test_a_success_whose_log_tells_of_trouble_is_a_warning(line: str):
-    event = heard(body=f"Creating archive\n{line}\nA /srv/a\n")
+def test_a_success_whose_log_contains_errors_is_a_warning(line: str):
+    event = read_one(body=f"Creating archive\n{line}\nA /srv/a\n")
     assert event["outcome"] == "warning"
     assert line in event["message"]
-    assert "outcome" not in heard("log", body=line)  # a log never changes the state
-    assert heard("fail", body=line)["outcome"] == "failure"
+    assert "outcome" not in read_one("log", body=line)  # a log never changes the state
+    assert read_one("fail", body=line)["outcome"] == "failure"
 
 
 @pytest.mark.parametrize(
     "log", ["0 errors", "errors=0&note=E", "checked: no problems found", "E", "all read, no error"]
 )
-def test_a_log_without_trouble_leaves_a_success_alone(log: str):
-    assert heard(body=log)["outcome"] == "success"
+def test_a_log_without_errors_does_not_change_a_success(log: str):
+    assert read_one(body=log)["outcome"] == "success"
 
 
 @pytest.mark.parametrize(
@@ -109,15 +109,17 @@ def test_a_log_without_trouble_leaves_a_success_alone(log: str):
         ((), "snapshot error", "gone", "failure", "backup"),
     ],
 )
-def test_backrest_s_own_words_are_read(signal: tuple[str, ...], event: str, error: str, outcome: str, activity: str):
+def test_backrests_text_in_the_body_is_read(
+    signal: tuple[str, ...], event: str, error: str, outcome: str, activity: str
+):
     body = f'\nBackrest Notification\nTask: backup for plan "nas" at 2026-11-23T02:00:00Z\nEvent: {event}\n'
-    found = heard(*signal, body=body + (f"Error: {error}\n" if error else ""), job=None)
+    found = read_one(*signal, body=body + (f"Error: {error}\n" if error else ""), job=None)
     assert (found.get("outcome"), found["activity"], found["job"]) == (outcome, activity, "nas")
     assert not error or found["message"] == error
 
 
-def test_a_body_is_not_read_by_its_declared_type():
-    said = ToolRequest(
+def test_the_declared_type_of_a_body_is_ignored():
+    request = ToolRequest(
         NOW, path=("fail",), headers={"content-type": "application/x-www-form-urlencoded"}, body=b"a & b = c%zz + d"
     )
-    assert read(said)[0]["log"] == "a & b = c%zz + d"
+    assert read(request)[0]["log"] == "a & b = c%zz + d"

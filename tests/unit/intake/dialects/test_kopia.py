@@ -16,7 +16,7 @@ def block(status: str, path: str = "/srv", more: str = "", start: str = "Mon, 23
     return f"Path: {path}\n\n  Status:      {status}\n  Start:       {start}\n  Duration:    1m2.3s\n{more}\n"
 
 
-def heard(text: str | bytes, subject: str = GOOD, job: str | None = None) -> list[dict]:
+def read_events(text: str | bytes, subject: str = GOOD, job: str | None = None) -> list[dict]:
     body = text if isinstance(text, bytes) else text.encode()
     return [dict(event) for event in kopia.read(ToolRequest(headers={"subject": subject}, body=body, job=job))]
 
@@ -33,15 +33,15 @@ def heard(text: str | bytes, subject: str = GOOD, job: str | None = None) -> lis
     ],
 )
 def test_the_status_counts_and_not_the_subject(status: str, outcome: str):
-    (event,) = heard(block(status))
+    (event,) = read_events(block(status))
     assert (event["agent"], event["job"], event["outcome"]) == ("nas01", "/srv", outcome)
     assert ("message" in event) == (outcome != "success")
 
 
-def test_a_subject_alone_proves_no_success():
+def test_a_subject_alone_is_not_a_success():
     with pytest.raises(NotUnderstood):
-        heard("Everything is fine.")
-    (event,) = heard("no template of ours", "Failed to create 1 of 3 snapshots on nas01")
+        read_events("Everything is fine.")
+    (event,) = read_events("no template of ours", "Failed to create 1 of 3 snapshots on nas01")
     assert (event["outcome"], event["activity"]) == ("failure", "backup")
 
 
@@ -49,13 +49,13 @@ def test_each_snapshot_of_a_report_is_a_job():
     text = (
         block("success", "/etc") + block("fatal", "/home", "  Error:       denied") + block("warnings", "C:\\Büro 💾")
     )
-    told = [(one["job"], one["outcome"]) for one in heard(text, "Failed to create 1 of 3 snapshots on nas01")]
-    assert told == [("/etc", "success"), ("/home", "failure"), ("C:\\Büro 💾", "warning")]
+    results = [(one["job"], one["outcome"]) for one in read_events(text, "Failed to create 1 of 3 snapshots on nas01")]
+    assert results == [("/etc", "success"), ("/home", "failure"), ("C:\\Büro 💾", "warning")]
 
 
 def test_amounts_and_reasons_are_kept():
     more = "  Size:        12.3 GB (+45.6 MB)\n  Files:       1,204 (+3)\n\n  Failed Entries:\n\n  - a: denied\n  - b: denied\n"
-    (event,) = heard(block("warnings", more=more).replace("\n", "\r\n"))
+    (event,) = read_events(block("warnings", more=more).replace("\n", "\r\n"))
     assert event["metrics"] == {
         "duration_s": 62.3,
         "bytes_processed": 12.3e9,
@@ -67,36 +67,36 @@ def test_amounts_and_reasons_are_kept():
 
 
 @pytest.mark.parametrize("start", ["", "yesterday", "Mon, 23 Nov 2026 02:00:00", "Mon, 31 Dec 9999 23:59:59 -2359"])
-def test_a_start_that_is_none_is_left_out(start: str):
-    (event,) = heard(block("success", start=start))
+def test_an_invalid_start_is_left_out(start: str):
+    (event,) = read_events(block("success", start=start))
     assert "occurred_at" not in event
 
 
-def test_a_duration_beyond_all_sense_fails_nothing():
-    (event,) = heard(block("fatal").replace("1m2.3s", "9" * 19 + "h"))
+def test_an_absurd_duration_causes_no_error():
+    (event,) = read_events(block("fatal").replace("1m2.3s", "9" * 19 + "h"))
     assert event["outcome"] == "failure"
 
 
-def test_html_is_read_by_its_rows_and_its_names_stay_as_they_are():
+def test_html_is_read_by_its_rows_and_names_are_unchanged():
     html = (
         '<table><tr class="snapshotstatus-success"><td><span class="path">/a</span></td><td>Mon, 23 Nov 2026 02:00:00 +0100</td>'
         '<td>3s</td></tr>\n<tr class="snapshotstatus-fatal"><td><span class="path">/a/<b>x</b></span></td>'
         "<td>Mon, 23 Nov 2026 02:00:00 +0100</td><td>4s</td></tr>"
         '<tr class="snapshotstatus-fatal"><td colspan="6"><b style="color:red">Error:</b> {{ 7*7 }}</td></tr></table>'
     )
-    good, bad = heard(html)
+    good, bad = read_events(html)
     assert (good["job"], good["outcome"], good["metrics"]) == ("/a", "success", {"duration_s": 3})
     assert (bad["job"], bad["outcome"], bad["message"]) == ("/a/<b>x</b>", "failure", "{{ 7*7 }}")
 
 
-def test_a_row_of_html_has_amounts_and_the_entries_that_failed_in_one_of_its_own():
+def test_an_html_row_has_amounts_and_failed_entries_have_their_own_row():
     html = (
         '<tr class="snapshotstatus-ok">\n<td><span class="path">/a</span></td>\n<td>Thu, 02 Jan 2020 03:04:05 +0000</td>\n'
         "<td>1.5s</td>\n<td>456 B <span class='increase'>(&#x2191; 56 B)</span></td>\n<td>1,230 <span>(&#x2191; 23)</span></td>\n"
         '<td>33</td>\n</tr>\n<tr class="snapshotstatus-ok">\n    <td colspan="6">\n<b>Failed Entries:</b>\n<ul>\n'
         '<li><span class="path">/a/b</span>: denied</li>\n<li><span class="path">/a/c</span>: denied</li></ul></td></tr>\n'
     )
-    (event,) = heard(html)
+    (event,) = read_events(html)
     assert (event["job"], event["outcome"], event["message"]) == ("/a", "warning", "/a/b: denied")
     assert event["metrics"] == {
         "duration_s": 1.5,
@@ -107,13 +107,13 @@ def test_a_row_of_html_has_amounts_and_the_entries_that_failed_in_one_of_its_own
     }
 
 
-def test_a_snapshot_that_left_entries_out_is_no_success_whatever_its_status():
-    (event,) = heard(block("success", more="\n  Failed Entries:\n\n  - a: denied\n"))
+def test_a_snapshot_with_failed_entries_is_a_warning_whatever_its_status():
+    (event,) = read_events(block("success", more="\n  Failed Entries:\n\n  - a: denied\n"))
     assert (event["outcome"], event["message"]) == ("warning", "a: denied")
 
 
-def test_what_has_shrunk_has_stored_nothing_that_is_told():
-    (event,) = heard(block("success", more="  Size:        456 B (-44 B)\n"))
+def test_a_snapshot_that_shrank_has_no_stored_bytes():
+    (event,) = read_events(block("success", more="  Size:        456 B (-44 B)\n"))
     assert event["metrics"] == {"duration_s": 62.3, "bytes_processed": 456}
 
 
@@ -129,16 +129,16 @@ def test_json_is_read_too():
     }
     partial = {**good, "path": "/b", "totalSizeDelta": -4, "failedEntries": [{"path": "x", "error": "denied"}, 7]}
     bad = {"path": "/c", "status": "fatal", "start": start, "error": "no space"}
-    told = heard(json.dumps({"hostname": "nas02", "snapshots": [good, partial, bad, "nonsense"]}))
-    assert [(one["agent"], one["job"], one["outcome"]) for one in told] == [
+    results = read_events(json.dumps({"hostname": "nas02", "snapshots": [good, partial, bad, "nonsense"]}))
+    assert [(one["agent"], one["job"], one["outcome"]) for one in results] == [
         ("nas02", "/a", "success"),
         ("nas02", "/b", "warning"),
         ("nas02", "/c", "failure"),
     ]
-    assert told[0]["metrics"] == {"duration_s": 1.5, "bytes_processed": 456, "bytes_stored": 56}
-    assert (told[1]["message"], told[2]["message"]) == ("x: denied", "no space")
+    assert results[0]["metrics"] == {"duration_s": 1.5, "bytes_processed": 456, "bytes_stored": 56}
+    assert (results[1]["message"], results[2]["message"]) == ("x: denied", "no space")
     error = {"operation": "Maintenance", "errorMessage": "no space", "hostname": "nas02"}
-    (event,) = heard(json.dumps(error), "Kopia has encountered an error during Maintenance on nas02")
+    (event,) = read_events(json.dumps(error), "Kopia has encountered an error during Maintenance on nas02")
     assert (event["job"], event["activity"], event["outcome"], event["message"]) == (
         "Maintenance",
         "prune",
@@ -147,37 +147,37 @@ def test_json_is_read_too():
     )
 
 
-def test_text_with_a_tag_in_it_is_text():
-    (event,) = heard(block("incomplete", "/srv/<tr>"))
+def test_text_that_contains_a_tag_is_read_as_text():
+    (event,) = read_events(block("incomplete", "/srv/<tr>"))
     assert (event["job"], event["outcome"]) == ("/srv/<tr>", "warning")
 
 
-def test_an_operation_that_failed_tells_why():
+def test_a_failed_operation_has_its_reason():
     text = "Operation: Maintenance\nStarted:   x\nFinished:  y\n\nunable to delete blobs\n\nGenerated at z by Kopia.\n"
-    (event,) = heard(text, "Kopia has encountered an error during Maintenance on nas01")
+    (event,) = read_events(text, "Kopia has encountered an error during Maintenance on nas01")
     assert (event["job"], event["activity"], event["outcome"]) == ("Maintenance", "prune", "failure")
     assert (event["agent"], event["message"]) == ("nas01", "unable to delete blobs")
 
 
-def test_an_operation_that_failed_tells_why_in_html_too():
+def test_a_failed_operation_has_its_reason_in_html_too():
     html = (
         "<!doctype html>\n<html>\n<p><b>Operation:</b> Full Maintenance</p>\n<p><b>Message:</b> no space</p>\n</html>"
     )
-    (event,) = heard(html, "Kopia has encountered an error during Maintenance on nas01")
+    (event,) = read_events(html, "Kopia has encountered an error during Maintenance on nas01")
     assert (event["job"], event["outcome"], event["message"]) == ("Full Maintenance", "failure", "no space")
 
 
-def test_a_trial_is_no_outcome():
-    (event,) = heard("This is a test notification from Kopia.", "Test notification from Kopia at 02:00")
+def test_a_test_message_has_no_outcome():
+    (event,) = read_events("This is a test notification from Kopia.", "Test notification from Kopia at 02:00")
     assert "outcome" not in event
 
 
-def test_a_subject_in_utf_8_is_read_as_it_was_written():
+def test_a_subject_in_utf_8_is_decoded():
     subject = "Failed to create a snapshot of /ü on büro".encode().decode("latin-1")
-    assert heard("-", subject)[0]["agent"] == "büro"
+    assert read_events("-", subject)[0]["agent"] == "büro"
 
 
-def test_the_same_report_is_one_fact_and_the_key_s_job_goes_first():
+def test_the_same_report_has_the_same_key_and_the_keys_job_comes_first():
     text = block("fatal")
-    assert heard(text)[0]["key"] == heard(text)[0]["key"] != heard(text, job="daily")[0]["key"]
-    assert (heard(text, job="daily")[0]["job"], heard(text)[0]["labels"]["path"]) == ("daily", "/srv")
+    assert read_events(text)[0]["key"] == read_events(text)[0]["key"] != read_events(text, job="daily")[0]["key"]
+    assert (read_events(text, job="daily")[0]["job"], read_events(text)[0]["labels"]["path"]) == ("daily", "/srv")

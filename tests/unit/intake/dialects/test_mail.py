@@ -1,4 +1,4 @@
-"""What mails of tools mean: one table that a person can read, and any bytes at all."""
+"""What the mails of tools mean: one table that an administrator can read, and arbitrary bytes."""
 
 import contextlib
 from datetime import UTC, datetime
@@ -46,7 +46,7 @@ def test_a_recorded_mail_is_understood(file: str, agent: str | None, job: str, o
     )
 
 
-def test_bacula_says_how_much():
+def test_bacula_mails_contain_amounts():
     event = read((CORPUS / "recorded-bacula-15.0.3-ok.eml").read_bytes())
     assert (event.get("metrics") or {})["files_processed"] > 0
     assert event.get("run") == "1"
@@ -76,7 +76,7 @@ def test_a_subject_names_tool_job_and_outcome(subject: str, tool: str, job: str,
     assert ((event.get("labels") or {})["tool"], event.get("job"), event.get("outcome")) == (tool, job, outcome)
 
 
-def test_a_mail_rule_goes_before_what_we_know():
+def test_a_mail_rule_comes_before_the_known_subjects():
     rule = MailRule("mrl_1", "[success] *", RunOutcome.WARNING, job="{1}")
     event = read(with_subject("[Success] Odd one"), rule)
     assert (event.get("job"), event.get("outcome"), (event.get("extra") or {})["mail_rule"]) == (
@@ -86,7 +86,7 @@ def test_a_mail_rule_goes_before_what_we_know():
     )
 
 
-def test_the_same_mail_twice_is_one_fact_and_another_key_s_is_not():
+def test_the_same_mail_has_the_same_key_unless_it_came_for_another_job():
     body = (CORPUS / "composed-veeam-failed.eml").read_bytes()
     assert read(body).get("key") == read(body).get("key") != read(body, job="other").get("key")
 
@@ -101,13 +101,13 @@ def test_the_same_mail_twice_is_one_fact_and_another_key_s_is_not():
         ),
     ],
 )
-def test_kopia_s_mail_is_read_by_its_status_for_its_subject_lies(kind: str, body: str):
+def test_kopias_mail_is_read_by_its_status_not_by_its_subject(kind: str, body: str):
     subject = "Successfully created a snapshot of /srv on nas01"
     event = read(f"Subject: {subject}\r\nContent-Type: text/{kind}; charset=utf-8\r\n\r\n{body}".encode())
     assert (event.get("agent"), event.get("job"), event.get("outcome")) == ("nas01", "/srv", "warning")
 
 
-def test_kopia_s_subject_alone_is_no_success():
+def test_kopias_subject_alone_is_not_a_success():
     with pytest.raises(NotUnderstood):
         read(with_subject("Successfully created 3 snapshots on nas01"))
 
@@ -124,18 +124,18 @@ def test_kopia_s_subject_alone_is_no_success():
         ("PartialBackup: True\r\nParsedResult: Success", "warning", None),
     ],
 )
-def test_duplicati_s_mail_is_read_like_its_reports(text: str, outcome: str, message: str | None):
+def test_duplicatis_mail_is_read_like_its_reports(text: str, outcome: str, message: str | None):
     event = read(f"Subject: Duplicati Backup report for docs\r\nMessage-ID: <1@x>\r\n\r\n{text}".encode())
     assert (event.get("job"), event.get("outcome")) == ("docs", outcome)
     assert message in (None, event.get("message"))
 
 
-def test_a_subject_that_says_nothing_is_left_to_a_rule():
+def test_an_unknown_subject_needs_a_mail_rule():
     with pytest.raises(NotUnderstood, match="mail rule"):
         read(with_subject("Hello"))
 
 
-def test_html_is_read_as_a_reader_sees_it():
+def test_the_visible_text_of_html_is_read():
     body = (
         b"Subject: backup failed\r\nContent-Type: text/html; charset=iso-8859-1\r\n\r\n"
         b"<style>p{}</style><p>Gr\xfc\xdfe</p><table><tr><td>db</td><td>err</td></tr></table>"
@@ -150,12 +150,12 @@ def test_html_is_read_as_a_reader_sees_it():
         ("=?iso-8859-15?Q?[Failed]_caf=E9?=", "café"),  # as if it were cut UTF-8
     ],
 )
-def test_a_subject_is_read_in_the_set_that_it_names(subject: str, job: str):
+def test_a_subject_is_decoded_with_its_declared_character_set(subject: str, job: str):
     assert read(f"Subject: {subject}\r\n\r\n".encode()).get("job") == job
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
-def test_a_subject_that_nobody_packed_is_read_all_the_same(encoding: str):
+def test_a_subject_that_is_not_encoded_is_decoded_all_the_same(encoding: str):
     """Two jobs whose letters beyond ASCII were lost would be one: the success of one would hide the other's failure."""
     given = "Subject: [Failed] Bücher, Töpfe und alles andere, was in dem großen Haus noch liegt\r\n\r\n"
     assert read(given.encode(encoding)).get("job") == given[18:-4]
@@ -171,10 +171,10 @@ def test_a_blank_plain_part_does_not_hide_the_html():
 
 
 @pytest.mark.parametrize("name", ["<>", "<backup@nas01>"])
-def test_mails_of_a_device_that_gives_all_of_them_one_message_id_are_not_one(name: str):
+def test_mails_of_a_device_that_repeats_its_message_id_stay_separate(name: str):
     first, second = (
-        f"Subject: [{said}] Files\r\nDate: Mon, {day} Nov 2026 02:00:00 +0000\r\nMessage-ID: {name}\r\n\r\n".encode()
-        for said, day in (("Success", 23), ("Failed", 24))
+        f"Subject: [{request}] Files\r\nDate: Mon, {day} Nov 2026 02:00:00 +0000\r\nMessage-ID: {name}\r\n\r\n".encode()
+        for request, day in (("Success", 23), ("Failed", 24))
     )
     assert read(first).get("key") == read(first).get("key") != read(second).get("key")
 
@@ -202,7 +202,7 @@ def test_a_damaged_mail_is_a_mail_or_not_understood(path: Path, data: st.DataObj
         b"Subject: " + b"failed " * 100_000,
     ],
 )
-def test_a_nasty_mail_is_a_mail_or_not_understood(body: bytes):
+def test_a_hostile_mail_is_a_mail_or_not_understood(body: bytes):
     _read_or_not(body)
 
 

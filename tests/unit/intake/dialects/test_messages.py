@@ -1,4 +1,4 @@
-"""Borgmatic's other ways of telling: its log to Loki, an event to PagerDuty, a message to Pushover."""
+"""Other ways in which borgmatic reports: its log to Loki, an event to PagerDuty, a message to Pushover."""
 
 import gzip
 import json
@@ -19,7 +19,7 @@ def pushed(*lines: str, job: str | None = None) -> list[dict]:
     return [dict(e) for e in loki.read(ToolRequest(body=json.dumps({"streams": [stream]}).encode(), job=job))]
 
 
-def test_a_log_with_both_ends_is_one_run():
+def test_a_log_with_start_and_end_is_one_run():
     start, end = pushed("Started backup", "Creating archive", "Finished backup")
     assert (start["phase"], end["outcome"]) == ("started", "success")
     assert start["run"] == end["run"]
@@ -28,22 +28,22 @@ def test_a_log_with_both_ends_is_one_run():
     assert start["occurred_at"] < end["occurred_at"]
 
 
-def test_the_end_of_a_log_may_come_by_itself_and_may_be_a_failure():
+def test_a_log_may_contain_only_an_end_which_may_be_a_failure():
     (end,) = pushed("repository is locked", "Failed backup", job="daily")
     assert (end["outcome"], end["job"], "run" in end) == ("failure", "daily", False)
 
 
-def test_a_log_that_tells_of_an_unread_file_is_a_warning():
+def test_a_log_with_an_unreadable_file_is_a_warning():
     *_, end = pushed("Started backup", "/srv/x: open: [Errno 13] Permission denied: 'x'", "Finished backup")
     assert end["outcome"] == "warning"
 
 
-def test_lines_without_an_end_are_a_log_and_end_nothing():
+def test_lines_without_start_or_end_are_only_a_log():
     (event,) = pushed("Creating archive")
     assert ("outcome" not in event, "phase" not in event, event["log"]) == (True, True, "Creating archive")
 
 
-def test_what_is_no_push_in_json_is_not_understood():
+def test_a_push_that_is_not_json_is_not_understood():
     with pytest.raises(NotUnderstood):
         loki.read(ToolRequest(body=b"\x0a\x1fsnappy"))
 
@@ -53,7 +53,7 @@ def test_what_is_no_push_in_json_is_not_understood():
     [("trigger", "critical", "failure"), ("trigger", "error", "failure"), ("trigger", "warning", "warning"),
      ("trigger", "info", None), ("trigger", "?", None), ("resolve", "error", "success")],
 )  # fmt: skip
-def test_a_trigger_is_as_bad_as_it_says(action: str, severity: str, outcome: str | None):
+def test_a_trigger_has_the_outcome_of_its_severity(action: str, severity: str, outcome: str | None):
     payload = {"summary": "backup failed", "severity": severity, "source": "nas01", "component": "borgmatic"}
     call = {"event_action": action, "payload": {**payload, "custom_details": {"logs": "disk full"}}}
     (event,) = pagerduty.read(ToolRequest(body=json.dumps(call).encode()))
@@ -61,7 +61,7 @@ def test_a_trigger_is_as_bad_as_it_says(action: str, severity: str, outcome: str
     assert (event["message"], event["log"]) == ("backup failed", "disk full")
 
 
-def test_an_acknowledgement_is_no_event():
+def test_an_acknowledgement_makes_no_event():
     assert pagerduty.read(ToolRequest(body=b'{"event_action": "acknowledge"}')) == []
 
 
@@ -78,13 +78,13 @@ def test_an_acknowledgement_is_no_event():
         ("disk error", "finished", "failure", None),
     ],
 )
-def test_a_message_means_what_its_title_says(form: str, phase, outcome, severity):
+def test_the_title_of_a_message_names_the_outcome(form: str, phase, outcome, severity):
     (event,) = pushover.read(ToolRequest(body=form.encode(), job="daily"))
     assert (event.get("phase"), event.get("outcome"), event.get("severity")) == (phase, outcome, severity)
 
 
 @pytest.mark.parametrize("body", [b"", b"title=&message=+", gzip.compress(b"Backup failed: disk full", mtime=0)[:-9]])
-def test_an_empty_message_and_one_that_does_not_unpack_are_no_silence(body: bytes):
+def test_an_empty_message_and_one_that_does_not_decompress_are_not_understood(body: bytes):
     with pytest.raises(NotUnderstood):
         pushover.read(ToolRequest(body=body, job="daily"))
     for dialect in (apprise.read, ntfy.read):

@@ -1,4 +1,4 @@
-"""Tools that send a message or an event of their own shape: resticprofile, Alertmanager, Apprise, ntfy, CloudEvents."""
+"""Tools that send a message or an event in a format of their own: resticprofile, Alertmanager, Apprise, ntfy, CloudEvents."""
 
 import json
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ from app.intake.dialects.tool_request import Dialect, NotUnderstood, ToolRequest
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
-def heard(
+def read_one(
     dialect: Dialect, body: object = b"", *path: str, headers: Mapping[str, str] | None = None, **query: str
 ) -> list[dict]:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    said = ToolRequest(path=path, query=list(query.items()), headers=headers or {}, body=data)
-    return [dict(event) for event in dialect(said)]
+    request = ToolRequest(path=path, query=list(query.items()), headers=headers or {}, body=data)
+    return [dict(event) for event in dialect(request)]
 
 
 def what(event: Mapping) -> tuple[str | None, str | None]:
@@ -41,19 +41,19 @@ START, GOOD, ODD, BAD, PLAIN = ("started", None), ("finished", "success"), ("fin
         (("finally",), {"exit_code": "1"}, b'{"stderr": "a "b" c"}', BAD, None),
     ],
 )
-def test_a_hook_of_resticprofile_says_which_one_it_is_by_its_address(path, query, body, found, message):
-    (event,) = heard(resticprofile.read, body, *path, profile="home", command="backup", **query)
+def test_resticprofiles_hook_is_named_in_its_address(path, query, body, found, message):
+    (event,) = read_one(resticprofile.read, body, *path, profile="home", command="backup", **query)
     assert (what(event), event["job"], event["activity"]) == (found, "home", "backup")
     assert message is None or event["message"] == message
 
 
-def test_a_check_of_resticprofile_is_no_backup_and_its_output_brings_amounts():
-    assert heard(resticprofile.read, b"", profile="home", command="check")[0]["activity"] == "verify"
+def test_resticprofiles_check_is_not_a_backup_and_its_output_has_amounts():
+    assert read_one(resticprofile.read, b"", profile="home", command="check")[0]["activity"] == "verify"
     output = b"Added to the repository: 3.000 MiB (2 KiB stored)\nprocessed 11 files, 1.000 GiB in 1:00:01\nsnapshot 1a2b3c4d saved\n"
-    metrics = heard(resticprofile.read, output, command="backup")[0]["metrics"]
+    metrics = read_one(resticprofile.read, output, command="backup")[0]["metrics"]
     assert (metrics["bytes_stored"], metrics["bytes_processed"], metrics["duration_s"]) == (2048, 2**30, 3601)
     with pytest.raises(NotUnderstood):
-        heard(resticprofile.read, b"", "sideways")
+        read_one(resticprofile.read, b"", "sideways")
 
 
 ALERT = {
@@ -66,36 +66,36 @@ ALERT = {
 }
 
 
-def test_an_alert_that_fires_is_a_failure_of_its_own_job_and_well_when_it_is_resolved():
+def test_a_firing_alert_is_a_failure_of_its_own_job_until_it_is_resolved():
     over = {**ALERT, "status": "resolved", "endsAt": "2026-11-23T03:00:00Z"}
-    bad, good = heard(alertmanager.read, {"status": "firing", "alerts": [ALERT, over]})
+    bad, good = read_one(alertmanager.read, {"status": "firing", "alerts": [ALERT, over]})
     assert (what(bad), bad["severity"], bad["message"], bad["agent"]) == (BAD, "critical", "30 h old", "nas01")
     assert (what(good), good["occurred_at"][:16]) == (GOOD, "2026-11-23T03:00")
     assert bad["job"] == good["job"] == "Old (nas01:9100)"
     assert bad["activity"] == "other"  # it must not count as a backup
 
 
-def test_an_alert_told_again_is_the_same_event_and_another_disk_is_another_job():
-    (first,), (again,) = (heard(alertmanager.read, {"alerts": [ALERT]}) for _ in range(2))
-    (later,) = heard(alertmanager.read, {"alerts": [{**ALERT, "startsAt": "2026-11-24T02:00:00Z"}]})
+def test_an_alert_sent_again_is_the_same_event_and_another_disk_is_another_job():
+    (first,), (again,) = (read_one(alertmanager.read, {"alerts": [ALERT]}) for _ in range(2))
+    (later,) = read_one(alertmanager.read, {"alerts": [{**ALERT, "startsAt": "2026-11-24T02:00:00Z"}]})
     other = {**ALERT, "labels": {**ALERT["labels"], "disk": "b"}, "fingerprint": "cd"}
     assert first["key"] == again["key"] != later["key"]
-    assert heard(alertmanager.read, {"alerts": [other]})[0]["job"] != first["job"]
+    assert read_one(alertmanager.read, {"alerts": [other]})[0]["job"] != first["job"]
     without = {name: value for name, value in ALERT.items() if name != "fingerprint"}
     assert (
-        heard(alertmanager.read, {"alerts": [without]})[0]["key"]
-        == heard(alertmanager.read, {"alerts": [without]})[0]["key"]
+        read_one(alertmanager.read, {"alerts": [without]})[0]["key"]
+        == read_one(alertmanager.read, {"alerts": [without]})[0]["key"]
     )
 
 
-def test_alerts_that_are_left_out_or_broken_are_told_of_and_cost_the_others_nothing():
-    bad, rest = heard(alertmanager.read, {"alerts": [ALERT, 7], "truncatedAlerts": 2})
+def test_omitted_and_broken_alerts_are_reported_and_do_not_cost_the_others():
+    bad, rest = read_one(alertmanager.read, {"alerts": [ALERT, 7], "truncatedAlerts": 2})
     assert (what(bad), what(rest), rest["message"][:6]) == (BAD, ODD, "3 more")
     odd = {"status": 1, "labels": "x", "annotations": None, "startsAt": {}}
-    assert what(heard(alertmanager.read, {"alerts": [odd]})[0]) == BAD
+    assert what(read_one(alertmanager.read, {"alerts": [odd]})[0]) == BAD
     for body in ({"alerts": []}, {"alerts": {}}, b"x"):
         with pytest.raises(NotUnderstood):
-            heard(alertmanager.read, body)
+            read_one(alertmanager.read, body)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_alerts_that_are_left_out_or_broken_are_told_of_and_cost_the_others_noth
         ("Done", "/srv/x: file changed while we backed it up", "success", ODD, "/srv/x: file changed while we backed it up"),
     ],
 )  # fmt: skip
-def test_apprise_s_type_is_trusted_unless_it_is_the_one_that_nobody_chose(title, text, kind, found, message):
+def test_apprises_type_decides_unless_it_is_the_default(title, text, kind, found, message):
     xml = f"<a><Subject>{title}</Subject><Message>{text}</Message><MessageType>{kind}</MessageType></a>"
     for body in (
         {"version": "1.0", "title": title, "message": text, "type": kind},
@@ -119,17 +119,17 @@ def test_apprise_s_type_is_trusted_unless_it_is_the_one_that_nobody_chose(title,
         xml.encode(),
         f"title={title}&message={text}&type={kind}".encode(),
     ):
-        (event,) = heard(apprise.read, body)
+        (event,) = read_one(apprise.read, body)
         assert (what(event), event["message"]) == (found, message)
 
 
-def test_apprise_s_xml_is_unpacked_and_a_body_of_no_kind_is_a_message():
-    (event,) = heard(apprise.read, b"<Subject>a &lt;b&gt; &amp;amp;</Subject><Message>\xe2\x98\x83")
+def test_apprises_xml_is_read_and_any_other_body_is_a_message():
+    (event,) = read_one(apprise.read, b"<Subject>a &lt;b&gt; &amp;amp;</Subject><Message>\xe2\x98\x83")
     assert event["message"] == "a <b> &amp;"
-    assert what(heard(apprise.read, b"backup failed")[0]) == BAD
+    assert what(read_one(apprise.read, b"backup failed")[0]) == BAD
     for body in (b"", b"<Subject/>", {"title": ""}, {"message": None, "type": []}):
         with pytest.raises(NotUnderstood):
-            heard(apprise.read, body)
+            read_one(apprise.read, body)
 
 
 @pytest.mark.parametrize(
@@ -145,13 +145,13 @@ def test_apprise_s_xml_is_unpacked_and_a_body_of_no_kind_is_a_message():
         ({"title": "nas01", "message": "hello", "priority": 5}, PLAIN),
     ],
 )
-def test_a_message_of_ntfy_comes_as_json_in_headers_or_in_the_query(given: dict, found: tuple):
+def test_ntfys_message_may_be_json_headers_or_query(given: dict, found: tuple):
     flat = {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in given.items()}
     headers = {f"x-{name}": value.encode().decode("latin-1") for name, value in flat.items() if name != "message"}
     for (event,) in (
-        heard(ntfy.read, {"topic": "backups", **given}),
-        heard(ntfy.read, flat.get("message", "").encode(), "backups", headers=headers),
-        heard(ntfy.read, b"", "backups", "publish", **flat),
+        read_one(ntfy.read, {"topic": "backups", **given}),
+        read_one(ntfy.read, flat.get("message", "").encode(), "backups", headers=headers),
+        read_one(ntfy.read, b"", "backups", "publish", **flat),
     ):
         assert (what(event), event["job"], event["message"]) == (
             found,
@@ -162,24 +162,24 @@ def test_a_message_of_ntfy_comes_as_json_in_headers_or_in_the_query(given: dict,
 
 
 @pytest.mark.parametrize("packed", ["=?UTF-8?B?QsO8cm8gZmFpbGVk?=", "=?iso-8859-1?Q?B=FCro_failed?="])
-def test_a_header_of_ntfy_may_be_packed_as_in_a_mail(packed: str):
+def test_ntfys_headers_may_contain_encoded_words(packed: str):
     """Many HTTP libraries send no UTF-8 in headers: https://docs.ntfy.sh/publish/ has them pack it, and a failure must be seen in that, too."""
-    (event,) = heard(ntfy.read, b"see the log", "backups", headers={"title": packed})
+    (event,) = read_one(ntfy.read, b"see the log", "backups", headers={"title": packed})
     assert (what(event), event["message"]) == (BAD, "Büro failed")
 
 
-def test_a_message_of_ntfy_that_tells_of_a_start_and_of_a_trouble_is_no_start():
-    (event,) = heard(ntfy.read, b"backup started, 02:10 failed: no space", "backups")
+def test_ntfys_message_about_a_start_and_a_problem_is_not_a_start():
+    (event,) = read_one(ntfy.read, b"backup started, 02:10 failed: no space", "backups")
     assert what(event) == BAD
-    (event,) = heard(ntfy.read, b"backup started, all ok so far", "backups")
+    (event,) = read_one(ntfy.read, b"backup started, all ok so far", "backups")
     assert what(event) == START
 
 
-def test_a_body_goes_before_a_message_in_a_header_and_an_empty_one_is_not_understood():
-    (event,) = heard(ntfy.read, b"disk full", "backups", headers={"m": "other", "t": "Backup failed"})
+def test_the_body_comes_before_the_message_header_and_an_empty_message_is_not_understood():
+    (event,) = read_one(ntfy.read, b"disk full", "backups", headers={"m": "other", "t": "Backup failed"})
     assert (event["log"], event["message"]) == ("disk full", "Backup failed")
     with pytest.raises(NotUnderstood):
-        heard(ntfy.read, b"", "backups")
+        read_one(ntfy.read, b"", "backups")
 
 
 def event_of(**given: object) -> dict:
@@ -200,46 +200,46 @@ def event_of(**given: object) -> dict:
         ("com.example.job", [1], PLAIN),
     ],
 )
-def test_a_cloudevent_s_type_says_what_happened_else_its_data(kind: str, data: object, found: tuple):
-    (event,) = heard(cloudevents.read, event_of(type=kind, data=data))
+def test_a_cloudevents_type_names_the_result_else_its_data(kind: str, data: object, found: tuple):
+    (event,) = read_one(cloudevents.read, event_of(type=kind, data=data))
     assert (what(event), event["agent"]) == (found, "nas01")
 
 
-def test_the_same_source_and_id_are_the_same_event_however_it_is_packed():
+def test_the_same_source_and_id_are_the_same_event_in_every_mode():
     attributes = event_of(subject="☃ daily", time="2026-11-23T01:00:00+01:00")
     binary = {f"ce-{name}": value for name, value in attributes.items()} | {
         "ce-subject": '"%E2%98%83%20daily"',
         "content-type": "text/plain",
     }
-    (structured,) = heard(cloudevents.read, {**attributes, "data": {"bytes": 7}})
-    (packed,) = heard(cloudevents.read, {**attributes, "data_base64": "eyJieXRlcyI6N30="})
-    (headed,) = heard(cloudevents.read, {"bytes": 7}, headers=binary)
-    (other,) = heard(cloudevents.read, event_of(source="/hosts/nas02"))
+    (structured,) = read_one(cloudevents.read, {**attributes, "data": {"bytes": 7}})
+    (packed,) = read_one(cloudevents.read, {**attributes, "data_base64": "eyJieXRlcyI6N30="})
+    (headed,) = read_one(cloudevents.read, {"bytes": 7}, headers=binary)
+    (other,) = read_one(cloudevents.read, event_of(source="/hosts/nas02"))
     for event in (structured, packed, headed):
         assert (event["key"], event["job"], event["metrics"]) == (structured["key"], "☃ daily", {"bytes_processed": 7})
         assert event["occurred_at"] == "2026-11-23T00:00:00+00:00"
     assert other["key"] != structured["key"]
 
 
-def test_one_bad_event_of_a_batch_costs_the_others_nothing():
-    first, odd, last = heard(cloudevents.read, [event_of(), {"specversion": "1.0"}, event_of(id="2")])
+def test_a_bad_event_in_a_batch_does_not_cost_the_others():
+    first, odd, last = read_one(cloudevents.read, [event_of(), {"specversion": "1.0"}, event_of(id="2")])
     assert (what(first), odd["outcome"], what(last)) == (BAD, "warning", BAD)
     assert "without id, source, type" in odd["message"]
-    assert heard(cloudevents.read, []) == []
+    assert read_one(cloudevents.read, []) == []
 
 
 @pytest.mark.parametrize("time", ["0000-00-00T00:00:00Z", "2026-11-23T02:00:00", 7, None, "9999-12-31T23:59:59-12:00"])
-def test_a_cloudevent_with_an_impossible_time_is_an_event_all_the_same(time: object):
-    assert "occurred_at" not in heard(cloudevents.read, event_of(time=time))[0]
-    leap = heard(cloudevents.read, event_of(time="2016-12-31T23:59:60Z"))[0]
+def test_a_cloudevent_with_an_impossible_time_is_still_an_event(time: object):
+    assert "occurred_at" not in read_one(cloudevents.read, event_of(time=time))[0]
+    leap = read_one(cloudevents.read, event_of(time="2016-12-31T23:59:60Z"))[0]
     assert leap["occurred_at"] == "2016-12-31T23:59:59+00:00"
 
 
 @pytest.mark.parametrize("missing", ["id", "source", "type", "specversion"])
-def test_what_the_standard_requires_is_required(missing: str):
+def test_a_cloudevent_without_a_required_attribute_is_not_understood(missing: str):
     whole = event_of()
     del whole[missing]
     with pytest.raises(NotUnderstood):
-        heard(cloudevents.read, whole, headers={"content-type": "application/cloudevents+json"})
+        read_one(cloudevents.read, whole, headers={"content-type": "application/cloudevents+json"})
     with pytest.raises(NotUnderstood):
-        heard(cloudevents.read, b"x", headers={f"ce-{name}": value for name, value in whole.items()})
+        read_one(cloudevents.read, b"x", headers={f"ce-{name}": value for name, value in whole.items()})

@@ -1,4 +1,4 @@
-"""What scripts post of restic's and borg's output: the exit code and the errors tell, never standard output alone."""
+"""What scripts post of restic's and borg's output: the exit code and the errors decide, never standard output alone."""
 
 import json
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ ARCHIVE = json.dumps({"archive": {"name": "a", "id": "1", "duration": 2.5, "stat
 LOG = '{"type": "log_message", "time": 1795395536.1, "message": "%s", "levelname": "%s", "name": "borg"}\n'
 
 
-def heard(dialect: Dialect, body: str | bytes, job: str | None = "daily", **query: str) -> dict:
+def read_one(dialect: Dialect, body: str | bytes, job: str | None = "daily", **query: str) -> dict:
     data = body if isinstance(body, bytes) else body.encode()
     (event,) = dialect(ToolRequest(query=list(query.items()), body=data, job=job))
     return dict(event)
@@ -57,24 +57,24 @@ def heard(dialect: Dialect, body: str | bytes, job: str | None = "daily", **quer
         ('{"message_type":"summary","num_errors":2}', None, "failure", "exit code 1"),
     ],
 )
-def test_the_worst_of_restic_s_output_and_exit_code_counts(body: str, code: str | None, outcome: str, message: str):
-    event = heard(restic.read, body, **({"exit_code": code} if code else {}))
+def test_the_worst_of_restics_output_and_exit_code_counts(body: str, code: str | None, outcome: str, message: str):
+    event = read_one(restic.read, body, **({"exit_code": code} if code else {}))
     assert (event["outcome"], event.get("message")) == (outcome, message)
     assert (event["phase"], event["job"]) == ("finished", "daily")
 
 
-def test_restic_s_amounts_are_summed_and_a_file_counts_once_however_often_it_is_named():
+def test_restics_amounts_are_summed_and_each_failed_file_counts_once():
     body = SUMMARY + ERROR % "scan" + ERROR % "archival" + SUMMARY
-    found = heard(restic.read, body, exit="3")["metrics"]
+    found = read_one(restic.read, body, exit="3")["metrics"]
     assert found == {"duration_s": 5, "bytes_stored": 18, "files_processed": 2, "files_failed": 1, "exit_code": 3}
 
 
-def test_restic_s_end_is_the_time_of_the_event_and_a_post_sent_again_is_the_same_one():
+def test_restics_end_is_the_events_time_and_a_repeated_post_is_the_same_event():
     body = SUMMARY.replace("}", ',"backup_end":"2026-11-23T01:00:00.123456789+01:00"}')
-    first = heard(restic.read, body, rc="0")
+    first = read_one(restic.read, body, rc="0")
     assert first["occurred_at"] == "2026-11-23T00:00:00.123456+00:00"
-    assert first["key"] == heard(restic.read, body, rc="0")["key"] != heard(restic.read, body, rc="3")["key"]
-    assert "occurred_at" not in heard(restic.read, body.replace("+01:00", ""))
+    assert first["key"] == read_one(restic.read, body, rc="0")["key"] != read_one(restic.read, body, rc="3")["key"]
+    assert "occurred_at" not in read_one(restic.read, body.replace("+01:00", ""))
 
 
 @pytest.mark.parametrize(
@@ -90,13 +90,13 @@ def test_restic_s_end_is_the_time_of_the_event_and_a_post_sent_again_is_the_same
         ("no errors were found\n", "verify"),
     ],
 )
-def test_what_restic_did_is_told_by_its_output_and_only_a_backup_is_one(body: str, activity: str):
-    assert heard(restic.read, body, exit_code="0")["activity"] == activity
-    assert heard(restic.read, body, exit_code="0", activity="Prune")["activity"] == "prune"
+def test_restics_activity_is_found_in_its_output(body: str, activity: str):
+    assert read_one(restic.read, body, exit_code="0")["activity"] == activity
+    assert read_one(restic.read, body, exit_code="0", activity="Prune")["activity"] == "prune"
 
 
-def test_the_log_has_no_progress_and_words_in_the_place_of_restic_s_errors():
-    event = heard(restic.read, STATUS * 5000 + ERROR % "scan" + "x" * 2_000_000 + "\n" + EXIT % (1, "full"))
+def test_the_log_has_no_progress_and_plain_text_instead_of_restics_json_errors():
+    event = read_one(restic.read, STATUS * 5000 + ERROR % "scan" + "x" * 2_000_000 + "\n" + EXIT % (1, "full"))
     head, *_, last = event["log"].splitlines()
     assert (head, last) == ("error: open /a: permission denied", "Fatal: full")
     assert "status" not in event["log"]
@@ -122,19 +122,19 @@ def test_the_log_has_no_progress_and_words_in_the_place_of_restic_s_errors():
         ('{"type": "archive_progress", "nfiles": 1}\n', None, "failure", "the output ends before borg's archive: borg did not finish"),
     ],
 )  # fmt: skip
-def test_the_worst_of_borg_s_output_and_exit_code_counts(body: str, code: str | None, outcome: str, message: str):
-    event = heard(borg.read, body, **({"code": code} if code else {}))
+def test_the_worst_of_borgs_output_and_exit_code_counts(body: str, code: str | None, outcome: str, message: str):
+    event = read_one(borg.read, body, **({"code": code} if code else {}))
     assert (event["outcome"], (event.get("message") or "").partition(" (2 such")[0] or None) == (outcome, message)
 
 
-def test_borg_s_own_times_are_not_taken_for_they_have_no_zone():
+def test_borgs_times_without_zone_are_not_used():
     archive = ARCHIVE.replace('"duration"', '"end": "2026-11-23T00:58:34.000000", "duration"')
-    assert "occurred_at" not in heard(borg.read, archive)
-    assert heard(borg.read, LOG % ("x", "INFO") + archive)["occurred_at"].startswith("2026-11-23T00:58:56")
+    assert "occurred_at" not in read_one(borg.read, archive)
+    assert read_one(borg.read, LOG % ("x", "INFO") + archive)["occurred_at"].startswith("2026-11-23T00:58:56")
 
 
-def test_borg_s_json_may_stand_amid_its_log():
-    event = heard(borg.read, LOG % ("a", "INFO") + ARCHIVE + "\n" + LOG % ("b", "INFO"), job=None, host="nas01")
+def test_borgs_json_may_be_between_log_lines():
+    event = read_one(borg.read, LOG % ("a", "INFO") + ARCHIVE + "\n" + LOG % ("b", "INFO"), job=None, host="nas01")
     assert (event["agent"], event["job"], event["labels"]["repository"]) == ("nas01", "borg", "/r")
     assert event["metrics"] == {"duration_s": 2.5, "files_processed": 3}
     assert event["log"] == "a\narchive a in /r\nb"
@@ -148,28 +148,28 @@ def test_borg_s_json_may_stand_amid_its_log():
         ("compaction freed about 1 kB", "prune"),
     ],
 )
-def test_what_borg_did_is_told_by_its_log_or_by_the_address(line: str, activity: str):
-    assert heard(borg.read, LOG % (line, "INFO"), exit_code="0")["activity"] == activity
-    assert heard(borg.read, "", exit_code="0", activity="verify")["activity"] == "verify"
+def test_borgs_activity_is_found_in_its_log_or_in_the_address(line: str, activity: str):
+    assert read_one(borg.read, LOG % (line, "INFO"), exit_code="0")["activity"] == activity
+    assert read_one(borg.read, "", exit_code="0", activity="verify")["activity"] == "verify"
 
 
 @pytest.mark.parametrize("dialect", [restic.read, borg.read])
 @pytest.mark.parametrize(
     "body", [b"", b"\xff\x00", b"<html>", b"[1, 2]", b'{"archive": 7}', b'{"message_type": []}', b"[" * 5000]
 )
-def test_what_is_no_output_of_theirs_is_not_guessed_at(dialect: Dialect, body: bytes):
+def test_output_of_another_program_is_not_understood(dialect: Dialect, body: bytes):
     with pytest.raises(NotUnderstood):
         dialect(ToolRequest(query=[("exit_code", "none")], body=body))
-    assert heard(dialect, body, exit_code="3")["outcome"] == ("warning" if dialect is restic.read else "failure")
+    assert read_one(dialect, body, exit_code="3")["outcome"] == ("warning" if dialect is restic.read else "failure")
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "cp1252"])
-def test_an_output_in_another_character_set_is_read_all_the_same(encoding: str):
+def test_output_in_another_character_set_is_decoded(encoding: str):
     body = (SUMMARY + "Überblick does not exist, skipping\n").encode(encoding)
-    event = heard(restic.read, body)
+    event = read_one(restic.read, body)
     assert (event["outcome"], event["message"][1:]) == ("warning", "berblick does not exist, skipping")
 
 
-def test_spread_values_that_are_none_are_tried_a_few_times_only():
+def test_only_a_few_attempts_are_made_to_parse_values_over_several_lines():
     text = '{\n"a' * 100_000
     assert sum(piece.value is None for piece in split_output(text)) == 200_000 - 99_999

@@ -1,4 +1,4 @@
-"""Proxmox, by webhook, Gotify and mail: one title for one failed guest and for all, so the table tells; each guest is a job."""
+"""Proxmox by webhook, Gotify and mail. The title does not name the failed guests, so the table decides; each guest is a job."""
 
 import json
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ def text(*rows: str, after: str = "") -> str:
     )
 
 
-def heard(title: str, message: str, *, job: str | None = None, **more: object) -> dict[str, dict]:
+def read_one(title: str, message: str, *, job: str | None = None, **more: object) -> dict[str, dict]:
     body = json.dumps({"title": title, "message": message, **more}).encode()
     return {str(one.get("job")): dict(one) for one in proxmox.read(ToolRequest(body=body, job=job))}
 
@@ -49,13 +49,13 @@ def outcomes(events: dict[str, dict]) -> dict[str, str | None]:
         (FAILED, [DB, WEB, DB, WEB], {"web (100)": "success", "db-ü (101)": "failure", "vzdump on pve1": "warning"}),
     ],
 )  # fmt: skip
-def test_the_table_tells_who_failed(title: str, rows: list[str], found: dict[str, str]):
-    assert outcomes(heard(title, text(*rows))) == found
+def test_the_table_names_the_failed_guests(title: str, rows: list[str], found: dict[str, str]):
+    assert outcomes(read_one(title, text(*rows))) == found
 
 
-def test_a_guest_has_its_own_log_reason_and_amounts_and_none_is_counted_twice():
+def test_each_guest_has_its_own_log_reason_and_amounts():
     log = "100: 02:00 INFO: Finished\n101: 02:01 ERROR: first\n101: 02:02 ERROR: last\n1010: ERROR: another guest's"
-    events = heard(
+    events = read_one(
         FAILED, text(WEB, DB, after=log), timestamp=1795395791, fields={"hostname": "pve1", "job-id": "nightly"}
     )
     web, db, whole = events["web (100)"], events["db-ü (101)"], events["vzdump nightly on pve1"]
@@ -69,22 +69,22 @@ def test_a_guest_has_its_own_log_reason_and_amounts_and_none_is_counted_twice():
     )
 
 
-def test_another_node_s_success_hides_no_failure_of_the_same_job():
+def test_another_nodes_success_does_not_hide_a_failure_of_the_same_job():
     fields = {"job-id": "nightly"}
-    bad = heard(f"{FAILED}: no storage", text(), fields={**fields, "hostname": "pve1"})
-    good = heard(DONE, text(WEB), fields={**fields, "hostname": "pve2.example.org"})
+    bad = read_one(f"{FAILED}: no storage", text(), fields={**fields, "hostname": "pve1"})
+    good = read_one(DONE, text(WEB), fields={**fields, "hostname": "pve2.example.org"})
     assert outcomes(bad) == {"vzdump nightly on pve1": "failure"}
     assert outcomes(good) == {"web (100)": "success", "vzdump nightly on pve2": "success"}
 
 
-def test_jobs_of_one_kind_on_one_datastore_are_told_apart_by_whichever_way():
+def test_jobs_of_one_kind_on_one_datastore_stay_separate_however_they_are_sent():
     title, body = (
         "Sync remote 'offsite' datastore 'main' failed",
         "Job ID:             s-77\nDatastore:          main\n",
     )
     name = "Sync remote 'offsite' datastore 'main' (s-77)"
-    assert list(heard(title, body)) == list(heard(title, "-", fields={"job-id": "s-77"})) == [name]
-    assert list(heard("Tape Backup 'weekly' datastore 'main' failed", "Job ID:     weekly\n")) == [
+    assert list(read_one(title, body)) == list(read_one(title, "-", fields={"job-id": "s-77"})) == [name]
+    assert list(read_one("Tape Backup 'weekly' datastore 'main' failed", "Job ID:     weekly\n")) == [
         "Tape Backup 'weekly' datastore 'main'"
     ]
 
@@ -100,7 +100,9 @@ def test_jobs_of_one_kind_on_one_datastore_are_told_apart_by_whichever_way():
         ("SUCCEED: fencing: acknowledged - got agent lock for node 'pve2'", "fencing", None),
     ],
 )
-def test_what_is_about_no_backup_is_the_same_by_gotify_and_mail(title: str, job: str, outcome: str | None):
+def test_a_notification_that_is_not_about_a_backup_is_the_same_by_gotify_and_mail(
+    title: str, job: str, outcome: str | None
+):
     message = "Package\tlibgpg-error0: an update failed to be boring"
     body = json.dumps({"title": title, "message": message, "priority": 1}).encode()
     letter = f"Subject: {title}\r\n\r\n{message}\r\n".encode()
@@ -108,20 +110,20 @@ def test_what_is_about_no_backup_is_the_same_by_gotify_and_mail(title: str, job:
         assert (event.get("job"), event.get("outcome"), event.get("activity")) == (job, outcome, "other")
 
 
-def test_of_several_problems_the_first_lines_tell():
-    whole = heard(f"{FAILED}: multiple problems", "job errors\nhook script failed\n" + text(WEB))["vzdump on pve1"]
+def test_several_problems_are_listed_from_the_first_lines():
+    whole = read_one(f"{FAILED}: multiple problems", "job errors\nhook script failed\n" + text(WEB))["vzdump on pve1"]
     assert whole["message"] == "job errors; hook script failed"
 
 
 @pytest.mark.parametrize(
     "name", ["'; DROP TABLE vm;--", "ok", "VM 100", "<b>{{ 7*7 }}</b>", "../../x", "\u202egnp", "err  ok"]
 )
-def test_a_guest_may_be_called_anything(name: str):
+def test_a_guest_may_have_any_name(name: str):
     (guest,) = parse_guests(f"{HEAD}\n100     {name}     err     5s    0 B    ok\n")
     assert (guest.vmid, guest.outcome) == ("100", "failure")
 
 
-def test_the_table_of_older_mails_is_read_too():
+def test_the_table_of_older_mails_is_parsed():
     old = (
         "VMID NAME                 STATUS     TIME           SIZE  FILENAME\n"
         "100  web                  OK     00:01:03        12.34GB  /mnt/vzdump-qemu-100.vma\n"
@@ -133,9 +135,9 @@ def test_the_table_of_older_mails_is_read_too():
     assert (db.vmid, db.outcome, db.reason) == ("10001", "failure", "command 'lxc' failed: exit code 255")
 
 
-def test_of_more_guests_than_events_the_failed_ones_are_told():
+def test_with_too_many_guests_the_failed_ones_are_reported():
     rows = [f"{number}   g{number}   ok   1s   1 B   x" for number in range(2000)] + [DB.replace("101 ", "9999")]
-    events = heard(FAILED, text(*rows))
+    events = read_one(FAILED, text(*rows))
     assert len(events) <= 1000
     assert events["db-ü (9999)"]["outcome"] == "failure"
     assert events["vzdump on pve1"]["metrics"]["guests"] == 2001
@@ -157,24 +159,26 @@ def test_of_more_guests_than_events_the_failed_ones_are_told():
         ("SMART error", "system-mail", "unknown", ("other", None)),
     ],
 )
-def test_other_notifications_are_what_they_are_about(
+def test_other_notifications_have_their_own_activity_and_outcome(
     title: str, kind: str, severity: str, found: tuple[str, str | None]
 ):
-    (event,) = heard(title, "-", severity=severity, fields={"type": kind} if kind else {}).values()
+    (event,) = read_one(title, "-", severity=severity, fields={"type": kind} if kind else {}).values()
     assert (event["activity"], event.get("outcome")) == found
 
 
-def test_a_verification_names_what_is_bad_and_an_unknown_severity_is_a_warning():
+def test_a_verification_names_the_failed_items_and_an_unknown_severity_is_a_warning():
     bad = "Datastore: main\n\nVerification failed on these snapshots/groups:\n\n  vm/100/a\n  ct/101/b\n\nPlease visit"
-    (event,) = heard("Verify Datastore 'main' failed", bad).values()
+    (event,) = read_one("Verify Datastore 'main' failed", bad).values()
     assert event["message"] == "Verification failed on these snapshots/groups: vm/100/a, ct/101/b"
     in_a_row = bad.replace("vm/100/a\n", "vm/100/a   ")
-    assert heard("Verify Datastore 'main' failed", in_a_row)["Verify Datastore 'main'"]["message"] == event["message"]
-    (event,) = heard("SMART error", "-", severity="unknown", fields={"type": "system-mail"}).values()
+    assert (
+        read_one("Verify Datastore 'main' failed", in_a_row)["Verify Datastore 'main'"]["message"] == event["message"]
+    )
+    (event,) = read_one("SMART error", "-", severity="unknown", fields={"type": "system-mail"}).values()
     assert event["severity"] == "warning"
 
 
-def test_a_backup_server_s_host_stands_in_its_link_where_nothing_else_names_it():
+def test_a_backup_servers_host_is_read_from_its_link():
     body = {
         "title": "Verify Datastore 'main' failed",
         "message": "-\n<https://pbs1.example.org:8007/#x>\n",
@@ -184,8 +188,8 @@ def test_a_backup_server_s_host_stands_in_its_link_where_nothing_else_names_it()
     assert (event.get("agent"), event.get("job")) == ("pbs1.example.org", "Verify Datastore 'main'")
 
 
-def test_the_same_report_gives_the_same_jobs_by_webhook_gotify_and_mail():
-    by_webhook = heard(FAILED, text(WEB, DB))
+def test_the_same_report_has_the_same_jobs_by_webhook_gotify_and_mail():
+    by_webhook = read_one(FAILED, text(WEB, DB))
     body = {"title": FAILED, "message": f"```\n{text(WEB, DB)}\n```", "priority": 9}
     by_gotify = {
         str(one.get("job")): one.get("outcome") for one in gotify.read(ToolRequest(body=json.dumps(body).encode()))
@@ -202,7 +206,7 @@ def test_the_same_report_gives_the_same_jobs_by_webhook_gotify_and_mail():
     )
 
 
-def test_a_recorded_mail_gives_a_job_for_each_guest_and_twice_the_same_facts():
+def test_a_recorded_mail_has_a_job_for_each_guest_and_the_same_keys_each_time():
     events, again = (mail.read(ToolRequest(body=MAIL.read_bytes())) for _ in range(2))
     assert {one.get("job"): one.get("outcome") for one in events} == {
         "web (100)": "success",
@@ -213,11 +217,11 @@ def test_a_recorded_mail_gives_a_job_for_each_guest_and_twice_the_same_facts():
     assert len({one.get("key") for one in events}) == 3
 
 
-def test_a_key_s_job_goes_before_the_guests():
-    assert set(heard(FAILED, text(WEB), job="cluster")) == {"cluster web (100)", "cluster"}
+def test_the_keys_job_precedes_the_guests_names():
+    assert set(read_one(FAILED, text(WEB), job="cluster")) == {"cluster web (100)", "cluster"}
 
 
-def test_a_template_without_escape_is_read_all_the_same():
+def test_json_of_a_template_without_escape_is_read():
     body = f'{{"title": "{FAILED}", "message": "{text(WEB, DB)}", "severity": "error"}}'
     for broken in (body, body.replace("\n", "\\n") + "}}", body[:-1]):
         jobs = {one.get("job"): one.get("outcome") for one in proxmox.read(ToolRequest(body=broken.encode()))}
@@ -231,13 +235,13 @@ def test_a_body_without_a_title_is_not_understood(body: bytes):
 
 
 @pytest.mark.parametrize("stamp", [0, -1, 1e300, "x", None, 10**400, True])
-def test_a_time_that_is_none_is_left_out(stamp: object):
-    assert "occurred_at" not in heard(DONE, text(WEB), timestamp=stamp)["vzdump on pve1"]
+def test_an_invalid_time_is_left_out(stamp: object):
+    assert "occurred_at" not in read_one(DONE, text(WEB), timestamp=stamp)["vzdump on pve1"]
 
 
-def test_the_same_notification_by_two_targets_is_one_fact():
+def test_the_same_notification_from_two_targets_has_the_same_key():
     first, second, other = (
-        {event["key"] for event in heard(DONE, text(WEB), timestamp=1795395791, severity=level).values()}
+        {event["key"] for event in read_one(DONE, text(WEB), timestamp=1795395791, severity=level).values()}
         for level in ("info", "info", "x")
     )
     assert first == second

@@ -1,4 +1,4 @@
-"""Tools that tell of a run by an address or one value: Uptime Kuma, Cronitor, Cronhub, Sentry's check-ins, Zabbix."""
+"""Tools that report a run by an address or a single value: Uptime Kuma, Cronitor, Cronhub, Sentry's check-ins, Zabbix."""
 
 import json
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from app.intake.dialects.tool_request import Dialect, NotUnderstood, ToolRequest
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
-def heard(dialect: Dialect, *path: str, body: object = b"", job: str | None = "daily", **query: str) -> dict:
+def read_one(dialect: Dialect, *path: str, body: object = b"", job: str | None = "daily", **query: str) -> dict:
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     (event,) = dialect(ToolRequest(path=path, query=list(query.items()), body=data, job=job))
     return dict(event)
@@ -37,23 +37,23 @@ START, GOOD, BAD = ("started", None), ("finished", "success"), ("finished", "fai
         ({"status": "down", "msg": "start"}, BAD),
     ],
 )
-def test_a_push_is_up_or_down_or_a_start(query: dict[str, str], found: tuple[str, str]):
-    event = heard(uptime_kuma.read, **query)
+def test_a_push_is_up_down_or_a_start(query: dict[str, str], found: tuple[str, str]):
+    event = read_one(uptime_kuma.read, **query)
     assert what(event) == found
     assert event["job"] == "daily"
 
 
 @pytest.mark.parametrize(("ping", "seconds"), [("831", 0.831), ("-1", None), ("1e12", None), ("x", None), ("", None)])
-def test_a_push_without_a_sane_ping_is_still_a_push(ping: str, seconds: float | None):
-    event = heard(uptime_kuma.read, status="up", ping=ping)
+def test_a_push_with_an_invalid_ping_is_still_a_push(ping: str, seconds: float | None):
+    event = read_one(uptime_kuma.read, status="up", ping=ping)
     assert (event["outcome"], (event.get("metrics") or {}).get("ping_s")) == ("success", seconds)
 
 
-def test_of_two_states_the_worse_counts_and_a_body_is_read_where_the_address_says_nothing():
+def test_the_worse_of_two_statuses_counts_and_the_body_is_read_if_the_address_has_none():
     twice = ToolRequest(query=[("status", "up"), ("status", "down")])
     assert uptime_kuma.read(twice)[0]["outcome"] == "failure"
-    assert heard(uptime_kuma.read, body={"status": "down", "msg": "full"})["message"] == "full"
-    assert heard(uptime_kuma.read, body={"status": "down"}, status="up")["outcome"] == "success"
+    assert read_one(uptime_kuma.read, body={"status": "down", "msg": "full"})["message"] == "full"
+    assert read_one(uptime_kuma.read, body={"status": "down"}, status="up")["outcome"] == "success"
 
 
 @pytest.mark.parametrize(
@@ -70,42 +70,42 @@ def test_of_two_states_the_worse_counts_and_a_body_is_read_where_the_address_say
         ((), {"state": "fail"}, BAD, "daily"),
     ],
 )
-def test_cronitor_s_state_stands_in_query_or_path(path, query, found, job):
-    event = heard(cronitor.read, *path, **query)
+def test_cronitors_state_is_in_query_or_path(path, query, found, job):
+    event = read_one(cronitor.read, *path, **query)
     assert (what(event), event["job"]) == (found, job)
 
 
-def test_cronitor_s_series_is_the_run_and_its_stamp_the_time():
+def test_cronitors_series_is_the_run_and_its_stamp_the_time():
     end = {"state": "complete", "series": "1795394301.01", "stamp": "1795394301.07", "metric": "duration:0.06"}
-    event = heard(cronitor.read, "nightly", **end)
+    event = read_one(cronitor.read, "nightly", **end)
     assert (event["run"], event["metrics"]["duration_s"]) == ("1795394301.01", 0.06)
     assert event["occurred_at"].startswith("2026-11-23T00:38:21")
-    assert event["key"] == heard(cronitor.read, "nightly", **end)["key"]
-    assert "occurred_at" not in heard(cronitor.read, "nightly", state="run", stamp="1e300")
+    assert event["key"] == read_one(cronitor.read, "nightly", **end)["key"]
+    assert "occurred_at" not in read_one(cronitor.read, "nightly", state="run", stamp="1e300")
 
 
 @pytest.mark.parametrize(("state", "found"), [("start", START), ("finish", GOOD), ("ping", GOOD), ("fail", BAD)])
-def test_cronhub_s_state_stands_before_the_key(state: str, found: tuple[str, str]):
-    assert what(heard(cronhub.read, state)) == found
-    assert what(heard(cronhub.read, state, "1f5e3410")) == found
+def test_cronhubs_state_precedes_the_key(state: str, found: tuple[str, str]):
+    assert what(read_one(cronhub.read, state)) == found
+    assert what(read_one(cronhub.read, state, "1f5e3410")) == found
 
 
-def test_an_address_as_it_was_at_the_old_service_names_the_job_by_its_monitor():
-    assert heard(cronhub.read, "start", "1f5e3410", job=None)["job"] == "1f5e3410"
-    assert heard(cronhub.read, "start", "1f5e3410", job="photos")["job"] == "photos"
-    moved = heard(cronitor.read, "p", "their-key", "photos", state="fail")
+def test_an_address_of_the_original_service_names_the_job_by_its_monitor():
+    assert read_one(cronhub.read, "start", "1f5e3410", job=None)["job"] == "1f5e3410"
+    assert read_one(cronhub.read, "start", "1f5e3410", job="photos")["job"] == "photos"
+    moved = read_one(cronitor.read, "p", "their-key", "photos", state="fail")
     assert (what(moved), moved["job"]) == (BAD, "photos")
 
 
 @pytest.mark.parametrize(("status", "found"), [("in_progress", START), ("ok", GOOD), ("error", BAD)])
-def test_a_check_in_of_sentry_comes_as_query_or_json(status: str, found: tuple[str, str]):
+def test_sentrys_check_in_is_read_from_query_or_json(status: str, found: tuple[str, str]):
     run = "83a7c03ed0a04e1b97e2e3b18d38f244"
     for event in (
-        heard(sentry_cron.read, "nightly", status=status, check_in_id=run),
-        heard(sentry_cron.read, "nightly", body={"status": status, "check_in_id": run, "monitor_config": {}}),
+        read_one(sentry_cron.read, "nightly", status=status, check_in_id=run),
+        read_one(sentry_cron.read, "nightly", body={"status": status, "check_in_id": run, "monitor_config": {}}),
     ):
         assert (what(event), event["job"], event["run"]) == (found, "nightly", run)
-    assert "run" not in heard(sentry_cron.read, "nightly", status=status, check_in_id="0" * 32)
+    assert "run" not in read_one(sentry_cron.read, "nightly", status=status, check_in_id="0" * 32)
 
 
 @pytest.mark.parametrize(
@@ -114,25 +114,25 @@ def test_a_check_in_of_sentry_comes_as_query_or_json(status: str, found: tuple[s
 )
 def test_a_value_pushed_to_zabbix_is_a_start_or_an_end(value: str, found: tuple[str, str]):
     call = {"method": "history.push", "params": {"host": "nas01", "key": "borg.status", "value": value}}
-    event = heard(zabbix.read, body=call, job=None)
+    event = read_one(zabbix.read, body=call, job=None)
     assert (what(event), event["agent"], event["job"]) == (found, "nas01", "borg.status")
     listed = {"method": "history.push", "params": [{"itemid": 55105, "value": value}]}
-    assert heard(zabbix.read, body=listed, job=None)["job"] == "55105"
+    assert read_one(zabbix.read, body=listed, job=None)["job"] == "55105"
 
 
-def test_of_two_values_the_one_that_says_nothing_does_not_cost_the_other():
+def test_a_value_without_meaning_does_not_cost_the_other_one():
     values = [{"itemid": 1, "value": "42"}, {"itemid": 2, "value": "ERROR"}]
     body = json.dumps({"method": "history.push", "params": values}).encode()
     odd, bad = zabbix.read(ToolRequest(body=body))
     assert (odd["outcome"], odd["activity"], bad["outcome"]) == ("warning", "other", "failure")
 
 
-def test_logging_in_at_zabbix_is_no_event():
+def test_a_zabbix_login_makes_no_event():
     assert zabbix.read(ToolRequest(body=b'{"method": "user.login", "params": {}}')) == []
 
 
 @pytest.mark.parametrize(
-    ("dialect", "said"),
+    ("dialect", "tool_request"),
     [
         (cronitor.read, ToolRequest(path=("nightly", "sideways"))),
         (cronhub.read, ToolRequest(path=("begin",))),
@@ -142,6 +142,6 @@ def test_logging_in_at_zabbix_is_no_event():
         (zabbix.read, ToolRequest(body=b"<xml/>")),
     ],
 )
-def test_what_is_not_known_is_not_guessed_at(dialect: Dialect, said: ToolRequest):
+def test_an_unknown_state_is_not_understood(dialect: Dialect, tool_request: ToolRequest):
     with pytest.raises(NotUnderstood):
-        dialect(said)
+        dialect(tool_request)
