@@ -1,4 +1,4 @@
-"""Delivery at work beside a test: the real lines and the real ledger, against whatever transports the test builds."""
+"""Runs the real delivery loops and the real attempt writer during a test, with the transports that the test builds."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -29,7 +29,7 @@ async def delivering(
 
 
 async def until(context: AppContext, message_id: str, *states: MessageState, attempts: int = 0) -> Message:
-    """Wait until a message is in one of these states after so many attempts, and give it."""
+    """Wait until a message is in one of these states after so many attempts, and return it."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
             message = await message_of(context, message_id)

@@ -1,4 +1,4 @@
-"""Stories to word: an alert and a summary as compose is given them, each field to be replaced by a test."""
+"""Views to render: an alert and a summary as compose receives them. A test can replace each field."""
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -18,7 +18,7 @@ _ALERT_FIELDS = frozenset(Alert.__dataclass_fields__)
 
 
 def make_alert_view(number: int = 1, **given: object) -> AlertView:
-    """Make `nightly-sql on sql01 (Acme)`, failed at NOW; what is given goes to the alert or the story, whichever has the field."""
+    """Make `nightly-sql on sql01 (Acme)`, failed at NOW; keyword arguments replace fields of the alert or of the view."""
     alert = Alert(
         id=f"alr_{number:028x}",
         customer_id="cus_1",
@@ -33,7 +33,7 @@ def make_alert_view(number: int = 1, **given: object) -> AlertView:
         last_at=NOW,
         message="repository is locked",
     )
-    story = AlertView(
+    view = AlertView(
         alert=alert,
         what=NoticeKind.OPENED,
         reason="1st failure in a row; route 'everything'; not silenced",
@@ -55,28 +55,28 @@ def make_alert_view(number: int = 1, **given: object) -> AlertView:
     )
     of_alert = {name: value for name, value in given.items() if name in _ALERT_FIELDS and name != "reason"}
     rest = {name: value for name, value in given.items() if name not in of_alert}
-    return replace(story, alert=replace(alert, **of_alert), **rest)  # type: ignore[arg-type]
+    return replace(view, alert=replace(alert, **of_alert), **rest)  # type: ignore[arg-type]
 
 
-def recovered(story: AlertView, at: datetime = NOW + 3 * DAY) -> AlertView:
-    """Close the story's alert."""
-    closed = replace(story.alert, closed_at=at, closed_reason="the run succeeded")
-    return replace(story, alert=closed, what=NoticeKind.RECOVERED, last_success_at=at)
+def recovered(view: AlertView, at: datetime = NOW + 3 * DAY) -> AlertView:
+    """Return the view with its alert closed."""
+    closed = replace(view.alert, closed_at=at, closed_reason="the run succeeded")
+    return replace(view, alert=closed, what=NoticeKind.RECOVERED, last_success_at=at)
 
 
 def strip_of(words: str) -> tuple[DayCell, ...]:
-    """Make a strip ending TODAY: o ok, w warning, f failed, m missed, l late, c cancelled, anything else nothing."""
+    """Make a strip ending TODAY: o ok, w warning, f failed, m missed, l late, c cancelled, anything else no data."""
     cells = []
-    for place, letter in enumerate(words):
-        ran = letter in "owfl"
+    for place, rendered in enumerate(words):
+        ran = rendered in "owfl"
         cells.append(
             DayCell(
                 day=TODAY - timedelta(days=len(words) - 1 - place),
-                successes=int(letter in "ol"),
-                warnings=int(letter == "w"),
-                failures=int(letter == "f"),
-                missed=int(letter in "ml"),
-                cancelled=int(letter == "c"),
+                successes=int(rendered in "ol"),
+                warnings=int(rendered == "w"),
+                failures=int(rendered == "f"),
+                missed=int(rendered in "ml"),
+                cancelled=int(rendered == "c"),
                 bytes_processed=(12 * GIB + place * GIB // 10) * ran,
                 bytes_stored=GIB * ran,
                 duration_s=2460.0 * ran,
@@ -105,7 +105,7 @@ def job_line(job: str = "nightly-sql", strip: str = "o" * 14, **given: object) -
 
 def make_summary_view(**given: object) -> SummaryView:
     """Make a good night: all of 412 jobs are ok."""
-    story = SummaryView(
+    view = SummaryView(
         schedule="daily",
         number=118,
         period_start=MORNING - DAY,
@@ -126,4 +126,4 @@ def make_summary_view(**given: object) -> SummaryView:
         totals=Totals(812 * GIB, 41 * GIB, 9.4 * 3600, 790.0 * GIB, 38.0 * GIB, 9.2 * 3600),
         sections=(Section("ok", tuple(job_line(f"files-{n:03d}") for n in range(412)), 0),),
     )
-    return replace(story, **given)  # type: ignore[arg-type]
+    return replace(view, **given)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""A process that delivers, and nothing else, until it is killed: arguments are the database's address, a folder and the SMTP port."""
+"""A process that only delivers, until it is killed. Arguments: the database URL, a folder and the SMTP port."""
 
 import asyncio
 import sys

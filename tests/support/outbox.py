@@ -1,4 +1,4 @@
-"""Messages for tests of delivery, put into a real outbox, and what became of them."""
+"""Messages for tests of delivery in a real outbox, and what happened to them."""
 
 from datetime import timedelta
 from typing import Any
@@ -20,7 +20,7 @@ BODIES = Bodies(mail=MAIL, webhook=b'{"type":"alert.opened"}')
 
 
 async def add_recipient(tx: WriteTx, context: AppContext, *addresses: Address) -> str:
-    """Add a recipient with these transports, first choice first; give the id."""
+    """Add a recipient with these transports, first choice first; return the id."""
     recipient_id = new_id("rcp")
     row = {"id": recipient_id, "name": recipient_id, "transports": addresses_json(addresses), "follows_settings": False}
     await tx.connection.execute(insert(recipients), [{**row, "created_at": context.clock()}])
@@ -36,7 +36,7 @@ async def set_transports(tx: WriteTx, recipient_id: str, *addresses: Address) ->
 async def post(
     context: AppContext, *addresses: Address, count: int = 1, bodies: Bodies = BODIES, **given: Any
 ) -> list[str]:
-    """Put messages to one new recipient with these transports into the outbox; give their ids."""
+    """Insert messages to one new recipient with these transports into the outbox; return their ids."""
     now = context.clock()
     async with context.database.write() as tx:
         recipient_id = await add_recipient(tx, context, *addresses)
@@ -67,7 +67,7 @@ def _message(
 
 
 async def message_of(context: AppContext, message_id: str) -> Message:
-    """Give a message as it stands."""
+    """Return a message as it is now."""
     async with context.database.read() as tx:
         found = await outbox.find_message(tx, message_id)
     assert found is not None
@@ -75,6 +75,6 @@ async def message_of(context: AppContext, message_id: str) -> Message:
 
 
 async def life_of(context: AppContext, message_id: str) -> list[Attempt]:
-    """Give a message's attempts, oldest first."""
+    """Return a message's attempts, oldest first."""
     async with context.database.read() as tx:
         return await attempts.attempts_of(tx, message_id)

@@ -1,4 +1,4 @@
-"""Short words for the tests of messages on their way: where they go, how they stand, what follows them, and a later hour."""
+"""Short functions for tests of messages: addresses, states, successors, and a later time."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -16,7 +16,7 @@ QUEUED, SENT, UNKNOWN = MessageState.QUEUED, MessageState.SENT, MessageState.UNK
 
 
 def later(context: AppContext, **time: float) -> AppContext:
-    """The same house, some time from now."""
+    """The same AppContext, some time later."""
     return replace(context, clock=lambda: context.clock() + timedelta(**time))
 
 

@@ -1,4 +1,4 @@
-"""Owns a real SMTP server on a loopback port, in a thread of its own, that keeps messages and misbehaves on request."""
+"""A real SMTP server on a loopback port, in its own thread, that keeps messages and misbehaves on request."""
 
 import asyncio
 import contextlib
@@ -75,11 +75,11 @@ class SmtpServer:
 
     @property
     def open_connections(self) -> int:
-        """How many clients are connected now."""
+        """Return how many clients are connected now."""
         return sum(session.transport is not None for session in list(self._sessions))
 
     def count(self, place: str) -> int:
-        """How often a place of the conversation was reached, over all connections."""
+        """Return how often a place of the dialogue was reached, over all connections."""
         return sum(name == place for _, name in list(self.places))
 
     def wait_for(self, messages: int, timeout_s: float = 10) -> list[Received]:
@@ -145,6 +145,6 @@ class SmtpServer:
 
 
 def _ignore_lost_connections(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """A client that goes away amid a command is what these tests are about; anything else is shown."""
+    """Ignore clients that disconnect within a command, which these tests do on purpose; show any other error."""
     if not isinstance(context.get("exception"), ConnectionError | ssl.SSLError):
         loop.default_exception_handler(context)

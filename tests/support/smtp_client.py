@@ -1,4 +1,4 @@
-"""An SMTP transport aimed at a test server: what the SMTP tests share."""
+"""An SMTP transport that sends to a test server, shared by the SMTP tests."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,7 +13,7 @@ from tests.support.smtp import SmtpServer
 
 MAIL = b"Subject: x\r\nMessage-ID: <m@tocsin>\r\n\r\nhello\r\n.\r\n..two\r\n"
 LONG = b"x" * 997 + b".\r\n"
-HUGE = LONG * 20_000  # more than the operating system buffers on a loopback line
+HUGE = LONG * 20_000  # more than the operating system buffers on a loopback connection
 
 
 def parcel(body: bytes = MAIL, to: str = "ann@example.org") -> Parcel:
@@ -37,7 +37,7 @@ async def client(
 async def raw_server(
     talk: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
 ) -> AsyncIterator[int]:
-    """For what an SMTP server that keeps to the protocol cannot do. Gives the port."""
+    """Run a server that need not follow the SMTP protocol. Yields the port."""
     talks: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -56,7 +56,7 @@ async def raw_server(
         for task in list(talks):
             task.cancel()
         await asyncio.gather(*talks, return_exceptions=True)
-        await asyncio.sleep(0.01)  # the transports close in their next turn
+        await asyncio.sleep(0.01)  # the transports close in the next iteration of the event loop
 
 
 async def send_to(server: SmtpServer | int, body: bytes = MAIL, to: str = "ann@example.org", **given: Any) -> Outcome:

@@ -1,4 +1,4 @@
-"""One SMTP connection that misbehaves as its owner's `Behave` says at that moment. It keeps nothing itself: it reports to its owner."""
+"""One SMTP connection that misbehaves as its owner's `Behave` says at that moment. It keeps nothing itself and reports to its owner."""
 
 import asyncio
 import base64
@@ -17,7 +17,7 @@ IDLE_S = 300
 
 
 class _AlreadyAnswered(Exception):
-    """The script has answered or hung up after the final dot."""
+    """The script has replied or closed the connection after the final dot."""
 
 
 class MisbehavingSession(SMTP):
@@ -61,7 +61,7 @@ class MisbehavingSession(SMTP):
                 await do(arg)
 
     async def _goes_on(self, place: str) -> bool:
-        """Play the script of this place; False when it has already given the answer."""
+        """Play the script of this place; False if it has already replied."""
         behave = self.owner.behave
         self.owner.note(self.number, place)
         if place in behave.delays:
@@ -81,7 +81,7 @@ class MisbehavingSession(SMTP):
         self._hang_up()
 
     async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 (aiosmtpd's name)
-        """Keep the message unless the script refuses it; the script's delay or hang-up comes when it is already kept."""
+        """Keep the message unless the script refuses it; the script's delay or disconnect comes after that."""
         content = bytes(envelope.original_content or b"")
         if any(len(line) > LINE_LIMIT for line in content.splitlines(keepends=True)):
             return "500 5.5.2 line too long"
@@ -100,23 +100,23 @@ class MisbehavingSession(SMTP):
             )
         if await self._goes_on("DOT"):
             return "250 2.0.0 kept"
-        # The script has spoken or hung up; aiosmtpd would push an answer of its own, so the line is left here.
+        # The script has replied or disconnected. aiosmtpd would send its own reply, so the session ends here.
         self._set_post_data_state()
         raise _AlreadyAnswered
 
     async def handle_exception(self, error: Exception) -> str:
-        """Swallow our own signal; say anything else aloud as a defect of the test."""
+        """Ignore our own signal; report any other error as a bug of the test."""
         return "" if isinstance(error, _AlreadyAnswered) else f"500 defect of the test server: {error!r}"
 
     async def push(self, status: Any) -> None:
-        """Send an answer; nothing when the script has already given it, or has closed the connection."""
+        """Send a reply, unless the script has already sent it or closed the connection."""
         if status and self.transport is not None and not self.transport.is_closing():
             await super().push(status)
 
     async def handle_EHLO(  # noqa: N802 (aiosmtpd's name)
         self, _server: SMTP, session: Session, _envelope: Envelope, hostname: str, lines: list[str]
     ) -> list[str]:
-        """Leave out the AUTH line when there is no mechanism to name; name PIPELINING, which aiosmtpd can and does not say."""
+        """Leave out the AUTH line when there is no mechanism to name; offer PIPELINING, which aiosmtpd supports but does not announce."""
         session.host_name = hostname
         named = [line for line in lines if line.strip() != "250-AUTH"]
         return [named[0], *(["250-PIPELINING"] if self.owner.pipelining else []), *named[1:]]

@@ -1,4 +1,4 @@
-"""A real HTTP server that answers as scripted, and a webhook posted to it: what the webhook tests share."""
+"""A real HTTP server that responds as scripted, and a webhook posted to it, shared by the webhook tests."""
 
 import asyncio
 import ssl
@@ -19,7 +19,7 @@ Answer = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
 
 
 class Server:
-    """Keeps the requests, and lets `answer` do with each connection what it likes."""
+    """Keeps the requests, and lets `answer` handle each connection."""
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer
@@ -48,7 +48,7 @@ class Server:
         for task in list(self.talks):
             task.cancel()
         await asyncio.gather(*self.talks, return_exceptions=True)
-        await asyncio.sleep(0.01)  # the transports close in their next turn
+        await asyncio.sleep(0.01)  # the transports close in the next iteration of the event loop
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""From notices to messages in the outbox, on real databases: grouped, threaded, and never half."""
+"""From notices to messages in the outbox, on real databases: grouped, in threads, and never partly."""
 
 from collections.abc import AsyncIterator
 from email import message_from_bytes, policy
@@ -43,7 +43,7 @@ async def live_on(lived: Lived) -> None:
     await compose.tick(lived.context)
 
 
-async def test_a_failure_becomes_one_mail_that_tells_what_to_know(lived: Lived) -> None:
+async def test_a_failure_becomes_one_mail_with_all_facts(lived: Lived) -> None:
     await lived.receive(job="nightly-sql", outcome="success")
     await live_on(lived)
     lived.pass_time(hours=12)
@@ -66,7 +66,7 @@ async def test_a_failure_becomes_one_mail_that_tells_what_to_know(lived: Lived) 
     assert (notice.state, notice.message_id) == ("worded", row.id)
 
 
-async def test_the_recovery_lands_under_the_failure(lived: Lived) -> None:
+async def test_the_recovery_is_in_the_thread_of_the_failure(lived: Lived) -> None:
     for outcome in ("failure", "success"):
         await lived.receive(job="db", outcome=outcome)
         await live_on(lived)
@@ -78,7 +78,7 @@ async def test_the_recovery_lands_under_the_failure(lived: Lived) -> None:
     assert failed["Message-ID"] in recovered["References"]
 
 
-async def test_alerts_of_one_group_go_out_in_one_mail(lived: Lived) -> None:
+async def test_alerts_of_one_group_are_sent_in_one_mail(lived: Lived) -> None:
     for number in range(7):
         await lived.receive(agent=f"host{number}", job="db", outcome="failure")
     await live_on(lived)
@@ -87,7 +87,7 @@ async def test_alerts_of_one_group_go_out_in_one_mail(lived: Lived) -> None:
     assert {n.message_id for n in await lived.rows(notices)} == {row.id}
 
 
-async def test_an_alert_that_closed_before_it_was_worded_is_not_told(lived: Lived) -> None:
+async def test_an_alert_that_closed_before_it_was_composed_is_not_sent(lived: Lived) -> None:
     await change(lived, routes, group_wait_s=60)
     await lived.receive(job="db", outcome="failure")
     await live_on(lived)
@@ -98,7 +98,7 @@ async def test_an_alert_that_closed_before_it_was_worded_is_not_told(lived: Live
     assert await lived.mails() == []
 
 
-async def test_a_recipient_without_transport_is_said_and_not_lost(lived: Lived) -> None:
+async def test_a_notice_for_a_recipient_without_transport_is_suppressed_with_its_reason(lived: Lived) -> None:
     await change(lived, recipients, transports=[])
     await lived.receive(job="db", outcome="failure")
     await live_on(lived)
@@ -106,7 +106,7 @@ async def test_a_recipient_without_transport_is_said_and_not_lost(lived: Lived) 
     assert (notice.state, notice.reason.rpartition("; ")[2]) == ("suppressed", "its recipient has no transport")
 
 
-async def test_the_summary_goes_out_once_a_day_with_good_news_too(lived: Lived) -> None:
+async def test_the_summary_is_sent_once_a_day_even_if_all_is_ok(lived: Lived) -> None:
     await lived.receive(job="db", outcome="success", metrics={"bytes_processed": 10**9, "duration_s": 60})
     await live_on(lived)
     lived.pass_time(hours=19, minutes=1)  # 07:01
@@ -121,7 +121,7 @@ async def test_the_summary_goes_out_once_a_day_with_good_news_too(lived: Lived) 
     assert len(rows) == 1
 
 
-async def test_a_summary_can_be_made_for_some_jobs_only(lived: Lived) -> None:
+async def test_a_summary_can_cover_only_some_jobs(lived: Lived) -> None:
     await change(
         lived,
         summary_schedules,

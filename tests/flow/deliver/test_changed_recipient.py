@@ -1,4 +1,4 @@
-"""A recipient whose address is changed while messages wait for it: an alert goes where he can be reached now, not three days later."""
+"""A recipient's address is changed while messages wait for it: an alert is sent to the new address now, not three days later."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -27,7 +27,7 @@ async def readdress(api: Api, message_id: str, *transports: Address) -> None:
     await api.tell("PATCH", f"/v1/recipients/{told['recipient_id']}", json={"transports": given})
 
 
-async def test_an_alert_that_waits_goes_where_its_recipient_can_be_reached_now(api: Api) -> None:
+async def test_a_waiting_alert_goes_to_the_recipients_new_address(api: Api) -> None:
     (alert,) = await post(api.context, BY_MAPI)
     await sweep.tick(later(api.context, hours=1))
     assert await state_of(api, alert) is QUEUED, "no relay, and no other way"
@@ -37,14 +37,14 @@ async def test_an_alert_that_waits_goes_where_its_recipient_can_be_reached_now(a
     assert (successor["transport"], successor["state"]) == ("smtp", "queued")
 
 
-async def test_an_alert_whose_way_is_still_its_recipients_stays_on_it(api: Api) -> None:
+async def test_an_alert_stays_on_an_address_that_the_recipient_still_has(api: Api) -> None:
     (alert,) = await post(api.context, BY_SMTP)
     await readdress(api, alert, Address("smtp", "bob@example.org"), BY_SMTP)
     await sweep.tick(api.context)
     assert await state_of(api, alert) is QUEUED
 
 
-async def test_an_alert_that_had_nowhere_to_go_goes_by_a_way_that_is_added(api: Api) -> None:
+async def test_an_alert_without_another_transport_uses_one_that_is_added(api: Api) -> None:
     (alert,) = await post(api.context, BY_SMTP)
     await sweep.tick(later(api.context, hours=1))
     await readdress(api, alert, BY_SMTP, Address("webhook", "https://hooks.example.org/a"))
@@ -52,7 +52,7 @@ async def test_an_alert_that_had_nowhere_to_go_goes_by_a_way_that_is_added(api: 
     assert (await successor_of(api, alert))["transport"] == "webhook"
 
 
-async def test_an_alert_that_waits_for_a_mail_server_which_the_settings_gave_up_becomes_a_file(
+async def test_an_alert_for_a_mail_server_that_was_removed_from_the_settings_becomes_a_file(
     sqlite_database_url: str, tmp_path: Path
 ) -> None:
     given: dict[str, Any] = {"smtp_url": "smtp://localhost:1?tls=none", "admin_email": "ann@example.org"}

@@ -1,4 +1,4 @@
-"""The database dies under a worker that is sending, and comes back: every message arrives, and none twice unless its record says unknown."""
+"""The database dies while a worker is sending, and comes back: every message arrives, and none twice unless an attempt says unknown."""
 
 import asyncio
 from collections import Counter
@@ -20,7 +20,7 @@ from tests.support.smtp import Behave, SmtpServer
 
 
 @pytest.mark.postgres
-async def test_a_killed_database_costs_no_message_and_sends_none_twice(tmp_path: Path) -> None:
+async def test_a_killed_database_loses_no_message_and_sends_none_twice(tmp_path: Path) -> None:
     with Cluster() as cluster, SmtpServer() as server, postgres_copy(cluster, make_postgres_template(cluster)) as url:
         server.behave = Behave(delays={"DOT": 0.05})
         smtp_url = f"smtp://localhost:{server.port}?tls=none"

@@ -1,4 +1,4 @@
-"""Which relay sends for whom, and what becomes of messages, and who hears of it, when none is fit to send them."""
+"""Which relay sends for whom, and what happens to messages, and who is notified, when no relay is fit."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -40,7 +40,7 @@ async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
         yield api
 
 
-async def test_each_relay_sends_for_those_that_it_is_bound_to(api: Api) -> None:
+async def test_each_relay_sends_only_for_its_customers_and_recipients(api: Api) -> None:
     acme = (await api.tell("POST", "/v1/customers", json={"name": "Acme"}))["id"]
     bolt = (await api.tell("POST", "/v1/customers", json={"name": "Bolt"}))["id"]
     for_acme, for_bolt = await add_relay(api, "a", customers=[acme]), await add_relay(api, "b", customers=[bolt])
@@ -56,7 +56,7 @@ async def test_each_relay_sends_for_those_that_it_is_bound_to(api: Api) -> None:
 
 
 @pytest.mark.parametrize("trouble", ["silent", "paused", "says", "behind"])
-async def test_messages_of_an_unfit_relay_move_and_its_administrators_hear_of_it(api: Api, trouble: str) -> None:
+async def test_messages_of_an_unfit_relay_move_and_its_administrators_are_notified(api: Api, trouble: str) -> None:
     relay = await add_relay(api)
     (alert,) = await post(api.context, BY_MAPI, BY_SMTP)
     (summary,) = await post(api.context, BY_MAPI, BY_SMTP, is_alert=False)
@@ -88,7 +88,7 @@ async def test_messages_of_an_unfit_relay_move_and_its_administrators_hear_of_it
     assert "mail01" in events[0]["message"]
 
 
-async def test_what_a_silent_relay_may_have_sent_goes_again_only_if_it_is_an_alert(api: Api) -> None:
+async def test_what_a_silent_relay_may_have_sent_is_sent_again_only_if_it_is_an_alert(api: Api) -> None:
     relay = await add_relay(api)
     (alert,) = await post(api.context, BY_MAPI, BY_SMTP)
     (summary,) = await post(api.context, BY_MAPI, BY_SMTP, is_alert=False)
@@ -107,7 +107,7 @@ async def test_what_a_silent_relay_may_have_sent_goes_again_only_if_it_is_an_ale
     assert [await state_of(api, one) for one in (alert, summary, told["id"])] == [SENT] * 3, "the successor stays"
 
 
-async def test_a_relay_that_is_well_again_closes_its_alert(api: Api) -> None:
+async def test_the_alert_closes_when_the_relay_is_fit_again(api: Api) -> None:
     relay = await add_relay(api)
     await api.tell("POST", f"/v1/relays/{relay.id}:pause", json={})
     assert (await api.ask("POST", f"/v1/relays/{relay.id}:pause", json={})).status_code == 409
@@ -121,7 +121,7 @@ async def test_a_relay_that_is_well_again_closes_its_alert(api: Api) -> None:
     assert (await api.items("/v1/alerts"))[0]["closed_at"] is not None
 
 
-async def test_the_doctor_tells_of_a_relay_in_trouble_and_asks_no_expectation_of_it(api: Api) -> None:
+async def test_the_doctor_reports_a_relay_in_trouble_and_wants_no_expectation_for_it(api: Api) -> None:
     relay = await add_relay(api)
     await api.tell("POST", f"/v1/relays/{relay.id}:pause", json={"why": "moving"})
     await relay_clock.tick(api.context)
@@ -133,7 +133,7 @@ async def test_the_doctor_tells_of_a_relay_in_trouble_and_asks_no_expectation_of
     assert "mail01 is paused: moving" in trouble
 
 
-async def test_a_stuck_outbox_is_told_though_the_message_found_another_way(api: Api) -> None:
+async def test_a_stuck_outbox_is_reported_though_the_message_was_sent_by_another_transport(api: Api) -> None:
     relay = await add_relay(api)
     await post(api.context, BY_MAPI, BY_SMTP)
     await relay.send(outcome="stuck", aborted=True)
@@ -143,7 +143,7 @@ async def test_a_stuck_outbox_is_told_though_the_message_found_another_way(api: 
     assert (await relay.shown())["wrong_now"] is None
 
 
-async def test_what_waits_for_a_relay_that_was_deleted_goes_by_the_one_in_its_place(api: Api) -> None:
+async def test_messages_for_a_deleted_relay_are_sent_by_its_replacement(api: Api) -> None:
     old = await add_relay(api, "old")
     (unsent,) = await post(api.context, BY_MAPI)
     (doubtful,) = await post(api.context, BY_MAPI)
@@ -160,7 +160,7 @@ async def test_what_waits_for_a_relay_that_was_deleted_goes_by_the_one_in_its_pl
     )
 
 
-async def test_a_test_of_a_relay_is_never_sent_by_another(api: Api) -> None:
+async def test_a_test_of_a_relay_is_never_sent_by_another_relay(api: Api) -> None:
     silent = await add_relay(api, "silent")
     trial = await api.tell("POST", f"/v1/relays/{silent.id}:test", json={"address": "ann@example.org"})
     context = later(api.context, minutes=6)
@@ -176,14 +176,14 @@ async def test_a_test_of_a_relay_is_never_sent_by_another(api: Api) -> None:
 
 
 async def judged(api: Api) -> list[tuple[str, bool]]:
-    """Have the clock and decide look; give the agent of each alert, and whether it is open."""
+    """Run the clock's checks and decide; return the agent of each alert, and whether it is open."""
     await relay_clock.tick(api.context)
     await decide.tick(api.context)
     agents = {agent["id"]: agent["name"] for agent in await api.items("/v1/agents")}
     return sorted((agents[one["agent_id"]], one["closed_at"] is None) for one in await api.items("/v1/alerts"))
 
 
-async def test_the_alert_of_a_relay_ends_with_the_relay_and_goes_on_under_its_new_name(api: Api) -> None:
+async def test_the_alert_of_a_relay_closes_with_the_relay_and_continues_under_its_new_name(api: Api) -> None:
     relay = await add_relay(api, "old")
     await api.tell("POST", f"/v1/relays/{relay.id}:pause", json={"why": "moving"})
     assert await judged(api) == [("relay old", True)]

@@ -1,4 +1,4 @@
-"""The service's side of the Windows relay, over real HTTP on both databases: leases, receipts in any order, and the way out when none is fit."""
+"""The service's side of the Windows relay, over real HTTP on both databases: leases, receipts in any order, and failover."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -35,7 +35,7 @@ async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
         yield api
 
 
-async def test_a_message_goes_through_a_relay_and_its_proof_is_shown(api: Api) -> None:
+async def test_a_message_is_sent_by_a_relay_and_its_evidence_is_shown(api: Api) -> None:
     relay = await add_relay(api)
     (one,) = await post(api.context, BY_MAPI)
     (leased,) = await relay.lease()
@@ -53,7 +53,7 @@ async def test_a_message_goes_through_a_relay_and_its_proof_is_shown(api: Api) -
     assert (again.is_final, again.result) == (True, "sent: known already")
 
 
-async def test_a_waiting_relay_hears_at_once(api: Api) -> None:
+async def test_a_waiting_relay_gets_a_message_at_once(api: Api) -> None:
     relay = await add_relay(api)
     waiting = asyncio.create_task(relay.lease(wait_s=20))
     await asyncio.sleep(0.3)
@@ -63,7 +63,7 @@ async def test_a_waiting_relay_hears_at_once(api: Api) -> None:
         assert [leased.id for leased in await waiting] == [one]
 
 
-async def test_a_relay_that_waits_hears_of_a_pause(api: Api) -> None:
+async def test_a_waiting_relay_learns_of_a_pause(api: Api) -> None:
     relay = await add_relay(api)
     waiting = asyncio.create_task(relay.ask(wait_s=20))
     await asyncio.sleep(0.3)
@@ -74,15 +74,15 @@ async def test_a_relay_that_waits_hears_of_a_pause(api: Api) -> None:
     assert "we move house" in answer.wanted.why
 
 
-async def test_a_pause_is_heard_however_long_its_reason(api: Api) -> None:
+async def test_a_pause_with_a_long_reason_reaches_the_relay(api: Api) -> None:
     relay = await add_relay(api)
     await api.tell("POST", f"/v1/relays/{relay.id}:pause", json={"why": "x" * 2000})
     assert (await relay.ask()).wanted.is_paused
     assert (await relay.beat()).is_paused
 
 
-async def test_what_a_relay_does_not_know_that_it_holds_goes_back(api: Api) -> None:
-    """The answer to its last request was lost: the message must not wait until the lease runs out."""
+async def test_leases_that_a_relay_does_not_know_of_are_returned(api: Api) -> None:
+    """The response to its last request was lost: the message must not wait until the lease expires."""
     relay = await add_relay(api)
     (one,) = await post(api.context, BY_MAPI)
     (lost,) = await relay.lease()
@@ -109,7 +109,7 @@ async def test_what_a_relay_does_not_know_that_it_holds_goes_back(api: Api) -> N
         ("queued", {}, LEASED),
     ],
 )
-async def test_what_each_outcome_means_where_there_is_no_other_way(
+async def test_what_each_outcome_means_without_another_transport(
     api: Api, outcome: str, evidence: dict[str, Any], state: MessageState
 ) -> None:
     relay = await add_relay(api)
@@ -149,7 +149,7 @@ async def test_an_alert_takes_the_next_transport(
     assert (shown["doctor_asked_at"] is not None) is is_paused
 
 
-async def test_a_summary_that_may_have_left_does_not_go_twice(api: Api) -> None:
+async def test_a_summary_that_may_have_been_sent_is_not_sent_twice(api: Api) -> None:
     relay = await add_relay(api)
     (one,) = await post(api.context, BY_MAPI, BY_SMTP, is_alert=False)
     await relay.send(outcome="unknown", looked=True)
@@ -157,7 +157,7 @@ async def test_a_summary_that_may_have_left_does_not_go_twice(api: Api) -> None:
     assert (message.state, message.maybe_sent) == (DEAD, True)
 
 
-async def test_transient_trouble_is_tried_again_by_the_same_relay(api: Api) -> None:
+async def test_a_transient_failure_is_tried_again_by_the_same_relay(api: Api) -> None:
     first, second = await add_relay(api, "first"), await add_relay(api, "second")
     (one,) = await post(api.context, BY_MAPI)
     (leased,) = await first.send(outcome="transient")
@@ -183,7 +183,7 @@ async def test_a_receipt_of_a_lost_lease_counts_if_it_was_sent_and_is_never_undo
     assert await state_of(api, one) is SENT
 
 
-async def test_what_may_have_left_is_marked_when_it_is_leased_again(api: Api) -> None:
+async def test_a_message_that_may_have_been_sent_is_marked_when_leased_again(api: Api) -> None:
     relay, other = await add_relay(api), await add_relay(api, "other")
     await post(api.context, BY_MAPI)
     (leased,) = await relay.lease()
@@ -211,7 +211,7 @@ async def test_renewing_keeps_a_lease(api: Api) -> None:
 
 
 async def test_two_relays_with_one_key_share_the_work_and_send_nothing_twice(api: Api) -> None:
-    """A host that was copied with its key: either takes back what the other has not begun, and that is all the harm."""
+    """A host was copied with its key. Each relay may take back what the other has not begun; nothing worse happens."""
     relay = await add_relay(api)
     begun, waiting = sorted(await post(api.context, BY_MAPI) + await post(api.context, BY_MAPI))
     copy = ScriptedRelay(api, relay.id, relay.key)
@@ -227,7 +227,7 @@ async def test_two_relays_with_one_key_share_the_work_and_send_nothing_twice(api
     assert [await state_of(api, one) for one in (begun, waiting)] == [SENT, SENT]
 
 
-async def test_a_test_goes_by_the_relay_that_is_tested_and_its_life_can_be_read(api: Api) -> None:
+async def test_a_test_is_sent_by_the_tested_relay_and_its_attempts_can_be_read(api: Api) -> None:
     first, second = await add_relay(api, "first"), await add_relay(api, "second")
     queued = await api.tell("POST", f"/v1/relays/{second.id}:test", json={"address": "admin@example.org"})
     assert await first.lease() == []
@@ -249,7 +249,7 @@ async def test_the_doctors_report_is_shown_line_by_line(api: Api) -> None:
     assert (shown["host"], shown["client"], shown["in_spool"], shown["sent"]) == ("MAIL01", "Microsoft Outlook", 3, 7)
 
 
-async def test_nonsense_is_refused_with_the_fields_name(api: Api) -> None:
+async def test_an_invalid_request_is_refused_with_the_name_of_the_field(api: Api) -> None:
     relay = await add_relay(api)
     for path, body, field in [
         ("/v1/relay/lease", b'{"most": 1000}', "most"),
@@ -267,7 +267,7 @@ async def test_nonsense_is_refused_with_the_fields_name(api: Api) -> None:
     )
 
 
-async def test_a_deleted_relay_is_let_in_no_more(api: Api) -> None:
+async def test_a_deleted_relay_is_refused(api: Api) -> None:
     relay: ScriptedRelay = await add_relay(api)
     await api.tell("DELETE", f"/v1/relays/{relay.id}")
     api.app.state.authenticator.forget()

@@ -1,4 +1,4 @@
-"""From the outbox to a real SMTP server that misbehaves: what arrives, how often, and what the record says of it."""
+"""From the outbox to a real SMTP server that misbehaves: what arrives, how often, and what the attempts say."""
 
 import asyncio
 import os
@@ -36,7 +36,7 @@ def server() -> Iterator[SmtpServer]:
 async def office(
     database_url: str, folder: Path, server: SmtpServer, login: str = "", **given: Any
 ) -> AsyncIterator[Lived]:
-    """A house that delivers to `server`."""
+    """An AppContext that delivers to `server`."""
     smtp_url = f"smtp://{login}localhost:{server.port}?tls=none"
     wanted = {"mail_from": "Tocsin <tocsin@example.org>", "smtp_timeout_s": 1, "log_level": "error", **given}
     async with (
@@ -46,7 +46,7 @@ async def office(
         yield lived
 
 
-async def test_a_message_arrives_and_the_ledger_proves_it(
+async def test_a_message_arrives_and_its_attempt_holds_the_evidence(
     database_url: str, tmp_path: Path, server: SmtpServer
 ) -> None:
     async with office(database_url, tmp_path, server) as lived:
@@ -81,7 +81,7 @@ async def test_5xx_is_dead_at_once(database_url: str, tmp_path: Path, server: Sm
     assert (message.attempts, message.why) == (1, "550 5.1.1 no such user")
 
 
-async def test_a_hang_up_after_the_final_dot_is_unknown_and_goes_again_under_the_same_message_id(
+async def test_a_closed_connection_after_the_final_dot_is_unknown_and_sent_again_with_the_same_message_id(
     database_url: str, tmp_path: Path, server: SmtpServer
 ) -> None:
     server.behave = Behave(hang_up="DOT")
@@ -99,7 +99,7 @@ async def test_a_hang_up_after_the_final_dot_is_unknown_and_goes_again_under_the
     assert first.data == second.data
 
 
-async def test_a_hang_up_before_the_final_dot_is_not_in_doubt(
+async def test_a_closed_connection_before_the_final_dot_is_temporary(
     database_url: str, tmp_path: Path, server: SmtpServer
 ) -> None:
     server.behave = Behave(hang_up="DATA")
@@ -122,7 +122,7 @@ async def test_an_idle_connection_that_was_closed_costs_no_attempt(
     assert message.attempts == 1
 
 
-async def test_a_wrong_password_waits_for_the_mend_and_is_said(database_url: str, tmp_path: Path) -> None:
+async def test_a_wrong_password_is_temporary_and_visible(database_url: str, tmp_path: Path) -> None:
     with SmtpServer(users={"tocsin": "right"}) as server:
         async with office(database_url, tmp_path, server, login="tocsin:wrong@") as lived:
             (one,) = await post(lived.context, ANN)
@@ -132,7 +132,7 @@ async def test_a_wrong_password_waits_for_the_mend_and_is_said(database_url: str
     assert (message.why or "").startswith("auth")
 
 
-async def test_failover_by_refusal_reaches_the_recipient_by_the_next_way(
+async def test_after_a_refusal_the_next_transport_reaches_the_recipient(
     database_url: str, tmp_path: Path, server: SmtpServer
 ) -> None:
     server.behave = Behave(answers={"RCPT": "550 5.1.1 no such user"})
@@ -144,7 +144,7 @@ async def test_failover_by_refusal_reaches_the_recipient_by_the_next_way(
     assert written.read_bytes() == MAIL
 
 
-async def test_failover_by_time_when_the_server_is_away(database_url: str, tmp_path: Path) -> None:
+async def test_an_alert_moves_after_a_time_when_the_server_is_away(database_url: str, tmp_path: Path) -> None:
     with SmtpServer() as gone:
         pass
     async with office(database_url, tmp_path, gone) as lived:
@@ -183,10 +183,10 @@ async def test_a_new_critical_alert_overtakes_a_burst(database_url: str, tmp_pat
 
 
 @pytest.mark.parametrize("cut", ["begun", "sent"])
-async def test_kill_9_between_begin_and_end_is_unknown_and_goes_again(
+async def test_kill_9_during_an_attempt_is_unknown_and_sent_again(
     database_url: str, tmp_path: Path, server: SmtpServer, cut: str
 ) -> None:
-    """A worker in a process of its own dies amid the conversation: before the dot, or after it and before the answer."""
+    """A worker in its own process dies during the SMTP dialogue: before the final dot, or after it and before the reply."""
     server.behave = Behave(delays={"DATA" if cut == "begun" else "DOT": 30})
     async with live_in(database_url, tmp_path, log_level="error") as lived:
         ids = await post(lived.context, ANN, count=10)

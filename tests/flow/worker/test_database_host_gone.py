@@ -1,4 +1,4 @@
-"""A database's host that loses its power in the middle of a statement: the system finds out, and nobody waits for ever."""
+"""The database host loses power in the middle of a statement: the operating system notices, and nothing waits for ever."""
 
 import socket
 import sys

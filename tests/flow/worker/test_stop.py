@@ -1,4 +1,4 @@
-"""The worker stops cleanly: it takes nothing new, finishes what is under way, gives back the rest, and is gone within ten seconds."""
+"""The worker stops cleanly: it leases nothing new, finishes what it is sending, returns the rest, and ends within ten seconds."""
 
 import asyncio
 import contextlib
@@ -36,7 +36,7 @@ def server() -> Iterator[SmtpServer]:
 
 @asynccontextmanager
 async def context_at(database_url: str, folder: Path, server: SmtpServer, **given: float) -> AsyncIterator[AppContext]:
-    """A house with the real time."""
+    """An AppContext with the real time."""
     async with live_in(
         database_url,
         folder,
@@ -49,7 +49,7 @@ async def context_at(database_url: str, folder: Path, server: SmtpServer, **give
 
 
 async def stop(work: asyncio.Task[None]) -> float:
-    """Stop the worker as `tocsin serve` does; give the seconds it took."""
+    """Stop the worker as `tocsin serve` does; return the seconds it took."""
     started = time.monotonic()
     work.cancel()
     with contextlib.suppress(asyncio.CancelledError):
@@ -67,7 +67,7 @@ async def reached(server: SmtpServer, place: str, times: int) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_what_is_under_way_is_finished_and_the_rest_given_back(
+async def test_messages_being_sent_are_finished_and_the_others_returned(
     database_url: str, tmp_path: Path, server: SmtpServer
 ) -> None:
     server.behave = Behave(delays={"DOT": 0.5})
@@ -86,7 +86,7 @@ async def test_what_is_under_way_is_finished_and_the_rest_given_back(
             assert await heartbeats_since(tx, datetime(2020, 1, 1, tzinfo=UTC)) == []
 
 
-async def test_a_server_that_hangs_does_not_hold_up_the_stop_and_the_doubt_is_said(
+async def test_a_server_that_hangs_does_not_delay_the_stop_and_the_outcome_is_unknown(
     database_url: str, tmp_path: Path, server: SmtpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("app.deliver.delivery_loop._FINISH_S", 1.0)
@@ -106,7 +106,7 @@ async def test_a_server_that_hangs_does_not_hold_up_the_stop_and_the_doubt_is_sa
 
 
 @pytest.mark.parametrize("place", ["CONNECT", "MAIL", "RCPT", "DATA"])
-async def test_a_stop_before_the_dot_leaves_no_doubt(
+async def test_a_stop_before_the_final_dot_is_temporary(
     sqlite_database_url: str, tmp_path: Path, server: SmtpServer, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     monkeypatch.setattr("app.deliver.delivery_loop._FINISH_S", 0.5)
@@ -121,7 +121,7 @@ async def test_a_stop_before_the_dot_leaves_no_doubt(
         assert (attempt.outcome, attempt.text) == ("temporary", "the worker was stopped before this was sent")
 
 
-async def test_a_failing_stage_stops_nothing_else_and_comes_back(
+async def test_a_failing_stage_stops_no_other_stage_and_is_tried_again(
     sqlite_database_url: str, tmp_path: Path, server: SmtpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []

@@ -1,4 +1,4 @@
-"""A worker whose clock is wrong would send what another one is sending: it refuses, in words that say what to do."""
+"""A worker with a wrong clock would send what another one is sending: it refuses to start and says what to do."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta

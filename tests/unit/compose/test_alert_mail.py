@@ -1,4 +1,4 @@
-"""Alert mails, as their reader sees them."""
+"""Alert mails as their reader sees them."""
 
 import random
 import re
@@ -16,23 +16,23 @@ BASE = "https://tocsin.example.org"
 LOG = "\n".join(f"line {n} of the log" for n in range(100)) + "\nFatal: repository is already locked by PID 4515\n"
 
 
-def word(*stories):
-    return alert_mail.render(stories, base_url=BASE)
+def word(*views):
+    return alert_mail.render(views, base_url=BASE)
 
 
 def seen(html: str) -> str:
-    """What a person sees of the HTML."""
+    """Return the visible text of the HTML."""
     return " ".join(re.sub(r"<[^>]+>", " ", html[html.index("<body") :]).replace("&nbsp;", " ").split())
 
 
-def test_one_failure_tells_all_that_one_needs() -> None:
-    story = make_alert_view(
+def test_a_mail_about_one_failure_shows_all_facts() -> None:
+    view = make_alert_view(
         since=NOW - 2 * DAY, repeats=2, failures_in_row=3, log_tail=LOG, reason="3rd failure in a row; route 'acme nights'; not silenced",
         metrics={"duration_s": 7.2, "bytes_processed": 12.3 * GIB, "files_failed": 3.0, "odd": float("inf")},
     )  # fmt: skip
-    letter = word(story)
-    for part in (letter.text, seen(letter.html)):
-        for said in (
+    rendered = word(view)
+    for part in (rendered.text, seen(rendered.html)):
+        for expected in (
             *(
                 "FAILED",
                 "nightly-sql",
@@ -52,15 +52,15 @@ def test_one_failure_tells_all_that_one_needs() -> None:
             ),
             *(["3rd failure in a row; route ", "acme nights", "; not silenced"][0], "acme nights", "restic unlock"),
         ):
-            assert said in " ".join(part.split()), said
+            assert expected in " ".join(part.split()), expected
         assert "line 80 of the log" not in part
-    for link in (f"{BASE}/v1/alerts/{story.alert.id}", f"{BASE}/v1/runs/run_1", f"{BASE}/v1/jobs/job_1"):
-        assert link in letter.text
-        assert f'href="{link}"' in letter.html
+    for link in (f"{BASE}/v1/alerts/{view.alert.id}", f"{BASE}/v1/runs/run_1", f"{BASE}/v1/jobs/job_1"):
+        assert link in rendered.text
+        assert f'href="{link}"' in rendered.html
 
 
-def test_down_comes_first_and_what_recovered_last() -> None:
-    stories = [
+def test_alerts_that_are_down_come_first_and_recovered_ones_last() -> None:
+    views = [
         recovered(make_alert_view(1, job="recovered-job", failures_in_row=0)),
         make_alert_view(2, job="warned-job", kind=AlertKind.WARNING, severity=Severity.WARNING),
         make_alert_view(3, job="still-job", what=NoticeKind.REPEATED),
@@ -68,20 +68,20 @@ def test_down_comes_first_and_what_recovered_last() -> None:
         make_alert_view(5, job="failed-job"),
     ]
     order = ["failed-job", "still-job", "missed-job", "warned-job", "recovered-job"]
-    letter = word(*stories)
-    assert re.findall(r"^[A-Z ]+  (\w+-job) on ", letter.text, re.MULTILINE) == order
-    assert re.findall(r'<div class="name"[^>]*>([^<]+)', letter.html) == order
+    rendered = word(*views)
+    assert re.findall(r"^[A-Z ]+  (\w+-job) on ", rendered.text, re.MULTILINE) == order
+    assert re.findall(r'<div class="name"[^>]*>([^<]+)', rendered.html) == order
     for seed in range(3):
-        assert word(*random.Random(seed).sample(stories, 5)) == letter
+        assert word(*random.Random(seed).sample(views, 5)) == rendered
 
 
-def test_what_the_failed_run_measured_does_not_stand_below_ok_again() -> None:
-    story = make_alert_view(metrics={"duration_s": 7.2, "bytes_processed": 12.3 * GIB})
-    assert "12.3 GiB" in word(story).text
-    assert "12.3 GiB" not in word(recovered(story)).text
+def test_metrics_of_the_failed_run_are_not_shown_under_ok_again() -> None:
+    view = make_alert_view(metrics={"duration_s": 7.2, "bytes_processed": 12.3 * GIB})
+    assert "12.3 GiB" in word(view).text
+    assert "12.3 GiB" not in word(recovered(view)).text
 
 
-def test_a_recovery_says_since_when_it_is_ok_and_what_it_was() -> None:
+def test_a_recovery_says_since_when_it_is_ok_and_what_was_wrong() -> None:
     text = word(recovered(make_alert_view(failures_in_row=0, repeats=2), NOW + timedelta(hours=30))).text
     assert "OK since        Wed 25 Nov 08:10 CET" in text
     assert "Failed since    Tue 24 Nov 02:10 CET (30 h)" in text
@@ -90,7 +90,7 @@ def test_a_recovery_says_since_when_it_is_ok_and_what_it_was() -> None:
 
 
 def test_a_missed_run_says_when_it_was_expected_in_the_customers_time() -> None:
-    letter = word(
+    rendered = word(
         make_alert_view(
             kind=AlertKind.MISSED,
             expected_at=NOW + timedelta(minutes=50),
@@ -99,12 +99,12 @@ def test_a_missed_run_says_when_it_was_expected_in_the_customers_time() -> None:
             missed_in_row=1,
         )
     )
-    assert "Expected Tue 24 Nov 03:00 CET, but no run came." in letter.text
-    assert "UTC" not in letter.text
-    assert "/v1/runs/" not in letter.text
+    assert "Expected Tue 24 Nov 03:00 CET, but no run came." in rendered.text
+    assert "UTC" not in rendered.text
+    assert "/v1/runs/" not in rendered.text
 
 
-def test_a_reminder_counts_to_the_moment_it_is_told() -> None:
+def test_a_reminder_counts_up_to_the_moment_its_notice_was_due() -> None:
     silent = make_alert_view(
         kind=AlertKind.AGENT_SILENT, job=None, job_id=None, what=NoticeKind.REPEATED, notice_due_at=NOW + 3 * DAY
     )
@@ -115,7 +115,7 @@ def test_a_reminder_counts_to_the_moment_it_is_told() -> None:
 
 @pytest.mark.parametrize("many", [51, 300, 1000])
 def test_a_thousand_alerts_stay_one_readable_mail(many) -> None:
-    stories = [
+    views = [
         make_alert_view(
             n,
             job=f"job-{n}-" + "<&ü" * 60,
@@ -125,11 +125,11 @@ def test_a_thousand_alerts_stay_one_readable_mail(many) -> None:
         )
         for n in range(many)
     ]
-    letter = word(*stories)
-    assert len(letter.html.encode()) < 100_000
-    assert len(letter.text.encode()) < 50_000
+    rendered = word(*views)
+    assert len(rendered.html.encode()) < 100_000
+    assert len(rendered.text.encode()) < 50_000
     mail = mime.build(
-        letter,
+        rendered,
         sender="t@example.org",
         to="a@example.org",
         message_id="<a@b>",
@@ -138,26 +138,26 @@ def test_a_thousand_alerts_stay_one_readable_mail(many) -> None:
         references=(),
     )
     assert len(mail) < 200 * 1024
-    for part in (letter.text, letter.html):
+    for part in (rendered.text, rendered.html):
         more = re.search(r"and ([\d,]+) more(?:</b>)?:", part)
         left_out = int(more[1].replace(",", "")) if more else 0
         assert len(set(re.findall(r"job-(\d+)-", part))) + left_out == many
-    assert letter.subject.startswith(f"{many:,} FAILED at 40 customers")
+    assert rendered.subject.startswith(f"{many:,} FAILED at 40 customers")
 
 
-def test_a_mail_of_common_size_leaves_nothing_out() -> None:
-    letter = word(*(make_alert_view(n, job=f"job-{n:03d}", log_tail=LOG) for n in range(25)))
-    assert all(letter.html.count(f">job-{n:03d}<") == 1 for n in range(25))
-    assert "more" not in letter.text
+def test_a_mail_of_usual_size_leaves_nothing_out() -> None:
+    rendered = word(*(make_alert_view(n, job=f"job-{n:03d}", log_tail=LOG) for n in range(25)))
+    assert all(rendered.html.count(f">job-{n:03d}<") == 1 for n in range(25))
+    assert "more" not in rendered.text
 
 
-def test_a_hint_is_given_once() -> None:
+def test_a_hint_is_shown_once() -> None:
     text = word(*(make_alert_view(n, job=f"job-{n}") for n in range(3))).text
     assert text.count("restic unlock") == 1
     assert text.count("Same as for job-0 on sql01 (Acme), above.") == 2
 
 
-def test_the_html_is_for_every_mail_program() -> None:
+def test_the_html_works_in_every_mail_program() -> None:
     html = word(make_alert_view(log_tail=LOG), make_alert_view(2)).html
     assert "http" not in html.replace(BASE, "")
     assert not re.search(r"display: ?(flex|grid)|<img|<link|@import|url\(", html)
@@ -171,5 +171,5 @@ def test_the_html_is_for_every_mail_program() -> None:
 
 
 def test_headers_let_people_sort_their_mail() -> None:
-    letter = word(make_alert_view(), recovered(make_alert_view(2)))
-    assert letter.headers == (("X-Tocsin", "alert; opened, recovered"),)
+    rendered = word(make_alert_view(), recovered(make_alert_view(2)))
+    assert rendered.headers == (("X-Tocsin", "alert; opened, recovered"),)

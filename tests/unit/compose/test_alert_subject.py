@@ -1,4 +1,4 @@
-"""Subjects, word for word: many read nothing else."""
+"""Subjects, word for word: many people read nothing else."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -14,7 +14,7 @@ FULL = 'storage "vault-2" is full'
 
 
 def missed(number: int = 2, **given: object):
-    told = {
+    values = {
         "kind": AlertKind.MISSED,
         "job": "mail-store",
         "agent": "ex02",
@@ -25,7 +25,7 @@ def missed(number: int = 2, **given: object):
     return make_alert_view(
         number,
         **{
-            **told,
+            **values,
             "message": None,
             "expected_at": NOW + timedelta(minutes=50),
             "last_success_at": NOW - DAY + timedelta(hours=1, minutes=2),
@@ -35,7 +35,7 @@ def missed(number: int = 2, **given: object):
 
 
 @pytest.mark.parametrize(
-    ("story", "subject"),
+    ("view", "subject"),
     [
         (make_alert_view(), "FAILED   nightly-sql on sql01 (Acme): repository is locked"),
         (
@@ -84,11 +84,11 @@ def missed(number: int = 2, **given: object):
         ),
     ],
 )
-def test_one_alert(story, subject) -> None:
-    assert subject_of([story]) == subject
+def test_one_alert(view, subject) -> None:
+    assert subject_of([view]) == subject
 
 
-def test_a_group_is_counted_and_its_commonest_error_named() -> None:
+def test_a_group_is_counted_and_its_most_common_error_named() -> None:
     failed = [make_alert_view(n, customer=f"C{n % 3}", message=FULL if n != 1 else "other") for n in range(5)]
     assert (
         subject_of([*failed, missed(8, customer="C0"), missed(9, customer="C1")])
@@ -101,18 +101,18 @@ def test_an_error_that_differs_only_in_numbers_is_one_error() -> None:
     assert subject_of([*locked, make_alert_view(9, message="a")]) == "4 FAILED at Acme: locked by PID 0"
 
 
-def test_errors_that_have_nothing_in_common_are_named_by_job() -> None:
-    stories = [make_alert_view(1, message="a", job="sql"), make_alert_view(2, message="b", job="files")]
-    assert subject_of(stories) == "2 FAILED at Acme: sql, files"
+def test_a_group_without_a_common_error_names_its_jobs() -> None:
+    views = [make_alert_view(1, message="a", job="sql"), make_alert_view(2, message="b", job="files")]
+    assert subject_of(views) == "2 FAILED at Acme: sql, files"
 
 
 def test_what_recovered_is_counted_last() -> None:
     again = make_alert_view(3, what=NoticeKind.REPEATED, message="c", job="web")
-    stories = [make_alert_view(1, message="a", job="sql"), again, recovered(make_alert_view(2, failures_in_row=0))]
-    assert subject_of(stories) == "1 FAILED, 1 STILL FAILED, 1 OK AGAIN at Acme: sql, web"
-    assert subject_of([stories[0], stories[2]]) == "1 FAILED, 1 OK AGAIN at Acme: sql: a"
+    views = [make_alert_view(1, message="a", job="sql"), again, recovered(make_alert_view(2, failures_in_row=0))]
+    assert subject_of(views) == "1 FAILED, 1 STILL FAILED, 1 OK AGAIN at Acme: sql, web"
+    assert subject_of([views[0], views[2]]) == "1 FAILED, 1 OK AGAIN at Acme: sql: a"
     assert (
-        subject_of([stories[2], recovered(make_alert_view(4, job="web", failures_in_row=0))])
+        subject_of([views[2], recovered(make_alert_view(4, job="web", failures_in_row=0))])
         == "2 OK AGAIN at Acme: nightly-sql, web"
     )
 
@@ -126,7 +126,7 @@ def test_never_ok_again_while_the_job_still_fails() -> None:
     assert subject_of([with_warnings]).endswith("failing since Tue 02:10, 1 run; now with warnings")
 
 
-def test_a_subject_is_bounded_and_harmless() -> None:
+def test_a_subject_is_short_and_safe() -> None:
     nasty = make_alert_view(
         job="j" * 500, agent="\u202egpj.exe", customer="A\r\nBcc: x@y", message="\x1b[31mred\x1b[0m\x07 " + "e" * 999
     )
@@ -138,6 +138,6 @@ def test_a_subject_is_bounded_and_harmless() -> None:
     assert len(subject_of([replace(nasty, what=NoticeKind.REPEATED)] * 3)) <= LIMIT
 
 
-def test_times_are_the_customers() -> None:
+def test_times_are_in_the_customers_time_zone() -> None:
     assert "expected Mon 20:00" in subject_of([missed(time_zone="America/Chicago")])
     assert "expected Tue 02:00" in subject_of([missed(time_zone="No/Such")])

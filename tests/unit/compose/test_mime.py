@@ -1,4 +1,4 @@
-"""A letter as a mail program reads it: nothing from outside may become a header, a tag or another mail."""
+"""A mail as a mail program reads it: no text from outside may become a header, a tag or another mail."""
 
 import unicodedata
 from datetime import UTC, datetime, timedelta
@@ -60,8 +60,8 @@ anything = st.one_of(
 whole_mails = settings(max_examples=60, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 
 
-def build(letter: RenderedMail, **given: object) -> bytes:
-    told = {
+def build(rendered: RenderedMail, **given: object) -> bytes:
+    values = {
         "sender": "Tocsin <tocsin@example.org>",
         "to": "admin@example.org",
         "message_id": ID,
@@ -69,7 +69,7 @@ def build(letter: RenderedMail, **given: object) -> bytes:
         "in_reply_to": None,
         "references": (),
     }
-    return mime.build(letter, **{**told, **given})
+    return mime.build(rendered, **{**values, **given})
 
 
 def read(mail: bytes) -> EmailMessage:
@@ -95,19 +95,19 @@ def is_plain(text: str) -> bool:
     return not any(unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp") or sign in UNSEEN for sign in text)
 
 
-def assert_safe(letter: RenderedMail) -> None:
-    mail = build(letter)
+def assert_safe(rendered: RenderedMail) -> None:
+    mail = build(rendered)
     parsed = read(mail)
     assert [name for name in parsed if name not in HEADERS] == []
     assert len(parsed.keys()) == len(HEADERS)
     assert parsed.defects == []
-    assert str(parsed["Subject"]) == letter.subject.replace("=?", "= ?")
-    assert is_plain(letter.subject)
+    assert str(parsed["Subject"]) == rendered.subject.replace("=?", "= ?")
+    assert is_plain(rendered.subject)
     assert mail.isascii()
     assert mail.count(b"\r\n") == mail.count(b"\n") == mail.count(b"\r")
     assert max(map(len, mail.split(b"\r\n"))) <= 998
     text, html = parts(mail)
-    assert text == letter.text
+    assert text == rendered.text
     assert is_plain(text.replace("\n", " "))
     assert is_plain(html.replace("\n", " "))
     assert "<script" not in html.lower()
@@ -140,8 +140,8 @@ def test_no_text_of_an_alert_becomes_a_header_or_a_tag(data, kind, what, number)
     )
     given = {field: data.draw(anything, label=field) for field in fields}
     ids = {field: data.draw(anything, label=field) for field in ("id", "job_id", "agent_id", "run_id")}
-    story = make_alert_view(kind=kind, what=what, closed_at=NOW, acknowledged_at=NOW, **given, **ids)
-    assert_safe(alert_mail.render([story] * number, base_url=BASE))
+    view = make_alert_view(kind=kind, what=what, closed_at=NOW, acknowledged_at=NOW, **given, **ids)
+    assert_safe(alert_mail.render([view] * number, base_url=BASE))
 
 
 @whole_mails
@@ -155,23 +155,23 @@ def test_no_text_of_a_summary_becomes_a_header_or_a_tag(data) -> None:
         **{field: data.draw(anything, label=field) for field in fields},
     )
     sections = tuple(Section(title, (line,), 0) for title in ("failed", "silenced", "ok", "new"))
-    story = make_summary_view(
+    view = make_summary_view(
         sections=sections,
         schedule=data.draw(anything),
         time_zone=data.draw(anything),
         silent_agents=(data.draw(anything),),
     )
-    assert_safe(summary_mail.render(story, base_url=BASE))
+    assert_safe(summary_mail.render(view, base_url=BASE))
 
 
 @settings(max_examples=200, deadline=None)
 @given(subject=st.text(max_size=160).map(lambda text: "".join(sign for sign in text if sign.isprintable())))
 def test_a_subject_is_read_as_it_was_written(subject) -> None:
-    letter = RenderedMail(subject, "x\n", "x\n")
-    assert str(read(build(letter))["Subject"]) == subject.strip().replace("=?", "= ?")
+    rendered = RenderedMail(subject, "x\n", "x\n")
+    assert str(read(build(rendered))["Subject"]) == subject.strip().replace("=?", "= ?")
 
 
-def test_the_same_input_gives_the_same_bytes() -> None:
+def test_the_same_input_results_in_the_same_bytes() -> None:
     def once() -> bytes:
         return build(
             alert_mail.render([make_alert_view(), make_alert_view(2)], base_url=BASE),
@@ -183,7 +183,7 @@ def test_the_same_input_gives_the_same_bytes() -> None:
     assert build(MAIL, message_id="<other@b>") != build(MAIL)
 
 
-def test_a_mail_is_an_answer_to_none_and_lies_in_its_thread() -> None:
+def test_a_mail_has_the_headers_of_its_thread_and_suppresses_auto_replies() -> None:
     ids = tuple(f"<{'x' * 150}{n}@example.org>" for n in range(40))
     mail = read(build(MAIL, in_reply_to=ids[0], references=ids, message_id="<" + "y" * 200 + "@example.org>"))
     assert mail["Auto-Submitted"] == "auto-generated"
@@ -197,7 +197,7 @@ def test_a_mail_is_an_answer_to_none_and_lies_in_its_thread() -> None:
     assert mail["Precedence"] is None
 
 
-def test_the_date_is_the_one_given() -> None:
+def test_the_date_is_the_one_passed_in() -> None:
     assert read(build(MAIL))["Date"].datetime == NOW
     local = datetime(2026, 11, 24, 2, 10, tzinfo=UTC) + timedelta(seconds=3)
     assert read(build(MAIL, date=local))["Date"].datetime == local
@@ -225,20 +225,20 @@ def test_bodies_are_read_as_they_were_written(text) -> None:
         ("tocsin@[192.0.2.1]", "tocsin@[192.0.2.1]"),
     ],
 )
-def test_a_sender_beyond_ascii_is_written_in_ascii(given, shown) -> None:
+def test_a_non_ascii_sender_is_written_in_ascii(given, shown) -> None:
     mail = build(MAIL, sender=given)
     assert mail.isascii()
     assert str(read(mail)["From"]) == shown
 
 
-def test_a_local_part_beyond_ascii_is_left_as_it_is() -> None:
+def test_a_non_ascii_local_part_stays_as_it_is() -> None:
     mail = build(MAIL, to="jürgen@bücher.example")
     assert "jürgen@xn--bcher-kva.example".encode() in mail
     assert str(read(mail)["To"]) == "jürgen@xn--bcher-kva.example"
 
 
 @pytest.mark.parametrize("to", ["nobody", "a@b@c", "x@y\r\nBcc: z@y", "a b@example.org", "", "x@\ud800"])
-def test_a_recipient_that_is_none_gains_no_header(to) -> None:
+def test_an_invalid_recipient_adds_no_header(to) -> None:
     parsed = read(build(MAIL, to=to))
     assert str(parsed["To"]) == "undisclosed-recipients:;"
     assert parsed["Bcc"] is None

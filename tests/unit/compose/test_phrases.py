@@ -1,4 +1,4 @@
-"""How times, sizes and foreign text are said."""
+"""How times, sizes and text from outside are written."""
 
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -17,7 +17,7 @@ MINUS = "\N{MINUS SIGN}"
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"),
+    ("seconds", "expected"),
     [
         (0, "0 s"),
         (-5, "0 s"),
@@ -30,12 +30,12 @@ MINUS = "\N{MINUS SIGN}"
         (864000, "10 days"),
     ],
 )
-def test_durations(seconds, said) -> None:
-    assert phrases.duration(seconds) == said
+def test_durations(seconds, expected) -> None:
+    assert phrases.duration(seconds) == expected
 
 
 @pytest.mark.parametrize(
-    ("number", "said"),
+    ("number", "expected"),
     [
         (0, "0 B"),
         (999, "999 B"),
@@ -47,12 +47,12 @@ def test_durations(seconds, said) -> None:
         (5 * 1024**6, "5120 PiB"),
     ],
 )
-def test_sizes(number, said) -> None:
-    assert phrases.size(number) == said
+def test_sizes(number, expected) -> None:
+    assert phrases.size(number) == expected
 
 
 @pytest.mark.parametrize(
-    ("now", "usual", "said"),
+    ("now", "usual", "expected"),
     [
         (112, 100, "+12 %"),
         (100, 95, "as usual"),
@@ -62,18 +62,18 @@ def test_sizes(number, said) -> None:
         (5, 0, ""),
     ],
 )
-def test_changes(now, usual, said) -> None:
-    assert phrases.change(now, usual) == said
+def test_changes(now, usual, expected) -> None:
+    assert phrases.change(now, usual) == expected
 
 
-def test_moments_are_local_and_name_the_year_only_if_it_is_another() -> None:
+def test_moments_are_local_and_show_the_year_only_if_it_differs() -> None:
     assert phrases.moment(NOW, BERLIN, NOW) == "Tue 24 Nov 02:10 CET"
     assert phrases.moment(NOW - timedelta(days=120), BERLIN, NOW) == "Mon 27 Jul 03:10 CEST"
     assert phrases.moment(NOW - timedelta(days=400), BERLIN, NOW) == "Mon 20 Oct 2025 03:10 CEST"
     assert phrases.moment(NOW, ZoneInfo("Asia/Kathmandu"), NOW) == "Tue 24 Nov 06:55 UTC+0545"
 
 
-def test_foreign_text_is_made_harmless() -> None:
+def test_text_from_outside_is_made_safe() -> None:
     assert (
         phrases.one_line("a\r\nb\x00c\x1b[1;31mred\x1b[0m \x1b]0;title\x07end\u202e!\ud800", 80)
         == "a b cred end!\ufffd"
@@ -82,7 +82,7 @@ def test_foreign_text_is_made_harmless() -> None:
     assert phrases.one_line("Ünïcødé 備份 שלום", 80) == "Ünïcødé 備份 שלום"
 
 
-def test_the_tail_of_a_log_is_short_and_ends_with_its_end() -> None:
+def test_the_tail_of_a_log_is_short_and_ends_with_its_last_line() -> None:
     assert phrases.tail("a\n\n  b  \n", 20, 2048) == ("a", "  b")
     assert phrases.tail("\n".join(map(str, range(100))), 3, 2048) == ("97", "98", "99")
     assert phrases.tail("10 %\r50 %\r100 %\r\ndone\n", 20, 2048) == ("100 %", "done")
@@ -122,7 +122,7 @@ def test_hints_from_the_log_and_by_kind() -> None:
     assert "scheduler" in error_text.hint_for(AlertKind.MISSED, "no space left on device", ())
 
 
-def test_what_a_day_moved_is_compared_by_run_not_by_day() -> None:
+def test_the_volume_is_compared_by_run_not_by_day() -> None:
     def day(back: int, runs: int) -> DayCell:
         return DayCell(TODAY - timedelta(days=back), runs, 0, 0, 0, 0, runs * GIB, 0, runs * 60.0)
 

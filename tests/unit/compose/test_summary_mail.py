@@ -1,4 +1,4 @@
-"""Summaries, as their reader sees them: never reassuring without ground, the worst first, one mail however many jobs."""
+"""Summaries as their reader sees them: never a wrong "all ok", the worst first, one mail however many jobs."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -35,7 +35,7 @@ def bad_night(**given: object):
     silenced = job_line(
         "lab-vm", "ffffffffffffff", state=JobState.FAILED, silenced_until=MORNING + 3 * DAY, last_success_at=None
     )
-    told = {
+    values = {
         "failed": 2,
         "missed": 1,
         "warnings": 3,
@@ -53,7 +53,7 @@ def bad_night(**given: object):
             Section("new", (job_line("young", "..............", state=JobState.NEW, last_success_at=None),), 0),
         ),
     }
-    return word(**{**told, **given})
+    return word(**{**values, **given})
 
 
 @pytest.mark.parametrize(
@@ -103,11 +103,11 @@ def test_subjects(given, subject) -> None:
     assert subject_of(make_summary_view(**given)) == subject
 
 
-def test_good_news_is_green_and_says_what_it_rests_on() -> None:
-    letter = word()
-    assert "Expected 412, heard from 412." in letter.text
-    assert "Expected 412, heard from 412." in letter.html
-    assert 'class="head ok"' in letter.html
+def test_all_ok_is_green_and_says_how_many_were_heard_from() -> None:
+    rendered = word()
+    assert "Expected 412, heard from 412." in rendered.text
+    assert "Expected 412, heard from 412." in rendered.html
+    assert 'class="head ok"' in rendered.html
     for given in (
         {"heard": 411},
         {"ok": 411},
@@ -119,9 +119,9 @@ def test_good_news_is_green_and_says_what_it_rests_on() -> None:
         assert 'class="head ok"' not in word(**given).html
 
 
-def test_what_is_wrong_comes_first() -> None:
-    letter = bad_night(silent_agents=("ex02",))
-    assert re.findall(r"^([A-Z][A-Z ,]+) \(\d", letter.text, re.MULTILINE) == [
+def test_failed_and_missed_jobs_come_first() -> None:
+    rendered = bad_night(silent_agents=("ex02",))
+    assert re.findall(r"^([A-Z][A-Z ,]+) \(\d", rendered.text, re.MULTILINE) == [
         "FAILED",
         "MISSED",
         "WITH WARNINGS",
@@ -130,10 +130,10 @@ def test_what_is_wrong_comes_first() -> None:
         "OK",
         "NEW, NO RUN SO FAR",
     ]
-    for part in (letter.text, letter.html):
+    for part in (rendered.text, rendered.html):
         places = [
-            part.rindex(said)
-            for said in (
+            part.rindex(expected)
+            for expected in (
                 "nightly-sql",
                 "mail-store",
                 "1 agent silent: ex02",
@@ -147,7 +147,7 @@ def test_what_is_wrong_comes_first() -> None:
         assert places == sorted(places)
 
 
-def test_a_failing_job_says_why_since_when_and_what_it_used_to_be() -> None:
+def test_a_failing_job_shows_its_error_since_when_and_its_last_success() -> None:
     text = bad_night().text
     block = text[text.index("nightly-sql on sql01 (Acme)") : text.index("MISSED (1)")]
     assert "repository is locked" in block
@@ -158,23 +158,23 @@ def test_a_failing_job_says_why_since_when_and_what_it_used_to_be() -> None:
     assert "silenced until Fri 27 Nov 07:00 CET" in text
 
 
-def test_the_strip_is_told_by_letters_and_by_colours() -> None:
-    letter = word(sections=(Section("ok", (job_line(strip="ofwmlc........"),), 0),))
-    assert "oFWMLC........" in letter.text
-    cells = re.findall(r'<td (?:bgcolor="(#\w+)"|title="([^"]+)"|style="[^"]*"|\s)+>(\S)</td>', letter.html)
-    assert [letter for *_, letter in cells][:14] == [*"✓FWMLC", *"·" * 8]
-    assert len(set(re.findall(r'bgcolor="(#\w+)"[^>]*title=', letter.html))) == 7
-    assert 'title="Wed 11 Nov: ok"' in letter.html
-    assert 'title="Sun 15 Nov: 1 ok, 1 missed"' in letter.html
+def test_the_strip_has_letters_and_colours() -> None:
+    rendered = word(sections=(Section("ok", (job_line(strip="ofwmlc........"),), 0),))
+    assert "oFWMLC........" in rendered.text
+    cells = re.findall(r'<td (?:bgcolor="(#\w+)"|title="([^"]+)"|style="[^"]*"|\s)+>(\S)</td>', rendered.html)
+    assert [rendered for *_, rendered in cells][:14] == [*"✓FWMLC", *"·" * 8]
+    assert len(set(re.findall(r'bgcolor="(#\w+)"[^>]*title=', rendered.html))) == 7
+    assert 'title="Wed 11 Nov: ok"' in rendered.html
+    assert 'title="Sun 15 Nov: 1 ok, 1 missed"' in rendered.html
     for meaning in ("with warnings, or some of its runs failed", "failed", "missed", "cancelled", "nothing heard"):
-        assert meaning in letter.text
-        assert meaning in letter.html
+        assert meaning in rendered.text
+        assert meaning in rendered.html
 
 
-def test_what_nobody_else_would_tell_is_told() -> None:
-    letter = word(undelivered=2, set_aside=1, without_expectation=7, silent_agents=("ex02", "laptop"), heard=410)
-    for part in (letter.text, letter.html):
-        said = " ".join(part.split())
+def test_undelivered_messages_and_other_notes_are_shown() -> None:
+    rendered = word(undelivered=2, set_aside=1, without_expectation=7, silent_agents=("ex02", "laptop"), heard=410)
+    for part in (rendered.text, rendered.html):
+        expected = " ".join(part.split())
         for words in (
             "2 messages could not be delivered",
             "1 event set aside",
@@ -182,7 +182,7 @@ def test_what_nobody_else_would_tell_is_told() -> None:
             "2 agents silent: ex02 and laptop",
             "2 expected jobs not heard from",
         ):
-            assert words in said
+            assert words in expected
     assert not any(
         word in word_.text for word_ in [word()] for word in ("delivered", "set aside", "expectation", "silent")
     )
@@ -209,17 +209,17 @@ def test_thousands_of_jobs_stay_one_readable_mail(jobs) -> None:
         for n in range(jobs)
     )
     good = tuple(job_line(f"good-{n}", "fwmlcofwmlcofw") for n in range(jobs))
-    letter = word(
+    rendered = word(
         failed=jobs,
         ok=jobs,
         jobs=2 * jobs,
         sections=(Section("failed", bad, 7), Section("ok", good, 9)),
         silent_agents=("agent" * 50,) * 500,
     )
-    assert len(letter.html.encode()) < 100_000
-    assert len(letter.text.encode()) < 50_000
+    assert len(rendered.html.encode()) < 100_000
+    assert len(rendered.text.encode()) < 50_000
     mail = mime.build(
-        letter,
+        rendered,
         sender="t@example.org",
         to="a@example.org",
         message_id="<a@b>",
@@ -228,19 +228,19 @@ def test_thousands_of_jobs_stay_one_readable_mail(jobs) -> None:
         references=(),
     )
     assert len(mail) < 200 * 1024
-    for part in (letter.text, letter.html):
+    for part in (rendered.text, rendered.html):
         left_out = [int(number.replace(",", "")) for number in re.findall(r"and ([\d,]+) more(?:</b>)?:", part)]
         shown = len(set(re.findall(r"(?:bad|good)-\d+", part)))
         assert shown > 50
         assert sum(left_out) + shown == 2 * jobs + 16
 
 
-def test_the_same_story_gives_the_same_letter() -> None:
+def test_the_same_view_results_in_the_same_mail() -> None:
     assert bad_night() == bad_night()
     assert bad_night().headers == (("X-Tocsin", "summary"),)
 
 
-def test_an_empty_summary_is_a_whole_mail() -> None:
-    letter = word(jobs=0, ok=0, expected=0, heard=0, sections=(), totals=Totals(0, 0, 0.0, 0.0, 0.0, 0.0))
-    assert "no jobs yet" in letter.text
-    assert "No jobs yet" in letter.html
+def test_an_empty_summary_is_a_complete_mail() -> None:
+    rendered = word(jobs=0, ok=0, expected=0, heard=0, sections=(), totals=Totals(0, 0, 0.0, 0.0, 0.0, 0.0))
+    assert "no jobs yet" in rendered.text
+    assert "No jobs yet" in rendered.html

@@ -1,4 +1,4 @@
-"""Webhook documents: stable names, valid JSON whatever a backup says, bounded."""
+"""Webhook documents: stable field names, always valid JSON, limited in size."""
 
 import json
 
@@ -19,7 +19,7 @@ def read(body: bytes):
 
 
 @pytest.mark.parametrize(
-    ("stories", "type_"),
+    ("views", "type_"),
     [
         ([make_alert_view()], "alert.opened"),
         ([make_alert_view(what=NoticeKind.REPEATED)], "alert.repeated"),
@@ -31,18 +31,18 @@ def read(body: bytes):
         ),
     ],
 )
-def test_the_type_says_the_most_urgent(stories, type_) -> None:
-    document = read(webhook_body.render_alerts(stories, base_url=BASE))
+def test_the_type_is_that_of_the_most_urgent_alert(views, type_) -> None:
+    document = read(webhook_body.render_alerts(views, base_url=BASE))
     assert document["type"] == type_
     assert sorted(document) == ["data", "timestamp", "type"]
-    assert document["data"]["alerts"][-1]["what"] == type_.removeprefix("alert.") or len(stories) > 1
+    assert document["data"]["alerts"][-1]["what"] == type_.removeprefix("alert.") or len(views) > 1
 
 
-def test_an_alert_in_our_words() -> None:
-    told = read(webhook_body.render_alerts([recovered(make_alert_view(repeats=2))], base_url=BASE))
-    alert = told["data"]["alerts"][0]
-    assert told["timestamp"] == "2026-11-27T01:10:00Z"
-    assert told["data"]["more"] == 0
+def test_the_fields_of_an_alert() -> None:
+    document = read(webhook_body.render_alerts([recovered(make_alert_view(repeats=2))], base_url=BASE))
+    alert = document["data"]["alerts"][0]
+    assert document["timestamp"] == "2026-11-27T01:10:00Z"
+    assert document["data"]["more"] == 0
     assert alert["url"] == f"{BASE}/v1/alerts/{alert['id']}"
     expected = {
         "kind": "failed",
@@ -57,21 +57,21 @@ def test_an_alert_in_our_words() -> None:
     assert (alert["since"], alert["closed_at"]) == ("2026-11-24T01:10:00Z", "2026-11-27T01:10:00Z")
 
 
-def test_a_summary_in_our_words() -> None:
-    told = read(
+def test_the_fields_of_a_summary() -> None:
+    document = read(
         webhook_body.render_summary(
             make_summary_view(failed=1, sections=(Section("failed", (job_line(strip="ooof"),), 2),)), base_url=BASE
         )
     )
-    assert told["type"] == "summary"
-    data = told["data"]
+    assert document["type"] == "summary"
+    data = document["data"]
     assert data["all_ok"] is False
     assert (data["expected"], data["heard"], data["failed"], data["number"]) == (412, 412, 1, 118)
     assert data["sections"][0]["more"] == 2
     assert data["sections"][0]["jobs"][0]["days"] == ["ok", "ok", "ok", "failed"]
 
 
-def test_documents_are_bounded_and_say_what_is_left_out() -> None:
+def test_documents_are_limited_and_count_what_is_left_out() -> None:
     alerts = [make_alert_view(n, message="\x01é" * 5000, customer="c" * 200) for n in range(1000)]
     body = webhook_body.render_alerts(alerts, base_url=BASE)
     assert len(body) <= webhook_body.LIMIT
@@ -86,13 +86,13 @@ def test_documents_are_bounded_and_say_what_is_left_out() -> None:
 
 
 @given(st.text(), st.text(), st.text())
-def test_any_text_makes_valid_json(message, job, customer) -> None:
-    story = make_alert_view(message=message, job=job, customer=customer)
-    document = read(webhook_body.render_alerts([story], base_url=BASE))
+def test_any_text_results_in_valid_json(message, job, customer) -> None:
+    view = make_alert_view(message=message, job=job, customer=customer)
+    document = read(webhook_body.render_alerts([view], base_url=BASE))
     assert document["data"]["alerts"][0]["job"] == job
-    assert webhook_body.render_alerts([story], base_url=BASE) == webhook_body.render_alerts([story], base_url=BASE)
+    assert webhook_body.render_alerts([view], base_url=BASE) == webhook_body.render_alerts([view], base_url=BASE)
 
 
-def test_a_lone_surrogate_does_not_cost_the_message() -> None:
-    story = make_alert_view(message="a\ud800b", job="x\udfff", since=NOW - DAY)
-    assert read(webhook_body.render_alerts([story], base_url=BASE))["data"]["alerts"][0]["job"] == "x?"
+def test_a_lone_surrogate_does_not_lose_the_message() -> None:
+    view = make_alert_view(message="a\ud800b", job="x\udfff", since=NOW - DAY)
+    assert read(webhook_body.render_alerts([view], base_url=BASE))["data"]["alerts"][0]["job"] == "x?"

@@ -1,4 +1,4 @@
-"""A mail server that behaves, until a test says otherwise; and a furnished house on both databases."""
+"""A mail server that behaves correctly unless a test scripts it; and an AppContext with data on both databases."""
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Whatever workers and relays say, in whatever order, however late and however often: what was sent stays sent, and nothing is lost."""
+"""Results of workers and relays may come in any order, late and repeatedly: what was sent stays sent, and nothing is lost."""
 
 import asyncio
 from datetime import timedelta
@@ -24,14 +24,14 @@ STEP = st.one_of(
     st.just("lease"),
     st.just("begin"),
     st.just("sweep"),
-    st.just("give back"),
+    st.just("return"),
     st.just("wait"),
     st.tuples(st.integers(0, 5), st.sampled_from(OUTCOMES)),
 )
 
 
-class Story:
-    """One message, and everybody who ever held it."""
+class History:
+    """One message, and all the claims that ever held it."""
 
     def __init__(self, lived: Lived, first: str) -> None:
         self.lived = lived
@@ -54,7 +54,7 @@ class Story:
                 case "sweep":
                     await sweep.take_back_leases(tx, now)
                     await sweep.move_overdue(tx, now)
-                case "give back":
+                case "return":
                     await lease.give_back(tx, self.claims)
                 case "wait":
                     self.lived.pass_time(minutes=25)
@@ -92,9 +92,9 @@ def test_no_order_of_events_undoes_what_was_sent(
         url = copy_sqlite(sqlite_template, tmp_path / f"{new_id('db')}.db")
         async with live_in(url, tmp_path, log_level="error") as lived:
             (first,) = await post(lived.context, *ADDRESSES)
-            story = Story(lived, first)
+            history = History(lived, first)
             for step in steps:
-                await story.play(step)
-                await story.check()
+                await history.play(step)
+                await history.check()
 
     asyncio.run(live())

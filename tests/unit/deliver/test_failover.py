@@ -18,7 +18,7 @@ NO_SUCH, BUSY, SILENT = Permanent("550", "no such user"), Temporary("451", "late
 
 
 async def attempt(lived: Lived, outcome: Outcome, transport: str = "smtp") -> tuple[str, bytes]:
-    """Make one attempt at the one due message; give what came of it in words, and the bytes that went."""
+    """Make one attempt at the only due message; return the result in words, and the bytes that were sent."""
     now = lived.time[0]
     async with lived.context.database.write() as tx:
         (leased,) = await lease.lease(tx, transport, 1, now, "worker:a", now + timedelta(minutes=2))
@@ -35,10 +35,10 @@ async def successor_of(lived: Lived, message_id: str) -> Message:
     return successor
 
 
-async def test_permanent_goes_to_the_next_transport_with_its_own_body(lived: Lived) -> None:
+async def test_a_permanent_failure_moves_to_the_next_transport_with_its_own_body(lived: Lived) -> None:
     (one,) = await post(lived.context, ANN, HOOK)
-    said, _ = await attempt(lived, NO_SUCH)
-    assert said == "moved: 550 no such user; goes by webhook instead"
+    effect, _ = await attempt(lived, NO_SUCH)
+    assert effect == "moved: 550 no such user; goes by webhook instead"
     first, second = await message_of(lived.context, one), await successor_of(lived, one)
     assert (second.transport, second.address, second.place) == (HOOK.transport, HOOK.address, 1)
     assert (second.message_id, second.subject, second.urgency) == (first.message_id, first.subject, first.urgency)
@@ -48,20 +48,20 @@ async def test_permanent_goes_to_the_next_transport_with_its_own_body(lived: Liv
     assert (await message_of(lived.context, second.id)).state is MessageState.SENT
 
 
-async def test_the_way_goes_through_all_transports_and_then_ends(lived: Lived) -> None:
+async def test_every_transport_is_tried_once_and_then_the_message_is_dead(lived: Lived) -> None:
     (one,) = await post(lived.context, HOOK, ANN, ANN_AT_HOME)
     await attempt(lived, NO_SUCH, "webhook")
     second = await successor_of(lived, one)
     await attempt(lived, NO_SUCH)
     third = await successor_of(lived, second.id)
     assert third.address == ANN_AT_HOME.address
-    said, body = await attempt(lived, NO_SUCH)
-    assert said.startswith("dead")
+    effect, body = await attempt(lived, NO_SUCH)
+    assert effect.startswith("dead")
     assert body == BODIES.mail
 
 
 @pytest.mark.parametrize("outcome", [BUSY, SILENT])
-async def test_an_alert_that_waited_long_enough_moves_on_and_says_whether_it_may_have_arrived(
+async def test_an_alert_that_waited_too_long_moves_and_says_whether_it_may_have_arrived(
     lived: Lived, outcome: Outcome
 ) -> None:
     (one,) = await post(lived.context, ANN, HOOK)
@@ -76,7 +76,7 @@ async def test_an_alert_that_waited_long_enough_moves_on_and_says_whether_it_may
     assert second.move_on_at - second.created_at == timedelta(minutes=15)
 
 
-async def test_an_alert_moves_on_even_if_nobody_serves_its_transport(lived: Lived) -> None:
+async def test_an_alert_moves_even_if_no_worker_serves_its_transport(lived: Lived) -> None:
     (one,) = await post(lived.context, Address("mapi", "ann@example.org"), ANN)
     (lonely,) = await post(lived.context, Address("mapi", "bob@example.org"))
     (summary,) = await post(lived.context, Address("mapi", "ann@example.org"), ANN, is_alert=False)
@@ -99,7 +99,7 @@ async def test_a_summary_waits_for_its_transport(lived: Lived) -> None:
     assert (await successor_of(lived, one)).transport == "webhook"
 
 
-async def test_a_summary_that_may_have_arrived_is_not_sent_by_another_way(lived: Lived) -> None:
+async def test_a_summary_that_may_have_arrived_is_not_sent_by_another_transport(lived: Lived) -> None:
     (one,) = await post(lived.context, ANN, HOOK, is_alert=False)
     await attempt(lived, SILENT)
     lived.pass_time(minutes=1)
@@ -108,24 +108,24 @@ async def test_a_summary_that_may_have_arrived_is_not_sent_by_another_way(lived:
     assert (message.state, message.maybe_sent) == (MessageState.DEAD, True)
 
 
-async def test_a_transport_without_a_body_that_fits_is_passed_over(lived: Lived) -> None:
+async def test_a_transport_without_a_matching_body_is_skipped(lived: Lived) -> None:
     (one,) = await post(lived.context, ANN, HOOK, DISK, bodies=Bodies(mail=BODIES.mail))
     await attempt(lived, NO_SUCH)
     assert (await successor_of(lived, one)).transport == "file"
 
 
-async def test_what_the_recipient_says_now_counts_and_nothing_is_tried_twice(lived: Lived) -> None:
+async def test_the_recipients_current_transports_are_used_and_none_is_tried_twice(lived: Lived) -> None:
     (one,) = await post(lived.context, ANN)
     recipient = (await message_of(lived.context, one)).recipient_id
     async with lived.context.database.write() as tx:
         await set_transports(tx, recipient, HOOK, ANN)
     await attempt(lived, NO_SUCH)
     assert (await successor_of(lived, one)).transport == "webhook"
-    said, _ = await attempt(lived, NO_SUCH, "webhook")
-    assert said.startswith("dead")
+    effect, _ = await attempt(lived, NO_SUCH, "webhook")
+    assert effect.startswith("dead")
 
 
-async def test_an_edited_recipient_does_not_hold_up_the_sweep(lived: Lived) -> None:
+async def test_a_changed_recipient_does_not_hold_up_the_sweep(lived: Lived) -> None:
     (one,) = await post(lived.context, ANN, ANN_AT_HOME)
     recipient = (await message_of(lived.context, one)).recipient_id
     async with lived.context.database.write() as tx:

@@ -1,4 +1,4 @@
-"""Mails as files: whole or not at all, one name for one parcel, private."""
+"""Mails as files: complete or not at all, one name for one message, private."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ def parcel(
     return Parcel(parcel_id, "rcp_1", "a@example.org", "<m@example.org>", body)
 
 
-async def test_writes_the_bytes_under_a_name_with_the_time_of_making(tmp_path: Path):
+async def test_the_bytes_are_written_to_a_file_named_by_creation_time(tmp_path: Path):
     folder = tmp_path / "var" / "mail"
     outcome = await FileTransport(folder).send(parcel())
     name = "20250116T130856.448Z-msg_01946f3b2c00aaaabbbbccccdddd.eml"
@@ -31,7 +31,7 @@ async def test_writes_the_bytes_under_a_name_with_the_time_of_making(tmp_path: P
     assert [path.name for path in folder.iterdir()] == [name]
 
 
-async def test_is_readable_by_its_owner_only(tmp_path: Path):
+async def test_the_file_is_readable_only_by_its_owner(tmp_path: Path):
     folder = tmp_path / "mail"
     before = os.umask(0)
     try:
@@ -42,7 +42,7 @@ async def test_is_readable_by_its_owner_only(tmp_path: Path):
     assert stat.S_IMODE((folder / outcome.text).stat().st_mode) == 0o600
 
 
-async def test_sent_again_it_is_still_one_file(tmp_path: Path):
+async def test_sending_again_creates_no_second_file(tmp_path: Path):
     file = FileTransport(tmp_path / "mail")
     outcomes = [await file.send(parcel()) for _ in range(2)]
     outcomes += await asyncio.gather(*(file.send(parcel()) for _ in range(10)))
@@ -50,7 +50,7 @@ async def test_sent_again_it_is_still_one_file(tmp_path: Path):
     assert [path.read_bytes() for path in (tmp_path / "mail").iterdir()] == [parcel().body]
 
 
-async def test_a_full_disk_is_temporary_and_leaves_no_piece_behind(tmp_path: Path):
+async def test_a_full_disk_is_temporary_and_leaves_no_partial_file(tmp_path: Path):
     process = await asyncio.create_subprocess_exec(
         os.sys.executable, "-c", _ON_A_FULL_DISK, str(tmp_path / "mail"), stdout=asyncio.subprocess.PIPE
     )
@@ -58,7 +58,7 @@ async def test_a_full_disk_is_temporary_and_leaves_no_piece_behind(tmp_path: Pat
     assert out.decode().split() == ["Temporary", "EFBIG", "0"]
 
 
-async def test_what_a_kill_cut_off_goes_with_the_mails_of_its_time(tmp_path: Path):
+async def test_a_partial_file_of_a_killed_process_is_purged_with_the_mails_of_its_time(tmp_path: Path):
     folder = tmp_path / "mail"
     process = await asyncio.create_subprocess_exec(os.sys.executable, "-c", _KILLED, str(folder))
     assert await process.wait() == -signal.SIGKILL
@@ -88,7 +88,7 @@ print(type(outcome).__name__, outcome.code, len(os.listdir(sys.argv[1])))
 """
 
 
-async def test_a_folder_that_cannot_be_made_is_temporary(tmp_path: Path):
+async def test_a_folder_that_cannot_be_created_is_temporary(tmp_path: Path):
     (tmp_path / "mail").write_text("a file stands where the folder should")
     outcome = await FileTransport(tmp_path / "mail").send(parcel())
     assert isinstance(outcome, Temporary)
@@ -96,7 +96,7 @@ async def test_a_folder_that_cannot_be_made_is_temporary(tmp_path: Path):
 
 
 @given(st.lists(st.text(max_size=200), min_size=2, max_size=20, unique=True))
-def test_no_id_leaves_the_folder_hides_or_shares_a_name(ids: list[str]):
+def test_no_id_results_in_a_path_outside_the_folder_a_hidden_file_or_a_shared_name(ids: list[str]):
     names = [file_name(parcel_id) for parcel_id in ids]
     assert len(set(names)) == len(ids)
     for name in names:
@@ -105,6 +105,6 @@ def test_no_id_leaves_the_folder_hides_or_shares_a_name(ids: list[str]):
         assert len(name.encode()) < 200
 
 
-def test_names_sort_by_the_time_of_making():
+def test_names_sort_by_creation_time():
     names = [file_name(new_id("msg")) for _ in range(3)]
     assert [name[:19] for name in names] == sorted(name[:19] for name in names)

@@ -1,4 +1,4 @@
-"""Who gets which messages, for how long, and what becomes of those that are dropped."""
+"""Who leases which messages, for how long, and what happens when a holder dies."""
 
 import asyncio
 from datetime import timedelta
@@ -29,7 +29,7 @@ async def begin(lived: Lived, leased: list[Leased]) -> frozenset[str]:
         return await lease.begin(tx, [one.claim for one in leased], lived.time[0])
 
 
-async def test_the_most_urgent_leave_first_then_the_longest_due(lived: Lived) -> None:
+async def test_the_most_urgent_messages_are_leased_first_then_the_longest_due(lived: Lived) -> None:
     (summary,) = await post(lived.context, ANN, urgency=3)
     lived.pass_time(seconds=1)
     (alert,) = await post(lived.context, ANN, urgency=1)
@@ -40,7 +40,7 @@ async def test_the_most_urgent_leave_first_then_the_longest_due(lived: Lived) ->
     assert [one.parcel.id for one in await take(lived)] == [critical, alert, later, summary]
 
 
-async def test_each_transport_gets_its_own_and_the_body_that_it_carries(lived: Lived) -> None:
+async def test_each_transport_gets_its_own_messages_with_the_matching_body(lived: Lived) -> None:
     await post(lived.context, ANN)
     await post(lived.context, HOOK)
     (mail,), (hook,) = await take(lived), await take(lived, transport="webhook")
@@ -72,7 +72,7 @@ async def test_a_lease_lasts_as_long_as_it_is_renewed(lived: Lived) -> None:
         assert await lease.renew(tx, [dropped.claim], lived.time[0] + HOLD) == frozenset()
 
 
-async def test_what_was_begun_when_its_holder_died_is_unknown_and_due_at_once(lived: Lived) -> None:
+async def test_a_begun_attempt_of_a_dead_holder_is_unknown_and_due_at_once(lived: Lived) -> None:
     await post(lived.context, ANN, count=2)
     begun, waiting = await take(lived)
     await begin(lived, [begun])
@@ -89,7 +89,7 @@ async def test_what_was_begun_when_its_holder_died_is_unknown_and_due_at_once(li
     assert len(await take(lived)) == 2
 
 
-async def test_a_new_worker_on_sqlite_takes_back_at_once_but_leaves_relays_alone(lived: Lived) -> None:
+async def test_a_new_worker_on_sqlite_takes_back_leases_of_workers_but_not_of_relays(lived: Lived) -> None:
     await post(lived.context, ANN, count=2)
     (ours,) = await take(lived, 1, holder="worker:dead")
     (relays,) = await take(lived, 1, holder="relay:win_1")
@@ -98,7 +98,7 @@ async def test_a_new_worker_on_sqlite_takes_back_at_once_but_leaves_relays_alone
     assert (await message_of(lived.context, relays.parcel.id)).state is MessageState.LEASED
 
 
-async def test_what_is_given_back_waits_again_but_not_what_was_begun(lived: Lived) -> None:
+async def test_returned_messages_are_queued_again_unless_an_attempt_was_begun(lived: Lived) -> None:
     await post(lived.context, ANN, count=2)
     leased = await take(lived)
     await begin(lived, leased[:1])
@@ -107,7 +107,7 @@ async def test_what_is_given_back_waits_again_but_not_what_was_begun(lived: Live
     assert [(await message_of(lived.context, one.parcel.id)).state for one in leased] == ["leased", "queued"]
 
 
-async def test_the_fast_road_refuses_whoever_lost_the_lease(lived: Lived) -> None:
+async def test_the_fast_path_refuses_a_holder_that_lost_its_lease(lived: Lived) -> None:
     await post(lived.context, ANN, count=2)
     slept = await take(lived)
     await begin(lived, slept[:1])
@@ -120,7 +120,7 @@ async def test_the_fast_road_refuses_whoever_lost_the_lease(lived: Lived) -> Non
     assert {(await message_of(lived.context, one.parcel.id)).lease_holder for one in took_over} == {"worker:b"}
 
 
-async def test_the_fast_road_writes_what_settle_writes(lived: Lived) -> None:
+async def test_the_fast_path_writes_what_settle_writes(lived: Lived) -> None:
     await post(lived.context, ANN, count=3)
     first, second, third = await take(lived)
     async with lived.context.database.write() as tx:
@@ -148,7 +148,7 @@ async def test_the_fast_road_writes_what_settle_writes(lived: Lived) -> None:
     assert attempt.holder == "worker:a"
 
 
-async def test_nobody_serves_the_transport_and_the_message_dies_of_age_all_the_same(lived: Lived) -> None:
+async def test_a_message_is_dead_when_too_old_even_if_no_worker_serves_its_transport(lived: Lived) -> None:
     (one,) = await post(lived.context, Address("mapi", "ann@example.org"))
     lived.pass_time(hours=71)
     await sweep.tick(lived.context)
@@ -159,7 +159,7 @@ async def test_nobody_serves_the_transport_and_the_message_dies_of_age_all_the_s
     assert (message.state, message.why) == (MessageState.DEAD, "given up: not sent within 4320 min, after 0 attempts")
 
 
-async def test_a_wait_of_seconds_is_told_in_seconds(lived: Lived) -> None:
+async def test_a_short_wait_is_reported_in_seconds(lived: Lived) -> None:
     (one,) = await post(lived.context, ANN, HOOK, move_on_at=lived.time[0] + timedelta(seconds=6))
     lived.pass_time(seconds=6)
     await sweep.tick(lived.context)
@@ -167,7 +167,7 @@ async def test_a_wait_of_seconds_is_told_in_seconds(lived: Lived) -> None:
     assert message.why == "not sent within 6 s, after 0 attempts; goes by webhook instead"
 
 
-async def test_what_moves_on_says_why_its_last_attempt_failed(lived: Lived) -> None:
+async def test_a_moved_message_says_why_its_last_attempt_failed(lived: Lived) -> None:
     (one,) = await post(lived.context, ANN, HOOK)
     (leased,) = await take(lived)
     async with lived.context.database.write() as tx:

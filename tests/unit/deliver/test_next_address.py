@@ -1,4 +1,4 @@
-"""Where a message goes that its transport cannot send: the recipient's first transport that was not tried and can send its bytes."""
+"""Which transport a message moves to: the recipient's first one that was not tried and can send its bytes."""
 
 import pytest
 

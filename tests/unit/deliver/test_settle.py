@@ -1,4 +1,4 @@
-"""What becomes of a message when an attempt ended: each outcome, in time and late, from the holder and from those who lost the lease."""
+"""What happens to a message after an attempt: each outcome, in time and late, from the holder and from former holders."""
 
 from datetime import timedelta
 
@@ -23,7 +23,7 @@ HOLD = timedelta(minutes=2)
 
 
 async def claim(lived: Lived, transport: str = "smtp", *, begin: bool = True) -> Claim:
-    """Lease the one due message, and begin."""
+    """Lease the only due message, and begin an attempt."""
     now = lived.time[0]
     async with lived.context.database.write() as tx:
         (leased,) = await lease.lease(tx, transport, 1, now, "worker:a", now + HOLD)
@@ -38,22 +38,22 @@ async def end(lived: Lived, held: Claim, outcome: Outcome) -> str:
 
 
 async def lose_lease(lived: Lived) -> None:
-    """Let the lease run out and be swept."""
+    """Let the lease expire, and sweep."""
     lived.pass_time(minutes=3)
     async with lived.context.database.write() as tx:
         assert await take_back_leases(tx, lived.time[0]) == 1
 
 
-async def test_sent_is_the_end_and_the_evidence_is_kept(lived: Lived) -> None:
+async def test_a_sent_message_is_settled_and_its_evidence_is_kept(lived: Lived) -> None:
     (one,) = await post(lived.context, ANN)
-    said = await end(lived, await claim(lived), SENT)
+    effect = await end(lived, await claim(lived), SENT)
     message, (attempt,) = await message_of(lived.context, one), await life_of(lived.context, one)
-    assert said == "sent: 250 2.0.0 queued as 4711"
+    assert effect == "sent: 250 2.0.0 queued as 4711"
     assert (message.state, message.attempts, message.settled_at) == (MessageState.SENT, 1, lived.time[0])
     assert (attempt.outcome, attempt.code, attempt.text, attempt.holder) == ("sent", "250", SENT.text, "worker:a")
 
 
-async def test_temporary_waits_and_is_tried_again_with_a_new_attempt(lived: Lived) -> None:
+async def test_a_temporary_failure_waits_and_is_tried_again(lived: Lived) -> None:
     (one,) = await post(lived.context, ANN)
     await end(lived, await claim(lived), BUSY)
     message = await message_of(lived.context, one)
@@ -66,24 +66,24 @@ async def test_temporary_waits_and_is_tried_again_with_a_new_attempt(lived: Live
     assert [attempt.outcome for attempt in await life_of(lived.context, one)] == ["temporary", "sent"]
 
 
-async def test_temporary_dies_of_age_and_the_last_try_is_at_the_very_end(lived: Lived) -> None:
+async def test_the_last_attempt_is_at_the_deadline_and_then_the_message_is_dead(lived: Lived) -> None:
     (one,) = await post(lived.context, ANN)
     lived.pass_time(hours=71, minutes=59, seconds=55)
     await end(lived, await claim(lived), BUSY)
     message = await message_of(lived.context, one)
     assert message.due_at == message.give_up_at
     lived.pass_time(seconds=5)
-    said = await end(lived, await claim(lived), BUSY)
-    assert said.startswith("dead: given up after 2 attempts; 451")
+    effect = await end(lived, await claim(lived), BUSY)
+    assert effect.startswith("dead: given up after 2 attempts; 451")
 
 
-async def test_permanent_is_dead_at_once_where_there_is_no_other_way(lived: Lived) -> None:
+async def test_a_permanent_failure_without_another_transport_is_dead_at_once(lived: Lived) -> None:
     (one,) = await post(lived.context, ANN)
     assert await end(lived, await claim(lived), NO_SUCH) == "dead: 550 5.1.1 no such user"
     assert (await message_of(lived.context, one)).settled_at == lived.time[0]
 
 
-async def test_unknown_says_so_and_is_tried_again_under_the_same_message_id(lived: Lived) -> None:
+async def test_an_unknown_outcome_is_visible_and_sent_again_with_the_same_message_id(lived: Lived) -> None:
     (one,) = await post(lived.context, ANN)
     before = await message_of(lived.context, one)
     await end(lived, await claim(lived), SILENT)
@@ -99,13 +99,13 @@ async def test_unknown_says_so_and_is_tried_again_under_the_same_message_id(live
 async def test_a_server_that_never_confirms_does_not_get_the_same_mail_for_three_days(lived: Lived) -> None:
     (one,) = await post(lived.context, ANN)
     for _ in range(MOST_UNKNOWN):
-        said = await end(lived, await claim(lived), SILENT)
+        effect = await end(lived, await claim(lived), SILENT)
         lived.pass_time(minutes=61)
-    assert said.startswith(f"dead: {MOST_UNKNOWN} attempts without an answer")
+    assert effect.startswith(f"dead: {MOST_UNKNOWN} attempts without an answer")
     assert len(await life_of(lived.context, one)) == MOST_UNKNOWN
 
 
-async def test_a_paused_worker_cannot_overwrite_the_verdict_of_the_one_that_took_over(lived: Lived) -> None:
+async def test_a_suspended_worker_cannot_overwrite_the_result_of_the_one_that_took_over(lived: Lived) -> None:
     (one,) = await post(lived.context, ANN)
     slept = await claim(lived)
     await lose_lease(lived)
@@ -121,7 +121,7 @@ async def test_a_paused_worker_cannot_overwrite_the_verdict_of_the_one_that_took
     assert "reported too late to count: permanent 550" in (first.text or "")
 
 
-async def test_a_paused_worker_cannot_begin_what_it_no_longer_holds(lived: Lived) -> None:
+async def test_a_suspended_worker_cannot_begin_a_message_that_it_no_longer_holds(lived: Lived) -> None:
     await post(lived.context, ANN)
     slept = await claim(lived, begin=False)
     lived.pass_time(minutes=3)
@@ -133,7 +133,7 @@ async def test_a_paused_worker_cannot_begin_what_it_no_longer_holds(lived: Lived
         assert await lease.begin(tx, [slept], lived.time[0]) == frozenset()
 
 
-async def test_an_attempt_is_begun_once_under_one_claim(lived: Lived) -> None:
+async def test_only_one_attempt_is_begun_under_one_claim(lived: Lived) -> None:
     (one,) = await post(lived.context, ANN)
     held = await claim(lived)
     async with lived.context.database.write() as tx:
@@ -142,7 +142,7 @@ async def test_an_attempt_is_begun_once_under_one_claim(lived: Lived) -> None:
 
 
 @pytest.mark.parametrize("meanwhile", ["unknown", "queued", "dead", "leased", "sent", "moved"])
-async def test_that_it_was_sent_is_a_fact_however_late_it_is_told(lived: Lived, meanwhile: str) -> None:
+async def test_a_late_report_that_it_was_sent_always_counts(lived: Lived, meanwhile: str) -> None:
     (one,) = await post(lived.context, ANN, *((HOOK,) if meanwhile == "moved" else ()))
     slept = await claim(lived)
     await lose_lease(lived)
@@ -159,7 +159,7 @@ async def test_that_it_was_sent_is_a_fact_however_late_it_is_told(lived: Lived, 
     assert "recorded before as unknown: lost the worker died or was cut off" in (first.text or "")
 
 
-async def test_a_receipt_that_comes_twice_changes_nothing(lived: Lived) -> None:
+async def test_a_result_that_comes_twice_changes_nothing(lived: Lived) -> None:
     (one,) = await post(lived.context, ANN)
     held = await claim(lived)
     await end(lived, held, SENT)
@@ -170,21 +170,21 @@ async def test_a_receipt_that_comes_twice_changes_nothing(lived: Lived) -> None:
     assert (await message_of(lived.context, one), await life_of(lived.context, one)) == (message, life)
 
 
-async def test_nobody_can_say_sent_who_never_began(lived: Lived) -> None:
+async def test_sent_is_refused_from_a_token_that_began_no_attempt(lived: Lived) -> None:
     (one,) = await post(lived.context, ANN)
     assert await end(lived, Claim(one, "lse_made_up"), SENT) == "refused: no attempt was begun under this token"
     assert await end(lived, Claim("msg_made_up", "lse_made_up"), SENT) == "refused: there is no such message"
     assert (await message_of(lived.context, one)).state is MessageState.QUEUED
 
 
-async def test_an_outcome_without_a_beginning_is_written_all_the_same(lived: Lived) -> None:
+async def test_a_result_of_an_attempt_that_was_not_begun_is_written(lived: Lived) -> None:
     (one,) = await post(lived.context, ANN)
     await end(lived, await claim(lived, begin=False), SENT)
     (attempt,) = await life_of(lived.context, one)
     assert (attempt.outcome, attempt.number) == ("sent", 1)
 
 
-async def test_a_late_proof_spares_the_successor_that_has_not_left(lived: Lived) -> None:
+async def test_a_late_sent_result_cancels_the_successor_that_was_not_sent_yet(lived: Lived) -> None:
     (one,) = await post(lived.context, ANN, HOOK)
     slept = await claim(lived)
     await lose_lease(lived)

@@ -1,4 +1,4 @@
-"""SMTP over guarded lines, with logins, and to odd addresses."""
+"""SMTP over TLS, with logins, and to unusual addresses."""
 
 import asyncio
 from pathlib import Path
@@ -13,7 +13,7 @@ from tests.support.smtp_client import HUGE, MAIL, client, parcel, raw_server, se
 
 
 @pytest.mark.parametrize("kind", ["starttls", "tls"])
-async def test_tls_is_verified_by_the_given_authority(kind: Any):
+async def test_tls_is_verified_against_the_configured_authority(kind: Any):
     with SmtpServer(tls=kind, users={"u@x": "p:/@%"}) as server:
         outcome = await send_to(server, login="u%40x:p%3A%2F%40%25@", query=f"tls={kind}", smtp_ca_file=server.ca_file)
         assert outcome == Sent("250", "2.0.0 kept")
@@ -38,7 +38,7 @@ async def test_starttls_is_required_not_tried(server: SmtpServer):
     assert server.count("MAIL") == 0
 
 
-async def test_many_over_one_guarded_line():
+async def test_many_mails_use_one_tls_connection():
     with SmtpServer(tls="starttls") as server:
         async with client(server, query="tls=starttls", smtp_ca_file=server.ca_file) as transport:
             for body in (MAIL, HUGE, MAIL):
@@ -49,7 +49,7 @@ async def test_many_over_one_guarded_line():
 
 @pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
 @pytest.mark.parametrize("is_named", [True, False])
-async def test_logs_in_by_the_mechanism_named_or_offered(mechanism: str, is_named: bool):
+async def test_the_login_uses_the_configured_or_an_offered_mechanism(mechanism: str, is_named: bool):
     with SmtpServer(users={"u": "p"}, mechanisms=(mechanism,)) as server:
         query = f"tls=none&auth={mechanism.lower()}" if is_named else "tls=none"
         assert isinstance(await send_to(server, login="u:p@", query=query), Sent)
@@ -64,7 +64,7 @@ async def test_a_mechanism_that_is_not_offered_is_temporary():
     assert "login" in outcome.text
 
 
-async def test_a_wrong_password_waits_for_the_mend_and_does_not_hammer(monkeypatch: pytest.MonkeyPatch):
+async def test_a_wrong_password_is_temporary_and_is_not_retried_at_once(monkeypatch: pytest.MonkeyPatch):
     with SmtpServer(users={"u": "right"}) as server:
         async with client(server, login="u:wrong@", smtp_connections=1) as transport:
             first, *others = [await transport.send(parcel()) for _ in range(5)]
@@ -107,12 +107,12 @@ async def test_a_fixed_token_logs_in():
     assert isinstance(outcome, Sent)
 
 
-async def test_an_address_beyond_ascii_needs_smtputf8(server: SmtpServer):
+async def test_a_non_ascii_address_needs_smtputf8(server: SmtpServer):
     assert isinstance(await send_to(server, to="jörg@exämple.org"), Sent)
     assert server.messages[0].recipients == ("jörg@exämple.org",)
 
 
-async def test_without_smtputf8_such_an_address_is_permanent():
+async def test_without_smtputf8_a_non_ascii_address_is_permanent():
     lines: list[bytes] = []
 
     async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -131,7 +131,7 @@ async def test_without_smtputf8_such_an_address_is_permanent():
 @pytest.mark.parametrize(
     "to", ["", "ann", "a@b\r\nRCPT TO:<evil@x>", "a@b> SIZE=1", "a b@c", "<a@b>", "a@b\x00", "a@b@c"]
 )
-async def test_an_address_that_could_say_more_is_refused(server: SmtpServer, to: str):
+async def test_an_address_that_could_inject_a_command_is_refused(server: SmtpServer, to: str):
     outcome = await send_to(server, to=to)
     assert isinstance(outcome, Permanent)
     assert outcome.code == "address"

@@ -24,7 +24,7 @@ USUAL = {
 
 @dataclass
 class Script:
-    """Answers byte for byte as told: what a server that keeps to the protocol cannot do. Keeps the mails that got their dot."""
+    """Replies byte for byte as scripted, which a correct server cannot do. Keeps the mails that were ended by the final dot."""
 
     answers: dict[str, bytes] = field(default_factory=dict)
     is_torn: bool = False
@@ -64,7 +64,7 @@ async def _until_dot(reader: asyncio.StreamReader) -> bytes | None:
     return b"".join(lines)
 
 
-async def test_three_commands_go_out_at_once_and_the_body_only_after_their_answers():
+async def test_three_commands_are_sent_at_once_and_the_body_only_after_their_replies():
     heard: list[bytes] = []
 
     async def watch(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -87,7 +87,7 @@ async def test_three_commands_go_out_at_once_and_the_body_only_after_their_answe
 
 
 @pytest.mark.parametrize("is_torn", [True, False])
-async def test_answers_are_read_however_they_are_cut(is_torn: bool):
+async def test_replies_are_read_however_they_are_split(is_torn: bool):
     script = Script({"MAIL": b"250-well\r\n250-now\r\n250 ok\r\n", "DOT": b"250-kept\r\n250 as 17\n"}, is_torn=is_torn)
     async with raw_server(script.talk) as port, client(port, host=HOST, smtp_connections=1) as transport:
         for _ in range(3):
@@ -96,7 +96,7 @@ async def test_answers_are_read_however_they_are_cut(is_torn: bool):
     assert script.connections == 1
 
 
-async def test_a_refused_recipient_costs_no_connection_and_the_next_mail_has_its_own_answers():
+async def test_a_refused_recipient_keeps_the_connection_and_the_next_mail_gets_its_own_replies():
     script = Script({"RCPT": b"550 5.1.1 nobody\r\n", "DATA": b"503 no recipient\r\n"})
     async with raw_server(script.talk) as port, client(port, host=HOST, smtp_connections=1) as transport:
         for _ in range(3):
@@ -104,7 +104,7 @@ async def test_a_refused_recipient_costs_no_connection_and_the_next_mail_has_its
     assert script.connections == 1
 
 
-async def test_a_server_that_wants_a_mail_without_recipients_gets_none():
+async def test_a_server_that_accepts_data_without_recipients_gets_no_mail():
     """RFC 2920 section 3.1: DATA may be answered by 354 although the recipient was refused."""
     script = Script({"RCPT": b"450 4.2.1 later\r\n"})
     async with raw_server(script.talk) as port, client(port, host=HOST, smtp_connections=1) as transport:
@@ -115,13 +115,13 @@ async def test_a_server_that_wants_a_mail_without_recipients_gets_none():
     assert len(script.mails) == 1
 
 
-async def test_a_first_no_counts_even_if_the_line_then_dies(server: SmtpServer):
+async def test_the_first_refusal_counts_even_if_the_connection_is_lost_after_it(server: SmtpServer):
     server.behave = Behave(answers={"RCPT": "550 5.1.1 nobody"}, hang_up="DATA")
     assert await send_to(server) == Permanent("550", "5.1.1 nobody")
 
 
-async def test_an_answer_too_many_is_never_taken_for_the_next_one():
-    """A second 250 after the dot would answer the next MAIL, and a mail too late by one answer would be called sent."""
+async def test_an_unexpected_reply_is_never_taken_for_the_next_one():
+    """A second 250 after the final dot would be taken for the reply to the next MAIL, and every later mail would get the reply of the one before."""
     script = Script({"DOT": b"250 kept\r\n250 kept again\r\n"})
     async with raw_server(script.talk) as port, client(port, host=HOST, smtp_connections=1) as transport:
         assert isinstance(await transport.send(parcel()), Sent)
@@ -131,7 +131,7 @@ async def test_an_answer_too_many_is_never_taken_for_the_next_one():
     assert script.connections == 2
 
 
-async def test_behind_a_firewall_that_drops_all_but_the_first_command_the_next_try_asks_one_by_one():
+async def test_after_a_lost_pipelined_connection_commands_are_sent_one_by_one():
     mails = []
 
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -152,7 +152,7 @@ async def test_behind_a_firewall_that_drops_all_but_the_first_command_the_next_t
 
 @pytest.mark.parametrize("ehlo", [USUAL["EHLO"], b"250 mail.test\r\n"], ids=["pipelining", "one-by-one"])
 @pytest.mark.parametrize("body", [MAIL, HUGE], ids=["short", "long"])
-async def test_a_yes_before_the_dot_does_not_answer_it(ehlo: bytes, body: bytes):
+async def test_a_success_reply_before_the_final_dot_is_not_trusted(ehlo: bytes, body: bytes):
     script = Script({"EHLO": ehlo, "DATA": b"354 go on\r\n250 too early\r\n", "DOT": b"554 5.7.1 never\r\n"})
     async with raw_server(script.talk) as port:
         assert await send_to(port, body, host=HOST) == Temporary("250", "too early")
@@ -172,7 +172,7 @@ async def test_a_yes_before_the_dot_does_not_answer_it(ehlo: bytes, body: bytes)
     ],
     ids=["no line end", "no last line", "answers for ever", "no code", "half a code", "no space", "yes and no"],
 )
-async def test_nonsense_before_the_dot_sends_nothing_and_after_it_is_unknown(words: bytes):
+async def test_an_invalid_reply_before_the_final_dot_sends_nothing_and_after_it_is_unknown(words: bytes):
     script = Script({"MAIL": words})
     async with raw_server(script.talk) as port:
         assert isinstance(await send_to(port, host=HOST), Temporary)

@@ -1,4 +1,4 @@
-"""SMTP against a real server: what is sent, how many connections it takes, and what becomes of them."""
+"""SMTP against a real server: what is sent, over how many connections, and what happens to the connections."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ from tests.support.smtp import Behave, SmtpServer
 from tests.support.smtp_client import MAIL, client, parcel, send_to
 
 
-async def test_sends_the_bytes_with_the_envelope_of_the_settings(server: SmtpServer):
+async def test_the_bytes_are_sent_with_the_configured_sender(server: SmtpServer):
     outcome = await send_to(server)
     assert outcome == Sent("250", "2.0.0 kept")
     [message] = server.messages
@@ -55,7 +55,7 @@ def test_no_body_ends_the_mail_early_or_loses_a_byte(body: bytes):
     assert with_line_ends(clean) == clean
 
 
-async def test_one_connection_carries_many_without_a_needless_round_trip(server: SmtpServer):
+async def test_one_connection_carries_many_mails_without_extra_round_trips(server: SmtpServer):
     async with client(server, smtp_connections=1) as transport:
         outcomes = [await transport.send(parcel()) for _ in range(10)]
     assert outcomes == [Sent("250", "2.0.0 kept")] * 10
@@ -71,7 +71,7 @@ async def test_one_connection_carries_many_without_a_needless_round_trip(server:
     ]
 
 
-async def test_a_used_up_connection_is_made_anew(server: SmtpServer):
+async def test_a_connection_is_replaced_after_its_last_allowed_mail(server: SmtpServer):
     async with client(server, smtp_messages_per_connection=3) as transport:
         for _ in range(7):
             assert isinstance(await transport.send(parcel()), Sent)
@@ -79,7 +79,7 @@ async def test_a_used_up_connection_is_made_anew(server: SmtpServer):
     assert server.count("QUIT") == 3
 
 
-async def test_many_at_once_share_the_allowed_connections(server: SmtpServer):
+async def test_concurrent_sends_share_the_allowed_connections(server: SmtpServer):
     server.behave = Behave(delays={"MAIL": 0.02})
     async with client(server, smtp_connections=3) as transport:
         outcomes = await asyncio.gather(*(transport.send(parcel(b"%d\r\n" % n)) for n in range(30)))
@@ -88,7 +88,7 @@ async def test_many_at_once_share_the_allowed_connections(server: SmtpServer):
     assert server.connections == 3
 
 
-async def test_a_connection_that_died_in_idleness_is_replaced_unseen(server: SmtpServer):
+async def test_an_idle_connection_that_died_is_replaced_without_a_failed_attempt(server: SmtpServer):
     server.behave = Behave(idle_close_s=0.1)
     async with client(server, smtp_connections=1) as transport:
         for _ in range(3):
@@ -97,7 +97,7 @@ async def test_a_connection_that_died_in_idleness_is_replaced_unseen(server: Smt
     assert server.connections == 3
 
 
-async def test_a_kept_connection_that_says_421_is_replaced_unseen(server: SmtpServer):
+async def test_an_idle_connection_that_replies_421_is_replaced_without_a_failed_attempt(server: SmtpServer):
     server.behave = Behave(max_messages=2)
     async with client(server, smtp_connections=1) as transport:
         outcomes = [await transport.send(parcel(b"%d\r\n" % n)) for n in range(5)]
@@ -106,7 +106,7 @@ async def test_a_kept_connection_that_says_421_is_replaced_unseen(server: SmtpSe
     assert server.connections == 3
 
 
-async def test_a_kept_connection_that_falls_silent_is_replaced(server: SmtpServer):
+async def test_an_idle_connection_that_does_not_reply_is_replaced(server: SmtpServer):
     async with client(server, smtp_connections=1, smtp_timeout_s=0.4) as transport:
         await transport.send(parcel())
         server.behave = Behave(delays={"MAIL": 0.5})
@@ -117,7 +117,7 @@ async def test_a_kept_connection_that_falls_silent_is_replaced(server: SmtpServe
     assert server.connections == 2
 
 
-async def test_a_long_idle_connection_is_not_trusted(server: SmtpServer, monkeypatch: pytest.MonkeyPatch):
+async def test_a_connection_that_was_idle_too_long_is_not_used(server: SmtpServer, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(smtp, "IDLE_S", 0.05)
     async with client(server) as transport:
         await transport.send(parcel())
@@ -126,7 +126,7 @@ async def test_a_long_idle_connection_is_not_trusted(server: SmtpServer, monkeyp
     assert server.connections == 2
 
 
-async def test_a_cancelled_send_gives_its_place_back_and_drops_its_connection(server: SmtpServer):
+async def test_a_cancelled_send_frees_its_slot_and_closes_its_connection(server: SmtpServer):
     async with client(server, smtp_connections=1) as transport:
         await transport.send(parcel())
         server.behave = Behave(delays={"RCPT": 0.5})
@@ -137,14 +137,14 @@ async def test_a_cancelled_send_gives_its_place_back_and_drops_its_connection(se
     assert server.connections == 2
 
 
-async def test_close_leaves_no_connection(server: SmtpServer):
+async def test_close_leaves_no_open_connection(server: SmtpServer):
     async with client(server) as transport:
         await asyncio.gather(*(transport.send(parcel()) for _ in range(4)))
     await asyncio.sleep(0.05)
     assert server.open_connections == 0
 
 
-async def test_nobody_listening_is_temporary():
+async def test_a_refused_connection_is_temporary():
     with SmtpServer() as gone:
         port = gone.port
     outcome = await send_to(port)
@@ -153,11 +153,11 @@ async def test_nobody_listening_is_temporary():
 
 
 @pytest.mark.parametrize("places", [["CONNECT"], ["EHLO", "HELO"]])
-async def test_a_server_that_refuses_us_altogether_is_temporary(server: SmtpServer, places: list[str]):
+async def test_a_server_that_refuses_at_the_greeting_is_temporary(server: SmtpServer, places: list[str]):
     server.behave = Behave(answers=dict.fromkeys(places, "554 5.7.1 go away"))
     assert await send_to(server) == Temporary("554", "5.7.1 go away")
 
 
-async def test_a_server_that_knows_only_helo_is_served(server: SmtpServer):
+async def test_a_server_that_knows_only_helo_works(server: SmtpServer):
     server.behave = Behave(answers={"EHLO": "500 what?"})
     assert isinstance(await send_to(server), Sent)

@@ -1,4 +1,4 @@
-"""What an SMTP address in the settings means, and which are refused."""
+"""What the SMTP URL in the settings means, and which URLs are refused."""
 
 import ssl
 from pathlib import Path
@@ -34,7 +34,7 @@ from app.deliver.transports.smtp import SmtpTransport
         "smtp://host:0",
     ],
 )
-def test_a_url_that_is_unsafe_or_not_understood_is_refused_without_telling_the_password(url: str):
+def test_an_unsafe_or_unknown_url_is_refused_without_showing_the_password(url: str):
     with pytest.raises(BadSettings, match=r"TOCSIN_SMTP_(URL|OAUTH_TOKEN): ") as refused:
         build_transports(load_settings(smtp_url=url), b"secret")
     assert "hunter2" not in str(refused.value)
@@ -56,7 +56,7 @@ def test_a_url_that_is_unsafe_or_not_understood_is_refused_without_telling_the_p
         ("smtp://localhost:587", 587, "starttls"),
     ],
 )
-def test_what_is_not_said_is_guarded(url: str, port: int, tls: str):
+def test_tls_is_the_default(url: str, port: int, tls: str):
     server = SmtpTransport.from_settings(load_settings(smtp_url=url))._access.server
     assert (server.port, server.tls) == (port, tls)
     assert "u:p" not in repr(server)
@@ -69,18 +69,18 @@ def test_an_authority_that_cannot_be_read_is_refused(tmp_path: Path):
             SmtpTransport.from_settings(load_settings(smtp_url="smtp://host", smtp_ca_file=tmp_path / name))
 
 
-def test_a_sender_that_is_no_address_is_refused():
+def test_a_sender_that_is_not_an_address_is_refused():
     with pytest.raises(BadSettings, match="TOCSIN_MAIL_FROM: "):
         SmtpTransport.from_settings(load_settings(smtp_url="smtp://host", mail_from="Tocsin"))
 
 
-def test_the_line_is_verified_always():
+def test_certificates_are_always_verified():
     access = SmtpTransport.from_settings(load_settings(smtp_url="smtp://host"))._access
     assert access.tls.verify_mode is ssl.CERT_REQUIRED
     assert access.tls.check_hostname
 
 
-async def test_smtp_is_there_only_when_configured(tmp_path: Path):
+async def test_the_smtp_transport_exists_only_when_configured(tmp_path: Path):
     without = build_transports(load_settings(var_dir=tmp_path), b"secret")
     with_it = build_transports(load_settings(var_dir=tmp_path, smtp_url="smtp://localhost"), b"secret")
     assert sorted(without) == ["file", "webhook"]

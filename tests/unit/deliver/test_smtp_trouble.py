@@ -1,4 +1,4 @@
-"""SMTP against a real server that misbehaves as told: what is refused, and what is only perhaps sent."""
+"""SMTP against a real server that misbehaves as scripted: what is refused, and what may have been sent."""
 
 import asyncio
 import time
@@ -17,7 +17,7 @@ from tests.support.smtp_client import HUGE, client, parcel, raw_server, send_to
     ("answer", "wanted"),
     [("451 4.3.0 later", Temporary), ("554 5.7.1 never", Permanent), ("421 4.3.2 closing", Temporary)],
 )
-async def test_the_servers_no_is_passed_on_with_its_words(
+async def test_a_refusal_is_returned_with_the_servers_text(
     server: SmtpServer, place: str, answer: str, wanted: type[Outcome]
 ):
     async with client(server, smtp_connections=1) as transport:
@@ -31,13 +31,13 @@ async def test_the_servers_no_is_passed_on_with_its_words(
     assert server.connections == (2 if answer.startswith("421") else 1)
 
 
-async def test_a_login_that_is_missed_at_mail_is_a_fault_to_mend(server: SmtpServer):
+async def test_a_server_that_requires_a_login_at_mail_is_temporary(server: SmtpServer):
     server.behave = Behave(answers={"MAIL": "530 5.7.0 authentication required"})
     assert await send_to(server) == Temporary("530", "5.7.0 authentication required")
 
 
 @pytest.mark.parametrize("place", ["CONNECT", "EHLO", "MAIL", "RCPT", "DATA"])
-async def test_a_hang_up_before_the_body_is_temporary(server: SmtpServer, place: str):
+async def test_a_closed_connection_before_the_body_is_temporary(server: SmtpServer, place: str):
     server.behave = Behave(hang_up=place)
     outcome = await send_to(server)
     assert isinstance(outcome, Temporary)
@@ -46,14 +46,14 @@ async def test_a_hang_up_before_the_body_is_temporary(server: SmtpServer, place:
 
 
 @pytest.mark.parametrize("place", ["CONNECT", "EHLO", "MAIL", "RCPT", "DATA"])
-async def test_silence_before_the_body_is_temporary(server: SmtpServer, place: str):
+async def test_no_reply_before_the_body_is_temporary(server: SmtpServer, place: str):
     server.behave = Behave(delays={place: 1})
     outcome = await send_to(server, smtp_timeout_s=0.2)
     assert isinstance(outcome, Temporary)
     assert outcome.code in ("connect", "timeout")
 
 
-async def test_a_hang_up_amid_a_long_body_is_temporary(server: SmtpServer):
+async def test_a_closed_connection_within_a_long_body_is_temporary(server: SmtpServer):
     server.behave = Behave(hang_up="BODY")
     outcome = await send_to(server, body=HUGE)
     assert isinstance(outcome, Temporary)
@@ -62,19 +62,19 @@ async def test_a_hang_up_amid_a_long_body_is_temporary(server: SmtpServer):
 
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
 @pytest.mark.parametrize("kind", ["starttls", "tls"])
-def test_so_it_is_over_tls_whose_transport_does_not_count_all_that_waits(kind: Literal["starttls", "tls"], new_loop):
+def test_a_closed_connection_within_a_long_body_is_temporary_over_tls(kind: Literal["starttls", "tls"], new_loop):
     with SmtpServer(Behave(hang_up="BODY"), tls=kind) as server, asyncio.Runner(loop_factory=new_loop) as runner:
         outcome = runner.run(send_to(server, body=HUGE, query=f"tls={kind}", smtp_ca_file=server.ca_file))
     assert isinstance(outcome, Temporary)
     assert outcome.code == "disconnect"
 
 
-async def test_a_hang_up_amid_a_body_that_was_handed_over_whole_is_unknown(server: SmtpServer):
+async def test_a_closed_connection_after_a_body_written_at_once_is_unknown(server: SmtpServer):
     server.behave = Behave(hang_up="BODY")
     assert isinstance(await send_to(server), Unknown)
 
 
-async def test_a_long_body_arrives_whole(server: SmtpServer):
+async def test_a_long_body_arrives_complete(server: SmtpServer):
     assert isinstance(await send_to(server, body=HUGE), Sent)
     assert server.messages[0].data == HUGE
 
@@ -86,7 +86,7 @@ async def _agree_to_a_mail(reader: asyncio.StreamReader, writer: asyncio.StreamW
         writer.write(answer + b"\r\n")
 
 
-async def test_a_no_amid_a_long_body_is_taken_as_such():
+async def test_a_refusal_within_a_long_body_counts():
     async def full(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await _agree_to_a_mail(reader, writer)
         await reader.readline()
@@ -97,7 +97,7 @@ async def test_a_no_amid_a_long_body_is_taken_as_such():
         assert await send_to(port, body=HUGE, host="127.0.0.1") == Permanent("552", "5.3.4 too big")
 
 
-async def test_a_server_that_stops_reading_amid_the_body_is_temporary():
+async def test_a_server_that_stops_reading_within_the_body_is_temporary():
     async def deaf(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await _agree_to_a_mail(reader, writer)
         await asyncio.sleep(60)
@@ -111,7 +111,7 @@ async def test_a_server_that_stops_reading_amid_the_body_is_temporary():
 
 
 @pytest.mark.parametrize("behave", [Behave(hang_up="DOT"), Behave(delays={"DOT": 1})])
-async def test_no_answer_to_the_final_dot_is_unknown_and_the_connection_is_never_used_again(
+async def test_no_reply_to_the_final_dot_is_unknown_and_the_connection_is_not_used_again(
     server: SmtpServer, behave: Behave
 ):
     async with client(server, smtp_timeout_s=0.3, smtp_connections=1) as transport:
@@ -125,8 +125,8 @@ async def test_no_answer_to_the_final_dot_is_unknown_and_the_connection_is_never
     assert [message.connection for message in server.messages] == [1, 2]
 
 
-async def test_an_answer_counts_that_came_in_time_while_this_process_was_busy(server: SmtpServer):
-    """Else a mail that was taken would be called unknown, and sent again."""
+async def test_a_reply_that_came_in_time_counts_though_the_process_was_busy(server: SmtpServer):
+    """Otherwise a mail that was accepted would count as unknown and be sent again."""
     server.behave = Behave(delays={"DOT": 0.2})
     async with client(server, smtp_timeout_s=2) as transport, asyncio.TaskGroup() as group:
         sending = group.create_task(transport.send(parcel()))
@@ -136,14 +136,14 @@ async def test_an_answer_counts_that_came_in_time_while_this_process_was_busy(se
     assert isinstance(sending.result(), Sent)
 
 
-async def test_nonsense_is_temporary_before_the_dot_and_unknown_after(server: SmtpServer):
+async def test_an_invalid_reply_is_temporary_before_the_final_dot_and_unknown_after_it(server: SmtpServer):
     server.behave = Behave(answers={"RCPT": "what?"})
     assert isinstance(await send_to(server), Temporary)
     server.behave = Behave(answers={"DOT": "what?"})
     assert isinstance(await send_to(server), Unknown)
 
 
-async def test_words_that_are_no_text_are_made_fit_to_store(server: SmtpServer):
+async def test_a_reply_that_is_not_valid_text_is_made_storable(server: SmtpServer):
     server.behave = Behave(answers={"RCPT": "550 a\x00b" + "c" * 4000})
     outcome = await send_to(server)
     assert isinstance(outcome, Permanent)

@@ -18,7 +18,7 @@ from app.domain.message import Parcel
 from tests.support.webhook_server import BODY, NOW, SECRET, post, post_to, reply, running
 
 
-async def test_posts_the_body_signed_after_standard_webhooks():
+async def test_the_body_is_posted_with_a_standard_webhooks_signature():
     async with running(reply("200 OK", b"thanks")) as server:
         outcome = await post(f"http://127.0.0.1:{server.port}/hook?a=b%20c#part")
     assert outcome == Sent("200", "thanks")
@@ -36,13 +36,13 @@ async def test_posts_the_body_signed_after_standard_webhooks():
     assert f"webhook-signature: v1,{base64.b64encode(wanted).decode()}" in lines
 
 
-def test_signs_as_the_specification_does_in_its_own_example():
+def test_the_signature_matches_the_example_of_the_specification():
     secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
     signature = sign(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, b'{"test": 2432232314}')
     assert signature == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
 
 
-def test_each_recipient_has_a_secret_of_its_own():
+def test_each_recipient_has_its_own_secret():
     secrets = {signing_secret(key, who) for key in (SECRET, b"other") for who in ("rcp_1", "rcp_2")}
     assert len(secrets) == 4
     assert all(len(base64.b64decode(secret.removeprefix("whsec_"))) == 32 for secret in secrets)
@@ -66,7 +66,7 @@ def test_each_recipient_has_a_secret_of_its_own():
         ("503 Busy", Temporary),
     ],
 )
-async def test_the_status_decides(status: str, wanted: type[Outcome]):
+async def test_the_status_determines_the_outcome(status: str, wanted: type[Outcome]):
     outcome = await post_to(reply(status))
     assert type(outcome) is wanted
     assert outcome.code == status[:3]
@@ -80,13 +80,13 @@ async def test_a_redirect_is_not_followed():
     assert f"127.0.0.1:{inner.port}" in outcome.text
 
 
-async def test_waits_as_long_as_the_answer_asks():
+async def test_retry_after_of_the_response_is_returned():
     outcome = await post_to(reply("429 Slow", b"", "Retry-After: 120"))
     assert outcome == Temporary("429", "", timedelta(seconds=120))
 
 
 @pytest.mark.parametrize(
-    ("said", "wanted"),
+    ("header", "wanted"),
     [
         ("0", timedelta(0)),
         ("7", timedelta(seconds=7)),
@@ -99,17 +99,17 @@ async def test_waits_as_long_as_the_answer_asks():
         ("-5", None),
     ],
 )
-def test_retry_after_is_seconds_or_a_date_and_an_hour_at_most(said: str, wanted: timedelta | None):
-    assert retry_after(said, NOW) == wanted
+def test_retry_after_is_seconds_or_a_date_and_an_hour_at_most(header: str, wanted: timedelta | None):
+    assert retry_after(header, NOW) == wanted
 
 
 @given(st.text())
-def test_retry_after_never_fails(said: str):
-    waited = retry_after(said, NOW)
+def test_retry_after_never_fails(header: str):
+    waited = retry_after(header, NOW)
     assert waited is None or timedelta(0) <= waited <= timedelta(hours=1)
 
 
-async def test_a_hang_up_after_the_request_is_unknown():
+async def test_a_closed_connection_after_the_request_is_unknown():
     async def hang_up(_: bytes, writer: asyncio.StreamWriter) -> None:
         writer.close()
 
@@ -118,7 +118,7 @@ async def test_a_hang_up_after_the_request_is_unknown():
     assert outcome.code == "disconnect"
 
 
-async def test_half_an_answer_is_unknown():
+async def test_an_incomplete_response_is_unknown():
     async def half(_: bytes, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 20")
         writer.close()
@@ -126,7 +126,7 @@ async def test_half_an_answer_is_unknown():
     assert isinstance(await post_to(half), Unknown)
 
 
-async def test_no_answer_in_time_is_unknown():
+async def test_no_response_in_time_is_unknown():
     async def silent(_: bytes, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(2)
 
@@ -134,7 +134,7 @@ async def test_no_answer_in_time_is_unknown():
     assert outcome == Unknown("timeout", "no answer within 0.3 s")
 
 
-async def test_an_answer_that_never_ends_counts_by_its_status_and_is_cut():
+async def test_an_endless_response_counts_by_its_status_and_is_cut():
     async def endless(_: bytes, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
         while True:

@@ -1,4 +1,4 @@
-"""The guard that keeps webhooks out of private networks, and the names that certificates are checked by."""
+"""Webhooks cannot reach private networks, and certificates are verified against the host name."""
 
 import asyncio
 import ipaddress
@@ -51,7 +51,7 @@ async def test_other_urls_are_refused(url: str):
         "169.254.169.254",
     ],
 )
-async def test_private_hosts_are_refused_however_written(host: str):
+async def test_private_hosts_are_refused_however_they_are_written(host: str):
     async with running(reply("200 OK")) as server:
         outcome = await post(f"http://{host}:{server.port}/", network=PublicOnly())
         assert server.connections == 0
@@ -74,7 +74,7 @@ async def test_connects_to_the_address_that_was_checked_even_if_the_name_changes
     assert f"host: hook.example.org:{server.port}".encode() in server.requests[0].lower()
 
 
-async def test_an_address_that_does_not_answer_gives_way_to_the_next():
+async def test_after_an_address_that_does_not_answer_the_next_is_tried():
     async def two(_: str, __: int) -> list[IpAddress]:
         return [ipaddress.ip_address("127.0.0.2"), ipaddress.ip_address("127.0.0.1")]
 
@@ -104,7 +104,7 @@ async def test_tls_is_checked_against_the_name_not_the_address(name: str):
         assert "certificate" in outcome.text
 
 
-async def test_a_resolver_that_does_not_answer_is_temporary_and_holds_up_nobody_else():
+async def test_a_resolver_that_does_not_answer_is_temporary_and_delays_nothing_else():
     asked = []
 
     async def dead(host: str, _: int) -> list[IpAddress]:
@@ -129,7 +129,7 @@ async def test_a_resolver_that_does_not_answer_is_temporary_and_holds_up_nobody_
     await webhook.close()
 
 
-async def test_a_dead_resolver_starves_no_other_thread(monkeypatch: pytest.MonkeyPatch):
+async def test_a_dead_resolver_blocks_no_other_thread(monkeypatch: pytest.MonkeyPatch):
     let_go = threading.Event()
 
     def dead(*_: object, **__: object) -> list[object]:
