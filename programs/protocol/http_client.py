@@ -64,8 +64,15 @@ class HttpClient:
     def __init__(
         self, url: str, headers: Mapping[str, str], *, ca_file: str = "", keeps_connection: bool, uses_proxy: bool
     ) -> None:
-        self._address = _read_address(url)
-        self.host, self.is_encrypted = self._address.hostname or "", self._address.scheme == "https"
+        try:
+            self._address = urlsplit(url)
+            _ = self._address.port  # urlsplit checks the port only when it is read
+        except ValueError as cause:
+            raise BadAddress(f"the address {url!r}: {cause}") from cause
+        has_more = self._address.query or self._address.fragment or self._address.username
+        if self._address.scheme not in ("http", "https") or not self._address.hostname or has_more:
+            raise BadAddress(f"{url!r} is not an address such as https://tocsin.example.org")
+        self.host, self.is_encrypted = self._address.hostname, self._address.scheme == "https"
         self._headers = dict(headers) if keeps_connection else {**headers, "Connection": "close"}
         self._keeps_connection, self._uses_proxy = keeps_connection, uses_proxy
         self._connection: http.client.HTTPConnection | None = None
@@ -102,7 +109,11 @@ class HttpClient:
             connection.close()
 
     def _exchange(self, path: str, body: bytes, limits: TimeLimits, most: int) -> HttpAnswer:
-        connection, (target, proxy_headers) = self._connection, self._target(path)
+        connection, proxy = self._connection, self._proxy()
+        target, proxy_headers = path, {}
+        if proxy is not None and not self.is_encrypted:
+            # Without TLS a proxy wants the whole address, and its own credentials.
+            target, proxy_headers = f"http://{self._address.netloc.rpartition('@')[2]}{path}", _credentials(proxy)
         with _ended_after(limits.total, connection or self._new_connection(limits.connect)) as line:
             self._connection = line
             if connection is None:
@@ -123,13 +134,6 @@ class HttpClient:
         found = getproxies().get(self._address.scheme) if self._uses_proxy and not proxy_bypass(self.host) else None
         return urlsplit(found if "://" in found else f"http://{found}") if found else None
 
-    def _target(self, path: str) -> tuple[str, dict[str, str]]:
-        """Return what to ask for: without TLS a proxy wants the whole address, and its own credentials."""
-        proxy = self._proxy()
-        if proxy is None or self.is_encrypted:
-            return path, {}
-        return f"http://{self._address.netloc.rpartition('@')[2]}{path}", _credentials(proxy)
-
     def _new_connection(self, timeout: float) -> http.client.HTTPConnection:
         """Return a connection that is not open yet. TLS goes through a tunnel of the proxy, which never sees our key."""
         proxy = self._proxy()
@@ -140,18 +144,6 @@ class HttpClient:
         if proxy is not None:
             connection.set_tunnel(self.host, self._address.port or 443, _credentials(proxy))
         return connection
-
-
-def _read_address(url: str) -> SplitResult:
-    try:
-        address = urlsplit(url)
-        _ = address.port  # urlsplit checks the port only when it is read
-    except ValueError as cause:
-        raise BadAddress(f"the address {url!r}: {cause}") from cause
-    has_more = address.query or address.fragment or address.username
-    if address.scheme not in ("http", "https") or not address.hostname or has_more:
-        raise BadAddress(f"{url!r} is not an address such as https://tocsin.example.org")
-    return address
 
 
 def _credentials(proxy: SplitResult) -> dict[str, str]:

@@ -22,7 +22,12 @@ _NO_ERROR_BOXES = 0x1 | 0x2 | 0x8000  # SEM_FAILCRITICALERRORS, SEM_NOGPFAULTERR
 
 def main(open_mailbox: Callable[[ChildOrder], Mailbox] | None = None) -> int:
     """Carry out the order on stdin. Return 0 whenever a verdict was printed. `open_mailbox` replaces MAPI's mailbox by another one."""
-    link = _link_to_parent()
+    # Keep stdout for our lines alone: what a mail client prints goes to stderr.
+    output = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    if sys.platform == "win32":
+        library("kernel32").SetErrorMode(_NO_ERROR_BOXES)
+    link = ParentLink(sys.stdin.buffer, output)
     try:
         order = ChildOrder.from_line(sys.stdin.buffer.readline(MAX_ORDER + 1))
     except BadLine as error:
@@ -32,7 +37,13 @@ def main(open_mailbox: Callable[[ChildOrder], Mailbox] | None = None) -> int:
     try:
         message = _read_message(order) if order.mode == "send" else None
         mailbox = (open_mailbox or _open_mailbox)(order)
-        verdict = _carry_out(order, message, mailbox, link)
+        if message is not None:
+            verdict = send(mailbox, message, order, link)
+        elif order.mode == "reconcile":
+            verdict = reconcile(mailbox, order, link)
+        else:
+            mailbox.findings(link.found)
+            verdict = RelayVerdict(EXAMINED, "the profile was examined")
     except Declined as declined:
         verdict = declined.verdict
     except MapiError as refused:
@@ -43,15 +54,6 @@ def main(open_mailbox: Callable[[ChildOrder], Mailbox] | None = None) -> int:
     if mailbox is not None:
         mailbox.close()  # after the verdict: a client that hangs while it logs off must not change it
     return 0
-
-
-def _carry_out(order: ChildOrder, message: MimeMessage | None, mailbox: Mailbox, link: ParentLink) -> RelayVerdict:
-    if message is not None:
-        return send(mailbox, message, order, link)
-    if order.mode == "reconcile":
-        return reconcile(mailbox, order, link)
-    mailbox.findings(link.found)
-    return RelayVerdict(EXAMINED, "the profile was examined")
 
 
 def _read_message(order: ChildOrder) -> MimeMessage:
@@ -87,15 +89,6 @@ def _verdict_of_defect(error: Exception, *, in_doubt: bool) -> RelayVerdict:
     if in_doubt:
         return RelayVerdict(RelayOutcome.UNKNOWN, reason, {"error": kind, "looked": False}, cause=outcome)
     return RelayVerdict(outcome, reason, {"error": kind})
-
-
-def _link_to_parent() -> ParentLink:
-    """Keep stdout for our lines alone: what a mail client prints goes to stderr."""
-    output = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    if sys.platform == "win32":
-        library("kernel32").SetErrorMode(_NO_ERROR_BOXES)
-    return ParentLink(sys.stdin.buffer, output)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from ctypes import wintypes
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -111,7 +111,13 @@ class WindowsChildHost:
 
     def start(self, command: Sequence[str]) -> ConfinedChild:
         """Start one child. It does nothing before it has its order, so it is in the job object before it can start anything."""
-        job = _make_job()
+        job = _kernel().CreateJobObjectW(None, None)
+        limits = ExtendedLimits()
+        limits.basic.flags = _KILL_ON_CLOSE | _NO_ERROR_BOX
+        if not job or not _kernel().SetInformationJobObject(
+            job, _EXTENDED_LIMITS, ctypes.byref(limits), ctypes.sizeof(limits)
+        ):
+            raise JobObjectRefused(f"CreateJobObject: error {last_error()}")
         pipe = subprocess.PIPE
         process = subprocess.Popen(  # noqa: S603  (our own interpreter and program)
             list(command), stdin=pipe, stdout=pipe, stderr=pipe, creationflags=_NO_WINDOW
@@ -122,7 +128,7 @@ class WindowsChildHost:
             process.kill()
             _kernel().CloseHandle(job)
             raise JobObjectRefused(f"AssignProcessToJobObject: error {error}")
-        return _JobObject(process, job)
+        return _JobObject(process, int(job))
 
 
 class _JobObject:
@@ -131,12 +137,36 @@ class _JobObject:
         self._job = job
 
     def windows(self) -> Sequence[ShownWindow]:
+        """Return the visible top-level windows of the job's processes, on this process's own desktop."""
         ids = ProcessIds()
         if not _kernel().QueryInformationJobObject(
             self._job, _PROCESS_IDS, ctypes.byref(ids), ctypes.sizeof(ids), None
         ):
             return ()
-        return list(_windows_of(set(ids.ids[: min(ids.listed, len(ids.ids))])))
+        process_ids = set(ids.ids[: min(ids.listed, len(ids.ids))])
+        user = library("user32")
+        user.EnumDesktopWindows.argtypes = (wintypes.HANDLE, ctypes.c_void_p, wintypes.LPARAM)
+        user.GetWindowThreadProcessId.argtypes = (wintypes.HWND, ctypes.POINTER(wintypes.DWORD))
+        user.IsWindowVisible.argtypes = (wintypes.HWND,)
+        user.GetClassNameW.argtypes = (wintypes.HWND, wintypes.LPWSTR, ctypes.c_int)
+        user.GetWindowTextW.argtypes = (wintypes.HWND, wintypes.LPWSTR, ctypes.c_int)
+        seen: list[ShownWindow] = []
+
+        @function_type(wintypes.BOOL, wintypes.HWND, wintypes.LPARAM)  # type: ignore[untyped-decorator]
+        def look(window: int, _: int) -> bool:
+            owner = wintypes.DWORD()
+            user.GetWindowThreadProcessId(window, ctypes.byref(owner))
+            if owner.value in process_ids and user.IsWindowVisible(window):
+                kind, title = ctypes.create_unicode_buffer(256), ctypes.create_unicode_buffer(256)
+                user.GetClassNameW(window, kind, 256)
+                # A window of another process answers from its own copy of the title: a hung one cannot hang us.
+                user.GetWindowTextW(window, title, 256)
+                seen.append(ShownWindow(kind.value, title.value))
+            return len(seen) < _MOST_WINDOWS
+
+        with contextlib.suppress(OSError):
+            user.EnumDesktopWindows(None, look, 0)
+        return seen
 
     def kill(self) -> None:
         _kernel().TerminateJobObject(self._job, _KILLED)
@@ -145,39 +175,6 @@ class _JobObject:
         job, self._job = self._job, 0
         if job:
             _kernel().CloseHandle(job)
-
-
-def _make_job() -> int:
-    job = _kernel().CreateJobObjectW(None, None)
-    limits = ExtendedLimits()
-    limits.basic.flags = _KILL_ON_CLOSE | _NO_ERROR_BOX
-    if not job or not _kernel().SetInformationJobObject(
-        job, _EXTENDED_LIMITS, ctypes.byref(limits), ctypes.sizeof(limits)
-    ):
-        raise JobObjectRefused(f"CreateJobObject: error {last_error()}")
-    return int(job)
-
-
-def _windows_of(process_ids: set[int]) -> Iterator[ShownWindow]:
-    """Yield the visible top-level windows of these processes, on this process's own desktop."""
-    seen: list[ShownWindow] = []
-    user = _user()
-
-    @function_type(wintypes.BOOL, wintypes.HWND, wintypes.LPARAM)  # type: ignore[untyped-decorator]
-    def look(window: int, _: int) -> bool:
-        owner = wintypes.DWORD()
-        user.GetWindowThreadProcessId(window, ctypes.byref(owner))
-        if owner.value in process_ids and user.IsWindowVisible(window):
-            kind, title = ctypes.create_unicode_buffer(256), ctypes.create_unicode_buffer(256)
-            user.GetClassNameW(window, kind, 256)
-            # A window of another process answers from its own copy of the title: a hung one cannot hang us.
-            user.GetWindowTextW(window, title, 256)
-            seen.append(ShownWindow(kind.value, title.value))
-        return len(seen) < _MOST_WINDOWS
-
-    with contextlib.suppress(OSError):
-        user.EnumDesktopWindows(None, look, 0)
-    yield from seen
 
 
 def _kernel() -> Any:  # noqa: ANN401  (ctypes.WinDLL)
@@ -191,16 +188,6 @@ def _kernel() -> Any:  # noqa: ANN401  (ctypes.WinDLL)
     kernel.TerminateJobObject.argtypes = (handle, wintypes.UINT)
     kernel.CloseHandle.argtypes = (handle,)
     return kernel
-
-
-def _user() -> Any:  # noqa: ANN401  (ctypes.WinDLL)
-    user = library("user32")
-    user.EnumDesktopWindows.argtypes = (wintypes.HANDLE, ctypes.c_void_p, wintypes.LPARAM)
-    user.GetWindowThreadProcessId.argtypes = (wintypes.HWND, ctypes.POINTER(wintypes.DWORD))
-    user.IsWindowVisible.argtypes = (wintypes.HWND,)
-    user.GetClassNameW.argtypes = (wintypes.HWND, wintypes.LPWSTR, ctypes.c_int)
-    user.GetWindowTextW.argtypes = (wintypes.HWND, wintypes.LPWSTR, ctypes.c_int)
-    return user
 
 
 def child_host() -> ChildHost:

@@ -109,15 +109,12 @@ def read_line(line: bytes) -> SendPhase | Findings | RelayVerdict:
             return phase
         if isinstance(values.get("found"), dict):
             return Findings(values["found"])
-        return _verdict(values["verdict"])
+        read = values["verdict"]
+        outcome = EXAMINED if read["outcome"] == EXAMINED else RelayOutcome(read["outcome"])
+        cause = None if read.get("cause") is None else RelayOutcome(read["cause"])
+        return RelayVerdict(outcome, str(read["reason"])[:2000], dict(read.get("evidence") or {}), cause)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise BadLine("a line of the child cannot be read") from error
-
-
-def _verdict(values: dict[str, Any]) -> RelayVerdict:
-    outcome = EXAMINED if values["outcome"] == EXAMINED else RelayOutcome(values["outcome"])
-    cause = None if values.get("cause") is None else RelayOutcome(values["cause"])
-    return RelayVerdict(outcome, str(values["reason"])[:2000], dict(values.get("evidence") or {}), cause)
 
 
 def _object(line: bytes, limit: int) -> dict[str, Any]:

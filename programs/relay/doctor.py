@@ -65,8 +65,8 @@ def examine(
     """Examine everything. `run_child` runs one child in mode `doctor` and returns its verdict (programs.relay.watch.watch)."""
     settings = read_settings(hive)
     choice = choose_client(settings, hive)
-    lines = [_smtp(), *_list(settings), _client(choice), _bitness(choice), _spooler(settings), _binding(facts)]
-    lines += [_account(facts), _others(facts.programs), _spool(facts)]
+    smtp = "SMTP is recommended and stays the fallback; MAPI is for hosts where only MAPI may send"
+    lines = [DoctorPoint("smtp", OK, smtp), *_client_points(settings, choice), *_host_points(facts)]
     outcome = choice.outcome if isinstance(choice, NoUsableClient) else None
     if isinstance(choice, ClientChoice) and facts.mapi_binding:
         order = ChildOrder(mode="doctor", profile=profile, client=choice.as_json(), use_spooler=settings.use_spooler)
@@ -82,7 +82,11 @@ def examine(
                 "Correct the points above first.",
             )
         )
-    lines.append(_test_message(facts.test_message))
+    if facts.test_message:
+        lines.append(DoctorPoint("test message", OK, f"the last message left at {facts.test_message}"))
+    else:
+        remedy = "Run `send-test ADDRESS`, and check that it arrives."
+        lines.append(DoctorPoint("test message", WARNING, "none has left yet", remedy))
     return DoctorReport(tuple(lines), outcome if any(line.state == FAIL for line in lines) else None)
 
 
@@ -90,6 +94,7 @@ def profile_lines(profile: str, settings: MailSettings, verdict: RelayVerdict) -
     """Judge what a child found in the profile. Findings that it sent before a hang or a dialog count."""
     found: Mapping[str, Any] = verdict.evidence.get("found") or {}
     lines = []
+    names = [str(name) for name in found.get("profiles") or ()]
     if found.get("simple"):
         found_text = (
             'this client offers Simple MAPI only: no profile to examine, and no proof beyond "handed to the client"'
@@ -97,128 +102,112 @@ def profile_lines(profile: str, settings: MailSettings, verdict: RelayVerdict) -
         lines.append(
             DoctorPoint("profile", WARNING, found_text, "Prefer a client with Extended MAPI (DLLPathEx), or SMTP.")
         )
+    elif not profile:
+        lines.append(DoctorPoint("profile", FAIL, "no profile is named", "Install with `--profile NAME`."))
+    elif not names and "profiles" not in found:
+        found_text = "the list of profiles could not be read"
+        lines.append(DoctorPoint("profile", FAIL, found_text, 'See the point "logon".'))
+    elif profile.lower() not in {name.lower() for name in names}:
+        found_text = f'"{profile}" is not there; there are: {", ".join(names) or "none"}'
+        remedy = "Make it in Control Panel, Mail, while logged on as the service's account."
+        lines.append(DoctorPoint("profile", FAIL, found_text, remedy))
     else:
-        lines.append(_profile(profile, found))
-        if "providers" in found:
-            lines += _pair(settings, [check.Provider(**row) for row in found["providers"]])
+        lines.append(DoctorPoint("profile", OK, f'"{profile}" is there'))
+    if "providers" in found and not found.get("simple"):
+        lines += _pair(settings, [check.Provider(**row) for row in found["providers"]])
     lines.append(_logon(found, verdict))
-    if "online" in found:
-        lines.append(_online(found))
+    if "online" not in found:
+        return lines
+    if not found.get("submits", True):
+        found_text = "the default store cannot submit messages"
+        lines.append(DoctorPoint("store", FAIL, found_text, "Make the Exchange mailbox the default data file."))
+    elif found["online"]:
+        found_text = "opened online, without a cache, so the Outbox shows what really left"
+        lines.append(DoctorPoint("store", OK, found_text))
+    else:
+        found_text = "it has no online mode: the Outbox shows what left the cache"
+        lines.append(DoctorPoint("store", WARNING, found_text, "Switch cached mode off for this account."))
     return lines
 
 
-def _smtp() -> DoctorPoint:
-    return DoctorPoint(
-        "smtp", OK, "SMTP is recommended and stays the fallback; MAPI is for hosts where only MAPI may send"
-    )
-
-
-def _list(settings: MailSettings) -> list[DoctorPoint]:
-    if not settings.clients:
-        remedy = f'Run `--set {CLIENTS}="Microsoft Outlook"`.'
-        return [DoctorPoint("supported clients", FAIL, f"{CLIENTS} is not set or empty", remedy)]
+def _client_points(settings: MailSettings, choice: ClientChoice | NoUsableClient) -> list[DoctorPoint]:
+    """Judge the administrator's settings and the mail client that they lead to."""
+    lines = []
     found_text = f"{'; '.join(settings.clients)} (from {settings.clients_from})"
     never = [f"{name}: {why}" for name in settings.clients if (why := never_used_because(name))]
-    if never:
-        return [
-            DoctorPoint(
-                "supported clients", WARNING, f"{found_text}; never used: {'; '.join(never)}", f"Take it off {CLIENTS}."
-            )
-        ]
-    return [DoctorPoint("supported clients", OK, found_text)]
+    if not settings.clients:
+        remedy = f'Run `--set {CLIENTS}="Microsoft Outlook"`.'
+        lines.append(DoctorPoint("supported clients", FAIL, f"{CLIENTS} is not set or empty", remedy))
+    elif never:
+        found_text = f"{found_text}; never used: {'; '.join(never)}"
+        lines.append(DoctorPoint("supported clients", WARNING, found_text, f"Take it off {CLIENTS}."))
+    else:
+        lines.append(DoctorPoint("supported clients", OK, found_text))
 
-
-def _client(choice: ClientChoice | NoUsableClient) -> DoctorPoint:
     if isinstance(choice, NoUsableClient):
-        return DoctorPoint(
-            "mail client", FAIL, choice.reason, "Install Microsoft Outlook (not the new Outlook), or send by SMTP."
-        )
-    found_text = f"{choice.name}: {choice.reason}; {choice.kind} MAPI, {choice.dll}"
-    if choice.kind == "extended" and not is_loaded_by_pywin32(choice.as_json()):
-        remedy = f"Make {choice.name} the host's default mail client (HKLM\\{CLIENTS_KEY}, default value)."
-        return DoctorPoint(
-            "mail client", FAIL, f"{found_text}; pywin32 would load the host's default client instead", remedy
-        )
-    return DoctorPoint("mail client", OK, found_text)
+        remedy = "Install Microsoft Outlook (not the new Outlook), or send by SMTP."
+        lines.append(DoctorPoint("mail client", FAIL, choice.reason, remedy))
+        if choice.outcome == RelayOutcome.BITNESS:
+            remedy = "Install the relay again with a Python of the client's bitness."
+            lines.append(DoctorPoint("bitness", FAIL, choice.reason, remedy))
+        else:
+            found_text = "not compared: there is no mail client"
+            lines.append(DoctorPoint("bitness", WARNING, found_text, "Correct the mail client first."))
+    else:
+        found_text = f"{choice.name}: {choice.reason}; {choice.kind} MAPI, {choice.dll}"
+        if choice.kind == "extended" and not is_loaded_by_pywin32(choice.as_json()):
+            found_text = f"{found_text}; pywin32 would load the host's default client instead"
+            remedy = f"Make {choice.name} the host's default mail client (HKLM\\{CLIENTS_KEY}, default value)."
+            lines.append(DoctorPoint("mail client", FAIL, found_text, remedy))
+        else:
+            lines.append(DoctorPoint("mail client", OK, found_text))
+        lines.append(DoctorPoint("bitness", OK, f"client and Python are {choice.machine}"))
+
+    if settings.use_spooler:
+        found_text = f"{SPOOLER} is set (in {settings.spooler_from}): THE MAPI SPOOLER IS USED. A service must not; mail can stay in the Outbox forever"
+        remedy = f"Run `--set {SPOOLER}=0` (it writes HKLM\\{OUR_KEY}, which goes before the old key) and use a tight profile, or SMTP."
+        lines.append(DoctorPoint("spooler", WARNING, found_text, remedy))
+    else:
+        lines.append(DoctorPoint("spooler", OK, "the MAPI spooler is not used"))
+    return lines
 
 
-def _bitness(choice: ClientChoice | NoUsableClient) -> DoctorPoint:
-    if isinstance(choice, ClientChoice):
-        return DoctorPoint("bitness", OK, f"client and Python are {choice.machine}")
-    if choice.outcome == RelayOutcome.BITNESS:
-        return DoctorPoint(
-            "bitness", FAIL, choice.reason, "Install the relay again with a Python of the client's bitness."
-        )
-    return DoctorPoint("bitness", WARNING, "not compared: there is no mail client", "Correct the mail client first.")
+def _host_points(facts: HostFacts) -> list[DoctorPoint]:
+    """Judge pywin32, the account, other programs with MAPI, and the spool."""
+    lines = [
+        DoctorPoint("pywin32", OK, facts.mapi_binding)
+        if facts.mapi_binding
+        else DoctorPoint("pywin32", FAIL, "pywin32 cannot be imported", "Run `py -m pip install pywin32`.")
+    ]
 
-
-def _spooler(settings: MailSettings) -> DoctorPoint:
-    if not settings.use_spooler:
-        return DoctorPoint("spooler", OK, "the MAPI spooler is not used")
-    found_text = f"{SPOOLER} is set (in {settings.spooler_from}): THE MAPI SPOOLER IS USED. A service must not; mail can stay in the Outbox forever"
-    remedy = f"Run `--set {SPOOLER}=0` (it writes HKLM\\{OUR_KEY}, which goes before the old key) and use a tight profile, or SMTP."
-    return DoctorPoint("spooler", WARNING, found_text, remedy)
-
-
-def _binding(facts: HostFacts) -> DoctorPoint:
-    if facts.mapi_binding:
-        return DoctorPoint("pywin32", OK, facts.mapi_binding)
-    return DoctorPoint("pywin32", FAIL, "pywin32 cannot be imported", "Run `py -m pip install pywin32`.")
-
-
-def _account(facts: HostFacts) -> DoctorPoint:
     who = facts.account or facts.account_sid or "unknown"
     if facts.account_sid in _SYSTEM_ACCOUNTS:
         found_text = f"runs as {_SYSTEM_ACCOUNTS[facts.account_sid]}, which has no mail profile"
-        return DoctorPoint(
-            "service account",
-            FAIL,
-            found_text,
-            "Install the service with `--account DOMAIN\\user`, whose profile it is.",
-        )
-    if facts.service_account and _user(facts.service_account) != _user(facts.account):
+        remedy = "Install the service with `--account DOMAIN\\user`, whose profile it is."
+        lines.append(DoctorPoint("service account", FAIL, found_text, remedy))
+    elif facts.service_account and _user(facts.service_account) != _user(facts.account):
         found_text = f"this is {who}, the service runs as {facts.service_account}: profiles belong to an account"
-        return DoctorPoint(
-            "service account",
-            WARNING,
-            found_text,
-            f"Run doctor as {facts.service_account}, or ask the service for its report.",
-        )
-    return DoctorPoint("service account", OK, f"runs as {who}")
+        remedy = f"Run doctor as {facts.service_account}, or ask the service for its report."
+        lines.append(DoctorPoint("service account", WARNING, found_text, remedy))
+    else:
+        lines.append(DoctorPoint("service account", OK, f"runs as {who}"))
 
+    running = sorted({OTHER_CLIENTS[name.lower()] for name in facts.programs if OTHER_CLIENTS.get(name.lower())})
+    if running:
+        remedy = "Close it and keep it from starting: no other MAPI client may run on this host."
+        lines.append(DoctorPoint("other mail clients", WARNING, f"running: {', '.join(running)}", remedy))
+    else:
+        lines.append(DoctorPoint("other mail clients", OK, "none is running"))
 
-def _others(programs: Sequence[str]) -> DoctorPoint:
-    running = sorted({OTHER_CLIENTS[name.lower()] for name in programs if OTHER_CLIENTS.get(name.lower())})
-    if not running:
-        return DoctorPoint("other mail clients", OK, "none is running")
-    found_text = f"running: {', '.join(running)}"
-    return DoctorPoint(
-        "other mail clients",
-        WARNING,
-        found_text,
-        "Close it and keep it from starting: no other MAPI client may run on this host.",
-    )
-
-
-def _spool(facts: HostFacts) -> DoctorPoint:
     if facts.spool_trouble:
-        return DoctorPoint("spool", FAIL, f"cannot be written to: {facts.spool_trouble}", "Make room on its disk.")
-    if facts.spool_kept:
+        found_text = f"cannot be written to: {facts.spool_trouble}"
+        lines.append(DoctorPoint("spool", FAIL, found_text, "Make room on its disk."))
+    elif facts.spool_kept:
         found_text = f"was damaged and replaced by a new one; the old one is kept as {facts.spool_kept}"
-        return DoctorPoint("spool", WARNING, found_text, "Check the disk, then delete the old one.")
-    return DoctorPoint("spool", OK, "can be written to")
-
-
-def _profile(profile: str, found: Mapping[str, Any]) -> DoctorPoint:
-    names = [str(name) for name in found.get("profiles") or ()]
-    make = "Make it in Control Panel, Mail, while logged on as the service's account."
-    if not profile:
-        return DoctorPoint("profile", FAIL, "no profile is named", "Install with `--profile NAME`.")
-    if not names and "profiles" not in found:
-        return DoctorPoint("profile", FAIL, "the list of profiles could not be read", 'See the point "logon".')
-    if profile.lower() not in {name.lower() for name in names}:
-        return DoctorPoint("profile", FAIL, f'"{profile}" is not there; there are: {", ".join(names) or "none"}', make)
-    return DoctorPoint("profile", OK, f'"{profile}" is there')
+        lines.append(DoctorPoint("spool", WARNING, found_text, "Check the disk, then delete the old one."))
+    else:
+        lines.append(DoctorPoint("spool", OK, "can be written to"))
+    return lines
 
 
 def _pair(settings: MailSettings, providers: Sequence[check.Provider]) -> list[DoctorPoint]:
@@ -273,32 +262,6 @@ def _logon(found: Mapping[str, Any], verdict: RelayVerdict) -> DoctorPoint:
         else ""
     )
     return DoctorPoint("logon", FAIL, verdict.reason, remedy)
-
-
-def _online(found: Mapping[str, Any]) -> DoctorPoint:
-    if not found.get("submits", True):
-        return DoctorPoint(
-            "store",
-            FAIL,
-            "the default store cannot submit messages",
-            "Make the Exchange mailbox the default data file.",
-        )
-    if found["online"]:
-        return DoctorPoint("store", OK, "opened online, without a cache, so the Outbox shows what really left")
-    return DoctorPoint(
-        "store",
-        WARNING,
-        "it has no online mode: the Outbox shows what left the cache",
-        "Switch cached mode off for this account.",
-    )
-
-
-def _test_message(when: str) -> DoctorPoint:
-    if when:
-        return DoctorPoint("test message", OK, f"the last message left at {when}")
-    return DoctorPoint(
-        "test message", WARNING, "none has left yet", "Run `send-test ADDRESS`, and check that it arrives."
-    )
 
 
 def _outcome(settings: MailSettings, verdict: RelayVerdict) -> RelayOutcome | None:

@@ -17,7 +17,7 @@ from programs.relay import properties as pr
 from programs.relay.conversation import ChildOrder
 from programs.relay.mail_clients import load_extended_client
 from programs.relay.mailbox import Draft, MessagePlace, ReportFindings
-from programs.relay.mime_message import Attachment, MimeMessage
+from programs.relay.mime_message import MimeMessage
 from programs.relay.outcomes import Declined, MapiError, RelayOutcome, RelayVerdict
 from programs.relay.profile_check import Provider, tightness
 
@@ -59,7 +59,20 @@ class ExtendedMailbox:
         flags = LOGON_FLAGS if self._use_spooler else LOGON_FLAGS | MAPI_NO_MAIL
         with self._mapi_errors("MAPILogonEx"):
             self._session = mapi.MAPILogonEx(0, self._profile, None, flags)
-        self._open_store()
+        with self._mapi_errors("open the default store"):
+            stores = self._rows(self._session.GetMsgStoresTable(0), pr.PR_ENTRYID, pr.PR_DEFAULT_STORE)
+            entryid = next((row[pr.PR_ENTRYID] for row in stores if row.get(pr.PR_DEFAULT_STORE)), None)
+            if entryid is None:
+                raise Declined(
+                    RelayVerdict(RelayOutcome.NOT_TIGHT, "the profile has no default store", {"profile": self._profile})
+                )
+            try:
+                self._store = self._session.OpenMsgStore(0, entryid, None, STORE_FLAGS | MDB_ONLINE)
+                self._is_online = True
+            except pythoncom.com_error as error:
+                if error.hresult & 0xFFFFFFFF != UNKNOWN_FLAGS:
+                    raise
+                self._store = self._session.OpenMsgStore(0, entryid, None, STORE_FLAGS)  # a store without a cache
         outbox, self._sent_entryid = self._get(self._store, pr.PR_IPM_OUTBOX_ENTRYID, pr.PR_IPM_SENTMAIL_ENTRYID)
         if not outbox:
             raise Declined(
@@ -77,8 +90,18 @@ class ExtendedMailbox:
         for tag, value in pr.bodies(message):
             self._set(made, tag, value)
         for attachment in message.attachments:
-            self._attach(made, attachment)
-        self._keep_headers(made, message.kept)
+            with self._mapi_errors("attach a file"):
+                _, attach = made.CreateAttach(None, 0)
+                attach.SetProps(pr.attachment_properties(attachment))
+            self._set(attach, pr.PR_ATTACH_DATA_BIN, attachment.content)
+            with self._mapi_errors("attach a file"):
+                attach.SaveChanges(KEEP_OPEN)
+        if message.kept:
+            # Headers become named properties. A provider without them, or without room for more, does not stop the mail.
+            with contextlib.suppress(pythoncom.com_error):
+                names = [(pythoncom.MakeIID(pr.PS_INTERNET_HEADERS), name.lower()) for name, _ in message.kept]
+                tags = made.GetIDsFromNames(names, MAPI_CREATE)
+                made.SetProps([(tag & 0xFFFF0000 | _PT_UNICODE, value) for tag, (_, value) in zip(tags, message.kept)])
         with self._mapi_errors("save the message"):
             made.SaveChanges(KEEP_OPEN)
         entryid, search_key = self._get(made, pr.PR_ENTRYID, pr.PR_SEARCH_KEY)
@@ -97,9 +120,19 @@ class ExtendedMailbox:
 
     def find(self, search_key: bytes, folders: Sequence[str] = ("outbox", "sent")) -> MessagePlace | None:
         """Look into the folders' tables. Each time they are opened again: without a message pump an old one is never updated."""
+        columns = (pr.PR_ENTRYID, pr.PR_SEARCH_KEY, pr.PR_MESSAGE_FLAGS)
         for name in folders:
             with self._mapi_errors(f"look into {name}"):
-                row = self._row(self._folder(name), search_key, filtered=name == "sent")
+                if name not in self._folders:
+                    self._folders[name] = self._store.OpenEntry(self._sent_entryid, None, BEST_ACCESS)
+                table = self._folders[name].GetContentsTable(0)
+                if name == "sent":
+                    # The Outbox is read through; Sent Items may be huge, so the store filters if it can.
+                    with contextlib.suppress(pythoncom.com_error):
+                        equal = (mapi.RELOP_EQ, pr.PR_SEARCH_KEY, (pr.PR_SEARCH_KEY, search_key))
+                        table.Restrict((mapi.RES_PROPERTY, equal), 0)
+                rows = self._rows(table, *columns)
+                row = next((row for row in rows if row.get(pr.PR_SEARCH_KEY) == search_key), None)
             if row is not None:
                 return MessagePlace(name, row[pr.PR_ENTRYID], bool(row.get(pr.PR_MESSAGE_FLAGS, 0) & pr.MSGFLAG_SUBMIT))
         return None
@@ -120,7 +153,9 @@ class ExtendedMailbox:
         self._initialise()
         with self._mapi_errors("list the profiles"):
             table = mapi.MAPIAdminProfiles(0).GetProfileTable(0)
-            names = [_name(row) for row in self._rows(table, pr.PR_DISPLAY_NAME_A, pr.PR_DEFAULT_PROFILE)]
+            rows = self._rows(table, pr.PR_DISPLAY_NAME_A, pr.PR_DEFAULT_PROFILE)
+            raw_names = [row.get(pr.PR_DISPLAY_NAME_A, b"") for row in rows]
+            names = [raw.decode("mbcs", "replace") if isinstance(raw, bytes) else str(raw) for raw in raw_names]
         report({"profiles": names})
         try:
             report({"providers": [provider.as_json() for provider in self._providers()]})
@@ -175,37 +210,6 @@ class ExtendedMailbox:
             )
             return [Provider.from_row(row) for row in rows]
 
-    def _open_store(self) -> None:
-        with self._mapi_errors("open the default store"):
-            stores = self._rows(self._session.GetMsgStoresTable(0), pr.PR_ENTRYID, pr.PR_DEFAULT_STORE)
-            entryid = next((row[pr.PR_ENTRYID] for row in stores if row.get(pr.PR_DEFAULT_STORE)), None)
-            if entryid is None:
-                raise Declined(
-                    RelayVerdict(RelayOutcome.NOT_TIGHT, "the profile has no default store", {"profile": self._profile})
-                )
-            try:
-                self._store = self._session.OpenMsgStore(0, entryid, None, STORE_FLAGS | MDB_ONLINE)
-                self._is_online = True
-            except pythoncom.com_error as error:
-                if error.hresult & 0xFFFFFFFF != UNKNOWN_FLAGS:
-                    raise
-                self._store = self._session.OpenMsgStore(0, entryid, None, STORE_FLAGS)  # a store without a cache
-
-    def _folder(self, name: str) -> Any:  # noqa: ANN401  (pywin32's PyIMAPIFolder)
-        if name not in self._folders:
-            self._folders[name] = self._store.OpenEntry(self._sent_entryid, None, BEST_ACCESS)
-        return self._folders[name]
-
-    def _row(self, folder: Any, search_key: bytes, *, filtered: bool) -> dict[int, Any] | None:  # noqa: ANN401
-        """Return a message's row. The Outbox is read through; Sent Items may be huge, so the store filters if it can."""
-        table = folder.GetContentsTable(0)
-        if filtered:
-            with contextlib.suppress(pythoncom.com_error):
-                equal = (mapi.RELOP_EQ, pr.PR_SEARCH_KEY, (pr.PR_SEARCH_KEY, search_key))
-                table.Restrict((mapi.RES_PROPERTY, equal), 0)
-        columns = (pr.PR_ENTRYID, pr.PR_SEARCH_KEY, pr.PR_MESSAGE_FLAGS)
-        return next((row for row in self._rows(table, *columns) if row.get(pr.PR_SEARCH_KEY) == search_key), None)
-
     def _rows(self, table: Any, *columns: int) -> Iterator[dict[int, Any]]:  # noqa: ANN401
         table.SetColumns(columns, 0)
         for _ in range(_MOST_ROWS // _BATCH):
@@ -224,38 +228,19 @@ class ExtendedMailbox:
         """Set a property of any size: by a stream if it is large and the provider has streams."""
         content = value.encode("utf-16-le") if isinstance(value, str) else value
         with self._mapi_errors(f"set 0x{tag:08X}"):
-            if len(content) > _SMALL and self._stream(mapi_object, tag, content):
+            stream: Any = None
+            if len(content) > _SMALL:
+                try:
+                    stream = mapi_object.OpenProperty(tag, pythoncom.IID_IStream, _CREATE_STREAM, _CREATE_MODIFY)
+                except pythoncom.com_error as error:
+                    if error.hresult & 0xFFFFFFFF != NO_SUPPORT:
+                        raise
+            if stream is None:
+                mapi_object.SetProps([(tag, value)])
                 return
-            mapi_object.SetProps([(tag, value)])
-
-    def _stream(self, mapi_object: Any, tag: int, content: bytes) -> bool:  # noqa: ANN401
-        try:
-            stream = mapi_object.OpenProperty(tag, pythoncom.IID_IStream, _CREATE_STREAM, _CREATE_MODIFY)
-        except pythoncom.com_error as error:
-            if error.hresult & 0xFFFFFFFF == NO_SUPPORT:
-                return False
-            raise
-        for start in range(0, len(content), 64 * 1024):
-            stream.Write(content[start : start + 64 * 1024])
-        stream.Commit(0)
-        return True
-
-    def _attach(self, message: Any, attachment: Attachment) -> None:  # noqa: ANN401
-        with self._mapi_errors("attach a file"):
-            _, attach = message.CreateAttach(None, 0)
-            attach.SetProps(pr.attachment_properties(attachment))
-        self._set(attach, pr.PR_ATTACH_DATA_BIN, attachment.content)
-        with self._mapi_errors("attach a file"):
-            attach.SaveChanges(KEEP_OPEN)
-
-    def _keep_headers(self, message: Any, kept: Sequence[tuple[str, str]]) -> None:  # noqa: ANN401
-        """Keep headers as named properties. A provider without them, or without room for more, does not stop the mail."""
-        if not kept:
-            return
-        with contextlib.suppress(pythoncom.com_error):
-            names = [(pythoncom.MakeIID(pr.PS_INTERNET_HEADERS), name.lower()) for name, _ in kept]
-            tags = message.GetIDsFromNames(names, MAPI_CREATE)
-            message.SetProps([(tag & 0xFFFF0000 | _PT_UNICODE, value) for tag, (_, value) in zip(tags, kept)])
+            for start in range(0, len(content), 64 * 1024):
+                stream.Write(content[start : start + 64 * 1024])
+            stream.Commit(0)
 
     @contextlib.contextmanager
     def _mapi_errors(self, doing: str) -> Iterator[None]:
@@ -264,8 +249,3 @@ class ExtendedMailbox:
             yield
         except pythoncom.com_error as error:
             raise MapiError(error.hresult, doing) from error
-
-
-def _name(row: Mapping[int, Any]) -> str:
-    value = row.get(pr.PR_DISPLAY_NAME_A, b"")
-    return value.decode("mbcs", "replace") if isinstance(value, bytes) else str(value)
