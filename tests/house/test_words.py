@@ -58,9 +58,6 @@ RETIRED_CLASSES = {
 PENDING: tuple[str, ...] = (
     "app/cli/",
     "app/store/",
-    "docs/",
-    "README.md",
-    "CHANGELOG.md",
 )
 # JSON names of the wire format. They stay, as relays of an older version are still in use; they are allowed only in quotes.
 WIRE_FIELDS = ('"said"',)

@@ -27,7 +27,7 @@ GROUPS = {
 }  # fmt: skip
 OPENING = """# Settings
 
-<!-- Written from app/core/settings.py; do not edit. Write it anew: .venv/bin/python -m tests.support.settings_page -->
+<!-- Written from app/core/settings.py; do not edit. To write it again: .venv/bin/python -m tests.support.settings_page -->
 
 Every setting has a default: none must be set. Nonsense is refused at start, with the setting's name. So is a name that does not exist.
 
