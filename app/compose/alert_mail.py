@@ -27,9 +27,9 @@ _WORDS = {
 def render(views: Sequence[AlertView], *, base_url: str) -> RenderedMail:
     """Return the mail about 1..n alerts. The order of `views` does not matter."""
     ordered = in_order(views)
-    cards = _with_hints_once(
-        [card_of(view, base_url, _log_lines(len(ordered))) for view in ordered[: DETAILED + BRIEF]]
-    )
+    count = len(ordered)
+    log_lines = 20 if count <= 3 else 8 if count <= 10 else 3  # noqa: PLR2004  (the more alerts, the less log of each)
+    cards = _with_hints_once([card_of(view, base_url, log_lines) for view in ordered[: DETAILED + BRIEF]])
     values = _frame(ordered, cards, base_url)
 
     def page(scale: float, *, html: bool) -> str:
@@ -83,11 +83,6 @@ def _with_hints_once(cards: Sequence[AlertCard]) -> list[AlertCard]:
             card if not card.hint or above == card.name else replace(card, hint=f"Same as for {above}, above.")
         )
     return shown
-
-
-def _log_lines(alerts: int) -> int:
-    """Return how many log lines each alert gets: the more alerts in the mail, the fewer."""
-    return 20 if alerts <= 3 else 8 if alerts <= 10 else 3  # noqa: PLR2004
 
 
 def _frame(ordered: Sequence[AlertView], cards: Sequence[AlertCard], base_url: str) -> dict[str, object]:

@@ -31,13 +31,18 @@ _WAS = {
 
 def subject_of(views: Sequence[AlertView]) -> str:
     """Return the subject for one alert, or for a group of alerts in one mail."""
-    subject = _of_one(views[0]) if len(views) == 1 else _of_group(views)
+    if len(views) == 1:
+        view = views[0]
+        subject = f"{state_of(view).ljust(_WIDTH)} {phrases.shorten(name_of(view), 80)}"
+        subject += _recovery(view) if view.what is NoticeKind.RECOVERED else _trouble(view)
+    else:
+        states = Counter(state_of(view) for view in views)
+        counts = ", ".join(f"{states[state]:,} {state}" for state in _ORDER if states[state])
+        customers = {view.customer for view in views}
+        place = phrases.one_line(views[0].customer, 40) if len(customers) == 1 else f"{len(customers):,} customers"
+        what = _in_common(views)
+        subject = f"{counts} at {place}" + (f": {what}" if what else "")
     return phrases.shorten(subject.strip(), LIMIT)
-
-
-def _of_one(view: AlertView) -> str:
-    front = f"{state_of(view).ljust(_WIDTH)} {phrases.shorten(name_of(view), 80)}"
-    return front + (_recovery(view) if view.what is NoticeKind.RECOVERED else _trouble(view))
 
 
 def _trouble(view: AlertView) -> str:
@@ -73,15 +78,6 @@ def _recovery(view: AlertView) -> str:
         else ""
     )
     return f", {_WAS[kind]} {since}{runs}" + (f"; now {now}" if now else "")
-
-
-def _of_group(views: Sequence[AlertView]) -> str:
-    states = Counter(state_of(view) for view in views)
-    counts = ", ".join(f"{states[state]:,} {state}" for state in _ORDER if states[state])
-    customers = {view.customer for view in views}
-    place = phrases.one_line(views[0].customer, 40) if len(customers) == 1 else f"{len(customers):,} customers"
-    what = _in_common(views)
-    return f"{counts} at {place}" + (f": {what}" if what else "")
 
 
 def _in_common(views: Sequence[AlertView]) -> str:

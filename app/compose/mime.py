@@ -42,20 +42,18 @@ class _Policy(EmailPolicy):
         if name.lower() in _THREADING:
             return f"{name}: " + f"{self.linesep} ".join(str(value).split()) + self.linesep
         if name.lower() == "subject":
-            return f"{name}: {_encode_subject(str(value), self.linesep)}{self.linesep}"
+            text = str(
+                value
+            )  # unchanged if it is ASCII, otherwise in encoded words of at most 75 characters (RFC 2047)
+            if not text.isascii():
+                text = Header(text, "utf-8", header_name="Subject").encode(linesep=self.linesep)
+            return f"{name}: {text}{self.linesep}"
         folded: str = super().fold(name, value)
         return folded
 
     def fold_binary(self, name: str, value: Any) -> bytes:  # noqa: ANN401
         """Fold one header into lines, as bytes."""
         return self.fold(name, value).encode("utf-8" if self.utf8 else "ascii")
-
-
-def _encode_subject(text: str, linesep: str) -> str:
-    """Encode a subject (RFC 2047): unchanged on one line if it is ASCII, otherwise in words of at most 75 characters."""
-    if text.isascii():
-        return text
-    return Header(text, "utf-8", header_name="Subject").encode(linesep=linesep)
 
 
 _ASCII = _Policy(linesep=SMTP.linesep, max_line_length=SMTP.max_line_length, raise_on_defect=False)
@@ -86,8 +84,15 @@ def build(
     mail["Date"] = format_datetime(date)
     mail["From"] = from_address
     mail["To"] = to_address or Group("undisclosed-recipients", ())
-    mail["Subject"] = _subject(rendered.subject)
-    _thread(mail, message_id, in_reply_to, references)
+    # One safe line. Text that looks encoded (=?utf-8?q?=0D=0A?=) is split up, or it would be decoded later.
+    subject = phrases.plain(rendered.subject).replace("\n", " ").strip()
+    mail["Subject"] = phrases.shorten(subject, 200).replace("=?", "= ?")
+    mail["Message-ID"] = _valid_id(message_id)
+    if in_reply_to is not None:
+        mail["In-Reply-To"] = _valid_id(in_reply_to)
+    if references:
+        kept = (references[0], *references[1:][-_REFERENCES:])
+        mail["References"] = " ".join(_valid_id(reference) for reference in kept)
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office replies
     mail["X-Auto-Response-Suppress"] = "All"  # the same for Exchange
     for name, value in rendered.headers:
@@ -99,21 +104,6 @@ def build(
     mail.attach(_part(rendered.text, "plain"))
     mail.attach(_part(rendered.html, "html"))
     return mail.as_bytes()
-
-
-def _thread(mail: EmailMessage, message_id: str, in_reply_to: str | None, references: tuple[str, ...]) -> None:
-    mail["Message-ID"] = _valid_id(message_id)
-    if in_reply_to is not None:
-        mail["In-Reply-To"] = _valid_id(in_reply_to)
-    if references:
-        mail["References"] = " ".join(
-            _valid_id(reference) for reference in (references[0], *references[1:][-_REFERENCES:])
-        )
-
-
-def _subject(text: str) -> str:
-    """Return the subject as one safe line. Text that looks encoded (=?utf-8?q?=0D=0A?=) is split up, or it would be decoded later."""
-    return phrases.shorten(phrases.plain(text).replace("\n", " ").strip(), 200).replace("=?", "= ?")
 
 
 def _part(text: str, subtype: str) -> EmailMessage:

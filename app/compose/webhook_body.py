@@ -15,7 +15,7 @@ from app.compose.alert_subject import subject_of
 from app.compose.phrases import link_to
 from app.compose.summary_subject import is_all_ok
 from app.compose.summary_subject import subject_of as summary_subject_of
-from app.domain.mail_views import AlertView, DayCell, JobLine, SummaryView
+from app.domain.mail_views import AlertView, JobLine, SummaryView
 from app.domain.notice import NoticeKind
 
 MOST, LIMIT = 300, 200_000  # alerts or jobs in a document, and its bytes
@@ -131,6 +131,7 @@ def _alert(view: AlertView, base_url: str) -> dict[str, object]:
 
 
 def _job(line: JobLine, base_url: str) -> dict[str, object]:
+    newest = line.strip[-1] if line.strip else None
     return {
         "id": line.job_id,
         "url": link_to(base_url, "job", line.job_id),
@@ -144,16 +145,14 @@ def _job(line: JobLine, base_url: str) -> dict[str, object]:
         "message": _shortened(line.last_message),
         "silenced_until": _time(line.silenced_until),
         "days": [cell.word for cell in line.strip],
-        "newest_day": _day(line.strip[-1]) if line.strip else None,
-    }
-
-
-def _day(cell: DayCell) -> dict[str, object]:
-    return {
-        "day": cell.day.isoformat(),
-        "bytes_processed": cell.bytes_processed,
-        "bytes_stored": cell.bytes_stored,
-        "duration_s": cell.duration_s,
+        "newest_day": None
+        if newest is None
+        else {
+            "day": newest.day.isoformat(),
+            "bytes_processed": newest.bytes_processed,
+            "bytes_stored": newest.bytes_stored,
+            "duration_s": newest.duration_s,
+        },
     }
 
 

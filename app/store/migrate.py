@@ -5,7 +5,6 @@ from functools import cache
 from pathlib import Path
 
 import asyncpg
-import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -41,7 +40,10 @@ async def upgrade(settings: Settings) -> None:
 
 async def revision_state(tx: ReadTx) -> tuple[str | None, str]:
     """Return (the revision of the database, the newest known revision); they differ until `upgrade` has run."""
-    return await tx.connection.run_sync(_current), _head()
+    current = await tx.connection.run_sync(
+        lambda connection: MigrationContext.configure(connection).get_current_revision()
+    )
+    return current, _head()
 
 
 def _upgrade(url: str) -> None:
@@ -49,10 +51,6 @@ def _upgrade(url: str) -> None:
     config = _config()
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
     command.upgrade(config, "head")
-
-
-def _current(connection: sa.Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()
 
 
 @cache

@@ -112,7 +112,9 @@ async def overdue_notices(tx: ReadTx, due_before: datetime) -> OverdueNotices:
 async def check_up(tx: ReadTx, alive_since: datetime, due_before: datetime) -> Checkup:
     """Read everything for the doctor. Notices that were due before `due_before` should have been composed by now."""
     connection = tx.connection
-    unexpected = _unexpected()
+    # A relay's own job needs no expectation.
+    of_relay = and_(jobs.c.name == RELAY_JOB, agents.c.name.startswith(AGENT_PREFIX, autoescape=True))
+    unexpected = and_(WITHOUT_EXPECTATION, not_(of_relay))
     enabled_summaries = summary_schedules.c.enabled.is_(True)
     version = await connection.scalar(text("SELECT sqlite_version()" if tx.is_sqlite else "SHOW server_version"))
     return Checkup(
@@ -144,12 +146,6 @@ async def check_up(tx: ReadTx, alive_since: datetime, due_before: datetime) -> C
             await connection.scalars(select(relays.c.trouble).where(relays.c.trouble.is_not(None)).limit(SHOWN))
         ),
     )
-
-
-def _unexpected() -> ColumnElement[bool]:
-    """Return the condition for jobs without an expectation. A relay's own job needs none."""
-    of_relay = and_(jobs.c.name == RELAY_JOB, agents.c.name.startswith(AGENT_PREFIX, autoescape=True))
-    return and_(WITHOUT_EXPECTATION, not_(of_relay))
 
 
 async def _silent_agents(tx: ReadTx) -> tuple[str, ...]:
