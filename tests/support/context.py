@@ -1,4 +1,4 @@
-"""A furnished house on a real, migrated database, with a clock that tests set; events go in as an agent's rows."""
+"""An `AppContext` on a real, migrated database, with a clock that tests set. Events are inserted as rows of an agent."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,21 +25,21 @@ START = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
 @dataclass(slots=True)
-class Lived:
-    """A house, its time, and its first customer."""
+class SystemUnderTest:
+    """The context, its time, and its first customer."""
 
     context: AppContext
     customer_id: str
     time: list[datetime]
     agent_ids: dict[str, str] = field(default_factory=dict)
 
-    def pass_time(self, **much: float) -> datetime:
-        """Let time go by, and give the new moment."""
-        self.time[0] += timedelta(**much)
+    def pass_time(self, **duration: float) -> datetime:
+        """Move the clock forward and return the new time."""
+        self.time[0] += timedelta(**duration)
         return self.time[0]
 
     async def agent(self, name: str) -> str:
-        """Give the id of an agent, made when it is new."""
+        """Return the id of an agent, which is created when it is new."""
         if name not in self.agent_ids:
             self.agent_ids[name] = new_id("agt")
             async with self.context.database.write() as tx:
@@ -53,8 +53,8 @@ class Lived:
                 await tx.connection.execute(insert(agents), [row])
         return self.agent_ids[name]
 
-    async def receive(self, agent: str = "sql01", **said: Any) -> str:
-        """Store an event as intake does, occurred now unless said otherwise; give its id."""
+    async def receive(self, agent: str = "sql01", **fields: Any) -> str:
+        """Store an event as intake does and return its id. It occurred now unless `fields` says otherwise."""
         event_id = new_id("evt")
         row = {
             "id": event_id,
@@ -62,17 +62,17 @@ class Lived:
             "agent_id": await self.agent(agent),
             "key": event_id,
             "activity": "backup",
-            "severity": "error" if said.get("outcome") == "failure" else "info",
+            "severity": "error" if fields.get("outcome") == "failure" else "info",
             "occurred_at": self.time[0],
             "received_at": self.time[0],
-            **said,
+            **fields,
         }
         async with self.context.database.write() as tx:
             await tx.connection.execute(insert(events), [row])
         return event_id
 
     async def decide(self) -> None:
-        """Run the deciding stages until nothing is left to decide."""
+        """Run all parts of the decide stage until nothing is left to decide."""
         await summaries.tick(self.context)
         await self._decide_once()
         while await learn.tick(self.context):
@@ -98,17 +98,17 @@ class Lived:
 
 
 @asynccontextmanager
-async def live_in(database_url: str, folder: Path, **settings: Any) -> AsyncIterator[Lived]:
-    """Open a furnished house on a migrated database."""
+async def open_system(database_url: str, folder: Path, **settings: Any) -> AsyncIterator[SystemUnderTest]:
+    """Open an `AppContext` on a migrated database after its first start, and close it at the end."""
     time = [START]
     loaded = load_settings(var_dir=folder, database_url=database_url, **settings)
-    store = Database(open_engines(loaded))
+    database = Database(open_engines(loaded))
     secret = Secret("s" * 32)
-    context = AppContext(loaded, store, Wakeups(), secret, lambda: time[0])
-    await first_start(store, loaded, secret, context.clock)
-    async with store.read() as tx:
+    context = AppContext(loaded, database, Wakeups(), secret, lambda: time[0])
+    await first_start(database, loaded, secret, context.clock)
+    async with database.read() as tx:
         customer_id = (await tx.connection.execute(select(customers.c.id))).scalar_one()
     try:
-        yield Lived(context, customer_id, time)
+        yield SystemUnderTest(context, customer_id, time)
     finally:
-        await store.close()
+        await database.close()

@@ -8,16 +8,16 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from app.deliver import delivery_loop
 from app.deliver.transports import build_transports
-from tests.support.context import live_in
+from tests.support.context import open_system
 
 
 async def _work(database_url: str, folder: Path, port: str) -> None:
     smtp_url = f"smtp://localhost:{port}?tls=none"
-    async with live_in(
+    async with open_system(
         database_url, folder, smtp_url=smtp_url, smtp_connections=2, mail_from="tocsin@example.org", smtp_timeout_s=60
-    ) as lived:
-        transports = build_transports(lived.context.settings, b"s" * 32)
-        await delivery_loop.run(lived.context, transports, "worker:doomed", asyncio.Event())
+    ) as system:
+        transports = build_transports(system.context.settings, b"s" * 32)
+        await delivery_loop.run(system.context, transports, "worker:doomed", asyncio.Event())
 
 
 asyncio.run(_work(sys.argv[1], Path(sys.argv[2]), sys.argv[3]))

@@ -12,13 +12,13 @@ from sqlalchemy import update
 from app.compose import tick as compose
 from app.store.tables import messages, notices
 from app.store.tables_managed import recipients, routes, summary_schedules
-from tests.support.context import Lived, live_in
+from tests.support.context import SystemUnderTest, open_system
 
 
 @pytest.fixture
-async def lived(database_url: str, tmp_path: Path) -> AsyncIterator[Lived]:
-    async with live_in(database_url, tmp_path) as lived:
-        yield lived
+async def system(database_url: str, tmp_path: Path) -> AsyncIterator[SystemUnderTest]:
+    async with open_system(database_url, tmp_path) as system:
+        yield system
 
 
 def mail_of(row: Any) -> EmailMessage:
@@ -33,28 +33,28 @@ def text_of(row: Any) -> str:
     return str(part.get_content())
 
 
-async def change(lived: Lived, table: Any, **values: Any) -> None:
-    async with lived.context.database.write() as tx:
+async def change(system: SystemUnderTest, table: Any, **values: Any) -> None:
+    async with system.context.database.write() as tx:
         await tx.connection.execute(update(table).values(**values))
 
 
-async def live_on(lived: Lived) -> None:
-    await lived.decide()
-    await compose.tick(lived.context)
+async def live_on(system: SystemUnderTest) -> None:
+    await system.decide()
+    await compose.tick(system.context)
 
 
-async def test_a_failure_becomes_one_mail_with_all_facts(lived: Lived) -> None:
-    await lived.receive(job="nightly-sql", outcome="success")
-    await live_on(lived)
-    lived.pass_time(hours=12)
-    await lived.receive(
+async def test_a_failure_becomes_one_mail_with_all_facts(system: SystemUnderTest) -> None:
+    await system.receive(job="nightly-sql", outcome="success")
+    await live_on(system)
+    system.pass_time(hours=12)
+    await system.receive(
         job="nightly-sql",
         outcome="failure",
         message="repository is locked",
         log="opening\nFatal: repository is locked by PID 99\n",
     )
-    await live_on(lived)
-    [row] = await lived.mails(messages.c.is_alert)
+    await live_on(system)
+    [row] = await system.mails(messages.c.is_alert)
     mail = mail_of(row)
     assert mail["Subject"].startswith("FAILED   nightly-sql on sql01")
     assert mail["Auto-Submitted"] == "auto-generated"
@@ -62,79 +62,81 @@ async def test_a_failure_becomes_one_mail_with_all_facts(lived: Lived) -> None:
     text = text_of(row)
     assert "PID 99" in text
     assert "/v1/alerts/" in text
-    [notice] = await lived.rows(notices, notices.c.what == "opened")
+    [notice] = await system.rows(notices, notices.c.what == "opened")
     assert (notice.state, notice.message_id) == ("worded", row.id)
 
 
-async def test_the_recovery_is_in_the_thread_of_the_failure(lived: Lived) -> None:
+async def test_the_recovery_is_in_the_thread_of_the_failure(system: SystemUnderTest) -> None:
     for outcome in ("failure", "success"):
-        await lived.receive(job="db", outcome=outcome)
-        await live_on(lived)
-        lived.pass_time(minutes=10)
-        await live_on(lived)
-    failed, recovered = [mail_of(row) for row in await lived.mails(messages.c.is_alert)]
+        await system.receive(job="db", outcome=outcome)
+        await live_on(system)
+        system.pass_time(minutes=10)
+        await live_on(system)
+    failed, recovered = [mail_of(row) for row in await system.mails(messages.c.is_alert)]
     assert recovered["Subject"].startswith("OK AGAIN")
     assert recovered["In-Reply-To"] == failed["Message-ID"]
     assert failed["Message-ID"] in recovered["References"]
 
 
-async def test_alerts_of_one_group_are_sent_in_one_mail(lived: Lived) -> None:
+async def test_alerts_of_one_group_are_sent_in_one_mail(system: SystemUnderTest) -> None:
     for number in range(7):
-        await lived.receive(agent=f"host{number}", job="db", outcome="failure")
-    await live_on(lived)
-    [row] = await lived.mails()
+        await system.receive(agent=f"host{number}", job="db", outcome="failure")
+    await live_on(system)
+    [row] = await system.mails()
     assert mail_of(row)["Subject"].startswith("7 FAILED")
-    assert {n.message_id for n in await lived.rows(notices)} == {row.id}
+    assert {n.message_id for n in await system.rows(notices)} == {row.id}
 
 
-async def test_an_alert_that_closed_before_it_was_composed_is_not_sent(lived: Lived) -> None:
-    await change(lived, routes, group_wait_s=60)
-    await lived.receive(job="db", outcome="failure")
-    await live_on(lived)
-    await lived.receive(job="db", outcome="success", occurred_at=lived.pass_time(seconds=30))
-    await live_on(lived)
-    lived.pass_time(seconds=60)
-    await live_on(lived)
-    assert await lived.mails() == []
+async def test_an_alert_that_closed_before_it_was_composed_is_not_sent(system: SystemUnderTest) -> None:
+    await change(system, routes, group_wait_s=60)
+    await system.receive(job="db", outcome="failure")
+    await live_on(system)
+    await system.receive(job="db", outcome="success", occurred_at=system.pass_time(seconds=30))
+    await live_on(system)
+    system.pass_time(seconds=60)
+    await live_on(system)
+    assert await system.mails() == []
 
 
-async def test_a_notice_for_a_recipient_without_transport_is_suppressed_with_its_reason(lived: Lived) -> None:
-    await change(lived, recipients, transports=[])
-    await lived.receive(job="db", outcome="failure")
-    await live_on(lived)
-    [notice] = await lived.rows(notices)
+async def test_a_notice_for_a_recipient_without_transport_is_suppressed_with_its_reason(
+    system: SystemUnderTest,
+) -> None:
+    await change(system, recipients, transports=[])
+    await system.receive(job="db", outcome="failure")
+    await live_on(system)
+    [notice] = await system.rows(notices)
     assert (notice.state, notice.reason.rpartition("; ")[2]) == ("suppressed", "its recipient has no transport")
 
 
-async def test_the_summary_is_sent_once_a_day_even_if_all_is_ok(lived: Lived) -> None:
-    await lived.receive(job="db", outcome="success", metrics={"bytes_processed": 10**9, "duration_s": 60})
-    await live_on(lived)
-    lived.pass_time(hours=19, minutes=1)  # 07:01
+async def test_the_summary_is_sent_once_a_day_even_if_all_is_ok(system: SystemUnderTest) -> None:
+    await system.receive(job="db", outcome="success", metrics={"bytes_processed": 10**9, "duration_s": 60})
+    await live_on(system)
+    system.pass_time(hours=19, minutes=1)  # 07:01
     for _ in range(3):
-        await live_on(lived)
-    [row] = await lived.mails()
+        await live_on(system)
+    [row] = await system.mails()
     assert mail_of(row)["Subject"] == "Backups Tue 24 Nov: all 1 ok (no. 1)"
     assert "expected 1, heard from 1" in text_of(row).casefold()
-    lived.pass_time(days=1)
-    await live_on(lived)
-    rows = await lived.mails(messages.c.subject.like("%(no. 2)"))
+    system.pass_time(days=1)
+    await live_on(system)
+    rows = await system.mails(messages.c.subject.like("%(no. 2)"))
     assert len(rows) == 1
 
 
-async def test_a_summary_can_cover_only_some_jobs(lived: Lived) -> None:
+async def test_a_summary_can_cover_only_some_jobs(system: SystemUnderTest) -> None:
     await change(
-        lived,
+        system,
         summary_schedules,
         matchers=[
             {"field": "job", "test": "like", "value": "D?*"},
             {"field": "label:site", "test": "is_not", "value": "b"},
         ],
     )
-    await lived.receive(job="db", outcome="failure", labels={"site": "a"})
-    await lived.receive(job="mail", outcome="failure")
-    await lived.receive(job="dx", outcome="failure", labels={"site": "b"})
-    await live_on(lived)
-    lived.pass_time(hours=19, minutes=1)
-    await live_on(lived)
-    [row] = await lived.mails(messages.c.is_alert.is_(False))
+    await system.receive(job="db", outcome="failure", labels={"site": "a"})
+    await system.receive(job="mail", outcome="failure")
+    await system.receive(job="dx", outcome="failure", labels={"site": "b"})
+    await live_on(system)
+    system.pass_time(hours=19, minutes=1)
+    await live_on(system)
+    [row] = await system.mails(messages.c.is_alert.is_(False))
     assert mail_of(row)["Subject"].startswith("Backups Tue 24 Nov: 1 failed")

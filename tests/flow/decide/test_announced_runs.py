@@ -14,7 +14,7 @@ from app.decide import missed
 from app.decide import tick as decide
 from app.store.tables import jobs, messages
 from tests.support.api import ENROL_KEY, Api, serving
-from tests.support.context import Lived, live_in
+from tests.support.context import SystemUnderTest, open_system
 
 DAY = timedelta(days=1)
 
@@ -26,9 +26,9 @@ async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
 
 
 @pytest.fixture
-async def lived(database_url: str, tmp_path: Path) -> AsyncIterator[Lived]:
-    async with live_in(database_url, tmp_path) as lived:
-        yield lived
+async def system(database_url: str, tmp_path: Path) -> AsyncIterator[SystemUnderTest]:
+    async with open_system(database_url, tmp_path) as system:
+        yield system
 
 
 async def live_at(api: Api, moment: datetime) -> None:
@@ -76,59 +76,63 @@ async def test_a_mail_reports_duplicati_s_next_run_that_did_not_come(api: Api) -
     assert any("MISSED" in subject and "docs" in subject for subject in subjects), subjects
 
 
-async def tell(lived: Lived, following: datetime | str, **more: Any) -> None:
+async def tell(system: SystemUnderTest, following: datetime | str, **more: Any) -> None:
     """Report a run that announces the next one."""
     following = following if isinstance(following, str) else following.isoformat()
-    await lived.receive(job="db", outcome="success", extra={"expects": {"next": following, "grace_s": 3600}}, **more)
+    await system.receive(job="db", outcome="success", extra={"expects": {"next": following, "grace_s": 3600}}, **more)
 
 
-async def next_due(lived: Lived) -> datetime | None:
+async def next_due(system: SystemUnderTest) -> datetime | None:
     """Decide, and return the time that is expected next."""
-    await lived.decide()
-    [job] = await lived.rows(jobs)
+    await system.decide()
+    [job] = await system.rows(jobs)
     found: datetime | None = job.next_due_at
     return found
 
 
-async def test_each_report_moves_the_expected_time_and_a_late_one_does_not_move_it_back(lived: Lived) -> None:
-    now = lived.time[0]
-    await tell(lived, now + DAY)
-    assert await next_due(lived) == now + DAY
-    lived.pass_time(days=1)
-    await tell(lived, now + 8 * DAY)
-    assert await next_due(lived) == now + 8 * DAY
-    await tell(lived, now + 2 * DAY, occurred_at=now + timedelta(hours=1))
-    assert await next_due(lived) == now + 8 * DAY, "an older report came late"
-    lived.pass_time(hours=1)
-    await tell(lived, now + 3 * DAY)
-    assert await next_due(lived) == now + 3 * DAY, "the schedule was changed to an earlier time"
+async def test_each_report_moves_the_expected_time_and_a_late_one_does_not_move_it_back(
+    system: SystemUnderTest,
+) -> None:
+    now = system.time[0]
+    await tell(system, now + DAY)
+    assert await next_due(system) == now + DAY
+    system.pass_time(days=1)
+    await tell(system, now + 8 * DAY)
+    assert await next_due(system) == now + 8 * DAY
+    await tell(system, now + 2 * DAY, occurred_at=now + timedelta(hours=1))
+    assert await next_due(system) == now + 8 * DAY, "an older report came late"
+    system.pass_time(hours=1)
+    await tell(system, now + 3 * DAY)
+    assert await next_due(system) == now + 3 * DAY, "the schedule was changed to an earlier time"
 
 
 @pytest.mark.parametrize("following", ["2026-11-24T03:00:00", "2026-11-01T03:00:00Z", "2028-01-01T00:00:00Z", "soon"])
-async def test_an_announcement_that_is_not_valid_is_ignored(lived: Lived, following: str) -> None:
-    await tell(lived, following)
-    assert await next_due(lived) is None
+async def test_an_announcement_that_is_not_valid_is_ignored(system: SystemUnderTest, following: str) -> None:
+    await tell(system, following)
+    assert await next_due(system) is None
 
 
-async def test_a_run_that_announces_nothing_is_expected_again_after_the_last_announced_time(lived: Lived) -> None:
-    now = lived.time[0]
-    await tell(lived, now + DAY)
-    await lived.decide()
-    lived.pass_time(hours=5)
-    await lived.receive(job="db", outcome="success")
-    assert await next_due(lived) == now + DAY, "one by hand in between does not fill the slot"
-    lived.pass_time(hours=19)
-    await lived.receive(job="db", outcome="success")
-    assert await next_due(lived) == now + 2 * DAY
+async def test_a_run_that_announces_nothing_is_expected_again_after_the_last_announced_time(
+    system: SystemUnderTest,
+) -> None:
+    now = system.time[0]
+    await tell(system, now + DAY)
+    await system.decide()
+    system.pass_time(hours=5)
+    await system.receive(job="db", outcome="success")
+    assert await next_due(system) == now + DAY, "one by hand in between does not fill the slot"
+    system.pass_time(hours=19)
+    await system.receive(job="db", outcome="success")
+    assert await next_due(system) == now + 2 * DAY
 
 
-async def test_an_expectation_of_an_administrator_overrides_what_a_tool_announces(lived: Lived) -> None:
-    now = lived.time[0]
-    await tell(lived, now + DAY)
-    await lived.decide()
+async def test_an_expectation_of_an_administrator_overrides_what_a_tool_announces(system: SystemUnderTest) -> None:
+    now = system.time[0]
+    await tell(system, now + DAY)
+    await system.decide()
     stored = {"cron": None, "period_s": 7200, "time_zone": "UTC", "grace_s": 0, "longest_s": None}
-    async with lived.context.database.write() as tx:
+    async with system.context.database.write() as tx:
         await tx.connection.execute(update(jobs).values(expectation=stored, next_due_at=None))
-    lived.pass_time(hours=1)
-    await tell(lived, now + 2 * DAY)
-    assert await next_due(lived) == now + timedelta(hours=3)
+    system.pass_time(hours=1)
+    await tell(system, now + 2 * DAY)
+    assert await next_due(system) == now + timedelta(hours=3)

@@ -18,7 +18,7 @@ from app.store.row_mapping import expectation_of
 from app.store.summaries import SUMMARY_SCHEDULES
 from app.store.tables import jobs
 from app.store.tables_managed import summary_schedules
-from tests.support.context import Lived, live_in
+from tests.support.context import SystemUnderTest, open_system
 
 DAY = timedelta(days=1)
 SUNDAY = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
@@ -26,95 +26,97 @@ ADMIN = Editor("key_admin", SUNDAY, lambda _stage: None)
 
 
 @pytest.fixture
-async def lived(database_url: str, tmp_path: Path) -> AsyncIterator[Lived]:
-    async with live_in(database_url, tmp_path) as lived:
-        lived.time[0] = SUNDAY
-        yield lived
+async def system(database_url: str, tmp_path: Path) -> AsyncIterator[SystemUnderTest]:
+    async with open_system(database_url, tmp_path) as system:
+        system.time[0] = SUNDAY
+        yield system
 
 
-async def ran(lived: Lived, *days: int, job: str = "weekly", **more: Any) -> str:
+async def ran(system: SystemUnderTest, *days: int, job: str = "weekly", **more: Any) -> str:
     """Report a run of the job at two in the morning, so many days from that Sunday; return its id."""
     for day in days:
-        lived.time[0] = SUNDAY + day * DAY
-        await lived.receive(job=job, outcome="success", **more)
-        await lived.decide()
-    [row] = await lived.rows(jobs, jobs.c.name == job)
+        system.time[0] = SUNDAY + day * DAY
+        await system.receive(job=job, outcome="success", **more)
+        await system.decide()
+    [row] = await system.rows(jobs, jobs.c.name == job)
     return str(row.id)
 
 
-async def summary_of(lived: Lived, day: int, length: timedelta = DAY) -> SummaryView:
+async def summary_of(system: SystemUnderTest, day: int, length: timedelta = DAY) -> SummaryView:
     """Return the summary of seven in the morning, so many days from that Sunday."""
-    lived.time[0] = end = SUNDAY + day * DAY + timedelta(hours=5)
-    await lived.decide()
-    [row] = await lived.rows(summary_schedules)
-    async with lived.context.database.read() as tx:
+    system.time[0] = end = SUNDAY + day * DAY + timedelta(hours=5)
+    await system.decide()
+    [row] = await system.rows(summary_schedules)
+    async with system.context.database.read() as tx:
         schedule = await SUMMARY_SCHEDULES.get(tx, row.id)
         return await read_summary_view(tx, schedule, number=1, start=end - length, end=end)
 
 
-async def expect(lived: Lived, job_id: str, expectation: dict[str, Any]) -> None:
-    by = Editor(ADMIN.who, lived.time[0], ADMIN.wake)
-    async with lived.context.database.write() as tx:
+async def expect(system: SystemUnderTest, job_id: str, expectation: dict[str, Any]) -> None:
+    by = Editor(ADMIN.who, system.time[0], ADMIN.wake)
+    async with system.context.database.write() as tx:
         await update_job(tx, job_id, lambda job: replace(job, expectation=expectation_of(expectation)), by)
 
 
-async def test_a_weekly_job_without_expectation_is_not_expected_on_the_next_morning(lived: Lived) -> None:
-    await ran(lived, 0)
-    heard = await summary_of(lived, 0)
+async def test_a_weekly_job_without_expectation_is_not_expected_on_the_next_morning(system: SystemUnderTest) -> None:
+    await ran(system, 0)
+    heard = await summary_of(system, 0)
     assert (heard.expected, heard.heard) == (1, 1)
-    quiet = await summary_of(lived, 1)
+    quiet = await summary_of(system, 1)
     assert (quiet.expected, quiet.heard, quiet.without_expectation) == (0, 0, 1)
     assert tone_of(quiet) == "none"
     assert "not heard from" not in summary_mail.render(quiet, base_url="http://here").text
 
 
-async def test_a_weekly_summary_expects_no_monthly_job(lived: Lived) -> None:
-    await ran(lived, 0)
-    quiet = await summary_of(lived, 8, 7 * DAY)
+async def test_a_weekly_summary_expects_no_monthly_job(system: SystemUnderTest) -> None:
+    await ran(system, 0)
+    quiet = await summary_of(system, 8, 7 * DAY)
     assert (quiet.expected, quiet.heard) == (0, 0)
 
 
-async def test_a_job_that_is_expected_later_is_not_expected_now(lived: Lived) -> None:
-    job_id = await ran(lived, 0)
+async def test_a_job_that_is_expected_later_is_not_expected_now(system: SystemUnderTest) -> None:
+    job_id = await ran(system, 0)
     await expect(
-        lived, job_id, {"cron": "0 2 * * 0", "period_s": None, "time_zone": "UTC", "grace_s": 3600, "longest_s": None}
+        system, job_id, {"cron": "0 2 * * 0", "period_s": None, "time_zone": "UTC", "grace_s": 3600, "longest_s": None}
     )
-    quiet = await summary_of(lived, 1)
+    quiet = await summary_of(system, 1)
     assert (quiet.expected, quiet.heard) == (0, 0)
-    due = await summary_of(lived, 7)
+    due = await summary_of(system, 7)
     assert (due.expected, due.heard, due.missed) == (1, 0, 1)
 
 
-async def test_a_weekly_job_just_learned_is_not_expected_on_the_next_morning(lived: Lived) -> None:
-    await ran(lived, *range(0, 35, 7))
-    [job] = await lived.rows(jobs)
+async def test_a_weekly_job_just_learned_is_not_expected_on_the_next_morning(system: SystemUnderTest) -> None:
+    await ran(system, *range(0, 35, 7))
+    [job] = await system.rows(jobs)
     assert job.proposed_expectation is not None
-    quiet = await summary_of(lived, 29)
+    quiet = await summary_of(system, 29)
     assert (quiet.expected, quiet.heard) == (0, 0)
 
 
-async def test_a_weekly_job_whose_tool_announced_its_next_run_is_not_expected_earlier(lived: Lived) -> None:
-    await ran(lived, 0, extra={"expects": {"next": (SUNDAY + 7 * DAY).isoformat()}})
-    quiet = await summary_of(lived, 1)
+async def test_a_weekly_job_whose_tool_announced_its_next_run_is_not_expected_earlier(system: SystemUnderTest) -> None:
+    await ran(system, 0, extra={"expects": {"next": (SUNDAY + 7 * DAY).isoformat()}})
+    quiet = await summary_of(system, 1)
     assert (quiet.expected, quiet.heard) == (0, 0)
 
 
-async def test_a_dismissed_job_is_not_expected_though_it_came_daily(lived: Lived) -> None:
-    job_id = await ran(lived, 0, 1)
-    async with lived.context.database.write() as tx:
+async def test_a_dismissed_job_is_not_expected_though_it_came_daily(system: SystemUnderTest) -> None:
+    job_id = await ran(system, 0, 1)
+    async with system.context.database.write() as tx:
         await dismiss_job_expectation(tx, job_id, ADMIN)
-    quiet = await summary_of(lived, 2)
+    quiet = await summary_of(system, 2)
     assert (quiet.expected, quiet.heard) == (0, 0)
 
 
-async def test_a_job_that_came_on_two_days_and_then_stopped_is_listed_before_anything_was_learned(lived: Lived) -> None:
-    await ran(lived, 0, 1, job="nightly")
-    quiet = await summary_of(lived, 2)
+async def test_a_job_that_came_on_two_days_and_then_stopped_is_listed_before_anything_was_learned(
+    system: SystemUnderTest,
+) -> None:
+    await ran(system, 0, 1, job="nightly")
+    quiet = await summary_of(system, 2)
     assert (quiet.expected, quiet.heard, tone_of(quiet)) == (1, 0, "missed")
     assert "1 expected job not heard from" in summary_mail.render(quiet, base_url="http://here").text
 
 
-async def test_a_job_of_every_other_day_is_not_expected_on_the_days_between(lived: Lived) -> None:
-    await ran(lived, 0, 2)
-    quiet = await summary_of(lived, 3)
+async def test_a_job_of_every_other_day_is_not_expected_on_the_days_between(system: SystemUnderTest) -> None:
+    await ran(system, 0, 2)
+    quiet = await summary_of(system, 3)
     assert (quiet.expected, quiet.heard) == (0, 0)

@@ -11,7 +11,7 @@ from app.domain.matcher import Comparison, Matcher
 from app.store.mail_views import read_summary_view
 from app.store.summaries import SUMMARY_SCHEDULES
 from app.store.tables_managed import summary_schedules
-from tests.support.context import Lived, live_in
+from tests.support.context import SystemUnderTest, open_system
 
 MATCHERS = [
     (Matcher("job", Comparison.IS, "ÄRZTE-Größe"), 1),
@@ -24,18 +24,18 @@ MATCHERS = [
 
 
 @pytest.fixture
-async def lived(database_url: str, tmp_path: Path) -> AsyncIterator[Lived]:
-    async with live_in(database_url, tmp_path) as lived:
-        yield lived
+async def system(database_url: str, tmp_path: Path) -> AsyncIterator[SystemUnderTest]:
+    async with open_system(database_url, tmp_path) as system:
+        yield system
 
 
-async def test_case_does_not_matter_in_any_alphabet(lived: Lived) -> None:
-    await lived.receive(job="Ärzte-GRÖßE", outcome="success", labels={"ort": "Киев"})
-    await lived.receive(job="full_100%", outcome="success")
-    await lived.decide()
-    [row] = await lived.rows(summary_schedules)
-    now = lived.pass_time(minutes=1)
-    async with lived.context.database.read() as tx:
+async def test_case_does_not_matter_in_any_alphabet(system: SystemUnderTest) -> None:
+    await system.receive(job="Ärzte-GRÖßE", outcome="success", labels={"ort": "Киев"})
+    await system.receive(job="full_100%", outcome="success")
+    await system.decide()
+    [row] = await system.rows(summary_schedules)
+    now = system.pass_time(minutes=1)
+    async with system.context.database.read() as tx:
         schedule = await SUMMARY_SCHEDULES.get(tx, row.id)
         for matcher, wanted in MATCHERS:
             one = replace(schedule, matchers=(matcher,))

@@ -11,7 +11,7 @@ import pytest
 from app import worker
 from app.domain.message import MessageState
 from app.domain.recipient import Address
-from tests.support.context import live_in
+from tests.support.context import open_system
 from tests.support.delivering import until
 from tests.support.migrated import make_postgres_template, postgres_copy
 from tests.support.outbox import life_of, post
@@ -24,8 +24,8 @@ async def test_a_killed_database_loses_no_message_and_sends_none_twice(tmp_path:
     with Cluster() as cluster, SmtpServer() as server, postgres_copy(cluster, make_postgres_template(cluster)) as url:
         server.behave = Behave(delays={"DOT": 0.05})
         smtp_url = f"smtp://localhost:{server.port}?tls=none"
-        async with live_in(url, tmp_path, smtp_url=smtp_url, mail_from="tocsin@example.org") as lived:
-            context = replace(lived.context, clock=lambda: datetime.now(UTC))
+        async with open_system(url, tmp_path, smtp_url=smtp_url, mail_from="tocsin@example.org") as system:
+            context = replace(system.context, clock=lambda: datetime.now(UTC))
             ids = [(await post(context, Address("smtp", f"{number}@example.org")))[0] for number in range(100)]
             work = asyncio.create_task(worker.run(context))
             await asyncio.to_thread(server.wait_for, 30)

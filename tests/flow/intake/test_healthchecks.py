@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.api import ADMIN_KEY, ENROL_KEY, Api, serving
-from tests.support.context import live_in
+from tests.support.context import open_system
 
 RID = "5f0d2a1c-8f55-4c0b-9c3a-0b6d9f0e1a11"
 
@@ -138,8 +138,8 @@ async def test_a_signal_sent_again_counts_once_and_start_and_end_are_one_run(dat
             await api.client.post(f"/ping/{key}/start?rid={RID}")
             await api.client.post(f"/ping/{key}/fail?rid={RID}", content="disk full")
         assert len(await events(api)) == 2
-    async with live_in(database_url, tmp_path / "b") as lived:
-        await lived.decide()
+    async with open_system(database_url, tmp_path / "b") as system:
+        await system.decide()
     async with serving(database_url, tmp_path / "a") as api:
         (run,) = await api.items("/v1/runs")
         assert (run["outcome"], run["started_at"] is not None) == ("failure", True)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.context import live_in
+from tests.support.context import open_system
 
 
 @pytest.mark.postgres
 async def test_a_connection_is_probed_while_an_answer_is_awaited(postgres_database_url: str, tmp_path: Path) -> None:
-    async with live_in(postgres_database_url, tmp_path) as lived, lived.context.database.read() as tx:
+    async with open_system(postgres_database_url, tmp_path) as system, system.context.database.read() as tx:
         driver = (await tx.connection.get_raw_connection()).driver_connection
         assert driver is not None
         line = driver._transport.get_extra_info("socket")

@@ -21,7 +21,7 @@ from app.context import AppContext
 from app.domain.message import MessageState
 from app.domain.recipient import Address
 from app.store.heartbeats import heartbeats_since
-from tests.support.context import live_in
+from tests.support.context import open_system
 from tests.support.outbox import life_of, message_of, post
 from tests.support.smtp import Behave, SmtpServer
 
@@ -37,15 +37,15 @@ def server() -> Iterator[SmtpServer]:
 @asynccontextmanager
 async def context_at(database_url: str, folder: Path, server: SmtpServer, **given: float) -> AsyncIterator[AppContext]:
     """An AppContext with the real time."""
-    async with live_in(
+    async with open_system(
         database_url,
         folder,
         smtp_url=f"smtp://localhost:{server.port}?tls=none",
         mail_from="tocsin@example.org",
         log_level="error",
         **given,
-    ) as lived:
-        yield replace(lived.context, clock=lambda: datetime.now(UTC))
+    ) as system:
+        yield replace(system.context, clock=lambda: datetime.now(UTC))
 
 
 async def stop(work: asyncio.Task[None]) -> float:

@@ -8,11 +8,11 @@ import pytest
 
 from app import worker
 from app.core.errors import ClockWrong
-from tests.support.context import live_in
+from tests.support.context import open_system
 
 
 async def test_a_clock_that_differs_from_the_databases_is_refused(postgres_database_url: str, tmp_path: Path) -> None:
-    async with live_in(postgres_database_url, tmp_path) as lived:
-        ahead = replace(lived.context, clock=lambda: datetime.now(UTC) + timedelta(seconds=40))
+    async with open_system(postgres_database_url, tmp_path) as system:
+        ahead = replace(system.context, clock=lambda: datetime.now(UTC) + timedelta(seconds=40))
         with pytest.raises(ClockWrong, match="40 s apart: run NTP"):
             await worker.run(ahead)

@@ -17,47 +17,49 @@ from app.domain.retention import Retention
 from app.store.retention import save_retention
 from app.store.tables import groups, notices
 from app.store.tables_managed import audit, summaries, summary_schedules
-from tests.support.context import Lived, live_in
+from tests.support.context import SystemUnderTest, open_system
 
 
 @pytest.fixture
-async def lived(database_url: str, tmp_path: Path) -> AsyncIterator[Lived]:
-    async with live_in(database_url, tmp_path, log_level="error") as lived:
-        yield lived
+async def system(database_url: str, tmp_path: Path) -> AsyncIterator[SystemUnderTest]:
+    async with open_system(database_url, tmp_path, log_level="error") as system:
+        yield system
 
 
-async def purge_all(lived: Lived) -> None:
-    while await purge.tick(lived.context):
+async def purge_all(system: SystemUnderTest) -> None:
+    while await purge.tick(system.context):
         pass
 
 
-async def test_groups_that_were_quiet_for_long_are_forgotten(lived: Lived) -> None:
-    told = {"old": lived.time[0] - timedelta(days=500), "young": lived.time[0] - timedelta(days=300)}
+async def test_groups_that_were_quiet_for_long_are_forgotten(system: SystemUnderTest) -> None:
+    told = {"old": system.time[0] - timedelta(days=500), "young": system.time[0] - timedelta(days=300)}
     rows = [{"route_id": "rte_1", "group_key": key, "told_at": at} for key, at in told.items()]
-    async with lived.context.database.write() as tx:
+    async with system.context.database.write() as tx:
         await tx.connection.execute(insert(groups), rows)
-    await purge_all(lived)
-    async with lived.context.database.read() as tx:
+    await purge_all(system)
+    async with system.context.database.read() as tx:
         assert [row.group_key for row in await tx.connection.execute(groups.select())] == ["young"]
 
 
-async def test_the_audit_log_is_kept_as_long_as_history(lived: Lived) -> None:
+async def test_the_audit_log_is_kept_as_long_as_history(system: SystemUnderTest) -> None:
     for days in (500, 300):
-        at = lived.time[0] - timedelta(days=days)
-        async with lived.context.database.write() as tx:
+        at = system.time[0] - timedelta(days=days)
+        async with system.context.database.write() as tx:
             await note(tx, f"ann, {days} days ago", at, "change", "route", "rte_1", None)
             new = update(audit).where(audit.c.at == at)
             await tx.connection.execute(new.values(id=first_id_at("aud", at) + "0" * 16))
-    await purge_all(lived)
-    assert [row.who for row in await lived.rows(audit, audit.c.noun == "route")] == ["ann, 300 days ago"]
+    await purge_all(system)
+    assert [row.who for row in await system.rows(audit, audit.c.noun == "route")] == ["ann, 300 days ago"]
 
 
-async def test_summaries_go_but_for_the_newest_of_each_schedule_and_those_not_worded_yet(lived: Lived) -> None:
-    [schedule] = await lived.rows(summary_schedules)
+async def test_summaries_go_but_for_the_newest_of_each_schedule_and_those_not_worded_yet(
+    system: SystemUnderTest,
+) -> None:
+    [schedule] = await system.rows(summary_schedules)
     made = []
     for days in (503, 502, 501):
-        at = lived.time[0] - timedelta(days=days)
-        async with lived.context.database.write() as tx:
+        at = system.time[0] - timedelta(days=days)
+        async with system.context.database.write() as tx:
             one = await decide.make_now(tx, schedule.id, at)
             made.append(first_id_at("sum", at) + "0" * 16)
             old = {"id": made[-1], "on_demand": False}
@@ -66,26 +68,26 @@ async def test_summaries_go_but_for_the_newest_of_each_schedule_and_those_not_wo
             await tx.connection.execute(
                 waiting.values(summary_id=made[-1], state="waiting" if days == 502 else "worded")
             )
-    await purge_all(lived)
-    assert [row.id for row in await lived.rows(summaries)] == made[1:]
-    async with lived.context.database.write() as tx:
+    await purge_all(system)
+    assert [row.id for row in await system.rows(summaries)] == made[1:]
+    async with system.context.database.write() as tx:
         await tx.connection.execute(update(notices).values(state="worded"))
-    await purge_all(lived)
-    assert [row.id for row in await lived.rows(summaries)] == made[2:]
+    await purge_all(system)
+    assert [row.id for row in await system.rows(summaries)] == made[2:]
 
 
-async def test_old_mails_leave_the_folder_and_other_files_stay(lived: Lived, tmp_path: Path) -> None:
+async def test_old_mails_leave_the_folder_and_other_files_stay(system: SystemUnderTest, tmp_path: Path) -> None:
     def mail_of(days: int) -> str:
-        return file_name(first_id_at("msg", lived.time[0] - timedelta(days=days)) + "0" * 16)
+        return file_name(first_id_at("msg", system.time[0] - timedelta(days=days)) + "0" * 16)
 
-    await purge_files.tick(lived.context)  # before there is a folder
+    await purge_files.tick(system.context)  # before there is a folder
     folder = tmp_path / "mail"
     folder.mkdir()
     for name in (mail_of(500), mail_of(399), "20200101T000000.eml", "19990101-notes.txt"):
         (folder / name).write_text("")
-    await purge_files.tick(lived.context)
+    await purge_files.tick(system.context)
     assert {file.name for file in folder.iterdir()} == {mail_of(399), "20200101T000000.eml", "19990101-notes.txt"}
-    async with lived.context.database.write() as tx:
+    async with system.context.database.write() as tx:
         await save_retention(tx, Retention(5, 300, version=1))
-    await purge_files.tick(lived.context)
+    await purge_files.tick(system.context)
     assert not (folder / mail_of(399)).exists(), "the administrators' word holds"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.context import Lived, live_in
+from tests.support.context import SystemUnderTest, open_system
 from tests.support.smtp import SmtpServer
 
 
@@ -16,6 +16,6 @@ def server(request: pytest.FixtureRequest) -> Iterator[SmtpServer]:
 
 
 @pytest.fixture
-async def lived(database_url: str, tmp_path: Path) -> AsyncIterator[Lived]:
-    async with live_in(database_url, tmp_path, log_level="error") as lived:
-        yield lived
+async def system(database_url: str, tmp_path: Path) -> AsyncIterator[SystemUnderTest]:
+    async with open_system(database_url, tmp_path, log_level="error") as system:
+        yield system

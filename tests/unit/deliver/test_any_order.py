@@ -14,7 +14,7 @@ from app.domain.attempt import Outcome, Permanent, Sent, Temporary, Unknown
 from app.domain.lease import Claim
 from app.domain.message import MessageState
 from app.domain.recipient import Address
-from tests.support.context import Lived, live_in
+from tests.support.context import SystemUnderTest, open_system
 from tests.support.migrated import copy_sqlite
 from tests.support.outbox import life_of, message_of, post
 
@@ -33,15 +33,15 @@ STEP = st.one_of(
 class History:
     """One message, and all the claims that ever held it."""
 
-    def __init__(self, lived: Lived, first: str) -> None:
-        self.lived = lived
+    def __init__(self, system: SystemUnderTest, first: str) -> None:
+        self.system = system
         self.chain = [first]
         self.claims: list[Claim] = []
         self.is_sent: set[str] = set()
 
     async def play(self, step: str | tuple[int, Outcome]) -> None:
-        now = self.lived.time[0]
-        async with self.lived.context.database.write() as tx:
+        now = self.system.time[0]
+        async with self.system.context.database.write() as tx:
             match step:
                 case "lease":
                     for address in ADDRESSES:
@@ -57,19 +57,19 @@ class History:
                 case "return":
                     await lease.give_back(tx, self.claims)
                 case "wait":
-                    self.lived.pass_time(minutes=25)
+                    self.system.pass_time(minutes=25)
                 case (int(turn), outcome):
                     if self.claims:
                         held = self.claims[turn % len(self.claims)]
                         await settle(tx, held.message_id, held.token, outcome, now)
 
     async def check(self) -> None:
-        last = await message_of(self.lived.context, self.chain[-1])
+        last = await message_of(self.system.context, self.chain[-1])
         while last.moved_to is not None and last.moved_to not in self.chain:
             self.chain.append(last.moved_to)
-            last = await message_of(self.lived.context, last.moved_to)
+            last = await message_of(self.system.context, last.moved_to)
         for one in self.chain:
-            message, life = await message_of(self.lived.context, one), await life_of(self.lived.context, one)
+            message, life = await message_of(self.system.context, one), await life_of(self.system.context, one)
             assert not (one in self.is_sent and message.state is not MessageState.SENT)
             if message.state is MessageState.SENT:
                 self.is_sent.add(one)
@@ -90,9 +90,9 @@ def test_no_order_of_events_undoes_what_was_sent(
 ) -> None:
     async def live() -> None:
         url = copy_sqlite(sqlite_template, tmp_path / f"{new_id('db')}.db")
-        async with live_in(url, tmp_path, log_level="error") as lived:
-            (first,) = await post(lived.context, *ADDRESSES)
-            history = History(lived, first)
+        async with open_system(url, tmp_path, log_level="error") as system:
+            (first,) = await post(system.context, *ADDRESSES)
+            history = History(system, first)
             for step in steps:
                 await history.play(step)
                 await history.check()

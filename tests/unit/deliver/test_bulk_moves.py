@@ -10,24 +10,24 @@ from app.domain.message import LEGAL_MOVES, MessageState
 from app.domain.recipient import Address
 from app.store import attempts, outbox
 from app.store.transactions import WriteTx
-from tests.support.context import Lived
+from tests.support.context import SystemUnderTest
 from tests.support.outbox import message_of, post
 
 ANN = Address("smtp", "ann@example.org")
 TOKEN = "lse_present"
 
 
-async def _lease(tx: WriteTx, lived: Lived, message_id: str) -> None:
-    now = lived.time[0]
+async def _lease(tx: WriteTx, system: SystemUnderTest, message_id: str) -> None:
+    now = system.time[0]
     await outbox.lease(tx, "smtp", 10, now, "worker:b", now + timedelta(minutes=1))
 
 
-async def _return_unbegun(tx: WriteTx, lived: Lived, message_id: str) -> None:
+async def _return_unbegun(tx: WriteTx, system: SystemUnderTest, message_id: str) -> None:
     await outbox.give_back(tx, [Claim(message_id, TOKEN)])
 
 
-async def _settle_as_sent(tx: WriteTx, lived: Lived, message_id: str) -> None:
-    await attempts.settle_sent_and_begin(tx, [attempts.SentAttempt(message_id, TOKEN, "250", "ok")], [], lived.time[0])
+async def _settle_as_sent(tx: WriteTx, system: SystemUnderTest, message_id: str) -> None:
+    await attempts.settle_sent_and_begin(tx, [attempts.SentAttempt(message_id, TOKEN, "250", "ok")], [], system.time[0])
 
 
 @pytest.mark.parametrize(
@@ -40,13 +40,13 @@ async def _settle_as_sent(tx: WriteTx, lived: Lived, message_id: str) -> None:
     ids=["lease", "return what was not begun", "settle as sent"],
 )
 async def test_each_statement_moves_only_the_states_that_may_move(
-    lived: Lived, change: Callable[[WriteTx, Lived, str], Awaitable[None]], moves: dict[str, str]
+    system: SystemUnderTest, change: Callable[[WriteTx, SystemUnderTest, str], Awaitable[None]], moves: dict[str, str]
 ) -> None:
     for before in MessageState:
         # Every state with the token, so that nothing but the state can keep the statement from moving it.
-        (one,) = await post(lived.context, ANN, state=before, lease_token=TOKEN, lease_until=lived.time[0])
-        async with lived.context.database.write() as tx:
-            await change(tx, lived, one)
-        after = (await message_of(lived.context, one)).state
+        (one,) = await post(system.context, ANN, state=before, lease_token=TOKEN, lease_until=system.time[0])
+        async with system.context.database.write() as tx:
+            await change(tx, system, one)
+        after = (await message_of(system.context, one)).state
         assert after == moves.get(before, before)
         assert after is before or (before, after) in LEGAL_MOVES

@@ -31,7 +31,7 @@ from app.store.heartbeats import Heartbeat, write_heartbeat
 from app.store.notices import insert_notices
 from app.store.transactions import Database
 from tests.support.api import serving
-from tests.support.context import Lived, live_in
+from tests.support.context import SystemUnderTest, open_system
 from tests.support.delivering import delivering, until
 from tests.support.outbox import post
 
@@ -41,12 +41,12 @@ ANN = Address("smtp", "secret.name@example.org")
 class Site:
     """The two health endpoints of an app."""
 
-    def __init__(self, lived: Lived, client: httpx.AsyncClient) -> None:
-        self.lived = lived
+    def __init__(self, system: SystemUnderTest, client: httpx.AsyncClient) -> None:
+        self.system = system
         self.client = client
 
     async def worker_beats(self, *transports: str) -> None:
-        context = self.lived.context
+        context = self.system.context
         async with context.database.write() as tx:
             at = context.clock()
             await write_heartbeat(tx, Heartbeat("worker:host.secret.example:1", at, at, transports, metrics.snapshot()))
@@ -70,17 +70,17 @@ class Site:
 
 @pytest.fixture
 async def site(database_url: str, tmp_path: Path) -> AsyncIterator[Site]:
-    async with live_in(database_url, tmp_path, log_level="error") as lived:
+    async with open_system(database_url, tmp_path, log_level="error") as system:
         app = FastAPI()
-        app.state.context = lived.context
+        app.state.context = system.context
         app.include_router(health.router)
         app.include_router(metrics_page.router)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://tocsin") as client:
-            yield Site(lived, client)
+            yield Site(system, client)
 
 
 async def test_healthz_needs_no_database(site: Site) -> None:
-    await site.lived.context.database.close()
+    await site.system.context.database.close()
     assert (await site.client.get("/healthz")).json() == {"status": "ok"}
 
 
@@ -90,13 +90,13 @@ async def test_ready_as_long_as_a_worker_has_heartbeats(site: Site) -> None:
     await site.worker_beats("smtp")
     status, found = await site.ready()
     assert (status, found["status"], found["worker"]["detail"]) == (200, "ok", "1 running, last heartbeat 0 s ago")
-    site.lived.pass_time(seconds=31)
+    site.system.pass_time(seconds=31)
     assert (await site.ready())[0] == 503
 
 
 async def test_not_ready_before_the_migrations_ran(site: Site) -> None:
     await site.worker_beats()
-    async with site.lived.context.database.write() as tx:
+    async with site.system.context.database.write() as tx:
         await tx.connection.execute(text("UPDATE alembic_version SET version_num = '0000'"))
     status, found = await site.ready()
     assert (status, found["migrations"]["status"]) == (503, "failed")
@@ -121,11 +121,11 @@ async def test_not_ready_when_the_database_is_gone(tmp_path: Path) -> None:
 async def test_a_failing_transport_is_a_warning_and_events_are_still_accepted(site: Site) -> None:
     await site.worker_beats("smtp")
     assert (await site.ready())[1]["transport smtp"]["status"] == "ok"
-    (one,) = await post(site.lived.context, ANN)
-    async with delivering(site.lived.context, {"smtp": FakeTransport([Permanent("550", "no such user secret.name")])}):
-        await until(site.lived.context, one, MessageState.DEAD)
-    await post(site.lived.context, Address("webhook", "https://secret.example/"))
-    site.lived.pass_time(minutes=20)
+    (one,) = await post(site.system.context, ANN)
+    async with delivering(site.system.context, {"smtp": FakeTransport([Permanent("550", "no such user secret.name")])}):
+        await until(site.system.context, one, MessageState.DEAD)
+    await post(site.system.context, Address("webhook", "https://secret.example/"))
+    site.system.pass_time(minutes=20)
     await site.worker_beats("smtp")
     status, found = await site.ready()
     assert (status, found["status"]) == (200, "warning")
@@ -140,9 +140,9 @@ async def test_a_failing_transport_is_a_warning_and_events_are_still_accepted(si
 
 async def test_metrics_count_rows_and_the_work_of_workers(site: Site) -> None:
     before = (await site.numbers()).get(("tocsin_attempts_total", "sent", "smtp"), 0)
-    context = site.lived.context
+    context = site.system.context
     await post(context, Address("webhook", "https://secret.example/"), count=2)
-    site.lived.pass_time(minutes=1)
+    site.system.pass_time(minutes=1)
     (one,) = await post(context, ANN)
     async with delivering(context, {"smtp": FakeTransport([Sent("250", "ok")])}):
         await until(context, one, MessageState.SENT)
@@ -159,20 +159,20 @@ async def test_metrics_count_rows_and_the_work_of_workers(site: Site) -> None:
 
 async def test_metrics_query_the_database_once_however_many_clients_scrape(site: Site) -> None:
     await asyncio.gather(*(site.numbers() for _ in range(5)))
-    await post(site.lived.context, ANN)
+    await post(site.system.context, ANN)
     assert ("tocsin_outbox_messages", "queued", "smtp") not in await site.numbers()
 
 
 async def test_notices_that_are_not_composed_are_a_warning(site: Site) -> None:
-    context = site.lived.context
+    context = site.system.context
     at = context.clock()
     notice = Notice("ntc_1", NoticeKind.SUMMARY, NoticeState.WAITING, "it was time", at, "summary", 3, "one", at)
     async with context.database.write() as tx:
         await insert_notices(tx, [notice])
-    site.lived.pass_time(minutes=4)
+    site.system.pass_time(minutes=4)
     await site.worker_beats()
     assert (await site.ready())[1]["wording"]["status"] == "ok"
-    site.lived.pass_time(minutes=8)
+    site.system.pass_time(minutes=8)
     await site.worker_beats()
     status, found = await site.ready()
     assert (status, found["status"]) == (200, "warning"), "events must still be taken in"
