@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
 from app.context import AppContext
@@ -174,34 +174,31 @@ class GroupCommit:
 
     async def _commit_once(self, parts: list[_BatchPart]) -> None:
         metrics.INTAKE_QUEUE.set(self._queued_events)
+        context = self._context
         with metrics.COMMIT_SECONDS.time():
-            duplicates, rows = await self._add(parts)
+            wanted = {
+                (part.batch.customer_id, name)
+                for part in parts
+                for index, name in part.batch.unknown.items()
+                if index in part.indexes
+            }
+            ids = {}
+            if (
+                wanted
+            ):  # in a transaction of its own, before the events: an agent that is left without events does no harm
+                async with context.database.write() as tx:
+                    ids = await find_or_create_agents(tx, wanted, context.clock())
+                self._agents.remember(ids)
+            rows = _rows_with_agent_ids(parts, ids)
+            duplicates = await add_events(context.database, rows)
+            if len(duplicates) < len(rows):
+                context.wakeups.wake("events")
         for outcome, count in Counter(row.outcome for row in rows if row.id not in duplicates).items():
             metrics.EVENTS.labels("accepted", outcome or "").inc(count)
         if duplicates:
             metrics.EVENTS.labels("duplicate", "").inc(len(duplicates))
             for part in parts:
                 part.batch.duplicates += sum(part.batch.events[index].id in duplicates for index in part.indexes)
-
-    async def _add(self, parts: list[_BatchPart]) -> tuple[Collection[str], list[NewEvent]]:
-        """Store the events; return the ids of the duplicates, and all rows."""
-        context = self._context
-        wanted = {
-            (part.batch.customer_id, name)
-            for part in parts
-            for index, name in part.batch.unknown.items()
-            if index in part.indexes
-        }
-        ids = {}
-        if wanted:  # in a transaction of its own, before the events: an agent that is left without events does no harm
-            async with context.database.write() as tx:
-                ids = await find_or_create_agents(tx, wanted, context.clock())
-            self._agents.remember(ids)
-        rows = _rows_with_agent_ids(parts, ids)
-        duplicates = await add_events(context.database, rows)
-        if len(duplicates) < len(rows):
-            context.wakeups.wake("events")
-        return duplicates, rows
 
 
 def _reject(part: _BatchPart, cause: Exception) -> None:

@@ -16,15 +16,15 @@ from app.domain.dedupe import OURS
 from app.domain.event import Activity, Phase, RunOutcome, Severity
 from app.intake.parse import WireEvent
 from app.intake.sanitize import truncate_middle, truncate_text
-from programs.protocol import report as wire
+from programs.protocol import report as protocol
 
-MAX_NAME_LENGTH, MAX_MESSAGE_LENGTH = wire.NAME_MOST, wire.MESSAGE_MOST
+MAX_NAME_LENGTH, MAX_MESSAGE_LENGTH = protocol.NAME_MOST, protocol.MESSAGE_MOST
 MAX_LABELS, MAX_LABEL_NAME_LENGTH, MAX_LABEL_VALUE_LENGTH = (
-    wire.LABELS_MOST,
-    wire.LABEL_NAME_MOST,
-    wire.LABEL_VALUE_MOST,
+    protocol.LABELS_MOST,
+    protocol.LABEL_NAME_MOST,
+    protocol.LABEL_VALUE_MOST,
 )
-MAX_METRICS, MAX_METRIC_NAME_LENGTH = wire.METRICS_MOST, wire.METRIC_NAME_MOST
+MAX_METRICS, MAX_METRIC_NAME_LENGTH = protocol.METRICS_MOST, protocol.METRIC_NAME_MOST
 MAX_EXTRA_SIZE = 16 * 1024
 MAX_CLOCK_LEAD = timedelta(hours=24)
 EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -205,22 +205,18 @@ def extra_to_json(extra: dict[str, Any] | None, flags: list[str]) -> str | None:
         if len(whole) <= MAX_EXTRA_SIZE:
             return whole.decode()
         flags.append("extra_cut")
-        return _first_fields_to_json(extra)
+        kept: list[bytes] = []
+        room = MAX_EXTRA_SIZE - 2
+        for field, value in extra.items():
+            pair = to_json({field: value}, inf_nan_mode="null")[1:-1]
+            room -= len(pair) + 1
+            if room < 0:
+                break
+            kept.append(pair)
+        return (b"{" + b",".join(kept) + b"}").decode() if kept else None
     except (PydanticSerializationError, ValueError, RecursionError):  # nested too deeply
         flags.append("extra_cut")
         return None
-
-
-def _first_fields_to_json(extra: dict[str, Any]) -> str | None:
-    kept: list[bytes] = []
-    room = MAX_EXTRA_SIZE - 2
-    for field, value in extra.items():
-        pair = to_json({field: value}, inf_nan_mode="null")[1:-1]
-        room -= len(pair) + 1
-        if room < 0:
-            break
-        kept.append(pair)
-    return (b"{" + b",".join(kept) + b"}").decode() if kept else None
 
 
 def canonical_json(value: object) -> bytes:

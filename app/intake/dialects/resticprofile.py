@@ -5,9 +5,8 @@ The state in the address: `start` for `send-before`, none for `send-after`, `fai
 address, or in the JSON of its `body-template`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from app.intake.dialects import restic
 from app.intake.dialects.body_fields import as_text, first_text, read_json_body
@@ -50,25 +49,23 @@ def read(request: ToolRequest) -> Sequence[WireEvent]:
         return [make_event(TOOL, **identity, phase="started")]
     parts = [text for name in _OUTPUT if (text := as_text(fields.get(name)))]
     output = "\n".join(parts) if parts or body else request.text
-    return [_read_end(replace(request, body=output.encode("utf-8", "replace"), headers={}), fields, state, identity)]
-
-
-def _read_end(output: ToolRequest, fields: Mapping[str, Any], state: str, identity: RunIdentity) -> WireEvent:
-    """Have restic's dialect read what restic printed. A failure without an exit code is one of resticprofile itself."""
     error = first_text(fields, _ERROR)
+    # A failure without an exit code is one of resticprofile itself.
     code = first_text(fields, _EXIT_CODE) or ("1" if state == "fail" or error else "0")
     query = [("exit_code", code), ("activity", identity["activity"]), ("job", identity["job"])]
-    (event,) = restic.read(replace(output, query=query))
+    (event,) = restic.read(replace(request, query=query, body=output.encode("utf-8", "replace"), headers={}))
     message = event.get("message")
     if error and event.get("outcome") != "success" and (not message or message.startswith("exit code")):
         message = error
-    return make_event(
-        TOOL,
-        **identity,
-        phase="finished",
-        outcome=event.get("outcome"),
-        at=event.get("occurred_at"),
-        message=message,
-        log=event.get("log"),
-        metrics=event.get("metrics"),
-    )
+    return [
+        make_event(
+            TOOL,
+            **identity,
+            phase="finished",
+            outcome=event.get("outcome"),
+            at=event.get("occurred_at"),
+            message=message,
+            log=event.get("log"),
+            metrics=event.get("metrics"),
+        )
+    ]
