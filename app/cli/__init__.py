@@ -1,16 +1,16 @@
-"""The command line: `tocsin <command>`, one small file a command. Errors that we expect are one line, and the exit code 2."""
+"""The command line: `tocsin <command>`, one small file for each command. An expected error is one line, and exit code 2."""
 
 import sys
 
 import typer
 
 from app.cli import demo, doctor, keys, migrate, openapi, send_test, serve, worker
-from app.cli.opened import in_words
+from app.cli.open_context import describe
 from app.core.errors import TocsinError
 
 cli = typer.Typer(
     name="tocsin",
-    help="Takes events from backup agents, decides alerts and tells the right people, once and in time.",
+    help="Receives events from backup agents, decides alerts and notifies the right people, once and in time.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -26,9 +26,9 @@ cli.command("openapi")(openapi.openapi)
 
 
 def main() -> None:
-    """Run the command that was asked for."""
+    """Run the command in the arguments."""
     try:
         cli()
     except TocsinError as error:
-        typer.echo(f"tocsin: {in_words(error)}", err=True)
+        typer.echo(f"tocsin: {describe(error)}", err=True)
         sys.exit(2)

@@ -1,6 +1,6 @@
-"""`tocsin demo`: a made-up fleet reports its last fortnight to the running service, over HTTP only; then its mails are shown.
+"""`tocsin demo`: an invented fleet reports its last 14 days to the running service, over HTTP only; then its mails are listed.
 
-It makes customers of its own, whose names end in "(demo)", and enrolment keys that it revokes when it is done.
+It creates its own customers, whose names end in "(demo)", and enrolment keys that it revokes at its end.
 """
 
 from datetime import UTC, datetime
@@ -9,32 +9,32 @@ from typing import Annotated, Any
 import typer
 
 from app.cli import demo_fleet, first_keys
+from app.cli.api_client import ApiClient, connect, wait_for
 from app.cli.demo_fleet import CEDAR, FAILS, FLEET, MISSED, RECOVERS, WARNS, DemoJob
-from app.cli.service import Service, reach, wait_for
 from app.core.errors import NotAllowed
 from app.core.settings import Settings, load_settings
 
-# Its time comes every minute, and the clock looks every 15 s; a service that was away gives its agents five minutes first.
+# The run is due every minute and the worker checks every 15 s; a service that was stopped first waits five minutes for its agents.
 _MISSED_S = 400
 _EVERY_MINUTE = {"cron": "* * * * *", "grace_s": 0}
-_ANYWHERE = ("0.0.0.0", "::")  # noqa: S104  (compared, not bound)
+_ALL_ADDRESSES = ("0.0.0.0", "::")  # noqa: S104  (compared, not bound)
 
-Url = Annotated[str | None, typer.Option(help="Where the service is; left out: on this host.")]
-Wait = Annotated[bool, typer.Option(help="Whether to wait for the missed run, a minute or so.")]
+Url = Annotated[str | None, typer.Option(help="URL of the service; by default on this host.")]
+Wait = Annotated[bool, typer.Option(help="Whether to wait for the missed run, about a minute.")]
 
 
 def demo(url: Url = None, *, wait: Wait = True) -> None:
-    """Show it: a small fleet's fortnight with a failure, a row of warnings, a recovery and a missed run."""
+    """Show 14 days of a small fleet, with a failure, a series of warnings, a recovery and a missed run."""
     settings = load_settings()
-    with reach(url or _here(settings), _admin_key(settings)) as service:
-        Demo(service, settings).play(wait=wait)
+    with connect(url or _local_url(settings), _admin_key(settings)) as client:
+        Demo(client, settings).play(wait=wait)
 
 
 class Demo:
-    """One showing. Ids of customers and jobs are kept as they become known."""
+    """One run of the demo. It remembers the ids of customers and jobs."""
 
-    def __init__(self, service: Service, settings: Settings) -> None:
-        self._service = service
+    def __init__(self, client: ApiClient, settings: Settings) -> None:
+        self._client = client
         self._settings = settings
         self._began = datetime.now(UTC)
         self._keys: dict[str, dict[str, Any]] = {}
@@ -42,22 +42,22 @@ class Demo:
         self._shown: set[str] = set()
 
     def play(self, *, wait: bool) -> None:
-        """Play all of it, and leave no key behind, whatever happens."""
+        """Run the demo, and revoke its keys whatever happens."""
         try:
             self._report_nights()
             self._expect()
             self._await_alerts(FAILS, WARNS, RECOVERS)
-            self._await_mails()  # a recovery is only told to who has heard of the failure
+            self._await_mails()  # a recovery is only sent to recipients of the failure
             self._report(CEDAR, [demo_fleet.recovery(datetime.now(UTC))])
             wait_for("the recovery", lambda: not self._alerts_of(RECOVERS))
             self._send_summary()
             self._show_mails()
             typer.echo(
-                f"The recovery of {RECOVERS.name} is mailed five minutes after its failure: mails of one group stay that far apart."
+                f"The recovery of {RECOVERS.name} is mailed five minutes after its failure: mails of one group are at least that far apart."
             )
             if wait:
                 typer.echo(
-                    f"{MISSED.name} on {MISSED.agent} never came last night; its alert follows within a minute or so (six, if the service was away until now) ..."
+                    f"{MISSED.name} on {MISSED.agent} did not run last night; its alert follows in about a minute (six, if the service was stopped until now) ..."
                 )
                 self._await_alerts(MISSED, patience_s=_MISSED_S)
                 self._await_mails()
@@ -66,42 +66,44 @@ class Demo:
             self._tidy_up()
 
     def _report_nights(self) -> None:
-        told = demo_fleet.nights(self._began)
-        for customer, events in told.items():
+        events_by_customer = demo_fleet.nights(self._began)
+        for customer, events in events_by_customer.items():
             owner = self._customer(customer)
-            asked = {"kind": "enrol", "name": f"demo of {customer}", "customer_id": owner}
-            self._keys[customer] = self._service.call("POST", "/v1/keys", json=asked)
+            body = {"kind": "enrol", "name": f"demo of {customer}", "customer_id": owner}
+            self._keys[customer] = self._client.call("POST", "/v1/keys", json=body)
             self._report(customer, events)
-        total, agents = sum(map(len, told.values())), len({(job.customer, job.agent) for job in FLEET})
-        typer.echo(f"{agents} agents reported {total} runs of {len(FLEET)} jobs at {len(told)} customers.")
+        total, agents = sum(map(len, events_by_customer.values())), len({(job.customer, job.agent) for job in FLEET})
+        typer.echo(
+            f"{agents} agents reported {total} runs of {len(FLEET)} jobs at {len(events_by_customer)} customers."
+        )
 
     def _customer(self, name: str) -> str:
-        known = self._service.items("/v1/customers", name=name)
-        return str((known[0] if known else self._service.call("POST", "/v1/customers", json={"name": name}))["id"])
+        known = self._client.items("/v1/customers", name=name)
+        return str((known[0] if known else self._client.call("POST", "/v1/customers", json={"name": name}))["id"])
 
     def _report(self, customer: str, events: list[dict[str, Any]]) -> None:
-        self._service.call("POST", "/v1/events", key=self._keys[customer]["key"], json=events)
+        self._client.call("POST", "/v1/events", key=self._keys[customer]["key"], json=events)
 
     def _expect(self) -> None:
-        """Say when every job is expected. That of the one that never came falls due at the next full minute."""
+        """Set the expectation of every job. The one that did not run is due at the next full minute."""
         self._jobs = wait_for("the jobs", self._find_jobs)
         for job, job_id in self._jobs.items():
             expectation = _EVERY_MINUTE if job is MISSED else {"cron": job.cron, "grace_s": 3600}
-            self._service.call("PATCH", f"/v1/jobs/{job_id}", json={"expectation": expectation})
+            self._client.call("PATCH", f"/v1/jobs/{job_id}", json={"expectation": expectation})
 
     def _find_jobs(self) -> dict[DemoJob, str] | None:
         ids: dict[tuple[str, str, str], str] = {}
         for customer, key in self._keys.items():
             agents = {
-                one["id"]: one["name"] for one in self._service.items("/v1/agents", customer_id=key["customer_id"])
+                agent["id"]: agent["name"] for agent in self._client.items("/v1/agents", customer_id=key["customer_id"])
             }
-            for job in self._service.items("/v1/jobs", customer_id=key["customer_id"]):
+            for job in self._client.items("/v1/jobs", customer_id=key["customer_id"]):
                 ids[customer, agents.get(job["agent_id"], ""), job["name"]] = job["id"]
         found = {job: ids.get((job.customer, job.agent, job.name), "") for job in FLEET}
         return found if all(found.values()) else None
 
     def _alerts_of(self, job: DemoJob) -> list[dict[str, Any]]:
-        return self._service.items("/v1/alerts", job_id=self._jobs[job], state="open")
+        return self._client.items("/v1/alerts", job_id=self._jobs[job], state="open")
 
     def _await_alerts(self, *jobs: DemoJob, patience_s: float = 30) -> None:
         for job in jobs:
@@ -109,23 +111,23 @@ class Demo:
             typer.echo(f"Alert: {alert['kind']}, {job.name} on {job.agent} at {job.customer}: {alert['reason']}")
 
     def _messages(self) -> list[dict[str, Any]]:
-        return self._service.items("/v1/messages", since=self._began.isoformat())
+        return self._client.items("/v1/messages", since=self._began.isoformat())
 
     def _await_mails(self) -> None:
-        """Wait until nothing that is due now is still to be worded or sent."""
+        """Wait until everything that is due now is composed and sent."""
 
         def are_settled() -> bool:
             now = datetime.now(UTC)
-            waiting = self._service.items("/v1/notices", since=self._began.isoformat(), state="waiting")
+            waiting = self._client.items("/v1/notices", since=self._began.isoformat(), state="waiting")
             due = any(datetime.fromisoformat(notice["due_at"]) <= now for notice in waiting)
             return not due and all(message["state"] in ("sent", "dead") for message in self._messages())
 
         wait_for("the end of the sending", are_settled)
 
     def _send_summary(self) -> None:
-        schedules = [one for one in self._service.items("/v1/summary-schedules") if one["customer_id"] is None]
+        schedules = [s for s in self._client.items("/v1/summary-schedules") if s["customer_id"] is None]
         if schedules:
-            self._service.call("POST", f"/v1/summary-schedules/{schedules[0]['id']}:send-now")
+            self._client.call("POST", f"/v1/summary-schedules/{schedules[0]['id']}:send-now")
             self._await_mails()
 
     def _show_mails(self) -> None:
@@ -133,25 +135,25 @@ class Demo:
             if message["id"] in self._shown:
                 continue
             self._shown.add(message["id"])
-            tries = self._service.call("GET", f"/v1/messages/{message['id']}")["tries"]
-            said = tries[-1]["text"] if tries else message["why"]
+            tries = self._client.call("GET", f"/v1/messages/{message['id']}")["tries"]
+            result = tries[-1]["text"] if tries else message["why"]
             where = (
-                self._settings.var_dir / "mail" / said
+                self._settings.var_dir / "mail" / result
                 if message["transport"] == "file"
-                else f"{message['address']}: {said}"
+                else f"{message['address']}: {result}"
             )
             typer.echo(f"Mail {message['state']}: {message['subject']}\n    {where}")
 
     def _tidy_up(self) -> None:
         if MISSED in self._jobs:
             expectation = {"cron": MISSED.cron, "grace_s": 3600}
-            self._service.call("PATCH", f"/v1/jobs/{self._jobs[MISSED]}", json={"expectation": expectation})
+            self._client.call("PATCH", f"/v1/jobs/{self._jobs[MISSED]}", json={"expectation": expectation})
         for key in self._keys.values():
-            self._service.call("DELETE", f"/v1/keys/{key['id']}")
+            self._client.call("DELETE", f"/v1/keys/{key['id']}")
 
 
-def _here(settings: Settings) -> str:
-    host = "127.0.0.1" if settings.host in _ANYWHERE else settings.host
+def _local_url(settings: Settings) -> str:
+    host = "127.0.0.1" if settings.host in _ALL_ADDRESSES else settings.host
     return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
@@ -160,5 +162,7 @@ def _admin_key(settings: Settings) -> str:
         return settings.admin_key.get_secret_value()
     key = first_keys.read(settings).get("TOCSIN_ADMIN_KEY")
     if key is None:
-        raise NotAllowed(f"no admin key: set TOCSIN_ADMIN_KEY; {first_keys.path_of(settings)} is not there (any more)")
+        raise NotAllowed(
+            f"no admin key: set TOCSIN_ADMIN_KEY; the file {first_keys.path_of(settings)} does not exist (any more)"
+        )
     return key

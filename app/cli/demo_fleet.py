@@ -1,4 +1,4 @@
-"""A made-up fleet and its last fourteen nights, as its agents would report them. Pure: the same night gives the same events."""
+"""An invented fleet and its last 14 nights, as its agents would report them. Pure: the same night has the same events."""
 
 import random
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ GIB = 1024**3
 
 @dataclass(frozen=True, slots=True)
 class DemoJob:
-    """One job: where it runs, with which tool, when it starts (UTC) and how much it usually moves."""
+    """One job: where it runs, with which tool, when it starts (UTC) and how much it usually transfers."""
 
     customer: str
     agent: str
@@ -82,32 +82,32 @@ Fatal: unable to save snapshot: repository is locked by another process
 
 
 def nights(now: datetime) -> dict[str, list[dict[str, Any]]]:
-    """Give each customer's events of the last fourteen nights: all well but for what the newest is about, and a few old marks."""
-    told: dict[str, list[dict[str, Any]]] = {}
+    """Return each customer's events of the last 14 nights: all good except for the newest night and a few old failures and warnings."""
+    events: dict[str, list[dict[str, Any]]] = {}
     for job in FLEET:
-        chance = random.Random(f"{job.agent}/{job.name}")  # noqa: S311  (a made-up night, not a secret)
+        chance = random.Random(f"{job.agent}/{job.name}")  # noqa: S311  (an invented night, not a secret)
         for ago, started in enumerate(_starts(job, now)):
             outcome = _outcome_of(job, ago, chance)
             if outcome is not None:
                 ended = now if ago == 0 and job in (FAILS, RECOVERS) else None
-                told.setdefault(job.customer, []).append(_event(job, started, outcome, chance, ended))
-    return told
+                events.setdefault(job.customer, []).append(_event(job, started, outcome, chance, ended))
+    return events
 
 
 def recovery(now: datetime) -> dict[str, Any]:
-    """Give the second try of the job that failed just now and then ran."""
+    """Return the successful second try of the job that has just failed."""
     return _event(RECOVERS, now, "success", random.Random("again"), ended=now)  # noqa: S311
 
 
 def _starts(job: DemoJob, now: datetime) -> list[datetime]:
-    """Give the job's starts, the newest first; the newest has ended by now."""
+    """Return the job's starts, the newest first; the newest run has ended by now."""
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     every = [midnight - timedelta(days=day) + job.start for day in range(NIGHTS + 2)]
     return [started for started in every if started < now - timedelta(hours=3)][:NIGHTS]
 
 
 def _outcome_of(job: DemoJob, ago: int, chance: random.Random) -> str | None:
-    """Say how a night went; None for a run that never came."""
+    """Return the outcome of a night; None for a run that did not happen."""
     drawn = chance.random()
     if ago == 0 and job in (FAILS, RECOVERS):
         return "failure"
@@ -115,7 +115,7 @@ def _outcome_of(job: DemoJob, ago: int, chance: random.Random) -> str | None:
         return None
     if job is WARNS:
         return "warning" if ago < 3 else "success"  # noqa: PLR2004  (three in a row open an alert)
-    if ago >= 4 and drawn < 0.04:  # noqa: PLR2004  (old marks for the strip, long since well again)
+    if ago >= 4 and drawn < 0.04:  # noqa: PLR2004  (old failures for the history, recovered since)
         return "failure" if drawn < 0.02 else "warning"  # noqa: PLR2004
     return "success"
 

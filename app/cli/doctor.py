@@ -1,4 +1,4 @@
-"""`tocsin doctor`: says in plain words what is missing or wrong, and what to do about it."""
+"""`tocsin doctor`: lists what is missing or wrong, and what to do about it."""
 
 import asyncio
 import sys
@@ -8,38 +8,38 @@ from datetime import timedelta
 import typer
 
 from app.cli import first_keys
-from app.cli.opened import in_words, open_context
+from app.cli.open_context import describe, open_context
 from app.core.errors import TocsinError
 from app.core.settings import Settings, load_settings
 from app.store.monitoring import SHOWN, Checkup, check_up
 
-_ALIVE = timedelta(seconds=60)
+_HEARTBEAT_WITHIN = timedelta(seconds=60)
 _WAITS_LONG = timedelta(minutes=15)
 _WORDED_WITHIN = timedelta(minutes=5)
 
 
 def doctor() -> None:
-    """Say what is missing or wrong; exit code 1 if anything is."""
+    """List what is missing or wrong; exit code 1 if anything is."""
     settings = load_settings()
     try:
-        found, waits = asyncio.run(_look(settings))
+        found, waits = asyncio.run(_check(settings))
     except TocsinError as cause:
-        typer.echo(f"! {in_words(cause)}")
+        typer.echo(f"! {describe(cause)}")
         sys.exit(1)
     wrong = [*_setup(settings, found), *_transports(found), *_tries(found), *_trouble(found), *waits]
     for line in wrong:
         typer.echo(f"! {line}")
     for line in _notes(settings, found):
         typer.echo(f"- {line}")
-    typer.echo(f"{len(wrong)} thing{'' if len(wrong) == 1 else 's'} to put right." if wrong else "Nothing is wrong.")
+    typer.echo(f"{len(wrong)} problem{'' if len(wrong) == 1 else 's'} found." if wrong else "Nothing is wrong.")
     if wrong:
         raise typer.Exit(1)
 
 
-async def _look(settings: Settings) -> tuple[Checkup, list[str]]:
+async def _check(settings: Settings) -> tuple[Checkup, list[str]]:
     async with open_context(settings) as context, context.database.read() as tx:
         now = context.clock()
-        found = await check_up(tx, now - _ALIVE, now - _WORDED_WITHIN)
+        found = await check_up(tx, now - _HEARTBEAT_WITHIN, now - _WORDED_WITHIN)
     waits = [
         f"{queue.messages} message(s) wait for {kind}, the oldest since {queue.oldest_due_at:%Y-%m-%d %H:%M} UTC: see GET /v1/messages?transport={kind}."
         for kind, queue in sorted(found.waiting.items())
@@ -54,56 +54,56 @@ def _setup(settings: Settings, found: Checkup) -> Iterator[str]:
     elif settings.admin_email is None:
         yield "A mail server is set, but no address: set TOCSIN_ADMIN_EMAIL, or edit the recipients (/v1/recipients)."
     if not found.recipients:
-        yield "There is no recipient, so nobody is told anything: POST /v1/recipients."
+        yield "There is no recipient, so nobody is notified: POST /v1/recipients."
     if not found.enabled_routes:
-        yield "No route is enabled, so no alert reaches anybody: POST /v1/routes."
+        yield "No route is enabled, so no alert is sent: POST /v1/routes."
     if not found.enabled_summaries:
         yield "No summary is scheduled, so nobody notices when alerts stop coming: POST /v1/summary-schedules."
     if found.jobs_without_expectation:
         names = ", ".join(found.names_without_expectation) + (", …" if found.jobs_without_expectation > SHOWN else "")
-        yield f"{found.jobs_without_expectation} of {found.jobs} job(s) have no expectation, so nobody hears when they do not run: {names}. PATCH /v1/jobs/<id>."
+        yield f"{found.jobs_without_expectation} of {found.jobs} job(s) have no expectation, so nobody is notified when they do not run: {names}. PATCH /v1/jobs/<id>."
 
 
 def _transports(found: Checkup) -> Iterator[str]:
     if "mapi" in found.used_transports and not found.relays:
-        yield "Recipients are to be told by mapi, but there is no relay: see docs/mapi.md, or take mapi off (PATCH /v1/recipients/<id>)."
+        yield "Recipients use the transport mapi, but there is no relay: see docs/mapi.md, or remove mapi (PATCH /v1/recipients/<id>)."
     for kind in sorted(found.used_transports - {"file", "mapi"}):
         last = found.last_tests.get(kind)
         how = "`tocsin send-test --to you@example.org`" if kind == "smtp" else f"POST /v1/transports/{kind}:test"
         if last is None:
             yield f"The transport {kind} was never tested: {how}."
         elif last.outcome != "sent":
-            yield f"The last test of {kind} ({last.at:%Y-%m-%d %H:%M} UTC) failed: {last.code} {last.text}. Again: {how}."
+            yield f"The last test of {kind} ({last.at:%Y-%m-%d %H:%M} UTC) failed: {last.code} {last.text}. Test again: {how}."
 
 
 def _tries(found: Checkup) -> Iterator[str]:
     for kind, last in sorted(found.last_attempts.items()):
         queue = found.waiting.get(kind)
         if queue is not None and last.outcome != "sent":
-            yield f"The last try over {kind} ({last.ended_at:%Y-%m-%d %H:%M} UTC) ended {last.outcome}: {last.code} {last.text}. {queue.messages} message(s) wait for it."
+            yield f"The last attempt over {kind} ({last.ended_at:%Y-%m-%d %H:%M} UTC) ended {last.outcome}: {last.code} {last.text}. {queue.messages} message(s) wait for it."
 
 
 def _trouble(found: Checkup) -> Iterator[str]:
     if not found.living_workers:
-        yield f"No worker showed life in the last {_ALIVE.seconds} s, so nothing is decided or sent: start `tocsin serve`, or `tocsin worker`; if it runs, its log says why it stopped."
+        yield f"No worker had a heartbeat in the last {_HEARTBEAT_WITHIN.seconds} s, so nothing is decided or sent: start `tocsin serve`, or `tocsin worker`; if it runs, its log has the reason."
     yield from (f"{trouble}. See GET /v1/relays." for trouble in found.relay_troubles)
     if found.overdue_notices.oldest_due_at is not None:
-        yield f"{found.overdue_notices.notices} notice(s) wait to be worded, the oldest since {found.overdue_notices.oldest_due_at:%Y-%m-%d %H:%M} UTC, so nobody hears of them: the log says why. See GET /v1/notices?state=waiting."
+        yield f"{found.overdue_notices.notices} notice(s) wait to be composed, the oldest since {found.overdue_notices.oldest_due_at:%Y-%m-%d %H:%M} UTC, so they are not sent: the log has the reason. See GET /v1/notices?state=waiting."
     if found.silent_agents:
-        yield f"Agents that have fallen silent: {', '.join(found.silent_agents)}."
+        yield f"Agents that do not report any more: {', '.join(found.silent_agents)}."
     if found.dead_messages:
-        yield f"{found.dead_messages} message(s) could not be sent and are given up: GET /v1/messages?state=dead, then :retry."
+        yield f"{found.dead_messages} message(s) could not be sent and were given up: GET /v1/messages?state=dead, then :retry."
     if found.set_aside_events:
         yield f"{found.set_aside_events} event(s) could not be decided on and were set aside: GET /v1/events?state=set_aside."
 
 
 def _notes(settings: Settings, found: Checkup) -> Iterator[str]:
     if first_keys.path_of(settings).exists():
-        yield f"The first keys still lie in {first_keys.path_of(settings)}: put them in a safe place and delete it."
+        yield f"The first keys are still in {first_keys.path_of(settings)}: store them in a safe place and delete the file."
     if settings.is_sqlite:
         version = tuple(int(part) for part in found.database_version.split("."))
         if version < (3, 51, 3):
-            yield f"SQLite {found.database_version}: before 3.51.3 two writing connections can corrupt it. Tocsin has one; let no other program write."
+            yield f"SQLite {found.database_version}: before 3.51.3 two writing connections can corrupt it. Tocsin has one; do not write with another program."
     if found.jobs_unconfirmed:
         yield f"{found.jobs_unconfirmed} job(s) have an expectation that was learned from their runs and that nobody confirmed: GET /v1/jobs?proposed=true, then POST /v1/jobs:confirm-expectations."
     if not found.jobs:

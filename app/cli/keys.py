@@ -1,4 +1,4 @@
-"""`tocsin keys`: makes, lists and revokes keys in the database itself, for whoever has lost the last admin key."""
+"""`tocsin keys`: creates, lists and revokes keys directly in the database, for an administrator who has lost the last admin key."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ import typer
 
 from app.admin import keys
 from app.admin.editing import Editor
-from app.cli.opened import open_context
+from app.cli.open_context import open_context
 from app.context import AppContext
 from app.core.errors import BadInput, Conflict
 from app.core.settings import load_settings
@@ -21,7 +21,7 @@ from app.store.keys import page_keys
 from app.store.repository import Window
 from app.store.transactions import WriteTx
 
-cli = typer.Typer(help="Make, list and revoke keys.", no_args_is_help=True)
+cli = typer.Typer(help="Create, list and revoke keys.", no_args_is_help=True)
 _PAGE = 200
 _NAME_MOST = 200
 
@@ -29,14 +29,14 @@ Customer = Annotated[
     str | None, typer.Option(help="For enrol: name or id of the customer; not needed if there is only one.")
 ]
 Agent = Annotated[str | None, typer.Option(help="For agent: id of the agent.")]
-Called = Annotated[str, typer.Option(help="Who has it; the audit log calls its holder so.")]
+Called = Annotated[str, typer.Option(help="Name of its holder, as the audit log shows it.")]
 
 
 @cli.command("create")
 def create(
-    kind: KeyKind, name: Called = "made on the command line", customer: Customer = None, agent: Agent = None
+    kind: KeyKind, name: Called = "created on the command line", customer: Customer = None, agent: Agent = None
 ) -> None:
-    """Make a key and print it, once."""
+    """Create a key and print it, once."""
     if not 0 < len(name) <= _NAME_MOST or not name.isprintable():
         raise BadInput(f"--name: between 1 and {_NAME_MOST} characters, without control characters")
     typer.echo(asyncio.run(_create(kind, name, customer, agent)))
@@ -84,14 +84,14 @@ async def _revoke(key_id: str) -> None:
 
 @contextlib.asynccontextmanager
 async def _writing() -> AsyncIterator[AppContext]:
-    """Open the house to change it. SQLite must never have two writing processes, so the service must not run then."""
+    """Open the AppContext to change data. SQLite must never have two writing processes, so the service must not run meanwhile."""
     settings = load_settings()
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(only_process(settings))
         except Conflict as running:
             raise Conflict(
-                f"the service runs and has the embedded database to itself: use its API ({settings.public_url}/docs, /v1/keys), or stop it first",
+                f"the service runs, and only it may use the embedded database: use its API ({settings.public_url}/docs, /v1/keys), or stop it first",
                 code="already_running",
             ) from running
         async with open_context(settings) as context:
@@ -99,7 +99,7 @@ async def _writing() -> AsyncIterator[AppContext]:
 
 
 async def _customer(tx: WriteTx, kind: KeyKind, customer: str | None) -> str | None:
-    """Find whom a key is for: by id, by name, or the only one there is."""
+    """Find the customer of a key: by id, by name, or the only one."""
     if customer is None and kind is not KeyKind.ENROL:
         return None
     if customer is not None and await CUSTOMERS.find(tx, customer) is not None:
@@ -107,7 +107,7 @@ async def _customer(tx: WriteTx, kind: KeyKind, customer: str | None) -> str | N
     named = await page_customers(tx, Window(2), name=customer)
     if len(named.items) != 1:
         raise BadInput(
-            f"--customer: {'say which of them' if customer is None else f'there is no customer {customer!r}'}"
+            f"--customer: {'there is more than one customer, or none: name it' if customer is None else f'there is no customer {customer!r}'}"
         )
     return named.items[0].id
 

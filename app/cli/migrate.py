@@ -1,4 +1,4 @@
-"""`tocsin migrate`: brings the database's schema up to date."""
+"""`tocsin migrate`: updates the database's schema."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from app.store.migrate import upgrade
 
 
 def migrate() -> None:
-    """Bring the database's schema up to date. `tocsin serve` does it by itself on the embedded SQLite."""
+    """Update the database's schema. On the embedded SQLite, `tocsin serve` does it itself."""
     settings = load_settings()
     set_up_log(settings)
     with only_process(settings):

@@ -1,4 +1,4 @@
-"""`tocsin send-test`: sends one test message at once and says how the other side answered."""
+"""`tocsin send-test`: sends one test message at once and prints how the other side answered."""
 
 import asyncio
 from enum import StrEnum
@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from app.cli.opened import open_context
+from app.cli.open_context import open_context
 from app.context import AppContext
 from app.core.clock import now
 from app.core.errors import Conflict, TocsinError
@@ -31,7 +31,7 @@ class Kind(StrEnum):
 
 def send_test(
     to: Annotated[str, typer.Option("--to", help="Mail address, or URL for webhook.")],
-    transport: Annotated[Kind, typer.Option(help="By which transport.")] = Kind.SMTP,
+    transport: Annotated[Kind, typer.Option(help="Transport to send it with.")] = Kind.SMTP,
 ) -> None:
     """Send one test message at once; exit code 0 only if it was sent."""
     settings = load_settings()
@@ -44,19 +44,19 @@ def send_test(
 
 
 async def _try(settings: Settings, kind: str, address: str) -> tuple[TransportTest, float]:
-    # Opened by hand, not by open_house: mail can be tested before there is any database.
-    store = Database(open_engines(settings))
+    # Not by open_context: mail can be tested before there is a database.
+    database = Database(open_engines(settings))
     try:
-        context = AppContext(settings, store, Wakeups(), open_secret(settings), now)
+        context = AppContext(settings, database, Wakeups(), open_secret(settings), now)
         trial, seconds = await send_trial(context, kind, address, "")
     finally:
-        await store.close()
+        await database.close()
     await _record(settings, trial)
     return trial, seconds
 
 
 async def _record(settings: Settings, trial: TransportTest) -> None:
-    """Keep the result for `doctor`, where there is a database that we may write to; the test itself is over and told."""
+    """Store the result for `doctor`, if there is a database that we may write to. The test itself is done and reported."""
     try:
         with only_process(settings):
             async with open_context(settings) as context, context.database.write() as tx:
@@ -64,7 +64,7 @@ async def _record(settings: Settings, trial: TransportTest) -> None:
     except Conflict as cause:
         if cause.code == "already_running":
             typer.echo(
-                f"Not noted for `tocsin doctor`: the service has the database. It can be by POST /v1/transports/{trial.transport}:test."
+                f"The result is not stored for `tocsin doctor`, because the service uses the database. To store one, use POST /v1/transports/{trial.transport}:test."
             )
     except TocsinError as cause:
-        typer.echo(f"Not noted for `tocsin doctor`: {cause.detail}")
+        typer.echo(f"The result is not stored for `tocsin doctor`: {cause.detail}")

@@ -1,4 +1,4 @@
-"""`tocsin serve`: the HTTP server, with the worker in the same process unless told otherwise."""
+"""`tocsin serve`: the HTTP server, with the worker in the same process unless a setting says otherwise."""
 
 import asyncio
 import signal
@@ -11,7 +11,7 @@ import uvicorn
 from app import worker
 from app.admin.first_start import FirstStart, first_start
 from app.cli import first_keys
-from app.cli.opened import check_schema
+from app.cli.open_context import check_schema
 from app.core.errors import BadSettings
 from app.core.log import set_up_log
 from app.core.secret import open_secret
@@ -23,43 +23,43 @@ from app.store.migrate import upgrade
 from app.store.transactions import Database
 
 STOP_S = 10
-# A thread that wants to go on after a wait waits so long for its turn. By Python's own 5 ms SQLite's thread, which waits at each
-# statement, stood still most of the time beside a busy loop.
-TURN_S = 0.0005
+# How long a thread waits for the GIL before it asks the running thread to release it. With Python's default of 5 ms, SQLite's thread,
+# which needs the GIL again after each statement, was idle most of the time next to a busy event loop.
+SWITCH_INTERVAL_S = 0.0005
 
 
 def serve() -> None:
     """Start the service. On SQLite the worker runs inside; TOCSIN_WORKER=false leaves it to `tocsin worker`."""
     settings = load_settings()
     set_up_log(settings)
-    sys.setswitchinterval(TURN_S)
-    with only_process(settings), _listen(settings) as listening:
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    with only_process(settings), _listen(settings) as listener:
         # Port 0 takes a free one; links in mails must name the real one.
-        settings = settings.model_copy(update={"port": listening.getsockname()[1]})
-        _show(settings, asyncio.run(_prepare(settings)))
+        settings = settings.model_copy(update={"port": listener.getsockname()[1]})
+        _print_start(settings, asyncio.run(_prepare(settings)))
         app = create_app(settings, work=worker.run if settings.worker or settings.is_sqlite else None)
         config = uvicorn.Config(
             app,
             http=BoundedHead,
             loop="uvloop",
             ws="none",
-            proxy_headers=False,  # who a request comes from is told by its key, never by an address
-            access_log=False,  # addresses may carry what is nobody's business
+            proxy_headers=False,  # a caller is identified by its key, never by an address
+            access_log=False,  # URLs may contain keys
             server_header=False,
             log_config=None,
             timeout_graceful_shutdown=STOP_S,
         )
         server = uvicorn.Server(config)
-        _stop_at_signals(server)
+        _stop_on_signals(server)
         app.state.is_stopping = lambda: server.should_exit
-        server.run(sockets=[listening])
+        server.run(sockets=[listener])
 
 
-def _stop_at_signals(server: uvicorn.Server) -> None:
-    """Heed SIGTERM and SIGINT also before and after uvicorn does.
+def _stop_on_signals(server: uvicorn.Server) -> None:
+    """Handle SIGTERM and SIGINT also before and after uvicorn does.
 
-    Before: a signal in the moment between these handlers and uvicorn's own must stop the server, or it is lost and nobody stops.
-    After: having stopped, uvicorn raises once more the signal that stopped it; by then all is done, and well.
+    Before: a signal that arrives before uvicorn has installed its own handlers must still stop the server.
+    After: when uvicorn has stopped, it raises the signal that stopped it again; everything is done by then.
     """
 
     def stop(*_: object) -> None:
@@ -72,29 +72,29 @@ def _stop_at_signals(server: uvicorn.Server) -> None:
 async def _prepare(settings: Settings) -> FirstStart:
     if settings.is_sqlite:
         await upgrade(settings)
-    store = Database(open_engines(settings))
+    database = Database(open_engines(settings))
     try:
-        await check_schema(store)
-        first = await first_start(store, settings, open_secret(settings))
+        await check_schema(database)
+        first = await first_start(database, settings, open_secret(settings))
     finally:
-        await store.close()
+        await database.close()
     first_keys.keep(settings, admin_key=first.admin_key, enrol_key=first.enrol_key)
     return first
 
 
 def _listen(settings: Settings) -> socket.socket:
-    """Take the port before anything else: a second start must fail before it prints a word about keys."""
+    """Open the port before anything else: a second start must fail before it prints anything about keys."""
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        listening = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
+        listener = socket.create_server((settings.host, settings.port), family=family, backlog=2048)
     except OSError as cause:
         where = f"{settings.host}:{settings.port}"
         raise BadSettings(f"TOCSIN_HOST, TOCSIN_PORT: cannot listen on {where}: {cause.strerror}") from cause
-    listening.set_inheritable(True)
-    return listening
+    listener.set_inheritable(True)
+    return listener
 
 
-def _show(settings: Settings, first: FirstStart) -> None:
+def _print_start(settings: Settings, first: FirstStart) -> None:
     typer.echo(f"Tocsin serves on {settings.public_url}")
     if first.admin_key is not None:
         typer.echo(f"  Admin key      {first.admin_key}")
@@ -102,7 +102,7 @@ def _show(settings: Settings, first: FirstStart) -> None:
         typer.echo(f"  Enrolment key  {first.enrol_key}   (for agents)")
     if first.admin_key is not None or first.enrol_key is not None:
         typer.echo(
-            f"  These are shown only now. They also lie in {first_keys.path_of(settings)}: keep them safe, then delete it."
+            f"  These are shown only now. They are also in {first_keys.path_of(settings)}: store them in a safe place, then delete the file."
         )
     typer.echo(f"  API            {settings.public_url}/docs")
     typer.echo(f"  Mail goes to   {first.mail_goes_to}")

@@ -1,11 +1,11 @@
-"""`tocsin worker`: decides, words and delivers, without a server; any number of them share one PostgreSQL."""
+"""`tocsin worker`: decides, composes and delivers, without a server. Any number of workers can share one PostgreSQL."""
 
 import asyncio
 import contextlib
 import signal
 
 from app import worker as pipeline
-from app.cli.opened import open_context
+from app.cli.open_context import open_context
 from app.core.errors import BadSettings
 from app.core.log import log, set_up_log
 from app.core.settings import Settings, load_settings
@@ -17,7 +17,7 @@ def worker() -> None:
     set_up_log(settings)
     if settings.is_sqlite:
         raise BadSettings(
-            "TOCSIN_DATABASE_URL: on the embedded SQLite the worker runs inside `tocsin serve`; set a PostgreSQL to run it alone"
+            "TOCSIN_DATABASE_URL: on the embedded SQLite the worker runs inside `tocsin serve`; set a PostgreSQL URL to run it alone"
         )
     asyncio.run(_work(settings))
 
@@ -27,7 +27,7 @@ async def _work(settings: Settings) -> None:
         working = asyncio.create_task(pipeline.run(context))
         for name in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(name, working.cancel)
-        log.info("the worker runs")
+        log.info("the worker has started")
         with contextlib.suppress(asyncio.CancelledError):
             await working
     log.info("the worker has stopped")

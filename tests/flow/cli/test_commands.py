@@ -26,7 +26,7 @@ def word_after(label: str, text: str) -> str:
     return next(line.split(label)[1].split()[0] for line in text.splitlines() if label in line)
 
 
-def test_the_first_start_shows_what_a_newcomer_needs_once(served: Served, tmp_path: Path) -> None:
+def test_the_first_start_shows_its_keys_once(served: Served, tmp_path: Path) -> None:
     admin = word_after("Admin key", served.said)
     enrol = word_after("Enrolment key", served.said)
     kept = tmp_path / "var" / "first-keys.env"
@@ -62,7 +62,7 @@ def test_the_demo_brings_alerts_and_a_summary_within_seconds(served: Served, tmp
     assert not [line for line in living if "demo" in line and "revoked" not in line], "the demo leaves no key behind"
 
 
-def test_the_demo_says_what_it_lacks(tmp_path: Path) -> None:
+def test_the_demo_names_what_is_missing(tmp_path: Path) -> None:
     no_key = tocsin(tmp_path, "demo")
     assert (no_key.returncode, no_key.stdout) == (2, "")
     assert "no admin key" in no_key.stderr
@@ -84,14 +84,14 @@ def test_while_the_service_runs_sqlite_has_no_second_writer(served: Served, tmp_
 
 
 @pytest.mark.parametrize("after_s", [0, 0.03, 0.1])
-def test_a_stop_right_after_the_start_is_heeded(served: Served, after_s: float) -> None:
+def test_a_signal_right_after_the_start_stops_the_service(served: Served, after_s: float) -> None:
     time.sleep(after_s)
     code, seconds = served.stop()
     assert code in (0, -signal.SIGTERM)
     assert seconds < 10
 
 
-def test_keys_can_be_made_when_the_service_stands_still(served: Served, tmp_path: Path) -> None:
+def test_keys_can_be_created_while_the_service_is_stopped(served: Served, tmp_path: Path) -> None:
     served.stop()
     made = tocsin(tmp_path, "keys", "create", "enrol", "--name", "Acme, all hosts")
     assert made.stdout.startswith("tocsin_enrol_")
@@ -103,20 +103,20 @@ def test_keys_can_be_made_when_the_service_stands_still(served: Served, tmp_path
     assert (unknown.returncode, "no customer 'nobody'" in unknown.stderr) == (2, True)
 
 
-def test_the_doctor_says_what_is_missing(served: Served, tmp_path: Path) -> None:
+def test_the_doctor_lists_what_is_missing(served: Served, tmp_path: Path) -> None:
     ill = tocsin(tmp_path, "doctor")
     assert ill.returncode == 1
     assert "! No mail server is set" in ill.stdout
     assert "- No agent has reported anything yet" in ill.stdout
     served.stop()
     still = tocsin(tmp_path, "doctor", smtp_url="smtp://127.0.0.1:1", admin_email="ann@example.org")
-    assert "! No worker showed life" in still.stdout
+    assert "! No worker had a heartbeat" in still.stdout
     assert "No mail server" not in still.stdout
     nothing = tocsin(tmp_path, "doctor", var_dir=str(tmp_path / "nowhere"))
     assert (nothing.returncode, "no database yet" in nothing.stdout) == (1, True)
 
 
-def test_the_doctor_tells_of_a_login_that_fails_at_once(tmp_path: Path) -> None:
+def test_the_doctor_reports_a_failed_login_at_once(tmp_path: Path) -> None:
     with SmtpServer(users={"tocsin": "right"}) as server:
         mail = {
             "smtp_url": f"smtp://tocsin:wrong@{server.host}:{server.port}?tls=none",
@@ -128,13 +128,13 @@ def test_the_doctor_tells_of_a_login_that_fails_at_once(tmp_path: Path) -> None:
             httpx.post(f"http://127.0.0.1:{served.port}/v1/events", headers=key, json=event, trust_env=False)
             said = wait_until(
                 "the refusal",
-                lambda: re.search(r"! The last try over smtp .*", tocsin(tmp_path, "doctor", **mail).stdout),
+                lambda: re.search(r"! The last attempt over smtp .*", tocsin(tmp_path, "doctor", **mail).stdout),
             )
     assert "ended temporary: auth 535" in said[0]
     assert said[0].endswith("1 message(s) wait for it.")
 
 
-def test_a_test_message_says_how_it_went(tmp_path: Path) -> None:
+def test_a_test_message_prints_its_result(tmp_path: Path) -> None:
     sent = tocsin(tmp_path, "send-test", "--to", "ann@example.org", "--transport", "file")
     assert sent.returncode == 0
     assert sent.stdout.splitlines()[-1].startswith("sent  written  ")
@@ -146,7 +146,7 @@ def test_a_test_message_says_how_it_went(tmp_path: Path) -> None:
         assert (refused.returncode, why in refused.stderr) == (2, True)
 
 
-def test_nonsense_in_the_settings_is_one_line(tmp_path: Path) -> None:
+def test_a_wrong_setting_is_one_line(tmp_path: Path) -> None:
     refused = tocsin(tmp_path, "serve", port="many")
     assert refused.returncode == 2
     assert refused.stderr.startswith("tocsin: TOCSIN_PORT:")
@@ -159,7 +159,7 @@ def test_nonsense_in_the_settings_is_one_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.postgres
-def test_a_database_that_cannot_be_used_is_told_with_its_kind_of_trouble_and_its_setting(
+def test_a_database_that_cannot_be_used_is_reported_with_its_failure_and_its_setting(
     postgres_cluster: Cluster, tmp_path: Path
 ) -> None:
     there = postgres_cluster.url("no_such_database").replace("postgresql+asyncpg://", "postgresql://")
@@ -188,7 +188,7 @@ def test_on_postgresql_the_service_waits_for_the_migrations(postgres_cluster: Cl
         assert served.stop()[0] == 0
 
 
-def test_the_page_of_the_api_loads_nothing_from_elsewhere(served: Served) -> None:
+def test_the_api_documentation_page_loads_nothing_from_the_internet(served: Served) -> None:
     base = f"http://127.0.0.1:{served.port}"
     page = httpx.get(f"{base}/docs", trust_env=False).text
     loaded = re.findall(r'(?:src|href)="([^"]+)"', page)
