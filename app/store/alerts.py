@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, func, select, update
 from app.domain.alert import Alert, AlertKind, AlertState
 from app.domain.event import Severity
 from app.domain.notice import NoticeState
-from app.store.newest import STRETCHES_MOST, Stretches, page_newest, tested
+from app.store.newest import MAX_RANGES, IndexRanges, page_newest, tested
 from app.store.notices import suppress_waiting
 from app.store.repository import Page, Repository, Window
 from app.store.scope import Scope, agent_ids, job_ids, jobs_of, named_agents
@@ -34,7 +34,7 @@ class AlertFilters:
 async def page_alerts(tx: ReadTx, filters: AlertFilters, window: Window) -> Page[Alert]:
     """Return the newest alerts that meet the filters. Kind and severity are tested on each alert that the others find in an index."""
     scope = filters.scope
-    stretches = await _stretches(tx, filters)
+    ranges = await _ranges(tx, filters)
     same = {
         "customer_id": scope.customer_id,
         "agent_id": scope.agent_id,
@@ -42,7 +42,7 @@ async def page_alerts(tx: ReadTx, filters: AlertFilters, window: Window) -> Page
         "kind": filters.kind,
         "severity": filters.severity,
     }
-    found_by = {column.name for column in stretches.columns}
+    found_by = {column.name for column in ranges.columns}
     where = tested(alerts, **{name: value for name, value in same.items() if name not in found_by})
     if scope.agent is not None and "agent_id" not in found_by:
         where.append(func.coalesce(alerts.c.agent_id, "").in_(named_agents(scope)))
@@ -54,22 +54,22 @@ async def page_alerts(tx: ReadTx, filters: AlertFilters, window: Window) -> Page
         where.append(alerts.c.closed_at.is_(None))
     if filters.state is AlertState.ACKNOWLEDGED:
         where.append(alerts.c.acknowledged_at.is_not(None))
-    return await page_newest(tx, ALERTS, stretches, where, window)
+    return await page_newest(tx, ALERTS, ranges, where, window)
 
 
-async def _stretches(tx: ReadTx, filters: AlertFilters) -> Stretches:
+async def _ranges(tx: ReadTx, filters: AlertFilters) -> IndexRanges:
     """Choose the shortest part of an index that holds all alerts asked for."""
-    scope, every = filters.scope, Stretches(alerts)
+    scope, every = filters.scope, IndexRanges(alerts)
     if filters.state in (AlertState.OPEN, AlertState.ACKNOWLEDGED):
         return every  # few are open at a time, and they have an index of their own
     if scope.job is not None:
         jobs = await job_ids(tx, scope)
-        if len(jobs) <= STRETCHES_MOST:
+        if len(jobs) <= MAX_RANGES:
             return every.by(alerts.c.subject_id, jobs)
     elif scope.job_id is not None:
         return every.by(alerts.c.subject_id, [scope.job_id])
     agents = await agent_ids(tx, scope)
-    if agents is not None and len(agents) <= STRETCHES_MOST:
+    if agents is not None and len(agents) <= MAX_RANGES:
         return every.by(alerts.c.agent_id, agents)
     return every if scope.customer_id is None else every.by(alerts.c.customer_id, [scope.customer_id])
 

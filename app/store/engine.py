@@ -18,7 +18,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 from app.core.errors import Conflict
 from app.core.settings import Settings
 
-BUSY_S = 30
+BUSY_S = 30  # how long to wait for a connection, and for the lock of SQLite
 PING_AFTER_S = 2.0  # a connection that was idle for longer is tested before it is used
 # A host that lost power sends nothing more, and a query would wait for its answer for ever: it counts as dead after a minute.
 _PROBES = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 60_000}
@@ -58,16 +58,17 @@ def open_engines(settings: Settings) -> Engines:
         pool_timeout=BUSY_S,
         hide_parameters=True,  # the log entry of a failed statement must not hold the data of agents
     )
-    _replace_dead_connections(engine)
-    _enable_keepalive(engine)
+    _detect_dead_connections(engine)
     return Engines(engine, engine)
 
 
-def _replace_dead_connections(engine: AsyncEngine) -> None:
-    """Replace connections that died in the pool: a 503 would lose the events of tools that never try again.
+def _detect_dead_connections(engine: AsyncEngine) -> None:
+    """Replace connections that died in the pool, and notice a host that dies during a query.
 
-    SQLAlchemy's own test before each use (pool_pre_ping) costs three round trips. A connection that the server closed is known to
-    be closed; only one that was idle for a while may be dead without that being known, so only that one is tested.
+    Without this, a request would fail with 503, which loses the events of tools that never try again. SQLAlchemy's own test before
+    each use (pool_pre_ping) costs three round trips. The driver knows which connections the server closed; only one that was idle for
+    a while may be dead without that being known, so only that one is tested. TCP keepalive is turned on because neither the driver
+    nor asyncio does that, and a dead host could not be noticed while an answer is awaited.
     """
 
     @event.listens_for(engine.sync_engine, "checkin")
@@ -83,10 +84,6 @@ def _replace_dead_connections(engine: AsyncEngine) -> None:
                 connection.ping()
             except (DBAPIError, connection.dbapi.Error, OSError) as cause:
                 raise DisconnectionError("it does not answer") from cause
-
-
-def _enable_keepalive(engine: AsyncEngine) -> None:
-    """Turn on TCP keepalive, so that a dead host is noticed while an answer is awaited; neither the driver nor asyncio does that."""
 
     @event.listens_for(engine.sync_engine, "connect")
     def set_keepalive(connection: Any, _record: object) -> None:  # noqa: ANN401

@@ -22,7 +22,7 @@ from app.domain.event import (
     Severity,
     StoredEvent,
 )
-from app.store.newest import STRETCHES_MOST, Stretches, page_newest, page_recent, split, tested
+from app.store.newest import MAX_RANGES, IndexRanges, page_newest, page_recent, split, tested
 from app.store.repository import Page, Repository, Window
 from app.store.scope import Scope, agent_ids
 from app.store.tables import events, jobs
@@ -73,21 +73,21 @@ async def page_events(tx: ReadTx, filters: EventFilters, window: Window) -> Page
         return Page((), None)
     where = _conditions(filters, origin, found_by=())
     if filters.run_id is not None:
-        by_run = Stretches(events).by(events.c.run_id, [filters.run_id])
+        by_run = IndexRanges(events).by(events.c.run_id, [filters.run_id])
         return await page_newest(tx, _LISTED, by_run, _conditions(filters, origin, found_by=by_run.columns), window)
     if filters.state in _STATES:  # what waits or failed is little, and has an index of its own
-        return await page_newest(tx, _LISTED, Stretches(events), where, window)
+        return await page_newest(tx, _LISTED, IndexRanges(events), where, window)
     if origin.agents is None:
         recent = await page_recent(tx, _LISTED, where, window)
         if recent is not None:
             return recent
-    stretches = await _stretches(tx, filters, origin)
-    if len(stretches.values) > STRETCHES_MOST:
-        return await page_newest(tx, _LISTED, Stretches(events), where, window)
-    where = _conditions(filters, origin, found_by=stretches.columns)
-    if stretches.columns == (events.c.outcome,):
+    ranges = await _ranges(tx, filters, origin)
+    if len(ranges.values) > MAX_RANGES:
+        return await page_newest(tx, _LISTED, IndexRanges(events), where, window)
+    where = _conditions(filters, origin, found_by=ranges.columns)
+    if ranges.columns == (events.c.outcome,):
         where.append(_IS_TROUBLE)
-    return await page_newest(tx, _LISTED, stretches, where, window)
+    return await page_newest(tx, _LISTED, ranges, where, window)
 
 
 def _conditions(filters: EventFilters, origin: _Origin, found_by: tuple[Column[str], ...]) -> list[ColumnElement[bool]]:
@@ -130,9 +130,9 @@ async def _origin_of(tx: ReadTx, filters: EventFilters) -> _Origin | None:
     return _Origin([job.agent_id], job.name, job.activity)
 
 
-async def _stretches(tx: ReadTx, filters: EventFilters, origin: _Origin) -> Stretches:
-    """Choose the shortest parts of an index that hold all events asked for; more than STRETCHES_MOST if there are too many."""
-    every, customer_id, outcome = Stretches(events), filters.scope.customer_id, filters.outcome
+async def _ranges(tx: ReadTx, filters: EventFilters, origin: _Origin) -> IndexRanges:
+    """Choose the shortest parts of an index that hold all events asked for; more than MAX_RANGES if there are too many."""
+    every, customer_id, outcome = IndexRanges(events), filters.scope.customer_id, filters.outcome
     if (origin.agents, origin.job, origin.activity, customer_id) == (None, None, None, None):
         if outcome is None:
             return every
@@ -151,7 +151,7 @@ async def _stretches(tx: ReadTx, filters: EventFilters, origin: _Origin) -> Stre
         parts = await split(tx, parts, events.c.job)
     else:  # an event that names no job is of the job that is called like its activity
         parts = parts.by(events.c.job, [origin.job, *([None] if origin.job in _ACTIVITIES else [])])
-    if len(parts.values) > STRETCHES_MOST:
+    if len(parts.values) > MAX_RANGES:
         return parts
     if origin.activity is None:
         parts = await split(tx, parts, events.c.activity)

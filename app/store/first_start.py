@@ -23,7 +23,7 @@ async def lock_first_start(tx: WriteTx) -> None:
 
 
 async def is_new(tx: WriteTx) -> bool:
-    """Return whether nobody ever used this database. Keys are never deleted, so a database that an administrator emptied is not new."""
+    """Return whether this database was never used. Keys are never deleted, so a database that an administrator emptied is not new."""
     used = select(exists(select(keys.c.id)) | exists(select(customers.c.id)))
     return not await tx.connection.scalar(used)
 

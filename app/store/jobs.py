@@ -3,24 +3,23 @@
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, and_, bindparam, delete, func, literal, not_, select, text, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.core.ids import new_id
 from app.domain.event import Activity
-from app.domain.expectation import Expectation
 from app.domain.job import Job, JobState
 from app.domain.matcher import Comparison, Matcher
 from app.store.repository import Page, Repository, Window, equals, key_table
-from app.store.row_mapping import expectation_json, readable
+from app.store.row_mapping import readable
 from app.store.tables import agents, customers, job_days, jobs, runs
 from app.store.transactions import ReadTx, WriteTx
 
 JOBS = Repository(jobs, Job, noun="job", prefix="job", edited=("agent_id", "name", "activity", "expectation"))
 
-# Without an expectation that was set, announced or learned, and not dismissed either: if it never ran again, nobody would hear of it.
+# Without an expectation that was set, announced or learned, and not dismissed either: if it never ran again, nobody would be alerted.
 WITHOUT_EXPECTATION = and_(
     *(jobs.c[name].is_(None) for name in ("expectation", "proposed_expectation", "told_expectation", "dismissed_at"))
 )
@@ -63,7 +62,7 @@ class JobName(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class JobFilters:
-    """Which jobs are meant; None: any."""
+    """Which jobs a list shows. Each field that is not None must be met."""
 
     customer_id: str | None = None
     agent_id: str | None = None
@@ -93,12 +92,12 @@ class JobFilters:
 
 
 async def page_jobs(tx: ReadTx, filters: JobFilters, window: Window) -> Page[Job]:
-    """Return the jobs that are meant, in the order of their ids."""
+    """Return the jobs that meet the filters, in the order of their ids."""
     return await JOBS.page(tx, filters.conditions(), window)
 
 
 async def find_job(tx: ReadTx, filters: JobFilters) -> Job | None:
-    """Return the oldest job that is meant, or None."""
+    """Return the oldest job that meets the filters, or None."""
     return next(iter((await page_jobs(tx, filters, Window(1))).items), None)
 
 
@@ -160,13 +159,13 @@ async def save_jobs(tx: WriteTx, changed: Sequence[Job]) -> None:
             .values({name: bindparam("new_" + name) for name in SAVED})
         )
         await tx.connection.execute(
-            change, [{"of_id": job.id, **{"new_" + name: _stored(job, name) for name in SAVED}} for job in changed]
+            change,
+            [
+                {"of_id": job.id, **{"new_" + name: values[name] for name in SAVED}}
+                for job in changed
+                for values in (JOBS.mapping.write(job),)
+            ],
         )
-
-
-def _stored(job: Job, name: str) -> Any:  # noqa: ANN401  (whatever the column holds)
-    value = getattr(job, name)
-    return expectation_json(value) if isinstance(value, Expectation) else value
 
 
 async def overdue_jobs(tx: WriteTx, before: datetime, limit: int) -> list[Job]:
@@ -205,8 +204,21 @@ def job_matches(customer_id: str | None, matchers: Sequence[Matcher]) -> ColumnE
 
 
 def _condition(matcher: Matcher) -> ColumnElement[bool]:
+    columns: dict[str, ColumnElement[str]] = {
+        "customer": customers.c.name,
+        "agent": agents.c.name,
+        "job": jobs.c.name,
+        "activity": jobs.c.activity,
+        "message": func.coalesce(jobs.c.last_message, ""),
+    }
+    column: ColumnElement[str] = columns.get(
+        matcher.field, literal("")
+    )  # kind and severity are fields of alerts, not of jobs
+    if matcher.field.startswith("label:"):
+        name = matcher.field.removeprefix("label:")
+        column = func.coalesce(jobs.c.labels[name].as_string(), agents.c.labels[name].as_string(), "")
     wanted = matcher.value.lower()
-    found = _lower(_value(matcher.field), wanted)
+    found = _lower(column, wanted)
     match matcher.test:
         case Comparison.IS:
             return found == wanted
@@ -227,22 +239,6 @@ def _lower(found: ColumnElement[str], wanted: str) -> ColumnElement[str]:
     for letter in sorted({letter for letter in wanted if not letter.isascii() and letter.upper() != letter}):
         small = func.replace(small, letter.upper(), letter)
     return small
-
-
-def _value(field: str) -> ColumnElement[str]:
-    plain = {
-        "customer": customers.c.name,
-        "agent": agents.c.name,
-        "job": jobs.c.name,
-        "activity": jobs.c.activity,
-        "message": func.coalesce(jobs.c.last_message, ""),
-    }
-    if field in plain:
-        return plain[field]
-    if field.startswith("label:"):
-        name = field.removeprefix("label:")
-        return func.coalesce(jobs.c.labels[name].as_string(), agents.c.labels[name].as_string(), "")
-    return literal("")  # kind and severity are fields of alerts, not of jobs
 
 
 def _pattern(glob: str) -> str:

@@ -111,8 +111,8 @@ def _alert_view(notice: Notice, row: Row[Any], evidence: Row[Any] | None, thread
 
 
 _FAILED = jobs.c.failures_in_row > 0
-# A missed job of which an administrator said later that no run is to be expected: it counts as its last run ended, or it would be
-# listed as missed for ever.
+# A missed job whose expectation an administrator dismissed later: it counts as its last run ended, or it would stay among the
+# missed jobs for ever.
 _EXCUSED = and_(jobs.c.state == JobState.MISSED, jobs.c.dismissed_at.is_not(None))
 _STATES: Mapping[str, ColumnElement[bool]] = {
     "failed": _FAILED,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from app.domain.message import Bodies, Message, MessageState
-from app.store.newest import Stretches, page_among, page_newest, split, tested
+from app.store.newest import IndexRanges, page_among, page_newest, split, tested
 from app.store.repository import Page, Repository, Window
 from app.store.scope import Scope, alerts_of
 from app.store.tables import bodies, messages, notices
@@ -36,17 +36,23 @@ async def page_messages(tx: ReadTx, filters: MessageFilters, window: Window) -> 
     }
     is_alert = [] if filters.is_alert is None else [messages.c.is_alert.is_(filters.is_alert)]
     if scope.names_agent_or_job:
-        ids = await _ids_about(tx, scope)
+        # All messages about the agents or jobs of the scope, with their successors on other transports.
+        of_alerts = notices.c.alert_id.in_(alerts_of(scope)), notices.c.message_id.is_not(None)
+        about = select(notices.c.message_id.label("id")).where(*of_alerts).cte("about", recursive=True)
+        # A scalar subquery for each row, not a join: for a join PostgreSQL would read all messages.
+        successor = select(messages.c.moved_to).where(messages.c.id == about.c.id).correlate(about).scalar_subquery()
+        about = about.union(select(successor).where(about.c.id.is_not(None)))
+        ids = await tx.connection.scalars(select(about.c.id).where(about.c.id.is_not(None)))
         return await page_among(tx, MESSAGES, ids, [*tested(messages, **same), *is_alert], window)
-    stretches = await _stretches(tx, filters)
-    found_by = {column.name for column in stretches.columns}
+    ranges = await _ranges(tx, filters)
+    found_by = {column.name for column in ranges.columns}
     where = tested(messages, **{name: value for name, value in same.items() if name not in found_by})
-    return await page_newest(tx, MESSAGES, stretches, [*where, *is_alert], window)
+    return await page_newest(tx, MESSAGES, ranges, [*where, *is_alert], window)
 
 
-async def _stretches(tx: ReadTx, filters: MessageFilters) -> Stretches:
+async def _ranges(tx: ReadTx, filters: MessageFilters) -> IndexRanges:
     """Choose the shortest part of an index that holds all messages asked for."""
-    every = Stretches(messages)
+    every = IndexRanges(messages)
     if filters.recipient_id is not None:
         return every.by(messages.c.recipient_id, [filters.recipient_id])
     states = tuple(MessageState) if filters.state is None else (filters.state,)
@@ -55,16 +61,6 @@ async def _stretches(tx: ReadTx, filters: MessageFilters) -> Stretches:
     if filters.state is not None:
         return (await split(tx, every, messages.c.customer_id)).by(messages.c.state, states)
     return every
-
-
-async def _ids_about(tx: ReadTx, scope: Scope) -> list[str]:
-    """Return the ids of all messages about the agents or jobs that the scope names, with their successors on other transports."""
-    of_alerts = notices.c.alert_id.in_(alerts_of(scope)), notices.c.message_id.is_not(None)
-    about = select(notices.c.message_id.label("id")).where(*of_alerts).cte("about", recursive=True)
-    # A value for each row, not a join: for a join PostgreSQL would read all messages.
-    successor = select(messages.c.moved_to).where(messages.c.id == about.c.id).correlate(about).scalar_subquery()
-    about = about.union(select(successor).where(about.c.id.is_not(None)))
-    return list(await tx.connection.scalars(select(about.c.id).where(about.c.id.is_not(None))))
 
 
 async def first_of_successors(tx: ReadTx, message: Message) -> Message:

@@ -43,7 +43,7 @@ async def revision_state(tx: ReadTx) -> tuple[str | None, str]:
     current = await tx.connection.run_sync(
         lambda connection: MigrationContext.configure(connection).get_current_revision()
     )
-    return current, _head()
+    return current, newest_revision()
 
 
 def _upgrade(url: str) -> None:
@@ -54,7 +54,8 @@ def _upgrade(url: str) -> None:
 
 
 @cache
-def _head() -> str:
+def newest_revision() -> str:
+    """Return the newest revision that this program has a migration for."""
     return ScriptDirectory.from_config(_config()).get_current_head() or ""
 
 

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Select, and_, func, not_, select, text, union_all
+from sqlalchemy import Select, and_, func, not_, select, text, union_all
 
+from app.domain.alert import AlertKind
 from app.domain.attempt import Attempt
 from app.domain.relay import AGENT_PREFIX
 from app.domain.relay import JOB as RELAY_JOB
@@ -111,72 +112,49 @@ async def overdue_notices(tx: ReadTx, due_before: datetime) -> OverdueNotices:
 
 async def check_up(tx: ReadTx, alive_since: datetime, due_before: datetime) -> Checkup:
     """Read everything for the doctor. Notices that were due before `due_before` should have been composed by now."""
-    connection = tx.connection
-    # A relay's own job needs no expectation.
+    # A relay's own job is left out: it needs no expectation.
     of_relay = and_(jobs.c.name == RELAY_JOB, agents.c.name.startswith(AGENT_PREFIX, autoescape=True))
     unexpected = and_(WITHOUT_EXPECTATION, not_(of_relay))
-    enabled_summaries = summary_schedules.c.enabled.is_(True)
-    version = await connection.scalar(text("SELECT sqlite_version()" if tx.is_sqlite else "SHOW server_version"))
+    names = select(jobs.c.name, agents.c.name.label("agent")).join_from(jobs, agents, agents.c.id == jobs.c.agent_id)
+    first = await tx.connection.execute(names.where(unexpected).order_by(jobs.c.id).limit(SHOWN))
+    silent = (
+        select(agents.c.name)
+        .join_from(alerts, agents, agents.c.id == alerts.c.agent_id)
+        .where(alerts.c.closed_at.is_(None), alerts.c.kind == AlertKind.AGENT_SILENT)
+        .order_by(agents.c.name)
+        .limit(SHOWN)
+    )
+    troubles = select(relays.c.trouble).where(relays.c.trouble.is_not(None)).limit(SHOWN)
+    used_ids: set[str] = set()
+    for table in (routes, summary_schedules):
+        for ids in await tx.connection.scalars(select(table.c.recipients).where(table.c.enabled.is_(True))):
+            used_ids |= set(ids)
+    addresses = await tx.connection.execute(select(recipients.c.id, recipients.c.transports))
+    version = await tx.connection.scalar(text("SELECT sqlite_version()" if tx.is_sqlite else "SHOW server_version"))
+    count = select(func.count())
     return Checkup(
-        recipients=await _count(tx, select(func.count()).select_from(recipients)),
-        used_transports=await _used_transports(tx),
-        enabled_routes=await _count(tx, select(func.count()).where(routes.c.enabled.is_(True))),
-        enabled_summaries=await _count(tx, select(func.count()).where(enabled_summaries)),
-        jobs=await _count(tx, select(func.count()).select_from(jobs)),
+        recipients=await _count(tx, count.select_from(recipients)),
+        used_transports=frozenset(to["transport"] for row in addresses if row.id in used_ids for to in row.transports),
+        enabled_routes=await _count(tx, count.where(routes.c.enabled.is_(True))),
+        enabled_summaries=await _count(tx, count.where(summary_schedules.c.enabled.is_(True))),
+        jobs=await _count(tx, count.select_from(jobs)),
         jobs_without_expectation=await _count(
-            tx, select(func.count()).select_from(jobs).join(agents, agents.c.id == jobs.c.agent_id).where(unexpected)
+            tx, count.select_from(jobs).join(agents, agents.c.id == jobs.c.agent_id).where(unexpected)
         ),
-        names_without_expectation=await _names(tx, unexpected),
-        jobs_unconfirmed=await _count(
-            tx, select(func.count()).where(text("proposed_expectation IS NOT NULL")).select_from(jobs)
-        ),
-        silent_agents=await _silent_agents(tx),
-        dead_messages=await _count(tx, select(func.count()).where(messages.c.state == "dead")),
-        set_aside_events=await _count(
-            tx, select(func.count()).where(text("events.state = 'set_aside'")).select_from(events)
-        ),
+        names_without_expectation=tuple(f"{row.name} on {row.agent}" for row in first),
+        jobs_unconfirmed=await _count(tx, count.where(text("proposed_expectation IS NOT NULL")).select_from(jobs)),
+        silent_agents=tuple(await tx.connection.scalars(silent)),
+        dead_messages=await _count(tx, count.where(messages.c.state == "dead")),
+        set_aside_events=await _count(tx, count.where(text("events.state = 'set_aside'")).select_from(events)),
         living_workers=len(await heartbeats_since(tx, alive_since)),
         overdue_notices=await overdue_notices(tx, due_before),
         last_tests=await last_tests(tx),
         waiting=await waiting(tx),
         last_attempts=await latest_by_transport(tx),
         database_version=str(version),
-        relays=await _count(tx, select(func.count()).select_from(relays)),
-        relay_troubles=tuple(
-            await connection.scalars(select(relays.c.trouble).where(relays.c.trouble.is_not(None)).limit(SHOWN))
-        ),
+        relays=await _count(tx, count.select_from(relays)),
+        relay_troubles=tuple(await tx.connection.scalars(troubles)),
     )
-
-
-async def _silent_agents(tx: ReadTx) -> tuple[str, ...]:
-    silent = (
-        select(agents.c.name)
-        .join_from(alerts, agents, agents.c.id == alerts.c.agent_id)
-        .where(alerts.c.closed_at.is_(None), alerts.c.kind == "agent_silent")
-        .order_by(agents.c.name)
-        .limit(SHOWN)
-    )
-    return tuple(await tx.connection.scalars(silent))
-
-
-async def _names(tx: ReadTx, unexpected: ColumnElement[bool]) -> tuple[str, ...]:
-    first = (
-        select(jobs.c.name, agents.c.name.label("agent"))
-        .join_from(jobs, agents, agents.c.id == jobs.c.agent_id)
-        .where(unexpected)
-        .order_by(jobs.c.id)
-        .limit(SHOWN)
-    )
-    return tuple(f"{row.name} on {row.agent}" for row in await tx.connection.execute(first))
-
-
-async def _used_transports(tx: ReadTx) -> frozenset[str]:
-    wanted: set[str] = set()
-    for table in (routes, summary_schedules):
-        for ids in await tx.connection.scalars(select(table.c.recipients).where(table.c.enabled.is_(True))):
-            wanted |= set(ids)
-    rows = await tx.connection.execute(select(recipients.c.id, recipients.c.transports))
-    return frozenset(one["transport"] for row in rows if row.id in wanted for one in row.transports)
 
 
 async def _count(tx: ReadTx, query: Select[int]) -> int:

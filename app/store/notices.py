@@ -9,7 +9,7 @@ from sqlalchemy import Select, bindparam, exists, func, or_, select, text, updat
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.notice import URGENCY_CRITICAL, Notice, NoticeKind, NoticeState
-from app.store.newest import Stretches, page_among, page_newest, split, tested
+from app.store.newest import IndexRanges, page_among, page_newest, split, tested
 from app.store.repository import Page, Repository, Window, key_table
 from app.store.scope import Scope, alerts_of
 from app.store.tables import alerts, groups, notices
@@ -51,15 +51,15 @@ async def page_notices(tx: ReadTx, filters: NoticeFilters, window: Window) -> Pa
     if scope.names_agent_or_job:
         ids = await tx.connection.scalars(select(notices.c.id).where(notices.c.alert_id.in_(alerts_of(scope))))
         return await page_among(tx, NOTICES, ids, tested(notices, **same), window)
-    stretches = await _stretches(tx, filters)
-    found_by = {column.name for column in stretches.columns}
+    ranges = await _ranges(tx, filters)
+    found_by = {column.name for column in ranges.columns}
     where = tested(notices, **{name: value for name, value in same.items() if name not in found_by})
-    return await page_newest(tx, NOTICES, stretches, where, window)
+    return await page_newest(tx, NOTICES, ranges, where, window)
 
 
-async def _stretches(tx: ReadTx, filters: NoticeFilters) -> Stretches:
+async def _ranges(tx: ReadTx, filters: NoticeFilters) -> IndexRanges:
     """Choose the shortest part of an index that holds all notices asked for."""
-    every = Stretches(notices)
+    every = IndexRanges(notices)
     for column, wanted_id in (
         (notices.c.alert_id, filters.alert_id),
         (notices.c.message_id, filters.message_id),
@@ -230,7 +230,7 @@ async def hurry(tx: WriteTx, alert_ids: Sequence[str], now: datetime) -> set[str
 
 
 async def suppress(tx: WriteTx, ids: Sequence[str], why: str) -> None:
-    """Suppress waiting notices that have nobody to go to."""
+    """Suppress waiting notices that have no recipient any more."""
     gone = update(notices).where(notices.c.id.in_(ids), notices.c.state == NoticeState.WAITING)
     await tx.connection.execute(
         gone.values(state=NoticeState.SUPPRESSED, reason=notices.c.reason + f"; {why}", repeat_at=None)

@@ -237,7 +237,7 @@ async def readdress(tx: WriteTx, message_id: str, place: int, to: Address) -> No
 
 
 async def move_on_from_others(tx: WriteTx, recipient_id: str, addresses: Sequence[Address], now: datetime) -> None:
-    """Let alerts move on now that wait for an address that their recipient no longer has, where nobody may ever take them.
+    """Let alerts move on now that wait for an address that their recipient no longer has, where they might never be sent.
 
     Also alerts for which there was no other transport until now (`move_on_at` is not before `give_up_at`).
     """

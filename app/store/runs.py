@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from app.domain.event import RunOutcome
 from app.domain.pairing import LONGEST_PAIRED, NearbyRuns
 from app.domain.run import SINGLE_EVENT, Run
-from app.store.newest import STRETCHES_MOST, Stretches, page_newest, page_recent, tested
+from app.store.newest import MAX_RANGES, IndexRanges, page_newest, page_recent, tested
 from app.store.repository import Page, Repository, Window, key_table
 from app.store.scope import Scope, job_ids, jobs_of
 from app.store.tables import job_days, jobs, runs
@@ -60,7 +60,7 @@ async def page_runs(tx: ReadTx, filters: RunFilters, window: Window) -> Page[Run
         outcomes = (filters.outcome.value,)
     is_of_any_job = scope == Scope()
     if is_of_any_job and outcomes == _OUTCOMES:
-        return await page_newest(tx, RUNS, Stretches(runs), [], window)
+        return await page_newest(tx, RUNS, IndexRanges(runs), [], window)
     where = tested(runs, customer_id=scope.customer_id, outcome=filters.outcome)
     if filters.is_running:
         where.append(runs.c.outcome.is_(None))
@@ -71,11 +71,11 @@ async def page_runs(tx: ReadTx, filters: RunFilters, window: Window) -> Page[Run
         if recent is not None:
             return recent
     if is_of_any_job and filters.outcome not in (None, RunOutcome.SUCCESS):
-        return await page_newest(tx, RUNS, Stretches(runs).by(runs.c.outcome, outcomes), [_IS_TROUBLE], window)
-    by_job = Stretches(runs).by(runs.c.job_id, await job_ids(tx, scope)).by(runs.c.outcome, outcomes)
-    if len(by_job.values) <= STRETCHES_MOST:
+        return await page_newest(tx, RUNS, IndexRanges(runs).by(runs.c.outcome, outcomes), [_IS_TROUBLE], window)
+    by_job = IndexRanges(runs).by(runs.c.job_id, await job_ids(tx, scope)).by(runs.c.outcome, outcomes)
+    if len(by_job.values) <= MAX_RANGES:
         return await page_newest(tx, RUNS, by_job, tested(runs, customer_id=scope.customer_id), window)
-    return await page_newest(tx, RUNS, Stretches(runs), where, window)
+    return await page_newest(tx, RUNS, IndexRanges(runs), where, window)
 
 
 async def find_runs(tx: WriteTx, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Run]:

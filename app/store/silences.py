@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy import select
 
 from app.domain.route import Silence
 from app.store.repository import Page, Repository, Window, equals
@@ -33,20 +33,17 @@ async def page_silences(
 ) -> Page[Silence]:
     """Return silences, newest first, filtered; `state` is as of `now`."""
     conditions = equals(silences, customer_id=customer_id, created_by=created_by)
-    if state is not None:
-        conditions.append(_is_in_state(state, now))
-    return await SILENCES.page(tx, conditions, window)
-
-
-def _is_in_state(state: SilenceState, now: datetime) -> ColumnElement[bool]:
     begun, ended = silences.c.starts_at <= now, silences.c.ends_at <= now
     match state:
         case "current":
-            return and_(begun, ~ended)
+            conditions += [begun, ~ended]
         case "coming":
-            return and_(~begun, ~ended)
+            conditions += [~begun, ~ended]
         case "ended":
-            return ended
+            conditions.append(ended)
+        case None:
+            pass
+    return await SILENCES.page(tx, conditions, window)
 
 
 async def current_silences(tx: ReadTx, now: datetime) -> list[Silence]:

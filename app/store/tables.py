@@ -67,9 +67,11 @@ jobs = Table(
     Column("labels", Json, nullable=False),
     Column("expectation", Json),  # {cron | period_s, time_zone, grace_s, longest_s}
     Column("proposed_expectation", Json),  # learned from its runs; waits to be confirmed
-    Column("told_expectation", Json),  # {period_s, grace_s ...}: until the next run that its tool told of at `told_at`
+    Column(
+        "told_expectation", Json
+    ),  # {period_s, grace_s ...}: until the next run, which its tool announced at `told_at`
     Column("told_at", Utc),
-    Column("dismissed_at", Utc),  # an admin said that nothing is to be expected
+    Column("dismissed_at", Utc),  # when an administrator dismissed the expectation: no run is to be expected
     Column("learned_at", Utc),  # when its runs were last looked at for a cadence
     Column("learn_at", Utc),  # when they are to be; None: nothing new
     Column("state", String(16), nullable=False),
@@ -128,7 +130,7 @@ events = Table(
     Index("ix_events_new", "id", postgresql_where=text("state = 'new'"), sqlite_where=text("state = 'new'")),
     # For lists, see store/newest.py. They end with the id, by which pages go, and hold nothing that changes later.
     Index("ix_events_job", "agent_id", "job", "activity", "outcome", "id"),
-    # None by customer, whose newest events are in the stretches of its jobs: another index of all events slows intake by a third.
+    # None by customer, whose newest events are in the ranges of its jobs: another index of all events slows intake by a third.
     _partial("ix_events_outcome", "outcome", "id", where="outcome <> 'success'"),
     _partial("ix_events_run", "run_id", where="run_id IS NOT NULL"),
     _partial("ix_events_set_aside", "id", where="state = 'set_aside'"),
@@ -156,7 +158,7 @@ runs = Table(
     Index("ix_runs_job", "job_id", "outcome", "id"),
     _partial("ix_runs_outcome", "outcome", "id", where="outcome <> 'success'"),
     Index("ix_runs_job_ended", "job_id", "ended_at"),
-    # Also those that never ended stand in it, for as long as history is kept: so it says which of them and from when.
+    # It also holds runs that never ended, for as long as the history is kept: outcome and start find the wanted ones among them.
     _partial("ix_runs_job_open", "job_id", "outcome", "started_at", where="ended_at IS NULL"),
     _partial("ix_runs_overrun_at", "overrun_at", where="overrun_at IS NOT NULL"),
 )
@@ -183,7 +185,7 @@ alerts = Table(
     Column("customer_id", ID, nullable=False),
     Column("agent_id", ID, nullable=False),
     Column("job_id", ID),
-    Column("subject_id", ID, nullable=False),  # the job, or the agent where no job is meant
+    Column("subject_id", ID, nullable=False),  # the job, or the agent where the alert is about no job
     Column("kind", String(16), nullable=False),
     Column("rule_id", ID),
     Column("severity", String(10), nullable=False),
@@ -219,17 +221,17 @@ notices = Table(
     metadata,
     Column("id", ID, primary_key=True),
     Column("customer_id", ID),
-    Column("recipient_id", ID),  # None where no route led to anybody: the decision is kept all the same
+    Column("recipient_id", ID),  # None where no route led to a recipient: the decision is stored nevertheless
     Column("route_id", ID),
     Column("alert_id", ID),
     Column("summary_id", ID),
     Column("what", String(12), nullable=False),  # opened | repeated | recovered | summary
     Column("state", String(12), nullable=False),  # waiting | muted | worded | suppressed
     Column("reason", Text, nullable=False),
-    Column("due_at", Utc, nullable=False),  # waiting: when it is worded; muted: when it is judged again
+    Column("due_at", Utc, nullable=False),  # waiting: when it is composed; muted: when it is judged again
     Column("group_key", String(64), nullable=False),
     Column("urgency", Integer, nullable=False),
-    Column("repeat_at", Utc),  # worded and still open then: told again
+    Column("repeat_at", Utc),  # if the alert is still open then, it is reported again
     Column("message_id", ID),
     Column("dedupe", String(200), nullable=False, unique=True),
     Column("created_at", Utc, nullable=False),
@@ -255,7 +257,7 @@ messages = Table(
     Column("urgency", Integer, nullable=False),
     Column("is_alert", Boolean, nullable=False),
     Column("subject", Text, nullable=False),
-    Column("message_id", String(255), nullable=False),  # the same for all successors of one worded message
+    Column("message_id", String(255), nullable=False),  # the same for all successors of one composed message
     Column("created_at", Utc, nullable=False),
     Column("due_at", Utc, nullable=False),
     Column(
@@ -279,7 +281,7 @@ messages = Table(
     Index("ix_messages_recipient", "recipient_id", "id"),
 )
 
-# Apart from the message, which changes at each lease and settlement: SQLite writes a whole row anew at each change.
+# Apart from the message, which changes at each lease and settlement: SQLite writes the whole row again at each change.
 bodies = Table(
     "bodies",
     metadata,

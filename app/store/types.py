@@ -22,7 +22,7 @@ class Utc(TypeDecorator[datetime]):
         return dialect.type_descriptor(BigInteger() if dialect.name == "sqlite" else DateTime(timezone=True))
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:  # noqa: ANN401
-        """Return the value to store. Raises ValueError for a naive time: nobody could tell its zone later."""
+        """Return the value to store. Raises ValueError for a naive time: its zone could not be known later."""
         if value is None:
             return None
         if value.tzinfo is None:
