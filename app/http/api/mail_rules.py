@@ -44,7 +44,7 @@ _SUBJECT = "A glob over the subject, in any case; `*` is any text."
 _JOB = "The job's name; `{1}` is what the first `*` stood for. Null: the job of the key, or else the sender."
 
 MailOutcome = Annotated[
-    Literal[RunOutcome.SUCCESS, RunOutcome.WARNING, RunOutcome.FAILURE, RunOutcome.CANCELLED],
+    Literal["success", "warning", "failure", "cancelled"],  # members of RunOutcome would be shown as `<RunOutcome...>`
     Field(description="What such a mail reports."),
 ]
 MailRuleName = Annotated[Name, Field(description="Its name, unique among mail rules.", examples=["Arcserve failures"])]

@@ -198,6 +198,13 @@ async def test_a_deleted_silence_has_ended_and_stays(api: Api) -> None:
     assert (await refusal(api, "POST", "/v1/silences", no_matcher))[0] == 422
 
 
+async def test_a_wrong_outcome_of_a_mail_rule_is_answered_with_the_words_that_are_allowed(api: Api) -> None:
+    body = {"name": "odd", "subject": "*failed*", "outcome": "missed"}
+    answer = await api.ask("POST", "/v1/mail-rules", json=body)
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == "outcome: Input should be 'success', 'warning', 'failure' or 'cancelled'"
+
+
 async def test_a_summary_schedule_knows_when_it_comes_next(api: Api) -> None:
     schedule = await first(api, "/v1/summary-schedules")
     path = f"/v1/summary-schedules/{schedule['id']}"
