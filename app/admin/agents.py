@@ -36,7 +36,7 @@ async def update_agent(
 
 async def delete_agent(tx: WriteTx, agent_id: str, by: Editor, *, versions: Collection[int] | None = None) -> None:
     """Delete an agent, revoke its keys and close its alerts. Raises NotFound, StaleEdit, and Conflict while it has jobs."""
-    agent = await editing.lock(tx, AGENTS, agent_id, versions)
+    agent = await editing.lock_to_delete(tx, AGENTS, agent_id, versions)
     jobs = await count_jobs(tx, agent.id)
     if jobs:
         raise Conflict(f"the agent still has {jobs} job(s); delete them first", code="in_use")

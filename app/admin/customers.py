@@ -35,7 +35,7 @@ async def delete_customer(
     tx: WriteTx, customer_id: str, by: Editor, *, versions: Collection[int] | None = None
 ) -> None:
     """Delete a customer. Raises NotFound, StaleEdit, and Conflict while it has agents, routes, keys in use or the like."""
-    customer = await editing.lock(tx, CUSTOMERS, customer_id, versions)
+    customer = await editing.lock_to_delete(tx, CUSTOMERS, customer_id, versions)
     users = await used_by(tx, customer.id, by.at)
     if users:
         raise Conflict(f"the customer still has {', '.join(users)}; delete or revoke them first", code="in_use")

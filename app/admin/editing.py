@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.admin.audit import note
-from app.core.errors import StaleEdit
-from app.store.repository import Repository
+from app.core.errors import NotFound, StaleEdit
+from app.store.repository import Repository, StoredRow
 from app.store.row_mapping import V
 from app.store.transactions import WriteTx
 
@@ -26,9 +26,22 @@ class Editor:
 async def lock(tx: WriteTx, repository: Repository[V], row_id: str, versions: Collection[int] | None = None) -> V:
     """Return a thing, locked until the commit. Raises NotFound, and StaleEdit if its version is none of `versions`."""
     found = await repository.get(tx, row_id, for_change=True)
-    if versions is not None and found.version not in versions:
-        raise StaleEdit(f"the {repository.noun} has version {found.version} now; read it again")
+    _check_version(repository.noun, found.version, versions)
     return found
+
+
+async def lock_to_delete(
+    tx: WriteTx, repository: Repository[V], row_id: str, versions: Collection[int] | None
+) -> StoredRow:
+    """Return a row to be deleted, locked until the commit. Raises NotFound, and StaleEdit as `lock` does.
+
+    The row need not be readable: one that another version wrote must not stay for ever.
+    """
+    row = await repository.find_row(tx, row_id)
+    if row is None:
+        raise NotFound(f"there is no {repository.noun} {row_id}")
+    _check_version(repository.noun, row.version, versions)
+    return row
 
 
 async def insert(tx: WriteTx, repository: Repository[V], thing: V, by: Editor) -> V:
@@ -45,7 +58,12 @@ async def save(tx: WriteTx, repository: Repository[V], before: V, after: V, by: 
     return await lock(tx, repository, before.id)
 
 
-async def delete(tx: WriteTx, repository: Repository[V], thing: V, by: Editor) -> None:
-    """Delete a thing that `lock` returned, with its audit entry. Raises Conflict while another thing refers to it."""
-    await repository.delete(tx, thing.id)
-    await note(tx, by.who, by.at, "delete", repository.noun, thing.id, repository.values(thing))
+async def delete(tx: WriteTx, repository: Repository[V], row: StoredRow, by: Editor) -> None:
+    """Delete a row that `lock_to_delete` returned, with its audit entry. Raises Conflict while another row refers to it."""
+    await repository.delete(tx, row.id)
+    await note(tx, by.who, by.at, "delete", repository.noun, row.id, row.values)
+
+
+def _check_version(noun: str, version: int, versions: Collection[int] | None) -> None:
+    if versions is not None and version not in versions:
+        raise StaleEdit(f"the {noun} has version {version} now; read it again")

@@ -54,7 +54,7 @@ async def update_job(
 
 async def delete_job(tx: WriteTx, job_id: str, by: Editor, *, versions: Collection[int] | None = None) -> None:
     """Delete a job with its runs and daily sums, and close its alerts. Raises NotFound, StaleEdit."""
-    job = await editing.lock(tx, JOBS, job_id, versions)
+    job = await editing.lock_to_delete(tx, JOBS, job_id, versions)
     await delete_history_of(tx, job.id)
     await alerts.close_all_of(tx, job.id, f"closed: the job was deleted by {by.who}", by.at)
     await editing.delete(tx, JOBS, job, by)

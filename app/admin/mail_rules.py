@@ -39,7 +39,7 @@ async def update_mail_rule(
 
 async def delete_mail_rule(tx: WriteTx, rule_id: str, by: Editor, *, versions: Collection[int] | None = None) -> None:
     """Delete a mail rule. Raises NotFound, StaleEdit."""
-    rule = await editing.lock(tx, MAIL_RULES, rule_id, versions)
+    rule = await editing.lock_to_delete(tx, MAIL_RULES, rule_id, versions)
     await editing.delete(tx, MAIL_RULES, rule, by)
 
 

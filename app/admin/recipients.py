@@ -45,7 +45,7 @@ async def delete_recipient(
     tx: WriteTx, recipient_id: str, by: Editor, *, versions: Collection[int] | None = None
 ) -> None:
     """Delete a recipient and withdraw its notices. Raises NotFound, StaleEdit, and Conflict while it is used."""
-    recipient = await editing.lock(tx, RECIPIENTS, recipient_id, versions)
+    recipient = await editing.lock_to_delete(tx, RECIPIENTS, recipient_id, versions)
     users = await used_by(tx, recipient.id)
     if users:
         raise Conflict(f"still used by {', '.join(users)}", code="in_use")

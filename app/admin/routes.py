@@ -38,6 +38,6 @@ async def update_route(
 
 async def delete_route(tx: WriteTx, route_id: str, by: Editor, *, versions: Collection[int] | None = None) -> None:
     """Delete a route. Raises NotFound, StaleEdit."""
-    route = await editing.lock(tx, ROUTES, route_id, versions)
+    route = await editing.lock_to_delete(tx, ROUTES, route_id, versions)
     await forget_groups_of(tx, route.id)
     await editing.delete(tx, ROUTES, route, by)

@@ -31,5 +31,5 @@ async def update_rule(
 
 async def delete_rule(tx: WriteTx, rule_id: str, by: Editor, *, versions: Collection[int] | None = None) -> None:
     """Delete a rule. Raises NotFound, StaleEdit."""
-    rule = await editing.lock(tx, RULES, rule_id, versions)
+    rule = await editing.lock_to_delete(tx, RULES, rule_id, versions)
     await editing.delete(tx, RULES, rule, by)

@@ -4,7 +4,6 @@ A deletion ends a silence now and keeps it, so that what it muted stays explaine
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import replace
 from datetime import timedelta
 
 from app.admin import editing
@@ -14,7 +13,7 @@ from app.admin.references import check_customer
 from app.core.errors import BadInput, Conflict
 from app.domain.route import Silence
 from app.store.notices import judge_muted_again
-from app.store.silences import SILENCES
+from app.store.silences import SILENCES, end_silence
 from app.store.transactions import WriteTx
 
 LONGEST = timedelta(days=366)  # a longer silence would be forgotten, and then a failure goes unheard
@@ -52,12 +51,10 @@ async def update_silence(
 
 async def delete_silence(tx: WriteTx, silence_id: str, by: Editor, *, versions: Collection[int] | None = None) -> None:
     """End a silence now; it stays listed. Does nothing to one that has ended. Raises NotFound, StaleEdit."""
-    silence = await editing.lock(tx, SILENCES, silence_id, versions)
-    if silence.ends_at > by.at:
-        ended = replace(silence, starts_at=min(silence.starts_at, by.at), ends_at=by.at)
-        await SILENCES.update(tx, silence, ended)
+    row = await editing.lock_to_delete(tx, SILENCES, silence_id, versions)
+    if await end_silence(tx, row.id, by.at):
         await _judge_again(tx, by)
-    await note(tx, by.who, by.at, "delete", SILENCES.noun, silence.id, SILENCES.values(silence))
+    await note(tx, by.who, by.at, "delete", SILENCES.noun, row.id, row.values)
 
 
 def _check_span(silence: Silence, by: Editor) -> None:

@@ -47,7 +47,7 @@ async def delete_summary_schedule(
     tx: WriteTx, schedule_id: str, by: Editor, *, versions: Collection[int] | None = None
 ) -> None:
     """Delete a summary schedule with its summaries. Raises NotFound, StaleEdit."""
-    schedule = await editing.lock(tx, SUMMARY_SCHEDULES, schedule_id, versions)
+    schedule = await editing.lock_to_delete(tx, SUMMARY_SCHEDULES, schedule_id, versions)
     await editing.delete(tx, SUMMARY_SCHEDULES, schedule, by)
 
 

@@ -45,6 +45,15 @@ class Page(Generic[Item_co]):
     next: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class StoredRow:
+    """A row as its table holds it, by the names of the columns. It need not be readable, so that it can always be deleted."""
+
+    id: str
+    version: int
+    values: Mapping[str, object]
+
+
 class Repository(Generic[T]):
     """One table's rows as `T`. `noun` is the name in errors and in the audit log, `prefix` how the ids begin.
 
@@ -88,6 +97,12 @@ class Repository(Generic[T]):
         if found is None:
             raise NotFound(f"there is no {self.noun} {row_id}", field=field)
         return found
+
+    async def find_row(self, tx: WriteTx, row_id: str) -> StoredRow | None:
+        """Return one row for its deletion, locked until the commit; None if there is none."""
+        query = select(*self.mapping.columns).where(self.table.c.id == row_id).with_for_update()
+        row = (await tx.connection.execute(query)).mappings().one_or_none()
+        return None if row is None else StoredRow(row["id"], row["version"], dict(row))
 
     async def page(self, tx: ReadTx, where: Conditions, window: Window) -> Page[T]:
         """Return the things that meet all conditions, in the order of their ids. A page with `next` is full."""

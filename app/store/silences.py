@@ -3,13 +3,14 @@
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import select
+from sqlalchemy import case, literal, select, update
 
 from app.domain.route import Silence
 from app.store.repository import Page, Repository, Window, equals
 from app.store.row_mapping import readable
 from app.store.tables_managed import silences
-from app.store.transactions import ReadTx
+from app.store.transactions import ReadTx, WriteTx
+from app.store.types import Utc
 
 SilenceState = Literal["current", "coming", "ended"]
 SILENCES = Repository(
@@ -50,3 +51,13 @@ async def current_silences(tx: ReadTx, now: datetime) -> list[Silence]:
     """Return the silences in force at `now`: begun, and not ended yet."""
     in_force = select(silences).where(silences.c.ends_at > now, silences.c.starts_at <= now).order_by(silences.c.id)
     return readable(await tx.connection.execute(in_force), SILENCES.mapping.read, "silence")
+
+
+async def end_silence(tx: WriteTx, silence_id: str, at: datetime) -> bool:
+    """End a silence at `at`; return False, and change nothing, if it has ended by then."""
+    own = silences.c
+    # One that has not begun must not end before its start.
+    starts_at = case((own.starts_at > at, literal(at, Utc())), else_=own.starts_at)
+    ended = update(silences).where(own.id == silence_id, own.ends_at > at)
+    values = {"starts_at": starts_at, "ends_at": at, "version": own.version + 1}
+    return (await tx.connection.execute(ended.values(**values))).rowcount > 0
