@@ -38,7 +38,7 @@ demo: .venv/.runtime ## show it: a made-up fleet reports to the service that `ma
 
 venv: .venv/.test ## make .venv with everything that tests need
 
-test: .venv/.test ## the tests that take no longer than a lunch break; says at its end what it left out. ARGS="-k smtp -x" is passed to pytest
+test: .venv/.test ## the tests that are not slow and whose programs are installed; lists what it skipped at the end. ARGS="-k smtp -x" is passed to pytest
 	@$(BIN)/python -m pytest $(TOGETHER) $(ARGS)
 
 test-all: .venv/.test .venv-tools/.tools ## every test, also those that take long; installs the programs it needs (as root, by apt) or names them
@@ -54,7 +54,7 @@ lint: .venv/.test ## style, types and the order of imports
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-format: .venv/.test ## put files into the house's form
+format: .venv/.test ## format all files and fix what ruff can fix
 	@$(BIN)/ruff format
 	@$(BIN)/ruff check --fix
 
