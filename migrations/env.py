@@ -35,8 +35,8 @@ def migrate(connection: Connection) -> None:
 
 
 def begin_before_ddl(engine: AsyncEngine) -> None:
-    """Say BEGIN ourselves: the driver leaves tables that are made or altered outside, so a crash amid a migration left half of it,
-    and the next start stumbled over that for ever.
+    """Send BEGIN ourselves: the driver creates and alters tables outside of its transactions. A crash during a migration then left
+    half of it, and every later start failed.
     """
 
     @event.listens_for(engine.sync_engine, "connect")

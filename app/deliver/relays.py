@@ -32,7 +32,7 @@ _LONGEST_TEXT = 3500
 
 @dataclass(frozen=True, slots=True)
 class ReceiptResult:
-    """What a receipt changed, in words. `is_final`: the relay need not send it again."""
+    """What a receipt changed. `text` describes it for people; with `is_final`, the relay need not send the receipt again."""
 
     text: str
     is_final: bool

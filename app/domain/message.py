@@ -63,7 +63,7 @@ class Parcel:
 
 @dataclass(frozen=True, slots=True)
 class Bodies:
-    """The finished bytes of a message, one body for each kind that the recipient's transports take, so that failover renders nothing."""
+    """The rendered bytes of a message, one body for each kind that the recipient's transports accept, so failover need not render again."""
 
     mail: bytes | None = None
     webhook: bytes | None = None

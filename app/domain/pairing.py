@@ -17,17 +17,17 @@ LONGEST_PAIRED = timedelta(days=3)  # an older start belongs to a run whose end 
 
 @dataclass(frozen=True, slots=True)
 class NearbyRuns:
-    """All stored runs of a job between two of its ends: starts that name no run, and ends after `since`, up to the next one."""
+    """The stored runs of a job between two of its ends: starts without a run name, and the ends after `since` up to the next end."""
 
-    since: datetime | None = None  # the end before; it is not among `runs`
+    since: datetime | None = None  # the previous end; it is not in `runs`
     runs: Mapping[str, Run] = field(default_factory=dict)  # by run key
 
 
 def span_to_pair(job: Job, known: Iterable[Run], events: Sequence[Event]) -> tuple[datetime, datetime] | None:
     """Return the first and last time between which starts and ends may have to be paired again.
 
-    None if there is nothing to pair, as for all jobs that only report ends. `known`: the stored runs of these events; one that
-    had ended may end at another time now, which changes the pairs next to it.
+    None if there is nothing to pair, as for all jobs that only report ends. `known`: the stored runs of these events; the end
+    time of an ended run may change, which changes the pairs next to it.
     """
     signs = [event for event in events if event.kind is EventKind.REPORT]
     ends = [event.occurred_at for event in signs if outcome_of(event) is not None]

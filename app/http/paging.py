@@ -15,7 +15,7 @@ T = TypeVar("T", bound=BaseModel)
 _ID = re.compile(r"[a-z]{3}_[0-9a-f]{28}")
 Cursor = Annotated[
     str | None,
-    Field(max_length=100, description="The `next` of the page before; without it the list begins at its beginning."),
+    Field(max_length=100, description="The `next` of the page before; without it, the first page is returned."),
 ]
 
 

@@ -202,7 +202,7 @@ class GroupCommit:
 
 
 def _reject(part: _BatchPart, cause: Exception) -> None:
-    """Reject the one event whose data is at fault. After any other bug it is not stored, and its sender may send it again."""
+    """Reject the event if its data is at fault. For any other error it is not stored, and its sender is asked to send it again."""
     if is_fault_of_data(cause):
         log.error(
             "the database refuses an event because of a bug of ours; the event is rejected", cause=describe_error(cause)

@@ -131,7 +131,7 @@ def _sqlite(url: str, *, size: int, writes: bool) -> AsyncEngine:
 
 @contextlib.contextmanager
 def only_process(settings: Settings) -> Iterator[None]:
-    """Hold the lock `var_dir/tocsin.lock` while serving on SQLite. Raises Conflict if another process holds it; it ends with its process."""
+    """Hold the lock `var_dir/tocsin.lock` while serving on SQLite. The lock ends with the process. Raises Conflict if another process holds it."""
     if not settings.is_sqlite:
         yield
         return

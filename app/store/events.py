@@ -113,7 +113,7 @@ def _conditions(filters: EventFilters, origin: _Origin, found_by: tuple[Column[s
 
 
 async def _origin_of(tx: ReadTx, filters: EventFilters) -> _Origin | None:
-    """Return whose events are asked for; None where no event can be."""
+    """Return the agents, job and activity whose events are wanted; None if no event can match."""
     scope, activity = filters.scope, filters.activity
     agents = await agent_ids(tx, scope)
     if scope.job_id is None:

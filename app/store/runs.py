@@ -211,7 +211,7 @@ async def set_longest(tx: WriteTx, job_id: str, longest: timedelta | None) -> No
 
 
 async def find_nearby_runs(tx: ReadTx, job_id: str, first: datetime, last: datetime) -> NearbyRuns:
-    """Return the job's ends from `first` to the next one after `last`, and the starts that may belong to one of them."""
+    """Return the job's ends from `first` to the first end after `last`, and the starts that may belong to these ends."""
     connection = tx.connection
     ended = (runs.c.job_id == job_id, runs.c.outcome != RunOutcome.MISSED)
     since = await connection.scalar(select(func.max(runs.c.ended_at)).where(*ended, runs.c.ended_at < first))

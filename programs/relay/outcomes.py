@@ -171,7 +171,7 @@ SIMPLE_CODES: Mapping[int, tuple[str, RelayOutcome]] = {
     28: ("MAPI_E_ATTACHMENT_TOO_LARGE", _M),
 }
 _NOT_FOUND = 0x8004010F
-LOGON_STEPS = ("MAPILogonEx", "read the profile")  # the steps where "not found" means the profile
+LOGON_STEPS = ("MAPILogonEx", "read the profile")  # steps in which "not found" means the profile was not found
 
 
 def verdict_of_error(refused: MapiError) -> RelayVerdict:

@@ -78,7 +78,7 @@ class MailSettings:
 
 
 def read_settings(hive: RegistryHive) -> MailSettings:
-    """Read both values, each from the first key that has it."""
+    """Return the mail clients and the spooler setting, each from the first registry key that has it."""
     clients, clients_from = _first(hive, CLIENTS)
     spooler, spooler_from = _first(hive, SPOOLER)
     return MailSettings(_names(clients), _is_set(spooler), clients_from, spooler_from)

@@ -22,7 +22,7 @@ ENDED, SAFE = (
     b"S",
 )  # messages of the reporter: the command has ended; its outcome is on the disk or at the service
 _PIECE = 64 * 1024
-_PIPE_MOST = 1024 * 1024  # no pipe holds more: once that much was read after the end, all earlier output has been read
+_PIPE_MOST = 1024 * 1024  # a pipe holds at most this: after reading so much since the end, all earlier output was read
 _KEPT_FDS = 3
 
 

@@ -169,7 +169,7 @@ def _next_signal() -> tuple[int, bool]:
 
 
 def _is_in_foreground() -> bool:
-    """Return whether a key of the terminal reaches our group: where the sender of a signal is unknown, it came from there."""
+    """Return whether a terminal key, such as Ctrl-C, reaches our process group. If so, a signal of unknown sender came from the terminal."""
     try:
         with open("/dev/tty", "rb") as terminal:  # noqa: PTH123
             return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()

@@ -1,8 +1,8 @@
 """The record of a running command, on the disk before it starts: the next reporter reports a run that was cut off.
 
-A file in running/, locked as long as the run's reporter lives: one line with the event to report if nothing else is known, and reserved
-room. The outcome is written into that room, which exists even when the backup has filled the disk, and the file is moved into waiting/:
-one step, so that a kill at any moment leaves either the one or the other, never both.
+A file in running/ that is locked as long as the run's reporter lives. It holds one line, the event to report if the outcome is never
+known, and reserved space. The outcome is written into that space, which exists even when the backup has filled the disk. Then the file
+is moved into waiting/ in one step, so a kill at any moment leaves it either in running/ or in waiting/, never in both.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class RunRecord:
 
     @classmethod
     def write(cls, spool: ReporterSpool, run: str, event_if_cut_off: Mapping[str, Any]) -> RunRecord:
-        """Write it; `sync` brings it to the disk, as that may take a while."""
+        """Write the record. It is certain to be on the disk only after `sync`, which may take a while."""
         path = spool.running / f"{run}.json"
         fd = _open(path)
         try:
@@ -56,7 +56,7 @@ class RunRecord:
         return cls(spool, path, fd, event_if_cut_off)
 
     def sync(self) -> None:
-        """Bring it to the disk."""
+        """Force the record and its folder entry onto the disk."""
         os.fsync(self._fd)
         sync_folder(self._spool.running)
 
@@ -108,7 +108,7 @@ class RunRecord:
 
 
 def cut_off(spool: ReporterSpool) -> Iterator[RunRecord]:
-    """Yield the records whose reporters have died, locked. Delete those that were cut off before anything was in them."""
+    """Lock and yield each record whose reporter has died. Delete a record whose reporter died before it wrote anything."""
     for path in sorted(spool.running.glob("*.json")):
         with contextlib.suppress(OSError):
             fd = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))

@@ -20,7 +20,7 @@ from programs.reporter.command import CannotStart, CommandEnd
 from programs.reporter.outcome import NOT_FOUND, NOT_RUNNABLE
 
 _CONTROL_C = 0xC000013A  # STATUS_CONTROL_C_EXIT
-_LOOK_S = 0.5  # between looks at its memory: the use of an ended process is not known everywhere
+_LOOK_S = 0.5  # between two readings of its memory: not every system reports it after the process ended
 _PIECE = 64 * 1024
 
 

@@ -45,7 +45,7 @@ async def get_retention(response: Response, context: Context, _caller: Reader) -
 async def set_retention(
     body: RetentionUpdate, response: Response, context: Context, caller: Admin, versions: IfMatch
 ) -> RetentionOut:
-    """Set for how many days what is kept; from then on this holds in place of the settings."""
+    """Set for how many days events and history are kept. These values then replace those of the settings."""
     async with context.database.write() as tx:
         kept = await admin_retention.set_retention(
             tx,

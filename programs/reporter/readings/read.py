@@ -15,7 +15,7 @@ _PROGRESS = re.compile(r'^\{"message_type":"(?:status|verbose_status)".{0,20000}
 
 
 def read(tool: BackupTool, output: CapturedOutput) -> Reading:
-    """Read an output. One that no reader recognises has only its last line as the reason, which most often says what went wrong."""
+    """Read an output. If no reader recognises it, the reason is its last line, which usually says what went wrong."""
     readers = [_READERS[tool.name]] if tool.name in _READERS else list(_READERS.values()) if not tool.name else []
     readings = [reader(output.out, output.err) for reader in readers]
     best = next(
