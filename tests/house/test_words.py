@@ -4,8 +4,6 @@ import ast
 import re
 from collections import Counter
 
-import pytest
-
 from tests.support.sources import ROOT, Source, project_files, sources
 
 # Words with a private meaning, or out of use, each with the word that replaced it.
@@ -54,8 +52,6 @@ RETIRED_CLASSES = {
     "Ledger": "AttemptWriter",
     "Confession": "LogErrors",
 }
-# Folders and documents that still hold retired words. This list only ever gets shorter; it is empty when the rewrite is done.
-PENDING: tuple[str, ...] = ("app/store/",)
 # JSON names of the wire format. They stay, as relays of an older version are still in use; they are allowed only in quotes.
 WIRE_FIELDS = ('"said"',)
 # A column and a JSON field of the audit log, which stays as it is, also as a name in Python.
@@ -67,10 +63,6 @@ FIXED_NAMES = {
 }
 _TEXT = (".py", ".md", ".sql", ".j2", ".html", ".txt", ".css", ".tsv")
 _WORD = re.compile(r"\b(" + "|".join(RETIRED_WORDS) + r")\b", re.IGNORECASE)
-
-
-def _is_pending(name: str) -> bool:
-    return name.startswith(PENDING) if PENDING else False
 
 
 def _without_wire_fields(line: str) -> str:
@@ -89,7 +81,6 @@ def test_no_retired_word_is_used():
         for path in project_files()
         if (name := str(path.relative_to(ROOT))).startswith(("app/", "programs/", "docs/", "README.md", "CHANGELOG.md"))
         and path.suffix in _TEXT
-        and not _is_pending(name)
         for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
         for match in _WORD.finditer(_without_wire_fields(line))
         if match[0] not in FIXED_NAMES.get(name, ())
@@ -101,7 +92,6 @@ def test_no_retired_class_is_defined():
     found = [
         f"{source.name}: {name} (use: {RETIRED_CLASSES[name]})"
         for source in sources("app", "programs")
-        if not _is_pending(source.name)
         for name in _classes(source)
         if name in RETIRED_CLASSES
     ]
@@ -109,20 +99,11 @@ def test_no_retired_class_is_defined():
 
 
 def test_a_class_name_exists_once():
-    # A place that is pending does not count: its duplicate of a finished place is its own to rename.
-    counts = Counter(
-        name for source in sources("app", "programs") if not _is_pending(source.name) for name in _classes(source)
-    )
+    counts = Counter(name for source in sources("app", "programs") for name in _classes(source))
     found = [
         f"{source.name}: {name}"
         for source in sources("app", "programs")
-        if not _is_pending(source.name)
         for name in _classes(source)
         if counts[name] > 1
     ]
     assert not found
-
-
-@pytest.mark.parametrize("name", PENDING)
-def test_a_pending_place_still_exists(name: str):
-    assert (ROOT / name).exists()
