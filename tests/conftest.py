@@ -11,7 +11,7 @@ from xdist.scheduler import LoadFileScheduling
 
 from tests.support import scratch
 from tests.support.examples import FULL, SHORT
-from tests.support.migrated import copy_sqlite, make_postgres_template, make_sqlite_template, postgres_copy
+from tests.support.migrated import copy_sqlite, make_postgres_template, postgres_copy, sqlite_template
 from tests.support.postgres import Cluster
 from tests.support.selection import LeftOut, how_to_get, lacking, select
 from tests.windows.lab import COMPILER
@@ -59,16 +59,10 @@ def postgres_template(postgres_cluster: Cluster) -> str:
     return make_postgres_template(postgres_cluster)
 
 
-@pytest.fixture(scope="session")
-def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A migrated file to copy."""
-    return make_sqlite_template(tmp_path_factory.mktemp("template") / "tocsin.db")
-
-
 @pytest.fixture
-def sqlite_database_url(sqlite_template: Path, tmp_path: Path) -> str:
+def sqlite_database_url(tmp_path: Path) -> str:
     """The address of a fresh, migrated SQLite file: `sqlite+aiosqlite:///...`."""
-    return copy_sqlite(sqlite_template, tmp_path / "tocsin.db")
+    return copy_sqlite(sqlite_template(), tmp_path / "tocsin.db")
 
 
 @pytest.fixture

@@ -48,6 +48,7 @@ class Listener:
 
     running: Running
     client: httpx.Client
+    customer_id: str
     values: dict[str, str]
     names: dict[str, str] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
@@ -72,7 +73,7 @@ class Listener:
         return Recording(recording.id, recording.meta, head, body)
 
     def _new_events(self) -> list[Mapping]:
-        page = self._get("/v1/events", limit="200")["items"]
+        page = self._get("/v1/events", customer_id=self.customer_id, limit="200")["items"]
         new = [event["id"] for event in page if event["id"] not in self.seen and event["kind"] == "report"]
         self.seen.update(new)
         return [self._get(f"/v1/events/{event_id}") for event_id in reversed(new)]
@@ -113,23 +114,28 @@ class Listener:
 
 
 @contextmanager
-def listening(folder: Path) -> Iterator[Listener]:
-    """Start the service with an agent, nas01, and the keys of the corpus."""
-    admin = {"Authorization": "Bearer an-admin-key-of-a-test"}
-    with serving(folder) as running, httpx.Client(base_url=running.url, headers=admin, timeout=30) as client:
-        yield Listener(running, client, values_of(running, client))
+def listening(running: Running) -> Iterator[Listener]:
+    """Listen to one family of requests: for a new customer with an agent, nas01, and the keys of the corpus."""
+    admin = {"Authorization": f"Bearer {running.admin_key}"}
+    with httpx.Client(base_url=running.url, headers=admin, timeout=30) as client:
+        customer_id = _made(client, "/v1/customers", name=f"customer {uuid.uuid4()}")["id"]
+        yield Listener(running, client, customer_id, values_of(running, client, customer_id))
 
 
-def values_of(running: Running, client: httpx.Client) -> dict[str, str]:
+def _made(client: httpx.Client, path: str, **fields: object) -> dict:
+    return client.post(path, json=fields).raise_for_status().json()
+
+
+def values_of(running: Running, client: httpx.Client, customer_id: str) -> dict[str, str]:
     """Create the keys, and return the value of each placeholder: keys, run ids, and the address of each tool's endpoint."""
-    customer = client.get("/v1/customers").json()["items"][0]["id"]
-    agent = client.post("/v1/agents", json={"customer_id": customer, "name": "nas01"}).json()["id"]
+    agent = _made(client, "/v1/agents", customer_id=customer_id, name="nas01")["id"]
 
     def key(form: str, job: str | None) -> str:
-        wanted = {"kind": "agent", "name": f"{form} {job}", "agent_id": agent, "form": form, "job": job}
-        return str(client.post("/v1/keys", json=wanted).raise_for_status().json()["key"])
+        return str(
+            _made(client, "/v1/keys", kind="agent", name=f"{form} {job}", agent_id=agent, form=form, job=job)["key"]
+        )
 
-    token = running.enrol_key
+    token = str(_made(client, "/v1/keys", kind="enrol", name="all hosts", customer_id=customer_id)["key"])
     return {
         "HOST": running.url.rpartition("/")[2],
         **{f"RID{number}": str(uuid.uuid4()) for number in range(1, 10)},
@@ -184,11 +190,12 @@ def _cut(text: str) -> str:
 
 
 def _write(families: list[str]) -> None:
-    for family in families:
-        with tempfile.TemporaryDirectory() as folder, listening(Path(folder)) as listener:
-            rows = [COLUMNS, *(listener.row(recording) for recording in corpus.recordings(family))]
-        text = "".join("\t".join(row) + "\n" for row in rows)
-        (EXPECTED / f"{family}.tsv").write_text(text, encoding="utf-8")
+    with tempfile.TemporaryDirectory() as folder, serving(Path(folder)) as running:
+        for family in families:
+            with listening(running) as listener:
+                rows = [COLUMNS, *(listener.row(recording) for recording in corpus.recordings(family))]
+            text = "".join("\t".join(row) + "\n" for row in rows)
+            (EXPECTED / f"{family}.tsv").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

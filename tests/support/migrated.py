@@ -1,6 +1,9 @@
 """Makes migrated databases: the chain of migrations runs once per kind, every further database is a copy."""
 
+import atexit
+import functools
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +40,14 @@ def make_sqlite_template(path: Path) -> Path:
     if wal.exists() and wal.stat().st_size:
         raise RuntimeError("the migrations left a connection open: a copy of the file would lack what is in its WAL")
     return path
+
+
+@functools.cache
+def sqlite_template() -> Path:
+    """Return a migrated file to copy, made once in this process."""
+    folder = Path(tempfile.mkdtemp(prefix="tocsin-template-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return make_sqlite_template(folder / "tocsin.db")
 
 
 def copy_sqlite(template: Path, path: Path) -> str:

@@ -11,12 +11,16 @@ from pathlib import Path
 
 import httpx
 
+from tests.support.migrated import copy_sqlite, sqlite_template
 from tests.support.ports import lasting_port
 from tests.support.processes import kill_family
 from tests.support.sources import ROOT
 
 START_S, STOP_S = 60, 20
+SQLITE_FILE = "tocsin.db"
 LOG = "service.log"
+# One for all, as each client reads the certificates of the system again; it keeps no connection to a service that is to be killed.
+CLIENT = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0), timeout=30, trust_env=False)
 
 
 def environment(**settings: str) -> dict[str, str]:
@@ -39,9 +43,7 @@ class Running:
 
     def ask(self, path: str, **asked: str) -> dict:
         """GET as an administrator."""
-        answer = httpx.get(
-            f"{self.url}{path}", params=asked, headers={"Authorization": f"Bearer {self.admin_key}"}, timeout=30
-        )
+        answer = CLIENT.get(f"{self.url}{path}", params=asked, headers={"Authorization": f"Bearer {self.admin_key}"})
         answer.raise_for_status()
         return answer.json()
 
@@ -76,6 +78,8 @@ def serving(folder: Path, **settings: str) -> Iterator[Running]:
     ours = {"TOCSIN_VAR_DIR": str(folder), "TOCSIN_PORT": str(lasting_port()), **keys, **settings}
     settings_of_it = environment() | ours
     folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / SQLITE_FILE).exists() and "TOCSIN_DATABASE_URL" not in settings:
+        copy_sqlite(sqlite_template(), folder / SQLITE_FILE)  # saves each service the migrations
     process = start_service(folder, settings_of_it)
     running = None
     try:
@@ -121,7 +125,7 @@ def address_of(process: subprocess.Popen[bytes], log: Path) -> str:
 
     def answers() -> bool:
         try:
-            return httpx.get(f"{url}/openapi.json", timeout=5).is_success
+            return CLIENT.get(f"{url}/healthz", timeout=5).is_success
         except httpx.TransportError:
             return False
 

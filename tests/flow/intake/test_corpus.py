@@ -3,15 +3,23 @@
 The tables in tests/corpus/expected are reviewed by a person; `python -m tests.support.corpus_service FAMILY` shows the changes.
 """
 
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
 from tests.support import corpus
 from tests.support.corpus_service import EXPECTED, listening, table_of
+from tests.support.running import Running, serving
 
 REVIEWED = sorted(path.stem for path in EXPECTED.glob("*.tsv"))
 GOOD = {"accept": {"2"}, "reject": {"4"}, "close": {"4", "c"}, "any": {"2", "3", "4", "c"}}
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One service for all families, each of which has a customer of its own."""
+    with serving(tmp_path_factory.mktemp("corpus")) as running:
+        yield running
 
 
 def test_every_family_has_a_table():
@@ -19,8 +27,8 @@ def test_every_family_has_a_table():
 
 
 @pytest.mark.parametrize("family", REVIEWED)
-def test_each_request_is_answered_and_becomes_the_event_in_the_table(family: str, tmp_path: Path):
-    with listening(tmp_path) as listener:
+def test_each_request_is_answered_and_becomes_the_event_in_the_table(family: str, service: Running):
+    with listening(service) as listener:
         found = [listener.row(recording) for recording in corpus.recordings(family)]
     assert found == table_of(family)
 

@@ -73,9 +73,9 @@ async def night(system: SystemUnderTest, *, ends: bool) -> None:
     system.pass_time(hours=1)
     if ends:
         await system.receive(job="db", outcome="success")
-    for _ in range(23):
+    for hours in (1, 4, 6, 6, 6):
         await system.decide()
-        system.pass_time(hours=1)
+        system.pass_time(hours=hours)
 
 
 async def expect_daily(system: SystemUnderTest) -> None:
