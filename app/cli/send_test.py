@@ -14,8 +14,6 @@ from app.core.log import set_up_log
 from app.core.secret import open_secret
 from app.core.settings import Settings, load_settings
 from app.core.wakeups import Wakeups
-from app.http.api.recipients import checked_address
-from app.http.trial_message import send_trial
 from app.store.engine import only_process, open_engines
 from app.store.transactions import Database
 from app.store.transports import TransportTest, record_test
@@ -34,6 +32,8 @@ def send_test(
     transport: Annotated[Kind, typer.Option(help="Transport to send it with.")] = Kind.SMTP,
 ) -> None:
     """Send one test message at once; exit code 0 only if it was sent."""
+    from app.http.api.recipients import checked_address  # noqa: PLC0415  (see serve.py)
+
     settings = load_settings()
     set_up_log(settings)
     address = checked_address(transport.value, to)
@@ -44,6 +44,8 @@ def send_test(
 
 
 async def _try(settings: Settings, kind: str, address: str) -> tuple[TransportTest, float]:
+    from app.http.trial_message import send_trial  # noqa: PLC0415  (see serve.py)
+
     # Not by open_context: mail can be tested before there is a database.
     database = Database(open_engines(settings))
     try:

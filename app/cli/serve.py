@@ -16,8 +16,6 @@ from app.core.errors import BadSettings
 from app.core.log import set_up_log
 from app.core.secret import open_secret
 from app.core.settings import Settings, load_settings
-from app.http.bounded_head import BoundedHead
-from app.main import create_app
 from app.store.engine import only_process, open_engines
 from app.store.migrate import upgrade
 from app.store.transactions import Database
@@ -30,6 +28,10 @@ SWITCH_INTERVAL_S = 0.0005
 
 def serve() -> None:
     """Start the service. On SQLite the worker runs inside; TOCSIN_WORKER=false leaves it to `tocsin worker`."""
+    # FastAPI and the routes are half of what a start loads: the other commands need none of it.
+    from app.http.bounded_head import BoundedHead  # noqa: PLC0415
+    from app.main import create_app  # noqa: PLC0415
+
     settings = load_settings()
     set_up_log(settings)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
