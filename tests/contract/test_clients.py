@@ -34,11 +34,13 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         yield running
 
 
+@pytest.mark.slow
 @pytest.mark.needs("npm")
 def test_spectral_finds_nothing(programs: Path):
     _run([programs / "spectral", "lint", SCHEMA, "--ruleset", NODE / ".spectral.yaml", "--fail-severity", "hint"])
 
 
+@pytest.mark.slow
 @pytest.mark.needs("npm")
 def test_openapi_typescript_makes_types_that_compile(programs: Path, tmp_path: Path):
     types = tmp_path / "tocsin.d.ts"

@@ -10,6 +10,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.checks import not_a_server_error
 
+from tests.support.examples import examples
 from tests.support.running import Running, serving
 from tests.support.sources import ROOT
 
@@ -25,7 +26,7 @@ def as_lines(_: object, value: Any) -> bytes:
 
 schema = schemathesis.openapi.from_path(ROOT / "openapi/openapi.json")  # test_openapi.py holds it to the app
 # What a careless client sends: numbers out of range, texts of any kind, parts left out, on every operation that is published.
-TRIES = int(os.environ.get("SCHEMATHESIS_TRIES", "8"))
+TRIES = int(os.environ.get("SCHEMATHESIS_TRIES", examples(8)))
 
 
 @pytest.fixture(scope="module")

@@ -41,6 +41,7 @@ from app.intake.dialects.make_event import attribute_to_sender, make_unreadable_
 from app.intake.dialects.tool_request import Dialect, NotUnderstood, ToolRequest
 from app.intake.validate import Sender, resolve_agent_name, validate_event
 from tests.support import corpus
+from tests.support.examples import examples
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 # Each dialect, and the family of the corpus whose bodies are altered for it.
@@ -169,7 +170,7 @@ def check(tool: str, dialect: Dialect, request: ToolRequest) -> None:
 def test_any_request_becomes_events_that_can_be_stored(tool: str, fuzz_s: float):
     dialect, family = DIALECTS[tool]
 
-    @settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=1000 if fuzz_s else 100)
+    @settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=1000 if fuzz_s else examples(100))
     @given(request=requests(family))
     def check_one(request: ToolRequest) -> None:
         check(tool, dialect, request)

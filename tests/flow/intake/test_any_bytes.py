@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.support.api import ENROL_KEY, Api, serving
+from tests.support.examples import examples
 
 FIELDS = [
     "key",
@@ -89,7 +90,9 @@ def served(database_url: str, tmp_path: Path) -> Iterator[Served]:
 
 
 @settings(
-    max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=examples(300),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(body=bodies, packing=packings, kind=kinds)
 def test_any_bytes_are_accepted_or_refused(served: Served, body: bytes, packing: str, kind: str):

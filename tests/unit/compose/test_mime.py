@@ -17,6 +17,7 @@ from app.compose.render import RenderedMail
 from app.domain.alert import AlertKind
 from app.domain.mail_views import Section
 from app.domain.notice import NoticeKind
+from tests.support.examples import examples
 from tests.support.mail_views import NOW, job_line, make_alert_view, make_summary_view
 
 BASE = "https://tocsin.example.org"
@@ -57,7 +58,7 @@ anything = st.one_of(
 
 
 # Shrinking a whole mail with a dozen texts takes minutes and shows no more than the failing example itself.
-whole_mails = settings(max_examples=60, deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
+whole_mails = settings(max_examples=examples(60), deadline=None, phases=(Phase.explicit, Phase.reuse, Phase.generate))
 
 
 def build(rendered: RenderedMail, **given: object) -> bytes:
@@ -164,7 +165,7 @@ def test_no_text_of_a_summary_becomes_a_header_or_a_tag(data) -> None:
     assert_safe(summary_mail.render(view, base_url=BASE))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(subject=st.text(max_size=160).map(lambda text: "".join(sign for sign in text if sign.isprintable())))
 def test_a_subject_is_read_as_it_was_written(subject) -> None:
     rendered = RenderedMail(subject, "x\n", "x\n")

@@ -14,6 +14,7 @@ from app.domain.expectation import Expectation
 from app.domain.job import Job, history_order, recount
 from app.domain.pairing import LONGEST_PAIRED, NearbyRuns, pair_runs, span_to_pair
 from app.domain.run import SINGLE_EVENT, Run, run_key_of
+from tests.support.examples import examples
 
 T0 = datetime(2026, 11, 1, tzinfo=UTC)
 JOB = Job(
@@ -113,7 +114,7 @@ def _ended_in_order(memory: Memory) -> list[Run]:
     return sorted((run for run in memory.runs.values() if run.ended_at), key=history_order)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(events_of_a_job(), st.randoms(use_true_random=False), st.integers(1, 5))
 def test_any_order_and_batches_give_the_same_state(events: list[Event], chance: object, size: int) -> None:
     ordered = Memory()
@@ -126,7 +127,7 @@ def test_any_order_and_batches_give_the_same_state(events: list[Event], chance: 
     assert mixed.state() == ordered.state()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(events_of_a_job())
 def test_an_event_that_comes_twice_changes_nothing(events: list[Event]) -> None:
     once, twice = Memory(), Memory()
@@ -136,7 +137,7 @@ def test_an_event_that_comes_twice_changes_nothing(events: list[Event]) -> None:
     assert twice.state() == once.state()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(events_of_a_job())
 def test_counters_agree_with_the_history(events: list[Event]) -> None:
     memory = Memory()
@@ -152,7 +153,7 @@ def test_counters_agree_with_the_history(events: list[Event]) -> None:
     assert memory.job.last_finished_at == (ended[-1].ended_at if ended else None)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(events_of_a_job(), st.randoms(use_true_random=False), st.integers(1, 5))
 def test_starts_and_ends_without_a_run_are_paired_as_if_all_were_known_at_once(
     events: list[Event], chance: object, size: int

@@ -15,7 +15,8 @@ from app.domain.lease import Claim
 from app.domain.message import MessageState
 from app.domain.recipient import Address
 from tests.support.context import SystemUnderTest, open_system
-from tests.support.migrated import copy_sqlite
+from tests.support.examples import examples
+from tests.support.migrated import copy_sqlite, sqlite_template
 from tests.support.outbox import life_of, message_of, post
 
 OUTCOMES = (Sent("250", "ok"), Temporary("451", "later"), Permanent("550", "no"), Unknown("timeout", "no answer"))
@@ -83,13 +84,11 @@ class History:
         assert last.state is not MessageState.MOVED
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(50), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(STEP, max_size=25))
-def test_no_order_of_events_undoes_what_was_sent(
-    sqlite_template: Path, tmp_path: Path, steps: list[str | tuple[int, Outcome]]
-) -> None:
+def test_no_order_of_events_undoes_what_was_sent(tmp_path: Path, steps: list[str | tuple[int, Outcome]]) -> None:
     async def live() -> None:
-        url = copy_sqlite(sqlite_template, tmp_path / f"{new_id('db')}.db")
+        url = copy_sqlite(sqlite_template(), tmp_path / f"{new_id('db')}.db")
         async with open_system(url, tmp_path, log_level="error") as system:
             (first,) = await post(system.context, *ADDRESSES)
             history = History(system, first)

@@ -10,6 +10,7 @@ from app.deliver.transport import Unsent
 from app.deliver.transports import smtp
 from app.deliver.transports.smtp_transaction import stuff_dots, with_line_ends
 from app.domain.attempt import Sent, Temporary
+from tests.support.examples import examples
 from tests.support.smtp import Behave, SmtpServer
 from tests.support.smtp_client import MAIL, client, parcel, send_to
 
@@ -27,7 +28,7 @@ LINES = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(
     st.lists(LINES.map(lambda lines: b"".join(line + b"\r\n" for line in lines) or b"\r\n"), min_size=5, max_size=10)
 )

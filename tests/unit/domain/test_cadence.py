@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from app.domain.cadence import MAX_RUNS, RunTimes, propose
 from app.domain.expectation import Expectation, next_slot
+from tests.support.examples import examples
 
 BERLIN = "Europe/Berlin"
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -67,7 +68,7 @@ def check(moments: Sequence[datetime], first: int, zone: str, longest_gap: timed
             assert is_missed(proposed, last, last + 2 * longest_gap + 4 * DAY), f"{proposed} would not notice the end"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(CRONS, st.sampled_from([BERLIN, "UTC", "America/St_Johns"]), MOMENTS, st.integers(0, 2**32), st.integers(0, 100))
 def test_no_regular_run_is_reported_missed_and_the_end_of_the_job_is(
     cron: str, zone: str, since: datetime, chance: int, wander: int
@@ -80,7 +81,7 @@ def test_no_regular_run_is_reported_missed_and_the_end_of_the_job_is(
     check(moments, 5, zone, max(gaps))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.integers(5 * 60, 20 * 86_400), MOMENTS, st.integers(0, 2**32))
 def test_a_timer_without_a_time_of_day_is_expected_by_its_period(period_s: int, since: datetime, chance: int) -> None:
     draw = Random(chance)
@@ -90,7 +91,7 @@ def test_a_timer_without_a_time_of_day_is_expected_by_its_period(period_s: int, 
     check(moments, 5, BERLIN, timedelta(seconds=period_s * 1.05))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(st.datetimes(datetime(2026, 1, 1), datetime(2026, 3, 1), timezones=st.just(UTC)), max_size=40))  # noqa: DTZ001
 def test_any_runs_lead_to_a_valid_proposal_or_none(moments: list[datetime]) -> None:
     proposed = learned(sorted(moments), BERLIN)

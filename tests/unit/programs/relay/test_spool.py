@@ -17,6 +17,7 @@ from programs.protocol.relay import LeaseClaim, LeasedMail
 from programs.relay.conversation import SendPhase
 from programs.relay.outcomes import RelayOutcome, RelayVerdict
 from programs.relay.spool import RelaySpool, SpoolDamaged, damaged_copy, open_spool
+from tests.support.examples import examples
 
 SURELY_NOT = (RelayOutcome.TIMEOUT, RelayOutcome.TRANSIENT, RelayOutcome.LOGON_FAILED, RelayOutcome.NEEDS_UI)
 STEPS = st.lists(
@@ -95,7 +96,7 @@ class Played:
         self.spool = RelaySpool(self.path)
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(STEPS)
 def test_nothing_that_may_have_left_is_sent_again(steps: list[tuple]):
     with TemporaryDirectory() as folder:
