@@ -35,7 +35,7 @@ class Claim:
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """The line's words."""
+        """Return the cells of its row."""
         target = f">= {self.at_least:g}" if self.at_least is not None else ""
         target = f"<= {self.at_most:g}" if self.at_most is not None else target
         verdict = {True: "ok", False: "MISSED", None: ""}[self.holds]

@@ -65,8 +65,8 @@ def _run(ground: Ground, place: Place, statement: str, first: int, last: int) ->
     if place.is_sqlite:
         now, old = micros.format(less=" - 28800000000"), micros.format(less=" - 259200000000")
         day = "date('now', '-' || days.back || ' days')"
-    given = {"customer": _CUSTOMER, "now": now, "old": old, "day": day, "agents": AGENTS, "jobs": JOBS}
-    sql = statement.format(series=_SERIES.format(first=first, last=last), **given)
+    values = {"customer": _CUSTOMER, "now": now, "old": old, "day": day, "agents": AGENTS, "jobs": JOBS}
+    sql = statement.format(series=_SERIES.format(first=first, last=last), **values)
     fast = "PRAGMA synchronous=OFF" if place.is_sqlite else "SELECT 1"
     if not place.is_sqlite:  # the columns are typed, a literal in a SELECT is not
         sql = sql.replace("'{}'", "'{}'::jsonb").replace("2467.5}'", "2467.5}'::jsonb")

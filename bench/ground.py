@@ -49,15 +49,15 @@ class Place:
         """The database's name, or its file's."""
         return self.url.rpartition("/")[2]
 
-    def settings(self, **given: object) -> Settings:
+    def settings(self, **extra: object) -> Settings:
         """The settings of a process on it."""
         return load_settings(
-            **{"database_url": self.url, "var_dir": self.folder, "secret": SECRET, "enrol_key": ENROL_KEY, **given}
+            **{"database_url": self.url, "var_dir": self.folder, "secret": SECRET, "enrol_key": ENROL_KEY, **extra}
         )
 
-    def environment(self, **given: object) -> dict[str, str]:
+    def environment(self, **extra: object) -> dict[str, str]:
         """The same for a process of its own."""
-        ours = {"database_url": self.url, "var_dir": self.folder, "secret": SECRET, "enrol_key": ENROL_KEY, **given}
+        ours = {"database_url": self.url, "var_dir": self.folder, "secret": SECRET, "enrol_key": ENROL_KEY, **extra}
         ours.setdefault("log_level", "warning")
         rest = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
         return rest | {f"TOCSIN_{name.upper()}": str(value) for name, value in ours.items()}

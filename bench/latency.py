@@ -1,4 +1,4 @@
-"""Claim: on an idle system a failure is at the mail server within a blink: from before the POST to the server's 250."""
+"""Claim: on an idle system a failure is at the mail server within a fraction of a second: from before the POST to the server's 250."""
 
 import time
 from collections.abc import Iterator

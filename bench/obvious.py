@@ -1,4 +1,4 @@
-"""The service that one would write in an afternoon: FastAPI, one SQLAlchemy object and one commit per request. The peer of our intake.
+"""The simplest service for the task: FastAPI, one SQLAlchemy object and one commit per request. Our intake is compared with it.
 
 Same table, same durability, and no step more than needed: it neither looks up agents nor checks keys in the database.
 `python -m bench.obvious`

@@ -70,7 +70,7 @@ async def _by_the_outbox(place: Place, sink: Process) -> float:
 
 
 async def _by_hand(sink: Process) -> float:
-    """The least that anybody can do: no record of anything, one message after another over one connection."""
+    """Send without the outbox: no record of anything, one message after another over one connection."""
     begun = time.monotonic()
     async with aiosmtplib.SMTP(hostname="127.0.0.1", port=sink.port, start_tls=False) as client:
         for number in range(MESSAGES):
@@ -82,9 +82,9 @@ async def _by_hand(sink: Process) -> float:
 
 async def _fill(context: AppContext) -> None:
     for first in range(0, MESSAGES, CHUNK):
-        worded = [(_message(context), Bodies(mail=_mail(number))) for number in range(first, first + CHUNK)]
+        batch = [(_message(context), Bodies(mail=_mail(number))) for number in range(first, first + CHUNK)]
         async with context.database.write() as tx:
-            await outbox.insert_messages(tx, worded)
+            await outbox.insert_messages(tx, batch)
 
 
 async def _unsettled(context: AppContext) -> bool:

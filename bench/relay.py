@@ -62,7 +62,7 @@ def _wait_for_alert(site: Site, job: str, children: list[dict[str, Any]]) -> flo
 
 
 def _phases(children: list[dict[str, Any]]) -> str:
-    """Word how far a child is after how many seconds, by the median."""
+    """Describe how far a child is after how many seconds, by the median."""
     reached = {name: statistics.median(one["phases"][name] for one in children) for name in children[0]["phases"]}
     return ", ".join(f"{name} {after:.2f}" for name, after in sorted(reached.items(), key=lambda one: one[1]))
 
@@ -83,7 +83,7 @@ def _many(site: Site, messages: int) -> tuple[float, int]:
 
 
 def _waiting(client: httpx.Client) -> bool:
-    """Say whether any message is not settled."""
+    """Return whether any message is not settled."""
     return any(
         client.get("/v1/messages", params={"transport": "mapi", "state": state, "limit": 1}).json()["items"]
         for state in ("queued", "leased", "unknown")

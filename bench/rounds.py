@@ -1,6 +1,6 @@
 """Measures contenders by turns (A B A B ...), and takes the best of each: what else a machine does only makes them slower.
 
-A virtual machine may have half its speed for seconds, whenever a neighbour works. A median is then of those that were disturbed.
+A virtual machine may run at half its speed for seconds while others on the same host work. A median would then be of disturbed rounds.
 """
 
 import itertools

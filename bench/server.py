@@ -16,7 +16,7 @@ from app.store.intake import NewEvent
 
 
 class AnsweredAtOnce(GroupCommit):
-    """Says "stored" without storing: all that is left is HTTP, keys, reading and shaping. It exists only here."""
+    """Reports "stored" without storing: all that is left is HTTP, keys, reading and shaping. It exists only here."""
 
     async def store(self, customer_id: str, events: list[NewEvent], unknown: dict[int, str], size: int) -> Batch:
         """Answer."""

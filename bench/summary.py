@@ -44,10 +44,10 @@ async def _summarise(place: Place) -> float:
     schedule = SummarySchedule("sch_bench", "every morning", (), end)
     begun = time.perf_counter()
     async with database.read() as tx:
-        story = await read_summary_view(tx, schedule, number=1, start=end - timedelta(days=1), end=end)
-    mail = summary_mail.render(story, base_url="https://tocsin.example.org")
+        view = await read_summary_view(tx, schedule, number=1, start=end - timedelta(days=1), end=end)
+    mail = summary_mail.render(view, base_url="https://tocsin.example.org")
     took = time.perf_counter() - begun
-    if story.jobs != JOBS or not mail.html:
-        raise RuntimeError(f"the summary contains {story.jobs} jobs")
+    if view.jobs != JOBS or not mail.html:
+        raise RuntimeError(f"the summary contains {view.jobs} jobs")
     await database.close()
     return took

@@ -1,4 +1,4 @@
-"""Backup agents as they are in the field: they send again, under the same key, until they are told 202. They note all that they were told."""
+"""Backup agents that send again, under the same key, until the answer is 202, as real agents do. They record every answer."""
 
 import asyncio
 import json
@@ -14,12 +14,12 @@ PATIENCE_S = 10.0
 HOSTS, JOBS = 6, 40
 MOST_LINES = 20
 AGENTS = 6
-FAILS, SAID_TWICE, RECOVERS = 0.25, 0.1, 0.3
+FAILS, SENT_TWICE, RECOVERS = 0.25, 0.1, 0.3
 
 
 @dataclass(slots=True)
-class Told:
-    """What was answered 202, and what has to follow from it."""
+class Reported:
+    """The events that were answered 202, and what has to follow from them."""
 
     events: set[tuple[str, str]] = field(default_factory=set)  # agent, key
     failed: set[str] = field(default_factory=set)  # jobs
@@ -31,13 +31,13 @@ class Told:
 
 @dataclass(slots=True)
 class Agents:
-    """Several at once. `mailed` gives the jobs whose failure is at the mail server: only those report their recovery."""
+    """Several agents at once. `mailed` returns the jobs whose failure is at the mail server: only those report their recovery."""
 
     url: str
     key: str
     dice: random.Random
     mailed: Callable[[], set[str]]
-    told: Told = field(default_factory=Told)
+    reported: Reported = field(default_factory=Reported)
     _number: int = 0
     _due: dict[str, str] = field(
         default_factory=dict
@@ -60,14 +60,14 @@ class Agents:
             events = self._news()
             accepted = await self._insist(client, events)
             self._note(events)
-            if self.dice.random() < SAID_TWICE:  # the first answer was lost on the way, or so it seemed
+            if self.dice.random() < SENT_TWICE:  # as an agent does that did not receive the first answer
                 accepted = await self._insist(client, events)
                 if accepted:
-                    self.told.wrong.append(f"{accepted} events were accepted a second time")
+                    self.reported.wrong.append(f"{accepted} events were accepted a second time")
             await asyncio.sleep(self.dice.uniform(0.0, 0.1))
 
     async def _insist(self, client: httpx.AsyncClient, events: list[dict[str, Any]]) -> int:
-        """Send the same bytes until they are answered 202; give how many were accepted then."""
+        """Send the same bytes until they are answered 202, and return how many were accepted then."""
         is_one = len(events) == 1 and self.dice.random() < 0.8
         content = json.dumps(events[0]) if is_one else "\n".join(map(json.dumps, events))
         kind = "application/json" if is_one else "application/x-ndjson"
@@ -75,19 +75,19 @@ class Agents:
             try:
                 answer = await client.post("/v1/events", content=content.encode(), headers={"Content-Type": kind})
             except httpx.TransportError:
-                self.told.unanswered += 1
+                self.reported.unanswered += 1
             else:
-                self.told.answers += 1
+                self.reported.answers += 1
                 if answer.status_code == 202:
                     return self._counted(answer.json(), len(events))
                 if answer.status_code != 503:
-                    self.told.wrong.append(f"{answer.status_code}: {answer.text[:200]}")
+                    self.reported.wrong.append(f"{answer.status_code}: {answer.text[:200]}")
             await asyncio.sleep(self.dice.uniform(0.05, 0.3))
 
-    def _counted(self, said: dict[str, Any], sent: int) -> int:
-        if said["rejected"] or said["accepted"] + said["duplicates"] != sent:
-            self.told.wrong.append(f"{sent} events were sent, and of them: {said}")
-        return int(said["accepted"])
+    def _counted(self, counts: dict[str, Any], sent: int) -> int:
+        if counts["rejected"] or counts["accepted"] + counts["duplicates"] != sent:
+            self.reported.wrong.append(f"{sent} events were sent, and of them: {counts}")
+        return int(counts["accepted"])
 
     def _news(self) -> list[dict[str, Any]]:
         events = [self._ordinary() for _ in range(1 if self.dice.random() < 0.5 else self.dice.randint(2, MOST_LINES))]
@@ -104,7 +104,7 @@ class Agents:
         return self._event(f"host-{host}", f"nightly-{host}-{self.dice.randrange(JOBS)}", "success")
 
     def _failure(self) -> dict[str, Any]:
-        """A job that never ran before fails: an alert that has to be mailed, alone."""
+        """Return the failure of a job that never ran before: its alert has to be mailed, in a mail of its own."""
         host = self.dice.randrange(HOSTS)
         return self._event(f"host-{host}", f"broken-{host}-{self._number}", "failure")
 
@@ -113,9 +113,9 @@ class Agents:
         at = datetime.now(UTC) - timedelta(
             seconds=self.dice.choice([0, 0, 1, 2]) if outcome == "success" and "nightly" in job else 0
         )
-        said = {"agent": agent, "job": job, "outcome": outcome, "phase": "finished", "key": f"{job}/{self._number}"}
+        fields = {"agent": agent, "job": job, "outcome": outcome, "phase": "finished", "key": f"{job}/{self._number}"}
         return {
-            **said,
+            **fields,
             "run": f"r{self._number}",
             "occurred_at": at.isoformat(),
             "message": f"run {self._number}",
@@ -124,9 +124,9 @@ class Agents:
 
     def _note(self, events: list[dict[str, Any]]) -> None:
         for event in events:
-            self.told.events.add((event["agent"], event["key"]))
+            self.reported.events.add((event["agent"], event["key"]))
             if event["outcome"] == "failure":
-                self.told.failed.add(event["job"])
+                self.reported.failed.add(event["job"])
                 self._due[event["job"]] = event["agent"]
-            elif event["job"] in self.told.failed:
-                self.told.recovered.add(event["job"])
+            elif event["job"] in self.reported.failed:
+                self.reported.recovered.add(event["job"])

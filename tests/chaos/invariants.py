@@ -1,4 +1,4 @@
-"""What must hold when the storm is over, whatever was killed when. It reads the database as a stranger would, with plain SQL."""
+"""What must hold after the kills, whatever was killed at which moment. It reads the database with plain SQL, without our code."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from tests.chaos.agents import Told
+from tests.chaos.agents import Reported
 from tests.chaos.postbox import Postbox
 
 _UNDONE = {
     "events not decided": "SELECT id FROM events WHERE state = 'new'",
-    "notices not worded": "SELECT id FROM notices WHERE state = 'waiting'",
+    "notices not composed": "SELECT id FROM notices WHERE state = 'waiting'",
     "messages not settled": "SELECT id, state, attempts, why FROM messages WHERE state NOT IN ('sent', 'dead', 'moved')",
-    "storms' summaries not made": "SELECT name FROM summary_schedules s WHERE name LIKE 'storm %' "
+    "summaries not made": "SELECT name FROM summary_schedules s WHERE name LIKE 'storm %' "
     "AND NOT EXISTS (SELECT 1 FROM summaries WHERE schedule_id = s.id)",
 }
 _EVENTS = (
@@ -33,48 +33,50 @@ _ATTEMPTS = "SELECT message_id, outcome, ended_at FROM attempts"
 
 @dataclass(frozen=True, slots=True)
 class Aftermath:
-    """The database after the storm, what the agents were told, and what the mail server took."""
+    """The database after the kills, what the agents reported, and what the mail server accepted."""
 
     url: str
-    told: Told
+    reported: Reported
     postbox: Postbox
 
     async def undone(self) -> dict[str, list[Any]]:
-        """Say what still waits; empty when everything is settled."""
+        """Return the rows that still wait, by kind; empty when everything is settled."""
         return {what: rows for what, query in _UNDONE.items() if (rows := await self._rows(query))}
 
     async def workers_alive(self) -> int:
-        """Count the workers that wrote a heartbeat lately, in PostgreSQL's words: on SQLite there is only one."""
+        """Count the workers that wrote a heartbeat lately. The SQL is PostgreSQL's: on SQLite there is only one worker."""
         return len(await self._rows("SELECT worker FROM heartbeats WHERE at > now() - interval '12 seconds'"))
 
     async def check(self) -> None:
-        """Raise AssertionError for the first promise that was broken."""
-        assert not self.told.wrong
+        """Raise AssertionError for the first invariant that does not hold."""
+        assert not self.reported.wrong
         assert not await self.undone()
         await self._every_event_once()
-        await self._every_alert_told_once()
+        await self._every_alert_sent_once()
         await self._every_summary_once()
         await self._every_message_settled()
 
     async def _every_event_once(self) -> None:
         stored = Counter((agent, key) for agent, key in await self._rows(_EVENTS))
-        assert not self.told.events - stored.keys(), "answered 202, and lost"
+        assert not self.reported.events - stored.keys(), "answered 202, and lost"
         assert not [event for event, times in stored.items() if times > 1], "stored twice"
-        assert not stored.keys() - self.told.events, "stored, and never sent"
+        assert not stored.keys() - self.reported.events, "stored, and never sent"
         assert not await self._rows("SELECT id, error FROM events WHERE state = 'set_aside'")
 
-    async def _every_alert_told_once(self) -> None:
+    async def _every_alert_sent_once(self) -> None:
         opened = Counter(job for (job,) in await self._rows(_OPENED))
-        assert opened == Counter(self.told.failed)
+        assert opened == Counter(self.reported.failed)
         notices = await self._rows(_NOTICES)
         assert Counter(job for what, job, state, _ in notices if (what, state) == ("opened", "worded")) == Counter(
-            self.told.failed
+            self.reported.failed
         ), notices
         assert Counter(job for what, job, state, _ in notices if (what, state) == ("recovered", "worded")) == Counter(
-            self.told.recovered
+            self.reported.recovered
         )
         mailed = {mail.message_id: mail.about for mail in self.postbox.read()}
-        expected = [f"opened {job}" for job in self.told.failed] + [f"recovered {job}" for job in self.told.recovered]
+        expected = [f"opened {job}" for job in self.reported.failed] + [
+            f"recovered {job}" for job in self.reported.recovered
+        ]
         assert Counter(about for about in mailed.values() if not about.startswith("summary")) == Counter(expected)
 
     async def _every_summary_once(self) -> None:

@@ -1,4 +1,4 @@
-"""Programs of ours as processes of their own, which are killed without a word and started again on the same port and data."""
+"""Our programs as separate processes, which are killed with SIGKILL and started again on the same port and data."""
 
 import asyncio
 import signal
@@ -10,12 +10,12 @@ from pathlib import Path
 from tests.support.sources import ROOT
 
 TAIL = 60
-DEFECTS = ("defect of ours", "tried alone", "set aside", "did not stop in time", "could not be written; its message")
+BUG_LINES = ("defect of ours", "tried alone", "set aside", "did not stop in time", "could not be written; its message")
 
 
 @dataclass(slots=True)
 class Program:
-    """`tocsin WORD`. What it says goes to a file, one for all its lives."""
+    """`tocsin WORD`. Its output is appended to one file over all its starts."""
 
     word: str
     name: str
@@ -25,17 +25,17 @@ class Program:
     _process: subprocess.Popen[bytes] | None = field(default=None)
 
     @property
-    def lives(self) -> bool:
-        """Whether it runs now."""
+    def is_running(self) -> bool:
+        """Whether it is running now."""
         return self._process is not None and self._process.poll() is None
 
     @property
     def ended_by_itself(self) -> bool:
-        """Whether it ended and was not killed: nothing that we do here may make it give up."""
+        """Whether it ended without being killed: no fault in these tests may end a program."""
         return self._process is not None and self._process.poll() is not None
 
     def start(self) -> None:
-        """Start it; it needs seconds until it serves."""
+        """Start it. It serves some seconds later."""
         command = [sys.executable, "-m", "app.cli", self.word]
         with self.log.open("ab") as out:
             self._process = subprocess.Popen(
@@ -43,7 +43,7 @@ class Program:
             )
 
     def kill(self) -> None:
-        """`kill -9`."""
+        """Send SIGKILL and wait for the end."""
         if self._process is None:
             return
         self._process.send_signal(signal.SIGKILL)
@@ -52,7 +52,7 @@ class Program:
         self.kills += 1
 
     async def stop(self) -> int:
-        """SIGTERM; give the exit status."""
+        """Send SIGTERM and return the exit status."""
         assert self._process is not None
         process, self._process = self._process, None
         process.terminate()
@@ -64,11 +64,11 @@ class Program:
             return -signal.SIGKILL
 
     def defects(self) -> list[str]:
-        """Give the lines that admit a defect: what heals it must not hide it."""
+        """Return the log lines that report a bug: a bug that a retry repairs must still be noticed."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
-        return [line for line in lines if any(word in line for word in DEFECTS)]
+        return [line for line in lines if any(word in line for word in BUG_LINES)]
 
-    def last_words(self) -> str:
-        """Give the end of what it said."""
+    def end_of_log(self) -> str:
+        """Return the end of its output."""
         lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log.exists() else []
         return "\n".join([f"--- {self.name}", *lines[-TAIL:]])

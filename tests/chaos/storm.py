@@ -1,4 +1,4 @@
-"""The storm: furnishes a database, sets agents and programs going on it, kills at random, lets it settle, and looks at what is left."""
+"""The storm: prepares a database, runs agents and programs on it, kills at random, lets it settle, and checks the result."""
 
 import asyncio
 import os
@@ -65,18 +65,18 @@ class Storm:
 
     @property
     def aftermath(self) -> Aftermath:
-        """What is left."""
-        return Aftermath(self.url, self.agents.told, self.postbox)
+        """What is left to check."""
+        return Aftermath(self.url, self.agents.reported, self.postbox)
 
-    async def furnish(self, rounds: int) -> None:
-        """Do the first start; each alert has a mail of its own; a summary falls due every other second of the storm."""
-        store = Database(open_engines(load_settings(database_url=self.url, var_dir=self.folder, **self._mail())))
+    async def prepare(self, rounds: int) -> None:
+        """Do the first start. Each alert has a mail of its own, and a summary is due every other second of the storm."""
+        database = Database(open_engines(load_settings(database_url=self.url, var_dir=self.folder, **self._mail())))
         settings = load_settings(
             database_url=self.url, var_dir=self.folder, admin_key=ADMIN_KEY, enrol_key=ENROL_KEY, **self._mail()
         )
         try:
-            await first_start(store, settings, Secret(SECRET))
-            async with store.write() as tx:
+            await first_start(database, settings, Secret(SECRET))
+            async with database.write() as tx:
                 await tx.connection.execute(
                     update(routes).values(group_by=["job"], group_interval_s=0, repeat_every_s=None)
                 )
@@ -84,20 +84,20 @@ class Storm:
                 for number in range(rounds):
                     await SUMMARY_SCHEDULES.insert(tx, _due_soon(number, admin.id))
         finally:
-            await store.close()
+            await database.close()
 
     def start(self) -> None:
-        """Start what does not live."""
+        """Start the programs that are not running."""
         for program in self.programs:
-            assert not program.ended_by_itself, program.last_words()
-            if not program.lives:
+            assert not program.ended_by_itself, program.end_of_log()
+            if not program.is_running:
                 program.start()
 
     async def kill_some(self, rounds: int) -> None:
-        """Round after round: start what is dead, wait a moment of any length, kill any of them."""
+        """In each round start the programs that are not running, wait for a random time, and kill some of them."""
         for _ in range(rounds):
             self.start()
-            if self.dice.random() < 0.75:  # else they die while they start
+            if self.dice.random() < 0.75:  # else they are killed while they start
                 await self.answered()
             await asyncio.sleep(self.dice.uniform(0.0, 2.5))
             for program in self.dice.sample(self.programs, self.dice.randint(1, len(self.programs))):
@@ -105,36 +105,36 @@ class Storm:
 
     async def answered(self) -> None:
         """Wait until the server answers again."""
-        before = self.agents.told.answers
+        before = self.agents.reported.answers
         async with asyncio.timeout(BACK_S):
-            while self.agents.told.answers == before:  # noqa: ASYNC110  (a test looks on from outside)
+            while self.agents.reported.answers == before:  # noqa: ASYNC110  (the test observes another process)
                 await asyncio.sleep(0.02)
 
-    async def under_load(self, kill: Callable[[], Awaitable[None]], *, foul: bool) -> None:
-        """Let agents report while `kill` goes on, and until all that they sent is answered. `foul`: the mail server misbehaves too."""
+    async def under_load(self, kill: Callable[[], Awaitable[None]], *, faults: bool) -> None:
+        """Let agents report while `kill` goes on, and until all that they sent is answered. With `faults` the mail server misbehaves too."""
         stopping = asyncio.Event()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.agents.report(stopping))
-            weather = group.create_task(self.postbox.weather(self.dice)) if foul else None
+            faulty = group.create_task(self.postbox.alternate_faults(self.dice)) if faults else None
             await kill()
             self.start()
             await self.answered()
-            if weather is not None:
-                weather.cancel()
+            if faulty is not None:
+                faulty.cancel()
             stopping.set()
 
     async def let_time_pass(self) -> None:
-        """With everything dead, put off waits and leases into the past, as if it were minutes later; then start again."""
+        """Kill all programs, move due times and leases into the past, as if it were minutes later, and start again."""
         for program in self.programs:
             program.kill()
-        store = Database(open_engines(load_settings(database_url=self.url, var_dir=self.folder)))
+        database = Database(open_engines(load_settings(database_url=self.url, var_dir=self.folder)))
         at = now()
         try:
-            async with store.write() as tx:
+            async with database.write() as tx:
                 await tx.connection.execute(update(messages).where(messages.c.due_at > at).values(due_at=at))
                 await tx.connection.execute(update(messages).where(messages.c.lease_until > at).values(lease_until=at))
         finally:
-            await store.close()
+            await database.close()
         self.start()
 
     async def settle(self) -> None:
@@ -147,17 +147,17 @@ class Storm:
             raise AssertionError(f"stuck: {await self.aftermath.undone()}") from None
 
     async def stop(self) -> None:
-        """Stop in order, and look at how they ended."""
+        """Stop the programs with SIGTERM, and check their exit status and their logs."""
         ended = {program.name: await program.stop() for program in self.programs}
         assert not any(ended.values()), ended
         assert not [line for program in self.programs for line in program.defects()]
 
     def score(self) -> str:
-        """Say how much there was to lose."""
-        told, copies = self.agents.told, self.postbox.copies()
+        """Return a line that says how much could have been lost."""
+        reported, copies = self.agents.reported, self.postbox.copies()
         return (
-            f"{sum(program.kills for program in self.programs)} kills of programs; {len(told.events)} events accepted, {told.unanswered} times no "
-            f"answer; {len(told.failed)} failures and {len(told.recovered)} recoveries mailed; {copies.total()} copies of {len(copies)} mails"
+            f"{sum(program.kills for program in self.programs)} kills of programs; {len(reported.events)} events accepted, {reported.unanswered} times no "
+            f"answer; {len(reported.failed)} failures and {len(reported.recovered)} recoveries mailed; {copies.total()} copies of {len(copies)} mails"
         )
 
     def _environment(self) -> dict[str, str]:
@@ -178,7 +178,7 @@ class Storm:
 
 
 def _due_soon(number: int, recipient_id: str) -> SummarySchedule:
-    """A schedule whose regular hour is far away, and whose next turn is now or soon."""
+    """Return a schedule whose regular hour is far away, and whose next summary is due now or soon."""
     at = now()
     far = at - timedelta(hours=3)
     return SummarySchedule(
@@ -194,7 +194,7 @@ def _due_soon(number: int, recipient_id: str) -> SummarySchedule:
 
 @contextmanager
 def storm_over(url: str, folder: Path) -> Iterator[Storm]:
-    """Give a storm over a migrated database. Its seed is printed: CHAOS_SEED=... throws the same dice, if not at the same moments."""
+    """Yield a storm over a migrated database. Its seed is printed: CHAOS_SEED=... repeats its random choices, though not their exact moments."""
     seed = int(os.environ.get("CHAOS_SEED", random.randrange(10**6)))
     print(f"CHAOS_SEED={seed}")  # noqa: T201
     with SmtpServer() as server:
@@ -202,7 +202,7 @@ def storm_over(url: str, folder: Path) -> Iterator[Storm]:
         try:
             yield storm
         except BaseException:
-            print("\n".join(program.last_words() for program in storm.programs))  # noqa: T201
+            print("\n".join(program.end_of_log() for program in storm.programs))  # noqa: T201
             raise
         finally:
             for program in storm.programs:

@@ -1,4 +1,4 @@
-"""`kill -9` of server and worker at random moments under load: nothing that was accepted is lost, nothing is told twice unawares."""
+"""`kill -9` of server and worker at random moments under load: nothing that was accepted is lost or sent twice without a record of it."""
 
 from functools import partial
 from pathlib import Path
@@ -12,12 +12,12 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.mark.parametrize("rounds", [FEW, pytest.param(ROUNDS, id="many")])
-async def test_nothing_is_lost_or_told_twice_when_processes_are_killed(database_url: str, rounds: int, tmp_path: Path):
+async def test_nothing_is_lost_or_sent_twice_when_processes_are_killed(database_url: str, rounds: int, tmp_path: Path):
     with storm_over(database_url, tmp_path) as storm:
-        await storm.furnish(rounds)
-        await storm.under_load(partial(storm.kill_some, rounds), foul=True)
+        await storm.prepare(rounds)
+        await storm.under_load(partial(storm.kill_some, rounds), faults=True)
         await storm.let_time_pass()
         await storm.settle()
         await storm.aftermath.check()
-        print(f"{rounds} rounds: {storm.score()}")  # noqa: T201  (what was at stake, with -s)
+        print(f"{rounds} rounds: {storm.score()}")  # noqa: T201  (shown with -s)
         await storm.stop()

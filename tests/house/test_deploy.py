@@ -1,4 +1,4 @@
-"""Holds what is installed (image, compose file, systemd units) to the commands and settings that there are."""
+"""Checks that the image, the compose file and the systemd units use commands and settings that exist."""
 
 import re
 
@@ -35,7 +35,7 @@ def test_the_settings_exist(name: str):
     assert set(re.findall(r"\bTOCSIN_[A-Z_]+[A-Z]\b", (ROOT / name).read_text(encoding="utf-8"))) <= known
 
 
-def test_the_image_installs_what_the_lock_hashes_and_runs_as_nobody_special():
+def test_the_image_installs_locked_versions_and_runs_without_root():
     lines = (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines()
     assert any("--require-hashes -r requirements.lock" in line for line in lines)
     assert [line for line in lines if line.startswith("USER ")] == ["USER tocsin"]

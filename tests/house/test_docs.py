@@ -1,4 +1,4 @@
-"""Holds the documents to the service: their examples are run against it, their tables compared with the code, their links followed."""
+"""Checks the documents against the service: runs their examples, compares their tables with the code, and follows their links."""
 
 import json
 import os
@@ -39,15 +39,15 @@ WITH_TRIALS = [page for page in TOOLS if _blocks(page, "sh")]
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     with serving(tmp_path_factory.mktemp("docs") / "var") as running:
         event = {"agent": "sql01", "job": "nightly-sql", "outcome": "failure", "message": "repository is locked"}
-        told = {"Authorization": f"Bearer {running.enrol_key}"}
-        httpx.post(f"{running.url}/v1/events", json=event, headers=told).raise_for_status()
+        headers = {"Authorization": f"Bearer {running.enrol_key}"}
+        httpx.post(f"{running.url}/v1/events", json=event, headers=headers).raise_for_status()
         wait_until("the alert", lambda: running.ask("/v1/alerts", state="open")["items"])
         yield running
 
 
 @pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda page: page.name)
 def test_the_examples_of_a_page_work_from_top_to_bottom(page: Path, service: Running, tmp_path: Path):
-    # Each page is read on its own; alerts.md closes the alert that it needs, so it is opened anew before each page.
+    # Each page is read on its own; alerts.md closes the alert that it needs, so it is opened again before each page.
     _fail_again(service)
     script = SHELL + "\n".join(_blocks(page, "sh")).replace(HERE, service.url)
     environment = {
@@ -63,7 +63,7 @@ def test_the_examples_of_a_page_work_from_top_to_bottom(page: Path, service: Run
 
 
 @pytest.mark.parametrize("page", WITH_TRIALS, ids=lambda page: page.name)
-def test_the_trial_on_a_tool_s_page_gives_the_failed_job_that_it_names(page: Path, service: Running, tmp_path: Path):
+def test_the_trial_on_a_tool_s_page_leads_to_the_failed_job_that_it_names(page: Path, service: Running, tmp_path: Path):
     script = SHELL + "\n".join(_blocks(page, "sh")).replace("http://tocsin:8000", service.url)
     environment = {"PATH": curl.on_path(tmp_path / "bin") + os.environ["PATH"], "LC_ALL": "C.UTF-8"}
     ran = subprocess.run(
@@ -86,31 +86,31 @@ def test_the_trial_on_a_tool_s_page_gives_the_failed_job_that_it_names(page: Pat
 
 
 @pytest.mark.parametrize("page", TOOLS, ids=lambda page: page.name)
-def test_a_tool_s_page_is_short_and_its_links_lead_somewhere(page: Path):
+def test_a_tool_s_page_is_short_and_its_links_have_a_target(page: Path):
     text = page.read_text(encoding="utf-8")
     assert len(text.splitlines()) <= TOOL_LINES
     assert [name for name in re.findall(r"\]\(([^)\s#:]+)\)", text) if not (page.parent / name).exists()] == []
 
 
 @pytest.mark.parametrize("page", WITH_EXAMPLES, ids=lambda page: page.name)
-def test_an_example_that_fails_would_be_seen(page: Path):
-    """curl ends well on a 4xx unless it is told otherwise."""
+def test_a_failing_example_fails_the_test(page: Path):
+    """curl exits with 0 on a 4xx answer unless it is run with -f."""
     text = "\n".join(_blocks(page, "sh"))
     assert text.count("curl ") == len(re.findall(r"curl (?:--fail-with-body|-f)", text))
 
 
 def _fail_again(service: Running) -> None:
-    told = {"Authorization": f"Bearer {service.enrol_key}"}
+    headers = {"Authorization": f"Bearer {service.enrol_key}"}
     for outcome in ("success", "failure"):
         event = {"agent": "sql01", "job": "nightly-sql", "outcome": outcome, "key": f"{outcome}-{time.time_ns()}"}
-        httpx.post(f"{service.url}/v1/events", json=event, headers=told).raise_for_status()
+        httpx.post(f"{service.url}/v1/events", json=event, headers=headers).raise_for_status()
         time.sleep(0.01)
     wait_until("the events to be decided", lambda: not service.ask("/v1/events", state="new")["items"])
     wait_until("the alert", lambda: service.ask("/v1/alerts", state="open")["items"])
 
 
-def test_the_settings_page_is_true():
-    """Write it anew: .venv/bin/python -m tests.support.settings_page"""
+def test_the_settings_page_matches_the_settings():
+    """Write it again: .venv/bin/python -m tests.support.settings_page"""
     assert settings_page.PAGE.read_text(encoding="utf-8") == settings_page.page()
 
 
@@ -144,24 +144,24 @@ def test_the_page_for_agents_names_every_code_and_flag():
 
 @pytest.mark.parametrize("name", ["docs/operate.md", "deploy/prometheus-rules.yaml"])
 def test_the_metrics_named_there_exist(name: str, service: Running):
-    told = httpx.get(f"{service.url}/metrics").raise_for_status().text
-    known = set(re.findall(r"^# TYPE (\w+)", told, flags=re.MULTILINE))
+    text = httpx.get(f"{service.url}/metrics").raise_for_status().text
+    known = set(re.findall(r"^# TYPE (\w+)", text, flags=re.MULTILINE))
     named = set(re.findall(r"\btocsin_(?!agent|admin|enrol)\w+", (ROOT / name).read_text(encoding="utf-8")))
     assert named
     assert named <= known
 
 
 def test_every_metric_is_on_the_page_for_operators(service: Running):
-    told = httpx.get(f"{service.url}/metrics").raise_for_status().text
+    text = httpx.get(f"{service.url}/metrics").raise_for_status().text
     text = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")
     assert {
         name
-        for name in re.findall(r"^# TYPE (tocsin_\w+)", told, flags=re.MULTILINE)
+        for name in re.findall(r"^# TYPE (tocsin_\w+)", text, flags=re.MULTILINE)
         if name not in text and not name.endswith("_created")
     } == set()
 
 
-def test_the_webhook_check_of_the_page_on_mail_believes_us_and_nobody_else():
+def test_the_webhook_check_of_the_mail_page_accepts_only_our_signature():
     names: dict = {}
     [code] = _blocks(ROOT / "docs" / "mail.md", "python")
     exec(compile(code, "docs/mail.md", "exec"), names)
@@ -185,7 +185,7 @@ def test_the_webhook_check_of_the_page_on_mail_believes_us_and_nobody_else():
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_between_the_pages_lead_somewhere(page: Path):
+def test_links_between_the_pages_have_a_target(page: Path):
     broken = []
     for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
         name, _, heading = target.partition("#")
@@ -198,7 +198,7 @@ def test_links_between_the_pages_lead_somewhere(page: Path):
 
 
 def _headings(page: Path) -> set[str]:
-    """Give the anchors that a page's headings get: small letters, no punctuation, spaces as dashes."""
+    """Return the anchors of a page's headings: lower case, no punctuation, spaces as dashes."""
     titles = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 

@@ -1,4 +1,4 @@
-"""Holds the project's files to be the same on every machine: no path of one, no address of a package registry, no secret."""
+"""Checks that the project's files fit every machine: no path of one machine, no address of a package registry, no secret."""
 
 import re
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.support.sources import ROOT, project_files
 
-# A folder of a developer's or a build's machine. Folders that the service has on a host (/opt/tocsin, /etc/tocsin) are no such.
+# A folder of a developer's or a build's machine. Folders of the service on a host (/opt/tocsin, /etc/tocsin) do not count.
 MACHINE = re.compile(r"(?<![\w.$}~*-])/(?:work|root|home|Users|builds|workspace)/[\w.]")
 SCRATCH = re.compile(r"(?<![\w.$}~*-])/(?:tmp|var/tmp)/[\w.]")
 REGISTRY = re.compile(
@@ -14,7 +14,7 @@ REGISTRY = re.compile(
     r"|(?:--|PIP_|UV_)?(?:extra[-_])?index[-_]url\s*[=\s]\s*['\"]?https?:"
 )
 PRIVATE_KEY = re.compile("-----BEGIN [A-Z ]*PRIVATE " + "KEY-----")
-RECORDED = "tests/corpus/requests/"  # what programs elsewhere said of their own machines
+RECORDED = "tests/corpus/requests/"  # output of programs on other machines
 LOCKS = ("requirements.lock", "requirements-test.lock")
 
 
@@ -31,7 +31,7 @@ def _texts() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(
     "pattern", [MACHINE, SCRATCH, REGISTRY, PRIVATE_KEY], ids=["machine", "scratch", "registry", "private key"]
 )
-def test_no_file_holds_what_belongs_to_one_machine(pattern: re.Pattern[str]):
+def test_no_file_names_a_path_or_a_registry_of_one_machine(pattern: re.Pattern[str]):
     found = [
         f"{name}:{number}: {line.strip()[:120]}"
         for name, text in _texts()
@@ -43,7 +43,7 @@ def test_no_file_holds_what_belongs_to_one_machine(pattern: re.Pattern[str]):
 
 
 @pytest.mark.parametrize("lock", [*LOCKS, "requirements-tools.lock"])
-def test_locks_hold_hashes_and_no_address(lock: str):
+def test_locks_contain_hashes_and_no_address(lock: str):
     text = (ROOT / lock).read_text(encoding="utf-8")
     assert "://" not in text
     pinned = re.findall(r"^[A-Za-z0-9][\w.-]*(?:\[[^\]]*\])?==", text, flags=re.MULTILINE)
@@ -56,15 +56,15 @@ def test_locks_hold_hashes_and_no_address(lock: str):
     assert not unhashed
 
 
-def test_the_test_lock_holds_the_runtime_lock():
-    """One .venv serves both: a test must run on the very versions that are shipped."""
+def test_the_test_lock_contains_the_runtime_lock():
+    """Both share one .venv: tests must run with the versions that are shipped."""
     runtime, test = (
         set(re.findall(r"^\S+==\S+", (ROOT / lock).read_text(encoding="utf-8"), flags=re.MULTILINE)) for lock in LOCKS
     )
     assert runtime <= test
 
 
-def test_nothing_of_the_neighbours_is_used():
-    """The design papers and recordings beside the checkout are for reading: nothing runs from there."""
+def test_nothing_outside_the_checkout_is_used():
+    """The folders next to the checkout hold papers and recordings to read: nothing of the project may depend on them."""
     found = [name for name, text in _texts() if re.search(r"\.\./" + "shared", text)]
     assert not found

@@ -1,4 +1,4 @@
-"""Holds the plan of the house: who may import whom (import-linter's contracts), and what the tool cannot see."""
+"""Checks the layers of the code: which package may import which (import-linter's contracts), and what that tool cannot see."""
 
 import re
 import sys
@@ -18,7 +18,7 @@ def test_the_contracts_are_kept(capsys, monkeypatch):
     assert not broken, capsys.readouterr().out
 
 
-def test_only_the_store_and_the_migrations_speak_sql():
+def test_only_the_store_and_the_migrations_use_sql():
     found = [
         f"{source.name} imports {name}"
         for source in sources("app", "programs")
@@ -36,8 +36,8 @@ def test_the_domain_needs_only_the_calendar_library():
     assert not _foreign("app/domain", {"app.domain", "app.core", "cronsim"})
 
 
-def test_no_stage_is_imported_in_a_function_to_get_round_the_plan():
-    """An import in a function is for a cost that most commands must not pay; a circle is mended, not hidden."""
+def test_no_import_in_a_function_bypasses_the_layers():
+    """An import in a function is only for a library that most commands need not load. It must not hide an import cycle."""
     found = [
         f"{source.name}:{node.lineno}"
         for source in sources("app", "programs")
@@ -54,18 +54,8 @@ def test_every_folder_of_the_plan_is_a_package():
     assert not {name for name in folders if not (ROOT / "app" / name / "__init__.py").is_file()}
 
 
-def _foreign(folder: str, known: set[str]) -> list[str]:
-    return [
-        f"{source.name} imports {name}"
-        for source in sources(folder)
-        for name in source.imported()
-        if name.partition(".")[0] not in sys.stdlib_module_names
-        and not any(name == one or name.startswith(one + ".") for one in known)
-    ]
-
-
 def test_the_files_named_in_the_architecture_exist():
-    """A path is given from app/ or from the checkout; in a table cell later names may leave out the folder of the first."""
+    """A path starts at app/ or at the checkout. In a table cell the later names may leave out the folder of the first."""
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     missing = []
     for line in text.splitlines():
@@ -76,3 +66,13 @@ def test_the_files_named_in_the_architecture_exist():
             if "<" not in name and not any(place.is_file() for place in places):
                 missing.append(name)
     assert not missing
+
+
+def _foreign(folder: str, known: set[str]) -> list[str]:
+    return [
+        f"{source.name} imports {name}"
+        for source in sources(folder)
+        for name in source.imported()
+        if name.partition(".")[0] not in sys.stdlib_module_names
+        and not any(name == one or name.startswith(one + ".") for one in known)
+    ]

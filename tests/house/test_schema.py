@@ -1,4 +1,4 @@
-"""Holds the migrations to the tables: one chain, the same on both databases, up from nothing, down to nothing and up again."""
+"""Checks the migrations against the tables: one chain, the same result on both databases, up, down to an empty database, and up again."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -35,7 +35,7 @@ async def test_down_to_nothing_and_up_again(database_url: str):
 
 
 async def test_a_message_keeps_its_bytes_when_its_body_moves(database_url: str):
-    """0004 takes the bodies out of the messages, of a database that was in use, with its attempts."""
+    """Migration 0004 moves the bodies out of the messages table, in a database with rows, and keeps the attempts."""
     mail = b"Subject: FAILED\r\n\r\n\x00\xff"
     _run(database_url, command.downgrade, "0003")
     at = "1795500000000000" if database_url.startswith("sqlite") else "now()"  # microseconds there
@@ -48,7 +48,7 @@ async def test_a_message_keeps_its_bytes_when_its_body_moves(database_url: str):
     assert await _execute(database_url, "SELECT id, mail_body, webhook_body FROM messages") == [("msg_1", mail, None)]
 
 
-async def test_a_migration_that_breaks_off_leaves_nothing_behind_and_may_be_run_again(database_url: str):
+async def test_a_migration_that_fails_changes_nothing_and_can_be_run_again(database_url: str):
     _run(database_url, command.downgrade, "0003")
     before = await _schema(database_url)
     await _execute(database_url, "CREATE VIEW stone AS SELECT webhook_body FROM messages")  # a column in use stays
@@ -85,7 +85,7 @@ def _run(url: str, what, *revision: str) -> None:
 
 
 async def _schema(url: str) -> dict[str, tuple[set[str], set[str]]]:
-    """Give each table's columns, indexes and constraints by name."""
+    """Return each table's columns, indexes and constraints by name."""
     engine = create_async_engine(url, poolclass=NullPool)
     async with engine.connect() as connection:
         found = await connection.run_sync(_look)

@@ -1,4 +1,4 @@
-"""Holds the store's two promises: rows and connections never leave it, and one place commits."""
+"""Checks two rules of the store: rows and connections never leave it, and one place commits."""
 
 import ast
 import importlib
@@ -13,22 +13,22 @@ from tests.support.sources import Source, sources
 MODULES = [source.name.removesuffix(".py").replace("/", ".") for source in sources("app/store")]
 # Rows, results and connections. A condition that one file of the store builds for another is none of these.
 ROWS = ("sqlalchemy.engine", "sqlalchemy.ext.asyncio", "asyncpg")
-# What commits: the unit of work; and the migrations, which Alembic runs before there is any unit.
+# What commits: WriteTx, and the migrations, which Alembic runs in transactions of its own.
 COMMITS = {"app/store/transactions.py", "migrations/env.py"}
 
 
 def _public(module: object) -> Iterator[tuple[str, object]]:
-    """Give the module's own public functions, and the public methods of its classes that are no types of SQLAlchemy's."""
+    """Yield the module's own public functions, and the public methods of its classes that are not types of SQLAlchemy."""
     name = typing.cast("typing.Any", module).__name__
-    for found, thing in inspect.getmembers(module):
-        if found.startswith("_") or getattr(thing, "__module__", None) != name:
+    for member_name, member in inspect.getmembers(module):
+        if member_name.startswith("_") or getattr(member, "__module__", None) != name:
             continue
-        if inspect.isfunction(thing):
-            yield found, thing
-        elif inspect.isclass(thing) and not any(base.__module__.startswith("sqlalchemy") for base in thing.__mro__):
-            for method, one in inspect.getmembers(thing, inspect.isfunction):
+        if inspect.isfunction(member):
+            yield member_name, member
+        elif inspect.isclass(member) and not any(base.__module__.startswith("sqlalchemy") for base in member.__mro__):
+            for method, function in inspect.getmembers(member, inspect.isfunction):
                 if not method.startswith("_"):
-                    yield f"{found}.{method}", one
+                    yield f"{member_name}.{method}", function
 
 
 def _named_in(annotation: object) -> Iterator[object]:
@@ -41,7 +41,7 @@ def _named_in(annotation: object) -> Iterator[object]:
 def test_rows_never_leave_the_store(module_name: str):
     module = importlib.import_module(module_name)
     leaks = [
-        f"{name} gives {annotation!r}"
+        f"{name} returns {annotation!r}"
         for name, function in _public(module)
         for annotation in _named_in(typing.get_type_hints(function).get("return"))
         if str(getattr(annotation, "__module__", "")).startswith(ROWS)
@@ -49,7 +49,7 @@ def test_rows_never_leave_the_store(module_name: str):
     assert not leaks
 
 
-def test_every_public_function_of_the_store_says_what_it_gives():
+def test_every_public_function_of_the_store_has_a_return_type():
     found = [
         f"{source.name}: {function.name}"
         for source in sources("app/store")
@@ -59,8 +59,8 @@ def test_every_public_function_of_the_store_says_what_it_gives():
     assert not found
 
 
-def test_nobody_but_the_store_touches_a_connection():
-    """Whoever holds the connection can speak SQL and commit; `unit` and `view` are handed on unopened."""
+def test_only_the_store_uses_a_connection():
+    """Code that holds a connection can run SQL and commit. Other packages pass `tx` on and never open it."""
     found = [
         f"{source.name}:{node.lineno}"
         for source in sources("app")

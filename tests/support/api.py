@@ -1,4 +1,4 @@
-"""The real app on a real, migrated database, asked over HTTP as an administrator asks it."""
+"""The real app on a real, migrated database, called over HTTP as an administrator calls it."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -23,7 +23,7 @@ ENROL_KEY = "an-enrol-key-for-tests"
 
 @dataclass(slots=True)
 class Api:
-    """An administrator's view: `ask` gives the answer, `tell` insists that it is a success and gives its document."""
+    """The API as an administrator uses it: `ask` returns the response, `tell` requires a success and returns its JSON."""
 
     app: HttpApp
     client: httpx.AsyncClient
@@ -34,18 +34,18 @@ class Api:
         return context
 
     async def ask(self, method: str, path: str, *, key: str = ADMIN_KEY, **more: Any) -> httpx.Response:
-        """Ask as the holder of `key`."""
+        """Send a request with `key`."""
         headers = {"Authorization": f"Bearer {key}"} | more.pop("headers", {})
         return await self.client.request(method, path, headers=headers, **more)
 
     async def tell(self, method: str, path: str, **more: Any) -> Any:
-        """Ask, and fail the test unless the answer is a success."""
+        """Send a request, fail the test unless it succeeds, and return its JSON."""
         answer = await self.ask(method, path, **more)
         assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None
 
     async def items(self, path: str, **params: Any) -> list[dict[str, Any]]:
-        """Give every item of a list, page by page."""
+        """Return every item of a list, page by page."""
         found: list[dict[str, Any]] = []
         while True:
             page = await self.tell("GET", path, params=params)
@@ -62,12 +62,12 @@ class Api:
 
 @asynccontextmanager
 async def serving(database_url: str, folder: Path, *, work: Work | None = None, **settings: Any) -> AsyncIterator[Api]:
-    """Serve on a migrated database, furnished as at a first start."""
+    """Serve on a migrated database after its first start."""
     fixed = {"admin_key": ADMIN_KEY, "enrol_key": ENROL_KEY, "base_url": "http://tocsin.test"}
     loaded = load_settings(var_dir=folder, database_url=database_url, **fixed, **settings)
-    store = Database(open_engines(loaded))
-    await first_start(store, loaded, open_secret(loaded))
-    await store.close()
+    database = Database(open_engines(loaded))
+    await first_start(database, loaded, open_secret(loaded))
+    await database.close()
     app = create_app(loaded, work=work)
     async with app.api.router.lifespan_context(app.api):
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)

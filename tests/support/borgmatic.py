@@ -45,7 +45,7 @@ class Backup:
         subprocess.run(["borg", "init", "-e", "none", self.folder / "repo"], env=self._environment(), check=True)
 
     def run(self, hooks: Mapping[str, object], *actions: str, repo: str = "repo", rights: bool = True) -> int:
-        """Run it with these hooks, and give its exit code."""
+        """Run it with these hooks, and return its exit code."""
         config = self.folder / "config.yaml"
         places = {"source_directories": [str(self.source)]}
         if self._is_old():

@@ -1,4 +1,4 @@
-"""Runs `tocsin` as a person does: as a process of its own, in a folder of its own, with nothing of the developer's settings."""
+"""Runs `tocsin` as a person does: as a separate process, in its own folder, without the developer's settings."""
 
 import contextlib
 import signal
@@ -26,11 +26,11 @@ class Served:
     """A running `tocsin serve`: what it printed first, and its port."""
 
     process: subprocess.Popen[bytes]
-    said: str
+    output: str
     port: str
 
     def stop(self) -> tuple[int, float]:
-        """Ask it to stop; give its exit code and how many seconds it took."""
+        """Send SIGTERM and return its exit code and how many seconds it took."""
         started = time.monotonic()
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(30), time.monotonic() - started

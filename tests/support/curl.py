@@ -11,7 +11,7 @@ FAILED = 22  # curl's own exit code for an answer of 400 or more, under -f
 
 
 def on_path(folder: Path) -> str:
-    """Give what to put before PATH: nothing where curl is, else a folder with this program under its name."""
+    """Return the prefix for PATH: empty where curl is installed, else a folder with this program under its name."""
     if shutil.which("curl"):
         return ""
     folder.mkdir(parents=True, exist_ok=True)
@@ -22,7 +22,7 @@ def on_path(folder: Path) -> str:
 
 
 def main() -> int:
-    """Ask once, and write the answer to standard output."""
+    """Send one request, and write the answer to standard output."""
     read = argparse.ArgumentParser(prog="curl", allow_abbrev=False)
     read.add_argument("url")
     read.add_argument("-H", dest="headers", action="append", default=[])

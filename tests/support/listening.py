@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 
 @asynccontextmanager
 async def listening(app: ASGIApp) -> AsyncIterator[int]:
-    """Serve an app whose lifespan runs already, and give the port."""
+    """Serve an app whose lifespan runs already, and yield the port."""
     config = uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", log_level="warning", access_log=False)
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]

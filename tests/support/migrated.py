@@ -29,12 +29,12 @@ def migrate(url: str, revision: str = "head") -> None:
 
 
 def sqlite_url(path: Path) -> str:
-    """Give a file's address in SQLAlchemy's words."""
+    """Return a file's address as a URL for SQLAlchemy."""
     return f"sqlite+aiosqlite:///{path}"
 
 
 def make_sqlite_template(path: Path) -> Path:
-    """Make a migrated file to copy. Raises RuntimeError if part of it still lies in a log beside it."""
+    """Make a migrated file to copy. Raises RuntimeError if part of it is still in a log next to it."""
     migrate(sqlite_url(path))
     wal = path.with_name(path.name + "-wal")
     if wal.exists() and wal.stat().st_size:
@@ -51,20 +51,20 @@ def sqlite_template() -> Path:
 
 
 def copy_sqlite(template: Path, path: Path) -> str:
-    """Copy the template and give the copy's address."""
+    """Copy the template and return the copy's address."""
     shutil.copyfile(template, path)
     return sqlite_url(path)
 
 
 def make_postgres_template(cluster: Cluster) -> str:
-    """Make a migrated database to copy and give its name."""
+    """Make a migrated database to copy and return its name."""
     migrate(cluster.create_database(TEMPLATE))
     return TEMPLATE
 
 
 @contextmanager
 def postgres_copy(cluster: Cluster, template: str) -> Iterator[str]:
-    """Give the address of a copy that is dropped afterwards, whoever is still connected."""
+    """Yield the address of a copy that is dropped afterwards, even if clients are still connected."""
     name = f"test_{uuid.uuid4().hex}"
     try:
         yield cluster.create_database(name, template)

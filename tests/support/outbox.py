@@ -20,7 +20,7 @@ BODIES = Bodies(mail=MAIL, webhook=b'{"type":"alert.opened"}')
 
 
 async def add_recipient(tx: WriteTx, context: AppContext, *addresses: Address) -> str:
-    """Add a recipient with these transports, first choice first; return the id."""
+    """Add a recipient with these transports, first choice first, and return the id."""
     recipient_id = new_id("rcp")
     row = {"id": recipient_id, "name": recipient_id, "transports": addresses_json(addresses), "follows_settings": False}
     await tx.connection.execute(insert(recipients), [{**row, "created_at": context.clock()}])
@@ -34,19 +34,19 @@ async def set_transports(tx: WriteTx, recipient_id: str, *addresses: Address) ->
 
 
 async def post(
-    context: AppContext, *addresses: Address, count: int = 1, bodies: Bodies = BODIES, **given: Any
+    context: AppContext, *addresses: Address, count: int = 1, bodies: Bodies = BODIES, **changes: Any
 ) -> list[str]:
     """Insert messages to one new recipient with these transports into the outbox; return their ids."""
     now = context.clock()
     async with context.database.write() as tx:
         recipient_id = await add_recipient(tx, context, *addresses)
-        worded = [_message(context, recipient_id, addresses[0], number, now, given) for number in range(count)]
-        await outbox.insert_messages(tx, [(message, bodies) for message in worded])
-    return [message.id for message in worded]
+        made = [_message(context, recipient_id, addresses[0], number, now, changes) for number in range(count)]
+        await outbox.insert_messages(tx, [(message, bodies) for message in made])
+    return [message.id for message in made]
 
 
 def _message(
-    context: AppContext, recipient_id: str, to: Address, number: int, now: Any, given: dict[str, Any]
+    context: AppContext, recipient_id: str, to: Address, number: int, now: Any, changes: dict[str, Any]
 ) -> Message:
     fields: dict[str, Any] = {
         "id": new_id("msg"),
@@ -63,7 +63,7 @@ def _message(
         "move_on_at": now + timedelta(minutes=context.settings.failover_after_min),
         "give_up_at": now + timedelta(hours=context.settings.retry_for_h),
     }
-    return Message(**{**fields, **given})
+    return Message(**{**fields, **changes})
 
 
 async def message_of(context: AppContext, message_id: str) -> Message:

@@ -9,7 +9,7 @@ _dice = random.SystemRandom()
 
 
 def lasting_port() -> int:
-    """Give a port of the loopback where nobody listens now, and which no connection is lent."""
+    """Return a loopback port on which nothing listens now, and which the system lends to no outgoing connection."""
     while True:
         port = _dice.randint(_FIRST, _LAST)
         try:

@@ -22,7 +22,7 @@ ALWAYS = ("listen_addresses=127.0.0.1", "max_connections=200", "jit=off", "log_m
 
 
 class ClusterFailed(RuntimeError):
-    """A program of PostgreSQL failed; the text holds its last words."""
+    """A program of PostgreSQL failed; the text holds the end of its output."""
 
 
 class Cluster:
@@ -57,7 +57,7 @@ class Cluster:
 
     @property
     def is_running(self) -> bool:
-        """Whether the server process lives."""
+        """Whether the server process is running."""
         return self._process is not None and self._process.poll() is None
 
     def start(self) -> None:
@@ -84,14 +84,14 @@ class Cluster:
         self._wait_ready()
 
     def kill(self) -> None:
-        """End server and all its children at once, as `kill -9` and a crash do: nothing is flushed or said to clients."""
+        """End server and all its children at once, as `kill -9` and a crash do: nothing is flushed and clients are not informed."""
         if self._process is None:
             return
         kill_family(self._process)
         self._process = None
 
     def stop(self) -> None:
-        """Stop in order (SIGINT: clients are disconnected, data is flushed); kill when that takes too long."""
+        """Stop cleanly (SIGINT: clients are disconnected, data is flushed); kill when that takes too long."""
         if self._process is None:
             return
         self._process.send_signal(signal.SIGINT)
@@ -107,26 +107,26 @@ class Cluster:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def url(self, database: str = "postgres") -> str:
-        """Give the database's address for SQLAlchemy with asyncpg."""
+        """Return the database's address for SQLAlchemy with asyncpg."""
         return f"postgresql+asyncpg://postgres@127.0.0.1:{self.port}/{database}"
 
     def sql(self, statement: str, database: str = "postgres") -> str:
-        """Run one statement through psql and give its rows, unaligned. Raises ClusterFailed with the server's error."""
+        """Run one statement through psql and return its rows, unaligned. Raises ClusterFailed with the server's error."""
         command = [self._bin / "psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-h", self.folder, "-p", str(self.port)]
         return _run([*command, "-U", "postgres", "-d", database, "-c", statement]).strip()
 
     def create_database(self, name: str, template: str | None = None) -> str:
-        """Create a database, as a copy of a template if one is named (nobody may be connected to it), and give its address."""
+        """Create a database, as a copy of a template if one is named (nobody may be connected to it), and return its address."""
         copied = f' TEMPLATE "{template}"' if template else ""
         self.sql(f'CREATE DATABASE "{name}"{copied}')
         return self.url(name)
 
     def drop_database(self, name: str) -> None:
-        """Drop a database and disconnect whoever is left on it."""
+        """Drop a database and disconnect the clients that still use it."""
         self.sql(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
     def log_tail(self) -> str:
-        """Give the last lines of the server's log."""
+        """Return the last lines of the server's log."""
         log = self.folder / "log"
         return "\n".join(log.read_text(errors="replace").splitlines()[-20:]) if log.exists() else ""
 

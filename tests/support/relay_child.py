@@ -1,6 +1,6 @@
 """A relay's child that behaves as asked: the real child program on a mailbox of files, for tests of the programs that run children.
 
-Run as a program it is that child; imported, `played` returns the command that starts it.
+Run as a program, it is that child; imported, `played` returns the command that starts it.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""A relay on a played Windows host: the real spool, sender, client and loop, with a mailbox of files. Run as a program, so that it can be killed.
+"""A relay on a simulated Windows host: the real spool, sender, client and loop, with a mailbox of files. Run as a program, so that it can be killed.
 
 `python relay_host.py URL KEY FOLDER`; how its mailbox behaves is read again for each child from FOLDER/script.json.
 """
@@ -25,7 +25,7 @@ from programs.relay.sender import SendingSetup, SpoolSender  # noqa: E402
 from programs.relay.spool import open_spool  # noqa: E402
 from programs.relay.watch import Deadlines  # noqa: E402
 
-DLL = b"MZ" + bytes(58) + b"\x40\0\0\0" + b"PE\0\0\x64\x86"  # of no use but to be seen to be 64-bit
+DLL = b"MZ" + bytes(58) + b"\x40\0\0\0" + b"PE\0\0\x64\x86"  # only its header is read, which says 64-bit
 
 
 _EXCHANGE = [
@@ -37,14 +37,14 @@ TIGHT = {"profiles": ["Backup"], "providers": [one.as_json() for one in _EXCHANG
 
 
 def start(url: str, key: str, folder: Path) -> "subprocess.Popen[bytes]":
-    """Start it as a process."""
+    """Start the relay as a process."""
     folder.mkdir(exist_ok=True)
     with (folder / "host.log").open("ab") as log:
         return subprocess.Popen([sys.executable, __file__, url, key, str(folder)], stdout=log, stderr=log)
 
 
 def script(folder: Path, **values: object) -> None:
-    """Say how the mailbox behaves from now on."""
+    """Set how the mailbox behaves from now on."""
     folder.mkdir(exist_ok=True)
     fresh = folder / "script.new"
     fresh.write_text(json.dumps(values))
@@ -67,7 +67,7 @@ def main(url: str, key: str, folder: Path) -> None:
     """Be the relay until SIGTERM."""
     dll = folder / "olmapi32.dll"
     dll.write_bytes(DLL)
-    # The played client is 64-bit, and so must this Python look.
+    # The simulated client is 64-bit, so this Python must appear to be 64-bit.
     sys.executable, python = str(dll), sys.executable
     hive = FakeHive(
         {

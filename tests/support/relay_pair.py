@@ -1,4 +1,4 @@
-"""A service and a relay's parent as two processes: what a test does to either, and what it sees of both."""
+"""A service and a relay's parent as two processes: what a test does to each, and how it observes them."""
 
 import signal
 import sqlite3
@@ -56,7 +56,7 @@ class Pair:
         return str(self.tell(f"/v1/relays/{self.relay_id}:test", address="admin@example.org")["message_id"])
 
     def life(self, message_id: str) -> dict[str, Any]:
-        """Return a message with all that became of it."""
+        """Return a message with its attempts and notices."""
         return self.service.ask(f"/v1/messages/{message_id}")
 
     def until(self, message_id: str, *states: str, patience_s: float = 30) -> dict[str, Any]:
@@ -80,7 +80,7 @@ class Pair:
         return self.service.ask(f"/v1/relays/{self.relay_id}")
 
     def phase(self, message_id: str) -> str:
-        """Say how far its child is, by the spool."""
+        """Return how far its child is, as the spool records it."""
         with closing(sqlite3.connect(f"file:{self.folder / 'spool.db'}?mode=ro", uri=True)) as spool:
             row = spool.execute("SELECT phase FROM messages WHERE id = ?", (message_id,)).fetchone()
         return row[0] if row else ""

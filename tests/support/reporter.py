@@ -1,4 +1,4 @@
-"""Runs tocsin-report as an administrator does: the one file, by Python, as a process of its own. It knows no test."""
+"""Runs tocsin-report as an administrator does: the single file, by Python, as a separate process."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Runs the service as its users do: `tocsin serve` as a process of its own, on a free port and an empty SQLite. It knows no test."""
+"""Runs the service as its users do: `tocsin serve` as a separate process, on a free port and an empty SQLite database."""
 
 import os
 import subprocess
@@ -48,13 +48,13 @@ class Running:
         return answer.json()
 
     def kill_and_start_again(self) -> None:
-        """Kill it without a word, as a power cut would, and start it on the same port and data."""
+        """Kill it with SIGKILL, as a power cut would, and start it on the same port and data."""
         kill_family(self.processes[-1])
         self.processes.append(start_service(self.folder, self.environment))
         address_of(self.processes[-1], self.folder / LOG)
 
     def tocsin(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run another command of ours beside it."""
+        """Run another of our commands while it runs."""
         command = [sys.executable, "-m", "app.cli", *arguments]
         return subprocess.run(
             command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=120, check=False
@@ -62,7 +62,7 @@ class Running:
 
 
 def wait_until(what: str, look, patience_s: float = 30):
-    """Look again and again until there is something. Raises TimeoutError."""
+    """Call `look` until it returns something, and return that. Raises TimeoutError."""
     end = time.monotonic() + patience_s
     while not (found := look()):
         if time.monotonic() > end:
@@ -95,7 +95,7 @@ def serving(folder: Path, **settings: str) -> Iterator[Running]:
 
 
 def start_service(folder: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
-    """Start it in `folder`, where what it says is kept in LOG."""
+    """Start it in `folder`, where its output is kept in LOG."""
     with (folder / LOG).open("wb") as out:
         return subprocess.Popen(
             [sys.executable, "-m", "app.cli", "serve"], cwd=folder, env=environment, stdout=out, stderr=out
@@ -103,7 +103,7 @@ def start_service(folder: Path, environment: dict[str, str]) -> subprocess.Popen
 
 
 def shown_by(process: subprocess.Popen[bytes], log: Path) -> str:
-    """Wait until it has shown all that it shows at its start, and give that; it may not answer yet."""
+    """Wait until it has printed all that it prints at its start, and return that. It may not answer yet."""
 
     def look() -> str | None:
         text = log.read_text(encoding="utf-8")
@@ -115,12 +115,12 @@ def shown_by(process: subprocess.Popen[bytes], log: Path) -> str:
 
 
 def address_in(shown: str) -> str:
-    """Read where it serves from what it shows."""
+    """Return the address in the output of its start."""
     return next(line.rpartition(" ")[2] for line in shown.splitlines() if line.startswith("Tocsin serves on "))
 
 
 def address_of(process: subprocess.Popen[bytes], log: Path) -> str:
-    """Give where it serves, once it answers there."""
+    """Return the address where it serves, once it answers there."""
     url = address_in(shown_by(process, log))
 
     def answers() -> bool:

@@ -1,6 +1,6 @@
 """Puts the temporary files of a test run into memory, where there is room: databases on a disk spend most of a test waiting for it.
 
-No test loses meaning by this: what they kill are processes, and memory outlives these as a disk does.
+No test checks less because of this: the tests kill processes, and files in memory outlive a process as files on a disk do.
 """
 
 import os
@@ -28,7 +28,7 @@ def enter() -> Path | None:
 
 
 def leave(folder: Path, *, keep: bool) -> None:
-    """Remove the folder, or keep it for a look at what failed: the next run removes it."""
+    """Remove the folder, or keep it so that a failure can be examined; the next run removes it."""
     if not keep:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -1,4 +1,4 @@
-"""Writes docs/settings.md from the descriptions in base/settings.py: `.venv/bin/python -m tests.support.settings_page`."""
+"""Writes docs/settings.md from the descriptions in app/core/settings.py: `.venv/bin/python -m tests.support.settings_page`."""
 
 import types
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ A change holds from the next start on. Retention can also be set over the API, w
 
 
 def page() -> str:
-    """Give the whole page."""
+    """Return the whole page."""
     return OPENING + "".join(_section(title, names) for title, names in GROUPS.items())
 
 
@@ -77,7 +77,7 @@ def _default(default: object) -> str:
 
 
 def _allowed(field: FieldInfo) -> Iterator[str]:
-    """Say the bounds, in words after the description."""
+    """Return the bounds as words to put after the description."""
     words = [one for one in _kinds(field.annotation) if one not in (types.NoneType, SecretStr)]
     if words and all(isinstance(one, str) for one in words):
         yield f"One of {', '.join(f'`{one}`' for one in words)}."

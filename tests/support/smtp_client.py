@@ -22,11 +22,11 @@ def parcel(body: bytes = MAIL, to: str = "ann@example.org") -> Parcel:
 
 @asynccontextmanager
 async def client(
-    server: SmtpServer | int, *, host: str = "localhost", login: str = "", query: str = "tls=none", **given: Any
+    server: SmtpServer | int, *, host: str = "localhost", login: str = "", query: str = "tls=none", **settings: Any
 ) -> AsyncIterator[SmtpTransport]:
     port = server if isinstance(server, int) else server.port
-    given = {"smtp_timeout_s": 2, "mail_from": "Tocsin <tocsin@example.org>", **given}
-    transport = SmtpTransport.from_settings(load_settings(smtp_url=f"smtp://{login}{host}:{port}?{query}", **given))
+    settings = {"smtp_timeout_s": 2, "mail_from": "Tocsin <tocsin@example.org>", **settings}
+    transport = SmtpTransport.from_settings(load_settings(smtp_url=f"smtp://{login}{host}:{port}?{query}", **settings))
     try:
         yield transport
     finally:
@@ -59,6 +59,8 @@ async def raw_server(
         await asyncio.sleep(0.01)  # the transports close in the next iteration of the event loop
 
 
-async def send_to(server: SmtpServer | int, body: bytes = MAIL, to: str = "ann@example.org", **given: Any) -> Outcome:
-    async with client(server, **given) as transport:
+async def send_to(
+    server: SmtpServer | int, body: bytes = MAIL, to: str = "ann@example.org", **settings: Any
+) -> Outcome:
+    async with client(server, **settings) as transport:
         return await transport.send(parcel(body, to))

@@ -132,10 +132,10 @@ class MisbehavingSession(SMTP):
         return AuthResult(success=False, handled=False)
 
     def _check_password(
-        self, _s: SMTP, _session: Session, _e: Envelope, _mechanism: str, given: LoginPassword
+        self, _s: SMTP, _session: Session, _e: Envelope, _mechanism: str, credentials: LoginPassword
     ) -> AuthResult:
-        is_right = self.owner.users.get(given.login.decode()) == given.password.decode()
-        return AuthResult(success=is_right, handled=False, auth_data=given)
+        is_right = self.owner.users.get(credentials.login.decode()) == credentials.password.decode()
+        return AuthResult(success=is_right, handled=False, auth_data=credentials)
 
     async def _answer(self, text: str) -> None:
         await self.push(text)

@@ -1,4 +1,4 @@
-"""Reads our own source as text and as syntax trees, for the tests that hold the house to its plan. It runs none of it."""
+"""Reads our own source as text and as syntax trees, for the tests that check the structure of the code. Nothing is executed."""
 
 import ast
 import re
@@ -26,11 +26,11 @@ class Source:
         return len(self.text.splitlines())
 
     def functions(self) -> Iterator[Function]:
-        """Give every function and method, also inner ones."""
+        """Yield every function and method, also inner ones."""
         return (node for node in ast.walk(self.tree) if isinstance(node, Function))
 
     def imported(self) -> set[str]:
-        """Give the full names of the modules that it imports, wherever it does."""
+        """Return the full names of the modules that it imports, at any level."""
         names: set[str] = set()
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Import):
@@ -42,7 +42,7 @@ class Source:
 
 @cache
 def sources(*folders: str) -> tuple[Source, ...]:
-    """Give the Python files under these folders of the checkout."""
+    """Return the Python files under these folders of the checkout."""
     paths = sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
     if not paths:
         raise RuntimeError(f"no source under {folders}: this test would hold nothing")
@@ -52,7 +52,7 @@ def sources(*folders: str) -> tuple[Source, ...]:
 
 @cache
 def project_files() -> tuple[Path, ...]:
-    """Give every file that belongs to the project: those that git has, and new ones that it does not ignore."""
+    """Return every file that belongs to the project: those in git, and new ones that git does not ignore."""
     asked = ["git", "-C", str(ROOT), "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     listed = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.split("\0")
     found = tuple(path for name in listed if name and (path := ROOT / name).is_file())
@@ -62,5 +62,5 @@ def project_files() -> tuple[Path, ...]:
 
 
 def parts_of(name: str) -> list[str]:
-    """Give the words of a name: of `SummaryView` and of `summary_view` summary and view."""
+    """Return the words of a name: `SummaryView` and `summary_view` have the words summary and view."""
     return [part.lower() for part in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)]

@@ -23,7 +23,7 @@ class Heard:
         return str(_tell(self.running, "/v1/keys", wanted)["key"])
 
     def job(self, name: str, state: str) -> dict:
-        """Wait until a job is in this state, and give it."""
+        """Wait until a job is in this state, and return it."""
 
         def look() -> dict | None:
             found = self.running.ask("/v1/jobs", name=name)["items"]
@@ -32,7 +32,7 @@ class Heard:
         return wait_until(f"job {name} in state {state}", look)
 
     def events(self, name: str) -> list[dict]:
-        """Give the events of a job, whole, oldest first."""
+        """Return the full events of a job, oldest first."""
         found = self.running.ask("/v1/events", job=name, limit="200")["items"]
         return [self.running.ask(f"/v1/events/{event['id']}") for event in sorted(found, key=lambda one: one["id"])]
 

@@ -1,4 +1,4 @@
-"""A server that answers whatever it is asked with the same bytes, in pieces, and hangs up: the wrong servers of this world."""
+"""A server that answers any request with the same bytes, in pieces, and disconnects: for tests of wrong servers."""
 
 import contextlib
 import socket
@@ -12,7 +12,7 @@ import trustme
 
 
 def tls(certificate: trustme.LeafCert) -> ssl.SSLContext:
-    """Give a server's TLS with this certificate."""
+    """Return the TLS context of a server with this certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     certificate.configure_cert(context)
     return context
@@ -20,7 +20,7 @@ def tls(certificate: trustme.LeafCert) -> ssl.SSLContext:
 
 @contextmanager
 def answering(pieces: Sequence[bytes], pause_s: float = 0, *, tls: ssl.SSLContext | None = None) -> Iterator[int]:
-    """Answer each connection's first request with `pieces`, `pause_s` between them; give the port."""
+    """Answer each connection's first request with `pieces`, `pause_s` between them. Yields the port."""
     listening = socket.create_server(("127.0.0.1", 0))
     threading.Thread(target=_serve, args=(listening, pieces, pause_s, tls), daemon=True).start()
     try:
@@ -49,7 +49,7 @@ def _serve(listening: socket.socket, pieces: Sequence[bytes], pause_s: float, tl
 
 
 def _request(line: socket.socket) -> None:
-    """Read a request to its end: who hangs up before it takes the answer away with him."""
+    """Read a request to its end: closing the connection earlier would reset it, and the client would lose the answer."""
     data = b""
     while b"\r\n\r\n" not in data:
         data += line.recv(65536) or b"\r\n\r\n"

@@ -34,7 +34,7 @@ def notify(url: str, kind: str, title: str, text: str) -> None:
 
 
 @pytest.mark.parametrize("url", URLS)
-def test_a_failure_a_partial_one_and_a_success_are_what_they_are(heard: Heard, url: str):
+def test_failure_warning_and_success_keep_their_outcome(heard: Heard, url: str):
     job = url.partition("{key}")[0] + url[-6:]
     address = url.format(host=heard.running.url.rpartition("/")[2], key=heard.key("token", job))
     notify(address, "failure", "Backup failed ✘", "disk full\n<b>x</b> & y")

@@ -1,4 +1,4 @@
-"""Real borgmatic makes real backups and reports by each of its own hooks: one address pasted, nothing else changed."""
+"""Real borgmatic makes real backups and reports by each of its own hooks: only the address is set, nothing else is changed."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,7 +56,7 @@ def test_a_file_that_cannot_be_read_is_never_a_plain_success(heard: Heard, backu
 
 
 @pytest.mark.parametrize("source", [pytest.param("pypi", marks=NEEDED["pypi"])])
-def test_a_new_slug_is_made_and_expected_each_day(heard: Heard, backup: Backup, source: str):
+def test_a_new_slug_creates_a_job_that_is_expected_daily(heard: Heard, backup: Backup, source: str):
     address = f"{heard.running.url}/ping/{heard.key('token')}/made-by-borgmatic"
     assert backup.run({"healthchecks": {"ping_url": address, "create_slug": True}}, "create") == 0
     assert heard.job("made-by-borgmatic", "ok")["expectation"]["period_s"] == 86_400
@@ -92,7 +92,7 @@ WITH_SOURCES = [pytest.param(hook, source, marks=NEEDED[source]) for hook, sourc
 
 
 @pytest.mark.parametrize(("hook", "source"), WITH_SOURCES)
-def test_its_other_hooks_tell_the_same_story(heard: Heard, backup: Backup, hook: str, source: str):
+def test_its_other_hooks_report_the_same_outcomes(heard: Heard, backup: Backup, hook: str, source: str):
     job = f"by-{hook}"
     settings = {hook: HOOKS[hook](heard.running.url, heard.key("uuid", job))}
     states = ["start", "finish", "fail"]

@@ -49,7 +49,7 @@ def run(script: str, folder: Path, **more: str) -> str:
 
 
 def line_of(tool: str, heard: Heard, folder: Path, job: str) -> str:
-    """Give the line of the tool's page, for this service, job, repository and folder."""
+    """Return the line of the tool's page, for this service, job, repository and folder."""
     (line,) = re.findall(
         r"^```\n(.*?out=\$.*?)^```$",
         (ROOT / f"docs/tools/{tool}.md").read_text(encoding="utf-8"),
@@ -76,7 +76,7 @@ def last(heard: Heard, job: str) -> Mapping:
 
 
 @pytest.mark.parametrize("tool", WITH_TOOLS)
-def test_a_backup_brings_its_amounts_and_a_failure_its_reason(heard: Heard, folder: Path, tool: str):
+def test_a_backup_reports_its_amounts_and_a_failure_its_reason(heard: Heard, folder: Path, tool: str):
     job = f"{tool}-whole"
     line = line_of(tool, heard, folder, job)
     made(tool, folder)
@@ -113,7 +113,9 @@ def test_a_file_that_cannot_be_read_is_a_warning_that_names_it(heard: Heard, fol
     ("tool", "command", "activity"),
     [("restic", "check", "verify"), ("restic", "forget --keep-last 1 --prune", "prune"), ("borg", "check --info", "verify"), ("borg", "prune --list --keep-last 1", "prune")],
 )  # fmt: skip
-def test_looking_after_a_repository_is_no_backup(heard: Heard, folder: Path, tool: str, command: str, activity: str):
+def test_maintenance_of_a_repository_is_not_a_backup(
+    heard: Heard, folder: Path, tool: str, command: str, activity: str
+):
     job = f"{tool}-{activity}"
     line = line_of(tool, heard, folder, job)
     made(tool, folder)

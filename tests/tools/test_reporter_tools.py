@@ -1,4 +1,4 @@
-"""Real restic, borg and rsync doing real backups, each with one word in front of its command: what the administrator then sees."""
+"""Real restic, borg and rsync make real backups behind `tocsin-report`: what the administrator then sees."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ def heard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Heard]:
 
 @dataclass(frozen=True)
 class Host:
-    """A host with a tree of files, and tocsin-report before the tools."""
+    """A host with a tree of files, on which tocsin-report runs the tools."""
 
     report: Reporter
     heard: Heard
@@ -34,12 +34,12 @@ class Host:
         return self.folder / "source"
 
     def tool(self, *command: str) -> None:
-        """Run a tool without a word to the service."""
+        """Run a tool without a report to the service."""
         environment = {**os.environ, **self.report.settings}
         subprocess.run(command, check=True, capture_output=True, env=environment, timeout=120)
 
-    def told(self, job: str, *command: str, rights: bool = True) -> tuple[int, Mapping]:
-        """Run a tool with one word in front, and give its exit code and the event of its end."""
+    def run_reported(self, job: str, *command: str, rights: bool = True) -> tuple[int, Mapping]:
+        """Run a tool behind `tocsin-report`, and return its exit code and the event of its end."""
         prefix: Sequence[str] = [] if rights or os.geteuid() else WITHOUT_RIGHTS
         done = self.report("run", "--job", job, "--", *prefix, *command)
         assert b"tocsin-report" not in done.stderr
@@ -73,18 +73,18 @@ def lock_away(host: Host) -> None:
 
 def test_restic(host: Host):
     host.tool("restic", "init")
-    code, event = host.told("restic files", "restic", "--json", "backup", str(host.source))
+    code, event = host.run_reported("restic files", "restic", "--json", "backup", str(host.source))
     assert (code, event["outcome"], event["metrics"]["files_processed"]) == (0, "success", 2)
     assert event["metrics"]["bytes_processed"] > event["metrics"]["bytes_stored"] - 10_000 > 80_000
     assert event["message"].endswith(" saved")
     assert '"status"' not in event["log"]
     host.heard.job("restic files", "ok")
 
-    code, event = host.told("restic plain", "restic", "backup", str(host.source))
+    code, event = host.run_reported("restic plain", "restic", "backup", str(host.source))
     assert (code, event["outcome"], event["metrics"]["files_processed"]) == (0, "success", 2)
 
     lock_away(host)
-    code, event = host.told("restic partial", "restic", "--json", "backup", str(host.source), rights=False)
+    code, event = host.run_reported("restic partial", "restic", "--json", "backup", str(host.source), rights=False)
     assert (code, event["outcome"], event["metrics"]["files_failed"]) == (3, "warning", 1)
     assert "secret.txt" in event["message"]
     assert event["extra"]["tool"] == "restic backup"
@@ -92,13 +92,13 @@ def test_restic(host: Host):
 
 
 def test_restic_fails(host: Host):
-    code, event = host.told("restic nowhere", "restic", "--json", "backup", str(host.source))
+    code, event = host.run_reported("restic nowhere", "restic", "--json", "backup", str(host.source))
     assert (code, event["outcome"]) == (1 if code == 1 else 10, "failure")
     assert "Fatal: " in event["message"] or "does not exist" in event["message"]
     host.heard.job("restic nowhere", "failed")
     host.tool("restic", "init")
     host.report.settings["RESTIC_PASSWORD"] = "wrong"
-    code, event = host.told("restic password", "restic", "backup", str(host.source))
+    code, event = host.run_reported("restic password", "restic", "backup", str(host.source))
     assert (code, event["outcome"]) == (1 if code == 1 else 12, "failure")
     assert "wrong password" in event["message"]
     host.heard.job("restic password", "failed")
@@ -106,50 +106,56 @@ def test_restic_fails(host: Host):
 
 def test_borg(host: Host):
     host.tool("borg", "init", "-e", "repokey")
-    code, event = host.told("borg files", "borg", "create", "--json", "::first", str(host.source))
+    code, event = host.run_reported("borg files", "borg", "create", "--json", "::first", str(host.source))
     assert (code, event["outcome"], event["metrics"]["files_processed"]) == (0, "success", 2)
     assert event["metrics"]["bytes_processed"] > 100_000
     assert event["message"] == "archive first saved"
     host.heard.job("borg files", "ok")
 
     lock_away(host)
-    code, event = host.told("borg partial", "borg", "create", "--json", "::second", str(host.source), rights=False)
+    code, event = host.run_reported(
+        "borg partial", "borg", "create", "--json", "::second", str(host.source), rights=False
+    )
     assert (code == 1 or 100 <= code <= 127, event["outcome"], event["metrics"]["files_failed"]) == (True, "warning", 1)
     assert "secret.txt: open: [Errno 13]" in event["message"]
     host.heard.job("borg partial", "warning")
 
 
 def test_borg_fails(host: Host):
-    code, event = host.told("borg nowhere", "borg", "create", "::first", str(host.source))
+    code, event = host.run_reported("borg nowhere", "borg", "create", "::first", str(host.source))
     assert (2 <= code <= 99, event["outcome"]) == (True, "failure")
     assert "does not exist" in event["message"]
     host.heard.job("borg nowhere", "failed")
     host.tool("borg", "init", "-e", "repokey")
     host.report.settings["BORG_PASSPHRASE"] = "wrong"
-    code, event = host.told("borg passphrase", "borg", "create", "::first", str(host.source))
+    code, event = host.run_reported("borg passphrase", "borg", "create", "::first", str(host.source))
     assert (2 <= code <= 99, event["outcome"]) == (True, "failure")
     assert "is incorrect" in event["message"]
     host.heard.job("borg passphrase", "failed")
 
 
 def test_rsync(host: Host):
-    code, event = host.told("rsync files", "rsync", "-a", "--stats", f"{host.source}/", str(host.folder / "copy"))
+    code, event = host.run_reported(
+        "rsync files", "rsync", "-a", "--stats", f"{host.source}/", str(host.folder / "copy")
+    )
     assert (code, event["outcome"]) == (0, "success")
     assert event["metrics"]["files_processed"] == event["metrics"]["files_transferred"] == 2
     assert event["metrics"]["bytes_processed"] == 100_000 + len("привет".encode())
     host.heard.job("rsync files", "ok")
 
-    code, event = host.told("rsync nothing", "rsync", "-a", str(host.folder / "nowhere"), str(host.folder / "copy"))
+    code, event = host.run_reported(
+        "rsync nothing", "rsync", "-a", str(host.folder / "nowhere"), str(host.folder / "copy")
+    )
     assert (code, event["outcome"]) == (23, "failure")
     assert "No such file or directory" in event["message"]
     host.heard.job("rsync nothing", "failed")
 
 
-def test_a_script_that_runs_them_ends_as_its_last_word_says(host: Host):
+def test_a_script_has_the_outcome_of_its_exit_code(host: Host):
     host.tool("restic", "init")
     script = host.folder / "nightly.sh"
     script.write_text(f"#!/bin/sh\nset -e\nrestic --json backup {host.source}\nrestic forget --keep-last 3\nexit 9\n")
     script.chmod(0o755)
-    code, event = host.told("a script", str(script))
+    code, event = host.run_reported("a script", str(script))
     assert (code, event["outcome"], event["metrics"]["files_processed"]) == (9, "failure", 2)
     assert event["extra"]["tool"] == "nightly.sh"

@@ -42,7 +42,7 @@ LINES = [
 
 
 @pytest.mark.parametrize("line", [pytest.param(line, marks=pytest.mark.needs(line[0])) for line in LINES], ids=" ".join)
-def test_a_line_of_cron_tells_of_a_failure_and_then_of_a_success(heard: Heard, line: tuple[str, ...]):
+def test_a_cron_line_reports_a_failure_and_then_a_success(heard: Heard, line: tuple[str, ...]):
     job = " ".join(line)[:100]
     address = f"{heard.running.url}/ping/{heard.key('uuid', job)}"
     run(*(part.format(f"{address}/fail") for part in line))
@@ -66,7 +66,7 @@ def test_curl_sends_a_script_s_output_and_its_exit_code(heard: Heard):
 def test_healthchecks_io_of_pypi(heard: Heard, mount: str):
     job = f"by client {mount}"
     keys = heard.key("uuid", job), heard.key("token")
-    said = run(str(PYPI / "python"), "-c", CLIENT, heard.running.url + mount, *keys)
-    assert said.splitlines() == ["(True, 'OK')"] * 3
+    output = run(str(PYPI / "python"), "-c", CLIENT, heard.running.url + mount, *keys)
+    assert output.splitlines() == ["(True, 'OK')"] * 3
     heard.job(job, "failed")
     heard.job("by-slug", "ok")

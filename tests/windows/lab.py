@@ -27,7 +27,7 @@ COMPILER = "x86_64-w64-mingw32-gcc"
 _SYSTEM = {"WINEDEBUG": "-all", "WINEDLLOVERRIDES": "mscoree,mshtml=", "WINEARCH": "win64"}
 _NOISE = ("DISPLAY", "WAYLAND_DISPLAY", "PYTHONPATH", "PYTHONHOME")
 CONTROL_KEY = r"HKLM\System\CurrentControlSet\Control"
-LOCK = "lock"  # held by whoever uses a lab
+LOCK = "lock"  # held by the process that uses a lab
 CLIENTS_KEY = r"HKEY_LOCAL_MACHINE\Software\Clients\Mail"
 
 
@@ -56,9 +56,9 @@ class Lab:
 
     def run(self, *words: str, patience_s: float = 180, **environment: str) -> str:
         """Run a Windows program to its end and return its output."""
-        given = {**self.environment(), **environment}
+        merged = {**self.environment(), **environment}
         done = subprocess.run(
-            ["wine", *words], env=given, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            ["wine", *words], env=merged, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             timeout=patience_s, check=False, cwd=self.folder,
         )  # fmt: skip
         ended = f"(exit status {done.returncode})" if done.returncode and not done.stdout else ""
@@ -199,7 +199,7 @@ def _build(folder: Path) -> None:
     _do(_wineserver(), "-w", env=lab.environment())
     with lab.awake():
         lab.registry("add", r"HKCU\Software\Wine\Drivers", "/v", "Graphics", "/d", "null", "/f")
-        # Wine gives a service 10 s to say that it runs, Windows 30: on a busy machine its Python takes longer.
+        # Wine waits 10 s until a service reports that it runs, Windows 30: on a busy machine its Python takes longer.
         lab.registry("add", CONTROL_KEY, "/v", "ServicesPipeTimeout", "/t", "REG_DWORD", "/d", "120000", "/f")
 
 

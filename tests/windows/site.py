@@ -1,4 +1,4 @@
-"""Everything from a backup's failure to a mail that left: the real service, a mail server as the way round, and a relay on Windows."""
+"""The whole path from a failed backup to a sent mail: the real service, a relay on Windows, and a mail server for what MAPI cannot send."""
 
 import contextlib
 import json
@@ -34,8 +34,8 @@ class Site:
 
     def relay(self, *words: str, **environment: str) -> str:
         """Run the relay's program on the Windows host."""
-        given = (windows_path(self.program), "--home", windows_path(self.home), *words)
-        return self.lab.python(*given, **{"TOCSIN_RELAY_KEY": self.key, **environment})
+        arguments = (windows_path(self.program), "--home", windows_path(self.home), *words)
+        return self.lab.python(*arguments, **{"TOCSIN_RELAY_KEY": self.key, **environment})
 
     def install(self, *words: str, profile: str = "Backup") -> str:
         """Install the relay as a service."""

@@ -41,9 +41,9 @@ def test_a_command_runs_unchanged_and_is_reported_now_or_later(lab: Lab, heard: 
 
     script = "import sys; sys.stdout.buffer.write(bytes(range(1, 15))); sys.stderr.write('err'); import time; time.sleep(1.5); sys.exit(5)"
     printed = str(bytes(range(1, 15)))
-    assert ask("run", "--job", "told", "--", python, "-c", script) == f"5 {printed} b'err'"
-    heard.job("told", "failed")
-    [event] = [event for event in heard.events("told") if event["phase"] == "finished"]
+    assert ask("run", "--job", "failing", "--", python, "-c", script) == f"5 {printed} b'err'"
+    heard.job("failing", "failed")
+    [event] = [event for event in heard.events("failing") if event["phase"] == "finished"]
     assert event["metrics"]["exit_code"] == 5
     assert event["metrics"]["peak_memory_bytes"] > 1_000_000
     assert "err" in event["log"]  # which of the two pipes is read first is anybody's guess

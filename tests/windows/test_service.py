@@ -38,7 +38,7 @@ def test_the_doctor_reports_that_it_runs_under_another_account_than_the_service(
     assert site.doctor()["service account"]["state"] == "ok"
 
 
-def test_installed_again_it_keeps_the_options_that_are_not_given(site: Site) -> None:
+def test_installed_again_it_keeps_the_options_that_are_not_passed(site: Site) -> None:
     site.start("--set", "MailUsingSpooler=0")
     output = site.relay("install", "--drain", "7", TOCSIN_RELAY_KEY="")
     assert "runs unchanged until `stop` and `start`" in output

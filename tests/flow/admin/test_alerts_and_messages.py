@@ -1,4 +1,4 @@
-"""From a failure to what people do about it: alerts acknowledged and closed, messages read and tried again, summaries sent on demand."""
+"""What administrators do after a failure: acknowledge and close alerts, read messages and retry them, send summaries on demand."""
 
 import asyncio
 import email
@@ -57,7 +57,7 @@ async def eventually(look: Any) -> Any:
     raise AssertionError("it never came")
 
 
-async def test_an_alert_is_acknowledged_by_the_first_who_says_so(api: Api) -> None:
+async def test_an_alert_keeps_its_first_acknowledgement(api: Api) -> None:
     alert = await fail(api)
     path = f"/v1/alerts/{alert['id']}"
     taken = await api.tell("POST", f"{path}:acknowledge", json={"name": "Ann", "comment": "new disk is on its way"})
@@ -69,7 +69,7 @@ async def test_an_alert_is_acknowledged_by_the_first_who_says_so(api: Api) -> No
     assert entry["thing_id"] == alert["id"]
 
 
-async def test_a_closed_alert_is_told_no_more_and_a_later_failure_opens_a_new_one(api: Api) -> None:
+async def test_a_closed_alert_sends_no_more_notices_and_a_later_failure_opens_a_new_one(api: Api) -> None:
     alert = await fail(api)
     path = f"/v1/alerts/{alert['id']}"
     closed = await api.tell("POST", f"{path}:close", json={"reason": "host retired"})
@@ -84,7 +84,7 @@ async def test_a_closed_alert_is_told_no_more_and_a_later_failure_opens_a_new_on
     assert (await api.ask("POST", f"/v1/alerts/alr_{'0' * 28}:close", json={"reason": "x"})).status_code == 404
 
 
-async def test_what_happened_can_be_found_by_what_people_ask(api: Api) -> None:
+async def test_history_is_filtered_by_the_usual_questions(api: Api) -> None:
     alert = await fail(api)
     await api.report({"agent": "web01", "job": "www", "outcome": "success", "key": "other"})
     await decide.tick(api.context)
@@ -111,7 +111,7 @@ async def test_what_happened_can_be_found_by_what_people_ask(api: Api) -> None:
     assert (await api.ask("GET", "/v1/events?colour=red")).status_code == 422
 
 
-async def test_a_message_tells_its_whole_life(working: Api, tmp_path: Path) -> None:
+async def test_a_message_is_shown_with_its_attempts_and_notices(working: Api, tmp_path: Path) -> None:
     await working.report({**FAILED, "occurred_at": datetime.now(UTC).isoformat()})
     [line] = await eventually(lambda: working.items("/v1/messages", state="sent"))
     message = await working.tell("GET", f"/v1/messages/{line['id']}")
@@ -129,7 +129,7 @@ async def test_a_message_tells_its_whole_life(working: Api, tmp_path: Path) -> N
     assert email.message_from_bytes(raw.content, policy=email.policy.default)["Message-ID"] == message["message_id"]
 
 
-async def test_a_message_that_was_moved_here_tells_the_same_notices(api: Api) -> None:
+async def test_a_message_moved_to_another_transport_shows_the_same_notices(api: Api) -> None:
     line = await message_of(api)
     ways = [
         {"transport": "file", "address": "admin@example.org"},
@@ -148,7 +148,7 @@ async def test_a_message_that_was_moved_here_tells_the_same_notices(api: Api) ->
     assert second["notices"] == first["notices"]
 
 
-async def test_a_dead_message_is_tried_again_and_no_other(api: Api) -> None:
+async def test_only_a_dead_message_is_tried_again(api: Api) -> None:
     line = await message_of(api)
     path = f"/v1/messages/{line['id']}"
     refused = await api.ask("POST", f"{path}:retry")
@@ -169,7 +169,7 @@ async def test_a_dead_message_is_tried_again_and_no_other(api: Api) -> None:
     assert entry["change"] == {"was": "550 no such user"}
 
 
-async def test_a_summary_is_looked_at_and_sent_on_demand(working: Api) -> None:
+async def test_a_summary_is_previewed_and_sent_on_demand(working: Api) -> None:
     await working.report({**FAILED, "occurred_at": datetime.now(UTC).isoformat()})
     await eventually(lambda: working.items("/v1/jobs"))
     [schedule] = await working.items("/v1/summary-schedules")
@@ -192,7 +192,7 @@ async def test_a_summary_is_looked_at_and_sent_on_demand(working: Api) -> None:
     assert (await working.ask("POST", f"/v1/summary-schedules/sch_{'0' * 28}:send-now")).status_code == 404
 
 
-async def test_a_transport_is_tested_at_once(api: Api, tmp_path: Path) -> None:
+async def test_a_transport_test_reports_its_result_at_once(api: Api, tmp_path: Path) -> None:
     before = {
         one["transport"]: one
         for one in await api.tell("GET", "/v1/transports") and (await api.tell("GET", "/v1/transports"))["items"]
@@ -212,7 +212,7 @@ async def test_a_transport_is_tested_at_once(api: Api, tmp_path: Path) -> None:
     assert private["outcome"] == "permanent", "private addresses are refused unless allowed"
 
 
-async def test_what_waits_for_a_transport_is_counted(api: Api) -> None:
+async def test_messages_that_wait_for_a_transport_are_counted(api: Api) -> None:
     await message_of(api)
     [shown] = [one for one in (await api.tell("GET", "/v1/transports"))["items"] if one["transport"] == "file"]
     assert shown["waiting"] == 1

@@ -1,4 +1,4 @@
-"""What was learned is confirmed by one call, for one job or all, or dismissed; each with its entry in the audit log."""
+"""Learned expectations are confirmed by one call, for one job or for all, or dismissed. Each change has its audit entry."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -21,14 +21,14 @@ async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
 
 
 async def think(api: Api) -> None:
-    """Decide on what came, and learn from it."""
+    """Decide on the received events, and learn from them."""
     while await decide.tick(api.context):
         pass
     await learn.tick(api.context)
 
 
 async def come_daily(api: Api, *names: str, days: int = 9) -> list[dict[str, Any]]:
-    """Report runs of the last days, the newest an hour ago; give the jobs."""
+    """Report runs of the last days, the newest an hour ago, and return the jobs."""
     last = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
     for name in names:
         at = [(last - timedelta(days=day)).isoformat() for day in range(days)]
@@ -37,7 +37,7 @@ async def come_daily(api: Api, *names: str, days: int = 9) -> list[dict[str, Any
     return await api.items("/v1/jobs", proposed=True)
 
 
-async def test_a_proposal_becomes_the_expectation_by_one_call(api: Api) -> None:
+async def test_one_call_makes_a_proposal_the_expectation(api: Api) -> None:
     [job] = await come_daily(api, "db")
     assert job["expectation"] is None
     assert job["next_due_at"] is not None, "it is watched already"
@@ -51,7 +51,7 @@ async def test_a_proposal_becomes_the_expectation_by_one_call(api: Api) -> None:
     assert (again.status_code, again.json()["code"]) == (409, "nothing_proposed")
 
 
-async def test_all_that_are_meant_are_confirmed_at_once(api: Api) -> None:
+async def test_all_selected_proposals_are_confirmed_in_one_call(api: Api) -> None:
     await come_daily(api, "a", "b", "c")
     one = await api.tell("POST", "/v1/jobs:confirm-expectations", json={"name": "b"})
     assert one == {"confirmed": 1, "more": False}
@@ -60,7 +60,7 @@ async def test_all_that_are_meant_are_confirmed_at_once(api: Api) -> None:
     assert len(await api.items("/v1/jobs", expected=True)) == 3
 
 
-async def test_what_is_dismissed_is_neither_missed_nor_learned_again(api: Api) -> None:
+async def test_a_dismissed_proposal_is_neither_missed_nor_learned_again(api: Api) -> None:
     [job] = await come_daily(api, "db")
     dismissed = await api.tell("POST", f"/v1/jobs/{job['id']}:dismiss-expectation")
     assert dismissed["dismissed_at"] is not None
@@ -76,7 +76,7 @@ async def test_what_is_dismissed_is_neither_missed_nor_learned_again(api: Api) -
     assert (refused.status_code, refused.json()["code"]) == (409, "has_expectation")
 
 
-async def test_an_expectation_that_is_taken_away_does_not_come_back_as_a_habit(api: Api) -> None:
+async def test_a_removed_expectation_is_not_learned_again(api: Api) -> None:
     [job] = await come_daily(api, "db")
     await api.tell("POST", f"/v1/jobs/{job['id']}:confirm-expectation")
     taken = await api.tell("PATCH", f"/v1/jobs/{job['id']}", json={"expectation": None})
@@ -87,7 +87,7 @@ async def test_an_expectation_that_is_taken_away_does_not_come_back_as_a_habit(a
     assert await api.items("/v1/jobs", proposed=True) == []
 
 
-async def test_an_edit_of_another_is_not_confirmed_over(api: Api) -> None:
+async def test_a_confirmation_does_not_overwrite_a_newer_edit(api: Api) -> None:
     [job] = await come_daily(api, "db")
     stale = await api.ask("POST", f"/v1/jobs/{job['id']}:confirm-expectation", headers={"If-Match": '"7"'})
     assert stale.status_code == 412

@@ -1,4 +1,4 @@
-"""What every managed noun has alike: created, listed by pages, changed with or without If-Match, deleted, and each of it noted."""
+"""What all managed resources have in common: create, list by pages, change with or without If-Match, delete, each with an audit entry."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -22,7 +22,7 @@ async def first(api: Api, path: str) -> Any:
 
 
 async def bodies(api: Api) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
-    """For each noun: what creates one, and a change of it."""
+    """Return for each resource a body that creates one, and a change of it."""
     customer = (await first(api, "/v1/customers"))["id"]
     recipient = (await first(api, "/v1/recipients"))["id"]
     agent = (await api.tell("POST", "/v1/agents", json={"customer_id": customer, "name": "ex02"}))["id"]
@@ -49,9 +49,9 @@ NOUNS = ("customers", "agents", "jobs", "recipients", "routes", "rules", "silenc
 
 
 @pytest.mark.parametrize("noun", NOUNS)
-async def test_a_thing_lives_from_creation_to_deletion(api: Api, noun: str) -> None:
-    given, change = (await bodies(api))[noun]
-    made = await api.ask("POST", f"/v1/{noun}", json=given)
+async def test_a_resource_is_created_changed_and_deleted(api: Api, noun: str) -> None:
+    fields, change = (await bodies(api))[noun]
+    made = await api.ask("POST", f"/v1/{noun}", json=fields)
     assert made.status_code == 201, made.text
     path = made.headers["Location"]
     assert made.headers["ETag"] == '"v1"'
@@ -67,7 +67,7 @@ async def test_a_thing_lives_from_creation_to_deletion(api: Api, noun: str) -> N
         assert changed.json()[field].items() >= value.items()
     else:
         assert changed.json()[field] == value
-    left = {name: kept for name, kept in given.items() if name not in (field, "starts_at", "ends_at", "matchers")}
+    left = {name: kept for name, kept in fields.items() if name not in (field, "starts_at", "ends_at", "matchers")}
     assert changed.json().items() >= left.items(), "what the patch left out stays"
 
     stale = await api.ask("PATCH", path, json=change, headers={"If-Match": '"v1"'})
@@ -87,19 +87,19 @@ async def test_a_thing_lives_from_creation_to_deletion(api: Api, noun: str) -> N
 
 
 @pytest.mark.parametrize("noun", NOUNS)
-async def test_what_a_viewer_may(api: Api, noun: str) -> None:
-    given, _ = (await bodies(api))[noun]
+async def test_a_viewer_may_read_but_not_create(api: Api, noun: str) -> None:
+    fields, _ = (await bodies(api))[noun]
     viewer = (await api.tell("POST", "/v1/keys", json={"kind": "viewer", "name": "board"}))["key"]
     assert (await api.ask("GET", f"/v1/{noun}", key=viewer)).status_code == 200
-    refused = await api.ask("POST", f"/v1/{noun}", json=given, key=viewer)
+    refused = await api.ask("POST", f"/v1/{noun}", json=fields, key=viewer)
     assert (refused.status_code, refused.json()["code"]) == (403, "key_scope")
     assert (await api.ask("GET", f"/v1/{noun}", key="no-such-key-at-all")).status_code == 401
 
 
 @pytest.mark.parametrize("noun", NOUNS)
 async def test_unknown_fields_and_ids_are_refused(api: Api, noun: str) -> None:
-    given, change = (await bodies(api))[noun]
-    refused = await api.ask("POST", f"/v1/{noun}", json=given | {"enabeld": False})
+    fields, change = (await bodies(api))[noun]
+    refused = await api.ask("POST", f"/v1/{noun}", json=fields | {"enabeld": False})
     assert (refused.status_code, refused.json()["field"]) == (422, "enabeld")
     assert refused.headers["Content-Type"] == "application/problem+json"
     absent = f"/v1/{noun}/rte_{'0' * 28}"
@@ -108,7 +108,7 @@ async def test_unknown_fields_and_ids_are_refused(api: Api, noun: str) -> None:
         assert (answer.status_code, answer.json()["code"]) == (404, "not_found"), method
 
 
-async def test_an_edit_without_if_match_is_taken_and_one_that_changes_nothing_is_none(api: Api) -> None:
+async def test_an_edit_without_if_match_is_accepted_and_one_that_changes_nothing_has_no_effect(api: Api) -> None:
     route = await first(api, "/v1/routes")
     same = await api.ask("PATCH", f"/v1/routes/{route['id']}", json={"send_recovery": route["send_recovery"]})
     assert (same.status_code, same.headers["ETag"]) == (200, '"v1"')
@@ -118,7 +118,7 @@ async def test_an_edit_without_if_match_is_taken_and_one_that_changes_nothing_is
     assert odd.status_code == 412, "a weak tag matches nothing (RFC 9110, 13.1.1)"
 
 
-async def test_null_is_refused_where_it_means_nothing(api: Api) -> None:
+async def test_null_is_refused_for_a_required_field(api: Api) -> None:
     route = await first(api, "/v1/routes")
     refused = await api.ask("PATCH", f"/v1/routes/{route['id']}", json={"name": None})
     assert (refused.status_code, refused.json()["field"]) == (422, "name")
@@ -126,7 +126,7 @@ async def test_null_is_refused_where_it_means_nothing(api: Api) -> None:
     assert kept["repeat_every_s"] is None
 
 
-async def test_a_name_is_taken_once(api: Api) -> None:
+async def test_a_name_is_unique(api: Api) -> None:
     await api.tell("POST", "/v1/customers", json={"name": "Acme"})
     again = await api.ask("POST", "/v1/customers", json={"name": "Acme"})
     assert (again.status_code, again.json()["code"], again.json()["field"]) == (409, "name_taken", "name")
@@ -134,7 +134,7 @@ async def test_a_name_is_taken_once(api: Api) -> None:
     assert (await api.ask("PATCH", f"/v1/customers/{other['id']}", json={"name": "Acme"})).status_code == 409
 
 
-async def test_pages_show_everything_once(api: Api) -> None:
+async def test_pages_list_each_item_once(api: Api) -> None:
     names = [f"customer {number:02}" for number in range(7)]
     for name in names:
         await api.tell("POST", "/v1/customers", json={"name": name})
@@ -148,7 +148,7 @@ async def test_pages_show_everything_once(api: Api) -> None:
         assert (refused.status_code, refused.json()["code"]) == (422, "bad_cursor")
 
 
-async def test_what_is_still_used_is_not_deleted(api: Api) -> None:
+async def test_a_resource_in_use_is_not_deleted(api: Api) -> None:
     recipient, customer = await first(api, "/v1/recipients"), await first(api, "/v1/customers")
     refused = await api.ask("DELETE", f"/v1/recipients/{recipient['id']}")
     assert refused.status_code == 409

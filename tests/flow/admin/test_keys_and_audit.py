@@ -15,7 +15,7 @@ async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
         yield api
 
 
-async def test_a_key_is_shown_once_works_and_ends_at_once(api: Api) -> None:
+async def test_a_key_is_shown_once_works_and_is_revoked_at_once(api: Api) -> None:
     made = await api.ask("POST", "/v1/keys", json={"kind": "admin", "name": "second admin"})
     assert made.status_code == 201
     key = made.json()["key"]
@@ -31,14 +31,14 @@ async def test_a_key_is_shown_once_works_and_ends_at_once(api: Api) -> None:
     assert (await api.ask("DELETE", made.headers["Location"])).status_code == 204, "revoking twice is revoking"
 
 
-async def test_the_last_admin_key_stays(api: Api) -> None:
+async def test_the_last_admin_key_cannot_be_revoked(api: Api) -> None:
     [only] = await api.items("/v1/keys", kind="admin", revoked=False)
     refused = await api.ask("DELETE", f"/v1/keys/{only['id']}")
     assert (refused.status_code, refused.json()["code"]) == (409, "last_admin_key")
     assert (await api.ask("GET", "/v1/keys", key=ADMIN_KEY)).status_code == 200
 
 
-async def test_a_key_is_good_for_its_kind_only(api: Api) -> None:
+async def test_a_key_is_accepted_for_its_kind_only(api: Api) -> None:
     [customer] = await api.items("/v1/customers")
     agent = await api.tell("POST", "/v1/agents", json={"customer_id": customer["id"], "name": "sql01"})
     made = await api.tell("POST", "/v1/keys", json={"kind": "agent", "name": "sql01", "agent_id": agent["id"]})
@@ -66,14 +66,14 @@ async def test_the_audit_log_never_holds_a_key(api: Api) -> None:
     assert made["key"] not in str(await api.items("/v1/audit"))
 
 
-async def test_who_did_it_is_the_name_of_the_key(api: Api) -> None:
+async def test_an_audit_entry_names_the_key(api: Api) -> None:
     ann = (await api.tell("POST", "/v1/keys", json={"kind": "admin", "name": "Ann"}))["key"]
     await api.tell("POST", "/v1/customers", key=ann, json={"name": "Acme"})
     [entry] = await api.items("/v1/audit", who="Ann")
     assert (entry["action"], entry["noun"], entry["change"]["name"]) == ("create", "customer", "Acme")
 
 
-async def test_retention_is_the_settings_until_it_is_set(api: Api) -> None:
+async def test_retention_comes_from_the_settings_until_it_is_set(api: Api) -> None:
     first = await api.ask("GET", "/v1/retention")
     assert first.json() == {"keep_events_days": 90, "keep_history_days": 400, "version": 0}
     days = {"keep_events_days": 30, "keep_history_days": 100}

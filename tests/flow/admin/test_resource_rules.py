@@ -1,4 +1,4 @@
-"""What each managed noun has of its own: the rules that an administrator meets when editing it."""
+"""The rules of each managed resource that an administrator meets when editing it."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -27,9 +27,9 @@ async def first(api: Api, path: str) -> Any:
 
 async def refusal(api: Api, method: str, path: str, body: Any) -> tuple[int, str, str | None]:
     answer = await api.ask(method, path, json=body)
-    said = answer.json()
-    error = said.get("errors", [said])[0]
-    return answer.status_code, error["code"], said.get("field")
+    problem = answer.json()
+    error = problem.get("errors", [problem])[0]
+    return answer.status_code, error["code"], problem.get("field")
 
 
 def moment(text: str) -> datetime:
@@ -42,7 +42,7 @@ async def a_job(api: Api) -> dict[str, Any]:
     return await api.tell("POST", "/v1/jobs", json={"agent_id": agent["id"], "name": "nightly"})  # type: ignore[no-any-return]
 
 
-async def test_an_expectation_begins_now_and_can_be_taken_away(api: Api) -> None:
+async def test_an_expectation_begins_now_and_can_be_removed(api: Api) -> None:
     job = await a_job(api)
     assert (job["expectation"], job["next_due_at"], job["state"]) == (None, None, "new")
     path = f"/v1/jobs/{job['id']}"
@@ -73,13 +73,13 @@ async def test_an_expectation_begins_now_and_can_be_taken_away(api: Api) -> None
         ({"cron": "0 2 * * *", "grace_s": -1}, "out_of_range"),
     ],
 )
-async def test_an_expectation_that_makes_no_sense_is_refused(api: Api, expectation: dict[str, Any], code: str) -> None:
+async def test_an_invalid_expectation_is_refused(api: Api, expectation: dict[str, Any], code: str) -> None:
     job = await a_job(api)
-    status, said, _ = await refusal(api, "PATCH", f"/v1/jobs/{job['id']}", {"expectation": expectation})
-    assert (status, said) == (422, code)
+    status, found_code, _ = await refusal(api, "PATCH", f"/v1/jobs/{job['id']}", {"expectation": expectation})
+    assert (status, found_code) == (422, code)
 
 
-async def test_an_agents_own_silence_limit_counts_from_when_it_was_heard(api: Api) -> None:
+async def test_an_agents_own_silence_limit_counts_from_its_last_event(api: Api) -> None:
     await api.report({"agent": "sql01", "job": "nightly", "outcome": "success"})
     agent = await first(api, "/v1/agents")
     agent = await api.tell("PATCH", f"/v1/agents/{agent['id']}", json={"silent_after_s": 3600})
@@ -105,7 +105,7 @@ async def test_an_agents_own_silence_limit_counts_from_when_it_was_heard(api: Ap
         ("pigeon", "ann@example.org", False),
     ],
 )
-async def test_an_address_fits_its_transport(api: Api, transport: str, address: str, *, fits: bool) -> None:
+async def test_an_address_must_fit_its_transport(api: Api, transport: str, address: str, *, fits: bool) -> None:
     body = {"name": "on call", "transports": [{"transport": transport, "address": address}]}
     answer = await api.ask("POST", "/v1/recipients", json=body)
     assert answer.status_code == (201 if fits else 422), answer.text
@@ -130,10 +130,10 @@ async def test_a_webhooks_secret_is_for_admins(api: Api) -> None:
     assert (await api.ask("GET", path, key=viewer)).status_code == 403
 
 
-async def test_a_route_leads_to_somebody_who_exists(api: Api) -> None:
+async def test_a_route_needs_a_recipient_that_exists(api: Api) -> None:
     nobody = "rcp_" + "0" * 28
-    said = await refusal(api, "POST", "/v1/routes", {"name": "x", "recipients": [nobody]})
-    assert said == (422, "unknown_recipient", "recipients")
+    refused = await refusal(api, "POST", "/v1/routes", {"name": "x", "recipients": [nobody]})
+    assert refused == (422, "unknown_recipient", "recipients")
     route = await first(api, "/v1/routes")
     assert (await refusal(api, "PATCH", f"/v1/routes/{route['id']}", {"recipients": [nobody]}))[
         1
@@ -205,7 +205,7 @@ async def test_a_wrong_outcome_of_a_mail_rule_is_answered_with_the_words_that_ar
     assert answer.json()["detail"] == "outcome: Input should be 'success', 'warning', 'failure' or 'cancelled'"
 
 
-async def test_a_summary_schedule_knows_when_it_comes_next(api: Api) -> None:
+async def test_a_summary_schedule_shows_its_next_time(api: Api) -> None:
     schedule = await first(api, "/v1/summary-schedules")
     path = f"/v1/summary-schedules/{schedule['id']}"
     moved = await api.tell("PATCH", path, json={"every": "week", "weekday": 3, "hour": 6, "time_zone": "Asia/Tokyo"})
@@ -231,10 +231,10 @@ async def test_a_job_is_deleted_with_its_history_and_its_alert_closes(api: Api) 
     agent = await first(api, "/v1/agents")
     assert (await api.ask("DELETE", f"/v1/agents/{agent['id']}")).status_code == 204
     await api.report({"agent": "sql01", "job": "nightly", "outcome": "success"})
-    assert [one["name"] for one in await api.items("/v1/agents")] == ["sql01"], "it begins anew"
+    assert [one["name"] for one in await api.items("/v1/agents")] == ["sql01"], "it is created again"
 
 
-async def test_texts_that_a_database_would_choke_on_are_refused(api: Api) -> None:
+async def test_texts_that_a_database_cannot_store_are_refused(api: Api) -> None:
     for name in ("a\x00b", "a\nb", "", " ", "x" * 201):
         assert (await api.ask("POST", "/v1/customers", json={"name": name})).status_code == 422, repr(name)
     raw = b'{"name": "\\ud800"}'

@@ -1,4 +1,4 @@
-"""What an administrator does a second time: a dead message tried again where its recipient is now, a job's longest time set while it runs."""
+"""A dead message is retried at its recipient's present address, and a job's longest duration is changed while it runs."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -25,7 +25,7 @@ async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
 
 
 async def dead(api: Api, bodies: Bodies) -> tuple[str, str]:
-    """Give the path of a message to Ann that died, and that of its recipient."""
+    """Return the path of a dead message to Ann, and that of its recipient."""
     [message_id] = await post(api.context, ANN, bodies=bodies, is_alert=True)
     async with api.context.database.write() as tx:
         [held] = (await outbox.lock(tx, [message_id])).values()
@@ -34,11 +34,11 @@ async def dead(api: Api, bodies: Bodies) -> tuple[str, str]:
 
 
 async def edit(api: Api, recipient: str, *transports: Address) -> None:
-    given = [{"transport": one.transport, "address": one.address} for one in transports]
-    await api.tell("PATCH", recipient, json={"transports": given})
+    wanted = [{"transport": one.transport, "address": one.address} for one in transports]
+    await api.tell("PATCH", recipient, json={"transports": wanted})
 
 
-async def test_a_message_is_not_tried_again_for_a_recipient_that_is_gone(api: Api) -> None:
+async def test_a_message_is_not_retried_for_a_deleted_recipient(api: Api) -> None:
     message, recipient = await dead(api, Bodies(mail=MAIL))
     await api.tell("DELETE", recipient)
     refused = await api.ask("POST", f"{message}:retry")
@@ -47,7 +47,7 @@ async def test_a_message_is_not_tried_again_for_a_recipient_that_is_gone(api: Ap
     assert (await api.tell("GET", message))["state"] == "dead"
 
 
-async def test_a_message_goes_where_its_recipient_is_now(api: Api) -> None:
+async def test_a_retried_message_goes_to_the_present_address_of_its_recipient(api: Api) -> None:
     message, recipient = await dead(api, Bodies(mail=MAIL))
     await edit(api, recipient, Address("webhook", "https://hooks.example.org/"), Address("smtp", "ann@example.net"))
     retried = await api.tell("POST", f"{message}:retry")
@@ -68,14 +68,14 @@ async def test_a_message_that_no_transport_can_carry_stays_dead(api: Api) -> Non
     assert refused.json()["detail"] == "its recipient's transports (webhook) cannot carry it: it was worded for smtp"
 
 
-async def test_a_message_whose_transport_is_still_there_goes_by_it(api: Api) -> None:
+async def test_a_retried_message_keeps_a_transport_that_its_recipient_still_has(api: Api) -> None:
     message, recipient = await dead(api, Bodies(mail=MAIL))
     await edit(api, recipient, Address("file", "ann@example.org"), ANN)
     retried = await api.tell("POST", f"{message}:retry")
     assert (retried["transport"], retried["why"]) == ("smtp", "retried by TOCSIN_ADMIN_KEY")
 
 
-async def test_a_test_for_a_recipient_that_is_not_there_is_refused(api: Api) -> None:
+async def test_a_test_for_an_unknown_recipient_is_refused(api: Api) -> None:
     asked = {"address": "https://hooks.example.org/", "recipient_id": f"rcp_{'0' * 28}"}
     refused = await api.ask("POST", "/v1/transports/webhook:test", json=asked)
     assert (refused.status_code, refused.json()["code"]) == (404, "not_found")
@@ -83,16 +83,16 @@ async def test_a_test_for_a_recipient_that_is_not_there_is_refused(api: Api) -> 
 
 
 async def too_long_at(api: Api, job_id: str) -> datetime | None:
-    """Give when tonight's run takes too long."""
+    """Return when tonight's run exceeds its longest duration."""
     async with api.context.database.write() as tx:
         [run] = (await runs.find_runs(tx, [(job_id, "run:tonight")])).values()
     return run.overrun_at
 
 
-async def test_a_longest_time_holds_for_what_runs_now(api: Api) -> None:
+async def test_a_longest_duration_applies_to_a_running_job(api: Api) -> None:
     began = api.context.clock().replace(microsecond=0) - timedelta(hours=3)
-    said = {"agent": "sql01", "job": "nightly", "run": "tonight", "phase": "started"}
-    await api.report({**said, "occurred_at": began.isoformat()})
+    event = {"agent": "sql01", "job": "nightly", "run": "tonight", "phase": "started"}
+    await api.report({**event, "occurred_at": began.isoformat()})
     await decide.tick(api.context)
     [job] = await api.items("/v1/jobs")
     daily = {"cron": "0 2 * * *", "grace_s": 86400}
@@ -109,7 +109,7 @@ async def test_a_longest_time_holds_for_what_runs_now(api: Api) -> None:
     assert await too_long_at(api, job["id"]) is None
 
 
-async def test_a_name_that_turns_the_words_after_it_round_is_refused(api: Api) -> None:
+async def test_a_name_that_reverses_the_text_after_it_is_refused(api: Api) -> None:
     for mark in ("\u202e", "\u2066"):
         refused = await api.ask("POST", "/v1/customers", json={"name": f"Acme{mark}"})
         assert (refused.status_code, refused.json()["field"]) == (422, "name")

@@ -1,4 +1,4 @@
-"""Events that were set aside, decided on again at an administrator's wish."""
+"""Events that were set aside are decided again when an administrator asks for it."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -28,7 +28,7 @@ async def set_aside(api: Api, count: int) -> list[str]:
     return ids
 
 
-async def test_an_event_is_decided_on_again(api: Api) -> None:
+async def test_an_event_is_decided_again(api: Api) -> None:
     [event_id] = await set_aside(api, 1)
     await decide.tick(api.context)
     assert await api.items("/v1/alerts") == []
@@ -45,15 +45,15 @@ async def test_an_event_is_decided_on_again(api: Api) -> None:
     assert (await api.ask("POST", f"/v1/events/evt_{'0' * 28}:retry")).status_code == 404
 
 
-async def test_all_are_decided_on_again_so_many_a_call(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_all_are_decided_again_in_several_calls(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     ids = await set_aside(api, 5)
     monkeypatch.setattr(events, "RETRIES_MOST", 3)
-    told = [await api.tell("POST", "/v1/events:retry-set-aside") for _ in range(3)]
-    assert told == [{"retried": 3}, {"retried": 2}, {"retried": 0}]
+    answers = [await api.tell("POST", "/v1/events:retry-set-aside") for _ in range(3)]
+    assert answers == [{"retried": 3}, {"retried": 2}, {"retried": 0}]
     assert {one["id"] for one in await api.items("/v1/events", state="new")} == set(ids)
     assert [one["change"] for one in await api.items("/v1/audit", action="retry")] == [{"retried": 2}, {"retried": 3}]
 
 
-async def test_only_an_administrator_may(api: Api) -> None:
+async def test_only_an_administrator_may_retry(api: Api) -> None:
     for path in ("/v1/events:retry-set-aside", f"/v1/events/evt_{'0' * 28}:retry"):
         assert (await api.ask("POST", path, key=ENROL_KEY)).status_code == 403

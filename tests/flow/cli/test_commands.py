@@ -27,12 +27,12 @@ def word_after(label: str, text: str) -> str:
 
 
 def test_the_first_start_shows_its_keys_once(served: Served, tmp_path: Path) -> None:
-    admin = word_after("Admin key", served.said)
-    enrol = word_after("Enrolment key", served.said)
+    admin = word_after("Admin key", served.output)
+    enrol = word_after("Enrolment key", served.output)
     kept = tmp_path / "var" / "first-keys.env"
     assert kept.read_text().splitlines() == [f"TOCSIN_ADMIN_KEY={admin}", f"TOCSIN_ENROL_KEY={enrol}"]
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
-    assert "Mail goes to   var/mail" in served.said
+    assert "Mail goes to   var/mail" in served.output
     docs = httpx.get(f"http://127.0.0.1:{served.port}/docs", trust_env=False)
     assert docs.status_code == 200
     assert "server" not in docs.headers
@@ -43,7 +43,7 @@ def test_the_first_start_shows_its_keys_once(served: Served, tmp_path: Path) -> 
     assert code == 0
     assert seconds < 10
     with serving_process(tmp_path) as again:
-        assert "key" not in again.said.lower(), "keys are shown once"
+        assert "key" not in again.output.lower(), "keys are shown once"
 
 
 def test_the_demo_brings_alerts_and_a_summary_within_seconds(served: Served, tmp_path: Path) -> None:
@@ -51,15 +51,15 @@ def test_the_demo_brings_alerts_and_a_summary_within_seconds(served: Served, tmp
     assert shown.returncode == 0, shown.stderr
     assert "12 agents reported 419 runs of 30 jobs at 4 customers." in shown.stdout
     mails = [Path(line.strip()) for line in shown.stdout.splitlines() if line.strip().endswith(".eml")]
-    told = [line for line in shown.stdout.splitlines() if line.startswith("Mail sent")]
-    assert len(mails) == len(told) == 4
-    assert sum("FAILED" in line for line in told) == 2
-    assert any("Backups" in line for line in told)
+    sent = [line for line in shown.stdout.splitlines() if line.startswith("Mail sent")]
+    assert len(mails) == len(sent) == 4
+    assert sum("FAILED" in line for line in sent) == 2
+    assert any("Backups" in line for line in sent)
     assert all((tmp_path / mail).is_file() for mail in mails)
     again = tocsin(tmp_path, "demo", "--no-wait", port=served.port)
     assert again.returncode == 0, again.stderr
-    living = tocsin(tmp_path, "keys", "list").stdout.splitlines()
-    assert not [line for line in living if "demo" in line and "revoked" not in line], "the demo leaves no key behind"
+    listed = tocsin(tmp_path, "keys", "list").stdout.splitlines()
+    assert not [line for line in listed if "demo" in line and "revoked" not in line], "the demo leaves no key behind"
 
 
 def test_the_demo_names_what_is_missing(tmp_path: Path) -> None:
@@ -104,10 +104,10 @@ def test_keys_can_be_created_while_the_service_is_stopped(served: Served, tmp_pa
 
 
 def test_the_doctor_lists_what_is_missing(served: Served, tmp_path: Path) -> None:
-    ill = tocsin(tmp_path, "doctor")
-    assert ill.returncode == 1
-    assert "! No mail server is set" in ill.stdout
-    assert "- No agent has reported anything yet" in ill.stdout
+    result = tocsin(tmp_path, "doctor")
+    assert result.returncode == 1
+    assert "! No mail server is set" in result.stdout
+    assert "- No agent has reported anything yet" in result.stdout
     served.stop()
     still = tocsin(tmp_path, "doctor", smtp_url="smtp://127.0.0.1:1", admin_email="ann@example.org")
     assert "! No worker had a heartbeat" in still.stdout
@@ -123,15 +123,15 @@ def test_the_doctor_reports_a_failed_login_at_once(tmp_path: Path) -> None:
             "admin_email": "ann@example.org",
         }
         with serving_process(tmp_path, **mail) as served:
-            key = {"Authorization": f"Bearer {word_after('Enrolment key', served.said)}"}
+            key = {"Authorization": f"Bearer {word_after('Enrolment key', served.output)}"}
             event = {"agent": "a", "job": "j", "phase": "finished", "outcome": "failure"}
             httpx.post(f"http://127.0.0.1:{served.port}/v1/events", headers=key, json=event, trust_env=False)
-            said = wait_until(
+            found = wait_until(
                 "the refusal",
                 lambda: re.search(r"! The last attempt over smtp .*", tocsin(tmp_path, "doctor", **mail).stdout),
             )
-    assert "ended temporary: auth 535" in said[0]
-    assert said[0].endswith("1 message(s) wait for it.")
+    assert "ended temporary: auth 535" in found[0]
+    assert found[0].endswith("1 message(s) wait for it.")
 
 
 def test_a_test_message_prints_its_result(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_on_postgresql_the_service_waits_for_the_migrations(postgres_cluster: Cl
     assert "the database is empty; run `tocsin migrate`" in refused.stderr
     assert tocsin(tmp_path, "migrate", database_url=url).returncode == 0
     with serving_process(tmp_path, database_url=url) as served:
-        assert "Admin key" in served.said
+        assert "Admin key" in served.output
         made = tocsin(tmp_path, "keys", "create", "viewer", database_url=url)
         assert made.stdout.startswith("tocsin_viewer_"), "on PostgreSQL the service may run meanwhile"
         assert served.stop()[0] == 0

@@ -1,4 +1,4 @@
-"""The first start: an empty database works at once, whoever starts it, and later starts keep it in step with the settings."""
+"""The first start: an empty database works at once, whichever process starts first, and later starts apply changed settings."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -26,116 +26,116 @@ SECRET = Secret("s" * 32)
 
 @pytest.fixture
 async def store(database_url: str, tmp_path: Path) -> AsyncIterator[Database]:
-    store = Database(open_engines(load_settings(database_url=database_url, var_dir=tmp_path)))
-    yield store
-    await store.close()
+    database = Database(open_engines(load_settings(database_url=database_url, var_dir=tmp_path)))
+    yield database
+    await database.close()
 
 
-async def start(store: Database, folder: Path, **settings: Any) -> FirstStart:
-    return await first_start(store, load_settings(var_dir=folder, **settings), SECRET)
+async def start(database: Database, folder: Path, **settings: Any) -> FirstStart:
+    return await first_start(database, load_settings(var_dir=folder, **settings), SECRET)
 
 
-async def rows(store: Database, table: Any) -> list[Any]:
-    async with store.read() as tx:
+async def rows(database: Database, table: Any) -> list[Any]:
+    async with database.read() as tx:
         return list((await tx.connection.execute(select(table).order_by(table.c.id))).all())
 
 
-async def living(store: Database) -> set[str]:
-    return {row.hash for row in await rows(store, keys) if row.revoked_at is None}
+async def valid_hashes(database: Database) -> set[str]:
+    return {row.hash for row in await rows(database, keys) if row.revoked_at is None}
 
 
 def hashes(*clear: str) -> set[str]:
     return {SECRET.hash_key(one) for one in clear}
 
 
-async def test_an_empty_database_is_furnished(store: Database, tmp_path: Path):
-    first = await start(store, tmp_path, time_zone="Europe/Berlin")
+async def test_an_empty_database_gets_keys_rules_a_route_and_a_schedule(database: Database, tmp_path: Path):
+    first = await start(database, tmp_path, time_zone="Europe/Berlin")
     assert first.admin_key is not None
     assert first.enrol_key is not None
     assert first.admin_key.startswith("tocsin_admin_")
     assert first.enrol_key.startswith("tocsin_enrol_")
     assert str(tmp_path / "mail") in first.mail_goes_to
-    [customer] = await rows(store, customers)
+    [customer] = await rows(database, customers)
     assert customer.time_zone == "Europe/Berlin"
-    assert await living(store) == hashes(first.admin_key, first.enrol_key)
-    assert {row.kind: row.customer_id for row in await rows(store, keys)} == {"admin": None, "enrol": customer.id}
-    assert {(row.kind, row.after_in_row, row.silent_after_s) for row in await rows(store, rules)} == {
+    assert await valid_hashes(database) == hashes(first.admin_key, first.enrol_key)
+    assert {row.kind: row.customer_id for row in await rows(database, keys)} == {"admin": None, "enrol": customer.id}
+    assert {(row.kind, row.after_in_row, row.silent_after_s) for row in await rows(database, rules)} == {
         ("failed", 1, None),
         ("warning", 3, None),
         ("missed", 1, None),
         ("overrun", 1, None),
         ("agent_silent", 1, 48 * 3600),
     }
-    [recipient] = await rows(store, recipients)
+    [recipient] = await rows(database, recipients)
     assert (recipient.name, recipient.transports) == ("admin", [{"transport": "file", "address": "admin@localhost"}])
-    [route] = await rows(store, routes)
+    [route] = await rows(database, routes)
     assert (route.recipients, route.group_wait_s, route.send_recovery) == ([recipient.id], 0, True)
-    [schedule] = await rows(store, summary_schedules)
+    [schedule] = await rows(database, summary_schedules)
     assert schedule.recipients == [recipient.id]
     assert schedule.next_at.astimezone(ZoneInfo("Europe/Berlin")).strftime("%H:%M") == "07:00"
 
 
-async def test_a_second_start_changes_nothing_and_shows_no_key(store: Database, tmp_path: Path):
-    first = await start(store, tmp_path)
-    again = await start(store, tmp_path)
+async def test_a_second_start_changes_nothing_and_shows_no_key(database: Database, tmp_path: Path):
+    first = await start(database, tmp_path)
+    again = await start(database, tmp_path)
     assert (again.admin_key, again.enrol_key) == (None, None)
-    assert await living(store) == hashes(str(first.admin_key), str(first.enrol_key))
-    assert len(await rows(store, rules)) == 5
+    assert await valid_hashes(database) == hashes(str(first.admin_key), str(first.enrol_key))
+    assert len(await rows(database, rules)) == 5
 
 
-async def test_many_processes_start_at_once(store: Database, tmp_path: Path):
-    firsts = await asyncio.gather(*(start(store, tmp_path) for _ in range(6)))
+async def test_many_processes_that_start_at_once_create_one_customer(database: Database, tmp_path: Path):
+    firsts = await asyncio.gather(*(start(database, tmp_path) for _ in range(6)))
     assert len([one for one in firsts if one.admin_key]) == 1
-    async with store.read() as tx:
+    async with database.read() as tx:
         assert await tx.connection.scalar(select(func.count()).select_from(customers)) == 1
 
 
-async def test_fixed_keys_take_the_place_of_generated_ones(store: Database, tmp_path: Path):
-    first = await start(store, tmp_path, admin_key=ADMIN, enrol_key=ENROL)
+async def test_fixed_keys_replace_generated_ones(database: Database, tmp_path: Path):
+    first = await start(database, tmp_path, admin_key=ADMIN, enrol_key=ENROL)
     assert (first.admin_key, first.enrol_key) == (None, None)
-    assert await living(store) == hashes(ADMIN, ENROL)
+    assert await valid_hashes(database) == hashes(ADMIN, ENROL)
 
 
-async def test_a_fixed_key_given_later_is_added_and_a_changed_one_replaced(store: Database, tmp_path: Path):
-    first = await start(store, tmp_path)
+async def test_a_fixed_key_set_later_is_added_and_a_changed_one_replaced(database: Database, tmp_path: Path):
+    first = await start(database, tmp_path)
     generated = hashes(str(first.admin_key), str(first.enrol_key))
-    await start(store, tmp_path, admin_key=ADMIN, enrol_key=ENROL)
-    assert await living(store) == generated | hashes(ADMIN, ENROL)
-    await start(store, tmp_path, admin_key=ADMIN + "2", enrol_key=ENROL)
-    assert await living(store) == generated | hashes(ADMIN + "2", ENROL)
-    [customer] = await rows(store, customers)
-    assert {row.customer_id for row in await rows(store, keys) if row.kind == "enrol"} == {customer.id}
+    await start(database, tmp_path, admin_key=ADMIN, enrol_key=ENROL)
+    assert await valid_hashes(database) == generated | hashes(ADMIN, ENROL)
+    await start(database, tmp_path, admin_key=ADMIN + "2", enrol_key=ENROL)
+    assert await valid_hashes(database) == generated | hashes(ADMIN + "2", ENROL)
+    [customer] = await rows(database, customers)
+    assert {row.customer_id for row in await rows(database, keys) if row.kind == "enrol"} == {customer.id}
 
 
-async def test_a_fixed_key_that_an_admin_revoked_stays_so_until_it_changes(store: Database, tmp_path: Path):
-    await start(store, tmp_path, admin_key=ADMIN, enrol_key=ENROL)
-    async with store.write() as tx:
+async def test_a_fixed_key_that_an_admin_revoked_stays_revoked_until_it_changes(database: Database, tmp_path: Path):
+    await start(database, tmp_path, admin_key=ADMIN, enrol_key=ENROL)
+    async with database.write() as tx:
         await tx.connection.execute(update(keys).where(keys.c.kind == "enrol").values(revoked_at=keys.c.created_at))
-    await start(store, tmp_path, admin_key=ADMIN, enrol_key=ENROL)
-    assert await living(store) == hashes(ADMIN)
-    await start(store, tmp_path, admin_key=ADMIN, enrol_key=ENROL + "2")
-    assert await living(store) == hashes(ADMIN, ENROL + "2")
+    await start(database, tmp_path, admin_key=ADMIN, enrol_key=ENROL)
+    assert await valid_hashes(database) == hashes(ADMIN)
+    await start(database, tmp_path, admin_key=ADMIN, enrol_key=ENROL + "2")
+    assert await valid_hashes(database) == hashes(ADMIN, ENROL + "2")
 
 
-async def test_one_key_for_admins_and_agents_is_refused(store: Database, tmp_path: Path):
+async def test_one_key_for_admins_and_agents_is_refused(database: Database, tmp_path: Path):
     with pytest.raises(BadSettings, match="TOCSIN_ENROL_KEY"):
-        await start(store, tmp_path, admin_key=ADMIN, enrol_key=ADMIN)
-    assert await rows(store, customers) == []
+        await start(database, tmp_path, admin_key=ADMIN, enrol_key=ADMIN)
+    assert await rows(database, customers) == []
 
 
-async def test_the_recipient_follows_the_settings_until_it_is_edited(store: Database, tmp_path: Path):
-    await start(store, tmp_path)
+async def test_the_recipient_follows_the_settings_until_it_is_edited(database: Database, tmp_path: Path):
+    await start(database, tmp_path)
     smtp = {"smtp_url": "smtp://mail.example.org:587", "admin_email": "ann@example.org"}
-    told = await start(store, tmp_path, **smtp)
-    assert told.mail_goes_to == "ann@example.org over SMTP"
-    [recipient] = await rows(store, recipients)
+    started = await start(database, tmp_path, **smtp)
+    assert started.mail_goes_to == "ann@example.org over SMTP"
+    [recipient] = await rows(database, recipients)
     assert recipient.transports == [{"transport": "smtp", "address": "ann@example.org"}]
-    await start(store, tmp_path, admin_email="ann@example.org")
-    assert (await rows(store, recipients))[0].transports == [{"transport": "file", "address": "ann@example.org"}]
-    async with store.write() as tx:
+    await start(database, tmp_path, admin_email="ann@example.org")
+    assert (await rows(database, recipients))[0].transports == [{"transport": "file", "address": "ann@example.org"}]
+    async with database.write() as tx:
         await tx.connection.execute(update(recipients).values(follows_settings=False))
-    await start(store, tmp_path, **smtp)
-    assert (await rows(store, recipients))[0].transports == [{"transport": "file", "address": "ann@example.org"}]
+    await start(database, tmp_path, **smtp)
+    assert (await rows(database, recipients))[0].transports == [{"transport": "file", "address": "ann@example.org"}]
 
 
 def settings_of(url: str, folder: Path) -> Settings:
@@ -143,15 +143,15 @@ def settings_of(url: str, folder: Path) -> Settings:
 
 
 async def state_of(settings: Settings) -> tuple[str | None, str]:
-    store = Database(open_engines(settings))
+    database = Database(open_engines(settings))
     try:
-        async with store.read() as tx:
+        async with database.read() as tx:
             return await revision_state(tx)
     finally:
-        await store.close()
+        await database.close()
 
 
-async def test_an_embedded_database_is_migrated_where_there_is_none(tmp_path: Path):
+async def test_a_missing_embedded_database_is_created_and_migrated(tmp_path: Path):
     settings = load_settings(var_dir=tmp_path / "new")
     await upgrade(settings)
     await upgrade(settings)
@@ -169,17 +169,17 @@ async def test_several_hosts_migrate_at_once(postgres_cluster: Cluster, tmp_path
     postgres_cluster.drop_database("migrated_at_once")
 
 
-async def test_a_database_that_is_not_there_is_told(tmp_path: Path):
+async def test_a_database_that_cannot_be_reached_is_reported(tmp_path: Path):
     with pytest.raises(Unavailable):
         await upgrade(settings_of("postgresql://nobody@127.0.0.1:1/none", tmp_path))
 
 
-async def test_the_secret_is_made_once_and_kept_to_its_owner(tmp_path: Path):
+async def test_the_secret_is_created_once_and_readable_only_by_its_owner(tmp_path: Path):
     settings = load_settings(var_dir=tmp_path / "new")
     made = await asyncio.gather(*(asyncio.to_thread(open_secret, settings) for _ in range(8)))
     assert len({one.hash_key("x") for one in made}) == 1
     file = tmp_path / "new" / "secret"
     assert file.stat().st_mode & 0o777 == 0o600
     assert file.read_text() not in repr(made)
-    given = load_settings(var_dir=tmp_path, secret="s" * 32)
-    assert open_secret(given).hash_key("x") == SECRET.hash_key("x") != made[0].hash_key("x")
+    fixed = load_settings(var_dir=tmp_path, secret="s" * 32)
+    assert open_secret(fixed).hash_key("x") == SECRET.hash_key("x") != made[0].hash_key("x")

@@ -1,4 +1,4 @@
-"""The embedded database is served by one process at a time; the second one says what to do."""
+"""The embedded database is served by one process at a time; the second one reports what to do."""
 
 import subprocess
 import sys
@@ -14,7 +14,7 @@ HOLD = "import sys\nfrom pathlib import Path\nfrom app.core.settings import load
 HOLD += "with only_process(load_settings(var_dir=Path(sys.argv[1]))):\n    print('held', flush=True)\n    sys.stdin.read()\n"
 
 
-def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path: Path):
+def test_a_second_process_is_refused_until_the_first_has_ended(tmp_path: Path):
     settings = load_settings(var_dir=tmp_path)
     holder = subprocess.Popen(
         [sys.executable, "-c", HOLD, tmp_path],

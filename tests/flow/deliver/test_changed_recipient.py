@@ -22,9 +22,9 @@ async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
 
 
 async def readdress(api: Api, message_id: str, *transports: Address) -> None:
-    told: dict[str, Any] = await api.tell("GET", f"/v1/messages/{message_id}")
-    given = [{"transport": one.transport, "address": one.address} for one in transports]
-    await api.tell("PATCH", f"/v1/recipients/{told['recipient_id']}", json={"transports": given})
+    message: dict[str, Any] = await api.tell("GET", f"/v1/messages/{message_id}")
+    wanted = [{"transport": one.transport, "address": one.address} for one in transports]
+    await api.tell("PATCH", f"/v1/recipients/{message['recipient_id']}", json={"transports": wanted})
 
 
 async def test_a_waiting_alert_goes_to_the_recipients_new_address(api: Api) -> None:
@@ -55,8 +55,8 @@ async def test_an_alert_without_another_transport_uses_one_that_is_added(api: Ap
 async def test_an_alert_for_a_mail_server_that_was_removed_from_the_settings_becomes_a_file(
     sqlite_database_url: str, tmp_path: Path
 ) -> None:
-    given: dict[str, Any] = {"smtp_url": "smtp://localhost:1?tls=none", "admin_email": "ann@example.org"}
-    async with serving(sqlite_database_url, tmp_path, log_level="error", **given) as api:
+    settings: dict[str, Any] = {"smtp_url": "smtp://localhost:1?tls=none", "admin_email": "ann@example.org"}
+    async with serving(sqlite_database_url, tmp_path, log_level="error", **settings) as api:
         await api.report({"agent": "sql01", "job": "nightly", "outcome": "failure"})
         await decide.tick(api.context)
         await compose.tick(api.context)

@@ -75,8 +75,8 @@ async def test_messages_of_an_unfit_relay_move_and_its_administrators_are_notifi
         await relay.beat(paused_why="the doctor found that the store is not tight")
     await deliver_relays.tick(context)
     for one in (alert, summary):
-        told = await successor_of(api, one)
-        assert (told["transport"], "mail01" in told["why"]) == ("smtp", True), told
+        successor = await successor_of(api, one)
+        assert (successor["transport"], "mail01" in successor["why"]) == ("smtp", True), successor
     assert await state_of(api, alone) is QUEUED, "it has no other way, and waits"
     await relay_clock.tick(context)
     await relay_clock.tick(context)
@@ -84,7 +84,7 @@ async def test_messages_of_an_unfit_relay_move_and_its_administrators_are_notifi
     (opened,) = await api.items("/v1/alerts")
     assert "mail01" in opened["reason"] + str(opened)
     events = await api.items("/v1/events")
-    assert len(events) == 1, "told once"
+    assert len(events) == 1, "reported once"
     assert "mail01" in events[0]["message"]
 
 
@@ -97,14 +97,14 @@ async def test_what_a_silent_relay_may_have_sent_is_sent_again_only_if_it_is_an_
     context = later(api.context, minutes=6)
     await sweep.tick(context)
     await deliver_relays.tick(context)
-    told = await successor_of(api, alert)
-    assert (told["transport"], told["message_id"]) == ("smtp", leased[alert].message_id)
-    assert "may be the second one" in told["why"]
+    successor = await successor_of(api, alert)
+    assert (successor["transport"], successor["message_id"]) == ("smtp", leased[alert].message_id)
+    assert "may be the second one" in successor["why"]
     assert await state_of(api, summary) is UNKNOWN, "a summary twice is worse than one that is late"
     for late in (leased[alert], leased[summary]):
         assert (await relay.hand_in(late, "sent", "left the Outbox")).result.startswith("sent: the message was")
         assert (await relay.hand_in(late, "sent", "left the Outbox")).result == "sent: known already"
-    assert [await state_of(api, one) for one in (alert, summary, told["id"])] == [SENT] * 3, "the successor stays"
+    assert [await state_of(api, one) for one in (alert, summary, successor["id"])] == [SENT] * 3, "the successor stays"
 
 
 async def test_the_alert_closes_when_the_relay_is_fit_again(api: Api) -> None:

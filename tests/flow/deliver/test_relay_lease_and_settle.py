@@ -44,9 +44,9 @@ async def test_a_message_is_sent_by_a_relay_and_its_evidence_is_shown(api: Api) 
     assert await relay.begin(leased) == {one}
     taken = await relay.hand_in(leased, "sent", "left the Outbox", proof="found in Sent Items", search_key="ab12")
     assert taken.is_final
-    told = await api.tell("GET", f"/v1/messages/{one}")
-    (attempt,) = told["tries"]
-    assert (told["state"], attempt["outcome"], attempt["code"]) == ("sent", "sent", "mapi sent")
+    message = await api.tell("GET", f"/v1/messages/{one}")
+    (attempt,) = message["tries"]
+    assert (message["state"], attempt["outcome"], attempt["code"]) == ("sent", "sent", "mapi sent")
     assert "found in Sent Items" in attempt["text"]
     assert attempt["holder"] == f"relay:{relay.id}"
     again = await relay.hand_in(leased, "sent", "left the Outbox")
@@ -67,11 +67,11 @@ async def test_a_waiting_relay_learns_of_a_pause(api: Api) -> None:
     relay = await add_relay(api)
     waiting = asyncio.create_task(relay.ask(wait_s=20))
     await asyncio.sleep(0.3)
-    await api.tell("POST", f"/v1/relays/{relay.id}:pause", json={"why": "we move house"})
+    await api.tell("POST", f"/v1/relays/{relay.id}:pause", json={"why": "we move the server"})
     async with asyncio.timeout(3):
         answer = await waiting
     assert (answer.messages, answer.wanted.is_paused) == ([], True)
-    assert "we move house" in answer.wanted.why
+    assert "we move the server" in answer.wanted.why
 
 
 async def test_a_pause_with_a_long_reason_reaches_the_relay(api: Api) -> None:
@@ -139,11 +139,11 @@ async def test_an_alert_takes_the_next_transport(
     relay = await add_relay(api)
     (one,) = await post(api.context, BY_MAPI, BY_SMTP)
     await relay.send(outcome=outcome, **evidence)
-    told = await successor_of(api, one)
-    assert (told["transport"], told["state"]) == ("smtp", "queued")
-    assert outcome in told["why"]
-    assert told["message_id"] == (await message_of(api.context, one)).message_id
-    assert ("may be the second one" in told["why"]) is (evidence.get("aborted") is False or "looked" in evidence)
+    successor = await successor_of(api, one)
+    assert (successor["transport"], successor["state"]) == ("smtp", "queued")
+    assert outcome in successor["why"]
+    assert successor["message_id"] == (await message_of(api.context, one)).message_id
+    assert ("may be the second one" in successor["why"]) is (evidence.get("aborted") is False or "looked" in evidence)
     shown = await relay.shown()
     assert (shown["paused_at"] is not None) is is_paused
     assert (shown["doctor_asked_at"] is not None) is is_paused
@@ -260,8 +260,8 @@ async def test_an_invalid_request_is_refused_with_the_name_of_the_field(api: Api
         ("/v1/relay/renew", b"\xff", "body"),
     ]:
         answer = await api.ask("POST", path, key=relay.key, content=body)
-        told = answer.json()
-        assert (answer.status_code, told["code"], told["field"]) == (422, "bad_shape", field), path
+        problem = answer.json()
+        assert (answer.status_code, problem["code"], problem["field"]) == (422, "bad_shape", field), path
     assert (await api.ask("POST", "/v1/relay/lease", content=b"{}")).status_code == 403, (
         "an admin's key is none of a relay's"
     )

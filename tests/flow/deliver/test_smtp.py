@@ -34,11 +34,11 @@ def server() -> Iterator[SmtpServer]:
 
 @asynccontextmanager
 async def office(
-    database_url: str, folder: Path, server: SmtpServer, login: str = "", **given: Any
+    database_url: str, folder: Path, server: SmtpServer, login: str = "", **settings: Any
 ) -> AsyncIterator[SystemUnderTest]:
     """An AppContext that delivers to `server`."""
     smtp_url = f"smtp://{login}localhost:{server.port}?tls=none"
-    wanted = {"mail_from": "Tocsin <tocsin@example.org>", "smtp_timeout_s": 1, "log_level": "error", **given}
+    wanted = {"mail_from": "Tocsin <tocsin@example.org>", "smtp_timeout_s": 1, "log_level": "error", **settings}
     async with (
         open_system(database_url, folder, smtp_url=smtp_url, **wanted) as system,
         delivering(system.context, build_transports(system.context.settings, b"s" * 32)),

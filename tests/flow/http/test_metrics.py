@@ -1,4 +1,4 @@
-"""What /metrics says after a failure was reported, decided, worded and sent: nothing there is a number that never moves."""
+"""/metrics after a failure was received, decided, composed and sent: the numbers of every stage have changed."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""What the server does with a head that never ends: it hangs up, and others are served meanwhile."""
+"""The server disconnects a client whose request headers never end, and serves others meanwhile."""
 
 import socket
 from pathlib import Path

@@ -92,7 +92,7 @@ async def test_two_processes_create_an_agent_once(api: Api, database_url: str, t
 async def test_only_the_row_that_the_database_refuses_is_rejected(api: Api, monkeypatch: pytest.MonkeyPatch):
     """No row is known that the database refuses, so the test makes one, to show that the rows next to it are stored."""
     monkeypatch.setattr(
-        "app.intake.fields.limit_message", lambda given, _flags: {"poison": 1} if given == "poison" else given
+        "app.intake.fields.limit_message", lambda value, _flags: {"poison": 1} if value == "poison" else value
     )
     batches = [
         [EVENT | {"key": f"{n}-{m}", "message": "poison" if (n, m) in ((3, 1), (7, 0)) else "x"} for m in range(3)]

@@ -88,9 +88,9 @@ async def test_a_mail_that_is_too_large_is_refused_and_the_next_one_taken(api: A
 
 async def test_a_mail_whose_log_is_one_long_line_is_taken(api: Api):
     reader, writer = await asyncio.open_connection("127.0.0.1", api.app.state.mail_in_port)
-    said = [b"HELO tool", b"MAIL FROM:<tool@nas01>", b"RCPT TO:<%s@tocsin>" % ENROL_KEY.encode(), b"DATA"]
+    commands = [b"HELO tool", b"MAIL FROM:<tool@nas01>", b"RCPT TO:<%s@tocsin>" % ENROL_KEY.encode(), b"DATA"]
     mail = b"Subject: Copy failed\r\n\r\n" + b"x" * 50_000 + b" disk full\r\n.\r\nQUIT\r\n"
-    for line in said:
+    for line in commands:
         await reader.readline()
         writer.write(line + b"\r\n")
     writer.write(mail)

@@ -1,4 +1,4 @@
-"""What each tool is told when its key is unknown, when it calls in other ways than usual, and that no answer or log repeats a key."""
+"""The answer to each tool when its key is unknown and when it calls in unusual ways. No answer and no log line repeats a key."""
 
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import AsyncIterator
@@ -46,8 +46,8 @@ async def test_an_unknown_key_is_refused_in_the_tool_s_own_words(api: Api, metho
     answer = await api.client.request(method, address.format(WRONG))
     assert answer.status_code == status
     assert text is None or answer.text == text
-    said = capsys.readouterr()
-    assert WRONG not in answer.text + said.out + said.err
+    output = capsys.readouterr()
+    assert WRONG not in answer.text + output.out + output.err
     assert await api.items("/v1/events") == []
 
 
@@ -57,8 +57,8 @@ async def test_what_a_tool_says_in_no_known_way_is_an_event_all_the_same(api: Ap
     assert answer.is_success
     (event,) = await api.items("/v1/events")
     assert event["flags"] is None or "log_cut" not in event["flags"]
-    said = capsys.readouterr()
-    assert ENROL_KEY not in said.out + said.err + answer.text
+    output = capsys.readouterr()
+    assert ENROL_KEY not in output.out + output.err + answer.text
     assert ENROL_KEY not in str(await api.tell("GET", f"/v1/events/{event['id']}"))
 
 
@@ -109,9 +109,9 @@ async def test_a_key_may_be_zabbix_s_token_and_loki_s_password(api: Api):
     ],
 )
 async def test_gotify_s_token_may_stand_wherever_gotify_has_it(api: Api, address: str, headers: dict[str, str]):
-    told = {name: value.format(ENROL_KEY) for name, value in headers.items()}
+    sent_headers = {name: value.format(ENROL_KEY) for name, value in headers.items()}
     message = {"title": "Backup failed", "message": "disk full", "priority": 9}
-    answer = await api.client.post(address.format(ENROL_KEY), json=message, headers=told)
+    answer = await api.client.post(address.format(ENROL_KEY), json=message, headers=sent_headers)
     assert (answer.status_code, answer.json()["id"]) == (200, 1)
     (event,) = await api.items("/v1/events")
     assert (event["outcome"], event["message"]) == ("failure", "Backup failed")

@@ -1,4 +1,4 @@
-"""The relay's parent, as a process against the real service, on a played Windows: it is killed, the service is killed, clients hang and die."""
+"""The relay's parent, as a process against the real service, on a simulated Windows: it is killed, the service is killed, clients hang and die."""
 
 import time
 from collections import Counter

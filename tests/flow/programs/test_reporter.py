@@ -48,9 +48,9 @@ def report(heard: Heard, tmp_path: Path) -> Reporter:
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 def test_output_and_exit_are_those_of_the_command_alone(report: Reporter, command: list[str]):
-    given = b"what comes in \x00\xff" * 1000
-    alone = subprocess.run(command, input=given, capture_output=True, check=False, timeout=60)
-    reported = report("run", "--", *command, input=given)
+    piped_in = b"what comes in \x00\xff" * 1000
+    alone = subprocess.run(command, input=piped_in, capture_output=True, check=False, timeout=60)
+    reported = report("run", "--", *command, input=piped_in)
     assert (reported.returncode, reported.stdout, reported.stderr) == (alone.returncode, alone.stdout, alone.stderr)
     assert not report.waiting()
 
@@ -78,10 +78,10 @@ def test_a_script_without_a_first_line_runs_as_in_a_shell(report: Reporter, tmp_
 
 
 def test_a_run_is_reported_with_its_start_and_its_end(heard: Heard, report: Reporter):
-    done = report("run", "--job", "told", "--", "sh", "-c", "echo begins; sleep 0.3; echo broken >&2; exit 7")
+    done = report("run", "--job", "failing", "--", "sh", "-c", "echo begins; sleep 0.3; echo broken >&2; exit 7")
     assert done.returncode == 7
-    heard.job("told", "failed")
-    started, finished = sorted(heard.events("told"), key=lambda one: one["occurred_at"])
+    heard.job("failing", "failed")
+    started, finished = sorted(heard.events("failing"), key=lambda one: one["occurred_at"])
     assert (started["phase"], started["outcome"]) == ("started", None)
     assert (finished["phase"], finished["outcome"], finished["run"]) == ("finished", "failure", started["run"])
     assert finished["message"] == "sh: exit code 7: broken"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.answers import giving
+from tests.support.answers import answering_in_turn
 from tests.support.processes import kill_family
 from tests.support.reporter import (
     COMMAND,
@@ -118,7 +118,7 @@ BUSY = [(503, {"Retry-After": "1"}, b"{}"), (429, {"Retry-After": "1"}, b""), (2
 
 @pytest.mark.parametrize("first", [0, 1])
 def test_a_busy_service_is_called_again_at_the_time_that_it_named(report: Reporter, first: int):
-    with giving([BUSY[first], BUSY[2]]) as asked:
+    with answering_in_turn([BUSY[first], BUSY[2]]) as asked:
         report.settings["TOCSIN_REPORT_URL"] = f"http://127.0.0.1:{asked.port}"
         started = time.monotonic()
         done = report("send", "--job", "busy", "--outcome", "failure")
@@ -128,7 +128,7 @@ def test_a_busy_service_is_called_again_at_the_time_that_it_named(report: Report
 
 
 def test_one_that_is_busy_for_an_hour_is_not_waited_for(report: Reporter):
-    with giving([(503, {"Retry-After": "3600"}, b"")]) as asked:
+    with answering_in_turn([(503, {"Retry-After": "3600"}, b"")]) as asked:
         report.settings["TOCSIN_REPORT_URL"] = f"http://127.0.0.1:{asked.port}"
         started = time.monotonic()
         assert b"is busy (503)" in report("send", "--job", "busy", "--outcome", "failure").stderr
@@ -152,7 +152,7 @@ STAYS: Mapping[str, tuple[int, Mapping[str, str], bytes]] = {
 
 @pytest.mark.parametrize("name", STAYS)
 def test_an_answer_that_does_not_count_the_event_leaves_it_in_the_spool(running: Running, report: Reporter, name: str):
-    with giving([STAYS[name]]) as asked:
+    with answering_in_turn([STAYS[name]]) as asked:
         report.settings["TOCSIN_REPORT_URL"] = f"http://127.0.0.1:{asked.port}"
         done = report("send", "--job", name, "--outcome", "failure")
         assert (done.returncode, len(done.stderr.splitlines())) == (0, 1)

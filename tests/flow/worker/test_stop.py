@@ -35,7 +35,9 @@ def server() -> Iterator[SmtpServer]:
 
 
 @asynccontextmanager
-async def context_at(database_url: str, folder: Path, server: SmtpServer, **given: float) -> AsyncIterator[AppContext]:
+async def context_at(
+    database_url: str, folder: Path, server: SmtpServer, **settings: float
+) -> AsyncIterator[AppContext]:
     """An AppContext with the real time."""
     async with open_system(
         database_url,
@@ -43,7 +45,7 @@ async def context_at(database_url: str, folder: Path, server: SmtpServer, **give
         smtp_url=f"smtp://localhost:{server.port}?tls=none",
         mail_from="tocsin@example.org",
         log_level="error",
-        **given,
+        **settings,
     ) as system:
         yield replace(system.context, clock=lambda: datetime.now(UTC))
 

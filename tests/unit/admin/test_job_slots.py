@@ -1,4 +1,4 @@
-"""A new expectation begins now: it never calls a time missed that lies before it."""
+"""A new expectation begins now: it never counts an earlier time as missed."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -22,7 +22,7 @@ def job_that_came(ago: timedelta | None) -> Job:
 
 
 @given(BEFORE, st.sampled_from(["0 2 * * *", "*/5 * * * *", "30 4 1 * *"]), st.integers(0, 86400))
-def test_a_cron_is_awaited_in_the_future(ago: timedelta | None, cron: str, grace_s: int) -> None:
+def test_a_cron_expectation_is_due_in_the_future(ago: timedelta | None, cron: str, grace_s: int) -> None:
     nightly = Expectation(grace=timedelta(seconds=grace_s), cron=cron, time_zone="Europe/Berlin")
     job = with_expectation(job_that_came(ago), nightly, NOW)
     assert job.next_due_at is not None
@@ -31,18 +31,18 @@ def test_a_cron_is_awaited_in_the_future(ago: timedelta | None, cron: str, grace
 
 
 @given(BEFORE, st.integers(60, 10**8))
-def test_a_period_is_awaited_in_the_future(ago: timedelta | None, period_s: int) -> None:
+def test_a_period_is_due_in_the_future(ago: timedelta | None, period_s: int) -> None:
     period = timedelta(seconds=period_s)
     job = with_expectation(job_that_came(ago), Expectation(grace=timedelta(0), period=period), NOW)
     assert job.next_due_at is not None
     assert job.next_due_at >= NOW + period
 
 
-def test_nothing_is_awaited_without_an_expectation() -> None:
+def test_nothing_is_due_without_an_expectation() -> None:
     job = with_expectation(job_that_came(timedelta(0)), None, NOW)
     assert (job.last_due_at, job.next_due_at, job.overdue_at) == (None, None, None)
 
 
-def test_a_cron_that_never_comes_is_refused() -> None:
+def test_a_cron_that_never_matches_is_refused() -> None:
     with pytest.raises(BadInput):
         with_expectation(job_that_came(None), Expectation(grace=timedelta(0), cron="0 0 30 2 *"), NOW)

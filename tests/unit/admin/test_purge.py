@@ -1,4 +1,4 @@
-"""What is kept no longer goes, in batches; what is unfinished or still spoken of stays, however old it is."""
+"""The purge deletes expired rows in batches. Rows that are unfinished or still referenced stay, however old they are."""
 
 import asyncio
 import random
@@ -33,17 +33,17 @@ def id_made(noun: str, moment: datetime) -> str:
 
 
 class Archive:
-    """Puts rows into the past of a house."""
+    """Inserts rows with a date in the past."""
 
     def __init__(self, system: SystemUnderTest, days_ago: float = OLD) -> None:
         self.system = system
         self.at = system.time[0] - timedelta(days=days_ago)
 
     async def put(self, table: Table, noun: str, **values: Any) -> str:
-        thing = id_made(noun, self.at)
+        row_id = id_made(noun, self.at)
         async with self.system.context.database.write() as tx:
-            await tx.connection.execute(insert(table), [{"id": thing, **values}])
-        return thing
+            await tx.connection.execute(insert(table), [{"id": row_id, **values}])
+        return row_id
 
     async def event(self, state: str = "folded") -> str:
         return await self.put(
@@ -130,7 +130,7 @@ async def purge_all(system: SystemUnderTest) -> None:
         pass
 
 
-async def test_old_history_goes_and_young_history_stays(system: SystemUnderTest) -> None:
+async def test_old_history_is_deleted_and_recent_history_stays(system: SystemUnderTest) -> None:
     old, young = Archive(system), Archive(system, days_ago=1)
     kept: dict[str, set[str]] = {"events": set(), "alerts": set(), "notices": set(), "messages": set()}
     for archive in (old, young):
@@ -146,7 +146,7 @@ async def test_old_history_goes_and_young_history_stays(system: SystemUnderTest)
         assert len((await tx.connection.execute(bodies.select())).all()) == 1
 
 
-async def test_events_go_sooner_than_the_rest(system: SystemUnderTest) -> None:
+async def test_events_are_deleted_earlier_than_other_history(system: SystemUnderTest) -> None:
     middling = Archive(system, days_ago=100)
     await middling.event()
     alert = await middling.alert()
@@ -154,14 +154,14 @@ async def test_events_go_sooner_than_the_rest(system: SystemUnderTest) -> None:
     assert (await ids(system, events), await ids(system, alerts)) == (set(), {alert})
 
 
-async def test_what_was_not_judged_yet_is_never_removed(system: SystemUnderTest) -> None:
+async def test_events_that_are_not_decided_are_never_deleted(system: SystemUnderTest) -> None:
     new = await Archive(system).event(state="new")
     await Archive(system).event(state="set_aside")
     await purge_all(system)
     assert await ids(system, events) == {new}
 
 
-async def test_what_an_open_alert_points_at_stays(system: SystemUnderTest) -> None:
+async def test_rows_that_an_open_alert_refers_to_stay(system: SystemUnderTest) -> None:
     archive = Archive(system)
     event = await archive.event()
     alert = await archive.alert(event, is_open=True)
@@ -177,18 +177,18 @@ async def test_what_an_open_alert_points_at_stays(system: SystemUnderTest) -> No
 
 
 @pytest.mark.parametrize("state", ["queued", "leased", "unknown"])
-async def test_a_message_on_its_way_is_never_removed(system: SystemUnderTest, state: str) -> None:
+async def test_an_unsettled_message_is_never_deleted(system: SystemUnderTest, state: str) -> None:
     archive = Archive(system)
     successor = await archive.message(state=state)
     moved = await archive.message(state="moved", moved_to=successor)
     waiting = await archive.notice(None, state="waiting")
-    told = await archive.notice(None, successor)
+    sent = await archive.notice(None, successor)
     await purge_all(system)
     assert await ids(system, messages) == {successor, moved}
-    assert await ids(system, notices) == {waiting, told}
+    assert await ids(system, notices) == {waiting, sent}
 
 
-async def test_runs_and_roll_ups_go_but_each_job_keeps_its_last_run(system: SystemUnderTest) -> None:
+async def test_runs_and_roll_ups_are_deleted_but_each_job_keeps_its_last_run(system: SystemUnderTest) -> None:
     archive = Archive(system)
     await system.receive(job="nightly", outcome="success", occurred_at=archive.at, received_at=archive.at)
     await system.decide()
@@ -211,7 +211,9 @@ async def rows_of_days(system: SystemUnderTest) -> list[Any]:
         return list((await tx.connection.execute(job_days.select())).all())
 
 
-async def test_more_than_a_batch_goes_in_several(system: SystemUnderTest, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_more_rows_than_one_batch_are_deleted_in_several(
+    system: SystemUnderTest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(batches, "BATCH", 3)
     for _ in range(7):
         await Archive(system).event()
@@ -221,7 +223,7 @@ async def test_more_than_a_batch_goes_in_several(system: SystemUnderTest, monkey
     assert await ids(system, events) == set()
 
 
-async def test_an_administrator_says_how_long(system: SystemUnderTest) -> None:
+async def test_an_administrator_sets_the_retention(system: SystemUnderTest) -> None:
     await Archive(system, days_ago=10).event()
     async with system.context.database.write() as tx:
         await save_retention(tx, Retention(5, 400, version=1))

@@ -1,4 +1,4 @@
-"""What grows slowly is not kept for ever either: when groups were told, summaries, the audit log, and mails in the folder."""
+"""The purge also deletes what grows slowly: the last notices of groups, summaries, the audit log, and mails in the folder."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -31,9 +31,9 @@ async def purge_all(system: SystemUnderTest) -> None:
         pass
 
 
-async def test_groups_that_were_quiet_for_long_are_forgotten(system: SystemUnderTest) -> None:
-    told = {"old": system.time[0] - timedelta(days=500), "young": system.time[0] - timedelta(days=300)}
-    rows = [{"route_id": "rte_1", "group_key": key, "told_at": at} for key, at in told.items()]
+async def test_groups_without_recent_notices_are_deleted(system: SystemUnderTest) -> None:
+    last_notices = {"old": system.time[0] - timedelta(days=500), "young": system.time[0] - timedelta(days=300)}
+    rows = [{"route_id": "rte_1", "group_key": key, "told_at": at} for key, at in last_notices.items()]
     async with system.context.database.write() as tx:
         await tx.connection.execute(insert(groups), rows)
     await purge_all(system)
@@ -52,7 +52,7 @@ async def test_the_audit_log_is_kept_as_long_as_history(system: SystemUnderTest)
     assert [row.who for row in await system.rows(audit, audit.c.noun == "route")] == ["ann, 300 days ago"]
 
 
-async def test_summaries_go_but_for_the_newest_of_each_schedule_and_those_not_worded_yet(
+async def test_summaries_are_deleted_except_the_newest_of_each_schedule_and_those_not_composed_yet(
     system: SystemUnderTest,
 ) -> None:
     [schedule] = await system.rows(summary_schedules)
@@ -76,7 +76,9 @@ async def test_summaries_go_but_for_the_newest_of_each_schedule_and_those_not_wo
     assert [row.id for row in await system.rows(summaries)] == made[2:]
 
 
-async def test_old_mails_leave_the_folder_and_other_files_stay(system: SystemUnderTest, tmp_path: Path) -> None:
+async def test_old_mails_are_deleted_from_the_folder_and_other_files_stay(
+    system: SystemUnderTest, tmp_path: Path
+) -> None:
     def mail_of(days: int) -> str:
         return file_name(first_id_at("msg", system.time[0] - timedelta(days=days)) + "0" * 16)
 

@@ -13,7 +13,7 @@ from tests.support.mail_views import DAY, NOW, make_alert_view, recovered
 FULL = 'storage "vault-2" is full'
 
 
-def missed(number: int = 2, **given: object):
+def missed(number: int = 2, **fields: object):
     values = {
         "kind": AlertKind.MISSED,
         "job": "mail-store",
@@ -29,7 +29,7 @@ def missed(number: int = 2, **given: object):
             "message": None,
             "expected_at": NOW + timedelta(minutes=50),
             "last_success_at": NOW - DAY + timedelta(hours=1, minutes=2),
-            **given,
+            **fields,
         },
     )
 

@@ -52,21 +52,21 @@ async def test_it_ticks_at_once_and_again_while_there_is_more() -> None:
 
 async def test_an_event_wakes_it_and_one_set_during_a_tick_is_not_lost() -> None:
     wakeups = asyncio.Event()
-    rings = 0
+    ticks = 0
 
     async def busy() -> bool:
-        nonlocal rings
-        rings += 1
-        if rings == 1:
+        nonlocal ticks
+        ticks += 1
+        if ticks == 1:
             wakeups.set()
             await asyncio.sleep(0.01)
         return False
 
     stopping = asyncio.Event()
     task = asyncio.create_task(keep_ticking(busy, name="test", stopping=stopping, every=60, wake=wakeups))
-    await until(lambda: rings == 2)
+    await until(lambda: ticks == 2)
     wakeups.set()
-    await until(lambda: rings == 3)
+    await until(lambda: ticks == 3)
     stopping.set()
     await task
 

@@ -136,10 +136,10 @@ async def test_a_revoked_key_is_refused_at_once_here_and_within_5_s_elsewhere(ap
 async def test_a_look_up_during_a_revocation_is_not_remembered(api: Api):
     key, _ = await add_key(api, KeyKind.VIEWER)
     authenticator = KeyAuthenticator(api.context)
-    asking = asyncio.create_task(authenticator.admit(key))
+    lookup = asyncio.create_task(authenticator.admit(key))
     await asyncio.sleep(0)
     authenticator.forget()
-    await asking
+    await lookup
     assert not authenticator._known
 
 

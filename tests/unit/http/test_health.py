@@ -104,10 +104,10 @@ async def test_not_ready_before_the_migrations_ran(site: Site) -> None:
 
 
 async def test_not_ready_when_the_database_is_gone(tmp_path: Path) -> None:
-    given = load_settings(var_dir=tmp_path, database_url="postgresql://nobody@127.0.0.1:1/nothing")
-    store = Database(open_engines(given))
+    settings = load_settings(var_dir=tmp_path, database_url="postgresql://nobody@127.0.0.1:1/nothing")
+    store = Database(open_engines(settings))
     app = FastAPI()
-    app.state.context = AppContext(given, store, Wakeups(), Secret("s" * 32), now)
+    app.state.context = AppContext(settings, store, Wakeups(), Secret("s" * 32), now)
     app.include_router(health.router)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://tocsin") as client:
         answer = await client.get("/readyz")

@@ -21,7 +21,7 @@ PLAIN = Table(
     Column("id", String, primary_key=True),
     *(Column(name, Json) for name in ("labels", "matchers", "transports", "expectation", "names")),
     *(Column(name, Integer) for name in ("grace_s", "longest_s")),
-    *(Column(name, String) for name in ("state", "last_state", "said")),
+    *(Column(name, String) for name in ("state", "last_state", "reported_text")),
 )
 
 
@@ -52,7 +52,7 @@ def row(**values: object) -> Row[Any]:
     return cast("Row[Any]", Stored(values))
 
 
-MAPPING = RowMapping(PLAIN, Sample, without=("not_stored",), renamed={"reported": "said"})
+MAPPING = RowMapping(PLAIN, Sample, without=("not_stored",), renamed={"reported": "reported_text"})
 FULL = Sample(
     id="smp_1",
     grace=timedelta(minutes=5),
@@ -76,7 +76,7 @@ def test_what_was_written_is_read_again(sample: Sample) -> None:
 
 def test_a_column_has_plain_values_by_its_own_name() -> None:
     written = MAPPING.write(FULL)
-    assert (written["grace_s"], written["longest_s"], written["said"]) == (300, 3600, "well")
+    assert (written["grace_s"], written["longest_s"], written["reported_text"]) == (300, 3600, "well")
     assert written["matchers"] == [{"field": "job", "test": "like", "value": "nightly-*"}]
     assert type(written["state"]) is str
     assert "not_stored" not in written

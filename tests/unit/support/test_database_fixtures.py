@@ -9,7 +9,7 @@ from tests.support.migrated import migrate
 
 
 async def tables_and_mark(url: str) -> set[str]:
-    """Give the tables, and leave one behind that no other test may see."""
+    """Return the tables, and create one that no other test may see."""
 
     def look(connection: Connection) -> set[str]:
         found = set(inspect(connection).get_table_names())

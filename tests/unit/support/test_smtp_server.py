@@ -49,7 +49,7 @@ def test_keeps_messages_byte_for_byte_and_counts_connections():
 
 @pytest.mark.parametrize("place", ["MAIL", "RCPT", "DATA", "DOT"])
 @pytest.mark.parametrize("code", [451, 550])
-def test_refuses_where_told_and_then_behaves_again(place: str, code: int):
+def test_refuses_at_the_scripted_place_and_then_behaves_again(place: str, code: int):
     with SmtpServer(Behave(answers={place: f"{code} no"})) as server, client(server) as link:
         with pytest.raises((smtplib.SMTPResponseException, smtplib.SMTPRecipientsRefused)) as refused:
             send(link)
@@ -71,7 +71,7 @@ def test_421_also_closes():
 
 
 @pytest.mark.parametrize(("place", "kept"), [("CONNECT", 0), ("EHLO", 0), ("MAIL", 0), ("BODY", 0), ("DOT", 1)])
-def test_hangs_up_where_told(place: str, kept: int):
+def test_disconnects_at_the_scripted_place(place: str, kept: int):
     with SmtpServer(Behave(hang_up=place)) as server:
         with pytest.raises((smtplib.SMTPServerDisconnected, ConnectionError)), client(server) as link:
             send(link)
@@ -80,7 +80,7 @@ def test_hangs_up_where_told(place: str, kept: int):
 
 
 @pytest.mark.parametrize(("place", "kept"), [("RCPT", 0), ("DOT", 1)])
-def test_is_slow_where_told(place: str, kept: int):
+def test_is_slow_at_the_scripted_place(place: str, kept: int):
     with SmtpServer(Behave(delays={place: 0.5})) as server:
         with (
             smtplib.SMTP(server.host, server.port, timeout=0.2) as link,

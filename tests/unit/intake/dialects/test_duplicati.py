@@ -127,9 +127,9 @@ def test_the_next_scheduled_run_becomes_an_expectation():
     assert event["extra"] == {"expects": {"next": "2026-11-24T01:00:00+00:00", "grace_s": 21600}}
 
 
-@pytest.mark.parametrize("given", ["", "00010101T000000Z", "20261324T010000Z", "tomorrow", "20261124T010000", 7, None])
-def test_an_invalid_next_run_is_not_expected(given: object):
-    assert "extra" not in posted({}, **{"next-scheduled-run": given})
+@pytest.mark.parametrize("value", ["", "00010101T000000Z", "20261324T010000Z", "tomorrow", "20261124T010000", 7, None])
+def test_an_invalid_next_run_is_not_expected(value: object):
+    assert "extra" not in posted({}, **{"next-scheduled-run": value})
 
 
 @pytest.mark.parametrize(

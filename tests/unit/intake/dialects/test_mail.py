@@ -157,8 +157,8 @@ def test_a_subject_is_decoded_with_its_declared_character_set(subject: str, job:
 @pytest.mark.parametrize("encoding", ["utf-8", "cp1252"])
 def test_a_subject_that_is_not_encoded_is_decoded_all_the_same(encoding: str):
     """Two jobs whose letters beyond ASCII were lost would be one: the success of one would hide the other's failure."""
-    given = "Subject: [Failed] Bücher, Töpfe und alles andere, was in dem großen Haus noch liegt\r\n\r\n"
-    assert read(given.encode(encoding)).get("job") == given[18:-4]
+    head = "Subject: [Failed] Bücher, Töpfe und alles andere, was in dem großen Haus noch liegt\r\n\r\n"
+    assert read(head.encode(encoding)).get("job") == head[18:-4]
 
 
 def test_a_blank_plain_part_does_not_hide_the_html():

@@ -133,7 +133,7 @@ def test_apprises_xml_is_read_and_any_other_body_is_a_message():
 
 
 @pytest.mark.parametrize(
-    ("given", "found"),
+    ("fields", "found"),
     [
         ({"title": "Backup failed"}, BAD),
         ({"title": "Backup done ✔", "tags": ["heavy_check_mark"]}, GOOD),
@@ -145,20 +145,20 @@ def test_apprises_xml_is_read_and_any_other_body_is_a_message():
         ({"title": "nas01", "message": "hello", "priority": 5}, PLAIN),
     ],
 )
-def test_ntfys_message_may_be_json_headers_or_query(given: dict, found: tuple):
-    flat = {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in given.items()}
+def test_ntfys_message_may_be_json_headers_or_query(fields: dict, found: tuple):
+    flat = {name: ",".join(value) if isinstance(value, list) else str(value) for name, value in fields.items()}
     headers = {f"x-{name}": value.encode().decode("latin-1") for name, value in flat.items() if name != "message"}
     for (event,) in (
-        read_one(ntfy.read, {"topic": "backups", **given}),
+        read_one(ntfy.read, {"topic": "backups", **fields}),
         read_one(ntfy.read, flat.get("message", "").encode(), "backups", headers=headers),
         read_one(ntfy.read, b"", "backups", "publish", **flat),
     ):
         assert (what(event), event["job"], event["message"]) == (
             found,
             "backups",
-            given.get("title") or given["message"],
+            fields.get("title") or fields["message"],
         )
-        assert event.get("severity") == ("critical" if given.get("priority") else None)
+        assert event.get("severity") == ("critical" if fields.get("priority") else None)
 
 
 @pytest.mark.parametrize("packed", ["=?UTF-8?B?QsO8cm8gZmFpbGVk?=", "=?iso-8859-1?Q?B=FCro_failed?="])
@@ -182,8 +182,8 @@ def test_the_body_comes_before_the_message_header_and_an_empty_message_is_not_un
         read_one(ntfy.read, b"", "backups")
 
 
-def event_of(**given: object) -> dict:
-    return {"specversion": "1.0", "id": "1", "source": "/hosts/nas01", "type": "org.example.backup.failed", **given}
+def event_of(**fields: object) -> dict:
+    return {"specversion": "1.0", "id": "1", "source": "/hosts/nas01", "type": "org.example.backup.failed", **fields}
 
 
 @pytest.mark.parametrize(

@@ -105,8 +105,8 @@ def test_a_notification_that_is_not_about_a_backup_is_the_same_by_gotify_and_mai
 ):
     message = "Package\tlibgpg-error0: an update failed to be boring"
     body = json.dumps({"title": title, "message": message, "priority": 1}).encode()
-    letter = f"Subject: {title}\r\n\r\n{message}\r\n".encode()
-    for event in (*gotify.read(ToolRequest(body=body)), *mail.read(ToolRequest(body=letter))):
+    mail_bytes = f"Subject: {title}\r\n\r\n{message}\r\n".encode()
+    for event in (*gotify.read(ToolRequest(body=body)), *mail.read(ToolRequest(body=mail_bytes))):
         assert (event.get("job"), event.get("outcome"), event.get("activity")) == (job, outcome, "other")
 
 
@@ -194,10 +194,10 @@ def test_the_same_report_has_the_same_jobs_by_webhook_gotify_and_mail():
     by_gotify = {
         str(one.get("job")): one.get("outcome") for one in gotify.read(ToolRequest(body=json.dumps(body).encode()))
     }
-    letter = f"Subject: {FAILED}\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n{text(WEB, DB)}".replace(
+    mail_bytes = f"Subject: {FAILED}\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n{text(WEB, DB)}".replace(
         "\n", "\r\n"
     )
-    by_mail = {str(one.get("job")): one.get("outcome") for one in mail.read(ToolRequest(body=letter.encode()))}
+    by_mail = {str(one.get("job")): one.get("outcome") for one in mail.read(ToolRequest(body=mail_bytes.encode()))}
     assert (
         outcomes(by_webhook)
         == by_gotify

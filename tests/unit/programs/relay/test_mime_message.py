@@ -12,15 +12,15 @@ from programs.relay.mime_text import MAX_NAME
 HEAD = b"To: ops@example.com\r\n"
 
 
-def _letter(**headers: str) -> EmailMessage:
+def _mail_with(**headers: str) -> EmailMessage:
     mail = EmailMessage()
     for name, value in {"From": "tocsin@example.com", "To": "ops@example.com", "Subject": "s", **headers}.items():
         mail[name.replace("_", "-")] = value
     return mail
 
 
-def test_a_letter_of_the_service_is_read_whole():
-    mail = _letter(
+def test_a_mail_of_the_service_is_read_completely():
+    mail = _mail_with(
         To="Käthe Ops <ops@example.com>, Second <two@example.com>",
         Cc="three@example.com",
         Subject="FAILED café 日本 on sql01",
@@ -59,7 +59,7 @@ def test_an_address_literal_hides_no_other_recipient():
 
 
 def test_the_order_says_who_gets_it_and_the_header_only_their_names():
-    mail = _letter(To="Ops <OPS@example.com>, other@example.com")
+    mail = _mail_with(To="Ops <OPS@example.com>, other@example.com")
     mail.set_content("x")
     read = read_mime(mail.as_bytes(), ["ops@example.com", "new@example.com"])
     assert [(one.name, one.address) for one in read.recipients] == [
@@ -87,16 +87,16 @@ def test_a_message_for_nobody_says_so(to):
     ],
 )
 def test_a_file_name_is_not_a_path_and_not_reserved_by_windows(stated, name):
-    mail = _letter()
+    mail = _mail_with()
     mail.set_content("x")
     mail.add_attachment(b"1", maintype="application", subtype="octet-stream", filename=stated)
     assert read_mime(mail.as_bytes()).attachments[0].name == name
 
 
 def test_an_attached_mail_stays_one_file():
-    inner = _letter(Subject="inner")
+    inner = _mail_with(Subject="inner")
     inner.set_content("inner text")
-    mail = _letter()
+    mail = _mail_with()
     mail.set_content("outer")
     mail.add_attachment(inner)
     read = read_mime(mail.as_bytes())

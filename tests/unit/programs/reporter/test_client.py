@@ -14,7 +14,7 @@ import trustme
 from programs.protocol.http_client import NoAnswer
 from programs.reporter.client import EventsClient, EventsRefused
 from programs.reporter.settings import BadReporterSettings, ReporterSettings
-from tests.support.answers import giving
+from tests.support.answers import answering_in_turn
 from tests.support.wrong_server import answering, tls
 
 EVENT = {"key": "k", "job": "j", "outcome": "failure"}
@@ -53,7 +53,7 @@ def test_tls_is_verified_with_our_own_authority_where_one_is_set(tmp_path: Path)
 
 
 def test_a_proxy_of_the_environment_is_asked_for_the_whole_address(monkeypatch: pytest.MonkeyPatch):
-    with giving([(202, {}, TAKEN)]) as asked:
+    with answering_in_turn([(202, {}, TAKEN)]) as asked:
         monkeypatch.setenv("http_proxy", f"http://user:p%40ss@127.0.0.1:{asked.port}")
         assert ask("http://tocsin.example.org:81/base/").accepted == 1
         monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
@@ -144,7 +144,7 @@ def test_a_refusal_of_all_names_each_or_is_unfit():
         "detail": "x",
         "rejected": [{"index": 0, "code": "bad_time", "detail": "x"}],
     }
-    with giving(
+    with answering_in_turn(
         [(422, {}, json.dumps(problem).encode()), (413, {}, b"nginx"), (415, {}, b'{"code": "wrong_type"}')]
     ) as asked:
         assert ask(f"http://127.0.0.1:{asked.port}").rejected[0].code == "bad_time"

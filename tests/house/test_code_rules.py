@@ -1,4 +1,4 @@
-"""Holds the manners of the house: sizes, openings, names, where errors end, and where the environment is read."""
+"""Checks the rules of the code: sizes, module docstrings, names, where any error is caught, and where the environment is read."""
 
 import ast
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from tests.support.sources import Function, Source, parts_of, sources
 
 FILE_LINES, FUNCTION_LINES = 500, 60
-NO_PLACE = {
+VAGUE_NAMES = {
     "utils",
     "util",
     "helpers",
@@ -20,7 +20,7 @@ NO_PLACE = {
     "base_class",
 }
 # Words of WORDS.md's "not" column that can mean nothing else in our code. The others (report, queue, lock, client ...) also
-# mean things that are ours, Python's or a protocol's, and are left to the reader.
+# mean things that are ours, Python's or a protocol's, and are not checked.
 OTHER_WORDS = {
     "tenant": "customer",
     "org": "customer",
@@ -40,7 +40,7 @@ OTHER_WORDS = {
     "execution": "run",
     "backupset": "job",
 }
-THEIR_NAMES = {"_Policy"}  # it is one of email.policy's
+FOREIGN_NAMES = {"_Policy"}  # it is one of email.policy's
 # Where any error at all may be caught, and why. Everywhere else an error is caught by name.
 BOUNDARIES = {
     "app/core/periodic.py": "the boundary of a tick: logged, counted, tried again",
@@ -48,7 +48,7 @@ BOUNDARIES = {
     "app/decide/missed.py": "the boundary of one job: an expectation that cannot be judged must not keep the others unjudged",
     "app/decide/learn.py": "the boundary of one job: a cadence that cannot be learned must not keep the others unlearned",
     "app/decide/summaries.py": "the boundary of one schedule: one that cannot be read must not keep the others waiting",
-    "app/compose/tick.py": "the boundary of one group: what cannot be worded must not keep the others from going out",
+    "app/compose/tick.py": "the boundary of one group: a notice that cannot be rendered must not stop the others",
     "app/deliver/delivery_loop.py": "the boundary of one attempt: whatever a transport does, the attempt has an end",
     "app/deliver/attempt_writer.py": "the boundary of a tick: a database that is away must not end the senders",
     "app/intake/commit.py": "the boundary of every request that waits for this commit: one's fault must not fail another's",
@@ -72,7 +72,7 @@ def test_files_are_short():
     assert not too_long
 
 
-def test_functions_fit_on_a_screen():
+def test_functions_are_short():
     too_long = {
         f"{source.name}: {function.name}": lines
         for source in sources("app", "programs")
@@ -82,7 +82,7 @@ def test_functions_fit_on_a_screen():
     assert not too_long
 
 
-def test_every_file_opens_by_saying_what_it_owns():
+def test_every_file_has_a_module_docstring():
     silent = [
         s.name
         for s in sources("app", "programs", "tests", "bench", "migrations")
@@ -91,27 +91,27 @@ def test_every_file_opens_by_saying_what_it_owns():
     assert not silent
 
 
-def test_no_file_is_named_after_nothing():
+def test_no_file_has_a_vague_name():
     named = [
         s.name
         for s in sources("app", "programs", "tests", "bench", "migrations")
-        if NO_PLACE & set(s.name.removesuffix(".py").split("/"))
+        if VAGUE_NAMES & set(s.name.removesuffix(".py").split("/"))
     ]
     assert not named
 
 
-def test_names_use_our_words():
+def test_names_use_the_words_of_the_glossary():
     found = [
-        f"{source.name}: {name} (we say {OTHER_WORDS[part]})"
+        f"{source.name}: {name} (use: {OTHER_WORDS[part]})"
         for source in sources("app", "programs")
         for name in _names(source)
         for part in parts_of(name)
-        if part in OTHER_WORDS and name not in THEIR_NAMES
+        if part in OTHER_WORDS and name not in FOREIGN_NAMES
     ]
     assert not found
 
 
-def test_any_error_is_caught_only_at_the_rims():
+def test_any_error_is_caught_only_at_a_boundary():
     caught = {f"{s.name}:{node.lineno}": s.name for s in sources("app", "programs", "migrations") for node in _broad(s)}
     assert not [place for place, name in caught.items() if name not in BOUNDARIES]
     assert BOUNDARIES.keys() <= set(caught.values()), (
@@ -147,7 +147,7 @@ def _lines_of(function: Function) -> int:
 
 
 def _is_revision(source: Source) -> bool:
-    """A revision's name is its sentence."""
+    """Return whether it is a migration: its file name already describes it."""
     return source.name.startswith("migrations/versions/")
 
 
@@ -159,12 +159,12 @@ def _names(source: Source) -> Iterator[str]:
 
 
 def _broad(source: Source) -> Iterator[ast.ExceptHandler]:
-    """Give handlers that catch anything, but for those that only clean up and raise it again."""
+    """Yield handlers that catch any error, except those that only clean up and raise it again."""
     for node in ast.walk(source.tree):
         if not isinstance(node, ast.ExceptHandler):
             continue
         caught = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
-        names = {one.id if isinstance(one, ast.Name) else None for one in caught}
+        names = {kind.id if isinstance(kind, ast.Name) else None for kind in caught}
         is_anything = node.type is None or bool({"Exception", "BaseException"} & names)
         last = node.body[-1]
         raises_again = isinstance(last, ast.Raise) and last.exc is None
