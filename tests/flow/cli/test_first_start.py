@@ -25,7 +25,7 @@ SECRET = Secret("s" * 32)
 
 
 @pytest.fixture
-async def store(database_url: str, tmp_path: Path) -> AsyncIterator[Database]:
+async def database(database_url: str, tmp_path: Path) -> AsyncIterator[Database]:
     database = Database(open_engines(load_settings(database_url=database_url, var_dir=tmp_path)))
     yield database
     await database.close()
