@@ -116,7 +116,7 @@ def _ended_in_order(memory: Memory) -> list[Run]:
 
 @settings(max_examples=examples(400), deadline=None)
 @given(events_of_a_job(), st.randoms(use_true_random=False), st.integers(1, 5))
-def test_any_order_and_batches_give_the_same_state(events: list[Event], chance: object, size: int) -> None:
+def test_any_order_and_batches_lead_to_the_same_state(events: list[Event], chance: object, size: int) -> None:
     ordered = Memory()
     ordered.fold(sorted(events, key=lambda e: (e.occurred_at, e.key)))
     shuffled = list(events)

@@ -142,4 +142,4 @@ async def test_a_mail_over_the_servers_limit_is_refused_before_it_is_sent(server
     outcome = await send_to(server, body=b"x\r\n" * 12_000_000)
     assert isinstance(outcome, Permanent)
     assert outcome.code == "552"
-    assert "exceeds fixed maximum" in outcome.text  # said at MAIL; after the body it would be "too much mail data"
+    assert "exceeds fixed maximum" in outcome.text  # the reply to MAIL; after the body it would be "too much mail data"
