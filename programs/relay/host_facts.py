@@ -38,41 +38,36 @@ def read_host_facts(
     *, service_account: str = "", test_message: str = "", spool_trouble: str = "", spool_kept: str = ""
 ) -> HostFacts:
     """Read them now. The parent knows the arguments: see HostFacts."""
-    account, sid = _account()
-    return HostFacts(
-        account=account,
-        account_sid=sid,
-        service_account=service_account,
-        programs=_programs(),
-        mapi_binding=_binding(),
-        test_message=test_message,
-        spool_trouble=spool_trouble,
-        spool_kept=spool_kept,
-    )
-
-
-def _binding() -> str:
-    """Return the version of pywin32, without loading MAPI."""
-    try:
-        if not is_windows() or importlib.util.find_spec("win32com.mapi") is None:
-            return ""
-        return f"pywin32 {metadata.version('pywin32')}"
-    except metadata.PackageNotFoundError:
-        return "pywin32 of an unknown version"
-    except ImportError:
-        return ""
-
-
-def _account() -> tuple[str, str]:
     if is_windows():
         import win32api  # noqa: PLC0415  (Windows only)
         import win32con  # noqa: PLC0415  (Windows only)
         import win32security  # noqa: PLC0415  (Windows only)
 
         token = win32security.OpenProcessToken(win32api.GetCurrentProcess(), win32con.TOKEN_QUERY)
-        sid = win32security.GetTokenInformation(token, win32security.TokenUser)[0]
-        return f"{win32api.GetDomainName()}\\{win32api.GetUserName()}", win32security.ConvertSidToStringSid(sid)
-    return getpass.getuser(), ""
+        user = win32security.GetTokenInformation(token, win32security.TokenUser)[0]
+        account = f"{win32api.GetDomainName()}\\{win32api.GetUserName()}"
+        sid = win32security.ConvertSidToStringSid(user)
+    else:
+        account, sid = getpass.getuser(), ""
+    # The version of pywin32, read without loading MAPI.
+    binding = ""
+    try:
+        if is_windows() and importlib.util.find_spec("win32com.mapi") is not None:
+            binding = f"pywin32 {metadata.version('pywin32')}"
+    except metadata.PackageNotFoundError:
+        binding = "pywin32 of an unknown version"
+    except ImportError:
+        pass  # no pywin32 at all
+    return HostFacts(
+        account=account,
+        account_sid=sid,
+        service_account=service_account,
+        programs=_programs(),
+        mapi_binding=binding,
+        test_message=test_message,
+        spool_trouble=spool_trouble,
+        spool_kept=spool_kept,
+    )
 
 
 def _programs() -> tuple[str, ...]:

@@ -70,7 +70,13 @@ class RelayLoop:
         for event in (self._work, self._news, self._room):
             event.set()
         threads[1].join(timeout=self.sender.setup.deadlines.stopping + 10)
-        self._report_last()
+        try:
+            last = self.service_for()
+            last.patience_s = _LAST_WORD_S
+            self._hand_in(last)
+            last.close()
+        except (NoAnswer, SpoolDamaged, SpoolUnusable) as cause:
+            log.warning("verdicts stay in the spool until the next start: %s", cause)
         for service in self._services:
             service.close()
         for thread in threads:
@@ -172,15 +178,6 @@ class RelayLoop:
             if claim is not None:
                 self.spool.handed_in(claim)
                 log.info("message %s: %s", answer.id, answer.result)
-
-    def _report_last(self) -> None:
-        try:
-            service = self.service_for()
-            service.patience_s = _LAST_WORD_S
-            self._hand_in(service)
-            service.close()
-        except (NoAnswer, SpoolDamaged, SpoolUnusable) as cause:
-            log.warning("verdicts stay in the spool until the next start: %s", cause)
 
     def _follow(self, wanted: RelayInstructions) -> None:
         if wanted.is_paused != self._wanted.is_paused:

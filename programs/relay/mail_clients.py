@@ -126,17 +126,13 @@ def _registered(hive: RegistryHive, name: str, read: ReadMachine, our_machine: s
             return ClientChoice(
                 key, "extended" if dll == extended else "simple", dll, machine, our_machine, is_default, ""
             )
-        refusal = _unfit(key, dll, machine, our_machine)
+        if machine is None:
+            reason = f"{key}: {dll} does not exist or is not a DLL"
+            refusal = NoUsableClient(RelayOutcome.INCOMPATIBLE_CLIENT, reason)
+        else:
+            reason = f"{key} is {machine}, this Python is {our_machine}: install a {machine} Python for the relay"
+            refusal = NoUsableClient(RelayOutcome.BITNESS, reason)
     return refusal
-
-
-def _unfit(name: str, dll: str, machine: str | None, our_machine: str) -> NoUsableClient:
-    if machine is None:
-        return NoUsableClient(RelayOutcome.INCOMPATIBLE_CLIENT, f"{name}: {dll} does not exist or is not a DLL")
-    return NoUsableClient(
-        RelayOutcome.BITNESS,
-        f"{name} is {machine}, this Python is {our_machine}: install a {machine} Python for the relay",
-    )
 
 
 def machine_of_file(path: str) -> str | None:

@@ -121,7 +121,16 @@ class FileMailbox:
     def find(self, search_key: bytes, folders: Sequence[str] = ("outbox", "sent")) -> MessagePlace | None:
         """Move out what has been submitted long enough, then look."""
         self._follow_script("find")
-        self._deliver()
+        drain = self.script.get("drain", 0.0)
+        for path in (self.root / "outbox").glob("*.json"):
+            message_file = json.loads(path.read_text(encoding="utf-8"))
+            if message_file["submitted"] and drain is not None and time.time() - message_file["submitted"] >= drain:
+                (self.root / "delivered").mkdir(exist_ok=True)
+                (self.root / "delivered" / path.name).write_text(json.dumps(message_file), encoding="utf-8")
+                if self.script.get("keeps_copies", True):
+                    path.replace(self.root / "sent" / path.name)
+                else:
+                    path.unlink()
         for folder in folders:
             if (self.root / folder / f"{search_key.decode()}.json").exists():
                 return MessagePlace(folder, search_key, bool(self._read(folder, search_key.decode())["submitted"]))
@@ -153,18 +162,6 @@ class FileMailbox:
             time.sleep(0.1)
         if method in self.script.get("refuse", {}):
             raise MapiError(self.script["refuse"][method], "MAPILogonEx" if method == "open" else method)
-
-    def _deliver(self) -> None:
-        drain = self.script.get("drain", 0.0)
-        for path in (self.root / "outbox").glob("*.json"):
-            message_file = json.loads(path.read_text(encoding="utf-8"))
-            if message_file["submitted"] and drain is not None and time.time() - message_file["submitted"] >= drain:
-                (self.root / "delivered").mkdir(exist_ok=True)
-                (self.root / "delivered" / path.name).write_text(json.dumps(message_file), encoding="utf-8")
-                if self.script.get("keeps_copies", True):
-                    path.replace(self.root / "sent" / path.name)
-                else:
-                    path.unlink()
 
     def _read(self, folder: str, key: str) -> dict[str, Any]:
         message_file: dict[str, Any] = json.loads((self.root / folder / f"{key}.json").read_text(encoding="utf-8"))

@@ -85,6 +85,11 @@ def read_mime(content: bytes, recipients: Sequence[str] = ()) -> MimeMessage:
         raise BadMime("no recipient with an address", no_recipient=True)
     text, html = _body(parts, "text/plain"), _body(parts, "text/html")
     page = _text(html)
+    kept: list[tuple[str, str]] = []
+    for name, value in mail.raw_items():
+        wanted = name.lower() in KEPT or name.lower().startswith(KEPT_PREFIX)
+        if wanted and len(kept) < MAX_KEPT and _HEADER_NAME.fullmatch(name):
+            kept.append((name, mime_text.one_line(mime_text.decoded(mime_text.as_sent(value)), MAX_HEADER)))
     return MimeMessage(
         subject=mime_text.one_line(mime_text.decoded(mime_text.first(mail, "subject")), MAX_SUBJECT),
         text=_text(text),
@@ -96,7 +101,7 @@ def read_mime(content: bytes, recipients: Sequence[str] = ()) -> MimeMessage:
         references=" ".join(_MESSAGE_ID.findall(mime_text.first(mail, "references"))[:50])[:4000],
         is_urgent=mime_text.first(mail, "importance").strip().lower() == "high"
         or mime_text.first(mail, "x-priority").strip()[:1] == "1",
-        kept=tuple(_kept(mail)),
+        kept=tuple(kept),
     )
 
 
@@ -172,15 +177,6 @@ def _recipients(mail: message.Message, only: Sequence[str]) -> tuple[MimeRecipie
     if len(once) > MAX_RECIPIENTS:
         raise BadMime(f"more than {MAX_RECIPIENTS} recipients")
     return tuple(once.values())
-
-
-def _kept(mail: message.Message) -> Iterator[tuple[str, str]]:
-    left = MAX_KEPT
-    for name, value in mail.raw_items():
-        wanted = name.lower() in KEPT or name.lower().startswith(KEPT_PREFIX)
-        if wanted and left and _HEADER_NAME.fullmatch(name):
-            left -= 1
-            yield name, mime_text.one_line(mime_text.decoded(mime_text.as_sent(value)), MAX_HEADER)
 
 
 def _id(mail: message.Message, name: str) -> str:

@@ -21,7 +21,7 @@ from programs.relay import child, windows_service
 from programs.relay import settings as relay_settings
 from programs.relay.client import RelayClient
 from programs.relay.conversation import ChildOrder
-from programs.relay.doctor import DoctorReport, examine
+from programs.relay.doctor import examine
 from programs.relay.host_facts import read_host_facts
 from programs.relay.loop import VERSION, RelayLoop, set_up_log
 from programs.relay.mail_clients import NoUsableClient, choose_client
@@ -123,7 +123,21 @@ def _install(arguments: argparse.Namespace) -> int:
     """
     _set(arguments)
     folder = _home(arguments)
-    new_settings, key = _merge_settings(arguments, folder)
+    try:
+        old, key = relay_settings.load(folder)
+    except relay_settings.NotInstalled:
+        old, key = relay_settings.RelaySettings("", ""), ""
+    key = arguments.key or relay_settings.from_environment("KEY") or key
+    if not key.isascii() or not key:
+        raise ValueError("set the relay's key by --key, or in TOCSIN_RELAY_KEY")
+    server, profile = arguments.server or old.server, arguments.profile or old.profile
+    if not server or not profile:
+        raise ValueError("set --server URL and --profile NAME: there is no earlier installation that has them")
+    account = old.account if arguments.account is None else windows_service.full_account(arguments.account)
+    ca_file = old.ca_file if arguments.ca is None else str(Path(arguments.ca).resolve()) if arguments.ca else ""
+    times = {name: str(getattr(old, name)) for name in ("logon", "submit", "drain")}
+    times.update((name, value) for name in times if (value := getattr(arguments, name)) is not None)
+    new_settings = relay_settings.RelaySettings(server, profile, account, ca_file).with_values(times)
     RelayClient(new_settings.server, key, new_settings.ca_file).close()  # refuses an address that cannot be used
     set_up(this_registry())
     relay_settings.save(folder, new_settings, key)
@@ -132,35 +146,17 @@ def _install(arguments: argparse.Namespace) -> int:
         return 0
     before = windows_service.state()
     is_new = before == windows_service.NOT_INSTALLED
-    account = new_settings.account if is_new or arguments.account is not None else None
+    service_account = new_settings.account if is_new or arguments.account is not None else None
     command = [*windows_service.program(), "--home", str(folder), "service"]
     password = arguments.password or relay_settings.from_environment("PASSWORD")
-    if account and not password and sys.stdin.isatty():
-        password = windows_service.ask_password(account)
-    windows_service.install(command, account, password)
+    if service_account and not password and sys.stdin.isatty():
+        password = windows_service.ask_password(service_account)
+    windows_service.install(command, service_account, password)
     print(
         f"The service {windows_service.TITLE} is installed, as {new_settings.account or 'LocalSystem, which has no mail profile'}."
     )
     print("Next: `doctor`, then `start`." if before != "running" else "It runs unchanged until `stop` and `start`.")
     return 0
-
-
-def _merge_settings(arguments: argparse.Namespace, folder: Path) -> tuple[relay_settings.RelaySettings, str]:
-    try:
-        before, key = relay_settings.load(folder)
-    except relay_settings.NotInstalled:
-        before, key = relay_settings.RelaySettings("", ""), ""
-    key = arguments.key or relay_settings.from_environment("KEY") or key
-    if not key.isascii() or not key:
-        raise ValueError("set the relay's key by --key, or in TOCSIN_RELAY_KEY")
-    server, profile = arguments.server or before.server, arguments.profile or before.profile
-    if not server or not profile:
-        raise ValueError("set --server URL and --profile NAME: there is no earlier installation that has them")
-    account = before.account if arguments.account is None else windows_service.full_account(arguments.account)
-    ca_file = before.ca_file if arguments.ca is None else str(Path(arguments.ca).resolve()) if arguments.ca else ""
-    times = {name: value for name in ("logon", "submit", "drain") if (value := getattr(arguments, name)) is not None}
-    same = {name: str(getattr(before, name)) for name in ("logon", "submit", "drain")}
-    return relay_settings.RelaySettings(server, profile, account, ca_file).with_values({**same, **times}), key
 
 
 def _set(arguments: argparse.Namespace) -> None:
@@ -214,7 +210,20 @@ def _sending_setup(settings: relay_settings.RelaySettings) -> SendingSetup:
 
 def _doctor(arguments: argparse.Namespace) -> int:
     _set(arguments)
-    report = _examined(_home(arguments))
+    settings, _ = relay_settings.load(_home(arguments))
+    setup = _sending_setup(settings)
+    spool = RelaySpool(_home(arguments) / SPOOL_FILE)
+    is_installed = windows_service.state() in ("running", "stopped")
+    facts = read_host_facts(
+        service_account=settings.account or ("LocalSystem" if is_installed else ""),
+        test_message=spool.recall("last sent"),
+        spool_trouble=spool.trouble(),
+        spool_kept=damaged_copy(spool),
+    )
+    spool.close()
+    never = threading.Event()
+    run = partial(watch, command=setup.command, deadlines=setup.deadlines, on_phase=lambda _: None, stop=never)
+    report = examine(setup.hive, setup.profile, facts, run)
     if arguments.json:
         print(json.dumps(report.as_json(), indent=1))
     else:
@@ -227,23 +236,6 @@ def _doctor(arguments: argparse.Namespace) -> int:
     return 1 if report.is_failing else 0
 
 
-def _examined(folder: Path) -> DoctorReport:
-    settings, _ = relay_settings.load(folder)
-    setup = _sending_setup(settings)
-    spool = RelaySpool(folder / SPOOL_FILE)
-    is_installed = windows_service.state() in ("running", "stopped")
-    around = read_host_facts(
-        service_account=settings.account or ("LocalSystem" if is_installed else ""),
-        test_message=spool.recall("last sent"),
-        spool_trouble=spool.trouble(),
-        spool_kept=damaged_copy(spool),
-    )
-    spool.close()
-    never = threading.Event()
-    run = partial(watch, command=setup.command, deadlines=setup.deadlines, on_phase=lambda _: None, stop=never)
-    return examine(setup.hive, setup.profile, around, run)
-
-
 def _send_test(arguments: argparse.Namespace) -> int:
     settings, _ = relay_settings.load(_home(arguments))
     setup = _sending_setup(settings)
@@ -252,9 +244,13 @@ def _send_test(arguments: argparse.Namespace) -> int:
         print(f"{chosen.outcome.value}: {chosen.reason}")
         return 1
     use_spooler = read_settings(setup.hive).use_spooler
+    mail = EmailMessage()
+    mail["Subject"], mail["To"] = f"Tocsin: a test from {platform.node()}", arguments.address
+    mail["Message-ID"], mail["Auto-Submitted"] = make_msgid(domain="tocsin.invalid"), "auto-generated"
+    mail.set_content(f"Sent over MAPI by the relay on {platform.node()}. If you read this, it works.\n")
     order = ChildOrder(
         mode="send", profile=setup.profile, client=chosen.as_json(), use_spooler=use_spooler, drain=setup.drain,
-        mime=_test_mail(arguments.address), recipients=(arguments.address,),
+        mime=mail.as_bytes(), recipients=(arguments.address,),
     )  # fmt: skip
     verdict = watch(
         order, command=setup.command, deadlines=setup.deadlines, on_phase=lambda phase: print(f"... {phase.name}")
@@ -267,14 +263,6 @@ def _send_test(arguments: argparse.Namespace) -> int:
         spool.remember("last sent", datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"))
         spool.close()
     return 0 if result["outcome"] == "sent" else 1
-
-
-def _test_mail(address: str) -> bytes:
-    mail = EmailMessage()
-    mail["Subject"], mail["To"] = f"Tocsin: a test from {platform.node()}", address
-    mail["Message-ID"], mail["Auto-Submitted"] = make_msgid(domain="tocsin.invalid"), "auto-generated"
-    mail.set_content(f"Sent over MAPI by the relay on {platform.node()}. If you read this, it works.\n")
-    return mail.as_bytes()
 
 
 def _status(arguments: argparse.Namespace) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Union
 
@@ -51,7 +51,8 @@ class FakeHive:
 
     def read(self, key: str, name: str, view: int) -> Value | None:
         """Read from `content`."""
-        return {n.lower(): v for n, v in self._values(key, view).items()}.get(name.lower())
+        found = (values for (v, k), values in self.content.items() if v == view and k.lower() == key.lower())
+        return {n.lower(): value for n, value in next(found, {}).items()}.get(name.lower())
 
     def keys(self, key: str, view: int) -> Sequence[str]:
         """Read from `content`."""
@@ -62,9 +63,6 @@ class FakeHive:
     def write(self, key: str, name: str, value: Value, view: int) -> None:
         """Write to `content`."""
         self.content.setdefault((view, key), {})[name] = value
-
-    def _values(self, key: str, view: int) -> Mapping[str, Value]:
-        return next((values for (v, k), values in self.content.items() if v == view and k.lower() == key.lower()), {})
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,10 @@ def read_settings(hive: RegistryHive) -> MailSettings:
     """Return the mail clients and the spooler setting, each from the first registry key that has it."""
     clients, clients_from = _first(hive, CLIENTS)
     spooler, spooler_from = _first(hive, SPOOLER)
-    return MailSettings(_names(clients), _is_set(spooler), clients_from, spooler_from)
+    use_spooler = (
+        spooler.strip() not in ("", "0") if isinstance(spooler, str) else isinstance(spooler, int) and spooler != 0
+    )
+    return MailSettings(_names(clients), use_spooler, clients_from, spooler_from)
 
 
 def set_value(hive: RegistryHive, name: str, value_text: str) -> None:
@@ -120,12 +121,6 @@ def _names(value: Value | None) -> tuple[str, ...]:
         if 0 < len(name) <= _LONGEST_NAME and "\\" not in name and name.isprintable():
             known.setdefault(name.lower(), name)
     return tuple(known.values())[:_MOST_CLIENTS]
-
-
-def _is_set(value: Value | None) -> bool:
-    if isinstance(value, str):
-        return value.strip() not in ("", "0")
-    return isinstance(value, int) and value != 0
 
 
 _MOST_KEYS = 1000

@@ -89,7 +89,19 @@ class SpoolSender:
         """Do one thing. Return false if there was nothing to do. `begin` asks the service whether an attempt may begin."""
         examine_every_s = DOCTOR_AGAIN_S if self.paused_why else DOCTOR_EVERY_S
         if self._asked or time.monotonic() - self._looked_at > examine_every_s:
-            self._examine()
+            asked, self._asked = self._asked, ""
+            facts = self.setup.look(
+                service_account=self.setup.service_account,
+                test_message=self.spool.recall("last sent"),
+                spool_trouble=self.spool.trouble(),
+                spool_kept=damaged_copy(self.spool),
+            )
+            self.report = examine(self.setup.hive, self.setup.profile, facts, self._child)
+            self.report_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
+            self._looked_at = time.monotonic()
+            self.answers = asked or self.answers
+            failing = [f"{line.name}: {line.found}" for line in self.report.lines if line.state == "fail"]
+            self.paused_why = "; ".join(failing)[:1000]
             return True
         doubtful = self.spool.next_in_doubt(LOOK_AGAIN_S)
         waiting = self.spool.next_to_send() if may_send and not self.paused_why else None
@@ -100,21 +112,6 @@ class SpoolSender:
             self._has_just_looked = False
             self._send(waiting, begin)
         return doubtful is not None or waiting is not None
-
-    def _examine(self) -> None:
-        asked, self._asked = self._asked, ""
-        facts = self.setup.look(
-            service_account=self.setup.service_account,
-            test_message=self.spool.recall("last sent"),
-            spool_trouble=self.spool.trouble(),
-            spool_kept=damaged_copy(self.spool),
-        )
-        self.report = examine(self.setup.hive, self.setup.profile, facts, self._child)
-        self.report_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
-        self._looked_at = time.monotonic()
-        self.answers = asked or self.answers
-        failing = [f"{line.name}: {line.found}" for line in self.report.lines if line.state == "fail"]
-        self.paused_why = "; ".join(failing)[:1000]
 
     def _send(self, message: SpooledMessage, begin: MayBegin) -> None:
         """Send one message. Nothing is done before the service has recorded that the attempt begins."""

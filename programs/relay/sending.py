@@ -6,7 +6,8 @@ It knows no MAPI and no process. Each phase is announced before the step that it
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from itertools import chain, repeat
 from typing import Any
 
 from programs.relay.conversation import ChildOrder, ParentLink
@@ -50,32 +51,30 @@ def reconcile(mailbox: Mailbox, order: ChildOrder, link: ParentLink) -> RelayVer
     draft = Draft(bytes.fromhex(order.entryid), bytes.fromhex(order.search_key))
     place = mailbox.find(draft.search_key, ("outbox",))
     if place is None:
-        return _not_in_outbox(mailbox, draft)
+        # Its sending was killed. Without a copy in Sent Items it left, or was removed by hand: unknown forever.
+        try:
+            place = mailbox.find(draft.search_key, ("sent",))
+        except MapiError as refused:
+            why = (
+                f"it is not in the Outbox, and Sent Items could not be looked into: {verdict_of_error(refused).reason}"
+            )
+            return RelayVerdict(RelayOutcome.UNKNOWN, why, {"looked": True, "place": "not in the Outbox"})
+        if place is not None:
+            return _proven(place)
+        why = "it is neither in the Outbox nor in Sent Items"
+        return RelayVerdict(RelayOutcome.UNKNOWN, why, {"looked": True, "place": "nowhere"})
     if not place.submitted:
         leftover = _discard(mailbox, Draft(place.entryid, draft.search_key))
         return RelayVerdict(RelayOutcome.TRANSIENT, "it was never submitted", {NEVER_SUBMITTED: True, **leftover})
     return _drain(mailbox, draft, order, link)
 
 
-def _not_in_outbox(mailbox: Mailbox, draft: Draft) -> RelayVerdict:
-    """Look into Sent Items for a message whose sending was killed. Without a copy it left or was removed by hand: unknown forever."""
-    try:
-        place = mailbox.find(draft.search_key, ("sent",))
-    except MapiError as refused:
-        why = f"it is not in the Outbox, and Sent Items could not be looked into: {verdict_of_error(refused).reason}"
-        return RelayVerdict(RelayOutcome.UNKNOWN, why, {"looked": True, "place": "not in the Outbox"})
-    if place is not None:
-        return _proven(place)
-    return RelayVerdict(
-        RelayOutcome.UNKNOWN, "it is neither in the Outbox nor in Sent Items", {"looked": True, "place": "nowhere"}
-    )
-
-
 def _drain(mailbox: Mailbox, draft: Draft, order: ChildOrder, link: ParentLink) -> RelayVerdict:
     """Wait until the message has left the Outbox, then look for its copy; at the deadline try to take it back."""
     began = time.monotonic()
     place: MessagePlace | None = None
-    for pause in _pauses():
+    # Short pauses first, for the usual case, and longer ones later, to spare the server.
+    for pause in chain([0.02] * 25, [0.1] * 20, [0.5] * 20, repeat(1.0)):
         try:
             place = mailbox.find(draft.search_key, ("outbox",))
         except MapiError as refused:
@@ -97,15 +96,6 @@ def _drain(mailbox: Mailbox, draft: Draft, order: ChildOrder, link: ParentLink) 
     if not order.abort:
         return RelayVerdict(RelayOutcome.QUEUED, f"it is still in the Outbox after {waited:g} s", {"drained": waited})
     return _take_back(mailbox, draft, place, link).with_evidence(drained=waited)
-
-
-def _pauses() -> Iterator[float]:
-    """Yield short pauses first, for the usual case, and longer ones later, to spare the server."""
-    for pause, times in ((0.02, 25), (0.1, 20), (0.5, 20)):
-        for _ in range(times):
-            yield pause
-    while True:
-        yield 1.0
 
 
 def _copy(mailbox: Mailbox, draft: Draft) -> RelayVerdict:

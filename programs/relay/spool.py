@@ -230,7 +230,17 @@ class RelaySpool:
 
     def _many(self, condition: str, *values: Any) -> list[SpooledMessage]:  # noqa: ANN401
         columns = "id, token, recipient, message_id, mime, is_alert, taken_at, is_begun, phase, entryid, search_key, verdict, is_final, is_handed_in"
-        return [_spooled(row) for row in self._rows(f"SELECT {columns} FROM messages WHERE {condition}", *values)]  # noqa: S608
+        messages = []
+        for row in self._rows(f"SELECT {columns} FROM messages WHERE {condition}", *values):  # noqa: S608
+            stored = json.loads(row[11]) if row[11] else None
+            verdict = stored and RelayVerdict(stored["outcome"], stored["reason"], stored["evidence"], stored["cause"])
+            messages.append(
+                SpooledMessage(
+                    row[0], row[1], row[2], row[3], row[4], bool(row[5]), row[6], bool(row[7]), row[8], row[9], row[10],
+                    verdict, bool(row[12]), bool(row[13]),
+                )
+            )  # fmt: skip
+        return messages
 
     @contextmanager
     def _in_one_transaction(self) -> Iterator[None]:
@@ -284,19 +294,6 @@ def _may_go_again(known: SpooledMessage) -> bool:
     return was_taken_back or not may_have_left
 
 
-def _spooled(row: Any) -> SpooledMessage:  # noqa: ANN401
-    values = json.loads(row[11]) if row[11] else None
-    verdict = (
-        None
-        if values is None
-        else RelayVerdict(values["outcome"], values["reason"], values["evidence"], values["cause"])
-    )
-    return SpooledMessage(
-        row[0], row[1], row[2], row[3], row[4], bool(row[5]), row[6], bool(row[7]), row[8], row[9], row[10], verdict,
-        bool(row[12]), bool(row[13]),
-    )  # fmt: skip
-
-
 FILE_NAME = "spool.db"
 _DAMAGED, _ENDINGS = ".damaged-", ("-wal", "-shm")
 log = logging.getLogger("tocsin.relay")
@@ -308,7 +305,13 @@ def open_spool(folder: Path) -> RelaySpool:
     try:
         return RelaySpool(path)
     except SpoolDamaged as cause:
-        kept = _put_aside(path)
+        kept = path.with_name(f"{path.name}{_DAMAGED}{datetime.now(timezone.utc):%Y%m%d-%H%M%S}")
+        # The file first: with its log moved first, a kill would leave it to be opened without what only the log has. SQLite ignores
+        # an old log next to a new file.
+        path.replace(kept)
+        for ending in _ENDINGS:
+            with suppress(FileNotFoundError):
+                path.with_name(path.name + ending).replace(kept.with_name(kept.name + ending))
         log.error("the spool was damaged (%s): there is a new one now, the old one is kept as %s", cause, kept.name)  # noqa: TRY400  (its trace adds nothing)
         return RelaySpool(path)
 
@@ -317,14 +320,3 @@ def damaged_copy(spool: RelaySpool) -> str:
     """Return the name of the newest damaged spool that is still next to this one; empty if there is none."""
     found = (path.name for path in spool.path.parent.glob(f"{spool.path.name}{_DAMAGED}*"))
     return max((name for name in found if not name.endswith(_ENDINGS)), default="")
-
-
-def _put_aside(path: Path) -> Path:
-    kept = path.with_name(f"{path.name}{_DAMAGED}{datetime.now(timezone.utc):%Y%m%d-%H%M%S}")
-    # The file first: with its log moved first, a kill would leave it to be opened without what only the log has. SQLite ignores an
-    # old log next to a new file.
-    path.replace(kept)
-    for ending in _ENDINGS:
-        with suppress(FileNotFoundError):
-            path.with_name(path.name + ending).replace(kept.with_name(kept.name + ending))
-    return kept

@@ -114,12 +114,23 @@ class _ChildWatch:
             verdict = self._read(line) if line is not None else None
             verdict = verdict or self._check_windows() or self._check_deadline() or self._check_stop()
             if verdict is not None:
-                return self._with_facts(verdict)
+                known: dict[str, Any] = {"phase": self._phase.name, "phases": self._times}
+                if self._keys.search_key:
+                    known.update(search_key=self._keys.search_key, entryid=self._keys.entryid)
+                if self._found:
+                    known["found"] = self._found
+                return verdict.with_evidence(**known, seconds=round(time.monotonic() - self._began, 3))
 
     def _read(self, line: bytes) -> RelayVerdict | None:
         """Process one line of the child; b"" means that it has closed its end."""
         if not line:
-            return self._verdict_of_silent_end()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._confined.process.wait(timeout=_LEAVE_TIME)
+            code = self._confined.process.poll()
+            how = "closed its pipe" if code is None else f"ended with code {code}"
+            return self._verdict_of_killed(
+                RelayOutcome.TRANSIENT, f"the child {how} without a verdict", stderr=self._pipes.errors[-1000:]
+            )
         self._lines += 1
         if self._lines > _MOST_LINES:
             return self._verdict_of_killed(RelayOutcome.TRANSIENT, "the child sent more lines than any child needs")
@@ -134,19 +145,15 @@ class _ChildWatch:
         if isinstance(line_read, Findings):
             self._found.update(line_read.findings)
             return None
-        self._note_phase(line_read)
-        return None
-
-    def _note_phase(self, phase: SendPhase) -> None:
-        """Write the phase down before the child may continue: what happened must be in the spool."""
-        self._phase = phase
-        self._keys = phase if phase.name == "created" else self._keys
-        self._times[phase.name] = round(time.monotonic() - self._began, 3)
-        self._on_phase(phase)
+        self._phase = line_read
+        self._keys = line_read if line_read.name == "created" else self._keys
+        self._times[line_read.name] = round(time.monotonic() - self._began, 3)
+        self._on_phase(line_read)  # before the child may continue: what happened must be in the spool
         self._since = time.monotonic()
-        if phase.name in WAITED:
+        if line_read.name in WAITED:
             self._stopping = self._stopping or self._stop.is_set()
             self._pipes.send(STOP if self._stopping else GO)
+        return None
 
     def _check_windows(self) -> RelayVerdict | None:
         if time.monotonic() - self._looked_at < LOOK_EVERY:
@@ -163,7 +170,13 @@ class _ChildWatch:
         )
 
     def _check_deadline(self) -> RelayVerdict | None:
-        limit = self._limit()
+        if self._stopping:
+            limit = self._deadlines.stopping
+        elif self._phase.name in ("", "logon"):
+            limit = self._deadlines.logon
+        else:
+            drains = self._order.mode == "reconcile" or self._phase.name in ("submitted", "left_outbox")
+            limit = self._deadlines.submit + (self._order.drain + self._deadlines.grace if drains else 0.0)
         if time.monotonic() - self._since < limit:
             return None
         self._confined.kill()
@@ -171,14 +184,6 @@ class _ChildWatch:
         return self._verdict_of_killed(
             RelayOutcome.TIMEOUT, f"the child made no progress {place} within {limit:g} s and was killed"
         )
-
-    def _limit(self) -> float:
-        if self._stopping:
-            return self._deadlines.stopping
-        if self._phase.name in ("", "logon"):
-            return self._deadlines.logon
-        drains = self._order.mode == "reconcile" or self._phase.name in ("submitted", "left_outbox")
-        return self._deadlines.submit + (self._order.drain + self._deadlines.grace if drains else 0.0)
 
     def _check_stop(self) -> RelayVerdict | None:
         """End the child when the relay stops: one that has begun to submit gets some time, any other none."""
@@ -189,16 +194,6 @@ class _ChildWatch:
             return None
         self._confined.kill()
         return self._verdict_of_killed(RelayOutcome.TRANSIENT, "the relay was stopped")
-
-    def _verdict_of_silent_end(self) -> RelayVerdict:
-        """Judge a child that ended without a verdict."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._confined.process.wait(timeout=_LEAVE_TIME)
-        code = self._confined.process.poll()
-        how = "closed its pipe" if code is None else f"ended with code {code}"
-        return self._verdict_of_killed(
-            RelayOutcome.TRANSIENT, f"the child {how} without a verdict", stderr=self._pipes.errors[-1000:]
-        )
 
     def _verdict_of_killed(self, outcome: RelayOutcome, reason: str, **evidence: Any) -> RelayVerdict:  # noqa: ANN401  (evidence is JSON)
         """Judge a child that was ended: in doubt from `submitting` on, and sent once the message had left the Outbox."""
@@ -211,11 +206,3 @@ class _ChildWatch:
         if self._phase.name in SUBMIT_BEGUN:
             return RelayVerdict(RelayOutcome.UNKNOWN, reason, {"looked": False, **evidence}, cause=outcome)
         return RelayVerdict(outcome, reason, evidence)
-
-    def _with_facts(self, verdict: RelayVerdict) -> RelayVerdict:
-        known: dict[str, Any] = {"phase": self._phase.name, "phases": self._times}
-        if self._keys.search_key:
-            known.update(search_key=self._keys.search_key, entryid=self._keys.entryid)
-        if self._found:
-            known["found"] = self._found
-        return verdict.with_evidence(**known, seconds=round(time.monotonic() - self._began, 3))

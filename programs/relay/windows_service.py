@@ -34,6 +34,8 @@ def install(command: list[str], account: str | None, password: str) -> None:
     """
     if sys.platform == "win32":
         import pywintypes  # noqa: PLC0415  (Windows only)
+        import servicemanager  # noqa: PLC0415  (Windows only)
+        import win32evtlogutil  # noqa: PLC0415  (Windows only)
         import win32service as w  # noqa: PLC0415  (Windows only)
 
         command_line = " ".join(f'"{word}"' for word in command)
@@ -54,19 +56,7 @@ def install(command: list[str], account: str | None, password: str) -> None:
             )
         finally:
             w.CloseServiceHandle(manager)
-        _set_optional(service, account or "")
-        w.CloseServiceHandle(service)
-    else:
-        raise ServiceRefused("only Windows has services; use `run`")
-
-
-def _set_optional(service: object, account: str) -> None:
-    """Set what the service works without: recovery, description, the right to log on, its source in the event log."""
-    if sys.platform == "win32":
-        import servicemanager  # noqa: PLC0415  (Windows only)
-        import win32evtlogutil  # noqa: PLC0415  (Windows only)
-        import win32service as w  # noqa: PLC0415  (Windows only)
-
+        # The service works without all that follows.
         again = [(w.SC_ACTION_RESTART, wait) for wait in _AGAIN_MS]
         recovery = {"ResetPeriod": _FORGET_FAILURES_S, "RebootMsg": "", "Command": "", "Actions": again}
         change, yes = w.ChangeServiceConfig2, True
@@ -78,6 +68,9 @@ def _set_optional(service: object, account: str) -> None:
         _tolerant("event log", lambda: win32evtlogutil.AddSourceToRegistry(NAME, servicemanager.__file__))
         if account:
             _tolerant('right "Log on as a service" (grant it in secpol.msc)', lambda: _let_log_on(account))
+        w.CloseServiceHandle(service)
+    else:
+        raise ServiceRefused("only Windows has services; use `run`")
 
 
 def _let_log_on(account: str) -> None:

@@ -5,6 +5,7 @@ It decides nothing.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -55,16 +56,12 @@ class EventsClient:
             raise KeyRejected(f"the service does not accept our key ({status})")
         if status in _BUSY:
             raise NoAnswer(f"the service is busy ({status})", answer.retry_after_s)
-        read = _read_answer(answer.body) if status == _ACCEPTED or status in _PROBLEMS else None
+        read: wire.EventsAnswer | None = None
+        if status == _ACCEPTED or status in _PROBLEMS:
+            with contextlib.suppress(BadShape):
+                read = wire.EventsAnswer.from_json(answer.body)
         if read is not None and read.settled == len(events) and (status == _ACCEPTED or read.rejected):
             return read  # another server that answers at this address does not count our events
         if status == _TOO_LARGE or (read is not None and read.code and read.code not in wire.TO_BE_SENT_AGAIN):
             raise EventsRefused(f"{status} {read.code}: {read.detail}"[:300] if read else str(status))
         raise NoAnswer(f"{self._http.host} answered {status}: is it Tocsin's address?")
-
-
-def _read_answer(data: bytes) -> wire.EventsAnswer | None:
-    try:
-        return wire.EventsAnswer.from_json(data)
-    except BadShape:
-        return None

@@ -70,25 +70,19 @@ class Keeper:
         if SAFE in message:
             self._is_safe = True
         if ENDED in message:
-            self._drain()
-            self._answer_with_output()
+            # Pass on what was in the pipes when the command ended. A grandchild may still write: that is not waited for.
+            for stream in list(self._open.values()):
+                carried = 0
+                while stream.source in self._open and carried < _PIPE_MOST and (got := self._carry(stream)):
+                    carried += got
+            parts = self._capture.parts()
+            data = b"%d %d %d\n" % tuple(len(part) for part in parts) + b"".join(parts)
+            with contextlib.suppress(OSError):
+                _write(self._answer, data)
+            os.close(self._answer)
         if message == b"":
             self._has_reporter = False
             self._selector.unregister(self._control)
-
-    def _drain(self) -> None:
-        """Pass on what was in the pipes when the command ended. A grandchild may still write: that is not waited for."""
-        for stream in list(self._open.values()):
-            carried = 0
-            while stream.source in self._open and carried < _PIPE_MOST and (got := self._carry(stream)):
-                carried += got
-
-    def _answer_with_output(self) -> None:
-        parts = self._capture.parts()
-        data = b"%d %d %d\n" % tuple(len(part) for part in parts) + b"".join(parts)
-        with contextlib.suppress(OSError):
-            _write(self._answer, data)
-        os.close(self._answer)
 
     def _carry(self, stream: OutputStream) -> int:
         """Pass on one piece and return its size, 0 if there is none now or never again."""
@@ -115,23 +109,20 @@ class Keeper:
 def run_keeper(control: int, answer: int, streams: Sequence[OutputStream], take_over: TakeOver) -> None:
     """Run as the keeper. Does not return."""
     try:
-        _leave_session([control, answer, *(fd for stream in streams for fd in (stream.source, stream.sink))])
+        # Leave the reporter's session, so that what ends it does not end us; keep no descriptor open that is not ours.
+        os.setsid()
+        for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
+            signal.signal(sign, signal.SIG_IGN)
+        kept = [control, answer, *(fd for stream in streams for fd in (stream.source, stream.sink))]
+        nothing = os.open(os.devnull, os.O_RDWR)
+        for fd in range(_KEPT_FDS):
+            if fd not in kept:
+                os.dup2(nothing, fd)
         keeper = Keeper(control, answer, streams)
         if not keeper.keep():
             take_over(decode_output(keeper.capture.parts()))
     finally:
         os._exit(0)
-
-
-def _leave_session(kept: Sequence[int]) -> None:
-    """Leave the reporter's session, so that what ends it does not end us; keep no descriptor open that is not ours."""
-    os.setsid()
-    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(sign, signal.SIG_IGN)
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for fd in range(_KEPT_FDS):
-        if fd not in kept:
-            os.dup2(nothing, fd)
 
 
 def _read(fd: int) -> bytes | None:

@@ -46,7 +46,12 @@ def judge(tool: BackupTool, ended: CommandEnd, reading: Reading) -> JudgedOutcom
     """
     exit_code = ended.exit_code
     has_not_run = tool.is_wrapped and reading.reason.startswith("sudo: ")  # its exit code 1 is not borg's
-    outcome = FAILURE if ended.signal or has_not_run else _outcome(tool, exit_code)
+    if ended.signal or has_not_run or (tool.is_wrapped and exit_code in _WRAPPERS_OWN):
+        outcome = FAILURE
+    elif exit_code in _SUCCESSES.get(tool.name, {0}):
+        outcome = SUCCESS
+    else:
+        outcome = WARNING if exit_code in _WARNINGS.get(tool.name, ()) else FAILURE
     if outcome != SUCCESS and ended.is_interrupted:
         return JudgedOutcome(CANCELLED, f"{tool.title}: interrupted at the terminal")
     if ended.signal:
@@ -62,13 +67,3 @@ def judge(tool: BackupTool, ended: CommandEnd, reading: Reading) -> JudgedOutcom
     if tool.is_wrapped and exit_code == _TIMEOUTS:
         reason = "its time limit was reached"
     return JudgedOutcome(outcome, f"{tool.title}: exit code {exit_code}" + (f": {reason}" if reason else ""))
-
-
-def _outcome(tool: BackupTool, exit_code: int) -> str:
-    if tool.is_wrapped and exit_code in _WRAPPERS_OWN:
-        return FAILURE
-    if exit_code in _SUCCESSES.get(tool.name, {0}):
-        return SUCCESS
-    if exit_code in _WARNINGS.get(tool.name, ()):
-        return WARNING
-    return FAILURE

@@ -52,11 +52,24 @@ class PosixChild:
             for fd in set(ends.values()):
                 os.close(fd)
         with contextlib.suppress(OSError):
-            _redirect_to_null(0, 1)
+            # Close the command's input and output in this process: their readers must see the end when the command ends.
+            nothing = os.open(os.devnull, os.O_RDWR)
+            os.dup2(nothing, 0)
+            os.dup2(nothing, 1)
+            os.close(nothing)
 
     def _start_keeper(self, fds: Sequence[int]) -> dict[int, int]:
         """Start the keeper of these outputs. Return for each the end of the pipe that the command writes to."""
-        streams, ends = _pipes(fds)
+        streams: list[OutputStream] = []
+        ends: dict[int, int] = {}
+        if len(fds) == 2 and os.path.samestat(os.fstat(1), os.fstat(2)) and not stat.S_ISCHR(os.fstat(1).st_mode):  # noqa: PLR2004
+            # Both go to the same place: through two pipes their lines could change their order.
+            source, end = os.pipe()
+            streams, ends = [OutputStream(source, os.dup(1), BOTH)], {1: end, 2: end}
+        else:
+            for fd in fds:
+                source, ends[fd] = os.pipe()
+                streams.append(OutputStream(source, os.dup(fd), OUT if fd == 1 else ERR))
         control, control_end = os.pipe()
         answer_end, answer = os.pipe()
         pid = os.fork()
@@ -145,18 +158,6 @@ def _spawn(command: Sequence[str], actions: Sequence[tuple[int, ...]], mask: set
         raise CannotStart(NOT_RUNNABLE, f"{arguments[0]}: {getattr(cause, 'strerror', None) or cause}") from cause
 
 
-def _pipes(fds: Sequence[int]) -> tuple[list[OutputStream], dict[int, int]]:
-    """Return a pipe for each output, or one for both if they go to the same place: else their lines could change their order."""
-    if len(fds) == 2 and os.path.samestat(os.fstat(1), os.fstat(2)) and not stat.S_ISCHR(os.fstat(1).st_mode):  # noqa: PLR2004
-        source, end = os.pipe()
-        return [OutputStream(source, os.dup(1), BOTH)], {1: end, 2: end}
-    streams, ends = [], {}
-    for fd in fds:
-        source, ends[fd] = os.pipe()
-        streams.append(OutputStream(source, os.dup(fd), OUT if fd == 1 else ERR))
-    return streams, ends
-
-
 def _next_signal() -> tuple[int, bool]:
     """Wait for a signal; return it, and whether the command has received it, too."""
     wanted = [*PASSED_ON, signal.SIGCHLD]
@@ -185,11 +186,3 @@ def _is_open(fd: int) -> bool:
         os.open(os.devnull, os.O_RDWR)  # gets the lowest free number: this one
         return False
     return True
-
-
-def _redirect_to_null(*fds: int) -> None:
-    """Close the command's input and output in this process: their readers must see the end when the command ends."""
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for fd in fds:
-        os.dup2(nothing, fd)
-    os.close(nothing)

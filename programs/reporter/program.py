@@ -11,7 +11,6 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
 
 from programs.protocol import report as wire
 from programs.reporter import VERSION
@@ -27,8 +26,11 @@ SEND_S, FLUSH_S = 8.0, 300.0
 def main(options: Sequence[str] | None = None) -> int:
     """Run the command line. Return 0 for success, 1 for a failure, 2 for arguments that are not a command."""
     parser = _parser()
-    before, separator, after = _split(sys.argv[1:] if options is None else options)
-    arguments = parser.parse_args(before)
+    words = list(sys.argv[1:] if options is None else options)
+    # What comes after `--` is the command's: argparse would take some of it for ours.
+    place = words.index("--") if "--" in words else len(words)
+    separator, after = words[place : place + 1], words[place + 1 :]
+    arguments = parser.parse_args(words[:place])
     settings = reporter_settings.load({name: getattr(arguments, name) or "" for name in ("url", "key_file", "agent")})
     if arguments.command == "run":
         command = [*arguments.words, *separator, *after] if arguments.words else after
@@ -39,12 +41,6 @@ def main(options: Sequence[str] | None = None) -> int:
         return int(_COMMANDS[arguments.command](arguments, settings))
     except OSError as cause:
         return _print_problem(arguments, f"{cause.filename or settings.spool}: {cause.strerror or cause}")
-
-
-def _split(options: Sequence[str]) -> tuple[Sequence[str], Sequence[str], Sequence[str]]:
-    """Return our arguments, the `--`, and those of the command: argparse would take some of them for ours."""
-    place = list(options).index("--") if "--" in options else len(options)
-    return options[:place], options[place : place + 1], options[place + 1 :]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -63,7 +59,16 @@ def _parser() -> argparse.ArgumentParser:
     run_parser.add_argument("--no-log", action="store_true", help="do not send its output")
     run_parser.add_argument("words", nargs=argparse.REMAINDER, metavar="command", help="the command")
     send_parser = commands.add_parser("send", parents=[shared], help="report an event, from a script")
-    _add_event(send_parser)
+    send_parser.add_argument("--job", required=True, help="what is backed up")
+    send_parser.add_argument("--outcome", choices=wire.OUTCOMES, help="how it ended")
+    send_parser.add_argument("--phase", choices=wire.PHASES, help="how far it has come")
+    send_parser.add_argument("--severity", choices=wire.SEVERITIES)
+    send_parser.add_argument("--activity", choices=wire.ACTIVITIES, default="backup")
+    send_parser.add_argument("--run", default="", help="the name of the run: the same at its start and its end")
+    send_parser.add_argument("-m", "--message", default="", help="one line for people")
+    send_parser.add_argument("--log", metavar="FILE", help="a file to send as the log; - is standard input")
+    send_parser.add_argument("--metric", action="append", default=[], metavar="NAME=NUMBER", type=_metric)
+    send_parser.add_argument("--label", action="append", default=[], metavar="NAME=TEXT", type=_label)
     for name, what in (
         ("flush", "send the waiting events"),
         ("test", "send a heartbeat, and print whether it arrived"),
@@ -71,19 +76,6 @@ def _parser() -> argparse.ArgumentParser:
     ):
         commands.add_parser(name, parents=[shared], help=what)
     return parser
-
-
-def _add_event(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--job", required=True, help="what is backed up")
-    parser.add_argument("--outcome", choices=wire.OUTCOMES, help="how it ended")
-    parser.add_argument("--phase", choices=wire.PHASES, help="how far it has come")
-    parser.add_argument("--severity", choices=wire.SEVERITIES)
-    parser.add_argument("--activity", choices=wire.ACTIVITIES, default="backup")
-    parser.add_argument("--run", default="", help="the name of the run: the same at its start and its end")
-    parser.add_argument("-m", "--message", default="", help="one line for people")
-    parser.add_argument("--log", metavar="FILE", help="a file to send as the log; - is standard input")
-    parser.add_argument("--metric", action="append", default=[], metavar="NAME=NUMBER", type=_metric)
-    parser.add_argument("--label", action="append", default=[], metavar="NAME=TEXT", type=_label)
 
 
 def _metric(word: str) -> tuple[str, float]:
@@ -103,7 +95,15 @@ def _label(word: str) -> tuple[str, str]:
 
 def _send(arguments: argparse.Namespace, settings: reporter_settings.ReporterSettings) -> int:
     """Report an event. Return 0 also if it is only stored: it is sent with the next call."""
-    event = _event_of(arguments, settings)
+    # Bytes that are not UTF-8 come from the command line as surrogates, which no database accepts.
+    message = arguments.message.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    event = wire.ReportedEvent(
+        key=uuid.uuid4().hex, occurred_at=datetime.now(timezone.utc).isoformat(timespec="microseconds"),
+        job=arguments.job, agent=settings.agent, run=arguments.run, activity=arguments.activity, phase=arguments.phase or "",
+        outcome=arguments.outcome or "", severity=arguments.severity or "",
+        message=message[: wire.MESSAGE_MOST], log=_read_log(arguments),
+        metrics=dict(arguments.metric[: wire.METRICS_MOST]), labels=dict(arguments.label[: wire.LABELS_MOST]),
+    ).as_json()  # fmt: skip
     deadline, sender = time.monotonic() + SEND_S, EventSender(settings)
     try:
         spool = ReporterSpool(settings.spool)
@@ -132,18 +132,6 @@ def _deliver(sender: EventSender, spool: ReporterSpool, deadline: float) -> None
         sender.trouble = (
             f"it is stored, and could not be sent: {cause.filename or spool.folder}: {cause.strerror or cause}"
         )
-
-
-def _event_of(arguments: argparse.Namespace, settings: reporter_settings.ReporterSettings) -> dict[str, Any]:
-    # Bytes that are not UTF-8 come from the command line as surrogates, which no database accepts.
-    message = arguments.message.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return wire.ReportedEvent(
-        key=uuid.uuid4().hex, occurred_at=datetime.now(timezone.utc).isoformat(timespec="microseconds"),
-        job=arguments.job, agent=settings.agent, run=arguments.run, activity=arguments.activity, phase=arguments.phase or "",
-        outcome=arguments.outcome or "", severity=arguments.severity or "",
-        message=message[: wire.MESSAGE_MOST], log=_read_log(arguments),
-        metrics=dict(arguments.metric[: wire.METRICS_MOST]), labels=dict(arguments.label[: wire.LABELS_MOST]),
-    ).as_json()  # fmt: skip
 
 
 def _read_log(arguments: argparse.Namespace) -> str:
@@ -201,15 +189,12 @@ def _status(_: argparse.Namespace, settings: reporter_settings.ReporterSettings)
         print(f"          {event.get('occurred_at')}  {event.get('job')}  {event.get('outcome') or event.get('phase')}")
     refused = sorted(spool.refused.glob("*.json"))
     if refused:
-        print(f"refused   {len(refused)} in {spool.refused}; the last: {_why(refused[-1])}")
+        try:
+            why = refused[-1].with_suffix(".why").read_text(encoding="utf-8", errors="replace").strip()
+        except OSError:  # there was no room for it, or the process was killed
+            why = "its reason could not be stored"
+        print(f"refused   {len(refused)} in {spool.refused}; the last: {why}")
     return 1 if settings.trouble or waiting or refused else 0
-
-
-def _why(refused: Path) -> str:
-    try:
-        return refused.with_suffix(".why").read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:  # there was no room for it, or the process was killed
-        return "its reason could not be stored"
 
 
 def _print_problem(arguments: argparse.Namespace, text: str) -> int:

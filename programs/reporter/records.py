@@ -12,7 +12,7 @@ import errno
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +102,17 @@ class RunRecord:
     def _move(self, event: Mapping[str, Any]) -> None:
         place = self._spool.place_for(event)
         self.close()  # Windows does not move an open file
+        end = time.monotonic() + (_MOVE_S if sys.platform == "win32" else 0)
+        is_moved = False
         with contextlib.suppress(FileNotFoundError):  # then another process took it over at this moment
-            _retry_on_windows(lambda: self._path.replace(place))
+            while not is_moved:
+                try:
+                    self._path.replace(place)
+                    is_moved = True
+                except PermissionError:  # noqa: PERF203  (on Windows, as long as another process has it open)
+                    if time.monotonic() >= end:
+                        raise
+                    time.sleep(_TURN_S)
         sync_folder(self._spool.waiting)
 
 
@@ -147,20 +156,6 @@ def _delete(path: Path, fd: int) -> None:
             path.unlink()
     finally:
         unlock(fd)
-
-
-def _retry_on_windows(move: Callable[[], object]) -> None:
-    """Move a file; on Windows, retry while another process has it open."""
-    end = time.monotonic() + (_MOVE_S if sys.platform == "win32" else 0)
-    while True:
-        try:
-            move()
-        except PermissionError:  # noqa: PERF203  (as often as it takes)
-            if time.monotonic() >= end:
-                raise
-            time.sleep(_TURN_S)
-        else:
-            return
 
 
 def _lock(fd: int) -> None:

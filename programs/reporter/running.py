@@ -19,9 +19,8 @@ from programs.reporter import VERSION
 from programs.reporter.capture import CapturedOutput
 from programs.reporter.command import CannotStart, CommandChild, CommandEnd
 from programs.reporter.event_sender import EventSender, one_line
-from programs.reporter.outcome import JudgedOutcome, judge
+from programs.reporter.outcome import judge
 from programs.reporter.readings.read import log_of, read
-from programs.reporter.readings.reading import Reading
 from programs.reporter.records import RunRecord, cut_off
 from programs.reporter.settings import ReporterSettings
 from programs.reporter.spool import ReporterSpool
@@ -131,7 +130,9 @@ class ReportedRun:
         if ended.peak_memory:
             metrics["peak_memory_bytes"] = ended.peak_memory
         log = log_of(seen) if self._keeps_log else ""
-        return self._event(FINISHED, _add_reading(judged, reading, metrics, log))
+        severity = {FAILURE: "error", WARNING: "warning"}.get(judged.outcome, "info")
+        values = {"outcome": judged.outcome, "severity": severity, "message": judged.message}
+        return self._event(FINISHED, {**values, "metrics": metrics, "log": log, "extra": dict(reading.extra)})
 
     def _event(self, phase: str, values: dict[str, Any]) -> dict[str, Any]:
         extra = {"reporter": VERSION, "tool": self.tool.title, **values.pop("extra", {})}
@@ -149,7 +150,15 @@ def run(command: Sequence[str], settings: ReporterSettings, *, job: str, is_quie
     """Run a command and report it. Ends this process as the command ended."""
     reported = ReportedRun(command, settings, job, keeps_log=keeps_log)
     _run_safely(reported, reported.begin)
-    child = _child(command, reported)
+    child: CommandChild
+    if sys.platform == "win32":
+        from programs.reporter.windows_child import WindowsChild  # noqa: PLC0415
+
+        child = WindowsChild(command)
+    else:
+        from programs.reporter.posix_child import PosixChild  # noqa: PLC0415
+
+        child = PosixChild(command, reported.take_over)
     began = time.monotonic()
     try:
         child.start()
@@ -189,24 +198,6 @@ def _run_safely(reported: ReportedRun, work: Callable[[], None]) -> None:
         work()
     except Exception as cause:  # noqa: BLE001  (the boundary of the reporter: no defect of ours may reach the backup)
         reported.trouble = f"{type(cause).__name__}: {cause}"
-
-
-def _child(command: Sequence[str], reported: ReportedRun) -> CommandChild:
-    if sys.platform == "win32":
-        from programs.reporter.windows_child import WindowsChild  # noqa: PLC0415
-
-        return WindowsChild(command)
-    else:  # noqa: RET505  (mypy then checks each branch for its own system)
-        from programs.reporter.posix_child import PosixChild  # noqa: PLC0415
-
-        return PosixChild(command, reported.take_over)
-
-
-def _add_reading(judged: JudgedOutcome, reading: Reading, metrics: dict[str, float], log: str) -> dict[str, Any]:
-    """Return the values of the event that come from the command's output."""
-    severity = {FAILURE: "error", WARNING: "warning"}.get(judged.outcome, "info")
-    values = {"outcome": judged.outcome, "severity": severity, "message": judged.message}
-    return {**values, "metrics": metrics, "log": log, "extra": dict(reading.extra)}
 
 
 def _now() -> str:

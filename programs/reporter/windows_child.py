@@ -58,7 +58,9 @@ class WindowsChild:
 
     def wait(self) -> CommandEnd:
         """Wait for its end."""
-        process, peak = self._running(), 0
+        if self._process is None:
+            raise RuntimeError("not started")
+        process, peak = self._process, 0
         while process.returncode is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(_LOOK_S)
@@ -82,23 +84,15 @@ class WindowsChild:
         code = ended.exit_code & 0xFFFFFFFF
         os._exit(code - 2**32 if code >= 2**31 else code)
 
-    def _running(self) -> subprocess.Popen[bytes]:
-        if self._process is None:
-            raise RuntimeError("not started")
-        return self._process
-
     def _carry(self, source: int, sink: int, name: str) -> None:
         with contextlib.suppress(OSError):
             while data := os.read(source, _PIECE):
                 with self._lock:
                     self._capture.feed(name, data)
                 with contextlib.suppress(OSError):
-                    _write(sink, data)
-
-
-def _write(fd: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(fd, data) :]
+                    left = data
+                    while left:
+                        left = left[os.write(sink, left) :]
 
 
 def _is_console(fd: int) -> bool:

@@ -43,7 +43,10 @@ def read(out: str, err: str) -> Reading:
     unread = len(failed) or sum(bool(re.search(_ERRNO, line)) for line in (*warnings, *plain))
     if unread:
         metrics = {**metrics, "files_failed": unread}
-    reason = worst or next(iter([*warnings, *plain]), "") or _reason_in(plain_log)
+    # In a plain log borg prints its platform and a trace after the line with the reason.
+    lines = [line for line in plain_log.splitlines() if line and not line.startswith((" ", "-"))]
+    plain_reason = next((line for line in lines if _WHY.match(line)), "")
+    reason = worst or next(iter([*warnings, *plain]), "") or plain_reason
     note = f"archive {name} saved" if name else ""
     return Reading(metrics, unread, short(reason), note, {"archive": name} if name else {})
 
@@ -57,9 +60,3 @@ def _document(out: str) -> CheckedObject:
         return read_object(out[start:].strip().encode("utf-8", "replace"), LINE_MOST)
     except BadShape:
         return CheckedObject({})
-
-
-def _reason_in(plain_log: str) -> str:
-    """Return the line with the reason, of a plain log: borg prints its platform and a trace after it."""
-    lines = [line for line in plain_log.splitlines() if line and not line.startswith((" ", "-"))]
-    return next((line for line in lines if _WHY.match(line)), "")

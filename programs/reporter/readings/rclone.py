@@ -26,7 +26,15 @@ _WHEN = re.compile(r"^[\d/]{10} [\d:]{8} ")
 
 def read(out: str, err: str) -> Reading:
     """Read the ends of both streams."""
-    metrics, errors = _printed_statistics(out + "\n" + err), []
+    text = out + "\n" + err
+    # The statistics that are printed for people; the last ones count.
+    metrics: dict[str, float] = {}
+    if (sizes := _BYTES.findall(text)) and (value := amount(sizes[-1], 1024)) is not None:
+        metrics["bytes_stored"] = int(value)
+    for name, line in _COUNTS.items():
+        if counts := line.findall(text):
+            metrics[name] = int(counts[-1])
+    errors = []
     for entry in objects(err):
         stats = inner(entry, "stats")
         if number(stats, "transfers") is not None:
@@ -38,14 +46,3 @@ def read(out: str, err: str) -> Reading:
     if count:
         metrics["errors"] = count
     return Reading(metrics, count, short(errors[0] if errors else ""))
-
-
-def _printed_statistics(text: str) -> dict[str, float]:
-    """Read the statistics that are printed for people; the last ones count."""
-    found: dict[str, float] = {}
-    if (sizes := _BYTES.findall(text)) and (value := amount(sizes[-1], 1024)) is not None:
-        found["bytes_stored"] = int(value)
-    for name, line in _COUNTS.items():
-        if counts := line.findall(text):
-            found[name] = int(counts[-1])
-    return found

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 
-from programs.protocol.checked import CheckedObject
 from programs.reporter.readings.reading import Reading, amount, inner, numbers, objects, short
 
 _SUMMARY = {
@@ -27,7 +26,14 @@ _SAVED = re.compile(r"^snapshot ([0-9a-f]{8,64}) saved", re.MULTILINE)
 
 def read(out: str, err: str) -> Reading:
     """Read the ends of both streams."""
-    metrics, snapshot = _plain(out)
+    metrics: dict[str, float] = {}
+    if found := _PROCESSED.search(out):
+        metrics["files_processed"] = int(found[1])
+        metrics.update(_bytes("bytes_processed", found[2]))
+    if found := _ADDED.search(out):
+        metrics.update(_bytes("bytes_stored", found[2] or found[1]))
+    saved = _SAVED.search(out)
+    snapshot = saved[1] if saved else ""
     for entry in objects(out):
         if entry.values.get("message_type") == "summary" and "files_new" in entry.values:
             metrics, snapshot = numbers(entry, _SUMMARY), entry.cut("snapshot_id", 64)
@@ -37,7 +43,9 @@ def read(out: str, err: str) -> Reading:
         kind = entry.values.get("message_type")
         if kind == "error":
             items.add(entry.cut("item", 2000))
-            errors.append(_reason(entry))
+            error = inner(entry, "error")  # since 0.17 with a message; before, with a path at most
+            path = error.cut("Path", 2000) or entry.cut("item", 2000)
+            errors.append(error.cut("message", 2000) or f"could not read {path}")
         elif kind == "exit_error":
             fatal = entry.cut("message", 2000)
     if items:
@@ -49,23 +57,6 @@ def read(out: str, err: str) -> Reading:
     return Reading(metrics, len(items), short(reason), note, {"snapshot": snapshot} if snapshot else {})
 
 
-def _plain(out: str) -> tuple[dict[str, float], str]:
-    metrics: dict[str, float] = {}
-    if found := _PROCESSED.search(out):
-        metrics["files_processed"] = int(found[1])
-        metrics.update(_bytes("bytes_processed", found[2]))
-    if found := _ADDED.search(out):
-        metrics.update(_bytes("bytes_stored", found[2] or found[1]))
-    saved = _SAVED.search(out)
-    return metrics, saved[1] if saved else ""
-
-
 def _bytes(name: str, text: str) -> dict[str, float]:
     value = amount(text)
     return {} if value is None else {name: int(value)}
-
-
-def _reason(entry: CheckedObject) -> str:
-    """Return the text of an error: since 0.17 a message; before, a path at most."""
-    error = inner(entry, "error")
-    return error.cut("message", 2000) or "could not read " + (error.cut("Path", 2000) or entry.cut("item", 2000))
