@@ -49,7 +49,12 @@ def main(open_mailbox: Callable[[ChildOrder], Mailbox] | None = None) -> int:
     except MapiError as refused:
         verdict = verdict_of_error(refused)
     except Exception as error:  # noqa: BLE001  (the boundary of the child: the parent must learn of any error)
-        verdict = _verdict_of_defect(error, in_doubt=link.submit_begun)
+        kind = type(error).__name__
+        reason = f"the child failed: {kind}: {str(error)[:300]}"
+        outcome = RelayOutcome.INCOMPATIBLE_CLIENT if isinstance(error, ImportError) else RelayOutcome.TRANSIENT
+        verdict = RelayVerdict(outcome, reason, {"error": kind})
+        if link.submit_begun:  # then the message may have been submitted
+            verdict = RelayVerdict(RelayOutcome.UNKNOWN, reason, {"error": kind, "looked": False}, cause=outcome)
     link.verdict(verdict)
     if mailbox is not None:
         mailbox.close()  # after the verdict: a client that hangs while it logs off must not change it
@@ -79,16 +84,6 @@ def _open_mailbox(order: ChildOrder) -> Mailbox:
         from programs.relay.extended_mapi import ExtendedMailbox  # noqa: PLC0415  (as above; it needs pywin32)
 
         return ExtendedMailbox(order)
-
-
-def _verdict_of_defect(error: Exception, *, in_doubt: bool) -> RelayVerdict:
-    """Return the verdict for an error that nobody expected: in doubt if the message may have been submitted."""
-    kind = type(error).__name__
-    reason = f"the child failed: {kind}: {str(error)[:300]}"
-    outcome = RelayOutcome.INCOMPATIBLE_CLIENT if isinstance(error, ImportError) else RelayOutcome.TRANSIENT
-    if in_doubt:
-        return RelayVerdict(RelayOutcome.UNKNOWN, reason, {"error": kind, "looked": False}, cause=outcome)
-    return RelayVerdict(outcome, reason, {"error": kind})
 
 
 if __name__ == "__main__":

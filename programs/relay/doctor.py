@@ -72,7 +72,14 @@ def examine(
         order = ChildOrder(mode="doctor", profile=profile, client=choice.as_json(), use_spooler=settings.use_spooler)
         verdict = run_child(order)
         lines += profile_lines(profile, settings, verdict)
-        outcome = _outcome(settings, verdict)
+        found: Mapping[str, Any] = verdict.evidence.get("found") or {}
+        providers = [check.Provider(**row) for row in found.get("providers") or ()]
+        if verdict.outcome != EXAMINED:
+            outcome = RelayOutcome(verdict.outcome)
+        elif not found.get("simple") and not settings.use_spooler and not check.tightness(providers)[0]:
+            outcome = RelayOutcome.NOT_TIGHT
+        elif found.get("logon") != "ok":
+            outcome = RelayOutcome.LOGON_FAILED
     else:
         lines.append(
             DoctorPoint(
@@ -262,16 +269,6 @@ def _logon(found: Mapping[str, Any], verdict: RelayVerdict) -> DoctorPoint:
         else ""
     )
     return DoctorPoint("logon", FAIL, verdict.reason, remedy)
-
-
-def _outcome(settings: MailSettings, verdict: RelayVerdict) -> RelayOutcome | None:
-    found: Mapping[str, Any] = verdict.evidence.get("found") or {}
-    if verdict.outcome != EXAMINED:
-        return RelayOutcome(verdict.outcome)
-    providers = [check.Provider(**row) for row in found.get("providers") or ()]
-    if not found.get("simple") and not settings.use_spooler and not check.tightness(providers)[0]:
-        return RelayOutcome.NOT_TIGHT
-    return RelayOutcome.LOGON_FAILED if found.get("logon") != "ok" else None
 
 
 def _user(account: str) -> str:

@@ -38,6 +38,7 @@ def read_host_facts(
     *, service_account: str = "", test_message: str = "", spool_trouble: str = "", spool_kept: str = ""
 ) -> HostFacts:
     """Read them now. The parent knows the arguments: see HostFacts."""
+    programs: list[str] = []
     if is_windows():
         import win32api  # noqa: PLC0415  (Windows only)
         import win32con  # noqa: PLC0415  (Windows only)
@@ -47,6 +48,19 @@ def read_host_facts(
         user = win32security.GetTokenInformation(token, win32security.TokenUser)[0]
         account = f"{win32api.GetDomainName()}\\{win32api.GetUserName()}"
         sid = win32security.ConvertSidToStringSid(user)
+
+        kernel = library("kernel32")
+        kernel.CreateToolhelp32Snapshot.restype = wintypes.HANDLE
+        for call in (kernel.Process32FirstW, kernel.Process32NextW):
+            call.argtypes = (wintypes.HANDLE, ctypes.c_void_p)
+        kernel.CloseHandle.argtypes = (wintypes.HANDLE,)
+        snapshot = kernel.CreateToolhelp32Snapshot(_SNAP_PROCESSES, 0)
+        entry = ProcessEntry(size=ctypes.sizeof(ProcessEntry))
+        more = kernel.Process32FirstW(snapshot, ctypes.byref(entry))
+        while more and len(programs) < _MOST_PROGRAMS:
+            programs.append(entry.name)
+            more = kernel.Process32NextW(snapshot, ctypes.byref(entry))
+        kernel.CloseHandle(snapshot)
     else:
         account, sid = getpass.getuser(), ""
     # The version of pywin32, read without loading MAPI.
@@ -62,28 +76,9 @@ def read_host_facts(
         account=account,
         account_sid=sid,
         service_account=service_account,
-        programs=_programs(),
+        programs=tuple(programs),
         mapi_binding=binding,
         test_message=test_message,
         spool_trouble=spool_trouble,
         spool_kept=spool_kept,
     )
-
-
-def _programs() -> tuple[str, ...]:
-    """Return the names of the running programs."""
-    names: list[str] = []
-    if is_windows():
-        kernel = library("kernel32")
-        kernel.CreateToolhelp32Snapshot.restype = wintypes.HANDLE
-        for call in (kernel.Process32FirstW, kernel.Process32NextW):
-            call.argtypes = (wintypes.HANDLE, ctypes.c_void_p)
-        kernel.CloseHandle.argtypes = (wintypes.HANDLE,)
-        snapshot = kernel.CreateToolhelp32Snapshot(_SNAP_PROCESSES, 0)
-        entry = ProcessEntry(size=ctypes.sizeof(ProcessEntry))
-        more = kernel.Process32FirstW(snapshot, ctypes.byref(entry))
-        while more and len(names) < _MOST_PROGRAMS:
-            names.append(entry.name)
-            more = kernel.Process32NextW(snapshot, ctypes.byref(entry))
-        kernel.CloseHandle(snapshot)
-    return tuple(names)

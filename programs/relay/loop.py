@@ -144,7 +144,27 @@ class RelayLoop:
         is_due = now - self._reported_at > BEAT_S
         if is_due or self._urgent_state() != self._reported:
             reported = self._urgent_state()
-            self._follow(service.beat(self._heartbeat()))
+            waiting, oldest_s = self.spool.waiting()
+            client, why = self.sender.choice()
+            python = (
+                f"{platform.python_version()} {struct.calcsize('P') * 8}-bit, {platform.system()} {platform.release()}"
+            )
+            heartbeat = RelayHeartbeat(
+                version=VERSION,
+                host=socket.gethostname()[:200] or "unknown",
+                python=python[:200],
+                client=client[:200],
+                client_why=why,
+                profile=self.sender.setup.profile[:200],
+                paused_why=self.sender.paused_why,
+                waiting=waiting,
+                oldest_s=round(oldest_s, 1),
+                sent=self.spool.sent,
+                doctor_at=self.sender.report_at,
+                answers=self.sender.answers,
+                doctor=[] if self.sender.report is None else self.sender.report.lines,
+            )
+            self._follow(service.beat(heartbeat))
             self._reported, self._reported_at = reported, now
         holding = self.spool.holding(begun=self._is_paused)
         if holding and now - self._renewed_at > RENEW_S:
@@ -186,28 +206,6 @@ class RelayLoop:
         if wanted.doctor_asked:
             self.sender.ask_doctor(wanted.doctor_asked)
             self._work.set()
-
-    def _heartbeat(self) -> RelayHeartbeat:
-        waiting, oldest_s = self.spool.waiting()
-        client, why = self.sender.choice()
-        lines = [] if self.sender.report is None else self.sender.report.lines
-        return RelayHeartbeat(
-            version=VERSION,
-            host=socket.gethostname()[:200] or "unknown",
-            python=f"{platform.python_version()} {struct.calcsize('P') * 8}-bit, {platform.system()} {platform.release()}"[
-                :200
-            ],
-            client=client[:200],
-            client_why=why,
-            profile=self.sender.setup.profile[:200],
-            paused_why=self.sender.paused_why,
-            waiting=waiting,
-            oldest_s=round(oldest_s, 1),
-            sent=self.spool.sent,
-            doctor_at=self.sender.report_at,
-            answers=self.sender.answers,
-            doctor=lines,
-        )
 
 
 _MOST, _KEPT = 2 * 1024 * 1024, 5

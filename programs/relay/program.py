@@ -173,15 +173,14 @@ def _control(arguments: argparse.Namespace) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> int:
+    """Work in this console, or, as the command `service`, under Windows' service control manager."""
+    if arguments.command == "service":
+        windows_service.host(partial(_work, _home(arguments), console=False))
+        return 0
     stop = threading.Event()
     for sign in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sign, lambda *_: stop.set())
     _work(_home(arguments), stop, console=True)
-    return 0
-
-
-def _service(arguments: argparse.Namespace) -> int:
-    windows_service.host(partial(_work, _home(arguments), console=False))
     return 0
 
 
@@ -306,7 +305,7 @@ _COMMANDS = {
     "start": _control,
     "stop": _control,
     "run": _run,
-    "service": _service,
+    "service": _run,
     "doctor": _doctor,
     "send-test": _send_test,
     "status": _status,

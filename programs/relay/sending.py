@@ -25,14 +25,24 @@ def send(mailbox: Mailbox, message: MimeMessage, order: ChildOrder, link: Parent
     mailbox.open()
     link.phase("opened")
     draft = mailbox.create(message)
-    if not link.phase("created", draft.entryid, draft.search_key):
-        return _NOT_ALLOWED.with_evidence(**_discard(mailbox, draft))
-    if not link.phase("submitting"):
+    if not link.phase("created", draft.entryid, draft.search_key) or not link.phase("submitting"):
         return _NOT_ALLOWED.with_evidence(**_discard(mailbox, draft))
     try:
         submit_evidence = mailbox.submit(draft)
-    except MapiError as refused:
-        return _after_refusal(mailbox, draft, verdict_of_error(refused))
+    except MapiError as error:
+        refused = verdict_of_error(error)
+        if not mailbox.can_look():
+            return refused
+        # A broken connection counts as not sent only if the message is still a draft in the Outbox.
+        try:
+            place = mailbox.find(draft.search_key, ("outbox",))
+        except MapiError:
+            place = None
+        is_draft = place is not None and not place.submitted
+        if refused.outcome != RelayOutcome.UNKNOWN and (is_draft or refused.outcome != RelayOutcome.TRANSIENT):
+            return refused.with_evidence(**_discard(mailbox, draft))
+        evidence = {"looked": False, **refused.evidence}
+        return RelayVerdict(RelayOutcome.UNKNOWN, refused.reason, evidence, cause=refused.outcome)
     link.phase("submitted")
     if not mailbox.can_look():
         return RelayVerdict(
@@ -149,22 +159,6 @@ def _has_left(mailbox: Mailbox, draft: Draft) -> bool:
         return mailbox.find(draft.search_key, ("outbox",)) is None
     except MapiError:
         return False
-
-
-def _after_refusal(mailbox: Mailbox, draft: Draft, refused: RelayVerdict) -> RelayVerdict:
-    """Judge a refused submit. A broken connection counts as not sent only if the message is still a draft in the Outbox."""
-    if not mailbox.can_look():
-        return refused
-    try:
-        place = mailbox.find(draft.search_key, ("outbox",))
-    except MapiError:
-        place = None
-    is_draft = place is not None and not place.submitted
-    if refused.outcome != RelayOutcome.UNKNOWN and (is_draft or refused.outcome != RelayOutcome.TRANSIENT):
-        return refused.with_evidence(**_discard(mailbox, draft))
-    return RelayVerdict(
-        RelayOutcome.UNKNOWN, refused.reason, {"looked": False, **refused.evidence}, cause=refused.outcome
-    )
 
 
 def _discard(mailbox: Mailbox, draft: Draft) -> Mapping[str, Any]:

@@ -98,21 +98,25 @@ class RelaySpool:
         A known message is not sent again unless its last try surely failed: its verdict is handed in again instead.
         """
         now = time.time()
-        with (
-            self._in_one_transaction()
-        ):  # a kill halfway would leave a message that may have left as one that can be sent
-            known = self.find(mail.id)
-            if known is not None and not _may_go_again(known):
-                self._do("UPDATE messages SET token = ?, is_handed_in = 0 WHERE id = ?", mail.token, mail.id)
-                return
-            self._do("DELETE FROM messages WHERE id = ?", mail.id)
-            row = (mail.id, mail.token, mail.recipient, mail.message_id, mail.mime, mail.is_alert, now)
-            columns = "id, token, recipient, message_id, mime, is_alert, taken_at"
-            self._do(f"INSERT INTO messages ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", *row)  # noqa: S608
-            if mail.maybe_sent and (known is None or not known.is_begun):
-                self.start(mail.id)  # as if it had begun here: it is never sent again, however often it comes
-                reason = "it may have been submitted before, and this relay has no record of it: it is not sent again without proof"
-                self.end(mail.id, RelayVerdict(RelayOutcome.UNKNOWN, reason, {"looked": True}))
+        with self._lock, _sqlite_errors():
+            # An older Python leaves a transaction open whose commit found no room on the disk.
+            if self._file.in_transaction:
+                self._file.rollback()
+            # One transaction: a kill halfway would leave a message that may have left as one that can be sent.
+            with self._file:
+                self._do("BEGIN IMMEDIATE")
+                known = self.find(mail.id)
+                if known is not None and not _may_go_again(known):
+                    self._do("UPDATE messages SET token = ?, is_handed_in = 0 WHERE id = ?", mail.token, mail.id)
+                    return
+                self._do("DELETE FROM messages WHERE id = ?", mail.id)
+                row = (mail.id, mail.token, mail.recipient, mail.message_id, mail.mime, mail.is_alert, now)
+                columns = "id, token, recipient, message_id, mime, is_alert, taken_at"
+                self._do(f"INSERT INTO messages ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", *row)  # noqa: S608
+                if mail.maybe_sent and (known is None or not known.is_begun):
+                    self.start(mail.id)  # as if it had begun here: it is never sent again, however often it comes
+                    reason = "it may have been submitted before, and this relay has no record of it: it is not sent again without proof"
+                    self.end(mail.id, RelayVerdict(RelayOutcome.UNKNOWN, reason, {"looked": True}))
 
     def next_to_send(self) -> SpooledMessage | None:
         """Return the first message that was not begun: alerts before summaries."""
@@ -233,7 +237,9 @@ class RelaySpool:
         messages = []
         for row in self._rows(f"SELECT {columns} FROM messages WHERE {condition}", *values):  # noqa: S608
             stored = json.loads(row[11]) if row[11] else None
-            verdict = stored and RelayVerdict(stored["outcome"], stored["reason"], stored["evidence"], stored["cause"])
+            verdict = None
+            if stored is not None:
+                verdict = RelayVerdict(stored["outcome"], stored["reason"], stored["evidence"], stored["cause"])
             messages.append(
                 SpooledMessage(
                     row[0], row[1], row[2], row[3], row[4], bool(row[5]), row[6], bool(row[7]), row[8], row[9], row[10],
@@ -241,18 +247,6 @@ class RelaySpool:
                 )
             )  # fmt: skip
         return messages
-
-    @contextmanager
-    def _in_one_transaction(self) -> Iterator[None]:
-        """Bring all that is written within to the disk at once, or not at all."""
-        with self._lock, _sqlite_errors():
-            if (
-                self._file.in_transaction
-            ):  # an older Python leaves a transaction open whose commit found no room on the disk
-                self._file.rollback()
-            with self._file:
-                self._do("BEGIN IMMEDIATE")
-                yield
 
     def _rows(self, statement: str, *values: Any) -> list[Any]:  # noqa: ANN401
         with self._lock, _sqlite_errors():

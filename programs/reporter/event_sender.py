@@ -45,7 +45,14 @@ class EventSender:
             if not is_ours:
                 self.trouble = "another tocsin-report is still sending"
                 return False
-            while batch := _batch(spool.list()):
+            while waiting := spool.list():
+                size = 0
+                batch: list[WaitingEvent] = []
+                for file in waiting[:BATCH_MOST]:
+                    size += file.size
+                    if batch and size > BATCH_BYTES:
+                        break
+                    batch.append(file)
                 events = [(file, event) for file in batch if (event := spool.event_in(file)) is not None]
                 if events and not self._settle(spool, events, deadline, tries):
                     return False
@@ -116,15 +123,3 @@ class EventSender:
 def one_line(text: str) -> str:
     """Return text as one line of printable characters: some of it comes from another host."""
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:500]
-
-
-def _batch(waiting: Sequence[WaitingEvent]) -> Sequence[WaitingEvent]:
-    """Return the first waiting events, as many as are sent at once."""
-    size = 0
-    batch: list[WaitingEvent] = []
-    for event in waiting[:BATCH_MOST]:
-        size += event.size
-        if batch and size > BATCH_BYTES:
-            break
-        batch.append(event)
-    return batch

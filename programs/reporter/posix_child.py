@@ -37,7 +37,15 @@ class PosixChild:
 
     def start(self) -> None:
         """Start the keeper, then the command. Raises CannotStart."""
-        is_open = [_is_open(fd) for fd in range(3)]
+        is_open = []
+        for fd in range(3):
+            try:
+                os.fstat(fd)
+            except OSError:  # noqa: PERF203  (three descriptors)
+                os.open(os.devnull, os.O_RDWR)  # gets the lowest free number, this one: no pipe of ours may get it
+                is_open.append(False)
+            else:
+                is_open.append(True)
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, [*PASSED_ON, signal.SIGCHLD])
         signal.signal(signal.SIGCHLD, lambda *_: None)  # an ignored SIGCHLD would never wake us
         try:
@@ -166,23 +174,9 @@ def _next_signal() -> tuple[int, bool]:
         return info.si_signo, info.si_code == _FROM_KERNEL
     else:  # noqa: RET505  (mypy then checks each branch for its own system)
         sign = signal.sigwait(wanted)
-        return sign, sign in (signal.SIGINT, signal.SIGQUIT) and _is_in_foreground()
-
-
-def _is_in_foreground() -> bool:
-    """Return whether a terminal key, such as Ctrl-C, reaches our process group. If so, a signal of unknown sender came from the terminal."""
-    try:
-        with open("/dev/tty", "rb") as terminal:  # noqa: PTH123
-            return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
-    except OSError:
-        return False
-
-
-def _is_open(fd: int) -> bool:
-    """Return whether the descriptor is open. If not, occupy its number, so that no pipe of ours gets it."""
-    try:
-        os.fstat(fd)
-    except OSError:
-        os.open(os.devnull, os.O_RDWR)  # gets the lowest free number: this one
-        return False
-    return True
+        is_from_terminal = False
+        if sign in (signal.SIGINT, signal.SIGQUIT):
+            # The sender is unknown: it was a key of the terminal, such as Ctrl-C, if such a key reaches our process group.
+            with contextlib.suppress(OSError), open("/dev/tty", "rb") as terminal:  # noqa: PTH123
+                is_from_terminal = os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
+        return sign, is_from_terminal

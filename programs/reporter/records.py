@@ -127,8 +127,16 @@ def cut_off(spool: ReporterSpool) -> Iterator[RunRecord]:
             event = last_event(line + b"\n")
             if is_ours and event is not None and path.exists():
                 yield RunRecord(spool, path, fd, event)
+            elif is_ours and sys.platform == "win32":
+                unlock(fd)  # Windows does not remove an open file, so the file of a run that begins is safe, too
+                path.unlink()
             elif is_ours:
-                _delete(path, fd)
+                try:
+                    # It may be of a run that begins at this moment: that one sees it gone once it has the lock.
+                    if _is_at(path, fd):
+                        path.unlink()
+                finally:
+                    unlock(fd)
             else:
                 os.close(fd)
 
@@ -143,19 +151,6 @@ def _is_at(path: Path, fd: int) -> bool:
         return os.path.samestat(os.fstat(fd), path.stat())
     except FileNotFoundError:
         return False
-
-
-def _delete(path: Path, fd: int) -> None:
-    """Remove a locked file. It may be of a run that begins at this moment: that one sees it gone once it has the lock."""
-    if sys.platform == "win32":
-        unlock(fd)  # Windows does not remove an open file, so the file of a run that begins is safe, too
-        path.unlink()
-        return
-    try:
-        if _is_at(path, fd):
-            path.unlink()
-    finally:
-        unlock(fd)
 
 
 def _lock(fd: int) -> None:

@@ -72,7 +72,16 @@ class ReportedRun:
 
     def report_end(self, ended: CommandEnd, seen: CapturedOutput, took_s: float, deadline: float) -> None:
         """Store how it ended, then report it."""
-        event = self._ended_event(ended, seen, took_s)
+        reading = read(self.tool, seen)
+        judged = judge(self.tool, ended, reading)
+        metrics = {"duration_s": round(took_s, 3), **reading.metrics}
+        metrics.update({"signal": ended.signal} if ended.signal else {"exit_code": ended.exit_code})
+        if ended.peak_memory:
+            metrics["peak_memory_bytes"] = ended.peak_memory
+        log = log_of(seen) if self._keeps_log else ""
+        severity = {FAILURE: "error", WARNING: "warning"}.get(judged.outcome, "info")
+        values = {"outcome": judged.outcome, "severity": severity, "message": judged.message}
+        event = self._event(FINISHED, {**values, "metrics": metrics, "log": log, "extra": dict(reading.extra)})
         self._began.wait(max(0.0, deadline - time.monotonic() - END_S / 2))
         if self._keep(event):
             self._deliver(deadline)
@@ -121,18 +130,6 @@ class ReportedRun:
                 self.trouble = ""
         except OSError as cause:
             self._note_trouble(f"{self._settings.spool}: {cause.strerror or cause}")
-
-    def _ended_event(self, ended: CommandEnd, seen: CapturedOutput, took_s: float) -> dict[str, Any]:
-        reading = read(self.tool, seen)
-        judged = judge(self.tool, ended, reading)
-        metrics = {"duration_s": round(took_s, 3), **reading.metrics}
-        metrics.update({"signal": ended.signal} if ended.signal else {"exit_code": ended.exit_code})
-        if ended.peak_memory:
-            metrics["peak_memory_bytes"] = ended.peak_memory
-        log = log_of(seen) if self._keeps_log else ""
-        severity = {FAILURE: "error", WARNING: "warning"}.get(judged.outcome, "info")
-        values = {"outcome": judged.outcome, "severity": severity, "message": judged.message}
-        return self._event(FINISHED, {**values, "metrics": metrics, "log": log, "extra": dict(reading.extra)})
 
     def _event(self, phase: str, values: dict[str, Any]) -> dict[str, Any]:
         extra = {"reporter": VERSION, "tool": self.tool.title, **values.pop("extra", {})}

@@ -56,8 +56,16 @@ def load(options: Mapping[str, str]) -> ReporterSettings:
     url = values.get("url", "")
     if not trouble and not url:
         trouble = "no address: set TOCSIN_REPORT_URL, or `url = https://...` in " + str(config_file())
-    spool = Path(values.get("spool") or _spool())
-    return ReporterSettings(url, key, values.get("ca_file", ""), values.get("agent", ""), spool, trouble)
+    spool = values.get("spool")
+    if not spool:
+        if sys.platform == "win32":
+            spool = os.path.join(os.environ.get("LOCALAPPDATA") or "C:\\ProgramData", "tocsin-report")  # noqa: PTH118
+        elif os.geteuid() == 0:
+            spool = "/var/lib/tocsin-report"
+        else:
+            state = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")  # noqa: PTH111
+            spool = os.path.join(state, "tocsin-report")  # noqa: PTH118
+    return ReporterSettings(url, key, values.get("ca_file", ""), values.get("agent", ""), Path(spool), trouble)
 
 
 def this_host() -> str:
@@ -79,14 +87,6 @@ def config_file() -> Path:
         return Path(os.environ.get("PROGRAMDATA", "C:\\ProgramData")) / "tocsin-report.conf"
     of_user = Path(os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config")) / "tocsin-report.conf"  # noqa: PTH111  (Path.home raises if there is none)
     return of_user if of_user.is_file() else Path("/etc/tocsin-report.conf")
-
-
-def _spool() -> str:
-    if sys.platform == "win32":
-        return os.path.join(os.environ.get("LOCALAPPDATA") or "C:\\ProgramData", "tocsin-report")  # noqa: PTH118
-    elif os.geteuid() == 0:  # noqa: RET505  (mypy then checks each branch for its own system)
-        return "/var/lib/tocsin-report"
-    return os.path.join(os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state"), "tocsin-report")  # noqa: PTH111, PTH118
 
 
 def _from_environment() -> dict[str, str]:

@@ -110,26 +110,22 @@ class ReporterSpool:
         try:
             is_ours = lock_until(fd, deadline)
             if is_ours:
-                self._recover_unfinished()
+                # Queue an event whose writer was killed, if it is whole: else it would stay forever, counted by nobody.
+                for new_file in self.waiting.glob("*.new"):
+                    with contextlib.suppress(OSError):
+                        # A time in the future means that the clock was set back.
+                        if abs(time.time() - new_file.stat().st_mtime) < _LEFT_S:
+                            continue
+                        if last_event(new_file.read_bytes()) is None:
+                            new_file.unlink()
+                        else:
+                            new_file.replace(new_file.with_suffix(".json"))
             yield is_ours
         finally:
             if is_ours:
                 unlock(fd)
             else:
                 os.close(fd)
-
-    def _recover_unfinished(self) -> None:
-        """Queue an event whose writer was killed, if it is whole: else it would stay forever, counted by nobody."""
-        for new_file in self.waiting.glob("*.new"):
-            with contextlib.suppress(OSError):
-                if (
-                    abs(time.time() - new_file.stat().st_mtime) < _LEFT_S
-                ):  # a time in the future: the clock was set back
-                    continue
-                if last_event(new_file.read_bytes()) is None:
-                    new_file.unlink()
-                else:
-                    new_file.replace(new_file.with_suffix(".json"))
 
     def fitting(self, event: Mapping[str, Any]) -> Mapping[str, Any]:
         """Make room for an event, and return it; without its log if only failures are left, which are never dropped."""

@@ -45,7 +45,11 @@ class WindowsChild:
         ):  # Ctrl-C reaches all processes of the console: the command decides what to do
             if hasattr(signal, name):
                 signal.signal(getattr(signal, name), signal.SIG_IGN)
-        piped = {name: subprocess.PIPE for name, fd in (("stdout", 1), ("stderr", 2)) if not _is_console(fd)}
+        piped: dict[str, int] = {}
+        for stream, fd in (("stdout", 1), ("stderr", 2)):
+            with contextlib.suppress(OSError):  # closed: nothing to pass on to
+                if not os.isatty(fd):
+                    piped[stream] = subprocess.PIPE
         try:
             self._process = subprocess.Popen([found, *self._command[1:]], close_fds=False, **piped)  # type: ignore[call-overload]  # noqa: S603  (running it is the purpose)
         except OSError as cause:
@@ -93,13 +97,6 @@ class WindowsChild:
                     left = data
                     while left:
                         left = left[os.write(sink, left) :]
-
-
-def _is_console(fd: int) -> bool:
-    try:
-        return os.isatty(fd)
-    except OSError:
-        return True  # closed: nothing to carry to
 
 
 def _peak_memory(process: subprocess.Popen[bytes]) -> int:

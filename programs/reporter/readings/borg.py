@@ -5,6 +5,7 @@ https://borgbackup.readthedocs.io/en/stable/internals/frontends.html
 
 from __future__ import annotations
 
+import contextlib
 import re
 
 from programs.protocol.checked import BadShape, CheckedObject, read_object
@@ -26,7 +27,13 @@ _CHANGED = "file changed while we backed it up"
 
 def read(out: str, err: str) -> Reading:
     """Read the ends of both streams."""
-    archive = inner(_document(out), "archive")
+    # `--json` prints one object over several lines; other output may come before it.
+    start = 0 if out.startswith("{") else out.find("\n{\n") + 1
+    document = CheckedObject({})
+    if start or out.startswith("{"):
+        with contextlib.suppress(BadShape):
+            document = read_object(out[start:].strip().encode("utf-8", "replace"), LINE_MOST)
+    archive = inner(document, "archive")
     metrics = numbers(inner(archive, "stats"), _STATS)
     name = archive.cut("name", 500)
     warnings, worst, failed = [], "", set()
@@ -49,14 +56,3 @@ def read(out: str, err: str) -> Reading:
     reason = worst or next(iter([*warnings, *plain]), "") or plain_reason
     note = f"archive {name} saved" if name else ""
     return Reading(metrics, unread, short(reason), note, {"archive": name} if name else {})
-
-
-def _document(out: str) -> CheckedObject:
-    """Return the object that `--json` prints over several lines; other output may come before it."""
-    start = 0 if out.startswith("{") else out.find("\n{\n") + 1
-    if not start and not out.startswith("{"):
-        return CheckedObject({})
-    try:
-        return read_object(out[start:].strip().encode("utf-8", "replace"), LINE_MOST)
-    except BadShape:
-        return CheckedObject({})
