@@ -15,6 +15,8 @@ from tests.support.processes import kill_family
 from tests.support.running import LOG, address_of, environment
 from tests.support.sources import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -18,6 +18,8 @@ from tests.support.outbox import life_of, post
 from tests.support.postgres import Cluster
 from tests.support.smtp import Behave, SmtpServer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.postgres
 async def test_a_killed_database_loses_no_message_and_sends_none_twice(tmp_path: Path) -> None:

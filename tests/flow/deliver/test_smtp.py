@@ -182,6 +182,7 @@ async def test_a_new_critical_alert_overtakes_a_burst(database_url: str, tmp_pat
         assert left.count(QUEUED) > 100
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cut", ["begun", "sent"])
 async def test_kill_9_during_an_attempt_is_unknown_and_sent_again(
     database_url: str, tmp_path: Path, server: SmtpServer, cut: str

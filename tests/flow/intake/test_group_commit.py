@@ -238,6 +238,7 @@ async def test_a_database_that_goes_away_and_comes_back(tmp_path: Path):
             assert {"before", "after"} <= await keys_of(api)
 
 
+@pytest.mark.slow
 @pytest.mark.postgres
 async def test_nothing_answered_202_is_lost_when_the_database_is_killed_under_load(tmp_path: Path):
     with Cluster() as cluster:

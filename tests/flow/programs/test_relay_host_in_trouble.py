@@ -12,6 +12,8 @@ from tests.support import relay_host
 from tests.support.relay_pair import Pair, paired
 from tests.support.running import Running, serving, wait_until
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:

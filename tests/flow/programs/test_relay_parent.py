@@ -34,6 +34,7 @@ def test_a_message_is_sent_and_proven_and_the_relay_reports_its_state(pair: Pair
     assert (shown["client"], shown["wrong_now"], shown["says_paused"]) == ("Microsoft Outlook", None, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["open", "create", "submit", "submitted", "find"])
 def test_killed_at_each_moment_it_loses_nothing_and_sends_nothing_twice(pair: Pair, moment: str) -> None:
     pair.start()
@@ -62,6 +63,7 @@ def test_killed_at_each_moment_it_loses_nothing_and_sends_nothing_twice(pair: Pa
         assert relay_host.left(pair.folder) == [ended["message_id"]]
 
 
+@pytest.mark.slow
 def test_the_service_is_killed_while_a_message_is_on_its_way(pair: Pair) -> None:
     pair.start()
     wait_until("the doctor", lambda: pair.shown()["doctor_at"])
@@ -104,6 +106,7 @@ def test_a_message_that_sticks_is_taken_back(pair: Pair) -> None:
     assert list((pair.folder / "mailbox" / "outbox").glob("*.json")) == []
 
 
+@pytest.mark.slow
 def test_a_verdict_from_an_outage_of_the_service_is_handed_in_afterwards(pair: Pair) -> None:
     pair.start()
     wait_until("the doctor", lambda: pair.shown()["doctor_at"])

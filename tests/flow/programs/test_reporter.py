@@ -160,6 +160,7 @@ def test_a_reader_that_goes_away_ends_the_command_as_ever(report: Reporter):
     assert done.stdout == b"y\n141\n"
 
 
+@pytest.mark.slow
 def test_a_background_child_that_holds_the_output_is_not_waited_for(heard: Heard, report: Reporter, tmp_path: Path):
     with (tmp_path / "out").open("wb") as out:
         started = time.monotonic()

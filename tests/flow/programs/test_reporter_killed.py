@@ -13,6 +13,8 @@ from tests.support.reporter import Reporter, reporter
 from tests.support.running import wait_until
 from tests.support.tools import Heard, hearing
 
+pytestmark = pytest.mark.slow
+
 ROUNDS = 36
 LAST_S = 0.9  # by then a run of the command below has ended and is reported, on a quiet machine
 

@@ -38,6 +38,7 @@ def report(running: Running, tmp_path: Path) -> Reporter:
     return reporter(tmp_path, running.url, running.enrol_key)
 
 
+@pytest.mark.slow
 def test_events_from_an_outage_of_the_service_are_sent_in_order_afterwards(running: Running, report: Reporter):
     kill_family(running.processes[-1])
     for number in range(4):
@@ -64,6 +65,7 @@ HANGING = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", HANGING)
 def test_a_service_that_hangs_delays_nothing_beyond_ten_seconds(report: Reporter, name: str):
     pieces, pause_s = HANGING[name]
@@ -74,6 +76,7 @@ def test_a_service_that_hangs_delays_nothing_beyond_ten_seconds(report: Reporter
     assert len(report.waiting()) == 2
 
 
+@pytest.mark.slow
 def test_a_name_server_that_hangs_delays_nothing_beyond_ten_seconds(report: Reporter, tmp_path: Path):
     (tmp_path / "sitecustomize.py").write_text(
         "import socket, time\nsocket.getaddrinfo = lambda *_, **__: time.sleep(60)\n"
@@ -83,6 +86,7 @@ def test_a_name_server_that_hangs_delays_nothing_beyond_ten_seconds(report: Repo
     assert len(report.waiting()) == 2
 
 
+@pytest.mark.slow
 def test_a_script_is_not_held_by_a_name_server_that_hangs(report: Reporter, tmp_path: Path):
     (tmp_path / "sitecustomize.py").write_text(
         "import socket, time\nsocket.getaddrinfo = lambda *_, **__: time.sleep(60)\n"
@@ -94,6 +98,7 @@ def test_a_script_is_not_held_by_a_name_server_that_hangs(report: Reporter, tmp_
     assert (done.returncode, done.stderr) == (0, b"tocsin-report: it could not be sent in time; it is stored\n")
 
 
+@pytest.mark.slow
 def test_who_reads_the_output_sees_its_end_at_the_command_s_end(report: Reporter):
     with answering([b""], 30) as port:
         report.settings["TOCSIN_REPORT_URL"] = f"http://127.0.0.1:{port}"
@@ -103,6 +108,7 @@ def test_who_reads_the_output_sees_its_end_at_the_command_s_end(report: Reporter
             assert process.poll() is None, "it still tries to tell, and the next program in the pipe goes on"
 
 
+@pytest.mark.slow
 def test_a_start_that_hangs_does_not_hold_the_command(report: Reporter, tmp_path: Path):
     with answering([b""], 30) as port:
         report.settings["TOCSIN_REPORT_URL"] = f"http://127.0.0.1:{port}"

@@ -12,7 +12,7 @@ from tests.support import postgres_binaries
 from tests.support.postgres import Cluster, ClusterFailed
 from tests.support.postgres_binaries import NoPostgres, find_binaries
 
-pytestmark = pytest.mark.postgres
+pytestmark = [pytest.mark.postgres, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
