@@ -66,7 +66,7 @@ class _Origin:
 async def page_events(tx: ReadTx, filters: EventFilters, window: Window) -> Page[ListedEvent]:
     """Return the newest events that meet the filters.
 
-    Customer, agent, job, run, activity, outcome and state are looked up in an index. What else is asked is tested on each event found so.
+    Customer, agent, job, run, activity, outcome and state are looked up in an index. Other filters are tested on each event that the index returns.
     """
     origin = await _origin_of(tx, filters)
     if origin is None or origin.agents == []:

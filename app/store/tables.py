@@ -88,7 +88,7 @@ jobs = Table(
     Column("last_run_id", ID),
     Column("last_due_at", Utc),  # the newest slot that a run filled or that was missed
     Column("next_due_at", Utc),
-    Column("overdue_at", Utc),  # next_due_at plus grace: when the clock calls it missed
+    Column("overdue_at", Utc),  # next_due_at plus grace: when the run counts as missed
     Column("created_at", Utc, nullable=False),
     Column("version", Integer, nullable=False, server_default="1"),
     UniqueConstraint("customer_id", "agent_id", "name", "activity"),
