@@ -59,7 +59,8 @@ class HttpApp(SafetyMiddleware):
         endpoint = self._hot_endpoints.get(scope["path"])
         if endpoint is not None and scope["method"] == "POST":
             response = await endpoint(self.api.state, scope["headers"], receive)
-            await response(scope, receive, send)
+            await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
+            await send({"type": "http.response.body", "body": response.body})
             return
         scope["app"] = self.api
         await self._routes.find(scope["path"])(scope, receive, send)

@@ -6,6 +6,7 @@ import hmac
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Annotated, TypeVar
 
 from fastapi import Request, Security
@@ -16,6 +17,7 @@ from app.core.errors import NotAllowed, TocsinError, WrongScope
 from app.core.log import log
 from app.core.periodic import run_in_background
 from app.domain.key import KeyKind
+from app.intake.validate import Sender
 from app.store import keys
 
 FRESH_S = 2.0  # after this, a key is looked up again
@@ -27,7 +29,7 @@ KEY_LONGEST = 500
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Caller:
     """The holder of a key. `customer_id` None means every customer; `agent_id` and `agent_name` are set for an agent's own key."""
 
@@ -39,6 +41,13 @@ class Caller:
     agent_name: str | None = None
     job: str | None = None
     relay_id: str | None = None
+
+    @cached_property
+    def sender(self) -> Sender:
+        """Whose events this caller reports. Raises WrongScope for a key of no customer."""
+        if self.customer_id is None:
+            raise WrongScope("this key belongs to no customer, so its events would belong to nobody")
+        return Sender(self.customer_id, self.agent_id, self.agent_name)
 
 
 @dataclass(slots=True)

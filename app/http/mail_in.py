@@ -22,7 +22,6 @@ from app.http.auth import Caller, KeyAuthenticator
 from app.intake.accept import Intake
 from app.intake.dialects import mail
 from app.intake.dialects.tool_request import ToolRequest
-from app.intake.validate import Sender
 from app.store.mail_rules import mail_rules_for
 
 CONNECTIONS_MOST = 50
@@ -77,12 +76,12 @@ class MailIn:
         return "451 4.3.0 Something went wrong on our side; try again"
 
     async def _store(self, caller: Caller, body: bytes) -> None:
-        customer_id = caller.customer_id or ""
         async with self._context.database.read() as tx:
-            rules = await mail_rules_for(tx, customer_id)
+            rules = await mail_rules_for(tx, caller.sender.customer_id)
         request = ToolRequest(headers={"content-type": "message/rfc822"}, body=body, job=caller.job)
-        sender = Sender(customer_id, caller.agent_id, caller.agent_name)
-        await self._intake.accept_tool_request_with_body(mail.TOOL, partial(mail.read, rules=rules), request, sender)
+        await self._intake.accept_tool_request_with_body(
+            mail.TOOL, partial(mail.read, rules=rules), request, caller.sender
+        )
 
     async def _caller(self, address: str) -> Caller:
         """Return the holder of the key in an address. Some mail servers lower-case addresses; a key in the form of a UUID survives that."""

@@ -78,10 +78,11 @@ class SafetyMiddleware:
 
 
 def _merge(headers: _Headers, ours: _Headers) -> _Headers:
-    present = [name for name, _ in headers]
-    if _NAMES.isdisjoint(present):  # nearly always: checked first, for every request pays for it
-        return headers + ours
-    return headers + [header for header in ours if header[0] not in present]
+    for name, _ in headers:
+        if name in _NAMES:
+            present = {name for name, _ in headers}
+            return headers + [header for header in ours if header[0] not in present]
+    return headers + ours
 
 
 def _security_headers(*, over_tls: bool, policy: bytes) -> _Headers:

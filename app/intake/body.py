@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache, partial
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from app.core.errors import MalformedBody, TooLarge, WrongType
 from app.core.settings import Settings
@@ -44,8 +44,7 @@ _ENCODINGS = {"": "", "identity": "", "gzip": "gzip", "x-gzip": "gzip", "zstd": 
 _TOOL_ENCODINGS = _ENCODINGS | {"deflate": "deflate"}
 
 
-@dataclass(frozen=True, slots=True)
-class BodyHeaders:
+class BodyHeaders(NamedTuple):
     """The request headers that describe its body, as sent."""
 
     content_type: str

@@ -14,14 +14,12 @@ from pydantic_core import to_json
 from starlette.datastructures import State
 from starlette.types import Receive
 
-from app.core.errors import WrongScope
 from app.domain.key import KeyKind
-from app.http.auth import SECURITY, Caller, KeyAuthenticator, key_in
+from app.http.auth import SECURITY, KeyAuthenticator, key_in
 from app.http.problems import problem
 from app.intake.accept import Intake, IntakeResult
 from app.intake.body import BodyHeaders
 from app.intake.parse import EVENT_EXAMPLE, WireEvent
-from app.intake.validate import Sender
 from programs.protocol import report as protocol
 
 SHOWN_MOST = protocol.REFUSED_SHOWN
@@ -134,13 +132,7 @@ async def answer(state: State, headers: Iterable[tuple[bytes, bytes]], receive: 
         header(b"content-encoding", b"").decode("latin-1"),
         header(b"content-length", b"").decode("latin-1"),
     )
-    return _response(await intake.accept_events(body_headers, receive, _sender(caller)))
-
-
-def _sender(caller: Caller) -> Sender:
-    if caller.customer_id is None:
-        raise WrongScope("this key belongs to no customer, so its events would belong to nobody")
-    return Sender(caller.customer_id, caller.agent_id, caller.agent_name)
+    return _response(await intake.accept_events(body_headers, receive, caller.sender))
 
 
 def _response(result: IntakeResult) -> Response:

@@ -16,7 +16,6 @@ from app.http.auth import Caller, KeyAuthenticator
 from app.intake.accept import Intake, IntakeResult
 from app.intake.body import read_tool_body
 from app.intake.dialects.tool_request import Dialect, ToolRequest
-from app.intake.validate import Sender
 
 QUERY_MOST = 100
 _KINDS = frozenset({KeyKind.ENROL, KeyKind.AGENT})
@@ -42,15 +41,13 @@ async def authenticate(request: Request, key: str) -> Caller:
 async def store_report(request: Request, tool: Tool, caller: Caller, path: Sequence[str] = ()) -> IntakeResult:
     """Store what a request reports. Raises TooLarge, Overloaded, Unavailable; a request that cannot be read becomes an event too."""
     message = _tool_request(request, caller, path)
-    return await _intake(request).accept_tool_request(
-        tool.name, tool.dialect, message, request.receive, _sender(caller)
-    )
+    return await _intake(request).accept_tool_request(tool.name, tool.dialect, message, request.receive, caller.sender)
 
 
 async def store_signal(request: Request, tool: Tool, caller: Caller, path: Sequence[str] = ()) -> IntakeResult:
     """Store what a request's path reports, and its body as a log, cut if it is too long. Raises Overloaded, Unavailable."""
     message = _tool_request(request, caller, path)
-    return await _intake(request).accept_signal(tool.name, tool.dialect, message, request.receive, _sender(caller))
+    return await _intake(request).accept_signal(tool.name, tool.dialect, message, request.receive, caller.sender)
 
 
 async def read_body(request: Request) -> bytes:
@@ -62,7 +59,7 @@ async def read_body(request: Request) -> bytes:
 async def store_body(request: Request, tool: Tool, caller: Caller, body: bytes) -> IntakeResult:
     """Store what a request reports whose body was read before. Raises Overloaded, Unavailable."""
     message = replace(_tool_request(request, caller, ()), body=body)
-    return await _intake(request).accept_tool_request_with_body(tool.name, tool.dialect, message, _sender(caller))
+    return await _intake(request).accept_tool_request_with_body(tool.name, tool.dialect, message, caller.sender)
 
 
 def path_parts(request: Request, *prefixes: str) -> list[str]:
@@ -116,10 +113,6 @@ def _query_of(request: Request) -> list[tuple[str, str]]:
     except ValueError:  # more parameters than any tool sends
         pairs = parse_qsl("&".join(text.split("&")[:QUERY_MOST]), keep_blank_values=True, errors="replace")
     return [(name, value) for name, value in pairs if name not in _SECRET]
-
-
-def _sender(caller: Caller) -> Sender:
-    return Sender(caller.customer_id or "", caller.agent_id, caller.agent_name)
 
 
 def _intake(request: Request) -> Intake:
