@@ -155,7 +155,7 @@ async def test_the_mail_says_what_the_expectation_was_learned_from_and_a_dismiss
     mail = message_from_bytes(message.mail, policy=policy.default).get_body(("plain",))
     assert mail is not None
     words = " ".join(mail.get_content().split())
-    assert "Learned from its runs, not confirmed: daily at 02:00 (Europe/Berlin)." in words
+    assert "This schedule was learned from its runs and is not confirmed: daily at 02:00 (Europe/Berlin)." in words
     job = await the_job(system)
     assert [section.title for section in (await summary(system)).sections] == ["missed"]
     async with system.context.database.write() as tx:
