@@ -109,7 +109,12 @@ def readable(rows: Iterable[Row[Any]], read: Callable[[Row[Any]], Item], noun: s
         try:
             found.append(read(row))
         except UNREADABLE as cause:
-            log.error("row left out because it cannot be read; delete it and create it again", noun=noun, id=row.id, cause=repr(cause))
+            log.error(
+                "row left out because it cannot be read; delete it and create it again",
+                noun=noun,
+                id=row.id,
+                cause=repr(cause),
+            )
     return found
 
 
