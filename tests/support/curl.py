@@ -27,15 +27,23 @@ def main() -> int:
     read.add_argument("url")
     read.add_argument("-H", dest="headers", action="append", default=[])
     read.add_argument("-X", dest="method")
-    read.add_argument("-d", "--data-binary", dest="data")
+    read.add_argument("-d", "--data-binary", dest="data", action="append")
     read.add_argument("-o", dest="output")
     read.add_argument("-D", dest="head")
     read.add_argument("-f", "--fail-with-body", dest="is_strict", action="store_true")
     read.add_argument("-s", action="store_true")
     read.add_argument("-S", action="store_true")
     asked = read.parse_args()
-    body = None if asked.data is None else sys.stdin.buffer.read() if asked.data == "@-" else asked.data.encode()
+    body = (
+        None
+        if asked.data is None
+        else sys.stdin.buffer.read()
+        if asked.data == ["@-"]
+        else "&".join(asked.data).encode()
+    )
     headers = dict(line.split(": ", 1) for line in asked.headers)
+    if body is not None:
+        headers = {"Content-Type": "application/x-www-form-urlencoded"} | headers
     answer = httpx.request(
         asked.method or ("GET" if body is None else "POST"), asked.url, content=body, headers=headers, timeout=60
     )
@@ -43,6 +51,8 @@ def main() -> int:
         sys.stdout.write("".join(f"{name}: {value}\r\n" for name, value in answer.headers.items()))
     if asked.output is None:
         sys.stdout.write(answer.text)
+    elif asked.output != "/dev/null":
+        Path(asked.output).write_bytes(answer.content)
     return FAILED if asked.is_strict and answer.is_error else 0
 
 

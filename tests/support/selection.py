@@ -4,7 +4,10 @@ Without `--all` a run leaves out the tests marked `slow`, and those that need a 
 With `--all` it leaves out none: a test whose program is missing fails and names it.
 """
 
+import functools
+import os
 import shutil
+import subprocess
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -24,9 +27,17 @@ PACKAGES = {
 
 
 def find(program: str) -> str | None:
-    """Return the path of a program. `tools:NAME` is one of .venv-tools, and `/path` that very file."""
+    """Return the path of a program. `tools:NAME` is one of .venv-tools, `root:mount` a mount that is permitted."""
     where, _, name = program.rpartition(":")
+    if where == "root":
+        return shutil.which(name) if _may_mount() else None
     return shutil.which(name, path=str(TOOLS_VENV) if where == "tools" else None)
+
+
+@functools.cache
+def _may_mount() -> bool:
+    trial = ["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"]
+    return os.geteuid() == 0 and subprocess.run(trial, capture_output=True, check=False).returncode == 0
 
 
 def lacking(item: pytest.Item) -> tuple[str, ...]:
@@ -42,7 +53,9 @@ def how_to_get(programs: Iterable[str]) -> str:
     commands = [f"apt-get install {' '.join(packages)}"] if packages else []
     if any(program.startswith("tools:") for program in programs):
         commands.append("make .venv-tools/.tools")
-    return " && ".join(commands)
+    if "root:mount" in programs:
+        commands.append("run the tests as a root user who may mount")
+    return ", ".join(commands)
 
 
 @dataclass(slots=True)

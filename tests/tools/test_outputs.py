@@ -111,8 +111,16 @@ def test_a_file_that_cannot_be_read_is_a_warning_that_names_it(heard: Heard, fol
 
 @pytest.mark.parametrize(
     ("tool", "command", "activity"),
-    [("restic", "check", "verify"), ("restic", "forget --keep-last 1 --prune", "prune"), ("borg", "check --info", "verify"), ("borg", "prune --list --keep-last 1", "prune")],
-)  # fmt: skip
+    [
+        pytest.param(tool, command, activity, marks=pytest.mark.needs(tool))
+        for tool, command, activity in (
+            ("restic", "check", "verify"),
+            ("restic", "forget --keep-last 1 --prune", "prune"),
+            ("borg", "check --info", "verify"),
+            ("borg", "prune --list --keep-last 1", "prune"),
+        )
+    ],
+)
 def test_maintenance_of_a_repository_is_not_a_backup(
     heard: Heard, folder: Path, tool: str, command: str, activity: str
 ):

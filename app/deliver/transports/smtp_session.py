@@ -5,6 +5,7 @@ PIPELINING (RFC 2920), because it receives several commands at once. So after th
 """
 
 import asyncio
+import contextlib
 import re
 from collections import deque
 from collections.abc import Iterable
@@ -113,7 +114,8 @@ class SmtpSession(asyncio.Protocol):
     def abort(self) -> None:
         """Close at once, without QUIT: a normal close would go on sending bytes that the server has not accepted yet."""
         self._lost = self._lost or ConnectionAbortedError("Connection aborted")
-        self._transport.abort()
+        with contextlib.suppress(AttributeError):  # Python 3.11.2 raises it for a TLS connection that was closed twice
+            self._transport.abort()
 
     def quit_without_reply(self) -> None:
         """Send QUIT and close without waiting for the reply."""
