@@ -178,6 +178,7 @@ def test_any_request_becomes_events_that_can_be_stored(tool: str, fuzz_s: float)
     run_repeatedly(check_one, fuzz_s)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tool", DIALECTS)
 def test_a_long_request_is_read_in_limited_time(tool: str):
     dialect, _ = DIALECTS[tool]

@@ -23,6 +23,7 @@ TITLES = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("tool", TOOLS)
 def test_a_long_report_is_read_in_limited_time(tool: str):
     dialect, _ = DIALECTS[tool]

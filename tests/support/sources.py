@@ -40,12 +40,16 @@ class Source:
         return names
 
 
-@cache
 def sources(*folders: str) -> tuple[Source, ...]:
     """Return the Python files under these folders of the checkout."""
-    paths = sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+    return tuple(source for folder in sorted(folders) for source in _sources_in(folder))
+
+
+@cache
+def _sources_in(folder: str) -> tuple[Source, ...]:
+    paths = sorted((ROOT / folder).rglob("*.py"))
     if not paths:
-        raise RuntimeError(f"no source under {folders}: this test would hold nothing")
+        raise RuntimeError(f"no source under {folder}: this test would check nothing")
     texts = [(str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")) for path in paths]
     return tuple(Source(name, text, ast.parse(text, name)) for name, text in texts)
 
