@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 from sqlalchemy import update
 
 from app.admin.first_start import first_start
@@ -147,7 +148,13 @@ class Storm:
             raise AssertionError(f"stuck: {await self.aftermath.undone()}") from None
 
     async def stop(self) -> None:
-        """Stop the programs with SIGTERM, and check their exit status and their logs."""
+        """Stop the programs with SIGTERM, and check their exit status and their logs.
+
+        They must have started: one that still loads its code has no handler for SIGTERM yet, and dies of it.
+        """
+        async with asyncio.timeout(BACK_S), httpx.AsyncClient() as client:
+            while not await _is_ready(client, f"http://127.0.0.1:{self.port}/readyz"):  # noqa: ASYNC110  (as above)
+                await asyncio.sleep(0.05)
         ended = {program.name: await program.stop() for program in self.programs}
         assert not any(ended.values()), ended
         assert not [line for program in self.programs for line in program.defects()]
@@ -175,6 +182,13 @@ class Storm:
 
     def _mail(self) -> dict[str, str]:
         return {"smtp_url": f"smtp://127.0.0.1:{self.server.port}?tls=none", "admin_email": "admin@example.org"}
+
+
+async def _is_ready(client: httpx.AsyncClient, url: str) -> bool:
+    try:
+        return (await client.get(url)).is_success
+    except httpx.TransportError:
+        return False
 
 
 def _due_soon(number: int, recipient_id: str) -> SummarySchedule:
