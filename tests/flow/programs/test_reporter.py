@@ -103,7 +103,8 @@ def test_both_outputs_in_one_place_keep_their_order(report: Reporter, tmp_path: 
 
 @pytest.mark.parametrize("sign", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
 def test_signals_reach_the_command_once(report: Reporter, sign: signal.Signals):
-    script = f"import signal, sys, time\ndef heard(*_): print('heard', flush=True)\nsignal.signal({int(sign)}, heard)\n"
+    # os.write, because a print in the handler fails if the signal arrives within the other print.
+    script = f"import os, signal, time\ndef heard(*_): os.write(1, b'heard\\n')\nsignal.signal({int(sign)}, heard)\n"
     script += "print('ready', flush=True)\nend = time.monotonic() + 1\nwhile time.monotonic() < end: time.sleep(0.05)"
     process = report.start("run", "--", sys.executable, "-c", script, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stdout is not None
@@ -126,7 +127,7 @@ def test_the_reporter_ends_by_the_signal_that_ended_the_command(heard: Heard, re
 
 
 def test_a_terminal_stays_a_terminal_and_its_keys_reach_the_command_once(heard: Heard, report: Reporter):
-    script = "import os, signal, time\nsignal.signal(2, lambda *_: print('interrupted', flush=True))\n"
+    script = "import os, signal, time\nsignal.signal(2, lambda *_: os.write(1, b'interrupted\\n'))\n"
     script += "print(os.isatty(0), os.isatty(1), os.isatty(2), flush=True)\nend = time.monotonic() + 2\n"
     script += "while time.monotonic() < end: time.sleep(0.05)\nraise SystemExit(130)"
     pid, terminal = pty.fork()
