@@ -6,6 +6,7 @@ Variants: `service` (worker off, also on SQLite), `with_worker`, and `no_databas
 import asyncio
 import sys
 
+from app import main
 from app.cli import serve
 from app.core.settings import Settings
 from app.http.app import HttpApp
@@ -34,5 +35,5 @@ if __name__ == "__main__":
     if _variant == "no_database":
         accept.GroupCommit = AnsweredAtOnce  # type: ignore[misc]
     if _variant != "with_worker":
-        serve.create_app = _without_worker
+        main.create_app = _without_worker  # `serve` imports it when it is called
     serve.serve()
