@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Protocol
 
 from app.domain.dedupe import content_key
 from app.intake import fields
@@ -14,6 +15,23 @@ from app.intake.sanitize import replace_unstorable
 
 MAX_UNREADABLE_LENGTH = 8 * 1024
 _SPACES = re.compile(r"\s+")
+_STARTED = "started"
+
+
+class EvidenceOfWords(Protocol):
+    """What words mean, and what decided it: a `Reading` of app/intake/language/reader.py."""
+
+    @property
+    def meaning(self) -> str:
+        """An outcome, `started` or `unclear`."""
+
+    @property
+    def words(self) -> str:
+        """The words that decided, empty if none did."""
+
+    @property
+    def rule(self) -> str:
+        """The rule that decided."""
 
 
 def make_event(
@@ -33,11 +51,20 @@ def make_event(
     labels: Mapping[str, object] | None = None,
     extra: Mapping[str, object] | None = None,
     key: object = None,
+    reading: EvidenceOfWords | None = None,
 ) -> WireEvent:
     """Return an event. `at` has a time zone or is None; `key` is anything that identifies this fact for ever, such as a run's id and phase.
 
+    `reading` sets phase and outcome where the caller sets none, and is kept as evidence in `extra`: what decided must be shown.
     Names that are too long keep their beginning and get a hash of the whole, so that two different names stay different.
     """
+    if reading is not None:
+        meaning = str(reading.meaning)
+        if outcome is None and meaning != _STARTED:
+            outcome = meaning
+        phase = phase or (_STARTED if outcome is None else "finished")
+        evidence = {"meaning": meaning, "words": reading.words, "rule": reading.rule}
+        extra = {"reading": evidence, **(extra or {})}
     fields_or_none: WireEvent = {
         "agent": limit_name(agent),
         "job": limit_name(job),
