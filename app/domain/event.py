@@ -34,6 +34,7 @@ class RunOutcome(StrEnum):
     WARNING = "warning"
     FAILURE = "failure"
     CANCELLED = "cancelled"
+    UNCLEAR = "unclear"  # it ended, and neither success nor failure is proven
     MISSED = "missed"
     SUPERSEDED = "superseded"  # it began and never ended, and a later run ended
 

@@ -122,12 +122,16 @@ def history_order(run: Run) -> tuple[datetime, str]:
 def apply_run(job: Job, run: Run) -> Job:
     """Return the job after an ended run that is newer than all before. A cancelled run resets only the count of missed runs.
 
+    An unclear run changes only when the newest run ended: nobody knows how it went, so all else stays as the last proven run left it.
+
     A run with warnings ends a row of failures, because it stored something; only a success ends a row of warnings. A missed
     run leaves both counts as they are.
     """
     outcome = run.outcome
     if outcome is None or run.ended_at is None:
         raise ValueError("only an ended run changes its job")
+    if outcome is RunOutcome.UNCLEAR:
+        return replace(job, last_finished_at=run.ended_at)
     bad = outcome in (RunOutcome.FAILURE, RunOutcome.MISSED)
     good = outcome in (RunOutcome.SUCCESS, RunOutcome.WARNING)
     failures = job.failures_in_row + 1 if outcome is RunOutcome.FAILURE else 0 if good else job.failures_in_row

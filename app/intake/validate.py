@@ -16,6 +16,7 @@ from app.store.intake import NewEvent
 _SEVERITY_BY_OUTCOME = {
     RunOutcome.FAILURE.value: Severity.ERROR.value,
     RunOutcome.WARNING.value: Severity.WARNING.value,
+    RunOutcome.UNCLEAR.value: Severity.WARNING.value,
 }
 
 

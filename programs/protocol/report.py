@@ -26,8 +26,8 @@ REFUSED_SHOWN = 100  # refused events that an answer names: a client that sends 
 
 STARTED, FINISHED = "started", "finished"
 PHASES = (STARTED, "progress", FINISHED)
-SUCCESS, WARNING, FAILURE, CANCELLED = "success", "warning", "failure", "cancelled"
-OUTCOMES = (SUCCESS, WARNING, FAILURE, CANCELLED)
+SUCCESS, WARNING, FAILURE, CANCELLED, UNCLEAR = "success", "warning", "failure", "cancelled", "unclear"
+OUTCOMES = (SUCCESS, WARNING, FAILURE, CANCELLED, UNCLEAR)
 SEVERITIES = ("info", "warning", "error", "critical")
 ACTIVITIES = ("backup", "restore", "verify", "prune", "replicate", "admin", "heartbeat", "other")
 

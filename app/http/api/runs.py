@@ -48,7 +48,7 @@ class RunsQuery(ScopedQuery):
     """Filters of the list of runs."""
 
     outcome: Annotated[
-        Literal["running", "success", "warning", "failure", "cancelled", "missed", "superseded"] | None,
+        Literal["running", "success", "warning", "failure", "cancelled", "unclear", "missed", "superseded"] | None,
         Field(description="Only those with this outcome; `running`: only those without one yet."),
     ] = None
 
