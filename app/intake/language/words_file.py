@@ -1,0 +1,81 @@
+"""Load the word files: words/<language>.tsv, one term a line with its meaning and an example, which a speaker can correct."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+from importlib.resources import files
+
+NO_WORD_BOUNDARIES = "# no word boundaries"
+
+
+class TermMeaning(StrEnum):
+    """What a term does to the clause that it stands in (the trigger categories of ConText and NegEx, and counts)."""
+
+    FAILED = "failed"
+    WARNED = "warned"
+    CANCELLED = "cancelled"
+    SUCCEEDED = "succeeded"
+    ENDED = "ended"
+    RUNNING = "running"
+    TROUBLE = "trouble"
+    GOOD = "good"
+    NOT = "not"
+    NOT_BACK = "not_back"
+    NOT_BOTH = "not_both"
+    ALL = "all"
+    NONE = "none"
+    OF = "of"
+    ENDS_SCOPE = "ends_scope"
+    EXCEPT = "except"
+    STALE = "stale"
+    PAST = "past"
+    FIXED = "fixed"
+    FUTURE = "future"
+    DOUBT = "doubt"
+    NO_RUN = "no_run"
+    OTHER_WORK = "other_work"
+    IGNORE = "ignore"
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A line of a word file."""
+
+    language: str
+    meaning: TermMeaning
+    term: str
+
+
+class BadWordFile(ValueError):
+    """A line of a word file that cannot be used; the message names file and line."""
+
+
+def languages() -> list[str]:
+    """Return the codes of the languages that have a word file."""
+    folder = files(__package__) / "words"
+    return sorted(file.name.removesuffix(".tsv") for file in folder.iterdir() if file.name.endswith(".tsv"))
+
+
+@cache
+def has_word_boundaries(language: str) -> bool:
+    """Return whether words of the language are separated by spaces; where not, terms are found anywhere."""
+    return not _read(language).startswith(NO_WORD_BOUNDARIES)
+
+
+def load_terms(language: str) -> Iterator[Term]:
+    """Yield the terms of a language. Raises BadWordFile."""
+    for number, line in enumerate(_read(language).splitlines(), start=1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        columns = line.split("\t")
+        where = f"{language}.tsv, line {number}"
+        if len(columns) != 3 or not all(column.strip() for column in columns):  # noqa: PLR2004  (meaning, term, example)
+            raise BadWordFile(f"{where}: three columns, separated by tabs: meaning, term, example")
+        if columns[0] not in TermMeaning.__members__.values():
+            raise BadWordFile(f"{where}: {columns[0]!r} is no meaning")
+        yield Term(language, TermMeaning(columns[0]), " ".join(columns[1].split()))
+
+
+def _read(language: str) -> str:
+    return (files(__package__) / "words" / f"{language}.tsv").read_text(encoding="utf-8")

@@ -1,0 +1,15 @@
+import pytest
+
+from app.intake.language.words_file import languages, load_terms
+
+
+@pytest.mark.parametrize("language", languages())
+def test_each_line_of_a_word_file_has_a_known_meaning_a_term_and_an_example(language):
+    assert list(load_terms(language))
+
+
+@pytest.mark.parametrize("language", languages())
+def test_no_term_has_two_meanings_in_one_language(language):
+    seen = {}
+    for term in load_terms(language):
+        assert seen.setdefault(term.term, term.meaning) == term.meaning, term
