@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from programs.protocol.report import CANCELLED, FAILURE, SUCCESS, WARNING
 from programs.reporter.command import CommandEnd
-from programs.reporter.readings.reading import Reading
+from programs.reporter.readings.reading import OutputReading
 from programs.reporter.tools import BackupTool
 
 NOT_RUNNABLE, NOT_FOUND = 126, 127  # the exit codes of a shell
@@ -39,7 +39,7 @@ class JudgedOutcome:
     message: str
 
 
-def judge(tool: BackupTool, ended: CommandEnd, reading: Reading) -> JudgedOutcome:
+def judge(tool: BackupTool, ended: CommandEnd, reading: OutputReading) -> JudgedOutcome:
     """Decide by exit code or signal, and by the output where the code does not tell.
 
     Only a run that a person stopped is cancelled, and sends no alert. Time limits and shutdowns send signals, too: those backups failed.

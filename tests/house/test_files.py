@@ -15,6 +15,7 @@ REGISTRY = re.compile(
 )
 PRIVATE_KEY = re.compile("-----BEGIN [A-Z ]*PRIVATE " + "KEY-----")
 RECORDED = "tests/corpus/requests/"  # output of programs on other machines
+LABELLED = "tests/unit/intake/language/cases/"  # texts of other machines, whose paths must not decide
 LOCKS = ("requirements.lock", "requirements-test.lock")
 
 
@@ -35,7 +36,7 @@ def test_no_file_names_a_path_or_a_registry_of_one_machine(pattern: re.Pattern[s
     found = [
         f"{name}:{number}: {line.strip()[:120]}"
         for name, text in _texts()
-        if pattern is not SCRATCH or not name.startswith(RECORDED)
+        if not name.startswith(LABELLED) and (pattern is not SCRATCH or not name.startswith(RECORDED))
         for number, line in enumerate(text.splitlines(), start=1)
         if pattern.search(line)
     ]

@@ -9,7 +9,7 @@ import contextlib
 import re
 
 from programs.protocol.checked import BadShape, CheckedObject, read_object
-from programs.reporter.readings.reading import LINE_MOST, Reading, inner, numbers, objects, plain_lines, short
+from programs.reporter.readings.reading import LINE_MOST, OutputReading, inner, numbers, objects, plain_lines, short
 
 _STATS = {
     "original_size": "bytes_processed",
@@ -25,7 +25,7 @@ _WHY = re.compile(
 _CHANGED = "file changed while we backed it up"
 
 
-def read(out: str, err: str) -> Reading:
+def read(out: str, err: str) -> OutputReading:
     """Read the ends of both streams."""
     # `--json` prints one object over several lines; other output may come before it.
     start = 0 if out.startswith("{") else out.find("\n{\n") + 1
@@ -55,4 +55,4 @@ def read(out: str, err: str) -> Reading:
     plain_reason = next((line for line in lines if _WHY.match(line)), "")
     reason = worst or next(iter([*warnings, *plain]), "") or plain_reason
     note = f"archive {name} saved" if name else ""
-    return Reading(metrics, unread, short(reason), note, {"archive": name} if name else {})
+    return OutputReading(metrics, unread, short(reason), note, {"archive": name} if name else {})

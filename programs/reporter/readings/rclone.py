@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from programs.reporter.readings.reading import Reading, amount, inner, number, numbers, objects, short
+from programs.reporter.readings.reading import OutputReading, amount, inner, number, numbers, objects, short
 
 _STATS = {
     "bytes": "bytes_stored",
@@ -24,7 +24,7 @@ _ERROR = re.compile(r"^(?:[\d/]{10} [\d:]{8} )?(?:ERROR : |CRITICAL: |Failed to 
 _WHEN = re.compile(r"^[\d/]{10} [\d:]{8} ")
 
 
-def read(out: str, err: str) -> Reading:
+def read(out: str, err: str) -> OutputReading:
     """Read the ends of both streams."""
     text = out + "\n" + err
     # The statistics that are printed for people; the last ones count.
@@ -45,4 +45,4 @@ def read(out: str, err: str) -> Reading:
     count = int(metrics.pop("errors", 0)) or len(errors)
     if count:
         metrics["errors"] = count
-    return Reading(metrics, count, short(errors[0] if errors else ""))
+    return OutputReading(metrics, count, short(errors[0] if errors else ""))

@@ -7,20 +7,20 @@ from dataclasses import replace
 
 from programs.reporter.capture import CapturedOutput
 from programs.reporter.readings import borg, rclone, restic, rsync
-from programs.reporter.readings.reading import Reading, short
+from programs.reporter.readings.reading import OutputReading, short
 from programs.reporter.tools import BackupTool
 
 _READERS = {"restic": restic.read, "borg": borg.read, "rsync": rsync.read, "rclone": rclone.read}
 _PROGRESS = re.compile(r'^\{"message_type":"(?:status|verbose_status)".{0,20000}\n', re.MULTILINE)
 
 
-def read(tool: BackupTool, output: CapturedOutput) -> Reading:
+def read(tool: BackupTool, output: CapturedOutput) -> OutputReading:
     """Read an output. If no reader recognises it, the reason is its last line, which usually says what went wrong."""
     readers = [_READERS[tool.name]] if tool.name in _READERS else list(_READERS.values()) if not tool.name else []
     readings = [reader(output.out, output.err) for reader in readers]
     best = next(
         (found for found in readings if found.metrics or found.errors),
-        next((found for found in readings if found.reason), Reading()),
+        next((found for found in readings if found.reason), OutputReading()),
     )
     return best if best.reason else replace(best, reason=_last_line(output.err) or _last_line(output.out))
 

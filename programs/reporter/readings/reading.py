@@ -15,7 +15,7 @@ _UNITS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4, "P": 5, "E": 6}
 
 
 @dataclass(frozen=True)
-class Reading:
+class OutputReading:
     """`errors` is the number of errors that the tool reported; `reason` is the most important one; `note` says shortly what was done."""
 
     metrics: Mapping[str, float] = field(default_factory=dict)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from programs.reporter.readings.reading import Reading, amount, inner, numbers, objects, short
+from programs.reporter.readings.reading import OutputReading, amount, inner, numbers, objects, short
 
 _SUMMARY = {
     "total_bytes_processed": "bytes_processed",
@@ -24,7 +24,7 @@ _ADDED = re.compile(r"^Added to the repo(?:sitory)?: ([\d.]{1,20} [KMGTP]?i?B)(?
 _SAVED = re.compile(r"^snapshot ([0-9a-f]{8,64}) saved", re.MULTILINE)
 
 
-def read(out: str, err: str) -> Reading:
+def read(out: str, err: str) -> OutputReading:
     """Read the ends of both streams."""
     metrics: dict[str, float] = {}
     if found := _PROCESSED.search(out):
@@ -54,7 +54,7 @@ def read(out: str, err: str) -> Reading:
     is_partial = "at least one source file could not be read" in fatal
     note = f"snapshot {snapshot[:8]} saved" if snapshot else ""
     reason = first if is_partial else fatal or first
-    return Reading(metrics, len(items), short(reason), note, {"snapshot": snapshot} if snapshot else {})
+    return OutputReading(metrics, len(items), short(reason), note, {"snapshot": snapshot} if snapshot else {})
 
 
 def _bytes(name: str, text: str) -> dict[str, float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from programs.reporter.readings.reading import Reading, amount, short
+from programs.reporter.readings.reading import OutputReading, amount, short
 
 _LINES = {
     "files_processed": re.compile(r"^Number of files: .{0,60}?reg: ([\d.,']{1,40})", re.MULTILINE),
@@ -19,7 +19,7 @@ _ERROR = re.compile(r"^(?:rsync: .{1,2000}|file has vanished: .{1,2000})$", re.M
 _END = re.compile(r"^rsync (?:error|warning): .{1,2000}$", re.MULTILINE)
 
 
-def read(out: str, err: str) -> Reading:
+def read(out: str, err: str) -> OutputReading:
     """Read the ends of both streams."""
     metrics: dict[str, float] = {}
     for name, line in _LINES.items():
@@ -27,4 +27,4 @@ def read(out: str, err: str) -> Reading:
             metrics[name] = int(value)
     errors, end = _ERROR.findall(err), _END.search(err)
     reason = errors[0] if errors else end[0] if end else ""
-    return Reading(metrics, len(errors), short(reason))
+    return OutputReading(metrics, len(errors), short(reason))

@@ -1,3 +1,5 @@
+"""The word files: each line can be used, and no term contradicts itself."""
+
 import pytest
 
 from app.intake.language.words_file import languages, load_terms

@@ -13,7 +13,7 @@ from programs.reporter.command import CommandEnd
 from programs.reporter.outcome import judge
 from programs.reporter.readings import borg, rclone, restic, rsync
 from programs.reporter.readings.read import log_of, read
-from programs.reporter.readings.reading import Reading, amount
+from programs.reporter.readings.reading import OutputReading, amount
 from programs.reporter.tools import BackupTool, tool_of
 from tests.support.sources import ROOT
 
@@ -131,7 +131,7 @@ def test_any_bytes_result_in_a_reading_and_never_in_an_error(out: bytes, err: by
 def test_a_long_line_is_read_in_no_time():
     text = "rsync: " + "x" * 65_000 + "\n" + "Transferred: " * 5_000
     for one in (borg, rclone, restic, rsync):
-        assert isinstance(one.read(text, text), Reading)
+        assert isinstance(one.read(text, text), OutputReading)
 
 
 COMMANDS = {
@@ -170,7 +170,7 @@ CODES = [
 @pytest.mark.parametrize(("line", "codes"), CODES, ids=[line for line, _ in CODES])
 def test_an_exit_code_is_judged_by_its_tool(line: str, codes: dict[int, str]):
     tool = tool_of(line.split())
-    assert {code: judge(tool, CommandEnd(code), Reading()).outcome for code in codes} == codes
+    assert {code: judge(tool, CommandEnd(code), OutputReading()).outcome for code in codes} == codes
 
 
 def test_a_refusal_by_sudo_is_not_a_warning_of_borg():
@@ -180,13 +180,13 @@ def test_a_refusal_by_sudo_is_not_a_warning_of_borg():
 
 def test_only_what_somebody_stopped_at_the_terminal_is_cancelled():
     tool = tool_of(["restic"])
-    assert {judge(tool, CommandEnd(0, signal), Reading()).outcome for signal in (2, 9, 15)} == {"failure"}
+    assert {judge(tool, CommandEnd(0, signal), OutputReading()).outcome for signal in (2, 9, 15)} == {"failure"}
     stopped = [
         CommandEnd(0, 2, is_interrupted=True),
         CommandEnd(130, is_interrupted=True),
         CommandEnd(0, is_interrupted=True),
     ]
-    assert [judge(tool, one, Reading()).outcome for one in stopped] == ["cancelled", "cancelled", "success"]
+    assert [judge(tool, one, OutputReading()).outcome for one in stopped] == ["cancelled", "cancelled", "success"]
 
 
 def test_a_log_keeps_head_and_tail_and_drops_what_is_not_text():
