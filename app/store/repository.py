@@ -5,7 +5,7 @@ Pages go by id, which sorts by the time of creation, so that no page costs more 
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Generic, TypeVar
@@ -105,12 +105,19 @@ class Repository(Generic[T]):
         return None if row is None else StoredRow(row["id"], row["version"], dict(row))
 
     async def page(self, tx: ReadTx, where: Conditions, window: Window) -> Page[T]:
-        """Return the things that meet all conditions, in the order of their ids. A page with `next` is full."""
+        """Return the things that meet all conditions, in the order of their ids.
+
+        Rows that cannot be read are left out; a page with `next` still has at least one thing.
+        """
         own = self.table.c.id
-        query = select(*self.mapping.columns).where(*where, *self.bounds(window)).limit(window.limit + 1)
-        rows = (await tx.connection.execute(query.order_by(own.desc() if self._newest_first else own))).all()
-        things = readable(rows[: window.limit], self.mapping.read, self.noun)
-        return Page(tuple(things), str(rows[window.limit - 1].id) if len(rows) > window.limit else None)
+        while True:
+            query = select(*self.mapping.columns).where(*where, *self.bounds(window)).limit(window.limit + 1)
+            rows = (await tx.connection.execute(query.order_by(own.desc() if self._newest_first else own))).all()
+            things = readable(rows[: window.limit], self.mapping.read, self.noun)
+            after = str(rows[window.limit - 1].id) if len(rows) > window.limit else None
+            if things or after is None:
+                return Page(tuple(things), after)
+            window = replace(window, after=after)
 
     def bounds(self, window: Window) -> list[ColumnElement[bool]]:
         """Return the conditions on the id that a window means."""

@@ -115,7 +115,7 @@ async def list_agents(query: Annotated[AgentsQuery, Query()], context: Context, 
     return AgentPage.of(page)
 
 
-@router.get("/{agent_id}", operation_id="get_agent", summary="Get an agent", responses=problems(404))
+@router.get("/{agent_id}", operation_id="get_agent", summary="Get an agent", responses=problems(404, 409))
 async def get_agent(agent_id: PathId, response: Response, context: Context, _caller: Reader) -> AgentOut:
     """Return one agent."""
     async with context.database.read() as tx:

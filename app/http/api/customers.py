@@ -88,7 +88,7 @@ async def list_customers(query: Annotated[CustomersQuery, Query()], context: Con
     return CustomerPage.of(page)
 
 
-@router.get("/{customer_id}", operation_id="get_customer", summary="Get a customer", responses=problems(404))
+@router.get("/{customer_id}", operation_id="get_customer", summary="Get a customer", responses=problems(404, 409))
 async def get_customer(customer_id: PathId, response: Response, context: Context, _caller: Reader) -> CustomerOut:
     """Return one customer."""
     async with context.database.read() as tx:

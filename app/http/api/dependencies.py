@@ -51,7 +51,7 @@ _MEANING = {
     401: "No key, or an unknown key.",
     403: "The key does not allow this.",
     404: "It does not exist.",
-    409: "Its present state does not allow this, or its name is taken; `detail` says why.",
+    409: "Its present state does not allow this, its name is taken, or another version wrote it; `code` and `detail` say which.",
     412: "`stale_edit`: somebody else edited it in the meantime.",
     422: "What was sent breaks a rule; `field` names where.",
     503: "The service is busy, or the database cannot be reached; try again.",

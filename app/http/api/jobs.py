@@ -205,7 +205,7 @@ async def list_jobs(query: Annotated[JobsQuery, Query()], context: Context, _cal
     return JobPage.of(page)
 
 
-@router.get("/{job_id}", operation_id="get_job", summary="Get a job", responses=problems(404))
+@router.get("/{job_id}", operation_id="get_job", summary="Get a job", responses=problems(404, 409))
 async def get_job(job_id: PathId, response: Response, context: Context, _caller: Reader) -> JobOut:
     """Return one job with its present state."""
     async with context.database.read() as tx:

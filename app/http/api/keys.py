@@ -96,7 +96,7 @@ async def list_keys(query: Annotated[KeysQuery, Query()], context: Context, _cal
     return KeyPage.of(page)
 
 
-@router.get("/{key_id}", operation_id="get_key", summary="Get a key", responses=problems(404))
+@router.get("/{key_id}", operation_id="get_key", summary="Get a key", responses=problems(404, 409))
 async def get_key(key_id: PathId, context: Context, _caller: Reader) -> KeyOut:
     """Return one key, without the key itself."""
     async with context.database.read() as tx:

@@ -145,7 +145,7 @@ async def list_mail_rules(query: Annotated[MailRulesQuery, Query()], context: Co
     return MailRulePage.of(page)
 
 
-@router.get("/{mail_rule_id}", operation_id="get_mail_rule", summary="Get a mail rule", responses=problems(404))
+@router.get("/{mail_rule_id}", operation_id="get_mail_rule", summary="Get a mail rule", responses=problems(404, 409))
 async def get_mail_rule(mail_rule_id: PathId, response: Response, context: Context, _caller: Reader) -> MailRuleOut:
     """Return one mail rule."""
     async with context.database.read() as tx:

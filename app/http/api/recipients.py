@@ -183,7 +183,7 @@ async def list_recipients(
     return RecipientPage.of(page)
 
 
-@router.get("/{recipient_id}", operation_id="get_recipient", summary="Get a recipient", responses=problems(404))
+@router.get("/{recipient_id}", operation_id="get_recipient", summary="Get a recipient", responses=problems(404, 409))
 async def get_recipient(recipient_id: PathId, response: Response, context: Context, _caller: Reader) -> RecipientOut:
     """Return one recipient."""
     async with context.database.read() as tx:

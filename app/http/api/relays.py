@@ -179,7 +179,7 @@ async def list_relays(query: Annotated[RelaysQuery, Query()], context: Context, 
     return RelayPage.of(page)
 
 
-@router.get("/{relay_id}", operation_id="get_relay", summary="Get a relay", responses=problems(404))
+@router.get("/{relay_id}", operation_id="get_relay", summary="Get a relay", responses=problems(404, 409))
 async def get_relay(relay_id: PathId, response: Response, context: Context, _caller: Reader) -> RelayDetailsOut:
     """Return one relay, with the last report of its doctor line by line."""
     return await _details(context, relay_id, response)

@@ -185,7 +185,7 @@ async def list_routes(query: Annotated[RoutesQuery, Query()], context: Context, 
     return RoutePage.of(page)
 
 
-@router.get("/{route_id}", operation_id="get_route", summary="Get a route", responses=problems(404))
+@router.get("/{route_id}", operation_id="get_route", summary="Get a route", responses=problems(404, 409))
 async def get_route(route_id: PathId, response: Response, context: Context, _caller: Reader) -> RouteOut:
     """Return one route."""
     async with context.database.read() as tx:

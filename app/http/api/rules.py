@@ -161,7 +161,7 @@ async def list_rules(query: Annotated[RulesQuery, Query()], context: Context, _c
     return RulePage.of(page)
 
 
-@router.get("/{rule_id}", operation_id="get_rule", summary="Get a rule", responses=problems(404))
+@router.get("/{rule_id}", operation_id="get_rule", summary="Get a rule", responses=problems(404, 409))
 async def get_rule(rule_id: PathId, response: Response, context: Context, _caller: Reader) -> RuleOut:
     """Return one rule."""
     async with context.database.read() as tx:

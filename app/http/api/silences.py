@@ -146,7 +146,7 @@ async def list_silences(query: Annotated[SilencesQuery, Query()], context: Conte
     return SilencePage.of(page)
 
 
-@router.get("/{silence_id}", operation_id="get_silence", summary="Get a silence", responses=problems(404))
+@router.get("/{silence_id}", operation_id="get_silence", summary="Get a silence", responses=problems(404, 409))
 async def get_silence(silence_id: PathId, response: Response, context: Context, _caller: Reader) -> SilenceOut:
     """Return one silence."""
     async with context.database.read() as tx:

@@ -248,7 +248,7 @@ async def list_summary_schedules(
     "/{summary_schedule_id}",
     operation_id="get_summary_schedule",
     summary="Get a summary schedule",
-    responses=problems(404),
+    responses=problems(404, 409),
 )
 async def get_summary_schedule(
     summary_schedule_id: PathId, response: Response, context: Context, _caller: Reader

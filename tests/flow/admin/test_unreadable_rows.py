@@ -87,3 +87,14 @@ async def test_a_row_that_cannot_be_read_can_be_deleted(
         assert ends_at <= datetime.now(UTC)
     else:
         assert (await api.ask("GET", path)).status_code == 404
+
+
+async def test_a_page_with_next_is_never_empty(api: Api) -> None:
+    for place in range(4):
+        await api.tell("POST", "/v1/rules", json={"name": f"rule {place}", "kind": "failed"})
+    stored = await api.items("/v1/rules", limit=100)
+    unreadable = {rule["id"] for rule in stored[:-1]}
+    async with api.context.database.write() as tx:
+        await tx.connection.execute(update(rules).where(rules.c.id.in_(unreadable)).values(matchers=UNKNOWN_MATCHER))
+    page = (await api.ask("GET", "/v1/rules", params={"limit": 1})).json()
+    assert ([rule["id"] for rule in page["items"]], page["next"]) == ([stored[-1]["id"]], None)
