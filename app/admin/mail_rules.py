@@ -1,4 +1,4 @@
-"""What administrators do to mail rules: what a mail means, for tools that can only mail."""
+"""What administrators do to mail rules: what a text of a tool means."""
 
 from collections.abc import Callable, Collection
 
@@ -12,9 +12,9 @@ from app.store.transactions import WriteTx
 
 
 async def create_mail_rule(tx: WriteTx, rule: MailRule, by: Editor) -> MailRule:
-    """Add a mail rule. Raises BadInput if its customer does not exist or its subject has too many stars, Conflict if the name is taken."""
+    """Add a mail rule. Raises BadInput if its customer does not exist or one of its globs has too many stars, Conflict if the name is taken."""
     await check_customer(tx, rule.customer_id)
-    _check_subject(rule)
+    _check_globs(rule)
     return await editing.insert(tx, MAIL_RULES, rule, by)
 
 
@@ -33,7 +33,7 @@ async def update_mail_rule(
         return before
     if after.customer_id != before.customer_id:
         await check_customer(tx, after.customer_id)
-    _check_subject(after)
+    _check_globs(after)
     return await editing.save(tx, MAIL_RULES, before, after, by)
 
 
@@ -43,6 +43,7 @@ async def delete_mail_rule(tx: WriteTx, rule_id: str, by: Editor, *, versions: C
     await editing.delete(tx, MAIL_RULES, rule, by)
 
 
-def _check_subject(rule: MailRule) -> None:
-    if rule.subject.count("*") > STARS_MOST:
-        raise BadInput(f"subject: more than {STARS_MOST} stars", code="too_many", field="subject")
+def _check_globs(rule: MailRule) -> None:
+    for field, glob in (("subject", rule.subject), ("sender", rule.sender), ("body", rule.body)):
+        if (glob or "").count("*") > STARS_MOST:
+            raise BadInput(f"{field}: more than {STARS_MOST} stars", code="too_many", field=field)

@@ -1,24 +1,46 @@
-"""A mail rule: what a mail means, by its subject, from a tool that can only send mail. Globs, no regular expressions. Pure."""
+"""A mail rule: what a text of a tool means, by its subject, sender and body. Globs, no regular expressions. Pure.
+
+It holds for mails, and for every other event whose outcome was read from words.
+"""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from app.domain.event import Activity, RunOutcome
 
-STARS_MOST = 9
+STARS_MOST = 50  # of each glob; a text whose numbers became stars has many
+BODY_SEARCHED = 64 * 1024  # characters; a rule's cost for one text is bounded by it
 _PLACE = re.compile(r"\{([1-9])\}")
+_SPACES = re.compile(r"\s+")
+
+
+@dataclass(frozen=True, slots=True)
+class ToolText:
+    """The words in which a tool reported: a mail, or a message with a title. `sender` is the mail's address or the tool's name."""
+
+    subject: str
+    sender: str = ""
+    body: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class MailRule:
-    """A rule. `subject` is a glob. `job` may contain `{1}` to `{9}`: the text that the first and the following `*` match; None: the key's job."""
+    """A rule. `subject`, `sender` and `body` are globs; those that are set must all match, and at least one is set.
+
+    `job` and `agent` may contain `{1}` to `{9}`: the texts that the `*` match, those of the subject first, then those of the sender
+    and of the body. None for them and for `activity`: what the text itself names.
+    """
 
     id: str
-    subject: str
+    subject: str | None
     outcome: RunOutcome
-    activity: Activity = Activity.BACKUP
+    activity: Activity | None = None
     job: str | None = None
+    agent: str | None = None
+    sender: str | None = None
+    body: str | None = None
     name: str = ""
     customer_id: str | None = None
     position: int = 100
@@ -26,16 +48,42 @@ class MailRule:
     created_at: datetime | None = None  # None: not stored yet
     version: int = 1
 
-    def read(self, subject: str) -> list[str] | None:
-        """Return the text that each `*` matches, or None if the subject does not match. Case does not matter."""
-        return stars_of(subject, self.subject)
+    def read(self, text: ToolText) -> list[str] | None:
+        """Return the texts that the `*` match, or None if the rule does not hold for this text. Case and kinds of space do not matter."""
+        stars: list[str] = []
+        for glob, value in ((self.subject, text.subject), (self.sender, text.sender), (self.body, text.body)):
+            if glob is None:
+                continue
+            # A body has line ends where a glob, being one line, has spaces.
+            found = stars_of(_SPACES.sub(" ", value[:BODY_SEARCHED]).strip(), _SPACES.sub(" ", glob).strip())
+            if found is None:
+                return None
+            stars += found
+        return stars
 
-    def job_of(self, stars: list[str]) -> str | None:
-        """Return the job of a mail whose subject has these texts for the `*`; None: the key's job."""
-        if self.job is None:
-            return None
-        named = _PLACE.sub(lambda place: stars[int(place[1]) - 1] if int(place[1]) <= len(stars) else "", self.job)
-        return named.strip() or None
+    def job_of(self, stars: Sequence[str]) -> str | None:
+        """Return the job that the rule names, with these texts for the `*`; None: the one that the text names."""
+        return _filled(self.job, stars)
+
+    def agent_of(self, stars: Sequence[str]) -> str | None:
+        """Return the agent that the rule names, with these texts for the `*`; None: the one that the text names."""
+        return _filled(self.agent, stars)
+
+
+def first_rule(rules: Sequence[MailRule], text: ToolText) -> tuple[MailRule, list[str]] | None:
+    """Return the first rule that holds for a text, with the texts that its `*` match; None if none does."""
+    for rule in rules:
+        stars = rule.read(text)
+        if stars is not None:
+            return rule, stars
+    return None
+
+
+def _filled(name: str | None, stars: Sequence[str]) -> str | None:
+    if name is None:
+        return None
+    filled = _PLACE.sub(lambda place: stars[int(place[1]) - 1] if int(place[1]) <= len(stars) else "", name)
+    return filled.strip() or None
 
 
 def stars_of(text: str, glob: str) -> list[str] | None:

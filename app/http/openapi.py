@@ -31,7 +31,7 @@ _TAGS = {
     "transports": "How messages leave: their state, and tests that send one message at once.",
     "relays": "Windows hosts that send messages through a local mail client (MAPI).",
     "summary-schedules": "When a summary of all jobs is sent, to whom, and of which jobs.",
-    "mail-rules": "How mails of tools that can only send mail are read.",
+    "mail-rules": "What texts of tools mean: mails, and messages whose outcome is read from words.",
     "connect": "What to copy into a backup tool so that it reports to us.",
     "keys": "Keys of administrators, agents and relays. A key is shown once, when it is created.",
     "retention": "For how long events and history are kept.",

@@ -65,10 +65,13 @@ mail_rules = Table(
     Column("name", String(200), nullable=False, unique=True),
     Column("position", Integer, nullable=False),
     Column("enabled", Boolean, nullable=False),
-    Column("subject", String(500), nullable=False),  # a glob
+    Column("subject", String(500)),  # a glob, as sender and body
+    Column("sender", String(500)),
+    Column("body", String(2000)),
     Column("outcome", String(12), nullable=False),
-    Column("activity", String(12), nullable=False),
+    Column("activity", String(12)),
     Column("job", String(200)),
+    Column("agent", String(200)),
     Column("created_at", Utc, nullable=False),
     Column("version", Integer, nullable=False, server_default="1"),
 )

@@ -1,11 +1,11 @@
-"""Mail rules over HTTP: what a mail of a tool that can only mail means."""
+"""Mail rules over HTTP: what a text of a tool means, be it a mail or a message whose outcome was read from words."""
 
 from dataclasses import replace
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from fastapi import APIRouter, Query, Response
-from pydantic import Field
+from pydantic import Field, StringConstraints, model_validator
 from starlette.status import HTTP_201_CREATED, HTTP_204_NO_CONTENT
 
 from app.admin import mail_rules as admin_mail_rules
@@ -28,7 +28,6 @@ from app.http.api.fields import (
     PathId,
     Position,
     StrictModel,
-    Value,
     Version,
     example,
     left_out,
@@ -40,43 +39,73 @@ from app.store.mail_rules import MAIL_RULES, page_mail_rules
 
 router = APIRouter(prefix="/v1/mail-rules", tags=["mail-rules"])
 
-_SUBJECT = "A glob over the subject, in any case; `*` is any text."
-_JOB = "The job's name; `{1}` is what the first `*` stood for. Null: the job of the key, or else the sender."
+_STORABLE = r"^[^\x00]*[^\s\x00][^\x00]*$"  # a glob of spaces only would match every text without words
+_SUBJECT = (
+    "A glob over the subject of a mail or the title of a message, in any case; `*` is any text. Null: any subject."
+)
+_SENDER = "A glob over the mail's sender, such as `*@nas01.example`, or the tool's name. Null: any sender."
+_BODY = "A glob over the whole text; line ends count as spaces. Null: any text."
+_NAMED = (
+    "`{1}` is what the first `*` stood for; those of the subject come first, then those of the sender and of the body."
+)
+_JOB = f"The job's name. {_NAMED} Null: the job that the text names."
+_AGENT = f"The agent's name, under an enrolment key. {_NAMED} Null: the agent that the text names."
+_ACTIVITY = "What the tool did. Null: what the text says, or else a backup."
 
+Glob = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=_STORABLE)]
+BodyGlob = Annotated[str, StringConstraints(min_length=1, max_length=2000, pattern=_STORABLE)]
 MailOutcome = Annotated[
     Literal["success", "warning", "failure", "cancelled"],  # members of RunOutcome would be shown as `<RunOutcome...>`
-    Field(description="What such a mail reports."),
+    Field(description="What such a text reports."),
 ]
 MailRuleName = Annotated[Name, Field(description="Its name, unique among mail rules.", examples=["Arcserve failures"])]
 MailRuleEnabled = Annotated[bool, Field(description="Whether it is tried.")]
-MailSubject = Annotated[Value, Field(min_length=1, description=_SUBJECT, examples=["*job * failed*"])]
-MailActivity = Annotated[Activity, Field(description="What the tool did.")]
+MailSubject = Annotated[Glob | None, Field(description=_SUBJECT, examples=["*job * failed*"])]
+MailSender = Annotated[Glob | None, Field(description=_SENDER, examples=["*@nas01.example"])]
+MailBody = Annotated[BodyGlob | None, Field(description=_BODY, examples=["*repository is full*"])]
+MailActivity = Annotated[Activity | None, Field(description=_ACTIVITY)]
 MailJob = Annotated[Name | None, Field(description=_JOB, examples=["{2}"])]
+MailAgent = Annotated[Name | None, Field(description=_AGENT, examples=["{1}"])]
 
 
 class MailRuleCreate(
     StrictModel,
     json_schema_extra=example(name="Arcserve failures", subject="*job * failed*", outcome="failure", job="{2}"),
 ):
-    """A mail rule to create. The first that fits a subject decides; where none does, built-in rules know the subjects of many tools."""
+    """A mail rule to create; at least one of `subject`, `sender` and `body` is set. The first rule that fits a text decides.
+
+    Where none fits, the built-in rules decide, which know the mails of many tools.
+    """
 
     name: MailRuleName
     customer_id: CustomerId = None
     position: Position = 100
     enabled: MailRuleEnabled = True
-    subject: MailSubject
+    subject: MailSubject = None
+    sender: MailSender = None
+    body: MailBody = None
     outcome: MailOutcome
-    activity: MailActivity = Activity.BACKUP
+    activity: MailActivity = None
     job: MailJob = None
+    agent: MailAgent = None
+
+    @model_validator(mode="after")
+    def _looks_at_something(self) -> Self:
+        if self.subject is None and self.sender is None and self.body is None:
+            raise ValueError("at least one of subject, sender and body must be set")
+        return self
 
     def to_mail_rule(self, rule_id: str, at: datetime | None) -> MailRule:
         """Return the mail rule, created at `at`."""
         return MailRule(
             id=rule_id,
             subject=self.subject,
+            sender=self.sender,
+            body=self.body,
             outcome=RunOutcome(self.outcome),
             activity=self.activity,
             job=self.job,
+            agent=self.agent,
             name=self.name,
             customer_id=self.customer_id,
             position=self.position,
@@ -93,9 +122,12 @@ class MailRuleUpdate(StrictModel, json_schema_extra=example(enabled=False)):
     position: Position = left_out()
     enabled: MailRuleEnabled = left_out()
     subject: MailSubject = left_out()
+    sender: MailSender = left_out()
+    body: MailBody = left_out()
     outcome: MailOutcome = left_out()
     activity: MailActivity = left_out()
     job: MailJob = left_out()
+    agent: MailAgent = left_out()
 
     def applied_to(self, rule: MailRule) -> MailRule:
         """Return the mail rule with the fields that were sent. Raises RequestValidationError."""
@@ -112,10 +144,13 @@ class MailRuleOut(OutModel):
     customer_id: OutCustomerId
     position: OutPosition
     enabled: MailRuleEnabled
-    subject: str = Field(description=_SUBJECT)
+    subject: str | None = Field(description=_SUBJECT)
+    sender: str | None = Field(description=_SENDER)
+    body: str | None = Field(description=_BODY)
     outcome: MailOutcome
     activity: MailActivity
     job: str | None = Field(description=_JOB)
+    agent: str | None = Field(description=_AGENT)
     created_at: CreatedAt
 
 
@@ -162,7 +197,7 @@ async def get_mail_rule(mail_rule_id: PathId, response: Response, context: Conte
     responses=problems(409),
 )
 async def create_mail_rule(body: MailRuleCreate, response: Response, context: Context, caller: Admin) -> MailRuleOut:
-    """Add a mail rule, for a tool that can only mail."""
+    """Add a mail rule. It holds for the texts that arrive from now on."""
     async with context.database.write() as tx:
         by = editor_of(context, caller)
         rule = await admin_mail_rules.create_mail_rule(tx, body.to_mail_rule(new_id("mrl"), by.at), by)
@@ -193,6 +228,6 @@ async def update_mail_rule(
     responses=problems(404, 409, 412),
 )
 async def delete_mail_rule(mail_rule_id: PathId, context: Context, caller: Admin, versions: IfMatch) -> None:
-    """Delete a mail rule. Mails that it read are read by the next rule from now on."""
+    """Delete a mail rule. Texts that it read are read by the next rule from now on."""
     async with context.database.write() as tx:
         await admin_mail_rules.delete_mail_rule(tx, mail_rule_id, editor_of(context, caller), versions=versions)

@@ -14,7 +14,8 @@ from email.utils import parsedate_to_datetime
 from html.parser import HTMLParser
 
 from app.core.mail_address import split_address
-from app.domain.mail_rule import MailRule
+from app.domain.event import Activity
+from app.domain.mail_rule import MailRule, ToolText
 from app.intake.dialects import duplicati, kopia, proxmox
 from app.intake.dialects.make_event import make_event
 from app.intake.dialects.text_decoding import decode_encoded_words, decode_text
@@ -45,13 +46,14 @@ def read(request: ToolRequest, rules: Sequence[MailRule] = ()) -> Sequence[WireE
     """Return the events of one mail. Raises NotUnderstood for a mail whose subject is not known."""
     mail = _parse(request)
     for rule in rules:
-        stars = rule.read(mail.subject)
+        stars = rule.read(ToolText(mail.subject, mail.sender, mail.text))
         if stars is not None:
             return [
                 make_event(
                     TOOL,
+                    agent=rule.agent_of(stars),
                     job=rule.job_of(stars) or request.job or mail.sender or TOOL,
-                    activity=rule.activity.value,
+                    activity=(rule.activity or Activity.BACKUP).value,
                     phase="finished",
                     outcome=rule.outcome.value,
                     at=mail.at,

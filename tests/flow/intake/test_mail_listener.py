@@ -48,8 +48,19 @@ async def test_a_mail_rule_says_what_a_subject_means(api: Api):
     await send(api, b"Sicherung Fotos ist durch")
     (event,) = await api.items("/v1/events")
     assert (event["job"], event["outcome"]) == ("Fotos", "success")
-    too_many = await api.ask("POST", "/v1/mail-rules", json=rule | {"name": "x", "subject": "*" * 10})
+    too_many = await api.ask("POST", "/v1/mail-rules", json=rule | {"name": "x", "subject": "*" * 51})
     assert (too_many.status_code, too_many.json()["field"]) == (422, "subject")
+
+
+async def test_a_mail_rule_looks_at_sender_and_body_and_can_name_the_agent(api: Api):
+    rule = {"name": "nas", "sender": "tool@*", "body": "*disk full*", "outcome": "warning", "agent": "{1}", "job": "j"}
+    rule = await api.tell("POST", "/v1/mail-rules", json=rule | {"activity": "verify"})
+    await send(api, b"Hello\r\nFrom: tool@nas07")
+    (event,) = await api.items("/v1/events")
+    (agent,) = await api.items("/v1/agents")
+    assert (event["activity"], event["outcome"], event["job"], agent["name"]) == ("verify", "warning", "j", "nas07")
+    nothing = await api.ask("PATCH", f"/v1/mail-rules/{rule['id']}", json={"sender": None, "body": None})
+    assert nothing.status_code == 422, "a rule that looks at nothing would hold for every text"
 
 
 async def test_a_mail_that_says_nothing_is_a_warning_and_not_silence(api: Api):

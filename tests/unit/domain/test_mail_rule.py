@@ -2,18 +2,38 @@
 
 import time
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain.event import RunOutcome
-from app.domain.mail_rule import MailRule, stars_of
+from app.domain.mail_rule import MailRule, ToolText, stars_of
 
 
 def test_the_job_is_named_by_what_the_stars_match():
     rule = MailRule("mrl_1", "*job * FAILED*", RunOutcome.FAILURE, job="{2} on {1}")
-    stars = rule.read("nas01: Job Nightly failed at 02:00")
+    stars = rule.read(ToolText("nas01: Job Nightly failed at 02:00"))
     assert stars == ["nas01: ", "Nightly", " at 02:00"]
     assert rule.job_of(stars) == "Nightly on nas01:"
+
+
+@pytest.mark.parametrize(
+    ("subject", "sender", "body", "stars"),
+    [
+        ("* failed", None, None, ["Nightly"]),
+        (None, "*@nas01", None, ["tool"]),
+        (None, None, "*disk * is full*", ["Error: ", "sdb1", ". See the log."]),
+        ("nightly *", "TOOL@NAS01", "*disk sdb1*", ["failed", "Error: ", " is full. See the log."]),
+        ("* failed", "*@nas02", None, None),
+        ("* failed", None, "*disk sdc1*", None),
+    ],
+)
+def test_every_glob_that_is_set_must_match(
+    subject: str | None, sender: str | None, body: str | None, stars: list[str] | None
+):
+    rule = MailRule("mrl_1", subject, RunOutcome.FAILURE, sender=sender, body=body)
+    text = ToolText("Nightly failed", "tool@nas01", "Error: disk sdb1\r\nis full.\r\n\r\nSee  the log.\r\n")
+    assert rule.read(text) == stars
 
 
 def test_a_glob_without_stars_matches_the_whole_subject():
