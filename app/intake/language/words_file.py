@@ -15,6 +15,7 @@ class TermMeaning(StrEnum):
     FAILED = "failed"
     WARNED = "warned"
     CANCELLED = "cancelled"
+    STOPPED = "stopped"
     SUCCEEDED = "succeeded"
     ENDED = "ended"
     RUNNING = "running"
@@ -36,6 +37,13 @@ class TermMeaning(StrEnum):
     NO_RUN = "no_run"
     OTHER_WORK = "other_work"
     IGNORE = "ignore"
+    LAST = "last"
+    PERSON = "person"
+    EXPECTED = "expected"
+    EXIT_CODE = "exit_code"
+    STATUS_KEY = "status_key"
+    GATEWAY = "gateway"
+    COMMON = "common"
 
 
 @dataclass(frozen=True, slots=True)
