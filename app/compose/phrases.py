@@ -16,8 +16,8 @@ FULL_MONTHS = (
     *("July", "August", "September", "October", "November", "December"),
 )
 
-# Colours and cursor movements of terminals. Removing only the escape character would leave "[31m" behind.
-_TERMINAL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
+# Colours, cursor movements and character sets of terminals (ECMA-48). Removing only the escape character would leave "[31m" behind.
+_TERMINAL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]{1,3}[0-~]|[0-~])")
 # Overrides and isolates reverse the text that follows ("gpj.exe"); tags and a stray byte order mark are invisible.
 _INVISIBLE = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]")
 _NOT_TEXT = re.compile("[\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")

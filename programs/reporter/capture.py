@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import codecs
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,7 +15,10 @@ _ROOM = 256  # for the note between head and tail
 _TAIL = LOG_MOST - _HEAD - _ROOM
 _STREAM_TAIL = 64 * 1024
 OUT, ERR, BOTH = "out", "err", "both"
-_COLOURS = re.compile(r"\x1b\[[0-9;?]{0,20}[A-Za-z]")
+# Colours, titles of windows and changes of the character set: escape sequences of a terminal (ECMA-48).
+_ESCAPES = re.compile(
+    r"\x1b(?:\[[0-?]{0,64}[ -/]{0,8}[@-~]|\][^\x07\x1b\n]{0,4096}(?:\x07|\x1b\\)?|[ -/]{1,3}[0-~]|[0-~])?"
+)
 
 
 class OutputTail:
@@ -77,8 +82,40 @@ class OutputCapture:
 
 def decode_output(parts: Sequence[bytes]) -> CapturedOutput:
     """Return the output as text, from `parts`."""
-    log, out, err = (part.decode("utf-8", "replace") for part in parts)
+    log, out, err = (_ESCAPES.sub("", _decode(part)) for part in parts)
     # As a terminal shows it: only the last state of a line that was overwritten, and no colours.
-    lines = _COLOURS.sub("", log).replace("\r\n", "\n").split("\n")
+    lines = log.replace("\r\n", "\n").split("\n")
     shown = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
     return CapturedOutput(shown, out, err)
+
+
+def _decode(data: bytes) -> str:
+    """Decode a piece of output, each line by itself: as UTF-8, else in the character set of the system's old programs."""
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return "".join(map(_decode_line, data.splitlines(keepends=True)))
+
+
+def _decode_line(line: bytes) -> str:
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError:
+        lenient = line.decode("utf-8", "replace")
+    # A line that also has valid UTF-8 was cut within a character, or holds one name in another encoding.
+    return lenient if any(char > "\x7f" and char != "\ufffd" for char in lenient) else line.decode(_OLD, "replace")
+
+
+def _old_encoding() -> str:
+    if sys.platform == "win32":
+        import ctypes  # noqa: PLC0415
+
+        name = f"cp{ctypes.windll.kernel32.GetOEMCP()}"  # console programs such as robocopy write in it
+        try:
+            return codecs.lookup(name).name
+        except LookupError:
+            pass
+    return "cp1252"
+
+
+_OLD = _old_encoding()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from programs.protocol.report import CANCELLED, FAILURE, SUCCESS, WARNING
@@ -18,17 +19,20 @@ _WARNINGS = {
     "restic": {3},
     # rsync(1): 24 files vanished while it ran. 23 is not one: it also comes when the whole source is missing.
     "rsync": {24},
-    # borg, "Return codes": 1 generic, 100-127 specific warnings; 2-99 are errors
-    "borg": {1, *range(100, 128)},
+    # borg, "Return codes": 1 generic, 100-107 specific warnings. From 108 on none is defined, and 126 and 127 are a shell's: it never ran.
+    "borg": {1, *range(100, 108)},
     # robocopy's bits: 1 copied, 2 extra files, 4 mismatches; from 8 on something failed
     "robocopy": {4, 5, 6, 7},
 }
+# GNU tar's exit code 1 means that files changed while they were read; for bsdtar it is any error, and these words are not its.
+_TAR_CHANGED = re.compile(r": (?:file changed as we read it|File removed before we read it|File shrank by )")
 _SUCCESSES = {"robocopy": {0, 1, 2, 3}, "rclone": {0, 9}}  # rclone 9: nothing to transfer (--error-on-no-transfer)
 _MEANINGS = {
     ("restic", 10): "the repository does not exist",
     ("restic", 11): "the repository is locked",
     ("restic", 12): "wrong password",
 }
+_SHELL_MEANINGS = {NOT_RUNNABLE: "the command could not be run", NOT_FOUND: "the command was not found"}
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,8 @@ def judge(tool: BackupTool, ended: CommandEnd, reading: OutputReading) -> Judged
         outcome = FAILURE
     elif exit_code in _SUCCESSES.get(tool.name, {0}):
         outcome = SUCCESS
+    elif tool.name == "tar" and exit_code == 1 and _TAR_CHANGED.search(reading.reason):
+        outcome = WARNING
     else:
         outcome = WARNING if exit_code in _WARNINGS.get(tool.name, ()) else FAILURE
     if outcome != SUCCESS and ended.is_interrupted:
@@ -63,7 +69,7 @@ def judge(tool: BackupTool, ended: CommandEnd, reading: OutputReading) -> Judged
         )
     if outcome == SUCCESS:
         return JudgedOutcome(SUCCESS, reading.note or f"{tool.title}: exit code {exit_code}")
-    reason = reading.reason or _MEANINGS.get((tool.name, exit_code), "")
+    reason = reading.reason or _MEANINGS.get((tool.name, exit_code)) or _SHELL_MEANINGS.get(exit_code, "")
     if tool.is_wrapped and exit_code == _TIMEOUTS:
         reason = "its time limit was reached"
     return JudgedOutcome(outcome, f"{tool.title}: exit code {exit_code}" + (f": {reason}" if reason else ""))

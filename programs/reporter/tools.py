@@ -22,6 +22,7 @@ _DOES = {
     "rclone": {"sync": "backup", "copy": "backup", "move": "backup", "bisync": "replicate", "check": "verify", "cryptcheck": "verify"},
     "rsync": {},
     "robocopy": {},
+    "tar": {},
 }  # fmt: skip
 
 

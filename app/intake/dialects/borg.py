@@ -1,7 +1,7 @@
 """borg's output, with `--json`, `--log-json` or neither, as a script posts it: standard output, standard error or both.
 
 Source: https://borgbackup.readthedocs.io/en/stable/internals/frontends.html. The archive's times have no zone, so they are not used.
-Exit codes 1 and 100 to 127 are warnings; an archive in the output does not tell whether all files could be read.
+Exit codes 1 and 100 to 107 are warnings, and 126 and 127 are a shell's: borg never ran. An archive in the output does not tell whether all files could be read.
 """
 
 import re
@@ -27,7 +27,7 @@ from app.intake.parse import WireEvent
 TOOL = "borg"
 _PROGRESS = ('{"type": "archive_progress"', '{"type": "progress_')
 _PROGRESS_TYPES = ("archive_progress", "progress_message", "progress_percent")
-_WARNING_EXIT_CODES = frozenset({1, *range(100, 128)})
+_WARNING_EXIT_CODES = frozenset({1, *range(100, 108)})
 _END_LINE = "terminating with "
 _EXIT_CODE = re.compile(_END_LINE + r"(?:success|warning|error) status, rc (\d{1,5})")
 _EXCEPTION = re.compile(r"^(\w[\w.]{0,100}(?:Error|Exception|Full|Timeout)\b.{0,500})$", re.MULTILINE)

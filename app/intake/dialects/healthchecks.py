@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from app.intake.dialects.backrest import parse_text
 from app.intake.dialects.make_event import make_event
+from app.intake.dialects.script_output import describe_exit_code
 from app.intake.dialects.signal_body import SignalBody, read_signal_body
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.parse import WireEvent
@@ -58,7 +59,7 @@ def _choose_message(outcome: str | None, exit_code: str | None, body: SignalBody
     """Return one line. For a failure that the address reports, the log holds more than any line picked from it."""
     if body.message is not None and (body.outcome == outcome or outcome is None):
         return body.message
-    return f"exit code {exit_code}" if exit_code is not None and outcome == "failure" else None
+    return describe_exit_code(int(exit_code)) if exit_code is not None and outcome == "failure" else None
 
 
 def split_path(path: Sequence[str], *, has_slug: bool) -> tuple[str | None, str]:

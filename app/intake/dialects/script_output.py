@@ -11,6 +11,7 @@ from app.intake.dialects.tool_request import ToolRequest
 
 _EXIT_CODE = re.compile(r"-?\d{1,10}")
 _SIGNAL_BASE, _SIGNAL_END = 128, 192
+_NEVER_RAN = {126: "the command could not be run", 127: "the command was not found"}  # a shell's own
 # How many values that span lines may turn out not to be JSON: each attempt may read the whole rest of the text.
 _MAX_ATTEMPTS, _MAX_LINES = 20, 500_000
 _DECODER = json.JSONDecoder(strict=False)
@@ -46,7 +47,8 @@ def describe_exit_code(code: int) -> str:
     """Describe an exit code. For a program ended by a signal, a shell reports 128 plus its number, Python its negative number."""
     if code < 0 or _SIGNAL_BASE < code < _SIGNAL_END:
         return f"ended by signal {-code if code < 0 else code - _SIGNAL_BASE}"
-    return f"exit code {code}"
+    never_ran = _NEVER_RAN.get(code)
+    return f"exit code {code}: {never_ran}" if never_ran else f"exit code {code}"
 
 
 def make_post_key(request: ToolRequest) -> str:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
+from programs.protocol.log_errors import find_log_errors
 from programs.reporter.capture import CapturedOutput
 from programs.reporter.readings import borg, rclone, restic, rsync
 from programs.reporter.readings.reading import OutputReading, short
 from programs.reporter.tools import BackupTool
 
 _READERS = {"restic": restic.read, "borg": borg.read, "rsync": rsync.read, "rclone": rclone.read}
+_EXACT = frozenset(
+    {"robocopy"}
+)  # its exit code tells of files that failed; in its output, a file that a retry saved is an error too
 _PROGRESS = re.compile(r'^\{"message_type":"(?:status|verbose_status)".{0,20000}\n', re.MULTILINE)
 
 
@@ -22,6 +26,8 @@ def read(tool: BackupTool, output: CapturedOutput) -> OutputReading:
         (found for found in readings if found.metrics or found.errors),
         next((found for found in readings if found.reason), OutputReading()),
     )
+    if not best.errors and tool.name not in _EXACT and (found := find_log_errors(output.log)) is not None:
+        best = replace(best, errors=found.count, reason=best.reason or short(found.line))
     return best if best.reason else replace(best, reason=_last_line(output.err) or _last_line(output.out))
 
 

@@ -34,6 +34,20 @@ def test_the_address_holds_phase_and_outcome(signal: tuple[str, ...], phase: str
     assert (event.get("phase"), event.get("outcome"), event["job"]) == (phase, outcome, "daily")
 
 
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("3", "exit code 3"),
+        ("126", "exit code 126: the command could not be run"),
+        ("127", "exit code 127: the command was not found"),
+        ("137", "ended by signal 9"),
+    ],
+)
+def test_any_exit_code_but_0_is_a_failure_and_says_what_it_means(code: str, message: str):
+    event = read_one(code)
+    assert (event["outcome"], event["message"]) == ("failure", message)
+
+
 @pytest.mark.parametrize("signal", ["256", "-1", "1e2", "4294967296", "²", "finished", "START"])
 def test_an_unknown_signal_is_not_understood(signal: str):
     with pytest.raises(NotUnderstood):

@@ -158,10 +158,12 @@ def test_a_tool_is_known_by_its_command(line: str):
 CODES = [
     ("restic backup", {0: "success", 1: "failure", 3: "warning", 10: "failure", 11: "failure", 12: "failure", 130: "failure"}),
     ("rsync -a a b", {0: "success", 23: "failure", 24: "warning", 12: "failure", 30: "failure"}),
-    ("borg create", {0: "success", 1: "warning", 2: "failure", 99: "failure", 100: "warning", 127: "warning", 128: "failure"}),
+    ("borg create", {0: "success", 1: "warning", 2: "failure", 99: "failure", 100: "warning", 107: "warning", 108: "failure", 126: "failure", 127: "failure", 128: "failure", 137: "failure"}),
     ("robocopy a b", {0: "success", 1: "success", 3: "success", 4: "warning", 7: "warning", 8: "failure", 16: "failure"}),
     ("rclone sync a b", {0: "success", 9: "success", 1: "failure", 3: "failure"}),
-    ("backup.sh", {0: "success", 1: "failure", 3: "failure", 24: "failure", 255: "failure"}),
+    ("backup.sh", {0: "success", 1: "failure", 3: "failure", 24: "failure", 126: "failure", 127: "failure", 255: "failure"}),
+    ("tar -cf a.tar a", {0: "success", 1: "failure", 2: "failure", 127: "failure"}),
+    ("duplicity a b", {0: "success", 23: "failure", 30: "failure", 50: "failure"}),
     ("timeout 1h borg create", {124: "failure", 127: "failure", 101: "warning"}),
     ("sudo restic backup", {3: "warning", 127: "failure"}),
 ]  # fmt: skip
@@ -171,6 +173,72 @@ CODES = [
 def test_an_exit_code_is_judged_by_its_tool(line: str, codes: dict[int, str]):
     tool = tool_of(line.split())
     assert {code: judge(tool, CommandEnd(code), OutputReading()).outcome for code in codes} == codes
+
+
+@pytest.mark.parametrize(
+    ("code", "line", "outcome"),
+    [
+        (1, "tar: ./db: file changed as we read it", "warning"),
+        (1, "tar: ./db: File removed before we read it", "warning"),
+        (2, "tar: ./db: Cannot open: Permission denied", "failure"),
+        (1, "tar: ./db: Couldn't open: Permission denied", "failure"),  # bsdtar's 1 is any error
+        (0, "tar: ./db: file changed as we read it", "warning"),
+    ],
+)
+def test_tar_s_exit_code_1_is_a_warning_only_where_files_changed(code: int, line: str, outcome: str):
+    tool = tool_of(["tar", "-cf", "a.tar", "a"])
+    reading = read(tool, decode_output([line.encode(), b"", line.encode()]))
+    assert judge(tool, CommandEnd(code), reading).outcome == outcome
+
+
+@pytest.mark.parametrize("code", [126, 127])
+def test_a_command_that_never_ran_is_a_failure_that_says_so(code: int):
+    judged = judge(tool_of(["backup.sh"]), CommandEnd(code), OutputReading())
+    assert (judged.outcome, "the command" in judged.message) == ("failure", True)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'pattern "/srv/*.db" does not match any files, skipping',
+        "processed 0 files, 0 B in 0:00",
+        "unable to remove snapshot/1a2b3c4d from the repository",
+        "ignoring error for /srv/db: permission denied",
+        "FilesWithError: 2",
+        'pg_dump: error: connection to server at "db" failed',
+        "mysqldump: Got error: 1045: Access denied for user",
+        "gzip: stdout: No space left on device",
+        "Errors 3",
+        "cannot send 'tank/data@a': I/O error",
+        "tar: /root: Cannot open: Permission denied",
+        "/opt/nightly.sh: line 3: restic: command not found",
+    ],
+)
+def test_trouble_that_a_command_admits_with_exit_code_0_is_a_warning_with_its_line(line: str):
+    tool = tool_of(["bash", "/opt/nightly.sh"])
+    capture = OutputCapture()
+    capture.feed("both", b"02:00 it begins\n" + line.encode() + b"\n02:10 all done\n")
+    judged = judge(tool, CommandEnd(0), read(tool, decode_output(capture.parts())))
+    assert judged.outcome == "warning"
+    assert line in judged.message
+
+
+def test_a_file_that_robocopy_s_retry_saved_is_no_warning():
+    tool = tool_of(["robocopy", "a", "b"])
+    log = b"2026/11/23 02:00:09 ERROR 32 (0x00000020) Copying File D:\\x\nWaiting 30 seconds... Retrying...\n"
+    assert judge(tool, CommandEnd(1), read(tool, decode_output([log, log, b""]))).outcome == "success"
+
+
+def test_a_log_in_latin_1_keeps_its_letters_next_to_lines_in_utf_8():
+    log = "Übertragung läuft\n".encode("latin-1") + "Größe: 3 GB\n".encode() + b"caf\xe9 \xc3\xa9\n"
+    assert decode_output([log, b"", b""]).log == "Übertragung läuft\nGröße: 3 GB\ncaf\ufffd é\n"
+
+
+def test_a_log_holds_no_escape_of_a_terminal():
+    log = b"\x1b[1;31mFAILED\x1b[0m \x1b]0;title\x07x \x1b(Bok \x1b$B\x1b[?25h\x1b"
+    seen = decode_output([log, log, log])
+    assert seen.log == "FAILED x ok "
+    assert "\x1b" not in seen.out + seen.err
 
 
 def test_a_refusal_by_sudo_is_not_a_warning_of_borg():
