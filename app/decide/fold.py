@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from app.core.ids import new_id
 from app.domain.announced_run import announced_run_in, announced_slot
-from app.domain.event import Event, EventKind, RunOutcome, outcome_of
+from app.domain.event import Event, EventKind, RunOutcome, is_time_proven, outcome_of
 from app.domain.expectation import next_slot, too_long_at
 from app.domain.job import ExpectationSource, Job, apply_run, history_order
 from app.domain.pairing import NearbyRuns, pair_runs
@@ -45,6 +45,7 @@ class FoldedJob:
     is_late: bool = False
     ended: list[Run] = field(default_factory=list)  # those that changed `before` to `after`, newest last
     overran: Event | None = None
+    late_failure: Run | None = None  # it came after a newer success, and nothing proves that the success came later
 
 
 def fold_job(
@@ -74,6 +75,7 @@ def fold_job(
     folded.runs = [_with_deadline(run, job) for key, run in fresh.items() if run != known.get(key)]
     folded.after = _expect_next(job, events)
     _carry_forward(folded, known)
+    folded.late_failure = _find_late_failure(folded, events)
     folded.after = _learn_or_give_up(folded, events)
     _count_days(folded, known, ZoneInfo(zone))
     return folded
@@ -154,6 +156,28 @@ def _carry_forward(folded: FoldedJob, known: Mapping[str, Run]) -> None:
     if not folded.is_late:
         for run in ended:
             folded.after = apply_run(folded.after, run)
+
+
+def _find_late_failure(folded: FoldedJob, events: Sequence[Event]) -> Run | None:
+    """Return the newest failure that by its own time came before another run, but was received after that run's report.
+
+    Its clock may be behind: it would be hidden by a run that ended before it. A time that is proven hides it rightly.
+    """
+    received = {event.key: event.received_at for event in events}
+    unproven = {event.key for event in events if event.kind is EventKind.REPORT and not is_time_proven(event)}
+    newest = folded.before.last_finished_at
+    for run in reversed(folded.ended):
+        if run.outcome is not RunOutcome.FAILURE or run.ended_at is None or run.decided_by not in unproven:
+            continue
+        is_after_stored = newest is not None and run.ended_at <= newest
+        if is_after_stored or any(
+            other.ended_at is not None
+            and other.ended_at > run.ended_at
+            and received.get(other.decided_by or "", received[run.decided_by]) < received[run.decided_by]
+            for other in folded.ended
+        ):
+            return run
+    return None
 
 
 def _ending(run: Run | None) -> tuple[datetime | None, str | None] | None:

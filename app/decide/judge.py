@@ -128,7 +128,7 @@ async def _judge_jobs(tx: WriteTx, batch: BatchContext, folded: Sequence[FoldedJ
         message = f.ended[-1].message if f.ended else None
         severity = f.ended[-1].severity if f.ended else "info"
         facts = alert_facts(batch.customers[agent.customer_id], agent, f.after, "", severity, message)
-        changes = judge_outcomes(f.before, f.after, f.ended, by_kind, facts, batch.rules)
+        changes = judge_outcomes(f.before, f.after, f.ended, by_kind, facts, batch.rules, f.late_failure)
         changes += judge_overrun(f.after, f.overran, by_kind.get(AlertKind.OVERRUN), facts, batch.rules)
         judged += [JudgedChange(change, agent, f.after) for change in changes]
     return judged

@@ -73,8 +73,12 @@ def judge_outcomes(
     opened: Mapping[AlertKind, Alert],
     facts: Mapping[str, str],
     rules: Sequence[Rule],
+    late_failure: Run | None = None,
 ) -> list[AlertChange]:
-    """Judge the three kinds that count outcomes in a row. `runs`: the ended runs that changed `before` to `after`, newest last."""
+    """Judge the three kinds that count outcomes in a row. `runs`: the ended runs that changed `before` to `after`, newest last.
+
+    `late_failure`: one that counts for the alert although a run with a later time ended well; see fold.py.
+    """
     changes: list[AlertChange] = []
     for kind, in_row, was in (
         (AlertKind.FAILED, after.failures_in_row, before.failures_in_row),
@@ -85,6 +89,9 @@ def judge_outcomes(
         alert = opened.get(kind)
         run = next((run for run in reversed(runs) if run.outcome is _COUNTED_OUTCOME[kind]), None)
         least = 1 if rule is None else rule.after_in_row
+        if kind is AlertKind.FAILED and late_failure is not None and in_row <= was and (in_row == 0 or alert is None):
+            changes += _judge_late_failure(late_failure, alert, rule)
+            continue
         is_newest = after.last_run_id != before.last_run_id and after.last_outcome is _COUNTED_OUTCOME[kind]
         if alert is not None and (in_row == 0 or (in_row < was and in_row < least)):
             if in_row:
@@ -107,6 +114,24 @@ def judge_outcomes(
             reason = f"{_count_in_words(kind, in_row)}; rule '{rule.name}'"
             changes.append(OpenAlert(kind, rule, reason, since, severity, run.message, run.event_id, in_row, hold))
     return changes
+
+
+def _judge_late_failure(run: Run, alert: Alert | None, rule: Rule | None) -> list[AlertChange]:
+    """Open or repeat the alert of a failure whose own time may be wrong. The job's next run with a good end closes it."""
+    if run.ended_at is None:
+        return []
+    severity = _alert_severity(AlertKind.FAILED, run)
+    if alert is not None:
+        return [RepeatAlert(alert, alert.repeats + 1, run.ended_at, run.message, run.event_id, severity)]
+    if rule is None or not rule.enabled or rule.after_in_row > 1:
+        return []
+    reason = (
+        f"a failure dated {run.ended_at:%Y-%m-%d %H:%M} UTC came after a run with a later time, and nothing proves that it is older: "
+        f"the clock of its host may be behind; rule '{rule.name}'"
+    )
+    return [
+        OpenAlert(AlertKind.FAILED, rule, reason, run.ended_at, severity, run.message, run.event_id, 1, timedelta(0))
+    ]
 
 
 def _alert_severity(kind: AlertKind, run: Run) -> Severity:

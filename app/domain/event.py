@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 
@@ -58,6 +58,9 @@ class EventKind(StrEnum):
     RELAY = "relay"
 
 
+# In the extra of a report: when it was sent by its sender's clock, and by how many seconds that clock is behind (negative: ahead).
+SENT_AT, CLOCK_OFFSET_S = "sent_at", "clock_offset_s"
+PROMPT = timedelta(minutes=2)  # a report that came within this time after its event did not wait anywhere
 HABIT = "habit"  # in the extra of a missed event: the learned times, in words, which nobody confirmed
 
 
@@ -100,6 +103,14 @@ def outcome_of(event: Event) -> RunOutcome | None:
     if event.phase is Phase.FINISHED:
         return by_severity
     return RunOutcome.FAILURE if event.phase is None and by_severity is RunOutcome.FAILURE else None
+
+
+def is_time_proven(event: Event) -> bool:
+    """Return whether `occurred_at` is right by our clock.
+
+    A time long before the receipt is not: either the report waited somewhere, or its sender's clock is behind. `sent_at` decides which.
+    """
+    return SENT_AT in event.extra or event.received_at - event.occurred_at <= PROMPT
 
 
 def job_of(event: Event) -> str | None:

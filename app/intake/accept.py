@@ -12,6 +12,7 @@ from app.core import metrics
 from app.core.errors import BadInput
 from app.core.log import log
 from app.intake.body import BodyHeaders, Receive, RequestBody, read_body, read_tool_body, read_truncated_body
+from app.intake.clocks import move_back_leads
 from app.intake.commit import GroupCommit, KnownAgents
 from app.intake.dialects.make_event import attribute_to_sender, make_unreadable_event
 from app.intake.dialects.tool_request import Dialect, NotUnderstood, ToolRequest
@@ -113,6 +114,7 @@ class Intake:
     def _validate(self, parsed: ParsedBody, sender: Sender) -> _ValidatedBody:
         settings, received_at = self._context.settings, self._context.clock()
         validated = _ValidatedBody([], [], {}, list(parsed.rejected))
+        agents: list[str] = []
         for index, event in parsed.events:
             try:
                 agent = resolve_agent_name(event, sender)
@@ -133,6 +135,8 @@ class Intake:
                 validated.unknown[len(validated.events)] = agent
             validated.events.append(row)
             validated.indexes.append(index)
+            agents.append(agent)
+        validated.events = move_back_leads(validated.events, agents)
         validated.rejected.sort(key=lambda event: event.index)
         return validated
 

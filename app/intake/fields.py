@@ -13,7 +13,8 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from app.core.errors import BadInput
 from app.domain.dedupe import OURS
-from app.domain.event import Activity, Phase, RunOutcome, Severity
+from app.domain.event import CLOCK_OFFSET_S, SENT_AT, Activity, Phase, RunOutcome, Severity
+from app.intake.clocks import EARLIEST
 from app.intake.parse import WireEvent
 from app.intake.sanitize import truncate_middle, truncate_text
 from programs.protocol import report as protocol
@@ -26,8 +27,6 @@ MAX_LABELS, MAX_LABEL_NAME_LENGTH, MAX_LABEL_VALUE_LENGTH = (
 )
 MAX_METRICS, MAX_METRIC_NAME_LENGTH = protocol.METRICS_MOST, protocol.METRIC_NAME_MOST
 MAX_EXTRA_SIZE = 16 * 1024
-MAX_CLOCK_LEAD = timedelta(hours=24)
-EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 
 _KNOWN_FIELDS = frozenset(WireEvent.__annotations__)
 _SERVER_OUTCOMES = frozenset({RunOutcome.MISSED.value, RunOutcome.SUPERSEDED.value})
@@ -91,10 +90,10 @@ def validate_outcome(value: str | None) -> str | None:
     return validate_word(value, "outcome", OUTCOMES)
 
 
-def validate_time(value: str | None, received_at: datetime, flags: list[str]) -> datetime:
-    """Return when the event happened, in UTC; the time of receipt if the field is absent or the sender's clock must be wrong."""
+def validate_time(value: str | None) -> datetime | None:
+    """Return the time that the sender's clock gives, in UTC; None if the field is absent."""
     if value is None:
-        return received_at
+        return None
     try:
         at = datetime.fromisoformat(value)
     except ValueError:
@@ -104,16 +103,18 @@ def validate_time(value: str | None, received_at: datetime, flags: list[str]) ->
             "occurred_at: an offset is required; end the time with Z or +hh:mm", code="no_offset", field="occurred_at"
         )
     try:
-        at = at.astimezone(UTC)
+        return at.astimezone(UTC)
     except OverflowError:
-        at = datetime.max.replace(tzinfo=UTC) if at.year > EARLIEST.year else datetime.min.replace(tzinfo=UTC)
-    if at > received_at + MAX_CLOCK_LEAD:
-        flags.append("clock_ahead")
-        return received_at
-    if at < EARLIEST:  # a host whose clock lost its battery: its failures would count as old and open no alert
-        flags.append("clock_behind")
-        return received_at
-    return at
+        return datetime.max.replace(tzinfo=UTC) if at.year > EARLIEST.year else datetime.min.replace(tzinfo=UTC)
+
+
+def validate_sent_at(value: str | None, flags: list[str]) -> datetime | None:
+    """Return when the sender sent the event by its own clock. A value that is no time is left out: it must not cost the event."""
+    try:
+        return validate_time(value)
+    except BadInput:
+        flags.append("sent_at_ignored")
+        return None
 
 
 def _parse_unusual_time(value: str) -> datetime:
@@ -184,7 +185,7 @@ def _check_size(value: Mapping[str, object], field: str, max_items: int, max_nam
 
 
 def collect_extra(event: WireEvent) -> dict[str, Any] | None:
-    """Return the fields that we do not know, together with what the agent sent as `extra`."""
+    """Return the fields that we do not know, together with what the agent sent as `extra`, without names that are ours."""
     if event.keys() <= _KNOWN_FIELDS and event.get("extra") is None:
         return None
     extra: dict[str, Any] = {field: value for field, value in event.items() if field not in _KNOWN_FIELDS}
@@ -193,7 +194,17 @@ def collect_extra(event: WireEvent) -> dict[str, Any] | None:
         extra |= sent
     elif sent is not None:
         extra["extra"] = sent
+    for ours in (SENT_AT, CLOCK_OFFSET_S):  # only the field `sent_at` proves a time
+        extra.pop(ours, None)
     return extra or None
+
+
+def describe_clock(sent_at: datetime | None, offset: timedelta) -> dict[str, Any]:
+    """Return what an event's `extra` keeps of its sender's clock."""
+    if sent_at is None:
+        return {}
+    clock: dict[str, Any] = {SENT_AT: sent_at.isoformat()}
+    return {**clock, CLOCK_OFFSET_S: round(offset.total_seconds())} if offset else clock
 
 
 def extra_to_json(extra: dict[str, Any] | None, flags: list[str]) -> str | None:

@@ -81,6 +81,13 @@ class WireEvent(TypedDict, total=False):
         Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None,
         Field(description="When it happened, with an offset from UTC; by default when we receive it."),
     ]
+    sent_at: Annotated[
+        Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None,
+        Field(
+            description="When this request is sent, by the sender's clock. With it, the times of a clock that is wrong are corrected, and a "
+            "report that waited is told from a clock that is behind."
+        ),
+    ]
     message: Annotated[str | None, Field(description="One line for people; cut at 4 KiB.")]
     log: Annotated[str | None, Field(description="Long text; if it is longer than 64 KiB, its middle is left out.")]
     metrics: Annotated[

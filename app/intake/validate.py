@@ -10,6 +10,7 @@ from app.core.ids import new_id
 from app.domain.dedupe import content_key
 from app.domain.event import Activity, RunOutcome, Severity
 from app.intake import fields
+from app.intake.clocks import correct_time, find_offset
 from app.intake.parse import WireEvent
 from app.store.intake import NewEvent
 
@@ -68,14 +69,19 @@ def validate_event(
         fields.validate_word(event.get("severity"), "severity", fields.SEVERITIES)
         or _SEVERITY_BY_OUTCOME.get(outcome or "", Severity.INFO.value),
     )
-    occurred_at = fields.validate_time(event.get("occurred_at"), received_at, flags)
+    claimed = fields.validate_time(event.get("occurred_at"))
+    sent_at = fields.validate_sent_at(event.get("sent_at"), flags)
+    offset = find_offset(sent_at, received_at)
+    occurred_at = correct_time(claimed, offset, received_at, flags)
     texts = (
         fields.limit_message(event.get("message"), flags),
         fields.limit_log(event.get("log"), log_limit, flags),
     )
     metrics, labels = fields.validate_metrics(event.get("metrics")), fields.validate_labels(event.get("labels"))
     extra = fields.collect_extra(event)
-    key = fields.validate_key(event.get("key")) or _make_content_key(event, agent, occurred_at, facts, texts, extra)
+    key = fields.validate_key(event.get("key")) or _make_content_key(
+        event, agent, claimed or received_at, facts, texts, extra
+    )
     return NewEvent(
         new_id("evt"),
         customer_id,
@@ -87,16 +93,16 @@ def validate_event(
         *texts,
         metrics,
         labels,
-        fields.extra_to_json(extra, flags),
+        fields.extra_to_json({**fields.describe_clock(sent_at, offset), **(extra or {})}, flags),
         to_json(flags).decode() if flags else None,
     )
 
 
-def _make_content_key(event: WireEvent, agent: str, occurred_at: datetime, *facts: object) -> str:
+def _make_content_key(event: WireEvent, agent: str, claimed: datetime, *facts: object) -> str:
     """Return a key made from the content of an event.
 
     The time of receipt stands in for a time that was not sent, so two equal events at different times stay two events. The cost:
     an event without key and time that is sent again counts as a second event.
     """
-    content = (agent, occurred_at.isoformat(), *facts[:2], event.get("metrics"), event.get("labels"), *facts[2:])
+    content = (agent, claimed.isoformat(), *facts[:2], event.get("metrics"), event.get("labels"), *facts[2:])
     return content_key(fields.canonical_json(content))

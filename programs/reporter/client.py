@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from typing import Any
 
 from programs.protocol import report as wire
@@ -49,7 +50,10 @@ class EventsClient:
         """Send events and return the answer, by `deadline` of the monotonic clock. Raises NoAnswer, EventsRefused."""
         left_s = max(_SHORTEST_S, deadline - time.monotonic())
         step_s = min(STEP_S, left_s)
-        body = b"".join(wire.line_of(event) for event in events)
+        sent_at = datetime.now(
+            timezone.utc
+        ).isoformat()  # the service compares it with its own clock, and corrects ours
+        body = b"".join(wire.line_of({**event, "sent_at": sent_at}) for event in events)
         answer = self._http.post(wire.EVENTS, body, TimeLimits(step_s, step_s, left_s), wire.ANSWER_MOST)
         status = answer.status
         if status in _KEY_REJECTED:
