@@ -17,6 +17,7 @@ STATES = {
     AlertKind.AGENT_SILENT: "SILENT",
     AlertKind.OVERRUN: "OVERRUN",
     AlertKind.WARNING: "WARNING",
+    AlertKind.CLOCK_OFF: "CLOCK",
 }
 OK_AGAIN = "OK AGAIN"
 CLOSED = "CLOSED"  # the alert is over but the job is not ok: the missed run came and failed
@@ -26,6 +27,7 @@ _TONES = {
     AlertKind.AGENT_SILENT: "missed",
     AlertKind.OVERRUN: "warning",
     AlertKind.WARNING: "warning",
+    AlertKind.CLOCK_OFF: "warning",
 }
 # (while the alert is open, after it is closed)
 _BEGAN = {
@@ -34,6 +36,7 @@ _BEGAN = {
     AlertKind.AGENT_SILENT: ("Silent since", "Was silent since"),
     AlertKind.OVERRUN: ("Running since", "Ran since"),
     AlertKind.WARNING: ("Warnings since", "Warnings since"),
+    AlertKind.CLOCK_OFF: ("Seen at", "Was wrong since"),
 }
 _IN_ROW = {AlertKind.FAILED: "Failed runs", AlertKind.WARNING: "With warnings", AlertKind.MISSED: "Missed"}
 _SHORT, _LONG = 60, 400
@@ -95,6 +98,8 @@ def trouble_of(view: AlertView) -> str:
             return f"Still running after {phrases.duration(reference - alert.since)}, longer than it should."
         case AlertKind.AGENT_SILENT:
             return f"Nothing heard for {phrases.duration(reference - alert.since)}."
+        case AlertKind.CLOCK_OFF:
+            return f"{phrases.one_line(alert.message or alert.reason, _LONG)}."
         case AlertKind.FAILED | AlertKind.WARNING:
             # Without an error text, the reason why the alert was opened: the mail must say what is wrong.
             return phrases.shorten(error_line(view) or phrases.one_line(alert.reason, _LONG), _LONG)

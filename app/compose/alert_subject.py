@@ -26,6 +26,7 @@ _WAS = {
     AlertKind.MISSED: "missed since",
     AlertKind.OVERRUN: "ran since",
     AlertKind.AGENT_SILENT: "silent since",
+    AlertKind.CLOCK_OFF: "clock wrong since",
 }
 
 
@@ -59,7 +60,7 @@ def _trouble(view: AlertView) -> str:
             return f": running since {phrases.brief_moment(alert.since, where, reference)}"
         case AlertKind.AGENT_SILENT:
             return f": not heard since {phrases.brief_moment(alert.since, where, reference)}"
-        case AlertKind.FAILED | AlertKind.WARNING:
+        case AlertKind.FAILED | AlertKind.WARNING | AlertKind.CLOCK_OFF:
             return f": {trouble_of(view)}"
 
 

@@ -13,11 +13,12 @@ from app.decide.rules import (
     OpenAlert,
     RepeatAlert,
     judge_agent_silence,
+    judge_clock,
     judge_outcomes,
     judge_overrun,
     rule_for,
 )
-from app.domain.agent import Agent
+from app.domain.agent import Agent, watch_clock
 from app.domain.alert import Alert, AlertKind, Rule, alert_facts
 from app.domain.customer import Customer
 from app.domain.event import Event, EventKind, Severity, job_of
@@ -154,7 +155,14 @@ async def _judge_agents(tx: WriteTx, batch: BatchContext, events: Sequence[Event
             rule = rule_for(AlertKind.AGENT_SILENT, agent.customer_id, facts, batch.rules)
             limit = agent.silent_after or (rule.silent_after if rule is not None and rule.enabled else None)
             silent_at = None if limit is None else at + limit
-            reported_agents.append(replace(agent, last_heard_at=at, silent_at=silent_at))
+            of_agent = (e for e in events if e.agent_id == agent_id and e.kind is EventKind.REPORT)
+            heard = watch_clock(replace(agent, last_heard_at=at, silent_at=silent_at), of_agent)
+            reported_agents.append(heard)
+            facts = alert_facts(batch.customers[agent.customer_id], agent, None, AlertKind.CLOCK_OFF, "warning", None)
+            alert = next((a for a in opened.get(agent_id, []) if a.kind is AlertKind.CLOCK_OFF), None)
+            judged += [
+                JudgedChange(change, heard, None) for change in judge_clock(agent, heard, alert, facts, batch.rules)
+            ]
     await agents.save_heard(tx, reported_agents)
     return judged
 

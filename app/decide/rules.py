@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from app.domain.agent import Agent, describe_offset
 from app.domain.alert import Alert, AlertKind, Rule
 from app.domain.event import Event, RunOutcome, Severity
 from app.domain.job import Job
@@ -200,6 +201,32 @@ def judge_agent_silence(
             Severity.ERROR,
             silent.message,
             silent.id,
+            1,
+            timedelta(0),
+        )
+    ]
+
+
+def judge_clock(
+    before: Agent, after: Agent, alert: Alert | None, facts: Mapping[str, str], rules: Sequence[Rule]
+) -> list[AlertChange]:
+    """Judge `clock_off`: opened once when an agent's clock turns out to be wrong, closed when it is right again."""
+    if after.clock_offset is None or after.clock_off_at is None:
+        return [CloseAlert(alert, "its clock is right again")] if alert is not None else []
+    rule = rule_for(AlertKind.CLOCK_OFF, after.customer_id, facts, rules)
+    if before.clock_offset is not None or rule is None or not rule.enabled or alert is not None:
+        return []
+    message = f"{after.name}'s clock is {describe_offset(after.clock_offset)}"
+    reason = f"{message}; rule '{rule.name}'"
+    return [
+        OpenAlert(
+            AlertKind.CLOCK_OFF,
+            rule,
+            reason,
+            after.clock_off_at,
+            Severity.WARNING,
+            message,
+            None,
             1,
             timedelta(0),
         )

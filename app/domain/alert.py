@@ -20,6 +20,7 @@ class AlertKind(StrEnum):
     MISSED = "missed"
     OVERRUN = "overrun"
     AGENT_SILENT = "agent_silent"
+    CLOCK_OFF = "clock_off"
 
 
 class AlertState(StrEnum):

@@ -51,15 +51,30 @@ async def agents_by_id(tx: ReadTx, ids: Iterable[str]) -> dict[str, Agent]:
 
 
 async def save_heard(tx: WriteTx, heard: Sequence[Agent]) -> None:
-    """Save when agents reported last, and when they count as silent."""
+    """Save when agents reported last, when they count as silent, and what their reports show of their clock."""
     if heard:
         change = (
             update(agents)
             .where(agents.c.id == bindparam("of_id"))
-            .values(last_heard_at=bindparam("heard"), silent_at=bindparam("silent"))
+            .values(
+                last_heard_at=bindparam("heard"),
+                silent_at=bindparam("silent"),
+                clock_offset_s=bindparam("clock_offset"),
+                clock_off_at=bindparam("clock_off"),
+            )
         )
         await tx.connection.execute(
-            change, [{"of_id": a.id, "heard": a.last_heard_at, "silent": a.silent_at} for a in heard]
+            change,
+            [
+                {
+                    "of_id": a.id,
+                    "heard": a.last_heard_at,
+                    "silent": a.silent_at,
+                    "clock_offset": None if a.clock_offset is None else round(a.clock_offset.total_seconds()),
+                    "clock_off": a.clock_off_at,
+                }
+                for a in heard
+            ],
         )
 
 

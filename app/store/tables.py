@@ -50,6 +50,8 @@ agents = Table(
     Column("silent_after_s", Integer),  # None: the rule decides
     Column("last_heard_at", Utc),
     Column("silent_at", Utc),  # when the clock calls it silent; None: never
+    Column("clock_offset_s", Integer),  # by how much its clock is behind (negative: ahead); None: not known to be wrong
+    Column("clock_off_at", Utc),  # the newest report that shows it
     Column("created_at", Utc, nullable=False),
     Column("version", Integer, nullable=False, server_default="1"),
     UniqueConstraint("customer_id", "name"),

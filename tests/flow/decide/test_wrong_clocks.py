@@ -1,0 +1,167 @@
+"""A sender's clock that is behind or ahead never hides a failure, and is told of once."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.decide import tick as decide
+from app.intake.clocks import move_back_leads
+from app.intake.validate import validate_event
+from app.store.intake import add_events
+from app.store.tables import agents, alerts, events
+from tests.support.context import SystemUnderTest, open_system
+
+HOUR = timedelta(hours=1)
+
+
+@pytest.fixture
+async def system(database_url: str, tmp_path: Path) -> AsyncIterator[SystemUnderTest]:
+    async with open_system(database_url, tmp_path) as system:
+        yield system
+
+
+async def report(system: SystemUnderTest, agent: str, *reports: dict[str, Any]) -> None:
+    """Take reports in one request, as intake does, and decide."""
+    agent_id = await system.agent(agent)
+    rows = [
+        validate_event(
+            {"job": "db", "phase": "finished", **event},  # type: ignore[typeddict-item]
+            system.customer_id,
+            agent_id,
+            agent,
+            system.time[0],
+            1024,
+            was_replaced=False,
+        )
+        for event in reports
+    ]
+    await add_events(system.context.database, move_back_leads(rows, [agent] * len(rows)))
+    while await decide.tick(system.context):
+        pass
+
+
+async def failures_told(system: SystemUnderTest, agent: str) -> list[str]:
+    """Return the messages of the failures that opened or repeated an alert so far, by the newest state of each alert."""
+    found = await system.rows(alerts, alerts.c.agent_id == await system.agent(agent), alerts.c.kind == "failed")
+    return [alert.message for alert in found]
+
+
+def at(moment: datetime, shift: timedelta) -> str:
+    return (moment + shift).isoformat()
+
+
+@pytest.mark.parametrize(
+    ("name", "success", "failure"),
+    [
+        ("the clock fell back after the success", timedelta(0), -9 * HOUR),
+        ("the success was dated in the future", 5 * HOUR, timedelta(0)),
+        ("both are dated in the past", -3 * HOUR, -9 * HOUR),
+    ],
+)
+async def test_a_failure_after_a_success_is_told_whatever_the_clock_says(
+    system: SystemUnderTest, name: str, success: timedelta, failure: timedelta
+) -> None:
+    await report(system, "db07", {"outcome": "success", "occurred_at": at(system.time[0], success)})
+    system.pass_time(hours=1)
+    await report(system, "db07", {"outcome": "failure", "message": "disk", "occurred_at": at(system.time[0], failure)})
+    assert await failures_told(system, "db07") == ["disk"], name
+    system.pass_time(hours=1)
+    await report(system, "db07", {"outcome": "success", "occurred_at": at(system.time[0], timedelta(0))})
+    assert await system.rows(alerts, alerts.c.kind == "failed", alerts.c.closed_at.is_(None)) == []
+
+
+async def test_a_failure_that_provably_came_before_the_success_is_not_told(system: SystemUnderTest) -> None:
+    now = system.time[0]
+    await report(system, "db07", {"outcome": "success", "occurred_at": at(now, -HOUR)})
+    old = {"outcome": "failure", "occurred_at": at(now, -2 * HOUR)}
+    await report(system, "db07", {**old, "sent_at": at(now, timedelta(0))})
+    assert await failures_told(system, "db07") == []
+
+
+async def test_reports_of_one_request_are_in_the_order_of_their_clock(system: SystemUnderTest) -> None:
+    now = system.time[0]
+    await report(
+        system,
+        "db07",
+        {"outcome": "success", "occurred_at": at(now, -HOUR)},
+        {"outcome": "failure", "occurred_at": at(now, -2 * HOUR)},
+    )
+    assert await failures_told(system, "db07") == []
+
+
+async def test_a_late_failure_keeps_its_alert_open_next_to_a_success_of_the_same_batch(system: SystemUnderTest) -> None:
+    now = system.time[0]
+    await report(system, "db07", {"outcome": "failure", "message": "one", "occurred_at": at(now, timedelta(0))})
+    system.pass_time(hours=1)
+    await report(system, "db07", {"outcome": "success", "occurred_at": at(system.time[0], timedelta(0))})
+    system.pass_time(hours=1)
+    await report(system, "db07", {"outcome": "failure", "message": "two", "occurred_at": at(system.time[0], -9 * HOUR)})
+    assert await failures_told(system, "db07") == ["one", "two"]
+
+
+async def test_a_wrong_clock_is_told_once_and_closed_when_it_was_right_for_a_day(system: SystemUnderTest) -> None:
+    for _ in range(3):
+        system.pass_time(hours=1)
+        sent = at(system.time[0], -9 * HOUR)
+        await report(system, "db07", {"outcome": "success", "occurred_at": sent, "sent_at": sent})
+    [alert] = await system.rows(alerts)
+    assert (alert.kind, alert.message, alert.closed_at) == ("clock_off", "db07's clock is 9 h behind", None)
+    [agent] = await system.rows(agents)
+    assert agent.clock_offset_s == 9 * 3600
+    stored = (await system.rows(events))[0]
+    assert stored.occurred_at == stored.received_at
+    assert "clock_corrected" in json.loads(json.dumps(stored.flags))
+    for hours, is_open in ((1, True), (24, False)):
+        system.pass_time(hours=hours)
+        sent = at(system.time[0], timedelta(0))
+        await report(system, "db07", {"outcome": "success", "occurred_at": sent, "sent_at": sent})
+        [alert] = await system.rows(alerts)
+        assert (alert.closed_at is None) is is_open
+    assert alert.closed_reason == "its clock is right again"
+
+
+# A clock may jump between any two reports, and some reports show when they were sent.
+shifts = st.integers(-12 * 60, 12 * 60).map(lambda minutes: timedelta(minutes=minutes))
+reports = st.lists(st.tuples(st.sampled_from(["success", "warning", "failure"]), shifts, st.booleans()), max_size=8)
+names = count(1)
+
+
+async def tell_all(system: SystemUnderTest, told: list[tuple[str, timedelta, bool]]) -> list[bool]:
+    """Report in the true order with wrong clocks; return after each report whether a failed alert is open."""
+    agent = f"host{next(names)}"
+    seen = []
+    for place, (outcome, shift, shows_sending) in enumerate(told):
+        system.pass_time(minutes=30)
+        claimed = at(system.time[0], shift)
+        event = {"outcome": outcome, "message": f"report {place}", "occurred_at": claimed}
+        await report(system, agent, {**event, "sent_at": claimed} if shows_sending else event)
+        of_agent = alerts.c.agent_id == await system.agent(agent)
+        seen.append(bool(await system.rows(alerts, of_agent, alerts.c.kind == "failed", alerts.c.closed_at.is_(None))))
+    return seen
+
+
+def test_every_failure_that_arrives_is_told_whatever_the_clocks_say(database_url: str, tmp_path: Path) -> None:
+    with asyncio.Runner() as runner:
+        opened = open_system(database_url, tmp_path)
+        system = runner.run(opened.__aenter__())
+
+        @settings(max_examples=30, deadline=None)
+        @given(told=reports)
+        def check(told: list[tuple[str, timedelta, bool]]) -> None:
+            seen = runner.run(tell_all(system, told))
+            for place, (outcome, _, _) in enumerate(told):
+                if outcome == "failure":
+                    assert seen[place], f"no alert is open after report {place}"
+
+        try:
+            check()
+        finally:
+            runner.run(opened.__aexit__(None, None, None))
