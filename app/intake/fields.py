@@ -91,7 +91,7 @@ def validate_outcome(value: str | None) -> str | None:
 
 
 def validate_time(value: str | None) -> datetime | None:
-    """Return the time that the sender's clock gives, in UTC; None if the field is absent."""
+    """Return the time of the sender's clock, in UTC; None if the field is absent."""
     if value is None:
         return None
     try:

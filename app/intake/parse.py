@@ -85,7 +85,7 @@ class WireEvent(TypedDict, total=False):
         Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None,
         Field(
             description="When this request is sent, by the sender's clock. With it, the times of a clock that is wrong are corrected, and a "
-            "report that waited is told from a clock that is behind."
+            "report that waited is distinguished from a clock that is behind."
         ),
     ]
     message: Annotated[str | None, Field(description="One line for people; cut at 4 KiB.")]

@@ -1,4 +1,4 @@
-"""A sender's clock that is behind or ahead never hides a failure, and is told of once."""
+"""A sender's clock that is behind or ahead never hides a failure, and gets one alert."""
 
 import asyncio
 import json
@@ -48,7 +48,7 @@ async def report(system: SystemUnderTest, agent: str, *reports: dict[str, Any]) 
         pass
 
 
-async def failures_told(system: SystemUnderTest, agent: str) -> list[str]:
+async def failures_alerted(system: SystemUnderTest, agent: str) -> list[str]:
     """Return the messages of the failures that opened or repeated an alert so far, by the newest state of each alert."""
     found = await system.rows(alerts, alerts.c.agent_id == await system.agent(agent), alerts.c.kind == "failed")
     return [alert.message for alert in found]
@@ -66,24 +66,24 @@ def at(moment: datetime, shift: timedelta) -> str:
         ("both are dated in the past", -3 * HOUR, -9 * HOUR),
     ],
 )
-async def test_a_failure_after_a_success_is_told_whatever_the_clock_says(
+async def test_a_failure_after_a_success_opens_an_alert_whatever_the_clock_says(
     system: SystemUnderTest, name: str, success: timedelta, failure: timedelta
 ) -> None:
     await report(system, "db07", {"outcome": "success", "occurred_at": at(system.time[0], success)})
     system.pass_time(hours=1)
     await report(system, "db07", {"outcome": "failure", "message": "disk", "occurred_at": at(system.time[0], failure)})
-    assert await failures_told(system, "db07") == ["disk"], name
+    assert await failures_alerted(system, "db07") == ["disk"], name
     system.pass_time(hours=1)
     await report(system, "db07", {"outcome": "success", "occurred_at": at(system.time[0], timedelta(0))})
     assert await system.rows(alerts, alerts.c.kind == "failed", alerts.c.closed_at.is_(None)) == []
 
 
-async def test_a_failure_that_provably_came_before_the_success_is_not_told(system: SystemUnderTest) -> None:
+async def test_a_failure_that_provably_came_before_the_success_opens_no_alert(system: SystemUnderTest) -> None:
     now = system.time[0]
     await report(system, "db07", {"outcome": "success", "occurred_at": at(now, -HOUR)})
     old = {"outcome": "failure", "occurred_at": at(now, -2 * HOUR)}
     await report(system, "db07", {**old, "sent_at": at(now, timedelta(0))})
-    assert await failures_told(system, "db07") == []
+    assert await failures_alerted(system, "db07") == []
 
 
 async def test_reports_of_one_request_are_in_the_order_of_their_clock(system: SystemUnderTest) -> None:
@@ -94,7 +94,7 @@ async def test_reports_of_one_request_are_in_the_order_of_their_clock(system: Sy
         {"outcome": "success", "occurred_at": at(now, -HOUR)},
         {"outcome": "failure", "occurred_at": at(now, -2 * HOUR)},
     )
-    assert await failures_told(system, "db07") == []
+    assert await failures_alerted(system, "db07") == []
 
 
 async def test_a_late_failure_keeps_its_alert_open_next_to_a_success_of_the_same_batch(system: SystemUnderTest) -> None:
@@ -104,10 +104,12 @@ async def test_a_late_failure_keeps_its_alert_open_next_to_a_success_of_the_same
     await report(system, "db07", {"outcome": "success", "occurred_at": at(system.time[0], timedelta(0))})
     system.pass_time(hours=1)
     await report(system, "db07", {"outcome": "failure", "message": "two", "occurred_at": at(system.time[0], -9 * HOUR)})
-    assert await failures_told(system, "db07") == ["one", "two"]
+    assert await failures_alerted(system, "db07") == ["one", "two"]
 
 
-async def test_a_wrong_clock_is_told_once_and_closed_when_it_was_right_for_a_day(system: SystemUnderTest) -> None:
+async def test_a_wrong_clock_opens_an_alert_once_and_closed_when_it_was_right_for_a_day(
+    system: SystemUnderTest,
+) -> None:
     for _ in range(3):
         system.pass_time(hours=1)
         sent = at(system.time[0], -9 * HOUR)
@@ -134,11 +136,11 @@ reports = st.lists(st.tuples(st.sampled_from(["success", "warning", "failure"]),
 names = count(1)
 
 
-async def tell_all(system: SystemUnderTest, told: list[tuple[str, timedelta, bool]]) -> list[bool]:
+async def report_all(system: SystemUnderTest, sequence: list[tuple[str, timedelta, bool]]) -> list[bool]:
     """Report in the true order with wrong clocks; return after each report whether a failed alert is open."""
     agent = f"host{next(names)}"
     seen = []
-    for place, (outcome, shift, shows_sending) in enumerate(told):
+    for place, (outcome, shift, shows_sending) in enumerate(sequence):
         system.pass_time(minutes=30)
         claimed = at(system.time[0], shift)
         event = {"outcome": outcome, "message": f"report {place}", "occurred_at": claimed}
@@ -148,16 +150,16 @@ async def tell_all(system: SystemUnderTest, told: list[tuple[str, timedelta, boo
     return seen
 
 
-def test_every_failure_that_arrives_is_told_whatever_the_clocks_say(database_url: str, tmp_path: Path) -> None:
+def test_every_failure_that_arrives_opens_an_alert_whatever_the_clocks_say(database_url: str, tmp_path: Path) -> None:
     with asyncio.Runner() as runner:
         opened = open_system(database_url, tmp_path)
         system = runner.run(opened.__aenter__())
 
         @settings(max_examples=30, deadline=None)
-        @given(told=reports)
-        def check(told: list[tuple[str, timedelta, bool]]) -> None:
-            seen = runner.run(tell_all(system, told))
-            for place, (outcome, _, _) in enumerate(told):
+        @given(sequence=reports)
+        def check(sequence: list[tuple[str, timedelta, bool]]) -> None:
+            seen = runner.run(report_all(system, sequence))
+            for place, (outcome, _, _) in enumerate(sequence):
                 if outcome == "failure":
                     assert seen[place], f"no alert is open after report {place}"
 
