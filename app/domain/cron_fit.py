@@ -81,7 +81,8 @@ def _round(start: float, spread: float, cycle: int) -> int:
             if abs(start - nearest) <= 1.5:  # noqa: PLR2004  (minutes by which clocks differ)
                 return nearest % cycle
         return int(start) % cycle
-    early = start - spread
+    # Several times a day never begin before the full hour: from midnight, such a slot would fall on the day before, often another weekday.
+    early = max(0.0, start - spread) if cycle == _HOUR_MIN else start - spread
     for grain in _GRAINS:
         if early % grain <= spread / 2:
             return int(early // grain * grain) % cycle
