@@ -14,8 +14,8 @@ from app.domain.announced_run import announced_run_in, announced_slot
 from app.domain.event import Event, EventKind, RunOutcome, is_time_proven, outcome_of
 from app.domain.expectation import next_slot, too_long_at
 from app.domain.job import ExpectationSource, Job, apply_run, history_order
-from app.domain.pairing import NearbyRuns, pair_runs
-from app.domain.run import Run, merge, run_key_of
+from app.domain.pairing import LONGEST_PAIRED, NearbyRuns, pair_runs
+from app.domain.run import NAMED, Run, merge, run_key_of
 
 LEARN_INTERVAL = (
     timedelta(minutes=15),
@@ -82,15 +82,22 @@ def fold_job(
 
 
 def _with_deadline(run: Run, job: Job) -> Run:
-    """Return an open run with the time from which it takes too long; one that began before a later end is superseded."""
+    """Return an open run with the time from which it takes too long.
+
+    A run without a name that began before a later end is superseded: that end may be its own. A run that its agent names is not,
+    because it may hang while a newer one ends well; where nothing says how long it may take, three days are too long.
+    """
     if run.outcome is not None or run.started_at is None:
         return run
-    if job.last_finished_at is not None and run.started_at <= job.last_finished_at:
+    is_overtaken = job.last_finished_at is not None and run.started_at <= job.last_finished_at
+    if is_overtaken and not run.run_key.startswith(NAMED):
         return replace(run, outcome=RunOutcome.SUPERSEDED, overrun_at=None)
     expectation = job.active_expectation
     if expectation is not None and job.expectation_source is not ExpectationSource.SET:
         expectation = replace(expectation, longest=None)  # a duration that nobody confirmed is a guess
-    return replace(run, overrun_at=None if expectation is None else too_long_at(expectation, run.started_at))
+    if expectation is not None:
+        return replace(run, overrun_at=too_long_at(expectation, run.started_at))
+    return replace(run, overrun_at=run.started_at + LONGEST_PAIRED if is_overtaken else None)
 
 
 def _expect_next(before: Job, events: Sequence[Event]) -> Job:

@@ -103,10 +103,10 @@ async def _save(tx: WriteTx, folded: Sequence[FoldedJob]) -> None:
         if f.is_late:
             f.ended = sorted(await runs.history(tx, f.after.id), key=history_order)
             f.after = recount(f.after, f.ended)
-    # A run that ended supersedes those that began before it; what is still open then shows whether the job is running.
-    ends = {f.after.id: f.after.last_finished_at for f in folded if f.before.running_since and f.after.last_finished_at}
-    await runs.supersede(tx, ends)
     maybe_running = [f for f in folded if f.before.running_since or any(run.outcome is None for run in f.runs)]
+    # A run that ended settles those that began before it; what is still open then shows whether the job is running.
+    ends = {f.after.id: (f.before.last_finished_at, f.after.last_finished_at) for f in maybe_running if f.ended}
+    await runs.supersede(tx, {job: (since, end) for job, (since, end) in ends.items() if end is not None})
     began = await runs.jobs_with_open_runs(tx, [f.after.id for f in maybe_running]) if maybe_running else {}
     for f in maybe_running:
         f.after = replace(f.after, running_since=began.get(f.after.id))
@@ -122,6 +122,11 @@ async def _save(tx: WriteTx, folded: Sequence[FoldedJob]) -> None:
 
 async def _judge_jobs(tx: WriteTx, batch: BatchContext, folded: Sequence[FoldedJob]) -> list[JudgedChange]:
     opened = await alerts.open_alerts(tx, [f.after.id for f in folded])
+    maybe_overrun = {
+        alert.subject_id for of_job in opened.values() for alert in of_job if alert.kind is AlertKind.OVERRUN
+    }
+    maybe_overrun |= {f.after.id for f in folded if f.overran is not None}
+    hanging = await runs.jobs_with_overruns(tx, maybe_overrun)
     judged: list[JudgedChange] = []
     for f in folded:
         agent = batch.agents[f.after.agent_id]
@@ -130,7 +135,8 @@ async def _judge_jobs(tx: WriteTx, batch: BatchContext, folded: Sequence[FoldedJ
         severity = f.ended[-1].severity if f.ended else "info"
         facts = alert_facts(batch.customers[agent.customer_id], agent, f.after, "", severity, message)
         changes = judge_outcomes(f.before, f.after, f.ended, by_kind, facts, batch.rules, f.late_failure)
-        changes += judge_overrun(f.after, f.overran, by_kind.get(AlertKind.OVERRUN), facts, batch.rules)
+        overrun = by_kind.get(AlertKind.OVERRUN)
+        changes += judge_overrun(f.after, f.overran, hanging.get(f.after.id), overrun, facts, batch.rules)
         judged += [JudgedChange(change, agent, f.after) for change in changes]
     return judged
 

@@ -15,7 +15,7 @@ from app.domain.dedupe import missed_key, overrun_key, silent_key
 from app.domain.event import HABIT, Activity, Event, EventKind, RunOutcome, Severity
 from app.domain.expectation import describe_expectation, earliness, last_slot_until, next_slot
 from app.domain.job import ExpectationSource, Job
-from app.domain.run import EARLY_S
+from app.domain.run import EARLY_S, NAMED
 from app.store import agents, jobs, runs
 from app.store.events import insert_clock_events, oldest_waiting_event
 from app.store.heartbeats import GAP, Listening, find_listening
@@ -118,23 +118,33 @@ def judge_slot(job: Job, before: datetime, now: datetime) -> tuple[Job, Event | 
 
 async def _overrun(tx: WriteTx, before: datetime, now: datetime) -> list[Event]:
     due = await runs.overrun_runs(tx, before, BATCH)
-    await runs.clear_overrun(tx, [run.id for run, *_ in due])
+    await runs.mark_overrun(tx, [found.run.id for found in due])
     return [
         Event(
             id=new_id("evt"),
-            customer_id=run.customer_id,
-            agent_id=agent_id,
-            key=overrun_key(run.id, run.overrun_at or now),
-            occurred_at=run.overrun_at or now,
+            customer_id=found.run.customer_id,
+            agent_id=found.agent_id,
+            key=overrun_key(found.run.id, found.run.overrun_at or now),
+            occurred_at=found.run.overrun_at or now,
             received_at=now,
             kind=EventKind.OVERRUN,
-            job=job,
-            activity=Activity(activity),
+            job=found.job,
+            activity=found.activity,
             severity=Severity.ERROR,
-            message=f"running since {run.started_at:%Y-%m-%d %H:%M} UTC, longer than it should",
+            message=_overrun_message(found),
         )
-        for run, agent_id, job, activity in due
+        for found in due
     ]
+
+
+def _overrun_message(found: runs.OverrunRun) -> str:
+    """Say which run hangs, where others of its job went on: the job itself looks well."""
+    run, well_at = found.run, found.job_succeeded_at
+    began = f"running since {run.started_at:%Y-%m-%d %H:%M} UTC, longer than it should"
+    if run.started_at is None or well_at is None or well_at < run.started_at:
+        return began
+    name = run.run_key.removeprefix(NAMED)
+    return f"{began}: the run {name} has not ended; another run of this job succeeded at {well_at:%Y-%m-%d %H:%M} UTC"
 
 
 async def _silent(tx: WriteTx, before: datetime, now: datetime) -> list[Event]:

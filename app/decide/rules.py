@@ -152,13 +152,28 @@ def _count_in_words(kind: AlertKind, in_row: int) -> str:
 
 
 def judge_overrun(
-    after: Job, overran: Event | None, alert: Alert | None, facts: Mapping[str, str], rules: Sequence[Rule]
+    after: Job,
+    overran: Event | None,
+    hangs_since: datetime | None,
+    alert: Alert | None,
+    facts: Mapping[str, str],
+    rules: Sequence[Rule],
 ) -> list[AlertChange]:
-    """Judge `overrun`: opened by an event of the clock, closed as soon as no run of the job is under way."""
-    if after.running_since is None:
-        return [CloseAlert(alert, "no run is under way any more")] if alert is not None else []
+    """Judge `overrun`: opened by an event of the clock, closed once every run that took too long has ended.
+
+    `hangs_since`: when the newest such run began that has not ended. The end of another run does not close the alert.
+    """
+    if hangs_since is None:
+        return [CloseAlert(alert, "no run takes too long any more")] if alert is not None else []
+    if overran is None:
+        return []
+    if alert is not None:
+        repeated = RepeatAlert(
+            alert, alert.repeats + 1, overran.occurred_at, overran.message, overran.id, Severity.ERROR
+        )
+        return [repeated]
     rule = rule_for(AlertKind.OVERRUN, after.customer_id, facts, rules)
-    if overran is None or rule is None or not rule.enabled or alert is not None:
+    if rule is None or not rule.enabled:
         return []
     reason = f"still running; rule '{rule.name}'"
     return [
@@ -166,7 +181,7 @@ def judge_overrun(
             AlertKind.OVERRUN,
             rule,
             reason,
-            after.running_since,
+            hangs_since,
             Severity.ERROR,
             overran.message,
             overran.id,

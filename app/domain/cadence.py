@@ -42,7 +42,7 @@ def run_times(runs: Iterable[Run]) -> list[RunTimes]:
     """
     found = []
     for run in runs:
-        if run.ended_at is None or run.outcome in (None, RunOutcome.MISSED, RunOutcome.SUPERSEDED):
+        if run.ended_at is None or run.outcome in (None, RunOutcome.MISSED, RunOutcome.OVERRUN, RunOutcome.SUPERSEDED):
             continue
         if run.started_at is not None and run.started_at <= run.ended_at:
             found.append(RunTimes(run.started_at, run.started_at, run.ended_at - run.started_at))

@@ -28,7 +28,7 @@ class Phase(StrEnum):
 
 
 class RunOutcome(StrEnum):
-    """How a run ended. `missed` and `superseded` are set by us and never sent by an agent."""
+    """How a run ended. `missed`, `overrun` and `superseded` are set by us and never sent by an agent."""
 
     SUCCESS = "success"
     WARNING = "warning"
@@ -36,6 +36,7 @@ class RunOutcome(StrEnum):
     CANCELLED = "cancelled"
     UNCLEAR = "unclear"  # it ended, and neither success nor failure is proven
     MISSED = "missed"
+    OVERRUN = "overrun"  # it takes too long, and an alert was decided on; its end, if it still comes, replaces this
     SUPERSEDED = "superseded"  # it began and never ended, and a later run ended
 
 

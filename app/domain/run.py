@@ -44,6 +44,7 @@ class Run:
 SINGLE_EVENT = (
     "event:"  # prefix of the key of a run that is one event, because its tool names no run; see domain/pairing.py
 )
+NAMED = "run:"  # prefix of the key of a run that its agent names
 EARLY_S = "early_s"  # metric of a missed event: by how many seconds a run may come before its slot
 
 
@@ -52,7 +53,7 @@ def run_key_of(event: Event) -> str:
     if event.kind is EventKind.MISSED:
         return f"missed:{event.key}"
     if event.run is not None:
-        return f"run:{event.run}"
+        return NAMED + event.run
     # Progress is no start: a run that was paired with it would seem to have taken a moment only.
     return (
         f"progress:{event.key}"

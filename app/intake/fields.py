@@ -29,7 +29,7 @@ MAX_METRICS, MAX_METRIC_NAME_LENGTH = protocol.METRICS_MOST, protocol.METRIC_NAM
 MAX_EXTRA_SIZE = 16 * 1024
 
 _KNOWN_FIELDS = frozenset(WireEvent.__annotations__)
-_SERVER_OUTCOMES = frozenset({RunOutcome.MISSED.value, RunOutcome.SUPERSEDED.value})
+_SERVER_OUTCOMES = frozenset({RunOutcome.MISSED.value, RunOutcome.OVERRUN.value, RunOutcome.SUPERSEDED.value})
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 # Marks that reverse the text after them or are invisible: with one, "nas01" could look like another agent's name.
 _INVISIBLE = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f\ufeff]")
@@ -80,7 +80,7 @@ def validate_word(value: str | None, field: str, allowed: frozenset[str]) -> str
 
 
 def validate_outcome(value: str | None) -> str | None:
-    """Return how the run ended. `missed` and `superseded` are refused: only the service sets them."""
+    """Return how the run ended. `missed`, `overrun` and `superseded` are refused: only the service sets them."""
     if value is not None and value.strip().lower() in _SERVER_OUTCOMES:
         raise BadInput(
             f"outcome: {value.strip().lower()!r} is set by the service and cannot be sent",

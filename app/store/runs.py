@@ -1,16 +1,16 @@
 """Runs and daily roll-ups: listed, read and saved for folding, paired, read for learning a cadence, and changed by an edit of their job."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, func, literal_column, select, update
+from sqlalchemy import Select, and_, bindparam, func, literal_column, not_, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from app.domain.event import RunOutcome
+from app.domain.event import Activity, RunOutcome
 from app.domain.pairing import LONGEST_PAIRED, NearbyRuns
-from app.domain.run import SINGLE_EVENT, Run
+from app.domain.run import NAMED, SINGLE_EVENT, Run
 from app.store.newest import MAX_RANGES, IndexRanges, page_newest, page_recent, tested
 from app.store.repository import Page, Repository, Window, key_table
 from app.store.scope import Scope, job_ids, jobs_of
@@ -21,6 +21,7 @@ MAX_HISTORY = 5_000  # runs that are read at most when a late event makes a job'
 MAX_NEARBY = 5_000  # ends, and starts, that are read at most; more lie in one span only when years are sent at once
 PAGE = 50
 WEEK_DAYS = 7
+_LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 SUMS = ("successes", "warnings", "failures", "cancelled", "missed", "bytes_processed", "bytes_stored", "duration_s")
 _CADENCE_COLUMNS = (
     "id",
@@ -39,6 +40,17 @@ RUNS = Repository(runs, Run, noun="run", prefix="run", newest_first=True)
 # The condition of a partial index, spelled out: SQLite uses it only where it stands in the query.
 _IS_TROUBLE = runs.c.outcome != literal_column("'success'")
 _OUTCOMES = (*(outcome.value for outcome in RunOutcome), None)
+
+
+@dataclass(frozen=True, slots=True)
+class OverrunRun:
+    """A run that takes too long, with its job. `job_succeeded_at`: when a run of the job last ended well."""
+
+    run: Run
+    agent_id: str
+    job: str
+    activity: Activity
+    job_succeeded_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,30 +118,58 @@ async def save_runs(tx: WriteTx, changed: Sequence[Run]) -> None:
     await tx.connection.execute(upsert, [{name: getattr(run, name) for name in Run.__slots__} for run in changed])
 
 
-async def supersede(tx: WriteTx, ends: Mapping[str, datetime]) -> None:
-    """Mark runs that began before a later end of their job, and never ended, as superseded. `ends`: job id to newest end."""
-    if ends:
-        change = (
-            update(runs)
-            .where(
-                runs.c.job_id == bindparam("of_job"),
-                runs.c.ended_at.is_(None),  # selects the index: without it, all runs that the job ever had are read
-                runs.c.outcome.is_(None),
-                runs.c.started_at <= bindparam("end"),
-            )
-            .values(outcome=RunOutcome.SUPERSEDED, overrun_at=None)
-        )
-        await tx.connection.execute(change, [{"of_job": job_id, "end": end} for job_id, end in sorted(ends.items())])
+async def supersede(tx: WriteTx, spans: Mapping[str, tuple[datetime | None, datetime]]) -> None:
+    """Settle the open runs that a later end of their job has overtaken. `spans`: job id to its previous and its newest end.
+
+    A run without a name becomes superseded, because that end may be its own. A named one stays open, and takes too long after
+    three days where nothing else says so. Only runs that began within the span are read: earlier ones were settled by the
+    previous end, and an agent may report starts only, for years.
+    """
+    if not spans:
+        return
+    rows = [{"of_job": job, "since": since or _LONG_AGO, "end": end} for job, (since, end) in sorted(spans.items())]
+    is_named = runs.c.run_key.startswith(NAMED)
+    within = (
+        runs.c.job_id == bindparam("of_job"),
+        runs.c.ended_at.is_(None),  # selects the index: without it, all runs that the job ever had are read
+        runs.c.started_at > bindparam("since", type_=runs.c.started_at.type),
+        runs.c.started_at <= bindparam("end", type_=runs.c.started_at.type),
+    )
+    # Two statements, so that each can use the index.
+    for outcome in (runs.c.outcome.is_(None), runs.c.outcome == RunOutcome.OVERRUN):
+        change = update(runs).where(*within, outcome, not_(is_named))
+        await tx.connection.execute(change.values(outcome=RunOutcome.SUPERSEDED, overrun_at=None), rows)
+    unlimited = select(runs.c.id, runs.c.started_at).where(
+        *within, runs.c.outcome.is_(None), is_named, runs.c.overrun_at.is_(None)
+    )
+    overtaken = [row for span in rows for row in await tx.connection.execute(unlimited, span)]
+    await _set_overrun(tx, {row.id: row.started_at + LONGEST_PAIRED for row in overtaken})
 
 
-async def jobs_with_open_runs(tx: WriteTx, job_ids: Iterable[str]) -> dict[str, datetime]:
-    """Return, by job, when the newest run that has not ended began."""
-    rows = await tx.connection.execute(newest_open(job_ids))
+async def jobs_with_open_runs(tx: WriteTx, job_ids: Collection[str]) -> dict[str, datetime]:
+    """Return, by job, when the newest run that has not ended began, whether or not it takes too long."""
+    found: dict[str, datetime] = {}
+    for outcome in (None, RunOutcome.OVERRUN):
+        for row in await tx.connection.execute(newest_open(job_ids, outcome)):
+            if row.began is not None:
+                found[row.id] = max(row.began, found.get(row.id, row.began))
+    return found
+
+
+async def jobs_with_overruns(tx: WriteTx, job_ids: Collection[str]) -> dict[str, datetime]:
+    """Return, by job, when the newest run began that was found to take too long and has not ended."""
+    rows = await tx.connection.execute(newest_open(job_ids, RunOutcome.OVERRUN)) if job_ids else ()
     return {row.id: row.began for row in rows if row.began is not None}
 
 
-def newest_open(job_ids: Iterable[str]) -> Select[Any]:
-    """Return the query for when the newest open run of each job began.
+async def give_up_overruns(tx: WriteTx, job_id: str) -> None:
+    """Expect no end any more of the runs of a job that take too long."""
+    hanging = runs.c.job_id == job_id, runs.c.ended_at.is_(None), runs.c.outcome == RunOutcome.OVERRUN
+    await tx.connection.execute(update(runs).where(*hanging).values(outcome=RunOutcome.SUPERSEDED, overrun_at=None))
+
+
+def newest_open(job_ids: Iterable[str], outcome: RunOutcome | None) -> Select[Any]:
+    """Return the query for when the newest run of each job began that has not ended and has this outcome: None or `overrun`.
 
     It reads one index entry a job: a tool may report starts only, for years, and reading them all would slow down each batch.
     """
@@ -138,7 +178,7 @@ def newest_open(job_ids: Iterable[str]) -> Select[Any]:
         .where(
             runs.c.job_id == jobs.c.id,
             runs.c.ended_at.is_(None),
-            runs.c.outcome.is_(None),
+            runs.c.outcome.is_(None) if outcome is None else runs.c.outcome == outcome,
             runs.c.started_at.is_not(None),
         )
         .order_by(
@@ -172,42 +212,47 @@ async def history(tx: ReadTx, job_id: str) -> list[Run]:
     return found
 
 
-async def overrun_runs(tx: WriteTx, before: datetime, limit: int) -> list[tuple[Run, str, str, str]]:
-    """Claim runs that take too long; return each with its agent's id and its job's name and activity."""
+async def overrun_runs(tx: WriteTx, before: datetime, limit: int) -> list[OverrunRun]:
+    """Claim runs that take too long."""
     due = (
-        select(runs, jobs.c.agent_id, jobs.c.name, jobs.c.activity)
+        select(runs, jobs.c.agent_id, jobs.c.name, jobs.c.activity, jobs.c.last_success_at)
         .join(jobs, jobs.c.id == runs.c.job_id)
         .where(runs.c.overrun_at <= before)
         .order_by(runs.c.overrun_at)
         .limit(limit)
     )
     rows = await tx.connection.execute(due.with_for_update(of=runs, skip_locked=True))
-    return [(RUNS.mapping.read(row), row.agent_id, row.name, row.activity) for row in rows]
+    return [
+        OverrunRun(RUNS.mapping.read(row), row.agent_id, row.name, Activity(row.activity), row.last_success_at)
+        for row in rows
+    ]
 
 
-async def clear_overrun(tx: WriteTx, run_ids: Sequence[str]) -> None:
+async def mark_overrun(tx: WriteTx, run_ids: Sequence[str]) -> None:
     """Note that the overrun events of these runs were written."""
     if run_ids:
-        await tx.connection.execute(update(runs).where(runs.c.id.in_(run_ids)).values(overrun_at=None))
+        change = update(runs).where(runs.c.id.in_(run_ids)).values(outcome=RunOutcome.OVERRUN, overrun_at=None)
+        await tx.connection.execute(change)
 
 
 async def set_longest(tx: WriteTx, job_id: str, longest: timedelta | None) -> None:
     """Set from when the open runs of a job take too long; None: never."""
-    is_open = runs.c.job_id == job_id, runs.c.ended_at.is_(None), runs.c.outcome.is_(None)
+    may_end = or_(runs.c.outcome.is_(None), runs.c.outcome == RunOutcome.OVERRUN)
+    is_open = runs.c.job_id == job_id, runs.c.ended_at.is_(None), may_end
     if longest is None:
         await tx.connection.execute(update(runs).where(*is_open).values(overrun_at=None))
         return
     began = await tx.connection.execute(
         select(runs.c.id, runs.c.started_at).where(*is_open, runs.c.started_at.is_not(None))
     )
-    rows = [{"of_run": row.id, "at": row.started_at + longest} for row in began]
-    if rows:
-        change = (
-            update(runs)
-            .where(runs.c.id == bindparam("of_run"))
-            .values(overrun_at=bindparam("at", type_=runs.c.overrun_at.type))
-        )
-        await tx.connection.execute(change, rows)
+    await _set_overrun(tx, {row.id: row.started_at + longest for row in began})
+
+
+async def _set_overrun(tx: WriteTx, limits: Mapping[str, datetime]) -> None:
+    if limits:
+        at = bindparam("at", type_=runs.c.overrun_at.type)
+        change = update(runs).where(runs.c.id == bindparam("of_run")).values(overrun_at=at)
+        await tx.connection.execute(change, [{"of_run": run, "at": limit} for run, limit in limits.items()])
 
 
 async def find_nearby_runs(tx: ReadTx, job_id: str, first: datetime, last: datetime) -> NearbyRuns:
@@ -226,9 +271,9 @@ async def find_nearby_runs(tx: ReadTx, job_id: str, first: datetime, last: datet
         runs.c.run_key.startswith(SINGLE_EVENT),
     )
     found = list(await connection.execute(ends.limit(MAX_NEARBY)))
-    # Two queries, so that each can use the index. A run without an end has none of the other outcomes.
-    for outcome in (runs.c.outcome.is_(None), runs.c.outcome == RunOutcome.SUPERSEDED):
-        found += await connection.execute(starts.where(outcome).limit(MAX_NEARBY))
+    # A query each, so that each can use the index. A run without an end has none of the other outcomes.
+    for outcome in (None, RunOutcome.OVERRUN, RunOutcome.SUPERSEDED):
+        found += await connection.execute(starts.where(runs.c.outcome == outcome).limit(MAX_NEARBY))
     return NearbyRuns(since, {row.run_key: RUNS.mapping.read(row) for row in found})
 
 

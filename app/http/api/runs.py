@@ -30,7 +30,7 @@ class RunOut(OutModel):
     heard_at: datetime = Field(description="When its newest event happened.")
     outcome: RunOutcome | None = Field(
         description="How it ended; null while it runs. `missed`: it did not come in time. "
-        "`superseded`: it never ended, and a later run of the job did."
+        "`overrun`: it takes too long and has not ended. `superseded`: it never ended, and a later run of the job did."
     )
     severity: Severity = Field(description="The severity of the event that decided the outcome.")
     message: str | None = Field(description="The message of that event.")
@@ -48,7 +48,8 @@ class RunsQuery(ScopedQuery):
     """Filters of the list of runs."""
 
     outcome: Annotated[
-        Literal["running", "success", "warning", "failure", "cancelled", "unclear", "missed", "superseded"] | None,
+        Literal["running", "success", "warning", "failure", "cancelled", "unclear", "missed", "overrun", "superseded"]
+        | None,
         Field(description="Only those with this outcome; `running`: only those without one yet."),
     ] = None
 

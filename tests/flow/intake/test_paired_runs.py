@@ -15,6 +15,7 @@ from sqlalchemy import text
 from app.admin import jobs
 from app.admin.editing import Editor
 from app.compose import tick as compose
+from app.domain.event import RunOutcome
 from app.store.jobs import JobFilters, find_job
 from app.store.runs import newest_open
 from app.store.tables import alerts, job_days, runs
@@ -147,11 +148,14 @@ async def test_runs_of_a_tool_that_reports_only_ends_or_names_runs_are_not_paire
     assert [run.started_at for run in ended] == [None, None]
 
 
+@pytest.mark.parametrize("outcome", [None, RunOutcome.OVERRUN])
 async def test_the_cost_of_finding_a_running_job_does_not_grow_with_starts_that_never_end(
-    sqlite_database_url: str, tmp_path: Path
+    sqlite_database_url: str, tmp_path: Path, outcome: RunOutcome | None
 ) -> None:
     async with open_system(sqlite_database_url, tmp_path) as system, system.context.database.read() as tx:
-        query = newest_open(["job_1"]).compile(tx.connection.engine.sync_engine, compile_kwargs={"literal_binds": True})
+        query = newest_open(["job_1"], outcome).compile(
+            tx.connection.engine.sync_engine, compile_kwargs={"literal_binds": True}
+        )
         plan = [row.detail for row in await tx.connection.execute(text(f"EXPLAIN QUERY PLAN {query}"))]
     assert not any("TEMP B-TREE" in step or "SCAN" in step.replace("SCALAR", "") for step in plan), plan
     assert any("ix_runs_job_open (job_id=? AND outcome=? AND started_at" in step for step in plan), plan

@@ -13,7 +13,7 @@ from app.domain.event import Activity, Event, EventKind, Phase, RunOutcome, Seve
 from app.domain.expectation import Expectation
 from app.domain.job import Job, history_order, recount
 from app.domain.pairing import LONGEST_PAIRED, NearbyRuns, pair_runs, span_to_pair
-from app.domain.run import SINGLE_EVENT, Run, run_key_of
+from app.domain.run import NAMED, SINGLE_EVENT, Run, run_key_of
 from tests.support.examples import examples
 
 T0 = datetime(2026, 11, 1, tzinfo=UTC)
@@ -79,7 +79,8 @@ class Memory:
                 kept[name] = kept.get(name, 0) + amount
         last = self.job.last_finished_at
         for key, run in self.runs.items():
-            if run.outcome is None and run.started_at and last and run.started_at <= last:
+            is_open = run.outcome is None and not key.startswith(NAMED)
+            if is_open and run.started_at and last and run.started_at <= last:
                 self.runs[key] = replace(run, outcome=RunOutcome.SUPERSEDED, overrun_at=None)
         began = [run.started_at for run in self.runs.values() if run.outcome is None and run.started_at]
         self.job = replace(self.job, running_since=max(began, default=None))

@@ -1,7 +1,7 @@
 """What a run does to the alerts of its job: it opens, repeats or closes one, or does nothing, and the reason that it shows."""
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -166,26 +166,27 @@ def test_the_first_rule_that_matches_decides(rules: list[Rule], chosen: str | No
 
 
 OVERRUN = [rule(AlertKind.OVERRUN)]
-RUNNING, IDLE = job(running_since=ago(hours=9)), job()
+HANGS = ago(hours=9)
 
 
 @pytest.mark.parametrize(
-    ("state", "has_event", "is_open", "rules", "changes"),
+    ("hangs_since", "has_event", "is_open", "rules", "changes"),
     [
-        (RUNNING, True, False, OVERRUN, ["open overrun: still running; rule 'every overrun'"]),
-        (RUNNING, False, False, OVERRUN, []),
-        (RUNNING, True, True, OVERRUN, []),
-        (RUNNING, True, False, [], []),
-        (RUNNING, True, False, [rule(AlertKind.OVERRUN, enabled=False)], []),
-        (IDLE, True, False, OVERRUN, []),  # it ended before the event was decided on
-        (IDLE, False, True, OVERRUN, ["close overrun: no run is under way any more"]),
+        (HANGS, True, False, OVERRUN, ["open overrun: still running; rule 'every overrun'"]),
+        (HANGS, False, False, OVERRUN, []),  # its rule did not match when it was found
+        (HANGS, False, True, OVERRUN, []),  # another run ended
+        (HANGS, True, True, OVERRUN, ["repeat overrun: 1 more"]),  # a second run hangs
+        (HANGS, True, False, [], []),
+        (HANGS, True, False, [rule(AlertKind.OVERRUN, enabled=False)], []),
+        (None, True, False, OVERRUN, []),  # it ended before the event was decided on
+        (None, False, True, OVERRUN, ["close overrun: no run takes too long any more"]),
     ],
 )
 def test_a_run_that_takes_too_long(
-    state: Job, has_event: bool, is_open: bool, rules: list[Rule], changes: list[str]
+    hangs_since: datetime | None, has_event: bool, is_open: bool, rules: list[Rule], changes: list[str]
 ) -> None:
     overran = event(kind=EventKind.OVERRUN) if has_event else None
-    found = judge_overrun(state, overran, alert(AlertKind.OVERRUN) if is_open else None, FACTS, rules)
+    found = judge_overrun(job(), overran, hangs_since, alert(AlertKind.OVERRUN) if is_open else None, FACTS, rules)
     assert in_words(found) == changes
 
 
