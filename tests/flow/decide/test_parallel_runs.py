@@ -1,4 +1,4 @@
-"""Runs that their agent names may overlap: one that hangs is told of, however well the others end. On both databases."""
+"""Runs that their agent names may overlap: one that hangs is reported, however well the others end. On both databases."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -66,7 +66,7 @@ async def overruns(system: SystemUnderTest) -> list[tuple[int, str | None]]:
     return [(alert.repeats, alert.closed_reason) for alert in found]
 
 
-async def test_a_run_that_hangs_while_a_newer_one_ends_well_is_told_of_once_until_it_ends(
+async def test_a_run_that_hangs_while_a_newer_one_ends_well_is_reported_once_until_it_ends(
     system: SystemUnderTest,
 ) -> None:
     began = system.time[0]
@@ -86,7 +86,7 @@ async def test_a_run_that_hangs_while_a_newer_one_ends_well_is_told_of_once_unti
     assert await overruns(system) == [(0, "no run takes too long any more")]
 
 
-async def test_without_an_expectation_a_run_that_was_overtaken_is_told_of_after_three_days(
+async def test_without_an_expectation_a_run_that_was_overtaken_is_reported_after_three_days(
     system: SystemUnderTest,
 ) -> None:
     await hang(system, None)
