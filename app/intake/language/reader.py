@@ -1,54 +1,66 @@
-"""Read what a text says of a run: success, trouble, a start, or nothing that is proven."""
+"""Read what a text says of a run: trouble may be suspected from one word, a success must be stated with nothing against it.
+
+The method is in clauses.py, the words in words/*.tsv. The steps: names out, lines chosen, tokens cut, terms of the text's
+languages found, each clause read, and one decision over all statements.
+"""
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
-from enum import StrEnum
 
-_NEGATION = r"(?:\b(?:0|no|without|zero)\s{1,3}(?:\w{1,20}\s{1,3})?)"
-_FAILURE = re.compile(
-    rf"{_NEGATION}?\b(?:fail\w*|error\w*|abort\w*|unsuccessful\w*|critical|not (?:complete\w*|done|finish\w*)|could not)",
-    re.IGNORECASE,
-)
-_WARNING = re.compile(rf"{_NEGATION}?\b(?:warn\w*|partial\w*|incomplete|skipped)", re.IGNORECASE)
-_SUCCESS = re.compile(r"\b(?:success\w*|succeed\w*|ok|complete[ds]?|finish(?:ed|es)?|done|passed)\b", re.IGNORECASE)
-_START = re.compile(r"\b(?:start(?:ed|ing|s)?|beg[aiu]ns?)\b", re.IGNORECASE)
-_NEGATED = re.compile(r"\b(?:0|no|without|zero)\b", re.IGNORECASE)
+from app.intake.language.clauses import read_line
+from app.intake.language.decision import decide
+from app.intake.language.fold import fold
+from app.intake.language.lexicon import is_gateway_word, is_term
+from app.intake.language.long_text import choose_lines
+from app.intake.language.reading import Meaning, Reading
+from app.intake.language.terms import choose_terms
+from app.intake.language.tokens import NAME_SIGN, tokenise
 
+__all__ = ["Meaning", "Reading", "read_words"]
 
-class Meaning(StrEnum):
-    """What a text says of a run. The values are those of RunOutcome where it has the same."""
-
-    SUCCESS = "success"
-    WARNING = "warning"
-    FAILURE = "failure"
-    CANCELLED = "cancelled"
-    STARTED = "started"
-    UNCLEAR = "unclear"
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What a text means, the words of it that decided (at most 200 characters), and a stable name of the rule."""
-
-    meaning: Meaning
-    words: str
-    rule: str
+MAX_SUBJECT = 1000
+_MAX_NAMES, _SHORTEST_NAME = 2000, 2
+_TYPOS_UP_TO = 3000  # characters of a body in which words with typing errors are looked up
+# cron's own subject is the command, whose words say nothing of how it ended.
+_COMMAND_SUBJECT = re.compile(r"\s{0,5}(?:\[[^\]]{0,40}\]\s{0,5})?(?:Cron|CRON|cron)\s{0,3}<[^>]{0,200}>")
+_BRACKETS = re.compile(r"\[([^\[\]]{1,80})\]|\*{2,5}([^*]{1,80})\*{2,5}|\{([^{}]{1,80})\}|<([^<>@]{3,80})>")
 
 
 def read_words(subject: str, body: str = "", *, names: Collection[str] = ()) -> Reading:
     """Return what subject and body say together. `names` of agents, jobs and hosts are no words: they never decide.
 
-    Never raises. Trouble may be suspected from one word; a success must be stated by a clause with nothing against it.
+    Never raises. A text that states neither is UNCLEAR.
     """
-    text = f"{subject}\n{body}"
-    for name in names:
-        text = text.replace(name, " ")
-    for pattern, meaning in ((_FAILURE, Meaning.FAILURE), (_WARNING, Meaning.WARNING)):
-        for found in pattern.finditer(text):
-            if not _NEGATED.match(found[0]):
-                return Reading(meaning, found[0][:200], f"en: {found[0].lower()[:40]}")
-    for pattern, meaning in ((_SUCCESS, Meaning.SUCCESS), (_START, Meaning.STARTED)):
-        for found in pattern.finditer(text):
-            return Reading(meaning, found[0][:200], f"en: {found[0].lower()[:40]}")
-    return Reading(Meaning.UNCLEAR, "", "no words found")
+    subject = "" if _COMMAND_SUBJECT.match(subject) else _without_gateway_marks(subject[:MAX_SUBJECT])
+    chosen = choose_lines(body)
+    lines = [subject.replace("\n", " "), *chosen.lines]
+    if names:
+        lines = _without_names(lines, names)
+    tokens = [tokenise(line, is_term) for line in lines]
+    items = choose_terms(tokens, with_typos=len(body) <= _TYPOS_UP_TO)
+    statements = [
+        statement
+        for number, (line, one) in enumerate(zip(lines, items, strict=True))
+        for statement in read_line(one, line, number)
+    ]
+    return decide(statements, complete=chosen.complete)
+
+
+def _without_gateway_marks(subject: str) -> str:
+    """Return the subject without marks that mail gateways add: `[EXTERNAL]`, `[PHISHING RISK: low]`, `*** UNVERIFIED SENDER ***`."""
+    return _BRACKETS.sub(lambda found: " " if _is_gateway_mark(found[0]) else found[0], subject)
+
+
+def _is_gateway_mark(text: str) -> bool:
+    words = [fold(word) for word in re.findall(r"[^\W\d_]{2,40}", text)]
+    return any(map(is_gateway_word, words))
+
+
+def _without_names(lines: list[str], names: Collection[str]) -> list[str]:
+    usable = sorted({name for name in names if len(name) >= _SHORTEST_NAME}, key=len, reverse=True)[:_MAX_NAMES]
+    folded = "\n".join(lines).casefold()
+    present = [name for name in usable if name.casefold() in folded]
+    if not present:
+        return lines
+    pattern = re.compile(r"(?<!\w)(?:" + "|".join(map(re.escape, present)) + r")(?!\w)", re.IGNORECASE)
+    return [pattern.sub(NAME_SIGN, line) for line in lines]

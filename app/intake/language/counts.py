@@ -1,0 +1,187 @@
+"""Attach numbers to the terms that they count: `Failed: 0`, `97 ok, 3 failed`, `2 of 5 jobs`, `ok/warn/crit = 20/0/0`."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from app.intake.language.terms import Item
+from app.intake.language.tokens import TokenKind
+from app.intake.language.words_file import TermMeaning as T
+
+_REACH = 4
+STRONG = frozenset((T.FAILED, T.WARNED, T.CANCELLED, T.STOPPED, T.TROUBLE, T.SUCCEEDED, T.ENDED, T.RUNNING, T.EXPECTED))
+_NOUNS = frozenset((T.GOOD, T.EXCEPT))
+_VALUE = frozenset((":", "="))
+_TIME_UNITS = frozenset(["s", "sec", "min", "h", "hr", "hrs", "d", "ms", "st", "nd", "rd", "th", "x"])
+_SIZE_UNITS = frozenset(
+    ["b", "kb", "mb", "gb", "tb", "pb", "kib", "mib", "gib", "tib", "pib", "k", "m", "g", "t", "bytes", "byte"]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many, of how many if that is stated, and how it is written. `percent` if the number is a share."""
+
+    number: float
+    total: float | None
+    text: str
+    percent: bool = False
+    ordinal: bool = False  # "tape 1 of 3": the first, not one
+
+
+def join_ratios(items: Sequence[Item]) -> list[Item]:
+    """Return the items with `2 of 5` and `none of 7` made one item of counts, and `(3)` a plain number."""
+    joined: list[Item] = []
+    at = 0
+    while at < len(items):
+        item = items[at]
+        number = _number_at(items, at)
+        if number is not None and at + 2 < len(items) and items[at + 1].meaning is T.OF:
+            there = at + 2
+            while (
+                there < min(at + 4, len(items))
+                and items[there].kind is TokenKind.WORD
+                and items[there].meaning in (None, T.ALL)
+            ):
+                there += 1
+            total = items[there] if there < len(items) else None
+            if total is not None and total.kind is TokenKind.NUMBER and (total.unit == item.unit or not item.unit):
+                text = f"{item.text} of {total.text}"
+                joined.append(
+                    Item(TokenKind.COUNTS, text, None, "", (number, *total.numbers), "", item.start, total.spaced)
+                )
+                at = there + 1
+                continue
+        if item.text == "(" and _is_number_in_brackets(items, at):
+            joined.append(items[at + 1])
+            at += 3
+            continue
+        joined.append(item)
+        at += 1
+    return joined
+
+
+def _is_number_in_brackets(items: Sequence[Item], at: int) -> bool:
+    return (
+        at + 2 < len(items) and items[at + 1].kind in (TokenKind.NUMBER, TokenKind.COUNTS) and items[at + 2].text == ")"
+    )
+
+
+def _number_at(items: Sequence[Item], at: int) -> float | None:
+    item = items[at]
+    if item.kind is TokenKind.NUMBER:
+        return item.numbers[0]
+    return 0 if item.meaning in (T.NONE, T.NOT) and at + 1 < len(items) and items[at + 1].meaning is T.OF else None
+
+
+def attach_counts(items: Sequence[Item]) -> dict[int, Count]:
+    """Return the count of each term that has one, by the term's position."""
+    counts = _listed_counts(items)
+    numbers_first = _numbers_first(items)
+    taken: set[int] = set()
+    # A noun of what is made leaves its number to a verdict: in "0 files failed" the verdict is counted.
+    for meanings in (STRONG, _NOUNS):
+        for at, item in enumerate(items):
+            if item.meaning not in meanings or at in counts:
+                continue
+            place = _place(items, at, taken, numbers_first=numbers_first)
+            if place is not None:
+                taken.add(place)
+                counts[at] = _count(items, place)
+    return counts
+
+
+def _place(items: Sequence[Item], at: int, taken: Collection[int], *, numbers_first: bool) -> int | None:
+    before, after = _before(items, at), _after(items, at)
+    if after in taken:
+        after = None
+    if before in taken:
+        before = None
+    valued = after is not None and any(one.text in _VALUE for one in items[at + 1 : after])
+    return before if before is not None and (after is None or (numbers_first and not valued)) else after
+
+
+def _numbers_first(items: Sequence[Item]) -> bool:
+    for item in items:
+        if item.kind in (TokenKind.NUMBER, TokenKind.COUNTS):
+            return True
+        if item.meaning in STRONG:
+            return False
+    return False
+
+
+def _before(items: Sequence[Item], at: int) -> int | None:
+    for there in range(at - 1, max(-1, at - 2 - _REACH), -1):
+        item = items[there]
+        if _is_count(item):
+            return there
+        if item.text == "%":
+            continue
+        if item.meaning in STRONG or item.meaning in (T.EXIT_CODE, T.NOT, T.NONE) or item.kind is TokenKind.MARK:
+            return None
+    return None
+
+
+def _after(items: Sequence[Item], at: int) -> int | None:
+    value = False
+    for there in range(at + 1, min(len(items), at + 2 + _REACH)):
+        item = items[there]
+        if _is_count(item):
+            last = there + 1 >= len(items) or items[there + 1].kind is TokenKind.MARK
+            return there if value or there == at + 1 or last else None
+        if item.text in _VALUE:
+            value = True
+        elif value:
+            return there if item.meaning in (T.NONE, T.NOT) else None
+        elif item.meaning in STRONG or item.meaning is T.EXIT_CODE or item.kind is TokenKind.MARK:
+            return None
+    return None
+
+
+def _is_count(item: Item) -> bool:
+    return item.kind in (TokenKind.NUMBER, TokenKind.COUNTS) and item.unit not in _TIME_UNITS
+
+
+def _count(items: Sequence[Item], place: int) -> Count:
+    item = items[place]
+    if not item.numbers:
+        return Count(0, None, item.text)
+    percent = place + 1 < len(items) and items[place + 1].text == "%"
+    if item.kind is TokenKind.NUMBER:
+        return Count(item.numbers[0], None, f"{item.text} %" if percent else item.text, percent=percent)
+    before = items[place - 1] if place else None
+    counts_a_noun = place + 1 < len(items) and items[place + 1].meaning is T.GOOD
+    ordinal = before is not None and before.kind is TokenKind.WORD and before.meaning in (None, T.GOOD, T.RUNNING)
+    return Count(item.numbers[0], item.numbers[1], item.text, ordinal=ordinal and not counts_a_noun)
+
+
+def _listed_counts(items: Sequence[Item]) -> dict[int, Count]:
+    """Return the counts of `ok/warn/crit = 20/0/0`: as many numbers as terms, in the same order."""
+    counts: dict[int, Count] = {}
+    for at, item in enumerate(items):
+        if item.kind is not TokenKind.COUNTS or len(item.numbers) < 2:  # noqa: PLR2004  (one number is no list)
+            continue
+        labels: list[int] = []
+        there = at - 1
+        while there >= 0 and (
+            items[there].text in _VALUE or items[there].text == "/" or items[there].kind is TokenKind.WORD
+        ):
+            if items[there].kind is TokenKind.WORD:
+                labels.insert(0, there)
+                if there == 0 or items[there - 1].text != "/":
+                    break
+            there -= 1
+        if len(labels) == len(item.numbers):
+            for label, number in zip(labels, item.numbers, strict=True):
+                counts[label] = Count(number, None, item.text)
+    return counts
+
+
+def total_counts(items: Sequence[Item], counts: Mapping[int, Count]) -> tuple[float, float] | None:
+    """Return how many were expected and how many there are, where a clause states both: `12 snapshots expected, 11 found`."""
+    expected = [count for at, count in counts.items() if items[at].meaning is T.EXPECTED]
+    if not expected:
+        return None
+    numbers = [item.numbers[0] for item in items if item.kind is TokenKind.NUMBER and not item.unit]
+    if expected[0].number in numbers:
+        numbers.remove(expected[0].number)
+    return (expected[0].number, min(numbers)) if numbers else None

@@ -1,0 +1,144 @@
+"""Decide what the statements of a text mean together: trouble wins, and a success needs that nothing speaks against it."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from app.intake.language.findings import Finding, Statement
+from app.intake.language.reading import Meaning, Reading
+
+_SUBJECT = 0
+_BAD = (Finding.FAILED, Finding.NAMED_TROUBLE, Finding.STALE, Finding.WARNED, Finding.PARTIAL)
+_GOOD = (Finding.SUCCEEDED, Finding.EXIT_ZERO)
+
+
+def decide(statements: Sequence[Statement], *, complete: bool) -> Reading:
+    """Return what a text means. `complete` says whether each line with a word of trouble was read."""
+    if not statements:
+        return Reading(Meaning.UNCLEAR, "", "no words found")
+    about_no_run = _first(_in_subject(statements), Finding.NOT_A_RUN)
+    if about_no_run is not None:
+        return Reading(Meaning.UNCLEAR, about_no_run.words, f"not about a run: {about_no_run.rule}")
+    return _decide_trouble(statements) or _decide_success(statements, complete=complete)
+
+
+def _decide_trouble(statements: Sequence[Statement]) -> Reading | None:
+    open_ones = _without_fixed(statements)
+    if _title_is_denied(open_ones):
+        open_ones = [one for one in open_ones if one.line != _SUBJECT or one.finding is not Finding.NAMED_TROUBLE]
+    cancelled = _first(open_ones, Finding.CANCELLED)
+    warned = _first(open_ones, Finding.WARNED)
+    for finding in (Finding.FAILED, Finding.NAMED_TROUBLE):
+        failed = _first(open_ones, finding)
+        if (
+            failed is not None
+            and warned is not None
+            and failed.rule.startswith("exit code")
+            and failed.line == warned.line
+        ):
+            return _from(Meaning.WARNING, warned)
+        if failed is not None:
+            return _from(Meaning.FAILURE, failed)
+    if cancelled is not None:
+        return _from(Meaning.CANCELLED, cancelled)
+    stale = _first(open_ones, Finding.STALE)
+    if stale is not None:
+        fresh = [
+            one for one in open_ones if one.finding in _GOOD and (one.line, one.clause) != (stale.line, stale.clause)
+        ]
+        return _disagree(fresh[0]) if fresh else _from(Meaning.FAILURE, stale)
+    return _from(Meaning.WARNING, warned) if warned is not None else _decide_partial(open_ones)
+
+
+def _decide_partial(statements: Sequence[Statement]) -> Reading | None:
+    """Return a warning for a success with an exception, and a failure for a count of zero where nothing else was done."""
+    partial, nothing = _first(statements, Finding.PARTIAL), _first(statements, Finding.NOTHING_DONE)
+    findings = {one.finding for one in statements}
+    if partial is not None:
+        done = findings & {*_GOOD, Finding.ENDED, Finding.COMPLETE, Finding.MADE}
+        return _from(Meaning.WARNING, partial) if done else Reading(Meaning.UNCLEAR, partial.words, partial.rule)
+    if nothing is not None:
+        return _from(Meaning.WARNING if findings & set(_GOOD) else Meaning.FAILURE, nothing)
+    return None
+
+
+def _decide_success(statements: Sequence[Statement], *, complete: bool) -> Reading:
+    good = [one for one in statements if one.finding in _GOOD]
+    fixed, started = _first(statements, Finding.FIXED), _first(statements, Finding.STARTED)
+    doubts = [one for one in statements if one.finding in (Finding.DOUBT, Finding.NOT_A_RUN, Finding.OTHER_WORK)]
+    good = _without_items(good)
+    if good or fixed is not None or _denial_proves(statements):
+        proof = good[0] if good else fixed or _first(statements, Finding.DENIED)
+        assert proof is not None  # noqa: S101  (one of the three is there)
+        against = _against(proof, doubts, statements)
+        if against is not None:
+            return Reading(Meaning.UNCLEAR, against.words, f"not proven: {against.rule}")
+        if not complete:
+            return Reading(
+                Meaning.UNCLEAR, proof.words, "not proven: too many lines with words of trouble to read them all"
+            )
+        return _from(Meaning.SUCCESS, proof)
+    if started is not None:
+        return _from(Meaning.STARTED, started)
+    first = statements[0]
+    return Reading(Meaning.UNCLEAR, first.words, f"nothing stated: {first.rule}")
+
+
+def _against(proof: Statement, doubts: Iterable[Statement], statements: Sequence[Statement]) -> Statement | None:
+    """Return what speaks against a success: a doubt in its own line or in the subject, or a subject that announces a start."""
+    for doubt in doubts:
+        if doubt.line in (proof.line, _SUBJECT):
+            return doubt
+    subject = _in_subject(statements)
+    started = _first(subject, Finding.STARTED)
+    return started if started is not None and not any(one.finding in _GOOD for one in subject) else None
+
+
+def _without_fixed(statements: Sequence[Statement]) -> list[Statement]:
+    """Return the statements without trouble that the same line calls fixed."""
+    fixed = {}
+    for one in statements:
+        if one.finding is Finding.FIXED:
+            fixed[one.line] = one.clause
+    return [one for one in statements if one.finding not in _BAD or one.clause > fixed.get(one.line, -1)]
+
+
+def _title_is_denied(statements: Sequence[Statement]) -> bool:
+    """Return whether a subject that only names trouble ("failure report") has a body that denies trouble or reports all done."""
+    body = [one.finding for one in statements if one.line != _SUBJECT]
+    subject = [one.finding for one in statements if one.line == _SUBJECT]
+    if Finding.FAILED in subject or any(
+        finding in body for finding in (*_BAD, Finding.CANCELLED, Finding.NOTHING_DONE)
+    ):
+        return False
+    proven = Finding.SUCCEEDED in body and (Finding.ALL in body or Finding.DENIED in body)
+    return proven or (Finding.DENIED in body and (Finding.MADE in body or Finding.COMPLETE in body))
+
+
+def _denial_proves(statements: Sequence[Statement]) -> bool:
+    findings = {one.finding for one in statements}
+    return Finding.DENIED in findings and bool(findings & {Finding.MADE, Finding.COMPLETE, Finding.ALL, Finding.ENDED})
+
+
+def _without_items(good: Sequence[Statement]) -> list[Statement]:
+    """Return the statements of success without those of single files: the same words on many lines are progress, no verdict."""
+    counts = Counter(one.rule for one in good if one.line != _SUBJECT)
+    return [one for one in good if one.line == _SUBJECT or counts[one.rule] <= _MOST_VERDICTS]
+
+
+_MOST_VERDICTS = 12
+
+
+def _in_subject(statements: Iterable[Statement]) -> list[Statement]:
+    return [one for one in statements if one.line == _SUBJECT]
+
+
+def _first(statements: Iterable[Statement], finding: Finding) -> Statement | None:
+    return next((one for one in statements if one.finding is finding), None)
+
+
+def _from(meaning: Meaning, statement: Statement) -> Reading:
+    return Reading(meaning, statement.words, statement.rule)
+
+
+def _disagree(statement: Statement) -> Reading:
+    return Reading(Meaning.UNCLEAR, statement.words, "two statements disagree")

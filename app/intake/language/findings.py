@@ -1,0 +1,39 @@
+"""What a clause of a text states of a run."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Finding(StrEnum):
+    """A statement. Those that need no proof stand first; a success is only believed where nothing speaks against it."""
+
+    FAILED = "failed"
+    NAMED_TROUBLE = "named trouble"  # a noun of trouble without a count or a verb: "error on web01", "failure report"
+    STALE = "stale"
+    PARTIAL = "partial"
+    WARNED = "warned"
+    CANCELLED = "cancelled"
+    NOTHING_DONE = "nothing done"  # a count of zero of what should have been made
+    SUCCEEDED = "succeeded"
+    EXIT_ZERO = "exit zero"
+    DENIED = "trouble denied"
+    FIXED = "fixed"
+    COMPLETE = "complete count"
+    MADE = "something made"  # a noun of what a run makes, without a statement
+    ENDED = "ended"
+    STARTED = "started"
+    DOUBT = "doubt"
+    NOT_A_RUN = "not a run"
+    OTHER_WORK = "other work"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A finding, the words that it was found in, the rule that found it, and its line (0 is the subject)."""
+
+    finding: Finding
+    words: str
+    rule: str
+    line: int
+    clause: int = 0

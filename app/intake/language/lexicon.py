@@ -1,0 +1,231 @@
+"""Look up the terms of all languages: which of them begin at a token, with `*` for endings and ` .. ` for words between."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+
+from app.intake.language.fold import fold, fold_typed
+from app.intake.language.tokens import CJK, Token, TokenKind
+from app.intake.language.words_file import TermMeaning, has_word_boundaries, languages, load_terms
+
+MARKS = "marks"  # the file of signs that mean the same in every language
+GAP = ".."
+MAX_GAP = 3
+_KEY = 3  # letters that terms with `*` are found by
+_PIECE = re.compile(r"\$\?|[\[(<][^\s\])>]{1,2}[\])>]|[^\W_](?:[\w'*./+&-]*[\w*])?|\*[\w'*-]+|\S")
+_CJK_RUN = re.compile(rf"[{CJK}]+")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A term, cut into folded pieces."""
+
+    language: str
+    meaning: TermMeaning
+    term: str
+    pieces: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """A term found in tokens: it covers `positions`; `end` is the position behind its last piece."""
+
+    entry: Entry
+    positions: tuple[int, ...]
+    end: int
+
+
+@dataclass(slots=True)
+class _Index:
+    exact: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
+    prefixes: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
+    suffixes: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
+    pieces: set[str] = field(default_factory=set)  # all exact pieces of all terms
+    gateway: set[str] = field(default_factory=set)
+    run_on: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))  # by language
+
+
+@cache
+def _index() -> _Index:
+    index = _Index()
+    for language in languages():
+        for term in load_terms(language):
+            if not has_word_boundaries(language) and _CJK_RUN.search(term.term):
+                pieces = tuple(re.sub(r"\s+", "", part) for part in fold(term.term).split(GAP))
+                index.run_on[language].append(Entry(language, term.meaning, term.term, pieces))
+                continue
+            if term.meaning is TermMeaning.GATEWAY:
+                index.gateway.add(fold(term.term))
+                continue
+            for spelling in dict.fromkeys((fold(term.term), fold_typed(term.term))):
+                pieces = tuple(piece for part in spelling.split() for piece in ([GAP] if part == GAP else _cut(part)))
+                _add(index, Entry(language, term.meaning, term.term, pieces))
+    return index
+
+
+def _cut(part: str) -> list[str]:
+    return _PIECE.findall(part)
+
+
+def _add(index: _Index, entry: Entry) -> None:
+    first = entry.pieces[0]
+    if first.endswith("*"):
+        index.prefixes[first[:_KEY].rstrip("*")].append(entry)
+    elif first.startswith("*"):
+        index.suffixes[first[-_KEY:]].append(entry)
+    else:
+        index.exact[first].append(entry)
+    index.pieces.update(piece for piece in entry.pieces if "*" not in piece)
+
+
+def is_gateway_word(word: str) -> bool:
+    """Return whether a folded word shows that the brackets around it are a mark of a mail gateway."""
+    return word in _index().gateway
+
+
+def all_entries() -> Iterator[Entry]:
+    """Yield the terms that begin with a whole word, in all languages."""
+    for entries in _index().exact.values():
+        yield from entries
+
+
+@lru_cache(maxsize=32768)
+def entries_at(word: str) -> tuple[Entry, ...]:
+    """Return the terms whose first piece is this folded word."""
+    index = _index()
+    found = list(index.exact.get(word, ()))
+    for length in range(1, _KEY + 1):
+        found += [entry for entry in index.prefixes.get(word[:length], ()) if _fits(entry.pieces[0], word)]
+    found += [entry for entry in index.suffixes.get(word[-_KEY:], ()) if _fits(entry.pieces[0], word)]
+    return tuple(dict.fromkeys(found))
+
+
+def completions(beginning: str) -> Iterator[Entry]:
+    """Yield the terms of one word that a cut word can be the beginning of, if all of them have the same meaning."""
+    if len(beginning) < _SHORTEST_CUT:
+        return
+    found = [entry for entry in all_entries() if len(entry.pieces) == 1 and entry.pieces[0].startswith(beginning)]
+    if len({entry.meaning in _HARMFUL for entry in found}) == 1:
+        yield from found
+
+
+_SHORTEST_CUT = 4
+_HARMFUL = frozenset(
+    (TermMeaning.FAILED, TermMeaning.STOPPED, TermMeaning.TROUBLE, TermMeaning.WARNED, TermMeaning.CANCELLED)
+)
+
+
+def _fits(piece: str, word: str) -> bool:
+    if "*" not in piece:
+        return piece == word
+    if "-" in word and "-" not in piece:
+        return False  # a word with a hyphen is a name unless a term has the hyphen too
+    core = piece.strip("*")
+    if piece.endswith("*") and piece.startswith("*"):
+        return core in word
+    if piece.endswith("*"):
+        return word.startswith(core)
+    return word.endswith(core)
+
+
+@lru_cache(maxsize=32768)
+def is_term(word: str) -> bool:
+    """Return whether a folded word is a term, or a piece of one."""
+    return word in _index().pieces or bool(entries_at(word))
+
+
+def match_at(tokens: Sequence[Token], start: int) -> Iterator[Match]:
+    """Yield the terms that begin at a token."""
+    for entry in entries_at(tokens[start].text):
+        positions = _match_rest(entry.pieces, tokens, start)
+        if positions:
+            yield Match(entry, positions, positions[-1] + 1)
+
+
+def _match_rest(pieces: Sequence[str], tokens: Sequence[Token], start: int) -> tuple[int, ...]:
+    positions, at, gap = [start], start + 1, 0
+    for piece in pieces[1:]:
+        if piece == GAP:
+            gap = MAX_GAP
+            continue
+        for there in range(at, min(at + gap + 1, len(tokens))):
+            if _fits(piece, tokens[there].text):
+                positions.append(there)
+                at, gap = there + 1, 0
+                break
+            if tokens[there].kind is TokenKind.MARK:
+                return ()
+        else:
+            return ()
+        if gap:
+            return ()
+    return tuple(positions)
+
+
+@cache
+def _run_on_terms(language: str) -> tuple[re.Pattern[str], Mapping[str, Entry]]:
+    entries = sorted(_index().run_on[language], key=lambda entry: -len("".join(entry.pieces)))
+    pattern = "|".join(rf"[{CJK}\w]{{0,12}}?".join(map(re.escape, entry.pieces)) for entry in entries)
+    simple = {entry.pieces[0]: entry for entry in entries if len(entry.pieces) == 1}
+    return re.compile(pattern or r"(?!)"), simple
+
+
+def run_on_matches(text: str, language: str) -> Iterator[tuple[int, int, Entry]]:
+    """Yield start, end and term for the terms in a run of characters without word boundaries, the longest first."""
+    pattern, simple = _run_on_terms(language)
+    for found in pattern.finditer(text):
+        entry = simple.get(found[0])
+        if entry is None:
+            gapped = (one for one in _index().run_on[language] if len(one.pieces) > 1)
+            entry = next(
+                (one for one in gapped if found[0].startswith(one.pieces[0]) and found[0].endswith(one.pieces[-1])),
+                None,
+            )
+        if entry is not None:
+            yield found.start(), found.end(), entry
+
+
+@cache
+def _anchored(meanings: tuple[TermMeaning, ...]) -> tuple[frozenset[str], Mapping[str, tuple[str, ...]]]:
+    """Return the longest piece of each term of these meanings: the exact ones, and those with `*` by their first or last letters."""
+    exact: set[str] = set()
+    open_ended: dict[str, list[str]] = defaultdict(list)
+    index = _index()
+    for entries in (*index.exact.values(), *index.prefixes.values(), *index.suffixes.values()):
+        for entry in entries:
+            if entry.meaning not in meanings:
+                continue
+            piece = max(entry.pieces, key=lambda one: len(one.strip("*")) if one != GAP else 0)
+            if "*" not in piece:
+                exact.add(piece)
+            else:
+                open_ended[piece[:_KEY].rstrip("*") if piece.endswith("*") else piece[-_KEY:]].append(piece)
+    return frozenset(exact), {key: tuple(dict.fromkeys(pieces)) for key, pieces in open_ended.items()}
+
+
+def anchors(meanings: tuple[TermMeaning, ...]) -> frozenset[str]:
+    """Return words one of which stands in every text that has a term of these meanings, but for terms with `*`."""
+    return _anchored(meanings)[0]
+
+
+def is_anchor(word: str, meanings: tuple[TermMeaning, ...]) -> bool:
+    """Return whether a text with this folded word may have a term of one of these meanings."""
+    exact, open_ended = _anchored(meanings)
+    if word in exact:
+        return True
+    keys = [word[:length] for length in range(1, _KEY + 1)] + [word[-_KEY:]]
+    return any(_fits(piece, word) for key in keys for piece in open_ended.get(key, ()))
+
+
+@cache
+def run_on_anchors(meanings: tuple[TermMeaning, ...]) -> re.Pattern[str]:
+    """Return a pattern that finds terms of these meanings in text without word boundaries."""
+    pieces = {
+        max(entry.pieces, key=len)
+        for entries in _index().run_on.values()
+        for entry in entries
+        if entry.meaning in meanings
+    }
+    return re.compile("|".join(map(re.escape, sorted(pieces))) or r"(?!)")

@@ -1,0 +1,143 @@
+"""Choose which terms of which languages count in a text: its own language first, then English, then the others.
+
+A word that is frequent in the text's language never decides by what it means in another (German "die" is no English "die").
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from app.intake.language.lexicon import MARKS, Entry, Match, completions, match_at, run_on_matches
+from app.intake.language.tokens import Token, TokenKind
+from app.intake.language.typos import find_typo
+from app.intake.language.words_file import TermMeaning
+
+_KANA = re.compile("[\u3040-\u30ff]")
+_SHORT = 3
+_ENGLISH = "en"
+
+
+@dataclass(slots=True)
+class Item:
+    """A token in its line, or a term made of several. `meaning` is None for a word that no term is made of."""
+
+    kind: TokenKind
+    text: str
+    meaning: TermMeaning | None
+    rule: str
+    numbers: tuple[float, ...]
+    unit: str
+    start: int
+    spaced: bool
+
+
+@dataclass(slots=True)
+class _Candidates:
+    tokens: list[Token]
+    matches: list[list[Match]]  # by the position of their first token
+
+
+def choose_terms(lines: Sequence[Sequence[Token]], *, with_typos: bool) -> list[list[Item]]:
+    """Return the items of each line. `with_typos` also finds terms with one typing error, which costs time for each unknown word."""
+    japanese = any(token.kind is TokenKind.CJK and _KANA.search(token.text) for tokens in lines for token in tokens)
+    found = [_candidates(tokens, "ja" if japanese else "zh", with_typos=with_typos) for tokens in lines]
+    scores = _score_languages(found)
+    ranking = sorted(scores, key=lambda language: -scores[language])
+    own = ranking[0] if ranking else _ENGLISH
+    return [_choose(one, own, scores) for one in found]
+
+
+def _candidates(tokens: Sequence[Token], run_on: str, *, with_typos: bool) -> _Candidates:
+    split: list[Token] = []
+    given: dict[int, Match] = {}
+    for token in tokens:
+        if token.kind is not TokenKind.CJK:
+            split.append(token)
+            continue
+        at = 0
+        for start, end, entry in run_on_matches(token.text, run_on):
+            if start > at:
+                split.append(_part(token, at, start))
+            given[len(split)] = Match(entry, (len(split),), len(split) + 1)
+            split.append(_part(token, start, end))
+            at = end
+        if at < len(token.text):
+            split.append(_part(token, at, len(token.text)))
+    matches = [[given[at]] if at in given else _matches(split, at, with_typos=with_typos) for at in range(len(split))]
+    return _Candidates(split, matches)
+
+
+def _part(token: Token, start: int, end: int) -> Token:
+    return Token(
+        TokenKind.CJK, token.text[start:end], start=token.start + start, spaced=token.spaced and end == len(token.text)
+    )
+
+
+def _matches(tokens: Sequence[Token], at: int, *, with_typos: bool) -> list[Match]:
+    token = tokens[at]
+    if token.kind not in _READABLE:
+        return []
+    found = list(match_at(tokens, at))
+    if not found and with_typos and token.kind is TokenKind.WORD:
+        found = [Match(entry, (at,), at + 1) for entry in find_typo(token.text)]
+    if not found and at + 1 < len(tokens) and tokens[at + 1].text == "cut":
+        found = [Match(entry, (at,), at + 1) for entry in completions(token.text)]
+    return found
+
+
+_READABLE = frozenset((TokenKind.WORD, TokenKind.MARK, TokenKind.DOTS))
+
+
+def _score_languages(found: Sequence[_Candidates]) -> Mapping[str, float]:
+    scores: dict[str, float] = defaultdict(float)
+    for candidates in found:
+        for matches in candidates.matches:
+            languages = {match.entry.language for match in matches} - {MARKS}
+            for language in languages:
+                longest = max(len(match.positions) for match in matches if match.entry.language == language)
+                scores[language] += longest / len(languages)
+    return scores
+
+
+def _choose(candidates: _Candidates, own: str, scores: Mapping[str, float]) -> list[Item]:
+    tokens, used, items = candidates.tokens, set[int](), list[Item]()
+    for at, token in enumerate(tokens):
+        if at in used:
+            continue
+        usable = [match for match in candidates.matches[at] if used.isdisjoint(match.positions)]
+        chosen = _best(usable, token, own, scores)
+        if chosen is None:
+            items.append(_item(token, None))
+        else:
+            used.update(chosen.positions)
+            items.append(_item(token, chosen.entry, spaced=tokens[chosen.end - 1].spaced))
+    return items
+
+
+def _best(matches: Sequence[Match], token: Token, own: str, scores: Mapping[str, float]) -> Match | None:
+    first = [match for match in matches if match.entry.language in (own, _ENGLISH, MARKS)]
+    usable = first or [
+        match
+        for match in matches
+        if len(token.text) > _SHORT or token.kind is TokenKind.CJK or scores[match.entry.language] > 1
+    ]
+    best = max(
+        usable,
+        key=lambda match: (len(match.positions), match.entry.language == own, len(match.entry.term.replace("*", ""))),
+        default=None,
+    )
+    return None if best is None or best.entry.meaning is TermMeaning.COMMON else best
+
+
+def _item(token: Token, entry: Entry | None, *, spaced: bool | None = None) -> Item:
+    return Item(
+        token.kind,
+        token.text,
+        None if entry is None else entry.meaning,
+        "" if entry is None else f"{entry.language}: {entry.term}",
+        token.numbers,
+        token.unit,
+        token.start,
+        token.spaced if spaced is None else spaced,
+    )

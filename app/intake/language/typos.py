@@ -1,0 +1,64 @@
+"""Find the term that a word with one typing error was meant to be: a letter too few, too many, exchanged, or wrong."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from functools import cache, lru_cache
+
+from app.intake.language.lexicon import Entry, all_entries
+from app.intake.language.words_file import TermMeaning
+
+_SHORTEST, _SHORTEST_WRONG_LETTER, _LONGEST = 5, 7, 24
+_MEANINGS = frozenset(
+    (
+        TermMeaning.FAILED,
+        TermMeaning.WARNED,
+        TermMeaning.CANCELLED,
+        TermMeaning.STOPPED,
+        TermMeaning.SUCCEEDED,
+        TermMeaning.TROUBLE,
+    )
+)
+
+
+@cache
+def _near() -> Mapping[str, list[Entry]]:
+    """Return the terms by each spelling of them that lacks one letter, and by themselves (SymSpell's method)."""
+    near: dict[str, list[Entry]] = defaultdict(list)
+    for entry in all_entries():
+        word = entry.pieces[0]
+        if len(entry.pieces) > 1 or entry.meaning not in _MEANINGS or not _SHORTEST <= len(word.strip("*")) <= _LONGEST:
+            continue
+        if "*" not in word and word.isalpha():
+            for spelling in (word, *_without_one(word)):
+                near[spelling].append(entry)
+    return near
+
+
+def _without_one(word: str) -> Iterator[str]:
+    yield from dict.fromkeys(word[:at] + word[at + 1 :] for at in range(1, len(word)))
+
+
+@lru_cache(maxsize=8192)
+def find_typo(word: str) -> tuple[Entry, ...]:
+    """Return the terms that differ from the word by one typing error behind the first letter."""
+    if not _SHORTEST - 1 <= len(word) <= _LONGEST:
+        return ()
+    near = _near()
+    found = dict.fromkeys(entry for spelling in (word, *_without_one(word)) for entry in near.get(spelling, ()))
+    return tuple(entry for entry in found if _is_typo(word, entry.pieces[0]))
+
+
+def _is_typo(word: str, term: str) -> bool:
+    if len(word) < len(term):
+        return not term.startswith(word)  # "save" is another form of "saved"
+    if len(word) > len(term):
+        return not word.startswith(term)
+    different = [at for at, (one, other) in enumerate(zip(word, term, strict=True)) if one != other]
+    if len(different) == 1:
+        return len(term) >= _SHORTEST_WRONG_LETTER and 0 < different[0] < len(term) - 1
+    return (
+        len(different) == 2  # noqa: PLR2004  (two neighbours)
+        and different[1] == different[0] + 1
+        and word[different[0]] == term[different[1]]
+        and word[different[1]] == term[different[0]]
+    )
