@@ -44,6 +44,7 @@ class TermMeaning(StrEnum):
     STATUS_KEY = "status_key"
     GATEWAY = "gateway"
     COMMON = "common"
+    ABSENT = "absent"
 
 
 @dataclass(frozen=True, slots=True)
