@@ -15,7 +15,7 @@ from app.domain.job import Job
 from app.store import alerts
 from app.store.agents import AGENTS
 from app.store.jobs import JOBS, JobFilters, delete_history_of, find_job, lock_proposed
-from app.store.runs import set_longest
+from app.store.runs import jobs_with_open_runs, reopen_given_up, set_longest
 from app.store.transactions import ReadTx, WriteTx
 
 AT_ONCE = 200  # jobs whose proposals one call confirms: it holds the only writing connection of SQLite meanwhile
@@ -128,6 +128,11 @@ async def _expect(tx: WriteTx, job: Job, previous: Expectation | None, by: Edito
     longest = job.expectation.longest if job.expectation else None
     # A run that hangs tonight is why the longest duration is set, so it holds for what runs now too.
     if job.expectation is None or longest != (previous.longest if previous else None):
+        if longest is not None:
+            # A person may close a false alarm first and then set a longer time: the run must be watched for that time too.
+            await reopen_given_up(tx, job, by.at - longest)
+            began = await jobs_with_open_runs(tx, [job.id])
+            job = replace(job, running_since=began.get(job.id))
         await set_longest(tx, job.id, longest)
     if job.expectation is not None:
         return with_expectation(job, job.expectation, by.at)

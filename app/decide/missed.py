@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from app.context import AppContext
 from app.core.ids import new_id
 from app.core.log import log
+from app.decide.silence import silent_later
 from app.domain.dedupe import missed_key, overrun_key, silent_key
 from app.domain.event import HABIT, Activity, Event, EventKind, RunOutcome, Severity
 from app.domain.expectation import describe_expectation, earliness, last_slot_until, next_slot
@@ -149,9 +150,13 @@ def _overrun_message(found: runs.OverrunRun) -> str:
 
 async def _silent(tx: WriteTx, before: datetime, now: datetime) -> list[Event]:
     due = await agents.fallen_silent(tx, before, BATCH)
-    await agents.save_heard(tx, [replace(agent, silent_at=None) for agent in due])
+    of_agents = await jobs.jobs_of_agents(tx, [agent.id for agent in due if agent.silent_after is None])
+    asked_again = {agent.id: silent_later(agent, of_agents.get(agent.id, [])) for agent in due}
+    await agents.save_heard(tx, [replace(agent, silent_at=asked_again[agent.id]) for agent in due])
     made: list[Event] = []
     for agent in due:
+        if asked_again[agent.id] is not None:
+            continue
         # An agent that was added by hand and never reported: since when it was expected to.
         watched_since = agent.silent_at - agent.silent_after if agent.silent_at and agent.silent_after else now
         made.append(

@@ -174,6 +174,15 @@ async def overdue_jobs(tx: WriteTx, before: datetime, limit: int) -> list[Job]:
     return readable(await tx.connection.execute(due.with_for_update(skip_locked=True)), JOBS.mapping.read, "job")
 
 
+async def jobs_of_agents(tx: ReadTx, agent_ids: Collection[str]) -> dict[str, list[Job]]:
+    """Return all jobs of these agents, by agent."""
+    found: dict[str, list[Job]] = {}
+    rows = await tx.connection.execute(select(jobs).where(jobs.c.agent_id.in_(agent_ids))) if agent_ids else ()
+    for job in readable(rows, JOBS.mapping.read, "job"):
+        found.setdefault(job.agent_id, []).append(job)
+    return found
+
+
 async def jobs_to_learn(tx: ReadTx, before: datetime, limit: int) -> list[Job]:
     """Return jobs whose cadence is to be learned from their runs now."""
     due = select(jobs).where(jobs.c.learn_at <= before).order_by(jobs.c.learn_at).limit(limit)

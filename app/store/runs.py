@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, func, literal_column, not_, or_, select, update
+from sqlalchemy import Select, and_, bindparam, func, literal_column, not_, or_, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.event import Activity, RunOutcome
+from app.domain.job import Job
 from app.domain.pairing import LONGEST_PAIRED, NearbyRuns
 from app.domain.run import NAMED, SINGLE_EVENT, Run
 from app.store.newest import MAX_RANGES, IndexRanges, page_newest, page_recent, tested
@@ -233,6 +234,17 @@ async def mark_overrun(tx: WriteTx, run_ids: Sequence[str]) -> None:
     if run_ids:
         change = update(runs).where(runs.c.id.in_(run_ids)).values(outcome=RunOutcome.OVERRUN, overrun_at=None)
         await tx.connection.execute(change)
+
+
+async def reopen_given_up(tx: WriteTx, job: Job, since: datetime) -> None:
+    """Let runs be under way again that began after `since`, and whose end was given up when a person closed their alert."""
+    began = runs.c.started_at
+    # A run without a name that a later end has overtaken stays superseded: that end may be its own.
+    may_run = (
+        true() if job.last_finished_at is None else or_(runs.c.run_key.startswith(NAMED), began > job.last_finished_at)
+    )
+    given_up = runs.c.job_id == job.id, runs.c.ended_at.is_(None), runs.c.outcome == RunOutcome.SUPERSEDED
+    await tx.connection.execute(update(runs).where(*given_up, began > since, may_run).values(outcome=None))
 
 
 async def set_longest(tx: WriteTx, job_id: str, longest: timedelta | None) -> None:

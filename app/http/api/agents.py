@@ -93,7 +93,7 @@ class AgentOut(OutModel):
         description="By how many seconds its clock is behind ours (negative: ahead), as its reports showed; null: nothing shows that it is wrong."
     )
     silent_at: datetime | None = Field(
-        description="When it counts as silent if nothing is heard of it until then; null: never."
+        description="When it counts as silent, if no event arrives until then and one of its expected runs is overdue; null: never."
     )
     created_at: CreatedAt
 
