@@ -20,10 +20,11 @@ _QUESTION = frozenset("?？")
 _SENTENCE_END = frozenset(".!?。！？")
 _VALUE = frozenset((":", "=", "："))
 _COMMA = frozenset(",、，/+&")
-_BAD = frozenset((T.FAILED, T.WARNED, T.CANCELLED, T.STOPPED, T.TROUBLE, T.EXCEPT, T.STALE))
+_LIST_COMMA = frozenset(",，、")
+_BAD = frozenset((T.FAILED, T.NOT_DONE, T.WARNED, T.CANCELLED, T.STOPPED, T.TROUBLE, T.EXCEPT, T.STALE))
 _DONE = frozenset((T.SUCCEEDED, T.ENDED, T.RUNNING, T.FIXED, T.EXPECTED))
 _STRONG = _BAD | _DONE
-_NEGATIONS = frozenset((T.NOT, T.NONE, T.NOT_BACK, T.NOT_BOTH))
+_NEGATIONS = frozenset((T.NOT, T.NONE, T.NOT_BACK, T.NOT_BOTH, T.ABSENT))
 
 
 @dataclass(slots=True)
@@ -114,6 +115,7 @@ _CONTEXT_ONLY = frozenset(
         T.NONE,
         T.NOT_BACK,
         T.NOT_BOTH,
+        T.ABSENT,
         T.OF,
         T.IGNORE,
         T.COMMON,
@@ -137,6 +139,7 @@ class _Context:
     first_future: int
     first_last: int
     past: frozenset[int]  # positions of trouble that is over
+    something_else: Mapping[int, Finding]  # positions next to a start or other work, in the same part between commas
 
     @classmethod
     def of(cls, items: Sequence[Item]) -> "_Context":
@@ -150,7 +153,25 @@ class _Context:
                     if items[there].meaning in _DONE or items[there].text in _COMMA:
                         break
                     past.add(there)
-        return cls(meanings, future, last, frozenset(past))
+        return cls(meanings, future, last, frozenset(past), _next_to_something_else(items))
+
+
+def _next_to_something_else(items: Sequence[Item]) -> dict[int, Finding]:
+    """Return where a word of success is about a start or other work: "Backup started successfully", "restore completed"."""
+    found: dict[int, Finding] = {}
+    part: list[int] = []
+    for at in range(len(items) + 1):
+        if at < len(items) and items[at].text not in _LIST_COMMA:
+            part.append(at)
+            continue
+        other = next((_SOMETHING_ELSE[m] for one in part if (m := items[one].meaning) in _SOMETHING_ELSE), None)
+        if other is not None:
+            found.update(dict.fromkeys(part, other))
+        part = []
+    return found
+
+
+_SOMETHING_ELSE: Mapping[T | None, Finding] = {T.RUNNING: Finding.STARTED, T.OTHER_WORK: Finding.OTHER_WORK}
 
 
 def _read_marks_of_context(items: Sequence[Item], context: _Context) -> Iterator[tuple[Finding, str]]:
@@ -190,17 +211,19 @@ class _Negation:
 
 
 def _negations(items: Sequence[Item], counts: Mapping[int, Count]) -> dict[int, _Negation]:
-    """Return for each position how many negations cover it; for a negation that covers nothing, its own position with 0."""
+    """Return which negation covers a position; for a negation that covers nothing, its own position with a count of 0."""
     covered: dict[int, _Negation] = {}
     for at, item in enumerate(items):
         if item.meaning not in _NEGATIONS or _is_value(items, at):
             continue
         targets = _forward(items, at) if item.meaning is not T.NOT_BACK else []
-        if item.meaning in (T.NOT_BACK, T.NOT_BOTH) and not any(items[one].meaning in _STRONG for one in targets):
+        if item.meaning in (T.NOT_BACK, T.NOT_BOTH, T.ABSENT) and not any(
+            items[one].meaning in _STRONG for one in targets
+        ):
             targets = _backward(items, at) or targets
         for target in targets:
-            before = covered.get(target)
-            covered[target] = _Negation(1 if before is None else before.count + 1, item.rule)
+            # Two negations are one, as in most languages ("no hay ningún error"): they never cancel each other out.
+            covered.setdefault(target, _Negation(1, item.rule))
         if not targets:
             covered[at] = _Negation(0, item.rule)
     return {at: negation for at, negation in covered.items() if at not in counts or counts[at].number > 0}
@@ -222,7 +245,7 @@ def _forward(items: Sequence[Item], at: int) -> list[int]:
         if item.text in _VALUE:
             break
         if item.text in _COMMA:
-            if strong is None and item.text in (",", "，", "、"):
+            if strong is None and item.text in _LIST_COMMA:
                 break
             continue
         if item.meaning in _STRONG:
@@ -250,7 +273,7 @@ def _read_term(
     items: Sequence[Item], at: int, count: Count | None, negation: _Negation | None, context: _Context
 ) -> tuple[Finding, str] | None:
     item = items[at]
-    negated = negation is not None and negation.count % 2 == 1
+    negated = negation is not None and item.meaning is not T.NOT_DONE
     rule = item.rule if negation is None or not negated else f"{negation.rule} + {item.rule}"
     if count is not None and item.meaning is not T.RUNNING:
         rule = f"count: {count.text} {item.text}"
@@ -263,6 +286,8 @@ def _read_term(
         finding = _NEGATED.get(item.meaning) if item.meaning is not None else None
         if at > context.first_future:
             finding = None
+    elif item.meaning is T.ENDED and count is not None and not count.percent and count.number < (count.total or 1):
+        finding = Finding.FAILED if count.total else Finding.NOTHING_DONE
     else:
         finding = _PLAIN.get(item.meaning) if item.meaning is not None else None
         if finding is Finding.FIXED and at > context.first_future:
@@ -274,6 +299,7 @@ _PLAIN = {T.ENDED: Finding.ENDED, T.RUNNING: Finding.STARTED, T.FIXED: Finding.F
 _NEGATED = {T.ENDED: Finding.FAILED, T.RUNNING: Finding.FAILED, T.FIXED: Finding.FAILED}
 _ASSERTED = {
     T.FAILED: Finding.FAILED,
+    T.NOT_DONE: Finding.FAILED,
     T.WARNED: Finding.WARNED,
     T.CANCELLED: Finding.CANCELLED,
     T.EXCEPT: Finding.PARTIAL,
@@ -316,12 +342,7 @@ def _read_good(term: _Term, context: _Context) -> Finding | None:
         return Finding.MADE
     if term.at > min(context.first_future, context.first_last):
         return Finding.DOUBT
-    other = next((meaning for meaning in _SOMETHING_ELSE if meaning in context.meanings), None)
-    return Finding.SUCCEEDED if other is None else _SOMETHING_ELSE[other]
-
-
-# "Backup started successfully" is a start, and "restore completed" says nothing of a backup.
-_SOMETHING_ELSE = {T.RUNNING: Finding.STARTED, T.OTHER_WORK: Finding.OTHER_WORK}
+    return context.something_else.get(term.at, Finding.SUCCEEDED)
 
 
 def _read_good_count(term: _Term, count: Count, context: _Context) -> Finding | None:
@@ -344,11 +365,14 @@ def _read_bare_negations(
     """Yield a failure for `no copy`, where no verdict is negated, and a doubt for a negation of an unknown word."""
     strong = any(items[at].meaning in _STRONG for at in negations)
     for at, negation in negations.items():
-        if items[at].meaning is T.GOOD and not strong and negation.count % 2 == 1:
+        if items[at].meaning is T.GOOD and not strong and negation.count:
             yield (
                 (Finding.DOUBT if T.FUTURE in context.meanings else Finding.FAILED),
                 f"{negation.rule} + {items[at].rule}",
             )
             return
         if negation.count == 0 and items[at].meaning in _NEGATIONS:
-            yield Finding.DOUBT, f"{negation.rule} + an unknown word"
+            finding = (
+                Finding.FAILED if items[at].meaning is T.ABSENT and T.FUTURE not in context.meanings else Finding.DOUBT
+            )
+            yield finding, f"{negation.rule} + an unknown word"

@@ -8,8 +8,12 @@ from app.intake.language.tokens import TokenKind
 from app.intake.language.words_file import TermMeaning as T
 
 _REACH = 4
-STRONG = frozenset((T.FAILED, T.WARNED, T.CANCELLED, T.STOPPED, T.TROUBLE, T.SUCCEEDED, T.ENDED, T.RUNNING, T.EXPECTED))
+_TOTAL_FIRST = frozenset(("ja", "zh", "tr"))  # 7個中3個, 5 işten 3'ü: three of five
+STRONG = frozenset(
+    (T.FAILED, T.NOT_DONE, T.WARNED, T.CANCELLED, T.STOPPED, T.TROUBLE, T.SUCCEEDED, T.ENDED, T.RUNNING, T.EXPECTED)
+)
 _NOUNS = frozenset((T.GOOD, T.EXCEPT))
+_ZERO = frozenset((T.NONE, T.NOT, T.NOT_BOTH, T.ABSENT))
 _VALUE = frozenset((":", "="))
 _TIME_UNITS = frozenset(["s", "sec", "min", "h", "hr", "hrs", "d", "ms", "st", "nd", "rd", "th", "x"])
 _SIZE_UNITS = frozenset(
@@ -35,8 +39,9 @@ def join_ratios(items: Sequence[Item]) -> list[Item]:
     while at < len(items):
         item = items[at]
         number = _number_at(items, at)
-        if number is not None and at + 2 < len(items) and items[at + 1].meaning is T.OF:
-            there = at + 2
+        of = _of_position(items, at)
+        if number is not None and of is not None:
+            there = of + 1
             while (
                 there < min(at + 4, len(items))
                 and items[there].kind is TokenKind.WORD
@@ -58,6 +63,18 @@ def join_ratios(items: Sequence[Item]) -> list[Item]:
         joined.append(item)
         at += 1
     return joined
+
+
+def _of_position(items: Sequence[Item], at: int) -> int | None:
+    """Return where the `of` behind a number stands; a counter word may be between (7 個 中 3 個)."""
+    for there in (at + 1, at + 2):
+        if there + 1 >= len(items):
+            return None
+        if items[there].meaning is T.OF:
+            return there
+        if items[there].kind is not TokenKind.CJK or items[there].meaning in STRONG:
+            return None
+    return None
 
 
 def _is_number_in_brackets(items: Sequence[Item], at: int) -> bool:
@@ -131,10 +148,15 @@ def _after(items: Sequence[Item], at: int) -> int | None:
         if item.text in _VALUE:
             value = True
         elif value:
-            return there if item.meaning in (T.NONE, T.NOT) else None
+            return there if item.meaning in _ZERO and _ends_value(items, there) else None
         elif item.meaning in STRONG or item.meaning is T.EXIT_CODE or item.kind is TokenKind.MARK:
             return None
     return None
+
+
+def _ends_value(items: Sequence[Item], at: int) -> bool:
+    """Return whether a word is a whole value: "Errors: none" is a count, "check of the copy: without errors" is not."""
+    return at + 1 == len(items) or items[at + 1].kind is TokenKind.MARK or items[at + 1].text in _VALUE
 
 
 def _is_count(item: Item) -> bool:

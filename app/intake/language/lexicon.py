@@ -30,11 +30,12 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A term found in tokens: it covers `positions`; `end` is the position behind its last piece."""
+    """A term found in tokens: it covers `positions`; `end` is the position behind its last piece. `guessed` from a typing error."""
 
     entry: Entry
     positions: tuple[int, ...]
     end: int
+    guessed: bool = False
 
 
 @dataclass(slots=True)

@@ -80,7 +80,7 @@ def _matches(tokens: Sequence[Token], at: int, *, with_typos: bool) -> list[Matc
         return []
     found = list(match_at(tokens, at))
     if not found and with_typos and token.kind is TokenKind.WORD:
-        found = [Match(entry, (at,), at + 1) for entry in find_typo(token.text)]
+        found = [Match(entry, (at,), at + 1, guessed=True) for entry in find_typo(token.text)]
     if not found and at + 1 < len(tokens) and tokens[at + 1].text == "cut":
         found = [Match(entry, (at,), at + 1) for entry in completions(token.text)]
     return found
@@ -93,7 +93,7 @@ def _score_languages(found: Sequence[_Candidates]) -> Mapping[str, float]:
     scores: dict[str, float] = defaultdict(float)
     for candidates in found:
         for matches in candidates.matches:
-            languages = {match.entry.language for match in matches} - {MARKS}
+            languages = {match.entry.language for match in matches if not match.guessed} - {MARKS}
             for language in languages:
                 longest = max(len(match.positions) for match in matches if match.entry.language == language)
                 scores[language] += longest / len(languages)
@@ -106,7 +106,7 @@ def _choose(candidates: _Candidates, own: str, scores: Mapping[str, float]) -> l
         if at in used:
             continue
         usable = [match for match in candidates.matches[at] if used.isdisjoint(match.positions)]
-        chosen = _best(usable, token, own, scores)
+        chosen = _between_numbers(usable, tokens, at) or _best(usable, token, own, scores)
         if chosen is None:
             items.append(_item(token, None))
         else:
@@ -115,19 +115,35 @@ def _choose(candidates: _Candidates, own: str, scores: Mapping[str, float]) -> l
     return items
 
 
+def _between_numbers(matches: Sequence[Match], tokens: Sequence[Token], at: int) -> Match | None:
+    """Return the `of` of any language between two numbers, also where the word is a common one ("0 de 3")."""
+    around = [*tokens[max(0, at - 1) : at], *tokens[at + 1 : at + 2]]
+    if len(around) < 2 or any(token.kind is not TokenKind.NUMBER for token in around):  # noqa: PLR2004  (one on each side)
+        return None
+    return next((match for match in matches if match.entry.meaning is TermMeaning.OF), None)
+
+
 def _best(matches: Sequence[Match], token: Token, own: str, scores: Mapping[str, float]) -> Match | None:
-    first = [match for match in matches if match.entry.language in (own, _ENGLISH, MARKS)]
-    usable = first or [
-        match
-        for match in matches
-        if len(token.text) > _SHORT or token.kind is TokenKind.CJK or scores[match.entry.language] > 1
-    ]
+    near = any(match.entry.language in (own, _ENGLISH, MARKS) for match in matches)
+    usable = [match for match in matches if _counts(match, token, own, scores, near=near)]
     best = max(
         usable,
         key=lambda match: (len(match.positions), match.entry.language == own, len(match.entry.term.replace("*", ""))),
         default=None,
     )
     return None if best is None or best.entry.meaning is TermMeaning.COMMON else best
+
+
+def _counts(match: Match, token: Token, own: str, scores: Mapping[str, float], *, near: bool) -> bool:
+    """Return whether a term may be meant: one of another language only if the text's own has none here, or by several words."""
+    language = match.entry.language
+    if language in (own, _ENGLISH, MARKS):
+        return True
+    if match.guessed:
+        return False
+    if len(match.positions) > 1:
+        return True
+    return not near and (len(token.text) > _SHORT or token.kind is TokenKind.CJK or scores[language] > 1)
 
 
 def _item(token: Token, entry: Entry | None, *, spaced: bool | None = None) -> Item:

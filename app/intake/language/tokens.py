@@ -25,8 +25,8 @@ _TOKEN = re.compile(
     r"|(?P<mark>[\[(<][A-Za-z!?+xX✓✔✗✘✖√×*-]{1,2}[\])>]|\$\?)"
     rf"|(?P<cjk>[{CJK}]{{1,200}})"
     rf"|(?P<compound>[^\W{CJK}]{{1,100}}(?:[-_./\\+&@][^\W{CJK}]{{1,100}}){{1,30}})"
-    rf"|(?P<word>[^\W\d_{CJK}]{{1,100}}(?:['’][^\W\d_{CJK}]{{1,50}}){{0,2}})(?![\w])"
-    r"|(?P<number>\d{1,30}(?:[.,]\d{1,30}){0,8})(?![\w])"
+    rf"|(?P<word>[^\W\d_{CJK}]{{1,100}}(?:['’][^\W\d_{CJK}]{{1,50}}){{0,2}})(?![^\W{CJK}])"
+    rf"|(?P<number>\d{{1,30}}(?:[.,]\d{{1,30}}){{0,8}}(?:['’][^\W\d_]{{1,5}})?)(?![^\W{CJK}])"
     rf"|(?P<mixed>[^\W{CJK}]{{1,200}})"
     r"|(?P<dots>…|\.{2,20})"
     r"|(?P<other>\S)"
@@ -127,7 +127,7 @@ def _read_token(line: str, found: re.Match[str], is_term: IsTerm) -> Iterable[To
         case "quoted":
             return _quoted(line, found, is_term)
         case "number":
-            return (Token(TokenKind.NUMBER, text, (to_number(text),)),)
+            return (Token(TokenKind.NUMBER, text, (to_number(re.split("['’]", text)[0]),)),)
         case "mixed":
             return _mixed(text)
         case "dots":

@@ -7,7 +7,7 @@ from functools import cache, lru_cache
 from app.intake.language.lexicon import Entry, all_entries
 from app.intake.language.words_file import TermMeaning
 
-_SHORTEST, _SHORTEST_WRONG_LETTER, _LONGEST = 5, 7, 24
+_SHORTEST, _SHORTEST_BAD, _SHORTEST_WRONG_LETTER, _LONGEST = 5, 6, 7, 24
 _MEANINGS = frozenset(
     (
         TermMeaning.FAILED,
@@ -28,7 +28,8 @@ def _near() -> Mapping[str, list[Entry]]:
         word = entry.pieces[0]
         if len(entry.pieces) > 1 or entry.meaning not in _MEANINGS or not _SHORTEST <= len(word.strip("*")) <= _LONGEST:
             continue
-        if "*" not in word and word.isalpha():
+        long_enough = len(word) >= _SHORTEST_BAD or entry.meaning is TermMeaning.SUCCEEDED
+        if "*" not in word and word.isalpha() and long_enough:
             for spelling in (word, *_without_one(word)):
                 near[spelling].append(entry)
     return near

@@ -13,6 +13,7 @@ class TermMeaning(StrEnum):
     """What a term does to the clause that it stands in (the trigger categories of ConText and NegEx, and counts)."""
 
     FAILED = "failed"
+    NOT_DONE = "not_done"
     WARNED = "warned"
     CANCELLED = "cancelled"
     STOPPED = "stopped"
@@ -24,6 +25,7 @@ class TermMeaning(StrEnum):
     NOT = "not"
     NOT_BACK = "not_back"
     NOT_BOTH = "not_both"
+    ABSENT = "absent"
     ALL = "all"
     NONE = "none"
     OF = "of"
