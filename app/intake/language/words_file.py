@@ -46,7 +46,6 @@ class TermMeaning(StrEnum):
     STATUS_KEY = "status_key"
     GATEWAY = "gateway"
     COMMON = "common"
-    ABSENT = "absent"
 
 
 @dataclass(frozen=True, slots=True)
