@@ -7,26 +7,18 @@ import os
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.core.errors import BadSettings
 from app.core.settings_checks import check_database, check_mail, check_sender, describe_error
+from app.core.time_zones import read_time_zone
 
 MIB = 1024 * 1024
 
 
-def _known_zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as cause:  # OSError: the name of a folder, such as "Europe"
-        raise ValueError(f"is not a time zone of the IANA database: {name!r}") from cause
-    return name
-
-
-TimeZone = Annotated[str, AfterValidator(_known_zone)]
+TimeZone = Annotated[str, AfterValidator(read_time_zone)]
 _WITH_FILE = ("admin_key", "enrol_key", "smtp_url", "database_url", "secret", "smtp_oauth_token")
 
 

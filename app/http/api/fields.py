@@ -35,7 +35,12 @@ Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000, pattern=r"^[^\x00]+$")]
 Value = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00]*$")]
 Zone = Annotated[
-    TimeZone, Field(max_length=64, description="A time zone of the IANA database.", examples=["Europe/Berlin"])
+    TimeZone,
+    Field(
+        max_length=64,
+        description="A time zone of the IANA database or of Windows; the answer has its IANA name.",
+        examples=["Europe/Berlin"],
+    ),
 ]
 Labels = Annotated[
     dict[Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=_NO_CONTROL)], Value],
