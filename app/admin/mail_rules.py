@@ -14,7 +14,7 @@ from app.store.transactions import WriteTx
 async def create_mail_rule(tx: WriteTx, rule: MailRule, by: Editor) -> MailRule:
     """Add a mail rule. Raises BadInput if its customer does not exist or one of its globs has too many stars, Conflict if the name is taken."""
     await check_customer(tx, rule.customer_id)
-    _check_globs(rule)
+    check_globs(rule)
     return await editing.insert(tx, MAIL_RULES, rule, by)
 
 
@@ -33,7 +33,7 @@ async def update_mail_rule(
         return before
     if after.customer_id != before.customer_id:
         await check_customer(tx, after.customer_id)
-    _check_globs(after)
+    check_globs(after)
     return await editing.save(tx, MAIL_RULES, before, after, by)
 
 
@@ -43,7 +43,8 @@ async def delete_mail_rule(tx: WriteTx, rule_id: str, by: Editor, *, versions: C
     await editing.delete(tx, MAIL_RULES, rule, by)
 
 
-def _check_globs(rule: MailRule) -> None:
+def check_globs(rule: MailRule) -> None:
+    """Raise BadInput if a glob has too many stars."""
     for field, glob in (("subject", rule.subject), ("sender", rule.sender), ("body", rule.body)):
         if (glob or "").count("*") > STARS_MOST:
             raise BadInput(f"{field}: more than {STARS_MOST} stars", code="too_many", field=field)

@@ -6,6 +6,7 @@ from datetime import timedelta
 from app.admin.retention import current_retention
 from app.context import AppContext
 from app.core.log import log
+from app.domain.ignored_mail import KEPT_FOR
 from app.store import heartbeats, purge
 
 _PAUSE_S = 0.05  # between two batches: on SQLite, events wait for the one writing connection meanwhile
@@ -22,6 +23,7 @@ async def tick(context: AppContext) -> bool:
     # Notices before the messages that they refer to, alerts before the notices that they keep from deletion.
     batches = (
         (purge.purge_events, events_before),
+        (purge.purge_ignored_mails, now - KEPT_FOR),
         (purge.purge_runs, before),
         (purge.purge_alerts, before),
         (purge.purge_notices, before),

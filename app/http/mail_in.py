@@ -1,6 +1,6 @@
 """The mail listener: receives mails of tools that can only send mail. An address is `<key>@anything`; it answers 250 after the commit.
 
-It is no mail server: it relays nothing, keeps no mail, and knows no address but our keys. It must not log an address.
+It is no mail server: it relays nothing, keeps only the text of mails that report nothing, for a week, and knows no address but our keys. It must not log an address.
 """
 
 import asyncio
@@ -9,6 +9,7 @@ import ssl
 import time
 from collections import deque
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -16,18 +17,23 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from app.context import AppContext
 from app.core.errors import BadSettings, NotAllowed, Overloaded, TocsinError
+from app.core.ids import new_id
 from app.core.log import log
+from app.domain.ignored_mail import TEXT_KEPT, IgnoredMail
 from app.domain.key import KeyKind
 from app.http.auth import Caller, KeyAuthenticator
 from app.intake.accept import Intake
 from app.intake.dialects import mail
+from app.intake.dialects.mails.received import ReceivedMail
 from app.intake.dialects.tool_request import ToolRequest
-from app.store.mail_rules import mail_rules_for
+from app.intake.sanitize import replace_unstorable, truncate_middle
+from app.store.ignored_mails import add_ignored_mail
 
 CONNECTIONS_MOST = 50
 SILENCE_S, SESSION_S = 60.0, 600.0
 RECIPIENTS_MOST = 10
 LINE_LIMIT = 1024 * 1024 + 1024  # a log of 1 MiB may be one line: RFC 5321 allows 1000 bytes, and tools exceed that
+_ADDRESS_LIMIT = 320  # RFC 5321: 64 of the local part, 255 of the domain
 _KINDS = frozenset({KeyKind.ENROL, KeyKind.AGENT})
 
 
@@ -62,7 +68,7 @@ class MailIn:
         body = envelope.content if isinstance(envelope.content, bytes) else b""
         try:
             for caller in envelope.__dict__.get("callers", ()):
-                await self._store(caller, body)
+                await self._store(caller, body, envelope.mail_from or "")
         except Overloaded:
             return "451 4.3.2 Busy; try again"
         except TocsinError as cause:
@@ -75,13 +81,27 @@ class MailIn:
         log.error("a mail could not be received because of a bug", exc_info=error)
         return "451 4.3.0 Something went wrong on our side; try again"
 
-    async def _store(self, caller: Caller, body: bytes) -> None:
-        async with self._context.database.read() as tx:
-            rules = await mail_rules_for(tx, caller.sender.customer_id)
-        request = ToolRequest(headers={"content-type": "message/rfc822"}, body=body, job=caller.job)
+    async def _store(self, caller: Caller, body: bytes, mail_from: str) -> None:
+        customer_id = caller.sender.customer_id
+        rules = await self._intake.texts.rules(customer_id)
+        headers = {"content-type": "message/rfc822", "mail-from": mail_from[:_ADDRESS_LIMIT]}
+        request = ToolRequest(headers=headers, body=body, job=caller.job, agent=caller.sender.agent)
+        request = replace(request, known_names=await self._intake.texts.names(customer_id))
+        if (found := mail.find_no_report(request, rules)) is not None:
+            await self._put_away(customer_id, *found)
+            return
         await self._intake.accept_tool_request_with_body(
             mail.TOOL, partial(mail.read, rules=rules), request, caller.sender
         )
+
+    async def _put_away(self, customer_id: str, received: ReceivedMail, reason: str) -> None:
+        """Keep a mail that reports nothing where administrators see it."""
+        texts, _ = replace_unstorable([received.sender, received.subject, received.text])
+        sender, subject, text = texts
+        kept = truncate_middle(text, TEXT_KEPT)
+        ignored = IgnoredMail(new_id("ign"), customer_id, self._context.clock(), sender, subject, reason, kept)
+        async with self._context.database.write() as tx:
+            await add_ignored_mail(tx, ignored)
 
     async def _caller(self, address: str) -> Caller:
         """Return the holder of the key in an address. Some mail servers lower-case addresses; a key in the form of a UUID survives that."""

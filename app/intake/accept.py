@@ -14,9 +14,11 @@ from app.core.log import log
 from app.intake.body import BodyHeaders, Receive, RequestBody, read_body, read_tool_body, read_truncated_body
 from app.intake.clocks import move_back_leads
 from app.intake.commit import GroupCommit, KnownAgents
+from app.intake.customer_texts import CustomerTexts
 from app.intake.dialects.make_event import attribute_to_sender, make_unreadable_event
 from app.intake.dialects.tool_request import Dialect, NotUnderstood, ToolRequest
 from app.intake.parse import EventRejection, ParsedBody, WireEvent, parse_events
+from app.intake.rule_events import decide_by_rules, is_read_from_words
 from app.intake.validate import Sender, resolve_agent_name, validate_event
 from app.store.intake import NewEvent
 
@@ -47,6 +49,7 @@ class Intake:
     def __init__(self, context: AppContext) -> None:
         self._context = context
         self.agents = KnownAgents()
+        self.texts = CustomerTexts(context)
         self.commits = GroupCommit(context, self.agents)
 
     async def accept_events(self, headers: BodyHeaders, receive: Receive, sender: Sender) -> IntakeResult:
@@ -88,10 +91,19 @@ class Intake:
         self, tool: str, dialect: Dialect, request: ToolRequest, sender: Sender
     ) -> IntakeResult:
         """Accept a tool's request whose body is read already. Raises Overloaded and Unavailable; any content becomes an event."""
+        request = replace(request, known_names=await self.texts.names(sender.customer_id))
+        is_large = len(request.body) > _THREAD_THRESHOLD
+        events = (
+            await asyncio.to_thread(run_dialect, tool, dialect, request)
+            if is_large
+            else run_dialect(tool, dialect, request)
+        )
+        if any(map(is_read_from_words, events)):
+            events = decide_by_rules(events, await self.texts.rules(sender.customer_id), tool)
         validated = (
-            await asyncio.to_thread(self._interpret, tool, dialect, request, sender)
-            if len(request.body) > _THREAD_THRESHOLD
-            else self._interpret(tool, dialect, request, sender)
+            await asyncio.to_thread(self._validate_tool, tool, events, request, sender)
+            if is_large
+            else self._validate_tool(tool, events, request, sender)
         )
         return await self._store(validated, sender, len(request.body))
 
@@ -100,8 +112,10 @@ class Intake:
         parsed = parse_events(body, max_events=settings.batch_events, max_event_size=settings.event_limit)
         return self._validate(parsed, sender)
 
-    def _interpret(self, tool: str, dialect: Dialect, request: ToolRequest, sender: Sender) -> _ValidatedBody:
-        events = [attribute_to_sender(event, tool, sender.agent) for event in run_dialect(tool, dialect, request)]
+    def _validate_tool(
+        self, tool: str, found: Sequence[WireEvent], request: ToolRequest, sender: Sender
+    ) -> _ValidatedBody:
+        events = [attribute_to_sender(event, tool, sender.agent) for event in found]
         validated = self._validate(ParsedBody(list(enumerate(events))), sender)
         if validated.rejected:  # the tool cannot correct an event that our dialect made
             cause = validated.rejected[0].detail

@@ -8,7 +8,19 @@ from datetime import date, datetime
 
 from sqlalchemy import ColumnElement, Table, and_, delete, exists, select, text, tuple_
 
-from app.store.tables import alerts, attempts, bodies, events, groups, job_days, jobs, messages, notices, runs
+from app.store.tables import (
+    alerts,
+    attempts,
+    bodies,
+    events,
+    groups,
+    ignored_mails,
+    job_days,
+    jobs,
+    messages,
+    notices,
+    runs,
+)
 from app.store.tables_managed import audit, summaries
 from app.store.transactions import WriteTx
 
@@ -20,6 +32,11 @@ async def purge_events(tx: WriteTx, before: datetime) -> int:
     """Delete events that were decided on and on which no open alert rests; return how many."""
     rested_on = exists().where(alerts.c.event_id == events.c.id, alerts.c.closed_at.is_(None))
     return await _purge(tx, events, [events.c.id < _oldest("evt", before), events.c.state != "new", ~rested_on])
+
+
+async def purge_ignored_mails(tx: WriteTx, before: datetime) -> int:
+    """Delete mails that reported nothing; return how many."""
+    return await _purge(tx, ignored_mails, [ignored_mails.c.id < _oldest("ign", before)])
 
 
 async def purge_runs(tx: WriteTx, before: datetime) -> int:

@@ -138,6 +138,18 @@ events = Table(
     _partial("ix_events_set_aside", "id", where="state = 'set_aside'"),
 )
 
+ignored_mails = Table(
+    "ignored_mails",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("customer_id", ID, nullable=False),
+    Column("received_at", Utc, nullable=False),
+    Column("sender", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("text", Text, nullable=False),
+)
+
 runs = Table(
     "runs",
     metadata,

@@ -4,8 +4,8 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Literal, Self
 
-from fastapi import APIRouter, Query, Response
-from pydantic import Field, StringConstraints, model_validator
+from fastapi import APIRouter, Query, Request, Response
+from pydantic import BaseModel, Field, StringConstraints, model_validator
 from starlette.status import HTTP_201_CREATED, HTTP_204_NO_CONTENT
 
 from app.admin import mail_rules as admin_mail_rules
@@ -35,7 +35,9 @@ from app.http.api.fields import (
 )
 from app.http.etag import IfMatch, put_etag
 from app.http.paging import Paged, PageOut
+from app.intake.accept import Intake
 from app.store.mail_rules import MAIL_RULES, page_mail_rules
+from app.store.read_texts import ReadText, newest_read_texts
 
 router = APIRouter(prefix="/v1/mail-rules", tags=["mail-rules"])
 
@@ -158,6 +160,45 @@ class MailRulePage(PageOut[MailRuleOut]):
     """A page of mail rules."""
 
 
+class MailRuleTry(StrictModel, json_schema_extra=example(subject="*job * failed*", outcome="failure", job="{2}")):
+    """A mail rule to try. It is not stored."""
+
+    customer_id: CustomerId = None
+    subject: MailSubject = None
+    sender: MailSender = None
+    body: MailBody = None
+    outcome: MailOutcome
+    activity: MailActivity = None
+    job: MailJob = None
+    agent: MailAgent = None
+
+    def to_mail_rule(self) -> MailRule:
+        """Return the mail rule. Raises RequestValidationError if it looks at nothing."""
+        whole = merged(MailRuleCreate, self, MailRuleUpdate(name="tried"))
+        return whole.to_mail_rule("", None)
+
+
+class TriedTextOut(BaseModel):
+    """What a rule would have made of one text."""
+
+    event_id: OutId
+    sender: str = Field(description="The mail's sender, or the tool.")
+    subject: str = Field(description="The subject of the mail, or the title of the message.")
+    outcome: RunOutcome | None = Field(description="The outcome that was decided when it arrived.")
+    job: str | None = Field(description="The job that it was counted for.")
+    matches: bool = Field(description="Whether the rule holds for it.")
+    rule_outcome: RunOutcome | None = Field(description="The outcome by the rule; null where it does not hold.")
+    rule_job: str | None = Field(description="The job by the rule; null where it does not hold.")
+    rule_agent: str | None = Field(description="The agent by the rule; null where it sets none.")
+
+
+class TriedMailRuleOut(BaseModel):
+    """What a rule would have made of the newest texts."""
+
+    texts: list[TriedTextOut] = Field(description="The newest texts, at most 50, newest first.")
+    matching: int = Field(description="For how many of them the rule holds.")
+
+
 class MailRulesQuery(Paged):
     """Filters of the list of mail rules."""
 
@@ -196,9 +237,13 @@ async def get_mail_rule(mail_rule_id: PathId, response: Response, context: Conte
     status_code=HTTP_201_CREATED,
     responses=problems(409),
 )
-async def create_mail_rule(body: MailRuleCreate, response: Response, context: Context, caller: Admin) -> MailRuleOut:
+async def create_mail_rule(
+    body: MailRuleCreate, request: Request, response: Response, context: Context, caller: Admin
+) -> MailRuleOut:
     """Add a mail rule. It holds for the texts that arrive from now on."""
+    intake: Intake = request.app.state.intake
     async with context.database.write() as tx:
+        tx.after_commit(intake.texts.forget)  # otherwise the next text would be read by the rules of some seconds ago
         by = editor_of(context, caller)
         rule = await admin_mail_rules.create_mail_rule(tx, body.to_mail_rule(new_id("mrl"), by.at), by)
     response.headers["Location"] = f"/v1/mail-rules/{rule.id}"
@@ -206,14 +251,52 @@ async def create_mail_rule(body: MailRuleCreate, response: Response, context: Co
     return MailRuleOut.of(rule)
 
 
+# A path that ends with `:try` cannot be taken for an id: ids have no colon.
+@router.post(":try", operation_id="try_mail_rule", summary="Try a mail rule", responses=problems())
+async def try_mail_rule(body: MailRuleTry, context: Context, _caller: Reader) -> TriedMailRuleOut:
+    """Return what a rule would have made of the last 50 texts whose outcome was read from words. Nothing is stored or changed.
+
+    They are looked for among the newest 5000 events.
+    """
+    rule = body.to_mail_rule()
+    admin_mail_rules.check_globs(rule)
+    async with context.database.read() as tx:
+        texts = await newest_read_texts(tx, body.customer_id)
+    tried = [_tried(text, rule) for text in texts]
+    return TriedMailRuleOut(texts=tried, matching=sum(one.matches for one in tried))
+
+
+def _tried(read: ReadText, rule: MailRule) -> TriedTextOut:
+    stars = rule.read(read.text)
+    return TriedTextOut(
+        event_id=read.event_id,
+        sender=read.text.sender,
+        subject=read.text.subject,
+        outcome=read.outcome,
+        job=read.job,
+        matches=stars is not None,
+        rule_outcome=None if stars is None else rule.outcome,
+        rule_job=None if stars is None else rule.job_of(stars) or read.job,
+        rule_agent=None if stars is None else rule.agent_of(stars),
+    )
+
+
 @router.patch(
     "/{mail_rule_id}", operation_id="update_mail_rule", summary="Update a mail rule", responses=problems(404, 409, 412)
 )
 async def update_mail_rule(
-    mail_rule_id: PathId, body: MailRuleUpdate, response: Response, context: Context, caller: Admin, versions: IfMatch
+    mail_rule_id: PathId,
+    body: MailRuleUpdate,
+    request: Request,
+    response: Response,
+    context: Context,
+    caller: Admin,
+    versions: IfMatch,
 ) -> MailRuleOut:
     """Replace the fields that are sent; the others stay as they are."""
+    intake: Intake = request.app.state.intake
     async with context.database.write() as tx:
+        tx.after_commit(intake.texts.forget)  # otherwise the next text would be read by the rules of some seconds ago
         by = editor_of(context, caller)
         rule = await admin_mail_rules.update_mail_rule(tx, mail_rule_id, body.applied_to, by, versions=versions)
     put_etag(response, rule.version)
@@ -227,7 +310,11 @@ async def update_mail_rule(
     status_code=HTTP_204_NO_CONTENT,
     responses=problems(404, 409, 412),
 )
-async def delete_mail_rule(mail_rule_id: PathId, context: Context, caller: Admin, versions: IfMatch) -> None:
+async def delete_mail_rule(
+    mail_rule_id: PathId, request: Request, context: Context, caller: Admin, versions: IfMatch
+) -> None:
     """Delete a mail rule. Texts that it read are read by the next rule from now on."""
+    intake: Intake = request.app.state.intake
     async with context.database.write() as tx:
+        tx.after_commit(intake.texts.forget)  # otherwise the next text would be read by the rules of some seconds ago
         await admin_mail_rules.delete_mail_rule(tx, mail_rule_id, editor_of(context, caller), versions=versions)

@@ -109,10 +109,10 @@ def attribute_to_sender(event: WireEvent, tool: str, agent: str | None) -> WireE
     Under an enrolment key (`agent` is None) the host that the tool named is the agent. An agent's key identifies the sender; what
     a tool reports as its host may be anything, and must not cause its report to be refused.
     """
-    host = event.get("agent")
+    host, labels = event.get("agent"), event.get("labels") or {}
     if agent is None:
-        return event if host else {**event, "agent": tool}
-    labels = event.get("labels") or {}
+        # Of a mail without a host, the sender: two devices that mail under one key, with the same words, are not one.
+        return event if host else {**event, "agent": limit_name(labels.get("sender")) or tool}
     if host and host != agent and "host" not in labels:
         labels = {**labels, "host": host}
     return {**event, "agent": agent, "labels": labels}

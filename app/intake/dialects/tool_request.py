@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from app.intake.dialects.text_decoding import decode_text
+from app.intake.known_names import KnownNames
 from app.intake.parse import WireEvent
 
 _GZIP = b"\x1f\x8b"
@@ -15,7 +16,8 @@ class ToolRequest:
     """One request, without its key.
 
     `path` holds the decoded parts of the address after the key, `query` the parameters in their order. Names in `headers` are in
-    lower case. `body` is decompressed. `job` is the job that the key belongs to, if it belongs to one.
+    lower case. `body` is decompressed. `agent` and `job` are those that the key belongs to, if it belongs to one. `known_names` are those
+    of the customer's agents and jobs.
     """
 
     method: str = "POST"
@@ -24,6 +26,12 @@ class ToolRequest:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
     job: str | None = None
+    agent: str | None = None
+    known_names: KnownNames = field(default_factory=KnownNames)
+
+    def names_in(self, *texts: str) -> Sequence[str]:
+        """Return the known names in texts whose words are to be read: words in a name tell no outcome."""
+        return self.known_names.find_in("\n".join(texts))
 
     def query_value(self, name: str) -> str | None:
         """Return the first value of a query parameter; None if it is absent or empty."""

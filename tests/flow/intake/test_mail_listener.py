@@ -3,12 +3,15 @@
 import asyncio
 import ssl
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import aiosmtplib
 import pytest
 import trustme
 
+from app.admin import purge
 from tests.support.api import ENROL_KEY, Api, serving
 
 MAIL = b"Subject: %s\r\nMessage-ID: <%s@tool>\r\n\r\nDisk full.\r\n"
@@ -21,8 +24,12 @@ async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
 
 
 async def send(api: Api, subject: bytes, *, key: str = ENROL_KEY, name: bytes = b"1", more: bytes = b"") -> None:
+    await send_mail(api, MAIL % (subject, name) + more, key)
+
+
+async def send_mail(api: Api, mail: bytes, key: str = ENROL_KEY) -> None:
     async with aiosmtplib.SMTP(hostname="127.0.0.1", port=api.app.state.mail_in_port) as client:
-        await client.sendmail("tool@nas01", f"{key}@tocsin", MAIL % (subject, name) + more)
+        await client.sendmail("tool@nas01", f"{key}@tocsin", mail)
 
 
 async def agents_key(api: Api, form: str) -> str:
@@ -63,11 +70,12 @@ async def test_a_mail_rule_looks_at_sender_and_body_and_can_name_the_agent(api: 
     assert nothing.status_code == 422, "a rule that looks at nothing would hold for every text"
 
 
-async def test_a_mail_that_says_nothing_is_a_warning_and_not_silence(api: Api):
-    await send(api, b"Hello")
+async def test_a_mail_that_names_no_outcome_is_unclear_and_keeps_its_text(api: Api):
+    await send_mail(api, b"Subject: Hello\r\n\r\nThis is me.\r\n")
     (event,) = await api.items("/v1/events")
-    assert (event["activity"], event["outcome"]) == ("other", "warning")
-    assert "mail rule" in event["message"]
+    assert (event["activity"], event["outcome"], event["message"]) == ("backup", "unclear", "Hello")
+    whole = await api.tell("GET", f"/v1/events/{event['id']}")
+    assert whole["log"].strip() == "This is me."
 
 
 async def test_a_mail_sent_again_counts_once(api: Api):
@@ -139,3 +147,79 @@ async def test_starttls_is_offered_with_a_certificate(sqlite_database_url: str, 
         async with client:
             await client.sendmail("tool@nas01", f"{ENROL_KEY}@tocsin", MAIL % (b"Copy failed", b"1"))
         assert len(await api.items("/v1/events")) == 1
+
+
+BOUNCE = (
+    b"From: MAILER-DAEMON@mx\r\nSubject: Undelivered Mail Returned to Sender\r\n"
+    b"Content-Type: multipart/report; report-type=delivery-status; boundary=a\r\n\r\n"
+    b"--a\r\nContent-Type: text/plain\r\n\r\nNo such user.\r\n--a--\r\n"
+)
+
+
+async def test_a_bounce_is_no_event_and_is_listed_for_a_week(api: Api):
+    await send_mail(api, BOUNCE)
+    assert await api.items("/v1/events") == []
+    (listed,) = await api.items("/v1/ignored-mails")
+    assert (listed["subject"], "not yet, delivered" in listed["reason"]) == (
+        "Undelivered Mail Returned to Sender",
+        True,
+    )
+    whole = await api.tell("GET", f"/v1/ignored-mails/{listed['id']}")
+    assert (whole["text"].strip(), whole["sender"]) == ("No such user.", "MAILER-DAEMON@mx")
+    await purge.tick(api.context)
+    assert len(await api.items("/v1/ignored-mails")) == 1
+    now = api.context.clock()
+    await purge.tick(replace(api.context, clock=lambda: now + timedelta(days=7, minutes=1)))
+    assert await api.items("/v1/ignored-mails") == []
+
+
+async def test_a_mail_that_a_rule_fits_is_never_put_away(api: Api):
+    await api.tell("POST", "/v1/mail-rules", json={"name": "x", "subject": "Undelivered*", "outcome": "failure"})
+    await send_mail(api, BOUNCE)
+    assert [event["outcome"] for event in await api.items("/v1/events")] == ["failure"]
+    assert await api.items("/v1/ignored-mails") == []
+
+
+async def test_a_failure_that_comes_through_a_mailing_list_is_an_event(api: Api):
+    to_list = b"List-Id: <admins.example.org>\r\nPrecedence: list\r\nSubject: %s\r\n\r\n%s\r\n"
+    await send_mail(api, to_list % (b"Docs failed", b"Disk full."))
+    await send_mail(api, to_list % (b"Lunch on Friday", b"Who joins?"))
+    assert [(event["job"], event["outcome"]) for event in await api.items("/v1/events")] == [("Docs", "failure")]
+    assert [mail["subject"] for mail in await api.items("/v1/ignored-mails")] == ["Lunch on Friday"]
+
+
+async def test_two_devices_that_mail_the_same_words_under_one_key_are_two_jobs(api: Api):
+    for device in (b"nas01", b"nas02"):
+        await send_mail(api, b"From: backup@%s\r\nSubject: Backup failed\r\n\r\n" % device)
+    agents = {agent["id"]: agent["name"] for agent in await api.items("/v1/agents")}
+    events = await api.items("/v1/events")
+    assert {agents[event["agent_id"]] for event in events} == {"backup@nas01", "backup@nas02"}
+
+
+async def test_a_sender_without_a_from_header_is_the_one_of_the_envelope(api: Api):
+    await send(api, b"Backup failed")
+    assert [agent["name"] for agent in await api.items("/v1/agents")] == ["tool@nas01"]
+
+
+async def test_trying_a_rule_shows_what_it_would_have_made_of_the_last_texts(api: Api):
+    await send(api, b"Sicherung Fotos ist durch", name=b"1")
+    await send(api, b"Docs failed", name=b"2")
+    rule = {"subject": "Sicherung * ist durch", "outcome": "success", "job": "{1}"}
+    tried = await api.tell("POST", "/v1/mail-rules:try", json=rule)
+    assert tried["matching"] == 1
+    assert [(text["subject"], text["matches"], text["rule_outcome"], text["rule_job"]) for text in tried["texts"]] == [
+        ("Docs failed", False, None, None),
+        ("Sicherung Fotos ist durch", True, "success", "Fotos"),
+    ]
+    assert tried["texts"][0]["outcome"] == "failure"
+    assert await api.items("/v1/mail-rules") == []
+    nothing = await api.ask("POST", "/v1/mail-rules:try", json={"outcome": "success"})
+    assert nothing.status_code == 422
+
+
+async def test_a_person_joins_two_jobs_by_a_rule_and_it_holds(api: Api):
+    rule = {"name": "one", "sender": "*@nas01", "subject": "* of pc7*", "outcome": "failure", "job": "pc7"}
+    await api.tell("POST", "/v1/mail-rules", json=rule)
+    for number, subject in enumerate((b"Image of pc7 broke", b"Files of pc7 broke")):
+        await send(api, subject, name=b"%d" % number)
+    assert {(event["job"], event["outcome"]) for event in await api.items("/v1/events")} == {("pc7", "failure")}

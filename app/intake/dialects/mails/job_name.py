@@ -1,0 +1,134 @@
+"""Name the job of a mail from its subject: what remains when outcome words, times, counters and marks are taken away.
+
+So `Docs failed` and `Photos completed` of one sender are two jobs, and `Backup of pc7 failed` and `Backup of pc7 completed
+successfully` are one. In doubt a word stays: two jobs under one name would close one another's alerts, and nobody would hear of it; one
+job under two names is seen.
+"""
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+
+from app.intake.dialects.mails.subject_words import fold, outcome_terms, replace_unspaced_terms, words_of_kind
+from app.intake.dialects.mails.varying import VARIED, replace_varying, without_gateway_tags
+
+_LONGEST, _MOST_WORDS, _MOST_NAMES = 1000, 120, 50
+_QUOTED = re.compile(
+    r"\"([^\"\n]{1,200})\"|“([^”\n]{1,200})”|„([^“”\n]{1,200})[“”]|«([^»\n]{1,200})»|(?<![\w])'([^'\n]{1,200})'(?!\w)"
+)
+_KEPT = re.compile(r"\x02(\d{1,3})\x03")
+_SEPARATORS = re.compile(r"\s[-\u2013\u2014|]{1,3}\s|[:;,|()\[\]{}<>\u2013\u2014]|[.!?](?:\s|$)|->|=>")
+_EDGES = re.compile(r"^[^\w/\\]{1,200}|[^\w/\\]{1,200}$")
+
+
+@dataclass(slots=True)
+class _Word:
+    """A word of a subject. `segment` counts the parts between colons, dashes and brackets."""
+
+    text: str
+    folded: str
+    segment: int
+    is_name: bool = False
+    is_outcome: bool = False
+    is_gone: bool = False
+
+
+def name_job(subject: str, names: Collection[str] = ()) -> str:
+    """Return the job that a subject names, empty if it names none. `names`: agents and jobs that are known, which stay as they are."""
+    text, kept = _set_names_apart(without_gateway_tags(subject[:_LONGEST]), names)
+    text = replace_unspaced_terms(replace_varying(text), VARIED)
+    words = list(_words(text, kept))[:_MOST_WORDS]
+    _mark_outcomes(words)
+    _mark_reasons(words)
+    remaining = [word for word in words if not word.is_gone]
+    while remaining and _is_tie(remaining[0]):
+        remaining.pop(0)
+    while remaining and _is_tie(remaining[-1]):
+        remaining.pop()
+    return " ".join(word.text for word in remaining)
+
+
+def _set_names_apart(text: str, names: Collection[str]) -> tuple[str, list[str]]:
+    """Replace known names and quoted texts by marks, so that nothing in them is taken for an outcome, a date or a counter."""
+    kept: list[str] = []
+
+    def keep(name: str) -> str:
+        kept.append(name)
+        return f" \x02{len(kept) - 1}\x03 "
+
+    for mark in (VARIED, "\x02", "\x03"):
+        text = text.replace(mark, " ")
+    whole = text.strip().lower()
+    text = _QUOTED.sub(lambda found: keep(next(group for group in found.groups() if group is not None)), text)
+    for name in sorted(names, key=len, reverse=True)[:_MOST_NAMES]:
+        if name.strip() and name.lower() != whole:  # a name that is the whole subject would keep its outcome too
+            pattern = rf"(?<![\w\x02-]){re.escape(name)}(?![\w\x03-])"
+            text = re.sub(pattern, lambda found: keep(found[0]), text, flags=re.IGNORECASE)
+    return text, kept
+
+
+def _words(text: str, kept: Sequence[str]) -> Iterator[_Word]:
+    for segment, part in enumerate(_SEPARATORS.split(text)):
+        for piece in part.split():
+            mark = _KEPT.fullmatch(piece)
+            if piece == VARIED:
+                yield _Word("", "", segment, is_gone=True)
+            elif mark is not None and int(mark[1]) < len(kept):
+                name = " ".join(kept[int(mark[1])].split())
+                # A quoted text that is only an outcome, such as a status, names nothing.
+                is_name = outcome_terms().length_at([fold(name)], 0) == 0
+                yield _Word(name, fold(name), segment, is_name=is_name)
+            elif word := _EDGES.sub("", piece):
+                yield _Word(word, fold(word), segment, is_name=_is_name(word))
+
+
+def _is_name(word: str) -> bool:
+    """Return whether a word is a name and no word of a language: a drive's letter, or with a digit, a hyphen, a path or a dot inside."""
+    return any(letter.isdigit() or letter in "-_/\\@." for letter in word) or (len(word) == 1 and word.isupper())
+
+
+def _is_tie(word: _Word) -> bool:
+    return not word.is_name and word.folded in words_of_kind("tie")
+
+
+def _mark_outcomes(words: Sequence[_Word]) -> None:
+    """Mark the words that tell an outcome, and what ties them to the rest."""
+    terms, frame = outcome_terms(), words_of_kind("frame")
+    folded = [None if word.is_name or word.is_gone else word.folded for word in words]
+    index = 0
+    while index < len(words):
+        length = terms.length_at(folded, index)
+        for word in words[index : index + length]:
+            word.is_outcome = word.is_gone = True
+        index += max(1, length)
+    for word in words:
+        if not word.is_name and word.folded in frame:
+            word.is_gone = True
+    for index in range(len(words) - 2, -1, -1):
+        if _is_tie(words[index]) and words[index + 1].is_gone:
+            words[index].is_gone = True
+
+
+def _mark_reasons(words: Sequence[_Word]) -> None:
+    """Mark the parts that say why: they stand after the part with the outcome, tell of one too, and have nothing like a name."""
+    first = next((word.segment for word in words if word.is_outcome), None)
+    if first is None:
+        return
+    for segment in sorted({word.segment for word in words if word.segment > first}):
+        part = [word for word in words if word.segment == segment]
+        left = [word for word in part if not word.is_gone]
+        generic = words_of_kind("generic")
+        names_elsewhere = (word for word in words if not word.is_gone and word.segment != segment)
+        if (
+            any(word.is_outcome for word in part)
+            and any(word.folded not in generic for word in names_elsewhere)
+            and not any(map(_may_be_name, left))
+        ):
+            for word in left:
+                word.is_gone = True
+
+
+def _may_be_name(word: _Word) -> bool:
+    if word.is_name:
+        return True
+    return word.text[:1].isupper() and word.folded not in words_of_kind("reason") | words_of_kind("generic")

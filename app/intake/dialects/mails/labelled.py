@@ -1,0 +1,143 @@
+"""Tools whose mails list labels and values, such as `Plan name: Nightly` and `Status: Failed`, under any subject.
+
+A tool is known by its name in subject or sender, or by a line that only it writes. The labels are those of the tools' own mails, as their
+manuals and the parsers of those who collect them show: Acronis (dl.managed-protection.com, "Alerts"), MSP360 (help.msp360.com), Asigra
+(`Backup Set:`, `Completion:`), Arcserve (documentation.arcserve.com), QNAP's notification center (`NAS Name:`, `Message:`), Synology
+(`Backup Task:`), Nakivo (helpcenter.nakivo.com), Backup Exec. A label that is missing is no error: the words decide then.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from app.intake.dialects.mails.received import ReceivedMail
+
+_SEARCHED, _LINES = 64 * 1024, 400
+_LABEL = re.compile(r"^[\s*•|>-]{0,20}([^\W\d_][\w .'()/-]{1,40}?)\s{0,20}(?:[:=]|\s{2,20})\s{0,40}(\S.{0,300})$")
+_LABEL_ALONE = re.compile(r"^[\s*•|>-]{0,20}([^\W\d_][\w .'()/-]{1,40}?)\s{0,20}:?\s{0,20}$")
+_QNAP_JOB = re.compile(r"\bjobs?\b[^\"“:\n]{0,40}:? ?[\"“]([^\"”\n]{1,200})[\"”]", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledTool:
+    """A tool, how its mails are known, and its labels in lower case, the best one first."""
+
+    name: str
+    known_by: re.Pattern[str]
+    job: tuple[str, ...]
+    host: tuple[str, ...]
+    status: tuple[str, ...]
+    text_mark: re.Pattern[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledReport:
+    """What a tool's labels say. `outcome` is None where no label tells it in one of the tool's own words."""
+
+    tool: str
+    job: str | None
+    host: str | None
+    outcome: str | None
+    status: str | None
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile(text, re.IGNORECASE | re.MULTILINE)
+
+
+TOOLS = (
+    LabelledTool(
+        "acronis", _pattern(r"\bacronis\b"),
+        ("plan name", "protection plan", "backup plan", "plan", "task name", "task", "backup name"),
+        ("machine name", "machine", "device name", "device", "workload", "computer", "computer name"),
+        ("status", "result", "backup status"),
+    ),
+    LabelledTool(
+        "msp360", _pattern(r"\b(?:msp360|cloudberry)\b"),
+        ("plan name", "backup plan", "backup plan name", "plan"), ("computer name", "computer"),
+        ("plan status", "status", "result"),
+    ),
+    LabelledTool(
+        "asigra", _pattern(r"\b(?:asigra|ds-client)\b"),
+        ("backup set", "backup set name", "set name"), ("ds-client", "computer", "node"), ("completion", "status", "backup status"),
+        _pattern(r"^\s{0,20}Backup Set:\s{1,40}\S[^\n]{0,300}\n(?:[^\n]{0,300}\n){0,20}?\s{0,20}Completion:"),
+    ),
+    LabelledTool(
+        "arcserve", _pattern(r"\barcserve\b"),
+        ("plan name", "plan", "job name", "job"), ("node name", "agent node", "protected node", "node", "server name"),
+        ("job status", "status", "backup status"),
+    ),
+    LabelledTool(
+        "qnap", _pattern(r"hybrid backup sync|\bhbs ?3?\b|\bqnap\b"),
+        ("job name", "job"), ("nas name", "nas-name", "nome nas", "nom du nas", "nombre de nas", "nas naam"), ("job status",),
+        _pattern(r"^\s{0,20}(?:App Name|Nome App|Anwendungsname|Application)\s?:\s?Hybrid Backup Sync"),
+    ),
+    LabelledTool(
+        "synology", _pattern(r"\b(?:synology|hyper backup|active backup|diskstation)\b"),
+        ("backup task", "backup task name", "task name", "task", "sicherungsaufgabe", "aufgabe", "tâche de sauvegarde"),
+        ("nas name", "server name", "diskstation"), ("status", "result"),
+        _pattern(r"^\s{0,20}Backup Task:\s{1,20}\S[^\n]{0,300}\n\s{0,20}Backup (?:Target|Destination):"),
+    ),
+    LabelledTool(
+        "nakivo", _pattern(r"\bnakivo\b"), ("job name", "job"), ("source vm", "vm name"), ("job status", "status", "result"),
+    ),
+    LabelledTool(
+        "backup-exec", _pattern(r"\bbackup exec\b"), ("job name",), ("server name", "job server"), ("job completion status", "completed status"),
+    ),
+)  # fmt: skip
+
+# The values of status labels, whole: part of a sentence proves nothing.
+_STATUSES = {
+    "success": "success|successful|succeeded|completed|completed successfully|finished|finished successfully|ok|done",
+    "warning": "warning|warnings|completed with warnings|completed with errors|completed with exceptions|partially completed|partial"
+    "|succeeded with warnings|success with warnings|finished with warnings|finished with errors|incomplete|successful with warnings",
+    "failure": "failed|failure|error|errors|fail|did not start|not started|unsuccessful|crashed|missed|not completed|timed out|overdue"
+    "|interrupted|terminated|fatal error",
+    "cancelled": "cancelled|canceled|aborted|stopped|stopped by user|cancelled by user|canceled by user",
+}
+_OUTCOMES = {word: outcome for outcome, words in _STATUSES.items() for word in words.split("|")}
+
+
+def read_labels(mail: ReceivedMail) -> LabelledReport | None:
+    """Return what the labels of a mail say; None if it is of no tool that is known here, or names neither job nor host."""
+    tool = next((tool for tool in TOOLS if _is_from(tool, mail)), None)
+    if tool is None:
+        return None
+    labels = find_labels(mail.text)
+    job, host = _first(labels, tool.job), _first(labels, tool.host)
+    if tool.name == "qnap" and job is None:
+        found = _QNAP_JOB.search(mail.text[:_SEARCHED])
+        job = found[1] if found else None
+    if tool.name == "asigra" and job is not None and "\\" in job:
+        host, _, job = job.strip("\\").rpartition("\\")  # `\\host\set`
+    if job is None:
+        return None
+    status = _first(labels, tool.status)
+    return LabelledReport(tool.name, job, host or None, outcome_of_status(status), status)
+
+
+def outcome_of_status(status: str | None) -> str | None:
+    """Return the outcome that the value of a status label means; None for a value that is not known whole."""
+    return None if status is None else _OUTCOMES.get(status.strip(" .!").lower())
+
+
+def find_labels(text: str) -> Mapping[str, str]:
+    """Return the values of the labels in a text by their lower-case names, the first of each; a value may stand on the next line."""
+    labels: dict[str, str] = {}
+    lines = [line.strip() for line in text[:_SEARCHED].splitlines()[:_LINES] if line.strip()]
+    for index, line in enumerate(lines):
+        if found := _LABEL.match(line):
+            labels.setdefault(found[1].strip().lower(), found[2].strip())
+        elif index + 1 < len(lines) and (alone := _LABEL_ALONE.match(line)) and not _LABEL.match(lines[index + 1]):
+            labels.setdefault(alone[1].strip().lower(), lines[index + 1][:300])
+    return labels
+
+
+def _is_from(tool: LabelledTool, mail: ReceivedMail) -> bool:
+    if tool.known_by.search(mail.subject) or tool.known_by.search(mail.sender):
+        return True
+    return tool.text_mark is not None and tool.text_mark.search(mail.text[:_SEARCHED]) is not None
+
+
+def _first(labels: Mapping[str, str], names: tuple[str, ...]) -> str | None:
+    return next((labels[name] for name in names if labels.get(name)), None)

@@ -1,0 +1,162 @@
+"""Parse a mail as in RFC 5322: its subject, sender, time and visible text, whatever rules of MIME it breaks."""
+
+import email
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.message import Message
+from email.utils import parsedate_to_datetime
+from html.parser import HTMLParser
+
+from app.core.mail_address import split_address
+from app.domain.mail_rule import ToolText
+from app.intake.dialects.mails.varying import without_gateway_tags
+from app.intake.dialects.text_decoding import decode_encoded_words, decode_text
+from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
+
+MAX_TEXT, MAX_SUBJECT, MAX_PARTS = 1024 * 1024, 1000, 100
+_SPACES = re.compile(r"\s+")
+# The headers that tell replies of machines, bounces and mailing lists from reports.
+_KEPT = ("auto-submitted", "precedence", "list-id", "list-post", "list-unsubscribe", "in-reply-to", "references",
+         "x-auto-response-suppress", "x-autoreply", "x-autorespond", "x-failed-recipients", "return-path")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedMail:
+    """A parsed mail. `key` identifies it if it has a Message-ID. `html` is what `text` was made from, if it was made from HTML.
+
+    `agent` and `job` are those of the key that it came to. `headers` has some headers by their lower-case names, `report_type` the kind of a
+    `multipart/report`. `names` are known names of agents and jobs.
+    """
+
+    subject: str
+    text: str
+    sender: str
+    at: datetime | None = None
+    job: str | None = None
+    key: str | None = None
+    html: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    report_type: str = ""
+    names: Sequence[str] = ()
+    agent: str | None = None
+
+    @property
+    def plain_subject(self) -> str:
+        """The subject without what gateways, replies and forwarding put before it."""
+        return without_gateway_tags(self.subject)
+
+    @property
+    def words(self) -> ToolText:
+        """The mail as mail rules see it."""
+        return ToolText(self.subject, self.sender, self.text)
+
+
+def parse_mail(request: ToolRequest) -> ReceivedMail:
+    """Return the mail in a request's body. Raises NotUnderstood if it cannot be parsed at all."""
+    try:
+        message = email.message_from_bytes(request.body)
+        subject = _read_header(message, "subject")
+        text, html = _read_texts(message)
+        report_type = str(message.get_param("report-type") or "").lower()
+        is_report = message.get_content_type() == "multipart/report"
+    except (RecursionError, ValueError, LookupError, TypeError, AttributeError, IndexError) as cause:
+        # The library's parser raises any of these for mails that break the rules.
+        raise NotUnderstood("a mail that cannot be parsed") from cause
+    sender = split_address(_read_header(message, "from"))[1] or request.headers.get("mail-from", "")
+    # With date and subject: of a device whose mails all have the same Message-ID, or an empty one, only the first would count.
+    headers = "message-id", "date", "subject"
+    key = (
+        " ".join([str(request.job), *(_read_header(message, name) for name in headers)])
+        if message["message-id"]
+        else None
+    )
+    # A name that is the whole subject would hide the subject's outcome.
+    names = [name for name in request.names_in(subject, text) if name.lower() != subject.strip().lower()]
+    return ReceivedMail(
+        subject[:MAX_SUBJECT],
+        text,
+        sender[:MAX_SUBJECT],
+        _read_date(message),
+        request.job,
+        key,
+        html,
+        {name: _read_header(message, name) for name in _KEPT if name in message},
+        report_type if is_report else "",
+        names,
+        request.agent,
+    )
+
+
+def _read_header(message: Message, name: str) -> str:
+    value = next((str(value) for header, value in message.raw_items() if header.lower() == name), "")
+    # The library keeps bytes that are not ASCII as surrogates. Senders write UTF-8 there, or cp1252.
+    raw = value[: MAX_SUBJECT * 4].encode("utf-8", "surrogateescape")
+    try:
+        decoded = raw.decode()
+    except UnicodeDecodeError:
+        decoded = raw.decode("cp1252", "replace")
+    return _SPACES.sub(" ", decode_encoded_words(decoded)).strip()
+
+
+def _read_date(message: Message) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(_read_header(message, "date"))
+        return date.astimezone(UTC) if date.tzinfo is not None else None
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+
+
+def _read_texts(message: Message) -> tuple[str, str]:
+    """Return the plain text and no HTML; if the plain text is blank, the HTML's visible text and the HTML.
+
+    Of several parts all are returned: some tools put the reason into the second one.
+    """
+    plain = [text for content_type, text in _text_parts(message) if content_type == "text/plain" and text.strip()]
+    html = [] if plain else [text for content_type, text in _text_parts(message) if content_type == "text/html"]
+    return "\n".join(plain or map(_visible_text, html))[:MAX_TEXT], "\n".join(html)[:MAX_TEXT]
+
+
+def _text_parts(message: Message) -> Iterator[tuple[str, str]]:
+    for count, part in enumerate(message.walk()):
+        if count >= MAX_PARTS:
+            return
+        if part.is_multipart() or part.get_content_maintype() != "text":
+            continue
+        payload = part.get_payload(decode=True)
+        if isinstance(payload, bytes):
+            yield part.get_content_type(), decode_text(payload[:MAX_TEXT], str(part.get("content-type", "")))
+
+
+def _visible_text(html: str) -> str:
+    parser = _VisibleTextParser()
+    parser.feed(html)
+    lines = (" ".join(line.split()) for line in "".join(parser.pieces).split("\n"))
+    return "\n".join(line for line in lines if line)
+
+
+class _VisibleTextParser(HTMLParser):
+    """Collect what a reader of an HTML mail would see."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pieces: list[str] = []
+        self._hidden = 0
+
+    def handle_starttag(self, tag: str, _attrs: object) -> None:
+        """Break lines where a browser breaks them."""
+        self._hidden += tag in ("script", "style", "head", "title")
+        if tag in ("br", "p", "div", "tr", "li", "h1", "h2", "h3"):
+            self.pieces.append("\n")
+        elif tag in ("td", "th"):
+            self.pieces.append("  ")
+
+    def handle_endtag(self, tag: str) -> None:
+        """Collect text again after a hidden element."""
+        self._hidden -= tag in ("script", "style", "head", "title") and self._hidden > 0
+
+    def handle_data(self, data: str) -> None:
+        """Collect visible text."""
+        if not self._hidden:
+            self.pieces.append(data)

@@ -1,0 +1,282 @@
+"""The mails of tools that follow a template, each read by the whole of it: its job, its host and its outcome.
+
+Sources: Veeam's and Bacula's own mails (recorded in the tests), docs.duplicati.com ("Custom message content"), the cron daemons of Debian,
+Red Hat (cronie) and systemd-cron, Windows' event log (Microsoft-Windows-Backup), QNAP's and Nakivo's mails as collectors of such mails
+parse them. Tools whose mails are lists of labels: `labelled.py`.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from app.intake.dialects import duplicati, kopia, proxmox
+from app.intake.dialects.mails import labelled
+from app.intake.dialects.mails.job_name import name_job
+from app.intake.dialects.mails.received import ReceivedMail
+from app.intake.dialects.make_event import make_event
+from app.intake.dialects.tool_request import ToolRequest
+from app.intake.dialects.values import parse_number
+from app.intake.language.log_errors import find_log_errors
+from app.intake.language.reader import Meaning, Reading, read_words
+from app.intake.parse import WireEvent
+
+_HEAD = 64 * 1024
+_BY_FIELD = "status field"
+
+
+def read_template(mail: ReceivedMail, request: ToolRequest) -> Sequence[WireEvent] | None:
+    """Return the events of a mail whose template is known; None for any other mail, whose words decide. Raises NotUnderstood."""
+    subject = mail.plain_subject
+    if kopia.is_kopia_subject(subject):  # its subject says "Successfully" of partial snapshots too
+        return _read_kopia(mail, request)
+    if proxmox.is_proxmox_title(subject):
+        return proxmox.read_report(proxmox.ProxmoxReport(subject, mail.text, at=mail.at, key=mail.key, job=mail.job))
+    for pattern, read in _SUBJECTS:
+        found = pattern.match(subject)
+        if found is not None:
+            return [read(mail, found)]
+    if _is_duplicati(mail):
+        return [_read_duplicati(mail)]
+    if _WINDOWS_SERVER_BACKUP.search(mail.text[:_HEAD]):
+        return [_read_windows_server_backup(mail)]
+    report = labelled.read_labels(mail)
+    return None if report is None else [_read_labelled(mail, report)]
+
+
+def make_mail_event(
+    tool: str,
+    mail: ReceivedMail,
+    job: str,
+    *,
+    outcome: str | None = None,
+    reading: Reading | None = None,
+    activity: str = "backup",
+    host: str | None = None,
+    run: str | None = None,
+    message: str | None = None,
+    metrics: Mapping[str, object] | None = None,
+) -> WireEvent:
+    """Return the event of a mail. `outcome` comes from a field of the template; without one, the `reading` of its words decides.
+
+    The key's job comes before the one that the mail names. Without a host, the agent is the sender if the key belongs to no agent.
+    """
+    if outcome is not None:
+        reading = None
+    return make_event(
+        tool,
+        agent=host,
+        job=mail.job or job,
+        run=run,
+        activity=activity,
+        phase="finished" if outcome is not None else None,
+        outcome=outcome,
+        at=mail.at,
+        message=message or mail.subject or None,
+        log=mail.text or None,
+        metrics=metrics,
+        extra={"reading": {"meaning": outcome, "words": "", "rule": _BY_FIELD}} if outcome is not None else None,
+        key=mail.key,
+        reading=reading,
+    )
+
+
+def read_mail_words(mail: ReceivedMail, *, subject: str | None = None) -> Reading:
+    """Return what subject and body say together. A success is lowered to a warning by a line of a known tool that admits trouble."""
+    reading = read_words(mail.subject if subject is None else subject, mail.text, names=mail.names)
+    if reading.meaning is Meaning.SUCCESS and (errors := find_log_errors(mail.text)) is not None:
+        return Reading(Meaning.WARNING, errors.line[:200], "a line of the log reports an error")
+    return reading
+
+
+_VEEAM_OUTCOMES = {"success": "success", "warning": "warning", "failed": "failure"}
+
+
+def _read_veeam(mail: ReceivedMail, subject: re.Match[str]) -> WireEvent:
+    reason = re.search(r"(?:Error|Warning): [^\n]{1,500}", mail.text[:_HEAD])
+    outcome = _VEEAM_OUTCOMES[subject["outcome"].lower()]
+    return make_mail_event("veeam", mail, subject["job"], outcome=outcome, message=reason[0] if reason else None)
+
+
+_BACULA_REASON = re.compile(r"\b((?:Fatal error|Error): [^\n]{1,500})")
+
+
+def _read_bacula(mail: ReceivedMail, subject: re.Match[str]) -> WireEvent:
+    fields = dict(re.findall(r"^ {1,6}([A-Za-z][A-Za-z /]{1,40}): {1,40}([^\n]{1,300})", mail.text, re.MULTILINE))
+    status = subject["outcome"].lower()
+    if "warning" in status:
+        outcome = "warning"
+    elif status.startswith("ok"):
+        outcome = "success"
+    else:
+        outcome = "cancelled" if status.startswith("cancel") else "failure"
+    name = re.match(r"(.{1,200}?)\.\d{4}-\d\d-\d\d_", fields.get("Job", ""))
+    reason = None
+    if outcome == "failure":
+        reasons = _BACULA_REASON.findall(mail.text[:_HEAD])
+        reason = next((one for one in reasons if one.startswith("Fatal")), reasons[0] if reasons else None)
+    return make_mail_event(
+        subject["tool"].lower(),
+        mail,
+        name[1] if name else subject["client"],
+        outcome=outcome,
+        activity={"restore": "restore", "verify": "verify"}.get(subject["what"].lower(), "backup"),
+        host=subject["client"],
+        run=fields.get("JobId"),
+        metrics={
+            "files_processed": _parse_amount(fields.get("FD Files Written")),
+            "bytes_processed": _parse_amount(fields.get("FD Bytes Written")),
+            "bytes_stored": _parse_amount(fields.get("SD Bytes Written")),
+        },
+        message=reason or fields.get("Termination"),
+    )
+
+
+def _parse_amount(text: str | None) -> float | None:
+    found = None if text is None else re.match(r"[\d,]{1,30}", text)
+    return None if found is None else parse_number(found[0].replace(",", ""))
+
+
+def _read_cron(mail: ReceivedMail, subject: re.Match[str]) -> WireEvent:
+    """Read a mail of cron: by its body, because its subject is a command, whose words mean nothing."""
+    host, user = subject["host"] or "", subject["user"]
+    failed = _CRON_FAILED.search(subject["command"])
+    command = subject["command"][: failed.start()] if failed else subject["command"]
+    where = f"{user}@{host}" if host else user
+    outcome = "failure" if failed else None
+    reading = read_mail_words(mail, subject="")
+    return make_mail_event(
+        "cron", mail, f"{command.strip()} ({where})", outcome=outcome, reading=reading, host=host or None
+    )
+
+
+def _read_systemd_cron(mail: ReceivedMail, subject: re.Match[str]) -> WireEvent:
+    job = f"{subject['command']} ({subject['user']}@{subject['host']})"
+    return make_mail_event("cron", mail, job, outcome="failure", host=subject["host"])
+
+
+def _read_nakivo(mail: ReceivedMail, subject: re.Match[str]) -> WireEvent:
+    outcome = labelled.outcome_of_status(subject["status"])
+    return make_mail_event("nakivo", mail, subject["job"], outcome=outcome, reading=read_mail_words(mail))
+
+
+def _read_synology(mail: ReceivedMail, subject: re.Match[str]) -> WireEvent:
+    return make_mail_event(
+        "synology", mail, subject["job"], reading=read_mail_words(mail), host=subject["host"] or None
+    )
+
+
+def _read_asigra(mail: ReceivedMail, subject: re.Match[str]) -> WireEvent:
+    """Read a notice of DS-Client in its subject: `Backup set NAME did not start`."""
+    report = labelled.read_labels(mail)
+    outcome = labelled.outcome_of_status(subject["status"])
+    return make_mail_event(
+        "asigra", mail, (report and report.job) or subject["job"], outcome=outcome, reading=read_mail_words(mail),
+        host=report.host if report else None,
+    )  # fmt: skip
+
+
+def _read_kopia(mail: ReceivedMail, request: ToolRequest) -> Sequence[WireEvent]:
+    body = (mail.html or mail.text).encode("utf-8", "replace")
+    return [
+        {**event, "job": _name_job_of_host(str(event["job"]), str(event["agent"]), mail)}
+        if event.get("agent") and event.get("job") and mail.job is None
+        else event
+        for event in kopia.read(replace(request, headers={"subject": mail.plain_subject}, body=body))
+    ]
+
+
+def _name_job_of_host(job: str, host: str | None, mail: ReceivedMail) -> str:
+    """Return the job's name with its host where the key belongs to another agent: a server reports the same jobs of many hosts."""
+    is_of_other = host is not None and mail.agent is not None and host.lower() != mail.agent.lower()
+    return f"{job} on {host}" if is_of_other else job
+
+
+_DUPLICATI_TITLE = re.compile(r"Duplicati \w{1,30} report for (?P<job>.{1,300})$")
+_DUPLICATI_FIELDS = re.compile(r"^(?:ParsedResult|MainOperation|BackendStatistics|DeletedFiles): ", re.MULTILINE)
+_DUPLICATI_NAMED = re.compile(r"^(?:backup-name|Backup): ?\S|\"backup-name\"", re.MULTILINE)
+
+
+def _is_duplicati(mail: ReceivedMail) -> bool:
+    head = mail.text.lstrip()[:_HEAD]
+    if _DUPLICATI_TITLE.match(mail.plain_subject):
+        return True
+    is_json = head.startswith("{") and '"ParsedResult"' in head and ('"Data"' in head or '"Extra"' in head)
+    return is_json or len(set(_DUPLICATI_FIELDS.findall(head))) > 1
+
+
+def _read_duplicati(mail: ReceivedMail) -> WireEvent:
+    """Read Duplicati's report by its body; under a subject that was customised, the job is what remains of the subject."""
+    job = mail.job
+    is_named = _DUPLICATI_TITLE.match(mail.plain_subject) or _DUPLICATI_NAMED.search(mail.text[:_HEAD])
+    if job is None and not is_named:
+        job = name_job(re.sub(r"(?i)\bduplicati\b|\bbackup report\b", " ", mail.subject), mail.names) or None
+    source = duplicati.ReportSource(agent=None, job=job, at=mail.at, key=mail.key)
+    return duplicati.read_report(mail.text, source, mail.plain_subject)
+
+
+_WINDOWS_SERVER_BACKUP = re.compile(
+    r"\bThe backup operation (?:that started at .{1,60}? (?:has|was) |successfully completed|stopped before completing|attempted at )"
+    r"|\bMicrosoft-Windows-Backup\b|\bwbadmin (?:\d\.\d|start backup)",
+    re.IGNORECASE,
+)
+
+
+def _read_windows_server_backup(mail: ReceivedMail) -> WireEvent:
+    labels = labelled.find_labels(mail.text)
+    host = next(
+        (labels[name] for name in ("computer", "computer name", "server", "server name") if name in labels), None
+    )
+    where = host or mail.sender
+    job = f"Windows Server Backup on {where}" if where else "Windows Server Backup"
+    return make_mail_event("windows-server-backup", mail, job, reading=read_mail_words(mail), host=host)
+
+
+def _read_labelled(mail: ReceivedMail, report: labelled.LabelledReport) -> WireEvent:
+    job = _name_job_of_host(report.job or name_job(mail.subject, mail.names), report.host, mail)
+    reading = read_mail_words(mail)
+    outcome = report.outcome
+    if outcome == "success" and reading.meaning in (Meaning.FAILURE, Meaning.WARNING, Meaning.CANCELLED):
+        outcome = None  # where field and text disagree, trouble wins
+    return make_mail_event(report.tool, mail, job, outcome=outcome, reading=reading, host=report.host)
+
+
+# What newer cronie appends to the command.
+_CRON_FAILED = re.compile(r" \((?:failed|exit(?:ed)?)\b[^()]{0,60}\)$", re.IGNORECASE)
+_SUBJECTS: Sequence[tuple[re.Pattern[str], Callable[[ReceivedMail, re.Match[str]], WireEvent]]] = [
+    (
+        re.compile(r"\[(?P<outcome>Success|Warning|Failed)\] (?P<job>.{1,300}?)(?: \(\d{1,9} \w{1,20}\).*)?$"),
+        _read_veeam,
+    ),
+    (
+        re.compile(r"(?:Veeam:? )?(?:Backup )?Job (?P<job>.{1,300}?) completed: (?P<outcome>Success|Warning|Failed)$"),
+        _read_veeam,
+    ),
+    (
+        re.compile(
+            r"(?P<tool>Bacula|Bareos): (?P<what>\w{1,20}) "
+            r"(?P<outcome>OK(?: -- with warnings)?|Error|Fatal Error|Canceled|Cancelled|[A-Za-z -]{1,40}?) "
+            r"of (?P<client>\S{1,200})"
+        ),
+        _read_bacula,
+    ),
+    (re.compile(r"Cron <(?P<user>[^@<>\s]{1,100})(?:@(?P<host>[^<>\s]{1,253}))?> (?P<command>.{1,900})$"), _read_cron),
+    (
+        re.compile(r"\[(?P<host>[^\]\s]{1,253})\] Failure: (?P<user>\S{1,100})'s crontab \"(?P<command>.{1,900})\"$"),
+        _read_systemd_cron,
+    ),
+    (re.compile(r"\"(?P<job>[^\"]{1,300})\" job: (?P<status>[A-Za-z ]{1,40})$"), _read_nakivo),
+    (
+        re.compile(
+            r"(?i)(?:asigra:? |ds-client:? )?backup set \"?(?P<job>[^\"]{1,200}?)\"?:? (?:has |was )?"
+            r"(?P<status>did not start|not started|completed(?: successfully| with (?:errors|warnings))?|failed|stopped(?: by user)?)\.?$"
+        ),
+        _read_asigra,
+    ),
+    (
+        re.compile(
+            r"(?:\[(?P<host>[^\]]{1,100})\] )?.{0,200}?[Bb]ackup task \[?(?P<job>[^\]]{1,200}?)\]? "
+            r"(?P<rest>on .{1,300}|has .{1,300}|was .{1,300}|is .{1,300}|failed.{0,200}|completed.{0,200})$"
+        ),
+        _read_synology,
+    ),
+]

@@ -1,0 +1,52 @@
+"""Let mail rules decide on events whose outcome was read from words: mails, and messages of Gotify, ntfy, Pushover, Zabbix and others. Pure."""
+
+from collections.abc import Mapping, Sequence
+
+from app.domain.mail_rule import MailRule, ToolText, first_rule
+from app.intake.parse import WireEvent
+
+
+def is_read_from_words(event: WireEvent) -> bool:
+    """Return whether a dialect read the event's outcome from words, and no rule decided on it yet."""
+    extra = event.get("extra") or {}
+    reading = extra.get("reading")
+    return isinstance(reading, Mapping) and reading.get("rule") != "status field" and "mail_rule" not in extra
+
+
+def decide_by_rules(events: Sequence[WireEvent], rules: Sequence[MailRule], tool: str) -> Sequence[WireEvent]:
+    """Return the events of one request; of those that were read from words, each as the first rule that holds for it decides."""
+    if not rules or not any(map(is_read_from_words, events)):
+        return events
+    return [_decide(event, rules, tool) if is_read_from_words(event) else event for event in events]
+
+
+def decide(event: WireEvent, rule: MailRule, stars: Sequence[str]) -> WireEvent:
+    """Return an event as a rule decides it. What the rule leaves open stays as the text says."""
+    decided: WireEvent = {
+        **event,
+        "phase": "finished",
+        "outcome": rule.outcome.value,
+        "extra": {
+            **(event.get("extra") or {}),
+            "mail_rule": rule.id,
+            "reading": {"meaning": rule.outcome.value, "words": "", "rule": f"mail rule {rule.name or rule.id}"},
+        },
+    }
+    if (job := rule.job_of(stars)) is not None:
+        decided["job"] = job
+    if (agent := rule.agent_of(stars)) is not None:
+        decided["agent"] = agent
+    if rule.activity is not None:
+        decided["activity"] = rule.activity.value
+    return decided
+
+
+def text_of(event: WireEvent, tool: str) -> ToolText:
+    """Return the words of an event as rules see them: its message is the subject, its log the body."""
+    sender = (event.get("labels") or {}).get("sender") or tool
+    return ToolText(str(event.get("message") or ""), str(sender), str(event.get("log") or ""))
+
+
+def _decide(event: WireEvent, rules: Sequence[MailRule], tool: str) -> WireEvent:
+    found = first_rule(rules, text_of(event, tool))
+    return event if found is None else decide(event, *found)

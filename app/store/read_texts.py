@@ -1,0 +1,58 @@
+"""The newest texts whose outcome was read from words, for trying a mail rule on them."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import func, select, text
+
+from app.domain.event import RunOutcome
+from app.domain.mail_rule import BODY_SEARCHED, ToolText
+from app.store.tables import events
+from app.store.transactions import ReadTx
+
+TEXTS_MOST = 50
+_LOOKED_AT = 5_000  # newest events: the cost must not grow with the history
+_HAS_READING = {
+    "sqlite": "json_type(events.extra, '$.reading') IS NOT NULL",
+    "postgresql": "jsonb_exists(events.extra, 'reading')",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ReadText:
+    """A text that a tool sent, and what its event says: `outcome` and `job` as they were decided when it arrived."""
+
+    event_id: str
+    customer_id: str
+    text: ToolText
+    outcome: RunOutcome | None
+    job: str | None
+
+
+async def newest_read_texts(tx: ReadTx, customer_id: str | None) -> list[ReadText]:
+    """Return the newest texts, at most 50, among the newest 5000 events; None: of every customer."""
+    has_reading = text(_HAS_READING["sqlite" if tx.is_sqlite else "postgresql"])
+    newest = select(events.c.id).order_by(events.c.id.desc()).limit(_LOOKED_AT).subquery()
+    of_customer = [] if customer_id is None else [events.c.customer_id == customer_id]
+    body = func.substr(events.c.log, 1, BODY_SEARCHED).label("body")
+    query = (
+        select(
+            events.c.id, events.c.customer_id, events.c.message, body, events.c.labels, events.c.outcome, events.c.job
+        )
+        .where(events.c.id.in_(select(newest.c.id)), events.c.extra.is_not(None), has_reading, *of_customer)
+        .order_by(events.c.id.desc())
+        .limit(TEXTS_MOST)
+    )
+    return [
+        ReadText(
+            row.id,
+            row.customer_id,
+            ToolText(row.message or "", _sender(row.labels), row.body or ""),
+            None if row.outcome is None else RunOutcome(row.outcome),
+            row.job,
+        )
+        for row in await tx.connection.execute(query)
+    ]
+
+
+def _sender(labels: dict[str, str] | None) -> str:
+    return (labels or {}).get("sender") or (labels or {}).get("tool") or ""
