@@ -89,8 +89,9 @@ class AgentOut(OutModel):
     labels: dict[str, str] = Field(description="Names and values of your own, for matchers.")
     silent_after_s: OptionalSeconds = Field(validation_alias="silent_after", description=_SILENT_AFTER)
     last_heard_at: datetime | None = Field(description="When its newest event arrived; null: never.")
-    clock_offset_s: int | None = Field(
-        description="By how many seconds its clock is behind ours (negative: ahead), as its reports showed; null: nothing shows that it is wrong."
+    clock_offset_s: OptionalSeconds = Field(
+        validation_alias="clock_offset",
+        description="By how many seconds its clock is behind ours (negative: ahead), as its reports showed; null: nothing shows that it is wrong.",
     )
     silent_at: datetime | None = Field(
         description="When it counts as silent, if no event arrives until then and one of its expected runs is overdue; null: never."
