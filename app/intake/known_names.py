@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 FOUND_MOST, SEARCHED = 50, 8 * 1024
 _SHORTEST, _LONGEST = 3, 100
 _WORD = re.compile(r"[^\W_]{1,100}")
-# Names that tools and dialects give by default: taken out of a sentence, they would change what it says.
+# Names that tools and dialects use by default: taken out of a sentence, they would change what it says.
 _PLAIN_WORDS = frozenset(
     {
         "backup",

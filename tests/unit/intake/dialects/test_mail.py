@@ -68,7 +68,7 @@ def test_bacula_mails_contain_amounts():
         ("Nightly copy finished with 3 errors", "mail", "Nightly copy", "failure"),
         ("Nightly copy completed without warnings", "mail", "Nightly copy", "success"),
         ("Sicherung unsuccessful", "mail", "tool@nas01", "failure"),  # a word that names no job
-        ("Nightly copy incomplete", "mail", "Nightly copy", "warning"),
+        ("Nightly copy incomplete", "mail", "Nightly copy", "failure"),
     ],
 )
 def test_a_subject_names_tool_job_and_outcome(subject: str, tool: str, job: str, outcome: str):
