@@ -253,7 +253,7 @@ async def create_mail_rule(
 
 # A path that ends with `:try` cannot be taken for an id: ids have no colon.
 @router.post(":try", operation_id="test_mail_rule", summary="Try a mail rule", responses=problems())
-async def test_mail_rule(body: MailRuleTry, context: Context, _caller: Reader) -> TriedMailRuleOut:
+async def try_mail_rule(body: MailRuleTry, context: Context, _caller: Reader) -> TriedMailRuleOut:
     """Return what a rule would have made of the last 50 texts whose outcome was read from words. Nothing is stored or changed.
 
     They are looked for among the newest 5000 events.
