@@ -20,7 +20,7 @@ _QUESTION = frozenset("?？")
 _SENTENCE_END = frozenset(".!?。！？")
 _VALUE = frozenset((":", "=", "："))
 _COMMA = frozenset(",、，/+&")
-_LIST_COMMA = frozenset(",，、")
+_LIST_COMMA = frozenset(",，、&")
 _BAD = frozenset((T.FAILED, T.NOT_DONE, T.WARNED, T.CANCELLED, T.STOPPED, T.TROUBLE, T.EXCEPT, T.STALE))
 _DONE = frozenset((T.SUCCEEDED, T.ENDED, T.RUNNING, T.FIXED, T.EXPECTED))
 _STRONG = _BAD | _DONE
@@ -32,15 +32,24 @@ class _Clause:
     items: list[Item]
     words: str
     question: bool = False
+    contrast: str = ""  # the word before it that ended the scope of the clause before: "but"
 
 
 def read_line(items: Sequence[Item], text: str, line: int) -> list[Statement]:
     """Return what the clauses of a line state."""
     statements: list[Statement] = []
     for number, clause in enumerate(_clauses(items, text)):
-        for finding, rule in _read_clause(clause):
-            statements.append(Statement(finding, clause.words, rule, line, number))
+        found = [Statement(finding, clause.words, rule, line, number) for finding, rule in _read_clause(clause)]
+        if clause.contrast and len(clause.items) > 1 and not any(one.finding in _CALMING for one in found):
+            found.append(Statement(Finding.DOUBT, clause.words, f"{clause.contrast} + an unknown clause", line, number))
+        statements += found
     return statements
+
+
+# What may stand behind "but" without a doubt of the success before it.
+_CALMING = frozenset(
+    (Finding.SUCCEEDED, Finding.EXIT_ZERO, Finding.DENIED, Finding.FIXED, Finding.COMPLETE, Finding.STARTED)
+)
 
 
 def _clauses(items: Sequence[Item], text: str) -> list[_Clause]:
@@ -48,25 +57,27 @@ def _clauses(items: Sequence[Item], text: str) -> list[_Clause]:
     current: list[Item] = []
     joined = join_ratios(items)
     first_of_sentence = 0
+    contrast = ""
     for at, item in enumerate(joined):
         if not _ends_clause(joined, at):
             current.append(item)
             continue
         if current:
-            clauses.append(_clause(current, text, item.start))
+            clauses.append(_clause(current, text, item.start, contrast))
             current = []
+        contrast = item.rule if item.meaning is T.ENDS_SCOPE and clauses else ""
         if item.text in _QUESTION:
             for clause in clauses[first_of_sentence:]:
                 clause.question = True
         if item.text in _SENTENCE_END:
             first_of_sentence = len(clauses)
     if current:
-        clauses.append(_clause(current, text, len(text)))
+        clauses.append(_clause(current, text, len(text), contrast))
     return clauses
 
 
-def _clause(items: list[Item], text: str, end: int) -> _Clause:
-    return _Clause(items, text[items[0].start : end].strip()[:MAX_WORDS])
+def _clause(items: list[Item], text: str, end: int, contrast: str) -> _Clause:
+    return _Clause(items, text[items[0].start : end].strip()[:MAX_WORDS], contrast=contrast)
 
 
 def _ends_clause(items: Sequence[Item], at: int) -> bool:
@@ -216,23 +227,47 @@ def _negations(items: Sequence[Item], counts: Mapping[int, Count]) -> dict[int, 
     for at, item in enumerate(items):
         if item.meaning not in _NEGATIONS or _is_value(items, at):
             continue
-        targets = _forward(items, at) if item.meaning is not T.NOT_BACK else []
-        if item.meaning in (T.NOT_BACK, T.NOT_BOTH, T.ABSENT) and not any(
-            items[one].meaning in _STRONG for one in targets
-        ):
-            targets = _backward(items, at) or targets
+        targets = _targets(items, at)
         for target in targets:
             # Two negations are one, as in most languages ("no hay ningún error"): they never cancel each other out.
-            covered.setdefault(target, _Negation(1, item.rule))
+            if items[target].meaning is not T.STALE or (item.meaning in (T.NOT, T.NONE) and target - at <= _NEAR_STALE):
+                covered.setdefault(target, _Negation(1, item.rule))
         if not targets:
             covered[at] = _Negation(0, item.rule)
     return {at: negation for at, negation in covered.items() if at not in counts or counts[at].number > 0}
 
 
+def _targets(items: Sequence[Item], at: int) -> list[int]:
+    """Return what a negation covers. Where verbs stand last (Japanese, Turkish) one that looks both ways looks back only."""
+    item = items[at]
+    if item.meaning in (T.NOT, T.NONE):
+        return _forward(items, at)
+    language = item.rule[:2]
+    backward = _backward(items, at)
+    if item.meaning is T.NOT_BACK or language in _VERB_LAST:
+        return backward
+    if language == _VERB_BEFORE and item.meaning is T.ABSENT:
+        return _forward(items, at)
+    if item.meaning is T.ABSENT and backward and items[backward[0]].meaning in _BAD and at - backward[0] <= _NEAR:
+        return backward
+    forward = _forward(items, at)
+    return forward if any(items[one].meaning in _STRONG for one in forward) else backward or forward
+
+
+_COUNTED = _STRONG | {T.GOOD}
+_VERB_LAST = frozenset(("ja", "tr"))
+_VERB_BEFORE = "zh"
+_NEAR = 2
+_NEAR_STALE = 5
+
+
 def _is_value(items: Sequence[Item], at: int) -> bool:
     """Return whether a negation is the value of a field (`Errors: none`, `error=no`), or half of `none of 7`."""
     after = at + 1 == len(items) or items[at + 1].text in _COMMA or items[at + 1].kind is TokenKind.MARK
-    return after and at > 0 and items[at - 1].text in _VALUE
+    if not after or at == 0 or items[at - 1].text not in _VALUE:
+        return False
+    # "Personnel: absent" is a verdict, "errors: absent" a count.
+    return items[at].meaning is not T.ABSENT or (at > 1 and items[at - 2].meaning in _COUNTED)
 
 
 def _forward(items: Sequence[Item], at: int) -> list[int]:
@@ -262,7 +297,7 @@ def _forward(items: Sequence[Item], at: int) -> list[int]:
 
 def _backward(items: Sequence[Item], at: int) -> list[int]:
     for there in range(at - 1, max(-1, at - 1 - _SCOPE), -1):
-        if items[there].text in _COMMA and items[there].text != "/":
+        if items[there].text in _VALUE or (items[there].text in _COMMA and items[there].text != "/"):
             return []
         if items[there].meaning in _STRONG or items[there].meaning is T.GOOD:
             return [there]
@@ -346,17 +381,20 @@ def _read_good(term: _Term, context: _Context) -> Finding | None:
 
 
 def _read_good_count(term: _Term, count: Count, context: _Context) -> Finding | None:
-    if count.percent and (count.number == 0 or term.meaning is T.GOOD):
-        return Finding.NOTHING_DONE if count.number == 0 else Finding.MADE
     if count.percent:
+        if count.number == 0:
+            return Finding.NOTHING_DONE
+        if term.meaning is T.GOOD:
+            return Finding.MADE
         return Finding.STARTED if count.number < 100 else Finding.SUCCEEDED  # noqa: PLR2004  (per cent)
-    if count.number == 0 and not term.negated:
-        return Finding.FAILED if count.total else Finding.NOTHING_DONE
-    if count.total is None or count.number >= count.total:
-        return None
-    if count.ordinal or T.RUNNING in context.meanings:
+    is_part = count.total is not None and count.number < count.total
+    if is_part and (count.ordinal or (T.RUNNING in context.meanings and count.number > 0)):
         return Finding.STARTED
-    return Finding.FAILED if term.meaning is T.SUCCEEDED else Finding.MADE
+    if count.number == 0 and not term.negated:
+        return Finding.FAILED if is_part else Finding.NOTHING_DONE
+    if is_part:
+        return Finding.FAILED if term.meaning is T.SUCCEEDED else Finding.MADE
+    return None
 
 
 def _read_bare_negations(

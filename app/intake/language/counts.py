@@ -50,10 +50,11 @@ def join_ratios(items: Sequence[Item]) -> list[Item]:
                 there += 1
             total = items[there] if there < len(items) else None
             if total is not None and total.kind is TokenKind.NUMBER and (total.unit == item.unit or not item.unit):
-                text = f"{item.text} of {total.text}"
-                joined.append(
-                    Item(TokenKind.COUNTS, text, None, "", (number, *total.numbers), "", item.start, total.spaced)
-                )
+                part, whole = number, total.numbers[0]
+                if part > whole and items[of].rule[:2] in _TOTAL_FIRST:
+                    part, whole = whole, part
+                text = f"{part:g} of {whole:g}"
+                joined.append(Item(TokenKind.COUNTS, text, None, "", (part, whole), "", item.start, total.spaced))
                 at = there + 1
                 continue
         if item.text == "(" and _is_number_in_brackets(items, at):
@@ -172,7 +173,8 @@ def _count(items: Sequence[Item], place: int) -> Count:
         return Count(item.numbers[0], None, f"{item.text} %" if percent else item.text, percent=percent)
     before = items[place - 1] if place else None
     counts_a_noun = place + 1 < len(items) and items[place + 1].meaning is T.GOOD
-    ordinal = before is not None and before.kind is TokenKind.WORD and before.meaning in (None, T.GOOD, T.RUNNING)
+    nouns = (None, T.RUNNING) if item.numbers[0] == 0 else (None, T.RUNNING, T.GOOD)
+    ordinal = before is not None and before.kind is TokenKind.WORD and before.meaning in nouns
     return Count(item.numbers[0], item.numbers[1], item.text, ordinal=ordinal and not counts_a_noun)
 
 

@@ -70,6 +70,8 @@ def _decide_success(statements: Sequence[Statement], *, complete: bool) -> Readi
         proof = good[0] if good else fixed or _first(statements, Finding.DENIED)
         assert proof is not None  # noqa: S101  (one of the three is there)
         against = _against(proof, doubts, statements)
+        if against is not None and against.finding is Finding.STARTED:
+            return _from(Meaning.STARTED, against)
         if against is not None:
             return Reading(Meaning.UNCLEAR, against.words, f"not proven: {against.rule}")
         if not complete:

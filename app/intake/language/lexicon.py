@@ -48,21 +48,31 @@ class _Index:
     run_on: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))  # by language
 
 
+_NEGATIONS = frozenset(
+    (TermMeaning.NOT, TermMeaning.NONE, TermMeaning.NOT_BOTH, TermMeaning.NOT_BACK, TermMeaning.ABSENT)
+)
+
+
 @cache
 def _index() -> _Index:
     index = _Index()
     for language in languages():
-        for term in load_terms(language):
+        terms = list(load_terms(language))
+        negations = {fold(term.term) for term in terms if term.meaning in _NEGATIONS}
+        for term in terms:
+            meaning = term.meaning
+            if meaning is TermMeaning.FAILED and not negations.isdisjoint(fold(term.term).split()):
+                meaning = TermMeaning.NOT_DONE  # "could not" is not denied by a further negation
             if not has_word_boundaries(language) and _CJK_RUN.search(term.term):
                 pieces = tuple(re.sub(r"\s+", "", part) for part in fold(term.term).split(GAP))
-                index.run_on[language].append(Entry(language, term.meaning, term.term, pieces))
+                index.run_on[language].append(Entry(language, meaning, term.term, pieces))
                 continue
             if term.meaning is TermMeaning.GATEWAY:
                 index.gateway.add(fold(term.term))
                 continue
             for spelling in dict.fromkeys((fold(term.term), fold_typed(term.term))):
                 pieces = tuple(piece for part in spelling.split() for piece in ([GAP] if part == GAP else _cut(part)))
-                _add(index, Entry(language, term.meaning, term.term, pieces))
+                _add(index, Entry(language, meaning, term.term, pieces))
     return index
 
 

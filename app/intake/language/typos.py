@@ -51,7 +51,9 @@ def find_typo(word: str) -> tuple[Entry, ...]:
 
 def _is_typo(word: str, term: str) -> bool:
     if len(word) < len(term):
-        return not term.startswith(word)  # "save" is another form of "saved"
+        # "save" is another form of "saved"; of a short word only a vowel may be left out.
+        left_out = next((one for one, other in zip(term, word, strict=False) if one != other), term[-1])
+        return not term.startswith(word) and (len(word) >= _SHORTEST or left_out in "aeiou")
     if len(word) > len(term):
         return not word.startswith(term)
     different = [at for at, (one, other) in enumerate(zip(word, term, strict=True)) if one != other]
