@@ -47,9 +47,7 @@ def read_line(items: Sequence[Item], text: str, line: int) -> list[Statement]:
 
 
 # What may stand behind "but" without a doubt of the success before it.
-_CALMING = frozenset(
-    (Finding.SUCCEEDED, Finding.EXIT_ZERO, Finding.DENIED, Finding.FIXED, Finding.COMPLETE, Finding.STARTED)
-)
+_CALMING = frozenset((Finding.SUCCEEDED, Finding.EXIT_ZERO, Finding.FIXED, Finding.COMPLETE, Finding.STARTED))
 
 
 def _clauses(items: Sequence[Item], text: str) -> list[_Clause]:
@@ -381,9 +379,7 @@ def _read_good(term: _Term, context: _Context) -> Finding | None:
 
 
 def _read_good_count(term: _Term, count: Count, context: _Context) -> Finding | None:
-    if count.percent:
-        if count.number == 0:
-            return Finding.NOTHING_DONE
+    if count.percent and count.number > 0:
         if term.meaning is T.GOOD:
             return Finding.MADE
         return Finding.STARTED if count.number < 100 else Finding.SUCCEEDED  # noqa: PLR2004  (per cent)
