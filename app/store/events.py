@@ -3,7 +3,7 @@
 How intake stores new events is in `intake.py`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,6 +25,7 @@ from app.domain.event import (
 from app.store.newest import MAX_RANGES, IndexRanges, page_newest, page_recent, split, tested
 from app.store.repository import Page, Repository, Window
 from app.store.scope import Scope, agent_ids
+from app.store.tables import agents as agent_table
 from app.store.tables import events, jobs
 from app.store.transactions import ReadTx, WriteTx
 
@@ -224,6 +225,30 @@ async def oldest_waiting_event(tx: ReadTx) -> datetime | None:
         select(events.c.received_at).where(_NEW).order_by(events.c.id).limit(1)
     )
     return moment
+
+
+async def newest_events(
+    tx: ReadTx, customer_id: str, activity: Activity, agents: Collection[str], job_names: Collection[str]
+) -> dict[tuple[str, str, str], tuple[str, datetime]]:
+    """Return id and time of the newest event by the name of its agent, its job, and its outcome; by one range of the index each."""
+    newest = (
+        select(func.max(events.c.id))
+        .join(agent_table, agent_table.c.id == events.c.agent_id)
+        .where(
+            agent_table.c.customer_id == customer_id,
+            agent_table.c.name.in_(agents),
+            events.c.job.in_(job_names),
+            events.c.activity == activity.value,
+            events.c.outcome.is_not(None),
+        )
+        .group_by(agent_table.c.name, events.c.job, events.c.outcome)
+    )
+    found = await tx.connection.execute(
+        select(agent_table.c.name, events.c.job, events.c.outcome, events.c.id, events.c.occurred_at)
+        .join(agent_table, agent_table.c.id == events.c.agent_id)
+        .where(events.c.id.in_(newest))
+    )
+    return {(row.name, row.job, row.outcome): (row.id, row.occurred_at) for row in found}
 
 
 async def mark_events_folded(tx: WriteTx, event_ids: Sequence[str], run_of: dict[str, str]) -> None:

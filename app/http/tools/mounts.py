@@ -16,11 +16,10 @@ from starlette.routing import BaseRoute, Route
 
 from app.core.errors import NotAllowed
 from app.http.auth import Caller
-from app.http.tools import cloudevents, healthchecks, ntfy, zabbix
+from app.http.tools import alertmanager, cloudevents, healthchecks, ntfy, zabbix
 from app.http.tools.receive import Tool, authenticate, header_key, path_parts, store_report, store_signal
 from app.intake.accept import IntakeResult
 from app.intake.dialects import (
-    alertmanager,
     apprise,
     backrest,
     borg,
@@ -285,10 +284,7 @@ MOUNTS: tuple[Mount, ...] = (
     ),
     # The body of these three is a program's output, which is cut if it is too long: the path has the main information.
     *(_generic(Tool(tool.TOOL, tool.read), store_signal) for tool in (borg, restic, resticprofile)),
-    *(
-        _generic(Tool(tool.TOOL, tool.read), store_report)
-        for tool in (alertmanager, backrest, duplicati, kopia, proxmox)
-    ),
+    *(_generic(Tool(tool.TOOL, tool.read), store_report) for tool in (backrest, duplicati, kopia, proxmox)),
 )
 # Healthchecks is the last: its paths may begin with the key.
-SEPARATE = (ntfy, cloudevents, zabbix, healthchecks)
+SEPARATE = (alertmanager, ntfy, cloudevents, zabbix, healthchecks)

@@ -5,7 +5,7 @@ It reads nothing of what the tool sends. It must never log or repeat a key: here
 
 from base64 import b64decode
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote
 
 from fastapi import Request
@@ -40,13 +40,13 @@ async def authenticate(request: Request, key: str) -> Caller:
 
 async def store_report(request: Request, tool: Tool, caller: Caller, path: Sequence[str] = ()) -> IntakeResult:
     """Store what a request reports. Raises TooLarge, Overloaded, Unavailable; a request that cannot be read becomes an event too."""
-    message = _tool_request(request, caller, path)
+    message = tool_request(request, caller, path)
     return await _intake(request).accept_tool_request(tool.name, tool.dialect, message, request.receive, caller.sender)
 
 
 async def store_signal(request: Request, tool: Tool, caller: Caller, path: Sequence[str] = ()) -> IntakeResult:
     """Store what a request's path reports, and its body as a log, cut if it is too long. Raises Overloaded, Unavailable."""
-    message = _tool_request(request, caller, path)
+    message = tool_request(request, caller, path)
     return await _intake(request).accept_signal(tool.name, tool.dialect, message, request.receive, caller.sender)
 
 
@@ -58,7 +58,7 @@ async def read_body(request: Request) -> bytes:
 
 async def store_body(request: Request, tool: Tool, caller: Caller, body: bytes) -> IntakeResult:
     """Store what a request reports whose body was read before. Raises Overloaded, Unavailable."""
-    message = replace(_tool_request(request, caller, ()), body=body)
+    message = tool_request(request, caller, (), body)
     return await _intake(request).accept_tool_request_with_body(tool.name, tool.dialect, message, caller.sender)
 
 
@@ -93,13 +93,14 @@ def key_in(authorization: str) -> str:
             return ""
 
 
-def _tool_request(request: Request, caller: Caller, path: Sequence[str]) -> ToolRequest:
-    """Return the request without its key, and without its body, which is still to be read."""
+def tool_request(request: Request, caller: Caller, path: Sequence[str], body: bytes = b"") -> ToolRequest:
+    """Return the request without its key; without its body while that is still to be read."""
     return ToolRequest(
         method=request.method,
         path=tuple(path),
         query=_query_of(request),
         headers={name: value for name, value in request.headers.items() if name not in _SECRET},
+        body=body,
         job=caller.job,
     )
 

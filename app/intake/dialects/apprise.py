@@ -1,7 +1,7 @@
 """Apprise's notifications as JSON, XML or form, and those for Apprise's own API: a title, a text, and a type.
 
-Source: https://github.com/caronc/apprise/wiki/Notify_Custom_JSON. The type decides where it names a result. `info` is also the
-default type, so for `info` the title can name the result.
+Source: https://github.com/caronc/apprise/wiki/Notify_Custom_JSON. The type decides where it names a result, unless the words report
+trouble. `info` is also the default type, so for `info` the words name the result.
 """
 
 import html
@@ -10,15 +10,16 @@ from collections.abc import Mapping, Sequence
 
 from app.intake.dialects.body_fields import as_text, read_form_body, read_json_body
 from app.intake.dialects.make_event import make_event
+from app.intake.dialects.message import choose_message, read_message, read_report_within
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
-from app.intake.dialects.wording import announces_start, find_log_errors, find_outcome
 from app.intake.parse import WireEvent
 
 TOOL = "apprise"
 _OUTCOMES = {"success": "success", "warning": "warning", "failure": "failure", "error": "failure"}
 _FIELDS = ("title", "message", "body", "type")
 _XML_TAGS = {"title": "Subject", "message": "Message", "type": "MessageType"}
-_MAX_TEXT, _MAX_WORDS = 1024 * 1024, 300
+_MAX_TEXT = 1024 * 1024
+_BORGMATIC_LOG = "Pinging Apprise services"
 
 
 def read(request: ToolRequest) -> Sequence[WireEvent]:
@@ -27,25 +28,19 @@ def read(request: ToolRequest) -> Sequence[WireEvent]:
     title, text = fields.get("title", "").strip(), (fields.get("message") or fields.get("body") or "").strip()
     if not title and not text:
         raise NotUnderstood("a notification without title and text")
+    if (events := read_report_within(title, text, request)) is not None:
+        return events
+    agent, job = request.query_value("agent"), request.job or request.query_value("job") or TOOL
+    stated = _OUTCOMES.get(fields.get("type", "").strip().lower())
+    if (
+        stated is None and "\n" in text and _BORGMATIC_LOG in text
+    ):  # its log so far; the outcome comes in a message of its own
+        return [make_event(TOOL, agent=agent, job=job, message=title, log=text)]
+    reading = read_message(title, text, request, stated=stated, job=job)
     first = text.partition("\n")[0]
-    by_title, by_first = find_outcome(title[:_MAX_WORDS]), find_outcome(first[:_MAX_WORDS])
-    outcome = _OUTCOMES.get(fields.get("type", "").strip().lower()) or by_title
-    is_start = outcome is None and by_first is None and announces_start(f"{title}\n{first}"[:_MAX_WORDS])
-    if outcome is None and not is_start and "\n" not in text:  # the first line of a log does not state the result
-        outcome = by_first
-    is_in_first = not title or (by_title is None and (by_first is not None or announces_start(first[:_MAX_WORDS])))
-    errors = find_log_errors(text) if outcome == "success" else None
-    return [
-        make_event(
-            TOOL,
-            agent=request.query_value("agent"),
-            job=request.job or request.query_value("job") or TOOL,
-            phase="started" if is_start else "finished" if outcome else None,
-            outcome="warning" if errors else outcome,
-            message=errors.line if errors else first if is_in_first and first else title,
-            log=text or None,
-        )
-    ]
+    is_in_first = bool(reading.words) and reading.words in first and reading.words not in title
+    message = first if is_in_first else choose_message(reading, title, text)
+    return [make_event(TOOL, agent=agent, job=job, message=message, log=text or None, reading=reading)]
 
 
 def _read_fields(request: ToolRequest) -> Mapping[str, str]:

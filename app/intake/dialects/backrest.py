@@ -1,17 +1,20 @@
-"""Backrest's hooks that post text, plain or in the JSON of a chat (Slack, Discord, Shoutrrr).
+"""Backrest's hooks: its text, plain or in the JSON of a chat (Slack, Discord, Shoutrrr), or its variables as JSON.
 
-Source: the fixed lines of its templates, https://garethgeorge.github.io/backrest/docs/hooks.
+Sources: the fixed lines of its templates, https://garethgeorge.github.io/backrest/docs/hooks, and the conditions in its
+proto/v1/config.proto. A template may name the variables as it likes; the usual ones are those of its summary, in any case.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
-from app.intake.dialects.body_fields import first_text, read_json_body
+from app.intake.dialects.body_fields import as_text, first_text, read_json_body
 from app.intake.dialects.make_event import make_event
 from app.intake.dialects.signal_body import MAX_SIGNAL_MESSAGE, SignalBody
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.dialects.values import parse_number
-from app.intake.dialects.wording import find_outcome
+from app.intake.language.reader import Meaning, Reading, read_words
 from app.intake.parse import WireEvent
 
 TOOL = "backrest"
@@ -29,6 +32,18 @@ _ACTIVITIES = {
     "check": "verify",
     "stats": "other",
 }
+# A condition as a number, where a template writes it with JsonMarshal. A number that is not known proves nothing.
+_CONDITIONS = {
+    1: "error", 2: "snapshot start", 3: "snapshot end", 4: "snapshot error", 5: "snapshot warning", 6: "snapshot success",
+    100: "prune start", 101: "prune error", 102: "prune success", 200: "check start", 201: "check error", 202: "check success",
+}  # fmt: skip
+_STATS = {
+    "bytes_stored": ("dataadded", "data_added"),
+    "files_processed": ("totalfilesprocessed", "total_files_processed"),
+    "bytes_processed": ("totalbytesprocessed", "total_bytes_processed"),
+    "duration_s": ("totalduration", "total_duration"),
+}
+_STATS_FIELDS = ("snapshot_stats", "snapshotstats", "stats")
 # The last word of an event, from Backrest's list of conditions.
 _RESULTS = {
     "start": ("started", None),
@@ -50,8 +65,10 @@ _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4, "p": 5}
 
 def read(request: ToolRequest) -> Sequence[WireEvent]:
     """Return the event of one notification. Raises NotUnderstood for a text that is not Backrest's."""
-    text = first_text(read_json_body(request), _TEXT_FIELDS) or request.text
-    event = read_text(text, request)
+    fields = read_json_body(request)
+    event = _read_variables(fields, request)
+    if event is None:
+        event = read_text(first_text(fields, _TEXT_FIELDS) or request.text, request)
     if event is None:
         raise NotUnderstood("not a text of Backrest, which has the lines `Task:` and `Event:`")
     return [event]
@@ -62,18 +79,60 @@ def read_text(text: str, request: ToolRequest) -> WireEvent | None:
     body = parse_text(text)
     if body is None:
         return None
-    outcome = body.outcome or (None if body.phase == "started" else find_outcome(text[:1000]))
+    return _make_event(body, text.strip(), request)
+
+
+def _make_event(body: SignalBody, log: str, request: ToolRequest) -> WireEvent:
+    is_known = body.outcome is not None or body.phase == "started"
+    reading = None if is_known else _read_unknown_event(log, body)
     return make_event(
         TOOL,
         agent=request.query_value("agent"),
         job=request.job or request.query_value("job") or body.job or TOOL,
         activity=body.activity,
-        phase="finished" if outcome else body.phase,
-        outcome=outcome,
+        phase=body.phase if reading is None else None,
+        outcome=body.outcome,
         message=body.message,
-        log=text.strip(),
+        log=log,
         metrics=body.metrics,
+        reading=reading,
     )
+
+
+def _read_unknown_event(log: str, body: SignalBody) -> Reading:
+    """Return what the words say where no condition does: trouble, but never a success."""
+    reading = read_words(log[:1000], names=[body.job] if body.job else [])
+    return Reading(Meaning.UNCLEAR, reading.words, reading.rule) if reading.meaning is Meaning.SUCCESS else reading
+
+
+def _read_variables(fields: Mapping[str, Any], request: ToolRequest) -> WireEvent | None:
+    """Return the event of a template that writes Backrest's variables as JSON; None for any other JSON."""
+    values = {name.lower(): value for name, value in fields.items()}
+    task, plan, repo = as_text(values.get("task")), _id_of(values.get("plan")), _id_of(values.get("repo"))
+    condition = values.get("event")
+    if isinstance(condition, int):
+        condition = _CONDITIONS.get(condition, "unknown")
+    if not isinstance(condition, str) or not (task or plan or repo):
+        return None
+    event = condition.strip().lower().removeprefix("condition_").replace("_", " ")[:60]
+    error = " ".join((as_text(values.get("error")) or "").split())
+    # The whole body is not kept as the log: a repo's own JSON holds its password.
+    named = (("Task", task), ("Event", event), ("Repo", repo), ("Plan", plan), ("Error", error))
+    text = "Backrest \n" + "\n".join(f"{name}: {' '.join(value.split())}" for name, value in named if value)
+    body = parse_text(text)
+    if body is None:
+        return None
+    stats = next((value for name in _STATS_FIELDS if isinstance(value := values.get(name), dict)), {})
+    amounts = {name.lower(): value for name, value in stats.items()}
+    metrics: dict[str, object] = {metric: first_text(amounts, names) for metric, names in _STATS.items()}
+    return _make_event(replace(body, job=plan or body.job or repo, metrics=metrics), text, request)
+
+
+def _id_of(value: object) -> str | None:
+    """Return a plan's or repo's id, written alone or as an object."""
+    if isinstance(value, dict):
+        return as_text(value.get("id")) or as_text(value.get("Id"))
+    return as_text(value)
 
 
 def parse_text(text: str) -> SignalBody | None:

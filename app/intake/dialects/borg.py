@@ -21,7 +21,7 @@ from app.intake.dialects.script_output import (
 )
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.dialects.values import parse_non_negative, parse_unix_time
-from app.intake.dialects.wording import find_log_errors
+from app.intake.language.log_errors import find_log_errors
 from app.intake.parse import WireEvent
 
 TOOL = "borg"

@@ -1,7 +1,7 @@
 """CloudEvents 1.0 over HTTP: binary, structured and in batches. Source and id identify an event: two with the same are one event.
 
-Source: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md. The type says what happened
-(`org.example.backup.failed`); where it does not, the data may.
+Source: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/http-protocol-binding.md. How it ended is in the data
+(cloudevents_outcome.py); CDEvents nest theirs, https://github.com/cdevents/spec/blob/main/core.md.
 """
 
 import base64
@@ -13,26 +13,17 @@ from urllib.parse import unquote
 
 from app.intake import fields
 from app.intake.dialects.body_fields import as_text, first_text, parse_json_object, read_json_body
+from app.intake.dialects.cloudevents_outcome import STATES, find_result, words_of_type
 from app.intake.dialects.make_event import make_event, make_unreadable_event
 from app.intake.dialects.text_decoding import decode_header_value
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.dialects.values import parse_number, parse_time
-from app.intake.dialects.wording import find_outcome
 from app.intake.parse import WireEvent
 
 TOOL = "cloudevents"
 _REQUIRED = ("specversion", "id", "source", "type")
 _MAX_BATCH = 10_000
 _QUOTED = re.compile(r'^"(.*)"$')
-_VERSION = re.compile(r"v\d{1,6}")
-_STARTED = frozenset({"started", "start", "starting", "begun", "begin", "running"})
-_PROGRESS = frozenset({"progress", "progressed", "updated", "update"})
-_OUTCOMES = {
-    **dict.fromkeys(("success", "succeeded", "successful", "completed", "complete", "finished", "done", "ok", "passed"), "success"),
-    **dict.fromkeys(("warning", "warned", "partial", "partially", "incomplete", "degraded"), "warning"),
-    **dict.fromkeys(("failure", "failed", "fail", "error", "errored", "fatal"), "failure"),
-    **dict.fromkeys(("cancelled", "canceled", "aborted"), "cancelled"),
-}  # fmt: skip
 _ACTIVITIES = {
     "backup": "backup", "snapshot": "backup", "restore": "restore", "verify": "verify", "verification": "verify", "check": "verify",
     "prune": "prune", "forget": "prune", "replicate": "replicate", "replication": "replicate", "sync": "replicate", "heartbeat": "heartbeat",
@@ -45,8 +36,7 @@ _AMOUNTS = {
     "files_failed": ("files_failed", "errors"),
     "exit_code": ("exit_code",),
 }
-_STATES = ("outcome", "status", "state", "result", "event")
-_REASONS = ("message", "error", "reason", "msg")
+_REASONS = ("message", "error", "reason", "msg", "errors")
 
 
 def read(request: ToolRequest) -> Sequence[WireEvent]:
@@ -107,9 +97,10 @@ def _make_event(attributes: Mapping[str, Any], data: object, request: ToolReques
         raise NotUnderstood(f"a CloudEvent without {', '.join(missing)}")
     source, event_type = as_text(attributes["source"]) or "", as_text(attributes["type"]) or ""
     content = data if isinstance(data, dict) else parse_json_object(data) if isinstance(data, str) else {}
-    words = [word for word in re.split(r"[^a-z0-9]+", event_type.lower()) if not _VERSION.fullmatch(word)]
-    phase, outcome = _find_result(words, (first_text(content, _STATES) or "").lower())
+    content = _unpack_cdevent(content)
+    words = words_of_type(event_type)
     first_line = data.strip().partition("\n")[0].strip('"') if isinstance(data, str) and not content else None
+    result = find_result(words, content, data if isinstance(data, str) and not content else "")
     reason = first_text(content, _REASONS) or first_line
     last_part = next((part for part in reversed(source.split("/")) if part), None)
     return make_event(
@@ -122,29 +113,30 @@ def _make_event(attributes: Mapping[str, Any], data: object, request: ToolReques
         or TOOL,
         run=first_text(content, ("run", "run_id")),
         activity=_find_activity(words, (first_text(content, ("activity",)) or "").lower()),
-        phase=phase,
-        outcome=outcome,
+        phase=result.phase,
         at=parse_time(attributes.get("time")),
-        message=reason or (event_type if outcome in ("failure", "warning") else None),
+        message=reason or (event_type if result.reading is not None and result.reading.meaning != "success" else None),
         log=first_text(content, ("log", "output")) or (data if isinstance(data, str) and not content else None),
         metrics={metric: _find_amount(content, names) for metric, names in _AMOUNTS.items()},
         labels={"ce_type": event_type, "ce_source": source},
         extra={name: value for name, value in attributes.items() if name not in ("source", "type", "specversion")},
         key=[source, as_text(attributes["id"])],
+        reading=result.reading,
     )
 
 
-def _find_result(words: Sequence[str], state: str) -> tuple[str | None, str | None]:
-    """Return phase and outcome: from the last word of the type that names one, else from the state in the data."""
-    for word in (*reversed(words), state):
-        if word in _STARTED:
-            return "started", None
-        if word in _PROGRESS:
-            return "progress", None
-        if word in _OUTCOMES:
-            return "finished", _OUTCOMES[word]
-    outcome = find_outcome(state[:100])
-    return ("finished", outcome) if outcome else (None, None)
+def _unpack_cdevent(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the content of a CDEvent's subject together with the fields around it."""
+    subject = content.get("subject")
+    inner = subject.get("content") if isinstance(subject, dict) else None
+    if not isinstance(inner, dict):
+        return content
+    outer = {name: value for name, value in content.items() if name not in ("subject", "context", *STATES)}
+    return (
+        {**outer, **inner, "job": inner.get("job") or as_text(subject.get("id"))}
+        if isinstance(subject, dict)
+        else content
+    )
 
 
 def _find_activity(words: Sequence[str], stated: str) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from app.intake.dialects.make_event import make_event
+from app.intake.dialects.signal_body import judge_signal
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.parse import WireEvent
 
@@ -22,5 +23,16 @@ def read(request: ToolRequest) -> Sequence[WireEvent]:
         raise NotUnderstood(f"{'/'.join(request.path)[:40]!r} is not a state")
     phase, outcome = STATES[state]
     job = request.query_value("job") or request.job or monitor or TOOL
-    agent = request.query_value("agent")
-    return [make_event(TOOL, agent=agent, job=job, phase=phase, outcome=outcome, log=request.text or None)]
+    text = request.text
+    judged = judge_signal(outcome, text)
+    return [
+        make_event(
+            TOOL,
+            agent=request.query_value("agent"),
+            job=job,
+            phase=phase,
+            outcome=judged.outcome,
+            message=judged.message,
+            log=text or None,
+        )
+    ]

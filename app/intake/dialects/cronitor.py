@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from app.intake.dialects.make_event import make_event
+from app.intake.dialects.signal_body import judge_signal
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.dialects.values import parse_number, parse_unix_time
 from app.intake.parse import WireEvent
@@ -40,6 +41,9 @@ def read(request: ToolRequest) -> Sequence[WireEvent]:
             metrics[_METRICS[metric]] = amount
     if code:
         metrics["exit_code"] = code
+    # A decorator of Cronitor's library sends the result of its function as the message.
+    text, message = request.text, request.query_value("message") or request.query_value("msg")
+    judged = judge_signal(outcome, message, text)
     return [
         make_event(
             TOOL,
@@ -47,11 +51,10 @@ def read(request: ToolRequest) -> Sequence[WireEvent]:
             job=job,
             run=series,
             phase=phase,
-            outcome=outcome,
+            outcome=judged.outcome,
             at=parse_unix_time(stamp),
-            # A decorator of Cronitor's library sends the result of its function as the message.
-            message=request.query_value("message") or request.query_value("msg"),
-            log=request.text or None,
+            message=message or judged.message,
+            log=text or None,
             metrics=metrics,
             labels={"host": request.query_value("host"), "environment": request.query_value("env")},
             key=f"{job} {series} {state} {stamp}" if series and stamp else None,

@@ -15,15 +15,17 @@ from app.intake.dialects.body_fields import as_text, parse_json_object
 from app.intake.dialects.make_event import make_event
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.dialects.values import parse_non_negative, parse_seconds
-from app.intake.dialects.wording import find_outcome
+from app.intake.language.reader import Meaning, Reading, read_words
 from app.intake.parse import WireEvent
 
 TOOL = "duplicati"
 GRACE_S = 6 * 3600  # after the announced start until the run counts as missed: the run also needs time to finish
 _MAX_FORM, _MAX_FIELDS, _MAX_LOG_LINES, _MAX_HEAD = 4 * 1024 * 1024, 50, 5000, 20_000
 _FIRST_YEAR, _LAST_YEAR = 2000, 9000  # .NET's "never" is the year 1
-_OUTCOMES = {"success": "success", "warning": "warning", "error": "failure", "fatal": "failure", "unknown": "warning"}
-_RESULTS = {"success": "Success", "warning": "Warning", "failure": "Error"}
+# Any other result, and `Unknown`, proves nothing.
+_OUTCOMES = {"success": "success", "warning": "warning", "error": "failure", "fatal": "failure"}
+# What .NET writes of an exception: 2.0 puts it in the place of the results.
+_EXCEPTION_FIELDS = ("StackTraceString", "StackTrace", "ClassName", "ExceptionMethod", "HResult")
 _ACTIVITIES = {
     "backup": "backup", "restore": "restore", "delete": "prune", "compact": "prune", "purge": "prune", "purgefiles": "prune",
     "test": "verify", "repair": "verify", "listbrokenfiles": "verify",
@@ -83,15 +85,18 @@ def _read_text(text: str, source: ReportSource) -> WireEvent:
         if pair := _LINE.match(line):
             values[_TEMPLATE_FIELDS.get(pair[1], pair[1])] = pair[2].strip()
     failed = _FAILED.search(text[:_MAX_HEAD])
+    reading: Reading | None = None
     if "ParsedResult" in values:
         reason = failed[2] if failed else None
+    elif failed:
+        values["ParsedResult"] = "Error"
+        reason = failed[1] or failed[2]
     else:
-        outcome = "failure" if failed else find_outcome(text[:1000])
-        if outcome is None:
+        reading = read_words(text[:1000], names=[str(values["backup-name"])] if values.get("backup-name") else [])
+        if title is None and reading.meaning is Meaning.UNCLEAR:
             raise NotUnderstood("a report that names no result")
-        values["ParsedResult"] = _RESULTS[outcome]
-        reason = (failed[1] or failed[2]) if failed else first if outcome != "success" else None
-    return _make_event(values, {}, text, reason, source)
+        reason = None if reading.meaning is Meaning.SUCCESS else first
+    return _make_event(values, {}, text, reason, source, reading)
 
 
 def _read_json(report: Mapping[str, Any], source: ReportSource) -> WireEvent:
@@ -100,19 +105,48 @@ def _read_json(report: Mapping[str, Any], source: ReportSource) -> WireEvent:
     exception = as_text(thrown) or (str(thrown)[:1000] if thrown else None)
     log = [line for line in lines[:_MAX_LOG_LINES] if isinstance(line, str)] if isinstance(lines, list) else []
     values = {"MainOperation": extra.get("OperationName"), **extra, **data}
+    if exception is None and "ParsedResult" not in data:
+        exception = _find_exception(report.get("Data"))
     if exception is not None:
         log.append(exception)
         values["ParsedResult"] = "Fatal"
     return _make_event(values, _as_object(data.get("BackendStatistics")), "\n".join(log), exception, source)
 
 
+def _find_exception(data: object) -> str | None:
+    """Return the exception that stands where the results should, as text or as .NET serializes it."""
+    if isinstance(data, str):
+        return data.strip()[:1000] or None
+    fields = _as_object(data)
+    if not any(name in fields for name in _EXCEPTION_FIELDS):
+        return None
+    inner = _as_object(fields.get("InnerException"))
+    parts = (as_text(fields.get("ClassName")), as_text(fields.get("Message")) or as_text(inner.get("Message")))
+    return ": ".join(part for part in parts if part) or "an exception"
+
+
+def is_title(line: str) -> bool:
+    """Return whether a line is the title of a Duplicati report."""
+    return _TITLE.match(line[:1000].strip()) is not None
+
+
 def _make_event(
-    values: Mapping[str, Any], backend: Mapping[str, Any], log: str, reason: str | None, source: ReportSource
+    values: Mapping[str, Any],
+    backend: Mapping[str, Any],
+    log: str,
+    reason: str | None,
+    source: ReportSource,
+    reading: Reading | None = None,
 ) -> WireEvent:
-    outcome = _OUTCOMES.get((as_text(values.get("ParsedResult")) or "").lower(), "warning")
+    """Return the event. The outcome is `reading`, which words gave, else the result that the report names."""
+    outcome = _OUTCOMES.get((as_text(values.get("ParsedResult")) or "").lower(), "unclear")
+    if reading is not None:
+        outcome = reading.meaning.value
     is_partial = _is_true(values, "PartialBackup") or _is_true(values, "Interrupted")
-    if is_partial and outcome == "success":
+    unread = parse_non_negative(values.get("FilesWithError")) or 0
+    if (is_partial or unread) and outcome == "success":
         outcome = "warning"
+        reason = reason or (None if is_partial else f"{unread:g} files could not be read")
     operation = (as_text(values.get("MainOperation")) or "Backup").lower()
     # A dry run saves nothing: as a backup it would end a series of failures.
     activity = "other" if _is_true(values, "Dryrun") else _ACTIVITIES.get(operation, "other")
@@ -122,8 +156,8 @@ def _make_event(
         agent=source.agent or as_text(values.get("machine-name")),
         job=source.job or _name_job(values),
         activity=activity,
-        phase="finished",
-        outcome=outcome,
+        phase=None if outcome == "started" else "finished",
+        outcome=None if outcome == "started" else outcome,
         at=ended or source.at,
         message=_find_message(outcome, values, log, reason, is_partial=is_partial),
         log=log or None,
@@ -132,13 +166,14 @@ def _make_event(
             "bytes_processed": parse_non_negative(values.get("SizeOfExaminedFiles")),
             "bytes_stored": parse_non_negative(backend.get("BytesUploaded")),
             "files_processed": parse_non_negative(values.get("ExaminedFiles")),
-            "files_failed": parse_non_negative(values.get("FilesWithError")),
+            "files_failed": unread if "FilesWithError" in values else None,
             "retries": parse_non_negative(backend.get("RetryAttempts")),
             "quota_free_bytes": parse_non_negative(backend.get("FreeQuotaSpace")),
         },
         extra={"expects": {"next": next_run.isoformat(), "grace_s": GRACE_S}}
         if next_run is not None and activity == "backup"
         else None,
+        reading=reading,
         # A report with neither time could have the same words as the report of another night.
         key=source.key or ([source.job, source.content_hash] if source.content_hash and (ended or next_run) else None),
     )

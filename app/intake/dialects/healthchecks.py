@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from app.intake.dialects.backrest import parse_text
 from app.intake.dialects.make_event import make_event
 from app.intake.dialects.script_output import describe_exit_code
-from app.intake.dialects.signal_body import SignalBody, read_signal_body
+from app.intake.dialects.signal_body import BY_SEVERITY, SignalBody, read_signal_body
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.parse import WireEvent
 
@@ -22,7 +22,6 @@ _SIGNALS: dict[str, tuple[str | None, str | None]] = {
     "fail": ("finished", "failure"),
     "log": (None, None),
 }
-_BY_SEVERITY = ("success", "cancelled", "warning", "failure")
 
 
 def read(request: ToolRequest) -> Sequence[WireEvent]:
@@ -97,5 +96,5 @@ def _combine(signal: str, phase: str | None, outcome: str | None, body: SignalBo
     if signal == "log":
         return (body.phase, body.outcome) if body.phase == "finished" and body.outcome != "success" else (None, None)
     if phase == "finished" and body.outcome is not None:
-        return phase, max(outcome or "success", body.outcome, key=_BY_SEVERITY.index)
+        return phase, max(outcome or "success", body.outcome, key=BY_SEVERITY.index)
     return phase, outcome

@@ -13,6 +13,7 @@ from app.intake.dialects.make_event import make_event
 from app.intake.dialects.signal_body import read_signal_body
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.dialects.values import parse_number, parse_unix_time
+from app.intake.language.log_errors import find_log_errors
 from app.intake.parse import WireEvent
 
 TOOL = "loki"
@@ -61,8 +62,10 @@ def _read_stream(request: ToolRequest, stream: Mapping[str, Any]) -> list[WireEv
         "labels": {"app": labels.get("app")},
     }
     run_lines = [(line, found) for line in lines if (found := _RUN_LINE.match(line.text))]
-    if not run_lines:
-        return [make_event(TOOL, **identity, log=log)] if log else []
+    if not run_lines:  # a part of a log; trouble in it must not wait for an end, which may be in another push
+        errors = find_log_errors(log)
+        outcome, message = ("warning", errors.line) if errors else (None, None)
+        return [make_event(TOOL, **identity, outcome=outcome, message=message, log=log)] if log else []
     run = run_lines[0][0].stamp if len(run_lines) > 1 else None
     return [_make_run_event(line, found, log, run, identity) for line, found in run_lines]
 

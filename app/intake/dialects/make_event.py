@@ -87,19 +87,25 @@ def make_event(
 
 
 def make_unreadable_event(tool: str, request: ToolRequest, why: str, job: str | None = None) -> WireEvent:
-    """Return the event for a request that could not be read: a warning, with the beginning of the body.
+    """Return the event for a request that could not be read: unclear, with the beginning of the body.
 
-    Its activity is `other`: as a backup's warning it would end a series of failures, although nothing is known about the backup.
+    It is about the job that the request or its key names; about a job of the tool's name, which is no backup, where neither does.
     """
+    known_job = request.query_value("job") or request.job or job
     return make_event(
         tool,
         agent=request.query_value("agent"),
-        job=request.query_value("job") or request.job or job or tool,
-        activity="other",
-        outcome="warning",
+        job=known_job or tool,
+        activity=None if known_job else "other",
+        phase="finished",
+        outcome="unclear",
         message=f"{tool} sent a request that could not be read: {why}",
         log=request.text[:MAX_UNREADABLE_LENGTH] or None,
-        extra={"path": "/".join(request.path)[:500], "content_type": request.headers.get("content-type", "")[:200]},
+        extra={
+            "reading": {"meaning": "unclear", "words": "", "rule": "the request could not be read"},
+            "path": "/".join(request.path)[:500],
+            "content_type": request.headers.get("content-type", "")[:200],
+        },
     )
 
 

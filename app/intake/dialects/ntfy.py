@@ -1,16 +1,16 @@
 """ntfy's messages: a title, a text, tags and a priority, in headers, in the query, or as JSON. Source: https://docs.ntfy.sh/publish/.
 
-The topic names the job if the key does not belong to one. Tags name the outcome where the title does not.
+The topic names the job if the key does not belong to one. Tags name an outcome, and so do the two highest priorities.
 """
 
 from collections.abc import Mapping, Sequence
 
-from app.intake.dialects import backrest, proxmox
 from app.intake.dialects.body_fields import as_text, read_json_body
 from app.intake.dialects.make_event import make_event
+from app.intake.dialects.message import STATUS_FIELD, choose_message, read_message, read_report_within
 from app.intake.dialects.text_decoding import decode_encoded_words, decode_header_value
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
-from app.intake.dialects.wording import announces_start, find_outcome
+from app.intake.language.reader import Meaning, Reading
 from app.intake.parse import WireEvent
 
 TOOL = "ntfy"
@@ -30,7 +30,6 @@ _TAG_OUTCOMES = (
 )  # fmt: skip
 _SEVERITIES = {"4": "error", "high": "error", "5": "critical", "max": "critical", "urgent": "critical"}
 _ACTIONS = ("publish", "send", "trigger")
-_MAX_WORDS = 1000
 
 
 def read(request: ToolRequest) -> Sequence[WireEvent]:
@@ -42,29 +41,24 @@ def read(request: ToolRequest) -> Sequence[WireEvent]:
     title, text = fields["title"].strip(), fields["message"].strip()
     if not title and not text:
         raise NotUnderstood("a message without title and text")
-    agent, job = request.query_value("agent"), request.job or request.query_value("job")
-    if proxmox.is_proxmox_title(title):  # from a webhook of Proxmox that sets ntfy's headers
-        return proxmox.read_report(proxmox.ProxmoxReport(title, text, host=agent or "", job=job))
-    if (event := backrest.read_text(text, request)) is not None:
-        return [event]
+    if (events := read_report_within(title, text, request)) is not None:
+        return events
+    job = request.job or request.query_value("job") or fields["topic"] or TOOL
     tags = {tag.strip().lower() for tag in fields["tags"].split(",")}
     by_tags = next((outcome for known, outcome in _TAG_OUTCOMES if known & tags), None)
-    outcome = find_outcome(title[:_MAX_WORDS]) or by_tags
-    by_text = find_outcome(text[:_MAX_WORDS])
-    # A text that also reports a problem is not a start: the problem must not be lost.
-    is_start = outcome is None and by_text in (None, "success") and announces_start(f"{title}\n{text}"[:_MAX_WORDS])
-    if outcome is None and not is_start:
-        outcome = by_text
+    reading = read_message(title, text, request, stated=by_tags, job=job)
+    severity = _SEVERITIES.get(fields["priority"].strip().lower()) if reading.meaning is Meaning.UNCLEAR else None
+    if severity is not None:
+        reading = Reading(Meaning.FAILURE, f"priority {fields['priority'].strip()}"[:200], STATUS_FIELD)
     return [
         make_event(
             TOOL,
-            agent=agent,
-            job=job or fields["topic"] or TOOL,
-            phase="started" if is_start else "finished" if outcome else None,
-            outcome=outcome,
-            severity=None if outcome or is_start else _SEVERITIES.get(fields["priority"].strip().lower()),
-            message=title or text.partition("\n")[0],
+            agent=request.query_value("agent"),
+            job=job,
+            severity=severity,
+            message=choose_message(reading, title, text),
             log=text or None,
+            reading=reading,
         )
     ]
 

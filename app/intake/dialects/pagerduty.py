@@ -9,10 +9,11 @@ from typing import Any
 from app.intake.dialects.body_fields import as_text, first_text, read_json_body
 from app.intake.dialects.make_event import make_event
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
+from app.intake.language.reader import Meaning, read_words
 from app.intake.parse import WireEvent
 
 TOOL = "pagerduty"
-_OUTCOMES = {"critical": "failure", "error": "failure", "warning": "warning"}
+_OUTCOMES = {"critical": "failure", "error": "failure", "warning": "warning", "info": None}
 _LOG_FIELDS = ("logs", "log", "output", "stderr")
 
 
@@ -27,7 +28,11 @@ def read(request: ToolRequest) -> Sequence[WireEvent]:
     sent = call.get("payload")
     payload: dict[str, Any] = sent if isinstance(sent, dict) else {}
     severity = (as_text(payload.get("severity")) or "error").lower()
-    outcome = "success" if action == "resolve" else _OUTCOMES.get(severity)
+    summary = as_text(payload.get("summary"))
+    # A trigger is an alarm, whatever its severity is; only `info` says that it is none, unless its words report trouble.
+    outcome = "success" if action == "resolve" else _OUTCOMES.get(severity, "failure")
+    by_words = read_words(summary or "") if outcome is None else None
+    is_trouble = by_words is not None and by_words.meaning in (Meaning.FAILURE, Meaning.WARNING, Meaning.CANCELLED)
     names = (payload.get("component"), call.get("dedup_key"), payload.get("class"))
     return [
         make_event(
@@ -38,9 +43,10 @@ def read(request: ToolRequest) -> Sequence[WireEvent]:
             outcome=outcome,
             severity="critical" if outcome == "failure" and severity == "critical" else None,
             at=None,  # `timestamp` may have any format, and the event arrives within a second of it
-            message=as_text(payload.get("summary")),
+            message=summary,
             log=_find_log(payload.get("custom_details")),
             labels={"component": as_text(payload.get("component")), "group": as_text(payload.get("group"))},
+            reading=by_words if is_trouble else None,
         )
     ]
 

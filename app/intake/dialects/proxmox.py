@@ -15,6 +15,7 @@ from app.intake.dialects.body_fields import as_text, read_json_body
 from app.intake.dialects.make_event import make_event
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.dialects.values import parse_bytes, parse_number, parse_seconds
+from app.intake.language.reader import Meaning, read_words
 from app.intake.parse import WireEvent
 
 TOOL = "proxmox"
@@ -52,6 +53,7 @@ _AMOUNTS = (
 )
 _TOTAL_TIME = re.compile(r"^Total running time: ([^\n]{1,40})$", re.MULTILINE)
 _TOTAL_SIZE = re.compile(r"^Total size: ([^\n]{1,40})$", re.MULTILINE)
+_TASK_OUTCOMES = {"info": "success", "notice": "success", "warning": "warning", "error": "failure"}
 _SEVERITIES = {"error": "error", "warning": "warning", "unknown": "warning"}
 _OUTCOMES = {"tape-load": "warning", "fencing": "failure"}  # these need somebody to act
 _TABLE_HEADER = re.compile(
@@ -132,24 +134,29 @@ def read_report(report: ProxmoxReport) -> Sequence[WireEvent]:
     """Return the events of one report."""
     report = replace(report, text=report.text.replace("\r\n", "\n"))
     backup = _VZDUMP.match(report.title)
+    guests = parse_guests(report.text)
     if backup is not None:
-        return _read_backup(report, backup)
+        is_success, reason = backup[2].startswith("success"), (backup[3] or "").strip()
+        return _read_backup(report, guests, report.host or backup[1], is_success=is_success, reason=reason)
     task = _TASK.match(report.title)
+    if task is None and guests:  # under a title of somebody's own; a title that reports trouble has a reason
+        trouble = read_words(report.title).meaning in (Meaning.FAILURE, Meaning.WARNING, Meaning.CANCELLED)
+        return _read_backup(report, guests, report.host, is_success=not trouble, reason="")
     is_task = task is not None or report.kind in _ACTIVITIES
     return [_read_task(report, task) if is_task else _read_other(report)]
 
 
-def _read_backup(report: ProxmoxReport, title: re.Match[str]) -> Sequence[WireEvent]:
+def _read_backup(
+    report: ProxmoxReport, guests: Sequence["Guest"], host: str, *, is_success: bool, reason: str
+) -> Sequence[WireEvent]:
     """Return an event for each guest, the failed ones first, and one for the whole job."""
-    host = report.host or title[1]
-    is_success, reason = title[2].startswith("success"), (title[3] or "").strip()
-    guests = parse_guests(report.text)
     failed = [guest for guest in guests if guest.outcome != "success"]
     # A guest's failure is reported by its own event. The job itself failed if it states a reason, or if nothing was saved.
     is_partial = (failed or not is_success) and not reason and 0 < len(failed) < len(guests)
     outcome = "warning" if is_partial else "success" if is_success and not failed else "failure"
     # Each node of a cluster reports its own part of the job: one node's success must not hide another's failure.
-    job = report.job or f"vzdump {report.job_id}".strip() + f" on {host.partition('.')[0]}"
+    place = f" on {host.partition('.')[0]}" if host else ""
+    job = report.job or f"vzdump {report.job_id}".strip() + place
     if reason == "multiple problems":
         reason = "; ".join(report.text.partition("Details\n")[0].split("\n")).strip("; ") or reason
     if failed and not reason:
@@ -206,7 +213,11 @@ def _make_guest_event(report: ProxmoxReport, host: str, guest: "Guest", log: str
 
 def _read_task(report: ProxmoxReport, title: re.Match[str] | None) -> WireEvent:
     text = report.text
-    is_failed = title[3].lower() != "successful" if title else report.severity == "error"
+    outcome = _TASK_OUTCOMES.get(report.severity, "unclear")
+    if title is not None and title[3].lower() != "successful":
+        outcome = "failure"
+    elif title is not None and outcome == "unclear":
+        outcome = "success"
     kind = report.kind or (title[1].split()[0].lower() if title else "")
     reason, items = _REASON.search(text), _FAILED_ITEMS.search(text + "\n")
     if reason:
@@ -222,8 +233,8 @@ def _read_task(report: ProxmoxReport, title: re.Match[str] | None) -> WireEvent:
         report,
         report.job or name,
         _ACTIVITIES.get(kind, "other"),
-        "failure" if is_failed else "success",
-        message=message if is_failed else None,
+        outcome,
+        message=None if outcome == "success" else message,
         log=text,
         metrics={metric: parse_bytes(found[1]) for metric, pattern in _AMOUNTS if (found := pattern.search(text))},
     )

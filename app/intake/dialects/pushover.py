@@ -6,8 +6,9 @@ from urllib.parse import parse_qsl
 
 from app.intake.dialects.body_fields import as_text, read_json_body
 from app.intake.dialects.make_event import make_event
+from app.intake.dialects.message import STATUS_FIELD, choose_message, read_message, read_report_within
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
-from app.intake.dialects.wording import announces_start, find_outcome
+from app.intake.language.reader import Meaning, Reading
 from app.intake.parse import WireEvent
 
 TOOL = "pushover"
@@ -17,7 +18,7 @@ _SEVERITIES = {"1": "error", "2": "critical"}
 
 
 def read(request: ToolRequest) -> Sequence[WireEvent]:
-    """Return the event of one message. Words that name no outcome make a plain message, whose severity comes from its priority.
+    """Return the event of one message. Where its words prove nothing, a high priority is trouble.
 
     Raises NotUnderstood for a message without title and text.
     """
@@ -25,18 +26,22 @@ def read(request: ToolRequest) -> Sequence[WireEvent]:
     title, message = fields.get("title", ""), _TAGS.sub("", fields.get("message", ""))
     if not title.strip() and not message.strip():
         raise NotUnderstood("a message without title and text")
-    outcome = find_outcome(title) or find_outcome(message[:1000])
-    is_start = outcome is None and announces_start(f"{title}\n{message}"[:2000])
+    if (events := read_report_within(title, message, request)) is not None:
+        return events
+    job = request.job or request.query_value("job") or TOOL
+    reading = read_message(title, message, request, job=job)
+    severity = _SEVERITIES.get(fields.get("priority", "")) if reading.meaning is Meaning.UNCLEAR else None
+    if severity is not None:
+        reading = Reading(Meaning.FAILURE, f"priority {fields['priority']}", STATUS_FIELD)
     return [
         make_event(
             TOOL,
             agent=request.query_value("agent"),
-            job=request.job or request.query_value("job") or TOOL,
-            phase="started" if is_start else "finished" if outcome else None,
-            outcome=outcome,
-            severity=None if outcome or is_start else _SEVERITIES.get(fields.get("priority", "")),
-            message=title or message or None,
+            job=job,
+            severity=severity,
+            message=choose_message(reading, title, message),
             log=message if title and message else None,
+            reading=reading,
         )
     ]
 

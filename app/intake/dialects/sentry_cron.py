@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from app.intake.dialects.body_fields import read_json_body
 from app.intake.dialects.make_event import make_event
+from app.intake.dialects.signal_body import judge_signal
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.parse import WireEvent
 
@@ -31,6 +32,8 @@ def read(request: ToolRequest) -> Sequence[WireEvent]:
         raise NotUnderstood(f"{status[:40]!r} is not a status")
     phase, outcome = _STATUSES[status]
     run = fields.get("check_in_id")
+    log = request.text if request.body and not body else None
+    judged = judge_signal(outcome, log)
     return [
         make_event(
             TOOL,
@@ -38,9 +41,10 @@ def read(request: ToolRequest) -> Sequence[WireEvent]:
             job=request.path[0] if request.path else request.job or TOOL,
             run=str(run) if run and set(str(run)) - set("0-") else None,  # an id of zeros means the newest check-in
             phase=phase,
-            outcome=outcome,
+            outcome=judged.outcome,
+            message=judged.message,
             metrics={"duration_s": fields.get("duration")},
             labels={"environment": fields.get("environment")},
-            log=request.text if request.body and not body else None,
+            log=log,
         )
     ]

@@ -1,4 +1,4 @@
-"""Read what the body of a signal adds to its address: the JSON of Bacula's scripts, or any backup's log.
+"""Read what the body of a signal adds to its address: the JSON of Bacula's scripts, a sentence, or any backup's log.
 
 The address comes first. A body can name the activity, add amounts, and make an outcome worse, never better.
 """
@@ -6,10 +6,12 @@ The address comes first. A body can name the activity, add amounts, and make an 
 from dataclasses import dataclass, field
 
 from app.intake.dialects.body_fields import parse_json_object
-from app.intake.dialects.wording import find_log_errors
+from app.intake.language.log_errors import find_log_errors
+from app.intake.language.reader import Meaning, read_words
 
 _MAX_JSON_LENGTH = 64 * 1024
 MAX_SIGNAL_MESSAGE = 300
+BY_SEVERITY = ("success", "cancelled", "warning", "failure")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,9 +32,30 @@ def read_signal_body(text: str) -> SignalBody:
         return reported
     errors = find_log_errors(text)
     if errors is None:
-        return SignalBody()
+        return _read_sentence(text.strip())
     more = f" ({errors.count} such lines)" if errors.count > 1 else ""
     return SignalBody("warning", message=f"the log contains errors: {errors.line}{more}")
+
+
+def judge_signal(outcome: str | None, *texts: str | None) -> SignalBody:
+    """Return the outcome of a signal's address, and for a success the worst that a text next to it admits, with its line."""
+    if outcome != "success":
+        return SignalBody(outcome)
+    found = [body for text in texts if text and (body := read_signal_body(text)).outcome is not None]
+    return max(found, key=lambda body: BY_SEVERITY.index(body.outcome or ""), default=SignalBody(outcome))
+
+
+def _read_sentence(text: str) -> SignalBody:
+    """Read a body of one short line: a script that calls the address of a success although its message reports trouble."""
+    if not text or len(text) > MAX_SIGNAL_MESSAGE or "\n" in text:
+        return SignalBody()
+    reading = read_words(text)
+    is_trouble = reading.meaning in (Meaning.FAILURE, Meaning.WARNING, Meaning.CANCELLED)
+    return (
+        SignalBody("warning", message=f"a success with the message: {text}"[:MAX_SIGNAL_MESSAGE])
+        if is_trouble
+        else SignalBody()
+    )
 
 
 def _read_bacula(text: str) -> SignalBody | None:

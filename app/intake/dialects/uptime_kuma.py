@@ -1,9 +1,13 @@
-"""Uptime Kuma's push: `?status=up&msg=OK&ping=123`. Any status but `up` means down, as in Kuma itself; a start is no success."""
+"""Uptime Kuma's push: `?status=up&msg=OK&ping=123`. Any status but `up` means down, as in Kuma itself; a start is no success.
+
+A message that reports trouble makes an `up` a warning: a script may push it whatever happened.
+"""
 
 from collections.abc import Sequence
 
 from app.intake.dialects.body_fields import as_text, read_json_body
 from app.intake.dialects.make_event import make_event
+from app.intake.dialects.signal_body import judge_signal
 from app.intake.dialects.tool_request import ToolRequest
 from app.intake.dialects.values import parse_number
 from app.intake.parse import WireEvent
@@ -25,6 +29,7 @@ def read(request: ToolRequest) -> Sequence[WireEvent]:
     is_up = all(status == "up" for status in statuses)
     message = fields.get("msg") or ""
     is_start = is_up and message.strip().lower() == "start"  # borgmatic's
+    judged = judge_signal(None if is_start else "success" if is_up else "failure", message)
     ping = parse_number(fields.get("ping"))
     return [
         make_event(
@@ -32,7 +37,7 @@ def read(request: ToolRequest) -> Sequence[WireEvent]:
             agent=request.query_value("agent"),
             job=request.query_value("job") or request.job or TOOL,
             phase="started" if is_start else "finished",
-            outcome=None if is_start else "success" if is_up else "failure",
+            outcome=judged.outcome,
             message=message or None,
             metrics={"ping_s": ping / _MILLISECONDS} if ping is not None and 0 <= ping <= _MAX_PING else None,
         )

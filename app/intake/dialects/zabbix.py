@@ -3,20 +3,26 @@
 Source: https://www.zabbix.com/documentation/current/en/manual/api/reference/history/push
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.intake.dialects.body_fields import as_text, read_json_body
-from app.intake.dialects.make_event import make_event, make_unreadable_event
+from app.intake.dialects.make_event import make_event
+from app.intake.dialects.message import STATUS_FIELD
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
-from app.intake.dialects.wording import find_outcome
+from app.intake.language.reader import Meaning, Reading, read_words
 from app.intake.parse import WireEvent
 
 TOOL = "zabbix"
 MAX_VALUES = 100
 _SESSION_METHODS = frozenset({"user.login", "user.logout", "apiinfo.version"})
-_START = re.compile(r"\s*(?:start|begin|run)\w{0,10}\s*", re.IGNORECASE)
+# What people push, whole: borgmatic's defaults, and the states of its other hooks.
+_VALUES = {
+    **dict.fromkeys(("start", "started", "starting", "begin", "run", "running"), Meaning.STARTED),
+    **dict.fromkeys(("ok", "finish", "success", "succeeded", "successful", "done"), Meaning.SUCCESS),
+    **dict.fromkeys(("error", "fail", "failed", "failure"), Meaning.FAILURE),
+    **dict.fromkeys(("warn", "warning"), Meaning.WARNING),
+}
 
 
 def read(request: ToolRequest) -> Sequence[WireEvent]:
@@ -38,16 +44,13 @@ def read(request: ToolRequest) -> Sequence[WireEvent]:
 def _make_event(request: ToolRequest, pushed: Mapping[str, Any]) -> WireEvent:
     value = as_text(pushed["value"]) or ""
     host, item = as_text(pushed.get("host")), as_text(pushed.get("key")) or as_text(pushed.get("itemid"))
-    is_start = _START.fullmatch(value) is not None
-    outcome = None if is_start else find_outcome(value)
-    if outcome is None and not is_start:
-        return make_unreadable_event(TOOL, request, f"the value {value[:40]!r} names neither a start nor a result")
+    meaning = _VALUES.get(value.strip().lower())
+    reading = read_words(value) if meaning is None else Reading(meaning, value.strip(), STATUS_FIELD)
     return make_event(
         TOOL,
         agent=host,
         job=request.job or item or TOOL,
-        phase="started" if is_start else "finished",
-        outcome=outcome,
         message=value,
         labels={"item": item},
+        reading=reading,
     )

@@ -30,8 +30,8 @@ def sent(body: dict, job: str | None = None) -> dict:
         ("FAIL: nightly", "-", 1, "failure"),
         ("Nightly", "it is what it is", 9, "failure"),
         ("Nightly", "it is what it is", 5, "warning"),
-        ("Nightly", "it is what it is", 3, None),
-        ("Nightly", "it is what it is", "nonsense", None),
+        ("Nightly", "it is what it is", 3, "unclear"),
+        ("Nightly", "it is what it is", "nonsense", "unclear"),
         ("", "only a text: failed", None, "failure"),
     ],
 )

@@ -56,7 +56,7 @@ def test_an_unknown_signal_is_not_understood(signal: str):
 
 def test_an_unknown_signal_is_reported_for_the_job_in_the_address():
     (event,) = run_dialect(TOOL, read, ToolRequest(path=("photos", "256")))
-    assert (event["job"], event["outcome"]) == ("photos", "warning")
+    assert (event["job"], event["outcome"]) == ("photos", "unclear")
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,7 @@ def test_a_push_that_is_not_json_is_not_understood():
 @pytest.mark.parametrize(
     ("action", "severity", "outcome"),
     [("trigger", "critical", "failure"), ("trigger", "error", "failure"), ("trigger", "warning", "warning"),
-     ("trigger", "info", None), ("trigger", "?", None), ("resolve", "error", "success")],
+     ("trigger", "info", "failure"), ("trigger", "?", "failure"), ("resolve", "error", "success")],
 )  # fmt: skip
 def test_a_trigger_has_the_outcome_of_its_severity(action: str, severity: str, outcome: str | None):
     payload = {"summary": "backup failed", "severity": severity, "source": "nas01", "component": "borgmatic"}
@@ -59,6 +59,12 @@ def test_a_trigger_has_the_outcome_of_its_severity(action: str, severity: str, o
     (event,) = pagerduty.read(ToolRequest(body=json.dumps(call).encode()))
     assert (event.get("outcome"), event["agent"], event["job"]) == (outcome, "nas01", "borgmatic")
     assert (event["message"], event["log"]) == ("backup failed", "disk full")
+
+
+def test_a_trigger_of_severity_info_is_a_plain_message_unless_its_words_report_trouble():
+    call = {"event_action": "trigger", "payload": {"summary": "a certificate was renewed", "severity": "info"}}
+    (event,) = pagerduty.read(ToolRequest(body=json.dumps(call).encode()))
+    assert "outcome" not in event
 
 
 def test_an_acknowledgement_makes_no_event():
@@ -72,8 +78,8 @@ def test_an_acknowledgement_makes_no_event():
         ("title=Backup+finished&message=x", "finished", "success", None),
         ("title=Backup+failed&message=x", "finished", "failure", None),
         ("message=restore+point+aborted", "finished", "failure", None),
-        ("message=hello&priority=2", None, None, "critical"),
-        ("message=hello", None, None, None),
+        ("message=hello&priority=2", "finished", "failure", "critical"),
+        ("message=hello", "finished", "unclear", None),
         ('{"message": "Backup failed"}', "finished", "failure", None),
         ("disk error", "finished", "failure", None),
     ],

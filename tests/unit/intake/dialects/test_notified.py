@@ -24,7 +24,7 @@ def what(event: Mapping) -> tuple[str | None, str | None]:
     return event.get("phase"), event.get("outcome")
 
 
-START, GOOD, ODD, BAD, PLAIN = ("started", None), ("finished", "success"), ("finished", "warning"), ("finished", "failure"), (None, None)  # fmt: skip
+START, GOOD, ODD, BAD, PLAIN, UNCLEAR = ("started", None), ("finished", "success"), ("finished", "warning"), ("finished", "failure"), (None, None), ("finished", "unclear")  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,9 @@ def test_omitted_and_broken_alerts_are_reported_and_do_not_cost_the_others():
         ("Backup failed", "x", "info", BAD, "Backup failed"),
         ("", "Backup failed", "info", BAD, "Backup failed"),
         ("Ping!", "Starting backup process.", "info", START, "Starting backup process."),
-        ("Ping!", "Some info.\nError running actions\n", "info", PLAIN, "Ping!"),
+        ("Ping!", "Some info.\nError running actions\n", "info", BAD, "Ping!"),
+        ("Ping!", "Some info.\nPinging Apprise services: json", "info", PLAIN, "Ping!"),
+        ("nas01", "it is what it is", "info", UNCLEAR, "nas01"),
         ("Done", "/srv/x: file changed while we backed it up", "success", ODD, "/srv/x: file changed while we backed it up"),
     ],
 )  # fmt: skip
@@ -142,7 +144,9 @@ def test_apprises_xml_is_read_and_any_other_body_is_a_message():
         ({"title": "Backup started", "tags": ["borgmatic"]}, START),
         ({"title": "A Borgmatic FAIL event happened"}, BAD),
         ({"message": "3 errors while saving"}, BAD),
-        ({"title": "nas01", "message": "hello", "priority": 5}, PLAIN),
+        ({"title": "nas01", "message": "hello", "priority": 5}, BAD),
+        ({"title": "nas01", "message": "hello"}, UNCLEAR),
+        ({"title": "Backup done", "tags": ["rotating_light"]}, BAD),
     ],
 )
 def test_ntfys_message_may_be_json_headers_or_query(fields: dict, found: tuple):
@@ -191,13 +195,14 @@ def event_of(**fields: object) -> dict:
     [
         ("org.example.backup.failed", {"status": "ok"}, BAD),
         ("org.example.backup.failed.v1", None, BAD),
-        ("Backup-Completed", {}, GOOD),
+        ("Backup-Completed", {}, UNCLEAR),
         ("com.example.job.partial", {}, ODD),
         ("com.example.job.started", {}, START),
         ("com.example.job", {"status": "Succeeded"}, GOOD),
         ("com.example.job", {"state": "ended with errors"}, BAD),
-        ("com.example.job", {"x": 1}, PLAIN),
-        ("com.example.job", [1], PLAIN),
+        ("com.example.job", {"x": 1}, UNCLEAR),
+        ("com.example.job", [1], UNCLEAR),
+        ("com.example.job.progress", {"x": 1}, ("progress", None)),
     ],
 )
 def test_a_cloudevents_type_names_the_result_else_its_data(kind: str, data: object, found: tuple):
@@ -223,7 +228,7 @@ def test_the_same_source_and_id_are_the_same_event_in_every_mode():
 
 def test_a_bad_event_in_a_batch_does_not_cost_the_others():
     first, odd, last = read_one(cloudevents.read, [event_of(), {"specversion": "1.0"}, event_of(id="2")])
-    assert (what(first), odd["outcome"], what(last)) == (BAD, "warning", BAD)
+    assert (what(first), odd["outcome"], what(last)) == (BAD, "unclear", BAD)
     assert "without id, source, type" in odd["message"]
     assert read_one(cloudevents.read, []) == []
 

@@ -1,0 +1,57 @@
+"""Alertmanager's webhook, and Grafana's, at `/in/alertmanager/<key>`: whether an alert is a repeat depends on what is stored."""
+
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse
+from starlette.routing import Route
+
+from app.context import AppContext
+from app.core.errors import NotAllowed
+from app.domain.event import Activity
+from app.http.auth import Caller
+from app.http.tools.receive import Tool, authenticate, header_key, path_parts, read_body, store_body, tool_request
+from app.intake.accept import run_dialect
+from app.intake.dialects import alertmanager
+from app.intake.dialects.alertmanager import FindPast, PastAlert
+from app.intake.dialects.make_event import attribute_to_sender
+from app.intake.dialects.tool_request import ToolRequest
+from app.store.events import newest_events
+
+_PATH = "/in/alertmanager"
+
+
+async def receive_alerts(request: Request) -> Response:
+    """Store a group of alerts."""
+    parts = path_parts(request, _PATH)
+    try:
+        caller = await authenticate(request, parts[0] if parts else header_key(request))
+    except NotAllowed:
+        return JSONResponse({"ok": False, "error": "no such key"}, 404)
+    body = await read_body(request)
+    find_past = await _past_of(request, caller, tool_request(request, caller, (), body))
+    tool = Tool(alertmanager.TOOL, lambda message: alertmanager.read(message, find_past))
+    await store_body(request, tool, caller, body)
+    return JSONResponse({"ok": True})
+
+
+async def _past_of(request: Request, caller: Caller, message: ToolRequest) -> FindPast:
+    """Return how to find the newest stored event of an alert that a request is about."""
+    found = run_dialect(alertmanager.TOOL, alertmanager.read, message)
+    agent_of = caller.sender.agent
+    events = [attribute_to_sender(event, alertmanager.TOOL, agent_of) for event in found]
+    agents = {event.get("agent") or "" for event in events}
+    jobs = {event.get("job") or "" for event in events}
+    context: AppContext = request.app.state.context
+    async with context.database.read() as tx:
+        newest = await newest_events(tx, caller.sender.customer_id, Activity.OTHER, agents, jobs)
+
+    def find(agent: str | None, job: str, outcome: str) -> PastAlert | None:
+        past = newest.get((agent_of or agent or alertmanager.TOOL, job, outcome))
+        return None if past is None else PastAlert(*past)
+
+    return find
+
+
+ROUTES = [
+    Route(path, receive_alerts, methods=["GET", "HEAD", "POST", "PUT", "PATCH"])
+    for path in (_PATH, _PATH + "/{rest:path}")
+]
