@@ -12,6 +12,7 @@ from app.intake.dialects.body_fields import as_text, read_form_body, read_json_b
 from app.intake.dialects.make_event import make_event
 from app.intake.dialects.message import choose_message, read_message, read_report_within
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
+from app.intake.language.reader import Meaning, read_words
 from app.intake.parse import WireEvent
 
 TOOL = "apprise"
@@ -38,9 +39,14 @@ def read(request: ToolRequest) -> Sequence[WireEvent]:
         return [make_event(TOOL, agent=agent, job=job, message=title, log=text)]
     reading = read_message(title, text, request, stated=stated, job=job)
     first = text.partition("\n")[0]
-    is_in_first = bool(reading.words) and reading.words in first and reading.words not in title
-    message = first if is_in_first else choose_message(reading, title, text)
+    message = choose_message(reading, title, text)
+    if message == title and _is_unclear(title) and not _is_unclear(first):  # a title such as `Ping!` says nothing
+        message = first
     return [make_event(TOOL, agent=agent, job=job, message=message, log=text or None, reading=reading)]
+
+
+def _is_unclear(line: str) -> bool:
+    return read_words(line[:1000]).meaning is Meaning.UNCLEAR
 
 
 def _read_fields(request: ToolRequest) -> Mapping[str, str]:

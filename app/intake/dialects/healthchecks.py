@@ -4,6 +4,7 @@ The declared type of a body is ignored: curl and wget declare plain text a form,
 """
 
 import hashlib
+import re
 from collections.abc import Sequence
 
 from app.intake.dialects.backrest import parse_text
@@ -15,6 +16,8 @@ from app.intake.parse import WireEvent
 
 TOOL = "healthchecks"
 MAX_EXIT_CODE = 255
+# What Windows and scripts send instead: no signal of Healthchecks, but certainly not 0.
+_WIDE_EXIT_CODE = re.compile(r"-?0{0,20}[1-9]\d{0,18}", re.ASCII)
 _MAX_PARTS = 2  # slug and signal
 _SIGNALS: dict[str, tuple[str | None, str | None]] = {
     "": ("finished", "success"),
@@ -27,16 +30,19 @@ _SIGNALS: dict[str, tuple[str | None, str | None]] = {
 def read(request: ToolRequest) -> Sequence[WireEvent]:
     """Return the event of one signal. `path` is what follows the key: [slug,] [signal]."""
     slug, signal = split_path(request.path, has_slug=request.job is None)
+    phase: str | None
     try:
         phase, outcome = parse_signal(signal)
-    except NotUnderstood as cause:  # an invalid exit code of a known job is reported for that job
-        raise NotUnderstood(str(cause), slug) from cause
+    except NotUnderstood as cause:  # reported for the job that the address names
+        if not _WIDE_EXIT_CODE.fullmatch(signal):
+            raise NotUnderstood(str(cause), slug) from cause
+        phase, outcome = "finished", "failure"
     text = request.text
     body = parse_text(text) or read_signal_body(text)
     phase, outcome = _combine(signal, phase, outcome, body)
     job = request.query_value("job") or slug or request.job or body.job or TOOL
     rid = request.query_value("rid")
-    exit_code = signal if signal.isdecimal() else None
+    exit_code = signal if _WIDE_EXIT_CODE.fullmatch(signal) or signal.isdecimal() else None
     return [
         make_event(
             TOOL,

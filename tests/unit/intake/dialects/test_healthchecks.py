@@ -48,14 +48,19 @@ def test_any_exit_code_but_0_is_a_failure_and_says_what_it_means(code: str, mess
     assert (event["outcome"], event["message"]) == ("failure", message)
 
 
-@pytest.mark.parametrize("signal", ["256", "-1", "1e2", "4294967296", "²", "finished", "START"])
+@pytest.mark.parametrize("signal", ["256", "-1", "4294967296", "-1073741819", "0999"])
+def test_a_number_beyond_an_exit_code_is_a_failure_all_the_same(signal: str):
+    assert read_one(signal)["outcome"] == "failure"
+
+
+@pytest.mark.parametrize("signal", ["1e2", "-0", "²", "finished", "START", "9" * 30])
 def test_an_unknown_signal_is_not_understood(signal: str):
     with pytest.raises(NotUnderstood):
         read_one(signal)
 
 
 def test_an_unknown_signal_is_reported_for_the_job_in_the_address():
-    (event,) = run_dialect(TOOL, read, ToolRequest(path=("photos", "256")))
+    (event,) = run_dialect(TOOL, read, ToolRequest(path=("photos", "1e2")))
     assert (event["job"], event["outcome"]) == ("photos", "unclear")
 
 
