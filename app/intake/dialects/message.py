@@ -3,6 +3,7 @@
 A known report within it comes first, whoever carries it. Trouble in words or in a field outweighs a success in the other.
 """
 
+import re
 from collections.abc import Sequence
 
 from app.intake.dialects import backrest, duplicati, proxmox
@@ -13,6 +14,9 @@ from app.intake.parse import WireEvent
 
 STATUS_FIELD = "status field"  # the rule of a reading that a field of the tool states, and not its words
 _FENCE = "```"
+# borgmatic's own words where its configuration has none; it reports a failure as `FAIL`, so `FINISH` is a success.
+_BORGMATIC = re.compile(r"A borgmatic (START|FINISH|FAIL) event happened\.?", re.IGNORECASE)
+_BORGMATIC_STATES = {"start": Meaning.STARTED, "finish": Meaning.SUCCESS, "fail": Meaning.FAILURE}
 _HEAD, _TAIL = 16 * 1024, 48 * 1024
 _WORST_FIRST = (Meaning.FAILURE, Meaning.WARNING, Meaning.CANCELLED)
 
@@ -27,6 +31,8 @@ def read_message(
     names = [name for name in (job, request.job) if name]
     by_field = None if stated is None else Reading(Meaning(stated), stated, STATUS_FIELD)
     is_log = by_field is not None and "\n" in text.strip()
+    if (found := _BORGMATIC.fullmatch(title.strip())) is not None:
+        return Reading(_BORGMATIC_STATES[found[1].lower()], title[:200], STATUS_FIELD)
     by_words = read_words(title, "" if is_log else _head_and_tail(text), names=names)
     for meaning in _WORST_FIRST:
         for reading in (by_words, by_field):

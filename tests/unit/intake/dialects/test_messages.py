@@ -75,7 +75,8 @@ def test_an_acknowledgement_makes_no_event():
     ("form", "phase", "outcome", "severity"),
     [
         ("title=Backup+started&message=Backup+%3Cb%3EStarted%3C%2Fb%3E", "started", None, None),
-        ("title=Backup+finished&message=x", "finished", "success", None),
+        ("title=Backup+succeeded&message=x", "finished", "success", None),
+        ("title=Backup+finished&message=x", "finished", "unclear", None),
         ("title=Backup+failed&message=x", "finished", "failure", None),
         ("message=restore+point+aborted", "finished", "failure", None),
         ("message=hello&priority=2", "finished", "failure", "critical"),

@@ -101,7 +101,7 @@ def test_omitted_and_broken_alerts_are_reported_and_do_not_cost_the_others():
 @pytest.mark.parametrize(
     ("title", "text", "kind", "found", "message"),
     [
-        ("Backup", "all well", "success", GOOD, "Backup"),
+        ("Backup", "all well", "success", GOOD, "all well"),
         ("Backup", "x", "warning", ODD, "Backup"),
         ("Backup succeeded", "x", "failure", BAD, "Backup succeeded"),
         ("Backup failed", "x", "info", BAD, "Backup failed"),
@@ -110,7 +110,7 @@ def test_omitted_and_broken_alerts_are_reported_and_do_not_cost_the_others():
         ("Ping!", "Some info.\nError running actions\n", "info", BAD, "Ping!"),
         ("Ping!", "Some info.\nPinging Apprise services: json", "info", PLAIN, "Ping!"),
         ("nas01", "it is what it is", "info", UNCLEAR, "nas01"),
-        ("Done", "/srv/x: file changed while we backed it up", "success", ODD, "/srv/x: file changed while we backed it up"),
+        ("Done", "all read\n/srv/x: file changed while we backed it up", "success", ODD, "/srv/x: file changed while we backed it up"),
     ],
 )  # fmt: skip
 def test_apprises_type_decides_unless_it_is_the_default(title, text, kind, found, message):
@@ -143,6 +143,7 @@ def test_apprises_xml_is_read_and_any_other_body_is_a_message():
         ({"title": "nas01", "tags": ["warning"], "message": "completed"}, ODD),
         ({"title": "Backup started", "tags": ["borgmatic"]}, START),
         ({"title": "A Borgmatic FAIL event happened"}, BAD),
+        ({"title": "A Borgmatic FINISH event happened"}, GOOD),
         ({"message": "3 errors while saving"}, BAD),
         ({"title": "nas01", "message": "hello", "priority": 5}, BAD),
         ({"title": "nas01", "message": "hello"}, UNCLEAR),
