@@ -32,12 +32,15 @@ def read(request: ToolRequest) -> Sequence[WireEvent]:
     if (events := read_report_within(title, text, request)) is not None:
         return events
     agent, job = request.query_value("agent"), request.job or request.query_value("job") or TOOL
-    stated = _OUTCOMES.get(fields.get("type", "").strip().lower())
+    kind = fields.get("type", "").strip().lower()
+    stated = _OUTCOMES.get(kind)
     if (
         stated is None and "\n" in text and _BORGMATIC_LOG in text
     ):  # its log so far; the outcome comes in a message of its own
         return [make_event(TOOL, agent=agent, job=job, message=title, log=text)]
     reading = read_message(title, text, request, stated=stated, job=job)
+    if kind == "info" and reading.rule.startswith("marks"):  # no more than that all is well: a mark ends no run
+        return [make_event(TOOL, agent=agent, job=job, message=title or None, log=text or None)]
     first = text.partition("\n")[0]
     message = choose_message(reading, title, text)
     if message == title and _is_unclear(title) and not _is_unclear(first):  # a title such as `Ping!` says nothing
