@@ -138,7 +138,7 @@ def _make_event(
     source: ReportSource,
     reading: Reading | None = None,
 ) -> WireEvent:
-    """Return the event. The outcome is `reading`, which words gave, else the result that the report names."""
+    """Return the event. The outcome is that of `reading`, which was read from words, else the result that the report names."""
     outcome = _OUTCOMES.get((as_text(values.get("ParsedResult")) or "").lower(), "unclear")
     if reading is not None:
         outcome = reading.meaning.value
