@@ -31,6 +31,7 @@ _RULES = (
     (AlertKind.MISSED, 1, None),
     (AlertKind.OVERRUN, 1, None),
     (AlertKind.AGENT_SILENT, 1, timedelta(hours=48)),
+    (AlertKind.UNCLEAR, 1, None),
     (AlertKind.CLOCK_OFF, 1, None),
 )
 

@@ -7,6 +7,7 @@ from datetime import datetime, tzinfo
 from app.compose import phrases
 from app.compose.error_text import error_line, hint_for
 from app.compose.phrases import link_to
+from app.compose.unclear_text import UnclearPart, unclear_part
 from app.domain.alert import AlertKind
 from app.domain.mail_views import AlertView
 from app.domain.notice import NoticeKind
@@ -16,6 +17,7 @@ STATES = {
     AlertKind.MISSED: "MISSED",
     AlertKind.AGENT_SILENT: "SILENT",
     AlertKind.OVERRUN: "OVERRUN",
+    AlertKind.UNCLEAR: "UNCLEAR",
     AlertKind.WARNING: "WARNING",
     AlertKind.CLOCK_OFF: "CLOCK",
 }
@@ -26,6 +28,7 @@ _TONES = {
     AlertKind.MISSED: "missed",
     AlertKind.AGENT_SILENT: "missed",
     AlertKind.OVERRUN: "warning",
+    AlertKind.UNCLEAR: "unclear",
     AlertKind.WARNING: "warning",
     AlertKind.CLOCK_OFF: "warning",
 }
@@ -35,11 +38,18 @@ _BEGAN = {
     AlertKind.MISSED: ("Missed since", "Missed since"),
     AlertKind.AGENT_SILENT: ("Silent since", "Was silent since"),
     AlertKind.OVERRUN: ("Running since", "Ran since"),
+    AlertKind.UNCLEAR: ("Unclear since", "Was unclear since"),
     AlertKind.WARNING: ("Warnings since", "Warnings since"),
     AlertKind.CLOCK_OFF: ("Seen at", "Was wrong since"),
 }
-_IN_ROW = {AlertKind.FAILED: "Failed runs", AlertKind.WARNING: "With warnings", AlertKind.MISSED: "Missed"}
+_IN_ROW = {
+    AlertKind.FAILED: "Failed runs",
+    AlertKind.WARNING: "With warnings",
+    AlertKind.MISSED: "Missed",
+    AlertKind.UNCLEAR: "Such texts",
+}
 _SHORT, _LONG = 60, 400
+UNCLEAR_QUESTION = "Nobody can tell from this text whether the backup is good. The job counts as it did before."
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +66,7 @@ class AlertCard:
     facts: tuple[tuple[str, str], ...]
     hint: str
     log: tuple[str, ...]
+    unclear: UnclearPart | None
     links: tuple[tuple[str, str], ...]
     reason: str
 
@@ -100,6 +111,9 @@ def trouble_of(view: AlertView) -> str:
             return f"Nothing heard for {phrases.duration(reference - alert.since)}."
         case AlertKind.CLOCK_OFF:
             return f"{phrases.one_line(alert.message or alert.reason, _LONG)}."
+        case AlertKind.UNCLEAR:
+            text = phrases.one_line(alert.message or "", _LONG)
+            return f"“{text}”" if text else "a text without a subject"
         case AlertKind.FAILED | AlertKind.WARNING:
             # Without an error text, the reason why the alert was opened: the mail must say what is wrong.
             return phrases.shorten(error_line(view) or phrases.one_line(alert.reason, _LONG), _LONG)
@@ -126,7 +140,12 @@ def newest_moment(view: AlertView) -> datetime:
 def card_of(view: AlertView, base_url: str, log_lines: int) -> AlertCard:
     """Return the card of one alert, with at most `log_lines` lines of its log."""
     is_down = view.what is not NoticeKind.RECOVERED
-    log = phrases.tail(view.log_tail or "", log_lines, 100 * log_lines) if is_down and log_lines else ()
+    unclear = unclear_part(view, base_url, 2 * log_lines)
+    log = (
+        phrases.tail(view.log_tail or "", log_lines, 100 * log_lines)
+        if is_down and log_lines and unclear is None
+        else ()
+    )
     log_for_hint = phrases.tail(view.log_tail or "", 20, 2048) if is_down else ()
     is_agent = view.job is None or view.alert.kind is AlertKind.AGENT_SILENT
     customer = phrases.one_line(view.customer, _SHORT)
@@ -137,10 +156,15 @@ def card_of(view: AlertView, base_url: str, log_lines: int) -> AlertCard:
         title=title_of(view),
         place=customer if is_agent else f"{phrases.one_line(view.agent, _SHORT)} · {customer}",
         name=name_of(view),
-        error=trouble_of(view) if is_down or view.alert.kind in (AlertKind.FAILED, AlertKind.WARNING) else "",
+        error=UNCLEAR_QUESTION
+        if unclear
+        else trouble_of(view)
+        if is_down or view.alert.kind in (AlertKind.FAILED, AlertKind.WARNING)
+        else "",
         facts=tuple(_facts(view, phrases.zone(view.time_zone))),
         hint=hint_for(view.alert.kind, view.alert.message, log_for_hint) if is_down else "",
         log=log,
+        unclear=unclear,
         links=_links(view, base_url),
         reason=phrases.one_line(view.reason, 200),
     )

@@ -27,6 +27,7 @@ _WAS = {
     AlertKind.OVERRUN: "ran since",
     AlertKind.AGENT_SILENT: "silent since",
     AlertKind.CLOCK_OFF: "clock wrong since",
+    AlertKind.UNCLEAR: "unclear since",
 }
 
 
@@ -60,7 +61,7 @@ def _trouble(view: AlertView) -> str:
             return f": running since {phrases.brief_moment(alert.since, where, reference)}"
         case AlertKind.AGENT_SILENT:
             return f": not heard since {phrases.brief_moment(alert.since, where, reference)}"
-        case AlertKind.FAILED | AlertKind.WARNING | AlertKind.CLOCK_OFF:
+        case AlertKind.FAILED | AlertKind.WARNING | AlertKind.CLOCK_OFF | AlertKind.UNCLEAR:
             return f": {trouble_of(view)}"
 
 

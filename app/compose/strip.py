@@ -11,12 +11,14 @@ _LOOKS = {
     "ok": ("✓", "o", "#cdebd6", ""),
     "warning": ("W", "W", "#ffe08a", ""),
     "failed": ("F", "F", "#b3261e", "#ffffff"),
+    "unclear": ("?", "?", "#d9c8f0", ""),
     "missed": ("M", "M", "#f0a35e", ""),
     "late": ("L", "L", "#f7d9b8", ""),
     "cancelled": ("C", "C", "#d5d9de", ""),
     "none": ("·", ".", "#eceff2", ""),
 }
 _MEANINGS = {
+    "unclear": "unclear (nobody can tell)",
     "warning": "with warnings, or some of its runs failed",
     "late": "late (missed, then it ran)",
     "none": "nothing heard",
@@ -75,7 +77,7 @@ def volume_of(days: Sequence[DayCell]) -> str:
 
 
 def _runs(day: DayCell) -> int:
-    return max(1, day.successes + day.warnings + day.failures + day.cancelled)
+    return max(1, day.successes + day.warnings + day.failures + day.cancelled + day.unclear)
 
 
 def _bytes_a_run(day: DayCell) -> float:
@@ -94,6 +96,7 @@ def _title(day: DayCell) -> str:
         "with warnings": day.warnings,
         "failed": day.failures,
         "missed": day.missed,
+        "unclear": day.unclear,
         "cancelled": day.cancelled,
     }
     counted = [f"{number} {what}" for what, number in counts.items() if number]

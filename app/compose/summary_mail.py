@@ -13,11 +13,12 @@ from app.domain.mail_views import JobLine, SummaryView, Totals
 
 # How many jobs are shown with all details, how many with their strip only, and how many as one line.
 DETAILED, STRIPPED, BRIEF = 50, 50, 300
-_URGENT, _CALM = ("failed", "missed"), ("ok", "new")
+_URGENT, _CALM = ("failed", "missed", "unclear"), ("ok", "new")
 # title in the view: (heading, tone), in the order of the mail
 _SECTIONS = {
     "failed": ("Failed", "failed"),
     "missed": ("Missed", "missed"),
+    "unclear": ("Unclear", "unclear"),
     "warning": ("With warnings", "warning"),
     "recovered": ("OK again", "ok"),
     "silenced": ("Silenced", "none"),
@@ -98,10 +99,11 @@ def _heard(view: SummaryView) -> str:
 
 
 def _tiles(view: SummaryView) -> tuple[tuple[int, str, str], ...]:
-    """Return the four main counts: (number, label, tone). A zero has no colour."""
+    """Return the main counts: (number, label, tone). A zero has no colour; that of unclear jobs is not shown."""
     tiles = (
         (view.failed, "failed", "failed"),
         (view.missed, "missed", "missed"),
+        *([(view.unclear, "unclear", "unclear")] if view.unclear else []),
         (view.warnings, "warnings", "warning"),
         (view.ok, "ok", "ok"),
     )
@@ -114,6 +116,16 @@ def _notes(view: SummaryView, base_url: str) -> tuple[tuple[str, str], ...]:
     quiet = view.expected - view.heard
     notes = (
         (len(view.silent_agents), f"{phrases.count(len(view.silent_agents), 'agent')} silent: {silent}", ""),
+        (
+            view.unclear_texts,
+            f"{phrases.count(view.unclear_texts, 'unclear text')} {'waits' if view.unclear_texts == 1 else 'wait'} for an answer: success or failure",
+            f"{base_url}/v1/alerts?kind=unclear&state=open",
+        ),
+        (
+            view.unclear_runs,
+            f"{phrases.count(view.unclear_runs, 'run')} ended unclear in this period",
+            f"{base_url}/v1/runs?outcome=unclear",
+        ),
         (quiet, f"{phrases.count(quiet, 'expected job')} not heard from", ""),
         (
             view.undelivered,
@@ -198,7 +210,7 @@ def _row(line: JobLine, title: str, base_url: str, where: tzinfo, reference: dat
     job, agent, customer = (phrases.one_line(text, 60) for text in (line.job, line.agent, line.customer))
     if line.activity not in ("backup", line.job.casefold()):
         job = f"{job} {phrases.one_line(line.activity, 20)}"
-    is_wrong = line.state in (JobState.FAILED, JobState.WARNING, JobState.MISSED)
+    is_wrong = line.state in (JobState.FAILED, JobState.WARNING, JobState.MISSED) or title == "unclear"
     return JobRow(
         title=job,
         place=f"{agent} · {customer}",

@@ -34,7 +34,16 @@ def period_of(view: SummaryView) -> str:
 
 def is_all_ok(view: SummaryView) -> bool:
     """Return whether every job is ok and every expected job was heard from."""
-    is_bad = view.failed or view.missed or view.warnings or view.new or view.silent_agents or view.set_aside
+    is_bad = (
+        view.failed
+        or view.missed
+        or view.unclear
+        or view.unclear_texts
+        or view.warnings
+        or view.new
+        or view.silent_agents
+        or view.set_aside
+    )
     is_heard = view.expected > 0 and view.heard >= view.expected
     return not is_bad and is_heard and 0 < view.ok == view.jobs
 
@@ -48,6 +57,7 @@ def verdict(view: SummaryView) -> str:
     counts = (
         (view.failed, f"{view.failed:,} failed"),
         (view.missed, f"{view.missed:,} missed"),
+        (view.unclear, f"{view.unclear:,} unclear"),
         (view.warnings, phrases.count(view.warnings, "warning")),
         (len(view.silent_agents), phrases.count(len(view.silent_agents), "agent") + " silent"),
         (view.ok, f"{view.ok:,} ok"),
@@ -57,8 +67,12 @@ def verdict(view: SummaryView) -> str:
 
 
 def headline_of(view: SummaryView) -> str:
-    """Return what failed and what was missed, or the whole verdict if nothing did: the other counts are below the headline."""
-    wrong = ((view.failed, f"{view.failed:,} failed"), (view.missed, f"{view.missed:,} missed"))
+    """Return what failed, what was missed and what is unclear, or the whole verdict if nothing did: the other counts are below the headline."""
+    wrong = (
+        (view.failed, f"{view.failed:,} failed"),
+        (view.missed, f"{view.missed:,} missed"),
+        (view.unclear, f"{view.unclear:,} unclear"),
+    )
     headline = ", ".join(text for number, text in wrong if number) or verdict(view)
     return headline[:1].upper() + headline[1:]
 
@@ -89,6 +103,8 @@ def tone_of(view: SummaryView) -> str:
         return "failed"
     if view.missed or view.silent_agents or (view.heard < view.expected):
         return "missed"
+    if view.unclear:
+        return "unclear"
     if view.warnings or view.undelivered or view.set_aside:
         return "warning"
     return "ok" if is_all_ok(view) else "none"

@@ -15,11 +15,12 @@ from app.compose.alert_subject import subject_of
 from app.compose.phrases import link_to
 from app.compose.summary_subject import is_all_ok
 from app.compose.summary_subject import subject_of as summary_subject_of
+from app.compose.unclear_text import teach_url, unclear_part
 from app.domain.mail_views import AlertView, JobLine, SummaryView
 from app.domain.notice import NoticeKind
 
 MOST, LIMIT = 300, 200_000  # alerts or jobs in a document, and its bytes
-_LONGEST_TEXT = 500
+_LONGEST_TEXT, _TEXT_LINES = 500, 20
 _WHATS = (NoticeKind.OPENED, NoticeKind.REPEATED, NoticeKind.RECOVERED)
 
 
@@ -71,10 +72,20 @@ def _summary(view: SummaryView, base_url: str, most: int) -> dict[str, object]:
         "all_ok": is_all_ok(view),
         **{
             name: getattr(view, name)
-            for name in ("expected", "heard", "jobs", "failed", "missed", "warnings", "ok", "new")
+            for name in ("expected", "heard", "jobs", "failed", "missed", "unclear", "warnings", "ok", "new")
         },
         "silent_agents": list(view.silent_agents[:most]),
-        **{name: getattr(view, name) for name in ("without_expectation", "unconfirmed", "undelivered", "set_aside")},
+        **{
+            name: getattr(view, name)
+            for name in (
+                "without_expectation",
+                "unconfirmed",
+                "unclear_runs",
+                "unclear_texts",
+                "undelivered",
+                "set_aside",
+            )
+        },
         "totals": {name: getattr(view.totals, name) for name in view.totals.__slots__},
         "sections": sections,
     }
@@ -113,6 +124,7 @@ def _alert(view: AlertView, base_url: str) -> dict[str, object]:
         "run_id": view.run_id,
         "message": _shortened(alert.message),
         "trouble": trouble_of(view),
+        "unclear": _unclear(view, base_url),
         "since": _time(alert.since),
         "opened_at": _time(alert.opened_at),
         "last_at": _time(alert.last_at),
@@ -127,6 +139,21 @@ def _alert(view: AlertView, base_url: str) -> dict[str, object]:
         "expected_at": _time(view.expected_at),
         "next_due_at": _time(view.next_due_at),
         "reason": _shortened(view.reason),
+    }
+
+
+def _unclear(view: AlertView, base_url: str) -> dict[str, object] | None:
+    """Return the text that nobody can read and where to say what it means; null for an alert of another kind."""
+    part = unclear_part(view, base_url, _TEXT_LINES)
+    if part is None:
+        return None
+    return {
+        "event_id": view.alert.event_id,
+        "text": list(part.lines),
+        "evidence": part.evidence,
+        "reading": None if view.reading is None else {name: _shortened(text) for name, text in view.reading.items()},
+        "teach_url": teach_url(base_url, view.alert.event_id) if view.alert.event_id else None,
+        "answers": [{"outcome": outcome, "command": line} for _, outcome, line in part.answers],
     }
 
 

@@ -15,7 +15,7 @@ from app.domain.event import Event, EventKind, RunOutcome, is_time_proven, outco
 from app.domain.expectation import next_slot, too_long_at
 from app.domain.job import ExpectationSource, Job, apply_run, history_order
 from app.domain.pairing import LONGEST_PAIRED, NearbyRuns, pair_runs
-from app.domain.run import NAMED, Run, merge, run_key_of
+from app.domain.run import NAMED, Run, end_unclear, merge, run_key_of, run_keys_of
 
 LEARN_INTERVAL = (
     timedelta(minutes=15),
@@ -28,6 +28,7 @@ _SUM_OF = {
     RunOutcome.WARNING: "warnings",
     RunOutcome.FAILURE: "failures",
     RunOutcome.CANCELLED: "cancelled",
+    RunOutcome.UNCLEAR: "unclear",
     RunOutcome.MISSED: "missed",
 }
 Sums = dict[str, float]
@@ -44,6 +45,8 @@ class FoldedJob:
     sums: dict[date, Sums] = field(default_factory=dict)
     is_late: bool = False
     ended: list[Run] = field(default_factory=list)  # those that changed `before` to `after`, newest last
+    unclear: list[Run] = field(default_factory=list)  # the runs that ended unclear just now
+    has_clear_end: bool = False  # whether a run ended otherwise just now; only then may an alert of the job change
     overran: Event | None = None
     late_failure: Run | None = None  # it came after a newer success, and nothing proves that the success came later
 
@@ -63,12 +66,12 @@ def fold_job(
             continue
         if event.kind is EventKind.REPORT and event.phase is None and outcome_of(event) is None:
             continue  # a plain message reports nothing about a run
-        key = run_key_of(event)
-        run = fresh.get(key) or known.get(key)
-        if run is None:
-            run = Run(new_id("run"), job.customer_id, job.id, key, heard_at=event.occurred_at)
-        fresh[key] = merge(run, event)
-        folded.run_of[event.id] = run.id
+        for key in run_keys_of(event):
+            run = fresh.get(key) or known.get(key)
+            if run is None:
+                run = Run(new_id("run"), job.customer_id, job.id, key, heard_at=event.occurred_at)
+            fresh[key] = merge(run, event) if key == run_key_of(event) else end_unclear(run, event.occurred_at)
+            folded.run_of.setdefault(event.id, run.id)
     if nearby is not None:
         known = {**nearby.runs, **known}
         fresh |= {run.run_key: run for run in pair_runs({**known, **fresh}.values(), nearby.since)}
@@ -157,6 +160,8 @@ def _carry_forward(folded: FoldedJob, known: Mapping[str, Run]) -> None:
     if not ended:
         return
     folded.ended = ended
+    folded.unclear = [run for run in ended if run.outcome is RunOutcome.UNCLEAR]
+    folded.has_clear_end = len(folded.unclear) < len(ended)
     newest = folded.before.last_finished_at
     was_ended = any(run.run_key in known and known[run.run_key].ended_at is not None for run in ended)
     folded.is_late = was_ended or (newest is not None and any(run.ended_at <= newest for run in ended if run.ended_at))

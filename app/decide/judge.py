@@ -18,22 +18,24 @@ from app.decide.rules import (
     judge_overrun,
     rule_for,
 )
+from app.decide.unclear import REMEMBERED, judge_unclear
 from app.domain.agent import Agent, watch_clock
 from app.domain.alert import Alert, AlertKind, Rule, alert_facts
 from app.domain.customer import Customer
-from app.domain.event import Event, EventKind, Severity, job_of
+from app.domain.event import Event, EventKind, RunOutcome, Severity, job_of
 from app.domain.job import Job, history_order, recount
 from app.domain.notice import NoticeKind
 from app.domain.pairing import span_to_pair
-from app.domain.run import run_key_of
+from app.domain.run import run_keys_of
 from app.store import agents, alerts, jobs, notices, runs
 from app.store.customers import customers_by_id
 from app.store.events import mark_events_folded
 from app.store.jobs import JobName
 from app.store.rules import all_rules
 from app.store.transactions import WriteTx
+from app.store.unclear import forms_reported_before, read_unclear_history
 
-_OF_THE_CLOCK = (EventKind.MISSED, EventKind.OVERRUN)
+_NEVER_NEW = (EventKind.MISSED, EventKind.OVERRUN, EventKind.TAUGHT)  # such an event does not make a job
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +76,18 @@ async def _fold(tx: WriteTx, batch: BatchContext, events: Sequence[Event]) -> li
         if event.kind is not EventKind.SILENT and (job_name := job_of(event)) is not None:
             key = JobName(event.customer_id, event.agent_id, job_name, event.activity.value)
             by_name.setdefault(key, []).append(event)
-    reported = {name for name, of_job in by_name.items() if not all(event.kind in _OF_THE_CLOCK for event in of_job)}
+    reported = {name for name, of_job in by_name.items() if not all(event.kind in _NEVER_NEW for event in of_job)}
     locked = await jobs.lock_jobs(tx, by_name, batch.now, reported)
     by_name = {name: valid for name, of_job in by_name.items() if (valid := _still_valid(of_job, locked.get(name)))}
-    keys = {(locked[name].id, run_key_of(event)) for name, of_job in by_name.items() for event in of_job}
+    keys = {
+        (locked[name].id, key) for name, of_job in by_name.items() for event in of_job for key in run_keys_of(event)
+    }
     stored = await runs.find_runs(tx, keys)
     folded = []
     for name, of_job in by_name.items():
         job = locked[name]
-        known = {key: stored[job.id, key] for key in {run_key_of(event) for event in of_job} if (job.id, key) in stored}
+        of_events = {key for event in of_job for key in run_keys_of(event)}
+        known = {key: stored[job.id, key] for key in of_events if (job.id, key) in stored}
         span = span_to_pair(job, known.values(), of_job)
         nearby = None if span is None else await runs.find_nearby_runs(tx, job.id, *span)
         folded.append(fold_job(job, known, of_job, batch.customers[job.customer_id].time_zone, nearby))
@@ -131,14 +136,36 @@ async def _judge_jobs(tx: WriteTx, batch: BatchContext, folded: Sequence[FoldedJ
     for f in folded:
         agent = batch.agents[f.after.agent_id]
         by_kind = {alert.kind: alert for alert in opened.get(f.after.id, [])}
-        message = f.ended[-1].message if f.ended else None
-        severity = f.ended[-1].severity if f.ended else "info"
+        clear = [run for run in f.ended if run.outcome is not RunOutcome.UNCLEAR]
+        message = clear[-1].message if clear else None
+        severity = clear[-1].severity if clear else "info"
         facts = alert_facts(batch.customers[agent.customer_id], agent, f.after, "", severity, message)
-        changes = judge_outcomes(f.before, f.after, f.ended, by_kind, facts, batch.rules, f.late_failure)
+        changes: list[AlertChange] = []
+        if f.has_clear_end:
+            changes += judge_outcomes(f.before, f.after, clear, by_kind, facts, batch.rules, f.late_failure)
         overrun = by_kind.get(AlertKind.OVERRUN)
-        changes += judge_overrun(f.after, f.overran, hanging.get(f.after.id), overrun, facts, batch.rules)
+        is_proven = overrun is not None and any(
+            max(run.ended_at or f.after.created_at, run.started_at or f.after.created_at) >= overrun.since
+            for run in clear
+        )
+        changes += judge_overrun(
+            f.after, f.overran, hanging.get(f.after.id), overrun, facts, batch.rules, is_proven=is_proven
+        )
+        changes += await _judge_unclear(tx, batch, f, opened.get(f.after.id, []), facts)
         judged += [JudgedChange(change, agent, f.after) for change in changes]
     return judged
+
+
+async def _judge_unclear(
+    tx: WriteTx, batch: BatchContext, folded: FoldedJob, opened: Sequence[Alert], facts: Mapping[str, str]
+) -> list[AlertChange]:
+    by_form = {alert.form: alert for alert in opened if alert.kind is AlertKind.UNCLEAR}
+    if not folded.unclear and not (by_form and folded.has_clear_end):
+        return []
+    job = folded.after
+    history = await read_unclear_history(tx, job.id, [a.event_id for a in by_form.values() if a.event_id])
+    before = await forms_reported_before(tx, job.id, batch.now - REMEMBERED) if folded.unclear else set[str]()
+    return judge_unclear(job, {run.id for run in folded.unclear}, history, by_form, before, facts, batch.rules)
 
 
 async def _judge_agents(tx: WriteTx, batch: BatchContext, events: Sequence[Event]) -> list[JudgedChange]:
@@ -153,7 +180,17 @@ async def _judge_agents(tx: WriteTx, batch: BatchContext, events: Sequence[Event
         facts = alert_facts(batch.customers[agent.customer_id], agent, None, AlertKind.AGENT_SILENT, "error", None)
         alert = next((a for a in opened.get(agent_id, []) if a.kind is AlertKind.AGENT_SILENT), None)
         changes = judge_agent_silence(
-            agent.customer_id, silent, has_reported=bool(reports), alert=alert, facts=facts, rules=batch.rules
+            agent.customer_id,
+            silent,
+            has_reported=bool(reports),
+            is_proven=any(
+                e.outcome is not RunOutcome.UNCLEAR
+                for e in events
+                if e.agent_id == agent_id and e.kind is EventKind.REPORT
+            ),
+            alert=alert,
+            facts=facts,
+            rules=batch.rules,
         )
         judged += [JudgedChange(change, agent, None) for change in changes]
         if reports:
@@ -232,5 +269,6 @@ def _new_alert(change: OpenAlert, batch: BatchContext, agent: Agent, job: Job | 
         message=change.message,
         event_id=change.event_id,
         repeats=change.in_row - 1,
+        form=change.form,
         facts=alert_facts(customer, agent, job, change.kind, change.severity, change.message),
     )

@@ -25,6 +25,7 @@ class OpenAlert:
     event_id: str | None
     in_row: int
     hold: timedelta
+    form: str = ""  # of an unclear alert: the key of its text's form
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,13 +159,16 @@ def judge_overrun(
     alert: Alert | None,
     facts: Mapping[str, str],
     rules: Sequence[Rule],
+    *,
+    is_proven: bool = True,
 ) -> list[AlertChange]:
     """Judge `overrun`: opened by an event of the clock, closed once every run that took too long has ended.
 
-    `hangs_since`: when the newest such run began that has not ended. The end of another run does not close the alert.
+    `hangs_since`: when the newest such run began that has not ended. The end of another run does not close the alert, and an
+    unclear end closes nothing: `is_proven` says that a run ended otherwise since.
     """
     if hangs_since is None:
-        return [CloseAlert(alert, "no run takes too long any more")] if alert is not None else []
+        return [CloseAlert(alert, "no run takes too long any more")] if alert is not None and is_proven else []
     if overran is None:
         return []
     if alert is not None:
@@ -196,13 +200,14 @@ def judge_agent_silence(
     silent: Event | None,
     *,
     has_reported: bool,
+    is_proven: bool = True,
     alert: Alert | None,
     facts: Mapping[str, str],
     rules: Sequence[Rule],
 ) -> list[AlertChange]:
-    """Judge `agent_silent`: opened by an event of the clock, closed by any report of the agent."""
+    """Judge `agent_silent`: opened by an event of the clock, closed by any report of the agent that is not unclear."""
     if has_reported:
-        return [CloseAlert(alert, "the agent reported again")] if alert is not None else []
+        return [CloseAlert(alert, "the agent reported again")] if alert is not None and is_proven else []
     rule = rule_for(AlertKind.AGENT_SILENT, customer_id, facts, rules)
     if silent is None or rule is None or not rule.enabled or alert is not None:
         return []

@@ -21,6 +21,7 @@ class AlertKind(StrEnum):
     OVERRUN = "overrun"
     AGENT_SILENT = "agent_silent"
     CLOCK_OFF = "clock_off"
+    UNCLEAR = "unclear"
 
 
 class AlertState(StrEnum):
@@ -71,6 +72,7 @@ class Alert:
     message: str | None = None
     event_id: str | None = None
     repeats: int = 0
+    form: str = ""  # of an unclear alert: the key of the form of its text; one of each form is open at a time
     acknowledged_at: datetime | None = None
     acknowledged_by: str | None = None
     closed_at: datetime | None = None

@@ -35,6 +35,15 @@ class RunTimes:
     lasted: timedelta | None = None
 
 
+_NO_END = (
+    None,
+    RunOutcome.MISSED,
+    RunOutcome.OVERRUN,
+    RunOutcome.SUPERSEDED,
+    RunOutcome.UNCLEAR,
+)  # or nobody knows what it was
+
+
 def run_times(runs: Iterable[Run]) -> list[RunTimes]:
     """Return the times of the runs that took place, oldest first.
 
@@ -42,7 +51,7 @@ def run_times(runs: Iterable[Run]) -> list[RunTimes]:
     """
     found = []
     for run in runs:
-        if run.ended_at is None or run.outcome in (None, RunOutcome.MISSED, RunOutcome.OVERRUN, RunOutcome.SUPERSEDED):
+        if run.ended_at is None or run.outcome in _NO_END:
             continue
         if run.started_at is not None and run.started_at <= run.ended_at:
             found.append(RunTimes(run.started_at, run.started_at, run.ended_at - run.started_at))

@@ -1,7 +1,7 @@
 """Every key that prevents something from being done twice, each with the harm that it prevents. Pure."""
 
 import hashlib
-from datetime import datetime
+from datetime import UTC, datetime
 
 OURS = "tocsin:"  # prefix of the keys of our own clock's events; an agent that used one first would suppress the event of the clock
 
@@ -24,6 +24,14 @@ def silent_key(agent_id: str, since: datetime, at: datetime) -> str:
 def relay_key(relay_id: str, at: datetime) -> str:
     """One event for each change of a relay's state; the lock on the relay's row prevents two workers from both writing one."""
     return f"{OURS}relay:{relay_id}:{at.isoformat()}"
+
+
+TAUGHT = f"{OURS}taught:"
+
+
+def taught_key(event_id: str, at: datetime) -> str:
+    """One taught event for an event and moment. The keys sort by time, so that of two answers to one question the later one counts."""
+    return f"{TAUGHT}{event_id}:{at.astimezone(UTC).isoformat(timespec='microseconds')}"
 
 
 def notice_key(alert_id: str, what: str, route_id: str, recipient_id: str, occasion: str) -> str:

@@ -50,19 +50,26 @@ class Severity(StrEnum):
 
 
 class EventKind(StrEnum):
-    """The source of an event: an agent (report), or our clock."""
+    """The source of an event: an agent (report), our clock, a relay, or an administrator who says what another event meant (taught)."""
 
     REPORT = "report"
     MISSED = "missed"
     OVERRUN = "overrun"
     SILENT = "silent"
     RELAY = "relay"
+    TAUGHT = "taught"
 
 
 # In the extra of a report: when it was sent by its sender's clock, and by how many seconds that clock is behind (negative: ahead).
 SENT_AT, CLOCK_OFFSET_S = "sent_at", "clock_offset_s"
 PROMPT = timedelta(minutes=2)  # a report that came within this time after its event did not wait anywhere
+PROVEN = (RunOutcome.SUCCESS, RunOutcome.WARNING, RunOutcome.FAILURE)  # outcomes that say how well a job is
+READING = "reading"  # in the extra of a report: its meaning by its words, the words that decided, and the rule
 HABIT = "habit"  # in the extra of a missed event: the learned times, in words, which nobody confirmed
+TAUGHT_RUN, TAUGHT_EVENT = (
+    "run_key",
+    "event",
+)  # in the extra of a taught event: the run that it decides, and the event that it explains
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.domain.event import Activity, RunOutcome
+from app.domain.text_form import TextForm, form_of
 
 STARS_MOST = 50  # of each glob; a text whose numbers became stars has many
 BODY_SEARCHED = 64 * 1024  # characters; a rule's cost for one text is bounded by it
+_SUSPECT = (RunOutcome.FAILURE, RunOutcome.WARNING, RunOutcome.CANCELLED)
 _PLACE = re.compile(r"\{([1-9])\}")
 _SPACES = re.compile(r"\s+")
 
@@ -31,6 +33,9 @@ class MailRule:
 
     `job` and `agent` may contain `{1}` to `{9}`: the texts that the `*` match, those of the subject first, then those of the sender
     and of the body. None for them and for `activity`: what the text itself names.
+
+    In a rule that was taught (`taught_from`), each `*` stands for a number, date, time, id or size only (domain/text_form.py):
+    otherwise "3 files failed" would be read as "saved 3 files" was.
     """
 
     id: str
@@ -47,6 +52,7 @@ class MailRule:
     enabled: bool = True
     created_at: datetime | None = None  # None: not stored yet
     version: int = 1
+    taught_from: RunOutcome | None = None  # the outcome that a text had of whose form this rule was made; None: not taught
 
     def read(self, text: ToolText) -> list[str] | None:
         """Return the texts that the `*` match, or None if the rule does not hold for this text. Case and kinds of space do not matter."""
@@ -59,7 +65,22 @@ class MailRule:
             if found is None:
                 return None
             stars += found
+        if self.taught_from is not None and form_of(text.subject, text.body).key != self.form.key:
+            return None
         return stars
+
+    @property
+    def form(self) -> TextForm:
+        """The form of the texts for which a rule holds that was taught."""
+        return TextForm(self.subject or "", self.body or "")
+
+    def holds_against(self, read_as: RunOutcome | None) -> bool:
+        """Return whether the rule decides a text that its words say ended so.
+
+        A success that was taught does not: a failure may be suspected, and the text that was taught was not suspect.
+        """
+        is_taught_success = self.taught_from is not None and self.outcome is RunOutcome.SUCCESS
+        return not is_taught_success or read_as not in _SUSPECT or self.taught_from in _SUSPECT
 
     def job_of(self, stars: Sequence[str]) -> str | None:
         """Return the job that the rule names, with these texts for the `*`; None: the one that the text names."""

@@ -1,5 +1,6 @@
 """The contents of a message before it is rendered: read models for compose and for previews. Pure; no texts."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -31,6 +32,10 @@ class AlertView:
     run_id: str | None
     thread_id: str | None
     habit: str | None = None  # the learned times, in words, where nobody confirmed them
+    log_head: str | None = None  # of an unclear text: the beginning of its body
+    reading: Mapping[str, str] | None = (
+        None  # of an unclear text: the words and the rule that decided; None: its sender said so
+    )
     notice_due_at: datetime | None = None  # when the notice was due: the moment up to which "for 3 days" counts
 
 
@@ -47,16 +52,19 @@ class DayCell:
     bytes_processed: int
     bytes_stored: int
     duration_s: float
+    unclear: int = 0
 
     @property
     def word(self) -> str:
-        """The day in one word: failed, missed, warning, late (missed, then came), ok, cancelled, or none (no report)."""
+        """The day in one word: failed, missed, warning, late (missed, then came), ok, unclear, cancelled, or none (no report)."""
         if self.failures:
             return "failed" if not (self.successes or self.warnings) else "warning"
         if self.missed:
             return "late" if self.successes or self.warnings else "missed"
         if self.warnings:
             return "warning"
+        if self.unclear:
+            return "unclear"
         if self.successes:
             return "ok"
         return "cancelled" if self.cancelled else "none"
@@ -83,7 +91,7 @@ class JobLine:
 class Section:
     """One part of a summary; `more` counts the jobs that are left out to keep the mail short."""
 
-    title: str  # failed | missed | warning | recovered | silenced | ok | new
+    title: str  # failed | missed | unclear | warning | recovered | silenced | ok | new
     lines: tuple[JobLine, ...]
     more: int
 
@@ -124,4 +132,7 @@ class SummaryView:
     totals: Totals
     sections: tuple[Section, ...]
     thread_id: str | None = None
+    unclear: int = 0  # jobs whose newest text nobody can read; they are not counted as ok
+    unclear_runs: int = 0  # that ended in the period
+    unclear_texts: int = 0  # forms of texts that wait for an answer now
     unconfirmed: int = 0  # jobs whose learned expectation nobody confirmed

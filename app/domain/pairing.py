@@ -29,7 +29,7 @@ def span_to_pair(job: Job, known: Iterable[Run], events: Sequence[Event]) -> tup
     None if there is nothing to pair, as for all jobs that only report ends. `known`: the stored runs of these events; the end
     time of an ended run may change, which changes the pairs next to it.
     """
-    signs = [event for event in events if event.kind is EventKind.REPORT]
+    signs = [event for event in events if event.kind in (EventKind.REPORT, EventKind.TAUGHT)]
     ends = [event.occurred_at for event in signs if outcome_of(event) is not None]
     starts = [e.occurred_at for e in signs if e.run is None and e.phase is Phase.STARTED and outcome_of(e) is None]
     moved = [run.ended_at for run in known if run.ended_at is not None]

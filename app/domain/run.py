@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
-from app.domain.event import Event, EventKind, Phase, RunOutcome, Severity, outcome_of
+from app.domain.dedupe import TAUGHT
+from app.domain.event import TAUGHT_EVENT, TAUGHT_RUN, Event, EventKind, Phase, RunOutcome, Severity, outcome_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,16 +45,22 @@ class Run:
 SINGLE_EVENT = (
     "event:"  # prefix of the key of a run that is one event, because its tool names no run; see domain/pairing.py
 )
+UNCLEAR_END = "unclear:"  # prefix of the key of an unclear end that names a run
 NAMED = "run:"  # prefix of the key of a run that its agent names
 EARLY_S = "early_s"  # metric of a missed event: by how many seconds a run may come before its slot
 
 
 def run_key_of(event: Event) -> str:
-    """Return the key that the events of one run share: the run that the agent names; else each event is a run, and starts and ends are paired."""
+    """Return the key that the events of one run share: the run that the agent names; else each event is a run, and starts and ends are paired.
+
+    An unclear end is a run of its own even if it names one: it must not replace what another event proves of that run.
+    """
     if event.kind is EventKind.MISSED:
         return f"missed:{event.key}"
+    if event.kind is EventKind.TAUGHT:
+        return str(event.extra[TAUGHT_RUN])
     if event.run is not None:
-        return NAMED + event.run
+        return (UNCLEAR_END + event.key) if event.outcome is RunOutcome.UNCLEAR else NAMED + event.run
     # Progress is no start: a run that was paired with it would seem to have taken a moment only.
     return (
         f"progress:{event.key}"
@@ -62,8 +69,24 @@ def run_key_of(event: Event) -> str:
     )
 
 
+def run_keys_of(event: Event) -> tuple[str, ...]:
+    """Return the keys of the runs that an event changes: its own, and for an unclear end the run that it names."""
+    own = run_key_of(event)
+    return (own, f"{NAMED}{event.run}") if own.startswith(UNCLEAR_END) else (own,)
+
+
+def end_unclear(run: Run, at: datetime) -> Run:
+    """Return the named run after an unclear end: it is not under way any more, and another event may still prove how it ended."""
+    run = replace(run, heard_at=max(run.heard_at, at))
+    is_open = run.outcome in (None, RunOutcome.OVERRUN)
+    return replace(run, outcome=RunOutcome.SUPERSEDED, overrun_at=None) if is_open else run
+
+
 def merge(run: Run, event: Event) -> Run:
-    """Return the run with one event added. Commutative and idempotent: the event that happened last decides."""
+    """Return the run with one event added. Commutative and idempotent.
+
+    The event that happened last decides; at the same moment, what an administrator taught.
+    """
     run = replace(run, heard_at=max(run.heard_at, event.occurred_at))
     outcome = outcome_of(event)
     if outcome is None:
@@ -73,7 +96,11 @@ def merge(run: Run, event: Event) -> Run:
     if event.kind is EventKind.MISSED:
         run = replace(run, started_at=event.occurred_at)
         event = replace(event, occurred_at=event.occurred_at - timedelta(seconds=event.metrics.get(EARLY_S, 0)))
-    if run.ended_at is not None and (run.ended_at, run.decided_by or "") >= (event.occurred_at, event.key):
+    if run.ended_at is not None and (
+        run.ended_at,
+        (run.decided_by or "").startswith(TAUGHT),
+        run.decided_by or "",
+    ) >= (event.occurred_at, event.kind is EventKind.TAUGHT, event.key):
         return run
     return replace(
         run,
@@ -83,6 +110,6 @@ def merge(run: Run, event: Event) -> Run:
         message=event.message,
         metrics=event.metrics,
         decided_by=event.key,
-        event_id=event.id,
+        event_id=str(event.extra.get(TAUGHT_EVENT, event.id)) if event.kind is EventKind.TAUGHT else event.id,
         overrun_at=None,
     )

@@ -6,11 +6,25 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Result, Row, Select, and_, case, exists, func, or_, select, text, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Result,
+    Row,
+    Select,
+    and_,
+    case,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    text,
+    tuple_,
+)
 
 from app.core.ids import first_id_at
 from app.domain.alert import AlertKind
-from app.domain.event import HABIT
+from app.domain.event import HABIT, READING, RunOutcome
 from app.domain.job import JobState
 from app.domain.mail_views import AlertView, DayCell, JobLine, Section, SummaryView, Totals
 from app.domain.matcher import all_match
@@ -23,10 +37,13 @@ from app.store.silences import current_silences
 from app.store.tables import agents, alerts, customers, events, job_days, jobs, messages, notices, runs
 from app.store.transactions import ReadTx
 
-LOG_TAIL = 4096  # characters of a log that a message may show
+LOG_TAIL = LOG_HEAD = 4096  # characters of a log that a message may show
 DAYS = 14
+_IS_TROUBLE = runs.c.outcome != literal_column(
+    "'success'"
+)  # the condition of an index, which SQLite wants to see in the query
 # How many jobs each section lists; the rest is counted. Nobody would read 100 000 lines.
-MOST = {"failed": 200, "missed": 200, "warning": 100, "recovered": 50, "new": 20, "ok": 100}
+MOST = {"failed": 200, "missed": 200, "unclear": 200, "warning": 100, "recovered": 50, "new": 20, "ok": 100}
 _ALERTS_WITH_JOBS = (
     select(
         alerts,
@@ -53,7 +70,11 @@ async def read_alert_views(tx: ReadTx, reported: Sequence[Notice]) -> dict[str, 
     found = {row.id: row for row in await tx.connection.execute(_ALERTS_WITH_JOBS.where(alerts.c.id.in_(alert_ids)))}
     # The events that the alerts rest on, with only the tail of their log: a log can be long.
     tail = func.substr(events.c.log, -LOG_TAIL) if tx.is_sqlite else func.right(events.c.log, LOG_TAIL)
-    columns = (events.c.id, events.c.run_id, events.c.metrics, events.c.occurred_at, events.c.extra, tail.label("tail"))
+    head = func.substr(events.c.log, 1, LOG_HEAD)
+    columns = (
+        *(events.c.id, events.c.run_id, events.c.metrics, events.c.occurred_at, events.c.extra),
+        *(tail.label("tail"), head.label("head")),
+    )
     query = select(*columns, runs.c.started_at, runs.c.ended_at).outerjoin(runs, runs.c.id == events.c.run_id)
     event_ids = {row.event_id for row in found.values() if row.event_id}
     rows: Result[Any] = await tx.connection.execute(query.where(events.c.id.in_(event_ids)))
@@ -105,21 +126,35 @@ def _alert_view(notice: Notice, row: Row[Any], evidence: Row[Any] | None, thread
         metrics=metrics,
         run_id=None if evidence is None else evidence.run_id,
         thread_id=thread_id,
+        log_head=evidence.head if evidence is not None and row.kind == AlertKind.UNCLEAR else None,
+        reading=None if evidence is None else _reading(evidence.extra),
         habit=None if evidence is None or expected_at is None else (evidence.extra or {}).get(HABIT),
         notice_due_at=notice.due_at,
     )
+
+
+def _reading(extra: Mapping[str, object] | None) -> Mapping[str, str] | None:
+    """Return the words and the rule by which the text was read; None if it was not read from words."""
+    reading = (extra or {}).get(READING)
+    return {name: str(text) for name, text in reading.items()} if isinstance(reading, Mapping) else None
 
 
 _FAILED = jobs.c.failures_in_row > 0
 # A missed job whose expectation an administrator dismissed later: it counts as its last run ended, or it would stay among the
 # missed jobs for ever.
 _EXCUSED = and_(jobs.c.state == JobState.MISSED, jobs.c.dismissed_at.is_not(None))
+_OPEN_UNCLEAR = and_(alerts.c.subject_id == jobs.c.id, alerts.c.kind == AlertKind.UNCLEAR, alerts.c.closed_at.is_(None))
+# Nobody knows how the newest run of such a job ended: it must not count as good, whatever its state was before.
+_UNCLEAR = exists().where(_OPEN_UNCLEAR)
 _STATES: Mapping[str, ColumnElement[bool]] = {
     "failed": _FAILED,
     "missed": and_(~_FAILED, jobs.c.state == JobState.MISSED, ~_EXCUSED),
-    "warning": and_(~_FAILED, or_(jobs.c.state == JobState.WARNING, and_(_EXCUSED, jobs.c.warnings_in_row > 0))),
-    "ok": and_(~_FAILED, or_(jobs.c.state == JobState.OK, and_(_EXCUSED, jobs.c.warnings_in_row == 0))),
-    "new": and_(~_FAILED, jobs.c.state == JobState.NEW),
+    "unclear": and_(~_FAILED, or_(jobs.c.state != JobState.MISSED, _EXCUSED), _UNCLEAR),
+    "warning": and_(
+        ~_FAILED, ~_UNCLEAR, or_(jobs.c.state == JobState.WARNING, and_(_EXCUSED, jobs.c.warnings_in_row > 0))
+    ),
+    "ok": and_(~_FAILED, ~_UNCLEAR, or_(jobs.c.state == JobState.OK, and_(_EXCUSED, jobs.c.warnings_in_row == 0))),
+    "new": and_(~_FAILED, ~_UNCLEAR, jobs.c.state == JobState.NEW),
 }
 
 
@@ -178,6 +213,7 @@ async def read_summary_view(
         jobs=counts.jobs or 0,
         failed=counts.failed or 0,
         missed=counts.missed or 0,
+        unclear=counts.unclear or 0,
         warnings=counts.warning or 0,
         ok=counts.ok or 0,
         new=counts.new or 0,
@@ -187,6 +223,9 @@ async def read_summary_view(
         undelivered=await tx.connection.scalar(undelivered) or 0,
         set_aside=await tx.connection.scalar(set_aside) or 0,
         totals=await _totals(tx, scope),
+        unclear_runs=await tx.connection.scalar(_unclear_runs(scope)) or 0,
+        unclear_texts=await tx.connection.scalar(_jobs(func.count()).join(alerts, _OPEN_UNCLEAR).where(scope.matches))
+        or 0,
         sections=await _sections(tx, scope, counts, await current_silences(tx, end)),
     )
 
@@ -217,6 +256,13 @@ def _job_counts(scope: SummaryScope) -> Select[Any]:
     return _jobs(func.count().label("jobs"), *sums).where(scope.matches)
 
 
+def _unclear_runs(scope: SummaryScope) -> Select[Any]:
+    """Return the query that counts the runs of the period of which nobody can tell how they ended."""
+    unclear = runs.c.outcome == RunOutcome.UNCLEAR, _IS_TROUBLE, runs.c.id >= first_id_at("run", scope.start)
+    ended = runs.c.ended_at >= scope.start, runs.c.ended_at < scope.end
+    return _jobs(func.count()).join(runs, runs.c.job_id == jobs.c.id).where(scope.matches, *unclear, *ended)
+
+
 def _jobs(*columns: Any) -> Select[Any]:  # noqa: ANN401  (whatever can be selected)
     return (
         select(*columns)
@@ -242,9 +288,11 @@ async def _sections(
         customers.c.name.label("customer"),
     )
     rows: dict[str, Sequence[Row[Any]]] = {}
-    for title in ("failed", "missed", "warning", "recovered", "new", "ok"):
+    text_of = select(alerts.c.message).where(_OPEN_UNCLEAR).order_by(alerts.c.id.desc()).limit(1).scalar_subquery()
+    for title in ("failed", "missed", "unclear", "warning", "recovered", "new", "ok"):
         condition = and_(_STATES["ok"], ~_EXCUSED, recovered) if title == "recovered" else _STATES[title]
-        listed = _jobs(*columns).where(scope.matches, condition)
+        shown = [*columns, text_of.label("unclear_text")] if title == "unclear" else columns
+        listed = _jobs(*shown).where(scope.matches, condition)
         listed = listed.order_by(jobs.c.failing_since, customers.c.name, agents.c.name, jobs.c.name).limit(MOST[title])
         rows[title] = (await tx.connection.execute(listed)).all()
     recovered_ids = {row.id for row in rows["recovered"]}
@@ -254,13 +302,13 @@ async def _sections(
     silenced: list[JobLine] = []
     for title, found in rows.items():
         lines = [_job_line(row, strips.get(row.id, {}), scope.today, silences) for row in found]
-        if title in ("failed", "missed", "warning"):
+        if title in ("failed", "missed", "unclear", "warning"):
             silenced += [line for line in lines if line.silenced_until]
             lines = [line for line in lines if not line.silenced_until]
         total = len(found) if title == "recovered" else int(getattr(counts, title) or 0)
         left_out = max(0, total - len(found) - (len(recovered_ids) if title == "ok" else 0))
         sections.append(Section(title, tuple(lines), left_out))
-    sections.insert(4, Section("silenced", tuple(silenced), 0))
+    sections.insert(5, Section("silenced", tuple(silenced), 0))
     return tuple(section for section in sections if section.lines or section.more)
 
 
@@ -286,7 +334,7 @@ def _job_line(row: Row[Any], cells: Mapping[date, DayCell], today: date, silence
         state=JobState.FAILED if row.failures_in_row else JobState(row.state),
         failing_since=row.failing_since,
         last_success_at=row.last_success_at,
-        last_message=row.last_message,
+        last_message=getattr(row, "unclear_text", row.last_message),
         silenced_until=max(ends, default=None),
         strip=tuple(cells.get(day, DayCell(day, 0, 0, 0, 0, 0, 0, 0, 0.0)) for day in days),
     )

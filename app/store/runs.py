@@ -23,7 +23,17 @@ MAX_NEARBY = 5_000  # ends, and starts, that are read at most; more lie in one s
 PAGE = 50
 WEEK_DAYS = 7
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
-SUMS = ("successes", "warnings", "failures", "cancelled", "missed", "bytes_processed", "bytes_stored", "duration_s")
+SUMS = (
+    "successes",
+    "warnings",
+    "failures",
+    "cancelled",
+    "unclear",
+    "missed",
+    "bytes_processed",
+    "bytes_stored",
+    "duration_s",
+)
 _CADENCE_COLUMNS = (
     "id",
     "customer_id",

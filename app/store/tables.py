@@ -110,7 +110,7 @@ events = Table(
     Column("key", String(200), nullable=False),
     Column(
         "kind", String(8), nullable=False, server_default="report"
-    ),  # report | missed | overrun | silent (the clock's)
+    ),  # report | taught | relay | missed, overrun, silent (the clock's)
     Column("state", String(10), nullable=False, server_default="new"),  # new | folded | set_aside
     Column("job", String(200)),
     Column("run", String(200)),
@@ -184,6 +184,7 @@ job_days = Table(
     Column("job_id", ID, ForeignKey("jobs.id"), primary_key=True),
     Column("day", Date, primary_key=True),  # in the customer's time zone
     *(Column(name, Integer, nullable=False) for name in ("successes", "warnings", "failures", "cancelled", "missed")),
+    Column("unclear", Integer, nullable=False, server_default="0"),
     Column("bytes_processed", BigInteger, nullable=False),
     Column("bytes_stored", BigInteger, nullable=False),
     Column("duration_s", Float, nullable=False),
@@ -210,11 +211,12 @@ alerts = Table(
     Column("opened_at", Utc, nullable=False),
     Column("last_at", Utc, nullable=False),
     Column("repeats", Integer, nullable=False),
+    Column("form", String(40), nullable=False, server_default=""),  # unclear only: which form of text it is about
     Column("acknowledged_at", Utc),
     Column("acknowledged_by", String(200)),
     Column("closed_at", Utc),
     Column("closed_reason", Text),
-    _partial("uq_alerts_open", "customer_id", "subject_id", "kind", where="closed_at IS NULL", unique=True),
+    _partial("uq_alerts_open", "customer_id", "subject_id", "kind", "form", where="closed_at IS NULL", unique=True),
     Index("ix_alerts_closed_at", "closed_at"),
     Index("ix_alerts_subject", "subject_id", "id"),
     Index("ix_alerts_agent", "agent_id", "id"),

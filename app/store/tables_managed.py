@@ -72,6 +72,7 @@ mail_rules = Table(
     Column("activity", String(12)),
     Column("job", String(200)),
     Column("agent", String(200)),
+    Column("taught_from", String(12)),  # the outcome that a text had of whose form this rule was made
     Column("created_at", Utc, nullable=False),
     Column("version", Integer, nullable=False, server_default="1"),
 )

@@ -65,7 +65,7 @@ def recovered(view: AlertView, at: datetime = NOW + 3 * DAY) -> AlertView:
 
 
 def strip_of(words: str) -> tuple[DayCell, ...]:
-    """Make a strip ending TODAY: o ok, w warning, f failed, m missed, l late, c cancelled, anything else no data."""
+    """Make a strip ending TODAY: o ok, w warning, f failed, m missed, l late, c cancelled, u unclear, anything else no data."""
     cells = []
     for place, rendered in enumerate(words):
         ran = rendered in "owfl"
@@ -80,6 +80,7 @@ def strip_of(words: str) -> tuple[DayCell, ...]:
                 bytes_processed=(12 * GIB + place * GIB // 10) * ran,
                 bytes_stored=GIB * ran,
                 duration_s=2460.0 * ran,
+                unclear=int(rendered == "u"),
             )
         )
     return tuple(cells)

@@ -65,6 +65,8 @@ async def test_an_empty_database_gets_keys_rules_a_route_and_a_schedule(database
         ("missed", 1, None),
         ("overrun", 1, None),
         ("agent_silent", 1, 48 * 3600),
+        ("clock_off", 1, None),
+        ("unclear", 1, None),
     }
     [recipient] = await rows(database, recipients)
     assert (recipient.name, recipient.transports) == ("admin", [{"transport": "file", "address": "admin@localhost"}])
@@ -80,7 +82,7 @@ async def test_a_second_start_changes_nothing_and_shows_no_key(database: Databas
     again = await start(database, tmp_path)
     assert (again.admin_key, again.enrol_key) == (None, None)
     assert await valid_hashes(database) == hashes(str(first.admin_key), str(first.enrol_key))
-    assert len(await rows(database, rules)) == 5
+    assert len(await rows(database, rules)) == 7
 
 
 async def test_many_processes_that_start_at_once_create_one_customer(database: Database, tmp_path: Path):

@@ -9,11 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.decide.fold import fold_job
-from app.domain.event import Activity, Event, EventKind, Phase, RunOutcome, Severity
+from app.domain.dedupe import taught_key
+from app.domain.event import TAUGHT_EVENT, TAUGHT_RUN, Activity, Event, EventKind, Phase, RunOutcome, Severity
 from app.domain.expectation import Expectation
 from app.domain.job import Job, history_order, recount
 from app.domain.pairing import LONGEST_PAIRED, NearbyRuns, pair_runs, span_to_pair
-from app.domain.run import NAMED, SINGLE_EVENT, Run, run_key_of
+from app.domain.run import NAMED, SINGLE_EVENT, Run, run_key_of, run_keys_of
 from tests.support.examples import examples
 
 T0 = datetime(2026, 11, 1, tzinfo=UTC)
@@ -34,7 +35,7 @@ def events_of_a_job(draw: st.DrawFn) -> list[Event]:
     made = []
     for number in range(draw(st.integers(1, 12))):
         at = T0 + timedelta(hours=draw(st.integers(0, 40)))
-        kind = draw(st.sampled_from(["started", "progress", "ended", "ended", "ended", "missed", "message"]))
+        kind = draw(st.sampled_from(["started", "progress", "ended", "ended", "ended", "missed", "message", "taught"]))
         run = draw(st.sampled_from([None, "a", "b", "c"]))
         base = Event(f"evt_{number:02}", "cus_1", "agt_1", f"key{number:02}", at, at, job="db", run=run)
         if kind == "missed":
@@ -43,12 +44,29 @@ def events_of_a_job(draw: st.DrawFn) -> list[Event]:
             )
         elif kind == "ended":
             outcome = draw(
-                st.sampled_from([RunOutcome.SUCCESS, RunOutcome.WARNING, RunOutcome.FAILURE, RunOutcome.CANCELLED])
+                st.sampled_from(
+                    [
+                        *(RunOutcome.SUCCESS, RunOutcome.WARNING, RunOutcome.FAILURE),
+                        *(RunOutcome.CANCELLED, RunOutcome.UNCLEAR, RunOutcome.UNCLEAR),
+                    ]
+                )
             )
             metrics = {"bytes_processed": float(draw(st.integers(0, 9)))}
             metrics |= draw(st.sampled_from([{}, {}, {"duration_s": 60.0}]))
             made.append(replace(base, phase=Phase.FINISHED, outcome=outcome, message=f"m{number}", metrics=metrics))
-        elif kind == "message":
+        elif kind == "taught" and (reports := [e for e in made if e.kind is EventKind.REPORT]):
+            explained = draw(st.sampled_from(reports))
+            outcome = draw(st.sampled_from([RunOutcome.SUCCESS, RunOutcome.FAILURE]))
+            extra = {TAUGHT_RUN: run_key_of(explained), TAUGHT_EVENT: explained.id}
+            taught = replace(
+                base,
+                kind=EventKind.TAUGHT,
+                key=taught_key(explained.id, T0 + timedelta(seconds=number)),
+                outcome=outcome,
+                extra=extra,
+            )
+            made.append(replace(taught, run=None, occurred_at=explained.occurred_at))
+        elif kind in ("message", "taught"):
             made.append(base)
         else:
             made.append(replace(base, phase=Phase(kind)))
@@ -65,7 +83,7 @@ class Memory:
 
     def fold(self, batch: Sequence[Event]) -> None:
         """Fold one batch and save the result."""
-        known = {key: self.runs[key] for key in map(run_key_of, batch) if key in self.runs}
+        known = {key: self.runs[key] for event in batch for key in run_keys_of(event) if key in self.runs}
         span = span_to_pair(self.job, known.values(), batch)
         nearby = None if span is None else self._nearby(*span)
         folded = fold_job(self.job, known, batch, "Europe/Berlin", nearby)

@@ -1,0 +1,86 @@
+"""The form of a text: what two messages of one kind have in common."""
+
+import re
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.domain.mail_rule import stars_of
+from app.domain.text_form import BODY_MOST, STARS_MOST, SUBJECT_MOST, form_of
+from tests.support.examples import examples
+
+SPACES = re.compile(r"\s+")
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("Backup of db07 finished with 3 warnings in 12 min 5 s", "Backup of db07 finished with * warnings in *"),
+        ("1,234.5 GB copied, 97 %", "* copied, *"),
+        ("Report for Thu, 26 Nov 2026 02:00:03", "Report for *"),
+        ("2026-11-26T02:00:03.123Z job_4711 done", "* job_* done"),
+        ("Sicherung am 26. November 2026 um 02:10 Uhr", "Sicherung am * um * Uhr"),
+        ("Le 3 août 2026 : 4 fichiers", "Le * fichiers"),
+        ("snapshot 8f3e2a1b of a1b2c3d4-0000-4444-8888-123456789abc", "snapshot * of *"),
+        ("backup20261126 ran", "backup* ran"),
+        ("3 marked as bad, 2 decrypted", "* marked as bad, * decrypted"),  # neither March nor December
+        ("0 errors, 0 B, 0 %, 00:00:00", "0 errors, 0 B, 0 %, *"),
+        ("10 errors", "* errors"),
+        ("several   spaces\nand lines", "several spaces and lines"),
+        ("", ""),
+    ],
+)
+def test_what_changes_each_time_becomes_a_star(text: str, form: str) -> None:
+    assert form_of(text).subject == form
+
+
+def test_a_zero_is_another_answer_than_a_number() -> None:
+    assert form_of("0 errors").key != form_of("3 errors").key
+
+
+def test_subject_and_body_both_count() -> None:
+    assert form_of("Cron", "all is quiet").key != form_of("Cron", "disk is odd").key
+
+
+WORDS = st.lists(
+    st.one_of(
+        st.sampled_from(
+            ["backup", "db07", "failed", "*", "0", "GB", "of", "Nov", "26", "Mon,", "deadbeef", "1,5", "*5*"]
+        ),
+        st.integers(0, 10**8).map(str),
+        st.datetimes().map(lambda at: at.strftime("%Y-%m-%d %H:%M")),
+        st.text(max_size=8),
+    ),
+    max_size=60,
+).map(" ".join)
+
+
+@settings(max_examples=examples(300), deadline=None)
+@given(WORDS, WORDS)
+def test_a_form_is_short_and_its_own_text_matches_it(subject: str, body: str) -> None:
+    form = form_of(subject, body)
+    assert len(form.subject) <= SUBJECT_MOST + 1
+    assert len(form.body) <= BODY_MOST + 1
+    assert max(form.subject.count("*"), form.body.count("*")) <= STARS_MOST + 1
+    for text, glob in ((subject, form.subject), (body, form.body)):
+        assert stars_of(SPACES.sub(" ", text).strip(), glob) is not None
+
+
+@settings(max_examples=examples(300), deadline=None)
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["backup", "of", "copied", "files"]), st.integers(1, 10**6), st.integers(1, 10**6)),
+        max_size=20,
+    )
+)
+def test_other_numbers_do_not_change_the_form(parts: list[tuple[str, int, int]]) -> None:
+    first = " ".join(f"{word} {number}" for word, number, _ in parts)
+    second = " ".join(f"{word} {number}" for word, _, number in parts)
+    assert form_of(first).key == form_of(second).key
+
+
+@settings(max_examples=examples(100), deadline=None)
+@given(st.text())
+def test_any_text_has_a_form(text: str) -> None:
+    assert form_of(text, text) == form_of(text, text)
