@@ -52,7 +52,7 @@ class MailRule:
     enabled: bool = True
     created_at: datetime | None = None  # None: not stored yet
     version: int = 1
-    taught_from: RunOutcome | None = None  # the outcome that a text had of whose form this rule was made; None: not taught
+    taught_from: RunOutcome | None = None  # the outcome of the text that it was taught from
 
     def read(self, text: ToolText) -> list[str] | None:
         """Return the texts that the `*` match, or None if the rule does not hold for this text. Case and kinds of space do not matter."""
