@@ -34,7 +34,7 @@ class AlertView:
     habit: str | None = None  # the learned times, in words, where nobody confirmed them
     log_head: str | None = None  # of an unclear text: the beginning of its body
     reading: Mapping[str, str] | None = (
-        None  # of an unclear text: the words and the rule that decided; None: its sender said so
+        None  # of an unclear text: the words and the rule that decided; None: its sender called it unclear
     )
     notice_due_at: datetime | None = None  # when the notice was due: the moment up to which "for 3 days" counts
 

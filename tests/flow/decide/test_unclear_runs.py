@@ -28,7 +28,7 @@ async def report(system: SystemUnderTest, outcome: str, message: str = "", hours
     await system.decide()
 
 
-async def told(system: SystemUnderTest) -> list[tuple[str, str]]:
+async def reported(system: SystemUnderTest) -> list[tuple[str, str]]:
     """Return the alert's kind and what of each notice, in order."""
     kinds = {row.id: row.kind for row in await system.rows(alerts)}
     return [(kinds[notice.alert_id], notice.what) for notice in await system.rows(notices)]
@@ -59,13 +59,13 @@ async def test_an_unclear_run_leaves_the_job_as_it_was(system: SystemUnderTest, 
         assert await tx.connection.scalar(select(func.sum(job_days.c.unclear))) == 1
 
 
-async def test_each_form_of_text_is_told_once(system: SystemUnderTest) -> None:
+async def test_each_form_of_text_is_reported_once(system: SystemUnderTest) -> None:
     await report(system, "unclear", ODD)
     await word(system)
     await report(system, "unclear", ODD.replace("3", "14"))
     await report(system, "unclear", ODDER)
     await report(system, "unclear", ODDER)
-    assert await told(system) == [("unclear", "opened")] * 2
+    assert await reported(system) == [("unclear", "opened")] * 2
     assert [(row.message, row.repeats) for row in await system.rows(alerts)] == [
         (ODD.replace("3", "14"), 1),
         (ODDER, 1),
@@ -85,7 +85,7 @@ async def test_a_proven_run_that_ends_later_answers_the_question(system: SystemU
     await report(system, outcome)
     closed = [row for row in await system.rows(alerts) if row.kind == "unclear"]
     assert [row.closed_reason for row in closed] == [f"a run that is clear followed, with outcome {outcome}"]
-    assert ("unclear", "recovered") in await told(system)
+    assert ("unclear", "recovered") in await reported(system)
 
 
 @pytest.mark.parametrize("outcome", ["cancelled", "unclear"])
