@@ -16,7 +16,7 @@ from app.domain.dedupe import OURS
 from app.domain.event import CLOCK_OFFSET_S, SENT_AT, Activity, Phase, RunOutcome, Severity
 from app.intake.clocks import EARLIEST
 from app.intake.parse import WireEvent
-from app.intake.sanitize import truncate_middle, truncate_text
+from app.intake.sanitize import strip_escapes, truncate_middle, truncate_text
 from programs.protocol import report as protocol
 
 MAX_NAME_LENGTH, MAX_MESSAGE_LENGTH = protocol.NAME_MOST, protocol.MESSAGE_MOST
@@ -54,7 +54,7 @@ def validate_name(value: str | None, field: str) -> str | None:
 
 def to_visible_line(text: str) -> str:
     """Return a text without line ends and invisible characters: a line end in a name could add a header to a mail's subject."""
-    return (text if text.isprintable() else _CONTROLS.sub(" ", _INVISIBLE.sub("", text))).strip()
+    return (text if text.isprintable() else _CONTROLS.sub(" ", _INVISIBLE.sub("", strip_escapes(text)))).strip()
 
 
 def validate_key(value: str | None) -> str | None:
@@ -136,6 +136,7 @@ def limit_message(value: str | None, flags: list[str]) -> str | None:
     """Return the message, shortened if it is too long."""
     if value is None:
         return None
+    value = strip_escapes(value)
     kept = truncate_text(value, MAX_MESSAGE_LENGTH)
     if len(kept) < len(value):
         flags.append("message_cut")
@@ -146,6 +147,7 @@ def limit_log(value: str | None, max_size: int, flags: list[str]) -> str | None:
     """Return the log, without its middle if it is larger than `max_size` bytes."""
     if value is None:
         return None
+    value = strip_escapes(value)
     kept = truncate_middle(value, max_size)
     if kept is not value:
         flags.append("log_cut")

@@ -1,10 +1,18 @@
-"""Shorten texts that are too long and replace characters that no database stores. A character is never split."""
+"""Shorten texts that are too long, take out what is for terminals, and replace characters that no database stores.
+
+A character is never split.
+"""
 
 import re
 from typing import Any
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _MAX_DEPTH = 50
+# Escape sequences of terminals (ECMA-48): colours, movements, titles of windows, character sets; and a CSI of one character.
+_ESCAPES = re.compile(
+    "\x1b(?:\\[[0-?]{0,64}[ -/]{0,8}[@-~]|\\][^\x07\x1b\n]{0,4096}(?:\x07|\x1b\\\\)?|[ -/]{1,3}[0-~]|[0-~])?"
+    "|\x9b[0-?]{0,64}[ -/]{0,8}[@-~]"
+)
 
 
 def truncate_text(text: str, max_bytes: int) -> str:
@@ -28,6 +36,11 @@ def truncate_middle(text: str, max_bytes: int) -> str:
     head = whole[: room // 3].decode(errors="ignore")
     tail = whole[len(whole) - (room - room // 3) :].decode(errors="ignore")
     return head + _omission_line(len(whole) - len(head.encode()) - len(tail.encode())) + tail
+
+
+def strip_escapes(text: str) -> str:
+    """Return a text without the escape sequences of terminals. Removing only the escape would leave `[31m`, and `mFAILED` is no word."""
+    return _ESCAPES.sub("", text) if "\x1b" in text or "\x9b" in text else text
 
 
 def _omission_line(omitted: int) -> str:

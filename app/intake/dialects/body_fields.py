@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 
 from app.intake.dialects.text_decoding import decode_text
 from app.intake.dialects.tool_request import ToolRequest
+from app.intake.sanitize import strip_escapes
 
 MAX_JSON_LENGTH = 4 * 1024 * 1024
 MAX_FORM_FIELDS, MAX_FORM_LENGTH = 100, 1024 * 1024
@@ -59,7 +60,7 @@ def _parse_multipart(content_type: str, body: bytes) -> dict[str, str]:
 def as_text(value: object) -> str | None:
     """Return a JSON value as text if it is a string that is not empty, or a number."""
     if isinstance(value, str):
-        return value or None
+        return strip_escapes(value) or None
     return str(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 

@@ -1,9 +1,14 @@
-"""Decode bytes to text, for tools that declare no character set or a wrong one. It never fails and never drops a byte silently."""
+"""Decode bytes to text, for tools that declare no character set or a wrong one. It never fails.
+
+No byte is dropped silently but those of terminals: colours and their kin would stand in mails, and hide a word from who reads it.
+"""
 
 import codecs
 import re
 from email.errors import HeaderParseError
 from email.header import decode_header
+
+from app.intake.sanitize import strip_escapes
 
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -17,7 +22,25 @@ _CHARSET = re.compile(r"charset\s*=\s*[\"']?([A-Za-z0-9._-]{1,40})", re.IGNORECA
 _SINGLE_BYTE = re.compile(
     r"(iso-?8859-?\d{1,2}|latin-?1|cp-?\d{3,4}|windows-?\d{4}|koi8-[ru]|mac-?roman)", re.IGNORECASE
 )
-_MULTIBYTE = re.compile(r"(utf-?16(le|be)?|shift[_-]?jis|euc-?(jp|kr)|gb(k|2312|18030)|big5)", re.IGNORECASE)
+_MULTIBYTE = re.compile(
+    r"(utf[_-]?16([_-]?[lb]e)?|shift[_-]jis(x0213|[_-]2004)|euc[_-]jp|euc[_-]jis[_-]2004|gb18030|big5hkscs|johab)",
+    re.IGNORECASE,
+)
+# Seven-bit sets that change between their parts by an escape: each byte is ASCII, so they would pass for UTF-8.
+_ISO_2022 = re.compile(rb"\x1b\$[@AB(]|\x1b\([IJ]")
+_ISO_2022_NAMES = (
+    "iso2022_jp",
+    "iso2022_kr",
+    "iso2022_jp_1",
+    "iso2022_jp_2",
+    "iso2022_jp_2004",
+    "iso2022_jp_3",
+    "iso2022_jp_ext",
+)
+# Names that Python does not know, and sets whose superset senders mean: https://encoding.spec.whatwg.org/#names-and-labels
+_OTHER_NAMES = {"windows-31j": "cp932", "x-sjis": "cp932", "x-euc-jp": "euc_jp", "x-gbk": "gb18030", "x-x-big5": "big5"}
+_SUPERSETS = {"gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "euc_kr": "cp949", "big5": "big5hkscs"}
+_ANY_JAPANESE = "iso2022_jp_2"
 
 
 def decode_text(data: bytes, content_type: str = "") -> str:
@@ -25,23 +48,36 @@ def decode_text(data: bytes, content_type: str = "") -> str:
 
     UTF-8 comes before the declared set: tools declare wrong ones, and text in another set is hardly ever valid UTF-8.
     """
-    declared = _declared_charset(content_type)
+    return strip_escapes(_decode(data, _declared_charset(content_type)))
+
+
+def _decode(data: bytes, declared: str | None) -> str:
     if multibyte := _multibyte_charset(data, declared):
         return data.decode(multibyte, "replace").removeprefix("\ufeff")
     other = declared if declared and (_SINGLE_BYTE.fullmatch(declared) or _MULTIBYTE.fullmatch(declared)) else None
+    if declared in _ISO_2022_NAMES or (data.isascii() and _ISO_2022.search(data)):
+        return data.decode(declared if declared in _ISO_2022_NAMES else _ANY_JAPANESE, "replace")
     try:
         return data.decode("utf-8")
     except UnicodeDecodeError as wrong:
         is_truncated = (
             wrong.reason == "unexpected end of data"
         )  # within its last character, as in logs with a byte limit
-        if is_truncated and (other is None or not data[: wrong.start].isascii()):
+        if is_truncated and not data[: wrong.start].isascii():
             return data.decode("utf-8", "replace")
     if other:
         return data.decode(other, "replace")
-    lenient = data.decode("utf-8", "replace")
-    # A few wrong bytes in UTF-8 are a file name in an old encoding; with many, the whole text has another encoding.
-    return lenient if lenient.count("\ufffd") * 50 < len(lenient) else data.decode("cp1252", "replace")
+    return "".join(map(_decode_line, data.splitlines(keepends=True)))
+
+
+def _decode_line(line: bytes) -> str:
+    """Decode a line by itself: a log in UTF-8 may have lines of an old program, and one in Latin-1 has few letters that show it."""
+    try:
+        return line.decode("utf-8")
+    except UnicodeDecodeError:
+        lenient = line.decode("utf-8", "replace")
+    # A line that also has valid UTF-8 holds a file name in an old encoding.
+    return lenient if any(char > "\x7f" and char != "\ufffd" for char in lenient) else line.decode("cp1252", "replace")
 
 
 def decode_header_value(value: str) -> str:
@@ -79,10 +115,12 @@ def _declared_charset(content_type: str) -> str | None:
     found = _CHARSET.search(content_type)
     if found is None:
         return None
+    name = found[1].lower()
     try:
-        return codecs.lookup(found[1]).name
+        name = codecs.lookup(_OTHER_NAMES.get(name, name)).name
     except LookupError:
         return None
+    return _SUPERSETS.get(name, name)
 
 
 def _is_unmarked_utf16(data: bytes) -> bool:
