@@ -8,7 +8,16 @@ from app.context import AppContext
 from app.core.errors import NotAllowed
 from app.domain.event import Activity
 from app.http.auth import Caller
-from app.http.tools.receive import Tool, authenticate, header_key, path_parts, read_body, store_body, tool_request
+from app.http.tools.receive import (
+    ANY_METHOD,
+    Tool,
+    authenticate,
+    header_key,
+    path_parts,
+    read_body,
+    store_body,
+    tool_request,
+)
 from app.intake.accept import run_dialect
 from app.intake.dialects import alertmanager
 from app.intake.dialects.alertmanager import FindPast, PastAlert
@@ -51,7 +60,4 @@ async def _past_of(request: Request, caller: Caller, message: ToolRequest) -> Fi
     return find
 
 
-ROUTES = [
-    Route(path, receive_alerts, methods=["GET", "HEAD", "POST", "PUT", "PATCH"])
-    for path in (_PATH, _PATH + "/{rest:path}")
-]
+ROUTES = [Route(path, receive_alerts, methods=list(ANY_METHOD)) for path in (_PATH, _PATH + "/{rest:path}")]

@@ -18,7 +18,7 @@ from app.context import AppContext
 from app.core.errors import NotAllowed, TocsinError
 from app.core.log import log
 from app.http.auth import Caller
-from app.http.tools.receive import Tool, authenticate, path_parts, store_signal
+from app.http.tools.receive import ANY_METHOD, Tool, authenticate, path_parts, store_signal
 from app.intake.accept import Intake
 from app.intake.dialects import healthchecks
 from app.intake.dialects.make_event import limit_name
@@ -112,6 +112,6 @@ def _text(status: int, text: str, **headers: str) -> Response:
 
 
 ROUTES = [
-    Route(path, receive_signal, methods=["GET", "HEAD", "POST"])
+    Route(path, receive_signal, methods=list(ANY_METHOD))
     for path in ("/ping/{rest:path}", "/in/healthchecks/{rest:path}", "/{key:key}", "/{key:key}/{rest:path}")
 ]

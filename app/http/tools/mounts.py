@@ -17,7 +17,7 @@ from starlette.routing import BaseRoute, Route
 from app.core.errors import NotAllowed
 from app.http.auth import Caller
 from app.http.tools import alertmanager, cloudevents, healthchecks, ntfy, zabbix
-from app.http.tools.receive import Tool, authenticate, header_key, path_parts, store_report, store_signal
+from app.http.tools.receive import ANY_METHOD, Tool, authenticate, header_key, path_parts, store_report, store_signal
 from app.intake.accept import IntakeResult
 from app.intake.dialects import (
     apprise,
@@ -169,7 +169,7 @@ def _generic(tool: Tool, store: Callable[[Request, Tool, Caller, Sequence[str]],
     return Mount(
         tool,
         (path, path + "/{rest:path}"),
-        ("GET", "HEAD", "POST", "PUT", "PATCH"),
+        ANY_METHOD,
         _first_part_or_header(path),
         store,
         accepted=_json(200, {"ok": True}),
@@ -177,7 +177,6 @@ def _generic(tool: Tool, store: Callable[[Request, Tool, Caller, Sequence[str]],
     )
 
 
-_PING = ("GET", "HEAD", "POST")
 _GOTIFY_REFUSED = {
     "error": "Unauthorized",
     "errorCode": 401,
@@ -190,7 +189,7 @@ MOUNTS: tuple[Mount, ...] = (
     Mount(
         Tool(uptime_kuma.TOOL, uptime_kuma.read),
         ("/api/push/{rest:path}", "/in/uptime-kuma/{rest:path}"),
-        ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"),
+        (*ANY_METHOD, "DELETE"),  # as Uptime Kuma itself
         _first_part("/api/push", "/in/uptime-kuma"),
         store_signal,
         accepted=_kuma_json(200, b'{"ok":true}'),
@@ -199,7 +198,7 @@ MOUNTS: tuple[Mount, ...] = (
     Mount(
         Tool(cronitor.TOOL, cronitor.read),
         ("/p/{rest:path}", "/in/cronitor/{rest:path}"),
-        _PING,
+        ANY_METHOD,
         _cronitor_key,
         store_signal,
         accepted=_text(200, "OK"),
@@ -209,7 +208,7 @@ MOUNTS: tuple[Mount, ...] = (
     Mount(
         Tool(cronhub.TOOL, cronhub.read),
         ("/start/{rest:path}", "/finish/{rest:path}", "/fail/{rest:path}", "/in/cronhub/{rest:path}"),
-        _PING,
+        ANY_METHOD,
         _cronhub_key,
         store_signal,
         accepted=_text(200, "OK"),
@@ -218,7 +217,7 @@ MOUNTS: tuple[Mount, ...] = (
     Mount(
         Tool(sentry_cron.TOOL, sentry_cron.read),
         ("/api/{project}/cron/{monitor}/{key}", "/api/{project}/cron/{monitor}/{key}/"),
-        ("GET", "POST", "PUT"),
+        ANY_METHOD,
         _sentry_key,
         store_signal,
         accepted=lambda: Response("{}", 202, media_type="application/json"),
@@ -261,7 +260,7 @@ MOUNTS: tuple[Mount, ...] = (
         Mount(
             _GOTIFY,
             paths,
-            ("POST",),
+            ("POST", "PUT"),
             find_key,
             store_report,
             accepted=_gotify_message,

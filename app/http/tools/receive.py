@@ -18,6 +18,8 @@ from app.intake.body import read_tool_body
 from app.intake.dialects.tool_request import Dialect, ToolRequest
 
 QUERY_MOST = 100
+# Of a ping, the method says nothing, and the services that take pings look at none: `curl -T log` is a PUT.
+ANY_METHOD = ("GET", "HEAD", "POST", "PUT", "PATCH")
 _KINDS = frozenset({KeyKind.ENROL, KeyKind.AGENT})
 
 

@@ -28,7 +28,7 @@ def read_message(
 
     A text of several lines under a stated outcome is a log: only lines that a known tool writes count against it.
     """
-    names = [name for name in (job, request.job) if name]
+    names = [*request.names_in(title, text), *(name for name in (job, request.job, request.agent) if name)]
     by_field = None if stated is None else Reading(Meaning(stated), stated, STATUS_FIELD)
     is_log = by_field is not None and "\n" in text.strip()
     if (found := _BORGMATIC.fullmatch(title.strip())) is not None:

@@ -45,7 +45,11 @@ def _make_event(request: ToolRequest, pushed: Mapping[str, Any]) -> WireEvent:
     value = as_text(pushed["value"]) or ""
     host, item = as_text(pushed.get("host")), as_text(pushed.get("key")) or as_text(pushed.get("itemid"))
     meaning = _VALUES.get(value.strip().lower())
-    reading = read_words(value) if meaning is None else Reading(meaning, value.strip(), STATUS_FIELD)
+    reading = (
+        read_words(value, names=request.names_in(value))
+        if meaning is None
+        else Reading(meaning, value.strip(), STATUS_FIELD)
+    )
     return make_event(
         TOOL,
         agent=host,

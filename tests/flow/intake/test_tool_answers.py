@@ -196,7 +196,7 @@ async def test_a_cloudevent_that_is_none_is_refused_and_kept(api: Api):
     answer = await api.client.post(f"/in/cloudevents/{ENROL_KEY}", json={"specversion": "1.0", "id": "1"})
     assert answer.status_code == 400
     (event,) = await api.items("/v1/events")
-    assert (event["outcome"], event["activity"]) == ("warning", "other")
+    assert (event["outcome"], event["activity"]) == ("unclear", "other")
 
 
 async def test_a_program_s_output_that_is_too_long_is_cut_and_its_exit_code_is_heard(api: Api):
@@ -205,3 +205,43 @@ async def test_a_program_s_output_that_is_too_long_is_cut_and_its_exit_code_is_h
     assert answer.is_success
     (event,) = await api.items("/v1/events")
     assert (event["outcome"], event["message"]) == ("failure", "repository is full")
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "/ping/{}/fail",
+        "/{}/fail",
+        "/in/healthchecks/{}/fail",
+        "/p/{}/nightly?state=fail",
+        "/fail/{}",
+        "/api/push/{}?status=down",
+    ],
+)
+async def test_a_ping_may_come_in_any_method(api: Api, method: str, address: str):
+    """The services that take pings look at no method; `curl -T log` sends a PUT."""
+    assert (await api.client.request(method, address.format(ENROL_KEY), content=b"disk full")).is_success
+    assert [event["outcome"] for event in await api.items("/v1/events")] == ["failure"]
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "//ping/{}/fail",
+        "/ping//{}/fail",
+        "///in//healthchecks/{}//fail",
+        "//api/push/{}?status=down",
+        "//in/ntfy/{}/photos?title=failed",
+        "//message?token={}&title=failed",
+    ],
+)
+async def test_a_double_slash_in_an_address_counts_as_one(api: Api, address: str):
+    assert (await api.client.request("PUT", "http://tocsin" + address.format(ENROL_KEY), content=b"")).is_success
+    assert [event["outcome"] for event in await api.items("/v1/events")] == ["failure"]
+
+
+async def test_a_double_slash_before_our_own_paths_counts_as_one(api: Api):
+    sent = {"agent": "sql01", "job": "nightly", "outcome": "failure"}
+    assert (await api.ask("POST", "http://tocsin//v1/events", key=ENROL_KEY, json=sent)).status_code == 202
+    assert [event["job"] for event in await api.items("http://tocsin//v1//events")] == ["nightly"]
