@@ -147,12 +147,42 @@ def is_term(word: str) -> bool:
     return word in _index().pieces or bool(entries_at(word))
 
 
-def match_at(tokens: Sequence[Token], start: int) -> Iterator[Match]:
-    """Yield the terms that begin at a token."""
-    for entry in entries_at(tokens[start].text):
+@dataclass(frozen=True, slots=True)
+class _Beginnings:
+    """The terms that begin with a word: those of one word, those whose second piece is a plain word, by it, and the others."""
+
+    single: tuple[Entry, ...]
+    by_second: Mapping[str, tuple[Entry, ...]]
+    other: tuple[Entry, ...]
+
+
+@lru_cache(maxsize=32768)
+def _beginnings(word: str) -> _Beginnings | None:
+    entries = entries_at(word)
+    if not entries:
+        return None
+    by_second: dict[str, tuple[Entry, ...]] = {}
+    other: list[Entry] = []
+    for entry in entries:
+        if len(entry.pieces) > 1 and entry.pieces[1] != GAP and "*" not in entry.pieces[1]:
+            by_second[entry.pieces[1]] = (*by_second.get(entry.pieces[1], ()), entry)
+        elif len(entry.pieces) > 1:
+            other.append(entry)
+    return _Beginnings(tuple(entry for entry in entries if len(entry.pieces) == 1), by_second, tuple(other))
+
+
+def match_at(tokens: Sequence[Token], start: int) -> list[Match]:
+    """Return the terms that begin at a token."""
+    beginnings = _beginnings(tokens[start].text)
+    if beginnings is None:
+        return []
+    found = [Match(entry, (start,), start + 1) for entry in beginnings.single]
+    behind = tokens[start + 1].text if start + 1 < len(tokens) else ""
+    for entry in (*beginnings.by_second.get(behind, ()), *beginnings.other):
         positions = _match_rest(entry.pieces, tokens, start)
         if positions:
-            yield Match(entry, positions, positions[-1] + 1)
+            found.append(Match(entry, positions, positions[-1] + 1))
+    return found
 
 
 def _match_rest(pieces: Sequence[str], tokens: Sequence[Token], start: int) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """Choose the lines of a body that are read: all of a short one; of a long one its ends, and each line with a word of trouble."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -11,9 +11,9 @@ from app.intake.language.tokens import CJK
 from app.intake.language.words_file import TermMeaning as T
 
 MAX_TEXT = 4 * 1024 * 1024  # characters of a body that are looked at
-_MAX_LINE = 1000  # a longer line is read in parts
+_MAX_LINE, _MAX_LINE_OF_LONG_TEXT = 1000, 250  # a longer line is read in parts
 _SHORT_LINES, _SHORT_TEXT = 40, 4000
-_HEAD, _TAIL, _MAX_HITS, _MAX_VERDICTS = 6, 12, 150, 5
+_HEAD, _TAIL, _MAX_HITS, _MAX_VERDICTS = 5, 10, 120, 4
 _MAX_KNOWN_HARMLESS = 50_000
 _TROUBLE = (
     T.NOT_DONE,
@@ -47,14 +47,15 @@ class ChosenLines:
 
 def choose_lines(body: str) -> ChosenLines:
     """Return the lines of a body that are read. Lines quoted from another mail, and a signature, are left out."""
-    lines = list(_own_lines(body[:MAX_TEXT]))
     complete = len(body) <= MAX_TEXT
+    lines = _own_lines(body[:MAX_TEXT])
     if len(lines) <= _SHORT_LINES and len(body) <= _SHORT_TEXT:
         return ChosenLines(lines, complete)
-    tokens = [_rough_tokens(line) for line in lines]
-    unique = set[bytes]().union(*tokens)
-    trouble = _hits(unique, _TROUBLE)
-    numbers = [number for number, words in enumerate(tokens) if not trouble.isdisjoint(words)]
+    lines = _cut(lines, _MAX_LINE_OF_LONG_TEXT)
+    words = _rough_words(lines)
+    unique = set[bytes]().union(*words)
+    trouble, verdicts = _hits(unique, _TROUBLE), _hits(unique, _VERDICT)
+    numbers = [number for number, one in enumerate(words) if not trouble.isdisjoint(one)]
     if not body.isascii() and _CJK.search(body):
         pattern = run_on_anchors(_TROUBLE)
         numbers += [number for number, line in enumerate(lines) if pattern.search(line)]
@@ -67,33 +68,41 @@ def choose_lines(body: str) -> ChosenLines:
             if len(seen) > _HEAD + _TAIL + _MAX_HITS:
                 complete = False
                 break
-    verdicts = _hits(unique, _VERDICT)
-    with_verdict = (number for number in range(len(lines) - 1, -1, -1) if not verdicts.isdisjoint(tokens[number]))
+    with_verdict = (number for number in range(len(lines) - 1, -1, -1) if not verdicts.isdisjoint(words[number]))
     chosen.update(number for number, _ in zip(with_verdict, range(_MAX_VERDICTS), strict=False))
     return ChosenLines([lines[number] for number in sorted(chosen)], complete)
 
 
-def _own_lines(body: str) -> Iterator[str]:
-    lines = body.split("\n")
-    for number, line in enumerate(lines):
-        if line[:1] in {">", "|"} and line[1:2] in {" ", ">", ""}:
-            continue
-        if line.rstrip("\r") == "-- " and len(lines) - number < _TAIL:
-            return
-        if len(line) <= _MAX_LINE:
-            if line and not line.isspace():
-                yield line
-            continue
-        for start in range(0, len(line), _MAX_LINE):
-            yield line[start : start + _MAX_LINE]
+def _own_lines(body: str) -> list[str]:
+    signature = body.rfind("\n-- \n")
+    if signature >= 0 and body.count("\n", signature) < _TAIL:
+        body = body[:signature]
+    lines = [line for line in body.split("\n") if line and not line.isspace()]
+    if ">" in body:
+        lines = [line for line in lines if not line.startswith(("> ", ">>")) and line.strip() != ">"]
+    return _cut(lines, _MAX_LINE)
 
 
-def _rough_tokens(line: str) -> list[bytes]:
-    plain = line.lower().encode("utf-8", "replace").translate(_AROUND_WORDS)
-    words = plain.split()
-    if b". " in plain or (words and words[-1][-1:] == b"."):
-        words += [word.rstrip(b".") for word in words if word[-1:] == b"."]
-    return words
+def _cut(lines: list[str], most: int) -> list[str]:
+    """Return the lines with those that are too long cut, at the end of a sentence or between words where there is one."""
+    if max(map(len, lines), default=0) <= most:
+        return lines
+    parts: list[str] = []
+    for line in lines:
+        rest = line
+        while len(rest) > most:
+            at = max(rest.rfind(". ", most // 2, most), rest.rfind(", ", most // 2, most)) + 1
+            at = at or rest.rfind(" ", most // 2, most) + 1 or most
+            parts.append(rest[:at])
+            rest = rest[at:]
+        parts.append(rest)
+    return parts
+
+
+def _rough_words(lines: list[str]) -> list[list[bytes]]:
+    plain = "\n".join(lines).lower().encode("utf-8", "replace").translate(_AROUND_WORDS)
+    plain = plain.replace(b". ", b" ").replace(b".\n", b"\n").removesuffix(b".")
+    return [line.split() for line in plain.split(b"\n")]
 
 
 @cache

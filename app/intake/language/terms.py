@@ -78,7 +78,7 @@ def _matches(tokens: Sequence[Token], at: int, *, with_typos: bool) -> list[Matc
     token = tokens[at]
     if token.kind not in _READABLE:
         return []
-    found = list(match_at(tokens, at))
+    found = match_at(tokens, at)
     if not found and with_typos and token.kind is TokenKind.WORD:
         found = [Match(entry, (at,), at + 1, guessed=True) for entry in find_typo(token.text)]
     if not found and at + 1 < len(tokens) and tokens[at + 1].text == "cut":
