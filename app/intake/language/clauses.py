@@ -22,7 +22,7 @@ _VALUE = frozenset((":", "=", "："))
 _COMMA = frozenset(",、，/+&")
 _LIST_COMMA = frozenset(",，、&")
 _BAD = frozenset((T.FAILED, T.NOT_DONE, T.WARNED, T.CANCELLED, T.STOPPED, T.TROUBLE, T.EXCEPT, T.STALE))
-_DONE = frozenset((T.SUCCEEDED, T.ENDED, T.RUNNING, T.FIXED, T.EXPECTED))
+_DONE = frozenset((T.OTHER_WORK, T.SUCCEEDED, T.ENDED, T.RUNNING, T.FIXED, T.EXPECTED))
 _STRONG = _BAD | _DONE
 _NEGATIONS = frozenset((T.NOT, T.NONE, T.NOT_BACK, T.NOT_BOTH, T.ABSENT))
 
@@ -114,8 +114,12 @@ def _read_clause(clause: _Clause) -> Iterator[tuple[Finding, str]]:
             yield found
     yield from _read_bare_negations(items, negations, context)
     for item in items:
-        if item.kind is TokenKind.COUNTS and len(item.numbers) == 2 and item.numbers[0] == item.numbers[1]:  # noqa: PLR2004
-            yield Finding.COMPLETE, f"count: {item.text}"
+        if item.kind is TokenKind.COUNTS and len(item.numbers) == 2:  # noqa: PLR2004  (n of m)
+            counted = any(count.text == item.text for count in counts.values())
+            if item.numbers[0] == item.numbers[1]:
+                yield Finding.COMPLETE, f"count: {item.text}"
+            elif not counted:
+                yield Finding.DOUBT, f"count: {item.text} of something unknown"
 
 
 _CONTEXT_ONLY = frozenset(
@@ -222,17 +226,25 @@ class _Negation:
 def _negations(items: Sequence[Item], counts: Mapping[int, Count]) -> dict[int, _Negation]:
     """Return which negation covers a position; for a negation that covers nothing, its own position with a count of 0."""
     covered: dict[int, _Negation] = {}
+    values = {count.place for count in counts.values()}
     for at, item in enumerate(items):
-        if item.meaning not in _NEGATIONS or _is_value(items, at):
+        if item.meaning not in _NEGATIONS or at in values or _is_value(items, at):
             continue
         targets = _targets(items, at)
         for target in targets:
             # Two negations are one, as in most languages ("no hay ningún error"): they never cancel each other out.
-            if items[target].meaning is not T.STALE or (item.meaning in (T.NOT, T.NONE) and target - at <= _NEAR_STALE):
+            if items[target].meaning is not T.STALE or _denies_staleness(items, at, target):
                 covered.setdefault(target, _Negation(1, item.rule))
         if not targets:
             covered[at] = _Negation(0, item.rule)
     return {at: negation for at, negation in covered.items() if at not in counts or counts[at].number > 0}
+
+
+def _denies_staleness(items: Sequence[Item], at: int, target: int) -> bool:
+    """Return whether a negation says that nothing is stale: "not overdue" does, "no copy for two weeks" does not."""
+    if items[at].meaning is T.NONE:
+        return True
+    return items[at].meaning is T.NOT and not any(item.meaning is T.GOOD for item in items[at:target])
 
 
 def _targets(items: Sequence[Item], at: int) -> list[int]:
@@ -245,9 +257,14 @@ def _targets(items: Sequence[Item], at: int) -> list[int]:
     if item.meaning is T.NOT_BACK or language in _VERB_LAST:
         return backward
     if language == _VERB_BEFORE and item.meaning is T.ABSENT:
-        return _forward(items, at)
-    if item.meaning is T.ABSENT and backward and items[backward[0]].meaning in _BAD and at - backward[0] <= _NEAR:
-        return backward
+        return _forward(items, at) or backward
+    if item.meaning is T.ABSENT and backward:
+        # "no faults found", but "broken and not readable": a verb is denied only by what stands right behind it.
+        near = 1 if items[backward[0]].meaning is T.FAILED else _NEAR
+        if items[backward[0]].meaning in _BAD and at - backward[0] <= near:
+            return backward
+        if items[backward[0]].meaning in _BAD:
+            return _forward(items, at)
     forward = _forward(items, at)
     return forward if any(items[one].meaning in _STRONG for one in forward) else backward or forward
 
@@ -256,7 +273,6 @@ _COUNTED = _STRONG | {T.GOOD}
 _VERB_LAST = frozenset(("ja", "tr"))
 _VERB_BEFORE = "zh"
 _NEAR = 2
-_NEAR_STALE = 5
 
 
 def _is_value(items: Sequence[Item], at: int) -> bool:
@@ -265,7 +281,7 @@ def _is_value(items: Sequence[Item], at: int) -> bool:
     if not after or at == 0 or items[at - 1].text not in _VALUE:
         return False
     # "Personnel: absent" is a verdict, "errors: absent" a count.
-    return items[at].meaning is not T.ABSENT or (at > 1 and items[at - 2].meaning in _COUNTED)
+    return items[at].meaning is not T.ABSENT or any(item.meaning in _COUNTED for item in items[: at - 1])
 
 
 def _forward(items: Sequence[Item], at: int) -> list[int]:
@@ -329,7 +345,7 @@ def _read_term(
 
 
 _PLAIN = {T.ENDED: Finding.ENDED, T.RUNNING: Finding.STARTED, T.FIXED: Finding.FIXED, T.STALE: Finding.STALE}
-_NEGATED = {T.ENDED: Finding.FAILED, T.RUNNING: Finding.FAILED, T.FIXED: Finding.FAILED}
+_NEGATED = {T.OTHER_WORK: Finding.FAILED, T.ENDED: Finding.FAILED, T.RUNNING: Finding.FAILED, T.FIXED: Finding.FAILED}
 _ASSERTED = {
     T.FAILED: Finding.FAILED,
     T.NOT_DONE: Finding.FAILED,
@@ -379,17 +395,18 @@ def _read_good(term: _Term, context: _Context) -> Finding | None:
 
 
 def _read_good_count(term: _Term, count: Count, context: _Context) -> Finding | None:
-    if count.percent and count.number > 0:
-        if term.meaning is T.GOOD:
-            return Finding.MADE
-        return Finding.STARTED if count.number < 100 else Finding.SUCCEEDED  # noqa: PLR2004  (per cent)
+    is_noun = term.meaning is T.GOOD
+    if count.percent and (count.number > 0 or is_noun):
+        done = Finding.SUCCEEDED if count.number >= 100 else Finding.STARTED  # noqa: PLR2004  (per cent)
+        return Finding.MADE if is_noun else done
     is_part = count.total is not None and count.number < count.total
     if is_part and (count.ordinal or (T.RUNNING in context.meanings and count.number > 0)):
         return Finding.STARTED
     if count.number == 0 and not term.negated:
-        return Finding.FAILED if is_part else Finding.NOTHING_DONE
+        nothing = Finding.NOTHING_MADE if is_noun else Finding.NOTHING_DONE
+        return Finding.FAILED if is_part else nothing
     if is_part:
-        return Finding.FAILED if term.meaning is T.SUCCEEDED else Finding.MADE
+        return Finding.MADE if is_noun else Finding.FAILED
     return None
 
 

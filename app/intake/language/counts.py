@@ -8,6 +8,7 @@ from app.intake.language.tokens import TokenKind
 from app.intake.language.words_file import TermMeaning as T
 
 _REACH = 4
+_ENGLISH_OF = "en: of"
 _TOTAL_FIRST = frozenset(("ja", "zh", "tr"))  # 7個中3個, 5 işten 3'ü: three of five
 STRONG = frozenset(
     (T.FAILED, T.NOT_DONE, T.WARNED, T.CANCELLED, T.STOPPED, T.TROUBLE, T.SUCCEEDED, T.ENDED, T.RUNNING, T.EXPECTED)
@@ -30,6 +31,7 @@ class Count:
     text: str
     percent: bool = False
     ordinal: bool = False  # "tape 1 of 3": the first, not one
+    place: int = -1  # of the number among the items
 
 
 def join_ratios(items: Sequence[Item]) -> list[Item]:
@@ -61,19 +63,35 @@ def join_ratios(items: Sequence[Item]) -> list[Item]:
             joined.append(items[at + 1])
             at += 3
             continue
+        if (
+            item.text == "["
+            and at + 1 < len(items)
+            and items[at + 1].text == "]"
+            and joined
+            and joined[-1].text in _VALUE
+        ):
+            joined.append(
+                Item(TokenKind.NUMBER, "[]", None, "", (0,), "", item.start, items[at + 1].spaced)
+            )  # JSON's empty list
+            at += 2
+            continue
         joined.append(item)
         at += 1
     return joined
 
 
 def _of_position(items: Sequence[Item], at: int) -> int | None:
-    """Return where the `of` behind a number stands; a counter word may be between (7 個 中 3 個)."""
+    """Return where the `of` behind a number stands; a counter or a noun may be between (7 個 中 3 個, "2 cartelle su 30")."""
     for there in (at + 1, at + 2):
         if there + 1 >= len(items):
             return None
-        if items[there].meaning is T.OF:
-            return there
-        if items[there].kind is not TokenKind.CJK or items[there].meaning in STRONG:
+        item = items[there]
+        if item.meaning is T.OF:
+            direct = there == at + 1 or item.rule != _ENGLISH_OF  # "2 snapshots of 5 machines" is no share
+            return there if direct else None
+        if item.kind is TokenKind.CJK and item.meaning not in STRONG:
+            continue
+        if item.kind is not TokenKind.WORD or item.meaning not in (None, T.GOOD):
             return None
     return None
 
@@ -144,10 +162,19 @@ def _after(items: Sequence[Item], at: int) -> int | None:
     for there in range(at + 1, min(len(items), at + 2 + _REACH)):
         item = items[there]
         if _is_count(item):
-            last = there + 1 >= len(items) or items[there + 1].kind is TokenKind.MARK
+            behind = items[there + 1] if there + 1 < len(items) else None
+            if items[at].meaning is T.GOOD and behind is not None and behind.kind is TokenKind.WORD:
+                return None  # "Files: 0 new": the new ones are counted, not the files
+            last = behind is None or behind.kind is not TokenKind.WORD or item.kind is TokenKind.COUNTS
             return there if value or there == at + 1 or last else None
         if item.text in _VALUE:
             value = True
+        elif (
+            item.meaning is T.NONE
+            and items[at].meaning in (T.TROUBLE, T.FAILED, T.WARNED)
+            and _ends_value(items, there)
+        ):
+            return there  # "error count zero"
         elif value:
             return there if item.meaning in _ZERO and _ends_value(items, there) else None
         elif item.meaning in STRONG or item.meaning is T.EXIT_CODE or item.kind is TokenKind.MARK:
@@ -167,15 +194,22 @@ def _is_count(item: Item) -> bool:
 def _count(items: Sequence[Item], place: int) -> Count:
     item = items[place]
     if not item.numbers:
-        return Count(0, None, item.text)
+        return Count(0, None, item.text, place=place)
     percent = place + 1 < len(items) and items[place + 1].text == "%"
     if item.kind is TokenKind.NUMBER:
-        return Count(item.numbers[0], None, f"{item.text} %" if percent else item.text, percent=percent)
+        return Count(item.numbers[0], None, f"{item.text} %" if percent else item.text, percent=percent, place=place)
     before = items[place - 1] if place else None
-    counts_a_noun = place + 1 < len(items) and items[place + 1].meaning is T.GOOD
-    nouns = (None, T.RUNNING) if item.numbers[0] == 0 else (None, T.RUNNING, T.GOOD)
+    behind = items[place + 1] if place + 1 < len(items) else None
+    counts_a_noun = behind is not None and behind.meaning is T.GOOD
+    # "tape 1 of 3" is one tape, "only 2 of 30 folders" are two folders.
+    unknown_noun = behind is not None and behind.kind is TokenKind.WORD and behind.meaning is None
+    nouns: set[T | None] = {None, T.RUNNING, T.GOOD}
+    if unknown_noun:
+        nouns.discard(None)
+    if item.numbers[0] == 0:
+        nouns.discard(T.GOOD)
     ordinal = before is not None and before.kind is TokenKind.WORD and before.meaning in nouns
-    return Count(item.numbers[0], item.numbers[1], item.text, ordinal=ordinal and not counts_a_noun)
+    return Count(item.numbers[0], item.numbers[1], item.text, ordinal=ordinal and not counts_a_noun, place=place)
 
 
 def _listed_counts(items: Sequence[Item]) -> dict[int, Count]:

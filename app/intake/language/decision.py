@@ -58,6 +58,9 @@ def _decide_partial(statements: Sequence[Statement]) -> Reading | None:
         return _from(Meaning.WARNING, partial) if done else Reading(Meaning.UNCLEAR, partial.words, partial.rule)
     if nothing is not None:
         return _from(Meaning.WARNING if findings & set(_GOOD) else Meaning.FAILURE, nothing)
+    none_made = _first(statements, Finding.NOTHING_MADE)
+    if none_made is not None:
+        return _disagree(none_made) if findings & set(_GOOD) else _from(Meaning.FAILURE, none_made)
     return None
 
 
@@ -117,8 +120,11 @@ def _title_is_denied(statements: Sequence[Statement]) -> bool:
 
 
 def _denial_proves(statements: Sequence[Statement]) -> bool:
-    findings = {one.finding for one in statements}
-    return Finding.DENIED in findings and bool(findings & {Finding.MADE, Finding.COMPLETE, Finding.ALL, Finding.ENDED})
+    findings = [one.finding for one in statements]
+    return findings.count(Finding.DENIED) > 1 or (
+        Finding.DENIED in findings
+        and any(one in findings for one in (Finding.MADE, Finding.COMPLETE, Finding.ALL, Finding.ENDED))
+    )
 
 
 def _without_items(good: Sequence[Statement]) -> list[Statement]:

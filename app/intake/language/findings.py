@@ -14,6 +14,7 @@ class Finding(StrEnum):
     WARNED = "warned"
     CANCELLED = "cancelled"
     NOTHING_DONE = "nothing done"  # a count of zero of what should have been made
+    NOTHING_MADE = "nothing made"  # as before, by a noun only: "0 files", which may be right for an incremental run
     SUCCEEDED = "succeeded"
     EXIT_ZERO = "exit zero"
     DENIED = "trouble denied"

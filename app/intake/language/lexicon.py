@@ -20,12 +20,13 @@ _CJK_RUN = re.compile(rf"[{CJK}]+")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A term, cut into folded pieces."""
+    """A term, cut into folded pieces. `unmarked` if it has diacritics that these pieces lack."""
 
     language: str
     meaning: TermMeaning
     term: str
     pieces: tuple[str, ...]
+    unmarked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class _Index:
     prefixes: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
     suffixes: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))
     pieces: set[str] = field(default_factory=set)  # all exact pieces of all terms
+    negations: set[str] = field(default_factory=set)  # terms of one word that negate, in all languages
     gateway: set[str] = field(default_factory=set)
     run_on: dict[str, list[Entry]] = field(default_factory=lambda: defaultdict(list))  # by language
 
@@ -52,6 +54,8 @@ _NEGATIONS = frozenset(
     (TermMeaning.NOT, TermMeaning.NONE, TermMeaning.NOT_BOTH, TermMeaning.NOT_BACK, TermMeaning.ABSENT)
 )
 
+_GOOD = frozenset((TermMeaning.SUCCEEDED, TermMeaning.FIXED, TermMeaning.ALL, TermMeaning.IGNORE))
+
 
 @cache
 def _index() -> _Index:
@@ -59,6 +63,7 @@ def _index() -> _Index:
     for language in languages():
         terms = list(load_terms(language))
         negations = {fold(term.term) for term in terms if term.meaning in _NEGATIONS}
+        index.negations |= negations
         for term in terms:
             meaning = term.meaning
             if meaning is TermMeaning.FAILED and not negations.isdisjoint(fold(term.term).split()):
@@ -72,7 +77,7 @@ def _index() -> _Index:
                 continue
             for spelling in dict.fromkeys((fold(term.term), fold_typed(term.term))):
                 pieces = tuple(piece for part in spelling.split() for piece in ([GAP] if part == GAP else _cut(part)))
-                _add(index, Entry(language, meaning, term.term, pieces))
+                _add(index, Entry(language, meaning, term.term, pieces, spelling != term.term.casefold()))
     return index
 
 
@@ -117,15 +122,24 @@ def completions(beginning: str) -> Iterator[Entry]:
     """Yield the terms of one word that a cut word can be the beginning of, if all of them have the same meaning."""
     if len(beginning) < _SHORTEST_CUT:
         return
-    found = [entry for entry in all_entries() if len(entry.pieces) == 1 and entry.pieces[0].startswith(beginning)]
-    if len({entry.meaning in _HARMFUL for entry in found}) == 1:
-        yield from found
+    by_language: dict[str, list[Entry]] = defaultdict(list)
+    for entry in all_entries():
+        if len(entry.pieces) == 1 and entry.pieces[0].startswith(beginning) and entry.meaning in _DECIDING:
+            by_language[entry.language].append(entry)
+    for language, found in by_language.items():
+        if len(beginning) == _SHORTEST_CUT and language != "en":
+            continue
+        if len({entry.meaning in _HARMFUL for entry in found}) == 1:
+            yield from found
 
 
-_SHORTEST_CUT = 4
+_SHORTEST_CUT = 3
 _HARMFUL = frozenset(
     (TermMeaning.FAILED, TermMeaning.STOPPED, TermMeaning.TROUBLE, TermMeaning.WARNED, TermMeaning.CANCELLED)
 )
+
+
+_DECIDING = _HARMFUL | {TermMeaning.SUCCEEDED, TermMeaning.ENDED, TermMeaning.RUNNING, TermMeaning.NOT_DONE}
 
 
 def _fits(piece: str, word: str) -> bool:
@@ -180,7 +194,7 @@ def match_at(tokens: Sequence[Token], start: int) -> list[Match]:
     behind = tokens[start + 1].text if start + 1 < len(tokens) else ""
     for entry in (*beginnings.by_second.get(behind, ()), *beginnings.other):
         positions = _match_rest(entry.pieces, tokens, start)
-        if positions:
+        if positions and not _skips_negation(entry, tokens, positions):
             found.append(Match(entry, positions, positions[-1] + 1))
     return found
 
@@ -205,27 +219,43 @@ def _match_rest(pieces: Sequence[str], tokens: Sequence[Token], start: int) -> t
     return tuple(positions)
 
 
+def _skips_negation(entry: Entry, tokens: Sequence[Token], positions: tuple[int, ...]) -> bool:
+    """Return whether a good term has a negation between its words: "snapshot .. created" is not in "snapshot not created"."""
+    if entry.meaning not in _GOOD or positions[-1] - positions[0] == len(positions) - 1:
+        return False
+    negations = _index().negations
+    return any(tokens[at].text in negations for at in range(positions[0], positions[-1]))
+
+
 @cache
-def _run_on_terms(language: str) -> tuple[re.Pattern[str], Mapping[str, Entry]]:
-    entries = sorted(_index().run_on[language], key=lambda entry: -len("".join(entry.pieces)))
+def _run_on_terms(spoken: tuple[str, ...]) -> tuple[re.Pattern[str], Mapping[str, Entry], tuple[Entry, ...]]:
+    entries = [entry for language in spoken for entry in _index().run_on[language]]
+    entries.sort(key=lambda entry: -len("".join(entry.pieces)))
     pattern = "|".join(rf"[{CJK}\w]{{0,12}}?".join(map(re.escape, entry.pieces)) for entry in entries)
-    simple = {entry.pieces[0]: entry for entry in entries if len(entry.pieces) == 1}
-    return re.compile(pattern or r"(?!)"), simple
+    simple: dict[str, Entry] = {}
+    for entry in entries:
+        if len(entry.pieces) == 1:
+            simple.setdefault(entry.pieces[0], entry)
+    return re.compile(pattern or r"(?!)"), simple, tuple(entry for entry in entries if len(entry.pieces) > 1)
 
 
-def run_on_matches(text: str, language: str) -> Iterator[tuple[int, int, Entry]]:
+def run_on_matches(text: str, spoken: tuple[str, ...]) -> Iterator[tuple[int, int, Entry]]:
     """Yield start, end and term for the terms in a run of characters without word boundaries, the longest first."""
-    pattern, simple = _run_on_terms(language)
+    pattern, simple, gapped = _run_on_terms(spoken)
     for found in pattern.finditer(text):
         entry = simple.get(found[0])
         if entry is None:
-            gapped = (one for one in _index().run_on[language] if len(one.pieces) > 1)
-            entry = next(
-                (one for one in gapped if found[0].startswith(one.pieces[0]) and found[0].endswith(one.pieces[-1])),
-                None,
-            )
+            entry = next((one for one in gapped if _fits_gapped(one, found[0])), None)
         if entry is not None:
             yield found.start(), found.end(), entry
+
+
+def _fits_gapped(entry: Entry, text: str) -> bool:
+    first, last = entry.pieces[0], entry.pieces[-1]
+    if not (text.startswith(first) and text.endswith(last)):
+        return False
+    middle = text[len(first) : len(text) - len(last)]
+    return entry.meaning not in _GOOD or not any(negation in middle for negation in _index().negations)
 
 
 @cache

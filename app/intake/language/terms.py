@@ -41,14 +41,14 @@ class _Candidates:
 def choose_terms(lines: Sequence[Sequence[Token]], *, with_typos: bool) -> list[list[Item]]:
     """Return the items of each line. `with_typos` also finds terms with one typing error, which costs time for each unknown word."""
     japanese = any(token.kind is TokenKind.CJK and _KANA.search(token.text) for tokens in lines for token in tokens)
-    found = [_candidates(tokens, "ja" if japanese else "zh", with_typos=with_typos) for tokens in lines]
+    found = [_candidates(tokens, ("ja",) if japanese else ("zh", "ja"), with_typos=with_typos) for tokens in lines]
     scores = _score_languages(found)
     ranking = sorted(scores, key=lambda language: -scores[language])
     own = ranking[0] if ranking else _ENGLISH
     return [_choose(one, own, scores) for one in found]
 
 
-def _candidates(tokens: Sequence[Token], run_on: str, *, with_typos: bool) -> _Candidates:
+def _candidates(tokens: Sequence[Token], run_on: tuple[str, ...], *, with_typos: bool) -> _Candidates:
     split: list[Token] = []
     given: dict[int, Match] = {}
     for token in tokens:
@@ -82,7 +82,7 @@ def _matches(tokens: Sequence[Token], at: int, *, with_typos: bool) -> list[Matc
     if not found and with_typos and token.kind is TokenKind.WORD:
         found = [Match(entry, (at,), at + 1, guessed=True) for entry in find_typo(token.text)]
     if not found and at + 1 < len(tokens) and tokens[at + 1].text == "cut":
-        found = [Match(entry, (at,), at + 1) for entry in completions(token.text)]
+        found = [Match(entry, (at,), at + 1, guessed=True) for entry in completions(token.text)]
     return found
 
 
@@ -93,10 +93,16 @@ def _score_languages(found: Sequence[_Candidates]) -> Mapping[str, float]:
     scores: dict[str, float] = defaultdict(float)
     for candidates in found:
         for matches in candidates.matches:
-            languages = {match.entry.language for match in matches if not match.guessed} - {MARKS}
-            for language in languages:
-                longest = max(len(match.positions) for match in matches if match.entry.language == language)
-                scores[language] += longest / len(languages)
+            weights: dict[str, float] = {}
+            for match in matches:
+                language = match.entry.language
+                if language != MARKS and not match.guessed:
+                    sure = 0.4 if match.entry.unmarked and candidates.tokens[match.positions[0]].plain else 1.0
+                    weights[language] = max(weights.get(language, 0), sure * len(match.positions))
+            for language, weight in weights.items():
+                scores[language] += weight / len(weights)
+    if _ENGLISH in scores:
+        scores[_ENGLISH] += 0.5  # the language of the tools
     return scores
 
 
@@ -139,8 +145,8 @@ def _counts(match: Match, token: Token, own: str, scores: Mapping[str, float], *
     language = match.entry.language
     if language in (own, _ENGLISH, MARKS):
         return True
-    if match.guessed:
-        return False
+    if match.guessed or (match.entry.unmarked and token.plain):
+        return False  # "last" in an English text is no Swedish "låst"
     if len(match.positions) > 1:
         return True
     return not near and (len(token.text) > _SHORT or token.kind is TokenKind.CJK or scores[language] > 1)

@@ -20,8 +20,8 @@ _TOKEN = re.compile(
     rf"(?P<quoted>{_QUOTES})"
     rf"|(?P<name>{NAME_SIGN}|https?://\S{{1,1000}}|<?[\w.+-]{{1,64}}@[\w.-]{{1,200}}>?(?::[^\s]{{1,200}})?"
     r"|(?<![\w)])(?:[A-Za-z]:)?[\\/]{1,2}[^\s\\/\"'<>|,;()\[\]=][^\s\"'<>|,;()]{0,1000}|\b[A-Za-z]:\\?(?=[\s,;)]|$))"
-    r"|(?P<time>(?<!\w)(?:\d{4}-\d\d?-\d\d?(?:[T_ -]\d\d?[:.h-]\d\d(?:[:.-]\d\d)?(?:[.,]\d{1,9})?)?(?:Z|[+-]\d\d:?\d\d)?"
-    r"|\d{1,4}[/.]\d{1,2}[/.]\d{2,4}|\d\d?:\d\d(?::\d\d)?(?:[.,]\d{1,9})?(?:\s?[ap]m)?)(?!\w))"
+    rf"|(?P<time>(?<![^\W{CJK}])(?:\d{{4}}-\d\d?-\d\d?(?:[T_ -]\d\d?[:.h-]\d\d(?:[:.-]\d\d)?(?:[.,]\d{{1,9}})?)?(?:Z|[+-]\d\d:?\d\d)?"
+    rf"|\d{{1,4}}[/.]\d{{1,2}}[/.]\d{{2,4}}|\d\d?:\d\d(?::\d\d)?(?:[.,]\d{{1,9}})?(?:\s?[ap]m)?)(?![^\W{CJK}]))"
     r"|(?P<mark>[\[(<][A-Za-z!?+xX✓✔✗✘✖√×*-]{1,2}[\])>]|\$\?)"
     rf"|(?P<cjk>[{CJK}]{{1,200}})"
     rf"|(?P<compound>[^\W{CJK}]{{1,100}}(?:[-_./\\+@][^\W{CJK}]{{1,100}}){{1,30}})"
@@ -86,7 +86,7 @@ class TokenKind(StrEnum):
 class Token:
     """A token with its folded text. `numbers` holds the value of a number, or the parts of counts; `unit` what follows it.
 
-    `start` is where it stands in its line, `spaced` whether a space follows it.
+    `plain` if nothing but the case was folded, `start` is where it stands in its line, `spaced` whether a space follows it.
     """
 
     kind: TokenKind
@@ -95,6 +95,7 @@ class Token:
     unit: str = ""
     start: int = 0
     spaced: bool = True
+    plain: bool = True
 
 
 _SPACES = frozenset(("", " ", "\t", "\u3000", "\xa0"))
@@ -149,7 +150,7 @@ def _word(text: str, is_term: IsTerm) -> Iterator[Token]:
         if "'" in folded:
             yield from (Token(TokenKind.WORD, part) for part in folded.split("'") if part)
             return
-    yield Token(TokenKind.WORD, folded)
+    yield Token(TokenKind.WORD, folded, plain=folded == text.casefold())
 
 
 def _compound(text: str, behind: str, is_term: IsTerm) -> Iterator[Token]:
@@ -176,7 +177,7 @@ def _joined_words(text: str, folded: str, behind: str, is_term: IsTerm) -> Itera
     separators = {char for char in folded if not char.isalnum()}
     parts = re.split(r"[-_/]", folded)
     is_key = behind.lstrip(" \"'")[:1] in {":", "="}
-    if (separators == {"/"} or (separators <= {"_", "-"} and is_key)) and all(map(is_term, parts)):
+    if (separators == {"/"} or (separators == {"_"} and is_key)) and all(map(is_term, parts)):
         for number, part in enumerate(parts):
             if number and separators == {"/"}:
                 yield Token(TokenKind.MARK, "/")

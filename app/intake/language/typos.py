@@ -16,6 +16,7 @@ _MEANINGS = frozenset(
         TermMeaning.STOPPED,
         TermMeaning.SUCCEEDED,
         TermMeaning.TROUBLE,
+        TermMeaning.NOT,
     )
 )
 
