@@ -32,7 +32,7 @@ class MailRule:
     """A rule. `subject`, `sender` and `body` are globs; those that are set must all match, and at least one is set.
 
     `job` and `agent` may contain `{1}` to `{9}`: the texts that the `*` match, those of the subject first, then those of the sender
-    and of the body. None for them and for `activity`: what the text itself names.
+    and of the body. None for them, for `activity` and for `outcome`: what the text itself says. At least one of the four is set.
 
     In a rule that was taught (`taught_from`), each `*` stands for a number, date, time, id or size only (domain/text_form.py):
     otherwise "3 files failed" would be read as "saved 3 files" was.
@@ -40,7 +40,7 @@ class MailRule:
 
     id: str
     subject: str | None
-    outcome: RunOutcome
+    outcome: RunOutcome | None
     activity: Activity | None = None
     job: str | None = None
     agent: str | None = None
@@ -91,13 +91,34 @@ class MailRule:
         return _filled(self.agent, stars)
 
 
-def first_rule(rules: Sequence[MailRule], text: ToolText) -> tuple[MailRule, list[str]] | None:
-    """Return the first rule that holds for a text, with the texts that its `*` match; None if none does."""
+@dataclass(frozen=True, slots=True)
+class RuleMatch:
+    """A rule that holds for a text, and the texts that its `*` match."""
+
+    rule: MailRule
+    stars: Sequence[str]
+
+
+def matching_rules(
+    rules: Sequence[MailRule], text: ToolText, read_as: RunOutcome | None = None
+) -> Sequence[RuleMatch]:
+    """Return the first rule that holds for a text and sets its outcome, and after it the first that only names; empty if none holds.
+
+    `read_as` is the outcome that the text's words name. A rule that renames the job of all mails of a sender needs no rule for each outcome.
+    """
+    deciding: RuleMatch | None = None
+    naming: RuleMatch | None = None
     for rule in rules:
-        stars = rule.read(text)
-        if stars is not None:
-            return rule, stars
-    return None
+        is_wanted = naming is None if rule.outcome is None else deciding is None
+        stars = rule.read(text) if is_wanted and rule.holds_against(read_as) else None
+        if stars is None:
+            continue
+        match = RuleMatch(rule, stars)
+        if rule.outcome is None:
+            naming = match
+        else:
+            deciding = match
+    return [match for match in (deciding, naming) if match is not None]
 
 
 def _filled(name: str | None, stars: Sequence[str]) -> str | None:

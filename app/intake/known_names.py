@@ -31,36 +31,37 @@ _PLAIN_WORDS = frozenset(
 
 
 class KnownNames:
-    """Names by their first words: a text costs one look-up for each of its words, however many names there are."""
+    """Names by their first words: a text costs a few look-ups for each of its words, however many names there are."""
 
     def __init__(self, names: Iterable[str] = ()) -> None:
-        self._by_first: dict[str, list[str]] = {}
-        for name in set(names):
-            folded = name.strip().lower()
-            first = _WORD.search(folded)
-            if first is not None and _SHORTEST <= len(folded) <= _LONGEST and folded not in _PLAIN_WORDS:
-                self._by_first.setdefault(first[0], []).append(folded)
+        self._names: set[str] = set()
+        self._word_counts: dict[str, set[int]] = {}  # by the first word: how many words its names have
+        for name in names:
+            folded = name[: _LONGEST + 1].lower()
+            words = list(_WORD.finditer(folded))
+            if not words or len(folded) > _LONGEST or folded in _PLAIN_WORDS:
+                continue
+            trimmed = folded[words[0].start() : words[-1].end()]
+            if len(trimmed) >= _SHORTEST:
+                self._names.add(trimmed)
+                self._word_counts.setdefault(words[0][0], set()).add(len(words))
 
     def find_in(self, text: str) -> Sequence[str]:
         """Return the names in the first 8 Ki characters of a text, as they are written there, at most 50; the longest at each place."""
-        if not self._by_first:
+        if not self._names:
             return ()
         text = text[:SEARCHED]
         folded = text.lower()
         if len(folded) != len(text):
             text = folded
         found: dict[str, None] = {}
-        for word in _WORD.finditer(folded):
-            for name in sorted(self._by_first.get(word[0], ()), key=len, reverse=True):
-                offset = _WORD.search(name)
-                start = word.start() - (offset.start() if offset else 0)
-                if start >= 0 and folded.startswith(name, start) and _ends_at(folded, start + len(name)):
-                    found[text[start : start + len(name)]] = None
+        words = list(_WORD.finditer(folded))
+        for index, word in enumerate(words):
+            for count in sorted(self._word_counts.get(word[0], ()), reverse=True):
+                last = words[min(index + count, len(words)) - 1]
+                if folded[word.start() : last.end()] in self._names:
+                    found[text[word.start() : last.end()]] = None
                     break
             if len(found) >= FOUND_MOST:
                 break
         return list(found)
-
-
-def _ends_at(text: str, end: int) -> bool:
-    return end >= len(text) or not (text[end].isalnum() or text[end] == "_")

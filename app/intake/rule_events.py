@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from app.domain.mail_rule import MailRule, ToolText, first_rule
+from app.domain.event import RunOutcome
+from app.domain.mail_rule import MailRule, RuleMatch, ToolText, matching_rules
 from app.intake.parse import WireEvent
 
 
@@ -20,25 +21,29 @@ def decide_by_rules(events: Sequence[WireEvent], rules: Sequence[MailRule], tool
     return [_decide(event, rules, tool) if is_read_from_words(event) else event for event in events]
 
 
-def decide(event: WireEvent, rule: MailRule, stars: Sequence[str]) -> WireEvent:
-    """Return an event as a rule decides it. What the rule leaves open stays as the text says."""
-    decided: WireEvent = {
-        **event,
-        "phase": "finished",
-        "outcome": rule.outcome.value,
-        "extra": {
-            **(event.get("extra") or {}),
-            "mail_rule": rule.id,
-            "reading": {"meaning": rule.outcome.value, "words": "", "rule": f"mail rule {rule.name or rule.id}"},
-        },
-    }
-    if (job := rule.job_of(stars)) is not None:
-        decided["job"] = job
-    if (agent := rule.agent_of(stars)) is not None:
-        decided["agent"] = agent
-    if rule.activity is not None:
-        decided["activity"] = rule.activity.value
+def decide(event: WireEvent, matches: Sequence[RuleMatch]) -> WireEvent:
+    """Return an event as rules decide it; the first of them counts most. What they leave open stays as the text says."""
+    decided: WireEvent = {**event}
+    for match in reversed(matches):
+        rule = match.rule
+        extra = {**(decided.get("extra") or {}), "mail_rule": rule.id}
+        if rule.outcome is not None:
+            decided["outcome"], decided["phase"] = rule.outcome.value, "finished"
+            extra["reading"] = {"meaning": rule.outcome.value, "words": "", "rule": f"mail rule {rule.name or rule.id}"}
+        if (job := rule.job_of(match.stars)) is not None:
+            decided["job"] = job
+        if (agent := rule.agent_of(match.stars)) is not None:
+            decided["agent"] = agent
+        if rule.activity is not None:
+            decided["activity"] = rule.activity.value
+        decided["extra"] = extra
     return decided
+
+
+def outcome_read(event: WireEvent) -> RunOutcome | None:
+    """Return the outcome that a dialect gave an event."""
+    outcome = event.get("outcome")
+    return None if outcome is None else RunOutcome(outcome)
 
 
 def text_of(event: WireEvent, tool: str) -> ToolText:
@@ -48,5 +53,4 @@ def text_of(event: WireEvent, tool: str) -> ToolText:
 
 
 def _decide(event: WireEvent, rules: Sequence[MailRule], tool: str) -> WireEvent:
-    found = first_rule(rules, text_of(event, tool))
-    return event if found is None else decide(event, *found)
+    return decide(event, matching_rules(rules, text_of(event, tool), outcome_read(event)))

@@ -68,7 +68,7 @@ mail_rules = Table(
     Column("subject", String(500)),  # a glob, as sender and body
     Column("sender", String(500)),
     Column("body", String(2000)),
-    Column("outcome", String(12), nullable=False),
+    Column("outcome", String(12)),  # None: as the words say
     Column("activity", String(12)),
     Column("job", String(200)),
     Column("agent", String(200)),

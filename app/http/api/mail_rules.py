@@ -60,6 +60,12 @@ MailOutcome = Annotated[
     Literal["success", "warning", "failure", "cancelled"],  # members of RunOutcome would be shown as `<RunOutcome...>`
     Field(description="What such a text reports."),
 ]
+SetOutcome = Annotated[
+    MailOutcome | None,
+    Field(
+        description="What such a text reports. Null: what its words say; the rule then only names job, agent or activity."
+    ),
+]
 MailRuleName = Annotated[Name, Field(description="Its name, unique among mail rules.", examples=["Arcserve failures"])]
 MailRuleEnabled = Annotated[bool, Field(description="Whether it is tried.")]
 MailSubject = Annotated[Glob | None, Field(description=_SUBJECT, examples=["*job * failed*"])]
@@ -74,9 +80,10 @@ class MailRuleCreate(
     StrictModel,
     json_schema_extra=example(name="Arcserve failures", subject="*job * failed*", outcome="failure", job="{2}"),
 ):
-    """A mail rule to create; at least one of `subject`, `sender` and `body` is set. The first rule that fits a text decides.
+    """A mail rule to create. It looks at least at one of `subject`, `sender` and `body`, and sets at least one of the other fields.
 
-    Where none fits, the built-in rules decide, which know the mails of many tools.
+    The first rule that fits a text and sets an outcome decides on it; the first that fits and sets none may name job, agent and activity
+    too. Where no rule fits, the text is read by its tool's template or its words.
     """
 
     name: MailRuleName
@@ -86,7 +93,7 @@ class MailRuleCreate(
     subject: MailSubject = None
     sender: MailSender = None
     body: MailBody = None
-    outcome: MailOutcome
+    outcome: SetOutcome = None
     activity: MailActivity = None
     job: MailJob = None
     agent: MailAgent = None
@@ -95,6 +102,8 @@ class MailRuleCreate(
     def _looks_at_something(self) -> Self:
         if self.subject is None and self.sender is None and self.body is None:
             raise ValueError("at least one of subject, sender and body must be set")
+        if self.outcome is None and self.job is None and self.agent is None and self.activity is None:
+            raise ValueError("at least one of outcome, job, agent and activity must be set")
         return self
 
     def to_mail_rule(self, rule_id: str, at: datetime | None) -> MailRule:
@@ -104,7 +113,7 @@ class MailRuleCreate(
             subject=self.subject,
             sender=self.sender,
             body=self.body,
-            outcome=RunOutcome(self.outcome),
+            outcome=None if self.outcome is None else RunOutcome(self.outcome),
             activity=self.activity,
             job=self.job,
             agent=self.agent,
@@ -126,7 +135,7 @@ class MailRuleUpdate(StrictModel, json_schema_extra=example(enabled=False)):
     subject: MailSubject = left_out()
     sender: MailSender = left_out()
     body: MailBody = left_out()
-    outcome: MailOutcome = left_out()
+    outcome: SetOutcome = left_out()
     activity: MailActivity = left_out()
     job: MailJob = left_out()
     agent: MailAgent = left_out()
@@ -149,7 +158,7 @@ class MailRuleOut(OutModel):
     subject: str | None = Field(description=_SUBJECT)
     sender: str | None = Field(description=_SENDER)
     body: str | None = Field(description=_BODY)
-    outcome: MailOutcome
+    outcome: SetOutcome
     activity: MailActivity
     job: str | None = Field(description=_JOB)
     agent: str | None = Field(description=_AGENT)
@@ -167,7 +176,7 @@ class MailRuleTry(StrictModel, json_schema_extra=example(subject="*job * failed*
     subject: MailSubject = None
     sender: MailSender = None
     body: MailBody = None
-    outcome: MailOutcome
+    outcome: SetOutcome = None
     activity: MailActivity = None
     job: MailJob = None
     agent: MailAgent = None
@@ -275,7 +284,7 @@ def _tried(read: ReadText, rule: MailRule) -> TriedTextOut:
         outcome=read.outcome,
         job=read.job,
         matches=stars is not None,
-        rule_outcome=None if stars is None else rule.outcome,
+        rule_outcome=None if stars is None else rule.outcome or read.outcome,
         rule_job=None if stars is None else rule.job_of(stars) or read.job,
         rule_agent=None if stars is None else rule.agent_of(stars),
     )

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from app.domain.mail_rule import MailRule, first_rule
+from app.domain.mail_rule import MailRule, matching_rules
 from app.intake.dialects.mails.job_name import name_job
 from app.intake.dialects.mails.no_report import why_no_report
 from app.intake.dialects.mails.received import ReceivedMail, parse_mail
@@ -12,7 +12,7 @@ from app.intake.dialects.mails.templates import make_mail_event, read_mail_words
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.language.reader import Meaning, Reading
 from app.intake.parse import WireEvent
-from app.intake.rule_events import decide
+from app.intake.rule_events import decide, outcome_read
 
 TOOL = "mail"
 _HEADERS = 64 * 1024
@@ -38,16 +38,19 @@ def read_mail(mail: ReceivedMail, request: ToolRequest, rules: Sequence[MailRule
         events = read_template(mail, request) or [_read_by_words(mail)]
     except NotUnderstood as cause:  # the subject is a known tool's, and the body does not say how it went
         events = [_read_by_words(mail, str(cause))]
-    if mail.sender:
-        events = [
-            {**event, "labels": {"sender": mail.sender[:_LABEL_LIMIT], **(event.get("labels") or {})}}
-            for event in events
-        ]
-    found = first_rule(rules, mail.words)
-    if found is None:
-        return events
-    # A rule decides on the mail as a whole.
-    return [decide(events[0] if len(events) == 1 else _read_by_words(mail), *found)]
+    # Of a mail about several jobs, the words of the whole mail count.
+    whole = events[0] if len(events) == 1 else _read_by_words(mail)
+    matches = matching_rules(rules, mail.words, outcome_read(whole))
+    if any(match.rule.outcome is not None for match in matches):
+        # An outcome that a rule sets is that of the mail as a whole.
+        events = [whole]
+    return [decide(_with_sender(event, mail), matches) for event in events]
+
+
+def _with_sender(event: WireEvent, mail: ReceivedMail) -> WireEvent:
+    if not mail.sender:
+        return event
+    return {**event, "labels": {"sender": mail.sender[:_LABEL_LIMIT], **(event.get("labels") or {})}}
 
 
 def find_no_report(request: ToolRequest, rules: Sequence[MailRule]) -> tuple[ReceivedMail, str] | None:
@@ -60,7 +63,7 @@ def find_no_report(request: ToolRequest, rules: Sequence[MailRule]) -> tuple[Rec
     except NotUnderstood:
         return None
     reason = why_no_report(mail)
-    return None if reason is None or first_rule(rules, mail.words) else (mail, reason)
+    return None if reason is None or matching_rules(rules, mail.words) else (mail, reason)
 
 
 def _read_by_words(mail: ReceivedMail, broken_template: str | None = None) -> WireEvent:

@@ -223,3 +223,17 @@ async def test_a_person_joins_two_jobs_by_a_rule_and_it_holds(api: Api):
     for number, subject in enumerate((b"Image of pc7 broke", b"Files of pc7 broke")):
         await send(api, subject, name=b"%d" % number)
     assert {(event["job"], event["outcome"]) for event in await api.items("/v1/events")} == {("pc7", "failure")}
+
+
+async def test_a_rule_without_an_outcome_names_the_job_of_all_mails_of_a_sender(api: Api):
+    rule = {"name": "as before", "sender": "tool@nas01", "job": "tool@nas01"}
+    await api.tell("POST", "/v1/mail-rules", json=rule)
+    await send(api, b"Docs failed", name=b"1")
+    await send_mail(api, b"Subject: Photos completed successfully\r\n\r\n")
+    events = {event["message"]: (event["job"], event["outcome"]) for event in await api.items("/v1/events")}
+    assert events == {
+        "Docs failed": ("tool@nas01", "failure"),
+        "Photos completed successfully": ("tool@nas01", "success"),
+    }
+    nothing = await api.ask("POST", "/v1/mail-rules", json={"name": "y", "sender": "tool@nas01"})
+    assert nothing.status_code == 422, "a rule that sets nothing"

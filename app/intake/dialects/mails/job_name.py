@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from app.intake.dialects.mails.subject_words import fold, outcome_terms, replace_unspaced_terms, words_of_kind
 from app.intake.dialects.mails.varying import VARIED, replace_varying, without_gateway_tags
 
-_LONGEST, _MOST_WORDS, _MOST_NAMES = 1000, 120, 50
+_LONGEST, _MOST_WORDS, _MOST_NAMES, _LONGEST_CODE = 1000, 120, 50, 3
 _QUOTED = re.compile(
     r"\"([^\"\n]{1,200})\"|“([^”\n]{1,200})”|„([^“”\n]{1,200})[“”]|«([^»\n]{1,200})»|(?<![\w])'([^'\n]{1,200})'(?!\w)"
 )
@@ -68,6 +68,7 @@ def _set_names_apart(text: str, names: Collection[str]) -> tuple[str, list[str]]
 
 
 def _words(text: str, kept: Sequence[str]) -> Iterator[_Word]:
+    tying = words_of_kind("tie") | words_of_kind("frame")
     for segment, part in enumerate(_SEPARATORS.split(text)):
         for piece in part.split():
             mark = _KEPT.fullmatch(piece)
@@ -79,7 +80,9 @@ def _words(text: str, kept: Sequence[str]) -> Iterator[_Word]:
                 is_name = outcome_terms().length_at([fold(name)], 0) == 0
                 yield _Word(name, fold(name), segment, is_name=is_name)
             elif word := _EDGES.sub("", piece):
-                yield _Word(word, fold(word), segment, is_name=_is_name(word))
+                # `DE` among other words is a site, and no German article.
+                is_code = word.isupper() and len(word) <= _LONGEST_CODE and not text.isupper() and fold(word) in tying
+                yield _Word(word, fold(word), segment, is_name=is_code or _is_name(word))
 
 
 def _is_name(word: str) -> bool:

@@ -18,6 +18,9 @@ _LABEL_ALONE = re.compile(r"^[\s*•|>-]{0,20}([^\W\d_][\w .'()/-]{1,40}?)\s{0,2
 _QNAP_JOB = re.compile(r"\bjobs?\b[^\"“:\n]{0,40}:? ?[\"“]([^\"”\n]{1,200})[\"”]", re.IGNORECASE)
 
 
+_QNAP_FINISHED = re.compile(r"\[Hybrid Backup Sync\] Finished [^\"\n]{1,40}:? ?\"[^\"\n]{1,200}\"\.?\s*$", re.MULTILINE)
+
+
 @dataclass(frozen=True, slots=True)
 class LabelledTool:
     """A tool, how its mails are known, and its labels in lower case, the best one first."""
@@ -38,7 +41,6 @@ class LabelledReport:
     job: str | None
     host: str | None
     outcome: str | None
-    status: str | None
 
 
 def _pattern(text: str) -> re.Pattern[str]:
@@ -75,7 +77,7 @@ TOOLS = (
     LabelledTool(
         "synology", _pattern(r"\b(?:synology|hyper backup|active backup|diskstation)\b"),
         ("backup task", "backup task name", "task name", "task", "sicherungsaufgabe", "aufgabe", "tâche de sauvegarde"),
-        ("nas name", "server name", "diskstation"), ("status", "result"),
+        (), ("status", "result"),
         _pattern(r"^\s{0,20}Backup Task:\s{1,20}\S[^\n]{0,300}\n\s{0,20}Backup (?:Target|Destination):"),
     ),
     LabelledTool(
@@ -112,8 +114,18 @@ def read_labels(mail: ReceivedMail) -> LabelledReport | None:
         host, _, job = job.strip("\\").rpartition("\\")  # `\\host\set`
     if job is None:
         return None
-    status = _first(labels, tool.status)
-    return LabelledReport(tool.name, job, host or None, outcome_of_status(status), status)
+    outcome = outcome_of_status(_first(labels, tool.status))
+    if outcome is None and tool.name == "qnap":
+        outcome = _read_qnap_message(labels, mail)
+    return LabelledReport(tool.name, job, host or None, outcome)
+
+
+def _read_qnap_message(labels: Mapping[str, str], mail: ReceivedMail) -> str | None:
+    """Return the outcome of a message of Hybrid Backup Sync, whose severity stands in the subject: `[Info][Hybrid Backup Sync] ...`."""
+    if mail.plain_subject.lower().startswith("[error]") or labels.get("severity", "").lower() == "error":
+        return "failure"
+    is_info = mail.plain_subject.lower().startswith("[info") or labels.get("severity", "").lower().startswith("info")
+    return "success" if is_info and _QNAP_FINISHED.search(mail.text[:_SEARCHED]) else None
 
 
 def outcome_of_status(status: str | None) -> str | None:

@@ -61,7 +61,7 @@ def _automatic_reply(mail: ReceivedMail) -> str | None:
         return None
     # RFC 3834 wants replies to name the mail that they answer. A report that is marked wrongly answers none.
     answers = "in-reply-to" in headers or "references" in headers
-    if not answers and not is_worded and _reads_as(mail) in _TROUBLE:
+    if not answers and not is_worded and _meanings(mail) & _TROUBLE:
         return None
     return "an automatic reply"
 
@@ -69,10 +69,12 @@ def _automatic_reply(mail: ReceivedMail) -> str | None:
 def _list_talk(mail: ReceivedMail) -> str | None:
     headers = mail.headers
     is_list = "list-id" in headers or "list-post" in headers or headers.get("precedence", "").strip().lower() == "list"
-    if not is_list or _reads_as(mail) is not Meaning.UNCLEAR:
+    if not is_list or _meanings(mail) != {Meaning.UNCLEAR}:
         return None
     return "mail of a mailing list that names no outcome"
 
 
-def _reads_as(mail: ReceivedMail) -> Meaning:
-    return read_words(mail.subject, mail.text, names=mail.names).meaning
+def _meanings(mail: ReceivedMail) -> set[Meaning]:
+    """Return what subject and body say together, and what each says alone: a subject about something else must not hide a failure."""
+    texts = (mail.subject, mail.text), ("", mail.text), (mail.subject, "")
+    return {read_words(subject, text, names=mail.names).meaning for subject, text in texts}

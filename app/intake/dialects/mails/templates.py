@@ -155,24 +155,20 @@ def _read_systemd_cron(mail: ReceivedMail, subject: re.Match[str]) -> WireEvent:
 
 
 def _read_nakivo(mail: ReceivedMail, subject: re.Match[str]) -> WireEvent:
-    outcome = labelled.outcome_of_status(subject["status"])
-    return make_mail_event("nakivo", mail, subject["job"], outcome=outcome, reading=read_mail_words(mail))
+    outcome, reading = _weigh(labelled.outcome_of_status(subject["status"]), mail)
+    return make_mail_event("nakivo", mail, subject["job"], outcome=outcome, reading=reading)
 
 
 def _read_synology(mail: ReceivedMail, subject: re.Match[str]) -> WireEvent:
-    return make_mail_event(
-        "synology", mail, subject["job"], reading=read_mail_words(mail), host=subject["host"] or None
-    )
+    return make_mail_event("synology", mail, subject["job"], reading=read_mail_words(mail))
 
 
 def _read_asigra(mail: ReceivedMail, subject: re.Match[str]) -> WireEvent:
     """Read a notice of DS-Client in its subject: `Backup set NAME did not start`."""
     report = labelled.read_labels(mail)
-    outcome = labelled.outcome_of_status(subject["status"])
-    return make_mail_event(
-        "asigra", mail, (report and report.job) or subject["job"], outcome=outcome, reading=read_mail_words(mail),
-        host=report.host if report else None,
-    )  # fmt: skip
+    outcome, reading = _weigh(labelled.outcome_of_status(subject["status"]), mail)
+    job, host = (report.job or subject["job"], report.host) if report else (subject["job"], None)
+    return make_mail_event("asigra", mail, job, outcome=outcome, reading=reading, host=host)
 
 
 def _read_kopia(mail: ReceivedMail, request: ToolRequest) -> Sequence[WireEvent]:
@@ -233,11 +229,15 @@ def _read_windows_server_backup(mail: ReceivedMail) -> WireEvent:
 
 def _read_labelled(mail: ReceivedMail, report: labelled.LabelledReport) -> WireEvent:
     job = _name_job_of_host(report.job or name_job(mail.subject, mail.names), report.host, mail)
-    reading = read_mail_words(mail)
-    outcome = report.outcome
-    if outcome == "success" and reading.meaning in (Meaning.FAILURE, Meaning.WARNING, Meaning.CANCELLED):
-        outcome = None  # where field and text disagree, trouble wins
+    outcome, reading = _weigh(report.outcome, mail)
     return make_mail_event(report.tool, mail, job, outcome=outcome, reading=reading, host=report.host)
+
+
+def _weigh(outcome: str | None, mail: ReceivedMail) -> tuple[str | None, Reading]:
+    """Return the outcome of a status field, and what the words say. Where the field says success and the words do not, trouble wins."""
+    reading = read_mail_words(mail)
+    disagrees = outcome == "success" and reading.meaning in (Meaning.FAILURE, Meaning.WARNING, Meaning.CANCELLED)
+    return (None if disagrees else outcome), reading
 
 
 # What newer cronie appends to the command.
@@ -274,7 +274,7 @@ _SUBJECTS: Sequence[tuple[re.Pattern[str], Callable[[ReceivedMail, re.Match[str]
     ),
     (
         re.compile(
-            r"(?:\[(?P<host>[^\]]{1,100})\] )?.{0,200}?[Bb]ackup task \[?(?P<job>[^\]]{1,200}?)\]? "
+            r".{0,200}?[Bb]ackup task \[?(?P<job>[^\]]{1,200}?)\]? "
             r"(?P<rest>on .{1,300}|has .{1,300}|was .{1,300}|is .{1,300}|failed.{0,200}|completed.{0,200})$"
         ),
         _read_synology,
