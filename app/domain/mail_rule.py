@@ -99,9 +99,7 @@ class RuleMatch:
     stars: Sequence[str]
 
 
-def matching_rules(
-    rules: Sequence[MailRule], text: ToolText, read_as: RunOutcome | None = None
-) -> Sequence[RuleMatch]:
+def matching_rules(rules: Sequence[MailRule], text: ToolText, read_as: RunOutcome | None = None) -> Sequence[RuleMatch]:
     """Return the first rule that holds for a text and sets its outcome, and after it the first that only names; empty if none holds.
 
     `read_as` is the outcome that the text's words name. A rule that renames the job of all mails of a sender needs no rule for each outcome.
