@@ -41,7 +41,7 @@ def decide(event: WireEvent, matches: Sequence[RuleMatch]) -> WireEvent:
 
 
 def outcome_read(event: WireEvent) -> RunOutcome | None:
-    """Return the outcome that a dialect gave an event."""
+    """Return the outcome that a dialect read for an event."""
     outcome = event.get("outcome")
     return None if outcome is None else RunOutcome(outcome)
 

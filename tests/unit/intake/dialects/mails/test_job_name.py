@@ -1,4 +1,4 @@
-"""Which job a subject names: two jobs never share a name, and the subjects of one job, whatever the outcome and date, give the same."""
+"""Which job a subject names: two jobs never share a name, and the subjects of one job, whatever the outcome and date, name the same."""
 
 import pytest
 from hypothesis import given

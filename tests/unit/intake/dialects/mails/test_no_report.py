@@ -42,6 +42,6 @@ def test_only_replies_bounces_and_talk_report_nothing(headers: str, body: str, r
     ("kind", "reason"),
     [(b"delivery-status", "delivered"), (b"disposition-notification", "read receipt"), (b"feedback-report", None)],
 )
-def test_reports_of_mail_servers_are_told_by_their_type(kind: bytes, reason: str | None):
+def test_reports_of_mail_servers_are_recognised_by_their_type(kind: bytes, reason: str | None):
     found = mail.find_no_report(ToolRequest(body=b"Subject: Report on Docs\r\n" + REPORT % kind), ())
     assert (found[1] if found else None) is None if reason is None else found is not None and reason in found[1]
