@@ -10,10 +10,12 @@ from app.admin.editing import Editor
 from app.core.errors import BadInput, Conflict
 from app.core.ids import new_id
 from app.domain.event import Activity
-from app.domain.expectation import Expectation, check_cron, next_slot
+from app.domain.expectation import Expectation, next_slot, overdue_time
 from app.domain.job import Job
+from app.domain.schedule import read_schedule
 from app.store import alerts
 from app.store.agents import AGENTS
+from app.store.customers import customers_by_id
 from app.store.jobs import JOBS, JobFilters, delete_history_of, find_job, lock_proposed
 from app.store.runs import jobs_with_open_runs, reopen_given_up, set_longest
 from app.store.transactions import ReadTx, WriteTx
@@ -35,8 +37,9 @@ async def create_job(
     agent = await AGENTS.find(tx, agent_id)
     if agent is None:
         raise BadInput(f"there is no agent {agent_id}", code="unknown_agent", field="agent_id")
-    job = Job(new_id("job"), agent.customer_id, agent.id, name, activity, created_at=by.at)
-    return await editing.insert(tx, JOBS, with_expectation(job, expectation, by.at), by)
+    job = Job(new_id("job"), agent.customer_id, agent.id, name, activity, created_at=by.at, expectation=expectation)
+    job = await _in_zone_of_customer(tx, job)
+    return await editing.insert(tx, JOBS, with_expectation(job, job.expectation, by.at), by)
 
 
 async def update_job(
@@ -44,7 +47,7 @@ async def update_job(
 ) -> Job:
     """Change a job. Raises NotFound, StaleEdit."""
     before = await editing.lock(tx, JOBS, job_id, versions)
-    after = edit(before)
+    after = await _in_zone_of_customer(tx, edit(before))
     if after == before:
         return before
     if after.expectation != before.expectation:
@@ -118,9 +121,18 @@ def with_expectation(job: Job, expectation: Expectation | None, now: datetime) -
     if expectation is None:
         return replace(job, last_due_at=None, next_due_at=None, overdue_at=None)
     if expectation.cron is not None:
-        check_cron(expectation.cron)
+        read_schedule(expectation.cron)
     settled, awaited = next_slot(expectation, job.last_came_at, None, now)
-    return replace(job, last_due_at=settled, next_due_at=awaited, overdue_at=awaited + expectation.grace)
+    return replace(job, last_due_at=settled, next_due_at=awaited, overdue_at=overdue_time(expectation, awaited))
+
+
+async def _in_zone_of_customer(tx: ReadTx, job: Job) -> Job:
+    """Return the job with its period in its customer's time zone: on a night in autumn, a daily run comes after 25 hours."""
+    expectation = job.expectation
+    if expectation is None or expectation.period is None or expectation.time_zone != "UTC":
+        return job
+    customer = (await customers_by_id(tx, {job.customer_id}))[job.customer_id]
+    return replace(job, expectation=replace(expectation, time_zone=customer.time_zone))
 
 
 async def _expect(tx: WriteTx, job: Job, previous: Expectation | None, by: Editor) -> Job:

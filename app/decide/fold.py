@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from app.core.ids import new_id
 from app.domain.announced_run import announced_run_in, announced_slot
 from app.domain.event import Event, EventKind, RunOutcome, is_time_proven, outcome_of
-from app.domain.expectation import next_slot, too_long_at
+from app.domain.expectation import next_slot, overdue_time, too_long_at
 from app.domain.job import ExpectationSource, Job, apply_run, history_order
 from app.domain.pairing import LONGEST_PAIRED, NearbyRuns, pair_runs
 from app.domain.run import NAMED, Run, end_unclear, merge, run_key_of, run_keys_of
@@ -132,7 +132,7 @@ def _expect_next(before: Job, events: Sequence[Event]) -> Job:
         settled, next_due = job.last_came_at, slot
     if before.announced_run == job.announced_run and job.next_due_at is not None and next_due < job.next_due_at:
         next_due = job.next_due_at
-    return replace(job, last_due_at=settled, next_due_at=next_due, overdue_at=next_due + expectation.grace)
+    return replace(job, last_due_at=settled, next_due_at=next_due, overdue_at=overdue_time(expectation, next_due))
 
 
 def _learn_or_give_up(folded: FoldedJob, events: Sequence[Event]) -> Job:

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from app.context import AppContext
 from app.core.log import log
 from app.domain.cadence import MAX_RUNS, RunTimes, propose, run_times
-from app.domain.expectation import Expectation, next_slot
+from app.domain.expectation import Expectation, next_slot, overdue_time
 from app.domain.job import ExpectationSource, Job
 from app.store import jobs, runs
 from app.store.customers import customers_by_id
@@ -91,4 +91,4 @@ def note_proposal(job: Job, proposed: Expectation | None, now: datetime) -> Job:
     # The first proposal begins now and calls nothing missed that lies before; a changed one continues from the previous one.
     since = now if previous is None else job.last_came_at or now
     settled, slot = next_slot(proposed, job.last_came_at, None if previous is None else job.last_due_at, since)
-    return replace(job, last_due_at=settled, next_due_at=slot, overdue_at=slot + proposed.grace)
+    return replace(job, last_due_at=settled, next_due_at=slot, overdue_at=overdue_time(proposed, slot))

@@ -14,7 +14,7 @@ from app.core.log import log
 from app.decide.silence import silent_later
 from app.domain.dedupe import missed_key, overrun_key, silent_key
 from app.domain.event import HABIT, Activity, Event, EventKind, RunOutcome, Severity
-from app.domain.expectation import describe_expectation, earliness, last_slot_until, next_slot
+from app.domain.expectation import describe_expectation, earliness, last_overdue_slot, next_slot, overdue_time
 from app.domain.job import ExpectationSource, Job
 from app.domain.run import EARLY_S, NAMED
 from app.store import agents, jobs, runs
@@ -87,10 +87,10 @@ def judge_slot(job: Job, before: datetime, now: datetime) -> tuple[Job, Event | 
         # Learned once more from all runs first: a schedule that was changed must not cause a false alarm.
         return replace(job, learn_at=now, overdue_at=now + RELEARNED_WITHIN), None
     # After an outage of ours only the newest slot is reported as missed: one alert says as much as a hundred.
-    newest = last_slot_until(expectation, before - expectation.grace)
+    newest = last_overdue_slot(expectation, before)
     slot = max(job.next_due_at, newest or job.next_due_at)
     _, following = next_slot(expectation, job.last_came_at, slot, job.created_at)
-    after = replace(job, last_due_at=slot, next_due_at=following, overdue_at=following + expectation.grace)
+    after = replace(job, last_due_at=slot, next_due_at=following, overdue_at=overdue_time(expectation, following))
     habit = describe_expectation(expectation) if source is ExpectationSource.LEARNED else None
     why = ""
     if habit is not None:

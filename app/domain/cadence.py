@@ -11,7 +11,7 @@ from itertools import pairwise
 
 from app.domain.cron_fit import CronFit, fit_cron
 from app.domain.event import RunOutcome
-from app.domain.expectation import Expectation, next_slot
+from app.domain.expectation import Expectation, next_slot, overdue_time
 from app.domain.run import Run
 
 MIN_RUNS = 5  # before anything is proposed
@@ -147,7 +147,7 @@ def _would_have_held(expectation: Expectation, kept: Sequence[RunTimes]) -> bool
     _, slot = next_slot(expectation, came, None, came)
     missed = 0
     for moment in reported[1:]:
-        missed += slot + expectation.grace < moment
+        missed += overdue_time(expectation, slot) < moment
         came = moment
         _, slot = next_slot(expectation, came, slot if slot <= came else None, came)
     return missed <= max(1, len(reported) // 10)

@@ -41,7 +41,9 @@ class Recurrence:
 
 def next_time(recurrence: Recurrence, moment: datetime) -> datetime:
     """Return the first time strictly after `moment`, in UTC."""
-    return next(CronSim(recurrence.cron, moment.astimezone(ZoneInfo(recurrence.time_zone)))).astimezone(UTC)
+    times = CronSim(recurrence.cron, moment.astimezone(ZoneInfo(recurrence.time_zone)))
+    # Where a time of day comes twice, the library may return the first one, which is over.
+    return next(time.astimezone(UTC) for time in times if time.astimezone(UTC) > moment)
 
 
 def previous_time(recurrence: Recurrence, moment: datetime) -> datetime:

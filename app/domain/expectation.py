@@ -1,22 +1,24 @@
-"""An expectation: when a job should have run. A cron in its time zone (cronsim handles daylight saving as Debian's cron does), or a period. Pure."""
+"""An expectation: when a job should have run. Cron expressions in their time zone, or a period. Pure."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from zoneinfo import ZoneInfo
+from datetime import datetime, timedelta
 
-from cronsim import CronSim, CronSimError
-
-from app.core.errors import BadInput
+from app.domain import slots
+from app.domain.schedule import split_crons
 
 MAX_EARLY = timedelta(minutes=5)
 FAR = timedelta(days=366 * 5)
 _DAYS = ("Sundays", "Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays")
 _MANY_TIMES = 4
+_NEARLY_A_DAY = timedelta(hours=20)  # such a job runs by the clock on the wall, a shorter period counts hours
 
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """Either `cron` (five fields) with `time_zone`, or `period`. A run is missed `grace` after its slot, and takes too long after `longest`."""
+    """Either `cron` with `time_zone`, or `period`. A run is missed `grace` after its slot, and takes too long after `longest`.
+
+    `cron` has one or more expressions of five fields, as `domain/schedule.py` writes them.
+    """
 
     grace: timedelta
     cron: str | None = None
@@ -25,29 +27,20 @@ class Expectation:
     longest: timedelta | None = None
 
 
-def check_cron(cron: str) -> None:
-    """Raise BadInput unless `cron` is a five-field expression that falls due at least once in the coming years."""
-    if len(cron.split()) != 5:  # noqa: PLR2004  (the library reads the first of six as seconds)
-        raise BadInput(
-            "not a cron expression: exactly five fields (minute, hour, day, month, weekday)",
-            code="bad_cron",
-            field="cron",
-        )
-    try:
-        due = next(CronSim(cron, datetime(2026, 1, 1, tzinfo=UTC)), None)
-    except CronSimError as wrong:
-        raise BadInput(f"not a cron expression: {wrong}", code="bad_cron", field="cron") from wrong
-    if due is None:
-        raise BadInput("this cron expression never falls due", code="bad_cron", field="cron")
-
-
 def slot_after(expectation: Expectation, moment: datetime) -> datetime:
     """Return the first slot strictly after `moment`, in UTC. For a period: one period after `moment`."""
     if expectation.period is not None:
         return moment + expectation.period
-    slots = CronSim(expectation.cron or "", moment.astimezone(ZoneInfo(expectation.time_zone)))
-    slot = next(slots, None)
-    return (slot or moment + FAR).astimezone(UTC)
+    slot = slots.first_slot_after(expectation.cron or "", expectation.time_zone, moment)
+    return slot or moment + FAR
+
+
+def overdue_time(expectation: Expectation, slot: datetime) -> datetime:
+    """Return when a run that has not come yet counts as missed. Where clocks are put back, the job may run an hour later."""
+    if expectation.period is not None:
+        put_back = slots.put_back_by(expectation.time_zone, slot - expectation.period, slot)
+        return slot + expectation.grace + (put_back if expectation.period >= _NEARLY_A_DAY else timedelta(0))
+    return slot + expectation.grace + slots.repeated_by(expectation.time_zone, slot)
 
 
 def too_long_at(expectation: Expectation, began: datetime) -> datetime:
@@ -58,7 +51,7 @@ def too_long_at(expectation: Expectation, began: datetime) -> datetime:
     """
     if expectation.longest is not None:
         return began + expectation.longest
-    return slot_after(expectation, slot_after(expectation, began)) + expectation.grace
+    return overdue_time(expectation, slot_after(expectation, slot_after(expectation, began)))
 
 
 def earliness(expectation: Expectation, slot: datetime) -> timedelta:
@@ -94,15 +87,16 @@ def next_slot(
     return (settled, awaited)
 
 
-def last_slot_until(expectation: Expectation, moment: datetime) -> datetime | None:
-    """Return the newest slot at or before `moment`, in UTC; None for a period, whose slots depend on the runs."""
+def last_overdue_slot(expectation: Expectation, moment: datetime) -> datetime | None:
+    """Return the newest slot whose run counts as missed at `moment`, in UTC; None for a period, whose slots depend on the runs."""
     if expectation.period is not None:
         return None
-    just_after = moment.astimezone(ZoneInfo(expectation.time_zone)) + timedelta(minutes=1)
-    for slot in CronSim(expectation.cron or "", just_after, reverse=True):
-        if slot <= moment:
-            return slot.astimezone(UTC)
-    return None
+    until = moment - expectation.grace
+    slot = slots.last_slot_until(expectation.cron or "", expectation.time_zone, until)
+    if slot is not None and overdue_time(expectation, slot) > moment:
+        until -= slots.repeated_by(expectation.time_zone, slot)
+        slot = slots.last_slot_until(expectation.cron or "", expectation.time_zone, until)
+    return slot
 
 
 def describe_expectation(expectation: Expectation) -> str:
@@ -112,13 +106,15 @@ def describe_expectation(expectation: Expectation) -> str:
     """
     if expectation.period is not None:
         return f"at least every {_describe_length(expectation.period)}"
-    cron = expectation.cron or ""
+    described = [_describe_cron(cron) or cron for cron in split_crons(expectation.cron or "")]
+    return f"{'; '.join(described)} ({expectation.time_zone})"
+
+
+def _describe_cron(cron: str) -> str | None:
     fields = cron.split()
-    described = _describe_cron(*fields) if len(fields) == 5 else None  # noqa: PLR2004  (of a crontab)
-    return f"{described or cron} ({expectation.time_zone})"
-
-
-def _describe_cron(minute: str, hour: str, day: str, month: str, weekday: str) -> str | None:
+    if len(fields) != 5:  # noqa: PLR2004  (of a crontab)
+        return None
+    minute, hour, day, month, weekday = fields
     if month != "*" or not minute.isdigit():
         return None
     times = _describe_hours(int(minute), hour)

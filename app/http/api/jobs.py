@@ -10,8 +10,9 @@ from starlette.status import HTTP_201_CREATED, HTTP_204_NO_CONTENT
 
 from app.admin import jobs as admin_jobs
 from app.domain.event import Activity
-from app.domain.expectation import Expectation, check_cron
+from app.domain.expectation import Expectation
 from app.domain.job import Job, JobState
+from app.domain.schedule import read_schedule
 from app.http.api.dependencies import Admin, Context, Reader, editor_of, problems
 from app.http.api.fields import (
     YEAR_S,
@@ -36,7 +37,11 @@ from app.store.jobs import JOBS, JobFilters, page_jobs
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
-_CRON = "Five fields, as in crontab."
+_CRON = "Cron expressions of five fields, separated by `; `; the job is expected whenever one of them says so."
+_CRON_IN = (
+    "Five fields as in crontab, `@daily` and its kin, or systemd's OnCalendar; several of them are separated by `;` or line ends. "
+    "The answer has them as cron expressions."
+)
 _PERIOD = "Longest time from run to run, in seconds."
 _GRACE = "Seconds after the expected time until the run counts as missed."
 _LONGEST = "Seconds after which a run takes too long; null: never."
@@ -48,7 +53,12 @@ class ExpectationIn(
     """When a job should run: either `cron` with its time zone, or `period_s`."""
 
     cron: str | None = Field(
-        None, min_length=9, max_length=200, pattern=r"^[ -~]+$", description=_CRON, examples=["0 2 * * *"]
+        None,
+        min_length=1,
+        max_length=500,
+        pattern=r"^[ -~\t\r\n]+$",
+        description=_CRON_IN,
+        examples=["0 2 * * *", "0 2 * * 1-5; 0 4 * * 6", "@daily", "Mon..Fri 02:30 Europe/Berlin"],
     )
     period_s: int | None = Field(None, ge=60, le=5 * YEAR_S, description=_PERIOD)
     time_zone: Zone = "UTC"
@@ -60,7 +70,13 @@ class ExpectationIn(
         if (self.cron is None) == (self.period_s is None):
             raise ValueError("send either cron or period_s")
         if self.cron is not None:
-            check_cron(self.cron)
+            schedule = read_schedule(self.cron)
+            if schedule.time_zone is not None and "time_zone" in self.model_fields_set:
+                if self.time_zone != schedule.time_zone:
+                    raise ValueError(f"time_zone is {self.time_zone}, but the schedule names {schedule.time_zone}")
+            elif schedule.time_zone is not None:
+                self.time_zone = schedule.time_zone
+            self.cron = schedule.cron
         return self
 
     def to_expectation(self) -> Expectation:
@@ -79,7 +95,9 @@ class ExpectationOut(OutModel):
 
     cron: str | None = Field(description=_CRON)
     period_s: OptionalSeconds = Field(validation_alias="period", description=_PERIOD)
-    time_zone: str = Field(description="IANA time zone of `cron`.")
+    time_zone: str = Field(
+        description="IANA time zone of `cron`; with a period, the zone whose clock changes are allowed for."
+    )
     grace_s: Seconds = Field(validation_alias="grace", description=_GRACE)
     longest_s: OptionalSeconds = Field(validation_alias="longest", description=_LONGEST)
 
