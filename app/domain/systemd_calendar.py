@@ -120,7 +120,7 @@ def _day_fields(days: list[int], weekdays: list[int] | None) -> tuple[str, str]:
     if week is None:
         raise _refused(
             "a weekday together with days of the month is supported only for the first, second ... of its month (days 1..7,"
-            " 8..14, 15..21, 22..28 or 29..31): give only one of them"
+            " 8..14, 15..21, 22..28 or 29..31): write only one of them"
         )
     return "*", ",".join(f"{weekday}#{week}" for weekday in weekdays)
 
