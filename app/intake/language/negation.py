@@ -57,19 +57,21 @@ def _targets(items: Sequence[Item], at: int) -> list[int]:
         return _forward(items, at)
     language = item.rule[:2]
     backward = _backward(items, at)
+    far = item.meaning is T.ABSENT and bool(backward) and _is_too_far(items, at, backward[0])
     if item.meaning is T.NOT_BACK or language in _VERB_LAST:
-        return backward
-    if language == _VERB_BEFORE and item.meaning is T.ABSENT:
-        return _forward(items, at) or backward
-    if item.meaning is T.ABSENT and backward:
-        # "no faults found", but "broken and not readable": a verb is denied only by what stands right behind it.
-        near = 1 if items[backward[0]].meaning is T.FAILED else _NEAR
-        if items[backward[0]].meaning in BAD and at - backward[0] <= near:
-            return backward
-        if items[backward[0]].meaning in BAD:
-            return _forward(items, at)
+        return [] if far else backward
     forward = _forward(items, at)
+    if language == _VERB_BEFORE and item.meaning is T.ABSENT:
+        return forward or backward
+    if item.meaning is T.ABSENT and backward and items[backward[0]].meaning in BAD:
+        return forward if far else backward
     return forward if any(items[one].meaning in STRONG for one in forward) else backward or forward
+
+
+def _is_too_far(items: Sequence[Item], at: int, target: int) -> bool:
+    """Return whether trouble stands too far before an absence to be denied: "no faults found", but "broken and not readable"."""
+    verb = items[target].meaning is T.FAILED
+    return items[target].meaning in BAD and at - target > (1 if verb else _NEAR)
 
 
 _COUNTED = STRONG | {T.GOOD}

@@ -34,9 +34,7 @@ def read_words(subject: str, body: str = "", *, names: Collection[str] = ()) -> 
     subject = "" if _COMMAND_SUBJECT.match(subject) else _without_gateway_marks(subject[:MAX_SUBJECT])
     chosen = choose_lines(body)
     lines = [subject.replace("\n", " "), *chosen.lines]
-    if names:
-        lines = _without_names(lines, names)
-    tokens = [tokenise(line, is_term) for line in lines]
+    tokens = [tokenise(line, is_term) for line in (_without_names(lines, names) if names else lines)]
     items = choose_terms(tokens, with_typos=len(body) <= _TYPOS_UP_TO)
     statements = [
         statement
@@ -63,4 +61,4 @@ def _without_names(lines: list[str], names: Collection[str]) -> list[str]:
     if not present:
         return lines
     pattern = re.compile(r"(?<!\w)(?:" + "|".join(map(re.escape, present)) + r")(?!\w)", re.IGNORECASE)
-    return [pattern.sub(NAME_SIGN, line) for line in lines]
+    return [pattern.sub(lambda found: NAME_SIGN * len(found[0]), line) for line in lines]

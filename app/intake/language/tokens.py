@@ -18,7 +18,7 @@ CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uff66-\uff9f々〆ー"
 # Every repetition is bounded, and no two that follow one another match the same character: the time grows with the length only.
 _TOKEN = re.compile(
     rf"(?P<quoted>{_QUOTES})"
-    rf"|(?P<name>{NAME_SIGN}|https?://\S{{1,1000}}|<?[\w.+-]{{1,64}}@[\w.-]{{1,200}}>?(?::[^\s]{{1,200}})?"
+    rf"|(?P<name>{NAME_SIGN}{{1,500}}|https?://\S{{1,1000}}|<?[\w.+-]{{1,64}}@[\w.-]{{1,200}}>?(?::[^\s]{{1,200}})?"
     r"|(?<![\w)])(?:[A-Za-z]:)?[\\/]{1,2}[^\s\\/\"'<>|,;()\[\]=][^\s\"'<>|,;()]{0,1000}|\b[A-Za-z]:\\?(?=[\s,;)]|$))"
     rf"|(?P<time>(?<![^\W{CJK}])(?:\d{{4}}-\d\d?-\d\d?(?:[T_ -]\d\d?[:.h-]\d\d(?:[:.-]\d\d)?(?:[.,]\d{{1,9}})?)?(?:Z|[+-]\d\d:?\d\d)?"
     rf"|\d{{1,4}}[/.]\d{{1,2}}[/.]\d{{2,4}}|\d\d?:\d\d(?::\d\d)?(?:[.,]\d{{1,9}})?(?:\s?[ap]m)?)(?![^\W{CJK}]))"
