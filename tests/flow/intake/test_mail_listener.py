@@ -237,3 +237,15 @@ async def test_a_rule_without_an_outcome_names_the_job_of_all_mails_of_a_sender(
     }
     nothing = await api.ask("POST", "/v1/mail-rules", json={"name": "y", "sender": "tool@nas01"})
     assert nothing.status_code == 422, "a rule that sets nothing"
+
+
+async def test_a_mail_rule_holds_for_the_message_of_another_tool(api: Api):
+    rule = {"name": "ntfy", "sender": "ntfy", "subject": "Sicherung * ist durch", "outcome": "success", "job": "{1}"}
+    await api.tell("POST", "/v1/mail-rules", json=rule | {"activity": "verify"})
+    headers = {"Authorization": f"Bearer {ENROL_KEY}", "Title": "Sicherung Fotos ist durch"}
+    sent = await api.client.post("/ntfy/backups", content=b"42 Dateien", headers=headers)
+    assert sent.is_success, sent.text
+    (event,) = await api.items("/v1/events")
+    assert (event["job"], event["outcome"], event["activity"]) == ("Fotos", "success", "verify")
+    whole = await api.tell("GET", f"/v1/events/{event['id']}")
+    assert whole["extra"]["reading"]["rule"] == "mail rule ntfy"
