@@ -162,7 +162,7 @@ def card_of(view: AlertView, base_url: str, log_lines: int) -> AlertCard:
         if is_down or view.alert.kind in (AlertKind.FAILED, AlertKind.WARNING)
         else "",
         facts=tuple(_facts(view, phrases.zone(view.time_zone))),
-        hint=hint_for(view.alert.kind, view.alert.message, log_for_hint) if is_down else "",
+        hint=(view.zone_hint or hint_for(view.alert.kind, view.alert.message, log_for_hint)) if is_down else "",
         log=log,
         unclear=unclear,
         links=_links(view, base_url),

@@ -36,6 +36,7 @@ class AlertView:
     reading: Mapping[str, str] | None = (
         None  # of an unclear text: the words and the rule that decided; None: its sender called it unclear
     )
+    zone_hint: str | None = None  # of a missed run: that the time zone of the job's expectation may be wrong
     notice_due_at: datetime | None = None  # when the notice was due: the moment up to which "for 3 days" counts
 
 

@@ -1,7 +1,7 @@
 """Reads the contents of mails: the views of alerts and of summaries (`domain/mail_views.py`). It does not word anything."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -31,12 +31,18 @@ from app.domain.matcher import all_match
 from app.domain.notice import Notice, NoticeState
 from app.domain.route import Silence
 from app.domain.summary_schedule import SummarySchedule
+from app.domain.zone_hint import RUNS_READ, zone_hint
 from app.store.alerts import ALERTS
 from app.store.jobs import WITHOUT_EXPECTATION, job_matches
+from app.store.row_mapping import expectation_of
+from app.store.runs import newest_runs
 from app.store.silences import current_silences
 from app.store.tables import agents, alerts, customers, events, job_days, jobs, messages, notices, runs
 from app.store.transactions import ReadTx
 
+MOST_HINTS = (
+    50  # jobs whose runs are read for a hint; after an outage, thousands are missed at once, and none of them needs one
+)
 LOG_TAIL = LOG_HEAD = 4096  # characters of a log that a message may show
 DAYS = 14
 _IS_TROUBLE = runs.c.outcome != literal_column(
@@ -57,6 +63,7 @@ _ALERTS_WITH_JOBS = (
         jobs.c.missed_in_row,
         jobs.c.warnings_in_row,
         jobs.c.next_due_at,
+        jobs.c.expectation,
     )
     .join(customers, customers.c.id == alerts.c.customer_id)
     .join(agents, agents.c.id == alerts.c.agent_id)
@@ -87,13 +94,24 @@ async def read_alert_views(tx: ReadTx, reported: Sequence[Notice]) -> dict[str, 
         .order_by(notices.c.id.desc())
     )
     threads = {(row.recipient_id, row.alert_id): row.message_id for row in mails}
+    hints = await _zone_hints(tx, found.values())
     views: dict[str, AlertView] = {}
     for notice in reported:
         alert = found.get(notice.alert_id)
         if alert is not None:
             thread_id = threads.get((notice.recipient_id, notice.alert_id))
-            views[notice.id] = _alert_view(notice, alert, evidence.get(alert.event_id), thread_id)
+            view = _alert_view(notice, alert, evidence.get(alert.event_id), thread_id)
+            views[notice.id] = replace(view, zone_hint=hints.get(alert.job_id))
     return views
+
+
+async def _zone_hints(tx: ReadTx, found: Iterable[Row[Any]]) -> Mapping[str, str]:
+    """Return, by job, that the time zone of its expectation may be wrong, for jobs with an alert of a missed run."""
+    expected = {row.job_id: row.expectation for row in found if row.kind == AlertKind.MISSED and row.expectation}
+    asked = sorted(expected)[:MOST_HINTS]
+    newest = await newest_runs(tx, asked, RUNS_READ)
+    hints = {job_id: zone_hint(expectation_of(expected[job_id]), newest[job_id]) for job_id in asked}
+    return {job_id: hint for job_id, hint in hints.items() if hint is not None}
 
 
 def _alert_view(notice: Notice, row: Row[Any], evidence: Row[Any] | None, thread_id: str | None) -> AlertView:

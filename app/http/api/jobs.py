@@ -13,6 +13,7 @@ from app.domain.event import Activity
 from app.domain.expectation import Expectation
 from app.domain.job import Job, JobState
 from app.domain.schedule import read_schedule
+from app.domain.zone_hint import RUNS_READ, zone_hint
 from app.http.api.dependencies import Admin, Context, Reader, editor_of, problems
 from app.http.api.fields import (
     YEAR_S,
@@ -34,6 +35,7 @@ from app.http.api.fields import (
 from app.http.etag import IfMatch, put_etag
 from app.http.paging import Paged, PageOut
 from app.store.jobs import JOBS, JobFilters, page_jobs
+from app.store.runs import newest_runs
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -168,6 +170,10 @@ class JobOut(OutModel):
     last_run_id: str | None = Field(description="Id of its newest ended run.")
     next_due_at: datetime | None = Field(description="When it should run next; null: nothing is expected.")
     overdue_at: datetime | None = Field(description="When it counts as missed if no run begins or ends until then.")
+    hint: str | None = Field(
+        None,
+        description="What may be wrong with its expectation, such as its time zone; null: nothing known. Only where one job is asked for.",
+    )
     created_at: CreatedAt
 
 
@@ -228,8 +234,9 @@ async def get_job(job_id: PathId, response: Response, context: Context, _caller:
     """Return one job with its present state."""
     async with context.database.read() as tx:
         job = await JOBS.get(tx, job_id)
+        newest = await newest_runs(tx, [job.id], RUNS_READ)
     put_etag(response, job.version)
-    return JobOut.of(job)
+    return JobOut.of(job).model_copy(update={"hint": zone_hint(job.expectation, newest[job.id])})
 
 
 @router.post(

@@ -1,0 +1,46 @@
+"""Notes that a job comes a whole number of hours off its expected time, each time: its time zone may be wrong. Pure."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from app.domain.cadence import run_times
+from app.domain.expectation import Expectation, overdue_time, slot_after
+from app.domain.run import Run
+from app.domain.slots import last_slot_until
+
+RUNS_READ = 14  # the newest ended runs of a job, the missed ones among them
+_LEAST_RUNS = 3
+_HOUR, _NEARLY_A_DAY = timedelta(hours=1), timedelta(hours=20)
+_EARLY, _LATE = timedelta(minutes=5), timedelta(minutes=25)  # a run is seldom exactly on time
+
+
+def zone_hint(expectation: Expectation | None, runs: Iterable[Run]) -> str | None:
+    """Return a sentence for the administrator where the newest runs all came the same number of hours off, and so were missed."""
+    if expectation is None or expectation.cron is None:
+        return None
+    came = [run.reported for run in run_times(runs)][-_LEAST_RUNS:]
+    if len({moment.date() for moment in came}) < _LEAST_RUNS:
+        return None
+    hours = {_hours_off(expectation, moment) for moment in came}
+    off = hours.pop()
+    if hours or not off:
+        return None
+    how_many = f"{abs(off)} {'hour' if abs(off) == 1 else 'hours'} {'after' if off > 0 else 'before'}"
+    return (
+        f"Its last {_LEAST_RUNS} runs came {how_many} the expected time. Check the time zone of its expectation"
+        f" ({expectation.time_zone}): it may be another than that of its scheduler."
+    )
+
+
+def _hours_off(expectation: Expectation, came: datetime) -> int | None:
+    """Return by how many whole hours a run missed the nearest slot; None where it met it, or came at another time of the hour."""
+    before = last_slot_until(expectation.cron or "", expectation.time_zone, came)
+    after = slot_after(expectation, came)
+    if before is None or after - before < _NEARLY_A_DAY:
+        return None
+    slot = before if came - before <= after - came else after
+    hours = round((came - slot) / _HOUR)
+    if not -_EARLY <= came - slot - hours * _HOUR <= _LATE:
+        return None
+    is_met = slot <= came <= overdue_time(expectation, slot)
+    return None if hours == 0 or is_met else hours
