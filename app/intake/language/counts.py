@@ -8,12 +8,14 @@ from app.intake.language.tokens import TokenKind
 from app.intake.language.words_file import TermMeaning as T
 
 _REACH = 4
+_WORDED = "none"  # the unit of a zero that was a word
 _ENGLISH_OF = "en: of"
 _TOTAL_FIRST = frozenset(("ja", "zh", "tr"))  # 7個中3個, 5 işten 3'ü: three of five
 STRONG = frozenset(
     (T.FAILED, T.NOT_DONE, T.WARNED, T.CANCELLED, T.STOPPED, T.TROUBLE, T.SUCCEEDED, T.ENDED, T.RUNNING, T.EXPECTED)
 )
 _NOUNS = frozenset((T.GOOD, T.EXCEPT))
+_NUMBERS = frozenset((TokenKind.NUMBER, TokenKind.COUNTS))
 _ZERO = frozenset((T.NONE, T.NOT, T.NOT_BOTH, T.ABSENT))
 _VALUE = frozenset((":", "="))
 _TIME_UNITS = frozenset(["s", "sec", "min", "h", "hr", "hrs", "d", "ms", "st", "nd", "rd", "th", "x"])
@@ -31,11 +33,14 @@ class Count:
     text: str
     percent: bool = False
     ordinal: bool = False  # "tape 1 of 3": the first, not one
+    worded: bool = False  # "none of 7", which is a negation too
     place: int = -1  # of the number among the items
 
 
 def join_ratios(items: Sequence[Item]) -> list[Item]:
     """Return the items with `2 of 5` and `none of 7` made one item of counts, and `(3)` a plain number."""
+    if not any(item.kind is TokenKind.NUMBER or item.text == "[" or item.meaning is T.OF for item in items):
+        return list(items)
     joined: list[Item] = []
     at = 0
     while at < len(items):
@@ -56,7 +61,8 @@ def join_ratios(items: Sequence[Item]) -> list[Item]:
                 if part > whole and items[of].rule[:2] in _TOTAL_FIRST:
                     part, whole = whole, part
                 text = f"{part:g} of {whole:g}"
-                joined.append(Item(TokenKind.COUNTS, text, None, "", (part, whole), "", item.start, total.spaced))
+                unit = "" if item.numbers else _WORDED
+                joined.append(Item(TokenKind.COUNTS, text, None, "", (part, whole), unit, item.start, total.spaced))
                 at = there + 1
                 continue
         if item.text == "(" and _is_number_in_brackets(items, at):
@@ -111,6 +117,8 @@ def _number_at(items: Sequence[Item], at: int) -> float | None:
 
 def attach_counts(items: Sequence[Item]) -> dict[int, Count]:
     """Return the count of each term that has one, by the term's position."""
+    if not any(item.kind in _NUMBERS or item.meaning in _ZERO for item in items):
+        return {}
     counts = _listed_counts(items)
     numbers_first = _numbers_first(items)
     taken: set[int] = set()
@@ -209,7 +217,14 @@ def _count(items: Sequence[Item], place: int) -> Count:
     if item.numbers[0] == 0:
         nouns.discard(T.GOOD)
     ordinal = before is not None and before.kind is TokenKind.WORD and before.meaning in nouns
-    return Count(item.numbers[0], item.numbers[1], item.text, ordinal=ordinal and not counts_a_noun, place=place)
+    return Count(
+        item.numbers[0],
+        item.numbers[1],
+        item.text,
+        ordinal=ordinal and not counts_a_noun,
+        worded=item.unit == _WORDED,
+        place=place,
+    )
 
 
 def _listed_counts(items: Sequence[Item]) -> dict[int, Count]:

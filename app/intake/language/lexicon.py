@@ -258,10 +258,13 @@ def _fits_gapped(entry: Entry, text: str) -> bool:
     return entry.meaning not in _GOOD or not any(negation in middle for negation in _index().negations)
 
 
+Needs = tuple[frozenset[str], ...]  # a term is possible if all words of one of these sets are there too
+
+
 @cache
-def _anchored(meanings: tuple[TermMeaning, ...]) -> tuple[frozenset[str], Mapping[str, tuple[str, ...]]]:
+def _anchored(meanings: tuple[TermMeaning, ...]) -> tuple[Mapping[str, Needs], Mapping[str, tuple[str, ...]]]:
     """Return the longest piece of each term of these meanings: the exact ones, and those with `*` by their first or last letters."""
-    exact: set[str] = set()
+    exact: dict[str, Needs] = {}
     open_ended: dict[str, list[str]] = defaultdict(list)
     index = _index()
     for entries in (*index.exact.values(), *index.prefixes.values(), *index.suffixes.values()):
@@ -270,14 +273,29 @@ def _anchored(meanings: tuple[TermMeaning, ...]) -> tuple[frozenset[str], Mappin
                 continue
             piece = max(entry.pieces, key=lambda one: len(one.strip("*")) if one != GAP else 0)
             if "*" not in piece:
-                exact.add(piece)
+                others = frozenset(one for one in entry.pieces if one not in (piece, GAP) and _is_plain_word(one))
+                exact[piece] = (frozenset(),) if not others else (*exact.get(piece, ()), others)
             else:
                 open_ended[piece[:_KEY].rstrip("*") if piece.endswith("*") else piece[-_KEY:]].append(piece)
-    return frozenset(exact), {key: tuple(dict.fromkeys(pieces)) for key, pieces in open_ended.items()}
+    # A word that is a term by itself needs no other.
+    single = {entry.pieces[0] for entries in index.exact.values() for entry in entries if _is_single(entry, meanings)}
+    exact.update(dict.fromkeys(single, (frozenset(),)))
+    return exact, {key: tuple(dict.fromkeys(pieces)) for key, pieces in open_ended.items()}
 
 
-def anchors(meanings: tuple[TermMeaning, ...]) -> frozenset[str]:
-    """Return words one of which stands in every text that has a term of these meanings, but for terms with `*`."""
+def _is_plain_word(piece: str) -> bool:
+    return "*" not in piece and piece.isalpha()
+
+
+def _is_single(entry: Entry, meanings: tuple[TermMeaning, ...]) -> bool:
+    return len(entry.pieces) == 1 and entry.meaning in meanings
+
+
+def anchors(meanings: tuple[TermMeaning, ...]) -> Mapping[str, Needs]:
+    """Return words one of which stands in every text that has a term of these meanings, but for terms with `*`.
+
+    Each has sets of other words, all of one of which stand there too.
+    """
     return _anchored(meanings)[0]
 
 

@@ -1,7 +1,7 @@
 """Choose the lines of a body that are read: all of a short one; of a long one its ends, and each line with a word of trouble."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -13,7 +13,7 @@ from app.intake.language.words_file import TermMeaning as T
 MAX_TEXT = 4 * 1024 * 1024  # characters of a body that are looked at
 _MAX_LINE, _MAX_LINE_OF_LONG_TEXT = 1000, 250  # a longer line is read in parts
 _SHORT_LINES, _SHORT_TEXT = 40, 4000
-_HEAD, _TAIL, _MAX_HITS, _MAX_VERDICTS = 5, 10, 120, 4
+_HEAD, _TAIL, _MAX_HITS, _MAX_VERDICTS, _VERDICT_WITHIN = 5, 10, 120, 4, 200
 _MAX_KNOWN_HARMLESS = 50_000
 _TROUBLE = (
     T.NOT_DONE,
@@ -31,6 +31,7 @@ _TROUBLE = (
     T.EXIT_CODE,
 )
 _VERDICT = (T.SUCCEEDED,)
+Needs = tuple[frozenset[bytes], ...]
 _CJK = re.compile(f"[{CJK}]")
 # Characters that stand around words. Those inside of paths and host names are not among them: a file `error.log` is no trouble.
 _PUNCTUATION = b'!"#$%&()*+,:;<=>?[]^`{|}~	'
@@ -52,10 +53,11 @@ def choose_lines(body: str) -> ChosenLines:
     if len(lines) <= _SHORT_LINES and len(body) <= _SHORT_TEXT:
         return ChosenLines(lines, complete)
     lines = _cut(lines, _MAX_LINE_OF_LONG_TEXT)
-    words = _rough_words(lines)
-    unique = set[bytes]().union(*words)
+    plain = _plain_bytes(lines)
+    unique = set(plain.split())
     trouble, verdicts = _hits(unique, _TROUBLE), _hits(unique, _VERDICT)
-    numbers = [number for number, one in enumerate(words) if not trouble.isdisjoint(one)]
+    rough = plain.split(b"\n")
+    numbers = [number for number, line in enumerate(rough) if _may_state(line, trouble)] if trouble else []
     if not body.isascii() and _CJK.search(body):
         pattern = run_on_anchors(_TROUBLE)
         numbers += [number for number, line in enumerate(lines) if pattern.search(line)]
@@ -68,7 +70,8 @@ def choose_lines(body: str) -> ChosenLines:
             if len(seen) > _HEAD + _TAIL + _MAX_HITS:
                 complete = False
                 break
-    with_verdict = (number for number in range(len(lines) - 1, -1, -1) if not verdicts.isdisjoint(words[number]))
+    last = range(len(lines) - 1, max(-1, len(lines) - 1 - _VERDICT_WITHIN), -1) if verdicts else ()
+    with_verdict = (number for number in last if _may_state(rough[number], verdicts))
     chosen.update(number for number, _ in zip(with_verdict, range(_MAX_VERDICTS), strict=False))
     return ChosenLines([lines[number] for number in sorted(chosen)], complete)
 
@@ -99,10 +102,10 @@ def _cut(lines: list[str], most: int) -> list[str]:
     return parts
 
 
-def _rough_words(lines: list[str]) -> list[list[bytes]]:
+def _plain_bytes(lines: list[str]) -> bytes:
+    """Return the lines with nothing but blanks around their words, as bytes: splitting those is fast."""
     plain = "\n".join(lines).lower().encode("utf-8", "replace").translate(_AROUND_WORDS)
-    plain = plain.replace(b". ", b" ").replace(b".\n", b"\n").removesuffix(b".")
-    return [line.split() for line in plain.split(b"\n")]
+    return plain.replace(b". ", b" ").replace(b".\n", b"\n").removesuffix(b".")
 
 
 @cache
@@ -111,19 +114,34 @@ def _known_harmless(_meanings: tuple[T, ...]) -> set[bytes]:
 
 
 @cache
-def _exact_anchors(meanings: tuple[T, ...]) -> frozenset[bytes]:
-    return frozenset(anchor.encode() for anchor in anchors(meanings))
+def _exact_anchors(meanings: tuple[T, ...]) -> Mapping[bytes, Needs]:
+    return {
+        anchor.encode(): tuple(frozenset(word.encode() for word in need) for need in needs)
+        for anchor, needs in anchors(meanings).items()
+    }
 
 
-def _hits(words: set[bytes], meanings: tuple[T, ...]) -> set[bytes]:
-    """Return the words that may begin or be a term of one of the meanings."""
+def _hits(words: set[bytes], meanings: tuple[T, ...]) -> dict[bytes, Needs]:
+    """Return the words that may be in a term of one of the meanings, with the other words that the term needs."""
     exact, harmless = _exact_anchors(meanings), _known_harmless(meanings)
-    found = words & exact
+    found: dict[bytes, Needs] = {}
+    for word in words & exact.keys():
+        possible = tuple(need for need in exact[word] if need <= words)
+        if possible:
+            found[word] = possible
     if len(harmless) > _MAX_KNOWN_HARMLESS:
         harmless.clear()
-    for word in words - exact - harmless:
+    for word in words - exact.keys() - harmless:
         if (word.isalpha() or not word.isascii()) and is_anchor(fold(word.decode("utf-8", "replace")), meanings):
-            found.add(word)
+            found[word] = (frozenset(),)
         else:
             harmless.add(word)
     return found
+
+
+def _may_state(line: bytes, hits: Mapping[bytes, Needs]) -> bool:
+    words = line.split()
+    if hits.keys().isdisjoint(words):
+        return False
+    unique = set(words)
+    return any(need <= unique for word in unique & hits.keys() for need in hits[word])

@@ -77,7 +77,7 @@ def _is_too_far(items: Sequence[Item], at: int, target: int) -> bool:
 _COUNTED = STRONG | {T.GOOD}
 _VERB_LAST = frozenset(("ja", "tr"))
 _VERB_BEFORE = "zh"
-_NEAR = 2
+_NEAR = 4
 
 
 def _is_value(items: Sequence[Item], at: int) -> bool:

@@ -111,7 +111,10 @@ def _choose(candidates: _Candidates, own: str, scores: Mapping[str, float]) -> l
     for at, token in enumerate(tokens):
         if at in used:
             continue
-        usable = [match for match in candidates.matches[at] if used.isdisjoint(match.positions)]
+        usable = [match for match in candidates.matches[at] if not used or used.isdisjoint(match.positions)]
+        if not usable:
+            items.append(_item(token, None))
+            continue
         chosen = _between_numbers(usable, tokens, at) or _best(usable, token, own, scores)
         if chosen is None:
             items.append(_item(token, None))
@@ -123,6 +126,8 @@ def _choose(candidates: _Candidates, own: str, scores: Mapping[str, float]) -> l
 
 def _between_numbers(matches: Sequence[Match], tokens: Sequence[Token], at: int) -> Match | None:
     """Return the `of` of any language between two numbers, also where the word is a common one ("0 de 3")."""
+    if at == 0 or not any(match.entry.meaning is TermMeaning.OF for match in matches):
+        return None
     around = [*tokens[max(0, at - 1) : at], *tokens[at + 1 : at + 2]]
     if len(around) < 2 or any(token.kind is not TokenKind.NUMBER for token in around):  # noqa: PLR2004  (one on each side)
         return None

@@ -17,7 +17,9 @@ _QUOTES = (
 CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uff66-\uff9f々〆ー"
 # Every repetition is bounded, and no two that follow one another match the same character: the time grows with the length only.
 _TOKEN = re.compile(
-    rf"(?P<quoted>{_QUOTES})"
+    # Most tokens are words and numbers that nothing is joined to: they are tried first, as the rest takes longer.
+    rf"(?P<plain>[^\W\d_{CJK}]{{2,100}}(?![-./\\+@'’_:]{{0,2}}[\w/\\]))|(?P<digits>\d{{1,15}}(?=[\s,;)\]]|$))"
+    rf"|(?P<quoted>{_QUOTES})"
     rf"|(?P<name>{NAME_SIGN}{{1,500}}|https?://\S{{1,1000}}|<?[\w.+-]{{1,64}}@[\w.-]{{1,200}}>?(?::[^\s]{{1,200}})?"
     r"|(?<![\w)])(?:[A-Za-z]:)?[\\/]{1,2}[^\s\\/\"'<>|,;()\[\]=][^\s\"'<>|,;()]{0,1000}|\b[A-Za-z]:\\?(?=[\s,;)]|$))"
     rf"|(?P<time>(?<![^\W{CJK}])(?:\d{{4}}-\d\d?-\d\d?(?:[T_ -]\d\d?[:.h-]\d\d(?:[:.-]\d\d)?(?:[.,]\d{{1,9}})?)?(?:Z|[+-]\d\d:?\d\d)?"
@@ -113,6 +115,15 @@ def _tokens(line: str, is_term: IsTerm) -> Iterator[Token]:
             return
         start, end = found.span()
         spaced = line[end : end + 1] in _SPACES
+        if found.lastgroup == "plain":
+            text = found[0]
+            folded = fold(text)
+            if text.islower() or text.isupper() or is_term(folded):
+                yield Token(TokenKind.WORD, folded, (), "", start, spaced, plain=folded == text.casefold())
+                continue
+        elif found.lastgroup == "digits":
+            yield Token(TokenKind.NUMBER, found[0], (float(found[0]),), "", start, spaced)
+            continue
         for token in _read_token(line, found, is_term):
             token.start, token.spaced = start, spaced
             yield token
@@ -121,7 +132,7 @@ def _tokens(line: str, is_term: IsTerm) -> Iterator[Token]:
 def _read_token(line: str, found: re.Match[str], is_term: IsTerm) -> Iterable[Token]:  # noqa: PLR0911  (one a kind)
     text = found[0]
     match found.lastgroup:
-        case "word":
+        case "word" | "plain":
             return _word(text, is_term)
         case "compound":
             return _compound(text, line[found.end() : found.end() + 3], is_term)

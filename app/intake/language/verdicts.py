@@ -85,6 +85,8 @@ _PLAIN = {T.ENDED: Finding.ENDED, T.RUNNING: Finding.STARTED, T.FIXED: Finding.F
 _NEGATED = {T.OTHER_WORK: Finding.FAILED, T.ENDED: Finding.FAILED, T.RUNNING: Finding.FAILED, T.FIXED: Finding.FAILED}
 _ASSERTED = {
     T.FAILED: Finding.FAILED,
+    T.TROUBLE: Finding.FAILED,
+    T.STOPPED: Finding.FAILED,
     T.NOT_DONE: Finding.FAILED,
     T.WARNED: Finding.WARNED,
     T.CANCELLED: Finding.CANCELLED,
@@ -103,14 +105,17 @@ class _Term:
 def _read_bad(term: _Term, context: Context) -> Finding | None:
     if term.at in context.past:
         return None
-    if term.negated or (term.count is not None and term.count.number == 0):
+    zero = term.count is not None and term.count.number == 0
+    # "ni odno iz 4 ne ..." (none of 4 was not done) has two negations that are one.
+    one_negation = zero and term.count is not None and term.count.worded and term.meaning is T.NOT_DONE
+    if (term.negated or zero) and not one_negation:
         return Finding.DENIED
     if term.at > context.first_future:
         return Finding.DOUBT
-    if term.meaning is T.TROUBLE:
-        return Finding.NAMED_TROUBLE if term.count is None else Finding.FAILED
-    if term.meaning is T.STOPPED:
-        return Finding.CANCELLED if T.PERSON in context.meanings else Finding.FAILED
+    if term.meaning is T.TROUBLE and term.count is None:
+        return Finding.NAMED_TROUBLE
+    if term.meaning is T.STOPPED and T.PERSON in context.meanings:
+        return Finding.CANCELLED
     return _ASSERTED[term.meaning] if term.meaning is not None else None
 
 
