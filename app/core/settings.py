@@ -77,7 +77,11 @@ class Settings(BaseSettings):
     )
     smtp_ca_file: Path | None = Field(None, description="Own certificate authority for SMTP, as a PEM file.")
     mail_from: str = Field("Tocsin <tocsin@localhost>", description="Sender of every mail.")
-    webhook_allow_private: bool = Field(False, description="Whether webhooks may reach private and loopback addresses.")
+    webhook_allow_private: bool = Field(
+        False,
+        description="Whether webhooks may reach private and loopback addresses. 6to4 addresses (`2002::/16`) count as private: "
+        "they can lead to any IPv4 address.",
+    )
     webhook_timeout_s: float = Field(15, gt=0, le=120, description="Longest wait for a webhook's answer, in seconds.")
 
     event_limit: int = Field(

@@ -26,6 +26,11 @@ class ToolText:
     sender: str = ""
     body: str = ""
 
+    def on_one_line(self) -> "ToolText":
+        """Return the text as globs see it: a body has line ends where a glob, being one line, has spaces."""
+        body = _SPACES.sub(" ", self.body[:BODY_SEARCHED]).strip()
+        return ToolText(_SPACES.sub(" ", self.subject).strip(), _SPACES.sub(" ", self.sender).strip(), body)
+
 
 @dataclass(frozen=True, slots=True)
 class MailRule:
@@ -54,14 +59,16 @@ class MailRule:
     version: int = 1
     taught_from: RunOutcome | None = None  # the outcome of the text that it was taught from
 
-    def read(self, text: ToolText) -> list[str] | None:
-        """Return the texts that the `*` match, or None if the rule does not hold for this text. Case and kinds of space do not matter."""
-        stars: list[str] = []
-        for glob, value in ((self.subject, text.subject), (self.sender, text.sender), (self.body, text.body)):
+    def read(self, text: ToolText, one_line: ToolText | None = None) -> list[str] | None:
+        """Return the texts that the `*` match, or None if the rule does not hold for this text. Case and kinds of space do not matter.
+
+        `one_line` is the text on one line, where a caller that asks many rules has it.
+        """
+        line, stars = one_line or text.on_one_line(), list[str]()
+        for glob, value in ((self.subject, line.subject), (self.sender, line.sender), (self.body, line.body)):
             if glob is None:
                 continue
-            # A body has line ends where a glob, being one line, has spaces.
-            found = stars_of(_SPACES.sub(" ", value[:BODY_SEARCHED]).strip(), _SPACES.sub(" ", glob).strip())
+            found = stars_of(value, _SPACES.sub(" ", glob).strip())
             if found is None:
                 return None
             stars += found
@@ -104,11 +111,12 @@ def matching_rules(rules: Sequence[MailRule], text: ToolText, read_as: RunOutcom
 
     `read_as` is the outcome that the text's words name. A rule that renames the job of all mails of a sender needs no rule for each outcome.
     """
+    one_line = text.on_one_line() if rules else text
     deciding: RuleMatch | None = None
     naming: RuleMatch | None = None
     for rule in rules:
         is_wanted = naming is None if rule.outcome is None else deciding is None
-        stars = rule.read(text) if is_wanted and rule.holds_against(read_as) else None
+        stars = rule.read(text, one_line) if is_wanted and rule.holds_against(read_as) else None
         if stars is None:
             continue
         match = RuleMatch(rule, stars)

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from app.intake.dialects.mails.received import ReceivedMail
 
 _SEARCHED, _LINES = 64 * 1024, 400
-_LABEL = re.compile(r"^[\s*•|>-]{0,20}([^\W\d_][\w .'()/-]{1,40}?)\s{0,20}(?:[:=]|\s{2,20})\s{0,40}(\S.{0,300})$")
-_LABEL_ALONE = re.compile(r"^[\s*•|>-]{0,20}([^\W\d_][\w .'()/-]{1,40}?)\s{0,20}:?\s{0,20}$")
+_SEPARATOR = re.compile(r"\s?[:=]\s?| {2}|\t")
+_LABEL = re.compile(r"[^\W\d_][\w .'()/-]{0,40}")
+_LONGEST_LINE, _LONGEST_VALUE = 400, 300
 _QNAP_JOB = re.compile(r"\bjobs?\b[^\"“:\n]{0,40}:? ?[\"“]([^\"”\n]{1,200})[\"”]", re.IGNORECASE)
 
 
@@ -106,6 +107,11 @@ def read_labels(mail: ReceivedMail) -> LabelledReport | None:
     if tool is None:
         return None
     labels = find_labels(mail.text)
+    labels |= {
+        name: value
+        for name in (*tool.job, *tool.host, *tool.status)
+        if name not in labels and (value := _value_after(name, mail.text)) is not None
+    }
     job, host = _first(labels, tool.job), _first(labels, tool.host)
     if tool.name == "qnap" and job is None:
         found = _QNAP_JOB.search(mail.text[:_SEARCHED])
@@ -133,16 +139,43 @@ def outcome_of_status(status: str | None) -> str | None:
     return None if status is None else _OUTCOMES.get(status.strip(" .!").lower())
 
 
-def find_labels(text: str) -> Mapping[str, str]:
+def find_labels(text: str) -> dict[str, str]:
     """Return the values of the labels in a text by their lower-case names, the first of each; a value may stand on the next line."""
     labels: dict[str, str] = {}
-    lines = [line.strip() for line in text[:_SEARCHED].splitlines()[:_LINES] if line.strip()]
-    for index, line in enumerate(lines):
-        if found := _LABEL.match(line):
-            labels.setdefault(found[1].strip().lower(), found[2].strip())
-        elif index + 1 < len(lines) and (alone := _LABEL_ALONE.match(line)) and not _LABEL.match(lines[index + 1]):
-            labels.setdefault(alone[1].strip().lower(), lines[index + 1][:300])
+    before = ""  # a label whose value is not on its line
+    for line in _lines(text):
+        label, value = _split(line)
+        if before and (not label or not value):
+            labels.setdefault(before, line[:_LONGEST_VALUE])
+            before = ""
+        elif label and value:
+            labels.setdefault(label, value)
+            before = ""
+        else:
+            before = label
     return labels
+
+
+def _lines(text: str) -> list[str]:
+    lines = (line.strip(" \t*•|>-")[:_LONGEST_LINE] for line in text[:_SEARCHED].splitlines()[:_LINES])
+    return [line for line in lines if line]
+
+
+def _split(line: str) -> tuple[str, str]:
+    """Return the label and the value of a line; the value is empty if the line is only a label, both are if it has none."""
+    found = _SEPARATOR.search(line)
+    label = line[: found.start()] if found else line
+    if _LABEL.fullmatch(label) is None:
+        return "", ""
+    return label.strip().lower(), line[found.end() :].strip(" \t:=")[:_LONGEST_VALUE] if found else ""
+
+
+def _value_after(label: str, text: str) -> str | None:
+    """Return what follows a label without a separator: the cells of a table in HTML stand next to each other on one line."""
+    if " " not in label:
+        return None  # `Job failed` is no label with a value
+    lines = (line for line in _lines(text) if line[: len(label) + 1].lower() == f"{label} ")
+    return next((value for line in lines if (value := line[len(label) :].strip())), None)
 
 
 def _is_from(tool: LabelledTool, mail: ReceivedMail) -> bool:

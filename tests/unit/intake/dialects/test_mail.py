@@ -212,5 +212,6 @@ def test_a_hostile_mail_is_a_mail_or_not_understood(body: bytes):
 
 
 def _read_or_not(body: bytes) -> None:
+    mail.find_no_report(ToolRequest(body=body), ())
     with contextlib.suppress(NotUnderstood):
         assert mail.read(ToolRequest(body=body))

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.intake.dialects.mails.job_name import name_job
+from app.intake.dialects.mails.subject_words import outcome_terms
 from app.intake.dialects.mails.varying import without_gateway_tags
 
 JOBS = [
@@ -34,6 +35,7 @@ TEMPLATES = [
     "[{outcome}] {job}{date}", "{outcome} - {job}{date}", 'Backup job "{job}" {outcome}{date}', "Sicherung von {job} {outcome}{date}",
     "Job {job} {outcome}{date}", "❌ {job} {outcome}{date}",
 ]  # fmt: skip
+outcome_terms()  # read from the word files once, before anything is timed
 TAGS = [
     "",
     "[EXTERNAL] ",
