@@ -15,7 +15,7 @@ from app.intake.body import BodyHeaders, Receive, RequestBody, read_body, read_t
 from app.intake.clocks import move_back_leads
 from app.intake.commit import GroupCommit, KnownAgents
 from app.intake.customer_texts import CustomerTexts
-from app.intake.dialects.make_event import attribute_to_sender, make_unreadable_event
+from app.intake.dialects.make_event import attribute_to_sender, doubt_success, make_unreadable_event
 from app.intake.dialects.tool_request import Dialect, NotUnderstood, ToolRequest
 from app.intake.parse import EventRejection, ParsedBody, WireEvent, parse_events
 from app.intake.rule_events import decide_by_rules, is_read_from_words
@@ -74,7 +74,8 @@ class Intake:
         """Accept a request in a tool's own format. Raises TooLarge, Overloaded and Unavailable; any other content becomes an event."""
         encoding = request.headers.get("content-encoding", "")
         body = await read_tool_body(receive, encoding, self._context.settings.batch_limit)
-        return await self.accept_tool_request_with_body(tool, dialect, replace(request, body=body), sender)
+        whole = replace(request, body=body.data, is_cut=body.is_cut)
+        return await self.accept_tool_request_with_body(tool, dialect, whole, sender)
 
     async def accept_signal(
         self, tool: str, dialect: Dialect, request: ToolRequest, receive: Receive, sender: Sender
@@ -85,12 +86,16 @@ class Intake:
         """
         encoding = request.headers.get("content-encoding", "")
         body = await read_truncated_body(receive, encoding, self._context.settings.batch_limit)
-        return await self.accept_tool_request_with_body(tool, dialect, replace(request, body=body), sender)
+        whole = replace(request, body=body.data, is_cut=body.is_cut)
+        return await self.accept_tool_request_with_body(tool, dialect, whole, sender, is_signal=True)
 
     async def accept_tool_request_with_body(
-        self, tool: str, dialect: Dialect, request: ToolRequest, sender: Sender
+        self, tool: str, dialect: Dialect, request: ToolRequest, sender: Sender, *, is_signal: bool = False
     ) -> IntakeResult:
-        """Accept a tool's request whose body is read already. Raises Overloaded and Unavailable; any content becomes an event."""
+        """Accept a tool's request whose body is read already. Raises Overloaded and Unavailable; any content becomes an event.
+
+        `is_signal`: the dialect itself trusts no success that only a body that broke off states.
+        """
         request = replace(request, known_names=await self.texts.names(sender.customer_id))
         is_large = len(request.body) > _THREAD_THRESHOLD
         events = (
@@ -98,6 +103,8 @@ class Intake:
             if is_large
             else run_dialect(tool, dialect, request)
         )
+        if request.is_cut and not is_signal:
+            events = list(map(doubt_success, events))
         if any(map(is_read_from_words, events)):
             events = decide_by_rules(events, await self.texts.rules(sender.customer_id), tool)
         validated = (
@@ -116,16 +123,17 @@ class Intake:
         self, tool: str, found: Sequence[WireEvent], request: ToolRequest, sender: Sender
     ) -> _ValidatedBody:
         events = [attribute_to_sender(event, tool, sender.agent) for event in found]
-        validated = self._validate(ParsedBody(list(enumerate(events))), sender)
+        flags = ("body_cut",) if request.is_cut else ()
+        validated = self._validate(ParsedBody(list(enumerate(events))), sender, flags)
         if validated.rejected:  # the tool cannot correct an event that our dialect made
             cause = validated.rejected[0].detail
             log.error("a dialect made an invalid event", tool=tool, cause=cause)
             fallback = attribute_to_sender(make_unreadable_event(tool, request, cause), tool, sender.agent)
             valid = [event for index, event in enumerate(events) if index in set(validated.indexes)]
-            validated = self._validate(ParsedBody(list(enumerate([*valid, fallback]))), sender)
+            validated = self._validate(ParsedBody(list(enumerate([*valid, fallback]))), sender, flags)
         return validated
 
-    def _validate(self, parsed: ParsedBody, sender: Sender) -> _ValidatedBody:
+    def _validate(self, parsed: ParsedBody, sender: Sender, flags: Sequence[str] = ()) -> _ValidatedBody:
         settings, received_at = self._context.settings, self._context.clock()
         validated = _ValidatedBody([], [], {}, list(parsed.rejected))
         agents: list[str] = []
@@ -140,7 +148,7 @@ class Intake:
                     agent,
                     received_at,
                     settings.log_limit,
-                    was_replaced=index in parsed.replaced,
+                    flags=(*flags, *parsed.flags.get(index, ())),
                 )
             except BadInput as cause:
                 validated.rejected.append(EventRejection(index, cause.code, cause.detail, cause.field))

@@ -1,7 +1,6 @@
 """Read a request's body from the ASGI stream, with limits on size and time, and decompress it. The content is not interpreted here."""
 
 import asyncio
-import contextlib
 import re
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
@@ -81,46 +80,65 @@ async def read_body(headers: BodyHeaders, receive: Receive, settings: Settings) 
     return RequestBody(data, body_format, body_format is BodyFormat.JSON and _ARRAY.match(data) is None)
 
 
-async def read_tool_body(receive: Receive, content_encoding: str, max_size: int) -> bytes:
-    """Read a body from a tool that may declare anything about it. Raises TooLarge, MalformedBody.
+@dataclass(frozen=True, slots=True)
+class ToolBody:
+    """A tool's body. `is_cut`: it broke off, or did not arrive in time; then the data is what came."""
+
+    data: bytes = b""
+    is_cut: bool = False
+
+
+async def read_tool_body(receive: Receive, content_encoding: str, max_size: int) -> ToolBody:
+    """Read a body from a tool that may declare anything about it. Raises TooLarge.
 
     A body that cannot be decompressed is returned as it came.
     """
-    raw = await _read_in_time(receive, max_size, None)
+    chunks: list[bytes] = []
+    is_cut = False
+    try:
+        await run_within(READ_TIMEOUT_S, _collect(receive, max_size, None, chunks))
+    except (MalformedBody, TimeoutError):  # the tool will not send it again, so what came must be kept
+        is_cut = True
+    raw = b"".join(chunks)
     encoding = _TOOL_ENCODINGS.get(content_encoding.strip().lower(), "")
     if not encoding:
-        return raw
+        return ToolBody(raw, is_cut)
     try:
-        return await asyncio.to_thread(decompress, raw, encoding, SizeLimit(max_size, max_size))
+        return ToolBody(await asyncio.to_thread(decompress, raw, encoding, SizeLimit(max_size, max_size)), is_cut)
     except MalformedBody:
-        return raw
+        return ToolBody(raw, is_cut)
 
 
-async def read_truncated_body(receive: Receive, content_encoding: str, max_size: int) -> bytes:
+async def read_truncated_body(receive: Receive, content_encoding: str, max_size: int) -> ToolBody:
     """Read the body of a signal: a request whose address holds the result. It never fails.
 
     Of a body that is too long, head and tail are kept; of one that breaks off, what came. A log that is too long must not
     lose the failure that it belongs to.
     """
     kept = _HeadAndTail(max_size)
-    with contextlib.suppress(TimeoutError):
-        await run_within(READ_TIMEOUT_S, _read_into(receive, kept))
+    try:
+        is_cut = not await run_within(READ_TIMEOUT_S, _read_into(receive, kept))
+    except TimeoutError:
+        is_cut = True
     raw = kept.joined()
     encoding = _TOOL_ENCODINGS.get(content_encoding.strip().lower(), "")
     if not encoding:
-        return raw
+        return ToolBody(raw, is_cut)
     try:
-        return await asyncio.to_thread(decompress, raw, encoding, SizeLimit(max_size, max_size))
+        return ToolBody(await asyncio.to_thread(decompress, raw, encoding, SizeLimit(max_size, max_size)), is_cut)
     except (MalformedBody, TooLarge):
-        return raw[:_MAX_UNREADABLE]
+        return ToolBody(raw[:_MAX_UNREADABLE], is_cut)
 
 
-async def _read_into(receive: Receive, kept: "_HeadAndTail") -> None:
-    has_more = True
-    while has_more:
+async def _read_into(receive: Receive, kept: "_HeadAndTail") -> bool:
+    """Read the stream to its end; return False if it breaks off."""
+    while True:
         message = await receive()
         kept.add(message.get("body", b""))
-        has_more = message["type"] == "http.request" and message.get("more_body", False)
+        if message["type"] != "http.request":
+            return False
+        if not message.get("more_body", False):
+            return True
 
 
 class _HeadAndTail:
@@ -150,6 +168,12 @@ async def _read_in_time(receive: Receive, max_size: int, limit: SizeLimit | None
 
 async def _read_all(receive: Receive, max_size: int, limit: SizeLimit | None) -> bytes:
     chunks: list[bytes] = []
+    await _collect(receive, max_size, limit, chunks)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def _collect(receive: Receive, max_size: int, limit: SizeLimit | None, chunks: list[bytes]) -> None:
+    """Add the chunks of a body, so that they are there if it breaks off. Raises MalformedBody then, and TooLarge."""
     size = 0
     while True:
         message = await receive()
@@ -163,7 +187,7 @@ async def _read_all(receive: Receive, max_size: int, limit: SizeLimit | None) ->
         if limit is not None:
             limit.count(chunk)
         if not message.get("more_body", False):
-            return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            return
 
 
 @lru_cache(64)

@@ -1,20 +1,23 @@
 """Validate one field of an event each: its limits, its allowed words, its default.
 
-Each function returns the value to store, and raises BadInput with the field's name and a stable code.
+Each function returns the value to store. What cannot be used is left out or shortened, and flagged: no field next to an outcome may
+cost the report of a failure.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 
 from pydantic_core import PydanticSerializationError, to_json
 
-from app.core.errors import BadInput
 from app.domain.dedupe import OURS
 from app.domain.event import CLOCK_OFFSET_S, SENT_AT, Activity, Phase, RunOutcome, Severity
 from app.intake.clocks import EARLIEST
+from app.intake.language.reader import Meaning, read_words
 from app.intake.parse import WireEvent
 from app.intake.sanitize import strip_escapes, truncate_middle, truncate_text
 from programs.protocol import report as protocol
@@ -28,6 +31,10 @@ MAX_LABELS, MAX_LABEL_NAME_LENGTH, MAX_LABEL_VALUE_LENGTH = (
 MAX_METRICS, MAX_METRIC_NAME_LENGTH = protocol.METRICS_MOST, protocol.METRIC_NAME_MOST
 MAX_EXTRA_SIZE = 16 * 1024
 
+T = TypeVar("T")
+_TROUBLE = frozenset({Meaning.FAILURE, Meaning.WARNING, Meaning.CANCELLED})
+_UNIX_TIME = re.compile(r"-?\d{1,19}(?:\.\d{1,9})?", re.ASCII)
+_MOST_SECONDS = 1e11  # the year 5138; a larger number counts thousandths
 _KNOWN_FIELDS = frozenset(WireEvent.__annotations__)
 _SERVER_OUTCOMES = frozenset({RunOutcome.MISSED.value, RunOutcome.OVERRUN.value, RunOutcome.SUPERSEDED.value})
 _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -39,17 +46,31 @@ OUTCOMES = frozenset(outcome.value for outcome in RunOutcome) - _SERVER_OUTCOMES
 SEVERITIES = frozenset(severity.value for severity in Severity)
 
 
-def validate_name(value: str | None, field: str) -> str | None:
-    """Return a name on one line, without white space around it; None if it is empty.
+def validate_name(value: str | None, flags: list[str]) -> str | None:
+    """Return a name on one line, without white space around it; None if it is empty. One that is too long is shortened and flagged."""
+    name = limit_name(value)
+    if (
+        value is not None
+        and name is not None
+        and name != value
+        and len(value) > MAX_NAME_LENGTH < len(to_visible_line(value))
+    ):
+        flags.append("name_cut")
+    return name
 
-    A name that is too long is refused, never shortened: two jobs would become one.
+
+def limit_name(value: str | None) -> str | None:
+    """Return a name on one line and of limited length; None if it is empty.
+
+    A name that is too long keeps its beginning and gets a hash of the whole, so that two different names stay different.
     """
     if value is None:
         return None
-    value = to_visible_line(value)
-    if len(value) > MAX_NAME_LENGTH:
-        raise BadInput(f"{field}: at most {MAX_NAME_LENGTH} characters are allowed", code="too_long", field=field)
-    return value or None
+    text = to_visible_line(value)
+    if len(text) <= MAX_NAME_LENGTH:
+        return text or None
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{text[: MAX_NAME_LENGTH - 9]}~{digest}"
 
 
 def to_visible_line(text: str) -> str:
@@ -57,51 +78,55 @@ def to_visible_line(text: str) -> str:
     return (text if text.isprintable() else _CONTROLS.sub(" ", _INVISIBLE.sub("", strip_escapes(text)))).strip()
 
 
-def validate_key(value: str | None) -> str | None:
-    """Return the agent's own key. The prefix of our own keys is refused: such an event would keep ours from being stored."""
-    key = validate_name(value, "key")
+def validate_key(value: str | None, flags: list[str]) -> str | None:
+    """Return the agent's own key. One with the prefix of our own keys is left out: such an event would keep ours from being stored."""
+    key = validate_name(value, flags)
     if key is not None and key.startswith(OURS):
-        raise BadInput(f"key: the prefix {OURS} is reserved for the service", code="key_reserved", field="key")
+        flags.append("key_reserved")
+        return None
     return key
 
 
-def validate_word(value: str | None, field: str, allowed: frozenset[str]) -> str | None:
-    """Return one of the allowed words in lower case; None if the field is absent or blank."""
+def validate_word(value: str | None, field: str, allowed: frozenset[str], flags: list[str]) -> str | None:
+    """Return one of the allowed words in lower case; None if the field is absent, blank, or another word, which is flagged."""
     if value is None or value in allowed:
         return value
     word = value.strip().lower()
     if word in allowed:
         return word
-    if not word:
-        return None
-    raise BadInput(
-        f"{field}: {value[:60]!r} is not one of {', '.join(sorted(allowed))}", code=f"unknown_{field}", field=field
-    )
+    if word:
+        flags.append(f"unknown_{field}")
+    return None
 
 
-def validate_outcome(value: str | None) -> str | None:
-    """Return how the run ended. `missed`, `overrun` and `superseded` are refused: only the service sets them."""
-    if value is not None and value.strip().lower() in _SERVER_OUTCOMES:
-        raise BadInput(
-            f"outcome: {value.strip().lower()!r} is set by the service and cannot be sent",
-            code="outcome_is_ours",
-            field="outcome",
-        )
-    return validate_word(value, "outcome", OUTCOMES)
+def validate_outcome(value: str | None, flags: list[str]) -> str | None:
+    """Return how the run ended. A word that is not allowed is suspected to mean trouble, and never proves a success.
+
+    `missed`, `overrun` and `superseded` are ours: a sender that knows of a missed run reports a failure.
+    """
+    outcome = validate_word(value, "outcome", OUTCOMES, flags)
+    if outcome is not None or value is None or not value.strip():
+        return outcome
+    if value.strip().lower() in _SERVER_OUTCOMES:
+        return RunOutcome.FAILURE.value
+    meaning = read_words(value[:200]).meaning
+    return meaning.value if meaning in _TROUBLE else RunOutcome.UNCLEAR.value
 
 
-def validate_time(value: str | None) -> datetime | None:
-    """Return the time of the sender's clock, in UTC; None if the field is absent."""
+def validate_time(value: str | None, flags: list[str]) -> datetime | None:
+    """Return the time of the sender's clock, in UTC; None if the field is absent, or is no time, which is flagged."""
     if value is None:
         return None
     try:
         at = datetime.fromisoformat(value)
     except ValueError:
-        at = _parse_unusual_time(value)
+        found = _parse_unusual_time(value, flags)
+        if found is None:
+            return None
+        at = found
     if at.tzinfo is None:
-        raise BadInput(
-            "occurred_at: an offset is required; end the time with Z or +hh:mm", code="no_offset", field="occurred_at"
-        )
+        flags.append("no_offset")
+        return None
     try:
         return at.astimezone(UTC)
     except OverflowError:
@@ -109,27 +134,31 @@ def validate_time(value: str | None) -> datetime | None:
 
 
 def validate_sent_at(value: str | None, flags: list[str]) -> datetime | None:
-    """Return when the sender sent the event by its own clock. A value that is no time is left out: it must not cost the event."""
-    try:
-        return validate_time(value)
-    except BadInput:
+    """Return when the sender sent the event by its own clock; None if the field is absent, or is no time, which is flagged."""
+    wrong: list[str] = []
+    at = validate_time(value, wrong)
+    if wrong and at is None:
         flags.append("sent_at_ignored")
-        return None
+    return at
 
 
-def _parse_unusual_time(value: str) -> datetime:
-    """Parse what RFC 3339 allows and Python does not: lower-case letters and a leap second."""
+def _parse_unusual_time(value: str, flags: list[str]) -> datetime | None:
+    """Parse what RFC 3339 allows and Python does not: lower-case letters and a leap second; and a Unix time, which is flagged."""
     text = value.strip().upper()
+    if _UNIX_TIME.fullmatch(text):
+        seconds = float(text)
+        while abs(seconds) >= _MOST_SECONDS:  # in milliseconds, microseconds or nanoseconds
+            seconds /= 1000
+        flags.append("unix_time")
+        return datetime.fromtimestamp(seconds, UTC)
     if text[16:19] == ":60":
         text = text[:16] + ":59" + text[19:]
     try:
         return datetime.fromisoformat(text)
     except ValueError:
-        raise BadInput(
-            f"occurred_at: {value[:60]!r} is not an RFC 3339 time such as 2026-01-31T02:10:00+01:00",
-            code="bad_time",
-            field="occurred_at",
-        ) from None
+        if text:
+            flags.append("bad_time")
+        return None
 
 
 def limit_message(value: str | None, flags: list[str]) -> str | None:
@@ -154,36 +183,35 @@ def limit_log(value: str | None, max_size: int, flags: list[str]) -> str | None:
     return kept or None
 
 
-def validate_metrics(value: Mapping[str, float] | None) -> str | None:
+def validate_metrics(value: Mapping[str, float] | None, flags: list[str]) -> str | None:
     """Return the metrics as JSON, whole numbers without a decimal point."""
     if not value:
         return None
-    _check_size(value, "metrics", MAX_METRICS, MAX_METRIC_NAME_LENGTH)
+    kept = _limit_items(value, "metrics", MAX_METRICS, MAX_METRIC_NAME_LENGTH, flags)
     return to_json(
-        {name: int(number) if number.is_integer() and abs(number) < 2**63 else number for name, number in value.items()}
+        {name: int(number) if number.is_integer() and abs(number) < 2**63 else number for name, number in kept.items()}
     ).decode()
 
 
-def validate_labels(value: Mapping[str, str] | None) -> str | None:
-    """Return the labels as JSON. They are never shortened: routes and silences match them."""
+def validate_labels(value: Mapping[str, str] | None, flags: list[str]) -> str | None:
+    """Return the labels as JSON. A value that is too long is cut and flagged."""
     if not value:
         return None
-    _check_size(value, "labels", MAX_LABELS, MAX_LABEL_NAME_LENGTH)
-    for label, text in value.items():
-        if len(text) > MAX_LABEL_VALUE_LENGTH:
-            raise BadInput(
-                f"labels.{label}: at most {MAX_LABEL_VALUE_LENGTH} characters are allowed",
-                code="too_long",
-                field=f"labels.{label}",
-            )
-    return to_json(value).decode()
+    kept = _limit_items(value, "labels", MAX_LABELS, MAX_LABEL_NAME_LENGTH, flags)
+    if max(map(len, kept.values())) > MAX_LABEL_VALUE_LENGTH:
+        flags.append("labels_cut")
+        kept = {label: text[:MAX_LABEL_VALUE_LENGTH] for label, text in kept.items()}
+    return to_json(kept).decode()
 
 
-def _check_size(value: Mapping[str, object], field: str, max_items: int, max_name_length: int) -> None:
-    if len(value) > max_items:
-        raise BadInput(f"{field}: at most {max_items} {field} are allowed", code="too_many", field=field)
-    if max(map(len, value)) > max_name_length:
-        raise BadInput(f"{field}: a name may have at most {max_name_length} characters", code="too_long", field=field)
+def _limit_items(
+    value: Mapping[str, T], field: str, max_items: int, max_name_length: int, flags: list[str]
+) -> Mapping[str, T]:
+    """Return the first items, with their names cut where they are too long."""
+    if len(value) <= max_items and max(map(len, value)) <= max_name_length:
+        return value
+    flags.append(f"{field}_cut")
+    return {name[:max_name_length]: item for name, item in islice(value.items(), max_items)}
 
 
 def collect_extra(event: WireEvent) -> dict[str, Any] | None:

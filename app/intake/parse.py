@@ -5,6 +5,7 @@ memory.
 """
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -21,7 +22,9 @@ from programs.protocol import report as protocol
 # Far more than 10 000 events with labels and metrics need; parsing that many takes about 0.3 s, during which other requests wait.
 MAX_OPENING_BRACKETS = 500_000
 MAX_COMMAS = 4_000_000
-MAX_NESTED_VALUES = 1000  # above this, metrics or labels are refused unread; fields.py has the limits for senders
+MAX_NESTED_VALUES = 1000  # above this, metrics or labels are left out unread; fields.py has the limits for senders
+_MAX_DIGITS = 400  # of a whole number; Python refuses more than 4300, and no float has more than 309
+_UNUSED = "unused"  # in `extra`: the values of fields that could not be used
 
 
 EVENT_EXAMPLE: dict[str, JsonValue] = {
@@ -122,11 +125,11 @@ class EventRejection:
 
 @dataclass(slots=True)
 class ParsedBody:
-    """The events with their indexes in the body, those that were rejected, and the indexes where text was replaced."""
+    """The events with their indexes in the body, those that were rejected, and flags for what was altered, by index."""
 
     events: list[tuple[int, WireEvent]] = field(default_factory=list)
     rejected: list[EventRejection] = field(default_factory=list)
-    replaced: set[int] = field(default_factory=set)
+    flags: dict[int, list[str]] = field(default_factory=dict)
 
 
 _event_list: TypeAdapter[list[WireEvent]] = TypeAdapter(list[WireEvent])
@@ -229,10 +232,15 @@ def _check_event_count(count: int, max_events: int) -> None:
 def _parse_json(data: bytes) -> Any:  # noqa: ANN401
     """Parse JSON and tolerate bytes that are no UTF-8: a file name in an old encoding must not cost the report of a failure."""
     try:
-        return json.loads(data.decode("utf-8", "surrogateescape"), strict=False)
+        return json.loads(data.decode("utf-8", "surrogateescape"), strict=False, parse_int=parse_digits)
     except (ValueError, RecursionError) as cause:
         where = f" at character {cause.pos}" if isinstance(cause, json.JSONDecodeError) else ""
         raise MalformedBody(f"not JSON{where}") from cause
+
+
+def parse_digits(digits: str) -> float:
+    """Return a whole number; infinity for one with so many digits that Python refuses it: a metric must not cost the whole body."""
+    return int(digits) if len(digits) <= _MAX_DIGITS else math.inf
 
 
 def _validate(
@@ -251,14 +259,12 @@ def _validate(
     parsed = ParsedBody()
     cleaned = []
     for index, value in enumerate(values):
-        if field := _find_overfull_field(value):
-            refused[index] = EventRejection(
-                index, "too_many", f"{field}: at most {MAX_NESTED_VALUES} values are allowed", field
-            )
         event, was_replaced = (None, False) if index in refused else replace_unstorable(value)
-        cleaned.append(event)
         if was_replaced:
-            parsed.replaced.add(index)
+            parsed.flags.setdefault(index, []).append("text_replaced")
+        while isinstance(event, dict) and (field := _find_overfull_field(event)):
+            _drop(event, (field,), parsed.flags.setdefault(index, []))
+        cleaned.append(event)
         if size_limit is not None and _is_larger_than(event, size_limit):
             refused[index] = _reject_large_event(index, size_limit)
     indexes = [index for index in range(len(cleaned)) if index not in refused]
@@ -266,13 +272,39 @@ def _validate(
         events = _event_list.validate_python([cleaned[index] for index in indexes])
     except ValidationError as wrong:
         for error in wrong.errors(include_input=False, include_url=False):
-            index = indexes[int(error["loc"][0])]
-            refused.setdefault(index, _reject_wrong_type(index, error))
+            index, place = indexes[int(error["loc"][0])], error["loc"][1:]
+            event = cleaned[index]
+            if isinstance(event, dict) and place:
+                _drop(event, place, parsed.flags.setdefault(index, []))
+            else:
+                refused[index] = EventRejection(index, "not_an_object", "an event must be a JSON object")
         indexes = [index for index in indexes if index not in refused]
         events = _event_list.validate_python([cleaned[index] for index in indexes])
     parsed.events = list(zip(indexes, events, strict=True))
     parsed.rejected = [refused[index] for index in sorted(refused)]
     return parsed
+
+
+def _drop(event: dict[str, Any], place: Sequence[str | int], flags: list[str]) -> None:
+    """Move the value at a place of an event, such as `metrics`, `duration_s`, to its `extra`, and flag it. The event is changed."""
+    field, *inner = map(str, place)
+    flag = f"{field}_ignored"
+    if flag not in flags:
+        flags.append(flag)
+    extra = event.get("extra")
+    if not isinstance(extra, dict):
+        extra = event["extra"] = {} if extra is None else {"extra": extra}
+    unused = extra.setdefault(_UNUSED, {})
+    values = event.get(field)
+    if not isinstance(unused, dict):  # the sender's own
+        event.pop(field, None)
+    elif inner and isinstance(values, dict) and inner[0] in values:
+        kept = unused.setdefault(field, {})
+        value = values.pop(inner[0])
+        if isinstance(kept, dict):
+            kept[inner[0]] = value
+    else:
+        unused[field] = event.pop(field, None)
 
 
 def _find_overfull_field(event: object) -> str | None:
@@ -283,11 +315,3 @@ def _find_overfull_field(event: object) -> str | None:
     return next(
         (field for field, values in nested if isinstance(values, Mapping) and len(values) > MAX_NESTED_VALUES), None
     )
-
-
-def _reject_wrong_type(index: int, error: Any) -> EventRejection:  # noqa: ANN401  (Pydantic's ErrorDetails)
-    name = ".".join(str(part) for part in error["loc"][1:])
-    if not name:
-        return EventRejection(index, "not_an_object", "an event must be a JSON object")
-    code = "not_finite" if error["type"] == "finite_number" else "wrong_kind"
-    return EventRejection(index, code, f"{name[:200]}: {error['msg']}", name[:200])

@@ -1,5 +1,6 @@
 """Validate an event and build the row that is stored. Pure, except that it draws a new id."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -8,12 +9,14 @@ from pydantic_core import to_json
 from app.core.errors import BadInput
 from app.core.ids import new_id
 from app.domain.dedupe import content_key
-from app.domain.event import Activity, RunOutcome, Severity
+from app.domain.event import Activity, Phase, RunOutcome, Severity
 from app.intake import fields
 from app.intake.clocks import correct_time, find_offset
 from app.intake.parse import WireEvent
 from app.store.intake import NewEvent
 
+# What a sender states in a word or kind that is not ours, in an event without an outcome: it may be the end of a run.
+_UNKNOWN_END = frozenset({"unknown_phase", "unknown_severity", "outcome_ignored", "phase_ignored", "severity_ignored"})
 _SEVERITY_BY_OUTCOME = {
     RunOutcome.FAILURE.value: Severity.ERROR.value,
     RunOutcome.WARNING.value: Severity.WARNING.value,
@@ -33,7 +36,7 @@ class Sender:
 def resolve_agent_name(event: WireEvent, sender: Sender) -> str:
     """Return the name of an event's agent. Raises BadInput if there is none, or if it is not the agent of the sender's key."""
     value = event.get("agent")
-    name = value if value == sender.agent else fields.validate_name(value, "agent")
+    name = value if value == sender.agent else fields.limit_name(value)
     if sender.agent is None:
         if name is None:
             raise BadInput(
@@ -55,21 +58,24 @@ def validate_event(
     received_at: datetime,
     log_limit: int,
     *,
-    was_replaced: bool,
+    flags: Sequence[str] = (),
 ) -> NewEvent:
-    """Return the row of an event. Raises BadInput with the field and a stable code."""
-    flags = ["text_replaced"] if was_replaced else []
-    outcome = fields.validate_outcome(event.get("outcome"))
+    """Return the row of an event, with more flags for what is altered here."""
+    flags = list(flags)
+    outcome = fields.validate_outcome(event.get("outcome"), flags)
+    phase = fields.validate_word(event.get("phase"), "phase", fields.PHASES, flags)
+    severity = fields.validate_word(event.get("severity"), "severity", fields.SEVERITIES, flags)
+    if outcome is None and (_UNKNOWN_END.intersection(flags) or (phase == Phase.FINISHED.value and severity is None)):
+        outcome = RunOutcome.UNCLEAR.value  # it may have ended, and nothing says how
     facts = (
-        fields.validate_name(event.get("job"), "job"),
-        fields.validate_name(event.get("run"), "run"),
-        fields.validate_word(event.get("activity"), "activity", fields.ACTIVITIES) or Activity.BACKUP.value,
-        fields.validate_word(event.get("phase"), "phase", fields.PHASES),
+        fields.validate_name(event.get("job"), flags),
+        fields.validate_name(event.get("run"), flags),
+        fields.validate_word(event.get("activity"), "activity", fields.ACTIVITIES, flags) or Activity.BACKUP.value,
+        phase,
         outcome,
-        fields.validate_word(event.get("severity"), "severity", fields.SEVERITIES)
-        or _SEVERITY_BY_OUTCOME.get(outcome or "", Severity.INFO.value),
+        severity or _SEVERITY_BY_OUTCOME.get(outcome or "", Severity.INFO.value),
     )
-    claimed = fields.validate_time(event.get("occurred_at"))
+    claimed = fields.validate_time(event.get("occurred_at"), flags)
     sent_at = fields.validate_sent_at(event.get("sent_at"), flags)
     offset = find_offset(sent_at, received_at)
     occurred_at = correct_time(claimed, offset, received_at, flags)
@@ -77,9 +83,10 @@ def validate_event(
         fields.limit_message(event.get("message"), flags),
         fields.limit_log(event.get("log"), log_limit, flags),
     )
-    metrics, labels = fields.validate_metrics(event.get("metrics")), fields.validate_labels(event.get("labels"))
+    metrics = fields.validate_metrics(event.get("metrics"), flags)
+    labels = fields.validate_labels(event.get("labels"), flags)
     extra = fields.collect_extra(event)
-    key = fields.validate_key(event.get("key")) or _make_content_key(
+    key = fields.validate_key(event.get("key"), flags) or _make_content_key(
         event, agent, claimed or received_at, facts, texts, extra
     )
     return NewEvent(
@@ -94,7 +101,7 @@ def validate_event(
         metrics,
         labels,
         fields.extra_to_json({**fields.describe_clock(sent_at, offset), **(extra or {})}, flags),
-        to_json(flags).decode() if flags else None,
+        to_json(list(dict.fromkeys(flags))).decode() if flags else None,
     )
 
 

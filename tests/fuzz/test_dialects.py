@@ -158,9 +158,7 @@ def check(tool: str, dialect: Dialect, request: ToolRequest) -> None:
     for sender in (Sender("cus_1"), Sender("cus_1", "agt_1", "nas01")):
         for event in events:
             attributed = attribute_to_sender(event, tool, sender.agent)
-            row = validate_event(
-                attributed, "cus_1", "agt_1", resolve_agent_name(attributed, sender), NOW, 64 * 1024, was_replaced=False
-            )
+            row = validate_event(attributed, "cus_1", "agt_1", resolve_agent_name(attributed, sender), NOW, 64 * 1024)
             assert len(row.log or "") <= 64 * 1024
             for text in (row.job, row.run, row.message, row.log, row.labels, row.metrics):
                 assert text is None or "\0" not in text.encode().decode()

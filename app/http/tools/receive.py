@@ -14,12 +14,13 @@ from app.core.errors import WrongScope
 from app.domain.key import KeyKind
 from app.http.auth import Caller, KeyAuthenticator
 from app.intake.accept import Intake, IntakeResult
-from app.intake.body import read_tool_body
+from app.intake.body import ToolBody, read_tool_body
 from app.intake.dialects.tool_request import Dialect, ToolRequest
 
 QUERY_MOST = 100
 # Of a ping, the method says nothing, and the services that take pings look at none: `curl -T log` is a PUT.
 ANY_METHOD = ("GET", "HEAD", "POST", "PUT", "PATCH")
+_NO_BODY = ToolBody()
 _KINDS = frozenset({KeyKind.ENROL, KeyKind.AGENT})
 
 
@@ -52,13 +53,13 @@ async def store_signal(request: Request, tool: Tool, caller: Caller, path: Seque
     return await _intake(request).accept_signal(tool.name, tool.dialect, message, request.receive, caller.sender)
 
 
-async def read_body(request: Request) -> bytes:
-    """Return the body, for a tool whose answer depends on it; `store_body` then stores it. Raises TooLarge, MalformedBody."""
+async def read_body(request: Request) -> ToolBody:
+    """Return the body, for a tool whose answer depends on it; `store_body` then stores it. Raises TooLarge."""
     limit: int = request.app.state.context.settings.batch_limit
     return await read_tool_body(request.receive, request.headers.get("content-encoding", ""), limit)
 
 
-async def store_body(request: Request, tool: Tool, caller: Caller, body: bytes) -> IntakeResult:
+async def store_body(request: Request, tool: Tool, caller: Caller, body: ToolBody) -> IntakeResult:
     """Store what a request reports whose body was read before. Raises Overloaded, Unavailable."""
     message = tool_request(request, caller, (), body)
     return await _intake(request).accept_tool_request_with_body(tool.name, tool.dialect, message, caller.sender)
@@ -95,14 +96,15 @@ def key_in(authorization: str) -> str:
             return ""
 
 
-def tool_request(request: Request, caller: Caller, path: Sequence[str], body: bytes = b"") -> ToolRequest:
+def tool_request(request: Request, caller: Caller, path: Sequence[str], body: ToolBody = _NO_BODY) -> ToolRequest:
     """Return the request without its key; without its body while that is still to be read."""
     return ToolRequest(
         method=request.method,
         path=tuple(path),
         query=_query_of(request),
         headers={name: value for name, value in request.headers.items() if name not in _SECRET},
-        body=body,
+        body=body.data,
+        is_cut=body.is_cut,
         job=caller.job,
     )
 

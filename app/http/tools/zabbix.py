@@ -29,7 +29,7 @@ async def receive_call(request: Request) -> Response:
         return JSONResponse({"jsonrpc": "2.0", "error": error, "id": 1}, 401)
     body = await read_body(request)
     await store_body(request, TOOL, caller, body)
-    call = parse_json_object(decode_text(body))
+    call = parse_json_object(decode_text(body.data))
     call_id = call.get("id")
     return JSONResponse({"jsonrpc": "2.0", "result": _result(call), "id": call_id if isinstance(call_id, int) else 1})
 

@@ -10,6 +10,7 @@ from urllib.parse import parse_qsl
 
 from app.intake.dialects.text_decoding import decode_text
 from app.intake.dialects.tool_request import ToolRequest
+from app.intake.parse import parse_digits
 from app.intake.sanitize import strip_escapes
 
 MAX_JSON_LENGTH = 4 * 1024 * 1024
@@ -21,7 +22,7 @@ def parse_json_object(text: str, max_length: int = MAX_JSON_LENGTH) -> Mapping[s
     if not text or len(text) > max_length:
         return {}
     try:
-        value = json.loads(text, strict=False)  # templates put raw line ends into strings
+        value = json.loads(text, strict=False, parse_int=parse_digits)  # templates put raw line ends into strings
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}

@@ -1,6 +1,5 @@
 """Make events from what a dialect read, within the limits of fields.py: what a tool sends is shortened here, never refused."""
 
-import hashlib
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -109,6 +108,14 @@ def make_unreadable_event(tool: str, request: ToolRequest, why: str, job: str | 
     )
 
 
+def doubt_success(event: WireEvent) -> WireEvent:
+    """Return the event of a body that broke off: what is missing may be the trouble, so that a success is not proven."""
+    if event.get("outcome") != "success":
+        return event
+    reading = {"meaning": "unclear", "words": "", "rule": "the body broke off"}
+    return {**event, "outcome": "unclear", "extra": {**(event.get("extra") or {}), "reading": reading}}
+
+
 def attribute_to_sender(event: WireEvent, tool: str, agent: str | None) -> WireEvent:
     """Return the event under the agent of the sender's key, with the host that the tool named as a label.
 
@@ -125,14 +132,8 @@ def attribute_to_sender(event: WireEvent, tool: str, agent: str | None) -> WireE
 
 
 def limit_name(value: object) -> str | None:
-    """Return a name on one line and of limited length; None if it is empty."""
-    if value is None:
-        return None
-    text = _SPACES.sub(" ", fields.to_visible_line(str(value)))
-    if len(text) <= fields.MAX_NAME_LENGTH:
-        return text or None
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
-    return f"{text[: fields.MAX_NAME_LENGTH - 9]}~{digest}"
+    """Return a name on one line, with single spaces, and of limited length; None if it is empty."""
+    return None if value is None else fields.limit_name(_SPACES.sub(" ", fields.to_visible_line(str(value))))
 
 
 def _limit_metrics(metrics: Mapping[str, object]) -> dict[str, float] | None:

@@ -83,6 +83,8 @@ def read(request: ToolRequest) -> Sequence[WireEvent]:
     if code is not None:
         output.exit_codes.append(code)
     outcome, message = _find_result(output)
+    if request.is_cut and code is None and outcome == "success":
+        outcome, message = "unclear", "the output broke off on its way, and the address names no exit code"
     if outcome is None:
         raise NotUnderstood("neither restic's summary nor an exit code")
     return [

@@ -17,7 +17,7 @@ class ToolRequest:
 
     `path` holds the decoded parts of the address after the key, `query` the parameters in their order. Names in `headers` are in
     lower case. `body` is decompressed. `agent` and `job` are those that the key belongs to, if it belongs to one. `known_names` are those
-    of the customer's agents and jobs.
+    of the customer's agents and jobs. `is_cut`: the body broke off, so that what it says is not all.
     """
 
     method: str = "POST"
@@ -28,6 +28,7 @@ class ToolRequest:
     job: str | None = None
     agent: str | None = None
     known_names: KnownNames = field(default_factory=KnownNames)
+    is_cut: bool = False
 
     def names_in(self, *texts: str) -> Sequence[str]:
         """Return the known names in texts whose words are to be read: words in a name tell no outcome."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from app.intake.dialects.body_fields import as_text, read_json_body
 from app.intake.dialects.make_event import make_event
-from app.intake.dialects.signal_body import judge_signal
+from app.intake.dialects.signal_body import SignalBody, judge_signal
 from app.intake.dialects.tool_request import ToolRequest
 from app.intake.dialects.values import parse_number
 from app.intake.parse import WireEvent
@@ -30,6 +30,8 @@ def read(request: ToolRequest) -> Sequence[WireEvent]:
     message = fields.get("msg") or ""
     is_start = is_up and message.strip().lower() == "start"  # borgmatic's
     judged = judge_signal(None if is_start else "success" if is_up else "failure", message)
+    if request.is_cut and "status" not in fields and judged.outcome == "success":
+        judged = SignalBody("unclear")
     ping = parse_number(fields.get("ping"))
     return [
         make_event(

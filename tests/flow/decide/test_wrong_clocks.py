@@ -39,7 +39,6 @@ async def report(system: SystemUnderTest, agent: str, *reports: dict[str, Any]) 
             agent,
             system.time[0],
             1024,
-            was_replaced=False,
         )
         for event in reports
     ]

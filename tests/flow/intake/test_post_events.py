@@ -98,7 +98,7 @@ async def test_without_a_key_the_content_counts_once(api: Api):
 @pytest.mark.parametrize("kind", ["application/json; charset=utf-8", "application/x-ndjson"])
 async def test_bad_events_of_a_batch_do_not_cost_the_good_ones(api: Api, kind: str, packed: str):
     batch: list[Any] = [EVENT | {"key": str(n)} for n in range(6)]
-    batch[1], batch[3], batch[4] = {"job": "nobody's"}, "nonsense", EVENT | {"outcome": "missed"}
+    batch[1], batch[3], batch[4] = {"job": "nobody's"}, "nonsense", 7
     body = (
         json.dumps(batch).encode() if "x-ndjson" not in kind else b"\n".join(json.dumps(one).encode() for one in batch)
     )
@@ -107,13 +107,36 @@ async def test_bad_events_of_a_batch_do_not_cost_the_good_ones(api: Api, kind: s
     assert answer.status_code == 202, answer.text
     assert counts(answer) == (3, 0, 3)
     rejections = [(one["index"], one["code"]) for one in answer.json()["rejected"]]
-    assert rejections == [(1, "agent_missing"), (3, "not_an_object"), (4, "outcome_is_ours")]
+    assert rejections == [(1, "agent_missing"), (3, "not_an_object"), (4, "not_an_object")]
     assert {row.key for row in await stored(api)} == {"0", "2", "5"}
 
 
+@pytest.mark.parametrize(
+    ("field", "flag"),
+    [
+        ({"metrics": {"bytes_stored": None, "duration_s": 3}}, "metrics_ignored"),
+        ({"labels": {"site": None}}, "labels_ignored"),
+        ({"metrics": {"bytes_stored": 1e400}}, "metrics_ignored"),
+        ({"metrics": {"bytes_stored": 10**400}}, "metrics_ignored"),
+        ({"occurred_at": 1795399860}, "unix_time"),
+        ({"occurred_at": "1795399860"}, "unix_time"),
+        ({"occurred_at": "23.11.2026 02:10"}, "bad_time"),
+        ({"occurred_at": {"date": "today"}}, "occurred_at_ignored"),
+        ({"job": "x" * 300}, "name_cut"),
+        ({"activity": "cloning"}, "unknown_activity"),
+        ({"message": ["a", "list"]}, "message_ignored"),
+    ],
+)
+async def test_a_failure_is_never_refused_for_another_field(api: Api, field: dict[str, Any], flag: str):
+    body = json.dumps(EVENT | {"outcome": "failure"} | field).replace("Infinity", "1e400")
+    assert (await post(api, body.encode())).status_code == 202
+    (row,) = await stored(api)
+    assert (row.outcome, row.flags) == ("failure", [flag])
+
+
 async def test_a_batch_of_only_bad_events_is_a_problem(api: Api):
-    one = await post(api, EVENT | {"outcome": "kaput"})
-    assert (one.status_code, one.json()["code"], one.json()["field"]) == (422, "unknown_outcome", "outcome")
+    one = await post(api, {"outcome": "failure"})
+    assert (one.status_code, one.json()["code"], one.json()["field"]) == (422, "agent_missing", "agent")
     assert one.headers["content-type"] == "application/problem+json"
     many = await post(api, [5] * 300)
     assert (many.status_code, many.json()["code"]) == (422, "all_rejected")

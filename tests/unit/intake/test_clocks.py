@@ -16,7 +16,7 @@ NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
 def validated(**event: Any) -> NewEvent:
-    return validate_event(event, "cus_1", "agt_1", "sql01", NOW, 1024, was_replaced=False)  # type: ignore[arg-type]
+    return validate_event(event, "cus_1", "agt_1", "sql01", NOW, 1024)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
