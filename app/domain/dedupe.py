@@ -34,6 +34,11 @@ def taught_key(event_id: str, at: datetime) -> str:
     return f"{TAUGHT}{event_id}:{at.astimezone(UTC).isoformat(timespec='microseconds')}"
 
 
+def taught_rule_name(customer_id: str, text: str, form: str) -> str:
+    """One rule that was taught for a customer and form of text: two answers at once must not both make one."""
+    return f"taught: {text[:150]} [{_short(customer_id + form)[:8]}]"
+
+
 def notice_key(alert_id: str, what: str, route_id: str, recipient_id: str, occasion: str) -> str:
     """One notice of a kind to a recipient by a route; `occasion` distinguishes repeats. Prevents a second mail after a crash."""
     return _short(f"{alert_id}|{what}|{route_id}|{recipient_id}|{occasion}")

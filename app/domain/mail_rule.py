@@ -81,7 +81,7 @@ class MailRule:
         """The form of the texts for which a rule holds that was taught."""
         return TextForm(self.subject or "", self.body or "")
 
-    def holds_against(self, read_as: RunOutcome | None) -> bool:
+    def holds_against(self, read_as: str | None) -> bool:
         """Return whether the rule decides a text that its words say ended so.
 
         A success that was taught does not: a failure may be suspected, and the text that was taught was not suspect.

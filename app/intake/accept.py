@@ -11,6 +11,7 @@ from app.context import AppContext
 from app.core import metrics
 from app.core.errors import BadInput
 from app.core.log import log
+from app.domain.mail_rule import MailRule
 from app.intake.body import BodyHeaders, Receive, RequestBody, read_body, read_tool_body, read_truncated_body
 from app.intake.clocks import move_back_leads
 from app.intake.commit import GroupCommit, KnownAgents
@@ -58,10 +59,11 @@ class Intake:
         Raises BadInput for a body that cannot be parsed, Overloaded and Unavailable if it was not stored.
         """
         body = await read_body(headers, receive, self._context.settings)
+        rules = await self.texts.rules(sender.customer_id) if b"unclear" in body.data else ()
         validated = (
-            await asyncio.to_thread(self._parse, body, sender)
+            await asyncio.to_thread(self._parse, body, sender, rules)
             if len(body.data) > _THREAD_THRESHOLD
-            else self._parse(body, sender)
+            else self._parse(body, sender, rules)
         )
         result = await self._store(validated, sender, len(body.data))
         if result.rejected:
@@ -114,9 +116,16 @@ class Intake:
         )
         return await self._store(validated, sender, len(request.body))
 
-    def _parse(self, body: RequestBody, sender: Sender) -> _ValidatedBody:
+    def _parse(self, body: RequestBody, sender: Sender, rules: Sequence[MailRule]) -> _ValidatedBody:
         settings = self._context.settings
         parsed = parse_events(body, max_events=settings.batch_events, max_event_size=settings.event_limit)
+        if rules:
+            # Whatever else a sender states is a status field of its own.
+            events = [
+                (index, decide_by_rules([event], rules, "")[0] if event.get("outcome") == "unclear" else event)
+                for index, event in parsed.events
+            ]
+            parsed = replace(parsed, events=events)
         return self._validate(parsed, sender)
 
     def _validate_tool(

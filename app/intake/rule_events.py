@@ -8,8 +8,10 @@ from app.intake.parse import WireEvent
 
 
 def is_read_from_words(event: WireEvent) -> bool:
-    """Return whether a dialect read the event's outcome from words, and no rule decided on it yet."""
+    """Return whether a dialect read the event's outcome from words, or its sender calls it unclear, and no rule decided on it yet."""
     extra = event.get("extra") or {}
+    if event.get("outcome") == "unclear":
+        return "mail_rule" not in extra
     reading = extra.get("reading")
     return isinstance(reading, Mapping) and reading.get("rule") != "status field" and "mail_rule" not in extra
 

@@ -30,3 +30,10 @@ async def mail_rules_for(tx: ReadTx, customer_id: str) -> list[MailRule]:
         select(mail_rules).where(mail_rules.c.enabled, holds).order_by(mail_rules.c.position, mail_rules.c.id)
     )
     return readable(rows, MAIL_RULES.mapping.read, "mail rule")
+
+
+async def taught_rules(tx: ReadTx, customer_id: str) -> list[MailRule]:
+    """Return the rules of a customer that were taught, whether or not they are enabled."""
+    taught = mail_rules.c.taught_from.is_not(None), mail_rules.c.customer_id == customer_id
+    rows = await tx.connection.execute(select(mail_rules).where(*taught).order_by(mail_rules.c.id))
+    return readable(rows, MAIL_RULES.mapping.read, "mail rule")

@@ -1,20 +1,33 @@
-"""What deciding needs of the unclear runs of a job: their texts, the run that answers them, and which forms were reported before."""
+"""Unclear runs and their texts: what deciding needs of those of a job, and those that an administrator's answer is for."""
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from sqlalchemy import func, select
 
-from app.domain.alert import AlertKind
-from app.domain.event import PROVEN, RunOutcome
-from app.domain.text_form import BODY_READ, form_of
+from app.domain.alert import Alert, AlertKind
+from app.domain.event import PROVEN, RunOutcome, StoredEvent
+from app.domain.run import Run
+from app.domain.text_form import BODY_READ, TextForm, form_of
 from app.domain.unclear import UnclearHistory, UnclearText
+from app.store.alerts import ALERTS
+from app.store.events import EVENTS
 from app.store.runs import RUNS
 from app.store.tables import alerts, events, runs
-from app.store.transactions import ReadTx
+from app.store.transactions import ReadTx, WriteTx
 
+MOST_ANSWERED = 500  # texts that one answer is for; older ones stay unclear in the history
 NEWEST_TEXTS = 50  # of a job's unclear runs since its last proven one; a text costs up to a millisecond
+
+
+@dataclass(frozen=True, slots=True)
+class ReportedText:
+    """An event whose outcome was read from words, with the run that it decides; None: it was not decided on yet."""
+
+    event: StoredEvent
+    run: Run | None
+    form: TextForm
 
 
 async def read_unclear_history(tx: ReadTx, job_id: str, event_ids: Iterable[str]) -> UnclearHistory:
@@ -50,3 +63,38 @@ async def forms_reported_before(tx: ReadTx, job_id: str, since: datetime) -> set
         alerts.c.subject_id == job_id, alerts.c.kind == AlertKind.UNCLEAR, alerts.c.closed_at >= since
     )
     return set((await tx.connection.scalars(query.distinct())).all())
+
+
+async def find_reported_text(tx: WriteTx, event_id: str) -> ReportedText:
+    """Return an event with its run, locked until the commit. Raises NotFound."""
+    event = await EVENTS.get(tx, event_id, for_change=True)
+    row = (await tx.connection.execute(select(runs).where(runs.c.id == event.run_id))).one_or_none()
+    form = form_of(event.message or "", (event.log or "")[:BODY_READ])
+    return ReportedText(event, None if row is None else RUNS.mapping.read(row), form)
+
+
+async def lock_unclear_alerts(tx: WriteTx, customer_id: str, form: str) -> list[Alert]:
+    """Return the open unclear alerts of a customer about texts of this form, locked until the commit."""
+    about = alerts.c.customer_id == customer_id, alerts.c.kind == AlertKind.UNCLEAR, alerts.c.form == form
+    query = select(alerts).where(*about, alerts.c.closed_at.is_(None)).order_by(alerts.c.id).with_for_update()
+    return [ALERTS.mapping.read(row) for row in await tx.connection.execute(query)]
+
+
+async def find_unclear_texts(tx: ReadTx, job_ids: Iterable[str], form: str) -> list[ReportedText]:
+    """Return the texts of this form, among the newest of the jobs, whose runs are unclear."""
+    unclear = (
+        select(runs)
+        .where(runs.c.job_id.in_(set(job_ids)), runs.c.outcome == RunOutcome.UNCLEAR)
+        .order_by(runs.c.id.desc())
+        .limit(MOST_ANSWERED)
+    )
+    by_event = {row.event_id: RUNS.mapping.read(row) for row in await tx.connection.execute(unclear)}
+    head = func.substr(events.c.log, 1, BODY_READ).label("log")
+    columns = [head if column is events.c.log else column for column in EVENTS.mapping.columns]
+    found: list[ReportedText] = []
+    for row in await tx.connection.execute(select(*columns).where(events.c.id.in_(by_event))):
+        event = EVENTS.mapping.read(row)
+        form_of_event = form_of(event.message or "", event.log or "")
+        if form_of_event.key == form:
+            found.append(ReportedText(event, by_event[event.id], form_of_event))
+    return found

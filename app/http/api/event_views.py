@@ -6,15 +6,18 @@ POST /v1/events, by which agents send events, is in events.py.
 from datetime import datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field, JsonValue
 
 from app.admin import events as admin_events
+from app.admin import teach as admin_teach
 from app.domain.event import Activity, EventKind, EventState, Phase, RunOutcome, Severity
 from app.http.api.dependencies import Admin, Context, Reader, editor_of, problems
-from app.http.api.fields import Id, OutId, OutModel, PathId
+from app.http.api.fields import Id, OutId, OutModel, PathId, StrictModel, example
+from app.http.api.mail_rules import MailOutcome, MailRuleName, MailRuleOut
 from app.http.api.scoped_query import ScopedQuery
 from app.http.paging import PageOut
+from app.intake.accept import Intake
 from app.store.events import EVENTS, EventFilters, page_events
 
 router = APIRouter(prefix="/v1/events", tags=["events"])
@@ -29,7 +32,9 @@ class ListedEventOut(OutModel):
     key: str = Field(
         description="What makes it unique for its agent: sent again with the same key, it is not stored again."
     )
-    kind: EventKind = Field(description="`report`: an agent sent it. Otherwise our own clock wrote it.")
+    kind: EventKind = Field(
+        description="`report`: an agent sent it. `taught`: an administrator said what another event means. Otherwise our own clock wrote it."
+    )
     state: EventState = Field(
         description="`new`: not decided on yet. `folded`: decided on. `set_aside`: it could not be decided on, see `error`."
     )
@@ -57,7 +62,26 @@ class EventOut(ListedEventOut):
     log: str | None = Field(description="Its log.")
     metrics: dict[str, float] | None = Field(description="Its numbers, such as `bytes_processed`.")
     labels: dict[str, str] | None = Field(description="Its labels, for matchers.")
-    extra: dict[str, JsonValue] | None = Field(description="What else the agent sent.")
+    extra: dict[str, JsonValue] | None = Field(
+        description="What else the agent sent. `reading`: what its words mean, the words that decided, and the rule."
+    )
+
+
+class TeachIn(StrictModel, json_schema_extra=example(outcome="success")):
+    """What a text means."""
+
+    outcome: MailOutcome
+    name: MailRuleName | None = Field(
+        default=None, description="The name of the rule; null: one that is made of the text."
+    )
+
+
+class LessonOut(BaseModel):
+    """What was taught."""
+
+    rule: MailRuleOut = Field(description="The rule that reads later texts of this form.")
+    event_ids: list[str] = Field(description="The events whose runs now have this outcome.")
+    alert_ids: list[str] = Field(description="The alerts that asked what these texts mean, and were closed.")
 
 
 class RetriedOut(BaseModel):
@@ -120,6 +144,30 @@ async def retry_event(event_id: PathId, context: Context, caller: Admin) -> Even
     async with context.database.write() as tx:
         await admin_events.retry_event(tx, event_id, editor_of(context, caller))
         return EventOut.of(await EVENTS.get(tx, event_id))
+
+
+@router.post(
+    "/{event_id}:teach",
+    operation_id="teach_event",
+    summary="Say what the text of an event means",
+    responses=problems(404, 409),
+)
+async def teach_event(event_id: PathId, body: TeachIn, request: Request, context: Context, caller: Admin) -> LessonOut:
+    """Say what a text means that was read as `unclear`, or wrongly. Its run gets this outcome, and so do the others of this form.
+
+    A mail rule is made from the form of the text, in which numbers, dates, times, ids and sizes may be others. The alerts that ask
+    about such texts close. A failure that was taught opens an alert. To teach the same again changes nothing. Refused (409) with
+    `not_from_words` if the outcome was not read from words, and `no_text` if there are none.
+    """
+    intake: Intake = request.app.state.intake
+    async with context.database.write() as tx:
+        tx.after_commit(intake.texts.forget)  # otherwise the next text would be read by the rules of some seconds ago
+        lesson = await admin_teach.teach_event(
+            tx, event_id, RunOutcome(body.outcome), body.name, editor_of(context, caller)
+        )
+    return LessonOut(
+        rule=MailRuleOut.of(lesson.rule), event_ids=list(lesson.event_ids), alert_ids=list(lesson.alert_ids)
+    )
 
 
 @router.post(

@@ -143,7 +143,10 @@ class MailRuleUpdate(StrictModel, json_schema_extra=example(enabled=False)):
     def applied_to(self, rule: MailRule) -> MailRule:
         """Return the mail rule with the fields that were sent. Raises RequestValidationError."""
         whole = merged(MailRuleCreate, MailRuleOut.of(rule), self)
-        return replace(whole.to_mail_rule(rule.id, rule.created_at), version=rule.version)
+        after = replace(whole.to_mail_rule(rule.id, rule.created_at), version=rule.version)
+        # With another glob it is not the form of a text any more, and `*` stands for any text.
+        is_same_form = (after.subject, after.body) == (rule.subject, rule.body)
+        return replace(after, taught_from=rule.taught_from) if is_same_form else after
 
 
 class MailRuleOut(OutModel):
@@ -162,6 +165,9 @@ class MailRuleOut(OutModel):
     activity: MailActivity
     job: str | None = Field(description=_JOB)
     agent: str | None = Field(description=_AGENT)
+    taught_from: RunOutcome | None = Field(
+        description="The outcome of the text of which it was taught; then each `*` stands for a number, date, time, id or size only."
+    )
     created_at: CreatedAt
 
 

@@ -12,7 +12,7 @@ from app.intake.dialects.mails.templates import make_mail_event, read_mail_words
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.language.reader import Meaning, Reading
 from app.intake.parse import WireEvent
-from app.intake.rule_events import decide, outcome_read
+from app.intake.rule_events import decide, decide_by_rules, outcome_read
 
 TOOL = "mail"
 _HEADERS = 64 * 1024
@@ -44,7 +44,10 @@ def read_mail(mail: ReceivedMail, request: ToolRequest, rules: Sequence[MailRule
     if any(match.rule.outcome is not None for match in matches):
         # An outcome that a rule sets is that of the mail as a whole.
         events = [whole]
-    return [decide(_with_sender(event, mail), matches) for event in events]
+    decided = [decide(_with_sender(event, mail), matches) for event in events]
+    return (
+        decided if matches else decide_by_rules(decided, rules, TOOL)
+    )  # taught rules know a text as its event shows it
 
 
 def _with_sender(event: WireEvent, mail: ReceivedMail) -> WireEvent:
