@@ -33,7 +33,7 @@ class ListedEventOut(OutModel):
         description="What makes it unique for its agent: sent again with the same key, it is not stored again."
     )
     kind: EventKind = Field(
-        description="`report`: an agent sent it. `taught`: an administrator said what another event means. Otherwise our own clock wrote it."
+        description="`report`: an agent sent it. `taught`: an administrator stated what another event means. Otherwise our own clock wrote it."
     )
     state: EventState = Field(
         description="`new`: not decided on yet. `folded`: decided on. `set_aside`: it could not be decided on, see `error`."
