@@ -8,6 +8,7 @@ job under two names is seen.
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from app.intake.dialects.mails.subject_words import fold, outcome_terms, replace_unspaced_terms, words_of_kind
 from app.intake.dialects.mails.varying import VARIED, replace_varying, without_gateway_tags
@@ -107,25 +108,31 @@ def _mark_outcomes(words: Sequence[_Word]) -> None:
     for word in words:
         if not word.is_name and word.folded in frame:
             word.is_gone = True
+    for before, word in pairwise(words):
+        is_counted = word.folded in words_of_kind("counted") and word.segment == before.segment
+        if before.is_gone and is_counted and not word.is_name:
+            word.is_gone = True
     for index in range(len(words) - 2, -1, -1):
         if _is_tie(words[index]) and words[index + 1].is_gone:
             words[index].is_gone = True
 
 
 def _mark_reasons(words: Sequence[_Word]) -> None:
-    """Mark the parts that say why: they stand after the part with the outcome, tell of one too, and have nothing like a name."""
+    """Mark the parts after the part with the outcome that tell of an outcome too, and name nothing: `failed: connection lost`.
+
+    Their words are a reason only where a name stands elsewhere, and none of them may be one: a backup of something is no reason.
+    """
     first = next((word.segment for word in words if word.is_outcome), None)
     if first is None:
         return
-    for segment in sorted({word.segment for word in words if word.segment > first}):
-        part = [word for word in words if word.segment == segment]
-        left = [word for word in part if not word.is_gone]
-        generic = words_of_kind("generic")
-        names_elsewhere = (word for word in words if not word.is_gone and word.segment != segment)
-        if (
-            any(word.is_outcome for word in part)
-            and any(word.folded not in generic for word in names_elsewhere)
-            and not any(map(_may_be_name, left))
+    generic = words_of_kind("generic")
+    for segment in sorted({word.segment for word in words if word.segment > first and word.is_outcome}):
+        left = [word for word in words if word.segment == segment and not word.is_gone]
+        elsewhere = [word for word in words if word.segment != segment and not word.is_gone]
+        is_plain = all(word.folded in generic or _is_tie(word) for word in left)
+        is_reason = not any(word.folded in generic | words_of_kind("work") or _may_be_name(word) for word in left)
+        if (is_plain and any(word.folded not in generic for word in elsewhere)) or (
+            is_reason and any(word.is_name for word in elsewhere)
         ):
             for word in left:
                 word.is_gone = True

@@ -44,7 +44,7 @@ _VARYING = [
         rf"(?<![\w/])\d{{1,9}}\s?(?:/|of|out of|von|sur|de|su|di|van|af|av|z|ze|из)\s?\d{{1,9}}(?:\s{_UNITS})?(?![\w/])",
         rf"(?<![\w.,-])\d{{1,12}}(?:[.,]\d{{1,6}}){{0,4}}\s?{_UNITS}(?!\w)",
         r"(?<![\w.])\d{1,3}(?:[.,]\d{1,3})?\s?%",
-        r"(?:exit[ -]?(?:code|status)|return code|error code|errorcode|error|fehler|rc|code|fehlercode|exitcode)\s?[:=]?\s?-?\d{1,11}(?!\w)",
+        r"(?:exit[ -]?(?:code|status)|status|return code|error code|errorcode|error|fehler|rc|code|fehlercode|exitcode)\s?[:=]?\s?-?\d{1,11}(?!\w)",
         r"(?:(?:run|session|attempt|try|build|task id|job id|session id|id|pid|nr|no|number|lauf|versuch)\.?\s?[:=#]?\s?#?|#\s?)\d{1,12}(?!\w)",
         r"(?<!\w)0x[0-9a-f]{1,16}(?!\w)",
         r"(?<![\w-])(?=[0-9a-f]{0,63}\d)(?=[0-9a-f]{0,63}[a-f])[0-9a-f]{8,64}(?![\w-])",

@@ -10,7 +10,7 @@ from app.intake.dialects.mails.varying import without_gateway_tags
 
 JOBS = [
     "pc7", "web01", "Docs", "Photos", "SQL Nightly", "Büro", "failover-db", "critical-vms", "errorlogs", "Server 2", "Server 3",
-    "file server", "/srv/data", "Daily Backup", "HR Files", "Exchange 2019", "Exchange 2022", "vm-101", "nas", "E:",
+    "file server", "/srv/data", "Daily Backup", "HR Files", "Exchange 2019", "Exchange 2022", "vm-101", "nas", "E:", "Files", "VMs",
 ]  # fmt: skip
 OUTCOMES = [
     "completed", "completed successfully", "succeeded", "successful", "finished without errors", "OK", "done", "was successful",
@@ -79,12 +79,20 @@ def test_subjects_of_two_jobs_never_name_one(
         ("Backup of pc7 has failed on nas", "Backup of pc7 on nas"),
         ("Job 2 failed", "Job 2"),
         ("2 of 5 jobs failed", ""),
+        ("All jobs completed", ""),
+        ("Files failed", "Files"),
         ("Server 2 backup: 3 of 12 files, 14 GB, run 17", "Server 2 backup"),
         ('Backup "Unfinished Novels" completed', "Backup Unfinished Novels"),
         ("Sicherung „Fehlerliste alt“ erfolgreich", "Sicherung Fehlerliste alt"),
         ("夜间备份 web01 失败", "夜间备份 web01"),
         ("snapshot 9f8e7d6c5b of web01 OK", "snapshot of web01"),
         ("backup of DE failed", "backup of DE"),
+        ("Backup of pc7 failed: connection lost", "Backup of pc7"),
+        ("ERROR nas01: backup of docs failed", "nas01 backup of docs"),
+        ("OK - Docs - Backup completed", "Docs"),
+        ("OK - Docs - Restore completed", "Docs Restore"),
+        ("Erro fatal ao gravar a fita: arquivo", "ao gravar a fita arquivo"),
+        ("Job 88121 ended with status 1", "Job"),
         ("", ""),
     ],
 )
