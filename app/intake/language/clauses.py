@@ -7,7 +7,7 @@ Harkema et al. 2009, "ConText: an algorithm for determining negation, experience
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from app.intake.language.counts import attach_counts, join_ratios, total_counts
+from app.intake.language.counts import Count, attach_counts, join_ratios, total_counts
 from app.intake.language.findings import Finding, Statement
 from app.intake.language.negation import NEGATIONS, STRONG, VALUE_SIGNS, Negation, find_negations
 from app.intake.language.terms import Item
@@ -108,7 +108,13 @@ def _read_clause(clause: _Clause) -> Iterator[tuple[Finding, str]]:
         if found is not None:
             yield found
     yield from _read_bare_negations(items, negations, context)
-    for item in items:
+    yield from _read_shares(items, counts)
+
+
+def _read_shares(items: Sequence[Item], counts: Mapping[int, Count]) -> Iterator[tuple[Finding, str]]:
+    for before, item in zip([None, *items], items, strict=False):
+        if before is not None and before.meaning is T.OF and item.kind is TokenKind.NUMBER:
+            yield Finding.MADE, before.rule  # "none (of 9)" tells that there was a run
         if item.kind is TokenKind.COUNTS and len(item.numbers) == 2:  # noqa: PLR2004  (n of m)
             counted = any(count.text == item.text for count in counts.values())
             if item.numbers[0] == item.numbers[1]:
@@ -185,4 +191,6 @@ def _read_bare_negations(
             finding = (
                 Finding.FAILED if items[at].meaning is T.ABSENT and T.FUTURE not in context.meanings else Finding.DOUBT
             )
+            if finding is Finding.DOUBT and not context.meanings.isdisjoint((T.GOOD, T.TROUBLE)):
+                finding = Finding.UNKNOWN_DENIED
             yield finding, f"{negation.rule} + an unknown word"

@@ -10,9 +10,22 @@ from app.intake.language.words_file import TermMeaning as T
 _REACH = 4
 _WORDED = "none"  # the unit of a zero that was a word
 _ENGLISH_OF = "en: of"
+_WITH_NUMBER = frozenset((T.GOOD, T.OF, T.ALL))
 _TOTAL_FIRST = frozenset(("ja", "zh", "tr"))  # 7個中3個, 5 işten 3'ü: three of five
 STRONG = frozenset(
-    (T.FAILED, T.NOT_DONE, T.WARNED, T.CANCELLED, T.STOPPED, T.TROUBLE, T.SUCCEEDED, T.ENDED, T.RUNNING, T.EXPECTED)
+    (
+        T.FAILED,
+        T.NOT_DONE,
+        T.WARNED,
+        T.CANCELLED,
+        T.STOPPED,
+        T.TROUBLE,
+        T.SUCCEEDED,
+        T.WELL,
+        T.ENDED,
+        T.RUNNING,
+        T.EXPECTED,
+    )
 )
 _NOUNS = frozenset((T.GOOD, T.EXCEPT))
 _NUMBERS = frozenset((TokenKind.NUMBER, TokenKind.COUNTS))
@@ -45,26 +58,11 @@ def join_ratios(items: Sequence[Item]) -> list[Item]:
     at = 0
     while at < len(items):
         item = items[at]
-        number = _number_at(items, at)
-        of = _of_position(items, at)
-        if number is not None and of is not None:
-            there = of + 1
-            while (
-                there < min(at + 4, len(items))
-                and items[there].kind is TokenKind.WORD
-                and items[there].meaning in (None, T.ALL)
-            ):
-                there += 1
-            total = items[there] if there < len(items) else None
-            if total is not None and total.kind is TokenKind.NUMBER and (total.unit == item.unit or not item.unit):
-                part, whole = number, total.numbers[0]
-                if part > whole and items[of].rule[:2] in _TOTAL_FIRST:
-                    part, whole = whole, part
-                text = f"{part:g} of {whole:g}"
-                unit = "" if item.numbers else _WORDED
-                joined.append(Item(TokenKind.COUNTS, text, None, "", (part, whole), unit, item.start, total.spaced))
-                at = there + 1
-                continue
+        ratio = _ratio_at(items, at)
+        if ratio is not None:
+            counts, between, at = ratio
+            joined += [counts, *between]
+            continue
         if item.text == "(" and _is_number_in_brackets(items, at):
             joined.append(items[at + 1])
             at += 3
@@ -86,18 +84,42 @@ def join_ratios(items: Sequence[Item]) -> list[Item]:
     return joined
 
 
+def _ratio_at(items: Sequence[Item], at: int) -> tuple[Item, Sequence[Item], int] | None:
+    """Return the counts that begin at a number, the items within them (`2 folders of 30`), and the position behind."""
+    number, of = _number_at(items, at), _of_position(items, at)
+    if number is None or of is None:
+        return None
+    there = of + 1
+    while (
+        there < min(of + 3, len(items))
+        and items[there].kind is TokenKind.WORD
+        and items[there].meaning in (None, T.ALL)
+    ):
+        there += 1
+    total = items[there] if there < len(items) else None
+    if total is None or total.kind is not TokenKind.NUMBER or (total.unit != items[at].unit and items[at].unit):
+        return None
+    behind = items[there + 1] if there + 1 < len(items) else None
+    if of > at + 1 and items[of].rule == _ENGLISH_OF and behind is not None and behind.meaning is T.GOOD:
+        return None  # "2 snapshots of 5 machines" is no share
+    part, whole = number, total.numbers[0]
+    if part > whole and items[of].rule[:2] in _TOTAL_FIRST:
+        part, whole = whole, part
+    unit = "" if items[at].numbers else _WORDED
+    text = f"{part:g} of {whole:g}"
+    counts = Item(TokenKind.COUNTS, text, None, "", (part, whole), unit, items[at].start, total.spaced)
+    return counts, items[at + 1 : of], there + 1
+
+
 def _of_position(items: Sequence[Item], at: int) -> int | None:
     """Return where the `of` behind a number stands; a counter or a noun may be between (7 個 中 3 個, "2 cartelle su 30")."""
-    for there in (at + 1, at + 2):
-        if there + 1 >= len(items):
-            return None
+    for there in range(at + 1, min(at + 4, len(items) - 1)):
         item = items[there]
         if item.meaning is T.OF:
-            direct = there == at + 1 or item.rule != _ENGLISH_OF  # "2 snapshots of 5 machines" is no share
-            return there if direct else None
+            return there
         if item.kind is TokenKind.CJK and item.meaning not in STRONG:
             continue
-        if item.kind is not TokenKind.WORD or item.meaning not in (None, T.GOOD):
+        if item.kind is not TokenKind.WORD or item.meaning not in (None, T.GOOD, T.SUCCEEDED):
             return None
     return None
 
@@ -112,7 +134,11 @@ def _number_at(items: Sequence[Item], at: int) -> float | None:
     item = items[at]
     if item.kind is TokenKind.NUMBER:
         return item.numbers[0]
-    return 0 if item.meaning in (T.NONE, T.NOT) and at + 1 < len(items) and items[at + 1].meaning is T.OF else None
+    return (
+        0
+        if item.meaning in (T.NONE, T.NOT, T.NOT_BOTH) and at + 1 < len(items) and items[at + 1].meaning is T.OF
+        else None
+    )
 
 
 def attach_counts(items: Sequence[Item]) -> dict[int, Count]:
@@ -154,15 +180,33 @@ def _numbers_first(items: Sequence[Item]) -> bool:
 
 
 def _before(items: Sequence[Item], at: int) -> int | None:
+    denied = False
     for there in range(at - 1, max(-1, at - 2 - _REACH), -1):
         item = items[there]
+        if item.meaning in (T.NOT, T.NONE) and item.kind is not TokenKind.COUNTS:
+            denied = True  # "none of 7 did not fail" counts, "7 did not fail" does not
+            continue
         if _is_count(item):
-            return there
+            if denied and item.unit != _WORDED:
+                return None
+            return None if item.numbers[0] == 0 and _counts_nothing(items, there, at) else there
         if item.text == "%":
             continue
-        if item.meaning in STRONG or item.meaning in (T.EXIT_CODE, T.NOT, T.NONE) or item.kind is TokenKind.MARK:
+        if item.meaning in STRONG or item.meaning is T.EXIT_CODE or item.kind is TokenKind.MARK:
             return None
     return None
+
+
+def _counts_nothing(items: Sequence[Item], place: int, at: int) -> bool:
+    """Return whether a zero before a verdict is a number or a time: "drive 0 failed", "the run at 0 o'clock failed"."""
+    if items[at].meaning not in (T.FAILED, T.STOPPED, T.CANCELLED) or items[place].kind is TokenKind.COUNTS:
+        return False
+    between = items[place + 1 : at]
+    if any(one.meaning not in _WITH_NUMBER and one.text != "%" and one.kind is not TokenKind.CJK for one in between):
+        return True
+    before = items[place - 1] if place else None
+    is_noun = before is not None and before.meaning in (None, T.GOOD) and not before.common
+    return is_noun and before is not None and before.kind in (TokenKind.WORD, TokenKind.NAME)
 
 
 def _after(items: Sequence[Item], at: int) -> int | None:

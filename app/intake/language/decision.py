@@ -18,7 +18,31 @@ def decide(statements: Sequence[Statement], *, complete: bool) -> Reading:
     about_no_run = _first(_in_subject(statements), Finding.NOT_A_RUN)
     if about_no_run is not None:
         return Reading(Meaning.UNCLEAR, about_no_run.words, f"not about a run: {about_no_run.rule}")
-    return _decide_trouble(statements) or _decide_success(statements, complete=complete)
+    return _decide_trouble(statements) or _suspect(statements) or _decide_success(statements, complete=complete)
+
+
+def _suspect(statements: Sequence[Statement]) -> Reading | None:
+    """Return a failure for "the disk does not appear", where a text states nothing else: a failure may be suspected."""
+    denied = _first(statements, Finding.UNKNOWN_DENIED)
+    if denied is None or any(one.finding in _SPEAKS_AGAINST_SUSPICION for one in statements):
+        return None
+    return _from(Meaning.FAILURE, denied)
+
+
+_SPEAKS_AGAINST_SUSPICION = frozenset(
+    (
+        *_GOOD,
+        Finding.GUESSED,
+        Finding.FIXED,
+        Finding.DENIED,
+        Finding.STARTED,
+        Finding.ENDED,
+        Finding.DOUBT,
+        Finding.NOT_A_RUN,
+        Finding.OTHER_WORK,
+        Finding.COMPLETE,
+    )
+)
 
 
 def _decide_trouble(statements: Sequence[Statement]) -> Reading | None:
@@ -60,27 +84,28 @@ def _decide_partial(statements: Sequence[Statement]) -> Reading | None:
         return _from(Meaning.WARNING if findings & set(_GOOD) else Meaning.FAILURE, nothing)
     none_made = _first(statements, Finding.NOTHING_MADE)
     if none_made is not None:
-        return _disagree(none_made) if findings & set(_GOOD) else _from(Meaning.FAILURE, none_made)
+        elsewhere = any(
+            one.finding in _GOOD and (one.line, one.clause) != (none_made.line, none_made.clause) for one in statements
+        )
+        return _disagree(none_made) if elsewhere else _from(Meaning.FAILURE, none_made)
     return None
 
 
+_DOUBTS = (Finding.DOUBT, Finding.UNKNOWN_DENIED, Finding.NOT_A_RUN, Finding.OTHER_WORK)
+
+
 def _decide_success(statements: Sequence[Statement], *, complete: bool) -> Reading:
-    good = [one for one in statements if one.finding in _GOOD]
-    fixed, started = _first(statements, Finding.FIXED), _first(statements, Finding.STARTED)
-    doubts = [one for one in statements if one.finding in (Finding.DOUBT, Finding.NOT_A_RUN, Finding.OTHER_WORK)]
-    good = _without_items(good)
-    if good or fixed is not None or _denial_proves(statements):
-        proof = good[0] if good else fixed or _first(statements, Finding.DENIED)
-        assert proof is not None  # noqa: S101  (one of the three is there)
-        against = _against(proof, doubts, statements)
+    started = _first(statements, Finding.STARTED)
+    proof = _proof(statements)
+    if proof is not None:
+        against = _against(proof, statements)
         if against is not None and against.finding is Finding.STARTED:
             return _from(Meaning.STARTED, against)
         if against is not None:
             return Reading(Meaning.UNCLEAR, against.words, f"not proven: {against.rule}")
         if not complete:
-            return Reading(
-                Meaning.UNCLEAR, proof.words, "not proven: too many lines with words of trouble to read them all"
-            )
+            rule = "not proven: too many lines with words of trouble to read them all"
+            return Reading(Meaning.UNCLEAR, proof.words, rule)
         return _from(Meaning.SUCCESS, proof)
     if started is not None:
         return _from(Meaning.STARTED, started)
@@ -88,14 +113,33 @@ def _decide_success(statements: Sequence[Statement], *, complete: bool) -> Readi
     return Reading(Meaning.UNCLEAR, first.words, f"nothing stated: {first.rule}")
 
 
-def _against(proof: Statement, doubts: Iterable[Statement], statements: Sequence[Statement]) -> Statement | None:
-    """Return what speaks against a success: a doubt in its own line or in the subject, or a subject that announces a start."""
-    for doubt in doubts:
-        if doubt.line in (proof.line, _SUBJECT):
+def _proof(statements: Sequence[Statement]) -> Statement | None:
+    """Return the statement that proves a success, if nothing speaks against it."""
+    good = _without_items([one for one in statements if one.finding in _GOOD])
+    findings = {one.finding for one in statements}
+    if not good and findings & {Finding.MADE, Finding.DENIED, Finding.ALL}:
+        good = [one for one in statements if one.finding is Finding.GUESSED]
+    if not good and Finding.ENDED in findings:
+        good = [one for one in statements if one.finding is Finding.COMPLETE]
+    if good:
+        return good[0]
+    return _first(statements, Finding.FIXED) or (
+        _first(statements, Finding.DENIED) if _denial_proves(statements) else None
+    )
+
+
+def _against(proof: Statement, statements: Sequence[Statement]) -> Statement | None:
+    """Return what speaks against a success: a doubt in its own line or on top of the text, or a subject that announces a start."""
+    for doubt in statements:
+        top = _TOP if doubt.finding in (Finding.DOUBT, Finding.UNKNOWN_DENIED) else _SUBJECT
+        if doubt.finding in _DOUBTS and (doubt.line <= top or doubt.line == proof.line):
             return doubt
     subject = _in_subject(statements)
     started = _first(subject, Finding.STARTED)
     return started if started is not None and not any(one.finding in _GOOD for one in subject) else None
+
+
+_TOP = 3  # lines; further down are footers, and logs whose verdict stands elsewhere
 
 
 def _without_fixed(statements: Sequence[Statement]) -> list[Statement]:

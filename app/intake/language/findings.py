@@ -16,6 +16,7 @@ class Finding(StrEnum):
     NOTHING_DONE = "nothing done"  # a count of zero of what should have been made
     NOTHING_MADE = "nothing made"  # as before, by a noun only: "0 files", which may be right for an incremental run
     SUCCEEDED = "succeeded"
+    GUESSED = "succeeded, by a word with a typing error"
     EXIT_ZERO = "exit zero"
     DENIED = "trouble denied"
     FIXED = "fixed"
@@ -24,6 +25,7 @@ class Finding(StrEnum):
     ENDED = "ended"
     STARTED = "started"
     DOUBT = "doubt"
+    UNKNOWN_DENIED = "unknown denied"  # a negation of a word that is no term, next to a noun of what a run makes
     NOT_A_RUN = "not a run"
     OTHER_WORK = "other work"
     ALL = "all"

@@ -13,7 +13,7 @@ VALUE_SIGNS = frozenset((":", "=", "："))
 _COMMAS = frozenset(",、，/+&")
 LIST_COMMAS = frozenset(",，、&")
 BAD = frozenset((T.FAILED, T.NOT_DONE, T.WARNED, T.CANCELLED, T.STOPPED, T.TROUBLE, T.EXCEPT, T.STALE))
-DONE = frozenset((T.OTHER_WORK, T.SUCCEEDED, T.ENDED, T.RUNNING, T.FIXED, T.EXPECTED))
+DONE = frozenset((T.OTHER_WORK, T.SUCCEEDED, T.WELL, T.ENDED, T.RUNNING, T.FIXED, T.EXPECTED))
 STRONG = BAD | DONE
 NEGATIONS = frozenset((T.NOT, T.NONE, T.NOT_BACK, T.NOT_BOTH, T.ABSENT))
 
@@ -70,14 +70,14 @@ def _targets(items: Sequence[Item], at: int) -> list[int]:
 
 def _is_too_far(items: Sequence[Item], at: int, target: int) -> bool:
     """Return whether trouble stands too far before an absence to be denied: "no faults found", but "broken and not readable"."""
-    verb = items[target].meaning is T.FAILED
-    return items[target].meaning in BAD and at - target > (1 if verb else _NEAR)
+    meaning = items[target].meaning
+    return meaning in BAD and at - target > _NEAR.get(meaning, 1)
 
 
 _COUNTED = STRONG | {T.GOOD}
 _VERB_LAST = frozenset(("ja", "tr"))
 _VERB_BEFORE = "zh"
-_NEAR = 4
+_NEAR = {T.TROUBLE: _SCOPE, T.WARNED: 2}
 
 
 def _is_value(items: Sequence[Item], at: int) -> bool:

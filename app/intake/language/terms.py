@@ -6,7 +6,7 @@ A word that is frequent in the text's language never decides by what it means in
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from app.intake.language.lexicon import MARKS, Entry, Match, completions, match_at, run_on_matches
 from app.intake.language.tokens import Token, TokenKind
@@ -30,6 +30,8 @@ class Item:
     unit: str
     start: int
     spaced: bool
+    common: bool = False
+    guessed: bool = False
 
 
 @dataclass(slots=True)
@@ -118,9 +120,12 @@ def _choose(candidates: _Candidates, own: str, scores: Mapping[str, float]) -> l
         chosen = _between_numbers(usable, tokens, at) or _best(usable, token, own, scores)
         if chosen is None:
             items.append(_item(token, None))
+        elif chosen.entry.meaning is TermMeaning.COMMON:
+            items.append(replace(_item(token, None), common=True))
         else:
             used.update(chosen.positions)
-            items.append(_item(token, chosen.entry, spaced=tokens[chosen.end - 1].spaced))
+            item = _item(token, chosen.entry, spaced=tokens[chosen.end - 1].spaced)
+            items.append(replace(item, guessed=True) if chosen.guessed else item)
     return items
 
 
@@ -137,24 +142,31 @@ def _between_numbers(matches: Sequence[Match], tokens: Sequence[Token], at: int)
 def _best(matches: Sequence[Match], token: Token, own: str, scores: Mapping[str, float]) -> Match | None:
     near = any(match.entry.language in (own, _ENGLISH, MARKS) for match in matches)
     usable = [match for match in matches if _counts(match, token, own, scores, near=near)]
-    best = max(
+    return max(
         usable,
         key=lambda match: (len(match.positions), match.entry.language == own, len(match.entry.term.replace("*", ""))),
         default=None,
     )
-    return None if best is None or best.entry.meaning is TermMeaning.COMMON else best
 
 
 def _counts(match: Match, token: Token, own: str, scores: Mapping[str, float], *, near: bool) -> bool:
     """Return whether a term may be meant: one of another language only if the text's own has none here, or by several words."""
     language = match.entry.language
+    if match.guessed and language != own:
+        return False
     if language in (own, _ENGLISH, MARKS):
         return True
-    if match.guessed or (match.entry.unmarked and token.plain):
+    if match.entry.meaning in _PROVES and scores[language] < scores[own] * _ALMOST:
+        return False  # a success is not proven by a word of a language that the text is hardly in
+    if match.entry.unmarked and token.plain:
         return False  # "last" in an English text is no Swedish "låst"
     if len(match.positions) > 1:
         return True
     return not near and (len(token.text) > _SHORT or token.kind is TokenKind.CJK or scores[language] > 1)
+
+
+_PROVES = frozenset((TermMeaning.SUCCEEDED, TermMeaning.FIXED, TermMeaning.WELL))
+_ALMOST = 0.5
 
 
 def _item(token: Token, entry: Entry | None, *, spaced: bool | None = None) -> Item:

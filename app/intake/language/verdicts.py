@@ -66,8 +66,12 @@ def read_term(
     term = _Term(item.meaning, at, count, negated=negated)
     if item.meaning in BAD and item.meaning is not T.STALE:
         finding = _read_bad(term, context)
-    elif item.meaning in (T.SUCCEEDED, T.GOOD):
+    elif item.meaning in (T.SUCCEEDED, T.WELL, T.GOOD):
         finding = _read_good(term, context)
+        if finding is Finding.SUCCEEDED and item.meaning is T.WELL and context.meanings.isdisjoint(_WHAT_GOES_WELL):
+            finding = Finding.ENDED  # "your ticket was updated successfully" is about no run
+        if finding is Finding.SUCCEEDED and item.guessed:
+            finding = Finding.GUESSED
     elif negated:
         finding = _NEGATED.get(item.meaning) if item.meaning is not None else None
         if at > context.first_future:
@@ -81,6 +85,7 @@ def read_term(
     return None if finding is None else (finding, rule)
 
 
+_WHAT_GOES_WELL = frozenset((T.SUCCEEDED, T.ENDED, T.GOOD, T.STATUS_KEY, T.ALL))
 _PLAIN = {T.ENDED: Finding.ENDED, T.RUNNING: Finding.STARTED, T.FIXED: Finding.FIXED, T.STALE: Finding.STALE}
 _NEGATED = {T.OTHER_WORK: Finding.FAILED, T.ENDED: Finding.FAILED, T.RUNNING: Finding.FAILED, T.FIXED: Finding.FAILED}
 _ASSERTED = {

@@ -18,6 +18,7 @@ class TermMeaning(StrEnum):
     CANCELLED = "cancelled"
     STOPPED = "stopped"
     SUCCEEDED = "succeeded"
+    WELL = "well"
     ENDED = "ended"
     RUNNING = "running"
     TROUBLE = "trouble"
