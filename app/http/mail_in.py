@@ -22,7 +22,7 @@ from app.core.log import log
 from app.domain.ignored_mail import TEXT_KEPT, IgnoredMail
 from app.domain.key import KeyKind
 from app.http.auth import Caller, KeyAuthenticator
-from app.intake.accept import Intake
+from app.intake.accept import THREAD_THRESHOLD, Intake
 from app.intake.dialects import mail
 from app.intake.dialects.mails.received import ReceivedMail
 from app.intake.dialects.tool_request import ToolRequest
@@ -87,7 +87,13 @@ class MailIn:
         headers = {"content-type": "message/rfc822", "mail-from": mail_from[:_ADDRESS_LIMIT]}
         request = ToolRequest(headers=headers, body=body, job=caller.job, agent=caller.sender.agent)
         request = replace(request, known_names=await self._intake.texts.names(customer_id))
-        if (found := mail.find_no_report(request, rules)) is not None:
+        is_large = len(body) > THREAD_THRESHOLD
+        found = (
+            await asyncio.to_thread(mail.find_no_report, request, rules)
+            if is_large
+            else mail.find_no_report(request, rules)
+        )
+        if found is not None:
             await self._put_away(customer_id, *found)
             return
         await self._intake.accept_tool_request_with_body(

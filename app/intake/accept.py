@@ -24,7 +24,7 @@ from app.intake.validate import Sender, resolve_agent_name, validate_event
 from app.store.intake import NewEvent
 
 MAX_DIALECT_EVENTS = 1_000  # from one request of a tool
-_THREAD_THRESHOLD = 1024 * 1024  # larger bodies are parsed in a thread, so that other requests need not wait
+THREAD_THRESHOLD = 1024 * 1024  # larger bodies are parsed in a thread, so that other requests need not wait
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Intake:
         rules = await self.texts.rules(sender.customer_id) if b"unclear" in body.data else ()
         validated = (
             await asyncio.to_thread(self._parse, body, sender, rules)
-            if len(body.data) > _THREAD_THRESHOLD
+            if len(body.data) > THREAD_THRESHOLD
             else self._parse(body, sender, rules)
         )
         result = await self._store(validated, sender, len(body.data))
@@ -99,7 +99,7 @@ class Intake:
         `is_signal`: the dialect itself trusts no success that only a body that broke off states.
         """
         request = replace(request, known_names=await self.texts.names(sender.customer_id))
-        is_large = len(request.body) > _THREAD_THRESHOLD
+        is_large = len(request.body) > THREAD_THRESHOLD
         events = (
             await asyncio.to_thread(run_dialect, tool, dialect, request)
             if is_large

@@ -10,7 +10,7 @@ from app.core.log import log
 from app.domain.mail_rule import MailRule
 from app.intake.known_names import KnownNames
 from app.store.mail_rules import mail_rules_for
-from app.store.names import newest_names
+from app.store.names import some_names
 
 RULES_CACHE_S = 5.0  # a rule that was changed through another process holds after this time
 NAMES_CACHE_S = 120.0
@@ -45,13 +45,13 @@ class CustomerTexts:
         return cached.rules
 
     async def names(self, customer_id: str) -> KnownNames:
-        """Return the newest names of a customer's agents and jobs."""
+        """Return the names of a customer's agents and jobs, or 5000 of each if there are more."""
         cached = self._cached(customer_id)
         if cached.names is None or time.monotonic() >= cached.names_until:
             cached.names_until = time.monotonic() + NAMES_CACHE_S  # first: others need not wait for the same query
             try:
                 async with self._context.database.read() as tx:
-                    cached.names = KnownNames(await newest_names(tx, customer_id))
+                    cached.names = KnownNames(await some_names(tx, customer_id))
             except TocsinError as cause:
                 log.warning("names of agents and jobs could not be read", cause=cause.detail)
         return cached.names or KnownNames()

@@ -275,7 +275,7 @@ _SUBJECTS: Sequence[tuple[re.Pattern[str], Callable[[ReceivedMail, re.Match[str]
     (
         re.compile(
             r".{0,200}?[Bb]ackup task \[?(?P<job>[^\]]{1,200}?)\]? "
-            r"(?P<rest>on .{1,300}|has .{1,300}|was .{1,300}|is .{1,300}|failed.{0,200}|completed.{0,200})$"
+            r"(?P<rest>on .{1,300}|has .{1,300}|was .{1,300}|is .{1,300}|failed.{0,200}|(?:partially )?completed.{0,200})$"
         ),
         _read_synology,
     ),

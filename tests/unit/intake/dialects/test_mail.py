@@ -12,6 +12,7 @@ from app.domain.event import RunOutcome
 from app.domain.mail_rule import MailRule
 from app.intake.dialects import mail
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
+from app.intake.known_names import KnownNames
 from app.intake.parse import WireEvent
 
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -138,6 +139,13 @@ def test_a_mail_that_names_no_outcome_is_unclear_with_its_text():
         "Hello from Docs",
         "Something.\r\n",
     )
+
+
+def test_words_in_a_known_name_are_no_outcome_and_stay_in_the_job():
+    body = with_subject("Failed orders completed successfully")
+    (event,) = mail.read(ToolRequest(body=body, known_names=KnownNames(["Failed orders"])))
+    assert (event.get("job"), event.get("outcome")) == ("Failed orders", "success")
+    assert read(body).get("outcome") == "failure", "without the name"
 
 
 def test_the_visible_text_of_html_is_read():
