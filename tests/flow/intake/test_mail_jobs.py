@@ -50,3 +50,19 @@ async def test_a_success_closes_only_the_alert_of_its_own_job(
 ):
     found = await mailed(api, *mails)
     assert {job: found.get(job) for job in alerts} == alerts
+
+
+async def test_a_mail_that_was_unclear_is_known_once_its_meaning_was_taught(api: Api):
+    await mailed(api, ("[EXTERN] Docs: 12 crates ferried", "Since 02:10"))
+    (event,) = await api.items("/v1/events")
+    assert (event["job"], event["outcome"]) == ("Docs crates ferried", "unclear")
+    await api.tell("POST", f"/v1/events/{event['id']}:teach", json={"outcome": "success"})
+    await mailed(
+        api, ("[EXTERN] Docs: 15 crates ferried", "Since 03:11"), ("[EXTERN] Docs: 0 crates ferried", "Since 03:12")
+    )
+    outcomes = {event["message"]: event["outcome"] for event in await api.items("/v1/events", kind="report")}
+    assert outcomes == {
+        "[EXTERN] Docs: 12 crates ferried": "unclear",
+        "[EXTERN] Docs: 15 crates ferried": "success",
+        "[EXTERN] Docs: 0 crates ferried": "unclear",
+    }

@@ -108,13 +108,24 @@ def _mark_outcomes(words: Sequence[_Word]) -> None:
     for word in words:
         if not word.is_name and word.folded in frame:
             word.is_gone = True
+    _mark_counts(words)
+    for index in range(len(words) - 2, -1, -1):
+        if _is_tie(words[index]) and words[index + 1].is_gone:
+            words[index].is_gone = True
+
+
+def _mark_counts(words: Sequence[_Word]) -> None:
+    """Mark numbers that count something, and what was counted where that names nothing."""
+    for index, (word, after) in enumerate(pairwise(words)):
+        # A part that begins with a number counts something: `12 crates moved`. `Server 2` and `365 backup` have names.
+        is_first = index == 0 or words[index - 1].segment != word.segment
+        counts = after.segment == word.segment and not after.is_gone and after.folded not in words_of_kind("generic")
+        if word.text.isdecimal() and is_first and counts:
+            word.is_gone = True
     for before, word in pairwise(words):
         is_counted = word.folded in words_of_kind("counted") and word.segment == before.segment
         if before.is_gone and is_counted and not word.is_name:
             word.is_gone = True
-    for index in range(len(words) - 2, -1, -1):
-        if _is_tie(words[index]) and words[index + 1].is_gone:
-            words[index].is_gone = True
 
 
 def _mark_reasons(words: Sequence[_Word]) -> None:

@@ -81,6 +81,8 @@ def test_subjects_of_two_jobs_never_name_one(
         ("2 of 5 jobs failed", ""),
         ("All jobs completed", ""),
         ("Files failed", "Files"),
+        ("Docs - 12 crates moved", "Docs crates moved"),
+        ("365 backup failed", "365 backup"),
         ("Server 2 backup: 3 of 12 files, 14 GB, run 17", "Server 2 backup"),
         ('Backup "Unfinished Novels" completed', "Backup Unfinished Novels"),
         ("Sicherung „Fehlerliste alt“ erfolgreich", "Sicherung Fehlerliste alt"),
