@@ -31,6 +31,8 @@ def main() -> int:
     read.add_argument("-o", dest="output")
     read.add_argument("-D", dest="head")
     read.add_argument("-f", "--fail-with-body", dest="is_strict", action="store_true")
+    read.add_argument("-m", type=float)
+    read.add_argument("--retry", type=int)
     read.add_argument("-s", action="store_true")
     read.add_argument("-S", action="store_true")
     asked = read.parse_args()

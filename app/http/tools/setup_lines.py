@@ -77,7 +77,8 @@ TOOL_SETUPS: tuple[ToolSetup, ...] = (
         "healthchecks", "Healthchecks pings (borgmatic, runitor, cron)", "docs/tools/healthchecks.md", _UUID, _BY_KEY,
         (
             "<url>/ping/<key>",
-            '0 2 * * *  out=$(/usr/local/bin/backup.sh 2>&1); curl -fsS -m 10 --retry 5 --data-raw "$out" <url>/ping/<key>/$?',
+            # Piped, for a word of a command may have 128 KiB at most. In a crontab, `%` ends the command unless it is escaped.
+            r"""0 2 * * *  out=$(/usr/local/bin/backup.sh 2>&1); code=$?; printf '\%s' "$out" | curl -fsS -m 10 --retry 5 --data-binary @- <url>/ping/<key>/$code""",
         ),
         f"{_CURL} <url>/ping/<key>/fail",
     ),
