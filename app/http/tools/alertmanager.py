@@ -25,6 +25,7 @@ from app.intake.dialects.make_event import attribute_to_sender
 from app.intake.dialects.tool_request import ToolRequest
 from app.store.events import newest_events
 
+TOOL = Tool(alertmanager.TOOL, alertmanager.read)
 _PATH = "/in/alertmanager"
 
 
@@ -37,16 +38,16 @@ async def receive_alerts(request: Request) -> Response:
         return JSONResponse({"ok": False, "error": "no such key"}, 404)
     body = await read_body(request)
     find_past = await _past_of(request, caller, tool_request(request, caller, (), body))
-    tool = Tool(alertmanager.TOOL, lambda message: alertmanager.read(message, find_past))
+    tool = Tool(TOOL.name, lambda message: alertmanager.read(message, find_past))
     await store_body(request, tool, caller, body)
     return JSONResponse({"ok": True})
 
 
 async def _past_of(request: Request, caller: Caller, message: ToolRequest) -> FindPast:
     """Return how to find the newest stored event of an alert that a request is about."""
-    found = run_dialect(alertmanager.TOOL, alertmanager.read, message)
+    found = run_dialect(TOOL.name, TOOL.dialect, message)
     agent_of = caller.sender.agent
-    events = [attribute_to_sender(event, alertmanager.TOOL, agent_of) for event in found]
+    events = [attribute_to_sender(event, TOOL.name, agent_of) for event in found]
     agents = {event.get("agent") or "" for event in events}
     jobs = {event.get("job") or "" for event in events}
     context: AppContext = request.app.state.context
@@ -54,7 +55,7 @@ async def _past_of(request: Request, caller: Caller, message: ToolRequest) -> Fi
         newest = await newest_events(tx, caller.sender.customer_id, Activity.OTHER, agents, jobs)
 
     def find(agent: str | None, job: str, outcome: str) -> PastAlert | None:
-        past = newest.get((agent_of or agent or alertmanager.TOOL, job, outcome))
+        past = newest.get((agent_of or agent or TOOL.name, job, outcome))
         return None if past is None else PastAlert(*past)
 
     return find

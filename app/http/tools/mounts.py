@@ -35,6 +35,7 @@ from app.intake.dialects import (
     restic,
     resticprofile,
     sentry_cron,
+    synology,
     uptime_kuma,
 )
 
@@ -283,7 +284,7 @@ MOUNTS: tuple[Mount, ...] = (
     ),
     # The body of these three is a program's output, which is cut if it is too long: the path has the main information.
     *(_generic(Tool(tool.TOOL, tool.read), store_signal) for tool in (borg, restic, resticprofile)),
-    *(_generic(Tool(tool.TOOL, tool.read), store_report) for tool in (backrest, duplicati, kopia, proxmox)),
+    *(_generic(Tool(tool.TOOL, tool.read), store_report) for tool in (backrest, duplicati, kopia, proxmox, synology)),
 )
 # Healthchecks is the last: its paths may begin with the key.
 SEPARATE = (alertmanager, ntfy, cloudevents, zabbix, healthchecks)

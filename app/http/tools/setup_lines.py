@@ -205,6 +205,11 @@ TOOL_SETUPS: tuple[ToolSetup, ...] = (
         f"{_CURL} -H 'Title: Backup failed' -d 'a test' <url>/in/ntfy/<key>/<slug>",
     ),
     ToolSetup(
+        "synology", "Synology DSM's custom webhook", "docs/tools/synology.md", _TOKEN, _BY_TOOL,
+        ("Provider: Custom, webhook URL <url>/in/synology/<key>", "HTTP method: POST", "Parameter: text, with the message's content"),
+        f"{_CURL} <url>/in/synology/<key> -d 'text=Backup task [<slug>] on NAS01 has failed'",
+    ),
+    ToolSetup(
         "mail", "Tools that can only mail (Veeam, Bacula, Synology ...)", "docs/tools/mail.md", _UUID, _BY_TOOL,
         ("SMTP server <mail_host>, port <mail_port>, no login", "Recipient <key>@tocsin"),
         "swaks --server <mail_host>:<mail_port> --to <key>@tocsin --header 'Subject: [Failed] <slug>' --body 'a test'",

@@ -50,9 +50,9 @@ class EventResult(NamedTuple):
 
 
 def words_of_type(event_type: str) -> Sequence[str]:
-    """Return the words of a type in lower case, without versions: `BackupTimedOut.v1` has three."""
+    """Return the words of a type in lower case, without versions: `BackupTimedOut.v1` and `backup.timedOut.0.2.0` have three."""
     words = re.split(r"[^a-z0-9]+", _CAMEL.sub("_", event_type[:500]).lower())
-    return [word for word in words if word and not _VERSION.fullmatch(word)]
+    return [word for word in words if word and not word.isdecimal() and not _VERSION.fullmatch(word)]
 
 
 def find_result(words: Sequence[str], content: Mapping[str, Any], text: str) -> EventResult:
