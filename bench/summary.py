@@ -10,7 +10,7 @@ import uvloop
 from app.compose import summary_mail
 from app.domain.summary_schedule import SummarySchedule
 from app.store.engine import open_engines
-from app.store.mail_views import read_summary_view
+from app.store.summary_views import read_summary_view
 from app.store.transactions import Database
 from bench.claim import Claim
 from bench.fleet import JOBS, add_fleet, add_history
@@ -40,7 +40,7 @@ def _take(place: Place) -> float:
 async def _summarise(place: Place) -> float:
     settings = place.settings()
     database = Database(open_engines(settings))
-    end = datetime.now(UTC).replace(hour=7, minute=0, second=0, microsecond=0)
+    end = datetime.now(UTC)  # the jobs of the fleet were created some hours ago
     schedule = SummarySchedule("sch_bench", "every morning", (), end)
     begun = time.perf_counter()
     async with database.read() as tx:

@@ -35,6 +35,8 @@ class StripCell:
     title: str
 
 
+_MOST_IN_ROW = 16
+_EMPTY = StripCell("", "#ffffff", "", "")
 # For the legend of the HTML part, in the order of how bad.
 EXAMPLES = tuple((StripCell(look[0], look[2], look[3], ""), _MEANINGS.get(word, word)) for word, look in _LOOKS.items())
 
@@ -43,9 +45,13 @@ EXAMPLES = tuple((StripCell(look[0], look[2], look[3], ""), _MEANINGS.get(word, 
 LEGEND = tuple((look[1], _MEANINGS.get(word, word)) for word, look in _LOOKS.items())
 
 
-def cells_of(days: Sequence[DayCell]) -> tuple[StripCell, ...]:
-    """Return a strip's cells, oldest first."""
-    return tuple(StripCell(*_LOOKS[day.word][:1], *_LOOKS[day.word][2:], _title(day)) for day in days)
+def rows_of(days: Sequence[DayCell]) -> tuple[tuple[StripCell, ...], ...]:
+    """Return a strip's cells, oldest first, in rows that fit on a telephone; the first row begins with empty cells to be as long."""
+    cells = [StripCell(*_LOOKS[day.word][:1], *_LOOKS[day.word][2:], _title(day)) for day in days]
+    rows = -(-len(cells) // _MOST_IN_ROW) or 1
+    length = -(-len(cells) // rows)
+    cells = [_EMPTY] * (length * rows - len(cells)) + cells
+    return tuple(tuple(cells[row * length : (row + 1) * length]) for row in range(rows))
 
 
 def letters_of(days: Sequence[DayCell]) -> str:

@@ -7,7 +7,7 @@ from app.compose import phrases, strip
 from app.compose.error_text import best_line
 from app.compose.phrases import link_to
 from app.compose.render import HTML_LIMIT, TEXT_LIMIT, RenderedMail, fit, html_page, text_page
-from app.compose.summary_subject import headline_of, period_of, subject_of, tone_of, verdict
+from app.compose.summary_subject import headline_of, period_of, runs_of, subject_of, tone_of, verdict
 from app.domain.job import JobState
 from app.domain.mail_views import JobLine, SummaryView, Totals
 
@@ -38,7 +38,7 @@ class JobRow:
     message: str
     since: str
     volume: str
-    cells: tuple[strip.StripCell, ...]
+    cells: tuple[tuple[strip.StripCell, ...], ...]  # rows
     letters: str
 
 
@@ -73,6 +73,8 @@ def render(view: SummaryView, *, base_url: str) -> RenderedMail:
         "advice": _advice(view),
         "totals": _totals(view.totals),
         "preview": _heard(view),
+        "days": max((len(line.strip) for section in view.sections for line in section.lines), default=0),
+        "compared": _compared(view),
         "examples": strip.EXAMPLES,
         "legend": strip.LEGEND,
         "base_url": base_url,
@@ -95,7 +97,27 @@ def render(view: SummaryView, *, base_url: str) -> RenderedMail:
 
 
 def _heard(view: SummaryView) -> str:
-    return f"Expected {view.expected:,}, heard from {view.heard:,}."
+    heard = f"Expected {view.expected:,}, heard from {view.heard:,}."
+    if view.runs is None:
+        return heard
+    counts = (
+        (view.runs.successes, "ok"),
+        (view.runs.warnings, "with warnings"),
+        (view.runs.failures, "failed"),
+        (view.runs.missed, "missed"),
+        (view.runs.unclear, "unclear"),
+        (view.runs.cancelled, "cancelled"),
+    )
+    return (
+        f"{heard} Runs in the period: {', '.join(f'{number:,} {word}' for number, word in counts if number) or 'none'}."
+    )
+
+
+def _compared(view: SummaryView) -> str:
+    """Return which totals are shown and what they are compared with: each job with its like."""
+    if view.runs is not None:
+        return "the whole period, compared with the same jobs in the period before"
+    return "the newest full day, compared with the days before on which the same jobs ran"
 
 
 def _tiles(view: SummaryView) -> tuple[tuple[int, str, str], ...]:
@@ -219,7 +241,7 @@ def _row(line: JobLine, title: str, base_url: str, where: tzinfo, reference: dat
         message=phrases.shorten(best_line(line.last_message or ""), 200) if is_wrong else "",
         since=_since(line, title, where, reference),
         volume=strip.volume_of(line.strip),
-        cells=strip.cells_of(line.strip),
+        cells=strip.rows_of(line.strip),
         letters=strip.letters_of(line.strip),
     )
 
@@ -236,6 +258,8 @@ def _since(line: JobLine, title: str, where: tzinfo, reference: datetime) -> str
         parts.append(
             "no success so far" if last is None else f"last success {phrases.brief_moment(last, where, reference)}"
         )
+    if wrong := runs_of(line.failures, line.missed):
+        parts.append(wrong)
     if line.silenced_until is not None:
         parts.append(f"silenced until {phrases.moment(line.silenced_until, where, reference)}")
     return ", ".join(parts)

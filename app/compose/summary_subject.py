@@ -33,7 +33,7 @@ def period_of(view: SummaryView) -> str:
 
 
 def is_all_ok(view: SummaryView) -> bool:
-    """Return whether every job is ok and every expected job was heard from."""
+    """Return whether every job is ok, every expected job was heard from, and no run of a longer period failed or was missed."""
     is_bad = (
         view.failed
         or view.missed
@@ -43,6 +43,7 @@ def is_all_ok(view: SummaryView) -> bool:
         or view.new
         or view.silent_agents
         or view.set_aside
+        or _bad_runs(view)
     )
     is_heard = view.expected > 0 and view.heard >= view.expected
     return not is_bad and is_heard and 0 < view.ok == view.jobs
@@ -63,7 +64,19 @@ def verdict(view: SummaryView) -> str:
         (view.ok, f"{view.ok:,} ok"),
         (view.new, f"{view.new:,} new"),
     )
-    return ", ".join(text for number, text in counts if number) + _unheard(view) + _unsettled(view)
+    return ", ".join(text for number, text in counts if number) + _unheard(view) + _unsettled(view) + _bad_runs(view)
+
+
+def runs_of(failures: int, missed: int) -> str:
+    """Return `30 failed and 2 missed runs in the period`; empty if there is none."""
+    parts = [f"{number:,} {word}" for number, word in ((failures, "failed"), (missed, "missed")) if number]
+    return f"{' and '.join(parts)} {'run' if failures + missed == 1 else 'runs'} in the period" if parts else ""
+
+
+def _bad_runs(view: SummaryView) -> str:
+    """Return what went wrong in a longer period: the states of the jobs tell only how it ended."""
+    wrong = "" if view.runs is None else runs_of(view.runs.failures, view.runs.missed)
+    return f"; {wrong}" if wrong else ""
 
 
 def headline_of(view: SummaryView) -> str:
@@ -105,6 +118,6 @@ def tone_of(view: SummaryView) -> str:
         return "missed"
     if view.unclear:
         return "unclear"
-    if view.warnings or view.undelivered or view.set_aside:
+    if view.warnings or view.undelivered or view.set_aside or _bad_runs(view):
         return "warning"
     return "ok" if is_all_ok(view) else "none"

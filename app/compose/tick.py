@@ -21,9 +21,10 @@ from app.domain.message import Bodies, Message
 from app.domain.notice import Notice, NoticeKind
 from app.domain.recipient import Recipient
 from app.store import notices, outbox
-from app.store.mail_views import read_alert_views, read_summary_view
+from app.store.mail_views import read_alert_views
 from app.store.recipients import recipients_by_id
 from app.store.summaries import find_summary
+from app.store.summary_views import read_summary_view
 
 BATCH = 1_000
 MOST_GROUPS = 50  # a pass; after it the most urgent are read again, so that a critical alert does not wait for hundreds

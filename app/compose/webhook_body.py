@@ -6,6 +6,7 @@ or removed.
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import datetime
 
 from app.compose import phrases
@@ -74,6 +75,7 @@ def _summary(view: SummaryView, base_url: str, most: int) -> dict[str, object]:
             name: getattr(view, name)
             for name in ("expected", "heard", "jobs", "failed", "missed", "unclear", "warnings", "ok", "new")
         },
+        "runs": None if view.runs is None else asdict(view.runs),
         "silent_agents": list(view.silent_agents[:most]),
         **{
             name: getattr(view, name)

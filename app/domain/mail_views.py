@@ -73,7 +73,10 @@ class DayCell:
 
 @dataclass(frozen=True, slots=True)
 class JobLine:
-    """One job's line in a summary. `strip` has 14 cells, oldest first, today last."""
+    """One job's line in a summary. `strip` has the last 14 days, or all days of a longer period, oldest first.
+
+    `failures` and `missed` count the runs of the period, where it is longer than a day.
+    """
 
     job_id: str
     customer: str
@@ -86,6 +89,20 @@ class JobLine:
     last_message: str | None
     silenced_until: datetime | None
     strip: tuple[DayCell, ...]
+    failures: int = 0
+    missed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PeriodRuns:
+    """How the runs of a period ended: the states of the jobs tell only how it ended."""
+
+    successes: int
+    warnings: int
+    failures: int
+    missed: int
+    cancelled: int
+    unclear: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +116,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums over all jobs of a summary on its newest full day, and the mean of up to 13 days before, to show the change."""
+    """Sums over all jobs of a summary on its newest full day, or over a longer period, and what the same jobs usually have."""
 
     bytes_processed: int
     bytes_stored: int
@@ -136,4 +153,5 @@ class SummaryView:
     unclear: int = 0  # jobs whose newest text nobody can read; they are not counted as ok
     unclear_runs: int = 0  # that ended in the period
     unclear_texts: int = 0  # forms of texts that wait for an answer now
+    runs: PeriodRuns | None = None  # of a period that is longer than a day
     unconfirmed: int = 0  # jobs whose learned expectation nobody confirmed

@@ -201,13 +201,16 @@ def newest_open(job_ids: Iterable[str], outcome: RunOutcome | None) -> Select[An
     return select(jobs.c.id, newest.label("began")).where(jobs.c.id.in_(set(job_ids)))
 
 
-async def history(tx: ReadTx, job_id: str) -> list[Run]:
-    """Return a job's ended runs, newest first, back to its last success and including all that ended at that moment."""
+async def history(tx: ReadTx, job_id: str, until: datetime | None = None) -> list[Run]:
+    """Return a job's ended runs, newest first, back to its last success and including all that ended at that moment.
+
+    `until`: only those that had ended by then.
+    """
     found: list[Run] = []
     success_at: datetime | None = None
     ended = (
         select(runs)
-        .where(runs.c.job_id == job_id, runs.c.ended_at.is_not(None))
+        .where(runs.c.job_id == job_id, runs.c.ended_at.is_not(None) if until is None else runs.c.ended_at <= until)
         .order_by(runs.c.ended_at.desc(), runs.c.id)
     )
     for offset in range(0, MAX_HISTORY, PAGE):

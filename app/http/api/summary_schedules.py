@@ -43,8 +43,8 @@ from app.http.api.fields import (
 )
 from app.http.etag import IfMatch, put_etag
 from app.http.paging import Paged, PageOut
-from app.store.mail_views import read_summary_view
 from app.store.summaries import SUMMARY_SCHEDULES, page_summary_schedules
+from app.store.summary_views import read_summary_view
 
 router = APIRouter(prefix="/v1/summary-schedules", tags=["summary-schedules"])
 

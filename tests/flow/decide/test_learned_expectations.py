@@ -13,9 +13,9 @@ from app.admin.editing import Editor
 from app.admin.jobs import dismiss_job_expectation
 from app.compose import tick as compose
 from app.domain.mail_views import SummaryView
-from app.store.mail_views import read_summary_view
 from app.store.runs import newest_first
 from app.store.summaries import SUMMARY_SCHEDULES
+from app.store.summary_views import read_summary_view
 from app.store.tables import alerts, jobs, messages, notices
 from app.store.tables_managed import summary_schedules
 from tests.support.context import SystemUnderTest, open_system

@@ -13,9 +13,9 @@ from app.admin.jobs import dismiss_job_expectation, update_job
 from app.compose import summary_mail
 from app.compose.summary_subject import tone_of
 from app.domain.mail_views import SummaryView
-from app.store.mail_views import read_summary_view
 from app.store.row_mapping import expectation_of
 from app.store.summaries import SUMMARY_SCHEDULES
+from app.store.summary_views import read_summary_view
 from app.store.tables import jobs
 from app.store.tables_managed import summary_schedules
 from tests.support.context import SystemUnderTest, open_system

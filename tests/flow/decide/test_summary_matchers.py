@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from app.domain.matcher import Comparison, Matcher
-from app.store.mail_views import read_summary_view
 from app.store.summaries import SUMMARY_SCHEDULES
+from app.store.summary_views import read_summary_view
 from app.store.tables_managed import summary_schedules
 from tests.support.context import SystemUnderTest, open_system
 

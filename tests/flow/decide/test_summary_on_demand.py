@@ -8,7 +8,7 @@ import pytest
 
 from app.decide import summaries as decide
 from app.store import summaries as store
-from app.store.mail_views import read_summary_view
+from app.store.summary_views import read_summary_view
 from app.store.tables_managed import summary_schedules
 from tests.support.context import SystemUnderTest, open_system
 

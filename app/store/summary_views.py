@@ -1,0 +1,272 @@
+"""Reads the contents of summaries (`domain/mail_views.py`): how the jobs were at the end of a period. It does not word anything."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, Select, and_, case, exists, func, literal_column, select, text, tuple_
+
+from app.core.ids import first_id_at
+from app.domain.alert import AlertKind
+from app.domain.event import RunOutcome
+from app.domain.job import JobState, recount
+from app.domain.mail_views import DayCell, JobLine, PeriodRuns, Section, SummaryView, Totals
+from app.domain.matcher import all_match
+from app.domain.route import Silence
+from app.domain.summary_schedule import SummarySchedule
+from app.store.jobs import JOBS
+from app.store.runs import history
+from app.store.silences import current_silences
+from app.store.summary_states import (
+    SummaryScope,
+    is_excused,
+    job_counts,
+    job_states,
+    joined_jobs,
+    open_unclear,
+    scope_of,
+)
+from app.store.tables import agents, alerts, customers, events, job_days, jobs, messages, runs
+from app.store.transactions import ReadTx
+
+_BEFORE_DAYS = 28  # before the newest full day: those that a job of that day is compared with, four of a weekly one
+_AT_ONCE = 500  # jobs whose days one query reads
+_AMOUNTS = ("bytes_processed", "bytes_stored", "duration_s")
+# The condition of an index, which SQLite wants to see in the query.
+_IS_TROUBLE = runs.c.outcome != literal_column("'success'")
+# How many jobs each section lists; the rest is counted. Nobody would read 100 000 lines.
+MOST = {"failed": 200, "missed": 200, "unclear": 200, "warning": 100, "recovered": 50, "new": 20, "ok": 100}
+
+
+async def read_summary_view(
+    tx: ReadTx, schedule: SummarySchedule, *, number: int, start: datetime, end: datetime
+) -> SummaryView:
+    """Return all that the summary of this period contains, as it was at its end.
+
+    It is read from jobs and daily roll-ups, never from a scan of events, so its cost does not grow with the history.
+    """
+    customer_id = schedule.customer_id
+    scope = scope_of(schedule, start, end)
+    counts = (await tx.connection.execute(job_counts(scope))).one()
+    # The conditions of partial indexes stand as in the index, word for word: otherwise SQLite reads the whole table.
+    undelivered = select(func.count()).where(
+        text("messages.state = 'dead'"), messages.c.settled_at >= start, messages.c.settled_at < end
+    )
+    set_aside = select(func.count()).where(
+        text("events.state = 'set_aside'"),
+        events.c.id >= first_id_at("evt", start),
+        events.c.id < first_id_at("evt", end),
+    )
+    if customer_id is not None:
+        undelivered = undelivered.where(messages.c.customer_id == customer_id)
+        set_aside = set_aside.where(events.c.customer_id == customer_id)
+    return SummaryView(
+        schedule=schedule.name,
+        number=number,
+        period_start=start,
+        period_end=end,
+        time_zone=schedule.time_zone,
+        expected=counts.expected or 0,
+        heard=counts.heard or 0,
+        jobs=counts.jobs or 0,
+        failed=counts.failed or 0,
+        missed=counts.missed or 0,
+        unclear=counts.unclear or 0,
+        warnings=counts.warning or 0,
+        ok=counts.ok or 0,
+        new=counts.new or 0,
+        silent_agents=await _silent_agents(tx, scope),
+        without_expectation=counts.without_expectation or 0,
+        unconfirmed=counts.unconfirmed or 0,
+        undelivered=await tx.connection.scalar(undelivered) or 0,
+        set_aside=await tx.connection.scalar(set_aside) or 0,
+        totals=await _totals(tx, scope),
+        unclear_runs=await tx.connection.scalar(_unclear_runs(scope)) or 0,
+        unclear_texts=await _unclear_texts(tx, scope),
+        runs=await _period_runs(tx, scope) if scope.is_long else None,
+        sections=await _sections(tx, scope, counts, await current_silences(tx, end)),
+    )
+
+
+async def _silent_agents(tx: ReadTx, scope: SummaryScope) -> tuple[str, ...]:
+    found: set[str] = set()
+    # A query each, so that each reads an index: the alerts that are open now, and those that were and closed since.
+    for was_open in (alerts.c.closed_at.is_(None), alerts.c.closed_at > scope.end):
+        silent = select(agents.c.name).join(alerts, alerts.c.agent_id == agents.c.id)
+        silent = silent.where(was_open, alerts.c.kind == AlertKind.AGENT_SILENT, alerts.c.opened_at <= scope.end)
+        if scope.customer_id is not None:
+            silent = silent.where(alerts.c.customer_id == scope.customer_id)
+        found |= set(await tx.connection.scalars(silent.order_by(agents.c.name).limit(50)))
+    return tuple(sorted(found)[:50])
+
+
+async def _unclear_texts(tx: ReadTx, scope: SummaryScope) -> int:
+    count = 0
+    for was_open in (alerts.c.closed_at.is_(None), alerts.c.closed_at > scope.end):
+        waiting = joined_jobs(func.count()).join(alerts, alerts.c.subject_id == jobs.c.id)
+        waiting = waiting.where(was_open, alerts.c.kind == AlertKind.UNCLEAR, alerts.c.opened_at <= scope.end)
+        count += await tx.connection.scalar(waiting.where(scope.matches)) or 0
+    return count
+
+
+def _unclear_runs(scope: SummaryScope) -> Select[Any]:
+    """Return the query that counts the runs of the period of which nobody can tell how they ended."""
+    unclear = runs.c.outcome == RunOutcome.UNCLEAR, _IS_TROUBLE, runs.c.id >= first_id_at("run", scope.start)
+    ended = runs.c.ended_at >= scope.start, runs.c.ended_at < scope.end
+    return joined_jobs(func.count()).join(runs, runs.c.job_id == jobs.c.id).where(scope.matches, *unclear, *ended)
+
+
+async def _period_runs(tx: ReadTx, scope: SummaryScope) -> PeriodRuns:
+    """Return how the runs of the period ended, from the daily roll-ups."""
+    names = tuple(PeriodRuns.__slots__)
+    query = _of_jobs(select(*(func.sum(job_days.c[name]).label(name) for name in names)), scope)
+    query = query.where(job_days.c.day >= scope.first_day, job_days.c.day <= scope.last_day)
+    row = (await tx.connection.execute(query)).one()
+    return PeriodRuns(**{name: int(getattr(row, name) or 0) for name in names})
+
+
+async def _sections(
+    tx: ReadTx, scope: SummaryScope, counts: Row[Any], silences: Sequence[Silence]
+) -> tuple[Section, ...]:
+    recovered = exists().where(
+        alerts.c.subject_id == jobs.c.id,
+        alerts.c.closed_at >= scope.start,
+        alerts.c.closed_at < scope.end,
+        alerts.c.kind.in_((AlertKind.FAILED, AlertKind.MISSED)),
+    )
+    columns = (
+        jobs,
+        agents.c.name.label("agent"),
+        agents.c.labels.label("agent_labels"),
+        customers.c.name.label("customer"),
+    )
+    states = job_states(scope)
+    rows: dict[str, Sequence[Row[Any]]] = {}
+    text_of = select(alerts.c.message).where(open_unclear(scope)).order_by(alerts.c.id.desc()).limit(1)
+    for title in ("failed", "missed", "unclear", "warning", "recovered", "new", "ok"):
+        condition = and_(states["ok"], ~is_excused(scope), recovered) if title == "recovered" else states[title]
+        shown = [*columns, text_of.scalar_subquery().label("unclear_text")] if title == "unclear" else columns
+        listed = joined_jobs(*shown).where(scope.matches, condition)
+        listed = listed.order_by(jobs.c.failing_since, customers.c.name, agents.c.name, jobs.c.name).limit(MOST[title])
+        rows[title] = (await tx.connection.execute(listed)).all()
+    recovered_ids = {row.id for row in rows["recovered"]}
+    rows["ok"] = [row for row in rows["ok"] if row.id not in recovered_ids]
+    strips = await _strips(tx, [row for found in rows.values() for row in found], scope)
+    sections: list[Section] = []
+    silenced: list[JobLine] = []
+    for title, found in rows.items():
+        lines = [await _as_of(tx, scope, row, _job_line(row, strips.get(row.id, {}), scope, silences)) for row in found]
+        if title in ("failed", "missed", "unclear", "warning"):
+            silenced += [line for line in lines if line.silenced_until]
+            lines = [line for line in lines if not line.silenced_until]
+        total = len(found) if title == "recovered" else int(getattr(counts, title) or 0)
+        left_out = max(0, total - len(found) - (len(recovered_ids) if title == "ok" else 0))
+        sections.append(Section(title, tuple(lines), left_out))
+    sections.insert(5, Section("silenced", tuple(silenced), 0))
+    return tuple(section for section in sections if section.lines or section.more)
+
+
+def _job_line(
+    row: Row[Any], cells: Mapping[date, DayCell], scope: SummaryScope, silences: Sequence[Silence]
+) -> JobLine:
+    """Return the line of one job with its strip of the last days. `cells` has no entry for a day on which nothing ran."""
+    labels = {**(row.agent_labels or {}), **(row.labels or {})}
+    facts = {f"label:{name}": str(value) for name, value in labels.items()}
+    facts |= {
+        "customer": row.customer,
+        "agent": row.agent,
+        "job": row.name,
+        "activity": row.activity,
+        "message": row.last_message or "",
+    }
+    ends = [s.ends_at for s in silences if s.customer_id in (None, row.customer_id) and all_match(s.matchers, facts)]
+    days = [scope.last_day - timedelta(days=back) for back in range(scope.strip_days - 1, -1, -1)]
+    of_period = [cell for cell in cells.values() if scope.is_long and scope.first_day <= cell.day <= scope.last_day]
+    return JobLine(
+        job_id=row.id,
+        customer=row.customer,
+        agent=row.agent,
+        job=row.name,
+        activity=row.activity,
+        state=JobState.FAILED if row.failures_in_row else JobState(row.state),
+        failing_since=row.failing_since,
+        last_success_at=row.last_success_at,
+        last_message=getattr(row, "unclear_text", row.last_message),
+        silenced_until=max(ends, default=None),
+        strip=tuple(cells.get(day, DayCell(day, 0, 0, 0, 0, 0, 0, 0, 0.0)) for day in days),
+        failures=sum(cell.failures for cell in of_period),
+        missed=sum(cell.missed for cell in of_period),
+    )
+
+
+async def _as_of(tx: ReadTx, scope: SummaryScope, row: Row[Any], line: JobLine) -> JobLine:
+    """Return the line as it was at the end of the period, if a run of the job ended since."""
+    if row.last_finished_at is None or row.last_finished_at <= scope.end:
+        return line
+    then = recount(JOBS.mapping.read(row), await history(tx, row.id, until=scope.end))
+    return replace(
+        line,
+        state=JobState.FAILED if then.failures_in_row else then.state,
+        failing_since=then.failing_since,
+        last_success_at=then.last_success_at,
+        last_message=getattr(row, "unclear_text", then.last_message),
+    )
+
+
+async def _strips(tx: ReadTx, found: Iterable[Row[Any]], scope: SummaryScope) -> Mapping[str, Mapping[date, DayCell]]:
+    """Return the days of the listed jobs, by job id and day: those of the strip, and all of a longer period."""
+    strips: dict[str, dict[date, DayCell]] = {}
+    keys = sorted({(row.customer_id, row.id) for row in found})
+    first_day = min(scope.first_day, scope.last_day - timedelta(days=scope.strip_days - 1))
+    shown = job_days.c.day >= first_day, job_days.c.day <= scope.last_day
+    for first in range(0, len(keys), _AT_ONCE):
+        some = tuple_(job_days.c.customer_id, job_days.c.job_id).in_(keys[first : first + _AT_ONCE])
+        for row in await tx.connection.execute(select(job_days).where(some, *shown)):
+            cells = {name: getattr(row, name) for name in DayCell.__slots__}
+            strips.setdefault(row.job_id, {})[row.day] = DayCell(**cells)
+    return strips
+
+
+async def _totals(tx: ReadTx, scope: SummaryScope) -> Totals:
+    """Return the sums over all jobs, each job compared with its like: a weekly job with its earlier runs, not with days without any.
+
+    Of a day: the newest full day, and the mean of those earlier days on which these jobs ran. Of a longer period: the whole of it,
+    and the period of the same length before. A job without anything to compare with changes nothing.
+    """
+    if scope.is_long:
+        newest_first, newest_last = scope.first_day, scope.last_day
+        before = newest_first - (newest_last - newest_first + timedelta(days=1))
+    else:
+        newest_first = newest_last = scope.last_day - timedelta(days=1)
+        before = newest_first - timedelta(days=_BEFORE_DAYS)
+    is_newest = job_days.c.day >= newest_first
+    columns = []
+    for name in _AMOUNTS:
+        amount = job_days.c[name]
+        columns += [
+            func.sum(case((is_newest, amount), else_=0)).label(f"new_{name}"),
+            func.sum(case((is_newest, 0), else_=amount)).label(f"old_{name}"),
+            func.sum(case((and_(~is_newest, amount > 0), 1), else_=0)).label(f"days_{name}"),
+        ]
+    by_job = _of_jobs(select(job_days.c.job_id, *columns), scope)
+    by_job = by_job.where(job_days.c.day >= before, job_days.c.day <= newest_last).group_by(job_days.c.job_id)
+    each = by_job.subquery()
+    sums = []
+    for name in _AMOUNTS:
+        new, old, days = each.c[f"new_{name}"], each.c[f"old_{name}"], each.c[f"days_{name}"]
+        usual = old if scope.is_long else old * 1.0 / days
+        sums += [
+            func.sum(new).label(f"new_{name}"),
+            func.sum(case((new <= 0, 0), (days == 0, new), else_=usual)).label(f"usual_{name}"),
+        ]
+    row = (await tx.connection.execute(select(*sums))).one()
+    new_p, usual_p, new_s, usual_s, new_d, usual_d = (float(amount or 0) for amount in row)
+    return Totals(int(new_p), int(new_s), new_d, usual_p, usual_s, usual_d)
+
+
+def _of_jobs(query: Select[Any], scope: SummaryScope) -> Select[Any]:
+    """Return a query of daily roll-ups limited to the jobs of the summary."""
+    if not scope.is_all:
+        query = query.where(job_days.c.job_id.in_(joined_jobs(jobs.c.id).where(scope.matches)))
+    return query if scope.customer_id is None else query.where(job_days.c.customer_id == scope.customer_id)
