@@ -187,7 +187,7 @@ class Intake:
 
 
 def run_dialect(tool: str, dialect: Dialect, request: ToolRequest) -> Sequence[WireEvent]:
-    """Return the events that a dialect reads from a request. A request that cannot be read becomes a warning event.
+    """Return the events that a dialect reads from a request. A request that cannot be read becomes an unclear event.
 
     So a report is never lost because of a bug in a dialect. The result is empty only where the dialect returns no event.
     """
