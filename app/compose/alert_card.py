@@ -49,7 +49,10 @@ _IN_ROW = {
     AlertKind.UNCLEAR: "Such texts",
 }
 _SHORT, _LONG = 60, 400
-UNCLEAR_QUESTION = "Nobody can tell from this text whether the backup is good. The job counts as it did before."
+UNCLEAR_QUESTION = (
+    "Nobody can tell from this text whether the run succeeded. Nothing else changed: the job's state and its other alerts stay as"
+    " they were."
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,8 +141,8 @@ _BY_KIND = {
     " only slow, increase the job's longest duration.",
     AlertKind.AGENT_SILENT: "Check that the host is on, that it has a network connection and that its agent runs. Until the agent"
     " reports again, nobody knows whether its backups are made.",
-    AlertKind.UNCLEAR: "Look at the tool itself, or at its log, and answer below. Tocsin then knows every text of this form; other"
-    " numbers, dates and times make no difference.",
+    AlertKind.UNCLEAR: "Look at the tool itself, or at its log, then answer: paste one of these lines into a shell in which ADMIN_KEY"
+    " is an administrator's key. After that, every text of this form is known; other numbers, dates and times make no difference.",
     AlertKind.CLOCK_OFF: "Set the host's clock and switch time synchronization on (NTP). Until then its times are corrected where a"
     " report shows when it was sent, and a failure that seems older than a success is reported all the same.",
 }

@@ -60,6 +60,23 @@ async def test_a_migration_that_fails_changes_nothing_and_can_be_run_again(datab
     assert await _execute(database_url, "SELECT count(*) FROM bodies") == [(0,)]
 
 
+async def test_an_installation_in_use_gets_the_rule_for_unclear_texts(database_url: str):
+    """Migration 0010 adds it, unless there are no rules (a new database) or one of that name."""
+    count = "SELECT count(*) FROM rules WHERE kind = 'unclear'"
+    _run(database_url, command.downgrade, "0009")
+    _run(database_url, command.upgrade, "head")
+    assert await _execute(database_url, count) == [(0,)], "a new database gets its rules at the first start"
+    _run(database_url, command.downgrade, "0009")
+    at = "1795500000000000" if database_url.startswith("sqlite") else "now()"
+    await _execute(
+        database_url,
+        "INSERT INTO rules (id, name, position, enabled, kind, matchers, after_in_row, retry_within_s, created_at)"
+        f" VALUES ('rul_1', 'failed', 1, true, 'failed', '[]', 1, 0, {at})",
+    )
+    _run(database_url, command.upgrade, "head")
+    assert await _execute(database_url, count) == [(1,)]
+
+
 _MESSAGE = """INSERT INTO messages (id, recipient_id, transport, place, address, state, urgency, is_alert, subject, message_id,
 created_at, due_at, move_on_at, give_up_at, attempts, maybe_sent, mail_body)
 VALUES ('msg_1', 'rcp_1', 'smtp', 0, 'a@b.example', 'queued', 1, true, 's', '<m@tocsin>',

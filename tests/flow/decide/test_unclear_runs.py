@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
+from app.domain.mail_views import SummaryView
+from app.store.mail_views import read_summary_view
+from app.store.summaries import SUMMARY_SCHEDULES
 from app.store.tables import agents, alerts, job_days, jobs, notices, runs
-from app.store.tables_managed import rules
+from app.store.tables_managed import rules, summary_schedules
 from tests.support.context import SystemUnderTest, open_system
 
 ODD, ODDER = "Backup of db: 3 things to know", "The tape is blue"
@@ -176,3 +179,33 @@ async def test_late_and_duplicate_events_end_in_the_same_state(system: SystemUnd
     assert await open_kinds(system) == [("unclear", ODD)]
     [job] = await system.rows(jobs)
     assert (job.state, job.last_outcome, job.failures_in_row) == ("ok", "cancelled", 0)
+
+
+async def summary(system: SystemUnderTest) -> SummaryView:
+    [row] = await system.rows(summary_schedules)
+    end = system.pass_time(minutes=1)
+    async with system.context.database.read() as tx:
+        schedule = await SUMMARY_SCHEDULES.get(tx, row.id)
+        return await read_summary_view(tx, schedule, number=1, start=end - timedelta(days=1), end=end)
+
+
+async def test_a_summary_counts_an_unclear_job_neither_as_good_nor_as_new(system: SystemUnderTest) -> None:
+    await report(system, "success")
+    await report(system, "unclear", ODD)
+    await system.receive(job="new", outcome="unclear", message=ODDER)
+    await system.decide()
+    seen = await summary(system)
+    assert (seen.jobs, seen.unclear, seen.ok, seen.new, seen.unclear_runs, seen.unclear_texts) == (2, 2, 0, 0, 2, 2)
+    [section] = seen.sections
+    assert (section.title, {line.last_message for line in section.lines}) == ("unclear", {ODD, ODDER})
+    assert {line.strip[-1].word for line in section.lines} == {"unclear"}
+    await report(system, "success")
+    after = await summary(system)
+    assert (after.unclear, after.ok, after.unclear_runs, after.unclear_texts) == (1, 1, 2, 1)
+
+
+async def test_a_failing_job_with_an_unclear_text_still_fails(system: SystemUnderTest) -> None:
+    await report(system, "failure")
+    await report(system, "unclear", ODD)
+    seen = await summary(system)
+    assert (seen.failed, seen.unclear, seen.unclear_texts) == (1, 0, 1)
