@@ -25,10 +25,7 @@ _WORD = re.compile(r"[^\W_]{1,100}")
 
 
 def read(request: ToolRequest, rules: Sequence[MailRule] = ()) -> Sequence[WireEvent]:
-    """Return the events of one mail. A mail that proves neither success nor trouble is `unclear`, with its text.
-
-    Raises NotUnderstood only for bytes that are no mail.
-    """
+    """Return the events of one mail. A mail that proves neither success nor trouble is `unclear`, with its text."""
     return read_mail(parse_mail(request), request, rules)
 
 
@@ -61,10 +58,7 @@ def find_no_report(request: ToolRequest, rules: Sequence[MailRule]) -> tuple[Rec
     head = request.body[:_HEADERS].lower()
     if not any(mark in head for mark in _MARKS):
         return None  # of nearly every mail, nothing more is looked at
-    try:
-        mail = parse_mail(request)
-    except NotUnderstood:
-        return None
+    mail = parse_mail(request)
     reason = why_no_report(mail)
     return None if reason is None or matching_rules(rules, mail.words) else (mail, reason)
 

@@ -13,10 +13,11 @@ from app.core.mail_address import split_address
 from app.domain.mail_rule import ToolText
 from app.intake.dialects.mails.varying import without_gateway_tags
 from app.intake.dialects.text_decoding import decode_encoded_words, decode_text
-from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
+from app.intake.dialects.tool_request import ToolRequest
 
 MAX_TEXT, MAX_SUBJECT, MAX_PARTS = 1024 * 1024, 1000, 100
 _SPACES = re.compile(r"\s+")
+_ROUGH_HEADER = re.compile(r"^(subject|from):([^\n]{0,2000})", re.IGNORECASE | re.MULTILINE)
 # The headers that tell replies of machines, bounces and mailing lists from reports.
 _KEPT = ("auto-submitted", "precedence", "list-id", "list-post", "list-unsubscribe", "in-reply-to", "references",
          "x-auto-response-suppress", "x-autoreply", "x-autorespond", "x-failed-recipients", "return-path")  # fmt: skip
@@ -54,16 +55,16 @@ class ReceivedMail:
 
 
 def parse_mail(request: ToolRequest) -> ReceivedMail:
-    """Return the mail in a request's body. Raises NotUnderstood if it cannot be parsed at all."""
+    """Return the mail in a request's body. One that breaks the rules of MIME is read as plain text: it may report a failure."""
     try:
         message = email.message_from_bytes(request.body)
         subject = _read_header(message, "subject")
         text, html = _read_texts(message)
         report_type = str(message.get_param("report-type") or "").lower()
         is_report = message.get_content_type() == "multipart/report"
-    except (RecursionError, ValueError, LookupError, TypeError, AttributeError, IndexError) as cause:
+    except (RecursionError, ValueError, LookupError, TypeError, AttributeError, IndexError):
         # The library's parser raises any of these for mails that break the rules.
-        raise NotUnderstood("a mail that cannot be parsed") from cause
+        return _read_roughly(request)
     sender = split_address(_read_header(message, "from"))[1] or request.headers.get("mail-from", "")
     # With date and subject: of a device whose mails all have the same Message-ID, or an empty one, only the first would count.
     headers = "message-id", "date", "subject"
@@ -86,6 +87,17 @@ def parse_mail(request: ToolRequest) -> ReceivedMail:
         report_type if is_report else "",
         names,
         request.agent,
+    )
+
+
+def _read_roughly(request: ToolRequest) -> ReceivedMail:
+    head, _, text = decode_text(request.body[:MAX_TEXT], "").replace("\r\n", "\n").partition("\n\n")
+    found = {name.lower(): value for name, value in reversed(_ROUGH_HEADER.findall(head))}
+    subject = _SPACES.sub(" ", decode_encoded_words(found.get("subject", ""))).strip()
+    sender = split_address(found.get("from", ""))[1] or request.headers.get("mail-from", "")
+    names = request.names_in(subject, text)
+    return ReceivedMail(
+        subject[:MAX_SUBJECT], text, sender[:MAX_SUBJECT], job=request.job, names=names, agent=request.agent
     )
 
 
