@@ -34,6 +34,7 @@ from app.intake.dialects import (
     restic,
     resticprofile,
     sentry_cron,
+    synology,
     uptime_kuma,
     zabbix,
 )
@@ -66,6 +67,7 @@ DIALECTS: dict[str, tuple[Dialect, str]] = {
     "restic": (restic.read, "restic"),
     "resticprofile": (resticprofile.read, "resticprofile"),
     "sentry": (sentry_cron.read, "sentry"),
+    "synology": (synology.read, "ntfy"),
     "uptime-kuma": (uptime_kuma.read, "uptime-kuma"),
     "zabbix": (zabbix.read, "zabbix"),
 }

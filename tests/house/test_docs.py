@@ -133,12 +133,12 @@ def test_the_page_for_agents_names_every_code_and_flag():
         for pattern in (
             r'code="(\w+)"',
             r'EventRejection\([^"\n]*"(\w+)"',
-            r'flags\.append\("(\w+)"\)',
-            r'flags = \["(\w+)"\]',
+            r'(?:flags|\[\]\))\.append\("(\w+)"\)',
+            r'flags = \("(\w+)",\)',
         )
         for code in re.findall(pattern, source.text)
     }
-    assert {"bad_time", "clock_ahead", "text_replaced", "not_storable"} <= codes
+    assert {"bad_time", "clock_ahead", "text_replaced", "body_cut", "not_storable"} <= codes
     assert {code for code in codes if f"`{code}`" not in text} == set()
 
 
