@@ -21,6 +21,9 @@ _MEANINGS = frozenset(
 )
 
 
+_NOUNS_AND_GOOD = frozenset((TermMeaning.SUCCEEDED, TermMeaning.TROUBLE))
+
+
 @cache
 def _near() -> Mapping[str, list[Entry]]:
     """Return the terms by each spelling of them that lacks one letter, and by themselves (SymSpell's method)."""
@@ -29,7 +32,7 @@ def _near() -> Mapping[str, list[Entry]]:
         word = entry.pieces[0]
         if len(entry.pieces) > 1 or entry.meaning not in _MEANINGS or not _SHORTEST <= len(word.strip("*")) <= _LONGEST:
             continue
-        long_enough = len(word) >= _SHORTEST_BAD or entry.meaning is TermMeaning.SUCCEEDED
+        long_enough = len(word) >= _SHORTEST_BAD or entry.meaning in _NOUNS_AND_GOOD
         if "*" not in word and word.isalpha() and long_enough:
             for spelling in (word, *_without_one(word)):
                 near[spelling].append(entry)
@@ -52,9 +55,10 @@ def find_typo(word: str) -> tuple[Entry, ...]:
 
 def _is_typo(word: str, term: str) -> bool:
     if len(word) < len(term):
-        # "save" is another form of "saved"; of a short word only a vowel may be left out.
-        left_out = next((one for one, other in zip(term, word, strict=False) if one != other), term[-1])
-        return not term.startswith(word) and (len(word) >= _SHORTEST or left_out in "aeiou")
+        # "save" is another form of "saved"; of a short word only a vowel or a double letter may be left out.
+        at = next((at for at, (one, other) in enumerate(zip(term, word, strict=False)) if one != other), len(word))
+        forgotten = term[at] in "aeiou" or term[at] == term[at - 1]
+        return not term.startswith(word) and (len(word) >= _SHORTEST or forgotten)
     if len(word) > len(term):
         return not word.startswith(term)
     different = [at for at, (one, other) in enumerate(zip(word, term, strict=True)) if one != other]
