@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from app.intake.language.counts import Count, attach_counts, join_ratios, total_counts
 from app.intake.language.findings import Finding, Statement
-from app.intake.language.negation import NEGATIONS, STRONG, VALUE_SIGNS, Negation, find_negations
+from app.intake.language.negation import LIST_COMMAS, NEGATIONS, STRONG, VALUE_SIGNS, Negation, find_negations
 from app.intake.language.terms import Item
 from app.intake.language.tokens import TokenKind
 from app.intake.language.verdicts import Context, read_term
@@ -33,13 +33,42 @@ def read_line(items: Sequence[Item], text: str, line: int) -> list[Statement]:
     """Return what the clauses of a line state."""
     statements: list[Statement] = []
     for number, clause in enumerate(_clauses(items, text)):
-        if not any(item.meaning is not None or item.kind in _SAYING for item in clause.items) and not clause.contrast:
-            continue
         found = [Statement(finding, clause.words, rule, line, number) for finding, rule in _read_clause(clause)]
         if clause.contrast and len(clause.items) > 1 and not any(one.finding in _CALMING for one in found):
             found.append(Statement(Finding.DOUBT, clause.words, f"{clause.contrast} + an unknown clause", line, number))
+        found += [
+            Statement(Finding.UNKNOWN_PART, clause.words, f"unknown words: {words}", line, number)
+            for words in _unknown_parts(clause.items)
+        ]
         statements += found
     return statements
+
+
+def _unknown_parts(items: Sequence[Item]) -> Iterator[str]:
+    """Yield the unknown words of each part between commas that states nothing that is known."""
+    part: list[Item] = []
+    for item in [*items, None]:
+        if item is not None and (item.text not in LIST_COMMAS or item.meaning is not None):
+            part.append(item)
+            continue
+        unknown = [
+            one.text
+            for at, one in enumerate(part)
+            if one.kind is TokenKind.WORD
+            and one.meaning is None
+            and not one.common
+            and len(one.text) > _SHORT
+            and not (one.capital and at)
+        ]
+        if unknown and not any(
+            one.meaning in _STATING or one.kind is TokenKind.NUMBER or one.kind is TokenKind.COUNTS for one in part
+        ):
+            yield " ".join(unknown)[:60]
+        part = []
+
+
+_SHORT = 2
+_STATING = frozenset(T) - {T.GOOD, T.OF, T.ALL, T.PERSON, T.STATUS_KEY, T.COMMON}
 
 
 _SAYING = frozenset((TokenKind.COUNTS, TokenKind.DOTS))

@@ -26,6 +26,7 @@ class Finding(StrEnum):
     STARTED = "started"
     DOUBT = "doubt"
     UNKNOWN_DENIED = "unknown denied"  # a negation of a word that is no term, next to a noun of what a run makes
+    UNKNOWN_PART = "unknown part"  # words between commas none of which is known
     NOT_A_RUN = "not a run"
     OTHER_WORK = "other work"
     ALL = "all"

@@ -31,6 +31,7 @@ class Item:
     start: int
     spaced: bool
     common: bool = False
+    capital: bool = False
     guessed: bool = False
 
 
@@ -179,4 +180,5 @@ def _item(token: Token, entry: Entry | None, *, spaced: bool | None = None) -> I
         token.unit,
         token.start,
         token.spaced if spaced is None else spaced,
+        capital=token.capital,
     )

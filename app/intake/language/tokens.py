@@ -88,7 +88,7 @@ class TokenKind(StrEnum):
 class Token:
     """A token with its folded text. `numbers` holds the value of a number, or the parts of counts; `unit` what follows it.
 
-    `plain` if nothing but the case was folded, `start` is where it stands in its line, `spaced` whether a space follows it.
+    `plain` if nothing but the case was folded, `capital` if it begins with a capital letter, `start` is where it stands in its line, `spaced` whether a space follows it.
     """
 
     kind: TokenKind
@@ -98,6 +98,7 @@ class Token:
     start: int = 0
     spaced: bool = True
     plain: bool = True
+    capital: bool = False
 
 
 _SPACES = frozenset(("", " ", "\t", "\u3000", "\xa0"))
@@ -119,7 +120,16 @@ def _tokens(line: str, is_term: IsTerm) -> Iterator[Token]:
             text = found[0]
             folded = fold(text)
             if text.islower() or text.isupper() or is_term(folded):
-                yield Token(TokenKind.WORD, folded, (), "", start, spaced, plain=folded == text.casefold())
+                yield Token(
+                    TokenKind.WORD,
+                    folded,
+                    (),
+                    "",
+                    start,
+                    spaced,
+                    plain=folded == text.casefold(),
+                    capital=text[0].isupper(),
+                )
                 continue
         elif found.lastgroup == "digits":
             yield Token(TokenKind.NUMBER, found[0], (float(found[0]),), "", start, spaced)
@@ -161,7 +171,7 @@ def _word(text: str, is_term: IsTerm) -> Iterator[Token]:
         if "'" in folded:
             yield from (Token(TokenKind.WORD, part) for part in folded.split("'") if part)
             return
-    yield Token(TokenKind.WORD, folded, plain=folded == text.casefold())
+    yield Token(TokenKind.WORD, folded, plain=folded == text.casefold(), capital=text[0].isupper())
 
 
 def _compound(text: str, behind: str, is_term: IsTerm) -> Iterator[Token]:
