@@ -297,8 +297,20 @@ def total_counts(items: Sequence[Item], counts: Mapping[int, Count]) -> tuple[fl
     """Return how many were expected and how many there are, where a clause states both: `12 snapshots expected, 11 found`."""
     expected = [count for at, count in counts.items() if items[at].meaning is T.EXPECTED]
     if not expected:
-        return None
-    numbers = [item.numbers[0] for item in items if item.kind is TokenKind.NUMBER and not item.unit]
-    if expected[0].number in numbers:
-        numbers.remove(expected[0].number)
+        return _listed_after_total(items, counts)
+    bad = {count.place for at, count in counts.items() if items[at].meaning not in (T.SUCCEEDED, T.WELL, T.ENDED)}
+    numbers = [
+        item.numbers[0]
+        for at, item in enumerate(items)
+        if item.kind is TokenKind.NUMBER and not item.unit and at not in bad
+    ]
     return (expected[0].number, min(numbers)) if numbers else None
+
+
+def _listed_after_total(items: Sequence[Item], counts: Mapping[int, Count]) -> tuple[float, float] | None:
+    """Return both numbers of `4 jobs: 3 ok`."""
+    for at, count in counts.items():
+        if items[at].meaning is T.GOOD and at + 1 < len(items) and items[at + 1].text == ":" and count.place < at:
+            made = [one.number for there, one in counts.items() if there > at and items[there].meaning is T.SUCCEEDED]
+            return (count.number, made[0]) if made else None
+    return None

@@ -131,6 +131,8 @@ def _proof(statements: Sequence[Statement]) -> Statement | None:
 def _against(proof: Statement, statements: Sequence[Statement]) -> Statement | None:
     """Return what speaks against a success: a doubt in its own line or on top of the text, or a subject that announces a start."""
     for doubt in statements:
+        if doubt.finding is Finding.UNKNOWN_PART and doubt.line == proof.line:
+            return doubt
         top = _TOP if doubt.finding in (Finding.DOUBT, Finding.UNKNOWN_DENIED) else _SUBJECT
         if doubt.finding in _DOUBTS and (doubt.line <= top or doubt.line == proof.line):
             return doubt

@@ -102,12 +102,12 @@ def _forward(items: Sequence[Item], at: int) -> list[int]:
             if strong is None and item.text in LIST_COMMAS:
                 break
             continue
-        if item.meaning in STRONG:
+        if item.meaning in STRONG and item.meaning is not T.EXCEPT:
             if strong is not None and ((item.meaning in BAD) != (strong in BAD) or between > 1):
                 break
             targets.append(there)
             strong, between = item.meaning, 0
-        elif item.meaning is T.GOOD and strong is None:
+        elif item.meaning is T.EXCEPT or (item.meaning is T.GOOD and strong is None):
             targets.append(there)
         else:
             between += 1

@@ -181,6 +181,8 @@ def _compound(text: str, behind: str, is_term: IsTerm) -> Iterator[Token]:
         yield Token(TokenKind.WORD, folded)
     elif amount is not None and amount[2].lower() in _UNITS:
         yield Token(TokenKind.NUMBER, text, (to_number(amount[1]),), amount[2].lower())
+    elif re.fullmatch(r"\d{1,30}[.,]\d{1,30}", text):
+        yield Token(TokenKind.NUMBER, text, (to_number(text),))
     elif text[0].isdigit() and "/" in text and len(text) < 40:  # noqa: PLR2004  (longer than any count)
         parts = text.split("/")
         numbers = tuple(float(part) for part in parts if part.isdigit())

@@ -7,6 +7,7 @@ from app.intake.language.counts import Count
 from app.intake.language.findings import Finding
 from app.intake.language.negation import BAD, DONE, LIST_COMMAS, Negation
 from app.intake.language.terms import Item
+from app.intake.language.tokens import TokenKind
 from app.intake.language.words_file import TermMeaning as T
 
 
@@ -68,10 +69,8 @@ def read_term(
         finding = _read_bad(term, context)
     elif item.meaning in (T.SUCCEEDED, T.WELL, T.GOOD):
         finding = _read_good(term, context)
-        if finding is Finding.SUCCEEDED and item.meaning is T.WELL and context.meanings.isdisjoint(_WHAT_GOES_WELL):
-            finding = Finding.ENDED  # "your ticket was updated successfully" is about no run
-        if finding is Finding.SUCCEEDED and item.guessed:
-            finding = Finding.GUESSED
+        if finding is Finding.SUCCEEDED and count is None:
+            finding = _weigh_success(items, at, context)
     elif negated:
         finding = _NEGATED.get(item.meaning) if item.meaning is not None else None
         if at > context.first_future:
@@ -85,6 +84,41 @@ def read_term(
     return None if finding is None else (finding, rule)
 
 
+def _weigh_success(items: Sequence[Item], at: int, context: Context) -> Finding:
+    """Return how much a word of success proves: nothing where it only describes a noun, or an unknown verb."""
+    item = items[at]
+    if item.guessed:
+        return Finding.GUESSED
+    if item.meaning is T.WELL:
+        next_to = [items[one] for one in (at - 1, at + 1) if 0 <= one < len(items)]
+        unknown_verb = any(_is_lower_word(one) for one in next_to)
+        supported = not context.meanings.isdisjoint(_WHAT_GOES_WELL)
+        verb = not context.meanings.isdisjoint((T.SUCCEEDED, T.ENDED))
+        # "Your ticket was updated successfully" and "successfully subscribed to backup alerts" are about no run.
+        return Finding.SUCCEEDED if supported and (verb or not unknown_verb) else Finding.ENDED
+    return Finding.ENDED if _is_attribute(items, at) else Finding.SUCCEEDED
+
+
+def _is_attribute(items: Sequence[Item], at: int) -> bool:
+    """Return whether a word of success belongs to a noun, as in "ten steps to a successful backup" or "success message"."""
+    item, behind = items[at], items[at + 1] if at + 1 < len(items) else None
+    if item.rule[:2] not in _ATTRIBUTE_FIRST or " " in item.rule[4:] or behind is None:
+        return False
+    if item.text == "success" and _is_lower_word(behind):
+        return True
+    if behind.meaning is not T.GOOD:
+        return False
+    if at and items[at - 1].kind is TokenKind.WORD and items[at - 1].meaning is None and not items[at - 1].capital:
+        return True
+    after = items[at + 2] if at + 2 < len(items) else None
+    return after is not None and _is_lower_word(after)
+
+
+def _is_lower_word(item: Item) -> bool:
+    return item.kind is TokenKind.WORD and item.meaning is None and not item.common and not item.capital
+
+
+_ATTRIBUTE_FIRST = frozenset(("en", "de", "nl", "sv"))
 _WHAT_GOES_WELL = frozenset((T.SUCCEEDED, T.ENDED, T.GOOD, T.STATUS_KEY, T.ALL))
 _PLAIN = {T.ENDED: Finding.ENDED, T.RUNNING: Finding.STARTED, T.FIXED: Finding.FIXED, T.STALE: Finding.STALE}
 _NEGATED = {T.OTHER_WORK: Finding.FAILED, T.ENDED: Finding.FAILED, T.RUNNING: Finding.FAILED, T.FIXED: Finding.FAILED}
@@ -114,7 +148,7 @@ def _read_bad(term: _Term, context: Context) -> Finding | None:
     # "ni odno iz 4 ne ..." (none of 4 was not done) has two negations that are one.
     one_negation = zero and term.count is not None and term.count.worded and term.meaning is T.NOT_DONE
     if (term.negated or zero) and not one_negation:
-        return Finding.DENIED
+        return None if term.meaning is T.EXCEPT else Finding.DENIED
     if term.at > context.first_future:
         return Finding.DOUBT
     if term.meaning is T.TROUBLE and term.count is None:
