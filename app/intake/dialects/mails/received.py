@@ -74,7 +74,8 @@ def parse_mail(request: ToolRequest) -> ReceivedMail:
         else None
     )
     # A name that is the whole subject would hide the subject's outcome.
-    names = [name for name in request.names_in(subject, text) if name.lower() != subject.strip().lower()]
+    of_key = (name for name in (request.job, request.agent) if name)
+    names = [name for name in (*request.names_in(subject, text), *of_key) if name.lower() != subject.strip().lower()]
     return ReceivedMail(
         subject[:MAX_SUBJECT],
         text,
