@@ -82,7 +82,7 @@ async def test_a_wrong_address_is_refused_in_healthchecks_words_and_still_seen(a
         (400, "invalid uuid format"),
     ]
     seen = {(e["outcome"], e["activity"]) for e in await events(api)}
-    assert seen == {("warning", "other"), ("failure", "backup")}
+    assert seen == {("unclear", "backup"), ("failure", "backup")}
 
 
 async def test_create_makes_a_new_slug_expected_each_day(api: Api):

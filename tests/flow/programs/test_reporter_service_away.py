@@ -185,14 +185,14 @@ def test_a_refused_event_is_put_aside_and_does_not_hold_the_others(running: Runn
         away("send", "--job", f"around {number}", "--outcome", "failure", "--quiet")
     path = report.waiting()[1]
     event = json.loads(path.read_bytes())
-    path.write_bytes(json.dumps({**event, "occurred_at": "yesterday"}).encode() + b"\n")
+    path.write_bytes(json.dumps({**event, "agent": {"name": "nobody"}}).encode() + b"\n")
     done = report("flush")
     assert (done.returncode, done.stdout) == (1, b"2 sent, 0 still waiting\n")
     assert b"the service refused an event" in done.stderr
-    assert b"bad_time" in done.stderr
+    assert b"agent_missing" in done.stderr
     assert [len(events_of(running, f"around {number}")) for number in range(3)] == [1, 0, 1]
     assert (report.spool / "refused" / path.name).exists()
-    assert b"bad_time" in report("status").stdout
+    assert b"agent_missing" in report("status").stdout
     (report.spool / "refused" / path.name).with_suffix(".why").unlink()  # as if it had been killed before it wrote that
     status = report("status")
     assert (status.returncode, b"its reason could not be stored" in status.stdout) == (1, True)
