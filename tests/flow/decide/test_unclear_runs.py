@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import func, select, update
 
 from app.domain.mail_views import SummaryView
-from app.store.mail_views import read_summary_view
 from app.store.summaries import SUMMARY_SCHEDULES
+from app.store.summary_views import read_summary_view
 from app.store.tables import agents, alerts, job_days, jobs, notices, runs
 from app.store.tables_managed import rules, summary_schedules
 from tests.support.context import SystemUnderTest, open_system
