@@ -9,7 +9,6 @@ from sqlalchemy import (
     Result,
     Row,
     func,
-    literal_column,
     select,
 )
 
@@ -28,12 +27,6 @@ MOST_HINTS = (
     50  # jobs whose runs are read for a hint; after an outage, thousands are missed at once, and none of them needs one
 )
 LOG_TAIL = LOG_HEAD = 4096  # characters of a log that a message may show
-DAYS = 14
-_IS_TROUBLE = runs.c.outcome != literal_column(
-    "'success'"
-)  # the condition of an index, which SQLite wants to see in the query
-# How many jobs each section lists; the rest is counted. Nobody would read 100 000 lines.
-MOST = {"failed": 200, "missed": 200, "unclear": 200, "warning": 100, "recovered": 50, "new": 20, "ok": 100}
 _ALERTS_WITH_JOBS = (
     select(
         alerts,

@@ -21,6 +21,13 @@ MOST_ANSWERED = 500  # texts that one answer is for; older ones stay unclear in 
 NEWEST_TEXTS = 50  # of a job's unclear runs since its last proven one; a text costs up to a millisecond
 
 
+async def count_unclear_texts(tx: ReadTx, job_ids: Iterable[str]) -> dict[str, int]:
+    """Return how many forms of unclear texts of each job wait for an answer; jobs without any are left out."""
+    waiting = alerts.c.subject_id.in_(set(job_ids)), alerts.c.kind == AlertKind.UNCLEAR, alerts.c.closed_at.is_(None)
+    counted = select(alerts.c.subject_id, func.count().label("number")).where(*waiting).group_by(alerts.c.subject_id)
+    return {row.subject_id: row.number for row in await tx.connection.execute(counted)}
+
+
 @dataclass(frozen=True, slots=True)
 class ReportedText:
     """An event whose outcome was read from words, with the run that it decides; None: it was not decided on yet."""

@@ -36,6 +36,7 @@ from app.http.etag import IfMatch, put_etag
 from app.http.paging import Paged, PageOut
 from app.store.jobs import JOBS, JobFilters, page_jobs
 from app.store.runs import newest_runs
+from app.store.unclear import count_unclear_texts
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -156,13 +157,15 @@ class JobOut(OutModel):
         description="Until the next run that its tool announced; in force while there is no expectation."
     )
     dismissed_at: datetime | None = Field(description="Since when nothing is expected or learned; null: not dismissed.")
-    state: JobState = Field(description="How its newest ended run went.")
+    state: JobState = Field(description="How its newest ended run went; unclear ones do not count.")
     failures_in_row: int = Field(description="Failed runs since the last one that stored something.")
     warnings_in_row: int = Field(description="Runs with warnings since the last success.")
     missed_in_row: int = Field(description="Missed runs since the last run.")
     failing_since: datetime | None = Field(description="Since when it fails or is missed; null: it does not.")
     running_since: datetime | None = Field(description="When the run that is under way began; null: none is.")
-    last_outcome: str | None = Field(description="Outcome of its newest ended run; null: none has ended.")
+    last_outcome: str | None = Field(
+        description="Outcome of its newest ended run that is not unclear; null: there is none."
+    )
     last_finished_at: datetime | None = Field(description="When its newest run ended.")
     last_success_at: datetime | None = Field(description="When its newest successful run ended.")
     last_came_at: datetime | None = Field(description="When a run last began or ended.")
@@ -170,6 +173,10 @@ class JobOut(OutModel):
     last_run_id: str | None = Field(description="Id of its newest ended run.")
     next_due_at: datetime | None = Field(description="When it should run next; null: nothing is expected.")
     overdue_at: datetime | None = Field(description="When it counts as missed if no run begins or ends until then.")
+    unclear_texts: int = Field(
+        0,
+        description="Forms of unclear texts that wait for an answer; see its alerts of kind `unclear`. While there are any, `state` may be out of date.",
+    )
     hint: str | None = Field(
         None,
         description="What may be wrong with its expectation, such as its time zone; null: nothing known. Only where one job is asked for.",
@@ -226,7 +233,10 @@ async def list_jobs(query: Annotated[JobsQuery, Query()], context: Context, _cal
     """Return jobs in the order of their creation."""
     async with context.database.read() as tx:
         page = await page_jobs(tx, query.filters(), query.window(JOBS.prefix))
-    return JobPage.of(page)
+        unclear = await count_unclear_texts(tx, [job.id for job in page.items])
+    shown = JobPage.of(page)
+    shown.items = [job.model_copy(update={"unclear_texts": unclear.get(job.id, 0)}) for job in shown.items]
+    return shown
 
 
 @router.get("/{job_id}", operation_id="get_job", summary="Get a job", responses=problems(404, 409))
@@ -235,8 +245,11 @@ async def get_job(job_id: PathId, response: Response, context: Context, _caller:
     async with context.database.read() as tx:
         job = await JOBS.get(tx, job_id)
         newest = await newest_runs(tx, [job.id], RUNS_READ)
+        unclear = await count_unclear_texts(tx, [job.id])
     put_etag(response, job.version)
-    return JobOut.of(job).model_copy(update={"hint": zone_hint(job.expectation, newest[job.id])})
+    return JobOut.of(job).model_copy(
+        update={"hint": zone_hint(job.expectation, newest[job.id]), "unclear_texts": unclear.get(job.id, 0)}
+    )
 
 
 @router.post(

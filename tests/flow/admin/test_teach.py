@@ -101,6 +101,9 @@ async def test_what_was_taught_is_a_rule_an_event_and_an_audit_entry(api: Api) -
     assert (event["outcome"], whole["extra"]["reading"]["meaning"]) == ("unclear", "unclear")
     assert [one["id"] for one in await api.items("/v1/events", outcome="unclear")] == [event["id"]]
     assert len(await api.items("/v1/alerts", kind="unclear")) == 1
+    (job,) = await api.items("/v1/jobs")
+    assert (job["state"], job["unclear_texts"]) == ("new", 1)
+    assert (await api.tell("GET", f"/v1/jobs/{job['id']}"))["unclear_texts"] == 1
     lesson = await teach(api, event, "success", name="vault7 rotates")
     rule = lesson["rule"]
     assert (rule["name"], rule["outcome"], rule["taught_from"]) == ("vault7 rotates", "success", "unclear")
@@ -112,6 +115,7 @@ async def test_what_was_taught_is_a_rule_an_event_and_an_audit_entry(api: Api) -
     assert [entry["action"] for entry in await api.items("/v1/audit", action="teach")] == ["teach"]
     (job,) = await api.items("/v1/jobs")
     assert (job["state"], job["last_outcome"], job["last_success_at"]) == ("ok", "success", event["occurred_at"])
+    assert job["unclear_texts"] == 0
 
 
 async def test_to_teach_the_same_again_changes_nothing(api: Api) -> None:

@@ -177,7 +177,7 @@ async def test_a_run_that_takes_too_long_opens_an_alert_that_closes_when_it_ends
     await system.receive(job="db", phase="finished", run="r1", outcome="success")
     await system.decide()
     [alert] = await system.rows(alerts)
-    assert alert.closed_reason == "no run is under way any more"
+    assert alert.closed_reason == "no run takes too long any more"
 
 
 async def test_a_silent_agent_opens_an_alert_that_closes_when_it_reports(system: SystemUnderTest) -> None:
