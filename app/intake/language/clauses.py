@@ -11,7 +11,7 @@ from app.intake.language.counts import Count, attach_counts, join_ratios, total_
 from app.intake.language.findings import Finding, Statement
 from app.intake.language.negation import LIST_COMMAS, NEGATIONS, STRONG, VALUE_SIGNS, Negation, find_negations
 from app.intake.language.terms import Item
-from app.intake.language.tokens import TokenKind
+from app.intake.language.tokens import NAME_SIGN, TokenKind
 from app.intake.language.verdicts import Context, read_term
 from app.intake.language.words_file import TermMeaning as T
 
@@ -73,7 +73,9 @@ _MEASURES = frozenset((TokenKind.NUMBER, TokenKind.COUNTS, TokenKind.TIME))
 _STATING = frozenset(T) - {T.GOOD, T.OF, T.ALL, T.PERSON, T.STATUS_KEY, T.COMMON}
 _SAYING = frozenset((TokenKind.COUNTS, TokenKind.DOTS))
 # What may stand behind "but" without a doubt of the success before it.
-_CALMING = frozenset((Finding.SUCCEEDED, Finding.EXIT_ZERO, Finding.FIXED, Finding.COMPLETE, Finding.STARTED))
+_CALMING = frozenset(
+    (Finding.SUCCEEDED, Finding.WENT_WELL, Finding.EXIT_ZERO, Finding.FIXED, Finding.COMPLETE, Finding.STARTED)
+)
 
 
 def _clauses(items: Sequence[Item], text: str) -> list[_Clause]:
@@ -112,6 +114,9 @@ def _ends_clause(items: Sequence[Item], at: int) -> bool:
     if item.meaning is not None or item.kind is not TokenKind.MARK:
         return False
     if item.text == ".":
+        abbreviated = at > 0 and items[at - 1].kind is TokenKind.WORD and len(items[at - 1].text) <= _SHORT + 1
+        if abbreviated and at + 1 < len(items) and items[at + 1].kind is TokenKind.NUMBER:
+            return False  # "kl. 0", "no. 5"
         return item.spaced or at + 1 == len(items)
     if item.text == "-":
         return item.spaced and at > 0 and items[at - 1].spaced
@@ -183,9 +188,12 @@ def _read_marks_of_context(items: Sequence[Item], context: Context) -> Iterator[
         (T.OTHER_WORK, Finding.OTHER_WORK),
         (T.DOUBT, Finding.DOUBT),
         (T.ALL, Finding.ALL),
+        (T.STATUS_KEY, Finding.ABOUT_RUN),
     ):
         if meaning in context.meanings:
             yield finding, next(item.rule for item in items if item.meaning is meaning)
+    if any(item.kind is TokenKind.NAME and item.text.startswith(NAME_SIGN) for item in items):
+        yield Finding.ABOUT_RUN, "a known name"
     if items[-1].text == "cut":
         yield Finding.DOUBT, "the text is cut"
 
@@ -220,9 +228,8 @@ def _read_bare_negations(
             )
             return
         if negation.count == 0 and items[at].meaning in NEGATIONS:
-            finding = (
-                Finding.FAILED if items[at].meaning is T.ABSENT and T.FUTURE not in context.meanings else Finding.DOUBT
-            )
+            absent = items[at].meaning is T.ABSENT and T.FUTURE not in context.meanings
+            finding = Finding.MISSING if absent else Finding.DOUBT
             if finding is Finding.DOUBT and not context.meanings.isdisjoint((T.GOOD, T.TROUBLE)):
                 finding = Finding.UNKNOWN_DENIED
             yield finding, f"{negation.rule} + an unknown word"

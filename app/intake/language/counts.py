@@ -10,6 +10,71 @@ from app.intake.language.words_file import TermMeaning as T
 _REACH = 4
 _WORDED = "none"  # the unit of a zero that was a word
 _ENGLISH_OF = "en: of"
+_TIME_WORDS = frozenset(
+    [
+        *(
+            "seconds",
+            "second",
+            "secs",
+            "minutes",
+            "minute",
+            "mins",
+            "hours",
+            "hour",
+            "days",
+            "day",
+            "weeks",
+            "week",
+            "months",
+        ),
+        *(
+            "uhr",
+            "stunden",
+            "stunde",
+            "tage",
+            "tagen",
+            "tag",
+            "minuten",
+            "sekunden",
+            "wochen",
+            "uur",
+            "uren",
+            "dagen",
+            "dag",
+        ),
+        *(
+            "weken",
+            "heures",
+            "heure",
+            "jours",
+            "jour",
+            "semaines",
+            "secondes",
+            "horas",
+            "hora",
+            "dias",
+            "dia",
+            "minutos",
+        ),
+        *(
+            "segundos",
+            "ore",
+            "ora",
+            "giorni",
+            "minuti",
+            "secondi",
+            "godzin",
+            "godziny",
+            "dni",
+            "minut",
+            "sekund",
+            "hodin",
+        ),
+        *("hodiny", "dnu", "timmar", "timme", "dagar", "minuter", "saat", "gun", "dakika", "hafta", "saniye", "часов"),
+        *("часа", "час", "днеи", "дня", "день", "минут", "минуты", "секунд", "недель", "недели"),
+    ]
+)
+_TIME_SIGNS = (*"年月日時时点分秒週周天号", "小时", "ヶ月", "个月")
 _WITH_NUMBER = frozenset((T.GOOD, T.OF, T.ALL))
 _TOTAL_FIRST = frozenset(("ja", "zh", "tr"))  # 7個中3個, 5 işten 3'ü: three of five
 STRONG = frozenset(
@@ -186,7 +251,7 @@ def _before(items: Sequence[Item], at: int) -> int | None:
         if item.meaning in (T.NOT, T.NONE) and item.kind is not TokenKind.COUNTS:
             denied = True  # "none of 7 did not fail" counts, "7 did not fail" does not
             continue
-        if _is_count(item):
+        if _is_count(items, there):
             if denied and item.unit != _WORDED:
                 return None
             return None if item.numbers[0] == 0 and _counts_nothing(items, there, at) else there
@@ -205,6 +270,8 @@ def _counts_nothing(items: Sequence[Item], place: int, at: int) -> bool:
     if any(one.meaning not in _WITH_NUMBER and one.text != "%" and one.kind is not TokenKind.CJK for one in between):
         return True
     before = items[place - 1] if place else None
+    if before is not None and before.text == ".":
+        return True
     is_noun = before is not None and before.meaning in (None, T.GOOD) and not before.common
     return is_noun and before is not None and before.kind in (TokenKind.WORD, TokenKind.NAME)
 
@@ -213,7 +280,7 @@ def _after(items: Sequence[Item], at: int) -> int | None:
     value = False
     for there in range(at + 1, min(len(items), at + 2 + _REACH)):
         item = items[there]
-        if _is_count(item):
+        if _is_count(items, there):
             behind = items[there + 1] if there + 1 < len(items) else None
             if items[at].meaning is T.GOOD and behind is not None and behind.kind is TokenKind.WORD:
                 return None  # "Files: 0 new": the new ones are counted, not the files
@@ -239,15 +306,19 @@ def _ends_value(items: Sequence[Item], at: int) -> bool:
     return at + 1 == len(items) or items[at + 1].kind is TokenKind.MARK or items[at + 1].text in _VALUE
 
 
-def _is_count(item: Item) -> bool:
-    return item.kind in (TokenKind.NUMBER, TokenKind.COUNTS) and item.unit not in _TIME_UNITS
+def _is_count(items: Sequence[Item], at: int) -> bool:
+    item = items[at]
+    if item.kind not in _NUMBERS or item.unit in _TIME_UNITS:
+        return False
+    behind = items[at + 1].text if at + 1 < len(items) else ""
+    return behind not in _TIME_WORDS and not behind.startswith(_TIME_SIGNS)
 
 
 def _count(items: Sequence[Item], place: int) -> Count:
     item = items[place]
     if not item.numbers:
         return Count(0, None, item.text, place=place)
-    percent = place + 1 < len(items) and items[place + 1].text == "%"
+    percent = "%" in (items[place + 1].text if place + 1 < len(items) else "", items[place - 1].text if place else "")
     if item.kind is TokenKind.NUMBER:
         return Count(item.numbers[0], None, f"{item.text} %" if percent else item.text, percent=percent, place=place)
     before = items[place - 1] if place else None
@@ -311,6 +382,10 @@ def _listed_after_total(items: Sequence[Item], counts: Mapping[int, Count]) -> t
     """Return both numbers of `4 jobs: 3 ok`."""
     for at, count in counts.items():
         if items[at].meaning is T.GOOD and at + 1 < len(items) and items[at + 1].text == ":" and count.place < at:
-            made = [one.number for there, one in counts.items() if there > at and items[there].meaning is T.SUCCEEDED]
+            made = [
+                one.number
+                for there, one in counts.items()
+                if there > at and items[there].meaning in (T.SUCCEEDED, T.WELL)
+            ]
             return (count.number, made[0]) if made else None
     return None

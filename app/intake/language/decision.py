@@ -9,6 +9,7 @@ from app.intake.language.reading import Meaning, Reading
 _SUBJECT = 0
 _BAD = (Finding.FAILED, Finding.NAMED_TROUBLE, Finding.STALE, Finding.WARNED, Finding.PARTIAL)
 _GOOD = (Finding.SUCCEEDED, Finding.EXIT_ZERO)
+_STATED = (*_GOOD, Finding.WENT_WELL)
 
 
 def decide(statements: Sequence[Statement], *, complete: bool) -> Reading:
@@ -23,6 +24,9 @@ def decide(statements: Sequence[Statement], *, complete: bool) -> Reading:
 
 def _suspect(statements: Sequence[Statement]) -> Reading | None:
     """Return a failure for "the disk does not appear", where a text states nothing else: a failure may be suspected."""
+    missing = _first(statements, Finding.MISSING)
+    if missing is not None and not any(one.finding in _STATED for one in statements):
+        return _from(Meaning.FAILURE, missing)
     denied = _first(statements, Finding.UNKNOWN_DENIED)
     if denied is None or any(one.finding in _SPEAKS_AGAINST_SUSPICION for one in statements):
         return None
@@ -31,7 +35,7 @@ def _suspect(statements: Sequence[Statement]) -> Reading | None:
 
 _SPEAKS_AGAINST_SUSPICION = frozenset(
     (
-        *_GOOD,
+        *_STATED,
         Finding.GUESSED,
         Finding.FIXED,
         Finding.DENIED,
@@ -67,7 +71,7 @@ def _decide_trouble(statements: Sequence[Statement]) -> Reading | None:
     stale = _first(open_ones, Finding.STALE)
     if stale is not None:
         fresh = [
-            one for one in open_ones if one.finding in _GOOD and (one.line, one.clause) != (stale.line, stale.clause)
+            one for one in open_ones if one.finding in _STATED and (one.line, one.clause) != (stale.line, stale.clause)
         ]
         return _disagree(fresh[0]) if fresh else _from(Meaning.FAILURE, stale)
     return _from(Meaning.WARNING, warned) if warned is not None else _decide_partial(open_ones)
@@ -78,20 +82,21 @@ def _decide_partial(statements: Sequence[Statement]) -> Reading | None:
     partial, nothing = _first(statements, Finding.PARTIAL), _first(statements, Finding.NOTHING_DONE)
     findings = {one.finding for one in statements}
     if partial is not None:
-        done = findings & {*_GOOD, Finding.ENDED, Finding.COMPLETE, Finding.MADE}
+        done = findings & {*_STATED, Finding.ENDED, Finding.COMPLETE, Finding.MADE}
         return _from(Meaning.WARNING, partial) if done else Reading(Meaning.UNCLEAR, partial.words, partial.rule)
     if nothing is not None:
-        return _from(Meaning.WARNING if findings & set(_GOOD) else Meaning.FAILURE, nothing)
+        return _from(Meaning.WARNING if findings & set(_STATED) else Meaning.FAILURE, nothing)
     none_made = _first(statements, Finding.NOTHING_MADE)
     if none_made is not None:
         elsewhere = any(
-            one.finding in _GOOD and (one.line, one.clause) != (none_made.line, none_made.clause) for one in statements
+            one.finding in _STATED and (one.line, one.clause) != (none_made.line, none_made.clause)
+            for one in statements
         )
         return _disagree(none_made) if elsewhere else _from(Meaning.FAILURE, none_made)
     return None
 
 
-_DOUBTS = (Finding.DOUBT, Finding.UNKNOWN_DENIED, Finding.NOT_A_RUN, Finding.OTHER_WORK)
+_DOUBTS = (Finding.DOUBT, Finding.MISSING, Finding.UNKNOWN_DENIED, Finding.NOT_A_RUN, Finding.OTHER_WORK)
 
 
 def _decide_success(statements: Sequence[Statement], *, complete: bool) -> Reading:
@@ -115,30 +120,43 @@ def _decide_success(statements: Sequence[Statement], *, complete: bool) -> Readi
 
 def _proof(statements: Sequence[Statement]) -> Statement | None:
     """Return the statement that proves a success, if nothing speaks against it."""
-    good = _without_items([one for one in statements if one.finding in _GOOD])
     findings = {one.finding for one in statements}
+    usable = set(_STATED) if findings & _PARTNERS else set(_GOOD)
+    good = _without_items([one for one in statements if one.finding in usable])
     if not good and findings & {Finding.MADE, Finding.DENIED, Finding.ALL}:
         good = [one for one in statements if one.finding is Finding.GUESSED]
     if not good and Finding.ENDED in findings:
         good = [one for one in statements if one.finding is Finding.COMPLETE]
     if good:
         return good[0]
-    return _first(statements, Finding.FIXED) or (
-        _first(statements, Finding.DENIED) if _denial_proves(statements) else None
-    )
+    if findings & (_PARTNERS | set(_BAD)) and Finding.FIXED in findings:
+        return _first(statements, Finding.FIXED)
+    return _first(statements, Finding.DENIED) if _denial_proves(statements) else None
+
+
+# What shows that a text is about a run, so that a general word of success proves one: not in "your parcel has arrived".
+_PARTNERS = frozenset(
+    (*_GOOD, Finding.MADE, Finding.ALL, Finding.COMPLETE, Finding.DENIED, Finding.ABOUT_RUN, Finding.NOTHING_MADE)
+)
 
 
 def _against(proof: Statement, statements: Sequence[Statement]) -> Statement | None:
     """Return what speaks against a success: a doubt in its own line or on top of the text, or a subject that announces a start."""
     for doubt in statements:
+        if doubt.finding is Finding.MISSING:
+            return doubt
         if doubt.finding is Finding.UNKNOWN_PART and doubt.line == proof.line:
             return doubt
         top = _TOP if doubt.finding in (Finding.DOUBT, Finding.UNKNOWN_DENIED) else _SUBJECT
         if doubt.finding in _DOUBTS and (doubt.line <= top or doubt.line == proof.line):
             return doubt
+    same = [one for one in statements if (one.line, one.clause) == (proof.line, proof.clause)]
+    last = next((one for one in reversed(same) if one.finding in (*_STATED, Finding.ENDED, Finding.STARTED)), proof)
+    if last.finding is Finding.STARTED:
+        return last  # "connected well, starting the copy"
     subject = _in_subject(statements)
     started = _first(subject, Finding.STARTED)
-    return started if started is not None and not any(one.finding in _GOOD for one in subject) else None
+    return started if started is not None and not any(one.finding in _STATED for one in subject) else None
 
 
 _TOP = 3  # lines; further down are footers, and logs whose verdict stands elsewhere

@@ -16,6 +16,7 @@ class Finding(StrEnum):
     NOTHING_DONE = "nothing done"  # a count of zero of what should have been made
     NOTHING_MADE = "nothing made"  # as before, by a noun only: "0 files", which may be right for an incremental run
     SUCCEEDED = "succeeded"
+    WENT_WELL = "went well"  # a general word of success, which proves one only in a text about a run
     GUESSED = "succeeded, by a word with a typing error"
     EXIT_ZERO = "exit zero"
     DENIED = "trouble denied"
@@ -24,7 +25,9 @@ class Finding(StrEnum):
     MADE = "something made"  # a noun of what a run makes, without a statement
     ENDED = "ended"
     STARTED = "started"
+    ABOUT_RUN = "about a run"  # a field for the verdict, or a known name
     DOUBT = "doubt"
+    MISSING = "missing"  # a verdict of absence that covers no known word: a failure unless a success is stated
     UNKNOWN_DENIED = "unknown denied"  # a negation of a word that is no term, next to a noun of what a run makes
     UNKNOWN_PART = "unknown part"  # words between commas none of which is known
     NOT_A_RUN = "not a run"

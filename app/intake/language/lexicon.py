@@ -68,12 +68,12 @@ def _index() -> _Index:
             meaning = term.meaning
             if meaning is TermMeaning.FAILED and not negations.isdisjoint(fold(term.term).split()):
                 meaning = TermMeaning.NOT_DONE  # "could not" is not denied by a further negation
+            if meaning is TermMeaning.GATEWAY:
+                index.gateway.add(fold(term.term))
+                continue
             if not has_word_boundaries(language) and _CJK_RUN.search(term.term):
                 pieces = tuple(re.sub(r"\s+", "", part) for part in fold(term.term).split(GAP))
                 index.run_on[language].append(Entry(language, meaning, term.term, pieces))
-                continue
-            if term.meaning is TermMeaning.GATEWAY:
-                index.gateway.add(fold(term.term))
                 continue
             for spelling in dict.fromkeys((fold(term.term), fold_typed(term.term))):
                 pieces = tuple(piece for part in spelling.split() for piece in ([GAP] if part == GAP else _cut(part)))
@@ -99,6 +99,11 @@ def _add(index: _Index, entry: Entry) -> None:
 def is_gateway_word(word: str) -> bool:
     """Return whether a folded word shows that the brackets around it are a mark of a mail gateway."""
     return word in _index().gateway
+
+
+def has_gateway_run(text: str) -> bool:
+    """Return whether a folded text without word boundaries has such a word."""
+    return any(word in text for word in _index().gateway if not word.isascii() and _CJK_RUN.fullmatch(word))
 
 
 def all_entries() -> Iterator[Entry]:

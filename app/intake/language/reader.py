@@ -10,7 +10,7 @@ from collections.abc import Collection
 from app.intake.language.clauses import read_line
 from app.intake.language.decision import decide
 from app.intake.language.fold import fold
-from app.intake.language.lexicon import is_gateway_word, is_term
+from app.intake.language.lexicon import has_gateway_run, is_gateway_word, is_term
 from app.intake.language.long_text import choose_lines
 from app.intake.language.reading import Meaning, Reading
 from app.intake.language.terms import choose_terms
@@ -51,7 +51,7 @@ def _without_gateway_marks(subject: str) -> str:
 
 def _is_gateway_mark(text: str) -> bool:
     words = [fold(word) for word in re.findall(r"[^\W\d_]{2,40}", text)]
-    return any(map(is_gateway_word, words))
+    return any(map(is_gateway_word, words)) or (not text.isascii() and has_gateway_run(fold(text)))
 
 
 def _without_names(lines: list[str], names: Collection[str]) -> list[str]:

@@ -163,7 +163,9 @@ def _counts(match: Match, token: Token, own: str, scores: Mapping[str, float], *
         return False  # "last" in an English text is no Swedish "låst"
     if len(match.positions) > 1:
         return True
-    return not near and (len(token.text) > _SHORT or token.kind is TokenKind.CJK or scores[language] > 1)
+    return not near and (
+        len(token.text) > _SHORT or token.kind is TokenKind.CJK or scores[language] >= scores[own] * _ALMOST
+    )
 
 
 _PROVES = frozenset((TermMeaning.SUCCEEDED, TermMeaning.FIXED, TermMeaning.WELL))

@@ -15,13 +15,14 @@ _MEANINGS = frozenset(
         TermMeaning.CANCELLED,
         TermMeaning.STOPPED,
         TermMeaning.SUCCEEDED,
+        TermMeaning.WELL,
         TermMeaning.TROUBLE,
         TermMeaning.NOT,
     )
 )
 
 
-_NOUNS_AND_GOOD = frozenset((TermMeaning.SUCCEEDED, TermMeaning.TROUBLE))
+_NOUNS_AND_GOOD = frozenset((TermMeaning.SUCCEEDED, TermMeaning.WELL, TermMeaning.TROUBLE))
 
 
 @cache

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from app.intake.language.counts import Count
 from app.intake.language.findings import Finding
-from app.intake.language.negation import BAD, DONE, LIST_COMMAS, Negation
+from app.intake.language.negation import BAD, DONE, LIST_COMMAS, VALUE_SIGNS, Negation
 from app.intake.language.terms import Item
 from app.intake.language.tokens import TokenKind
 from app.intake.language.words_file import TermMeaning as T
@@ -89,14 +89,24 @@ def _weigh_success(items: Sequence[Item], at: int, context: Context) -> Finding:
     item = items[at]
     if item.guessed:
         return Finding.GUESSED
-    if item.meaning is T.WELL:
-        next_to = [items[one] for one in (at - 1, at + 1) if 0 <= one < len(items)]
-        unknown_verb = any(_is_lower_word(one) for one in next_to)
-        supported = not context.meanings.isdisjoint(_WHAT_GOES_WELL)
-        verb = not context.meanings.isdisjoint((T.SUCCEEDED, T.ENDED))
-        # "Your ticket was updated successfully" and "successfully subscribed to backup alerts" are about no run.
-        return Finding.SUCCEEDED if supported and (verb or not unknown_verb) else Finding.ENDED
-    return Finding.ENDED if _is_attribute(items, at) else Finding.SUCCEEDED
+    if _is_attribute(items, at):
+        return Finding.ENDED
+    if item.meaning is not T.WELL or _is_value(items, at):
+        return Finding.SUCCEEDED
+    next_to = [items[one] for one in (at - 1, at + 1) if 0 <= one < len(items)]
+    adverb = item.rule.startswith("en:") and item.text.endswith("ly")
+    if adverb and any(map(_is_lower_word, next_to)) and context.meanings.isdisjoint((T.SUCCEEDED, T.ENDED)):
+        return Finding.ENDED  # "successfully subscribed to backup alerts"
+    return Finding.WENT_WELL
+
+
+def _is_value(items: Sequence[Item], at: int) -> bool:
+    """Return whether a word is all that stands behind a label: "hall: ok"."""
+    labelled = 0 < at <= _LONGEST_LABEL and items[at - 1].text in VALUE_SIGNS
+    return labelled and (at + 1 == len(items) or items[at + 1].text in LIST_COMMAS)
+
+
+_LONGEST_LABEL = 4
 
 
 def _is_attribute(items: Sequence[Item], at: int) -> bool:
@@ -119,7 +129,6 @@ def _is_lower_word(item: Item) -> bool:
 
 
 _ATTRIBUTE_FIRST = frozenset(("en", "de", "nl", "sv"))
-_WHAT_GOES_WELL = frozenset((T.SUCCEEDED, T.ENDED, T.GOOD, T.STATUS_KEY, T.ALL))
 _PLAIN = {T.ENDED: Finding.ENDED, T.RUNNING: Finding.STARTED, T.FIXED: Finding.FIXED, T.STALE: Finding.STALE}
 _NEGATED = {T.OTHER_WORK: Finding.FAILED, T.ENDED: Finding.FAILED, T.RUNNING: Finding.FAILED, T.FIXED: Finding.FAILED}
 _ASSERTED = {
@@ -183,6 +192,8 @@ def _read_good_count(term: _Term, count: Count, context: Context) -> Finding | N
     is_part = count.total is not None and count.number < count.total
     if is_part and (count.ordinal or (T.RUNNING in context.meanings and count.number > 0)):
         return Finding.STARTED
+    if count.number == 0 and is_noun and T.OTHER_WORK in context.meanings:
+        return Finding.OTHER_WORK  # "deleted files: 0"
     if count.number == 0 and not term.negated:
         nothing = Finding.NOTHING_MADE if is_noun else Finding.NOTHING_DONE
         return Finding.FAILED if is_part else nothing
