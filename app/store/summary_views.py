@@ -5,7 +5,19 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Row, Select, and_, case, exists, func, literal_column, select, text, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Select,
+    Subquery,
+    and_,
+    case,
+    exists,
+    func,
+    literal_column,
+    select,
+    text,
+)
 
 from app.core.ids import first_id_at
 from app.domain.alert import AlertKind
@@ -16,6 +28,7 @@ from app.domain.matcher import all_match
 from app.domain.route import Silence
 from app.domain.summary_schedule import SummarySchedule
 from app.store.jobs import JOBS
+from app.store.repository import key_table
 from app.store.runs import history
 from app.store.silences import current_silences
 from app.store.summary_states import (
@@ -219,10 +232,12 @@ async def _strips(tx: ReadTx, found: Iterable[Row[Any]], scope: SummaryScope) ->
     strips: dict[str, dict[date, DayCell]] = {}
     keys = sorted({(row.customer_id, row.id) for row in found})
     first_day = min(scope.first_day, scope.last_day - timedelta(days=scope.strip_days - 1))
-    shown = job_days.c.day >= first_day, job_days.c.day <= scope.last_day
     for first in range(0, len(keys), _AT_ONCE):
-        some = tuple_(job_days.c.customer_id, job_days.c.job_id).in_(keys[first : first + _AT_ONCE])
-        for row in await tx.connection.execute(select(job_days).where(some, *shown)):
+        # A join, because for `IN` SQLite reads the days of all jobs.
+        some = key_table(tx, keys[first : first + _AT_ONCE], "customer_id", "job_id")
+        same = (job_days.c.customer_id == some.c.customer_id) & (job_days.c.job_id == some.c.job_id)
+        shown = select(job_days).join_from(some, job_days, same).where(job_days.c.day >= first_day)
+        for row in await tx.connection.execute(shown):
             cells = {name: getattr(row, name) for name in DayCell.__slots__}
             strips.setdefault(row.job_id, {})[row.day] = DayCell(**cells)
     return strips
@@ -240,29 +255,27 @@ async def _totals(tx: ReadTx, scope: SummaryScope) -> Totals:
     else:
         newest_first = newest_last = scope.last_day - timedelta(days=1)
         before = newest_first - timedelta(days=_BEFORE_DAYS)
-    is_newest = job_days.c.day >= newest_first
-    columns = []
-    for name in _AMOUNTS:
-        amount = job_days.c[name]
-        columns += [
-            func.sum(case((is_newest, amount), else_=0)).label(f"new_{name}"),
-            func.sum(case((is_newest, 0), else_=amount)).label(f"old_{name}"),
-            func.sum(case((and_(~is_newest, amount > 0), 1), else_=0)).label(f"days_{name}"),
-        ]
-    by_job = _of_jobs(select(job_days.c.job_id, *columns), scope)
-    by_job = by_job.where(job_days.c.day >= before, job_days.c.day <= newest_last).group_by(job_days.c.job_id)
-    each = by_job.subquery()
+    # Two groupings and a join, because conditions within the sums of a million rows would cost more than all else.
+    newest = _sums_by_job(scope, newest_first, newest_last)
+    ran = job_days.c.successes + job_days.c.warnings + job_days.c.failures + job_days.c.cancelled + job_days.c.unclear
+    older = _sums_by_job(scope, before, newest_first - timedelta(days=1), ran > 0)
     sums = []
     for name in _AMOUNTS:
-        new, old, days = each.c[f"new_{name}"], each.c[f"old_{name}"], each.c[f"days_{name}"]
-        usual = old if scope.is_long else old * 1.0 / days
-        sums += [
-            func.sum(new).label(f"new_{name}"),
-            func.sum(case((new <= 0, 0), (days == 0, new), else_=usual)).label(f"usual_{name}"),
-        ]
-    row = (await tx.connection.execute(select(*sums))).one()
+        new, old = newest.c[name], older.c[name]
+        usual = old if scope.is_long else old * 1.0 / older.c.days
+        sums += [func.sum(new), func.sum(case((new <= 0, 0), else_=func.coalesce(usual, new)))]
+    joined = select(*sums).select_from(newest.outerjoin(older, older.c.job_id == newest.c.job_id))
+    row = (await tx.connection.execute(joined)).one()
     new_p, usual_p, new_s, usual_s, new_d, usual_d = (float(amount or 0) for amount in row)
     return Totals(int(new_p), int(new_s), new_d, usual_p, usual_s, usual_d)
+
+
+def _sums_by_job(scope: SummaryScope, first: date, last: date, *conditions: ColumnElement[bool]) -> Subquery:
+    """Return what each job of the summary moved on these days, and on how many."""
+    amounts = (func.sum(job_days.c[name]).label(name) for name in _AMOUNTS)
+    query = _of_jobs(select(job_days.c.job_id, func.count().label("days"), *amounts), scope)
+    query = query.where(job_days.c.day >= first, job_days.c.day <= last, *conditions)
+    return query.group_by(job_days.c.job_id).subquery()
 
 
 def _of_jobs(query: Select[Any], scope: SummaryScope) -> Select[Any]:
