@@ -20,7 +20,13 @@ from app.intake.parse import WireEvent
 
 TOOL = "kopia"
 _MAX_TEXT, _MAX_SNAPSHOTS = 1024 * 1024, 1000
-_OUTCOMES = {"success": "success", "ok": "success", "fatal": "failure", "error": "failure"}  # any other: a warning
+_OUTCOMES = {
+    "": "unclear",
+    "success": "success",
+    "ok": "success",
+    "fatal": "failure",
+    "error": "failure",
+}  # any other: a warning
 _SUBJECT = re.compile(
     r"(?:Successfully created|Failed to create) (?:a snapshot of|\d{1,9} (?:of \d{1,9} )?snapshots? on) |Kopia (?:has )?(?:encountered|created) "
     r"|Test notification from Kopia "

@@ -3,34 +3,17 @@
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Protocol
 
 from app.domain.dedupe import content_key
 from app.intake import fields
 from app.intake.dialects.tool_request import ToolRequest
 from app.intake.dialects.values import parse_number
+from app.intake.language.reading import Meaning, Reading
 from app.intake.parse import WireEvent
 from app.intake.sanitize import replace_unstorable
 
 MAX_UNREADABLE_LENGTH = 8 * 1024
 _SPACES = re.compile(r"\s+")
-_STARTED = "started"
-
-
-class EvidenceOfWords(Protocol):
-    """What words mean, and what decided it: a `Reading` of app/intake/language/reader.py."""
-
-    @property
-    def meaning(self) -> str:
-        """An outcome, `started` or `unclear`."""
-
-    @property
-    def words(self) -> str:
-        """The words that decided, empty if none did."""
-
-    @property
-    def rule(self) -> str:
-        """The rule that decided."""
 
 
 def make_event(
@@ -50,7 +33,7 @@ def make_event(
     labels: Mapping[str, object] | None = None,
     extra: Mapping[str, object] | None = None,
     key: object = None,
-    reading: EvidenceOfWords | None = None,
+    reading: Reading | None = None,
 ) -> WireEvent:
     """Return an event. `at` has a time zone or is None; `key` is anything that identifies this fact for ever, such as a run's id and phase.
 
@@ -58,11 +41,11 @@ def make_event(
     Names that are too long keep their beginning and get a hash of the whole, so that two different names stay different.
     """
     if reading is not None:
-        meaning = str(reading.meaning)
-        if outcome is None and meaning != _STARTED:
-            outcome = meaning
-        phase = phase or (_STARTED if outcome is None else "finished")
-        evidence = {"meaning": meaning, "words": reading.words, "rule": reading.rule}
+        is_start = reading.meaning is Meaning.STARTED
+        if outcome is None and not is_start:
+            outcome = reading.meaning.value
+        phase = phase or ("started" if outcome is None else "finished")
+        evidence = {"meaning": reading.meaning.value, "words": reading.words, "rule": reading.rule}
         extra = {"reading": evidence, **(extra or {})}
     fields_or_none: WireEvent = {
         "agent": limit_name(agent),

@@ -29,7 +29,7 @@ def read_events(text: str | bytes, subject: str = GOOD, job: str | None = None) 
         ("incomplete", "warning"),
         ("fatal", "failure"),
         ("of a later Kopia", "warning"),
-        ("", "warning"),
+        ("", "unclear"),
     ],
 )
 def test_the_status_counts_and_not_the_subject(status: str, outcome: str):

@@ -1,17 +1,13 @@
 """Making events: what a reading of words sets, and the evidence that stays with the event."""
 
-from dataclasses import dataclass
-
 import pytest
 
 from app.intake.dialects.make_event import make_event
+from app.intake.language.reading import Meaning, Reading
 
 
-@dataclass(frozen=True)
-class Words:
-    meaning: str
-    words: str = "these words"
-    rule: str = "a rule"
+def words(meaning: str) -> Reading:
+    return Reading(Meaning(meaning), "these words", "a rule")
 
 
 @pytest.mark.parametrize(
@@ -28,14 +24,14 @@ class Words:
 def test_a_reading_sets_phase_and_outcome_and_stays_with_the_event(
     meaning: str, phase: str, outcome: str | None
 ) -> None:
-    event = make_event("gotify", reading=Words(meaning))
+    event = make_event("gotify", reading=words(meaning))
 
     assert (event.get("phase"), event.get("outcome")) == (phase, outcome)
     assert event["extra"] == {"reading": {"meaning": meaning, "words": "these words", "rule": "a rule"}}
 
 
 def test_an_outcome_that_the_tool_names_in_a_field_comes_before_its_words() -> None:
-    event = make_event("gotify", outcome="failure", reading=Words("success"), extra={"id": 7})
+    event = make_event("gotify", outcome="failure", reading=words("success"), extra={"id": 7})
 
     assert (event["phase"], event["outcome"]) == ("finished", "failure")
     assert event["extra"]["reading"]["meaning"] == "success"
