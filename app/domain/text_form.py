@@ -1,12 +1,13 @@
 """The form of a text: what stays the same each time a tool sends it. Numbers, dates, times, ids and sizes are replaced by `*`. Pure.
 
-Two texts of one form say the same with other figures, so a decision about one of them holds for the other. A zero is no such
-figure: "0 errors" and "3 errors" are different answers, so a zero stays a zero.
+Two texts of one form say the same with other figures, so a decision about one of them holds for the other. Where the figure is the
+answer, it stays: "0 errors" and "3 errors", "5 of 5" and "3 of 5", "100 %" and "97 %", exit code 0 and 2 are different forms.
 """
 
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 SUBJECT_MOST, BODY_MOST = 480, 1900  # characters of a form
 STARS_MOST = 45  # of the subject, and of the body; the rest of the text is one more star
@@ -25,12 +26,18 @@ _UNIT = (
     "(?:[kmgtp]i?b|bytes?|b|%|ms|s|sec|secs|seconds?|m|min|mins|minutes?|h|hrs?|hours?|d|days?"
     "|sek|sekunden?|std|stunden?|tage?n?)"
 )
+_OF = r"/|of|out of|von|aus|sur|de|di|su|van|z|ze|av|из|個中|个中|件中|中"
 _CHANGING = re.compile(
     "|".join(
         (
             rf"(?:(?:{_WEEKDAY}),? )?\b\d{{1,2}}(?:st|nd|rd|th|\.)? {_MONTH}\b\.?,?(?: \d{{4}}\b)?",  # 26 November 2026
             rf"(?:(?:{_WEEKDAY}),? )?\b{_MONTH} \d{{1,2}}(?:st|nd|rd|th)?\b(?:,? \d{{4}}\b)?",  # Nov 26, 2026
             r"\b\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}(?:[t_ ]?\d{1,2}[:.]\d{2}(?:[:.]\d{2})?(?:[.,]\d{1,9})?)?(?:z\b|[+-]\d{2}:?\d{2}\b)?",
+            # A count of a whole, "3 of 5": a part and all are different answers.
+            rf"\b(?P<part>\d{{1,12}}) ?(?:{_OF}) ?(?P<whole>\d{{1,12}})(?![\d.,:])",
+            # What a number names rather than counts: "exit code 2" and "exit code 3" are different answers.
+            r"\b(?P<named>(?:exit|code|status|state|rc|result|errno|level)(?: ?[=:#] ?| )\d{1,6}\b)",
+            r"(?P<all>\b100(?:[.,]0{1,3})? ?%)",
             r"\b\d{1,3}:\d{2}(?::\d{2})?(?:[.,]\d{1,9})?(?: ?[ap]\.?m\b)?",  # 02:10:33
             r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b",  # a UUID
             r"\b(?=[a-z]{0,40}\d)(?=\d{0,40}[a-z])[0-9a-f]{7,64}\b",  # a hash: digits and letters a to f
@@ -61,9 +68,14 @@ class TextForm:
 
 def form_of(subject: str, body: str = "") -> TextForm:
     """Return the form of a text. Only the beginning of a long body counts: the rest is one star."""
-    return TextForm(_form(subject, SUBJECT_MOST), _form(body, BODY_MOST))
+    # One character more than is read shows whether there is more.
+    return TextForm(
+        _form(subject[: SUBJECT_MOST * _READ_MOST + 1], SUBJECT_MOST),
+        _form(body[: BODY_MOST * _READ_MOST + 1], BODY_MOST),
+    )
 
 
+@lru_cache(256)  # each taught rule asks for the form of the same text, and each decision for those that wait
 def _form(text: str, most: int) -> str:
     one_line = _SPACES.sub(" ", text[: most * _READ_MOST]).strip()
     form = _STARS.sub("*", _CHANGING.sub(_star, one_line))
@@ -77,6 +89,11 @@ def _form(text: str, most: int) -> str:
 
 
 def _star(found: re.Match[str]) -> str:
-    """Return `*`, or the text itself where its only number is zero."""
+    """Return `*`, or the text itself where its number is an answer: zero, a part of a whole, a whole, or an exit code."""
     text = found[0]
+    if found["part"] is not None:
+        is_all = int(found["part"]) == int(found["whole"]) != 0
+        return f"*{text[len(found['part']) : len(text) - len(found['whole'])]}*" if is_all else text
+    if found["named"] is not None or found["all"] is not None:
+        return text
     return "*" if any(digit not in "0.,'" for digit in text if digit.isdigit()) or ":" in text else text

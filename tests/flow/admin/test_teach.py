@@ -165,12 +165,13 @@ async def test_a_text_of_another_form_stays_unclear(api: Api, text: str, body: s
     assert event["outcome"] != "success"
 
 
-async def test_a_taught_success_does_not_silence_a_suspicion(api: Api) -> None:
-    await teach(api, await received(api, 1, text="Copies: {} of {}", body="See the console.\r\n"), "success")
-    event = await received(api, 5, text="Copies: {} of {}", body="See the console.\r\n")
-    assert event["outcome"] == "success"
-    rule = (await api.items("/v1/mail-rules"))[0]
-    assert rule["taught_from"] == "unclear"
+async def test_a_taught_whole_does_not_cover_a_part(api: Api) -> None:
+    text = "Sets on vault7: {} of {}"
+    event = await received(api, 4, text=text.replace("{}", "5"), body="See the console.\r\n")
+    await teach(api, event, "success")
+    whole = await received(api, 5, text=text.replace("{}", "7"), body="See the console.\r\n")
+    part = await received(api, 6, text=text, body="See the console.\r\n")
+    assert (whole["outcome"], part["outcome"]) == ("success", "unclear")
 
 
 async def test_a_wrong_reading_is_corrected(api: Api) -> None:
@@ -203,9 +204,9 @@ async def test_what_cannot_be_taught_is_refused(api: Api) -> None:
 
 
 async def test_a_native_sender_that_does_not_know_can_be_taught_too(api: Api) -> None:
-    await api.report({"agent": "a", "job": "j", "outcome": "unclear", "message": "ended with code 7 of 9", "key": "1"})
+    await api.report({"agent": "a", "job": "j", "outcome": "unclear", "message": "7 sets rotated", "key": "1"})
     await decide.tick(api.context)
     (event,) = await api.items("/v1/events")
     await teach(api, event, "success")
-    await api.report({"agent": "a", "job": "j", "outcome": "unclear", "message": "ended with code 8 of 9", "key": "2"})
+    await api.report({"agent": "a", "job": "j", "outcome": "unclear", "message": "8 sets rotated", "key": "2"})
     assert (await api.items("/v1/events"))[0]["outcome"] == "success"

@@ -1,6 +1,7 @@
 """What the glob of a mail rule matches; property-tested, because an administrator writes the glob and anybody the subject."""
 
 import time
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -34,6 +35,39 @@ def test_every_glob_that_is_set_must_match(
     rule = MailRule("mrl_1", subject, RunOutcome.FAILURE, sender=sender, body=body)
     text = ToolText("Nightly failed", "tool@nas01", "Error: disk sdb1\r\nis full.\r\n\r\nSee  the log.\r\n")
     assert rule.read(text) == stars
+
+
+TAUGHT = MailRule("mrl_1", "* sets rotated", RunOutcome.SUCCESS, taught_from=RunOutcome.UNCLEAR)
+
+
+@pytest.mark.parametrize(
+    ("subject", "holds"),
+    [
+        ("12 sets rotated", True),
+        ("1,204 SETS rotated", True),
+        ("no sets rotated", False),
+        ("0 sets rotated", False),
+        ("3 failed, 12 sets rotated", False),
+    ],
+)
+def test_a_rule_that_was_taught_holds_for_other_figures_only(subject: str, holds: bool):
+    assert (TAUGHT.read(ToolText(subject)) is not None) is holds
+
+
+@pytest.mark.parametrize(
+    ("rule", "read_as", "holds"),
+    [
+        (TAUGHT, RunOutcome.UNCLEAR, True),
+        (TAUGHT, RunOutcome.SUCCESS, True),
+        (TAUGHT, RunOutcome.FAILURE, False),
+        (TAUGHT, RunOutcome.CANCELLED, False),
+        (replace(TAUGHT, taught_from=RunOutcome.FAILURE), RunOutcome.FAILURE, True),
+        (replace(TAUGHT, outcome=RunOutcome.FAILURE), RunOutcome.SUCCESS, True),
+        (replace(TAUGHT, taught_from=None), RunOutcome.FAILURE, True),
+    ],
+)
+def test_a_success_that_was_taught_does_not_beat_a_suspicion(rule: MailRule, read_as: RunOutcome, holds: bool):
+    assert rule.holds_against(read_as) is holds
 
 
 def test_a_glob_without_stars_matches_the_whole_subject():
