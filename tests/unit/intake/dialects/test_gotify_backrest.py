@@ -26,7 +26,7 @@ def sent(body: dict, job: str | None = None) -> dict:
         ("Nightly", "finished with 0 errors", 5, "success"),
         ("Backup started", "see the log", 9, None),
         ("Backup started", "02:00 started, 02:10 failed: no space", 5, "failure"),
-        ("Nightly", "02:10 completed successfully", 5, "success"),
+        ("Nightly", "02:10 the backup completed successfully", 5, "success"),
         ("FAIL: nightly", "-", 1, "failure"),
         ("Nightly", "it is what it is", 9, "failure"),
         ("Nightly", "it is what it is", 5, "warning"),
