@@ -17,6 +17,7 @@ from app.intake.language.words_file import TermMeaning as T
 
 MAX_WORDS = 200
 _HARD = frozenset(".;|•·()[]{}。；！!?？¿¡—–")
+_DASHES = frozenset("-–—")
 _BRACKETS = frozenset("()[]{}")
 _QUESTION = frozenset("?？")
 _SENTENCE_END = frozenset(".!?。！？")
@@ -28,6 +29,7 @@ class _Clause:
     words: str
     question: bool = False
     in_brackets: bool = False  # in or before brackets: a name or an addition, as a rule
+    behind_dash: bool = False
     contrast: str = ""  # the word before it that ended the scope of the clause before: "but"
 
 
@@ -40,10 +42,15 @@ def read_line(items: Sequence[Item], text: str, line: int) -> list[Statement]:
             found.append(Statement(Finding.DOUBT, clause.words, f"{clause.contrast} + an unknown clause", line, number))
         found += [
             Statement(Finding.UNKNOWN_PART, clause.words, f"unknown words: {words}", line, number)
-            for words in (() if clause.in_brackets else _unknown_parts(clause.items))
+            for words in (() if clause.in_brackets or _is_name(clause) else _unknown_parts(clause.items))
         ]
         statements += found
     return statements
+
+
+def _is_name(clause: _Clause) -> bool:
+    """Return whether a clause is one word behind a dash: "backup ok - hamburg"."""
+    return clause.behind_dash and len(clause.items) == 1
 
 
 def _unknown_parts(items: Sequence[Item]) -> Iterator[str]:
@@ -83,7 +90,7 @@ def _clauses(items: Sequence[Item], text: str) -> list[_Clause]:
     current: list[Item] = []
     joined = join_ratios(items)
     first_of_sentence = 0
-    contrast = ""
+    contrast, dash = "", False
     for at, item in enumerate(joined):
         if not _ends_clause(joined, at):
             current.append(item)
@@ -91,8 +98,10 @@ def _clauses(items: Sequence[Item], text: str) -> list[_Clause]:
         if current:
             clauses.append(_clause(current, text, item.start, contrast))
             clauses[-1].in_brackets = item.text in _BRACKETS
+            clauses[-1].behind_dash = dash
             current = []
         contrast = item.rule if item.meaning is T.ENDS_SCOPE and clauses else ""
+        dash = item.text in _DASHES
         if item.text in _QUESTION:
             for clause in clauses[first_of_sentence:]:
                 clause.question = True
@@ -100,6 +109,7 @@ def _clauses(items: Sequence[Item], text: str) -> list[_Clause]:
             first_of_sentence = len(clauses)
     if current:
         clauses.append(_clause(current, text, len(text), contrast))
+        clauses[-1].behind_dash = dash
     return clauses
 
 

@@ -82,7 +82,7 @@ def _decide_partial(statements: Sequence[Statement]) -> Reading | None:
     partial, nothing = _first(statements, Finding.PARTIAL), _first(statements, Finding.NOTHING_DONE)
     findings = {one.finding for one in statements}
     if partial is not None:
-        done = findings & {*_STATED, Finding.ENDED, Finding.COMPLETE, Finding.MADE}
+        done = findings & {*_STATED, Finding.ENDED, Finding.COMPLETE, Finding.MADE, Finding.THING}
         return _from(Meaning.WARNING, partial) if done else Reading(Meaning.UNCLEAR, partial.words, partial.rule)
     if nothing is not None:
         return _from(Meaning.WARNING if findings & set(_STATED) else Meaning.FAILURE, nothing)

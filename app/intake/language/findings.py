@@ -23,6 +23,7 @@ class Finding(StrEnum):
     FIXED = "fixed"
     COMPLETE = "complete count"
     MADE = "something made"  # a noun of what a run makes, without a statement
+    THING = "a thing"  # a noun that can be counted: files, disks
     ENDED = "ended"
     STARTED = "started"
     ABOUT_RUN = "about a run"  # a field for the verdict, or a known name

@@ -8,9 +8,9 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from app.intake.language.lexicon import MARKS, Entry, Match, completions, match_at, run_on_matches
+from app.intake.language.lexicon import MARKS, Entry, Match, completions, entries_at, match_at, run_on_matches
 from app.intake.language.tokens import Token, TokenKind
-from app.intake.language.typos import find_typo
+from app.intake.language.typos import find_denied_typo, find_typo
 from app.intake.language.words_file import TermMeaning
 
 _KANA = re.compile("[\u3040-\u30ff]")
@@ -31,6 +31,7 @@ class Item:
     start: int
     spaced: bool
     common: bool = False
+    thing: bool = False  # a noun that is counted, and says nothing of what the text is about: files, disks
     capital: bool = False
     guessed: bool = False
 
@@ -84,6 +85,13 @@ def _matches(tokens: Sequence[Token], at: int, *, with_typos: bool) -> list[Matc
     found = match_at(tokens, at)
     if not found and with_typos and token.kind is TokenKind.WORD:
         found = [Match(entry, (at,), at + 1, guessed=True) for entry in find_typo(token.text)]
+    if (
+        not found
+        and with_typos
+        and at
+        and any(entry.meaning is TermMeaning.NOT for entry in entries_at(tokens[at - 1].text))
+    ):
+        found = [Match(entry, (at,), at + 1, guessed=True) for entry in find_denied_typo(token.text)]
     if not found and at + 1 < len(tokens) and tokens[at + 1].text == "cut":
         found = [Match(entry, (at,), at + 1, guessed=True) for entry in completions(token.text)]
     return found
@@ -101,6 +109,7 @@ def _score_languages(found: Sequence[_Candidates]) -> Mapping[str, float]:
                 language = match.entry.language
                 if language != MARKS and not match.guessed:
                     sure = 0.4 if match.entry.unmarked and candidates.tokens[match.positions[0]].plain else 1.0
+                    sure *= 1.2 if match.entry.meaning is TermMeaning.COMMON else 1.0
                     weights[language] = max(weights.get(language, 0), sure * len(match.positions))
             for language, weight in weights.items():
                 scores[language] += weight / len(weights)
@@ -176,11 +185,12 @@ def _item(token: Token, entry: Entry | None, *, spaced: bool | None = None) -> I
     return Item(
         token.kind,
         token.text,
-        None if entry is None else entry.meaning,
+        None if entry is None else TermMeaning.GOOD if entry.meaning is TermMeaning.THING else entry.meaning,
         "" if entry is None else f"{entry.language}: {entry.term}",
         token.numbers,
         token.unit,
         token.start,
         token.spaced if spaced is None else spaced,
+        thing=entry is not None and entry.meaning is TermMeaning.THING,
         capital=token.capital,
     )

@@ -54,6 +54,37 @@ def find_typo(word: str) -> tuple[Entry, ...]:
     return tuple(entry for entry in found if _is_typo(word, entry.pieces[0]))
 
 
+@lru_cache(maxsize=8192)
+def find_denied_typo(word: str) -> tuple[Entry, ...]:
+    """Return the nouns of trouble that a short word behind a negation was meant to be: "zonder fauten"."""
+    if not _SHORTEST - 1 <= len(word) <= _LONGEST:
+        return ()
+    return tuple(
+        entry
+        for entry in _nouns_of_trouble()
+        if abs(len(entry.pieces[0]) - len(word)) <= 1 and _is_close(word, entry.pieces[0])
+    )
+
+
+@cache
+def _nouns_of_trouble() -> tuple[Entry, ...]:
+    return tuple(
+        entry
+        for entry in all_entries()
+        if entry.meaning is TermMeaning.TROUBLE and len(entry.pieces) == 1 and len(entry.pieces[0]) >= _SHORTEST - 1
+    )
+
+
+def _is_close(word: str, term: str) -> bool:
+    if word[0] != term[0]:
+        return False
+    if len(word) == len(term):
+        different = [at for at, (one, other) in enumerate(zip(word, term, strict=True)) if one != other]
+        return len(different) == 1 or (len(different) == 2 and sorted(word) == sorted(term))  # noqa: PLR2004  (exchanged)
+    longer, shorter = (word, term) if len(word) > len(term) else (term, word)
+    return any(longer[:at] + longer[at + 1 :] == shorter for at in range(1, len(longer)))
+
+
 def _is_typo(word: str, term: str) -> bool:
     if len(word) < len(term):
         # "save" is another form of "saved"; of a short word only a vowel or a double letter may be left out.

@@ -71,6 +71,8 @@ def read_term(
         finding = _read_good(term, context)
         if finding is Finding.SUCCEEDED and count is None:
             finding = _weigh_success(items, at, context)
+        if finding is Finding.MADE and item.thing:
+            finding = Finding.THING
     elif negated:
         finding = _NEGATED.get(item.meaning) if item.meaning is not None else None
         if at > context.first_future:

@@ -23,6 +23,7 @@ class TermMeaning(StrEnum):
     RUNNING = "running"
     TROUBLE = "trouble"
     GOOD = "good"
+    THING = "thing"
     NOT = "not"
     NOT_BACK = "not_back"
     NOT_BOTH = "not_both"

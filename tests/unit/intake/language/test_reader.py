@@ -43,9 +43,9 @@ def test_the_figures_hold_for_each_language(language):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_few_texts_of_any_kind_are_undecided(kind):
+def test_not_many_texts_of_any_kind_are_undecided(kind):
     results = [result for result in RESULTS if result.case.kind == kind]
-    assert sum(result.undecided for result in results) <= max(2, sum(result.clear for result in results) * 0.12)
+    assert sum(result.undecided for result in results) <= max(2, sum(result.clear for result in results) * 0.2)
 
 
 def test_the_issue_of_no_backups_that_have_succeeded():
