@@ -109,7 +109,10 @@ def trouble_of(view: AlertView) -> str:
             )
             return f"Expected {slot}, but no run came.{habit}"
         case AlertKind.OVERRUN:
-            return f"Still running after {phrases.duration(reference - alert.since)}, longer than it should."
+            # A run that hangs while others of its job end well: the rest of the mail shows a job that looks well.
+            others = view.last_success_at is not None and view.last_success_at > alert.since
+            also = " Another run of this job has succeeded since; this one has not ended." if others else ""
+            return f"Still running after {phrases.duration(reference - alert.since)}, longer than it should.{also}"
         case AlertKind.AGENT_SILENT:
             return f"Nothing heard for {phrases.duration(reference - alert.since)}."
         case AlertKind.CLOCK_OFF:

@@ -138,7 +138,7 @@ _BY_KIND = {
     AlertKind.MISSED: "Check that the host is on and that its scheduler (cron, systemd timer, Task Scheduler) started the job. If"
     " the job did run, its report did not arrive: start it once manually. If its schedule has changed, change the job's expectation.",
     AlertKind.OVERRUN: "Check whether the run makes progress or waits for something: a lock, a slow network, a prompt. If it is"
-    " only slow, increase the job's longest duration.",
+    " only slow, increase the job's longest duration. If it will never end, because its host was switched off, close this alert.",
     AlertKind.AGENT_SILENT: "Check that the host is on, that it has a network connection and that its agent runs. Until the agent"
     " reports again, nobody knows whether its backups are made.",
     AlertKind.UNCLEAR: "Look at the tool itself, or at its log, then answer: paste one of these lines into a shell in which ADMIN_KEY"

@@ -2,7 +2,7 @@
 
 import random
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -173,3 +173,18 @@ def test_the_html_works_in_every_mail_program() -> None:
 def test_headers_let_people_sort_their_mail() -> None:
     rendered = word(make_alert_view(), recovered(make_alert_view(2)))
     assert rendered.headers == (("X-Tocsin", "alert; opened, recovered"),)
+
+
+@pytest.mark.parametrize(("succeeded_at", "is_shown"), [(NOW + DAY, True), (NOW - DAY, False), (None, False)])
+def test_a_run_that_hangs_while_others_succeed_says_so(succeeded_at: datetime | None, is_shown: bool) -> None:
+    view = make_alert_view(
+        kind=AlertKind.OVERRUN, last_at=NOW + 2 * DAY, last_success_at=succeeded_at, message="running since ..."
+    )
+    text = " ".join(alert_mail.render([view], base_url="http://here").text.split())
+    assert "Still running after 2 days, longer than it should." in text
+    assert ("Another run of this job has succeeded since; this one has not ended." in text) == is_shown
+
+
+def test_a_missed_run_shows_the_hint_about_the_time_zone_first() -> None:
+    view = make_alert_view(kind=AlertKind.MISSED, expected_at=NOW, zone_hint="Check the time zone of its expectation.")
+    assert "Check the time zone of its expectation." in alert_mail.render([view], base_url="http://here").text
