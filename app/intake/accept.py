@@ -196,7 +196,7 @@ def run_dialect(tool: str, dialect: Dialect, request: ToolRequest) -> Sequence[W
     except NotUnderstood as cause:
         return [make_unreadable_event(tool, request, str(cause), job=cause.job)]
     except Exception:  # noqa: BLE001  (an error boundary)
-        log.exception("a dialect failed because of a bug of ours; the request is stored as a warning", tool=tool)
+        log.exception("a dialect failed because of a bug of ours; the request is stored as unclear", tool=tool)
         return [make_unreadable_event(tool, request, "an internal error; see the service's log")]
     if len(events) <= MAX_DIALECT_EVENTS:
         return events

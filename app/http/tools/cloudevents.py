@@ -1,6 +1,6 @@
 """CloudEvents at `/in/cloudevents/<key>`, or with the key in `Authorization`, after the handshake of the standard's webhooks.
 
-An invalid event is answered 400, as the standard demands; it is stored as a warning all the same.
+An invalid event is answered 400, as the standard demands; it is stored as unclear all the same.
 """
 
 from collections.abc import Sequence

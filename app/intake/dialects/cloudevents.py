@@ -48,7 +48,7 @@ def read(request: ToolRequest) -> Sequence[WireEvent]:
 
 
 def _read_batch_item(item: object, request: ToolRequest) -> WireEvent:
-    """Return one event of a batch. A bad one becomes a warning, so that the others are not lost."""
+    """Return one event of a batch. A bad one is unclear, so that the others are not lost."""
     try:
         return _make_event(*_split_structured(item if isinstance(item, dict) else {}), request)
     except NotUnderstood as cause:
