@@ -17,6 +17,7 @@ from app.intake.language.words_file import TermMeaning as T
 
 MAX_WORDS = 200
 _HARD = frozenset(".;|•·()[]{}。；！!?？¿¡—–")
+_LABEL = 2  # words before a dash, or with capitals behind one, are a name
 _DASHES = frozenset("-–—")
 _BRACKETS = frozenset("()[]{}")
 _QUESTION = frozenset("?？")
@@ -50,7 +51,8 @@ def read_line(items: Sequence[Item], text: str, line: int) -> list[Statement]:
 
 def _is_name(clause: _Clause) -> bool:
     """Return whether a clause is one word behind a dash: "backup ok - hamburg"."""
-    return clause.behind_dash and len(clause.items) == 1
+    words = clause.items
+    return clause.behind_dash and (len(words) == 1 or (len(words) <= _LABEL and all(word.capital for word in words)))
 
 
 def _unknown_parts(items: Sequence[Item]) -> Iterator[str]:
@@ -97,7 +99,8 @@ def _clauses(items: Sequence[Item], text: str) -> list[_Clause]:
             continue
         if current:
             clauses.append(_clause(current, text, item.start, contrast))
-            clauses[-1].in_brackets = item.text in _BRACKETS
+            label = item.text in _DASHES and len(clauses[-1].items) <= _LABEL
+            clauses[-1].in_brackets = item.text in _BRACKETS or label
             clauses[-1].behind_dash = dash
             current = []
         contrast = item.rule if item.meaning is T.ENDS_SCOPE and clauses else ""

@@ -285,7 +285,9 @@ def _after(items: Sequence[Item], at: int) -> int | None:
             if items[at].meaning is T.GOOD and behind is not None and behind.kind is TokenKind.WORD:
                 return None  # "Files: 0 new": the new ones are counted, not the files
             last = behind is None or behind.kind is not TokenKind.WORD or item.kind is TokenKind.COUNTS
-            return there if value or there == at + 1 or last else None
+            before = items[there - 1]
+            named = before.kind is TokenKind.WORD and before.meaning is None and not before.common  # "node 2"
+            return there if value or there == at + 1 or (last and not named) else None
         if item.text in _VALUE:
             value = True
         elif (

@@ -145,7 +145,7 @@ def _against(proof: Statement, statements: Sequence[Statement]) -> Statement | N
     for doubt in statements:
         if doubt.finding is Finding.MISSING:
             return doubt
-        if doubt.finding is Finding.UNKNOWN_PART and doubt.line == proof.line:
+        if doubt.finding in (Finding.UNKNOWN_PART, Finding.CONDITIONAL) and doubt.line == proof.line:
             return doubt
         top = _TOP if doubt.finding in (Finding.DOUBT, Finding.UNKNOWN_DENIED) else _SUBJECT
         if doubt.finding in _DOUBTS and (doubt.line <= top or doubt.line == proof.line):

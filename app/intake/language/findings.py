@@ -26,6 +26,7 @@ class Finding(StrEnum):
     THING = "a thing"  # a noun that can be counted: files, disks
     ENDED = "ended"
     STARTED = "started"
+    CONDITIONAL = "conditional"  # trouble that may come: "if you have any problem, contact us"
     ABOUT_RUN = "about a run"  # a field for the verdict, or a known name
     DOUBT = "doubt"
     MISSING = "missing"  # a verdict of absence that covers no known word: a failure unless a success is stated

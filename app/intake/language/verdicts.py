@@ -18,6 +18,7 @@ class Context:
     meanings: frozenset[T]
     first_future: int
     first_last: int
+    modal_behind: bool  # a clause without a colon in which something may happen: "failure to comply may lead to ..."
     past: frozenset[int]  # positions of trouble that is over
     something_else: Mapping[int, Finding]  # positions next to a start or other work, in the same part between commas
 
@@ -34,7 +35,8 @@ class Context:
                     if items[there].meaning in DONE or items[there].text in LIST_COMMAS:
                         break
                     past.add(there)
-        return cls(meanings, future, last, frozenset(past), _next_to_something_else(items))
+        modal = future < len(items) and not any(item.text in VALUE_SIGNS for item in items)
+        return cls(meanings, future, last, modal, frozenset(past), _next_to_something_else(items))
 
 
 def _next_to_something_else(items: Sequence[Item]) -> dict[int, Finding]:
@@ -160,8 +162,8 @@ def _read_bad(term: _Term, context: Context) -> Finding | None:
     one_negation = zero and term.count is not None and term.count.worded and term.meaning is T.NOT_DONE
     if (term.negated or zero) and not one_negation:
         return None if term.meaning is T.EXCEPT else Finding.DENIED
-    if term.at > context.first_future:
-        return Finding.DOUBT
+    if term.at > context.first_future or (term.meaning is T.TROUBLE and term.count is None and context.modal_behind):
+        return Finding.CONDITIONAL
     if term.meaning is T.TROUBLE and term.count is None:
         return Finding.NAMED_TROUBLE
     if term.meaning is T.STOPPED and T.PERSON in context.meanings:
