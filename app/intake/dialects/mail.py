@@ -67,7 +67,7 @@ def _read_by_words(mail: ReceivedMail, broken_template: str | None = None) -> Wi
     reading = read_mail_words(mail)
     if broken_template is not None and reading.meaning is Meaning.SUCCESS:
         reading = Reading(Meaning.UNCLEAR, reading.words, broken_template[:200])
-    remaining = name_job(mail.subject, mail.names)
+    remaining = name_job(mail.subject)
     # `Backup failed` names no job: two tools of one host would share it.
     is_job = any(word not in words_of_kind("generic") | words_of_kind("tie") for word in _WORD.findall(fold(remaining)))
     return make_mail_event(TOOL, mail, remaining if is_job else mail.sender or TOOL, reading=reading)

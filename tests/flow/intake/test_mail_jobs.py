@@ -36,7 +36,7 @@ async def mailed(api: Api, *mails: tuple[str, str]) -> dict[str, str]:
     [
         ([("Docs failed", ""), ("Photos completed", "")], {"Docs": "open"}),
         ([("Docs failed", ""), ("[EXTERN] WG: Docs completed successfully", "")], {"Docs": "closed"}),
-        ([("Backup of pc7 failed", ""), ("no backups of pc7 have succeeded", "")], {"Backup of pc7": "open", "pc7": "open"}),
+        ([("Backup of pc7 failed", ""), ("no backups of pc7 have succeeded", "")], {"Backup of pc7": "open"}),
         ([("Docs failed", ""), ("Docs completed", "STATUS: Failed")], {"Docs": "open"}),
         ([("Docs failed", ""), ("Docs", "Kind regards")], {"Docs": "open"}),
         (

@@ -6,14 +6,14 @@ job under two names is seen.
 """
 
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from app.intake.dialects.mails.subject_words import fold, outcome_terms, replace_unspaced_terms, words_of_kind
 from app.intake.dialects.mails.varying import VARIED, replace_varying, without_gateway_tags
 
-_LONGEST, _MOST_WORDS, _MOST_NAMES, _LONGEST_CODE = 1000, 120, 50, 3
+_LONGEST, _MOST_WORDS, _LONGEST_CODE = 1000, 120, 3
 _QUOTED = re.compile(
     r"\"([^\"\n]{1,200})\"|“([^”\n]{1,200})”|„([^“”\n]{1,200})[“”]|«([^»\n]{1,200})»|(?<![\w])'([^'\n]{1,200})'(?!\w)"
 )
@@ -34,9 +34,12 @@ class _Word:
     is_gone: bool = False
 
 
-def name_job(subject: str, names: Collection[str] = ()) -> str:
-    """Return the job that a subject names, empty if it names none. `names`: agents and jobs that are known, which stay as they are."""
-    text, kept = _set_names_apart(without_gateway_tags(subject[:_LONGEST]), names)
+def name_job(subject: str) -> str:
+    """Return the job that a subject names, empty if it names none.
+
+    It depends on the subject alone. If it depended on the names that are known, a job would get another name once it is known.
+    """
+    text, kept = _set_quotes_apart(without_gateway_tags(subject[:_LONGEST]))
     text = replace_unspaced_terms(replace_varying(text), VARIED)
     words = list(_words(text, kept))[:_MOST_WORDS]
     _mark_outcomes(words)
@@ -49,23 +52,17 @@ def name_job(subject: str, names: Collection[str] = ()) -> str:
     return " ".join(word.text for word in remaining)
 
 
-def _set_names_apart(text: str, names: Collection[str]) -> tuple[str, list[str]]:
-    """Replace known names and quoted texts by marks, so that nothing in them is taken for an outcome, a date or a counter."""
+def _set_quotes_apart(text: str) -> tuple[str, list[str]]:
+    """Replace quoted texts by marks, so that nothing in them is taken for an outcome, a date or a counter."""
     kept: list[str] = []
 
-    def keep(name: str) -> str:
-        kept.append(name)
+    def keep(found: re.Match[str]) -> str:
+        kept.append(next(group for group in found.groups() if group is not None))
         return f" \x02{len(kept) - 1}\x03 "
 
     for mark in (VARIED, "\x02", "\x03"):
         text = text.replace(mark, " ")
-    whole = text.strip().lower()
-    text = _QUOTED.sub(lambda found: keep(next(group for group in found.groups() if group is not None)), text)
-    for name in sorted(names, key=len, reverse=True)[:_MOST_NAMES]:
-        if name.strip() and name.lower() != whole:  # a name that is the whole subject would keep its outcome too
-            pattern = rf"(?<![\w\x02-]){re.escape(name)}(?![\w\x03-])"
-            text = re.sub(pattern, lambda found: keep(found[0]), text, flags=re.IGNORECASE)
-    return text, kept
+    return _QUOTED.sub(keep, text), kept
 
 
 def _words(text: str, kept: Sequence[str]) -> Iterator[_Word]:
@@ -98,12 +95,14 @@ def _is_tie(word: _Word) -> bool:
 def _mark_outcomes(words: Sequence[_Word]) -> None:
     """Mark the words that tell an outcome, and what ties them to the rest."""
     terms, frame = outcome_terms(), words_of_kind("frame")
+    nouns = words_of_kind("generic") | words_of_kind("work")
     folded = [None if word.is_name or word.is_gone else word.folded for word in words]
     index = 0
     while index < len(words):
         length = terms.length_at(folded, index)
         for word in words[index : index + length]:
-            word.is_outcome = word.is_gone = True
+            # `backup con éxito` is a term, and its first word belongs to the job's name all the same.
+            word.is_outcome, word.is_gone = True, length == 1 or word.folded not in nouns
         index += max(1, length)
     for word in words:
         if not word.is_name and word.folded in frame:

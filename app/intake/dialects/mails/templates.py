@@ -205,7 +205,7 @@ def _read_duplicati(mail: ReceivedMail) -> WireEvent:
     job = mail.job
     is_named = _DUPLICATI_TITLE.match(mail.plain_subject) or _DUPLICATI_NAMED.search(mail.text[:_HEAD])
     if job is None and not is_named:
-        job = name_job(re.sub(r"(?i)\bduplicati\b|\bbackup report\b", " ", mail.subject), mail.names) or None
+        job = name_job(re.sub(r"(?i)\bduplicati\b|\bbackup report\b", " ", mail.subject)) or None
     source = duplicati.ReportSource(agent=None, job=job, at=mail.at, key=mail.key)
     return duplicati.read_report(mail.text, source, mail.plain_subject)
 
@@ -228,7 +228,7 @@ def _read_windows_server_backup(mail: ReceivedMail) -> WireEvent:
 
 
 def _read_labelled(mail: ReceivedMail, report: labelled.LabelledReport) -> WireEvent:
-    job = _name_job_of_host(report.job or name_job(mail.subject, mail.names), report.host, mail)
+    job = _name_job_of_host(report.job or name_job(mail.subject), report.host, mail)
     outcome, reading = _weigh(report.outcome, mail)
     return make_mail_event(report.tool, mail, job, outcome=outcome, reading=reading, host=report.host)
 
