@@ -14,6 +14,8 @@ _QUOTES = (
     r"|「[^「」\n]{1,200}」|『[^『』\n]{1,200}』|《[^《》\n]{1,200}》|`[^`\n]{1,200}`"
     r"|(?<!\w)'[^'\n]{1,120}'(?!\w)|‘[^‘’\n]{1,120}’(?!\w)|‚[^‘’‚\n]{1,120}[‘’]"
 )
+# `!=` and a glued `!` deny a word of success. Before a word of trouble they do not count: `!ERROR` draws attention to it.
+_SUCCESS_VALUE = "(?i:ok|okay|true|done|complete|completed|success|successful|succeeded)"
 CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uff66-\uff9f々〆ー"
 # Every repetition is bounded, and no two that follow one another match the same character: the time grows with the length only.
 _TOKEN = re.compile(
@@ -24,6 +26,7 @@ _TOKEN = re.compile(
     r"|(?<![\w)])(?:[A-Za-z]:)?[\\/]{1,2}[^\s\\/\"'<>|,;()\[\]=][^\s\"'<>|,;()]{0,1000}|\b[A-Za-z]:\\?(?=[\s,;)]|$))"
     rf"|(?P<time>(?<![^\W{CJK}])(?:\d{{4}}-\d\d?-\d\d?(?:[T_ -]\d\d?[:.h-]\d\d(?:[:.-]\d\d)?(?:[.,]\d{{1,9}})?)?(?:Z|[+-]\d\d:?\d\d)?"
     rf"|\d{{1,4}}[/.]\d{{1,2}}[/.]\d{{2,4}}|\d\d?:\d\d(?::\d\d)?(?:[.,]\d{{1,9}})?(?:\s?[ap]m)?)(?![^\W{CJK}]))"
+    rf"|(?P<unequal>(?:(?:!=|<>|≠|=/=)\s{{0,2}}|(?<![\w!?])!)(?=[\"']?(?:{_SUCCESS_VALUE})(?!\w)))"
     r"|(?P<mark>[\[(<][A-Za-z!?+xX✓✔✗✘✖√×*-]{1,2}[\])>]|\$\?)"
     rf"|(?P<cjk>[{CJK}]{{1,200}})"
     rf"|(?P<compound>[^\W{CJK}]{{1,100}}(?:[-_./\\+@][^\W{CJK}]{{1,100}}){{1,30}})"
@@ -152,6 +155,8 @@ def _read_token(line: str, found: re.Match[str], is_term: IsTerm) -> Iterable[To
             return (Token(TokenKind.NUMBER, text, (to_number(re.split("['’]", text)[0]),)),)
         case "mixed":
             return _mixed(text)
+        case "unequal":
+            return (Token(TokenKind.MARK, "¬"),)
         case "dots":
             cut = found.end() >= len(line.rstrip()) and line[: found.start()][-1:].isalpha()
             return (Token(TokenKind.DOTS, "cut" if cut else "..."),)
