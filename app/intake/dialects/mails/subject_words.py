@@ -9,13 +9,14 @@ from importlib.resources import files
 
 from app.intake.language.words_file import TermMeaning, has_word_boundaries, languages, load_terms
 
-# Not `good`, `other_work` and `no_run`: a backup, a copy and a restore of the same thing are different jobs.
+# Not `good`, `thing`, `other_work` and `no_run`: a backup, a copy and a restore of the same thing are different jobs.
 _OUTCOME_MEANINGS = frozenset(
     {
-        TermMeaning.FAILED, TermMeaning.WARNED, TermMeaning.CANCELLED, TermMeaning.SUCCEEDED, TermMeaning.ENDED,
-        TermMeaning.RUNNING, TermMeaning.TROUBLE, TermMeaning.NOT, TermMeaning.NOT_BACK, TermMeaning.NOT_BOTH, TermMeaning.ALL,
-        TermMeaning.NONE, TermMeaning.ENDS_SCOPE, TermMeaning.EXCEPT, TermMeaning.STALE, TermMeaning.PAST, TermMeaning.FIXED,
-        TermMeaning.DOUBT,
+        TermMeaning.FAILED, TermMeaning.NOT_DONE, TermMeaning.WARNED, TermMeaning.CANCELLED, TermMeaning.STOPPED,
+        TermMeaning.SUCCEEDED, TermMeaning.WELL, TermMeaning.ENDED, TermMeaning.RUNNING, TermMeaning.TROUBLE, TermMeaning.NOT,
+        TermMeaning.NOT_BACK, TermMeaning.NOT_BOTH, TermMeaning.ABSENT, TermMeaning.ALL, TermMeaning.NONE, TermMeaning.ENDS_SCOPE,
+        TermMeaning.EXCEPT, TermMeaning.STALE, TermMeaning.PAST, TermMeaning.FIXED, TermMeaning.DOUBT, TermMeaning.EXIT_CODE,
+        TermMeaning.STATUS_KEY,
     }
 )  # fmt: skip
 _SHORTEST_BEGINNING = 4  # a shorter one would take away half of all names

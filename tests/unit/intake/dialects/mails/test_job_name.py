@@ -60,6 +60,15 @@ def test_subjects_of_one_job_name_one_job(
     assert first != ""
 
 
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_no_outcome_and_no_date_is_part_of_a_name(template: str):
+    names = {name_job(template.format(job="pc7", outcome=outcome, date="")) for outcome in OUTCOMES}
+    names |= {
+        name_job(template.format(job="pc7", outcome=outcome, date=date)) for outcome in OUTCOMES[:3] for date in DATES
+    }
+    assert len(names) == 1, names
+
+
 @given(*(st.sampled_from(choices) for choices in (TEMPLATES, OUTCOMES, OUTCOMES, DATES, DATES)), st.data())
 def test_subjects_of_two_jobs_never_name_one(
     template: str, outcome: str, other: str, date: str, later: str, data: st.DataObject
