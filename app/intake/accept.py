@@ -109,6 +109,7 @@ class Intake:
             events = list(map(doubt_success, events))
         if any(map(is_read_from_words, events)):
             events = decide_by_rules(events, await self.texts.rules(sender.customer_id), tool)
+        self.texts.learn(sender.customer_id, events)
         validated = (
             await asyncio.to_thread(self._validate_tool, tool, events, request, sender)
             if is_large

@@ -9,6 +9,7 @@ from app.core.errors import TocsinError
 from app.core.log import log
 from app.domain.mail_rule import MailRule
 from app.intake.known_names import KnownNames
+from app.intake.parse import WireEvent
 from app.store.mail_rules import mail_rules_for
 from app.store.names import some_names
 
@@ -55,6 +56,12 @@ class CustomerTexts:
             except TocsinError as cause:
                 log.warning("names of agents and jobs could not be read", cause=cause.detail)
         return cached.names or KnownNames()
+
+    def learn(self, customer_id: str, events: Sequence[WireEvent]) -> None:
+        """Add the jobs of events that are being stored: the next text may name one of them."""
+        cached = self._cached(customer_id)
+        if cached.names is not None:
+            cached.names.add(job for event in events if (job := event.get("job")))
 
     def forget(self) -> None:
         """Clear the cache. Called after a mail rule was edited in this process."""

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 FOUND_MOST, SEARCHED = 50, 8 * 1024
-_SHORTEST, _LONGEST = 3, 100
+_SHORTEST, _LONGEST, _MOST = 3, 100, 20_000
 _WORD = re.compile(r"[^\W_]{1,100}")
 # Names that tools and dialects use by default: taken out of a sentence, they would change what it says.
 _PLAIN_WORDS = frozenset(
@@ -36,7 +36,13 @@ class KnownNames:
     def __init__(self, names: Iterable[str] = ()) -> None:
         self._names: set[str] = set()
         self._word_counts: dict[str, set[int]] = {}  # by the first word: how many words its names have
+        self.add(names)
+
+    def add(self, names: Iterable[str]) -> None:
+        """Add names, until there are 20 000."""
         for name in names:
+            if len(self._names) >= _MOST:
+                return
             folded = name[: _LONGEST + 1].lower()
             words = list(_WORD.finditer(folded))
             if not words or len(folded) > _LONGEST or folded in _PLAIN_WORDS:

@@ -26,7 +26,7 @@ REPLY_TO = "In-Reply-To: <1@tocsin>\r\n"
         ("Subject: Docs failed\r\nAuto-Submitted: auto-replied\r\n", "marked wrongly: it answers no mail", None),
         ("Subject: Docs failed\r\nX-Auto-Response-Suppress: All\r\n", "", None),
         ("Subject: Docs failed\r\nList-Id: <backups.example.org>\r\nPrecedence: list\r\n", "", None),
-        ("Subject: Docs completed successfully\r\nList-Id: <backups.example.org>\r\n", "", None),
+        ("Subject: Backup of Docs completed successfully\r\nList-Id: <backups.example.org>\r\n", "", None),
         ("Subject: Lunch\r\nList-Id: <backups.example.org>\r\n", "The copy of Docs failed.", None),
         ("Subject: Hello\r\nAuto-Submitted: auto-generated\r\n", "nothing", None),
         ("Subject: Hello\r\n", "nothing", None),
