@@ -151,7 +151,8 @@ def join_ratios(items: Sequence[Item]) -> list[Item]:
 
 def _ratio_at(items: Sequence[Item], at: int) -> tuple[Item, Sequence[Item], int] | None:
     """Return the counts that begin at a number, the items within them (`2 folders of 30`), and the position behind."""
-    number, of = _number_at(items, at), _of_position(items, at)
+    number = _number_at(items, at)
+    of = None if number is None else _of_position(items, at)
     if number is None or of is None:
         return None
     there = of + 1

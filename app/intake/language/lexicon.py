@@ -296,6 +296,15 @@ def _is_single(entry: Entry, meanings: tuple[TermMeaning, ...]) -> bool:
     return len(entry.pieces) == 1 and entry.meaning in meanings
 
 
+def common_words() -> list[frozenset[str]]:
+    """Return the frequent words of each language."""
+    words: dict[str, set[str]] = defaultdict(set)
+    for entry in all_entries():
+        if entry.meaning is TermMeaning.COMMON and len(entry.pieces) == 1:
+            words[entry.language].add(entry.pieces[0])
+    return [frozenset(found) for found in words.values()]
+
+
 def anchors(meanings: tuple[TermMeaning, ...]) -> Mapping[str, Needs]:
     """Return words one of which stands in every text that has a term of these meanings, but for terms with `*`.
 

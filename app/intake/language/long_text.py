@@ -6,14 +6,14 @@ from dataclasses import dataclass
 from functools import cache
 
 from app.intake.language.fold import fold
-from app.intake.language.lexicon import anchors, is_anchor, run_on_anchors
+from app.intake.language.lexicon import anchors, common_words, is_anchor, run_on_anchors
 from app.intake.language.tokens import CJK
 from app.intake.language.words_file import TermMeaning as T
 
 MAX_TEXT = 4 * 1024 * 1024  # characters of a body that are looked at
 _MAX_LINE, _MAX_LINE_OF_LONG_TEXT = 1000, 250  # a longer line is read in parts
 _SHORT_LINES, _SHORT_TEXT = 40, 4000
-_HEAD, _TAIL, _MAX_HITS, _MAX_VERDICTS, _VERDICT_WITHIN = 5, 10, 120, 4, 200
+_HEAD, _TAIL, _MAX_HITS, _MAX_VERDICTS, _VERDICT_WITHIN = 4, 8, 120, 3, 60
 _MAX_KNOWN_HARMLESS = 50_000
 _TROUBLE = (
     T.NOT_DONE,
@@ -55,7 +55,8 @@ def choose_lines(body: str) -> ChosenLines:
     lines = _cut(lines, _MAX_LINE_OF_LONG_TEXT)
     plain = _plain_bytes(lines)
     unique = set(plain.split())
-    trouble, verdicts = _hits(unique, _TROUBLE), _hits(unique, _VERDICT)
+    own = max(_common_words(), key=lambda words: len(words & unique))  # "der" is no Czech in a German text
+    trouble, verdicts = _hits(unique - own, _TROUBLE), _hits(unique - own, _VERDICT)
     rough = plain.split(b"\n")
     numbers = [number for number, line in enumerate(rough) if _may_state(line, trouble)] if trouble else []
     if not body.isascii() and _CJK.search(body):
@@ -109,6 +110,11 @@ def _plain_bytes(lines: list[str]) -> bytes:
 
 
 @cache
+def _common_words() -> tuple[frozenset[bytes], ...]:
+    return tuple(frozenset(word.encode() for word in words) for words in common_words()) or (frozenset(),)
+
+
+@cache
 def _known_harmless(_meanings: tuple[T, ...]) -> set[bytes]:
     return set()
 
@@ -121,17 +127,23 @@ def _exact_anchors(meanings: tuple[T, ...]) -> Mapping[bytes, Needs]:
     }
 
 
+@cache
+def _anchor_set(meanings: tuple[T, ...]) -> frozenset[bytes]:
+    return frozenset(_exact_anchors(meanings))
+
+
 def _hits(words: set[bytes], meanings: tuple[T, ...]) -> dict[bytes, Needs]:
     """Return the words that may be in a term of one of the meanings, with the other words that the term needs."""
     exact, harmless = _exact_anchors(meanings), _known_harmless(meanings)
+    known = _anchor_set(meanings)  # a set, as the keys of a dictionary are slow to subtract
     found: dict[bytes, Needs] = {}
-    for word in words & exact.keys():
+    for word in words & known:
         possible = tuple(need for need in exact[word] if need <= words)
         if possible:
             found[word] = possible
     if len(harmless) > _MAX_KNOWN_HARMLESS:
         harmless.clear()
-    for word in words - exact.keys() - harmless:
+    for word in words - known - harmless:
         if (word.isalpha() or not word.isascii()) and is_anchor(fold(word.decode("utf-8", "replace")), meanings):
             found[word] = (frozenset(),)
         else:
