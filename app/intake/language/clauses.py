@@ -162,6 +162,10 @@ def _read_clause(clause: _Clause) -> Iterator[tuple[Finding, str]]:
 
 
 def _read_shares(items: Sequence[Item], counts: Mapping[int, Count]) -> Iterator[tuple[Finding, str]]:
+    size = next((at for at, item in enumerate(items) if item.text == "size"), len(items))
+    zero = next((item for item in items[size + 1 : size + 3] if item.kind is TokenKind.NUMBER), None)
+    if zero is not None and not any(zero.numbers):
+        yield Finding.NOTHING_MADE, f"count: size {zero.text}"
     for before, item in zip([None, *items], items, strict=False):
         if before is not None and before.meaning is T.OF and item.kind is TokenKind.NUMBER:
             yield Finding.MADE, before.rule  # "none (of 9)" tells that there was a run

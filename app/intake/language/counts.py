@@ -75,6 +75,7 @@ _TIME_WORDS = frozenset(
     ]
 )
 _TIME_SIGNS = (*"年月日時时点分秒週周天号", "小时", "ヶ月", "个月")
+_COUNTED_FIRST = frozenset((T.TROUBLE, T.WARNED, T.FAILED, T.STOPPED, T.CANCELLED))
 _WITH_NUMBER = frozenset((T.GOOD, T.OF, T.ALL))
 _TOTAL_FIRST = frozenset(("ja", "zh", "tr"))  # 7個中3個, 5 işten 3'ü: three of five
 STRONG = frozenset(
@@ -169,7 +170,7 @@ def _ratio_at(items: Sequence[Item], at: int) -> tuple[Item, Sequence[Item], int
     if of > at + 1 and items[of].rule == _ENGLISH_OF and behind is not None and behind.meaning is T.GOOD:
         return None  # "2 snapshots of 5 machines" is no share
     part, whole = number, total.numbers[0]
-    if part > whole and items[of].rule[:2] in _TOTAL_FIRST:
+    if part > whole and (items[of].rule[:2] in _TOTAL_FIRST or items[of].meaning is not T.OF):
         part, whole = whole, part
     unit = "" if items[at].numbers else _WORDED
     text = f"{part:g} of {whole:g}"
@@ -181,13 +182,18 @@ def _of_position(items: Sequence[Item], at: int) -> int | None:
     """Return where the `of` behind a number stands; a counter or a noun may be between (7 個 中 3 個, "2 cartelle su 30")."""
     for there in range(at + 1, min(at + 4, len(items) - 1)):
         item = items[there]
-        if item.meaning is T.OF:
+        if item.meaning is T.OF or _is_turkish_share(items, there):
             return there
         if item.kind is TokenKind.CJK and item.meaning not in STRONG:
             continue
         if item.kind is not TokenKind.WORD or item.meaning not in (None, T.GOOD, T.SUCCEEDED):
             return None
     return None
+
+
+def _is_turkish_share(items: Sequence[Item], at: int) -> bool:
+    """Return whether a noun and the number behind it are a share: 5 yedekten 2'si."""
+    return items[at].text.endswith(("den", "dan", "ten", "tan")) and "'" in items[at + 1].text.replace("’", "'")
 
 
 def _is_number_in_brackets(items: Sequence[Item], at: int) -> bool:
@@ -282,13 +288,7 @@ def _after(items: Sequence[Item], at: int) -> int | None:
     for there in range(at + 1, min(len(items), at + 2 + _REACH)):
         item = items[there]
         if _is_count(items, there):
-            behind = items[there + 1] if there + 1 < len(items) else None
-            if items[at].meaning is T.GOOD and behind is not None and behind.kind is TokenKind.WORD:
-                return None  # "Files: 0 new": the new ones are counted, not the files
-            last = behind is None or behind.kind is not TokenKind.WORD or item.kind is TokenKind.COUNTS
-            before = items[there - 1]
-            named = before.kind is TokenKind.WORD and before.meaning is None and not before.common  # "node 2"
-            return there if value or there == at + 1 or (last and not named) else None
+            return there if _counts_backward(items, at, there, value=value) else None
         if item.text in _VALUE:
             value = True
         elif (
@@ -302,6 +302,19 @@ def _after(items: Sequence[Item], at: int) -> int | None:
         elif item.meaning in STRONG or item.meaning is T.EXIT_CODE or item.kind is TokenKind.MARK:
             return None
     return None
+
+
+def _counts_backward(items: Sequence[Item], at: int, place: int, *, value: bool) -> bool:
+    """Return whether a number counts a term before it: not in "Files: 0 new", "successfully: 0 errors", "went to node 2"."""
+    behind = items[place + 1] if place + 1 < len(items) else None
+    if behind is not None and items[at].meaning is T.GOOD and behind.kind is TokenKind.WORD:
+        return False
+    if behind is not None and behind.meaning in _COUNTED_FIRST and items[at].meaning not in _COUNTED_FIRST:
+        return False
+    last = behind is None or behind.kind is not TokenKind.WORD or items[place].kind is TokenKind.COUNTS
+    before = items[place - 1]
+    named = before.kind is TokenKind.WORD and before.meaning is None and not before.common
+    return value or place == at + 1 or (last and not named)
 
 
 def _ends_value(items: Sequence[Item], at: int) -> bool:

@@ -12,14 +12,16 @@ _GOOD = (Finding.SUCCEEDED, Finding.EXIT_ZERO)
 _STATED = (*_GOOD, Finding.WENT_WELL)
 
 
-def decide(statements: Sequence[Statement], *, complete: bool) -> Reading:
-    """Return what a text means. `complete` says whether each line with a word of trouble was read."""
+def decide(statements: Sequence[Statement], *, complete: bool, bare: bool = False) -> Reading:
+    """Return what a text means. `complete` says whether each line with a word of trouble was read, `bare` whether it is a verdict and a name."""
     if not statements:
         return Reading(Meaning.UNCLEAR, "", "no words found")
     about_no_run = _first(_in_subject(statements), Finding.NOT_A_RUN)
     if about_no_run is not None:
         return Reading(Meaning.UNCLEAR, about_no_run.words, f"not about a run: {about_no_run.rule}")
-    return _decide_trouble(statements) or _suspect(statements) or _decide_success(statements, complete=complete)
+    return (
+        _decide_trouble(statements) or _suspect(statements) or _decide_success(statements, complete=complete, bare=bare)
+    )
 
 
 def _suspect(statements: Sequence[Statement]) -> Reading | None:
@@ -99,9 +101,9 @@ def _decide_partial(statements: Sequence[Statement]) -> Reading | None:
 _DOUBTS = (Finding.DOUBT, Finding.MISSING, Finding.UNKNOWN_DENIED, Finding.NOT_A_RUN, Finding.OTHER_WORK)
 
 
-def _decide_success(statements: Sequence[Statement], *, complete: bool) -> Reading:
+def _decide_success(statements: Sequence[Statement], *, complete: bool, bare: bool) -> Reading:
     started = _first(statements, Finding.STARTED)
-    proof = _proof(statements)
+    proof = _proof(statements, bare=bare)
     if proof is not None:
         against = _against(proof, statements)
         if against is not None and against.finding is Finding.STARTED:
@@ -118,10 +120,10 @@ def _decide_success(statements: Sequence[Statement], *, complete: bool) -> Readi
     return Reading(Meaning.UNCLEAR, first.words, f"nothing stated: {first.rule}")
 
 
-def _proof(statements: Sequence[Statement]) -> Statement | None:
+def _proof(statements: Sequence[Statement], *, bare: bool) -> Statement | None:
     """Return the statement that proves a success, if nothing speaks against it."""
     findings = {one.finding for one in statements}
-    usable = set(_STATED) if findings & _PARTNERS else set(_GOOD)
+    usable = set(_STATED) if bare or findings & _PARTNERS else set(_GOOD)
     good = _without_items([one for one in statements if one.finding in usable])
     if not good and findings & {Finding.MADE, Finding.DENIED, Finding.ALL}:
         good = [one for one in statements if one.finding is Finding.GUESSED]

@@ -5,7 +5,7 @@ languages found, each clause read, and one decision over all statements.
 """
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from app.intake.language.clauses import read_line
 from app.intake.language.decision import decide
@@ -13,12 +13,13 @@ from app.intake.language.fold import fold
 from app.intake.language.lexicon import has_gateway_run, is_gateway_word, is_term
 from app.intake.language.long_text import choose_lines
 from app.intake.language.reading import Meaning, Reading
-from app.intake.language.terms import choose_terms
-from app.intake.language.tokens import NAME_SIGN, tokenise
+from app.intake.language.terms import Item, choose_terms
+from app.intake.language.tokens import NAME_SIGN, TokenKind, tokenise
 
 __all__ = ["Meaning", "Reading", "read_words"]
 
 MAX_SUBJECT = 1000
+_BARE_WORDS, _BARE_LINES = 4, 2
 _MAX_NAMES, _SHORTEST_NAME = 2000, 2
 _TYPOS_UP_TO = 3000  # characters of a body in which words with typing errors are looked up
 # cron's own subject is the command, whose words say nothing of how it ended.
@@ -41,7 +42,15 @@ def read_words(subject: str, body: str = "", *, names: Collection[str] = ()) -> 
         for number, (line, one) in enumerate(zip(lines, items, strict=True))
         for statement in read_line(one, line, number)
     ]
-    return decide(statements, complete=chosen.complete)
+    return decide(statements, complete=chosen.complete, bare=_is_bare(items))
+
+
+def _is_bare(lines: Sequence[Sequence[Item]]) -> bool:
+    """Return whether a text is a verdict and a name: "Photos completed". A sentence has frequent words too."""
+    words = [item for line in lines for item in line if item.kind is TokenKind.WORD]
+    unknown = [item for item in words if item.meaning is None]
+    sentence = any(item.common or item.thing for item in words)
+    return not sentence and len(unknown) <= _BARE_WORDS and sum(map(bool, lines)) <= _BARE_LINES
 
 
 def _without_gateway_marks(subject: str) -> str:
