@@ -194,12 +194,17 @@ def _denial_proves(statements: Sequence[Statement]) -> bool:
 
 
 def _without_items(good: Sequence[Statement]) -> list[Statement]:
-    """Return the statements of success without those of single files: the same words on many lines are progress, no verdict."""
-    counts = Counter(one.rule for one in good if one.line != _SUBJECT)
-    return [one for one in good if one.line == _SUBJECT or counts[one.rule] <= _MOST_VERDICTS]
+    """Return the statements of success without those of single files: many lines "copied FILE" are progress, no verdict."""
+    counts = Counter(one.rule for one in good if one.line != _SUBJECT and _begins_with_its_word(one))
+    return [one for one in good if counts[one.rule] <= _MOST_VERDICTS or not _begins_with_its_word(one)]
 
 
-_MOST_VERDICTS = 12
+def _begins_with_its_word(one: Statement) -> bool:
+    term = one.rule.partition(": ")[2].rstrip("*")
+    return one.line != _SUBJECT and one.words.lstrip("-*+•. \t").lower().startswith(term)
+
+
+_MOST_VERDICTS = 5
 
 
 def _in_subject(statements: Iterable[Statement]) -> list[Statement]:
