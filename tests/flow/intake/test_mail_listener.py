@@ -229,11 +229,11 @@ async def test_a_rule_without_an_outcome_names_the_job_of_all_mails_of_a_sender(
     rule = {"name": "as before", "sender": "tool@nas01", "job": "tool@nas01"}
     await api.tell("POST", "/v1/mail-rules", json=rule)
     await send(api, b"Docs failed", name=b"1")
-    await send_mail(api, b"Subject: Photos completed successfully\r\n\r\n")
+    await send_mail(api, b"Subject: Backup of Photos completed successfully\r\n\r\n")
     events = {event["message"]: (event["job"], event["outcome"]) for event in await api.items("/v1/events")}
     assert events == {
         "Docs failed": ("tool@nas01", "failure"),
-        "Photos completed successfully": ("tool@nas01", "success"),
+        "Backup of Photos completed successfully": ("tool@nas01", "success"),
     }
     nothing = await api.ask("POST", "/v1/mail-rules", json={"name": "y", "sender": "tool@nas01"})
     assert nothing.status_code == 422, "a rule that sets nothing"
