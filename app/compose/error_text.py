@@ -138,13 +138,16 @@ _BY_KIND = {
     AlertKind.MISSED: "Check that the host is on and that its scheduler (cron, systemd timer, Task Scheduler) started the job. If"
     " the job did run, its report did not arrive: start it once manually. If its schedule has changed, change the job's expectation.",
     AlertKind.OVERRUN: "Check whether the run makes progress or waits for something: a lock, a slow network, a prompt. If it is"
-    " only slow, increase the job's longest duration. If it will never end, because its host was switched off, close this alert.",
+    " only slow, increase the job's longest duration. If it can never end, for example because its host was switched off, close this"
+    " alert.",
     AlertKind.AGENT_SILENT: "Check that the host is on, that it has a network connection and that its agent runs. Until the agent"
     " reports again, nobody knows whether its backups are made.",
-    AlertKind.UNCLEAR: "Look at the tool itself, or at its log, then answer: paste one of these lines into a shell in which ADMIN_KEY"
-    " is an administrator's key. After that, every text of this form is known; other numbers, dates and times make no difference.",
-    AlertKind.CLOCK_OFF: "Set the host's clock and switch time synchronization on (NTP). Until then its times are corrected where a"
-    " report shows when it was sent, and a failure that seems older than a success is reported all the same.",
+    AlertKind.UNCLEAR: "Check in the tool or in its log whether the run succeeded. Then run one of the two commands below in a shell in"
+    " which ADMIN_KEY is set to an administrator's key. You can do this later: nothing is lost until then. Your answer also holds for"
+    " later texts that differ only in dates, times, sizes and most other numbers; “3 of 5” and “5 of 5” stay different texts.",
+    AlertKind.CLOCK_OFF: "Set the clock of the host and turn on time synchronization (NTP). Until then, Tocsin corrects the times of"
+    " reports that contain `sent_at`; without it, a failure that seems older than a success still opens an alert. This alert closes"
+    " when the reports have shown no wrong time for 24 hours.",
 }
 
 

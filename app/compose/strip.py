@@ -18,7 +18,7 @@ _LOOKS = {
     "none": ("·", ".", "#eceff2", ""),
 }
 _MEANINGS = {
-    "unclear": "unclear (nobody can tell)",
+    "unclear": "unclear (neither success nor failure is proven)",
     "warning": "with warnings, or some of its runs failed",
     "late": "late (missed, then it ran)",
     "none": "nothing heard",

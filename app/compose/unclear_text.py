@@ -1,4 +1,4 @@
-"""What a mail shows of a text that nobody can read: its first lines, why it is unclear, and two answers to paste. Pure."""
+"""What a mail shows of an unclear text: its first lines, why it is unclear, and two commands that answer what it means. Pure."""
 
 import json
 from dataclasses import dataclass
@@ -10,7 +10,15 @@ from app.domain.mail_views import AlertView
 from app.domain.notice import NoticeKind
 
 _LINE, _BYTES_A_LINE = 200, 200
-_ANSWERS = (("This means success", "success"), ("This means failure", "failure"))
+_ANSWERS = (("If the run succeeded", "success"), ("If the run failed", "failure"))
+# By the beginning of the rule that decided (app/intake/language/decision.py): the rules are written for programs.
+_WHY = (
+    ("nothing stated", "The words “{words}” do not say how the run ended."),
+    ("not proven", "The text states a success, but the words “{words}” make it uncertain."),
+    ("not about a run", "The words “{words}” suggest that the text is not about a run."),
+    ("two statements disagree", "The words “{words}” contradict another statement in the text."),
+)
+_PROVES_NOTHING = "The words “{words}” prove neither success nor failure."
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +45,16 @@ def unclear_part(view: AlertView, base_url: str, lines: int) -> UnclearPart | No
 
 
 def evidence_of(view: AlertView) -> str:
-    """Return why the text is unclear, in one sentence."""
+    """Return why the text is unclear, in one sentence, and the rule that decided."""
     reading = view.reading or {}
     words, rule = (phrases.one_line(reading.get(name, ""), _LINE) for name in ("words", "rule"))
     if not reading:
-        return "Its sender says that it does not know how the run ended."
+        return "The sender itself reported that it does not know how the run ended."
     if words:
-        return f"The words “{words}” prove neither success nor failure" + (f" ({rule})." if rule else ".")
-    return "No words in it prove success or failure" + (f" ({rule})." if rule else ".")
+        why = next((why for beginning, why in _WHY if rule.startswith(beginning)), _PROVES_NOTHING).format(words=words)
+    else:
+        why = "The text has no words that prove success or failure."
+    return f"{why} Rule: {rule}." if rule else why
 
 
 def teach_url(base_url: str, event_id: str) -> str:
@@ -53,7 +63,7 @@ def teach_url(base_url: str, event_id: str) -> str:
 
 
 def command(base_url: str, event_id: str, outcome: str) -> str:
-    """Return the line to paste into a shell in which ADMIN_KEY is set. JSON needs no quotes of its own there, so cmd.exe can run it too."""
+    """Return the line to paste into a shell in which ADMIN_KEY is set. It has no single quotes, because cmd.exe does not know them."""
     body = json.dumps({"outcome": outcome}).replace('"', '\\"')
     return (
         f'curl -sS -H "Authorization: Bearer $ADMIN_KEY" -H "Content-Type: application/json" -d "{body}" '

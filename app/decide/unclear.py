@@ -1,8 +1,9 @@
-"""Decides what is reported of texts that nobody can read. Pure.
+"""Decide on alerts for texts that prove neither success nor failure. Pure.
 
-An unclear run opens an alert of its own for each form of its text (domain/text_form.py), and closes none. The alert closes once a
-proven run of the job ended later, which answers whether the job is well, or once the run itself is known. The order in which
-events arrive does not matter: an unclear run opens nothing if a proven run with a later end is known already.
+Each form of text (domain/text_form.py) of a job has one alert. An unclear run closes no alert. A run is proven if it ended with
+success, warning or failure. An unclear alert closes when a proven run of the job ended later, because that run shows how the job
+is, or when an administrator answered what the text means. The order in which events arrive does not matter: an unclear run opens
+no alert if a proven run with a later end is known already.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +34,7 @@ def judge_unclear(
 ) -> list[AlertChange]:
     """Judge the unclear runs of a job. `fresh`: ids of the runs that ended unclear just now; `opened`: its open alerts by form.
 
-    `before`: the forms of which this job had an alert already that is closed.
+    `before`: the forms for which this job has a closed alert.
     """
     changes: list[AlertChange] = []
     by_form: dict[str, list[Run]] = {}
@@ -52,10 +53,10 @@ def judge_unclear(
                 RepeatAlert(alert, alert.repeats + len(new), ended_at, newest.message, newest.event_id, severity)
             )
         elif rule is not None and rule.enabled and len(runs) >= rule.after_in_row:
-            hold, reason = rule.retry_within, f"nobody can tell how the run ended; rule '{rule.name}'"
+            hold, reason = rule.retry_within, f"its text proves neither success nor failure; rule '{rule.name}'"
             if form in before:
                 hold = max(hold, WAIT_FOR_PROOF)
-                reason = f"a text of this form came again, and no run that is clear followed it; rule '{rule.name}'"
+                reason = f"a text of this form came again, and no clear run followed; rule '{rule.name}'"
             if severity is Severity.CRITICAL:
                 hold = timedelta(0)
             counted = new if form in before else runs
@@ -81,10 +82,10 @@ def judge_unclear(
 
 
 def _answer(alert: Alert, history: UnclearHistory) -> str:
-    """Return why the question of an alert is answered; empty: it is not."""
+    """Return why an alert can be closed; an empty text if it cannot."""
     run, proven = history.of_alerts.get(alert.event_id or ""), history.proven
     if run is not None and run.outcome is not RunOutcome.UNCLEAR:
-        return f"its run is known to have ended with outcome {run.outcome}"
+        return f"an answer or a later report shows that this run ended with outcome {run.outcome}"
     if proven is not None and (run is None or history.is_answered(run)):
-        return f"a run that is clear followed, with outcome {proven.outcome}"
+        return f"a later run ended clearly, with outcome {proven.outcome}"
     return ""

@@ -1,4 +1,4 @@
-"""The unclear runs of a job that wait for an answer: nobody can tell from their texts how they ended. Pure."""
+"""The unclear runs of a job that wait for an answer: their texts prove neither success nor failure. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,4 +1,7 @@
-"""Notes that a job comes a whole number of hours off its expected time, each time: its time zone may be wrong. Pure."""
+"""Find out that a job's runs always come the same whole number of hours before or after the expected time: its time zone may be wrong.
+
+Pure.
+"""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -15,7 +18,7 @@ _EARLY, _LATE = timedelta(minutes=5), timedelta(minutes=25)  # a run is seldom e
 
 
 def zone_hint(expectation: Expectation | None, runs: Iterable[Run]) -> str | None:
-    """Return a sentence for the administrator where the newest runs all came the same number of hours off, and so were missed."""
+    """Return a sentence for the administrator if the newest runs all came the same number of hours too early or too late; else None."""
     if expectation is None or expectation.cron is None:
         return None
     came = [run.reported for run in run_times(runs)][-_LEAST_RUNS:]
@@ -28,12 +31,15 @@ def zone_hint(expectation: Expectation | None, runs: Iterable[Run]) -> str | Non
     how_many = f"{abs(off)} {'hour' if abs(off) == 1 else 'hours'} {'after' if off > 0 else 'before'}"
     return (
         f"Its last {_LEAST_RUNS} runs came {how_many} the expected time. Check the time zone of its expectation"
-        f" ({expectation.time_zone}): it may be another than that of its scheduler."
+        f" ({expectation.time_zone}): the scheduler that starts the job may use a different one."
     )
 
 
 def _hours_off(expectation: Expectation, came: datetime) -> int | None:
-    """Return by how many whole hours a run missed the nearest slot; None where it met it, or came at another time of the hour."""
+    """Return how many whole hours after the nearest slot a run came (negative: before it).
+
+    None if the run was in time, or the difference is not a whole number of hours.
+    """
     before = last_slot_until(expectation.cron or "", expectation.time_zone, came)
     after = slot_after(expectation, came)
     if before is None or after - before < _NEARLY_A_DAY:

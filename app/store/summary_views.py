@@ -124,7 +124,7 @@ async def _unclear_texts(tx: ReadTx, scope: SummaryScope) -> int:
 
 
 def _unclear_runs(scope: SummaryScope) -> Select[Any]:
-    """Return the query that counts the runs of the period of which nobody can tell how they ended."""
+    """Return the query that counts the runs of the period that ended with the outcome `unclear`."""
     unclear = runs.c.outcome == RunOutcome.UNCLEAR, _IS_TROUBLE, runs.c.id >= first_id_at("run", scope.start)
     ended = runs.c.ended_at >= scope.start, runs.c.ended_at < scope.end
     return joined_jobs(func.count()).join(runs, runs.c.job_id == jobs.c.id).where(scope.matches, *unclear, *ended)

@@ -87,7 +87,7 @@ async def test_a_proven_run_that_ends_later_answers_the_question(system: SystemU
     await word(system)
     await report(system, outcome)
     closed = [row for row in await system.rows(alerts) if row.kind == "unclear"]
-    assert [row.closed_reason for row in closed] == [f"a run that is clear followed, with outcome {outcome}"]
+    assert [row.closed_reason for row in closed] == [f"a later run ended clearly, with outcome {outcome}"]
     assert ("unclear", "recovered") in await reported(system)
 
 

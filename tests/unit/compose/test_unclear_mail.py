@@ -1,4 +1,4 @@
-"""The mail about a text that nobody can read: the text itself, why it is unclear, and the two answers."""
+"""The mail about an unclear text: the text itself, why it is unclear, and the two answers."""
 
 import json
 import shlex
@@ -41,17 +41,25 @@ def test_the_mail_shows_the_text_escaped_and_why_it_is_unclear() -> None:
     assert "&lt;b&gt;empty&lt;/b&gt;" in mail.html
     for part in (mail.text, mail.html):
         words = " ".join(part.split())
-        assert "The words “12 volumes rotated” prove neither success nor failure (count: 12 volumes)." in words
+        assert "The words “12 volumes rotated” prove neither success nor failure. Rule: count: 12 volumes." in words
         assert "stay as they were" in words
 
 
 @pytest.mark.parametrize(
     ("reading", "evidence"),
     [
-        (None, "Its sender says that it does not know how the run ended."),
+        (None, "The sender itself reported that it does not know how the run ended."),
         (
             {"meaning": "unclear", "words": "", "rule": "no words"},
-            "No words in it prove success or failure (no words).",
+            "The text has no words that prove success or failure. Rule: no words.",
+        ),
+        (
+            {"meaning": "unclear", "words": "12 volumes {0} rotated", "rule": "nothing stated: en: rotated"},
+            "The words “12 volumes {0} rotated” do not say how the run ended. Rule: nothing stated: en: rotated.",
+        ),
+        (
+            {"meaning": "unclear", "words": "maybe", "rule": "not proven: en: maybe"},
+            "The text states a success, but the words “maybe” make it uncertain. Rule: not proven: en: maybe.",
         ),
     ],
 )

@@ -51,6 +51,6 @@ def test_the_hint(expectation: Expectation | None, times: list[str], hint: str |
 
 def test_the_hint_names_the_time_zone() -> None:
     assert zone_hint(BERLIN, runs_at("02:00", "02:00", "02:00")) == (
-        "Its last 3 runs came 2 hours after the expected time. Check the time zone of its expectation (Europe/Berlin): it may be"
-        " another than that of its scheduler."
+        "Its last 3 runs came 2 hours after the expected time. Check the time zone of its expectation (Europe/Berlin): the"
+        " scheduler that starts the job may use a different one."
     )
