@@ -1,9 +1,9 @@
 """Tools whose mails list labels and values, such as `Plan name: Nightly` and `Status: Failed`, under any subject.
 
-A tool is known by its name in subject or sender, or by a line that only it writes. The labels are those of the tools' own mails, as their
-manuals and the parsers of those who collect them show: Acronis (dl.managed-protection.com, "Alerts"), MSP360 (help.msp360.com), Asigra
-(`Backup Set:`, `Completion:`), Arcserve (documentation.arcserve.com), QNAP's notification center (`NAS Name:`, `Message:`), Synology
-(`Backup Task:`), Nakivo (helpcenter.nakivo.com), Backup Exec. A label that is missing is no error: the words decide then.
+A tool is known by its name in subject or sender, or by a line that only it writes. The labels of QNAP's notification center (`NAS Name:`,
+`Message:`) and of Asigra (`Backup Set:`, `Completion:`) are those that parsers of such mails look for. Those of Acronis, MSP360, Arcserve,
+Synology (`Backup Task:`), Nakivo and Backup Exec were written without a real mail at hand and have to be compared with one. A label that is
+missing is no error: the words decide then.
 """
 
 import re

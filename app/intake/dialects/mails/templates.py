@@ -1,8 +1,8 @@
 """The mails of tools that follow a template, each read by the whole of it: its job, its host and its outcome.
 
-Sources: Veeam's and Bacula's own mails (recorded in the tests), docs.duplicati.com ("Custom message content"), the cron daemons of Debian,
-Red Hat (cronie) and systemd-cron, Windows' event log (Microsoft-Windows-Backup), QNAP's and Nakivo's mails as collectors of such mails
-parse them. Tools whose mails are lists of labels: `labelled.py`.
+Sources: Veeam's and Bacula's mails (in tests/corpus), docs.duplicati.com ("Custom message content"), the source of systemd-cron, QNAP's mails
+as collectors of such mails parse them. Synology's, Nakivo's and Windows Server Backup's texts and cronie's `(failed ...)` were written without
+a real mail at hand and have to be compared with one. Tools whose mails are lists of labels: `labelled.py`.
 """
 
 import re
