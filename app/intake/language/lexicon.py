@@ -266,15 +266,17 @@ def _fits_gapped(entry: Entry, text: str) -> bool:
 Needs = tuple[frozenset[str], ...]  # a term is possible if all words of one of these sets are there too
 
 
-@cache
-def _anchored(meanings: tuple[TermMeaning, ...]) -> tuple[Mapping[str, Needs], Mapping[str, tuple[str, ...]]]:
+@lru_cache(maxsize=16)
+def _anchored(
+    meanings: tuple[TermMeaning, ...], spoken: frozenset[str]
+) -> tuple[Mapping[str, Needs], Mapping[str, tuple[str, ...]]]:
     """Return the longest piece of each term of these meanings: the exact ones, and those with `*` by their first or last letters."""
     exact: dict[str, Needs] = {}
     open_ended: dict[str, list[str]] = defaultdict(list)
     index = _index()
     for entries in (*index.exact.values(), *index.prefixes.values(), *index.suffixes.values()):
         for entry in entries:
-            if entry.meaning not in meanings:
+            if entry.meaning not in meanings or entry.language not in spoken:
                 continue
             piece = max(entry.pieces, key=lambda one: len(one.strip("*")) if one != GAP else 0)
             if "*" not in piece:
@@ -283,7 +285,8 @@ def _anchored(meanings: tuple[TermMeaning, ...]) -> tuple[Mapping[str, Needs], M
             else:
                 open_ended[piece[:_KEY].rstrip("*") if piece.endswith("*") else piece[-_KEY:]].append(piece)
     # A word that is a term by itself needs no other.
-    single = {entry.pieces[0] for entries in index.exact.values() for entry in entries if _is_single(entry, meanings)}
+    every = (entry for entries in index.exact.values() for entry in entries if entry.language in spoken)
+    single = {entry.pieces[0] for entry in every if _is_single(entry, meanings)}
     exact.update(dict.fromkeys(single, (frozenset(),)))
     return exact, {key: tuple(dict.fromkeys(pieces)) for key, pieces in open_ended.items()}
 
@@ -296,26 +299,26 @@ def _is_single(entry: Entry, meanings: tuple[TermMeaning, ...]) -> bool:
     return len(entry.pieces) == 1 and entry.meaning in meanings
 
 
-def common_words() -> list[frozenset[str]]:
+def common_words() -> dict[str, frozenset[str]]:
     """Return the frequent words of each language."""
     words: dict[str, set[str]] = defaultdict(set)
     for entry in all_entries():
         if entry.meaning is TermMeaning.COMMON and len(entry.pieces) == 1:
             words[entry.language].add(entry.pieces[0])
-    return [frozenset(found) for found in words.values()]
+    return {language: frozenset(found) for language, found in words.items()}
 
 
-def anchors(meanings: tuple[TermMeaning, ...]) -> Mapping[str, Needs]:
-    """Return words one of which stands in every text that has a term of these meanings, but for terms with `*`.
+def anchors(meanings: tuple[TermMeaning, ...], spoken: frozenset[str]) -> Mapping[str, Needs]:
+    """Return words one of which stands in every text of these languages that has a term of these meanings, but for terms with `*`.
 
     Each has sets of other words, all of one of which stand there too.
     """
-    return _anchored(meanings)[0]
+    return _anchored(meanings, spoken)[0]
 
 
-def is_anchor(word: str, meanings: tuple[TermMeaning, ...]) -> bool:
+def is_anchor(word: str, meanings: tuple[TermMeaning, ...], spoken: frozenset[str]) -> bool:
     """Return whether a text with this folded word may have a term of one of these meanings."""
-    exact, open_ended = _anchored(meanings)
+    exact, open_ended = _anchored(meanings, spoken)
     if word in exact:
         return True
     keys = [word[:length] for length in range(1, _KEY + 1)] + [word[-_KEY:]]

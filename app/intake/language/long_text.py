@@ -3,18 +3,19 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from app.intake.language.fold import fold
-from app.intake.language.lexicon import anchors, common_words, is_anchor, run_on_anchors
+from app.intake.language.lexicon import MARKS, anchors, common_words, is_anchor, run_on_anchors
 from app.intake.language.tokens import CJK
 from app.intake.language.words_file import TermMeaning as T
+from app.intake.language.words_file import languages
 
 MAX_TEXT = 4 * 1024 * 1024  # characters of a body that are looked at
 _MAX_LINE, _MAX_LINE_OF_LONG_TEXT = 1000, 250  # a longer line is read in parts
 _SHORT_LINES, _SHORT_TEXT = 40, 4000
 _HEAD, _TAIL, _MAX_HITS, _MAX_VERDICTS, _VERDICT_WITHIN = 4, 8, 120, 3, 60
-_MAX_KNOWN_HARMLESS = 50_000
+_MAX_KNOWN_HARMLESS = 8_000
 _TROUBLE = (
     T.NOT_DONE,
     T.ABSENT,
@@ -55,8 +56,8 @@ def choose_lines(body: str) -> ChosenLines:
     lines = _cut(lines, _MAX_LINE_OF_LONG_TEXT)
     plain = _plain_bytes(lines)
     unique = set(plain.split())
-    own = max(_common_words(), key=lambda words: len(words & unique))  # "der" is no Czech in a German text
-    trouble, verdicts = _hits(unique - own, _TROUBLE), _hits(unique - own, _VERDICT)
+    spoken, frequent = _languages(unique)  # "der" is no Czech in a German text
+    trouble, verdicts = _hits(unique - frequent, _TROUBLE, spoken), _hits(unique - frequent, _VERDICT, spoken)
     rough = plain.split(b"\n")
     numbers = [number for number, line in enumerate(rough) if _may_state(line, trouble)] if trouble else []
     if not body.isascii() and _CJK.search(body):
@@ -110,32 +111,46 @@ def _plain_bytes(lines: list[str]) -> bytes:
 
 
 @cache
-def _common_words() -> tuple[frozenset[bytes], ...]:
-    return tuple(frozenset(word.encode() for word in words) for words in common_words()) or (frozenset(),)
+def _common_words() -> Mapping[str, frozenset[bytes]]:
+    return {language: frozenset(map(str.encode, words)) for language, words in common_words().items()}
 
 
-@cache
-def _known_harmless(_meanings: tuple[T, ...]) -> set[bytes]:
+def _languages(words: set[bytes]) -> tuple[frozenset[str], frozenset[bytes]]:
+    """Return the languages that a text may be in, and the frequent words of the one that it is most likely in."""
+    found = {language: len(common & words) for language, common in _common_words().items()}
+    most = max(found.values(), default=0)
+    if most < _SURE:
+        return frozenset(languages()), frozenset()
+    own = max(found, key=lambda language: found[language])
+    spoken = {language for language, count in found.items() if count * 2 >= most} | {"en", MARKS}
+    return frozenset(spoken), _common_words()[own]
+
+
+_SURE = 4  # frequent words of one language: below it, the text is read in all
+
+
+@lru_cache(maxsize=16)
+def _known_harmless(_meanings: tuple[T, ...], _spoken: frozenset[str]) -> set[bytes]:
     return set()
 
 
-@cache
-def _exact_anchors(meanings: tuple[T, ...]) -> Mapping[bytes, Needs]:
+@lru_cache(maxsize=16)
+def _exact_anchors(meanings: tuple[T, ...], spoken: frozenset[str]) -> Mapping[bytes, Needs]:
     return {
         anchor.encode(): tuple(frozenset(word.encode() for word in need) for need in needs)
-        for anchor, needs in anchors(meanings).items()
+        for anchor, needs in anchors(meanings, spoken).items()
     }
 
 
-@cache
-def _anchor_set(meanings: tuple[T, ...]) -> frozenset[bytes]:
-    return frozenset(_exact_anchors(meanings))
+@lru_cache(maxsize=16)
+def _anchor_set(meanings: tuple[T, ...], spoken: frozenset[str]) -> frozenset[bytes]:
+    return frozenset(_exact_anchors(meanings, spoken))
 
 
-def _hits(words: set[bytes], meanings: tuple[T, ...]) -> dict[bytes, Needs]:
+def _hits(words: set[bytes], meanings: tuple[T, ...], spoken: frozenset[str]) -> dict[bytes, Needs]:
     """Return the words that may be in a term of one of the meanings, with the other words that the term needs."""
-    exact, harmless = _exact_anchors(meanings), _known_harmless(meanings)
-    known = _anchor_set(meanings)  # a set, as the keys of a dictionary are slow to subtract
+    exact, harmless = _exact_anchors(meanings, spoken), _known_harmless(meanings, spoken)
+    known = _anchor_set(meanings, spoken)  # a set, as the keys of a dictionary are slow to subtract
     found: dict[bytes, Needs] = {}
     for word in words & known:
         possible = tuple(need for need in exact[word] if need <= words)
@@ -144,7 +159,9 @@ def _hits(words: set[bytes], meanings: tuple[T, ...]) -> dict[bytes, Needs]:
     if len(harmless) > _MAX_KNOWN_HARMLESS:
         harmless.clear()
     for word in words - known - harmless:
-        if (word.isalpha() or not word.isascii()) and is_anchor(fold(word.decode("utf-8", "replace")), meanings):
+        if (word.isalpha() or not word.isascii()) and is_anchor(
+            fold(word.decode("utf-8", "replace")), meanings, spoken
+        ):
             found[word] = (frozenset(),)
         else:
             harmless.add(word)
