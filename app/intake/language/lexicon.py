@@ -168,10 +168,13 @@ def is_term(word: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Beginnings:
-    """The terms that begin with a word: those of one word, those whose second piece is a plain word, by it, and the others."""
+    """The terms that begin with a word: those of one word, those whose second piece is a plain word, by it,
+    those with a plain last piece, by it, and the others.
+    """
 
     single: tuple[Entry, ...]
     by_second: Mapping[str, tuple[Entry, ...]]
+    by_last: Mapping[str, tuple[Entry, ...]]
     other: tuple[Entry, ...]
 
 
@@ -181,23 +184,31 @@ def _beginnings(word: str) -> _Beginnings | None:
     if not entries:
         return None
     by_second: dict[str, tuple[Entry, ...]] = {}
+    by_last: dict[str, tuple[Entry, ...]] = {}
     other: list[Entry] = []
     for entry in entries:
         if len(entry.pieces) > 1 and entry.pieces[1] != GAP and "*" not in entry.pieces[1]:
             by_second[entry.pieces[1]] = (*by_second.get(entry.pieces[1], ()), entry)
+        elif len(entry.pieces) > 1 and "*" not in entry.pieces[-1]:
+            by_last[entry.pieces[-1]] = (*by_last.get(entry.pieces[-1], ()), entry)
         elif len(entry.pieces) > 1:
             other.append(entry)
-    return _Beginnings(tuple(entry for entry in entries if len(entry.pieces) == 1), by_second, tuple(other))
+    single = tuple(entry for entry in entries if len(entry.pieces) == 1)
+    return _Beginnings(single, by_second, by_last, tuple(other))
 
 
-def match_at(tokens: Sequence[Token], start: int) -> list[Match]:
-    """Return the terms that begin at a token."""
+def match_at(tokens: Sequence[Token], start: int, texts: set[str]) -> list[Match]:
+    """Return the terms that begin at a token. `texts` are the texts of all tokens."""
     beginnings = _beginnings(tokens[start].text)
     if beginnings is None:
         return []
     found = [Match(entry, (start,), start + 1) for entry in beginnings.single]
     behind = tokens[start + 1].text if start + 1 < len(tokens) else ""
-    for entry in (*beginnings.by_second.get(behind, ()), *beginnings.other):
+    possible = [*beginnings.by_second.get(behind, ()), *beginnings.other]
+    if beginnings.by_last:
+        for last in sorted(texts & beginnings.by_last.keys()):
+            possible += beginnings.by_last[last]
+    for entry in possible:
         positions = _match_rest(entry.pieces, tokens, start)
         if positions and not _skips_negation(entry, tokens, positions):
             found.append(Match(entry, positions, positions[-1] + 1))

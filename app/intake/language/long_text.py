@@ -1,9 +1,11 @@
 """Choose the lines of a body that are read: all of a short one; of a long one its ends, and each line with a word of trouble."""
 
 import re
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from itertools import accumulate
 
 from app.intake.language.fold import fold
 from app.intake.language.lexicon import MARKS, anchors, common_words, is_anchor, run_on_anchors
@@ -14,7 +16,7 @@ from app.intake.language.words_file import languages
 MAX_TEXT = 4 * 1024 * 1024  # characters of a body that are looked at
 _MAX_LINE, _MAX_LINE_OF_LONG_TEXT = 1000, 250  # a longer line is read in parts
 _SHORT_LINES, _SHORT_TEXT = 40, 4000
-_HEAD, _TAIL, _MAX_HITS, _MAX_VERDICTS, _VERDICT_WITHIN = 4, 8, 120, 3, 60
+_HEAD, _TAIL, _MAX_HITS, _MAX_VERDICTS, _VERDICT_WITHIN = 2, 4, 120, 3, 60
 _MAX_KNOWN_HARMLESS = 8_000
 _TROUBLE = (
     T.NOT_DONE,
@@ -31,6 +33,7 @@ _TROUBLE = (
     T.NOT_BOTH,
     T.EXIT_CODE,
 )
+_SIGNATURE = 12  # lines
 _VERDICT = (T.SUCCEEDED,)
 Needs = tuple[frozenset[bytes], ...]
 _CJK = re.compile(f"[{CJK}]")
@@ -59,7 +62,7 @@ def choose_lines(body: str) -> ChosenLines:
     spoken, frequent = _languages(unique)  # "der" is no Czech in a German text
     trouble, verdicts = _hits(unique - frequent, _TROUBLE, spoken), _hits(unique - frequent, _VERDICT, spoken)
     rough = plain.split(b"\n")
-    numbers = [number for number, line in enumerate(rough) if _may_state(line, trouble)] if trouble else []
+    numbers = [number for number in _lines_with(plain, rough, trouble) if _may_state(rough[number], trouble)]
     if not body.isascii() and _CJK.search(body):
         pattern = run_on_anchors(_TROUBLE)
         numbers += [number for number, line in enumerate(lines) if pattern.search(line)]
@@ -80,7 +83,7 @@ def choose_lines(body: str) -> ChosenLines:
 
 def _own_lines(body: str) -> list[str]:
     signature = body.rfind("\n-- \n")
-    if signature >= 0 and body.count("\n", signature) < _TAIL:
+    if signature >= 0 and body.count("\n", signature) <= _SIGNATURE:
         body = body[:signature]
     lines = [line for line in body.split("\n") if line and not line.isspace()]
     if ">" in body:
@@ -166,6 +169,21 @@ def _hits(words: set[bytes], meanings: tuple[T, ...], spoken: frozenset[str]) ->
         else:
             harmless.add(word)
     return found
+
+
+def _lines_with(plain: bytes, lines: list[bytes], hits: Mapping[bytes, Needs]) -> list[int]:
+    """Return the numbers of the lines in which one of the words stands, or is a part of another."""
+    if not hits:
+        return []
+    starts = list(accumulate((len(line) + 1 for line in lines), initial=0))
+    found: set[int] = set()
+    for hit in hits:
+        at = plain.find(hit)
+        while at >= 0:
+            number = bisect_right(starts, at) - 1
+            found.add(number)
+            at = plain.find(hit, starts[number + 1])
+    return sorted(found)
 
 
 def _may_state(line: bytes, hits: Mapping[bytes, Needs]) -> bool:

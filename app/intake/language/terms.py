@@ -68,7 +68,10 @@ def _candidates(tokens: Sequence[Token], run_on: tuple[str, ...], *, with_typos:
             at = end
         if at < len(token.text):
             split.append(_part(token, at, len(token.text)))
-    matches = [[given[at]] if at in given else _matches(split, at, with_typos=with_typos) for at in range(len(split))]
+    texts = {token.text for token in split}
+    matches = [
+        [given[at]] if at in given else _matches(split, at, texts, with_typos=with_typos) for at in range(len(split))
+    ]
     return _Candidates(split, matches)
 
 
@@ -78,11 +81,11 @@ def _part(token: Token, start: int, end: int) -> Token:
     )
 
 
-def _matches(tokens: Sequence[Token], at: int, *, with_typos: bool) -> list[Match]:
+def _matches(tokens: Sequence[Token], at: int, texts: set[str], *, with_typos: bool) -> list[Match]:
     token = tokens[at]
     if token.kind not in _READABLE:
         return []
-    found = match_at(tokens, at)
+    found = match_at(tokens, at, texts)
     if not found and with_typos and token.kind is TokenKind.WORD:
         found = [Match(entry, (at,), at + 1, guessed=True) for entry in find_typo(token.text)]
     if (
