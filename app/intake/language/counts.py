@@ -259,6 +259,8 @@ def _before(items: Sequence[Item], at: int) -> int | None:
             denied = True  # "none of 7 did not fail" counts, "7 did not fail" does not
             continue
         if _is_count(items, there):
+            if any(one.meaning is T.EXIT_CODE for one in items[max(0, there - 2) : there]):
+                return None  # a process's code
             if denied and item.unit != _WORDED:
                 return None
             return None if item.numbers[0] == 0 and _counts_nothing(items, there, at) else there
