@@ -4,12 +4,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select
 
 from app.domain.alert import Alert, AlertKind
 from app.domain.event import PROVEN, RunOutcome, StoredEvent
 from app.domain.run import Run
-from app.domain.text_form import BODY_READ, TextForm, form_of
+from app.domain.text_form import BODY_ENDS_READ, TextForm, form_of
 from app.domain.unclear import UnclearHistory, UnclearText
 from app.store.alerts import ALERTS
 from app.store.events import EVENTS
@@ -37,6 +37,15 @@ class ReportedText:
     form: TextForm
 
 
+# As much of a log as its form depends on. The space keeps it longer than both ends, so that it has the form of the whole log.
+_ENDS_OF_LOG = case(
+    (func.length(events.c.log) <= 2 * BODY_ENDS_READ, events.c.log),
+    else_=func.substr(events.c.log, 1, BODY_ENDS_READ)
+    + " "
+    + func.substr(events.c.log, func.length(events.c.log) - BODY_ENDS_READ + 1),
+)
+
+
 async def read_unclear_history(tx: ReadTx, job_id: str, event_ids: Iterable[str]) -> UnclearHistory:
     """Return the job's unclear runs since its last proven one. `event_ids`: the events that its open unclear alerts rest on."""
     of_job = runs.c.job_id == job_id
@@ -46,7 +55,7 @@ async def read_unclear_history(tx: ReadTx, job_id: str, event_ids: Iterable[str]
     proven = None if row is None else RUNS.mapping.read(row)
     since = [] if proven is None else [runs.c.ended_at >= proven.ended_at]
     texts = (
-        select(runs, func.substr(events.c.log, 1, BODY_READ).label("body"), events.c.message.label("subject"))
+        select(runs, _ENDS_OF_LOG.label("body"), events.c.message.label("subject"))
         .outerjoin(events, events.c.id == runs.c.event_id)
         .where(of_job, runs.c.outcome == RunOutcome.UNCLEAR, *since)
         .order_by(runs.c.ended_at.desc(), runs.c.run_key.desc())
@@ -76,7 +85,7 @@ async def find_reported_text(tx: WriteTx, event_id: str) -> ReportedText:
     """Return an event with its run, locked until the commit. Raises NotFound."""
     event = await EVENTS.get(tx, event_id, for_change=True)
     row = (await tx.connection.execute(select(runs).where(runs.c.id == event.run_id))).one_or_none()
-    form = form_of(event.message or "", (event.log or "")[:BODY_READ])
+    form = form_of(event.message or "", event.log or "")
     return ReportedText(event, None if row is None else RUNS.mapping.read(row), form)
 
 
@@ -96,7 +105,7 @@ async def find_unclear_texts(tx: ReadTx, job_ids: Iterable[str], form: str) -> l
         .limit(MOST_ANSWERED)
     )
     by_event = {row.event_id: RUNS.mapping.read(row) for row in await tx.connection.execute(unclear)}
-    head = func.substr(events.c.log, 1, BODY_READ).label("log")
+    head = _ENDS_OF_LOG.label("log")
     columns = [head if column is events.c.log else column for column in EVENTS.mapping.columns]
     found: list[ReportedText] = []
     for row in await tx.connection.execute(select(*columns).where(events.c.id.in_(by_event))):

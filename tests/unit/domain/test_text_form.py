@@ -48,10 +48,61 @@ def test_what_changes_each_time_becomes_a_star(text: str, form: str) -> None:
         ("exit code 0", "exit code 2"),
         ("ended, status=1", "ended, status=2"),
         ("rc 4", "rc 8"),
+        ("Rückgabewert 0", "Rückgabewert 2"),
+        ("código 1", "código 2"),
+        ("已完成5/5", "已完成3/5"),
+        ("已完成100%", "已完成97%"),
+        ("退出码1", "退出码2"),
+        ("終了コード1", "終了コード2"),
     ],
 )
 def test_where_the_figure_is_the_answer_it_stays(good: str, bad: str) -> None:
     assert form_of(good).key != form_of(bad).key
+
+
+LINES = "\n".join(f"2026-11-26 02:10:{second} moved crate {second}, {second} kB" for second in range(10, 60))
+
+
+@pytest.mark.parametrize("body", [LINES, LINES * 20, "the vault was visited " * 400], ids=["stars", "long", "words"])
+def test_the_last_line_of_a_long_text_counts(body: str) -> None:
+    """A success that was taught must not hold for a text that ends otherwise."""
+    assert form_of("vault", body + "\nvault sealed").key != form_of("vault", body + "\nvault melted").key
+    assert (
+        form_of("vault", body + "\nvault sealed at 02:11").key == form_of("vault", body + "\nvault sealed at 14:59").key
+    )
+    assert (
+        stars_of(SPACES.sub(" ", body + "\nvault sealed"), form_of("vault", body + "\nvault sealed").body) is not None
+    )
+
+
+@pytest.mark.parametrize("lines", [49, 55, 400])
+def test_a_long_text_with_another_number_of_lines_is_the_same_form(lines: int) -> None:
+    def night(count: int) -> str:
+        return "\n".join(
+            [*(f"crate {number * 7} moved, {number * 31} kB" for number in range(1, count)), "vault sealed"]
+        )
+
+    assert form_of("vault", night(lines)).key == form_of("vault", night(lines + 5)).key
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("夜间任务 2026年11月26日 02时10分 12个", "夜间任务 2026年12月1日 13时7分 9个"),
+        ("報告 11月26日(木) 2時10分", "報告 12月1日(金) 13時7分"),
+        ("vault 26 ноября 2026", "vault 1 декабря 2026"),
+        ("vault 26 listopada 2026", "vault 1 grudnia 2026"),
+        ("vault 26. listopadu 2026", "vault 1. prosince 2026"),
+        ("vault 26 Kasım 2026", "vault 1 Aralık 2026"),  # noqa: RUF001
+        ("vault 30 maj 2026", "vault 1 augusti 2026"),
+        ("Donnerstag, 26. November 2026: vault", "Freitag, 1. Dezember 2026: vault"),
+        ("jeudi 26 novembre 2026", "vendredi 27 novembre 2026"),
+        ("vault on Thursday", "vault on Friday"),
+        ("vault W48 at 2 AM, 1h2m3s", "vault W49 at 11 PM, 2h12m33s"),
+    ],
+)
+def test_another_date_is_the_same_form(one: str, other: str) -> None:
+    assert form_of(one).key == form_of(other).key
 
 
 @pytest.mark.parametrize(
