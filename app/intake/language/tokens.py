@@ -234,7 +234,7 @@ def _quoted(line: str, found: re.Match[str], is_term: IsTerm) -> Iterator[Token]
 
 
 def _mixed(text: str) -> Iterator[Token]:
-    # Windows and VSS give their codes in hexadecimal: `result code 0x80042306`.
+    # Windows and VSS write their codes in hexadecimal: `result code 0x80042306`.
     if re.fullmatch(r"0[xX][0-9a-fA-F]{1,16}", text):
         yield Token(TokenKind.NUMBER, text, (float(int(text, 16)),))
         return
