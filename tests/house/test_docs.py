@@ -15,6 +15,7 @@ from typer.main import get_command
 from app.cli import cli
 from app.core.settings import Settings
 from app.deliver.transports.webhook import sign, signing_secret
+from app.intake.language.words_file import TermMeaning, languages
 from app.intake.parse import WireEvent
 from tests.support import curl, settings_page
 from tests.support.running import Running, serving, wait_until
@@ -97,6 +98,20 @@ def test_a_failing_example_fails_the_test(page: Path):
     """curl exits with 0 on a 4xx answer unless it is run with -f."""
     text = "\n".join(_blocks(page, "sh"))
     assert text.count("curl ") == len(re.findall(r"curl (?:--fail-with-body|-f)", text))
+
+
+def test_the_page_about_languages_explains_each_meaning_and_names_each_language():
+    text = (ROOT / "docs" / "languages.md").read_text(encoding="utf-8")
+    explained = re.findall(r"`(\w+)`", "".join(re.findall(r"^\| (`[^|]+)\|", text, flags=re.MULTILINE)))
+    assert sorted(explained) == sorted(TermMeaning)
+    assert [code for code in languages() if f"`{code}`" not in text and f"`{code}.tsv`" not in text] == []
+
+
+def test_each_page_is_in_the_navigation_of_the_site():
+    nav = (ROOT / "mkdocs.yml").read_text(encoding="utf-8").partition("\nnav:\n")[2]
+    docs = ROOT / "docs"
+    pages = [str(page.relative_to(docs)) for page in sorted(docs.rglob("*.md"))]
+    assert [page for page in pages if f" {page}\n" not in nav] == []
 
 
 def _fail_again(service: Running) -> None:

@@ -10,7 +10,10 @@ NO_WORD_BOUNDARIES = "# no word boundaries"
 
 
 class TermMeaning(StrEnum):
-    """What a term does to the clause that it stands in (the trigger categories of ConText and NegEx, and counts)."""
+    """What a term does to the clause that it stands in (the trigger categories of ConText and NegEx, and counts).
+
+    docs/languages.md explains each.
+    """
 
     FAILED = "failed"
     NOT_DONE = "not_done"
