@@ -1,4 +1,4 @@
-"""The time zone that a person means by a name: of the IANA database, of Windows, an offset, or a city."""
+"""Find the time zone that a person means: by a name of the IANA database or of Windows, an offset, or a city."""
 
 import re
 from difflib import get_close_matches
@@ -7,10 +7,10 @@ from pathlib import Path
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 MAX_LENGTH = 64
-_OF_THE_HOST = frozenset({"localtime", "posixrules", "factory"})  # they mean something else on each host
+_OF_THE_HOST = frozenset({"localtime", "posixrules", "factory"})  # on each host they mean something else
 _OFFSET = re.compile(r"(?:utc|gmt)?_?([+-])([0-9]{1,2})(?::?([0-9]{2}))?")
 _MOST_WEST, _MOST_EAST = -12, 14
-# Abbreviations that mean half a year only, or several zones: none of them is understood, each has places to name instead.
+# Abbreviations that name several zones, or are in use for half of the year only. They are refused, with places to write instead.
 _ABBREVIATED = {
     "bst": ("Europe/London",),
     "cdt": ("America/Chicago",),
@@ -32,7 +32,7 @@ _ABBREVIATED = {
 
 
 def read_time_zone(text: str) -> str:
-    """Return the IANA name of a time zone; raise ValueError with a sentence that helps.
+    """Return the IANA name of a time zone; raise ValueError with a sentence that says what to write instead.
 
     Upper and lower case are equal, and a space is an underscore. `UTC+1` is an offset for the whole year, `Etc/GMT-1`.
     """
@@ -51,8 +51,8 @@ def read_time_zone(text: str) -> str:
     nearest = _nearest(folded)
     suggested = f"Did you mean {' or '.join(nearest)}? " if nearest else ""
     raise ValueError(
-        f"is not a time zone: {text!r}. {suggested}Known are names of the IANA database, such as Europe/Berlin, and those of"
-        " Windows, such as W. Europe Standard Time"
+        f"is not a time zone: {text!r}. {suggested}Use a name of the IANA database, such as Europe/Berlin, a name of"
+        " Windows, such as W. Europe Standard Time, or an offset in whole hours, such as UTC+1"
     )
 
 
@@ -73,8 +73,8 @@ def _fixed(text: str, *, sign: str, hours: int, minutes: int) -> str:
     offset = hours if sign == "+" else -hours
     if minutes or not _MOST_WEST <= offset <= _MOST_EAST:
         raise ValueError(
-            f"is not a time zone: {text!r}. Only whole hours from UTC-12 to UTC+14 can be given as an offset; name a place"
-            " instead, such as Asia/Kolkata"
+            f"is not a time zone: {text!r}. Only whole hours from UTC-12 to UTC+14 can be given as an offset. Use the name of a"
+            " place instead, such as Asia/Kolkata"
         )
     if offset == 0:
         return "Etc/UTC"

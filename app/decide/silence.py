@@ -1,4 +1,7 @@
-"""When an agent counts as silent: its jobs' expectations are asked first, because a weekly backup is quiet for six days. Pure."""
+"""Decide when an agent counts as silent. The expectations of its jobs count first, because a weekly backup reports nothing for six days.
+
+Pure.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -14,8 +17,9 @@ NEW_FOR = timedelta(days=14)  # how long a job without an expectation may just b
 def silent_later(agent: Agent, jobs: Sequence[Job]) -> datetime | None:
     """Return when to ask again about an agent whose limit has passed, or None: it is silent now.
 
-    An agent whose jobs are expected is not silent while none of them has been due since its last report. Its own limit, which an
-    administrator set, holds as it is. So does the rule's, where a new job has no expectation yet: nothing else watches that job.
+    An agent whose jobs have expectations is not silent while none of these jobs has been due since its last report. A limit that an
+    administrator set for the agent applies at once. So does the limit of the rule if a new job has no expectation yet, because
+    nothing else watches that job.
     """
     heard_at = agent.last_heard_at
     if agent.silent_after is not None or heard_at is None:

@@ -1,4 +1,4 @@
-"""Reads when a job runs, as people have it at hand: crontab, `@daily`, systemd's OnCalendar, several of them. Pure.
+"""Read the schedule of a job in the notation that a person has: crontab, `@daily`, systemd's OnCalendar, or several of them. Pure.
 
 All become cron expressions of five fields. Sources: crontab(5) of Debian and cronie, systemd.time(7).
 """
@@ -28,9 +28,9 @@ _NAMED = {
 }
 _PERIOD_INSTEAD = "leave cron out and send period_s, the longest time from run to run in seconds"
 _HINTS = (
-    ("?", "'?' is of Quartz: write * instead"),
-    ("H", "'H' is of Jenkins, which chooses the minute itself: write the minute that it chose"),
-    ("W", "'W' is of Quartz and not supported, except LW: write the days instead"),
+    ("?", "'?' is syntax of Quartz: write * instead"),
+    ("H", "'H' is syntax of Jenkins, which chooses the minute itself: write the minute that it chose"),
+    ("W", "'W' is syntax of Quartz and not supported, except LW: write the days instead"),
 )
 _FIELD = re.compile(
     r"[0-9*,/?#LWH-]+|(?:MON|TUE|WED|THU|FRI|SAT|SUN|JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)[A-Z0-9,#-]*"
@@ -51,7 +51,7 @@ class Schedule:
 
 
 def read_schedule(text: str) -> Schedule:
-    """Return the schedules in a text, separated by `;` or line ends. Raises BadInput with a sentence that helps."""
+    """Return the schedules in a text, separated by `;` or line ends. Raises BadInput, which says what to write instead."""
     lines = [line for line in re.split(r"[;\r\n]+", text) if line.strip()]
     if not lines:
         raise _refused("it is empty")
@@ -101,10 +101,10 @@ def _of_nickname(line: str) -> str:
     if nickname == "@reboot":
         raise _refused(f"@reboot names no time, so a run cannot be missed; {_PERIOD_INSTEAD}")
     if nickname == "@every":
-        raise _refused(f"@every counts from the start of its program; {_PERIOD_INSTEAD}")
+        raise _refused(f"@every names no time of day, because it counts from the start of a program; {_PERIOD_INSTEAD}")
     alike = get_close_matches(nickname[:20], _NAMED, n=1)
     meant = f"did you mean {alike[0]}? " if alike else ""
-    raise _refused(f"{nickname[:40]} is unknown; {meant}Known are {', '.join(sorted(_NAMED))}")
+    raise _refused(f"{nickname[:40]} is unknown; {meant}Supported are {', '.join(sorted(_NAMED))}")
 
 
 def _check(cron: str) -> None:
@@ -115,7 +115,9 @@ def _check(cron: str) -> None:
             hint = "; leave out the seconds in front, and a year at the end"
         elif len(fields) > _FIELDS and all(_FIELD.fullmatch(field) for field in fields[:_FIELDS]):
             hint = "; leave out the command"
-        raise _refused(f"exactly five fields (minute, hour, day, month, weekday), @daily or systemd's OnCalendar{hint}")
+        raise _refused(
+            f"write exactly five fields (minute, hour, day, month, weekday), @daily or systemd's OnCalendar{hint}"
+        )
     try:
         due = next(CronSim(cron, datetime(2026, 1, 1, tzinfo=UTC)), None)
     except CronSimError as wrong:

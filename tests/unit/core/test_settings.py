@@ -22,7 +22,7 @@ from app.core.settings import load_settings
         ("TOCSIN_LOG_FORMAT", "xml", "TOCSIN_LOG_FORMAT: must be text or json"),
         ("TOCSIN_BASE_URL", "tocsin.example", "TOCSIN_BASE_URL: must begin with http:// or https://"),
         ("TOCSIN_ADMIN_EMAIL", "ann", "TOCSIN_ADMIN_EMAIL: must be a mail address, such as ann@example.org"),
-        ("TOCSIN_TIME_ZONE", "Mars", "TOCSIN_TIME_ZONE: is not a time zone: 'Mars'. Known are names of the IANA database, such as Europe/Berlin, and those of Windows, such as W. Europe Standard Time"),
+        ("TOCSIN_TIME_ZONE", "Mars", "TOCSIN_TIME_ZONE: is not a time zone: 'Mars'. Use a name of the IANA database, such as Europe/Berlin, a name of Windows, such as W. Europe Standard Time, or an offset in whole hours, such as UTC+1"),
         ("TOCSIN_MAIL_FROM", "Tocsin", "TOCSIN_MAIL_FROM: must contain a mail address, such as Tocsin <tocsin@example.org>"),
         ("TOCSIN_MAIL_FROM", "", "TOCSIN_MAIL_FROM: must contain a mail address, such as Tocsin <tocsin@example.org>"),
         ("TOCSIN_MAIL_FROM", "a b@c.org", "TOCSIN_MAIL_FROM: must contain a mail address, such as Tocsin <tocsin@example.org>"),
