@@ -56,7 +56,7 @@ def test_a_common_spelling_is_understood(text: str, zone: str) -> None:
             "Did you mean Europe/Amsterdam or Europe/Berlin",
         ),
         ("W. Europe Standart Time", "Did you mean Europe/Berlin"),
-        ("UTC+5:30", "name a place instead, such as Asia/Kolkata"),
+        ("UTC+5:30", "name of a place instead, such as Asia/Kolkata"),
         ("UTC+15", "from UTC-12 to UTC+14"),
         ("Europe", "W. Europe Standard Time"),
         ("localtime", "W. Europe Standard Time"),
