@@ -21,7 +21,6 @@ from app.domain.attempt import Outcome, Sent
 from app.domain.lease import Claim, Leased
 from app.store import outbox
 from app.store.attempts import SentAttempt, settle_sent_and_begin, settle_sent_and_begin_at_once
-from app.store.transactions import WriteTx
 
 _GATHER_S = 0.002  # a commit costs about the same for one attempt as for ten
 _TRIES = 4
@@ -131,7 +130,15 @@ class AttemptWriter:
                 report_sent([attempt.leased for attempt in finished], now)
             else:
                 async with self.context.database.write() as tx:
-                    begun = await _write_in_transaction(tx, finished, sent, begin, now)
+                    # What was sent under a valid lease; everything else is left to `settle`.
+                    settled, begun = await settle_sent_and_begin(tx, sent, begin, now)
+                    others = [attempt for attempt in finished if attempt.leased.claim.message_id not in settled]
+                    leased = [attempt.leased for attempt in finished if attempt.leased.claim.message_id in settled]
+                    tx.after_commit(partial(report_sent, leased, now))
+                    if others:
+                        results = [AttemptResult(attempt.leased.claim, attempt.outcome) for attempt in others]
+                        locked = await outbox.lock(tx, [result.claim.message_id for result in results])
+                        await settle_all(tx, results, locked, now)
         self._sending += len(begun)
         _answer(entries, begun)
 
@@ -140,25 +147,3 @@ def _answer(entries: Sequence[_Entry], begun: Collection[str]) -> None:
     for entry in entries:
         if not entry.may_send.done():
             entry.may_send.set_result(entry.begin is not None and entry.begin.message_id in begun)
-
-
-async def _write_in_transaction(
-    tx: WriteTx,
-    finished: Sequence[FinishedAttempt],
-    sent: Sequence[SentAttempt],
-    begin: Sequence[Claim],
-    now: datetime,
-) -> set[str]:
-    """Write what was sent under a valid lease, and leave everything else to `settle`. Return the messages that may be sent."""
-    settled, begun = await settle_sent_and_begin(tx, sent, begin, now)
-    leased = [attempt.leased for attempt in finished if attempt.leased.claim.message_id in settled]
-    tx.after_commit(partial(report_sent, leased, now))
-    others = [
-        AttemptResult(attempt.leased.claim, attempt.outcome)
-        for attempt in finished
-        if attempt.leased.claim.message_id not in settled
-    ]
-    if others:
-        locked = await outbox.lock(tx, [result.claim.message_id for result in others])
-        await settle_all(tx, others, locked, now)
-    return begun

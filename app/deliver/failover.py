@@ -21,7 +21,11 @@ async def move_on(tx: WriteTx, message: Message, now: datetime, why: str) -> Mes
     recipient = (await recipients_by_id(tx, [message.recipient_id])).get(message.recipient_id)
     if recipient is None or not recipient.transports:
         return None
-    tried = await _tried_addresses(tx, message)
+    tried = {Address(message.transport, message.address)}
+    before = message.moved_from
+    while before is not None and (earlier := await outbox.find_message(tx, before)) is not None:
+        tried.add(Address(earlier.transport, earlier.address))
+        before = earlier.moved_from
     found = next_address(recipient.transports, tried, await outbox.kinds_of_body(tx, message.id))
     if found is None:
         return None
@@ -41,13 +45,3 @@ def next_address(
         if address not in tried and bodies.has(address.transport):
             return place, address
     return None
-
-
-async def _tried_addresses(tx: WriteTx, message: Message) -> set[Address]:
-    """Return the addresses of the message and of all its predecessors."""
-    tried = {Address(message.transport, message.address)}
-    before = message.moved_from
-    while before is not None and (earlier := await outbox.find_message(tx, before)) is not None:
-        tried.add(Address(earlier.transport, earlier.address))
-        before = earlier.moved_from
-    return tried

@@ -135,32 +135,27 @@ async def tick(context: AppContext) -> bool:
     """Move messages that wait for relays that are not fit to the recipients' next transports; True if there may be more."""
     now = context.clock()
     async with context.database.write() as tx:
-        changed = await _move_stranded(tx, now)
+        relays = await stored_relays.all_relays(tx)
+        reasons = {relay.id: unfit(relay, await stored_relays.oldest_for(tx, relay), now) for relay in relays}
+        fit = [relay for relay in relays if reasons[relay.id] is None]
+        if fit:
+            not_fit = [relay.id for relay in relays if reasons[relay.id] is not None]
+            await stored_relays.set_free(tx, not_fit, list(reasons))
+        locked = await outbox.lock(tx, await stored_relays.stranded(tx, fit, _BATCH))
+        changed = []
+        for held in locked.values():
+            message = held.message
+            why = (
+                reasons.get(message.relay_id or "")
+                or "; ".join(sorted(filter(None, reasons.values())))
+                or "no relay sends for it"
+            )
+            after = await move_on(tx, message, now, why)
+            # There is no other transport: not checked again, or it would take a place in every batch.
+            changed.append(after or replace(message, move_on_at=message.give_up_at, why=f"waits: {why}"))
+        await outbox.save(tx, changed)
+        for message in changed:
+            tx.after_commit(partial(report_given_up, message))
         if changed:
             tx.after_commit(lambda: context.wakeups.wake("messages"))
-    return changed >= _BATCH
-
-
-async def _move_stranded(tx: WriteTx, now: datetime) -> int:
-    relays = await stored_relays.all_relays(tx)
-    reasons = {relay.id: unfit(relay, await stored_relays.oldest_for(tx, relay), now) for relay in relays}
-    fit = [relay for relay in relays if reasons[relay.id] is None]
-    if fit:
-        not_fit = [relay.id for relay in relays if reasons[relay.id] is not None]
-        await stored_relays.set_free(tx, not_fit, list(reasons))
-    locked = await outbox.lock(tx, await stored_relays.stranded(tx, fit, _BATCH))
-    changed = []
-    for held in locked.values():
-        message = held.message
-        why = (
-            reasons.get(message.relay_id or "")
-            or "; ".join(sorted(filter(None, reasons.values())))
-            or "no relay sends for it"
-        )
-        after = await move_on(tx, message, now, why)
-        # There is no other transport: not checked again, or it would take a place in every batch.
-        changed.append(after or replace(message, move_on_at=message.give_up_at, why=f"waits: {why}"))
-    await outbox.save(tx, changed)
-    for message in changed:
-        tx.after_commit(partial(report_given_up, message))
-    return len(changed)
+    return len(changed) >= _BATCH

@@ -115,18 +115,6 @@ class WebhookTransport:
         await self._pool.aclose()
 
     async def _exchange(self, url: httpx.URL, parcel: Parcel, progress: _Progress) -> Outcome:
-        request = self._pool.stream(
-            "POST",
-            httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
-            headers=[(b"host", url.netloc), *self._headers(parcel)],
-            content=parcel.body,
-            extensions={"trace": progress.note, "timeout": {"connect": self._timeout_s}},
-        )
-        async with request as response:
-            words = evidence(await _read_start(response, within_s=self._timeout_s / 3))
-            return self._judge(response.status, {name.lower(): value for name, value in response.headers}, words)
-
-    def _headers(self, parcel: Parcel) -> list[tuple[bytes, bytes]]:
         timestamp = int(self._clock().timestamp())
         message_id = parcel.message_id or parcel.id
         signature = sign(signing_secret(self._server_secret, parcel.recipient_id), message_id, timestamp, parcel.body)
@@ -137,7 +125,16 @@ class WebhookTransport:
             "webhook-timestamp": str(timestamp),
             "webhook-signature": signature,
         }
-        return [(name.encode(), value.encode()) for name, value in headers.items()]
+        request = self._pool.stream(
+            "POST",
+            httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+            headers=[(b"host", url.netloc), *((name.encode(), value.encode()) for name, value in headers.items())],
+            content=parcel.body,
+            extensions={"trace": progress.note, "timeout": {"connect": self._timeout_s}},
+        )
+        async with request as response:
+            words = evidence(await _read_start(response, within_s=self._timeout_s / 3))
+            return self._judge(response.status, {name.lower(): value for name, value in response.headers}, words)
 
     def _judge(self, status: int, headers: Mapping[bytes, bytes], words: str) -> Outcome:
         code = str(status)
