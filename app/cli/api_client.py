@@ -34,7 +34,11 @@ class ApiClient:
                 f"no service answers at {where} ({cause}); start it with `make run` or `tocsin serve`"
             ) from cause
         if answer.is_error:
-            raise TocsinError(f"{method} {path}: {answer.status_code} {_detail_of(answer)}")
+            try:
+                detail = answer.json()["detail"]
+            except (ValueError, KeyError, TypeError):
+                detail = answer.reason_phrase
+            raise TocsinError(f"{method} {path}: {answer.status_code} {detail}")
         return answer.json() if answer.content else None
 
     def items(self, path: str, **filters: str) -> list[dict[str, Any]]:
@@ -66,10 +70,3 @@ def wait_for(what: str, look: Callable[[], T | None], patience_s: float = _PATIE
         if time.monotonic() > end:
             raise TocsinError(f"{what} did not appear within {patience_s:g} s; `tocsin doctor` may show the reason")
         time.sleep(_POLL_S)
-
-
-def _detail_of(answer: httpx.Response) -> str:
-    try:
-        return str(answer.json()["detail"])
-    except (ValueError, KeyError, TypeError):
-        return answer.reason_phrase

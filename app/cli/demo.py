@@ -26,7 +26,9 @@ Wait = Annotated[bool, typer.Option(help="Whether to wait for the missed run, ab
 def demo(url: Url = None, *, wait: Wait = True) -> None:
     """Show 14 days of a small fleet, with a failure, a series of warnings, a recovery and a missed run."""
     settings = load_settings()
-    with connect(url or _local_url(settings), _admin_key(settings)) as client:
+    host = "127.0.0.1" if settings.host in _ALL_ADDRESSES else settings.host
+    local_url = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
+    with connect(url or local_url, _admin_key(settings)) as client:
         Demo(client, settings).play(wait=wait)
 
 
@@ -50,7 +52,10 @@ class Demo:
             self._await_mails()  # a recovery is only sent to recipients of the failure
             self._report(CEDAR, [demo_fleet.recovery(datetime.now(UTC))])
             wait_for("the recovery", lambda: not self._alerts_of(RECOVERS))
-            self._send_summary()
+            schedules = [s for s in self._client.items("/v1/summary-schedules") if s["customer_id"] is None]
+            if schedules:
+                self._client.call("POST", f"/v1/summary-schedules/{schedules[0]['id']}:send-now")
+                self._await_mails()
             self._show_mails()
             typer.echo(
                 f"The recovery of {RECOVERS.name} is mailed five minutes after its failure: mails of one group are at least that far apart."
@@ -63,23 +68,24 @@ class Demo:
                 self._await_mails()
                 self._show_mails()
         finally:
-            self._tidy_up()
+            if MISSED in self._jobs:
+                expectation = {"cron": MISSED.cron, "grace_s": 3600}
+                self._client.call("PATCH", f"/v1/jobs/{self._jobs[MISSED]}", json={"expectation": expectation})
+            for key in self._keys.values():
+                self._client.call("DELETE", f"/v1/keys/{key['id']}")
 
     def _report_nights(self) -> None:
         events_by_customer = demo_fleet.nights(self._began)
         for customer, events in events_by_customer.items():
-            owner = self._customer(customer)
-            body = {"kind": "enrol", "name": f"demo of {customer}", "customer_id": owner}
+            known = self._client.items("/v1/customers", name=customer)
+            owner = known[0] if known else self._client.call("POST", "/v1/customers", json={"name": customer})
+            body = {"kind": "enrol", "name": f"demo of {customer}", "customer_id": owner["id"]}
             self._keys[customer] = self._client.call("POST", "/v1/keys", json=body)
             self._report(customer, events)
         total, agents = sum(map(len, events_by_customer.values())), len({(job.customer, job.agent) for job in FLEET})
         typer.echo(
             f"{agents} agents reported {total} runs of {len(FLEET)} jobs at {len(events_by_customer)} customers."
         )
-
-    def _customer(self, name: str) -> str:
-        known = self._client.items("/v1/customers", name=name)
-        return str((known[0] if known else self._client.call("POST", "/v1/customers", json={"name": name}))["id"])
 
     def _report(self, customer: str, events: list[dict[str, Any]]) -> None:
         self._client.call("POST", "/v1/events", key=self._keys[customer]["key"], json=events)
@@ -124,12 +130,6 @@ class Demo:
 
         wait_for("the end of the sending", are_settled)
 
-    def _send_summary(self) -> None:
-        schedules = [s for s in self._client.items("/v1/summary-schedules") if s["customer_id"] is None]
-        if schedules:
-            self._client.call("POST", f"/v1/summary-schedules/{schedules[0]['id']}:send-now")
-            self._await_mails()
-
     def _show_mails(self) -> None:
         for message in reversed(self._messages()):
             if message["id"] in self._shown:
@@ -143,18 +143,6 @@ class Demo:
                 else f"{message['address']}: {result}"
             )
             typer.echo(f"Mail {message['state']}: {message['subject']}\n    {where}")
-
-    def _tidy_up(self) -> None:
-        if MISSED in self._jobs:
-            expectation = {"cron": MISSED.cron, "grace_s": 3600}
-            self._client.call("PATCH", f"/v1/jobs/{self._jobs[MISSED]}", json={"expectation": expectation})
-        for key in self._keys.values():
-            self._client.call("DELETE", f"/v1/keys/{key['id']}")
-
-
-def _local_url(settings: Settings) -> str:
-    host = "127.0.0.1" if settings.host in _ALL_ADDRESSES else settings.host
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
 
 
 def _admin_key(settings: Settings) -> str:

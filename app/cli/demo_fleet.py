@@ -84,9 +84,12 @@ Fatal: unable to save snapshot: repository is locked by another process
 def nights(now: datetime) -> dict[str, list[dict[str, Any]]]:
     """Return each customer's events of the last 14 nights: all good except for the newest night and a few old failures and warnings."""
     events: dict[str, list[dict[str, Any]]] = {}
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     for job in FLEET:
+        starts = [midnight - timedelta(days=day) + job.start for day in range(NIGHTS + 2)]
+        ended_by_now = [started for started in starts if started < now - timedelta(hours=3)]
         chance = random.Random(f"{job.agent}/{job.name}")  # noqa: S311  (an invented night, not a secret)
-        for ago, started in enumerate(_starts(job, now)):
+        for ago, started in enumerate(ended_by_now[:NIGHTS]):
             outcome = _outcome_of(job, ago, chance)
             if outcome is not None:
                 ended = now if ago == 0 and job in (FAILS, RECOVERS) else None
@@ -97,13 +100,6 @@ def nights(now: datetime) -> dict[str, list[dict[str, Any]]]:
 def recovery(now: datetime) -> dict[str, Any]:
     """Return the successful second try of the job that has just failed."""
     return _event(RECOVERS, now, "success", random.Random("again"), ended=now)  # noqa: S311
-
-
-def _starts(job: DemoJob, now: datetime) -> list[datetime]:
-    """Return the job's starts, the newest first; the newest run has ended by now."""
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    every = [midnight - timedelta(days=day) + job.start for day in range(NIGHTS + 2)]
-    return [started for started in every if started < now - timedelta(hours=3)][:NIGHTS]
 
 
 def _outcome_of(job: DemoJob, ago: int, chance: random.Random) -> str | None:
@@ -127,6 +123,10 @@ def _event(
     duration = 40 + job.gib * chance.uniform(14, 19)
     at = ended or started + timedelta(seconds=duration)
     failed = outcome == "failure"
+    if failed:
+        message = FAILURE if job is FAILS else "connection to the storage was lost"
+    else:
+        message = "37 files could not be read" if outcome == "warning" else f"{job.activity} completed"
     event = {
         "key": f"demo/{job.agent}/{job.name}/{at.isoformat()}",
         "agent": job.agent,
@@ -135,7 +135,7 @@ def _event(
         "phase": "finished",
         "outcome": outcome,
         "occurred_at": at.isoformat(),
-        "message": _message(job, outcome),
+        "message": message,
         "metrics": {
             "bytes_processed": int(size * (0.4 if failed else 1)),
             "bytes_stored": int(size * (0 if failed else 0.06)),
@@ -148,9 +148,3 @@ def _event(
     if failed and job is FAILS:
         event["log"] = LOG.format(locked=f"{at - timedelta(hours=9, minutes=12):%Y-%m-%d %H:%M:%S}")
     return event
-
-
-def _message(job: DemoJob, outcome: str) -> str:
-    if outcome == "failure":
-        return FAILURE if job is FAILS else "connection to the storage was lost"
-    return "37 files could not be read" if outcome == "warning" else f"{job.activity} completed"

@@ -26,7 +26,7 @@ def doctor() -> None:
     except TocsinError as cause:
         typer.echo(f"! {describe(cause)}")
         sys.exit(1)
-    wrong = [*_setup(settings, found), *_transports(found), *_tries(found), *_trouble(found), *waits]
+    wrong = [*_setup(settings, found), *_transports(found), *_trouble(found), *waits]
     for line in wrong:
         typer.echo(f"! {line}")
     for line in _notes(settings, found):
@@ -74,13 +74,10 @@ def _transports(found: Checkup) -> Iterator[str]:
             yield f"The transport {kind} was never tested: {how}."
         elif last.outcome != "sent":
             yield f"The last test of {kind} ({last.at:%Y-%m-%d %H:%M} UTC) failed: {last.code} {last.text}. Test again: {how}."
-
-
-def _tries(found: Checkup) -> Iterator[str]:
-    for kind, last in sorted(found.last_attempts.items()):
+    for kind, last_attempt in sorted(found.last_attempts.items()):
         queue = found.waiting.get(kind)
-        if queue is not None and last.outcome != "sent":
-            yield f"The last attempt over {kind} ({last.ended_at:%Y-%m-%d %H:%M} UTC) ended {last.outcome}: {last.code} {last.text}. {queue.messages} message(s) wait for it."
+        if queue is not None and last_attempt.outcome != "sent":
+            yield f"The last attempt over {kind} ({last_attempt.ended_at:%Y-%m-%d %H:%M} UTC) ended {last_attempt.outcome}: {last_attempt.code} {last_attempt.text}. {queue.messages} message(s) wait for it."
 
 
 def _trouble(found: Checkup) -> Iterator[str]:
