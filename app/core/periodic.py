@@ -43,7 +43,11 @@ async def keep_ticking(
         try:
             more = await tick()
         except Exception as error:  # noqa: BLE001  (an error boundary)
-            _log_failure(name, error, pause)
+            metrics.TICK_FAILURES.labels(name).inc()
+            if isinstance(error, Unavailable):  # in one line: eight ticks would fill the log with the same traceback
+                log.warning("tick failed, it is tried again", tick=name, after_s=pause, cause=error.detail)
+            else:
+                log.error("tick failed, it is tried again", tick=name, after_s=pause, exc_info=error)
             await first_of(stopping, timeout=pause)
             pause = min(pause * 2, LONGEST_PAUSE_S)
             continue
@@ -54,15 +58,6 @@ async def keep_ticking(
             await first_of(stopping, timeout=every)
         else:
             await first_of(stopping, wake, timeout=every)
-
-
-def _log_failure(name: str, error: Exception, pause: float) -> None:
-    """Log a failed tick; in one line if the database is away, for eight ticks would fill the log with the same traceback."""
-    metrics.TICK_FAILURES.labels(name).inc()
-    if isinstance(error, Unavailable):
-        log.warning("tick failed, it is tried again", tick=name, after_s=pause, cause=error.detail)
-    else:
-        log.error("tick failed, it is tried again", tick=name, after_s=pause, exc_info=error)
 
 
 async def first_of(*events: asyncio.Event, timeout: float) -> None:  # noqa: ASYNC109  (a pause, not a limit on work)

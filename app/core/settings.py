@@ -210,7 +210,15 @@ def load_settings(**arguments: Any) -> Settings:  # noqa: ANN401
         settings = Settings(**arguments)
     except ValidationError as wrong:
         raise BadSettings("; ".join(_describe(dict(e)) for e in wrong.errors(include_input=False))) from None
-    _check(settings)
+    if settings.database_url is not None:
+        check_database(settings.database)
+    check_mail(
+        _plain(settings.smtp_url),
+        _plain(settings.smtp_oauth_token),
+        settings.smtp_oauth_token_file,
+        settings.smtp_ca_file,
+    )
+    check_sender(settings.mail_from)
     return settings
 
 
@@ -219,13 +227,11 @@ def _describe(error: dict[str, Any]) -> str:
     field = Settings.model_fields.get(name)
     rules = field.metadata if field is not None else []
     words = describe_error(error["type"], error.get("ctx", {}), error["msg"], name, rules)
-    return f"{_variable_of(name)}: {words}"
-
-
-def _variable_of(name: str) -> str:
-    """Return the variable that was set; for a secret in a file it is the one with `_FILE`."""
-    own, file, environment = f"TOCSIN_{name.upper()}", f"TOCSIN_{name.upper()}_FILE", _environment()
-    return file if name in _WITH_FILE and file in environment and own not in environment else own
+    variable, file = f"TOCSIN_{name.upper()}", f"TOCSIN_{name.upper()}_FILE"
+    environment = _environment()
+    if name in _WITH_FILE and file in environment and variable not in environment:
+        variable = file  # the one that was set
+    return f"{variable}: {words}"
 
 
 def _environment() -> dict[str, str]:
@@ -259,18 +265,6 @@ def _read_config() -> dict[str, Any]:
             f"TOCSIN_CONFIG: {path}: there is no setting {', '.join(unknown)}; names in it are lower-case and without TOCSIN_"
         )
     return found
-
-
-def _check(settings: Settings) -> None:
-    if settings.database_url is not None:
-        check_database(settings.database)
-    check_mail(
-        _plain(settings.smtp_url),
-        _plain(settings.smtp_oauth_token),
-        settings.smtp_oauth_token_file,
-        settings.smtp_ca_file,
-    )
-    check_sender(settings.mail_from)
 
 
 def _plain(secret: SecretStr | None) -> str | None:

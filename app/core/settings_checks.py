@@ -61,7 +61,12 @@ def check_mail(url: str | None, token: str | None, token_file: Path | None, ca_f
     """Raise BadSettings for settings with which no mail can be sent: otherwise events would be accepted, and no alert would ever be sent."""
     auth = None if url is None else read_smtp_url(url).auth
     if token_file is not None:
-        _check_readable(token_file, "TOCSIN_SMTP_OAUTH_TOKEN_FILE")
+        try:
+            token_file.read_text(encoding="utf-8")
+        except OSError as cause:
+            raise BadSettings(f"TOCSIN_SMTP_OAUTH_TOKEN_FILE: cannot read {token_file}: {cause.strerror}") from cause
+        except UnicodeDecodeError as cause:
+            raise BadSettings(f"TOCSIN_SMTP_OAUTH_TOKEN_FILE: {token_file} is not text in UTF-8") from cause
     elif auth is Auth.XOAUTH2 and not token:
         raise BadSettings("TOCSIN_SMTP_OAUTH_TOKEN: auth=xoauth2 needs a token, or TOCSIN_SMTP_OAUTH_TOKEN_FILE")
     if ca_file is not None:
@@ -86,15 +91,6 @@ def _is_mail_address(text: str) -> bool:
     except (idna.IDNAError, HeaderParseError, ValueError):
         return False
     return _MAIL.fullmatch(text) is not None
-
-
-def _check_readable(path: Path, name: str) -> None:
-    try:
-        path.read_text(encoding="utf-8")
-    except OSError as cause:
-        raise BadSettings(f"{name}: cannot read {path}: {cause.strerror}") from cause
-    except UnicodeDecodeError as cause:
-        raise BadSettings(f"{name}: {path} is not text in UTF-8") from cause
 
 
 def describe_error(

@@ -63,14 +63,22 @@ def read_smtp_url(text: str) -> SmtpServer:
         raise BadSettings(_SHAPE)
     if set(parameters) - {"tls", "auth"} or url.query.count("=") != len(parameters):
         raise BadSettings(f"{_NAME}: the only parameters are tls and auth, each once")
-    tls = _choose_tls(parameters.get("tls"), port, url.hostname)
+    tls = _USUAL_TLS.get(port or 0, Tls.NONE if is_loopback(url.hostname) else Tls.STARTTLS)
+    try:
+        tls = Tls(parameters.get("tls", tls))
+    except ValueError:
+        raise BadSettings(f"{_NAME}: tls is starttls, tls or none") from None
+    try:
+        auth = Auth(parameters["auth"]) if "auth" in parameters else None
+    except ValueError:
+        raise BadSettings(f"{_NAME}: auth is plain, login or xoauth2") from None
     server = SmtpServer(
         host=url.hostname,
         port=port or _USUAL_PORT[tls],
         tls=tls,
         user=_decode(url.username),
         password=_decode(url.password),
-        auth=_choose_auth(parameters.get("auth")),
+        auth=auth,
     )
     _check_login(server, url)
     return server
@@ -86,24 +94,6 @@ def is_loopback(host: str) -> bool:
 
 def _decode(part: str | None) -> str | None:
     return unquote(part) if part else None
-
-
-def _choose_tls(text: str | None, port: int | None, host: str) -> Tls:
-    if text is None:
-        return _USUAL_TLS.get(port or 0, Tls.NONE if is_loopback(host) else Tls.STARTTLS)
-    try:
-        return Tls(text)
-    except ValueError:
-        raise BadSettings(f"{_NAME}: tls is starttls, tls or none") from None
-
-
-def _choose_auth(text: str | None) -> Auth | None:
-    if text is None:
-        return None
-    try:
-        return Auth(text)
-    except ValueError:
-        raise BadSettings(f"{_NAME}: auth is plain, login or xoauth2") from None
 
 
 def _check_login(server: SmtpServer, url: SplitResult) -> None:
