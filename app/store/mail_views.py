@@ -95,7 +95,9 @@ def _alert_view(notice: Notice, row: Row[Any], evidence: Row[Any] | None, thread
     """Return the view of one notice. `evidence` is the event that the alert rests on, unless it was deleted."""
     expected_at: datetime | None = None
     metrics: dict[str, float] = {}
+    reading: object = None  # the words and the rule by which the text was read, if it was read from words
     if evidence is not None:
+        reading = (evidence.extra or {}).get(READING)
         if row.kind == AlertKind.MISSED:
             expected_at = evidence.occurred_at
         metrics = dict(evidence.metrics or {})
@@ -122,13 +124,7 @@ def _alert_view(notice: Notice, row: Row[Any], evidence: Row[Any] | None, thread
         run_id=None if evidence is None else evidence.run_id,
         thread_id=thread_id,
         log_head=evidence.head if evidence is not None and row.kind == AlertKind.UNCLEAR else None,
-        reading=None if evidence is None else _reading(evidence.extra),
+        reading={name: str(text) for name, text in reading.items()} if isinstance(reading, Mapping) else None,
         habit=None if evidence is None or expected_at is None else (evidence.extra or {}).get(HABIT),
         notice_due_at=notice.due_at,
     )
-
-
-def _reading(extra: Mapping[str, object] | None) -> Mapping[str, str] | None:
-    """Return the words and the rule by which the text was read; None if it was not read from words."""
-    reading = (extra or {}).get(READING)
-    return {name: str(text) for name, text in reading.items()} if isinstance(reading, Mapping) else None

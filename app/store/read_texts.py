@@ -46,13 +46,10 @@ async def newest_read_texts(tx: ReadTx, customer_id: str | None) -> list[ReadTex
         ReadText(
             row.id,
             row.customer_id,
-            ToolText(row.message or "", _sender(row.labels), row.body or ""),
+            ToolText(row.message or "", labels.get("sender") or labels.get("tool") or "", row.body or ""),
             None if row.outcome is None else RunOutcome(row.outcome),
             row.job,
         )
         for row in await tx.connection.execute(query)
+        for labels in [row.labels or {}]
     ]
-
-
-def _sender(labels: dict[str, str] | None) -> str:
-    return (labels or {}).get("sender") or (labels or {}).get("tool") or ""

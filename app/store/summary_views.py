@@ -74,6 +74,12 @@ async def read_summary_view(
     if customer_id is not None:
         undelivered = undelivered.where(messages.c.customer_id == customer_id)
         set_aside = set_aside.where(events.c.customer_id == customer_id)
+    unclear = runs.c.outcome == RunOutcome.UNCLEAR, _IS_TROUBLE, runs.c.id >= first_id_at("run", start)
+    unclear_runs = (
+        joined_jobs(func.count())
+        .join(runs, runs.c.job_id == jobs.c.id)
+        .where(scope.matches, *unclear, runs.c.ended_at >= start, runs.c.ended_at < end)
+    )
     return SummaryView(
         schedule=schedule.name,
         number=number,
@@ -95,7 +101,7 @@ async def read_summary_view(
         undelivered=await tx.connection.scalar(undelivered) or 0,
         set_aside=await tx.connection.scalar(set_aside) or 0,
         totals=await _totals(tx, scope),
-        unclear_runs=await tx.connection.scalar(_unclear_runs(scope)) or 0,
+        unclear_runs=await tx.connection.scalar(unclear_runs) or 0,
         unclear_texts=await _unclear_texts(tx, scope),
         runs=await _period_runs(tx, scope) if scope.is_long else None,
         sections=await _sections(tx, scope, counts, await current_silences(tx, end)),
@@ -121,13 +127,6 @@ async def _unclear_texts(tx: ReadTx, scope: SummaryScope) -> int:
         waiting = waiting.where(was_open, alerts.c.kind == AlertKind.UNCLEAR, alerts.c.opened_at <= scope.end)
         count += await tx.connection.scalar(waiting.where(scope.matches)) or 0
     return count
-
-
-def _unclear_runs(scope: SummaryScope) -> Select[Any]:
-    """Return the query that counts the runs of the period that ended with the outcome `unclear`."""
-    unclear = runs.c.outcome == RunOutcome.UNCLEAR, _IS_TROUBLE, runs.c.id >= first_id_at("run", scope.start)
-    ended = runs.c.ended_at >= scope.start, runs.c.ended_at < scope.end
-    return joined_jobs(func.count()).join(runs, runs.c.job_id == jobs.c.id).where(scope.matches, *unclear, *ended)
 
 
 async def _period_runs(tx: ReadTx, scope: SummaryScope) -> PeriodRuns:

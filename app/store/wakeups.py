@@ -61,24 +61,15 @@ async def _exchange(wakeups: Wakeups, dsn: str, waiting: asyncio.Queue[str]) -> 
     try:
         await connection.add_listener(CHANNEL, on_notify)
         while not connection.is_closed():
-            stages = await _next_wakeups(waiting)
-            if not stages:
-                await connection.execute(
-                    "SELECT 1", timeout=ALIVE_S
-                )  # only this shows a listener that its connection is dead
+            stages: set[str] = set()
+            try:
+                stages.add(await asyncio.wait_for(waiting.get(), ALIVE_S))
+            except TimeoutError:  # only a statement shows a listener that its connection is dead
+                await connection.execute("SELECT 1", timeout=ALIVE_S)
+            while not waiting.empty():
+                stages.add(waiting.get_nowait())
             for stage in stages:
                 await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, stage, timeout=ALIVE_S)
             await asyncio.sleep(PAUSE_S)
     finally:
         await connection.close(timeout=1)
-
-
-async def _next_wakeups(waiting: asyncio.Queue[str]) -> set[str]:
-    """Return the stages to wake since the last call, each once; empty if there was none for a while."""
-    try:
-        stages = {await asyncio.wait_for(waiting.get(), ALIVE_S)}
-    except TimeoutError:
-        return set()
-    while not waiting.empty():
-        stages.add(waiting.get_nowait())
-    return stages
