@@ -163,7 +163,8 @@ SECURITY: list[dict[str, list[str]]] = [{"key": []}, {"key_header": []}]
 async def caller_of(request: Request, kinds: frozenset[KeyKind]) -> Caller:
     """Return the request's caller if its key is of one of these kinds. Raises NotAllowed, WrongScope."""
     authenticator: KeyAuthenticator = request.app.state.authenticator
-    return await authenticator.admit_as(_key_in(request), kinds)
+    key = key_in(request.headers.get("authorization", ""), request.headers.get("x-tocsin-key", ""))
+    return await authenticator.admit_as(key, kinds)
 
 
 def need(*kinds: KeyKind) -> Callable[..., Awaitable[Caller]]:
@@ -178,10 +179,6 @@ def need(*kinds: KeyKind) -> Callable[..., Awaitable[Caller]]:
         return await caller_of(request, wanted)
 
     return dependency
-
-
-def _key_in(request: Request) -> str:
-    return key_in(request.headers.get("authorization", ""), request.headers.get("x-tocsin-key", ""))
 
 
 def key_in(authorization: str, header: str) -> str:

@@ -102,6 +102,9 @@ async def _checks(context: AppContext, stopped: StoppedWorker | None) -> list[Ch
         return [Check(name="database", status="failed", detail="the database does not answer; the log has the reason")]
     now = context.clock()
     is_current = found.at_revision == found.newest_revision
+    served = {transport for worker in found.workers for transport in worker.transports}
+    kinds = sorted(served | {queue.transport for queue in found.waiting} | set(found.dead))
+    patience = timedelta(minutes=context.settings.failover_after_min)
     return [
         Check(name="database", status="ok", detail="answers"),
         Check(
@@ -113,7 +116,7 @@ async def _checks(context: AppContext, stopped: StoppedWorker | None) -> list[Ch
         ),
         _worker(found.workers, now, stopped),
         _composing(found.overdue_notices, now),
-        *_transports(context, found, now),
+        *(_transport(kind, kind in served, found, now, patience) for kind in kinds),
     ]
 
 
@@ -155,14 +158,6 @@ def _composing(late: OverdueNotices, now: datetime) -> Check:
 def _format_age(age: timedelta) -> str:
     seconds = age.total_seconds()
     return f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.0f} min"  # noqa: PLR2004  (a minute)
-
-
-def _transports(context: AppContext, found: _Findings, now: datetime) -> list[Check]:
-    """Check each transport that a worker serves or that messages wait for."""
-    served = {transport for worker in found.workers for transport in worker.transports}
-    kinds = sorted(served | {queue.transport for queue in found.waiting} | set(found.dead))
-    patience = timedelta(minutes=context.settings.failover_after_min)
-    return [_transport(kind, kind in served, found, now, patience) for kind in kinds]
 
 
 def _transport(kind: str, is_served: bool, found: _Findings, now: datetime, patience: timedelta) -> Check:  # noqa: FBT001

@@ -24,7 +24,6 @@ from app.domain.key import KeyKind
 from app.http.auth import Caller, KeyAuthenticator
 from app.intake.accept import THREAD_THRESHOLD, Intake
 from app.intake.dialects import mail
-from app.intake.dialects.mails.received import ReceivedMail
 from app.intake.dialects.tool_request import ToolRequest
 from app.intake.sanitize import replace_unstorable, truncate_middle
 from app.store.ignored_mails import add_ignored_mail
@@ -93,21 +92,18 @@ class MailIn:
             if is_large
             else mail.find_no_report(request, rules)
         )
-        if found is not None:
-            await self._put_away(customer_id, *found)
+        if found is not None:  # it reports nothing: kept where administrators see it
+            received, reason = found
+            texts, _ = replace_unstorable([received.sender, received.subject, received.text])
+            sender, subject, text = texts
+            kept = truncate_middle(text, TEXT_KEPT)
+            ignored = IgnoredMail(new_id("ign"), customer_id, self._context.clock(), sender, subject, reason, kept)
+            async with self._context.database.write() as tx:
+                await add_ignored_mail(tx, ignored)
             return
         await self._intake.accept_tool_request_with_body(
             mail.TOOL, partial(mail.read, rules=rules), request, caller.sender
         )
-
-    async def _put_away(self, customer_id: str, received: ReceivedMail, reason: str) -> None:
-        """Keep a mail that reports nothing where administrators see it."""
-        texts, _ = replace_unstorable([received.sender, received.subject, received.text])
-        sender, subject, text = texts
-        kept = truncate_middle(text, TEXT_KEPT)
-        ignored = IgnoredMail(new_id("ign"), customer_id, self._context.clock(), sender, subject, reason, kept)
-        async with self._context.database.write() as tx:
-            await add_ignored_mail(tx, ignored)
 
     async def _caller(self, address: str) -> Caller:
         """Return the holder of the key in an address. Some mail servers lower-case addresses; a key in the form of a UUID survives that."""

@@ -33,7 +33,14 @@ ALIVE = timedelta(seconds=60)
 )
 async def get_metrics(request: Request) -> Response:
     """Return all metrics in Prometheus's text format."""
-    found = await _cached_families(request)
+    state, clock = request.app.state, asyncio.get_running_loop().time
+    cached: _CachedFamilies | None = getattr(state, "metrics_kept", None)
+    if cached is None:
+        cached = state.metrics_kept = _CachedFamilies([], at=-KEPT_S)
+    async with cached.lock:
+        if clock() - cached.at >= KEPT_S:
+            cached.families, cached.at = await _read_families(state.context), clock()
+        found = cached.families
     registry = CollectorRegistry()
     registry.register(_FamilyCollector(found))
     return Response(generate_latest(metrics.HTTP) + generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
@@ -54,17 +61,6 @@ class _FamilyCollector(Collector):
 
     def collect(self) -> Iterable[Metric]:
         return self._families
-
-
-async def _cached_families(request: Request) -> list[Metric]:
-    state, clock = request.app.state, asyncio.get_running_loop().time
-    cached: _CachedFamilies | None = getattr(state, "metrics_kept", None)
-    if cached is None:
-        cached = state.metrics_kept = _CachedFamilies([], at=-KEPT_S)
-    async with cached.lock:
-        if clock() - cached.at >= KEPT_S:
-            cached.families, cached.at = await _read_families(state.context), clock()
-        return cached.families
 
 
 async def _read_families(context: AppContext) -> list[Metric]:

@@ -29,7 +29,17 @@ class Paged(BaseModel):
 
     def window(self, prefix: str) -> Window:
         """Return the page that is wanted of a list whose ids begin with `prefix`. Raises BadInput for another list's cursor."""
-        return Window(self.limit, None if self.cursor is None else _id_in(self.cursor, prefix))
+        if self.cursor is None:
+            return Window(self.limit, None)
+        padded = self.cursor + "=" * (-len(self.cursor) % 4)
+        try:
+            after = base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii")
+        except (binascii.Error, ValueError):
+            after = ""
+        # A cursor of another list would skip items, or show all of them again, and nobody would notice.
+        if _ID.fullmatch(after) is None or not after.startswith(f"{prefix}_"):
+            raise BadInput("this cursor is not of this list; begin without one", code="bad_cursor", field="cursor")
+        return Window(self.limit, after)
 
 
 class PagedByTime(Paged):
@@ -62,14 +72,3 @@ class PageOut(BaseModel, Generic[T]):
 def cursor_of(last_id: str | None) -> str | None:
     """Return the cursor that continues a list after an id; None where the list ends."""
     return None if last_id is None else base64.urlsafe_b64encode(last_id.encode()).decode().rstrip("=")
-
-
-def _id_in(cursor: str, noun: str) -> str:
-    """Return the id. A cursor of another list would skip items, or show all of them again, and nobody would notice."""
-    try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode("ascii")
-    except (binascii.Error, ValueError):
-        text = ""
-    if _ID.fullmatch(text) is None or not text.startswith(f"{noun}_"):
-        raise BadInput("this cursor is not of this list; begin without one", code="bad_cursor", field="cursor")
-    return text

@@ -59,7 +59,11 @@ def response_for(error: Exception) -> Response:
             code = _HTTP_CODES.get(error.status_code, "refused")
             return problem(error.status_code, code, str(error.detail), headers=error.headers)
         case RequestValidationError():
-            return _invalid(error)
+            errors = [_field_error(found) for found in error.errors()]
+            first = errors[0]
+            if first["code"] == "malformed_body":
+                return problem(400, "malformed_body", str(first["detail"]))
+            return problem(422, "bad_input", str(first["detail"]), field=first["field"], errors=errors)
         case _:
             return problem(500, "defect", "something went wrong on our side; the log has the cause")
 
@@ -99,14 +103,6 @@ def _headers_for(error: TocsinError) -> dict[str, str]:
     if isinstance(error, WrongType):
         return {"Accept-Encoding": "gzip, zstd"}  # RFC 9110, section 15.5.16
     return {}
-
-
-def _invalid(error: RequestValidationError) -> Response:
-    errors = [_field_error(found) for found in error.errors()]
-    first = errors[0]
-    if first["code"] == "malformed_body":
-        return problem(400, "malformed_body", str(first["detail"]))
-    return problem(422, "bad_input", str(first["detail"]), field=first["field"], errors=errors)
 
 
 def _field_error(error: Mapping[str, Any]) -> dict[str, str | None]:

@@ -74,7 +74,20 @@ async def lease_messages(body: Body, request: Request, context: Context, relay_i
             relay, leased = await _take_leases(context, relay_id, asked.most, holding)
             if not leased and _instructions_for(relay) != before:
                 break
-    return JSONResponse(protocol.LeaseAnswer([_mail_of(lease) for lease in leased], _instructions_for(relay)).as_json())
+    mails = [
+        protocol.LeasedMail(
+            lease.claim.message_id,
+            lease.claim.token,
+            deliver_relays.LEASE_FOR.total_seconds(),
+            lease.parcel.address,
+            lease.parcel.message_id,
+            lease.parcel.body,
+            lease.is_alert,
+            lease.maybe_sent,
+        )
+        for lease in leased
+    ]
+    return JSONResponse(protocol.LeaseAnswer(mails, _instructions_for(relay)).as_json())
 
 
 async def _take_leases(
@@ -94,19 +107,6 @@ async def _is_worth_waiting(request: Request, context: AppContext, until: float)
             await context.wakeups.for_relays.wait()
             context.wakeups.for_relays.clear()  # every request that waits was woken by then
     return not await request.is_disconnected()
-
-
-def _mail_of(lease: Leased) -> protocol.LeasedMail:
-    return protocol.LeasedMail(
-        lease.claim.message_id,
-        lease.claim.token,
-        deliver_relays.LEASE_FOR.total_seconds(),
-        lease.parcel.address,
-        lease.parcel.message_id,
-        lease.parcel.body,
-        lease.is_alert,
-        lease.maybe_sent,
-    )
 
 
 def _instructions_for(relay: Relay) -> RelayInstructions:

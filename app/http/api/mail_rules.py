@@ -37,7 +37,7 @@ from app.http.etag import IfMatch, put_etag
 from app.http.paging import Paged, PageOut
 from app.intake.accept import Intake
 from app.store.mail_rules import MAIL_RULES, page_mail_rules
-from app.store.read_texts import ReadText, newest_read_texts
+from app.store.read_texts import newest_read_texts
 
 router = APIRouter(prefix="/v1/mail-rules", tags=["mail-rules"])
 
@@ -277,23 +277,22 @@ async def try_mail_rule(body: MailRuleTry, context: Context, _caller: Reader) ->
     admin_mail_rules.check_globs(rule)
     async with context.database.read() as tx:
         texts = await newest_read_texts(tx, body.customer_id)
-    tried = [_tried(text, rule) for text in texts]
+    tried = [
+        TriedTextOut(
+            event_id=read.event_id,
+            sender=read.text.sender,
+            subject=read.text.subject,
+            outcome=read.outcome,
+            job=read.job,
+            matches=stars is not None,
+            rule_outcome=None if stars is None else rule.outcome or read.outcome,
+            rule_job=None if stars is None else rule.job_of(stars) or read.job,
+            rule_agent=None if stars is None else rule.agent_of(stars),
+        )
+        for read in texts
+        for stars in [rule.read(read.text)]
+    ]
     return TriedMailRuleOut(texts=tried, matching=sum(one.matches for one in tried))
-
-
-def _tried(read: ReadText, rule: MailRule) -> TriedTextOut:
-    stars = rule.read(read.text)
-    return TriedTextOut(
-        event_id=read.event_id,
-        sender=read.text.sender,
-        subject=read.text.subject,
-        outcome=read.outcome,
-        job=read.job,
-        matches=stars is not None,
-        rule_outcome=None if stars is None else rule.outcome or read.outcome,
-        rule_job=None if stars is None else rule.job_of(stars) or read.job,
-        rule_agent=None if stars is None else rule.agent_of(stars),
-    )
 
 
 @router.patch(

@@ -57,7 +57,13 @@ class AddressIn(StrictModel, json_schema_extra=example(transport="smtp", address
     @model_validator(mode="after")
     def _fits_its_transport(self) -> Self:
         if self.transport == "webhook":
-            _check_url(self.address)
+            url = urlsplit(self.address)  # ValueError for what is no URL
+            if not url.hostname or url.username or url.password or re.search(r"[\x00-\x20\x7f]", self.address):
+                raise ValueError("address is not a URL that we call")
+            if url.scheme != "https" and not (url.scheme == "http" and _is_private(url.hostname)):
+                raise ValueError(
+                    "address must begin with https://; http:// only with an IP address of a private network"
+                )
         elif _MAIL.fullmatch(self.address) is None:
             raise ValueError("address is not a mail address")
         return self
@@ -69,14 +75,6 @@ def checked_address(transport: str, address: str) -> str:
         return AddressIn.model_validate({"transport": transport, "address": address}).address
     except ValidationError as wrong:
         raise BadInput(wrong.errors()[0]["msg"].removeprefix("Value error, "), field="address") from None
-
-
-def _check_url(address: str) -> None:
-    url = urlsplit(address)  # ValueError for what is no URL
-    if not url.hostname or url.username or url.password or re.search(r"[\x00-\x20\x7f]", address):
-        raise ValueError("address is not a URL that we call")
-    if url.scheme != "https" and not (url.scheme == "http" and _is_private(url.hostname)):
-        raise ValueError("address must begin with https://; http:// only with an IP address of a private network")
 
 
 def _is_private(host: str) -> bool:

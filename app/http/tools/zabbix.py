@@ -1,8 +1,5 @@
 """Zabbix's JSON-RPC, to which a backup pushes a value at its end: `/in/zabbix/<key>`, or the key as Zabbix's API token."""
 
-from collections.abc import Mapping
-from typing import Any
-
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 from starlette.routing import Route
@@ -30,18 +27,16 @@ async def receive_call(request: Request) -> Response:
     body = await read_body(request)
     await store_body(request, TOOL, caller, body)
     call = parse_json_object(decode_text(body.data))
-    call_id = call.get("id")
-    return JSONResponse({"jsonrpc": "2.0", "result": _result(call), "id": call_id if isinstance(call_id, int) else 1})
-
-
-def _result(call: Mapping[str, Any]) -> object:
+    result: object
     match call.get("method"):
         case "user.login":
-            return _SESSION
+            result = _SESSION
         case "history.push":
-            return {"response": "success", "data": [{"itemid": "1"}]}
+            result = {"response": "success", "data": [{"itemid": "1"}]}
         case _:
-            return True
+            result = True
+    call_id = call.get("id")
+    return JSONResponse({"jsonrpc": "2.0", "result": result, "id": call_id if isinstance(call_id, int) else 1})
 
 
 ROUTES = [Route("/in/zabbix/{rest:path}", receive_call, methods=["POST"])]
