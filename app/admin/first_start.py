@@ -49,7 +49,9 @@ async def first_start(database: Database, settings: Settings, secret: Secret, cl
     """Fill an empty database, in one transaction, even if other processes start now; then apply the settings to keys and recipient."""
     at = clock()
     admin_key = enrol_key = None
-    transports = _transports(settings)
+    transports = [Address("file", settings.admin_email or "admin@localhost")]
+    if settings.smtp_url is not None and settings.admin_email is not None:
+        transports = [Address("smtp", settings.admin_email)]
     async with database.write() as tx:
         await stored.lock_first_start(tx)
         if await stored.is_new(tx):
@@ -61,12 +63,6 @@ async def first_start(database: Database, settings: Settings, secret: Secret, cl
         await _keep_fixed_keys(tx, settings, secret, at)
         follows = await stored.follow_settings(tx, transports, at)
     return FirstStart(admin_key, enrol_key, _mail_goes_to(settings) if follows else "where the recipients say")
-
-
-def _transports(settings: Settings) -> list[Address]:
-    if settings.smtp_url is not None and settings.admin_email is not None:
-        return [Address("smtp", settings.admin_email)]
-    return [Address("file", settings.admin_email or "admin@localhost")]
 
 
 def _mail_goes_to(settings: Settings) -> str:

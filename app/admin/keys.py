@@ -37,7 +37,11 @@ async def create_key(tx: WriteTx, secret: Secret, wanted: NewKey, by: Editor) ->
     if not sends and wanted.form is not KeyForm.TOCSIN:
         raise BadInput("only a key that sends events can have another form", field="form")
     customer_id = await _owner(tx, kind, wanted.customer_id, agent_id)
-    await _check_relay(tx, kind, wanted.relay_id)
+    if kind is not KeyKind.RELAY:
+        if wanted.relay_id is not None:
+            raise BadInput("only a key of kind relay belongs to a relay", field="relay_id")
+    elif wanted.relay_id is None or await RELAYS.find(tx, wanted.relay_id) is None:
+        raise BadInput("a relay's key needs the id of its relay", code="unknown_relay", field="relay_id")
     clear = new_key(kind, wanted.form)
     key = Key(
         id=new_id("key"),
@@ -87,11 +91,3 @@ async def _owner(tx: WriteTx, kind: KeyKind, customer_id: str | None, agent_id: 
         raise BadInput(f"a key of kind {kind} holds for every customer", field="customer_id")
     await check_customer(tx, customer_id)
     return customer_id
-
-
-async def _check_relay(tx: WriteTx, kind: KeyKind, relay_id: str | None) -> None:
-    if kind is not KeyKind.RELAY:
-        if relay_id is not None:
-            raise BadInput("only a key of kind relay belongs to a relay", field="relay_id")
-    elif relay_id is None or await RELAYS.find(tx, relay_id) is None:
-        raise BadInput("a relay's key needs the id of its relay", code="unknown_relay", field="relay_id")

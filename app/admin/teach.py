@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from app.admin import editing
 from app.admin.audit import note
@@ -20,7 +19,6 @@ from app.domain.event import (
     Phase,
     RunOutcome,
     Severity,
-    StoredEvent,
     job_of,
 )
 from app.domain.mail_rule import MailRule
@@ -112,7 +110,22 @@ def _is_known(text: ReportedText, outcome: RunOutcome) -> bool:
 def _taught_event(text: ReportedText, outcome: RunOutcome, rule: MailRule, by: Editor) -> Event:
     """Return the event that decides the run of a text. It happened when the run ended, so that the run keeps its place."""
     of = text.event
-    reported = _as_reported(of, by.at)
+    # As deciding received it, as far as its job and its run depend on it.
+    reported = Event(
+        id=of.id,
+        customer_id=of.customer_id,
+        agent_id=of.agent_id,
+        key=of.key,
+        occurred_at=of.occurred_at,
+        received_at=by.at,
+        kind=of.kind,
+        job=of.job,
+        run=of.run,
+        activity=of.activity,
+        phase=of.phase,
+        outcome=of.outcome,
+        severity=of.severity,
+    )
     ended_at = text.run.ended_at if text.run is not None else None
     return Event(
         id=new_id("evt"),
@@ -131,23 +144,4 @@ def _taught_event(text: ReportedText, outcome: RunOutcome, rule: MailRule, by: E
         message=of.message,
         metrics=of.metrics or {},
         extra={TAUGHT_RUN: run_key_of(reported), TAUGHT_EVENT: of.id, "mail_rule": rule.id, "by": by.who},
-    )
-
-
-def _as_reported(stored: StoredEvent, at: datetime) -> Event:
-    """Return the event as deciding received it, as far as its job and its run depend on it."""
-    return Event(
-        id=stored.id,
-        customer_id=stored.customer_id,
-        agent_id=stored.agent_id,
-        key=stored.key,
-        occurred_at=stored.occurred_at,
-        received_at=at,
-        kind=stored.kind,
-        job=stored.job,
-        run=stored.run,
-        activity=stored.activity,
-        phase=stored.phase,
-        outcome=stored.outcome,
-        severity=stored.severity,
     )
