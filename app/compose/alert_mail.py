@@ -54,22 +54,20 @@ def render(views: Sequence[AlertView], *, base_url: str) -> RenderedMail:
 
 
 def in_order(views: Sequence[AlertView]) -> list[AlertView]:
-    """Return the views in the order of the mail: what is down first, then what recovered."""
-    return sorted(views, key=_sort_key)
-
-
-def _sort_key(view: AlertView) -> tuple[object, ...]:
-    """Down before recovered, then by kind, new before repeated, then the most severe first; the id breaks ties."""
+    """Return the views in the order of the mail: down before recovered, then by kind, new before repeated, the most severe first."""
     whats = (NoticeKind.OPENED, NoticeKind.REPEATED, NoticeKind.RECOVERED)
-    return (
-        view.what is NoticeKind.RECOVERED,
-        _KINDS.index(view.alert.kind),
-        whats.index(view.what),
-        _SEVERITIES.index(view.alert.severity),
-        view.customer,
-        view.agent,
-        view.job or "",
-        view.alert.id,
+    return sorted(
+        views,
+        key=lambda view: (
+            view.what is NoticeKind.RECOVERED,
+            _KINDS.index(view.alert.kind),
+            whats.index(view.what),
+            _SEVERITIES.index(view.alert.severity),
+            view.customer,
+            view.agent,
+            view.job or "",
+            view.alert.id,
+        ),
     )
 
 

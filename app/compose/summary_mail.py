@@ -74,7 +74,10 @@ def render(view: SummaryView, *, base_url: str) -> RenderedMail:
         "totals": _totals(view.totals),
         "preview": _heard(view),
         "days": max((len(line.strip) for section in view.sections for line in section.lines), default=0),
-        "compared": _compared(view),
+        # Each job is compared with its like.
+        "compared": "the newest full day, compared with the days before on which the same jobs ran"
+        if view.runs is None
+        else "the whole period, compared with the same jobs in the period before",
         "examples": strip.EXAMPLES,
         "legend": strip.LEGEND,
         "base_url": base_url,
@@ -111,13 +114,6 @@ def _heard(view: SummaryView) -> str:
     return (
         f"{heard} Runs in the period: {', '.join(f'{number:,} {word}' for number, word in counts if number) or 'none'}."
     )
-
-
-def _compared(view: SummaryView) -> str:
-    """Return which totals are shown and what they are compared with: each job with its like."""
-    if view.runs is not None:
-        return "the whole period, compared with the same jobs in the period before"
-    return "the newest full day, compared with the days before on which the same jobs ran"
 
 
 def _tiles(view: SummaryView) -> tuple[tuple[int, str, str], ...]:

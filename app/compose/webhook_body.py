@@ -45,7 +45,45 @@ def render_alerts(views: Sequence[AlertView], *, base_url: str) -> bytes:
 
 def render_summary(view: SummaryView, *, base_url: str) -> bytes:
     """Return the document of a summary; `more` of a section counts the jobs that are left out."""
-    return _fit(lambda most: _document("summary", view.period_end, _summary(view, base_url, most)))
+
+    def document(most: int) -> bytes:
+        left, sections = most, []
+        for section in view.sections:
+            lines = section.lines[:left]
+            left -= len(lines)
+            more = section.more + len(section.lines) - len(lines)
+            sections.append({"title": section.title, "jobs": [_job(line, base_url) for line in lines], "more": more})
+        data: dict[str, object] = {
+            "subject": summary_subject_of(view),
+            "schedule": view.schedule,
+            "number": view.number,
+            "period_start": _time(view.period_start),
+            "period_end": _time(view.period_end),
+            "time_zone": view.time_zone,
+            "all_ok": is_all_ok(view),
+            **{
+                name: getattr(view, name)
+                for name in ("expected", "heard", "jobs", "failed", "missed", "unclear", "warnings", "ok", "new")
+            },
+            "runs": None if view.runs is None else asdict(view.runs),
+            "silent_agents": list(view.silent_agents[:most]),
+            **{
+                name: getattr(view, name)
+                for name in (
+                    "without_expectation",
+                    "unconfirmed",
+                    "unclear_runs",
+                    "unclear_texts",
+                    "undelivered",
+                    "set_aside",
+                )
+            },
+            "totals": {name: getattr(view.totals, name) for name in view.totals.__slots__},
+            "sections": sections,
+        }
+        return _document("summary", view.period_end, data)
+
+    return _fit(document)
 
 
 def _fit(document: Callable[[int], bytes]) -> bytes:
@@ -54,43 +92,6 @@ def _fit(document: Callable[[int], bytes]) -> bytes:
     while len(body := document(most)) > LIMIT and most > 0:
         most //= 2
     return body
-
-
-def _summary(view: SummaryView, base_url: str, most: int) -> dict[str, object]:
-    left, sections = most, []
-    for section in view.sections:
-        lines = section.lines[:left]
-        left -= len(lines)
-        more = section.more + len(section.lines) - len(lines)
-        sections.append({"title": section.title, "jobs": [_job(line, base_url) for line in lines], "more": more})
-    return {
-        "subject": summary_subject_of(view),
-        "schedule": view.schedule,
-        "number": view.number,
-        "period_start": _time(view.period_start),
-        "period_end": _time(view.period_end),
-        "time_zone": view.time_zone,
-        "all_ok": is_all_ok(view),
-        **{
-            name: getattr(view, name)
-            for name in ("expected", "heard", "jobs", "failed", "missed", "unclear", "warnings", "ok", "new")
-        },
-        "runs": None if view.runs is None else asdict(view.runs),
-        "silent_agents": list(view.silent_agents[:most]),
-        **{
-            name: getattr(view, name)
-            for name in (
-                "without_expectation",
-                "unconfirmed",
-                "unclear_runs",
-                "unclear_texts",
-                "undelivered",
-                "set_aside",
-            )
-        },
-        "totals": {name: getattr(view.totals, name) for name in view.totals.__slots__},
-        "sections": sections,
-    }
 
 
 def _document(type_: str, at: datetime, data: dict[str, object]) -> bytes:
