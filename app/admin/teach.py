@@ -60,8 +60,8 @@ async def teach_event(tx: WriteTx, event_id: str, outcome: RunOutcome, name: str
         raise Conflict(
             "the outcome of this event was not read from words, so no text can be taught", code="not_from_words"
         )
-    if not (form.subject or form.body):
-        raise Conflict("this event has no text, so a later one could not be recognized", code="no_text")
+    if not any(letter.isalpha() for letter in form.subject + form.body):  # of a lone number, the figure is all there is
+        raise Conflict("this event has no words, so a later one could not be recognized", code="no_text")
     rule = await _keep_rule(tx, asked, outcome, name, by)
     opened = await lock_unclear_alerts(tx, event.customer_id, form.key)
     of_jobs = {alert.subject_id for alert in opened} | ({asked.run.job_id} if asked.run is not None else set())

@@ -12,7 +12,10 @@ from app.intake.dialects.message import STATUS_FIELD
 from app.intake.dialects.values import parse_number
 from app.intake.language.reader import Meaning, Reading, read_words
 
-STATES = ("outcome", "status", "state", "result", "event", "conclusion")
+STATES = ("outcome", "status", "state", "result", "event", "conclusion", "phase")
+# A state that says that nobody knows: then a type's word of success is not believed.
+_UNKNOWN = frozenset({"unknown", "undetermined", "indeterminate", "inconclusive"})
+_YES, _NO = frozenset({"true", "yes", "y", "1"}), frozenset({"false", "no", "n", "0"})
 _FLAGS = {"success": True, "succeeded": True, "ok": True, "failed": False, "failure": False, "error": False}
 _EXIT_CODES = ("exit_code", "exitcode", "exitCode", "rc", "return_code", "returncode")
 _COUNTS = ("errors", "error_count", "errorCount", "files_failed", "failed")
@@ -65,6 +68,8 @@ def find_result(words: Sequence[str], content: Mapping[str, Any], text: str) -> 
         by_text = read_words(text[:4096])
         if by_text.meaning is not Meaning.SUCCESS or not found:
             found.append(by_text)
+    if any(one.meaning is Meaning.UNCLEAR and one.words.rpartition(": ")[2] in _UNKNOWN for one in found):
+        found = [one for one in found if one.meaning is not Meaning.SUCCESS]
     best = min((one for one in found if one.meaning in _RANK), key=lambda one: _RANK.index(one.meaning), default=None)
     if best is not None:
         return EventResult(None, best)
@@ -83,8 +88,8 @@ def _read_fields(content: Mapping[str, Any]) -> Iterator[Reading]:
         if state := as_text(content.get(name)):
             yield _read_state(name, state)
     for name, is_good in _FLAGS.items():
-        value = content.get(name)
-        if isinstance(value, bool):
+        value = _to_flag(content.get(name))
+        if value is not None:
             meaning = Meaning.SUCCESS if value is is_good else Meaning.FAILURE
             if is_good or meaning is Meaning.FAILURE:  # `failed: false` is no success by itself
                 yield Reading(meaning, f"{name}: {str(value).lower()}", STATUS_FIELD)
@@ -100,6 +105,12 @@ def _read_fields(content: Mapping[str, Any]) -> Iterator[Reading]:
             yield Reading(Meaning.FAILURE, f"{name}: {value}"[:200], STATUS_FIELD)
 
 
+def _to_flag(value: object) -> bool | None:
+    """Return what a flag says. Shells send it as a text: `"success": "no"`. A number other than 0 and 1 is a count."""
+    word = str(value).strip().lower() if isinstance(value, bool | int | str) else ""
+    return True if word in _YES else False if word in _NO else None
+
+
 def _read_state(name: str, state: str) -> Reading:
     word = state.strip().lower()
     if word in _STARTED:
@@ -108,6 +119,8 @@ def _read_state(name: str, state: str) -> Reading:
         # `state: finished` is the end of a life cycle; as a status or an outcome, `completed` is a result.
         is_result = name in ("outcome", "result", "status", "conclusion") and word != "finished"
         return Reading(Meaning.SUCCESS if is_result else Meaning.UNCLEAR, f"{name}: {word}", STATUS_FIELD)
+    if word in _UNKNOWN:
+        return Reading(Meaning.UNCLEAR, f"{name}: {word}", STATUS_FIELD)
     meaning = _MEANINGS.get(word)
     return read_words(state[:1000]) if meaning is None else Reading(meaning, f"{name}: {word}", STATUS_FIELD)
 

@@ -187,10 +187,12 @@ async def test_what_cannot_be_taught_is_refused(api: Api) -> None:
     await api.report(
         {"agent": "a", "job": "j", "outcome": "success", "message": "done", "key": "1"},
         {"agent": "a", "job": "j", "outcome": "unclear", "key": "2"},
+        # A rule for the form of a lone number would hold for each number, exit codes among them.
+        {"agent": "a", "job": "j", "outcome": "unclear", "key": "3", "message": "7"},
     )
     await decide.tick(api.context)
-    native, nothing = sorted(await api.items("/v1/events"), key=lambda one: str(one["key"]))
-    for event, code in ((native, "not_from_words"), (nothing, "no_text")):
+    native, nothing, number = sorted(await api.items("/v1/events"), key=lambda one: str(one["key"]))
+    for event, code in ((native, "not_from_words"), (nothing, "no_text"), (number, "no_text")):
         refused = await api.ask("POST", f"/v1/events/{event['id']}:teach", json={"outcome": "success"})
         assert (refused.status_code, refused.json()["code"]) == (409, code)
     absent = await api.ask("POST", f"/v1/events/evt_{'0' * 28}:teach", json={"outcome": "success"})
