@@ -144,10 +144,14 @@ def _make_event(
         outcome = reading.meaning.value
     is_partial = _is_true(values, "PartialBackup") or _is_true(values, "Interrupted")
     unread = parse_non_negative(values.get("FilesWithError")) or 0
-    if (is_partial or unread) and outcome == "success":
-        outcome = "warning"
-        reason = reason or (None if is_partial else f"{unread:g} files could not be read")
     operation = (as_text(values.get("MainOperation")) or "Backup").lower()
+    errors = parse_non_negative(values.get("ErrorsActualLength")) or 0
+    admitted = (f"{unread:g} files could not be read" if unread else None) or (f"{errors:g} errors" if errors else None)
+    if admitted is None and operation == "backup" and parse_non_negative(values.get("ExaminedFiles")) == 0:
+        admitted = "no files were examined"
+    if (is_partial or admitted) and outcome == "success":
+        outcome = "warning"
+        reason = reason or (None if is_partial else admitted)
     # A dry run saves nothing: as a backup it would end a series of failures.
     activity = "other" if _is_true(values, "Dryrun") else _ACTIVITIES.get(operation, "other")
     ended, next_run = _parse_time(values.get("EndTime")), _parse_time(values.get("next-scheduled-run"))

@@ -71,6 +71,9 @@ def test_a_text_report_has_an_outcome_and_a_reason(lines: str, outcome: str, mes
         ("System.IO.IOException: disk full", None, "failure"),
         ({"ClassName": "System.Exception", "Message": "disk full", "StackTraceString": "at x"}, None, "failure"),
         ({"ParsedResult": "Success", "FilesWithError": 2}, None, "warning"),
+        ({"ParsedResult": "Success", "ErrorsActualLength": 2}, None, "warning"),
+        ({"ParsedResult": "Success", "ExaminedFiles": 0}, None, "warning"),
+        ({"ParsedResult": "Success", "MainOperation": "Repair", "ExaminedFiles": 0}, None, "success"),
         ({"ParsedResult": "Success", "FilesWithError": 0}, None, "success"),
     ],
 )
