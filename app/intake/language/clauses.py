@@ -7,7 +7,7 @@ Harkema et al. 2009, "ConText: an algorithm for determining negation, experience
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from app.intake.language.counts import Count, attach_counts, join_ratios, total_counts
+from app.intake.language.counts import Count, attach_counts, is_exit_code_before, join_ratios, total_counts
 from app.intake.language.findings import Finding, Statement
 from app.intake.language.negation import LIST_COMMAS, NEGATIONS, STRONG, VALUE_SIGNS, Negation, find_negations
 from app.intake.language.terms import Item
@@ -169,6 +169,8 @@ def _read_shares(items: Sequence[Item], counts: Mapping[int, Count]) -> Iterator
     for before, item in zip([None, *items], items, strict=False):
         if before is not None and before.meaning is T.OF and item.kind is TokenKind.NUMBER:
             yield Finding.MADE, before.rule  # "none (of 9)" tells that there was a run
+        if before is not None and before.kind is TokenKind.NUMBER and item.meaning is T.OF and item is items[-1]:
+            yield Finding.MADE, item.rule  # なし（9件中）
         if item.kind is TokenKind.COUNTS and len(item.numbers) == 2:  # noqa: PLR2004  (n of m)
             counted = any(count.text == item.text for count in counts.values())
             if item.numbers[0] == item.numbers[1]:
@@ -218,6 +220,10 @@ def _read_marks_of_context(items: Sequence[Item], context: Context) -> Iterator[
 def _read_exit_codes(items: Sequence[Item]) -> Iterator[tuple[Finding, str]]:
     for at, item in enumerate(items):
         if item.meaning not in (T.EXIT_CODE, T.STATUS_KEY):
+            continue
+        if at and is_exit_code_before(items, at - 1):
+            value = items[at - 1]
+            yield (Finding.FAILED if any(value.numbers) else Finding.EXIT_ZERO), f"exit code: {value.text} {item.text}"
             continue
         reach = 4 if item.meaning is T.EXIT_CODE else 2
         for there in range(at + 1, min(at + 1 + reach, len(items))):

@@ -157,11 +157,7 @@ def _ratio_at(items: Sequence[Item], at: int) -> tuple[Item, Sequence[Item], int
     if number is None or of is None:
         return None
     there = of + 1
-    while (
-        there < min(of + 3, len(items))
-        and items[there].kind is TokenKind.WORD
-        and items[there].meaning in (None, T.ALL)
-    ):
+    while there < min(of + 3, len(items)) and _may_stand_before_total(items, of, there):
         there += 1
     total = items[there] if there < len(items) else None
     if total is None or total.kind is not TokenKind.NUMBER or (total.unit != items[at].unit and items[at].unit):
@@ -175,7 +171,14 @@ def _ratio_at(items: Sequence[Item], at: int) -> tuple[Item, Sequence[Item], int
     unit = "" if items[at].numbers else _WORDED
     text = f"{part:g} of {whole:g}"
     counts = Item(TokenKind.COUNTS, text, None, "", (part, whole), unit, items[at].start, total.spaced)
-    return counts, items[at + 1 : of], there + 1
+    return counts, [*items[at + 1 : of], *(one for one in items[of + 1 : there] if one.meaning in STRONG)], there + 1
+
+
+def _may_stand_before_total(items: Sequence[Item], of: int, at: int) -> bool:
+    item = items[at]
+    if item.kind is TokenKind.CJK:
+        return items[of].rule[:2] in _TOTAL_FIRST  # 8 台工作站中备份了 3 台
+    return item.kind is TokenKind.WORD and item.meaning in (None, T.ALL)
 
 
 def _of_position(items: Sequence[Item], at: int) -> int | None:
@@ -192,8 +195,13 @@ def _of_position(items: Sequence[Item], at: int) -> int | None:
 
 
 def _is_turkish_share(items: Sequence[Item], at: int) -> bool:
-    """Return whether a noun and the number behind it are a share: 5 yedekten 2'si."""
-    return items[at].text.endswith(("den", "dan", "ten", "tan")) and "'" in items[at + 1].text.replace("’", "'")
+    """Return whether a noun and the number behind it are a share: 5 yedekten 2'si, 5 yedeğin 2'si, 5 yedekten 2 tanesi."""
+    if items[at].text.endswith(_TURKISH_FROM) and at + 2 < len(items) and items[at + 2].text.startswith("tane"):
+        return True
+    return items[at].text.endswith((*_TURKISH_FROM, "in", "un")) and "'" in items[at + 1].text.replace("’", "'")
+
+
+_TURKISH_FROM = ("den", "dan", "ten", "tan")
 
 
 def _is_number_in_brackets(items: Sequence[Item], at: int) -> bool:
@@ -326,10 +334,24 @@ def _ends_value(items: Sequence[Item], at: int) -> bool:
 
 def _is_count(items: Sequence[Item], at: int) -> bool:
     item = items[at]
-    if item.kind not in _NUMBERS or item.unit in _TIME_UNITS:
+    if item.kind not in _NUMBERS or item.unit in _TIME_UNITS or is_exit_code_before(items, at):
+        return False
+    if at and items[at - 1].meaning is T.EXIT_CODE:
         return False
     behind = items[at + 1].text if at + 1 < len(items) else ""
     return behind not in _TIME_WORDS and not behind.startswith(_TIME_SIGNS)
+
+
+def is_exit_code_before(items: Sequence[Item], at: int) -> bool:
+    """Return whether a number is a process's code with its noun or verb behind it: 2 koduyla çıktı, 2 を返しました."""
+    behind = items[at + 1] if at + 1 < len(items) else None
+    return (
+        items[at].kind is TokenKind.NUMBER
+        and behind is not None
+        and behind.meaning is T.EXIT_CODE
+        and behind.rule[:2] in _TOTAL_FIRST
+        and (at + 2 == len(items) or items[at + 2].kind is not TokenKind.NUMBER)
+    )
 
 
 def _count(items: Sequence[Item], place: int) -> Count:
@@ -384,6 +406,9 @@ def _listed_counts(items: Sequence[Item]) -> dict[int, Count]:
 
 def total_counts(items: Sequence[Item], counts: Mapping[int, Count]) -> tuple[float, float] | None:
     """Return how many were expected and how many there are, where a clause states both: `12 snapshots expected, 11 found`."""
+    share = _share_of_total(items, counts)
+    if share is not None:
+        return share
     expected = [count for at, count in counts.items() if items[at].meaning is T.EXPECTED]
     if not expected:
         return _listed_after_total(items, counts)
@@ -394,6 +419,31 @@ def total_counts(items: Sequence[Item], counts: Mapping[int, Count]) -> tuple[fl
         if item.kind is TokenKind.NUMBER and not item.unit and at not in bad
     ]
     return (expected[0].number, min(numbers)) if numbers else None
+
+
+def _share_of_total(items: Sequence[Item], counts: Mapping[int, Count]) -> tuple[float, float] | None:
+    """Return both numbers where the total stands first: `of 8 servers 3 were saved`, `8 servers, 3 of them saved`."""
+    of = next((at for at, item in enumerate(items) if item.meaning is T.OF), None)
+    if of is None:
+        return None
+    numbers = [at for at in range(len(items)) if _is_count(items, at) and items[at].kind is TokenKind.NUMBER]
+    before, behind = [at for at in numbers if at < of], [at for at in numbers if at > of]
+    is_first = of == 0 and len(behind) == 2 and behind[0] == of + 1  # noqa: PLR2004  (the total and the part)
+    among = items[of].rule[:2] in _TOTAL_FIRST or " " in items[of].rule[4:]
+    if not is_first and not (among and before and len(behind) == 1 and behind[0] > of):
+        return None
+    total, part = (behind[0], behind[1]) if is_first else (before[-1], behind[0])
+    good = {count.place for at, count in counts.items() if items[at].meaning in _MADE}
+    if items[total].unit or items[part].unit or not ({total, part} & good):
+        return None
+    verdicts = [at for at, item in enumerate(items) if item.meaning in _DONE]
+    if not is_first and (not verdicts or verdicts[0] < of):
+        return None  # "8 files saved, of them 3 new"
+    return items[total].numbers[0], items[part].numbers[0]
+
+
+_DONE = frozenset((T.SUCCEEDED, T.WELL, T.ENDED))
+_MADE = _DONE | {T.GOOD}
 
 
 def _listed_after_total(items: Sequence[Item], counts: Mapping[int, Count]) -> tuple[float, float] | None:
