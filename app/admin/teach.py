@@ -1,4 +1,4 @@
-"""What administrators do to texts that were not understood: say what one of them means, for it and for every text of its form."""
+"""Store the answer of an administrator to what a text means: for this text, and for every text of its form."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -30,14 +30,16 @@ from app.store.notices import suppress_waiting
 from app.store.transactions import WriteTx
 from app.store.unclear import ReportedText, find_reported_text, find_unclear_texts, lock_unclear_alerts
 
-_POSITION = 50  # before the rules of administrators, which look at less of a text
-_STATUS_FIELD = "status field"  # the rule in the evidence of an outcome that no words decided
+_POSITION = (
+    50  # before the rules that administrators write (100 by default), because a taught rule compares the whole text
+)
+_STATUS_FIELD = "status field"  # the `rule` of a reading whose outcome a field of the tool stated, and not words
 _SEVERITIES = {RunOutcome.FAILURE: Severity.ERROR, RunOutcome.WARNING: Severity.WARNING}
 
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """What was taught: the rule for later texts, the events whose runs are decided now, and the alerts that were closed."""
+    """What an answer changed: the rule for later texts, the events whose runs have an outcome now, and the alerts that were closed."""
 
     rule: MailRule
     event_ids: tuple[str, ...]
@@ -45,9 +47,9 @@ class Lesson:
 
 
 async def teach_event(tx: WriteTx, event_id: str, outcome: RunOutcome, name: str | None, by: Editor) -> Lesson:
-    """Store what the text of an event means, make it so for the texts of its form that wait for an answer, and close their alerts.
+    """Store what the text of an event means, apply it to the unanswered texts of the same form, and close their alerts.
 
-    Events are immutable: each run is decided by a new event of ours. To teach the same again changes nothing.
+    Events are immutable, so each run gets its outcome by a new event of ours. The same answer again changes nothing.
     Raises NotFound, and Conflict with the code `not_from_words`, `no_text`, or `conflict` where the name is taken.
     """
     asked = await find_reported_text(tx, event_id)
@@ -58,10 +60,15 @@ async def teach_event(tx: WriteTx, event_id: str, outcome: RunOutcome, name: str
         event.outcome is not RunOutcome.UNCLEAR and (rule_name is None or rule_name == _STATUS_FIELD)
     ):
         raise Conflict(
-            "the outcome of this event was not read from words, so no text can be taught", code="not_from_words"
+            "the outcome of this event was stated in a field, not read from words, so there is no text to teach",
+            code="not_from_words",
         )
-    if not any(letter.isalpha() for letter in form.subject + form.body):  # of a lone number, the figure is all there is
-        raise Conflict("this event has no words, so a later one could not be recognized", code="no_text")
+    if not any(
+        letter.isalpha() for letter in form.subject + form.body
+    ):  # a rule made from a number alone would match every number
+        raise Conflict(
+            "this event has no words, so a later text of the same form could not be recognized", code="no_text"
+        )
     rule = await _keep_rule(tx, asked, outcome, name, by)
     opened = await lock_unclear_alerts(tx, event.customer_id, form.key)
     of_jobs = {alert.subject_id for alert in opened} | ({asked.run.job_id} if asked.run is not None else set())
@@ -80,7 +87,7 @@ async def teach_event(tx: WriteTx, event_id: str, outcome: RunOutcome, name: str
 
 
 async def _keep_rule(tx: WriteTx, asked: ReportedText, outcome: RunOutcome, name: str | None, by: Editor) -> MailRule:
-    """Return the rule for texts of this form, made or changed where it is not as wanted."""
+    """Return the rule for texts of this form. It is created if there is none, and changed if it has another outcome or is disabled."""
     form, customer_id = asked.form, asked.event.customer_id
     for known in await taught_rules(tx, customer_id):
         if known.form.key == form.key:
@@ -102,15 +109,15 @@ async def _keep_rule(tx: WriteTx, asked: ReportedText, outcome: RunOutcome, name
 
 
 def _is_known(text: ReportedText, outcome: RunOutcome) -> bool:
-    """Return whether the run of a text was taught to have ended so already."""
+    """Return whether the run of a text has this outcome already, by an earlier answer."""
     run = text.run
     return run is not None and run.outcome is outcome and (run.decided_by or "").startswith(TAUGHT)
 
 
 def _taught_event(text: ReportedText, outcome: RunOutcome, rule: MailRule, by: Editor) -> Event:
-    """Return the event that decides the run of a text. It happened when the run ended, so that the run keeps its place."""
+    """Return the event that sets the outcome of a text's run. It has the time at which the run ended, so that the order of runs stays."""
     of = text.event
-    # As deciding received it, as far as its job and its run depend on it.
+    # The stored event, with the fields from which its job and its run were determined.
     reported = Event(
         id=of.id,
         customer_id=of.customer_id,

@@ -1,4 +1,4 @@
-"""An agent: a program on a host that makes backups and reports them; and what its reports show of its clock. Pure."""
+"""An agent: a program on a host that makes and reports backups; and what its reports show about its clock. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -32,7 +32,7 @@ class Agent:
 
 
 def watch_clock(agent: Agent, reports: Iterable[Event]) -> Agent:
-    """Return the agent with what its reports show of its clock. It is right again once no report has shown otherwise for a day."""
+    """Return the agent with what its reports show about its clock. The clock counts as right again when no report has shown an error for a day."""
     for report in sorted(reports, key=lambda event: (event.received_at, event.id)):
         offset = _find_offset(report)
         if offset is None:
@@ -46,7 +46,7 @@ def watch_clock(agent: Agent, reports: Iterable[Event]) -> Agent:
 
 
 def _find_offset(report: Event) -> timedelta | None:
-    """Return by how much the clock was off when this was sent; None if the report does not show it: it may have waited."""
+    """Return the error of the clock when this was sent; None if the report does not show it, because it may have been sent late."""
     offset = report.extra.get(CLOCK_OFFSET_S)
     if isinstance(offset, int) and not isinstance(offset, bool):
         return timedelta(seconds=offset)

@@ -1,4 +1,7 @@
-"""A mail that reports nothing, such as a bounce: it became no event, and is kept for a week so that nothing vanishes unseen. Pure."""
+"""A mail that reports nothing, such as a bounce. It does not become an event, and is kept for a week so that administrators can see it.
+
+Pure.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -9,7 +12,7 @@ TEXT_KEPT = 64 * 1024  # bytes of UTF-8
 
 @dataclass(frozen=True, slots=True)
 class ListedIgnoredMail:
-    """A mail that was put away, without its text. `reason` says why, in words."""
+    """A mail that did not become an event, without its text. `reason` says why, in words."""
 
     id: str
     customer_id: str
@@ -21,6 +24,6 @@ class ListedIgnoredMail:
 
 @dataclass(frozen=True, slots=True)
 class IgnoredMail(ListedIgnoredMail):
-    """A mail that was put away."""
+    """A mail that did not become an event, with its text."""
 
     text: str

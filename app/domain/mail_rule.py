@@ -1,6 +1,6 @@
-"""A mail rule: what a text of a tool means, by its subject, sender and body. Globs, no regular expressions. Pure.
+"""A mail rule: what a text of a tool means, by globs (not regular expressions) for its subject, sender and body. Pure.
 
-It holds for mails, and for every other event whose outcome was read from words.
+It applies to mails, and for every other event whose outcome was read from words.
 """
 
 import re
@@ -27,7 +27,7 @@ class ToolText:
     body: str = ""
 
     def on_one_line(self) -> "ToolText":
-        """Return the text as globs see it: a body has line ends where a glob, being one line, has spaces."""
+        """Return the text with spaces instead of line ends, because a glob is one line."""
         body = _SPACES.sub(" ", self.body[:BODY_SEARCHED]).strip()
         return ToolText(_SPACES.sub(" ", self.subject).strip(), _SPACES.sub(" ", self.sender).strip(), body)
 
@@ -78,13 +78,14 @@ class MailRule:
 
     @property
     def form(self) -> TextForm:
-        """The form of the texts for which a rule holds that was taught."""
+        """The form of the texts that a taught rule applies to."""
         return TextForm(self.subject or "", self.body or "")
 
     def holds_against(self, read_as: str | None) -> bool:
-        """Return whether the rule decides a text that its words say ended so.
+        """Return whether the rule decides on a text whose words were read as `read_as`.
 
-        A success that was taught does not: a failure may be suspected, and the text that was taught was not suspect.
+        A rule that was taught as success does not decide on a text with words of trouble, unless the text that it was made from
+        had them too: otherwise it would hide a failure.
         """
         is_taught_success = self.taught_from is not None and self.outcome is RunOutcome.SUCCESS
         return not is_taught_success or read_as not in _SUSPECT or self.taught_from in _SUSPECT
@@ -107,9 +108,10 @@ class RuleMatch:
 
 
 def matching_rules(rules: Sequence[MailRule], text: ToolText, read_as: RunOutcome | None = None) -> Sequence[RuleMatch]:
-    """Return the first rule that holds for a text and sets its outcome, and after it the first that only names; empty if none holds.
+    """Return the first rule that applies to a text and sets its outcome, then the first that sets none; empty if none applies.
 
-    `read_as` is the outcome that the text's words name. A rule that renames the job of all mails of a sender needs no rule for each outcome.
+    `read_as` is the outcome that was read from the words of the text. Because the second rule counts too, one rule can rename the job of
+    all mails of a sender, whatever their outcome.
     """
     one_line = text.on_one_line() if rules else text
     deciding: RuleMatch | None = None

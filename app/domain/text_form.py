@@ -1,7 +1,8 @@
 """The form of a text: what stays the same each time a tool sends it. Numbers, dates, times, ids and sizes are replaced by `*`. Pure.
 
-Two texts of one form say the same with other figures, so a decision about one of them holds for the other. Where the figure is the
-answer, it stays: "0 errors" and "3 errors", "5 of 5" and "3 of 5", "100 %" and "97 %", exit code 0 and 2 are different forms. Of a long text the beginning and the end count: its last line is often the verdict.
+Two texts of one form say the same with other numbers, so an answer to one of them applies to the other. A number that tells the
+result stays: "0 errors" and "3 errors", "5 of 5" and "3 of 5", "100 %" and "97 %", exit code 0 and 2 are different forms. Of a long text, the
+beginning and the end count, because the result is often in the last line.
 """
 
 import hashlib
@@ -11,7 +12,7 @@ from functools import lru_cache
 
 SUBJECT_MOST, BODY_MOST = 480, 1900  # characters of a form
 STARS_MOST = 45  # of the subject, and of the body; the rest of the text is one more star
-_READ_MOST = 4  # characters that are read for each character of the form
+_READ_MOST = 4  # how many characters of the text are read for each character of the form
 BODY_ENDS_READ = BODY_MOST * _READ_MOST // 2  # characters at each end of a long body that its form depends on
 # Whole names only: of "3 marked as bad", nothing is a month. English, German, French, Spanish, Italian, Dutch, Portuguese.
 _MONTH = (

@@ -1,8 +1,9 @@
 """Correct the times of senders whose clock is wrong, by what a request itself proves. Pure.
 
-`sent_at` is when the sender sent a request by its own clock, so the difference to our receipt is how far that clock is off: every time
-in the request is moved by it. Without `sent_at`, only a clock that is ahead shows: nothing is reported before it happens. A time long ago
-may also be a report that waited; it stays as it is, and deciding does not rely on it (see `is_time_proven` in domain/event.py).
+`sent_at` is the time by the sender's clock at which it sent the request. The difference to the time of our receipt is the error of that
+clock, and every time in the request is moved by it. Without `sent_at`, an error is certain only for a clock that is ahead: nothing is
+reported before it happens. A time long ago may also be that of a report that was sent late: it stays as it is, and deciding does not rely
+on it (see `is_time_proven` in domain/event.py).
 """
 
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ def find_offset(sent_at: datetime | None, received_at: datetime) -> timedelta:
 def correct_time(claimed: datetime | None, offset: timedelta, received_at: datetime, flags: list[str]) -> datetime:
     """Return when an event happened, by our clock. A time that cannot be right becomes the time of receipt.
 
-    It may still be up to 24 h ahead: `move_back_leads` corrects that for all events of a request together, so that they keep their order.
+    It may still be up to 24 h ahead: `move_back_leads` corrects this for all events of a request together, which keeps their order.
     """
     if claimed is None:
         return received_at
@@ -46,9 +47,9 @@ def correct_time(claimed: datetime | None, offset: timedelta, received_at: datet
 
 
 def move_back_leads(events: list[NewEvent], agents: Sequence[str]) -> list[NewEvent]:
-    """Return the events of one request, those of an agent whose clock is ahead moved back, all by the same time.
+    """Return the events of one request; those of an agent whose clock is ahead are moved back, all by the same time.
 
-    `agents` names the agent of each event. A success that seems to come later than it did would hide the failures until then.
+    `agents` names the agent of each event. Otherwise a success with a time in the future would hide the failures until that time.
     """
     leads: dict[str, timedelta] = {}
     for event, agent in zip(events, agents, strict=True):

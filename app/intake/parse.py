@@ -87,8 +87,8 @@ class WireEvent(TypedDict, total=False):
     sent_at: Annotated[
         Annotated[str, Field(json_schema_extra={"format": "date-time"})] | None,
         Field(
-            description="When this request is sent, by the sender's clock. With it, the times of a clock that is wrong are corrected, and a "
-            "report that waited is distinguished from a clock that is behind."
+            description="The time by the sender's clock at which this request is sent. If that clock is wrong, `occurred_at` is corrected by "
+            "the difference. It also shows whether an old time is that of a late report or of a wrong clock."
         ),
     ]
     message: Annotated[str | None, Field(description="One line for people; cut at 4 KiB.")]

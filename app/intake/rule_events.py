@@ -1,4 +1,4 @@
-"""Let mail rules decide on events whose outcome was read from words: mails, and messages of Gotify, ntfy, Pushover, Zabbix and others. Pure."""
+"""Apply mail rules to events whose outcome was read from words: mails, and messages of Gotify, ntfy, Pushover, Zabbix and others. Pure."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,14 +17,14 @@ def is_read_from_words(event: WireEvent) -> bool:
 
 
 def decide_by_rules(events: Sequence[WireEvent], rules: Sequence[MailRule], tool: str) -> Sequence[WireEvent]:
-    """Return the events of one request; of those that were read from words, each as the first rule that holds for it decides."""
+    """Return the events of one request, with the first rule that applies to it used on each that was read from words."""
     if not rules or not any(map(is_read_from_words, events)):
         return events
     return [_decide(event, rules, tool) if is_read_from_words(event) else event for event in events]
 
 
 def decide(event: WireEvent, matches: Sequence[RuleMatch]) -> WireEvent:
-    """Return an event as rules decide it; the first of them counts most. What they leave open stays as the text says."""
+    """Return an event changed by its rules; if two set the same field, the first counts. Fields that no rule sets stay as they were read."""
     decided: WireEvent = {**event}
     for match in reversed(matches):
         rule = match.rule
@@ -49,7 +49,7 @@ def outcome_read(event: WireEvent) -> RunOutcome | None:
 
 
 def text_of(event: WireEvent, tool: str) -> ToolText:
-    """Return the words of an event as rules see them: its message is the subject, its log the body."""
+    """Return the words of an event for rules: its message is the subject, its log the body."""
     sender = (event.get("labels") or {}).get("sender") or tool
     return ToolText(str(event.get("message") or ""), str(sender), str(event.get("log") or ""))
 

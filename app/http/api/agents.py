@@ -91,7 +91,7 @@ class AgentOut(OutModel):
     last_heard_at: datetime | None = Field(description="When its newest event arrived; null: never.")
     clock_offset_s: OptionalSeconds = Field(
         validation_alias="clock_offset",
-        description="By how many seconds its clock is behind ours (negative: ahead), as its reports showed; null: nothing shows that it is wrong.",
+        description="By how many seconds its clock is behind ours (negative: ahead), as its reports show; null: no report shows that it is wrong.",
     )
     silent_at: datetime | None = Field(
         description="When it counts as silent, if no event arrives until then and one of its expected runs is overdue; null: never."

@@ -45,7 +45,9 @@ class ListedEventOut(OutModel):
     phase: Phase | None = Field(description="Where in its run it stands; null for a plain message.")
     outcome: RunOutcome | None = Field(description="How the run ended, where the event says so.")
     severity: Severity = Field(description="How bad it is.")
-    occurred_at: datetime = Field(description="When it happened, by the clock of the agent.")
+    occurred_at: datetime = Field(
+        description="When it happened: the time that the agent sent, corrected if its clock is known to be wrong."
+    )
     received_at: datetime = Field(description="When we received it.")
     message: str | None = Field(description="One line for people.")
     flags: list[str] | None = Field(description="What was altered when it was received.")
@@ -63,25 +65,25 @@ class EventOut(ListedEventOut):
     metrics: dict[str, float] | None = Field(description="Its numbers, such as `bytes_processed`.")
     labels: dict[str, str] | None = Field(description="Its labels, for matchers.")
     extra: dict[str, JsonValue] | None = Field(
-        description="What else the agent sent. `reading`: what its words mean, the words that decided, and the rule."
+        description="What else the agent sent. `reading`, written by us: what the text means, the words that decided, and the rule."
     )
 
 
 class TeachIn(StrictModel, json_schema_extra=example(outcome="success")):
-    """What a text means."""
+    """An answer: what a text means."""
 
     outcome: MailOutcome
     name: MailRuleName | None = Field(
-        default=None, description="The name of the rule; null: one that is made of the text."
+        default=None, description="The name of the mail rule that is made; null: a name is made from the text."
     )
 
 
 class LessonOut(BaseModel):
-    """What was taught."""
+    """What an answer changed."""
 
     rule: MailRuleOut = Field(description="The rule that reads later texts of this form.")
     event_ids: list[str] = Field(description="The events whose runs now have this outcome.")
-    alert_ids: list[str] = Field(description="The alerts that asked what these texts mean, and were closed.")
+    alert_ids: list[str] = Field(description="The alerts of kind `unclear` that were closed by the answer.")
 
 
 class RetriedOut(BaseModel):
@@ -153,11 +155,12 @@ async def retry_event(event_id: PathId, context: Context, caller: Admin) -> Even
     responses=problems(404, 409),
 )
 async def teach_event(event_id: PathId, body: TeachIn, request: Request, context: Context, caller: Admin) -> LessonOut:
-    """Say what a text means that was read as `unclear`, or wrongly. Its run gets this outcome, and so do the others of this form.
+    """Say what a text means that was read as `unclear`, or was read wrongly.
 
-    A mail rule is made from the form of the text, in which numbers, dates, times, ids and sizes may be others. The alerts that ask
-    about such texts close. A failure that was taught opens an alert. To teach the same again changes nothing. Refused (409) with
-    `not_from_words` if the outcome was not read from words, and `no_text` if there are none.
+    The run of the event gets this outcome. So do all unclear runs whose text has the same form, that is, differs only in numbers,
+    dates, times, ids and sizes; their alerts of kind `unclear` close. The answer `failure` opens an alert. A mail rule is made from
+    the form, so that later texts of this form are known. The same answer again changes nothing; a different one replaces the first.
+    Refused (409) with `not_from_words` if the outcome was not read from words, and with `no_text` if the event has no text.
     """
     intake: Intake = request.app.state.intake
     async with context.database.write() as tx:

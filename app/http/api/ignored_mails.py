@@ -1,4 +1,4 @@
-"""Ignored mails over HTTP: replies of machines, bounces, read receipts and talk of mailing lists, which became no events."""
+"""Ignored mails over HTTP: automatic replies, bounces, read receipts and mails of mailing lists that did not become events."""
 
 from datetime import datetime
 from typing import Annotated
@@ -15,7 +15,7 @@ router = APIRouter(prefix="/v1/ignored-mails", tags=["ignored-mails"])
 
 
 class ListedIgnoredMailOut(OutModel):
-    """A mail that became no event, in a list, without its text."""
+    """A mail that did not become an event, in a list, without its text."""
 
     id: OutId
     customer_id: str = Field(description="The customer of the key that it was sent to.")
@@ -23,19 +23,19 @@ class ListedIgnoredMailOut(OutModel):
     sender: str = Field(description="Its sender's address.")
     subject: str = Field(description="Its subject.")
     reason: str = Field(
-        description="Why it is no event.",
+        description="Why it did not become an event.",
         examples=["an automatic reply", "a notice that a mail was not, or not yet, delivered"],
     )
 
 
 class IgnoredMailOut(ListedIgnoredMailOut):
-    """A mail that became no event."""
+    """A mail that did not become an event."""
 
     text: str = Field(description="Its visible text; at most 64 KiB of it are kept.")
 
 
 class IgnoredMailPage(PageOut[ListedIgnoredMailOut]):
-    """A page of mails that became no events."""
+    """A page of mails that did not become events."""
 
 
 class IgnoredMailsQuery(PagedByTime):
@@ -48,7 +48,10 @@ class IgnoredMailsQuery(PagedByTime):
 async def list_ignored_mails(
     query: Annotated[IgnoredMailsQuery, Query()], context: Context, _caller: Reader
 ) -> IgnoredMailPage:
-    """Return the mails of the last week that became no events, newest first. A mail rule that fits such a mail makes the next one an event."""
+    """Return the mails of the last week that did not become events, newest first.
+
+    If a mail rule matches such a mail, the next one becomes an event.
+    """
     async with context.database.read() as tx:
         page = await page_ignored_mails(tx, query.window(IGNORED_MAILS.prefix), customer_id=query.customer_id)
     return IgnoredMailPage.of(page)
@@ -58,7 +61,7 @@ async def list_ignored_mails(
     "/{ignored_mail_id}", operation_id="get_ignored_mail", summary="Get an ignored mail", responses=problems(404)
 )
 async def get_ignored_mail(ignored_mail_id: PathId, context: Context, _caller: Reader) -> IgnoredMailOut:
-    """Return one mail that became no event, with its text."""
+    """Return one mail that did not become an event, with its text."""
     async with context.database.read() as tx:
         mail = await IGNORED_MAILS.get(tx, ignored_mail_id)
     return IgnoredMailOut.of(mail)

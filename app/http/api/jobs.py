@@ -40,10 +40,10 @@ from app.store.unclear import count_unclear_texts
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
-_CRON = "Cron expressions of five fields, separated by `; `; the job is expected whenever one of them says so."
+_CRON = "Cron expressions of five fields, separated by `; `; the job is expected at the times of each of them."
 _CRON_IN = (
-    "Five fields as in crontab, `@daily` and its kin, or systemd's OnCalendar; several of them are separated by `;` or line ends. "
-    "The answer has them as cron expressions."
+    "Five fields as in crontab, a shortcut such as `@daily`, or systemd's OnCalendar. Separate several schedules by `;` or line ends. "
+    "The answer shows them as cron expressions."
 )
 _PERIOD = "Longest time from run to run, in seconds."
 _GRACE = "Seconds after the expected time until the run counts as missed."
@@ -175,11 +175,11 @@ class JobOut(OutModel):
     overdue_at: datetime | None = Field(description="When it counts as missed if no run begins or ends until then.")
     unclear_texts: int = Field(
         0,
-        description="Forms of unclear texts that wait for an answer; see its alerts of kind `unclear`. While there are any, `state` may be out of date.",
+        description="How many forms of unclear texts wait for an answer; see its alerts of kind `unclear`. If there are any, `state` may be out of date.",
     )
     hint: str | None = Field(
         None,
-        description="What may be wrong with its expectation, such as its time zone; null: nothing known. Only where one job is asked for.",
+        description="What may be wrong with its expectation, such as its time zone; null: nothing is known to be wrong. Only in the answer for one job, not in lists.",
     )
     created_at: CreatedAt
 

@@ -1,4 +1,4 @@
-"""Mail rules over HTTP: what a text of a tool means, be it a mail or a message whose outcome was read from words."""
+"""Mail rules over HTTP: what a text of a tool means. They apply to mails, and to messages whose outcome was read from words."""
 
 from dataclasses import replace
 from datetime import datetime
@@ -47,9 +47,7 @@ _SUBJECT = (
 )
 _SENDER = "A glob over the mail's sender, such as `*@nas01.example`, or the tool's name. Null: any sender."
 _BODY = "A glob over the whole text; line ends count as spaces. Null: any text."
-_NAMED = (
-    "`{1}` is what the first `*` stood for; those of the subject come first, then those of the sender and of the body."
-)
+_NAMED = "`{1}` is the text that the first `*` matched: those of the subject come first, then those of the sender, then those of the body."
 _JOB = f"The job's name. {_NAMED} Null: the job that the text names."
 _AGENT = f"The agent's name, under an enrolment key. {_NAMED} Null: the agent that the text names."
 _ACTIVITY = "What the tool did. Null: what the text says, or else a backup."
@@ -63,7 +61,7 @@ MailOutcome = Annotated[
 SetOutcome = Annotated[
     MailOutcome | None,
     Field(
-        description="What such a text reports. Null: what its words say; the rule then only names job, agent or activity."
+        description="What such a text reports. Null: the outcome is read from the text; the rule sets only job, agent or activity."
     ),
 ]
 MailRuleName = Annotated[Name, Field(description="Its name, unique among mail rules.", examples=["Arcserve failures"])]
@@ -80,10 +78,10 @@ class MailRuleCreate(
     StrictModel,
     json_schema_extra=example(name="Arcserve failures", subject="*job * failed*", outcome="failure", job="{2}"),
 ):
-    """A mail rule to create. It looks at least at one of `subject`, `sender` and `body`, and sets at least one of the other fields.
+    """A mail rule to create. It has at least one of `subject`, `sender` and `body`, and at least one of the fields that it sets.
 
-    The first rule that fits a text and sets an outcome decides on it; the first that fits and sets none may name job, agent and activity
-    too. Where no rule fits, the text is read by its tool's template or its words.
+    Rules are tried by `position`. The first that matches a text and sets an outcome decides. The first that matches and sets no
+    outcome can still set job, agent and activity. If no rule matches, the text is read by the template of its tool or by its words.
     """
 
     name: MailRuleName
@@ -166,7 +164,7 @@ class MailRuleOut(OutModel):
     job: str | None = Field(description=_JOB)
     agent: str | None = Field(description=_AGENT)
     taught_from: RunOutcome | None = Field(
-        description="The outcome of the text of which it was taught; then each `*` stands for a number, date, time, id or size only."
+        description="If the rule was made by an answer to a text: the outcome that the text had until then. In such a rule, each `*` stands only for a number, date, time, id or size."
     )
     created_at: CreatedAt
 
@@ -194,24 +192,24 @@ class MailRuleTry(StrictModel, json_schema_extra=example(subject="*job * failed*
 
 
 class TriedTextOut(BaseModel):
-    """What a rule would have made of one text."""
+    """What a rule would have decided for one text."""
 
     event_id: OutId
     sender: str = Field(description="The mail's sender, or the tool.")
     subject: str = Field(description="The subject of the mail, or the title of the message.")
     outcome: RunOutcome | None = Field(description="The outcome that was decided when it arrived.")
     job: str | None = Field(description="The job that it was counted for.")
-    matches: bool = Field(description="Whether the rule holds for it.")
-    rule_outcome: RunOutcome | None = Field(description="The outcome by the rule; null where it does not hold.")
-    rule_job: str | None = Field(description="The job by the rule; null where it does not hold.")
-    rule_agent: str | None = Field(description="The agent by the rule; null where it sets none.")
+    matches: bool = Field(description="Whether the rule matches it.")
+    rule_outcome: RunOutcome | None = Field(description="The outcome by the rule; null if it does not match.")
+    rule_job: str | None = Field(description="The job by the rule; null if it does not match.")
+    rule_agent: str | None = Field(description="The agent by the rule; null if it sets none.")
 
 
 class TriedMailRuleOut(BaseModel):
-    """What a rule would have made of the newest texts."""
+    """What a rule would have decided for the newest texts."""
 
     texts: list[TriedTextOut] = Field(description="The newest texts, at most 50, newest first.")
-    matching: int = Field(description="For how many of them the rule holds.")
+    matching: int = Field(description="How many of them the rule matches.")
 
 
 class MailRulesQuery(Paged):
@@ -255,7 +253,7 @@ async def get_mail_rule(mail_rule_id: PathId, response: Response, context: Conte
 async def create_mail_rule(
     body: MailRuleCreate, request: Request, response: Response, context: Context, caller: Admin
 ) -> MailRuleOut:
-    """Add a mail rule. It holds for the texts that arrive from now on."""
+    """Add a mail rule. It applies to texts that arrive from now on."""
     intake: Intake = request.app.state.intake
     async with context.database.write() as tx:
         tx.after_commit(intake.texts.forget)  # otherwise the next text would be read by the rules of some seconds ago
@@ -269,9 +267,9 @@ async def create_mail_rule(
 # A path that ends with `:try` cannot be taken for an id: ids have no colon.
 @router.post(":try", operation_id="test_mail_rule", summary="Try a mail rule", responses=problems())
 async def try_mail_rule(body: MailRuleTry, context: Context, _caller: Reader) -> TriedMailRuleOut:
-    """Return what a rule would have made of the last 50 texts whose outcome was read from words. Nothing is stored or changed.
+    """Return what a rule would have decided for the last 50 texts whose outcome was read from words. Nothing is stored or changed.
 
-    They are looked for among the newest 5000 events.
+    Only the newest 5000 events are searched for such texts.
     """
     rule = body.to_mail_rule()
     admin_mail_rules.check_globs(rule)
@@ -327,7 +325,7 @@ async def update_mail_rule(
 async def delete_mail_rule(
     mail_rule_id: PathId, request: Request, context: Context, caller: Admin, versions: IfMatch
 ) -> None:
-    """Delete a mail rule. Texts that it read are read by the next rule from now on."""
+    """Delete a mail rule. From now on, other rules or the words decide on texts that it matched."""
     intake: Intake = request.app.state.intake
     async with context.database.write() as tx:
         tx.after_commit(intake.texts.forget)  # otherwise the next text would be read by the rules of some seconds ago

@@ -35,7 +35,7 @@ class _Clause:
 
 
 def read_line(items: Sequence[Item], text: str, line: int) -> list[Statement]:
-    """Return what the clauses of a line state."""
+    """Return the statements of the clauses of a line."""
     statements: list[Statement] = []
     for number, clause in enumerate(_clauses(items, text)):
         found = [Statement(finding, clause.words, rule, line, number) for finding, rule in _read_clause(clause)]
@@ -69,7 +69,7 @@ def _unknown_parts(items: Sequence[Item]) -> Iterator[str]:
 
 
 def _is_unknown(part: Sequence[Item], at: int) -> bool:
-    """Return whether a word may say anything: not a short or frequent one, a name with a capital letter, or a label."""
+    """Return whether an unknown word may matter: short and frequent words, names with a capital letter and labels do not."""
     item = part[at]
     if item.kind is not TokenKind.WORD or item.meaning is not None or item.common or len(item.text) <= _SHORT:
         return False
@@ -81,7 +81,7 @@ _SHORT = 2
 _MEASURES = frozenset((TokenKind.NUMBER, TokenKind.COUNTS, TokenKind.TIME))
 _STATING = frozenset(T) - {T.GOOD, T.OF, T.ALL, T.PERSON, T.STATUS_KEY, T.COMMON}
 _SAYING = frozenset((TokenKind.COUNTS, TokenKind.DOTS))
-# What may stand behind "but" without a doubt of the success before it.
+# What may follow "but" without making the success before it uncertain.
 _CALMING = frozenset(
     (Finding.SUCCEEDED, Finding.WENT_WELL, Finding.EXIT_ZERO, Finding.FIXED, Finding.COMPLETE, Finding.STARTED)
 )
@@ -148,7 +148,7 @@ def _read_clause(clause: _Clause) -> Iterator[tuple[Finding, str]]:
     yield from _read_exit_codes(items)
     totals = total_counts(items, counts)
     if totals is not None and totals[1] < totals[0]:
-        # Of a total of files an incremental run copies few, of the expected ones all.
+        # An incremental run copies few of the total files, but must copy all of the expected ones.
         is_total = any(item.rule == "en: total" for item in items)
         yield (Finding.DOUBT if is_total else Finding.FAILED), f"count: {totals[1]:g} of {totals[0]:g}"
     for at, item in enumerate(items):

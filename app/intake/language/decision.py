@@ -1,4 +1,4 @@
-"""Decide what the statements of a text mean together: trouble wins, and a success needs that nothing speaks against it."""
+"""Decide what the statements of a text mean together: trouble decides, and a success counts only if nothing contradicts it."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -25,7 +25,7 @@ def decide(statements: Sequence[Statement], *, complete: bool, bare: bool = Fals
 
 
 def _suspect(statements: Sequence[Statement]) -> Reading | None:
-    """Return a failure for "the disk does not appear", where a text states nothing else: a failure may be suspected."""
+    """Return a failure for a text such as "the disk does not appear" that states nothing else: a failure may be suspected."""
     missing = _first(statements, Finding.MISSING)
     if missing is not None and not any(one.finding in _STATED for one in statements):
         return _from(Meaning.FAILURE, missing)
@@ -80,7 +80,7 @@ def _decide_trouble(statements: Sequence[Statement]) -> Reading | None:
 
 
 def _decide_partial(statements: Sequence[Statement]) -> Reading | None:
-    """Return a warning for a success with an exception, and a failure for a count of zero where nothing else was done."""
+    """Return a warning for a success with an exception, and a failure if a count is zero and nothing else was done."""
     partial, nothing = _first(statements, Finding.PARTIAL), _first(statements, Finding.NOTHING_DONE)
     findings = {one.finding for one in statements}
     if partial is not None:
@@ -121,7 +121,7 @@ def _decide_success(statements: Sequence[Statement], *, complete: bool, bare: bo
 
 
 def _proof(statements: Sequence[Statement], *, bare: bool) -> Statement | None:
-    """Return the statement that proves a success, if nothing speaks against it."""
+    """Return the statement that proves a success unless another contradicts it; None if there is none."""
     findings = {one.finding for one in statements}
     usable = set(_STATED) if bare or findings & _PARTNERS else set(_GOOD)
     good = _without_items([one for one in statements if one.finding in usable])
@@ -143,7 +143,7 @@ _PARTNERS = frozenset(
 
 
 def _against(proof: Statement, statements: Sequence[Statement]) -> Statement | None:
-    """Return what speaks against a success: a doubt in its own line or on top of the text, or a subject that announces a start."""
+    """Return what contradicts a success: a doubt in its own line or in the first lines of the text, or a subject that announces a start."""
     for doubt in statements:
         if doubt.finding is Finding.MISSING:
             return doubt
@@ -161,11 +161,11 @@ def _against(proof: Statement, statements: Sequence[Statement]) -> Statement | N
     return started if started is not None and not any(one.finding in _STATED for one in subject) else None
 
 
-_TOP = 3  # lines; further down are footers, and logs whose verdict stands elsewhere
+_TOP = 3  # lines; below them are footers, and logs whose result is stated elsewhere
 
 
 def _without_fixed(statements: Sequence[Statement]) -> list[Statement]:
-    """Return the statements without trouble that the same line calls fixed."""
+    """Return the statements without trouble that the same line reports as fixed."""
     fixed = {}
     for one in statements:
         if one.finding is Finding.FIXED:

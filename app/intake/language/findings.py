@@ -1,22 +1,22 @@
-"""What a clause of a text states of a run."""
+"""What a clause of a text states about a run."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Finding(StrEnum):
-    """A statement. Those that need no proof stand first; a success is only believed where nothing speaks against it."""
+    """What can be stated. Trouble comes first, then success, then what makes a success uncertain."""
 
     FAILED = "failed"
-    NAMED_TROUBLE = "named trouble"  # a noun of trouble without a count or a verb: "error on web01", "failure report"
+    NAMED_TROUBLE = "named trouble"  # a noun of trouble without count or verb: "error on web01", "failure report"
     STALE = "stale"
     PARTIAL = "partial"
     WARNED = "warned"
     CANCELLED = "cancelled"
     NOTHING_DONE = "nothing done"  # a count of zero of what should have been made
-    NOTHING_MADE = "nothing made"  # as before, by a noun only: "0 files", which may be right for an incremental run
+    NOTHING_MADE = "nothing made"  # the same with a noun only: "0 files", which may be right for an incremental run
     SUCCEEDED = "succeeded"
-    WENT_WELL = "went well"  # a general word of success, which proves one only in a text about a run
+    WENT_WELL = "went well"  # a general word of success: proves a success only in a text about a run
     GUESSED = "succeeded, by a word with a typing error"
     EXIT_ZERO = "exit zero"
     DENIED = "trouble denied"
@@ -29,8 +29,8 @@ class Finding(StrEnum):
     CONDITIONAL = "conditional"  # trouble that may come: "if you have any problem, contact us"
     ABOUT_RUN = "about a run"  # a field for the verdict, or a known name
     DOUBT = "doubt"
-    MISSING = "missing"  # a verdict of absence that covers no known word: a failure unless a success is stated
-    UNKNOWN_DENIED = "unknown denied"  # a negation of a word that is no term, next to a noun of what a run makes
+    MISSING = "missing"  # a word of absence that refers to no known word: a failure unless a success is stated
+    UNKNOWN_DENIED = "unknown denied"  # a negation of an unknown word next to a noun of what a run makes
     UNKNOWN_PART = "unknown part"  # words between commas none of which is known
     NOT_A_RUN = "not a run"
     OTHER_WORK = "other work"

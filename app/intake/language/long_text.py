@@ -1,4 +1,4 @@
-"""Choose the lines of a body that are read: all of a short one; of a long one its ends, and each line with a word of trouble."""
+"""Choose the lines of a body that are read: all lines of a short body; of a long one the first, the last, and all with words of trouble."""
 
 import re
 from bisect import bisect_right
@@ -14,7 +14,7 @@ from app.intake.language.words_file import TermMeaning as T
 from app.intake.language.words_file import languages
 
 MAX_TEXT = 4 * 1024 * 1024  # characters of a body that are looked at
-_MAX_LINE, _MAX_LINE_OF_LONG_TEXT = 1000, 250  # a longer line is read in parts
+_MAX_LINE, _MAX_LINE_OF_LONG_TEXT = 1000, 250  # characters; a longer line is read in parts
 _SHORT_LINES, _SHORT_TEXT = 40, 4000
 _HEAD, _TAIL, _MAX_HITS, _MAX_VERDICTS, _VERDICT_WITHIN = 2, 4, 120, 3, 60
 _MAX_KNOWN_HARMLESS = 8_000
@@ -37,7 +37,7 @@ _SIGNATURE = 12  # lines
 _VERDICT = (T.SUCCEEDED,)
 Needs = tuple[frozenset[bytes], ...]
 _CJK = re.compile(f"[{CJK}]")
-# Characters that stand around words. Those inside of paths and host names are not among them: a file `error.log` is no trouble.
+# Characters around words. Those inside paths and host names are left out, because a file `error.log` is not trouble.
 _PUNCTUATION = b'!"#$%&()*+,:;<=>?[]^`{|}~	'
 _AROUND_WORDS = bytes.maketrans(_PUNCTUATION, b" " * len(_PUNCTUATION))
 

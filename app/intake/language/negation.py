@@ -27,7 +27,7 @@ class Negation:
 
 
 def find_negations(items: Sequence[Item], counts: Mapping[int, Count]) -> dict[int, Negation]:
-    """Return which negation covers a position; for a negation that covers nothing, its own position with a count of 0."""
+    """Return the negation of each covered position; for a negation that covers nothing, its own position with a count of 0."""
     covered: dict[int, Negation] = {}
     values = {count.place for count in counts.values()}
     for at, item in enumerate(items):
@@ -69,7 +69,7 @@ def _targets(items: Sequence[Item], at: int) -> list[int]:
 
 
 def _is_too_far(items: Sequence[Item], at: int, target: int) -> bool:
-    """Return whether trouble stands too far before an absence to be denied: "no faults found", but "broken and not readable"."""
+    """Return whether trouble is too far before an absence to be denied: it is in "no faults found", not in "broken and not readable"."""
     meaning = items[target].meaning
     return meaning in BAD and at - target > _NEAR.get(meaning, 1)
 

@@ -1,7 +1,7 @@
-"""Read what a text says of a run: trouble may be suspected from one word, a success must be stated with nothing against it.
+"""Read what a text says about a run: one word is enough to suspect trouble, a success must be stated, and nothing may contradict it.
 
-The method is in clauses.py, the words in words/*.tsv. The steps: names out, lines chosen, tokens cut, terms of the text's
-languages found, each clause read, and one decision over all statements.
+The words are in words/*.tsv (docs/languages.md), the method is in clauses.py. The steps: remove names, choose lines, cut them into
+tokens, find the terms of the text's languages, read each clause, and decide on all statements together.
 """
 
 import re
@@ -22,15 +22,15 @@ MAX_SUBJECT = 1000
 _BARE_WORDS, _BARE_LINES = 4, 2
 _MAX_NAMES, _SHORTEST_NAME = 2000, 2
 _TYPOS_UP_TO = 3000  # characters of a body in which words with typing errors are looked up
-# cron's own subject is the command, whose words say nothing of how it ended.
+# The subject of a mail of cron is the command, whose words do not say how it ended.
 _COMMAND_SUBJECT = re.compile(r"\s{0,5}(?:\[[^\]]{0,40}\]\s{0,5})?(?:Cron|CRON|cron)\s{0,3}<[^>]{0,200}>")
 _BRACKETS = re.compile(r"\[([^\[\]]{1,80})\]|\*{2,5}([^*]{1,80})\*{2,5}|\{([^{}]{1,80})\}|<([^<>@]{3,80})>")
 
 
 def read_words(subject: str, body: str = "", *, names: Collection[str] = ()) -> Reading:
-    """Return what subject and body say together. `names` of agents, jobs and hosts are no words: they never decide.
+    """Return what subject and body say together. Words in `names` (of agents, jobs and hosts) never decide.
 
-    Never raises. A text that states neither is UNCLEAR.
+    Never raises. A text that states neither success nor trouble is UNCLEAR.
     """
     subject = "" if _COMMAND_SUBJECT.match(subject) else _without_gateway_marks(subject[:MAX_SUBJECT])
     chosen = choose_lines(body)

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 
 class Meaning(StrEnum):
-    """What a text says of a run. The values are those of RunOutcome where it has the same."""
+    """What a text says about a run. The values are those of RunOutcome, and `started`."""
 
     SUCCESS = "success"
     WARNING = "warning"
@@ -17,7 +17,7 @@ class Meaning(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What a text means, the words of it that decided (at most 200 characters), and a stable name of the rule."""
+    """What a text means, the words in it that decided (at most 200 characters), and a stable name of the rule."""
 
     meaning: Meaning
     words: str

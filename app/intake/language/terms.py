@@ -1,6 +1,6 @@
 """Choose which terms of which languages count in a text: its own language first, then English, then the others.
 
-A word that is frequent in the text's language never decides by what it means in another (German "die" is no English "die").
+A frequent word of the text's language never decides by its meaning in another language (German "die" is not English "die").
 """
 
 import re
@@ -163,7 +163,7 @@ def _best(matches: Sequence[Match], token: Token, own: str, scores: Mapping[str,
 
 
 def _counts(match: Match, token: Token, own: str, scores: Mapping[str, float], *, near: bool) -> bool:
-    """Return whether a term may be meant: one of another language only if the text's own has none here, or by several words."""
+    """Return whether a term counts: one of another language only if the text's own has none here, or if it has several words."""
     language = match.entry.language
     if match.guessed and language != own:
         return False

@@ -1,4 +1,4 @@
-"""Find the term that a word with one typing error was meant to be: a letter too few, too many, exchanged, or wrong."""
+"""Find the term that a word with one typing error was meant to be: a letter is missing, added, exchanged or wrong."""
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping

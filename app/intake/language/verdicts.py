@@ -1,4 +1,4 @@
-"""Read one term in its clause: what it states once counted, denied, put into the past or the future."""
+"""Read one term in its clause: what it states together with its count, its negation, and whether it is past or future."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ class Context:
 
 
 def _next_to_something_else(items: Sequence[Item]) -> dict[int, Finding]:
-    """Return where a word of success is about a start or other work: "Backup started successfully", "restore completed"."""
+    """Return the positions at which a word of success is about a start or other work: "Backup started successfully", "restore completed"."""
     found: dict[int, Finding] = {}
     part: list[int] = []
     for at in range(len(items) + 1):
@@ -89,7 +89,7 @@ def read_term(
 
 
 def _weigh_success(items: Sequence[Item], at: int, context: Context) -> Finding:
-    """Return how much a word of success proves: nothing where it only describes a noun, or an unknown verb."""
+    """Return what a word of success proves: no success if it only describes a noun or an unknown verb."""
     item = items[at]
     if item.guessed:
         return Finding.GUESSED
@@ -105,7 +105,7 @@ def _weigh_success(items: Sequence[Item], at: int, context: Context) -> Finding:
 
 
 def _is_value(items: Sequence[Item], at: int) -> bool:
-    """Return whether a word is all that stands behind a label: "hall: ok"."""
+    """Return whether a word is the whole value of a label: "hall: ok"."""
     labelled = 0 < at <= _LONGEST_LABEL and items[at - 1].text in VALUE_SIGNS
     return labelled and (at + 1 == len(items) or items[at + 1].text in LIST_COMMAS)
 

@@ -1,4 +1,4 @@
-"""Tell mails that report nothing: automatic replies, bounces, read receipts, and the talk of mailing lists.
+"""Recognize mails that report nothing: automatic replies, bounces, read receipts, and mails of mailing lists that state no outcome.
 
 RFC 3834 (`Auto-Submitted`), RFC 3464 (delivery status), RFC 8098 (read receipts), RFC 2919 and 2369 (lists). A machine's report must
 never be among them: cron, Debian's mdadm, Alertmanager and GitLab send theirs as `auto-generated`, Bugzilla and others as `Precedence:
@@ -29,7 +29,7 @@ _REPLY_SUBJECT = re.compile(
 def why_no_report(mail: ReceivedMail) -> str | None:
     """Return why a mail reports nothing, in words for an administrator; None if it may report something.
 
-    In doubt it may: a mail of a list that names an outcome is a report that was sent through the list.
+    If it is uncertain, the mail may report something: a mail of a list that names an outcome is a report sent through the list.
     """
     return _receipt_or_bounce(mail) or _automatic_reply(mail) or _list_talk(mail)
 
