@@ -160,7 +160,7 @@ async def teach_event(event_id: PathId, body: TeachIn, request: Request, context
     The run of the event gets this outcome. So do all unclear runs whose text has the same form, that is, differs only in numbers,
     dates, times, ids and sizes; their alerts of kind `unclear` close. The answer `failure` opens an alert. A mail rule is made from
     the form, so that later texts of this form are known. The same answer again changes nothing; a different one replaces the first.
-    Refused (409) with `not_from_words` if the outcome was not read from words, and with `no_text` if the event has no text.
+    Refused (409) with `not_from_words` if the outcome was not read from words, and with `no_text` if the event has no words.
     """
     intake: Intake = request.app.state.intake
     async with context.database.write() as tx:

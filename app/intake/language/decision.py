@@ -13,7 +13,10 @@ _STATED = (*_GOOD, Finding.WENT_WELL)
 
 
 def decide(statements: Sequence[Statement], *, complete: bool, bare: bool = False) -> Reading:
-    """Return what a text means. `complete` says whether each line with a word of trouble was read, `bare` whether it is a verdict and a name."""
+    """Return what a text means.
+
+    `complete`: all lines with words of trouble were read. `bare`: the text is only a result and a name, such as "Photos completed".
+    """
     if not statements:
         return Reading(Meaning.UNCLEAR, "", "no words found")
     about_no_run = _first(_in_subject(statements), Finding.NOT_A_RUN)
@@ -194,7 +197,7 @@ def _denial_proves(statements: Sequence[Statement]) -> bool:
 
 
 def _without_items(good: Sequence[Statement]) -> list[Statement]:
-    """Return the statements of success without those of single files: many lines "copied FILE" are progress, no verdict."""
+    """Return the statements of success without those about single files: many lines "copied FILE" are progress, not the result."""
     counts = Counter(one.rule for one in good if one.line != _SUBJECT and _begins_with_its_word(one))
     return [one for one in good if counts[one.rule] <= _MOST_VERDICTS or not _begins_with_its_word(one)]
 

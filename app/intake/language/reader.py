@@ -46,7 +46,7 @@ def read_words(subject: str, body: str = "", *, names: Collection[str] = ()) -> 
 
 
 def _is_bare(lines: Sequence[Sequence[Item]]) -> bool:
-    """Return whether a text is a verdict and a name: "Photos completed". A sentence has frequent words too."""
+    """Return whether a text is only a result and a name, such as "Photos completed". A sentence contains frequent words too."""
     words = [item for line in lines for item in line if item.kind is TokenKind.WORD]
     unknown = [item for item in words if item.meaning is None]
     sentence = any(item.common or item.thing for item in words)

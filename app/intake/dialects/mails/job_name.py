@@ -1,8 +1,8 @@
-"""Name the job of a mail from its subject: what remains when outcome words, times, counters and marks are taken away.
+"""Name the job of a mail from its subject: what remains when outcome words, times, counters and marks are removed.
 
 So `Docs failed` and `Photos completed` of one sender are two jobs, and `Backup of pc7 failed` and `Backup of pc7 completed
-successfully` are one. In doubt a word stays: two jobs under one name would close one another's alerts, and nobody would hear of it; one
-job under two names is seen.
+successfully` are one. If it is uncertain whether a word belongs to the name, it stays: two jobs under one name would close each other's
+alerts unnoticed, while one job under two names is visible.
 """
 
 import re
@@ -37,7 +37,7 @@ class _Word:
 def name_job(subject: str) -> str:
     """Return the job that a subject names, empty if it names none.
 
-    It depends on the subject alone. If it depended on the names that are known, a job would get another name once it is known.
+    It depends only on the subject. If it depended on the known names, the name of a job would change when the job becomes known.
     """
     text, kept = _set_quotes_apart(without_gateway_tags(subject[:_LONGEST]))
     text = replace_unspaced_terms(replace_varying(text), VARIED)
@@ -84,7 +84,7 @@ def _words(text: str, kept: Sequence[str]) -> Iterator[_Word]:
 
 
 def _is_name(word: str) -> bool:
-    """Return whether a word is a name and no word of a language: a drive's letter, or with a digit, a hyphen, a path or a dot inside."""
+    """Return whether a word is a name and not a word of a language: a drive letter, or a word with a digit, hyphen, slash or dot."""
     return any(letter.isdigit() or letter in "-_/\\@." for letter in word) or (len(word) == 1 and word.isupper())
 
 
@@ -93,7 +93,7 @@ def _is_tie(word: _Word) -> bool:
 
 
 def _mark_outcomes(words: Sequence[_Word]) -> None:
-    """Mark the words that tell an outcome, and what ties them to the rest."""
+    """Mark the words that tell an outcome, and the words that connect them to the rest, such as "has"."""
     terms, frame = outcome_terms(), words_of_kind("frame")
     nouns = words_of_kind("generic") | words_of_kind("work")
     folded = [None if word.is_name or word.is_gone else word.folded for word in words]
@@ -114,7 +114,7 @@ def _mark_outcomes(words: Sequence[_Word]) -> None:
 
 
 def _mark_counts(words: Sequence[_Word]) -> None:
-    """Mark numbers that count something, and what was counted where that names nothing."""
+    """Mark numbers that count something, and the counted word if it cannot be a name."""
     for index, (word, after) in enumerate(pairwise(words)):
         # A part that begins with a number counts something: `12 crates moved`. `Server 2` and `365 backup` have names.
         is_first = index == 0 or words[index - 1].segment != word.segment
@@ -128,9 +128,9 @@ def _mark_counts(words: Sequence[_Word]) -> None:
 
 
 def _mark_reasons(words: Sequence[_Word]) -> None:
-    """Mark the parts after the part with the outcome that tell of an outcome too, and name nothing: `failed: connection lost`.
+    """Mark the parts after the outcome that only describe it and name nothing, such as `connection lost` in `failed: connection lost`.
 
-    Their words are a reason only where a name stands elsewhere, and none of them may be one: a backup of something is no reason.
+    They count as a reason only if another part has a name and none of their words can be one: "backup of X" is not a reason.
     """
     first = next((word.segment for word in words if word.is_outcome), None)
     if first is None:

@@ -1,9 +1,9 @@
-"""Tools whose mails list labels and values, such as `Plan name: Nightly` and `Status: Failed`, under any subject.
+"""Read the mails of tools that list labels and values, such as `Plan name: Nightly` and `Status: Failed`, under any subject.
 
 A tool is known by its name in subject or sender, or by a line that only it writes. The labels of QNAP's notification center (`NAS Name:`,
 `Message:`) and of Asigra (`Backup Set:`, `Completion:`) are those that parsers of such mails look for. Those of Acronis, MSP360, Arcserve,
-Synology (`Backup Task:`), Nakivo and Backup Exec were written without a real mail at hand and have to be compared with one. A label that is
-missing is no error: the words decide then.
+Synology (`Backup Task:`), Nakivo and Backup Exec were written without a real mail and have to be compared with one. If a label is missing,
+the words decide.
 """
 
 import re
@@ -102,7 +102,7 @@ _OUTCOMES = {word: outcome for outcome, words in _STATUSES.items() for word in w
 
 
 def read_labels(mail: ReceivedMail) -> LabelledReport | None:
-    """Return what the labels of a mail say; None if it is of no tool that is known here, or names neither job nor host."""
+    """Return what the labels of a mail say; None if its tool is not known here, or it names neither job nor host."""
     tool = next((tool for tool in TOOLS if _is_from(tool, mail)), None)
     if tool is None:
         return None
@@ -135,7 +135,7 @@ def _read_qnap_message(labels: Mapping[str, str], mail: ReceivedMail) -> str | N
 
 
 def outcome_of_status(status: str | None) -> str | None:
-    """Return the outcome that the value of a status label means; None for a value that is not known whole."""
+    """Return the outcome that the value of a status label means; None if the whole value is not known."""
     return None if status is None else _OUTCOMES.get(status.strip(" .!").lower())
 
 
@@ -162,7 +162,7 @@ def _lines(text: str) -> list[str]:
 
 
 def _split(line: str) -> tuple[str, str]:
-    """Return the label and the value of a line; the value is empty if the line is only a label, both are if it has none."""
+    """Return the label and the value of a line. The value is empty if the line is only a label; both are empty if there is no label."""
     found = _SEPARATOR.search(line)
     label = line[: found.start()] if found else line
     if _LABEL.fullmatch(label) is None:
@@ -173,7 +173,7 @@ def _split(line: str) -> tuple[str, str]:
 def _value_after(label: str, text: str) -> str | None:
     """Return what follows a label without a separator: the cells of a table in HTML stand next to each other on one line."""
     if " " not in label:
-        return None  # `Job failed` is no label with a value
+        return None  # `Job failed` is not a label with a value
     lines = (line for line in _lines(text) if line[: len(label) + 1].lower() == f"{label} ")
     return next((value for line in lines if (value := line[len(label) :].strip())), None)
 

@@ -1,4 +1,4 @@
-"""Parse a mail as in RFC 5322: its subject, sender, time and visible text, whatever rules of MIME it breaks."""
+"""Parse a mail (RFC 5322): its subject, sender, time and visible text, also if it breaks rules of MIME."""
 
 import email
 import re
@@ -45,12 +45,12 @@ class ReceivedMail:
 
     @property
     def plain_subject(self) -> str:
-        """The subject without what gateways, replies and forwarding put before it."""
+        """The subject without what gateways, replies and forwarding add before it."""
         return without_gateway_tags(self.subject)
 
     @property
     def words(self) -> ToolText:
-        """The mail as mail rules see it."""
+        """The mail as a text for mail rules."""
         return ToolText(self.subject, self.sender, self.text)
 
 

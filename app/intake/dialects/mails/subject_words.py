@@ -1,4 +1,4 @@
-"""The words of subjects that tell an outcome, or nothing: from the word files of all languages, and subject_words.tsv."""
+"""Find the words of a subject that do not name the job: outcomes from the word files of all languages, and subject_words.tsv."""
 
 import re
 import unicodedata

@@ -1,4 +1,4 @@
-"""The mails of tools that follow a template, each read by the whole of it: its job, its host and its outcome.
+"""Read mails that follow the template of a known tool: job, host and outcome.
 
 Sources: Veeam's and Bacula's mails (in tests/corpus), docs.duplicati.com ("Custom message content"), the source of systemd-cron, QNAP's mails
 as collectors of such mails parse them. Synology's, Nakivo's and Windows Server Backup's texts and cronie's `(failed ...)` were written without
@@ -81,7 +81,7 @@ def make_mail_event(
 
 
 def read_mail_words(mail: ReceivedMail, *, subject: str | None = None) -> Reading:
-    """Return what subject and body say together. A success is lowered to a warning by a line of a known tool that admits trouble."""
+    """Return what subject and body say together. A success becomes a warning if a line of a known tool reports an error."""
     reading = read_words(mail.subject if subject is None else subject, mail.text, names=mail.names)
     if reading.meaning is Meaning.SUCCESS and (errors := find_log_errors(mail.text)) is not None:
         return Reading(Meaning.WARNING, errors.line[:200], "a line of the log reports an error")
@@ -182,7 +182,7 @@ def _read_kopia(mail: ReceivedMail, request: ToolRequest) -> Sequence[WireEvent]
 
 
 def _name_job_of_host(job: str, host: str | None, mail: ReceivedMail) -> str:
-    """Return the job's name with its host where the key belongs to another agent: a server reports the same jobs of many hosts."""
+    """Return the job's name, with its host if the key belongs to another agent: a server may report jobs of the same name for many hosts."""
     is_of_other = host is not None and mail.agent is not None and host.lower() != mail.agent.lower()
     return f"{job} on {host}" if is_of_other else job
 
@@ -234,7 +234,7 @@ def _read_labelled(mail: ReceivedMail, report: labelled.LabelledReport) -> WireE
 
 
 def _weigh(outcome: str | None, mail: ReceivedMail) -> tuple[str | None, Reading]:
-    """Return the outcome of a status field, and what the words say. Where the field says success and the words do not, trouble wins."""
+    """Return the outcome of a status field, and what the words say. If the field says success and the words report trouble, trouble counts."""
     reading = read_mail_words(mail)
     disagrees = outcome == "success" and reading.meaning in (Meaning.FAILURE, Meaning.WARNING, Meaning.CANCELLED)
     return (None if disagrees else outcome), reading

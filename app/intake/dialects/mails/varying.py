@@ -1,4 +1,4 @@
-"""What differs from run to run in a subject: times, dates, durations, counters, sizes and ids, and what gateways put before it."""
+"""Remove from a subject what differs from run to run (times, dates, durations, counters, sizes, ids) and the additions of gateways."""
 
 import re
 
@@ -56,7 +56,7 @@ _VARYING = [
 
 
 def without_gateway_tags(subject: str) -> str:
-    """Return a subject without what gateways, replies and forwarding put before it."""
+    """Return a subject without what gateways, replies and forwarding add before it."""
     text = subject
     for _ in range(8):  # a reply to a forwarded mail that came from outside has three
         found = _GATEWAY.match(text)
