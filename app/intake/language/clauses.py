@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 from app.intake.language.counts import Count, attach_counts, is_exit_code_before, join_ratios, total_counts
 from app.intake.language.findings import Finding, Statement
-from app.intake.language.negation import LIST_COMMAS, NEGATIONS, STRONG, VALUE_SIGNS, Negation, find_negations
-from app.intake.language.terms import Item
+from app.intake.language.negation import LIST_COMMAS, NEGATIONS, STRONG, Negation, find_negations
+from app.intake.language.terms import VALUE_SIGNS, Item
 from app.intake.language.tokens import NAME_SIGN, TokenKind
 from app.intake.language.verdicts import Context, read_term
 from app.intake.language.words_file import TermMeaning as T

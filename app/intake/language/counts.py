@@ -251,6 +251,10 @@ def _place(items: Sequence[Item], at: int, taken: Collection[int], *, numbers_fi
 
 
 def _numbers_first(items: Sequence[Item]) -> bool:
+    """Return whether numbers stand before what they count: the first does, or stands before trouble as in "done: 0 errors 0 warnings"."""
+    first = next((at for at, item in enumerate(items) if item.kind is TokenKind.NUMBER), None)
+    if first is not None and first + 1 < len(items) and items[first + 1].meaning in _COUNTED_FIRST:
+        return items[-1].kind is not TokenKind.NUMBER
     for item in items:
         if item.kind in (TokenKind.NUMBER, TokenKind.COUNTS):
             return True
@@ -320,11 +324,17 @@ def _counts_backward(items: Sequence[Item], at: int, place: int, *, value: bool)
     if behind is not None and items[at].meaning is T.GOOD and behind.kind is TokenKind.WORD:
         return False
     if behind is not None and behind.meaning in _COUNTED_FIRST and items[at].meaning not in _COUNTED_FIRST:
-        return False
+        return _labels_first(items, place)
     last = behind is None or behind.kind is not TokenKind.WORD or items[place].kind is TokenKind.COUNTS
     before = items[place - 1]
     named = before.kind is TokenKind.WORD and before.meaning is None and not before.common
     return value or place == at + 1 or (last and not named)
+
+
+def _labels_first(items: Sequence[Item], place: int) -> bool:
+    """Return whether each number stands behind what it counts: "Success 0 Warning 0 Error 0", but not "done: 0 errors 0 warnings"."""
+    two = items[place + 2] if place + 2 < len(items) else None
+    return two is not None and (two.text in _VALUE or (two.kind in _NUMBERS and items[-1].kind in _NUMBERS))
 
 
 def _ends_value(items: Sequence[Item], at: int) -> bool:

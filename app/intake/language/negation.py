@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from app.intake.language.counts import Count
-from app.intake.language.terms import Item
+from app.intake.language.terms import VALUE_SIGNS, Item
 from app.intake.language.tokens import TokenKind
 from app.intake.language.words_file import TermMeaning as T
 
 _SCOPE = 9  # words that a negation reaches
-VALUE_SIGNS = frozenset((":", "=", "："))
 _COMMAS = frozenset(",、，/+&")
 LIST_COMMAS = frozenset(",，、&")
 BAD = frozenset((T.FAILED, T.NOT_DONE, T.WARNED, T.CANCELLED, T.STOPPED, T.TROUBLE, T.EXCEPT, T.STALE))

@@ -130,7 +130,9 @@ def _choose(candidates: _Candidates, own: str, scores: Mapping[str, float]) -> l
         if not usable:
             items.append(_item(token, None))
             continue
-        chosen = _between_numbers(usable, tokens, at) or _best(usable, token, own, scores)
+        chosen = (
+            _between_numbers(usable, tokens, at) or _as_value(usable, tokens, at) or _best(usable, token, own, scores)
+        )
         if chosen is None:
             items.append(_item(token, None))
         elif chosen.entry.meaning is TermMeaning.COMMON:
@@ -150,6 +152,15 @@ def _between_numbers(matches: Sequence[Match], tokens: Sequence[Token], at: int)
     if len(around) < 2 or any(token.kind is not TokenKind.NUMBER for token in around):  # noqa: PLR2004  (one on each side)
         return None
     return next((match for match in matches if match.entry.meaning is TermMeaning.OF), None)
+
+
+def _as_value(matches: Sequence[Match], tokens: Sequence[Token], at: int) -> Match | None:
+    """Return the negation of any language where it is the whole value of a field: "no" in "correcta: no" is no Portuguese "in the"."""
+    if at == 0 or tokens[at - 1].text not in VALUE_SIGNS:
+        return None
+    if at + 1 < len(tokens) and tokens[at + 1].kind is not TokenKind.MARK:
+        return None
+    return next((match for match in matches if match.entry.meaning is TermMeaning.NOT), None)
 
 
 def _best(matches: Sequence[Match], token: Token, own: str, scores: Mapping[str, float]) -> Match | None:
@@ -180,6 +191,7 @@ def _counts(match: Match, token: Token, own: str, scores: Mapping[str, float], *
     )
 
 
+VALUE_SIGNS = frozenset((":", "=", "："))
 _PROVES = frozenset((TermMeaning.SUCCEEDED, TermMeaning.FIXED, TermMeaning.WELL))
 _ALMOST = 0.5
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from app.intake.language.counts import Count
 from app.intake.language.findings import Finding
-from app.intake.language.negation import BAD, DONE, LIST_COMMAS, VALUE_SIGNS, Negation
-from app.intake.language.terms import Item
+from app.intake.language.negation import BAD, DONE, LIST_COMMAS, Negation
+from app.intake.language.terms import VALUE_SIGNS, Item
 from app.intake.language.tokens import TokenKind
 from app.intake.language.words_file import TermMeaning as T
 
