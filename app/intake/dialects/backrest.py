@@ -84,7 +84,9 @@ def read_text(text: str, request: ToolRequest) -> WireEvent | None:
 
 def _make_event(body: SignalBody, log: str, request: ToolRequest) -> WireEvent:
     is_known = body.outcome is not None or body.phase == "started"
-    reading = None if is_known else _read_unknown_event(log, body)
+    reading = None if is_known else read_words(log[:1000], names=[body.job] if body.job else [])
+    if reading is not None and reading.meaning is Meaning.SUCCESS:  # without a condition, words report trouble only
+        reading = Reading(Meaning.UNCLEAR, reading.words, reading.rule)
     return make_event(
         TOOL,
         agent=request.query_value("agent"),
@@ -97,12 +99,6 @@ def _make_event(body: SignalBody, log: str, request: ToolRequest) -> WireEvent:
         metrics=body.metrics,
         reading=reading,
     )
-
-
-def _read_unknown_event(log: str, body: SignalBody) -> Reading:
-    """Return what the words say where no condition does: trouble, but never a success."""
-    reading = read_words(log[:1000], names=[body.job] if body.job else [])
-    return Reading(Meaning.UNCLEAR, reading.words, reading.rule) if reading.meaning is Meaning.SUCCESS else reading
 
 
 def _read_variables(fields: Mapping[str, Any], request: ToolRequest) -> WireEvent | None:

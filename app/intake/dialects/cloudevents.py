@@ -43,8 +43,14 @@ def read(request: ToolRequest) -> Sequence[WireEvent]:
     """Return the events. Raises NotUnderstood for anything but a CloudEvent, and for one without a required attribute."""
     if (batch := _parse_batch(request)) is not None:
         return [_read_batch_item(item, request) for item in batch[:_MAX_BATCH]]
-    attributes, data = _parse_structured(request) or _parse_binary(request)
-    return [_make_event(attributes, data, request)]
+    if (structured := _parse_structured(request)) is not None:
+        return [_make_event(*structured, request)]
+    attributes = {
+        name.removeprefix("ce-"): unquote(_QUOTED.sub(r"\1", decode_header_value(value)), errors="replace")
+        for name, value in request.headers.items()
+        if name.startswith("ce-")
+    }
+    return [_make_event(attributes, request.text, request)]
 
 
 def _read_batch_item(item: object, request: ToolRequest) -> WireEvent:
@@ -82,15 +88,6 @@ def _split_structured(event: Mapping[str, Any]) -> tuple[Mapping[str, Any], obje
         return attributes, encoded
 
 
-def _parse_binary(request: ToolRequest) -> tuple[Mapping[str, Any], object]:
-    attributes = {
-        name.removeprefix("ce-"): unquote(_QUOTED.sub(r"\1", decode_header_value(value)), errors="replace")
-        for name, value in request.headers.items()
-        if name.startswith("ce-")
-    }
-    return attributes, request.text
-
-
 def _make_event(attributes: Mapping[str, Any], data: object, request: ToolRequest) -> WireEvent:
     missing = [name for name in _REQUIRED if not as_text(attributes.get(name))]
     if missing:
@@ -102,6 +99,7 @@ def _make_event(attributes: Mapping[str, Any], data: object, request: ToolReques
     first_line = data.strip().partition("\n")[0].strip('"') if isinstance(data, str) and not content else None
     result = find_result(words, content, data if isinstance(data, str) and not content else "")
     reason = first_text(content, _REASONS) or first_line
+    stated_activity = (first_text(content, ("activity",)) or "").lower()
     last_part = next((part for part in reversed(source.split("/")) if part), None)
     return make_event(
         TOOL,
@@ -112,7 +110,9 @@ def _make_event(attributes: Mapping[str, Any], data: object, request: ToolReques
         or as_text(attributes.get("subject"))
         or TOOL,
         run=first_text(content, ("run", "run_id")),
-        activity=_find_activity(words, (first_text(content, ("activity",)) or "").lower()),
+        activity=stated_activity
+        if stated_activity in fields.ACTIVITIES
+        else next((_ACTIVITIES[word] for word in reversed(words) if word in _ACTIVITIES), "backup"),
         phase=result.phase,
         at=parse_time(attributes.get("time")),
         message=reason or (event_type if result.reading is not None and result.reading.meaning != "success" else None),
@@ -137,12 +137,6 @@ def _unpack_cdevent(content: Mapping[str, Any]) -> Mapping[str, Any]:
         if isinstance(subject, dict)
         else content
     )
-
-
-def _find_activity(words: Sequence[str], stated: str) -> str:
-    if stated in fields.ACTIVITIES:
-        return stated
-    return next((_ACTIVITIES[word] for word in reversed(words) if word in _ACTIVITIES), "backup")
 
 
 def _find_amount(content: Mapping[str, Any], names: Sequence[str]) -> float | None:

@@ -169,19 +169,17 @@ def _read_other(subject: str, text: str, body: Mapping[str, Any], host: str | No
         TOOL,
         agent=host,
         job=request.job or request.query_value("job") or operation or TOOL,
-        activity=_find_activity(operation, is_test=is_test),
+        activity="prune"
+        if operation and "maint" in operation.lower()
+        else "other"
+        if operation or is_test
+        else "backup",
         phase=None if is_test else "finished",
         outcome=None if is_test else "failure",
         message=reason or subject or None,
         log=text.strip() or None,
         key=[request.job, request.content_hash] if as_text(body.get("started")) or fields.get("Started") else None,
     )
-
-
-def _find_activity(operation: str | None, *, is_test: bool) -> str:
-    if operation and "maint" in operation.lower():
-        return "prune"
-    return "other" if operation or is_test else "backup"
 
 
 def _end_time(start: str, duration: float | None) -> datetime | None:

@@ -41,16 +41,13 @@ def read_mail(mail: ReceivedMail, request: ToolRequest, rules: Sequence[MailRule
     if any(match.rule.outcome is not None for match in matches):
         # An outcome that a rule sets is that of the mail as a whole.
         events = [whole]
-    decided = [decide(_with_sender(event, mail), matches) for event in events]
+    if mail.sender:
+        sender = mail.sender[:_LABEL_LIMIT]
+        events = [{**event, "labels": {"sender": sender, **(event.get("labels") or {})}} for event in events]
+    decided = [decide(event, matches) for event in events]
     return (
         decided if matches else decide_by_rules(decided, rules, TOOL)
     )  # taught rules know a text as its event shows it
-
-
-def _with_sender(event: WireEvent, mail: ReceivedMail) -> WireEvent:
-    if not mail.sender:
-        return event
-    return {**event, "labels": {"sender": mail.sender[:_LABEL_LIMIT], **(event.get("labels") or {})}}
 
 
 def find_no_report(request: ToolRequest, rules: Sequence[MailRule]) -> tuple[ReceivedMail, str] | None:

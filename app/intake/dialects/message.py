@@ -33,7 +33,8 @@ def read_message(
     is_log = by_field is not None and "\n" in text.strip()
     if (found := _BORGMATIC.fullmatch(title.strip())) is not None:
         return Reading(_BORGMATIC_STATES[found[1].lower()], title[:200], STATUS_FIELD)
-    by_words = read_words(title, "" if is_log else _head_and_tail(text), names=names)
+    head_and_tail = text if len(text) <= _HEAD + _TAIL else f"{text[:_HEAD]}\n{text[-_TAIL:]}"
+    by_words = read_words(title, "" if is_log else head_and_tail, names=names)
     for meaning in _WORST_FIRST:
         for reading in (by_words, by_field):
             if reading is not None and reading.meaning is meaning:
@@ -76,7 +77,3 @@ def without_fence(text: str) -> str:
     first, _, rest = stripped.removeprefix(_FENCE).partition("\n")
     inner = rest if first.strip().isalnum() or not first.strip() else f"{first}\n{rest}"
     return inner.removesuffix(_FENCE).strip("\n")
-
-
-def _head_and_tail(text: str) -> str:
-    return text if len(text) <= _HEAD + _TAIL else f"{text[:_HEAD]}\n{text[-_TAIL:]}"

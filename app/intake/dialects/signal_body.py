@@ -32,7 +32,13 @@ def read_signal_body(text: str) -> SignalBody:
         return reported
     errors = find_log_errors(text)
     if errors is None:
-        return _read_sentence(text.strip())
+        # A body of one short line: a script that calls the address of a success although its message reports trouble.
+        line = text.strip()
+        if not line or len(line) > MAX_SIGNAL_MESSAGE or "\n" in line:
+            return SignalBody()
+        if read_words(line).meaning not in (Meaning.FAILURE, Meaning.WARNING, Meaning.CANCELLED):
+            return SignalBody()
+        return SignalBody("warning", message=f"a success with the message: {line}"[:MAX_SIGNAL_MESSAGE])
     more = f" ({errors.count} such lines)" if errors.count > 1 else ""
     return SignalBody("warning", message=f"the log contains errors: {errors.line}{more}")
 
@@ -43,19 +49,6 @@ def judge_signal(outcome: str | None, *texts: str | None) -> SignalBody:
         return SignalBody(outcome)
     found = [body for text in texts if text and (body := read_signal_body(text)).outcome is not None]
     return max(found, key=lambda body: BY_SEVERITY.index(body.outcome or ""), default=SignalBody(outcome))
-
-
-def _read_sentence(text: str) -> SignalBody:
-    """Read a body of one short line: a script that calls the address of a success although its message reports trouble."""
-    if not text or len(text) > MAX_SIGNAL_MESSAGE or "\n" in text:
-        return SignalBody()
-    reading = read_words(text)
-    is_trouble = reading.meaning in (Meaning.FAILURE, Meaning.WARNING, Meaning.CANCELLED)
-    return (
-        SignalBody("warning", message=f"a success with the message: {text}"[:MAX_SIGNAL_MESSAGE])
-        if is_trouble
-        else SignalBody()
-    )
 
 
 def _read_bacula(text: str) -> SignalBody | None:
