@@ -50,8 +50,8 @@ _IN_ROW = {
 }
 _SHORT, _LONG = 60, 400
 UNCLEAR_QUESTION = (
-    "The text of this report does not say whether the run succeeded. Check the tool, then answer below. Until you answer, the job's"
-    " state and its other alerts stay as they were."
+    "The text of this report does not say whether the run succeeded. It changed nothing: the job's state and its other alerts stay as"
+    " they were."
 )
 
 

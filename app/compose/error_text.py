@@ -142,9 +142,9 @@ _BY_KIND = {
     " alert.",
     AlertKind.AGENT_SILENT: "Check that the host is on, that it has a network connection and that its agent runs. Until the agent"
     " reports again, nobody knows whether its backups are made.",
-    AlertKind.UNCLEAR: "Check in the tool or in its log whether the run succeeded. Then run one of the two commands below in a shell in"
-    " which ADMIN_KEY is set to an administrator's key. You can do this later: nothing is lost until then. Your answer also holds for"
-    " later texts that differ only in dates, times, sizes and most other numbers; “3 of 5” and “5 of 5” stay different texts.",
+    AlertKind.UNCLEAR: "Check in the tool or in its log whether the run succeeded. Then run one of the two commands below, on a computer"
+    " where ADMIN_KEY is set to an administrator's key. This can wait: until then, nothing is lost. Later texts of the same form get"
+    " the same answer.",
     AlertKind.CLOCK_OFF: "Set the clock of the host and turn on time synchronization (NTP). Until then, Tocsin corrects the times of"
     " reports that contain `sent_at`; without it, a failure that seems older than a success still opens an alert. This alert closes"
     " when the reports have shown no wrong time for 24 hours.",

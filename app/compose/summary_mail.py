@@ -74,7 +74,7 @@ def render(view: SummaryView, *, base_url: str) -> RenderedMail:
         "totals": _totals(view.totals),
         "preview": _heard(view),
         "days": max((len(line.strip) for section in view.sections for line in section.lines), default=0),
-        # Each job is compared with its like.
+        # Amounts are compared with those of the same jobs.
         "compared": "the newest full day, compared with the days before on which the same jobs ran"
         if view.runs is None
         else "the whole period, compared with the same jobs in the period before",

@@ -146,7 +146,7 @@ def _alert(view: AlertView, base_url: str) -> dict[str, object]:
 
 
 def _unclear(view: AlertView, base_url: str) -> dict[str, object] | None:
-    """Return the text that nobody can read and where to say what it means; null for an alert of another kind."""
+    """Return the unclear text and the address that takes the answer; null for an alert of another kind."""
     part = unclear_part(view, base_url, _TEXT_LINES)
     if part is None:
         return None

@@ -67,11 +67,11 @@ def read_smtp_url(text: str) -> SmtpServer:
     try:
         tls = Tls(parameters.get("tls", tls))
     except ValueError:
-        raise BadSettings(f"{_NAME}: tls is starttls, tls or none") from None
+        raise BadSettings(f"{_NAME}: tls must be starttls, tls or none") from None
     try:
         auth = Auth(parameters["auth"]) if "auth" in parameters else None
     except ValueError:
-        raise BadSettings(f"{_NAME}: auth is plain, login or xoauth2") from None
+        raise BadSettings(f"{_NAME}: auth must be plain, login or xoauth2") from None
     server = SmtpServer(
         host=url.hostname,
         port=port or _USUAL_PORT[tls],

@@ -230,7 +230,7 @@ def judge_agent_silence(
 def judge_clock(
     before: Agent, after: Agent, alert: Alert | None, facts: Mapping[str, str], rules: Sequence[Rule]
 ) -> list[AlertChange]:
-    """Judge `clock_off`: opened once when an agent's clock turns out to be wrong, closed when it is right again."""
+    """Judge `clock_off`: opened once when the reports of an agent show a wrong clock, closed when they show it no more."""
     if after.clock_offset is None or after.clock_off_at is None:
         return [CloseAlert(alert, "its clock is right again")] if alert is not None else []
     rule = rule_for(AlertKind.CLOCK_OFF, after.customer_id, facts, rules)

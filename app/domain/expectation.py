@@ -10,7 +10,7 @@ MAX_EARLY = timedelta(minutes=5)
 FAR = timedelta(days=366 * 5)
 _DAYS = ("Sundays", "Mondays", "Tuesdays", "Wednesdays", "Thursdays", "Fridays", "Saturdays")
 _MANY_TIMES = 4
-_NEARLY_A_DAY = timedelta(hours=20)  # such a job runs by the clock on the wall, a shorter period counts hours
+_NEARLY_A_DAY = timedelta(hours=20)  # such a job runs at a local time of day; a shorter period counts hours
 
 
 @dataclass(frozen=True, slots=True)

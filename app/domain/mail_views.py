@@ -150,7 +150,7 @@ class SummaryView:
     totals: Totals
     sections: tuple[Section, ...]
     thread_id: str | None = None
-    unclear: int = 0  # jobs whose newest text nobody can read; they are not counted as ok
+    unclear: int = 0  # jobs with an open alert `unclear`; they are not counted as ok
     unclear_runs: int = 0  # that ended in the period
     unclear_texts: int = 0  # forms of texts that wait for an answer now
     runs: PeriodRuns | None = None  # of a period that is longer than a day

@@ -1,8 +1,8 @@
-"""The times of cron expressions in a time zone, on the nights too on which its clocks change. Pure.
+"""Compute the times of cron expressions in a time zone, also in the nights in which its clocks change. Pure.
 
-In spring some times of day do not exist: systemd skips them, Debian's cron and Windows run such a job right after, others at
-once or never. So they are no slots, and a run around them is simply early for the next day. In autumn some times of day come
-twice, and a job runs at the first, the second or both: one slot, which may be met until an hour later.
+In spring some times of day do not exist. systemd skips them, Debian's cron and Windows run such a job right after, others at once or
+never. So these times are not slots, and a run near them counts as an early run of the next day. In autumn some times of day exist
+twice, and a job runs at the first, the second or both. They are one slot, and the run may come up to one hour later.
 """
 
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from cronsim import CronSim
 
 from app.domain.schedule import split_crons
 
-_LONGEST_REPEAT = timedelta(hours=3)  # of the clocks: by more than two hours none was ever put back
+_LONGEST_REPEAT = timedelta(hours=3)  # no clocks were ever put back by more than two hours
 
 
 def first_slot_after(crons: str, zone: str, moment: datetime) -> datetime | None:
@@ -29,7 +29,7 @@ def last_slot_until(crons: str, zone: str, moment: datetime) -> datetime | None:
 
 
 def repeated_by(zone: str, moment: datetime) -> timedelta:
-    """Return after how long the clocks of the zone show the time of `moment` once more: zero, but on a night in autumn."""
+    """Return after how long the clocks of the zone show the time of `moment` a second time; zero if they do not (only in autumn they do)."""
     local = moment.astimezone(ZoneInfo(zone))
     first, second = local.replace(fold=0).utcoffset(), local.replace(fold=1).utcoffset()
     if local.fold or first is None or second is None:

@@ -1,4 +1,4 @@
-"""Turns an OnCalendar expression of systemd.time(7) into a cron expression, where cron can say the same. Pure."""
+"""Convert an OnCalendar expression of systemd.time(7) to a cron expression if cron can express the same. Pure."""
 
 import re
 from collections.abc import Collection
@@ -159,4 +159,4 @@ def _field(numbers: Collection[int], low: int, high: int) -> str:
 
 
 def _refused(why: str) -> BadInput:
-    return BadInput(f"not an OnCalendar expression that can be expected: {why}", code="bad_cron", field="cron")
+    return BadInput(f"this OnCalendar expression is not supported: {why}", code="bad_cron", field="cron")

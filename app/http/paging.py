@@ -38,7 +38,9 @@ class Paged(BaseModel):
             after = ""
         # A cursor of another list would skip items, or show all of them again, and nobody would notice.
         if _ID.fullmatch(after) is None or not after.startswith(f"{prefix}_"):
-            raise BadInput("this cursor is not of this list; begin without one", code="bad_cursor", field="cursor")
+            raise BadInput(
+                "this cursor belongs to another list; start without a cursor", code="bad_cursor", field="cursor"
+            )
         return Window(self.limit, after)
 
 

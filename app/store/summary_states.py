@@ -94,7 +94,7 @@ def is_excused(scope: SummaryScope) -> ColumnElement[bool]:
 
 
 def open_unclear(scope: SummaryScope) -> ColumnElement[bool]:
-    """Return whether an alert says that nobody can read a text of the job, and was open at the end of the period."""
+    """Return whether an alert is about an unclear text of the job, and was open at the end of the period."""
     was_open = and_(alerts.c.opened_at <= scope.end, or_(alerts.c.closed_at.is_(None), alerts.c.closed_at > scope.end))
     return and_(alerts.c.subject_id == jobs.c.id, alerts.c.kind == AlertKind.UNCLEAR, was_open)
 

@@ -51,7 +51,7 @@ def read(request: ToolRequest) -> Sequence[WireEvent]:
     output = "\n".join(parts) if parts or body else request.text
     error = first_text(fields, _ERROR)
     if state == "finally" and request.is_cut and not first_text(fields, _EXIT_CODE):
-        raise NotUnderstood("the body broke off before its exit code")
+        raise NotUnderstood("the body is incomplete: it ends before the exit code")
     # A failure without an exit code is one of resticprofile itself.
     code = first_text(fields, _EXIT_CODE) or ("1" if state == "fail" or error else "0")
     query = [("exit_code", code), ("activity", identity["activity"]), ("job", identity["job"])]

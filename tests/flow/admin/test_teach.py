@@ -1,4 +1,4 @@
-"""From a text that nobody can read to one that is known: what is mailed, what an administrator answers, and what the next text means."""
+"""From an unclear text to one that is known: what is mailed, what an administrator answers, and what the next text means."""
 
 import asyncio
 import email
