@@ -71,6 +71,8 @@ def _unknown_parts(items: Sequence[Item]) -> Iterator[str]:
 def _is_unknown(part: Sequence[Item], at: int) -> bool:
     """Return whether an unknown word may matter: short and frequent words, names with a capital letter and labels do not."""
     item = part[at]
+    if item.kind is TokenKind.CJK and item.meaning is None and len(item.text) > _SHORT:
+        return True
     if item.kind is not TokenKind.WORD or item.meaning is not None or item.common or len(item.text) <= _SHORT:
         return False
     is_label = at + 1 < len(part) and part[at + 1].text in VALUE_SIGNS
