@@ -444,7 +444,10 @@ def _share_of_total(items: Sequence[Item], counts: Mapping[int, Count]) -> tuple
         return None
     total, part = (behind[0], behind[1]) if is_first else (before[-1], behind[0])
     good = {count.place for at, count in counts.items() if items[at].meaning in _MADE}
-    if items[total].unit or items[part].unit or not ({total, part} & good):
+    bad = {count.place for at, count in counts.items() if items[at].meaning not in _MADE}
+    if items[total].unit or items[part].unit or not ({total, part} & good) or {total, part} & bad:
+        return None
+    if any(one.text == "%" for one in items):
         return None
     verdicts = [at for at, item in enumerate(items) if item.meaning in _DONE]
     if not is_first and (not verdicts or verdicts[0] < of):

@@ -11,6 +11,7 @@ _SHORTEST, _SHORTEST_BAD, _SHORTEST_WRONG_LETTER, _LONGEST = 5, 6, 7, 24
 _MEANINGS = frozenset(
     (
         TermMeaning.FAILED,
+        TermMeaning.NOT_DONE,
         TermMeaning.WARNED,
         TermMeaning.CANCELLED,
         TermMeaning.STOPPED,
