@@ -21,6 +21,7 @@ _MARKS = (
     b"postmaster",
 )  # fmt: skip
 _LABEL_LIMIT = 200
+_CODE = re.compile(r"\s[A-Z]{1,3}(?![^\s])")
 _WORD = re.compile(r"[^\W_]{1,100}")
 
 
@@ -67,4 +68,6 @@ def _read_by_words(mail: ReceivedMail, broken_template: str | None = None) -> Wi
     remaining = name_job(mail.subject)
     # `Backup failed` names no job: two tools of one host would share it.
     is_job = any(word not in words_of_kind("generic") | words_of_kind("tie") for word in _WORD.findall(fold(remaining)))
+    # `Job A` and `Backup DE` do: capital letters behind the first word are a name and no article.
+    is_job = is_job or (not mail.subject.isupper() and _CODE.search(remaining) is not None)
     return make_mail_event(TOOL, mail, remaining if is_job else mail.sender or TOOL, reading=reading)

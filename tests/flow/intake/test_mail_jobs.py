@@ -39,6 +39,9 @@ async def mailed(api: Api, *mails: tuple[str, str]) -> dict[str, str]:
         ([("Backup of pc7 failed", ""), ("no backups of pc7 have succeeded", "")], {"Backup of pc7": "open"}),
         ([("Docs failed", ""), ("Docs completed", "STATUS: Failed")], {"Docs": "open"}),
         ([("Docs failed", ""), ("Docs", "Kind regards")], {"Docs": "open"}),
+        ([("Job A failed", ""), ("Job completed successfully", "")], {"Job A": "open"}),
+        ([("Backup DE failed", ""), ("Backup completed successfully", "")], {"Backup DE": "open"}),
+        ([("Weekly Tue failed", ""), ("Weekly completed successfully", "")], {"Weekly Tue": "open"}),
         (
             [("Cron <a@web01> /bin/x", "error: full"), ("Cron <b@web01> /bin/x", "Backup completed successfully.")],
             {"/bin/x (a@web01)": "open"},

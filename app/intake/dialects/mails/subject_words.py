@@ -100,6 +100,7 @@ def outcome_terms() -> OutcomeTerms:
             else:
                 words.add(pieces[0])
     ends = {end for end in ends if len(end) >= _SHORTEST_BEGINNING}
+    words.discard("tue")  # Tuesday: `Weekly Tue` is a job; the French `tué` is rarer
     return OutcomeTerms(frozenset(words), beginnings, tuple(sorted(ends)), phrases)
 
 
