@@ -6,8 +6,10 @@ Harkema et al. 2009, "ConText: an algorithm for determining negation, experience
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-from app.intake.language.counts import Count, attach_counts, is_exit_code_before, join_ratios, total_counts
+from app.intake.language.counts import Count, attach_counts, join_ratios, total_counts
+from app.intake.language.exit_codes import read_exit_codes
 from app.intake.language.findings import Finding, Statement
 from app.intake.language.negation import LIST_COMMAS, NEGATIONS, STRONG, Negation, find_negations
 from app.intake.language.terms import VALUE_SIGNS, Item
@@ -34,11 +36,14 @@ class _Clause:
     contrast: str = ""  # the word before it that ended the scope of the clause before: "but"
 
 
-def read_line(items: Sequence[Item], text: str, line: int) -> list[Statement]:
+def read_line(items: Sequence[Item], text: str, line: int, *, robocopy: bool = False) -> list[Statement]:
     """Return the statements of the clauses of a line."""
     statements: list[Statement] = []
     for number, clause in enumerate(_clauses(items, text)):
-        found = [Statement(finding, clause.words, rule, line, number) for finding, rule in _read_clause(clause)]
+        found = [
+            Statement(finding, clause.words, rule, line, number)
+            for finding, rule in _read_clause(clause, robocopy=robocopy)
+        ]
         if clause.contrast and len(clause.items) > 1 and not any(one.finding in _CALMING for one in found):
             found.append(Statement(Finding.DOUBT, clause.words, f"{clause.contrast} + an unknown clause", line, number))
         found += [
@@ -138,7 +143,7 @@ def _ends_clause(items: Sequence[Item], at: int) -> bool:
     return item.text in _HARD
 
 
-def _read_clause(clause: _Clause) -> Iterator[tuple[Finding, str]]:
+def _read_clause(clause: _Clause, *, robocopy: bool) -> Iterator[tuple[Finding, str]]:
     items = clause.items
     if clause.question:
         yield Finding.DOUBT, "a question"
@@ -147,7 +152,7 @@ def _read_clause(clause: _Clause) -> Iterator[tuple[Finding, str]]:
     negations = find_negations(items, counts)
     context = Context.of(items)
     yield from _read_marks_of_context(items, context)
-    yield from _read_exit_codes(items)
+    yield from read_exit_codes(items, robocopy=robocopy)
     totals = total_counts(items, counts)
     if totals is not None and totals[1] < totals[0]:
         # An incremental run copies few of the total files, but must copy all of the expected ones.
@@ -203,6 +208,9 @@ _CONTEXT_ONLY = frozenset(
 )
 
 
+_NOWHERE = "/dev/null"  # a copy that is written there is none
+
+
 def _read_marks_of_context(items: Sequence[Item], context: Context) -> Iterator[tuple[Finding, str]]:
     for meaning, finding in (
         (T.NO_RUN, Finding.NOT_A_RUN),
@@ -215,29 +223,11 @@ def _read_marks_of_context(items: Sequence[Item], context: Context) -> Iterator[
             yield finding, next(item.rule for item in items if item.meaning is meaning)
     if any(item.kind is TokenKind.NAME and item.text.startswith(NAME_SIGN) for item in items):
         yield Finding.ABOUT_RUN, "a known name"
+    for before, item in pairwise(items):
+        if item.text == _NOWHERE and (before.kind is TokenKind.WORD or before.text in VALUE_SIGNS):
+            yield Finding.DOUBT, "written to /dev/null"
     if items[-1].text == "cut":
         yield Finding.DOUBT, "the text is cut"
-
-
-def _read_exit_codes(items: Sequence[Item]) -> Iterator[tuple[Finding, str]]:
-    for at, item in enumerate(items):
-        if item.meaning not in (T.EXIT_CODE, T.STATUS_KEY):
-            continue
-        if at and is_exit_code_before(items, at - 1):
-            value = items[at - 1]
-            yield (Finding.FAILED if any(value.numbers) else Finding.EXIT_ZERO), f"exit code: {value.text} {item.text}"
-            continue
-        reach = 4 if item.meaning is T.EXIT_CODE else 2
-        for there in range(at + 1, min(at + 1 + reach, len(items))):
-            value = items[there]
-            if value.kind is TokenKind.NUMBER and not value.unit:
-                if at and items[at - 1].text in ("http", "https"):
-                    break
-                code = f"{item.text} {value.text}"[:40]
-                yield (Finding.EXIT_ZERO if value.numbers[0] == 0 else Finding.FAILED), f"exit code: {code}"
-                break
-            if value.meaning in STRONG or (value.kind is TokenKind.MARK and value.text not in VALUE_SIGNS):
-                break
 
 
 def _read_bare_negations(

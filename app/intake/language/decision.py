@@ -148,7 +148,7 @@ _PARTNERS = frozenset(
 def _against(proof: Statement, statements: Sequence[Statement]) -> Statement | None:
     """Return what contradicts a success: a doubt in its own line or in the first lines of the text, or a subject that announces a start."""
     for doubt in statements:
-        if doubt.finding is Finding.MISSING:
+        if doubt.finding in (Finding.MISSING, Finding.UNREAD_ROW):
             return doubt
         if doubt.finding in (Finding.UNKNOWN_PART, Finding.CONDITIONAL) and doubt.line == proof.line:
             return doubt

@@ -31,6 +31,7 @@ class Finding(StrEnum):
     DOUBT = "doubt"
     MISSING = "missing"  # a word of absence that refers to no known word: a failure unless a success is stated
     UNKNOWN_DENIED = "unknown denied"  # a negation of an unknown word next to a noun of what a run makes
+    UNREAD_ROW = "unread row"  # a row of unknown words in a list of verdicts
     UNKNOWN_PART = "unknown part"  # words between commas none of which is known
     NOT_A_RUN = "not a run"
     OTHER_WORK = "other work"

@@ -9,12 +9,15 @@ from collections.abc import Collection, Sequence
 
 from app.intake.language.clauses import read_line
 from app.intake.language.decision import decide
+from app.intake.language.exit_codes import names_robocopy
 from app.intake.language.fold import fold
 from app.intake.language.lexicon import has_gateway_run, is_gateway_word, is_term
 from app.intake.language.long_text import choose_lines
 from app.intake.language.reading import Meaning, Reading
+from app.intake.language.rows import find_unread_rows
 from app.intake.language.terms import Item, choose_terms
 from app.intake.language.tokens import NAME_SIGN, TokenKind, tokenise
+from app.intake.language.yesterday import without_yesterday
 
 __all__ = ["Meaning", "Reading", "read_words"]
 
@@ -36,12 +39,14 @@ def read_words(subject: str, body: str = "", *, names: Collection[str] = ()) -> 
     chosen = choose_lines(body)
     lines = [subject.replace("\n", " "), *chosen.lines]
     tokens = [tokenise(line, is_term) for line in (_without_names(lines, names) if names else lines)]
-    items = choose_terms(tokens, with_typos=len(body) <= _TYPOS_UP_TO)
+    items = [without_yesterday(line) for line in choose_terms(tokens, with_typos=len(body) <= _TYPOS_UP_TO)]
+    robocopy = names_robocopy(items)
     statements = [
         statement
         for number, (line, one) in enumerate(zip(lines, items, strict=True))
-        for statement in read_line(one, line, number)
+        for statement in read_line(one, line, number, robocopy=robocopy)
     ]
+    statements += find_unread_rows(items)
     return decide(statements, complete=chosen.complete, bare=_is_bare(items))
 
 

@@ -38,6 +38,8 @@ class TermMeaning(StrEnum):
     EXCEPT = "except"
     STALE = "stale"
     PAST = "past"
+    YESTERDAY = "yesterday"
+    TODAY = "today"
     FIXED = "fixed"
     FUTURE = "future"
     DOUBT = "doubt"
