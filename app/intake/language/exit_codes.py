@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from app.intake.language.counts import is_exit_code_before
 from app.intake.language.findings import Finding
-from app.intake.language.negation import STRONG, VALUE_SIGNS
-from app.intake.language.terms import Item
+from app.intake.language.negation import STRONG
+from app.intake.language.terms import VALUE_SIGNS, Item
 from app.intake.language.tokens import TokenKind
 from app.intake.language.words_file import TermMeaning as T
 

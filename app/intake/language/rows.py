@@ -3,8 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from app.intake.language.findings import Finding, Statement
-from app.intake.language.negation import VALUE_SIGNS
-from app.intake.language.terms import Item
+from app.intake.language.terms import VALUE_SIGNS, Item
 from app.intake.language.tokens import TokenKind
 from app.intake.language.words_file import TermMeaning as T
 
