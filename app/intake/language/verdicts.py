@@ -30,7 +30,7 @@ class Context:
         last = next((at for at, item in enumerate(items) if item.meaning is T.LAST), len(items))
         past: set[int] = set()
         for at, item in enumerate(items):
-            if item.meaning is T.PAST and not _is_told(items, at):
+            if item.meaning is T.PAST and not _is_reported(items, at):
                 for there in range(at + 1, len(items)):
                     if items[there].meaning in DONE or items[there].text in LIST_COMMAS:
                         break
@@ -39,10 +39,10 @@ class Context:
         return cls(meanings, future, last, modal, frozenset(past), _next_to_something_else(items))
 
 
-def _is_told(items: Sequence[Item], at: int) -> bool:
+def _is_reported(items: Sequence[Item], at: int) -> bool:
     """Return whether the trouble of yesterday is the message itself: "Report saved: yesterday's backup failed"."""
-    told = at > 0 and items[at - 1].text in VALUE_SIGNS
-    return told and not any(item.meaning in DONE for item in items[at + 1 :])
+    reported = at > 0 and items[at - 1].text in VALUE_SIGNS
+    return reported and not any(item.meaning in DONE for item in items[at + 1 :])
 
 
 def _next_to_something_else(items: Sequence[Item]) -> dict[int, Finding]:
