@@ -1,8 +1,8 @@
-"""Lines in which a backup tool admits trouble although it may end with exit code 0, or a script may lose its exit code.
+"""Find lines in which a backup tool reports an error although it may end with exit code 0, or a script may lose its exit code.
 
 One table for the service (pings, mails, posted output) and for the reporter on a backup host. Only lines that a known tool writes
-count: a single word proves nothing, as a log also lists files. A row is a line of documentation: its tool, a text that is in every
-such line (searched first, in lower case, because that is fast), the pattern, a sample, and where the tool writes it.
+count, because a log also lists names of files, so a single word proves nothing. A row has the tool, a text that is in every such line
+(searched first, in lower case, because that is fast), the pattern, a sample, and where the source or manual of the tool has the line.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _SHOWN_MOST = 300
 _I, _M = re.IGNORECASE, re.MULTILINE
 # What precedes a message in a log: a time, a level in brackets, the name of the host and the process.
 _STAMP = r"^(?:[\[(]?[\d:.,/TZ+-]{4,35}[\])]?[ \t]{1,8}(?:[\d:.,+-]{5,20}[ \t]{1,8})?)?"
-# borg's list of files, and its kin: such a line holds a name, which may be anything.
+# A line of borg's list of files, or a similar one: it contains a file name, which may be any text.
 _LISTED = re.compile(r"[AMUCdsbchxi?.+-] \S")
 
 

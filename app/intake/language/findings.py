@@ -16,7 +16,9 @@ class Finding(StrEnum):
     NOTHING_DONE = "nothing done"  # a count of zero of what should have been made
     NOTHING_MADE = "nothing made"  # the same with a noun only: "0 files", which may be right for an incremental run
     SUCCEEDED = "succeeded"
-    WENT_WELL = "went well"  # a general word of success: proves a success only in a text about a run
+    WENT_WELL = (
+        "went well"  # a general word of success: proves a success only in a text about a run, or next to a name alone
+    )
     GUESSED = "succeeded, by a word with a typing error"
     EXIT_ZERO = "exit zero"
     DENIED = "trouble denied"
