@@ -63,21 +63,23 @@ def _is_name(clause: _Clause) -> bool:
 def _unknown_parts(items: Sequence[Item]) -> Iterator[str]:
     """Yield the unknown words of each part between commas that states nothing that is known: "tape chewed up"."""
     part: list[Item] = []
+    first = True
     for item in [*items, None]:
         if item is not None and (item.text not in LIST_COMMAS or item.meaning is not None):
             part.append(item)
             continue
-        unknown = [one.text for at, one in enumerate(part) if _is_unknown(part, at)]
+        unknown = [one.text for at, one in enumerate(part) if _is_unknown(part, at, first=first)]
+        first = False
         if unknown and not any(one.meaning in _STATING or one.kind in _MEASURES for one in part):
             yield " ".join(unknown)[:60]
         part = []
 
 
-def _is_unknown(part: Sequence[Item], at: int) -> bool:
+def _is_unknown(part: Sequence[Item], at: int, *, first: bool) -> bool:
     """Return whether an unknown word may matter: short and frequent words, names with a capital letter and labels do not."""
     item = part[at]
     if item.kind is TokenKind.CJK and item.meaning is None and len(item.text) > _SHORT:
-        return True
+        return not first  # the first part is the person addressed, or what the sentence is about
     if item.kind is not TokenKind.WORD or item.meaning is not None or item.common or len(item.text) <= _SHORT:
         return False
     is_label = at + 1 < len(part) and part[at + 1].text in VALUE_SIGNS
