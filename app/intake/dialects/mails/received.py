@@ -16,6 +16,7 @@ from app.intake.dialects.text_decoding import decode_encoded_words, decode_text
 from app.intake.dialects.tool_request import ToolRequest
 
 MAX_TEXT, MAX_SUBJECT, MAX_PARTS = 1024 * 1024, 1000, 100
+_MAX_OTHER = 256 * 1024
 _SPACES = re.compile(r"\s+")
 _ROUGH_HEADER = re.compile(r"^(subject|from):([^\n]{0,2000})", re.IGNORECASE | re.MULTILINE)
 # The headers that tell replies of machines, bounces and mailing lists from reports.
@@ -42,6 +43,12 @@ class ReceivedMail:
     report_type: str = ""
     names: Sequence[str] = ()
     agent: str | None = None
+    other_html: str = ""
+
+    @property
+    def other_text(self) -> str:
+        """The visible text of an HTML part next to the plain text."""
+        return _visible_text(self.other_html) if self.other_html else ""
 
     @property
     def plain_subject(self) -> str:
@@ -59,7 +66,7 @@ def parse_mail(request: ToolRequest) -> ReceivedMail:
     try:
         message = email.message_from_bytes(request.body)
         subject = _read_header(message, "subject")
-        text, html = _read_texts(message)
+        text, html, other_html = _read_texts(message)
         report_type = str(message.get_param("report-type") or "").lower()
         is_report = message.get_content_type() == "multipart/report"
     except (RecursionError, ValueError, LookupError, TypeError, AttributeError, IndexError):
@@ -88,6 +95,7 @@ def parse_mail(request: ToolRequest) -> ReceivedMail:
         report_type if is_report else "",
         names,
         request.agent,
+        other_html,
     )
 
 
@@ -121,14 +129,16 @@ def _read_date(message: Message) -> datetime | None:
         return None
 
 
-def _read_texts(message: Message) -> tuple[str, str]:
-    """Return the plain text and no HTML; if the plain text is blank, the HTML's visible text and the HTML.
+def _read_texts(message: Message) -> tuple[str, str, str]:
+    """Return the plain text, no HTML and the HTML that stands next to it; if the plain text is blank, the HTML's visible text and the HTML.
 
     Of several parts all are returned: some tools put the reason into the second one.
     """
     plain = [text for content_type, text in _text_parts(message) if content_type == "text/plain" and text.strip()]
-    html = [] if plain else [text for content_type, text in _text_parts(message) if content_type == "text/html"]
-    return "\n".join(plain or map(_visible_text, html))[:MAX_TEXT], "\n".join(html)[:MAX_TEXT]
+    html = [text for content_type, text in _text_parts(message) if content_type == "text/html"]
+    if plain:
+        return "\n".join(plain)[:MAX_TEXT], "", "\n".join(html)[:_MAX_OTHER]
+    return "\n".join(map(_visible_text, html))[:MAX_TEXT], "\n".join(html)[:MAX_TEXT], ""
 
 
 def _text_parts(message: Message) -> Iterator[tuple[str, str]]:

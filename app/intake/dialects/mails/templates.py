@@ -85,6 +85,11 @@ def read_mail_words(mail: ReceivedMail, *, subject: str | None = None) -> Readin
     reading = read_words(mail.subject if subject is None else subject, mail.text, names=mail.names)
     if reading.meaning is Meaning.SUCCESS and (errors := find_log_errors(mail.text)) is not None:
         return Reading(Meaning.WARNING, errors.line[:200], "a line of the log reports an error")
+    if reading.meaning in (Meaning.SUCCESS, Meaning.UNCLEAR) and mail.other_html:
+        # The parts should say the same. Where they do not, trouble wins.
+        other = read_words("", mail.other_text, names=mail.names)
+        if other.meaning in (Meaning.FAILURE, Meaning.WARNING, Meaning.CANCELLED):
+            return other
     return reading
 
 

@@ -23,6 +23,22 @@ _UNITS = (
     r"|jours?|giorni|días|dias|dagen|files?|dateien?|fichiers?|objects?|objekte|items?|vms?|machines?|jobs?|tasks?|errors?|fehlern?|warnings?|warnungen"
     r"|retries|attempts?|volumes?|servers?|hosts?|times?)"
 )
+# Texts that tools number: "Backup report 4711" is one job each night. A shorter number may belong to a name ("Report 3").
+_NUMBERED = "|".join(
+    rf"(?<=\b{word}\s)"
+    for word in (
+        "report",
+        "bericht",
+        "rapport",
+        "informe",
+        "raport",
+        "message",
+        "notification",
+        "event",
+        "alert",
+        "ticket",
+    )
+)
 # What differs from run to run: times, dates, durations, counters, sizes, ids. All are bounded.
 _VARYING = [
     re.compile(pattern, re.IGNORECASE)
@@ -46,6 +62,7 @@ _VARYING = [
         r"(?<![\w.])\d{1,3}(?:[.,]\d{1,3})?\s?%",
         r"(?<!\w)(?:exit[ -]?(?:code|status)|status|return code|error code|errorcode|error|fehler|rc|code|fehlercode|exitcode)\s?[:=]?\s?-?\d{1,11}(?!\w)",
         r"(?:(?<!\w)(?:run|session|attempt|try|build|task id|job id|session id|id|pid|nr|no|number|lauf|versuch)\.?\s?[:=#]?\s?#?|#\s?)\d{1,12}(?!\w)",
+        rf"(?:{_NUMBERED})\d{{3,12}}(?!\w)",
         r"(?<!\w)0x[0-9a-f]{1,16}(?!\w)",
         r"(?<![\w-])(?=[0-9a-f]{0,63}\d)(?=[0-9a-f]{0,63}[a-f])[0-9a-f]{8,64}(?![\w-])",
         r"(?<![\w.-])\d{5,18}(?![\w.-])",

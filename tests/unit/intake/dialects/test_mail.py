@@ -232,3 +232,13 @@ def test_a_hostile_mail_is_read_all_the_same(body: bytes):
 def _read_and_look(body: bytes) -> None:
     mail.find_no_report(ToolRequest(body=body), ())
     assert mail.read(ToolRequest(body=body))
+
+
+def test_trouble_in_the_html_next_to_a_good_plain_text_wins():
+    parts = (("plain", "completed successfully"), ("html", "<p>Status: <b>FAILED</b></p>"))
+    body = b"Subject: Nightly\r\nContent-Type: multipart/alternative; boundary=b\r\n\r\n" + b"".join(
+        f"--b\r\nContent-Type: text/{kind}\r\n\r\n{text}\r\n".encode() for kind, text in parts
+    )
+    assert read(body + b"--b--\r\n")["outcome"] == "failure"
+    good = body.replace(b"FAILED", b"Success")
+    assert read(good + b"--b--\r\n")["outcome"] == "success"

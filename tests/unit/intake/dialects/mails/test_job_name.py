@@ -128,3 +128,11 @@ def test_what_gateways_and_replies_add_is_taken_away(subject: str, plain: str):
 @given(st.text(max_size=1200))
 def test_any_subject_is_named_without_an_error(subject: str):
     assert isinstance(name_job(subject), str)
+
+
+@pytest.mark.parametrize(
+    "subject", ["Backup report {} of the bakery", "Bakery: notification {}", "Rapport {} de la boulangerie"]
+)
+def test_a_report_that_is_numbered_is_the_same_job_each_night(subject: str):
+    assert name_job(subject.format(4711)) == name_job(subject.format(4712))
+    assert name_job("Report 3 completed") != name_job("Report 4 completed"), "a short number may belong to a name"
