@@ -70,7 +70,8 @@ def _unknown_parts(items: Sequence[Item]) -> Iterator[str]:
             continue
         unknown = [one.text for at, one in enumerate(part) if _is_unknown(part, at, first=first)]
         first = False
-        if unknown and not any(one.meaning in _STATING or one.kind in _MEASURES for one in part):
+        measured = len(unknown) < _TELLING and any(one.kind in _MEASURES for one in part)
+        if unknown and not measured and not any(one.meaning in _STATING for one in part):
             yield " ".join(unknown)[:60]
         part = []
 
@@ -87,6 +88,7 @@ def _is_unknown(part: Sequence[Item], at: int, *, first: bool) -> bool:
 
 
 _SHORT = 2
+_TELLING = 2  # unknown words that say something beside a number: "checksum of part 3 deviates"
 _MEASURES = frozenset((TokenKind.NUMBER, TokenKind.COUNTS, TokenKind.TIME))
 _STATING = frozenset(T) - {T.GOOD, T.OF, T.ALL, T.PERSON, T.STATUS_KEY, T.COMMON}
 _SAYING = frozenset((TokenKind.COUNTS, TokenKind.DOTS))
