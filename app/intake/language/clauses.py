@@ -88,7 +88,7 @@ def _is_unknown(part: Sequence[Item], at: int, *, first: bool) -> bool:
 
 
 _SHORT = 2
-_TELLING = 2  # unknown words that say something beside a number: "checksum of part 3 deviates"
+_TELLING = 2  # unknown words that say something next to a number: "checksum of part 3 deviates"
 _MEASURES = frozenset((TokenKind.NUMBER, TokenKind.COUNTS, TokenKind.TIME))
 _STATING = frozenset(T) - {T.GOOD, T.OF, T.ALL, T.PERSON, T.STATUS_KEY, T.COMMON}
 _SAYING = frozenset((TokenKind.COUNTS, TokenKind.DOTS))
