@@ -254,7 +254,7 @@ def _numbers_first(items: Sequence[Item]) -> bool:
     """Return whether numbers stand before what they count: the first does, or stands before trouble as in "done: 0 errors 0 warnings"."""
     first = next((at for at, item in enumerate(items) if item.kind is TokenKind.NUMBER), None)
     if first is not None and first + 1 < len(items) and items[first + 1].meaning in _COUNTED_FIRST:
-        return items[-1].kind is not TokenKind.NUMBER
+        return items[-1].kind is not TokenKind.NUMBER or items[-2].meaning is T.OF  # "0 failed of 9"
     for item in items:
         if item.kind in (TokenKind.NUMBER, TokenKind.COUNTS):
             return True
