@@ -14,7 +14,7 @@ from app.intake.language.fold import fold
 from app.intake.language.lexicon import has_gateway_run, is_gateway_word, is_term
 from app.intake.language.long_text import choose_lines
 from app.intake.language.reading import Meaning, Reading
-from app.intake.language.rows import find_unread_rows
+from app.intake.language.rows import find_unmet_totals, find_unread_rows
 from app.intake.language.terms import Item, choose_terms
 from app.intake.language.tokens import NAME_SIGN, TokenKind, tokenise
 from app.intake.language.yesterday import without_yesterday
@@ -46,7 +46,7 @@ def read_words(subject: str, body: str = "", *, names: Collection[str] = ()) -> 
         for number, (line, one) in enumerate(zip(lines, items, strict=True))
         for statement in read_line(one, line, number, robocopy=robocopy)
     ]
-    statements += find_unread_rows(items)
+    statements += [*find_unread_rows(items), *find_unmet_totals(items)]
     return decide(statements, complete=chosen.complete, bare=_is_bare(items))
 
 

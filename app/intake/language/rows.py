@@ -48,3 +48,22 @@ def _is_unread(value: Sequence[Item]) -> bool:
     """Return whether a value is made of words only, none of them known and not all of them names."""
     plain = all(item.meaning is None or item.thing for item in value) and all(item.kind in _WORDS for item in value)
     return plain and any(item.kind is TokenKind.WORD and not item.capital for item in value)
+
+
+def find_unmet_totals(lines: Sequence[Sequence[Item]]) -> Iterator[Statement]:
+    """Yield a statement for an expected number that no number of what was done reaches: "Stored: 9. Expected: 11."."""
+    done = [count for line in lines for count in _counts_behind(line, _GOOD)]
+    for at, line in enumerate(lines):
+        for expected in _counts_behind(line, frozenset((T.EXPECTED,))):
+            if done and max(done) < expected:
+                rule = f"count: {max(done):g} of {expected:g} expected"
+                yield Statement(Finding.MISSING, " ".join(item.text for item in line)[:200], rule, at)
+
+
+def _counts_behind(line: Sequence[Item], meanings: frozenset[T]) -> Iterator[float]:
+    """Yield the numbers that stand behind a term and a colon: "stored: 9"."""
+    for label, sign, value in zip(line, line[1:], line[2:], strict=False):
+        is_total = label.rule == "en: total"  # of a total of files an incremental run copies few
+        is_count = value.kind is TokenKind.NUMBER and not value.unit
+        if label.meaning in meanings and not is_total and sign.text in VALUE_SIGNS and is_count:
+            yield value.numbers[0]
