@@ -153,6 +153,20 @@ def join_ratios(items: Sequence[Item]) -> list[Item]:
 def _ratio_at(items: Sequence[Item], at: int) -> tuple[Item, Sequence[Item], int] | None:
     """Return the counts that begin at a number, the items within them (`2 folders of 30`), and the position behind."""
     number = _number_at(items, at)
+    if (
+        number is not None
+        and items[at].text.endswith(_TURKISH_IN)
+        and at + 1 < len(items)
+        and _ends_value(items, at + 1)
+    ):
+        part = items[at + 1]
+        if part.kind is TokenKind.NUMBER and part.numbers[0] <= number:
+            text = f"{part.numbers[0]:g} of {number:g}"
+            return (
+                Item(TokenKind.COUNTS, text, None, "", (part.numbers[0], number), "", items[at].start, part.spaced),
+                (),
+                at + 2,
+            )
     of = None if number is None else _of_position(items, at)
     if number is None or of is None:
         return None
@@ -201,6 +215,7 @@ def _is_turkish_share(items: Sequence[Item], at: int) -> bool:
     return items[at].text.endswith((*_TURKISH_FROM, "in", "un")) and "'" in items[at + 1].text.replace("’", "'")
 
 
+_TURKISH_IN = ("'te", "'ta", "'de", "'da")  # 4'te 3: three in four
 _TURKISH_FROM = ("den", "dan", "ten", "tan")
 
 
