@@ -159,11 +159,11 @@ def _ratio_at(items: Sequence[Item], at: int) -> tuple[Item, Sequence[Item], int
         and at + 1 < len(items)
         and _ends_value(items, at + 1)
     ):
-        part = items[at + 1]
-        if part.kind is TokenKind.NUMBER and part.numbers[0] <= number:
-            text = f"{part.numbers[0]:g} of {number:g}"
+        fewer = items[at + 1]
+        if fewer.kind is TokenKind.NUMBER and fewer.numbers[0] <= number:
+            text = f"{fewer.numbers[0]:g} of {number:g}"
             return (
-                Item(TokenKind.COUNTS, text, None, "", (part.numbers[0], number), "", items[at].start, part.spaced),
+                Item(TokenKind.COUNTS, text, None, "", (fewer.numbers[0], number), "", items[at].start, fewer.spaced),
                 (),
                 at + 2,
             )
