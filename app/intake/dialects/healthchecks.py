@@ -38,7 +38,7 @@ def read(request: ToolRequest) -> Sequence[WireEvent]:
             raise NotUnderstood(str(cause), slug) from cause
         phase, outcome = "finished", "failure"
     text = request.text
-    body = parse_text(text) or read_signal_body(text)
+    body = parse_text(text) or read_signal_body(text, is_success=outcome == "success")
     phase, outcome = _combine(signal, phase, outcome, body)
     job = request.query_value("job") or slug or request.job or body.job or TOOL
     rid = request.query_value("rid")

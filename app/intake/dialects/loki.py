@@ -74,7 +74,7 @@ def _make_run_event(
     line: _LogLine, found: re.Match[str], log: str, run: str | None, identity: _StreamIdentity
 ) -> WireEvent:
     outcome = _OUTCOMES.get(found[1])
-    body = (parse_text(log) or read_signal_body(log)) if outcome == "success" else None
+    body = (parse_text(log) or read_signal_body(log, is_success=True)) if outcome == "success" else None
     warning = body.message if body is not None and body.outcome == "warning" else None
     stamp = parse_number(line.stamp)
     return make_event(

@@ -11,6 +11,7 @@ from app.intake.language.reader import Meaning, read_words
 
 _MAX_JSON_LENGTH = 64 * 1024
 MAX_SIGNAL_MESSAGE = 300
+_MAX_MESSAGE_LINES = 5
 BY_SEVERITY = ("success", "cancelled", "warning", "failure")
 
 
@@ -26,28 +27,41 @@ class SignalBody:
     metrics: dict[str, object] = field(default_factory=dict)
 
 
-def read_signal_body(text: str) -> SignalBody:
-    """Read a body that is neither empty nor Backrest's, which backrest.py reads."""
+def read_signal_body(text: str, *, is_success: bool) -> SignalBody:
+    """Read a body that is neither empty nor Backrest's, which backrest.py reads. `is_success`: the address reports a success."""
     if text.lstrip()[:1] == "{" and (reported := _read_bacula(text)) is not None:
         return reported
     errors = find_log_errors(text)
     if errors is None:
-        # A body of one short line: a script that calls the address of a success although its message reports trouble.
-        line = text.strip()
-        if not line or len(line) > MAX_SIGNAL_MESSAGE or "\n" in line:
-            return SignalBody()
-        if read_words(line).meaning not in (Meaning.FAILURE, Meaning.WARNING, Meaning.CANCELLED):
-            return SignalBody()
-        return SignalBody("warning", message=f"a success with the message: {line}"[:MAX_SIGNAL_MESSAGE])
+        return _read_message(text.strip()) if is_success else SignalBody()
     more = f" ({errors.count} such lines)" if errors.count > 1 else ""
     return SignalBody("warning", message=f"the log contains errors: {errors.line}{more}")
+
+
+def _read_message(text: str) -> SignalBody:
+    """Read a short message of a script that calls the address of a success although the message reports trouble.
+
+    A longer text is a log, in which any word can stand for something else.
+    """
+    if not text or len(text) > MAX_SIGNAL_MESSAGE or text.count("\n") >= _MAX_MESSAGE_LINES:
+        return SignalBody()
+    single = "\n" not in text
+    reading = read_words(text) if single else read_words("", text)
+    words = (text if single else reading.words)[:MAX_SIGNAL_MESSAGE]
+    match reading.meaning:
+        case Meaning.FAILURE:
+            return SignalBody("failure", message=words)
+        case Meaning.WARNING | Meaning.CANCELLED:
+            return SignalBody("warning", message=f"a success with the message: {words}"[:MAX_SIGNAL_MESSAGE])
+        case _:
+            return SignalBody()
 
 
 def judge_signal(outcome: str | None, *texts: str | None) -> SignalBody:
     """Return the outcome of a signal's address, and for a success the worst that a text next to it admits, with its line."""
     if outcome != "success":
         return SignalBody(outcome)
-    found = [body for text in texts if text and (body := read_signal_body(text)).outcome is not None]
+    found = [body for text in texts if text and (body := read_signal_body(text, is_success=True)).outcome is not None]
     return max(found, key=lambda body: BY_SEVERITY.index(body.outcome or ""), default=SignalBody(outcome))
 
 
