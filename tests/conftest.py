@@ -1,5 +1,6 @@
 """Fixtures for every test: real databases, migrated, one for each test, on both engines. What a stage needs beyond that lies with its tests."""
 
+import gc
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,6 +83,7 @@ def database_url(request: pytest.FixtureRequest) -> str:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Choose the number of examples, log exceptions as the service does, and put temporary files into memory."""
+    gc.disable()  # collecting the tests makes objects that stay
     plain = structlog.dev.ConsoleRenderer(colors=False)
     # Without a configuration structlog shows each exception with the variables of all frames, which takes a tenth of a second.
     structlog.configure([structlog.processors.add_log_level, structlog.processors.format_exc_info, plain])
@@ -94,6 +96,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove the temporary files if all went well."""
     if folder := config.stash.get(SCRATCH, None):
         scratch.leave(folder, keep=config.stash.get(FAILED, True))
+
+
+def pytest_collection_finish() -> None:
+    """Keep all that was loaded out of garbage collection, as the service does, and collect more rarely: it took a tenth of the time."""
+    gc.freeze()
+    gc.set_threshold(10_000)
+    gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)

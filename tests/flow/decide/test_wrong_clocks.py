@@ -18,6 +18,7 @@ from app.intake.validate import validate_event
 from app.store.intake import add_events
 from app.store.tables import agents, alerts, events
 from tests.support.context import SystemUnderTest, open_system
+from tests.support.examples import examples
 
 HOUR = timedelta(hours=1)
 
@@ -154,7 +155,7 @@ def test_every_failure_that_arrives_opens_an_alert_whatever_the_clocks_say(datab
         opened = open_system(database_url, tmp_path)
         system = runner.run(opened.__aenter__())
 
-        @settings(max_examples=30, deadline=None)
+        @settings(max_examples=examples(30), deadline=None)
         @given(sequence=reports)
         def check(sequence: list[tuple[str, timedelta, bool]]) -> None:
             seen = runner.run(report_all(system, sequence))
