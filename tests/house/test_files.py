@@ -1,6 +1,7 @@
 """Checks that the project's files fit every machine: no path of one machine, no address of a package registry, no secret."""
 
 import re
+from functools import cache
 
 import pytest
 
@@ -19,6 +20,7 @@ LABELLED = "tests/unit/intake/language/cases/"  # texts of other machines, whose
 LOCKS = ("requirements.lock", "requirements-test.lock")
 
 
+@cache
 def _texts() -> list[tuple[str, str]]:
     texts = []
     for path in project_files():

@@ -1,6 +1,7 @@
 """Reads our own source as text and as syntax trees, for the tests that check the structure of the code. Nothing is executed."""
 
 import ast
+import gc
 import re
 import subprocess
 from collections.abc import Iterator
@@ -51,7 +52,11 @@ def _sources_in(folder: str) -> tuple[Source, ...]:
     if not paths:
         raise RuntimeError(f"no source under {folder}: this test would check nothing")
     texts = [(str(path.relative_to(ROOT)), path.read_text(encoding="utf-8")) for path in paths]
-    return tuple(Source(name, text, ast.parse(text, name)) for name, text in texts)
+    gc.disable()
+    found = tuple(Source(name, text, ast.parse(text, name)) for name, text in texts)
+    gc.freeze()  # the trees stay for the whole run: later rounds of garbage collection need not go through them
+    gc.enable()
+    return found
 
 
 @cache

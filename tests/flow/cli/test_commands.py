@@ -22,6 +22,18 @@ def served(tmp_path: Path) -> Iterator[Served]:
         yield served
 
 
+@pytest.fixture(scope="module")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("shared")
+
+
+@pytest.fixture(scope="module")
+def shared(shared_folder: Path) -> Iterator[Served]:
+    """One service for the tests that change nothing in it."""
+    with serving_process(shared_folder) as served:
+        yield served
+
+
 def word_after(label: str, text: str) -> str:
     return next(line.split(label)[1].split()[0] for line in text.splitlines() if label in line)
 
@@ -72,13 +84,15 @@ def test_the_demo_names_what_is_missing(tmp_path: Path) -> None:
     assert len(no_service.stderr.splitlines()) == 1, "no stack trace"
 
 
-def test_while_the_service_runs_sqlite_has_no_second_writer(served: Served, tmp_path: Path) -> None:
+def test_while_the_service_runs_sqlite_has_no_second_writer(
+    shared: Served, shared_folder: Path, tmp_path: Path
+) -> None:
     for words in (("keys", "create", "admin"), ("migrate",), ("serve",)):
-        refused = tocsin(tmp_path, *words)
+        refused = tocsin(shared_folder, *words)
         assert refused.returncode == 2, words
         assert len(refused.stderr.splitlines()) == 1, refused.stderr
-    assert tocsin(tmp_path, "keys", "list").returncode == 0, "reading is no harm"
-    taken = tocsin(tmp_path, "serve", var_dir=str(tmp_path / "other"), port=served.port)
+    assert tocsin(shared_folder, "keys", "list").returncode == 0, "reading is no harm"
+    taken = tocsin(shared_folder, "serve", var_dir=str(tmp_path / "other"), port=shared.port)
     assert taken.returncode == 2
     assert "cannot listen" in taken.stderr
 
@@ -188,8 +202,8 @@ def test_on_postgresql_the_service_waits_for_the_migrations(postgres_cluster: Cl
         assert served.stop()[0] == 0
 
 
-def test_the_api_documentation_page_loads_nothing_from_the_internet(served: Served) -> None:
-    base = f"http://127.0.0.1:{served.port}"
+def test_the_api_documentation_page_loads_nothing_from_the_internet(shared: Served) -> None:
+    base = f"http://127.0.0.1:{shared.port}"
     page = httpx.get(f"{base}/docs", trust_env=False).text
     loaded = re.findall(r'(?:src|href)="([^"]+)"', page)
     assert loaded
