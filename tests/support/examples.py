@@ -9,8 +9,8 @@ from hypothesis import settings
 
 FULL, SHORT = "full", "short"
 _SAME = "CI" in os.environ
-settings.register_profile(FULL, max_examples=100, derandomize=_SAME)
-settings.register_profile(SHORT, max_examples=25, derandomize=_SAME)
+settings.register_profile(FULL, max_examples=100, deadline=None, derandomize=_SAME)
+settings.register_profile(SHORT, max_examples=25, deadline=None, derandomize=_SAME)
 
 
 def examples(full: int) -> int:
