@@ -337,12 +337,18 @@ def is_anchor(word: str, meanings: tuple[TermMeaning, ...], spoken: frozenset[st
 
 
 @cache
-def run_on_anchors(meanings: tuple[TermMeaning, ...]) -> re.Pattern[str]:
-    """Return a pattern that finds terms of these meanings in text without word boundaries."""
+def run_on_anchors(meanings: tuple[TermMeaning, ...]) -> Mapping[tuple[str, str], tuple[str, ...]]:
+    """Return pieces of terms without word boundaries, by their first two letters (the second is empty in a piece of one letter).
+
+    One of the pieces stands in every such text that has a term of these meanings.
+    """
     pieces = {
         max(entry.pieces, key=len)
         for entries in _index().run_on.values()
         for entry in entries
         if entry.meaning in meanings
     }
-    return re.compile("|".join(map(re.escape, sorted(pieces))) or r"(?!)")
+    by_start: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for piece in sorted(pieces):
+        by_start[piece[:1], piece[1:2]].append(piece)
+    return {start: tuple(found) for start, found in by_start.items()}

@@ -5,7 +5,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from app.intake.language.fold import fold
 from app.intake.language.lexicon import MARKS, anchors, common_words, is_anchor, run_on_anchors
@@ -64,8 +64,7 @@ def choose_lines(body: str) -> ChosenLines:
     rough = plain.split(b"\n")
     numbers = [number for number in _lines_with(plain, rough, trouble) if _may_state(rough[number], trouble)]
     if not body.isascii() and _CJK.search(body):
-        pattern = run_on_anchors(_TROUBLE)
-        numbers += [number for number, line in enumerate(lines) if pattern.search(line)]
+        numbers += _lines_with_run_on(lines)
     chosen = set(range(min(_HEAD, len(lines)))) | set(range(max(0, len(lines) - _TAIL), len(lines)))
     seen = {lines[number] for number in chosen}
     for number in numbers:
@@ -183,6 +182,26 @@ def _lines_with(plain: bytes, lines: list[bytes], hits: Mapping[bytes, Needs]) -
             number = bisect_right(starts, at) - 1
             found.add(number)
             at = plain.find(hit, starts[number + 1])
+    return sorted(found)
+
+
+def _lines_with_run_on(lines: list[str]) -> list[int]:
+    """Return the numbers of the lines with a term of trouble of a language without word boundaries.
+
+    Only terms whose first two letters follow one another somewhere are searched for: there are thousands of terms.
+    """
+    text = "\n".join(lines)
+    starts = list(accumulate((len(line) + 1 for line in lines), initial=0))
+    there = {*pairwise(text), *((letter, "") for letter in set(text))}
+    by_start = run_on_anchors(_TROUBLE)
+    found: set[int] = set()
+    for start in by_start.keys() & there:
+        for piece in by_start[start]:
+            at = text.find(piece)
+            while at >= 0:
+                number = bisect_right(starts, at) - 1
+                found.add(number)
+                at = text.find(piece, starts[number + 1])
     return sorted(found)
 
 
