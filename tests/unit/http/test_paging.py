@@ -24,7 +24,7 @@ def test_a_cursor_leads_back_to_its_id() -> None:
 
 @given(st.text(max_size=100))
 def test_no_other_text_is_a_cursor(text: str) -> None:
-    with pytest.raises(BadInput, match="not of this list"):
+    with pytest.raises(BadInput, match="belongs to another list"):
         Paged(cursor=text).window("evt")
 
 
@@ -35,7 +35,7 @@ def test_an_id_that_is_none_is_refused_inside_a_cursor_too() -> None:
 
 def test_a_cursor_of_another_list_is_refused_and_not_taken_for_a_place_in_this_one() -> None:
     of_jobs = cursor_of(new_id("job"))
-    with pytest.raises(BadInput, match="not of this list"):
+    with pytest.raises(BadInput, match="belongs to another list"):
         Paged(cursor=of_jobs).window("evt")
 
 
