@@ -3,7 +3,6 @@
 import base64
 import smtplib
 import ssl
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -142,9 +141,8 @@ def test_closes_when_idle_and_after_too_many_messages():
             with pytest.raises(smtplib.SMTPSenderRefused, match="421"):
                 send(link)
         with client(server) as link:
-            link.ehlo()
-            time.sleep(0.4)
-            assert link.getreply()[0] == 421
+            code, _ = link.ehlo()  # on a busy machine the server has closed before it
+            assert code == 421 or link.getreply()[0] == 421
             with pytest.raises(smtplib.SMTPServerDisconnected):
                 link.noop()
         assert server.open_connections == 0
