@@ -337,8 +337,8 @@ def is_anchor(word: str, meanings: tuple[TermMeaning, ...], spoken: frozenset[st
 
 
 @cache
-def run_on_anchors(meanings: tuple[TermMeaning, ...]) -> Mapping[tuple[str, str], tuple[str, ...]]:
-    """Return pieces of terms without word boundaries, by their first two letters (the second is empty in a piece of one letter).
+def run_on_anchors(meanings: tuple[TermMeaning, ...]) -> Mapping[str, frozenset[str]]:
+    """Return pieces of terms without word boundaries, each with its letters.
 
     One of the pieces stands in every such text that has a term of these meanings.
     """
@@ -348,7 +348,4 @@ def run_on_anchors(meanings: tuple[TermMeaning, ...]) -> Mapping[tuple[str, str]
         for entry in entries
         if entry.meaning in meanings
     }
-    by_start: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for piece in sorted(pieces):
-        by_start[piece[:1], piece[1:2]].append(piece)
-    return {start: tuple(found) for start, found in by_start.items()}
+    return {piece: frozenset(piece) for piece in sorted(pieces)}

@@ -5,7 +5,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from itertools import accumulate, pairwise
+from itertools import accumulate
 
 from app.intake.language.fold import fold
 from app.intake.language.lexicon import MARKS, anchors, common_words, is_anchor, run_on_anchors
@@ -188,20 +188,18 @@ def _lines_with(plain: bytes, lines: list[bytes], hits: Mapping[bytes, Needs]) -
 def _lines_with_run_on(lines: list[str]) -> list[int]:
     """Return the numbers of the lines with a term of trouble of a language without word boundaries.
 
-    Only terms whose first two letters follow one another somewhere are searched for: there are thousands of terms.
+    Only terms whose letters all stand somewhere are searched for: there are thousands of terms.
     """
     text = "\n".join(lines)
-    starts = list(accumulate((len(line) + 1 for line in lines), initial=0))
-    there = {*pairwise(text), *((letter, "") for letter in set(text))}
-    by_start = run_on_anchors(_TROUBLE)
+    letters = set(text)
+    starts = list(accumulate(map(len, lines), lambda start, length: start + length + 1, initial=0))
     found: set[int] = set()
-    for start in by_start.keys() & there:
-        for piece in by_start[start]:
-            at = text.find(piece)
-            while at >= 0:
-                number = bisect_right(starts, at) - 1
-                found.add(number)
-                at = text.find(piece, starts[number + 1])
+    for piece, needed in run_on_anchors(_TROUBLE).items():
+        at = text.find(piece) if needed <= letters else -1
+        while at >= 0:
+            number = bisect_right(starts, at) - 1
+            found.add(number)
+            at = text.find(piece, starts[number + 1])
     return sorted(found)
 
 
