@@ -12,6 +12,7 @@ from app.core.ids import new_id
 from app.domain.dedupe import TAUGHT, taught_key, taught_rule_name
 from app.domain.event import (
     READING,
+    STATUS_FIELD,
     TAUGHT_EVENT,
     TAUGHT_RUN,
     Event,
@@ -33,7 +34,6 @@ from app.store.unclear import ReportedText, find_reported_text, find_unclear_tex
 _POSITION = (
     50  # before the rules that administrators write (100 by default), because a taught rule compares the whole text
 )
-_STATUS_FIELD = "status field"  # the `rule` of a reading whose outcome a field of the tool stated, and not words
 _SEVERITIES = {RunOutcome.FAILURE: Severity.ERROR, RunOutcome.WARNING: Severity.WARNING}
 
 
@@ -57,7 +57,7 @@ async def teach_event(tx: WriteTx, event_id: str, outcome: RunOutcome, name: str
     reading = (event.extra or {}).get(READING)
     rule_name = reading.get("rule") if isinstance(reading, Mapping) else None
     if event.kind is not EventKind.REPORT or (
-        event.outcome is not RunOutcome.UNCLEAR and (rule_name is None or rule_name == _STATUS_FIELD)
+        event.outcome is not RunOutcome.UNCLEAR and (rule_name is None or rule_name == STATUS_FIELD)
     ):
         raise Conflict(
             "the outcome of this event was stated in a field, not read from words, so there is no text to teach",

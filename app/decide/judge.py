@@ -173,7 +173,7 @@ async def _judge_agents(tx: WriteTx, batch: BatchContext, events: Sequence[Event
     judged: list[JudgedChange] = []
     reported_agents: list[Agent] = []
     for agent_id, agent in sorted(batch.agents.items()):
-        reports = [e.received_at for e in events if e.agent_id == agent_id and e.kind is EventKind.REPORT]
+        reports = [e for e in events if e.agent_id == agent_id and e.kind is EventKind.REPORT]
         silences = (e for e in events if e.agent_id == agent_id and e.kind is EventKind.SILENT)
         # For an agent that never reported every silent event counts; else only the one about its newest report.
         silent = next((e for e in silences if agent.last_heard_at in (None, e.occurred_at)), None)
@@ -183,23 +183,18 @@ async def _judge_agents(tx: WriteTx, batch: BatchContext, events: Sequence[Event
             agent.customer_id,
             silent,
             has_reported=bool(reports),
-            is_proven=any(
-                e.outcome is not RunOutcome.UNCLEAR
-                for e in events
-                if e.agent_id == agent_id and e.kind is EventKind.REPORT
-            ),
+            is_proven=any(e.outcome is not RunOutcome.UNCLEAR for e in reports),
             alert=alert,
             facts=facts,
             rules=batch.rules,
         )
         judged += [JudgedChange(change, agent, None) for change in changes]
         if reports:
-            at = max([*reports, *([agent.last_heard_at] if agent.last_heard_at else [])])
+            at = max([*(e.received_at for e in reports), *([agent.last_heard_at] if agent.last_heard_at else [])])
             rule = rule_for(AlertKind.AGENT_SILENT, agent.customer_id, facts, batch.rules)
             limit = agent.silent_after or (rule.silent_after if rule is not None and rule.enabled else None)
             silent_at = None if limit is None else at + limit
-            of_agent = (e for e in events if e.agent_id == agent_id and e.kind is EventKind.REPORT)
-            heard = watch_clock(replace(agent, last_heard_at=at, silent_at=silent_at), of_agent)
+            heard = watch_clock(replace(agent, last_heard_at=at, silent_at=silent_at), reports)
             reported_agents.append(heard)
             facts = alert_facts(batch.customers[agent.customer_id], agent, None, AlertKind.CLOCK_OFF, "warning", None)
             alert = next((a for a in opened.get(agent_id, []) if a.kind is AlertKind.CLOCK_OFF), None)

@@ -42,12 +42,12 @@ def judge_unclear(
         by_form.setdefault(text.form, []).append(text.run)
     for form, runs in by_form.items():
         new = [run for run in runs if run.id in fresh]
+        if not new:
+            continue
         newest = runs[-1]
         severity = Severity.CRITICAL if newest.severity is Severity.CRITICAL else Severity.WARNING
         rule = rule_for(AlertKind.UNCLEAR, job.customer_id, {**facts, "message": newest.message or ""}, rules)
         alert, ended_at = opened.get(form), newest.ended_at or job.created_at
-        if not new:
-            continue
         if alert is not None:
             changes.append(
                 RepeatAlert(alert, alert.repeats + len(new), ended_at, newest.message, newest.event_id, severity)

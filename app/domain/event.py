@@ -64,6 +64,7 @@ class EventKind(StrEnum):
 SENT_AT, CLOCK_OFFSET_S = "sent_at", "clock_offset_s"
 PROMPT = timedelta(minutes=2)  # a report that came within this time after its event did not wait anywhere
 PROVEN = (RunOutcome.SUCCESS, RunOutcome.WARNING, RunOutcome.FAILURE)  # outcomes that say how well a job is
+STATUS_FIELD = "status field"  # the rule of a reading that a field of the tool states, and not its words
 READING = "reading"  # in the extra of a report: its meaning by its words, the words that decided, and the rule
 HABIT = "habit"  # in the extra of a missed event: the learned times, in words, which nobody confirmed
 TAUGHT_RUN, TAUGHT_EVENT = (

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from app.domain.event import RunOutcome
+from app.domain.event import READING, STATUS_FIELD, RunOutcome
 from app.domain.mail_rule import MailRule, RuleMatch, ToolText, matching_rules
 from app.intake.parse import WireEvent
 
@@ -12,8 +12,8 @@ def is_read_from_words(event: WireEvent) -> bool:
     extra = event.get("extra") or {}
     if event.get("outcome") == "unclear":
         return "mail_rule" not in extra
-    reading = extra.get("reading")
-    return isinstance(reading, Mapping) and reading.get("rule") != "status field" and "mail_rule" not in extra
+    reading = extra.get(READING)
+    return isinstance(reading, Mapping) and reading.get("rule") != STATUS_FIELD and "mail_rule" not in extra
 
 
 def decide_by_rules(events: Sequence[WireEvent], rules: Sequence[MailRule], tool: str) -> Sequence[WireEvent]:
@@ -31,7 +31,7 @@ def decide(event: WireEvent, matches: Sequence[RuleMatch]) -> WireEvent:
         extra = {**(decided.get("extra") or {}), "mail_rule": rule.id}
         if rule.outcome is not None:
             decided["outcome"], decided["phase"] = rule.outcome.value, "finished"
-            extra["reading"] = {"meaning": rule.outcome.value, "words": "", "rule": f"mail rule {rule.name or rule.id}"}
+            extra[READING] = {"meaning": rule.outcome.value, "words": "", "rule": f"mail rule {rule.name or rule.id}"}
         if (job := rule.job_of(match.stars)) is not None:
             decided["job"] = job
         if (agent := rule.agent_of(match.stars)) is not None:

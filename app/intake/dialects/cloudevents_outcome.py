@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from app.domain.event import STATUS_FIELD
 from app.intake.dialects.body_fields import as_text
-from app.intake.dialects.message import STATUS_FIELD
 from app.intake.dialects.values import parse_number
 from app.intake.language.reader import Meaning, Reading, read_words
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from app.domain.event import STATUS_FIELD
 from app.intake.dialects.body_fields import as_text, read_form_body, read_json_body
 from app.intake.dialects.make_event import make_event
-from app.intake.dialects.message import STATUS_FIELD, choose_message, read_message, read_report_within, without_fence
+from app.intake.dialects.message import choose_message, read_message, read_report_within, without_fence
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.dialects.values import parse_number
 from app.intake.language.reader import Meaning, Reading

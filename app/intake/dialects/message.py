@@ -6,13 +6,13 @@ A known report within it comes first, whoever carries it. Trouble in words or in
 import re
 from collections.abc import Sequence
 
+from app.domain.event import STATUS_FIELD
 from app.intake.dialects import backrest, duplicati, proxmox
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.language.log_errors import find_log_errors
 from app.intake.language.reader import Meaning, Reading, read_words
 from app.intake.parse import WireEvent
 
-STATUS_FIELD = "status field"  # the rule of a reading that a field of the tool states, and not its words
 _FENCE = "```"
 # borgmatic's own words where its configuration has none; it reports a failure as `FAIL`, so `FINISH` is a success.
 _BORGMATIC = re.compile(r"A borgmatic (START|FINISH|FAIL) event happened\.?", re.IGNORECASE)

@@ -5,9 +5,10 @@ The topic names the job if the key does not belong to one. Tags name an outcome,
 
 from collections.abc import Mapping, Sequence
 
+from app.domain.event import STATUS_FIELD
 from app.intake.dialects.body_fields import as_text, read_json_body
 from app.intake.dialects.make_event import make_event
-from app.intake.dialects.message import STATUS_FIELD, choose_message, read_message, read_report_within
+from app.intake.dialects.message import choose_message, read_message, read_report_within
 from app.intake.dialects.text_decoding import decode_encoded_words, decode_header_value
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.language.reader import Meaning, Reading

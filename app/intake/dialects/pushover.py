@@ -4,9 +4,10 @@ import re
 from collections.abc import Sequence
 from urllib.parse import parse_qsl
 
+from app.domain.event import STATUS_FIELD
 from app.intake.dialects.body_fields import as_text, read_json_body
 from app.intake.dialects.make_event import make_event
-from app.intake.dialects.message import STATUS_FIELD, choose_message, read_message, read_report_within
+from app.intake.dialects.message import choose_message, read_message, read_report_within
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.language.reader import Meaning, Reading
 from app.intake.parse import WireEvent

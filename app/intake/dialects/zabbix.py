@@ -6,9 +6,9 @@ Source: https://www.zabbix.com/documentation/current/en/manual/api/reference/his
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from app.domain.event import STATUS_FIELD
 from app.intake.dialects.body_fields import as_text, read_json_body
 from app.intake.dialects.make_event import make_event
-from app.intake.dialects.message import STATUS_FIELD
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.language.reader import Meaning, Reading, read_words
 from app.intake.parse import WireEvent

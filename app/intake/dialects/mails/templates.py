@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from app.domain.event import READING, STATUS_FIELD
 from app.intake.dialects import duplicati, kopia, proxmox
 from app.intake.dialects.mails import labelled
 from app.intake.dialects.mails.job_name import name_job
@@ -21,7 +22,6 @@ from app.intake.language.reader import Meaning, Reading, read_words
 from app.intake.parse import WireEvent
 
 _HEAD = 64 * 1024
-_BY_FIELD = "status field"
 
 
 def read_template(mail: ReceivedMail, request: ToolRequest) -> Sequence[WireEvent] | None:
@@ -74,7 +74,7 @@ def make_mail_event(
         message=message or mail.subject or None,
         log=mail.text or None,
         metrics=metrics,
-        extra={"reading": {"meaning": outcome, "words": "", "rule": _BY_FIELD}} if outcome is not None else None,
+        extra={READING: {"meaning": outcome, "words": "", "rule": STATUS_FIELD}} if outcome is not None else None,
         key=mail.key,
         reading=reading,
     )
