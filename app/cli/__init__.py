@@ -4,25 +4,18 @@ import sys
 
 import typer
 
-from app.cli import demo, doctor, keys, migrate, openapi, send_test, serve, worker
-from app.cli.open_context import describe
+from app.cli.lazy_group import LazyGroup
 from app.core.errors import TocsinError
 
 cli = typer.Typer(
     name="tocsin",
     help="Receives events from backup agents, decides alerts and notifies the right people, once and in time.",
+    cls=LazyGroup,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-cli.command("serve")(serve.serve)
-cli.command("worker")(worker.worker)
-cli.command("migrate")(migrate.migrate)
-cli.add_typer(keys.cli, name="keys")
-cli.command("send-test")(send_test.send_test)
-cli.command("demo")(demo.demo)
-cli.command("doctor")(doctor.doctor)
-cli.command("openapi")(openapi.openapi)
+cli.callback()(lambda: None)  # without a callback, typer does not build a group that has no commands yet
 
 
 def main() -> None:
@@ -30,5 +23,7 @@ def main() -> None:
     try:
         cli()
     except TocsinError as error:
+        from app.cli.open_context import describe  # noqa: PLC0415  (imports the database's libraries)
+
         typer.echo(f"tocsin: {describe(error)}", err=True)
         sys.exit(2)

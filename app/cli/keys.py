@@ -21,7 +21,7 @@ from app.store.keys import page_keys
 from app.store.repository import Window
 from app.store.transactions import WriteTx
 
-cli = typer.Typer(help="Create, list and revoke keys.", no_args_is_help=True)
+cli = typer.Typer(help="Create, list and revoke keys.", no_args_is_help=True, add_completion=False)
 _PAGE = 200
 _NAME_MOST = 200
 
