@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
+from typing import NamedTuple
 
 from app.intake.language.fold import fold, fold_typed
 from app.intake.language.tokens import CJK, Token, TokenKind
@@ -18,8 +19,7 @@ _PIECE = re.compile(r"\$\?|[\[(<][^\s\])>]{1,2}[\])>]|[^\W_](?:[\w'*./+&-]*[\w*]
 _CJK_RUN = re.compile(rf"[{CJK}]+")
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A term, cut into folded pieces. `unmarked` if it has diacritics that these pieces lack."""
 
     language: str
@@ -61,28 +61,31 @@ _GOOD = frozenset((TermMeaning.SUCCEEDED, TermMeaning.FIXED, TermMeaning.ALL, Te
 def _index() -> _Index:
     index = _Index()
     for language in languages():
-        terms = list(load_terms(language))
-        negations = {fold(term.term) for term in terms if term.meaning in _NEGATIONS}
+        runs_on = not has_word_boundaries(language)
+        terms = [(term, fold(term.term)) for term in load_terms(language)]
+        negations = {folded for term, folded in terms if term.meaning in _NEGATIONS}
         index.negations |= negations
-        for term in terms:
-            meaning = term.meaning
-            if meaning is TermMeaning.FAILED and not negations.isdisjoint(fold(term.term).split()):
-                meaning = TermMeaning.NOT_DONE  # "could not" is not denied by a further negation
+        for (_, meaning, text), folded in terms:
+            if meaning is TermMeaning.FAILED and not negations.isdisjoint(folded.split()):
+                meaning = TermMeaning.NOT_DONE  # noqa: PLW2901  ("could not" is not denied by a further negation)
             if meaning is TermMeaning.GATEWAY:
-                index.gateway.add(fold(term.term))
-                continue
-            if not has_word_boundaries(language) and _CJK_RUN.search(term.term):
-                pieces = tuple(re.sub(r"\s+", "", part) for part in fold(term.term).split(GAP))
-                index.run_on[language].append(Entry(language, meaning, term.term, pieces))
-                continue
-            for spelling in dict.fromkeys((fold(term.term), fold_typed(term.term))):
-                pieces = tuple(piece for part in spelling.split() for piece in ([GAP] if part == GAP else _cut(part)))
-                _add(index, Entry(language, meaning, term.term, pieces, spelling != term.term.casefold()))
+                index.gateway.add(folded)
+            elif runs_on and _CJK_RUN.search(text):
+                pieces = tuple(re.sub(r"\s+", "", part) for part in folded.split(GAP))
+                index.run_on[language].append(Entry(language, meaning, text, pieces))
+            elif text.isascii():  # typed as it is: each start of the service reads all of these files
+                _add(index, Entry(language, meaning, text, _cut(folded)))
+            else:
+                for spelling in dict.fromkeys((folded, fold_typed(text))):
+                    _add(index, Entry(language, meaning, text, _cut(spelling), spelling != text.casefold()))
     return index
 
 
-def _cut(part: str) -> list[str]:
-    return _PIECE.findall(part)
+def _cut(spelling: str) -> tuple[str, ...]:
+    words = spelling.split()
+    if "".join(words).isalnum():
+        return tuple(words)
+    return tuple(piece for word in words for piece in ([GAP] if word == GAP else _PIECE.findall(word)))
 
 
 def _add(index: _Index, entry: Entry) -> None:
