@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.core.errors import BadSettings
-from app.core.settings_checks import check_database, check_mail, check_sender, describe_error
+from app.core.settings_checks import check_bounce_address, check_database, check_mail, check_sender, describe_error
 from app.core.time_zones import read_time_zone
 
 MIB = 1024 * 1024
@@ -77,6 +77,10 @@ class Settings(BaseSettings):
     )
     smtp_ca_file: Path | None = Field(None, description="Own certificate authority for SMTP, as a PEM file.")
     mail_from: str = Field("Tocsin <tocsin@localhost>", description="Sender of every mail.")
+    bounce_address: str | None = Field(
+        None,
+        description="Address to which mails that could not be delivered come back, such as `bounces@example.org`; see [mail-bounces.md](mail-bounces.md).",
+    )
     webhook_allow_private: bool = Field(
         False,
         description="Whether webhooks may reach private and loopback addresses. 6to4 addresses (`2002::/16`) count as private: "
@@ -219,6 +223,7 @@ def load_settings(**arguments: Any) -> Settings:  # noqa: ANN401
         settings.smtp_ca_file,
     )
     check_sender(settings.mail_from)
+    check_bounce_address(settings.bounce_address)
     return settings
 
 

@@ -15,6 +15,7 @@ from app.core.mail_address import split_address
 from app.core.smtp_url import Auth, read_smtp_url
 
 _SENDER_MOST = 320
+BOUNCE_LOCAL_MOST = 17  # characters before the @, so that 64 are enough with a signature (see domain/own_address.py)
 _MAIL = re.compile(
     r"[^\s<>()\[\],;:@\\\"\x00-\x1f\x7f-\x9f]+@(?:[^\s<>()\[\],;:@\\\"\x00-\x1f\x7f-\x9f]+|\[[0-9A-Za-z.:]+\])"
 )
@@ -82,6 +83,19 @@ def check_sender(text: str) -> None:
     address = split_address(text)[1]
     if len(text) > _SENDER_MOST or address not in text or not _is_mail_address(address):
         raise BadSettings("TOCSIN_MAIL_FROM: must contain a mail address, such as Tocsin <tocsin@example.org>")
+
+
+def check_bounce_address(address: str | None) -> None:
+    """Raise BadSettings for an address with which signed addresses would be too long or invalid."""
+    if address is None:
+        return
+    local, _, domain = address.rpartition("@")
+    is_short = re.fullmatch(rf"[A-Za-z0-9._-]{{1,{BOUNCE_LOCAL_MOST}}}", local) is not None
+    if not is_short or not re.fullmatch(r"[A-Za-z0-9.-]{1,255}", domain):
+        raise BadSettings(
+            "TOCSIN_BOUNCE_ADDRESS: must look like bounces@example.org, with at most "
+            f"{BOUNCE_LOCAL_MOST} letters, digits, dots and hyphens before the @: a signature is added there"
+        )
 
 
 def _is_mail_address(text: str) -> bool:

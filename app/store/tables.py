@@ -322,3 +322,50 @@ attempts = Table(
     Column("text", Text),
     UniqueConstraint("message_id", "number"),
 )
+
+# Mails that came to one of our own addresses (domain/own_address.py), or to our mailbox and concern a message of ours.
+returned_mails = Table(
+    "returned_mails",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("received_at", Utc, nullable=False),
+    Column("via", String(8), nullable=False),  # smtp | imap
+    Column("kind", String(1), nullable=False),  # as in the address: b | c
+    Column("about_id", ID, nullable=False),  # the message or the canary
+    Column("sender", String(320), nullable=False),  # of the envelope; empty for a bounce (RFC 5321 section 4.5.5)
+    Column("sha256", String(64), nullable=False, unique=True),  # of the mail and what it is about: stored once
+    Column("raw", LargeBinary, nullable=False),  # the first 256 KiB
+    Column("state", String(8), nullable=False),  # new | read | failed
+    Column("due_at", Utc, nullable=False),
+    Column("tries", Integer, nullable=False, server_default="0"),
+    Column("result", String(16)),  # what it was: see domain/returned_mail.py
+    Column("words", Text),  # the reason in words, of the other side
+    Column("read_at", Utc),
+    _partial("ix_returned_mails_new", "due_at", where="state = 'new'"),
+    Index("ix_returned_mails_about", "about_id"),
+)
+
+# Mail addresses of which the last mail came back. `reported_at`: when it was reported to the administrators.
+bounced_addresses = Table(
+    "bounced_addresses",
+    metadata,
+    Column("address", String(1000), primary_key=True),  # in lower case
+    Column("in_a_row", Integer, nullable=False),
+    Column("status", String(16), nullable=False),  # RFC 3463, such as 5.1.1
+    Column("words", Text, nullable=False),
+    Column("first_at", Utc, nullable=False),
+    Column("last_at", Utc, nullable=False),
+    Column("last_message_id", ID, nullable=False),
+    Column("is_permanent", Boolean, nullable=False),
+    Column("reported_at", Utc),
+)
+
+# How far a mailbox was read (RFC 3501, section 2.3.1.1), so that old mails are not read again whatever happens to their flags.
+mailbox_positions = Table(
+    "mailbox_positions",
+    metadata,
+    Column("mailbox", String(64), primary_key=True),  # a hash of its server, user and folder
+    Column("uid_validity", BigInteger, nullable=False),
+    Column("next_uid", BigInteger, nullable=False),
+    Column("read_at", Utc, nullable=False),
+)

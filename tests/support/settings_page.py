@@ -19,6 +19,7 @@ GROUPS = {
         "smtp_url", "smtp_oauth_token", "smtp_oauth_token_file", "smtp_timeout_s", "smtp_connections", "smtp_messages_per_connection",
         "smtp_ca_file", "mail_from",
     ),
+    "Mail that comes back": ("bounce_address",),
     "Webhooks": ("webhook_allow_private", "webhook_timeout_s"),
     "Taking events in": ("event_limit", "batch_limit", "batch_events", "log_limit", "intake_queue"),
     "Mail of tools that can only mail": ("mail_in_port", "mail_in_host", "mail_in_limit", "mail_in_a_minute", "mail_in_cert"),
