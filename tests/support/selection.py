@@ -1,6 +1,7 @@
 """Decides which tests a run leaves out, and says at its end how many, why, and how to get them.
 
-Without `--all` a run leaves out the tests marked `slow`, and those that need a program that this machine lacks (`needs`).
+Without `--all` a run leaves out the tests marked `slow`, those that need a program that this machine lacks (`needs`), and of a
+test with many cases those on PostgreSQL beyond the first two: all of its cases run on SQLite, and what they decide is the same.
 With `--all` it leaves out none: a test whose program is missing fails and names it.
 """
 
@@ -16,6 +17,7 @@ import pytest
 
 from tests.support.sources import ROOT
 
+CASES_ON_POSTGRES = 2  # of one test, in a run without `--all`
 TOOLS_VENV = ROOT / ".venv-tools/bin"
 # Programs whose Debian package has another name.
 PACKAGES = {
@@ -60,15 +62,18 @@ def how_to_get(programs: Iterable[str]) -> str:
 
 @dataclass(slots=True)
 class LeftOut:
-    """How many tests a run leaves out: those that take long, and those whose programs are missing."""
+    """How many tests a run leaves out: those that take long, further cases on PostgreSQL, and those whose programs are missing."""
 
     slow: int = 0
+    further: int = 0
     lacking: Counter[tuple[str, ...]] = field(default_factory=Counter)
 
     def lines(self) -> Iterator[str]:
         """Return the last lines of a run."""
         if self.slow:
             yield f"LEFT OUT: {self.slow} tests that take long. `make test-all` runs them."
+        if self.further:
+            yield f"LEFT OUT: {self.further} further cases on PostgreSQL of tests that ran on it. `make test-all` runs them."
         if self.lacking:
             programs = {program for key in self.lacking for program in key}
             names = sorted(program.rpartition(":")[2] for program in programs)
@@ -76,25 +81,31 @@ class LeftOut:
 
     def packed(self) -> list[object]:
         """Return it as plain values, which a worker of pytest-xdist can send."""
-        return [self.slow, [[list(key), count] for key, count in self.lacking.items()]]
+        return [self.slow, self.further, [[list(key), count] for key, count in self.lacking.items()]]
 
     @classmethod
     def unpacked(cls, packed: list) -> "LeftOut":
         """Read what `packed` returned."""
-        slow, missing = packed
-        return cls(slow, Counter({tuple(key): count for key, count in missing}))
+        slow, further, missing = packed
+        return cls(slow, further, Counter({tuple(key): count for key, count in missing}))
 
 
 def select(items: list[pytest.Item], *, run_slow: bool) -> tuple[list[pytest.Item], list[pytest.Item], LeftOut]:
     """Return the tests to run, those to leave out, and the account of these."""
     kept, out, account = [], [], LeftOut()
+    on_postgres: Counter[str] = Counter()
     for item in items:
+        test = item.nodeid.partition("[")[0]
         if not run_slow and item.get_closest_marker("slow"):
             account.slow += 1
+            out.append(item)
+        elif not run_slow and item.get_closest_marker("postgres") and on_postgres[test] == CASES_ON_POSTGRES:
+            account.further += 1
             out.append(item)
         elif missing := lacking(item):
             account.lacking[missing] += 1
             out.append(item)
         else:
             kept.append(item)
+            on_postgres[test] += item.get_closest_marker("postgres") is not None
     return kept, out, account
