@@ -6,7 +6,7 @@ A slow or dead transport holds up only its own loop. What happens to a message a
 import asyncio
 import contextlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from app.context import AppContext
@@ -16,8 +16,10 @@ from app.core.periodic import keep_ticking, run_in_background
 from app.deliver import lease
 from app.deliver.attempt_writer import AttemptWriter, FinishedAttempt
 from app.deliver.transport import Transport, Unsent
+from app.domain import own_address
 from app.domain.attempt import Outcome, Temporary, Unknown
 from app.domain.lease import Claim, Leased
+from app.domain.message import Parcel
 
 LEASE_FOR = timedelta(seconds=30)  # renewed while sending: only a process that died or hangs loses it
 RENEW_S = 10.0
@@ -148,7 +150,7 @@ class TransportLoop:
         self._deadlines.add(deadline)
         try:
             async with deadline:
-                return await self.transport.send(leased.parcel)
+                return await self.transport.send(self._with_envelope_sender(leased.parcel))
         except Unsent:
             if not deadline.expired():  # the task itself was cancelled: pass the cancellation on
                 raise asyncio.CancelledError from None
@@ -160,6 +162,15 @@ class TransportLoop:
             return Unknown("defect", f"{type(defect).__name__}: {defect}"[:500])
         finally:
             self._deadlines.discard(deadline)
+
+    def _with_envelope_sender(self, parcel: Parcel) -> Parcel:
+        """Return the parcel with an envelope sender of its own, over SMTP and if a bounce address is set: no other transport can set one."""
+        base = self.context.settings.bounce_address
+        if base is None or self.name != "smtp":
+            return parcel
+        secret = self.context.secret.derive(own_address.PURPOSE)
+        sender = own_address.sign_address(secret, base, own_address.AddressKind.BOUNCE, parcel.id)
+        return replace(parcel, envelope_sender=sender)
 
     async def _renew(self) -> bool:
         if self._sending:

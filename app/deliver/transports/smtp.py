@@ -7,11 +7,12 @@ waits until that is repaired.
 
 import asyncio
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Self
 
 from app.core.errors import BadSettings
+from app.core.log import log
 from app.core.mail_address import split_address
 from app.core.settings import Settings
 from app.deliver.transport import cancelled_is_unsent
@@ -24,6 +25,8 @@ from app.domain.message import Parcel
 IDLE_S = 60.0  # servers close idle connections after minutes; firewalls drop them earlier and without notice
 AUTH_PAUSE_S = 30.0  # after a refused login: logging in for each of a hundred waiting messages could lock the account
 NO_PIPELINING_S = 900.0  # after a new connection broke during a mail: some firewalls drop all but the first command
+PLAIN_SENDER_S = 3600.0  # after the server refused an envelope sender of our own
+SENDER_REFUSED = "sent without its own bounce address, which the server refused:"
 _ADDRESS = re.compile(r'[^\s<>@"\x00-\x1f\x7f]+@[^\s<>@"\x00-\x1f\x7f]+')
 
 
@@ -48,6 +51,7 @@ class SmtpTransport:
         self._idle: list[_PooledConnection] = []  # the last one used is taken first, so that the others may time out
         self._login_refused: tuple[Temporary, float] | None = None
         self._no_pipelining_until = 0.0
+        self._plain_sender_until = 0.0
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -58,9 +62,28 @@ class SmtpTransport:
         return cls(read_access(settings), sender, settings.smtp_connections, settings.smtp_messages_per_connection)
 
     async def send(self, parcel: Parcel) -> Outcome:
+        """Send one mail. If the server refuses its own envelope sender, send it with the sender of all mails.
+
+        Servers that let a login use only its own addresses refuse it. A setting that only serves to learn of mails that come
+        back must not keep an alert from being sent.
+        """
+        now = asyncio.get_running_loop().time
+        if now() < self._plain_sender_until:
+            parcel = replace(parcel, envelope_sender=None)
+        result = await self._send(parcel)
+        if not (result.is_sender_refused and parcel.envelope_sender):
+            return result.outcome
+        refused = f"{result.outcome.code} {result.outcome.text}"
+        log.warning("the mail server refuses our bounce address; mails go without it", answer=refused)
+        self._plain_sender_until = now() + PLAIN_SENDER_S
+        outcome = (await self._send(replace(parcel, envelope_sender=None))).outcome
+        return replace(outcome, text=f"{outcome.text}\n{SENDER_REFUSED} {refused}")
+
+    async def _send(self, parcel: Parcel) -> SendResult:
         """Send over an idle connection or a new one. If the idle one turns out to be dead, send over a new one."""
         if not _ADDRESS.fullmatch(parcel.address):
-            return Permanent("address", "is not a mail address that SMTP can carry")
+            refused = Permanent("address", "is not a mail address that SMTP can carry")
+            return SendResult(refused, ConnectionState.READY)
         with cancelled_is_unsent():
             await self._slots.acquire()
         try:
@@ -69,15 +92,15 @@ class SmtpTransport:
             if pooled is not None:
                 result = await self._send_over(pooled, parcel)
                 if result.connection is not ConnectionState.LOST:
-                    return result.outcome
+                    return result
             with cancelled_is_unsent():
                 opened = await self._open()
             if isinstance(opened, Temporary):
-                return opened
+                return SendResult(opened, ConnectionState.UNUSABLE)
             result = await self._send_over(opened, parcel)
             if result.connection is ConnectionState.LOST:
                 self._no_pipelining_until = asyncio.get_running_loop().time() + NO_PIPELINING_S
-            return result.outcome
+            return result
         finally:
             self._slots.release()
 
@@ -121,7 +144,14 @@ class SmtpTransport:
         """
         state = ConnectionState.UNUSABLE
         try:
-            result = await transmit(pooled.session, self._sender, parcel.address, parcel.body, self._access.timeout_s)
+            result = await transmit(
+                pooled.session,
+                parcel.envelope_sender or self._sender,
+                parcel.address,
+                parcel.body,
+                self._access.timeout_s,
+                envelope_id=parcel.id,
+            )
             state = result.connection
         finally:  # if it was cancelled, nobody knows which command the server expects next
             if state in (ConnectionState.LOST, ConnectionState.UNUSABLE):

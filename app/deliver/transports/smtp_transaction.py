@@ -5,7 +5,7 @@ that nothing was sent; from then until the reply, nobody can know (RFC 1047).
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 from app.deliver.transport import cancelled_is_unsent
@@ -21,7 +21,7 @@ _LOGIN_NEEDED = (
     538,
 )  # RFC 4954: "authentication required" and similar, in reply to MAIL; our settings are wrong
 _CLOSING = 421
-_SUCCESS, _CONTINUE = 2, 3  # RFC 5321 section 4.2.1
+_SUCCESS, _CONTINUE, _FAILURE = 2, 3, 5  # RFC 5321 section 4.2.1
 _ONE_WRITE = 64 * 1024  # smaller than any system's send buffer
 
 
@@ -36,14 +36,20 @@ class ConnectionState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SendResult:
-    """The outcome for the message, and the state of the connection after it."""
+    """The outcome for the message, and the state of the connection after it. `is_sender_refused`: of MAIL, by a 5xx reply."""
 
     outcome: Outcome
     connection: ConnectionState
+    is_sender_refused: bool = False
 
 
-async def transmit(session: SmtpSession, sender: str, recipient: str, body: bytes, timeout_s: float) -> SendResult:
-    """Send MAIL, RCPT, DATA and the body. Waits at most `timeout_s` for each reply; with PIPELINING, two round trips are enough."""
+async def transmit(
+    session: SmtpSession, sender: str, recipient: str, body: bytes, timeout_s: float, *, envelope_id: str
+) -> SendResult:
+    """Send MAIL, RCPT, DATA and the body. Waits at most `timeout_s` for each reply; with PIPELINING, two round trips are enough.
+
+    `envelope_id` comes back in notices about the mail, from servers that offer it (DSN, RFC 3461).
+    """
     needs_utf8 = not (sender.isascii() and recipient.isascii())
     if needs_utf8 and "smtputf8" not in session.extensions:
         reason = "the address is not ASCII, and the mail server does not support such addresses (SMTPUTF8, RFC 6531)"
@@ -56,7 +62,12 @@ async def transmit(session: SmtpSession, sender: str, recipient: str, body: byte
         mail += b" BODY=8BITMIME"
     if needs_utf8:
         mail += b" SMTPUTF8"
-    commands = [mail + b"\r\n", b"RCPT TO:<%b>\r\n" % recipient.encode(), b"DATA\r\n"]
+    to = b"RCPT TO:<%b>" % recipient.encode()
+    if "dsn" in session.extensions:
+        # Only the headers of the mail come back: its text may be confidential, and it is long.
+        mail += b" RET=HDRS ENVID=%b" % envelope_id.encode()
+        to += b" NOTIFY=FAILURE,DELAY"
+    commands = [mail + b"\r\n", to + b"\r\n", b"DATA\r\n"]
     try:
         with cancelled_is_unsent():
             refusal = await _send_commands(session, commands, timeout_s)
@@ -100,15 +111,15 @@ async def _send_commands(session: SmtpSession, commands: list[bytes], timeout_s:
             session.write(command)
         reply = await session.reply(timeout_s)
         if reply.code // 100 != (_CONTINUE if number == len(commands) else _SUCCESS):
-            refused = _refusal(reply)
+            refused = replace(_refusal(reply), is_sender_refused=number == 1 and reply.code // 100 == _FAILURE)
             pending = len(commands) - number if at_once and refused.connection is ConnectionState.NEEDS_RESET else 0
             try:
                 answers = [await session.reply(timeout_s) for _ in range(pending)]
             except OSError:
-                return SendResult(refused.outcome, ConnectionState.UNUSABLE)
+                return replace(refused, connection=ConnectionState.UNUSABLE)
             # A server that accepted DATA now waits for a mail that must not be sent, so the connection is of no further use.
             waits_for_data = any(answer.code // 100 == _CONTINUE for answer in answers)
-            return SendResult(refused.outcome, ConnectionState.UNUSABLE) if waits_for_data else refused
+            return replace(refused, connection=ConnectionState.UNUSABLE) if waits_for_data else refused
     return None
 
 
