@@ -16,7 +16,7 @@ from app.core.periodic import run_in_background
 from app.core.secret import open_secret
 from app.core.settings import Settings
 from app.core.wakeups import Wakeups
-from app.http import downloads, health, mail_in, metrics, problems, relay
+from app.http import downloads, health, mail_in, metrics, problems, relay, relay_setup
 from app.http.api import admin, events
 from app.http.app import HttpApp
 from app.http.auth import KeyAuthenticator
@@ -42,7 +42,7 @@ def create_app(settings: Settings, *, work: Work | None = None, clock: Clock = n
     api.state.is_stopping = lambda: False  # the server replaces it: a request that waits must not delay the stop
     problems.install(api)
     # Added as they are: include_router would analyse every route a second time, which is a tenth of a second at each start.
-    for part in (events, health, metrics, relay, downloads):
+    for part in (events, health, metrics, relay, relay_setup, downloads):
         api.router.routes.extend(part.router.routes)
     admin.install(api)
     return HttpApp(
@@ -62,6 +62,7 @@ async def _run(app: FastAPI, settings: Settings, work: Work | None, clock: Clock
         context = AppContext(settings, database, Wakeups(), secret, clock)
         await stack.enter_async_context(share_wakeups(context.wakeups, database.engines))
         authenticator = KeyAuthenticator(context)
+        app.state.setup_tries = relay_setup.SetupTries()
         await stack.enter_async_context(authenticator.recording_use())
         if work is not None:
             await stack.enter_async_context(run_in_background(_keep_working(work, context, app.state)))

@@ -19,6 +19,7 @@ from app.store.events import insert_clock_events
 from app.store.first_start import first_customer
 from app.store.intake import find_or_create_agents
 from app.store.relays import RELAYS, revoke_keys_of_relay
+from app.store.setup_codes import delete_setup_code
 from app.store.transactions import WriteTx
 from programs.protocol.relay import RelayHeartbeat, RelayInstructions
 
@@ -75,6 +76,7 @@ async def delete_relay(tx: WriteTx, relay_id: str, by: Editor, *, versions: Coll
     row = await editing.lock_to_delete(tx, RELAYS, relay_id, versions)
     with contextlib.suppress(Conflict):  # a relay that cannot be read: its alert, if there is one, is closed by hand
         await _end_trouble(tx, await RELAYS.get(tx, row.id), "was deleted", by)
+    await delete_setup_code(tx, row.id)
     await revoke_keys_of_relay(tx, row.id, by.at)
     await editing.delete(tx, RELAYS, row, by)
 

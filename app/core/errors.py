@@ -7,6 +7,7 @@ TocsinError                                                                     
         WrongType       a media type or encoding that we do not read               415
     NotAllowed          no key, or an unknown one                                  401
         WrongScope      the key is valid, but not for this                         403
+    TooManyTries        too many tries of a secret; try again later                429
     NotFound            there is no such object                                    404
     Conflict            the present state forbids it, or the name is taken         409
         StaleEdit       If-Match does not match the ETag                           412
@@ -72,6 +73,14 @@ class WrongScope(NotAllowed):
 
     code = "key_scope"
     status = 403
+
+
+class TooManyTries(TocsinError):
+    """Somebody tries secrets too fast. `retry_after` in seconds."""
+
+    code = "too_many_tries"
+    status = 429
+    retry_after = 60
 
 
 class NotFound(TocsinError):

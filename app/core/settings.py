@@ -36,6 +36,10 @@ class Settings(BaseSettings):
         Path("var"),
         description="Folder of everything that we write: the embedded database, mails of the file transport.",
     )
+    downloads_dir: Path | None = Field(
+        None,
+        description="Folder with the relay's MSI files, for `/downloads`; without it, the folder `dist` of the checkout.",
+    )
     database_url: SecretStr | None = Field(
         None, description="`postgresql://user:password@host/name`; without it an embedded SQLite in `var_dir` is used."
     )

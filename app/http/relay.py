@@ -51,7 +51,8 @@ RelayId = Annotated[str, Depends(_relay_id)]
 
 
 @contextlib.contextmanager
-def _bad_input_for_bad_shape() -> Iterator[None]:
+def bad_input_for_bad_shape() -> Iterator[None]:
+    """Answer a body that is not as agreed with BadInput."""
     try:
         yield
     except BadShape as wrong:
@@ -61,7 +62,7 @@ def _bad_input_for_bad_shape() -> Iterator[None]:
 @router.post(protocol.LEASE, operation_id="lease_messages")
 async def lease_messages(body: Body, request: Request, context: Context, relay_id: RelayId) -> JSONResponse:
     """Return messages as soon as there are any; an empty list after `wait_s` seconds."""
-    with _bad_input_for_bad_shape():
+    with bad_input_for_bad_shape():
         asked = protocol.LeaseRequest.from_json(body)
     holding = {Claim(one.id, one.token) for one in asked.holding}
     until = asyncio.get_running_loop().time() + asked.wait_s
@@ -117,7 +118,7 @@ def _instructions_for(relay: Relay) -> RelayInstructions:
 @router.post(protocol.BEGIN, operation_id="begin_attempts")
 async def begin_attempts(body: Body, context: Context, relay_id: RelayId) -> JSONResponse:
     """Return which attempts may be made; they are stored by then."""
-    with _bad_input_for_bad_shape():
+    with bad_input_for_bad_shape():
         claims = protocol.LeaseClaims.from_json(body).claims
     async with context.database.write() as tx:
         begun = await deliver_relays.start_attempts(tx, relay_id, _ours(claims), context.clock())
@@ -127,7 +128,7 @@ async def begin_attempts(body: Body, context: Context, relay_id: RelayId) -> JSO
 @router.post(protocol.RENEW, operation_id="renew_leases")
 async def renew_leases(body: Body, context: Context, relay_id: RelayId) -> JSONResponse:
     """Extend leases; return those that are still held."""
-    with _bad_input_for_bad_shape():
+    with bad_input_for_bad_shape():
         claims = protocol.LeaseClaims.from_json(body).claims
     async with context.database.write() as tx:
         await deliver_relays.find_relay(tx, relay_id)
@@ -138,7 +139,7 @@ async def renew_leases(body: Body, context: Context, relay_id: RelayId) -> JSONR
 @router.post(protocol.RECEIPTS, operation_id="post_receipts")
 async def post_receipts(body: Body, context: Context, relay_id: RelayId) -> JSONResponse:
     """Settle attempts; each receipt in its own transaction, so that one that fails does not stop the others."""
-    with _bad_input_for_bad_shape():
+    with bad_input_for_bad_shape():
         receipts = protocol.RelayReceipts.from_json(body).receipts
     taken = []
     for receipt in receipts:
@@ -152,7 +153,7 @@ async def post_receipts(body: Body, context: Context, relay_id: RelayId) -> JSON
 @router.post(protocol.HEARTBEAT, operation_id="post_heartbeat")
 async def post_heartbeat(body: Body, context: Context, relay_id: RelayId) -> JSONResponse:
     """Store the state of a relay, and return its instructions."""
-    with _bad_input_for_bad_shape():
+    with bad_input_for_bad_shape():
         state = RelayHeartbeat.from_json(body)
     async with context.database.write() as tx:
         relay = await relays.receive_heartbeat(tx, relay_id, state, context.clock())

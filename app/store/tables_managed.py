@@ -152,6 +152,16 @@ relays = Table(
     Column("version", Integer, nullable=False, server_default="1"),
 )
 
+setup_codes = Table(
+    "setup_codes",
+    metadata,
+    Column("relay_id", ID, ForeignKey("relays.id"), primary_key=True),
+    Column("name", String(8), nullable=False, unique=True),  # its first characters, by which it is found
+    Column("hash", String(64), nullable=False),  # HMAC-SHA-256, hex
+    Column("expires_at", Utc, nullable=False),
+    Column("tries_left", Integer, nullable=False),
+)
+
 keys = Table(
     "keys",
     metadata,

@@ -5,8 +5,10 @@ begin      announce that an attempt starts now; only messages that the answer na
 renew      prolong leases
 receipts   report what happened to messages; the same receipt may be sent many times
 heartbeat  report the state of the host; learn what the service wants
+check      learn what the service knows of this relay, and have it send a test message
+set-up     exchange the one-time code of an administrator for this relay's key
 
-Every request is a POST with the relay's key as bearer token. Each type reads itself from JSON and raises BadShape with the field
+Every request is a POST with the relay's key as bearer token; set-up alone has none. Each type reads itself from JSON and raises BadShape with the field
 and the rule. Unknown fields are ignored, so that either side may be newer. This module must not know how either side works.
 """
 
@@ -26,6 +28,8 @@ BEGIN = "/v1/relay/begin"
 RENEW = "/v1/relay/renew"
 RECEIPTS = "/v1/relay/receipts"
 HEARTBEAT = "/v1/relay/heartbeat"
+CHECK = "/v1/relay/check"
+SETUP = "/v1/relay/set-up"
 
 ASKED_MOST = 2 * 1024 * 1024  # bytes of any request of a relay
 LINES_MOST = 100
@@ -285,7 +289,11 @@ class RelayHeartbeat:
     @classmethod
     def from_json(cls, data: bytes) -> RelayHeartbeat:
         """Read a heartbeat."""
-        values = read_object(data, ASKED_MOST)
+        return cls.read(read_object(data, ASKED_MOST))
+
+    @classmethod
+    def read(cls, values: CheckedObject) -> RelayHeartbeat:
+        """Read a heartbeat that is part of something else."""
         return cls(
             version=values.text("version", _NAME, least=1),
             host=values.text("host", _NAME, least=1),
@@ -306,3 +314,73 @@ class RelayHeartbeat:
 def instructions_from_json(data: bytes) -> RelayInstructions:
     """Read the answer to a heartbeat."""
     return RelayInstructions.read(read_object(data, ASKED_MOST).object("wanted"))
+
+
+@dataclass(frozen=True)
+class SetupRequest:
+    """Exchange a one-time code for the key of its relay. `host` is shown to administrators."""
+
+    code: str
+    host: str
+
+    @classmethod
+    def from_json(cls, data: bytes) -> SetupRequest:
+        """Read a request."""
+        values = read_object(data, ASKED_MOST)
+        return cls(values.text("code", _ID, least=1), values.text("host", _NAME, least=1))
+
+
+@dataclass(frozen=True)
+class SetupAnswer:
+    """The relay's name, and its key."""
+
+    relay: str
+    key: str
+
+    @classmethod
+    def from_json(cls, data: bytes) -> SetupAnswer:
+        """Read an answer."""
+        values = read_object(data, ASKED_MOST)
+        return cls(values.text("relay", _NAME, least=1), values.text("key", _NAME, least=1))
+
+
+@dataclass(frozen=True)
+class CheckRequest:
+    """Ask how the relay is known. `test_to`: queue a test message to this address; `message_id`: say how that message is."""
+
+    test_to: str = ""
+    message_id: str = ""
+
+    @classmethod
+    def from_json(cls, data: bytes) -> CheckRequest:
+        """Read a request."""
+        values = read_object(data, ASKED_MOST)
+        return cls(values.text("test_to", 254), values.text("message_id", _ID))
+
+
+@dataclass(frozen=True)
+class CheckAnswer:
+    """The relay's name, its last heartbeat (None: none yet), and the state of the test message with what happened to it."""
+
+    relay: str
+    heartbeat: RelayHeartbeat | None = None
+    message_id: str = ""
+    state: str = ""
+    why: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the answer as JSON values."""
+        return {**self.__dict__, "heartbeat": self.heartbeat.as_json() if self.heartbeat else {}}
+
+    @classmethod
+    def from_json(cls, data: bytes) -> CheckAnswer:
+        """Read an answer."""
+        values = read_object(data, ASKED_MOST)
+        beat = values.object("heartbeat")
+        return cls(
+            values.text("relay", _NAME, least=1),
+            RelayHeartbeat.read(beat) if beat.values else None,
+            values.text("message_id", _ID),
+            values.text("state", _NAME),
+            values.cut("why", _TEXT),
+        )

@@ -64,7 +64,7 @@ class Api:
 async def serving(database_url: str, folder: Path, *, work: Work | None = None, **settings: Any) -> AsyncIterator[Api]:
     """Serve on a migrated database after its first start."""
     fixed = {"admin_key": ADMIN_KEY, "enrol_key": ENROL_KEY, "base_url": "http://tocsin.test"}
-    loaded = load_settings(var_dir=folder, database_url=database_url, **fixed, **settings)
+    loaded = load_settings(var_dir=folder, database_url=database_url, **(fixed | settings))
     database = Database(open_engines(loaded))
     await first_start(database, loaded, open_secret(loaded))
     await database.close()

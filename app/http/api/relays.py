@@ -1,5 +1,6 @@
 """Relays over HTTP: the Windows hosts that send over MAPI; how each is, and what an administrator can have it do."""
 
+import asyncio
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -9,6 +10,7 @@ from pydantic import BaseModel, Field
 from starlette.status import HTTP_201_CREATED, HTTP_202_ACCEPTED, HTTP_204_NO_CONTENT
 
 from app.admin import relays as admin_relays
+from app.admin.relay_setup import create_setup_code
 from app.context import AppContext
 from app.domain.relay import Relay, trouble_of
 from app.http.api.dependencies import Admin, Context, Reader, editor_of, problems
@@ -32,6 +34,7 @@ from app.http.api.fields import (
 )
 from app.http.etag import IfMatch, put_etag
 from app.http.paging import Paged, PageOut
+from app.http.relay_setup_lines import RelaySetupOut, setup_out
 from app.http.trial_message import build_trial
 from app.store.relays import RELAYS, oldest_for, page_relays, waiting_for
 
@@ -105,6 +108,12 @@ class RelayOut(OutModel):
     seen_at: datetime | None = Field(description="When its last heartbeat came.")
     trouble: str | None = Field(description="What its administrators were alerted of; null: it works.")
     created_at: CreatedAt
+
+
+class RelayCreated(RelayOut):
+    """A relay that was just created, and how to set it up on its host."""
+
+    setup: RelaySetupOut = Field(description="What to do on the Windows host, within the hour.")
 
 
 class RelayPage(PageOut[RelayOut]):
@@ -188,22 +197,25 @@ async def get_relay(relay_id: PathId, response: Response, context: Context, _cal
 @router.post(
     "", operation_id="create_relay", summary="Create a relay", status_code=HTTP_201_CREATED, responses=problems(409)
 )
-async def create_relay(body: RelayCreate, response: Response, context: Context, caller: Admin) -> RelayOut:
-    """Add a relay, for which you then create a key of its own."""
+async def create_relay(body: RelayCreate, response: Response, context: Context, caller: Admin) -> RelayCreated:
+    """Add a relay. The answer shows, once, the one-time code and the lines that set it up on its Windows host."""
+    by = editor_of(context, caller)
     async with context.database.write() as tx:
         relay = await admin_relays.create_relay(
             tx,
             body.name,
-            editor_of(context, caller),
+            by,
             customer_id=body.customer_id,
             customers=tuple(body.customers),
             recipients=tuple(body.recipients),
             silent_after=timedelta(seconds=body.silent_after_s),
             oldest_after=timedelta(seconds=body.oldest_after_s),
         )
+        code, clear = await create_setup_code(tx, context.secret, relay.id, by)
     response.headers["Location"] = f"/v1/relays/{relay.id}"
     put_etag(response, relay.version)
-    return RelayOut.of(relay)
+    setup = await asyncio.to_thread(setup_out, context.settings, clear, code.expires_at)
+    return RelayCreated.model_validate(_values_of(relay) | {"setup": setup})
 
 
 @router.patch("/{relay_id}", operation_id="update_relay", summary="Update a relay", responses=problems(404, 409, 412))
@@ -229,6 +241,20 @@ async def delete_relay(relay_id: PathId, context: Context, caller: Admin, versio
     """Delete a relay and revoke its keys; what waits for it takes the next transport."""
     async with context.database.write() as tx:
         await admin_relays.delete_relay(tx, relay_id, editor_of(context, caller), versions=versions)
+
+
+@router.post(
+    "/{relay_id}:setup-code",
+    operation_id="create_relay_setup_code",
+    summary="Make a new one-time code for a relay",
+    status_code=HTTP_201_CREATED,
+    responses=problems(404, 409),
+)
+async def create_relay_setup_code(relay_id: PathId, context: Context, caller: Admin) -> RelaySetupOut:
+    """Make a code to set the relay up again, or on another host; an earlier code ends. When it is used, the relay's other keys are revoked."""
+    async with context.database.write() as tx:
+        code, clear = await create_setup_code(tx, context.secret, relay_id, editor_of(context, caller))
+    return await asyncio.to_thread(setup_out, context.settings, clear, code.expires_at)
 
 
 @router.post("/{relay_id}:pause", operation_id="pause_relay", summary="Pause a relay", responses=problems(404, 409))
@@ -283,11 +309,9 @@ async def _details(context: AppContext, relay_id: str, response: Response) -> Re
     put_etag(response, relay.version)
     reported = relay.heartbeat
     return RelayDetailsOut.model_validate(
-        RelayOut.of(relay).model_dump(exclude={"silent_after_s", "oldest_after_s"})
+        _values_of(relay)
         | {name: reported.get(name, "") for name in ("host", "python", "client", "client_why", "profile", "doctor_at")}
         | {
-            "silent_after": relay.silent_after,
-            "oldest_after": relay.oldest_after,
             "program": reported.get("version", ""),
             "says_paused": reported.get("paused_why", ""),
             "sent": reported.get("sent", 0),
@@ -299,3 +323,9 @@ async def _details(context: AppContext, relay_id: str, response: Response) -> Re
             "doctor": reported.get("doctor", []),
         }
     )
+
+
+def _values_of(relay: Relay) -> dict[str, object]:
+    """Return what a list shows of a relay, for a model that has more fields."""
+    dumped = RelayOut.of(relay).model_dump(exclude={"silent_after_s", "oldest_after_s"})
+    return dumped | {"silent_after": relay.silent_after, "oldest_after": relay.oldest_after}
