@@ -5,6 +5,7 @@ Read from `TOCSIN_*`, then from the TOML file named by `TOCSIN_CONFIG`; a secret
 
 import os
 import tomllib
+from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,6 +13,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.core.errors import BadSettings
+from app.core.oauth_settings import CloudName, OAuthSettings, Provider, check_oauth
 from app.core.settings_checks import check_bounce_address, check_database, check_mail, check_sender, describe_error
 from app.core.time_zones import read_time_zone
 
@@ -19,7 +21,16 @@ MIB = 1024 * 1024
 
 
 TimeZone = Annotated[str, AfterValidator(read_time_zone)]
-_WITH_FILE = ("admin_key", "enrol_key", "smtp_url", "database_url", "secret", "smtp_oauth_token")
+_WITH_FILE = (
+    "admin_key",
+    "enrol_key",
+    "smtp_url",
+    "database_url",
+    "secret",
+    "smtp_oauth_token",
+    "oauth_client_secret",
+    "oauth_refresh_token",
+)
 
 
 class Settings(BaseSettings):
@@ -69,7 +80,7 @@ class Settings(BaseSettings):
     )
     smtp_oauth_token: SecretStr | None = Field(
         None,
-        description="Access token for `auth=xoauth2`; use `TOCSIN_SMTP_OAUTH_TOKEN_FILE` for one that is renewed: the file is read again at each login.",
+        description="Access token for `auth=xoauth2` that another program gets; `TOCSIN_SMTP_OAUTH_TOKEN_FILE` is read again at each login. With `TOCSIN_OAUTH_PROVIDER` neither is needed.",
     )
     smtp_oauth_token_file: Path | None = Field(
         None, description="File with the access token, read again at each login."
@@ -85,6 +96,38 @@ class Settings(BaseSettings):
         None,
         description="Address to which mails that could not be delivered come back, such as `bounces@example.org`; see [mail-bounces.md](mail-bounces.md).",
     )
+    graph_mailbox: str | None = Field(
+        None,
+        pattern=r"^[^@\s<>]+@[^@\s<>]+$",
+        description="Mailbox in Exchange Online that the transport `graph` sends from; needs `oauth_provider=microsoft`.",
+    )
+    graph_url: str | None = Field(None, description="Address of Microsoft Graph in place of the cloud's own.")
+
+    oauth_provider: Provider | None = Field(
+        None, description="Whose access tokens are used for `graph`, and for `auth=xoauth2` of SMTP and IMAP."
+    )
+    oauth_cloud: CloudName = Field("global", description="Microsoft's cloud that the tenant is in.")
+    oauth_tenant: str | None = Field(None, description="Microsoft: id or domain of the tenant.")
+    oauth_client_id: str | None = Field(None, description="Id of the app registration, or of Google's OAuth client.")
+    oauth_client_secret: SecretStr | None = Field(
+        None, min_length=1, description="Secret of the app registration, or of Google's OAuth client."
+    )
+    oauth_secret_expires: date | None = Field(
+        None, description="Day on which that secret expires, such as `2027-06-30`: `tocsin doctor` then tells in time."
+    )
+    oauth_certificate_file: Path | None = Field(
+        None, description="Microsoft: PEM file with certificate and RSA key, in place of a secret."
+    )
+    oauth_service_account_file: Path | None = Field(
+        None, description="Google: JSON key file of a service account with domain-wide delegation."
+    )
+    oauth_refresh_token: SecretStr | None = Field(
+        None, min_length=1, description="Google: refresh token of one account, in place of a service account."
+    )
+    oauth_token_url: str | None = Field(
+        None, description="Address of the token service in place of the provider's own."
+    )
+
     webhook_allow_private: bool = Field(
         False,
         description="Whether webhooks may reach private and loopback addresses. 6to4 addresses (`2002::/16`) count as private: "
@@ -171,6 +214,22 @@ class Settings(BaseSettings):
         return url
 
     @property
+    def oauth(self) -> OAuthSettings:
+        """What the settings say about OAuth2, without the secrets."""
+        return OAuthSettings(
+            provider=self.oauth_provider,
+            tenant=self.oauth_tenant,
+            client_id=self.oauth_client_id,
+            has_secret=self.oauth_client_secret is not None,
+            certificate_file=self.oauth_certificate_file,
+            service_account_file=self.oauth_service_account_file,
+            has_refresh_token=self.oauth_refresh_token is not None,
+            token_url=self.oauth_token_url,
+            graph_mailbox=self.graph_mailbox,
+            graph_url=self.graph_url,
+        )
+
+    @property
     def public_url(self) -> str:
         """The URL that links begin with, without a slash at its end."""
         return (self.base_url or f"http://{self.host}:{self.port}").rstrip("/")
@@ -225,9 +284,11 @@ def load_settings(**arguments: Any) -> Settings:  # noqa: ANN401
         _plain(settings.smtp_oauth_token),
         settings.smtp_oauth_token_file,
         settings.smtp_ca_file,
+        has_provider=settings.oauth_provider is not None,
     )
     check_sender(settings.mail_from)
     check_bounce_address(settings.bounce_address)
+    check_oauth(settings.oauth)
     return settings
 
 

@@ -28,6 +28,7 @@ _PORT_MOST = 65535
 _PATTERNS = {
     "base_url": "must begin with http:// or https://",
     "admin_email": "must be a mail address, such as ann@example.org",
+    "graph_mailbox": "must be a mail address, such as tocsin@example.org",
 }
 _MESSAGES = {
     "too_short": "is too short: at least {min_length} characters",
@@ -38,6 +39,10 @@ _MESSAGES = {
     "extra_forbidden": "there is no such setting",
     "string_type": "must be text",
     "path_type": "must be text",
+    "date_from_datetime_parsing": "must be a date, such as 2027-06-30",
+    "date_parsing": "must be a date, such as 2027-06-30",
+    "date_type": "must be a date, such as 2027-06-30",
+    "date_from_datetime_inexact": "must be a date, such as 2027-06-30",
 }
 _NUMBER_ERRORS = ("int_", "float_", "finite_", "greater_than", "less_than")
 
@@ -58,7 +63,9 @@ def check_database(url: str) -> None:
         raise BadSettings("TOCSIN_DATABASE_URL: its port must be a number from 1 to 65535")
 
 
-def check_mail(url: str | None, token: str | None, token_file: Path | None, ca_file: Path | None) -> None:
+def check_mail(
+    url: str | None, token: str | None, token_file: Path | None, ca_file: Path | None, *, has_provider: bool
+) -> None:
     """Raise BadSettings for settings with which no mail can be sent: otherwise events would be accepted, and no alert would ever be sent."""
     auth = None if url is None else read_smtp_url(url).auth
     if token_file is not None:
@@ -68,8 +75,10 @@ def check_mail(url: str | None, token: str | None, token_file: Path | None, ca_f
             raise BadSettings(f"TOCSIN_SMTP_OAUTH_TOKEN_FILE: cannot read {token_file}: {cause.strerror}") from cause
         except UnicodeDecodeError as cause:
             raise BadSettings(f"TOCSIN_SMTP_OAUTH_TOKEN_FILE: {token_file} is not text in UTF-8") from cause
-    elif auth is Auth.XOAUTH2 and not token:
-        raise BadSettings("TOCSIN_SMTP_OAUTH_TOKEN: auth=xoauth2 needs a token, or TOCSIN_SMTP_OAUTH_TOKEN_FILE")
+    elif auth is Auth.XOAUTH2 and not token and not has_provider:
+        raise BadSettings(
+            "TOCSIN_OAUTH_PROVIDER: auth=xoauth2 needs it, or a token of another program (TOCSIN_SMTP_OAUTH_TOKEN_FILE)"
+        )
     if ca_file is not None:
         try:
             ssl.create_default_context(cafile=ca_file)

@@ -17,7 +17,11 @@ GROUPS = {
     "The first start": ("admin_key", "enrol_key", "admin_email", "time_zone"),
     "Mail": (
         "smtp_url", "smtp_oauth_token", "smtp_oauth_token_file", "smtp_timeout_s", "smtp_connections", "smtp_messages_per_connection",
-        "smtp_ca_file", "mail_from",
+        "smtp_ca_file", "mail_from", "graph_mailbox", "graph_url",
+    ),
+    "Access tokens instead of passwords": (
+        "oauth_provider", "oauth_cloud", "oauth_tenant", "oauth_client_id", "oauth_client_secret", "oauth_secret_expires",
+        "oauth_certificate_file", "oauth_service_account_file", "oauth_refresh_token", "oauth_token_url",
     ),
     "Mail that comes back": ("bounce_address",),
     "Webhooks": ("webhook_allow_private", "webhook_timeout_s"),

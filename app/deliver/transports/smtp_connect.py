@@ -16,6 +16,7 @@ import aiosmtplib
 from app.core.errors import BadSettings
 from app.core.settings import Settings
 from app.core.smtp_url import Auth, SmtpServer, Tls, read_smtp_url
+from app.deliver.access_tokens import Purpose, TokenRefused, build_access_tokens
 from app.deliver.transports.evidence import evidence
 from app.deliver.transports.smtp_session import SmtpSession
 from app.domain.attempt import Temporary
@@ -25,12 +26,17 @@ TokenSource = Callable[[], Awaitable[str]]
 
 @dataclass(frozen=True, slots=True)
 class SmtpAccess:
-    """What is needed to open a connection. `token` returns the current access token; it is called at each login, so a renewed token is used."""
+    """What is needed to open a connection.
+
+    `token` returns the current access token; it is called at each login, so a renewed token is used. `forget_token`, where the
+    tokens are our own, makes it return a new one after the server refused one.
+    """
 
     server: SmtpServer
     tls: ssl.SSLContext
     token: TokenSource | None
     timeout_s: float
+    forget_token: Callable[[str], None] | None = None
 
 
 def read_access(settings: Settings) -> SmtpAccess:
@@ -38,18 +44,46 @@ def read_access(settings: Settings) -> SmtpAccess:
     if settings.smtp_url is None:
         raise BadSettings("TOCSIN_SMTP_URL: is not set")
     server = read_smtp_url(settings.smtp_url.get_secret_value())
-    token = _token_source(settings)
+    token, forget = _token_source(settings), None
     if server.auth is Auth.XOAUTH2 and token is None:
-        raise BadSettings("TOCSIN_SMTP_OAUTH_TOKEN: auth=xoauth2 needs a token, or TOCSIN_SMTP_OAUTH_TOKEN_FILE")
+        tokens = build_access_tokens(settings, Purpose.SMTP)
+        if tokens is None:
+            raise BadSettings("TOCSIN_OAUTH_PROVIDER: auth=xoauth2 needs it, or TOCSIN_SMTP_OAUTH_TOKEN_FILE")
+        token, forget = tokens.token, tokens.forget
     try:  # certificates are always verified: against the system's authorities, or against smtp_ca_file alone
         tls = ssl.create_default_context(cafile=settings.smtp_ca_file)
     except OSError as cause:  # ssl.SSLError is one
         raise BadSettings(f"TOCSIN_SMTP_CA_FILE: cannot be used: {cause.strerror or cause}") from cause
-    return SmtpAccess(server, tls, token, settings.smtp_timeout_s)
+    return SmtpAccess(server, tls, token, settings.smtp_timeout_s, forget)
 
 
 async def open_session(access: SmtpAccess) -> SmtpSession | Temporary:
-    """Return a connection that is ready for MAIL, or why there is none: code `connect`, `tls`, `auth`, or the server's own."""
+    """Return a connection that is ready for MAIL, or why there is none: code `connect`, `tls`, `auth`, or the server's own.
+
+    An access token of our own that the server refuses is replaced once, over a new connection, as some servers close the first.
+    """
+    try:
+        token = await _token(access)
+        opened = await _open(access, token)
+        is_refused = isinstance(opened, Temporary) and opened.code == "auth" and opened.text[:1].isdigit()
+        if not is_refused or token is None or access.forget_token is None:
+            return opened
+        access.forget_token(token)
+        renewed = await _token(access)
+    except TokenRefused as refused:
+        return Temporary("auth", evidence(refused.text))
+    except (OSError, ValueError) as cause:  # the file of the token
+        return Temporary("auth", evidence(str(cause)))
+    return opened if renewed == token else await _open(access, renewed)
+
+
+async def _token(access: SmtpAccess) -> str | None:
+    if access.server.auth is not Auth.XOAUTH2 or access.token is None:
+        return None
+    return await access.token()
+
+
+async def _open(access: SmtpAccess, token: str | None) -> SmtpSession | Temporary:
     server = access.server
     client = aiosmtplib.SMTP(
         hostname=server.host,
@@ -74,7 +108,7 @@ async def open_session(access: SmtpAccess) -> SmtpSession | Temporary:
                 raise
             await client.helo()  # for a server that does not know EHLO (RFC 5321 section 3.2)
         step = "auth"
-        await _log_in(client, access)
+        await _log_in(client, server, token)
     except (aiosmtplib.SMTPException, OSError, ValueError) as cause:
         client.close()
         return _failure(step, cause)
@@ -94,9 +128,8 @@ def _failure(step: str, cause: Exception) -> Temporary:
     return Temporary(step, evidence(str(cause) or type(cause).__name__))
 
 
-async def _log_in(client: aiosmtplib.SMTP, access: SmtpAccess) -> None:
+async def _log_in(client: aiosmtplib.SMTP, server: SmtpServer, token: str | None) -> None:
     """Log in with one method, once: servers count refused logins and lock the account."""
-    server = access.server
     if server.user is None:
         return
     offered = client.server_auth_methods
@@ -105,8 +138,8 @@ async def _log_in(client: aiosmtplib.SMTP, access: SmtpAccess) -> None:
         raise aiosmtplib.SMTPNotSupported(
             f"the server does not offer {auth}, but: {' '.join(offered) or 'no login at all'}"
         )
-    if auth is Auth.XOAUTH2 and access.token is not None:
-        await client.auth_xoauth2(server.user, await access.token())
+    if auth is Auth.XOAUTH2 and token is not None:
+        await client.auth_xoauth2(server.user, token)
     elif auth is Auth.LOGIN:
         await client.auth_login(server.user, server.password or "")
     else:

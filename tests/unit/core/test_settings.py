@@ -74,7 +74,7 @@ def test_a_valid_database_url_is_accepted(url: str) -> None:
     ],
 )
 def test_a_mail_server_that_cannot_be_used_is_refused_before_anything_starts(url: str) -> None:
-    with pytest.raises(BadSettings, match=r"^TOCSIN_SMTP_(URL|OAUTH_TOKEN): ") as refused:
+    with pytest.raises(BadSettings, match=r"^TOCSIN_(SMTP_URL|OAUTH_PROVIDER): ") as refused:
         load_settings(smtp_url=url)
     assert "hunter2" not in refused.value.detail
 

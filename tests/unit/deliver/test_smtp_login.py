@@ -10,6 +10,7 @@ from app.deliver.transports import smtp
 from app.domain.attempt import Permanent, Sent, Temporary
 from tests.support.smtp import SmtpServer
 from tests.support.smtp_client import HUGE, MAIL, client, parcel, raw_server, send_to
+from tests.support.token_server import CLIENT_ID, SECRET, TENANT, TokenServer, token_server
 
 
 @pytest.mark.parametrize("kind", ["starttls", "tls"])
@@ -105,6 +106,41 @@ async def test_a_fixed_token_logs_in():
     with SmtpServer(tokens={"u": "t" * 3000}) as server:
         outcome = await send_to(server, login="u@", query="tls=none&auth=xoauth2", smtp_oauth_token="t" * 3000)
     assert isinstance(outcome, Sent)
+
+
+async def test_a_token_of_our_own_that_the_server_refuses_is_replaced_once():
+    async with token_server() as tokens:
+        with SmtpServer(tokens={"u": "token-2"}) as server:
+            outcome = await send_to(server, login="u@", query="tls=none&auth=xoauth2", **provider(tokens))
+            assert isinstance(outcome, Sent)
+            assert server.count("AUTH") == 2
+        with SmtpServer(tokens={"u": "another"}) as server:
+            outcome = await send_to(server, login="u@", query="tls=none&auth=xoauth2", **provider(tokens))
+            assert server.count("AUTH") == 2
+    assert isinstance(outcome, Temporary)
+    assert outcome.code == "auth"
+    assert outcome.text.startswith("535")
+
+
+async def test_without_a_token_nothing_is_sent_to_the_mail_server():
+    async with token_server() as tokens:
+        with SmtpServer(tokens={"u": "token-1"}) as server:
+            how = provider(tokens) | {"oauth_client_secret": "wrong"}
+            outcome = await send_to(server, login="u@", query="tls=none&auth=xoauth2", **how)
+            assert server.connections == 0
+    assert isinstance(outcome, Temporary)
+    assert outcome.code == "auth"
+    assert "TOCSIN_OAUTH_CLIENT_SECRET is wrong" in outcome.text
+
+
+def provider(tokens: TokenServer) -> dict[str, Any]:
+    return {
+        "oauth_provider": "microsoft",
+        "oauth_tenant": TENANT,
+        "oauth_client_id": CLIENT_ID,
+        "oauth_client_secret": SECRET,
+        "oauth_token_url": tokens.url,
+    }
 
 
 async def test_a_non_ascii_address_needs_smtputf8(server: SmtpServer):

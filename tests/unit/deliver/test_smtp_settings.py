@@ -35,7 +35,7 @@ from app.deliver.transports.smtp import SmtpTransport
     ],
 )
 def test_an_unsafe_or_unknown_url_is_refused_without_showing_the_password(url: str):
-    with pytest.raises(BadSettings, match=r"TOCSIN_SMTP_(URL|OAUTH_TOKEN): ") as refused:
+    with pytest.raises(BadSettings, match=r"TOCSIN_(SMTP_URL|OAUTH_PROVIDER): ") as refused:
         build_transports(load_settings(smtp_url=url), b"secret")
     assert "hunter2" not in str(refused.value)
 
