@@ -5,25 +5,11 @@ never be among them: cron, Debian's mdadm, Alertmanager and GitLab send theirs a
 bulk`, Exchange's own reports with `X-Auto-Response-Suppress`; none of these counts by itself.
 """
 
-import re
-
+from app.domain.mail_notices import BOUNCE_SENDER, BOUNCE_SUBJECT, REPLY_SUBJECT
 from app.intake.dialects.mails.received import ReceivedMail
 from app.intake.language.reader import Meaning, read_words
 
 _TROUBLE = frozenset({Meaning.FAILURE, Meaning.WARNING, Meaning.CANCELLED})
-_BOUNCE_SENDER = re.compile(r"(?:mailer-daemon|mail-daemon|postmaster)(?:@|$)", re.IGNORECASE)
-_BOUNCE_SUBJECT = re.compile(
-    r"(?:undeliver|non remis|unzustellbar|delivery status notification|mail delivery (?:failed|failure|system)|returned mail"
-    r"|failure notice|warning: (?:message|could not send))",
-    re.IGNORECASE,
-)
-# How Exchange and Gmail begin the subject of an automatic reply, by language.
-_REPLY_SUBJECT = re.compile(
-    r"(?:automatic reply|auto(?:matic)?[- ]?(?:reply|response)|out of (?:the )?office|automatische antwort|abwesenheits\w{0,20}"
-    r"|r[ée]ponse automatique|respuesta autom[áa]tica|risposta automatica|automatisch antwoord|resposta autom[áa]tica|autosvar"
-    r"|automatyczna odpowied[źz]|автоматический ответ|автоответ|otomatik yan(?:i|\u0131)t|automatick[áa] odpov[ěe][ďd]|自動応答|自動返信|自动答复|自动回复)\b",
-    re.IGNORECASE,
-)
 
 
 def why_no_report(mail: ReceivedMail) -> str | None:
@@ -40,7 +26,7 @@ def _receipt_or_bounce(mail: ReceivedMail) -> str | None:
     if mail.report_type == "delivery-status":
         return "a notice that a mail was not, or not yet, delivered"
     is_bounce = "x-failed-recipients" in mail.headers or (
-        _BOUNCE_SENDER.match(mail.sender) is not None and _BOUNCE_SUBJECT.match(mail.subject) is not None
+        BOUNCE_SENDER.match(mail.sender) is not None and BOUNCE_SUBJECT.match(mail.subject) is not None
     )
     return "a notice that a mail was not, or not yet, delivered" if is_bounce else None
 
@@ -54,7 +40,7 @@ def _automatic_reply(mail: ReceivedMail) -> str | None:
         or "x-autoreply" in headers
         or "x-autorespond" in headers
     )
-    is_worded = _REPLY_SUBJECT.match(mail.subject) is not None and (
+    is_worded = REPLY_SUBJECT.match(mail.subject) is not None and (
         submitted not in ("", "no") or "x-auto-response-suppress" in headers or "in-reply-to" in headers
     )
     if not is_marked and not is_worded:
