@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.compose import alert_mail, mime, summary_mail, webhook_body
+from app.compose.first_way import first_way, ways_in_doubt
 from app.compose.render import RenderedMail
 from app.context import AppContext
 from app.core import metrics
@@ -20,7 +21,8 @@ from app.domain.mail_views import AlertView
 from app.domain.message import Bodies, Message
 from app.domain.notice import Notice, NoticeKind
 from app.domain.recipient import Recipient
-from app.store import notices, outbox
+from app.domain.relay import unfit
+from app.store import notices, outbox, relays
 from app.store.mail_views import read_alert_views
 from app.store.recipients import recipients_by_id
 from app.store.summaries import find_summary
@@ -39,6 +41,7 @@ class ComposedMessage:
     mail: RenderedMail
     webhook: bytes
     threads: tuple[str, ...]
+    in_doubt: frozenset[str] = frozenset()  # transports that it reports as failing
 
 
 async def tick(context: AppContext) -> bool:
@@ -81,7 +84,8 @@ async def _compose_group(
     if composed is None:
         await _suppress(context, group, "its alert or summary no longer exists")
         return
-    message, bodies = _address(context, group, to, composed, now)
+    others = await _other_transports(context, to, now) if composed.in_doubt else ()
+    message, bodies = _address(context, group, to, composed, others, now)
     async with context.database.write() as tx:
         if await notices.mark_worded(tx, [notice.id for notice in group], message.id):
             await outbox.insert_messages(tx, [(message, bodies)])
@@ -108,7 +112,9 @@ def _compose_alerts(
     base_url = context.settings.public_url
     threads = tuple(dict.fromkeys(view.thread_id for view in found if view.thread_id))
     mail = alert_mail.render(found, base_url=base_url)
-    return ComposedMessage(mail, webhook_body.render_alerts(found, base_url=base_url), threads)
+    return ComposedMessage(
+        mail, webhook_body.render_alerts(found, base_url=base_url), threads, in_doubt=ways_in_doubt(found)
+    )
 
 
 async def _compose_summary(context: AppContext, notice: Notice) -> ComposedMessage | None:
@@ -124,8 +130,25 @@ async def _compose_summary(context: AppContext, notice: Notice) -> ComposedMessa
     return ComposedMessage(mail, webhook_body.render_summary(view, base_url=base_url), ())
 
 
+async def _other_transports(context: AppContext, to: Recipient, now: datetime) -> Sequence[str]:
+    """Return the transports by which mail to this recipient could leave, whether or not the recipient names them."""
+    async with context.database.read() as tx:
+        fit = [
+            relay
+            for relay in await relays.all_relays(tx)
+            if (not (relay.customers or relay.recipients) or to.id in relay.recipients)
+            and unfit(relay, await relays.oldest_for(tx, relay), now) is None
+        ]
+    return (*context.settings.mail_transports, *(["mapi"] if fit else []))
+
+
 def _address(
-    context: AppContext, group: Sequence[Notice], to: Recipient, composed: ComposedMessage, now: datetime
+    context: AppContext,
+    group: Sequence[Notice],
+    to: Recipient,
+    composed: ComposedMessage,
+    others: Sequence[str],
+    now: datetime,
 ) -> tuple[Message, Bodies]:
     """Return the message and every body that the recipient's transports take, so that failover renders nothing."""
     message_id = new_id("msg")
@@ -142,13 +165,13 @@ def _address(
         in_reply_to=threads[0] if threads else None,
         references=threads,
     )
-    first = to.transports[0]
+    place, first = first_way(to.transports, composed.in_doubt, others)
     message = Message(
         id=message_id,
         customer_id=group[0].customer_id if len({notice.customer_id for notice in group}) == 1 else None,
         recipient_id=to.id,
         transport=first.transport,
-        place=0,
+        place=place,
         address=first.address,
         urgency=min(notice.urgency for notice in group),
         is_alert=group[0].what is not NoticeKind.SUMMARY,

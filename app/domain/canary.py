@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from app.core.ids import new_id
 from app.domain.dedupe import canary_key
 from app.domain.event import Activity, Event, EventKind, RunOutcome, Severity
+from app.domain.message import MessageState
 
 # A lost canary is reported as a failure of the job `mail by <way>` of this agent. The job has no schedule.
 AGENT, JOB_PREFIX = "Tocsin", "mail by "
@@ -118,9 +119,50 @@ def occasion_for(way: Way, day: date, todays: Canary | None, newest: Canary | No
     return None
 
 
-def is_overdue(canary: Canary, within: timedelta, readable_since: datetime | None, now: datetime) -> bool:
-    """Say whether a waiting canary counts as lost. While we could not read the mailbox, it may lie there unread."""
-    return now - max(canary.sent_at, readable_since or canary.sent_at) > within
+def arrival_of(canary: Canary) -> str:
+    """Return in words that a canary arrived, as the end of an alert."""
+    return f"The canary mail of {canary.sent_at:%H:%M} UTC by {canary.name} arrived after {canary.seconds or 0:.0f} s."
+
+
+_ENDED = {MessageState.DEAD: "it could not be sent"}
+
+
+@dataclass(frozen=True, slots=True)
+class Lookout:
+    """What is known when a canary is judged: how far its message came, and whether we could see an arrival.
+
+    `message` is None if the message was deleted. `listening_since`: when the service began to work without a gap.
+    `has_mailbox`: canaries arrive in a mailbox, which was read last at `read_at`; otherwise they come to our own listener.
+    """
+
+    now: datetime
+    within: timedelta
+    message: MessageState | None
+    settled: str = ""
+    listening_since: datetime | None = None
+    has_mailbox: bool = False
+    read_at: datetime | None = None
+
+
+def why_lost(canary: Canary, seen: Lookout) -> str | None:
+    """Return in words why a waiting canary counts as lost; None: it may still arrive."""
+    settled = f" ({seen.settled[:500]})" if seen.settled else ""
+    if seen.message in _ENDED:
+        return f"{_ENDED[seen.message]}{settled}"
+    due = max(canary.sent_at, seen.listening_since or canary.sent_at) + seen.within
+    is_looked_for = not seen.has_mailbox or (seen.read_at is not None and seen.read_at >= due)
+    # In a mailbox that we cannot read it may lie unread. That is told too, but later: an outage of the mailbox would hide the loss of all mail.
+    if seen.now <= (due if is_looked_for else due + AGAIN_AFTER):
+        return None
+    minutes = f"within {seen.within / timedelta(minutes=1):g} min"
+    if not is_looked_for:
+        last = f"since {seen.read_at:%Y-%m-%d %H:%M} UTC" if seen.read_at else "so far"
+        why = f"the mailbox in which it should arrive could not be read {last}"
+    elif seen.message is MessageState.SENT:
+        why = f"it did not arrive {minutes}, although {canary.name} accepted it{settled}"
+    else:
+        why = f"it did not leave {minutes}{settled}"
+    return why
 
 
 def hops_of(received: Sequence[str]) -> tuple[Hop, ...]:

@@ -1,14 +1,16 @@
 """Canary mails in the database: sent once for each occasion, found by their state, and how long they took."""
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, Select, case, func, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from app.domain.canary import Canary, CanaryState, Hop, MailTimes, Way
+from app.domain.canary import AGENT, Canary, CanaryState, MailTimes, event_of
 from app.domain.message import MessageState
+from app.store.events import insert_clock_events
+from app.store.intake import find_or_create_agents
 from app.store.repository import Page, Repository, Window, equals
 from app.store.tables import canaries, messages
 from app.store.transactions import ReadTx, WriteTx
@@ -42,11 +44,6 @@ async def insert_canary(tx: WriteTx, canary: Canary) -> bool:
     return (await tx.connection.execute(insert.values(**CANARIES.mapping.write(canary)))).rowcount == 1
 
 
-async def lock_canary(tx: WriteTx, canary_id: str) -> Canary | None:
-    """Return one canary, locked until the transaction ends."""
-    return await _first(tx, select(canaries).where(canaries.c.id == canary_id).with_for_update())
-
-
 async def waiting_canaries(tx: ReadTx) -> list[Canary]:
     """Return the canaries that have neither arrived nor been given up, the oldest first."""
     rows = await tx.connection.execute(select(canaries).where(_WAITING).order_by(canaries.c.sent_at).limit(_AT_ONCE))
@@ -59,16 +56,38 @@ async def reported_canaries(tx: ReadTx) -> list[Canary]:
     return [CANARIES.mapping.read(row) for row in rows]
 
 
-async def take_reported(tx: WriteTx, transport: str, relay_id: str) -> list[Canary]:
-    """Mark that the alert about a way is closed; return the canaries by which it was opened."""
+async def report_lost(tx: WriteTx, canary: Canary, now: datetime) -> None:
+    """Store the event that reports a lost canary."""
+    text_ = f"The canary mail of {canary.sent_at:%H:%M} UTC by {canary.name} was lost: {canary.why}. Mails sent this way may not arrive."
+    await _insert_event(tx, canary, text_, now, is_well=False)
+
+
+async def close_alert(
+    tx: WriteTx, transport: str, relay_id: str, why: str, now: datetime, also: Canary | None = None
+) -> None:
+    """Report that a way works again, or is not tested any more, if its alert is open. `also`: a reported canary that is marked otherwise by now."""
     of_way = _REPORTED, canaries.c.transport == transport, canaries.c.relay_id == relay_id
     rows = (
         await tx.connection.execute(select(canaries).where(*of_way).order_by(canaries.c.id).with_for_update())
     ).all()
+    opened = [CANARIES.mapping.read(row) for row in rows]
+    if also is not None and also.is_reported:
+        opened.append(also)
     if rows:
-        ids = [row.id for row in rows]
-        await tx.connection.execute(update(canaries).where(canaries.c.id.in_(ids)).values(is_reported=False))
-    return [CANARIES.mapping.read(row) for row in rows]
+        await tx.connection.execute(
+            update(canaries).where(canaries.c.id.in_([row.id for row in rows])).values(is_reported=False)
+        )
+    # A mail may have arrived before it was called lost, while the mailbox was not read: the end must not come before the beginning.
+    at = max([now, *(canary.lost_at + timedelta(seconds=1) for canary in opened if canary.lost_at is not None)])
+    # One event closes the alert; of a relay that was renamed meanwhile, each name has its own.
+    for canary in {(canary.customer_id, canary.name): canary for canary in opened}.values():
+        await _insert_event(tx, canary, why, at, is_well=True)
+
+
+async def _insert_event(tx: WriteTx, canary: Canary, message: str, now: datetime, *, is_well: bool) -> None:
+    agent = (canary.customer_id, AGENT)
+    agent_id = (await find_or_create_agents(tx, {agent}, now))[agent]
+    await insert_clock_events(tx, [event_of(canary, agent_id, message, now, is_well=is_well)])
 
 
 async def progress_of(tx: ReadTx, canary: Canary) -> tuple[MessageState | None, str]:
