@@ -235,6 +235,8 @@ class Settings(BaseSettings):
             graph_mailbox=self.graph_mailbox,
             graph_url=self.graph_url,
         )
+
+    @property
     def mail_transports(self) -> tuple[str, ...]:
         """The transports by which the service itself can send mail. Relays send by `mapi`."""
         return () if self.smtp_url is None else ("smtp",)

@@ -151,7 +151,7 @@ def why_lost(canary: Canary, seen: Lookout) -> str | None:
         return f"{_ENDED[seen.message]}{settled}"
     due = max(canary.sent_at, seen.listening_since or canary.sent_at) + seen.within
     is_looked_for = not seen.has_mailbox or (seen.read_at is not None and seen.read_at >= due)
-    # In a mailbox that we cannot read it may lie unread. That is told too, but later: an outage of the mailbox would hide the loss of all mail.
+    # In a mailbox that we cannot read it may lie unread. That is reported too, but later: an outage of the mailbox would hide the loss of all mail.
     if seen.now <= (due if is_looked_for else due + AGAIN_AFTER):
         return None
     minutes = f"within {seen.within / timedelta(minutes=1):g} min"

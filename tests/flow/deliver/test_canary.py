@@ -160,7 +160,7 @@ async def test_two_workers_at_once_send_one(database_url: str, tmp_path: Path, s
     assert len(server.messages) == 1
 
 
-async def test_a_lost_canary_is_told_by_another_way_and_the_next_one_closes_it(
+async def test_a_lost_canary_is_reported_by_another_way_and_the_next_one_closes_it(
     database_url: str, tmp_path: Path, server: SmtpServer
 ):
     """From sending to the alert: SMTP accepts the canary and it never comes, so the alert goes by webhook, and then back."""
@@ -178,9 +178,9 @@ async def test_a_lost_canary_is_told_by_another_way_and_the_next_one_closes_it(
             await tx.connection.execute(update(recipients).values(transports=addresses))
         system.pass_time(minutes=1)
         await compose.tick(system.context)
-        (told,) = await system.rows(messages, messages.c.is_alert)
-        assert (told.transport, told.place) == ("webhook", 1)
-        await until(system.context, told.id, MessageState.SENT)
+        (report,) = await system.rows(messages, messages.c.is_alert)
+        assert (report.transport, report.place) == ("webhook", 1)
+        await until(system.context, report.id, MessageState.SENT)
         (alert,) = await system.rows(alerts)
         assert "The canary mail of 12:00 UTC by smtp was lost" in alert.message
 
@@ -215,7 +215,7 @@ async def test_a_late_one_is_noted_and_closes_the_alert(database_url: str, tmp_p
         assert late.why is not None  # that it was called lost is still known
 
 
-async def test_a_refused_one_is_told_at_once_and_counts_as_nobody_s_mail(
+async def test_a_refused_one_is_reported_at_once_and_counts_as_nobody_s_mail(
     database_url: str, tmp_path: Path, server: SmtpServer
 ):
     server.behave = Behave(answers={"RCPT": "550 5.1.1 no such user"})
