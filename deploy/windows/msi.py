@@ -98,8 +98,12 @@ def _list_of_files(tree: Path, files: list[Path], arch: str) -> bytes:
                 folders[place] = ElementTree.SubElement(folders[place.parent], "Directory", Id=name, Name=place.name)
         inside = path.relative_to(tree)
         guid = _guid(f"component {arch} {inside.as_posix()}")
-        component = ElementTree.SubElement(folders[path.parent], "Component", Id=_id("c", inside), Guid=guid, Win64=win64)
-        ElementTree.SubElement(component, "File", Id=_id("f", inside), Name=path.name, Source=inside.as_posix(), KeyPath="yes")
+        component = ElementTree.SubElement(
+            folders[path.parent], "Component", Id=_id("c", inside), Guid=guid, Win64=win64
+        )
+        ElementTree.SubElement(
+            component, "File", Id=_id("f", inside), Name=path.name, Source=inside.as_posix(), KeyPath="yes"
+        )
         ElementTree.SubElement(group, "ComponentRef", Id=_id("c", inside))
     fragment.append(group)
     return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
@@ -142,7 +146,9 @@ def _make_reproducible(package: Path, package_code: str) -> None:
     at = data.find(_FMTID_SUMMARY)
     if at < 0 or data.find(_FMTID_SUMMARY, at + 1) >= 0:
         raise SystemExit("the package's summary information was not found")
-    start = at - 28 + struct.unpack_from("<I", data, at + 16)[0]  # the offset counts from the head, 28 bytes before the FMTID
+    start = (
+        at - 28 + struct.unpack_from("<I", data, at + 16)[0]
+    )  # the offset counts from the head, 28 bytes before the FMTID
     _, count = struct.unpack_from("<II", data, start)
     places = dict(struct.unpack_from("<II", data, start + 8 + 8 * index) for index in range(count))
     for property_id in (_CREATED, _SAVED):
