@@ -14,13 +14,21 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from app.core.errors import BadSettings
 from app.core.oauth_settings import CloudName, OAuthSettings, Provider, check_oauth
-from app.core.settings_checks import check_bounce_address, check_database, check_mail, check_sender, describe_error
+from app.core.settings_checks import (
+    check_bounce_address,
+    check_database,
+    check_mail,
+    check_sender,
+    describe_error,
+    read_ehlo_name,
+)
 from app.core.time_zones import read_time_zone
 
 MIB = 1024 * 1024
 
 
 TimeZone = Annotated[str, AfterValidator(read_time_zone)]
+EhloName = Annotated[str, AfterValidator(read_ehlo_name)]
 _WITH_FILE = (
     "admin_key",
     "enrol_key",
@@ -76,7 +84,12 @@ class Settings(BaseSettings):
 
     smtp_url: SecretStr | None = Field(
         None,
-        description="`smtp://user:password@host:587?tls=starttls`; tls is `none`, `starttls` (required) or `tls`; auth is `plain`, `login` or `xoauth2`.",
+        description="`smtp://user:password@host:587?tls=starttls`; tls is `none`, `starttls` (required) or `tls`; auth is `plain`, `login` or `xoauth2`. "
+        "Several URLs, separated by white space: the next one is used when the one before cannot be reached or refuses us.",
+    )
+    smtp_ehlo_name: EhloName | None = Field(
+        None,
+        description="Name that we greet mail servers with (EHLO), such as `tocsin.example.org`; without it, the full name of this host.",
     )
     smtp_oauth_token: SecretStr | None = Field(
         None,

@@ -1,5 +1,6 @@
 """Checks of settings that need more than a type, and the words for a setting that is wrong. Neither may repeat a value: it may be a secret."""
 
+import ipaddress
 import re
 import ssl
 from collections.abc import Iterable, Mapping
@@ -12,9 +13,10 @@ import idna
 
 from app.core.errors import BadSettings
 from app.core.mail_address import split_address
-from app.core.smtp_url import Auth, read_smtp_url
+from app.core.smtp_url import Auth, read_smtp_urls
 
 _SENDER_MOST = 320
+_HOST_MOST = 253
 BOUNCE_LOCAL_MOST = 17  # characters before the @, so that 64 are enough with a signature (see domain/own_address.py)
 _MAIL = re.compile(
     r"[^\s<>()\[\],;:@\\\"\x00-\x1f\x7f-\x9f]+@(?:[^\s<>()\[\],;:@\\\"\x00-\x1f\x7f-\x9f]+|\[[0-9A-Za-z.:]+\])"
@@ -67,7 +69,7 @@ def check_mail(
     url: str | None, token: str | None, token_file: Path | None, ca_file: Path | None, *, has_provider: bool
 ) -> None:
     """Raise BadSettings for settings with which no mail can be sent: otherwise events would be accepted, and no alert would ever be sent."""
-    auth = None if url is None else read_smtp_url(url).auth
+    needs_token = url is not None and any(server.auth is Auth.XOAUTH2 for server in read_smtp_urls(url))
     if token_file is not None:
         try:
             token_file.read_text(encoding="utf-8")
@@ -75,7 +77,7 @@ def check_mail(
             raise BadSettings(f"TOCSIN_SMTP_OAUTH_TOKEN_FILE: cannot read {token_file}: {cause.strerror}") from cause
         except UnicodeDecodeError as cause:
             raise BadSettings(f"TOCSIN_SMTP_OAUTH_TOKEN_FILE: {token_file} is not text in UTF-8") from cause
-    elif auth is Auth.XOAUTH2 and not token and not has_provider:
+    elif needs_token and not token and not has_provider:
         raise BadSettings(
             "TOCSIN_OAUTH_PROVIDER: auth=xoauth2 needs it, or a token of another program (TOCSIN_SMTP_OAUTH_TOKEN_FILE)"
         )
@@ -105,6 +107,25 @@ def check_bounce_address(address: str | None) -> None:
             "TOCSIN_BOUNCE_ADDRESS: must look like bounces@example.org, with at most "
             f"{BOUNCE_LOCAL_MOST} letters, digits, dots and hyphens before the @: a signature is added there"
         )
+
+
+def read_ehlo_name(text: str) -> str:
+    """Return the name in ASCII. Raises ValueError unless it is a full host name or an address literal (RFC 5321 section 4.1.3)."""
+    if text.startswith("[") and text.endswith("]"):
+        literal = text[1:-1]
+        ipaddress.ip_address(literal.removeprefix("IPv6:"))
+        if (":" in literal) is not literal.startswith("IPv6:"):
+            raise ValueError(
+                "must be a full host name, such as tocsin.example.org, or an address such as [192.0.2.1] or [IPv6:2001:db8::1]"
+            )
+        return text
+    try:
+        name = idna.encode(text.rstrip("."), uts46=True).decode("ascii")
+    except (idna.IDNAError, UnicodeError):
+        name = ""
+    if "." not in name or len(name) > _HOST_MOST:
+        raise ValueError("must be a full host name, such as tocsin.example.org, or an address such as [192.0.2.1]")
+    return name
 
 
 def _is_mail_address(text: str) -> bool:

@@ -8,6 +8,7 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 from app.core.errors import BadSettings
 
 _NAME = "TOCSIN_SMTP_URL"
+MOST_SERVERS = 5
 _SHAPE = f"{_NAME}: must look like smtp://user:password@host:587?tls=starttls, with special characters of the password percent-encoded"
 
 
@@ -42,9 +43,32 @@ class SmtpServer:
     password: str | None = None
     auth: Auth | None = None
 
+    @property
+    def address(self) -> str:
+        """Host and port, as shown to people."""
+        return f"{self.host}:{self.port}"
+
     def __repr__(self) -> str:
         """Show the server without the password: a repr is often logged."""
         return f"SmtpServer({self.host}:{self.port}, tls={self.tls})"
+
+
+def read_smtp_urls(text: str) -> tuple[SmtpServer, ...]:
+    """Parse one or several URLs, separated by white space (no URL contains any), in the order in which the servers are used. Raises BadSettings."""
+    urls = text.split()
+    servers: list[SmtpServer] = []
+    for number, url in enumerate(urls, start=1):
+        try:
+            servers.append(read_smtp_url(url))
+        except BadSettings as wrong:
+            if len(urls) == 1:
+                raise
+            raise BadSettings(f"{wrong} (URL {number} of {len(urls)})") from None
+    if not servers or len(servers) > MOST_SERVERS:
+        raise BadSettings(f"{_NAME}: must have from 1 to {MOST_SERVERS} URLs")
+    if len({(server.host, server.port, server.user) for server in servers}) < len(servers):
+        raise BadSettings(f"{_NAME}: names the same server twice")
+    return tuple(servers)
 
 
 def read_smtp_url(text: str) -> SmtpServer:

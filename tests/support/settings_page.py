@@ -16,7 +16,7 @@ GROUPS = {
     "Where it runs": ("host", "port", "base_url", "var_dir", "downloads_dir", "database_url", "database_pool", "worker", "secret"),
     "The first start": ("admin_key", "enrol_key", "admin_email", "time_zone"),
     "Mail": (
-        "smtp_url", "smtp_oauth_token", "smtp_oauth_token_file", "smtp_timeout_s", "smtp_connections", "smtp_messages_per_connection",
+        "smtp_url", "smtp_ehlo_name", "smtp_oauth_token", "smtp_oauth_token_file", "smtp_timeout_s", "smtp_connections", "smtp_messages_per_connection",
         "smtp_ca_file", "mail_from", "graph_mailbox", "graph_url",
     ),
     "Access tokens instead of passwords": (

@@ -15,9 +15,10 @@ import aiosmtplib
 
 from app.core.errors import BadSettings
 from app.core.settings import Settings
-from app.core.smtp_url import Auth, SmtpServer, Tls, read_smtp_url
+from app.core.smtp_url import Auth, SmtpServer, Tls, read_smtp_urls
 from app.deliver.access_tokens import Purpose, TokenRefused, build_access_tokens
 from app.deliver.transports.evidence import evidence
+from app.deliver.transports.smtp_refusals import Stage, outcome_of, read_refusal
 from app.deliver.transports.smtp_session import SmtpSession
 from app.domain.attempt import Temporary
 
@@ -29,7 +30,7 @@ class SmtpAccess:
     """What is needed to open a connection.
 
     `token` returns the current access token; it is called at each login, so a renewed token is used. `forget_token`, where the
-    tokens are our own, makes it return a new one after the server refused one.
+    tokens are our own, makes it return a new one after the server refused one. `ehlo_name` None: the name of this host.
     """
 
     server: SmtpServer
@@ -37,15 +38,16 @@ class SmtpAccess:
     token: TokenSource | None
     timeout_s: float
     forget_token: Callable[[str], None] | None = None
+    ehlo_name: str | None = None
 
 
-def read_access(settings: Settings) -> SmtpAccess:
-    """Return the SMTP settings in one object. Raises BadSettings with the name of the wrong setting."""
+def read_accesses(settings: Settings) -> tuple[SmtpAccess, ...]:
+    """Return the SMTP settings of each server, in the order in which they are used. Raises BadSettings with the name of the wrong setting."""
     if settings.smtp_url is None:
         raise BadSettings("TOCSIN_SMTP_URL: is not set")
-    server = read_smtp_url(settings.smtp_url.get_secret_value())
+    servers = read_smtp_urls(settings.smtp_url.get_secret_value())
     token, forget = _token_source(settings), None
-    if server.auth is Auth.XOAUTH2 and token is None:
+    if token is None and any(server.auth is Auth.XOAUTH2 for server in servers):
         tokens = build_access_tokens(settings, Purpose.SMTP)
         if tokens is None:
             raise BadSettings("TOCSIN_OAUTH_PROVIDER: auth=xoauth2 needs it, or TOCSIN_SMTP_OAUTH_TOKEN_FILE")
@@ -54,11 +56,12 @@ def read_access(settings: Settings) -> SmtpAccess:
         tls = ssl.create_default_context(cafile=settings.smtp_ca_file)
     except OSError as cause:  # ssl.SSLError is one
         raise BadSettings(f"TOCSIN_SMTP_CA_FILE: cannot be used: {cause.strerror or cause}") from cause
-    return SmtpAccess(server, tls, token, settings.smtp_timeout_s, forget)
+    timeout_s, name = settings.smtp_timeout_s, settings.smtp_ehlo_name
+    return tuple(SmtpAccess(server, tls, token, timeout_s, forget, name) for server in servers)
 
 
 async def open_session(access: SmtpAccess) -> SmtpSession | Temporary:
-    """Return a connection that is ready for MAIL, or why there is none: code `connect`, `tls`, `auth`, or the server's own.
+    """Return a connection that is ready for MAIL, or why there is none: code `connect`, `tls`, `auth`, a cause of `smtp_refusals`, or the server's own.
 
     An access token of our own that the server refuses is replaced once, over a new connection, as some servers close the first.
     """
@@ -71,7 +74,7 @@ async def open_session(access: SmtpAccess) -> SmtpSession | Temporary:
         access.forget_token(token)
         renewed = await _token(access)
     except TokenRefused as refused:
-        return Temporary("auth", evidence(refused.text))
+        return Temporary("auth", evidence(refused.text), is_hopeless_here=not refused.is_temporary)
     except (OSError, ValueError) as cause:  # the file of the token
         return Temporary("auth", evidence(str(cause)))
     return opened if renewed == token else await _open(access, renewed)
@@ -92,7 +95,7 @@ async def _open(access: SmtpAccess, token: str | None) -> SmtpSession | Temporar
         use_tls=server.tls is Tls.TLS,
         start_tls=False,  # done below: the library's own way does not tell a failed STARTTLS from a failed login
         tls_context=access.tls,
-        local_hostname=await _local_host_name(),
+        local_hostname=access.ehlo_name or await _local_host_name(),
     )
     step = "connect"
     try:
@@ -100,7 +103,7 @@ async def _open(access: SmtpAccess, token: str | None) -> SmtpSession | Temporar
         if server.tls is Tls.STARTTLS:
             step = "tls"
             await client.starttls()
-        step = "connect"
+        step = "ehlo"
         try:
             await client.ehlo()  # after STARTTLS once more (RFC 3207 section 4.2)
         except aiosmtplib.SMTPHeloError:
@@ -118,14 +121,22 @@ async def _open(access: SmtpAccess, token: str | None) -> SmtpSession | Temporar
     return SmtpSession.of(client)
 
 
+_STAGES = {"connect": Stage.CONNECT, "ehlo": Stage.EHLO, "auth": Stage.LOGIN}
+
+
 def _failure(step: str, cause: Exception) -> Temporary:
     if isinstance(cause, ssl.SSLError) or isinstance(cause.__cause__, ssl.SSLError):
         step = "tls"
+    if isinstance(cause, aiosmtplib.SMTPResponseException) and cause.code > 0 and step in _STAGES:
+        outcome = outcome_of(read_refusal(_STAGES[step], cause.code, cause.message), cause.code, cause.message)
+        # A connection that does not come about says nothing of a message, whatever the reply.
+        return outcome if isinstance(outcome, Temporary) else Temporary(outcome.code, outcome.text)
+    shown = "connect" if step == "ehlo" else step
     if isinstance(cause, aiosmtplib.SMTPResponseException):
-        if step == "connect" and cause.code > 0:
-            return Temporary(str(cause.code), evidence(cause.message))
-        return Temporary(step, evidence(f"{cause.code} {cause.message}"))
-    return Temporary(step, evidence(str(cause) or type(cause).__name__))
+        return Temporary(shown, evidence(f"{cause.code} {cause.message}"))
+    # A login that the server does not offer stays missing until somebody changes a setting.
+    is_hopeless = isinstance(cause, aiosmtplib.SMTPNotSupported) and step == "auth"
+    return Temporary(shown, evidence(str(cause) or type(cause).__name__), is_hopeless_here=is_hopeless)
 
 
 async def _log_in(client: aiosmtplib.SMTP, server: SmtpServer, token: str | None) -> None:

@@ -10,18 +10,13 @@ from enum import Enum, auto
 
 from app.deliver.transport import cancelled_is_unsent
 from app.deliver.transports.evidence import evidence
+from app.deliver.transports.smtp_refusals import Kind, Refusal, Stage, outcome_of, read_refusal
 from app.deliver.transports.smtp_session import SmtpReply, SmtpSession
 from app.domain.attempt import Outcome, Permanent, Sent, Temporary, Unknown
 
 _ANY_LINE_END = re.compile(rb"\r\n|\r|\n")
-_LOGIN_NEEDED = (
-    530,
-    534,
-    535,
-    538,
-)  # RFC 4954: "authentication required" and similar, in reply to MAIL; our settings are wrong
 _CLOSING = 421
-_SUCCESS, _CONTINUE, _FAILURE = 2, 3, 5  # RFC 5321 section 4.2.1
+_SUCCESS, _CONTINUE = 2, 3  # RFC 5321 section 4.2.1
 _ONE_WRITE = 64 * 1024  # smaller than any system's send buffer
 
 
@@ -36,7 +31,7 @@ class ConnectionState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SendResult:
-    """The outcome for the message, and the state of the connection after it. `is_sender_refused`: of MAIL, by a 5xx reply."""
+    """The outcome for the message, and the state of the connection after it. `is_sender_refused`: by a 5xx reply, at any stage."""
 
     outcome: Outcome
     connection: ConnectionState
@@ -48,11 +43,13 @@ async def transmit(
 ) -> SendResult:
     """Send MAIL, RCPT, DATA and the body. Waits at most `timeout_s` for each reply; with PIPELINING, two round trips are enough.
 
-    `envelope_id` comes back in notices about the mail, from servers that offer it (DSN, RFC 3461).
+    `envelope_id` comes back in notices about the mail, from servers that offer it (DSN, RFC 3461). The domains of both addresses
+    are ASCII already (see `ascii_domain`), so only a local part can need SMTPUTF8.
     """
     needs_utf8 = not (sender.isascii() and recipient.isascii())
     if needs_utf8 and "smtputf8" not in session.extensions:
-        reason = "the address is not ASCII, and the mail server does not support such addresses (SMTPUTF8, RFC 6531)"
+        whose = "recipient" if sender.isascii() else "sender"
+        reason = f"the part before the @ of the {whose}'s address is not ASCII, and the mail server does not support that (SMTPUTF8, RFC 6531)"
         return SendResult(Permanent("smtputf8", reason), ConnectionState.READY)
     body = with_line_ends(body)
     mail = b"MAIL FROM:<%b>" % sender.encode()
@@ -67,7 +64,7 @@ async def transmit(
         # Only the headers of the mail come back: its text may be confidential, and it is long.
         mail += b" RET=HDRS ENVID=%b" % envelope_id.encode()
         to += b" NOTIFY=FAILURE,DELAY"
-    commands = [mail + b"\r\n", to + b"\r\n", b"DATA\r\n"]
+    commands = {Stage.MAIL: mail + b"\r\n", Stage.RCPT: to + b"\r\n", Stage.DATA: b"DATA\r\n"}
     try:
         with cancelled_is_unsent():
             refusal = await _send_commands(session, commands, timeout_s)
@@ -98,20 +95,20 @@ def stuff_dots(body: bytes) -> bytes:
     return b"." + stuffed if stuffed.startswith(b".") else stuffed
 
 
-async def _send_commands(session: SmtpSession, commands: list[bytes], timeout_s: float) -> SendResult | None:
+async def _send_commands(session: SmtpSession, commands: dict[Stage, bytes], timeout_s: float) -> SendResult | None:
     """Send the commands; return the first refusal, or None if the server accepted them all.
 
     With PIPELINING they are sent in one write, of which DATA is the last (RFC 2920 section 3.1).
     """
     at_once = "pipelining" in session.extensions
     if at_once:
-        session.write(b"".join(commands))
-    for number, command in enumerate(commands, start=1):
+        session.write(b"".join(commands.values()))
+    for number, (stage, command) in enumerate(commands.items(), start=1):
         if not at_once:
             session.write(command)
         reply = await session.reply(timeout_s)
         if reply.code // 100 != (_CONTINUE if number == len(commands) else _SUCCESS):
-            refused = replace(_refusal(reply), is_sender_refused=number == 1 and reply.code // 100 == _FAILURE)
+            refused = _refusal(stage, reply)
             pending = len(commands) - number if at_once and refused.connection is ConnectionState.NEEDS_RESET else 0
             try:
                 answers = [await session.reply(timeout_s) for _ in range(pending)]
@@ -135,10 +132,10 @@ async def _write_body(session: SmtpSession, body: bytes, timeout_s: float) -> Se
     if session.is_usable:
         session.write(body + b".\r\n")
         return None
-    refused = _refusal(await session.reply(timeout_s))
+    refused = _refusal(Stage.DOT, await session.reply(timeout_s))
     if refused.connection is ConnectionState.LOST:
         return refused
-    return SendResult(refused.outcome, ConnectionState.UNUSABLE)
+    return replace(refused, connection=ConnectionState.UNUSABLE)
 
 
 async def _final_reply(session: SmtpSession, timeout_s: float) -> SendResult:
@@ -155,23 +152,18 @@ async def _final_reply(session: SmtpSession, timeout_s: float) -> SendResult:
         case 2:
             return SendResult(Sent(str(reply.code), evidence(reply.text)), ConnectionState.READY)
         case 4 | 5:
-            refused = _refusal(reply)
+            refused = _refusal(Stage.DOT, reply)
             is_lost = refused.connection is ConnectionState.LOST
-            return SendResult(refused.outcome, ConnectionState.UNUSABLE if is_lost else refused.connection)
+            return replace(refused, connection=ConnectionState.UNUSABLE) if is_lost else refused
         case _:
             return SendResult(Unknown(str(reply.code), evidence(reply.text)), ConnectionState.UNUSABLE)
 
 
-def _refusal(reply: SmtpReply) -> SendResult:
-    """4xx is temporary, 5xx permanent (RFC 5321 section 4.2.1); 421 also closes the connection (section 3.8)."""
-    code, text = str(reply.code), evidence(reply.text)
-    match reply.code // 100:
-        case 4:
-            state = ConnectionState.LOST if reply.code == _CLOSING else ConnectionState.NEEDS_RESET
-            return SendResult(Temporary(code, text), state)
-        case 5 if reply.code not in _LOGIN_NEEDED:
-            return SendResult(Permanent(code, text), ConnectionState.NEEDS_RESET)
-        case 5:
-            return SendResult(Temporary(code, text), ConnectionState.NEEDS_RESET)
-        case _:  # client and server are out of step: neither knows what comes next
-            return SendResult(Temporary(code, text), ConnectionState.UNUSABLE)
+def _refusal(stage: Stage, reply: SmtpReply) -> SendResult:
+    """4xx and 5xx are read by `smtp_refusals`; 421 also closes the connection (RFC 5321 section 3.8)."""
+    if reply.code // 100 not in (4, 5):  # client and server are out of step: neither knows what comes next
+        return SendResult(Temporary(str(reply.code), evidence(reply.text)), ConnectionState.UNUSABLE)
+    refusal = read_refusal(stage, reply.code, evidence(reply.text))
+    outcome = outcome_of(refusal, reply.code, reply.text)
+    state = ConnectionState.LOST if reply.code == _CLOSING else ConnectionState.NEEDS_RESET
+    return SendResult(outcome, state, is_sender_refused=refusal == Refusal(Kind.SETTINGS, "sender"))

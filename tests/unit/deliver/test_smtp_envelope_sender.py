@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from app.deliver.transports.smtp import SENDER_REFUSED
+from app.deliver.transports.smtp_server_pool import SENDER_REFUSED
 from app.domain.attempt import Sent
 from tests.support.smtp_client import client, parcel, raw_server
 

@@ -1,12 +1,15 @@
 """SMTP over TLS, with logins, and to unusual addresses."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from app.deliver.transports import smtp
+from app.deliver.transports import smtp_server_pool
+from app.deliver.transports.smtp_refusals import what_to_mend
 from app.domain.attempt import Permanent, Sent, Temporary
 from tests.support.smtp import SmtpServer
 from tests.support.smtp_client import HUGE, MAIL, client, parcel, raw_server, send_to
@@ -76,14 +79,14 @@ async def test_a_wrong_password_is_temporary_and_is_not_retried_at_once(monkeypa
                 isinstance(other, Temporary) and other.text == first.text and other.retry_after for other in others
             )
             assert server.count("AUTH") == 1
-            monkeypatch.setattr(smtp, "AUTH_PAUSE_S", 0)
-            transport._login_refused = None
+            monkeypatch.setattr(smtp_server_pool, "AUTH_PAUSE_S", 0)
+            transport._servers[0].pool._pauses.clear()
             server.users["u"] = "wrong"
             assert isinstance(await transport.send(parcel()), Sent)
 
 
 async def test_a_renewed_token_is_read_at_the_next_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(smtp, "AUTH_PAUSE_S", 0)
+    monkeypatch.setattr(smtp_server_pool, "AUTH_PAUSE_S", 0)
     token = tmp_path / "token"
     token.write_text("first\n")
     with SmtpServer(tokens={"u": "first"}) as server:
@@ -145,23 +148,50 @@ def provider(tokens: TokenServer) -> dict[str, Any]:
 
 async def test_a_non_ascii_address_needs_smtputf8(server: SmtpServer):
     assert isinstance(await send_to(server, to="jörg@exämple.org"), Sent)
-    assert server.messages[0].recipients == ("jörg@exämple.org",)
+    assert server.messages[0].recipients == ("jörg@xn--exmple-cua.org",)
 
 
-async def test_without_smtputf8_a_non_ascii_address_is_permanent():
-    lines: list[bytes] = []
-
+@asynccontextmanager
+async def _server_without_smtputf8(lines: list[bytes]) -> AsyncIterator[int]:
     async def plain(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 hello\r\n")
         while line := await reader.readline():
             lines.append(line)
-            writer.write(b"250-me\r\n250 SIZE 1000\r\n" if line.startswith(b"EHLO") else b"221 bye\r\n")
+            answers = {b"EHLO": b"250-me\r\n250 SIZE 1000\r\n", b"DATA": b"354 go on\r\n"}
+            writer.write(answers.get(line[:4], b"250 ok\r\n"))
+            if line[:4] == b"DATA":
+                await reader.readuntil(b"\r\n.\r\n")
+                writer.write(b"250 kept\r\n")
 
     async with raw_server(plain) as port:
+        yield port
+
+
+async def test_without_smtputf8_a_local_part_that_is_not_ascii_is_permanent_and_says_what_to_do():
+    lines: list[bytes] = []
+    async with _server_without_smtputf8(lines) as port:
         outcome = await send_to(port, host="127.0.0.1", to="jörg@example.org")
     assert isinstance(outcome, Permanent)
     assert outcome.code == "smtputf8"
+    assert "before the @ of the recipient's address" in outcome.text
+    assert "address in ASCII" in (what_to_mend(outcome.code) or "")
     assert not any(line.startswith(b"MAIL") for line in lines)
+
+
+async def test_a_domain_that_is_not_ascii_goes_as_punycode_to_a_server_without_smtputf8():
+    lines: list[bytes] = []
+    async with _server_without_smtputf8(lines) as port:
+        sender = "Tocsin <tocsin@bücher.example>"
+        outcome = await send_to(port, host="127.0.0.1", to="ann@Exämple.org", mail_from=sender)
+    assert isinstance(outcome, Sent)
+    assert b"RCPT TO:<ann@xn--exmple-cua.org>\r\n" in lines
+    assert any(line.startswith(b"MAIL FROM:<tocsin@xn--bcher-kva.example>") for line in lines)
+
+
+async def test_a_domain_that_has_no_ascii_form_is_permanent(server: SmtpServer):
+    outcome = await send_to(server, to="ann@-ä-.org")
+    assert isinstance(outcome, Permanent)
+    assert outcome.code == "address"
 
 
 @pytest.mark.parametrize(

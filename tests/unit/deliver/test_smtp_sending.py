@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.deliver.transport import Unsent
-from app.deliver.transports import smtp
+from app.deliver.transports import smtp_server_pool
 from app.deliver.transports.smtp_transaction import stuff_dots, with_line_ends
 from app.domain.attempt import Sent, Temporary
 from tests.support.examples import examples
@@ -119,7 +119,7 @@ async def test_an_idle_connection_that_does_not_reply_is_replaced(server: SmtpSe
 
 
 async def test_a_connection_that_was_idle_too_long_is_not_used(server: SmtpServer, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(smtp, "IDLE_S", 0.05)
+    monkeypatch.setattr(smtp_server_pool, "IDLE_S", 0.05)
     async with client(server) as transport:
         await transport.send(parcel())
         await asyncio.sleep(0.1)
@@ -153,10 +153,14 @@ async def test_a_refused_connection_is_temporary():
     assert outcome.code == "connect"
 
 
-@pytest.mark.parametrize("places", [["CONNECT"], ["EHLO", "HELO"]])
-async def test_a_server_that_refuses_at_the_greeting_is_temporary(server: SmtpServer, places: list[str]):
-    server.behave = Behave(answers=dict.fromkeys(places, "554 5.7.1 go away"))
+async def test_a_server_that_refuses_at_the_greeting_is_temporary(server: SmtpServer):
+    server.behave = Behave(answers={"CONNECT": "554 5.7.1 go away"})
     assert await send_to(server) == Temporary("554", "5.7.1 go away")
+
+
+async def test_a_server_that_refuses_ehlo_and_helo_refuses_our_name(server: SmtpServer):
+    server.behave = Behave(answers=dict.fromkeys(["EHLO", "HELO"], "554 5.7.1 go away"))
+    assert await send_to(server) == Temporary("ehlo_name", "554 5.7.1 go away", is_hopeless_here=True)
 
 
 async def test_a_server_that_knows_only_helo_works(server: SmtpServer):

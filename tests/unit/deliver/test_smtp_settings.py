@@ -57,7 +57,7 @@ def test_an_unsafe_or_unknown_url_is_refused_without_showing_the_password(url: s
     ],
 )
 def test_tls_is_the_default(url: str, port: int, tls: str):
-    server = SmtpTransport.from_settings(load_settings(smtp_url=url))._access.server
+    server = SmtpTransport.from_settings(load_settings(smtp_url=url))._servers[0].pool.access.server
     assert (server.port, server.tls) == (port, tls)
     assert "u:p" not in repr(server)
 
@@ -75,7 +75,7 @@ def test_a_sender_that_is_not_an_address_is_refused():
 
 
 def test_certificates_are_always_verified():
-    access = SmtpTransport.from_settings(load_settings(smtp_url="smtp://host"))._access
+    access = SmtpTransport.from_settings(load_settings(smtp_url="smtp://host"))._servers[0].pool.access
     assert access.tls.verify_mode is ssl.CERT_REQUIRED
     assert access.tls.check_hostname
 

@@ -15,7 +15,7 @@ from tests.support.smtp_client import HUGE, client, parcel, raw_server, send_to
 @pytest.mark.parametrize("place", ["MAIL", "RCPT", "DATA", "DOT"])
 @pytest.mark.parametrize(
     ("answer", "wanted"),
-    [("451 4.3.0 later", Temporary), ("554 5.7.1 never", Permanent), ("421 4.3.2 closing", Temporary)],
+    [("451 4.3.0 later", Temporary), ("552 5.3.4 too big", Permanent), ("421 4.3.2 closing", Temporary)],
 )
 async def test_a_refusal_is_returned_with_the_servers_text(
     server: SmtpServer, place: str, answer: str, wanted: type[Outcome]
@@ -33,7 +33,8 @@ async def test_a_refusal_is_returned_with_the_servers_text(
 
 async def test_a_server_that_requires_a_login_at_mail_is_temporary(server: SmtpServer):
     server.behave = Behave(answers={"MAIL": "530 5.7.0 authentication required"})
-    assert await send_to(server) == Temporary("530", "5.7.0 authentication required")
+    refused = Temporary("auth", "530 5.7.0 authentication required", is_hopeless_here=True)
+    assert await send_to(server) == refused
 
 
 @pytest.mark.parametrize("place", ["CONNECT", "EHLO", "MAIL", "RCPT", "DATA"])
