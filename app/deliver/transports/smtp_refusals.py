@@ -31,7 +31,7 @@ class Stage(StrEnum):
     DOT = "dot"
 
 
-class Kind(StrEnum):
+class RefusalKind(StrEnum):
     """What a refusal is about, which decides what follows."""
 
     MESSAGE = "message"  # no other try will help: permanent
@@ -46,7 +46,7 @@ class Kind(StrEnum):
 class Refusal:
     """`cause` is a key of MEND, and is kept as the code of the attempt; None where the reply's own code says all that is known."""
 
-    kind: Kind
+    kind: RefusalKind
     cause: str | None = None
 
 
@@ -58,12 +58,12 @@ MEND = {
     "sender": "Set TOCSIN_MAIL_FROM to an address that the login in TOCSIN_SMTP_URL may send from, or permit it at the mail server (Exchange: Send As).",
     "relay": "Put a login into TOCSIN_SMTP_URL, or permit this host at the mail server (Exchange: a receive connector): it does not pass on mail from us to this domain.",
     "sender_dns": "Publish SPF and DKIM records in the DNS of the domain of TOCSIN_MAIL_FROM.",
-    "reverse_dns": "Give the address of this host a reverse record (PTR) in DNS, or name your provider's mail server in TOCSIN_SMTP_URL.",
+    "reverse_dns": "Create a reverse record (PTR) in DNS for the address of this host, or name your provider's mail server in TOCSIN_SMTP_URL.",
     "host_blocked": "The mail server blocks the address of this host: have it removed from the list that the reply names, or name another server in TOCSIN_SMTP_URL.",
     "account": "The provider has blocked the account in TOCSIN_SMTP_URL from sending: unblock it there.",
     "quota": "The sending limit of the account in TOCSIN_SMTP_URL is used up: wait, raise it, or add a second server to TOCSIN_SMTP_URL.",
-    "mailbox_full": "The mailbox of the recipient is full: make room, or give the recipient another transport (PATCH /v1/recipients/<id>).",
-    "smtputf8": "The mail server cannot carry this address: give the recipient an address in ASCII (PATCH /v1/recipients/<id>), or use another server in TOCSIN_SMTP_URL.",
+    "mailbox_full": "The mailbox of the recipient is full: make room, or add another transport to the recipient (PATCH /v1/recipients/<id>).",
+    "smtputf8": "The mail server cannot carry this address: enter an address in ASCII (PATCH /v1/recipients/<id>), or use another server in TOCSIN_SMTP_URL.",
 }
 
 _ANY = frozenset(Stage)
@@ -76,7 +76,7 @@ _FULL_MAILBOX_PAUSE, _QUOTA_PAUSE = timedelta(minutes=30), timedelta(hours=1)
 class _Row:
     """A reply fits if its stage is one of `stages`, and its enhanced code or its words do. `unless` excludes replies by their words."""
 
-    kind: Kind
+    kind: RefusalKind
     cause: str | None
     stages: frozenset[Stage] = _ANY
     codes: str = r"(?!)"  # fits nothing
@@ -92,8 +92,8 @@ class _Row:
 
 
 _ROWS = (
-    _Row(  # Exchange gives 5.2.2 for both: the sender's quota has the word "submission"
-        Kind.QUOTA,
+    _Row(  # Exchange answers 5.2.2 for both: the sender's quota has the word "submission"
+        RefusalKind.QUOTA,
         "quota",
         codes=r"\d+ [45]\.(4\.5|1\.90)",
         words=r"submission ?quota|(daily|hourly|sending|sender|outgoing|message|mail|rate)[\w ]{0,40}(limit|quota)[\w ]{0,40}(exceeded|reached)"
@@ -101,64 +101,70 @@ _ROWS = (
         r"|limit on the number of[\w ]{0,20}(allowed )?outgoing|too many (messages|mails|emails)",
         unless=r"mailbox|size|large",
     ),
-    _Row(Kind.MAILBOX_FULL, "mailbox_full", _TO, codes=r"\d+ [45]\.2\.2"),
+    _Row(RefusalKind.MAILBOX_FULL, "mailbox_full", _TO, codes=r"\d+ [45]\.2\.2"),
     _Row(
-        Kind.MAILBOX_FULL,
+        RefusalKind.MAILBOX_FULL,
         "mailbox_full",
         _TO,
         words=r"mailbox (is |size )?(\w+ )?(full|limit exceeded|quota exceeded)|(mailbox|user|recipient|account)\b.{0,60}\b(over|exceed\w*|above)\b.{0,20}quota"
         r"|over ?quota|exceeded storage allocation|mailbox for user is full",
     ),
     _Row(
-        Kind.SETTINGS,
+        RefusalKind.SETTINGS,
         "account",
         words=r"bad outbound sender|OutboundSpamException|account (is |has been )?(blocked|suspended|disabled)[\w ]*(sending)?",
         stages=frozenset({Stage.MAIL, Stage.DATA, Stage.DOT}),
     ),
     _Row(
-        Kind.SETTINGS,
+        RefusalKind.SETTINGS,
         "sender",
         codes=r"\d+ 5\.(2\.252|7\.60|7\.27|1\.7)",
         words=r"send ?as ?denied|send as this sender|not (allowed|permitted|authori[sz]ed) to send (as|from|on behalf)|sender (address )?(is )?(rejected|not allowed|verify failed)"
         r"|sender verification failed|not owned by user|from address (is )?not (allowed|verified)|(email|mail) address is not verified",
         unless=r"\b(helo|ehlo)\b",
     ),
-    _Row(Kind.QUOTA, "quota", frozenset({Stage.DATA, Stage.DOT}), codes=r"554 5\.2\.0", unless=r"STOREDRV\.Deliver"),
     _Row(
-        Kind.SETTINGS,
+        RefusalKind.QUOTA,
+        "quota",
+        frozenset({Stage.DATA, Stage.DOT}),
+        codes=r"554 5\.2\.0",
+        unless=r"STOREDRV\.Deliver",
+    ),
+    _Row(
+        RefusalKind.SETTINGS,
         "ehlo_name",
         words=r"\b(helo|ehlo)\b(?! first)",
         unless=r"(send|say|need|expected) (helo|ehlo)|closing connection|try again later",
     ),
-    _Row(Kind.SETTINGS, "ehlo_name", frozenset({Stage.EHLO}), codes=r"(501|504|55\d)( 5\.\d+\.\d+)?"),
+    _Row(RefusalKind.SETTINGS, "ehlo_name", frozenset({Stage.EHLO}), codes=r"(501|504|55\d)( 5\.\d+\.\d+)?"),
     _Row(
-        Kind.SETTINGS,
+        RefusalKind.SETTINGS,
         "tls",
         codes=r"\d+ 5\.7\.(10|11)",
         words=r"(must|have to) (issue|use) (a )?STARTTLS|encryption required",
     ),
     _Row(
-        Kind.SETTINGS,
+        RefusalKind.SETTINGS,
         "sender_dns",
         _IN_MAIL,
         codes=r"\d+ [45]\.7\.(20|21|22|23|24|26)",
         words=r"\b(SPF|DKIM|DMARC)\b|does not have authentication information|sender is unauthenticated|unauthenticated (e-?mail|mail)",
     ),
     _Row(
-        Kind.SETTINGS,
+        RefusalKind.SETTINGS,
         "reverse_dns",
         codes=r"\d+ [45]\.7\.25",
         words=r"reverse (dns|hostname|lookup)|cannot find your (reverse )?hostname|\bPTR\b|no rdns",
     ),
     _Row(
-        Kind.SETTINGS,
+        RefusalKind.SETTINGS,
         "host_blocked",
         codes=r"\d+ [45]\.7\.(511|606|708)",
         words=r"(client host|your (ip|host|server)|ip address|\d+\.\d+\.\d+\.\d+).{0,80}(block|blacklist|banned|reject|denied|listed|reputation)"
         r"|blocked using|banned sending ip",
     ),
     _Row(
-        Kind.SETTINGS,
+        RefusalKind.SETTINGS,
         "relay",
         _IN_MAIL,
         codes=r"\d+ 5\.7\.(54|64)",
@@ -166,7 +172,7 @@ _ROWS = (
         r"|credentials for relay",
     ),
     _Row(
-        Kind.SETTINGS,
+        RefusalKind.SETTINGS,
         "auth",
         _IN_MAIL,
         codes=r"(530|534|535|538)( \d\.\d+\.\d+)?|\d+ 5\.7\.(57|8|139)",
@@ -174,14 +180,14 @@ _ROWS = (
     ),
     # The size is all that MAIL says about this message (RFC 1870, RFC 6531); everything else in it is the same for every message.
     _Row(
-        Kind.MESSAGE,
+        RefusalKind.MESSAGE,
         None,
         frozenset({Stage.MAIL}),
         codes=r"(552|523)( .*)?|\d+ 5\.(3\.4|2\.3|6\.7)",
         words=r"size|too (big|large)|SMTPUTF8",
     ),
-    _Row(Kind.SETTINGS, "sender", frozenset({Stage.MAIL}), codes=r"5\d\d( .*)?"),
-    _Row(Kind.SETTINGS, "auth", frozenset({Stage.LOGIN}), codes=r"[45]\d\d( .*)?"),
+    _Row(RefusalKind.SETTINGS, "sender", frozenset({Stage.MAIL}), codes=r"5\d\d( .*)?"),
+    _Row(RefusalKind.SETTINGS, "auth", frozenset({Stage.LOGIN}), codes=r"[45]\d\d( .*)?"),
 )
 
 _ENHANCED = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})\b")
@@ -195,29 +201,29 @@ def read_refusal(stage: Stage, code: int, text: str) -> Refusal:
     words = " ".join(text.split())
     for row in _ROWS:
         if row.fits(stage, code, found[1] if found else "", words):
-            is_later = code < 500 and row.kind in (Kind.SETTINGS, Kind.QUOTA)  # noqa: PLR2004  (RFC 5321 section 4.2.1)
-            return Refusal(Kind.LATER if is_later else row.kind, row.cause)
+            is_later = code < 500 and row.kind in (RefusalKind.SETTINGS, RefusalKind.QUOTA)  # noqa: PLR2004  (RFC 5321 section 4.2.1)
+            return Refusal(RefusalKind.LATER if is_later else row.kind, row.cause)
     if code < 500 or stage in (Stage.CONNECT, Stage.EHLO):  # noqa: PLR2004
-        return Refusal(Kind.LATER)
-    return Refusal(Kind.RECIPIENT if stage is Stage.RCPT else Kind.MESSAGE)
+        return Refusal(RefusalKind.LATER)
+    return Refusal(RefusalKind.RECIPIENT if stage is Stage.RCPT else RefusalKind.MESSAGE)
 
 
 def outcome_of(refusal: Refusal, code: int, text: str | bytes) -> Temporary | Permanent:
     """Return the outcome of an attempt that was refused. The server's own words are kept; a cause takes the place of the code."""
-    said = evidence(text)
+    reply = evidence(text)
     shown = str(code) if refusal.cause is None else refusal.cause
-    said = said if refusal.cause is None else f"{code} {said}"
+    reply = reply if refusal.cause is None else f"{code} {reply}"
     match refusal.kind:
-        case Kind.MESSAGE | Kind.RECIPIENT:
-            return Permanent(shown, said)
-        case Kind.SETTINGS:
-            return Temporary(shown, said, is_hopeless_here=True)
-        case Kind.QUOTA:
-            return Temporary(shown, said, _QUOTA_PAUSE, is_hopeless_here=True)
-        case Kind.MAILBOX_FULL:
-            return Temporary(shown, said, _FULL_MAILBOX_PAUSE)
-        case Kind.LATER:
-            return Temporary(shown, said)
+        case RefusalKind.MESSAGE | RefusalKind.RECIPIENT:
+            return Permanent(shown, reply)
+        case RefusalKind.SETTINGS:
+            return Temporary(shown, reply, is_hopeless_here=True)
+        case RefusalKind.QUOTA:
+            return Temporary(shown, reply, _QUOTA_PAUSE, is_hopeless_here=True)
+        case RefusalKind.MAILBOX_FULL:
+            return Temporary(shown, reply, _FULL_MAILBOX_PAUSE)
+        case RefusalKind.LATER:
+            return Temporary(shown, reply)
 
 
 def concerns_one_domain(cause: str) -> bool:

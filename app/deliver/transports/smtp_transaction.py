@@ -10,7 +10,7 @@ from enum import Enum, auto
 
 from app.deliver.transport import cancelled_is_unsent
 from app.deliver.transports.evidence import evidence
-from app.deliver.transports.smtp_refusals import Kind, Refusal, Stage, outcome_of, read_refusal
+from app.deliver.transports.smtp_refusals import Refusal, RefusalKind, Stage, outcome_of, read_refusal
 from app.deliver.transports.smtp_session import SmtpReply, SmtpSession
 from app.domain.attempt import Outcome, Permanent, Sent, Temporary, Unknown
 
@@ -166,4 +166,4 @@ def _refusal(stage: Stage, reply: SmtpReply) -> SendResult:
     refusal = read_refusal(stage, reply.code, evidence(reply.text))
     outcome = outcome_of(refusal, reply.code, reply.text)
     state = ConnectionState.LOST if reply.code == _CLOSING else ConnectionState.NEEDS_RESET
-    return SendResult(outcome, state, is_sender_refused=refusal == Refusal(Kind.SETTINGS, "sender"))
+    return SendResult(outcome, state, is_sender_refused=refusal == Refusal(RefusalKind.SETTINGS, "sender"))

@@ -7,12 +7,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.settings import Settings
-from app.deliver.transports.smtp_refusals import MEND, Kind, Refusal, Stage, outcome_of, read_refusal, what_to_mend
+from app.deliver.transports.smtp_refusals import (
+    MEND,
+    Refusal,
+    RefusalKind,
+    Stage,
+    outcome_of,
+    read_refusal,
+    what_to_mend,
+)
 from app.domain.attempt import Permanent, Temporary
 
 CONNECT, EHLO, LOGIN, MAIL, RCPT, DATA, DOT = Stage
-SETTINGS, QUOTA, FULL, LATER = Kind.SETTINGS, Kind.QUOTA, Kind.MAILBOX_FULL, Kind.LATER
-MESSAGE, RECIPIENT = Kind.MESSAGE, Kind.RECIPIENT
+SETTINGS, QUOTA, FULL, LATER = RefusalKind.SETTINGS, RefusalKind.QUOTA, RefusalKind.MAILBOX_FULL, RefusalKind.LATER
+MESSAGE, RECIPIENT = RefusalKind.MESSAGE, RefusalKind.RECIPIENT
 
 CASES = [
     # the name in EHLO, at any stage
@@ -138,7 +146,7 @@ CASES = [
 @pytest.mark.parametrize(
     ("stage", "reply", "kind", "cause"), CASES, ids=[f"{case[0]} {case[1][:60]}" for case in CASES]
 )
-def test_a_refusal_is_read(stage: Stage, reply: str, kind: Kind, cause: str | None):
+def test_a_refusal_is_read(stage: Stage, reply: str, kind: RefusalKind, cause: str | None):
     assert read_refusal(stage, int(reply[:3]), reply[4:]) == Refusal(kind, cause)
 
 

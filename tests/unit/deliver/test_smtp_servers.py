@@ -101,7 +101,7 @@ async def test_a_reply_about_the_mail_is_not_taken_to_another_server(behave: Beh
     assert second.connections == 0
 
 
-async def test_where_no_server_takes_it_the_first_ones_reply_is_told_and_the_others_below_it():
+async def test_where_no_server_takes_it_the_reply_of_the_first_one_comes_first():
     with SmtpServer(Behave(answers={"MAIL": "550 5.7.60 no"})) as first, SmtpServer() as gone:
         pass
     with SmtpServer(Behave(answers={"MAIL": "550 5.7.60 no"})) as first:
