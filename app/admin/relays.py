@@ -13,7 +13,7 @@ from app.context import AppContext
 from app.core.errors import Conflict, NotAllowed
 from app.core.ids import new_id
 from app.domain.message import Bodies, Message, Parcel
-from app.domain.relay import Relay, agent_of, event_of
+from app.domain.relay import Relay, after_doctor, after_resume, agent_of, event_of
 from app.store import outbox
 from app.store.events import insert_clock_events
 from app.store.first_start import first_customer
@@ -36,6 +36,7 @@ async def create_relay(
     recipients: tuple[str, ...],
     silent_after: timedelta,
     oldest_after: timedelta,
+    test_address: str | None = None,
 ) -> Relay:
     """Add a relay; without `customer_id` it belongs to the first customer. Raises BadInput, Conflict if the name is taken."""
     owner = customer_id or await first_customer(tx)
@@ -51,6 +52,7 @@ async def create_relay(
         recipients=recipients,
         silent_after=silent_after,
         oldest_after=oldest_after,
+        test_address=test_address,
     )
     await _check_senders(tx, relay)
     return await editing.insert(tx, RELAYS, relay, by)
@@ -94,8 +96,7 @@ async def pause_relay(tx: WriteTx, relay_id: str, why: str, by: Editor) -> None:
 async def resume_relay(tx: WriteTx, relay_id: str, by: Editor) -> None:
     """Let a relay send again, after its doctor has run once more. Raises NotFound."""
     relay = await editing.lock(tx, RELAYS, relay_id)
-    resumed = replace(relay, paused_at=None, paused_why=None, stuck_at=None, stuck_why=None, doctor_asked_at=by.at)
-    await RELAYS.save_state(tx, relay, resumed)
+    await RELAYS.save_state(tx, relay, after_resume(relay, by.at))
     await note(tx, by.who, by.at, "resume", RELAYS.noun, relay.id, {"was": relay.paused_why})
     tx.after_commit(lambda: by.wake("messages"))
 
@@ -109,11 +110,29 @@ async def ask_relay_doctor(tx: WriteTx, relay_id: str, by: Editor) -> None:
 
 
 async def queue_test_message(tx: WriteTx, relay_id: str, parcel: Parcel, by: Editor) -> None:
-    """Queue a test message for this relay alone. Raises NotFound, Conflict while it is paused."""
+    """Queue a test message for this relay alone; while its breaker is open it is a probe. Raises NotFound, Conflict while it is paused.
+
+    The address of the first test becomes the one of the relay's probes, so that it can find out by itself whether it sends again.
+    """
     relay = await editing.lock(tx, RELAYS, relay_id)
     if relay.paused_at is not None:
         raise Conflict(f"it is paused: {relay.paused_why}", code="paused")
-    message = Message(
+    probe_at = None if relay.broken_at is None else by.at
+    tested = replace(relay, test_address=relay.test_address or parcel.address, probe_at=probe_at)
+    await RELAYS.save_state(tx, relay, tested)
+    await outbox.insert_messages(tx, [(_test_message(relay, parcel, by.at), Bodies(mail=parcel.body))])
+    await note(tx, by.who, by.at, "test", RELAYS.noun, relay.id, {"address": parcel.address})
+    tx.after_commit(lambda: by.wake("messages"))
+
+
+async def queue_probe(tx: WriteTx, relay: Relay, parcel: Parcel, now: datetime) -> None:
+    """Queue a message to the test address of a relay whose breaker is open, unless the last one still waits."""
+    if not await outbox.is_waiting_for(tx, relay.id):
+        await outbox.insert_messages(tx, [(_test_message(relay, parcel, now), Bodies(mail=parcel.body))])
+
+
+def _test_message(relay: Relay, parcel: Parcel, now: datetime) -> Message:
+    return Message(
         id=parcel.id,
         recipient_id=relay.id,
         transport="mapi",
@@ -123,16 +142,13 @@ async def queue_test_message(tx: WriteTx, relay_id: str, parcel: Parcel, by: Edi
         is_alert=False,
         subject=f"Test through relay {relay.name}",
         message_id=parcel.message_id,
-        created_at=by.at,
-        due_at=by.at,
-        move_on_at=by.at + _TEST_FOR,
-        give_up_at=by.at + _TEST_FOR,
+        created_at=now,
+        due_at=now,
+        move_on_at=now + _TEST_FOR,
+        give_up_at=now + _TEST_FOR,
         customer_id=relay.customer_id,
         relay_id=relay.id,
     )
-    await outbox.insert_messages(tx, [(message, Bodies(mail=parcel.body))])
-    await note(tx, by.who, by.at, "test", RELAYS.noun, relay.id, {"address": parcel.address})
-    tx.after_commit(lambda: by.wake("messages"))
 
 
 async def receive_heartbeat(tx: WriteTx, relay_id: str, heartbeat: RelayHeartbeat, now: datetime) -> Relay:
@@ -140,7 +156,7 @@ async def receive_heartbeat(tx: WriteTx, relay_id: str, heartbeat: RelayHeartbea
     relay = await RELAYS.find(tx, relay_id, for_change=True)
     if relay is None:
         raise NotAllowed("this relay was deleted")
-    heard = replace(relay, seen_at=now, heartbeat=heartbeat.as_json())
+    heard = after_doctor(replace(relay, seen_at=now, heartbeat=heartbeat.as_json()), now)
     await RELAYS.save_state(tx, relay, heard)
     return heard
 

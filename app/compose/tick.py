@@ -5,11 +5,10 @@ inserts the message. If one of them was withdrawn in the meantime (its alert clo
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from app.compose import alert_mail, mime, summary_mail, webhook_body
-from app.compose.first_way import first_way, ways_in_doubt
 from app.compose.render import RenderedMail
 from app.context import AppContext
 from app.core import metrics
@@ -21,10 +20,12 @@ from app.domain.mail_views import AlertView
 from app.domain.message import Bodies, Message
 from app.domain.notice import Notice, NoticeKind
 from app.domain.recipient import Recipient
-from app.domain.relay import unfit
-from app.store import notices, outbox, relays
+from app.domain.relay import JOB as RELAY_JOB
+from app.domain.relay import agent_of
+from app.store import notices, outbox
 from app.store.mail_views import read_alert_views
 from app.store.recipients import recipients_by_id
+from app.store.relays import all_relays
 from app.store.summaries import find_summary
 from app.store.summary_views import read_summary_view
 
@@ -32,6 +33,7 @@ BATCH = 1_000
 MOST_GROUPS = 50  # a pass; after it the most urgent are read again, so that a critical alert does not wait for hundreds
 MOST_REFERENCES = 20
 RETRY_AFTER = timedelta(minutes=5)
+_BY_ITSELF = "it goes by mapi, perhaps through the relay that it is about, because you have no other transport: add one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,6 @@ class ComposedMessage:
     mail: RenderedMail
     webhook: bytes
     threads: tuple[str, ...]
-    in_doubt: frozenset[str] = frozenset()  # transports that it reports as failing
 
 
 async def tick(context: AppContext) -> bool:
@@ -77,15 +78,19 @@ async def _compose_group(
     if to is None or not to.transports:
         await _suppress(context, group, "its recipient has no transport" if to else "its recipient no longer exists")
         return
+    relay_id = None
     if group[0].what is NoticeKind.SUMMARY:
         composed = await _compose_summary(context, group[0])
     else:
-        composed = _compose_alerts(context, group, views)
+        found = [views[notice.id] for notice in group if notice.id in views]
+        relay_id = await _relay_in_trouble(context, found)
+        if relay_id is not None and all(address.transport == "mapi" for address in to.transports):
+            found = [replace(view, reason=f"{view.reason}; {_BY_ITSELF}") for view in found]
+        composed = _compose_alerts(context, found)
     if composed is None:
         await _suppress(context, group, "its alert or summary no longer exists")
         return
-    others = await _other_transports(context, to, now) if composed.in_doubt else ()
-    message, bodies = _address(context, group, to, composed, others, now)
+    message, bodies = _address(context, group, to, composed, now, about_relay_id=relay_id)
     async with context.database.write() as tx:
         if await notices.mark_worded(tx, [notice.id for notice in group], message.id):
             await outbox.insert_messages(tx, [(message, bodies)])
@@ -103,18 +108,22 @@ async def _suppress(context: AppContext, group: Sequence[Notice], why: str) -> N
         await notices.suppress(tx, [notice.id for notice in group], why)
 
 
-def _compose_alerts(
-    context: AppContext, group: Sequence[Notice], views: dict[str, AlertView]
-) -> ComposedMessage | None:
-    found = [views[notice.id] for notice in group if notice.id in views]
+async def _relay_in_trouble(context: AppContext, found: Sequence[AlertView]) -> str | None:
+    """Return the id of the relay that these alerts are about; None if they are about backups."""
+    names = {view.agent for view in found if view.job == RELAY_JOB}
+    if not names:
+        return None
+    async with context.database.read() as tx:
+        return next((relay.id for relay in await all_relays(tx) if agent_of(relay)[1] in names), None)
+
+
+def _compose_alerts(context: AppContext, found: Sequence[AlertView]) -> ComposedMessage | None:
     if not found:
         return None
     base_url = context.settings.public_url
     threads = tuple(dict.fromkeys(view.thread_id for view in found if view.thread_id))
     mail = alert_mail.render(found, base_url=base_url)
-    return ComposedMessage(
-        mail, webhook_body.render_alerts(found, base_url=base_url), threads, in_doubt=ways_in_doubt(found)
-    )
+    return ComposedMessage(mail, webhook_body.render_alerts(found, base_url=base_url), threads)
 
 
 async def _compose_summary(context: AppContext, notice: Notice) -> ComposedMessage | None:
@@ -130,27 +139,19 @@ async def _compose_summary(context: AppContext, notice: Notice) -> ComposedMessa
     return ComposedMessage(mail, webhook_body.render_summary(view, base_url=base_url), ())
 
 
-async def _other_transports(context: AppContext, to: Recipient, now: datetime) -> Sequence[str]:
-    """Return the transports by which mail to this recipient could leave, whether or not the recipient names them."""
-    async with context.database.read() as tx:
-        fit = [
-            relay
-            for relay in await relays.all_relays(tx)
-            if (not (relay.customers or relay.recipients) or to.id in relay.recipients)
-            and unfit(relay, await relays.oldest_for(tx, relay), now) is None
-        ]
-    return (*context.settings.mail_transports, *(["mapi"] if fit else []))
-
-
 def _address(
     context: AppContext,
     group: Sequence[Notice],
     to: Recipient,
     composed: ComposedMessage,
-    others: Sequence[str],
     now: datetime,
+    *,
+    about_relay_id: str | None,
 ) -> tuple[Message, Bodies]:
-    """Return the message and every body that the recipient's transports take, so that failover renders nothing."""
+    """Return the message and every body that the recipient's transports take, so that failover renders nothing.
+
+    What is about a relay begins with the first transport that needs no relay: the one in trouble must not carry its own alert.
+    """
     message_id = new_id("msg")
     sender = context.settings.mail_from
     header = f"<{message_id}@{split_address(sender)[1].rpartition('@')[2] or 'tocsin.invalid'}>"
@@ -165,7 +166,9 @@ def _address(
         in_reply_to=threads[0] if threads else None,
         references=threads,
     )
-    place, first = first_way(to.transports, composed.in_doubt, others)
+    needs_none = [place for place, address in enumerate(to.transports) if address.transport != "mapi"]
+    place = needs_none[0] if about_relay_id is not None and needs_none else 0
+    first = to.transports[place]
     message = Message(
         id=message_id,
         customer_id=group[0].customer_id if len({notice.customer_id for notice in group}) == 1 else None,
@@ -181,6 +184,7 @@ def _address(
         due_at=now,
         move_on_at=now + timedelta(minutes=context.settings.failover_after_min),
         give_up_at=now + timedelta(hours=context.settings.retry_for_h),
+        about_relay_id=about_relay_id,
     )
     has_webhook = any(address.transport == "webhook" for address in to.transports)
     return message, Bodies(mail=mail or None, webhook=composed.webhook if has_webhook else None)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 from app.context import AppContext
 from app.domain.event import Event
-from app.domain.relay import Relay, agent_of, event_of, trouble_of
+from app.domain.relay import Relay, agent_of, event_of, unfit
 from app.store import relays
 from app.store.events import insert_clock_events
 from app.store.intake import find_or_create_agents
@@ -24,7 +24,7 @@ async def tick(context: AppContext) -> bool:
         changed = [
             relay.id
             for relay in await relays.all_relays(tx)
-            if is_news(relay, trouble_of(relay, await relays.oldest_for(tx, relay), now), now)
+            if is_news(relay, unfit(relay, await relays.oldest_for(tx, relay), now), now)
         ]
     if changed:
         async with context.database.write() as tx:
@@ -39,7 +39,7 @@ async def _note_change(tx: WriteTx, relay_id: str, now: datetime) -> list[Event]
     relay = await relays.RELAYS.find(tx, relay_id, for_change=True)
     if relay is None:
         return []
-    trouble = trouble_of(relay, await relays.oldest_for(tx, relay), now)
+    trouble = unfit(relay, await relays.oldest_for(tx, relay), now)
     if not is_news(relay, trouble, now):
         return []
     await relays.RELAYS.save_state(tx, relay, replace(relay, trouble=trouble, trouble_at=now))

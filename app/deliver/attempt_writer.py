@@ -119,7 +119,7 @@ class AttemptWriter:
         sent = [
             SentAttempt(attempt.leased.claim.message_id, attempt.leased.claim.token, outcome.code[:40], outcome.text)
             for attempt in finished
-            if isinstance(outcome := attempt.outcome, Sent)
+            if isinstance(outcome := attempt.outcome, Sent) and outcome.evidence is None  # it has no column there
         ]
         begin = [entry.begin for entry in entries if entry.begin is not None]
         begun: set[str] | None = None

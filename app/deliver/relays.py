@@ -1,9 +1,9 @@
 """What relays do with messages: lease, begin, renew, report results. Also moves messages for which no relay is fit.
 
-A relay is paused by what its own receipts report, in the transaction that settles them.
+A relay's receipts also tell whether its host can send: they pause it, open its circuit breaker and close it (domain/relay.py), in
+the transaction that settles them. What an open breaker keeps from the relay is returned to the queue in the same transaction.
 """
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -16,18 +16,33 @@ from app.deliver import lease
 from app.deliver.failover import move_on
 from app.deliver.report import report_given_up
 from app.deliver.settle import settle
+from app.domain import relay as rules
 from app.domain.attempt import Outcome, Permanent, Sent, Temporary, Unknown
 from app.domain.lease import Claim, Leased
-from app.domain.relay import Relay, unfit
-from app.store import outbox
+from app.domain.message import Message, MessageState
+from app.domain.relay import RELAY_HOLDER, Relay, jam_of, unfit
+from app.store import attempts, outbox
 from app.store import relays as stored_relays
-from app.store.transactions import WriteTx
-from programs.protocol.relay import HOPELESS, PAUSING, QUEUED, SENT, STUCK, UNKNOWN, RelayReceipt
+from app.store.attempts import EndedAttempt
+from app.store.transactions import ReadTx, WriteTx
+from programs.protocol.relay import (
+    HOPELESS,
+    LEASED_BYTES_MOST,
+    MIME_MOST,
+    PAUSING,
+    QUEUED,
+    SENT,
+    STUCK,
+    UNKNOWN,
+    RelayReceipt,
+)
 
 TRANSPORT = "mapi"
 LEASE_FOR = timedelta(seconds=90)  # renewed while the relay works; a relay may be restarted within this time
 _BATCH = 200
-_LONGEST_TEXT = 3500
+_CONSIDERED = (
+    100  # due messages from which a lease is chosen, so that large ones at the front do not hold up the others
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,33 +55,62 @@ class ReceiptResult:
 
 def holder_of(relay: Relay) -> str:
     """Return the name under which a relay holds leases."""
-    return f"relay:{relay.id}"
+    return f"{RELAY_HOLDER}{relay.id}"
 
 
 async def take_leases(
     tx: WriteTx, relay_id: str, most: int, holding: Collection[Claim], now: datetime
 ) -> tuple[Relay, list[Leased]]:
-    """Return the relay, and up to `most` messages for it unless it is paused. Leases that it does not know of are given back first."""
+    """Return the relay, and up to `most` messages that it may have now. Leases that it does not know of are given back first."""
     relay = await find_relay(tx, relay_id)
     lost = [claim for claim in await outbox.unbegun_of(tx, holder_of(relay)) if claim not in holding]
     await lease.give_back(tx, lost)
-    if relay.paused_at is not None or most == 0:
+    chosen = within_bytes(await _due_for(tx, relay, now), most, LEASED_BYTES_MOST)
+    if not chosen:
         return relay, []
-    leased = await outbox.lease(tx, TRANSPORT, most, now, holder_of(relay), now + LEASE_FOR, relay)
+    until = now + LEASE_FOR
+    leased = await outbox.lease(tx, TRANSPORT, most, now, holder_of(relay), until, ids=chosen, relay_id=relay.id)
+    if relay.broken_at is not None:
+        await stored_relays.RELAYS.save_state(tx, relay, rules.probing(relay, now))
     return relay, leased
+
+
+def within_bytes(due: Sequence[tuple[str, int]], most: int, bytes_most: int) -> list[str]:
+    """Return the ids of at most `most` of these messages, given with their sizes, that have at most `bytes_most` bytes together.
+
+    One that does not fit any more is left for the next lease and does not hold up the smaller ones behind it.
+    """
+    chosen: list[str] = []
+    for message_id, size in due:
+        if len(chosen) < most and size <= bytes_most:
+            chosen.append(message_id)
+            bytes_most -= size
+    return chosen
 
 
 async def has_due_messages(context: AppContext, relay_id: str) -> bool:
     """Return whether a message is due that the relay could lease now."""
     async with context.database.read() as tx:
         relay = await stored_relays.RELAYS.find(tx, relay_id)
-        if relay is None or relay.paused_at is not None:
-            return False
-        return await stored_relays.is_due_for(tx, relay, context.clock())
+        return relay is not None and bool(await _due_for(tx, relay, context.clock()))
+
+
+async def _due_for(tx: ReadTx, relay: Relay, now: datetime) -> list[tuple[str, int]]:
+    """Return the due messages that the relay may have now, and their sizes: one while its breaker is open, and only if a probe is due."""
+    if not rules.may_send(relay, now) or jam_of(relay, await stored_relays.sending_since(tx, holder_of(relay)), now):
+        return []
+    fit = [one for one in await stored_relays.all_relays(tx) if unfit(one, None, now) is None]
+    if relay.broken_at is None:
+        return await stored_relays.due_for(tx, relay, fit, MIME_MOST, _CONSIDERED, now)
+    has_other_probes = relay.test_address is not None or now - relay.broken_at < rules.ANY_IS_PROBE_AFTER
+    return await stored_relays.due_for(tx, relay, fit, MIME_MOST, 1, now, only_without_other_way=has_other_probes)
 
 
 async def start_attempts(tx: WriteTx, relay_id: str, claims: Sequence[Claim], now: datetime) -> list[Claim]:
-    """Write that attempts start, and return the claims that may be sent; none while the relay is paused."""
+    """Write that attempts start, and return the claims that may be sent; none while the relay is paused.
+
+    A lease from before its breaker opened was given back then, so that its claim is refused.
+    """
     relay = await find_relay(tx, relay_id)
     if relay.paused_at is not None:
         return []
@@ -82,26 +126,42 @@ async def renew(tx: WriteTx, claims: Sequence[Claim], now: datetime) -> list[Cla
 
 async def take_receipt(tx: WriteTx, relay_id: str, receipt: RelayReceipt, now: datetime) -> ReceiptResult:
     """Settle one receipt. If the attempt has not ended yet, prolong the lease: only this relay can learn the result."""
-    relay = await find_relay(tx, relay_id)
+    relay = await find_relay(tx, relay_id, for_change=True)
     claim, outcome = Claim(receipt.id, receipt.token), outcome_of(receipt)
     if outcome is None:
         held = await lease.renew(tx, [claim], now + LEASE_FOR)
+        attempt = await attempts.attempt_under(tx, claim.message_id, claim.token)
+        if held and attempt is not None and attempt.ended_at is None:
+            so_far = f"not ended yet: {receipt.reason}"
+            state = EndedAttempt(attempt.id, None, None, f"mapi {receipt.outcome}", so_far, receipt.evidence or None)
+            await attempts.end_attempts(tx, [state])
         text = "the attempt has not ended yet" if held else "the lease was lost; keep looking for the result anyway"
         return ReceiptResult(text, is_final=False)
     text = await settle(tx, claim.message_id, claim.token, outcome, now)
-    changed = relay
-    # A window that appears after the submission also pauses the relay, whatever happened to the message.
-    pauses = receipt.outcome in PAUSING or receipt.evidence.get("cause") in PAUSING
-    if pauses and relay.paused_at is None:
-        why = f"{receipt.outcome}: {receipt.reason}"[:1000]
-        changed = replace(changed, paused_at=now, paused_why=why, doctor_asked_at=now)
-        log.error("a relay is paused because of its receipt", relay=relay.name, why=why)
-    if receipt.outcome == STUCK:
-        changed = replace(changed, stuck_at=now, stuck_why=receipt.reason[:1000])
-    elif isinstance(outcome, Sent) and relay.stuck_at is not None:
-        changed = replace(changed, stuck_at=None, stuck_why=None)
+    changed = _after_receipt(relay, receipt, text, now)
+    if rules.keeps_from_sending(changed) and not rules.keeps_from_sending(relay):
+        log.error(
+            "a relay gets no messages because of its receipt",
+            relay=relay.name,
+            why=changed.paused_why or changed.broken_why,
+        )
+        await lease.give_back(tx, await outbox.unbegun_of(tx, holder_of(relay)))
     await stored_relays.RELAYS.save_state(tx, relay, changed)
     return ReceiptResult(text, is_final=True)
+
+
+def _after_receipt(relay: Relay, receipt: RelayReceipt, text: str, now: datetime) -> Relay:
+    """Return the relay after a receipt, whose settlement ended in `text`. A receipt that came before changes nothing again."""
+    # A window that appears after the submission also pauses the relay, whatever happened to the message.
+    outcomes = frozenset(
+        {receipt.outcome, *(cause for cause in [receipt.evidence.get("cause")] if isinstance(cause, str))}
+    )
+    is_repeated = text.startswith(("refused", "sent: known already"))
+    if receipt.outcome == SENT and not is_repeated:
+        relay = rules.after_sent(relay)
+    if is_repeated and rules.keeps_from_sending(relay):
+        return relay
+    return rules.after_failure(relay, outcomes - {SENT}, receipt.reason, now)
 
 
 def outcome_of(receipt: RelayReceipt) -> Outcome | None:
@@ -109,23 +169,22 @@ def outcome_of(receipt: RelayReceipt) -> Outcome | None:
 
     None: the attempt has not ended. The relay will report again, and nobody else may touch the message until then.
     """
-    evidence = json.dumps(dict(receipt.evidence), sort_keys=True, default=str) if receipt.evidence else ""
-    code, text = f"mapi {receipt.outcome}", f"{receipt.reason}\n{evidence}".strip()[:_LONGEST_TEXT]
+    code, text, evidence = f"mapi {receipt.outcome}", receipt.reason, receipt.evidence or None
     if receipt.outcome == QUEUED or (receipt.outcome == UNKNOWN and receipt.evidence.get("looked") is False):
         return None
     if receipt.outcome == SENT:
-        return Sent(code, text)
+        return Sent(code, text, evidence)
     if receipt.outcome in HOPELESS:
-        return Permanent(code, text)
+        return Permanent(code, text, evidence)
     if receipt.outcome == UNKNOWN or (receipt.outcome == STUCK and receipt.evidence.get("aborted") is not True):
         # Not found in the mailbox, or still in the Outbox: sending it again by MAPI could send it twice.
-        return Unknown(code, text, is_hopeless_here=True)
-    return Temporary(code, text, is_hopeless_here=receipt.outcome in (STUCK, *PAUSING))
+        return Unknown(code, text, is_hopeless_here=True, evidence=evidence)
+    return Temporary(code, text, is_hopeless_here=receipt.outcome in (STUCK, *PAUSING), evidence=evidence)
 
 
-async def find_relay(tx: WriteTx, relay_id: str) -> Relay:
+async def find_relay(tx: WriteTx, relay_id: str, *, for_change: bool = False) -> Relay:
     """Return the relay that a key belongs to. Raises NotAllowed if it was deleted."""
-    relay = await stored_relays.RELAYS.find(tx, relay_id)
+    relay = await stored_relays.RELAYS.find(tx, relay_id, for_change=for_change)
     if relay is None:
         raise NotAllowed("this relay was deleted")
     return relay
@@ -136,14 +195,13 @@ async def tick(context: AppContext) -> bool:
     now = context.clock()
     async with context.database.write() as tx:
         relays = await stored_relays.all_relays(tx)
-        reasons = {relay.id: unfit(relay, await stored_relays.oldest_for(tx, relay), now) for relay in relays}
+        reasons = {relay.id: await _reason_to_move(tx, relay, now) for relay in relays}
         fit = [relay for relay in relays if reasons[relay.id] is None]
         if fit:
             not_fit = [relay.id for relay in relays if reasons[relay.id] is not None]
-            await stored_relays.set_free(tx, not_fit, list(reasons))
-        locked = await outbox.lock(tx, await stored_relays.stranded(tx, fit, _BATCH))
+            await stored_relays.set_free(tx, not_fit, list(reasons), now)
         changed = []
-        for held in locked.values():
+        for held in (await outbox.lock(tx, await stored_relays.stranded(tx, fit, _BATCH))).values():
             message = held.message
             why = (
                 reasons.get(message.relay_id or "")
@@ -153,9 +211,28 @@ async def tick(context: AppContext) -> bool:
             after = await move_on(tx, message, now, why)
             # There is no other transport: not checked again, or it would take a place in every batch.
             changed.append(after or replace(message, move_on_at=message.give_up_at, why=f"waits: {why}"))
+        changed += await _move_too_large(tx, now)
         await outbox.save(tx, changed)
         for message in changed:
             tx.after_commit(partial(report_given_up, message))
         if changed:
             tx.after_commit(lambda: context.wakeups.wake("messages"))
     return len(changed) >= _BATCH
+
+
+async def _reason_to_move(tx: WriteTx, relay: Relay, now: datetime) -> str | None:
+    """Return why messages must not wait for a relay. What it holds while it is busy with a slow message is given back, too."""
+    if reason := unfit(relay, await stored_relays.oldest_for(tx, relay), now):
+        return reason
+    jam = jam_of(relay, await stored_relays.sending_since(tx, holder_of(relay)), now)
+    if jam:
+        await lease.give_back(tx, await outbox.unbegun_of(tx, holder_of(relay)))
+    return jam
+
+
+async def _move_too_large(tx: WriteTx, now: datetime) -> list[Message]:
+    """Move what no relay takes, or end it as dead: it would wait for ever."""
+    why = f"it has more than {MIME_MOST // 2**20} MiB, and a relay takes no more"
+    locked = await outbox.lock(tx, await stored_relays.too_large(tx, MIME_MOST, _BATCH))
+    moved = [(held.message, await move_on(tx, held.message, now, why)) for held in locked.values()]
+    return [after or message.to(MessageState.DEAD, now, why=f"given up: {why}") for message, after in moved]

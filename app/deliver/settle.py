@@ -19,6 +19,7 @@ from app.domain.attempt import Attempt, Outcome, Sent, Unknown, outcome_name
 from app.domain.lease import Claim, Held
 from app.domain.message import Message, MessageState
 from app.store import attempts, outbox
+from app.store.attempts import EndedAttempt
 from app.store.transactions import WriteTx
 
 _LONGEST_TEXT = 4096  # a relay that repeats a result for ever must not grow a row for ever
@@ -48,7 +49,7 @@ async def settle_all(
     """
     effects: list[str] = []
     changed: list[Message] = []
-    ended: list[tuple[str, datetime, str, str, str]] = []
+    ended: list[EndedAttempt] = []
     for result in results:
         held, outcome = locked.get(result.claim.message_id), result.outcome
         if held is None:
@@ -58,7 +59,7 @@ async def settle_all(
             effects.append(await _settle_late(tx, held.message, result.claim.token, outcome, now))
         else:
             attempt_id, number = await _find_or_write_attempt(tx, held, now)
-            ended.append((attempt_id, now, outcome_name(outcome), outcome.code[:40], outcome.text))
+            ended.append(_ended(attempt_id, now, outcome))
             after = await _change_message(tx, held.message, outcome, number, now)
             changed.append(replace(after, due_at=now) if at_once else after)
             effects.append(f"{after.state}: {after.why}")
@@ -110,7 +111,7 @@ async def _settle_late(tx: WriteTx, message: Message, token: str, outcome: Outco
         text = outcome.text
         if attempt.ended_at is not None:
             text = _append(text, f"recorded before as {attempt.outcome}: {attempt.code or ''} {attempt.text or ''}")
-        await attempts.end_attempts(tx, [(attempt.id, now, "sent", outcome.code[:40], text)])
+        await attempts.end_attempts(tx, [_ended(attempt.id, now, outcome)._replace(text=text)])
     if message.state is MessageState.SENT:
         return "sent: known already"
     after = replace(message, attempts=max(message.attempts, attempt.number)).to(
@@ -133,15 +134,25 @@ async def _keep_late_failure(tx: WriteTx, message: Message, attempt: Attempt, ou
         text=outcome.text,
     )
     if attempt.ended_at is None:
-        await attempts.end_attempts(tx, [(attempt.id, now, outcome_name(outcome), outcome.code[:40], outcome.text)])
+        await attempts.end_attempts(tx, [_ended(attempt.id, now, outcome)])
     elif attempt.outcome != "sent" and attempt.outcome != outcome_name(outcome):
         text = _append(
             attempt.text, f"reported too late to count: {outcome_name(outcome)} {outcome.code} {outcome.text}"
         )
-        await attempts.end_attempts(
-            tx, [(attempt.id, attempt.ended_at, attempt.outcome or "unknown", attempt.code or "", text)]
+        kept = EndedAttempt(
+            attempt.id,
+            attempt.ended_at,
+            attempt.outcome,
+            attempt.code or "",
+            text,
+            attempt.evidence or outcome.evidence,
         )
+        await attempts.end_attempts(tx, [kept])
     return f"refused: the lease was lost, and the message is {message.state} now"
+
+
+def _ended(attempt_id: str, now: datetime, outcome: Outcome) -> EndedAttempt:
+    return EndedAttempt(attempt_id, now, outcome_name(outcome), outcome.code[:40], outcome.text, outcome.evidence)
 
 
 def _append(text: str | None, more: str) -> str:

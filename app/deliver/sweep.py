@@ -11,11 +11,13 @@ from app.deliver.settle import AttemptResult, settle_all
 from app.domain.attempt import Unknown
 from app.domain.lease import Claim
 from app.domain.message import Message, MessageState
+from app.domain.relay import RELAY_HOLDER
 from app.store import outbox
 from app.store.transactions import WriteTx
 
 _BATCH = 200
-_LOST = Unknown("lost", "the worker died or was cut off")
+_WORKER_LOST = Unknown("lost", "the worker died or was cut off")
+_RELAY_LOST = Unknown("lost", "the relay was cut off: it neither reported what became of this nor renewed its lease")
 
 
 async def tick(context: AppContext, *, of_holders: str | None = None) -> bool:
@@ -35,7 +37,13 @@ async def take_back_leases(tx: WriteTx, now: datetime, *, of_holders: str | None
     """
     locked = await outbox.lock(tx, await outbox.expired(tx, now, _BATCH, of_holders=of_holders))
     begun = {id_: held for id_, held in locked.items() if held.attempt_id is not None}
-    results = [AttemptResult(Claim(id_, held.message.lease_token or ""), _LOST) for id_, held in begun.items()]
+    results = [
+        AttemptResult(
+            Claim(id_, held.message.lease_token or ""),
+            _RELAY_LOST if (held.message.lease_holder or "").startswith(RELAY_HOLDER) else _WORKER_LOST,
+        )
+        for id_, held in begun.items()
+    ]
     await settle_all(tx, results, begun, now, at_once=True)
     not_begun = [held.message for id_, held in locked.items() if id_ not in begun]
     await outbox.save(tx, [message.to(MessageState.QUEUED, now) for message in not_begun])

@@ -1,10 +1,14 @@
 """An attempt to send a message, and how it ended. Pure.
 
-A transport returns one of the four outcomes and never raises for a failed send.
+A transport returns one of the four outcomes and never raises for a failed send. `evidence` holds what proves or explains it as
+values of JSON, apart from the words for people in `text`; it never holds a secret.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+
+Evidence = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +25,7 @@ class Attempt:
     outcome: str | None = None  # sent | temporary | permanent | unknown
     code: str | None = None
     text: str | None = None
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,7 @@ class Sent:
 
     code: str
     text: str
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +48,7 @@ class Temporary:
     text: str
     retry_after: timedelta | None = None
     is_hopeless_here: bool = False
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +57,7 @@ class Permanent:
 
     code: str
     text: str
+    evidence: Evidence | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +70,7 @@ class Unknown:
     code: str
     text: str
     is_hopeless_here: bool = False
+    evidence: Evidence | None = None
 
 
 Outcome = Sent | Temporary | Permanent | Unknown

@@ -86,7 +86,9 @@ class Message:
 
     `message_id` is the same for all successors. `move_on_at`: an alert that is not sent by then goes to the recipient's next
     transport, if there is one. `maybe_sent`: an attempt, of this message or of a predecessor, ended unknown. `attempts` counts
-    those that ended. `relay_id`: the relay that leased it first, which alone can know what happened to it.
+    those that ended. `relay_id`: the relay that leased it first, which alone can know what happened to it. `about_relay_id`: the relay
+    whose trouble it reports, which sends it only if there is no other way. `moved_why`: why its predecessor was moved; it stays
+    when `why` changes.
     """
 
     id: str
@@ -112,6 +114,8 @@ class Message:
     moved_to: str | None = None
     moved_from: str | None = None
     relay_id: str | None = None
+    about_relay_id: str | None = None
+    moved_why: str | None = None
     why: str | None = None
     settled_at: datetime | None = None
 
@@ -166,4 +170,5 @@ class Message:
             relay_id=None,
             settled_at=None,
             why=why,
+            moved_why=why,
         )

@@ -17,9 +17,10 @@ from app.core.errors import BadInput, NotAllowed, TooLarge
 from app.deliver import relays as deliver_relays
 from app.domain.key import KeyKind
 from app.domain.lease import Claim, Leased
-from app.domain.relay import Relay
+from app.domain.relay import Relay, is_probe_due
 from app.http.api.dependencies import Context
 from app.http.auth import Caller, need
+from app.http.trial_message import build_trial
 from programs.protocol import relay as protocol
 from programs.protocol.checked import BadShape
 from programs.protocol.relay import ASKED_MOST, RelayHeartbeat, RelayInstructions
@@ -95,7 +96,14 @@ async def _take_leases(
     context: AppContext, relay_id: str, most: int, holding: set[Claim]
 ) -> tuple[Relay, list[Leased]]:
     async with context.database.write() as tx:
-        return await deliver_relays.take_leases(tx, relay_id, most, holding, context.clock())
+        relay, leased = await deliver_relays.take_leases(tx, relay_id, most, holding, context.clock())
+        if not leased and most and relay.test_address and is_probe_due(relay, context.clock()):
+            # Nothing waits that has no other way. A mail of our own finds out whether the relay sends again.
+            await relays.queue_probe(
+                tx, relay, build_trial(context, "mapi", relay.test_address, relay_id), context.clock()
+            )
+            relay, leased = await deliver_relays.take_leases(tx, relay_id, most, holding, context.clock())
+        return relay, leased
 
 
 async def _is_worth_waiting(request: Request, context: AppContext, until: float) -> bool:

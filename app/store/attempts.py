@@ -16,7 +16,7 @@ import asyncpg
 from sqlalchemy import bindparam, func, insert, select, update
 
 from app.core.ids import new_id
-from app.domain.attempt import Attempt
+from app.domain.attempt import Attempt, Evidence
 from app.domain.lease import Claim
 from app.store.tables import attempts, messages
 from app.store.transactions import Database, ReadTx, WriteTx
@@ -26,7 +26,10 @@ _END = (
     update(attempts)
     .where(attempts.c.id == bindparam("b_id"))
     .values(
-        {name: bindparam(f"b_{name}", type_=attempts.c[name].type) for name in ("ended_at", "outcome", "code", "text")}
+        {
+            name: bindparam(f"b_{name}", type_=attempts.c[name].type)
+            for name in ("ended_at", "outcome", "code", "text", "evidence")
+        }
     )
 )
 
@@ -38,10 +41,21 @@ async def insert_attempts(tx: WriteTx, begun: Sequence[Attempt]) -> None:
         await tx.connection.execute(insert(attempts), rows)
 
 
-async def end_attempts(tx: WriteTx, ended: Sequence[tuple[str, datetime, str, str, str]]) -> None:
-    """Write how attempts ended: id, moment, outcome, code and text of each."""
+class EndedAttempt(NamedTuple):
+    """How an attempt ended. `outcome` and `ended_at` are None while only its state so far is known."""
+
+    id: str
+    ended_at: datetime | None
+    outcome: str | None
+    code: str
+    text: str
+    evidence: Evidence | None = None
+
+
+async def end_attempts(tx: WriteTx, ended: Sequence[EndedAttempt]) -> None:
+    """Write how attempts ended."""
     if ended:
-        names = ("b_id", "b_ended_at", "b_outcome", "b_code", "b_text")
+        names = ("b_id", "b_ended_at", "b_outcome", "b_code", "b_text", "b_evidence")
         await tx.connection.execute(_END, [dict(zip(names, values, strict=True)) for values in ended])
 
 

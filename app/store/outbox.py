@@ -64,11 +64,19 @@ async def insert_messages(tx: WriteTx, composed: Sequence[tuple[Message, Bodies]
 
 
 async def lease(
-    tx: WriteTx, transport: str, limit: int, now: datetime, holder: str, until: datetime, relay: Relay | None = None
+    tx: WriteTx,
+    transport: str,
+    limit: int,
+    now: datetime,
+    holder: str,
+    until: datetime,
+    *,
+    ids: Collection[str] | None = None,
+    relay_id: str | None = None,
 ) -> list[Leased]:
     """Lease up to `limit` due messages of `transport` to `holder`: the most urgent first, then those that are due longest.
 
-    With `relay`, only messages that this relay serves; from then on only this relay may lease them again.
+    With `ids`, only these. With `relay_id`, only this relay may lease them again.
 
     Each call creates a new token. `settle` refuses an outdated one, so that a worker that was suspended past its lease cannot
     overwrite the result of the worker that took over.
@@ -88,7 +96,7 @@ async def lease(
         )
         .join_from(messages, bodies, isouter=True)
         .where(_WAITING, messages.c.transport == transport, messages.c.due_at <= now)
-        .where(true() if relay is None else served_by(relay))
+        .where(true() if ids is None else messages.c.id.in_(ids))
         .order_by(messages.c.urgency, messages.c.due_at)
         .limit(limit)
         .with_for_update(skip_locked=True, of=messages)  # SQLite has one writer and ignores this
@@ -98,7 +106,7 @@ async def lease(
         return []
     token = new_id("lse")
     lease_columns = {"lease_token": token, "lease_until": until, "lease_holder": holder}
-    values = {"state": MessageState.LEASED, **lease_columns, **({} if relay is None else {"relay_id": relay.id})}
+    values = {"state": MessageState.LEASED, **lease_columns, **({} if relay_id is None else {"relay_id": relay_id})}
     await tx.connection.execute(update(messages).where(messages.c.id.in_([row.id for row in rows])).values(values))
     return [
         Leased(
@@ -228,6 +236,13 @@ async def find_message(tx: ReadTx, message_id: str) -> Message | None:
     """Return one message, without its bytes."""
     row = (await tx.connection.execute(select(messages).where(messages.c.id == message_id))).mappings().one_or_none()
     return None if row is None else _message_from(row)
+
+
+async def is_waiting_for(tx: ReadTx, recipient_id: str) -> bool:
+    """Return whether a message to a recipient waits to be sent or is being sent."""
+    waiting = messages.c.state.in_((MessageState.QUEUED, MessageState.LEASED, MessageState.UNKNOWN))
+    query = select(messages.c.id).where(messages.c.recipient_id == recipient_id, waiting).limit(1)
+    return (await tx.connection.execute(query)).first() is not None
 
 
 async def readdress(tx: WriteTx, message_id: str, place: int, to: Address) -> None:

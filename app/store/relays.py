@@ -3,13 +3,13 @@
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import and_, func, not_, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, case, func, literal, not_, or_, select, text, update
 
 from app.domain.relay import Relay
 from app.store.outbox import served_by
 from app.store.repository import Page, Repository, Window, equals
 from app.store.row_mapping import readable
-from app.store.tables import messages
+from app.store.tables import attempts, bodies, messages
 from app.store.tables_managed import keys, recipients, relays
 from app.store.transactions import ReadTx, WriteTx
 
@@ -18,7 +18,7 @@ RELAYS = Repository(
     Relay,
     noun="relay",
     prefix="rly",
-    edited=("customer_id", "name", "customers", "recipients", "silent_after_s", "oldest_after_s"),
+    edited=("customer_id", "name", "customers", "recipients", "silent_after_s", "oldest_after_s", "test_address"),
     renamed={"heartbeat": "said"},
 )
 _WAITING = text("messages.state IN ('queued', 'unknown')")
@@ -44,10 +44,66 @@ async def oldest_for(tx: ReadTx, relay: Relay) -> datetime | None:
     return oldest
 
 
-async def is_due_for(tx: ReadTx, relay: Relay, now: datetime) -> bool:
-    """Return whether there is a message that a relay may lease now."""
-    due = _WAITING, messages.c.transport == "mapi", messages.c.due_at <= now, served_by(relay)
-    return (await tx.connection.execute(select(messages.c.id).where(*due).limit(1))).first() is not None
+async def sending_since(tx: ReadTx, holder: str) -> datetime | None:
+    """Return when the attempt began that a relay makes now. One in doubt, of which it reported that it looks for it, does not count."""
+    held = and_(attempts.c.message_id == messages.c.id, attempts.c.token == messages.c.lease_token)
+    theirs = messages.c.lease_holder == holder, attempts.c.ended_at.is_(None), attempts.c.text.is_(None)
+    query = select(func.min(attempts.c.started_at)).join_from(messages, attempts, held)
+    since: datetime | None = await tx.connection.scalar(query.where(text("messages.state = 'leased'"), *theirs))
+    return since
+
+
+async def due_for(
+    tx: ReadTx,
+    relay: Relay,
+    fit: Collection[Relay],
+    most_bytes: int,
+    limit: int,
+    now: datetime,
+    *,
+    only_without_other_way: bool = False,
+) -> list[tuple[str, int]]:
+    """Return the ids of due messages that a relay may lease, with the size of each; those to send first are first.
+
+    What reports its own trouble it gets only if neither another relay, one of `fit`, nor another transport can send it.
+    """
+    alone = _has_no_other_way(tx, relay, fit)
+    is_about_another = or_(messages.c.about_relay_id.is_(None), messages.c.about_relay_id != relay.id)
+    size = func.coalesce(func.length(bodies.c.mail), 0)
+    due = (
+        select(messages.c.id, size.label("size"))
+        .join_from(messages, bodies, isouter=True)
+        .where(_WAITING, messages.c.transport == "mapi", messages.c.due_at <= now, served_by(relay))
+        .where(alone if only_without_other_way else or_(is_about_another, alone), size <= most_bytes)
+        .order_by(messages.c.urgency, messages.c.due_at)
+        .limit(limit)
+    )
+    return [(row.id, row.size) for row in await tx.connection.execute(due)]
+
+
+def _has_no_other_way(tx: ReadTx, relay: Relay, fit: Collection[Relay]) -> ColumnElement[bool]:
+    """Return the condition for messages that neither another relay, one of `fit`, nor another transport can send.
+
+    `move_on_at` at its end marks those for which none was found although the recipient has more than one.
+    """
+    length = func.json_array_length if tx.is_sqlite else func.jsonb_array_length
+    more = select(recipients.c.id).where(
+        recipients.c.id == messages.c.recipient_id, length(recipients.c.transports) > messages.c.place + 1
+    )
+    unserved = [not_(served_by(other)) for other in fit if other.id != relay.id]
+    return and_(or_(messages.c.move_on_at >= messages.c.give_up_at, ~more.exists()), *unserved)
+
+
+async def too_large(tx: WriteTx, most: int, limit: int) -> list[str]:
+    """Return the ids of waiting messages of more than `most` bytes, which no relay takes."""
+    found = (
+        select(messages.c.id)
+        .join_from(messages, bodies)
+        .where(_WAITING, messages.c.transport == "mapi", func.length(bodies.c.mail) > most)
+        .limit(limit)
+        .with_for_update(skip_locked=True, of=messages)
+    )
+    return list((await tx.connection.execute(found)).scalars())
 
 
 async def waiting_for(tx: ReadTx, relay: Relay) -> int:
@@ -76,8 +132,8 @@ async def stranded(tx: WriteTx, fit: list[Relay], limit: int) -> list[str]:
     return list((await tx.connection.execute(found)).scalars())
 
 
-async def set_free(tx: WriteTx, unfit_ids: Collection[str], known_ids: Collection[str]) -> int:
-    """Let another relay send what certainly never left an unfit one, and return how many messages. Tests of a relay stay with it.
+async def set_free(tx: WriteTx, unfit_ids: Collection[str], known_ids: Collection[str], now: datetime) -> int:
+    """Let another relay send at once what certainly never left an unfit one, and return how many messages. Tests of a relay stay with it.
 
     From a relay that was deleted, not among `known_ids`, no receipt will come: an alert that it may have sent is sent again, too.
     """
@@ -85,7 +141,8 @@ async def set_free(tx: WriteTx, unfit_ids: Collection[str], known_ids: Collectio
     of_unfit = and_(messages.c.relay_id.in_(unfit_ids), never_left)
     of_deleted = and_(messages.c.relay_id.not_in(known_ids), or_(never_left, messages.c.is_alert))
     waiting = _WAITING, messages.c.transport == "mapi", messages.c.recipient_id != messages.c.relay_id
-    freed = update(messages).where(*waiting, or_(of_unfit, of_deleted)).values(relay_id=None)
+    due_at = case((messages.c.due_at > now, literal(now, messages.c.due_at.type)), else_=messages.c.due_at)
+    freed = update(messages).where(*waiting, or_(of_unfit, of_deleted)).values(relay_id=None, due_at=due_at)
     return (await tx.connection.execute(freed)).rowcount
 
 

@@ -127,18 +127,6 @@ summaries = Table(
     UniqueConstraint("schedule_id", "period_end", "on_demand"),
 )
 
-# Numbers of summaries that were sent, and that the database does not know since it was put back to an older state.
-summary_gaps = Table(
-    "summary_gaps",
-    metadata,
-    Column("id", ID, primary_key=True),
-    Column("schedule_id", ID, ForeignKey("summary_schedules.id", ondelete="CASCADE"), nullable=False),
-    Column("first_number", Integer, nullable=False),
-    Column("last_number", Integer, nullable=False),
-    Column("noticed_at", Utc, nullable=False),
-    UniqueConstraint("schedule_id", "last_number"),
-)
-
 relays = Table(
     "relays",
     metadata,
@@ -156,8 +144,16 @@ relays = Table(
     Column("doctor_asked_at", Utc),
     Column("seen_at", Utc),
     Column("said", Json, nullable=False),  # its last heartbeat, as in programs/protocol/relay.py
-    Column("stuck_at", Utc),  # a message stuck in its Outbox, until one left it again
-    Column("stuck_why", Text),
+    Column("test_address", String(254)),  # where its probes go
+    # Its circuit breaker: since `broken_at` it gets nothing but one probe at a time, the next one at `probe_at`.
+    Column("broken_at", Utc),
+    Column("broken_by", String(40)),  # the outcome that opened it
+    Column("broken_why", Text),
+    Column("probe_at", Utc),
+    Column(
+        "failures", Integer, nullable=False, server_default="0"
+    ),  # that opened it or kept it open, since one was sent
+    Column("timeouts", Integer, nullable=False, server_default="0"),  # in a row
     Column("trouble", Text),  # what its administrators were last alerted of; None: it works
     Column("trouble_at", Utc),
     Column("created_at", Utc, nullable=False),

@@ -40,6 +40,7 @@ CLAIMS_MOST = 1000
 RECEIPTS_MOST = 100
 MIME_MOST = 24 * 1024 * 1024
 ANSWER_MOST = 48 * 1024 * 1024  # bytes of the answer to a lease
+LEASED_BYTES_MOST = 32 * 1024 * 1024  # of the messages in one answer: as base64 they have 43 MiB
 EVIDENCE_MOST = 16 * 1024
 _ID, _NAME, _TEXT = 64, 200, 2000
 

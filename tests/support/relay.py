@@ -1,9 +1,11 @@
 """A relay that does what a test asks, over the real protocol. It needs no Windows and sends nothing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from app.store.relays import RELAYS
+from app.store.transactions import WriteTx
 from programs.protocol import relay as wire
 from programs.protocol.relay import DoctorPoint, RelayHeartbeat, RelayInstructions, instructions_from_json
 from tests.support.api import Api
@@ -70,6 +72,12 @@ class ScriptedRelay:
         answer = await self.api.ask("POST", path, key=self.key, json=body)
         assert answer.status_code == 200, answer.text
         return answer.content
+
+
+async def change(tx: WriteTx, relay_id: str, **state: Any) -> None:
+    """Change what the service noted of a relay, such as the time of its next probe."""
+    relay = await RELAYS.get(tx, relay_id, for_change=True)
+    await RELAYS.save_state(tx, relay, replace(relay, **state))
 
 
 async def add_relay(api: Api, name: str = "mail01", **fields: Any) -> ScriptedRelay:

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from app.admin import messages as admin_messages
 from app.core.errors import NotFound
@@ -49,6 +49,7 @@ class MessageOut(OutModel):
     maybe_sent: bool = Field(description="Whether an attempt ended `unknown`: it may have arrived already.")
     moved_to: str | None = Field(description="Its successor, on the recipient's next transport.")
     moved_from: str | None = Field(description="Its predecessor.")
+    moved_why: str | None = Field(description="Why its predecessor was moved to this transport; null: it had none.")
     why: str | None = Field(description="How it came to its state, in words.")
 
 
@@ -65,7 +66,10 @@ class AttemptOut(OutModel):
     ended_at: datetime | None = Field(description="When it ended; null while it is under way.")
     outcome: str | None = Field(description="sent, temporary, permanent or unknown; null while it is under way.")
     code: str | None = Field(description="The code that the other side answered, or that names the failure.")
-    text: str | None = Field(description="What the other side answered, word for word.")
+    text: str | None = Field(description="What the other side answered, word for word, or a sentence about it.")
+    evidence: dict[str, JsonValue] | None = Field(
+        description="What proves or explains the outcome, as the transport reported it; null: only the text. The names depend on the transport."
+    )
 
 
 class MessageDetailOut(MessageOut):

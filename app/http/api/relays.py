@@ -12,7 +12,7 @@ from starlette.status import HTTP_201_CREATED, HTTP_202_ACCEPTED, HTTP_204_NO_CO
 from app.admin import relays as admin_relays
 from app.admin.relay_setup import create_setup_code
 from app.context import AppContext
-from app.domain.relay import Relay, trouble_of
+from app.domain.relay import Relay, unfit
 from app.http.api.dependencies import Admin, Context, Reader, editor_of, problems
 from app.http.api.fields import (
     CreatedAt,
@@ -50,6 +50,9 @@ RelayCustomers = Annotated[list[Id], Field(max_length=1000, description=_CUSTOME
 RelayRecipients = Annotated[list[Id], Field(max_length=1000, description=_RECIPIENTS)]
 RelaySilentAfter = Annotated[int, Field(ge=60, le=86_400, description=_SILENT)]
 OldestAfter = Annotated[int, Field(ge=60, le=86_400, description=_OLDEST)]
+_TEST = "Where it sends a mail of its own to find out whether it sends again; the address of its first test if you set none."
+_ADDRESS = r"^[^\s<>@\"]+@[^\s<>@\"]+$"
+TestAddress = Annotated[str | None, Field(max_length=254, pattern=_ADDRESS, description=_TEST)]
 
 
 class RelayFields(StrictModel):
@@ -60,6 +63,7 @@ class RelayFields(StrictModel):
     recipients: RelayRecipients = Field(default_factory=list)
     silent_after_s: RelaySilentAfter = 300
     oldest_after_s: OldestAfter = 900
+    test_address: TestAddress = None
 
 
 class RelayCreate(RelayFields, json_schema_extra=example(name="mail01", silent_after_s=300)):
@@ -78,6 +82,7 @@ class RelayUpdate(StrictModel, json_schema_extra=example(oldest_after_s=1800)):
     recipients: RelayRecipients = left_out()
     silent_after_s: RelaySilentAfter = left_out()
     oldest_after_s: OldestAfter = left_out()
+    test_address: TestAddress = left_out()
 
     def applied_to(self, relay: Relay) -> Relay:
         """Return the relay with the fields that were sent. Raises RequestValidationError."""
@@ -89,6 +94,7 @@ class RelayUpdate(StrictModel, json_schema_extra=example(oldest_after_s=1800)):
             recipients=tuple(whole.recipients),
             silent_after=timedelta(seconds=whole.silent_after_s),
             oldest_after=timedelta(seconds=whole.oldest_after_s),
+            test_address=whole.test_address,
         )
 
 
@@ -103,8 +109,16 @@ class RelayOut(OutModel):
     recipients: list[str] = Field(description=_RECIPIENTS)
     silent_after_s: Seconds = Field(validation_alias="silent_after", description=_SILENT)
     oldest_after_s: Seconds = Field(validation_alias="oldest_after", description=_OLDEST)
-    paused_at: datetime | None = Field(description="Since when it is paused; null: it is not.")
+    test_address: str | None = Field(description=_TEST)
+    paused_at: datetime | None = Field(
+        description="Since when it is paused, by hand or because a window opened; until you resume it. Null: it is not."
+    )
     paused_why: str | None = Field(description="Why it is paused.")
+    broken_at: datetime | None = Field(
+        description="Since when it cannot send and gets only probes; it ends by itself when one is sent. Null: it can."
+    )
+    broken_why: str | None = Field(description="Why it cannot send.")
+    probe_at: datetime | None = Field(description="When the next probe may be sent.")
     seen_at: datetime | None = Field(description="When its last heartbeat came.")
     trouble: str | None = Field(description="What its administrators were alerted of; null: it works.")
     created_at: CreatedAt
@@ -167,7 +181,7 @@ class RelayTestCreate(StrictModel, json_schema_extra=example(address="admin@exam
 
     address: str = Field(
         max_length=254,
-        pattern=r"^[^\s<>@\"]+@[^\s<>@\"]+$",
+        pattern=_ADDRESS,
         description="A mail address.",
         examples=["admin@example.org"],
     )
@@ -210,6 +224,7 @@ async def create_relay(body: RelayCreate, response: Response, context: Context, 
             recipients=tuple(body.recipients),
             silent_after=timedelta(seconds=body.silent_after_s),
             oldest_after=timedelta(seconds=body.oldest_after_s),
+            test_address=body.test_address,
         )
         code, clear = await create_setup_code(tx, context.secret, relay.id, by)
     response.headers["Location"] = f"/v1/relays/{relay.id}"
@@ -318,7 +333,7 @@ async def _details(context: AppContext, relay_id: str, response: Response) -> Re
             "in_spool": reported.get("waiting", 0),
             "waiting": waiting,
             "oldest_waiting_at": oldest,
-            "wrong_now": trouble_of(relay, oldest, context.clock()),
+            "wrong_now": unfit(relay, oldest, context.clock()),
             "doctor_asked_at": relay.doctor_asked_at,
             "doctor": reported.get("doctor", []),
         }

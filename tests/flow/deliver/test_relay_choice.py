@@ -1,8 +1,6 @@
 """Which relay sends for whom, and what happens to messages, and who is notified, when no relay is fit."""
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -12,8 +10,6 @@ from app.decide import tick as decide
 from app.deliver import relays as deliver_relays
 from app.deliver import sweep
 from app.store.monitoring import check_up
-from app.store.relays import RELAYS
-from app.store.transactions import WriteTx
 from tests.support.api import Api, serving
 from tests.support.outbox import post
 from tests.support.outbox_states import (
@@ -26,12 +22,7 @@ from tests.support.outbox_states import (
     state_of,
     successor_of,
 )
-from tests.support.relay import add_relay
-
-
-async def mark_seen(tx: WriteTx, relay_id: str, at: datetime) -> None:
-    relay = await RELAYS.get(tx, relay_id, for_change=True)
-    await RELAYS.save_state(tx, relay, replace(relay, seen_at=at))
+from tests.support.relay import add_relay, change
 
 
 @pytest.fixture
@@ -68,7 +59,7 @@ async def test_messages_of_an_unfit_relay_move_and_its_administrators_are_notifi
         context = later(context, minutes=16)
         await relay.beat()
         async with context.database.write() as tx:
-            await mark_seen(tx, relay.id, context.clock())
+            await change(tx, relay.id, seen_at=context.clock())
     elif trouble == "paused":
         await api.tell("POST", f"/v1/relays/{relay.id}:pause", json={"why": "moving"})
     else:
@@ -138,9 +129,6 @@ async def test_a_stuck_outbox_is_reported_though_the_message_was_sent_by_another
     await post(api.context, BY_MAPI, BY_SMTP)
     await relay.send(outcome="stuck", aborted=True)
     assert "Outbox" in (await relay.shown())["wrong_now"]
-    await post(api.context, BY_MAPI)
-    await relay.send()
-    assert (await relay.shown())["wrong_now"] is None
 
 
 async def test_messages_for_a_deleted_relay_are_sent_by_its_replacement(api: Api) -> None:
@@ -166,7 +154,7 @@ async def test_a_test_of_a_relay_is_never_sent_by_another_relay(api: Api) -> Non
     context = later(api.context, minutes=6)
     other = await add_relay(api, "other")
     async with context.database.write() as tx:
-        await mark_seen(tx, other.id, context.clock())
+        await change(tx, other.id, seen_at=context.clock())
     await deliver_relays.tick(context)
     assert await other.lease() == []
     await api.tell("DELETE", f"/v1/relays/{silent.id}")

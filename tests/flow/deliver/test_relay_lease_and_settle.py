@@ -47,7 +47,8 @@ async def test_a_message_is_sent_by_a_relay_and_its_evidence_is_shown(api: Api) 
     message = await api.tell("GET", f"/v1/messages/{one}")
     (attempt,) = message["tries"]
     assert (message["state"], attempt["outcome"], attempt["code"]) == ("sent", "sent", "mapi sent")
-    assert "found in Sent Items" in attempt["text"]
+    assert attempt["evidence"] == {"proof": "found in Sent Items", "search_key": "ab12"}
+    assert attempt["text"] == "left the Outbox"
     assert attempt["holder"] == f"relay:{relay.id}"
     again = await relay.hand_in(leased, "sent", "left the Outbox")
     assert (again.is_final, again.result) == (True, "sent: known already")
@@ -122,19 +123,21 @@ async def test_what_each_outcome_means_without_another_transport(
 
 
 @pytest.mark.parametrize(
-    ("outcome", "evidence", "is_paused"),
+    ("outcome", "evidence", "is_paused", "is_broken", "asks_doctor"),
     [
-        ("needs_ui", {}, True),
-        ("bitness", {}, True),
-        ("profile_missing", {}, True),
-        ("stuck", {"aborted": True}, False),
-        ("stuck", {"aborted": False}, False),
-        ("unknown", {"looked": True, "cause": "needs_ui"}, True),
-        ("bad_recipient", {}, False),
+        ("needs_ui", {}, True, False, True),
+        ("unknown", {"looked": True, "cause": "needs_ui"}, True, False, True),
+        ("logon_failed", {}, False, True, True),
+        ("bitness", {}, False, True, True),
+        ("profile_missing", {}, False, True, True),
+        ("unknown", {"looked": True, "cause": "logon_failed"}, False, True, True),
+        ("stuck", {"aborted": True}, False, True, False),
+        ("stuck", {"aborted": False}, False, True, False),
+        ("bad_recipient", {}, False, False, False),
     ],
 )
 async def test_an_alert_takes_the_next_transport(
-    api: Api, outcome: str, evidence: dict[str, Any], is_paused: bool
+    api: Api, outcome: str, evidence: dict[str, Any], is_paused: bool, is_broken: bool, asks_doctor: bool
 ) -> None:
     relay = await add_relay(api)
     (one,) = await post(api.context, BY_MAPI, BY_SMTP)
@@ -146,7 +149,9 @@ async def test_an_alert_takes_the_next_transport(
     assert ("may be the second one" in successor["why"]) is (evidence.get("aborted") is False or "looked" in evidence)
     shown = await relay.shown()
     assert (shown["paused_at"] is not None) is is_paused
-    assert (shown["doctor_asked_at"] is not None) is is_paused
+    assert (shown["broken_at"] is not None) is is_broken
+    assert (shown["doctor_asked_at"] is not None) is asks_doctor
+    assert "could not send it" in successor["moved_why"]
 
 
 async def test_a_summary_that_may_have_been_sent_is_not_sent_twice(api: Api) -> None:
