@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.deliver.transports.http_exchange import retry_after
 from app.deliver.transports.public_only import PublicOnly
-from app.deliver.transports.webhook import WebhookTransport, retry_after, sign, signing_secret
+from app.deliver.transports.webhook import WebhookTransport, sign, signing_secret
 from app.domain.attempt import Outcome, Permanent, Sent, Temporary, Unknown
 from app.domain.message import Parcel
 from tests.support.webhook_server import BODY, NOW, SECRET, post, post_to, reply, running
