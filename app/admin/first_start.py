@@ -49,9 +49,8 @@ async def first_start(database: Database, settings: Settings, secret: Secret, cl
     """Fill an empty database, in one transaction, even if other processes start now; then apply the settings to keys and recipient."""
     at = clock()
     admin_key = enrol_key = None
-    transports = [Address("file", settings.admin_email or "admin@localhost")]
-    if settings.smtp_url is not None and settings.admin_email is not None:
-        transports = [Address("smtp", settings.admin_email)]
+    ways = _mail_transports(settings) or ["file"]
+    transports = [Address(kind, settings.admin_email or "admin@localhost") for kind in ways]
     async with database.write() as tx:
         await stored.lock_first_start(tx)
         if await stored.is_new(tx):
@@ -65,12 +64,20 @@ async def first_start(database: Database, settings: Settings, secret: Secret, cl
     return FirstStart(admin_key, enrol_key, _mail_goes_to(settings) if follows else "where the recipients say")
 
 
+def _mail_transports(settings: Settings) -> list[str]:
+    """Return the transports of the recipient `admin`, first choice first; none if mail can only go to files."""
+    wanted = {"smtp": settings.smtp_url, "graph": settings.graph_mailbox}
+    return [kind for kind, setting in wanted.items() if setting is not None and settings.admin_email is not None]
+
+
 def _mail_goes_to(settings: Settings) -> str:
-    if settings.smtp_url is None:
-        return f"{settings.var_dir / 'mail'} (files; set TOCSIN_SMTP_URL and TOCSIN_ADMIN_EMAIL to send it)"
-    if settings.admin_email is None:
-        return f"{settings.var_dir / 'mail'} (files; set TOCSIN_ADMIN_EMAIL to send it over SMTP)"
-    return f"{settings.admin_email} over SMTP"
+    names = {"smtp": "SMTP", "graph": "Microsoft Graph"}
+    ways = [names[kind] for kind in _mail_transports(settings)]
+    if ways:
+        return f"{settings.admin_email} over {', else '.join(ways)}"
+    is_set = settings.smtp_url is not None or settings.graph_mailbox is not None
+    missing = "TOCSIN_ADMIN_EMAIL" if is_set else "TOCSIN_SMTP_URL and TOCSIN_ADMIN_EMAIL"
+    return f"{settings.var_dir / 'mail'} (files; set {missing} to send it)"
 
 
 async def _generate(tx: WriteTx, secret: Secret, kind: KeyKind, customer_id: str | None, at: datetime) -> str:

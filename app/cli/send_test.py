@@ -23,6 +23,7 @@ class Kind(StrEnum):
     """What can be tested from here; `mapi` is tested by its relay."""
 
     SMTP = "smtp"
+    GRAPH = "graph"
     WEBHOOK = "webhook"
     FILE = "file"
 

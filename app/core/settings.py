@@ -76,7 +76,7 @@ class Settings(BaseSettings):
     admin_email: str | None = Field(
         None,
         pattern=r"^[^@\s<>]+@[^@\s<>]+$",
-        description="Where the recipient `admin` gets mail once `smtp_url` is set.",
+        description="Where the recipient `admin` gets mail once `smtp_url` or `graph_mailbox` is set.",
     )
     time_zone: TimeZone = Field(
         "UTC", description="Time zone of the first customer and the first summary, for example `Europe/Berlin`."

@@ -16,6 +16,7 @@ from app.core.periodic import keep_ticking, run_in_background
 from app.deliver import lease
 from app.deliver.attempt_writer import AttemptWriter, FinishedAttempt
 from app.deliver.transport import Transport, Unsent
+from app.deliver.transports.graph import CONCURRENT
 from app.domain import own_address
 from app.domain.attempt import Outcome, Temporary, Unknown
 from app.domain.lease import Claim, Leased
@@ -28,7 +29,7 @@ LARGEST_CHUNK = 100
 # A chunk of leased messages should last about this long: a new critical alert waits for at most one chunk.
 _CHUNK_SHORT_S, _CHUNK_LONG_S = 0.5, 2.0
 _FINISH_S = 8.0  # on a stop; the whole worker has 10 s
-_SENDERS = {"webhook": 8, "file": 2}
+_SENDERS = {"webhook": 8, "file": 2, "graph": 2 * CONCURRENT}
 _SENDERS_PER_CONNECTION = (
     4  # while one sends, attempts are written for the others: the connection never waits for the disk
 )

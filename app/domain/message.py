@@ -50,7 +50,7 @@ SETTLED_STATES = frozenset({_S.SENT, _S.DEAD, _S.MOVED})
 class Parcel:
     """What a transport sends: finished bytes and their address. The bytes are the same at every attempt.
 
-    `address` is a mail address (smtp, mapi, file) or a URL (webhook). `body` is a MIME message with CRLF line ends for
+    `address` is a mail address (smtp, graph, mapi, file) or a URL (webhook). `body` is a MIME message with CRLF line ends for
     mail transports, a JSON document for webhooks. `envelope_sender` is where a mail that cannot be delivered comes back to
     (RFC 5321 section 4.1.1.2), for transports that can set it; None: the sender of the mail itself.
     """

@@ -6,7 +6,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One way to reach a recipient: a mail address for smtp, mapi and file, a URL for webhook."""
+    """One way to reach a recipient: a mail address for smtp, graph, mapi and file, a URL for webhook."""
 
     transport: str
     address: str

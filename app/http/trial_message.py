@@ -17,12 +17,13 @@ from app.store.transports import TransportTest
 async def send_trial(context: AppContext, kind: str, address: str, recipient_id: str) -> tuple[TransportTest, float]:
     """Send a test message; return how it ended and after how many seconds.
 
-    A webhook is signed as for `recipient_id`. Raises Conflict where no mail server is set.
+    A webhook is signed as for `recipient_id`. Raises Conflict where the transport is not set up.
     """
     transports = build_transports(context.settings, context.secret.derive("webhook"))
     try:
         if kind not in transports:
-            raise Conflict("no mail server is set; set TOCSIN_SMTP_URL", code="not_configured")
+            missing = "TOCSIN_GRAPH_MAILBOX" if kind == "graph" else "TOCSIN_SMTP_URL"
+            raise Conflict(f"{kind} is not set up; set {missing}", code="not_configured")
         now, started = context.clock(), time.perf_counter()
         outcome = await transports[kind].send(build_trial(context, kind, address, recipient_id))
     finally:

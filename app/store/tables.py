@@ -305,7 +305,7 @@ bodies = Table(
     metadata,
     Column("message_id", ID, ForeignKey("messages.id"), primary_key=True),
     # None where no transport of the recipient takes it.
-    Column("mail", LargeBinary),  # MIME, for smtp, mapi and file
+    Column("mail", LargeBinary),  # MIME, for smtp, graph, mapi and file
     Column("webhook", LargeBinary),  # JSON, for webhook
 )
 

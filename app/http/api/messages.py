@@ -32,7 +32,7 @@ class MessageOut(OutModel):
     id: OutId
     customer_id: str | None = Field(description="The customer it is about; null for a summary over all customers.")
     recipient_id: str = Field(description="Who is to receive it.")
-    transport: str = Field(description="What carries it: smtp, mapi, file or webhook.")
+    transport: str = Field(description="What carries it: smtp, graph, mapi, file or webhook.")
     address: str = Field(description="The mail address or URL that it goes to.")
     state: MessageState = Field(
         description="`unknown`: it may have arrived, and is sent again with the same Message-ID. "

@@ -46,9 +46,9 @@ _TRANSPORTS = "First choice first; the next is used when one cannot send."
 
 
 class AddressIn(StrictModel, json_schema_extra=example(transport="smtp", address="admin@example.org")):
-    """One way to reach a recipient: a mail address for smtp, mapi and file, a URL for webhook."""
+    """One way to reach a recipient: a mail address for smtp, graph, mapi and file, a URL for webhook."""
 
-    transport: Literal["smtp", "webhook", "file", "mapi"] = Field(description="How it is sent.")
+    transport: Literal["smtp", "graph", "webhook", "file", "mapi"] = Field(description="How it is sent.")
     address: Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)] = Field(
         examples=["admin@example.org"],
         description="Where it is sent. webhook: https; plain http only to an address in a private network.",
@@ -133,9 +133,9 @@ class RecipientUpdate(StrictModel, json_schema_extra=example(name="day shift")):
 
 
 class AddressOut(OutModel):
-    """One way to reach a recipient: a mail address for smtp, mapi and file, a URL for webhook."""
+    """One way to reach a recipient: a mail address for smtp, graph, mapi and file, a URL for webhook."""
 
-    transport: str = Field(description="How it is sent: smtp, webhook, file or mapi.")
+    transport: str = Field(description="How it is sent: smtp, graph, webhook, file or mapi.")
     address: str = Field(description="Where it is sent.")
 
 
@@ -148,7 +148,7 @@ class RecipientOut(OutModel):
     customer_id: OutCustomerId
     transports: list[AddressOut] = Field(description=_TRANSPORTS)
     follows_settings: bool = Field(
-        description="Whether its transports still come from TOCSIN_SMTP_URL and TOCSIN_ADMIN_EMAIL."
+        description="Whether its transports still come from TOCSIN_SMTP_URL, TOCSIN_GRAPH_MAILBOX and TOCSIN_ADMIN_EMAIL."
     )
     created_at: CreatedAt
 

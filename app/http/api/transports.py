@@ -17,7 +17,7 @@ from app.store.transports import last_tests, waiting
 
 router = APIRouter(prefix="/v1/transports", tags=["transports"])
 
-TransportPath = Annotated[Literal["smtp", "webhook", "file"], Path(description="Which transport.")]
+TransportPath = Annotated[Literal["smtp", "graph", "webhook", "file"], Path(description="Which transport.")]
 
 
 class TransportTestOut(OutModel):
@@ -38,8 +38,8 @@ class TransportTested(TransportTestOut):
 class TransportOut(BaseModel):
     """A transport."""
 
-    transport: str = Field(description="Its name: smtp, webhook, file or mapi.")
-    is_configured: bool = Field(description="False: no mail server is set, or its relay sends for it.")
+    transport: str = Field(description="Its name: smtp, graph, webhook, file or mapi.")
+    is_configured: bool = Field(description="False: it is not set up, or a relay sends for it.")
     last_test: TransportTestOut | None = Field(description="How its last test ended; null: it was never tested.")
     waiting: int = Field(description="How many of its messages are not settled.")
     oldest_due_at: datetime | None = Field(description="When the oldest of them was due; null: none waits.")
@@ -101,4 +101,5 @@ async def test_transport(
 
 def configured_transports(context: AppContext) -> tuple[str, ...]:
     """Return the transports by which this process could send."""
-    return ("file", "webhook") if context.settings.smtp_url is None else ("file", "smtp", "webhook")
+    wanted = {"smtp": context.settings.smtp_url, "graph": context.settings.graph_mailbox}
+    return ("file", "webhook", *(kind for kind, setting in wanted.items() if setting is not None))
