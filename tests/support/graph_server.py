@@ -149,7 +149,7 @@ async def graph_server() -> AsyncIterator[GraphServer]:
 
 @contextmanager
 def graph_server_in_thread() -> Iterator[GraphServer]:
-    """Run the server beside a test that is not async."""
+    """Run the server in a thread, for a test that is not async."""
     ready, found = threading.Event(), []
 
     async def run() -> None:

@@ -27,7 +27,7 @@ from app.core.settings import Settings
 from app.deliver.access_tokens import AccessTokens, Purpose, TokenRefused, build_access_tokens
 from app.deliver.transport import cancelled_is_unsent
 from app.deliver.transports.graph_answer import judge
-from app.deliver.transports.http_exchange import HttpAnswer, open_pool, post
+from app.deliver.transports.http_exchange import PostAnswer, open_pool, post
 from app.domain.attempt import Outcome, Permanent, Temporary
 from app.domain.message import Parcel
 
@@ -85,7 +85,7 @@ class GraphTransport:
             with cancelled_is_unsent():
                 token = await self._tokens.token()
             answer, request_id = await self._post(body, token)
-            if isinstance(answer, HttpAnswer) and answer.status == _UNAUTHORIZED:
+            if isinstance(answer, PostAnswer) and answer.status == _UNAUTHORIZED:
                 self._tokens.forget(token)
                 with cancelled_is_unsent():
                     renewed = await self._tokens.token()
@@ -93,14 +93,14 @@ class GraphTransport:
                     answer, request_id = await self._post(body, renewed)
         except TokenRefused as refused:
             return Temporary("auth", refused.text)
-        if not isinstance(answer, HttpAnswer):
+        if not isinstance(answer, PostAnswer):
             return type(answer)(answer.code, f"{answer.text}; client-request-id {request_id}")
         verdict = judge(answer, request_id, self._clock())
         if isinstance(verdict.outcome, Temporary):
             self._pause_for(verdict.outcome, MEND_PAUSE if verdict.must_be_mended else verdict.outcome.retry_after)
         return verdict.outcome
 
-    async def _post(self, body: bytes, token: str) -> tuple[HttpAnswer | Outcome, str]:
+    async def _post(self, body: bytes, token: str) -> tuple[PostAnswer | Outcome, str]:
         request_id = str(uuid.uuid4())
         headers = {
             "authorization": f"Bearer {token}",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.deliver.transports.evidence import evidence
-from app.deliver.transports.http_exchange import HttpAnswer, retry_after
+from app.deliver.transports.http_exchange import PostAnswer, retry_after
 from app.domain.attempt import Outcome, Permanent, Sent, Temporary, Unknown
 
 _NO_RIGHT = (
@@ -88,7 +88,7 @@ class GraphVerdict:
     must_be_mended: bool = False
 
 
-def judge(answer: HttpAnswer, client_request_id: str, at: datetime) -> GraphVerdict:
+def judge(answer: PostAnswer, client_request_id: str, at: datetime) -> GraphVerdict:
     """Return what the answer means. Its ids are in the text, as Microsoft's support finds a request by them."""
     status, code = answer.status, str(answer.status)
     ids = f"request id {_id(answer)}, client-request-id {client_request_id}"
@@ -143,7 +143,7 @@ def _read_error(body: bytes) -> tuple[str, str]:
     )
 
 
-def _id(answer: HttpAnswer) -> str:
+def _id(answer: PostAnswer) -> str:
     return _one_line(answer.headers.get("request-id", ""))[:_LONGEST_CODE] or "not named"
 
 

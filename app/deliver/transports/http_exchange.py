@@ -27,7 +27,7 @@ _LONGEST_WAIT = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
-class HttpAnswer:
+class PostAnswer:
     """An answer: its status, its headers by small names, and the start of its body."""
 
     status: int
@@ -63,7 +63,7 @@ def open_pool(network: httpcore.AsyncNetworkBackend | None, tls: ssl.SSLContext 
 
 async def post(
     pool: httpcore.AsyncConnectionPool, url: httpx.URL, headers: Mapping[str, str], body: bytes, *, timeout_s: float
-) -> HttpAnswer | Temporary | Unknown:
+) -> PostAnswer | Temporary | Unknown:
     """POST `body` and return the answer: without one Temporary until the request was written, Unknown after that.
 
     `timeout_s` limits the whole exchange, from name resolution to the start of the answer. Raises Unsent if it is cancelled before
@@ -87,7 +87,7 @@ async def post(
             )
             async with request as response:
                 named = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in response.headers}
-                return HttpAnswer(response.status, named, await _read_start(response, within_s=timeout_s / 3))
+                return PostAnswer(response.status, named, await _read_start(response, within_s=timeout_s / 3))
     except asyncio.CancelledError as stop:
         if progress.is_begun:
             raise

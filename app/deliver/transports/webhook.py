@@ -15,7 +15,7 @@ import httpx
 
 from app.core.clock import Clock, now
 from app.deliver.transports.evidence import evidence
-from app.deliver.transports.http_exchange import HttpAnswer, open_pool, post, retry_after
+from app.deliver.transports.http_exchange import PostAnswer, open_pool, post, retry_after
 from app.deliver.transports.public_only import NotPublic, Unresolved
 from app.domain.attempt import Outcome, Permanent, Sent, Temporary
 from app.domain.message import Parcel
@@ -70,7 +70,7 @@ class WebhookTransport:
             return Permanent("address", evidence(str(cause)))
         except Unresolved as cause:
             return Temporary("resolve", evidence(str(cause)))
-        return self._judge(answer) if isinstance(answer, HttpAnswer) else answer
+        return self._judge(answer) if isinstance(answer, PostAnswer) else answer
 
     async def close(self) -> None:
         """Close pooled connections."""
@@ -88,7 +88,7 @@ class WebhookTransport:
             "webhook-signature": sign(secret, message_id, timestamp, parcel.body),
         }
 
-    def _judge(self, answer: HttpAnswer) -> Outcome:
+    def _judge(self, answer: PostAnswer) -> Outcome:
         code, words = str(answer.status), evidence(answer.body)
         if answer.status in _WORTH_A_RETRY or answer.status // 100 == _SERVER_FAULT:
             return Temporary(code, words, retry_after(answer.headers.get("retry-after", ""), self._clock()))

@@ -19,7 +19,7 @@ from app.deliver.transport import Unsent
 from app.deliver.transports import build_transports, graph
 from app.deliver.transports.graph import GraphTransport, addressed_to
 from app.deliver.transports.graph_answer import judge
-from app.deliver.transports.http_exchange import HttpAnswer
+from app.deliver.transports.http_exchange import PostAnswer
 from app.domain.attempt import Outcome, Permanent, Sent, Temporary, Unknown
 from app.domain.message import Parcel
 from tests.support.graph_server import MAILBOX, GraphServer, graph_server, refused
@@ -250,9 +250,9 @@ def test_a_mail_has_the_recipient_it_is_sent_to_and_no_other_header_changes(addr
     assert sorted(found.keys()) == sorted(before.keys())
 
 
-def answer_of(status: int, code: str = "", headers: dict[str, str] | None = None) -> HttpAnswer:
+def answer_of(status: int, code: str = "", headers: dict[str, str] | None = None) -> PostAnswer:
     body = refused(status, code, "words of Graph")[1] if code else b""
-    return HttpAnswer(status, {"request-id": "r-1", **(headers or {})}, body)
+    return PostAnswer(status, {"request-id": "r-1", **(headers or {})}, body)
 
 
 ANSWERS = [
@@ -317,7 +317,7 @@ def test_202_with_retry_after_is_sent_and_not_sent_again():
 
 @given(st.integers(100, 599), st.binary(max_size=300), st.text(max_size=50))
 def test_any_answer_at_all_has_an_outcome_that_can_be_stored(status, body, header):
-    text = judge(HttpAnswer(status, {"retry-after": header, "request-id": header}, body), "c-1", NOW).outcome.text
+    text = judge(PostAnswer(status, {"retry-after": header, "request-id": header}, body), "c-1", NOW).outcome.text
     assert "\x00" not in text
     text.encode("utf-8")
 
