@@ -10,6 +10,7 @@ import base64
 import email
 import re
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 from email import policy
 from email.headerregistry import Address
@@ -28,7 +29,7 @@ from app.deliver.access_tokens import AccessTokens, Purpose, TokenRefused, build
 from app.deliver.transport import cancelled_is_unsent
 from app.deliver.transports.graph_answer import judge
 from app.deliver.transports.http_exchange import PostAnswer, open_pool, post
-from app.domain.attempt import Outcome, Permanent, Temporary
+from app.domain.attempt import Outcome, Permanent, Temporary, Unknown
 from app.domain.message import Parcel
 
 CONCURRENT = 4  # requests of one app to one mailbox: https://learn.microsoft.com/graph/throttling-limits
@@ -92,15 +93,15 @@ class GraphTransport:
                 if renewed != token:
                     answer, request_id = await self._post(body, renewed)
         except TokenRefused as refused:
-            return Temporary("auth", refused.text)
+            return Temporary("auth", refused.text, is_hopeless_here=not refused.is_temporary)
         if not isinstance(answer, PostAnswer):
-            return type(answer)(answer.code, f"{answer.text}; client-request-id {request_id}")
-        verdict = judge(answer, request_id, self._clock())
-        if isinstance(verdict.outcome, Temporary):
-            self._pause_for(verdict.outcome, MEND_PAUSE if verdict.must_be_mended else verdict.outcome.retry_after)
-        return verdict.outcome
+            return replace(answer, text=f"{answer.text}; client-request-id {request_id}")
+        outcome = judge(answer, request_id, self._clock())
+        if isinstance(outcome, Temporary):
+            self._pause_for(outcome, outcome.retry_after or (MEND_PAUSE if outcome.is_hopeless_here else None))
+        return outcome
 
-    async def _post(self, body: bytes, token: str) -> tuple[PostAnswer | Outcome, str]:
+    async def _post(self, body: bytes, token: str) -> tuple[PostAnswer | Temporary | Unknown, str]:
         request_id = str(uuid.uuid4())
         headers = {
             "authorization": f"Bearer {token}",
@@ -115,8 +116,7 @@ class GraphTransport:
         left = 0.0 if self._pause is None else self._pause[1] - asyncio.get_running_loop().time()
         if self._pause is None or left <= 0:
             return None
-        refusal = self._pause[0]
-        return Temporary(refusal.code, refusal.text, timedelta(seconds=left))
+        return replace(self._pause[0], retry_after=timedelta(seconds=left))
 
     def _pause_for(self, refusal: Temporary, wait: timedelta | None) -> None:
         if wait:
@@ -130,7 +130,7 @@ def addressed_to(mail: bytes, address: str) -> bytes:
     bytes were made for the first.
     """
     head, end, rest = mail.partition(b"\r\n\r\n")
-    found = email.message_from_bytes(head + end, policy=policy.SMTP)
+    found = email.message_from_string((head + end).decode("utf-8", "replace"), policy=policy.SMTPUTF8)
     recipients = [one.addr_spec for header in found.get_all("to", []) for one in header.addresses]
     wanted = _ascii_domain(address)
     if recipients == [wanted]:

@@ -6,7 +6,7 @@ https://learn.microsoft.com/exchange/client-developer/web-service-reference/resp
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from app.deliver.transports.evidence import evidence
@@ -38,6 +38,16 @@ _MENDS = {
     "ErrorMailboxConfiguration": "the mailbox TOCSIN_GRAPH_MAILBOX is not set up correctly in Exchange Online",
 }
 _STATUS_MENDS = {401: _NO_TOKEN, 402: "the tenant lacks a licence or a payment", 403: _NO_RIGHT, 404: _NO_MAILBOX}
+# Quotas of the mailbox or the tenant: they end by themselves after hours, so an alert goes by the recipient's next transport.
+_QUOTAS = frozenset(
+    {
+        "ErrorExceededMessageLimit",
+        "ErrorMessageSubmissionBlocked",
+        "ErrorQuotaExceeded",
+        "ErrorSubmissionQuotaExceeded",
+    }
+)
+_QUOTA_PAUSE = timedelta(hours=1)
 # Limits and states that pass by themselves, although some come with a status of the class 4xx.
 _PASSING = frozenset(
     {
@@ -45,15 +55,11 @@ _PASSING = frozenset(
         "CommandConcurrencyLimitReached",
         "ErrorConnectionFailed",
         "ErrorExceededConnectionCount",
-        "ErrorExceededMessageLimit",
         "ErrorInsufficientResources",
         "ErrorInternalServerTransientError",
         "ErrorMailboxMoveInProgress",
         "ErrorMailboxStoreUnavailable",
-        "ErrorMessageSubmissionBlocked",
-        "ErrorQuotaExceeded",
         "ErrorServerBusy",
-        "ErrorSubmissionQuotaExceeded",
         "ErrorTimeoutExpired",
         "ErrorTooManyObjectsOpened",
         "MailboxConcurrencyLimitReached",
@@ -74,38 +80,32 @@ _FINAL = frozenset(
     }
 )
 _ACCEPTED = 202
-_REDIRECTION = 3
+_REDIRECTION, _CLIENT_FAULT, _SERVER_FAULT = 3, 4, 5
 _WORTH_A_RETRY = (408, 409, 423, 425, 429)
 _MAYBE_DONE = (502, 504)  # a gateway that lost the answer of Exchange cannot say whether there was one
 _LONGEST_CODE = 100
 
 
-@dataclass(frozen=True, slots=True)
-class GraphVerdict:
-    """The outcome; `must_be_mended`: it is the same for every message until somebody mends the settings."""
-
-    outcome: Outcome
-    must_be_mended: bool = False
-
-
-def judge(answer: PostAnswer, client_request_id: str, at: datetime) -> GraphVerdict:
+def judge(answer: PostAnswer, client_request_id: str, at: datetime) -> Outcome:
     """Return what the answer means. Its ids are in the text, as Microsoft's support finds a request by them."""
     status, code = answer.status, str(answer.status)
-    ids = f"request id {_id(answer)}, client-request-id {client_request_id}"
+    request_id = _one_line(answer.headers.get("request-id", ""))[:_LONGEST_CODE] or "not named"
+    ids = f"request id {request_id}, client-request-id {client_request_id}"
+    proof = {"request_id": request_id, "client_request_id": client_request_id}
     if status == _ACCEPTED:
-        return GraphVerdict(Sent(code, f"handed to Exchange Online, {ids}"))
+        return Sent(code, f"handed to Exchange Online, {ids}", proof)
     error, message = _read_error(answer.body)
     words = f"{error}: {message}" if error else message or "no words"
     mend = _mend(status, error)
     if mend is not None:
-        return GraphVerdict(Temporary(code, evidence(f"{mend}; Graph says: {words}; {ids}")), must_be_mended=True)
-    return GraphVerdict(
-        _outcome(status, error, evidence(f"{words}; {ids}"), retry_after(answer.headers.get("retry-after", ""), at))
-    )
+        text = evidence(f"{mend}; Graph says: {words}; {ids}")
+        return Temporary(code, text, is_hopeless_here=True, evidence=proof)
+    wait = retry_after(answer.headers.get("retry-after", ""), at)
+    return replace(_outcome(status, error, evidence(f"{words}; {ids}"), wait), evidence=proof)
 
 
 def _mend(status: int, error: str) -> str | None:
-    if error in _FINAL or error in _PASSING:
+    if error in _FINAL or error in _PASSING or error in _QUOTAS:
         return None
     if status // 100 == _REDIRECTION:
         return "redirects are not followed: check TOCSIN_GRAPH_URL and TOCSIN_OAUTH_CLOUD"
@@ -113,20 +113,21 @@ def _mend(status: int, error: str) -> str | None:
 
 
 def _outcome(status: int, error: str, text: str, wait: timedelta | None) -> Outcome:
-    code = str(status)
+    code, kind = str(status), status // 100
+    outcome: Outcome
     if error in _FINAL:
-        return Permanent(code, text)
-    if error in _PASSING or status in _WORTH_A_RETRY:
-        return Temporary(code, text, wait)
-    if status in _MAYBE_DONE:
-        return Unknown(code, text)
-    match status // 100:
-        case 5:
-            return Temporary(code, text, wait)
-        case 4:
-            return Permanent(code, text)
-        case _:  # not in the documentation; a proxy's page, for example
-            return Unknown(code, f"this is not Graph's answer to sendMail: {text}")
+        outcome = Permanent(code, text)
+    elif error in _QUOTAS:
+        outcome = Temporary(code, text, max(wait or _QUOTA_PAUSE, _QUOTA_PAUSE), is_hopeless_here=True)
+    elif error in _PASSING or status in _WORTH_A_RETRY or (kind == _SERVER_FAULT and status not in _MAYBE_DONE):
+        outcome = Temporary(code, text, wait)
+    elif status in _MAYBE_DONE:
+        outcome = Unknown(code, text)
+    elif kind == _CLIENT_FAULT:
+        outcome = Permanent(code, text)
+    else:  # not in the documentation; a proxy's page, for example
+        outcome = Unknown(code, f"this is not Graph's answer to sendMail: {text}")
+    return outcome
 
 
 def _read_error(body: bytes) -> tuple[str, str]:
@@ -141,10 +142,6 @@ def _read_error(body: bytes) -> tuple[str, str]:
         _one_line(code)[:_LONGEST_CODE] if isinstance(code, str) else "",
         _one_line(message) if isinstance(message, str) else "",
     )
-
-
-def _id(answer: PostAnswer) -> str:
-    return _one_line(answer.headers.get("request-id", ""))[:_LONGEST_CODE] or "not named"
 
 
 def _one_line(text: str) -> str:

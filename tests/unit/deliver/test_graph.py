@@ -256,7 +256,7 @@ def answer_of(status: int, code: str = "", headers: dict[str, str] | None = None
 
 
 ANSWERS = [
-    # status, Graph's code, the outcome, must it be mended, what the text says
+    # status, Graph's code, the outcome, goes an alert by another transport at once, what the text says
     (202, "", Sent, False, "handed to Exchange Online, request id r-1"),
     (200, "", Unknown, False, "not Graph's answer"),
     (204, "", Unknown, False, "not Graph's answer"),
@@ -265,9 +265,9 @@ ANSWERS = [
     (400, "ErrorMessageSizeExceeded", Permanent, False, "ErrorMessageSizeExceeded"),
     (400, "ErrorMimeContentInvalidBase64String", Permanent, False, "words of Graph"),
     (400, "BadRequest", Permanent, False, "BadRequest"),
-    (400, "ErrorQuotaExceeded", Temporary, False, "ErrorQuotaExceeded"),
-    (400, "ErrorExceededMessageLimit", Temporary, False, "ErrorExceededMessageLimit"),
-    (403, "ErrorMessageSubmissionBlocked", Temporary, False, "ErrorMessageSubmissionBlocked"),
+    (400, "ErrorQuotaExceeded", Temporary, True, "ErrorQuotaExceeded"),
+    (400, "ErrorExceededMessageLimit", Temporary, True, "ErrorExceededMessageLimit"),
+    (403, "ErrorMessageSubmissionBlocked", Temporary, True, "ErrorMessageSubmissionBlocked"),
     (401, "InvalidAuthenticationToken", Temporary, True, "TOCSIN_OAUTH_TENANT"),
     (401, "", Temporary, True, "access token is refused"),
     (402, "", Temporary, True, "licence"),
@@ -293,12 +293,14 @@ ANSWERS = [
 ]
 
 
-@pytest.mark.parametrize(("status", "code", "kind", "must_be_mended", "words"), ANSWERS)
-def test_every_answer_has_an_outcome(status, code, kind, must_be_mended, words):
-    verdict = judge(answer_of(status, code), "c-1", NOW)
-    assert (type(verdict.outcome), verdict.outcome.code, verdict.must_be_mended) == (kind, str(status), must_be_mended)
-    assert words in verdict.outcome.text
-    assert verdict.outcome.text.endswith("client-request-id c-1")
+@pytest.mark.parametrize(("status", "code", "kind", "is_hopeless_here", "words"), ANSWERS)
+def test_every_answer_has_an_outcome(status, code, kind, is_hopeless_here, words):
+    outcome = judge(answer_of(status, code), "c-1", NOW)
+    assert (type(outcome), outcome.code) == (kind, str(status))
+    assert getattr(outcome, "is_hopeless_here", False) is is_hopeless_here
+    assert words in outcome.text
+    assert outcome.text.endswith("client-request-id c-1")
+    assert outcome.evidence == {"request_id": "r-1", "client_request_id": "c-1"}
 
 
 @pytest.mark.parametrize(
@@ -306,18 +308,18 @@ def test_every_answer_has_an_outcome(status, code, kind, must_be_mended, words):
     [(429, "60", 60), (503, "Thu, 26 Nov 2026 21:02:00 GMT", 120), (503, "soon", None), (429, "999999", 3600)],
 )
 def test_retry_after_is_respected(status, header, wait):
-    outcome = judge(answer_of(status, "", {"retry-after": header}), "c-1", NOW).outcome
+    outcome = judge(answer_of(status, "", {"retry-after": header}), "c-1", NOW)
     assert isinstance(outcome, Temporary)
     assert outcome.retry_after == (None if wait is None else timedelta(seconds=wait))
 
 
 def test_202_with_retry_after_is_sent_and_not_sent_again():
-    assert isinstance(judge(answer_of(202, "", {"retry-after": "10"}), "c-1", NOW).outcome, Sent)
+    assert isinstance(judge(answer_of(202, "", {"retry-after": "10"}), "c-1", NOW), Sent)
 
 
 @given(st.integers(100, 599), st.binary(max_size=300), st.text(max_size=50))
 def test_any_answer_at_all_has_an_outcome_that_can_be_stored(status, body, header):
-    text = judge(PostAnswer(status, {"retry-after": header, "request-id": header}, body), "c-1", NOW).outcome.text
+    text = judge(PostAnswer(status, {"retry-after": header, "request-id": header}, body), "c-1", NOW).text
     assert "\x00" not in text
     text.encode("utf-8")
 
