@@ -1,4 +1,4 @@
-"""What administrators do to messages: queue a dead one again."""
+"""What administrators do to messages: queue a dead or bounced one again."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -15,9 +15,9 @@ from app.store.transactions import WriteTx
 
 
 async def retry_message(tx: WriteTx, message_id: str, retry_for: timedelta, patience: timedelta, by: Editor) -> None:
-    """Queue a dead message again, due now, to the present address of its recipient.
+    """Queue a dead or bounced message again, due now, to the present address of its recipient.
 
-    Raises NotFound, IllegalMove if it is not dead, and Conflict if its recipient has no address left that can carry it.
+    Raises NotFound, IllegalMove if it is neither, and Conflict if its recipient has no address left that can carry it.
     """
     held = (await outbox.lock(tx, [message_id])).get(message_id)
     if held is None:

@@ -6,6 +6,7 @@ from datetime import timedelta
 from app.admin.retention import current_retention
 from app.context import AppContext
 from app.core.log import log
+from app.domain import returned_mail
 from app.domain.ignored_mail import KEPT_FOR
 from app.store import heartbeats, purge
 
@@ -24,6 +25,7 @@ async def tick(context: AppContext) -> bool:
     batches = (
         (purge.purge_events, events_before),
         (purge.purge_ignored_mails, now - KEPT_FOR),
+        (purge.purge_returned_mails, now - returned_mail.KEPT_FOR),
         (purge.purge_runs, before),
         (purge.purge_alerts, before),
         (purge.purge_notices, before),

@@ -16,6 +16,7 @@ from app.core.errors import Unavailable
 from app.core.ids import new_id
 from app.core.log import log
 from app.core.mail_address import split_address
+from app.domain.bounced_address import first_usable
 from app.domain.mail_views import AlertView
 from app.domain.message import Bodies, Message
 from app.domain.notice import Notice, NoticeKind
@@ -23,6 +24,7 @@ from app.domain.recipient import Recipient
 from app.domain.relay import JOB as RELAY_JOB
 from app.domain.relay import agent_of
 from app.store import notices, outbox
+from app.store.bounced_addresses import passed_over
 from app.store.mail_views import read_alert_views
 from app.store.recipients import recipients_by_id
 from app.store.relays import all_relays
@@ -54,6 +56,7 @@ async def tick(context: AppContext) -> bool:
             return False
         recipients = await recipients_by_id(tx, {notice.recipient_id for notice in due if notice.recipient_id})
         views = await read_alert_views(tx, [notice for notice in due if notice.alert_id])
+        avoided = await passed_over(tx, now)
     by_group: dict[
         tuple[str | None, str], list[Notice]
     ] = {}  # in the order of the notices: the most urgent group first
@@ -62,7 +65,7 @@ async def tick(context: AppContext) -> bool:
     groups = list(by_group.values())
     for group in groups[:MOST_GROUPS]:
         try:
-            await _compose_group(context, group, recipients.get(group[0].recipient_id or ""), views, now)
+            await _compose_group(context, group, recipients.get(group[0].recipient_id or ""), views, avoided, now)
         except Unavailable:
             raise
         except Exception:  # noqa: BLE001  (the boundary of one group: it must not keep the others from being sent)
@@ -73,7 +76,12 @@ async def tick(context: AppContext) -> bool:
 
 
 async def _compose_group(
-    context: AppContext, group: list[Notice], to: Recipient | None, views: dict[str, AlertView], now: datetime
+    context: AppContext,
+    group: list[Notice],
+    to: Recipient | None,
+    views: dict[str, AlertView],
+    avoided: frozenset[str],
+    now: datetime,
 ) -> None:
     if to is None or not to.transports:
         await _suppress(context, group, "its recipient has no transport" if to else "its recipient no longer exists")
@@ -90,7 +98,7 @@ async def _compose_group(
     if composed is None:
         await _suppress(context, group, "its alert or summary no longer exists")
         return
-    message, bodies = _address(context, group, to, composed, now, about_relay_id=relay_id)
+    message, bodies = _address(context, group, to, composed, avoided, now, about_relay_id=relay_id)
     async with context.database.write() as tx:
         if await notices.mark_worded(tx, [notice.id for notice in group], message.id):
             await outbox.insert_messages(tx, [(message, bodies)])
@@ -144,6 +152,7 @@ def _address(
     group: Sequence[Notice],
     to: Recipient,
     composed: ComposedMessage,
+    avoided: frozenset[str],
     now: datetime,
     *,
     about_relay_id: str | None,
@@ -151,11 +160,15 @@ def _address(
     """Return the message and every body that the recipient's transports take, so that failover renders nothing.
 
     What is about a relay begins with the first transport that needs no relay: the one in trouble must not carry its own alert.
+    Addresses to which mail comes back (`avoided`) are passed over if the recipient has another one.
     """
+    place = first_usable(to.transports, avoided, without=None if about_relay_id is None else "mapi")
+    first = to.transports[place]
     message_id = new_id("msg")
     sender = context.settings.mail_from
     header = f"<{message_id}@{split_address(sender)[1].rpartition('@')[2] or 'tocsin.invalid'}>"
-    mail_to = next((address.address for address in to.transports if address.transport != "webhook"), None)
+    in_order = (first, *to.transports)
+    mail_to = next((address.address for address in in_order if address.transport != "webhook"), None)
     threads = composed.threads[:MOST_REFERENCES]
     mail = mail_to and mime.build(
         composed.mail,
@@ -166,9 +179,6 @@ def _address(
         in_reply_to=threads[0] if threads else None,
         references=threads,
     )
-    needs_none = [place for place, address in enumerate(to.transports) if address.transport != "mapi"]
-    place = needs_none[0] if about_relay_id is not None and needs_none else 0
-    first = to.transports[place]
     message = Message(
         id=message_id,
         customer_id=group[0].customer_id if len({notice.customer_id for notice in group}) == 1 else None,

@@ -37,6 +37,23 @@ MOVED = Counter(
     ["transport"],
     registry=WORKER,
 )
+BOUNCED = Counter(
+    "tocsin_messages_bounced",
+    "Messages that were sent and came back, by whether another transport was left (yes, no).",
+    ["transport", "has_successor"],
+    registry=WORKER,
+)
+RETURNED = Counter(
+    "tocsin_returned_mails",
+    "Mails about our mails that were read, by what they say (bounced, delayed, delivered, auto_reply, other); forged: ignored in our mailbox.",
+    ["result"],
+    registry=WORKER,
+)
+FORGED = Counter(
+    "tocsin_forged_bounces",
+    "Mails to our listener for an address that looks like one of ours and is not: they are refused.",
+    registry=HTTP,
+)
 STAGE_SECONDS = Histogram(
     "tocsin_stage_seconds",
     "Seconds from the end of one stage to the end of the next: received_to_decided, decided_to_worded, worded_to_sent.",

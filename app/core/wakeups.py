@@ -15,18 +15,24 @@ class Wakeups:
     events: asyncio.Event = field(default_factory=asyncio.Event)
     notices: asyncio.Event = field(default_factory=asyncio.Event)
     messages: asyncio.Event = field(default_factory=asyncio.Event)
+    returned: asyncio.Event = field(default_factory=asyncio.Event)  # mails that came back
     for_relays: asyncio.Event = field(default_factory=asyncio.Event)  # set with `messages`, for relays that wait
     far: Callable[[str], None] | None = None
 
     def wake(self, stage: str) -> None:
-        """Wake the stage that waits for new `events`, `notices` or `messages`, in every process. Call after the commit."""
+        """Wake the stage that waits for new `events`, `notices`, `messages` or `returned` mails, in every process. Call after the commit."""
         self.wake_here(stage)
         if self.far is not None:
             self.far(stage)
 
     def wake_here(self, stage: str) -> None:
         """Wake only this process."""
-        waiting = {"events": self.events, "notices": self.notices, "messages": self.messages}
+        waiting = {
+            "events": self.events,
+            "notices": self.notices,
+            "messages": self.messages,
+            "returned": self.returned,
+        }
         if stage in waiting:
             waiting[stage].set()
         if stage == "messages":

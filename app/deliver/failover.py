@@ -7,14 +7,17 @@ from app.core.ids import new_id
 from app.domain.message import Bodies, Message, MessageState
 from app.domain.recipient import Address
 from app.store import outbox
+from app.store.bounced_addresses import passed_over
 from app.store.recipients import recipients_by_id
 from app.store.transactions import WriteTx
 
 
-async def move_on(tx: WriteTx, message: Message, now: datetime, why: str) -> Message | None:
+async def move_on(
+    tx: WriteTx, message: Message, now: datetime, why: str, into: MessageState = MessageState.MOVED
+) -> Message | None:
     """Create the successor of `message`, which is locked, and return `message` as moved; None if there is no other transport.
 
-    A message that may have been sent already moves only if it is an alert: for an alert, twice is better than never.
+    `into` is BOUNCED for one that came back. A message that may have been sent already moves only if it is an alert: for an alert, twice is better than never.
     """
     if message.maybe_sent and not message.is_alert:
         return None
@@ -26,22 +29,29 @@ async def move_on(tx: WriteTx, message: Message, now: datetime, why: str) -> Mes
     while before is not None and (earlier := await outbox.find_message(tx, before)) is not None:
         tried.add(Address(earlier.transport, earlier.address))
         before = earlier.moved_from
-    found = next_address(recipient.transports, tried, await outbox.kinds_of_body(tx, message.id))
+    avoided = await passed_over(tx, now)
+    if into is MessageState.BOUNCED:
+        avoided |= {message.address.lower()}  # by another transport it would come back again
+    found = next_address(recipient.transports, tried, await outbox.kinds_of_body(tx, message.id), avoided)
     if found is None:
         return None
     place, to = found
     doubt = "; it may have arrived that way already, so this may be the second one" if message.maybe_sent else ""
-    successor = message.successor(new_id("msg"), place, to, now, f"{message.transport} could not send it: {why}{doubt}")
-    moved = message.to(MessageState.MOVED, now, why=f"{why}; goes by {to.transport} instead", moved_to=successor.id)
+    failed = f"{message.transport} could not send it: {why}{doubt}"
+    if into is MessageState.BOUNCED:
+        failed = f"by {message.transport} to {message.address} it {why}"
+    successor = message.successor(new_id("msg"), place, to, now, failed)
+    moved = message.to(into, now, why=f"{why}; goes by {to.transport} instead", moved_to=successor.id)
     await outbox.insert_successor(tx, successor, of=message.id)
     return moved
 
 
 def next_address(
-    addresses: Sequence[Address], tried: Collection[Address], bodies: Bodies
+    addresses: Sequence[Address], tried: Collection[Address], bodies: Bodies, avoided: Collection[str] = ()
 ) -> tuple[int, Address] | None:
-    """Return the first address, with its place, that was not tried yet and whose transport can send one of the bodies."""
-    for place, address in enumerate(addresses):
-        if address not in tried and bodies.has(address.transport):
-            return place, address
-    return None
+    """Return the first address, with its place, that was not tried yet and whose transport can send one of the bodies.
+
+    Those to which mail is known to come back (`avoided`, in lower case) are the last choice.
+    """
+    usable = [(place, one) for place, one in enumerate(addresses) if one not in tried and bodies.has(one.transport)]
+    return min(usable, key=lambda found: (found[1].address.lower() in avoided, found[0]), default=None)

@@ -51,3 +51,13 @@ def report_given_up(after: Message) -> None:
     elif after.state is MessageState.MOVED:
         metrics.MOVED.labels(after.transport).inc()
         log.warning("message moved to the next transport", message=after.id, to=after.moved_to, why=after.why)
+
+
+def report_bounced(after: Message) -> None:
+    """Report a message that was sent and came back. Without a successor, its recipient does not know of it."""
+    metrics.BOUNCED.labels(after.transport, "no" if after.moved_to is None else "yes").inc()
+    fields = {"message": after.id, "transport": after.transport, "recipient": after.recipient_id, "why": after.why}
+    if after.moved_to is None:
+        log.error("message came back: its recipient was not notified", subject=after.subject, **fields)
+    else:
+        log.warning("message came back and goes by the next transport", to=after.moved_to, **fields)

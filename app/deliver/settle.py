@@ -112,7 +112,7 @@ async def _settle_late(tx: WriteTx, message: Message, token: str, outcome: Outco
         if attempt.ended_at is not None:
             text = _append(text, f"recorded before as {attempt.outcome}: {attempt.code or ''} {attempt.text or ''}")
         await attempts.end_attempts(tx, [_ended(attempt.id, now, outcome)._replace(text=text)])
-    if message.state is MessageState.SENT:
+    if message.state in (MessageState.SENT, MessageState.BOUNCED):  # what came back had been sent
         return "sent: known already"
     after = replace(message, attempts=max(message.attempts, attempt.number)).to(
         MessageState.SENT, now, why=f"sent after all: {outcome.code} {outcome.text}".strip()
@@ -166,7 +166,7 @@ async def _cancel_successors(tx: WriteTx, message: Message, now: datetime) -> No
         held = (await outbox.lock(tx, [next_id])).get(next_id)
         if held is None:
             return
-        if held.message.state not in (MessageState.LEASED, MessageState.SENT):
+        if held.message.state not in (MessageState.LEASED, MessageState.SENT, MessageState.BOUNCED):
             why = f"its predecessor {message.id} was sent by {message.transport} after all"
             await outbox.save(tx, [held.message.to(MessageState.SENT, now, why=why)])
         next_id = held.message.moved_to

@@ -10,7 +10,8 @@ leased  -> sent              the transport accepted it, with evidence
         -> moved             permanent failure here; the recipient's next transport has a successor
 unknown -> leased            sent again, with the same Message-ID
 queued | unknown -> dead | moved   too old, or it waited too long for its transport
-dead    -> queued            an administrator asked for another try
+sent | unknown | queued -> bounced   a notice came that it could not be delivered; an alert has a successor on the recipient's next transport
+dead | bounced -> queued     an administrator asked for another try
 unknown | queued | dead | moved | sent -> sent   a late or repeated receipt: it was sent after all. That is never undone.
 
 Three statements move many rows at once, by conditions that allow only moves of this table: `store/outbox.lease`,
@@ -34,6 +35,7 @@ class MessageState(StrEnum):
     UNKNOWN = "unknown"
     DEAD = "dead"
     MOVED = "moved"
+    BOUNCED = "bounced"
 
 
 _S = MessageState
@@ -41,9 +43,11 @@ LEGAL_MOVES: frozenset[tuple[MessageState, MessageState]] = frozenset(
     {(_S.QUEUED, to) for to in (_S.LEASED, _S.DEAD, _S.MOVED, _S.SENT)}
     | {(_S.LEASED, to) for to in (_S.SENT, _S.QUEUED, _S.UNKNOWN, _S.DEAD, _S.MOVED)}
     | {(_S.UNKNOWN, to) for to in (_S.LEASED, _S.SENT, _S.DEAD, _S.MOVED)}
-    | {(_S.DEAD, _S.QUEUED), (_S.DEAD, _S.SENT), (_S.MOVED, _S.SENT), (_S.SENT, _S.SENT)},
+    | {(_S.DEAD, _S.QUEUED), (_S.DEAD, _S.SENT), (_S.MOVED, _S.SENT), (_S.SENT, _S.SENT)}
+    | {(before, _S.BOUNCED) for before in (_S.SENT, _S.UNKNOWN, _S.QUEUED)}
+    | {(_S.BOUNCED, _S.QUEUED)},
 )
-SETTLED_STATES = frozenset({_S.SENT, _S.DEAD, _S.MOVED})
+SETTLED_STATES = frozenset({_S.SENT, _S.DEAD, _S.MOVED, _S.BOUNCED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +134,7 @@ class Message:
     ) -> "Message":
         """Return the message in `state`, which ends its lease; raise IllegalMove where the table of moves does not allow it.
 
-        `why` and `due_at` stay as they are where they are None. `moved_to` is the id of the successor, for MOVED.
+        `why` and `due_at` stay as they are where they are None. `moved_to` is the id of the successor, for MOVED and BOUNCED.
         """
         if (self.state, state) not in LEGAL_MOVES:
             raise IllegalMove(f"a message that is {self.state} cannot become {state}")

@@ -48,6 +48,17 @@ class ReturnKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ReadMail:
+    """What came back about a message, as administrators see it. `result` is None until it was read."""
+
+    received_at: datetime
+    via: Via
+    sender: str
+    result: ReturnKind | None
+    words: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class DeliveryReport:
     """What a mail about a mail says: of which recipient, with which status (RFC 3463, such as 5.1.1), and in which words.
 

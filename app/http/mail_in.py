@@ -1,6 +1,9 @@
 """The mail listener: receives mails of tools that can only send mail. An address is `<key>@anything`; it answers 250 after the commit.
 
-It is no mail server: it relays nothing, keeps only the text of mails that report nothing, for a week, and knows no address but our keys. It must not log an address.
+Mails that we sent and that could not be delivered come back to it too, to our own signed addresses (domain/own_address.py): no key is needed.
+
+It is no mail server: it relays and answers nothing, keeps only the text of mails that report nothing, for a week, and knows no address but our keys
+and these. It must not log an address.
 """
 
 import asyncio
@@ -21,7 +24,9 @@ from app.core.ids import new_id
 from app.core.log import log
 from app.domain.ignored_mail import TEXT_KEPT, IgnoredMail
 from app.domain.key import KeyKind
+from app.domain.own_address import AddressKind
 from app.http.auth import Caller, KeyAuthenticator
+from app.http.mail_back import ReturnedMails
 from app.intake.accept import THREAD_THRESHOLD, Intake
 from app.intake.dialects import mail
 from app.intake.dialects.tool_request import ToolRequest
@@ -42,14 +47,23 @@ class MailIn:
     def __init__(self, context: AppContext, intake: Intake, authenticator: KeyAuthenticator) -> None:
         self._context, self._intake, self._authenticator = context, intake, authenticator
         self._times: dict[str, deque[float]] = {}
+        self._returned = ReturnedMails(context)
 
     async def handle_RCPT(  # noqa: N802
         self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
         """Accept an address if it is one of our keys."""
         callers: list[Caller] = envelope.__dict__.setdefault("callers", [])
-        if len(callers) >= RECIPIENTS_MOST:
+        returned: list[tuple[AddressKind, str]] = envelope.__dict__.setdefault("returned", [])
+        if len(callers) + len(returned) >= RECIPIENTS_MOST:
             return "452 4.5.3 Too many recipients"
+        own = self._returned.read_address(address)
+        if own is not None:
+            has_room = self._returned.has_room()
+            if has_room:
+                returned.append(own)
+                envelope.rcpt_tos.append(address)
+            return "250 OK" if has_room else "451 4.7.1 Too many mails come back; try again"
         try:
             caller = await self._caller(address)
         except NotAllowed:
@@ -63,11 +77,12 @@ class MailIn:
         return "250 OK"
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
-        """Store what the mail reports, for each of its addresses. A mail that is sent twice is one event, if it has a Message-ID."""
+        """Store what the mail reports or returns, for each of its addresses. A mail that is sent twice is one event, if it has a Message-ID."""
         body = envelope.content if isinstance(envelope.content, bytes) else b""
         try:
             for caller in envelope.__dict__.get("callers", ()):
                 await self._store(caller, body, envelope.mail_from or "")
+            await self._returned.store(envelope.__dict__.get("returned", ()), body, envelope.mail_from or "")
         except Overloaded:
             return "451 4.3.2 Busy; try again"
         except TocsinError as cause:

@@ -19,6 +19,7 @@ from app.store.tables import (
     jobs,
     messages,
     notices,
+    returned_mails,
     runs,
 )
 from app.store.tables_managed import audit, summaries
@@ -37,6 +38,12 @@ async def purge_events(tx: WriteTx, before: datetime) -> int:
 async def purge_ignored_mails(tx: WriteTx, before: datetime) -> int:
     """Delete mails that reported nothing; return how many."""
     return await _purge(tx, ignored_mails, [ignored_mails.c.id < _oldest("ign", before)])
+
+
+async def purge_returned_mails(tx: WriteTx, before: datetime) -> int:
+    """Delete mails that came back and were read, or could not be; return how many."""
+    is_done = returned_mails.c.state != "new"
+    return await _purge(tx, returned_mails, [returned_mails.c.id < _oldest("ret", before), is_done])
 
 
 async def purge_runs(tx: WriteTx, before: datetime) -> int:

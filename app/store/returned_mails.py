@@ -2,13 +2,13 @@
 
 from datetime import datetime
 
-from sqlalchemy import RowMapping, select, text
+from sqlalchemy import RowMapping, case, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.own_address import AddressKind
-from app.domain.returned_mail import RAW_MOST, ReturnedMail, Via
+from app.domain.returned_mail import RAW_MOST, ReadMail, ReturnedMail, ReturnKind, Via
 from app.store.tables import returned_mails
-from app.store.transactions import WriteTx
+from app.store.transactions import ReadTx, WriteTx
 
 # Exactly the condition of the partial index (see store/outbox.py).
 _NEW = text("returned_mails.state = 'new'")
@@ -33,16 +33,44 @@ async def add_returned_mail(tx: WriteTx, mail: ReturnedMail) -> bool:
     return added.first() is not None
 
 
-async def claim_returned_mails(tx: WriteTx, now: datetime, limit: int) -> list[ReturnedMail]:
-    """Return mails that wait to be read, locked until the transaction ends."""
-    due = (
-        select(returned_mails)
-        .where(_NEW, returned_mails.c.due_at <= now)
-        .order_by(returned_mails.c.due_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    return [_mail_from(row) for row in (await tx.connection.execute(due)).mappings()]
+async def due_returned_mails(tx: ReadTx, now: datetime, limit: int) -> list[ReturnedMail]:
+    """Return mails that wait to be read, the oldest first."""
+    due = select(returned_mails).where(_NEW, returned_mails.c.due_at <= now)
+    rows = await tx.connection.execute(due.order_by(returned_mails.c.due_at).limit(limit))
+    return [_mail_from(row) for row in rows.mappings()]
+
+
+async def claim_returned_mail(tx: WriteTx, mail_id: str) -> int | None:
+    """Lock one that still waits until the transaction ends; return how often it was tried, or None if another worker read it."""
+    own = select(returned_mails.c.tries).where(_NEW, returned_mails.c.id == mail_id).with_for_update(skip_locked=True)
+    tries: int | None = await tx.connection.scalar(own)
+    return tries
+
+
+async def finish_returned_mail(tx: WriteTx, mail_id: str, result: ReturnKind, words: str, now: datetime) -> None:
+    """Note what a mail said. Its bytes are kept for the administrator who asks."""
+    values = {"state": "read", "result": result, "words": words, "read_at": now}
+    await tx.connection.execute(update(returned_mails).where(returned_mails.c.id == mail_id).values(values))
+
+
+async def put_off_returned_mail(tx: WriteTx, mail_id: str, due_at: datetime, *, failed: bool, most: int) -> None:
+    """Read a mail again later; one that `failed` so often that `most` is reached is set aside."""
+    values: dict[str, object] = {"due_at": due_at}
+    if failed:
+        last = returned_mails.c.tries + 1 >= most
+        values |= {"tries": returned_mails.c.tries + 1, "state": case((last, "failed"), else_="new")}
+    await tx.connection.execute(update(returned_mails).where(returned_mails.c.id == mail_id).values(values))
+
+
+async def returned_about(tx: ReadTx, about_id: str, limit: int) -> list[ReadMail]:
+    """Return what came back about a message, the newest first."""
+    columns = [returned_mails.c[name] for name in ("received_at", "via", "sender", "result", "words")]
+    query = select(*columns).where(returned_mails.c.about_id == about_id)
+    rows = await tx.connection.execute(query.order_by(returned_mails.c.id.desc()).limit(limit))
+    return [
+        ReadMail(row.received_at, Via(row.via), row.sender, ReturnKind(row.result) if row.result else None, row.words)
+        for row in rows
+    ]
 
 
 def _mail_from(row: RowMapping) -> ReturnedMail:

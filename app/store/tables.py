@@ -294,6 +294,7 @@ messages = Table(
     Column("settled_at", Utc),
     _partial("ix_messages_due", "transport", "urgency", "due_at", where="state IN ('queued', 'unknown')"),
     _partial("ix_messages_dead", "settled_at", where="state = 'dead'"),
+    _partial("ix_messages_bounced", "settled_at", where="state = 'bounced'"),
     _partial("ix_messages_leased", "lease_until", where="state = 'leased'"),
     Index("ix_messages_customer", "customer_id", "state", "id"),
     Index("ix_messages_recipient", "recipient_id", "id"),

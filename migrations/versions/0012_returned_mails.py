@@ -35,6 +35,10 @@ def upgrade() -> None:
     op.create_index("ix_returned_mails_about", "returned_mails", ["about_id"])
     is_new = sa.text("state = 'new'")
     op.create_index("ix_returned_mails_new", "returned_mails", ["due_at"], postgresql_where=is_new, sqlite_where=is_new)
+    is_bounced = sa.text("state = 'bounced'")
+    op.create_index(
+        "ix_messages_bounced", "messages", ["settled_at"], postgresql_where=is_bounced, sqlite_where=is_bounced
+    )
     op.create_table(
         "bounced_addresses",
         sa.Column("address", sa.String(length=1000), nullable=False),
@@ -59,7 +63,9 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Go back."""
+    """Go back. The code before knew no bounced message: for it, such a message had been sent."""
+    op.execute("UPDATE messages SET state = 'sent' WHERE state = 'bounced'")
+    op.drop_index("ix_messages_bounced", "messages")
     op.drop_table("mailbox_positions")
     op.drop_table("bounced_addresses")
     op.drop_table("returned_mails")

@@ -9,6 +9,7 @@ from pydantic import Field, JsonValue
 from app.admin import messages as admin_messages
 from app.core.errors import NotFound
 from app.domain.message import MessageState, takes_json
+from app.domain.returned_mail import ReturnKind, Via
 from app.http.api.dependencies import Admin, Context, Reader, editor_of, problems
 from app.http.api.fields import Id, OutId, OutModel, PathId
 from app.http.api.notices import NoticeOut
@@ -18,12 +19,14 @@ from app.store.attempts import attempts_of
 from app.store.messages import MESSAGES, MessageFilters, bodies_of, first_of_successors, page_messages
 from app.store.notices import NoticeFilters, page_notices
 from app.store.repository import Window
+from app.store.returned_mails import returned_about
 from app.store.scope import Scope
 from app.store.transactions import ReadTx
 
 router = APIRouter(prefix="/v1/messages", tags=["messages"])
 
 _NOTICES_MOST = 200
+_RETURNED_MOST = 20
 
 
 class MessageOut(OutModel):
@@ -36,7 +39,8 @@ class MessageOut(OutModel):
     address: str = Field(description="The mail address or URL that it goes to.")
     state: MessageState = Field(
         description="`unknown`: it may have arrived, and is sent again with the same Message-ID. "
-        "`dead`: given up. `moved`: a successor goes by the recipient's next transport."
+        "`dead`: given up. `moved`: a successor goes by the recipient's next transport. "
+        "`bounced`: it was sent and came back; if `moved_to` is set, a successor goes by the next transport."
     )
     is_alert: bool = Field(description="Whether it reports alerts; else it is a summary.")
     subject: str = Field(description="Its subject line.")
@@ -44,7 +48,7 @@ class MessageOut(OutModel):
     created_at: datetime = Field(description="When it was made.")
     due_at: datetime = Field(description="When it is, or was, to be sent next.")
     give_up_at: datetime = Field(description="When it is given up if it was not sent by then.")
-    settled_at: datetime | None = Field(description="When it became sent, dead or moved.")
+    settled_at: datetime | None = Field(description="When it became sent, dead, moved or bounced.")
     attempts: int = Field(description="How many attempts have ended.")
     maybe_sent: bool = Field(description="Whether an attempt ended `unknown`: it may have arrived already.")
     moved_to: str | None = Field(description="Its successor, on the recipient's next transport.")
@@ -72,12 +76,27 @@ class AttemptOut(OutModel):
     )
 
 
+class ReturnedOut(OutModel):
+    """A mail that came back about a message."""
+
+    received_at: datetime = Field(description="When it came.")
+    via: Via = Field(description="How it came: `smtp` (our mail listener) or `imap` (our mailbox).")
+    sender: str = Field(description="Its envelope sender; empty for a notice of a mail server.")
+    result: ReturnKind | None = Field(
+        description="What it says: `bounced`, `delayed`, `delivered`, `auto_reply` or `other`; null until it was read."
+    )
+    words: str | None = Field(description="The reason in the words of the other side.")
+
+
 class MessageDetailOut(MessageOut):
-    """A message with its attempts and notices. Its text is at `/raw`."""
+    """A message with its attempts, its notices and what came back about it. Its text is at `/raw`."""
 
     lease_until: datetime | None = Field(description="Until when a worker or relay holds it, while it is leased.")
     lease_holder: str | None = Field(description="Who holds it, while it is leased.")
     tries: list[AttemptOut] = Field(description="All attempts, the oldest first.")
+    returned: list[ReturnedOut] = Field(
+        description=f"Mails that came back about it, the newest first, at most {_RETURNED_MOST}."
+    )
     notices: list[NoticeOut] = Field(description=f"The notices in it, the newest first, at most {_NOTICES_MOST}.")
 
 
@@ -139,13 +158,13 @@ async def get_raw_message(message_id: PathId, context: Context, _caller: Reader)
 @router.post(
     "/{message_id}:retry",
     operation_id="retry_message",
-    summary="Try a dead message again",
+    summary="Try a dead or bounced message again",
     responses=problems(404, 409),
 )
 async def retry_message(message_id: PathId, context: Context, caller: Admin) -> MessageDetailOut:
-    """Queue a dead message again, due now, to the present address of its recipient.
+    """Queue a dead or bounced message again, due now, to the present address of its recipient.
 
-    Refused (409) unless it is dead and a transport that the recipient has today can carry it.
+    Refused (409) unless it is dead or bounced and a transport that the recipient has today can carry it.
     """
     retry_for = timedelta(hours=context.settings.retry_for_h)
     patience = timedelta(minutes=context.settings.failover_after_min)
@@ -163,5 +182,6 @@ async def _detail(tx: ReadTx, message_id: str) -> MessageDetailOut:
         lease_until=message.lease_until,
         lease_holder=message.lease_holder,
         tries=[AttemptOut.of(attempt) for attempt in await attempts_of(tx, message_id)],
+        returned=[ReturnedOut.of(mail) for mail in await returned_about(tx, message_id, _RETURNED_MOST)],
         notices=[NoticeOut.of(notice) for notice in notices.items],
     )

@@ -9,16 +9,17 @@ from app.domain.message import Message, MessageState
 from app.domain.recipient import Address
 
 NOW = datetime(2026, 3, 2, 8, 0, tzinfo=UTC)
-STATES = ("queued", "sent", "unknown", "dead", "moved")
+STATES = ("queued", "sent", "unknown", "dead", "moved", "bounced")
 # A message becomes leased by `store/outbox.lease` only; see tests/unit/deliver/test_bulk_moves.py.
 MOVES = """
-          queued  sent  unknown  dead  moved
-queued    -       yes   -        yes   yes
-leased    yes     yes   yes      yes   yes
-unknown   -       yes   -        yes   yes
-dead      yes     yes   -        -     -
-moved     -       yes   -        -     -
-sent      -       yes   -        -     -
+          queued  sent  unknown  dead  moved  bounced
+queued    -       yes   -        yes   yes    yes
+leased    yes     yes   yes      yes   yes    -
+unknown   -       yes   -        yes   yes    yes
+dead      yes     yes   -        -     -      -
+moved     -       yes   -        -     -      -
+sent      -       yes   -        -     -      yes
+bounced   yes     -     -        -     -      -
 """
 CASES = [
     (row.split()[0], to, cell == "yes")
