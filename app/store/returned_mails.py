@@ -48,7 +48,7 @@ async def claim_returned_mail(tx: WriteTx, mail_id: str) -> int | None:
 
 
 async def finish_returned_mail(tx: WriteTx, mail_id: str, result: ReturnKind, words: str, now: datetime) -> None:
-    """Note what a mail said. Its bytes are kept for the administrator who asks."""
+    """Note what a mail reported. Its bytes are kept for the administrator who asks."""
     values = {"state": "read", "result": result, "words": words, "read_at": now}
     await tx.connection.execute(update(returned_mails).where(returned_mails.c.id == mail_id).values(values))
 
