@@ -1,17 +1,64 @@
-"""What administrators do to messages: queue a dead or bounced one again."""
+"""What administrators do to messages: queue dead or bounced ones again."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from app.admin.audit import note
 from app.admin.editing import Editor
 from app.core.errors import Conflict, NotFound
+from app.domain.lease import Held
 from app.domain.message import Message, MessageState
 from app.domain.recipient import Address
+from app.store import messages as message_lists
 from app.store import outbox
 from app.store.outbox import readdress
 from app.store.recipients import recipients_by_id
 from app.store.transactions import WriteTx
+
+AT_ONCE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class DeadMessages:
+    """Which dead messages are meant. `cause` is the code of their last attempt. `before`: only those that are older than this id."""
+
+    transport: str | None = None
+    cause: str | None = None
+    recipient_id: str | None = None
+    before: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """How many messages were queued again, how many nobody can send, and the id to continue `before`; None: those were all."""
+
+    retried: int
+    refused: int
+    next: str | None
+
+
+async def retry_messages(
+    tx: WriteTx, meant: DeadMessages, retry_for: timedelta, patience: timedelta, by: Editor
+) -> Retried:
+    """Queue dead messages again, the newest first and at most AT_ONCE, each as `retry_message` does.
+
+    Called again, it finds only those that died since, and those that were refused.
+    """
+    found = await message_lists.dead_ids(
+        tx, meant.transport, meant.cause, meant.recipient_id, before=meant.before, limit=AT_ONCE
+    )
+    locked = await outbox.lock(tx, found)
+    refused = 0
+    for message_id in found:
+        held = locked[message_id]
+        if held.message.state is not MessageState.DEAD:  # somebody else retried it meanwhile
+            refused += 1
+            continue
+        try:
+            await _retry(tx, held, retry_for, patience, by)
+        except Conflict:
+            refused += 1
+    return Retried(len(found) - refused, refused, found[-1] if len(found) == AT_ONCE else None)
 
 
 async def retry_message(tx: WriteTx, message_id: str, retry_for: timedelta, patience: timedelta, by: Editor) -> None:
@@ -22,6 +69,10 @@ async def retry_message(tx: WriteTx, message_id: str, retry_for: timedelta, pati
     held = (await outbox.lock(tx, [message_id])).get(message_id)
     if held is None:
         raise NotFound(f"there is no message {message_id}")
+    await _retry(tx, held, retry_for, patience, by)
+
+
+async def _retry(tx: WriteTx, held: Held, retry_for: timedelta, patience: timedelta, by: Editor) -> None:
     # As for a new message: else an alert would be moved on before its first try here.
     fresh = replace(
         held.message.to(MessageState.QUEUED, by.at, due_at=by.at),
@@ -33,8 +84,8 @@ async def retry_message(tx: WriteTx, message_id: str, retry_for: timedelta, pati
     if to != Address(held.message.transport, held.message.address):
         why += f", by {to.transport} to {to.address}: its recipient no longer has {held.message.transport} {held.message.address}"
     await outbox.save(tx, [replace(fresh, why=why)])
-    await readdress(tx, message_id, place, to)
-    await note(tx, by.who, by.at, "retry", "message", message_id, {"was": held.message.why})
+    await readdress(tx, held.message.id, place, to)
+    await note(tx, by.who, by.at, "retry", "message", held.message.id, {"was": held.message.why})
     tx.after_commit(lambda: by.wake("messages"))
 
 

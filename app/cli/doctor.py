@@ -8,9 +8,11 @@ from datetime import timedelta
 import typer
 
 from app.cli import first_keys
+from app.cli.mail_server_check import check_mail_servers
 from app.cli.open_context import describe, open_context
 from app.core.errors import TocsinError
 from app.core.settings import Settings, load_settings
+from app.deliver.transports.smtp_refusals import what_to_mend
 from app.store.monitoring import SHOWN, Checkup, check_up
 
 _HEARTBEAT_WITHIN = timedelta(seconds=60)
@@ -45,7 +47,7 @@ async def _check(settings: Settings) -> tuple[Checkup, list[str]]:
         for kind, queue in sorted(found.waiting.items())
         if now - queue.oldest_due_at > _WAITS_LONG
     ]
-    return found, waits
+    return found, [*waits, *await check_mail_servers(settings)]
 
 
 def _setup(settings: Settings, found: Checkup) -> Iterator[str]:
@@ -76,8 +78,13 @@ def _transports(found: Checkup) -> Iterator[str]:
             yield f"The last test of {kind} ({last.at:%Y-%m-%d %H:%M} UTC) failed: {last.code} {last.text}. Test again: {how}."
     for kind, last_attempt in sorted(found.last_attempts.items()):
         queue = found.waiting.get(kind)
-        if queue is not None and last_attempt.outcome != "sent":
-            yield f"The last attempt over {kind} ({last_attempt.ended_at:%Y-%m-%d %H:%M} UTC) ended {last_attempt.outcome}: {last_attempt.code} {last_attempt.text}. {queue.messages} message(s) wait for it."
+        mend = what_to_mend(last_attempt.code)
+        if last_attempt.outcome != "sent" and (queue is not None or mend is not None):
+            count = 0 if queue is None else queue.messages
+            yield (
+                f"The last attempt over {kind} ({last_attempt.ended_at:%Y-%m-%d %H:%M} UTC) ended {last_attempt.outcome}: {last_attempt.code} {last_attempt.text}. {count} message(s) wait for it."
+                + (f" {mend}" if mend else "")
+            )
 
 
 def _trouble(found: Checkup) -> Iterator[str]:
@@ -89,7 +96,7 @@ def _trouble(found: Checkup) -> Iterator[str]:
     if found.silent_agents:
         yield f"Agents that do not report any more: {', '.join(found.silent_agents)}."
     if found.dead_messages:
-        yield f"{found.dead_messages} message(s) could not be sent and were given up: GET /v1/messages?state=dead, then :retry."
+        yield f"{found.dead_messages} message(s) could not be sent and were given up: GET /v1/messages?state=dead, and once the cause is mended, POST /v1/messages:retry sends them all again."
     if found.set_aside_events:
         yield f"{found.set_aside_events} event(s) could not be decided on and were set aside: GET /v1/events?state=set_aside."
 

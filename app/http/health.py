@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 
 from app.context import AppContext
 from app.core.log import log
+from app.deliver.transports.smtp_refusals import what_to_mend
 from app.domain.attempt import Attempt
 from app.store import monitoring
 from app.store.attempts import latest_by_transport
@@ -171,7 +172,8 @@ def _transport(kind: str, is_served: bool, found: _Findings, now: datetime, pati
         troubles.append(f"{found.dead[kind]} message(s) were given up within a day: see GET /v1/messages?state=dead")
     last = found.last.get(kind)
     if last is not None and last.outcome != "sent":
-        troubles.append(f"the last attempt ended {last.outcome}")
+        mend = what_to_mend(last.code)
+        troubles.append(f"the last attempt ended {last.outcome}" + (f". {mend}" if mend else ""))
     if troubles:
         return Check(name=f"transport {kind}", status="warning", detail="; ".join(troubles))
     last_attempt = "not used recently" if last is None else "the last attempt was sent"

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from app.domain.message import Bodies, Message, MessageState
 from app.store.newest import IndexRanges, page_among, page_newest, split, tested
 from app.store.repository import Page, Repository, Window
 from app.store.scope import Scope, alerts_of
-from app.store.tables import bodies, messages, notices
+from app.store.tables import attempts, bodies, messages, notices
 from app.store.transactions import ReadTx
 
 MESSAGES = Repository(messages, Message, noun="message", prefix="msg", newest_first=True)
@@ -61,6 +61,26 @@ async def _ranges(tx: ReadTx, filters: MessageFilters) -> IndexRanges:
     if filters.state is not None:
         return (await split(tx, every, messages.c.customer_id)).by(messages.c.state, states)
     return every
+
+
+async def dead_ids(
+    tx: ReadTx, transport: str | None, cause: str | None, recipient_id: str | None, *, before: str | None, limit: int
+) -> list[str]:
+    """Return the ids of dead messages, the newest first. `cause` is the code of their last attempt; `before`: only older ones."""
+    newest = messages.c.id.label("id")
+    query = select(newest).where(messages.c.state == MessageState.DEAD).order_by(messages.c.id.desc()).limit(limit)
+    for column, wanted in ((messages.c.transport, transport), (messages.c.recipient_id, recipient_id)):
+        if wanted is not None:
+            query = query.where(column == wanted)
+    if before is not None:
+        query = query.where(messages.c.id < before)
+    if cause is not None:
+        last = select(func.max(attempts.c.number)).where(attempts.c.message_id == messages.c.id).scalar_subquery()
+        of_cause = select(attempts.c.id).where(
+            attempts.c.message_id == messages.c.id, attempts.c.code == cause, attempts.c.number == last
+        )
+        query = query.where(of_cause.exists())
+    return list(await tx.connection.scalars(query))
 
 
 async def first_of_successors(tx: ReadTx, message: Message) -> Message:

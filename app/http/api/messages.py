@@ -4,14 +4,16 @@ from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from pydantic import Field, JsonValue
+from pydantic import BaseModel, Field, JsonValue
 
 from app.admin import messages as admin_messages
 from app.core.errors import NotFound
+from app.deliver.transports.smtp_refusals import what_to_mend
+from app.domain.attempt import Attempt
 from app.domain.message import MessageState, takes_json
 from app.domain.returned_mail import ReturnKind, Via
 from app.http.api.dependencies import Admin, Context, Reader, editor_of, problems
-from app.http.api.fields import Id, OutId, OutModel, PathId
+from app.http.api.fields import Id, OutId, OutModel, PathId, StrictModel, example
 from app.http.api.notices import NoticeOut
 from app.http.api.scoped_query import ScopedQuery
 from app.http.paging import PageOut
@@ -74,6 +76,7 @@ class AttemptOut(OutModel):
     evidence: dict[str, JsonValue] | None = Field(
         description="What proves or explains the outcome, as the transport reported it; null: only the text. The names depend on the transport."
     )
+    mend: str | None = Field(None, description="What to mend, where the code says it; it names the setting.")
 
 
 class ReturnedOut(OutModel):
@@ -98,6 +101,27 @@ class MessageDetailOut(MessageOut):
         description=f"Mails that came back about it, the newest first, at most {_RETURNED_MOST}."
     )
     notices: list[NoticeOut] = Field(description=f"The notices in it, the newest first, at most {_NOTICES_MOST}.")
+
+
+class MessagesRetry(StrictModel, json_schema_extra=example(transport="smtp", cause="sender")):
+    """Which dead messages are meant. A field that is left out excludes none."""
+
+    transport: str | None = Field(None, max_length=12, pattern="^[a-z]+$", description="Only those of this transport.")
+    cause: str | None = Field(
+        None,
+        max_length=40,
+        description="Only those whose last attempt ended with this `code`, such as `sender` or `550`.",
+    )
+    recipient_id: Id | None = Field(None, description="Only those for this recipient.")
+    before: Id | None = Field(None, description="Only those older than this message: `next` of the answer before.")
+
+
+class MessagesRetried(BaseModel):
+    """What a retry of dead messages did."""
+
+    retried: int = Field(description=f"How many are queued again, at most {admin_messages.AT_ONCE} at a time.")
+    refused: int = Field(description="How many nobody can send: their recipient, or its transport, no longer exists.")
+    next: str | None = Field(description="There may be more: call again with this as `before`. null: those were all.")
 
 
 class MessagesQuery(ScopedQuery):
@@ -173,6 +197,24 @@ async def retry_message(message_id: PathId, context: Context, caller: Admin) -> 
         return await _detail(tx, message_id)
 
 
+@router.post(":retry", operation_id="retry_messages", summary="Try dead messages again", responses=problems())
+async def retry_messages(context: Context, caller: Admin, body: MessagesRetry | None = None) -> MessagesRetried:
+    """Queue all dead messages of one cause again, the newest first, once the cause is mended. Calling it again does no harm."""
+    meant = body or MessagesRetry()
+    retry_for = timedelta(hours=context.settings.retry_for_h)
+    patience = timedelta(minutes=context.settings.failover_after_min)
+    dead = admin_messages.DeadMessages(meant.transport, meant.cause, meant.recipient_id, meant.before)
+    async with context.database.write() as tx:
+        done = await admin_messages.retry_messages(tx, dead, retry_for, patience, editor_of(context, caller))
+    return MessagesRetried(retried=done.retried, refused=done.refused, next=done.next)
+
+
+def _attempt_out(attempt: Attempt) -> AttemptOut:
+    is_failed = attempt.outcome is not None and attempt.outcome != "sent"
+    mend = what_to_mend(attempt.code) if is_failed else None
+    return AttemptOut.of(attempt).model_copy(update={"mend": mend})
+
+
 async def _detail(tx: ReadTx, message_id: str) -> MessageDetailOut:
     message = await MESSAGES.get(tx, message_id)
     first = await first_of_successors(tx, message)
@@ -181,7 +223,7 @@ async def _detail(tx: ReadTx, message_id: str) -> MessageDetailOut:
         **MessageOut.of(message).model_dump(),
         lease_until=message.lease_until,
         lease_holder=message.lease_holder,
-        tries=[AttemptOut.of(attempt) for attempt in await attempts_of(tx, message_id)],
+        tries=[_attempt_out(attempt) for attempt in await attempts_of(tx, message_id)],
         returned=[ReturnedOut.of(mail) for mail in await returned_about(tx, message_id, _RETURNED_MOST)],
         notices=[NoticeOut.of(notice) for notice in notices.items],
     )

@@ -8,10 +8,13 @@ from pydantic import BaseModel, Field
 
 from app.admin.transports import record_transport_test
 from app.context import AppContext
+from app.deliver.transports.smtp_refusals import what_to_mend
+from app.domain.attempt import Attempt
 from app.http.api.dependencies import Admin, Context, Reader, editor_of, problems
 from app.http.api.fields import Id, OutModel, StrictModel, example
 from app.http.api.recipients import checked_address
 from app.http.trial_message import send_trial
+from app.store.attempts import latest_by_transport
 from app.store.recipients import RECIPIENTS
 from app.store.transports import last_tests, waiting
 
@@ -29,6 +32,16 @@ class TransportTestOut(OutModel):
     text: str = Field(description="The other side's own words.")
 
 
+class TransportTroubleOut(BaseModel):
+    """Why the last attempt of a transport failed, and what to mend."""
+
+    at: datetime | None = Field(description="When it ended.")
+    outcome: str = Field(description="temporary, permanent or unknown.")
+    code: str | None = Field(description="The reply code of the other side, or the cause, such as `sender` or `quota`.")
+    text: str | None = Field(description="The other side's own words.")
+    mend: str | None = Field(description="What to mend, where the code says it; it names the setting.")
+
+
 class TransportTested(TransportTestOut):
     """How the test ended that was just made."""
 
@@ -41,6 +54,9 @@ class TransportOut(BaseModel):
     transport: str = Field(description="Its name: smtp, graph, webhook, file or mapi.")
     is_configured: bool = Field(description="False: it is not set up, or a relay sends for it.")
     last_test: TransportTestOut | None = Field(description="How its last test ended; null: it was never tested.")
+    trouble: TransportTroubleOut | None = Field(
+        description="The last attempt, if it failed; null: it was sent, or there was none lately."
+    )
     waiting: int = Field(description="How many of its messages are not settled.")
     oldest_due_at: datetime | None = Field(description="When the oldest of them was due; null: none waits.")
 
@@ -64,7 +80,7 @@ class TransportTestCreate(StrictModel, json_schema_extra=example(address="admin@
 async def list_transports(context: Context, _caller: Reader) -> TransportList:
     """Return the transports that are configured, that were tested, or that messages wait for."""
     async with context.database.read() as tx:
-        tests, queues = await last_tests(tx), await waiting(tx)
+        tests, queues, attempts = await last_tests(tx), await waiting(tx), await latest_by_transport(tx)
     configured = configured_transports(context)
     items = []
     for kind in sorted({*configured, *queues, *tests}):
@@ -74,6 +90,7 @@ async def list_transports(context: Context, _caller: Reader) -> TransportList:
                 transport=kind,
                 is_configured=kind in configured,
                 last_test=None if test is None else TransportTestOut.of(test),
+                trouble=_trouble(attempts.get(kind)),
                 waiting=queue.messages if queue else 0,
                 oldest_due_at=queue.oldest_due_at if queue else None,
             )
@@ -97,6 +114,13 @@ async def test_transport(
     async with context.database.write() as tx:
         await record_transport_test(tx, test, address, editor_of(context, caller))
     return TransportTested(at=test.at, outcome=test.outcome, code=test.code, text=test.text, seconds=seconds)
+
+
+def _trouble(last: Attempt | None) -> TransportTroubleOut | None:
+    if last is None or last.outcome is None or last.outcome == "sent":
+        return None
+    mend = what_to_mend(last.code)
+    return TransportTroubleOut(at=last.ended_at, outcome=last.outcome, code=last.code, text=last.text, mend=mend)
 
 
 def configured_transports(context: AppContext) -> tuple[str, ...]:

@@ -144,8 +144,11 @@ def test_the_doctor_reports_a_failed_login_at_once(tmp_path: Path) -> None:
                 "the refusal",
                 lambda: re.search(r"! The last attempt over smtp .*", tocsin(tmp_path, "doctor", **mail).stdout),
             )
+            asked = tocsin(tmp_path, "doctor", **mail).stdout
     assert "ended temporary: auth 535" in found[0]
-    assert found[0].endswith("1 message(s) wait for it.")
+    assert "1 message(s) wait for it. Check user, password and `auth` in TOCSIN_SMTP_URL" in found[0]
+    assert f"! The mail server {server.host}:{server.port} cannot be used now: auth 535" in asked
+    assert "wrong@" not in asked
 
 
 def test_a_test_message_prints_its_result(tmp_path: Path) -> None:
