@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 
 from app.domain.message import Bodies, Message, MessageState
 from app.store.newest import IndexRanges, page_among, page_newest, split, tested
@@ -75,9 +75,12 @@ async def dead_ids(
     if before is not None:
         query = query.where(messages.c.id < before)
     if cause is not None:
-        last = select(func.max(attempts.c.number)).where(attempts.c.message_id == messages.c.id).scalar_subquery()
+        later = attempts.alias("later")
+        has_later = select(later.c.id).where(
+            later.c.message_id == attempts.c.message_id, later.c.number > attempts.c.number
+        )
         of_cause = select(attempts.c.id).where(
-            attempts.c.message_id == messages.c.id, attempts.c.code == cause, attempts.c.number == last
+            attempts.c.message_id == messages.c.id, attempts.c.code == cause, ~has_later.exists()
         )
         query = query.where(of_cause.exists())
     return list(await tx.connection.scalars(query))

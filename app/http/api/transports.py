@@ -78,12 +78,12 @@ class TransportTestCreate(StrictModel, json_schema_extra=example(address="admin@
 
 @router.get("", operation_id="list_transports", summary="List transports", responses=problems())
 async def list_transports(context: Context, _caller: Reader) -> TransportList:
-    """Return the transports that are configured, that were tested, or that messages wait for."""
+    """Return the transports that are configured, that were tested or used lately, or that messages wait for."""
     async with context.database.read() as tx:
         tests, queues, attempts = await last_tests(tx), await waiting(tx), await latest_by_transport(tx)
     configured = configured_transports(context)
     items = []
-    for kind in sorted({*configured, *queues, *tests}):
+    for kind in sorted({*configured, *queues, *tests, *attempts}):
         test, queue = tests.get(kind), queues.get(kind)
         items.append(
             TransportOut(

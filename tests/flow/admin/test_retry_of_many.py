@@ -30,11 +30,10 @@ async def die(api: Api, *codes: str, to: Address = ANN) -> list[str]:
     async with api.context.database.write() as tx:
         for message_id, code in zip(ids, codes, strict=True):
             held = (await outbox.lock(tx, [message_id]))[message_id]
+            first, last = sorted([new_id("att"), new_id("att")])  # ids sort by time
             tried = [
-                Attempt(
-                    new_id("att"), message_id, number, "worker", new_id("tok"), now, now, outcome, given, f"550 {given}"
-                )
-                for number, (outcome, given) in enumerate([("temporary", "connect"), ("permanent", code)], start=1)
+                Attempt(first, message_id, 1, "worker", new_id("tok"), now, now, "temporary", "connect", "refused"),
+                Attempt(last, message_id, 2, "worker", new_id("tok"), now, now, "permanent", code, f"550 {code}"),
             ]
             await attempts.insert_attempts(tx, tried)
             dead = replace(held.message, state=MessageState.DEAD, attempts=2, why=f"{code} no", settled_at=now)
