@@ -1,4 +1,4 @@
-"""What `tocsin doctor` finds out about each mail server by asking it: whether it can be reached, its TLS, our name, and the login."""
+"""What `tocsin doctor` finds out about each mail server from the server itself: whether it can be reached, its TLS, our name, and the login."""
 
 import asyncio
 from dataclasses import replace
