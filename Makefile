@@ -2,7 +2,7 @@
 # `make` alone lists them. PYTHON=<path> chooses the Python for .venv (3.11 or newer).
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo venv test test-all test-windows lint format hooks bench chaos fuzz openapi docs pictures wheel lock relay reporter clean
+.PHONY: help run demo venv test test-all test-windows lint format hooks bench chaos fuzz openapi docs pictures wheel lock relay msi reporter clean
 
 BIN := .venv/bin
 # Two workers, each file's tests in one of them: the tests of a file share the services that they start.
@@ -92,6 +92,9 @@ lock: ## resolve the lock files again (needs uv); UPGRADE=--upgrade takes newer 
 
 relay: .venv/.runtime ## build dist/tocsin-relay.pyz, the program for the Windows mail host
 	@$(BIN)/python -m app.core.pyz relay dist
+
+msi: .venv/.runtime ## build dist/tocsin-relay-x64.msi, the relay with its own Python (needs wixl); ARGS="--arch x86 --python ZIP" builds the other
+	@$(BIN)/python -m deploy.windows.msi $(ARGS)
 
 reporter: .venv/.runtime ## build dist/tocsin-report.pyz, the program for backup hosts
 	@$(BIN)/python -m app.core.pyz reporter dist

@@ -11,13 +11,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
 from app.admin import purge
+from app.compose import canaries as compose_canaries
 from app.compose import tick as compose
 from app.context import AppContext
 from app.core import metrics
 from app.core.errors import ClockWrong
 from app.core.log import log
 from app.core.periodic import keep_ticking
-from app.decide import learn, missed, relays, summaries
+from app.decide import canaries, learn, missed, relays, summaries
 from app.decide import tick as decide
 from app.deliver import delivery_loop, purge_files, returned, sweep
 from app.deliver import relays as deliver_relays
@@ -94,6 +95,8 @@ async def _run_stages(context: AppContext, transports: Mapping[str, Transport], 
         stage("missed", missed.tick, every=15)
         stage("learn", learn.tick, every=30)
         stage("summaries", summaries.tick, every=30)
+        stage("canaries", canaries.tick, every=15)
+        stage("send canaries", compose_canaries.tick, every=15)
         stage("compose", compose.tick, every=1, wake=context.wakeups.notices)
         stages.create_task(delivery_loop.run(context, transports, worker_name, stopping))
         stage("mail that came back", returned.tick, every=2, wake=context.wakeups.returned)

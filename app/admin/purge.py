@@ -31,6 +31,7 @@ async def tick(context: AppContext) -> bool:
         (purge.purge_notices, before),
         (purge.purge_messages, before),
         (purge.purge_summaries, before),
+        (purge.purge_canaries, before),
         (purge.purge_groups, before),
         (purge.purge_audit, before),
     )

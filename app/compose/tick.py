@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from app.compose import alert_mail, mime, summary_mail, webhook_body
+from app.compose.first_way import first_way, relay_named, ways_in_doubt
 from app.compose.render import RenderedMail
 from app.context import AppContext
 from app.core import metrics
@@ -20,14 +21,12 @@ from app.domain.bounced_address import first_usable
 from app.domain.mail_views import AlertView
 from app.domain.message import Bodies, Message
 from app.domain.notice import Notice, NoticeKind
-from app.domain.recipient import Recipient
-from app.domain.relay import JOB as RELAY_JOB
-from app.domain.relay import agent_of
-from app.store import notices, outbox
+from app.domain.recipient import Address, Recipient
+from app.domain.relay import agent_of, unfit
+from app.store import notices, outbox, relays
 from app.store.bounced_addresses import passed_over
 from app.store.mail_views import read_alert_views
 from app.store.recipients import recipients_by_id
-from app.store.relays import all_relays
 from app.store.summaries import find_summary
 from app.store.summary_views import read_summary_view
 
@@ -86,19 +85,23 @@ async def _compose_group(
     if to is None or not to.transports:
         await _suppress(context, group, "its recipient has no transport" if to else "its recipient no longer exists")
         return
-    relay_id = None
+    place, relay_id = first_usable(to.transports, avoided), None
+    way = place, to.transports[place]
     if group[0].what is NoticeKind.SUMMARY:
         composed = await _compose_summary(context, group[0])
     else:
         found = [views[notice.id] for notice in group if notice.id in views]
-        relay_id = await _relay_in_trouble(context, found)
-        if relay_id is not None and all(address.transport == "mapi" for address in to.transports):
+        if in_doubt := ways_in_doubt(found):
+            way = first_way(to.transports, avoided, in_doubt, await _other_transports(context, to, now))
+            relay_id = await _relay_in_trouble(context, found)
+        if relay_id is not None and way[1].transport == "mapi":
             found = [replace(view, reason=f"{view.reason}; {_BY_ITSELF}") for view in found]
         composed = _compose_alerts(context, found)
     if composed is None:
         await _suppress(context, group, "its alert or summary no longer exists")
         return
-    message, bodies = _address(context, group, to, composed, avoided, now, about_relay_id=relay_id)
+    message, bodies = _address(context, group, to, composed, way, now)
+    message = replace(message, about_relay_id=relay_id)
     async with context.database.write() as tx:
         if await notices.mark_worded(tx, [notice.id for notice in group], message.id):
             await outbox.insert_messages(tx, [(message, bodies)])
@@ -117,12 +120,12 @@ async def _suppress(context: AppContext, group: Sequence[Notice], why: str) -> N
 
 
 async def _relay_in_trouble(context: AppContext, found: Sequence[AlertView]) -> str | None:
-    """Return the id of the relay that these alerts are about; None if they are about backups."""
-    names = {view.agent for view in found if view.job == RELAY_JOB}
+    """Return the id of the relay whose trouble or lost canary these alerts report; None if there is none."""
+    names = {relay_named(view) for view in found} - {None}
     if not names:
         return None
     async with context.database.read() as tx:
-        return next((relay.id for relay in await all_relays(tx) if agent_of(relay)[1] in names), None)
+        return next((relay.id for relay in await relays.all_relays(tx) if agent_of(relay)[1] in names), None)
 
 
 def _compose_alerts(context: AppContext, found: Sequence[AlertView]) -> ComposedMessage | None:
@@ -147,23 +150,28 @@ async def _compose_summary(context: AppContext, notice: Notice) -> ComposedMessa
     return ComposedMessage(mail, webhook_body.render_summary(view, base_url=base_url), ())
 
 
+async def _other_transports(context: AppContext, to: Recipient, now: datetime) -> Sequence[str]:
+    """Return the transports by which mail to this recipient could leave, whether or not the recipient names them."""
+    async with context.database.read() as tx:
+        fit = [
+            relay
+            for relay in await relays.all_relays(tx)
+            if (not (relay.customers or relay.recipients) or to.id in relay.recipients)
+            and unfit(relay, await relays.oldest_for(tx, relay), now) is None
+        ]
+    return (*context.settings.mail_transports, *(["mapi"] if fit else []))
+
+
 def _address(
     context: AppContext,
     group: Sequence[Notice],
     to: Recipient,
     composed: ComposedMessage,
-    avoided: frozenset[str],
+    way: tuple[int, Address],
     now: datetime,
-    *,
-    about_relay_id: str | None,
 ) -> tuple[Message, Bodies]:
-    """Return the message and every body that the recipient's transports take, so that failover renders nothing.
-
-    What is about a relay begins with the first transport that needs no relay: the one in trouble must not carry its own alert.
-    Addresses to which mail comes back (`avoided`) are passed over if the recipient has another one.
-    """
-    place = first_usable(to.transports, avoided, without=None if about_relay_id is None else "mapi")
-    first = to.transports[place]
+    """Return the message and every body that the recipient's transports take, so that failover renders nothing."""
+    place, first = way
     message_id = new_id("msg")
     sender = context.settings.mail_from
     header = f"<{message_id}@{split_address(sender)[1].rpartition('@')[2] or 'tocsin.invalid'}>"
@@ -179,6 +187,7 @@ def _address(
         in_reply_to=threads[0] if threads else None,
         references=threads,
     )
+
     message = Message(
         id=message_id,
         customer_id=group[0].customer_id if len({notice.customer_id for notice in group}) == 1 else None,
@@ -194,7 +203,6 @@ def _address(
         due_at=now,
         move_on_at=now + timedelta(minutes=context.settings.failover_after_min),
         give_up_at=now + timedelta(hours=context.settings.retry_for_h),
-        about_relay_id=about_relay_id,
     )
     has_webhook = any(address.transport == "webhook" for address in to.transports)
     return message, Bodies(mail=mail or None, webhook=composed.webhook if has_webhook else None)

@@ -61,6 +61,16 @@ STAGE_SECONDS = Histogram(
     buckets=_SECONDS,
     registry=WORKER,
 )
+CANARY_SECONDS = Histogram(
+    "tocsin_canary_seconds",
+    "Seconds that canary mails took from the outbox to the mailbox in which they arrive.",
+    ["transport"],
+    buckets=_SECONDS,
+    registry=WORKER,
+)
+CANARIES_LOST = Counter(
+    "tocsin_canaries_lost", "Canary mails that did not arrive in time.", ["transport"], registry=WORKER
+)
 TICK_FAILURES = Counter(
     "tocsin_tick_failures", "Ticks of the worker that failed and were tried again.", ["tick"], registry=WORKER
 )

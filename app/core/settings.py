@@ -141,6 +141,13 @@ class Settings(BaseSettings):
         None, description="Address of the token service in place of the provider's own."
     )
 
+    canary: bool = Field(
+        True,
+        description="Whether a small mail is sent once a day by each way to `bounce_address`, to see that mail arrives; see [mail-bounces.md](mail-bounces.md#canary-mails).",
+    )
+    canary_within_min: float = Field(
+        15, gt=0, le=1440, description="Minutes after which such a mail that did not arrive raises an alert."
+    )
     webhook_allow_private: bool = Field(
         False,
         description="Whether webhooks may reach private and loopback addresses. 6to4 addresses (`2002::/16`) count as private: "
@@ -241,6 +248,21 @@ class Settings(BaseSettings):
             graph_mailbox=self.graph_mailbox,
             graph_url=self.graph_url,
         )
+
+    @property
+    def mail_transports(self) -> tuple[str, ...]:
+        """The transports by which the service itself can send mail. Relays send by `mapi`."""
+        return () if self.smtp_url is None else ("smtp",)
+
+    def plain_values(self, *prefixes: str) -> dict[str, str]:
+        """Return the settings whose names begin so, as texts, with their secrets: only to make a fingerprint of them."""
+        values = {name: getattr(self, name) for name in type(self).model_fields if name.startswith(prefixes)}
+        return {name: str(_plain(it) if isinstance(it, SecretStr) else it) for name, it in values.items()}
+
+    @property
+    def sends_canaries(self) -> bool:
+        """Whether canary mails are sent: only where we can see that they arrive."""
+        return self.canary and self.bounce_address is not None and self.mail_in_port is not None
 
     @property
     def public_url(self) -> str:

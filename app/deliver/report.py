@@ -8,6 +8,7 @@ from app.core import metrics
 from app.core.log import log
 from app.domain.lease import Leased
 from app.domain.message import Message, MessageState
+from app.domain.notice import URGENCY_CANARY
 
 
 def report_sent(sent: Sequence[Leased], now: datetime) -> None:
@@ -37,7 +38,9 @@ def report_attempt(after: Message, outcome: str, now: datetime) -> None:
 
 
 def report_given_up(after: Message) -> None:
-    """Report a message that its transport will not send any more: dead, or moved to the next transport."""
+    """Report a message that its transport will not send any more: dead, or moved to the next transport. An alert reports a canary."""
+    if after.urgency == URGENCY_CANARY:
+        return
     if after.state is MessageState.DEAD:
         metrics.DEAD.labels(after.transport).inc()
         log.error(

@@ -66,15 +66,15 @@ def after_bounce(
     return replace(seen, in_a_row=before.in_a_row + 1, first_at=before.first_at, reported_at=before.reported_at)
 
 
-def first_usable(addresses: Sequence[Address], passed_over: Collection[str], *, without: str | None = None) -> int:
-    """Return the place of the first address that is not passed over and not of the transport `without`.
+def first_usable(addresses: Sequence[Address], passed_over: Collection[str], *, without: Collection[str] = ()) -> int:
+    """Return the place of the first address that is not passed over and not of a transport of `without`.
 
     If there is none, the first that only is passed over, and else the first of all: somewhere it must go.
     """
     return min(
         range(len(addresses)),
         key=lambda place: (
-            addresses[place].transport == without,
+            addresses[place].transport in without,
             addresses[place].address.lower() in passed_over,
             place,
         ),

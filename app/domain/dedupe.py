@@ -26,6 +26,11 @@ def relay_key(relay_id: str, at: datetime) -> str:
     return f"{OURS}relay:{relay_id}:{at.isoformat()}"
 
 
+def canary_key(canary_id: str, what: str) -> str:
+    """One event that a canary was lost and one that it arrived: two workers must not both report it."""
+    return f"{OURS}canary:{canary_id}:{what}"
+
+
 TAUGHT = f"{OURS}taught:"
 
 

@@ -50,13 +50,16 @@ class Severity(StrEnum):
 
 
 class EventKind(StrEnum):
-    """The source of an event: an agent (report), our clock, a relay, or an administrator who says what another event meant (taught)."""
+    """The source of an event: an agent (report), our clock, a relay, our own test mails (canary), or an administrator who says what
+    another event meant (taught).
+    """
 
     REPORT = "report"
     MISSED = "missed"
     OVERRUN = "overrun"
     SILENT = "silent"
     RELAY = "relay"
+    CANARY = "canary"
     TAUGHT = "taught"
 
 

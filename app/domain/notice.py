@@ -25,6 +25,7 @@ class NoticeState(StrEnum):
 
 # The smallest is sent first when many messages wait.
 URGENCY_CRITICAL, URGENCY_ALERT, URGENCY_RECOVERY, URGENCY_SUMMARY = 0, 1, 2, 3
+URGENCY_CANARY = 4  # only canary mails have it: they notify nobody, so they do not count as messages to people
 
 
 @dataclass(frozen=True, slots=True)

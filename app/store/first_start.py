@@ -11,7 +11,7 @@ from app.store.outbox import move_on_from_others
 from app.store.row_mapping import addresses_json
 from app.store.tables import customers
 from app.store.tables_managed import keys, recipients
-from app.store.transactions import WriteTx
+from app.store.transactions import ReadTx, WriteTx
 
 _LOCK = 0x70C52
 
@@ -28,7 +28,7 @@ async def is_new(tx: WriteTx) -> bool:
     return not await tx.connection.scalar(used)
 
 
-async def first_customer(tx: WriteTx) -> str | None:
+async def first_customer(tx: ReadTx) -> str | None:
     """Return the oldest customer's id, or None."""
     found: str | None = await tx.connection.scalar(select(func.min(customers.c.id)))
     return found

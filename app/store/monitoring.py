@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, and_, func, not_, select, text, union_all
+from sqlalchemy import Select, and_, func, not_, or_, select, text, union_all
 
 from app.domain.alert import AlertKind
 from app.domain.attempt import Attempt
+from app.domain.canary import AGENT, JOB_PREFIX
+from app.domain.notice import URGENCY_CANARY
 from app.domain.relay import AGENT_PREFIX
 from app.domain.relay import JOB as RELAY_JOB
 from app.store.attempts import latest_by_transport
@@ -52,7 +54,9 @@ async def outbox_depth(tx: ReadTx) -> list[OutboxDepth]:
 async def dead_messages(tx: ReadTx, since: datetime | None = None) -> dict[str, int]:
     """Count messages that were given up (since a moment), by transport, among the newest DEAD_MOST."""
     dead = select(messages.c.transport).where(
-        text("messages.state = 'dead'"), messages.c.settled_at >= (since or EPOCH)
+        text("messages.state = 'dead'"),
+        messages.c.settled_at >= (since or EPOCH),
+        messages.c.urgency < URGENCY_CANARY,  # it was for nobody, and an alert reports it
     )
     dead = dead.order_by(messages.c.settled_at.desc()).limit(DEAD_MOST)
     newest = dead.subquery()
@@ -112,9 +116,10 @@ async def overdue_notices(tx: ReadTx, due_before: datetime) -> OverdueNotices:
 
 async def check_up(tx: ReadTx, alive_since: datetime, due_before: datetime) -> Checkup:
     """Read everything for the doctor. Notices that were due before `due_before` should have been composed by now."""
-    # A relay's own job is left out: it needs no expectation.
+    # The jobs under which relays and lost canaries are reported need no expectation.
     of_relay = and_(jobs.c.name == RELAY_JOB, agents.c.name.startswith(AGENT_PREFIX, autoescape=True))
-    unexpected = and_(WITHOUT_EXPECTATION, not_(of_relay))
+    of_canary = and_(agents.c.name == AGENT, jobs.c.name.startswith(JOB_PREFIX, autoescape=True))
+    unexpected = and_(WITHOUT_EXPECTATION, not_(or_(of_relay, of_canary)))
     names = select(jobs.c.name, agents.c.name.label("agent")).join_from(jobs, agents, agents.c.id == jobs.c.agent_id)
     first = await tx.connection.execute(names.where(unexpected).order_by(jobs.c.id).limit(SHOWN))
     silent = (
@@ -144,7 +149,9 @@ async def check_up(tx: ReadTx, alive_since: datetime, due_before: datetime) -> C
         names_without_expectation=tuple(f"{row.name} on {row.agent}" for row in first),
         jobs_unconfirmed=await _count(tx, count.where(text("proposed_expectation IS NOT NULL")).select_from(jobs)),
         silent_agents=tuple(await tx.connection.scalars(silent)),
-        dead_messages=await _count(tx, count.where(messages.c.state == "dead")),
+        dead_messages=await _count(
+            tx, count.where(text("messages.state = 'dead'"), messages.c.urgency < URGENCY_CANARY).select_from(messages)
+        ),
         set_aside_events=await _count(tx, count.where(text("events.state = 'set_aside'")).select_from(events)),
         living_workers=len(await heartbeats_since(tx, alive_since)),
         overdue_notices=await overdue_notices(tx, due_before),

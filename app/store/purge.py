@@ -12,6 +12,7 @@ from app.store.tables import (
     alerts,
     attempts,
     bodies,
+    canaries,
     events,
     groups,
     ignored_mails,
@@ -118,6 +119,12 @@ async def purge_summaries(tx: WriteTx, before: datetime) -> int:
         later.c.period_end > summaries.c.period_end,
     )
     return await _purge(tx, summaries, [summaries.c.id < _oldest("sum", before), has_later, ~waits])
+
+
+async def purge_canaries(tx: WriteTx, before: datetime) -> int:
+    """Delete canaries, except those that may still arrive or whose alert is open; return how many."""
+    done = canaries.c.state != "waiting", canaries.c.is_reported.is_(False)
+    return await _purge(tx, canaries, [canaries.c.id < _oldest("cny", before), *done])
 
 
 async def purge_audit(tx: WriteTx, before: datetime) -> int:

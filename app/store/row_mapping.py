@@ -7,7 +7,7 @@ A `timedelta` named `grace` is kept as whole seconds in a column named `grace_s`
 import types
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, Union, get_args, g
 from sqlalchemy import Column, Row, Table
 
 from app.core.log import log
+from app.domain.canary import Hop
 from app.domain.expectation import Expectation
 from app.domain.matcher import Comparison, Matcher
 from app.domain.recipient import Address
@@ -138,6 +139,16 @@ def addresses_json(addresses: Iterable[Address]) -> list[dict[str, str]]:
     return [{"transport": address.transport, "address": address.address} for address in addresses]
 
 
+def hops_of(stored: Iterable[Mapping[str, str | None]]) -> tuple[Hop, ...]:
+    """Return the servers that a mail passed, as a column holds them."""
+    return tuple(Hop(form["by"] or "", datetime.fromisoformat(form["at"]) if form["at"] else None) for form in stored)
+
+
+def hops_json(hops: Iterable[Hop]) -> list[dict[str, str | None]]:
+    """Return the servers that a mail passed as a column holds them."""
+    return [{"by": hop.by, "at": None if hop.at is None else hop.at.isoformat()} for hop in hops]
+
+
 def expectation_of(stored: Mapping[str, Any] | None) -> Expectation | None:
     """Return the expectation that a column holds, with durations in whole seconds; None where nothing is expected."""
     if stored is None:
@@ -179,6 +190,7 @@ _CONVERTERS: dict[Any, tuple[Convert, Convert]] = {
     Expectation: (expectation_of, expectation_json),
     tuple[Matcher, ...]: (matchers_of, matchers_json),
     tuple[Address, ...]: (addresses_of, addresses_json),
+    tuple[Hop, ...]: (hops_of, hops_json),
     tuple[str, ...]: (tuple, list),
 }
 

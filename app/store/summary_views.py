@@ -25,6 +25,7 @@ from app.domain.event import RunOutcome
 from app.domain.job import JobState, recount
 from app.domain.mail_views import DayCell, JobLine, PeriodRuns, Section, SummaryView, Totals
 from app.domain.matcher import all_match
+from app.domain.notice import URGENCY_CANARY
 from app.domain.route import Silence
 from app.domain.summary_schedule import SummarySchedule
 from app.store.jobs import JOBS
@@ -64,7 +65,10 @@ async def read_summary_view(
     counts = (await tx.connection.execute(job_counts(scope))).one()
     # The conditions of partial indexes stand as in the index, word for word: otherwise SQLite reads the whole table.
     undelivered = select(func.count()).where(
-        text("messages.state = 'dead'"), messages.c.settled_at >= start, messages.c.settled_at < end
+        text("messages.state = 'dead'"),
+        messages.c.settled_at >= start,
+        messages.c.settled_at < end,
+        messages.c.urgency < URGENCY_CANARY,
     )
     set_aside = select(func.count()).where(
         text("events.state = 'set_aside'"),

@@ -110,7 +110,7 @@ events = Table(
     Column("key", String(200), nullable=False),
     Column(
         "kind", String(8), nullable=False, server_default="report"
-    ),  # report | taught | relay | missed, overrun, silent (the clock's)
+    ),  # report | taught | relay | canary | missed, overrun, silent (the clock's)
     Column("state", String(10), nullable=False, server_default="new"),  # new | folded | set_aside
     Column("job", String(200)),
     Column("run", String(200)),
@@ -372,4 +372,29 @@ mailbox_positions = Table(
     Column("uid_validity", BigInteger, nullable=False),
     Column("next_uid", BigInteger, nullable=False),
     Column("read_at", Utc, nullable=False),
+)
+
+canaries = Table(
+    "canaries",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("customer_id", ID, nullable=False),  # whose administrators are alerted if it is lost
+    Column("transport", String(12), nullable=False),
+    Column("relay_id", ID, nullable=False),  # empty: no relay
+    Column("name", String(220), nullable=False),  # of its way, as in texts
+    Column("day", Date, nullable=False),
+    Column("fingerprint", String(32), nullable=False),  # of the way's settings: an HMAC, which shows none of them
+    Column("occasion", String(120), nullable=False),  # why it was sent
+    Column("message_id", ID, nullable=False),
+    Column("sent_at", Utc, nullable=False),  # when it was queued
+    Column("state", String(8), nullable=False),  # waiting | arrived | lost
+    Column("arrived_at", Utc),
+    Column("seconds", Float),  # from sent_at to arrived_at
+    Column("hops", Json, nullable=False),  # [{"by", "at"}], the first one first
+    Column("lost_at", Utc),
+    Column("why", Text),  # of a lost one: how far it came
+    Column("is_reported", Boolean, nullable=False),  # lost, and no later arrival closed the alert
+    UniqueConstraint("transport", "relay_id", "occasion"),
+    _partial("ix_canaries_waiting", "sent_at", where="state = 'waiting'"),
+    _partial("ix_canaries_reported", "transport", "relay_id", where="is_reported"),
 )

@@ -127,6 +127,18 @@ summaries = Table(
     UniqueConstraint("schedule_id", "period_end", "on_demand"),
 )
 
+# Numbers of summaries that were sent, and that the database does not know since it was put back to an older state.
+summary_gaps = Table(
+    "summary_gaps",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("schedule_id", ID, ForeignKey("summary_schedules.id", ondelete="CASCADE"), nullable=False),
+    Column("first_number", Integer, nullable=False),
+    Column("last_number", Integer, nullable=False),
+    Column("noticed_at", Utc, nullable=False),
+    UniqueConstraint("schedule_id", "last_number"),
+)
+
 relays = Table(
     "relays",
     metadata,

@@ -1,0 +1,117 @@
+"""Sends canary mails: one a day by each way, and one after each change of its settings. Canary and message are one transaction.
+
+So a crash leaves both or neither, and a unique key leaves one of two workers with the canary.
+"""
+
+from datetime import date, datetime, timedelta
+
+from app.compose import canary_mail, mime
+from app.context import AppContext
+from app.core.ids import new_id
+from app.core.mail_address import split_address
+from app.core.settings import Settings
+from app.domain.canary import AGAIN_AFTER, RELAYED, Canary, Way, day_of, fingerprint_of, occasion_for
+from app.domain.message import Bodies, Message
+from app.domain.notice import URGENCY_CANARY
+from app.domain.own_address import PURPOSE, AddressKind, sign_address
+from app.domain.relay import Relay, unfit
+from app.store import canaries, outbox, relays
+from app.store.first_start import first_customer
+from app.store.transactions import ReadTx
+
+# What these settings hold changes without anybody's doing, or does not change whether a mail arrives.
+_NO_CHANGE = ("smtp_oauth_token", "smtp_timeout_s", "smtp_connections", "smtp_messages_per_connection")
+_SETTINGS_OF = {"smtp": ("smtp_", "oauth_", "dkim_"), "graph": ("graph_", "oauth_"), RELAYED: ()}
+
+
+async def tick(context: AppContext) -> bool:
+    """Send the canaries that are due. Returns False: none is left."""
+    settings, now = context.settings, context.clock()
+    if not settings.sends_canaries:
+        return False
+    key = context.secret.derive("canary")
+    day = day_of(now, settings.time_zone, key[0] % 60)
+    async with context.database.read() as tx:
+        due = [
+            (way, occasion)
+            for way in await _ways(tx, settings, key, now)
+            if (occasion := await _occasion(tx, way, day, now)) is not None
+        ]
+    for way, occasion in due:
+        canary, message, mail = _compose(context, way, day, occasion, now)
+        async with context.database.write() as tx:
+            if await canaries.insert_canary(tx, canary):
+                await outbox.insert_messages(tx, [(message, Bodies(mail=mail))])
+                tx.after_commit(lambda: context.wakeups.wake("messages"))
+    return False
+
+
+async def _ways(tx: ReadTx, settings: Settings, key: bytes, now: datetime) -> list[Way]:
+    """Return the ways by which mails can leave now. The trouble of a relay that is not fit is reported by itself."""
+    owner = await first_customer(tx)
+    if owner is None:
+        return []
+    ways = [Way(kind, kind, owner, fingerprint_of(key, _facts(settings, kind))) for kind in settings.mail_transports]
+    for relay in await relays.all_relays(tx):
+        if relay.seen_at is None or unfit(relay, await relays.oldest_for(tx, relay), now) is not None:
+            continue
+        facts = _facts(settings, RELAYED) | _facts_of(relay)
+        ways.append(Way(RELAYED, f"relay {relay.name}", relay.customer_id, fingerprint_of(key, facts), relay.id))
+    return ways
+
+
+def _facts(settings: Settings, transport: str) -> dict[str, str]:
+    """Return the settings that decide how mails leave by a transport."""
+    found = settings.plain_values("mail_from", "bounce_address", *_SETTINGS_OF[transport])
+    return {name: value for name, value in found.items() if name not in _NO_CHANGE}
+
+
+def _facts_of(relay: Relay) -> dict[str, str]:
+    """Return what a relay reports of the way in which it sends."""
+    return {name: str(relay.heartbeat.get(name, "")) for name in ("version", "host", "client", "profile")}
+
+
+async def _occasion(tx: ReadTx, way: Way, day: date, now: datetime) -> str | None:
+    newest = await canaries.newest_of(tx, way.transport, way.relay_id)
+    todays = await canaries.newest_of(tx, way.transport, way.relay_id, day=day, fingerprint=way.fingerprint)
+    return occasion_for(way, day, todays, newest, now)
+
+
+def _compose(context: AppContext, way: Way, day: date, occasion: str, now: datetime) -> tuple[Canary, Message, bytes]:
+    settings = context.settings
+    canary_id, message_id, sender = new_id("cny"), new_id("msg"), settings.mail_from
+    address = sign_address(context.secret.derive(PURPOSE), settings.bounce_address or "", AddressKind.CANARY, canary_id)
+    header = f"<{message_id}@{split_address(sender)[1].rpartition('@')[2] or 'tocsin.invalid'}>"
+    rendered = canary_mail.render(way.name, now, settings.public_url)
+    mail = mime.build(rendered, sender=sender, to=address, message_id=header, date=now, in_reply_to=None, references=())
+    # Tried for longer than it may take: one that comes late closes the alert.
+    give_up_at = now + timedelta(minutes=settings.canary_within_min) + AGAIN_AFTER
+    message = Message(
+        id=message_id,
+        recipient_id=way.relay_id or canary_id,  # a message of a relay to itself stays with it, as its test messages do
+        transport=way.transport,
+        place=0,
+        address=address,
+        urgency=URGENCY_CANARY,
+        is_alert=False,
+        subject=rendered.subject,
+        message_id=header,
+        created_at=now,
+        due_at=now,
+        move_on_at=give_up_at,
+        give_up_at=give_up_at,
+        relay_id=way.relay_id or None,
+    )
+    canary = Canary(
+        id=canary_id,
+        customer_id=way.customer_id,
+        transport=way.transport,
+        relay_id=way.relay_id,
+        name=way.name,
+        day=day,
+        fingerprint=way.fingerprint,
+        occasion=occasion,
+        message_id=message_id,
+        sent_at=now,
+    )
+    return canary, message, mail
