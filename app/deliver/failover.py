@@ -21,18 +21,7 @@ async def move_on(
     """
     if message.maybe_sent and not message.is_alert:
         return None
-    recipient = (await recipients_by_id(tx, [message.recipient_id])).get(message.recipient_id)
-    if recipient is None or not recipient.transports:
-        return None
-    tried = {Address(message.transport, message.address)}
-    before = message.moved_from
-    while before is not None and (earlier := await outbox.find_message(tx, before)) is not None:
-        tried.add(Address(earlier.transport, earlier.address))
-        before = earlier.moved_from
-    avoided = await passed_over(tx, now)
-    if into is MessageState.BOUNCED:
-        avoided |= {message.address.lower()}  # by another transport it would come back again
-    found = next_address(recipient.transports, tried, await outbox.kinds_of_body(tx, message.id), avoided)
+    found = await next_way(tx, message, now, is_bounced=into is MessageState.BOUNCED)
     if found is None:
         return None
     place, to = found
@@ -44,6 +33,24 @@ async def move_on(
     moved = message.to(into, now, why=f"{why}; goes by {to.transport} instead", moved_to=successor.id)
     await outbox.insert_successor(tx, successor, of=message.id)
     return moved
+
+
+async def next_way(
+    tx: WriteTx, message: Message, now: datetime, *, is_bounced: bool = False
+) -> tuple[int, Address] | None:
+    """Return the recipient's next address for a message, with its place; None if there is no other transport."""
+    recipient = (await recipients_by_id(tx, [message.recipient_id])).get(message.recipient_id)
+    if recipient is None or not recipient.transports:
+        return None
+    tried = {Address(message.transport, message.address)}
+    before = message.moved_from
+    while before is not None and (earlier := await outbox.find_message(tx, before)) is not None:
+        tried.add(Address(earlier.transport, earlier.address))
+        before = earlier.moved_from
+    avoided = await passed_over(tx, now)
+    if is_bounced:
+        avoided |= {message.address.lower()}  # by another transport it would come back again
+    return next_address(recipient.transports, tried, await outbox.kinds_of_body(tx, message.id), avoided)
 
 
 def next_address(

@@ -13,7 +13,7 @@ from app.context import AppContext
 from app.core.errors import NotAllowed
 from app.core.log import log
 from app.deliver import lease
-from app.deliver.failover import move_on
+from app.deliver.failover import move_on, next_way
 from app.deliver.report import report_given_up
 from app.deliver.settle import settle
 from app.domain import relay as rules
@@ -26,8 +26,10 @@ from app.store import relays as stored_relays
 from app.store.attempts import EndedAttempt
 from app.store.transactions import ReadTx, WriteTx
 from programs.protocol.relay import (
+    HANDED_OVER,
     HOPELESS,
     LEASED_BYTES_MOST,
+    LOST_CHARACTERS,
     MIME_MOST,
     PAUSING,
     QUEUED,
@@ -72,7 +74,13 @@ async def take_leases(
     leased = await outbox.lease(tx, TRANSPORT, most, now, holder_of(relay), until, ids=chosen, relay_id=relay.id)
     if relay.broken_at is not None:
         await stored_relays.RELAYS.save_state(tx, relay, rules.probing(relay, now))
-    return relay, leased
+    return relay, [replace(one, has_other_way=await _has_other_way(tx, one.claim.message_id, now)) for one in leased]
+
+
+async def _has_other_way(tx: WriteTx, message_id: str, now: datetime) -> bool:
+    """Return whether a message that this relay cannot send well could go by another transport instead."""
+    message = await outbox.find_message(tx, message_id)
+    return message is not None and not message.maybe_sent and await next_way(tx, message, now) is not None
 
 
 def within_bytes(due: Sequence[tuple[str, int]], most: int, bytes_most: int) -> list[str]:
@@ -176,10 +184,13 @@ def outcome_of(receipt: RelayReceipt) -> Outcome | None:
         return Sent(code, text, evidence)
     if receipt.outcome in HOPELESS:
         return Permanent(code, text, evidence)
-    if receipt.outcome == UNKNOWN or (receipt.outcome == STUCK and receipt.evidence.get("aborted") is not True):
-        # Not found in the mailbox, or still in the Outbox: sending it again by MAPI could send it twice.
+    is_stuck = receipt.outcome == STUCK and receipt.evidence.get("aborted") is not True
+    if is_stuck or receipt.outcome in (UNKNOWN, HANDED_OVER):
+        # Still in the Outbox, not found, or taken by a spooler that proves nothing: sending it again by MAPI could send it twice.
         return Unknown(code, text, is_hopeless_here=True, evidence=evidence)
-    return Temporary(code, text, is_hopeless_here=receipt.outcome in (STUCK, *PAUSING), evidence=evidence)
+    return Temporary(
+        code, text, is_hopeless_here=receipt.outcome in (STUCK, LOST_CHARACTERS, *PAUSING), evidence=evidence
+    )
 
 
 async def find_relay(tx: WriteTx, relay_id: str, *, for_change: bool = False) -> Relay:

@@ -16,7 +16,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Leased:
-    """A message as its holder receives it: what to send, until when the lease lasts, and how many attempts were made before."""
+    """A message as its holder receives it: what to send, until when the lease lasts, and how many attempts were made before.
+
+    `has_other_way` is known for relays only: the recipient has another transport for it.
+    """
 
     claim: Claim
     transport: str
@@ -26,6 +29,7 @@ class Leased:
     created_at: datetime
     is_alert: bool = False
     maybe_sent: bool = False
+    has_other_way: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,6 +86,7 @@ async def lease_messages(body: Body, request: Request, context: Context, relay_i
             lease.parcel.body,
             lease.is_alert,
             lease.maybe_sent,
+            lease.has_other_way,
         )
         for lease in leased
     ]

@@ -46,9 +46,10 @@ _ID, _NAME, _TEXT = 64, 200, 2000
 
 # The outcomes of a receipt. docs/mapi.md says what the service does for each.
 SENT, QUEUED, STUCK, UNKNOWN = "sent", "queued", "stuck", "unknown"
+HANDED_OVER, LOST_CHARACTERS = "handed_over", "lost_characters"
 PAUSING = ("needs_ui", "profile_missing", "logon_failed", "incompatible_client", "not_tight", "bitness")
 HOPELESS = ("bad_recipient", "bad_message")
-OUTCOMES = (SENT, QUEUED, STUCK, UNKNOWN, "timeout", "transient", *PAUSING, *HOPELESS)
+OUTCOMES = (SENT, HANDED_OVER, QUEUED, STUCK, UNKNOWN, LOST_CHARACTERS, "timeout", "transient", *PAUSING, *HOPELESS)
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,10 @@ class LeaseRequest:
 
 @dataclass(frozen=True)
 class LeasedMail:
-    """A message to send. `maybe_sent`: it may have been submitted before, so look for it and do not simply send it again."""
+    """A message to send. `maybe_sent`: it may have been submitted before, so look for it and do not simply send it again.
+
+    `has_other_way`: its recipient has another transport for it, so that a mailbox that would lose characters need not send it.
+    """
 
     id: str
     token: str
@@ -109,6 +113,7 @@ class LeasedMail:
     mime: bytes
     is_alert: bool = False
     maybe_sent: bool = False
+    has_other_way: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return the message as JSON values; its MIME source is base64."""
@@ -130,6 +135,7 @@ class LeasedMail:
             mime,
             values.flag("is_alert"),
             values.flag("maybe_sent"),
+            values.flag("has_other_way"),
         )
 
 
@@ -245,12 +251,13 @@ class ReceiptAnswer:
 
 @dataclass(frozen=True)
 class DoctorPoint:
-    """One point that the relay's doctor checked: `ok`, `warning` or `fail`, what was found, and what to do about it."""
+    """One point that the relay's doctor checked: its stable name, `ok`, `warning` or `fail`, the answer to its question, what to do about it."""
 
     name: str
     state: str
     found: str
     remedy: str = ""
+    question: str = ""
 
     @classmethod
     def read(cls, values: CheckedObject) -> DoctorPoint:
@@ -258,7 +265,8 @@ class DoctorPoint:
         state = values.text("state", _NAME, least=1)
         if state not in STATES:
             raise BadShape("state", "is not one of " + ", ".join(STATES))
-        return cls(values.text("name", _NAME, least=1), state, values.cut("found", _TEXT), values.cut("remedy", _TEXT))
+        found, remedy = values.cut("found", _TEXT), values.cut("remedy", _TEXT)
+        return cls(values.text("name", _NAME, least=1), state, found, remedy, values.cut("question", _NAME))
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,10 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 from programs.relay.conversation import MAX_ORDER, BadLine, ChildOrder, ParentLink
 from programs.relay.mailbox import Mailbox
-from programs.relay.mime_message import MAX_BYTES, BadMime, MimeMessage, read_mime
+from programs.relay.mime_message import BadMime, MimeMessage, read_mime
 from programs.relay.outcomes import EXAMINED, Declined, MapiError, RelayOutcome, RelayVerdict, verdict_of_error
 from programs.relay.sending import reconcile, send
 from programs.relay.windows_calls import library
@@ -36,7 +35,11 @@ def main(open_mailbox: Callable[[ChildOrder], Mailbox] | None = None) -> int:
     mailbox = None
     try:
         message = _read_message(order) if order.mode == "send" else None
-        mailbox = (open_mailbox or _open_mailbox)(order)
+        if open_mailbox is None:
+            from programs.relay.extended_mapi import ExtendedMailbox  # noqa: PLC0415  (it needs pywin32)
+
+            open_mailbox = ExtendedMailbox
+        mailbox = open_mailbox(order)
         if message is not None:
             verdict = send(mailbox, message, order, link)
         elif order.mode == "reconcile":
@@ -49,41 +52,30 @@ def main(open_mailbox: Callable[[ChildOrder], Mailbox] | None = None) -> int:
     except MapiError as refused:
         verdict = verdict_of_error(refused)
     except Exception as error:  # noqa: BLE001  (the boundary of the child: the parent must learn of any error)
-        kind = type(error).__name__
-        reason = f"the child failed: {kind}: {str(error)[:300]}"
-        outcome = RelayOutcome.INCOMPATIBLE_CLIENT if isinstance(error, ImportError) else RelayOutcome.TRANSIENT
-        verdict = RelayVerdict(outcome, reason, {"error": kind})
-        if link.submit_begun:  # then the message may have been submitted
-            verdict = RelayVerdict(RelayOutcome.UNKNOWN, reason, {"error": kind, "looked": False}, cause=outcome)
+        verdict = _verdict_of_failure(error, link)
     link.verdict(verdict)
     if mailbox is not None:
         mailbox.close()  # after the verdict: a client that hangs while it logs off must not change it
     return 0
 
 
+def _verdict_of_failure(error: Exception, link: ParentLink) -> RelayVerdict:
+    """Judge an error that nobody expected: once the submission began, the message may have left."""
+    kind = type(error).__name__
+    reason = f"the child failed: {kind}: {str(error)[:300]}"
+    outcome = RelayOutcome.INCOMPATIBLE_CLIENT if isinstance(error, ImportError) else RelayOutcome.TRANSIENT
+    if link.submit_begun:
+        return RelayVerdict(RelayOutcome.UNKNOWN, reason, {"error": kind, "looked": False}, cause=outcome)
+    return RelayVerdict(outcome, reason, {"error": kind})
+
+
 def _read_message(order: ChildOrder) -> MimeMessage:
     """Read the order's message. Raises Declined."""
-    content = order.mime
-    if not content:
-        with Path(order.mime_path).open("rb") as file:
-            content = file.read(MAX_BYTES + 1)  # one more than allowed, so that read_mime notices
     try:
-        return read_mime(content, order.recipients)
+        return read_mime(order.mime, order.recipient)
     except BadMime as error:
         outcome = RelayOutcome.BAD_RECIPIENT if error.no_recipient else RelayOutcome.BAD_MESSAGE
         raise Declined(RelayVerdict(outcome, f"the message {error}", {})) from error
-
-
-def _open_mailbox(order: ChildOrder) -> Mailbox:
-    """Open the mailbox by the kind of MAPI that the chosen client has."""
-    if order.client.get("kind") == "simple":
-        from programs.relay.simple_mapi import SimpleMailbox  # noqa: PLC0415  (only the child that needs it loads it)
-
-        return SimpleMailbox(order)
-    else:  # noqa: RET505  (mypy then checks both branches)
-        from programs.relay.extended_mapi import ExtendedMailbox  # noqa: PLC0415  (as above; it needs pywin32)
-
-        return ExtendedMailbox(order)
 
 
 if __name__ == "__main__":

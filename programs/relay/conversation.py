@@ -33,15 +33,15 @@ class BadLine(Exception):
 
 @dataclass(frozen=True)
 class ChildOrder:
-    """What one child shall do. `mime_path` or `mime` has the message; `recipients`, if set, replace those of its headers."""
+    """What one child shall do: in mode `send`, send `mime` to `recipient`."""
 
     mode: str
     profile: str = ""
-    client: Mapping[str, Any] = field(default_factory=dict)  # programs.relay.mail_clients.Choice.as_json()
+    client: Mapping[str, Any] = field(default_factory=dict)  # programs.relay.mail_clients.ClientChoice.as_json()
     use_spooler: bool = False
-    mime_path: str = ""
     mime: bytes = b""
-    recipients: tuple[str, ...] = ()
+    recipient: str = ""
+    has_other_way: bool = False  # the service can send it by another transport, which loses no characters
     search_key: str = ""  # hex, for reconcile
     entryid: str = ""  # hex, for reconcile
     drain: float = 120.0  # seconds for a submitted message to leave the Outbox
@@ -58,21 +58,19 @@ class ChildOrder:
         values = _object(line, MAX_ORDER)
         try:
             mime = base64.b64decode(values.pop("mime", ""), validate=True)
-            order = cls(**{**values, "mime": mime, "recipients": tuple(values.get("recipients") or ())})
+            order = cls(**{**values, "mime": mime})
             bytes.fromhex(order.search_key + order.entryid)
             is_valid = order.mode in MODES and isinstance(order.client, dict) and 0 <= float(order.drain) <= 86_400  # noqa: PLR2004
         except (TypeError, ValueError, binascii.Error) as error:
             raise BadLine("the order cannot be read") from error
-        if not is_valid or not all(
-            isinstance(text, str) for text in (order.profile, order.mime_path, *order.recipients)
-        ):
+        if not is_valid or not all(isinstance(values.get(name, ""), str) for name in ("profile", "recipient")):
             raise BadLine("the order has a field with an impossible value")
         return order
 
 
 @dataclass(frozen=True)
 class SendPhase:
-    """How far a child has come. `entryid` and `search_key` (hex) come with `created`; Simple MAPI has neither."""
+    """How far a child has come. `entryid` and `search_key` (hex) come with `created`."""
 
     name: str
     entryid: str = ""

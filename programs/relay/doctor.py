@@ -1,4 +1,4 @@
-"""Examine this host: one line for each thing that sending over MAPI from a service needs, with what to do about it.
+"""Examine this host: a question and its answer for each thing that sending over MAPI from a service needs, with what to do about it.
 
 The profile is read in a child, as the relay's own process never loads MAPI. Nothing is changed.
 """
@@ -6,256 +6,305 @@ The profile is read in a child, as the relay's own process never loads MAPI. Not
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from programs.protocol.relay import DoctorPoint
 from programs.relay import profile_check as check
 from programs.relay.conversation import ChildOrder
 from programs.relay.host_facts import HostFacts
-from programs.relay.mail_clients import (
-    CLIENTS_KEY,
-    ClientChoice,
-    NoUsableClient,
-    choose_client,
-    is_loaded_by_pywin32,
-    never_used_because,
-)
+from programs.relay.mail_clients import ClientChoice, NoUsableClient, choose_client, never_used_because
 from programs.relay.outcomes import EXAMINED, RelayOutcome, RelayVerdict
 from programs.relay.registry import CLIENTS, OUR_KEY, SPOOLER, MailSettings, RegistryHive, read_settings
 
 OK, WARNING, FAIL = "ok", "warning", "fail"
+# The stable name of each point, for machines, and its question, for people who have never heard of a tight pair.
+QUESTIONS = {
+    "smtp": "Could SMTP send these mails instead?",
+    "supported clients": "Which mail programs may be used?",
+    "mail client": "Which of them can send without a window?",
+    "bitness": "Can this Python load that mail program?",
+    "spooler": "Does mail go straight to Exchange?",
+    "pywin32": "Is the library for MAPI installed?",
+    "service account": "With whose eyes does this look?",
+    "other mail clients": "Is the mailbox left to the relay alone?",
+    "spool": "Can this host's disk keep messages until they have left?",
+    "profile": "Is the mail profile there?",
+    "tight pair": "Will mail leave without Outlook open?",
+    "default store": "Is the Exchange mailbox the profile's default?",
+    "transport order": "Is Exchange the first to take the mail?",
+    "address book": "Does the profile have an address book?",
+    "logon": "Can the relay log on without a window?",
+    "store": "Can the mailbox send, and show what has left?",
+    "characters": "Does every character reach the reader?",
+    "test message": "Has a mail left this host before?",
+}
 _SYSTEM_ACCOUNTS = {"S-1-5-18": "LocalSystem", "S-1-5-19": "LocalService", "S-1-5-20": "NetworkService"}
-# Programs that use or offer MAPI. A second one on the host can hold the profile, or the mail.
+# Programs that use MAPI. A second one on the host can hold the profile, or the mail, or have its window answered by nobody.
 OTHER_CLIENTS = {
     "outlook.exe": "Outlook",
     "msimn.exe": "Outlook Express",
     "winmail.exe": "Windows Mail",
     "wlmail.exe": "Windows Live Mail",
     "thunderbird.exe": "Thunderbird",
-    "lync.exe": "Lync",
-    "searchprotocolhost.exe": "",  # Windows Search reads profiles, but holds none
+    "emclient.exe": "eM Client",
+    "lync.exe": "Skype for Business",
+    "ucmapi.exe": "Skype for Business",
+    "nlnotes.exe": "Notes",
+    "grpwise.exe": "GroupWise",
+    "scanpst.exe": "the repair tool for data files",
 }
 
 
 @dataclass(frozen=True)
 class DoctorReport:
-    """All points. `outcome` is what sending would end in now, None if nothing fails."""
+    """All points. `outcome` is what sending would end in now, None if nothing fails. `unusable`: mail programs that could not be used.
+
+    `looked_as` is the account that looked; unless `is_service_account`, the report says nothing of the service.
+    """
 
     lines: tuple[DoctorPoint, ...]
     outcome: RelayOutcome | None = None
+    unusable: Mapping[str, str] = field(default_factory=dict)
+    looked_as: str = ""
+    is_service_account: bool = True
 
     @property
     def is_failing(self) -> bool:
         """Whether the relay must pause."""
         return any(line.state == FAIL for line in self.lines)
 
+    @property
+    def conclusion(self) -> str:
+        """The last line for people: whether the relay can send, or that this account cannot know."""
+        if not self.is_service_account:
+            return f"This was looked at as {self.looked_as}, whose mail profiles are not the service's: this says nothing of the service."
+        failing = sum(line.state == FAIL for line in self.lines)
+        return f"{failing} point(s) keep the relay from sending." if failing else "The relay can send."
+
     def as_json(self) -> dict[str, Any]:
         """Return what `doctor --json` prints."""
-        lines = [
-            {"point": point.name, "state": point.state, "found": point.found, "remedy": point.remedy}
-            for point in self.lines
-        ]
-        return {"outcome": self.outcome.value if self.outcome else None, "lines": lines}
+        return {
+            "outcome": self.outcome.value if self.outcome else None,
+            "looked_as": self.looked_as,
+            "is_service_account": self.is_service_account,
+            "conclusion": self.conclusion,
+            "lines": [{"point" if key == "name" else key: value for key, value in vars(line).items()} for line in self.lines],
+        }  # fmt: skip
 
 
 def examine(
     hive: RegistryHive, profile: str, facts: HostFacts, run_child: Callable[[ChildOrder], RelayVerdict]
 ) -> DoctorReport:
-    """Examine everything. `run_child` runs one child in mode `doctor` and returns its verdict (programs.relay.watch.watch)."""
+    """Examine everything. `run_child` runs one child in mode `doctor` and returns its verdict (programs.relay.watch.watch).
+
+    A mail program that opens a window or cannot be loaded is passed over for the next one on the list, if there is one.
+    """
     settings = read_settings(hive)
+    tried: list[tuple[ClientChoice, RelayVerdict]] = []
+    unusable: dict[str, str] = {}
     choice = choose_client(settings, hive)
-    smtp = "SMTP is recommended and stays the fallback; MAPI is for hosts where only MAPI may send"
-    lines = [DoctorPoint("smtp", OK, smtp), *_client_points(settings, choice), *_host_points(facts)]
-    outcome = choice.outcome if isinstance(choice, NoUsableClient) else None
-    if isinstance(choice, ClientChoice) and facts.mapi_binding:
+    while isinstance(choice, ClientChoice) and facts.mapi_binding:
         order = ChildOrder(mode="doctor", profile=profile, client=choice.as_json(), use_spooler=settings.use_spooler)
         verdict = run_child(order)
+        tried.append((choice, verdict))
+        if verdict.outcome not in (RelayOutcome.NEEDS_UI, RelayOutcome.INCOMPATIBLE_CLIENT):
+            break
+        unusable[choice.name] = verdict.reason
+        choice = choose_client(settings, hive, unusable=unusable)
+    if tried and isinstance(choice, NoUsableClient):
+        choice, unusable = tried[0][0], {}  # none works: the first is what there is to mend
+
+    advice = "If they can go by SMTP, prefer it: it is simpler and its proof is better. SMTP also takes what MAPI cannot send."
+    lines = [_point("smtp", OK, advice), *_client_points(settings, choice), *_host_points(facts)]
+    outcome = choice.outcome if isinstance(choice, NoUsableClient) else None
+    if tried:
+        verdict = next(verdict for client, verdict in tried if client.name == getattr(choice, "name", ""))
         lines += profile_lines(profile, settings, verdict)
-        found: Mapping[str, Any] = verdict.evidence.get("found") or {}
-        providers = [check.Provider(**row) for row in found.get("providers") or ()]
-        if verdict.outcome != EXAMINED:
-            outcome = RelayOutcome(verdict.outcome)
-        elif not found.get("simple") and not settings.use_spooler and not check.tightness(providers)[0]:
-            outcome = RelayOutcome.NOT_TIGHT
-        elif found.get("logon") != "ok":
-            outcome = RelayOutcome.LOGON_FAILED
+        outcome = _outcome_of(settings, verdict)
     else:
-        lines.append(
-            DoctorPoint(
-                "profile",
-                FAIL,
-                "not examined: there is no mail client to examine it with",
-                "Correct the points above first.",
-            )
-        )
+        found = "Not looked at: there is no mail program to look with"
+        lines.append(_point("profile", FAIL, found, "Correct the points above first."))
     if facts.test_message:
-        lines.append(DoctorPoint("test message", OK, f"the last message left at {facts.test_message}"))
+        lines.append(_point("test message", OK, f"Yes: the last one left at {facts.test_message}"))
     else:
         remedy = "Run `send-test ADDRESS`, and check that it arrives."
-        lines.append(DoctorPoint("test message", WARNING, "none has left yet", remedy))
-    return DoctorReport(tuple(lines), outcome if any(line.state == FAIL for line in lines) else None)
+        lines.append(_point("test message", WARNING, "Not yet", remedy))
+    is_failing = any(line.state == FAIL for line in lines)
+    looked_as = facts.account or facts.account_sid or "an unknown account"
+    return DoctorReport(
+        tuple(lines), outcome if is_failing else None, unusable, looked_as, is_service_account=facts.is_service_account
+    )
+
+
+def look_again(report: DoctorReport, programs: Sequence[str]) -> DoctorReport:
+    """Return the report with the present answer about other mail programs; the same report if that has not changed."""
+    now = _other_clients(programs)
+    lines = tuple(now if line.name == now.name else line for line in report.lines)
+    return report if lines == report.lines else replace(report, lines=lines)
+
+
+def _point(name: str, state: str, found: str, remedy: str = "") -> DoctorPoint:
+    return DoctorPoint(name, state, found, remedy, QUESTIONS[name])
+
+
+def _outcome_of(settings: MailSettings, verdict: RelayVerdict) -> RelayOutcome | None:
+    """Return what sending would end in by the verdict of a child that looked."""
+    found: Mapping[str, Any] = verdict.evidence.get("found") or {}
+    if verdict.outcome != EXAMINED:
+        return RelayOutcome(verdict.outcome)
+    is_tight = check.tightness([check.Provider(**row) for row in found.get("providers") or ()])[0]
+    if not is_tight and not settings.use_spooler:
+        return RelayOutcome.NOT_TIGHT
+    return None if found.get("logon") == "ok" else RelayOutcome.LOGON_FAILED
 
 
 def profile_lines(profile: str, settings: MailSettings, verdict: RelayVerdict) -> list[DoctorPoint]:
     """Judge what a child found in the profile. Findings that it sent before a hang or a dialog count."""
     found: Mapping[str, Any] = verdict.evidence.get("found") or {}
-    lines = []
     names = [str(name) for name in found.get("profiles") or ()]
-    if found.get("simple"):
-        found_text = (
-            'this client offers Simple MAPI only: no profile to examine, and no proof beyond "handed to the client"'
-        )
-        lines.append(
-            DoctorPoint("profile", WARNING, found_text, "Prefer a client with Extended MAPI (DLLPathEx), or SMTP.")
-        )
-    elif not profile:
-        lines.append(DoctorPoint("profile", FAIL, "no profile is named", "Install with `--profile NAME`."))
+    lines = []
+    if not profile:
+        lines.append(_point("profile", FAIL, "No: none is named", "Install with `--profile NAME`."))
     elif not names and "profiles" not in found:
-        found_text = "the list of profiles could not be read"
-        lines.append(DoctorPoint("profile", FAIL, found_text, 'See the point "logon".'))
+        text = "Nobody knows: the list of profiles could not be read"
+        lines.append(_point("profile", FAIL, text, f'See "{QUESTIONS["logon"]}".'))
     elif profile.lower() not in {name.lower() for name in names}:
-        found_text = f'"{profile}" is not there; there are: {", ".join(names) or "none"}'
+        text = f'No: "{profile}" is not there; there are: {", ".join(names) or "none"}'
         remedy = "Make it in Control Panel, Mail, while logged on as the service's account."
-        lines.append(DoctorPoint("profile", FAIL, found_text, remedy))
+        lines.append(_point("profile", FAIL, text, remedy))
     else:
-        lines.append(DoctorPoint("profile", OK, f'"{profile}" is there'))
-    if "providers" in found and not found.get("simple"):
+        lines.append(_point("profile", OK, f'Yes: "{profile}"'))
+    if "providers" in found:
         lines += _pair(settings, [check.Provider(**row) for row in found["providers"]])
     lines.append(_logon(found, verdict))
     if "online" not in found:
         return lines
     if not found.get("submits", True):
-        found_text = "the default store cannot submit messages"
-        lines.append(DoctorPoint("store", FAIL, found_text, "Make the Exchange mailbox the default data file."))
+        text = "No: the default mailbox cannot send"
+        lines.append(_point("store", FAIL, text, "Make the Exchange mailbox the default data file."))
     elif found["online"]:
-        found_text = "opened online, without a cache, so the Outbox shows what really left"
-        lines.append(DoctorPoint("store", OK, found_text))
+        lines.append(_point("store", OK, "Yes: it sends, and shows the server's own state"))
     else:
-        found_text = "it has no online mode: the Outbox shows what left the cache"
-        lines.append(DoctorPoint("store", WARNING, found_text, "Switch cached mode off for this account."))
+        text = "It sends, but shows only this host's copy: what left that copy may still wait for the server"
+        lines.append(_point("store", WARNING, text, "Switch cached mode off for this account."))
+    if found.get("unicode", True):
+        lines.append(_point("characters", OK, "Yes: the mailbox keeps Unicode"))
+    else:
+        text = (
+            "No: the mailbox keeps the characters of this host's code page only, and makes question marks of the others"
+        )
+        remedy = "Use a Unicode mailbox. Until then, mails that would lose characters go by the next transport, if there is one."
+        lines.append(_point("characters", WARNING, text, remedy))
     return lines
 
 
 def _client_points(settings: MailSettings, choice: ClientChoice | NoUsableClient) -> list[DoctorPoint]:
     """Judge the administrator's settings and the mail client that they lead to."""
     lines = []
-    found_text = f"{'; '.join(settings.clients)} (from {settings.clients_from})"
+    listed = f"{'; '.join(settings.clients)} (from {settings.clients_from})"
     never = [f"{name}: {why}" for name in settings.clients if (why := never_used_because(name))]
     if not settings.clients:
         remedy = f'Run `--set {CLIENTS}="Microsoft Outlook"`.'
-        lines.append(DoctorPoint("supported clients", FAIL, f"{CLIENTS} is not set or empty", remedy))
+        lines.append(_point("supported clients", FAIL, f"None: {CLIENTS} is not set or empty", remedy))
     elif never:
-        found_text = f"{found_text}; never used: {'; '.join(never)}"
-        lines.append(DoctorPoint("supported clients", WARNING, found_text, f"Take it off {CLIENTS}."))
+        text = f"{listed}; never used: {'; '.join(never)}"
+        lines.append(_point("supported clients", WARNING, text, f"Take it off {CLIENTS}."))
     else:
-        lines.append(DoctorPoint("supported clients", OK, found_text))
+        lines.append(_point("supported clients", OK, listed))
 
     if isinstance(choice, NoUsableClient):
-        remedy = "Install Microsoft Outlook (not the new Outlook), or send by SMTP."
-        lines.append(DoctorPoint("mail client", FAIL, choice.reason, remedy))
-        if choice.outcome == RelayOutcome.BITNESS:
-            remedy = "Install the relay again with a Python of the client's bitness."
-            lines.append(DoctorPoint("bitness", FAIL, choice.reason, remedy))
-        else:
-            found_text = "not compared: there is no mail client"
-            lines.append(DoctorPoint("bitness", WARNING, found_text, "Correct the mail client first."))
+        remedy = "Install Microsoft Outlook (not the new Outlook), or send by SMTP; until then messages go by the next transport."
+        lines.append(_point("mail client", FAIL, f"None: {choice.reason}", remedy))
+        is_bitness = choice.outcome == RelayOutcome.BITNESS
+        text = f"No: {choice.reason}" if is_bitness else "Not compared: there is no mail program"
+        remedy = "Install the relay again with that Python." if is_bitness else "Correct the mail program first."
+        lines.append(_point("bitness", FAIL if is_bitness else WARNING, text, remedy))
     else:
-        found_text = f"{choice.name}: {choice.reason}; {choice.kind} MAPI, {choice.dll}"
-        if choice.kind == "extended" and not is_loaded_by_pywin32(choice.as_json()):
-            found_text = f"{found_text}; pywin32 would load the host's default client instead"
-            remedy = f"Make {choice.name} the host's default mail client (HKLM\\{CLIENTS_KEY}, default value)."
-            lines.append(DoctorPoint("mail client", FAIL, found_text, remedy))
-        else:
-            lines.append(DoctorPoint("mail client", OK, found_text))
-        lines.append(DoctorPoint("bitness", OK, f"client and Python are {choice.machine}"))
+        lines.append(_point("mail client", OK, f"{choice.name}: {choice.reason}; {choice.dll}"))
+        lines.append(_point("bitness", OK, f"Yes: both are {choice.machine}"))
 
     if settings.use_spooler:
-        found_text = f"{SPOOLER} is set (in {settings.spooler_from}): THE MAPI SPOOLER IS USED. A service must not; mail can stay in the Outbox forever"
-        remedy = f"Run `--set {SPOOLER}=0` (it writes HKLM\\{OUR_KEY}, which goes before the old key) and use a tight profile, or SMTP."
-        lines.append(DoctorPoint("spooler", WARNING, found_text, remedy))
+        text = (
+            f"No: {SPOOLER} is set (in {settings.spooler_from}), so THE MAPI SPOOLER IS USED. A service must not: mail can stay in the "
+            "Outbox forever. What the spooler takes counts as handed over, unproven, and alerts go by the next transport, too"
+        )
+        remedy = f"Run `--set {SPOOLER}=0` (it writes HKLM\\{OUR_KEY}, which goes before the old key) and use an Exchange profile, or SMTP."
+        lines.append(_point("spooler", WARNING, text, remedy))
     else:
-        lines.append(DoctorPoint("spooler", OK, "the MAPI spooler is not used"))
+        lines.append(_point("spooler", OK, "Yes: the MAPI spooler, which a service must not use, is not used"))
     return lines
 
 
 def _host_points(facts: HostFacts) -> list[DoctorPoint]:
     """Judge pywin32, the account, other programs with MAPI, and the spool."""
     lines = [
-        DoctorPoint("pywin32", OK, facts.mapi_binding)
+        _point("pywin32", OK, f"Yes: {facts.mapi_binding}")
         if facts.mapi_binding
-        else DoctorPoint("pywin32", FAIL, "pywin32 cannot be imported", "Run `py -m pip install pywin32`.")
+        else _point("pywin32", FAIL, "No: pywin32 cannot be imported", "Run `py -m pip install pywin32`.")
     ]
 
-    who = facts.account or facts.account_sid or "unknown"
+    who = facts.account or facts.account_sid or "an unknown account"
     if facts.account_sid in _SYSTEM_ACCOUNTS:
-        found_text = f"runs as {_SYSTEM_ACCOUNTS[facts.account_sid]}, which has no mail profile"
+        text = f"As {_SYSTEM_ACCOUNTS[facts.account_sid]}, which has no mail profile"
         remedy = "Install the service with `--account DOMAIN\\user`, whose profile it is."
-        lines.append(DoctorPoint("service account", FAIL, found_text, remedy))
-    elif facts.service_account and _user(facts.service_account) != _user(facts.account):
-        found_text = f"this is {who}, the service runs as {facts.service_account}: profiles belong to an account"
+        lines.append(_point("service account", FAIL, text, remedy))
+    elif not facts.is_service_account:
+        text = f"As {who}, but the service runs as {facts.service_account}, and profiles belong to an account: this says nothing of the service"
         remedy = f"Run doctor as {facts.service_account}, or ask the service for its report."
-        lines.append(DoctorPoint("service account", WARNING, found_text, remedy))
+        lines.append(_point("service account", WARNING, text, remedy))
     else:
-        lines.append(DoctorPoint("service account", OK, f"runs as {who}"))
-
-    running = sorted({OTHER_CLIENTS[name.lower()] for name in facts.programs if OTHER_CLIENTS.get(name.lower())})
-    if running:
-        remedy = "Close it and keep it from starting: no other MAPI client may run on this host."
-        lines.append(DoctorPoint("other mail clients", WARNING, f"running: {', '.join(running)}", remedy))
-    else:
-        lines.append(DoctorPoint("other mail clients", OK, "none is running"))
+        lines.append(_point("service account", OK, f"As {who}, as the service does"))
+    lines.append(_other_clients(facts.programs))
 
     if facts.spool_trouble:
-        found_text = f"cannot be written to: {facts.spool_trouble}"
-        lines.append(DoctorPoint("spool", FAIL, found_text, "Make room on its disk."))
+        lines.append(_point("spool", FAIL, f"No: {facts.spool_trouble}", "Make room on its disk."))
     elif facts.spool_kept:
-        found_text = f"was damaged and replaced by a new one; the old one is kept as {facts.spool_kept}"
-        lines.append(DoctorPoint("spool", WARNING, found_text, "Check the disk, then delete the old one."))
+        text = f"Yes, but the spool was damaged and replaced by a new one; the old one is kept as {facts.spool_kept}"
+        lines.append(_point("spool", WARNING, text, "Check the disk, then delete the old one."))
     else:
-        lines.append(DoctorPoint("spool", OK, "can be written to"))
+        lines.append(_point("spool", OK, "Yes"))
     return lines
+
+
+def _other_clients(programs: Sequence[str]) -> DoctorPoint:
+    running = sorted({OTHER_CLIENTS[name.lower()] for name in programs if name.lower() in OTHER_CLIENTS})
+    if not running:
+        return _point("other mail clients", OK, "Yes: no other mail program is running")
+    remedy = "Close it and keep it from starting: no other program with MAPI may run on this host."
+    return _point("other mail clients", WARNING, f"No: {', '.join(running)} is running", remedy)
 
 
 def _pair(settings: MailSettings, providers: Sequence[check.Provider]) -> list[DoctorPoint]:
     store, order = check.default_store(providers), check.transports(providers)
-    books = check.address_books(providers)
     is_tight, why = check.tightness(providers)
     state = OK if is_tight else WARNING if settings.use_spooler else FAIL
-    remedy = (
-        "" if is_tight else "Use a profile with one Exchange account as the default store and first transport, or SMTP."
-    )
-    lines = [DoctorPoint("tight pair", state, why, remedy)]
+    remedy = "Use a profile with one Exchange account as the default store and first transport, or SMTP."
+    lines = [_point("tight pair", state, f"{'Yes' if is_tight else 'No'}: {why}", "" if is_tight else remedy)]
+    remedy = "Make the Exchange mailbox the default data file."
     if store is None:
-        lines.append(DoctorPoint("default store", FAIL, "none", "Make the Exchange mailbox the default data file."))
+        lines.append(_point("default store", FAIL, "No: the profile has no default", remedy))
     elif store.is_exchange and store.store in ("", check.EXCHANGE_PRIVATE_STORE):
-        lines.append(DoctorPoint("default store", OK, f'"{store.name}" ({store.service})'))
+        lines.append(_point("default store", OK, f'Yes: "{store.name}" ({store.service})'))
     else:
-        found_text = f'"{store.name}" ({store.service}) is not Exchange\'s private store'
-        lines.append(
-            DoctorPoint("default store", WARNING, found_text, "Make the Exchange mailbox the default data file.")
-        )
+        text = f'No: the default is "{store.name}" ({store.service})'
+        lines.append(_point("default store", WARNING, text, remedy))
     names = ", ".join(f'"{provider.name}" ({provider.service})' for provider in order) or "none"
-    first = bool(order) and store is not None and order[0].service_uid == store.service_uid
-    lines.append(
-        DoctorPoint(
-            "transport order", OK if first else state, names, "" if first else "Move the store's transport to the top."
-        )
-    )
-    if books:
-        lines.append(DoctorPoint("address book", OK, ", ".join(f'"{provider.name}"' for provider in books)))
+    if order and store is not None and order[0].service_uid == store.service_uid:
+        lines.append(_point("transport order", OK, f"Yes: {names}"))
     else:
-        lines.append(
-            DoctorPoint("address book", WARNING, "the profile has none", "Add an address book to the profile.")
-        )
+        lines.append(_point("transport order", state, f"No: {names}", "Move the mailbox's own transport to the top."))
+    books = ", ".join(f'"{provider.name}"' for provider in check.address_books(providers))
+    if books:
+        lines.append(_point("address book", OK, f"Yes: {books}"))
+    else:
+        lines.append(_point("address book", WARNING, "No", "Add an address book to the profile."))
     return lines
 
 
 def _logon(found: Mapping[str, Any], verdict: RelayVerdict) -> DoctorPoint:
     if found.get("logon") == "ok":
-        return DoctorPoint(
-            "logon", OK, f"without a dialog, in {verdict.evidence.get('seconds', 0)} s with the child's start"
-        )
+        return _point("logon", OK, f"Yes: in {verdict.evidence.get('seconds', 0)} s, with the start of its process")
     remedies = {
         RelayOutcome.NEEDS_UI: "Log on as the service's account, open the client with this profile and answer its question for good.",
         RelayOutcome.TIMEOUT: "Open the client by hand with this profile: it will show what it waits for.",
@@ -263,13 +312,6 @@ def _logon(found: Mapping[str, Any], verdict: RelayVerdict) -> DoctorPoint:
         RelayOutcome.LOGON_FAILED: "Check the account's password and its right to the mailbox.",
         RelayOutcome.INCOMPATIBLE_CLIENT: "Make the chosen client the host's default mail client, or repair it.",
     }
-    remedy = (
-        remedies.get(RelayOutcome(verdict.outcome), "Try again; if it fails again, open the client by hand.")
-        if verdict.outcome != EXAMINED
-        else ""
-    )
-    return DoctorPoint("logon", FAIL, verdict.reason, remedy)
-
-
-def _user(account: str) -> str:
-    return account.replace("/", "\\").rsplit("\\", 1)[-1].split("@")[0].lower()
+    again = "Try again; if it fails again, open the client by hand."
+    remedy = "" if verdict.outcome == EXAMINED else remedies.get(RelayOutcome(verdict.outcome), again)
+    return _point("logon", FAIL, f"No: {verdict.reason}", remedy)

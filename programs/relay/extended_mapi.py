@@ -15,7 +15,7 @@ from win32com.mapi import mapi
 
 from programs.relay import properties as pr
 from programs.relay.conversation import ChildOrder
-from programs.relay.mail_clients import load_extended_client
+from programs.relay.mail_clients import load_client
 from programs.relay.mailbox import Draft, MessagePlace, ReportFindings
 from programs.relay.mime_message import MimeMessage
 from programs.relay.outcomes import Declined, MapiError, RelayOutcome, RelayVerdict
@@ -28,6 +28,7 @@ MAPI_NO_MAIL = 0x8000  # without it the spooler runs
 STORE_FLAGS = 0x1 | 0x4 | 0x80  # MDB_NO_DIALOG, MDB_WRITE, MDB_NO_MAIL
 MDB_ONLINE = 0x100
 BEST_ACCESS, KEEP_OPEN, MODRECIP_ADD, MAPI_CREATE = 0x10, 0x2, 0x2, 0x2
+STORE_SUBMIT_OK, STORE_UNICODE_OK = 0x80, 0x40000  # of PR_STORE_SUPPORT_MASK
 NO_SUPPORT, UNKNOWN_FLAGS = 0x80040102, 0x80040106
 _SMALL = 8 * 1024  # bytes of a property that is set at once; for more, providers want a stream
 _CREATE_STREAM, _CREATE_MODIFY = 0x1000 | 0x2, 0x2 | 0x1
@@ -39,7 +40,7 @@ class ExtendedMailbox:
     """One profile over Extended MAPI. See programs.relay.mailbox.Mailbox."""
 
     def __init__(self, order: ChildOrder) -> None:
-        load_extended_client(order.client)
+        load_client(order.client)
         self._profile, self._use_spooler = order.profile, order.use_spooler
         self._session: Any = None
         self._store: Any = None
@@ -47,15 +48,14 @@ class ExtendedMailbox:
         self._folders: dict[str, Any] = {}
         self._sent_entryid = b""
         self._is_initialised = False
-        self._is_online = False
+        self._is_online = self._is_tight = False
 
     def open(self) -> None:
         """Refuse a profile whose mail would stay in the Outbox, then log on and open the default store."""
         self._initialise()
-        if not self._use_spooler:
-            is_tight, why = tightness(self._providers())
-            if not is_tight:
-                raise Declined(RelayVerdict(RelayOutcome.NOT_TIGHT, why, {"profile": self._profile}))
+        self._is_tight, why = tightness(self._providers())
+        if not self._is_tight and not self._use_spooler:
+            raise Declined(RelayVerdict(RelayOutcome.NOT_TIGHT, why, {"profile": self._profile}))
         flags = LOGON_FLAGS if self._use_spooler else LOGON_FLAGS | MAPI_NO_MAIL
         with self._mapi_errors("MAPILogonEx"):
             self._session = mapi.MAPILogonEx(0, self._profile, None, flags)
@@ -86,16 +86,9 @@ class ExtendedMailbox:
         with self._mapi_errors("create the message"):
             made = self._message = self._folders["outbox"].CreateMessage(None, 0)
             made.SetProps(pr.message_properties(message, self._sent_entryid))
-            made.ModifyRecipients(MODRECIP_ADD, pr.recipient_rows(message.recipients))
+            made.ModifyRecipients(MODRECIP_ADD, pr.recipient_rows(message.recipient))
         for tag, value in pr.bodies(message):
             self._set(made, tag, value)
-        for attachment in message.attachments:
-            with self._mapi_errors("attach a file"):
-                _, attach = made.CreateAttach(None, 0)
-                attach.SetProps(pr.attachment_properties(attachment))
-            self._set(attach, pr.PR_ATTACH_DATA_BIN, attachment.content)
-            with self._mapi_errors("attach a file"):
-                attach.SaveChanges(KEEP_OPEN)
         if message.kept:
             # Headers become named properties. A provider without them, or without room for more, does not stop the mail.
             with contextlib.suppress(pythoncom.com_error):
@@ -104,8 +97,12 @@ class ExtendedMailbox:
                 made.SetProps([(tag & 0xFFFF0000 | _PT_UNICODE, value) for tag, (_, value) in zip(tags, message.kept)])
         with self._mapi_errors("save the message"):
             made.SaveChanges(KEEP_OPEN)
-        entryid, search_key = self._get(made, pr.PR_ENTRYID, pr.PR_SEARCH_KEY)
-        return Draft(entryid, search_key)
+        entryid, search_key, subject, text = self._get(
+            made, pr.PR_ENTRYID, pr.PR_SEARCH_KEY, pr.PR_SUBJECT_W, pr.PR_BODY_W
+        )
+        # A store without Unicode reports success and keeps question marks, so what it kept is read back (not a body that is a stream).
+        lost = pr.characters_lost(message.subject, subject) + pr.characters_lost(message.text, text)
+        return Draft(entryid, search_key, lost)
 
     def submit(self, draft: Draft) -> Mapping[str, Any]:  # noqa: ARG002  (a child has only one message)
         """Submit it."""
@@ -114,9 +111,9 @@ class ExtendedMailbox:
         self._message = None
         return {"online": self._is_online}
 
-    def can_look(self) -> bool:
-        """Return true: Extended MAPI can."""
-        return True
+    def is_tight(self) -> bool:
+        """Return what the profile shows; known once it is open."""
+        return self._is_tight
 
     def find(self, search_key: bytes, folders: Sequence[str] = ("outbox", "sent")) -> MessagePlace | None:
         """Look into the folders' tables. Each time they are opened again: without a message pump an old one is never updated."""
@@ -170,7 +167,8 @@ class ExtendedMailbox:
             {
                 "logon": "ok",
                 "online": self._is_online,
-                "submits": bool((mask or 0) & 0x80),
+                "submits": bool((mask or 0) & STORE_SUBMIT_OK),
+                "unicode": bool((mask or 0) & STORE_UNICODE_OK),
                 "store": pr.as_hex(provider),
             }
         )

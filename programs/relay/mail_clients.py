@@ -1,4 +1,4 @@
-"""Choose the mail client: the first on the administrator's list that is installed and may be used, with the reason. And load it.
+"""Choose the mail client: the first on the administrator's list that can send without a window, with the reason. And load it.
 
 Only a child loads a client. Refused before it is loaded: a client that would show a dialog, and one that would turn out to be another
 client (pywin32 itself would load the host's default one, which may be Outlook Express).
@@ -10,12 +10,13 @@ import struct
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from programs.relay.outcomes import Declined, RelayOutcome, RelayVerdict
 from programs.relay.registry import CLIENTS, MailSettings, RegistryHive
-from programs.relay.windows_calls import library_at
+from programs.relay.windows_calls import library
 
 CLIENTS_KEY = r"SOFTWARE\Clients\Mail"
 # Clients that never work in a service, by the beginning of their name and by their files.
@@ -30,6 +31,7 @@ NEVER_BY_NAME = {
 NEVER_BY_FILE = {"msoe.dll": "it is Outlook Express", "olk.exe": "it is the new Outlook, which has no MAPI"}
 STUBS = ("mapi32.dll", "mapistub.dll")  # Windows' own: they would pass everything to the host's default client
 MACHINES = {0x8664: "64-bit", 0x014C: "32-bit", 0xAA64: "ARM64"}
+ONLY_SIMPLE = "this mail program can only hand mail over, without proof"  # Simple MAPI, which uses the spooler unasked
 OPENED_BY_NAME = ("olmapi32.dll", "msmapi32.dll")  # pywin32 takes these if the process has them loaded
 
 ReadMachine = Callable[[str], "str | None"]
@@ -37,15 +39,12 @@ ReadMachine = Callable[[str], "str | None"]
 
 @dataclass(frozen=True)
 class ClientChoice:
-    """The client that is used. `kind`: "extended" or "simple"; `machine`: what its DLL is built for."""
+    """The client that is used. `machine`: what its DLL is built for."""
 
     name: str
-    kind: str
     dll: str
     machine: str
-    our_machine: str
-    is_default: bool
-    reason: str
+    reason: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return the value of `ChildOrder.client`."""
@@ -58,34 +57,37 @@ class NoUsableClient:
 
     outcome: RelayOutcome
     reason: str
-    passed_over: tuple[str, ...] = ()
 
 
 def choose_client(
-    settings: MailSettings, hive: RegistryHive, *, machine_of: ReadMachine | None = None, our_machine: str = ""
+    settings: MailSettings,
+    hive: RegistryHive,
+    *,
+    unusable: Mapping[str, str] | None = None,
+    machine_of: ReadMachine | None = None,
+    our_machine: str = "",
 ) -> ClientChoice | NoUsableClient:
-    """Choose the client. The reason names each client of the list that was passed over, and why."""
+    """Choose the first client that can send without a window. The reason names each one that was passed over, and why.
+
+    `unusable`: clients that opened a window or could not be loaded when the doctor tried them, with the reason.
+    """
     read = machine_of or machine_of_file
     our_machine = our_machine or read(sys.executable) or "64-bit"
     passed: list[str] = []
-    refusal: NoUsableClient | None = None
+    outcome = RelayOutcome.INCOMPATIBLE_CLIENT
     for name in settings.clients:
         found = _registered(hive, name, read, our_machine)
+        if isinstance(found, ClientChoice) and found.name in (unusable or {}):
+            found = NoUsableClient(outcome, f"{found.name}: {(unusable or {})[found.name]}")
         if isinstance(found, ClientChoice):
-            before = f" ({'; '.join(passed)})" if passed else ""
-            place = "first" if not passed else "first usable one"
-            return ClientChoice(**{**found.as_json(), "reason": f"{place} of {CLIENTS} that is installed{before}"})
+            before = f", passed over: {'; '.join(passed)}" if passed else ""
+            place = "the first one listed" if not passed else "the first one that can send without a window"
+            return ClientChoice(found.name, found.dll, found.machine, f"{place}{before}")
         passed.append(found.reason)
-        refusal = refusal or (found if found.outcome == RelayOutcome.BITNESS else None)
-    if refusal is not None:
-        return NoUsableClient(refusal.outcome, refusal.reason, tuple(passed))
+        outcome = found.outcome if found.outcome == RelayOutcome.BITNESS else outcome
     if not settings.clients:
-        return NoUsableClient(RelayOutcome.INCOMPATIBLE_CLIENT, f"{CLIENTS} lists no mail client")
-    return NoUsableClient(
-        RelayOutcome.INCOMPATIBLE_CLIENT,
-        "none of the listed mail clients can be used: " + "; ".join(passed),
-        tuple(passed),
-    )
+        return NoUsableClient(outcome, f"{CLIENTS} lists no mail program")
+    return NoUsableClient(outcome, f"no listed mail program can be used: {'; '.join(passed)}")
 
 
 def never_used_because(name: str, files: tuple[str, ...] = ()) -> str | None:
@@ -103,35 +105,34 @@ def never_used_because(name: str, files: tuple[str, ...] = ()) -> str | None:
 def _registered(hive: RegistryHive, name: str, read: ReadMachine, our_machine: str) -> ClientChoice | NoUsableClient:
     r"""Look up a client under Clients\\Mail, first in the registry view of our own bitness."""
     views = (32, 64) if our_machine == "32-bit" else (64, 32)
-    refusal = NoUsableClient(RelayOutcome.INCOMPATIBLE_CLIENT, f"{name}: not installed")
+    incompatible = partial(NoUsableClient, RelayOutcome.INCOMPATIBLE_CLIENT)
+    refusal = incompatible(f"{name}: not installed")
     for view in views:
         key = next((k for k in hive.keys(CLIENTS_KEY, view) if k.lower() == name.lower()), None)
         if key is None:
             continue
         below = f"{CLIENTS_KEY}\\{key}"
-        extended, simple = (_text(hive.read(below, value, view)) for value in ("DLLPathEx", "DLLPath"))
+        dll, simple = (_text(hive.read(below, value, view)) for value in ("DLLPathEx", "DLLPath"))
         command = _text(hive.read(f"{below}\\shell\\open\\command", "", view))
-        why = never_used_because(key, (extended, simple, command))
-        dll = next((one for one in (extended, simple) if one and PureWindowsPath(one).name.lower() not in STUBS), "")
+        why = never_used_because(key, (dll, simple, command))
         if why is not None:
-            return NoUsableClient(RelayOutcome.INCOMPATIBLE_CLIENT, f"{key}: {why}")
-        if not dll:
-            refusal = NoUsableClient(
-                RelayOutcome.INCOMPATIBLE_CLIENT, f"{key}: registered without a MAPI DLL of its own"
-            )
+            return incompatible(f"{key}: {why}")
+        if not dll or _file_name(dll) in STUBS:
+            has_simple = bool(simple) and _file_name(simple) not in STUBS
+            refusal = incompatible(f"{key}: {ONLY_SIMPLE if has_simple else 'it has no MAPI of its own'}")
             continue
         machine = read(dll)
-        if machine == our_machine:
-            is_default = _text(hive.read(CLIENTS_KEY, "", views[0])).lower() == key.lower()
-            return ClientChoice(
-                key, "extended" if dll == extended else "simple", dll, machine, our_machine, is_default, ""
-            )
+        is_default = _text(hive.read(CLIENTS_KEY, "", views[0])).lower() == key.lower()
         if machine is None:
-            reason = f"{key}: {dll} does not exist or is not a DLL"
-            refusal = NoUsableClient(RelayOutcome.INCOMPATIBLE_CLIENT, reason)
-        else:
+            refusal = incompatible(f"{key}: {dll} does not exist or is not a DLL")
+        elif machine != our_machine:
             reason = f"{key} is {machine}, this Python is {our_machine}: install a {machine} Python for the relay"
             refusal = NoUsableClient(RelayOutcome.BITNESS, reason)
+        elif not is_default and _file_name(dll) not in OPENED_BY_NAME:
+            # pywin32 loads the host's default client, or Outlook's DLL if that is loaded already: it would be another client.
+            refusal = incompatible(f"{key}: only the host's default mail program can be used; make it the default")
+        else:
+            return ClientChoice(key, dll, machine)
     return refusal
 
 
@@ -155,23 +156,12 @@ def _text(value: object) -> str:
     return value.strip().strip('"') if isinstance(value, str) else ""
 
 
-def is_loaded_by_pywin32(client: Mapping[str, Any]) -> bool:
-    """Return whether pywin32 would load this client: it takes the host's default one, or Outlook's DLL if that is loaded already."""
-    return bool(client.get("is_default")) or PureWindowsPath(str(client.get("dll", ""))).name.lower() in OPENED_BY_NAME
+def _file_name(path: str) -> str:
+    return PureWindowsPath(path).name.lower()
 
 
-def load_extended_client(client: Mapping[str, Any]) -> None:
-    """Load the client that pywin32 will then find. Raises Declined."""
-    if not is_loaded_by_pywin32(client):
-        reason = (
-            f"pywin32 would load the host's default mail client instead of {client.get('name')}: make it the default"
-        )
-        raise Declined(RelayVerdict(RelayOutcome.INCOMPATIBLE_CLIENT, reason, {"client": client.get("name")}))
-    load_client(client)
-
-
-def load_client(client: Mapping[str, Any]) -> Any:  # noqa: ANN401  (ctypes.WinDLL)
-    """Load the client's DLL from the path in the registry. Raises Declined."""
+def load_client(client: Mapping[str, Any]) -> None:
+    """Load the DLL of a choice, which pywin32 then finds. The host may have changed since it was chosen. Raises Declined."""
     path, name = str(client.get("dll", "")), client.get("name")
     machine, our_machine = machine_of_file(path), machine_of_file(sys.executable)
     if machine is None or (our_machine is not None and machine != our_machine):
@@ -179,7 +169,7 @@ def load_client(client: Mapping[str, Any]) -> Any:  # noqa: ANN401  (ctypes.WinD
         reason = f"{name}: {path} is {machine or 'missing or not a DLL'}, this Python is {our_machine}"
         raise Declined(RelayVerdict(outcome, reason, {"client": name}))
     try:
-        return library_at(path)
+        library(path)
     except OSError as error:
         reason = f"{name}: {path} cannot be loaded (error {getattr(error, 'winerror', error.errno)})"
         raise Declined(RelayVerdict(RelayOutcome.INCOMPATIBLE_CLIENT, reason, {"client": name})) from error

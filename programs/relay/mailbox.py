@@ -1,27 +1,21 @@
-"""What sending needs of a mailbox, and a mailbox of files for tests and trials. It knows no MAPI.
-
-The real ones are programs/relay/extended_mapi.py and programs/relay/simple_mapi.py.
-"""
+"""What sending needs of a mailbox. It knows no MAPI; the mailbox over MAPI is programs/relay/extended_mapi.py."""
 
 from __future__ import annotations
 
-import json
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from programs.relay.mime_message import MimeMessage
-from programs.relay.outcomes import MapiError
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A message that is saved and not submitted. Its keys find it again after a crash; both are empty with Simple MAPI."""
+    """A message that is saved and not submitted. Its keys find it again after a crash. `characters_lost`: those that the store did not keep."""
 
     entryid: bytes
     search_key: bytes
+    characters_lost: int = 0
 
 
 @dataclass(frozen=True)
@@ -45,11 +39,11 @@ class Mailbox(Protocol):
         ...
 
     def submit(self, draft: Draft) -> Mapping[str, Any]:
-        """Submit it. Return evidence of how, such as characters that the client's code page does not have."""
+        """Submit it. Return evidence of how."""
         ...
 
-    def can_look(self) -> bool:
-        """Return whether `find` can look into the Outbox; if not, a submitted message is only "handed to the client"."""
+    def is_tight(self) -> bool:
+        """Return whether a message that left the Outbox was taken by the store's own transport, and not by the MAPI spooler."""
         ...
 
     def find(self, search_key: bytes, folders: Sequence[str] = ("outbox", "sent")) -> MessagePlace | None:
@@ -79,93 +73,3 @@ class ReportFindings(Protocol):
     def __call__(self, findings: Mapping[str, Any]) -> None:
         """Take some findings."""
         ...
-
-
-@dataclass
-class FileMailbox:
-    """A mailbox of folders and files for tests, so that several children see one Outbox. `script` says what fails.
-
-    Keys of `script`: `refuse` {method: HRESULT}, `hang` [methods], `end` [methods] (the process ends there), `drain` (seconds until a
-    submitted message has left; null: never), `keeps_copies` (true), `can_look` (true), `findings` (a dict).
-    """
-
-    root: Path
-    script: Mapping[str, Any] = field(default_factory=dict)
-
-    def open(self) -> None:
-        """Make the folders."""
-        self._follow_script("open")
-        for name in ("outbox", "sent"):
-            (self.root / name).mkdir(parents=True, exist_ok=True)
-
-    def create(self, message: MimeMessage) -> Draft:
-        """Write a draft."""
-        self._follow_script("create")
-        number = sum(1 for _ in self.root.glob("*/*.json")) + 1
-        key = f"{number}-{time.time_ns()}"
-        self._write("outbox", key, {"subject": message.subject, "id": message.message_id, "submitted": 0.0})
-        return Draft(key.encode(), key.encode())
-
-    def submit(self, draft: Draft) -> Mapping[str, Any]:
-        """Write down the time."""
-        self._follow_script("submit")
-        message_file = self._read("outbox", draft.entryid.decode())
-        self._write("outbox", draft.entryid.decode(), {**message_file, "submitted": time.time()})
-        self._follow_script("submitted")
-        return {}
-
-    def can_look(self) -> bool:
-        """Return the script's value."""
-        return bool(self.script.get("can_look", True))
-
-    def find(self, search_key: bytes, folders: Sequence[str] = ("outbox", "sent")) -> MessagePlace | None:
-        """Move out what has been submitted long enough, then look."""
-        self._follow_script("find")
-        drain = self.script.get("drain", 0.0)
-        for path in (self.root / "outbox").glob("*.json"):
-            message_file = json.loads(path.read_text(encoding="utf-8"))
-            if message_file["submitted"] and drain is not None and time.time() - message_file["submitted"] >= drain:
-                (self.root / "delivered").mkdir(exist_ok=True)
-                (self.root / "delivered" / path.name).write_text(json.dumps(message_file), encoding="utf-8")
-                if self.script.get("keeps_copies", True):
-                    path.replace(self.root / "sent" / path.name)
-                else:
-                    path.unlink()
-        for folder in folders:
-            if (self.root / folder / f"{search_key.decode()}.json").exists():
-                return MessagePlace(folder, search_key, bool(self._read(folder, search_key.decode())["submitted"]))
-        return None
-
-    def abort(self, entryid: bytes) -> None:
-        """Take the message back."""
-        self._follow_script("abort")
-        self._write("outbox", entryid.decode(), {**self._read("outbox", entryid.decode()), "submitted": 0.0})
-
-    def delete(self, entryid: bytes) -> None:
-        """Remove the message."""
-        self._follow_script("delete")
-        (self.root / "outbox" / f"{entryid.decode()}.json").unlink()
-
-    def findings(self, report: ReportFindings) -> None:
-        """Report the script's findings, then log on."""
-        report(self.script.get("findings", {}))
-        self.open()
-        report({"logon": "ok"})
-
-    def close(self) -> None:
-        """Do nothing."""
-
-    def _follow_script(self, method: str) -> None:
-        if method in self.script.get("end", ()):
-            raise SystemExit(3)
-        while method in self.script.get("hang", ()):
-            time.sleep(0.1)
-        if method in self.script.get("refuse", {}):
-            raise MapiError(self.script["refuse"][method], "MAPILogonEx" if method == "open" else method)
-
-    def _read(self, folder: str, key: str) -> dict[str, Any]:
-        message_file: dict[str, Any] = json.loads((self.root / folder / f"{key}.json").read_text(encoding="utf-8"))
-        return message_file
-
-    def _write(self, folder: str, key: str, message_file: Mapping[str, Any]) -> None:
-        (self.root / folder / f"{key}.json").write_text(json.dumps(dict(message_file)), encoding="utf-8")

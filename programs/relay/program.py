@@ -134,6 +134,8 @@ def _install(arguments: argparse.Namespace) -> int:
     if not server or not profile:
         raise ValueError("set --server URL and --profile NAME: there is no earlier installation that has them")
     account = old.account if arguments.account is None else windows_service.full_account(arguments.account)
+    if is_windows() and not arguments.no_service:
+        windows_service.check_account(account)
     ca_file = old.ca_file if arguments.ca is None else str(Path(arguments.ca).resolve()) if arguments.ca else ""
     times = {name: str(getattr(old, name)) for name in ("logon", "submit", "drain")}
     times.update((name, value) for name in times if (value := getattr(arguments, name)) is not None)
@@ -152,9 +154,7 @@ def _install(arguments: argparse.Namespace) -> int:
     if service_account and not password and sys.stdin.isatty():
         password = windows_service.ask_password(service_account)
     windows_service.install(command, service_account, password)
-    print(
-        f"The service {windows_service.TITLE} is installed, as {new_settings.account or 'LocalSystem, which has no mail profile'}."
-    )
+    print(f"The service {windows_service.TITLE} is installed, as {new_settings.account}.")
     print("Next: `doctor`, then `start`." if before != "running" else "It runs unchanged until `stop` and `start`.")
     return 0
 
@@ -212,9 +212,8 @@ def _doctor(arguments: argparse.Namespace) -> int:
     settings, _ = relay_settings.load(_home(arguments))
     setup = _sending_setup(settings)
     spool = RelaySpool(_home(arguments) / SPOOL_FILE)
-    is_installed = windows_service.state() in ("running", "stopped")
     facts = read_host_facts(
-        service_account=settings.account or ("LocalSystem" if is_installed else ""),
+        service_account=windows_service.account() or settings.account,
         test_message=spool.recall("last sent"),
         spool_trouble=spool.trouble(),
         spool_kept=damaged_copy(spool),
@@ -227,12 +226,11 @@ def _doctor(arguments: argparse.Namespace) -> int:
         print(json.dumps(report.as_json(), indent=1))
     else:
         for line in report.lines:
-            print(f"{_MARKS[line.state]} {line.name}: {line.found}")
+            print(f"{_MARKS[line.state]} {line.question}  {line.found}  [{line.name}]")
             if line.remedy:
                 print(f"     -> {line.remedy}")
-        failing = sum(line.state == "fail" for line in report.lines)
-        print(f"{failing} point(s) keep the relay from sending." if failing else "The relay can send.")
-    return 1 if report.is_failing else 0
+        print(report.conclusion)
+    return 0 if report.is_service_account and not report.is_failing else 1
 
 
 def _send_test(arguments: argparse.Namespace) -> int:
@@ -249,7 +247,7 @@ def _send_test(arguments: argparse.Namespace) -> int:
     mail.set_content(f"Sent over MAPI by the relay on {platform.node()}. If you read this, it works.\n")
     order = ChildOrder(
         mode="send", profile=setup.profile, client=chosen.as_json(), use_spooler=use_spooler, drain=setup.drain,
-        mime=mail.as_bytes(), recipients=(arguments.address,),
+        mime=mail.as_bytes(), recipient=arguments.address,
     )  # fmt: skip
     verdict = watch(
         order, command=setup.command, deadlines=setup.deadlines, on_phase=lambda phase: print(f"... {phase.name}")

@@ -1,15 +1,16 @@
 """Read the administrator's settings in the registry, from our own key first and then the DS-Client's; write our own key only.
 
-RegistryHive stands for the registry; a fake for tests and Windows' own are here. No name that comes from a server is used in it.
+No name that comes from a server is used in the registry.
 """
 
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol, Union
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, Union
 
 from programs.relay.windows_calls import NotWindows
 
@@ -43,28 +44,6 @@ class RegistryHive(Protocol):
         ...
 
 
-@dataclass
-class FakeHive:
-    """A registry for tests. `content`: {(view, key): {name: value}}; keys and names are found in any case."""
-
-    content: dict[tuple[int, str], dict[str, Value]] = field(default_factory=dict)
-
-    def read(self, key: str, name: str, view: int) -> Value | None:
-        """Read from `content`."""
-        found = (values for (v, k), values in self.content.items() if v == view and k.lower() == key.lower())
-        return {n.lower(): value for n, value in next(found, {}).items()}.get(name.lower())
-
-    def keys(self, key: str, view: int) -> Sequence[str]:
-        """Read from `content`."""
-        start = key.lower() + "\\"
-        below = (k[len(start) :].split("\\")[0] for v, k in self.content if v == view and k.lower().startswith(start))
-        return list(dict.fromkeys(below))
-
-    def write(self, key: str, name: str, value: Value, view: int) -> None:
-        """Write to `content`."""
-        self.content.setdefault((view, key), {})[name] = value
-
-
 @dataclass(frozen=True)
 class MailSettings:
     """The administrator's settings. `clients_from` and `spooler_from` name the key, or are empty if nothing is set."""
@@ -86,7 +65,7 @@ def read_settings(hive: RegistryHive) -> MailSettings:
 
 
 def set_value(hive: RegistryHive, name: str, value_text: str) -> None:
-    """Set one of our values from the command line: clients separated by ";", the spooler as 0 or 1. Raises BadSetting."""
+    """Set one of our values from the command line: a list of clients, or the spooler as 0 or 1. Raises BadSetting."""
     if name.lower() == CLIENTS.lower():
         hive.write(OUR_KEY, CLIENTS, list(_names(value_text)), 64)
     elif name.lower() == SPOOLER.lower() and value_text.strip() in ("0", "1"):
@@ -96,9 +75,10 @@ def set_value(hive: RegistryHive, name: str, value_text: str) -> None:
 
 
 def set_up(hive: RegistryHive) -> None:
-    """List Microsoft Outlook, as setup does, unless there is a list already."""
-    if not _first(hive, CLIENTS)[1]:
-        set_value(hive, CLIENTS, BY_SETUP)
+    """Add Microsoft Outlook, as setup does, to a list that lacks it: at its end, so that the administrator's order stays."""
+    names = read_settings(hive).clients
+    if BY_SETUP.lower() not in (name.lower() for name in names):
+        hive.write(OUR_KEY, CLIENTS, [*names[: _MOST_CLIENTS - 1], BY_SETUP], 64)
 
 
 def _first(hive: RegistryHive, name: str) -> tuple[Value | None, str]:
@@ -110,88 +90,62 @@ def _first(hive: RegistryHive, name: str) -> tuple[Value | None, str]:
     return None, ""
 
 
+# What people put between names: also quotes of any kind, the "\\0" of `reg add`, and the comma and semicolon of East Asian keyboards.
+_SEPARATOR = re.compile('[,;|"\u201c\u201d\u201e\u00ab\u00bb\uff0c\uff1b\u3001\t\n\v\f\r\0\x85\u2028\u2029]|\\\\0')
+_INVISIBLE = re.compile("[\u200b-\u200f\u2060\ufeff\u00ad]")
+
+
 def _names(value: Value | None) -> tuple[str, ...]:
-    """Return the clients' names, each once. A name with a backslash would be a path in the registry, so it is ignored."""
+    """Return the clients' names, each once, with plain spaces. A name with a backslash would be a path in the registry: it is ignored."""
     if value is None or isinstance(value, int):
         return ()
     lines = [value] if isinstance(value, str) else list(value)[:_MOST_KEYS]
-    names = [name.strip() for line in lines for name in line.split(";")]
     known: dict[str, str] = {}
-    for name in names:
+    for piece in (piece for line in lines for piece in _SEPARATOR.split(_INVISIBLE.sub("", line))):
+        name = " ".join(piece.split()).strip("' \u2018\u2019")  # `split` knows the no-break space, too
         if 0 < len(name) <= _LONGEST_NAME and "\\" not in name and name.isprintable():
             known.setdefault(name.lower(), name)
     return tuple(known.values())[:_MOST_CLIENTS]
 
 
-_MOST_KEYS = 1000
+if sys.platform == "win32":
+    import winreg
 
+    _VIEWS = {64: winreg.KEY_WOW64_64KEY, 32: winreg.KEY_WOW64_32KEY}
 
-class WindowsHive:
-    """The registry of this Windows host. See RegistryHive."""
+    class WindowsHive:
+        """The registry of this Windows host. See RegistryHive."""
 
-    def __init__(self) -> None:
-        if sys.platform != "win32":
-            raise NotWindows("the registry")
-
-    def read(self, key: str, name: str, view: int) -> Value | None:
-        """Read a value; %names% in an expandable one are replaced."""
-        found: Value | None = None
-        if sys.platform == "win32":
-            import winreg  # noqa: PLC0415  (Windows only)
-
-            with contextlib.suppress(OSError), _opened(key, view, winreg.KEY_READ) as opened:
+        def read(self, key: str, name: str, view: int) -> Value | None:
+            """Read a value; %names% in an expandable one are replaced."""
+            with contextlib.suppress(OSError), self._opened(key, view) as opened:
                 value, kind = winreg.QueryValueEx(opened, name)
                 if kind == winreg.REG_EXPAND_SZ:
-                    found = winreg.ExpandEnvironmentStrings(value)
-                elif isinstance(value, (str, int, list)):
-                    found = value
-        return found
+                    return winreg.ExpandEnvironmentStrings(value)
+                return value if isinstance(value, (str, int, list)) else None
+            return None
 
-    def keys(self, key: str, view: int) -> Sequence[str]:
-        """Return the names of the keys below."""
-        names: list[str] = []
-        if sys.platform == "win32":
-            import winreg  # noqa: PLC0415  (Windows only)
+        def keys(self, key: str, view: int) -> Sequence[str]:
+            """Return the names of the keys below."""
+            with contextlib.suppress(OSError), self._opened(key, view) as opened:
+                count = min(winreg.QueryInfoKey(opened)[0], _MOST_KEYS)
+                return [winreg.EnumKey(opened, index) for index in range(count)]
+            return []
 
-            with contextlib.suppress(OSError), _opened(key, view, winreg.KEY_READ) as opened:
-                names.extend(
-                    winreg.EnumKey(opened, index) for index in range(min(winreg.QueryInfoKey(opened)[0], _MOST_KEYS))
-                )
-        return names
-
-    def write(self, key: str, name: str, value: Value, view: int) -> None:
-        """Set a value. Raises OSError without the right to do so."""
-        if sys.platform == "win32":
-            import winreg  # noqa: PLC0415  (Windows only)
-
-            access = winreg.KEY_WRITE | _view(view)
+        def write(self, key: str, name: str, value: Value, view: int) -> None:
+            """Set a value. Raises OSError without the right to do so."""
+            kind = {int: winreg.REG_DWORD, str: winreg.REG_SZ}.get(type(value), winreg.REG_MULTI_SZ)
+            access = winreg.KEY_WRITE | _VIEWS[view]
             with winreg.CreateKeyEx(winreg.HKEY_LOCAL_MACHINE, key, 0, access) as opened:
-                if isinstance(value, int):
-                    winreg.SetValueEx(opened, name, 0, winreg.REG_DWORD, value)
-                elif isinstance(value, str):
-                    winreg.SetValueEx(opened, name, 0, winreg.REG_SZ, value)
-                else:
-                    winreg.SetValueEx(opened, name, 0, winreg.REG_MULTI_SZ, list(value))
+                winreg.SetValueEx(opened, name, 0, kind, value)
 
-
-def _view(view: int) -> int:
-    return {64: 0x0100, 32: 0x0200}[view]  # KEY_WOW64_64KEY, KEY_WOW64_32KEY
-
-
-@contextlib.contextmanager
-def _opened(key: str, view: int, access: int) -> Iterator[Any]:
-    if sys.platform == "win32":
-        import winreg  # noqa: PLC0415  (Windows only)
-
-        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, key, 0, access | _view(view)) as opened:
-            yield opened
-    else:
-        raise NotWindows("the registry")
+        def _opened(self, key: str, view: int) -> winreg.HKEYType:
+            return winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, key, 0, winreg.KEY_READ | _VIEWS[view])
 
 
 def this_registry() -> RegistryHive:
-    """Return this host's registry; an empty one where there is none."""
+    """Return this host's registry. Raises NotWindows."""
     if sys.platform == "win32":
         return WindowsHive()
     else:  # noqa: RET505  (mypy then judges either branch on its own system)
-        return FakeHive()
+        raise NotWindows("the registry")

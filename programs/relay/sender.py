@@ -14,8 +14,9 @@ from functools import partial
 from typing import Any, Protocol
 
 from programs.protocol.relay import LeaseClaim
+from programs.relay.child_process import ChildHost
 from programs.relay.conversation import SUBMIT_BEGUN, ChildOrder
-from programs.relay.doctor import DoctorReport, examine
+from programs.relay.doctor import DoctorReport, examine, look_again
 from programs.relay.host_facts import HostFacts, read_host_facts
 from programs.relay.mail_clients import ClientChoice, NoUsableClient, choose_client
 from programs.relay.outcomes import RelayOutcome, RelayVerdict, after_restart, settle_doubt
@@ -55,6 +56,7 @@ class SendingSetup:
     drain: float
     service_account: str = ""
     look: Callable[..., HostFacts] = read_host_facts
+    host: ChildHost | None = None  # where children are started; None: on this Windows host
 
 
 @dataclass
@@ -73,6 +75,7 @@ class SpoolSender:
     )  # held until the spool has recorded that an attempt began
     _asked: str = ""
     _looked_at: float = field(default=-1e9)
+    _saw_programs_at: float = field(default=-1e9)
     _has_just_looked: bool = False
 
     def ask_doctor(self, asked: str) -> None:
@@ -98,7 +101,7 @@ class SpoolSender:
             )
             self.report = examine(self.setup.hive, self.setup.profile, facts, self._child)
             self.report_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
-            self._looked_at = time.monotonic()
+            self._looked_at = self._saw_programs_at = time.monotonic()
             self.answers = asked or self.answers
             failing = [f"{line.name}: {line.found}" for line in self.report.lines if line.state == "fail"]
             self.paused_why = "; ".join(failing)[:1000]
@@ -110,8 +113,18 @@ class SpoolSender:
             self._look_for(doubtful)
         elif waiting is not None:
             self._has_just_looked = False
+            self._look_at_programs()
             self._send(waiting, begin)
         return doubtful is not None or waiting is not None
+
+    def _look_at_programs(self) -> None:
+        """Look for other mail programs at most once a minute, as they can start at any time, and have a change reported at once."""
+        if self.report is None or time.monotonic() - self._saw_programs_at < LOOK_AGAIN_S:
+            return
+        self._saw_programs_at = time.monotonic()
+        report = look_again(self.report, self.setup.look().programs)
+        if report is not self.report:
+            self.report, self.report_at = report, datetime.now(timezone.utc).isoformat(timespec="milliseconds")
 
     def _send(self, message: SpooledMessage, begin: MayBegin) -> None:
         """Send one message. Nothing is done before the service has recorded that the attempt begins."""
@@ -124,7 +137,7 @@ class SpoolSender:
                 message.id, RelayVerdict(RelayOutcome.TRANSIENT, "the service did not let it begin; nothing was sent")
             )
             return
-        order = self._order("send", mime=message.mime, recipients=(message.recipient,))
+        order = self._order("send", mime=message.mime, recipient=message.recipient, has_other_way=message.has_other_way)
         verdict = (
             order
             if isinstance(order, RelayVerdict)
@@ -164,7 +177,7 @@ class SpoolSender:
     def _order(self, mode: str, **more: Any) -> ChildOrder | RelayVerdict:  # noqa: ANN401  (an order's own fields)
         """Return the order for a child, or the verdict if no mail client can be used."""
         settings = read_settings(self.setup.hive)
-        choice = choose_client(settings, self.setup.hive)
+        choice = choose_client(settings, self.setup.hive, unusable=self.report.unusable if self.report else None)
         if isinstance(choice, NoUsableClient):
             return RelayVerdict(choice.outcome, choice.reason)
         return ChildOrder(
@@ -178,9 +191,17 @@ class SpoolSender:
 
     def _child(self, order: ChildOrder, on_phase: Callable[[Any], None] = lambda _phase: None) -> RelayVerdict:
         setup = self.setup
-        return watch(order, command=setup.command, deadlines=setup.deadlines, on_phase=on_phase, stop=self.stop)
+        return watch(
+            order,
+            command=setup.command,
+            deadlines=setup.deadlines,
+            on_phase=on_phase,
+            stop=self.stop,
+            host=setup.host,
+        )
 
     def choice(self) -> tuple[str, str]:
         """Return the name of the mail client that is used, and the reason."""
-        found = choose_client(read_settings(self.setup.hive), self.setup.hive)
+        unusable = self.report.unusable if self.report else None
+        found = choose_client(read_settings(self.setup.hive), self.setup.hive, unusable=unusable)
         return (found.name, found.reason) if isinstance(found, ClientChoice) else ("", found.reason)

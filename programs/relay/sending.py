@@ -25,14 +25,18 @@ def send(mailbox: Mailbox, message: MimeMessage, order: ChildOrder, link: Parent
     mailbox.open()
     link.phase("opened")
     draft = mailbox.create(message)
-    if not link.phase("created", draft.entryid, draft.search_key) or not link.phase("submitting"):
+    if not link.phase("created", draft.entryid, draft.search_key):
+        return _NOT_ALLOWED.with_evidence(**_discard(mailbox, draft))
+    lost = {"characters_lost": draft.characters_lost} if draft.characters_lost else {}
+    if lost and order.has_other_way:
+        reason = f"this mailbox would turn {draft.characters_lost} characters into question marks"
+        return RelayVerdict(RelayOutcome.LOST_CHARACTERS, reason, {**lost, **_discard(mailbox, draft)})
+    if not link.phase("submitting"):
         return _NOT_ALLOWED.with_evidence(**_discard(mailbox, draft))
     try:
-        submit_evidence = mailbox.submit(draft)
+        submit_evidence = {**mailbox.submit(draft), **lost}
     except MapiError as error:
         refused = verdict_of_error(error)
-        if not mailbox.can_look():
-            return refused
         # A broken connection counts as not sent only if the message is still a draft in the Outbox.
         try:
             place = mailbox.find(draft.search_key, ("outbox",))
@@ -44,17 +48,11 @@ def send(mailbox: Mailbox, message: MimeMessage, order: ChildOrder, link: Parent
         evidence = {"looked": False, **refused.evidence}
         return RelayVerdict(RelayOutcome.UNKNOWN, refused.reason, evidence, cause=refused.outcome)
     link.phase("submitted")
-    if not mailbox.can_look():
-        return RelayVerdict(
-            RelayOutcome.SENT, "handed to the mail client", {"proof": "handed to the client", **submit_evidence}
-        )
     return _drain(mailbox, draft, order, link).with_evidence(**submit_evidence)
 
 
 def reconcile(mailbox: Mailbox, order: ChildOrder, link: ParentLink) -> RelayVerdict:
     """Look for a message that an earlier child may have submitted. It never submits anything."""
-    if not mailbox.can_look() or not order.search_key:
-        return RelayVerdict(RelayOutcome.UNKNOWN, "this mail client has no Outbox to look into", {"looked": True})
     link.phase("logon")
     mailbox.open()
     link.phase("opened")
@@ -70,7 +68,7 @@ def reconcile(mailbox: Mailbox, order: ChildOrder, link: ParentLink) -> RelayVer
             )
             return RelayVerdict(RelayOutcome.UNKNOWN, why, {"looked": True, "place": "not in the Outbox"})
         if place is not None:
-            return _proven(place)
+            return _proven(place) if mailbox.is_tight() else _handed_over(_proven(place))
         why = "it is neither in the Outbox nor in Sent Items"
         return RelayVerdict(RelayOutcome.UNKNOWN, why, {"looked": True, "place": "nowhere"})
     if not place.submitted:
@@ -101,11 +99,23 @@ def _drain(mailbox: Mailbox, draft: Draft, order: ChildOrder, link: ParentLink) 
         time.sleep(min(pause, left))
     waited = round(time.monotonic() - began, 3)
     if place is None:
-        link.phase("left_outbox")
-        return _copy(mailbox, draft).with_evidence(drained=waited)
+        return _left(mailbox, draft, link).with_evidence(drained=waited)
     if not order.abort:
         return RelayVerdict(RelayOutcome.QUEUED, f"it is still in the Outbox after {waited:g} s", {"drained": waited})
     return _take_back(mailbox, draft, place, link).with_evidence(drained=waited)
+
+
+def _left(mailbox: Mailbox, draft: Draft, link: ParentLink) -> RelayVerdict:
+    """Judge a message that left the Outbox. Without a tight pair only the spooler took it, and the phase that proves more is not sent."""
+    if not mailbox.is_tight():
+        return _handed_over(_copy(mailbox, draft))
+    link.phase("left_outbox")
+    return _copy(mailbox, draft)
+
+
+def _handed_over(copy: RelayVerdict) -> RelayVerdict:
+    reason = "handed over to the MAPI spooler, unproven: it left the Outbox, and nothing shows that it went further"
+    return RelayVerdict(RelayOutcome.HANDED_OVER, reason, {**copy.evidence, "proof": "none"})
 
 
 def _copy(mailbox: Mailbox, draft: Draft) -> RelayVerdict:
@@ -141,15 +151,13 @@ def _take_back(mailbox: Mailbox, draft: Draft, place: MessagePlace, link: Parent
         mailbox.abort(place.entryid)
     except MapiError as refused:
         if _has_left(mailbox, draft):
-            link.phase("left_outbox")
-            return _copy(mailbox, draft)
+            return _left(mailbox, draft, link)
         reason = verdict_of_error(refused).reason
         return RelayVerdict(
             RelayOutcome.STUCK, "it stays in the Outbox and cannot be taken back", {"aborted": False, "abort": reason}
         )
     if _has_left(mailbox, draft):
-        link.phase("left_outbox")
-        return _copy(mailbox, draft)
+        return _left(mailbox, draft, link)
     leftover = _discard(mailbox, Draft(place.entryid, draft.search_key))
     return RelayVerdict(RelayOutcome.STUCK, "it stayed in the Outbox and was taken back", {"aborted": True, **leftover})
 
@@ -163,8 +171,6 @@ def _has_left(mailbox: Mailbox, draft: Draft) -> bool:
 
 def _discard(mailbox: Mailbox, draft: Draft) -> Mapping[str, Any]:
     """Remove a message that was not sent, so that nobody sends it by hand later."""
-    if not mailbox.can_look():
-        return {}
     try:
         mailbox.delete(draft.entryid)
     except MapiError as refused:

@@ -29,6 +29,7 @@ _TABLE = """CREATE TABLE IF NOT EXISTS messages (
     is_alert INTEGER NOT NULL, taken_at REAL NOT NULL, looked_at REAL NOT NULL DEFAULT 0, is_begun INTEGER NOT NULL DEFAULT 0,
     phase TEXT NOT NULL DEFAULT '', entryid TEXT NOT NULL DEFAULT '', search_key TEXT NOT NULL DEFAULT '',
     verdict TEXT, is_final INTEGER NOT NULL DEFAULT 0, is_handed_in INTEGER NOT NULL DEFAULT 0, ended_at REAL)"""
+_ADDED = "ALTER TABLE messages ADD COLUMN has_other_way INTEGER NOT NULL DEFAULT 0"  # to a spool of an older version
 _FACTS = """CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL)"""
 
 
@@ -58,6 +59,7 @@ class SpooledMessage:
     verdict: RelayVerdict | None
     is_final: bool
     is_handed_in: bool
+    has_other_way: bool
 
     @property
     def claim(self) -> LeaseClaim:
@@ -80,6 +82,8 @@ class RelaySpool:
             )  # a phase must survive a power cut: it says whether a mail may have left
             self._do(_TABLE)
             self._do(_FACTS)
+            if "has_other_way" not in [row[1] for row in self._rows("PRAGMA table_info(messages)")]:
+                self._do(_ADDED)
             check = str(self._rows("PRAGMA quick_check(1)")[0][0])
             if check != "ok":
                 raise SpoolDamaged(check[:200])  # noqa: TRY301  (the file is closed below)
@@ -110,9 +114,18 @@ class RelaySpool:
                     self._do("UPDATE messages SET token = ?, is_handed_in = 0 WHERE id = ?", mail.token, mail.id)
                     return
                 self._do("DELETE FROM messages WHERE id = ?", mail.id)
-                row = (mail.id, mail.token, mail.recipient, mail.message_id, mail.mime, mail.is_alert, now)
-                columns = "id, token, recipient, message_id, mime, is_alert, taken_at"
-                self._do(f"INSERT INTO messages ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)", *row)  # noqa: S608
+                row = (
+                    mail.id,
+                    mail.token,
+                    mail.recipient,
+                    mail.message_id,
+                    mail.mime,
+                    mail.is_alert,
+                    now,
+                    mail.has_other_way,
+                )
+                columns = "id, token, recipient, message_id, mime, is_alert, taken_at, has_other_way"
+                self._do(f"INSERT INTO messages ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", *row)  # noqa: S608
                 if mail.maybe_sent and (known is None or not known.is_begun):
                     self.start(mail.id)  # as if it had begun here: it is never sent again, however often it comes
                     reason = "it may have been submitted before, and this relay has no record of it: it is not sent again without proof"
@@ -233,7 +246,7 @@ class RelaySpool:
         return found[0] if found else None
 
     def _many(self, condition: str, *values: Any) -> list[SpooledMessage]:  # noqa: ANN401
-        columns = "id, token, recipient, message_id, mime, is_alert, taken_at, is_begun, phase, entryid, search_key, verdict, is_final, is_handed_in"
+        columns = "id, token, recipient, message_id, mime, is_alert, taken_at, is_begun, phase, entryid, search_key, verdict, is_final, is_handed_in, has_other_way"
         messages = []
         for row in self._rows(f"SELECT {columns} FROM messages WHERE {condition}", *values):  # noqa: S608
             stored = json.loads(row[11]) if row[11] else None
@@ -243,7 +256,7 @@ class RelaySpool:
             messages.append(
                 SpooledMessage(
                     row[0], row[1], row[2], row[3], row[4], bool(row[5]), row[6], bool(row[7]), row[8], row[9], row[10],
-                    verdict, bool(row[12]), bool(row[13]),
+                    verdict, bool(row[12]), bool(row[13]), bool(row[14]),
                 )
             )  # fmt: skip
         return messages
@@ -281,6 +294,7 @@ def _may_go_again(known: SpooledMessage) -> bool:
     was_taken_back = ended is not None and ended.outcome == RelayOutcome.STUCK and ended.evidence.get("aborted") is True
     may_have_left = ended is None or ended.outcome in (
         RelayOutcome.SENT,
+        RelayOutcome.HANDED_OVER,
         RelayOutcome.STUCK,
         RelayOutcome.QUEUED,
         RelayOutcome.UNKNOWN,

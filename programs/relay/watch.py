@@ -2,7 +2,7 @@
 
 How the parent calls it, from a thread (it blocks until the child has ended):
 
-    order = ChildOrder(mode="send", mime_path=str(path), profile="Backup", client=choice.as_json(), use_spooler=False)
+    order = ChildOrder(mode="send", mime=mime, recipient=address, profile="Backup", client=choice.as_json(), use_spooler=False)
     verdict = watch(order, command=[sys.executable, pyz, "child"], deadlines=Deadlines(), on_phase=spool.note, stop=stopping)
     if verdict.outcome == "unknown":  # killed at or after `submitting`
         look = ChildOrder(mode="reconcile", search_key=..., entryid=..., profile=..., client=..., drain=0.0, abort=False)

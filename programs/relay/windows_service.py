@@ -15,6 +15,7 @@ from pathlib import Path
 NAME = "TocsinRelay"
 TITLE = "Tocsin Relay"
 NOT_INSTALLED = "not installed"
+_SYSTEM_ACCOUNTS = ("localsystem", "system", "localservice", "networkservice", "anonymouslogon")
 _ABOUT = "Sends Tocsin's mails over MAPI, without ever showing a dialog."
 _AGAIN_MS = (10_000, 60_000, 300_000)  # after the first, the second and each further failure
 _FORGET_FAILURES_S = 86_400
@@ -167,6 +168,31 @@ def state() -> str:
             return NOT_INSTALLED
     else:
         return "not a Windows host"
+
+
+def account() -> str:
+    """Return the account under which the service runs, as the control manager has it; empty if there is no service."""
+    if sys.platform == "win32":
+        import pywintypes  # noqa: PLC0415  (Windows only)
+        import win32service as w  # noqa: PLC0415  (Windows only)
+
+        try:
+            service = w.OpenService(w.OpenSCManager(None, None, w.SC_MANAGER_CONNECT), NAME, w.SERVICE_QUERY_CONFIG)
+            return str(w.QueryServiceConfig(service)[7])
+        except pywintypes.error:
+            return ""
+    else:
+        return ""
+
+
+def check_account(account: str) -> None:
+    """Refuse an account that has no mail profile. Raises ServiceRefused."""
+    name = account.replace(" ", "").lower().rsplit("\\", 1)[-1]
+    if not name or name in _SYSTEM_ACCOUNTS:
+        who = account or "LocalSystem, as a service without an account does"
+        raise ServiceRefused(
+            f"set --account DOMAIN\\user, the account whose mail profile it uses: as {who}, it would have no mail profile and could send nothing"
+        )
 
 
 def host(work: Callable[[threading.Event], None]) -> None:

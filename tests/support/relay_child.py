@@ -12,14 +12,14 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def played(mailbox: Path, **script: Any) -> list[str]:
-    """Return the command of a child whose mailbox lies in the folder `mailbox`; programs.relay.mailbox.FileMailbox says what `script` may hold."""
+    """Return the command of a child whose mailbox lies in the folder `mailbox`; tests.support.file_mailbox says what `script` may hold."""
     return [sys.executable, __file__, str(mailbox), json.dumps(script)]
 
 
 if __name__ == "__main__":
     sys.path.insert(0, str(ROOT))
     from programs.relay import child
-    from programs.relay.mailbox import FileMailbox
+    from tests.support.file_mailbox import FileMailbox
 
     folder, words = Path(sys.argv[1]), json.loads(sys.argv[2])
     sys.exit(child.main(lambda _order: FileMailbox(folder, words)))

@@ -18,12 +18,14 @@ from programs.relay.client import RelayClient  # noqa: E402
 from programs.relay.host_facts import HostFacts  # noqa: E402
 from programs.relay.loop import RelayLoop, set_up_log  # noqa: E402
 from programs.relay.mail_clients import CLIENTS_KEY  # noqa: E402
-from programs.relay.mailbox import FileMailbox  # noqa: E402
 from programs.relay.profile_check import EXCHANGE_PRIVATE_STORE, Provider  # noqa: E402
-from programs.relay.registry import OUR_KEY, FakeHive  # noqa: E402
+from programs.relay.registry import OUR_KEY  # noqa: E402
 from programs.relay.sender import SendingSetup, SpoolSender  # noqa: E402
 from programs.relay.spool import open_spool  # noqa: E402
 from programs.relay.watch import Deadlines  # noqa: E402
+from tests.support.fake_hive import FakeHive  # noqa: E402
+from tests.support.file_mailbox import FileMailbox  # noqa: E402
+from tests.support.posix_children import PosixChildHost  # noqa: E402
 
 DLL = b"MZ" + bytes(58) + b"\x40\0\0\0" + b"PE\0\0\x64\x86"  # only its header is read, which says 64-bit
 
@@ -80,7 +82,9 @@ def main(url: str, key: str, folder: Path) -> None:
     set_up_log(folder, console=True, event_log=False)
     command = [python, __file__, "child", str(folder)]
     look = lambda **known: HostFacts(account="CORP\\relay", mapi_binding="played", **known)  # noqa: E731
-    means = SendingSetup(hive, "Backup", command, Deadlines(logon=10, submit=3), drain=2.0, look=look)
+    means = SendingSetup(
+        hive, "Backup", command, Deadlines(logon=10, submit=3), drain=2.0, look=look, host=PosixChildHost()
+    )
     spool = open_spool(folder)
     RelayLoop(spool, SpoolSender(spool, means, stop), lambda: RelayClient(url, key), stop).run()
     spool.close()

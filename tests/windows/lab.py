@@ -68,6 +68,17 @@ class Lab:
         """Run Windows' Python."""
         return self.run(str(self.folder / "python/cp311/python.exe"), *words, patience_s=patience_s, **environment)
 
+    @contextlib.contextmanager
+    def running(self, program: Path, *words: str) -> Iterator[None]:
+        """Have a Windows program run next to the block."""
+        null = subprocess.DEVNULL
+        command = ["wine", windows_path(program), *words]
+        with subprocess.Popen(command, env=self.environment(), stdin=null, stdout=null, stderr=null) as process:
+            try:
+                yield
+            finally:
+                process.kill()
+
     def register(self, name: str, dll: Path | None, *, simple_only: bool = False, is_default: bool = True) -> None:
         """Put a mail client into the registry, as its setup does."""
         lines = [f"[{CLIENTS_KEY}]", f'@="{name}"'] if is_default else []

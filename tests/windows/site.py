@@ -1,6 +1,7 @@
 """The whole path from a failed backup to a sent mail: the real service, a relay on Windows, and a mail server for what MAPI cannot send."""
 
 import contextlib
+import getpass
 import json
 import re
 from collections.abc import Iterator
@@ -17,6 +18,7 @@ from tests.windows.lab import Lab, windows_path
 OUTLOOK = "Microsoft Outlook"
 # So long that no slow machine ends a step by them; a test that waits for a deadline names a shorter one.
 PATIENT = ("--logon", "120", "--submit", "120", "--drain", "60")
+BRIEFLY = ("--drain", "3")  # for mail that never leaves the Outbox
 _MESSAGE_ID = re.compile(r"^1035001f: (<[^>]+>)", re.MULTILINE)
 
 
@@ -38,8 +40,9 @@ class Site:
         return self.lab.python(*arguments, **{"TOCSIN_RELAY_KEY": self.key, **environment})
 
     def install(self, *words: str, profile: str = "Backup") -> str:
-        """Install the relay as a service."""
-        return self.relay("install", "--server", self.service.url, "--profile", profile, *PATIENT, *words)
+        """Install the relay as a service, under the account that owns this Windows."""
+        account = ("--account", getpass.getuser(), "--password", "Wine asks for none")
+        return self.relay("install", "--server", self.service.url, "--profile", profile, *account, *PATIENT, *words)
 
     def start(self, *words: str, profile: str = "Backup") -> None:
         """Install and start it, and wait until the service has its doctor's report."""
@@ -123,3 +126,17 @@ def sited(lab: Lab, program: Path, folder: Path) -> Iterator[Site]:
             yield site
         finally:
             site.stop()
+
+
+def goes_by_smtp(site: Site, job: str, *expected: str) -> dict[str, Any]:
+    """Fail a job; its alert must come by SMTP, once, and its MAPI message must say why."""
+    site.fail(job)
+    [received] = site.smtp.wait_for(1, 150)
+    assert job.encode() in received.data
+    moved = site.message(job, "moved")
+    reasons = " ".join([moved["why"], *(f"{one['code']} {one['text']} {one['evidence']}" for one in moved["tries"])])
+    for words in expected:
+        assert words in reasons, reasons
+    assert moved["message_id"].encode() in received.data, "the same Message-ID"
+    assert site.left() == []
+    return moved

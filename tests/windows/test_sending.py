@@ -7,23 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.running import wait_until
-from tests.windows.site import OUTLOOK, Site
-
-BRIEFLY = ("--drain", "3")  # for mail that never leaves the Outbox
-
-
-def goes_by_smtp(site: Site, job: str, *expected: str) -> dict[str, Any]:
-    """Fail a job; its alert must come by SMTP, once, and its MAPI message must say why."""
-    site.fail(job)
-    [received] = site.smtp.wait_for(1, 150)
-    assert job.encode() in received.data
-    moved = site.message(job, "moved")
-    reasons = " ".join([moved["why"], *(f"{one['code']} {one['text']} {one['evidence']}" for one in moved["tries"])])
-    for words in expected:
-        assert words in reasons, reasons
-    assert moved["message_id"].encode() in received.data, "the same Message-ID"
-    assert site.left() == []
-    return moved
+from tests.windows.site import BRIEFLY, OUTLOOK, Site, goes_by_smtp
 
 
 def test_an_alert_leaves_the_outbox_and_its_proof_is_shown(site: Site) -> None:
@@ -169,17 +153,3 @@ def test_the_old_clients_key_is_honoured_as_it_is(site: Site) -> None:
     site.fail("nightly")
     sent = site.message("nightly", "sent")
     assert site.left() == [sent["message_id"]]
-
-
-def test_a_client_without_wide_text_gets_what_its_code_page_can_say(site: Site) -> None:
-    site.lab.forget_clients()
-    site.lab.register(OUTLOOK, site.lab.client / "client.dll", simple_only=True)
-    site.lab.steer(ansi=1)
-    site.start()
-    site.fail("nightly", "café 漢字")
-    sent = site.message("nightly", "sent")
-    assert "handed to the client" in sent["tries"][0]["text"], "its weaker proof is stated"
-    assert '"characters_lost": ' in sent["tries"][0]["text"]
-    [mail] = site.lab.messages("sent")
-    assert "SMTP:admin@example.org" in mail
-    assert "nightly" in mail

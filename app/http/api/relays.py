@@ -137,9 +137,10 @@ class RelayPage(PageOut[RelayOut]):
 class DoctorCheck(BaseModel):
     """One point that the relay's doctor checked."""
 
-    name: str = Field(description="What was checked.")
+    name: str = Field(description="The stable name of the point, for programs.")
+    question: str = Field("", description="The question that it answers.")
     state: str = Field(description="ok, warning or fail; a fail pauses the relay.")
-    found: str = Field(description="What was found.")
+    found: str = Field(description="The answer.")
     remedy: str = Field(description="What to do about it.")
 
 

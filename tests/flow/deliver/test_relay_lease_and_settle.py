@@ -108,6 +108,8 @@ async def test_leases_that_a_relay_does_not_know_of_are_returned(api: Api) -> No
         ("unknown", {"looked": True}, DEAD),
         ("unknown", {"looked": False}, LEASED),
         ("queued", {}, LEASED),
+        ("handed_over", {"proof": "none"}, DEAD),
+        ("lost_characters", {"characters_lost": 2}, QUEUED),
     ],
 )
 async def test_what_each_outcome_means_without_another_transport(
@@ -118,7 +120,7 @@ async def test_what_each_outcome_means_without_another_transport(
     await relay.send(outcome=outcome, **evidence)
     message = await message_of(api.context, one)
     assert message.state is state
-    assert message.maybe_sent is (state is DEAD and outcome in ("stuck", "unknown"))
+    assert message.maybe_sent is (state is DEAD and outcome in ("stuck", "unknown", "handed_over"))
     assert await relay.lease() == [], "never at once again"
 
 
@@ -134,6 +136,8 @@ async def test_what_each_outcome_means_without_another_transport(
         ("stuck", {"aborted": True}, False, True, False),
         ("stuck", {"aborted": False}, False, True, False),
         ("bad_recipient", {}, False, False, False),
+        ("handed_over", {"proof": "none"}, False, False, False),
+        ("lost_characters", {"characters_lost": 2}, False, False, False),
     ],
 )
 async def test_an_alert_takes_the_next_transport(
@@ -146,7 +150,8 @@ async def test_an_alert_takes_the_next_transport(
     assert (successor["transport"], successor["state"]) == ("smtp", "queued")
     assert outcome in successor["why"]
     assert successor["message_id"] == (await message_of(api.context, one)).message_id
-    assert ("may be the second one" in successor["why"]) is (evidence.get("aborted") is False or "looked" in evidence)
+    may_be_second = evidence.get("aborted") is False or "looked" in evidence or outcome == "handed_over"
+    assert ("may be the second one" in successor["why"]) is may_be_second
     shown = await relay.shown()
     assert (shown["paused_at"] is not None) is is_paused
     assert (shown["broken_at"] is not None) is is_broken
@@ -201,6 +206,13 @@ async def test_a_message_that_may_have_been_sent_is_marked_when_leased_again(api
         )
         (again,) = (await deliver_relays.take_leases(tx, relay.id, 5, (), now))[1]
     assert again.maybe_sent
+
+
+async def test_a_relay_learns_whether_a_message_could_go_another_way(api: Api) -> None:
+    relay = await add_relay(api)
+    (alone,) = await post(api.context, BY_MAPI)
+    (with_smtp,) = await post(api.context, BY_MAPI, BY_SMTP)
+    assert {one.id: one.has_other_way for one in await relay.lease()} == {alone: False, with_smtp: True}
 
 
 async def test_renewing_keeps_a_lease(api: Api) -> None:

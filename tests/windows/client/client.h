@@ -1,4 +1,4 @@
-/* A mail client for tests, as Windows' mail clients look from outside: one DLL with Extended and Simple MAPI.
+/* A mail client for tests, as Windows' mail clients look from outside: one DLL with Extended MAPI.
  *
  * What it does is steered by the file steer.txt beside the DLL (see steer.c), and what it did lies in folders beside it:
  *   drafts\  saved in the Outbox and not submitted     outbox\  submitted and still there
@@ -38,8 +38,7 @@ typedef struct object {
     int *row_widths;
     int row_count, position;
     ULONG *columns, column_count;
-    char *recipients;          /* of a message: lines for its recipients and attachments */
-    struct object *parent;     /* of an attachment: its message */
+    char *recipients;          /* of a message: a line for each */
 } object;
 extern void *methods_of[KINDS][64];
 object *make(enum kind kind, const wchar_t *profile);
@@ -61,5 +60,6 @@ void add_profile_methods(void);
 void add_store_methods(void);
 BOOL is_known(const wchar_t *profile);
 BOOL is_tight(const wchar_t *profile);
+extern BOOL spooler_runs; /* the session allowed it */
 extern const BYTE EXCHANGE_PROVIDER[16], PST_PROVIDER[16];
 #endif

@@ -1,5 +1,5 @@
 /* Profiles, their services, and the logon. "Backup" has Exchange's tight pair of store and transport; "Internet" a file of its own and
- * an SMTP transport, which only the spooler serves: its mail stays in the Outbox. */
+ * an SMTP transport, which only the spooler serves: without one its mail stays in the Outbox. */
 #define INITGUID
 #include "client.h"
 
@@ -14,6 +14,7 @@ const BYTE PST_PROVIDER[16] = {0x4E, 0x49, 0x54, 0x41, 0xF9, 0xBF, 0xB8, 0x01, 0
 
 BOOL is_known(const wchar_t *profile) { return !wcscmp(profile, NAMES[0]) || !wcscmp(profile, NAMES[1]); }
 BOOL is_tight(const wchar_t *profile) { return !wcscmp(profile, NAMES[0]); }
+BOOL spooler_runs = FALSE;
 
 static void read_name(wchar_t *to, LPSTR given, ULONG flags)
 {
@@ -107,6 +108,7 @@ EXPORT HRESULT WINAPI MAPILogonEx(ULONG_PTR window, LPSTR name, LPSTR password, 
         return (HRESULT)strtoul(answer, NULL, 0);
     if (!is_known(profile))
         return MAPI_E_NOT_FOUND;
+    spooler_runs = !(flags & MAPI_NO_MAIL);
     *out = make(SESSION, profile);
     return S_OK;
 }

@@ -5,8 +5,8 @@
  *                           save, submit, submitted, and outbox and sent, where it is looked into these
  *   logon=0x80040111        the logon's answer            submit=0x8004010B            the submission's answer
  *   delay_ms=2000           time in the Outbox            stuck=1                      it never leaves the Outbox
- *   abort=0x80040114        AbortSubmit's answer          ansi=1                       Simple MAPI without wide text
- *   code=2                  Simple MAPI's answer to a send
+ *   abort=0x80040114        AbortSubmit's answer          ansi=1                       the store keeps no Unicode
+ *   spooler=1               a spooler takes what a tight transport does not, where the logon allows it
  */
 #include "client.h"
 

@@ -31,14 +31,16 @@ static ULONGLONG age_ms(const FILETIME *written)
     return a.QuadPart > b.QuadPart ? (a.QuadPart - b.QuadPart) / 10000 : 0;
 }
 
-/* The tight transport's work. The other profile's would need a spooler, which never runs here. */
+/* The tight transport's work, and that of the spooler for the other profile, if a test has one. */
 static void transport(const wchar_t *profile)
 {
     wchar_t pattern[MAX_PATH];
     WIN32_FIND_DATAW found;
     char value[32];
     ULONGLONG delay = asked("delay_ms", value, sizeof value) ? strtoul(value, NULL, 0) : 0;
-    if (!is_tight(profile) || asked("stuck", value, sizeof value))
+    if (asked("stuck", value, sizeof value))
+        return;
+    if (!is_tight(profile) && !(spooler_runs && asked("spooler", value, sizeof value)))
         return;
     place_of(pattern, L"outbox", L"*.msg");
     HANDLE search = FindFirstFileW(pattern, &found);
@@ -85,6 +87,16 @@ static HRESULT WINAPI GetContentsTable(object *folder, ULONG flags, object **out
 }
 
 /* ---- messages ---- */
+/* What a store without Unicode keeps of a text. */
+static void narrow(SPropValue *value)
+{
+    static char narrow[1 << 20];
+    if (PROP_TYPE(value->ulPropTag) != PT_UNICODE)
+        return;
+    WideCharToMultiByte(1252, 0, value->Value.lpszW, -1, narrow, sizeof narrow, NULL, NULL);
+    MultiByteToWideChar(1252, 0, narrow, -1, value->Value.lpszW, (int)wcslen(value->Value.lpszW) + 1);
+}
+
 static HRESULT WINAPI CreateMessage(object *folder, LPCIID id, ULONG flags, object **out)
 {
     static LONG number;
@@ -146,41 +158,13 @@ static void write_draft(object *message)
     MoveFileExW(fresh, path, MOVEFILE_REPLACE_EXISTING);
 }
 
-static const SPropValue *property(object *it, ULONG id)
-{
-    for (int i = 0; i < it->property_count; i++)
-        if (PROP_ID(it->properties[i].ulPropTag) == id)
-            return &it->properties[i];
-    return NULL;
-}
-
-/* An attachment becomes a line of its message: name and size. */
-static void save_attachment(object *attachment)
-{
-    const SPropValue *name = property(attachment, 0x3707), *content = property(attachment, 0x3701);
-    char narrow[512] = "";
-    if (name)
-        WideCharToMultiByte(CP_UTF8, 0, name->Value.lpszW, -1, narrow, sizeof narrow, NULL, NULL);
-    char *lines = attachment->parent->recipients;
-    sprintf(lines + strlen(lines), "file: %s %lu\n", narrow, content ? (unsigned long)content->Value.bin.cb : 0);
-}
-
 static HRESULT WINAPI SaveChanges(object *it, ULONG flags)
 {
-    if (it->parent) {
-        save_attachment(it);
-        return S_OK;
-    }
+    char value[32];
     play("save");
+    for (int i = 0; asked("ansi", value, sizeof value) && i < it->property_count; i++)
+        narrow(&it->properties[i]);
     write_draft(it);
-    return S_OK;
-}
-
-static HRESULT WINAPI CreateAttach(object *message, LPCIID id, ULONG flags, ULONG *number, object **out)
-{
-    *out = make(MESSAGE, message->profile);
-    (*out)->parent = message;
-    *number = 0;
     return S_OK;
 }
 
@@ -243,10 +227,12 @@ static HRESULT WINAPI OpenEntry(object *it, ULONG size, LPENTRYID entry_id, LPCI
 
 static HRESULT WINAPI OpenMsgStore(object *session, ULONG_PTR window, ULONG size, LPENTRYID entry_id, LPCIID id, ULONG flags, object **out)
 {
+    char value[32];
+    LONG unicode = asked("ansi", value, sizeof value) ? 0 : 0x40000; /* STORE_UNICODE_OK */
     object *store = *out = make(STORE, session->profile);
     SPropValue values[] = {
         bytes_value(PR_IPM_OUTBOX_ENTRYID, OUTBOX_ID, 8), bytes_value(SENTMAIL_ENTRYID, SENT_ID, 8),
-        number_value(PR_STORE_SUPPORT_MASK, 0x80 | 0x40000 | 0x20 | 0x8 | 0x10),
+        number_value(PR_STORE_SUPPORT_MASK, 0x80 | unicode | 0x20 | 0x8 | 0x10),
         bytes_value(PR_MDB_PROVIDER, is_tight(session->profile) ? EXCHANGE_PROVIDER : PST_PROVIDER, 16),
     };
     note_call("OpenMsgStore", flags, session->profile);
@@ -283,7 +269,6 @@ void add_store_methods(void)
     methods_of[FOLDER][19] = CreateMessage;
     methods_of[FOLDER][21] = DeleteMessages;
     methods_of[MESSAGE][4] = SaveChanges;
-    methods_of[MESSAGE][16] = CreateAttach;
     methods_of[MESSAGE][19] = ModifyRecipients;
     methods_of[MESSAGE][20] = SubmitMessage;
 }

@@ -15,10 +15,12 @@ from programs.relay.host_facts import HostFacts
 from programs.relay.mail_clients import CLIENTS_KEY
 from programs.relay.outcomes import RelayOutcome, RelayVerdict
 from programs.relay.profile_check import Provider
-from programs.relay.registry import OUR_KEY, FakeHive
+from programs.relay.registry import OUR_KEY
 from programs.relay.sender import SendingSetup, SpoolSender
 from programs.relay.spool import RelaySpool
 from programs.relay.watch import Deadlines
+from tests.support.fake_hive import FakeHive
+from tests.support.posix_children import PosixChildHost
 from tests.support.relay_child import played
 
 TIGHT = [Provider(33, 0x2, "01", "MSEMS", "Mailbox"), Provider(36, 0x100, "01", "MSEMS", "Transport", ordinal=0)]
@@ -53,7 +55,9 @@ def sender(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SpoolSen
     def look(**known: str) -> HostFacts:
         return HostFacts(account="CORP\\relay", mapi_binding="played", **known)
 
-    means = SendingSetup(hive, "Backup", command, Deadlines(logon=30, submit=30), drain=0.2, look=look)
+    means = SendingSetup(
+        hive, "Backup", command, Deadlines(logon=30, submit=30), drain=0.2, look=look, host=PosixChildHost()
+    )
     with closing(RelaySpool(tmp_path / "spool.db")) as spool:
         sender = SpoolSender(spool, means, threading.Event())
         assert sender.step(lambda _: False), "the doctor comes first"
@@ -61,8 +65,8 @@ def sender(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SpoolSen
         yield sender
 
 
-def test_a_client_without_keys_that_ended_before_the_submission_surely_sent_nothing(sender: SpoolSender):
-    """Simple MAPI has no key to look by; that the submission never began stands in the spool all the same."""
+def test_a_message_without_keys_that_ended_before_the_submission_surely_was_not_sent(sender: SpoolSender):
+    """It cannot be looked for; that its submission never began is in the spool all the same."""
     sender.spool.take(posted(1))
     sender.spool.start("msg_1")
     sender.spool.note("msg_1", SendPhase("created"))

@@ -11,10 +11,11 @@ import pytest
 
 from programs.protocol import relay as wire
 from programs.protocol.relay import ASKED_MOST
-from programs.relay.child_process import PosixChildHost, ShownWindow
+from programs.relay.child_process import ShownWindow
 from programs.relay.conversation import ChildOrder, SendPhase
 from programs.relay.outcomes import RelayOutcome, RelayVerdict, after_restart, settle_doubt
 from programs.relay.watch import Deadlines, watch
+from tests.support.posix_children import PosixChildHost
 from tests.support.relay_child import played
 
 MAIL = (
@@ -35,7 +36,7 @@ class Run:
     def send(self, order: ChildOrder | None = None, deadlines: Deadlines | None = None, **script) -> RelayVerdict:
         hangs = script.get("hang", ())
         deadlines = deadlines or (replace(SHORT, logon=5.0 if "open" in hangs else 60.0) if hangs else Deadlines())
-        order = order or ChildOrder(mode="send", profile="Backup", mime=MAIL, drain=0.5)
+        order = order or ChildOrder(mode="send", profile="Backup", mime=MAIL, recipient="ops@example.com", drain=0.5)
         host = PosixChildHost(lambda: self.windows)
         command = played(self.folder, **script)
         return watch(order, command=command, deadlines=deadlines, on_phase=self.note, stop=self.stop, host=host)
@@ -74,9 +75,24 @@ def test_a_missing_copy_does_not_make_a_message_that_left_the_outbox_doubtful(ru
     assert (verdict.outcome, verdict.evidence["proof"]) == ("sent", "left the Outbox")
 
 
-def test_a_client_without_an_outbox_has_the_weaker_proof(run):
-    verdict = run.send(can_look=False)
-    assert (verdict.outcome, verdict.evidence["proof"]) == ("sent", "handed to the client")
+def test_what_the_spooler_took_is_handed_over_and_never_called_sent(run):
+    verdict = run.send(is_tight=False)
+    assert (verdict.outcome, verdict.evidence["proof"]) == ("handed_over", "none")
+    assert "unproven" in verdict.reason
+    assert "left_outbox" not in run.names, "a child that is killed now must not count as proof either"
+    assert settle_doubt(after_restart(), run.look(is_tight=False)).outcome == "handed_over"
+
+
+def test_a_message_that_would_lose_characters_goes_another_way_if_there_is_one(run):
+    order = ChildOrder(mode="send", profile="Backup", mime=MAIL, recipient="ops@example.com", has_other_way=True)
+    verdict = run.send(order, characters_lost=2)
+    assert (verdict.outcome, verdict.evidence["characters_lost"]) == ("lost_characters", 2)
+    assert (run.count("outbox"), run.count("sent"), "submitting" in run.names) == (0, 0, False)
+
+
+def test_a_message_that_would_lose_characters_leaves_and_says_so_where_no_other_way_exists(run):
+    verdict = run.send(characters_lost=2)
+    assert (verdict.outcome, verdict.evidence["characters_lost"]) == ("sent", 2)
 
 
 def test_a_stuck_message_is_taken_back_and_gone(run):
@@ -250,14 +266,14 @@ def test_a_program_that_is_not_a_child_is_ended(run, program):
 
 
 @pytest.mark.parametrize(
-    ("mail", "outcome"),
+    ("mail", "recipient", "outcome"),
     [
-        (b"Subject: x\r\n\r\nnobody gets it", "bad_recipient"),
-        (b"To: a@b.c\r\n\r\n" + b"x" * 41 * 1024 * 1024, "bad_message"),
+        (b"Subject: x\r\n\r\nnobody gets it", "nobody", "bad_recipient"),
+        (b"To: a@b.c\r\n\r\n" + b"x" * 41 * 1024 * 1024, "a@b.c", "bad_message"),
     ],
 )
-def test_a_message_that_cannot_be_sent_is_refused_before_any_logon(run, mail, outcome):
-    verdict = run.send(ChildOrder(mode="send", mime=mail))
+def test_a_message_that_cannot_be_sent_is_refused_before_any_logon(run, mail, recipient, outcome):
+    verdict = run.send(ChildOrder(mode="send", mime=mail, recipient=recipient))
     assert verdict.outcome == outcome
     assert run.names == []
 
