@@ -9,6 +9,8 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
+from app.domain.canary import MailTimes
+
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 FULL_MONTHS = (
@@ -85,6 +87,18 @@ def duration(length: float | timedelta) -> str:
     if hours < 48:  # noqa: PLR2004
         return f"{hours} h {minutes % 60} min" if minutes % 60 else f"{hours} h"
     return f"{days} days {hours % 24} h" if hours % 24 and days < 7 else f"{days} days"  # noqa: PLR2004
+
+
+def mail_times(times: MailTimes) -> str:
+    """Return `Your mail took 4 s on average in the last 30 days, the slowest 3 min.`, and how many test mails did not arrive."""
+    sent = times.arrived + times.lost
+    lost = f" {times.lost:,} of {count(sent, 'test mail')} did not arrive." if times.lost else ""
+    if not times.arrived:
+        return f"Your mail did not arrive in the last 30 days:{lost}" if lost else ""
+    average, slowest = (duration(it) if it >= 1 else "less than 1 s" for it in (times.average_s, times.slowest_s))
+    if average == slowest:
+        return f"Your mail took {average} in the last 30 days.{lost}"
+    return f"Your mail took {average} on average in the last 30 days, the slowest {slowest}.{lost}"
 
 
 def size(number: float) -> str:

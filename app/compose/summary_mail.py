@@ -80,6 +80,7 @@ def render(view: SummaryView, *, base_url: str) -> RenderedMail:
         else "the whole period, compared with the same jobs in the period before",
         "examples": strip.EXAMPLES,
         "legend": strip.LEGEND,
+        "mail_times": "" if view.mail_times is None else phrases.mail_times(view.mail_times),
         "base_url": base_url,
     }
 
@@ -132,7 +133,9 @@ def _notes(view: SummaryView, base_url: str) -> tuple[tuple[str, str], ...]:
     """Return what an administrator must know apart from the jobs: (text, address or ""). Nothing else would report a mail that was never sent."""
     silent = phrases.joined((phrases.one_line(agent, 60) for agent in view.silent_agents), shown=20)
     quiet = view.expected - view.heard
+    first, last = view.unknown_numbers or (0, 0)
     notes = (
+        (last, f"The database was put back to an older state: {_numbers(first, last)} sent and not known here", ""),
         (len(view.silent_agents), f"{phrases.count(len(view.silent_agents), 'agent')} silent: {silent}", ""),
         (
             view.unclear_texts,
@@ -157,6 +160,10 @@ def _notes(view: SummaryView, base_url: str) -> tuple[tuple[str, str], ...]:
         ),
     )
     return tuple((text, address) for number, text, address in notes if number > 0)
+
+
+def _numbers(first: int, last: int) -> str:
+    return f"summary no. {last:,} was" if first == last else f"summaries no. {first:,} to {last:,} were"
 
 
 def _advice(view: SummaryView) -> str:

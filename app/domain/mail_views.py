@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from app.domain.alert import Alert
+from app.domain.canary import MailTimes
 from app.domain.job import JobState
 from app.domain.notice import NoticeKind
 
@@ -155,3 +156,5 @@ class SummaryView:
     unclear_texts: int = 0  # forms of texts that wait for an answer now
     runs: PeriodRuns | None = None  # of a period that is longer than a day
     unconfirmed: int = 0  # jobs whose learned expectation nobody confirmed
+    mail_times: MailTimes | None = None  # how long mail took in the days up to the end of the period
+    unknown_numbers: tuple[int, int] | None = None  # of summaries before it that were sent and that the database lacks

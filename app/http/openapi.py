@@ -32,6 +32,7 @@ _TAGS = {
     "relays": "Windows hosts that send messages through a local mail client (MAPI).",
     "summary-schedules": "When a summary of all jobs is sent, to whom, and of which jobs.",
     "mail-rules": "What texts of tools mean: mails, and messages whose outcome is read from words.",
+    "canaries": "Small mails that we send to ourselves once a day, to see that mail arrives.",
     "ignored-mails": "Mails that report nothing, such as bounces: kept for a week.",
     "connect": "What to copy into a backup tool so that it reports to us.",
     "keys": "Keys of administrators, agents and relays. A key is shown once, when it is created.",

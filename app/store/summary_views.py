@@ -21,6 +21,7 @@ from sqlalchemy import (
 
 from app.core.ids import first_id_at
 from app.domain.alert import AlertKind
+from app.domain.canary import TIMES_OVER
 from app.domain.event import RunOutcome
 from app.domain.job import JobState, recount
 from app.domain.mail_views import DayCell, JobLine, PeriodRuns, Section, SummaryView, Totals
@@ -28,10 +29,12 @@ from app.domain.matcher import all_match
 from app.domain.notice import URGENCY_CANARY
 from app.domain.route import Silence
 from app.domain.summary_schedule import SummarySchedule
+from app.store.canaries import mail_times
 from app.store.jobs import JOBS
 from app.store.repository import key_table
 from app.store.runs import history
 from app.store.silences import current_silences
+from app.store.summary_gaps import gap_before
 from app.store.summary_states import (
     SummaryScope,
     is_excused,
@@ -109,6 +112,8 @@ async def read_summary_view(
         unclear_texts=await _unclear_texts(tx, scope),
         runs=await _period_runs(tx, scope) if scope.is_long else None,
         sections=await _sections(tx, scope, counts, await current_silences(tx, end)),
+        mail_times=(await mail_times(tx, end - TIMES_OVER, end)).get(""),
+        unknown_numbers=await gap_before(tx, schedule.id, number),
     )
 
 

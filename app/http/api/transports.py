@@ -10,11 +10,14 @@ from app.admin.transports import record_transport_test
 from app.context import AppContext
 from app.deliver.transports.smtp_refusals import what_to_mend
 from app.domain.attempt import Attempt
+from app.domain.canary import TIMES_OVER
+from app.http.api.canaries import MailTimesOut
 from app.http.api.dependencies import Admin, Context, Reader, editor_of, problems
 from app.http.api.fields import Id, OutModel, StrictModel, example
 from app.http.api.recipients import checked_address
 from app.http.trial_message import send_trial
 from app.store.attempts import latest_by_transport
+from app.store.canaries import mail_times
 from app.store.recipients import RECIPIENTS
 from app.store.transports import last_tests, waiting
 
@@ -59,6 +62,9 @@ class TransportOut(BaseModel):
     )
     waiting: int = Field(description="How many of its messages are not settled.")
     oldest_due_at: datetime | None = Field(description="When the oldest of them was due; null: none waits.")
+    mail_times: MailTimesOut | None = Field(
+        description="How long its mail took in the last 30 days, by its canary mails; null: there were none."
+    )
 
 
 class TransportList(BaseModel):
@@ -80,10 +86,12 @@ class TransportTestCreate(StrictModel, json_schema_extra=example(address="admin@
 async def list_transports(context: Context, _caller: Reader) -> TransportList:
     """Return the transports that are configured, that were tested or used lately, or that messages wait for."""
     async with context.database.read() as tx:
+
         tests, queues, attempts = await last_tests(tx), await waiting(tx), await latest_by_transport(tx)
+        times = await mail_times(tx, context.clock() - TIMES_OVER)
     configured = configured_transports(context)
     items = []
-    for kind in sorted({*configured, *queues, *tests, *attempts}):
+    for kind in sorted({*configured, *queues, *tests, *attempts, *times} - {""}):
         test, queue = tests.get(kind), queues.get(kind)
         items.append(
             TransportOut(
@@ -93,6 +101,7 @@ async def list_transports(context: Context, _caller: Reader) -> TransportList:
                 trouble=_trouble(attempts.get(kind)),
                 waiting=queue.messages if queue else 0,
                 oldest_due_at=queue.oldest_due_at if queue else None,
+                mail_times=MailTimesOut.of_transport(times.get(kind)),
             )
         )
     return TransportList(items=items)
