@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from app.context import AppContext
 from app.core.ids import new_id
 from app.core.log import log
+from app.decide.summary_numbers import keep_numbers
 from app.domain.calendar import next_time, previous_time, whole_period_until
 from app.domain.dedupe import group_key, summary_key
 from app.domain.notice import URGENCY_SUMMARY, Notice, NoticeKind, NoticeState
@@ -17,6 +18,7 @@ from app.store.transactions import WriteTx
 async def tick(context: AppContext) -> bool:
     """Make all summaries that are due; return False, because none is left."""
     now = context.clock()
+    await keep_numbers(context)  # first: after a restore, the next summary must not repeat a number
     async with context.database.write() as tx:
         due = await schedules_due(tx, now)
         for schedule in due:
@@ -30,6 +32,8 @@ async def tick(context: AppContext) -> bool:
             await set_next_summary(tx, schedule.id, next_at)
         if due:
             tx.after_commit(lambda: context.wakeups.wake("notices"))
+    if due:
+        await keep_numbers(context)
     return False
 
 
