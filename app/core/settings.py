@@ -252,7 +252,8 @@ class Settings(BaseSettings):
     @property
     def mail_transports(self) -> tuple[str, ...]:
         """The transports by which the service itself can send mail. Relays send by `mapi`."""
-        return () if self.smtp_url is None else ("smtp",)
+        wanted = {"smtp": self.smtp_url, "graph": self.graph_mailbox}
+        return tuple(kind for kind, setting in wanted.items() if setting is not None)
 
     def plain_values(self, *prefixes: str) -> dict[str, str]:
         """Return the settings whose names begin so, as texts, with their secrets: only to make a fingerprint of them."""

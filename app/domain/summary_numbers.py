@@ -18,7 +18,9 @@ _VALUE = re.compile(r"(sch_[0-9a-f]{28}) ([0-9]{1,9}) ([0-9a-f]{32})")
 def sign_numbers(secret: bytes, numbers: Mapping[str, int]) -> tuple[tuple[str, str], ...]:
     """Return headers with the number of the newest summary of each schedule that has one."""
     made = [(schedule_id, number) for schedule_id, number in sorted(numbers.items()) if number][:MOST]
-    return tuple((HEADER, f"{schedule_id} {number} {_sign(secret, schedule_id, number)}") for schedule_id, number in made)
+    return tuple(
+        (HEADER, f"{schedule_id} {number} {_sign(secret, schedule_id, number)}") for schedule_id, number in made
+    )
 
 
 def read_numbers(secret: bytes, values: Iterable[str]) -> dict[str, int]:

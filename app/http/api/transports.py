@@ -86,7 +86,6 @@ class TransportTestCreate(StrictModel, json_schema_extra=example(address="admin@
 async def list_transports(context: Context, _caller: Reader) -> TransportList:
     """Return the transports that are configured, that were tested or used lately, or that messages wait for."""
     async with context.database.read() as tx:
-
         tests, queues, attempts = await last_tests(tx), await waiting(tx), await latest_by_transport(tx)
         times = await mail_times(tx, context.clock() - TIMES_OVER)
     configured = configured_transports(context)
@@ -134,5 +133,4 @@ def _trouble(last: Attempt | None) -> TransportTroubleOut | None:
 
 def configured_transports(context: AppContext) -> tuple[str, ...]:
     """Return the transports by which this process could send."""
-    wanted = {"smtp": context.settings.smtp_url, "graph": context.settings.graph_mailbox}
-    return ("file", "webhook", *(kind for kind, setting in wanted.items() if setting is not None))
+    return ("file", "webhook", *context.settings.mail_transports)
