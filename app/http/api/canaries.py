@@ -18,7 +18,7 @@ router = APIRouter(prefix="/v1/canaries", tags=["canaries"])
 class HopOut(OutModel):
     """A server that the mail passed, from its Received header."""
 
-    by: str = Field(description="The name that the server gives itself.", examples=["mx.example.org"])
+    by: str = Field(description="The name of the server, as it writes it.", examples=["mx.example.org"])
     at: datetime | None = Field(description="When it had the mail, by its own clock; null if it does not say.")
 
 
