@@ -8,6 +8,7 @@ from datetime import timedelta
 import typer
 
 from app.cli import first_keys
+from app.cli.dkim_check import check_dkim
 from app.cli.mail_server_check import check_mail_servers
 from app.cli.open_context import describe, open_context
 from app.core.errors import TocsinError
@@ -47,7 +48,7 @@ async def _check(settings: Settings) -> tuple[Checkup, list[str]]:
         for kind, queue in sorted(found.waiting.items())
         if now - queue.oldest_due_at > _WAITS_LONG
     ]
-    return found, [*waits, *await check_mail_servers(settings)]
+    return found, [*waits, *await check_mail_servers(settings), *await check_dkim(settings)]
 
 
 def _setup(settings: Settings, found: Checkup) -> Iterator[str]:

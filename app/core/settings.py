@@ -148,6 +148,13 @@ class Settings(BaseSettings):
     canary_within_min: float = Field(
         15, gt=0, le=1440, description="Minutes after which such a mail that did not arrive raises an alert."
     )
+    dkim_key_file: Path | None = Field(
+        None,
+        description="RSA key as a PEM file, with which mails over SMTP are signed (DKIM) for the domain of `mail_from`; `tocsin doctor` shows the record to publish in DNS.",
+    )
+    dkim_selector: str | None = Field(
+        None, description="Name of that key in DNS: the record is `<selector>._domainkey.<domain>`."
+    )
     webhook_allow_private: bool = Field(
         False,
         description="Whether webhooks may reach private and loopback addresses. 6to4 addresses (`2002::/16`) count as private: "

@@ -17,7 +17,7 @@ GROUPS = {
     "The first start": ("admin_key", "enrol_key", "admin_email", "time_zone"),
     "Mail": (
         "smtp_url", "smtp_ehlo_name", "smtp_oauth_token", "smtp_oauth_token_file", "smtp_timeout_s", "smtp_connections", "smtp_messages_per_connection",
-        "smtp_ca_file", "mail_from", "graph_mailbox", "graph_url",
+        "smtp_ca_file", "mail_from", "dkim_key_file", "dkim_selector", "graph_mailbox", "graph_url",
     ),
     "Access tokens instead of passwords": (
         "oauth_provider", "oauth_cloud", "oauth_tenant", "oauth_client_id", "oauth_client_secret", "oauth_secret_expires",

@@ -13,9 +13,12 @@ from typing import Self
 from app.core.errors import BadSettings
 from app.core.mail_address import ascii_domain, split_address
 from app.core.settings import Settings
+from app.deliver.transport import cancelled_is_unsent
+from app.deliver.transports.dkim_signer import DkimSigner
 from app.deliver.transports.smtp_connect import SmtpAccess, read_accesses
 from app.deliver.transports.smtp_refusals import concerns_one_domain
 from app.deliver.transports.smtp_server_pool import Envelope, SmtpServerPool
+from app.deliver.transports.smtp_transaction import with_line_ends
 from app.domain.attempt import Outcome, Permanent, Temporary
 from app.domain.message import Parcel
 
@@ -36,10 +39,16 @@ class SmtpTransport:
     """Sends mail. Many tasks may send at once. The first server is used as long as it works; the others stand in for it."""
 
     def __init__(
-        self, accesses: tuple[SmtpAccess, ...], sender: str, connections: int, messages_per_connection: int
+        self,
+        accesses: tuple[SmtpAccess, ...],
+        sender: str,
+        connections: int,
+        messages_per_connection: int,
+        signer: DkimSigner | None = None,
     ) -> None:
         self._servers = [_Server(SmtpServerPool(access, connections, messages_per_connection)) for access in accesses]
         self._sender = sender
+        self._signer = signer
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -48,14 +57,19 @@ class SmtpTransport:
         if sender is None or not _ADDRESS.fullmatch(sender):
             raise BadSettings("TOCSIN_MAIL_FROM: must contain a mail address, such as Tocsin <tocsin@example.org>")
         accesses = read_accesses(settings)
-        return cls(accesses, sender, settings.smtp_connections, settings.smtp_messages_per_connection)
+        connections, messages = settings.smtp_connections, settings.smtp_messages_per_connection
+        return cls(accesses, sender, connections, messages, DkimSigner.from_settings(settings))
 
     async def send(self, parcel: Parcel) -> Outcome:
         """Send by the first server that can; return its outcome, or that of the first one where none can."""
         recipient = ascii_domain(parcel.address)
         if recipient is None or not _ADDRESS.fullmatch(recipient):
             return Permanent("address", "is not a mail address that SMTP can carry")
-        envelope = Envelope(parcel.id, self._sender, parcel.envelope_sender, recipient, parcel.body)
+        body = parcel.body
+        if self._signer is not None:
+            with cancelled_is_unsent():  # in a thread: it takes milliseconds, which would hold up every other mail
+                body = await asyncio.to_thread(self._signer.sign, with_line_ends(body))
+        envelope = Envelope(parcel.id, self._sender, parcel.envelope_sender, recipient, body)
         failed: list[tuple[_Server, Temporary]] = []
         for server in self._in_order():
             outcome = await server.pool.send(envelope)

@@ -57,7 +57,7 @@ MEND = {
     "ehlo_name": "Set TOCSIN_SMTP_EHLO_NAME to the full name of this host in DNS, such as tocsin.example.org: the mail server refuses the present one.",
     "sender": "Set TOCSIN_MAIL_FROM to an address that the login in TOCSIN_SMTP_URL may send from, or permit it at the mail server (Exchange: Send As).",
     "relay": "Put a login into TOCSIN_SMTP_URL, or permit this host at the mail server (Exchange: a receive connector): it does not pass on mail from us to this domain.",
-    "sender_dns": "Publish SPF and DKIM records in the DNS of the domain of TOCSIN_MAIL_FROM.",
+    "sender_dns": "Publish SPF and DKIM records in the DNS of the domain of TOCSIN_MAIL_FROM; TOCSIN_DKIM_KEY_FILE and TOCSIN_DKIM_SELECTOR make us sign.",
     "reverse_dns": "Create a reverse record (PTR) in DNS for the address of this host, or name your provider's mail server in TOCSIN_SMTP_URL.",
     "host_blocked": "The mail server blocks the address of this host: have it removed from the list that the reply names, or name another server in TOCSIN_SMTP_URL.",
     "account": "The provider has blocked the account in TOCSIN_SMTP_URL from sending: unblock it there.",
