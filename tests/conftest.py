@@ -46,6 +46,7 @@ def fuzz_s(request: pytest.FixtureRequest) -> float:
 def _no_settings_of_the_developer(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [name for name in os.environ if name.startswith("TOCSIN_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("TOCSIN_CONFIG", os.devnull)  # or var/tocsin.toml of the developer's own service would be read
 
 
 @pytest.fixture(scope="session")

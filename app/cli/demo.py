@@ -17,7 +17,6 @@ from app.core.settings import Settings, load_settings
 # The run is due every minute and the worker checks every 15 s; a service that was stopped first waits five minutes for its agents.
 _MISSED_S = 400
 _EVERY_MINUTE = {"cron": "* * * * *", "grace_s": 0}
-_ALL_ADDRESSES = ("0.0.0.0", "::")  # noqa: S104  (compared, not bound)
 
 Url = Annotated[str | None, typer.Option(help="URL of the service; by default on this host.")]
 Wait = Annotated[bool, typer.Option(help="Whether to wait for the missed run, about a minute.")]
@@ -26,9 +25,7 @@ Wait = Annotated[bool, typer.Option(help="Whether to wait for the missed run, ab
 def demo(url: Url = None, *, wait: Wait = True) -> None:
     """Show 14 days of a small fleet, with a failure, a series of warnings, a recovery and a missed run."""
     settings = load_settings()
-    host = "127.0.0.1" if settings.host in _ALL_ADDRESSES else settings.host
-    local_url = f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"
-    with connect(url or local_url, _admin_key(settings)) as client:
+    with connect(url or settings.local_url, _admin_key(settings)) as client:
         Demo(client, settings).play(wait=wait)
 
 

@@ -38,36 +38,36 @@ def send_test(
     settings = load_settings()
     set_up_log(settings)
     address = checked_address(transport.value, to)
-    trial, seconds = asyncio.run(_try(settings, transport.value, address))
+    trial, seconds = asyncio.run(try_transport(settings, transport.value, address))
+    if (note := asyncio.run(record_trial(settings, trial))) is not None:
+        typer.echo(note)
     typer.echo(f"{trial.outcome}  {trial.code}  {trial.text}  ({seconds:.2f} s)")
     if trial.outcome != "sent":
         raise typer.Exit(1)
 
 
-async def _try(settings: Settings, kind: str, address: str) -> tuple[TransportTest, float]:
+async def try_transport(settings: Settings, kind: str, address: str) -> tuple[TransportTest, float]:
+    """Send one test message; return how it ended and after how many seconds. There need be no database yet."""
     from app.http.trial_message import send_trial  # noqa: PLC0415  (see serve.py)
 
-    # Not by open_context: mail can be tested before there is a database.
     database = Database(open_engines(settings))
     try:
         context = AppContext(settings, database, Wakeups(), open_secret(settings), now)
-        trial, seconds = await send_trial(context, kind, address, "")
+        return await send_trial(context, kind, address, "")
     finally:
         await database.close()
-    await _record(settings, trial)
-    return trial, seconds
 
 
-async def _record(settings: Settings, trial: TransportTest) -> None:
-    """Store the result for `doctor`, if there is a database that we may write to. The test itself is done and reported."""
+async def record_trial(settings: Settings, trial: TransportTest) -> str | None:
+    """Store the result for `doctor`, if there is a database that we may write to. Return why it was not stored, or None."""
     try:
         with only_process(settings):
             async with open_context(settings) as context, context.database.write() as tx:
                 await record_test(tx, trial)
     except Conflict as cause:
-        if cause.code == "already_running":
-            typer.echo(
-                f"The result is not stored for `tocsin doctor`, because the service uses the database. To store one, use POST /v1/transports/{trial.transport}:test."
-            )
+        if cause.code != "already_running":
+            return None
+        return f"The result is not stored for `tocsin doctor`, because the service uses the database. To store one, use POST /v1/transports/{trial.transport}:test."
     except TocsinError as cause:
-        typer.echo(f"The result is not stored for `tocsin doctor`: {cause.detail}")
+        return f"The result is not stored for `tocsin doctor`: {cause.detail}"
+    return None

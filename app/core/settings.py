@@ -1,6 +1,7 @@
 """Every setting of the service, with its type. A wrong one stops the start, and is named. Nothing else reads the environment.
 
-Read from `TOCSIN_*`, then from the TOML file named by `TOCSIN_CONFIG`; a secret `X` may be in the file named by `TOCSIN_X_FILE`.
+Read from `TOCSIN_*`, then from the TOML file named by `TOCSIN_CONFIG`, or without that name from `tocsin.toml` in the folder of
+`TOCSIN_VAR_DIR`, where `tocsin setup mail` writes it; a secret `X` may be in the file named by `TOCSIN_X_FILE`.
 """
 
 import os
@@ -27,6 +28,7 @@ from app.core.time_zones import read_time_zone
 MIB = 1024 * 1024
 
 
+_ALL_ADDRESSES = ("0.0.0.0", "::")  # noqa: S104  (compared, not bound)
 TimeZone = Annotated[str, AfterValidator(read_time_zone)]
 EhloName = Annotated[str, AfterValidator(read_ehlo_name)]
 _WITH_FILE = (
@@ -277,6 +279,12 @@ class Settings(BaseSettings):
         """The URL that links begin with, without a slash at its end."""
         return (self.base_url or f"http://{self.host}:{self.port}").rstrip("/")
 
+    @property
+    def local_url(self) -> str:
+        """The URL of the service for a program on this host."""
+        host = "127.0.0.1" if self.host in _ALL_ADDRESSES else self.host
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
     @classmethod
     def settings_customise_sources(
         cls,
@@ -297,7 +305,7 @@ class _FromFiles(PydanticBaseSettingsSource):
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:  # noqa: ANN401, ARG002
         """Return the file's text without white space at its ends, or None."""
         name = f"TOCSIN_{field_name.upper()}_FILE"
-        path = _environment().get(name) if field_name in _WITH_FILE else None
+        path = read_environment().get(name) if field_name in _WITH_FILE else None
         if path is None:
             return None, field_name, False
         try:
@@ -341,13 +349,13 @@ def _describe(error: dict[str, Any]) -> str:
     rules = field.metadata if field is not None else []
     words = describe_error(error["type"], error.get("ctx", {}), error["msg"], name, rules)
     variable, file = f"TOCSIN_{name.upper()}", f"TOCSIN_{name.upper()}_FILE"
-    environment = _environment()
+    environment = read_environment()
     if name in _WITH_FILE and file in environment and variable not in environment:
         variable = file  # the one that was set
     return f"{variable}: {words}"
 
 
-def _environment() -> dict[str, str]:
+def read_environment() -> dict[str, str]:
     """Return the environment with upper-case names: pydantic-settings ignores their case too."""
     return {name.upper(): value for name, value in os.environ.items()}
 
@@ -361,21 +369,32 @@ def _refuse_unknown_names() -> None:
             raise BadSettings(f"{name}: there is no such setting")
 
 
+def config_file() -> tuple[Path, bool]:
+    """Return the TOML file of settings, and whether `TOCSIN_CONFIG` names it; otherwise it need not exist."""
+    environment = read_environment()
+    if named := environment.get("TOCSIN_CONFIG"):
+        return Path(named), True
+    return Path(environment.get("TOCSIN_VAR_DIR") or "var") / "tocsin.toml", False
+
+
 def _read_config() -> dict[str, Any]:
-    """Read the TOML file, if one is named. A missing file is an error, not an empty one."""
-    path = _environment().get("TOCSIN_CONFIG")
-    if not path:
-        return {}
+    """Read the TOML file of settings. A missing file that is named is an error, not an empty one."""
+    path, is_named = config_file()
+    label = f"TOCSIN_CONFIG: {path}" if is_named else f"{path}"
     try:
-        found = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        found = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as cause:
+        if is_named:
+            raise BadSettings(f"TOCSIN_CONFIG: cannot read {path}: {cause.strerror}") from cause
+        return {}
     except OSError as cause:
-        raise BadSettings(f"TOCSIN_CONFIG: cannot read {path}: {cause.strerror}") from cause
+        raise BadSettings(f"{'TOCSIN_CONFIG: ' if is_named else ''}cannot read {path}: {cause.strerror}") from cause
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as cause:
-        raise BadSettings(f"TOCSIN_CONFIG: {path} is not valid TOML: {cause}") from None
+        raise BadSettings(f"{label} is not valid TOML: {cause}") from None
     unknown = [name for name in found if name not in Settings.model_fields]
     if unknown:
         raise BadSettings(
-            f"TOCSIN_CONFIG: {path}: there is no setting {', '.join(unknown)}; names in it are lower-case and without TOCSIN_"
+            f"{label}: there is no setting {', '.join(unknown)}; names in it are lower-case and without TOCSIN_"
         )
     return found
 

@@ -40,7 +40,8 @@ Say a setting in one of three ways. The first that is found holds:
 
 1. An environment variable, as named below: `TOCSIN_PORT=8080`.
 2. For a secret: a file that holds it, named by the variable with `_FILE` added, as Docker and systemd hand secrets over. These are marked *or file*.
-3. A TOML file, named by `TOCSIN_CONFIG`. There the names are small and without `TOCSIN_`:
+3. A TOML file, named by `TOCSIN_CONFIG`; without that name, `tocsin.toml` in the folder `TOCSIN_VAR_DIR` (`var/tocsin.toml`) if it exists, where `tocsin setup mail`
+   writes. There the names are small and without `TOCSIN_`:
 
 ```toml
 port = 8080

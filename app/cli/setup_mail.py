@@ -1,0 +1,255 @@
+"""`tocsin setup mail`: asks which mail system sends, tests each answer at once, sends a test mail, and then writes the settings."""
+
+import asyncio
+import re
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import httpx
+import typer
+
+from app.cli import settings_file
+from app.cli.mail_setup.dialog import Dialog, stop
+from app.cli.mail_setup.lookup import look_up, read_name_server
+from app.cli.mail_setup.smtp import SmtpQuestions
+from app.cli.mail_setup.systems import TITLES, MailSystem, Suggestion, suggest
+from app.cli.mail_setup.way import Way
+from app.core.errors import BadInput, BadSettings, Conflict
+from app.core.log import set_up_log
+from app.core.mail_address import split_address
+from app.core.settings import Settings, config_file, load_settings, read_environment
+from app.core.settings_checks import check_sender
+
+cli = typer.Typer(
+    help="Set up how mail is sent; each answer is tested at once.", no_args_is_help=True, add_completion=False
+)
+cli.callback()(lambda: None)  # with one command and no callback, typer would leave the word `mail` out
+
+_DEFAULTS = {name: Settings.model_fields[name].default for name in ("smtp_url", "smtp_ca_file", "smtp_oauth_token", "smtp_oauth_token_file", "mail_from")}  # fmt: skip
+
+
+@cli.command("mail")
+def mail(
+    system: Annotated[MailSystem | None, typer.Option(help="What sends the mail.")] = None,
+    to: Annotated[str | None, typer.Option(help="Who gets alerts, and the test mail.")] = None,
+    sender: Annotated[str | None, typer.Option("--from", help="Sender of every mail.")] = None,
+    server: Annotated[str | None, typer.Option(help="Mail server, as host or host:port.")] = None,
+    encryption: Annotated[str | None, typer.Option(help="starttls, tls or none.")] = None,
+    user: Annotated[str | None, typer.Option(help="User of the mail server.")] = None,
+    password_file: Annotated[Path | None, typer.Option(help="File with the password; - is standard input.", allow_dash=True)] = None,
+    ca_file: Annotated[str | None, typer.Option(help="PEM file of an own certificate authority.")] = None,
+    dns_server: Annotated[str | None, typer.Option(help="DNS server to ask for mail servers, in place of the system's.")] = None,
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: for scripts. What no option says must not be needed.")] = False,
+) -> None:  # fmt: skip
+    """Set up how mail is sent: asks, tests each answer, sends a test mail, writes the settings."""
+    given = {
+        "system": None if system is None else system.value,
+        "to": to,
+        "from": sender,
+        "server": server,
+        "encryption": encryption,
+        "user": user,
+        "password": _read_secret(password_file),
+        "ca-file": ca_file,
+    }
+    settings = _current_settings()
+    set_up_log(settings)
+    try:
+        MailSetup(Dialog(given, may_ask=not yes), settings, dns_server).run()
+    except (KeyboardInterrupt, typer.Abort):
+        typer.echo()
+        stop("Nothing was written.")
+
+
+class MailSetup:
+    """One run of the questions. Nothing is written before its end."""
+
+    def __init__(self, dialog: Dialog, settings: Settings, dns_server: str | None) -> None:
+        self._dialog = dialog
+        self._settings = settings
+        self._dns_server = dns_server
+        self._to = ""
+        self._sender = ""
+
+    def run(self) -> None:
+        """Ask, test, send a test mail, and write the settings."""
+        if self._dialog.may_ask:
+            typer.echo("Each answer is tested at once. Ctrl-C leaves the settings as they are.")
+        self._to = self._dialog.ask("to", "Mail address that alerts go to", self._settings.admin_email, _wrong_address)
+        suggestion = self._suggest()
+        system = MailSystem(
+            self._dialog.choose("system", "Which mail system sends?", list(TITLES.items()), suggestion.system)
+        )
+        if system is not suggestion.system:
+            suggestion = Suggestion(system, "")
+        way = self._ask(system, suggestion)
+        self._ask_sender(way)
+        way = self._send_until_accepted(way)
+        self._ask_arrival()
+        self._write(way)
+
+    def _suggest(self) -> Suggestion:
+        domain = self._to.rpartition("@")[2]
+        try:
+            resolver = None if self._dns_server is None else read_name_server(self._dns_server)
+        except ValueError:
+            raise BadInput("--dns-server: must be an address, or address:port") from None
+        suggestion = suggest(domain, asyncio.run(look_up(domain, resolver)))
+        typer.echo(f"  {suggestion.why}.")
+        return suggestion
+
+    def _ask(self, system: MailSystem, suggestion: Suggestion) -> Way:
+        return SmtpQuestions(self._dialog, suggestion.server, self._to).ask_all()
+
+    def _ask_sender(self, way: Way) -> None:
+        current = self._settings.mail_from
+        is_other = way.sender is not None and split_address(current)[1] != way.sender
+        if is_other or current == _DEFAULTS["mail_from"]:
+            current = f"Tocsin <{way.sender or 'tocsin@' + self._to.rpartition('@')[2]}>"
+        self._sender = self._dialog.ask("from", "Sender of every mail", current, _wrong_sender)
+
+    def _send_until_accepted(self, way: Way) -> Way:
+        from app.cli.send_test import record_trial, try_transport  # noqa: PLC0415  (takes a second, which the first question need not wait)
+
+        while True:
+            with tempfile.TemporaryDirectory(prefix="tocsin-setup-") as folder:
+                files = {name: Path(folder) / _file_name(name) for name in way.files}
+                for name, path in files.items():
+                    path.write_text(way.files[name], encoding="ascii")
+                candidate = load_settings(**self._changes(way, files))
+                typer.echo(f"Sending a test mail from {self._sender} to {self._to} ...")
+                trial, seconds = asyncio.run(try_transport(candidate, way.transport, self._to))
+            is_sent = trial.outcome == "sent"
+            typer.echo(
+                f"  {'ok' if is_sent else '!!'} mail     {trial.outcome}: {trial.code} {trial.text} ({seconds:.1f} s)"
+            )
+            if is_sent:
+                asyncio.run(record_trial(self._settings, trial))
+                return way
+            if not self._dialog.may_ask:
+                stop("Nothing was written.")
+            way = self._correct(way)
+
+    def _correct(self, way: Way) -> Way:
+        choices = [
+            ("sender", "the server may not let this user send as this address"),
+            ("recipient", "the address may be wrong"),
+            ("server", "server, login and encryption"),
+            ("again", "try the same once more"),
+            ("stop", "leave the settings as they are"),
+        ]
+        match self._dialog.choose("correct", "What do you want to correct?", choices, "sender"):
+            case "sender":
+                self._sender = self._dialog.ask("from", "Sender of every mail", self._sender, _wrong_sender)
+            case "recipient":
+                self._to = self._dialog.ask("to", "Mail address that alerts go to", self._to, _wrong_address)
+            case "server":
+                return way.correct()
+            case "stop":
+                stop("Nothing was written.")
+            case _:
+                pass  # the same once more
+        return way
+
+    def _ask_arrival(self) -> None:
+        if not self._dialog.may_ask or self._dialog.confirm(f"Did the mail arrive at {self._to}?", default=True):
+            return
+        typer.echo(
+            "  The mail server accepted it. Look in the junk folder and in the quarantine of your mail system, and give it some minutes."
+        )
+        typer.echo(
+            f"  Other systems refuse a sender whose domain does not name this server (SPF, DKIM): {self._sender}."
+        )
+        if not self._dialog.confirm("Write these settings although it has not arrived?", default=False):
+            stop("Nothing was written.")
+
+    def _changes(self, way: Way, files: dict[str, Path]) -> dict[str, str | None]:
+        return {
+            **way.changes,
+            **{name: str(path) for name, path in files.items()},
+            "admin_email": self._to,
+            "mail_from": self._sender,
+        }
+
+    def _write(self, way: Way) -> None:
+        config, _ = config_file()
+        files = {name: config.resolve().parent / _file_name(name) for name in way.files}
+        changes = self._changes(way, files)
+        plan = settings_file.plan_changes(changes, read_environment())
+        plan.texts = {files[name]: text for name, text in way.files.items()} | plan.texts
+        settings_file.write(plan)
+        for name, path in plan.names.items():
+            typer.echo(f"Written to {path}: {name} = {_without_password(changes[name] or '')}")
+        for name, variable in plan.hidden_by.items():
+            typer.echo(
+                f"! {variable} is set in the environment and comes first: remove it there, or {name} stays as it was."
+            )
+        self._say_what_follows()
+
+    def _say_what_follows(self) -> None:
+        if _is_running(self._settings):
+            typer.echo("The service still uses the old settings: restart it, such as with `systemctl restart tocsin`.")
+        else:
+            typer.echo("The service uses them from its next start on: `tocsin serve`.")
+        typer.echo("Recipients that you changed keep their transports; `tocsin doctor` shows what is missing.")
+
+
+def _current_settings() -> Settings:
+    """Return the settings; if those of mail are wrong, which may be why this command is called, without them."""
+    try:
+        return load_settings()
+    except BadSettings as wrong:
+        settings = load_settings(**_DEFAULTS)
+        typer.echo(f"! {wrong.detail}")
+        return settings
+
+
+def _is_running(settings: Settings) -> bool:
+    """Whether a service uses these settings on this host."""
+    from app.store.engine import only_process  # noqa: PLC0415  (as above)
+
+    if settings.is_sqlite:
+        try:
+            with only_process(settings):
+                return False
+        except Conflict:
+            return True
+    try:
+        return httpx.get(f"{settings.local_url}/healthz", timeout=2, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def _read_secret(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        return (sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")).strip("\r\n")
+    except (OSError, UnicodeDecodeError) as cause:
+        raise BadInput(
+            f"cannot read {path}: {getattr(cause, 'strerror', None) or 'it is not text in UTF-8'}"
+        ) from cause
+
+
+def _file_name(setting: str) -> str:
+    """Return the name of the file that a setting names, such as `smtp-ca.pem` for `smtp_ca_file`."""
+    return setting.removesuffix("_file").replace("_", "-") + ".pem"
+
+
+def _without_password(value: str) -> str:
+    return re.sub(r"(?<=:)[^:@/]+(?=@)", "...", value) if value.startswith("smtp://") else value
+
+
+def _wrong_address(text: str) -> str | None:
+    return None if re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", text) else "must be a mail address, such as ann@example.org"
+
+
+def _wrong_sender(text: str) -> str | None:
+    try:
+        check_sender(text)
+    except BadSettings as wrong:
+        return wrong.detail.partition(": ")[2]
+    return None
