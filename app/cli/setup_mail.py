@@ -12,10 +12,12 @@ import typer
 
 from app.cli import settings_file
 from app.cli.mail_setup.dialog import Dialog, stop
+from app.cli.mail_setup.google import ask_google
 from app.cli.mail_setup.lookup import look_up, read_name_server
+from app.cli.mail_setup.microsoft import MicrosoftQuestions
 from app.cli.mail_setup.smtp import SmtpQuestions
 from app.cli.mail_setup.systems import TITLES, MailSystem, Suggestion, suggest
-from app.cli.mail_setup.way import Way
+from app.cli.mail_setup.way import Way, with_changes
 from app.core.errors import BadInput, BadSettings, Conflict
 from app.core.log import set_up_log
 from app.core.mail_address import split_address
@@ -30,6 +32,12 @@ cli.callback()(lambda: None)  # with one command and no callback, typer would le
 _DEFAULTS = {name: Settings.model_fields[name].default for name in ("smtp_url", "smtp_ca_file", "smtp_oauth_token", "smtp_oauth_token_file", "mail_from")}  # fmt: skip
 
 
+_HINTS = {
+    MailSystem.EXCHANGE: "Exchange accepts mail of programs at a receive connector: port 587 with a login, or port 25 for the addresses that it names.",
+    MailSystem.PROVIDER: "The provider's help page names the server. Amazon SES: email-smtp.<region>.amazonaws.com; SendGrid: smtp.sendgrid.net, user apikey; Mailgun: smtp.mailgun.org.",
+}
+
+
 @cli.command("mail")
 def mail(
     system: Annotated[MailSystem | None, typer.Option(help="What sends the mail.")] = None,
@@ -40,6 +48,16 @@ def mail(
     user: Annotated[str | None, typer.Option(help="User of the mail server.")] = None,
     password_file: Annotated[Path | None, typer.Option(help="File with the password; - is standard input.", allow_dash=True)] = None,
     ca_file: Annotated[str | None, typer.Option(help="PEM file of an own certificate authority.")] = None,
+    ehlo_name: Annotated[str | None, typer.Option(help="Full name of this host, if the mail server refuses the present one.")] = None,
+    via: Annotated[str | None, typer.Option(help="Exchange Online: graph or smtp. Google: app-password, relay, service-account or refresh-token.")] = None,
+    mailbox: Annotated[str | None, typer.Option(help="Mailbox that sends, where there is no user.")] = None,
+    cloud: Annotated[str | None, typer.Option(help="Microsoft's cloud: global, us_gov, us_dod or china.")] = None,
+    tenant: Annotated[str | None, typer.Option(help="Microsoft: id or domain of the tenant.")] = None,
+    client_id: Annotated[str | None, typer.Option(help="Id of the app registration, or of Google's OAuth client.")] = None,
+    certificate: Annotated[str | None, typer.Option(help="Microsoft: PEM file with the private key and its certificate.")] = None,
+    client_secret_file: Annotated[Path | None, typer.Option(help="File with the client secret.", allow_dash=True)] = None,
+    service_account: Annotated[str | None, typer.Option(help="Google: JSON key file of the service account.")] = None,
+    refresh_token_file: Annotated[Path | None, typer.Option(help="Google: file with the refresh token.", allow_dash=True)] = None,
     dns_server: Annotated[str | None, typer.Option(help="DNS server to ask for mail servers, in place of the system's.")] = None,
     *,
     yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: for scripts. What no option says must not be needed.")] = False,
@@ -54,6 +72,16 @@ def mail(
         "user": user,
         "password": _read_secret(password_file),
         "ca-file": ca_file,
+        "ehlo-name": ehlo_name,
+        "via": via,
+        "mailbox": mailbox,
+        "cloud": cloud,
+        "tenant": tenant,
+        "client-id": client_id,
+        "certificate": certificate,
+        "client-secret": _read_secret(client_secret_file),
+        "service-account": service_account,
+        "refresh-token": _read_secret(refresh_token_file),
     }
     settings = _current_settings()
     set_up_log(settings)
@@ -102,7 +130,18 @@ class MailSetup:
         return suggestion
 
     def _ask(self, system: MailSystem, suggestion: Suggestion) -> Way:
-        return SmtpQuestions(self._dialog, suggestion.server, self._to).ask_all()
+        ehlo_name = self._settings.smtp_ehlo_name
+        match system:
+            case MailSystem.EXCHANGE_ONLINE:
+                return MicrosoftQuestions(self._dialog, self._to, suggestion.server).ask_all()
+            case MailSystem.GOOGLE:
+                return ask_google(self._dialog, self._to, ehlo_name)
+            case MailSystem.OUTLOOK:
+                raise NotImplementedError
+            case MailSystem.OWN | MailSystem.EXCHANGE | MailSystem.PROVIDER:
+                if self._dialog.may_ask and system in _HINTS:
+                    typer.echo(f"  {_HINTS[system]}")
+                return SmtpQuestions(self._dialog, suggestion.server, self._to, ehlo_name).ask_all()
 
     def _ask_sender(self, way: Way) -> None:
         current = self._settings.mail_from
@@ -119,7 +158,7 @@ class MailSetup:
                 files = {name: Path(folder) / _file_name(name) for name in way.files}
                 for name, path in files.items():
                     path.write_text(way.files[name], encoding="ascii")
-                candidate = load_settings(**self._changes(way, files))
+                candidate = with_changes(self._changes(way, files))
                 typer.echo(f"Sending a test mail from {self._sender} to {self._to} ...")
                 trial, seconds = asyncio.run(try_transport(candidate, way.transport, self._to))
             is_sent = trial.outcome == "sent"

@@ -36,6 +36,11 @@ class SmtpAnswers:
     authority: str | None = None
     ehlo_name: str | None = None
 
+    def trial(self) -> Trial:
+        """Return what to test."""
+        server = SmtpServer(self.host, self.port, self.tls, self.user or None, self.password or None)
+        return Trial(server, ssl.create_default_context(cadata=self.authority), self.ehlo_name)
+
     def url(self) -> str:
         """Return the value of `TOCSIN_SMTP_URL`."""
         login = f"{quote(self.user, safe='')}:{quote(self.password, safe='')}@" if self.user else ""
@@ -45,11 +50,13 @@ class SmtpAnswers:
 class SmtpQuestions:
     """The questions about one server."""
 
-    def __init__(self, dialog: Dialog, suggested_server: str | None, suggested_user: str) -> None:
+    def __init__(
+        self, dialog: Dialog, suggested_server: str | None, suggested_user: str, ehlo_name: str | None
+    ) -> None:
         self._dialog = dialog
         self._suggested_server = suggested_server
         self._suggested_user = suggested_user
-        self._answers = SmtpAnswers()
+        self._answers = SmtpAnswers(ehlo_name=ehlo_name)
 
     def ask_all(self) -> Way:
         """Ask and test until a login succeeds, or until the server answers if it needs no login."""
@@ -75,6 +82,7 @@ class SmtpQuestions:
         changes = {
             "smtp_url": answers.url(),
             "smtp_ca_file": None,
+            "smtp_ehlo_name": answers.ehlo_name,
             "smtp_oauth_token": None,
             "smtp_oauth_token_file": None,
         }
@@ -85,7 +93,7 @@ class SmtpQuestions:
     def _until_it_works(self, from_step: str) -> bool:
         """Test, and have the answer at fault corrected, until nothing fails. Return whether the server offers a login."""
         while True:
-            steps = asyncio.run(_try(self._answers, from_step))
+            steps = asyncio.run(run_check(self._answers.trial(), from_step))
             failed = next((step for step in steps if step.fault is not None), None)
             if failed is None:
                 return any(step.offers_login for step in steps)
@@ -156,10 +164,8 @@ class SmtpQuestions:
         self._answers.ehlo_name = self._dialog.ask("ehlo-name", "Full name of this host in DNS")
 
 
-async def _try(answers: SmtpAnswers, from_step: str) -> list[Step]:
-    """Test the answers and show each step; those before `from_step` only if they fail."""
-    server = SmtpServer(answers.host, answers.port, answers.tls, answers.user or None, answers.password or None)
-    trial = Trial(server, ssl.create_default_context(cadata=answers.authority), answers.ehlo_name)
+async def run_check(trial: Trial, from_step: str = "DNS") -> list[Step]:
+    """Test a server and show each step; those before `from_step` only if they fail."""
     steps = []
     async with contextlib.aclosing(check_server(trial)) as checking:
         async for step in checking:

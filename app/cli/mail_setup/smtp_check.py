@@ -17,6 +17,7 @@ from app.cli.mail_setup.certificate import CertificateProblem, explain_certifica
 from app.core.smtp_url import Auth, SmtpServer, Tls, is_loopback
 from app.deliver.transports.evidence import evidence
 from app.deliver.transports.public_only import RESOLVE_S, resolve_host
+from app.deliver.transports.smtp_connect import local_host_name
 
 STEP_S = 10.0  # a person waits for each step
 _CONNECT_S = 5.0
@@ -35,11 +36,11 @@ class Answer(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One step: its name and what happened. `fault` is set if it failed: then nothing follows, and `advice` says what to do."""
+    """One step: its name and what happened. If it failed, `fault` names the answer to correct, `advice` says what to do, and nothing follows."""
 
     name: str
     text: str
-    fault: Answer | None = None
+    fault: str | None = None
     advice: str = ""
     certificate: CertificateProblem | None = None
     offers_login: bool = False
@@ -72,7 +73,7 @@ async def check_server(trial: Trial) -> AsyncGenerator[Step]:
         use_tls=server.tls is Tls.TLS,
         start_tls=False,
         tls_context=trial.tls,
-        local_hostname=trial.ehlo_name,
+        local_hostname=trial.ehlo_name or await local_host_name(),
     )
     try:
         async for step in _talk(client, trial):

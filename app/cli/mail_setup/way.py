@@ -3,6 +3,10 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from app.core.settings import Settings, load_settings
+
+Changes = Mapping[str, str | None]  # the names of settings -> new value, or None to remove it
+
 
 @dataclass(frozen=True, slots=True)
 class Way:
@@ -12,7 +16,13 @@ class Way:
     """
 
     transport: str
-    changes: Mapping[str, str | None]
+    changes: Changes
     correct: Callable[[], "Way"]
     sender: str | None = None
     files: Mapping[str, str] = field(default_factory=dict)
+
+
+def with_changes(changes: Changes) -> Settings:
+    """Return the settings as they would be with these changes. Raises BadSettings."""
+    fields = Settings.model_fields
+    return load_settings(**{name: fields[name].default if value is None else value for name, value in changes.items()})

@@ -95,7 +95,7 @@ async def _open(access: SmtpAccess, token: str | None) -> SmtpSession | Temporar
         use_tls=server.tls is Tls.TLS,
         start_tls=False,  # done below: the library's own way does not tell a failed STARTTLS from a failed login
         tls_context=access.tls,
-        local_hostname=access.ehlo_name or await _local_host_name(),
+        local_hostname=access.ehlo_name or await local_host_name(),
     )
     step = "connect"
     try:
@@ -157,7 +157,7 @@ async def _log_in(client: aiosmtplib.SMTP, server: SmtpServer, token: str | None
         await client.auth_plain(server.user, server.password or "")
 
 
-async def _local_host_name() -> str:
+async def local_host_name() -> str:
     """Return the name for EHLO, or an address literal if the host has no fully qualified name (RFC 5321 section 4.1.4)."""
     try:
         name = await asyncio.wait_for(asyncio.to_thread(socket.getfqdn), timeout=5)
