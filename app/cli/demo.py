@@ -11,7 +11,6 @@ import typer
 from app.cli import demo_fleet, first_keys
 from app.cli.api_client import ApiClient, connect, wait_for
 from app.cli.demo_fleet import CEDAR, FAILS, FLEET, MISSED, RECOVERS, WARNS, DemoJob
-from app.core.errors import NotAllowed
 from app.core.settings import Settings, load_settings
 
 # The run is due every minute and the worker checks every 15 s; a service that was stopped first waits five minutes for its agents.
@@ -25,7 +24,7 @@ Wait = Annotated[bool, typer.Option(help="Whether to wait for the missed run, ab
 def demo(url: Url = None, *, wait: Wait = True) -> None:
     """Show 14 days of a small fleet, with a failure, a series of warnings, a recovery and a missed run."""
     settings = load_settings()
-    with connect(url or settings.local_url, _admin_key(settings)) as client:
+    with connect(url or settings.local_url, first_keys.admin_key(settings)) as client:
         Demo(client, settings).play(wait=wait)
 
 
@@ -140,14 +139,3 @@ class Demo:
                 else f"{message['address']}: {result}"
             )
             typer.echo(f"Mail {message['state']}: {message['subject']}\n    {where}")
-
-
-def _admin_key(settings: Settings) -> str:
-    if settings.admin_key is not None:
-        return settings.admin_key.get_secret_value()
-    key = first_keys.read(settings).get("TOCSIN_ADMIN_KEY")
-    if key is None:
-        raise NotAllowed(
-            f"no admin key: set TOCSIN_ADMIN_KEY; the file {first_keys.path_of(settings)} does not exist (any more)"
-        )
-    return key

@@ -7,6 +7,7 @@ keys are hashed with, so that anybody who can read it is trusted already.
 import os
 from pathlib import Path
 
+from app.core.errors import NotAllowed
 from app.core.settings import Settings
 
 _NAME = "first-keys.env"
@@ -37,3 +38,13 @@ def read(settings: Settings) -> dict[str, str]:
     except OSError:
         return {}
     return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+def admin_key(settings: Settings) -> str:
+    """Return the admin key of the settings, or the one of the first start. Raises NotAllowed if there is none."""
+    if settings.admin_key is not None:
+        return settings.admin_key.get_secret_value()
+    key = read(settings).get("TOCSIN_ADMIN_KEY")
+    if key is None:
+        raise NotAllowed(f"no admin key: set TOCSIN_ADMIN_KEY; the file {path_of(settings)} does not exist (any more)")
+    return key

@@ -31,6 +31,7 @@ class Plan:
 
     texts: dict[Path, str] = field(default_factory=dict)
     names: dict[str, Path] = field(default_factory=dict)
+    removed: list[str] = field(default_factory=list)
     hidden_by: dict[str, str] = field(default_factory=dict)
     """Settings that a variable of the environment decides, whatever the files say -> the name of that variable."""
 
@@ -54,7 +55,9 @@ def plan_changes(changes: Changes, environment: Mapping[str, str]) -> Plan:
                 path = Path(variables[f"{variable}_FILE"][1])
                 plan.texts[path] = value + "\n"
                 plan.names[name] = path
-    plan.texts[config] = edit_toml(_read(config), for_config, config)
+    old = _read(config)
+    plan.texts[config] = edit_toml(old, for_config, config)
+    plan.removed = [name for name in tomllib.loads(old) if name in for_config and for_config[name] is None]
     plan.names |= {name: config for name, value in for_config.items() if value is not None}
     return plan
 

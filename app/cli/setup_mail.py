@@ -15,6 +15,7 @@ from app.cli.mail_setup.dialog import Dialog, stop
 from app.cli.mail_setup.google import ask_google
 from app.cli.mail_setup.lookup import look_up, read_name_server
 from app.cli.mail_setup.microsoft import MicrosoftQuestions
+from app.cli.mail_setup.outlook import set_up_outlook
 from app.cli.mail_setup.smtp import SmtpQuestions
 from app.cli.mail_setup.systems import TITLES, MailSystem, Suggestion, suggest
 from app.cli.mail_setup.way import Way, with_changes
@@ -50,6 +51,7 @@ def mail(
     ca_file: Annotated[str | None, typer.Option(help="PEM file of an own certificate authority.")] = None,
     ehlo_name: Annotated[str | None, typer.Option(help="Full name of this host, if the mail server refuses the present one.")] = None,
     via: Annotated[str | None, typer.Option(help="Exchange Online: graph or smtp. Google: app-password, relay, service-account or refresh-token.")] = None,
+    relay: Annotated[str | None, typer.Option(help="Only Outlook: name of the Windows host.")] = None,
     mailbox: Annotated[str | None, typer.Option(help="Mailbox that sends, where there is no user.")] = None,
     cloud: Annotated[str | None, typer.Option(help="Microsoft's cloud: global, us_gov, us_dod or china.")] = None,
     tenant: Annotated[str | None, typer.Option(help="Microsoft: id or domain of the tenant.")] = None,
@@ -74,6 +76,7 @@ def mail(
         "ca-file": ca_file,
         "ehlo-name": ehlo_name,
         "via": via,
+        "relay": relay,
         "mailbox": mailbox,
         "cloud": cloud,
         "tenant": tenant,
@@ -111,6 +114,10 @@ class MailSetup:
         system = MailSystem(
             self._dialog.choose("system", "Which mail system sends?", list(TITLES.items()), suggestion.system)
         )
+        if system is MailSystem.OUTLOOK:
+            is_online = suggestion.system is MailSystem.EXCHANGE_ONLINE
+            set_up_outlook(self._dialog, self._settings, self._to, is_exchange_online=is_online)
+            return
         if system is not suggestion.system:
             suggestion = Suggestion(system, "")
         way = self._ask(system, suggestion)
@@ -136,9 +143,7 @@ class MailSetup:
                 return MicrosoftQuestions(self._dialog, self._to, suggestion.server).ask_all()
             case MailSystem.GOOGLE:
                 return ask_google(self._dialog, self._to, ehlo_name)
-            case MailSystem.OUTLOOK:
-                raise NotImplementedError
-            case MailSystem.OWN | MailSystem.EXCHANGE | MailSystem.PROVIDER:
+            case _:
                 if self._dialog.may_ask and system in _HINTS:
                     typer.echo(f"  {_HINTS[system]}")
                 return SmtpQuestions(self._dialog, suggestion.server, self._to, ehlo_name).ask_all()
@@ -197,7 +202,7 @@ class MailSetup:
         if not self._dialog.may_ask or self._dialog.confirm(f"Did the mail arrive at {self._to}?", default=True):
             return
         typer.echo(
-            "  The mail server accepted it. Look in the junk folder and in the quarantine of your mail system, and give it some minutes."
+            "  The mail server accepted it. Look in the junk folder and in the quarantine of your mail system; a mail can take some minutes."
         )
         typer.echo(
             f"  Other systems refuse a sender whose domain does not name this server (SPF, DKIM): {self._sender}."
@@ -221,7 +226,9 @@ class MailSetup:
         plan.texts = {files[name]: text for name, text in way.files.items()} | plan.texts
         settings_file.write(plan)
         for name, path in plan.names.items():
-            typer.echo(f"Written to {path}: {name} = {_without_password(changes[name] or '')}")
+            typer.echo(f"Written to {path}: {name} = {_shown(name, changes[name] or '')}")
+        for name in plan.removed:
+            typer.echo(f"Removed from {config}: {name}")
         for name, variable in plan.hidden_by.items():
             typer.echo(
                 f"! {variable} is set in the environment and comes first: remove it there, or {name} stays as it was."
@@ -278,8 +285,11 @@ def _file_name(setting: str) -> str:
     return setting.removesuffix("_file").replace("_", "-") + ".pem"
 
 
-def _without_password(value: str) -> str:
-    return re.sub(r"(?<=:)[^:@/]+(?=@)", "...", value) if value.startswith("smtp://") else value
+def _shown(name: str, value: str) -> str:
+    """Return the value as it may be shown."""
+    if name in ("oauth_client_secret", "oauth_refresh_token"):
+        return "..."
+    return re.sub(r"(?<=:)[^:@/]+(?=@)", "...", value) if name == "smtp_url" else value
 
 
 def _wrong_address(text: str) -> str | None:

@@ -31,7 +31,7 @@ class Terminal:
     def answer(self, question: str, text: str) -> None:
         """Wait for a question and type a line.
 
-        A prompt ends with a blank: for a password, only then is the terminal told not to show what is typed.
+        A prompt ends with a blank: for a password, only then does the terminal stop to show what is typed.
         """
         self.expect(question)
         end = time.monotonic() + PATIENCE_S

@@ -18,7 +18,7 @@ class Dialog:
         self.may_ask = may_ask
 
     def has(self, option: str) -> bool:
-        """Whether an option gave an answer that is not used yet."""
+        """Whether an option has an answer that is not used yet."""
         return option in self._given
 
     def ask(self, option: str, question: str, default: str | None = None, check: Check | None = None) -> str:

@@ -47,7 +47,7 @@ async def look_up(domain: str, resolver: Resolver | None) -> MailRecords:
                 _services(resolver, f"_submission._tcp.{domain}"),
             )
     except (DNSException, OSError, TimeoutError) as cause:
-        return MailRecords(failure=f"DNS gave no answer about {domain} ({str(cause) or 'it took too long'})")
+        return MailRecords(failure=f"DNS has no answer about {domain} ({str(cause) or 'it took too long'})")
     submissions = [*over_tls, *with_starttls]  # TLS from the first byte is preferred (RFC 8314 section 5.1)
     return MailRecords(tuple(found), submissions[0] if submissions else None)
 

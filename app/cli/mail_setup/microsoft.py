@@ -73,11 +73,11 @@ class MicrosoftQuestions:
 
     def _way(self, credentials: Credentials, cloud: str) -> Way:
         if self._via == "graph":
-            others: Changes = {"graph_mailbox": self._mailbox}
+            others: Changes = {"graph_mailbox": self._mailbox, "smtp_url": None}  # which would be used first
             credentials.ask_all(Purpose.GRAPH, others, None)
         else:
             server = _SMTP_SERVERS.get(cloud)
-            others = {"graph_mailbox": None, **log_in_with_token(self._dialog, credentials, self._mailbox, server)}
+            others = log_in_with_token(self._dialog, credentials, self._mailbox, server)
 
         def again() -> Way:
             credentials.correct()

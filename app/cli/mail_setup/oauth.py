@@ -127,6 +127,7 @@ def log_in_with_token(
     settings: dict[str, str | None] = {
         "smtp_url": f"smtp://{quote(mailbox, safe='')}@{server}?{encryption}auth=xoauth2",
         "smtp_ca_file": str(Path(dialog.ask("ca-file", "")).resolve()) if dialog.has("ca-file") else None,
+        "graph_mailbox": None,
         "smtp_oauth_token": None,
         "smtp_oauth_token_file": None,
     }

@@ -83,6 +83,7 @@ class SmtpQuestions:
             "smtp_url": answers.url(),
             "smtp_ca_file": None,
             "smtp_ehlo_name": answers.ehlo_name,
+            "graph_mailbox": None,
             "smtp_oauth_token": None,
             "smtp_oauth_token_file": None,
         }

@@ -40,7 +40,7 @@ class Suggestion:
 
 
 @dataclass(frozen=True, slots=True)
-class Provider:
+class MailProvider:
     """A provider, by the end of the name of its MX or SRV records."""
 
     name: str
@@ -50,30 +50,30 @@ class Provider:
 
 
 PROVIDERS = (
-    Provider("Microsoft's Outlook.com", "olc.protection.outlook.com", "smtp-mail.outlook.com:587"),
-    Provider("Exchange Online", "mail.protection.outlook.com", "smtp.office365.com:587", MailSystem.EXCHANGE_ONLINE),
-    Provider("Exchange Online", "mx.microsoft", "smtp.office365.com:587", MailSystem.EXCHANGE_ONLINE),
-    Provider("Exchange Online", "office365.us", "smtp.office365.us:587", MailSystem.EXCHANGE_ONLINE),
-    Provider("Exchange Online", "protection.partner.outlook.cn", "smtp.partner.outlook.cn:587", MailSystem.EXCHANGE_ONLINE),
-    Provider("Google", "google.com", "smtp.gmail.com:587", MailSystem.GOOGLE),
-    Provider("Google", "googlemail.com", "smtp.gmail.com:587", MailSystem.GOOGLE),
-    Provider("GMX", "gmx.net", "mail.gmx.net:587"),
-    Provider("WEB.DE", "web.de", "smtp.web.de:587"),
-    Provider("T-Online", "t-online.de", "securesmtp.t-online.de:465"),
-    Provider("IONOS", "ionos.de", "smtp.ionos.de:465"),
-    Provider("IONOS", "kundenserver.de", "smtp.ionos.de:465"),
-    Provider("IONOS", "ionos.com", "smtp.ionos.com:465"),
-    Provider("Strato", "rzone.de", "smtp.strato.de:465"),
-    Provider("mailbox.org", "mailbox.org", "smtp.mailbox.org:465"),
-    Provider("Posteo", "posteo.de", "posteo.de:465"),
-    Provider("Fastmail", "messagingengine.com", "smtp.fastmail.com:465"),
-    Provider("Zoho", "zoho.com", "smtp.zoho.com:465"),
-    Provider("Zoho", "zoho.eu", "smtp.zoho.eu:465"),
-    Provider("Yahoo", "yahoodns.net", "smtp.mail.yahoo.com:465"),
-    Provider("iCloud", "icloud.com", "smtp.mail.me.com:587"),
-    Provider("OVH", "ovh.net", "ssl0.ovh.net:465"),
-    Provider("Infomaniak", "infomaniak.ch", "mail.infomaniak.com:465"),
-    Provider("Gandi", "gandi.net", "mail.gandi.net:465"),
+    MailProvider("Microsoft's Outlook.com", "olc.protection.outlook.com", "smtp-mail.outlook.com:587"),
+    MailProvider("Exchange Online", "mail.protection.outlook.com", "smtp.office365.com:587", MailSystem.EXCHANGE_ONLINE),
+    MailProvider("Exchange Online", "mx.microsoft", "smtp.office365.com:587", MailSystem.EXCHANGE_ONLINE),
+    MailProvider("Exchange Online", "office365.us", "smtp.office365.us:587", MailSystem.EXCHANGE_ONLINE),
+    MailProvider("Exchange Online", "protection.partner.outlook.cn", "smtp.partner.outlook.cn:587", MailSystem.EXCHANGE_ONLINE),
+    MailProvider("Google", "google.com", "smtp.gmail.com:587", MailSystem.GOOGLE),
+    MailProvider("Google", "googlemail.com", "smtp.gmail.com:587", MailSystem.GOOGLE),
+    MailProvider("GMX", "gmx.net", "mail.gmx.net:587"),
+    MailProvider("WEB.DE", "web.de", "smtp.web.de:587"),
+    MailProvider("T-Online", "t-online.de", "securesmtp.t-online.de:465"),
+    MailProvider("IONOS", "ionos.de", "smtp.ionos.de:465"),
+    MailProvider("IONOS", "kundenserver.de", "smtp.ionos.de:465"),
+    MailProvider("IONOS", "ionos.com", "smtp.ionos.com:465"),
+    MailProvider("Strato", "rzone.de", "smtp.strato.de:465"),
+    MailProvider("mailbox.org", "mailbox.org", "smtp.mailbox.org:465"),
+    MailProvider("Posteo", "posteo.de", "posteo.de:465"),
+    MailProvider("Fastmail", "messagingengine.com", "smtp.fastmail.com:465"),
+    MailProvider("Zoho", "zoho.com", "smtp.zoho.com:465"),
+    MailProvider("Zoho", "zoho.eu", "smtp.zoho.eu:465"),
+    MailProvider("Yahoo", "yahoodns.net", "smtp.mail.yahoo.com:465"),
+    MailProvider("iCloud", "icloud.com", "smtp.mail.me.com:587"),
+    MailProvider("OVH", "ovh.net", "ssl0.ovh.net:465"),
+    MailProvider("Infomaniak", "infomaniak.ch", "mail.infomaniak.com:465"),
+    MailProvider("Gandi", "gandi.net", "mail.gandi.net:465"),
 )  # fmt: skip
 
 

@@ -2,20 +2,39 @@
 
 import email
 import email.policy
+import re
 import ssl
 import tomllib
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
+from typer.testing import CliRunner
 
+from app.cli.setup_mail import cli
+from programs.protocol import relay as wire
 from tests.support.cli import serving_process, tocsin
 from tests.support.dns_server import dns_server
+from tests.support.graph_server import MAILBOX, graph_server_in_thread
 from tests.support.self_signed import self_signed
 from tests.support.smtp import Behave, SmtpServer
 from tests.support.terminal import terminal
+from tests.support.token_server import CLIENT_ID, REFRESH, SECRET, TENANT
 
 ANN = {"ann@mail.test": "p:/@ss ü"}
+
+
+SCRIPT = ["--yes", "--to", "ann@mail.test", "--system", "own", "--server"]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder in which the command runs, without the settings of other tests."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("TOCSIN_CONFIG")
+    return tmp_path
 
 
 def settings_in(folder: Path) -> dict[str, str]:
@@ -87,6 +106,7 @@ def test_an_end_in_the_middle_leaves_the_old_settings(tmp_path: Path) -> None:
     assert len(server.messages) == 1
 
 
+@pytest.mark.slow
 def test_a_self_signed_certificate_is_trusted_after_its_fingerprint_was_compared(tmp_path: Path) -> None:
     with SelfSigned(tls="tls") as server, terminal(tmp_path, "setup", "mail", "--encryption", "tls") as person:
         person.answer("Mail address that alerts go to", "ann@mail.test")
@@ -102,6 +122,7 @@ def test_a_self_signed_certificate_is_trusted_after_its_fingerprint_was_compared
         assert Path(settings_in(tmp_path)["smtp_ca_file"]).read_text() == server.ca_file.read_text()
 
 
+@pytest.mark.slow
 def test_a_script_sets_up_mail_for_a_running_service_which_then_uses_it(tmp_path: Path) -> None:
     (tmp_path / "password").write_text(ANN["ann@mail.test"] + "\n")
     with SmtpServer(users=ANN) as server, dns_server({("example.org", "MX"): ("1 smtp.google.com.",)}) as dns:
@@ -127,40 +148,146 @@ def test_a_script_sets_up_mail_for_a_running_service_which_then_uses_it(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "expected"),
     [
-        (["--yes"], "--to: is needed with --yes"),
-        (["--yes", "--to", "ann"], "--to: must be a mail address"),
-        (["--yes", "--to", "ann@mail.test", "--system", "own"], "--server: is needed with --yes"),
-        (["--yes", "--to", "ann@mail.test", "--system", "own", "--server", "localhost:1"], "Connection refused"),
-        (["--yes", "--to", "ann@mail.test", "--password-file", "missing"], "cannot read missing: No such file"),
-        (["--yes", "--to", "ann@mail.test", "--dns-server", "ns.example.org"], "--dns-server: must be an address"),
+        ([], "--to: is needed with --yes"),
+        (["--to", "ann"], "--to: must be a mail address"),
+        (["--to", "ann@mail.test", "--system", "own"], "--server: is needed with --yes"),
+        (["--to", "ann@mail.test", "--system", "own", "--server", "a b"], "--server: must be a host"),
+        (["--to", "ann@mail.test", "--system", "own", "--server", "localhost:1"], "Connection refused"),
+        (["--to", "ann@mail.test", "--password-file", "missing"], "cannot read missing: No such file"),
+        (["--to", "ann@mail.test", "--dns-server", "ns.example.org"], "--dns-server: must be an address"),
+        (["--to", "ann@mail.test", "--system", "exchange-online"], "--client-id: is needed with --yes"),
+        (["--to", "ann@mail.test", "--system", "exchange-online", "--via", "mapi"], "--via: one of: graph, smtp"),
+        (["--to", "ann@mail.test", "--system", "google", "--via", "service-account", "--service-account", "missing"], "there is no file missing"),
+        (["--to", "ann@mail.test", "--system", "outlook"], "no admin key"),
     ],
-)
-def test_a_script_is_told_what_is_missing_and_nothing_is_written(tmp_path: Path, words: list[str], said: str) -> None:
-    done = tocsin(tmp_path, "setup", "mail", *words)
-    assert done.returncode in (1, 2)
-    assert said in done.stdout + done.stderr
+)  # fmt: skip
+def test_a_script_learns_what_is_missing_and_nothing_is_written(here: Path, words: list[str], expected: str) -> None:
+    done = CliRunner().invoke(cli, ["mail", "--yes", *words])
+    assert done.exit_code != 0
+    assert expected in f"{done.output} {done.exception}"
+    assert not (here / "var" / "tocsin.toml").exists()
+
+
+@pytest.mark.slow
+def test_exchange_online_is_suggested_and_set_up_without_a_password(tmp_path: Path) -> None:
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "tocsin.toml").write_text('smtp_url = "smtp://old.example.org"\n')
+    mx = {("example.org", "MX"): ("0 example-org.mail.protection.outlook.com.",)}
+    with graph_server_in_thread() as graph, dns_server(mx) as dns:
+        urls = {"oauth_token_url": graph.tokens.url, "graph_url": graph.url}
+        with terminal(tmp_path, "setup", "mail", "--dns-server", dns, **urls) as person:
+            person.answer("Mail address that alerts go to", "ann@example.org")
+            person.expect("example-org.mail.protection.outlook.com, which belongs to Exchange Online")
+            person.answer("Number or name [exchange-online]", "")
+            person.answer("Number or name [graph]", "")
+            person.answer("Mailbox that sends [ann@example.org]", MAILBOX)
+            person.answer("Number or name [certificate]", "secret")
+            person.answer("Tenant: its id or domain [example.org]", TENANT)
+            person.answer("Application (client) id", CLIENT_ID)
+            person.answer("Client secret", "wrong")
+            person.expect("!! token    TOCSIN_OAUTH_CLIENT_SECRET is wrong")
+            person.answer("Number or name [client-secret]", "")
+            person.answer("Client secret", SECRET)
+            person.expect("ok token    given for graph")
+            person.answer(f"Sender of every mail [Tocsin <{MAILBOX}>]", "")
+            person.expect("ok mail     sent: 202")
+            person.answer("Did the mail arrive", "y")
+            assert person.end() == 0
+        assert len(graph.mails) == 1
+    assert SECRET not in person.shown
+    assert "Removed from var/tocsin.toml: smtp_url" in person.shown
+    written = settings_in(tmp_path)
+    assert (written["graph_mailbox"], written["oauth_client_secret"]) == (MAILBOX, SECRET)
+    assert "smtp_url" not in written
+
+
+def test_a_script_sets_up_smtp_with_an_access_token(tmp_path: Path) -> None:
+    with graph_server_in_thread() as graph, SmtpServer() as server:
+        (tmp_path / "secret").write_text(SECRET)
+        (tmp_path / "refresh").write_text(REFRESH)
+        words = [
+            "--to",
+            "ann@mail.test",
+            "--system",
+            "google",
+            "--via",
+            "refresh-token",
+            "--server",
+            f"localhost:{server.port}",
+            "--yes",
+        ]
+        files = ["--client-id", CLIENT_ID, "--client-secret-file", "secret", "--refresh-token-file", "refresh"]
+        refused = tocsin(tmp_path, "setup", "mail", *words, *files, oauth_token_url=graph.tokens.url)
+        assert refused.returncode == 1
+        assert "ok token    given for smtp" in refused.stdout
+        assert "!! login    the server does not offer xoauth2" in refused.stdout
     assert not (tmp_path / "var" / "tocsin.toml").exists()
 
 
-def test_a_setting_of_the_environment_that_would_win_is_named(tmp_path: Path) -> None:
-    with SmtpServer() as server:
-        words = ["--yes", "--to", "ann@mail.test", "--system", "own", "--server", f"localhost:{server.port}"]
-        done = tocsin(tmp_path, "setup", "mail", *words, smtp_url="smtp://old.example.org")
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "! TOCSIN_SMTP_URL is set in the environment and comes first" in done.stdout
+@pytest.mark.slow
+def test_a_relay_for_outlook_is_created_followed_and_used_first(tmp_path: Path) -> None:
+    with serving_process(tmp_path) as served:
+        with terminal(tmp_path, "setup", "mail", port=served.port) as person:
+            person.answer("Mail address that alerts go to", "admin@localhost")
+            person.answer("Number or name [own]", "outlook")
+            person.answer("Name of the Windows host", "mail01")
+            person.expect("Waiting for the relay")
+            [code] = set(re.findall(r"--code ([0-9A-Z-]+)", person.shown))
+            with httpx.Client(base_url=f"http://127.0.0.1:{served.port}", trust_env=False, timeout=30) as client:
+                relay = ScriptedHost(client, code)
+                relay.beat()
+                person.expect("ok relay    has reported")
+                relay.send_all()
+            person.expect("ok mail     ")
+            person.answer("Did the mail arrive", "y")
+            person.answer("Send mail of the recipient admin through Outlook first?", "y")
+            assert person.end() == 0
+        assert "admin: mapi" in person.shown
 
 
-def test_settings_of_mail_that_are_wrong_can_be_set_up_again(tmp_path: Path) -> None:
-    (tmp_path / "var").mkdir()
-    (tmp_path / "var" / "tocsin.toml").write_text('smtp_url = "wrong"\nport = 8123\n')
+def test_a_setting_of_the_environment_that_would_win_is_named(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOCSIN_SMTP_URL", "smtp://old.example.org")
     with SmtpServer() as server:
-        words = ["--yes", "--to", "ann@mail.test", "--system", "own", "--server", f"localhost:{server.port}"]
-        done = tocsin(tmp_path, "setup", "mail", *words)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "! TOCSIN_SMTP_URL: must look like" in done.stdout
-    assert settings_in(tmp_path)["port"] == 8123
+        done = CliRunner().invoke(cli, ["mail", *SCRIPT, f"localhost:{server.port}"])
+    assert done.exit_code == 0, done.output
+    assert "! TOCSIN_SMTP_URL is set in the environment and comes first" in done.output
+    assert "smtp_url" in settings_in(here)
+
+
+def test_settings_of_mail_that_are_wrong_can_be_set_up_again(here: Path) -> None:
+    (here / "var").mkdir()
+    (here / "var" / "tocsin.toml").write_text('smtp_url = "wrong"\nport = 8123\n')
+    with SmtpServer() as server:
+        done = CliRunner().invoke(cli, ["mail", *SCRIPT, f"localhost:{server.port}"])
+    assert done.exit_code == 0, done.output
+    assert "! TOCSIN_SMTP_URL: must look like" in done.output
+    assert settings_in(here)["port"] == 8123
+
+
+class ScriptedHost:
+    """A Windows host that exchanges its code for a key and says that it sends what it gets."""
+
+    def __init__(self, client: httpx.Client, code: str) -> None:
+        self._client = client
+        key = self._post(wire.SETUP, {"code": code, "host": "MAIL01"})["key"]
+        self._client.headers["Authorization"] = f"Bearer {key}"
+
+    def beat(self) -> None:
+        self._post(wire.HEARTBEAT, wire.RelayHeartbeat(version="0.1.0", host="MAIL01").as_json())
+
+    def send_all(self) -> None:
+        leased = self._post(wire.LEASE, {"most": 10, "wait_s": 20, "holding": []})["messages"]
+        claims = [{"id": one["id"], "token": one["token"]} for one in leased]
+        self._post(wire.BEGIN, {"messages": claims})
+        receipts = [wire.RelayReceipt(one["id"], one["token"], wire.SENT, "left the Outbox", {}) for one in claims]
+        self._post(wire.RECEIPTS, wire.RelayReceipts(receipts).as_json())
+
+    def _post(self, path: str, body: object) -> Any:
+        answer = self._client.post(path, json=body)
+        assert answer.is_success, answer.text
+        return answer.json() if answer.content else None
 
 
 class SelfSigned(SmtpServer):

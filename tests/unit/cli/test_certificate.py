@@ -1,4 +1,4 @@
-"""What an administrator is told of a certificate that was refused."""
+"""What an administrator learns of a certificate that was refused."""
 
 from datetime import UTC, datetime, timedelta
 

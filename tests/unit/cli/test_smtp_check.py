@@ -1,4 +1,4 @@
-"""What an administrator is told when a step towards the mail server fails, and which answer is asked for again."""
+"""What an administrator reads when a step towards the mail server fails, and which answer is asked for again."""
 
 import contextlib
 import ssl

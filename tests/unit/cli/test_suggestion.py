@@ -48,14 +48,14 @@ async def test_a_silent_dns_server_ends_in_time_and_suggests_nothing(monkeypatch
         records = await look_up(HERE, read_name_server(address))
     assert time.monotonic() - started < 30
     assert records.failure is not None
-    assert records.failure.startswith("DNS gave no answer about example.org")
+    assert records.failure.startswith("DNS has no answer about example.org")
 
 
 async def test_a_broken_dns_server_is_reported() -> None:
     with dns_server({}, rcode=dns.rcode.SERVFAIL) as address:
         records = await look_up(HERE, read_name_server(address))
     assert records.failure is not None
-    assert records.failure.startswith("DNS gave no answer about example.org")
+    assert records.failure.startswith("DNS has no answer about example.org")
 
 
 @pytest.mark.parametrize("domain", ["localhost", "mail.test", "corp.local", "server", "[192.0.2.1]"])
