@@ -18,7 +18,7 @@ from app.cli.mail_setup.microsoft import MicrosoftQuestions
 from app.cli.mail_setup.outlook import set_up_outlook
 from app.cli.mail_setup.smtp import SmtpQuestions
 from app.cli.mail_setup.systems import TITLES, MailSystem, Suggestion, suggest
-from app.cli.mail_setup.way import Way, with_changes
+from app.cli.mail_setup.way import MailWay, with_changes
 from app.core.errors import BadInput, BadSettings, Conflict
 from app.core.log import set_up_log
 from app.core.mail_address import split_address
@@ -136,7 +136,7 @@ class MailSetup:
         typer.echo(f"  {suggestion.why}.")
         return suggestion
 
-    def _ask(self, system: MailSystem, suggestion: Suggestion) -> Way:
+    def _ask(self, system: MailSystem, suggestion: Suggestion) -> MailWay:
         ehlo_name = self._settings.smtp_ehlo_name
         match system:
             case MailSystem.EXCHANGE_ONLINE:
@@ -148,14 +148,14 @@ class MailSetup:
                     typer.echo(f"  {_HINTS[system]}")
                 return SmtpQuestions(self._dialog, suggestion.server, self._to, ehlo_name).ask_all()
 
-    def _ask_sender(self, way: Way) -> None:
+    def _ask_sender(self, way: MailWay) -> None:
         current = self._settings.mail_from
         is_other = way.sender is not None and split_address(current)[1] != way.sender
         if is_other or current == _DEFAULTS["mail_from"]:
             current = f"Tocsin <{way.sender or 'tocsin@' + self._to.rpartition('@')[2]}>"
         self._sender = self._dialog.ask("from", "Sender of every mail", current, _wrong_sender)
 
-    def _send_until_accepted(self, way: Way) -> Way:
+    def _send_until_accepted(self, way: MailWay) -> MailWay:
         from app.cli.send_test import record_trial, try_transport  # noqa: PLC0415  (takes a second, which the first question need not wait)
 
         while True:
@@ -177,7 +177,7 @@ class MailSetup:
                 stop("Nothing was written.")
             way = self._correct(way)
 
-    def _correct(self, way: Way) -> Way:
+    def _correct(self, way: MailWay) -> MailWay:
         choices = [
             ("sender", "the server may not let this user send as this address"),
             ("recipient", "the address may be wrong"),
@@ -210,7 +210,7 @@ class MailSetup:
         if not self._dialog.confirm("Write these settings although it has not arrived?", default=False):
             stop("Nothing was written.")
 
-    def _changes(self, way: Way, files: dict[str, Path]) -> dict[str, str | None]:
+    def _changes(self, way: MailWay, files: dict[str, Path]) -> dict[str, str | None]:
         return {
             **way.changes,
             **{name: str(path) for name, path in files.items()},
@@ -218,7 +218,7 @@ class MailSetup:
             "mail_from": self._sender,
         }
 
-    def _write(self, way: Way) -> None:
+    def _write(self, way: MailWay) -> None:
         config, _ = config_file()
         files = {name: config.resolve().parent / _file_name(name) for name in way.files}
         changes = self._changes(way, files)

@@ -3,7 +3,7 @@
 from app.cli.mail_setup.dialog import Dialog
 from app.cli.mail_setup.oauth import Credentials, Question, log_in_with_token
 from app.cli.mail_setup.smtp import SmtpQuestions
-from app.cli.mail_setup.way import Way
+from app.cli.mail_setup.way import MailWay
 
 _SERVER = "smtp.gmail.com:587"
 _RELAY = "smtp-relay.gmail.com:587"  # https://support.google.com/a/answer/2956491
@@ -26,7 +26,7 @@ _REFRESH_TOKEN = [
 ]
 
 
-def ask_google(dialog: Dialog, address: str, ehlo_name: str | None) -> Way:
+def ask_google(dialog: Dialog, address: str, ehlo_name: str | None) -> MailWay:
     """Ask and test until a login succeeds."""
     match dialog.choose("via", "How does this host prove itself to Google?", _WAYS, "app-password"):
         case "relay":
@@ -39,15 +39,15 @@ def ask_google(dialog: Dialog, address: str, ehlo_name: str | None) -> Way:
             return SmtpQuestions(dialog, _SERVER, address, ehlo_name).ask_all()
 
 
-def _with_token(dialog: Dialog, address: str, questions: list[Question]) -> Way:
+def _with_token(dialog: Dialog, address: str, questions: list[Question]) -> MailWay:
     mailbox = dialog.ask("mailbox", "Mailbox that sends", address)
     credentials = Credentials(dialog, questions, {"oauth_provider": "google"})
 
-    def way() -> Way:
+    def way() -> MailWay:
         smtp = log_in_with_token(dialog, credentials, mailbox, _SERVER)
-        return Way("smtp", credentials.changes() | smtp, again, mailbox)
+        return MailWay("smtp", credentials.changes() | smtp, again, mailbox)
 
-    def again() -> Way:
+    def again() -> MailWay:
         credentials.correct()
         return way()
 

@@ -4,7 +4,7 @@ import typer
 
 from app.cli.mail_setup.dialog import Dialog
 from app.cli.mail_setup.oauth import Credentials, Question, log_in_with_token
-from app.cli.mail_setup.way import Changes, Way
+from app.cli.mail_setup.way import Changes, MailWay
 from app.core.oauth_settings import CLOUDS
 from app.deliver.access_tokens import Purpose
 
@@ -31,7 +31,7 @@ class MicrosoftQuestions:
         self._mailbox = ""
         self._via = ""
 
-    def ask_all(self) -> Way:
+    def ask_all(self) -> MailWay:
         """Ask and test until a token was given; over SMTP, until the login succeeded too."""
         if self._dialog.may_ask:
             typer.echo(
@@ -71,7 +71,7 @@ class MicrosoftQuestions:
             credential,
         ]
 
-    def _way(self, credentials: Credentials, cloud: str) -> Way:
+    def _way(self, credentials: Credentials, cloud: str) -> MailWay:
         if self._via == "graph":
             others: Changes = {"graph_mailbox": self._mailbox, "smtp_url": None}  # which would be used first
             credentials.ask_all(Purpose.GRAPH, others, None)
@@ -79,8 +79,8 @@ class MicrosoftQuestions:
             server = _SMTP_SERVERS.get(cloud)
             others = log_in_with_token(self._dialog, credentials, self._mailbox, server)
 
-        def again() -> Way:
+        def again() -> MailWay:
             credentials.correct()
             return self._way(credentials, cloud)
 
-        return Way(self._via, credentials.changes() | dict(others), again, self._mailbox)
+        return MailWay(self._via, credentials.changes() | dict(others), again, self._mailbox)

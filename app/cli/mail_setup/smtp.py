@@ -12,7 +12,7 @@ import typer
 
 from app.cli.mail_setup.dialog import Dialog, stop
 from app.cli.mail_setup.smtp_check import Answer, Step, Trial, check_server
-from app.cli.mail_setup.way import Way
+from app.cli.mail_setup.way import MailWay
 from app.core.smtp_url import SmtpServer, Tls, is_loopback
 from app.deliver.transports.public_only import RESOLVE_S, resolve_host
 
@@ -58,7 +58,7 @@ class SmtpQuestions:
         self._suggested_user = suggested_user
         self._answers = SmtpAnswers(ehlo_name=ehlo_name)
 
-    def ask_all(self) -> Way:
+    def ask_all(self) -> MailWay:
         """Ask and test until a login succeeds, or until the server answers if it needs no login."""
         if self._dialog.has("ca-file"):
             self._ask_authority()
@@ -71,13 +71,13 @@ class SmtpQuestions:
             self._until_it_works(from_step="login")
         return self._way()
 
-    def _again(self) -> Way:
+    def _again(self) -> MailWay:
         """Have an answer corrected, after the server refused a mail, and test again."""
         self._correct(Step("mail", "", Answer.USER))
         self._until_it_works(from_step="DNS")
         return self._way()
 
-    def _way(self) -> Way:
+    def _way(self) -> MailWay:
         answers = self._answers
         changes = {
             "smtp_url": answers.url(),
@@ -89,7 +89,7 @@ class SmtpQuestions:
         }
         files = {} if answers.authority is None else {"smtp_ca_file": answers.authority}
         sender = answers.user if "@" in answers.user else None
-        return Way("smtp", changes, self._again, sender, files)
+        return MailWay("smtp", changes, self._again, sender, files)
 
     def _until_it_works(self, from_step: str) -> bool:
         """Test, and have the answer at fault corrected, until nothing fails. Return whether the server offers a login."""

@@ -9,7 +9,7 @@ Changes = Mapping[str, str | None]  # the names of settings -> new value, or Non
 
 
 @dataclass(frozen=True, slots=True)
-class Way:
+class MailWay:
     """The transport and its settings (None: to be removed). `correct` has answers corrected and returns the way again.
 
     `files` are the texts of files that settings name, by the name of the setting. `sender` is the address that may send, if known.
@@ -17,7 +17,7 @@ class Way:
 
     transport: str
     changes: Changes
-    correct: Callable[[], "Way"]
+    correct: Callable[[], "MailWay"]
     sender: str | None = None
     files: Mapping[str, str] = field(default_factory=dict)
 
