@@ -7,13 +7,14 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.deliver import sweep
-from app.deliver.transports import build_transports
+from app.deliver.transports import build_transports, smtp_server_pool
 from app.domain.message import MessageState
 from app.domain.recipient import Address
 from tests.support.context import SystemUnderTest, open_system
@@ -142,6 +143,49 @@ async def test_after_a_refusal_the_next_transport_reaches_the_recipient(
         await until(system.context, moved.moved_to or "", SENT)
     (written,) = (tmp_path / "mail").glob("*.eml")
     assert written.read_bytes() == MAIL
+
+
+async def test_a_refused_setting_waits_for_its_repair_and_never_ends_a_message(
+    database_url: str, tmp_path: Path, server: SmtpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(smtp_server_pool, "AUTH_PAUSE_S", 0)
+    server.behave = Behave(answers={"MAIL": "550 5.7.60 Client does not have permissions to send as this sender"})
+    async with office(database_url, tmp_path, server) as system:
+        (one,) = await post(system.context, ANN)
+        message = await until(system.context, one, QUEUED, attempts=1)
+        assert (message.why or "").startswith("sender 550 5.7.60")
+        server.behave = Behave()
+        system.pass_time(minutes=1)
+        await until(system.context, one, SENT)
+        life = await life_of(system.context, one)
+    assert [(attempt.outcome, attempt.code) for attempt in life] == [("temporary", "sender"), ("sent", "250")]
+
+
+async def test_a_refused_setting_or_quota_lets_an_alert_go_by_the_next_transport_at_once(
+    database_url: str, tmp_path: Path, server: SmtpServer
+) -> None:
+    server.behave = Behave(answers={"DOT": "550 5.4.5 Daily user sending limit exceeded"})
+    async with office(database_url, tmp_path, server) as system:
+        (one,) = await post(system.context, ANN, ANN_AT_HOME)
+        moved = await until(system.context, one, MOVED)
+        await until(system.context, moved.moved_to or "", SENT)
+    assert moved.attempts == 1
+    assert "quota 550 5.4.5" in (moved.why or "")
+
+
+async def test_a_full_mailbox_is_tried_for_a_while_and_then_the_next_transport_is_used(
+    database_url: str, tmp_path: Path, server: SmtpServer
+) -> None:
+    server.behave = Behave(answers={"RCPT": "552 5.2.2 mailbox full"})
+    async with office(database_url, tmp_path, server) as system:
+        (one,) = await post(system.context, ANN, ANN_AT_HOME)
+        waiting = await until(system.context, one, QUEUED, attempts=1)
+        assert waiting.due_at - waiting.created_at > timedelta(minutes=20)
+        system.pass_time(minutes=16)
+        await sweep.tick(system.context)
+        moved = await message_of(system.context, one)
+        assert moved.state is MOVED
+        await until(system.context, moved.moved_to or "", SENT)
 
 
 async def test_an_alert_moves_after_a_time_when_the_server_is_away(database_url: str, tmp_path: Path) -> None:
