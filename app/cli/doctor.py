@@ -8,9 +8,11 @@ from datetime import timedelta
 import typer
 
 from app.cli import first_keys
+from app.cli.access_checks import access_notes, access_troubles
 from app.cli.dkim_check import check_dkim
 from app.cli.mail_server_check import check_mail_servers
 from app.cli.open_context import describe, open_context
+from app.core.clock import now
 from app.core.errors import TocsinError
 from app.core.settings import Settings, load_settings
 from app.deliver.transports.smtp_refusals import what_to_mend
@@ -18,6 +20,10 @@ from app.store.monitoring import SHOWN, Checkup, check_up
 
 _HEARTBEAT_WITHIN = timedelta(seconds=60)
 _WAITS_LONG = timedelta(minutes=15)
+_HOW_TO_TEST = {
+    "smtp": "`tocsin send-test --to you@example.org`",
+    "graph": "`tocsin send-test --transport graph --to you@example.org`",
+}
 _WORDED_WITHIN = timedelta(minutes=5)
 
 
@@ -29,10 +35,11 @@ def doctor() -> None:
     except TocsinError as cause:
         typer.echo(f"! {describe(cause)}")
         sys.exit(1)
-    wrong = [*_setup(settings, found), *_transports(found), *_trouble(found), *waits]
+    access = asyncio.run(access_troubles(settings, now()))
+    wrong = [*_setup(settings, found), *_transports(found), *_trouble(found), *waits, *access]
     for line in wrong:
         typer.echo(f"! {line}")
-    for line in _notes(settings, found):
+    for line in [*_notes(settings, found), *access_notes(settings)]:
         typer.echo(f"- {line}")
     typer.echo(f"{len(wrong)} problem{'' if len(wrong) == 1 else 's'} found." if wrong else "Nothing is wrong.")
     if wrong:
@@ -41,18 +48,18 @@ def doctor() -> None:
 
 async def _check(settings: Settings) -> tuple[Checkup, list[str]]:
     async with open_context(settings) as context, context.database.read() as tx:
-        now = context.clock()
-        found = await check_up(tx, now - _HEARTBEAT_WITHIN, now - _WORDED_WITHIN)
+        at = context.clock()
+        found = await check_up(tx, at - _HEARTBEAT_WITHIN, at - _WORDED_WITHIN)
     waits = [
         f"{queue.messages} message(s) wait for {kind}, the oldest since {queue.oldest_due_at:%Y-%m-%d %H:%M} UTC: see GET /v1/messages?transport={kind}."
         for kind, queue in sorted(found.waiting.items())
-        if now - queue.oldest_due_at > _WAITS_LONG
+        if at - queue.oldest_due_at > _WAITS_LONG
     ]
     return found, [*waits, *await check_mail_servers(settings), *await check_dkim(settings)]
 
 
 def _setup(settings: Settings, found: Checkup) -> Iterator[str]:
-    if settings.smtp_url is None:
+    if settings.smtp_url is None and settings.graph_mailbox is None:
         yield "No mail server is set, so mail only goes to files: set TOCSIN_SMTP_URL and TOCSIN_ADMIN_EMAIL."
     elif settings.admin_email is None:
         yield "A mail server is set, but no address: set TOCSIN_ADMIN_EMAIL, or edit the recipients (/v1/recipients)."
@@ -72,7 +79,7 @@ def _transports(found: Checkup) -> Iterator[str]:
         yield "Recipients use the transport mapi, but there is no relay: see docs/mapi.md, or remove mapi (PATCH /v1/recipients/<id>)."
     for kind in sorted(found.used_transports - {"file", "mapi"}):
         last = found.last_tests.get(kind)
-        how = "`tocsin send-test --to you@example.org`" if kind == "smtp" else f"POST /v1/transports/{kind}:test"
+        how = _HOW_TO_TEST.get(kind, f"POST /v1/transports/{kind}:test")
         if last is None:
             yield f"The transport {kind} was never tested: {how}."
         elif last.outcome != "sent":

@@ -8,7 +8,7 @@ import base64
 import json
 import re
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -80,6 +80,22 @@ class OAuthSettings:
     token_url: str | None
     graph_mailbox: str | None
     graph_url: str | None
+    secret_expires: date | None
+
+
+def credential_end(given: OAuthSettings) -> tuple[str, datetime] | None:
+    """Return what ends and when: the certificate, or the secret by the date in the settings. Raises BadSettings.
+
+    None if nothing ends, or nobody said when: a secret does not contain its own end.
+    """
+    if given.provider is None:
+        return None
+    if given.certificate_file is not None:
+        end = read_client_certificate(given.certificate_file).expires_at
+        return "the certificate in TOCSIN_OAUTH_CERTIFICATE_FILE", end
+    if given.secret_expires is None:
+        return None
+    return "the secret in TOCSIN_OAUTH_CLIENT_SECRET", datetime.combine(given.secret_expires, time.min, UTC)
 
 
 def check_oauth(given: OAuthSettings) -> None:

@@ -256,6 +256,7 @@ class Settings(BaseSettings):
             token_url=self.oauth_token_url,
             graph_mailbox=self.graph_mailbox,
             graph_url=self.graph_url,
+            secret_expires=self.oauth_secret_expires,
         )
 
     @property

@@ -22,7 +22,6 @@ from app.core.clock import Clock, now
 from app.core.errors import BadSettings
 from app.core.oauth_settings import CLOUDS, GOOGLE_TOKEN_URL, read_client_certificate, read_service_account
 from app.core.settings import Settings
-from app.core.smtp_url import read_smtp_url
 
 _TIMEOUT_S = 15.0  # for the whole exchange
 _LONGEST_ANSWER = 64 * 1024
@@ -178,13 +177,11 @@ def build_access_tokens(
 ) -> AccessTokens | None:
     """Return the source of tokens for `purpose`; None if no provider is set, or it has none for this purpose.
 
-    `mailbox` is the account that a service account of Google acts as; without it, the user of `smtp_url`.
+    `mailbox` is the account that a service account of Google acts as; Microsoft's tokens are for an app and do not name one.
     """
     if settings.oauth_provider == "microsoft":
         return AccessTokens(_microsoft(settings, purpose), clock=clock)
     if settings.oauth_provider == "google" and purpose is not Purpose.GRAPH:
-        if mailbox is None and settings.smtp_url is not None:
-            mailbox = read_smtp_url(settings.smtp_url.get_secret_value()).user
         return AccessTokens(_google(settings, mailbox), clock=clock)
     return None
 

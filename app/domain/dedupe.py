@@ -31,6 +31,11 @@ def canary_key(canary_id: str, what: str) -> str:
     return f"{OURS}canary:{canary_id}:{what}"
 
 
+def credential_key(ends_at: datetime | None, stage: str) -> str:
+    """One event for each credential and stage before its end: the clock looks every hour, and two workers look."""
+    return f"{OURS}credential:{'none' if ends_at is None else ends_at.isoformat()}:{stage}"
+
+
 TAUGHT = f"{OURS}taught:"
 
 

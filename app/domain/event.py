@@ -50,8 +50,8 @@ class Severity(StrEnum):
 
 
 class EventKind(StrEnum):
-    """The source of an event: an agent (report), our clock, a relay, our own test mails (canary), or an administrator who says what
-    another event meant (taught).
+    """The source of an event: an agent (report), our clock, a relay, our own test mails (canary), our own access to mail systems (service), or
+    an administrator who says what another event meant (taught).
     """
 
     REPORT = "report"
@@ -60,6 +60,7 @@ class EventKind(StrEnum):
     SILENT = "silent"
     RELAY = "relay"
     CANARY = "canary"
+    SERVICE = "service"
     TAUGHT = "taught"
 
 

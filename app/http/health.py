@@ -14,9 +14,12 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
 from app.context import AppContext
+from app.core.errors import BadSettings
 from app.core.log import log
+from app.core.oauth_settings import OAuthSettings, credential_end
 from app.deliver.transports.smtp_refusals import what_to_mend
 from app.domain.attempt import Attempt
+from app.domain.credential import Credential
 from app.store import monitoring
 from app.store.attempts import latest_by_transport
 from app.store.heartbeats import Heartbeat, heartbeats_since
@@ -118,6 +121,7 @@ async def _checks(context: AppContext, stopped: StoppedWorker | None) -> list[Ch
         _worker(found.workers, now, stopped),
         _composing(found.overdue_notices, now),
         *(_transport(kind, kind in served, found, now, patience) for kind in kinds),
+        *await asyncio.to_thread(_credential, context.settings.oauth, now),
     ]
 
 
@@ -154,6 +158,19 @@ def _composing(late: OverdueNotices, now: datetime) -> Check:
     since = _format_age(now - late.oldest_due_at)
     detail = f"{late.notices} notice(s) wait to be composed, the oldest for {since}, so they are not sent; the log has the reason"
     return Check(name="wording", status="warning", detail=detail)
+
+
+def _credential(given: OAuthSettings, now: datetime) -> list[Check]:
+    """Say when what we log in with at Microsoft or Google ends; nothing if that is not known."""
+    try:
+        end = credential_end(given)
+    except BadSettings:
+        return [Check(name="credential", status="warning", detail="cannot be read; `tocsin doctor` has the reason")]
+    if end is None:
+        return []
+    trouble = Credential(*end).trouble(now)
+    detail = trouble or f"{end[0]} does not end soon"
+    return [Check(name="credential", status="warning" if trouble else "ok", detail=detail)]
 
 
 def _format_age(age: timedelta) -> str:

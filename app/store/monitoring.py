@@ -8,6 +8,7 @@ from sqlalchemy import Select, and_, func, not_, or_, select, text, union_all
 from app.domain.alert import AlertKind
 from app.domain.attempt import Attempt
 from app.domain.canary import AGENT, JOB_PREFIX
+from app.domain.credential import JOB as CREDENTIAL_JOB
 from app.domain.notice import URGENCY_CANARY
 from app.domain.relay import AGENT_PREFIX
 from app.domain.relay import JOB as RELAY_JOB
@@ -116,10 +117,12 @@ async def overdue_notices(tx: ReadTx, due_before: datetime) -> OverdueNotices:
 
 async def check_up(tx: ReadTx, alive_since: datetime, due_before: datetime) -> Checkup:
     """Read everything for the doctor. Notices that were due before `due_before` should have been composed by now."""
-    # The jobs under which relays and lost canaries are reported need no expectation.
+    # The jobs under which relays, lost canaries and our own credentials are reported need no expectation.
     of_relay = and_(jobs.c.name == RELAY_JOB, agents.c.name.startswith(AGENT_PREFIX, autoescape=True))
-    of_canary = and_(agents.c.name == AGENT, jobs.c.name.startswith(JOB_PREFIX, autoescape=True))
-    unexpected = and_(WITHOUT_EXPECTATION, not_(or_(of_relay, of_canary)))
+    of_ours = and_(
+        agents.c.name == AGENT, or_(jobs.c.name.startswith(JOB_PREFIX, autoescape=True), jobs.c.name == CREDENTIAL_JOB)
+    )
+    unexpected = and_(WITHOUT_EXPECTATION, not_(or_(of_relay, of_ours)))
     names = select(jobs.c.name, agents.c.name.label("agent")).join_from(jobs, agents, agents.c.id == jobs.c.agent_id)
     first = await tx.connection.execute(names.where(unexpected).order_by(jobs.c.id).limit(SHOWN))
     silent = (

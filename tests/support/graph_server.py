@@ -114,7 +114,7 @@ class GraphServer:
         mail = email.message_from_bytes(raw, policy=policy.SMTP)
         if not mail["to"] or not mail["to"].addresses:
             return refused(400, "ErrorInvalidRecipients", "At least one recipient isn't valid.")
-        if mail["from"].addresses[0].addr_spec != MAILBOX:
+        if mail["from"] is not None and mail["from"].addresses[0].addr_spec != MAILBOX:
             return refused(
                 403, "ErrorSendAsDenied", "The account does not have the right to send mail as this account."
             )

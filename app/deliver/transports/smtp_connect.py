@@ -36,8 +36,8 @@ class SmtpAccess:
     server: SmtpServer
     tls: ssl.SSLContext
     token: TokenSource | None
+    forget_token: Callable[[str], None] | None
     timeout_s: float
-    forget_token: Callable[[str], None] | None = None
     ehlo_name: str | None = None
 
 
@@ -46,18 +46,12 @@ def read_accesses(settings: Settings) -> tuple[SmtpAccess, ...]:
     if settings.smtp_url is None:
         raise BadSettings("TOCSIN_SMTP_URL: is not set")
     servers = read_smtp_urls(settings.smtp_url.get_secret_value())
-    token, forget = _token_source(settings), None
-    if token is None and any(server.auth is Auth.XOAUTH2 for server in servers):
-        tokens = build_access_tokens(settings, Purpose.SMTP)
-        if tokens is None:
-            raise BadSettings("TOCSIN_OAUTH_PROVIDER: auth=xoauth2 needs it, or TOCSIN_SMTP_OAUTH_TOKEN_FILE")
-        token, forget = tokens.token, tokens.forget
     try:  # certificates are always verified: against the system's authorities, or against smtp_ca_file alone
         tls = ssl.create_default_context(cafile=settings.smtp_ca_file)
     except OSError as cause:  # ssl.SSLError is one
         raise BadSettings(f"TOCSIN_SMTP_CA_FILE: cannot be used: {cause.strerror or cause}") from cause
     timeout_s, name = settings.smtp_timeout_s, settings.smtp_ehlo_name
-    return tuple(SmtpAccess(server, tls, token, timeout_s, forget, name) for server in servers)
+    return tuple(SmtpAccess(server, tls, *_tokens_of(server, settings), timeout_s, name) for server in servers)
 
 
 async def open_session(access: SmtpAccess) -> SmtpSession | Temporary:
@@ -164,6 +158,17 @@ async def local_host_name() -> str:
     except TimeoutError:
         name = ""
     return name if "." in name and name.isascii() and name.isprintable() and " " not in name else "[127.0.0.1]"
+
+
+def _tokens_of(server: SmtpServer, settings: Settings) -> tuple[TokenSource | None, Callable[[str], None] | None]:
+    """Return where a server's access tokens come from, and how to say that it refused one: from another program, or our own."""
+    token = _token_source(settings)
+    if server.auth is not Auth.XOAUTH2 or token is not None:
+        return token, None
+    tokens = build_access_tokens(settings, Purpose.SMTP, mailbox=server.user)
+    if tokens is None:
+        raise BadSettings("TOCSIN_OAUTH_PROVIDER: auth=xoauth2 needs it, or TOCSIN_SMTP_OAUTH_TOKEN_FILE")
+    return tokens.token, tokens.forget
 
 
 def _token_source(settings: Settings) -> TokenSource | None:

@@ -86,10 +86,9 @@ async def test_a_service_account_acts_as_the_mailbox(tmp_path):
             oauth_provider="google",
             oauth_service_account_file=tmp_path / "account.json",
             oauth_token_url=server.url,
-            smtp_url="smtp://alerts%40example.org@127.0.0.1:25?auth=xoauth2&tls=none",
         )
         smtp, imap = await asyncio.gather(
-            build_access_tokens(settings, Purpose.SMTP).token(),
+            build_access_tokens(settings, Purpose.SMTP, mailbox="alerts@example.org").token(),
             build_access_tokens(settings, Purpose.IMAP, mailbox="bounces@example.org").token(),
         )
         assert build_access_tokens(settings, Purpose.GRAPH) is None

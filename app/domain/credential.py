@@ -1,0 +1,60 @@
+"""What we log in with at Microsoft or Google, and when it ends. Pure.
+
+Its end is reported as an event of a job of our own, so that the same alerts, routes and mails tell of it as of a failed backup. It
+is told while mail still leaves: 30 days before, again 7 days before, and when it has ended.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from app.core.ids import new_id
+from app.domain.dedupe import credential_key
+from app.domain.event import Activity, Event, EventKind, RunOutcome, Severity
+
+JOB = "access to the mail system"
+_STAGES = ((timedelta(0), "ended"), (timedelta(days=7), "7 days"), (timedelta(days=30), "30 days"))
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """`name` says in words what ends."""
+
+    name: str
+    ends_at: datetime
+
+    def stage(self, now: datetime) -> str | None:
+        """Return how near the end is; None while it is more than 30 days away."""
+        return next((name for before, name in _STAGES if now >= self.ends_at - before), None)
+
+    def trouble(self, now: datetime) -> str | None:
+        """Return the same in words."""
+        stage = self.stage(now)
+        if stage is None:
+            return None
+        day = f"{self.ends_at:%Y-%m-%d}"
+        if stage == "ended":
+            return f"{self.name} ended on {day}, so no mail leaves that needs it: make a new one (docs/graph.md)"
+        days = (self.ends_at - now).days
+        left = "within a day" if days < 1 else f"in {days} day{'s' if days > 1 else ''}"
+        return f"{self.name} ends on {day}, {left}; then no mail leaves that needs it: make a new one (docs/graph.md)"
+
+
+def credential_event(credential: Credential | None, customer_id: str, agent_id: str, now: datetime) -> Event:
+    """Return the event that reports how the credential stands: near its end is a failure, otherwise a success."""
+    stage = None if credential is None else credential.stage(now)
+    trouble = None if credential is None else credential.trouble(now)
+    well = "nothing that we log in with ends soon"
+    return Event(
+        id=new_id("evt"),
+        customer_id=customer_id,
+        agent_id=agent_id,
+        key=credential_key(None if credential is None else credential.ends_at, stage or "well"),
+        occurred_at=now,
+        received_at=now,
+        kind=EventKind.SERVICE,
+        job=JOB,
+        activity=Activity.OTHER,
+        outcome=RunOutcome.SUCCESS if trouble is None else RunOutcome.FAILURE,
+        severity=Severity.INFO if trouble is None else Severity.ERROR,
+        message=trouble or well,
+    )
