@@ -31,7 +31,7 @@ async def access_troubles(settings: Settings, now: datetime) -> list[str]:
 def access_notes(settings: Settings) -> Iterator[str]:
     """Return what is worth knowing and not wrong."""
     if settings.oauth_client_secret is not None and settings.oauth_secret_expires is None:
-        yield "Nobody is told before the secret in TOCSIN_OAUTH_CLIENT_SECRET ends: if it ends, set TOCSIN_OAUTH_SECRET_EXPIRES to that day."
+        yield "Nobody is warned before the secret in TOCSIN_OAUTH_CLIENT_SECRET ends: if it ends, set TOCSIN_OAUTH_SECRET_EXPIRES to that day."
     if settings.graph_mailbox is None:
         return
     sender = split_address(settings.mail_from)[1]

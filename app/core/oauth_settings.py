@@ -86,7 +86,7 @@ class OAuthSettings:
 def credential_end(given: OAuthSettings) -> tuple[str, datetime] | None:
     """Return what ends and when: the certificate, or the secret by the date in the settings. Raises BadSettings.
 
-    None if nothing ends, or nobody said when: a secret does not contain its own end.
+    None if nothing ends, or the settings do not say when: a secret does not contain its own end.
     """
     if given.provider is None:
         return None

@@ -1,7 +1,7 @@
 """What we log in with at Microsoft or Google, and when it ends. Pure.
 
 Its end is reported as an event of a job of our own, so that the same alerts, routes and mails tell of it as of a failed backup. It
-is told while mail still leaves: 30 days before, again 7 days before, and when it has ended.
+is reported while mail still leaves: 30 days before, again 7 days before, and when it has ended.
 """
 
 from dataclasses import dataclass

@@ -15,7 +15,7 @@ async def look(system: SystemUnderTest) -> None:
     await system.decide()
 
 
-async def test_the_end_of_a_certificate_is_told_in_stages_and_its_replacement_closes_the_alert(
+async def test_the_end_of_a_certificate_is_reported_in_stages_and_its_replacement_closes_the_alert(
     database_url: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "app.pem"

@@ -30,7 +30,7 @@ async def test_the_doctor_asks_for_a_token_and_sends_nothing(changed: dict[str, 
     assert all(trouble.endswith(".") and "wrong-secret" not in trouble for trouble in troubles)
 
 
-async def test_a_certificate_that_has_ended_is_told_and_one_that_is_away_is_named(tmp_path: Path) -> None:
+async def test_a_certificate_that_has_ended_is_reported_and_one_that_is_away_is_named(tmp_path: Path) -> None:
     async with graph_server() as server:
         server.tokens.certificate = make_certificate(tmp_path / "app.pem", days=-1)
         given = server.settings | {"oauth_client_secret": None, "oauth_certificate_file": tmp_path / "app.pem"}

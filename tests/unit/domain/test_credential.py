@@ -1,4 +1,4 @@
-"""When the end of a certificate or secret is told, and in which words."""
+"""When the end of a certificate or secret is reported, and in which words."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -24,7 +24,7 @@ NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
         (timedelta(days=-400), "ended", "ended on 2025-10-22"),
     ],
 )
-def test_an_end_is_told_in_time(left: timedelta, stage: str | None, words: str | None) -> None:
+def test_an_end_is_reported_in_time(left: timedelta, stage: str | None, words: str | None) -> None:
     credential = Credential("the certificate in X", NOW + left)
     event = credential_event(credential, "cus_1", "agt_1", NOW)
     assert credential.stage(NOW) == stage
