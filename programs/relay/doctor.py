@@ -39,6 +39,7 @@ QUESTIONS = {
     "characters": "Does every character reach the reader?",
     "test message": "Has a mail left this host before?",
 }
+_DEFAULT_STORE = "Make the Exchange mailbox the default data file."
 _SYSTEM_ACCOUNTS = {"S-1-5-18": "LocalSystem", "S-1-5-19": "LocalService", "S-1-5-20": "NetworkService"}
 # Programs that use MAPI. A second one on the host can hold the profile, or the mail, or have its window answered by nobody.
 OTHER_CLIENTS = {
@@ -125,11 +126,10 @@ def examine(
     else:
         found = "Not looked at: there is no mail program to look with"
         lines.append(_point("profile", FAIL, found, "Correct the points above first."))
-    if facts.test_message:
-        lines.append(_point("test message", OK, f"Yes: the last one left at {facts.test_message}"))
-    else:
-        remedy = "Run `send-test ADDRESS`, and check that it arrives."
-        lines.append(_point("test message", WARNING, "Not yet", remedy))
+    yes = f"Yes: the last one left at {facts.test_message}" if facts.test_message else ""
+    lines.append(
+        _judged("test message", yes, "Not yet", "Run `send-test ADDRESS`, and check that it arrives.", WARNING)
+    )
     is_failing = any(line.state == FAIL for line in lines)
     looked_as = facts.account or facts.account_sid or "an unknown account"
     return DoctorReport(
@@ -146,6 +146,11 @@ def look_again(report: DoctorReport, programs: Sequence[str]) -> DoctorReport:
 
 def _point(name: str, state: str, found: str, remedy: str = "") -> DoctorPoint:
     return DoctorPoint(name, state, found, remedy, QUESTIONS[name])
+
+
+def _judged(name: str, yes: str, no: str, remedy: str, state: str = FAIL) -> DoctorPoint:
+    """Return a point with the answer `yes`, or, if that is empty, with the answer `no`, what to do about it, and `state`."""
+    return _point(name, OK, yes) if yes else _point(name, state, no, remedy)
 
 
 def _outcome_of(settings: MailSettings, verdict: RelayVerdict) -> RelayOutcome | None:
@@ -180,23 +185,18 @@ def profile_lines(profile: str, settings: MailSettings, verdict: RelayVerdict) -
     lines.append(_logon(found, verdict))
     if "online" not in found:
         return lines
-    if not found.get("submits", True):
-        text = "No: the default mailbox cannot send"
-        lines.append(_point("store", FAIL, text, "Make the Exchange mailbox the default data file."))
-    elif found["online"]:
-        lines.append(_point("store", OK, "Yes: it sends, and shows the server's own state"))
+    if found.get("submits", True):
+        yes = "Yes: it sends, and shows the server's own state" if found["online"] else ""
+        no = "It sends, but shows only this host's copy: what left that copy may still wait for the server"
+        lines.append(_judged("store", yes, no, "Switch cached mode off for this account.", WARNING))
     else:
-        text = "It sends, but shows only this host's copy: what left that copy may still wait for the server"
-        lines.append(_point("store", WARNING, text, "Switch cached mode off for this account."))
-    if found.get("unicode", True):
-        lines.append(_point("characters", OK, "Yes: the mailbox keeps Unicode"))
-    else:
-        text = (
-            "No: the mailbox keeps the characters of this host's code page only, and makes question marks of the others"
-        )
-        remedy = "Use a Unicode mailbox. Until then, mails that would lose characters go by the next transport, if there is one."
-        lines.append(_point("characters", WARNING, text, remedy))
-    return lines
+        lines.append(_point("store", FAIL, "No: the default mailbox cannot send", _DEFAULT_STORE))
+    yes = "Yes: the mailbox keeps Unicode" if found.get("unicode", True) else ""
+    no = "No: the mailbox keeps only the characters of this host's code page, and makes question marks of the others"
+    remedy = (
+        "Use a Unicode mailbox. Until then, mails that would lose characters go by the next transport, if there is one."
+    )
+    return [*lines, _judged("characters", yes, no, remedy, WARNING)]
 
 
 def _client_points(settings: MailSettings, choice: ClientChoice | NoUsableClient) -> list[DoctorPoint]:
@@ -224,82 +224,62 @@ def _client_points(settings: MailSettings, choice: ClientChoice | NoUsableClient
         lines.append(_point("mail client", OK, f"{choice.name}: {choice.reason}; {choice.dll}"))
         lines.append(_point("bitness", OK, f"Yes: both are {choice.machine}"))
 
-    if settings.use_spooler:
-        text = (
-            f"No: {SPOOLER} is set (in {settings.spooler_from}), so THE MAPI SPOOLER IS USED. A service must not: mail can stay in the "
-            "Outbox forever. What the spooler takes counts as handed over, unproven, and alerts go by the next transport, too"
-        )
-        remedy = f"Run `--set {SPOOLER}=0` (it writes HKLM\\{OUR_KEY}, which goes before the old key) and use an Exchange profile, or SMTP."
-        lines.append(_point("spooler", WARNING, text, remedy))
-    else:
-        lines.append(_point("spooler", OK, "Yes: the MAPI spooler, which a service must not use, is not used"))
-    return lines
+    yes = "" if settings.use_spooler else "Yes: the MAPI spooler, which a service must not use, is not used"
+    no = (
+        f"No: {SPOOLER} is set (in {settings.spooler_from}), so THE MAPI SPOOLER IS USED. A service must not: mail can stay in the "
+        "Outbox forever. What the spooler takes counts as handed over, unproven, and alerts go by the next transport, too"
+    )
+    remedy = f"Run `--set {SPOOLER}=0` (it writes HKLM\\{OUR_KEY}, which goes before the old key) and use an Exchange profile, or SMTP."
+    return [*lines, _judged("spooler", yes, no, remedy, WARNING)]
 
 
 def _host_points(facts: HostFacts) -> list[DoctorPoint]:
     """Judge pywin32, the account, other programs with MAPI, and the spool."""
-    lines = [
-        _point("pywin32", OK, f"Yes: {facts.mapi_binding}")
-        if facts.mapi_binding
-        else _point("pywin32", FAIL, "No: pywin32 cannot be imported", "Run `py -m pip install pywin32`.")
-    ]
-
+    yes = f"Yes: {facts.mapi_binding}" if facts.mapi_binding else ""
+    lines = [_judged("pywin32", yes, "No: pywin32 cannot be imported", "Run `py -m pip install pywin32`.")]
     who = facts.account or facts.account_sid or "an unknown account"
     if facts.account_sid in _SYSTEM_ACCOUNTS:
         text = f"As {_SYSTEM_ACCOUNTS[facts.account_sid]}, which has no mail profile"
         remedy = "Install the service with `--account DOMAIN\\user`, whose profile it is."
         lines.append(_point("service account", FAIL, text, remedy))
-    elif not facts.is_service_account:
-        text = f"As {who}, but the service runs as {facts.service_account}, and profiles belong to an account: this says nothing of the service"
-        remedy = f"Run doctor as {facts.service_account}, or ask the service for its report."
-        lines.append(_point("service account", WARNING, text, remedy))
     else:
-        lines.append(_point("service account", OK, f"As {who}, as the service does"))
+        yes = f"As {who}, as the service does" if facts.is_service_account else ""
+        no = f"As {who}, but the service runs as {facts.service_account}, and profiles belong to an account: this says nothing of the service"
+        remedy = f"Run doctor as {facts.service_account}, or ask the service for its report."
+        lines.append(_judged("service account", yes, no, remedy, WARNING))
     lines.append(_other_clients(facts.programs))
 
     if facts.spool_trouble:
         lines.append(_point("spool", FAIL, f"No: {facts.spool_trouble}", "Make room on its disk."))
-    elif facts.spool_kept:
-        text = f"Yes, but the spool was damaged and replaced by a new one; the old one is kept as {facts.spool_kept}"
-        lines.append(_point("spool", WARNING, text, "Check the disk, then delete the old one."))
     else:
-        lines.append(_point("spool", OK, "Yes"))
+        yes = "" if facts.spool_kept else "Yes"
+        no = f"Yes, but the spool was damaged and replaced by a new one; the old one is kept as {facts.spool_kept}"
+        lines.append(_judged("spool", yes, no, "Check the disk, then delete the old one.", WARNING))
     return lines
 
 
 def _other_clients(programs: Sequence[str]) -> DoctorPoint:
     running = sorted({OTHER_CLIENTS[name.lower()] for name in programs if name.lower() in OTHER_CLIENTS})
-    if not running:
-        return _point("other mail clients", OK, "Yes: no other mail program is running")
     remedy = "Close it and keep it from starting: no other program with MAPI may run on this host."
-    return _point("other mail clients", WARNING, f"No: {', '.join(running)} is running", remedy)
+    yes = "" if running else "Yes: no other mail program is running"
+    return _judged("other mail clients", yes, f"No: {', '.join(running)} is running", remedy, WARNING)
 
 
 def _pair(settings: MailSettings, providers: Sequence[check.Provider]) -> list[DoctorPoint]:
     store, order = check.default_store(providers), check.transports(providers)
     is_tight, why = check.tightness(providers)
-    state = OK if is_tight else WARNING if settings.use_spooler else FAIL
+    state = WARNING if settings.use_spooler else FAIL
     remedy = "Use a profile with one Exchange account as the default store and first transport, or SMTP."
-    lines = [_point("tight pair", state, f"{'Yes' if is_tight else 'No'}: {why}", "" if is_tight else remedy)]
-    remedy = "Make the Exchange mailbox the default data file."
-    if store is None:
-        lines.append(_point("default store", FAIL, "No: the profile has no default", remedy))
-    elif store.is_exchange and store.store in ("", check.EXCHANGE_PRIVATE_STORE):
-        lines.append(_point("default store", OK, f'Yes: "{store.name}" ({store.service})'))
-    else:
-        text = f'No: the default is "{store.name}" ({store.service})'
-        lines.append(_point("default store", WARNING, text, remedy))
+    lines = [_judged("tight pair", f"Yes: {why}" if is_tight else "", f"No: {why}", remedy, state)]
+    named = "the profile has no default" if store is None else f'"{store.name}" ({store.service})'
+    yes = f"Yes: {named}" if store and store.is_exchange and store.store in ("", check.EXCHANGE_PRIVATE_STORE) else ""
+    lines.append(_judged("default store", yes, f"No: {named}", _DEFAULT_STORE, WARNING if store else FAIL))
     names = ", ".join(f'"{provider.name}" ({provider.service})' for provider in order) or "none"
-    if order and store is not None and order[0].service_uid == store.service_uid:
-        lines.append(_point("transport order", OK, f"Yes: {names}"))
-    else:
-        lines.append(_point("transport order", state, f"No: {names}", "Move the mailbox's own transport to the top."))
+    yes = f"Yes: {names}" if order and store and order[0].service_uid == store.service_uid else ""
+    lines.append(_judged("transport order", yes, f"No: {names}", "Move the mailbox's own transport to the top.", state))
     books = ", ".join(f'"{provider.name}"' for provider in check.address_books(providers))
-    if books:
-        lines.append(_point("address book", OK, f"Yes: {books}"))
-    else:
-        lines.append(_point("address book", WARNING, "No", "Add an address book to the profile."))
-    return lines
+    yes = f"Yes: {books}" if books else ""
+    return [*lines, _judged("address book", yes, "No", "Add an address book to the profile.", WARNING)]
 
 
 def _logon(found: Mapping[str, Any], verdict: RelayVerdict) -> DoctorPoint:

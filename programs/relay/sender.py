@@ -124,7 +124,7 @@ class SpoolSender:
         self._saw_programs_at = time.monotonic()
         report = look_again(self.report, self.setup.look().programs)
         if report is not self.report:
-            self.report, self.report_at = report, datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+            self.report, self.report_at = report, datetime.now(timezone.utc).isoformat(timespec="microseconds")
 
     def _send(self, message: SpooledMessage, begin: MayBegin) -> None:
         """Send one message. Nothing is done before the service has recorded that the attempt begins."""

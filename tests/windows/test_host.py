@@ -86,7 +86,8 @@ def test_a_mail_program_that_opens_a_window_is_passed_over_for_the_next_on_the_l
     assert shown["client"] == OUTLOOK
     assert f"passed over: {OTHER}: the mail client showed a window: Choose Profile" in shown["client_why"]
     site.fail("nightly")
-    assert site.left() == [site.message("nightly", "sent")["message_id"]]
+    sent = site.message("nightly", "sent")
+    assert site.left() == [sent["message_id"]]
 
 
 def test_install_adds_outlook_to_a_list_that_lacks_it(site: Site, tmp_path: Path) -> None:

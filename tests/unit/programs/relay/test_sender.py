@@ -116,3 +116,35 @@ def test_a_pause_by_the_service_forbids_sending_but_not_looking(sender: SpoolSen
     sender.spool.start("msg_1")
     assert sender.step(lambda _: True, may_send=False) is True
     assert sender.spool.find("msg_1").verdict.outcome == RelayVerdict(RelayOutcome.TRANSIENT, "").outcome
+
+
+def test_a_mail_program_that_starts_is_noticed_within_a_minute_of_sending(sender: SpoolSender):
+    running: list[str] = []
+    sender.setup = replace(sender.setup, look=lambda **_known: HostFacts(programs=tuple(running)))
+
+    def answer_after(seconds: float) -> tuple[str, bool]:
+        """Send a message this much later, and return the doctor's answer, and whether the report has a new time."""
+        before, sender._saw_programs_at = sender.report_at, sender._saw_programs_at - seconds
+        sender.spool.take(posted(sender.spool.waiting()[0] + 1))
+        sender.step(lambda _claim: False)
+        return next(
+            line.state for line in sender.report.lines if line.name == "other mail clients"
+        ), sender.report_at != before
+
+    running.append("OUTLOOK.EXE")
+    assert answer_after(30) == ("ok", False), "the last look was less than a minute ago"
+    assert answer_after(31) == ("warning", True)
+    assert answer_after(61) == ("warning", False), "nothing new, nothing to report"
+    running.clear()
+    assert answer_after(61) == ("ok", True)
+
+
+def test_a_message_that_would_lose_characters_is_sent_only_where_it_has_no_other_way(sender: SpoolSender):
+    python, program, folder, _ = sender.setup.command
+    command = [python, program, folder, json.dumps({"characters_lost": 3})]
+    sender.setup = replace(sender.setup, command=command)
+    for number, has_other_way in ((1, True), (2, False)):
+        sender.spool.take(replace(posted(number), has_other_way=has_other_way))
+        sender.step(lambda _claim: True)
+    outcomes = [sender.spool.find(f"msg_{number}").verdict.outcome for number in (1, 2)]
+    assert outcomes == ["lost_characters", "sent"]

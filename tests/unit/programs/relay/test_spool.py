@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import sqlite3
 import sys
 import time
 from contextlib import closing
@@ -234,3 +235,21 @@ def test_a_kill_while_a_damaged_spool_is_moved_still_leaves_it_reported(tmp_path
         assert spool.all() == []
         kept = damaged_copy(spool)
         assert (tmp_path / kept).read_bytes() == b"\xa5" * 9000
+
+
+def test_a_spool_of_an_older_version_is_taken_over_with_its_messages(tmp_path: Path):
+    with closing(sqlite3.connect(tmp_path / "spool.db")) as old, old:
+        columns = "id TEXT PRIMARY KEY, token TEXT, recipient TEXT, message_id TEXT, mime BLOB, is_alert INTEGER, taken_at REAL"
+        more = "looked_at REAL DEFAULT 0, is_begun INTEGER DEFAULT 0, phase TEXT DEFAULT '', entryid TEXT DEFAULT '', search_key TEXT DEFAULT ''"
+        ended = "verdict TEXT, is_final INTEGER DEFAULT 0, is_handed_in INTEGER DEFAULT 0, ended_at REAL"
+        old.execute(f"CREATE TABLE messages ({columns}, {more}, {ended})")
+        values = ("msg_1", "t", "a@example.org", "<1@x>", b"", 1, 0.0)
+        old.execute(
+            "INSERT INTO messages (id, token, recipient, message_id, mime, is_alert, taken_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            values,
+        )
+    for _ in range(2):
+        with closing(RelaySpool(tmp_path / "spool.db")) as spool:
+            kept = spool.next_to_send()
+            assert kept is not None
+            assert (kept.id, kept.has_other_way) == ("msg_1", False)
