@@ -9,6 +9,7 @@ import typer
 
 from app.cli import first_keys
 from app.cli.access_checks import access_notes, access_troubles
+from app.cli.canary_check import CanaryLines, check_canaries
 from app.cli.dkim_check import check_dkim
 from app.cli.mail_server_check import check_mail_servers
 from app.cli.open_context import describe, open_context
@@ -31,31 +32,32 @@ def doctor() -> None:
     """List what is missing or wrong; exit code 1 if anything is."""
     settings = load_settings()
     try:
-        found, waits = asyncio.run(_check(settings))
+        found, waits, canaries = asyncio.run(_check(settings))
     except TocsinError as cause:
         typer.echo(f"! {describe(cause)}")
         sys.exit(1)
     access = asyncio.run(access_troubles(settings, now()))
-    wrong = [*_setup(settings, found), *_transports(found), *_trouble(found), *waits, *access]
+    wrong = [*_setup(settings, found), *_transports(found), *_trouble(found), *canaries.wrong, *waits, *access]
     for line in wrong:
         typer.echo(f"! {line}")
-    for line in [*_notes(settings, found), *access_notes(settings)]:
+    for line in [*_notes(settings, found), *canaries.notes, *access_notes(settings)]:
         typer.echo(f"- {line}")
     typer.echo(f"{len(wrong)} problem{'' if len(wrong) == 1 else 's'} found." if wrong else "Nothing is wrong.")
     if wrong:
         raise typer.Exit(1)
 
 
-async def _check(settings: Settings) -> tuple[Checkup, list[str]]:
+async def _check(settings: Settings) -> tuple[Checkup, list[str], CanaryLines]:
     async with open_context(settings) as context, context.database.read() as tx:
         at = context.clock()
         found = await check_up(tx, at - _HEARTBEAT_WITHIN, at - _WORDED_WITHIN)
+        canaries = await check_canaries(tx, settings, at)
     waits = [
         f"{queue.messages} message(s) wait for {kind}, the oldest since {queue.oldest_due_at:%Y-%m-%d %H:%M} UTC: see GET /v1/messages?transport={kind}."
         for kind, queue in sorted(found.waiting.items())
         if at - queue.oldest_due_at > _WAITS_LONG
     ]
-    return found, [*waits, *await check_mail_servers(settings), *await check_dkim(settings)]
+    return found, [*waits, *await check_mail_servers(settings), *await check_dkim(settings)], canaries
 
 
 def _setup(settings: Settings, found: Checkup) -> Iterator[str]:

@@ -15,8 +15,11 @@ from app.domain.message import Bodies, Message
 from app.domain.notice import URGENCY_CANARY
 from app.domain.own_address import PURPOSE, AddressKind, sign_address
 from app.domain.relay import Relay, unfit
+from app.domain.summary_numbers import PURPOSE as NUMBERS
+from app.domain.summary_numbers import sign_numbers
 from app.store import canaries, outbox, relays
 from app.store.first_start import first_customer
+from app.store.summary_gaps import summary_numbers
 from app.store.transactions import ReadTx
 
 # What these settings hold changes without anybody's doing, or does not change whether a mail arrives.
@@ -37,8 +40,10 @@ async def tick(context: AppContext) -> bool:
             for way in await _ways(tx, settings, key, now)
             if (occasion := await _occasion(tx, way, day, now)) is not None
         ]
+        numbers = sign_numbers(context.secret.derive(NUMBERS), await summary_numbers(tx)) if due else ()
     for way, occasion in due:
-        canary, message, mail = _compose(context, way, day, occasion, now)
+        canary = _new_canary(way, day, occasion, now)
+        message, mail = _compose(context, canary, numbers)
         async with context.database.write() as tx:
             if await canaries.insert_canary(tx, canary):
                 await outbox.insert_messages(tx, [(message, Bodies(mail=mail))])
@@ -77,19 +82,34 @@ async def _occasion(tx: ReadTx, way: Way, day: date, now: datetime) -> str | Non
     return occasion_for(way, day, todays, newest, now)
 
 
-def _compose(context: AppContext, way: Way, day: date, occasion: str, now: datetime) -> tuple[Canary, Message, bytes]:
-    settings = context.settings
-    canary_id, message_id, sender = new_id("cny"), new_id("msg"), settings.mail_from
-    address = sign_address(context.secret.derive(PURPOSE), settings.bounce_address or "", AddressKind.CANARY, canary_id)
-    header = f"<{message_id}@{split_address(sender)[1].rpartition('@')[2] or 'tocsin.invalid'}>"
-    rendered = canary_mail.render(way.name, now, settings.public_url)
+def _new_canary(way: Way, day: date, occasion: str, now: datetime) -> Canary:
+    return Canary(
+        id=new_id("cny"),
+        customer_id=way.customer_id,
+        transport=way.transport,
+        relay_id=way.relay_id,
+        name=way.name,
+        day=day,
+        fingerprint=way.fingerprint,
+        occasion=occasion,
+        message_id=new_id("msg"),
+        sent_at=now,
+    )
+
+
+def _compose(context: AppContext, canary: Canary, numbers: tuple[tuple[str, str], ...]) -> tuple[Message, bytes]:
+    settings, now, sender = context.settings, canary.sent_at, context.settings.mail_from
+    secret = context.secret.derive(PURPOSE)
+    address = sign_address(secret, settings.bounce_address or "", AddressKind.CANARY, canary.id)
+    header = f"<{canary.message_id}@{split_address(sender)[1].rpartition('@')[2] or 'tocsin.invalid'}>"
+    rendered = canary_mail.render(canary.name, now, settings.public_url, numbers)
     mail = mime.build(rendered, sender=sender, to=address, message_id=header, date=now, in_reply_to=None, references=())
     # Tried for longer than it may take: one that comes late closes the alert.
     give_up_at = now + timedelta(minutes=settings.canary_within_min) + AGAIN_AFTER
     message = Message(
-        id=message_id,
-        recipient_id=way.relay_id or canary_id,  # a message of a relay to itself stays with it, as its test messages do
-        transport=way.transport,
+        id=canary.message_id,
+        recipient_id=canary.relay_id or canary.id,  # a relay's message to itself stays with it, as its test messages do
+        transport=canary.transport,
         place=0,
         address=address,
         urgency=URGENCY_CANARY,
@@ -100,18 +120,6 @@ def _compose(context: AppContext, way: Way, day: date, occasion: str, now: datet
         due_at=now,
         move_on_at=give_up_at,
         give_up_at=give_up_at,
-        relay_id=way.relay_id or None,
+        relay_id=canary.relay_id or None,
     )
-    canary = Canary(
-        id=canary_id,
-        customer_id=way.customer_id,
-        transport=way.transport,
-        relay_id=way.relay_id,
-        name=way.name,
-        day=day,
-        fingerprint=way.fingerprint,
-        occasion=occasion,
-        message_id=message_id,
-        sent_at=now,
-    )
-    return canary, message, mail
+    return message, mail

@@ -91,14 +91,21 @@ def duration(length: float | timedelta) -> str:
 
 def mail_times(times: MailTimes) -> str:
     """Return `Your mail took 4 s on average in the last 30 days, the slowest 3 min.`, and how many test mails did not arrive."""
-    sent = times.arrived + times.lost
-    lost = f" {times.lost:,} of {count(sent, 'test mail')} did not arrive." if times.lost else ""
+    lost = f"{times.lost:,} of {count(times.arrived + times.lost, 'test mail')} did not arrive"
     if not times.arrived:
-        return f"Your mail did not arrive in the last 30 days:{lost}" if lost else ""
+        return f"{lost} in the last 30 days."
     average, slowest = (duration(it) if it >= 1 else "less than 1 s" for it in (times.average_s, times.slowest_s))
-    if average == slowest:
-        return f"Your mail took {average} in the last 30 days.{lost}"
-    return f"Your mail took {average} on average in the last 30 days, the slowest {slowest}.{lost}"
+    took = (
+        f"{average} in the last 30 days"
+        if average == slowest
+        else f"{average} on average in the last 30 days, the slowest {slowest}"
+    )
+    return f"Your mail took {took}." + (f" {lost}." if times.lost else "")
+
+
+def summaries_from(first: int, last: int) -> str:
+    """Return `summaries no. 40 to 42 were`, or `summary no. 42 was`."""
+    return f"summary no. {last:,} was" if first == last else f"summaries no. {first:,} to {last:,} were"
 
 
 def size(number: float) -> str:

@@ -135,7 +135,11 @@ def _notes(view: SummaryView, base_url: str) -> tuple[tuple[str, str], ...]:
     quiet = view.expected - view.heard
     first, last = view.unknown_numbers or (0, 0)
     notes = (
-        (last, f"The database was put back to an older state: {_numbers(first, last)} sent and not known here", ""),
+        (
+            last,
+            f"The database was put back to an older state: {phrases.summaries_from(first, last)} sent and not known here",
+            "",
+        ),
         (len(view.silent_agents), f"{phrases.count(len(view.silent_agents), 'agent')} silent: {silent}", ""),
         (
             view.unclear_texts,
@@ -160,10 +164,6 @@ def _notes(view: SummaryView, base_url: str) -> tuple[tuple[str, str], ...]:
         ),
     )
     return tuple((text, address) for number, text, address in notes if number > 0)
-
-
-def _numbers(first: int, last: int) -> str:
-    return f"summary no. {last:,} was" if first == last else f"summaries no. {first:,} to {last:,} were"
 
 
 def _advice(view: SummaryView) -> str:

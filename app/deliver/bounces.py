@@ -9,6 +9,7 @@ from app.deliver.failover import move_on
 from app.deliver.report import report_bounced
 from app.domain.bounced_address import after_bounce
 from app.domain.message import LEGAL_MOVES, Message, MessageState
+from app.domain.notice import URGENCY_CANARY
 from app.domain.returned_mail import DeliveryReport, ReturnedMail, ReturnKind
 from app.store import bounced_addresses, outbox
 from app.store.transactions import WriteTx
@@ -36,7 +37,8 @@ async def report_arrived(
         await bounced_addresses.forget_bounced_address(tx, message.address)
     if report.kind is not ReturnKind.BOUNCED:
         return "noted"
-    if message.state is not MessageState.BOUNCED and message.transport in _MAIL:
+    is_canary = message.urgency == URGENCY_CANARY  # its address is used once, and an alert reports it
+    if message.state is not MessageState.BOUNCED and message.transport in _MAIL and not is_canary:
         await _note_address(tx, message, report, now)
     if (message.state, MessageState.BOUNCED) not in LEGAL_MOVES:
         return f"noted; the message is {message.state} already"

@@ -1,28 +1,31 @@
 """Canaries that arrived."""
 
+import email
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
+from app.context import AppContext
 from app.core import metrics
 from app.core.log import log
 from app.domain.canary import Canary, CanaryState, arrival_of, hops_of
+from app.domain.summary_numbers import HEADER, MOST, PURPOSE, read_numbers
 from app.store import canaries
+from app.store.summary_gaps import jump_ahead
 from app.store.transactions import WriteTx
 
 
-async def canary_arrived(tx: WriteTx, canary_id: str, arrived_at: datetime, received_headers: Sequence[str]) -> None:
+async def canary_arrived(tx: WriteTx, canary_id: str, arrived_at: datetime, received_headers: Sequence[str]) -> bool:
     """Note that a canary arrived, and by which servers: `received_headers` are its Received headers, the newest first.
 
-    A late one closes the alert about its way. One that arrives twice, after an attempt that ended unknown, counts once.
+    Returns False for a canary that the database does not know. A late one closes the alert about its way. One that arrives twice, after an attempt that ended unknown, counts once.
     """
     canary = await canaries.CANARIES.find(tx, canary_id, for_change=True)
     if canary is None:
-        log.warning("a canary mail arrived that this database does not know: was it put back?", canary=canary_id)
-        return
+        return False
     if canary.state is CanaryState.ARRIVED:
-        return
+        return True
     seconds = max(0.0, (arrived_at - canary.sent_at).total_seconds())  # the clock of the mail server may be behind ours
     arrived = replace(
         canary,
@@ -35,6 +38,18 @@ async def canary_arrived(tx: WriteTx, canary_id: str, arrived_at: datetime, rece
     await canaries.CANARIES.save_state(tx, canary, arrived)
     await canaries.close_alert(tx, canary.transport, canary.relay_id, arrival_of(arrived), arrived_at, also=canary)
     tx.after_commit(partial(_count, arrived))
+    return True
+
+
+async def unknown_canary_arrived(context: AppContext, tx: WriteTx, raw: bytes) -> str:
+    """Let the numbers of summaries go on after those that a canary carries which the database does not know; return in words what follows.
+
+    Its address was signed by us, so it was sent before the database was put back to an older state, or it is long forgotten.
+    """
+    headers = email.message_from_bytes(raw).get_all(HEADER, [])
+    numbers = read_numbers(context.secret.derive(PURPOSE), [str(value) for value in headers[:MOST]])
+    gaps = await jump_ahead(tx, numbers, context.clock())
+    return "the database was put back to an older state" if gaps else "this canary is not known any more"
 
 
 def _count(arrived: Canary) -> None:

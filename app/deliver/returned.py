@@ -10,7 +10,7 @@ from app.core.errors import Unavailable
 from app.core.log import log
 from app.deliver.bounce_reader import read_report
 from app.deliver.bounces import report_arrived
-from app.deliver.canary import canary_arrived
+from app.deliver.canary import canary_arrived, unknown_canary_arrived
 from app.domain.own_address import AddressKind
 from app.domain.returned_mail import DeliveryReport, ReturnedMail, ReturnKind
 from app.store import returned_mails
@@ -50,8 +50,8 @@ async def _apply(context: AppContext, tx: WriteTx, mail: ReturnedMail, report: D
     if mail.kind is AddressKind.CANARY:
         follows: str | None = "noted"
         if report.kind in (ReturnKind.OTHER, ReturnKind.AUTO_REPLY):  # else it is a notice about the canary
-            await canary_arrived(tx, mail.about_id, mail.received_at, _received_headers(mail.raw))
-            follows = "the canary arrived"
+            is_known = await canary_arrived(tx, mail.about_id, mail.received_at, _received_headers(mail.raw))
+            follows = "the canary arrived" if is_known else await unknown_canary_arrived(context, tx, mail.raw)
     else:
         follows = await report_arrived(context, tx, mail, report, now)
     if follows is None:

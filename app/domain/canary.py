@@ -124,7 +124,7 @@ def arrival_of(canary: Canary) -> str:
     return f"The canary mail of {canary.sent_at:%H:%M} UTC by {canary.name} arrived after {canary.seconds or 0:.0f} s."
 
 
-_ENDED = {MessageState.DEAD: "it could not be sent"}
+_ENDED = {MessageState.DEAD: "it could not be sent", MessageState.BOUNCED: "it was sent and not delivered"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,22 +6,25 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
+from app.compose import phrases
 from app.context import AppContext
 from app.core.errors import BadSettings
 from app.core.log import log
 from app.core.oauth_settings import OAuthSettings, credential_end
 from app.deliver.transports.smtp_refusals import what_to_mend
 from app.domain.attempt import Attempt
+from app.domain.canary import TIMES_OVER, MailTimes
 from app.domain.credential import Credential
 from app.store import monitoring
 from app.store.attempts import latest_by_transport
+from app.store.canaries import mail_times, reported_canaries
 from app.store.heartbeats import Heartbeat, heartbeats_since
 from app.store.migrate import revision_state
 from app.store.monitoring import OutboxDepth, OverdueNotices, overdue_notices
@@ -67,7 +70,7 @@ async def get_health() -> Healthy:
     responses={503: {"model": Ready, "description": "Database, migrations or worker fail."}},
 )
 async def get_readiness(request: Request, response: Response) -> Ready:
-    """Check the database, its migrations, the worker, the composing of messages, and the transports."""
+    """Check the database, its migrations, the worker, the composing of messages, the transports, and whether mail arrives."""
     checks = await _checks(request.app.state.context, getattr(request.app.state, "stopped", None))
     states = {check.status for check in checks}
     worst: Literal["ok", "warning", "failed"] = (
@@ -95,6 +98,8 @@ class _Findings:
     dead: Mapping[str, int]
     last: Mapping[str, Attempt]
     overdue_notices: OverdueNotices
+    times: Mapping[str, MailTimes] = field(default_factory=dict)
+    lost: frozenset[str] = frozenset()  # transports whose last canary did not arrive
 
 
 async def _checks(context: AppContext, stopped: StoppedWorker | None) -> list[Check]:
@@ -122,6 +127,7 @@ async def _checks(context: AppContext, stopped: StoppedWorker | None) -> list[Ch
         _composing(found.overdue_notices, now),
         *(_transport(kind, kind in served, found, now, patience) for kind in kinds),
         *await asyncio.to_thread(_credential, context.settings.oauth, now),
+        *(_arrival(kind, found) for kind in sorted(found.lost | set(found.times) - {""})),
     ]
 
 
@@ -138,6 +144,8 @@ async def _read_findings(context: AppContext) -> _Findings:
             await monitoring.dead_messages(tx, context.clock() - _LATELY),
             await latest_by_transport(tx),
             await overdue_notices(tx, context.clock() - COMPOSED_WITHIN),
+            await mail_times(tx, context.clock() - TIMES_OVER),
+            frozenset(canary.transport for canary in await reported_canaries(tx)),
         )
 
 
@@ -195,3 +203,12 @@ def _transport(kind: str, is_served: bool, found: _Findings, now: datetime, pati
         return Check(name=f"transport {kind}", status="warning", detail="; ".join(troubles))
     last_attempt = "not used recently" if last is None else "the last attempt was sent"
     return Check(name=f"transport {kind}", status="ok", detail=f"{last_attempt}; {count} waiting")
+
+
+def _arrival(kind: str, found: _Findings) -> Check:
+    """Say how long mail by a transport takes, and whether its last canary arrived."""
+    times = phrases.mail_times(found.times[kind]) if kind in found.times else ""
+    if kind in found.lost:
+        detail = f"a canary mail was lost, so mail may not arrive: see GET /v1/canaries. {times}".rstrip()
+        return Check(name=f"arrival {kind}", status="warning", detail=detail)
+    return Check(name=f"arrival {kind}", status="ok", detail=times)

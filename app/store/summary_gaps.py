@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from sqlalchemy import insert, select, update
 
 from app.core.ids import new_id
+from app.core.log import log
 from app.store.tables_managed import summary_gaps, summary_schedules
 from app.store.transactions import ReadTx, WriteTx
 
@@ -43,7 +45,17 @@ async def jump_ahead(tx: WriteTx, sent: Mapping[str, int], now: datetime) -> lis
             update(summary_schedules).where(summary_schedules.c.id == row.id).values(last_number=last)
         )
         gaps.append(gap)
+        tx.after_commit(partial(_report, gap))
     return gaps
+
+
+def _report(gap: SummaryGap) -> None:
+    log.error(
+        "the database was put back to an older state: it does not know the last summaries that were sent",
+        schedule=gap.schedule,
+        first=gap.first,
+        last=gap.last,
+    )
 
 
 async def gap_before(tx: ReadTx, schedule_id: str, number: int) -> tuple[int, int] | None:

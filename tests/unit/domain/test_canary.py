@@ -83,6 +83,12 @@ QUARTER = timedelta(minutes=15)
             id="refused for good: at once",
         ),
         pytest.param(
+            MINUTE,
+            {"message": MessageState.BOUNCED, "settled": "came back: 550 5.7.1 spam"},
+            "it was sent and not delivered (came back: 550 5.7.1 spam)",
+            id="came back: at once",
+        ),
+        pytest.param(
             5 * 60 * MINUTE,
             {"message": SENT, "listening_since": NOW - MINUTE},
             None,
