@@ -36,6 +36,7 @@ async def running(
         "smtp_url": f"smtp://localhost:{server.port}?tls=none",
         "mail_from": "Tocsin <tocsin@example.org>",
         "bounce_address": "bounces@example.org",
+        "canary": False,  # its mails would come between
         "mail_in_port": 0,
         **settings,
     }
