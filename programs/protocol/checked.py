@@ -43,6 +43,14 @@ class CheckedObject:
         found = self.values.get(name)
         return _storable(found[:most]) if isinstance(found, str) else ""
 
+    def line(self, name: str, most: int, *, least: int = 0) -> str:
+        """Return a text as `text` does, on one line."""
+        return one_line(self.text(name, most, least=least))
+
+    def cut_line(self, name: str, most: int) -> str:
+        """Return a text as `cut` does, on one line."""
+        return one_line(self.cut(name, most))
+
     def number(self, name: str, least: float, most: float, absent: float) -> float:
         """Return a number, or `absent` if there is none."""
         found = self.values.get(name)
@@ -77,6 +85,16 @@ class CheckedObject:
         if len(found) > most:
             raise BadShape(name, f"has {len(found)} items, and may have {most}")
         return [CheckedObject(item) for item in found]
+
+
+def one_line(text: str) -> str:
+    """Return a text with control characters, line breaks and other invisible characters written as escapes.
+
+    Without that a text from the other side could look like a line of ours in a log or on a screen.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in text)
 
 
 def read_object(data: bytes, most: int) -> CheckedObject:

@@ -63,7 +63,7 @@ class RelayInstructions:
     @classmethod
     def read(cls, values: CheckedObject) -> RelayInstructions:
         """Read instructions."""
-        return cls(values.flag("is_paused"), values.cut("why", _TEXT), values.text("doctor_asked", _NAME))
+        return cls(values.flag("is_paused"), values.cut_line("why", _TEXT), values.line("doctor_asked", _NAME))
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class LeaseClaim:
     @classmethod
     def read(cls, values: CheckedObject) -> LeaseClaim:
         """Read a claim."""
-        return cls(values.text("id", _ID, least=1), values.text("token", _ID, least=1))
+        return cls(values.line("id", _ID, least=1), values.line("token", _ID, least=1))
 
 
 @dataclass(frozen=True)
@@ -127,11 +127,11 @@ class LeasedMail:
         except (ValueError, binascii.Error) as cause:
             raise BadShape("mime", "is not base64") from cause
         return cls(
-            values.text("id", _ID, least=1),
-            values.text("token", _ID, least=1),
+            values.line("id", _ID, least=1),
+            values.line("token", _ID, least=1),
             values.number("lease_s", 0, 86_400, 0),
-            values.text("recipient", 1000, least=1),
-            values.text("message_id", 255),
+            values.line("recipient", 1000, least=1),
+            values.line("message_id", 255),
             mime,
             values.flag("is_alert"),
             values.flag("maybe_sent"),
@@ -191,7 +191,7 @@ class RelayReceipt:
     @classmethod
     def read(cls, values: CheckedObject) -> RelayReceipt:
         """Read a receipt."""
-        outcome = values.text("outcome", _NAME, least=1)
+        outcome = values.line("outcome", _NAME, least=1)
         if outcome not in OUTCOMES:
             raise BadShape("outcome", "is not one of " + ", ".join(OUTCOMES))
         evidence = values.object("evidence").values
@@ -200,10 +200,10 @@ class RelayReceipt:
             kept = {name: evidence[name] for name in read_by_service if isinstance(evidence.get(name), (bool, str))}
             evidence = {"left_out": f"more than {EVIDENCE_MOST} bytes", **kept}
         return cls(
-            values.text("id", _ID, least=1),
-            values.text("token", _ID, least=1),
+            values.line("id", _ID, least=1),
+            values.line("token", _ID, least=1),
             outcome,
-            values.cut("reason", _TEXT),
+            values.cut_line("reason", _TEXT),
             evidence,
         )
 
@@ -244,7 +244,7 @@ class ReceiptAnswer:
     def list_from_json(cls, data: bytes) -> list[ReceiptAnswer]:
         """Read the answer to receipts."""
         return [
-            cls(item.text("id", _ID), item.text("token", _ID), item.cut("said", _TEXT), item.flag("is_final"))
+            cls(item.line("id", _ID), item.line("token", _ID), item.cut_line("said", _TEXT), item.flag("is_final"))
             for item in read_object(data, ASKED_MOST).objects("taken", RECEIPTS_MOST)
         ]
 
@@ -262,11 +262,11 @@ class DoctorPoint:
     @classmethod
     def read(cls, values: CheckedObject) -> DoctorPoint:
         """Read a point."""
-        state = values.text("state", _NAME, least=1)
+        state = values.line("state", _NAME, least=1)
         if state not in STATES:
             raise BadShape("state", "is not one of " + ", ".join(STATES))
-        found, remedy = values.cut("found", _TEXT), values.cut("remedy", _TEXT)
-        return cls(values.text("name", _NAME, least=1), state, found, remedy, values.cut("question", _NAME))
+        found, remedy = values.cut_line("found", _TEXT), values.cut_line("remedy", _TEXT)
+        return cls(values.line("name", _NAME, least=1), state, found, remedy, values.cut_line("question", _NAME))
 
 
 @dataclass(frozen=True)
@@ -304,18 +304,18 @@ class RelayHeartbeat:
     def read(cls, values: CheckedObject) -> RelayHeartbeat:
         """Read a heartbeat that is part of something else."""
         return cls(
-            version=values.text("version", _NAME, least=1),
-            host=values.text("host", _NAME, least=1),
-            python=values.cut("python", _NAME),
-            client=values.cut("client", _NAME),
-            client_why=values.cut("client_why", _TEXT),
-            profile=values.cut("profile", _NAME),
-            paused_why=values.cut("paused_why", _TEXT),
+            version=values.line("version", _NAME, least=1),
+            host=values.line("host", _NAME, least=1),
+            python=values.cut_line("python", _NAME),
+            client=values.cut_line("client", _NAME),
+            client_why=values.cut_line("client_why", _TEXT),
+            profile=values.cut_line("profile", _NAME),
+            paused_why=values.cut_line("paused_why", _TEXT),
             waiting=int(values.number("waiting", 0, 1e9, 0)),
             oldest_s=values.number("oldest_s", 0, 1e10, 0),
             sent=int(values.number("sent", 0, 1e15, 0)),
-            doctor_at=values.text("doctor_at", _NAME),
-            answers=values.text("answers", _NAME),
+            doctor_at=values.line("doctor_at", _NAME),
+            answers=values.line("answers", _NAME),
             doctor=[DoctorPoint.read(item) for item in values.objects("doctor", LINES_MOST)],
         )
 
@@ -336,7 +336,7 @@ class SetupRequest:
     def from_json(cls, data: bytes) -> SetupRequest:
         """Read a request."""
         values = read_object(data, ASKED_MOST)
-        return cls(values.text("code", _ID, least=1), values.text("host", _NAME, least=1))
+        return cls(values.line("code", _ID, least=1), values.line("host", _NAME, least=1))
 
 
 @dataclass(frozen=True)
@@ -350,7 +350,7 @@ class SetupAnswer:
     def from_json(cls, data: bytes) -> SetupAnswer:
         """Read an answer."""
         values = read_object(data, ASKED_MOST)
-        return cls(values.text("relay", _NAME, least=1), values.text("key", _NAME, least=1))
+        return cls(values.line("relay", _NAME, least=1), values.line("key", _NAME, least=1))
 
 
 @dataclass(frozen=True)
@@ -364,7 +364,7 @@ class CheckRequest:
     def from_json(cls, data: bytes) -> CheckRequest:
         """Read a request."""
         values = read_object(data, ASKED_MOST)
-        return cls(values.text("test_to", 254), values.text("message_id", _ID))
+        return cls(values.line("test_to", 254), values.line("message_id", _ID))
 
 
 @dataclass(frozen=True)
@@ -387,9 +387,9 @@ class CheckAnswer:
         values = read_object(data, ASKED_MOST)
         beat = values.object("heartbeat")
         return cls(
-            values.text("relay", _NAME, least=1),
+            values.line("relay", _NAME, least=1),
             RelayHeartbeat.read(beat) if beat.values else None,
-            values.text("message_id", _ID),
-            values.text("state", _NAME),
-            values.cut("why", _TEXT),
+            values.line("message_id", _ID),
+            values.line("state", _NAME),
+            values.cut_line("why", _TEXT),
         )

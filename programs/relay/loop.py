@@ -17,9 +17,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import Any
 
+from programs.protocol.checked import one_line
 from programs.protocol.http_client import KeyRejected, NoAnswer
-from programs.protocol.relay import CLAIMS_MOST, RelayHeartbeat, RelayInstructions, RelayReceipt
+from programs.protocol.relay import CLAIMS_MOST, LeaseClaim, RelayHeartbeat, RelayInstructions, RelayReceipt
 from programs.relay.client import RelayClient
 from programs.relay.sender import SpoolSender
 from programs.relay.spool import RelaySpool, SpoolDamaged, SpoolUnusable
@@ -140,32 +142,11 @@ class RelayLoop:
 
     def _report(self, service: RelayClient) -> None:
         """Report our state, renew what is held, and hand in verdicts as they come. What needs the disk comes last."""
-        now = time.monotonic()
+        now, urgent = time.monotonic(), (self.sender.report_at, self.sender.paused_why)
         is_due = now - self._reported_at > BEAT_S
-        if is_due or self._urgent_state() != self._reported:
-            reported = self._urgent_state()
-            waiting, oldest_s = self.spool.waiting()
-            client, why = self.sender.choice()
-            python = (
-                f"{platform.python_version()} {struct.calcsize('P') * 8}-bit, {platform.system()} {platform.release()}"
-            )
-            heartbeat = RelayHeartbeat(
-                version=VERSION,
-                host=socket.gethostname()[:200] or "unknown",
-                python=python[:200],
-                client=client[:200],
-                client_why=why,
-                profile=self.sender.setup.profile[:200],
-                paused_why=self.sender.paused_why,
-                waiting=waiting,
-                oldest_s=round(oldest_s, 1),
-                sent=self.spool.sent,
-                doctor_at=self.sender.report_at,
-                answers=self.sender.answers,
-                doctor=[] if self.sender.report is None else self.sender.report.lines,
-            )
-            self._follow(service.beat(heartbeat))
-            self._reported, self._reported_at = reported, now
+        if is_due or urgent != self._reported:
+            self._follow(service.beat(self._heartbeat()))
+            self._reported, self._reported_at = urgent, now
         holding = self.spool.holding(begun=self._is_paused)
         if holding and now - self._renewed_at > RENEW_S:
             service.renew(holding[:CLAIMS_MOST])
@@ -176,27 +157,38 @@ class RelayLoop:
         self._news.wait(_IDLE_S)
         self._news.clear()
 
-    def _urgent_state(self) -> tuple[str, str]:
-        """Return what is reported at once when it changes."""
-        return self.sender.report_at, self.sender.paused_why
+    def _heartbeat(self) -> RelayHeartbeat:
+        waiting, oldest_s = self.spool.waiting()
+        client, why = self.sender.choice()
+        return RelayHeartbeat(
+            version=VERSION,
+            host=socket.gethostname()[:200] or "unknown",
+            python=f"{platform.python_version()} {struct.calcsize('P') * 8}-bit, {platform.system()} {platform.release()}"[
+                :200
+            ],
+            client=client[:200],
+            client_why=why,
+            profile=self.sender.setup.profile[:200],
+            paused_why=self.sender.paused_why,
+            waiting=waiting,
+            oldest_s=round(oldest_s, 1),
+            sent=self.spool.sent,
+            doctor_at=self.sender.report_at,
+            answers=self.sender.answers,
+            doctor=[] if self.sender.report is None else self.sender.report.lines,
+        )
 
     def _hand_in(self, service: RelayClient) -> None:
-        ended = self.spool.to_hand_in()
+        ended = {(one.id, one.token): one for one in self.spool.to_hand_in()}
         if not ended:
             return
-        receipts = []
-        for message in ended:
-            if message.verdict is not None:
-                verdict = message.verdict.as_json()
-                receipts.append(
-                    RelayReceipt(message.id, message.token, verdict["outcome"], verdict["reason"], verdict["evidence"])
-                )
+        verdicts = [(one, one.verdict.as_json()) for one in ended.values() if one.verdict is not None]
+        receipts = [
+            RelayReceipt(one.id, one.token, it["outcome"], it["reason"], it["evidence"]) for one, it in verdicts
+        ]
         for answer in service.hand_in(receipts):
-            claim = next(
-                (message.claim for message in ended if (message.id, message.token) == (answer.id, answer.token)), None
-            )
-            if claim is not None:
-                self.spool.handed_in(claim)
+            if (answer.id, answer.token) in ended:
+                self.spool.handed_in(LeaseClaim(answer.id, answer.token))
                 log.info("message %s: %s", answer.id, answer.result)
 
     def _follow(self, wanted: RelayInstructions) -> None:
@@ -209,7 +201,18 @@ class RelayLoop:
 
 
 _MOST, _KEPT = 2 * 1024 * 1024, 5
-SOURCE = "Tocsin Relay"
+
+
+class OneLineFormatter(logging.Formatter):
+    """One line for each record, and indented lines for a trace: no text of the service or of Windows can look like a record of ours."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  (logging's name)
+        """Return the record on one line."""
+        return one_line(super().formatMessage(record))
+
+    def formatException(self, ei: Any) -> str:  # noqa: ANN401, N802  (as in logging)
+        """Return the trace, each line indented."""
+        return "\n".join(f"    {one_line(line)}" for line in super().formatException(ei).splitlines())
 
 
 class _EventLog(logging.Handler):
@@ -230,14 +233,14 @@ class _EventLog(logging.Handler):
 
 def set_up_log(folder: Path, *, console: bool, event_log: bool) -> None:
     """Write the log to a rotated file in the relay's folder; errors and warnings also to Windows' event log, all also to the console."""
+    path = folder / "relay.log"
     handlers: list[logging.Handler] = [
-        RotatingFileHandler(folder / "relay.log", maxBytes=_MOST, backupCount=_KEPT, encoding="utf-8", errors="replace")
+        RotatingFileHandler(path, maxBytes=_MOST, backupCount=_KEPT, encoding="utf-8", errors="replace")
     ]
     if console:
         handlers.append(logging.StreamHandler(sys.stderr))
     if event_log and sys.platform == "win32":
-        events = _EventLog(logging.WARNING)
-        handlers.append(events)
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", handlers=handlers, force=True
-    )
+        handlers.append(_EventLog(logging.WARNING))
+    for handler in handlers:
+        handler.setFormatter(OneLineFormatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)

@@ -30,6 +30,10 @@ class RelayOutcome(str, Enum):
     BITNESS = "bitness"
     TRANSIENT = "transient"
 
+    def __str__(self) -> str:
+        """Return the word itself, on every version of Python."""
+        return str(self.value)
+
 
 @dataclass(frozen=True)
 class RelayVerdict:
@@ -49,12 +53,8 @@ class RelayVerdict:
 
     def as_json(self) -> dict[str, Any]:
         """Return the values that the child prints and the spool keeps."""
-        return {
-            "outcome": str(self.outcome.value if isinstance(self.outcome, RelayOutcome) else self.outcome),
-            "reason": self.reason,
-            "evidence": dict(self.evidence),
-            "cause": self.cause.value if isinstance(self.cause, RelayOutcome) else self.cause,
-        }
+        cause = None if self.cause is None else str(self.cause)
+        return {"outcome": str(self.outcome), "reason": self.reason, "evidence": dict(self.evidence), "cause": cause}
 
 
 class MapiError(Exception):
@@ -146,18 +146,13 @@ def settle_doubt(doubt: RelayVerdict, looked: RelayVerdict) -> RelayVerdict:
     still unknown, and nothing more can be learnt. The look itself failed: still unknown, and the relay looks again later.
     """
     evidence = {**doubt.evidence, **looked.evidence, "looked": True}
-    doubt_reason = doubt.reason.partition(_LOOK_FAILED)[
-        0
-    ]  # only the last look's reason is kept: there is one each minute, for days
+    # Only the last look's reason is kept: there is one each minute, for days.
+    doubt_reason = doubt.reason.partition(_LOOK_FAILED)[0]
     if looked.outcome in _FACTS:
         return RelayVerdict(looked.outcome, f"{doubt_reason}; then {looked.reason}", evidence)
     if looked.evidence.get(NEVER_SUBMITTED):
         return RelayVerdict(doubt.cause or RelayOutcome.TRANSIENT, f"{doubt_reason}; it was never submitted", evidence)
     if looked.outcome == RelayOutcome.UNKNOWN and looked.evidence.get("looked") is True:
         return RelayVerdict(RelayOutcome.UNKNOWN, f"{doubt_reason}; {looked.reason}", evidence, cause=doubt.cause)
-    return RelayVerdict(
-        RelayOutcome.UNKNOWN,
-        f"{doubt_reason}{_LOOK_FAILED}{looked.reason}",
-        {**evidence, "looked": False},
-        cause=doubt.cause,
-    )
+    reason, evidence = f"{doubt_reason}{_LOOK_FAILED}{looked.reason}", {**evidence, "looked": False}
+    return RelayVerdict(RelayOutcome.UNKNOWN, reason, evidence, cause=doubt.cause)

@@ -28,7 +28,7 @@ from programs.relay.mail_clients import NoUsableClient, choose_client
 from programs.relay.registry import BadSetting, read_settings, set_up, set_value, this_registry
 from programs.relay.sender import SendingSetup, SpoolSender
 from programs.relay.spool import FILE_NAME as SPOOL_FILE
-from programs.relay.spool import RelaySpool, SpoolDamaged, SpoolUnusable, damaged_copy, open_spool
+from programs.relay.spool import RelaySpool, SpoolDamaged, SpoolInUse, SpoolUnusable, damaged_copy, open_spool
 from programs.relay.watch import Deadlines, watch
 from programs.relay.windows_calls import is_windows
 
@@ -196,6 +196,9 @@ def _work(folder: Path, stop: threading.Event, *, console: bool) -> None:
             RelayLoop(spool, sender, lambda: RelayClient(settings.server, key, settings.ca_file), stop).run()
         finally:
             spool.close()
+    except SpoolInUse as cause:
+        logging.getLogger("tocsin.relay").error("%s", cause)  # noqa: TRY400  (no defect, so no trace)
+        raise
     except Exception:
         logging.getLogger("tocsin.relay").exception("the relay cannot work")
         raise

@@ -8,12 +8,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
-from programs.protocol.relay import LeaseClaim
+from programs.protocol.relay import PAUSING, LeaseClaim
 from programs.relay.child_process import ChildHost
 from programs.relay.conversation import SUBMIT_BEGUN, ChildOrder
 from programs.relay.doctor import DoctorReport, examine, look_again
@@ -22,27 +22,13 @@ from programs.relay.mail_clients import ClientChoice, NoUsableClient, choose_cli
 from programs.relay.outcomes import RelayOutcome, RelayVerdict, after_restart, settle_doubt
 from programs.relay.registry import RegistryHive, read_settings
 from programs.relay.spool import RelaySpool, SpooledMessage, damaged_copy
-from programs.relay.watch import Deadlines, watch
+from programs.relay.watch import Deadlines, OnPhase, watch
 
 DOCTOR_EVERY_S = 86_400.0
-DOCTOR_AGAIN_S = 300.0  # while it finds a failure
+# While it finds a failure. A failed logon is tried this often, too, so the waits grow: an account must not be locked by them.
+DOCTOR_AGAIN_S = (60.0, 120.0, 300.0, 600.0)
 LOOK_AGAIN_S = 60.0  # for a message in doubt, and for a host with a failure
-_PAUSING = (
-    RelayOutcome.NEEDS_UI,
-    RelayOutcome.PROFILE_MISSING,
-    RelayOutcome.LOGON_FAILED,
-    RelayOutcome.INCOMPATIBLE_CLIENT,
-    RelayOutcome.NOT_TIGHT,
-    RelayOutcome.BITNESS,
-)
-
-
-class MayBegin(Protocol):
-    """Asks the service whether an attempt may begin. Raises Away."""
-
-    def __call__(self, claim: LeaseClaim) -> bool:
-        """Ask."""
-        ...
+MayBegin = Callable[[LeaseClaim], bool]  # asks the service whether an attempt may begin; raises NoAnswer
 
 
 @dataclass
@@ -70,10 +56,10 @@ class SpoolSender:
     report_at: str = ""
     paused_why: str = ""
     answers: str = ""
-    beginning: threading.Lock = field(
-        default_factory=threading.Lock
-    )  # held until the spool has recorded that an attempt began
+    # Held until the spool has recorded that an attempt began.
+    beginning: threading.Lock = field(default_factory=threading.Lock)
     _asked: str = ""
+    _failed: int = 0  # examinations in a row that found a failure
     _looked_at: float = field(default=-1e9)
     _saw_programs_at: float = field(default=-1e9)
     _has_just_looked: bool = False
@@ -90,7 +76,8 @@ class SpoolSender:
 
     def step(self, begin: MayBegin, *, may_send: bool = True) -> bool:
         """Do one thing. Return false if there was nothing to do. `begin` asks the service whether an attempt may begin."""
-        examine_every_s = DOCTOR_AGAIN_S if self.paused_why else DOCTOR_EVERY_S
+        again_s = DOCTOR_AGAIN_S[min(self._failed, len(DOCTOR_AGAIN_S)) - 1]
+        examine_every_s = again_s if self.paused_why else DOCTOR_EVERY_S
         if self._asked or time.monotonic() - self._looked_at > examine_every_s:
             asked, self._asked = self._asked, ""
             facts = self.setup.look(
@@ -105,6 +92,7 @@ class SpoolSender:
             self.answers = asked or self.answers
             failing = [f"{line.name}: {line.found}" for line in self.report.lines if line.state == "fail"]
             self.paused_why = "; ".join(failing)[:1000]
+            self._failed = self._failed + 1 if failing else 0
             return True
         doubtful = self.spool.next_in_doubt(LOOK_AGAIN_S)
         waiting = self.spool.next_to_send() if may_send and not self.paused_why else None
@@ -131,77 +119,54 @@ class SpoolSender:
         with self.beginning:
             may_begin = begin(message.claim)
             self.spool.start(message.id)
-        if not may_begin:
+        if may_begin:
+            more = {"mime": message.mime, "recipient": message.recipient, "has_other_way": message.has_other_way}
+            verdict = self._order("send", partial(self.spool.note, message.id), **more)
+        else:
             # The service may have recorded the begin and its answer was lost: then this receipt ends the attempt.
-            self.spool.end(
-                message.id, RelayVerdict(RelayOutcome.TRANSIENT, "the service did not let it begin; nothing was sent")
-            )
-            return
-        order = self._order("send", mime=message.mime, recipient=message.recipient, has_other_way=message.has_other_way)
-        verdict = (
-            order
-            if isinstance(order, RelayVerdict)
-            else self._child(order, on_phase=partial(self.spool.note, message.id))
-        )
+            verdict = RelayVerdict(RelayOutcome.TRANSIENT, "the service did not let it begin; nothing was sent")
         self._settle(message.id, verdict)
 
     def _look_for(self, message: SpooledMessage) -> None:
         """Find out what happened to a message that may have left."""
         doubt = message.verdict or after_restart()
-        may_be_submitted = message.phase in SUBMIT_BEGUN or bool(message.search_key)
-        if message.verdict is None and not may_be_submitted:
-            return self._settle(
-                message.id, RelayVerdict(RelayOutcome.TRANSIENT, "the relay ended before it submitted this")
-            )
-        if not message.search_key:
-            reason = "this client has no key to look for a message by"
-            doubtful = RelayVerdict(
-                RelayOutcome.UNKNOWN, f"{doubt.reason}; {reason}", {**doubt.evidence, "looked": True}, doubt.cause
-            )
-            return self._settle(message.id, doubtful)
-        order = self._order("reconcile", search_key=message.search_key, entryid=message.entryid)
-        looked = order if isinstance(order, RelayVerdict) else self._child(order)
-        return self._settle(message.id, settle_doubt(doubt, looked), looked=True)
+        if message.search_key:
+            looked = self._order("reconcile", search_key=message.search_key, entryid=message.entryid)
+            self._settle(message.id, settle_doubt(doubt, looked), looked=True)
+        elif message.verdict is None and message.phase not in SUBMIT_BEGUN:
+            reason = "the relay ended before it submitted this"
+            self._settle(message.id, RelayVerdict(RelayOutcome.TRANSIENT, reason))
+        else:  # an older version, with Simple MAPI, left it: there is nothing to look for it by
+            self._settle(message.id, replace(doubt, evidence={**doubt.evidence, "looked": True}))
 
     def _settle(self, message_id: str, verdict: RelayVerdict, *, looked: bool = False) -> None:
         if verdict.cause is not None:
-            cause = verdict.cause
-            verdict = verdict.with_evidence(cause=str(cause.value if isinstance(cause, RelayOutcome) else cause))
+            verdict = verdict.with_evidence(cause=str(verdict.cause))
         self.spool.end(message_id, verdict, looked=looked)
         if verdict.outcome == RelayOutcome.SENT:
             self.spool.remember("last sent", datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"))
-        if verdict.outcome in _PAUSING or verdict.cause in _PAUSING:
+        if verdict.outcome in PAUSING or verdict.cause in PAUSING:
             self.paused_why = f"{verdict.outcome}: {verdict.reason}"[:1000]
             self._looked_at = -1e9  # the doctor examines the host at once, and may find no failure
 
-    def _order(self, mode: str, **more: Any) -> ChildOrder | RelayVerdict:  # noqa: ANN401  (an order's own fields)
-        """Return the order for a child, or the verdict if no mail client can be used."""
-        settings = read_settings(self.setup.hive)
-        choice = choose_client(settings, self.setup.hive, unusable=self.report.unusable if self.report else None)
+    def _order(self, mode: str, on_phase: OnPhase = lambda _: None, **more: Any) -> RelayVerdict:  # noqa: ANN401  (an order's fields)
+        """Have a child carry out an order, with the mail client that is chosen now."""
+        choice = self._choice()
         if isinstance(choice, NoUsableClient):
             return RelayVerdict(choice.outcome, choice.reason)
-        return ChildOrder(
-            mode=mode,
-            profile=self.setup.profile,
-            client=choice.as_json(),
-            use_spooler=settings.use_spooler,
-            drain=self.setup.drain,
-            **more,
-        )
+        setup, use_spooler = self.setup, read_settings(self.setup.hive).use_spooler
+        order = ChildOrder(mode, setup.profile, choice.as_json(), use_spooler, drain=setup.drain, **more)
+        return self._child(order, on_phase)
 
-    def _child(self, order: ChildOrder, on_phase: Callable[[Any], None] = lambda _phase: None) -> RelayVerdict:
+    def _child(self, order: ChildOrder, on_phase: OnPhase = lambda _: None) -> RelayVerdict:
         setup = self.setup
-        return watch(
-            order,
-            command=setup.command,
-            deadlines=setup.deadlines,
-            on_phase=on_phase,
-            stop=self.stop,
-            host=setup.host,
-        )
+        return watch(order, setup.command, setup.deadlines, on_phase, self.stop, setup.host)
+
+    def _choice(self) -> ClientChoice | NoUsableClient:
+        unusable = self.report.unusable if self.report else None
+        return choose_client(read_settings(self.setup.hive), self.setup.hive, unusable=unusable)
 
     def choice(self) -> tuple[str, str]:
         """Return the name of the mail client that is used, and the reason."""
-        unusable = self.report.unusable if self.report else None
-        found = choose_client(read_settings(self.setup.hive), self.setup.hive, unusable=unusable)
-        return (found.name, found.reason) if isinstance(found, ClientChoice) else ("", found.reason)
+        found = self._choice()
+        return (found.name if isinstance(found, ClientChoice) else "", found.reason)

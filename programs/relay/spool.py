@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import sqlite3
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -17,7 +18,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from programs.protocol.relay import LeaseClaim, LeasedMail
 from programs.relay.conversation import SendPhase
@@ -35,6 +36,10 @@ _FACTS = """CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT 
 
 class SpoolUnusable(Exception):
     """The file cannot be read or written now: a full disk, or a missing one. The text is SQLite's; it may work again later."""
+
+
+class SpoolInUse(SpoolUnusable):
+    """Another process works with this spool. Two would send the same message twice."""
 
 
 class SpoolDamaged(Exception):
@@ -67,11 +72,15 @@ class SpooledMessage:
         return LeaseClaim(self.id, self.token)
 
 
+_COLUMNS = tuple(SpooledMessage.__dataclass_fields__)
+
+
 class RelaySpool:
     """The file. Its methods may be called from any thread; each change is on the disk when they return."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, lock: IO[bytes] | None = None) -> None:
         self.path = path
+        self._held = lock  # open as long as the spool is
         self._lock = threading.RLock()
         with _sqlite_errors():
             self._file = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
@@ -92,9 +101,11 @@ class RelaySpool:
             raise
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, and let another process work with it."""
         with self._lock:
             self._file.close()
+        if self._held is not None:
+            self._held.close()
 
     def take(self, mail: LeasedMail) -> None:
         """Store a message that was leased to us.
@@ -246,19 +257,12 @@ class RelaySpool:
         return found[0] if found else None
 
     def _many(self, condition: str, *values: Any) -> list[SpooledMessage]:  # noqa: ANN401
-        columns = "id, token, recipient, message_id, mime, is_alert, taken_at, is_begun, phase, entryid, search_key, verdict, is_final, is_handed_in, has_other_way"
         messages = []
-        for row in self._rows(f"SELECT {columns} FROM messages WHERE {condition}", *values):  # noqa: S608
-            stored = json.loads(row[11]) if row[11] else None
-            verdict = None
-            if stored is not None:
-                verdict = RelayVerdict(stored["outcome"], stored["reason"], stored["evidence"], stored["cause"])
-            messages.append(
-                SpooledMessage(
-                    row[0], row[1], row[2], row[3], row[4], bool(row[5]), row[6], bool(row[7]), row[8], row[9], row[10],
-                    verdict, bool(row[12]), bool(row[13]), bool(row[14]),
-                )
-            )  # fmt: skip
+        for row in self._rows(f"SELECT {', '.join(_COLUMNS)} FROM messages WHERE {condition}", *values):  # noqa: S608
+            fields = dict(zip(_COLUMNS, row))
+            fields.update((name, bool(fields[name])) for name in _COLUMNS if name.startswith(("is_", "has_")))
+            verdict = fields["verdict"] and RelayVerdict(**json.loads(fields["verdict"]))
+            messages.append(SpooledMessage(**{**fields, "verdict": verdict or None}))
         return messages
 
     def _rows(self, statement: str, *values: Any) -> list[Any]:  # noqa: ANN401
@@ -288,30 +292,34 @@ def is_open(verdict: RelayVerdict) -> bool:
 
 def _may_go_again(known: SpooledMessage) -> bool:
     """Return whether a message that comes again may be sent again: its last try ended, and surely did not send it."""
-    if not known.is_begun:
-        return True
     ended = known.verdict
-    was_taken_back = ended is not None and ended.outcome == RelayOutcome.STUCK and ended.evidence.get("aborted") is True
-    may_have_left = ended is None or ended.outcome in (
-        RelayOutcome.SENT,
-        RelayOutcome.HANDED_OVER,
-        RelayOutcome.STUCK,
-        RelayOutcome.QUEUED,
-        RelayOutcome.UNKNOWN,
+    if ended is None:
+        return not known.is_begun
+    return ended.outcome not in _MAY_HAVE_LEFT or (
+        ended.outcome == RelayOutcome.STUCK and ended.evidence.get("aborted") is True
     )
-    return was_taken_back or not may_have_left
 
 
+_MAY_HAVE_LEFT = (
+    RelayOutcome.SENT,
+    RelayOutcome.HANDED_OVER,
+    RelayOutcome.STUCK,
+    RelayOutcome.QUEUED,
+    RelayOutcome.UNKNOWN,
+)
 FILE_NAME = "spool.db"
 _DAMAGED, _ENDINGS = ".damaged-", ("-wal", "-shm")
 log = logging.getLogger("tocsin.relay")
 
 
 def open_spool(folder: Path) -> RelaySpool:
-    """Open the spool in the relay's folder. Only the relay itself may: a damaged spool is moved away."""
-    path = folder / FILE_NAME
+    """Open the spool in the relay's folder, for this process alone. Only the relay itself may: a damaged spool is moved away.
+
+    Raises SpoolInUse.
+    """
+    path, lock = folder / FILE_NAME, _locked(folder)
     try:
-        return RelaySpool(path)
+        return RelaySpool(path, lock)
     except SpoolDamaged as cause:
         kept = path.with_name(f"{path.name}{_DAMAGED}{datetime.now(timezone.utc):%Y%m%d-%H%M%S}")
         # The file first: with its log moved first, a kill would leave it to be opened without what only the log has. SQLite ignores
@@ -321,7 +329,26 @@ def open_spool(folder: Path) -> RelaySpool:
             with suppress(FileNotFoundError):
                 path.with_name(path.name + ending).replace(kept.with_name(kept.name + ending))
         log.error("the spool was damaged (%s): there is a new one now, the old one is kept as %s", cause, kept.name)  # noqa: TRY400  (its trace adds nothing)
-        return RelaySpool(path)
+        return RelaySpool(path, lock)
+
+
+def _locked(folder: Path) -> IO[bytes]:
+    """Lock the folder for this process. The system lifts the lock when the process ends, also when it is killed. Raises SpoolInUse."""
+    lock = (folder / "relay.lock").open("ab")
+    try:
+        if sys.platform == "win32":
+            import msvcrt  # noqa: PLC0415  (Windows only)
+
+            lock.seek(0)
+            msvcrt.locking(lock.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl  # noqa: PLC0415  (not on Windows)
+
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as taken:
+        lock.close()
+        raise SpoolInUse(f"another relay works with {folder}: stop the service first, or use another --home") from taken
+    return lock
 
 
 def damaged_copy(spool: RelaySpool) -> str:

@@ -1,6 +1,6 @@
 """A relay on a simulated Windows host: the real spool, sender, client and loop, with a mailbox of files. Run as a program, so that it can be killed.
 
-`python relay_host.py URL KEY FOLDER`; how its mailbox behaves is read again for each child from FOLDER/script.json.
+`python relay_host.py URL KEY FOLDER DRAIN`; how its mailbox behaves is read again for each child from FOLDER/script.json.
 """
 
 import json
@@ -38,11 +38,11 @@ _EXCHANGE = [
 TIGHT = {"profiles": ["Backup"], "providers": [one.as_json() for one in _EXCHANGE], "online": True}
 
 
-def start(url: str, key: str, folder: Path) -> "subprocess.Popen[bytes]":
+def start(url: str, key: str, folder: Path, drain: float = 2.0) -> "subprocess.Popen[bytes]":
     """Start the relay as a process."""
     folder.mkdir(exist_ok=True)
     with (folder / "host.log").open("ab") as log:
-        return subprocess.Popen([sys.executable, __file__, url, key, str(folder)], stdout=log, stderr=log)
+        return subprocess.Popen([sys.executable, __file__, url, key, str(folder), str(drain)], stdout=log, stderr=log)
 
 
 def script(folder: Path, **values: object) -> None:
@@ -65,7 +65,7 @@ def _child(folder: Path) -> int:
     return child.main(lambda _order: FileMailbox(folder / "mailbox", values))
 
 
-def main(url: str, key: str, folder: Path) -> None:
+def main(url: str, key: str, folder: Path, drain: float) -> None:
     """Be the relay until SIGTERM."""
     dll = folder / "olmapi32.dll"
     dll.write_bytes(DLL)
@@ -83,7 +83,7 @@ def main(url: str, key: str, folder: Path) -> None:
     command = [python, __file__, "child", str(folder)]
     look = lambda **known: HostFacts(account="CORP\\relay", mapi_binding="played", **known)  # noqa: E731
     means = SendingSetup(
-        hive, "Backup", command, Deadlines(logon=10, submit=3), drain=2.0, look=look, host=PosixChildHost()
+        hive, "Backup", command, Deadlines(logon=10, submit=3), drain=drain, look=look, host=PosixChildHost()
     )
     spool = open_spool(folder)
     RelayLoop(spool, SpoolSender(spool, means, stop), lambda: RelayClient(url, key), stop).run()
@@ -93,4 +93,4 @@ def main(url: str, key: str, folder: Path) -> None:
 if __name__ == "__main__":
     if sys.argv[1] == "child":
         sys.exit(_child(Path(sys.argv[2])))
-    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]))
+    main(sys.argv[1], sys.argv[2], Path(sys.argv[3]), float(sys.argv[4]))

@@ -33,9 +33,9 @@ class Pair:
         assert answer.is_success, answer.text
         return answer.json()
 
-    def start(self) -> None:
-        """Start the relay."""
-        self.process = relay_host.start(self.service.url, self.key, self.folder)
+    def start(self, *, drain: float = 2.0) -> None:
+        """Start the relay. `drain`: the seconds that a message may take to leave the Outbox."""
+        self.process = relay_host.start(self.service.url, self.key, self.folder, drain)
 
     def kill(self) -> None:
         """Kill the relay and its child at once."""

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import psutil
 import pytest
 
@@ -121,3 +122,59 @@ def test_a_verdict_from_an_outage_of_the_service_is_handed_in_afterwards(pair: P
     pair.start()
     sent = pair.until(message_id, "sent")
     assert Counter(relay_host.left(pair.folder)) == {sent["message_id"]: 1}
+
+
+@pytest.fixture
+def by_file(pair: Pair) -> None:
+    """Have alerts go by mapi first, and by file where that cannot."""
+    [admin] = pair.service.ask("/v1/recipients")["items"]
+    ways = [{"transport": way, "address": "admin@example.org"} for way in ("mapi", "file")]
+    pair.tell(f"/v1/recipients/{admin['id']}", "PATCH", transports=ways)
+    [route] = pair.service.ask("/v1/routes")["items"]
+    pair.tell(f"/v1/routes/{route['id']}", "PATCH", group_by=["job"], group_interval_s=0)
+
+
+def fail(pair: Pair, *jobs: str) -> None:
+    """Report failed backups, of the kind that never waits."""
+    key = {"Authorization": f"Bearer {pair.service.enrol_key}"}
+    for job in jobs:
+        event = {"agent": "sql01", "job": job, "outcome": "failure", "severity": "critical", "message": "locked"}
+        httpx.post(f"{pair.service.url}/v1/events", json=event, headers=key, timeout=30).raise_for_status()
+
+
+def sent_by_file(pair: Pair, *jobs: str) -> bool:
+    messages = pair.service.ask("/v1/messages", state="sent", transport="file", limit="200")["items"]
+    return all(any(job in one["subject"] for one in messages) for job in jobs)
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("by_file")
+def test_six_alerts_into_a_jammed_outbox_leave_within_a_minute_and_the_relay_comes_back_by_itself(pair: Pair) -> None:
+    """Until the first is known to be stuck, and one after the other, they waited for two minutes each."""
+    relay_host.script(pair.folder, drain=None)
+    pair.start(drain=90)
+    wait_until("the doctor", lambda: pair.shown()["doctor_at"])
+    jobs = [f"jammed-{number}" for number in range(6)]
+    began = time.monotonic()
+    fail(pair, *jobs)
+    wait_until("five by the next way", lambda: sent_by_file(pair, *jobs[1:]), 90)
+    assert time.monotonic() - began < 75, "they need about 40 s: half a minute until it counts as a jam, and the sweep"
+    shown = wait_until("the first to be taken back", lambda: (one := pair.shown())["broken_at"] and one, 120)
+    assert "Outbox" in shown["wrong_now"]
+    wait_until("the first by the next way", lambda: sent_by_file(pair, *jobs), 30)
+    fail(pair, "later")
+    wait_until("it by the next way at once", lambda: sent_by_file(pair, "later"), 20)
+    relay_host.script(pair.folder)
+    trial = pair.test()  # a probe
+    pair.until(trial, "sent", patience_s=60)
+    assert pair.shown()["wrong_now"] is None
+    assert Counter(relay_host.left(pair.folder)) == {pair.life(trial)["message_id"]: 1}
+
+
+def test_a_second_relay_on_the_same_folder_ends_and_the_first_goes_on(pair: Pair) -> None:
+    pair.start()
+    wait_until("the doctor", lambda: pair.shown()["doctor_at"])
+    second = relay_host.start(pair.service.url, pair.key, pair.folder)
+    assert second.wait(30) != 0
+    assert "another relay works with" in pair.log()
+    pair.until(pair.test(), "sent")

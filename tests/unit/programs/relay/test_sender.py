@@ -148,3 +148,24 @@ def test_a_message_that_would_lose_characters_is_sent_only_where_it_has_no_other
         sender.step(lambda _claim: True)
     outcomes = [sender.spool.find(f"msg_{number}").verdict.outcome for number in (1, 2)]
     assert outcomes == ["lost_characters", "sent"]
+
+
+def test_a_host_that_fails_is_examined_again_after_waits_that_grow(sender: SpoolSender):
+    """A failed logon is tried again by the doctor; too often, and Windows locks the account."""
+    healthy = sender.setup
+    _refuse(sender, open=0x80040111)
+    sender.ask_doctor("it failed")
+    sender.step(lambda _: True)
+    waits = []
+    for _ in range(6):
+        assert "logon" in sender.paused_why
+        waited = 0
+        while not sender.step(lambda _: True):
+            waited += 30
+            sender._looked_at -= 30
+        waits.append(waited)
+    assert waits == [60, 120, 300, 600, 600, 600]
+    sender.setup = healthy
+    sender.ask_doctor("repaired")
+    sender.step(lambda _: True)
+    assert (sender.paused_why, sender._failed) == ("", 0)

@@ -3,6 +3,7 @@
 import multiprocessing
 import os
 import sqlite3
+import subprocess
 import sys
 import time
 from contextlib import closing
@@ -17,8 +18,10 @@ from hypothesis import strategies as st
 from programs.protocol.relay import LeaseClaim, LeasedMail
 from programs.relay.conversation import SendPhase
 from programs.relay.outcomes import RelayOutcome, RelayVerdict
-from programs.relay.spool import RelaySpool, SpoolDamaged, damaged_copy, open_spool
+from programs.relay.spool import RelaySpool, SpoolDamaged, SpoolInUse, damaged_copy, open_spool
 from tests.support.examples import examples
+
+ROOT = Path(__file__).resolve().parents[4]
 
 SURELY_NOT = (RelayOutcome.TIMEOUT, RelayOutcome.TRANSIENT, RelayOutcome.LOGON_FAILED, RelayOutcome.NEEDS_UI)
 STEPS = st.lists(
@@ -253,3 +256,24 @@ def test_a_spool_of_an_older_version_is_taken_over_with_its_messages(tmp_path: P
             kept = spool.next_to_send()
             assert kept is not None
             assert (kept.id, kept.has_other_way) == ("msg_1", False)
+
+
+def test_a_second_relay_on_the_same_folder_ends_with_a_plain_message_and_a_killed_one_leaves_no_lock(
+    tmp_path: Path,
+) -> None:
+    """Two processes with one spool would send the same message twice."""
+    opens = "from programs.relay.spool import open_spool; spool = open_spool(Path(sys.argv[1]))"
+    code = f"import sys, time; from pathlib import Path; {opens}; print('ready', flush=True); time.sleep(60)"
+    first = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdout=subprocess.PIPE, cwd=ROOT)
+    try:
+        assert first.stdout is not None
+        assert first.stdout.readline() == b"ready\n"
+        with pytest.raises(SpoolInUse, match=r"another relay works with .* stop the service first"):
+            open_spool(tmp_path)
+        with closing(RelaySpool(tmp_path / "spool.db")) as looked_at:
+            assert looked_at.waiting() == (0, 0.0), "the commands that only look still work"
+    finally:
+        first.kill()
+        first.communicate()
+    open_spool(tmp_path).close()
+    open_spool(tmp_path).close()
