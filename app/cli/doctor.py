@@ -16,7 +16,7 @@ from app.cli.open_context import describe, open_context
 from app.core.clock import now
 from app.core.errors import TocsinError
 from app.core.settings import Settings, load_settings
-from app.deliver.transports.smtp_refusals import what_to_mend
+from app.deliver.transports.mend import what_to_mend
 from app.store.monitoring import SHOWN, Checkup, check_up
 
 _HEARTBEAT_WITHIN = timedelta(seconds=60)

@@ -4,8 +4,8 @@ import asyncio
 from dataclasses import replace
 
 from app.core.settings import Settings
+from app.deliver.transports.mend import what_to_mend
 from app.deliver.transports.smtp_connect import SmtpAccess, open_session, read_accesses
-from app.deliver.transports.smtp_refusals import what_to_mend
 from app.domain.attempt import Temporary
 
 LONGEST_S = 10.0  # a person waits for the answer

@@ -18,7 +18,7 @@ from app.context import AppContext
 from app.core.errors import BadSettings
 from app.core.log import log
 from app.core.oauth_settings import OAuthSettings, credential_end
-from app.deliver.transports.smtp_refusals import what_to_mend
+from app.deliver.transports.mend import what_to_mend
 from app.domain.attempt import Attempt
 from app.domain.canary import TIMES_OVER, MailTimes
 from app.domain.credential import Credential

@@ -93,7 +93,7 @@ class GraphTransport:
                 if renewed != token:
                     answer, request_id = await self._post(body, renewed)
         except TokenRefused as refused:
-            return Temporary("auth", refused.text, is_hopeless_here=not refused.is_temporary)
+            return Temporary("token", refused.text, is_hopeless_here=not refused.is_temporary)
         if not isinstance(answer, PostAnswer):
             return replace(answer, text=f"{answer.text}; client-request-id {request_id}")
         outcome = judge(answer, request_id, self._clock())

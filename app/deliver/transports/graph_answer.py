@@ -13,31 +13,36 @@ from app.deliver.transports.evidence import evidence
 from app.deliver.transports.http_exchange import PostAnswer, retry_after
 from app.domain.attempt import Outcome, Permanent, Sent, Temporary, Unknown
 
-_NO_RIGHT = (
-    "the app may not send as TOCSIN_GRAPH_MAILBOX: it needs the application permission Mail.Send, and the mailbox must be in its scope "
-    "(Test-ServicePrincipalAuthorization shows it)"
-)
-_NO_MAILBOX = "TOCSIN_GRAPH_MAILBOX names no mailbox that is in Exchange Online"
-_NO_TOKEN = "the access token is refused: check TOCSIN_OAUTH_TENANT and TOCSIN_OAUTH_CLOUD"  # noqa: S105  (words)
-# Somebody must mend the settings or the account. No message can leave until then, so all wait, as for a refused login.
-_MENDS = {
-    "ErrorAccessDenied": _NO_RIGHT,
-    "Authorization_RequestDenied": _NO_RIGHT,
-    "NoPermissionsInAccessToken": _NO_RIGHT,
-    "AccessDenied": _NO_RIGHT,
-    "ErrorSendAsDenied": "TOCSIN_MAIL_FROM must be the address of TOCSIN_GRAPH_MAILBOX, or one that it may send as",
-    "ErrorInvalidUser": _NO_MAILBOX,
-    "ErrorNonExistentMailbox": _NO_MAILBOX,
-    "Request_ResourceNotFound": _NO_MAILBOX,
-    "ResourceNotFound": _NO_MAILBOX,
-    "MailboxNotEnabledForRESTAPI": _NO_MAILBOX,
-    "MailboxNotSupportedForRESTAPI": _NO_MAILBOX,
-    "InvalidAuthenticationToken": _NO_TOKEN,
-    "ErrorAccountDisabled": "the account of TOCSIN_GRAPH_MAILBOX is disabled",
-    "ErrorAccountSuspend": "the account of TOCSIN_GRAPH_MAILBOX is suspended",
-    "ErrorMailboxConfiguration": "the mailbox TOCSIN_GRAPH_MAILBOX is not set up correctly in Exchange Online",
+# By the code of an attempt: what somebody must mend. No message can leave until then, so all wait, as for a refused login.
+GRAPH_MEND = {
+    "token": "Run `tocsin doctor`: it asks for an access token, and names the setting that is wrong (TOCSIN_OAUTH_...).",
+    "graph_token": "Check TOCSIN_OAUTH_TENANT and TOCSIN_OAUTH_CLOUD: Microsoft Graph refuses the access token.",
+    "graph_right": "Give the app the application permission Mail.Send for the mailbox in TOCSIN_GRAPH_MAILBOX (docs/graph.md); Test-ServicePrincipalAuthorization shows what it has.",
+    "graph_sender": "Set TOCSIN_MAIL_FROM to the address of TOCSIN_GRAPH_MAILBOX, or let that mailbox send as it.",
+    "graph_mailbox": "Set TOCSIN_GRAPH_MAILBOX to a mailbox that is in Exchange Online: there is none of that name.",
+    "graph_account": "Unblock the account of TOCSIN_GRAPH_MAILBOX in Microsoft 365: it may not send.",
+    "graph_licence": "Check licence and payment of the tenant: Microsoft Graph refuses requests until then.",
+    "graph_address": "Check TOCSIN_OAUTH_CLOUD and TOCSIN_GRAPH_URL: what answers there sends us to another address.",
+    "graph_quota": "A sending limit of TOCSIN_GRAPH_MAILBOX or of its tenant is used up: wait, or add another transport to the recipients.",
 }
-_STATUS_MENDS = {401: _NO_TOKEN, 402: "the tenant lacks a licence or a payment", 403: _NO_RIGHT, 404: _NO_MAILBOX}
+_CAUSES = {
+    "AccessDenied": "graph_right",
+    "Authorization_RequestDenied": "graph_right",
+    "ErrorAccessDenied": "graph_right",
+    "NoPermissionsInAccessToken": "graph_right",
+    "ErrorSendAsDenied": "graph_sender",
+    "ErrorInvalidUser": "graph_mailbox",
+    "ErrorMailboxConfiguration": "graph_mailbox",
+    "ErrorNonExistentMailbox": "graph_mailbox",
+    "MailboxNotEnabledForRESTAPI": "graph_mailbox",
+    "MailboxNotSupportedForRESTAPI": "graph_mailbox",
+    "Request_ResourceNotFound": "graph_mailbox",
+    "ResourceNotFound": "graph_mailbox",
+    "ErrorAccountDisabled": "graph_account",
+    "ErrorAccountSuspend": "graph_account",
+    "InvalidAuthenticationToken": "graph_token",
+}
+_STATUS_CAUSES = {401: "graph_token", 402: "graph_licence", 403: "graph_right", 404: "graph_mailbox"}
 # Quotas of the mailbox or the tenant: they end by themselves after hours, so an alert goes by the recipient's next transport.
 _QUOTAS = frozenset(
     {
@@ -88,28 +93,28 @@ _LONGEST_CODE = 100
 
 def judge(answer: PostAnswer, client_request_id: str, at: datetime) -> Outcome:
     """Return what the answer means. Its ids are in the text, as Microsoft's support finds a request by them."""
-    status, code = answer.status, str(answer.status)
+    status = answer.status
     request_id = _one_line(answer.headers.get("request-id", ""))[:_LONGEST_CODE] or "not named"
     ids = f"request id {request_id}, client-request-id {client_request_id}"
     proof = {"request_id": request_id, "client_request_id": client_request_id}
     if status == _ACCEPTED:
-        return Sent(code, f"handed to Exchange Online, {ids}", proof)
+        return Sent(str(status), f"handed to Exchange Online, {ids}", proof)
     error, message = _read_error(answer.body)
     words = f"{error}: {message}" if error else message or "no words"
-    mend = _mend(status, error)
-    if mend is not None:
-        text = evidence(f"{mend}; Graph says: {words}; {ids}")
-        return Temporary(code, text, is_hopeless_here=True, evidence=proof)
+    cause = _cause(status, error)
+    if cause is not None:
+        return Temporary(cause, evidence(f"{status} {words}; {ids}"), is_hopeless_here=True, evidence=proof)
     wait = retry_after(answer.headers.get("retry-after", ""), at)
     return replace(_outcome(status, error, evidence(f"{words}; {ids}"), wait), evidence=proof)
 
 
-def _mend(status: int, error: str) -> str | None:
+def _cause(status: int, error: str) -> str | None:
+    """Return the key of GRAPH_MEND for an answer that is the same for every message until somebody mends something."""
     if error in _FINAL or error in _PASSING or error in _QUOTAS:
         return None
     if status // 100 == _REDIRECTION:
-        return "redirects are not followed: check TOCSIN_GRAPH_URL and TOCSIN_OAUTH_CLOUD"
-    return _MENDS.get(error) or _STATUS_MENDS.get(status)
+        return "graph_address"
+    return _CAUSES.get(error) or _STATUS_CAUSES.get(status)
 
 
 def _outcome(status: int, error: str, text: str, wait: timedelta | None) -> Outcome:
@@ -118,7 +123,8 @@ def _outcome(status: int, error: str, text: str, wait: timedelta | None) -> Outc
     if error in _FINAL:
         outcome = Permanent(code, text)
     elif error in _QUOTAS:
-        outcome = Temporary(code, text, max(wait or _QUOTA_PAUSE, _QUOTA_PAUSE), is_hopeless_here=True)
+        text = f"{code} {text}"
+        outcome = Temporary("graph_quota", text, max(wait or _QUOTA_PAUSE, _QUOTA_PAUSE), is_hopeless_here=True)
     elif error in _PASSING or status in _WORTH_A_RETRY or (kind == _SERVER_FAULT and status not in _MAYBE_DONE):
         outcome = Temporary(code, text, wait)
     elif status in _MAYBE_DONE:

@@ -24,7 +24,7 @@ from app.domain.message import Parcel
 
 SKIP_S = 60.0  # after a failure a server is passed over, or each mail would wait for its time-out; then one mail tries it again
 _ADDRESS = re.compile(r'[^\s<>@"\x00-\x1f\x7f]+@[^\s<>@"\x00-\x1f\x7f]+')
-_NOT_REACHED = frozenset({"connect", "tls", "auth", "timeout", "disconnect", "421"})
+_NOT_REACHED = frozenset({"connect", "tls", "auth", "token", "timeout", "disconnect", "421"})
 
 
 @dataclass(slots=True)

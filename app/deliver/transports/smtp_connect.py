@@ -55,7 +55,7 @@ def read_accesses(settings: Settings) -> tuple[SmtpAccess, ...]:
 
 
 async def open_session(access: SmtpAccess) -> SmtpSession | Temporary:
-    """Return a connection that is ready for MAIL, or why there is none: code `connect`, `tls`, `auth`, a cause of `smtp_refusals`, or the server's own.
+    """Return a connection that is ready for MAIL, or why there is none: code `connect`, `tls`, `auth`, `token`, a cause of `smtp_refusals`, or the server's own.
 
     An access token of our own that the server refuses is replaced once, over a new connection, as some servers close the first.
     """
@@ -68,7 +68,7 @@ async def open_session(access: SmtpAccess) -> SmtpSession | Temporary:
         access.forget_token(token)
         renewed = await _token(access)
     except TokenRefused as refused:
-        return Temporary("auth", evidence(refused.text), is_hopeless_here=not refused.is_temporary)
+        return Temporary("token", evidence(refused.text), is_hopeless_here=not refused.is_temporary)
     except (OSError, ValueError) as cause:  # the file of the token
         return Temporary("auth", evidence(str(cause)))
     return opened if renewed == token else await _open(access, renewed)

@@ -229,8 +229,3 @@ def outcome_of(refusal: Refusal, code: int, text: str | bytes) -> Temporary | Pe
 def concerns_one_domain(cause: str) -> bool:
     """Say whether mail to other domains may still be accepted."""
     return cause in _CAUSES_OF_ONE_DOMAIN
-
-
-def what_to_mend(code: str | None) -> str | None:
-    """Return what to mend, by the code of a failed attempt. Names settings, and never a value."""
-    return MEND.get(code or "")

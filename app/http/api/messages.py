@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, JsonValue
 
 from app.admin import messages as admin_messages
 from app.core.errors import NotFound
-from app.deliver.transports.smtp_refusals import what_to_mend
+from app.deliver.transports.mend import what_to_mend
 from app.domain.attempt import Attempt
 from app.domain.message import MessageState, takes_json
 from app.domain.returned_mail import ReturnKind, Via

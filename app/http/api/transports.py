@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field
 
 from app.admin.transports import record_transport_test
 from app.context import AppContext
-from app.deliver.transports.smtp_refusals import what_to_mend
+from app.deliver.transports.mend import what_to_mend
 from app.domain.attempt import Attempt
 from app.domain.canary import TIMES_OVER
 from app.http.api.canaries import MailTimesOut

@@ -20,6 +20,7 @@ from app.deliver.transports import build_transports, graph
 from app.deliver.transports.graph import GraphTransport, addressed_to
 from app.deliver.transports.graph_answer import judge
 from app.deliver.transports.http_exchange import PostAnswer
+from app.deliver.transports.mend import what_to_mend
 from app.domain.attempt import Outcome, Permanent, Sent, Temporary, Unknown
 from app.domain.message import Parcel
 from tests.support.graph_server import MAILBOX, GraphServer, graph_server, refused
@@ -99,8 +100,8 @@ async def test_a_token_that_was_revoked_is_replaced_once():
         again = await transport.send(parcel())
         assert len(server.requests) == asked, "refused logins are counted: the next message waits"
     assert isinstance(outcome, Temporary)
-    assert outcome.code == "401"
-    assert "TOCSIN_OAUTH_TENANT" in outcome.text
+    assert outcome.code == "graph_token"
+    assert outcome.text.startswith("401 InvalidAuthenticationToken")
     assert isinstance(again, Temporary)
     assert again.retry_after is not None
 
@@ -110,7 +111,7 @@ async def test_without_a_token_the_message_waits_and_the_text_names_the_setting(
         outcome = await outcome_of(server, oauth_client_secret="a-wrong-secret")
         assert server.requests == []
     assert isinstance(outcome, Temporary)
-    assert outcome.code == "auth"
+    assert outcome.code == "token"
     assert "TOCSIN_OAUTH_CLIENT_SECRET is wrong" in outcome.text
     assert "a-wrong-secret" not in outcome.text
 
@@ -118,8 +119,8 @@ async def test_without_a_token_the_message_waits_and_the_text_names_the_setting(
 @pytest.mark.parametrize(
     ("changed", "code", "words"),
     [
-        ({"graph_mailbox": "nobody@example.org"}, "404", "TOCSIN_GRAPH_MAILBOX names no mailbox"),
-        ({"graph_mailbox": "a/b?c#d'@example.org"}, "404", "TOCSIN_GRAPH_MAILBOX names no mailbox"),
+        ({"graph_mailbox": "nobody@example.org"}, "graph_mailbox", "404 ErrorInvalidUser"),
+        ({"graph_mailbox": "a/b?c#d'@example.org"}, "graph_mailbox", "404 ErrorInvalidUser"),
     ],
 )
 async def test_a_wrong_mailbox_waits_to_be_mended(changed, code, words):
@@ -256,50 +257,52 @@ def answer_of(status: int, code: str = "", headers: dict[str, str] | None = None
 
 
 ANSWERS = [
-    # status, Graph's code, the outcome, goes an alert by another transport at once, what the text says
-    (202, "", Sent, False, "handed to Exchange Online, request id r-1"),
-    (200, "", Unknown, False, "not Graph's answer"),
-    (204, "", Unknown, False, "not Graph's answer"),
-    (301, "", Temporary, True, "TOCSIN_GRAPH_URL"),
-    (400, "ErrorInvalidRecipients", Permanent, False, "ErrorInvalidRecipients"),
-    (400, "ErrorMessageSizeExceeded", Permanent, False, "ErrorMessageSizeExceeded"),
-    (400, "ErrorMimeContentInvalidBase64String", Permanent, False, "words of Graph"),
-    (400, "BadRequest", Permanent, False, "BadRequest"),
-    (400, "ErrorQuotaExceeded", Temporary, True, "ErrorQuotaExceeded"),
-    (400, "ErrorExceededMessageLimit", Temporary, True, "ErrorExceededMessageLimit"),
-    (403, "ErrorMessageSubmissionBlocked", Temporary, True, "ErrorMessageSubmissionBlocked"),
-    (401, "InvalidAuthenticationToken", Temporary, True, "TOCSIN_OAUTH_TENANT"),
-    (401, "", Temporary, True, "access token is refused"),
-    (402, "", Temporary, True, "licence"),
-    (403, "ErrorAccessDenied", Temporary, True, "Mail.Send"),
-    (403, "ErrorSendAsDenied", Temporary, True, "TOCSIN_MAIL_FROM"),
-    (400, "ErrorSendAsDenied", Temporary, True, "TOCSIN_MAIL_FROM"),
-    (403, "", Temporary, True, "Mail.Send"),
-    (404, "ErrorInvalidUser", Temporary, True, "TOCSIN_GRAPH_MAILBOX"),
-    (404, "MailboxNotEnabledForRESTAPI", Temporary, True, "TOCSIN_GRAPH_MAILBOX"),
-    (405, "", Permanent, False, "no words"),
-    (409, "", Temporary, False, "no words"),
-    (413, "", Permanent, False, "no words"),
-    (423, "", Temporary, False, "no words"),
-    (429, "ApplicationThrottled", Temporary, False, "ApplicationThrottled"),
-    (500, "ErrorInternalServerError", Temporary, False, "ErrorInternalServerError"),
-    (500, "ErrorInvalidRecipients", Permanent, False, "ErrorInvalidRecipients"),
-    (502, "", Unknown, False, "no words"),
-    (503, "ErrorServerBusy", Temporary, False, "ErrorServerBusy"),
-    (504, "", Unknown, False, "no words"),
-    (504, "ErrorServerBusy", Temporary, False, "ErrorServerBusy"),
-    (507, "", Temporary, False, "no words"),
-    (509, "", Temporary, False, "no words"),
+    # status, Graph's code, the outcome, the code of the attempt, goes an alert by another transport at once
+    (202, "", Sent, "202", False),
+    (200, "", Unknown, "200", False),
+    (204, "", Unknown, "204", False),
+    (301, "", Temporary, "graph_address", True),
+    (400, "ErrorInvalidRecipients", Permanent, "400", False),
+    (400, "ErrorMessageSizeExceeded", Permanent, "400", False),
+    (400, "ErrorMimeContentInvalidBase64String", Permanent, "400", False),
+    (400, "BadRequest", Permanent, "400", False),
+    (400, "ErrorQuotaExceeded", Temporary, "graph_quota", True),
+    (400, "ErrorExceededMessageLimit", Temporary, "graph_quota", True),
+    (403, "ErrorMessageSubmissionBlocked", Temporary, "graph_quota", True),
+    (401, "InvalidAuthenticationToken", Temporary, "graph_token", True),
+    (401, "", Temporary, "graph_token", True),
+    (402, "", Temporary, "graph_licence", True),
+    (403, "ErrorAccessDenied", Temporary, "graph_right", True),
+    (403, "ErrorSendAsDenied", Temporary, "graph_sender", True),
+    (400, "ErrorSendAsDenied", Temporary, "graph_sender", True),
+    (403, "ErrorAccountSuspend", Temporary, "graph_account", True),
+    (403, "", Temporary, "graph_right", True),
+    (404, "ErrorInvalidUser", Temporary, "graph_mailbox", True),
+    (404, "MailboxNotEnabledForRESTAPI", Temporary, "graph_mailbox", True),
+    (405, "", Permanent, "405", False),
+    (409, "", Temporary, "409", False),
+    (413, "", Permanent, "413", False),
+    (423, "", Temporary, "423", False),
+    (429, "ApplicationThrottled", Temporary, "429", False),
+    (500, "ErrorInternalServerError", Temporary, "500", False),
+    (500, "ErrorInvalidRecipients", Permanent, "500", False),
+    (502, "", Unknown, "502", False),
+    (503, "ErrorServerBusy", Temporary, "503", False),
+    (504, "", Unknown, "504", False),
+    (504, "ErrorServerBusy", Temporary, "504", False),
+    (507, "", Temporary, "507", False),
+    (509, "", Temporary, "509", False),
 ]
 
 
-@pytest.mark.parametrize(("status", "code", "kind", "is_hopeless_here", "words"), ANSWERS)
-def test_every_answer_has_an_outcome(status, code, kind, is_hopeless_here, words):
-    outcome = judge(answer_of(status, code), "c-1", NOW)
-    assert (type(outcome), outcome.code) == (kind, str(status))
+@pytest.mark.parametrize(("status", "error", "kind", "code", "is_hopeless_here"), ANSWERS)
+def test_every_answer_has_an_outcome(status, error, kind, code, is_hopeless_here):
+    outcome = judge(answer_of(status, error), "c-1", NOW)
+    assert (type(outcome), outcome.code) == (kind, code)
     assert getattr(outcome, "is_hopeless_here", False) is is_hopeless_here
-    assert words in outcome.text
-    assert outcome.text.endswith("client-request-id c-1")
+    assert (what_to_mend(code) is not None) is is_hopeless_here
+    assert error in outcome.text
+    assert outcome.text.endswith("request id r-1, client-request-id c-1")
     assert outcome.evidence == {"request_id": "r-1", "client_request_id": "c-1"}
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.deliver.transports import smtp_server_pool
-from app.deliver.transports.smtp_refusals import what_to_mend
+from app.deliver.transports.mend import what_to_mend
 from app.domain.attempt import Permanent, Sent, Temporary
 from tests.support.smtp import SmtpServer
 from tests.support.smtp_client import HUGE, MAIL, client, parcel, raw_server, send_to
@@ -132,7 +132,7 @@ async def test_without_a_token_nothing_is_sent_to_the_mail_server():
             outcome = await send_to(server, login="u@", query="tls=none&auth=xoauth2", **how)
             assert server.connections == 0
     assert isinstance(outcome, Temporary)
-    assert outcome.code == "auth"
+    assert outcome.code == "token"
     assert "TOCSIN_OAUTH_CLIENT_SECRET is wrong" in outcome.text
 
 
