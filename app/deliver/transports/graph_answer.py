@@ -17,7 +17,7 @@ from app.domain.attempt import Outcome, Permanent, Sent, Temporary, Unknown
 GRAPH_MEND = {
     "token": "Run `tocsin doctor`: it asks for an access token, and names the setting that is wrong (TOCSIN_OAUTH_...).",
     "graph_token": "Check TOCSIN_OAUTH_TENANT and TOCSIN_OAUTH_CLOUD: Microsoft Graph refuses the access token.",
-    "graph_right": "Give the app the application permission Mail.Send for the mailbox in TOCSIN_GRAPH_MAILBOX (docs/graph.md); Test-ServicePrincipalAuthorization shows what it has.",
+    "graph_right": "Grant the app the application permission Mail.Send for the mailbox in TOCSIN_GRAPH_MAILBOX (docs/graph.md); Test-ServicePrincipalAuthorization shows what it has.",
     "graph_sender": "Set TOCSIN_MAIL_FROM to the address of TOCSIN_GRAPH_MAILBOX, or let that mailbox send as it.",
     "graph_mailbox": "Set TOCSIN_GRAPH_MAILBOX to a mailbox that is in Exchange Online: there is none of that name.",
     "graph_account": "Unblock the account of TOCSIN_GRAPH_MAILBOX in Microsoft 365: it may not send.",
