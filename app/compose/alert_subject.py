@@ -2,6 +2,12 @@
 
 Many people read only the subject, on a locked phone. So the state comes first, and it has at most 120 characters and no control
 characters from outside.
+
+The state is in square brackets, and what follows is the same in all mails about one alert, as mail programs go by it. Gmail puts
+mails into one conversation if their subjects are the same, apart from "Re:" and text in brackets, and their References agree
+(https://workspaceupdates.googleblog.com/2019/03/threading-changes-in-gmail-conversation-view.html; on brackets:
+https://github.com/TwiN/gatus/issues/1563 and https://github.com/getredash/redash/issues/1144). Exchange takes the header
+Thread-Topic for the topic of the conversation if the subject ends with it ([MS-OXCMAIL] section 2.2.3.2.7).
 """
 
 import re
@@ -15,7 +21,8 @@ from app.domain.mail_views import AlertView
 from app.domain.notice import NoticeKind
 
 LIMIT = 120
-_WIDTH = 8  # of the longest common state, so that subjects align in a list of mails
+_TOPIC_LIMIT = 92  # so that the longest state does not cut what follows: "[OK AGAIN, now with warnings]"
+_STATE = re.compile(r"\[[^\[\]]*\] ")
 _NUMBER = re.compile(r"\d+")
 _ORDER = tuple(
     dict.fromkeys([*(prefix + state for state in STATES.values() for prefix in ("", "STILL ")), CLOSED, OK_AGAIN])
@@ -35,8 +42,9 @@ def subject_of(views: Sequence[AlertView]) -> str:
     """Return the subject for one alert, or for a group of alerts in one mail."""
     if len(views) == 1:
         view = views[0]
-        subject = f"{state_of(view).ljust(_WIDTH)} {phrases.shorten(name_of(view), 80)}"
-        subject += _recovery(view) if view.what is NoticeKind.RECOVERED else _trouble(view)
+        is_known = view.what is NoticeKind.RECOVERED and first_topic(view) is not None
+        now = _now(view) if is_known else ""
+        subject = f"[{state_of(view)}{', ' if now else ''}{now}] {topic_of(view)}"
     else:
         states = Counter(state_of(view) for view in views)
         counts = ", ".join(f"{states[state]:,} {state}" for state in _ORDER if states[state])
@@ -45,6 +53,27 @@ def subject_of(views: Sequence[AlertView]) -> str:
         what = _in_common(views)
         subject = f"{counts} at {place}" + (f": {what}" if what else "")
     return phrases.shorten(subject.strip(), LIMIT)
+
+
+def topic_of(view: AlertView) -> str:
+    """Return the subject without the state: the name and what is wrong. In the mail about a recovery it is that of the first mail.
+
+    A repeated mail keeps it as long as the trouble is the same: that the error is another one now must be seen.
+    """
+    if view.what is NoticeKind.RECOVERED:
+        return first_topic(view) or phrases.shorten(_name(view) + _recovery(view), _TOPIC_LIMIT)
+    return phrases.shorten(_name(view) + _trouble(view), _TOPIC_LIMIT)
+
+
+def first_topic(view: AlertView) -> str | None:
+    """Return the topic of the first mail about the alert; None if there was none, or if it was about several alerts."""
+    found = _STATE.match(view.thread_subject or "")
+    topic = "" if found is None else (view.thread_subject or "")[found.end() :]
+    return topic if topic.startswith(_name(view)) else None
+
+
+def _name(view: AlertView) -> str:
+    return phrases.shorten(name_of(view), 80)
 
 
 def _trouble(view: AlertView) -> str:
@@ -70,16 +99,14 @@ def _recovery(view: AlertView) -> str:
     kind = view.alert.kind
     since = phrases.brief_moment(view.alert.since, phrases.zone(view.time_zone), newest_moment(view))
     runs = f", {phrases.count(runs_of(view), 'run')}" if kind is AlertKind.FAILED else ""
-    now = (
-        "failing"
-        if view.failures_in_row
-        else "missed"
-        if view.missed_in_row
-        else "with warnings"
-        if view.warnings_in_row
-        else ""
-    )
-    return f", {_WAS[kind]} {since}{runs}" + (f"; now {now}" if now else "")
+    return f", {_WAS[kind]} {since}{runs}" + (f"; {now}" if (now := _now(view)) else "")
+
+
+def _now(view: AlertView) -> str:
+    """Return how the job is though its alert is closed; empty if it is well."""
+    if view.failures_in_row:
+        return "now failing"
+    return "now missed" if view.missed_in_row else "now with warnings" if view.warnings_in_row else ""
 
 
 def _in_common(views: Sequence[AlertView]) -> str:

@@ -4,10 +4,12 @@ Bodies are 7-bit, so no server on the way has a reason to change them. Text from
 was removed that could begin another header; email.message refuses the rest.
 """
 
+import base64
 import binascii
 import hashlib
 import re
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from email.errors import HeaderParseError
 from email.header import Header
 from email.headerregistry import Address, Group
@@ -27,6 +29,8 @@ _ADDRESS = re.compile(
     r"[^\s<>()\[\],;:@\\\"\x00-\x1f\x7f-\x9f]+@(?:[^\s<>()\[\],;:@\\\"\x00-\x1f\x7f-\x9f]+|\[[0-9A-Za-z.:]+\])"
 )
 _THREADING = ("message-id", "in-reply-to", "references")
+_TEXTS = ("subject", "thread-topic")
+_FILETIME_ZERO = datetime(1601, 1, 1, tzinfo=UTC)
 _REFERENCES = 20  # RFC 5322 sets no limit, but a header line has one
 
 
@@ -41,12 +45,12 @@ class _Policy(EmailPolicy):
         """Fold one header into lines."""
         if name.lower() in _THREADING:
             return f"{name}: " + f"{self.linesep} ".join(str(value).split()) + self.linesep
-        if name.lower() == "subject":
+        if name.lower() in _TEXTS:
             text = str(
                 value
             )  # unchanged if it is ASCII, otherwise in encoded words of at most 75 characters (RFC 2047)
             if not text.isascii():
-                text = Header(text, "utf-8", header_name="Subject").encode(linesep=self.linesep)
+                text = Header(text, "utf-8", header_name=name).encode(linesep=self.linesep)
             return f"{name}: {text}{self.linesep}"
         folded: str = super().fold(name, value)
         return folded
@@ -54,6 +58,15 @@ class _Policy(EmailPolicy):
     def fold_binary(self, name: str, value: Any) -> bytes:  # noqa: ANN401
         """Fold one header into lines, as bytes."""
         return self.fold(name, value).encode("utf-8" if self.utf8 else "ascii")
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """What Outlook and Exchange group mails by: the same `topic` at the end of each subject, and the same `id` and `began_at`."""
+
+    id: str
+    topic: str
+    began_at: datetime
 
 
 _ASCII = _Policy(linesep=SMTP.linesep, max_line_length=SMTP.max_line_length, raise_on_defect=False)
@@ -69,6 +82,7 @@ def build(
     date: datetime,
     in_reply_to: str | None,
     references: tuple[str, ...],
+    conversation: Conversation | None = None,
 ) -> bytes:
     """Return the mail with text and HTML as alternatives. Raises ValueError for a sender or Message-ID that no mail can carry.
 
@@ -84,9 +98,10 @@ def build(
     mail["Date"] = format_datetime(date)
     mail["From"] = from_address
     mail["To"] = to_address or Group("undisclosed-recipients", ())
-    # One safe line. Text that looks encoded (=?utf-8?q?=0D=0A?=) is split up, or it would be decoded later.
-    subject = phrases.plain(rendered.subject).replace("\n", " ").strip()
-    mail["Subject"] = phrases.shorten(subject, 200).replace("=?", "= ?")
+    if conversation is not None:
+        mail["Thread-Topic"] = _one_safe_line(conversation.topic)
+        mail["Thread-Index"] = _thread_index(conversation, date, is_first=in_reply_to is None)
+    mail["Subject"] = _one_safe_line(rendered.subject)
     mail["Message-ID"] = _valid_id(message_id)
     if in_reply_to is not None:
         mail["In-Reply-To"] = _valid_id(in_reply_to)
@@ -104,6 +119,31 @@ def build(
     mail.attach(_part(rendered.text, "plain"))
     mail.attach(_part(rendered.html, "html"))
     return mail.as_bytes()
+
+
+def _one_safe_line(text: str) -> str:
+    """Return one line. Text that looks encoded (=?utf-8?q?=0D=0A?=) is split up, or it would be decoded later."""
+    return phrases.shorten(phrases.plain(text).replace("\n", " ").strip(), 200).replace("=?", "= ?")
+
+
+def _thread_index(conversation: Conversation, date: datetime, *, is_first: bool) -> str:
+    """Return the index of [MS-OXOMSG] section 2.2.1.3: 22 bytes that all mails of a conversation share, then 5 bytes for each later mail.
+
+    The 22 bytes are six of the time of the first one (a FILETIME, in units of 100 ns since 1601) and sixteen that identify it. We put one
+    block of 5 bytes after them, the time since then: Outlook sorts by it.
+    """
+    began = _filetime(conversation.began_at)
+    index = began.to_bytes(8, "big")[:6] + hashlib.sha256(conversation.id.encode()).digest()[:16]
+    if not is_first:
+        passed = max(0, _filetime(date) - began)
+        is_long = passed >= 1 << 49  # 1.8 years: then the coarser of the two units
+        delta = (passed >> 23) | 1 << 31 if is_long else passed >> 18
+        index += delta.to_bytes(4, "big") + b"\0"
+    return base64.b64encode(index).decode()
+
+
+def _filetime(moment: datetime) -> int:
+    return (moment - _FILETIME_ZERO) // timedelta(microseconds=1) * 10
 
 
 def _part(text: str, subtype: str) -> EmailMessage:

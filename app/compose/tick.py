@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from app.compose import alert_mail, mime, summary_mail, webhook_body
+from app.compose.alert_subject import first_topic, topic_of
 from app.compose.first_way import first_way, relay_named, ways_in_doubt
 from app.compose.render import RenderedMail
 from app.context import AppContext
@@ -16,7 +17,7 @@ from app.core import metrics
 from app.core.errors import Unavailable
 from app.core.ids import new_id
 from app.core.log import log
-from app.core.mail_address import split_address
+from app.core.mail_address import id_domain
 from app.domain.bounced_address import first_usable
 from app.domain.mail_views import AlertView
 from app.domain.message import Bodies, Message
@@ -39,11 +40,16 @@ _BY_ITSELF = "it goes by mapi, perhaps through the relay that it is about, becau
 
 @dataclass(frozen=True, slots=True)
 class ComposedMessage:
-    """What was rendered for one group of notices, before it is addressed. `threads` are the Message-IDs of earlier mails."""
+    """What was rendered for one group of notices, before it is addressed.
+
+    `threads` are the Message-IDs of earlier mails; `alert_ids`, of all alerts in it; `conversation`, if it is about one alert.
+    """
 
     mail: RenderedMail
     webhook: bytes
     threads: tuple[str, ...]
+    alert_ids: tuple[str, ...] = ()
+    conversation: mime.Conversation | None = None
 
 
 async def tick(context: AppContext) -> bool:
@@ -134,7 +140,12 @@ def _compose_alerts(context: AppContext, found: Sequence[AlertView]) -> Composed
     base_url = context.settings.public_url
     threads = tuple(dict.fromkeys(view.thread_id for view in found if view.thread_id))
     mail = alert_mail.render(found, base_url=base_url)
-    return ComposedMessage(mail, webhook_body.render_alerts(found, base_url=base_url), threads)
+    alert_ids = tuple(dict.fromkeys(view.alert.id for view in found))
+    conversation = None
+    if len(found) == 1:
+        alert, topic = found[0].alert, first_topic(found[0]) or topic_of(found[0])
+        conversation = mime.Conversation(alert.id, topic, alert.opened_at)
+    return ComposedMessage(mail, webhook_body.render_alerts(found, base_url=base_url), threads, alert_ids, conversation)
 
 
 async def _compose_summary(context: AppContext, notice: Notice) -> ComposedMessage | None:
@@ -174,10 +185,14 @@ def _address(
     place, first = way
     message_id = new_id("msg")
     sender = context.settings.mail_from
-    header = f"<{message_id}@{split_address(sender)[1].rpartition('@')[2] or 'tocsin.invalid'}>"
+    domain = id_domain(sender)
+    header = f"<{message_id}@{domain}>"
     in_order = (first, *to.transports)
     mail_to = next((address.address for address in in_order if address.transport != "webhook"), None)
     threads = composed.threads[:MOST_REFERENCES]
+    # An id for each alert, which no mail has: by it Gmail knows the mails of one alert, and keeps those of another one with the same
+    # subject apart.
+    roots = tuple(f"<{alert_id}@{domain}>" for alert_id in composed.alert_ids[:MOST_REFERENCES])
     mail = mail_to and mime.build(
         composed.mail,
         sender=sender,
@@ -185,7 +200,8 @@ def _address(
         message_id=header,
         date=now,
         in_reply_to=threads[0] if threads else None,
-        references=threads,
+        references=(*roots, *threads),
+        conversation=composed.conversation,
     )
 
     message = Message(

@@ -24,3 +24,8 @@ def ascii_domain(address: str) -> str | None:
         return f"{local}{at}{idna.encode(domain, uts46=True).decode('ascii')}"
     except (idna.IDNAError, UnicodeError):
         return None
+
+
+def id_domain(sender: str) -> str:
+    """Return the domain for Message-IDs, from a sender such as `Tocsin <tocsin@example.org>`. Always ASCII (RFC 5322 section 3.6.4)."""
+    return (ascii_domain(split_address(sender)[1]) or "").rpartition("@")[2] or "tocsin.invalid"

@@ -12,7 +12,7 @@ from app.domain.notice import NoticeKind
 
 @dataclass(frozen=True, slots=True)
 class AlertView:
-    """One alert as it is reported to one recipient. `thread_id` is the Message-ID of the first mail to them about it, or None."""
+    """One alert as it is reported to one recipient. `thread_id` and `thread_subject` are of the first mail to them about it, or None."""
 
     alert: Alert
     what: NoticeKind
@@ -38,6 +38,7 @@ class AlertView:
         None  # of an unclear text: the words and the rule that decided; None: its sender called it unclear
     )
     zone_hint: str | None = None  # of a missed run: that the time zone of the job's expectation may be wrong
+    thread_subject: str | None = None
     notice_due_at: datetime | None = None  # when the notice was due: the moment up to which "for 3 days" counts
 
 

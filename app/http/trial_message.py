@@ -7,7 +7,7 @@ from app.compose import mime, transport_test_mail
 from app.context import AppContext
 from app.core.errors import Conflict
 from app.core.ids import new_id
-from app.core.mail_address import split_address
+from app.core.mail_address import id_domain
 from app.deliver.transports import build_transports
 from app.domain.attempt import outcome_name
 from app.domain.message import Parcel, takes_json
@@ -36,7 +36,7 @@ def build_trial(context: AppContext, kind: str, address: str, recipient_id: str)
     """Return a test message for a transport."""
     now, base_url, sender = context.clock(), context.settings.public_url, context.settings.mail_from
     parcel_id = new_id("msg")
-    message_id = f"<{parcel_id}@{split_address(sender)[1].rpartition('@')[2] or 'tocsin.invalid'}>"
+    message_id = f"<{parcel_id}@{id_domain(sender)}>"
     if takes_json(kind):
         return Parcel(parcel_id, recipient_id, address, message_id, transport_test_mail.webhook_body(now, base_url))
     rendered = transport_test_mail.render(now, base_url)

@@ -63,22 +63,22 @@ async def read_alert_views(tx: ReadTx, reported: Sequence[Notice]) -> dict[str, 
     event_ids = {row.event_id for row in found.values() if row.event_id}
     rows: Result[Any] = await tx.connection.execute(query.where(events.c.id.in_(event_ids)))
     evidence = {row.id: row for row in rows}
-    # The Message-ID of the first mail to each recipient about each alert: later mails are threaded below it.
+    # Message-ID and subject of the first mail to each recipient about each alert: later mails are threaded below it.
     mails = await tx.connection.execute(
-        select(notices.c.recipient_id, notices.c.alert_id, messages.c.message_id)
+        select(notices.c.recipient_id, notices.c.alert_id, messages.c.message_id, messages.c.subject)
         .join(messages, messages.c.id == notices.c.message_id)
         .where(notices.c.alert_id.in_(alert_ids), notices.c.state == NoticeState.WORDED)
         .order_by(notices.c.id.desc())
     )
-    threads = {(row.recipient_id, row.alert_id): row.message_id for row in mails}
+    threads = {(row.recipient_id, row.alert_id): (row.message_id, row.subject) for row in mails}
     hints = await _zone_hints(tx, found.values())
     views: dict[str, AlertView] = {}
     for notice in reported:
         alert = found.get(notice.alert_id)
         if alert is not None:
-            thread_id = threads.get((notice.recipient_id, notice.alert_id))
+            thread_id, subject = threads.get((notice.recipient_id, notice.alert_id), (None, None))
             view = _alert_view(notice, alert, evidence.get(alert.event_id), thread_id)
-            views[notice.id] = replace(view, zone_hint=hints.get(alert.job_id))
+            views[notice.id] = replace(view, zone_hint=hints.get(alert.job_id), thread_subject=subject)
     return views
 
 

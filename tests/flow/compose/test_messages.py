@@ -1,5 +1,6 @@
 """From notices to messages in the outbox, on real databases: grouped, in threads, and never partly."""
 
+import base64
 from collections.abc import AsyncIterator
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -56,7 +57,7 @@ async def test_a_failure_becomes_one_mail_with_all_facts(system: SystemUnderTest
     await live_on(system)
     [row] = await system.mails(messages.c.is_alert)
     mail = mail_of(row)
-    assert mail["Subject"].startswith("FAILED   nightly-sql on sql01")
+    assert mail["Subject"].startswith("[FAILED] nightly-sql on sql01")
     assert mail["Auto-Submitted"] == "auto-generated"
     assert mail["Message-ID"] == row.message_id
     text = text_of(row)
@@ -73,9 +74,32 @@ async def test_the_recovery_is_in_the_thread_of_the_failure(system: SystemUnderT
         system.pass_time(minutes=10)
         await live_on(system)
     failed, recovered = [mail_of(row) for row in await system.mails(messages.c.is_alert)]
-    assert recovered["Subject"].startswith("OK AGAIN")
+    assert recovered["Subject"].startswith("[OK AGAIN] ")
     assert recovered["In-Reply-To"] == failed["Message-ID"]
     assert failed["Message-ID"] in recovered["References"]
+
+
+async def test_gmail_and_outlook_find_the_recovery_in_the_conversation_of_the_failure_and_no_other_alert(
+    system: SystemUnderTest,
+) -> None:
+    for outcome in ("failure", "success", "failure"):
+        await system.receive(job="db", outcome=outcome, message="repository is locked")
+        await live_on(system)
+        system.pass_time(minutes=10)
+        await live_on(system)
+    failed, recovered, failed_again = [mail_of(row) for row in await system.mails(messages.c.is_alert)]
+    topic = failed["Thread-Topic"]
+    assert failed["Subject"] == f"[FAILED] {topic}"
+    assert recovered["Subject"] == f"[OK AGAIN] {topic}"
+    [root] = failed["References"].split()
+    assert recovered["References"].split() == [root, failed["Message-ID"]]
+    assert recovered["Thread-Topic"] == topic
+    first, later, other = [base64.b64decode(mail["Thread-Index"]) for mail in (failed, recovered, failed_again)]
+    assert (len(first), len(later)) == (22, 27)
+    assert later[:22] == first
+    assert failed_again["Subject"] == failed["Subject"]
+    assert root not in failed_again["References"]
+    assert other[6:22] != first[6:]
 
 
 async def test_alerts_of_one_group_are_sent_in_one_mail(system: SystemUnderTest) -> None:

@@ -4,8 +4,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from app.compose.alert_subject import LIMIT, subject_of
+from app.compose.alert_subject import LIMIT, first_topic, subject_of, topic_of
 from app.domain.alert import AlertKind
 from app.domain.notice import NoticeKind
 from tests.support.mail_views import DAY, NOW, make_alert_view, recovered
@@ -37,50 +39,50 @@ def missed(number: int = 2, **fields: object):
 @pytest.mark.parametrize(
     ("view", "subject"),
     [
-        (make_alert_view(), "FAILED   nightly-sql on sql01 (Acme): repository is locked"),
+        (make_alert_view(), "[FAILED] nightly-sql on sql01 (Acme): repository is locked"),
         (
             recovered(make_alert_view(repeats=2, failures_in_row=0)),
-            "OK AGAIN nightly-sql on sql01 (Acme), failing since Tue 02:10, 3 runs",
+            "[OK AGAIN] nightly-sql on sql01 (Acme), failing since Tue 02:10, 3 runs",
         ),
         (
             recovered(make_alert_view(failures_in_row=0)),
-            "OK AGAIN nightly-sql on sql01 (Acme), failing since Tue 02:10, 1 run",
+            "[OK AGAIN] nightly-sql on sql01 (Acme), failing since Tue 02:10, 1 run",
         ),
-        (missed(), "MISSED   mail-store on ex02 (Borealis): expected Tue 03:00, last success Mon 03:12"),
-        (missed(last_success_at=None), "MISSED   mail-store on ex02 (Borealis): expected Tue 03:00, no success so far"),
+        (missed(), "[MISSED] mail-store on ex02 (Borealis): expected Tue 03:00, last success Mon 03:12"),
+        (missed(last_success_at=None), "[MISSED] mail-store on ex02 (Borealis): expected Tue 03:00, no success so far"),
         (
             missed(last_success_at=NOW - 30 * DAY),
-            "MISSED   mail-store on ex02 (Borealis): expected Tue 03:00, last success 25 Oct 02:10",
+            "[MISSED] mail-store on ex02 (Borealis): expected Tue 03:00, last success 25 Oct 02:10",
         ),
         (
             missed(last_success_at=NOW - 400 * DAY),
-            "MISSED   mail-store on ex02 (Borealis): expected Tue 03:00, last success 20 Oct 2025",
+            "[MISSED] mail-store on ex02 (Borealis): expected Tue 03:00, last success 20 Oct 2025",
         ),
-        (make_alert_view(what=NoticeKind.REPEATED), "STILL FAILED nightly-sql on sql01 (Acme): repository is locked"),
+        (make_alert_view(what=NoticeKind.REPEATED), "[STILL FAILED] nightly-sql on sql01 (Acme): repository is locked"),
         (
             missed(what=NoticeKind.REPEATED),
-            "STILL MISSED mail-store on ex02 (Borealis): expected Tue 03:00, last success Mon 03:12",
+            "[STILL MISSED] mail-store on ex02 (Borealis): expected Tue 03:00, last success Mon 03:12",
         ),
         (
             make_alert_view(kind=AlertKind.WARNING, message="3 files unreadable"),
-            "WARNING  nightly-sql on sql01 (Acme): 3 files unreadable",
+            "[WARNING] nightly-sql on sql01 (Acme): 3 files unreadable",
         ),
         (
             make_alert_view(kind=AlertKind.OVERRUN, message=None),
-            "OVERRUN  nightly-sql on sql01 (Acme): running since Tue 02:10",
+            "[OVERRUN] nightly-sql on sql01 (Acme): running since Tue 02:10",
         ),
         (
             make_alert_view(kind=AlertKind.AGENT_SILENT, job=None, job_id=None),
-            "SILENT   agent sql01 (Acme): not heard since Tue 02:10",
+            "[SILENT] agent sql01 (Acme): not heard since Tue 02:10",
         ),
-        (make_alert_view(activity="verify"), "FAILED   nightly-sql verify on sql01 (Acme): repository is locked"),
-        (make_alert_view(job="verify", activity="verify"), "FAILED   verify on sql01 (Acme): repository is locked"),
-        (make_alert_view(message=None), "FAILED   nightly-sql on sql01 (Acme): 1st failure in a row"),
-        (make_alert_view(message="Fatal: wrong password"), "FAILED   nightly-sql on sql01 (Acme): wrong password"),
-        (make_alert_view(message="starting\nerror: disk gone\nbye"), "FAILED   nightly-sql on sql01 (Acme): disk gone"),
+        (make_alert_view(activity="verify"), "[FAILED] nightly-sql verify on sql01 (Acme): repository is locked"),
+        (make_alert_view(job="verify", activity="verify"), "[FAILED] verify on sql01 (Acme): repository is locked"),
+        (make_alert_view(message=None), "[FAILED] nightly-sql on sql01 (Acme): 1st failure in a row"),
+        (make_alert_view(message="Fatal: wrong password"), "[FAILED] nightly-sql on sql01 (Acme): wrong password"),
+        (make_alert_view(message="starting\nerror: disk gone\nbye"), "[FAILED] nightly-sql on sql01 (Acme): disk gone"),
         (
             make_alert_view(message=None, log_tail="scan\nFatal: no key found\nbye"),
-            "FAILED   nightly-sql on sql01 (Acme): no key found",
+            "[FAILED] nightly-sql on sql01 (Acme): no key found",
         ),
     ],
 )
@@ -120,7 +122,7 @@ def test_what_recovered_is_counted_last() -> None:
 def test_never_ok_again_while_the_job_still_fails() -> None:
     came_and_failed = recovered(missed(failures_in_row=1, missed_in_row=0, since=NOW))
     assert (
-        subject_of([came_and_failed]) == "CLOSED   mail-store on ex02 (Borealis), missed since Tue 02:10; now failing"
+        subject_of([came_and_failed]) == "[CLOSED] mail-store on ex02 (Borealis), missed since Tue 02:10; now failing"
     )
     with_warnings = recovered(make_alert_view(failures_in_row=0, warnings_in_row=1))
     assert subject_of([with_warnings]).endswith("failing since Tue 02:10, 1 run; now with warnings")
@@ -131,7 +133,7 @@ def test_a_subject_is_short_and_safe() -> None:
         job="j" * 500, agent="\u202egpj.exe", customer="A\r\nBcc: x@y", message="\x1b[31mred\x1b[0m\x07 " + "e" * 999
     )
     subject = subject_of([nasty])
-    assert len(subject) == LIMIT
+    assert len(subject) <= LIMIT
     assert subject.endswith("…")
     assert "\u202e" not in subject
     assert subject.isprintable()
@@ -141,3 +143,39 @@ def test_a_subject_is_short_and_safe() -> None:
 def test_times_are_in_the_customers_time_zone() -> None:
     assert "expected Mon 20:00" in subject_of([missed(time_zone="America/Chicago")])
     assert "expected Tue 02:00" in subject_of([missed(time_zone="No/Such")])
+
+
+TEXT = st.text(max_size=120)
+
+
+@given(job=TEXT, agent=TEXT, message=TEXT, warnings=st.integers(0, 1), failures=st.integers(0, 1))
+def test_the_mails_of_one_alert_have_the_same_subject_apart_from_the_state_in_brackets(
+    job: str, agent: str, message: str, warnings: int, failures: int
+) -> None:
+    first = make_alert_view(job=job, agent=agent, message=message)
+    subject = subject_of([first])
+    later = replace(first, thread_subject=subject, warnings_in_row=warnings, failures_in_row=failures)
+    over = subject_of([replace(later, what=NoticeKind.RECOVERED)])
+    repeated = subject_of([replace(first, thread_subject=subject, what=NoticeKind.REPEATED)])
+    topic = subject.removeprefix("[FAILED] ")
+    assert topic == topic_of(first)
+    for one in (subject, over, repeated):
+        assert one.endswith(f"] {topic}")
+        assert len(one) <= LIMIT
+    assert over.startswith("[CLOSED, now failing] " if failures else "[OK AGAIN")
+    assert repeated.startswith("[STILL FAILED] ")
+
+
+@pytest.mark.parametrize(
+    "before", [None, "2 FAILED at Acme: sql, files", "FAILED   nightly-sql on sql01 (Acme): locked", "[FAILED] else"]
+)
+def test_a_recovery_without_a_first_mail_of_its_own_says_what_was_wrong(before: str | None) -> None:
+    over = replace(make_alert_view(failures_in_row=0), what=NoticeKind.RECOVERED, thread_subject=before)
+    assert subject_of([over]) == "[OK AGAIN] nightly-sql on sql01 (Acme), failing since Tue 02:10, 1 run"
+
+
+def test_a_repeated_mail_says_what_is_wrong_now() -> None:
+    first = subject_of([make_alert_view(message="repository is locked")])
+    now = make_alert_view(what=NoticeKind.REPEATED, message="disk full", thread_subject=first)
+    assert subject_of([now]) == "[STILL FAILED] nightly-sql on sql01 (Acme): disk full"
+    assert first_topic(now) == "nightly-sql on sql01 (Acme): repository is locked"

@@ -1,5 +1,6 @@
 """A mail as a mail program reads it: no text from outside may become a header, a tag or another mail."""
 
+import base64
 import unicodedata
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
@@ -14,6 +15,7 @@ from hypothesis import strategies as st
 
 from app.compose import alert_mail, mime, summary_mail
 from app.compose.render import RenderedMail
+from app.core.mail_address import id_domain
 from app.domain.alert import AlertKind
 from app.domain.mail_views import Section
 from app.domain.notice import NoticeKind
@@ -258,3 +260,31 @@ def test_an_invalid_recipient_adds_no_header(to) -> None:
 def test_an_id_or_sender_that_breaks_a_header_is_refused(bad) -> None:
     with pytest.raises(ValueError, match="is not a"):
         build(MAIL, **bad)
+
+
+def test_outlooks_index_is_shared_by_a_conversation_and_sorts_by_time() -> None:
+    conversation = mime.Conversation("alr_1", "nightly-sql: gesperrt für „nächtlich“ =?utf-8?q?x?=\r\nBcc: x@y", NOW)
+    times = [
+        NOW + later for later in (timedelta(minutes=1), timedelta(hours=1), timedelta(days=30), timedelta(days=900))
+    ]
+    mails = [read(build(MAIL, conversation=conversation))]
+    mails += [read(build(MAIL, conversation=conversation, in_reply_to=ID, date=at)) for at in times]
+    first, *others = [base64.b64decode(str(mail["Thread-Index"])) for mail in mails]
+    assert len(first) == 22
+    assert first[0] == 1
+    # The first 48 bits of the time as Windows counts it: 100 ns since 1601.
+    assert (int.from_bytes(first[:6], "big") << 16) / 1e7 - 11_644_473_600 == pytest.approx(NOW.timestamp(), abs=0.01)
+    assert all(one[:22] == first and len(one) == 27 for one in others)
+    assert [one[22:] for one in others] == sorted(one[22:] for one in others)
+    assert {str(mail["Thread-Topic"]) for mail in mails} == {
+        "nightly-sql: gesperrt für „nächtlich“ = ?utf-8?q?x?= Bcc: x@y"
+    }
+    assert all(mail["Bcc"] is None for mail in mails)
+    other = read(build(MAIL, conversation=mime.Conversation("alr_2", "x", NOW)))
+    assert base64.b64decode(str(other["Thread-Index"]))[6:] != first[6:]
+
+
+def test_a_sender_whose_domain_is_not_ascii_has_an_ascii_message_id() -> None:
+    assert id_domain("Tocsin <tocsin@bücher.example>") == "xn--bcher-kva.example"
+    mail = read(build(MAIL, sender="tocsin@bücher.example", message_id=f"<a@{id_domain('tocsin@bücher.example')}>"))
+    assert str(mail["Message-ID"]).isascii()

@@ -31,7 +31,7 @@ def unclear(**given: object) -> AlertView:
 
 def test_the_subject_says_that_it_is_unclear_and_shows_the_text() -> None:
     mail = alert_mail.render([unclear()], base_url=BASE)
-    assert mail.subject == "UNCLEAR  nightly-sql on sql01 (Acme): “vault7: 12 volumes rotated”"
+    assert mail.subject == "[UNCLEAR] nightly-sql on sql01 (Acme): “vault7: 12 volumes rotated”"
 
 
 def test_the_mail_shows_the_text_escaped_and_why_it_is_unclear() -> None:
@@ -90,7 +90,7 @@ def test_once_it_is_over_nothing_is_asked() -> None:
     mail = alert_mail.render([over], base_url=BASE)
     assert over.what is NoticeKind.RECOVERED
     assert "curl" not in mail.text
-    assert mail.subject.startswith("OK AGAIN nightly-sql on sql01 (Acme), unclear since")
+    assert mail.subject.startswith("[OK AGAIN] nightly-sql on sql01 (Acme), unclear since")
 
 
 def test_the_webhook_has_the_text_and_the_address_of_the_answer() -> None:
