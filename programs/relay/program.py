@@ -207,7 +207,8 @@ def _work(folder: Path, stop: threading.Event, *, console: bool) -> None:
 def _sending_setup(settings: relay_settings.RelaySettings) -> SendingSetup:
     deadlines = Deadlines(logon=settings.logon, submit=settings.submit)
     command = [*windows_service.program(), "child"]
-    return SendingSetup(this_registry(), settings.profile, command, deadlines, settings.drain, settings.account)
+    account = windows_service.account() or settings.account  # an administrator may have changed it in Windows
+    return SendingSetup(this_registry(), settings.profile, command, deadlines, settings.drain, account)
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
@@ -216,7 +217,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
     setup = _sending_setup(settings)
     spool = RelaySpool(_home(arguments) / SPOOL_FILE)
     facts = read_host_facts(
-        service_account=windows_service.account() or settings.account,
+        service_account=setup.service_account,
         test_message=spool.recall("last sent"),
         spool_trouble=spool.trouble(),
         spool_kept=damaged_copy(spool),

@@ -90,7 +90,7 @@ class SpoolSender:
             self.report_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
             self._looked_at = self._saw_programs_at = time.monotonic()
             self.answers = asked or self.answers
-            failing = [f"{line.name}: {line.found}" for line in self.report.lines if line.state == "fail"]
+            failing = [f"{line.question} {line.found}" for line in self.report.lines if line.state == "fail"]
             self.paused_why = "; ".join(failing)[:1000]
             self._failed = self._failed + 1 if failing else 0
             return True

@@ -1,5 +1,6 @@
 """What the relay makes of the mail programs, the account and the mailbox of its Windows host: what cannot be proven goes another way."""
 
+import getpass
 import shutil
 from pathlib import Path
 
@@ -28,7 +29,7 @@ def test_a_host_with_only_simple_mapi_sends_nothing_and_learns_it_plainly(site: 
     site.lab.register(OUTLOOK, site.lab.client / "client.dll", simple_only=True)
     site.start()
     words = "this mail program can only hand mail over, without proof"
-    moved = goes_by_smtp(site, "nightly", "mail client", words)
+    moved = goes_by_smtp(site, "nightly", "Which of them can send without a window? None: ", words)
     assert moved["tries"] == [], "not even tried"
     printed = site.relay("doctor")
     assert (
@@ -133,7 +134,8 @@ def test_install_without_an_account_that_has_a_mail_profile_is_refused(site: Sit
 
 
 def test_the_doctor_of_another_account_says_that_it_knows_nothing_of_the_service(site: Site) -> None:
-    site.install()
+    assert f"is installed, as .\\{getpass.getuser()}." in site.install()
+    assert site.doctor()["service account"]["state"] == "ok"
     assert site.relay("doctor").rstrip().endswith("The relay can send.")
     change = (
         "import win32service as w; m = w.OpenSCManager(None, None, w.SC_MANAGER_ALL_ACCESS);"

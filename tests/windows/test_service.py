@@ -29,15 +29,6 @@ def test_installed_stopped_started_and_removed(site: Site) -> None:
     assert "a user whom nobody knows: Windows does not know it" in refused
 
 
-def test_the_doctor_reports_that_it_runs_under_another_account_than_the_service(site: Site) -> None:
-    site.install()
-    line = site.doctor()["service account"]
-    assert (line["state"], "the service runs as LocalSystem" in line["found"]) == ("warning", True)
-    me = line["found"].partition("\\")[2].partition(",")[0]
-    assert f"as .\\{me}" in site.install("--account", me, "--password", "x")
-    assert site.doctor()["service account"]["state"] == "ok"
-
-
 def test_installed_again_it_keeps_the_options_that_are_not_passed(site: Site) -> None:
     site.start("--set", "MailUsingSpooler=0")
     output = site.relay("install", "--drain", "7", TOCSIN_RELAY_KEY="")
