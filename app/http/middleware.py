@@ -33,6 +33,7 @@ _Headers = list[tuple[bytes, bytes]]
 class SafetyMiddleware:
     """ASGI middleware around everything that answers HTTP.
 
+    - Takes what came of a tool's body before anything else.
     - Bounds the bodies of requests to the API (`/v1/...`), except to paths in `own_limits`, whose handlers count bytes
       themselves. Endpoints of tools (outside of `/v1/`) count them too: their limits are settings.
     - Adds the security headers that an answer does not set itself.
@@ -63,10 +64,9 @@ class SafetyMiddleware:
                 is_complete = True
             await send(message)
 
-        if path.startswith("/v1/") and path not in self._own_limits:
-            receive = _limit_body(receive)
+        body = await self._bounded(path, scope["headers"], receive)
         try:
-            await self._app(scope, receive, send_with_headers)
+            await self._app(scope, body, send_with_headers)
         except Exception as error:
             if not is_expected(error):
                 log.exception("a request failed because of a bug", method=scope["method"], path=_loggable(path))
@@ -75,6 +75,11 @@ class SafetyMiddleware:
             elif not is_complete:
                 raise  # half of the answer is sent: only a broken connection tells the client so
             # Otherwise FastAPI has answered 500 itself, and raised the error again for this catch to log.
+
+    async def _bounded(self, path: str, headers: _Headers, receive: Receive) -> Receive:
+        if path.startswith("/v1/"):
+            return receive if path in self._own_limits else _limit_body(receive)
+        return _first_at_once(await receive(), receive) if _has_body(headers) else receive
 
 
 def _merge(headers: _Headers, ours: _Headers) -> _Headers:
@@ -103,6 +108,29 @@ def _loggable(path: str) -> str:
     first, _, _ = path[1:].partition("/")
     longest_word = 10  # of the first segments that are ours; a key is longer
     return f"/{first}/..." if len(first) <= longest_word else "/..."
+
+
+def _has_body(headers: _Headers) -> bool:
+    names = {name for name, _ in headers}
+    return b"expect" not in names and not names.isdisjoint((b"content-length", b"transfer-encoding"))
+
+
+def _first_at_once(first: Message, receive: Receive) -> Receive:
+    """Return `receive` with a first message that was taken before anything else was awaited.
+
+    If a body ends with a chunk that is none, uvicorn closes the connection at once, and a part that nobody took by then is lost:
+    it can be the report of a failure. Looking up the key of a sender takes longer than that.
+    """
+    taken = False
+
+    async def receive_first() -> Message:
+        nonlocal taken
+        if taken:
+            return await receive()
+        taken = True
+        return first
+
+    return receive_first
 
 
 def _limit_body(receive: Receive) -> Receive:

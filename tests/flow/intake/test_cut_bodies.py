@@ -5,6 +5,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import suppress
 
+import httpx
 import pytest
 
 from tests.support.running import Running, serving, wait_until
@@ -71,6 +72,22 @@ def test_what_came_is_kept_and_proves_no_success(
         "the event", lambda: [one for one in service.ask("/v1/events", limit=200)["items"] if one["job"] == job]
     )
     assert [(one["outcome"], "body_cut" in (one["flags"] or [])) for one in found] == [(outcome, True)]
+
+
+def test_what_came_is_kept_while_the_key_is_looked_up(service: Running):
+    """The key of this tool was not used before, so the database is asked for it while the connection is closed."""
+    customer = service.ask("/v1/customers")["items"][0]["id"]
+    answer = httpx.post(
+        f"{service.url}/v1/keys",
+        json={"kind": "enrol", "name": "fresh", "customer_id": customer},
+        headers={"Authorization": f"Bearer {service.admin_key}"},
+    )
+    key = answer.json()["key"]
+    send_and_break_off(service, f"POST /in/ntfy/{key}/fresh", CHUNK, b"Backup failed: disk fu")
+    found = wait_until(
+        "the event", lambda: [one for one in service.ask("/v1/events", limit=200)["items"] if one["job"] == "fresh"]
+    )
+    assert found[0]["outcome"] == "failure"
 
 
 def test_our_own_format_asks_for_the_events_again(service: Running):
