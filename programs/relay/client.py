@@ -54,6 +54,14 @@ class RelayClient:
         """Report how the relay is, and return what the service wants of it. Raises NoAnswer."""
         return self._post(wire.HEARTBEAT, heartbeat.as_json(), wire.instructions_from_json)
 
+    def check(self, test_to: str = "", message_id: str = "") -> wire.CheckAnswer:
+        """Ask how the service knows this relay, and have it queue a test message or say how that is. Raises NoAnswer."""
+        return self._post(wire.CHECK, wire.CheckRequest(test_to, message_id).__dict__, wire.CheckAnswer.from_json)
+
+    def set_up(self, code: str, host: str) -> wire.SetupAnswer:
+        """Exchange a one-time code for this relay's key. Raises NoAnswer."""
+        return self._post(wire.SETUP, wire.SetupRequest(code, host).__dict__, wire.SetupAnswer.from_json)
+
     def close(self) -> None:
         """Close the connection. Called from another thread, it also ends a call that waits."""
         self._http.close()
@@ -72,15 +80,24 @@ class RelayClient:
         step_s = self.patience_s + wait_s
         limits = TimeLimits(connect=self.patience_s, step=step_s, total=step_s + self.patience_s)
         answer = self._http.post(path, json.dumps(body).encode("ascii"), limits, most)
-        if answer.status in _KEY_REJECTED:
+        if answer.status in _KEY_REJECTED and path != wire.SETUP:  # which sends no key
             raise KeyRejected(
                 f"the service does not accept our key ({answer.status}): make a new one there, and install again"
             )
         if answer.status != _OK:
-            raise NoAnswer(f"the service answered {answer.status}")
+            raise NoAnswer(f"the service answered {answer.status}{_detail_in(answer.body)}")
         if answer.is_cut:
             raise NoAnswer(f"the service's answer has more than {most} bytes")
         try:
             return read(answer.body)
         except BadShape as wrong:
             raise NoAnswer(f"the service's answer is not as agreed: {wrong}") from wrong
+
+
+def _detail_in(body: bytes) -> str:
+    """Return the detail of a problem (RFC 9457) as one line, so that it cannot pass for a line of the log; empty if there is none."""
+    try:
+        detail = json.loads(body).get("detail")
+    except (ValueError, AttributeError, RecursionError):
+        return ""
+    return f": {' '.join(detail.split())[:300]!r}" if isinstance(detail, str) else ""

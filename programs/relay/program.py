@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import platform
@@ -10,6 +11,7 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import datetime, timezone
 from email.message import EmailMessage
 from email.utils import make_msgid
@@ -27,11 +29,46 @@ from programs.relay.loop import VERSION, RelayLoop, set_up_log
 from programs.relay.mail_clients import NoUsableClient, choose_client
 from programs.relay.registry import BadSetting, read_settings, set_up, set_value, this_registry
 from programs.relay.sender import SendingSetup, SpoolSender
+from programs.relay.setup import RelaySetup, SetupAnswers, SetupFailed
 from programs.relay.spool import FILE_NAME as SPOOL_FILE
 from programs.relay.spool import RelaySpool, SpoolDamaged, SpoolInUse, SpoolUnusable, damaged_copy, open_spool
 from programs.relay.watch import Deadlines, watch
 from programs.relay.windows_calls import is_windows
 
+_HELP = {
+    "setup": "set this host up, step by step: ask for what is not given, install and start the service, send a test message",
+    "install": "install the service only; installed again: options that are not given keep their value",
+    "remove": "remove the service; settings and spool stay",
+    "start": "start the service",
+    "stop": "stop the service",
+    "run": "run in this console",
+    "service": "run as the service; for Windows itself",
+    "status": "show the state of service, connection and spool",
+    "spool": "list the messages that are or were on this host",
+    "doctor": "examine this host, point by point",
+    "send-test": "send a test message from this host, without the service",
+    "child": "send one message; for the relay itself",
+    "upgraded": "start the service again with this program; for its MSI",
+}
+_BOTH = ("setup", "install")
+_OPTIONS = {
+    "--server": ("the address of the service, https://...", _BOTH),
+    "--code": ("the one-time code that POST /v1/relays answered with", ("setup",)),
+    "--key": ("the relay's key; better in TOCSIN_RELAY_KEY, which no other user can see", ("install",)),
+    "--profile": ("the mail profile, made under the service's account", _BOTH),
+    "--account": ("DOMAIN\\user, whose profile it is", _BOTH),
+    "--password": ("the account's password; without it, TOCSIN_RELAY_PASSWORD is read or you are asked", _BOTH),
+    "--ca": ("a file with your own certificate authority", _BOTH),
+    "--test-to": ("the address that gets a test message; empty: none is sent", ("setup",)),
+    "--logon": ("seconds for the logon", ("install",)),
+    "--submit": ("seconds for the submission", ("install",)),
+    "--drain": ("seconds to leave the Outbox", ("install",)),
+}
+_FLAGS = {
+    "--no-service": ("store the settings only", "install"),
+    "--clean": ("delete settings and key too, and the spool if no message is in it", "remove"),
+    "--json": ("as JSON", "doctor"),
+}
 _MARKS = {"ok": "ok  ", "warning": "warn", "fail": "FAIL"}
 
 
@@ -53,6 +90,7 @@ def main(options: Sequence[str] | None = None) -> int:
         BadAddress,
         BadSetting,
         NoAnswer,
+        SetupFailed,
         ValueError,
         OSError,
     ) as cause:
@@ -66,49 +104,23 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"tocsin-relay {VERSION}")
     parser.add_argument("--home", type=Path, default=None, help="the relay's folder, if it is not the default one")
     commands = parser.add_subparsers(dest="command", required=True)
-    install_parser = commands.add_parser(
-        "install", help="install the Windows service; installed again: options that are not given keep their value"
-    )
-    install_parser.add_argument("--server", help="the address of the service, https://...")
-    install_parser.add_argument(
-        "--key", help="the relay's key; better in TOCSIN_RELAY_KEY, which no other user can see"
-    )
-    install_parser.add_argument("--profile", help="the mail profile, made under the service's account")
-    install_parser.add_argument("--account", help="DOMAIN\\user, whose profile it is")
-    install_parser.add_argument(
-        "--password", help="the account's password; without it, TOCSIN_RELAY_PASSWORD is read or you are asked"
-    )
-    install_parser.add_argument("--ca", help="a file with your own certificate authority")
-    for name, what in (
-        ("logon", "seconds for the logon"),
-        ("submit", "seconds for the submission"),
-        ("drain", "seconds to leave the Outbox"),
-    ):
-        install_parser.add_argument(f"--{name}", help=what)
-    install_parser.add_argument("--no-service", action="store_true", help="store the settings only")
-    _add_set(install_parser)
-    for name, what in (
-        ("remove", "remove the Windows service; the spool stays"),
-        ("start", "start the service"),
-        ("stop", "stop the service"),
-        ("run", "run in this console"),
-        ("service", "run as the service; for Windows itself"),
-        ("status", "show the state of service, connection and spool"),
-        ("spool", "list the messages that are or were on this host"),
-        ("child", "send one message; for the relay itself"),
-    ):
-        commands.add_parser(name, help=what)
-    doctor = commands.add_parser("doctor", help="examine this host, point by point")
-    doctor.add_argument("--json", action="store_true", help="as JSON")
-    _add_set(doctor)
-    test_parser = commands.add_parser("send-test", help="send a test message from this host, without the service")
-    test_parser.add_argument("address")
+    for command, what in _HELP.items():
+        _add_options(command, commands.add_parser(command, help=what))
     return parser
 
 
-def _add_set(parser: argparse.ArgumentParser) -> None:
-    words = "MailClientsSupported=NAME;NAME or MailUsingSpooler=0, in our own registry key"
-    parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help=words)
+def _add_options(command: str, parser: argparse.ArgumentParser) -> None:
+    for option, (what, of_commands) in _OPTIONS.items():
+        if command in of_commands:
+            parser.add_argument(option, help=what)
+    for option, (what, of_command) in _FLAGS.items():
+        if command == of_command:
+            parser.add_argument(option, action="store_true", help=what)
+    if command in ("install", "doctor"):
+        words = "MailClientsSupported=NAME;NAME or MailUsingSpooler=0, in our own registry key"
+        parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help=words)
+    if command == "send-test":
+        parser.add_argument("address")
 
 
 def _home(arguments: argparse.Namespace) -> Path:
@@ -149,13 +161,53 @@ def _install(arguments: argparse.Namespace) -> int:
     before = windows_service.state()
     is_new = before == windows_service.NOT_INSTALLED
     service_account = new_settings.account if is_new or arguments.account is not None else None
-    command = [*windows_service.program(), "--home", str(folder), "service"]
     password = arguments.password or relay_settings.from_environment("PASSWORD")
     if service_account and not password and sys.stdin.isatty():
         password = windows_service.ask_password(service_account)
-    windows_service.install(command, service_account, password)
+    windows_service.install(_service_command(arguments), service_account, password)
     print(f"The service {windows_service.TITLE} is installed, as {new_settings.account}.")
     print("Next: `doctor`, then `start`." if before != "running" else "It runs unchanged until `stop` and `start`.")
+    return 0
+
+
+def _setup(arguments: argparse.Namespace) -> int:
+    answers = SetupAnswers(**{field.name: getattr(arguments, field.name) for field in fields(SetupAnswers)})
+    RelaySetup(_home(arguments), answers, windows_service.program(), partial(print, flush=True)).run()
+    return 0
+
+
+def _upgraded(arguments: argparse.Namespace) -> int:
+    """Have the service that is there run this program, which may lie in another folder than the one before. Without one, do nothing."""
+    if windows_service.state() != windows_service.NOT_INSTALLED:
+        windows_service.install(_service_command(arguments), None, "")
+        windows_service.control("start")
+    return 0
+
+
+def _service_command(arguments: argparse.Namespace) -> list[str]:
+    return [*windows_service.program(), "--home", str(_home(arguments)), "service"]
+
+
+def _remove(arguments: argparse.Namespace) -> int:
+    folder = _home(arguments)
+    if windows_service.state() != windows_service.NOT_INSTALLED:
+        windows_service.control("remove")
+    print(f"The service is {windows_service.state()}.")
+    if arguments.clean and folder.exists():
+        spool = RelaySpool(folder / SPOOL_FILE)
+        (waiting, _), kept = spool.waiting(), damaged_copy(spool)
+        spool.close()
+        if waiting or kept:
+            print(
+                f"{folder} is kept: {waiting} message(s) in the spool are not settled{kept and f', and there is {kept}'}."
+            )
+            return 0
+        for pattern in ("relay.json*", "relay.key*", "relay.log*", f"{SPOOL_FILE}*"):
+            for file in folder.glob(pattern):
+                file.unlink()
+        with contextlib.suppress(OSError):  # somebody else's file is in it
+            folder.rmdir()
+        print("Settings, key, log and the empty spool are deleted.")
     return 0
 
 
@@ -302,8 +354,10 @@ def _spool(arguments: argparse.Namespace) -> int:
 
 
 _COMMANDS = {
+    "setup": _setup,
     "install": _install,
-    "remove": _control,
+    "upgraded": _upgraded,
+    "remove": _remove,
     "start": _control,
     "stop": _control,
     "run": _run,

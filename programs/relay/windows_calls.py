@@ -18,6 +18,16 @@ def is_windows() -> bool:
     return sys.platform == "win32"
 
 
+def is_wine() -> bool:
+    """Return whether this is Wine, which accepts what Windows would check. Its ntdll alone has this function."""
+    return is_windows() and hasattr(library("ntdll"), "wine_get_version")
+
+
+def is_administrator() -> bool:
+    """Return whether this process may install services; elsewhere than on Windows nobody asks."""
+    return not is_windows() or bool(library("shell32").IsUserAnAdmin())
+
+
 def library(path: str) -> Any:  # noqa: ANN401  (ctypes.WinDLL, which has no type away from Windows)
     """Load a library from its name or full path, and the libraries that it needs from its folder. Raises OSError."""
     if sys.platform == "win32":

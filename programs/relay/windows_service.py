@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from programs.relay.windows_accounts import AccountRefused, NotChecked, let_log_on_as_service
+
 NAME = "TocsinRelay"
 TITLE = "Tocsin Relay"
 NOT_INSTALLED = "not installed"
@@ -68,22 +70,10 @@ def install(command: list[str], account: str | None, password: str) -> None:
         # The service's account may not do this itself; its messages would then appear as "description cannot be found".
         _tolerant("event log", lambda: win32evtlogutil.AddSourceToRegistry(NAME, servicemanager.__file__))
         if account:
-            _tolerant('right "Log on as a service" (grant it in secpol.msc)', lambda: _let_log_on(account))
+            _tolerant('right "Log on as a service" (grant it in secpol.msc)', lambda: let_log_on_as_service(account))
         w.CloseServiceHandle(service)
     else:
         raise ServiceRefused("only Windows has services; use `run`")
-
-
-def _let_log_on(account: str) -> None:
-    if sys.platform == "win32":
-        import win32security as ws  # noqa: PLC0415  (Windows only)
-
-        logon = ws.LookupAccountName(None, account.removeprefix(".\\"))[0]
-        policy = ws.LsaOpenPolicy(None, ws.POLICY_LOOKUP_NAMES | ws.POLICY_CREATE_ACCOUNT)
-        try:
-            ws.LsaAddAccountRights(policy, logon, ("SeServiceLogonRight",))
-        finally:
-            ws.LsaClose(policy)
 
 
 def _tolerant(what: str, act: Callable[[], None]) -> None:
@@ -93,7 +83,7 @@ def _tolerant(what: str, act: Callable[[], None]) -> None:
 
         try:
             act()
-        except (pywintypes.error, NotImplementedError) as refused:
+        except (pywintypes.error, NotImplementedError, AccountRefused, NotChecked) as refused:
             sys.stderr.write(f"note: no {what}: {refused}\n")
 
 

@@ -1,0 +1,287 @@
+"""`tocsin-relay setup`: from a fresh host to a relay that has sent a test message, step by step, each with one line of what it did.
+
+It can be run again: what is there already is used. Doctor and test are those of the running service, and go through Tocsin: the
+administrator who runs this has other mail profiles than the relay.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import getpass
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TypeVar
+
+from programs.protocol.http_client import BadAddress, KeyRejected, NoAnswer
+from programs.protocol.relay import CheckAnswer, DoctorPoint
+from programs.relay import settings as relay_settings
+from programs.relay import windows_service
+from programs.relay.client import RelayClient
+from programs.relay.mail_clients import NoUsableClient, choose_client
+from programs.relay.outcomes import RelayOutcome
+from programs.relay.registry import read_settings, set_up, this_registry
+from programs.relay.windows_accounts import (
+    AccountRefused,
+    NotChecked,
+    Profiles,
+    let_log_on_as_service,
+    logged_on,
+    profiles_of,
+    sid_of,
+)
+from programs.relay.windows_calls import is_administrator, is_windows
+
+T = TypeVar("T")
+_DOCTOR_S, _TEST_S, _LOOK_EVERY_S = 180.0, 240.0, 2.0
+_SETTLED = ("sent", "bounced", "dead", "moved")
+
+
+class SetupFailed(Exception):
+    """A step failed. The text says why, and what to do before `setup` is run again."""
+
+
+@dataclass(frozen=True)
+class SetupAnswers:
+    """What was given as options. What is None is asked for, if there is somebody to ask. `test_to` "": no test message."""
+
+    server: str | None = None
+    code: str | None = None
+    account: str | None = None
+    password: str | None = None
+    profile: str | None = None
+    test_to: str | None = None
+    ca: str | None = None
+
+
+class RelaySetup:
+    """One run of it in the relay's folder. `command` starts the relay's program; `say` shows a line."""
+
+    def __init__(self, folder: Path, answers: SetupAnswers, command: list[str], say: Callable[[str], None]) -> None:
+        self._folder, self._answers, self._command, self._say = folder, answers, command, say
+        self._settings, self._key = relay_settings.RelaySettings("", ""), ""
+        with contextlib.suppress(relay_settings.NotInstalled):
+            self._settings, self._key = relay_settings.load(folder)
+
+    def run(self) -> None:
+        """Do all steps. Raises SetupFailed."""
+        if not is_administrator():
+            raise SetupFailed("this window has no administrator's rights: open PowerShell by `Run as administrator`")
+        service = self._connect()
+        if not is_windows():
+            self._say("--   The rest (account, mail profile, service, test message) was left out: it needs Windows.")
+            return
+        self._find_mail_client()
+        password = self._choose_account()
+        started_at = self._start(password)
+        self._examine(service, started_at)
+        self._test(service)
+        self._say("Done. Now name `mapi` among the transports of your recipients (docs/mapi.md).")
+
+    def _connect(self) -> RelayClient:
+        """Reach the service. Exchange the code for the key, unless there is none and this host's key is still accepted."""
+        server = self._ask(self._answers.server, "--server", "Address of the service", self._settings.server)
+        ca = self._settings.ca_file if self._answers.ca is None else self._answers.ca
+        self._settings = replace(self._settings, server=server, ca_file=str(Path(ca).resolve()) if ca else "")
+        with _failing_as("Service", server):
+            if self._key and not self._answers.code:
+                try:
+                    service = RelayClient(server, self._key, self._settings.ca_file)
+                    name = service.check().relay
+                except KeyRejected:
+                    self._say("--   Service: it does not accept the key of this host any more.")
+                else:
+                    self._save()
+                    self._say(f'ok   Service: {server} knows this host as relay "{name}".')
+                    return service
+            code = self._ask(self._answers.code, "--code", "One-time code of the relay")
+            granted = RelayClient(server, "", self._settings.ca_file).set_up(code, socket.gethostname()[:200] or "?")
+            self._key = granted.key
+            self._save()  # at once: the code is used up
+            how = "over TLS, its certificate is valid" if server.startswith("https:") else "on this host, without TLS"
+            self._say(f'ok   Service: {server}, {how}. This host is relay "{granted.relay}"; its key is stored.')
+            return RelayClient(server, self._key, self._settings.ca_file)
+
+    def _find_mail_client(self) -> None:
+        registry = this_registry()
+        set_up(registry)
+        chosen = choose_client(read_settings(registry), registry)
+        if not isinstance(chosen, NoUsableClient):
+            self._say(f"ok   Mail client: {chosen.name}, {chosen.machine}.")
+        elif chosen.outcome == RelayOutcome.BITNESS:
+            other = "x86" if struct.calcsize("P") == 8 else "x64"  # noqa: PLR2004  (bytes of a 64-bit pointer)
+            raise SetupFailed(f"Mail client: {chosen.reason}. tocsin-relay-{other}.msi has it, and replaces this one")
+        else:
+            remedy = "Install classic Outlook (the new one has no MAPI), or send by SMTP or Microsoft Graph"
+            raise SetupFailed(f"Mail client: {chosen.reason}. {remedy}")
+
+    def _choose_account(self) -> str:
+        """Settle the account and its profile. Return its password; empty for an account whose password Windows manages."""
+        known = self._settings.account
+        account = self._ask(self._answers.account, "--account", "Account of the service, DOMAIN\\user", known)
+        account = windows_service.full_account(account)
+        token, has_password = None, not account.endswith("$")
+        with _failing_as("Account", account), contextlib.ExitStack() as stack:
+            windows_service.check_account(account)
+            sid = sid_of(account)
+            password = self._answers.password or relay_settings.from_environment("PASSWORD")
+            if has_password and not password:
+                question = f"Password of {account}"
+                password = self._ask(None, "TOCSIN_RELAY_PASSWORD", question, read=getpass.getpass)
+            try:
+                let_log_on_as_service(account)
+                self._say(f'ok   Right: {account} may "Log on as a service".')
+            except NotChecked as missing:
+                self._say(f"--   Right: not set: {missing}. On Windows, secpol.msc sets it.")
+            try:
+                if has_password:
+                    token = stack.enter_context(logged_on(account, password))
+                    self._say(f"ok   Password: {account} can log on with it.")
+            except NotChecked as missing:
+                self._say(f"--   Password: not checked: {missing}.")
+            try:
+                profiles = profiles_of(account, sid, token)
+            except NotChecked as missing:
+                self._say(f"--   Profiles: not listed: {missing}. Doctor looks later.")
+                profiles = None
+        self._settings = replace(self._settings, account=account, profile=self._choose_profile(account, profiles))
+        self._save()
+        return password
+
+    def _choose_profile(self, account: str, profiles: Profiles | None) -> str:
+        """Return the profile that was named, the only one, or the one that somebody chooses. Doctor judges it later."""
+        names = profiles.names if profiles else ()
+        if profiles and not names:
+            remedy = f"Log on to Windows as {account}, make one in Control Panel, Mail, and open Outlook once with it"
+            raise SetupFailed(f"Profile: {account} has none. {remedy}")
+        listed = ", ".join(f'"{name}"' for name in names) or "cannot be listed"
+        usual = names[0] if len(names) == 1 else self._settings.profile or (profiles.default if profiles else "")
+        given = usual if self._answers.profile is None and len(names) == 1 else self._answers.profile
+        wanted = self._ask(given, "--profile", f"Mail profile ({listed})", usual)
+        profile = next((name for name in names if name.lower() == wanted.lower()), "" if names else wanted)
+        if not profile:
+            raise SetupFailed(f'Profile: {account} has no "{wanted}". It has: {listed}')
+        self._say(f'ok   Profile: "{profile}". The account has: {listed}.')
+        return profile
+
+    def _start(self, password: str) -> str:
+        """Install and start the service, again if it runs; return when."""
+        with _failing_as("Service", str(self._folder / "relay.log")):
+            if windows_service.state() != windows_service.NOT_INSTALLED:
+                windows_service.control("stop")
+            command = [*self._command, "--home", str(self._folder), "service"]
+            windows_service.install(command, self._settings.account, password)
+            started_at = datetime.now(timezone.utc).isoformat()
+            windows_service.control("start")
+        self._say(f"ok   Service: runs as {self._settings.account}, starts with Windows and again after a failure.")
+        return started_at
+
+    def _examine(self, service: RelayClient, started_at: str) -> None:
+        """Wait for the report of the doctor that the service runs at its start. Raises SetupFailed if a point fails."""
+
+        def look() -> list[DoctorPoint]:
+            beat = service.check().heartbeat
+            return list(beat.doctor) if beat is not None and beat.doctor_at >= started_at else []
+
+        points = _wait(look, _DOCTOR_S)
+        for point in points or ():
+            if point.state != "ok" and point.name != "test message":  # which comes next
+                self._say(
+                    f"{point.state.upper()[:4]} {_plain(point.found)}  [{point.name}]\n     -> {_plain(point.remedy)}"
+                )
+        failing = sum(point.state == "fail" for point in points or ())
+        if not points:
+            raise SetupFailed(f"Doctor: no report came within {_DOCTOR_S:.0f} s. See {self._folder / 'relay.log'}")
+        if failing:
+            raise SetupFailed(
+                f"Doctor: {failing} of {len(points)} points keep the relay from sending. Do what is said above"
+            )
+        self._say(f"ok   Doctor: the service looked at {len(points)} points; none keeps it from sending.")
+
+    def _test(self, service: RelayClient) -> None:
+        """Send a test message through Tocsin and the service, and wait until it has left. Raises SetupFailed if it does not."""
+        given = self._answers.test_to if sys.stdin.isatty() else self._answers.test_to or ""
+        address = self._ask(given, "--test-to", "Address for a test message", may_be_empty=True)
+        if not address:
+            self._say("--   Test: none was sent, as no address was given (--test-to you@example.org).")
+            return
+        with _failing_as("Test", address):
+            message_id = service.check(test_to=address).message_id
+
+            def look() -> CheckAnswer | None:
+                answer = service.check(message_id=message_id)
+                return answer if answer.state in _SETTLED else None
+
+            ended = _wait(look, _TEST_S)
+        if ended is None or ended.state != "sent":
+            why = _plain(ended.why) if ended else f"still on its way after {_TEST_S:.0f} s"
+            raise SetupFailed(f"Test: not sent: {why}. GET /v1/messages/{message_id} has each try")
+        self._say(f"ok   Test: sent to {address}: {_plain(ended.why)}. Check that it arrived.")
+
+    def _save(self) -> None:
+        relay_settings.save(self._folder, self._settings, self._key)
+
+    def _ask(
+        self, given: str | None, option: str, question: str, usual: str = "",
+        *, read: Callable[[str], str] = input, may_be_empty: bool = False,
+    ) -> str:  # fmt: skip
+        """Return what was given, what somebody answers, or the usual value. Raises SetupFailed if there is none of them."""
+        answer = given
+        if answer is None and sys.stdin.isatty():
+            answer = read(f"{question} [{usual}]: " if usual else f"{question}: ").strip()
+        answer = answer or usual
+        if not answer and not may_be_empty:
+            raise SetupFailed(f"{question}: pass it by {option}")
+        return answer
+
+
+@contextlib.contextmanager
+def _failing_as(step: str, what: str) -> Iterator[None]:
+    """Turn what can go wrong in a step into SetupFailed, with what to do about it."""
+    try:
+        yield
+    except (AccountRefused, BadAddress) as cause:
+        raise SetupFailed(f"{step}: {cause}") from cause
+    except windows_service.ServiceRefused as cause:
+        raise SetupFailed(f"{step}: {cause} ({what})") from cause
+    except NoAnswer as cause:
+        raise SetupFailed(f"{step}: {_plain(str(cause))}. {remedy_for(str(cause))}") from cause
+    except OSError as cause:
+        raise SetupFailed(f"{step}: {cause}. Run this as administrator") from cause
+
+
+def remedy_for(problem: str) -> str:
+    """Return what to do when the service does not answer as it should."""
+    if "CERTIFICATE_VERIFY_FAILED" in problem:
+        return (
+            "Put the certificate of your own authority into this computer's Trusted Root Certification Authorities, "
+            "or name its file: --ca FILE. If the name is wrong, use the one in the certificate"
+        )
+    if "answered 404" in problem:
+        return "Is this the address of Tocsin, and is Tocsin as new as this relay?"
+    if "answered" in problem or "accept" in problem:
+        return "The code and the address are in the answer of POST /v1/relays"
+    return (
+        "Is the address right? Does a firewall on the way block it? Tocsin need not reach this host, only the reverse"
+    )
+
+
+def _wait(look: Callable[[], T | None], seconds: float) -> T | None:
+    """Look again and again until there is something. The service is being restarted: it need not answer each time."""
+    until, found = time.monotonic() + seconds, None
+    while not found and time.monotonic() < until:
+        with contextlib.suppress(NoAnswer):
+            found = look()
+        if not found:
+            time.sleep(_LOOK_EVERY_S)
+    return found
+
+
+def _plain(text: str) -> str:
+    """Return a text that came from elsewhere as one line for a console."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:500]
