@@ -10,7 +10,6 @@ import contextlib
 import getpass
 import socket
 import struct
-import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -35,7 +34,7 @@ from programs.relay.windows_accounts import (
     profiles_of,
     sid_of,
 )
-from programs.relay.windows_calls import is_administrator, is_windows
+from programs.relay.windows_calls import has_console, is_administrator, is_windows
 
 T = TypeVar("T")
 _DOCTOR_S, _TEST_S, _LOOK_EVERY_S = 180.0, 240.0, 2.0
@@ -121,16 +120,17 @@ class RelaySetup:
             raise SetupFailed(f"Mail client: {chosen.reason}. {remedy}")
 
     def _choose_account(self) -> str:
-        """Settle the account and its profile. Return its password; empty for an account whose password Windows manages."""
+        """Settle the account and its profile. Return its password; empty if Windows or the installed service has it."""
         known = self._settings.account
         account = self._ask(self._answers.account, "--account", "Account of the service, DOMAIN\\user", known)
         account = windows_service.full_account(account)
-        token, has_password = None, not account.endswith("$")
+        token, is_managed = None, account.endswith("$")
         with _failing_as("Account", account), contextlib.ExitStack() as stack:
             windows_service.check_account(account)
             sid = sid_of(account)
             password = self._answers.password or relay_settings.from_environment("PASSWORD")
-            if has_password and not password:
+            is_kept = not password and windows_service.account().lower() == account.lower()
+            if not password and not is_kept and not is_managed:
                 question = f"Password of {account}"
                 password = self._ask(None, "TOCSIN_RELAY_PASSWORD", question, read=getpass.getpass)
             try:
@@ -139,7 +139,11 @@ class RelaySetup:
             except NotChecked as missing:
                 self._say(f"--   Right: not set: {missing}. On Windows, secpol.msc sets it.")
             try:
-                if has_password:
+                if is_kept or is_managed:
+                    self._say(
+                        f"--   Password: {'Windows manages it' if is_managed else 'the service keeps the one it has'}."
+                    )
+                else:
                     token = stack.enter_context(logged_on(account, password))
                     self._say(f"ok   Password: {account} can log on with it.")
             except NotChecked as missing:
@@ -175,7 +179,8 @@ class RelaySetup:
             if windows_service.state() != windows_service.NOT_INSTALLED:
                 windows_service.control("stop")
             command = [*self._command, "--home", str(self._folder), "service"]
-            windows_service.install(command, self._settings.account, password)
+            is_kept = not password and windows_service.state() != windows_service.NOT_INSTALLED
+            windows_service.install(command, None if is_kept else self._settings.account, password)
             started_at = datetime.now(timezone.utc).isoformat()
             windows_service.control("start")
         self._say(f"ok   Service: runs as {self._settings.account}, starts with Windows and again after a failure.")
@@ -205,7 +210,7 @@ class RelaySetup:
 
     def _test(self, service: RelayClient) -> None:
         """Send a test message through Tocsin and the service, and wait until it has left. Raises SetupFailed if it does not."""
-        given = self._answers.test_to if sys.stdin.isatty() else self._answers.test_to or ""
+        given = self._answers.test_to if has_console() else self._answers.test_to or ""
         address = self._ask(given, "--test-to", "Address for a test message", may_be_empty=True)
         if not address:
             self._say("--   Test: none was sent, as no address was given (--test-to you@example.org).")
@@ -232,7 +237,7 @@ class RelaySetup:
     ) -> str:  # fmt: skip
         """Return what was given, what somebody answers, or the usual value. Raises SetupFailed if there is none of them."""
         answer = given
-        if answer is None and sys.stdin.isatty():
+        if answer is None and has_console():
             answer = read(f"{question} [{usual}]: " if usual else f"{question}: ").strip()
         answer = answer or usual
         if not answer and not may_be_empty:

@@ -28,6 +28,20 @@ def is_administrator() -> bool:
     return not is_windows() or bool(library("shell32").IsUserAnAdmin())
 
 
+def has_console() -> bool:
+    """Return whether somebody can be asked. Windows calls its null device a terminal; a question there would wait for ever."""
+    if sys.platform == "win32":
+        import pywintypes  # noqa: PLC0415  (Windows only)
+        import win32console  # noqa: PLC0415  (Windows only)
+
+        try:
+            win32console.GetStdHandle(win32console.STD_INPUT_HANDLE).GetConsoleMode()
+        except (pywintypes.error, AttributeError):
+            return False
+        return True
+    return sys.stdin.isatty()
+
+
 def library(path: str) -> Any:  # noqa: ANN401  (ctypes.WinDLL, which has no type away from Windows)
     """Load a library from its name or full path, and the libraries that it needs from its folder. Raises OSError."""
     if sys.platform == "win32":
