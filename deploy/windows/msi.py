@@ -44,13 +44,13 @@ _CREATED, _SAVED, _REVISION = 12, 13, 9  # property ids in the summary informati
 _FILETIME, _TEXT = 0x40, 0x1E
 
 
-def build(arch: str, to: Path, python_zip: Path | None = None) -> Path:
-    """Build the package for one bitness into a folder, and return its path."""
+def build(arch: str, to: Path, python_zip: Path | None = None, version: str = __version__) -> Path:
+    """Build the package for one bitness into a folder, and return its path. `version` is another one in tests only."""
     with tempfile.TemporaryDirectory() as scratch:
         tree = Path(scratch) / "tree"
         _lay_out(tree, Path(scratch) / "downloads", _PLATFORMS[arch][0], python_zip)
         files = sorted(path for path in tree.rglob("*") if path.is_file())
-        digest = hashlib.sha256(f"{__version__} {arch} {(_HERE / 'relay.wxs').read_text()}".encode())
+        digest = hashlib.sha256(f"{version} {arch} {(_HERE / 'relay.wxs').read_text()}".encode())
         for path in files:
             digest.update(str(path.relative_to(tree)).encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
             os.utime(path, (_FIXED_DATE, _FIXED_DATE))
@@ -58,7 +58,7 @@ def build(arch: str, to: Path, python_zip: Path | None = None) -> Path:
         listed = tree / "files.wxs"  # wixl looks for files beside the sources that name them
         listed.write_bytes(_list_of_files(tree, files, arch))
         built = Path(scratch) / "relay.msi"
-        _run_wixl(arch, content, [_HERE / "relay.wxs", listed], built)
+        _run_wixl(arch, version, content, [_HERE / "relay.wxs", listed], built)
         _make_reproducible(built, _guid(f"package {content}"))
         to.mkdir(parents=True, exist_ok=True)
         path = to / f"tocsin-relay-{arch}.msi"
@@ -101,7 +101,7 @@ def _list_of_files(tree: Path, files: list[Path], arch: str) -> bytes:
         ET.SubElement(component, "File", Id=_id("f", inside), Name=path.name, Source=inside.as_posix(), KeyPath="yes")
         ET.SubElement(group, "ComponentRef", Id=_id("c", inside))
     fragment.append(group)
-    return ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return ET.tostring(root, encoding="unicode").encode()
 
 
 def _id(kind: str, inside: Path) -> str:
@@ -113,10 +113,10 @@ def _guid(name: str) -> str:
     return str(uuid.uuid5(_NAMESPACE, name)).upper()
 
 
-def _run_wixl(arch: str, content: str, sources: list[Path], to: Path) -> None:
+def _run_wixl(arch: str, version: str, content: str, sources: list[Path], to: Path) -> None:
     _, program_files, win64 = _PLATFORMS[arch]
     values = {
-        "Version": __version__,
+        "Version": version,
         "ProductCode": _guid(f"product {content}"),
         "PathComponent": _guid(f"component {arch} PATH"),
         "ProgramFiles": program_files,

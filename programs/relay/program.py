@@ -181,6 +181,7 @@ def _upgraded(arguments: argparse.Namespace) -> int:
     if windows_service.state() != windows_service.NOT_INSTALLED:
         windows_service.install(_service_command(arguments), None, "")
         windows_service.control("start")
+        print(f"The service is {windows_service.state()}.")
     return 0
 
 

@@ -11,6 +11,7 @@ import pytest
 from app.core.pyz import pack
 from deploy.windows import msi
 from programs.relay.loop import VERSION
+from tests.support.running import wait_until
 from tests.windows.lab import windows_path
 from tests.windows.site import Site
 
@@ -38,11 +39,18 @@ def host(site: Site, packages: dict[str, Path]) -> Iterator[Site]:
     shutil.rmtree(site.home, ignore_errors=True)
 
 
-def installer(site: Site, what: str, package: Path) -> str:
-    """Run Windows Installer, and return its log, which is UTF-16, if it failed."""
-    log = site.lab.folder / "msi.log"
-    log.unlink(missing_ok=True)
-    return site.lab.run("msiexec", what, windows_path(package), "/qn", "/norestart", patience_s=400)
+def installer(site: Site, what: str, package: Path, *more: str) -> str:
+    """Run Windows Installer; return what it and the programs that it starts print."""
+    return site.lab.run("msiexec", what, windows_path(package), "/qn", "/norestart", *more, patience_s=400)
+
+
+def upgrade(site: Site, old: Path, new: Path) -> str:
+    """Upgrade as Windows does: the new package has the old one removed first, which that sees by this property.
+
+    Wine removes the old one too, but without the property (RemoveExistingProducts in its dlls/msi), so it is passed by hand here.
+    """
+    removed = installer(site, "/x", old, "UPGRADINGPRODUCTCODE={A6E62E6B-65C2-4B2C-8C4F-5D2F6B0B7C11}")
+    return removed + installer(site, "/i", new)
 
 
 def tocsin_relay(site: Site, *words: str) -> str:
@@ -51,7 +59,7 @@ def tocsin_relay(site: Site, *words: str) -> str:
 
 def set_up(site: Site) -> str:
     code = site.tell("POST", f"/v1/relays/{site.relay_id}:setup-code")["code"]
-    me = ("--account", getpass.getuser(), "--password", "Wine asks for none")
+    me = ("--account", getpass.getuser(), "--password", "any")
     return tocsin_relay(
         site, "setup", "--server", site.service.url, "--code", code, *me, "--test-to", "you@example.org"
     )
@@ -83,14 +91,14 @@ def test_installed_set_up_upgraded_and_removed(
     assert "Done." in output, output + host.log()
     key = (host.home / "relay.key").read_bytes()
 
-    assert timed("upgrade", lambda: installer(host, "/i", packages["0.2.0"])) == ""
+    assert "running" in timed("upgrade", lambda: upgrade(host, packages["0.1.0"], packages["0.2.0"]))
     assert "running" in tocsin_relay(host, "status"), "it is started again, under its account and with its key"
     assert (host.home / "relay.key").read_bytes() == key
     host.fail("after the upgrade")
     host.message("after the upgrade", "sent")
     assert host.lab.run("reg", "query", ENVIRONMENT, "/v", "PATH").count("Tocsin Relay") == 1
 
-    assert timed("remove", lambda: installer(host, "/x", packages["0.2.0"])) == ""
+    assert "are deleted" in timed("remove", lambda: installer(host, "/x", packages["0.2.0"]))
     assert not (installed(host) / "tocsin-relay.pyz").exists()
     assert not (installed(host) / "python").exists(), "nothing of it stays"
     assert "TocsinRelay" not in host.lab.run("sc", "query", "TocsinRelay")
@@ -105,9 +113,9 @@ def test_removed_with_messages_in_the_spool_it_keeps_them_for_the_next_installat
 ) -> None:
     installer(host, "/i", packages["0.1.0"])
     assert "Done." in set_up(host)
-    host.lab.steer(hold="logon")
+    host.lab.steer(hold="submitted")
     host.fail("nightly")
-    host.message("nightly", "leased")
+    wait_until("held", lambda: host.lab.held("submitted"), 120)
     assert "stopped" in tocsin_relay(host, "stop")
     host.lab.steer()
     installer(host, "/x", packages["0.1.0"])
