@@ -204,7 +204,7 @@ class RelaySetup:
             raise SetupFailed(f"Doctor: no report came within {_DOCTOR_S:.0f} s. See {self._folder / 'relay.log'}")
         if failing:
             raise SetupFailed(
-                f"Doctor: {failing} of {len(points)} points keep the relay from sending. Do what is said above"
+                f"Doctor: {failing} of {len(points)} points keep the relay from sending. Follow the arrows above"
             )
         self._say(f"ok   Doctor: the service looked at {len(points)} points; none keeps it from sending.")
 

@@ -24,7 +24,7 @@ _DENIED = 5
 # What LogonUser answers (winerror.h), and what to do about it.
 _REFUSALS: Mapping[int, str] = {
     1326: "the password is wrong",
-    1327: "Windows allows no empty password here: give the account one",
+    1327: "Windows allows no empty password here: set one",
     1328: "the account may not log on at this time of the day: change its logon hours",
     1329: "the account may not log on at this host: change that in Active Directory",
     1330: "the password has expired: set a new one, with `Password never expires`",
@@ -71,7 +71,7 @@ def sid_of(account: str) -> str:
 
 
 def let_log_on_as_service(account: str) -> None:
-    """Give the account the right "Log on as a service"; it may have it already. Raises AccountRefused, NotChecked."""
+    """Grant the account the right "Log on as a service"; it may have it already. Raises AccountRefused, NotChecked."""
     if sys.platform == "win32":
         import pywintypes  # noqa: PLC0415  (Windows only)
         import win32security as ws  # noqa: PLC0415  (Windows only)
