@@ -78,7 +78,9 @@ def render_summary(view: SummaryView, *, base_url: str) -> bytes:
                     "set_aside",
                 )
             },
+            "unknown_numbers": view.unknown_numbers,
             "totals": {name: getattr(view.totals, name) for name in view.totals.__slots__},
+            "mail_times": None if view.mail_times is None else asdict(view.mail_times),
             "sections": sections,
         }
         return _document("summary", view.period_end, data)

@@ -7,6 +7,7 @@ import pytest
 
 from app.compose import mime, summary_mail
 from app.compose.summary_subject import subject_of
+from app.domain.canary import MailTimes
 from app.domain.job import JobState
 from app.domain.mail_views import Section, Totals
 from tests.support.mail_views import DAY, GIB, MORNING, job_line, make_summary_view
@@ -244,3 +245,24 @@ def test_an_empty_summary_is_a_complete_mail() -> None:
     rendered = word(jobs=0, ok=0, expected=0, heard=0, sections=(), totals=Totals(0, 0, 0.0, 0.0, 0.0, 0.0))
     assert "no jobs yet" in rendered.text
     assert "No jobs yet" in rendered.html
+
+
+def test_the_last_line_says_how_long_mail_takes():
+    words = "Your mail took 4 s on average in the last 30 days, the slowest 3 min."
+    mail = word(mail_times=MailTimes(4.2, 180, 30, 0))
+    assert " ".join(mail.text.split()).endswith(words)
+    assert words in mail.html
+    assert "Your mail took" not in word().text + word().html
+
+
+@pytest.mark.parametrize(
+    ("gap", "words"),
+    [
+        ((40, 42), "summaries no. 40 to 42 were sent and not known here"),
+        ((42, 42), "summary no. 42 was sent and not known here"),
+    ],
+)
+def test_summaries_that_the_database_lacks_are_named(gap: tuple[int, int], words: str):
+    mail = word(unknown_numbers=gap)
+    for text in (mail.text, mail.html):
+        assert f"The database was put back to an older state: {words}" in text
