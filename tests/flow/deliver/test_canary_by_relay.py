@@ -61,7 +61,7 @@ async def test_each_relay_sends_its_own_canary(api: Api):
 
 async def test_a_relay_in_trouble_gets_none_and_a_change_of_its_client_gets_one(api: Api):
     one, _ = await two_relays(api)
-    await api.tell("POST", f"/v1/relays/{one.id}:pause", json={"why": "moves house"})
+    await api.tell("POST", f"/v1/relays/{one.id}:pause", json={"why": "new hardware"})
     await compose_canaries.tick(api.context)
     assert [it.name for it in await rows(api.context)] == ["relay two"]
     await api.tell("POST", f"/v1/relays/{one.id}:resume")
