@@ -1,4 +1,4 @@
-"""Which settings of OAuth2 fit together, and what is said of those that do not. No message repeats a secret."""
+"""Which settings of OAuth2 fit together, and what is reported of those that do not. No message repeats a secret."""
 
 import re
 import subprocess
