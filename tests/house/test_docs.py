@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from app.cli.lazy_group import COMMANDS, load_command
+from app.cli.mail_setup.systems import MailSystem
 from app.core.settings import Settings
 from app.deliver.transports.webhook import sign, signing_secret
 from app.intake.language.words_file import TermMeaning, languages
@@ -24,6 +25,7 @@ from tests.support.sources import ROOT, sources
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 HERE = "http://127.0.0.1:8000"
 TOOL_LINES = 40
+SECTION_LINES = 20
 SHELL = "set -euo pipefail\n"
 
 
@@ -176,10 +178,10 @@ def test_every_metric_is_on_the_page_for_operators(service: Running):
     } == set()
 
 
-def test_the_webhook_check_of_the_mail_page_accepts_only_our_signature():
+def test_the_webhook_check_of_its_page_accepts_only_our_signature():
     names: dict = {}
-    [code] = _blocks(ROOT / "docs" / "mail.md", "python")
-    exec(compile(code, "docs/mail.md", "exec"), names)
+    [code] = _blocks(ROOT / "docs" / "webhooks.md", "python")
+    exec(compile(code, "docs/webhooks.md", "exec"), names)
     secret, body, now = (
         signing_secret(b"ours", "rcp_1"),
         json.dumps({"type": "alert.opened"}).encode(),
@@ -219,8 +221,8 @@ def _headings(page: Path) -> set[str]:
 
 
 def test_commands_named_in_the_pages_exist():
-    code = " ".join(text for page in PAGES for text in _code(page))
-    named = set(re.findall(r"\btocsin ((?:keys )?[a-z][a-z-]+)((?: --[a-z-]+)*)", code))
+    code = "\n".join(text for page in PAGES for text in _code(page))
+    named = set(re.findall(r"\btocsin ((?:keys |setup )?[a-z][a-z-]+)((?: --[a-z-]+)*)", code))
     assert {"serve", "worker", "migrate", "doctor"} <= {command for command, _ in named}
     assert not {command for command, options in named if not _is_known(command, options.split())}
 
@@ -228,6 +230,17 @@ def test_commands_named_in_the_pages_exist():
 def test_the_pages_name_every_command():
     text = " ".join(text for page in PAGES for text in _code(page))
     assert not {name for name in COMMANDS if f"tocsin {name}" not in text} - {"openapi", "demo"}
+
+
+def test_the_page_about_mail_begins_with_each_mail_system_and_a_short_section_about_it():
+    text = (ROOT / "docs" / "mail.md").read_text(encoding="utf-8")
+    [table] = re.findall(r"^\| Your mail system .*\n\|[-|]+\|\n((?:\|.*\n)+)", text, flags=re.MULTILINE)
+    titles = re.findall(r"\| \[([^]]+)\]\(#[^)]+\) \|$", table, flags=re.MULTILINE)
+    assert len(titles) == len(MailSystem)
+    sections = dict(re.findall(r"^## (.+)\n((?:(?!## ).*\n)+)", text, flags=re.MULTILINE))
+    for title, system in zip(titles, MailSystem, strict=True):
+        assert f"tocsin setup mail --yes --system {system} " in sections[title]
+        assert len(sections[title].strip().splitlines()) <= SECTION_LINES, title
 
 
 def _is_known(command: str, options: list[str]) -> bool:

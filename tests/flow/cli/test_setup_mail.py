@@ -3,7 +3,9 @@
 import email
 import email.policy
 import re
+import shlex
 import ssl
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import load_pem_x509_certificate
 from typer.testing import CliRunner
 
 from app.cli.setup_mail import cli
@@ -20,6 +23,7 @@ from tests.support.dns_server import dns_server
 from tests.support.graph_server import MAILBOX, graph_server_in_thread
 from tests.support.self_signed import self_signed
 from tests.support.smtp import Behave, SmtpServer
+from tests.support.sources import ROOT
 from tests.support.terminal import terminal
 from tests.support.token_server import CLIENT_ID, REFRESH, SECRET, TENANT
 
@@ -264,6 +268,51 @@ def test_settings_of_mail_that_are_wrong_can_be_set_up_again(here: Path) -> None
     assert done.exit_code == 0, done.output
     assert "! TOCSIN_SMTP_URL: must look like" in done.output
     assert settings_in(here)["port"] == 8123
+
+
+MAIL_PAGE = (ROOT / "docs" / "mail.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("system", ["own", "exchange", "google", "provider"])
+def test_the_command_of_a_section_of_the_mail_page_sends_a_mail_and_writes_the_settings(
+    here: Path, system: str
+) -> None:
+    """As it stands there, but for the address of the mail server and its authority."""
+    words = _words_on_the_page(system)
+    user = words[words.index("--user") + 1] if "--user" in words else None
+    (here / "password").write_text("secret\n")
+    users = {user: "secret"} if user else {}
+    with SmtpServer(tls="starttls", users=users) as server, dns_server({}) as dns:
+        ours = {
+            "--server": f"localhost:{server.port}",
+            "--encryption": "starttls",
+            "--ca-file": str(server.ca_file),
+            "--dns-server": dns,
+        }
+        words = [*words, *(word for option in ours if option not in words for word in (option, ours[option]))]
+        words = [ours.get(before, word) for before, word in zip(["", *words], words, strict=False)]
+        done = CliRunner().invoke(cli, words)
+        assert done.exit_code == 0, done.output
+        assert [(mail.user, mail.recipients) for mail in server.messages] == [(user, ("you@example.org",))]
+    assert settings_in(here)["admin_email"] == "you@example.org"
+
+
+@pytest.mark.needs("openssl")
+def test_the_steps_for_exchange_online_of_the_mail_page_send_a_mail(here: Path) -> None:
+    [make_certificate] = re.findall(r"`(openssl req [^`]+)`", MAIL_PAGE)
+    subprocess.run(["bash", "-c", make_certificate], check=True, capture_output=True, timeout=60)
+    with graph_server_in_thread() as graph, dns_server({}) as dns:
+        graph.tokens.certificate = load_pem_x509_certificate((here / "cert.pem").read_bytes())
+        words = [*_words_on_the_page("exchange-online"), "--dns-server", dns]
+        done = tocsin(here, "setup", *words, oauth_token_url=graph.tokens.url, graph_url=graph.url)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert len(graph.mails) == 1
+    assert settings_in(here)["oauth_certificate_file"] == str(here / "tocsin.pem")
+
+
+def _words_on_the_page(system: str) -> list[str]:
+    [line] = re.findall(rf"tocsin setup (mail --yes --system {system} .*)", MAIL_PAGE)
+    return shlex.split(line)
 
 
 class ScriptedHost:
