@@ -106,7 +106,10 @@ class Settings(BaseSettings):
         100, ge=1, description="Messages after which an SMTP connection is closed and opened again."
     )
     smtp_ca_file: Path | None = Field(None, description="Own certificate authority for SMTP, as a PEM file.")
-    mail_from: str = Field("Tocsin <tocsin@localhost>", description="Sender of every mail.")
+    mail_from: str = Field(
+        "Tocsin <tocsin@localhost>",
+        description="Sender of every mail. Without it, the mailbox `graph_mailbox` if that is set.",
+    )
     bounce_address: str | None = Field(
         None,
         description="Address to which mails that could not be delivered come back, such as `bounces@example.org`; see [mail-bounces.md](mail-bounces.md).",
@@ -329,6 +332,8 @@ def load_settings(**arguments: Any) -> Settings:  # noqa: ANN401
         settings = Settings(**arguments)
     except ValidationError as wrong:
         raise BadSettings("; ".join(_describe(dict(e)) for e in wrong.errors(include_input=False))) from None
+    if settings.graph_mailbox is not None and "mail_from" not in settings.model_fields_set:
+        settings = settings.model_copy(update={"mail_from": f"Tocsin <{settings.graph_mailbox}>"})
     if settings.database_url is not None:
         check_database(settings.database)
     check_mail(

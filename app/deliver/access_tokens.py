@@ -138,7 +138,7 @@ class AccessTokens:
     async def _ask(self, at: datetime) -> _Token:
         pause = timedelta(0)
         try:
-            status, headers, body = await self._post(self._request.form(at))
+            status, headers, body = await self._post(await asyncio.to_thread(self._form, at))
             pause = _wait_asked_for(headers.get("retry-after", ""))
             found = _read_answer(status, body, at, self._request.secrets)
         except TokenRefused as refused:
@@ -146,6 +146,12 @@ class AccessTokens:
             raise
         self._refused = None
         return found
+
+    def _form(self, at: datetime) -> dict[str, str]:
+        try:
+            return self._request.form(at)
+        except BadSettings as wrong:  # a file that was replaced by one that cannot be used
+            raise TokenRefused("settings", wrong.detail, is_temporary=False) from None
 
     async def _post(self, form: dict[str, str]) -> tuple[int, httpx.Headers, bytes]:
         """POST the form and read the answer, of which at most 64 KiB are taken. Raises TokenRefused."""
@@ -201,13 +207,14 @@ def _microsoft(settings: Settings, purpose: Purpose) -> TokenRequest:
     from authlib.oauth2.rfc7523 import private_key_jwt_sign  # noqa: PLC0415  (takes 0.2 s to import)
     from joserfc.jwk import RSAKey  # noqa: PLC0415
 
-    certificate = read_client_certificate(settings.oauth_certificate_file)
-    key = RSAKey.import_key(certificate.key)
+    path = settings.oauth_certificate_file
+    read_client_certificate(path)
 
     def signed(at: datetime) -> dict[str, str]:
+        certificate = read_client_certificate(path)  # each time: one that was replaced is used without a restart
         seconds = int(at.timestamp())
         assertion: str = private_key_jwt_sign(
-            key,
+            RSAKey.import_key(certificate.key),
             client_id,
             url,
             alg="PS256",

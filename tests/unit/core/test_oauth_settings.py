@@ -143,3 +143,15 @@ def test_the_certificate_that_the_guide_makes_is_taken(tmp_path: Path) -> None:
     settings = load_settings(**(APP | {"oauth_client_secret": None, "oauth_certificate_file": tmp_path / "tocsin.pem"}))
     assert credential_end(settings.oauth) is not None
     assert (tmp_path / "tocsin.pem").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "sender"),
+    [
+        ({}, "Tocsin <tocsin@localhost>"),
+        (APP | {"graph_mailbox": "a@example.org"}, "Tocsin <a@example.org>"),
+        (APP | {"graph_mailbox": "a@example.org", "mail_from": "B <b@example.org>"}, "B <b@example.org>"),
+    ],
+)
+def test_mails_are_from_the_mailbox_that_sends_them(given: dict[str, object], sender: str) -> None:
+    assert load_settings(**given).mail_from == sender

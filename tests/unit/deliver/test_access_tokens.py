@@ -79,6 +79,22 @@ async def test_a_certificate_that_the_app_does_not_have_is_named(tmp_path):
     assert "upload that of TOCSIN_OAUTH_CERTIFICATE_FILE" in refused.text
 
 
+async def test_a_certificate_that_was_replaced_is_used_without_a_restart(tmp_path):
+    file = tmp_path / "app.pem"
+    async with token_server(certificate=make_certificate(file)) as server:
+        tokens = of_microsoft(server, oauth_client_secret=None, oauth_certificate_file=file)
+        first = await tokens.token()
+        server.certificate = make_certificate(file)
+        tokens.forget(first)
+        assert await tokens.token() == "token-2"
+        file.write_text("half a copy")
+        tokens._forgot_at = None
+        tokens.forget("token-2")
+        refused = await refusal_of(tokens)
+    assert (refused.code, refused.is_temporary) == ("settings", False)
+    assert refused.text.startswith("TOCSIN_OAUTH_CERTIFICATE_FILE: ")
+
+
 async def test_a_service_account_acts_as_the_mailbox(tmp_path):
     key = make_service_account(tmp_path / "account.json")
     async with token_server(service_key=key) as server:
