@@ -27,3 +27,12 @@ def test_one_message_stuck_in_the_outbox_holds_up_no_other(site: Site) -> None:
     assert len(site.lab.messages("outbox")) == 1, "the first one still has its time"
     jobs = {job for job in range(6) for mail in received if f"job-{job}".encode() in mail.data}
     assert len(jobs) == 5, "each came once"
+
+
+def test_a_second_relay_on_the_same_folder_is_refused_and_the_first_sends_on(site: Site) -> None:
+    site.start()
+    refused = site.relay("run")
+    assert "another relay works with" in refused, refused
+    site.fail("nightly")
+    sent = site.message("nightly", "sent")
+    assert site.left() == [sent["message_id"]]
