@@ -165,7 +165,7 @@ def _after_receipt(relay: Relay, receipt: RelayReceipt, text: str, now: datetime
         {receipt.outcome, *(cause for cause in [receipt.evidence.get("cause")] if isinstance(cause, str))}
     )
     is_repeated = text.startswith(("refused", "sent: known already"))
-    if receipt.outcome == SENT and not is_repeated:
+    if receipt.outcome in (SENT, HANDED_OVER) and not is_repeated:  # either left the Outbox
         relay = rules.after_sent(relay)
     if is_repeated and rules.keeps_from_sending(relay):
         return relay

@@ -30,7 +30,7 @@ def main(open_mailbox: Callable[[ChildOrder], Mailbox] | None = None) -> int:
     try:
         order = ChildOrder.from_line(sys.stdin.buffer.readline(MAX_ORDER + 1))
     except BadLine as error:
-        link.verdict(RelayVerdict(RelayOutcome.TRANSIENT, str(error)))
+        link.send(RelayVerdict(RelayOutcome.TRANSIENT, str(error)))
         return 2
     mailbox = None
     try:
@@ -45,7 +45,7 @@ def main(open_mailbox: Callable[[ChildOrder], Mailbox] | None = None) -> int:
         elif order.mode == "reconcile":
             verdict = reconcile(mailbox, order, link)
         else:
-            mailbox.findings(link.found)
+            mailbox.findings(link.send)
             verdict = RelayVerdict(EXAMINED, "the profile was examined")
     except Declined as declined:
         verdict = declined.verdict
@@ -53,7 +53,7 @@ def main(open_mailbox: Callable[[ChildOrder], Mailbox] | None = None) -> int:
         verdict = verdict_of_error(refused)
     except Exception as error:  # noqa: BLE001  (the boundary of the child: the parent must learn of any error)
         verdict = _verdict_of_failure(error, link)
-    link.verdict(verdict)
+    link.send(verdict)
     if mailbox is not None:
         mailbox.close()  # after the verdict: a client that hangs while it logs off must not change it
     return 0

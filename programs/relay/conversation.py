@@ -19,11 +19,8 @@ MAX_LINE = 256 * 1024  # bytes of any line of the child: it holds keys and findi
 MODES = ("send", "reconcile", "doctor")
 PHASES = ("logon", "opened", "created", "submitting", "submitted", "left_outbox")
 WAITED = ("created", "submitting")  # the child continues past these only with permission
-SUBMIT_BEGUN = (
-    "submitting",
-    "submitted",
-    "left_outbox",
-)  # from here on a message is sent again only after a look into the folders
+# From here on a message is sent again only after a look into the folders.
+SUBMIT_BEGUN = ("submitting", "submitted", "left_outbox")
 GO, STOP = b"go\n", b"stop\n"
 
 
@@ -76,25 +73,19 @@ class SendPhase:
     entryid: str = ""
     search_key: str = ""
 
-    def as_line(self) -> bytes:
-        """Return the phase as the child prints it."""
-        return json.dumps({"phase": self.name, "entryid": self.entryid, "search_key": self.search_key}).encode() + b"\n"
+
+Findings = Mapping[
+    str, Any
+]  # of a child in mode `doctor`, sent as soon as they are known, because the next step may hang
 
 
-@dataclass(frozen=True)
-class Findings:
-    """Findings of a child in mode `doctor`, sent as soon as they are known, because the next step may hang."""
-
-    findings: Mapping[str, Any]
-
-    def as_line(self) -> bytes:
-        """Return the findings as the child prints them."""
-        return json.dumps({"found": dict(self.findings)}).encode() + b"\n"
-
-
-def verdict_line(verdict: RelayVerdict) -> bytes:
-    """Return the child's last line."""
-    return json.dumps({"verdict": verdict.as_json()}).encode() + b"\n"
+def as_line(of_child: SendPhase | Findings | RelayVerdict) -> bytes:
+    """Return one line as the child prints it; a verdict is its last one."""
+    if isinstance(of_child, SendPhase):
+        values: Any = {"phase": of_child.name, "entryid": of_child.entryid, "search_key": of_child.search_key}
+    else:
+        values = {"verdict": of_child.as_json()} if isinstance(of_child, RelayVerdict) else {"found": dict(of_child)}
+    return json.dumps(values).encode("ascii") + b"\n"
 
 
 def read_line(line: bytes) -> SendPhase | Findings | RelayVerdict:
@@ -106,7 +97,7 @@ def read_line(line: bytes) -> SendPhase | Findings | RelayVerdict:
             bytes.fromhex(phase.entryid + phase.search_key)
             return phase
         if isinstance(values.get("found"), dict):
-            return Findings(values["found"])
+            return dict(values["found"])
         read = values["verdict"]
         outcome = EXAMINED if read["outcome"] == EXAMINED else RelayOutcome(read["outcome"])
         cause = None if read.get("cause") is None else RelayOutcome(read["cause"])
@@ -116,48 +107,29 @@ def read_line(line: bytes) -> SendPhase | Findings | RelayVerdict:
 
 
 def _object(line: bytes, limit: int) -> dict[str, Any]:
-    if len(line) > limit:
-        raise BadLine("a line is too long")
     try:
-        values = json.loads(line)
+        values = json.loads(line) if len(line) <= limit else None
     except (ValueError, RecursionError) as error:
         raise BadLine("a line is not JSON") from error
     if not isinstance(values, dict):
-        raise BadLine("a line is not a JSON object")
+        raise BadLine("a line is too long, or no JSON object")
     return values
 
 
 class ParentLink:
-    """The child's side: sends phases and findings, and waits for permission where it must.
-
-    `sent_phases` shows how far the child came, so that a failure can be judged.
-    """
+    """The child's side: sends lines at once, and waits for permission where it must. `submit_begun`: the message may be on its way."""
 
     def __init__(self, orders: IO[bytes], output: IO[bytes]) -> None:
-        self._orders = orders
-        self._output = output
-        self.sent_phases: list[str] = []
+        self._orders, self._output = orders, output
+        self.submit_begun = False
 
     def phase(self, name: str, entryid: bytes = b"", search_key: bytes = b"") -> bool:
         """Send a phase. Return whether the child may continue past it; where it waits, a closed pipe means no."""
-        self.sent_phases.append(name)
-        self._send(SendPhase(name, entryid.hex(), search_key.hex()).as_line())
+        self.submit_begun = self.submit_begun or name in SUBMIT_BEGUN
+        self.send(SendPhase(name, entryid.hex(), search_key.hex()))
         return name not in WAITED or self._orders.readline(16) == GO
 
-    def found(self, findings: Mapping[str, Any]) -> None:
-        """Send what was found so far."""
-        self._send(Findings(findings).as_line())
-
-    def verdict(self, verdict: RelayVerdict) -> None:
-        """Send the last line."""
-        self._send(verdict_line(verdict))
-
-    @property
-    def submit_begun(self) -> bool:
-        """Whether the message may be on its way already."""
-        return any(name in SUBMIT_BEGUN for name in self.sent_phases)
-
-    def _send(self, line: bytes) -> None:
-        """Write a line at once."""
-        self._output.write(line)
+    def send(self, line: SendPhase | Findings | RelayVerdict) -> None:
+        """Send findings or the verdict."""
+        self._output.write(as_line(line))
         self._output.flush()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -25,6 +25,9 @@ class MessagePlace:
     folder: str  # "outbox" or "sent"
     entryid: bytes
     submitted: bool = True
+
+
+ReportFindings = Callable[[Mapping[str, Any]], None]  # takes findings as soon as they are known
 
 
 class Mailbox(Protocol):
@@ -64,12 +67,4 @@ class Mailbox(Protocol):
 
     def close(self) -> None:
         """Log off; it never fails."""
-        ...
-
-
-class ReportFindings(Protocol):
-    """A function that takes findings as soon as they are known."""
-
-    def __call__(self, findings: Mapping[str, Any]) -> None:
-        """Take some findings."""
         ...

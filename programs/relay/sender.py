@@ -27,7 +27,7 @@ from programs.relay.watch import Deadlines, OnPhase, watch
 DOCTOR_EVERY_S = 86_400.0
 # While it finds a failure. A failed logon is tried this often, too, so the waits grow: an account must not be locked by them.
 DOCTOR_AGAIN_S = (60.0, 120.0, 300.0, 600.0)
-LOOK_AGAIN_S = 60.0  # for a message in doubt, and for a host with a failure
+LOOK_AGAIN_S, LOOK_FOR_S = 60.0, 5.0  # for a message in doubt
 MayBegin = Callable[[LeaseClaim], bool]  # asks the service whether an attempt may begin; raises NoAnswer
 
 
@@ -131,7 +131,11 @@ class SpoolSender:
         """Find out what happened to a message that may have left."""
         doubt = message.verdict or after_restart()
         if message.search_key:
-            looked = self._order("reconcile", search_key=message.search_key, entryid=message.entryid)
+            # Short looks, so that no alert waits behind them; it is taken back once it had all the time that one may take.
+            limits, drain = self.setup.deadlines, self.setup.drain
+            is_early = 0 <= time.time() - message.taken_at <= limits.logon + limits.submit + drain
+            more: dict[str, Any] = {"search_key": message.search_key, "entryid": message.entryid, "abort": not is_early}
+            looked = self._order("reconcile", drain=min(drain, LOOK_FOR_S), **more)
             self._settle(message.id, settle_doubt(doubt, looked), looked=True)
         elif message.verdict is None and message.phase not in SUBMIT_BEGUN:
             reason = "the relay ended before it submitted this"
@@ -155,7 +159,7 @@ class SpoolSender:
         if isinstance(choice, NoUsableClient):
             return RelayVerdict(choice.outcome, choice.reason)
         setup, use_spooler = self.setup, read_settings(self.setup.hive).use_spooler
-        order = ChildOrder(mode, setup.profile, choice.as_json(), use_spooler, drain=setup.drain, **more)
+        order = ChildOrder(mode, setup.profile, choice.as_json(), use_spooler, **{"drain": setup.drain, **more})
         return self._child(order, on_phase)
 
     def _child(self, order: ChildOrder, on_phase: OnPhase = lambda _: None) -> RelayVerdict:

@@ -25,13 +25,12 @@ def send(mailbox: Mailbox, message: MimeMessage, order: ChildOrder, link: Parent
     mailbox.open()
     link.phase("opened")
     draft = mailbox.create(message)
-    if not link.phase("created", draft.entryid, draft.search_key):
-        return _NOT_ALLOWED.with_evidence(**_discard(mailbox, draft))
+    may_continue = link.phase("created", draft.entryid, draft.search_key)
     lost = {"characters_lost": draft.characters_lost} if draft.characters_lost else {}
-    if lost and order.has_other_way:
+    if may_continue and lost and order.has_other_way:
         reason = f"this mailbox would turn {draft.characters_lost} characters into question marks"
         return RelayVerdict(RelayOutcome.LOST_CHARACTERS, reason, {**lost, **_discard(mailbox, draft)})
-    if not link.phase("submitting"):
+    if not may_continue or not link.phase("submitting"):
         return _NOT_ALLOWED.with_evidence(**_discard(mailbox, draft))
     try:
         submit_evidence = {**mailbox.submit(draft), **lost}
@@ -87,12 +86,11 @@ def _drain(mailbox: Mailbox, draft: Draft, order: ChildOrder, link: ParentLink) 
             place = mailbox.find(draft.search_key, ("outbox",))
         except MapiError as refused:
             doubt = verdict_of_error(refused)
-            return RelayVerdict(
-                RelayOutcome.UNKNOWN,
+            reason, evidence = (
                 f"the Outbox could not be looked into: {doubt.reason}",
                 {"looked": False, **doubt.evidence},
-                cause=doubt.outcome,
             )
+            return RelayVerdict(RelayOutcome.UNKNOWN, reason, evidence, cause=doubt.outcome)
         left = order.drain - (time.monotonic() - began)
         if place is None or left <= 0:
             break
@@ -120,24 +118,17 @@ def _handed_over(copy: RelayVerdict) -> RelayVerdict:
 
 def _copy(mailbox: Mailbox, draft: Draft) -> RelayVerdict:
     """Look for the copy of a message that left the Outbox. A missing copy does not mean that it was not sent."""
-    until = time.monotonic() + SENT_ITEMS_WAIT
-    while True:
+    until, seen = time.monotonic() + SENT_ITEMS_WAIT, "no copy seen"
+    while time.monotonic() < until:
         try:
             place = mailbox.find(draft.search_key, ("sent",))
         except MapiError as refused:
-            why = verdict_of_error(refused).reason
-            return RelayVerdict(
-                RelayOutcome.SENT,
-                "it left the Outbox",
-                {"proof": "left the Outbox", "sent_items": f"not looked up: {why}"},
-            )
+            seen = f"not looked up: {verdict_of_error(refused).reason}"
+            break
         if place is not None:
             return _proven(place)
-        if time.monotonic() >= until:
-            return RelayVerdict(
-                RelayOutcome.SENT, "it left the Outbox", {"proof": "left the Outbox", "sent_items": "no copy seen"}
-            )
         time.sleep(0.1)
+    return RelayVerdict(RelayOutcome.SENT, "it left the Outbox", {"proof": "left the Outbox", "sent_items": seen})
 
 
 def _proven(place: MessagePlace) -> RelayVerdict:
@@ -152,10 +143,8 @@ def _take_back(mailbox: Mailbox, draft: Draft, place: MessagePlace, link: Parent
     except MapiError as refused:
         if _has_left(mailbox, draft):
             return _left(mailbox, draft, link)
-        reason = verdict_of_error(refused).reason
-        return RelayVerdict(
-            RelayOutcome.STUCK, "it stays in the Outbox and cannot be taken back", {"aborted": False, "abort": reason}
-        )
+        evidence = {"aborted": False, "abort": verdict_of_error(refused).reason}
+        return RelayVerdict(RelayOutcome.STUCK, "it stays in the Outbox and cannot be taken back", evidence)
     if _has_left(mailbox, draft):
         return _left(mailbox, draft, link)
     leftover = _discard(mailbox, Draft(place.entryid, draft.search_key))

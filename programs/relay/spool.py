@@ -86,9 +86,8 @@ class RelaySpool:
             self._file = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
         try:
             self._do("PRAGMA journal_mode=WAL")
-            self._do(
-                "PRAGMA synchronous=FULL"
-            )  # a phase must survive a power cut: it says whether a mail may have left
+            # A phase must survive a power cut: it says whether a mail may have left.
+            self._do("PRAGMA synchronous=FULL")
             self._do(_TABLE)
             self._do(_FACTS)
             if "has_other_way" not in [row[1] for row in self._rows("PRAGMA table_info(messages)")]:
@@ -112,7 +111,6 @@ class RelaySpool:
 
         A known message is not sent again unless its last try surely failed: its verdict is handed in again instead.
         """
-        now = time.time()
         with self._lock, _sqlite_errors():
             # An older Python leaves a transaction open whose commit found no room on the disk.
             if self._file.in_transaction:
@@ -125,18 +123,10 @@ class RelaySpool:
                     self._do("UPDATE messages SET token = ?, is_handed_in = 0 WHERE id = ?", mail.token, mail.id)
                     return
                 self._do("DELETE FROM messages WHERE id = ?", mail.id)
-                row = (
-                    mail.id,
-                    mail.token,
-                    mail.recipient,
-                    mail.message_id,
-                    mail.mime,
-                    mail.is_alert,
-                    now,
-                    mail.has_other_way,
-                )
-                columns = "id, token, recipient, message_id, mime, is_alert, taken_at, has_other_way"
-                self._do(f"INSERT INTO messages ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", *row)  # noqa: S608
+                kept = {name: getattr(mail, name) for name in _COLUMNS if hasattr(mail, name)}
+                values = {**kept, "taken_at": time.time()}
+                places = ", ".join("?" * len(values))
+                self._do(f"INSERT INTO messages ({', '.join(values)}) VALUES ({places})", *values.values())  # noqa: S608
                 if mail.maybe_sent and (known is None or not known.is_begun):
                     self.start(mail.id)  # as if it had begun here: it is never sent again, however often it comes
                     reason = "it may have been submitted before, and this relay has no record of it: it is not sent again without proof"
@@ -147,16 +137,10 @@ class RelaySpool:
         return self._one("verdict IS NULL AND is_begun = 0 ORDER BY is_alert DESC, taken_at LIMIT 1")
 
     def next_in_doubt(self, every_s: float) -> SpooledMessage | None:
-        """Return a message that may have left and was not looked for in the last `every_s` seconds.
-
-        A look in the future means that the clock was set back: then it is due, too.
-        """
-        now = time.time()
-        return self._one(
-            "is_begun = 1 AND is_final = 0 AND looked_at NOT BETWEEN ? AND ? ORDER BY looked_at LIMIT 1",
-            now - every_s,
-            now,
-        )
+        """Return a message that may have left and was not looked for in the last `every_s` seconds."""
+        now = time.time()  # a look in the future means that the clock was set back: then it is due, too
+        due = "is_begun = 1 AND is_final = 0 AND looked_at NOT BETWEEN ? AND ? ORDER BY looked_at LIMIT 1"
+        return self._one(due, now - every_s, now)
 
     def start(self, message_id: str) -> None:
         """Record that an attempt begins."""
@@ -170,16 +154,12 @@ class RelaySpool:
 
     def end(self, message_id: str, verdict: RelayVerdict, *, looked: bool = False) -> None:
         """Record a verdict. `looked`: it comes from a look into the folders, so that the next look can wait."""
-        is_final = not is_open(verdict)
+        text, now = json.dumps(verdict.as_json()), time.time()
+        ends = (
+            "UPDATE messages SET verdict = ?, is_final = ?, is_handed_in = 0, looked_at = ?, ended_at = ? WHERE id = ?"
+        )
         with self._lock:
-            self._do(
-                "UPDATE messages SET verdict = ?, is_final = ?, is_handed_in = 0, looked_at = ?, ended_at = ? WHERE id = ?",
-                json.dumps(verdict.as_json()),
-                is_final,
-                time.time() if looked else 0.0,
-                time.time(),
-                message_id,
-            )
+            self._do(ends, text, not is_open(verdict), now if looked else 0.0, now, message_id)
             if verdict.outcome == RelayOutcome.SENT:
                 self.remember("sent", str(self.sent + 1))
 
@@ -189,18 +169,13 @@ class RelaySpool:
 
     def handed_in(self, claim: LeaseClaim) -> None:
         """Record that the service accepted the verdict under this lease."""
-        self._do(
-            "UPDATE messages SET is_handed_in = 1, mime = CASE WHEN is_final THEN x'' ELSE mime END WHERE id = ? AND token = ?",
-            claim.id,
-            claim.token,
-        )
+        mime = "mime = CASE WHEN is_final THEN x'' ELSE mime END"
+        self._do(f"UPDATE messages SET is_handed_in = 1, {mime} WHERE id = ? AND token = ?", claim.id, claim.token)  # noqa: S608
 
     def holding(self, *, begun: bool = False) -> Sequence[LeaseClaim]:
         """Return the leases of all unsettled messages; `begun`: only of begun ones, so that the service takes back the others."""
-        rows = self._rows(
-            "SELECT id, token FROM messages WHERE is_begun >= ? AND (is_final = 0 OR is_handed_in = 0)", begun
-        )
-        return [LeaseClaim(*row) for row in rows]
+        held = "SELECT id, token FROM messages WHERE is_begun >= ? AND (is_final = 0 OR is_handed_in = 0)"
+        return [LeaseClaim(*row) for row in self._rows(held, begun)]
 
     def drop_unbegun(self) -> None:
         """Forget the messages that were not begun: the service has taken them back."""
@@ -208,9 +183,8 @@ class RelaySpool:
 
     def tidy(self) -> None:
         """Forget messages that were settled long ago."""
-        self._do(
-            "DELETE FROM messages WHERE is_final = 1 AND is_handed_in = 1 AND ended_at < ?", time.time() - REMEMBER_S
-        )
+        old = "DELETE FROM messages WHERE is_final = 1 AND is_handed_in = 1 AND ended_at < ?"
+        self._do(old, time.time() - REMEMBER_S)
 
     def waiting(self) -> tuple[int, float]:
         """Return the number of unsettled messages, and the age of the oldest in seconds."""
@@ -295,18 +269,10 @@ def _may_go_again(known: SpooledMessage) -> bool:
     ended = known.verdict
     if ended is None:
         return not known.is_begun
-    return ended.outcome not in _MAY_HAVE_LEFT or (
-        ended.outcome == RelayOutcome.STUCK and ended.evidence.get("aborted") is True
-    )
+    was_taken_back = ended.outcome == RelayOutcome.STUCK and ended.evidence.get("aborted") is True
+    return was_taken_back or ended.outcome not in ("sent", "handed_over", "stuck", "queued", "unknown")
 
 
-_MAY_HAVE_LEFT = (
-    RelayOutcome.SENT,
-    RelayOutcome.HANDED_OVER,
-    RelayOutcome.STUCK,
-    RelayOutcome.QUEUED,
-    RelayOutcome.UNKNOWN,
-)
 FILE_NAME = "spool.db"
 _DAMAGED, _ENDINGS = ".damaged-", ("-wal", "-shm")
 log = logging.getLogger("tocsin.relay")

@@ -22,7 +22,6 @@ from programs.relay.conversation import (
     WAITED,
     BadLine,
     ChildOrder,
-    Findings,
     SendPhase,
     read_line,
 )
@@ -125,8 +124,8 @@ class _ChildWatch:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.confined.process.wait(timeout=_LEAVE_TIME)
             return line_read
-        if isinstance(line_read, Findings):
-            self.found.update(line_read.findings)
+        if not isinstance(line_read, SendPhase):
+            self.found.update(line_read)
             return None
         self.last = line_read
         self.keys = line_read if line_read.name == "created" else self.keys

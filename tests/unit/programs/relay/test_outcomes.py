@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from programs.relay.conversation import BadLine, ChildOrder, Findings, SendPhase, read_line, verdict_line
+from programs.relay.conversation import BadLine, ChildOrder, SendPhase, as_line, read_line
 from programs.relay.outcomes import HRESULTS, MapiError, RelayOutcome, RelayVerdict, verdict_of_error
 
 CONFIGURATION = {RelayOutcome.LOGON_FAILED, RelayOutcome.PROFILE_MISSING, RelayOutcome.INCOMPATIBLE_CLIENT}
@@ -57,13 +57,13 @@ def test_names_stand_once_in_the_table():
 )
 def test_a_verdict_comes_through_the_pipe_as_it_was(outcome, reason, evidence, cause):
     verdict = RelayVerdict(outcome, reason, evidence, cause)
-    assert read_line(verdict_line(verdict)) == verdict
+    assert read_line(as_line(verdict)) == verdict
 
 
 @given(st.binary(max_size=64), st.binary(max_size=64))
 def test_a_phase_comes_through_the_pipe_as_it_was(entryid, search_key):
     phase = SendPhase("created", entryid.hex(), search_key.hex())
-    assert read_line(phase.as_line()) == phase
+    assert read_line(as_line(phase)) == phase
 
 
 @given(st.binary(max_size=200), st.text(max_size=20), st.emails())
@@ -100,4 +100,4 @@ def test_a_line_of_a_child_is_understood_or_refused(line):
         line_read = read_line(line)
     except BadLine:
         return
-    assert isinstance(line_read, (SendPhase, Findings, RelayVerdict))
+    assert isinstance(line_read, (SendPhase, dict, RelayVerdict))

@@ -169,3 +169,24 @@ def test_a_host_that_fails_is_examined_again_after_waits_that_grow(sender: Spool
     sender.ask_doctor("repaired")
     sender.step(lambda _: True)
     assert (sender.paused_why, sender._failed) == ("", 0)
+
+
+def test_a_message_that_may_still_leave_is_looked_at_briefly_and_taken_back_only_when_its_time_is_over(
+    sender: SpoolSender,
+):
+    """A look must not hold up an alert for the minutes that a message may take to leave the Outbox."""
+    python, program, folder, _ = sender.setup.command
+    command = [python, program, folder, json.dumps({"drain": None, "hang": ["find"]})]
+    sender.setup = replace(sender.setup, command=command, drain=0.5, deadlines=Deadlines(logon=30, submit=1, grace=0.1))
+    sender.spool.take(posted(1))
+    sender.step(lambda _: True)
+    assert sender.spool.find("msg_1").verdict.outcome == "unknown"
+    sender.setup = replace(sender.setup, command=[*command[:3], json.dumps({"drain": None})])
+    sender.step(lambda _: True)
+    found = sender.spool.find("msg_1")
+    assert (found.verdict.outcome, found.is_final) == ("queued", False)
+    assert sender.step(lambda _: True) is False, "it was looked at a moment ago"
+    sender.spool._do("UPDATE messages SET taken_at = taken_at - 3600, looked_at = 0")
+    sender.step(lambda _: True)
+    found = sender.spool.find("msg_1")
+    assert (found.verdict.outcome, found.verdict.evidence["aborted"]) == ("stuck", True)
