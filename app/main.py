@@ -16,7 +16,7 @@ from app.core.periodic import run_in_background
 from app.core.secret import open_secret
 from app.core.settings import Settings
 from app.core.wakeups import Wakeups
-from app.http import downloads, health, mail_in, metrics, problems, relay, relay_setup
+from app.http import downloads, health, mail_in, metrics, problems, relay, relay_setup, unsubscribe
 from app.http.api import admin, events
 from app.http.app import HttpApp
 from app.http.auth import KeyAuthenticator
@@ -42,7 +42,7 @@ def create_app(settings: Settings, *, work: Work | None = None, clock: Clock = n
     api.state.is_stopping = lambda: False  # the server replaces it: a request that waits must not delay the stop
     problems.install(api)
     # Added as they are: include_router would analyse every route a second time, which is a tenth of a second at each start.
-    for part in (events, health, metrics, relay, relay_setup, downloads):
+    for part in (events, health, metrics, relay, relay_setup, downloads, unsubscribe):
         api.router.routes.extend(part.router.routes)
     admin.install(api)
     return HttpApp(

@@ -51,6 +51,19 @@ async def delete_summary_schedule(
     await editing.delete(tx, SUMMARY_SCHEDULES, schedule, by)
 
 
+async def leave_summary(tx: WriteTx, schedule_id: str, recipient_id: str, by: Editor) -> SummarySchedule | None:
+    """Send the summary no more to a recipient who does not want it; None if it was not sent to them any more. Raises NotFound.
+
+    A schedule whose last recipient leaves is switched off: one without recipients could not be edited.
+    """
+    before = await editing.lock(tx, SUMMARY_SCHEDULES, schedule_id)
+    if recipient_id not in before.recipients or not before.enabled:
+        return None
+    others = tuple(one for one in before.recipients if one != recipient_id)
+    after = replace(before, recipients=others) if others else replace(before, enabled=False)
+    return await editing.save(tx, SUMMARY_SCHEDULES, before, after, by)
+
+
 async def note_summary_sent(tx: WriteTx, schedule_id: str, summary_id: str, by: Editor) -> None:
     """Add the audit entry of a summary that an administrator had sent at once, and have its notices composed after the commit."""
     await note(tx, by.who, by.at, "send", SUMMARY_SCHEDULES.noun, schedule_id, {"summary_id": summary_id})

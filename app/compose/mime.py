@@ -28,7 +28,7 @@ _MESSAGE_ID = re.compile(r"<[!-;=?-~]+@[!-;=?-~]+>")  # printable ASCII but < an
 _ADDRESS = re.compile(
     r"[^\s<>()\[\],;:@\\\"\x00-\x1f\x7f-\x9f]+@(?:[^\s<>()\[\],;:@\\\"\x00-\x1f\x7f-\x9f]+|\[[0-9A-Za-z.:]+\])"
 )
-_THREADING = ("message-id", "in-reply-to", "references")
+_UNCUT = ("message-id", "in-reply-to", "references", "list-unsubscribe")
 _TEXTS = ("subject", "thread-topic")
 _FILETIME_ZERO = datetime(1601, 1, 1, tzinfo=UTC)
 _REFERENCES = 20  # RFC 5322 sets no limit, but a header line has one
@@ -37,13 +37,13 @@ _REFERENCES = 20  # RFC 5322 sets no limit, but a header line has one
 class _Policy(EmailPolicy):
     """SMTP's policy, except for the headers that the standard library folds wrongly (seen in Python 3.11).
 
-    It encodes an id that is longer than a line as =?utf-8?..., which breaks threads, so threading headers are folded between
-    their ids. A subject with non-ASCII words gains or loses spaces, so it is encoded as a whole.
+    It encodes an id that is longer than a line as =?utf-8?..., which breaks threads, so headers of ids and addresses are folded
+    between them. A subject with non-ASCII words gains or loses spaces, so it is encoded as a whole.
     """
 
     def fold(self, name: str, value: Any) -> str:  # noqa: ANN401  (as in the standard library)
         """Fold one header into lines."""
-        if name.lower() in _THREADING:
+        if name.lower() in _UNCUT:
             return f"{name}: " + f"{self.linesep} ".join(str(value).split()) + self.linesep
         if name.lower() in _TEXTS:
             text = str(
@@ -111,7 +111,7 @@ def build(
     mail["Auto-Submitted"] = "auto-generated"  # RFC 3834: no out-of-office replies
     mail["X-Auto-Response-Suppress"] = "All"  # the same for Exchange
     for name, value in rendered.headers:
-        mail[name] = phrases.one_line(value, 200)
+        mail[name] = phrases.one_line(value, 800)
     mail["MIME-Version"] = "1.0"
     mail["Content-Type"] = "multipart/alternative"
     # A random boundary would make different bytes of the same mail after a crash. "=_" cannot occur in either encoding.

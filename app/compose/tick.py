@@ -12,6 +12,7 @@ from app.compose import alert_mail, mime, summary_mail, webhook_body
 from app.compose.alert_subject import first_topic, topic_of
 from app.compose.first_way import first_way, relay_named, ways_in_doubt
 from app.compose.render import RenderedMail
+from app.compose.unsubscribe import unsubscribe_headers
 from app.context import AppContext
 from app.core import metrics
 from app.core.errors import Unavailable
@@ -42,7 +43,8 @@ _BY_ITSELF = "it goes by mapi, perhaps through the relay that it is about, becau
 class ComposedMessage:
     """What was rendered for one group of notices, before it is addressed.
 
-    `threads` are the Message-IDs of earlier mails; `alert_ids`, of all alerts in it; `conversation`, if it is about one alert.
+    `threads` are the Message-IDs of earlier mails; `alert_ids`, of all alerts in it; `conversation`, if it is about one alert;
+    `schedule_id`, of a summary.
     """
 
     mail: RenderedMail
@@ -50,6 +52,7 @@ class ComposedMessage:
     threads: tuple[str, ...]
     alert_ids: tuple[str, ...] = ()
     conversation: mime.Conversation | None = None
+    schedule_id: str | None = None
 
 
 async def tick(context: AppContext) -> bool:
@@ -158,7 +161,8 @@ async def _compose_summary(context: AppContext, notice: Notice) -> ComposedMessa
         )
     base_url = context.settings.public_url
     mail = summary_mail.render(view, base_url=base_url)
-    return ComposedMessage(mail, webhook_body.render_summary(view, base_url=base_url), ())
+    body = webhook_body.render_summary(view, base_url=base_url)
+    return ComposedMessage(mail, body, (), schedule_id=summary.schedule.id)
 
 
 async def _other_transports(context: AppContext, to: Recipient, now: datetime) -> Sequence[str]:
@@ -189,12 +193,16 @@ def _address(
     header = f"<{message_id}@{domain}>"
     in_order = (first, *to.transports)
     mail_to = next((address.address for address in in_order if address.transport != "webhook"), None)
+    rendered = composed.mail
+    if composed.schedule_id is not None and mail_to is not None:
+        headers = unsubscribe_headers(context, composed.schedule_id, to.id, mail_to)
+        rendered = replace(rendered, headers=(*rendered.headers, *headers))
     threads = composed.threads[:MOST_REFERENCES]
     # An id for each alert, which no mail has: by it Gmail knows the mails of one alert, and keeps those of another one with the same
     # subject apart.
     roots = tuple(f"<{alert_id}@{domain}>" for alert_id in composed.alert_ids[:MOST_REFERENCES])
     mail = mail_to and mime.build(
-        composed.mail,
+        rendered,
         sender=sender,
         to=mail_to,
         message_id=header,
