@@ -7,10 +7,17 @@ from pathlib import Path
 
 import pytest
 
+from app.compose import canaries as compose_canaries
 from app.compose import tick as compose
+from app.core.ids import new_id
 from app.decide import summaries
 from app.decide.summary_numbers import FILE, keep_numbers
+from app.deliver import returned as read_returned
+from app.domain.own_address import AddressKind
+from app.domain.returned_mail import ReturnedMail, Via
+from app.store.returned_mails import add_returned_mail
 from app.store.summary_gaps import gaps_since
+from app.store.tables import canaries, messages
 from app.store.tables_managed import summary_schedules
 from tests.support.context import START, SystemUnderTest, open_system
 
@@ -86,6 +93,35 @@ async def test_a_crash_between_commit_and_file_is_no_restore(database_url: str, 
         assert await keep_numbers(system.context) == []
         await make_summaries(system, 1)
         assert numbers_in(await subjects(system)) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("is_signed", [True, False])
+async def test_a_canary_in_the_mailbox_shows_it_where_the_whole_folder_was_put_back(
+    sqlite_database_url: str, tmp_path: Path, is_signed: bool
+):
+    """The mailbox is outside every backup of ours: it is read again from where the old database had read it."""
+    backup = tmp_path / "backup.db"
+    settings = SETTINGS | {"bounce_address": "bounces@example.org", "mail_in_port": 0, "smtp_url": "smtp://localhost:1"}
+    async with open_system(sqlite_database_url, tmp_path, **settings) as system:
+        await make_summaries(system, 2)
+        back_up(sqlite_database_url, backup)
+        kept_file = (tmp_path / FILE).read_bytes()
+        await make_summaries(system, 2)
+        await compose_canaries.tick(system.context)
+        (canary,) = await system.rows(canaries)
+        (mail,) = await system.mails(messages.c.id == canary.message_id)
+        raw = mail.mail if is_signed else mail.mail.replace(b" 4 ", b" 9 ")
+        now = system.time[0]
+    restore(backup, sqlite_database_url)
+    (tmp_path / FILE).write_bytes(kept_file)
+    async with open_system(sqlite_database_url, tmp_path, **settings) as system:
+        system.time[0] = now
+        returned = ReturnedMail(new_id("ret"), now, Via.IMAP, AddressKind.CANARY, canary.id, "", raw)
+        async with system.context.database.write() as tx:
+            assert await add_returned_mail(tx, returned)
+        await read_returned.tick(system.context)
+        await make_summaries(system, 1)
+        assert numbers_in(await subjects(system)) == ([1, 2, 5] if is_signed else [1, 2, 3])
 
 
 @pytest.mark.parametrize(
