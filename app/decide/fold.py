@@ -80,7 +80,10 @@ def fold_job(
     _carry_forward(folded, known)
     folded.late_failure = _find_late_failure(folded, events)
     folded.after = _learn_or_give_up(folded, events)
-    _count_days(folded, known, ZoneInfo(zone))
+    if any(
+        event.kind is not EventKind.CANARY for event in events
+    ):  # a lost canary is an alert, and no backup that failed
+        _count_days(folded, known, ZoneInfo(zone))
     return folded
 
 

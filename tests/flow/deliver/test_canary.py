@@ -26,8 +26,10 @@ from app.domain.own_address import PURPOSE, AddressKind, read_address
 from app.domain.recipient import Address
 from app.store.canaries import CANARIES, mail_times
 from app.store.row_mapping import addresses_json
+from app.store.summaries import SUMMARY_SCHEDULES
+from app.store.summary_views import read_summary_view
 from app.store.tables import alerts, canaries, events, jobs, messages
-from app.store.tables_managed import recipients
+from app.store.tables_managed import recipients, summary_schedules
 from tests.support.context import SystemUnderTest, open_system
 from tests.support.delivering import delivering, until
 from tests.support.running import wait_until
@@ -96,6 +98,18 @@ async def lose(system: SystemUnderTest) -> None:
     system.pass_time(minutes=16)
     await decide_canaries.tick(system.context)
     await system.decide()
+
+
+async def summary_counts(system: SystemUnderTest) -> tuple[int, int]:
+    """Return how many jobs a summary up to now counts, and how many failed; and hold that no run was counted."""
+    (row,) = await system.rows(summary_schedules)
+    async with system.context.database.read() as tx:
+        schedule = await SUMMARY_SCHEDULES.get(tx, row.id)
+        end = system.pass_time(seconds=1)
+        view = await read_summary_view(tx, schedule, number=1, start=end - timedelta(days=7), end=end)
+    assert view.runs is not None
+    assert view.runs.failures + view.runs.successes == view.undelivered == 0
+    return view.jobs, view.failed
 
 
 async def test_a_canary_is_sent_and_its_way_and_time_are_kept(database_url: str, tmp_path: Path, server: SmtpServer):
@@ -205,13 +219,15 @@ async def test_a_late_one_is_noted_and_closes_the_alert(database_url: str, tmp_p
         await lose(system)
         (alert,) = await system.rows(alerts)
         assert alert.closed_at is None
+        assert await summary_counts(system) == (1, 1)  # shown as failed, as long as mail is lost
         late = await newest(system)
         await arrives(system, late.id, minutes=30)
         await system.decide()
         (alert,) = await system.rows(alerts)
         assert alert.closed_at is not None
+        assert await summary_counts(system) == (0, 0)
         late = await newest(system)
-        assert (late.state, late.seconds, late.is_reported) == (CanaryState.ARRIVED, 46 * 60.0, False)
+        assert (late.state, late.seconds, late.is_reported) == (CanaryState.ARRIVED, 46 * 60.0 + 1, False)
         assert late.why is not None  # that it was called lost is still known
 
 
