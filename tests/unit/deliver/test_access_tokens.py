@@ -144,6 +144,24 @@ async def test_many_at_once_make_one_request():
     assert len(server.forms) == 1
 
 
+async def test_a_caller_that_is_cancelled_keeps_no_other_from_its_token():
+    asked = asyncio.Event()
+
+    async def slow_at_first(_: dict[str, str]) -> None:
+        if not asked.is_set():
+            asked.set()
+            await asyncio.sleep(30)
+
+    async with token_server(script=slow_at_first) as server:
+        tokens = of_microsoft(server)
+        first = asyncio.create_task(tokens.token())
+        await asked.wait()
+        second = asyncio.create_task(tokens.token())
+        first.cancel()
+        assert await second == "token-1"
+        assert first.cancelled()
+
+
 @pytest.mark.parametrize(
     ("life_s", "until_s", "is_renewed"),
     [(3599, 3290, False), (3599, 3310, True), ("3599", 3310, True), (60, 47, False), (60, 49, True), (None, 479, False), (None, 481, True), ("soon", 481, True), (-5, 1, True)],
