@@ -6,6 +6,7 @@ from datetime import datetime, tzinfo
 
 from app.compose import phrases
 from app.compose.error_text import error_line, hint_for
+from app.compose.first_way import is_about_a_way
 from app.compose.phrases import link_to
 from app.compose.unclear_text import UnclearPart, unclear_part
 from app.domain.alert import AlertKind
@@ -83,11 +84,15 @@ def state_of(view: AlertView) -> str:
 
 
 def title_of(view: AlertView) -> str:
-    """Return the job's name, or the agent's. An activity other than backup is appended: a job and its check often share a name."""
+    """Return the job's name, or the agent's. An activity other than backup is appended, as a job and its check often share a name."""
     if view.job is None or view.alert.kind is AlertKind.AGENT_SILENT:
         return f"agent {phrases.one_line(view.agent, _SHORT)}"
     job = phrases.one_line(view.job, _SHORT)
-    return job if view.activity in ("", "backup", job.casefold()) else f"{job} {phrases.one_line(view.activity, 20)}"
+    return (
+        job
+        if view.activity in ("", "backup", job.casefold()) or is_about_a_way(view)
+        else f"{job} {phrases.one_line(view.activity, 20)}"
+    )
 
 
 def name_of(view: AlertView) -> str:

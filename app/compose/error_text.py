@@ -20,6 +20,13 @@ _PREFIX = re.compile(
 )
 _KNOWN: tuple[tuple[str, str], ...] = (
     (
+        r"^the canary mail of .* was lost:",
+        (
+            "Look for it in the log of the mail server, by the answer above, and in the spam folder of the mailbox of TOCSIN_BOUNCE_ADDRESS;"
+            " run `tocsin doctor`. Another one is sent each hour. The first one that arrives closes this alert."
+        ),
+    ),
+    (
         r"already locked|create lock in backend|acquire the lock|repository is locked|lock\.exclusive|failed to lock",
         (
             "Another run holds the repository's lock, or a run that died left it behind. Make sure that no run is active on"

@@ -26,6 +26,11 @@ def relay_named(view: AlertView) -> str | None:
     return way if way.startswith(relay.AGENT_PREFIX) else None
 
 
+def is_about_a_way(view: AlertView) -> bool:
+    """Say whether an alert reports a way of sending: a lost canary, or a relay in trouble."""
+    return _way_of(view) is not None
+
+
 def _way_of(view: AlertView) -> str | None:
     if relay_named(view) is not None:
         return canary.RELAYED

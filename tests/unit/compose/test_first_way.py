@@ -2,6 +2,7 @@
 
 import pytest
 
+from app.compose import alert_mail
 from app.compose.first_way import first_way, ways_in_doubt
 from app.domain.recipient import Address
 from tests.support.mail_views import make_alert_view, recovered
@@ -49,3 +50,12 @@ def test_what_an_alert_puts_in_doubt(agent: str, job: str | None, in_doubt: set[
 )
 def test_the_first_way(addresses: list[Address], in_doubt: set[str], others: list[str], first: tuple[int, Address]):
     assert first_way(addresses, (), in_doubt, others) == first
+
+
+def test_the_mail_about_a_lost_canary_says_what_to_do():
+    message = "The canary mail of 05:12 UTC by smtp was lost: it did not arrive within 15 min, although smtp accepted it (550 denied)."
+    mail = alert_mail.render(
+        [make_alert_view(agent="Tocsin", job="mail by smtp", activity="other", message=message)], base_url="http://t"
+    )
+    assert mail.subject.startswith("[FAILED] mail by smtp on Tocsin")
+    assert "in the spam folder of the mailbox of TOCSIN_BOUNCE_ADDRESS" in " ".join(mail.text.split())
