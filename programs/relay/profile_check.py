@@ -10,9 +10,7 @@ from programs.relay import properties as pr
 
 STORE, ADDRESS_BOOK, TRANSPORT = 33, 35, 36  # PR_RESOURCE_TYPE
 DEFAULT_STORE, OWN_STORE = 0x2, 0x100  # PR_RESOURCE_FLAGS
-TIGHT_SERVICES = (
-    "MSEMS",
-)  # Microsoft Exchange: the only service whose store and transport are known to belong together
+TIGHT_SERVICES = ("MSEMS",)  # Microsoft Exchange: the only one whose store and transport are known to belong together
 EXCHANGE_PRIVATE_STORE = "5494a1c0297f101ba58708002b2a2517"  # PR_MDB_PROVIDER
 _NO_ORDINAL = 1 << 30
 
@@ -59,9 +57,7 @@ def default_store(providers: Sequence[Provider]) -> Provider | None:
 
 def transports(providers: Sequence[Provider]) -> list[Provider]:
     """Return the transports in the order in which the profile uses them."""
-    return sorted(
-        (provider for provider in providers if provider.type == TRANSPORT), key=lambda provider: provider.ordinal
-    )
+    return sorted((one for one in providers if one.type == TRANSPORT), key=lambda transport: transport.ordinal)
 
 
 def address_books(providers: Sequence[Provider]) -> list[Provider]:
@@ -79,17 +75,12 @@ def tightness(providers: Sequence[Provider]) -> tuple[bool, str]:
         return False, "the profile has no default store"
     if not order:
         return False, "the profile has no transport"
-    first, pair = (
-        order[0],
-        f'store "{store.name}" ({store.service}), first transport "{order[0].name}" ({order[0].service})',
-    )
+    first = order[0]
+    pair = f'store "{store.name}" ({store.service}), first transport "{first.name}" ({first.service})'
     if not store.service_uid or first.service_uid != store.service_uid:
         return False, f"store and first transport belong to two services, so mail stays in the Outbox: {pair}"
     if first.flags & OWN_STORE:
         return True, f"the transport is tied to its own store: {pair}"
     if store.is_exchange and first.is_exchange:
         return True, f"store and first transport are one Exchange service: {pair}"
-    return (
-        False,
-        f"store and first transport are one service, but not one that is known to work without the spooler: {pair}",
-    )
+    return False, f"store and first transport are one service, but none that is known to need no spooler: {pair}"

@@ -197,7 +197,7 @@ class RelaySetup:
         for point in points or ():
             if point.state != "ok" and point.name != "test message":  # which comes next
                 self._say(
-                    f"{point.state.upper()[:4]} {_plain(point.found)}  [{point.name}]\n     -> {_plain(point.remedy)}"
+                    f"{point.state.upper()[:4]} {_plain(f'{point.question} {point.found}')}  [{point.name}]\n     -> {_plain(point.remedy)}"
                 )
         failing = sum(point.state == "fail" for point in points or ())
         if not points:
