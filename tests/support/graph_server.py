@@ -8,13 +8,14 @@ import base64
 import binascii
 import email
 import json
+import ssl
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from email import policy
 
-from tests.support.token_server import CLIENT_ID, GRAPH_SCOPE, SECRET, TENANT, TokenServer, token_server
+from tests.support.token_server import CLIENT_ID, GRAPH_SCOPE, SECRET, TENANT, TokenServer, address_of, token_server
 
 MAILBOX = "tocsin@example.org"
 LARGEST = 4 * 1024 * 1024
@@ -43,7 +44,7 @@ class GraphServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return address_of(self.port, self.tokens.tls)
 
     @property
     def settings(self) -> dict[str, str]:
@@ -135,10 +136,10 @@ def refused(status: int, code: str, message: str) -> tuple[int, bytes, dict[str,
 
 
 @asynccontextmanager
-async def graph_server() -> AsyncIterator[GraphServer]:
-    async with token_server() as tokens:
+async def graph_server(tls: ssl.SSLContext | None = None) -> AsyncIterator[GraphServer]:
+    async with token_server(tls=tls) as tokens:
         server = GraphServer(tokens)
-        listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+        listener = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=tls)
         server.port = listener.sockets[0].getsockname()[1]
         try:
             yield server

@@ -6,6 +6,7 @@ What it refuses, it refuses with the published codes. It was written by the docu
 import asyncio
 import base64
 import json
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -37,6 +38,7 @@ class TokenServer:
     service_key: rsa.RSAPublicKey | None = None
     script: Callable[[dict[str, str]], Awaitable[Answer | None]] | None = None
     life_s: object = 3599
+    tls: ssl.SSLContext | None = None
     port: int = 0
     forms: list[dict[str, str]] = field(default_factory=list)
     given: dict[str, str] = field(default_factory=dict)  # token -> scope, or the mailbox of a Google token
@@ -44,7 +46,7 @@ class TokenServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/{TENANT}/oauth2/v2.0/token"
+        return f"{address_of(self.port, self.tls)}/{TENANT}/oauth2/v2.0/token"
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -149,6 +151,10 @@ class TokenServer:
         return 200, {"token_type": "Bearer", "expires_in": self.life_s, "access_token": token}, {}
 
 
+def address_of(port: int, tls: ssl.SSLContext | None) -> str:
+    return f"http://127.0.0.1:{port}" if tls is None else f"https://localhost:{port}"
+
+
 def refusal(error: str, description: str, status: int = 400) -> Answer:
     return status, {"error": error, "error_description": description, "trace_id": "0f"}, {}
 
@@ -166,7 +172,7 @@ def _decoded(part: str) -> bytes:
 @asynccontextmanager
 async def token_server(**how: object) -> AsyncIterator[TokenServer]:
     server = TokenServer(**how)
-    listener = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+    listener = await asyncio.start_server(server.serve, "127.0.0.1", 0, ssl=server.tls)
     server.port = listener.sockets[0].getsockname()[1]
     try:
         yield server

@@ -2,12 +2,15 @@
 
 import asyncio
 import re
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
+from pathlib import Path
 
 import pytest
+import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -77,6 +80,26 @@ async def test_the_bytes_arrive_unchanged_and_the_ids_are_the_evidence():
         "<msg_1@example.org>",
         "auto-generated",
     )
+
+
+@pytest.mark.parametrize("is_trusted", [True, False])
+async def test_certificates_of_both_servers_are_checked_against_the_systems_authorities(
+    is_trusted: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    authority, tls = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(tls)
+    authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+    if is_trusted:
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    async with graph_server(tls) as server:
+        outcome = await outcome_of(server)
+        assert len(server.mails) == is_trusted
+    if is_trusted:
+        assert isinstance(outcome, Sent)
+    else:
+        assert isinstance(outcome, Temporary)
+        assert outcome.code == "token"
+        assert "certificate" in outcome.text.lower()
 
 
 async def test_many_mails_use_one_token_and_four_requests_at_once():
