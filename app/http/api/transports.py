@@ -49,6 +49,7 @@ class TransportTested(TransportTestOut):
     """How the test ended that was just made."""
 
     seconds: float = Field(description="How long it took.")
+    mend: str | None = Field(description="What to mend, where the code says it; it names the setting.")
 
 
 class TransportOut(BaseModel):
@@ -121,7 +122,8 @@ async def test_transport(
     test, seconds = await send_trial(context, transport, address, body.recipient_id or "")
     async with context.database.write() as tx:
         await record_transport_test(tx, test, address, editor_of(context, caller))
-    return TransportTested(at=test.at, outcome=test.outcome, code=test.code, text=test.text, seconds=seconds)
+    mend = None if test.outcome == "sent" else what_to_mend(test.code)
+    return TransportTested(at=test.at, outcome=test.outcome, code=test.code, text=test.text, seconds=seconds, mend=mend)
 
 
 def _trouble(last: Attempt | None) -> TransportTroubleOut | None:

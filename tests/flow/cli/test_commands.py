@@ -158,6 +158,7 @@ def test_a_test_message_prints_its_result(tmp_path: Path) -> None:
     away = tocsin(tmp_path, "send-test", "--to", "ann@example.org", smtp_url="smtp://127.0.0.1:1")
     assert away.returncode == 1
     assert away.stdout.splitlines()[-1].startswith("temporary")
+    assert "Check host and port in TOCSIN_SMTP_URL" in away.stderr
     for words, why in ((("--to", "ann"), "not a mail address"), (("--to", "ann@example.org"), "TOCSIN_SMTP_URL")):
         refused = tocsin(tmp_path, "send-test", *words)
         assert (refused.returncode, why in refused.stderr) == (2, True)

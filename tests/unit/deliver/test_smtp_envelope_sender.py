@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from app.deliver.transports.smtp_server_pool import SENDER_REFUSED
-from app.domain.attempt import Sent
+from app.domain.attempt import Sent, Temporary
+from tests.support.smtp import Behave, SmtpServer
 from tests.support.smtp_client import client, parcel, raw_server
 
 OWN = "bounces+b0193a5f2c4d10123456789abcdef.abcdefghabcdefgh@example.org"
@@ -91,3 +92,15 @@ async def test_a_server_that_refuses_every_sender_is_not_asked_twice():
         outcome = await transport.send(parcel())
     assert "5.7.60" in outcome.text
     assert len(server.starting("MAIL")) == 1
+
+
+@pytest.mark.parametrize("place", ["RCPT", "DOT"])
+async def test_a_bounce_address_that_is_refused_later_is_left_out_too(server: SmtpServer, place: str):
+    """Postfix refuses a sender only after RCPT, and Exchange after the whole mail. This server refuses the other sender as well."""
+    server.behave = Behave(answers={place: "553 5.7.1 Sender address rejected: not owned by user"})
+    async with client(server, smtp_connections=1) as transport:
+        first = await transport.send(replace(parcel(), envelope_sender=OWN))
+        second = await transport.send(replace(parcel(), envelope_sender=OWN))
+    assert isinstance(first, Temporary)
+    assert isinstance(second, Temporary)
+    assert server.count(place) == 2, "once with each sender, and then not again for a while"
