@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Go forward. A message that was stuck in an Outbox opens the breaker of its relay."""
+    """Go forward. What was stuck, and what paused a relay and needs no person now, opens its breaker."""
     with op.batch_alter_table("attempts", schema=None) as batch_op:
         batch_op.add_column(sa.Column("evidence", Json))
     with op.batch_alter_table("messages", schema=None) as batch_op:
@@ -27,6 +27,11 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column("failures", sa.Integer, nullable=False, server_default="0"))
         batch_op.add_column(sa.Column("timeouts", sa.Integer, nullable=False, server_default="0"))
     op.execute("UPDATE relays SET broken_by = 'stuck', probe_at = broken_at, failures = 1 WHERE broken_at IS NOT NULL")
+    for outcome in ("profile_missing", "logon_failed", "incompatible_client", "not_tight", "bitness"):
+        op.execute(
+            f"UPDATE relays SET broken_at = paused_at, broken_why = paused_why, broken_by = '{outcome}', probe_at = paused_at, failures = 1,"  # noqa: S608
+            f" paused_at = NULL, paused_why = NULL WHERE paused_at IS NOT NULL AND paused_why LIKE '{outcome}: %'"
+        )
 
 
 def downgrade() -> None:

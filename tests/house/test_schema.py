@@ -77,6 +77,32 @@ async def test_an_installation_in_use_gets_the_rule_for_unclear_texts(database_u
     assert await _execute(database_url, count) == [(1,)]
 
 
+async def test_a_relay_that_was_stuck_or_paused_by_its_host_gets_probes_and_one_paused_by_a_person_stays_paused(
+    database_url: str,
+):
+    _run(database_url, command.downgrade, "0014")
+    at = "1795500000000000" if database_url.startswith("sqlite") else "now()"
+    customer = f"INSERT INTO customers (id, name, time_zone, created_at) VALUES ('cus_1', 'A', 'UTC', {at})"
+    await _execute(database_url, customer)
+    columns = "id, customer_id, name, customers, recipients, silent_after_s, oldest_after_s, said, created_at"
+    for name, more, values in (
+        ("stuck", "stuck_at, stuck_why", f"{at}, 'taken back'"),
+        ("logon", "paused_at, paused_why", f"{at}, 'logon_failed: 0x80040111'"),
+        ("window", "paused_at, paused_why", f"{at}, 'needs_ui: Choose Profile'"),
+        ("person", "paused_at, paused_why", f"{at}, 'we move the server (admin)'"),
+    ):
+        row = f"'rly_{name}', 'cus_1', '{name}', '[]', '[]', 300, 900, '{{}}', {at}, {values}"
+        await _execute(database_url, f"INSERT INTO relays ({columns}, {more}) VALUES ({row})")
+    _run(database_url, command.upgrade, "head")
+    state = "SELECT name, broken_by, paused_at IS NOT NULL, probe_at IS NOT NULL FROM relays ORDER BY name"
+    assert await _execute(database_url, state) == [
+        ("logon", "logon_failed", False, True),
+        ("person", None, True, False),
+        ("stuck", "stuck", False, True),
+        ("window", None, True, False),
+    ]
+
+
 _MESSAGE = """INSERT INTO messages (id, recipient_id, transport, place, address, state, urgency, is_alert, subject, message_id,
 created_at, due_at, move_on_at, give_up_at, attempts, maybe_sent, mail_body)
 VALUES ('msg_1', 'rcp_1', 'smtp', 0, 'a@b.example', 'queued', 1, true, 's', '<m@tocsin>',
