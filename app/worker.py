@@ -20,7 +20,7 @@ from app.core.log import log
 from app.core.periodic import keep_ticking
 from app.decide import canaries, credentials, learn, missed, relays, summaries
 from app.decide import tick as decide
-from app.deliver import delivery_loop, purge_files, returned, sweep
+from app.deliver import delivery_loop, mailbox, purge_files, returned, sweep
 from app.deliver import relays as deliver_relays
 from app.deliver.transport import Transport
 from app.deliver.transports import build_transports
@@ -99,6 +99,7 @@ async def _run_stages(context: AppContext, transports: Mapping[str, Transport], 
         stage("send canaries", compose_canaries.tick, every=15)
         stage("compose", compose.tick, every=1, wake=context.wakeups.notices)
         stages.create_task(delivery_loop.run(context, transports, worker_name, stopping))
+        stages.create_task(mailbox.run(context, stopping))
         stage("mail that came back", returned.tick, every=2, wake=context.wakeups.returned)
         stage("sweep", sweep.tick, every=5)
         stage("relays", relays.tick, every=5)

@@ -19,6 +19,7 @@ from app.core.settings_checks import (
     check_bounce_address,
     check_database,
     check_mail,
+    check_mailbox,
     check_sender,
     describe_error,
     read_ehlo_name,
@@ -35,6 +36,7 @@ _WITH_FILE = (
     "admin_key",
     "enrol_key",
     "smtp_url",
+    "mailbox_url",
     "database_url",
     "secret",
     "smtp_oauth_token",
@@ -105,7 +107,7 @@ class Settings(BaseSettings):
     smtp_messages_per_connection: int = Field(
         100, ge=1, description="Messages after which an SMTP connection is closed and opened again."
     )
-    smtp_ca_file: Path | None = Field(None, description="Own certificate authority for SMTP, as a PEM file.")
+    smtp_ca_file: Path | None = Field(None, description="Own certificate authority for SMTP and IMAP, as a PEM file.")
     mail_from: str = Field(
         "Tocsin <tocsin@localhost>",
         description="Sender of every mail. Without it, the mailbox `graph_mailbox` if that is set.",
@@ -159,6 +161,11 @@ class Settings(BaseSettings):
     )
     dkim_selector: str | None = Field(
         None, description="Name of that key in DNS: the record is `<selector>._domainkey.<domain>`."
+    )
+    mailbox_url: SecretStr | None = Field(
+        None,
+        description="`imaps://user:password@host/INBOX`: mailbox in which such mails are looked for; "
+        "`?auth=xoauth2` uses access tokens, `?move=Folder` moves what was read.",
     )
     webhook_allow_private: bool = Field(
         False,
@@ -345,6 +352,7 @@ def load_settings(**arguments: Any) -> Settings:  # noqa: ANN401
     )
     check_sender(settings.mail_from)
     check_bounce_address(settings.bounce_address)
+    check_mailbox(_plain(settings.mailbox_url), has_provider=settings.oauth_provider is not None)
     check_oauth(settings.oauth)
     return settings
 

@@ -13,6 +13,7 @@ import idna
 
 from app.core.errors import BadSettings
 from app.core.mail_address import split_address
+from app.core.mailbox_url import read_mailbox_url
 from app.core.smtp_url import Auth, read_smtp_urls
 
 _SENDER_MOST = 320
@@ -126,6 +127,12 @@ def read_ehlo_name(text: str) -> str:
     if "." not in name or len(name) > _HOST_MOST:
         raise ValueError("must be a full host name, such as tocsin.example.org, or an address such as [192.0.2.1]")
     return name
+
+
+def check_mailbox(url: str | None, *, has_provider: bool) -> None:
+    """Raise BadSettings for a mailbox that cannot be read."""
+    if url is not None and read_mailbox_url(url).password is None and not has_provider:
+        raise BadSettings("TOCSIN_MAILBOX_URL: auth=xoauth2 needs TOCSIN_OAUTH_PROVIDER, which the tokens come from")
 
 
 def _is_mail_address(text: str) -> bool:

@@ -372,6 +372,7 @@ mailbox_positions = Table(
     Column("uid_validity", BigInteger, nullable=False),
     Column("next_uid", BigInteger, nullable=False),
     Column("read_at", Utc, nullable=False),
+    Column("trouble", Text),
 )
 
 canaries = Table(

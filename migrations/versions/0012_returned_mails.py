@@ -58,6 +58,7 @@ def upgrade() -> None:
         sa.Column("uid_validity", sa.BigInteger(), nullable=False),
         sa.Column("next_uid", sa.BigInteger(), nullable=False),
         sa.Column("read_at", Utc(), nullable=False),
+        sa.Column("trouble", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("mailbox", name=op.f("pk_mailbox_positions")),
     )
 

@@ -23,7 +23,7 @@ GROUPS = {
         "oauth_provider", "oauth_cloud", "oauth_tenant", "oauth_client_id", "oauth_client_secret", "oauth_secret_expires",
         "oauth_certificate_file", "oauth_service_account_file", "oauth_refresh_token", "oauth_token_url",
     ),
-    "Mail that comes back": ("bounce_address", "canary", "canary_within_min"),
+    "Mail that comes back": ("bounce_address", "mailbox_url", "canary", "canary_within_min"),
     "Webhooks": ("webhook_allow_private", "webhook_timeout_s"),
     "Taking events in": ("event_limit", "batch_limit", "batch_events", "log_limit", "intake_queue"),
     "Mail of tools that can only mail": ("mail_in_port", "mail_in_host", "mail_in_limit", "mail_in_a_minute", "mail_in_cert"),

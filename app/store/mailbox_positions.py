@@ -1,0 +1,38 @@
+"""How far our mailbox was read, and what is wrong with it."""
+
+from dataclasses import dataclass, fields
+from datetime import datetime
+
+from sqlalchemy import delete, insert, select
+
+from app.store.tables import mailbox_positions
+from app.store.transactions import ReadTx, WriteTx
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxPosition:
+    """`next_uid` is the lowest UID not read yet, valid while the mailbox has this `uid_validity` (RFC 3501 section 2.3.1.1).
+
+    `read_at`: when it was last read with success, or since when it cannot be read the first time. `trouble`: why it cannot, in words.
+    """
+
+    mailbox: str
+    uid_validity: int
+    next_uid: int
+    read_at: datetime
+    trouble: str | None = None
+
+
+async def find_position(tx: ReadTx, mailbox: str) -> MailboxPosition | None:
+    """Return how far a mailbox was read."""
+    query = select(mailbox_positions).where(mailbox_positions.c.mailbox == mailbox)
+    row = (await tx.connection.execute(query)).mappings().one_or_none()
+    return None if row is None else MailboxPosition(**row)
+
+
+async def save_position(tx: WriteTx, position: MailboxPosition) -> None:
+    """Note how far it was read. Two workers may do so in any order: what is read twice is stored once."""
+    own = mailbox_positions.c.mailbox == position.mailbox
+    await tx.connection.execute(delete(mailbox_positions).where(own))
+    values = {field.name: getattr(position, field.name) for field in fields(position)}
+    await tx.connection.execute(insert(mailbox_positions).values(values))
