@@ -283,7 +283,8 @@ class Settings(BaseSettings):
     @property
     def sends_canaries(self) -> bool:
         """Whether canary mails are sent: only where we can see that they arrive."""
-        return self.canary and self.bounce_address is not None and self.mail_in_port is not None
+        can_see = self.mail_in_port is not None or self.mailbox_url is not None
+        return self.canary and self.bounce_address is not None and can_see
 
     @property
     def public_url(self) -> str:
