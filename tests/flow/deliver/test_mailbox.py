@@ -220,7 +220,7 @@ async def test_a_large_mail_is_cut(database_url: str, tmp_path: Path, imap: Dove
         assert len(kept.raw) == RAW_MOST
 
 
-async def test_a_mailbox_that_was_made_anew_is_read_from_its_beginning(
+async def test_a_mailbox_that_was_made_again_is_read_from_its_beginning(
     database_url: str, tmp_path: Path, imap: Dovecot
 ):
     async with open_system(database_url, tmp_path) as system:
@@ -233,7 +233,7 @@ async def test_a_mailbox_that_was_made_anew_is_read_from_its_beginning(
         assert await stored(system) == [one]
 
 
-async def test_a_refused_login_is_told_without_the_password(database_url: str, tmp_path: Path, imap: Dovecot):
+async def test_a_refused_login_is_reported_without_the_password(database_url: str, tmp_path: Path, imap: Dovecot):
     async with open_system(database_url, tmp_path) as system:
         wrong = url(imap).replace(quote(PASSWORD, safe=""), "wrong-secret")
         reader = MailboxReader(system.context, read_mailbox_url(wrong), None)
