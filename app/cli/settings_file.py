@@ -19,7 +19,7 @@ from app.core.errors import BadSettings, TocsinError
 from app.core.settings import config_file
 
 _KEY = re.compile(r"""\s*(?:"(?P<quoted>[^"]+)"|'(?P<single>[^']+)'|(?P<bare>[A-Za-z0-9_-]+))\s*=""")
-_OWNER_ONLY, _GROUP_MAY_READ = 0o600, 0o640
+_OWNER_ONLY, _GROUP_MAY_READ, _ALL_MAY_READ = 0o600, 0o640, 0o644
 _ROOT = 0
 
 Changes = Mapping[str, str | None]  # the names of settings -> new value, or None to remove it
@@ -30,6 +30,8 @@ class Plan:
     """What will be written: the new text of each file, and the file of each setting that has a value."""
 
     texts: dict[Path, str] = field(default_factory=dict)
+    certificates: dict[Path, str] = field(default_factory=dict)
+    """Files that the service must be able to read as whatever user it runs; they are no secret."""
     names: dict[str, Path] = field(default_factory=dict)
     removed: list[str] = field(default_factory=list)
     hidden_by: dict[str, str] = field(default_factory=dict)
@@ -92,9 +94,9 @@ def edit_toml(text: str, changes: Changes, path: Path) -> str:
 
 def write(plan: Plan) -> None:
     """Replace the files; the one with the settings last. Raises TocsinError that names the file."""
-    for path, text in plan.texts.items():
+    for path, text in [*plan.certificates.items(), *plan.texts.items()]:
         try:
-            _replace(path, text)
+            _replace(path, text, is_public=path in plan.certificates)
         except OSError as cause:
             raise TocsinError(f"cannot write {path}: {cause.strerror}; nothing else was changed") from cause
 
@@ -115,14 +117,15 @@ def _line(name: str, value: str) -> str:
     return f"{name} = {text}"
 
 
-def _replace(path: Path, text: str) -> None:
+def _replace(path: Path, text: str, *, is_public: bool) -> None:
     path = path.resolve()  # a link stays a link
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             old = path.stat() if path.exists() else None
-            os.fchmod(file.fileno(), _OWNER_ONLY if old is None else stat.S_IMODE(old.st_mode) & _GROUP_MAY_READ)
+            mode = _OWNER_ONLY if old is None else stat.S_IMODE(old.st_mode) & _GROUP_MAY_READ
+            os.fchmod(file.fileno(), _ALL_MAY_READ if is_public else mode)
             if (
                 os.geteuid() == _ROOT
             ):  # with sudo: the service, which runs as the owner of its folder, must be able to read it

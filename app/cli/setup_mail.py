@@ -24,6 +24,7 @@ from app.core.log import set_up_log
 from app.core.mail_address import split_address
 from app.core.settings import Settings, config_file, load_settings, read_environment
 from app.core.settings_checks import check_sender
+from app.deliver.transports.mend import what_to_mend
 
 cli = typer.Typer(
     help="Set up how mail is sent; each answer is tested at once.", no_args_is_help=True, add_completion=False
@@ -36,6 +37,14 @@ _DEFAULTS = {name: Settings.model_fields[name].default for name in ("smtp_url", 
 _HINTS = {
     MailSystem.EXCHANGE: "Exchange accepts mail of programs at a receive connector: port 587 with a login, or port 25 for the addresses that it names.",
     MailSystem.PROVIDER: "The provider's help page names the server. Amazon SES: email-smtp.<region>.amazonaws.com; SendGrid: smtp.sendgrid.net, user apikey; Mailgun: smtp.mailgun.org.",
+}
+# By the code of the attempt (`what_to_mend`): the answer that is probably wrong.
+_AT_FAULT = {
+    "sender": "sender",
+    "sender_dns": "sender",
+    "mailbox_full": "recipient",
+    "smtputf8": "recipient",
+    "address": "recipient",
 }
 
 
@@ -118,7 +127,7 @@ class MailSetup:
             is_online = suggestion.system is MailSystem.EXCHANGE_ONLINE
             set_up_outlook(self._dialog, self._settings, self._to, is_exchange_online=is_online)
             return
-        if system is not suggestion.system:
+        if system is not suggestion.system and {system, suggestion.system} != {MailSystem.OWN, MailSystem.EXCHANGE}:
             suggestion = Suggestion(system, "")
         way = self._ask(system, suggestion)
         self._ask_sender(way)
@@ -163,7 +172,8 @@ class MailSetup:
                 files = {name: Path(folder) / _file_name(name) for name in way.files}
                 for name, path in files.items():
                     path.write_text(way.files[name], encoding="ascii")
-                candidate = with_changes(self._changes(way, files))
+                # The folder keeps what a transport creates: before the first start, and as root, it must not be left in `var_dir`.
+                candidate = with_changes({**self._changes(way, files), "var_dir": folder})
                 typer.echo(f"Sending a test mail from {self._sender} to {self._to} ...")
                 trial, seconds = asyncio.run(try_transport(candidate, way.transport, self._to))
             is_sent = trial.outcome == "sent"
@@ -171,13 +181,18 @@ class MailSetup:
                 f"  {'ok' if is_sent else '!!'} mail     {trial.outcome}: {trial.code} {trial.text} ({seconds:.1f} s)"
             )
             if is_sent:
-                asyncio.run(record_trial(self._settings, trial))
+                if _has_run(self._settings):
+                    asyncio.run(record_trial(self._settings, trial))
                 return way
+            if (mend := what_to_mend(trial.code)) is not None:
+                typer.echo(f"     {mend}")
             if not self._dialog.may_ask:
                 stop("Nothing was written.")
-            way = self._correct(way)
+            way = self._correct(
+                way, _AT_FAULT.get(trial.code, "recipient" if trial.outcome == "permanent" else "server")
+            )
 
-    def _correct(self, way: MailWay) -> MailWay:
+    def _correct(self, way: MailWay, likely: str) -> MailWay:
         choices = [
             ("sender", "the server may not let this user send as this address"),
             ("recipient", "the address may be wrong"),
@@ -185,7 +200,7 @@ class MailSetup:
             ("again", "try the same once more"),
             ("stop", "leave the settings as they are"),
         ]
-        match self._dialog.choose("correct", "What do you want to correct?", choices, "sender"):
+        match self._dialog.choose("correct", "What do you want to correct?", choices, likely):
             case "sender":
                 self._sender = self._dialog.ask("from", "Sender of every mail", self._sender, _wrong_sender)
             case "recipient":
@@ -223,7 +238,7 @@ class MailSetup:
         files = {name: config.resolve().parent / _file_name(name) for name in way.files}
         changes = self._changes(way, files)
         plan = settings_file.plan_changes(changes, read_environment())
-        plan.texts = {files[name]: text for name, text in way.files.items()} | plan.texts
+        plan.certificates = {files[name]: text for name, text in way.files.items()}
         settings_file.write(plan)
         for name, path in plan.names.items():
             typer.echo(f"Written to {path}: {name} = {_shown(name, changes[name] or '')}")
@@ -257,6 +272,8 @@ def _is_running(settings: Settings) -> bool:
     """Whether a service uses these settings on this host."""
     from app.store.engine import only_process  # noqa: PLC0415  (as above)
 
+    if not _has_run(settings):
+        return False
     if settings.is_sqlite:
         try:
             with only_process(settings):
@@ -267,6 +284,11 @@ def _is_running(settings: Settings) -> bool:
         return httpx.get(f"{settings.local_url}/healthz", timeout=2, trust_env=False).is_success
     except httpx.HTTPError:
         return False
+
+
+def _has_run(settings: Settings) -> bool:
+    """Whether a service with these settings was ever started."""
+    return not settings.is_sqlite or (settings.var_dir / "tocsin.lock").exists()
 
 
 def _read_secret(path: Path | None) -> str | None:

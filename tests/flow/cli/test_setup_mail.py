@@ -71,6 +71,7 @@ def test_wrong_answers_are_named_and_corrected_until_a_mail_has_come(tmp_path: P
             )
             person.answer("Sender of every mail [Tocsin <ann@mail.test>]", "Tocsin <other@mail.test>")
             person.expect("550 5.7.60 SMTP; Client does not have permissions")
+            person.expect("Set TOCSIN_MAIL_FROM to an address")
             server.behave = Behave()
             person.answer("Number or name [sender]", "")
             person.answer("Sender of every mail", "Tocsin <ann@mail.test>")
@@ -249,6 +250,14 @@ def test_a_relay_for_outlook_is_created_followed_and_used_first(tmp_path: Path) 
             person.answer("Send mail of the recipient admin through Outlook first?", "y")
             assert person.end() == 0
         assert "admin: mapi" in person.shown
+
+
+def test_before_the_first_start_only_the_settings_are_left_behind(here: Path) -> None:
+    """Run as root, a secret or a lock of ours would keep the service, which runs as another user, from starting."""
+    with SmtpServer() as server:
+        done = CliRunner().invoke(cli, ["mail", *SCRIPT, f"localhost:{server.port}"])
+    assert done.exit_code == 0, done.output
+    assert [path.name for path in (here / "var").iterdir()] == ["tocsin.toml"]
 
 
 def test_a_setting_of_the_environment_that_would_win_is_named(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
