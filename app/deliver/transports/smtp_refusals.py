@@ -109,6 +109,8 @@ _ROWS = (
         words=r"mailbox (is |size )?(\w+ )?(full|limit exceeded|quota exceeded)|(mailbox|user|recipient|account)\b.{0,60}\b(over|exceed\w*|above)\b.{0,20}quota"
         r"|over ?quota|exceeded storage allocation|mailbox for user is full",
     ),
+    # No such recipient (RFC 3463 sections 3.2 and 3.3), whatever else the reply says.
+    _Row(RefusalKind.RECIPIENT, None, _TO, codes=r"\d+ 5\.(1\.(1|2|3|6|10)|2\.1)"),
     _Row(
         RefusalKind.SETTINGS,
         "account",

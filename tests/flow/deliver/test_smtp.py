@@ -38,7 +38,7 @@ async def office(
     database_url: str, folder: Path, server: SmtpServer, login: str = "", **settings: Any
 ) -> AsyncIterator[SystemUnderTest]:
     """An AppContext that delivers to `server`."""
-    smtp_url = f"smtp://{login}localhost:{server.port}?tls=none"
+    smtp_url = settings.pop("smtp_url", f"smtp://{login}localhost:{server.port}?tls=none")
     wanted = {"mail_from": "Tocsin <tocsin@example.org>", "smtp_timeout_s": 1, "log_level": "error", **settings}
     async with (
         open_system(database_url, folder, smtp_url=smtp_url, **wanted) as system,
@@ -171,6 +171,21 @@ async def test_a_refused_setting_or_quota_lets_an_alert_go_by_the_next_transport
         await until(system.context, moved.moved_to or "", SENT)
     assert moved.attempts == 1
     assert "quota 550 5.4.5" in (moved.why or "")
+
+
+async def test_the_second_server_takes_the_mail_and_the_attempt_says_so(
+    database_url: str, tmp_path: Path, server: SmtpServer
+) -> None:
+    with SmtpServer() as gone:
+        pass
+    urls = f"smtp://localhost:{gone.port}?tls=none smtp://localhost:{server.port}?tls=none"
+    async with office(database_url, tmp_path, server, smtp_url=urls) as system:
+        (one,) = await post(system.context, ANN)
+        message = await until(system.context, one, SENT)
+        (attempt,) = await life_of(system.context, one)
+    assert (message.why or "").startswith("250 2.0.0 kept\nby localhost")
+    assert (attempt.text or "").splitlines()[1] == f"by localhost:{server.port}"
+    assert f"not by localhost:{gone.port}: connect" in (attempt.text or "")
 
 
 async def test_a_full_mailbox_is_tried_for_a_while_and_then_the_next_transport_is_used(

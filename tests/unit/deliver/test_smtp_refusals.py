@@ -7,15 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.core.settings import Settings
-from app.deliver.transports.smtp_refusals import (
-    MEND,
-    Refusal,
-    RefusalKind,
-    Stage,
-    outcome_of,
-    read_refusal,
-    what_to_mend,
-)
+from app.deliver.transports.mend import what_to_mend
+from app.deliver.transports.smtp_refusals import MEND, Refusal, RefusalKind, Stage, outcome_of, read_refusal
 from app.domain.attempt import Permanent, Temporary
 
 CONNECT, EHLO, LOGIN, MAIL, RCPT, DATA, DOT = Stage
@@ -133,6 +126,8 @@ CASES = [
     (DOT, "552 5.7.0 This message was blocked because its content presents a potential security issue.", MESSAGE, None),
     (DOT, "554 5.7.0 Reject, id=12-34 - BANNED", MESSAGE, None),
     (RCPT, "550 5.1.1 <ann@example.org>: Recipient address rejected: User unknown", RECIPIENT, None),
+    (RCPT, "550 5.1.1 192.0.2.1 ann@example.org rejected: no such user, DMARC is published", RECIPIENT, None),
+    (DOT, "550 5.1.10 RESOLVER.ADR.RecipientNotFound; Recipient not found by SMTP address lookup", RECIPIENT, None),
     (RCPT, "550 5.7.1 Not allowed to write to this list", RECIPIENT, None),
     (RCPT, "553 5.1.3 The recipient address is not a valid address", RECIPIENT, None),
     (RCPT, "550 5.2.1 The email account that you tried to reach is disabled.", RECIPIENT, None),
