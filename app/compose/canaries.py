@@ -67,7 +67,7 @@ async def _ways(tx: ReadTx, settings: Settings, key: bytes, now: datetime) -> li
 
 def _facts(settings: Settings, transport: str) -> dict[str, str]:
     """Return the settings that decide how mails leave by a transport."""
-    found = settings.plain_values("mail_from", "bounce_address", *_SETTINGS_OF[transport])
+    found = settings.plain_values("mail_from", "bounce_address", "mailbox_url", *_SETTINGS_OF[transport])
     return {name: value for name, value in found.items() if name not in _NO_CHANGE}
 
 

@@ -169,8 +169,10 @@ def hops_of(received: Sequence[str]) -> tuple[Hop, ...]:
     """Return the servers that a mail passed, the first one first. `received`: the values of its Received headers, the newest first."""
     hops = []
     for header in reversed(received[:MOST_HOPS]):
-        text, _, moment = header[:2000].rpartition(";")
-        words = "".join(letter if letter.isprintable() else " " for letter in text).split()
+        text, _, moment = header[:2000].rpartition(
+            ";"
+        )  # the date is what follows the last one; comments may hold others
+        words = "".join(letter if letter.isprintable() else " " for letter in text or moment).split()
         by = words[words.index("by") + 1] if "by" in words[:-1] else "unknown"
         hops.append(Hop(by[:_NAME_MOST], _read_moment(moment)))
     return tuple(hops)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, fields
 from datetime import datetime
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, func, insert, select
 
 from app.store.tables import mailbox_positions
 from app.store.transactions import ReadTx, WriteTx
@@ -28,6 +28,13 @@ async def find_position(tx: ReadTx, mailbox: str) -> MailboxPosition | None:
     query = select(mailbox_positions).where(mailbox_positions.c.mailbox == mailbox)
     row = (await tx.connection.execute(query)).mappings().one_or_none()
     return None if row is None else MailboxPosition(**row)
+
+
+async def last_read(tx: ReadTx) -> datetime | None:
+    """Return when a mailbox of ours was last read with success; None if that never happened."""
+    query = select(func.max(mailbox_positions.c.read_at)).where(mailbox_positions.c.uid_validity > 0)
+    moment: datetime | None = await tx.connection.scalar(query)
+    return moment
 
 
 async def save_position(tx: WriteTx, position: MailboxPosition) -> None:

@@ -270,6 +270,7 @@ async def test_an_alert_that_comes_back_to_the_mailbox_goes_by_the_next_transpor
             "mail_from": "Tocsin <tocsin@example.org>",
             "bounce_address": BASE,
             "mailbox_url": url(imap),
+            "canary": False,
         }
         async with serving(database_url, tmp_path, work=worker.run, **wanted) as api:
             (admin,) = await api.items("/v1/recipients")

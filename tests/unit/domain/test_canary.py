@@ -140,6 +140,22 @@ def test_hops_are_read_from_the_first_server_to_the_last():
     assert [hop.at for hop in hops] == [NOW + timedelta(seconds=1), NOW + timedelta(seconds=5)]
 
 
+@pytest.mark.parametrize(
+    ("header", "by", "at"),
+    [
+        ("from a by mx.example.org with LMTP id 2", "mx.example.org", None),
+        ("by mx.example.org; no date", "mx.example.org", None),
+        ("by mx.example.org (envelope; odd); Thu, 26 Nov 2026 12:00:00 +0000", "mx.example.org", NOW),
+        ("from a; Thu, 26 Nov 2026 12:00:00 -0000", "unknown", NOW),
+        ("by", "unknown", None),
+        ("", "unknown", None),
+    ],
+)
+def test_an_odd_header_tells_what_it_can(header: str, by: str, at: datetime | None):
+    (hop,) = hops_of([header])
+    assert (hop.by, hop.at) == (by, at)
+
+
 @given(st.lists(st.text(max_size=300) | st.from_regex(r"by \S+; .{0,40}"), max_size=40))
 def test_no_header_breaks_or_grows_what_is_kept(received: list[str]):
     hops = hops_of(received)
