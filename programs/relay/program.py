@@ -6,30 +6,25 @@ import argparse
 import contextlib
 import json
 import logging
-import platform
 import signal
 import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import fields
 from datetime import datetime, timezone
-from email.message import EmailMessage
-from email.utils import make_msgid
 from functools import partial
 from pathlib import Path
 
-from programs.protocol.http_client import BadAddress, NoAnswer
+from programs.protocol.http_client import NoAnswer
 from programs.relay import child, windows_service
 from programs.relay import settings as relay_settings
 from programs.relay.client import RelayClient
-from programs.relay.conversation import ChildOrder
 from programs.relay.doctor import examine
 from programs.relay.host_facts import read_host_facts
 from programs.relay.loop import VERSION, RelayLoop, set_up_log
-from programs.relay.mail_clients import NoUsableClient, choose_client
-from programs.relay.registry import BadSetting, read_settings, set_up, set_value, this_registry
+from programs.relay.registry import BadSetting, set_up, set_value, this_registry
 from programs.relay.sender import SendingSetup, SpoolSender
-from programs.relay.setup import RelaySetup, SetupAnswers, SetupFailed
+from programs.relay.setup import RelaySetup, SetupAnswers, SetupFailed, send_test
 from programs.relay.spool import FILE_NAME as SPOOL_FILE
 from programs.relay.spool import RelaySpool, SpoolDamaged, SpoolInUse, SpoolUnusable, damaged_copy, open_spool
 from programs.relay.watch import Deadlines, watch
@@ -46,29 +41,29 @@ _HELP = {
     "status": "show the state of service, connection and spool",
     "spool": "list the messages that are or were on this host",
     "doctor": "examine this host, point by point",
-    "send-test": "send a test message from this host, without the service",
+    "send-test": "send a test message through the service and Tocsin",
     "child": "send one message; for the relay itself",
     "upgraded": "start the service again with this program; for its MSI",
 }
-_BOTH = ("setup", "install")
+# The commands that take an option, which gets its value from the next word unless its name here ends in "!".
 _OPTIONS = {
-    "--server": ("the address of the service, https://...", _BOTH),
-    "--code": ("the one-time code that POST /v1/relays answered with", ("setup",)),
-    "--key": ("the relay's key; better in TOCSIN_RELAY_KEY, which no other user can see", ("install",)),
-    "--profile": ("the mail profile, made under the service's account", _BOTH),
-    "--account": ("DOMAIN\\user, whose profile it is", _BOTH),
-    "--password": ("the account's password; without it, TOCSIN_RELAY_PASSWORD is read or you are asked", _BOTH),
-    "--ca": ("a file with your own certificate authority", _BOTH),
-    "--test-to": ("the address that gets a test message; empty: none is sent", ("setup",)),
-    "--logon": ("seconds for the logon", ("install",)),
-    "--submit": ("seconds for the submission", ("install",)),
-    "--drain": ("seconds to leave the Outbox", ("install",)),
+    "--server": ("setup install", "the address of the service, https://..."),
+    "--code": ("setup", "the one-time code that POST /v1/relays answered with"),
+    "--key": ("install", "the relay's key; better in TOCSIN_RELAY_KEY, which no other user can see"),
+    "--profile": ("setup install", "the mail profile, made under the service's account"),
+    "--account": ("setup install", "DOMAIN\\user, whose profile it is"),
+    "--password": ("setup install", "the account's password; better in TOCSIN_RELAY_PASSWORD, or you are asked"),
+    "--ca": ("setup install", "a file with your own certificate authority"),
+    "--test-to": ("setup", "the address that gets a test message; empty: none is sent"),
+    "--logon": ("install", "seconds for the logon"),
+    "--submit": ("install", "seconds for the submission"),
+    "--drain": ("install", "seconds to leave the Outbox"),
+    "--no-service!": ("install", "store the settings only"),
+    "--clean!": ("remove", "delete settings and key too, and the spool if no message is in it"),
+    "--json!": ("doctor", "as JSON"),
 }
-_FLAGS = {
-    "--no-service": ("store the settings only", "install"),
-    "--clean": ("delete settings and key too, and the spool if no message is in it", "remove"),
-    "--json": ("as JSON", "doctor"),
-}
+_REFUSALS = (relay_settings.NotInstalled, SpoolUnusable, windows_service.ServiceRefused, SetupFailed, BadSetting)
+_EXPECTED = (*_REFUSALS, NoAnswer, ValueError, OSError)
 _MARKS = {"ok": "ok  ", "warning": "warn", "fail": "FAIL"}
 
 
@@ -83,17 +78,7 @@ def main(options: Sequence[str] | None = None) -> int:
         problem = f"the spool is damaged ({cause}): `stop` and `start` the service, which keeps it under another name and opens a new one"
     except PermissionError as cause:
         problem = f"{cause}; run this as administrator, or as the relay's account"
-    except (
-        relay_settings.NotInstalled,
-        SpoolUnusable,
-        windows_service.ServiceRefused,
-        BadAddress,
-        BadSetting,
-        NoAnswer,
-        SetupFailed,
-        ValueError,
-        OSError,
-    ) as cause:
+    except _EXPECTED as cause:
         problem = str(cause)
     print(f"{arguments.command}: {problem}", file=sys.stderr)
     return 1
@@ -105,22 +90,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--home", type=Path, default=None, help="the relay's folder, if it is not the default one")
     commands = parser.add_subparsers(dest="command", required=True)
     for command, what in _HELP.items():
-        _add_options(command, commands.add_parser(command, help=what))
+        words = commands.add_parser(command, help=what)
+        for option, (of_commands, option_help) in _OPTIONS.items():
+            if command in of_commands.split():
+                action = "store_true" if option.endswith("!") else "store"
+                words.add_argument(option.rstrip("!"), action=action, help=option_help)
+        if command in ("install", "doctor"):
+            set_help = "MailClientsSupported=NAME;NAME or MailUsingSpooler=0, in our own registry key"
+            words.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help=set_help)
+        if command == "send-test":
+            words.add_argument("address")
     return parser
-
-
-def _add_options(command: str, parser: argparse.ArgumentParser) -> None:
-    for option, (what, of_commands) in _OPTIONS.items():
-        if command in of_commands:
-            parser.add_argument(option, help=what)
-    for option, (what, of_command) in _FLAGS.items():
-        if command == of_command:
-            parser.add_argument(option, action="store_true", help=what)
-    if command in ("install", "doctor"):
-        words = "MailClientsSupported=NAME;NAME or MailUsingSpooler=0, in our own registry key"
-        parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help=words)
-    if command == "send-test":
-        parser.add_argument("address")
 
 
 def _home(arguments: argparse.Namespace) -> Path:
@@ -291,32 +271,9 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 
 def _send_test(arguments: argparse.Namespace) -> int:
-    settings, _ = relay_settings.load(_home(arguments))
-    setup = _sending_setup(settings)
-    chosen = choose_client(read_settings(setup.hive), setup.hive)
-    if isinstance(chosen, NoUsableClient):
-        print(f"{chosen.outcome.value}: {chosen.reason}")
-        return 1
-    use_spooler = read_settings(setup.hive).use_spooler
-    mail = EmailMessage()
-    mail["Subject"], mail["To"] = f"Tocsin: a test from {platform.node()}", arguments.address
-    mail["Message-ID"], mail["Auto-Submitted"] = make_msgid(domain="tocsin.invalid"), "auto-generated"
-    mail.set_content(f"Sent over MAPI by the relay on {platform.node()}. If you read this, it works.\n")
-    order = ChildOrder(
-        mode="send", profile=setup.profile, client=chosen.as_json(), use_spooler=use_spooler, drain=setup.drain,
-        mime=mail.as_bytes(), recipient=arguments.address,
-    )  # fmt: skip
-    verdict = watch(
-        order, command=setup.command, deadlines=setup.deadlines, on_phase=lambda phase: print(f"... {phase.name}")
-    )
-    result = verdict.as_json()
-    print(f"{result['outcome']}: {result['reason']}")
-    print(json.dumps(result["evidence"], indent=1))
-    if result["outcome"] == "sent":
-        spool = RelaySpool(_home(arguments) / SPOOL_FILE)
-        spool.remember("last sent", datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M UTC"))
-        spool.close()
-    return 0 if result["outcome"] == "sent" else 1
+    settings, key = relay_settings.load(_home(arguments))
+    send_test(RelayClient(settings.server, key, settings.ca_file), arguments.address, partial(print, flush=True))
+    return 0
 
 
 def _status(arguments: argparse.Namespace) -> int:
@@ -326,9 +283,7 @@ def _status(arguments: argparse.Namespace) -> int:
     spool = RelaySpool(_home(arguments) / SPOOL_FILE)
     waiting, oldest_s = spool.waiting()
     print(
-        f"spool     {waiting} not settled"
-        + (f", the oldest for {oldest_s:.0f} s" if waiting else "")
-        + f"; {spool.sent} sent"
+        f"spool     {waiting} not settled{f', the oldest for {oldest_s:.0f} s' if waiting else ''}; {spool.sent} sent"
     )
     spool.close()
     try:
@@ -347,9 +302,8 @@ def _spool(arguments: argparse.Namespace) -> int:
     for one in spool.all():
         taken = datetime.fromtimestamp(one.taken_at, timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
         became = "waits" if one.verdict is None else str(one.verdict.as_json()["outcome"])
-        print(
-            f"{taken}  {one.id}  {one.recipient}  {one.phase or '-'}  {became}{'' if one.is_handed_in else '  (not reported yet)'}"
-        )
+        reported = "" if one.is_handed_in else "  (not reported yet)"
+        print(f"{taken}  {one.id}  {one.recipient}  {one.phase or '-'}  {became}{reported}")
     spool.close()
     return 0
 

@@ -209,24 +209,12 @@ class RelaySetup:
         self._say(f"ok   Doctor: the service looked at {len(points)} points; none keeps it from sending.")
 
     def _test(self, service: RelayClient) -> None:
-        """Send a test message through Tocsin and the service, and wait until it has left. Raises SetupFailed if it does not."""
         given = self._answers.test_to if has_console() else self._answers.test_to or ""
         address = self._ask(given, "--test-to", "Address for a test message", may_be_empty=True)
-        if not address:
-            self._say("--   Test: none was sent, as no address was given (--test-to you@example.org).")
-            return
-        with _failing_as("Test", address):
-            message_id = service.check(test_to=address).message_id
-
-            def look() -> CheckAnswer | None:
-                answer = service.check(message_id=message_id)
-                return answer if answer.state in _SETTLED else None
-
-            ended = _wait(look, _TEST_S)
-        if ended is None or ended.state != "sent":
-            why = _plain(ended.why) if ended else f"still on its way after {_TEST_S:.0f} s"
-            raise SetupFailed(f"Test: not sent: {why}. GET /v1/messages/{message_id} has each try")
-        self._say(f"ok   Test: sent to {address}: {_plain(ended.why)}. Check that it arrived.")
+        if address:
+            send_test(service, address, self._say)
+        else:
+            self._say("--   Test: none was sent, as no address was given (send-test you@example.org).")
 
     def _save(self) -> None:
         relay_settings.save(self._folder, self._settings, self._key)
@@ -243,6 +231,22 @@ class RelaySetup:
         if not answer and not may_be_empty:
             raise SetupFailed(f"{question}: pass it by {option}")
         return answer
+
+
+def send_test(service: RelayClient, address: str, say: Callable[[str], None]) -> None:
+    """Send a test message through Tocsin and the running service, and wait until it has left. Raises SetupFailed if it does not."""
+    with _failing_as("Test", address):
+        message_id = service.check(test_to=address).message_id
+
+        def look() -> CheckAnswer | None:
+            answer = service.check(message_id=message_id)
+            return answer if answer.state in _SETTLED else None
+
+        ended = _wait(look, _TEST_S)
+    if ended is None or ended.state != "sent":
+        why = _plain(ended.why) if ended else f"still on its way after {_TEST_S:.0f} s"
+        raise SetupFailed(f"Test: not sent: {why}. GET /v1/messages/{message_id} has each try")
+    say(f"ok   Test: sent to {address}: {_plain(ended.why)}. Check that it arrived.")
 
 
 @contextlib.contextmanager
