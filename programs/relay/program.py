@@ -272,7 +272,8 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 def _send_test(arguments: argparse.Namespace) -> int:
     settings, key = relay_settings.load(_home(arguments))
-    send_test(RelayClient(settings.server, key, settings.ca_file), arguments.address, partial(print, flush=True))
+    with contextlib.closing(RelayClient(settings.server, key, settings.ca_file)) as service:
+        send_test(service, arguments.address, partial(print, flush=True))
     return 0
 
 

@@ -63,7 +63,7 @@ class RelaySetup:
 
     def __init__(self, folder: Path, answers: SetupAnswers, command: list[str], say: Callable[[str], None]) -> None:
         self._folder, self._answers, self._command, self._say = folder, answers, command, say
-        self._settings, self._key = relay_settings.RelaySettings("", ""), ""
+        self._settings, self._key, self._clients = relay_settings.RelaySettings("", ""), "", contextlib.ExitStack()
         with contextlib.suppress(relay_settings.NotInstalled):
             self._settings, self._key = relay_settings.load(folder)
 
@@ -71,15 +71,18 @@ class RelaySetup:
         """Do all steps. Raises SetupFailed."""
         if not is_administrator():
             raise SetupFailed("this window has no administrator's rights: open PowerShell by `Run as administrator`")
-        service = self._connect()
-        if not is_windows():
-            self._say("--   The rest (account, mail profile, service, test message) was left out: it needs Windows.")
-            return
-        self._find_mail_client()
-        password = self._choose_account()
-        started_at = self._start(password)
-        self._examine(service, started_at)
-        self._test(service)
+        with self._clients:
+            service = self._connect()
+            if not is_windows():
+                self._say(
+                    "--   The rest (account, mail profile, service, test message) was left out: it needs Windows."
+                )
+                return
+            self._find_mail_client()
+            password = self._choose_account()
+            started_at = self._start(password)
+            self._examine(service, started_at)
+            self._test(service)
         self._say("Done. Now name `mapi` among the transports of your recipients (docs/mapi.md).")
 
     def _connect(self) -> RelayClient:
@@ -90,7 +93,7 @@ class RelaySetup:
         with _failing_as("Service", server):
             if self._key and not self._answers.code:
                 try:
-                    service = RelayClient(server, self._key, self._settings.ca_file)
+                    service = self._client(self._key)
                     name = service.check().relay
                 except KeyRejected:
                     self._say("--   Service: it does not accept the key of this host any more.")
@@ -99,12 +102,16 @@ class RelaySetup:
                     self._say(f'ok   Service: {server} knows this host as relay "{name}".')
                     return service
             code = self._ask(self._answers.code, "--code", "One-time code of the relay")
-            granted = RelayClient(server, "", self._settings.ca_file).set_up(code, socket.gethostname()[:200] or "?")
+            granted = self._client("").set_up(code, socket.gethostname()[:200] or "?")
             self._key = granted.key
             self._save()  # at once: the code is used up
             how = "over TLS, its certificate is valid" if server.startswith("https:") else "on this host, without TLS"
             self._say(f'ok   Service: {server}, {how}. This host is relay "{granted.relay}"; its key is stored.')
-            return RelayClient(server, self._key, self._settings.ca_file)
+            return self._client(self._key)
+
+    def _client(self, key: str) -> RelayClient:
+        client = RelayClient(self._settings.server, key, self._settings.ca_file)
+        return self._clients.enter_context(contextlib.closing(client))
 
     def _find_mail_client(self) -> None:
         registry = this_registry()

@@ -1,0 +1,49 @@
+"""`tocsin-relay setup` where there is no Windows: the key comes, the rest is left out and named. And what it advises in words."""
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from programs.relay import settings as relay_settings
+from programs.relay.setup import RelaySetup, SetupAnswers, SetupFailed, remedy_for
+from tests.support.running import serving
+
+
+@pytest.mark.parametrize(
+    ("problem", "advice"),
+    [
+        ("no answer from t: SSLCertVerificationError: [SSL: CERTIFICATE_VERIFY_FAILED] self-signed", "--ca FILE"),
+        ("no answer from t: SSLCertVerificationError: [SSL: CERTIFICATE_VERIFY_FAILED] Hostname mismatch", "If the name is wrong"),
+        ("no answer from t: ConnectionRefusedError: [Errno 111]", "Does a firewall on the way block it?"),
+        ("no answer from t: TimeoutError: timed out", "Does a firewall on the way block it?"),
+        ("no answer from t: gaierror: [Errno -2] Name or service not known", "Is the address right?"),
+        ("the service answered 404", "is Tocsin as new as this relay?"),
+        ("the service answered 401: 'this code is not valid'", "POST /v1/relays"),
+        ("the service answered 429: 'wait a minute'", "POST /v1/relays"),
+    ],
+)  # fmt: skip
+def test_each_failure_of_the_connection_has_its_advice(problem: str, advice: str) -> None:
+    assert advice in remedy_for(problem)
+
+
+def test_away_from_windows_it_fetches_the_key_and_says_what_it_left_out(tmp_path: Path) -> None:
+    with serving(tmp_path / "service") as service:
+        admin = {"Authorization": f"Bearer {service.admin_key}"}
+        made = httpx.post(f"{service.url}/v1/relays", json={"name": "mail01"}, headers=admin).json()
+        code, folder = made["setup"]["code"], tmp_path / "relay"
+        lines: list[str] = []
+
+        def run(**answers: str) -> None:
+            RelaySetup(folder, SetupAnswers(server=service.url, **answers), ["relay"], lines.append).run()
+
+        run(code=code)
+        assert 'This host is relay "mail01"; its key is stored.' in lines[0]
+        assert lines[1].startswith("--   The rest (account, mail profile, service, test message) was left out")
+        settings, key = relay_settings.load(folder)
+        assert (settings.server, key[:13]) == (service.url, "tocsin_relay_")
+        run()
+        assert lines[2] == f'ok   Service: {service.url} knows this host as relay "mail01".', "again, without a code"
+        with pytest.raises(SetupFailed, match="this code is not valid"):
+            run(code=code)
+        assert relay_settings.load(folder)[1] == key, "a code that was refused changes nothing"
