@@ -183,7 +183,7 @@ def _remove(arguments: argparse.Namespace) -> int:
                 f"{folder} is kept: {waiting} message(s) in the spool are not settled{kept and f', and there is {kept}'}."
             )
             return 0
-        for pattern in ("relay.json*", "relay.key*", "relay.log*", f"{SPOOL_FILE}*"):
+        for pattern in ("relay.json*", "relay.key*", "relay.lo*", "spool.*"):
             for file in folder.glob(pattern):
                 file.unlink()
         with contextlib.suppress(OSError):  # somebody else's file is in it
