@@ -336,7 +336,7 @@ class SetupRequest:
     def from_json(cls, data: bytes) -> SetupRequest:
         """Read a request."""
         values = read_object(data, ASKED_MOST)
-        return cls(values.line("code", _ID, least=1), values.line("host", _NAME, least=1))
+        return cls(values.text("code", _ID, least=1), values.line("host", _NAME, least=1))
 
 
 @dataclass(frozen=True)

@@ -204,7 +204,7 @@ class RelaySetup:
         for point in points or ():
             if point.state != "ok" and point.name != "test message":  # which comes next
                 self._say(
-                    f"{point.state.upper()[:4]} {_plain(f'{point.question} {point.found}')}  [{point.name}]\n     -> {_plain(point.remedy)}"
+                    f"{point.state.upper()[:4]} {f'{point.question} {point.found}'}  [{point.name}]\n     -> {point.remedy}"
                 )
         failing = sum(point.state == "fail" for point in points or ())
         if not points:
@@ -251,9 +251,9 @@ def send_test(service: RelayClient, address: str, say: Callable[[str], None]) ->
 
         ended = _wait(look, _TEST_S)
     if ended is None or ended.state != "sent":
-        why = _plain(ended.why) if ended else f"still on its way after {_TEST_S:.0f} s"
+        why = ended.why if ended else f"still on its way after {_TEST_S:.0f} s"
         raise SetupFailed(f"Test: not sent: {why}. GET /v1/messages/{message_id} has each try")
-    say(f"ok   Test: sent to {address}: {_plain(ended.why)}. Check that it arrived.")
+    say(f"ok   Test: sent to {address}: {ended.why}. Check that it arrived.")
 
 
 @contextlib.contextmanager
@@ -266,7 +266,7 @@ def _failing_as(step: str, what: str) -> Iterator[None]:
     except windows_service.ServiceRefused as cause:
         raise SetupFailed(f"{step}: {cause} ({what})") from cause
     except NoAnswer as cause:
-        raise SetupFailed(f"{step}: {_plain(str(cause))}. {remedy_for(str(cause))}") from cause
+        raise SetupFailed(f"{step}: {str(cause)}. {remedy_for(str(cause))}") from cause
     except OSError as cause:
         raise SetupFailed(f"{step}: {cause}. Run this as administrator") from cause
 
@@ -296,8 +296,3 @@ def _wait(look: Callable[[], T | None], seconds: float) -> T | None:
         if not found:
             time.sleep(_LOOK_EVERY_S)
     return found
-
-
-def _plain(text: str) -> str:
-    """Return a text that came from elsewhere as one line for a console."""
-    return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:500]
