@@ -204,7 +204,7 @@ class RelaySetup:
         for point in points or ():
             if point.state != "ok" and point.name != "test message":  # which comes next
                 self._say(
-                    f"{point.state.upper()[:4]} {f'{point.question} {point.found}'}  [{point.name}]\n     -> {point.remedy}"
+                    f"{point.state.upper()[:4]} {point.question} {point.found}  [{point.name}]\n     -> {point.remedy}"
                 )
         failing = sum(point.state == "fail" for point in points or ())
         if not points:
@@ -266,7 +266,7 @@ def _failing_as(step: str, what: str) -> Iterator[None]:
     except windows_service.ServiceRefused as cause:
         raise SetupFailed(f"{step}: {cause} ({what})") from cause
     except NoAnswer as cause:
-        raise SetupFailed(f"{step}: {str(cause)}. {remedy_for(str(cause))}") from cause
+        raise SetupFailed(f"{step}: {cause!s}. {remedy_for(str(cause))}") from cause
     except OSError as cause:
         raise SetupFailed(f"{step}: {cause}. Run this as administrator") from cause
 
