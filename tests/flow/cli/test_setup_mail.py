@@ -252,6 +252,24 @@ def test_a_relay_for_outlook_is_created_followed_and_used_first(tmp_path: Path) 
         assert "admin: mapi" in person.shown
 
 
+@pytest.mark.parametrize(
+    "old",
+    [
+        "smtp://u:p:4ss@old.example.org",
+        "smtp://u:p@4ss@old.example.org",
+        "smtp://u:4ss@old.example.org smtp://v:4ss@b.example.org",
+    ],
+)
+def test_the_servers_that_are_no_longer_used_are_shown_without_a_password(here: Path, old: str) -> None:
+    (here / "var").mkdir()
+    (here / "var" / "tocsin.toml").write_text(f'smtp_url = "{old}"\n')
+    with SmtpServer() as server:
+        done = CliRunner().invoke(cli, ["mail", *SCRIPT, f"localhost:{server.port}"])
+    assert done.exit_code == 0, done.output
+    assert "No longer used: smtp://u:...@old.example.org" in done.output
+    assert "4ss" not in done.output
+
+
 def test_before_the_first_start_only_the_settings_are_left_behind(here: Path) -> None:
     """Run as root, a secret or a lock of ours would keep the service, which runs as another user, from starting."""
     with SmtpServer() as server:
