@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -45,12 +45,7 @@ class ConfinedChild(Protocol):
         ...
 
 
-class ChildHost(Protocol):
-    """Starts children."""
-
-    def start(self, command: Sequence[str]) -> ConfinedChild:
-        """Start one child with pipes for stdin, stdout and stderr."""
-        ...
+StartChild = Callable[[Sequence[str]], ConfinedChild]  # starts one child with pipes for stdin, stdout and stderr
 
 
 class JobObjectRefused(Exception):
@@ -67,31 +62,26 @@ if sys.platform == "win32":
     _KILLED = 99
     _MOST_WINDOWS = 10
 
-    class WindowsChildHost:
-        """Starts children, each in a job object of its own."""
-
-        def start(self, command: Sequence[str]) -> ConfinedChild:
-            """Start one child. It does nothing before it has its order, so it is in the job object before it can start anything."""
-            kind, pipe = win32job.JobObjectExtendedLimitInformation, subprocess.PIPE
-            try:
-                job = win32job.CreateJobObject(None, "")
-                limits = win32job.QueryInformationJobObject(job, kind)
-                limits["BasicLimitInformation"]["LimitFlags"] = (
-                    win32job.JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE | win32job.JOB_OBJECT_LIMIT_DIE_ON_UNHANDLED_EXCEPTION
-                )
-                win32job.SetInformationJobObject(job, kind, limits)
-            except pywintypes.error as refused:
-                raise JobObjectRefused(f"{refused.funcname}: {refused.strerror} ({refused.winerror})") from refused
+    def start_child(command: Sequence[str]) -> ConfinedChild:
+        """Start one child. It does nothing before it has its order, so it is in the job object before it can start anything."""
+        kind, pipe = win32job.JobObjectExtendedLimitInformation, subprocess.PIPE
+        flags = win32job.JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE | win32job.JOB_OBJECT_LIMIT_DIE_ON_UNHANDLED_EXCEPTION
+        process = None
+        try:
+            job = win32job.CreateJobObject(None, "")
+            limits = win32job.QueryInformationJobObject(job, kind)
+            limits["BasicLimitInformation"]["LimitFlags"] = flags
+            win32job.SetInformationJobObject(job, kind, limits)
             process = subprocess.Popen(  # noqa: S603  (our own interpreter and program)
                 list(command), stdin=pipe, stdout=pipe, stderr=pipe, creationflags=_NO_WINDOW
             )
-            try:
-                # subprocess has no public name for its handle.
-                win32job.AssignProcessToJobObject(job, int(process._handle))  # noqa: SLF001
-            except pywintypes.error as refused:
+            # subprocess has no public name for its handle.
+            win32job.AssignProcessToJobObject(job, int(process._handle))  # noqa: SLF001
+        except pywintypes.error as refused:
+            if process is not None:
                 process.kill()
-                raise JobObjectRefused(f"{refused.funcname}: {refused.strerror} ({refused.winerror})") from refused
-            return _JobObject(process, job)
+            raise JobObjectRefused(f"{refused.funcname}: {refused.strerror} ({refused.winerror})") from refused
+        return _JobObject(process, job)
 
     class _JobObject:
         def __init__(self, process: subprocess.Popen[bytes], job: pywintypes.HANDLE) -> None:
@@ -121,10 +111,8 @@ if sys.platform == "win32":
         def close(self) -> None:
             self._job.Close()
 
+else:
 
-def child_host() -> ChildHost:
-    """Return where this system starts children. Raises NotWindows."""
-    if sys.platform == "win32":
-        return WindowsChildHost()
-    else:  # noqa: RET505  (mypy then judges either branch on its own system)
-        raise NotWindows("a job object")
+    def start_child(command: Sequence[str]) -> ConfinedChild:
+        """Raise NotWindows."""
+        raise NotWindows(f"a job object for {command[0]}")

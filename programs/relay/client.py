@@ -22,11 +22,7 @@ class RelayClient:
     """
 
     def __init__(self, server: str, key: str, ca_file: str = "", patience_s: float = 20.0) -> None:
-        headers = {
-            "Authorization": f"Bearer {key}",
-            "Content-Type": "application/json",
-            "User-Agent": "tocsin-relay",
-        }
+        headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json", "User-Agent": "tocsin-relay"}
         self._http = HttpClient(server, headers, ca_file=ca_file, keeps_connection=True, uses_proxy=False)
         if not self._http.is_encrypted and self._http.host not in _LOOPBACK:
             raise BadAddress("use https: over http everybody on the way could read the key")

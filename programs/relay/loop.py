@@ -63,9 +63,7 @@ class RelayLoop:
         Raises SpoolDamaged: a restart then opens a new spool.
         """
         turns = (self._fetch, self._send, self._report)
-        threads = [
-            threading.Thread(target=self._repeat, args=(step,), name=step.__name__, daemon=True) for step in turns
-        ]
+        threads = [threading.Thread(target=self._repeat, args=(turn,), daemon=True) for turn in turns]
         for thread in threads:
             thread.start()
         self.stop.wait()
@@ -87,9 +85,8 @@ class RelayLoop:
             raise self._broken
 
     def _repeat(self, step: Callable[[RelayClient], None]) -> None:
-        service = self.service_for()
+        service, pause, name = self.service_for(), _FIRST_PAUSE_S, step.__name__.strip("_")
         self._services.append(service)
-        pause = _FIRST_PAUSE_S
         while not self.stop.is_set():
             try:
                 step(service)
@@ -97,15 +94,15 @@ class RelayLoop:
                 continue
             except NoAnswer as cause:
                 level = logging.ERROR if isinstance(cause, KeyRejected) else logging.WARNING
-                log.log(level, "%s: %s", step.__name__.strip("_"), cause)
+                log.log(level, "%s: %s", name, cause)
             except SpoolUnusable as cause:
-                log.error("%s: the spool cannot be used: %s", step.__name__.strip("_"), cause)  # noqa: TRY400  (a full disk is not our defect)
+                log.error("%s: the spool cannot be used: %s", name, cause)  # noqa: TRY400  (a full disk is not our defect)
                 self.sender.expect_trouble()
             except SpoolDamaged as cause:
                 self._broken = cause
                 self.stop.set()
             except Exception:
-                log.exception("%s failed by a defect of the relay", step.__name__.strip("_"))
+                log.exception("%s failed by a defect of the relay", name)
             self.stop.wait(pause * random.uniform(0.7, 1.3))  # noqa: S311  (jitter, no secret)
             pause = min(pause * 2, _LONGEST_PAUSE_S)
 

@@ -26,11 +26,8 @@ class ChildPipes:
         self._orders: queue.Queue[bytes | None] = queue.Queue()
         self._errors = bytearray()
         self._closed = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._read, args=(process.stdout,), daemon=True, name="child's output"),
-            threading.Thread(target=self._write, args=(process.stdin,), daemon=True, name="child's orders"),
-            threading.Thread(target=self._read_errors, args=(process.stderr,), daemon=True, name="child's errors"),
-        ]
+        work = ((self._read, process.stdout), (self._write, process.stdin), (self._read_errors, process.stderr))
+        self._threads = [threading.Thread(target=act, args=(pipe,), daemon=True) for act, pipe in work]
         for thread in self._threads:
             thread.start()
 

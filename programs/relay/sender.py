@@ -14,7 +14,7 @@ from functools import partial
 from typing import Any
 
 from programs.protocol.relay import PAUSING, LeaseClaim
-from programs.relay.child_process import ChildHost
+from programs.relay.child_process import StartChild, start_child
 from programs.relay.conversation import SUBMIT_BEGUN, ChildOrder
 from programs.relay.doctor import DoctorReport, examine, look_again
 from programs.relay.host_facts import HostFacts, read_host_facts
@@ -42,7 +42,7 @@ class SendingSetup:
     drain: float
     service_account: str = ""
     look: Callable[..., HostFacts] = read_host_facts
-    host: ChildHost | None = None  # where children are started; None: on this Windows host
+    start: StartChild = start_child
 
 
 @dataclass
@@ -164,7 +164,7 @@ class SpoolSender:
 
     def _child(self, order: ChildOrder, on_phase: OnPhase = lambda _: None) -> RelayVerdict:
         setup = self.setup
-        return watch(order, setup.command, setup.deadlines, on_phase, self.stop, setup.host)
+        return watch(order, setup.command, setup.deadlines, on_phase, self.stop, setup.start)
 
     def _choice(self) -> ClientChoice | NoUsableClient:
         unusable = self.report.unusable if self.report else None

@@ -14,17 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from programs.relay.child_process import ChildHost, ConfinedChild, ShownWindow, child_host
-from programs.relay.conversation import (
-    GO,
-    STOP,
-    SUBMIT_BEGUN,
-    WAITED,
-    BadLine,
-    ChildOrder,
-    SendPhase,
-    read_line,
-)
+from programs.relay.child_process import ConfinedChild, ShownWindow, StartChild, start_child
+from programs.relay.conversation import GO, STOP, SUBMIT_BEGUN, WAITED, BadLine, ChildOrder, SendPhase, read_line
 from programs.relay.outcomes import RelayOutcome, RelayVerdict
 from programs.relay.pipes import ChildPipes
 
@@ -51,16 +42,15 @@ def watch(
     deadlines: Deadlines,
     on_phase: OnPhase,
     stop: threading.Event | None = None,
-    host: ChildHost | None = None,
+    start: StartChild = start_child,
 ) -> RelayVerdict:
-    """Run one child to its end and return how it ended. `command` starts a process that ends in `child.main()`.
+    """Run one child to its end and return how it ended. Raises what `on_phase` raises, and OSError if no child can be started.
 
-    `on_phase` is called for each phase, in this thread. The child waits after `created` and after `submitting` until it has returned,
-    so that the spool is on the disk first. If it raises, the child is killed and the error comes out of here; then nothing was
-    submitted, unless it raised after `submitting`. When `stop` is set before the submission, the child cleans up and the outcome is
-    `transient`; later the child gets `deadlines.stopping`. Raises OSError if no child can be started.
+    `on_phase` is called for each phase, in this thread; the child waits after `created` and `submitting` until it has returned, so
+    that the spool is on the disk first. `stop` set before the submission: the child is ended, outcome `transient`; later it has
+    `deadlines.stopping`.
     """
-    confined = (host or child_host()).start(command)
+    confined = start(command)
     pipes = ChildPipes(confined.process)
     try:
         return _ChildWatch(order, deadlines, on_phase, stop or threading.Event(), confined, pipes).run()

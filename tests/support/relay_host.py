@@ -83,7 +83,7 @@ def main(url: str, key: str, folder: Path, drain: float) -> None:
     command = [python, __file__, "child", str(folder)]
     look = lambda **known: HostFacts(account="CORP\\relay", mapi_binding="played", **known)  # noqa: E731
     means = SendingSetup(
-        hive, "Backup", command, Deadlines(logon=10, submit=3), drain=drain, look=look, host=PosixChildHost()
+        hive, "Backup", command, Deadlines(logon=10, submit=3), drain=drain, look=look, start=PosixChildHost().start
     )
     spool = open_spool(folder)
     RelayLoop(spool, SpoolSender(spool, means, stop), lambda: RelayClient(url, key), stop).run()

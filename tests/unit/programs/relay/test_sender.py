@@ -56,7 +56,7 @@ def sender(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SpoolSen
         return HostFacts(account="CORP\\relay", mapi_binding="played", **known)
 
     means = SendingSetup(
-        hive, "Backup", command, Deadlines(logon=30, submit=30), drain=0.2, look=look, host=PosixChildHost()
+        hive, "Backup", command, Deadlines(logon=30, submit=30), drain=0.2, look=look, start=PosixChildHost().start
     )
     with closing(RelaySpool(tmp_path / "spool.db")) as spool:
         sender = SpoolSender(spool, means, threading.Event())

@@ -37,9 +37,9 @@ class Run:
         hangs = script.get("hang", ())
         deadlines = deadlines or (replace(SHORT, logon=5.0 if "open" in hangs else 60.0) if hangs else Deadlines())
         order = order or ChildOrder(mode="send", profile="Backup", mime=MAIL, recipient="ops@example.com", drain=0.5)
-        host = PosixChildHost(lambda: self.windows)
+        start = PosixChildHost(lambda: self.windows).start
         command = played(self.folder, **script)
-        return watch(order, command=command, deadlines=deadlines, on_phase=self.note, stop=self.stop, host=host)
+        return watch(order, command=command, deadlines=deadlines, on_phase=self.note, stop=self.stop, start=start)
 
     def note(self, phase: SendPhase) -> None:
         self.phases.append(phase)
@@ -261,7 +261,7 @@ def test_a_child_that_dies_is_judged_by_how_far_it_came(run):
 def test_a_program_that_is_not_a_child_is_ended(run, program):
     command = [sys.executable, "-c", program]
     order = ChildOrder(mode="send", mime=MAIL)
-    verdict = watch(order, command=command, deadlines=Deadlines(), on_phase=run.note, host=PosixChildHost())
+    verdict = watch(order, command=command, deadlines=Deadlines(), on_phase=run.note, start=PosixChildHost().start)
     assert verdict.outcome == RelayOutcome.TRANSIENT
 
 
