@@ -133,19 +133,46 @@ async def test_a_canary_is_sent_and_its_way_and_time_are_kept(database_url: str,
     assert received.recipients[0].startswith("bounces+c")
 
 
-async def test_there_is_one_a_day_and_one_after_a_change(database_url: str, tmp_path: Path, server: SmtpServer):
+async def test_there_is_one_a_day(database_url: str, tmp_path: Path, server: SmtpServer):
     async with installed(database_url, tmp_path, server) as system:
         for _ in range(49):
             await compose_canaries.tick(system.context)
             system.pass_time(hours=1)
         assert len(await canary_rows(system)) == 3
-    async with installed(database_url, tmp_path, server, mail_from="Tocsin <other@example.org>") as changed:
-        changed.time[0] = system.time[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "count"),
+    [
+        pytest.param({}, 1, id="nothing changed: a new start sends none"),
+        pytest.param({"mail_from": "Tocsin <other@example.org>"}, 2, id="another sender"),
+        pytest.param({"smtp_url": "smtp://ann:first@localhost:2525?tls=none"}, 2, id="a login"),
+        pytest.param({"smtp_timeout_s": 2}, 1, id="what does not change the way"),
+        pytest.param({"retry_for_h": 5}, 1, id="what is not about mail"),
+    ],
+)
+async def test_there_is_one_after_each_change_of_the_way(
+    sqlite_database_url: str, tmp_path: Path, server: SmtpServer, change: dict[str, Any], count: int
+):
+    async with installed(sqlite_database_url, tmp_path, server) as system:
+        await compose_canaries.tick(system.context)
+    async with installed(sqlite_database_url, tmp_path, server, **change) as changed:
+        changed.time[0] = system.pass_time(minutes=6)
         for _ in range(3):
             await compose_canaries.tick(changed.context)
         rows = await canary_rows(changed)
-    assert len(rows) == 4
-    assert "other" not in rows[-1].fingerprint
+    assert len(rows) == count
+    assert not any(secret in str(row) for row in rows for secret in ("first", "other", "localhost"))
+
+
+async def test_a_changed_password_is_a_change(sqlite_database_url: str, tmp_path: Path, server: SmtpServer):
+    for password in ("first", "second", "second"):
+        smtp_url = f"smtp://ann:{password}@localhost:{server.port}?tls=none"
+        async with installed(sqlite_database_url, tmp_path, server, smtp_url=smtp_url) as system:
+            system.pass_time(minutes=10 * len(await canary_rows(system)))
+            await compose_canaries.tick(system.context)
+            rows = await canary_rows(system)
+    assert len(rows) == 2
 
 
 @pytest.mark.parametrize(
