@@ -22,13 +22,17 @@ _FOLDERS = {
 }
 _DOWNLOAD = (
     "$ErrorActionPreference = 'Stop'; $ProgressPreference = 'SilentlyContinue'; "
-    "[Net.ServicePointManager]::SecurityProtocol = 'Tls12'; $f = \"$Env:TEMP\\<file>\"; "
+    "[Net.ServicePointManager]::SecurityProtocol = 'Tls12'; $f = <place>; "
     "Invoke-WebRequest -UseBasicParsing <url>/downloads/<file> -OutFile $f; "
     "if ((Get-FileHash $f).Hash -ne '<sha256>') { throw 'not the file that the service has' }"
 )
+# 3010: installed, and complete after the next start of Windows.
 _INSTALL = (
-    '; if ((Start-Process msiexec.exe "/i `"$f`" /qn /norestart" -Wait -PassThru).ExitCode) { throw \'not installed\' }'
+    '; $p = Start-Process msiexec.exe "/i `"$f`" /qn /norestart" -Wait -PassThru; '
+    'if ($p.ExitCode -notin 0, 3010) { throw "not installed: msiexec ended with $($p.ExitCode)" }'
 )
+# Not in a folder of the administrator's: the service starts it from there, under its own account.
+_PYZ_FOLDER = "$Env:ProgramFiles\\Tocsin"
 _SETUP = "setup --server <url> --code <code>"
 
 
@@ -64,11 +68,14 @@ def setup_out(settings: Settings, code: str, expires_at: datetime) -> RelaySetup
 
 def _lines_for(file: ProgramFile, url: str, code: str) -> RelaySetupLines:
     if file.name == _PYZ:
-        first, second = _DOWNLOAD, f'py "$Env:TEMP\\{_PYZ}" {_SETUP}'
+        place = f'"$(New-Item -Force -ItemType Directory "{_PYZ_FOLDER}")\\{_PYZ}"'
+        first, second = _DOWNLOAD, f'py "{_PYZ_FOLDER}\\{_PYZ}" {_SETUP}'
     else:
+        place = f'"$Env:TEMP\\{file.name}"'
         first, second = _DOWNLOAD + _INSTALL, f'& "{_FOLDERS[file.name]}\\Tocsin Relay\\tocsin-relay.cmd" {_SETUP}'
     # A quoted address: `&` or `$` in it would be a command.
     values = {"<url>": _quoted(url), "<file>": file.name, "<sha256>": file.sha256, "<code>": code}
+    first = first.replace("<place>", place)
     lines = [first.replace("<url>/downloads/<file>", _quoted(f"{url}/downloads/{file.name}")), second]
     for name, value in values.items():
         lines = [line.replace(name, value) for line in lines]

@@ -58,7 +58,6 @@ _OPTIONS = {
     "--logon": ("install", "seconds for the logon"),
     "--submit": ("install", "seconds for the submission"),
     "--drain": ("install", "seconds to leave the Outbox"),
-    "--no-service!": ("install", "store the settings only"),
     "--clean!": ("remove", "delete settings and key too, and the spool if no message is in it"),
     "--json!": ("doctor", "as JSON"),
 }
@@ -126,7 +125,7 @@ def _install(arguments: argparse.Namespace) -> int:
     if not server or not profile:
         raise ValueError("set --server URL and --profile NAME: there is no earlier installation that has them")
     account = old.account if arguments.account is None else windows_service.full_account(arguments.account)
-    if is_windows() and not arguments.no_service:
+    if is_windows():
         windows_service.check_account(account)
     ca_file = old.ca_file if arguments.ca is None else str(Path(arguments.ca).resolve()) if arguments.ca else ""
     times = {name: str(getattr(old, name)) for name in ("logon", "submit", "drain")}
@@ -136,7 +135,7 @@ def _install(arguments: argparse.Namespace) -> int:
     set_up(this_registry())
     relay_settings.save(folder, new_settings, key)
     print(f"Settings are in {folder}.")
-    if arguments.no_service or not is_windows():
+    if not is_windows():
         return 0
     before = windows_service.state()
     is_new = before == windows_service.NOT_INSTALLED
