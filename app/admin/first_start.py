@@ -75,9 +75,7 @@ def _mail_goes_to(settings: Settings) -> str:
     ways = [names[kind] for kind in _mail_transports(settings)]
     if ways:
         return f"{settings.admin_email} over {', else '.join(ways)}"
-    is_set = settings.smtp_url is not None or settings.graph_mailbox is not None
-    missing = "TOCSIN_ADMIN_EMAIL" if is_set else "TOCSIN_SMTP_URL and TOCSIN_ADMIN_EMAIL"
-    return f"{settings.var_dir / 'mail'} (files; set {missing} to send it)"
+    return f"{settings.var_dir / 'mail'} (files; `tocsin setup mail` has it sent)"
 
 
 async def _generate(tx: WriteTx, secret: Secret, kind: KeyKind, customer_id: str | None, at: datetime) -> str:

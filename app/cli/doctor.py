@@ -62,9 +62,9 @@ async def _check(settings: Settings) -> tuple[Checkup, list[str], CanaryLines]:
 
 def _setup(settings: Settings, found: Checkup) -> Iterator[str]:
     if settings.smtp_url is None and settings.graph_mailbox is None:
-        yield "No mail server is set, so mail only goes to files: set TOCSIN_SMTP_URL and TOCSIN_ADMIN_EMAIL."
+        yield "No mail server is set, so mail only goes to files: `tocsin setup mail` sets it up."
     elif settings.admin_email is None:
-        yield "A mail server is set, but no address: set TOCSIN_ADMIN_EMAIL, or edit the recipients (/v1/recipients)."
+        yield "A mail server is set, but no address: set TOCSIN_ADMIN_EMAIL (`tocsin setup mail`), or edit the recipients (/v1/recipients)."
     if not found.recipients:
         yield "There is no recipient, so nobody is notified: POST /v1/recipients."
     if not found.enabled_routes:

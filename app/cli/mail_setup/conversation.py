@@ -188,6 +188,8 @@ class MailSetup:
             typer.echo("The service still uses the old settings: restart it, such as with `systemctl restart tocsin`.")
         else:
             typer.echo("The service uses them from its next start on: `tocsin serve`.")
+        if self._settings.bounce_address is None:
+            typer.echo("To learn of mails that come back or get lost, set TOCSIN_BOUNCE_ADDRESS: docs/mail-bounces.md.")
         typer.echo("Recipients that you changed keep their transports; `tocsin doctor` shows what is missing.")
 
 

@@ -26,9 +26,9 @@ def set_up_outlook(dialog: Dialog, settings: Settings, address: str, *, is_excha
         name = dialog.ask("relay", "Name of the Windows host that has Outlook", "mail01")
         relay, setup = _create(client, name)
         _show_lines(dialog, setup)
-        if settings.base_url is None:
+        if not settings.public_url.startswith("https://"):
             typer.echo(
-                f"! The lines name {settings.public_url}: set TOCSIN_BASE_URL if the Windows host reaches this service by another address."
+                f"! The lines name {settings.public_url}, but the relay needs an https address that its host reaches: set TOCSIN_BASE_URL."
             )
         if not dialog.may_ask:
             return
