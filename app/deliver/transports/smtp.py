@@ -16,7 +16,6 @@ from app.core.settings import Settings
 from app.deliver.transport import cancelled_is_unsent
 from app.deliver.transports.dkim_signer import DkimSigner
 from app.deliver.transports.smtp_connect import SmtpAccess, read_accesses
-from app.deliver.transports.smtp_refusals import concerns_one_domain
 from app.deliver.transports.smtp_server_pool import Envelope, SmtpServerPool
 from app.deliver.transports.smtp_transaction import with_line_ends
 from app.domain.attempt import Outcome, Permanent, Temporary
@@ -24,6 +23,7 @@ from app.domain.message import Parcel
 
 SKIP_S = 60.0  # after a failure a server is passed over, or each mail would wait for its time-out; then one mail tries it again
 _ADDRESS = re.compile(r'[^\s<>@"\x00-\x1f\x7f]+@[^\s<>@"\x00-\x1f\x7f]+')
+_OF_ONE_DOMAIN = frozenset({"relay", "sender_dns"})  # the server may still take mail to other domains
 _NOT_REACHED = frozenset({"connect", "tls", "auth", "token", "timeout", "disconnect", "421"})
 
 
@@ -77,7 +77,7 @@ class SmtpTransport:
                 server.skipped_until = 0.0
                 return self._with_servers(outcome, server, failed)
             failed.append((server, outcome))
-            if not concerns_one_domain(outcome.code):
+            if outcome.code not in _OF_ONE_DOMAIN:
                 server.skipped_until = asyncio.get_running_loop().time() + SKIP_S
         failed.sort(key=lambda one: self._servers.index(one[0]))
         return self._with_servers(failed[0][1], failed[0][0], failed[1:])

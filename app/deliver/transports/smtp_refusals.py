@@ -193,8 +193,9 @@ _ROWS = (
 )
 
 _ENHANCED = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})\b")
-# What concerns only the mail to one domain: a pause for it must not hold up mail to the others.
-_CAUSES_OF_ONE_DOMAIN = frozenset({"relay", "sender_dns"})
+# What a server refuses whoever the recipient is. Anything else that it refuses after RCPT may concern the mail to one domain only,
+# and a pause for it must not hold up the mail to others.
+_CAUSES_OF_ALL_MAIL = frozenset({"auth", "tls", "ehlo_name", "quota", "account"})
 
 
 def read_refusal(stage: Stage, code: int, text: str) -> Refusal:
@@ -228,6 +229,6 @@ def outcome_of(refusal: Refusal, code: int, text: str | bytes) -> Temporary | Pe
             return Temporary(shown, reply)
 
 
-def concerns_one_domain(cause: str) -> bool:
-    """Say whether mail to other domains may still be accepted."""
-    return cause in _CAUSES_OF_ONE_DOMAIN
+def concerns_all_mail(refusal: Refusal, stage: Stage) -> bool:
+    """Say whether the server would refuse a mail to any other recipient for the same reason."""
+    return stage not in _TO or refusal.cause in _CAUSES_OF_ALL_MAIL

@@ -7,7 +7,6 @@ from datetime import timedelta
 from app.core.log import log
 from app.deliver.transport import cancelled_is_unsent
 from app.deliver.transports.smtp_connect import SmtpAccess, open_session
-from app.deliver.transports.smtp_refusals import concerns_one_domain
 from app.deliver.transports.smtp_session import SmtpSession
 from app.deliver.transports.smtp_transaction import ConnectionState, SendResult, transmit
 from app.domain.attempt import Outcome, Temporary
@@ -154,10 +153,10 @@ class SmtpServerPool:
             del self._pauses[next(iter(self._pauses))]
         self._pauses[scope] = (refused, asyncio.get_running_loop().time() + AUTH_PAUSE_S)
 
-    def _note(self, outcome: Outcome, envelope: Envelope) -> None:
+    def _note(self, result: SendResult, envelope: Envelope) -> None:
         """Note that the server refuses us, so that the next mails do not ask it the same for a while."""
-        if isinstance(outcome, Temporary) and outcome.is_hopeless_here:
-            self._pause(envelope.domain if concerns_one_domain(outcome.code) else _EVERYTHING, outcome)
+        if isinstance(result.outcome, Temporary) and result.outcome.is_hopeless_here:
+            self._pause(_EVERYTHING if result.concerns_all_mail else envelope.domain, result.outcome)
 
     async def _send_over(self, pooled: _PooledConnection, envelope: Envelope, sender: str) -> SendResult:
         """Send, and keep the connection unless it is dead, in doubt or used up.
@@ -176,7 +175,7 @@ class SmtpServerPool:
             )
             state = result.connection
             if not (result.is_sender_refused and sender == envelope.own_sender):  # else it is sent with another sender
-                self._note(result.outcome, envelope)
+                self._note(result, envelope)
         finally:  # if it was cancelled, nobody knows which command the server expects next
             if state in (ConnectionState.LOST, ConnectionState.UNUSABLE):
                 pooled.session.abort()

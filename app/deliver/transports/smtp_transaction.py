@@ -10,7 +10,14 @@ from enum import Enum, auto
 
 from app.deliver.transport import cancelled_is_unsent
 from app.deliver.transports.evidence import evidence
-from app.deliver.transports.smtp_refusals import Refusal, RefusalKind, Stage, outcome_of, read_refusal
+from app.deliver.transports.smtp_refusals import (
+    Refusal,
+    RefusalKind,
+    Stage,
+    concerns_all_mail,
+    outcome_of,
+    read_refusal,
+)
 from app.deliver.transports.smtp_session import SmtpReply, SmtpSession
 from app.domain.attempt import Outcome, Permanent, Sent, Temporary, Unknown
 
@@ -31,11 +38,15 @@ class ConnectionState(Enum):
 
 @dataclass(frozen=True, slots=True)
 class SendResult:
-    """The outcome for the message, and the state of the connection after it. `is_sender_refused`: by a 5xx reply, at any stage."""
+    """The outcome for the message, and the state of the connection after it.
+
+    `is_sender_refused`: by a 5xx reply, at any stage. `concerns_all_mail`: a refusal that any other recipient would bring too.
+    """
 
     outcome: Outcome
     connection: ConnectionState
     is_sender_refused: bool = False
+    concerns_all_mail: bool = False
 
 
 async def transmit(
@@ -166,4 +177,5 @@ def _refusal(stage: Stage, reply: SmtpReply) -> SendResult:
     refusal = read_refusal(stage, reply.code, evidence(reply.text))
     outcome = outcome_of(refusal, reply.code, reply.text)
     state = ConnectionState.LOST if reply.code == _CLOSING else ConnectionState.NEEDS_RESET
-    return SendResult(outcome, state, is_sender_refused=refusal == Refusal(RefusalKind.SETTINGS, "sender"))
+    is_sender_refused = refusal == Refusal(RefusalKind.SETTINGS, "sender")
+    return SendResult(outcome, state, is_sender_refused, concerns_all_mail(refusal, stage))

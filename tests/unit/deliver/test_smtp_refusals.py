@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from app.core.settings import Settings
 from app.deliver.transports.mend import what_to_mend
-from app.deliver.transports.smtp_refusals import MEND, Refusal, RefusalKind, Stage, outcome_of, read_refusal
+from app.deliver.transports.smtp_refusals import (
+    MEND,
+    Refusal,
+    RefusalKind,
+    Stage,
+    concerns_all_mail,
+    outcome_of,
+    read_refusal,
+)
 from app.domain.attempt import Permanent, Temporary
 
 CONNECT, EHLO, LOGIN, MAIL, RCPT, DATA, DOT = Stage
@@ -164,6 +172,24 @@ def test_a_refused_setting_goes_on_at_once_and_a_full_mailbox_waits():
     assert isinstance(full, Temporary)
     assert full.retry_after
     assert not full.is_hopeless_here
+
+
+@pytest.mark.parametrize(
+    ("stage", "cause", "wanted"),
+    [
+        (MAIL, "sender", True),
+        (RCPT, "sender", False),
+        (RCPT, "relay", False),
+        (DOT, "sender_dns", False),
+        (RCPT, "ehlo_name", True),
+        (RCPT, "auth", True),
+        (DOT, "quota", True),
+        (DOT, "account", True),
+        (RCPT, "host_blocked", False),
+    ],
+)
+def test_a_refusal_concerns_all_mail_or_that_to_one_domain(stage: Stage, cause: str, wanted: bool):
+    assert concerns_all_mail(Refusal(SETTINGS, cause), stage) is wanted
 
 
 def test_what_to_mend_names_settings_that_exist():

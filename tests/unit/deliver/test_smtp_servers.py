@@ -122,15 +122,21 @@ async def test_a_refused_setting_is_not_tried_with_every_waiting_mail(server: Sm
         assert server.count(place) == 1
 
 
-async def test_a_refused_domain_holds_up_no_mail_to_another(server: SmtpServer, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize(
+    ("answer", "cause"),
+    [("554 5.7.1 Relay access denied", "relay"), ("550 5.7.1 Sender address rejected: not welcome here", "sender")],
+)
+async def test_a_refused_domain_holds_up_no_mail_to_another(
+    server: SmtpServer, monkeypatch: pytest.MonkeyPatch, answer: str, cause: str
+):
     monkeypatch.setattr(smtp_server_pool, "AUTH_PAUSE_S", 3600)
-    server.behave = Behave(answers={"RCPT": "554 5.7.1 Relay access denied"})
+    server.behave = Behave(answers={"RCPT": answer})
     async with client(server, smtp_connections=1) as transport:
         refused = [await transport.send(parcel(to="bob@else.example")) for _ in range(3)]
         server.behave = Behave()
         assert isinstance(await transport.send(parcel(to="ann@example.org")), Sent)
         assert isinstance(await transport.send(parcel(to="bob@ELSE.example")), Temporary)
-    assert [outcome.code for outcome in refused] == ["relay"] * 3
+    assert [outcome.code for outcome in refused] == [cause] * 3
     assert server.count("RCPT") == 2
 
 
