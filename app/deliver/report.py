@@ -57,7 +57,9 @@ def report_given_up(after: Message) -> None:
 
 
 def report_bounced(after: Message) -> None:
-    """Report a message that was sent and came back. Without a successor, its recipient does not know of it."""
+    """Report a message that was sent and came back. Without a successor, its recipient does not know of it. An alert reports a canary."""
+    if after.urgency == URGENCY_CANARY:
+        return
     metrics.BOUNCED.labels(after.transport, "no" if after.moved_to is None else "yes").inc()
     fields = {"message": after.id, "transport": after.transport, "recipient": after.recipient_id, "why": after.why}
     if after.moved_to is None:

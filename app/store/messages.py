@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from app.domain.message import Bodies, Message, MessageState
+from app.domain.notice import URGENCY_CANARY
 from app.store.newest import IndexRanges, page_among, page_newest, split, tested
 from app.store.repository import Page, Repository, Window
 from app.store.scope import Scope, alerts_of
@@ -68,7 +69,8 @@ async def dead_ids(
 ) -> list[str]:
     """Return the ids of dead messages, the newest first. `cause` is the code of their last attempt; `before`: only older ones."""
     newest = messages.c.id.label("id")
-    query = select(newest).where(messages.c.state == MessageState.DEAD).order_by(messages.c.id.desc()).limit(limit)
+    is_dead = messages.c.state == MessageState.DEAD, messages.c.urgency < URGENCY_CANARY  # a canary is not sent again
+    query = select(newest).where(*is_dead).order_by(messages.c.id.desc()).limit(limit)
     for column, wanted in ((messages.c.transport, transport), (messages.c.recipient_id, recipient_id)):
         if wanted is not None:
             query = query.where(column == wanted)

@@ -15,7 +15,7 @@ from app.deliver import purge_files
 from app.deliver.transports.file import file_name
 from app.domain.retention import Retention
 from app.store.retention import save_retention
-from app.store.tables import groups, notices
+from app.store.tables import canaries, groups, notices
 from app.store.tables_managed import audit, summaries, summary_schedules
 from tests.support.context import SystemUnderTest, open_system
 
@@ -93,3 +93,30 @@ async def test_old_mails_are_deleted_from_the_folder_and_other_files_stay(
         await save_retention(tx, Retention(5, 300, version=1))
     await purge_files.tick(system.context)
     assert not (folder / mail_of(399)).exists(), "the administrators' word holds"
+
+
+async def test_canaries_are_deleted_but_not_one_that_may_arrive_or_whose_alert_is_open(system: SystemUnderTest) -> None:
+    old, young = (first_id_at("cny", system.time[0] - timedelta(days=days)) for days in (500, 300))
+    kinds = {
+        f"{old}1": ("arrived", False),
+        f"{old}2": ("lost", False),
+        f"{old}3": ("lost", True),
+        f"{old}4": ("waiting", False),
+        f"{young}5": ("arrived", False),
+    }
+    values = {
+        "customer_id": system.customer_id,
+        "transport": "smtp",
+        "relay_id": "",
+        "name": "smtp",
+        "fingerprint": "f",
+    }
+    values |= {"message_id": "msg_1", "day": system.time[0].date(), "sent_at": system.time[0], "hops": []}
+    rows = [
+        {**values, "id": id_, "occasion": id_, "state": state, "is_reported": is_reported}
+        for id_, (state, is_reported) in kinds.items()
+    ]
+    async with system.context.database.write() as tx:
+        await tx.connection.execute(insert(canaries), rows)
+    await purge_all(system)
+    assert [row.id for row in await system.rows(canaries)] == [f"{old}3", f"{old}4", f"{young}5"]
