@@ -11,7 +11,7 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parents[2] / "programs"
 PROGRAMS = {"tocsin-relay.pyz": "relay", "tocsin-report.pyz": "reporter"}
 _FIXED_DATE = (2026, 1, 1, 0, 0, 0)
-_MAIN = "import sys\n\nfrom programs.{name}.program import main\n\nif __name__ == '__main__':\n    sys.exit(main())\n"
+_MAIN = "import runpy\n\nrunpy.run_module('programs.{name}', run_name='__main__')\n"
 
 
 def pack(name: str) -> bytes | None:

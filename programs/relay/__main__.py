@@ -2,7 +2,12 @@
 
 import sys
 
-from programs.relay.program import main
-
 if __name__ == "__main__":
-    sys.exit(main())
+    if sys.argv[1:] == ["child"]:
+        # One starts for each message: it loads neither the client of the service nor what a Windows service needs.
+        from programs.relay import child
+
+        sys.exit(child.main())
+    from programs.relay import program
+
+    sys.exit(program.main())

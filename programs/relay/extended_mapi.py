@@ -49,6 +49,7 @@ class ExtendedMailbox:
         self._sent_entryid = b""
         self._is_initialised = False
         self._is_online = self._is_tight = False
+        self._support = 0  # what the store can do
 
     def open(self) -> None:
         """Refuse a profile whose mail would stay in the Outbox, then log on and open the default store."""
@@ -73,7 +74,10 @@ class ExtendedMailbox:
                 if error.hresult & 0xFFFFFFFF != UNKNOWN_FLAGS:
                     raise
                 self._store = self._session.OpenMsgStore(0, entryid, None, STORE_FLAGS)  # a store without a cache
-        outbox, self._sent_entryid = self._get(self._store, pr.PR_IPM_OUTBOX_ENTRYID, pr.PR_IPM_SENTMAIL_ENTRYID)
+        outbox, self._sent_entryid, support = self._get(
+            self._store, pr.PR_IPM_OUTBOX_ENTRYID, pr.PR_IPM_SENTMAIL_ENTRYID, pr.PR_STORE_SUPPORT_MASK
+        )
+        self._support = support or 0
         if not outbox:
             raise Declined(
                 RelayVerdict(RelayOutcome.NOT_TIGHT, "the default store has no Outbox", {"profile": self._profile})
@@ -100,8 +104,11 @@ class ExtendedMailbox:
         entryid, search_key, subject, text = self._get(
             made, pr.PR_ENTRYID, pr.PR_SEARCH_KEY, pr.PR_SUBJECT_W, pr.PR_BODY_W
         )
-        # A store without Unicode reports success and keeps question marks, so what it kept is read back (not a body that is a stream).
-        lost = pr.characters_lost(message.subject, subject) + pr.characters_lost(message.text, text)
+        # A store without Unicode reports success and keeps question marks, so what it kept is read back. One with Unicode may have made
+        # its own text of the HTML, whose links have question marks, too.
+        lost = pr.characters_lost(message.subject, subject)
+        if not self._support & STORE_UNICODE_OK:
+            lost += pr.characters_lost(message.text, text)
         return Draft(entryid, search_key, lost)
 
     def submit(self, draft: Draft) -> Mapping[str, Any]:  # noqa: ARG002  (a child has only one message)
@@ -162,13 +169,13 @@ class ExtendedMailbox:
         use_spooler, self._use_spooler = self._use_spooler, True  # a profile that is not tight gets its logon, too
         self.open()
         self._use_spooler = use_spooler
-        mask, provider = self._get(self._store, pr.PR_STORE_SUPPORT_MASK, pr.PR_MDB_PROVIDER)
+        [provider] = self._get(self._store, pr.PR_MDB_PROVIDER)
         report(
             {
                 "logon": "ok",
                 "online": self._is_online,
-                "submits": bool((mask or 0) & STORE_SUBMIT_OK),
-                "unicode": bool((mask or 0) & STORE_UNICODE_OK),
+                "submits": bool(self._support & STORE_SUBMIT_OK),
+                "unicode": bool(self._support & STORE_UNICODE_OK),
                 "store": pr.as_hex(provider),
             }
         )

@@ -16,8 +16,8 @@ from functools import partial
 from pathlib import Path
 
 from programs.protocol.http_client import NoAnswer
-from programs.relay import child, windows_service
 from programs.relay import settings as relay_settings
+from programs.relay import windows_service
 from programs.relay.client import RelayClient
 from programs.relay.doctor import examine
 from programs.relay.host_facts import read_host_facts
@@ -42,7 +42,6 @@ _HELP = {
     "spool": "list the messages that are or were on this host",
     "doctor": "examine this host, point by point",
     "send-test": "send a test message through the service and Tocsin",
-    "child": "send one message; for the relay itself",
     "upgraded": "start the service again with this program; for its MSI",
 }
 # The commands that take an option, which gets its value from the next word unless its name here ends in "!".
@@ -69,8 +68,6 @@ _MARKS = {"ok": "ok  ", "warning": "warn", "fail": "FAIL"}
 def main(options: Sequence[str] | None = None) -> int:
     """Run the command line. Return 0 for success, 1 for a failure, 2 for arguments that are not a command."""
     arguments = _parser().parse_args(options)
-    if arguments.command == "child":
-        return child.main()
     try:
         return int(_COMMANDS[arguments.command](arguments))
     except SpoolDamaged as cause:

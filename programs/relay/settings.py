@@ -8,10 +8,17 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sys
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
+
+from programs.relay.windows_calls import is_windows
+
+with contextlib.suppress(ImportError):  # on other systems the key is in a file that only its owner can read
+    import ntsecuritycon
+    import pywintypes
+    import win32crypt
+    import win32security as ws
 
 _LOCAL_MACHINE = 0x4  # CRYPTPROTECT_LOCAL_MACHINE: the administrator encrypts, the service's account decrypts
 _UI_FORBIDDEN = 0x1
@@ -57,7 +64,7 @@ def home() -> Path:
     own = from_environment("HOME")
     if own:
         return Path(own)
-    if sys.platform == "win32":
+    if is_windows():
         return Path(os.environ.get("PROGRAMDATA", "C:\\ProgramData")) / "Tocsin Relay"
     return Path.home() / ".tocsin-relay"
 
@@ -98,30 +105,20 @@ def _replace(path: Path, data: bytes) -> None:
 
 def seal(secret: bytes) -> bytes:
     """Encrypt by Windows; elsewhere return the secret itself."""
-    if sys.platform == "win32":
-        import win32crypt  # noqa: PLC0415  (Windows only)
-
-        sealed: bytes = win32crypt.CryptProtectData(
-            secret, "Tocsin relay", None, None, None, _LOCAL_MACHINE | _UI_FORBIDDEN
-        )
-        return sealed
-    else:  # noqa: RET505  (mypy then checks each branch for its own system)
+    if not is_windows():
         return secret
+    flags = _LOCAL_MACHINE | _UI_FORBIDDEN
+    return bytes(win32crypt.CryptProtectData(secret, "Tocsin relay", None, None, None, flags))
 
 
 def unseal(sealed: bytes) -> bytes:
     """Decrypt what `seal` returned."""
-    if sys.platform == "win32":
-        import pywintypes  # noqa: PLC0415  (Windows only)
-        import win32crypt  # noqa: PLC0415  (Windows only)
-
-        try:
-            secret: bytes = win32crypt.CryptUnprotectData(sealed, None, None, None, _UI_FORBIDDEN)[1]
-        except pywintypes.error as refused:
-            raise OSError(f"the key was sealed on another host ({refused.winerror})") from refused
-        return secret
-    else:  # noqa: RET505  (as above)
+    if not is_windows():
         return sealed
+    try:
+        return bytes(win32crypt.CryptUnprotectData(sealed, None, None, None, _UI_FORBIDDEN)[1])
+    except pywintypes.error as refused:
+        raise OSError(f"the key was sealed on another host ({refused.winerror})") from refused
 
 
 def restrict_folder(folder: Path, account: str) -> None:
@@ -130,23 +127,18 @@ def restrict_folder(folder: Path, account: str) -> None:
     Its parent folder is readable by all users. Raises ValueError for an account that Windows does not know.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if sys.platform == "win32":
-        import ntsecuritycon  # noqa: PLC0415  (Windows only)
-        import pywintypes  # noqa: PLC0415  (Windows only)
-        import win32security as ws  # noqa: PLC0415  (Windows only)
-
-        holders = [
-            ws.CreateWellKnownSid(ws.WinBuiltinAdministratorsSid, None),
-            ws.CreateWellKnownSid(ws.WinLocalSystemSid, None),
-        ]
-        if account:
-            try:
-                holders.append(ws.LookupAccountName(None, account.removeprefix(".\\"))[0])
-            except pywintypes.error as refused:
-                raise ValueError(f"--account {account}: Windows does not know it ({refused.strerror})") from refused
-        rights = ws.ACL()
-        for holder in holders:
-            below = ws.OBJECT_INHERIT_ACE | ws.CONTAINER_INHERIT_ACE
-            rights.AddAccessAllowedAceEx(ws.ACL_REVISION_DS, below, ntsecuritycon.FILE_ALL_ACCESS, holder)
-        what = ws.DACL_SECURITY_INFORMATION | ws.PROTECTED_DACL_SECURITY_INFORMATION
-        ws.SetNamedSecurityInfo(str(folder), ws.SE_FILE_OBJECT, what, None, None, rights, None)
+    if not is_windows():
+        return
+    known = (ws.WinBuiltinAdministratorsSid, ws.WinLocalSystemSid)
+    holders = [ws.CreateWellKnownSid(kind, None) for kind in known]
+    if account:
+        try:
+            holders.append(ws.LookupAccountName(None, account.removeprefix(".\\"))[0])
+        except pywintypes.error as refused:
+            raise ValueError(f"--account {account}: Windows does not know it ({refused.strerror})") from refused
+    rights = ws.ACL()
+    for holder in holders:
+        below = ws.OBJECT_INHERIT_ACE | ws.CONTAINER_INHERIT_ACE
+        rights.AddAccessAllowedAceEx(ws.ACL_REVISION_DS, below, ntsecuritycon.FILE_ALL_ACCESS, holder)
+    what = ws.DACL_SECURITY_INFORMATION | ws.PROTECTED_DACL_SECURITY_INFORMATION
+    ws.SetNamedSecurityInfo(str(folder), ws.SE_FILE_OBJECT, what, None, None, rights, None)

@@ -10,6 +10,11 @@ from typing import Any
 
 from programs.relay.windows_calls import NotWindows, is_wine
 
+with contextlib.suppress(ImportError):  # other systems have none of it, and nothing here is called there
+    import pywintypes
+    import win32profile
+    import win32security as ws
+
 _OFFICE = r"Software\Microsoft\Office\{}\Outlook"
 _MAPI = r"Software\Microsoft\Windows NT\CurrentVersion\Windows Messaging Subsystem"
 # Where profiles lie since Outlook 2013, then before: the key with the list, and the one with the default's name.
@@ -54,92 +59,66 @@ class Profiles:
 
 def sid_of(account: str) -> str:
     """Return the account's SID as text. Raises AccountRefused if Windows does not know it."""
-    if sys.platform == "win32":
-        import pywintypes  # noqa: PLC0415  (Windows only)
-        import win32security as ws  # noqa: PLC0415  (Windows only)
-
-        try:
-            sid, _, kind = ws.LookupAccountName(None, account.removeprefix(".\\"))
-        except pywintypes.error as refused:
-            raise AccountRefused(
-                f"Windows does not know {account} ({refused.strerror}): write DOMAIN\\user"
-            ) from refused
-        if kind != ws.SidTypeUser:
-            raise AccountRefused(f"{account} is no user but a group or a computer: write DOMAIN\\user")
-        return str(ws.ConvertSidToStringSid(sid))
-    raise NotWindows("accounts")
+    try:
+        sid, _, kind = ws.LookupAccountName(None, account.removeprefix(".\\"))
+    except pywintypes.error as refused:
+        raise AccountRefused(f"Windows does not know {account} ({refused.strerror}): write DOMAIN\\user") from refused
+    if kind != ws.SidTypeUser:
+        raise AccountRefused(f"{account} is no user but a group or a computer: write DOMAIN\\user")
+    return str(ws.ConvertSidToStringSid(sid))
 
 
 def let_log_on_as_service(account: str) -> None:
     """Grant the account the right "Log on as a service"; it may have it already. Raises AccountRefused, NotChecked."""
-    if sys.platform == "win32":
-        import pywintypes  # noqa: PLC0415  (Windows only)
-        import win32security as ws  # noqa: PLC0415  (Windows only)
-
+    try:
+        policy = ws.LsaOpenPolicy(None, ws.POLICY_LOOKUP_NAMES | ws.POLICY_CREATE_ACCOUNT)
         try:
-            policy = ws.LsaOpenPolicy(None, ws.POLICY_LOOKUP_NAMES | ws.POLICY_CREATE_ACCOUNT)
-            try:
-                sid = ws.LookupAccountName(None, account.removeprefix(".\\"))[0]
-                ws.LsaAddAccountRights(policy, sid, ("SeServiceLogonRight",))
-            finally:
-                ws.LsaClose(policy)
-        except NotImplementedError as missing:
-            raise NotChecked(f"this Windows has no such call ({missing})") from missing
-        except pywintypes.error as refused:
-            if refused.winerror in _NOT_THERE:
-                raise NotChecked(f"this Windows has no such call ({refused.winerror})") from refused
-            why = "run this as administrator" if refused.winerror == _DENIED else "grant it in secpol.msc"
-            raise AccountRefused(f"{refused.strerror} ({refused.winerror}): {why}") from refused
-    else:
-        raise NotWindows("rights of accounts")
+            sid = ws.LookupAccountName(None, account.removeprefix(".\\"))[0]
+            ws.LsaAddAccountRights(policy, sid, ("SeServiceLogonRight",))
+        finally:
+            ws.LsaClose(policy)
+    except NotImplementedError as missing:
+        raise NotChecked(f"this Windows has no such call ({missing})") from missing
+    except pywintypes.error as refused:
+        if refused.winerror in _NOT_THERE:
+            raise NotChecked(f"this Windows has no such call ({refused.winerror})") from refused
+        why = "run this as administrator" if refused.winerror == _DENIED else "grant it in secpol.msc"
+        raise AccountRefused(f"{refused.strerror} ({refused.winerror}): {why}") from refused
 
 
 @contextlib.contextmanager
 def logged_on(account: str, password: str) -> Iterator[Any]:
     """Log the account on as Windows will for the service, and yield its token. Raises AccountRefused, NotChecked."""
-    if sys.platform == "win32":
-        import pywintypes  # noqa: PLC0415  (Windows only)
-        import win32security as ws  # noqa: PLC0415  (Windows only)
-
-        if is_wine():
-            raise NotChecked("Wine accepts every password")
-        name, domain = account.removeprefix(".\\"), "." if account.startswith(".\\") else None
-        if "\\" in name:
-            domain, _, name = name.partition("\\")
-        try:
-            token = ws.LogonUser(name, domain, password, ws.LOGON32_LOGON_SERVICE, ws.LOGON32_PROVIDER_DEFAULT)
-        except pywintypes.error as refused:
-            raise AccountRefused(
-                _REFUSALS.get(refused.winerror, f"{refused.strerror} ({refused.winerror})")
-            ) from refused
-        with contextlib.closing(token):
-            yield token
-    else:
-        raise NotWindows("passwords of accounts")
+    if is_wine():
+        raise NotChecked("Wine accepts every password")
+    name, domain = account.removeprefix(".\\"), "." if account.startswith(".\\") else None
+    if "\\" in name:
+        domain, _, name = name.partition("\\")
+    try:
+        token = ws.LogonUser(name, domain, password, ws.LOGON32_LOGON_SERVICE, ws.LOGON32_PROVIDER_DEFAULT)
+    except pywintypes.error as refused:
+        why = _REFUSALS.get(refused.winerror, f"{refused.strerror} ({refused.winerror})")
+        raise AccountRefused(why) from refused
+    with contextlib.closing(token):
+        yield token
 
 
 def profiles_of(account: str, sid: str, token: Any) -> Profiles:  # noqa: ANN401  (pywin32's handle; None if there is none)
     """Return the account's mail profiles, from its part of the registry, which is loaded for that if it is not. Raises NotChecked."""
-    if sys.platform == "win32":
-        import pywintypes  # noqa: PLC0415  (Windows only)
-        import win32profile  # noqa: PLC0415  (Windows only)
-
-        found = _read_profiles(sid)
-        if found is not None:
-            return found
-        if token is None:
-            raise NotChecked(f"{account} is not logged on, and without its password its settings cannot be loaded")
-        try:
-            loaded = win32profile.LoadUserProfile(token, {"UserName": account, "Flags": win32profile.PI_NOUI})
-        except pywintypes.error as refused:
-            raise NotChecked(
-                f"the settings of {account} cannot be loaded: {refused.strerror} ({refused.winerror})"
-            ) from refused
-        try:
-            return _read_profiles(sid) or Profiles(())
-        finally:
-            win32profile.UnloadUserProfile(token, loaded)
-    raise NotWindows("mail profiles")
+    found = _read_profiles(sid)
+    if found is not None:
+        return found
+    if token is None:
+        raise NotChecked(f"{account} is not logged on, and without its password its settings cannot be loaded")
+    try:
+        loaded = win32profile.LoadUserProfile(token, {"UserName": account, "Flags": win32profile.PI_NOUI})
+    except pywintypes.error as refused:
+        why = f"the settings of {account} cannot be loaded: {refused.strerror} ({refused.winerror})"
+        raise NotChecked(why) from refused
+    try:
+        return _read_profiles(sid) or Profiles(())
+    finally:
+        win32profile.UnloadUserProfile(token, loaded)
 
 
 def _read_profiles(sid: str) -> Profiles | None:

@@ -5,6 +5,7 @@ The service is Python with our one file, "<python.exe>" "<tocsin-relay.pyz>" ser
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import sys
 import threading
@@ -13,6 +14,14 @@ from collections.abc import Callable
 from pathlib import Path
 
 from programs.relay.windows_accounts import AccountRefused, NotChecked, let_log_on_as_service
+from programs.relay.windows_calls import is_windows
+
+with contextlib.suppress(ImportError):  # on other systems only what asks for an account or a state is called
+    import pywintypes
+    import servicemanager
+    import win32evtlogutil
+    import win32service as w
+    import win32serviceutil
 
 NAME = "TocsinRelay"
 TITLE = "Tocsin Relay"
@@ -22,7 +31,6 @@ _ABOUT = "Sends Tocsin's mails over MAPI, without ever showing a dialog."
 _AGAIN_MS = (10_000, 60_000, 300_000)  # after the first, the second and each further failure
 _FORGET_FAILURES_S = 86_400
 _GONE_S = 15.0
-_RUNNING, _STOPPED = 4, 1
 _EXISTS, _IS_NOT, _RUNS_ALREADY, _DOES_NOT_RUN = 1073, 1060, 1056, 1062
 
 
@@ -35,143 +43,109 @@ def install(command: list[str], account: str | None, password: str) -> None:
 
     `account` None leaves its account unchanged.
     """
-    if sys.platform == "win32":
-        import pywintypes  # noqa: PLC0415  (Windows only)
-        import servicemanager  # noqa: PLC0415  (Windows only)
-        import win32evtlogutil  # noqa: PLC0415  (Windows only)
-        import win32service as w  # noqa: PLC0415  (Windows only)
+    _need_windows()
+    command_line = " ".join(f'"{word}"' for word in command)
+    what = (w.SERVICE_WIN32_OWN_PROCESS, w.SERVICE_AUTO_START, w.SERVICE_ERROR_NORMAL, command_line, None, 0, None)
+    logon = (account, password or None) if account else (None, None)
+    manager = w.OpenSCManager(None, None, w.SC_MANAGER_ALL_ACCESS)
+    try:
+        service = w.CreateService(manager, NAME, TITLE, w.SERVICE_ALL_ACCESS, *what, *logon)
+    except pywintypes.error as refused:
+        if refused.winerror != _EXISTS:
+            raise ServiceRefused(f"{refused.strerror} ({refused.winerror})") from refused
+        service = w.OpenService(manager, NAME, w.SERVICE_ALL_ACCESS)
+        w.ChangeServiceConfig(service, *what, *logon, TITLE)
+    finally:
+        w.CloseServiceHandle(manager)
+    # The service works without all that follows.
+    again = [(w.SC_ACTION_RESTART, wait) for wait in _AGAIN_MS]
+    recovery = {"ResetPeriod": _FORGET_FAILURES_S, "RebootMsg": "", "Command": "", "Actions": again}
+    change, yes = w.ChangeServiceConfig2, True
+    _tolerant("recovery actions", lambda: change(service, w.SERVICE_CONFIG_FAILURE_ACTIONS, recovery))
+    # Without this flag Windows restarts only a service that crashed, not one that ended by reporting a failure.
+    _tolerant("recovery after an error", lambda: change(service, w.SERVICE_CONFIG_FAILURE_ACTIONS_FLAG, yes))
+    _tolerant("description", lambda: change(service, w.SERVICE_CONFIG_DESCRIPTION, _ABOUT))
+    # The service's account may not do this itself; its messages would then appear as "description cannot be found".
+    _tolerant("event log", lambda: win32evtlogutil.AddSourceToRegistry(NAME, servicemanager.__file__))
+    if account:
+        _tolerant('right "Log on as a service" (grant it in secpol.msc)', lambda: let_log_on_as_service(account))
+    w.CloseServiceHandle(service)
 
-        command_line = " ".join(f'"{word}"' for word in command)
-        manager = w.OpenSCManager(None, None, w.SC_MANAGER_ALL_ACCESS)
-        kind, start = w.SERVICE_WIN32_OWN_PROCESS, w.SERVICE_AUTO_START
-        logon = (account, password or None) if account else (None, None)
-        try:
-            service = w.CreateService(
-                manager, NAME, TITLE, w.SERVICE_ALL_ACCESS, kind, start, w.SERVICE_ERROR_NORMAL, command_line, None, 0, None, *logon
-            )  # fmt: skip
-        except pywintypes.error as refused:
-            if refused.winerror != _EXISTS:
-                raise ServiceRefused(f"{refused.strerror} ({refused.winerror})") from refused
-            service = w.OpenService(manager, NAME, w.SERVICE_ALL_ACCESS)
-            logon = ("LocalSystem", None) if account == "" else logon
-            w.ChangeServiceConfig(
-                service, kind, start, w.SERVICE_ERROR_NORMAL, command_line, None, 0, None, *logon, TITLE
-            )
-        finally:
-            w.CloseServiceHandle(manager)
-        # The service works without all that follows.
-        again = [(w.SC_ACTION_RESTART, wait) for wait in _AGAIN_MS]
-        recovery = {"ResetPeriod": _FORGET_FAILURES_S, "RebootMsg": "", "Command": "", "Actions": again}
-        change, yes = w.ChangeServiceConfig2, True
-        _tolerant("recovery actions", lambda: change(service, w.SERVICE_CONFIG_FAILURE_ACTIONS, recovery))
-        # Without this flag Windows restarts only a service that crashed, not one that ended by reporting a failure.
-        _tolerant("recovery after an error", lambda: change(service, w.SERVICE_CONFIG_FAILURE_ACTIONS_FLAG, yes))
-        _tolerant("description", lambda: change(service, w.SERVICE_CONFIG_DESCRIPTION, _ABOUT))
-        # The service's account may not do this itself; its messages would then appear as "description cannot be found".
-        _tolerant("event log", lambda: win32evtlogutil.AddSourceToRegistry(NAME, servicemanager.__file__))
-        if account:
-            _tolerant('right "Log on as a service" (grant it in secpol.msc)', lambda: let_log_on_as_service(account))
-        w.CloseServiceHandle(service)
-    else:
+
+def _need_windows() -> None:
+    if not is_windows():
         raise ServiceRefused("only Windows has services; use `run`")
 
 
 def _tolerant(what: str, act: Callable[[], None]) -> None:
     """Skip what this Windows does not know or does not allow, and print that: the service works without it."""
-    if sys.platform == "win32":
-        import pywintypes  # noqa: PLC0415  (Windows only)
-
-        try:
-            act()
-        except (pywintypes.error, NotImplementedError, AccountRefused, NotChecked) as refused:
-            sys.stderr.write(f"note: no {what}: {refused}\n")
+    try:
+        act()
+    except (pywintypes.error, NotImplementedError, AccountRefused, NotChecked) as refused:
+        sys.stderr.write(f"note: no {what}: {refused}\n")
 
 
 def control(what: str) -> None:
     """Start, stop or remove the service. It is no error if that is its state already. Raises ServiceRefused."""
-    if sys.platform == "win32":
-        import pywintypes  # noqa: PLC0415  (Windows only)
-
-        try:
-            {"start": _start, "stop": _stop, "remove": _remove}[what]()
-        except pywintypes.error as refused:
-            if refused.winerror == _IS_NOT:
-                raise ServiceRefused("no service is installed: run `install`") from refused
-            see = "; its folder's relay.log may say why" if what == "start" else ""
-            raise ServiceRefused(f"{refused.strerror} ({refused.winerror}){see}") from refused
-    else:
-        raise ServiceRefused("only Windows has services; use `run`")
+    _need_windows()
+    try:
+        {"start": _start, "stop": _stop, "remove": _remove}[what]()
+    except pywintypes.error as refused:
+        if refused.winerror == _IS_NOT:
+            raise ServiceRefused("no service is installed: run `install`") from refused
+        see = "; its folder's relay.log may say why" if what == "start" else ""
+        raise ServiceRefused(f"{refused.strerror} ({refused.winerror}){see}") from refused
 
 
 def _start() -> None:
-    if sys.platform == "win32":
-        import pywintypes  # noqa: PLC0415  (Windows only)
-        import win32serviceutil as util  # noqa: PLC0415  (Windows only)
-
-        try:
-            util.StartService(NAME)
-        except pywintypes.error as refused:
-            if refused.winerror != _RUNS_ALREADY:
-                raise
-        util.WaitForServiceStatus(NAME, _RUNNING, 60)
+    try:
+        win32serviceutil.StartService(NAME)
+    except pywintypes.error as refused:
+        if refused.winerror != _RUNS_ALREADY:
+            raise
+    win32serviceutil.WaitForServiceStatus(NAME, w.SERVICE_RUNNING, 60)
 
 
 def _stop() -> None:
-    if sys.platform == "win32":
-        import pywintypes  # noqa: PLC0415  (Windows only)
-        import win32serviceutil as util  # noqa: PLC0415  (Windows only)
-
-        try:
-            util.StopService(NAME)
-        except pywintypes.error as refused:
-            if refused.winerror != _DOES_NOT_RUN:
-                raise
-        util.WaitForServiceStatus(NAME, _STOPPED, 60)
+    try:
+        win32serviceutil.StopService(NAME)
+    except pywintypes.error as refused:
+        if refused.winerror != _DOES_NOT_RUN:
+            raise
+    win32serviceutil.WaitForServiceStatus(NAME, w.SERVICE_STOPPED, 60)
 
 
 def _remove() -> None:
-    if sys.platform == "win32":
-        import win32evtlogutil  # noqa: PLC0415  (Windows only)
-        import win32serviceutil as util  # noqa: PLC0415  (Windows only)
-
-        _stop()
-        util.RemoveService(NAME)
-        # It is only marked for deletion while its process ends: an installation right after that would be refused.
-        until = time.monotonic() + _GONE_S
-        while state() != NOT_INSTALLED and time.monotonic() < until:
-            time.sleep(0.1)
-        _tolerant("source in the event log to remove", lambda: win32evtlogutil.RemoveSourceFromRegistry(NAME))
-        if state() != NOT_INSTALLED:
-            raise ServiceRefused("Windows removes it later, once its process and each window that shows it have ended")
+    _stop()
+    win32serviceutil.RemoveService(NAME)
+    # It is only marked for deletion while its process ends: an installation right after that would be refused.
+    until = time.monotonic() + _GONE_S
+    while state() != NOT_INSTALLED and time.monotonic() < until:
+        time.sleep(0.1)
+    _tolerant("source in the event log to remove", lambda: win32evtlogutil.RemoveSourceFromRegistry(NAME))
+    if state() != NOT_INSTALLED:
+        raise ServiceRefused("Windows removes it later, once its process and each window that shows it have ended")
 
 
 def state() -> str:
     """Return the service's state in words."""
-    if sys.platform == "win32":
-        import pywintypes  # noqa: PLC0415  (Windows only)
-        import win32serviceutil as util  # noqa: PLC0415  (Windows only)
-
-        names = {1: "stopped", 2: "starting", 3: "stopping", 4: "running", 7: "paused"}
-        try:
-            return names.get(util.QueryServiceStatus(NAME)[1], "between two states")
-        except pywintypes.error:
-            return NOT_INSTALLED
-    else:
+    if not is_windows():
         return "not a Windows host"
+    names = {1: "stopped", 2: "starting", 3: "stopping", 4: "running", 7: "paused"}
+    try:
+        return names.get(win32serviceutil.QueryServiceStatus(NAME)[1], "between two states")
+    except pywintypes.error:
+        return NOT_INSTALLED
 
 
 def account() -> str:
     """Return the account under which the service runs, as the control manager has it; empty if there is no service."""
-    if sys.platform == "win32":
-        import pywintypes  # noqa: PLC0415  (Windows only)
-        import win32service as w  # noqa: PLC0415  (Windows only)
-
-        try:
-            service = w.OpenService(w.OpenSCManager(None, None, w.SC_MANAGER_CONNECT), NAME, w.SERVICE_QUERY_CONFIG)
-            return str(w.QueryServiceConfig(service)[7])
-        except pywintypes.error:
-            return ""
-    else:
+    if not is_windows():
+        return ""
+    try:
+        service = w.OpenService(w.OpenSCManager(None, None, w.SC_MANAGER_CONNECT), NAME, w.SERVICE_QUERY_CONFIG)
+        return str(w.QueryServiceConfig(service)[7])
+    except pywintypes.error:
         return ""
 
 
@@ -187,33 +161,28 @@ def check_account(account: str) -> None:
 
 def host(work: Callable[[threading.Event], None]) -> None:
     """Run `work` as the service that the control manager started. It must return soon after the event is set."""
-    if sys.platform == "win32":
-        import servicemanager  # noqa: PLC0415  (Windows only)
-        import win32service  # noqa: PLC0415  (Windows only)
-        import win32serviceutil  # noqa: PLC0415  (Windows only)
+    _need_windows()
 
-        class _Service(win32serviceutil.ServiceFramework):
-            _svc_name_ = NAME
-            _svc_display_name_ = TITLE
+    class _Service(win32serviceutil.ServiceFramework):  # type: ignore[misc]  # pywin32 has no types
+        _svc_name_ = NAME
+        _svc_display_name_ = TITLE
 
-            def __init__(self, args: object) -> None:
-                super().__init__(args)
-                self.stopping = threading.Event()
+        def __init__(self, args: object) -> None:
+            super().__init__(args)
+            self.stopping = threading.Event()
 
-            def SvcStop(self) -> None:  # noqa: N802  (Windows' name)
-                self.ReportServiceStatus(win32service.SERVICE_STOP_PENDING, waitHint=45_000)
-                self.stopping.set()
+        def SvcStop(self) -> None:  # noqa: N802  (Windows' name)
+            self.ReportServiceStatus(w.SERVICE_STOP_PENDING, waitHint=45_000)
+            self.stopping.set()
 
-            SvcShutdown = SvcStop
+        SvcShutdown = SvcStop
 
-            def SvcDoRun(self) -> None:  # noqa: N802  (Windows' name)
-                work(self.stopping)
+        def SvcDoRun(self) -> None:  # noqa: N802  (Windows' name)
+            work(self.stopping)
 
-        servicemanager.Initialize(NAME, None)
-        servicemanager.PrepareToHostSingle(_Service)
-        servicemanager.StartServiceCtrlDispatcher()
-    else:
-        raise ServiceRefused("only Windows has services; use `run`")
+    servicemanager.Initialize(NAME, None)
+    servicemanager.PrepareToHostSingle(_Service)
+    servicemanager.StartServiceCtrlDispatcher()
 
 
 def full_account(account: str) -> str:
