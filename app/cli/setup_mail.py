@@ -40,6 +40,7 @@ def mail(
     client_id: Annotated[str | None, typer.Option(help="Id of the app registration, or of Google's OAuth client.")] = None,
     certificate: Annotated[str | None, typer.Option(help="Microsoft: PEM file with the private key and its certificate.")] = None,
     client_secret_file: Annotated[Path | None, typer.Option(help="File with the client secret.", allow_dash=True)] = None,
+    secret_expires: Annotated[str | None, typer.Option(help="Microsoft: last day of the client secret, to be reminded of it.")] = None,
     service_account: Annotated[str | None, typer.Option(help="Google: JSON key file of the service account.")] = None,
     refresh_token_file: Annotated[Path | None, typer.Option(help="Google: file with the refresh token.", allow_dash=True)] = None,
     dns_server: Annotated[str | None, typer.Option(help="DNS server to ask for mail servers, in place of the system's.")] = None,
@@ -65,6 +66,7 @@ def mail(
         "client-id": client_id,
         "certificate": certificate,
         "client-secret": _read_secret(client_secret_file),
+        "secret-expires": secret_expires,
         "service-account": service_account,
         "refresh-token": _read_secret(refresh_token_file),
     }

@@ -65,10 +65,14 @@ class MicrosoftQuestions:
             credential = Question(
                 "client-secret", "oauth_client_secret", "Client secret (its value, not its id)", is_secret=True
             )
+        expiry = Question(
+            "secret-expires", "oauth_secret_expires", "Last day of the secret, such as 2027-12-31", "", is_date=True
+        )
         return [
             Question("tenant", "oauth_tenant", "Tenant: its id or domain", domain),
             Question("client-id", "oauth_client_id", "Application (client) id"),
             credential,
+            *([] if kind == "certificate" else [expiry]),
         ]
 
     def _way(self, credentials: Credentials, cloud: str) -> MailWay:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from urllib.parse import quote
 
@@ -47,6 +48,7 @@ class Question:
     default: str | None = None
     is_secret: bool = False
     is_file: bool = False
+    is_date: bool = False
 
 
 class Credentials:
@@ -60,7 +62,8 @@ class Credentials:
 
     def changes(self) -> dict[str, str | None]:
         """Return the settings of OAuth2; those that are not needed are removed."""
-        return dict.fromkeys(OAUTH_SETTINGS) | dict(self._fixed) | self._answers
+        answers = {setting: answer or None for setting, answer in self._answers.items()}
+        return dict.fromkeys(OAUTH_SETTINGS) | dict(self._fixed) | answers
 
     def ask_all(self, purpose: Purpose, others: Changes, mailbox: str | None) -> None:
         """Ask for each, and then for those that are wrong, until a token was given. `others` are settings that go with these."""
@@ -92,7 +95,8 @@ class Credentials:
             self._answers[question.setting] = self._dialog.ask_secret(option, question.text)
             return
         default = self._answers.get(question.setting, question.default)
-        answer = self._dialog.ask(option, question.text, default, _wrong_file if question.is_file else None)
+        check = _wrong_file if question.is_file else _wrong_date if question.is_date else None
+        answer = self._dialog.ask(option, question.text, default, check)
         self._answers[question.setting] = str(Path(answer).resolve()) if question.is_file else answer
 
 
@@ -110,6 +114,14 @@ async def _try(changes: Changes, purpose: Purpose, mailbox: str | None) -> str |
         show(Step("token", refused.text, "credentials", advice))
         return refused.text
     show(Step("token", f"given for {purpose}"))
+    return None
+
+
+def _wrong_date(text: str) -> str | None:
+    try:
+        date.fromisoformat(text or "2027-12-31")
+    except ValueError:
+        return "must be a date, such as 2027-12-31"
     return None
 
 

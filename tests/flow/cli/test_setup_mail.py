@@ -192,6 +192,9 @@ def test_exchange_online_is_suggested_and_set_up_without_a_password(tmp_path: Pa
             person.answer("Tenant: its id or domain [example.org]", TENANT)
             person.answer("Application (client) id", CLIENT_ID)
             person.answer("Client secret", "wrong")
+            person.answer("Last day of the secret", "tomorrow")
+            person.expect("must be a date")
+            person.answer("Last day of the secret", "2031-12-31")
             person.expect("!! token    TOCSIN_OAUTH_CLIENT_SECRET is wrong")
             person.answer("Number or name [client-secret]", "")
             person.answer("Client secret", SECRET)
@@ -205,6 +208,7 @@ def test_exchange_online_is_suggested_and_set_up_without_a_password(tmp_path: Pa
     assert "Removed from var/tocsin.toml: smtp_url" in person.shown
     written = settings_in(tmp_path)
     assert (written["graph_mailbox"], written["oauth_client_secret"]) == (MAILBOX, SECRET)
+    assert written["oauth_secret_expires"] == "2031-12-31"
     assert "smtp_url" not in written
 
 
