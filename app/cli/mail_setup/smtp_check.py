@@ -129,7 +129,8 @@ async def _resolve(host: str, port: int) -> tuple[Step, list[str]]:
         advice = "Check the spelling; a name of your own network must be known to this host's DNS servers."
         return Step("DNS", str(cause), Answer.SERVER, advice), []
     addresses = list(dict.fromkeys(str(address) for address in found))
-    return Step("DNS", f"{host} is {', '.join(addresses)}"), addresses
+    text = f"{host} is an address" if addresses == [host] else f"{host} is {', '.join(addresses)}"
+    return Step("DNS", text), addresses
 
 
 async def _connect(server: SmtpServer, addresses: list[str]) -> Step:
