@@ -18,7 +18,7 @@ from app.core import metrics
 from app.core.errors import ClockWrong
 from app.core.log import log
 from app.core.periodic import keep_ticking
-from app.decide import canaries, credentials, learn, missed, relays, summaries
+from app.decide import bounced_addresses, canaries, credentials, learn, missed, relays, summaries
 from app.decide import tick as decide
 from app.deliver import delivery_loop, mailbox, purge_files, returned, sweep
 from app.deliver import relays as deliver_relays
@@ -102,6 +102,7 @@ async def _run_stages(context: AppContext, transports: Mapping[str, Transport], 
         stages.create_task(mailbox.run(context, stopping))
         stage("mail that came back", returned.tick, every=2, wake=context.wakeups.returned)
         stage("sweep", sweep.tick, every=5)
+        stage("addresses that fail", bounced_addresses.tick, every=5)
         stage("relays", relays.tick, every=5)
         stage("credentials", credentials.tick, every=3600)
         stage("move from relays", deliver_relays.tick, every=5)

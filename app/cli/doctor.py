@@ -3,12 +3,14 @@
 import asyncio
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 import typer
 
 from app.cli import first_keys
 from app.cli.access_checks import access_notes, access_troubles
+from app.cli.bounce_check import check_bounces
 from app.cli.canary_check import CanaryLines, check_canaries
 from app.cli.dkim_check import check_dkim
 from app.cli.mail_server_check import check_mail_servers
@@ -52,6 +54,8 @@ async def _check(settings: Settings) -> tuple[Checkup, list[str], CanaryLines]:
         at = context.clock()
         found = await check_up(tx, at - _HEARTBEAT_WITHIN, at - _WORDED_WITHIN)
         canaries = await check_canaries(tx, settings, at)
+        wrong, notes = await check_bounces(tx, settings, at)
+        canaries = replace(canaries, wrong=(*canaries.wrong, *wrong), notes=(*canaries.notes, *notes))
     waits = [
         f"{queue.messages} message(s) wait for {kind}, the oldest since {queue.oldest_due_at:%Y-%m-%d %H:%M} UTC: see GET /v1/messages?transport={kind}."
         for kind, queue in sorted(found.waiting.items())

@@ -158,12 +158,21 @@ def _notes(view: SummaryView, base_url: str) -> tuple[tuple[str, str], ...]:
             f"{base_url}/v1/messages?state=dead",
         ),
         (
+            view.bounced,
+            f"{phrases.count(view.bounced, 'message')} came back: the mail server took {_it(view.bounced)} and could not deliver {_it(view.bounced)}",
+            f"{base_url}/v1/messages?state=bounced",
+        ),
+        (
             view.set_aside,
             f"{phrases.count(view.set_aside, 'event')} set aside: {_they(view.set_aside)} could not be processed",
             f"{base_url}/v1/events?state=set_aside",
         ),
     )
     return tuple((text, address) for number, text, address in notes if number > 0)
+
+
+def _it(number: int) -> str:
+    return "it" if number == 1 else "them"
 
 
 def _advice(view: SummaryView) -> str:

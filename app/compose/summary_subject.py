@@ -107,6 +107,7 @@ def _unheard(view: SummaryView) -> str:
 def _unsettled(view: SummaryView) -> str:
     """Return what this service failed to do: undelivered messages, and events that were not processed and may report a failure."""
     undelivered = f", {phrases.count(view.undelivered, 'message')} undelivered" if view.undelivered else ""
+    undelivered += f", {view.bounced:,} came back" if view.bounced else ""
     return undelivered + (f", {phrases.count(view.set_aside, 'event')} set aside" if view.set_aside else "")
 
 
@@ -118,6 +119,6 @@ def tone_of(view: SummaryView) -> str:
         return "missed"
     if view.unclear:
         return "unclear"
-    if view.warnings or view.undelivered or view.set_aside or _bad_runs(view):
+    if view.warnings or view.undelivered or view.bounced or view.set_aside or _bad_runs(view):
         return "warning"
     return "ok" if is_all_ok(view) else "none"

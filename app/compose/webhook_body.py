@@ -75,6 +75,7 @@ def render_summary(view: SummaryView, *, base_url: str) -> bytes:
                     "unclear_runs",
                     "unclear_texts",
                     "undelivered",
+                    "bounced",
                     "set_aside",
                 )
             },

@@ -9,11 +9,15 @@ from app.decide.group import due_at, group_of, plausible_time
 from app.decide.mute import mute_reason, muting_silence
 from app.decide.route import matching_routes
 from app.domain.alert import Alert
+from app.domain.bounced_address import JOB_PREFIX, unreachable
+from app.domain.canary import AGENT
 from app.domain.dedupe import notice_key
 from app.domain.event import Severity
 from app.domain.notice import URGENCY_ALERT, URGENCY_CRITICAL, URGENCY_RECOVERY, Notice, NoticeKind, NoticeState
 from app.domain.route import Route, Silence
 from app.store import notices
+from app.store.bounced_addresses import all_bounced_addresses
+from app.store.recipients import all_recipients
 from app.store.routes import all_routes
 from app.store.silences import current_silences
 from app.store.transactions import WriteTx
@@ -48,11 +52,14 @@ class RoutingContext:
     routes: Sequence[Route]
     silences: Sequence[Silence]
     group_times: dict[_Group, datetime] = field(default_factory=dict)
+    unreachable: frozenset[str] = frozenset()  # recipients all of whose addresses fail
 
 
 async def load_routing(tx: WriteTx, now: datetime) -> RoutingContext:
     """Load the routes and the silences in force."""
-    return RoutingContext(now, await all_routes(tx), await current_silences(tx, now))
+    bounced = await all_bounced_addresses(tx)
+    lost = unreachable(await all_recipients(tx), bounced) if bounced else frozenset()
+    return RoutingContext(now, await all_routes(tx), await current_silences(tx, now), unreachable=lost)
 
 
 async def notify(tx: WriteTx, routing: RoutingContext, requests: Sequence[NoticeRequest]) -> list[Notice]:
@@ -89,7 +96,23 @@ def _choose_routes(routing: RoutingContext, request: NoticeRequest) -> tuple[lis
         return [], muted
     if request.only_route is not None:
         return [route for route in routing.routes if route.id == request.only_route], None
-    return matching_routes(alert.customer_id, alert.facts, routing.routes), None
+    routes = matching_routes(alert.customer_id, alert.facts, routing.routes)
+    return routes + _routes_to_others(routing, alert, routes), None
+
+
+def _routes_to_others(routing: RoutingContext, alert: Alert, chosen: Sequence[Route]) -> list[Route]:
+    """Return further routes for an alert about a recipient's address if only recipients who cannot be reached would be notified of it."""
+    is_about_address = alert.facts.get("agent") == AGENT and alert.facts.get("job", "").startswith(JOB_PREFIX)
+    if not is_about_address or any(set(route.recipients) - routing.unreachable for route in chosen):
+        return []
+    return [
+        route
+        for route in routing.routes
+        if route.enabled
+        and route.customer_id in (None, alert.customer_id)
+        and route not in chosen
+        and set(route.recipients) - routing.unreachable
+    ]
 
 
 def _notices_by_route(routing: RoutingContext, request: NoticeRequest, route: Route) -> list[Notice]:

@@ -4,9 +4,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from app.domain.recipient import Address
+from app.core.ids import new_id
+from app.domain.dedupe import bounced_address_key
+from app.domain.event import Activity, Event, EventKind, RunOutcome, Severity
+from app.domain.recipient import Address, Recipient
 from app.domain.returned_mail import DeliveryReport
 
+JOB_PREFIX = "mail to "  # of the job under which the agent `Tocsin` reports a recipient's address; it has no schedule
 _PERMANENT_IN_A_ROW = 2  # one may be a mistake of a server that was just changed
 _ANY_IN_A_ROW = 5  # a full mailbox, a policy that refuses us: it lasts
 PASS_OVER_FOR = timedelta(days=1)
@@ -78,4 +82,38 @@ def first_usable(addresses: Sequence[Address], passed_over: Collection[str], *, 
             addresses[place].address.lower() in passed_over,
             place,
         ),
+    )
+
+
+def address_event(
+    one: BouncedAddress, recipient: Recipient, customer_id: str, agent_id: str, now: datetime, *, is_well: bool
+) -> Event:
+    """Return the event that reports the address of a recipient as if it were a backup: one that fails is a failure, its end a success."""
+    last = recipient.transports and all(to.address.lower() == one.address for to in recipient.transports)
+    left = "There is no other way to this recipient." if last else "Alerts go by the recipient's other transports."
+    failure = (
+        f"Mail to {one.address} of the recipient {recipient.name} came back {one.in_a_row} times in a row: "
+        f"{one.status} {one.words}. {left} Mend the address."
+    )
+    return Event(
+        id=new_id("evt"),
+        customer_id=customer_id,
+        agent_id=agent_id,
+        key=bounced_address_key(recipient.id, one.address, now),
+        occurred_at=now,
+        received_at=now,
+        kind=EventKind.SERVICE,
+        job=f"{JOB_PREFIX}{recipient.name}"[:200],
+        activity=Activity.OTHER,
+        outcome=RunOutcome.SUCCESS if is_well else RunOutcome.FAILURE,
+        severity=Severity.INFO if is_well else Severity.ERROR,
+        message=f"Mail to {one.address} no longer comes back." if is_well else failure,
+    )
+
+
+def unreachable(recipients: Sequence[Recipient], bounced: Sequence[BouncedAddress]) -> frozenset[str]:
+    """Return the ids of recipients all of whose addresses fail: what is sent to them is not read."""
+    failing = {one.address for one in bounced if one.fails}
+    return frozenset(
+        one.id for one in recipients if one.transports and all(to.address.lower() in failing for to in one.transports)
     )

@@ -158,4 +158,5 @@ class SummaryView:
     runs: PeriodRuns | None = None  # of a period that is longer than a day
     unconfirmed: int = 0  # jobs whose learned expectation nobody confirmed
     mail_times: MailTimes | None = None  # how long mail took in the days up to the end of the period
+    bounced: int = 0  # messages that came back in the period
     unknown_numbers: tuple[int, int] | None = None  # of summaries before it that were sent and that the database lacks

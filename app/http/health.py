@@ -17,23 +17,30 @@ from app.compose import phrases
 from app.context import AppContext
 from app.core.errors import BadSettings
 from app.core.log import log
+from app.core.mailbox_url import read_mailbox_url
 from app.core.oauth_settings import OAuthSettings, credential_end
+from app.core.settings import Settings
+from app.deliver.mailbox import mailbox_key
 from app.deliver.transports.mend import what_to_mend
 from app.domain.attempt import Attempt
 from app.domain.canary import TIMES_OVER, MailTimes
 from app.domain.credential import Credential
 from app.store import monitoring
 from app.store.attempts import latest_by_transport
+from app.store.bounced_addresses import all_bounced_addresses
 from app.store.canaries import mail_times, reported_canaries
 from app.store.heartbeats import Heartbeat, heartbeats_since
+from app.store.mailbox_positions import MailboxPosition, find_position
 from app.store.migrate import revision_state
 from app.store.monitoring import OutboxDepth, OverdueNotices, overdue_notices
+from app.store.transactions import ReadTx
 
 router = APIRouter(tags=["health"])
 WORKER_ALIVE = timedelta(seconds=30)
 QUERY_TIMEOUT_S = 5.0
 COMPOSED_WITHIN = timedelta(minutes=5)
 _LATELY = timedelta(days=1)
+_MAILBOX_READ_WITHIN = timedelta(minutes=10)
 
 
 class Healthy(BaseModel):
@@ -100,6 +107,9 @@ class _Findings:
     overdue_notices: OverdueNotices
     times: Mapping[str, MailTimes] = field(default_factory=dict)
     lost: frozenset[str] = frozenset()  # transports whose last canary did not arrive
+    bounced: int = 0  # messages of the last day that came back and left nobody notified
+    failing: int = 0  # addresses to which mail comes back for good
+    mailbox: MailboxPosition | None = None
 
 
 async def _checks(context: AppContext, stopped: StoppedWorker | None) -> list[Check]:
@@ -127,6 +137,7 @@ async def _checks(context: AppContext, stopped: StoppedWorker | None) -> list[Ch
         _composing(found.overdue_notices, now),
         *(_transport(kind, kind in served, found, now, patience) for kind in kinds),
         *await asyncio.to_thread(_credential, context.settings.oauth, now),
+        *_returned(context.settings, found, now),
         *(_arrival(kind, found) for kind in sorted(found.lost | set(found.times) - {""})),
     ]
 
@@ -146,7 +157,37 @@ async def _read_findings(context: AppContext) -> _Findings:
             await overdue_notices(tx, context.clock() - COMPOSED_WITHIN),
             await mail_times(tx, context.clock() - TIMES_OVER),
             frozenset(canary.transport for canary in await reported_canaries(tx)),
+            await monitoring.bounced_without_successor(tx, context.clock() - _LATELY),
+            sum(one.fails for one in await all_bounced_addresses(tx)),
+            await _mailbox_position(tx, context.settings),
         )
+
+
+async def _mailbox_position(tx: ReadTx, settings: Settings) -> MailboxPosition | None:
+    if settings.mailbox_url is None:
+        return None
+    return await find_position(tx, mailbox_key(read_mailbox_url(settings.mailbox_url.get_secret_value())))
+
+
+def _returned(settings: Settings, found: _Findings, now: datetime) -> list[Check]:
+    """Say whether mails came back without another way to their recipients, and whether our mailbox is read. No address may appear."""
+    troubles = []
+    if found.bounced:
+        troubles.append(
+            f"{found.bounced} message(s) came back within a day and nobody was notified: see GET /v1/messages?state=bounced"
+        )
+    if found.failing:
+        troubles.append(f"mail to {found.failing} address(es) comes back: see GET /v1/recipients")
+    if settings.mailbox_url is not None:
+        at = found.mailbox.read_at if found.mailbox is not None else None
+        if at is None or found.mailbox is None or found.mailbox.trouble is not None or now - at > _MAILBOX_READ_WITHIN:
+            since = "yet" if at is None else f"since {at:%Y-%m-%d %H:%M} UTC"
+            troubles.append(f"the mailbox was not read {since}; `tocsin doctor` has the reason")
+    if troubles:
+        return [Check(name="returned mail", status="warning", detail="; ".join(troubles))]
+    if settings.bounce_address is None and settings.mailbox_url is None:
+        return []
+    return [Check(name="returned mail", status="ok", detail="no alert came back within a day without another way")]
 
 
 def _worker(workers: Sequence[Heartbeat], now: datetime, stopped: StoppedWorker | None) -> Check:

@@ -7,6 +7,7 @@ from sqlalchemy import Select, and_, func, not_, or_, select, text, union_all
 
 from app.domain.alert import AlertKind
 from app.domain.attempt import Attempt
+from app.domain.bounced_address import JOB_PREFIX as ADDRESS_PREFIX
 from app.domain.canary import AGENT, JOB_PREFIX
 from app.domain.credential import JOB as CREDENTIAL_JOB
 from app.domain.notice import URGENCY_CANARY
@@ -65,6 +66,27 @@ async def dead_messages(tx: ReadTx, since: datetime | None = None) -> dict[str, 
     return {row[0]: row[1] for row in rows}
 
 
+async def bounced_messages(tx: ReadTx, since: datetime) -> dict[str, int]:
+    """Count messages that came back since a moment and left nobody notified, by transport, among the newest DEAD_MOST."""
+    newest = _lost_by_bounce(since).limit(DEAD_MOST).subquery()
+    rows = await tx.connection.execute(select(newest.c.transport, func.count()).group_by(newest.c.transport))
+    return {row[0]: row[1] for row in rows}
+
+
+async def bounced_without_successor(tx: ReadTx, since: datetime) -> int:
+    """Count the same of all transports."""
+    return sum((await bounced_messages(tx, since)).values())
+
+
+def _lost_by_bounce(since: datetime) -> Select[tuple[str]]:
+    return select(messages.c.transport).where(
+        text("messages.state = 'bounced'"),
+        messages.c.settled_at >= since,
+        messages.c.moved_to.is_(None),
+        messages.c.urgency < URGENCY_CANARY,
+    )
+
+
 async def open_alerts(tx: ReadTx) -> dict[str, int]:
     """Count open alerts by kind."""
     rows = await tx.connection.execute(
@@ -120,7 +142,12 @@ async def check_up(tx: ReadTx, alive_since: datetime, due_before: datetime) -> C
     # The jobs under which relays, lost canaries and our own credentials are reported need no expectation.
     of_relay = and_(jobs.c.name == RELAY_JOB, agents.c.name.startswith(AGENT_PREFIX, autoescape=True))
     of_ours = and_(
-        agents.c.name == AGENT, or_(jobs.c.name.startswith(JOB_PREFIX, autoescape=True), jobs.c.name == CREDENTIAL_JOB)
+        agents.c.name == AGENT,
+        or_(
+            jobs.c.name.startswith(JOB_PREFIX, autoescape=True),
+            jobs.c.name.startswith(ADDRESS_PREFIX, autoescape=True),
+            jobs.c.name == CREDENTIAL_JOB,
+        ),
     )
     unexpected = and_(WITHOUT_EXPECTATION, not_(or_(of_relay, of_ours)))
     names = select(jobs.c.name, agents.c.name.label("agent")).join_from(jobs, agents, agents.c.id == jobs.c.agent_id)

@@ -29,6 +29,12 @@ async def recipients_by_id(tx: ReadTx, ids: Collection[str]) -> dict[str, Recipi
     return {one.id: one for one in readable(rows, RECIPIENTS.mapping.read, "recipient")}
 
 
+async def all_recipients(tx: ReadTx) -> list[Recipient]:
+    """Return every recipient; there are few."""
+    rows = await tx.connection.execute(select(recipients).order_by(recipients.c.id))
+    return readable(rows, RECIPIENTS.mapping.read, "recipient")
+
+
 async def used_by(tx: ReadTx, recipient_id: str) -> list[str]:
     """Return the names of the routes and summary schedules that lead to the recipient, such as `route 'nights'`."""
     found: list[str] = []

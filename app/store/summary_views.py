@@ -73,6 +73,12 @@ async def read_summary_view(
         messages.c.settled_at < end,
         messages.c.urgency < URGENCY_CANARY,
     )
+    bounced = select(func.count()).where(
+        text("messages.state = 'bounced'"),
+        messages.c.settled_at >= start,
+        messages.c.settled_at < end,
+        messages.c.urgency < URGENCY_CANARY,
+    )
     set_aside = select(func.count()).where(
         text("events.state = 'set_aside'"),
         events.c.id >= first_id_at("evt", start),
@@ -80,6 +86,7 @@ async def read_summary_view(
     )
     if customer_id is not None:
         undelivered = undelivered.where(messages.c.customer_id == customer_id)
+        bounced = bounced.where(messages.c.customer_id == customer_id)
         set_aside = set_aside.where(events.c.customer_id == customer_id)
     unclear = runs.c.outcome == RunOutcome.UNCLEAR, _IS_TROUBLE, runs.c.id >= first_id_at("run", start)
     unclear_runs = (
@@ -106,6 +113,7 @@ async def read_summary_view(
         without_expectation=counts.without_expectation or 0,
         unconfirmed=counts.unconfirmed or 0,
         undelivered=await tx.connection.scalar(undelivered) or 0,
+        bounced=await tx.connection.scalar(bounced) or 0,
         set_aside=await tx.connection.scalar(set_aside) or 0,
         totals=await _totals(tx, scope),
         unclear_runs=await tx.connection.scalar(unclear_runs) or 0,

@@ -36,6 +36,7 @@ from app.http.api.fields import (
 )
 from app.http.etag import IfMatch, put_etag
 from app.http.paging import Paged, PageOut
+from app.store.bounced_addresses import all_bounced_addresses
 from app.store.recipients import RECIPIENTS, page_recipients
 
 router = APIRouter(prefix="/v1/recipients", tags=["recipients"])
@@ -153,6 +154,26 @@ class RecipientOut(OutModel):
     created_at: CreatedAt
 
 
+class BouncedAddressOut(OutModel):
+    """An address of a recipient of which the last mail came back."""
+
+    address: str = Field(description="The address, in lower case.")
+    in_a_row: int = Field(description="How many mails to it came back, without one in between that did not.")
+    status: str = Field(description="The status of the last one (RFC 3463), such as 5.1.1; empty if it had none.")
+    words: str = Field(description="The reason in the words of the other side.")
+    first_at: datetime = Field(description="When the first of them came back.")
+    last_at: datetime = Field(description="When the last one came back.")
+    fails: bool = Field(
+        description="Whether it counts as one that fails for good: another address of the recipient is used, and an alert reports it."
+    )
+
+
+class RecipientDetailOut(RecipientOut):
+    """A recipient, and those of its addresses to which mail comes back."""
+
+    bounced: list[BouncedAddressOut] = Field(description="Its addresses of which the last mail came back.")
+
+
 class RecipientPage(PageOut[RecipientOut]):
     """A page of recipients."""
 
@@ -182,12 +203,17 @@ async def list_recipients(
 
 
 @router.get("/{recipient_id}", operation_id="get_recipient", summary="Get a recipient", responses=problems(404, 409))
-async def get_recipient(recipient_id: PathId, response: Response, context: Context, _caller: Reader) -> RecipientOut:
-    """Return one recipient."""
+async def get_recipient(
+    recipient_id: PathId, response: Response, context: Context, _caller: Reader
+) -> RecipientDetailOut:
+    """Return one recipient, with its addresses to which mail comes back."""
     async with context.database.read() as tx:
         recipient = await RECIPIENTS.get(tx, recipient_id)
+        bounced = await all_bounced_addresses(tx)
     put_etag(response, recipient.version)
-    return RecipientOut.of(recipient)
+    own = {to.address.lower() for to in recipient.transports}
+    found = [BouncedAddressOut.of(one) for one in bounced if one.address in own]
+    return RecipientDetailOut(**RecipientOut.of(recipient).model_dump(), bounced=found)
 
 
 @router.post(

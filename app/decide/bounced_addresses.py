@@ -1,0 +1,69 @@
+"""The events that the clock writes about mail addresses that fail for good: they are reported like a failed backup, to those who are still reached.
+
+An address is well again if a mail to it stayed away for a day, or if no recipient has it any more.
+"""
+
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import datetime
+
+from app.context import AppContext
+from app.domain.bounced_address import BouncedAddress, address_event
+from app.domain.canary import AGENT
+from app.domain.recipient import Recipient
+from app.store import bounced_addresses
+from app.store.events import insert_clock_events
+from app.store.first_start import first_customer
+from app.store.intake import find_or_create_agents
+from app.store.recipients import all_recipients
+from app.store.transactions import ReadTx, WriteTx
+
+
+async def tick(context: AppContext) -> bool:
+    """Report addresses that fail and were not reported yet, and those that are well again."""
+    now = context.clock()
+    async with context.database.read() as tx:
+        bounced = await bounced_addresses.all_bounced_addresses(tx)
+        recipients = await all_recipients(tx) if bounced else []
+        news = [one.address for one in bounced if await _is_news(tx, one, recipients, now)]
+    for address in news:
+        async with context.database.write() as tx:
+            await _note_change(tx, address, recipients, now)
+            tx.after_commit(lambda: context.wakeups.wake("events"))
+    return False
+
+
+async def _is_news(tx: ReadTx, one: BouncedAddress, recipients: Collection[Recipient], now: datetime) -> bool:
+    return (one.fails and one.reported_at is None) or await _is_over(tx, one, recipients, now)
+
+
+async def _is_over(tx: ReadTx, one: BouncedAddress, recipients: Collection[Recipient], now: datetime) -> bool:
+    if not _having(one.address, recipients):
+        return True
+    return one.is_well(await bounced_addresses.last_sent_to(tx, one.address, one.last_message_id), now)
+
+
+async def _note_change(tx: WriteTx, address: str, recipients: Collection[Recipient], now: datetime) -> None:
+    """Write the event, or nothing if another worker did so meanwhile."""
+    one = await bounced_addresses.find_bounced_address(tx, address)
+    if one is None or not await _is_news(tx, one, recipients, now):
+        return
+    is_over = await _is_over(tx, one, recipients, now)
+    if is_over:
+        await bounced_addresses.forget_bounced_address(tx, address)
+    else:
+        await bounced_addresses.save_bounced_address(tx, replace(one, reported_at=now), is_new=False)
+    if is_over and one.reported_at is None:
+        return
+    first = await first_customer(tx)
+    for recipient in _having(address, recipients):
+        customer_id = recipient.customer_id or first
+        if customer_id is None:
+            continue
+        agent_id = (await find_or_create_agents(tx, {(customer_id, AGENT)}, now))[customer_id, AGENT]
+        event = address_event(one, recipient, customer_id, agent_id, now, is_well=is_over)
+        await insert_clock_events(tx, [event])
+
+
+def _having(address: str, recipients: Collection[Recipient]) -> list[Recipient]:
+    return [one for one in recipients if address in {to.address.lower() for to in one.transports}]
