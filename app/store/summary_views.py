@@ -67,18 +67,8 @@ async def read_summary_view(
     scope = scope_of(schedule, start, end)
     counts = (await tx.connection.execute(job_counts(scope))).one()
     # The conditions of partial indexes stand as in the index, word for word: otherwise SQLite reads the whole table.
-    undelivered = select(func.count()).where(
-        text("messages.state = 'dead'"),
-        messages.c.settled_at >= start,
-        messages.c.settled_at < end,
-        messages.c.urgency < URGENCY_CANARY,
-    )
-    bounced = select(func.count()).where(
-        text("messages.state = 'bounced'"),
-        messages.c.settled_at >= start,
-        messages.c.settled_at < end,
-        messages.c.urgency < URGENCY_CANARY,
-    )
+    undelivered = _settled_messages("messages.state = 'dead'", start, end)
+    bounced = _settled_messages("messages.state = 'bounced'", start, end)
     set_aside = select(func.count()).where(
         text("events.state = 'set_aside'"),
         events.c.id >= first_id_at("evt", start),
@@ -122,6 +112,16 @@ async def read_summary_view(
         sections=await _sections(tx, scope, counts, await current_silences(tx, end)),
         mail_times=(await mail_times(tx, end - TIMES_OVER, end)).get(""),
         unknown_numbers=await gap_before(tx, schedule.id, number),
+    )
+
+
+def _settled_messages(condition: str, start: datetime, end: datetime) -> Select[tuple[int]]:
+    """Return the query that counts the messages of a state that were settled in the period. Canaries are for nobody."""
+    return select(func.count()).where(
+        text(condition),
+        messages.c.settled_at >= start,
+        messages.c.settled_at < end,
+        messages.c.urgency < URGENCY_CANARY,
     )
 
 
