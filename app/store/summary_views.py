@@ -115,7 +115,7 @@ async def read_summary_view(
     )
 
 
-def _settled_messages(condition: str, start: datetime, end: datetime) -> Select[tuple[int]]:
+def _settled_messages(condition: str, start: datetime, end: datetime) -> Select[int]:
     """Return the query that counts the messages of a state that were settled in the period. Canaries are for nobody."""
     return select(func.count()).where(
         text(condition),
