@@ -22,7 +22,7 @@ async def check_bounces(tx: ReadTx, settings: Settings, now: datetime) -> tuple[
     if lost:
         wrong.append(
             f"{lost} message(s) of the last 7 days came back, and no other transport was left, so their recipients were not notified: "
-            "GET /v1/messages?state=bounced. Give these recipients another transport, then :retry."
+            "GET /v1/messages?state=bounced. Add another transport to these recipients, then :retry."
         )
     wrong += await _mailbox(tx, settings, now)
     sends_mail = settings.smtp_url is not None or settings.graph_mailbox is not None
