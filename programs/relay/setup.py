@@ -39,6 +39,19 @@ from programs.relay.windows_calls import has_console, is_administrator, is_windo
 T = TypeVar("T")
 _DOCTOR_S, _TEST_S, _LOOK_EVERY_S = 180.0, 240.0, 2.0
 _SETTLED = ("sent", "bounced", "dead", "moved")
+_NO_CONNECTION = (
+    "Is the address right? Does a firewall on the way block it? Tocsin need not reach this host, only the reverse"
+)
+_TRUST = (
+    "Import the certificate of your own authority into this computer's Trusted Root Certification Authorities, or name its file: "
+    "--ca FILE. If the name is wrong, use the one in the certificate"
+)
+_REMEDIES = (
+    ("CERTIFICATE_VERIFY_FAILED", _TRUST),
+    ("answered 404", "Is this the address of Tocsin, and is Tocsin as new as this relay?"),
+    ("answered 409", "POST /v1/relays/{id}:resume lets it send again"),
+    ("answered", "The code and the address are in the answer of POST /v1/relays"),
+)
 
 
 class SetupFailed(Exception):
@@ -74,13 +87,10 @@ class RelaySetup:
         with self._clients:
             service = self._connect()
             if not is_windows():
-                self._say(
-                    "--   The rest (account, mail profile, service, test message) was left out: it needs Windows."
-                )
+                self._say("--   The rest (account, profile, service, test message) was left out: it needs Windows.")
                 return
             self._find_mail_client()
-            password = self._choose_account()
-            started_at = self._start(password)
+            started_at = self._start(*self._choose_account())
             self._examine(service, started_at)
             self._test(service)
         self._say("Done. Now name `mapi` among the transports of your recipients (docs/mapi.md).")
@@ -126,8 +136,8 @@ class RelaySetup:
             remedy = "Install classic Outlook (the new one has no MAPI), or send by SMTP or Microsoft Graph"
             raise SetupFailed(f"Mail client: {chosen.reason}. {remedy}")
 
-    def _choose_account(self) -> str:
-        """Settle the account and its profile. Return its password; empty if Windows or the installed service has it."""
+    def _choose_account(self) -> tuple[str | None, str]:
+        """Settle the account and its profile. Return it with its password; None if the installed service has both already."""
         known = self._settings.account
         account = self._ask(self._answers.account, "--account", "Account of the service, DOMAIN\\user", known)
         account = windows_service.full_account(account)
@@ -147,14 +157,11 @@ class RelaySetup:
                 self._say(f"--   Right: not set: {missing}. On Windows, secpol.msc sets it.")
             try:
                 if is_kept or is_managed:
-                    self._say(
-                        f"--   Password: {'Windows manages it' if is_managed else 'the service keeps the one it has'}."
-                    )
-                else:
-                    token = stack.enter_context(logged_on(account, password))
-                    self._say(f"ok   Password: {account} can log on with it.")
-            except NotChecked as missing:
-                self._say(f"--   Password: not checked: {missing}.")
+                    raise NotChecked("Windows manages it" if is_managed else "the service keeps the one it has")  # noqa: TRY301
+                token = stack.enter_context(logged_on(account, password))
+                self._say(f"ok   Password: {account} can log on with it.")
+            except NotChecked as why:
+                self._say(f"--   Password: not checked: {why}.")
             try:
                 profiles = profiles_of(account, sid, token)
             except NotChecked as missing:
@@ -162,7 +169,7 @@ class RelaySetup:
                 profiles = None
         self._settings = replace(self._settings, account=account, profile=self._choose_profile(account, profiles))
         self._save()
-        return password
+        return None if is_kept else account, password
 
     def _choose_profile(self, account: str, profiles: Profiles | None) -> str:
         """Return the profile that was named, the only one, or the one that somebody chooses. Doctor judges it later."""
@@ -180,14 +187,13 @@ class RelaySetup:
         self._say(f'ok   Profile: "{profile}". The account has: {listed}.')
         return profile
 
-    def _start(self, password: str) -> str:
+    def _start(self, account: str | None, password: str) -> str:
         """Install and start the service, again if it runs; return when."""
         with _failing_as("Service", str(self._folder / "relay.log")):
             if windows_service.state() != windows_service.NOT_INSTALLED:
                 windows_service.control("stop")
             command = [*self._command, "--home", str(self._folder), "service"]
-            is_kept = not password and windows_service.state() != windows_service.NOT_INSTALLED
-            windows_service.install(command, None if is_kept else self._settings.account, password)
+            windows_service.install(command, account, password)
             started_at = datetime.now(timezone.utc).isoformat()
             windows_service.control("start")
         self._say(f"ok   Service: runs as {self._settings.account}, starts with Windows and again after a failure.")
@@ -203,16 +209,13 @@ class RelaySetup:
         points = _wait(look, _DOCTOR_S)
         for point in points or ():
             if point.state != "ok" and point.name != "test message":  # which comes next
-                self._say(
-                    f"{point.state.upper()[:4]} {point.question} {point.found}  [{point.name}]\n     -> {point.remedy}"
-                )
+                self._say(f"{point.state.upper()[:4]} {point.question} {point.found}  [{point.name}]")
+                self._say(f"     -> {point.remedy}")
         failing = sum(point.state == "fail" for point in points or ())
         if not points:
             raise SetupFailed(f"Doctor: no report came within {_DOCTOR_S:.0f} s. See {self._folder / 'relay.log'}")
         if failing:
-            raise SetupFailed(
-                f"Doctor: {failing} of {len(points)} points keep the relay from sending. Follow the arrows above"
-            )
+            raise SetupFailed(f"Doctor: {failing} of {len(points)} points keep it from sending. Follow the arrows")
         self._say(f"ok   Doctor: the service looked at {len(points)} points; none keeps it from sending.")
 
     def _test(self, service: RelayClient) -> None:
@@ -273,18 +276,7 @@ def _failing_as(step: str, what: str) -> Iterator[None]:
 
 def remedy_for(problem: str) -> str:
     """Return what to do when the service does not answer as it should."""
-    if "CERTIFICATE_VERIFY_FAILED" in problem:
-        return (
-            "Put the certificate of your own authority into this computer's Trusted Root Certification Authorities, "
-            "or name its file: --ca FILE. If the name is wrong, use the one in the certificate"
-        )
-    if "answered 404" in problem:
-        return "Is this the address of Tocsin, and is Tocsin as new as this relay?"
-    if "answered" in problem or "accept" in problem:
-        return "The code and the address are in the answer of POST /v1/relays"
-    return (
-        "Is the address right? Does a firewall on the way block it? Tocsin need not reach this host, only the reverse"
-    )
+    return next((remedy for words, remedy in _REMEDIES if words in problem), _NO_CONNECTION)
 
 
 def _wait(look: Callable[[], T | None], seconds: float) -> T | None:

@@ -58,7 +58,7 @@ def test_one_command_sets_a_host_up_and_a_second_one_changes_it(host: Site, caps
     assert f'ok   Service: {host.service.url} knows this host as relay "mail01".' in again, again
     assert 'ok   Profile: "Backup"' in again, "what was set up stays, without an option"
     assert "--   Test: none was sent, as no address was given" in again
-    assert "--   Password: the service keeps the one it has." in again
+    assert "--   Password: not checked: the service keeps the one it has." in again
     assert "running" in host.relay("status")
 
 
@@ -85,6 +85,6 @@ def test_a_step_that_fails_says_what_to_do_and_starts_nothing(host: Site) -> Non
 def test_a_doctor_that_fails_says_so_and_a_second_run_goes_on(host: Site) -> None:
     host.lab.steer(logon="0x8004011D")
     output = set_up(host, *everything(host, "--profile", "Backup"))
-    assert "points keep the relay from sending" in output, output
+    assert "points keep it from sending" in output, output
     host.lab.steer()
     assert "Done." in set_up(host, "--test-to", "you@example.org")

@@ -20,6 +20,7 @@ from tests.support.running import serving
         ("no answer from t: gaierror: [Errno -2] Name or service not known", "Is the address right?"),
         ("the service answered 404", "is Tocsin as new as this relay?"),
         ("the service answered 401: 'this code is not valid'", "POST /v1/relays"),
+        ("the service answered 409: 'it is paused: a window opened'", ":resume"),
         ("the service answered 429: 'wait a minute'", "POST /v1/relays"),
     ],
 )  # fmt: skip
@@ -39,7 +40,7 @@ def test_away_from_windows_it_fetches_the_key_and_says_what_it_left_out(tmp_path
 
         run(code=code)
         assert 'This host is relay "mail01"; its key is stored.' in lines[0]
-        assert lines[1].startswith("--   The rest (account, mail profile, service, test message) was left out")
+        assert lines[1].startswith("--   The rest (account, profile, service, test message) was left out")
         settings, key = relay_settings.load(folder)
         assert (settings.server, key[:13]) == (service.url, "tocsin_relay_")
         run()
