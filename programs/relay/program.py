@@ -28,22 +28,8 @@ from programs.relay.setup import RelaySetup, SetupAnswers, SetupFailed, send_tes
 from programs.relay.spool import FILE_NAME as SPOOL_FILE
 from programs.relay.spool import RelaySpool, SpoolDamaged, SpoolInUse, SpoolUnusable, damaged_copy, open_spool
 from programs.relay.watch import Deadlines, watch
-from programs.relay.windows_calls import is_windows
+from programs.relay.windows_calls import has_console, is_windows
 
-_HELP = {
-    "setup": "set this host up, step by step: ask for what is not given, install and start the service, send a test message",
-    "install": "install the service only; installed again: options that are not given keep their value",
-    "remove": "remove the service; settings and spool stay",
-    "start": "start the service",
-    "stop": "stop the service",
-    "run": "run in this console",
-    "service": "run as the service; for Windows itself",
-    "status": "show the state of service, connection and spool",
-    "spool": "list the messages that are or were on this host",
-    "doctor": "examine this host, point by point",
-    "send-test": "send a test message through the service and Tocsin",
-    "upgraded": "start the service again with this program; for its MSI",
-}
 # The commands that take an option, which gets its value from the next word unless its name here ends in "!".
 _OPTIONS = {
     "--server": ("setup install", "the address of the service, https://..."),
@@ -69,7 +55,7 @@ def main(options: Sequence[str] | None = None) -> int:
     """Run the command line. Return 0 for success, 1 for a failure, 2 for arguments that are not a command."""
     arguments = _parser().parse_args(options)
     try:
-        return int(_COMMANDS[arguments.command](arguments))
+        return int(_COMMANDS[arguments.command][0](arguments))
     except SpoolDamaged as cause:
         problem = f"the spool is damaged ({cause}): `stop` and `start` the service, which keeps it under another name and opens a new one"
     except PermissionError as cause:
@@ -85,7 +71,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"tocsin-relay {VERSION}")
     parser.add_argument("--home", type=Path, default=None, help="the relay's folder, if it is not the default one")
     commands = parser.add_subparsers(dest="command", required=True)
-    for command, what in _HELP.items():
+    for command, (_, what) in _COMMANDS.items():
         words = commands.add_parser(command, help=what)
         for option, (of_commands, option_help) in _OPTIONS.items():
             if command in of_commands.split():
@@ -138,7 +124,7 @@ def _install(arguments: argparse.Namespace) -> int:
     is_new = before == windows_service.NOT_INSTALLED
     service_account = new_settings.account if is_new or arguments.account is not None else None
     password = arguments.password or relay_settings.from_environment("PASSWORD")
-    if service_account and not password and sys.stdin.isatty():
+    if service_account and not password and has_console():
         password = windows_service.ask_password(service_account)
     windows_service.install(_service_command(arguments), service_account, password)
     print(f"The service {windows_service.TITLE} is installed, as {new_settings.account}.")
@@ -306,16 +292,16 @@ def _spool(arguments: argparse.Namespace) -> int:
 
 
 _COMMANDS = {
-    "setup": _setup,
-    "install": _install,
-    "upgraded": _upgraded,
-    "remove": _remove,
-    "start": _control,
-    "stop": _control,
-    "run": _run,
-    "service": _run,
-    "doctor": _doctor,
-    "send-test": _send_test,
-    "status": _status,
-    "spool": _spool,
+    "setup": (_setup, "set this host up step by step, from the one-time code to a test message"),
+    "install": (_install, "install the service only; installed again: options that are not given keep their value"),
+    "remove": (_remove, "remove the service; settings and spool stay"),
+    "start": (_control, "start the service"),
+    "stop": (_control, "stop the service"),
+    "run": (_run, "run in this console"),
+    "service": (_run, "run as the service; for Windows itself"),
+    "status": (_status, "show the state of service, connection and spool"),
+    "spool": (_spool, "list the messages that are or were on this host"),
+    "doctor": (_doctor, "examine this host, point by point"),
+    "send-test": (_send_test, "send a test message through the service and Tocsin"),
+    "upgraded": (_upgraded, "start the service again with this program; for its MSI"),
 }
