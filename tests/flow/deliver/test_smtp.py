@@ -237,8 +237,7 @@ async def test_a_new_critical_alert_overtakes_a_burst(database_url: str, tmp_pat
         await until(system.context, burst[0], SENT)
         (critical,) = await post(system.context, ANN, urgency=0)
         await until(system.context, critical, SENT)
-        left = [(await message_of(system.context, one)).state for one in burst]
-        assert left.count(QUEUED) > 100
+        assert len(server.messages) < 500  # at once: reading 600 states takes seconds on a busy machine
 
 
 @pytest.mark.slow
