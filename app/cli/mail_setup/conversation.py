@@ -3,6 +3,7 @@
 import asyncio
 import re
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -22,6 +23,7 @@ from app.core.errors import BadInput, BadSettings, Conflict
 from app.core.mail_address import split_address
 from app.core.settings import Settings, config_file, read_environment
 from app.core.settings_checks import check_sender
+from app.core.smtp_url import MOST_SERVERS, read_smtp_url
 from app.deliver.transports.mend import what_to_mend
 
 _HINTS = {
@@ -67,7 +69,7 @@ class MailSetup:
         self._ask_sender(way)
         way = self._send_until_accepted(way)
         self._ask_arrival()
-        self._write(way)
+        self._write(self._with_old_servers(way))
 
     def _suggest(self) -> Suggestion:
         domain = self._to.rpartition("@")[2]
@@ -155,6 +157,19 @@ class MailSetup:
         if not self._dialog.confirm("Write these settings although it has not arrived?", default=False):
             stop("Nothing was written.")
 
+    def _with_old_servers(self, way: MailWay) -> MailWay:
+        """Offer to keep the mail servers of now behind the new one. Not with an own authority, which all servers would have to be of."""
+        old, new = self._settings.smtp_url, way.changes["smtp_url"]
+        if old is None or new is None or way.files:
+            return way
+        first = read_smtp_url(new)
+        urls = [(url, read_smtp_url(url)) for url in old.get_secret_value().split()]
+        others = [url for url, one in urls if (one.host, one.port, one.user) != (first.host, first.port, first.user)]
+        question = f"Keep {_shown('smtp_url', ' '.join(others))} for when the new server cannot be reached?"
+        if not others or not self._dialog.confirm(question, default=False):
+            return way
+        return replace(way, changes={**way.changes, "smtp_url": " ".join([new, *others][:MOST_SERVERS])})
+
     def _changes(self, way: MailWay, files: dict[str, Path]) -> dict[str, str | None]:
         return {
             **way.changes,
@@ -175,7 +190,7 @@ class MailSetup:
         for name in plan.removed:
             typer.echo(f"Removed from {config}: {name}")
         old = self._settings.smtp_url
-        if old is not None and old.get_secret_value() != changes["smtp_url"]:
+        if old is not None and old.get_secret_value() not in (changes["smtp_url"] or ""):
             typer.echo(f"No longer used: {_shown('smtp_url', old.get_secret_value())}")
         for name, variable in plan.hidden_by.items():
             typer.echo(

@@ -274,6 +274,18 @@ def test_the_servers_that_are_no_longer_used_are_shown_without_a_password(here: 
     assert "4ss" not in done.output
 
 
+def test_the_old_server_can_be_kept_as_the_second_one(here: Path) -> None:
+    (here / "var").mkdir()
+    (here / "var" / "tocsin.toml").write_text('smtp_url = "smtp://u:4ss@old.example.org"\n')
+    with SmtpServer() as server:
+        answers = ["ann@mail.test", "own", f"localhost:{server.port}", "", "y", "y", ""]
+        done = CliRunner().invoke(cli, ["mail"], input="\n".join(answers))
+    assert done.exit_code == 0, done.output
+    assert "Keep smtp://u:...@old.example.org for when the new server cannot be reached?" in done.output
+    assert "No longer used" not in done.output
+    assert settings_in(here)["smtp_url"] == f"smtp://localhost:{server.port}?tls=none smtp://u:4ss@old.example.org"
+
+
 def test_before_the_first_start_only_the_settings_are_left_behind(here: Path) -> None:
     """Run as root, a secret or a lock of ours would keep the service, which runs as another user, from starting."""
     with SmtpServer() as server:
