@@ -3,7 +3,6 @@
 From an event's POST to its mail having left the Outbox; messages a minute through one relay; and what the child costs of that.
 """
 
-import json
 import statistics
 import sys
 import tempfile
@@ -57,7 +56,7 @@ def _wait_for_alert(site: Site, job: str, children: list[dict[str, Any]]) -> flo
             raise RuntimeError(f"the mail about {job} did not leave: {site.log()[-2000:]}")
         time.sleep(0.005)
     [attempt] = site.message(job, "sent")["tries"]
-    children.append(json.loads(attempt["text"].partition("\n")[2]))
+    children.append(attempt["evidence"])
     return min(new.values()) - begun
 
 

@@ -85,13 +85,13 @@ class RelaySpool:
         with _sqlite_errors():
             self._file = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30)
         try:
-            self._do("PRAGMA journal_mode=WAL")
+            self._rows("PRAGMA journal_mode=WAL")
             # A phase must survive a power cut: it says whether a mail may have left.
-            self._do("PRAGMA synchronous=FULL")
-            self._do(_TABLE)
-            self._do(_FACTS)
+            self._rows("PRAGMA synchronous=FULL")
+            self._rows(_TABLE)
+            self._rows(_FACTS)
             if "has_other_way" not in [row[1] for row in self._rows("PRAGMA table_info(messages)")]:
-                self._do(_ADDED)
+                self._rows(_ADDED)
             check = str(self._rows("PRAGMA quick_check(1)")[0][0])
             if check != "ok":
                 raise SpoolDamaged(check[:200])  # noqa: TRY301  (the file is closed below)
@@ -117,16 +117,16 @@ class RelaySpool:
                 self._file.rollback()
             # One transaction: a kill halfway would leave a message that may have left as one that can be sent.
             with self._file:
-                self._do("BEGIN IMMEDIATE")
+                self._rows("BEGIN IMMEDIATE")
                 known = self.find(mail.id)
                 if known is not None and not _may_go_again(known):
-                    self._do("UPDATE messages SET token = ?, is_handed_in = 0 WHERE id = ?", mail.token, mail.id)
+                    self._rows("UPDATE messages SET token = ?, is_handed_in = 0 WHERE id = ?", mail.token, mail.id)
                     return
-                self._do("DELETE FROM messages WHERE id = ?", mail.id)
+                self._rows("DELETE FROM messages WHERE id = ?", mail.id)
                 kept = {name: getattr(mail, name) for name in _COLUMNS if hasattr(mail, name)}
                 values = {**kept, "taken_at": time.time()}
                 places = ", ".join("?" * len(values))
-                self._do(f"INSERT INTO messages ({', '.join(values)}) VALUES ({places})", *values.values())  # noqa: S608
+                self._rows(f"INSERT INTO messages ({', '.join(values)}) VALUES ({places})", *values.values())  # noqa: S608
                 if mail.maybe_sent and (known is None or not known.is_begun):
                     self.start(mail.id)  # as if it had begun here: it is never sent again, however often it comes
                     reason = "it may have been submitted before, and this relay has no record of it: it is not sent again without proof"
@@ -144,22 +144,24 @@ class RelaySpool:
 
     def start(self, message_id: str) -> None:
         """Record that an attempt begins."""
-        self._do("UPDATE messages SET is_begun = 1 WHERE id = ?", message_id)
+        self._rows("UPDATE messages SET is_begun = 1 WHERE id = ?", message_id)
 
     def note(self, message_id: str, phase: SendPhase) -> None:
         """Record how far the child is, before it may continue."""
         keys = (phase.entryid, phase.search_key)
         also = ", entryid = ?, search_key = ?" if any(keys) else ""
-        self._do(f"UPDATE messages SET phase = ?{also} WHERE id = ?", phase.name, *(keys if also else ()), message_id)  # noqa: S608
+        self._rows(f"UPDATE messages SET phase = ?{also} WHERE id = ?", phase.name, *(keys if also else ()), message_id)  # noqa: S608
 
     def end(self, message_id: str, verdict: RelayVerdict, *, looked: bool = False) -> None:
         """Record a verdict. `looked`: it comes from a look into the folders, so that the next look can wait."""
         text, now = json.dumps(verdict.as_json()), time.time()
+        is_in_doubt = verdict.outcome == RelayOutcome.UNKNOWN and verdict.evidence.get("looked") is not True
+        is_final = not is_in_doubt and verdict.outcome != RelayOutcome.QUEUED
         ends = (
             "UPDATE messages SET verdict = ?, is_final = ?, is_handed_in = 0, looked_at = ?, ended_at = ? WHERE id = ?"
         )
         with self._lock:
-            self._do(ends, text, not is_open(verdict), now if looked else 0.0, now, message_id)
+            self._rows(ends, text, is_final, now if looked else 0.0, now, message_id)
             if verdict.outcome == RelayOutcome.SENT:
                 self.remember("sent", str(self.sent + 1))
 
@@ -170,7 +172,7 @@ class RelaySpool:
     def handed_in(self, claim: LeaseClaim) -> None:
         """Record that the service accepted the verdict under this lease."""
         mime = "mime = CASE WHEN is_final THEN x'' ELSE mime END"
-        self._do(f"UPDATE messages SET is_handed_in = 1, {mime} WHERE id = ? AND token = ?", claim.id, claim.token)  # noqa: S608
+        self._rows(f"UPDATE messages SET is_handed_in = 1, {mime} WHERE id = ? AND token = ?", claim.id, claim.token)  # noqa: S608
 
     def holding(self, *, begun: bool = False) -> Sequence[LeaseClaim]:
         """Return the leases of all unsettled messages; `begun`: only of begun ones, so that the service takes back the others."""
@@ -179,12 +181,12 @@ class RelaySpool:
 
     def drop_unbegun(self) -> None:
         """Forget the messages that were not begun: the service has taken them back."""
-        self._do("DELETE FROM messages WHERE is_begun = 0 AND verdict IS NULL")
+        self._rows("DELETE FROM messages WHERE is_begun = 0 AND verdict IS NULL")
 
     def tidy(self) -> None:
         """Forget messages that were settled long ago."""
         old = "DELETE FROM messages WHERE is_final = 1 AND is_handed_in = 1 AND ended_at < ?"
-        self._do(old, time.time() - REMEMBER_S)
+        self._rows(old, time.time() - REMEMBER_S)
 
     def waiting(self) -> tuple[int, float]:
         """Return the number of unsettled messages, and the age of the oldest in seconds."""
@@ -203,7 +205,9 @@ class RelaySpool:
 
     def remember(self, name: str, value: str) -> None:
         """Store a fact about the relay itself."""
-        self._do("INSERT INTO facts VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", name, value)
+        self._rows(
+            "INSERT INTO facts VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value", name, value
+        )
 
     def recall(self, name: str) -> str:
         """Return a fact; empty if it is not known."""
@@ -243,9 +247,6 @@ class RelaySpool:
         with self._lock, _sqlite_errors():
             return self._file.execute(statement, values).fetchall()
 
-    def _do(self, statement: str, *values: Any) -> None:  # noqa: ANN401
-        self._rows(statement, *values)
-
 
 @contextmanager
 def _sqlite_errors() -> Iterator[None]:
@@ -256,12 +257,6 @@ def _sqlite_errors() -> Iterator[None]:
         raise SpoolUnusable(str(cause)) from cause
     except sqlite3.DatabaseError as cause:
         raise SpoolDamaged(str(cause)) from cause
-
-
-def is_open(verdict: RelayVerdict) -> bool:
-    """Return whether more can be learnt about a message."""
-    in_doubt = verdict.outcome == RelayOutcome.UNKNOWN and verdict.evidence.get("looked") is not True
-    return verdict.outcome == RelayOutcome.QUEUED or in_doubt
 
 
 def _may_go_again(known: SpooledMessage) -> bool:

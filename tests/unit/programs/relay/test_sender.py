@@ -186,7 +186,7 @@ def test_a_message_that_may_still_leave_is_looked_at_briefly_and_taken_back_only
     found = sender.spool.find("msg_1")
     assert (found.verdict.outcome, found.is_final) == ("queued", False)
     assert sender.step(lambda _: True) is False, "it was looked at a moment ago"
-    sender.spool._do("UPDATE messages SET taken_at = taken_at - 3600, looked_at = 0")
+    sender.spool._rows("UPDATE messages SET taken_at = taken_at - 3600, looked_at = 0")
     sender.step(lambda _: True)
     found = sender.spool.find("msg_1")
     assert (found.verdict.outcome, found.verdict.evidence["aborted"]) == ("stuck", True)
