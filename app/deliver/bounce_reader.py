@@ -5,6 +5,7 @@ all this is never called a bounce. Whatever the bytes are, the functions return 
 """
 
 import email
+import logging
 import re
 from collections.abc import Iterator, Mapping
 from email.message import Message
@@ -17,12 +18,16 @@ from app.deliver.transports.evidence import evidence
 from app.domain.mail_notices import BOUNCE_SENDER, BOUNCE_SUBJECT, REPLY_SUBJECT
 from app.domain.returned_mail import DeliveryReport, ReturnKind, is_permanent_failure
 
-_PARTS_MOST, _TEXT_MOST, _WORDS_MOST = 100, 64 * 1024, 600
+_PARTS_MOST, _HEAD_MOST, _TEXT_MOST, _WORDS_MOST = 100, 128 * 1024, 64 * 1024, 600
+# It logs each mail that a form stumbles over with a traceback, which a hostile one makes thousands of lines long.
+logging.getLogger("flufl.bounce").setLevel(logging.CRITICAL)
 # The library's parser raises any of these for mails that break the rules; flufl.bounce lets them through.
 _BROKEN = (RecursionError, ValueError, LookupError, TypeError, AttributeError, AssertionError)
 _STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.])")
 _REPLY_CODE = re.compile(r"(?<![\d.])[45]\d\d(?=[ #-])")
-_TAG = re.compile(r"<(?:style|script)\b.{0,20000}?</(?:style|script)>|<[^<>]{0,2000}>", re.IGNORECASE | re.DOTALL)
+_UNSEEN = re.compile(r"<(style|script)\b", re.IGNORECASE)
+_UNSEEN_END = re.compile(r"</(?:style|script)\b", re.IGNORECASE)
+_TAG = re.compile(r"<[^<>]{0,2000}>")
 # Where the copy of the returned mail begins in notices without MIME: its words are ours, not the server's.
 _COPY = re.compile(
     r"^-{2,}.{0,80}(?:copy of|original message|message follows|headers follow)", re.IGNORECASE | re.MULTILINE
@@ -33,7 +38,8 @@ _MESSAGE_ID = re.compile(r"^message-id:[ \t]*(?:\r?\n[ \t]+)?<(msg_[0-9a-f]{28})
 
 
 def read_report(raw: bytes) -> DeliveryReport:
-    """Return what the mail says."""
+    """Return what the mail says, from its beginning: the returned mail is at the end, and a mail of nothing but parts takes long to read."""
+    raw = raw[:_HEAD_MOST]
     try:
         mail = email.message_from_bytes(raw)
         return _read_status(mail) or _read_words(mail, raw)
@@ -138,7 +144,7 @@ def _read_words(mail: Message, raw: bytes) -> DeliveryReport:
     if _is_surely_reply(mail):
         return DeliveryReport(ReturnKind.AUTO_REPLY, _shorten(f"{_header(mail, 'subject')}\n{text}"))
     # The head only: its patterns take long on long texts, and the notice is before the copy.
-    delayed, failed = all_failures(email.message_from_bytes(raw[:_TEXT_MOST]))
+    delayed, failed = _known_forms(raw[:_TEXT_MOST])
     found = sorted(failed) or sorted(delayed)
     if found or (_is_from_mail_system(mail) and BOUNCE_SUBJECT.search(_header(mail, "subject"))):
         recipient = evidence(found[0])[:320] if found else None
@@ -152,6 +158,15 @@ def _read_words(mail: Message, raw: bytes) -> DeliveryReport:
     is_reply = _header(mail, "auto-submitted").lower().startswith("auto-replied") or bool(_header(mail, "in-reply-to"))
     kind = ReturnKind.AUTO_REPLY if is_reply else ReturnKind.OTHER
     return DeliveryReport(kind, _shorten(f"{_header(mail, 'subject')}\n{text}"))
+
+
+def _known_forms(head: bytes) -> tuple[frozenset[bytes], frozenset[bytes]]:
+    """Return the recipients that the library finds to be delayed, and to have failed; none if one of its forms stumbles over the mail."""
+    try:
+        delayed, failed = all_failures(email.message_from_bytes(head))
+    except _BROKEN:
+        return frozenset(), frozenset()
+    return delayed, failed
 
 
 def _is_surely_reply(mail: Message) -> bool:
@@ -207,12 +222,22 @@ def _visible_text(mail: Message) -> str:
     texts = []
     for part in _parts(mail, into_copies=False):
         if part.get_content_type() == "text/html":
-            texts.append(unescape(_TAG.sub(" ", _decoded(part))))
+            texts.append(unescape(_TAG.sub(" ", _without_unseen(_decoded(part)))))
         elif part.get_content_maintype() == "text":
             texts.insert(0, _decoded(part))
     text = "\n".join(texts)[:_TEXT_MOST].replace("\r\n", "\n")
     copy = _COPY.search(text)
     return text[: copy.start()] if copy else text
+
+
+def _without_unseen(html: str) -> str:
+    """Return HTML without style sheets and scripts. In two steps: one pattern would try each beginning with each end, for seconds."""
+    kept, start = [], 0
+    while (begin := _UNSEEN.search(html, start)) is not None:
+        kept.append(html[start : begin.start()])
+        end = _UNSEEN_END.search(html, begin.end())
+        start = len(html) if end is None else end.start()
+    return "".join([*kept, html[start:]])
 
 
 def _paragraph_of(text: str, recipient: str | None) -> str | None:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import RowMapping, case, select, text, update
+from sqlalchemy import RowMapping, case, func, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.own_address import AddressKind
@@ -10,12 +10,19 @@ from app.domain.returned_mail import RAW_MOST, ReadMail, ReturnedMail, ReturnKin
 from app.store.tables import returned_mails
 from app.store.transactions import ReadTx, WriteTx
 
+MOST_ABOUT_ONE = 20  # a mail is delayed a few times at most, and then it comes back or arrives
 # Exactly the condition of the partial index (see store/outbox.py).
 _NEW = text("returned_mails.state = 'new'")
 
 
 async def add_returned_mail(tx: WriteTx, mail: ReturnedMail) -> bool:
-    """Store a mail to be read; return False if it was stored before."""
+    """Store a mail to be read; return False if it was stored before, or if many are stored about the same already.
+
+    Who knows one of our addresses could else fill the disk, and keep us reading.
+    """
+    about = select(func.count()).select_from(returned_mails).where(returned_mails.c.about_id == mail.about_id)
+    if (await tx.connection.scalar(about) or 0) >= MOST_ABOUT_ONE:
+        return False
     values = {
         "id": mail.id,
         "received_at": mail.received_at,

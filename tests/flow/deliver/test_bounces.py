@@ -11,6 +11,7 @@ import pytest
 
 from app import worker
 from app.domain.own_address import PURPOSE, AddressKind, read_address, sign_address
+from app.store.returned_mails import MOST_ABOUT_ONE, returned_about
 from tests.support.api import Api, serving
 from tests.support.bounces import notice, send_back
 from tests.support.smtp import SmtpServer
@@ -130,6 +131,20 @@ async def test_a_forged_address_is_refused_and_counted(database_url: str, tmp_pa
         metrics = (await api.client.get("/metrics")).text
     (line,) = [line for line in metrics.splitlines() if line.startswith("tocsin_forged_bounces_total")]
     assert float(line.split()[1]) >= 1
+
+
+async def test_who_knows_one_address_cannot_fill_the_database(database_url: str, tmp_path: Path, server: SmtpServer):
+    async with running(database_url, tmp_path, server, ANN) as api:
+        await api.report(FAILED)
+        sent = await wait_for(api, state="sent")
+        for number in range(MOST_ABOUT_ONE + 5):
+            mail = f"Subject: Automatic reply\r\n\r\n{number}\r\n".encode()
+            await send_back(
+                api.app.state.mail_in_port, server.messages[0].sender, mail
+            )  # accepted: nobody sends it again
+        async with api.app.state.context.database.read() as tx:
+            stored = await returned_about(tx, sent["id"], 100)
+    assert len(stored) == MOST_ABOUT_ONE
 
 
 async def test_without_a_bounce_address_nothing_changes(database_url: str, tmp_path: Path, server: SmtpServer):
