@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from app.context import AppContext
-from app.domain.bounced_address import BouncedAddress, address_event
+from app.domain.bounced_address import BouncedAddress, address_event, job_of
 from app.domain.canary import AGENT
 from app.domain.recipient import Recipient
 from app.store import bounced_addresses
@@ -55,13 +55,15 @@ async def _note_change(tx: WriteTx, address: str, recipients: Collection[Recipie
         await bounced_addresses.save_bounced_address(tx, replace(one, reported_at=now), is_new=False)
     if is_over and one.reported_at is None:
         return
-    first = await first_customer(tx)
-    for recipient in _having(address, recipients):
-        customer_id = recipient.customer_id or first
-        if customer_id is None:
-            continue
-        agent_id = (await find_or_create_agents(tx, {(customer_id, AGENT)}, now))[customer_id, AGENT]
-        event = address_event(one, recipient, customer_id, agent_id, now, is_well=is_over)
+    having = _having(address, recipients)
+    first = await first_customer(tx) or ""
+    customers = {it.customer_id or first for it in having} if not is_over else set()
+    agents = await find_or_create_agents(tx, {(customer_id, AGENT) for customer_id in customers if customer_id}, now)
+    # What was reported ends where it was reported, also if no recipient has the address any more.
+    reported = {(customer_id, agent_id) for (customer_id, _), agent_id in agents.items()}
+    for customer_id, agent_id in reported or await bounced_addresses.reporting_agents(tx, job_of(address)):
+        theirs = [it for it in having if (it.customer_id or first) == customer_id]
+        event = address_event(one, theirs, customer_id, agent_id, now, is_well=is_over)
         await insert_clock_events(tx, [event])
 
 

@@ -10,7 +10,7 @@ from app.domain.event import Activity, Event, EventKind, RunOutcome, Severity
 from app.domain.recipient import Address, Recipient
 from app.domain.returned_mail import DeliveryReport
 
-JOB_PREFIX = "mail to "  # of the job under which the agent `Tocsin` reports a recipient's address; it has no schedule
+JOB_PREFIX = "mail to "  # of the job under which the agent `Tocsin` reports an address; it has no schedule
 _PERMANENT_IN_A_ROW = 2  # one may be a mistake of a server that was just changed
 _ANY_IN_A_ROW = 5  # a full mailbox, a policy that refuses us: it lasts
 PASS_OVER_FOR = timedelta(days=1)
@@ -85,29 +85,39 @@ def first_usable(addresses: Sequence[Address], passed_over: Collection[str], *, 
     )
 
 
+def job_of(address: str) -> str:
+    """Return the job under which an address is reported."""
+    return f"{JOB_PREFIX}{address}"[:200]
+
+
 def address_event(
-    one: BouncedAddress, recipient: Recipient, customer_id: str, agent_id: str, now: datetime, *, is_well: bool
+    one: BouncedAddress, having: Sequence[Recipient], customer_id: str, agent_id: str, now: datetime, *, is_well: bool
 ) -> Event:
-    """Return the event that reports the address of a recipient as if it were a backup: one that fails is a failure, its end a success."""
-    last = recipient.transports and all(to.address.lower() == one.address for to in recipient.transports)
-    left = "There is no other way to this recipient." if last else "Alerts go by the recipient's other transports."
+    """Return the event that reports an address as if it were a backup: one that fails is a failure, its end a success.
+
+    `having` are the customer's recipients with this address; none if it was removed, which ends it.
+    """
+    names = ", ".join(it.name for it in having)
+    is_last = any(all(to.address.lower() == one.address for to in it.transports) for it in having)
+    left = "There is no other way to this recipient." if is_last else "Alerts go by the recipient's other transports."
     failure = (
-        f"Mail to {one.address} of the recipient {recipient.name} came back {one.in_a_row} times in a row: "
+        f"Mail to {one.address} (recipient {names}) came back {one.in_a_row} times in a row: "
         f"{one.status} {one.words}. {left} Mend the address."
     )
+    well = f"Mail to {one.address} no longer comes back." if having else f"No recipient has {one.address} any more."
     return Event(
         id=new_id("evt"),
         customer_id=customer_id,
         agent_id=agent_id,
-        key=bounced_address_key(recipient.id, one.address, now),
+        key=bounced_address_key(customer_id, one.address, now),
         occurred_at=now,
         received_at=now,
         kind=EventKind.SERVICE,
-        job=f"{JOB_PREFIX}{recipient.name}"[:200],
+        job=job_of(one.address),
         activity=Activity.OTHER,
         outcome=RunOutcome.SUCCESS if is_well else RunOutcome.FAILURE,
         severity=Severity.INFO if is_well else Severity.ERROR,
-        message=f"Mail to {one.address} no longer comes back." if is_well else failure,
+        message=well if is_well else failure,
     )
 
 

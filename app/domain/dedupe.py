@@ -26,9 +26,9 @@ def relay_key(relay_id: str, at: datetime) -> str:
     return f"{OURS}relay:{relay_id}:{at.isoformat()}"
 
 
-def bounced_address_key(recipient_id: str, address: str, at: datetime) -> str:
-    """One event for each change of an address of a recipient; the lock on the address's row prevents two workers from both writing one."""
-    return f"{OURS}bounced:{recipient_id}:{_short(address)[:16]}:{at.isoformat()}"
+def bounced_address_key(customer_id: str, address: str, at: datetime) -> str:
+    """One event for each change of an address and customer; the lock on the address's row prevents two workers from both writing one."""
+    return f"{OURS}bounced:{customer_id}:{_short(address)[:16]}:{at.isoformat()}"
 
 
 def canary_key(canary_id: str, what: str) -> str:

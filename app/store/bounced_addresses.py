@@ -6,8 +6,9 @@ from datetime import datetime
 from sqlalchemy import delete, func, insert, select, update
 
 from app.domain.bounced_address import BouncedAddress
+from app.domain.canary import AGENT
 from app.domain.message import Message, MessageState
-from app.store.tables import bounced_addresses, messages
+from app.store.tables import agents, bounced_addresses, jobs, messages
 from app.store.tables_managed import recipients
 from app.store.transactions import ReadTx, WriteTx
 
@@ -72,3 +73,12 @@ async def last_sent_to(tx: ReadTx, address: str, after: str, before: str | None 
 async def was_well_between(tx: ReadTx, before: BouncedAddress, message: Message) -> bool:
     """Say whether a mail that was composed between the last two that came back did arrive, as far as we know."""
     return await last_sent_to(tx, before.address, before.last_message_id, message.id) is not None
+
+
+async def reporting_agents(tx: ReadTx, job: str) -> list[tuple[str, str]]:
+    """Return the customers under which an address was reported, each with the id of its agent."""
+    own = jobs.c.name == job, agents.c.name == AGENT
+    query = (
+        select(jobs.c.customer_id, jobs.c.agent_id).join_from(jobs, agents, agents.c.id == jobs.c.agent_id).where(*own)
+    )
+    return [(row.customer_id, row.agent_id) for row in await tx.connection.execute(query)]
