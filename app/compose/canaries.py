@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 
 from app.compose import canary_mail, mime
 from app.context import AppContext
+from app.core.errors import Conflict
 from app.core.ids import new_id
 from app.core.mail_address import id_domain
 from app.core.settings import Settings
@@ -29,18 +30,34 @@ _SETTINGS_OF = {"smtp": ("smtp_", "oauth_", "dkim_"), "graph": ("graph_", "oauth
 
 async def tick(context: AppContext) -> bool:
     """Send the canaries that are due. Returns False: none is left."""
+    if context.settings.sends_canaries:
+        await _send(context, asked=None)
+    return False
+
+
+async def send_now(context: AppContext) -> list[Canary]:
+    """Send a canary by each way now, as an administrator asked. Raises Conflict where they are off."""
+    if not context.settings.sends_canaries:
+        raise Conflict(
+            "canary mails are off; set TOCSIN_BOUNCE_ADDRESS, and TOCSIN_MAIL_IN_PORT or TOCSIN_MAILBOX_URL",
+            code="not_configured",
+        )
+    return await _send(context, asked=new_id("cny"))
+
+
+async def _send(context: AppContext, *, asked: str | None) -> list[Canary]:
+    """Send a canary by each way for which one is due, or for which one is `asked` for, and return them."""
     settings, now = context.settings, context.clock()
-    if not settings.sends_canaries:
-        return False
     key = context.secret.derive("canary")
     day = day_of(now, settings.time_zone, key[0] % 60)
     async with context.database.read() as tx:
         due = [
             (way, occasion)
             for way in await _ways(tx, settings, key, now)
-            if (occasion := await _occasion(tx, way, day, now)) is not None
+            if (occasion := f"asked {asked}" if asked else await _occasion(tx, way, day, now)) is not None
         ]
         numbers = sign_numbers(context.secret.derive(NUMBERS), await summary_numbers(tx)) if due else ()
+    sent = []
     for way, occasion in due:
         canary = _new_canary(way, day, occasion, now)
         message, mail = _compose(context, canary, numbers)
@@ -48,7 +65,8 @@ async def tick(context: AppContext) -> bool:
             if await canaries.insert_canary(tx, canary):
                 await outbox.insert_messages(tx, [(message, Bodies(mail=mail))])
                 tx.after_commit(lambda: context.wakeups.wake("messages"))
-    return False
+                sent.append(canary)
+    return sent
 
 
 async def _ways(tx: ReadTx, settings: Settings, key: bytes, now: datetime) -> list[Way]:

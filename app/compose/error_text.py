@@ -23,7 +23,7 @@ _KNOWN: tuple[tuple[str, str], ...] = (
         r"^the canary mail of .* was lost:",
         (
             "Look for it in the log of the mail server, by the answer above, and in the spam folder of the mailbox of TOCSIN_BOUNCE_ADDRESS;"
-            " run `tocsin doctor`. Another one is sent each hour. The first one that arrives closes this alert."
+            " run `tocsin doctor`. Another one is sent each hour, or now by POST /v1/canaries:send. The first one that arrives closes this alert."
         ),
     ),
     (

@@ -4,10 +4,13 @@ from datetime import datetime
 from typing import Annotated, Self
 
 from fastapi import APIRouter, Query
-from pydantic import Field
+from pydantic import BaseModel, Field
+from starlette.status import HTTP_202_ACCEPTED
 
+from app.admin.audit import note
+from app.compose.canaries import send_now
 from app.domain.canary import CanaryState, MailTimes
-from app.http.api.dependencies import Context, Reader, problems
+from app.http.api.dependencies import Admin, Context, Reader, editor_of, problems
 from app.http.api.fields import Id, OutId, OutModel, PathId
 from app.http.paging import PagedByTime, PageOut
 from app.store.canaries import CANARIES, page_canaries
@@ -53,6 +56,14 @@ class MailTimesOut(OutModel):
         return None if times is None else cls.of(times)
 
 
+class CanariesSent(BaseModel):
+    """The canary mails that were sent just now, one by each way."""
+
+    items: list[CanaryOut] = Field(
+        description="The canary mails; none where no way is set up or every relay is in trouble."
+    )
+
+
 class CanaryPage(PageOut[CanaryOut]):
     """A page of canary mails."""
 
@@ -77,6 +88,23 @@ async def list_canaries(query: Annotated[CanariesQuery, Query()], context: Conte
             state=query.state,
         )
     return CanaryPage.of(page)
+
+
+@router.post(
+    ":send",
+    operation_id="send_canaries",
+    summary="Send canary mails now",
+    status_code=HTTP_202_ACCEPTED,
+    responses=problems(409),
+)
+async def send_canaries(context: Context, caller: Admin) -> CanariesSent:
+    """Send a canary mail by each way now, as after a repair. The daily ones are sent all the same."""
+    sent = await send_now(context)
+    async with context.database.write() as tx:
+        by = editor_of(context, caller)
+        for canary in sent:
+            await note(tx, by.who, by.at, "send", CANARIES.noun, canary.id, {"way": canary.name})
+    return CanariesSent(items=[CanaryOut.of(canary) for canary in sent])
 
 
 @router.get("/{canary_id}", operation_id="get_canary", summary="Get a canary mail", responses=problems(404))

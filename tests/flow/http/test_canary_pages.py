@@ -98,8 +98,21 @@ async def test_where_none_are_sent_the_doctor_says_what_they_would_bring(
 ):
     async with serving(sqlite_database_url, tmp_path, log_level="error", **settings) as api:
         wrong, found = await doctor_lines(api)
+        refused = await api.ask("POST", "/v1/canaries:send")
+    assert (refused.status_code, refused.json()["code"]) == (409, "not_configured")
     assert (wrong, len(found)) == ((), notes)
     assert all("TOCSIN_BOUNCE_ADDRESS, and TOCSIN_MAIL_IN_PORT or TOCSIN_MAILBOX_URL" in line for line in found)
+
+
+async def test_an_administrator_sends_one_at_once(api: Api):
+    for _ in range(2):
+        (sent,) = (await api.tell("POST", "/v1/canaries:send"))["items"]
+        assert (sent["name"], sent["state"]) == ("smtp", "waiting")
+        message = await api.tell("GET", f"/v1/messages/{sent['message_id']}")
+        assert (message["is_alert"], message["state"]) == (False, "queued")
+    assert len(await api.items("/v1/canaries")) == 2
+    (entry, _) = await api.items("/v1/audit", noun="canary")
+    assert (entry["action"], entry["thing_id"]) == ("send", sent["id"])
 
 
 async def test_a_canary_goes_over_smtp_to_our_own_mail_listener(sqlite_database_url: str, tmp_path: Path):
