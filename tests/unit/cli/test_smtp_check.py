@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from app.cli.mail_setup import smtp_check
 from app.cli.mail_setup.smtp_check import Answer, Step, Trial, check_server
 from app.core.smtp_url import SmtpServer as Server
 from app.core.smtp_url import Tls
@@ -90,7 +91,8 @@ async def test_a_port_on_which_nothing_listens_is_named() -> None:
     assert "587 (STARTTLS)" in step.advice
 
 
-async def test_a_server_of_another_protocol_is_recognised() -> None:
+async def test_a_server_of_another_protocol_is_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(smtp_check, "STEP_S", 0.5)  # it waits for a request, and we for its greeting
     with answering([b"HTTP/1.1 400 Bad Request\r\n\r\n"]) as port:
         *_, step = await check(port, host="127.0.0.1")
     assert (step.name, step.fault) == ("connect", Answer.SERVER)
