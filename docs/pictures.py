@@ -18,7 +18,7 @@ from tests.support.running import serving
 
 PICTURES = Path(__file__).resolve().parent / "pictures"
 WIDTH, HEIGHT = 720, 1010  # of a picture in CSS pixels; what is longer is cut
-SUBJECTS = {"alert": "FAILED", "summary": "Backups"}  # each picture shows the first mail whose subject begins so
+SUBJECTS = {"alert": "[FAILED]", "summary": "Backups"}  # each picture shows the first mail whose subject begins so
 
 
 def main() -> None:
