@@ -43,6 +43,7 @@ def test_one_command_sets_a_host_up_and_a_second_one_changes_it(host: Site, caps
     for line in (
         f"ok   Service: {host.service.url}, on this host, without TLS. This host is relay",
         "ok   Mail client: Microsoft Outlook, 64-bit.",
+        "--   Right: not set: Wine grants whatever it is asked for",
         "--   Password: not checked: Wine accepts every password.",
         'ok   Profile: "Backup". The account has: "Backup", "Internet".',
         f"ok   Service: runs as .\\{ME}",
