@@ -77,6 +77,7 @@ def bad_night(**given: object):
         ({"jobs": 415, "new": 3}, "Backups Tue 24 Nov: 412 ok, 3 new (no. 118)"),
         ({"silent_agents": ("ex02",)}, "Backups Tue 24 Nov: 1 agent silent, 412 ok (no. 118)"),
         ({"undelivered": 2}, "Backups Tue 24 Nov: all 412 ok, 2 messages undelivered (no. 118)"),
+        ({"bounced": 1}, "Backups Tue 24 Nov: all 412 ok, 1 came back (no. 118)"),
         ({"set_aside": 1}, "Backups Tue 24 Nov: 412 ok, 1 event set aside (no. 118)"),
         (
             {"undelivered": 1, "set_aside": 3},
