@@ -342,10 +342,10 @@ def test_the_command_of_a_section_of_the_mail_page_sends_a_mail_and_writes_the_s
 
 @pytest.mark.needs("openssl")
 def test_the_steps_for_exchange_online_of_the_mail_page_send_a_mail(here: Path) -> None:
-    [make_certificate] = re.findall(r"`(openssl req [^`]+)`", MAIL_PAGE)
+    [(make_certificate, uploaded)] = re.findall(r"`(openssl req [^`]+ -out (\S+) [^`]+)`", MAIL_PAGE)
     subprocess.run(["bash", "-c", make_certificate], check=True, capture_output=True, timeout=60)
     with graph_server_in_thread() as graph, dns_server({}) as dns:
-        graph.tokens.certificate = load_pem_x509_certificate((here / "cert.pem").read_bytes())
+        graph.tokens.certificate = load_pem_x509_certificate((here / uploaded).read_bytes())
         words = [*_words_on_the_page("exchange-online"), "--dns-server", dns]
         done = tocsin(here, "setup", *words, oauth_token_url=graph.tokens.url, graph_url=graph.url)
         assert done.returncode == 0, done.stdout + done.stderr
