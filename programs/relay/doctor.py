@@ -18,30 +18,30 @@ from programs.relay.outcomes import EXAMINED, RelayOutcome, RelayVerdict
 from programs.relay.registry import CLIENTS, OUR_KEY, SPOOLER, MailSettings, RegistryHive, read_settings
 
 OK, WARNING, FAIL = "ok", "warning", "fail"
-# The stable name of each point, for machines, and its question, for people who have never heard of a tight pair.
+# The stable name of each point, for machines, and its question, for people who do not know the terms of MAPI.
 QUESTIONS = {
     "smtp": "Could SMTP send these mails instead?",
     "supported clients": "Which mail programs may be used?",
     "mail client": "Which of them can send without a window?",
     "bitness": "Can this Python load that mail program?",
-    "spooler": "Does mail go straight to Exchange?",
+    "spooler": "Does mail go directly to Exchange, without the MAPI spooler?",
     "pywin32": "Is the library for MAPI installed?",
-    "service account": "With whose eyes does this look?",
-    "other mail clients": "Is the mailbox left to the relay alone?",
+    "service account": "Which account runs this check?",
+    "other mail clients": "Is the relay the only mail program that runs on this host?",
     "spool": "Can this host's disk keep messages until they have left?",
-    "profile": "Is the mail profile there?",
+    "profile": "Does the mail profile exist?",
     "tight pair": "Will mail leave without Outlook open?",
     "default store": "Is the Exchange mailbox the profile's default?",
     "transport order": "Is Exchange the first to take the mail?",
     "address book": "Does the profile have an address book?",
     "logon": "Can the relay log on without a window?",
     "store": "Can the mailbox send, and show what has left?",
-    "characters": "Does every character reach the reader?",
+    "characters": "Can the mailbox keep every character?",
     "test message": "Has a mail left this host before?",
 }
 _DEFAULT_STORE = "Make the Exchange mailbox the default data file."
 _SYSTEM_ACCOUNTS = {"S-1-5-18": "LocalSystem", "S-1-5-19": "LocalService", "S-1-5-20": "NetworkService"}
-# Programs that use MAPI. A second one on the host can hold the profile, or the mail, or have its window answered by nobody.
+# Programs that use MAPI. A second one on the host can lock the profile, keep the mail, or open a window that nobody answers.
 OTHER_CLIENTS = {
     "outlook.exe": "Outlook",
     "msimn.exe": "Outlook Express",
@@ -59,9 +59,9 @@ OTHER_CLIENTS = {
 
 @dataclass(frozen=True)
 class DoctorReport:
-    """All points. `outcome` is what sending would end in now, None if nothing fails. `unusable`: mail programs that could not be used.
+    """All points. `outcome` is how sending a message would end now, None if nothing fails. `unusable`: mail programs that could not be used.
 
-    `looked_as` is the account that looked; unless `is_service_account`, the report says nothing of the service.
+    `looked_as` is the account that ran the check; unless `is_service_account`, the report is not valid for the service.
     """
 
     lines: tuple[DoctorPoint, ...]
@@ -79,9 +79,9 @@ class DoctorReport:
     def conclusion(self) -> str:
         """The last line for people: whether the relay can send, or that this account cannot know."""
         if not self.is_service_account:
-            return f"This was looked at as {self.looked_as}, whose mail profiles are not the service's: this says nothing of the service."
+            return f"This check ran as {self.looked_as}, which has other mail profiles than the service: this report is not valid for the service."
         failing = sum(line.state == FAIL for line in self.lines)
-        return f"{failing} point(s) keep the relay from sending." if failing else "The relay can send."
+        return f"{failing} point(s) prevent the relay from sending." if failing else "The relay can send."
 
     def as_json(self) -> dict[str, Any]:
         """Return what `doctor --json` prints."""
@@ -116,7 +116,9 @@ def examine(
     if tried and isinstance(choice, NoUsableClient):
         choice, unusable = tried[0][0], {}  # none works: the first is what there is to mend
 
-    advice = "If they can go by SMTP, prefer it: it is simpler and its proof is better. SMTP also takes what MAPI cannot send."
+    advice = (
+        "Prefer SMTP if you can use it: it is simpler, and its proof is better. SMTP can also send what MAPI cannot."
+    )
     lines = [_point("smtp", OK, advice), *_client_points(settings, choice), *_host_points(facts)]
     outcome = choice.outcome if isinstance(choice, NoUsableClient) else None
     if tried:
@@ -124,7 +126,7 @@ def examine(
         lines += profile_lines(profile, settings, verdict)
         outcome = _outcome_of(settings, verdict)
     else:
-        found = "Not looked at: there is no mail program to look with"
+        found = "Not checked: there is no mail program that can open the profile"
         lines.append(_point("profile", FAIL, found, "Correct the points above first."))
     yes = f"Yes: the last one left at {facts.test_message}" if facts.test_message else ""
     lines.append(
@@ -170,13 +172,13 @@ def profile_lines(profile: str, settings: MailSettings, verdict: RelayVerdict) -
     names = [str(name) for name in found.get("profiles") or ()]
     lines = []
     if not profile:
-        lines.append(_point("profile", FAIL, "No: none is named", "Install with `--profile NAME`."))
+        lines.append(_point("profile", FAIL, "No: no profile is configured", "Install with `--profile NAME`."))
     elif not names and "profiles" not in found:
-        text = "Nobody knows: the list of profiles could not be read"
+        text = "Not known: the list of profiles could not be read"
         lines.append(_point("profile", FAIL, text, f'See "{QUESTIONS["logon"]}".'))
     elif profile.lower() not in {name.lower() for name in names}:
-        text = f'No: "{profile}" is not there; there are: {", ".join(names) or "none"}'
-        remedy = "Make it in Control Panel, Mail, while logged on as the service's account."
+        text = f'No: "{profile}" does not exist. These exist: {", ".join(names) or "none"}'
+        remedy = "Create it in Control Panel, Mail, while logged on as the service's account."
         lines.append(_point("profile", FAIL, text, remedy))
     else:
         lines.append(_point("profile", OK, f'Yes: "{profile}"'))
@@ -186,13 +188,13 @@ def profile_lines(profile: str, settings: MailSettings, verdict: RelayVerdict) -
     if "online" not in found:
         return lines
     if found.get("submits", True):
-        yes = "Yes: it sends, and shows the server's own state" if found["online"] else ""
-        no = "It sends, but shows only this host's copy: what left that copy may still wait for the server"
-        lines.append(_judged("store", yes, no, "Switch cached mode off for this account.", WARNING))
+        yes = "Yes: it can send, and shows the state on the server" if found["online"] else ""
+        no = "It can send, but shows only the copy on this host (cached mode): a mail that left the copy may still not be on the server"
+        lines.append(_judged("store", yes, no, "Switch off cached mode for this account.", WARNING))
     else:
         lines.append(_point("store", FAIL, "No: the default mailbox cannot send", _DEFAULT_STORE))
     yes = "Yes: the mailbox keeps Unicode" if found.get("unicode", True) else ""
-    no = "No: the mailbox keeps only the characters of this host's code page, and makes question marks of the others"
+    no = "No: the mailbox keeps only the characters of this host's code page, and replaces all others by question marks"
     remedy = (
         "Use a Unicode mailbox. Until then, mails that would lose characters go by the next transport, if there is one."
     )
@@ -209,7 +211,7 @@ def _client_points(settings: MailSettings, choice: ClientChoice | NoUsableClient
         lines.append(_point("supported clients", FAIL, f"None: {CLIENTS} is not set or empty", remedy))
     elif never:
         text = f"{listed}; never used: {'; '.join(never)}"
-        lines.append(_point("supported clients", WARNING, text, f"Take it off {CLIENTS}."))
+        lines.append(_point("supported clients", WARNING, text, f"Remove it from {CLIENTS}."))
     else:
         lines.append(_point("supported clients", OK, listed))
 
@@ -227,9 +229,9 @@ def _client_points(settings: MailSettings, choice: ClientChoice | NoUsableClient
     yes = "" if settings.use_spooler else "Yes: the MAPI spooler, which a service must not use, is not used"
     no = (
         f"No: {SPOOLER} is set (in {settings.spooler_from}), so THE MAPI SPOOLER IS USED. A service must not: mail can stay in the "
-        "Outbox forever. What the spooler takes counts as handed over, unproven, and alerts go by the next transport, too"
+        "Outbox forever. What the spooler takes counts as `handed_over`, not as sent, and alerts go by the next transport, too"
     )
-    remedy = f"Run `--set {SPOOLER}=0` (it writes HKLM\\{OUR_KEY}, which goes before the old key) and use an Exchange profile, or SMTP."
+    remedy = f"Run `--set {SPOOLER}=0` (it writes HKLM\\{OUR_KEY}, which overrides the old key) and use an Exchange profile, or SMTP."
     return [*lines, _judged("spooler", yes, no, remedy, WARNING)]
 
 
@@ -239,18 +241,18 @@ def _host_points(facts: HostFacts) -> list[DoctorPoint]:
     lines = [_judged("pywin32", yes, "No: pywin32 cannot be imported", "Run `py -m pip install pywin32`.")]
     who = facts.account or facts.account_sid or "an unknown account"
     if facts.account_sid in _SYSTEM_ACCOUNTS:
-        text = f"As {_SYSTEM_ACCOUNTS[facts.account_sid]}, which has no mail profile"
-        remedy = "Install the service with `--account DOMAIN\\user`, whose profile it is."
+        text = f"{_SYSTEM_ACCOUNTS[facts.account_sid]}, which has no mail profile"
+        remedy = "Install the service with `--account DOMAIN\\user`, an account that has a mail profile."
         lines.append(_point("service account", FAIL, text, remedy))
     else:
-        yes = f"As {who}, as the service does" if facts.is_service_account else ""
-        no = f"As {who}, but the service runs as {facts.service_account}, and profiles belong to an account: this says nothing of the service"
+        yes = f"{who}, which is the account of the service" if facts.is_service_account else ""
+        no = f"{who}, but the service runs as {facts.service_account}. Each account has its own profiles: this report is not valid for the service"
         remedy = f"Run doctor as {facts.service_account}, or ask the service for its report."
         lines.append(_judged("service account", yes, no, remedy, WARNING))
     lines.append(_other_clients(facts.programs))
 
     if facts.spool_trouble:
-        lines.append(_point("spool", FAIL, f"No: {facts.spool_trouble}", "Make room on its disk."))
+        lines.append(_point("spool", FAIL, f"No: {facts.spool_trouble}", "Free space on its disk."))
     else:
         yes = "" if facts.spool_kept else "Yes"
         no = f"Yes, but the spool was damaged and replaced by a new one; the old one is kept as {facts.spool_kept}"
@@ -260,7 +262,7 @@ def _host_points(facts: HostFacts) -> list[DoctorPoint]:
 
 def _other_clients(programs: Sequence[str]) -> DoctorPoint:
     running = sorted({OTHER_CLIENTS[name.lower()] for name in programs if name.lower() in OTHER_CLIENTS})
-    remedy = "Close it and keep it from starting: no other program with MAPI may run on this host."
+    remedy = "Close it and prevent it from starting: no other program with MAPI may run on this host."
     yes = "" if running else "Yes: no other mail program is running"
     return _judged("other mail clients", yes, f"No: {', '.join(running)} is running", remedy, WARNING)
 
@@ -286,12 +288,12 @@ def _logon(found: Mapping[str, Any], verdict: RelayVerdict) -> DoctorPoint:
     if found.get("logon") == "ok":
         return _point("logon", OK, f"Yes: in {verdict.evidence.get('seconds', 0)} s, with the start of its process")
     remedies = {
-        RelayOutcome.NEEDS_UI: "Log on as the service's account, open the client with this profile and answer its question for good.",
-        RelayOutcome.TIMEOUT: "Open the client by hand with this profile: it will show what it waits for.",
-        RelayOutcome.PROFILE_MISSING: "Make the profile while logged on as the service's account.",
+        RelayOutcome.NEEDS_UI: "Log on as the service's account, open the mail program with this profile and answer its question permanently.",
+        RelayOutcome.TIMEOUT: "Open the mail program by hand with this profile: it shows what it waits for.",
+        RelayOutcome.PROFILE_MISSING: "Create the profile while logged on as the service's account.",
         RelayOutcome.LOGON_FAILED: "Check the account's password and its right to the mailbox.",
-        RelayOutcome.INCOMPATIBLE_CLIENT: "Make the chosen client the host's default mail client, or repair it.",
+        RelayOutcome.INCOMPATIBLE_CLIENT: "Make the chosen mail program the default mail program of this host, or repair it.",
     }
-    again = "Try again; if it fails again, open the client by hand."
+    again = "Try again; if it fails again, open the mail program by hand."
     remedy = "" if verdict.outcome == EXAMINED else remedies.get(RelayOutcome(verdict.outcome), again)
     return _point("logon", FAIL, f"No: {verdict.reason}", remedy)

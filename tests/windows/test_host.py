@@ -133,7 +133,7 @@ def test_install_without_an_account_that_has_a_mail_profile_is_refused(site: Sit
     assert not (site.home / "relay.json").exists(), "and nothing was stored"
 
 
-def test_the_doctor_of_another_account_says_that_it_knows_nothing_of_the_service(site: Site) -> None:
+def test_the_doctor_of_another_account_says_that_its_report_is_not_valid_for_the_service(site: Site) -> None:
     assert f"is installed, as .\\{getpass.getuser()}." in site.install()
     assert site.doctor()["service account"]["state"] == "ok"
     assert site.relay("doctor").rstrip().endswith("The relay can send.")
@@ -145,4 +145,4 @@ def test_the_doctor_of_another_account_says_that_it_knows_nothing_of_the_service
     site.lab.python("-c", change)
     printed = site.relay("doctor")
     assert r"but the service runs as CORP\relay" in printed
-    assert printed.rstrip().endswith("this says nothing of the service.")
+    assert printed.rstrip().endswith("this report is not valid for the service.")

@@ -79,7 +79,7 @@ def test_every_point_is_a_question_with_an_answer_and_keeps_its_name_for_machine
     asked = {line.name: line for line in report.lines}
     assert asked["tight pair"].question == "Will mail leave without Outlook open?"
     assert asked["tight pair"].found.startswith("Yes: ")
-    assert asked["service account"].found == "As CORP\\relay, as the service does"
+    assert asked["service account"].found == "CORP\\relay, which is the account of the service"
     printed = next(one for one in report.as_json()["lines"] if one["point"] == "tight pair")
     assert set(printed) == {"point", "question", "state", "found", "remedy"}
 
@@ -97,11 +97,11 @@ def test_every_point_is_a_question_with_an_answer_and_keeps_its_name_for_machine
     ],
     ids=["the same", "of this host", "by its mail name", "another", "another domain's", "renamed", "no service"],
 )  # fmt: skip
-def test_the_report_of_another_account_says_nothing_of_the_service(hive, facts, is_own):
+def test_the_report_of_another_account_is_not_valid_for_the_service(hive, facts, is_own):
     report = examine(hive, "Backup", HostFacts(mapi_binding="x", **facts), _child())
     assert report.is_service_account is is_own
     answer = next(line.found for line in report.lines if line.name == "service account")
-    assert ("this says nothing of the service" in answer) is not is_own
+    assert ("this report is not valid for the service" in answer) is not is_own
     assert facts["account"] in answer
 
 
@@ -160,7 +160,7 @@ def test_the_spooler_is_allowed_with_a_loud_warning(hive):
     report = examine(hive, "Backup", GOOD, _child(providers=[one.as_json() for one in INTERNET]))
     line = next(line for line in report.lines if line.name == "spooler")
     assert (line.state, "THE MAPI SPOOLER IS USED" in line.found) == ("warning", True)
-    assert "handed over, unproven" in line.found
+    assert "counts as `handed_over`, not as sent" in line.found
     assert not report.is_failing
 
 
