@@ -38,7 +38,7 @@ async def _is_news(tx: ReadTx, one: BouncedAddress, recipients: Collection[Recip
 
 
 async def _is_over(tx: ReadTx, one: BouncedAddress, recipients: Collection[Recipient], now: datetime) -> bool:
-    if not _having(one.address, recipients):
+    if one.has_arrived or not _having(one.address, recipients):
         return True
     return one.is_well(await bounced_addresses.last_sent_to(tx, one.address, one.last_message_id), now)
 

@@ -34,7 +34,7 @@ async def report_arrived(
     if message.state is MessageState.LEASED:
         return None
     if report.kind is ReturnKind.DELIVERED:
-        await bounced_addresses.forget_bounced_address(tx, message.address)
+        await _note_arrival(tx, message.address)
     if report.kind is not ReturnKind.BOUNCED:
         return "noted"
     is_canary = message.urgency == URGENCY_CANARY  # its address is used once, and an alert reports it
@@ -79,3 +79,12 @@ async def _note_address(tx: WriteTx, message: Message, report: DeliveryReport, n
     was_well = before is not None and await bounced_addresses.was_well_between(tx, before, message)
     after = after_bounce(before, message.address, report, message.id, now, was_well=was_well)
     await bounced_addresses.save_bounced_address(tx, after, is_new=before is None)
+
+
+async def _note_arrival(tx: WriteTx, address: str) -> None:
+    """Forget that mail to an address came back; if that was reported, `decide` reports the end first."""
+    before = await bounced_addresses.find_bounced_address(tx, address)
+    if before is not None and before.reported_at is not None:
+        await bounced_addresses.save_bounced_address(tx, replace(before, in_a_row=0), is_new=False)
+    else:
+        await bounced_addresses.forget_bounced_address(tx, address)

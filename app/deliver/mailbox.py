@@ -10,9 +10,11 @@ import hashlib
 import re
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from datetime import timedelta
-from typing import TypeVar
+from functools import partial
+from queue import SimpleQueue
+from typing import TypeVar, cast
 
 from app.context import AppContext
 from app.core import metrics
@@ -83,7 +85,7 @@ class MailboxReader:
         self._context, self._server, self._tokens = context, server, tokens
         self._secret = context.secret.derive(own_address.PURPOSE)
         self._key = mailbox_key(server)
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="mailbox")
+        self._thread = _Thread()
         self._stop = threading.Event()
         self._session: ImapSession | None = None
 
@@ -112,7 +114,7 @@ class MailboxReader:
                 await self._close()
             await first_of(stopping, timeout=pause)
             pause = min(pause * 2, _LONGEST_PAUSE_S)
-        self._thread.shutdown(wait=False)
+        self._thread.end()
 
     async def read_new(self) -> int:
         """Store what came since the last time and concerns us; return how many mails that were."""
@@ -222,7 +224,35 @@ class MailboxReader:
 
     async def _call(self, work: Callable[..., _Result], *arguments: object) -> _Result:
         """Do `work` in the thread of the connection."""
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
+        return await asyncio.wrap_future(self._thread.submit(partial(work, *arguments)))
+
+
+class _Thread:
+    """The thread of the connection. The process ends without it, as it would not without an executor's: a server that does not answer would hold up each restart."""
+
+    def __init__(self) -> None:
+        self._work: SimpleQueue[tuple[Future[object], Callable[[], object]] | None] = SimpleQueue()
+        threading.Thread(target=self._run, name="mailbox", daemon=True).start()
+
+    def submit(self, work: Callable[[], _Result]) -> "Future[_Result]":
+        """Do this after what was submitted before."""
+        result: Future[_Result] = Future()
+        self._work.put((cast("Future[object]", result), work))
+        return result
+
+    def end(self) -> None:
+        """Let the thread end after what was submitted."""
+        self._work.put(None)
+
+    def _run(self) -> None:
+        while (job := self._work.get()) is not None:
+            result, work = job
+            if not result.set_running_or_notify_cancel():
+                continue
+            try:
+                result.set_result(work())
+            except BaseException as cause:  # noqa: BLE001  (raised by who waits for the result)
+                result.set_exception(cause)
 
 
 async def _find_in_chain(tx: ReadTx, first_id: str, report: DeliveryReport) -> str | None:

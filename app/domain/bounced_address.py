@@ -40,6 +40,11 @@ class BouncedAddress:
         """Whether mail goes by another address of the recipient. It is tried again a day after the last bounce: it may be well."""
         return self.fails and now - self.last_at < PASS_OVER_FOR
 
+    @property
+    def has_arrived(self) -> bool:
+        """Whether a server confirmed after the last bounce that a mail arrived."""
+        return self.in_a_row == 0
+
     def is_well(self, sent_at: datetime | None, now: datetime) -> bool:
         """Say whether a mail that was sent at `sent_at`, after the last bounce, has stayed away long enough."""
         return sent_at is not None and sent_at > self.last_at and now - sent_at > _PROVEN_BY

@@ -20,15 +20,15 @@ NO_SUCH = DeliveryReport(ReturnKind.BOUNCED, "550 5.1.1 no such user", "ann@exam
 ANN = {"transport": "smtp", "address": "Ann@example.net"}
 
 
-async def come_back(api: Api, recipient_id: str, times: int) -> None:
-    """Let mails to the recipient's first address come back."""
+async def come_back(api: Api, recipient_id: str, times: int, report: DeliveryReport = NO_SUCH) -> None:
+    """Let mails to the recipient's first address come back, or be reported otherwise."""
     context = api.context
     for number in range(times):
         async with context.database.write() as tx:
             one = await _sent_to(tx, api, recipient_id, number)
         async with context.database.write() as tx:
             mail = ReturnedMail(new_id("ret"), context.clock(), Via.SMTP, AddressKind.BOUNCE, one, "", b"")
-            await report_arrived(context, tx, mail, NO_SUCH, context.clock())
+            await report_arrived(context, tx, mail, report, context.clock())
     await bounced_addresses.tick(context)
     while await decide.tick(context):
         pass
@@ -79,5 +79,16 @@ async def test_the_others_hear_of_a_recipient_who_cannot_be_reached(database_url
             "PATCH", f"/v1/recipients/{ann['id']}", json={"transports": [ANN | {"address": "ann@new.example"}]}
         )
         await come_back(api, ann["id"], 0)
+        assert [alert["closed_at"] is None for alert in await api.items("/v1/alerts")] == [False]
+        assert (await api.tell("GET", f"/v1/recipients/{ann['id']}"))["bounced"] == []
+
+
+async def test_a_mail_that_arrived_ends_what_was_reported(database_url: str, tmp_path: Path):
+    async with serving(database_url, tmp_path, bounce_address="bounces@example.org") as api:
+        (ann,) = await api.items("/v1/recipients")
+        await api.tell("PATCH", f"/v1/recipients/{ann['id']}", json={"transports": [ANN]})
+        await come_back(api, ann["id"], 2)
+        assert [alert["closed_at"] for alert in await api.items("/v1/alerts")] == [None]
+        await come_back(api, ann["id"], 1, DeliveryReport(ReturnKind.DELIVERED, "delivered 2.0.0"))
         assert [alert["closed_at"] is None for alert in await api.items("/v1/alerts")] == [False]
         assert (await api.tell("GET", f"/v1/recipients/{ann['id']}"))["bounced"] == []

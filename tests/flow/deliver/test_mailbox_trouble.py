@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -124,3 +125,16 @@ async def test_an_answer_that_is_wrong_stores_nothing(database_url: str, tmp_pat
         with pytest.raises(FAILURES):
             await reader.read_new()
         await reader._close()
+
+
+async def test_a_server_that_says_nothing_does_not_hold_up_the_end_of_the_process(
+    database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(imap_session, "TIMEOUT_S", 5)
+    async with open_system(database_url, tmp_path) as system, raw_server(silent) as port:
+        work = asyncio.create_task(reader_of(system, port, Tokens("good")).run(asyncio.Event()))
+        await asyncio.sleep(0.1)
+        waiting = [thread for thread in threading.enumerate() if thread.name.startswith("mailbox")]
+        work.cancel()
+        assert waiting, "the reader waits for the greeting"
+        assert all(thread.daemon for thread in waiting), "Python ends a process only after all its other threads"
