@@ -19,12 +19,14 @@ from xml.etree import ElementTree as ET
 from app import __version__
 from app.core.pyz import write
 from deploy.windows.windows_python import unpack_python, unpack_pywin32
+from programs.relay.mail_clients import machine_of_file
 
 _HERE = Path(__file__).parent
 _NAMESPACE = uuid.UUID("a6e62e6b-65c2-4b2c-8c4f-5d2f6b0b7c11")  # the upgrade code in relay.wxs; it never changes
 _FIXED_DATE = 1_767_225_600  # 2026-01-01, of every file in the package
 _FIXED_FILETIME = (_FIXED_DATE + 11_644_473_600) * 10_000_000
 _PLATFORMS = {"x64": ("win_amd64", "ProgramFiles64Folder", "yes"), "x86": ("win32", "ProgramFilesFolder", "no")}
+_BITNESS = {"win_amd64": "64-bit", "win32": "32-bit"}
 _WIX = "http://schemas.microsoft.com/wix/2006/wi"
 _COMMAND = '@"%~dp0python\\python.exe" "%~dp0tocsin-relay.pyz" %*\r\n'
 # What the relay imports, and the licences. The rest of pywin32 (its editor, COM servers for scripts, headers) would double the size.
@@ -70,6 +72,8 @@ def _lay_out(tree: Path, downloads: Path, platform: str, python_zip: Path | None
     """Write everything that is installed into a folder."""
     everything = downloads / "pywin32"
     unpack_python(tree / "python", downloads, python_zip)
+    if machine_of_file(str(tree / "python/python.exe")) != _BITNESS[platform]:
+        raise SystemExit(f"this Python is not {_BITNESS[platform]}")
     unpack_pywin32(everything, tree / "python", downloads, platform)
     for source in everything.rglob("*"):
         name = source.relative_to(everything).as_posix()
