@@ -1,6 +1,6 @@
-"""Sends canary mails: one a day by each way, and one after each change of its settings. Canary and message are one transaction.
+"""Sends canary mails: one a day by each way (a transport, or one relay), and one after each change of its settings.
 
-So a crash leaves both or neither, and a unique key leaves one of two workers with the canary.
+Canary and message are written in one transaction: a crash leaves both or neither. A unique key prevents that two workers send the same one.
 """
 
 from datetime import date, datetime, timedelta

@@ -1,4 +1,4 @@
-"""The headers by which somebody outside leaves a summary (RFC 2369, RFC 8058), and the mail that tells the administrator of it."""
+"""Composes the headers by which a person outside unsubscribes from a summary (RFC 2369, RFC 8058), and the mail that reports it to administrators."""
 
 from datetime import datetime, timedelta
 from urllib.parse import quote
@@ -24,7 +24,7 @@ PATH = "/unsubscribe/"
 def unsubscribe_headers(
     context: AppContext, schedule_id: str, recipient_id: str, address: str
 ) -> tuple[tuple[str, str], ...]:
-    """Return the headers for the mail of a summary; none if its reader is one of us, or if there is no way to unsubscribe.
+    """Return the headers for the mail of a summary; none if its reader is not outside, or if neither a link nor a mail address can be offered.
 
     One click needs HTTPS (RFC 8058 section 3.1). Without it, a mail to the administrator is offered.
     """
@@ -45,7 +45,7 @@ def unsubscribe_headers(
 async def tell_of_unsubscription(
     context: AppContext, tx: WriteTx, who: str, summary: str, to: Recipient, now: datetime
 ) -> bool:
-    """Queue a mail to an administrator: somebody left a summary. False if they have no mail address."""
+    """Queue a mail to an administrator: a recipient unsubscribed. Return False if the administrator has no mail address."""
     way = next(((place, one) for place, one in enumerate(to.transports) if one.transport != "webhook"), None)
     if way is None:
         return False
@@ -83,11 +83,11 @@ async def tell_of_unsubscription(
 
 def _render(who: str, summary: str, base_url: str) -> RenderedMail:
     text = (
-        f"{who} does not want the summary “{summary}” any more and left it by the link in the mail. Nobody else is concerned. "
-        f"The audit log has the entry. To send it to them again, add them to the schedule: PATCH {base_url}/v1/summary-schedules/<id>."
+        f"{who} unsubscribed from the summary “{summary}” by the link in the mail. All other recipients still get it. "
+        f"The audit log has an entry. To send the summary to {who} again, add this recipient to the schedule: PATCH {base_url}/v1/summary-schedules/<id>."
     )
     page = f"<!doctype html><html><body><p>{escape(text)}</p></body></html>"
-    return RenderedMail(f"{who} left the summary “{summary}”", text + "\n", page)
+    return RenderedMail(f"{who} unsubscribed from the summary “{summary}”", text + "\n", page)
 
 
 def own_addresses(settings: Settings) -> tuple[str, ...]:

@@ -89,11 +89,11 @@ class Settings(BaseSettings):
     smtp_url: SecretStr | None = Field(
         None,
         description="`smtp://user:password@host:587?tls=starttls`; tls is `none`, `starttls` (required) or `tls`; auth is `plain`, `login` or `xoauth2`. "
-        "Several URLs, separated by white space: the next one is used when the one before cannot be reached or refuses us.",
+        "Several URLs, separated by white space: the next server is used when the one before it cannot be reached or refuses Tocsin.",
     )
     smtp_ehlo_name: EhloName | None = Field(
         None,
-        description="Name that we greet mail servers with (EHLO), such as `tocsin.example.org`; without it, the full name of this host.",
+        description="Name that Tocsin sends to mail servers in EHLO, such as `tocsin.example.org`; without it, the full name of this host.",
     )
     smtp_oauth_token: SecretStr | None = Field(
         None,
@@ -107,7 +107,9 @@ class Settings(BaseSettings):
     smtp_messages_per_connection: int = Field(
         100, ge=1, description="Messages after which an SMTP connection is closed and opened again."
     )
-    smtp_ca_file: Path | None = Field(None, description="Own certificate authority for SMTP and IMAP, as a PEM file.")
+    smtp_ca_file: Path | None = Field(
+        None, description="PEM file with a certificate authority of your own, for SMTP and IMAP."
+    )
     mail_from: str = Field(
         "Tocsin <tocsin@localhost>",
         description="Sender of every mail. Without it, the mailbox `graph_mailbox` if that is set.",
@@ -124,7 +126,8 @@ class Settings(BaseSettings):
     graph_url: str | None = Field(None, description="Address of Microsoft Graph in place of the cloud's own.")
 
     oauth_provider: Provider | None = Field(
-        None, description="Whose access tokens are used for `graph`, and for `auth=xoauth2` of SMTP and IMAP."
+        None,
+        description="`microsoft` or `google`: who issues the access tokens for `graph`, and for `auth=xoauth2` of SMTP and IMAP.",
     )
     oauth_cloud: CloudName = Field("global", description="Microsoft's cloud that the tenant is in.")
     oauth_tenant: str | None = Field(None, description="Microsoft: id or domain of the tenant.")
@@ -133,7 +136,8 @@ class Settings(BaseSettings):
         None, min_length=1, description="Secret of the app registration, or of Google's OAuth client."
     )
     oauth_secret_expires: date | None = Field(
-        None, description="Day on which that secret expires, such as `2027-06-30`: `tocsin doctor` then tells in time."
+        None,
+        description="Day on which the secret of the app registration expires, such as `2027-06-30`: an alert and `tocsin doctor` then report it 30 days before.",
     )
     oauth_certificate_file: Path | None = Field(
         None, description="Microsoft: PEM file with certificate and RSA key, in place of a secret."
@@ -150,21 +154,21 @@ class Settings(BaseSettings):
 
     canary: bool = Field(
         True,
-        description="Whether a small mail is sent once a day by each way to `bounce_address`, to see that mail arrives; see [mail-bounces.md](mail-bounces.md#canary-mails).",
+        description="Whether a small test mail is sent once a day by each transport and each relay to `bounce_address`, to see that mail arrives; see [mail-bounces.md](mail-bounces.md#canary-mails).",
     )
     canary_within_min: float = Field(
-        15, gt=0, le=1440, description="Minutes after which such a mail that did not arrive raises an alert."
+        15, gt=0, le=1440, description="Minutes after which a canary mail that has not arrived opens an alert."
     )
     dkim_key_file: Path | None = Field(
         None,
-        description="RSA key as a PEM file, with which mails over SMTP are signed (DKIM) for the domain of `mail_from`; `tocsin doctor` shows the record to publish in DNS.",
+        description="PEM file with the RSA key that signs mails over SMTP (DKIM) for the domain of `mail_from`; `tocsin doctor` shows the record to publish in DNS.",
     )
     dkim_selector: str | None = Field(
         None, description="Name of that key in DNS: the record is `<selector>._domainkey.<domain>`."
     )
     mailbox_url: SecretStr | None = Field(
         None,
-        description="`imaps://user:password@host/INBOX`: mailbox in which such mails are looked for; "
+        description="`imaps://user:password@host/INBOX`: mailbox in which Tocsin looks for mails that came back; "
         "`?auth=xoauth2` uses access tokens, `?move=Folder` moves what was read.",
     )
     webhook_allow_private: bool = Field(

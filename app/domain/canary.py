@@ -1,4 +1,4 @@
-"""A canary: a small mail that we send to ourselves once a day by each way, to see that mail sent this way arrives. Pure.
+"""A canary: a small mail that we send to ourselves once a day by each way (a transport, or one relay), to see that mail arrives. Pure.
 
 waiting -> arrived    it came to the mailbox that we read
         -> lost       it did not come in time; the alert about it goes by another way

@@ -1,6 +1,6 @@
-"""/unsubscribe/...: the link by which somebody outside leaves a summary. The link itself is the proof: no key is needed.
+"""/unsubscribe/...: the link by which a person outside unsubscribes from a summary. The link is signed, so no key is needed.
 
-GET changes nothing and shows a button, because scanners of mails follow links. POST unsubscribes, from that button or from a mail
+GET changes nothing and shows a button, because programs that scan mails follow links. POST unsubscribes: the button sends it, or a mail
 program ("one click", RFC 8058).
 """
 
@@ -47,12 +47,12 @@ async def show_unsubscription(token: Token, context: Context) -> HTMLResponse:
     if recipient.id not in schedule.recipients or not schedule.enabled:
         return _left(schedule)
     button = f'<form method="post"><input type="hidden" name="{_CLICK[0]}" value="{_CLICK[1]}"><button>Unsubscribe</button></form>'
-    return _page(f"Do you want no more mails of the summary “{schedule.name}”?", button)
+    return _page(f"Do you want to unsubscribe from the summary “{schedule.name}”?", button)
 
 
 @router.post(PATH + "{token}")
 async def unsubscribe(token: Token, request: Request, context: Context) -> HTMLResponse:
-    """Send the summary no more to the recipient of the link, and tell an administrator. Doing it again changes nothing."""
+    """Unsubscribe the recipient of the link from the summary, and report it to administrators. A second request changes nothing."""
     name, value = _CLICK
     if parse_qs((await request.body())[:1000].decode("latin-1")).get(name) != [value]:
         raise BadInput(f"the body must be {name}={value}")
@@ -78,7 +78,7 @@ async def _read(tx: ReadTx, context: AppContext, token: str) -> tuple[SummarySch
 
 
 async def _tell(tx: WriteTx, context: AppContext, schedule: SummarySchedule, left: Recipient) -> None:
-    """Tell the recipient `admin`, and those of us who get the same summary."""
+    """Queue mails to the recipient `admin`, and to those who are not outside and get the same summary."""
     own = own_addresses(context.settings)
     page = await page_recipients(tx, Window(_SEARCHED))
     admins = [
@@ -100,7 +100,7 @@ def _is_one_of_us(one: Recipient, own: tuple[str, ...]) -> bool:
 
 
 def _left(schedule: SummarySchedule) -> HTMLResponse:
-    return _page(f"You get no more mails of the summary “{schedule.name}”.")
+    return _page(f"You are unsubscribed from the summary “{schedule.name}” and get no more mails of it.")
 
 
 def _page(text: str, form: str = "") -> HTMLResponse:

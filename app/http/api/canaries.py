@@ -57,7 +57,7 @@ class MailTimesOut(OutModel):
 
 
 class CanariesSent(BaseModel):
-    """The canary mails that were sent just now, one by each way."""
+    """The canary mails that were sent just now: one by each transport, and by each relay."""
 
     items: list[CanaryOut] = Field(
         description="The canary mails; none where no way is set up or every relay is in trouble."
@@ -98,7 +98,7 @@ async def list_canaries(query: Annotated[CanariesQuery, Query()], context: Conte
     responses=problems(409),
 )
 async def send_canaries(context: Context, caller: Admin) -> CanariesSent:
-    """Send a canary mail by each way now, as after a repair. The daily ones are sent all the same."""
+    """Send a canary mail by each transport and each relay now, for example after a repair. The daily ones are sent as usual."""
     sent = await send_now(context)
     async with context.database.write() as tx:
         by = editor_of(context, caller)

@@ -93,7 +93,7 @@ async def test_one_click_ends_it_for_this_recipient_and_the_administrator_hears_
     assert entry["who"] == f"recipient {CUSTOMER}, by the link in a mail"
     assert entry["change"]["recipients"] == [[gone, left], [left]]
     notified = (await mails(api))["admin@example.org"]
-    assert notified["Subject"] == f"{CUSTOMER} left the summary “Backups of Ann & Co”"
+    assert notified["Subject"] == f"{CUSTOMER} unsubscribed from the summary “Backups of Ann & Co”"
     count = len(await api.items("/v1/messages"))
     again = await api.client.post(link, data=CLICK)
     assert (again.status_code, again.text) == (200, done.text)
