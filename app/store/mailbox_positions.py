@@ -3,7 +3,8 @@
 from dataclasses import dataclass, fields
 from datetime import datetime
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import func, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from app.store.tables import mailbox_positions
 from app.store.transactions import ReadTx, WriteTx
@@ -39,7 +40,6 @@ async def last_read(tx: ReadTx) -> datetime | None:
 
 async def save_position(tx: WriteTx, position: MailboxPosition) -> None:
     """Note how far it was read. Two workers may do so in any order: what is read twice is stored once."""
-    own = mailbox_positions.c.mailbox == position.mailbox
-    await tx.connection.execute(delete(mailbox_positions).where(own))
     values = {field.name: getattr(position, field.name) for field in fields(position)}
-    await tx.connection.execute(insert(mailbox_positions).values(values))
+    insert = (sqlite.insert if tx.is_sqlite else postgresql.insert)(mailbox_positions).values(values)
+    await tx.connection.execute(insert.on_conflict_do_update(index_elements=["mailbox"], set_=values))
