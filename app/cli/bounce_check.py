@@ -28,7 +28,7 @@ async def check_bounces(tx: ReadTx, settings: Settings, now: datetime) -> tuple[
     sends_mail = settings.smtp_url is not None or settings.graph_mailbox is not None
     if not sends_mail or settings.bounce_address is not None or settings.mailbox_url is not None:
         return wrong, []
-    note = "Mails that come back are not noticed: with TOCSIN_BOUNCE_ADDRESS, such an alert goes by the recipient's next transport."
+    note = "Mails that come back are not noticed: with TOCSIN_BOUNCE_ADDRESS, an alert that comes back goes by the recipient's next transport."
     return wrong, [f"{note} See docs/mail-bounces.md."]
 
 
@@ -40,7 +40,7 @@ async def _failing(tx: ReadTx) -> list[str]:
         names = [it.name for it in recipients if one.address in {to.address.lower() for to in it.transports}]
         lines.append(
             f"Mail to {one.address} ({', '.join(names) or 'no recipient'}) came back {one.in_a_row} times in a row, last "
-            f"{one.last_at:%Y-%m-%d %H:%M} UTC: {one.status} {one.words[:200]}. Mend the address: PATCH /v1/recipients/<id>."
+            f"{one.last_at:%Y-%m-%d %H:%M} UTC: {one.status} {one.words[:200]}. Correct the address: PATCH /v1/recipients/<id>."
         )
     return lines
 

@@ -35,8 +35,8 @@ async def check_canaries(tx: ReadTx, settings: Settings, now: datetime) -> Canar
     ]
     if not settings.sends_canaries and settings.canary:
         notes.append(
-            "Whether mail arrives is not known: with TOCSIN_BOUNCE_ADDRESS, and TOCSIN_MAIL_IN_PORT or TOCSIN_MAILBOX_URL, a small mail a day "
-            "tests each way, and an alert goes by another way if it does not arrive. See docs/mail-bounces.md."
+            "Whether mail arrives is not known: if you set TOCSIN_BOUNCE_ADDRESS, and TOCSIN_MAIL_IN_PORT or TOCSIN_MAILBOX_URL, a small test mail a day "
+            "tests each transport, and an alert goes by another transport if it does not arrive. See docs/mail-bounces.md."
         )
     elif (times := (await mail_times(tx, now - TIMES_OVER)).get("")) is not None:
         notes.append(phrases.mail_times(times))

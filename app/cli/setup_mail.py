@@ -31,7 +31,7 @@ def mail(
     user: Annotated[str | None, typer.Option(help="User of the mail server.")] = None,
     password_file: Annotated[Path | None, typer.Option(help="File with the password; - is standard input.", allow_dash=True)] = None,
     ca_file: Annotated[str | None, typer.Option(help="PEM file of an own certificate authority.")] = None,
-    ehlo_name: Annotated[str | None, typer.Option(help="Full name of this host, if the mail server refuses the present one.")] = None,
+    ehlo_name: Annotated[str | None, typer.Option(help="Name for EHLO, if the mail server refuses the usual one: the full name of this host in DNS.")] = None,
     via: Annotated[str | None, typer.Option(help="Exchange Online: graph or smtp. Google: app-password, relay, service-account or refresh-token.")] = None,
     relay: Annotated[str | None, typer.Option(help="Only Outlook: name of the Windows host.")] = None,
     mailbox: Annotated[str | None, typer.Option(help="Mailbox that sends, where there is no user.")] = None,
@@ -45,7 +45,7 @@ def mail(
     refresh_token_file: Annotated[Path | None, typer.Option(help="Google: file with the refresh token.", allow_dash=True)] = None,
     dns_server: Annotated[str | None, typer.Option(help="DNS server to ask for mail servers, in place of the system's.")] = None,
     *,
-    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing: for scripts. What no option says must not be needed.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Ask nothing, for scripts. An answer that is needed and that no option has is an error.")] = False,
 ) -> None:  # fmt: skip
     """Set up how mail is sent: asks, tests each answer, sends a test mail, writes the settings."""
     given = {

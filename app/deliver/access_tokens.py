@@ -48,8 +48,8 @@ _MENDS = (
     ("AADSTS7000215", "TOCSIN_OAUTH_CLIENT_SECRET is wrong: set the secret's value, not its id"),
     ("AADSTS700027", "the certificate is not accepted: upload that of TOCSIN_OAUTH_CERTIFICATE_FILE to the app registration"),
     ("AADSTS700024", "the clock of this host is wrong: set it"),
-    ("AADSTS700016", "TOCSIN_OAUTH_CLIENT_ID names no app of this tenant"),
-    ("AADSTS90002", "TOCSIN_OAUTH_TENANT names no tenant of this cloud (TOCSIN_OAUTH_CLOUD)"),
+    ("AADSTS700016", "TOCSIN_OAUTH_CLIENT_ID is not the id of an app in this tenant"),
+    ("AADSTS90002", "TOCSIN_OAUTH_TENANT is not a tenant of this cloud (TOCSIN_OAUTH_CLOUD)"),
     ("AADSTS7000112", "the app is disabled in the tenant"),
     ("AADSTS53003", "a conditional access policy of the tenant blocks this app"),
     ("reasonable timeframe", "the clock of this host is wrong: set it"),
@@ -127,7 +127,7 @@ class AccessTokens:
     def forget(self, token: str) -> None:
         """Forget a token that a server refused, so that the next call gets a new one.
 
-        Not twice within half a minute: a new token that is refused too is not the cause.
+        Not twice within half a minute: if a new token is refused too, the token is not the cause.
         """
         at = self._clock()
         if self._token is None or self._token.value != token:
@@ -286,10 +286,12 @@ def _read_answer(status: int, body: bytes, at: datetime, secrets: tuple[str, ...
         raise TokenRefused(error, _mend(error + words), is_temporary=False)
     token, kind = found.get("access_token"), found.get("token_type", "Bearer")
     if status // 100 != 2 or not isinstance(token, str) or not _TOKEN.fullmatch(token) or len(token) > _LONGEST_TOKEN:  # noqa: PLR2004
-        raise TokenRefused(str(status), "what answers at the address of the token service is none", is_temporary=False)
+        raise TokenRefused(
+            str(status), "the server at the address of the token service does not answer like one", is_temporary=False
+        )
     if not isinstance(kind, str) or kind.lower() != "bearer":
         raise TokenRefused(
-            "token_type", "the tokens of the token service are of another type than Bearer", is_temporary=False
+            "token_type", "the token service issues tokens of another type than Bearer", is_temporary=False
         )
     life = _life(found.get("expires_in"))
     return _Token(token, at + life - min(_RENEW_BEFORE, life / 5), at + life)

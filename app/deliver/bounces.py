@@ -1,4 +1,4 @@
-"""Acts on what a mail about one of our mails says: one that came back makes the message `bounced`, and it goes by the next transport."""
+"""Acts on a notice about one of our mails: if the mail came back, its message becomes `bounced` and goes by the next transport."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -46,7 +46,7 @@ async def report_arrived(
     await outbox.save(tx, [after])
     tx.after_commit(partial(report_bounced, after))
     tx.after_commit(lambda: context.wakeups.wake("messages"))
-    return f"the message is bounced; {'it goes on' if after.moved_to else 'there is no other way to its recipient'}"
+    return f"the message is bounced; {'it goes by the next transport' if after.moved_to else 'its recipient has no other transport'}"
 
 
 async def _bounce(tx: WriteTx, message: Message, report: DeliveryReport, now: datetime) -> Message:
@@ -57,7 +57,7 @@ async def _bounce(tx: WriteTx, message: Message, report: DeliveryReport, now: da
     if now - message.created_at > STILL_NEWS_FOR:
         return sure.to(MessageState.BOUNCED, now, why=f"{why}; too late to send it by another transport")
     if await _has_gone_on(tx, message):
-        return sure.to(MessageState.BOUNCED, now, why=f"{why}; its successor went another way before")
+        return sure.to(MessageState.BOUNCED, now, why=f"{why}; its successor was sent by another transport before")
     moved = await move_on(tx, sure, now, why, MessageState.BOUNCED)
     return moved or sure.to(MessageState.BOUNCED, now, why=f"{why}; the recipient has no other transport")
 

@@ -104,10 +104,10 @@ def address_event(
     """
     names = ", ".join(it.name for it in having)
     is_last = any(all(to.address.lower() == one.address for to in it.transports) for it in having)
-    left = "There is no other way to this recipient." if is_last else "Alerts go by the recipient's other transports."
+    left = "This recipient has no other transport." if is_last else "Alerts go by the recipient's other transports."
     failure = (
         f"Mail to {one.address} (recipient {names}) came back {one.in_a_row} times in a row: "
-        f"{one.status} {one.words}. {left} Mend the address."
+        f"{one.status} {one.words}. {left} Correct the address."
     )
     well = f"Mail to {one.address} no longer comes back." if having else f"No recipient has {one.address} any more."
     return Event(

@@ -57,7 +57,7 @@ class MailSetup:
         self._to = self._dialog.ask("to", "Mail address that alerts go to", self._settings.admin_email, _wrong_address)
         suggestion = self._suggest()
         system = MailSystem(
-            self._dialog.choose("system", "Which mail system sends?", list(TITLES.items()), suggestion.system)
+            self._dialog.choose("system", "Which mail system sends your mail?", list(TITLES.items()), suggestion.system)
         )
         if system is MailSystem.OUTLOOK:
             is_online = suggestion.system is MailSystem.EXCHANGE_ONLINE
@@ -194,7 +194,7 @@ class MailSetup:
             typer.echo(f"No longer used: {_shown('smtp_url', old.get_secret_value())}")
         for name, variable in plan.hidden_by.items():
             typer.echo(
-                f"! {variable} is set in the environment and comes first: remove it there, or {name} stays as it was."
+                f"! {variable} is set in the environment and overrides the file: remove it there, or {name} stays as it was."
             )
         self._say_what_follows()
 
@@ -204,7 +204,7 @@ class MailSetup:
         else:
             typer.echo("The service uses them from its next start on: `tocsin serve`.")
         if self._settings.bounce_address is None:
-            typer.echo("To learn of mails that come back or get lost, set TOCSIN_BOUNCE_ADDRESS: docs/mail-bounces.md.")
+            typer.echo("To notice mails that come back or get lost, set TOCSIN_BOUNCE_ADDRESS: docs/mail-bounces.md.")
         typer.echo("Recipients that you changed keep their transports; `tocsin doctor` shows what is missing.")
 
 

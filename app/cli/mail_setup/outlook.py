@@ -18,9 +18,11 @@ def set_up_outlook(dialog: Dialog, settings: Settings, address: str, *, is_excha
     """Create the relay, or make a new code for one of that name, and follow it until its test mail was sent."""
     if is_exchange_online:
         typer.echo(
-            "! The mailboxes of this domain are in Exchange Online, which Outlook can leave without a password only with somebody logged on."
+            "! The mailboxes of this domain are in Exchange Online. There, Outlook can send for a service only while somebody is logged on."
         )
-        if not dialog.confirm("Set up Outlook all the same? Exchange Online needs no Outlook", default=False):
+        if not dialog.confirm(
+            "Set up Outlook anyway? With Exchange Online you can use Microsoft Graph instead", default=False
+        ):
             stop("Nothing was changed. Call it again and choose exchange-online.")
     with connect(settings.local_url, first_keys.admin_key(settings)) as client:
         name = dialog.ask("relay", "Name of the Windows host that has Outlook", "mail01")
@@ -28,7 +30,7 @@ def set_up_outlook(dialog: Dialog, settings: Settings, address: str, *, is_excha
         _show_lines(dialog, setup)
         if not settings.public_url.startswith("https://"):
             typer.echo(
-                f"! The lines name {settings.public_url}, but the relay needs an https address that its host reaches: set TOCSIN_BASE_URL."
+                f"! The lines contain the address {settings.public_url}, but the relay needs an https address that its host reaches: set TOCSIN_BASE_URL."
             )
         if not dialog.may_ask:
             return

@@ -107,7 +107,7 @@ class SmtpQuestions:
     def _correct(self, step: Step) -> None:
         problem = step.certificate
         if problem is not None and problem.self_signed is not None:
-            question = "  Is this the fingerprint of your server, and is this certificate alone to be trusted?"
+            question = "  Is this the fingerprint of your server, and do you want to trust this one certificate?"
             if self._dialog.confirm(question, default=False):
                 self._answers.authority = problem.self_signed
                 return

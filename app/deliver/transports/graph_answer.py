@@ -18,11 +18,11 @@ GRAPH_MEND = {
     "token": "Run `tocsin doctor`: it asks for an access token, and names the setting that is wrong (TOCSIN_OAUTH_...).",
     "graph_token": "Check TOCSIN_OAUTH_TENANT and TOCSIN_OAUTH_CLOUD: Microsoft Graph refuses the access token.",
     "graph_right": "Grant the app the application permission Mail.Send for the mailbox in TOCSIN_GRAPH_MAILBOX (docs/graph.md); Test-ServicePrincipalAuthorization shows what it has.",
-    "graph_sender": "Set TOCSIN_MAIL_FROM to the address of TOCSIN_GRAPH_MAILBOX, or let that mailbox send as it.",
-    "graph_mailbox": "Set TOCSIN_GRAPH_MAILBOX to a mailbox that is in Exchange Online: there is none of that name.",
-    "graph_account": "Unblock the account of TOCSIN_GRAPH_MAILBOX in Microsoft 365: it may not send.",
+    "graph_sender": "Set TOCSIN_MAIL_FROM to the address of TOCSIN_GRAPH_MAILBOX, or permit that mailbox to send as that address (Send As).",
+    "graph_mailbox": "Set TOCSIN_GRAPH_MAILBOX to a mailbox in Exchange Online: no mailbox there has this name.",
+    "graph_account": "Unblock the account of TOCSIN_GRAPH_MAILBOX in Microsoft 365: Microsoft 365 has blocked it from sending.",
     "graph_licence": "Check licence and payment of the tenant: Microsoft Graph refuses requests until then.",
-    "graph_address": "Check TOCSIN_OAUTH_CLOUD and TOCSIN_GRAPH_URL: what answers there sends us to another address.",
+    "graph_address": "Check TOCSIN_OAUTH_CLOUD and TOCSIN_GRAPH_URL: the server there redirects to another address.",
     "graph_quota": "A sending limit of TOCSIN_GRAPH_MAILBOX or of its tenant is used up: wait, or add another transport to the recipients.",
 }
 _CAUSES = {
@@ -100,7 +100,7 @@ def judge(answer: PostAnswer, client_request_id: str, at: datetime) -> Outcome:
     if status == _ACCEPTED:
         return Sent(str(status), f"handed to Exchange Online, {ids}", proof)
     error, message = _read_error(answer.body)
-    words = f"{error}: {message}" if error else message or "no words"
+    words = f"{error}: {message}" if error else message or "no error text"
     cause = _cause(status, error)
     if cause is not None:
         return Temporary(cause, evidence(f"{status} {words}; {ids}"), is_hopeless_here=True, evidence=proof)

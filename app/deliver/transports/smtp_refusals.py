@@ -1,7 +1,7 @@
 """Decides what a refusal of an SMTP server is about: this message, this recipient, our settings, a quota, or a full mailbox. Pure.
 
 RFC 5321 calls every 5xx permanent, but many of them end as soon as somebody mends a setting or a day has passed. Taken literally,
-each of them would end an alert for good. The rows below are tried in order, and the first that fits decides.
+each of them would end an alert permanently. The rows below are tried in order, and the first that fits decides.
 
 Sources: RFC 3463 and RFC 7372 (enhanced codes), RFC 4954 section 6 (login);
 https://support.google.com/a/answer/3726730 (Gmail: 550 5.4.5, 550 5.7.0, 550 5.7.26, 452 4.2.2);
@@ -51,18 +51,18 @@ class Refusal:
 
 
 MEND = {
-    "connect": "Check host and port in TOCSIN_SMTP_URL, and whether a firewall lets us reach them.",
+    "connect": "Check host and port in TOCSIN_SMTP_URL, and whether a firewall blocks the connection.",
     "tls": "Check `tls` in TOCSIN_SMTP_URL; for a certificate of your own authority set TOCSIN_SMTP_CA_FILE.",
     "auth": "Check user, password and `auth` in TOCSIN_SMTP_URL (for auth=xoauth2: the token): the mail server refuses the login, or requires one.",
-    "ehlo_name": "Set TOCSIN_SMTP_EHLO_NAME to the full name of this host in DNS, such as tocsin.example.org: the mail server refuses the present one.",
+    "ehlo_name": "Set TOCSIN_SMTP_EHLO_NAME to the full name of this host in DNS, such as tocsin.example.org: the mail server refuses the name that is sent now.",
     "sender": "Set TOCSIN_MAIL_FROM to an address that the login in TOCSIN_SMTP_URL may send from, or permit it at the mail server (Exchange: Send As).",
-    "relay": "Put a login into TOCSIN_SMTP_URL, or permit this host at the mail server (Exchange: a receive connector): it does not pass on mail from us to this domain.",
-    "sender_dns": "Publish SPF and DKIM records in the DNS of the domain of TOCSIN_MAIL_FROM; TOCSIN_DKIM_KEY_FILE and TOCSIN_DKIM_SELECTOR make us sign.",
+    "relay": "Put a login into TOCSIN_SMTP_URL, or permit this host at the mail server (Exchange: a receive connector): it does not accept mail to this domain from Tocsin.",
+    "sender_dns": "Publish SPF and DKIM records in the DNS of the domain of TOCSIN_MAIL_FROM; with TOCSIN_DKIM_KEY_FILE and TOCSIN_DKIM_SELECTOR, Tocsin signs mails.",
     "reverse_dns": "Create a reverse record (PTR) in DNS for the address of this host, or name your provider's mail server in TOCSIN_SMTP_URL.",
     "host_blocked": "The mail server blocks the address of this host: have it removed from the list that the reply names, or name another server in TOCSIN_SMTP_URL.",
     "account": "The provider has blocked the account in TOCSIN_SMTP_URL from sending: unblock it there.",
-    "quota": "The sending limit of the account in TOCSIN_SMTP_URL is used up: wait, raise it, or add a second server to TOCSIN_SMTP_URL.",
-    "mailbox_full": "The mailbox of the recipient is full: make room, or add another transport to the recipient (PATCH /v1/recipients/<id>).",
+    "quota": "The sending limit of the account in TOCSIN_SMTP_URL is used up: wait, have the limit raised, or add a second server to TOCSIN_SMTP_URL.",
+    "mailbox_full": "The mailbox of the recipient is full: free space there, or add another transport to the recipient (PATCH /v1/recipients/<id>).",
     "smtputf8": "The mail server cannot carry this address: enter an address in ASCII (PATCH /v1/recipients/<id>), or use another server in TOCSIN_SMTP_URL.",
 }
 
@@ -199,7 +199,7 @@ _CAUSES_OF_ALL_MAIL = frozenset({"auth", "tls", "ehlo_name", "quota", "account"}
 
 
 def read_refusal(stage: Stage, code: int, text: str) -> Refusal:
-    """Return what a reply refuses. A 4xx may name the setting too, but is taken at its word: later."""
+    """Return what a reply refuses. A 4xx may name a setting too, but it always means: try again later."""
     found = _ENHANCED.match(text)
     words = " ".join(text.split())
     for row in _ROWS:

@@ -299,7 +299,7 @@ def test_a_setting_of_the_environment_that_would_win_is_named(here: Path, monkey
     with SmtpServer() as server:
         done = CliRunner().invoke(cli, ["mail", *SCRIPT, f"localhost:{server.port}"])
     assert done.exit_code == 0, done.output
-    assert "! TOCSIN_SMTP_URL is set in the environment and comes first" in done.output
+    assert "! TOCSIN_SMTP_URL is set in the environment and overrides the file" in done.output
     assert "smtp_url" in settings_in(here)
 
 

@@ -212,7 +212,7 @@ async def test_a_token_that_a_server_refused_is_replaced_once():
 REFUSALS = [
     # what is wrong, is_temporary, what the text says
     ({"oauth_client_secret": "wrong"}, False, "set the secret's value, not its id"),
-    ({"oauth_client_id": "another"}, False, "TOCSIN_OAUTH_CLIENT_ID names no app of this tenant"),
+    ({"oauth_client_id": "another"}, False, "TOCSIN_OAUTH_CLIENT_ID is not the id of an app in this tenant"),
     ({"oauth_cloud": "china"}, False, "invalid_scope"),
 ]
 
@@ -240,13 +240,13 @@ ANSWERS = [
     (401, b'{"error":"invalid_client","error_description":"AADSTS7000222: expired. Trace ID: 1"}', "invalid_client", False, "the client secret has expired"),
     (401, b'{"error":"invalid_client","error_description":"the secret is %b"}' % SECRET.encode(), "invalid_client", False, "the secret is [secret]"),
     (400, b'{"error":"x\\u0000\\ny","error_description":7}', "x", False, "x"),
-    (400, b'{"error":{"code":7}}', "400", False, "at the address of the token service is none"),
-    (200, b"<html>Welcome to the hotel</html>", "200", False, "at the address of the token service is none"),
-    (200, b'["a"]', "200", False, "is none"),
-    (200, b'{"access_token":"a\\r\\nX-Other: b","token_type":"Bearer"}', "200", False, "is none"),
-    (200, b'{"access_token":"","token_type":"Bearer"}', "200", False, "is none"),
+    (400, b'{"error":{"code":7}}', "400", False, "at the address of the token service does not answer like one"),
+    (200, b"<html>Welcome to the hotel</html>", "200", False, "at the address of the token service does not answer like one"),
+    (200, b'["a"]', "200", False, "does not answer like one"),
+    (200, b'{"access_token":"a\\r\\nX-Other: b","token_type":"Bearer"}', "200", False, "does not answer like one"),
+    (200, b'{"access_token":"","token_type":"Bearer"}', "200", False, "does not answer like one"),
     (200, b'{"access_token":"a","token_type":"mac"}', "token_type", False, "another type"),
-    (302, b"", "302", False, "is none"),
+    (302, b"", "302", False, "does not answer like one"),
     (200, b"a" * 70_000, "answer", True, "too long"),
 ]  # fmt: skip
 
