@@ -16,7 +16,8 @@ from app.domain.own_address import AddressKind
 from app.domain.returned_mail import RAW_MOST, ReturnedMail, Via
 from app.store.returned_mails import add_returned_mail
 
-MAILS_A_MINUTE, BYTES_A_MINUTE = 300, 32 * 1024 * 1024  # who sends more is asked to try again later: nothing is lost
+# Who sends more is asked to try again later: nothing is lost. To one address less, so that who knows it does not shut out all others.
+MAILS_A_MINUTE, TO_ONE_A_MINUTE, BYTES_A_MINUTE = 300, 20, 32 * 1024 * 1024
 _ADDRESS_LIMIT = 320
 
 
@@ -26,7 +27,7 @@ class ReturnedMails:
     def __init__(self, context: AppContext) -> None:
         self._context = context
         self._secret = context.secret.derive(own_address.PURPOSE)
-        self._accepted: deque[float] = deque()
+        self._accepted: deque[tuple[float, str]] = deque()
         self._stored: deque[tuple[float, int]] = deque()
 
     def read_address(self, address: str) -> tuple[AddressKind, str] | None:
@@ -38,14 +39,15 @@ class ReturnedMails:
             metrics.FORGED.inc()
         return found
 
-    def has_room(self) -> bool:
-        """Count one more mail; return False if there were too many within a minute."""
+    def has_room(self, about_id: str) -> bool:
+        """Count one more mail; return False if there were too many within a minute, to this address or to all."""
         now = time.monotonic()
-        while self._accepted and self._accepted[0] < now - 60:
+        while self._accepted and self._accepted[0][0] < now - 60:
             self._accepted.popleft()
-        if len(self._accepted) >= MAILS_A_MINUTE:
+        to_one = sum(about == about_id for _, about in self._accepted)
+        if len(self._accepted) >= MAILS_A_MINUTE or to_one >= TO_ONE_A_MINUTE:
             return False
-        self._accepted.append(now)
+        self._accepted.append((now, about_id))
         return True
 
     async def store(self, returned: Sequence[tuple[AddressKind, str]], body: bytes, mail_from: str) -> None:

@@ -59,7 +59,7 @@ class MailIn:
             return "452 4.5.3 Too many recipients"
         own = self._returned.read_address(address)
         if own is not None:
-            has_room = self._returned.has_room()
+            has_room = self._returned.has_room(own[1])
             if has_room:
                 returned.append(own)
                 envelope.rcpt_tos.append(address)

@@ -10,8 +10,11 @@ import aiosmtplib
 import pytest
 
 from app import worker
+from app.core.ids import new_id
 from app.domain.own_address import PURPOSE, AddressKind, read_address, sign_address
-from app.store.returned_mails import MOST_ABOUT_ONE, returned_about
+from app.domain.returned_mail import ReturnedMail, Via
+from app.http.mail_back import TO_ONE_A_MINUTE
+from app.store.returned_mails import MOST_ABOUT_ONE, add_returned_mail, returned_about
 from tests.support.api import Api, serving
 from tests.support.bounces import notice, send_back
 from tests.support.smtp import SmtpServer
@@ -133,18 +136,29 @@ async def test_a_forged_address_is_refused_and_counted(database_url: str, tmp_pa
     assert float(line.split()[1]) >= 1
 
 
-async def test_who_knows_one_address_cannot_fill_the_database(database_url: str, tmp_path: Path, server: SmtpServer):
+async def test_who_knows_one_address_cannot_fill_the_database_or_shut_out_others(
+    database_url: str, tmp_path: Path, server: SmtpServer
+):
     async with running(database_url, tmp_path, server, ANN) as api:
         await api.report(FAILED)
         sent = await wait_for(api, state="sent")
-        for number in range(MOST_ABOUT_ONE + 5):
-            mail = f"Subject: Automatic reply\r\n\r\n{number}\r\n".encode()
-            await send_back(
-                api.app.state.mail_in_port, server.messages[0].sender, mail
-            )  # accepted: nobody sends it again
-        async with api.app.state.context.database.read() as tx:
-            stored = await returned_about(tx, sent["id"], 100)
-    assert len(stored) == MOST_ABOUT_ONE
+        port, address = api.app.state.mail_in_port, server.messages[0].sender
+        for number in range(TO_ONE_A_MINUTE):
+            await send_back(port, address, f"Subject: Automatic reply\r\n\r\n{number}\r\n".encode())
+        with pytest.raises(aiosmtplib.SMTPRecipientsRefused, match="try again"):
+            await send_back(port, address, b"Subject: one more\r\n\r\n")
+        context = api.app.state.context
+        secret = context.secret.derive(PURPOSE)
+        await send_back(
+            port, sign_address(secret, "bounces@example.org", AddressKind.BOUNCE, f"msg_{7:028x}"), notice("x@y.z")
+        )
+        async with context.database.write() as tx:
+            for number in range(MOST_ABOUT_ONE):
+                raw = f"Subject: later {number}".encode()
+                mail = ReturnedMail(new_id("ret"), context.clock(), Via.SMTP, AddressKind.BOUNCE, sent["id"], "", raw)
+                await add_returned_mail(tx, mail)
+        async with context.database.read() as tx:
+            assert len(await returned_about(tx, sent["id"], 100)) == MOST_ABOUT_ONE
 
 
 async def test_without_a_bounce_address_nothing_changes(database_url: str, tmp_path: Path, server: SmtpServer):
