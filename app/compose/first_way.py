@@ -1,4 +1,4 @@
-"""Chooses the transport that a message takes first. An alert about a way of sending must not depend on that way. Pure."""
+"""Chooses the first transport of a message. An alert about a transport or relay must not depend on this transport or relay. Pure."""
 
 from collections.abc import Collection, Iterable, Sequence
 
@@ -27,7 +27,7 @@ def relay_named(view: AlertView) -> str | None:
 
 
 def is_about_a_way(view: AlertView) -> bool:
-    """Say whether an alert reports a way of sending: a lost canary, or a relay in trouble."""
+    """Say whether an alert is about how mail leaves: a lost canary, or a relay in trouble."""
     return _way_of(view) is not None
 
 
@@ -46,7 +46,7 @@ def first_way(
 
     Addresses to which mail comes back (`avoided`) are passed over if there is another one. If all transports are in doubt, one of
     the `other_transports`, by which mail leaves here too, carries the mail to the same mail address. If there is none either, it is
-    the recipient's first choice, which may work all the same. `addresses` must not be empty.
+    the recipient's first choice, which may still work. `addresses` must not be empty.
     """
     place = first_usable(addresses, avoided, without=in_doubt)
     if addresses[place].transport not in in_doubt:

@@ -1,6 +1,6 @@
-"""The events that the clock writes about mail addresses that fail for good: they are reported like a failed backup, to those who are still reached.
+"""Writes the events about mail addresses that fail permanently. They are reported like a failed backup, to recipients who can still be reached.
 
-An address is well again if a mail to it stayed away for a day, or if no recipient has it any more.
+An address works again if a mail to it has not come back for a day, or if no recipient has it any more.
 """
 
 from collections.abc import Collection
@@ -20,7 +20,7 @@ from app.store.transactions import ReadTx, WriteTx
 
 
 async def tick(context: AppContext) -> bool:
-    """Report addresses that fail and were not reported yet, and those that are well again."""
+    """Report addresses that fail and were not reported yet, and those that work again."""
     now = context.clock()
     async with context.database.read() as tx:
         bounced = await bounced_addresses.all_bounced_addresses(tx)

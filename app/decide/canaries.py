@@ -1,4 +1,4 @@
-"""Decides that a canary mail is lost: an event reports it like a failed backup, and the alert about it goes by another way."""
+"""Decides that a canary mail is lost: an event reports it like a failed backup, and the alert about it goes by another transport or relay."""
 
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -16,7 +16,7 @@ from app.store.transactions import ReadTx, WriteTx
 
 
 async def tick(context: AppContext) -> bool:
-    """Report canaries that were lost, and close the alerts about ways that are no longer used. Returns False: none is left."""
+    """Report canaries that were lost, and close the alerts about transports and relays that are no longer used. Returns False: none is left."""
     settings, now = context.settings, context.clock()
     async with context.database.read() as tx:
         lost = [

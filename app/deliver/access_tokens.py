@@ -70,7 +70,7 @@ class Purpose(StrEnum):
 
 
 class TokenRefused(Exception):
-    """There is no token. `is_temporary`: the token service could not be asked; otherwise somebody must mend the settings."""
+    """There is no token. `is_temporary`: the token service could not be reached; otherwise the settings must be corrected."""
 
     def __init__(self, code: str, text: str, *, is_temporary: bool) -> None:
         super().__init__(f"{code}: {text}")

@@ -1,4 +1,4 @@
-"""Reads what a mail about one of our mails says: that it came back, waits, arrived, or that a machine answered it. Pure.
+"""Reads a notice about one of our mails: it came back, is delayed, arrived, or was answered automatically. Pure.
 
 RFC 3464 (delivery status notifications) is read by the standard library, other forms by flufl.bounce. A mail that says nothing of
 all this is never called a bounce. Whatever the bytes are, the functions return and do not raise.
@@ -28,7 +28,7 @@ _REPLY_CODE = re.compile(r"(?<![\d.])[45]\d\d(?=[ #-])")
 _UNSEEN = re.compile(r"<(style|script)\b", re.IGNORECASE)
 _UNSEEN_END = re.compile(r"</(?:style|script)\b", re.IGNORECASE)
 _TAG = re.compile(r"<[^<>]{0,2000}>")
-# Where the copy of the returned mail begins in notices without MIME: its words are ours, not the server's.
+# Where the copy of the returned mail begins in notices without MIME: from there on, the text is ours and not the server's.
 _COPY = re.compile(
     r"^-{2,}.{0,80}(?:copy of|original message|message follows|headers follow)", re.IGNORECASE | re.MULTILINE
 )

@@ -14,7 +14,7 @@ from app.domain.returned_mail import DeliveryReport, ReturnedMail, ReturnKind
 from app.store import bounced_addresses, outbox
 from app.store.transactions import WriteTx
 
-# Servers try for up to five days. After that, the notice is about something that nobody can act on any more.
+# Servers try for up to five days. After that, nobody can act on the notice any more.
 STILL_NEWS_FOR = timedelta(days=7)
 _MAIL = ("smtp", "mapi", "graph")
 _WHY_MOST = 300
@@ -52,7 +52,7 @@ async def report_arrived(
 async def _bounce(tx: WriteTx, message: Message, report: DeliveryReport, now: datetime) -> Message:
     status = "" if report.status is None or report.status in report.words else f"{report.status} "
     why = f"came back: {status}{report.words}"[:_WHY_MOST]
-    # What came back has not arrived, whatever an attempt that ended unknown left open.
+    # A mail that came back has not arrived, even if an earlier attempt ended as `unknown`.
     sure = replace(message, maybe_sent=False)
     if now - message.created_at > STILL_NEWS_FOR:
         return sure.to(MessageState.BOUNCED, now, why=f"{why}; too late to send it by another transport")

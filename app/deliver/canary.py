@@ -42,7 +42,7 @@ async def canary_arrived(tx: WriteTx, canary_id: str, arrived_at: datetime, rece
 
 
 async def unknown_canary_arrived(context: AppContext, tx: WriteTx, raw: bytes) -> str:
-    """Let the numbers of summaries go on after those that a canary carries which the database does not know; return in words what follows.
+    """Read the summary numbers in a canary. If the database has lower ones, continue after those of the canary. Return what was done, in words.
 
     Its address was signed by us, so it was sent before the database was put back to an older state, or it is long forgotten.
     """

@@ -25,7 +25,7 @@ from app.domain.returned_mail import RAW_MOST
 TIMEOUT_S = 30.0
 _HEAD_MOST = 64 * 1024
 _SINCE = timedelta(days=7)  # at the first reading: older notices are no news
-_SLICE_S = 1.0  # a wait is cut into pieces, so that a stop need not wait for it
+_SLICE_S = 1.0  # a wait is cut into pieces, so that a stop does not have to wait for its end
 _UID = re.compile(rb"\bUID (\d{1,10})\b")
 _DATE = re.compile(rb'INTERNALDATE "([^"]{1,40})"')
 # The libraries raise these for whatever a server answers.
@@ -74,7 +74,7 @@ class ImapSession:
             plain.close()
 
     def log_in(self, token: str | None) -> None:
-        """Log in, with the access token if the server has no password for us, and open the folder. Raises LoginRefused."""
+        """Log in, with the access token if no password is configured, and open the folder. Raises LoginRefused."""
         server = self._server
         try:
             if server.password is None:

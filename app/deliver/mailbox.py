@@ -1,4 +1,4 @@
-"""Reads the mailbox that our mails come back to, by IMAP: new mails are looked at, those about ours are stored, and only then marked or moved.
+"""Reads by IMAP the mailbox that our mails come back to. New mails that are about one of ours are stored, and only then marked or moved.
 
 People may use the same mailbox, so a mail that is not about one of ours is left as it is. How far it was read is kept in the database,
 not in flags: a mail that somebody opened before us is still read, and a mailbox with 100 000 old mails is not.
@@ -41,7 +41,7 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 5.0, 300.0
 _NOTE_EVERY = timedelta(minutes=1)
 _STOP_S = 5.0
 _MAIL = ("smtp", "mapi", "graph")
-# Where the address stands that a mail was delivered to. Never Return-Path: in a mail of ours, that is one of our own addresses too.
+# Headers with the address that a mail was delivered to. Never Return-Path: in a mail of ours, that is one of our own addresses too.
 _RECIPIENT_HEADERS = (
     "to",
     "delivered-to",
@@ -228,7 +228,7 @@ class MailboxReader:
 
 
 class _Thread:
-    """The thread of the connection. The process ends without it, as it would not without an executor's: a server that does not answer would hold up each restart."""
+    """The thread of the connection. It is a daemon thread: with a thread of an executor, a server that does not answer would delay each restart."""
 
     def __init__(self) -> None:
         self._work: SimpleQueue[tuple[Future[object], Callable[[], object]] | None] = SimpleQueue()

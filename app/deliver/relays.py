@@ -63,7 +63,7 @@ def holder_of(relay: Relay) -> str:
 async def take_leases(
     tx: WriteTx, relay_id: str, most: int, holding: Collection[Claim], now: datetime
 ) -> tuple[Relay, list[Leased]]:
-    """Return the relay, and up to `most` messages that it may have now. Leases that it does not know of are given back first."""
+    """Return the relay, and up to `most` messages that it may have now. Leases that it does not know of are released first."""
     relay = await find_relay(tx, relay_id)
     lost = [claim for claim in await outbox.unbegun_of(tx, holder_of(relay)) if claim not in holding]
     await lease.give_back(tx, lost)
@@ -232,7 +232,7 @@ async def tick(context: AppContext) -> bool:
 
 
 async def _reason_to_move(tx: WriteTx, relay: Relay, now: datetime) -> str | None:
-    """Return why messages must not wait for a relay. What it holds while it is busy with a slow message is given back, too."""
+    """Return why messages must not wait for a relay. Messages that it holds while it sends a slow one are released, too."""
     if reason := unfit(relay, await stored_relays.oldest_for(tx, relay), now):
         return reason
     jam = jam_of(relay, await stored_relays.sending_since(tx, holder_of(relay)), now)
@@ -242,7 +242,7 @@ async def _reason_to_move(tx: WriteTx, relay: Relay, now: datetime) -> str | Non
 
 
 async def _move_too_large(tx: WriteTx, now: datetime) -> list[Message]:
-    """Move what no relay takes, or end it as dead: it would wait for ever."""
+    """Move a message that no relay accepts to the next transport, or end it as dead: it would wait forever."""
     why = f"it has more than {MIME_MOST // 2**20} MiB, and a relay takes no more"
     locked = await outbox.lock(tx, await stored_relays.too_large(tx, MIME_MOST, _BATCH))
     moved = [(held.message, await move_on(tx, held.message, now, why)) for held in locked.values()]

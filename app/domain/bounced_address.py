@@ -1,4 +1,4 @@
-"""A mail address of which the last mail came back, and when it counts as one that fails for good. Pure."""
+"""A mail address whose last mail came back, and the rule when it counts as failing permanently. Pure."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from app.domain.returned_mail import DeliveryReport
 
 JOB_PREFIX = "mail to "  # of the job under which the agent `Tocsin` reports an address; it has no schedule
 _PERMANENT_IN_A_ROW = 2  # one may be a mistake of a server that was just changed
-_ANY_IN_A_ROW = 5  # a full mailbox, a policy that refuses us: it lasts
+_ANY_IN_A_ROW = 5  # such as a full mailbox, or a policy that refuses us
 PASS_OVER_FOR = timedelta(days=1)
 _PROVEN_BY = timedelta(days=1)  # most bounces come within minutes; one that comes later begins again
 
@@ -33,11 +33,11 @@ class BouncedAddress:
 
     @property
     def fails(self) -> bool:
-        """Whether somebody must change the address or its mailbox: no single bounce decides that."""
+        """Whether the address or its mailbox must be changed: one bounce is not enough for that."""
         return self.in_a_row >= (_PERMANENT_IN_A_ROW if self.is_permanent else _ANY_IN_A_ROW)
 
     def is_passed_over(self, now: datetime) -> bool:
-        """Whether mail goes by another address of the recipient. It is tried again a day after the last bounce: it may be well."""
+        """Whether mail goes by another address of the recipient. It is tried again a day after the last bounce: it may work again."""
         return self.fails and now - self.last_at < PASS_OVER_FOR
 
     @property
@@ -46,7 +46,7 @@ class BouncedAddress:
         return self.in_a_row == 0
 
     def is_well(self, sent_at: datetime | None, now: datetime) -> bool:
-        """Say whether a mail that was sent at `sent_at`, after the last bounce, has stayed away long enough."""
+        """Say whether a mail that was sent at `sent_at`, after the last bounce, has not come back for long enough."""
         return sent_at is not None and sent_at > self.last_at and now - sent_at > _PROVEN_BY
 
 

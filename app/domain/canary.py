@@ -1,7 +1,7 @@
 """A canary: a small mail that we send to ourselves once a day by each way (a transport, or one relay), to see that mail arrives. Pure.
 
 waiting -> arrived    it came to the mailbox that we read
-        -> lost       it did not come in time; the alert about it goes by another way
+        -> lost       it did not come in time; the alert about it goes by another transport or relay
 lost    -> arrived    it came late, which closes the alert
 """
 
@@ -95,7 +95,7 @@ class MailTimes:
 
 
 def fingerprint_of(secret: bytes, facts: Mapping[str, str]) -> str:
-    """Return a text that changes with the facts, from which nobody without our secret can learn or guess one."""
+    """Return a text that changes with the facts. Without our secret, nobody can find a fact from it."""
     named = "\x00".join(f"{name}\x01{facts[name]}" for name in sorted(facts))
     return hmac.digest(secret, named.encode("utf-8", "surrogateescape"), hashlib.sha256).hex()[:32]
 
@@ -129,7 +129,7 @@ _ENDED = {MessageState.DEAD: "it could not be sent", MessageState.BOUNCED: "it w
 
 @dataclass(frozen=True, slots=True)
 class Lookout:
-    """What is known when a canary is judged: how far its message came, and whether we could see an arrival.
+    """What is known when the state of a canary is decided: how far its message came, and whether an arrival could be seen.
 
     `message` is None if the message was deleted. `listening_since`: when the service began to work without a gap.
     `has_mailbox`: canaries arrive in a mailbox, which was read last at `read_at`; otherwise they come to our own listener.
@@ -151,7 +151,7 @@ def why_lost(canary: Canary, seen: Lookout) -> str | None:
         return f"{_ENDED[seen.message]}{settled}"
     due = max(canary.sent_at, seen.listening_since or canary.sent_at) + seen.within
     is_looked_for = not seen.has_mailbox or (seen.read_at is not None and seen.read_at >= due)
-    # In a mailbox that we cannot read it may lie unread. That is reported too, but later: an outage of the mailbox would hide the loss of all mail.
+    # If the mailbox cannot be read, the canary may be in it. This is reported too, but later: an outage of the mailbox would hide the loss of all mail.
     if seen.now <= (due if is_looked_for else due + AGAIN_AFTER):
         return None
     minutes = f"within {seen.within / timedelta(minutes=1):g} min"
@@ -187,7 +187,7 @@ def _read_moment(text: str) -> datetime | None:
 
 
 def event_of(canary: Canary, agent_id: str, message: str, now: datetime, *, is_well: bool) -> Event:
-    """Return the event that reports a way as if it were a backup: a lost canary is a failure, one that arrived after it a success."""
+    """Return the event that reports a transport or relay like a backup: a lost canary is a failure, a later arrival a success."""
     return Event(
         id=new_id("evt"),
         customer_id=canary.customer_id,

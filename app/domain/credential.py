@@ -1,4 +1,4 @@
-"""What we log in with at Microsoft or Google, and when it ends. Pure.
+"""A certificate or secret with which we log in at Microsoft or Google, and when it expires. Pure.
 
 Its end is reported as an event of a job of our own, so that the same alerts, routes and mails tell of it as of a failed backup. It
 is reported while mail still leaves: 30 days before, again 7 days before, and when it has ended.

@@ -10,7 +10,7 @@ leased  -> sent              the transport accepted it, with evidence
         -> moved             permanent failure here; the recipient's next transport has a successor
 unknown -> leased            sent again, with the same Message-ID
 queued | unknown -> dead | moved   too old, or it waited too long for its transport
-sent | unknown | queued -> bounced   a notice came that it could not be delivered; an alert has a successor on the recipient's next transport
+sent | unknown | queued -> bounced   a notice came that it could not be delivered; it has a successor if the recipient has another transport
 dead | bounced -> queued     an administrator asked for another try
 unknown | queued | dead | moved | sent -> sent   a late or repeated receipt: it was sent after all. That is never undone.
 
@@ -91,7 +91,7 @@ class Message:
     `message_id` is the same for all successors. `move_on_at`: an alert that is not sent by then goes to the recipient's next
     transport, if there is one. `maybe_sent`: an attempt, of this message or of a predecessor, ended unknown. `attempts` counts
     those that ended. `relay_id`: the relay that leased it first, which alone can know what happened to it. `about_relay_id`: the relay
-    whose trouble it reports, which sends it only if there is no other way. `moved_why`: why its predecessor was moved; it stays
+    whose trouble it reports; this relay sends it only if there is no other transport. `moved_why`: why its predecessor was moved; it stays
     when `why` changes.
     """
 

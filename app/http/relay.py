@@ -99,7 +99,7 @@ async def _take_leases(
     async with context.database.write() as tx:
         relay, leased = await deliver_relays.take_leases(tx, relay_id, most, holding, context.clock())
         if not leased and most and relay.test_address and is_probe_due(relay, context.clock()):
-            # Nothing waits that has no other way. A mail of our own finds out whether the relay sends again.
+            # All waiting messages have another transport. A test mail of our own finds out whether the relay sends again.
             await relays.queue_probe(
                 tx, relay, build_trial(context, "mapi", relay.test_address, relay_id), context.clock()
             )

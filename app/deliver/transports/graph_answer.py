@@ -13,7 +13,7 @@ from app.deliver.transports.evidence import evidence
 from app.deliver.transports.http_exchange import PostAnswer, retry_after
 from app.domain.attempt import Outcome, Permanent, Sent, Temporary, Unknown
 
-# By the code of an attempt: what somebody must mend. No message can leave until then, so all wait, as for a refused login.
+# By the code of an attempt: what to change. Until then Graph refuses every message, as with a refused login.
 GRAPH_MEND = {
     "token": "Run `tocsin doctor`: it asks for an access token, and names the setting that is wrong (TOCSIN_OAUTH_...).",
     "graph_token": "Check TOCSIN_OAUTH_TENANT and TOCSIN_OAUTH_CLOUD: Microsoft Graph refuses the access token.",
@@ -43,7 +43,7 @@ _CAUSES = {
     "InvalidAuthenticationToken": "graph_token",
 }
 _STATUS_CAUSES = {401: "graph_token", 402: "graph_licence", 403: "graph_right", 404: "graph_mailbox"}
-# Quotas of the mailbox or the tenant: they end by themselves after hours, so an alert goes by the recipient's next transport.
+# Quotas of the mailbox or the tenant: they end by themselves after hours, so the recipient's next transport is used.
 _QUOTAS = frozenset(
     {
         "ErrorExceededMessageLimit",
@@ -71,7 +71,7 @@ _PASSING = frozenset(
         "TooManyRequests",
     }
 )
-# This message will never be taken, whatever the status: its recipient, its size or its form.
+# Graph will never accept this message, whatever the status, because of its recipient, size or form.
 _FINAL = frozenset(
     {
         "ErrorInvalidRecipients",
@@ -109,7 +109,7 @@ def judge(answer: PostAnswer, client_request_id: str, at: datetime) -> Outcome:
 
 
 def _cause(status: int, error: str) -> str | None:
-    """Return the key of GRAPH_MEND for an answer that is the same for every message until somebody mends something."""
+    """Return the key of GRAPH_MEND if the answer would be the same for every message until a setting is changed."""
     if error in _FINAL or error in _PASSING or error in _QUOTAS:
         return None
     if status // 100 == _REDIRECTION:

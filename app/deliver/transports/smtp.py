@@ -21,7 +21,9 @@ from app.deliver.transports.smtp_transaction import with_line_ends
 from app.domain.attempt import Outcome, Permanent, Temporary
 from app.domain.message import Parcel
 
-SKIP_S = 60.0  # after a failure a server is passed over, or each mail would wait for its time-out; then one mail tries it again
+SKIP_S = (
+    60.0  # for which a failed server is skipped, or each mail would wait for its time-out; then one mail tries it again
+)
 _ADDRESS = re.compile(r'[^\s<>@"\x00-\x1f\x7f]+@[^\s<>@"\x00-\x1f\x7f]+')
 _OF_ONE_DOMAIN = frozenset({"relay", "sender_dns"})  # the server may still take mail to other domains
 _NOT_REACHED = frozenset({"connect", "tls", "auth", "token", "timeout", "disconnect", "421"})
@@ -29,14 +31,14 @@ _NOT_REACHED = frozenset({"connect", "tls", "auth", "token", "timeout", "disconn
 
 @dataclass(slots=True)
 class _Server:
-    """A server, and until when it is passed over (loop time)."""
+    """A server, and until when it is skipped (loop time)."""
 
     pool: SmtpServerPool
     skipped_until: float = 0.0
 
 
 class SmtpTransport:
-    """Sends mail. Many tasks may send at once. The first server is used as long as it works; the others stand in for it."""
+    """Sends mail. Many tasks may send at once. The first server is used as long as it works; after a failure the next one is used."""
 
     def __init__(
         self,

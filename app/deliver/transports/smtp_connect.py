@@ -123,7 +123,7 @@ def _failure(step: str, cause: Exception) -> Temporary:
         step = "tls"
     if isinstance(cause, aiosmtplib.SMTPResponseException) and cause.code > 0 and step in _STAGES:
         outcome = outcome_of(read_refusal(_STAGES[step], cause.code, cause.message), cause.code, cause.message)
-        # A connection that does not come about says nothing of a message, whatever the reply.
+        # If there is no connection, the reply is not about a message, whatever its code.
         return outcome if isinstance(outcome, Temporary) else Temporary(outcome.code, outcome.text)
     shown = "connect" if step == "ehlo" else step
     if isinstance(cause, aiosmtplib.SMTPResponseException):

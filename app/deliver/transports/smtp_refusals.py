@@ -36,7 +36,7 @@ class RefusalKind(StrEnum):
 
     MESSAGE = "message"  # no other try will help: permanent
     RECIPIENT = "recipient"  # the same
-    SETTINGS = "settings"  # waits until somebody mends them, and the recipient's next transport is used at once
+    SETTINGS = "settings"  # waits until they are corrected; the recipient's next transport is used at once
     QUOTA = "quota"  # waits until the server accepts mail again, and the next transport is used at once
     MAILBOX_FULL = "mailbox_full"  # waits a while
     LATER = "later"  # the server itself says so (4xx)
@@ -44,7 +44,7 @@ class RefusalKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """`cause` is a key of MEND, and is kept as the code of the attempt; None where the reply's own code says all that is known."""
+    """`cause` is a key of MEND, and is kept as the code of the attempt; None: the code of the reply is kept."""
 
     kind: RefusalKind
     cause: str | None = None
@@ -193,7 +193,7 @@ _ROWS = (
 )
 
 _ENHANCED = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})\b")
-# What a server refuses whoever the recipient is. Anything else that it refuses after RCPT may concern the mail to one domain only,
+# Causes that do not depend on the recipient. Any other refusal after RCPT may concern the mail to one domain only,
 # and a pause for it must not hold up the mail to others.
 _CAUSES_OF_ALL_MAIL = frozenset({"auth", "tls", "ehlo_name", "quota", "account"})
 
