@@ -56,7 +56,7 @@ async def test_a_resource_is_created_changed_and_deleted(api: Api, noun: str) ->
     path = made.headers["Location"]
     assert made.headers["ETag"] == '"v1"'
     shown = await api.ask("GET", path)
-    assert shown.json() == made.json()
+    assert made.json().items() <= shown.json().items(), "the page of one may show more: which of its addresses fail"
     assert shown.headers["ETag"] == '"v1"'
 
     changed = await api.ask("PATCH", path, json=change, headers={"If-Match": '"v1"'})

@@ -197,7 +197,7 @@ async def test_a_mailbox_with_many_old_mails_is_not_read_whole(database_url: str
                 imap.deliver(returned_to(own, words="550 again"))
                 assert await reader.read_new() == 1
             assert first < 30
-            assert time.monotonic() - started < 10
+            assert time.monotonic() - started < 25
     finally:
         for path in old.glob("1764039600.M*"):
             path.unlink()

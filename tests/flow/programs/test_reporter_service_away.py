@@ -140,7 +140,7 @@ def test_one_that_is_busy_for_an_hour_is_not_waited_for(report: Reporter):
         report.settings["TOCSIN_REPORT_URL"] = f"http://127.0.0.1:{asked.port}"
         started = time.monotonic()
         assert b"is busy (503)" in report("send", "--job", "busy", "--outcome", "failure").stderr
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 30
     assert len(report.waiting()) == 1
 
 
