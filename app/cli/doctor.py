@@ -40,10 +40,10 @@ def doctor() -> None:
         sys.exit(1)
     access = asyncio.run(access_troubles(settings, now()))
     wrong = [*_setup(settings, found), *_transports(found), *_trouble(found), *canaries.wrong, *waits, *access]
-    for line in wrong:
-        typer.echo(f"! {line}")
-    for line in [*_notes(settings, found), *canaries.notes, *access_notes(settings)]:
-        typer.echo(f"- {line}")
+    notes = [*_notes(settings, found), *canaries.notes, *access_notes(settings)]
+    # On one line each, however many a mail server answered: no answer may look like a line of ours.
+    for sign, line in [*(("!", line) for line in wrong), *(("-", line) for line in notes)]:
+        typer.echo(f"{sign} {' '.join(line.split())}")
     typer.echo(f"{len(wrong)} problem{'' if len(wrong) == 1 else 's'} found." if wrong else "Nothing is wrong.")
     if wrong:
         raise typer.Exit(1)

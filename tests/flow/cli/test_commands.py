@@ -13,7 +13,7 @@ import pytest
 from tests.support.cli import Served, serving_process, tocsin
 from tests.support.postgres import Cluster
 from tests.support.running import wait_until
-from tests.support.smtp import SmtpServer
+from tests.support.smtp import Behave, SmtpServer
 
 
 @pytest.fixture
@@ -131,7 +131,8 @@ def test_the_doctor_lists_what_is_missing(served: Served, tmp_path: Path) -> Non
 
 
 def test_the_doctor_reports_a_failed_login_at_once(tmp_path: Path) -> None:
-    with SmtpServer(users={"tocsin": "right"}) as server:
+    refusal = {"AUTH": "535-5.7.8 wrong\r\n535 ! Nothing is wrong."}
+    with SmtpServer(Behave(answers=refusal), users={"tocsin": "right"}) as server:
         mail = {
             "smtp_url": f"smtp://tocsin:wrong@{server.host}:{server.port}?tls=none",
             "admin_email": "ann@example.org",
@@ -149,6 +150,7 @@ def test_the_doctor_reports_a_failed_login_at_once(tmp_path: Path) -> None:
     assert "1 message(s) wait for it. Check user, password and `auth` in TOCSIN_SMTP_URL" in found[0]
     assert f"! The mail server {server.host}:{server.port} cannot be used now: auth 535" in asked
     assert "wrong@" not in asked
+    assert "\n! Nothing" not in asked, "no answer looks like a line of the doctor"
 
 
 def test_a_test_message_prints_its_result(tmp_path: Path) -> None:
