@@ -26,6 +26,7 @@ from app.store import relays as stored_relays
 from app.store.attempts import EndedAttempt
 from app.store.transactions import ReadTx, WriteTx
 from programs.protocol.relay import (
+    BAD_RECIPIENT,
     HANDED_OVER,
     HOPELESS,
     LEASED_BYTES_MOST,
@@ -64,7 +65,7 @@ async def take_leases(
     tx: WriteTx, relay_id: str, most: int, holding: Collection[Claim], now: datetime
 ) -> tuple[Relay, list[Leased]]:
     """Return the relay, and up to `most` messages that it may have now. Leases that it does not know of are released first."""
-    relay = await find_relay(tx, relay_id)
+    relay = await find_relay(tx, relay_id, for_change=True)  # two requests at once must not take a probe each
     lost = [claim for claim in await outbox.unbegun_of(tx, holder_of(relay)) if claim not in holding]
     await lease.give_back(tx, lost)
     chosen = within_bytes(await _due_for(tx, relay, now), most, LEASED_BYTES_MOST)
@@ -136,9 +137,9 @@ async def take_receipt(tx: WriteTx, relay_id: str, receipt: RelayReceipt, now: d
     """Settle one receipt. If the attempt has not ended yet, prolong the lease: only this relay can learn the result."""
     relay = await find_relay(tx, relay_id, for_change=True)
     claim, outcome = Claim(receipt.id, receipt.token), outcome_of(receipt)
+    attempt = await attempts.attempt_under(tx, claim.message_id, claim.token)
     if outcome is None:
         held = await lease.renew(tx, [claim], now + LEASE_FOR)
-        attempt = await attempts.attempt_under(tx, claim.message_id, claim.token)
         if held and attempt is not None and attempt.ended_at is None:
             so_far = f"not ended yet: {receipt.reason}"
             state = EndedAttempt(attempt.id, None, None, f"mapi {receipt.outcome}", so_far, receipt.evidence or None)
@@ -146,7 +147,13 @@ async def take_receipt(tx: WriteTx, relay_id: str, receipt: RelayReceipt, now: d
         text = "the attempt has not ended yet" if held else "the lease was lost; keep looking for the result anyway"
         return ReceiptResult(text, is_final=False)
     text = await settle(tx, claim.message_id, claim.token, outcome, now)
-    changed = _after_receipt(relay, receipt, text, now)
+    started_at = attempt.started_at if attempt else now
+    is_old = relay.broken_at is not None and started_at < relay.broken_at
+    if receipt.outcome == STUCK and await stored_relays.has_sent_after(tx, holder_of(relay), started_at):
+        is_old = True
+    changed = _after_receipt(relay, receipt, text, now, is_old=is_old)
+    if receipt.outcome == BAD_RECIPIENT and await _is_test_of(tx, relay, receipt.id):
+        changed = replace(changed, test_address=None)  # or every probe would go to an address that can prove nothing
     if rules.keeps_from_sending(changed) and not rules.keeps_from_sending(relay):
         log.error(
             "a relay gets no messages because of its receipt",
@@ -158,18 +165,30 @@ async def take_receipt(tx: WriteTx, relay_id: str, receipt: RelayReceipt, now: d
     return ReceiptResult(text, is_final=True)
 
 
-def _after_receipt(relay: Relay, receipt: RelayReceipt, text: str, now: datetime) -> Relay:
-    """Return the relay after a receipt, whose settlement ended in `text`. A receipt that came before changes nothing again."""
+async def _is_test_of(tx: WriteTx, relay: Relay, message_id: str) -> bool:
+    message = await outbox.find_message(tx, message_id)
+    return message is not None and (message.recipient_id, message.address) == (relay.id, relay.test_address)
+
+
+def _after_receipt(relay: Relay, receipt: RelayReceipt, text: str, now: datetime, *, is_old: bool) -> Relay:
+    """Return the relay after a receipt, whose settlement ended in `text`. A receipt that came before changes nothing again.
+
+    Nor does a failure that is old, from before the breaker opened or a later message left: it shows nothing of now, and each would
+    make the wait for a probe grow.
+    """
     # A window that appears after the submission also pauses the relay, whatever happened to the message.
     outcomes = frozenset(
         {receipt.outcome, *(cause for cause in [receipt.evidence.get("cause")] if isinstance(cause, str))}
     )
     is_repeated = text.startswith(("refused", "sent: known already"))
-    if receipt.outcome in (SENT, HANDED_OVER) and not is_repeated:  # either left the Outbox
+    has_left = receipt.outcome in (SENT, HANDED_OVER)
+    if has_left and not is_repeated:
         relay = rules.after_sent(relay)
+    if has_left or is_old:  # what failed after a message had left did not keep it from doing so
+        outcomes &= {rules.NEEDS_UI}
     if is_repeated and rules.keeps_from_sending(relay):
         return relay
-    return rules.after_failure(relay, outcomes - {SENT}, receipt.reason, now)
+    return rules.after_failure(relay, outcomes, receipt.reason, now)
 
 
 def outcome_of(receipt: RelayReceipt) -> Outcome | None:

@@ -56,13 +56,19 @@ class RelaySetupOut(BaseModel):
     )
     expires_at: datetime = Field(description="Until when it can be used.")
     programs: list[RelaySetupLines] = Field(description="The files that this service has, the best first: choose one.")
+    not_built: list[str] = Field(
+        description="The files that it does not have, as nobody built them for it: `make msi`.", examples=[[MSI_X86]]
+    )
 
 
 def setup_out(settings: Settings, code: str, expires_at: datetime) -> RelaySetupOut:
     """Return the lines. It may read files: call it in a thread."""
     found = [file for name in _FOR if (file := find_program(settings, name)) is not None]
     return RelaySetupOut(
-        code=code, expires_at=expires_at, programs=[_lines_for(file, settings.public_url, code) for file in found]
+        code=code,
+        expires_at=expires_at,
+        programs=[_lines_for(file, settings.public_url, code) for file in found],
+        not_built=[name for name in _FOR if name not in [file.name for file in found]],
     )
 
 

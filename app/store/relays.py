@@ -53,6 +53,12 @@ async def sending_since(tx: ReadTx, holder: str) -> datetime | None:
     return since
 
 
+async def has_sent_after(tx: ReadTx, holder: str, started_at: datetime) -> bool:
+    """Return whether a relay sent a message whose attempt began after this time."""
+    later = attempts.c.holder == holder, attempts.c.started_at > started_at, attempts.c.outcome == "sent"
+    return (await tx.connection.execute(select(attempts.c.id).where(*later).limit(1))).first() is not None
+
+
 async def due_for(
     tx: ReadTx,
     relay: Relay,

@@ -76,6 +76,14 @@ class CheckedObject:
             raise BadShape(name, "is not an object")
         return CheckedObject(found or {})
 
+    def storable(self, name: str) -> dict[str, Any]:
+        """Return an object of any shape as every database accepts it: without NUL, lone surrogates and numbers that are none."""
+        try:
+            stored: dict[str, Any] = _storable_value(self.object(name).values)
+        except RecursionError as cause:
+            raise BadShape(name, "is nested too deeply") from cause
+        return stored
+
     def objects(self, name: str, most: int) -> list[CheckedObject]:
         """Return a list of at most `most` objects; an empty one if it is absent."""
         found = self.values.get(name)
@@ -115,6 +123,16 @@ def _read_integer(digits: str) -> int:
     if len(digits) > _DIGITS_MOST:
         raise ValueError(f"a number of {len(digits)} digits")
     return int(digits)
+
+
+def _storable_value(value: Any) -> Any:  # noqa: ANN401  (JSON)
+    if isinstance(value, str):
+        return _storable(value)
+    if isinstance(value, dict):
+        return {_storable(name): _storable_value(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_storable_value(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _storable(text: str) -> str:

@@ -48,7 +48,8 @@ _ID, _NAME, _TEXT = 64, 200, 2000
 SENT, QUEUED, STUCK, UNKNOWN = "sent", "queued", "stuck", "unknown"
 HANDED_OVER, LOST_CHARACTERS = "handed_over", "lost_characters"
 PAUSING = ("needs_ui", "profile_missing", "logon_failed", "incompatible_client", "not_tight", "bitness")
-HOPELESS = ("bad_recipient", "bad_message")
+BAD_RECIPIENT = "bad_recipient"
+HOPELESS = (BAD_RECIPIENT, "bad_message")
 OUTCOMES = (SENT, HANDED_OVER, QUEUED, STUCK, UNKNOWN, LOST_CHARACTERS, "timeout", "transient", *PAUSING, *HOPELESS)
 
 
@@ -194,7 +195,7 @@ class RelayReceipt:
         outcome = values.line("outcome", _NAME, least=1)
         if outcome not in OUTCOMES:
             raise BadShape("outcome", "is not one of " + ", ".join(OUTCOMES))
-        evidence = values.object("evidence").values
+        evidence = values.storable("evidence")  # it has texts of other programs, such as the titles of their windows
         if len(json.dumps(evidence)) > EVIDENCE_MOST:
             read_by_service = ("aborted", "looked", "proof", "phase")
             kept = {name: evidence[name] for name in read_by_service if isinstance(evidence.get(name), (bool, str))}

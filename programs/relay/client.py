@@ -76,7 +76,9 @@ class RelayClient:
         step_s = self.patience_s + wait_s
         limits = TimeLimits(connect=self.patience_s, step=step_s, total=step_s + self.patience_s)
         answer = self._http.post(path, json.dumps(body).encode("ascii"), limits, most)
-        if answer.status in _KEY_REJECTED and path != wire.SETUP:  # which sends no key
+        if answer.status in _KEY_REJECTED:
+            if path == wire.SETUP:  # which sends a code
+                raise KeyRejected(f"the service answered {answer.status}{_detail_in(answer.body)}")
             raise KeyRejected(
                 f"the service does not accept our key ({answer.status}): make a new one there, and install again"
             )

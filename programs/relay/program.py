@@ -60,6 +60,8 @@ def main(options: Sequence[str] | None = None) -> int:
         problem = f"the spool is damaged ({cause}): `stop` and `start` the service, which keeps it under another name and opens a new one"
     except PermissionError as cause:
         problem = f"{cause}; run this as administrator, or as the relay's account"
+    except (KeyboardInterrupt, EOFError):
+        problem = "ended by you; what was done is kept, and it can be run again"
     except _EXPECTED as cause:
         problem = str(cause)
     print(f"{arguments.command}: {problem}", file=sys.stderr)

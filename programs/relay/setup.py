@@ -96,28 +96,44 @@ class RelaySetup:
         self._say("Done. Now name `mapi` among the transports of your recipients (docs/mapi.md).")
 
     def _connect(self) -> RelayClient:
-        """Reach the service. Exchange the code for the key, unless there is none and this host's key is still accepted."""
+        """Reach the service: by the code, if one was given, else by the key of this host, else by the code that is asked for.
+
+        A code that is refused is passed over if this host has a key: the line of an interrupted set-up is pasted again as it is.
+        """
         server = self._ask(self._answers.server, "--server", "Address of the service", self._settings.server)
         ca = self._settings.ca_file if self._answers.ca is None else self._answers.ca
         self._settings = replace(self._settings, server=server, ca_file=str(Path(ca).resolve()) if ca else "")
         with _failing_as("Service", server):
-            if self._key and not self._answers.code:
+            refused = None
+            if self._answers.code:
                 try:
-                    service = self._client(self._key)
+                    return self._exchange(self._answers.code)
+                except KeyRejected as cause:
+                    refused = cause
+            if self._key:
+                service = self._client(self._key)
+                try:
                     name = service.check().relay
                 except KeyRejected:
                     self._say("--   Service: it does not accept the key of this host any more.")
                 else:
                     self._save()
-                    self._say(f'ok   Service: {server} knows this host as relay "{name}".')
+                    used = " The code was passed over: it was used before, or is wrong." if refused else ""
+                    self._say(f'ok   Service: {server} knows this host as relay "{name}".{used}')
                     return service
-            code = self._ask(self._answers.code, "--code", "One-time code of the relay")
-            granted = self._client("").set_up(code, socket.gethostname()[:200] or "?")
-            self._key = granted.key
-            self._save()  # at once: the code is used up
-            how = "over TLS, its certificate is valid" if server.startswith("https:") else "on this host, without TLS"
-            self._say(f'ok   Service: {server}, {how}. This host is relay "{granted.relay}"; its key is stored.')
-            return self._client(self._key)
+            if refused:
+                raise refused
+            return self._exchange(self._ask(None, "--code", "One-time code of the relay"))
+
+    def _exchange(self, code: str) -> RelayClient:
+        """Exchange the code for this host's key."""
+        server = self._settings.server
+        granted = self._client("").set_up(code, socket.gethostname()[:200] or "?")
+        self._key = granted.key
+        self._save()  # at once: the code is used up
+        how = "over TLS, its certificate is valid" if server.startswith("https:") else "on this host, without TLS"
+        self._say(f'ok   Service: {server}, {how}. This host is relay "{granted.relay}"; its key is stored.')
+        return self._client(self._key)
 
     def _client(self, key: str) -> RelayClient:
         client = RelayClient(self._settings.server, key, self._settings.ca_file)

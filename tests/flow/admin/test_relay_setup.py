@@ -141,6 +141,7 @@ async def test_codes_cannot_be_tried_fast(api: Api) -> None:
 async def test_the_lines_to_paste_name_the_files_that_there_are_with_their_hash(api: Api) -> None:
     setup = (await created(api))["setup"]
     assert [one["file"] for one in setup["programs"]] == [MSI_X64, "tocsin-relay.pyz"]
+    assert setup["not_built"] == [MSI_X86]
     for program in setup["programs"]:
         download, set_up = program["lines"]
         served = await api.client.get(f"/downloads/{program['file']}")

@@ -1,8 +1,9 @@
 """A relay whose host cannot send: what waits takes other ways at once, and probes find out when it sends again."""
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from app.deliver import sweep
 from app.domain.message import Bodies
 from app.domain.recipient import Address
 from app.store import outbox
-from programs.protocol.relay import DoctorPoint
+from programs.protocol.relay import RECEIPTS, DoctorPoint, RelayReceipt, RelayReceipts
 from tests.support.api import Api, serving
 from tests.support.outbox import life_of, message_of, post
 from tests.support.outbox_states import BY_MAPI, BY_SMTP, DEAD, QUEUED, later, state_of, successor_of
@@ -299,3 +300,69 @@ async def test_the_alert_about_the_only_relay_goes_by_it_as_a_probe_and_says_so(
         .replace(b"\r\n", b" ")
     )
     assert b"through the relay that it is about" in text
+
+
+@pytest.mark.parametrize("cause", ["logon_failed", "timeout"])
+async def test_what_failed_after_a_message_had_left_does_not_keep_the_relay_from_sending(api: Api, cause: str) -> None:
+    relay = await add_relay(api)
+    for _ in range(3):
+        await post(api.context, BY_MAPI, BY_SMTP)
+    await relay.send(cause=cause, looked=True)
+    shown = await relay.shown()
+    assert (shown["broken_at"], shown["wrong_now"]) == (None, None)
+
+
+async def test_failures_from_before_the_breaker_opened_do_not_make_the_wait_for_a_probe_grow(api: Api) -> None:
+    """Messages in doubt that turn out to be stuck, one after the other: six would end in an hour's wait."""
+    relay = await add_relay(api)
+    for _ in range(6):
+        await post(api.context, BY_MAPI, BY_SMTP)
+    await relay.send(outcome="stuck", aborted=False)
+    wait = datetime.fromisoformat((await relay.shown())["probe_at"]) - api.context.clock()
+    assert wait < timedelta(seconds=61)
+
+
+async def test_an_address_that_no_test_can_reach_is_not_used_for_probes(api: Api) -> None:
+    """Its refusal shows nothing of the Outbox, so that the breaker would stay open for ever."""
+    relay = await add_relay(api, test_address="mistyped@example.org")
+    await post(api.context, BY_MAPI, BY_SMTP)
+    await relay.send(outcome="stuck", aborted=True)
+    await be_due(api, relay)
+    (probe,) = await relay.send(outcome="bad_recipient")
+    assert probe.recipient == "mistyped@example.org"
+    assert (await relay.shown())["test_address"] is None
+    await api.tell("POST", f"/v1/relays/{relay.id}:test", json={"address": "postmaster@example.org"})
+    await relay.send()
+    shown = await relay.shown()
+    assert (shown["test_address"], shown["broken_at"]) == ("postmaster@example.org", None)
+
+
+@pytest.mark.parametrize("title", ["\x00", "\ud800", float("nan")])
+async def test_evidence_that_no_database_accepts_does_not_hold_up_receipts(api: Api, title: object) -> None:
+    """It would be refused with every receipt after it, for ever."""
+    relay = await add_relay(api)
+    await post(api.context, BY_MAPI, BY_SMTP)
+    (mail,) = await relay.lease()
+    await relay.begin(mail)
+    receipt = RelayReceipt(mail.id, mail.token, "needs_ui", "a window", {"windows": [{"title": title}]})
+    body = json.dumps(RelayReceipts([receipt]).as_json()).encode("ascii")
+    answer = await api.ask("POST", RECEIPTS, key=relay.key, content=body)
+    assert answer.status_code == 200, answer.text
+    (attempt,) = await life_of(api.context, mail.id)
+    assert attempt.evidence == {"windows": [{"title": "\ufffd" if isinstance(title, str) else None}]}
+
+
+async def test_a_message_that_sticks_while_a_later_one_left_opens_no_breaker(api: Api) -> None:
+    """Messages in doubt are looked for late: what they show of the Outbox is older than what was sent meanwhile."""
+    relay = await add_relay(api)
+    old = [(await post(api.context, BY_MAPI, BY_SMTP))[0] for _ in range(2)]
+    doubtful = await relay.lease()
+    await relay.begin(*doubtful)
+    await post(api.context, BY_MAPI, BY_SMTP)
+    (later_one,) = [one for one in await relay.lease(*doubtful) if one.id not in old]
+    await relay.begin(later_one)
+    await relay.hand_in(later_one, "sent", "it left the Outbox")
+    for one in doubtful:
+        await relay.hand_in(one, "stuck", "it stays in the Outbox and cannot be taken back", aborted=False)
+        assert (await successor_of(api, one.id))["transport"] == "smtp"
+    assert (await relay.shown())["broken_at"] is None

@@ -45,6 +45,12 @@ def test_away_from_windows_it_fetches_the_key_and_says_what_it_left_out(tmp_path
         assert (settings.server, key[:13]) == (service.url, "tocsin_relay_")
         run()
         assert lines[2] == f'ok   Service: {service.url} knows this host as relay "mail01".', "again, without a code"
+        run(code=code)
+        assert lines[4] == (
+            f'ok   Service: {service.url} knows this host as relay "mail01". '
+            "The code was passed over: it was used before, or is wrong."
+        ), "the same line pasted again"
+        assert relay_settings.load(folder)[1] == key, "a code that was refused changes nothing"
+        relay_settings.save(folder, settings, "tocsin_relay_wrong")
         with pytest.raises(SetupFailed, match="this code is not valid"):
             run(code=code)
-        assert relay_settings.load(folder)[1] == key, "a code that was refused changes nothing"
