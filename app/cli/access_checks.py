@@ -1,4 +1,4 @@
-"""What `tocsin doctor` says of the access to Microsoft 365 and Google: whether a token can be had, and when the credential ends."""
+"""What `tocsin doctor` says about the access to Microsoft 365 and Google: whether it gets a token, and when the certificate or secret expires."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -31,10 +31,10 @@ async def access_troubles(settings: Settings, now: datetime) -> list[str]:
 def access_notes(settings: Settings) -> Iterator[str]:
     """Return what is worth knowing and not wrong."""
     if settings.oauth_client_secret is not None and settings.oauth_secret_expires is None:
-        yield "Nobody is warned before the secret in TOCSIN_OAUTH_CLIENT_SECRET ends: if it ends, set TOCSIN_OAUTH_SECRET_EXPIRES to that day."
+        yield "Tocsin cannot warn you before the secret in TOCSIN_OAUTH_CLIENT_SECRET expires: set TOCSIN_OAUTH_SECRET_EXPIRES to its last day, if it has one."
     if settings.graph_mailbox is None:
         return
     sender = split_address(settings.mail_from)[1]
     if sender.lower() != settings.graph_mailbox.lower():
-        yield f"Mails are from {sender}, but go out of the mailbox {settings.graph_mailbox}: Exchange Online refuses them unless that mailbox may send as it."
-    yield "Only a test mail shows whether Exchange Online lets us send: Mail.Send lets us look at nothing. Run `tocsin send-test --transport graph --to you@example.org`."
+        yield f"Mails have the sender {sender}, but are sent from the mailbox {settings.graph_mailbox}: Exchange Online refuses them unless that mailbox may send as this address (Send As)."
+    yield "Only a test mail shows whether Tocsin may send by Exchange Online, as the permission Mail.Send allows no other request. Run `tocsin send-test --transport graph --to you@example.org`."

@@ -99,7 +99,7 @@ def credential_end(given: OAuthSettings) -> tuple[str, datetime] | None:
 
 
 def check_oauth(given: OAuthSettings) -> None:
-    """Raise BadSettings for settings that no token can be had with: otherwise no alert would ever be sent."""
+    """Raise BadSettings for settings with which Tocsin could get no token: otherwise no alert would ever be sent."""
     for name, url in (("OAUTH_TOKEN_URL", given.token_url), ("GRAPH_URL", given.graph_url)):
         if url is not None:
             _check_url(f"TOCSIN_{name}", url)
@@ -112,7 +112,7 @@ def check_oauth(given: OAuthSettings) -> None:
             others = (given.tenant, given.client_id, given.certificate_file, given.service_account_file)
             if any(others) or given.has_secret or given.has_refresh_token or given.graph_mailbox:
                 raise BadSettings(
-                    "TOCSIN_OAUTH_PROVIDER: must be microsoft or google, as other settings of OAuth2 are set"
+                    "TOCSIN_OAUTH_PROVIDER: must be microsoft or google, because other TOCSIN_OAUTH_... settings are set"
                 )
 
 
@@ -125,7 +125,7 @@ def _check_microsoft(given: OAuthSettings) -> None:
         raise BadSettings("TOCSIN_OAUTH_CLIENT_ID: must be the application (client) id of the app registration")
     if given.has_refresh_token or given.service_account_file is not None:
         raise BadSettings(
-            "TOCSIN_OAUTH_PROVIDER: microsoft takes a certificate or a client secret, and neither a refresh token nor a service account"
+            "TOCSIN_OAUTH_PROVIDER: microsoft needs a certificate or a client secret, and accepts neither a refresh token nor a service account"
         )
     if given.has_secret == (given.certificate_file is not None):
         raise BadSettings("TOCSIN_OAUTH_CERTIFICATE_FILE: set either it or TOCSIN_OAUTH_CLIENT_SECRET")

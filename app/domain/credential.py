@@ -33,17 +33,17 @@ class Credential:
             return None
         day = f"{self.ends_at:%Y-%m-%d}"
         if stage == "ended":
-            return f"{self.name} ended on {day}, so no mail leaves that needs it: make a new one (docs/graph.md)"
+            return f"{self.name} expired on {day}, so mail that needs it does not leave: create a new one (docs/graph.md)"
         days = (self.ends_at - now).days
         left = "within a day" if days < 1 else f"in {days} day{'s' if days > 1 else ''}"
-        return f"{self.name} ends on {day}, {left}; then no mail leaves that needs it: make a new one (docs/graph.md)"
+        return f"{self.name} expires on {day}, {left}; then mail that needs it does not leave: create a new one (docs/graph.md)"
 
 
 def credential_event(credential: Credential | None, customer_id: str, agent_id: str, now: datetime) -> Event:
     """Return the event that reports how the credential stands: near its end is a failure, otherwise a success."""
     stage = None if credential is None else credential.stage(now)
     trouble = None if credential is None else credential.trouble(now)
-    well = "nothing that we log in with ends soon"
+    well = "no certificate or secret for the mail system expires soon"
     return Event(
         id=new_id("evt"),
         customer_id=customer_id,

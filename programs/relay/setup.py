@@ -1,6 +1,6 @@
-"""`tocsin-relay setup`: from a fresh host to a relay that has sent a test message, step by step, each with one line of what it did.
+"""`tocsin-relay setup`: sets up a new host step by step, until the relay has sent a test message. Each step prints one line.
 
-It can be run again: what is there already is used. Doctor and test are those of the running service, and go through Tocsin: the
+It can be run again: it uses what exists already. Doctor and test are run by the service and requested through Tocsin, because the
 administrator who runs this has other mail profiles than the relay.
 """
 
@@ -39,17 +39,15 @@ from programs.relay.windows_calls import has_console, is_administrator, is_windo
 T = TypeVar("T")
 _DOCTOR_S, _TEST_S, _LOOK_EVERY_S = 180.0, 240.0, 2.0
 _SETTLED = ("sent", "bounced", "dead", "moved")
-_NO_CONNECTION = (
-    "Is the address right? Does a firewall on the way block it? Tocsin need not reach this host, only the reverse"
-)
+_NO_CONNECTION = "Is the address right? Does a firewall block it? This host must reach Tocsin; Tocsin does not have to reach this host"
 _TRUST = (
-    "Import the certificate of your own authority into this computer's Trusted Root Certification Authorities, or name its file: "
+    "Import the certificate of your own authority into this computer's Trusted Root Certification Authorities, or pass its file: "
     "--ca FILE. If the name is wrong, use the one in the certificate"
 )
 _REMEDIES = (
     ("CERTIFICATE_VERIFY_FAILED", _TRUST),
-    ("answered 404", "Is this the address of Tocsin, and is Tocsin as new as this relay?"),
-    ("answered 409", "POST /v1/relays/{id}:resume lets it send again"),
+    ("answered 404", "Is this the address of Tocsin, and does Tocsin have at least the version of this relay?"),
+    ("answered 409", "Call POST /v1/relays/{id}:resume, so that the relay sends again"),
     ("answered", "The code and the address are in the answer of POST /v1/relays"),
 )
 
@@ -60,7 +58,7 @@ class SetupFailed(Exception):
 
 @dataclass(frozen=True)
 class SetupAnswers:
-    """What was given as options. What is None is asked for, if there is somebody to ask. `test_to` "": no test message."""
+    """What was given as options. A field that is None is asked for, if there is a console. `test_to` "": no test message."""
 
     server: str | None = None
     code: str | None = None
@@ -83,7 +81,7 @@ class RelaySetup:
     def run(self) -> None:
         """Do all steps. Raises SetupFailed."""
         if not is_administrator():
-            raise SetupFailed("this window has no administrator's rights: open PowerShell by `Run as administrator`")
+            raise SetupFailed("PowerShell has no administrator rights here: open it with `Run as administrator`")
         with self._clients:
             service = self._connect()
             if not is_windows():
@@ -93,7 +91,7 @@ class RelaySetup:
             started_at = self._start(*self._choose_account())
             self._examine(service, started_at)
             self._test(service)
-        self._say("Done. Now name `mapi` among the transports of your recipients (docs/mapi.md).")
+        self._say("Done. Now add `mapi` to the transports of your recipients (docs/mapi.md).")
 
     def _connect(self) -> RelayClient:
         """Reach the service: by the code, if one was given, else by the key of this host, else by the code that is asked for.
@@ -191,7 +189,7 @@ class RelaySetup:
         """Return the profile that was named, the only one, or the one that somebody chooses. Doctor judges it later."""
         names = profiles.names if profiles else ()
         if profiles and not names:
-            remedy = f"Log on to Windows as {account}, make one in Control Panel, Mail, and open Outlook once with it"
+            remedy = f"Log on to Windows as {account}, create one in Control Panel, Mail, and open Outlook once with it"
             raise SetupFailed(f"Profile: {account} has none. {remedy}")
         listed = ", ".join(f'"{name}"' for name in names) or "cannot be listed"
         usual = names[0] if len(names) == 1 else self._settings.profile or (profiles.default if profiles else "")
@@ -231,8 +229,10 @@ class RelaySetup:
         if not points:
             raise SetupFailed(f"Doctor: no report came within {_DOCTOR_S:.0f} s. See {self._folder / 'relay.log'}")
         if failing:
-            raise SetupFailed(f"Doctor: {failing} of {len(points)} points keep it from sending. Follow the arrows")
-        self._say(f"ok   Doctor: the service looked at {len(points)} points; none keeps it from sending.")
+            raise SetupFailed(
+                f"Doctor: {failing} of {len(points)} points prevent it from sending. The lines with -> say what to do"
+            )
+        self._say(f"ok   Doctor: the service looked at {len(points)} points; none prevents it from sending.")
 
     def _test(self, service: RelayClient) -> None:
         given = self._answers.test_to if has_console() else self._answers.test_to or ""
@@ -271,7 +271,7 @@ def send_test(service: RelayClient, address: str, say: Callable[[str], None]) ->
         ended = _wait(look, _TEST_S)
     if ended is None or ended.state != "sent":
         why = ended.why if ended else f"still on its way after {_TEST_S:.0f} s"
-        raise SetupFailed(f"Test: not sent: {why}. GET /v1/messages/{message_id} has each try")
+        raise SetupFailed(f"Test: not sent: {why}. GET /v1/messages/{message_id} shows each attempt")
     say(f"ok   Test: sent to {address}: {ended.why}. Check that it arrived.")
 
 

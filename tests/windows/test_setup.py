@@ -47,7 +47,7 @@ def test_one_command_sets_a_host_up_and_a_second_one_changes_it(host: Site, caps
         "--   Password: not checked: Wine accepts every password.",
         'ok   Profile: "Backup". The account has: "Backup", "Internet".',
         f"ok   Service: runs as .\\{ME}",
-        "none keeps it from sending.",
+        "none prevents it from sending.",
         "ok   Test: sent to you@example.org:",
         "Done.",
     ):  # fmt: skip
@@ -86,6 +86,6 @@ def test_a_step_that_fails_says_what_to_do_and_starts_nothing(host: Site) -> Non
 def test_a_doctor_that_fails_says_so_and_a_second_run_goes_on(host: Site) -> None:
     host.lab.steer(logon="0x8004011D")
     output = set_up(host, *everything(host, "--profile", "Backup"))
-    assert "points keep it from sending" in output, output
+    assert "points prevent it from sending" in output, output
     host.lab.steer()
     assert "Done." in set_up(host, "--test-to", "you@example.org")

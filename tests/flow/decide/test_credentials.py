@@ -36,7 +36,7 @@ async def test_the_end_of_a_certificate_is_reported_in_stages_and_its_replacemen
         (alert,) = await system.rows(alerts)
         (event,) = await system.rows(events)
         assert alert.closed_at is None
-        assert "ends on" in event.message
+        assert "expires on" in event.message
         for days in (22, 8):
             system.pass_time(days=days)
             for _ in range(2):
@@ -80,4 +80,4 @@ async def test_a_secret_ends_on_the_day_in_the_settings(database_url: str, tmp_p
         system.time[0] = now()
         await look(system)
         (event,) = await system.rows(events)
-    assert event.message.startswith("the secret in TOCSIN_OAUTH_CLIENT_SECRET ends on ")
+    assert event.message.startswith("the secret in TOCSIN_OAUTH_CLIENT_SECRET expires on ")

@@ -36,12 +36,12 @@ async def test_a_certificate_that_has_ended_is_reported_and_one_that_is_away_is_
         given = server.settings | {"oauth_client_secret": None, "oauth_certificate_file": tmp_path / "app.pem"}
         settings = load_settings(**given)
         (trouble,) = await access_troubles(settings, datetime.now(UTC))
-    assert trouble.startswith("The certificate in TOCSIN_OAUTH_CERTIFICATE_FILE ended on")
+    assert trouble.startswith("The certificate in TOCSIN_OAUTH_CERTIFICATE_FILE expired on")
 
 
 async def test_what_is_worth_knowing_is_a_note() -> None:
     async with graph_server() as server:
         given = server.settings | {"mail_from": "Tocsin <backup@example.org>"}
         notes = list(access_notes(load_settings(**given)))
-    assert [note.partition(" ")[0] for note in notes] == ["Nobody", "Mails", "Only"]
+    assert [note.partition(" ")[0] for note in notes] == ["Tocsin", "Mails", "Only"]
     assert list(access_notes(load_settings())) == []

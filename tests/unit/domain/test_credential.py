@@ -20,8 +20,8 @@ NOW = datetime(2026, 11, 26, 12, 0, tzinfo=UTC)
         (timedelta(days=7), "7 days", "in 7 days"),
         (timedelta(days=1, hours=5), "7 days", "in 1 day;"),
         (timedelta(hours=5), "7 days", "within a day"),
-        (timedelta(0), "ended", "ended on 2026-11-26"),
-        (timedelta(days=-400), "ended", "ended on 2025-10-22"),
+        (timedelta(0), "ended", "expired on 2026-11-26"),
+        (timedelta(days=-400), "ended", "expired on 2025-10-22"),
     ],
 )
 def test_an_end_is_reported_in_time(left: timedelta, stage: str | None, words: str | None) -> None:
