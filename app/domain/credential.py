@@ -33,7 +33,9 @@ class Credential:
             return None
         day = f"{self.ends_at:%Y-%m-%d}"
         if stage == "ended":
-            return f"{self.name} expired on {day}, so mail that needs it does not leave: create a new one (docs/graph.md)"
+            return (
+                f"{self.name} expired on {day}, so mail that needs it does not leave: create a new one (docs/graph.md)"
+            )
         days = (self.ends_at - now).days
         left = "within a day" if days < 1 else f"in {days} day{'s' if days > 1 else ''}"
         return f"{self.name} expires on {day}, {left}; then mail that needs it does not leave: create a new one (docs/graph.md)"
