@@ -19,15 +19,13 @@ from programs.protocol.http_client import NoAnswer
 from programs.relay import settings as relay_settings
 from programs.relay import windows_service
 from programs.relay.client import RelayClient
-from programs.relay.doctor import examine
-from programs.relay.host_facts import read_host_facts
 from programs.relay.loop import VERSION, RelayLoop, set_up_log
 from programs.relay.registry import BadSetting, set_up, set_value, this_registry
-from programs.relay.sender import SendingSetup, SpoolSender
+from programs.relay.sender import SendingSetup, SpoolSender, examine_host
 from programs.relay.setup import RelaySetup, SetupAnswers, SetupFailed, send_test
 from programs.relay.spool import FILE_NAME as SPOOL_FILE
 from programs.relay.spool import RelaySpool, SpoolDamaged, SpoolInUse, SpoolUnusable, damaged_copy, open_spool
-from programs.relay.watch import Deadlines, watch
+from programs.relay.watch import Deadlines
 from programs.relay.windows_calls import has_console, is_windows
 
 # The commands that take an option, which gets its value from the next word unless its name here ends in "!".
@@ -231,18 +229,9 @@ def _sending_setup(settings: relay_settings.RelaySettings) -> SendingSetup:
 def _doctor(arguments: argparse.Namespace) -> int:
     _set(arguments)
     settings, _ = relay_settings.load(_home(arguments))
-    setup = _sending_setup(settings)
     spool = RelaySpool(_home(arguments) / SPOOL_FILE)
-    facts = read_host_facts(
-        service_account=setup.service_account,
-        test_message=spool.recall("last sent"),
-        spool_trouble=spool.trouble(),
-        spool_kept=damaged_copy(spool),
-    )
+    report = examine_host(_sending_setup(settings), spool)
     spool.close()
-    never = threading.Event()
-    run = partial(watch, command=setup.command, deadlines=setup.deadlines, on_phase=lambda _: None, stop=never)
-    report = examine(setup.hive, setup.profile, facts, run)
     if arguments.json:
         print(json.dumps(report.as_json(), indent=1))
     else:

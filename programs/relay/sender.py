@@ -45,6 +45,21 @@ class SendingSetup:
     start: StartChild = start_child
 
 
+def examine_host(setup: SendingSetup, spool: RelaySpool, stop: threading.Event | None = None) -> DoctorReport:
+    """Examine this host, the profile and the spool."""
+    facts = setup.look(
+        service_account=setup.service_account,
+        test_message=spool.recall("last sent"),
+        spool_trouble=spool.trouble(),
+        spool_kept=damaged_copy(spool),
+    )
+
+    def run(order: ChildOrder) -> RelayVerdict:
+        return watch(order, setup.command, setup.deadlines, lambda _: None, stop, setup.start)
+
+    return examine(setup.hive, setup.profile, facts, run)
+
+
 @dataclass
 class SpoolSender:
     """Sends the messages. `paused_why` says why it does not send, and is empty while it does."""
@@ -80,13 +95,7 @@ class SpoolSender:
         examine_every_s = again_s if self.paused_why else DOCTOR_EVERY_S
         if self._asked or time.monotonic() - self._looked_at > examine_every_s:
             asked, self._asked = self._asked, ""
-            facts = self.setup.look(
-                service_account=self.setup.service_account,
-                test_message=self.spool.recall("last sent"),
-                spool_trouble=self.spool.trouble(),
-                spool_kept=damaged_copy(self.spool),
-            )
-            self.report = examine(self.setup.hive, self.setup.profile, facts, self._child)
+            self.report = examine_host(self.setup, self.spool, self.stop)
             self.report_at = datetime.now(timezone.utc).isoformat(timespec="seconds")
             self._looked_at = self._saw_programs_at = time.monotonic()
             self.answers = asked or self.answers
@@ -160,10 +169,6 @@ class SpoolSender:
             return RelayVerdict(choice.outcome, choice.reason)
         setup, use_spooler = self.setup, read_settings(self.setup.hive).use_spooler
         order = ChildOrder(mode, setup.profile, choice.as_json(), use_spooler, **{"drain": setup.drain, **more})
-        return self._child(order, on_phase)
-
-    def _child(self, order: ChildOrder, on_phase: OnPhase = lambda _: None) -> RelayVerdict:
-        setup = self.setup
         return watch(order, setup.command, setup.deadlines, on_phase, self.stop, setup.start)
 
     def _choice(self) -> ClientChoice | NoUsableClient:

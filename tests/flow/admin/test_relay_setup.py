@@ -1,5 +1,6 @@
 """A relay is set up by a one-time code: made by an administrator, shown once, exchanged once for the relay's key, and of no use to anybody else."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -190,3 +191,12 @@ async def created_with_key(api: Api, name: str) -> str:
 def test_no_two_codes_are_alike_and_each_can_be_read() -> None:
     codes = [new_code() for _ in range(1000)]
     assert len({read_code(code) for code in codes} - {None}) == 1000
+
+
+async def test_of_many_who_use_a_code_at_once_one_gets_the_only_key(api: Api) -> None:
+    made = await created(api)
+    answers = await asyncio.gather(*(exchange(api, made["setup"]["code"], f"HOST{n}") for n in range(8)))
+    assert sorted(answer.status_code for answer in answers) == [200] + [401] * 7
+    assert (
+        len([one for one in await api.items("/v1/keys") if one["kind"] == "relay" and one["revoked_at"] is None]) == 1
+    )
