@@ -26,7 +26,7 @@ from programs.relay.setup import RelaySetup, SetupAnswers, SetupFailed, send_tes
 from programs.relay.spool import FILE_NAME as SPOOL_FILE
 from programs.relay.spool import RelaySpool, SpoolDamaged, SpoolInUse, SpoolUnusable, damaged_copy, open_spool
 from programs.relay.watch import Deadlines
-from programs.relay.windows_calls import has_console, is_windows
+from programs.relay.windows_calls import NotWindows, has_console, is_windows
 
 # The commands that take an option, which gets its value from the next word unless its name here ends in "!".
 _OPTIONS = {
@@ -60,6 +60,8 @@ def main(options: Sequence[str] | None = None) -> int:
         problem = f"{cause}; run this as administrator, or as the relay's account"
     except (KeyboardInterrupt, EOFError):
         problem = "ended by you; what was done is kept, and it can be run again"
+    except NotWindows as cause:
+        problem = f"this needs Windows ({cause})"
     except _EXPECTED as cause:
         problem = str(cause)
     print(f"{arguments.command}: {problem}", file=sys.stderr)

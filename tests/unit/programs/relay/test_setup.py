@@ -1,11 +1,13 @@
 """`tocsin-relay setup` where there is no Windows: the key comes, the rest is left out and named. And what it advises in words."""
 
+import os
 from pathlib import Path
 
 import httpx
 import pytest
 
 from programs.relay import settings as relay_settings
+from programs.relay.program import main
 from programs.relay.setup import RelaySetup, SetupAnswers, SetupFailed, remedy_for
 from tests.support.running import serving
 
@@ -54,3 +56,31 @@ def test_away_from_windows_it_fetches_the_key_and_says_what_it_left_out(tmp_path
         relay_settings.save(folder, settings, "tocsin_relay_wrong")
         with pytest.raises(SetupFailed, match="this code is not valid"):
             run(code=code)
+
+
+def test_what_needs_windows_says_so_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = [
+        "--home",
+        str(tmp_path),
+        "install",
+        "--server",
+        "https://tocsin.example.org",
+        "--profile",
+        "p",
+        "--key",
+        "k",
+    ]
+    assert main(options) == 1
+    assert capsys.readouterr().err == "install: this needs Windows (the registry)\n"
+
+
+def test_a_set_up_that_is_ended_at_a_question_shows_no_trace(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    questioner, answerer = os.openpty()
+    os.write(questioner, b"\x04")  # Ctrl+D
+    with os.fdopen(answerer) as terminal:
+        monkeypatch.setattr("sys.stdin", terminal)
+        assert main(["--home", str(tmp_path), "setup"]) == 1
+    os.close(questioner)
+    assert capsys.readouterr().err == "setup: ended by you; what was done is kept, and it can be run again\n"
