@@ -31,7 +31,7 @@ _ABOUT = "Sends Tocsin's mails over MAPI, without ever showing a dialog."
 _AGAIN_MS = (10_000, 60_000, 300_000)  # after the first, the second and each further failure
 _FORGET_FAILURES_S = 86_400
 _GONE_S = 15.0
-_EXISTS, _IS_NOT, _RUNS_ALREADY, _DOES_NOT_RUN = 1073, 1060, 1056, 1062
+_IS_NOT, _RUNS_ALREADY, _DOES_NOT_RUN = 1060, 1056, 1062
 
 
 class ServiceRefused(Exception):
@@ -47,16 +47,18 @@ def install(command: list[str], account: str | None, password: str) -> None:
     command_line = " ".join(f'"{word}"' for word in command)
     what = (w.SERVICE_WIN32_OWN_PROCESS, w.SERVICE_AUTO_START, w.SERVICE_ERROR_NORMAL, command_line, None, 0, None)
     logon = (account, password or None) if account else (None, None)
-    manager = w.OpenSCManager(None, None, w.SC_MANAGER_ALL_ACCESS)
     try:
-        service = w.CreateService(manager, NAME, TITLE, w.SERVICE_ALL_ACCESS, *what, *logon)
-    except pywintypes.error as refused:
-        if refused.winerror != _EXISTS:
-            raise ServiceRefused(f"{refused.strerror} ({refused.winerror})") from refused
-        service = w.OpenService(manager, NAME, w.SERVICE_ALL_ACCESS)
-        w.ChangeServiceConfig(service, *what, *logon, TITLE)
-    finally:
-        w.CloseServiceHandle(manager)
+        manager = w.OpenSCManager(None, None, w.SC_MANAGER_ALL_ACCESS)
+        if state() == NOT_INSTALLED:
+            service = w.CreateService(manager, NAME, TITLE, w.SERVICE_ALL_ACCESS, *what, *logon)
+        else:
+            service = w.OpenService(manager, NAME, w.SERVICE_ALL_ACCESS)
+            w.ChangeServiceConfig(service, *what, *logon, TITLE)
+    except (
+        pywintypes.error
+    ) as refused:  # no administrator, an account that does not exist, a service that is being removed
+        raise ServiceRefused(f"{refused.strerror} ({refused.winerror})") from refused
+    w.CloseServiceHandle(manager)
     # The service works without all that follows.
     again = [(w.SC_ACTION_RESTART, wait) for wait in _AGAIN_MS]
     recovery = {"ResetPeriod": _FORGET_FAILURES_S, "RebootMsg": "", "Command": "", "Actions": again}
