@@ -71,7 +71,7 @@ async def mailed(folder: Path, count: int) -> list[str]:
 async def test_three_texts_from_unclear_to_known(working: Api, tmp_path: Path, outcome: str) -> None:
     await send(working, 1)
     (first,) = await mailed(tmp_path, 1)
-    assert first.startswith("UNCLEAR  ")
+    assert first.startswith("[UNCLEAR] ")
     assert TEXT.format(1, 2) in first
     assert BODY.format(1, 1).strip() in first
     line = next(line for line in first.split("\n") if line.strip().startswith("curl") and outcome in line)

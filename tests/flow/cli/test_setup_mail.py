@@ -7,11 +7,13 @@ import shlex
 import ssl
 import subprocess
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import structlog
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import load_pem_x509_certificate
 from typer.testing import CliRunner
@@ -31,6 +33,14 @@ ANN = {"ann@mail.test": "p:/@ss ü"}
 
 
 SCRIPT = ["--yes", "--to", "ann@mail.test", "--system", "own", "--server"]
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    """Undo that a command of this process logs to a stream that ends with it."""
+    kept = structlog.get_config()
+    yield
+    structlog.configure(**kept)
 
 
 @pytest.fixture
