@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+import gc
 import re
 import shlex
 import ssl
@@ -35,12 +36,17 @@ ANN = {"ann@mail.test": "p:/@ss ü"}
 SCRIPT = ["--yes", "--to", "ann@mail.test", "--system", "own", "--server"]
 
 
+# A user's command ends with its process, which closes its connections; here the process goes on.
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+
+
 @pytest.fixture(autouse=True)
 def _log_as_before() -> Iterator[None]:
-    """Undo that a command of this process logs to a stream that ends with it."""
+    """Undo that a command of this process logs to a stream that ends with it, and free the connections that it left to the end of a process."""
     kept = structlog.get_config()
     yield
     structlog.configure(**kept)
+    gc.collect()
 
 
 @pytest.fixture

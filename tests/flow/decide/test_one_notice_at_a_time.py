@@ -79,7 +79,7 @@ async def test_an_alert_that_opened_and_became_critical_under_a_silence_is_repor
     sent = [(notice.what, notice.state) for notice in await alert_notices(system) if notice.state != "suppressed"]
     assert sent == [("opened", "worded")]
     [mail] = await system.mails()
-    assert mail.subject.startswith("FAILED")
+    assert mail.subject.startswith("[FAILED]")
 
 
 async def test_a_repeat_and_a_change_to_critical_under_a_silence_are_reported_once_after_it(

@@ -39,7 +39,7 @@ async def test_a_mail_about_a_missed_run_says_that_the_time_zone_may_be_wrong(
                 await system.decide()
         while await compose.tick(system.context):
             pass
-        mails = [mail for mail in await system.mails(messages.c.is_alert) if mail.subject.startswith("MISSED")]
+        mails = [mail for mail in await system.mails(messages.c.is_alert) if mail.subject.startswith("[MISSED]")]
         texts = []
         for mail in mails:
             part = message_from_bytes(mail.mail, policy=default).get_body(("plain",))
