@@ -11,7 +11,7 @@ from app.core.errors import TocsinError
 from app.core.settings import Settings
 
 _PASTED_S, _SENT_S = 3600, 300  # the one-time code is good for an hour; a slow Outlook takes minutes
-_SETTLED = ("sent", "dead", "moved")
+_SETTLED = ("sent", "dead", "moved", "bounced")
 
 
 def set_up_outlook(dialog: Dialog, settings: Settings, address: str, *, is_exchange_online: bool) -> None:

@@ -192,6 +192,7 @@ _ROWS = (
     _Row(RefusalKind.SETTINGS, "auth", frozenset({Stage.LOGIN}), codes=r"[45]\d\d( .*)?"),
 )
 
+_ADDRESS = re.compile(r"<?[^\s<>@]{1,256}@[^\s<>@]{1,256}>?")
 _ENHANCED = re.compile(r"\s*([245]\.\d{1,3}\.\d{1,3})\b")
 # Causes that do not depend on the recipient. Any other refusal after RCPT may concern the mail to one domain only,
 # and a pause for it must not hold up the mail to others.
@@ -201,7 +202,7 @@ _CAUSES_OF_ALL_MAIL = frozenset({"auth", "tls", "ehlo_name", "quota", "account"}
 def read_refusal(stage: Stage, code: int, text: str) -> Refusal:
     """Return what a reply refuses. A 4xx may name a setting too, but it always means: try again later."""
     found = _ENHANCED.match(text)
-    words = " ".join(text.split())
+    words = _ADDRESS.sub("<address>", " ".join(text.split()))  # helo@example.org is no word about a name
     for row in _ROWS:
         if row.fits(stage, code, found[1] if found else "", words):
             is_later = code < 500 and row.kind in (RefusalKind.SETTINGS, RefusalKind.QUOTA)  # noqa: PLR2004  (RFC 5321 section 4.2.1)

@@ -36,6 +36,10 @@ CASES = [
     (RCPT, "450 4.7.1 <tocsin.lan>: Helo command rejected: Host not found", LATER, "ehlo_name"),
     (DOT, "550 HELO string does not match your reverse name", SETTINGS, "ehlo_name"),
     (MAIL, "421 4.7.0 Try again later, closing connection. (EHLO)", LATER, None),
+    # a word in an address that the server repeats says nothing
+    (RCPT, "550 <john.helo@example.org>: user unknown", RECIPIENT, None),
+    (RCPT, "550 quota-relay@spf.example.org: no such user here", RECIPIENT, None),
+    (DOT, "554 <helo@example.org> rejected as spam", MESSAGE, None),
     # the sender
     (MAIL, "550 5.7.1 Sender not allowed", SETTINGS, "sender"),
     (MAIL, "553 5.7.1 <tocsin@example.org>: Sender address rejected: not owned by user ann", SETTINGS, "sender"),
