@@ -1,5 +1,6 @@
 """A relay whose host cannot send: what waits takes other ways at once, and probes find out when it sends again."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -366,3 +367,14 @@ async def test_a_message_that_sticks_while_a_later_one_left_opens_no_breaker(api
         await relay.hand_in(one, "stuck", "it stays in the Outbox and cannot be taken back", aborted=False)
         assert (await successor_of(api, one.id))["transport"] == "smtp"
     assert (await relay.shown())["broken_at"] is None
+
+
+async def test_of_requests_at_the_same_time_only_one_gets_the_probe(api: Api) -> None:
+    relay = await add_relay(api)
+    await post(api.context, BY_MAPI, BY_SMTP)
+    await relay.send(outcome="stuck", aborted=True)
+    for _ in range(3):
+        await post(api.context, BY_MAPI)
+    await be_due(api, relay)
+    got = await asyncio.gather(*(relay.lease(most=3) for _ in range(4)))
+    assert sum(len(leased) for leased in got) == 1

@@ -157,7 +157,7 @@ def test_six_alerts_into_a_jammed_outbox_leave_within_a_minute_and_the_relay_com
     jobs = [f"jammed-{number}" for number in range(6)]
     began = time.monotonic()
     fail(pair, *jobs)
-    wait_until("five by the next way", lambda: sent_by_file(pair, *jobs[1:]), 90)
+    wait_until("five by the next way", lambda: sum(sent_by_file(pair, job) for job in jobs) >= 5, 90)
     assert time.monotonic() - began < 75, "they need about 40 s: half a minute until it counts as a jam, and the sweep"
     shown = wait_until("the first to be taken back", lambda: (one := pair.shown())["broken_at"] and one, 120)
     assert "Outbox" in shown["wrong_now"]
