@@ -134,7 +134,7 @@ def test_a_self_signed_certificate_is_trusted_after_its_fingerprint_was_compared
         person.answer("Number or name [own]", "exchange")
         person.answer("Mail server", f"localhost:{server.port}")
         person.expect("!! TLS      the certificate is self-signed (SHA-256 ")
-        person.answer("alone to be trusted?", "y")
+        person.answer("trust this one certificate?", "y")
         person.answer("Sender of every mail", "")
         person.answer("Did the mail arrive", "n")
         person.expect("junk folder")

@@ -17,10 +17,10 @@ from tests.support.running import serving
     [
         ("no answer from t: SSLCertVerificationError: [SSL: CERTIFICATE_VERIFY_FAILED] self-signed", "--ca FILE"),
         ("no answer from t: SSLCertVerificationError: [SSL: CERTIFICATE_VERIFY_FAILED] Hostname mismatch", "If the name is wrong"),
-        ("no answer from t: ConnectionRefusedError: [Errno 111]", "Does a firewall on the way block it?"),
-        ("no answer from t: TimeoutError: timed out", "Does a firewall on the way block it?"),
+        ("no answer from t: ConnectionRefusedError: [Errno 111]", "Does a firewall block it?"),
+        ("no answer from t: TimeoutError: timed out", "Does a firewall block it?"),
         ("no answer from t: gaierror: [Errno -2] Name or service not known", "Is the address right?"),
-        ("the service answered 404", "is Tocsin as new as this relay?"),
+        ("the service answered 404", "at least the version of this relay?"),
         ("the service answered 401: 'this code is not valid'", "POST /v1/relays"),
         ("the service answered 409: 'it is paused: a window opened'", ":resume"),
         ("the service answered 429: 'wait a minute'", "POST /v1/relays"),
