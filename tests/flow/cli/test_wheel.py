@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.ports import lasting_port
 from tests.support.processes import kill_family
-from tests.support.running import LOG, address_of, environment
+from tests.support.running import LOG, address_of, environment, wait_until
 from tests.support.sources import ROOT
 
 pytestmark = pytest.mark.slow
@@ -61,7 +61,7 @@ def test_it_serves_in_an_empty_folder(installed: Path, tmp_path: Path):
         process = subprocess.Popen([installed / "tocsin", "serve"], cwd=folder, env=settings, stdout=out, stderr=out)
     try:
         url = address_of(process, folder / LOG)
-        assert httpx.get(f"{url}/readyz").status_code == 200
+        wait_until("the worker", lambda: httpx.get(f"{url}/readyz").status_code == 200)
         assert httpx.get(f"{url}/downloads/tocsin-report.pyz").content.startswith(b"#!/usr/bin/env python3")
     finally:
         kill_family(process)

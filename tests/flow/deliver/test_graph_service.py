@@ -53,4 +53,4 @@ def test_a_failure_arrives_through_graph_with_the_request_id_as_evidence(tmp_pat
             assert (checks["transport graph"]["status"], checks["credential"]["status"]) == ("ok", "ok")
             found = service.tocsin("doctor").stdout
             assert "No mail server" not in found
-            assert "- Only a test mail shows whether Exchange Online lets us send" in found
+            assert "- Only a test mail shows whether Tocsin may send by Exchange Online" in found
