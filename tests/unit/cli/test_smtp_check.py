@@ -85,7 +85,7 @@ async def test_a_name_that_dns_does_not_know_is_reported_first() -> None:
 
 async def test_a_port_on_which_nothing_listens_is_named() -> None:
     port = lasting_port()
-    _, step = await check(port)
+    _, step = await check(port, host="127.0.0.1")
     assert (step.name, step.fault) == ("connect", Answer.SERVER)
     assert step.text == f"port {port}: 127.0.0.1: Connection refused"
     assert "587 (STARTTLS)" in step.advice
