@@ -125,13 +125,6 @@ def _times(rows: Sequence[Row[Any]]) -> MailTimes:
     return MailTimes(total / arrived if arrived else 0.0, slowest, arrived, sum(row.lost for row in rows))
 
 
-async def newest_canaries(tx: ReadTx) -> list[Canary]:
-    """Return the newest canary of each way."""
-    newest = select(func.max(canaries.c.id)).group_by(canaries.c.transport, canaries.c.relay_id)
-    rows = await tx.connection.execute(select(canaries).where(canaries.c.id.in_(newest)).order_by(canaries.c.name))
-    return [CANARIES.mapping.read(row) for row in rows]
-
-
 async def _first(tx: ReadTx, query: Select[Any]) -> Canary | None:
     row = (await tx.connection.execute(query)).first()
     return None if row is None else CANARIES.mapping.read(row)

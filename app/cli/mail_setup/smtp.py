@@ -14,7 +14,7 @@ from app.cli.mail_setup.dialog import Dialog, stop
 from app.cli.mail_setup.smtp_check import Answer, Step, Trial, check_server
 from app.cli.mail_setup.way import MailWay
 from app.core.smtp_url import SmtpServer, Tls, is_loopback
-from app.deliver.transports.evidence import evidence
+from app.deliver.transports.evidence import evidence_line
 from app.deliver.transports.public_only import RESOLVE_S, resolve_host
 
 _CONNECT_S = 5.0
@@ -179,13 +179,9 @@ async def run_check(trial: Trial, from_step: str = "DNS") -> list[Step]:
 
 def show(step: Step) -> None:
     """Print a step, and what to do if it failed: on one line each, as the text may be a stranger's."""
-    typer.echo(f"  {'ok' if step.fault is None else '!!'} {step.name:<8} {_one_line(step.text)}")
+    typer.echo(f"  {'ok' if step.fault is None else '!!'} {step.name:<8} {evidence_line(step.text)}")
     if step.fault is not None and step.advice:
-        typer.echo(f"     {_one_line(step.advice)}")
-
-
-def _one_line(text: str) -> str:
-    return " ".join(evidence(text).split())
+        typer.echo(f"     {evidence_line(step.advice)}")
 
 
 async def _find_port(host: str) -> tuple[int, Tls]:

@@ -13,3 +13,8 @@ def evidence(words: str | bytes) -> str:
     """
     raw = words if isinstance(words, bytes) else words.encode("utf-8", "surrogateescape")
     return _CONTROL.sub(" ", raw[:LIMIT].decode("utf-8", "replace").replace("\r\n", "\n")).strip()
+
+
+def evidence_line(words: str | bytes) -> str:
+    """Return the same on one line, for a screen or a message in which a line of the other side could look like one of ours."""
+    return " ".join(evidence(words).split())

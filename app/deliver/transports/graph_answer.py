@@ -9,7 +9,7 @@ import json
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from app.deliver.transports.evidence import evidence
+from app.deliver.transports.evidence import evidence, evidence_line
 from app.deliver.transports.http_exchange import PostAnswer, retry_after
 from app.domain.attempt import Outcome, Permanent, Sent, Temporary, Unknown
 
@@ -151,4 +151,4 @@ def _read_error(body: bytes) -> tuple[str, str]:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(evidence(text).split())[:500]
+    return evidence_line(text)[:500]
