@@ -9,9 +9,9 @@ from app.cli.api_client import ApiClient, connect, wait_for
 from app.cli.mail_setup.dialog import Dialog, stop
 from app.core.errors import TocsinError
 from app.core.settings import Settings
+from app.domain.message import SETTLED_STATES
 
 _PASTED_S, _SENT_S = 3600, 300  # the one-time code is good for an hour; a slow Outlook takes minutes
-_SETTLED = ("sent", "dead", "moved", "bounced")
 
 
 def set_up_outlook(dialog: Dialog, settings: Settings, address: str, *, is_exchange_online: bool) -> None:
@@ -69,7 +69,7 @@ def _send_test(client: ApiClient, relay: str, address: str) -> None:
 
     def settled() -> dict[str, Any] | None:
         found: dict[str, Any] = client.call("GET", f"/v1/messages/{message}")
-        return found if found["state"] in _SETTLED else None
+        return found if found["state"] in SETTLED_STATES else None
 
     found = wait_for("the test mail", settled, _SENT_S)
     last = found["tries"][-1]["text"] if found["tries"] else found["why"]
