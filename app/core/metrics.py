@@ -5,6 +5,7 @@ heartbeat, and `restored` turns snapshots back into metrics. Those of the HTTP p
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
@@ -13,6 +14,8 @@ from prometheus_client.core import Metric
 disable_created_metrics()  # type: ignore[no-untyped-call]  # the library has no types
 HTTP = CollectorRegistry()
 WORKER = CollectorRegistry()
+
+CURRENT_STAGE: ContextVar[str | None] = ContextVar("CURRENT_STAGE", default=None)  # None: the HTTP process
 
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
 
@@ -25,6 +28,19 @@ EVENTS = Counter(
 INTAKE_QUEUE = Gauge("tocsin_intake_queue", "Events that wait for the next commit.", registry=HTTP)
 COMMIT_SECONDS = Histogram(
     "tocsin_intake_commit_seconds", "Seconds that one commit of events took.", buckets=_SECONDS, registry=HTTP
+)
+_HELD = (0.005, 0.025, 0.1, 0.25, 1, 5, 30)
+REQUEST_WRITE_HELD_SECONDS = Histogram(
+    "tocsin_request_write_held_seconds",
+    "Seconds that one transaction of a request kept other writers waiting.",
+    buckets=_HELD,
+    registry=HTTP,
+)
+WRITE_HELD_SECONDS = Histogram(
+    "tocsin_write_held_seconds",
+    "Seconds that one transaction of the worker kept other writers waiting.",
+    buckets=_HELD,
+    registry=WORKER,
 )
 
 ATTEMPTS = Counter(
@@ -74,6 +90,11 @@ CANARIES_LOST = Counter(
 TICK_FAILURES = Counter(
     "tocsin_tick_failures", "Ticks of the worker that failed and were tried again.", ["tick"], registry=WORKER
 )
+
+
+def observe_write(seconds: float) -> None:
+    """Count how long a write transaction lasted, for the process that it belongs to."""
+    (REQUEST_WRITE_HELD_SECONDS if CURRENT_STAGE.get() is None else WRITE_HELD_SECONDS).observe(seconds)
 
 
 def snapshot() -> list[dict[str, Any]]:

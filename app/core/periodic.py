@@ -36,6 +36,7 @@ async def keep_ticking(
 
     A tick that fails is logged with its cause and tried again after 1 s, 2 s ... 30 s. Ends when `stopping` is set, between two ticks.
     """
+    metrics.CURRENT_STAGE.set(name)
     pause = FIRST_PAUSE_S
     while not stopping.is_set():
         if wake is not None:

@@ -1,17 +1,24 @@
 """Transactions. This is the only file that commits: an `async with database.write()` block is committed as a whole or not at all."""
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from app.core import metrics
+from app.core.log import log
 from app.store.database_errors import raise_unavailable
 from app.store.engine import Engines
 
 T = TypeVar("T")
+_TOO_LONG_S = 1.0
+# Each is entered when a transaction begins to hold the writer and left when it releases it: tests measure with them what a metric
+# of wall time cannot tell on a busy machine.
+HOLD_WATCHERS: list[Callable[[AsyncConnection], AbstractContextManager[None]]] = []
 
 
 @dataclass(slots=True)
@@ -54,8 +61,9 @@ class Database:
         with raise_unavailable():
             async with self.engines.writer.connect() as connection:
                 tx = WriteTx(connection)
-                async with connection.begin():
-                    yield tx
+                with _held(connection):
+                    async with connection.begin():
+                        yield tx
         tx.committed()
 
     async def write_at_once(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -67,7 +75,8 @@ class Database:
             async with self.engines.writer.connect() as connection:
                 driver = (await connection.get_raw_connection()).driver_connection
                 assert driver is not None  # noqa: S101  (the pool returns only open connections)
-                result: T = await driver._execute(_run_in_transaction, driver._connection, work)  # noqa: SLF001
+                with _held(connection):
+                    result: T = await driver._execute(_run_in_transaction, driver._connection, work)  # noqa: SLF001
                 return result
 
     async def fetch_alone(self, statement: str, *values: object) -> list[Any]:
@@ -79,7 +88,8 @@ class Database:
             async with self.engines.writer.connect() as connection:
                 driver = (await connection.get_raw_connection()).driver_connection
                 assert driver is not None  # noqa: S101  (the pool returns only open connections)
-                rows: list[Any] = await driver.fetch(statement, *values)
+                with _held(connection):
+                    rows: list[Any] = await driver.fetch(statement, *values)
                 return rows
 
     @asynccontextmanager
@@ -97,6 +107,23 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self.engines.close()
+
+
+@contextmanager
+def _held(connection: AsyncConnection) -> Iterator[None]:
+    """Observe how long a transaction keeps others from writing: all of them on SQLite, those of the same rows on PostgreSQL."""
+    began = time.perf_counter()
+    try:
+        with ExitStack() as watching:
+            for watch in HOLD_WATCHERS:
+                watching.enter_context(watch(connection))
+            yield
+    finally:
+        seconds = time.perf_counter() - began
+        metrics.observe_write(seconds)
+        if seconds > _TOO_LONG_S:
+            work = metrics.CURRENT_STAGE.get() or "request"
+            log.warning("a transaction kept others waiting", work=work, seconds=round(seconds, 2))
 
 
 def _run_in_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
