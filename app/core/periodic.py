@@ -10,6 +10,7 @@ from app.core.errors import Unavailable
 from app.core.log import log
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
+CANCEL_AGAIN_S = 0.1
 
 
 @contextlib.asynccontextmanager
@@ -19,9 +20,12 @@ async def run_in_background(work: Coroutine[Any, Any, None]) -> AsyncIterator[No
     try:
         yield
     finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        while not task.done():
+            task.cancel()
+            # Again and again: on Python 3.11, asyncio.wait_for, which libraries use, loses a cancellation that comes as its work ends.
+            await asyncio.wait([task], timeout=CANCEL_AGAIN_S)
+        if not task.cancelled():
+            task.result()
 
 
 async def keep_ticking(

@@ -120,7 +120,8 @@ class GroupCommit:
             self._is_closing = True
             self._wake.set()
             with contextlib.suppress(asyncio.CancelledError, TimeoutError):
-                await asyncio.wait_for(task, DRAIN_S)
+                async with asyncio.timeout(DRAIN_S):
+                    await task
             for batch in (*self._in_progress, *self._waiting):  # these must not be reported as stored
                 batch.error = Unavailable("the service is stopping; try again")
                 self._finish(batch)

@@ -63,7 +63,8 @@ async def _exchange(wakeups: Wakeups, dsn: str, waiting: asyncio.Queue[str]) -> 
         while not connection.is_closed():
             stages: set[str] = set()
             try:
-                stages.add(await asyncio.wait_for(waiting.get(), ALIVE_S))
+                async with asyncio.timeout(ALIVE_S):
+                    stages.add(await waiting.get())
             except TimeoutError:  # only a statement shows a listener that its connection is dead
                 await connection.execute("SELECT 1", timeout=ALIVE_S)
             while not waiting.empty():

@@ -154,7 +154,8 @@ async def _log_in(client: aiosmtplib.SMTP, server: SmtpServer, token: str | None
 async def local_host_name() -> str:
     """Return the name for EHLO, or an address literal if the host has no fully qualified name (RFC 5321 section 4.1.4)."""
     try:
-        name = await asyncio.wait_for(asyncio.to_thread(socket.getfqdn), timeout=5)
+        async with asyncio.timeout(5):
+            name = await asyncio.to_thread(socket.getfqdn)
     except TimeoutError:
         name = ""
     return name if "." in name and name.isascii() and name.isprintable() and " " not in name else "[127.0.0.1]"

@@ -83,13 +83,12 @@ async def test_three_texts_from_unclear_to_known(working: Api, tmp_path: Path, o
     assert answer.status_code == 200, answer.text
     await send(working, 22)
     for _ in range(400):
-        jobs = await working.items("/v1/jobs")
         runs = await working.items("/v1/runs", outcome=outcome)
         if len(runs) == 2:
             break
         await asyncio.sleep(0.05)
     assert len(runs) == 2, "the run that was asked about, and the next one"
-    assert [job["last_outcome"] for job in jobs] == [outcome]
+    assert [job["last_outcome"] for job in await working.items("/v1/jobs")] == [outcome]
     if outcome == "failure":
         assert [kind for kind, _ in await alerts(working)] == ["failed"]
     assert await working.items("/v1/alerts", state="open", kind="unclear") == []

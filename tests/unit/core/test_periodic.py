@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from app.core import periodic
-from app.core.periodic import keep_ticking
+from app.core.periodic import keep_ticking, run_in_background
 
 
 class Tick:
@@ -90,3 +90,31 @@ async def test_a_stop_during_a_pause_ends_it_at_once() -> None:
     tick = Tick(OSError("away"))
     async with ticking_on(tick):
         await until(lambda: len(tick.calls) == 1)
+
+
+@pytest.mark.parametrize("lost", [0, 1, 3])
+async def test_background_work_ends_even_if_a_library_loses_cancellations(lost: int) -> None:
+    cancelled: list[int] = []
+
+    async def work() -> None:
+        while True:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                cancelled.append(1)
+                if len(cancelled) > lost:
+                    raise
+
+    async with asyncio.timeout(10):
+        async with run_in_background(work()):
+            await asyncio.sleep(0)
+    assert len(cancelled) == lost + 1
+
+
+async def test_an_error_of_background_work_is_raised_at_the_end() -> None:
+    async def work() -> None:
+        raise ValueError("broken")
+
+    with pytest.raises(ValueError, match="broken"):
+        async with run_in_background(work()):
+            await asyncio.sleep(0)
