@@ -19,6 +19,7 @@ from tests.support.sources import ROOT
 START_S, STOP_S = 60, 20
 SQLITE_FILE = "tocsin.db"
 LOG = "service.log"
+SERVE = ["-m", "app.cli", "serve"]  # what Python is to run
 # One for all, as each client reads the certificates of the system again; it keeps no connection to a service that is to be killed.
 CLIENT = httpx.Client(limits=httpx.Limits(max_keepalive_connections=0), timeout=30, trust_env=False)
 
@@ -97,9 +98,7 @@ def serving(folder: Path, **settings: str) -> Iterator[Running]:
 def start_service(folder: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
     """Start it in `folder`, where its output is kept in LOG."""
     with (folder / LOG).open("wb") as out:
-        return subprocess.Popen(
-            [sys.executable, "-m", "app.cli", "serve"], cwd=folder, env=environment, stdout=out, stderr=out
-        )
+        return subprocess.Popen([sys.executable, *SERVE], cwd=folder, env=environment, stdout=out, stderr=out)
 
 
 def shown_by(process: subprocess.Popen[bytes], log: Path) -> str:
