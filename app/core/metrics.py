@@ -42,6 +42,12 @@ WRITE_HELD_SECONDS = Histogram(
     buckets=_HELD,
     registry=WORKER,
 )
+CONNECTIONS_CUT = Counter(
+    "tocsin_connections_cut",
+    "Connections to the listeners http and mail that were closed for the sake of others, by reason (full, address, refused, slow, guesses).",
+    ["listener", "reason"],
+    registry=HTTP,
+)
 
 ATTEMPTS = Counter(
     "tocsin_attempts", "Attempts to send a message, by outcome.", ["transport", "outcome"], registry=WORKER

@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.core.errors import BadSettings
+from app.core.networks import check_networks
 from app.core.oauth_settings import CloudName, OAuthSettings, Provider, check_oauth
 from app.core.settings_checks import (
     check_bounce_address,
@@ -31,6 +32,7 @@ MIB = 1024 * 1024
 
 _ALL_ADDRESSES = ("0.0.0.0", "::")  # noqa: S104  (compared, not bound)
 TimeZone = Annotated[str, AfterValidator(read_time_zone)]
+Networks = Annotated[str, AfterValidator(check_networks)]
 EhloName = Annotated[str, AfterValidator(read_ehlo_name)]
 _WITH_FILE = (
     "admin_key",
@@ -52,6 +54,22 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address that the HTTP server listens on.")
     port: int = Field(8000, ge=0, le=65535, description="Port that the HTTP server listens on; 0 takes a free one.")
+    trusted_proxies: Networks = Field(
+        "127.0.0.0/8, ::1",
+        description="Addresses and networks, separated by commas, of reverse proxies: one such address stands for many senders, so no limit per address holds for it.",
+    )
+    connections: int = Field(
+        2000,
+        ge=50,
+        le=100_000,
+        description="HTTP connections at once. When all are taken, the oldest that asks for nothing makes room for a new one.",
+    )
+    connections_per_address: int = Field(
+        200,
+        ge=1,
+        le=100_000,
+        description="The same for one address, of IPv6 for one network of 64 bits.",
+    )
     base_url: str | None = Field(
         None, pattern=r"^https?://", description="Address under which people reach us; links in mails begin with it."
     )
@@ -207,6 +225,15 @@ class Settings(BaseSettings):
         ge=10 * 1024,
         le=64 * MIB,
         description="Largest mail that is received, in bytes; of its text, as much as the log's limit is kept.",
+    )
+    mail_in_connections: int = Field(
+        200,
+        ge=10,
+        le=10_000,
+        description="Connections to the mail listener at once, a fifth of them only for addresses that sent a valid mail within 8 days. When all are taken, the oldest that has named none of our addresses makes room.",
+    )
+    mail_in_connections_per_address: int = Field(
+        50, ge=1, le=10_000, description="The same for one address, of IPv6 for one network of 64 bits."
     )
     mail_in_a_minute: int = Field(60, ge=1, le=10_000, description="Mails per minute that are received under one key.")
     mail_in_cert: Path | None = Field(

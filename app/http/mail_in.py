@@ -8,35 +8,35 @@ and these. It must not log an address.
 
 import asyncio
 import contextlib
+import logging
 import ssl
 import time
 from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import Envelope, Session
 
 from app.context import AppContext
 from app.core.errors import BadSettings, NotAllowed, Overloaded, TocsinError
 from app.core.ids import new_id
 from app.core.log import log
+from app.core.networks import read_networks
 from app.domain.ignored_mail import TEXT_KEPT, IgnoredMail
 from app.domain.key import KeyKind
 from app.domain.own_address import AddressKind
 from app.http.auth import Caller, KeyAuthenticator
 from app.http.mail_back import ReturnedMails
+from app.http.mail_connection import MailConnection, SharedState
+from app.http.places import Limits
 from app.intake.accept import THREAD_THRESHOLD, Intake
 from app.intake.dialects import mail
 from app.intake.dialects.tool_request import ToolRequest
 from app.intake.sanitize import replace_unstorable, truncate_middle
 from app.store.ignored_mails import add_ignored_mail
 
-CONNECTIONS_MOST = 50
-SILENCE_S, SESSION_S = 60.0, 600.0
 RECIPIENTS_MOST = 10
-LINE_LIMIT = 1024 * 1024 + 1024  # a log of 1 MiB may be one line: RFC 5321 allows 1000 bytes, and tools exceed that
 _ADDRESS_LIMIT = 320  # RFC 5321: 64 of the local part, 255 of the domain
 _KINDS = frozenset({KeyKind.ENROL, KeyKind.AGENT})
 
@@ -50,7 +50,7 @@ class MailIn:
         self._returned = ReturnedMails(context)
 
     async def handle_RCPT(  # noqa: N802
-        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
+        self, server: MailConnection, _session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
         """Accept an address if it is one of our keys."""
         callers: list[Caller] = envelope.__dict__.setdefault("callers", [])
@@ -59,7 +59,7 @@ class MailIn:
             return "452 4.5.3 Too many recipients"
         own = self._returned.read_address(address)
         if own is not None:
-            has_room = self._returned.has_room(own[1])
+            has_room = server.admit(own[1]) and self._returned.has_room(own[1])
             if has_room:
                 returned.append(own)
                 envelope.rcpt_tos.append(address)
@@ -67,16 +67,16 @@ class MailIn:
         try:
             caller = await self._caller(address)
         except NotAllowed:
-            return "550 5.1.1 No such address here"
+            return await server.answer_wrong()
         except TocsinError as cause:
             return f"451 4.3.0 {cause.code}; try again"
-        if not self._has_room(caller.key_id):
+        if not (server.admit(caller.key_id) and self._has_room(caller.key_id)):
             return "451 4.7.1 Too many mails under this key; try again"
         callers.append(caller)
         envelope.rcpt_tos.append(address)
         return "250 OK"
 
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: MailConnection, _session: Session, envelope: Envelope) -> str:  # noqa: N802
         """Store what the mail reports or returns, for each of its addresses. A mail that is sent twice is one event, if it has a Message-ID."""
         body = envelope.content if isinstance(envelope.content, bytes) else b""
         try:
@@ -88,6 +88,7 @@ class MailIn:
         except TocsinError as cause:
             log.warning("a mail could not be stored; its sender is asked to send it again", cause=cause.detail)
             return "451 4.3.0 Not stored; try again"
+        server.note_valid_mail()
         return "250 2.0.0 Stored"
 
     async def handle_exception(self, error: Exception) -> str:
@@ -151,8 +152,12 @@ async def listening(context: AppContext, intake: Intake, authenticator: KeyAuthe
     if settings.mail_in_port is None:
         yield None
         return
-    handler, connections = MailIn(context, intake, authenticator), set[_Connection]()
-    make = partial(_Connection, handler, connections, settings.mail_in_limit, _tls(context))
+    logging.getLogger("mail.log").setLevel(logging.ERROR)  # aiosmtpd logs lines of strangers, as many as they like
+    total = settings.mail_in_connections
+    proxies = read_networks(settings.trusted_proxies)
+    limits = Limits("mail", total, settings.mail_in_connections_per_address, kept=total // 5, proxies=proxies)
+    shared = SharedState(limits, settings.mail_in_limit, _tls(context))
+    make = partial(MailConnection, MailIn(context, intake, authenticator), shared)
     try:
         server = await asyncio.get_running_loop().create_server(make, settings.mail_in_host, settings.mail_in_port)
     except OSError as cause:
@@ -164,54 +169,8 @@ async def listening(context: AppContext, intake: Intake, authenticator: KeyAuthe
         yield port
     finally:
         server.close()
-        for connection in list(connections):
+        for connection in shared.places:
             connection.close()
-
-
-class _Connection(SMTP):
-    """One connection. Their number and their duration are bounded."""
-
-    line_length_limit = LINE_LIMIT  # a mail with a longer line is refused, and no tool sends it again
-
-    def __init__(
-        self, handler: MailIn, connections: "set[_Connection]", limit: int, tls: ssl.SSLContext | None
-    ) -> None:
-        super().__init__(
-            handler,
-            data_size_limit=limit,
-            ident="Tocsin",
-            hostname="tocsin",
-            timeout=SILENCE_S,
-            tls_context=tls,
-            loop=asyncio.get_running_loop(),
-        )
-        self._connections = connections
-        self._deadline: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: Any) -> None:  # noqa: ANN401
-        """Start, if there are not too many connections."""
-        if self in self._connections:  # called again after STARTTLS
-            super().connection_made(transport)
-            return
-        if len(self._connections) >= CONNECTIONS_MOST:
-            transport.write(b"421 4.3.2 Too many connections; try again\r\n")
-            transport.close()
-            return
-        self._connections.add(self)
-        self._deadline = asyncio.get_running_loop().call_later(SESSION_S, self.close)
-        super().connection_made(transport)
-
-    def close(self) -> None:
-        """Close the connection."""
-        if self.transport is not None:
-            self.transport.close()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        """Remove it from the open connections."""
-        self._connections.discard(self)
-        if self._deadline is not None:
-            self._deadline.cancel()
-            super().connection_lost(error)
 
 
 def _tls(context: AppContext) -> ssl.SSLContext | None:

@@ -13,7 +13,7 @@ from tests.support.sources import ROOT
 
 PAGE = ROOT / "docs" / "settings.md"
 GROUPS = {
-    "Where it runs": ("host", "port", "base_url", "var_dir", "downloads_dir", "database_url", "database_pool", "worker", "secret"),
+    "Where it runs": ("host", "port", "trusted_proxies", "connections", "connections_per_address", "base_url", "var_dir", "downloads_dir", "database_url", "database_pool", "worker", "secret"),
     "The first start": ("admin_key", "enrol_key", "admin_email", "time_zone"),
     "Mail": (
         "smtp_url", "smtp_ehlo_name", "smtp_oauth_token", "smtp_oauth_token_file", "smtp_timeout_s", "smtp_connections", "smtp_messages_per_connection",
@@ -26,7 +26,7 @@ GROUPS = {
     "Mail that comes back": ("bounce_address", "mailbox_url", "canary", "canary_within_min"),
     "Webhooks": ("webhook_allow_private", "webhook_timeout_s"),
     "Taking events in": ("event_limit", "batch_limit", "batch_events", "log_limit", "intake_queue"),
-    "Mail of tools that can only mail": ("mail_in_port", "mail_in_host", "mail_in_limit", "mail_in_a_minute", "mail_in_cert"),
+    "Mail of tools that can only mail": ("mail_in_port", "mail_in_host", "mail_in_limit", "mail_in_connections", "mail_in_connections_per_address", "mail_in_a_minute", "mail_in_cert"),
     "Sending and keeping": ("retry_for_h", "failover_after_min", "keep_events_days", "keep_history_days"),
     "The log": ("log_format", "log_level"),
 }  # fmt: skip

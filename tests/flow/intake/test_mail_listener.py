@@ -121,19 +121,6 @@ async def test_a_mail_whose_log_is_one_long_line_is_taken(api: Api):
     assert (event["outcome"], whole["log"].strip()[-9:]) == ("failure", "disk full")
 
 
-async def test_connections_are_bounded(api: Api):
-    port = api.app.state.mail_in_port
-    held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(50)]
-    for reader, _ in held:
-        assert (await reader.readline()).startswith(b"220")
-    reader, one_too_many = await asyncio.open_connection("127.0.0.1", port)
-    assert (await reader.readline()).startswith(b"421")
-    for _, writer in [*held, (reader, one_too_many)]:
-        writer.close()
-        await writer.wait_closed()
-    await send(api, b"Copy failed")
-
-
 async def test_starttls_is_offered_with_a_certificate(sqlite_database_url: str, tmp_path: Path):
     authority = trustme.CA()
     pem = tmp_path / "tocsin.pem"
