@@ -3,8 +3,18 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from enum import StrEnum
 
 from app.domain.event import CLOCK_OFFSET_S, PROMPT, SENT_AT, Event
+
+
+class AgentState(StrEnum):
+    """Whether an administrator decided about an agent. Only an agent that an enrolment key let in on approval is ever another than approved."""
+
+    APPROVED = "approved"
+    WAITING = "waiting"  # its events are stored and its failures reported; nothing is expected of it, and its successes do not count
+    REJECTED = "rejected"  # enrolment keys refuse its events
+
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
 # Several tools can report under one agent, one of them in a container with a wrong clock: a single good time proves nothing.
@@ -28,6 +38,8 @@ class Agent:
     silent_at: datetime | None = None
     clock_offset: timedelta | None = None
     clock_off_at: datetime | None = None
+    state: AgentState = AgentState.APPROVED
+    enrolled_by: str | None = None  # the id of the enrolment key that let it in
     version: int = 1
 
 

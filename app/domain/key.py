@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from app.domain.enrolment import EnrolmentLimits
+
 
 class KeyKind(StrEnum):
     """What a key permits."""
@@ -37,5 +39,22 @@ class Key:
     agent_name: str | None = None
     relay_id: str | None = None
     job: str | None = None  # the job of a tool that cannot name one
+    names: tuple[str, ...] = ()  # this and the next four limit an enrolment key (domain/enrolment.py)
+    from_addresses: tuple[str, ...] = ()
+    agents_most: int | None = None
+    agents_until: datetime | None = None
+    approve: bool = False
+    refused_count: int = 0  # how many requests its limits refused, when the last one, and why
+    refused_at: datetime | None = None
+    refused_why: str | None = None
     last_used_at: datetime | None = None
     revoked_at: datetime | None = None
+
+    @property
+    def limits(self) -> EnrolmentLimits | None:
+        """What it lets in; None for a key that is no enrolment key."""
+        if self.kind is not KeyKind.ENROL:
+            return None
+        return EnrolmentLimits(
+            self.id, self.names, self.from_addresses, self.agents_most, self.agents_until, self.approve
+        )

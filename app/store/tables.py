@@ -52,10 +52,14 @@ agents = Table(
     Column("silent_at", Utc),  # when the clock calls it silent; None: never
     Column("clock_offset_s", Integer),  # by how much its clock is behind (negative: ahead); None: not known to be wrong
     Column("clock_off_at", Utc),  # the newest report that shows it
+    Column("state", String(10), nullable=False, server_default="approved"),  # approved | waiting | rejected
+    Column("enrolled_by", ID),  # the enrolment key that let it in; no foreign key: a key's row may go
     Column("created_at", Utc, nullable=False),
     Column("version", Integer, nullable=False, server_default="1"),
     UniqueConstraint("customer_id", "name"),
     _partial("ix_agents_silent_at", "silent_at", where="silent_at IS NOT NULL"),
+    _partial("ix_agents_undecided", "id", where="state <> 'approved'"),
+    _partial("ix_agents_enrolled_by", "enrolled_by", where="enrolled_by IS NOT NULL"),
 )
 
 jobs = Table(

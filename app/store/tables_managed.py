@@ -190,6 +190,14 @@ keys = Table(
     Column("agent_id", ID, ForeignKey("agents.id")),
     Column("relay_id", ID, ForeignKey("relays.id")),
     Column("job", String(200)),  # of events that name none
+    Column("names", Json, nullable=False, server_default=text("'[]'")),  # of enrol: globs of the agents that it lets in
+    Column("from_addresses", Json, nullable=False, server_default=text("'[]'")),  # of enrol: networks
+    Column("agents_most", Integer),
+    Column("agents_until", Utc),
+    Column("approve", Boolean, nullable=False, server_default=text("false")),
+    Column("refused_count", Integer, nullable=False, server_default=text("0")),
+    Column("refused_at", Utc),
+    Column("refused_why", Text),
     Column("kind", String(8), nullable=False),  # enrol | agent | admin | viewer | relay
     Column("name", String(200), nullable=False),
     Column("hash", String(64), nullable=False, unique=True),  # HMAC-SHA-256, hex

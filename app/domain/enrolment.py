@@ -1,0 +1,98 @@
+"""What an enrolment key lets in: which names, from which addresses, how many agents, until when, and whether a person approves them. Pure.
+
+Names and addresses hold for every event under the key. The number and the date hold for agents that are unknown: an agent that was let
+in reports for as long as it lives, because a date that ends its reports would also end those of its failures.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+
+from app.domain.matcher import Comparison, Matcher
+
+
+class EnrolmentRule(StrEnum):
+    """The rule that refused an agent. The values are error codes."""
+
+    ADDRESS = "enrol_address"
+    NAME = "enrol_name"
+    MOST = "enrol_most"
+    UNTIL = "enrol_until"
+    REJECTED = "agent_rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolmentRefusal:
+    """Why an agent was not let in."""
+
+    rule: EnrolmentRule
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolmentLimits:
+    """The limits of one enrolment key; an empty one limits nothing. `names` are globs with `*` and `?`, `from_addresses` networks."""
+
+    key_id: str
+    names: Sequence[str] = ()
+    from_addresses: Sequence[str] = ()
+    agents_most: int | None = None
+    agents_until: datetime | None = None
+    approve: bool = False
+
+    def refuse_address(self, address: str | None) -> EnrolmentRefusal | None:
+        """Return the refusal of a client's address; None if it is let in. An address that is not known is not let in."""
+        if not self.from_addresses or is_within(address, self.from_addresses):
+            return None
+        listed = ", ".join(self.from_addresses)
+        return EnrolmentRefusal(
+            EnrolmentRule.ADDRESS, f"this key lets in agents from {listed} only, not from {address or 'here'}"
+        )
+
+    def refuse_name(self, name: str) -> EnrolmentRefusal | None:
+        """Return the refusal of an agent's name; None if it is let in. Case does not matter."""
+        facts = {"agent": name}
+        if not self.names or any(Matcher("agent", Comparison.LIKE, glob).matches(facts) for glob in self.names):
+            return None
+        return EnrolmentRefusal(
+            EnrolmentRule.NAME, f"agent: this key lets in names like {', '.join(self.names)} only, not {name!r}"
+        )
+
+    def refuse_unknown(self, name: str, let_in: int, now: datetime) -> EnrolmentRefusal | None:
+        """Return the refusal of an agent that is unknown, when `let_in` agents came in by this key before; None if it is let in."""
+        if self.agents_until is not None and now >= self.agents_until:
+            until = f"{self.agents_until:%Y-%m-%d %H:%M} UTC"
+            return EnrolmentRefusal(
+                EnrolmentRule.UNTIL, f"agent: this key let in new agents until {until}, and {name!r} is not known"
+            )
+        if self.agents_most is not None and let_in >= self.agents_most:
+            return EnrolmentRefusal(
+                EnrolmentRule.MOST,
+                f"agent: this key lets in {self.agents_most} agents, which it did, and {name!r} is not known",
+            )
+        return None
+
+
+def refuse_rejected(name: str) -> EnrolmentRefusal:
+    """Return the refusal of an agent that an administrator rejected."""
+    return EnrolmentRefusal(EnrolmentRule.REJECTED, f"agent: an administrator rejected the agent {name!r}")
+
+
+def is_within(address: str | None, networks: Sequence[str]) -> bool:
+    """Return whether an address is in one of the networks. IPv4 that comes over an IPv6 socket counts as IPv4."""
+    try:
+        client: IPv4Address | IPv6Address = ip_address((address or "").partition("%")[0])
+    except ValueError:
+        return False
+    client = (client.ipv4_mapped if isinstance(client, IPv6Address) else None) or client
+    return any(client in ip_network(network) for network in networks)
+
+
+def read_network(text: str) -> str:
+    """Return a network as we store it: `10.0.0.0/8`, `192.168.1.7/32`. Raises ValueError if the text is neither a network nor an address."""
+    network = ip_network(text.strip(), strict=False)
+    if isinstance(network, IPv6Network) and (mapped := network.network_address.ipv4_mapped) and network.prefixlen >= 96:  # noqa: PLR2004
+        return str(ip_network((mapped, network.prefixlen - 96), strict=False))
+    return str(network)
