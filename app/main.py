@@ -23,6 +23,7 @@ from app.http.auth import KeyAuthenticator
 from app.http.openapi import make_api
 from app.http.tools import mounts
 from app.intake.accept import Intake
+from app.intake.enrol import EnrolmentRefusals
 from app.intake.language.reader import read_words
 from app.store.engine import open_engines
 from app.store.transactions import Database
@@ -61,12 +62,14 @@ async def _run(app: FastAPI, settings: Settings, work: Work | None, clock: Clock
         stack.push_async_callback(database.close)
         context = AppContext(settings, database, Wakeups(), secret, clock)
         await stack.enter_async_context(share_wakeups(context.wakeups, database.engines))
-        authenticator = KeyAuthenticator(context)
+        refusals = EnrolmentRefusals(context)
+        await stack.enter_async_context(refusals.being_stored())
+        authenticator = KeyAuthenticator(context, refusals)
         app.state.setup_tries = relay_setup.SetupTries()
         await stack.enter_async_context(authenticator.recording_use())
         if work is not None:
             await stack.enter_async_context(run_in_background(_keep_working(work, context, app.state)))
-        intake = Intake(context)
+        intake = Intake(context, refusals)
         await stack.enter_async_context(intake.commits.running())
         app.state.mail_in_port = await stack.enter_async_context(mail_in.listening(context, intake, authenticator))
         app.state.context, app.state.authenticator, app.state.intake = context, authenticator, intake

@@ -1,17 +1,16 @@
-"""What administrators do to agents. Agents are also created by the first report that names one, with an enrolment key."""
+"""What administrators do to agents. Agents are also created by the first report that names one, with an enrolment key (intake/enrol.py)."""
 
 from collections.abc import Callable, Collection
 from dataclasses import replace
-from datetime import datetime
 
 from app.admin import editing
+from app.admin.audit import note
 from app.admin.editing import Editor
 from app.admin.references import check_customer
 from app.core.errors import Conflict
-from app.domain.agent import Agent
+from app.domain.agent import Agent, AgentState
 from app.store import alerts
 from app.store.agents import AGENTS, count_jobs, revoke_keys_of
-from app.store.intake import find_or_create_agents
 from app.store.transactions import WriteTx
 
 
@@ -45,10 +44,31 @@ async def delete_agent(tx: WriteTx, agent_id: str, by: Editor, *, versions: Coll
     await editing.delete(tx, AGENTS, agent, by)
 
 
-async def enrol_agent(tx: WriteTx, customer_id: str, name: str, at: datetime) -> str:
-    """Return the id of a customer's agent by its name; an agent that is not known yet is created."""
-    agent = (customer_id, name)
-    return (await find_or_create_agents(tx, {agent}, at))[agent]
+async def approve_agent(tx: WriteTx, agent_id: str, by: Editor) -> Agent:
+    """Let an agent in that waits, or that was rejected: from now on it counts as every other. Raises NotFound."""
+    return await _decide(tx, agent_id, AgentState.APPROVED, "approve", by)
+
+
+async def reject_agent(tx: WriteTx, agent_id: str, by: Editor) -> Agent:
+    """Refuse an agent that waits: enrolment keys refuse its further events, its own keys are revoked, its alerts are closed.
+
+    Raises NotFound, and Conflict for an agent that was approved: nobody would hear of its backups any more.
+    """
+    agent = await editing.lock(tx, AGENTS, agent_id)
+    if agent.state is AgentState.APPROVED:
+        raise Conflict("the agent was approved; to end its reports, delete it and revoke its keys", code="approved")
+    await revoke_keys_of(tx, agent.id, by.at)
+    await alerts.close_all_of(tx, agent.id, f"closed: the agent was rejected by {by.who}", by.at)
+    return await _decide(tx, agent_id, AgentState.REJECTED, "reject", by)
+
+
+async def _decide(tx: WriteTx, agent_id: str, state: AgentState, action: str, by: Editor) -> Agent:
+    agent = await editing.lock(tx, AGENTS, agent_id)
+    if agent.state is state:
+        return agent
+    await AGENTS.update(tx, agent, replace(agent, state=state))
+    await note(tx, by.who, by.at, action, "agent", agent.id, {"name": agent.name, "state": [agent.state, state]})
+    return await editing.lock(tx, AGENTS, agent.id)
 
 
 def _with_silent_at(agent: Agent, by: Editor) -> Agent:

@@ -1,6 +1,8 @@
 """What administrators do to keys: they are created, shown once, and revoked. Only administrators may: a key can be anybody's."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from app.admin.audit import note
 from app.admin.editing import Editor
@@ -8,6 +10,7 @@ from app.admin.references import check_customer
 from app.core.errors import BadInput, Conflict, NotFound
 from app.core.ids import new_id
 from app.core.secret import Secret, hint_of, new_key
+from app.domain.enrolment import read_network
 from app.domain.key import Key, KeyForm, KeyKind
 from app.store import keys
 from app.store.agents import AGENTS
@@ -26,6 +29,22 @@ class NewKey:
     relay_id: str | None = None
     job: str | None = None
     form: KeyForm = KeyForm.TOCSIN
+    names: tuple[str, ...] = ()
+    from_addresses: tuple[str, ...] = ()
+    agents_most: int | None = None
+    agents_until: datetime | None = None
+    approve: bool = False
+
+    def limits(self) -> Mapping[str, object]:
+        """Return what limits the agents that it lets in, without what is not limited."""
+        limits = {
+            "names": self.names,
+            "from_addresses": self.from_addresses,
+            "agents_most": self.agents_most,
+            "agents_until": self.agents_until,
+            "approve": self.approve,
+        }
+        return {field: value for field, value in limits.items() if value}
 
 
 async def create_key(tx: WriteTx, secret: Secret, wanted: NewKey, by: Editor) -> tuple[Key, str]:
@@ -36,6 +55,13 @@ async def create_key(tx: WriteTx, secret: Secret, wanted: NewKey, by: Editor) ->
         raise BadInput("only a key that sends events can name a job", field="job")
     if not sends and wanted.form is not KeyForm.TOCSIN:
         raise BadInput("only a key that sends events can have another form", field="form")
+    limits = wanted.limits()
+    if kind is not KeyKind.ENROL and limits:
+        raise BadInput("only an enrolment key lets agents in", field=next(iter(limits)))
+    try:
+        networks = tuple(dict.fromkeys(map(read_network, wanted.from_addresses)))
+    except ValueError as cause:
+        raise BadInput(f"from_addresses: {cause}", field="from_addresses") from cause
     customer_id = await _owner(tx, kind, wanted.customer_id, agent_id)
     if kind is not KeyKind.RELAY:
         if wanted.relay_id is not None:
@@ -53,9 +79,21 @@ async def create_key(tx: WriteTx, secret: Secret, wanted: NewKey, by: Editor) ->
         agent_id=agent_id,
         relay_id=wanted.relay_id,
         job=wanted.job,
+        names=wanted.names,
+        from_addresses=networks,
+        agents_most=wanted.agents_most,
+        agents_until=wanted.agents_until,
+        approve=wanted.approve,
     )
     await keys.insert_key(tx, key, secret.hash_key(clear))
-    values = {"kind": kind.value, "name": name, "customer_id": customer_id, "agent_id": agent_id, "job": key.job}
+    values: dict[str, object] = {
+        "kind": kind.value,
+        "name": name,
+        "customer_id": customer_id,
+        "agent_id": agent_id,
+        "job": key.job,
+    }
+    values |= limits
     if key.relay_id:
         values["relay_id"] = key.relay_id
     await note(tx, by.who, by.at, "create", "key", key.id, values)

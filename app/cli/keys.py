@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import getpass
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
@@ -29,17 +31,44 @@ Customer = Annotated[
     str | None, typer.Option(help="For enrol: name or id of the customer; not needed if there is only one.")
 ]
 Agent = Annotated[str | None, typer.Option(help="For agent: id of the agent.")]
+Names = Annotated[
+    list[str] | None, typer.Option(help="For enrol: send events only of agents with such names (* and ?); repeatable.")
+]
+From = Annotated[
+    list[str] | None, typer.Option("--from", help="For enrol: accept it from this network or address only; repeatable.")
+]
+Most = Annotated[int | None, typer.Option(min=1, help="For enrol: how many agents it lets in.")]
+Until = Annotated[datetime | None, typer.Option(help="For enrol: until when (UTC) it lets in agents that are unknown.")]
+Approve = Annotated[bool, typer.Option("--approve", help="For enrol: the agents that it lets in wait for approval.")]
 Called = Annotated[str, typer.Option(help="Name of its holder, as the audit log shows it.")]
 
 
 @cli.command("create")
 def create(
-    kind: KeyKind, name: Called = "created on the command line", customer: Customer = None, agent: Agent = None
+    kind: KeyKind,
+    name: Called = "created on the command line",
+    customer: Customer = None,
+    agent: Agent = None,
+    names: Names = None,
+    from_addresses: From = None,
+    most: Most = None,
+    until: Until = None,
+    approve: Approve = False,  # noqa: FBT002
 ) -> None:
     """Create a key and print it, once."""
     if not 0 < len(name) <= _NAME_MOST or not name.isprintable():
         raise BadInput(f"--name: between 1 and {_NAME_MOST} characters, without control characters")
-    typer.echo(asyncio.run(_create(kind, name, customer, agent)))
+    wanted = keys.NewKey(
+        kind,
+        name,
+        agent_id=agent,
+        names=tuple(filter(None, (one.strip() for one in names or ()))),
+        from_addresses=tuple(from_addresses or ()),
+        agents_most=most,
+        agents_until=until.replace(tzinfo=UTC) if until is not None else None,
+        approve=approve,
+    )
+    typer.echo(asyncio.run(_create(wanted, customer)))
 
 
 @cli.command("list")
@@ -58,10 +87,10 @@ def revoke(key_id: str) -> None:
     typer.echo("revoked")
 
 
-async def _create(kind: KeyKind, name: str, customer: str | None, agent: str | None) -> str:
+async def _create(wanted: keys.NewKey, customer: str | None) -> str:
     async with _writing() as context, context.database.write() as tx:
-        owner = await _customer(tx, kind, customer)
-        _, clear = await keys.create_key(tx, context.secret, keys.NewKey(kind, name, owner, agent), _editor(context))
+        owned = replace(wanted, customer_id=await _customer(tx, wanted.kind, customer))
+        _, clear = await keys.create_key(tx, context.secret, owned, _editor(context))
     return clear
 
 

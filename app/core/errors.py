@@ -7,6 +7,7 @@ TocsinError                                                                     
         WrongType       a media type or encoding that we do not read               415
     NotAllowed          no key, or an unknown one                                  401
         WrongScope      the key is valid, but not for this                         403
+    NotLetIn            the limits of an enrolment key refuse this agent           403
     TooManyTries        too many tries of a secret; try again later                429
     NotFound            there is no such object                                    404
     Conflict            the present state forbids it, or the name is taken         409
@@ -72,6 +73,16 @@ class WrongScope(NotAllowed):
     """The key is valid, but not for this."""
 
     code = "key_scope"
+    status = 403
+
+
+class NotLetIn(TocsinError):
+    """The limits of an enrolment key refuse the agent; `code` names the rule.
+
+    It is no NotAllowed: to a tool that asks with a valid key, "unknown key" would be a wrong answer.
+    """
+
+    code = "not_let_in"
     status = 403
 
 

@@ -25,6 +25,12 @@ EVENTS = Counter(
     ["result", "outcome"],
     registry=HTTP,
 )
+NOT_LET_IN = Counter(
+    "tocsin_agents_not_let_in",
+    "Events and requests that the limits of an enrolment key refused, by the rule (the error code).",
+    ["rule"],
+    registry=HTTP,
+)
 INTAKE_QUEUE = Gauge("tocsin_intake_queue", "Events that wait for the next commit.", registry=HTTP)
 COMMIT_SECONDS = Histogram(
     "tocsin_intake_commit_seconds", "Seconds that one commit of events took.", buckets=_SECONDS, registry=HTTP

@@ -19,7 +19,7 @@ from app.decide.rules import (
     rule_for,
 )
 from app.decide.unclear import REMEMBERED, judge_unclear
-from app.domain.agent import Agent, watch_clock
+from app.domain.agent import Agent, AgentState, watch_clock
 from app.domain.alert import Alert, AlertKind, Rule, alert_facts
 from app.domain.customer import Customer
 from app.domain.event import Event, EventKind, RunOutcome, Severity, job_of
@@ -36,6 +36,9 @@ from app.store.transactions import WriteTx
 from app.store.unclear import forms_reported_before, read_unclear_history
 
 _NEVER_NEW = (EventKind.MISSED, EventKind.OVERRUN, EventKind.TAUGHT)  # such an event does not make a job
+
+
+UNAPPROVED = "its agent is new and waits for approval"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +93,10 @@ async def _fold(tx: WriteTx, batch: BatchContext, events: Sequence[Event]) -> li
         known = {key: stored[job.id, key] for key in of_events if (job.id, key) in stored}
         span = span_to_pair(job, known.values(), of_job)
         nearby = None if span is None else await runs.find_nearby_runs(tx, job.id, *span)
-        folded.append(fold_job(job, known, of_job, batch.customers[job.customer_id].time_zone, nearby))
+        one = fold_job(job, known, of_job, batch.customers[job.customer_id].time_zone, nearby)
+        if batch.agents[job.agent_id].state is not AgentState.APPROVED:  # nothing is expected of it
+            one.after = replace(one.after, told_expectation=None, learn_at=None, next_due_at=None, overdue_at=None)
+        folded.append(one)
     await _save(tx, folded)
     return folded
 
@@ -193,7 +199,7 @@ async def _judge_agents(tx: WriteTx, batch: BatchContext, events: Sequence[Event
             at = max([*(e.received_at for e in reports), *([agent.last_heard_at] if agent.last_heard_at else [])])
             rule = rule_for(AlertKind.AGENT_SILENT, agent.customer_id, facts, batch.rules)
             limit = agent.silent_after or (rule.silent_after if rule is not None and rule.enabled else None)
-            silent_at = None if limit is None else at + limit
+            silent_at = None if limit is None or agent.state is not AgentState.APPROVED else at + limit
             heard = watch_clock(replace(agent, last_heard_at=at, silent_at=silent_at), reports)
             reported_agents.append(heard)
             facts = alert_facts(batch.customers[agent.customer_id], agent, None, AlertKind.CLOCK_OFF, "warning", None)
@@ -214,7 +220,7 @@ async def _apply(tx: WriteTx, batch: BatchContext, judged: Sequence[JudgedChange
         match one.change:
             case OpenAlert() as change:
                 alert = _new_alert(change, batch, one.agent, one.job)
-                requests.append(NoticeRequest(alert, NoticeKind.OPENED, change.reason, hold=change.hold))
+                requests.append(NoticeRequest(alert, NoticeKind.OPENED, alert.reason, hold=change.hold))
             case RepeatAlert() as change:
                 customer, kind = batch.customers[one.agent.customer_id], change.alert.kind
                 alert = replace(
@@ -255,7 +261,7 @@ def _new_alert(change: OpenAlert, batch: BatchContext, agent: Agent, job: Job | 
         subject_id=job.id if job else agent.id,
         kind=change.kind,
         severity=change.severity,
-        reason=change.reason,
+        reason=f"{change.reason}; {UNAPPROVED}" if agent.state is AgentState.WAITING else change.reason,
         since=change.since,
         opened_at=batch.now,
         last_at=batch.now,

@@ -12,6 +12,7 @@ from app.context import AppContext
 from app.core.ids import new_id
 from app.core.log import log
 from app.decide.silence import silent_later
+from app.domain.agent import AgentState
 from app.domain.dedupe import missed_key, overrun_key, silent_key
 from app.domain.event import HABIT, Activity, Event, EventKind, RunOutcome, Severity
 from app.domain.expectation import describe_expectation, earliness, last_overdue_slot, next_slot, overdue_time
@@ -48,10 +49,14 @@ async def write_due_events(context: AppContext) -> bool:
         oldest_unread = await oldest_waiting_event(tx)
         before = now if oldest_unread is None else min(now, oldest_unread)
         made = await _missed(tx, before, now) + await _overrun(tx, before, now) + await _silent(tx, before, now)
+        # Nothing is expected of an agent that nobody approved; its slots move on, so that nothing is missed at once when it is.
+        states = await agents.agents_by_id(tx, {event.agent_id for event in made}) if made else {}
+        made_at_all = len(made)
+        made = [event for event in made if states[event.agent_id].state is AgentState.APPROVED]
         await insert_clock_events(tx, made)
         if made:
             tx.after_commit(lambda: context.wakeups.wake("events"))
-    return len(made) >= BATCH
+    return made_at_all >= BATCH
 
 
 async def _missed(tx: WriteTx, before: datetime, now: datetime) -> list[Event]:

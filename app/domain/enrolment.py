@@ -4,11 +4,11 @@ Names and addresses hold for every event under the key. The number and the date 
 in reports for as long as it lives, because a date that ends its reports would also end those of its failures.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from app.domain.matcher import Comparison, Matcher
 
@@ -36,8 +36,8 @@ class EnrolmentLimits:
     """The limits of one enrolment key; an empty one limits nothing. `names` are globs with `*` and `?`, `from_addresses` networks."""
 
     key_id: str
-    names: Sequence[str] = ()
-    from_addresses: Sequence[str] = ()
+    names: tuple[str, ...] = ()
+    from_addresses: tuple[str, ...] = ()
     agents_most: int | None = None
     agents_until: datetime | None = None
     approve: bool = False
@@ -80,19 +80,21 @@ def refuse_rejected(name: str) -> EnrolmentRefusal:
     return EnrolmentRefusal(EnrolmentRule.REJECTED, f"agent: an administrator rejected the agent {name!r}")
 
 
-def is_within(address: str | None, networks: Sequence[str]) -> bool:
+def is_within(address: str | None, networks: tuple[str, ...]) -> bool:
     """Return whether an address is in one of the networks. IPv4 that comes over an IPv6 socket counts as IPv4."""
     try:
         client: IPv4Address | IPv6Address = ip_address((address or "").partition("%")[0])
     except ValueError:
         return False
     client = (client.ipv4_mapped if isinstance(client, IPv6Address) else None) or client
-    return any(client in ip_network(network) for network in networks)
+    return any(client in network for network in _parsed(networks))
+
+
+@lru_cache(1000)
+def _parsed(networks: tuple[str, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
+    return tuple(map(ip_network, networks))
 
 
 def read_network(text: str) -> str:
     """Return a network as we store it: `10.0.0.0/8`, `192.168.1.7/32`. Raises ValueError if the text is neither a network nor an address."""
-    network = ip_network(text.strip(), strict=False)
-    if isinstance(network, IPv6Network) and (mapped := network.network_address.ipv4_mapped) and network.prefixlen >= 96:  # noqa: PLR2004
-        return str(ip_network((mapped, network.prefixlen - 96), strict=False))
-    return str(network)
+    return str(ip_network(text.strip(), strict=False))

@@ -26,7 +26,7 @@ _ANY = "*"
 _DOUBLE_SLASH, _SLASHES = b"//", re.compile(rb"/{2,}")
 _Key = tuple[str, ...]
 # Answers a POST without FastAPI, by the state of the app, the raw headers (lower-case names) and the body. Raises TocsinError.
-HotEndpoint = Callable[[State, Iterable[tuple[bytes, bytes]], Receive], Awaitable[Response]]
+HotEndpoint = Callable[[State, Scope, Receive], Awaitable[Response]]
 
 
 class HttpApp(SafetyMiddleware):
@@ -68,7 +68,7 @@ class HttpApp(SafetyMiddleware):
             return
         endpoint = self._hot_endpoints.get(scope["path"])
         if endpoint is not None and scope["method"] == "POST":
-            response = await endpoint(self.api.state, scope["headers"], receive)
+            response = await endpoint(self.api.state, scope, receive)
             await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
             await send({"type": "http.response.body", "body": response.body})
             return

@@ -11,12 +11,15 @@ from typing import Annotated, TypeVar
 
 from fastapi import Request, Security
 from fastapi.security import APIKeyHeader, HTTPBearer
+from starlette.types import Scope
 
 from app.context import AppContext
-from app.core.errors import NotAllowed, TocsinError, WrongScope
+from app.core.errors import NotAllowed, NotLetIn, TocsinError, WrongScope
 from app.core.log import log
 from app.core.periodic import run_in_background
+from app.domain.enrolment import EnrolmentLimits
 from app.domain.key import KeyKind
+from app.intake.enrol import EnrolmentRefusals
 from app.intake.validate import Sender
 from app.store import keys
 
@@ -41,13 +44,14 @@ class Caller:
     agent_name: str | None = None
     job: str | None = None
     relay_id: str | None = None
+    limits: EnrolmentLimits | None = None
 
     @cached_property
     def sender(self) -> Sender:
         """Whose events this caller reports. Raises WrongScope for a key of no customer."""
         if self.customer_id is None:
             raise WrongScope("this key belongs to no customer, so its events would belong to nobody")
-        return Sender(self.customer_id, self.agent_id, self.agent_name)
+        return Sender(self.customer_id, self.agent_id, self.agent_name, self.limits)
 
 
 @dataclass(slots=True)
@@ -60,15 +64,26 @@ class _Known:
 class KeyAuthenticator:
     """Checks keys. It remembers an answer for a few seconds, so that not every request queries the database."""
 
-    def __init__(self, context: AppContext) -> None:
+    def __init__(self, context: AppContext, refusals: EnrolmentRefusals | None = None) -> None:
         self._context = context
+        self._refusals = refusals or EnrolmentRefusals(context)
         self._known: dict[str, _Known] = {}
         self._unknown: dict[str, float] = {}
         self._used: set[str] = set()
         self._generation = 0
 
-    async def admit(self, key: str) -> Caller:
-        """Return the holder of a key. Raises NotAllowed; Unavailable if the database cannot be reached."""
+    async def admit(self, key: str, address: str | None = None) -> Caller:
+        """Return the holder of a key that a client with this address sent.
+
+        Raises NotAllowed; NotLetIn if the key is for other addresses; Unavailable if the database cannot be reached.
+        """
+        caller = await self._find(key)
+        if caller.limits is not None and (refusal := caller.limits.refuse_address(address)) is not None:
+            self._refusals.note(caller.limits, refusal)
+            raise NotLetIn(refusal.detail, code=refusal.rule)
+        return caller
+
+    async def _find(self, key: str) -> Caller:
         if not key or len(key) > KEY_LONGEST:
             raise NotAllowed("there is no key in the request" if not key else "this key is not known")
         key_hash = self._context.secret.hash_key(key)
@@ -84,9 +99,9 @@ class KeyAuthenticator:
         self._used.add(known.caller.key_id)
         return known.caller
 
-    async def admit_as(self, key: str, kinds: Collection[KeyKind]) -> Caller:
-        """Return the holder of a key of one of these kinds. Raises NotAllowed, WrongScope; Unavailable if the database cannot be reached."""
-        caller = await self.admit(key)
+    async def admit_as(self, key: str, kinds: Collection[KeyKind], address: str | None = None) -> Caller:
+        """Return the holder of a key of one of these kinds. Raises WrongScope, and as `admit` does."""
+        caller = await self.admit(key, address)
         if caller.kind not in kinds:
             raise WrongScope(
                 f"this needs a key of kind {' or '.join(sorted(kinds))}, and this one is of kind {caller.kind}"
@@ -111,7 +126,15 @@ class KeyAuthenticator:
             raise NotAllowed("this key is not known")
         key = found[0]
         caller = Caller(
-            key.id, key.kind, key.name, key.customer_id, key.agent_id, key.agent_name, key.job, key.relay_id
+            key.id,
+            key.kind,
+            key.name,
+            key.customer_id,
+            key.agent_id,
+            key.agent_name,
+            key.job,
+            key.relay_id,
+            key.limits,
         )
         if generation == self._generation:  # otherwise a key was revoked during the look-up
             _remember(self._known, key_hash, _Known(caller, now + FRESH_S, now + EXPIRED_S), KNOWN_MOST)
@@ -164,7 +187,13 @@ async def caller_of(request: Request, kinds: frozenset[KeyKind]) -> Caller:
     """Return the request's caller if its key is of one of these kinds. Raises NotAllowed, WrongScope."""
     authenticator: KeyAuthenticator = request.app.state.authenticator
     key = key_in(request.headers.get("authorization", ""), request.headers.get("x-tocsin-key", ""))
-    return await authenticator.admit_as(key, kinds)
+    return await authenticator.admit_as(key, kinds, address_of(request.scope))
+
+
+def address_of(scope: Scope) -> str | None:
+    """Return the address of a request's client: of its connection, or what a trusted proxy says (TOCSIN_TRUSTED_PROXIES)."""
+    client = scope.get("client")
+    return None if client is None else str(client[0])
 
 
 def need(*kinds: KeyKind) -> Callable[..., Awaitable[Caller]]:

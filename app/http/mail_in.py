@@ -19,7 +19,7 @@ from functools import partial
 from aiosmtpd.smtp import Envelope, Session
 
 from app.context import AppContext
-from app.core.errors import BadSettings, NotAllowed, Overloaded, TocsinError
+from app.core.errors import BadSettings, NotAllowed, NotLetIn, Overloaded, TocsinError
 from app.core.ids import new_id
 from app.core.log import log
 from app.core.networks import read_networks
@@ -50,7 +50,7 @@ class MailIn:
         self._returned = ReturnedMails(context)
 
     async def handle_RCPT(  # noqa: N802
-        self, server: MailConnection, _session: Session, envelope: Envelope, address: str, _options: list[str]
+        self, server: MailConnection, session: Session, envelope: Envelope, address: str, _options: list[str]
     ) -> str:
         """Accept an address if it is one of our keys."""
         callers: list[Caller] = envelope.__dict__.setdefault("callers", [])
@@ -65,11 +65,11 @@ class MailIn:
                 envelope.rcpt_tos.append(address)
             return "250 OK" if has_room else "451 4.7.1 Too many mails come back; try again"
         try:
-            caller = await self._caller(address)
+            caller = await self._caller(address, session.peer)
         except NotAllowed:
             return await server.answer_wrong()
         except TocsinError as cause:
-            return f"451 4.3.0 {cause.code}; try again"
+            return _not_let_in(cause) if isinstance(cause, NotLetIn) else f"451 4.3.0 {cause.code}; try again"
         if not (server.admit(caller.key_id) and self._has_room(caller.key_id)):
             return "451 4.7.1 Too many mails under this key; try again"
         callers.append(caller)
@@ -83,6 +83,8 @@ class MailIn:
             for caller in envelope.__dict__.get("callers", ()):
                 await self._store(caller, body, envelope.mail_from or "")
             await self._returned.store(envelope.__dict__.get("returned", ()), body, envelope.mail_from or "")
+        except NotLetIn as cause:
+            return _not_let_in(cause)
         except Overloaded:
             return "451 4.3.2 Busy; try again"
         except TocsinError as cause:
@@ -121,15 +123,16 @@ class MailIn:
             mail.TOOL, partial(mail.read, rules=rules), request, caller.sender
         )
 
-    async def _caller(self, address: str) -> Caller:
+    async def _caller(self, address: str, peer: object) -> Caller:
         """Return the holder of the key in an address. Some mail servers lower-case addresses; a key in the form of a UUID survives that."""
         key = address.rpartition("@")[0].rpartition("+")[2].strip('"')
+        client = str(peer[0]) if isinstance(peer, tuple) else None
         try:
-            caller = await self._authenticator.admit(key)
+            caller = await self._authenticator.admit(key, client)
         except NotAllowed:
             if key == key.lower():
                 raise
-            caller = await self._authenticator.admit(key.lower())
+            caller = await self._authenticator.admit(key.lower(), client)
         if caller.kind not in _KINDS or caller.customer_id is None:
             raise NotAllowed("this key sends no events")
         return caller
@@ -171,6 +174,11 @@ async def listening(context: AppContext, intake: Intake, authenticator: KeyAuthe
         server.close()
         for connection in shared.places:
             connection.close()
+
+
+def _not_let_in(cause: NotLetIn) -> str:
+    """Return the answer for a key that does not let an agent in. Names in it come from the mail, and SMTP has ASCII lines only."""
+    return f"550 5.7.1 {cause.code}: {ascii(cause.detail)[1:400]}"
 
 
 def _tls(context: AppContext) -> ssl.SSLContext | None:

@@ -5,12 +5,13 @@ Events are stored first. What they mean for alerts is decided later, by the deci
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from app.context import AppContext
 from app.core import metrics
-from app.core.errors import BadInput
+from app.core.errors import BadInput, NotLetIn
 from app.core.log import log
+from app.domain.enrolment import EnrolmentRefusal, refuse_rejected
 from app.domain.mail_rule import MailRule
 from app.intake.body import BodyHeaders, Receive, RequestBody, read_body, read_tool_body, read_truncated_body
 from app.intake.clocks import move_back_leads
@@ -18,6 +19,7 @@ from app.intake.commit import GroupCommit, KnownAgents
 from app.intake.customer_texts import CustomerTexts
 from app.intake.dialects.make_event import attribute_to_sender, doubt_success, make_unreadable_event
 from app.intake.dialects.tool_request import Dialect, NotUnderstood, ToolRequest
+from app.intake.enrol import AskedAgent, EnrolmentRefusals, let_in
 from app.intake.parse import EventRejection, ParsedBody, WireEvent, parse_events
 from app.intake.rule_events import decide_by_rules, is_read_from_words
 from app.intake.validate import Sender, resolve_agent_name, validate_event
@@ -41,14 +43,18 @@ class _ValidatedBody:
     events: list[NewEvent]
     indexes: list[int]  # of each event in the body
     unknown: dict[int, str]  # index in `events` -> name of an agent without an id yet
-    rejected: list[EventRejection]
+    rejected: list[EventRejection]  # for its data
+    not_let_in: dict[int, EnrolmentRefusal] = field(
+        default_factory=dict
+    )  # index in the body -> why its agent is refused
 
 
 class Intake:
     """The entry point for every kind of request that brings events."""
 
-    def __init__(self, context: AppContext) -> None:
+    def __init__(self, context: AppContext, refusals: EnrolmentRefusals | None = None) -> None:
         self._context = context
+        self.refusals = refusals or EnrolmentRefusals(context)
         self.agents = KnownAgents()
         self.texts = CustomerTexts(context)
         self.commits = GroupCommit(context, self.agents)
@@ -94,7 +100,7 @@ class Intake:
     async def accept_tool_request_with_body(
         self, tool: str, dialect: Dialect, request: ToolRequest, sender: Sender, *, is_signal: bool = False
     ) -> IntakeResult:
-        """Accept a tool's request whose body is read already. Raises Overloaded and Unavailable; any content becomes an event.
+        """Accept a tool's request whose body is read already. Raises NotLetIn, Overloaded and Unavailable; any content becomes an event.
 
         `is_signal`: the dialect itself trusts no success that only a body that broke off states.
         """
@@ -115,7 +121,26 @@ class Intake:
             if is_large
             else self._validate_tool(tool, events, request, sender)
         )
-        return await self._store(validated, sender, len(request.body))
+        result = await self._store(validated, sender, len(request.body))
+        if validated.not_let_in and not result.accepted and not result.duplicates:
+            first = result.rejected[0]
+            raise NotLetIn(first.detail, code=first.code, field=first.field)
+        return result
+
+    async def let_in(self, sender: Sender, name: str) -> str:
+        """Return the id of an agent that a sender names; one that is unknown is created. Raises NotLetIn, Unavailable."""
+        refusal = None if sender.limits is None else sender.limits.refuse_name(name)
+        known = self.agents.find(sender.customer_id, name)
+        if known is None and refusal is None:
+            agent = AskedAgent(sender.customer_id, name, sender.limits)
+            async with self._context.database.write() as tx:
+                enrolled = await let_in(tx, [agent], self._context.clock())
+            self.agents.remember(enrolled.ids)
+            known, refusal = enrolled.ids.get(agent[:2]), enrolled.refused.get(agent)
+        if refusal is not None or known is None:
+            refusal = refusal or refuse_rejected(name)
+            raise NotLetIn(refusal.detail, code=refusal.rule, field="agent")
+        return known
 
     def _parse(self, body: RequestBody, sender: Sender, rules: Sequence[MailRule]) -> _ValidatedBody:
         settings = self._context.settings
@@ -150,6 +175,10 @@ class Intake:
         for index, event in parsed.events:
             try:
                 agent = resolve_agent_name(event, sender)
+                refusal = None if sender.limits is None else sender.limits.refuse_name(agent)
+                if refusal is not None:
+                    validated.not_let_in[index] = refusal
+                    continue
                 agent_id = sender.agent_id or self.agents.find(sender.customer_id, agent)
                 row = validate_event(
                     event,
@@ -174,17 +203,31 @@ class Intake:
 
     async def _store(self, validated: _ValidatedBody, sender: Sender, size: int) -> IntakeResult:
         if not validated.events:
-            return IntakeResult(0, 0, validated.rejected)
-        batch = await self.commits.store(sender.customer_id, validated.events, validated.unknown, size)
-        rejected = validated.rejected
+            return IntakeResult(0, 0, self._with_refusals(validated, sender))
+        unknown = {
+            index: AskedAgent(sender.customer_id, name, sender.limits) for index, name in validated.unknown.items()
+        }
+        batch = await self.commits.store(validated.events, unknown, size)
+        for index, refusal in batch.not_let_in.items():
+            validated.not_let_in[validated.indexes[index]] = refusal
+        rejected = self._with_refusals(validated, sender)
         if batch.unstorable:
             refused = [
                 EventRejection(validated.indexes[index], "not_storable", "the database refuses this event")
                 for index in batch.unstorable
             ]
-            rejected = sorted(rejected + refused, key=lambda event: event.index)
-        stored = len(validated.events) - len(batch.unstorable)
+            rejected = sorted([*rejected, *refused], key=lambda event: event.index)
+        stored = len(validated.events) - len(batch.unstorable) - len(batch.not_let_in)
         return IntakeResult(stored - batch.duplicates, batch.duplicates, rejected)
+
+    def _with_refusals(self, validated: _ValidatedBody, sender: Sender) -> Sequence[EventRejection]:
+        """Return the rejected events with those whose agents the limits of the key refuse, and count these."""
+        if not validated.not_let_in or sender.limits is None:
+            return validated.rejected
+        for refusal in validated.not_let_in.values():
+            self.refusals.note(sender.limits, refusal)
+        refused = [EventRejection(index, one.rule, one.detail, "agent") for index, one in validated.not_let_in.items()]
+        return sorted([*validated.rejected, *refused], key=lambda event: event.index)
 
 
 def run_dialect(tool: str, dialect: Dialect, request: ToolRequest) -> Sequence[WireEvent]:

@@ -14,8 +14,10 @@ from app.context import AppContext
 from app.core import metrics
 from app.core.errors import Overloaded, TocsinError, Unavailable
 from app.core.log import log
+from app.domain.enrolment import EnrolmentRefusal, refuse_rejected
+from app.intake.enrol import AskedAgent, Enrolled, let_in
 from app.store.database_errors import describe_error, is_fault_of_data
-from app.store.intake import NewEvent, add_events, find_or_create_agents
+from app.store.intake import NewEvent, add_events
 
 COMMIT_TIMEOUT_S = 45.0
 DRAIN_S = 10.0
@@ -53,17 +55,17 @@ class KnownAgents:
 
 @dataclass(slots=True)
 class Batch:
-    """The events of one request. `unknown`: indexes of events whose agent has no id yet, with the agent's name."""
+    """The events of one request. `unknown`: indexes of events whose agent has no id yet, with the agent."""
 
-    customer_id: str
     events: list[NewEvent]
-    unknown: dict[int, str]
+    unknown: dict[int, AskedAgent]
     size: int  # of the request's body, in bytes
     done: asyncio.Future[None]
     duplicates: int = 0
     unstorable: set[int] = field(
         default_factory=set
     )  # indexes of events that the database refuses, which is a bug of ours
+    not_let_in: dict[int, EnrolmentRefusal] = field(default_factory=dict)  # indexes of events whose agent is refused
     error: TocsinError | None = None
 
 
@@ -88,7 +90,7 @@ class GroupCommit:
         self._wake = asyncio.Event()
         self._is_closing = False
 
-    async def store(self, customer_id: str, events: list[NewEvent], unknown: dict[int, str], size: int) -> Batch:
+    async def store(self, events: list[NewEvent], unknown: dict[int, AskedAgent], size: int) -> Batch:
         """Wait until the events are committed, and return the batch with their results. Raises Overloaded, Unavailable.
 
         A caller that is cancelled stops waiting; its events are committed all the same.
@@ -100,7 +102,7 @@ class GroupCommit:
             or self._queued_bytes + size > MAX_QUEUE_BYTES
         ):
             raise Overloaded("too many events are waiting to be stored; try again")
-        batch = Batch(customer_id, events, unknown, size, asyncio.get_running_loop().create_future())
+        batch = Batch(events, unknown, size, asyncio.get_running_loop().create_future())
         self._queued_events += len(events)
         self._queued_bytes += size
         self._waiting.append(batch)
@@ -177,20 +179,18 @@ class GroupCommit:
         metrics.INTAKE_QUEUE.set(self._queued_events)
         context = self._context
         with metrics.COMMIT_SECONDS.time():
-            wanted = {
-                (part.batch.customer_id, name)
-                for part in parts
-                for index, name in part.batch.unknown.items()
-                if index in part.indexes
-            }
-            ids = {}
+            # In their order, because a key with a limit lets in the first ones.
+            asked = dict.fromkeys(
+                agent for part in parts for index, agent in part.batch.unknown.items() if index in part.indexes
+            )
+            enrolled = Enrolled()
             if (
-                wanted
+                asked
             ):  # in a transaction of its own, before the events: an agent that is left without events does no harm
                 async with context.database.write() as tx:
-                    ids = await find_or_create_agents(tx, wanted, context.clock())
-                self._agents.remember(ids)
-            rows = _rows_with_agent_ids(parts, ids)
+                    enrolled = await let_in(tx, asked, context.clock())
+                self._agents.remember(enrolled.ids)
+            rows = _rows_with_agent_ids(parts, enrolled)
             duplicates = await add_events(context.database, rows)
             if len(duplicates) < len(rows):
                 context.wakeups.wake("events")
@@ -214,7 +214,8 @@ def _reject(part: _BatchPart, cause: Exception) -> None:
     part.batch.error = Unavailable("an internal error prevents storing the event; try again")
 
 
-def _rows_with_agent_ids(parts: list[_BatchPart], ids: dict[tuple[str, str], str]) -> list[NewEvent]:
+def _rows_with_agent_ids(parts: list[_BatchPart], enrolled: Enrolled) -> list[NewEvent]:
+    """Return the events to store, and note in each batch those whose agent was not let in."""
     rows: list[NewEvent] = []
     for part in parts:
         batch = part.batch
@@ -228,7 +229,12 @@ def _rows_with_agent_ids(parts: list[_BatchPart], ids: dict[tuple[str, str], str
         for index in part.indexes:
             agent = batch.unknown.get(index)
             event = batch.events[index]
-            rows.append(event if agent is None else event._replace(agent_id=ids[batch.customer_id, agent]))
+            if agent is None:
+                rows.append(event)
+            elif (agent_id := enrolled.ids.get(agent[:2])) is not None:
+                rows.append(event._replace(agent_id=agent_id))
+            else:
+                batch.not_let_in[index] = enrolled.refused.get(agent) or refuse_rejected(agent.name)
     return rows
 
 

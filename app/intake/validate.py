@@ -9,6 +9,7 @@ from pydantic_core import to_json
 from app.core.errors import BadInput
 from app.core.ids import new_id
 from app.domain.dedupe import content_key
+from app.domain.enrolment import EnrolmentLimits
 from app.domain.event import Activity, Phase, RunOutcome, Severity
 from app.intake import fields
 from app.intake.clocks import correct_time, find_offset
@@ -31,6 +32,7 @@ class Sender:
     customer_id: str
     agent_id: str | None = None
     agent: str | None = None
+    limits: EnrolmentLimits | None = None  # of the enrolment key
 
 
 def resolve_agent_name(event: WireEvent, sender: Sender) -> str:

@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import Boolean, bindparam, func, literal_column, select, update
 
-from app.domain.agent import Agent
+from app.domain.agent import Agent, AgentState
 from app.store.repository import Page, Repository, Window, equals
 from app.store.tables import agents, jobs
 from app.store.tables_managed import keys
@@ -17,10 +17,26 @@ AGENTS = Repository(
 
 
 async def page_agents(
-    tx: ReadTx, window: Window, *, customer_id: str | None = None, name: str | None = None
+    tx: ReadTx,
+    window: Window,
+    *,
+    customer_id: str | None = None,
+    name: str | None = None,
+    state: AgentState | None = None,
 ) -> Page[Agent]:
-    """Return agents in the order of their ids, filtered by customer and name."""
-    return await AGENTS.page(tx, equals(agents, customer_id=customer_id, name=name), window)
+    """Return agents in the order of their ids, filtered by customer, name and state."""
+    conditions = equals(agents, customer_id=customer_id, name=name, state=state)
+    if state not in (None, AgentState.APPROVED):
+        # Written as the condition of its index, because SQLite uses a partial index only then.
+        conditions.append(literal_column("state <> 'approved'", Boolean))
+    return await AGENTS.page(tx, conditions, window)
+
+
+async def count_enrolled(tx: ReadTx, key_id: str) -> int:
+    """Return how many agents an enrolment key let in that still exist and were not rejected."""
+    let_in = select(func.count()).select_from(agents)
+    let_in = let_in.where(agents.c.enrolled_by == key_id, agents.c.state != AgentState.REJECTED)
+    return int(await tx.connection.scalar(let_in) or 0)
 
 
 async def count_jobs(tx: ReadTx, agent_id: str) -> int:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from pydantic_core import to_json
 
 from app.core.ids import new_id
+from app.domain.agent import AgentState
 from app.store.transactions import Database, WriteTx
 from app.store.types import to_micros
 
@@ -97,46 +98,72 @@ def _insert_into_sqlite(events: Sequence[NewEvent], connection: sqlite3.Connecti
 
 
 _SQLITE_INSERT_AGENT = (
-    "INSERT INTO agents (id, customer_id, name, labels, created_at) VALUES (?, ?, ?, '{}', ?) ON CONFLICT DO NOTHING"
+    "INSERT INTO agents (id, customer_id, name, labels, created_at, state, enrolled_by) "
+    "VALUES (?, ?, ?, '{}', ?, ?, ?) ON CONFLICT DO NOTHING"
 )
 _POSTGRES_INSERT_AGENT = (
-    "INSERT INTO agents (id, customer_id, name, labels, created_at) "
-    "SELECT id, customer_id, name, '{}'::jsonb, $4 FROM unnest($1::text[], $2::text[], $3::text[]) "
-    "AS new (id, customer_id, name) ON CONFLICT DO NOTHING"
+    "INSERT INTO agents (id, customer_id, name, labels, created_at, state, enrolled_by) "
+    "SELECT id, customer_id, name, '{}'::jsonb, $4, state, enrolled_by "
+    "FROM unnest($1::text[], $2::text[], $3::text[], $5::text[], $6::text[]) "
+    "AS new (id, customer_id, name, state, enrolled_by) ON CONFLICT DO NOTHING"
 )
 _SQLITE_FIND_AGENTS = (
-    "SELECT agents.customer_id, agents.name, agents.id FROM json_each(?) AS wanted JOIN agents "
+    "SELECT agents.customer_id, agents.name, agents.id, agents.state FROM json_each(?) AS wanted JOIN agents "
     "ON agents.customer_id = json_extract(wanted.value, '$[0]') AND agents.name = json_extract(wanted.value, '$[1]')"
 )
 _POSTGRES_FIND_AGENTS = (
-    "SELECT agents.customer_id, agents.name, agents.id FROM unnest($1::text[], $2::text[]) AS wanted (customer_id, name) "
-    "JOIN agents USING (customer_id, name)"
+    "SELECT agents.customer_id, agents.name, agents.id, agents.state "
+    "FROM unnest($1::text[], $2::text[]) AS wanted (customer_id, name) JOIN agents USING (customer_id, name)"
 )
+
+
+class FoundAgent(NamedTuple):
+    """What intake knows of an agent."""
+
+    id: str
+    state: AgentState
+
+
+class NewAgent(NamedTuple):
+    """An agent to create for its first event. `enrolled_by`: the key that lets it in; None: one of our own."""
+
+    customer_id: str
+    name: str
+    state: AgentState = AgentState.APPROVED
+    enrolled_by: str | None = None
 
 
 async def find_or_create_agents(
     tx: WriteTx, wanted: Collection[tuple[str, str]], at: datetime
 ) -> dict[tuple[str, str], str]:
     """Return the id of each (customer, agent's name), and create the unknown ones. Two processes at once create one agent."""
-    found = await _find_agents(tx, wanted)
-    # Sorted, so that all processes insert in the same order: in different orders, two transactions would deadlock.
-    unknown = sorted(set(wanted) - found.keys())
+    found = await find_agents(tx, wanted)
+    found |= await create_agents(tx, [NewAgent(*agent) for agent in set(wanted) - found.keys()], at)
+    return {agent: known.id for agent, known in found.items()}
+
+
+async def create_agents(tx: WriteTx, unknown: Collection[NewAgent], at: datetime) -> dict[tuple[str, str], FoundAgent]:
+    """Create agents, and return them, also those that another process created meanwhile."""
     if not unknown:
-        return found
-    ids = [new_id("agt") for _ in unknown]
-    customers, names = [customer for customer, _ in unknown], [name for _, name in unknown]
+        return {}
+    # Sorted, so that all processes insert in the same order: in different orders, two transactions would deadlock.
+    rows = [(new_id("agt"), *agent) for agent in sorted(unknown, key=lambda agent: agent[:2])]
+    ids, customers, names, states, keys = map(list, zip(*rows, strict=True))
     if tx.is_sqlite:
-        rows = [(*row, to_micros(at)) for row in zip(ids, customers, names, strict=True)]
-        await tx.connection.exec_driver_sql(_SQLITE_INSERT_AGENT, rows)
+        values = [(*row[:3], to_micros(at), *row[3:]) for row in rows]
+        await tx.connection.exec_driver_sql(_SQLITE_INSERT_AGENT, values)
     else:
-        await tx.connection.exec_driver_sql(_POSTGRES_INSERT_AGENT, (ids, customers, names, at))
-    return found | await _find_agents(tx, unknown)
+        await tx.connection.exec_driver_sql(_POSTGRES_INSERT_AGENT, (ids, customers, names, at, states, keys))
+    return await find_agents(tx, [agent[:2] for agent in unknown])
 
 
-async def _find_agents(tx: WriteTx, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], str]:
+async def find_agents(tx: WriteTx, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], FoundAgent]:
+    """Return those of the (customer, agent's name) that exist."""
     if tx.is_sqlite:
         rows = await tx.connection.exec_driver_sql(_SQLITE_FIND_AGENTS, (to_json(list(wanted)).decode(),))
     else:
         customers, names = [customer for customer, _ in wanted], [name for _, name in wanted]
         rows = await tx.connection.exec_driver_sql(_POSTGRES_FIND_AGENTS, (customers, names))
-    return {(row["customer_id"], row["name"]): row["id"] for row in rows.mappings()}
+    return {
+        (row["customer_id"], row["name"]): FoundAgent(row["id"], AgentState(row["state"])) for row in rows.mappings()
+    }

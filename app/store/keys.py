@@ -64,6 +64,25 @@ async def touch_keys(tx: WriteTx, key_ids: Collection[str], at: datetime) -> Non
     await tx.connection.execute(update(keys).where(keys.c.id.in_(sorted(key_ids))).values(last_used_at=at))
 
 
+async def note_refusals(tx: WriteTx, key_id: str, count: int, at: datetime, why: str) -> None:
+    """Add to the requests that the limits of a key refused, with the newest reason."""
+    change = update(keys).where(keys.c.id == key_id)
+    await tx.connection.execute(
+        change.values(refused_count=keys.c.refused_count + count, refused_at=at, refused_why=why)
+    )
+
+
+async def keys_that_refused(tx: ReadTx, since: datetime) -> list[Key]:
+    """Return the keys in force whose limits refused a request since then."""
+    found = select(keys).where(keys.c.refused_at >= since, keys.c.revoked_at.is_(None)).order_by(keys.c.id)
+    return [KEYS.mapping.read(row) for row in await tx.connection.execute(found)]
+
+
+async def lock_key(tx: WriteTx, key_id: str) -> None:
+    """Lock a key's row until the commit: two processes must not each let in the last agent that its limit allows."""
+    await tx.connection.execute(select(keys.c.id).where(keys.c.id == key_id).with_for_update())
+
+
 async def count_living(tx: WriteTx, kind: KeyKind) -> int:
     """Return how many keys of a kind are not revoked, each locked until the commit: two requests must not revoke the last two."""
     living = select(keys.c.id).where(keys.c.kind == kind, keys.c.revoked_at.is_(None)).order_by(keys.c.id)

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, select
 
+from app.domain.agent import AgentState
 from app.domain.alert import AlertKind
 from app.domain.canary import AGENT, JOB_PREFIX
 from app.domain.event import RunOutcome
@@ -23,6 +24,11 @@ from app.store.tables import agents, alerts, customers, jobs, runs
 # The job under which lost canaries are reported is shown while mail is lost, and does not count as a backup afterwards.
 _IS_WELL_WAY = and_(
     agents.c.name == AGENT, jobs.c.name.startswith(JOB_PREFIX, autoescape=True), jobs.c.state == JobState.OK.value
+)
+# An agent that nobody approved must not add to what looks well, and its trouble is told all the same.
+_IS_COUNTED = or_(
+    agents.c.state == AgentState.APPROVED.value,
+    and_(agents.c.state == AgentState.WAITING.value, jobs.c.state != JobState.OK.value),
 )
 SHORT_PERIOD = timedelta(hours=26)  # a day, also the one on which clocks are put back: its runs are not counted apart
 STRIP_DAYS, MOST_STRIP_DAYS = 14, 62
@@ -65,7 +71,9 @@ def scope_of(schedule: SummarySchedule, start: datetime, end: datetime) -> Summa
     zone = ZoneInfo(schedule.time_zone)
     first, last = start.astimezone(zone), end.astimezone(zone)
     return SummaryScope(
-        matches=and_(job_matches(schedule.customer_id, schedule.matchers), jobs.c.created_at <= end, ~_IS_WELL_WAY),
+        matches=and_(
+            job_matches(schedule.customer_id, schedule.matchers), jobs.c.created_at <= end, ~_IS_WELL_WAY, _IS_COUNTED
+        ),
         customer_id=schedule.customer_id,
         start=start,
         end=end,

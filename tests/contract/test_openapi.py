@@ -18,7 +18,7 @@ PUBLISHED = Path(__file__).parents[2] / "openapi" / "openapi.json"
 METHODS = ("get", "post", "put", "patch", "delete")
 VERBS = (
     "list|get|create|update|delete|post|retry|teach|acknowledge|close|confirm|dismiss|preview|send|test|pause|resume|request|revoke"
-    "|download|connect|ask|set"
+    "|download|connect|ask|set|approve|reject"
 )
 SCHEMA = create_app(load_settings()).api.openapi()
 OPERATIONS = [

@@ -10,7 +10,7 @@ from starlette.status import HTTP_201_CREATED, HTTP_204_NO_CONTENT
 
 from app.admin import agents as admin_agents
 from app.core.ids import new_id
-from app.domain.agent import Agent
+from app.domain.agent import Agent, AgentState
 from app.http.api.dependencies import Admin, Authenticator, Context, Reader, editor_of, problems
 from app.http.api.fields import (
     YEAR_S,
@@ -35,6 +35,10 @@ from app.store.agents import AGENTS, page_agents
 
 router = APIRouter(prefix="/v1/agents", tags=["agents"])
 
+_STATE = (
+    "approved; waiting: a key that asks for approval let it in: its events are stored and its failures reported, nothing is expected "
+    "of it, and its successes do not count; rejected: enrolment keys refuse its events."
+)
 _SILENT_AFTER = "Seconds without any report after which the agent counts as silent; null: the rules decide."
 SilentAfter = Annotated[int | None, Field(ge=60, le=YEAR_S, description=_SILENT_AFTER)]
 
@@ -96,6 +100,8 @@ class AgentOut(OutModel):
     silent_at: datetime | None = Field(
         description="When it counts as silent, if no event arrives until then and one of its expected runs is overdue; null: never."
     )
+    state: AgentState = Field(description=_STATE)
+    enrolled_by: str | None = Field(description="The id of the enrolment key that let it in; null: none, or not known.")
     created_at: CreatedAt
 
 
@@ -108,6 +114,9 @@ class AgentsQuery(Paged):
 
     customer_id: Annotated[Id | None, Field(description="Only agents of this customer.")] = None
     name: Annotated[Name | None, Field(description="Only agents with this name.")] = None
+    state: Annotated[
+        AgentState | None, Field(description="Only agents in this state; `waiting` for those to approve.")
+    ] = None
 
 
 @router.get("", operation_id="list_agents", summary="List agents", responses=problems())
@@ -115,7 +124,7 @@ async def list_agents(query: Annotated[AgentsQuery, Query()], context: Context, 
     """Return agents in the order of their creation."""
     async with context.database.read() as tx:
         window = query.window(AGENTS.prefix)
-        page = await page_agents(tx, window, customer_id=query.customer_id, name=query.name)
+        page = await page_agents(tx, window, customer_id=query.customer_id, name=query.name, state=query.state)
     return AgentPage.of(page)
 
 
@@ -153,6 +162,42 @@ async def update_agent(
     async with context.database.write() as tx:
         by = editor_of(context, caller)
         agent = await admin_agents.update_agent(tx, agent_id, body.applied_to, by, versions=versions)
+    put_etag(response, agent.version)
+    return AgentOut.of(agent)
+
+
+@router.post(
+    "/{agent_id}:approve",
+    operation_id="approve_agent",
+    summary="Approve an agent",
+    responses=problems(404, 409),
+)
+async def approve_agent(agent_id: PathId, response: Response, context: Context, caller: Admin) -> AgentOut:
+    """Let an agent in that waits for approval, or that was rejected. From now on it counts as every other agent."""
+    async with context.database.write() as tx:
+        agent = await admin_agents.approve_agent(tx, agent_id, editor_of(context, caller))
+    put_etag(response, agent.version)
+    return AgentOut.of(agent)
+
+
+@router.post("/{agent_id}:reject", operation_id="reject_agent", summary="Reject an agent", responses=problems(404, 409))
+async def reject_agent(
+    agent_id: PathId,
+    request: Request,
+    response: Response,
+    context: Context,
+    authenticator: Authenticator,
+    caller: Admin,
+) -> AgentOut:
+    """Refuse an agent that waits for approval: enrolment keys refuse its events (403 `agent_rejected`), its alerts are closed.
+
+    It stays listed, so that its name stays refused, until you approve or delete it. An agent that was approved stays (409).
+    """
+    intake: Intake = request.app.state.intake
+    async with context.database.write() as tx:
+        agent = await admin_agents.reject_agent(tx, agent_id, editor_of(context, caller))
+        tx.after_commit(intake.agents.forget)
+        tx.after_commit(authenticator.forget)
     put_etag(response, agent.version)
     return AgentOut.of(agent)
 

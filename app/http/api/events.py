@@ -4,7 +4,6 @@ HttpApp calls `answer` directly: FastAPI's layers cost more than reading, checki
 the operation in the published schema.
 """
 
-from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any
 
@@ -12,10 +11,11 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field, TypeAdapter
 from pydantic_core import to_json
 from starlette.datastructures import State
-from starlette.types import Receive
+from starlette.types import Receive, Scope
 
+from app.domain.enrolment import EnrolmentRule
 from app.domain.key import KeyKind
-from app.http.auth import SECURITY, KeyAuthenticator, key_in
+from app.http.auth import SECURITY, KeyAuthenticator, address_of, key_in
 from app.http.problems import problem
 from app.intake.accept import Intake, IntakeResult
 from app.intake.body import BodyHeaders
@@ -25,6 +25,7 @@ from programs.protocol import report as protocol
 SHOWN_MOST = protocol.REFUSED_SHOWN
 PATH = protocol.EVENTS
 _KINDS = frozenset({KeyKind.ENROL, KeyKind.AGENT})
+_NOT_LET_IN = frozenset(EnrolmentRule)
 
 
 class RejectedEventOut(BaseModel):
@@ -69,7 +70,7 @@ _PROBLEM = {"application/problem+json": {"schema": _ref("Problem")}}
 _PROBLEMS = {
     400: "The body cannot be read.",
     401: "There is no key, or it is unknown.",
-    403: "The key is of a kind that may not report events.",
+    403: "The key is of a kind that may not report events, or its limits let in none of these agents; `code` names the limit.",
     413: "The body is too large, or has too many events.",
     415: "We do not read this media type or content encoding.",
     422: "No event is valid; `rejected` has the reasons.",
@@ -117,16 +118,18 @@ async def post_events(request: Request) -> Response:
     The answer comes after the commit: what it counts as accepted cannot get lost. An event that is sent again under the same `key`
     counts once, so a sender that got no answer can repeat the request.
     """
-    return await answer(request.app.state, request.scope["headers"], request.receive)
+    return await answer(request.app.state, request.scope, request.receive)
 
 
-async def answer(state: State, headers: Iterable[tuple[bytes, bytes]], receive: Receive) -> Response:
+async def answer(state: State, scope: Scope, receive: Receive) -> Response:
     """Store the events of a request, and answer it. Raises TocsinError."""
     authenticator: KeyAuthenticator = state.authenticator
     intake: Intake = state.intake
-    header = dict(headers).get
+    header = dict[bytes, bytes](scope["headers"]).get
     authorization, key = header(b"authorization", b""), header(b"x-tocsin-key", b"")
-    caller = await authenticator.admit_as(key_in(authorization.decode("latin-1"), key.decode("latin-1")), _KINDS)
+    caller = await authenticator.admit_as(
+        key_in(authorization.decode("latin-1"), key.decode("latin-1")), _KINDS, address_of(scope)
+    )
     body_headers = BodyHeaders(
         header(b"content-type", b"").decode("latin-1"),
         header(b"content-encoding", b"").decode("latin-1"),
@@ -148,10 +151,11 @@ def _response(result: IntakeResult) -> Response:
         body = {"accepted": result.accepted, "duplicates": result.duplicates, **shown}
         return Response(to_json(body), 202, media_type="application/json")
     first = result.rejected[0]
+    status = 403 if all(one.code in _NOT_LET_IN for one in result.rejected) else 422
     if len(result.rejected) == 1:
-        return problem(422, first.code, first.detail, field=first.field, accepted=0, duplicates=0, **shown)
+        return problem(status, first.code, first.detail, field=first.field, accepted=0, duplicates=0, **shown)
     detail = f"none of the {len(result.rejected)} events could be stored; the first: {first.detail}"
-    return problem(422, "all_rejected", detail, accepted=0, duplicates=0, **shown)
+    return problem(status, "all_rejected", detail, accepted=0, duplicates=0, **shown)
 
 
 @lru_cache(1000)

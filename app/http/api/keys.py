@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from pydantic import Field
+from pydantic import AwareDatetime, Field, StringConstraints
 from starlette.status import HTTP_201_CREATED, HTTP_204_NO_CONTENT
 
 from app.admin import keys as admin_keys
@@ -22,6 +22,15 @@ _KIND = (
 )
 _NAME = "Who has it; the audit log shows this name."
 _JOB = "Of enrol and agent: the job of a tool that cannot name one, at `/in/...` addresses."
+_NAMES = (
+    "Of enrol: it sends events only of agents whose names are like one of these, with `*` and `?`; case does not matter. "
+    "Empty: of all."
+)
+_FROM = "Of enrol: it is accepted only from these networks (`10.1.0.0/16`) or addresses. Empty: from everywhere."
+_MOST = "Of enrol: how many agents it lets in; those that were deleted or rejected do not count. Null: any number."
+_UNTIL = "Of enrol: until when it lets in agents that are unknown; those that it let in go on reporting. Null: always."
+_APPROVE = "Of enrol: whether an agent that it lets in waits until an administrator approves it."
+_Address = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
 
 
 class KeyCreate(
@@ -38,6 +47,13 @@ class KeyCreate(
     agent_id: Id | None = Field(None, description="Needed for agent. For no other kind.")
     relay_id: Id | None = Field(None, description="Needed for relay. For no other kind.")
     job: Name | None = Field(None, description=_JOB)
+    names: list[Name] = Field(default_factory=list, max_length=50, description=_NAMES, examples=[["acme-*"]])
+    from_addresses: list[_Address] = Field(
+        default_factory=list, max_length=50, description=_FROM, examples=[["10.1.0.0/16"]]
+    )
+    agents_most: Annotated[int | None, Field(ge=1, le=1_000_000, description=_MOST)] = None
+    agents_until: Annotated[AwareDatetime | None, Field(description=_UNTIL)] = None
+    approve: Annotated[bool, Field(description=_APPROVE)] = False
     form: Annotated[
         KeyForm,
         Field(description="How it looks: some tools accept only a uuid, or only letters and digits, in an address."),
@@ -55,6 +71,14 @@ class KeyOut(OutModel):
     agent_id: str | None = Field(description="The agent to which it belongs.")
     relay_id: str | None = Field(description="The relay to which it belongs.")
     job: str | None = Field(description=_JOB)
+    names: list[str] = Field(description=_NAMES)
+    from_addresses: list[str] = Field(description=_FROM)
+    agents_most: int | None = Field(description=_MOST)
+    agents_until: datetime | None = Field(description=_UNTIL)
+    approve: bool = Field(description=_APPROVE)
+    refused_count: int = Field(description="How many events and requests its limits refused.")
+    refused_at: datetime | None = Field(description="When they last refused one; null: never.")
+    refused_why: str | None = Field(description="Why they did.")
     created_at: datetime = Field(description="When it was created.")
     last_used_at: datetime | None = Field(description="When it was last used, to the minute; null: never.")
     revoked_at: datetime | None = Field(description="When it was revoked; null: it is in force.")
@@ -116,6 +140,11 @@ async def create_key(
         relay_id=body.relay_id,
         job=body.job,
         form=body.form,
+        names=tuple(body.names),
+        from_addresses=tuple(body.from_addresses),
+        agents_most=body.agents_most,
+        agents_until=body.agents_until,
+        approve=body.approve,
     )
     async with context.database.write() as tx:
         key, clear = await admin_keys.create_key(tx, context.secret, wanted, editor_of(context, caller))

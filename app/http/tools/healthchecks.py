@@ -11,7 +11,6 @@ from fastapi import Request, Response
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.routing import Route
 
-from app.admin.agents import enrol_agent
 from app.admin.editing import Editor
 from app.admin.jobs import expect_daily_backup, is_known_backup
 from app.context import AppContext
@@ -95,16 +94,8 @@ async def _agent_of(request: Request, caller: Caller) -> str:
     """Return the agent's id; create an agent that an enrolment key names for the first time."""
     if caller.agent_id is not None:
         return caller.agent_id
-    context: AppContext = request.app.state.context
     intake: Intake = request.app.state.intake
-    agent = (caller.customer_id or "", limit_name(request.query_params.get("agent")) or healthchecks.TOOL)
-    remembered = intake.agents.find(*agent)
-    if remembered is not None:
-        return remembered
-    async with context.database.write() as tx:
-        agent_id = await enrol_agent(tx, *agent, context.clock())
-    intake.agents.remember({agent: agent_id})
-    return agent_id
+    return await intake.let_in(caller.sender, limit_name(request.query_params.get("agent")) or healthchecks.TOOL)
 
 
 def _text(status: int, text: str, **headers: str) -> Response:

@@ -12,7 +12,7 @@ from fastapi import Request
 
 from app.core.errors import WrongScope
 from app.domain.key import KeyKind
-from app.http.auth import Caller, KeyAuthenticator
+from app.http.auth import Caller, KeyAuthenticator, address_of
 from app.intake.accept import Intake, IntakeResult
 from app.intake.body import ToolBody, read_tool_body
 from app.intake.dialects.tool_request import Dialect, ToolRequest
@@ -33,9 +33,9 @@ class Tool:
 
 
 async def authenticate(request: Request, key: str) -> Caller:
-    """Return the holder of a key that may send events. Raises NotAllowed, WrongScope, Unavailable."""
+    """Return the holder of a key that may send events. Raises NotAllowed, WrongScope, NotLetIn, Unavailable."""
     authenticator: KeyAuthenticator = request.app.state.authenticator
-    caller = await authenticator.admit(key)
+    caller = await authenticator.admit(key, address_of(request.scope))
     if caller.kind not in _KINDS or caller.customer_id is None:
         raise WrongScope("this needs a key of kind agent or enrol")
     return caller

@@ -196,7 +196,7 @@ async def test_a_clean_stop_stores_the_waiting_events(database_url: str, tmp_pat
         commits = api.app.state.intake.commits
     assert {(await one).json()["accepted"] for one in waiting} == {1}
     with pytest.raises(Unavailable):
-        await commits.store("cus", [], {}, 0)
+        await commits.store([], {}, 0)
 
 
 async def test_a_body_cut_short_stores_nothing(api: Api):
