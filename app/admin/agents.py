@@ -58,7 +58,7 @@ async def reject_agent(tx: WriteTx, agent_id: str, by: Editor) -> Agent:
     if agent.state is AgentState.APPROVED:
         raise Conflict("the agent was approved; to end its reports, delete it and revoke its keys", code="approved")
     await revoke_keys_of(tx, agent.id, by.at)
-    await alerts.close_all_of(tx, agent.id, f"closed: the agent was rejected by {by.who}", by.at)
+    await alerts.close_all_of_agent(tx, agent.id, f"closed: the agent was rejected by {by.who}", by.at)
     return await _decide(tx, agent_id, AgentState.REJECTED, "reject", by)
 
 

@@ -36,6 +36,11 @@ def canary_key(canary_id: str, what: str) -> str:
     return f"{OURS}canary:{canary_id}:{what}"
 
 
+def refused_agents_key(key_id: str, at: datetime, *, is_over: bool) -> str:
+    """One event a day for each key that refuses agents, and one when it is over: who tries without end must not write without end."""
+    return f"{OURS}refused:{key_id}:{at.isoformat() + ':over' if is_over else at.date().isoformat()}"
+
+
 def credential_key(ends_at: datetime | None, stage: str) -> str:
     """One event for each credential and stage before its end: the clock looks every hour, and two workers look."""
     return f"{OURS}credential:{'none' if ends_at is None else ends_at.isoformat()}:{stage}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import ColumnElement, bindparam, func, select, update
 
 from app.domain.alert import Alert, AlertKind, AlertState
 from app.domain.event import Severity
@@ -138,7 +138,15 @@ async def close_missed(tx: WriteTx, job_id: str, reason: str, now: datetime) -> 
 
 async def close_all_of(tx: WriteTx, subject_id: str, reason: str, now: datetime) -> None:
     """Close the open alerts of a job or agent that is deleted, and suppress whatever notices of any of its alerts still wait."""
-    own = alerts.c.subject_id == subject_id
+    await _close_all(tx, alerts.c.subject_id == subject_id, reason, now)
+
+
+async def close_all_of_agent(tx: WriteTx, agent_id: str, reason: str, now: datetime) -> None:
+    """Do the same for an agent and all of its jobs."""
+    await _close_all(tx, alerts.c.agent_id == agent_id, reason, now)
+
+
+async def _close_all(tx: WriteTx, own: ColumnElement[bool], reason: str, now: datetime) -> None:
     await tx.connection.execute(
         update(alerts).where(own, alerts.c.closed_at.is_(None)).values(closed_at=now, closed_reason=reason)
     )

@@ -73,8 +73,8 @@ async def note_refusals(tx: WriteTx, key_id: str, count: int, at: datetime, why:
 
 
 async def keys_that_refused(tx: ReadTx, since: datetime) -> list[Key]:
-    """Return the keys in force whose limits refused a request since then."""
-    found = select(keys).where(keys.c.refused_at >= since, keys.c.revoked_at.is_(None)).order_by(keys.c.id)
+    """Return the keys whose limits refused a request since then, revoked ones too."""
+    found = select(keys).where(keys.c.refused_at >= since).order_by(keys.c.id)
     return [KEYS.mapping.read(row) for row in await tx.connection.execute(found)]
 
 
