@@ -45,7 +45,9 @@ def serve() -> None:
             http=BoundedHead,
             loop="uvloop",
             ws="none",
-            proxy_headers=False,  # a caller is identified by its key, never by an address
+            # Only of proxies that somebody named: whoever can reach us on this host must not be able to claim any address.
+            proxy_headers="trusted_proxies" in settings.model_fields_set,
+            forwarded_allow_ips=settings.trusted_proxies.replace(",", " ").split(),
             access_log=False,  # URLs may contain keys
             server_header=False,
             log_config=None,

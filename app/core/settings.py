@@ -56,7 +56,7 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="Port that the HTTP server listens on; 0 takes a free one.")
     trusted_proxies: Networks = Field(
         "127.0.0.0/8, ::1",
-        description="Addresses and networks, separated by commas, of reverse proxies: one such address stands for many senders, so no limit per address holds for it.",
+        description="Addresses and networks, separated by commas, of reverse proxies: one such address stands for many senders, so no limit per address holds for it. If you set it, the address in the `X-Forwarded-For` of these proxies counts for `from_addresses` of keys.",
     )
     connections: int = Field(
         2000,

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import ip_network
 
+from app.core.networks import Network, is_in
 from app.domain.matcher import Comparison, Matcher
 
 
@@ -44,7 +45,7 @@ class EnrolmentLimits:
 
     def refuse_address(self, address: str | None) -> EnrolmentRefusal | None:
         """Return the refusal of a client's address; None if it is let in. An address that is not known is not let in."""
-        if not self.from_addresses or is_within(address, self.from_addresses):
+        if not self.from_addresses or is_in(address or "", _parsed(self.from_addresses)):
             return None
         listed = ", ".join(self.from_addresses)
         return EnrolmentRefusal(
@@ -80,21 +81,11 @@ def refuse_rejected(name: str) -> EnrolmentRefusal:
     return EnrolmentRefusal(EnrolmentRule.REJECTED, f"agent: an administrator rejected the agent {name!r}")
 
 
-def is_within(address: str | None, networks: tuple[str, ...]) -> bool:
-    """Return whether an address is in one of the networks. IPv4 that comes over an IPv6 socket counts as IPv4."""
-    try:
-        client: IPv4Address | IPv6Address = ip_address((address or "").partition("%")[0])
-    except ValueError:
-        return False
-    client = (client.ipv4_mapped if isinstance(client, IPv6Address) else None) or client
-    return any(client in network for network in _parsed(networks))
-
-
-@lru_cache(1000)
-def _parsed(networks: tuple[str, ...]) -> tuple[IPv4Network | IPv6Network, ...]:
-    return tuple(map(ip_network, networks))
-
-
 def read_network(text: str) -> str:
     """Return a network as we store it: `10.0.0.0/8`, `192.168.1.7/32`. Raises ValueError if the text is neither a network nor an address."""
     return str(ip_network(text.strip(), strict=False))
+
+
+@lru_cache(1000)
+def _parsed(networks: tuple[str, ...]) -> tuple[Network, ...]:
+    return tuple(map(ip_network, networks))

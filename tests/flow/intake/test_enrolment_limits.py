@@ -11,6 +11,7 @@ import pytest
 from app.core.clock import now
 from app.decide import learn, missed, refused_agents
 from app.decide import tick as decide
+from tests.support import running
 from tests.support.api import Api, serving
 
 
@@ -81,6 +82,29 @@ async def test_only_addresses_of_its_networks_are_let_in(api: Api, networks: lis
         assert is_let_in or answer.json()["code"] == "enrol_address"
     forged = await api.ask("POST", "/v1/events", key=key, json={"agent": "x"}, headers={"X-Forwarded-For": "10.0.0.1"})
     assert (forged.status_code == 202) is is_let_in, "a header of the client must not count"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("settings", "sent", "is_let_in"),
+    [
+        ({"TOCSIN_TRUSTED_PROXIES": "127.0.0.1"}, "10.1.2.3", True),
+        ({"TOCSIN_TRUSTED_PROXIES": "127.0.0.1"}, "10.1.2.3, 192.0.2.7", False),  # the proxy saw 192.0.2.7
+        ({"TOCSIN_TRUSTED_PROXIES": "192.0.2.1"}, "10.1.2.3", False),
+        ({}, "10.1.2.3", False),
+    ],
+)
+def test_only_a_proxy_that_a_setting_names_says_where_a_request_comes_from(
+    tmp_path: Path, settings: dict[str, str], sent: str, is_let_in: bool
+) -> None:
+    with running.serving(tmp_path, **settings) as service:
+        [customer] = service.ask("/v1/customers")["items"]
+        body = {"kind": "enrol", "name": "x", "customer_id": customer["id"], "from_addresses": ["10.0.0.0/8"]}
+        admin = {"Authorization": f"Bearer {service.admin_key}"}
+        key = running.CLIENT.post(f"{service.url}/v1/keys", json=body, headers=admin).json()["key"]
+        headers = {"Authorization": f"Bearer {key}", "X-Forwarded-For": sent}
+        answer = running.CLIENT.post(f"{service.url}/v1/events", json={"agent": "a", "job": "b"}, headers=headers)
+        assert answer.status_code == (202 if is_let_in else 403), answer.text
 
 
 async def test_only_so_many_agents_are_let_in_whoever_asks_at_the_same_time(api: Api) -> None:
