@@ -19,7 +19,7 @@ from app.store.keys import keys_that_refused
 from app.store.transactions import ReadTx
 
 OVER_AFTER = timedelta(days=1)
-_LOOKED_BACK = timedelta(days=30)  # so long may a worker have been away before the end of a refusal is not told
+_LOOKED_BACK = timedelta(days=30)  # so long may a worker have been away before the end of a refusal is not reported
 
 
 async def tick(context: AppContext) -> bool:

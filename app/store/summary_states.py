@@ -25,7 +25,7 @@ from app.store.tables import agents, alerts, customers, jobs, runs
 _IS_WELL_WAY = and_(
     agents.c.name == AGENT, jobs.c.name.startswith(JOB_PREFIX, autoescape=True), jobs.c.state == JobState.OK.value
 )
-# An agent that nobody approved must not add to what looks well, and its trouble is told all the same.
+# An agent that nobody approved must not add to what looks well, and its trouble is reported all the same.
 _IS_COUNTED = or_(
     agents.c.state == AgentState.APPROVED.value,
     and_(agents.c.state == AgentState.WAITING.value, jobs.c.state != JobState.OK.value),
