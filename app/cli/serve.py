@@ -12,8 +12,10 @@ from app import worker
 from app.admin.first_start import FirstStart, first_start
 from app.cli import first_keys
 from app.cli.open_context import check_schema
+from app.cli.open_files import fit_connections
 from app.core.errors import BadSettings
 from app.core.log import set_up_log
+from app.core.networks import read_networks
 from app.core.secret import open_secret
 from app.core.settings import Settings, load_settings
 from app.store.engine import only_process, open_engines
@@ -29,20 +31,23 @@ SWITCH_INTERVAL_S = 0.0005
 def serve() -> None:
     """Start the service. On SQLite the worker runs inside; TOCSIN_WORKER=false leaves it to `tocsin worker`."""
     # FastAPI and the routes are half of what a start loads: the other commands need none of it.
-    from app.http.bounded_head import BoundedHead  # noqa: PLC0415
+    from app.http.bounded_connection import bounded_by  # noqa: PLC0415
+    from app.http.places import Limits  # noqa: PLC0415
     from app.main import create_app  # noqa: PLC0415
 
     settings = load_settings()
     set_up_log(settings)
+    settings = fit_connections(settings)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
     with only_process(settings), _listen(settings) as listener:
         # Port 0 takes a free one; links in mails must name the real one.
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         _print_start(settings, asyncio.run(_prepare(settings)))
         app = create_app(settings, work=worker.run if settings.worker or settings.is_sqlite else None)
+        proxies = read_networks(settings.trusted_proxies)
         config = uvicorn.Config(
             app,
-            http=BoundedHead,
+            http=bounded_by(Limits("http", settings.connections, settings.connections_per_address, proxies=proxies)),
             loop="uvloop",
             ws="none",
             # Only of proxies that somebody named: whoever can reach us on this host must not be able to claim any address.

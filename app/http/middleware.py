@@ -1,5 +1,8 @@
 """The one middleware of the HTTP process: a bound on request bodies, security headers on every answer, and the last catch for errors."""
 
+import asyncio
+import contextlib
+import time
 from collections.abc import Collection
 
 from starlette.exceptions import HTTPException
@@ -7,6 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.log import log
 from app.http.problems import is_expected, response_for
+from app.intake.body import READ_TIMEOUT_S
 
 BODY_LIMIT = 1024 * 1024  # bytes, of a request to the API
 _DOCS = "/docs"
@@ -79,7 +83,7 @@ class SafetyMiddleware:
     async def _bounded(self, path: str, headers: _Headers, receive: Receive) -> Receive:
         if path.startswith("/v1/"):
             return receive if path in self._own_limits else _limit_body(receive)
-        return _first_at_once(await receive(), receive) if _has_body(headers) else receive
+        return await _first_at_once(receive) if _has_body(headers) else receive
 
 
 def _merge(headers: _Headers, ours: _Headers) -> _Headers:
@@ -115,12 +119,17 @@ def _has_body(headers: _Headers) -> bool:
     return b"expect" not in names and not names.isdisjoint((b"content-length", b"transfer-encoding"))
 
 
-def _first_at_once(first: Message, receive: Receive) -> Receive:
+async def _first_at_once(receive: Receive) -> Receive:
     """Return `receive` with a first message that was taken before anything else was awaited.
 
     If a body ends with a chunk that is none, uvicorn closes the connection at once, and a part that nobody took by then is lost:
-    it can be the report of a failure. Looking up the key of a sender takes longer than that.
+    it can be the report of a failure. Looking up the key of a sender takes longer than that. A body that does not begin in time
+    counts as one that broke off: the address alone can hold the report.
     """
+    first: Message = {"type": "http.disconnect"}
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(READ_TIMEOUT_S):
+            first = await receive()
     taken = False
 
     async def receive_first() -> Message:
@@ -134,13 +143,21 @@ def _first_at_once(first: Message, receive: Receive) -> Receive:
 
 
 def _limit_body(receive: Receive) -> Receive:
-    """Stop a body that is too large while it is read: FastAPI reads all of it before it checks the key."""
-    size = 0
+    """Stop a body that is too large or too slow while it is read: FastAPI reads all of it before it checks the key."""
+    size, is_whole = 0, False
+    until = time.monotonic() + READ_TIMEOUT_S
 
     async def limited() -> Message:
-        nonlocal size
-        message = await receive()
+        nonlocal size, is_whole
+        if is_whole:  # only the end of the connection can follow
+            return await receive()
+        try:
+            async with asyncio.timeout(until - time.monotonic()):
+                message = await receive()
+        except TimeoutError:
+            raise HTTPException(408, f"the body did not arrive within {READ_TIMEOUT_S:.0f} s") from None
         size += len(message.get("body", b""))
+        is_whole = not message.get("more_body", False)
         if size > BODY_LIMIT:
             # FastAPI turns any other error while it reads a body into a 400.
             raise HTTPException(413, f"the body is larger than {BODY_LIMIT} bytes")
