@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -83,9 +84,13 @@ async def _load_words() -> None:
     Then exclude all that was loaded from garbage collection: under load, its rounds took half of all CPU time.
     """
     await asyncio.to_thread(read_words, "Backup: バックアップ")
-    if gc.get_freeze_count() == 0:
-        gc.collect()
-        gc.freeze()
+    _freeze_what_was_loaded()
+
+
+@functools.cache  # once in a process: the tests start many apps in theirs
+def _freeze_what_was_loaded() -> None:
+    gc.collect()
+    gc.freeze()
 
 
 async def _keep_working(work: Work, context: AppContext, state: State) -> None:

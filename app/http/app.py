@@ -85,14 +85,12 @@ class RouteTable:
 
     def __init__(self, routes: Sequence[tuple[BaseRoute, Iterable[str]]]) -> None:
         keyed = [(route, {_key_of_pattern(path) for path in paths}) for route, paths in routes]
-        self._routers = {
-            key: Router(
-                [route for route, patterns in keyed if any(_overlap(pattern, key) for pattern in patterns)],
-                redirect_slashes=False,
-            )
-            for _, keys in keyed
-            for key in keys
-        }
+        keys = {key for _, patterns in keyed for key in patterns}
+        self._routers = {}
+        for key in keys:
+            fitting = {other for other in keys if _overlap(other, key)}
+            found = [route for route, patterns in keyed if not patterns.isdisjoint(fitting)]
+            self._routers[key] = Router(found, redirect_slashes=False)
         self._nothing = Router(redirect_slashes=False)
 
     def find(self, path: str) -> Router:
