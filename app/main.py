@@ -26,6 +26,7 @@ from app.http.tools import mounts
 from app.intake.accept import Intake
 from app.intake.enrol import EnrolmentRefusals
 from app.intake.language.reader import read_words
+from app.intake.usage import UsageWriter
 from app.store.engine import open_engines
 from app.store.transactions import Database
 from app.store.wakeups import share_wakeups
@@ -71,6 +72,8 @@ async def _run(app: FastAPI, settings: Settings, work: Work | None, clock: Clock
         if work is not None:
             await stack.enter_async_context(run_in_background(_keep_working(work, context, app.state)))
         intake = Intake(context, refusals)
+        usage = UsageWriter(context, intake.budgets, intake.commits.flows)
+        await stack.enter_async_context(usage.running())
         await stack.enter_async_context(intake.commits.running())
         app.state.mail_in_port = await stack.enter_async_context(mail_in.listening(context, intake, authenticator))
         app.state.context, app.state.authenticator, app.state.intake = context, authenticator, intake

@@ -11,7 +11,10 @@ from app.cli import serve
 from app.core.settings import Settings
 from app.http.app import HttpApp
 from app.intake import accept
-from app.intake.commit import Batch, GroupCommit
+from app.intake.batch import Batch
+from app.intake.budgets import SenderKey
+from app.intake.commit import GroupCommit
+from app.intake.enrol import AskedAgent
 from app.main import Work, create_app
 from app.store.intake import NewEvent
 
@@ -19,11 +22,13 @@ from app.store.intake import NewEvent
 class AnsweredAtOnce(GroupCommit):
     """Reports "stored" without storing: all that is left is HTTP, keys, reading and shaping. It exists only here."""
 
-    async def store(self, customer_id: str, events: list[NewEvent], unknown: dict[int, str], size: int) -> Batch:
+    async def store(
+        self, events: list[NewEvent], unknown: dict[int, AskedAgent], size: int, key: SenderKey | None = None
+    ) -> Batch:
         """Answer."""
         if unknown:
-            self._agents.remember({(customer_id, name): "agt_bench" for name in unknown.values()})
-        return Batch(customer_id, events, unknown, size, asyncio.get_running_loop().create_future())
+            self._agents.remember({agent[:2]: "agt_bench" for agent in unknown.values()})
+        return Batch(events, unknown, size, asyncio.get_running_loop().create_future(), key)
 
 
 def _without_worker(settings: Settings, *, work: Work | None) -> HttpApp:  # noqa: ARG001  (as serve calls it)

@@ -1,7 +1,7 @@
 """What administrators do to keys: they are created, shown once, and revoked. Only administrators may: a key can be anybody's."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from app.admin.audit import note
@@ -10,6 +10,7 @@ from app.admin.references import check_customer
 from app.core.errors import BadInput, Conflict, NotFound
 from app.core.ids import new_id
 from app.core.secret import Secret, hint_of, new_key
+from app.domain.budget import Budget
 from app.domain.enrolment import read_network
 from app.domain.key import Key, KeyForm, KeyKind
 from app.store import keys
@@ -34,6 +35,7 @@ class NewKey:
     agents_most: int | None = None
     agents_until: datetime | None = None
     approve: bool = False
+    budgets: Mapping[Budget, int] = field(default_factory=dict)  # without those that follow the settings
 
     def limits(self) -> Mapping[str, object]:
         """Return what limits the agents that it lets in, without what is not limited."""
@@ -55,6 +57,8 @@ async def create_key(tx: WriteTx, secret: Secret, wanted: NewKey, by: Editor) ->
         raise BadInput("only a key that sends events can name a job", field="job")
     if not sends and wanted.form is not KeyForm.TOCSIN:
         raise BadInput("only a key that sends events can have another form", field="form")
+    if not sends and wanted.budgets:
+        raise BadInput("only a key that sends events has budgets", field=next(iter(wanted.budgets)))
     limits = wanted.limits()
     if kind is not KeyKind.ENROL and limits:
         raise BadInput("only an enrolment key lets agents in", field=next(iter(limits)))
@@ -84,6 +88,10 @@ async def create_key(tx: WriteTx, secret: Secret, wanted: NewKey, by: Editor) ->
         agents_most=wanted.agents_most,
         agents_until=wanted.agents_until,
         approve=wanted.approve,
+        events_a_minute=wanted.budgets.get(Budget.EVENTS),
+        new_agents_an_hour=wanted.budgets.get(Budget.AGENTS),
+        new_jobs_an_hour=wanted.budgets.get(Budget.JOBS),
+        bytes_a_day=wanted.budgets.get(Budget.BYTES),
     )
     await keys.insert_key(tx, key, secret.hash_key(clear))
     values: dict[str, object] = {
@@ -94,6 +102,7 @@ async def create_key(tx: WriteTx, secret: Secret, wanted: NewKey, by: Editor) ->
         "job": key.job,
     }
     values |= limits
+    values |= {budget.value: limit for budget, limit in wanted.budgets.items()}
     if key.relay_id:
         values["relay_id"] = key.relay_id
     await note(tx, by.who, by.at, "create", "key", key.id, values)

@@ -16,6 +16,7 @@ from app.cli.open_context import open_context
 from app.context import AppContext
 from app.core.errors import BadInput, Conflict
 from app.core.settings import load_settings
+from app.domain.budget import BUDGET_MOST, BYTES_MOST, Budget
 from app.domain.key import Key, KeyKind
 from app.store.customers import CUSTOMERS, page_customers
 from app.store.engine import only_process
@@ -40,6 +41,12 @@ From = Annotated[
 Most = Annotated[int | None, typer.Option(min=1, help="For enrol: how many agents it lets in.")]
 Until = Annotated[datetime | None, typer.Option(help="For enrol: until when (UTC) it lets in agents that are unknown.")]
 Approve = Annotated[bool, typer.Option("--approve", help="For enrol: the agents that it lets in wait for approval.")]
+Events = Annotated[
+    int | None, typer.Option(min=1, max=BUDGET_MOST, help="Its events in a minute, instead of the setting's.")
+]
+Agents = Annotated[int | None, typer.Option(min=1, max=BUDGET_MOST, help="Its new agents in an hour.")]
+Jobs = Annotated[int | None, typer.Option(min=1, max=BUDGET_MOST, help="Its new jobs in an hour.")]
+Bytes = Annotated[int | None, typer.Option(min=1, max=BYTES_MOST, help="Its bytes of reports in a day (UTC).")]
 Called = Annotated[str, typer.Option(help="Name of its holder, as the audit log shows it.")]
 
 
@@ -54,10 +61,20 @@ def create(
     most: Most = None,
     until: Until = None,
     approve: Approve = False,  # noqa: FBT002
+    events_a_minute: Events = None,
+    new_agents_an_hour: Agents = None,
+    new_jobs_an_hour: Jobs = None,
+    bytes_a_day: Bytes = None,
 ) -> None:
     """Create a key and print it, once."""
     if not 0 < len(name) <= _NAME_MOST or not name.isprintable():
         raise BadInput(f"--name: between 1 and {_NAME_MOST} characters, without control characters")
+    budgets = {
+        Budget.EVENTS: events_a_minute,
+        Budget.AGENTS: new_agents_an_hour,
+        Budget.JOBS: new_jobs_an_hour,
+        Budget.BYTES: bytes_a_day,
+    }
     wanted = keys.NewKey(
         kind,
         name,
@@ -67,6 +84,7 @@ def create(
         agents_most=most,
         agents_until=until.replace(tzinfo=UTC) if until is not None else None,
         approve=approve,
+        budgets={budget: limit for budget, limit in budgets.items() if limit is not None},
     )
     typer.echo(asyncio.run(_create(wanted, customer)))
 

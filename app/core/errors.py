@@ -9,6 +9,7 @@ TocsinError                                                                     
         WrongScope      the key is valid, but not for this                         403
     NotLetIn            the limits of an enrolment key refuse this agent           403
     TooManyTries        too many tries of a secret; try again later                429
+    OverBudget          the key is beyond a budget; the code names it              429
     NotFound            there is no such object                                    404
     Conflict            the present state forbids it, or the name is taken         409
         StaleEdit       If-Match does not match the ETag                           412
@@ -92,6 +93,17 @@ class TooManyTries(TocsinError):
     code = "too_many_tries"
     status = 429
     retry_after = 60
+
+
+class OverBudget(TocsinError):
+    """The key's holder sent more than the key allows. The code names the budget; `retry_after` in seconds."""
+
+    code = "over_budget"
+    status = 429
+
+    def __init__(self, detail: str, *, code: str, retry_after: int) -> None:
+        super().__init__(detail, code=code)
+        self.retry_after = retry_after
 
 
 class NotFound(TocsinError):

@@ -31,6 +31,12 @@ NOT_LET_IN = Counter(
     ["rule"],
     registry=HTTP,
 )
+OVER_BUDGET = Counter(
+    "tocsin_events_over_budget",
+    "Events beyond a budget of their key, by the budget: routine that was refused, and failures of new agents and jobs that are reported under the key.",
+    ["budget"],
+    registry=HTTP,
+)
 INTAKE_QUEUE = Gauge("tocsin_intake_queue", "Events that wait for the next commit.", registry=HTTP)
 COMMIT_SECONDS = Histogram(
     "tocsin_intake_commit_seconds", "Seconds that one commit of events took.", buckets=_SECONDS, registry=HTTP

@@ -212,6 +212,24 @@ class Settings(BaseSettings):
     intake_queue: int = Field(
         20_000, ge=100, le=1_000_000, description="Events waiting for the next commit; beyond it 503 is answered."
     )
+    key_events_a_minute: int = Field(
+        30_000,
+        ge=1,
+        le=1_000_000_000,
+        description="Events that one key may send in a minute; beyond it, what is not a failure is answered 429. A key can have its own limit, of this and of the next three.",
+    )
+    key_new_agents_an_hour: int = Field(
+        1_000, ge=1, le=1_000_000_000, description="Agents that one enrolment key may create in an hour."
+    )
+    key_new_jobs_an_hour: int = Field(
+        10_000, ge=1, le=1_000_000_000, description="Jobs that one key may create in an hour."
+    )
+    key_bytes_a_day: int = Field(
+        8 * 1024 * MIB,
+        ge=MIB,
+        le=10**15,
+        description="Bytes of reports, unpacked, that one key may send in a day (UTC).",
+    )
 
     mail_in_port: int | None = Field(
         None,

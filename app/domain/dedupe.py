@@ -46,6 +46,16 @@ def credential_key(ends_at: datetime | None, stage: str) -> str:
     return f"{OURS}credential:{'none' if ends_at is None else ends_at.isoformat()}:{stage}"
 
 
+def excess_key(key_id: str, at: datetime) -> str:
+    """One event for each change of what goes beyond a key's budgets; the lock on its rows prevents two workers from both writing one."""
+    return f"{OURS}excess:{key_id}:{at.isoformat()}"
+
+
+def new_name_key(agent: str, key: str) -> str:
+    """One event for a failure that is stored under the sender's key instead of its agent: two agents may use the same keys for their events."""
+    return f"{OURS}new name:{_short(f'{len(agent)}:{agent}{key}')}"
+
+
 TAUGHT = f"{OURS}taught:"
 
 

@@ -27,7 +27,10 @@ class KeyForm(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key as administrators see it. `hint` is its beginning; `customer_id` None means every customer."""
+    """One key as administrators see it. `hint` is its beginning; `customer_id` None means every customer.
+
+    Limits (domain/budget.py): None means the setting's. `bytes_used`: what was sent on `bytes_day`, a number of days since 1970 (UTC).
+    """
 
     id: str
     kind: KeyKind
@@ -49,6 +52,12 @@ class Key:
     refused_why: str | None = None
     last_used_at: datetime | None = None
     revoked_at: datetime | None = None
+    events_a_minute: int | None = None
+    new_agents_an_hour: int | None = None
+    new_jobs_an_hour: int | None = None
+    bytes_a_day: int | None = None
+    bytes_day: int | None = None
+    bytes_used: int = 0
 
     @property
     def limits(self) -> EnrolmentLimits | None:

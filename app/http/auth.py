@@ -19,6 +19,7 @@ from app.core.log import log
 from app.core.periodic import run_in_background
 from app.domain.enrolment import EnrolmentLimits
 from app.domain.key import KeyKind
+from app.intake.budgets import SenderKey, sender_key
 from app.intake.enrol import EnrolmentRefusals
 from app.intake.validate import Sender
 from app.store import keys
@@ -45,13 +46,14 @@ class Caller:
     job: str | None = None
     relay_id: str | None = None
     limits: EnrolmentLimits | None = None
+    budgets: SenderKey | None = None
 
     @cached_property
     def sender(self) -> Sender:
         """Whose events this caller reports. Raises WrongScope for a key of no customer."""
         if self.customer_id is None:
             raise WrongScope("this key belongs to no customer, so its events would belong to nobody")
-        return Sender(self.customer_id, self.agent_id, self.agent_name, self.limits)
+        return Sender(self.customer_id, self.agent_id, self.agent_name, self.limits, self.budgets)
 
 
 @dataclass(slots=True)
@@ -135,6 +137,7 @@ class KeyAuthenticator:
             key.job,
             key.relay_id,
             key.limits,
+            sender_key(key, self._context.settings),
         )
         if generation == self._generation:  # otherwise a key was revoked during the look-up
             _remember(self._known, key_hash, _Known(caller, now + FRESH_S, now + EXPIRED_S), KNOWN_MOST)

@@ -4,16 +4,20 @@ Events are stored first. What they mean for alerts is decided later, by the deci
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from app.context import AppContext
 from app.core import metrics
-from app.core.errors import BadInput, NotLetIn
+from app.core.errors import BadInput, NotLetIn, OverBudget
 from app.core.log import log
+from app.domain.budget import Budget
 from app.domain.enrolment import EnrolmentRefusal, refuse_rejected
 from app.domain.mail_rule import MailRule
+from app.intake.batch import Batch
 from app.intake.body import BodyHeaders, Receive, RequestBody, read_body, read_tool_body, read_truncated_body
+from app.intake.budgets import LOG_KEPT, KeyBudgets, Refusal
 from app.intake.clocks import move_back_leads
 from app.intake.commit import GroupCommit, KnownAgents
 from app.intake.customer_texts import CustomerTexts
@@ -22,6 +26,7 @@ from app.intake.dialects.tool_request import Dialect, NotUnderstood, ToolRequest
 from app.intake.enrol import AskedAgent, EnrolmentRefusals, let_in
 from app.intake.parse import EventRejection, ParsedBody, WireEvent, parse_events
 from app.intake.rule_events import decide_by_rules, is_read_from_words
+from app.intake.sanitize import truncate_middle
 from app.intake.validate import Sender, resolve_agent_name, validate_event
 from app.store.intake import NewEvent
 
@@ -31,11 +36,12 @@ THREAD_THRESHOLD = 1024 * 1024  # larger bodies are parsed in a thread, so that 
 
 @dataclass(frozen=True, slots=True)
 class IntakeResult:
-    """What became of a body's events; every accepted event is committed."""
+    """What became of a body's events; every accepted event is committed. `over_budget`: some were refused for now, and should be sent again."""
 
     accepted: int
     duplicates: int
     rejected: Sequence[EventRejection] = ()
+    over_budget: OverBudget | None = None
 
 
 @dataclass(slots=True)
@@ -43,7 +49,8 @@ class _ValidatedBody:
     events: list[NewEvent]
     indexes: list[int]  # of each event in the body
     unknown: dict[int, str]  # index in `events` -> name of an agent without an id yet
-    rejected: list[EventRejection]  # for its data
+    rejected: list[EventRejection]  # for its data, or beyond a budget
+    agents: list[str]  # the name of each event's agent
     not_let_in: dict[int, EnrolmentRefusal] = field(
         default_factory=dict
     )  # index in the body -> why its agent is refused
@@ -57,7 +64,8 @@ class Intake:
         self.refusals = refusals or EnrolmentRefusals(context)
         self.agents = KnownAgents()
         self.texts = CustomerTexts(context)
-        self.commits = GroupCommit(context, self.agents)
+        self.budgets = KeyBudgets()
+        self.commits = GroupCommit(context, self.agents, self.budgets)
 
     async def accept_events(self, headers: BodyHeaders, receive: Receive, sender: Sender) -> IntakeResult:
         """Accept a body of events in our own format.
@@ -100,8 +108,9 @@ class Intake:
     async def accept_tool_request_with_body(
         self, tool: str, dialect: Dialect, request: ToolRequest, sender: Sender, *, is_signal: bool = False
     ) -> IntakeResult:
-        """Accept a tool's request whose body is read already. Raises NotLetIn, Overloaded and Unavailable; any content becomes an event.
+        """Accept a tool's request whose body is read already. Raises NotLetIn, OverBudget, Overloaded and Unavailable.
 
+        Any content becomes an event. OverBudget: the failures in the request are stored all the same.
         `is_signal`: the dialect itself trusts no success that only a body that broke off states.
         """
         request = replace(request, known_names=await self.texts.names(sender.customer_id))
@@ -122,25 +131,34 @@ class Intake:
             else self._validate_tool(tool, events, request, sender)
         )
         result = await self._store(validated, sender, len(request.body))
+        if result.over_budget is not None:
+            raise result.over_budget
         if validated.not_let_in and not result.accepted and not result.duplicates:
             first = result.rejected[0]
             raise NotLetIn(first.detail, code=first.code, field=first.field)
         return result
 
     async def let_in(self, sender: Sender, name: str) -> str:
-        """Return the id of an agent that a sender names; one that is unknown is created. Raises NotLetIn, Unavailable."""
+        """Return the id of an agent that a sender names; one that is unknown is created. Raises NotLetIn, OverBudget, Unavailable."""
         refusal = None if sender.limits is None else sender.limits.refuse_name(name)
         known = self.agents.find(sender.customer_id, name)
         if known is None and refusal is None:
             agent = AskedAgent(sender.customer_id, name, sender.limits)
             async with self._context.database.write() as tx:
-                enrolled = await let_in(tx, [agent], self._context.clock())
+                enrolled = await let_in(
+                    tx, [agent], self._context.clock(), lambda _: self._take_new_agent(sender, name)
+                )
             self.agents.remember(enrolled.ids)
             known, refusal = enrolled.ids.get(agent[:2]), enrolled.refused.get(agent)
         if refusal is not None or known is None:
             refusal = refusal or refuse_rejected(name)
             raise NotLetIn(refusal.detail, code=refusal.rule, field="agent")
         return known
+
+    def _take_new_agent(self, sender: Sender, name: str) -> bool:
+        """Return True. Raises OverBudget."""
+        self.commits.new_names.take_one(Budget.AGENTS, sender.key, name)
+        return True
 
     def _parse(self, body: RequestBody, sender: Sender, rules: Sequence[MailRule]) -> _ValidatedBody:
         settings = self._context.settings
@@ -170,8 +188,8 @@ class Intake:
 
     def _validate(self, parsed: ParsedBody, sender: Sender, flags: Sequence[str] = ()) -> _ValidatedBody:
         settings, received_at = self._context.settings, self._context.clock()
-        validated = _ValidatedBody([], [], {}, list(parsed.rejected))
         agents: list[str] = []
+        validated = _ValidatedBody([], [], {}, list(parsed.rejected), agents)
         for index, event in parsed.events:
             try:
                 agent = resolve_agent_name(event, sender)
@@ -202,23 +220,42 @@ class Intake:
         return validated
 
     async def _store(self, validated: _ValidatedBody, sender: Sender, size: int) -> IntakeResult:
+        refusal: Refusal | None = None
+        if sender.key is not None and validated.events:
+            now = validated.events[0].received_at.timestamp()
+            refusal = self.budgets.admit(sender.key, validated.events, validated.agents, size, now)
+            if refusal is not None:
+                _refuse(validated, refusal)
+        over_budget = None if refusal is None else refusal.answer
         if not validated.events:
-            return IntakeResult(0, 0, self._with_refusals(validated, sender))
+            return IntakeResult(0, 0, self._with_refusals(validated, sender), over_budget)
         unknown = {
             index: AskedAgent(sender.customer_id, name, sender.limits) for index, name in validated.unknown.items()
         }
-        batch = await self.commits.store(validated.events, unknown, size)
+        batch = await self.commits.store(validated.events, unknown, size, sender.key)
+        if batch.refused or batch.unstorable or batch.not_let_in:
+            over_budget = self._reject(batch, validated) or over_budget
+        rejected = self._with_refusals(validated, sender)
+        stored = len(validated.events) - len(batch.unstorable) - len(batch.not_let_in) - len(batch.refused)
+        return IntakeResult(stored - batch.duplicates, batch.duplicates, rejected, over_budget)
+
+    def _reject(self, batch: Batch, validated: _ValidatedBody) -> OverBudget | None:
+        """Add what the commit did not store to what is rejected; return the answer if some of it is beyond a budget."""
         for index, refusal in batch.not_let_in.items():
             validated.not_let_in[validated.indexes[index]] = refusal
-        rejected = self._with_refusals(validated, sender)
-        if batch.unstorable:
-            refused = [
-                EventRejection(validated.indexes[index], "not_storable", "the database refuses this event")
-                for index in batch.unstorable
-            ]
-            rejected = sorted([*rejected, *refused], key=lambda event: event.index)
-        stored = len(validated.events) - len(batch.unstorable) - len(batch.not_let_in)
-        return IntakeResult(stored - batch.duplicates, batch.duplicates, rejected)
+        for index in batch.unstorable:
+            where = validated.indexes[index]
+            validated.rejected.append(EventRejection(where, "not_storable", "the database refuses this event"))
+        answers: dict[Budget, OverBudget] = {}
+        if batch.key is not None and batch.refused:
+            now = self._context.clock().timestamp()
+            meter, counts = self.budgets.meter(batch.key, now), Counter(batch.refused.values())
+            answers = {budget: meter.over(budget, count, now) for budget, count in counts.items()}
+            for index, budget in batch.refused.items():
+                answer = answers[budget]
+                validated.rejected.append(EventRejection(validated.indexes[index], answer.code, answer.detail))
+        validated.rejected.sort(key=lambda event: event.index)
+        return max(answers.values(), key=lambda answer: answer.retry_after, default=None)
 
     def _with_refusals(self, validated: _ValidatedBody, sender: Sender) -> Sequence[EventRejection]:
         """Return the rejected events with those whose agents the limits of the key refuse, and count these."""
@@ -228,6 +265,27 @@ class Intake:
             self.refusals.note(sender.limits, refusal)
         refused = [EventRejection(index, one.rule, one.detail, "agent") for index, one in validated.not_let_in.items()]
         return sorted([*validated.rejected, *refused], key=lambda event: event.index)
+
+
+def _refuse(validated: _ValidatedBody, refusal: Refusal) -> None:
+    """Move the refused events to the rejected ones, and cut the logs of the others where the bytes of the day are used up."""
+    answer = refusal.answer
+    if answer is not None:
+        kept = [index for index in range(len(validated.events)) if index not in refusal.indexes]
+        validated.rejected += [
+            EventRejection(validated.indexes[index], answer.code, answer.detail) for index in sorted(refusal.indexes)
+        ]
+        validated.rejected.sort(key=lambda event: event.index)
+        validated.unknown = {
+            place: validated.unknown[index] for place, index in enumerate(kept) if index in validated.unknown
+        }
+        validated.events = [validated.events[index] for index in kept]
+        validated.indexes = [validated.indexes[index] for index in kept]
+    if refusal.cuts_logs:
+        validated.events = [
+            event if event.log is None else event._replace(log=truncate_middle(event.log, LOG_KEPT))
+            for event in validated.events
+        ]
 
 
 def run_dialect(tool: str, dialect: Dialect, request: ToolRequest) -> Sequence[WireEvent]:

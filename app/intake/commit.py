@@ -8,14 +8,17 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
 
 from app.context import AppContext
 from app.core import metrics
-from app.core.errors import Overloaded, TocsinError, Unavailable
+from app.core.errors import Overloaded, Unavailable
 from app.core.log import log
-from app.domain.enrolment import EnrolmentRefusal, refuse_rejected
-from app.intake.enrol import AskedAgent, Enrolled, let_in
+from app.domain.enrolment import refuse_rejected
+from app.intake.batch import Batch, BatchPart
+from app.intake.budgets import KeyBudgets, SenderKey
+from app.intake.enrol import AskedAgent, Enrolled
+from app.intake.flow import AgentFlows
+from app.intake.new_names import NewNames
 from app.store.database_errors import describe_error, is_fault_of_data
 from app.store.intake import NewEvent, add_events
 
@@ -53,36 +56,14 @@ class KnownAgents:
         self._ids.clear()
 
 
-@dataclass(slots=True)
-class Batch:
-    """The events of one request. `unknown`: indexes of events whose agent has no id yet, with the agent."""
-
-    events: list[NewEvent]
-    unknown: dict[int, AskedAgent]
-    size: int  # of the request's body, in bytes
-    done: asyncio.Future[None]
-    duplicates: int = 0
-    unstorable: set[int] = field(
-        default_factory=set
-    )  # indexes of events that the database refuses, which is a bug of ours
-    not_let_in: dict[int, EnrolmentRefusal] = field(default_factory=dict)  # indexes of events whose agent is refused
-    error: TocsinError | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _BatchPart:
-    """Some of a batch's events, by their indexes: what one transaction takes of it."""
-
-    batch: Batch
-    indexes: range
-
-
 class GroupCommit:
     """Commit the events that wait. While one transaction runs, the next one collects."""
 
-    def __init__(self, context: AppContext, agents: KnownAgents) -> None:
+    def __init__(self, context: AppContext, agents: KnownAgents, budgets: KeyBudgets) -> None:
         self._context = context
         self._agents = agents
+        self.new_names = NewNames(context, budgets)
+        self.flows = AgentFlows()
         self._waiting: list[Batch] = []
         self._in_progress: list[Batch] = []
         self._queued_events = 0  # waiting and in progress
@@ -90,7 +71,9 @@ class GroupCommit:
         self._wake = asyncio.Event()
         self._is_closing = False
 
-    async def store(self, events: list[NewEvent], unknown: dict[int, AskedAgent], size: int) -> Batch:
+    async def store(
+        self, events: list[NewEvent], unknown: dict[int, AskedAgent], size: int, key: SenderKey | None = None
+    ) -> Batch:
         """Wait until the events are committed, and return the batch with their results. Raises Overloaded, Unavailable.
 
         A caller that is cancelled stops waiting; its events are committed all the same.
@@ -102,7 +85,7 @@ class GroupCommit:
             or self._queued_bytes + size > MAX_QUEUE_BYTES
         ):
             raise Overloaded("too many events are waiting to be stored; try again")
-        batch = Batch(events, unknown, size, asyncio.get_running_loop().create_future())
+        batch = Batch(events, unknown, size, asyncio.get_running_loop().create_future(), key)
         self._queued_events += len(events)
         self._queued_bytes += size
         self._waiting.append(batch)
@@ -134,7 +117,7 @@ class GroupCommit:
             self._wake.clear()
             while self._waiting:
                 self._in_progress = self._take_group()
-                await self._commit([_BatchPart(batch, range(len(batch.events))) for batch in self._in_progress])
+                await self._commit([BatchPart(batch, range(len(batch.events))) for batch in self._in_progress])
                 for batch in self._in_progress:
                     self._finish(batch)
                 self._in_progress = []
@@ -155,7 +138,7 @@ class GroupCommit:
         if not batch.done.done():  # its caller may have been cancelled
             batch.done.set_result(None)
 
-    async def _commit(self, parts: list[_BatchPart]) -> None:
+    async def _commit(self, parts: list[BatchPart]) -> None:
         """Store parts in one transaction. If the data of one is at fault, store them in halves, down to the single bad event.
 
         An error that is no fault of the data (the store raises Unavailable) is not attributed to an event, and nothing is split.
@@ -175,25 +158,20 @@ class GroupCommit:
             if not halves:
                 _reject(parts[0], cause)
 
-    async def _commit_once(self, parts: list[_BatchPart]) -> None:
+    async def _commit_once(self, parts: list[BatchPart]) -> None:
         metrics.INTAKE_QUEUE.set(self._queued_events)
         context = self._context
         with metrics.COMMIT_SECONDS.time():
-            # In their order, because a key with a limit lets in the first ones.
-            asked = dict.fromkeys(
-                agent for part in parts for index, agent in part.batch.unknown.items() if index in part.indexes
-            )
             enrolled = Enrolled()
-            if (
-                asked
-            ):  # in a transaction of its own, before the events: an agent that is left without events does no harm
-                async with context.database.write() as tx:
-                    enrolled = await let_in(tx, asked, context.clock())
+            if self.new_names.has_new(parts):
+                enrolled = await self.new_names.admit(parts)
                 self._agents.remember(enrolled.ids)
-            rows = _rows_with_agent_ids(parts, enrolled)
+            of_parts = [(part.batch.key, _rows_of(part, enrolled)) for part in parts]
+            rows = [row for _, of_part in of_parts for row in of_part]
             duplicates = await add_events(context.database, rows)
             if len(duplicates) < len(rows):
                 context.wakeups.wake("events")
+        self.flows.count(of_parts, duplicates)
         for outcome, count in Counter(row.outcome for row in rows if row.id not in duplicates).items():
             metrics.EVENTS.labels("accepted", outcome or "").inc(count)
         if duplicates:
@@ -202,7 +180,7 @@ class GroupCommit:
                 part.batch.duplicates += sum(part.batch.events[index].id in duplicates for index in part.indexes)
 
 
-def _reject(part: _BatchPart, cause: Exception) -> None:
+def _reject(part: BatchPart, cause: Exception) -> None:
     """Reject the event if its data is at fault. For any other error it is not stored, and its sender is asked to send it again."""
     if is_fault_of_data(cause):
         log.error(
@@ -214,31 +192,25 @@ def _reject(part: _BatchPart, cause: Exception) -> None:
     part.batch.error = Unavailable("an internal error prevents storing the event; try again")
 
 
-def _rows_with_agent_ids(parts: list[_BatchPart], enrolled: Enrolled) -> list[NewEvent]:
-    """Return the events to store, and note in each batch those whose agent was not let in."""
+def _rows_of(part: BatchPart, enrolled: Enrolled) -> list[NewEvent]:
+    """Return the events to store, each with the id of its agent, and note in the batch those whose agent was not let in."""
+    batch, left = part.batch, part.left()
+    if not batch.unknown:
+        return batch.events if len(left) == len(batch.events) else [batch.events[index] for index in left]
     rows: list[NewEvent] = []
-    for part in parts:
-        batch = part.batch
-        if not batch.unknown:
-            rows += (
-                batch.events
-                if len(part.indexes) == len(batch.events)
-                else [batch.events[index] for index in part.indexes]
-            )
-            continue
-        for index in part.indexes:
-            agent = batch.unknown.get(index)
-            event = batch.events[index]
-            if agent is None:
-                rows.append(event)
-            elif (agent_id := enrolled.ids.get(agent[:2])) is not None:
-                rows.append(event._replace(agent_id=agent_id))
-            else:
-                batch.not_let_in[index] = enrolled.refused.get(agent) or refuse_rejected(agent.name)
+    for index in left:
+        agent = batch.unknown.get(index)
+        event = batch.events[index]
+        if agent is None:
+            rows.append(event)
+        elif (agent_id := enrolled.ids.get(agent[:2])) is not None:
+            rows.append(event._replace(agent_id=agent_id))
+        else:
+            batch.not_let_in[index] = enrolled.refused.get(agent) or refuse_rejected(agent.name)
     return rows
 
 
-def _split(parts: list[_BatchPart]) -> list[list[_BatchPart]]:
+def _split(parts: list[BatchPart]) -> list[list[BatchPart]]:
     """Split between requests first, then within the one that is left. Return nothing for a single event."""
     if len(parts) > 1:
         middle = len(parts) // 2
@@ -247,4 +219,4 @@ def _split(parts: list[_BatchPart]) -> list[list[_BatchPart]]:
     if len(indexes) <= 1:
         return []
     middle = len(indexes) // 2
-    return [[_BatchPart(batch, indexes[:middle])], [_BatchPart(batch, indexes[middle:])]]
+    return [[BatchPart(batch, indexes[:middle])], [BatchPart(batch, indexes[middle:])]]

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
@@ -32,14 +32,17 @@ class AskedAgent(NamedTuple):
 
 @dataclass(slots=True)
 class Enrolled:
-    """The ids of agents, and those that were not let in."""
+    """The ids of agents, and those that were not let in: by a limit of the key, or because its budget is used up."""
 
     ids: dict[tuple[str, str], str] = field(default_factory=dict)
     refused: dict[AskedAgent, EnrolmentRefusal] = field(default_factory=dict)
+    over_budget: set[AskedAgent] = field(default_factory=set)
 
 
-async def let_in(tx: WriteTx, asked: Collection[AskedAgent], now: datetime) -> Enrolled:
-    """Return the ids of agents. One that is unknown is created, unless the limits of its key refuse it."""
+async def let_in(
+    tx: WriteTx, asked: Collection[AskedAgent], now: datetime, has_room: Callable[[AskedAgent], bool]
+) -> Enrolled:
+    """Return the ids of agents. One that is unknown is created, unless the limits of its key refuse it, or its budget has no room."""
     found = await find_agents(tx, {agent[:2] for agent in asked})
     enrolled, new = Enrolled(), dict[tuple[str, str], NewAgent]()
     let_in_by = await _count_let_in(tx, [agent for agent in asked if agent[:2] not in found])
@@ -57,11 +60,15 @@ async def let_in(tx: WriteTx, asked: Collection[AskedAgent], now: datetime) -> E
             if refusal is not None:
                 enrolled.refused[agent] = refusal
                 continue
+            if not has_room(agent):
+                enrolled.over_budget.add(agent)
+                continue
             state = AgentState.WAITING if limits.approve else AgentState.APPROVED
             new[agent[:2]] = NewAgent(agent.customer_id, agent.name, state, limits.key_id)
             let_in_by[limits.key_id] = let_in_by.get(limits.key_id, 0) + 1
     found |= await create_agents(tx, new.values(), now)
     enrolled.ids = {name: known.id for name, known in found.items() if known.state is not AgentState.REJECTED}
+    enrolled.over_budget = {agent for agent in enrolled.over_budget if agent[:2] not in enrolled.ids}
     return enrolled
 
 

@@ -12,6 +12,7 @@ from app.domain.dedupe import content_key
 from app.domain.enrolment import EnrolmentLimits
 from app.domain.event import Activity, Phase, RunOutcome, Severity
 from app.intake import fields
+from app.intake.budgets import SenderKey
 from app.intake.clocks import correct_time, find_offset
 from app.intake.parse import WireEvent
 from app.store.intake import NewEvent
@@ -27,12 +28,13 @@ _SEVERITY_BY_OUTCOME = {
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Whose events these are. Under an enrolment key, agent and id are None: each event names its agent."""
+    """Whose events these are. Under an enrolment key, agent and id are None: each event names its agent. `key` None: without budgets."""
 
     customer_id: str
     agent_id: str | None = None
     agent: str | None = None
     limits: EnrolmentLimits | None = None  # of the enrolment key
+    key: SenderKey | None = None
 
 
 def resolve_agent_name(event: WireEvent, sender: Sender) -> str:

@@ -317,6 +317,7 @@ async def insert_clock_events(tx: WriteTx, made: Sequence[Event]) -> None:
             "occurred_at": event.occurred_at,
             "received_at": event.received_at,
             "message": event.message,
+            "log": event.log,
             "metrics": dict(event.metrics) or None,
             "extra": dict(event.extra) or None,
         }

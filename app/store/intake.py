@@ -10,7 +10,7 @@ from pydantic_core import to_json
 
 from app.core.ids import new_id
 from app.domain.agent import AgentState
-from app.store.transactions import Database, WriteTx
+from app.store.transactions import Database, ReadTx, WriteTx
 from app.store.types import to_micros
 
 
@@ -157,7 +157,7 @@ async def create_agents(tx: WriteTx, unknown: Collection[NewAgent], at: datetime
     return await find_agents(tx, [agent[:2] for agent in unknown])
 
 
-async def find_agents(tx: WriteTx, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], FoundAgent]:
+async def find_agents(tx: ReadTx, wanted: Collection[tuple[str, str]]) -> dict[tuple[str, str], FoundAgent]:
     """Return those of the (customer, agent's name) that exist."""
     if tx.is_sqlite:
         rows = await tx.connection.exec_driver_sql(_SQLITE_FIND_AGENTS, (to_json(list(wanted)).decode(),))
@@ -167,3 +167,27 @@ async def find_agents(tx: WriteTx, wanted: Collection[tuple[str, str]]) -> dict[
     return {
         (row["customer_id"], row["name"]): FoundAgent(row["id"], AgentState(row["state"])) for row in rows.mappings()
     }
+
+
+_SQLITE_FIND_JOBS = (
+    "SELECT jobs.agent_id, jobs.name, jobs.activity FROM json_each(?) AS wanted JOIN jobs "
+    "ON jobs.customer_id = json_extract(wanted.value, '$[0]') AND jobs.agent_id = json_extract(wanted.value, '$[1]') "
+    "AND jobs.name = json_extract(wanted.value, '$[2]') AND jobs.activity = json_extract(wanted.value, '$[3]')"
+)
+_POSTGRES_FIND_JOBS = (
+    "SELECT jobs.agent_id, jobs.name, jobs.activity FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) "
+    "AS wanted (customer_id, agent_id, name, activity) JOIN jobs USING (customer_id, agent_id, name, activity)"
+)
+
+
+async def find_jobs(tx: ReadTx, wanted: Collection[tuple[str, str, str, str]]) -> set[tuple[str, str, str]]:
+    """Return (agent's id, name, activity) of those jobs that exist. `wanted`: the same, with the customer before it."""
+    if not wanted:
+        return set()
+    if tx.is_sqlite:
+        rows = await tx.connection.exec_driver_sql(_SQLITE_FIND_JOBS, (to_json(list(wanted)).decode(),))
+    else:
+        rows = await tx.connection.exec_driver_sql(
+            _POSTGRES_FIND_JOBS, tuple([list(column) for column in zip(*wanted, strict=True)])
+        )
+    return {(row["agent_id"], row["name"], row["activity"]) for row in rows.mappings()}

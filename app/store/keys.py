@@ -1,10 +1,10 @@
 """Keys in the database, by hash. The key itself is never stored."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import Row, Select, insert, select, update
+from sqlalchemy import Row, Select, bindparam, case, insert, select, update
 
 from app.domain.key import Key, KeyKind
 from app.store.repository import Page, Repository, Window, equals
@@ -81,6 +81,28 @@ async def keys_that_refused(tx: ReadTx, since: datetime) -> list[Key]:
 async def lock_key(tx: WriteTx, key_id: str) -> None:
     """Lock a key's row until the commit: two processes must not each let in the last agent that its limit allows."""
     await tx.connection.execute(select(keys.c.id).where(keys.c.id == key_id).with_for_update())
+
+
+async def add_bytes(tx: WriteTx, used: Mapping[str, int], day: int) -> None:
+    """Add to the bytes that were sent under each key on a day; another day begins from zero."""
+    if not used:
+        return
+    same_day = keys.c.bytes_day == day
+    change = (
+        update(keys)
+        .where(keys.c.id == bindparam("of_key"))
+        .values(
+            bytes_used=case((same_day, keys.c.bytes_used), else_=0) + bindparam("sent"),
+            bytes_day=day,
+        )
+    )
+    await tx.connection.execute(change, [{"of_key": key_id, "sent": sent} for key_id, sent in sorted(used.items())])
+
+
+async def keys_by_id(tx: ReadTx, ids: Collection[str]) -> dict[str, Key]:
+    """Return keys by id, revoked or not."""
+    found = await tx.connection.execute(_with_agent().where(keys.c.id.in_(sorted(ids))))
+    return {row.id: _read(row) for row in found}
 
 
 async def count_living(tx: WriteTx, kind: KeyKind) -> int:

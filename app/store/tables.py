@@ -197,6 +197,23 @@ job_days = Table(
     ),  # day first: a summary over all customers reads two weeks, not all history
 )
 
+excesses = Table(
+    "excesses",
+    metadata,
+    Column("key_id", ID, primary_key=True),
+    Column("what", String(24), primary_key=True),  # a budget, or `results`: more than usual of one agent
+    Column("agent_id", ID, primary_key=True),  # of results; empty for a budget
+    Column("customer_id", ID, nullable=False),
+    Column("since", Utc, nullable=False),
+    Column("last_at", Utc, nullable=False),
+    Column("events", BigInteger, nullable=False),  # refused since then, or results of the hour
+    Column("failures", BigInteger, nullable=False),  # of the results: those that were no success
+    Column("most_of", String(200), nullable=False),  # name of the agent of which most was refused
+    Column("reported_at", Utc),
+    Column("usual", Float),  # results of the agent on a day
+    Column("judged_at", Utc),
+)
+
 alerts = Table(
     "alerts",
     metadata,

@@ -3,7 +3,19 @@
 `customer_id` is None where a thing holds for every customer, as a service provider's own routes do.
 """
 
-from sqlalchemy import Boolean, Column, ForeignKey, Index, Integer, String, Table, Text, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
 
 from app.store.tables import ID
 from app.store.types import Json, Utc, metadata
@@ -205,6 +217,12 @@ keys = Table(
     Column("created_at", Utc, nullable=False),
     Column("last_used_at", Utc),
     Column("revoked_at", Utc),
+    Column("events_a_minute", Integer),  # None: the setting's, of this and the next three
+    Column("new_agents_an_hour", Integer),
+    Column("new_jobs_an_hour", Integer),
+    Column("bytes_a_day", BigInteger),
+    Column("bytes_day", Integer),  # days since 1970, UTC
+    Column("bytes_used", BigInteger, nullable=False, server_default="0"),  # on that day
 )
 
 audit = Table(

@@ -74,6 +74,8 @@ _PROBLEMS = {
     413: "The body is too large, or has too many events.",
     415: "We do not read this media type or content encoding.",
     422: "No event is valid; `rejected` has the reasons.",
+    429: "The key is beyond a budget, which `code` names. `rejected` has the events that were refused for now: send them again after "
+    "`Retry-After` seconds. All others, such as failures, were committed; to send the whole request again does no harm if its events have keys.",
     503: "Nothing was stored; send the request again after `Retry-After` seconds.",
 }
 _REQUEST: dict[str, Any] = {
@@ -139,7 +141,7 @@ async def answer(state: State, scope: Scope, receive: Receive) -> Response:
 
 
 def _response(result: IntakeResult) -> Response:
-    if not result.rejected:
+    if not result.rejected and result.over_budget is None:
         return _all_accepted(result.accepted, result.duplicates)
     # A batch of thousands of bad events must not be answered by megabytes.
     shown: dict[str, Any] = {
@@ -147,6 +149,11 @@ def _response(result: IntakeResult) -> Response:
     }
     if len(result.rejected) > SHOWN_MOST:
         shown["rejected_count"] = len(result.rejected)
+    over = result.over_budget
+    if over is not None:
+        stored = {"accepted": result.accepted, "duplicates": result.duplicates}
+        headers = {"Retry-After": str(over.retry_after)}
+        return problem(over.status, over.code, over.detail, headers=headers, **stored, **shown)
     if result.accepted + result.duplicates > 0:
         body = {"accepted": result.accepted, "duplicates": result.duplicates, **shown}
         return Response(to_json(body), 202, media_type="application/json")

@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, Field, StringConstraints
 from starlette.status import HTTP_201_CREATED, HTTP_204_NO_CONTENT
 
 from app.admin import keys as admin_keys
+from app.domain.budget import BUDGET_MOST, BYTES_MOST, Budget
 from app.domain.key import KeyForm, KeyKind
 from app.http.api.dependencies import Admin, Authenticator, Context, Reader, editor_of, problems
 from app.http.api.fields import Id, Name, OnlyCustomer, OutId, OutModel, PathId, StrictModel, example
@@ -30,6 +31,11 @@ _FROM = "Of enrol: it is accepted only from these networks (`10.1.0.0/16`) or ad
 _MOST = "Of enrol: how many agents it lets in; those that were deleted or rejected do not count. Null: any number."
 _UNTIL = "Of enrol: until when it lets in agents that are unknown; those that it let in go on reporting. Null: always."
 _APPROVE = "Of enrol: whether an agent that it lets in waits until an administrator approves it."
+_BUDGET = "Of enrol and agent: {what}; beyond it, what is not a failure is answered 429. Null: as the setting `{setting}` says."
+_EVENTS = _BUDGET.format(what="how many events it may send in a minute", setting="key_events_a_minute")
+_AGENTS = _BUDGET.format(what="how many agents it may create in an hour", setting="key_new_agents_an_hour")
+_JOBS = _BUDGET.format(what="how many jobs it may create in an hour", setting="key_new_jobs_an_hour")
+_BYTES = _BUDGET.format(what="how many bytes of reports it may send in a day (UTC)", setting="key_bytes_a_day")
 _Address = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
 
 
@@ -54,6 +60,10 @@ class KeyCreate(
     agents_most: Annotated[int | None, Field(ge=1, le=1_000_000, description=_MOST)] = None
     agents_until: Annotated[AwareDatetime | None, Field(description=_UNTIL)] = None
     approve: Annotated[bool, Field(description=_APPROVE)] = False
+    events_a_minute: Annotated[int | None, Field(ge=1, le=BUDGET_MOST, description=_EVENTS)] = None
+    new_agents_an_hour: Annotated[int | None, Field(ge=1, le=BUDGET_MOST, description=_AGENTS)] = None
+    new_jobs_an_hour: Annotated[int | None, Field(ge=1, le=BUDGET_MOST, description=_JOBS)] = None
+    bytes_a_day: Annotated[int | None, Field(ge=1, le=BYTES_MOST, description=_BYTES)] = None
     form: Annotated[
         KeyForm,
         Field(description="How it looks: some tools accept only a uuid, or only letters and digits, in an address."),
@@ -76,6 +86,10 @@ class KeyOut(OutModel):
     agents_most: int | None = Field(description=_MOST)
     agents_until: datetime | None = Field(description=_UNTIL)
     approve: bool = Field(description=_APPROVE)
+    events_a_minute: int | None = Field(description=_EVENTS)
+    new_agents_an_hour: int | None = Field(description=_AGENTS)
+    new_jobs_an_hour: int | None = Field(description=_JOBS)
+    bytes_a_day: int | None = Field(description=_BYTES)
     refused_count: int = Field(description="How many events and requests its limits refused.")
     refused_at: datetime | None = Field(description="When they last refused one; null: never.")
     refused_why: str | None = Field(description="Why they did.")
@@ -145,6 +159,7 @@ async def create_key(
         agents_most=body.agents_most,
         agents_until=body.agents_until,
         approve=body.approve,
+        budgets={budget: limit for budget in Budget if (limit := getattr(body, budget.value)) is not None},
     )
     async with context.database.write() as tx:
         key, clear = await admin_keys.create_key(tx, context.secret, wanted, editor_of(context, caller))

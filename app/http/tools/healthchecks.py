@@ -14,8 +14,9 @@ from starlette.routing import Route
 from app.admin.editing import Editor
 from app.admin.jobs import expect_daily_backup, is_known_backup
 from app.context import AppContext
-from app.core.errors import NotAllowed, TocsinError
+from app.core.errors import NotAllowed, OverBudget, TocsinError
 from app.core.log import log
+from app.domain.budget import Budget
 from app.http.auth import Caller
 from app.http.tools.receive import ANY_METHOD, Tool, authenticate, path_parts, store_signal
 from app.intake.accept import Intake
@@ -77,13 +78,17 @@ async def _create(request: Request, caller: Caller, path: Sequence[str]) -> bool
     if job is None:
         return False
     context: AppContext = request.app.state.context
+    intake: Intake = request.app.state.intake
     try:
         agent = await _agent_of(request, caller)
         async with context.database.read() as tx:
             if await is_known_backup(tx, agent, job):
                 return False
+        intake.commits.new_names.take_one(Budget.JOBS, caller.budgets, caller.agent_name or "")
         async with context.database.write() as tx:
             await expect_daily_backup(tx, agent, job, Editor(caller.name, context.clock(), context.wakeups.wake))
+    except OverBudget:  # so is the signal, unless it reports a failure
+        return False
     except TocsinError as error:  # the signal itself can still be stored
         log.warning("a new job could not get its expectation", cause=error.detail)
         return False

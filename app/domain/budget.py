@@ -1,0 +1,53 @@
+"""The budgets of a key: how much its holder may send. Pure.
+
+Beyond a budget, routine is refused for a while (429). A report of trouble is taken all the same: nothing that a sender did before may hide a
+failed backup.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from app.domain.event import RunOutcome, Severity
+
+BUDGET_MOST, BYTES_MOST = 1_000_000_000, 10**15  # the largest limits that can be set
+_ROUTINE = (None, RunOutcome.SUCCESS.value)
+
+
+class Budget(StrEnum):
+    """What is limited."""
+
+    EVENTS = "events_a_minute"
+    AGENTS = "new_agents_an_hour"
+    JOBS = "new_jobs_an_hour"
+    BYTES = "bytes_a_day"
+
+
+WORDS = {
+    Budget.EVENTS: "events a minute",
+    Budget.AGENTS: "new agents an hour",
+    Budget.JOBS: "new jobs an hour",
+    Budget.BYTES: "bytes a day",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The limits of one key, by the names of the budgets."""
+
+    events_a_minute: int
+    new_agents_an_hour: int
+    new_jobs_an_hour: int
+    bytes_a_day: int
+
+    def of(self, budget: Budget) -> int:
+        """Return the limit of a budget."""
+        limit: int = getattr(self, budget.value)
+        return limit
+
+
+def is_routine(outcome: str | None, severity: str) -> bool:
+    """Return whether an event may be refused: it says neither by its outcome nor by its severity that anything was not well.
+
+    Warnings, cancelled and unclear runs are no routine: each may be the only sign of a backup that does not work.
+    """
+    return outcome in _ROUTINE and severity == Severity.INFO.value

@@ -1,0 +1,102 @@
+"""What went beyond the budgets of keys or beyond the usual of agents: noted by intake, reported by deciding."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from statistics import median
+
+from sqlalchemy import ColumnElement, Row, and_, delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from app.domain.excess import RESULTS, Excess
+from app.store.tables import excesses, job_days, jobs
+from app.store.transactions import ReadTx, WriteTx
+
+KEYS_MOST = 200  # read at once
+_OUTCOMES = ("successes", "warnings", "failures", "cancelled", "unclear")
+
+
+async def add_excesses(tx: WriteTx, noted: Sequence[Excess]) -> None:
+    """Add what was noted since the last time. What was refused is summed up; the results of an hour replace those of the hour before."""
+    insert = sqlite.insert if tx.is_sqlite else postgresql.insert
+    # Sorted: two processes that write the same rows in different orders would deadlock.
+    for one in sorted(noted, key=lambda it: (it.key_id, it.what, it.agent_id)):
+        new = insert(excesses).values(
+            key_id=one.key_id,
+            what=one.what,
+            agent_id=one.agent_id,
+            customer_id=one.customer_id,
+            since=one.since,
+            last_at=one.last_at,
+            events=one.events,
+            failures=one.failures,
+            most_of=one.most_of,
+        )
+        given = new.excluded
+        change = (
+            {"since": given.since, "events": given.events, "failures": given.failures}
+            if one.what == RESULTS
+            else {"events": excesses.c.events + given.events, "most_of": given.most_of}
+        )
+        await tx.connection.execute(
+            new.on_conflict_do_update(
+                index_elements=("key_id", "what", "agent_id"), set_={**change, "last_at": given.last_at}
+            )
+        )
+
+
+async def keys_with_excesses(tx: ReadTx) -> list[str]:
+    """Return the ids of keys of which something was noted, those that were told least recently first."""
+    oldest_first = (
+        select(excesses.c.key_id)
+        .group_by(excesses.c.key_id)
+        .order_by(func.min(func.coalesce(excesses.c.reported_at, excesses.c.since)))
+        .limit(KEYS_MOST)
+    )
+    return list((await tx.connection.execute(oldest_first)).scalars())
+
+
+async def lock_excesses(tx: WriteTx, key_id: str) -> list[Excess]:
+    """Return what was noted of a key, locked until the commit."""
+    query = select(excesses).where(excesses.c.key_id == key_id).order_by(excesses.c.what, excesses.c.agent_id)
+    return [_read(row) for row in await tx.connection.execute(query.with_for_update())]
+
+
+async def save_reported(tx: WriteTx, key_id: str, at: datetime) -> None:
+    """Note that what is known of a key was reported."""
+    await tx.connection.execute(update(excesses).where(excesses.c.key_id == key_id).values(reported_at=at))
+
+
+async def save_usual(tx: WriteTx, one: Excess) -> None:
+    """Save what is usual for an agent."""
+    where = _is(one)
+    await tx.connection.execute(update(excesses).where(where).values(usual=one.usual, judged_at=one.judged_at))
+
+
+async def forget_excesses(tx: WriteTx, over: Sequence[Excess]) -> None:
+    """Delete what is over."""
+    for one in over:
+        await tx.connection.execute(delete(excesses).where(_is(one)))
+
+
+async def usual_results(tx: ReadTx, agent_id: str, since: date, until: date) -> float | None:
+    """Return how many results an agent usually has on a day with any, before `until`: the median, which one flood does not move. None: it has no history."""
+    total = sum((getattr(job_days.c, name) for name in _OUTCOMES[1:]), start=getattr(job_days.c, _OUTCOMES[0]))
+    of_days = (
+        select(func.sum(total).label("results"))
+        .join(jobs, and_(jobs.c.id == job_days.c.job_id, jobs.c.customer_id == job_days.c.customer_id))
+        .where(jobs.c.agent_id == agent_id, job_days.c.day >= since, job_days.c.day < until)
+        .group_by(job_days.c.day)
+    )
+    found = [float(count) for count in (await tx.connection.execute(of_days)).scalars() if count]
+    return median(found) if found else None
+
+
+def _is(one: Excess) -> ColumnElement[bool]:
+    return and_(excesses.c.key_id == one.key_id, excesses.c.what == one.what, excesses.c.agent_id == one.agent_id)
+
+
+def _read(row: Row[tuple[object, ...]]) -> Excess:
+    return Excess(**{name: getattr(row, name) for name in _COLUMNS})
+
+
+_COLUMNS = tuple(column.name for column in excesses.c)
