@@ -18,7 +18,17 @@ from app.core import metrics
 from app.core.errors import ClockWrong
 from app.core.log import log
 from app.core.periodic import keep_ticking
-from app.decide import bounced_addresses, canaries, credentials, learn, missed, refused_agents, relays, summaries
+from app.decide import (
+    bounced_addresses,
+    canaries,
+    credentials,
+    flood,
+    learn,
+    missed,
+    refused_agents,
+    relays,
+    summaries,
+)
 from app.decide import tick as decide
 from app.deliver import delivery_loop, mailbox, purge_files, returned, sweep
 from app.deliver import relays as deliver_relays
@@ -105,6 +115,7 @@ async def _run_stages(context: AppContext, transports: Mapping[str, Transport], 
         stage("addresses that fail", bounced_addresses.tick, every=5)
         stage("relays", relays.tick, every=5)
         stage("refused agents", refused_agents.tick, every=30)
+        stage("floods", flood.tick, every=10)
         stage("credentials", credentials.tick, every=3600)
         stage("move from relays", deliver_relays.tick, every=5)
         stage("purge", purge.tick, every=3600)

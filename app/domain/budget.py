@@ -6,8 +6,10 @@ failed backup.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 from app.domain.event import RunOutcome, Severity
+from app.domain.key import Key
 
 BUDGET_MOST, BYTES_MOST = 1_000_000_000, 10**15  # the largest limits that can be set
 _ROUTINE = (None, RunOutcome.SUCCESS.value)
@@ -43,6 +45,29 @@ class Limits:
         """Return the limit of a budget."""
         limit: int = getattr(self, budget.value)
         return limit
+
+
+class BudgetSettings(Protocol):
+    """The settings that hold for a key without limits of its own."""
+
+    @property
+    def key_events_a_minute(self) -> int: ...  # noqa: D102
+    @property
+    def key_new_agents_an_hour(self) -> int: ...  # noqa: D102
+    @property
+    def key_new_jobs_an_hour(self) -> int: ...  # noqa: D102
+    @property
+    def key_bytes_a_day(self) -> int: ...  # noqa: D102
+
+
+def limits_of(key: Key, settings: BudgetSettings) -> Limits:
+    """Return the limits of a key. One that it does not set is the setting's."""
+    return Limits(
+        key.events_a_minute or settings.key_events_a_minute,
+        key.new_agents_an_hour or settings.key_new_agents_an_hour,
+        key.new_jobs_an_hour or settings.key_new_jobs_an_hour,
+        key.bytes_a_day or settings.key_bytes_a_day,
+    )
 
 
 def is_routine(outcome: str | None, severity: str) -> bool:

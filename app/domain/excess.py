@@ -58,13 +58,14 @@ def is_flood(results: int, usual_a_day: float | None) -> bool:
     return results >= max(RESULTS_FLOOR, TIMES_A_DAY * usual_a_day)
 
 
-def describe_flood(agent: str, excess: Excess, usual_a_day: float | None) -> str:
+def describe_flood(agent: str, excess: Excess) -> str:
     """Return what is too much of one agent, in words."""
     counted = f"{excess.events} results since {excess.since:%Y-%m-%d %H:%M} UTC, {excess.failures} of them no success"
-    if usual_a_day is None:
+    usual = excess.usual
+    if usual is None:
         return f"agent {agent} reports very much for a new one: {counted}"
-    times = round(excess.events / max(usual_a_day, 1))
-    return f"agent {agent} reports {times} times its usual: {counted}; usually {max(1, round(usual_a_day))} a day"
+    times = round(excess.events / max(usual, 1))
+    return f"agent {agent} reports {times} times its usual: {counted}; usually {max(1, round(usual))} a day"
 
 
 def describe_refused(excess: Excess, limits: Limits) -> str:

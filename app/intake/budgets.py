@@ -12,7 +12,7 @@ from typing import Final
 from app.core import metrics
 from app.core.errors import OverBudget
 from app.core.settings import Settings
-from app.domain.budget import WORDS, Budget, Limits, is_routine
+from app.domain.budget import WORDS, Budget, Limits, is_routine, limits_of
 from app.domain.key import Key
 from app.store.intake import NewEvent
 
@@ -40,13 +40,8 @@ class SenderKey:
 
 
 def sender_key(key: Key, settings: Settings) -> SenderKey:
-    """Return what budgets need of a key. A limit that the key does not set is the setting's."""
-    limits = Limits(
-        events_a_minute=key.events_a_minute or settings.key_events_a_minute,
-        new_agents_an_hour=key.new_agents_an_hour or settings.key_new_agents_an_hour,
-        new_jobs_an_hour=key.new_jobs_an_hour or settings.key_new_jobs_an_hour,
-        bytes_a_day=key.bytes_a_day or settings.key_bytes_a_day,
-    )
+    """Return what budgets need of a key."""
+    limits = limits_of(key, settings)
     return SenderKey(key.id, key.name, key.hint, key.customer_id or "", limits, key.bytes_day or 0, key.bytes_used)
 
 

@@ -11,7 +11,7 @@ from app.domain.excess import RESULTS, Excess
 from app.store.tables import excesses, job_days, jobs
 from app.store.transactions import ReadTx, WriteTx
 
-KEYS_MOST = 200  # read at once
+MOST = 20_000  # read at once; what is over is deleted
 _OUTCOMES = ("successes", "warnings", "failures", "cancelled", "unclear")
 
 
@@ -44,15 +44,10 @@ async def add_excesses(tx: WriteTx, noted: Sequence[Excess]) -> None:
         )
 
 
-async def keys_with_excesses(tx: ReadTx) -> list[str]:
-    """Return the ids of keys of which something was noted, those that were told least recently first."""
-    oldest_first = (
-        select(excesses.c.key_id)
-        .group_by(excesses.c.key_id)
-        .order_by(func.min(func.coalesce(excesses.c.reported_at, excesses.c.since)))
-        .limit(KEYS_MOST)
-    )
-    return list((await tx.connection.execute(oldest_first)).scalars())
+async def all_excesses(tx: ReadTx) -> list[Excess]:
+    """Return what was noted of all keys, by key."""
+    query = select(excesses).order_by(excesses.c.key_id).limit(MOST)
+    return [_read(row) for row in await tx.connection.execute(query)]
 
 
 async def lock_excesses(tx: WriteTx, key_id: str) -> list[Excess]:
@@ -61,15 +56,16 @@ async def lock_excesses(tx: WriteTx, key_id: str) -> list[Excess]:
     return [_read(row) for row in await tx.connection.execute(query.with_for_update())]
 
 
-async def save_reported(tx: WriteTx, key_id: str, at: datetime) -> None:
-    """Note that what is known of a key was reported."""
-    await tx.connection.execute(update(excesses).where(excesses.c.key_id == key_id).values(reported_at=at))
+async def save_reported(tx: WriteTx, told: Sequence[Excess], at: datetime | None) -> None:
+    """Note when these were reported; None: that they are not any more."""
+    for one in told:
+        await tx.connection.execute(update(excesses).where(_is(one)).values(reported_at=at))
 
 
 async def save_usual(tx: WriteTx, one: Excess) -> None:
     """Save what is usual for an agent."""
-    where = _is(one)
-    await tx.connection.execute(update(excesses).where(where).values(usual=one.usual, judged_at=one.judged_at))
+    change = update(excesses).where(_is(one))
+    await tx.connection.execute(change.values(usual=one.usual, judged_at=one.judged_at))
 
 
 async def forget_excesses(tx: WriteTx, over: Sequence[Excess]) -> None:

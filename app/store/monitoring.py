@@ -10,6 +10,7 @@ from app.domain.attempt import Attempt
 from app.domain.bounced_address import JOB_PREFIX as ADDRESS_PREFIX
 from app.domain.canary import AGENT, JOB_PREFIX
 from app.domain.credential import JOB as CREDENTIAL_JOB
+from app.domain.excess import JOB_PREFIX as EXCESS_PREFIX
 from app.domain.notice import URGENCY_CANARY
 from app.domain.relay import AGENT_PREFIX
 from app.domain.relay import JOB as RELAY_JOB
@@ -139,7 +140,7 @@ async def overdue_notices(tx: ReadTx, due_before: datetime) -> OverdueNotices:
 
 async def check_up(tx: ReadTx, alive_since: datetime, due_before: datetime) -> Checkup:
     """Read everything for the doctor. Notices that were due before `due_before` should have been composed by now."""
-    # The jobs under which relays, lost canaries and our own credentials are reported need no expectation.
+    # The jobs under which relays, lost canaries, our own credentials and floods are reported need no expectation.
     of_relay = and_(jobs.c.name == RELAY_JOB, agents.c.name.startswith(AGENT_PREFIX, autoescape=True))
     of_ours = and_(
         agents.c.name == AGENT,
@@ -147,6 +148,7 @@ async def check_up(tx: ReadTx, alive_since: datetime, due_before: datetime) -> C
             jobs.c.name.startswith(JOB_PREFIX, autoescape=True),
             jobs.c.name.startswith(ADDRESS_PREFIX, autoescape=True),
             jobs.c.name == CREDENTIAL_JOB,
+            jobs.c.name.startswith(EXCESS_PREFIX, autoescape=True),
         ),
     )
     unexpected = and_(WITHOUT_EXPECTATION, not_(or_(of_relay, of_ours)))
