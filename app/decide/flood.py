@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from app.context import AppContext
 from app.core.settings import Settings
-from app.domain.budget import Limits, limits_of
+from app.domain.budget import KeyLimits, limits_of
 from app.domain.excess import (
     AGENT,
     RESULTS,
@@ -77,18 +77,18 @@ async def _report(tx: WriteTx, key: Key, settings: Settings, now: datetime) -> b
     over = [one for one in noted if one.is_over(now)]
     lasting = [await _judged(tx, one, now) for one in noted if not one.is_over(now)]
     await forget_excesses(tx, over)
-    told = [one for one in lasting if one.what != RESULTS or is_flood(one.events, one.usual)]
+    shown = [one for one in lasting if one.what != RESULTS or is_flood(one.events, one.usual)]
     was_reported = any(one.reported_at is not None for one in noted)
-    if not told:
+    if not shown:
         if not was_reported:
             return False
         await _write(tx, key, now, "reports are within the budgets and the usual again", is_over=True)
         await save_reported(tx, [one for one in lasting if one.reported_at is not None], None)
         return True
-    is_news = any(one.reported_at is None or now - one.reported_at >= TOLD_AGAIN for one in told)
+    is_news = any(one.reported_at is None or now - one.reported_at >= TOLD_AGAIN for one in shown)
     if is_news:
-        await _write(tx, key, now, await _describe(tx, told, limits_of(key, settings)), is_over=False)
-        await save_reported(tx, told, now)
+        await _write(tx, key, now, await _describe(tx, shown, limits_of(key, settings)), is_over=False)
+        await save_reported(tx, shown, now)
     return is_news
 
 
@@ -102,14 +102,14 @@ async def _judged(tx: WriteTx, one: Excess, now: datetime) -> Excess:
     return judged
 
 
-async def _describe(tx: WriteTx, told: Sequence[Excess], limits: Limits) -> str:
-    names = await agents_by_id(tx, {one.agent_id for one in told if one.agent_id})
+async def _describe(tx: WriteTx, shown: Sequence[Excess], limits: KeyLimits) -> str:
+    names = await agents_by_id(tx, {one.agent_id for one in shown if one.agent_id})
     floods = [
         describe_flood(names[one.agent_id].name if one.agent_id in names else one.agent_id, one)
-        for one in sorted(told, key=lambda it: -it.events)
+        for one in sorted(shown, key=lambda it: -it.events)
         if one.what == RESULTS
     ]
-    return describe(floods, [describe_refused(one, limits) for one in told if one.what != RESULTS])
+    return describe(floods, [describe_refused(one, limits) for one in shown if one.what != RESULTS])
 
 
 async def _write(tx: WriteTx, key: Key, now: datetime, message: str, *, is_over: bool) -> None:

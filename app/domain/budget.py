@@ -33,7 +33,7 @@ WORDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class KeyLimits:
     """The limits of one key, by the names of the budgets."""
 
     events_a_minute: int
@@ -60,9 +60,9 @@ class BudgetSettings(Protocol):
     def key_bytes_a_day(self) -> int: ...  # noqa: D102
 
 
-def limits_of(key: Key, settings: BudgetSettings) -> Limits:
+def limits_of(key: Key, settings: BudgetSettings) -> KeyLimits:
     """Return the limits of a key. One that it does not set is the setting's."""
-    return Limits(
+    return KeyLimits(
         key.events_a_minute or settings.key_events_a_minute,
         key.new_agents_an_hour or settings.key_new_agents_an_hour,
         key.new_jobs_an_hour or settings.key_new_jobs_an_hour,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.core.ids import new_id
-from app.domain.budget import WORDS, Budget, Limits
+from app.domain.budget import WORDS, Budget, KeyLimits
 from app.domain.dedupe import excess_key
 from app.domain.event import Activity, Event, EventKind, RunOutcome, Severity
 
@@ -68,7 +68,7 @@ def describe_flood(agent: str, excess: Excess) -> str:
     return f"agent {agent} reports {times} times its usual: {counted}; usually {max(1, round(usual))} a day"
 
 
-def describe_refused(excess: Excess, limits: Limits) -> str:
+def describe_refused(excess: Excess, limits: KeyLimits) -> str:
     """Return what was refused over one budget, in words."""
     budget = Budget(excess.what)
     most = f", most of them of agent {excess.most_of}" if excess.most_of else ""

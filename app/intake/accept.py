@@ -17,7 +17,7 @@ from app.domain.enrolment import EnrolmentRefusal, refuse_rejected
 from app.domain.mail_rule import MailRule
 from app.intake.batch import Batch
 from app.intake.body import BodyHeaders, Receive, RequestBody, read_body, read_tool_body, read_truncated_body
-from app.intake.budgets import LOG_KEPT, KeyBudgets, Refusal
+from app.intake.budgets import LOG_KEPT, BudgetRefusal, KeyBudgets
 from app.intake.clocks import move_back_leads
 from app.intake.commit import GroupCommit, KnownAgents
 from app.intake.customer_texts import CustomerTexts
@@ -220,7 +220,7 @@ class Intake:
         return validated
 
     async def _store(self, validated: _ValidatedBody, sender: Sender, size: int) -> IntakeResult:
-        refusal: Refusal | None = None
+        refusal: BudgetRefusal | None = None
         if sender.key is not None and validated.events:
             now = validated.events[0].received_at.timestamp()
             refusal = self.budgets.admit(sender.key, validated.events, validated.agents, size, now)
@@ -267,7 +267,7 @@ class Intake:
         return sorted([*validated.rejected, *refused], key=lambda event: event.index)
 
 
-def _refuse(validated: _ValidatedBody, refusal: Refusal) -> None:
+def _refuse(validated: _ValidatedBody, refusal: BudgetRefusal) -> None:
     """Move the refused events to the rejected ones, and cut the logs of the others where the bytes of the day are used up."""
     answer = refusal.answer
     if answer is not None:

@@ -12,7 +12,7 @@ from typing import Final
 from app.core import metrics
 from app.core.errors import OverBudget
 from app.core.settings import Settings
-from app.domain.budget import WORDS, Budget, Limits, is_routine, limits_of
+from app.domain.budget import WORDS, Budget, KeyLimits, is_routine, limits_of
 from app.domain.key import Key
 from app.store.intake import NewEvent
 
@@ -34,7 +34,7 @@ class SenderKey:
     name: str
     hint: str
     customer_id: str
-    limits: Limits
+    limits: KeyLimits
     day: int = 0
     day_bytes: int = 0
 
@@ -172,7 +172,7 @@ class KeyMeter:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class BudgetRefusal:
     """The events of a request that are refused, by index, and the answer. `cuts_logs`: those that are taken keep only the ends of their logs."""
 
     indexes: frozenset[int]
@@ -199,7 +199,7 @@ class KeyBudgets:
 
     def admit(
         self, key: SenderKey, events: Sequence[NewEvent], agents: Sequence[str], size: int, now: float
-    ) -> Refusal | None:
+    ) -> BudgetRefusal | None:
         """Take what a request needs from the budgets of events and bytes; return what is refused, usually nothing.
 
         `agents`: the name of each event's agent.
@@ -213,7 +213,7 @@ class KeyBudgets:
 
 def _admit_trouble(
     meter: KeyMeter, events: Sequence[NewEvent], agents: Sequence[str], size: int, now: float
-) -> Refusal | None:
+) -> BudgetRefusal | None:
     """Take all trouble, and as much routine as there is room for, the first first."""
     is_over_bytes = size > meter.bytes_left(now)
     routine = [index for index, event in enumerate(events) if is_routine(event.outcome, event.severity)]
@@ -223,6 +223,8 @@ def _admit_trouble(
     refused = routine[room:]
     meter.day_bytes += size * (len(events) - len(refused)) // len(events)
     if not refused:
-        return Refusal(frozenset(), None, is_over_bytes) if is_over_bytes else None
+        return BudgetRefusal(frozenset(), None, is_over_bytes) if is_over_bytes else None
     budget = Budget.BYTES if is_over_bytes else Budget.EVENTS
-    return Refusal(frozenset(refused), meter.refuse(budget, [agents[index] for index in refused], now), is_over_bytes)
+    return BudgetRefusal(
+        frozenset(refused), meter.refuse(budget, [agents[index] for index in refused], now), is_over_bytes
+    )

@@ -78,16 +78,20 @@ class NewNames:
         In a transaction of its own, before the events: an agent that is left without events does no harm.
         """
         now = self._context.clock()
-        asking: dict[AskedAgent, list[_Place]] = {}  # in their order, because a key with a limit lets in the first ones
+        by_agent: dict[
+            AskedAgent, list[_Place]
+        ] = {}  # in their order, because a key with a limit lets in the first ones
         for part in parts:
             for index in part.left():
                 if index in part.batch.unknown:
-                    asking.setdefault(part.batch.unknown[index], []).append((part.batch, index))
+                    by_agent.setdefault(part.batch.unknown[index], []).append((part.batch, index))
         decided = _Decisions()
         async with self._context.database.write() as tx:
-            enrolled = await let_in(tx, asking, now, lambda agent: self._has_room(Budget.AGENTS, asking[agent], now))
+            enrolled = await let_in(
+                tx, by_agent, now, lambda agent: self._has_room(Budget.AGENTS, by_agent[agent], now)
+            )
             for agent in enrolled.over_budget:
-                decided.note(Budget.AGENTS, asking[agent])
+                decided.note(Budget.AGENTS, by_agent[agent])
             await self._admit_jobs(tx, parts, enrolled, decided, now)
             await self._store_by_key(tx, decided.by_key, now)
             if decided.by_key:
@@ -124,7 +128,7 @@ class NewNames:
         self, tx: WriteTx, parts: Sequence[BatchPart], enrolled: Enrolled, decided: _Decisions, now: datetime
     ) -> None:
         settled = decided.places()
-        asking: dict[tuple[str, str, str, str], list[_Place]] = {}
+        by_job: dict[tuple[str, str, str, str], list[_Place]] = {}
         for part in parts:
             batch = part.batch
             for index in part.left() if batch.key is not None else ():
@@ -135,9 +139,9 @@ class NewNames:
                 agent_id = event.agent_id if unknown is None else enrolled.ids.get(unknown[:2])
                 if agent_id is not None and hash((agent_id, event.job, event.activity)) not in self._known_jobs:
                     job = (event.customer_id, agent_id, event.job, event.activity)
-                    asking.setdefault(job, []).append((batch, index))
-        known = await find_jobs(tx, asking)
-        for job, places in asking.items():
+                    by_job.setdefault(job, []).append((batch, index))
+        known = await find_jobs(tx, by_job)
+        for job, places in by_job.items():
             if job[1:] in known or self._has_room(Budget.JOBS, places, now):
                 decided.new_jobs.add(hash(job[1:]))
             else:

@@ -1,6 +1,6 @@
 """Writes what keys used to the database: what was refused at once, for the alert about it; the bytes of the day once a minute.
 
-Without the bytes, a restart would give every key the whole day again.
+Without the bytes, every key would have the whole day again after a restart.
 """
 
 import asyncio

@@ -56,9 +56,9 @@ async def lock_excesses(tx: WriteTx, key_id: str) -> list[Excess]:
     return [_read(row) for row in await tx.connection.execute(query.with_for_update())]
 
 
-async def save_reported(tx: WriteTx, told: Sequence[Excess], at: datetime | None) -> None:
+async def save_reported(tx: WriteTx, shown: Sequence[Excess], at: datetime | None) -> None:
     """Note when these were reported; None: that they are not any more."""
-    for one in told:
+    for one in shown:
         await tx.connection.execute(update(excesses).where(_is(one)).values(reported_at=at))
 
 

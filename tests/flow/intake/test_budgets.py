@@ -48,11 +48,11 @@ async def test_routine_beyond_the_budget_is_refused_by_its_place_and_failures_ar
         answer = await post(api, success(key="a"), failure(key="b"), success(key="c"))
         assert answer.status_code == 429
         assert 1 <= int(answer.headers["Retry-After"]) <= 60
-        told = answer.json()
-        assert told["code"] == "budget_events_a_minute"
-        assert (told["accepted"], [one["index"] for one in told["rejected"]]) == (1, [0, 2])
-        assert {one["code"] for one in told["rejected"]} == {"budget_events_a_minute"}
-        assert "3 events a minute" in told["detail"]
+        body = answer.json()
+        assert body["code"] == "budget_events_a_minute"
+        assert (body["accepted"], [one["index"] for one in body["rejected"]]) == (1, [0, 2])
+        assert {one["code"] for one in body["rejected"]} == {"budget_events_a_minute"}
+        assert "3 events a minute" in body["detail"]
         assert (await post(api, failure(key="d"))).status_code == 202  # nothing but failures: nothing is refused
         assert [it.key for it in await stored(api) if it.outcome == "failure"] == ["b", "d"]
         again = await post(api, failure(key="b"))
@@ -69,8 +69,8 @@ async def test_new_agents_beyond_the_budget_are_refused_and_their_failures_creat
         assert int(answer.headers["Retry-After"]) > 1000
         assert answer.json()["accepted"] == 1
         for number in range(6):
-            told = await post(api, failure(f"made-up-{number}", key="the same"))
-            assert told.status_code == 202
+            body = await post(api, failure(f"made-up-{number}", key="the same"))
+            assert body.status_code == 202
         found = await stored(api)
         assert {it.name for it in found} == {"one", "two", "made-up-0", "made-up-1", AGENT}
         of_key = [it for it in found if it.name == AGENT]

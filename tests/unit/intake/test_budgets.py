@@ -6,16 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain.budget import Budget, Limits, is_routine
+from app.domain.budget import Budget, KeyLimits, is_routine
 from app.intake.budgets import METERS_MOST, Bucket, KeyBudgets, SenderKey
 from app.store.intake import NewEvent
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()
 DAY = int(NOON // 86_400)
-LIMITS = Limits(events_a_minute=60, new_agents_an_hour=2, new_jobs_an_hour=2, bytes_a_day=10_000)
+LIMITS = KeyLimits(events_a_minute=60, new_agents_an_hour=2, new_jobs_an_hour=2, bytes_a_day=10_000)
 
 
-def a_key(limits: Limits = LIMITS, key_id: str = "key_1", **more: int) -> SenderKey:
+def a_key(limits: KeyLimits = LIMITS, key_id: str = "key_1", **more: int) -> SenderKey:
     return SenderKey(key_id, "Acme", "abcd…", "cus_1", limits, **more)
 
 
@@ -106,7 +106,7 @@ def test_after_a_restart_the_bytes_of_the_day_are_still_used() -> None:
 def test_a_limit_that_is_raised_holds_at_once() -> None:
     budgets = KeyBudgets()
     admit(budgets, a_key(), *[event()] * 60)
-    raised = a_key(Limits(1_000, 2, 2, 10_000))
+    raised = a_key(KeyLimits(1_000, 2, 2, 10_000))
     assert admit(budgets, raised, *[event()] * 900) == set()
 
 
@@ -126,7 +126,7 @@ def test_the_names_of_refused_agents_are_counted_up_to_a_bound() -> None:
 
 
 @given(st.lists(st.tuples(st.floats(-100, 100), st.integers(1, 50)), max_size=60))
-def test_no_order_of_times_gives_more_than_the_limit_and_what_flows_in(steps: list[tuple[float, int]]) -> None:
+def test_no_order_of_times_allows_more_than_the_limit_and_what_flows_in(steps: list[tuple[float, int]]) -> None:
     """Also when the clock is set back."""
     bucket, now, forward, taken = Bucket(60, 60.0, NOON), NOON, 0.0, 0
     for step, wanted in steps:
