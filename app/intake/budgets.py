@@ -15,6 +15,7 @@ from app.core.settings import Settings
 from app.domain.budget import WORDS, Budget, KeyLimits, is_routine, limits_of
 from app.domain.key import Key
 from app.store.intake import NewEvent
+from programs.protocol import report as protocol
 
 METERS_MOST = 10_000  # keys in use whose state is kept; the one that was used first is forgotten first
 NAMES_MOST = 20  # agents that are counted for each budget and key, to name the one that sends the most
@@ -168,7 +169,7 @@ class KeyMeter:
                 wait_s = _DAY - now % _DAY
         limit = self.key.limits.of(budget)
         detail = f"this key is beyond its budget of {limit} {WORDS[budget]}; failures are accepted all the same"
-        return OverBudget(detail, code=f"budget_{budget}", retry_after=max(1, ceil(wait_s)))
+        return OverBudget(detail, code=f"{protocol.LATER}{budget}", retry_after=max(1, ceil(wait_s)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,9 @@ ACTIVITIES = ("backup", "restore", "verify", "prune", "replicate", "admin", "hea
 
 AGENT_KEY = "tocsin_agent_"  # prefix of an agent's own key; events under such a key need not name their agent
 MISMATCH = "agent_mismatch"  # the code of an event that names another agent than the key does
+LATER = (
+    "budget_"  # prefix of the codes of events that are refused for now (status 429): to be sent again after Retry-After
+)
 TO_BE_SENT_AGAIN = ("body_cut", "body_slow")  # codes of status 400 where the connection failed, not the content
 
 
@@ -72,13 +75,22 @@ class RejectedEvent:
 
 @dataclass(frozen=True)
 class EventsAnswer:
-    """The answer to events: all that are not in `rejected` are committed. `code` and `detail` are set if all were refused."""
+    """The answer to events: all that are not in `rejected` are committed. `code` and `detail` are set if all were refused, or some for now.
+
+    `retry_after_s`: after how many seconds those that were refused for now are to be sent again, if the service says so.
+    """
 
     accepted: int
     duplicates: int
     rejected: Sequence[RejectedEvent]
     code: str = ""
     detail: str = ""
+    retry_after_s: float | None = None
+
+    @property
+    def has_later(self) -> bool:
+        """Return whether some events are refused for now."""
+        return any(rejected.code.startswith(LATER) for rejected in self.rejected)
 
     @property
     def settled(self) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
 
@@ -18,7 +19,7 @@ from programs.reporter import VERSION
 from programs.reporter.settings import BadReporterSettings, ReporterSettings
 
 _ACCEPTED, _PROBLEMS = 202, (400, 413, 415, 422)
-_TOO_LARGE, _BUSY, _KEY_REJECTED = 413, (429, 503), (401, 403)
+_TOO_LARGE, _OVER_BUDGET, _BUSY, _KEY_REJECTED = 413, 429, (429, 503), (401, 403)
 STEP_S = 5.0  # for each step of an exchange
 _SHORTEST_S = 0.1
 
@@ -58,12 +59,14 @@ class EventsClient:
         status = answer.status
         if status in _KEY_REJECTED:
             raise KeyRejected(f"the service does not accept our key ({status})")
-        if status in _BUSY:
-            raise NoAnswer(f"the service is busy ({status})", answer.retry_after_s)
         read: wire.EventsAnswer | None = None
-        if status == _ACCEPTED or status in _PROBLEMS:
+        if status in (_ACCEPTED, _OVER_BUDGET, *_PROBLEMS):
             with contextlib.suppress(BadShape):
                 read = wire.EventsAnswer.from_json(answer.body)
+        if status in _BUSY:
+            if read is not None and read.settled == len(events) and read.has_later:
+                return replace(read, retry_after_s=answer.retry_after_s)
+            raise NoAnswer(f"the service is busy ({status})", answer.retry_after_s)
         if read is not None and read.settled == len(events) and (status == _ACCEPTED or read.rejected):
             return read  # another server that answers at this address does not count our events
         if status == _TOO_LARGE or (read is not None and read.code and read.code not in wire.TO_BE_SENT_AGAIN):

@@ -14,7 +14,7 @@ from programs.protocol import report as wire
 from programs.protocol.http_client import KeyRejected, NoAnswer
 from programs.reporter.client import EventsClient, EventsRefused
 from programs.reporter.settings import BadReporterSettings, ReporterSettings, this_host
-from programs.reporter.spool import ReporterSpool, WaitingEvent
+from programs.reporter.spool import FAILURE, ReporterSpool, WaitingEvent
 
 BATCH_MOST, BATCH_BYTES = 50, 1024 * 1024  # within REFUSED_SHOWN, and well within the service's limits
 _TRIES = 2  # for events in the spool
@@ -28,6 +28,7 @@ class EventSender:
     def __init__(self, settings: ReporterSettings) -> None:
         self.trouble = ""
         self.sent = 0
+        self._takes_only_failures = False
         self._agent = this_host()
         self._service: EventsClient | None = None
         try:
@@ -45,7 +46,8 @@ class EventSender:
             if not is_ours:
                 self.trouble = "another tocsin-report is still sending"
                 return False
-            while waiting := spool.list():
+            self._takes_only_failures = False
+            while waiting := [file for file in spool.list() if file.letter == FAILURE or not self._takes_only_failures]:
                 size = 0
                 batch: list[WaitingEvent] = []
                 for file in waiting[:BATCH_MOST]:
@@ -56,7 +58,7 @@ class EventSender:
                 events = [(file, event) for file in batch if (event := spool.event_in(file)) is not None]
                 if events and not self._settle(spool, events, deadline, tries):
                     return False
-        return True
+        return not spool.list()
 
     def send_without_spool(self, event: Mapping[str, Any], deadline: float) -> bool:
         """Send one event that could not be stored; return whether the service has it."""
@@ -86,7 +88,12 @@ class EventSender:
             return True
         refused = {rejected.index: rejected for rejected in answer.rejected}
         for index, (file, _) in enumerate(events):
-            if index in refused:
+            if index in refused and refused[index].code.startswith(wire.LATER):
+                if file.letter == FAILURE:  # the service does not refuse these: it would be sent again without end
+                    return False
+                self._takes_only_failures = True  # the failures behind it must not wait for it
+                self.trouble = f"the service takes only failures for now, the others stay here: {refused[index].detail}"
+            elif index in refused:
                 self._refuse(spool, file, f"{refused[index].code}: {refused[index].detail}")
             else:
                 spool.done(file)
@@ -116,6 +123,11 @@ class EventSender:
             if self._agent and any(rejected.code == wire.MISMATCH for rejected in answer.rejected):
                 self._agent = ""  # the key belongs to an agent with another name than this host: report as that one
                 return self._post(events, deadline, tries)
+            if tries == _TRIES_WITHOUT and answer.has_later:
+                pause = _PAUSE_S if answer.retry_after_s is None else answer.retry_after_s
+                if time.monotonic() + pause < deadline:
+                    time.sleep(pause)
+                    continue
             return answer
         raise NoAnswer("no time left")
 

@@ -25,7 +25,8 @@ from programs.reporter.file_lock import lock_until, unlock
 FILES_MOST, BYTES_MOST = 10_000, 64 * 1024 * 1024
 REFUSED_MOST = 100
 _LEFT_S = 3600.0  # longer than writing one event ever takes
-_DROPPED_FIRST = ("p", "s")
+_PROGRESS, _SUCCESS, FAILURE = "p", "s", "f"
+_DROPPED_FIRST = (_PROGRESS, _SUCCESS)
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ class ReporterSpool:
         place = max(time.time_ns(), int(newest) + 1 if newest.isdigit() else 0)
         outcome = event.get("outcome")
         is_plain = outcome is None and event.get("severity", "info") == "info"
-        letter = "p" if is_plain else "s" if outcome in (SUCCESS, CANCELLED) else "f"
+        letter = _PROGRESS if is_plain else _SUCCESS if outcome in (SUCCESS, CANCELLED) else FAILURE
         return self.waiting / f"{place:020d}-{letter}-{uuid.uuid4().hex[:12]}.json"
 
 

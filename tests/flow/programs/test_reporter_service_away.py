@@ -210,3 +210,24 @@ def test_what_the_power_cut_left_unreadable_does_not_hold_the_others(running: Ru
     report.waiting()[1].write_bytes(b'{"key": "x", "jo')
     assert report("flush").stdout == b"1 sent, 0 still waiting\n"
     assert len(events_of(running, "torn 2")) == 1
+
+
+@pytest.mark.slow
+def test_beyond_the_budget_of_its_key_failures_pass_those_that_wait_and_the_rest_stays_in_the_spool(tmp_path: Path):
+    with serving(tmp_path / "var", TOCSIN_KEY_EVENTS_A_MINUTE="2") as running:
+        report = reporter(tmp_path, running.url, running.enrol_key)
+        away = Reporter(report.program, report.spool, {**report.settings, "TOCSIN_REPORT_URL": NOWHERE})
+        for number in range(4):
+            away("send", "--job", f"fine {number}", "--outcome", "success", "--quiet")
+        away("send", "--job", "broken", "--outcome", "failure", "--quiet")
+        done = report("flush")
+        assert b"takes only failures for now" in done.stderr
+        assert [event["outcome"] for event in events_of(running, "broken")] == ["failure"]
+        left = len(report.waiting())
+        assert 2 <= left <= 4
+        assert not list((report.spool / "refused").iterdir()), "what is refused for now is not refused for good"
+        done = report("send", "--job", "broken again", "--outcome", "failure")
+        assert (done.returncode, len(events_of(running, "broken again"))) == (0, 1)
+        with answering_in_turn([(202, {}, b'{"accepted":%d,"duplicates":0,"rejected":[]}' % left)]) as asked:
+            report.settings["TOCSIN_REPORT_URL"] = f"http://127.0.0.1:{asked.port}"
+            assert report("flush").stdout == b"%d sent, 0 still waiting\n" % left
