@@ -13,6 +13,9 @@ from app.domain.mail_views import AlertView
 from app.domain.notice import NoticeKind
 
 DETAILED, BRIEF = 50, 300
+FIRST_OF_AGENT = (
+    20  # alerts of an agent in a long mail, before the rest of them: its storm must not push out those of the others
+)
 _KINDS = tuple(STATES)
 _SEVERITIES = tuple(reversed(Severity))
 _WORDS = {
@@ -56,7 +59,7 @@ def render(views: Sequence[AlertView], *, base_url: str) -> RenderedMail:
 def in_order(views: Sequence[AlertView]) -> list[AlertView]:
     """Return the views in the order of the mail: down before recovered, then by kind, new before repeated, the most severe first."""
     whats = (NoticeKind.OPENED, NoticeKind.REPEATED, NoticeKind.RECOVERED)
-    return sorted(
+    ordered = sorted(
         views,
         key=lambda view: (
             view.what is NoticeKind.RECOVERED,
@@ -69,6 +72,14 @@ def in_order(views: Sequence[AlertView]) -> list[AlertView]:
             view.alert.id,
         ),
     )
+    if len(ordered) <= DETAILED:
+        return ordered
+    of_agent: Counter[tuple[str, str]] = Counter()
+    is_late: dict[str, bool] = {}
+    for view in ordered:
+        of_agent[view.customer, view.agent] += 1
+        is_late[view.alert.id] = of_agent[view.customer, view.agent] > FIRST_OF_AGENT
+    return sorted(ordered, key=lambda view: (view.what is NoticeKind.RECOVERED, is_late[view.alert.id]))
 
 
 def _with_hints_once(cards: Sequence[AlertCard]) -> list[AlertCard]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from app.core.ids import new_id
-from app.decide.group import due_at, group_of, plausible_time
+from app.decide.group import critical_full_at, critical_group_of, due_at, group_of, plausible_time
 from app.decide.mute import mute_reason, muting_silence
 from app.decide.route import matching_routes
 from app.domain.alert import Alert
@@ -66,6 +66,12 @@ async def notify(tx: WriteTx, routing: RoutingContext, requests: Sequence[Notice
     """Make and store the notices of these alerts; every alert gets at least one, which says why where nobody is notified."""
     chosen = [(request, *_choose_routes(routing, request)) for request in requests]
     groups = {(route.id, group_of(route, request.alert.facts)) for request, routes, _ in chosen for route in routes}
+    groups |= {
+        (route.id, critical_group_of(route, request.alert.customer_id, request.alert.agent_id))
+        for request, routes, _ in chosen
+        if request.alert.severity is Severity.CRITICAL
+        for route in routes
+    }
     await _load_group_times(tx, routing, groups)
     before = dict(routing.group_times)
     made: list[Notice] = []
@@ -120,7 +126,8 @@ def _notices_by_route(routing: RoutingContext, request: NoticeRequest, route: Ro
     group = group_of(route, alert.facts)
     is_critical = alert.severity is Severity.CRITICAL
     newest_at = plausible_time(route, routing.group_times.get((route.id, group)), routing.now)
-    due = routing.now if is_critical else due_at(route, newest_at, routing.now)
+    is_at_once = is_critical and _takes_allowance(routing, alert, route)
+    due = routing.now if is_at_once else due_at(route, newest_at, routing.now)
     if request.hold:
         due = max(due, routing.now + request.hold)  # the rest of its group does not wait with it
     else:
@@ -144,6 +151,14 @@ def _notices_by_route(routing: RoutingContext, request: NoticeRequest, route: Ro
         )
         for recipient_id in dict.fromkeys(route.recipients)
     ]
+
+
+def _takes_allowance(routing: RoutingContext, alert: Alert, route: Route) -> bool:
+    """Return whether a critical alert is sent at once, and count it for its agent."""
+    group = (route.id, critical_group_of(route, alert.customer_id, alert.agent_id))
+    full_at = plausible_time(route, routing.group_times.get(group), routing.now)
+    is_at_once, routing.group_times[group] = critical_full_at(route, full_at, routing.now)
+    return is_at_once
 
 
 def _unsent_notice(

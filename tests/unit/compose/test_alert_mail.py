@@ -145,6 +145,13 @@ def test_a_thousand_alerts_stay_one_readable_mail(many) -> None:
     assert rendered.subject.startswith(f"{many:,} FAILED at 40 customers")
 
 
+def test_the_storm_of_one_agent_does_not_push_out_the_alert_of_another() -> None:
+    storm = [make_alert_view(n, job=f"job-{n}", agent="loud", severity=Severity.CRITICAL) for n in range(500)]
+    rendered = word(*storm, make_alert_view(501, job="the one that matters", agent="zz-calm"))
+    for part in (rendered.text, rendered.html):
+        assert part.index("the one that matters") < part.index("job-200")
+
+
 def test_a_mail_of_usual_size_leaves_nothing_out() -> None:
     rendered = word(*(make_alert_view(n, job=f"job-{n:03d}", log_tail=LOG) for n in range(25)))
     assert all(rendered.html.count(f">job-{n:03d}<") == 1 for n in range(25))

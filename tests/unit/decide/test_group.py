@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from app.decide.group import due_at, group_of, plausible_time
+from app.decide.group import CRITICAL_AT_ONCE, critical_full_at, critical_group_of, due_at, group_of, plausible_time
 from tests.support.decide_cases import FACTS, NOW, route
 
 
@@ -71,3 +71,21 @@ def test_alerts_that_agree_in_the_fields_of_group_by_are_one_group(
 
 def test_the_same_alert_is_in_another_group_under_another_route() -> None:
     assert group_of(route("a"), FACTS) != group_of(route("b"), FACTS)
+
+
+def test_critical_alerts_of_an_agent_that_flaps_are_sent_at_once_up_to_a_bound() -> None:
+    """One each second, as from a job that fails critically and succeeds by turns."""
+    by = route(group_interval=timedelta(minutes=5))
+    full_at, at_once = None, []
+    for second in range(3600):
+        is_at_once, full_at = critical_full_at(by, full_at, NOW + timedelta(seconds=second))
+        at_once.append(is_at_once)
+    assert all(at_once[:CRITICAL_AT_ONCE])
+    assert sum(at_once) <= CRITICAL_AT_ONCE * (3600 / 300 + 1) + 1
+    assert critical_full_at(by, full_at, NOW + timedelta(hours=2))[0]
+
+
+def test_the_critical_alerts_of_other_agents_and_customers_are_counted_apart() -> None:
+    by = route()
+    groups = {critical_group_of(by, customer, agent) for customer in ("cus_1", "cus_2") for agent in ("agt_1", "agt_2")}
+    assert len(groups) == 4
