@@ -4,6 +4,7 @@ Any number of workers may share one database: a tick claims its rows, so no lead
 """
 
 import asyncio
+import contextlib
 import os
 import secrets
 import socket
@@ -56,11 +57,19 @@ async def run(context: AppContext, transports: Mapping[str, Transport] | None = 
         await asyncio.shield(work)
     finally:
         stopping.set()
-        await asyncio.wait([work], timeout=STOP_S)
+        await _wait_through_cancellations(work, STOP_S)
         if not work.done():
             log.error("the worker did not stop in time; what it was sending counts as unknown once its leases expire")
             work.cancel()
             await asyncio.wait([work], timeout=1)
+
+
+async def _wait_through_cancellations(work: asyncio.Task[None], seconds: float) -> None:
+    """Wait for the end of `work`, for some seconds at most. Who stops a worker cancels it again and again (core/periodic.py)."""
+    end = asyncio.get_running_loop().time() + seconds
+    while not work.done() and (left := end - asyncio.get_running_loop().time()) > 0:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait([work], timeout=left)
 
 
 async def _check_clock(context: AppContext) -> None:

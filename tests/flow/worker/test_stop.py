@@ -1,7 +1,6 @@
 """The worker stops cleanly: it leases nothing new, finishes what it is sending, returns the rest, and ends within ten seconds."""
 
 import asyncio
-import contextlib
 import os
 import signal
 import subprocess
@@ -18,6 +17,7 @@ import pytest
 
 from app import worker
 from app.context import AppContext
+from app.core.periodic import CANCEL_AGAIN_S
 from app.domain.message import MessageState
 from app.domain.recipient import Address
 from app.store.heartbeats import heartbeats_since
@@ -53,9 +53,9 @@ async def context_at(
 async def stop(work: asyncio.Task[None]) -> float:
     """Stop the worker as `tocsin serve` does; return the seconds it took."""
     started = time.monotonic()
-    work.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await work
+    while not work.done():
+        work.cancel()
+        await asyncio.wait([work], timeout=CANCEL_AGAIN_S)
     return time.monotonic() - started
 
 
