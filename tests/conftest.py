@@ -11,7 +11,7 @@ import pytest
 import structlog
 from xdist.scheduler import LoadFileScheduling
 
-from tests.support import scratch
+from tests.support import preloaded, scratch
 from tests.support.examples import FULL, SHORT
 from tests.support.migrated import copy_sqlite, make_postgres_template, postgres_copy, sqlite_template
 from tests.support.postgres import Cluster
@@ -89,6 +89,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # Without a configuration structlog shows each exception with the variables of all frames, which takes a tenth of a second.
     structlog.configure([structlog.processors.add_log_level, structlog.processors.format_exc_info, plain])
     hypothesis.settings.load_profile(FULL if config.getoption("--all") else SHORT)
+    preloaded.is_used = not config.getoption("--all")
     if not hasattr(config, "workerinput"):
         config.stash[SCRATCH] = scratch.enter()
 

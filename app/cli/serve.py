@@ -18,6 +18,9 @@ from app.core.log import set_up_log
 from app.core.networks import read_networks
 from app.core.secret import open_secret
 from app.core.settings import Settings, load_settings
+from app.http.bounded_connection import bounded_by
+from app.http.places import Limits
+from app.main import create_app
 from app.store.engine import only_process, open_engines
 from app.store.migrate import upgrade
 from app.store.transactions import Database
@@ -30,11 +33,6 @@ SWITCH_INTERVAL_S = 0.0005
 
 def serve() -> None:
     """Start the service. On SQLite the worker runs inside; TOCSIN_WORKER=false leaves it to `tocsin worker`."""
-    # FastAPI and the routes are half of what a start loads: the other commands need none of it.
-    from app.http.bounded_connection import bounded_by  # noqa: PLC0415
-    from app.http.places import Limits  # noqa: PLC0415
-    from app.main import create_app  # noqa: PLC0415
-
     settings = load_settings()
     set_up_log(settings)
     settings = fit_connections(settings)

@@ -3,29 +3,26 @@
 import contextlib
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.processes import kill_family
+from tests.support import preloaded
+from tests.support.processes import StartedProcess, kill_family
 from tests.support.running import LOG, address_in, environment, shown_by, start_service
 
 
 def tocsin(folder: Path, *words: str, **settings: str) -> subprocess.CompletedProcess[str]:
     """Run one command to its end."""
-    command = [sys.executable, "-m", "app.cli", *words]
-    return subprocess.run(
-        command, cwd=folder, env=environment(**settings), capture_output=True, text=True, timeout=180, check=False
-    )
+    return preloaded.run(["-m", "app.cli", *words], folder, environment(**settings))
 
 
 @dataclass(slots=True)
 class Served:
     """A running `tocsin serve`: what it printed first, and its port."""
 
-    process: subprocess.Popen[bytes]
+    process: StartedProcess
     output: str
     port: str
 

@@ -2,12 +2,29 @@
 
 import os
 import pwd
-import subprocess
 import time
+from typing import Protocol
 
 import psutil
 
 GONE_S = 15
+
+
+class StartedProcess(Protocol):
+    """What tests do with a process that they started; `subprocess.Popen` has it too."""
+
+    @property
+    def pid(self) -> int: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def send_signal(self, sig: int) -> None: ...
+
+    def terminate(self) -> None: ...
+
+    def kill(self) -> None: ...
 
 
 def unprivileged_user(*names: str) -> pwd.struct_passwd | None:
@@ -21,7 +38,7 @@ def unprivileged_user(*names: str) -> pwd.struct_passwd | None:
     return found[0]
 
 
-def kill_family(process: subprocess.Popen[bytes]) -> None:
+def kill_family(process: StartedProcess) -> None:
     """Kill a process and all that it started, and wait until none is left."""
     family = _children(process.pid)
     process.kill()  # first: a parent that outlives its children may begin to repair what they left

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,9 +10,10 @@ from pathlib import Path
 
 import httpx
 
+from tests.support import preloaded
 from tests.support.migrated import copy_sqlite, sqlite_template
 from tests.support.ports import lasting_port
-from tests.support.processes import kill_family
+from tests.support.processes import StartedProcess, kill_family
 from tests.support.sources import ROOT
 
 START_S, STOP_S = 60, 20
@@ -40,7 +40,7 @@ class Running:
     enrol_key: str
     folder: Path
     environment: dict[str, str]
-    processes: list[subprocess.Popen[bytes]]  # the last one serves now
+    processes: list[StartedProcess]  # the last one serves now
 
     def ask(self, path: str, **asked: str) -> dict:
         """GET as an administrator."""
@@ -56,10 +56,7 @@ class Running:
 
     def tocsin(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run another of our commands while it runs."""
-        command = [sys.executable, "-m", "app.cli", *arguments]
-        return subprocess.run(
-            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=120, check=False
-        )
+        return preloaded.run(["-m", "app.cli", *arguments], self.folder, self.environment)
 
 
 def wait_until(what: str, look, patience_s: float = 30):
@@ -95,13 +92,13 @@ def serving(folder: Path, **settings: str) -> Iterator[Running]:
             kill_family(last)
 
 
-def start_service(folder: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+def start_service(folder: Path, environment: dict[str, str]) -> StartedProcess:
     """Start it in `folder`, where its output is kept in LOG."""
     with (folder / LOG).open("wb") as out:
-        return subprocess.Popen([sys.executable, *SERVE], cwd=folder, env=environment, stdout=out, stderr=out)
+        return preloaded.start(SERVE, folder, environment, out, out)
 
 
-def shown_by(process: subprocess.Popen[bytes], log: Path) -> str:
+def shown_by(process: StartedProcess, log: Path) -> str:
     """Wait until it has printed all that it prints at its start, and return that. It may not answer yet."""
 
     def look() -> str | None:
@@ -118,7 +115,7 @@ def address_in(shown: str) -> str:
     return next(line.rpartition(" ")[2] for line in shown.splitlines() if line.startswith("Tocsin serves on "))
 
 
-def address_of(process: subprocess.Popen[bytes], log: Path) -> str:
+def address_of(process: StartedProcess, log: Path) -> str:
     """Return the address where it serves, once it answers there."""
     url = address_in(shown_by(process, log))
 
