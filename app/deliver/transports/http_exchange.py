@@ -16,6 +16,7 @@ import httpcore
 import httpx
 
 from app.deliver.transport import Unsent
+from app.deliver.transports.bounded_network import BoundedNetwork
 from app.deliver.transports.evidence import LIMIT, evidence
 from app.deliver.transports.public_only import NotPublic, Unresolved
 from app.domain.attempt import Temporary, Unknown
@@ -57,7 +58,7 @@ def open_pool(network: httpcore.AsyncNetworkBackend | None, tls: ssl.SSLContext 
         max_connections=None,  # limited by the caller: a request cancelled in httpcore's own queue would occupy a place for ever
         max_keepalive_connections=_MAX_IDLE,
         keepalive_expiry=_MAX_IDLE_S,
-        network_backend=network,
+        network_backend=BoundedNetwork(network or httpcore.AnyIOBackend()),
     )
 
 
