@@ -20,7 +20,7 @@ VERBS = (
     "list|get|create|update|delete|post|retry|teach|acknowledge|close|confirm|dismiss|preview|send|test|pause|resume|request|revoke"
     "|download|connect|ask|set|approve|reject"
 )
-SCHEMA = create_app(load_settings()).api.openapi()
+SCHEMA = json.loads(PUBLISHED.read_text(encoding="utf-8"))
 OPERATIONS = [
     pytest.param(path, method, operation, id=f"{method} {path}")
     for path, methods in SCHEMA["paths"].items()
@@ -30,7 +30,7 @@ OPERATIONS = [
 
 
 def test_the_published_schema_is_the_apps() -> None:
-    assert json.loads(PUBLISHED.read_text(encoding="utf-8")) == SCHEMA, "run `make openapi`"
+    assert create_app(load_settings()).api.openapi() == SCHEMA, "run `make openapi`"
 
 
 @pytest.mark.parametrize(("path", "method", "operation"), OPERATIONS)

@@ -10,7 +10,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.checks import not_a_server_error
 
-from tests.support.examples import examples
+from tests.support.examples import examples, is_full
 from tests.support.running import Running, serving
 from tests.support.sources import ROOT
 
@@ -25,6 +25,8 @@ def as_lines(_: object, value: Any) -> bytes:
 
 
 schema = schemathesis.openapi.from_path(ROOT / "openapi/openapi.json")  # test_openapi.py holds it to the app
+# Besides, in `make test-all`, each way to break each part of the schema: thousands of requests.
+schema.config.phases.coverage.enabled = is_full()
 # What a careless client sends: numbers out of range, texts of any kind, parts left out, on every operation that is published.
 TRIES = int(os.environ.get("SCHEMATHESIS_TRIES", examples(8)))
 

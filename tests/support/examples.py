@@ -16,3 +16,8 @@ settings.register_profile(SHORT, max_examples=25, deadline=None, derandomize=_SA
 def examples(full: int) -> int:
     """Return what `max_examples` is in this run for a property that is tried with `full` examples in `make test-all`."""
     return max(1, full * settings().max_examples // 100)
+
+
+def is_full() -> bool:
+    """Return whether this run leaves nothing out, as `make test-all` does."""
+    return settings.get_current_profile_name() == FULL

@@ -1,6 +1,7 @@
 """Score the reader on labelled texts: `python -m tests.unit.intake.language.score [CODE ...]` prints the figures and each wrong row."""
 
 import csv
+import functools
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -80,12 +81,13 @@ def read_cases(path: Path) -> Iterator[Case]:
             )
 
 
+def all_cases() -> list[Case]:
+    return [case for path in sorted(CASES.glob("*.tsv")) for case in read_cases(path)]
+
+
+@functools.cache
 def all_results() -> list[Result]:
-    return [
-        Result(case, read_words(case.subject, case.body))
-        for path in sorted(CASES.glob("*.tsv"))
-        for case in read_cases(path)
-    ]
+    return [Result(case, read_words(case.subject, case.body)) for case in all_cases()]
 
 
 def table(results: Iterable[Result], group: Callable[[Case], str]) -> str:

@@ -8,14 +8,13 @@ from hypothesis import strategies as st
 
 from app.intake.language.lexicon import all_entries
 from app.intake.language.reader import Meaning, read_words
-from tests.unit.intake.language.score import all_results, table
+from tests.unit.intake.language.score import all_cases, all_results, table
 
 MAX_CPU_S = (
     3.0  # for 64 KiB of any text: ten times what a busy machine takes, and far below what a quadratic step would
 )
-RESULTS = all_results()
-KINDS = sorted({result.case.kind for result in RESULTS})
-LANGUAGES = sorted({result.case.language for result in RESULTS})
+KINDS = sorted({case.kind for case in all_cases()})
+LANGUAGES = sorted({case.language for case in all_cases()})
 WORDS = sorted({piece for entry in all_entries() for piece in entry.pieces})
 WORD = st.sampled_from(WORDS)
 SENTENCE = st.lists(
@@ -26,19 +25,19 @@ SENTENCE = st.lists(
 def test_the_figures_hold_for_all_texts():
     """Zero losses hidden; at most 1 % of the good ones an alarm; at most 12 % of the clear ones undecided."""
     print()  # noqa: T201  (pytest -s shows the figures)
-    print(table(RESULTS, lambda case: case.language))  # noqa: T201
-    print(table(RESULTS, lambda case: case.kind))  # noqa: T201
-    good = sum(result.case.outcome == "success" for result in RESULTS)
-    clear = sum(result.clear for result in RESULTS)
-    assert [result.case for result in RESULTS if result.hides_loss] == []
-    assert sum(result.false_alarm for result in RESULTS) <= good * 0.01
-    assert sum(result.undecided for result in RESULTS) <= clear * 0.12
-    assert [result.case for result in RESULTS if result.good_from_nothing] == []
+    print(table(all_results(), lambda case: case.language))  # noqa: T201
+    print(table(all_results(), lambda case: case.kind))  # noqa: T201
+    good = sum(result.case.outcome == "success" for result in all_results())
+    clear = sum(result.clear for result in all_results())
+    assert [result.case for result in all_results() if result.hides_loss] == []
+    assert sum(result.false_alarm for result in all_results()) <= good * 0.01
+    assert sum(result.undecided for result in all_results()) <= clear * 0.12
+    assert [result.case for result in all_results() if result.good_from_nothing] == []
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_the_figures_hold_for_each_language(language):
-    results = [result for result in RESULTS if result.case.language == language]
+    results = [result for result in all_results() if result.case.language == language]
     clear = sum(result.clear for result in results)
     assert sum(result.false_alarm for result in results) <= max(1, len(results) * 0.01)
     assert sum(result.undecided for result in results) <= max(1, clear * 0.12)
@@ -46,7 +45,7 @@ def test_the_figures_hold_for_each_language(language):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_not_many_texts_of_any_kind_are_undecided(kind):
-    results = [result for result in RESULTS if result.case.kind == kind]
+    results = [result for result in all_results() if result.case.kind == kind]
     assert sum(result.undecided for result in results) <= max(2, sum(result.clear for result in results) * 0.2)
 
 
