@@ -1,9 +1,11 @@
 """Keys: who is let in, for how long after a revocation, and what is kept of them."""
 
 import asyncio
+import hmac
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Never
 
 import pytest
 from sqlalchemy import event, select
@@ -110,6 +112,54 @@ async def test_wrong_keys_are_remembered_for_some_seconds_and_in_a_bounded_numbe
             await authenticator.admit(wrong)
     assert len([one for one in seen if "keys" in one]) == 31
     assert len(authenticator._unknown) == 10
+
+
+class WatchedKey(str):
+    """A key whose text may only be measured and encoded as a whole. All else could end the sooner, the fewer characters are right."""
+
+    __slots__ = ()
+
+    def _refuse(self, *_: object) -> Never:
+        raise AssertionError("the text of a key was compared, searched or cut")
+
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = __contains__ = __getitem__ = __iter__ = __hash__ = _refuse
+    startswith = endswith = find = index = partition = rpartition = split = removeprefix = strip = _refuse
+
+
+async def test_nothing_looks_at_the_text_of_a_key_but_its_hash(api: Api, monkeypatch: pytest.MonkeyPatch):
+    key, key_id = await add_key(api, KeyKind.AGENT)
+    compared: list[set[str]] = []
+    compare = hmac.compare_digest
+
+    def noted(one: str, other: str) -> bool:
+        compared.append({one, other})
+        return compare(one, other)
+
+    monkeypatch.setattr(hmac, "compare_digest", noted)
+    authenticator = KeyAuthenticator(api.context)
+    for _ in range(2):  # the second time from memory
+        assert (await authenticator.admit(WatchedKey(key))).key_id == key_id
+    assert compared == [{api.context.secret.hash_key(key)}], "once, in constant time, and by the hash"
+    with pytest.raises(NotAllowed):
+        await authenticator.admit(WatchedKey(key[:-1] + "!"))
+
+
+async def test_a_wrong_key_costs_the_same_however_many_of_its_characters_are_right(api: Api):
+    key, _ = await add_key(api, KeyKind.AGENT)
+    wrong = [key[:length] + "!" + key[length + 1 :] for length in range(0, len(key), 5)]
+    authenticator = KeyAuthenticator(api.context)
+    seen: list[tuple[str, object]] = []
+    engine = api.context.database.engines.reader.sync_engine
+    event.listen(engine, "before_cursor_execute", lambda _c, _cursor, sql, values, *_more: seen.append((sql, values)))
+    for one in wrong:
+        with pytest.raises(NotAllowed):
+            await authenticator.admit(one)
+    statements = {sql for sql, values in seen if "keys" in sql}
+    asked_for = [str(values) for sql, values in seen if "keys" in sql]
+    assert (len(statements), len(asked_for)) == (1, len(wrong))
+    for one, values in zip(wrong, asked_for, strict=True):
+        assert api.context.secret.hash_key(one) in values, "the database compares hashes, whose text nobody can choose"
+        assert one[-10:] not in values
 
 
 async def test_a_revoked_key_is_refused_at_once_here_and_within_5_s_elsewhere(api: Api):
