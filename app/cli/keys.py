@@ -16,6 +16,7 @@ from app.cli.open_context import open_context
 from app.context import AppContext
 from app.core.errors import BadInput, Conflict
 from app.core.settings import load_settings
+from app.core.unseen import plain_name
 from app.domain.budget import BUDGET_MOST, BYTES_MOST, Budget
 from app.domain.key import Key, KeyKind
 from app.store.customers import CUSTOMERS, page_customers
@@ -67,8 +68,9 @@ def create(
     bytes_a_day: Bytes = None,
 ) -> None:
     """Create a key and print it, once."""
-    if not 0 < len(name) <= _NAME_MOST or not name.isprintable():
-        raise BadInput(f"--name: between 1 and {_NAME_MOST} characters, without control characters")
+    name = plain_name(name)
+    if not 0 < len(name) <= _NAME_MOST:
+        raise BadInput(f"--name: between 1 and {_NAME_MOST} characters")
     budgets = {
         Budget.EVENTS: events_a_minute,
         Budget.AGENTS: new_agents_an_hour,
@@ -79,7 +81,7 @@ def create(
         kind,
         name,
         agent_id=agent,
-        names=tuple(filter(None, (one.strip() for one in names or ()))),
+        names=tuple(filter(None, map(plain_name, names or ()))),
         from_addresses=tuple(from_addresses or ()),
         agents_most=most,
         agents_until=until.replace(tzinfo=UTC) if until is not None else None,

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
+from app.core.unseen import without_unseen
 from app.domain.canary import MailTimes
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -20,8 +21,7 @@ FULL_MONTHS = (
 
 # Colours, cursor movements and character sets of terminals (ECMA-48). Removing only the escape character would leave "[31m" behind.
 _TERMINAL = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[ -/]{1,3}[0-~]|[0-~])")
-# Overrides and isolates reverse the text that follows ("gpj.exe"); tags and a stray byte order mark are invisible.
-_INVISIBLE = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]")
+_DIRECTION = re.compile("[\u061c\u200e\u200f]")  # also next to Hebrew: a mail has our own words around a text
 _NOT_TEXT = re.compile("[\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _LINE_END = re.compile("\r\n|[\n\x0b\x0c\x85\u2028\u2029]")
@@ -34,7 +34,7 @@ def plain(text: str) -> str:
         return text  # nearly every text is, and a group may hold a thousand names and errors
     kept = _TERMINAL.sub("", text)
     kept = _LINE_END.sub("\n", kept)
-    kept = _INVISIBLE.sub("", kept)
+    kept = _DIRECTION.sub("", without_unseen(kept))
     return _CONTROL.sub(" ", _NOT_TEXT.sub("\N{REPLACEMENT CHARACTER}", kept))
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from app.core.unseen import show_unseen
 from app.domain.event import Activity, RunOutcome
 from app.domain.text_form import TextForm, form_of
 
@@ -28,8 +29,11 @@ class ToolText:
 
     def on_one_line(self) -> "ToolText":
         """Return the text with spaces instead of line ends, because a glob is one line."""
-        body = _SPACES.sub(" ", self.body[:BODY_SEARCHED]).strip()
-        return ToolText(_SPACES.sub(" ", self.subject).strip(), _SPACES.sub(" ", self.sender).strip(), body)
+        # Unseen characters as a stored text shows them: a rule that was taught from it must find the next one.
+        subject, sender, body = map(show_unseen, (self.subject, self.sender, self.body[:BODY_SEARCHED]))
+        return ToolText(
+            _SPACES.sub(" ", subject).strip(), _SPACES.sub(" ", sender).strip(), _SPACES.sub(" ", body).strip()
+        )
 
 
 @dataclass(frozen=True, slots=True)

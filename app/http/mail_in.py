@@ -33,7 +33,7 @@ from app.http.places import Limits
 from app.intake.accept import THREAD_THRESHOLD, Intake
 from app.intake.dialects import mail
 from app.intake.dialects.tool_request import ToolRequest
-from app.intake.sanitize import replace_unstorable, truncate_middle
+from app.intake.sanitize import replace_unstorable, show_all_unseen, truncate_middle
 from app.store.ignored_mails import add_ignored_mail
 
 RECIPIENTS_MOST = 10
@@ -114,6 +114,7 @@ class MailIn:
             received, reason = found
             texts, _ = replace_unstorable([received.sender, received.subject, received.text])
             sender, subject, text = texts
+            sender, subject, text = show_all_unseen([sender, subject, truncate_middle(text, TEXT_KEPT)])
             kept = truncate_middle(text, TEXT_KEPT)
             ignored = IgnoredMail(new_id("ign"), customer_id, self._context.clock(), sender, subject, reason, kept)
             async with self._context.database.write() as tx:

@@ -14,12 +14,13 @@ from typing import Any, TypeVar
 
 from pydantic_core import PydanticSerializationError, to_json
 
+from app.core.unseen import plain_name, show_unseen
 from app.domain.dedupe import OURS
 from app.domain.event import CLOCK_OFFSET_S, SENT_AT, Activity, Phase, RunOutcome, Severity
 from app.intake.clocks import EARLIEST
 from app.intake.language.reader import Meaning, read_words
 from app.intake.parse import WireEvent
-from app.intake.sanitize import strip_escapes, truncate_middle, truncate_text
+from app.intake.sanitize import show_all_unseen, strip_escapes, truncate_middle, truncate_text
 from programs.protocol import report as protocol
 
 MAX_NAME_LENGTH, MAX_MESSAGE_LENGTH = protocol.NAME_MOST, protocol.MESSAGE_MOST
@@ -37,9 +38,6 @@ _UNIX_TIME = re.compile(r"-?\d{1,19}(?:\.\d{1,9})?", re.ASCII)
 _MOST_SECONDS = 1e11  # the year 5138; a larger number counts thousandths
 _KNOWN_FIELDS = frozenset(WireEvent.__annotations__)
 _SERVER_OUTCOMES = frozenset({RunOutcome.MISSED.value, RunOutcome.OVERRUN.value, RunOutcome.SUPERSEDED.value})
-_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-# Marks that reverse the text after them or are invisible: with one, "nas01" could look like another agent's name.
-_INVISIBLE = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u206f\ufeff]")
 ACTIVITIES = frozenset(activity.value for activity in Activity)
 PHASES = frozenset(phase.value for phase in Phase)
 OUTCOMES = frozenset(outcome.value for outcome in RunOutcome) - _SERVER_OUTCOMES
@@ -74,17 +72,23 @@ def limit_name(value: str | None) -> str | None:
 
 
 def to_visible_line(text: str) -> str:
-    """Return a text without line ends and invisible characters: a line end in a name could add a header to a mail's subject."""
-    return (text if text.isprintable() else _CONTROLS.sub(" ", _INVISIBLE.sub("", strip_escapes(text)))).strip()
+    """Return a name in its normal form: a line end could add a header to a mail's subject, an unseen character make a second `admin`."""
+    return plain_name(strip_escapes(text))
 
 
 def validate_key(value: str | None, flags: list[str]) -> str | None:
     """Return the agent's own key. One with the prefix of our own keys is left out: such an event would keep ours from being stored."""
     key = validate_name(value, flags)
-    if key is not None and key.startswith(OURS):
+    if key is None or value is None:
+        return None
+    if key.startswith(OURS):
         flags.append("key_reserved")
         return None
-    return key
+    if to_visible_line(value) == value.strip():
+        return key
+    # Two keys whose difference nobody sees are still two events: taken for a duplicate, a failure would be lost.
+    digest = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+    return f"{key[: MAX_NAME_LENGTH - 9]}~{digest}"
 
 
 def validate_word(value: str | None, field: str, allowed: frozenset[str], flags: list[str]) -> str | None:
@@ -165,7 +169,8 @@ def limit_message(value: str | None, flags: list[str]) -> str | None:
     """Return the message, shortened if it is too long."""
     if value is None:
         return None
-    value = strip_escapes(value)
+    # Twice shortened, so that showing costs no more for a longer text, and what is shown does not exceed the limit.
+    value = show_unseen(truncate_text(strip_escapes(value), 2 * MAX_MESSAGE_LENGTH))
     kept = truncate_text(value, MAX_MESSAGE_LENGTH)
     if len(kept) < len(value):
         flags.append("message_cut")
@@ -180,7 +185,8 @@ def limit_log(value: str | None, max_size: int, flags: list[str]) -> str | None:
     kept = truncate_middle(value, max_size)
     if kept is not value:
         flags.append("log_cut")
-    return kept or None
+    shown = show_unseen(kept)
+    return (kept if shown is kept else truncate_middle(shown, max_size)) or None
 
 
 def validate_metrics(value: Mapping[str, float] | None, flags: list[str]) -> str | None:
@@ -188,6 +194,8 @@ def validate_metrics(value: Mapping[str, float] | None, flags: list[str]) -> str
     if not value:
         return None
     kept = _limit_items(value, "metrics", MAX_METRICS, MAX_METRIC_NAME_LENGTH, flags)
+    if not all(map(_is_plain, kept)):
+        kept = _with_plain_names(kept)
     return to_json(
         {name: int(number) if number.is_integer() and abs(number) < 2**63 else number for name, number in kept.items()}
     ).decode()
@@ -197,6 +205,10 @@ def validate_labels(value: Mapping[str, str] | None, flags: list[str]) -> str | 
     """Return the labels as JSON. A value that is too long is cut and flagged."""
     if not value:
         return None
+    if not (all(map(_is_plain, value)) and all(map(_is_plain, value.values()))):
+        value = {name: to_visible_line(text) for name, text in _with_plain_names(value).items()}
+        if not value:
+            return None
     kept = _limit_items(value, "labels", MAX_LABELS, MAX_LABEL_NAME_LENGTH, flags)
     if max(map(len, kept.values())) > MAX_LABEL_VALUE_LENGTH:
         flags.append("labels_cut")
@@ -212,6 +224,19 @@ def _limit_items(
         return value
     flags.append(f"{field}_cut")
     return {name[:max_name_length]: item for name, item in islice(value.items(), max_items)}
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() and text.isprintable()
+
+
+def _with_plain_names(value: Mapping[str, T]) -> dict[str, T]:
+    """Return the items under their names in normal form, of two with the same name the first; those without a name are left out."""
+    plain: dict[str, T] = {}
+    for name, item in value.items():
+        plain.setdefault(to_visible_line(name), item)
+    plain.pop("", None)
+    return plain
 
 
 def collect_extra(event: WireEvent) -> dict[str, Any] | None:
@@ -243,6 +268,9 @@ def extra_to_json(extra: dict[str, Any] | None, flags: list[str]) -> str | None:
         return None
     try:
         whole = to_json(extra, inf_nan_mode="null")
+        if not whole.isascii():
+            extra = show_all_unseen(extra)
+            whole = to_json(extra, inf_nan_mode="null")
         if len(whole) <= MAX_EXTRA_SIZE:
             return whole.decode()
         flags.append("extra_cut")

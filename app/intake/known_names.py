@@ -29,6 +29,9 @@ _PLAIN_WORDS = frozenset(
     }
 )
 
+# Names are stored in narrow letters and brackets, and texts write them as their tool does. Each stays one character.
+_NARROW = {wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)} | {0x3000: 0x20}
+
 
 class KnownNames:
     """Names by their first words: a text costs a few look-ups for each of its words, however many names there are."""
@@ -57,7 +60,7 @@ class KnownNames:
         if not self._names:
             return ()
         text = text[:SEARCHED]
-        folded = text.lower()
+        folded = text.lower().translate(_NARROW)
         if len(folded) != len(text):
             text = folded
         found: dict[str, None] = {}

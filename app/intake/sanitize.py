@@ -4,7 +4,11 @@ A character is never split.
 """
 
 import re
-from typing import Any
+from typing import Any, TypeVar, cast
+
+from app.core.unseen import show_unseen
+
+T = TypeVar("T")
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _MAX_DEPTH = 50
@@ -45,6 +49,18 @@ def strip_escapes(text: str) -> str:
 
 def _omission_line(omitted: int) -> str:
     return f"\n[... {omitted} bytes left out ...]\n"
+
+
+def show_all_unseen(value: T) -> T:
+    """Return a JSON value with each of its texts as `show_unseen` returns it. A value nested too deeply raises RecursionError."""
+    shown: Any = value
+    if isinstance(value, str):
+        shown = show_unseen(value)
+    elif isinstance(value, dict):
+        shown = {show_unseen(str(name)): show_all_unseen(item) for name, item in value.items()}
+    elif isinstance(value, list):
+        shown = [show_all_unseen(item) for item in value]
+    return cast("T", shown)
 
 
 def replace_unstorable(value: Any, depth: int = 0) -> tuple[Any, bool]:  # noqa: ANN401

@@ -47,7 +47,8 @@ def resolve_agent_name(event: WireEvent, sender: Sender) -> str:
                 "agent: required in an event that is sent with an enrolment key", code="agent_missing", field="agent"
             )
         return name
-    if name is not None and name != sender.agent:
+    # An agent may be older than the normal form of names.
+    if name is not None and name not in (sender.agent, fields.limit_name(sender.agent)):
         raise BadInput(
             f"agent: this key belongs to {sender.agent!r}, not to {name!r}", code="agent_mismatch", field="agent"
         )

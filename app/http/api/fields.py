@@ -1,6 +1,6 @@
 """The types of fields in administrative requests and answers. Those of requests are bounded, so that nothing absurd reaches a stage or a database."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Self, TypeVar, cast
 
@@ -18,22 +18,30 @@ from pydantic import (
 )
 
 from app.core.settings import TimeZone
+from app.core.unseen import plain_name, show_unseen, without_unseen
 from app.domain.matcher import FIELDS, Comparison, Matcher
 
 M = TypeVar("M", bound=BaseModel)
 YEAR_S = 366 * 86400
-# A line end in a name would become a line in a mail's header, and a bidi control would reverse the words after it, so
-# that one customer reads as another; PostgreSQL refuses NUL.
-_NO_CONTROL = r"^[^\x00-\x1f\x7f\u202a-\u202e\u2066-\u2069]+$"
+
+
+def _changed_by(change: Callable[[str], str]) -> BeforeValidator:
+    return BeforeValidator(lambda value: change(value) if isinstance(value, str) else value)
+
 
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z]{3}_[0-9a-f]{28}$")]
 OutId = Annotated[str, Field(description="Its id.")]
 Version = Annotated[int, Field(description="Grows with each edit; the ETag is made of it.")]
 CreatedAt = Annotated[datetime, Field(description="When it was created.")]
 PathId = Annotated[str, Path(pattern=r"^[a-z]{3}_[0-9a-f]{28}$", description="The id, as the list shows it.")]
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200, pattern=_NO_CONTROL)]
-Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=2000, pattern=r"^[^\x00]+$")]
-Value = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00]*$")]
+# A line end in a name would become a line in a mail's header, and with an unseen character one customer reads as another.
+Name = Annotated[str, _changed_by(plain_name), StringConstraints(min_length=1, max_length=200)]
+Words = Annotated[
+    str,
+    _changed_by(show_unseen),
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=2000, pattern=r"^[^\x00]+$"),
+]
+Value = Annotated[str, _changed_by(without_unseen), StringConstraints(max_length=500, pattern=r"^[^\x00]*$")]
 Zone = Annotated[
     TimeZone,
     Field(
@@ -43,7 +51,10 @@ Zone = Annotated[
     ),
 ]
 Labels = Annotated[
-    dict[Annotated[str, StringConstraints(min_length=1, max_length=100, pattern=_NO_CONTROL)], Value],
+    dict[
+        Annotated[str, _changed_by(plain_name), StringConstraints(min_length=1, max_length=100)],
+        Annotated[str, _changed_by(plain_name), StringConstraints(max_length=500)],
+    ],
     Field(max_length=64, description="Names and values of your own, for matchers.", examples=[{"site": "hq"}]),
 ]
 CustomerId = Annotated[Id | None, Field(description="The customer for which it holds; null: every customer.")]

@@ -7,6 +7,7 @@ tokens, find the terms of the text's languages, read each clause, and decide on 
 import re
 from collections.abc import Collection, Sequence
 
+from app.core.unseen import without_unseen
 from app.intake.language.clauses import read_line
 from app.intake.language.decision import decide
 from app.intake.language.exit_codes import names_robocopy
@@ -37,7 +38,8 @@ def read_words(subject: str, body: str = "", *, names: Collection[str] = ()) -> 
     """
     subject = "" if _COMMAND_SUBJECT.match(subject) else _without_gateway_marks(subject[:MAX_SUBJECT])
     chosen = choose_lines(body)
-    lines = [subject.replace("\n", " "), *chosen.lines]
+    # Read as people see it: with an unseen character in it, "failed" would be an unknown word.
+    lines = list(map(without_unseen, (subject.replace("\n", " "), *chosen.lines)))
     tokens = [tokenise(line, is_term) for line in (_without_names(lines, names) if names else lines)]
     items = [without_yesterday(line) for line in choose_terms(tokens, with_typos=len(body) <= _TYPOS_UP_TO)]
     robocopy = names_robocopy(items)

@@ -87,7 +87,7 @@ def test_a_name_that_is_too_long_keeps_its_beginning_and_stays_different_from_ot
 
 
 def test_a_name_becomes_one_line_and_an_empty_one_none():
-    assert validated(job=" nightly\r\nBcc: x ").job == "nightly  Bcc: x"
+    assert validated(job=" nightly\r\nBcc: x ").job == "nightly Bcc: x"
     assert validated(job=" \n ").job is None
 
 
