@@ -253,7 +253,12 @@ class Settings(BaseSettings):
     mail_in_connections_per_address: int = Field(
         50, ge=1, le=10_000, description="The same for one address, of IPv6 for one network of 64 bits."
     )
-    mail_in_a_minute: int = Field(60, ge=1, le=10_000, description="Mails per minute that are received under one key.")
+    mail_in_a_minute: int = Field(
+        60,
+        ge=1,
+        le=10_000,
+        description="Mails per minute that are received under one key; beyond it, only those that report a failure.",
+    )
     mail_in_cert: Path | None = Field(
         None, description="Certificate (with its key in the same PEM file) by which the mail listener offers STARTTLS."
     )

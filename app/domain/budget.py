@@ -16,19 +16,22 @@ _ROUTINE = (None, RunOutcome.SUCCESS.value)
 
 
 class Budget(StrEnum):
-    """What is limited."""
+    """What is limited. A key has no limit of mails of its own: the setting holds for all."""
 
     EVENTS = "events_a_minute"
     AGENTS = "new_agents_an_hour"
     JOBS = "new_jobs_an_hour"
     BYTES = "bytes_a_day"
+    MAILS = "mails_a_minute"
 
 
+OF_KEYS = (Budget.EVENTS, Budget.AGENTS, Budget.JOBS, Budget.BYTES)  # those of which a key can have a limit of its own
 WORDS = {
     Budget.EVENTS: "events a minute",
     Budget.AGENTS: "new agents an hour",
     Budget.JOBS: "new jobs an hour",
     Budget.BYTES: "bytes a day",
+    Budget.MAILS: "mails a minute",
 }
 
 
@@ -40,6 +43,7 @@ class KeyLimits:
     new_agents_an_hour: int
     new_jobs_an_hour: int
     bytes_a_day: int
+    mails_a_minute: int
 
     def of(self, budget: Budget) -> int:
         """Return the limit of a budget."""
@@ -58,6 +62,8 @@ class BudgetSettings(Protocol):
     def key_new_jobs_an_hour(self) -> int: ...  # noqa: D102
     @property
     def key_bytes_a_day(self) -> int: ...  # noqa: D102
+    @property
+    def mail_in_a_minute(self) -> int: ...  # noqa: D102
 
 
 def limits_of(key: Key, settings: BudgetSettings) -> KeyLimits:
@@ -67,6 +73,7 @@ def limits_of(key: Key, settings: BudgetSettings) -> KeyLimits:
         key.new_agents_an_hour or settings.key_new_agents_an_hour,
         key.new_jobs_an_hour or settings.key_new_jobs_an_hour,
         key.bytes_a_day or settings.key_bytes_a_day,
+        settings.mail_in_a_minute,
     )
 
 

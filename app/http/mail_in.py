@@ -10,8 +10,6 @@ import asyncio
 import contextlib
 import logging
 import ssl
-import time
-from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from functools import partial
@@ -19,7 +17,7 @@ from functools import partial
 from aiosmtpd.smtp import Envelope, Session
 
 from app.context import AppContext
-from app.core.errors import BadSettings, NotAllowed, NotLetIn, Overloaded, TocsinError
+from app.core.errors import BadSettings, NotAllowed, NotLetIn, OverBudget, Overloaded, TocsinError
 from app.core.ids import new_id
 from app.core.log import log
 from app.core.networks import read_networks
@@ -46,7 +44,6 @@ class MailIn:
 
     def __init__(self, context: AppContext, intake: Intake, authenticator: KeyAuthenticator) -> None:
         self._context, self._intake, self._authenticator = context, intake, authenticator
-        self._times: dict[str, deque[float]] = {}
         self._returned = ReturnedMails(context)
 
     async def handle_RCPT(  # noqa: N802
@@ -70,7 +67,7 @@ class MailIn:
             return await server.answer_wrong()
         except TocsinError as cause:
             return _not_let_in(cause) if isinstance(cause, NotLetIn) else f"451 4.3.0 {cause.code}; try again"
-        if not (server.admit(caller.key_id) and self._has_room(caller.key_id)):
+        if not server.admit(caller.key_id):
             return "451 4.7.1 Too many mails under this key; try again"
         callers.append(caller)
         envelope.rcpt_tos.append(address)
@@ -85,6 +82,8 @@ class MailIn:
             await self._returned.store(envelope.__dict__.get("returned", ()), body, envelope.mail_from or "")
         except NotLetIn as cause:
             return _not_let_in(cause)
+        except OverBudget as cause:
+            return f"452 4.7.1 Too much under this key ({cause.code}); try again later"
         except Overloaded:
             return "451 4.3.2 Busy; try again"
         except TocsinError as cause:
@@ -99,7 +98,9 @@ class MailIn:
         return "451 4.3.0 Something went wrong on our side; try again"
 
     async def _store(self, caller: Caller, body: bytes, mail_from: str) -> None:
+        """Store a mail. Raises OverBudget for one that reports no failure, beyond the mails of a minute and beyond the budgets of the key."""
         customer_id = caller.sender.customer_id
+        is_over = not self._intake.take_mail(caller.sender)
         rules = await self._intake.texts.rules(customer_id)
         headers = {"content-type": "message/rfc822", "mail-from": mail_from[:_ADDRESS_LIMIT]}
         request = ToolRequest(headers=headers, body=body, job=caller.job, agent=caller.sender.agent)
@@ -111,6 +112,8 @@ class MailIn:
             else mail.find_no_report(request, rules)
         )
         if found is not None:  # it reports nothing: kept where administrators see it
+            if is_over:
+                raise self._intake.refuse_mail(caller.sender)
             received, reason = found
             texts, _ = replace_unstorable([received.sender, received.subject, received.text])
             sender, subject, text = texts
@@ -121,7 +124,7 @@ class MailIn:
                 await add_ignored_mail(tx, ignored)
             return
         await self._intake.accept_tool_request_with_body(
-            mail.TOOL, partial(mail.read, rules=rules), request, caller.sender
+            mail.TOOL, partial(mail.read, rules=rules), request, caller.sender, is_over=is_over
         )
 
     async def _caller(self, address: str, peer: object) -> Caller:
@@ -137,16 +140,6 @@ class MailIn:
         if caller.kind not in _KINDS or caller.customer_id is None:
             raise NotAllowed("this key sends no events")
         return caller
-
-    def _has_room(self, key_id: str) -> bool:
-        now = time.monotonic()
-        times = self._times.setdefault(key_id, deque())
-        while times and times[0] < now - 60:
-            times.popleft()
-        if len(times) >= self._context.settings.mail_in_a_minute:
-            return False
-        times.append(now)
-        return True
 
 
 @contextlib.asynccontextmanager

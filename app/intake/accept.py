@@ -17,7 +17,7 @@ from app.domain.enrolment import EnrolmentRefusal, refuse_rejected
 from app.domain.mail_rule import MailRule
 from app.intake.batch import Batch
 from app.intake.body import BodyHeaders, Receive, RequestBody, read_body, read_tool_body, read_truncated_body
-from app.intake.budgets import LOG_KEPT, BudgetRefusal, KeyBudgets
+from app.intake.budgets import LOG_KEPT, BudgetRefusal, KeyBudgets, routine_of
 from app.intake.clocks import move_back_leads
 from app.intake.commit import GroupCommit, KnownAgents
 from app.intake.customer_texts import CustomerTexts
@@ -106,12 +106,20 @@ class Intake:
         return await self.accept_tool_request_with_body(tool, dialect, whole, sender, is_signal=True)
 
     async def accept_tool_request_with_body(
-        self, tool: str, dialect: Dialect, request: ToolRequest, sender: Sender, *, is_signal: bool = False
+        self,
+        tool: str,
+        dialect: Dialect,
+        request: ToolRequest,
+        sender: Sender,
+        *,
+        is_signal: bool = False,
+        is_over: bool = False,
     ) -> IntakeResult:
         """Accept a tool's request whose body is read already. Raises NotLetIn, OverBudget, Overloaded and Unavailable.
 
         Any content becomes an event. OverBudget: the failures in the request are stored all the same.
-        `is_signal`: the dialect itself trusts no success that only a body that broke off states.
+        `is_signal`: the dialect itself trusts no success that only a body that broke off states. `is_over`: it is a mail beyond
+        those of a minute, of which only failures are accepted.
         """
         request = replace(request, known_names=await self.texts.names(sender.customer_id))
         is_large = len(request.body) > THREAD_THRESHOLD
@@ -130,7 +138,11 @@ class Intake:
             if is_large
             else self._validate_tool(tool, events, request, sender)
         )
-        result = await self._store(validated, sender, len(request.body))
+        over = None
+        if is_over and (routine := routine_of(validated.events)):
+            over = self.refuse_mail(sender)
+            _refuse(validated, BudgetRefusal(routine, over))
+        result = await self._store(validated, sender, len(request.body), over)
         if result.over_budget is not None:
             raise result.over_budget
         if validated.not_let_in and not result.accepted and not result.duplicates:
@@ -154,6 +166,18 @@ class Intake:
             refusal = refusal or refuse_rejected(name)
             raise NotLetIn(refusal.detail, code=refusal.rule, field="agent")
         return known
+
+    def take_mail(self, sender: Sender) -> bool:
+        """Take a mail from the budget of its key; return whether it had room."""
+        now = self._context.clock().timestamp()
+        return sender.key is None or self.budgets.meter(sender.key, now).mails.take(1, now)
+
+    def refuse_mail(self, sender: Sender) -> OverBudget:
+        """Count a mail that is refused for now, and return the answer."""
+        now = self._context.clock().timestamp()
+        if sender.key is None:
+            return OverBudget("too many mails", code="too_many_mails", retry_after=60)
+        return self.budgets.meter(sender.key, now).refuse(Budget.MAILS, [sender.agent or ""], now)
 
     def _take_new_agent(self, sender: Sender, name: str) -> bool:
         """Return True. Raises OverBudget."""
@@ -219,14 +243,16 @@ class Intake:
         validated.rejected.sort(key=lambda event: event.index)
         return validated
 
-    async def _store(self, validated: _ValidatedBody, sender: Sender, size: int) -> IntakeResult:
+    async def _store(
+        self, validated: _ValidatedBody, sender: Sender, size: int, over: OverBudget | None = None
+    ) -> IntakeResult:
         refusal: BudgetRefusal | None = None
         if sender.key is not None and validated.events:
             now = validated.events[0].received_at.timestamp()
             refusal = self.budgets.admit(sender.key, validated.events, validated.agents, size, now)
             if refusal is not None:
                 _refuse(validated, refusal)
-        over_budget = None if refusal is None else refusal.answer
+        over_budget = over if refusal is None else refusal.answer or over
         if not validated.events:
             return IntakeResult(0, 0, self._with_refusals(validated, sender), over_budget)
         unknown = {

@@ -107,7 +107,7 @@ class Refused:
 class KeyMeter:
     """What one key has used."""
 
-    __slots__ = ("_written", "agents", "day", "day_bytes", "events", "jobs", "key", "refused")
+    __slots__ = ("_written", "agents", "day", "day_bytes", "events", "jobs", "key", "mails", "refused")
 
     def __init__(self, key: SenderKey, now: float) -> None:
         limits = key.limits
@@ -115,6 +115,7 @@ class KeyMeter:
         self.events = Bucket(limits.events_a_minute, MINUTE_S, now)
         self.agents = Bucket(limits.new_agents_an_hour, HOUR_S, now)
         self.jobs = Bucket(limits.new_jobs_an_hour, HOUR_S, now)
+        self.mails = Bucket(limits.mails_a_minute, MINUTE_S, now)
         self.day, self.day_bytes, self._written = key.day, key.day_bytes, key.day_bytes
         self.refused: dict[Budget, Refused] = {}
 
@@ -165,6 +166,8 @@ class KeyMeter:
                 wait_s = self.agents.seconds_until(wanted)
             case Budget.JOBS:
                 wait_s = self.jobs.seconds_until(wanted)
+            case Budget.MAILS:
+                wait_s = self.mails.seconds_until(wanted)
             case Budget.BYTES:
                 wait_s = _DAY - now % _DAY
         limit = self.key.limits.of(budget)
@@ -212,12 +215,17 @@ class KeyBudgets:
         return _admit_trouble(meter, events, agents, size, now)
 
 
+def routine_of(events: Sequence[NewEvent]) -> frozenset[int]:
+    """Return the indexes of the events that may be refused."""
+    return frozenset(index for index, event in enumerate(events) if is_routine(event.outcome, event.severity))
+
+
 def _admit_trouble(
     meter: KeyMeter, events: Sequence[NewEvent], agents: Sequence[str], size: int, now: float
 ) -> BudgetRefusal | None:
     """Take all trouble, and as much routine as there is room for, the first first."""
     is_over_bytes = size > meter.bytes_left(now)
-    routine = [index for index, event in enumerate(events) if is_routine(event.outcome, event.severity)]
+    routine = sorted(routine_of(events))
     meter.events.overdraw(len(events) - len(routine), now)
     room = 0 if is_over_bytes else min(len(routine), max(0, int(meter.events.left)))
     meter.events.take(room, now)

@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, Field, StringConstraints
 from starlette.status import HTTP_201_CREATED, HTTP_204_NO_CONTENT
 
 from app.admin import keys as admin_keys
-from app.domain.budget import BUDGET_MOST, BYTES_MOST, Budget
+from app.domain.budget import BUDGET_MOST, BYTES_MOST, OF_KEYS
 from app.domain.key import KeyForm, KeyKind
 from app.http.api.dependencies import Admin, Authenticator, Context, Reader, editor_of, problems
 from app.http.api.fields import Id, Name, OnlyCustomer, OutId, OutModel, PathId, StrictModel, example
@@ -159,7 +159,7 @@ async def create_key(
         agents_most=body.agents_most,
         agents_until=body.agents_until,
         approve=body.approve,
-        budgets={budget: limit for budget in Budget if (limit := getattr(body, budget.value)) is not None},
+        budgets={budget: limit for budget in OF_KEYS if (limit := getattr(body, budget.value)) is not None},
     )
     async with context.database.write() as tx:
         key, clear = await admin_keys.create_key(tx, context.secret, wanted, editor_of(context, caller))

@@ -14,6 +14,7 @@ import trustme
 from app.admin import purge
 from tests.support.api import ENROL_KEY, Api, serving
 
+FINE = b"Subject: Copy succeeded\r\nMessage-ID: <%s@tool>\r\n\r\nAll files were copied.\r\n"
 MAIL = b"Subject: %s\r\nMessage-ID: <%s@tool>\r\n\r\nDisk full.\r\n"
 
 
@@ -89,12 +90,23 @@ async def test_an_address_that_is_no_key_is_refused(api: Api):
         await send(api, b"Copy failed", key="nobody")
 
 
-async def test_a_flood_under_one_key_is_put_off_and_never_refused_for_good(api: Api):
-    for number in range(5):
-        await send(api, b"Copy failed", name=b"%d" % number)
-    with pytest.raises(aiosmtplib.SMTPRecipientsRefused) as put_off:
-        await send(api, b"Copy failed", name=b"6")
-    assert put_off.value.recipients[0].code == 451
+async def test_of_a_flood_under_one_key_failures_are_stored_and_the_rest_is_put_off(database_url: str, tmp_path: Path):
+    async with serving(database_url, tmp_path, mail_in_port=0, mail_in_a_minute=1) as api:
+        await send_mail(api, FINE % b"1")
+        with pytest.raises(aiosmtplib.SMTPDataError, match="budget_mails_a_minute") as put_off:
+            await send_mail(api, FINE % b"2")
+        assert put_off.value.code == 452
+        await send(api, b"Copy failed", name=b"3")
+        assert sorted(it["outcome"] for it in await api.items("/v1/events")) == ["failure", "success"]
+
+
+async def test_a_mail_of_routine_beyond_the_budget_of_events_is_put_off(database_url: str, tmp_path: Path):
+    async with serving(database_url, tmp_path, mail_in_port=0, key_events_a_minute=1) as api:
+        await send_mail(api, FINE % b"1")
+        with pytest.raises(aiosmtplib.SMTPDataError, match="budget_events_a_minute"):
+            await send_mail(api, FINE % b"2")
+        await send(api, b"Copy failed", name=b"3")
+        assert len(await api.items("/v1/events")) == 2
 
 
 async def test_a_mail_that_is_too_large_is_refused_and_the_next_one_taken(api: Api):

@@ -12,7 +12,7 @@ from app.store.intake import NewEvent
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC).timestamp()
 DAY = int(NOON // 86_400)
-LIMITS = KeyLimits(events_a_minute=60, new_agents_an_hour=2, new_jobs_an_hour=2, bytes_a_day=10_000)
+LIMITS = KeyLimits(events_a_minute=60, new_agents_an_hour=2, new_jobs_an_hour=2, bytes_a_day=10_000, mails_a_minute=5)
 
 
 def a_key(limits: KeyLimits = LIMITS, key_id: str = "key_1", **more: int) -> SenderKey:
@@ -106,7 +106,7 @@ def test_after_a_restart_the_bytes_of_the_day_are_still_used() -> None:
 def test_a_limit_that_is_raised_holds_at_once() -> None:
     budgets = KeyBudgets()
     admit(budgets, a_key(), *[event()] * 60)
-    raised = a_key(KeyLimits(1_000, 2, 2, 10_000))
+    raised = a_key(KeyLimits(1_000, 2, 2, 10_000, 5))
     assert admit(budgets, raised, *[event()] * 900) == set()
 
 
