@@ -10,6 +10,7 @@ import httpx
 
 from app.admin.first_start import first_start
 from app.context import AppContext
+from app.core.clock import Clock, now
 from app.core.secret import open_secret
 from app.core.settings import load_settings
 from app.http.app import HttpApp
@@ -61,14 +62,16 @@ class Api:
 
 
 @asynccontextmanager
-async def serving(database_url: str, folder: Path, *, work: Work | None = None, **settings: Any) -> AsyncIterator[Api]:
+async def serving(
+    database_url: str, folder: Path, *, work: Work | None = None, clock: Clock = now, **settings: Any
+) -> AsyncIterator[Api]:
     """Serve on a migrated database after its first start."""
     fixed = {"admin_key": ADMIN_KEY, "enrol_key": ENROL_KEY, "base_url": "http://tocsin.test"}
     loaded = load_settings(var_dir=folder, database_url=database_url, **(fixed | settings))
     database = Database(open_engines(loaded))
-    await first_start(database, loaded, open_secret(loaded))
+    await first_start(database, loaded, open_secret(loaded), clock)
     await database.close()
-    app = create_app(loaded, work=work)
+    app = create_app(loaded, work=work, clock=clock)
     async with app.api.router.lifespan_context(app.api):
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(transport=transport, base_url="http://tocsin.test", timeout=30) as client:
