@@ -15,6 +15,7 @@ from app.http.places import Limits, Places, Standing
 HEAD_MOST = 128 * 1024  # bytes, plus at most one read from the network
 HEAD_S = 30.0
 BODY_S = 90.0  # longer than the endpoints wait: of some tools they keep what came of a body, and answer
+WAITING_MOST = 10  # requests sent before the answer to an earlier one came: thousands fit into one read, and each read made room for the next
 READ_S = 60.0  # for which a client may read nothing of an answer
 _REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 0\r\nretry-after: 5\r\nconnection: close\r\n\r\n"
 # uvicorn logs each invalid request: whoever sends them could fill the disk.
@@ -77,7 +78,9 @@ class BoundedConnection(HttpToolsProtocol):
                 self._wait(HEAD_S)
 
     def on_headers_complete(self) -> None:
-        """Continue with the body."""
+        """Continue with the body. Raises ValueError, which ends the connection, if too many requests wait for the answer to one before."""
+        if len(self.pipeline) >= WAITING_MOST:
+            raise ValueError("too many requests are waiting")
         self._is_in_head = False
         self._stop_waiting()
         super().on_headers_complete()

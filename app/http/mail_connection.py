@@ -170,7 +170,10 @@ class MailConnection(SMTP):
             super().data_received(data)
 
     async def push(self, status: Any) -> None:  # noqa: ANN401  (aiosmtpd's name and type)
-        """Send an answer, of which there are not too many. Let others go on: many commands may have come in one piece."""
+        """Send an answer, of which there are not too many."""
+        # Many commands may have come in one piece: let others go on. Not after the answer, as what follows "220 Ready to start TLS"
+        # must not be read before TLS has started.
+        await asyncio.sleep(0)
         self._answers += 1
         if self._answers > ANSWERS_MOST:
             self._end(b"421 4.7.0 Too many commands")
@@ -182,7 +185,6 @@ class MailConnection(SMTP):
         await super().push(status)
         if self._ends:
             self._close()
-        await asyncio.sleep(0)
 
     async def smtp_DATA(self, arg: str) -> None:  # noqa: N802
         """Receive a mail: in large pieces, as a mail of empty lines would otherwise hold the event loop for seconds."""

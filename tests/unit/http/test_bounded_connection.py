@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -202,3 +203,21 @@ async def test_an_address_holds_only_so_many_connections_unless_it_is_a_proxy():
         await asyncio.sleep(0.1)
         assert [await is_served(line) for line in many] == [False, False, True, True]
         assert all([await is_served(line) for line in (other, *proxied)])
+
+
+async def test_some_requests_may_be_sent_before_the_answer_to_the_first():
+    async with talking() as (reader, writer):
+        writer.write(ASK * 5)
+        for _ in range(5):
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+
+
+async def test_thousands_of_requests_at_once_end_the_connection():
+    started = time.process_time()
+    async with talking() as (reader, writer):
+        writer.write(ASK * 50_000)
+        async with asyncio.timeout(30):
+            with contextlib.suppress(ConnectionError):
+                answers = await reader.read()
+                assert answers.count(b"HTTP/1.1 200") <= bounded_connection.WAITING_MOST + 1
+    assert time.process_time() - started < 1, "50 000 of them would take more than that"
