@@ -142,6 +142,11 @@ def _notes(view: SummaryView, base_url: str) -> tuple[tuple[str, str], ...]:
         ),
         (len(view.silent_agents), f"{phrases.count(len(view.silent_agents), 'agent')} silent: {silent}", ""),
         (
+            view.waiting_agents,
+            f"{phrases.count(view.waiting_agents, 'agent')} {'waits' if view.waiting_agents == 1 else 'wait'} for approval; until then nothing is expected of {_it(view.waiting_agents)}",
+            f"{base_url}/v1/agents?state=waiting",
+        ),
+        (
             view.unclear_texts,
             f"{phrases.count(view.unclear_texts, 'unclear text')} {'waits' if view.unclear_texts == 1 else 'wait'} for an answer: success or failure",
             f"{base_url}/v1/alerts?kind=unclear&state=open",

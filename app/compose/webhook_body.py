@@ -67,6 +67,7 @@ def render_summary(view: SummaryView, *, base_url: str) -> bytes:
             },
             "runs": None if view.runs is None else asdict(view.runs),
             "silent_agents": list(view.silent_agents[:most]),
+            "waiting_agents": view.waiting_agents,
             **{
                 name: getattr(view, name)
                 for name in (

@@ -159,4 +159,5 @@ class SummaryView:
     unconfirmed: int = 0  # jobs whose learned expectation nobody confirmed
     mail_times: MailTimes | None = None  # how long mail took in the days up to the end of the period
     bounced: int = 0  # messages that came back in the period
+    waiting_agents: int = 0  # that wait for approval now: nothing is expected of them, and their successes do not count
     unknown_numbers: tuple[int, int] | None = None  # of summaries before it that were sent and that the database lacks

@@ -42,6 +42,13 @@ _TAGS = {
     "downloads": "Our programs for other hosts, each as one file. No key is needed.",
 }
 
+_PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+_OF_BODIES = {
+    "400": {"description": "The body cannot be read.", "content": _PROBLEM},
+    "408": {"description": "The body did not arrive in time.", "content": _PROBLEM},
+    "413": {"description": "The body is too large.", "content": _PROBLEM},
+}
+
 
 def make_api(**options: Any) -> FastAPI:  # noqa: ANN401  (FastAPI's own parameters)
     """Return a FastAPI app without routes. Its documentation page loads nothing from the internet, which a backup host may not reach."""
@@ -70,6 +77,10 @@ def make_api(**options: Any) -> FastAPI:  # noqa: ANN401  (FastAPI's own paramet
         schemas["Problem"] = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
         for unused in ("HTTPValidationError", "ValidationError"):  # FastAPI's own error schemas, which we never send
             schemas.pop(unused, None)
+        for path, methods in schema["paths"].items():
+            for operation in methods.values():
+                if "requestBody" in operation and path != events.PATH:  # whatever reads a body can refuse it
+                    operation["responses"] = dict(sorted({**_OF_BODIES, **operation["responses"]}.items()))
         schemas["JsonValue"]["description"] = "Any JSON value."  # Pydantic's type has none
         return schema
 

@@ -12,7 +12,14 @@ from starlette.exceptions import HTTPException
 from app.core.errors import NotAllowed, TocsinError, WrongScope, WrongType
 
 MEDIA_TYPE = "application/problem+json"
-_HTTP_CODES = {408: "body_slow", 404: "not_found", 405: "wrong_method", 413: "too_large", 415: "wrong_type"}
+_HTTP_CODES = {
+    400: "malformed_body",
+    408: "body_slow",
+    404: "not_found",
+    405: "wrong_method",
+    413: "too_large",
+    415: "wrong_type",
+}
 # Pydantic's names of errors change with its versions; our codes must not.
 _CODES = {
     "missing": "missing",

@@ -15,6 +15,9 @@ AGENTS = Repository(
     agents, Agent, noun="agent", prefix="agt", edited=("customer_id", "name", "labels", "silent_after_s")
 )
 
+# Written as the condition of an index, because SQLite uses a partial index only then.
+_UNDECIDED = literal_column("agents.state <> 'approved'", Boolean)
+
 
 async def page_agents(
     tx: ReadTx,
@@ -27,8 +30,7 @@ async def page_agents(
     """Return agents in the order of their ids, filtered by customer, name and state."""
     conditions = equals(agents, customer_id=customer_id, name=name, state=state)
     if state not in (None, AgentState.APPROVED):
-        # Written as the condition of its index, because SQLite uses a partial index only then.
-        conditions.append(literal_column("state <> 'approved'", Boolean))
+        conditions.append(_UNDECIDED)
     return await AGENTS.page(tx, conditions, window)
 
 
@@ -37,6 +39,14 @@ async def count_enrolled(tx: ReadTx, key_id: str) -> int:
     let_in = select(func.count()).select_from(agents)
     let_in = let_in.where(agents.c.enrolled_by == key_id, agents.c.state != AgentState.REJECTED)
     return int(await tx.connection.scalar(let_in) or 0)
+
+
+async def count_waiting(tx: ReadTx, customer_id: str | None) -> int:
+    """Return how many agents of a customer, or of all, wait for approval."""
+    waiting = select(func.count()).select_from(agents).where(_UNDECIDED, agents.c.state == AgentState.WAITING)
+    if customer_id is not None:
+        waiting = waiting.where(agents.c.customer_id == customer_id)
+    return int(await tx.connection.scalar(waiting) or 0)
 
 
 async def count_jobs(tx: ReadTx, agent_id: str) -> int:

@@ -29,6 +29,7 @@ from app.domain.matcher import all_match
 from app.domain.notice import URGENCY_CANARY
 from app.domain.route import Silence
 from app.domain.summary_schedule import SummarySchedule
+from app.store.agents import count_waiting
 from app.store.canaries import mail_times
 from app.store.jobs import JOBS
 from app.store.repository import key_table
@@ -100,6 +101,7 @@ async def read_summary_view(
         ok=counts.ok or 0,
         new=counts.new or 0,
         silent_agents=await _silent_agents(tx, scope),
+        waiting_agents=await count_waiting(tx, scope.customer_id),
         without_expectation=counts.without_expectation or 0,
         unconfirmed=counts.unconfirmed or 0,
         undelivered=await tx.connection.scalar(undelivered) or 0,

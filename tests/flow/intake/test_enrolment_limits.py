@@ -170,6 +170,30 @@ async def test_an_agent_on_approval_reports_its_failures_and_nothing_is_expected
     assert (await api.ask("POST", f"/v1/agents/{agent['id']}:reject")).json()["code"] == "approved"
 
 
+async def test_a_summary_counts_no_success_of_an_agent_that_waits_and_says_that_it_waits(api: Api) -> None:
+    key, _ = await key_with(api, approve=True)
+    await api.report({"agent": "known", "job": "a", "outcome": "success"})
+    await report(api, key, "new-host")
+    await decide.tick(api.context)
+    schedules = await api.items("/v1/summary-schedules")
+    address = f"/v1/summary-schedules/{schedules[0]['id']}:preview"
+
+    async def preview() -> str:
+        return (await api.ask("GET", address, headers={"Accept": "text/plain"})).text
+
+    text = await preview()
+    assert "1 agent waits for approval" in text
+    assert "new-host" not in text
+    await report(api, key, "new-host", outcome="failure")
+    await decide.tick(api.context)
+    assert "new-host" in await preview(), "its failures count"
+    [agent] = await api.items("/v1/agents", state="waiting")
+    await api.tell("POST", f"/v1/agents/{agent['id']}:reject")
+    text = await preview()
+    assert "new-host" not in text
+    assert "waits for approval" not in text
+
+
 async def test_a_rejected_agent_is_refused_until_it_is_approved(api: Api) -> None:
     key, _ = await key_with(api, approve=True)
     await report(api, key, "stranger", outcome="failure")
