@@ -123,20 +123,35 @@ async def start_attempts(tx: WriteTx, relay_id: str, claims: Sequence[Claim], no
     relay = await find_relay(tx, relay_id)
     if relay.paused_at is not None:
         return []
-    begun = await lease.begin(tx, claims, now)
+    begun = await lease.begin(tx, await _own(tx, relay, claims), now)
     return [claim for claim in claims if claim.message_id in begun]
 
 
-async def renew(tx: WriteTx, claims: Sequence[Claim], now: datetime) -> list[Claim]:
-    """Prolong leases, and return those that are still held."""
-    held = await lease.renew(tx, claims, now + LEASE_FOR)
+async def renew(tx: WriteTx, relay_id: str, claims: Sequence[Claim], now: datetime) -> list[Claim]:
+    """Prolong leases of this relay, and return those that it still holds."""
+    relay = await find_relay(tx, relay_id)
+    held = await lease.renew(tx, await _own(tx, relay, claims), now + LEASE_FOR)
     return [claim for claim in claims if claim.message_id in held]
+
+
+async def _own(tx: WriteTx, relay: Relay, claims: Sequence[Claim]) -> list[Claim]:
+    """Return the claims that are or were this relay's: with another relay's token, one relay could settle what it never sent."""
+    own = await outbox.claims_of(tx, holder_of(relay), claims)
+    if len(own) < len(set(claims)):
+        log.warning(
+            "a relay named leases that it never had",
+            relay=relay.name,
+            messages=[one.message_id for one in claims if one not in own][:10],
+        )
+    return [claim for claim in claims if claim in own]
 
 
 async def take_receipt(tx: WriteTx, relay_id: str, receipt: RelayReceipt, now: datetime) -> ReceiptResult:
     """Settle one receipt. If the attempt has not ended yet, prolong the lease: only this relay can learn the result."""
     relay = await find_relay(tx, relay_id, for_change=True)
     claim, outcome = Claim(receipt.id, receipt.token), outcome_of(receipt)
+    if not await _own(tx, relay, [claim]):
+        return ReceiptResult("refused: this relay never had this lease", is_final=True)
     attempt = await attempts.attempt_under(tx, claim.message_id, claim.token)
     if outcome is None:
         held = await lease.renew(tx, [claim], now + LEASE_FOR)

@@ -140,8 +140,7 @@ async def renew_leases(body: Body, context: Context, relay_id: RelayId) -> JSONR
     with bad_input_for_bad_shape():
         claims = protocol.LeaseClaims.from_json(body).claims
     async with context.database.write() as tx:
-        await deliver_relays.find_relay(tx, relay_id)
-        held = await deliver_relays.renew(tx, _ours(claims), context.clock())
+        held = await deliver_relays.renew(tx, relay_id, _ours(claims), context.clock())
     return JSONResponse(protocol.LeaseClaims(_theirs(held)).as_json())
 
 

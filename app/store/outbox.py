@@ -19,6 +19,7 @@ from sqlalchemy import (
     text,
     true,
     tuple_,
+    union,
     update,
 )
 
@@ -169,6 +170,20 @@ async def renew(tx: WriteTx, claims: Collection[Claim], until: datetime) -> froz
     )
     rows = await tx.connection.execute(prolong.returning(messages.c.id))
     return frozenset(rows.scalars())
+
+
+async def claims_of(tx: ReadTx, holder: str, claims: Collection[Claim]) -> frozenset[Claim]:
+    """Return which of these claims are or were the holder's: the lease is its, or it began an attempt under the token."""
+    pairs = [(claim.message_id, claim.token) for claim in claims]
+    if not pairs:
+        return frozenset()
+    leased = select(messages.c.id, messages.c.lease_token).where(
+        messages.c.lease_holder == holder, tuple_(messages.c.id, messages.c.lease_token).in_(pairs)
+    )
+    begun = select(attempts.c.message_id, attempts.c.token).where(
+        attempts.c.holder == holder, tuple_(attempts.c.message_id, attempts.c.token).in_(pairs)
+    )
+    return frozenset(Claim(*row) for row in await tx.connection.execute(union(leased, begun)))
 
 
 async def unbegun_of(tx: ReadTx, holder: str) -> list[Claim]:

@@ -49,7 +49,12 @@ class Site:
         self.install(*words, profile=profile)
         output = self.lab.run("sc", "start", "TocsinRelay")
         assert "FAILED" not in output, output + self.log()
-        wait_until("the doctor's report", lambda: self.shown()["doctor_at"], 120)
+        try:
+            wait_until("the doctor's report", lambda: self.shown()["doctor_at"], 180)  # longer than a logon may take
+        except TimeoutError as late:
+            raise AssertionError(
+                f"{late}\n{self.lab.run('sc', 'query', 'TocsinRelay')}\n{self.log()[-3000:]}"
+            ) from late
 
     def stop(self) -> None:
         """Stop it and take it out."""

@@ -289,3 +289,21 @@ async def test_a_deleted_relay_is_refused(api: Api) -> None:
     await api.tell("DELETE", f"/v1/relays/{relay.id}")
     api.app.state.authenticator.forget()
     assert (await api.ask("POST", "/v1/relay/lease", key=relay.key, content=b"{}")).status_code == 401
+
+
+@pytest.mark.parametrize("moment", ["leased", "begun", "lost"])
+async def test_a_relay_cannot_use_the_lease_of_another(api: Api, moment: str) -> None:
+    ours, other = await add_relay(api, "ours"), await add_relay(api, "other")
+    (one,) = await post(api.context, BY_MAPI)
+    (leased,) = await ours.lease()
+    if moment != "leased":
+        assert await ours.begin(leased) == {one}
+    if moment == "lost":
+        await sweep.tick(later(api.context, minutes=3))
+    before = await api.tell("GET", f"/v1/messages/{one}")
+    assert await other.begin(leased) == set()
+    assert await other.renew(leased) == set()
+    for outcome in ("sent", "bad_recipient", "queued"):
+        taken = await other.hand_in(leased, outcome, "says another relay")
+        assert (taken.is_final, taken.result) == (True, "refused: this relay never had this lease")
+    assert await api.tell("GET", f"/v1/messages/{one}") == before
