@@ -113,6 +113,11 @@ def test_keys_can_be_created_while_the_service_is_stopped(served: Served, tmp_pa
     assert tocsin(tmp_path, "keys", "revoke", line.split()[0]).returncode == 0
     [line] = [line for line in tocsin(tmp_path, "keys", "list").stdout.splitlines() if "Acme" in line]
     assert "revoked" in line
+    limits = ("--names", "acme-*", "--from", "10.1.0.0/16", "--most", "25", "--until", "2035-01-31", "--approve")
+    assert tocsin(tmp_path, "keys", "create", "enrol", "--name", "Acme, limited", *limits).returncode == 0
+    for wrong in (("enrol", "--from", "10.1.0.0/99"), ("viewer", "--names", "x")):
+        refused = tocsin(tmp_path, "keys", "create", *wrong)
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1), refused.stderr
     unknown = tocsin(tmp_path, "keys", "create", "enrol", "--customer", "nobody")
     assert (unknown.returncode, "no customer 'nobody'" in unknown.stderr) == (2, True)
 
