@@ -29,11 +29,12 @@ _LONGEST_WAIT = timedelta(hours=1)
 
 @dataclass(frozen=True, slots=True)
 class PostAnswer:
-    """An answer: its status, its headers by small names, and the start of its body."""
+    """An answer: its status, its headers by small names, the start of its body, and the address that it came from, if known."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    sender: str = ""
 
 
 @dataclass(slots=True)
@@ -88,7 +89,9 @@ async def post(
             )
             async with request as response:
                 named = {name.lower().decode("latin-1"): value.decode("latin-1") for name, value in response.headers}
-                return PostAnswer(response.status, named, await _read_start(response, within_s=timeout_s / 3))
+                sender = response.extensions["network_stream"].get_extra_info("server_addr") or ("",)
+                start = await _read_start(response, within_s=timeout_s / 3)
+                return PostAnswer(response.status, named, start, str(sender[0]))
     except asyncio.CancelledError as stop:
         if progress.is_begun:
             raise

@@ -8,7 +8,9 @@ import asyncio
 import base64
 import hashlib
 import hmac
+import ipaddress
 import ssl
+from collections.abc import Callable
 
 import httpcore
 import httpx
@@ -16,12 +18,13 @@ import httpx
 from app.core.clock import Clock, now
 from app.deliver.transports.evidence import evidence
 from app.deliver.transports.http_exchange import PostAnswer, open_pool, post, retry_after
-from app.deliver.transports.public_only import NotPublic, Unresolved
+from app.deliver.transports.public_only import IpAddress, NotPublic, Unresolved, is_public
 from app.domain.attempt import Outcome, Permanent, Sent, Temporary
 from app.domain.message import Parcel
 
 _MAX_REQUESTS = 100
 _SERVER_FAULT = 5
+_NOT_SHOWN = "its answer is not shown, because it came from a private address"
 _WORTH_A_RETRY = (408, 425, 429)  # RFC 9110 section 15.5.9, RFC 8470, RFC 6585
 
 
@@ -50,11 +53,17 @@ class WebhookTransport:
         network: httpcore.AsyncNetworkBackend | None,
         tls: ssl.SSLContext | None = None,
         clock: Clock = now,
+        is_shown: Callable[[IpAddress], bool] = is_public,
     ) -> None:
-        """Create it with `network` = PublicOnly(), or None to also reach private addresses."""
+        """Create it with `network` = PublicOnly(), or None to also reach private addresses.
+
+        The answer's text is kept only if it came from an address that `is_shown`: whoever may set a webhook URL could otherwise read
+        what services of the internal network say.
+        """
         self._server_secret = server_secret
         self._timeout_s = timeout_s
         self._clock = clock
+        self._is_shown = is_shown
         self._slots = asyncio.Semaphore(_MAX_REQUESTS)
         self._pool = open_pool(network, tls)
 
@@ -89,17 +98,25 @@ class WebhookTransport:
         }
 
     def _judge(self, answer: PostAnswer) -> Outcome:
-        code, words = str(answer.status), evidence(answer.body)
+        is_shown = _is_from(answer.sender, self._is_shown)
+        code, words = str(answer.status), evidence(answer.body) if is_shown or not answer.body else _NOT_SHOWN
         if answer.status in _WORTH_A_RETRY or answer.status // 100 == _SERVER_FAULT:
             return Temporary(code, words, retry_after(answer.headers.get("retry-after", ""), self._clock()))
         match answer.status // 100:
             case 2:
                 return Sent(code, words)
             case 3:
-                target = answer.headers.get("location", "nothing")
+                target = answer.headers.get("location", "nothing") if is_shown else f"an address; {_NOT_SHOWN}"
                 return Permanent(code, evidence("redirects are not followed; this one points to " + target))
             case _:
                 return Permanent(code, words)
+
+
+def _is_from(sender: str, is_shown: Callable[[IpAddress], bool]) -> bool:
+    try:
+        return is_shown(ipaddress.ip_address(sender))
+    except ValueError:
+        return False
 
 
 def _read_url(address: str) -> httpx.URL | Permanent:

@@ -12,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.deliver.transports.http_exchange import retry_after
-from app.deliver.transports.public_only import PublicOnly
+from app.deliver.transports.public_only import PublicOnly, is_public
 from app.deliver.transports.webhook import WebhookTransport, sign, signing_secret
 from app.domain.attempt import Outcome, Permanent, Sent, Temporary, Unknown
 from app.domain.message import Parcel
 from tests.support.webhook_server import BODY, NOW, SECRET, post, post_to, reply, running
+
+PRIVATE = "its answer is not shown, because it came from a private address"
 
 
 async def test_the_body_is_posted_with_a_standard_webhooks_signature():
@@ -133,6 +135,23 @@ async def test_no_response_in_time_is_unknown():
 
     outcome = await post_to(silent, timeout_s=0.3)
     assert outcome == Unknown("timeout", "no answer within 0.3 s")
+
+
+@pytest.mark.parametrize(
+    ("answer", "wanted"),
+    [
+        (reply("200 OK", b"secret"), Sent("200", PRIVATE)),
+        (reply("200 OK"), Sent("200", "")),
+        (reply("404 Not Found", b"secret"), Permanent("404", PRIVATE)),
+        (reply("503 Busy", b"secret"), Temporary("503", PRIVATE)),
+        (
+            reply("302 Found", b"", "location: http://secret/"),
+            Permanent("302", f"redirects are not followed; this one points to an address; {PRIVATE}"),
+        ),
+    ],
+)
+async def test_nothing_that_an_internal_service_says_is_shown(answer: bytes, wanted: Outcome):
+    assert await post_to(answer, is_shown=is_public) == wanted
 
 
 async def test_an_endless_response_counts_by_its_status_and_is_cut():
