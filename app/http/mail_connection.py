@@ -7,6 +7,7 @@ stranger: it gets few seconds and few answers, and is the first to go when all p
 import asyncio
 import ssl
 import time
+from collections import Counter
 from typing import Any, cast
 
 from aiosmtpd.smtp import SMTP, Envelope
@@ -21,7 +22,7 @@ ANSWERS_MOST = 100  # since the last mail: a mail needs four, and one for each r
 WRONG_MOST, WRONG_PAUSE_S = 3, 0.5
 WRONG_MOST_NEXT_TO_RIGHT = 20  # a tool may mail to people too, and its report must not be lost for that
 READ_AT_ONCE = 64 * 1024
-MAILS_HELD = 16  # of the largest size, over all connections: more are asked to come again
+MAILS_HELD = 10  # of the largest size, over all connections: more are asked to come again
 YOUNG_S = 10.0
 KNOWN_FOR_S, KNOWN_MOST = 8 * 86_400.0, 4_000  # a weekly job is known
 _FLUSH_S = 2.0
@@ -47,11 +48,11 @@ class KnownSenders:
 
 
 class SharedState:
-    """What all connections of the listener share. `held`: bytes of mails that are being received."""
+    """What all connections of the listener share. `bodies`: the mails that are being received."""
 
     def __init__(self, limits: Limits, mail_limit: int, tls: ssl.SSLContext | None) -> None:
         self.limits, self.mail_limit, self.tls = limits, mail_limit, tls
-        self.known, self.places, self.held = KnownSenders(), Places[MailConnection](limits), 0
+        self.known, self.places, self.bodies = KnownSenders(), Places[MailConnection](limits), set[_Body]()
 
     def is_too_much_for(self, holder: str) -> bool:
         """Say whether one key already holds half of all places."""
@@ -69,6 +70,18 @@ class SharedState:
             return False
         self.places.reassign(oldest)
         return True
+
+    def bound_memory(self) -> None:
+        """If too many bytes of mails are held, drop the largest mail of the key that holds most: one key must not use up the memory of all."""
+        if sum(body.size for body in self.bodies) <= MAILS_HELD * self.mail_limit:
+            return
+        held = Counter[str | None]()
+        for body in self.bodies:
+            held[body.holder] += body.size
+        (largest, _), *_ = held.most_common(1)
+        max((body for body in self.bodies if body.holder == largest), key=lambda body: body.size).refuse(
+            "452 4.3.1 Too many mails at once; try again"
+        )
 
 
 class MailConnection(SMTP):
@@ -196,7 +209,7 @@ class MailConnection(SMTP):
             return
         await self.push("354 End data with <CR><LF>.<CR><LF>")
         self._set_deadline("silence", DATA_S)
-        body = _Body(self._shared)
+        body = _Body(self._shared, self.holder)
         try:
             # A mail may begin with its end. The line end before it is that of the command, which was read already.
             self._reader._buffer[:0] = b"\r\n"  # type: ignore[attr-defined]  # noqa: SLF001  (see docs/architecture.md)
@@ -246,26 +259,36 @@ class MailConnection(SMTP):
 class _Body:
     """A mail while it is received. `refusal` is set if it cannot be kept; the rest is then read and dropped."""
 
-    def __init__(self, shared: SharedState) -> None:
+    def __init__(self, shared: SharedState, holder: str | None) -> None:
         self._shared = shared
         self._data = bytearray()
+        self.holder = holder
         self.refusal: str | None = None
+        shared.bodies.add(self)
+
+    @property
+    def size(self) -> int:
+        """How many bytes are held."""
+        return len(self._data)
 
     def add(self, piece: bytes) -> None:
-        if self.refusal is None:
-            self._data += piece
-            self._shared.held += len(piece)
-            if len(self._data) > self._shared.mail_limit + len(_END):
-                self.refusal = "552 5.3.4 The mail is too large"
-            elif self._shared.held > MAILS_HELD * self._shared.mail_limit:
-                self.refusal = "452 4.3.1 Too many mails at once; try again"
-            if self.refusal is not None:
-                self.release()
+        """Keep a piece, unless the mail is refused."""
+        if self.refusal is not None:
+            return
+        self._data += piece
+        if len(self._data) > self._shared.mail_limit + len(_END):
+            self.refuse("552 5.3.4 The mail is too large")
+        self._shared.bound_memory()
 
     def whole(self) -> bytes:
         """Return the mail without the line end before it, its end, and the dots that were doubled (RFC 5321 section 4.5.2)."""
         return bytes(memoryview(self._data.replace(b"\r\n.", b"\r\n"))[2:-2])
 
+    def refuse(self, answer: str) -> None:
+        """Drop it, and answer this at its end."""
+        self.refusal, self._data = answer, bytearray()
+
     def release(self) -> None:
-        self._shared.held -= len(self._data)
+        """Free its memory."""
+        self._shared.bodies.discard(self)
         self._data = bytearray()

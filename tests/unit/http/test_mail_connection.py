@@ -1,6 +1,7 @@
 """A mail arrives as it was sent, however its bytes are cut into pieces, and costs the event loop little whatever is in it."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -30,7 +31,7 @@ class Kept:
         self.mails: list[bytes] = []
 
     async def handle_RCPT(self, server: MailConnection, _s: Any, envelope: Envelope, to: str, _o: Any) -> str:  # noqa: N802
-        server.admit("key")
+        server.admit(to.partition("@")[0])
         envelope.rcpt_tos.append(to)
         return "250 OK"
 
@@ -41,15 +42,22 @@ class Kept:
 
 
 @asynccontextmanager
-async def talking() -> AsyncIterator[tuple[Kept, SharedState, asyncio.StreamReader, asyncio.StreamWriter]]:
-    kept, shared = Kept(), SharedState(Limits("mail", 10, 10), LIMIT, None)
+async def listening(places: int = 10) -> AsyncIterator[tuple[Kept, SharedState, int]]:
+    kept, shared = Kept(), SharedState(Limits("mail", places, places), LIMIT, None)
     server = await asyncio.get_running_loop().create_server(partial(MailConnection, kept, shared), "127.0.0.1", 0)
-    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
     try:
-        yield kept, shared, reader, writer
+        yield kept, shared, server.sockets[0].getsockname()[1]
+    finally:
+        server.close()
+
+
+@asynccontextmanager
+async def line_to(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        yield reader, writer
     finally:
         writer.close()
-        server.close()
         await asyncio.sleep(0.01)
 
 
@@ -58,7 +66,7 @@ NEXT = START.partition(b"\r\n")[2]
 
 
 async def answers_to(pieces: Sequence[bytes]) -> tuple[Kept, SharedState, list[bytes]]:
-    async with talking() as (kept, shared, reader, writer):
+    async with listening() as (kept, shared, port), line_to(port) as (reader, writer):
         for piece in pieces:
             writer.write(piece)
             await writer.drain()
@@ -76,7 +84,7 @@ def test_mails_arrive_as_they_were_sent(mails: list[list[bytes]], cuts: list[int
     edges = [0, *sorted(min(cut, len(sent)) for cut in cuts), len(sent)]
     kept, shared, answers = asyncio.run(answers_to([sent[a:b] for a, b in pairwise(edges)]))
     assert kept.mails == bodies
-    assert (answers[-1][:3], shared.held) == (b"221", 0)
+    assert (answers[-1][:3], shared.bodies) == (b"221", set())
 
 
 @pytest.mark.parametrize("line", [b"\r\n", b"x.\r\n", b"..\r\n", b"\r\n.x", b"\n.\n", b"\r"], ids=repr)
@@ -94,17 +102,28 @@ async def test_a_mail_that_is_too_large_is_dropped_while_it_comes_and_the_next_o
     kept, shared, answers = await answers_to([START, large * (3 * LIMIT // len(large)), rest])
     assert kept.mails == [b"hello\r\n"]
     assert b"552 5.3.4 The mail is too large" in answers
-    assert shared.held == 0
+    assert shared.bodies == set()
 
 
-async def test_mails_that_would_take_too_much_memory_together_are_asked_to_come_again():
-    async with talking() as (kept, shared, reader, writer):
-        shared.held = MAILS_HELD * LIMIT  # by others
-        writer.write(START + b"hello\r\n.\r\nQUIT\r\n")
-        async with asyncio.timeout(20):
-            answers = (await reader.read()).splitlines()
-        assert (kept.mails, answers[-2]) == ([], b"452 4.3.1 Too many mails at once; try again")
-        assert shared.held == MAILS_HELD * LIMIT
+async def test_a_key_that_fills_the_memory_with_half_mails_loses_them_and_no_other_does():
+    async with contextlib.AsyncExitStack() as stack:
+        kept, shared, port = await stack.enter_async_context(listening(places=60))
+        hostile = [await stack.enter_async_context(line_to(port)) for _ in range(2 * MAILS_HELD)]
+        for _, writer in hostile:
+            writer.write(START.replace(b"<c@d>", b"<hostile@d>") + b"x" * (LIMIT - 100_000))
+            await writer.drain()
+        small = await stack.enter_async_context(line_to(port))
+        small[1].write(START + b"hello\r\n.\r\nQUIT\r\n")
+        async with asyncio.timeout(30):
+            answers = (await small[0].read()).splitlines()
+        assert (kept.mails, answers[-2]) == ([b"hello\r\n"], b"250 Stored")
+        assert sum(body.size for body in shared.bodies) <= MAILS_HELD * LIMIT
+        refused = 0
+        for reader, writer in hostile:
+            writer.write(b"\r\n.\r\nQUIT\r\n")
+            refused += b"452 4.3.1 Too many mails at once; try again" in await reader.read()
+        assert refused >= MAILS_HELD - 1
+        assert len(kept.mails) == 1 + len(hostile) - refused
 
 
 async def test_a_line_that_ends_without_a_carriage_return_ends_no_mail():
