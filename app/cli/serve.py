@@ -26,6 +26,7 @@ from app.store.migrate import upgrade
 from app.store.transactions import Database
 
 STOP_S = 10
+UNFINISHED_BATCHES = 16  # of the largest size may be in memory while they are being received
 # How long a thread waits for the GIL before it asks the running thread to release it. With Python's default of 5 ms, SQLite's thread,
 # which needs the GIL again after each statement, was idle most of the time next to a busy event loop.
 SWITCH_INTERVAL_S = 0.0005
@@ -45,7 +46,10 @@ def serve() -> None:
         proxies = read_networks(settings.trusted_proxies)
         config = uvicorn.Config(
             app,
-            http=bounded_by(Limits("http", settings.connections, settings.connections_per_address, proxies=proxies)),
+            http=bounded_by(
+                Limits("http", settings.connections, settings.connections_per_address, proxies=proxies),
+                UNFINISHED_BATCHES * settings.batch_limit,
+            ),
             loop="uvloop",
             ws="none",
             # Only of proxies that somebody named: whoever can reach us on this host must not be able to claim any address.

@@ -56,7 +56,7 @@ WRITE_HELD_SECONDS = Histogram(
 )
 CONNECTIONS_CUT = Counter(
     "tocsin_connections_cut",
-    "Connections to the listeners http and mail that were closed for the sake of others, by reason (full, address, refused, slow, guesses).",
+    "Connections to the listeners http and mail that were closed for the sake of others, by reason (full, address, refused, slow, guesses, memory).",
     ["listener", "reason"],
     registry=HTTP,
 )

@@ -5,11 +5,13 @@ uvicorn itself waits for as long as headers, a body or the reading of an answer 
 
 import asyncio
 import logging
+from collections import Counter
 from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.core import metrics
+from app.core.networks import sender_of
 from app.http.places import Limits, Places, Standing
 
 HEAD_MOST = 128 * 1024  # bytes, plus at most one read from the network
@@ -23,15 +25,47 @@ _logger = logging.getLogger("uvicorn.error.connection")
 _logger.setLevel(logging.ERROR)
 
 
+class UnfinishedBodies:
+    """Bounds the memory of bodies that have not come whole: an endpoint may keep up to 16 MiB of each, and of some before it knows the key."""
+
+    def __init__(self, most: int) -> None:
+        self._most, self._total = most, 0
+        self._sizes: dict[BoundedConnection, int] = {}  # the one that began first comes first
+
+    def add(self, connection: "BoundedConnection", size: int) -> None:
+        """Count bytes. If there are too many, end the oldest body of the address that has most: a slow one rather than an honest large one."""
+        self._sizes[connection] = self._sizes.get(connection, 0) + size
+        self._total += size
+        while self._total > self._most:
+            by_sender = Counter[str]()
+            for one, held in self._sizes.items():
+                by_sender[one.sender] += held
+            (largest, _), *_ = by_sender.most_common(1)
+            oldest = next(one for one in self._sizes if one.sender == largest)
+            self.remove(oldest)
+            metrics.CONNECTIONS_CUT.labels("http", "memory").inc()
+            oldest.make_room()
+
+    def remove(self, connection: "BoundedConnection") -> None:
+        """Count a connection no longer: its body is whole, or its end is near."""
+        self._total -= self._sizes.pop(connection, 0)
+
+
 class BoundedConnection(HttpToolsProtocol):
     """uvicorn's protocol, which closes a connection that is too long, too slow, or idle while others need its place."""
 
     places: ClassVar[Places["BoundedConnection"]]
+    bodies: ClassVar[UnfinishedBodies]
 
     _head_size = 0
     _is_in_head = True
     _deadline: asyncio.TimerHandle | None = None
     _read_deadline: asyncio.TimerHandle | None = None
+
+    @property
+    def sender(self) -> str:
+        """The address of the other side, for which its network stands in IPv6."""
+        return sender_of(self.client[0]) if self.client else ""
 
     @property
     def standing(self) -> Standing:
@@ -57,6 +91,7 @@ class BoundedConnection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Stop waiting."""
         self.places.release(self)
+        self.bodies.remove(self)
         self._stop_waiting()
         if self._read_deadline is not None:
             self._read_deadline.cancel()
@@ -71,11 +106,12 @@ class BoundedConnection(HttpToolsProtocol):
             self._head_size += len(data)
         super().data_received(data)
         # Most requests arrive in one piece; a timer is needed only for those that do not.
-        if self._deadline is None:
-            if not self._is_in_head:
+        if not self._is_in_head:
+            if self._deadline is None:
                 self._wait(BODY_S)
-            elif self._head_size:
-                self._wait(HEAD_S)
+            self.bodies.add(self, len(data))
+        elif self._head_size and self._deadline is None:
+            self._wait(HEAD_S)
 
     def on_headers_complete(self) -> None:
         """Continue with the body. Raises ValueError, which ends the connection, if too many requests wait for the answer to one before."""
@@ -88,8 +124,9 @@ class BoundedConnection(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """Expect the headers of the next request on this connection."""
         self._is_in_head, self._head_size = True, 0
-        if self._deadline is not None:
+        if self._deadline is not None:  # it took more than one piece
             self._stop_waiting()
+            self.bodies.remove(self)
         super().on_message_complete()
 
     def on_response_complete(self) -> None:
@@ -133,10 +170,11 @@ class BoundedConnection(HttpToolsProtocol):
         self.transport.abort()
 
 
-def bounded_by(limits: Limits) -> type[BoundedConnection]:
-    """Return the protocol of one server, whose connections share these places."""
+def bounded_by(limits: Limits, unfinished_most: int) -> type[BoundedConnection]:
+    """Return the protocol of one server, whose connections share these places, and so many bytes of unfinished bodies."""
 
     class OfOneServer(BoundedConnection):
         places: ClassVar[Places[BoundedConnection]] = Places(limits)
+        bodies: ClassVar[UnfinishedBodies] = UnfinishedBodies(unfinished_most)
 
     return OfOneServer

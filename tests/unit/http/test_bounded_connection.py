@@ -20,9 +20,9 @@ ASK = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
 @asynccontextmanager
 async def server(
-    places: int = 100, per_address: int = 100, proxies: str = "", answer: bytes = b""
+    places: int = 100, per_address: int = 100, proxies: str = "", answer: bytes = b"", unfinished: int = 10_000_000
 ) -> AsyncIterator[int]:
-    """A server that answers 200 to everything, after the body of `POST /slow` and once `release` is set for `/wait`. Yields the port."""
+    """A server that answers 200 to everything once the body is there; never to `/wait`. Yields the port."""
 
     async def app(scope, receive, send) -> None:
         while (await receive()).get("more_body"):
@@ -36,7 +36,7 @@ async def server(
 
     limits = Limits("http", places, per_address, proxies=read_networks(proxies))
     config = uvicorn.Config(
-        app, port=0, http=bounded_by(limits), lifespan="off", log_level="error", timeout_keep_alive=60
+        app, port=0, http=bounded_by(limits, unfinished), lifespan="off", log_level="error", timeout_keep_alive=60
     )
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
@@ -221,3 +221,34 @@ async def test_thousands_of_requests_at_once_end_the_connection():
                 answers = await reader.read()
                 assert answers.count(b"HTTP/1.1 200") <= bounded_connection.WAITING_MOST + 1
     assert time.process_time() - started < 1, "50 000 of them would take more than that"
+
+
+async def test_unfinished_bodies_share_some_memory_and_those_of_the_address_that_has_most_end_first():
+    """An endpoint that reads a body before it knows the key would otherwise keep as much as anybody sends."""
+    half = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 900000\r\n\r\n" + b"x" * 400_000
+    async with contextlib.AsyncExitStack() as stack:
+        port = await stack.enter_async_context(server(unfinished=1_500_000))
+        honest = await stack.enter_async_context(line_to(port, "127.0.0.2"))
+        honest[1].write(half)
+        hostile = [await stack.enter_async_context(line_to(port, "127.0.0.3")) for _ in range(6)]
+        for _, writer in hostile:
+            writer.write(half)
+            with contextlib.suppress(ConnectionError):
+                await writer.drain()
+            await asyncio.sleep(0.1)
+        ended = [await is_served(line, b"x" * 500_000) for line in hostile]
+        assert ended[:4] == [False] * 4
+        assert await is_served(honest, b"x" * 500_000)
+
+
+async def test_whole_bodies_and_ended_connections_free_their_share():
+    whole = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 400000\r\n\r\n"
+    async with server(unfinished=500_000) as port:
+        for _ in range(5):
+            async with line_to(port) as line:
+                line[1].write(whole)
+                await line[1].drain()
+                await asyncio.sleep(0.01)
+                assert await is_served(line, b"x" * 400_000)
+                line[1].write(whole + b"x" * 200_000)
+                await line[1].drain()
