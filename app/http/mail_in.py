@@ -21,6 +21,7 @@ from app.core.errors import BadSettings, NotAllowed, NotLetIn, OverBudget, Overl
 from app.core.ids import new_id
 from app.core.log import log
 from app.core.networks import read_networks
+from app.domain.budget import Budget
 from app.domain.ignored_mail import TEXT_KEPT, IgnoredMail
 from app.domain.key import KeyKind
 from app.domain.own_address import AddressKind
@@ -100,7 +101,7 @@ class MailIn:
     async def _store(self, caller: Caller, body: bytes, mail_from: str) -> None:
         """Store a mail. Raises OverBudget for one that reports no failure, beyond the mails of a minute and beyond the budgets of the key."""
         customer_id = caller.sender.customer_id
-        is_over = not self._intake.take_mail(caller.sender)
+        over = self._intake.take_mail(caller.sender)
         rules = await self._intake.texts.rules(customer_id)
         headers = {"content-type": "message/rfc822", "mail-from": mail_from[:_ADDRESS_LIMIT]}
         request = ToolRequest(headers=headers, body=body, job=caller.job, agent=caller.sender.agent)
@@ -112,8 +113,8 @@ class MailIn:
             else mail.find_no_report(request, rules)
         )
         if found is not None:  # it reports nothing: kept where administrators see it
-            if is_over:
-                raise self._intake.refuse_mail(caller.sender)
+            if over is not None:
+                raise over.refuse(Budget.MAILS, [caller.agent_name or ""], self._context.clock().timestamp())
             received, reason = found
             texts, _ = replace_unstorable([received.sender, received.subject, received.text])
             sender, subject, text = texts
@@ -124,7 +125,7 @@ class MailIn:
                 await add_ignored_mail(tx, ignored)
             return
         await self._intake.accept_tool_request_with_body(
-            mail.TOOL, partial(mail.read, rules=rules), request, caller.sender, is_over=is_over
+            mail.TOOL, partial(mail.read, rules=rules), request, caller.sender, over=over
         )
 
     async def _caller(self, address: str, peer: object) -> Caller:

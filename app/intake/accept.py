@@ -17,7 +17,7 @@ from app.domain.enrolment import EnrolmentRefusal, refuse_rejected
 from app.domain.mail_rule import MailRule
 from app.intake.batch import Batch
 from app.intake.body import BodyHeaders, Receive, RequestBody, read_body, read_tool_body, read_truncated_body
-from app.intake.budgets import LOG_KEPT, BudgetRefusal, KeyBudgets, routine_of
+from app.intake.budgets import LOG_KEPT, BudgetRefusal, KeyBudgets, KeyMeter, routine_of
 from app.intake.clocks import move_back_leads
 from app.intake.commit import GroupCommit, KnownAgents
 from app.intake.customer_texts import CustomerTexts
@@ -113,13 +113,13 @@ class Intake:
         sender: Sender,
         *,
         is_signal: bool = False,
-        is_over: bool = False,
+        over: KeyMeter | None = None,
     ) -> IntakeResult:
         """Accept a tool's request whose body is read already. Raises NotLetIn, OverBudget, Overloaded and Unavailable.
 
         Any content becomes an event. OverBudget: the failures in the request are stored all the same.
-        `is_signal`: the dialect itself trusts no success that only a body that broke off states. `is_over`: it is a mail beyond
-        those of a minute, of which only failures are accepted.
+        `is_signal`: the dialect itself trusts no success that only a body that broke off states. `over`: refuses all but
+        failures, as the request is a mail beyond those of a minute.
         """
         request = replace(request, known_names=await self.texts.names(sender.customer_id))
         is_large = len(request.body) > THREAD_THRESHOLD
@@ -138,11 +138,12 @@ class Intake:
             if is_large
             else self._validate_tool(tool, events, request, sender)
         )
-        over = None
-        if is_over and (routine := routine_of(validated.events)):
-            over = self.refuse_mail(sender)
-            _refuse(validated, BudgetRefusal(routine, over))
-        result = await self._store(validated, sender, len(request.body), over)
+        refused: OverBudget | None = None
+        if over is not None and (routine := routine_of(validated.events)):
+            names = [validated.agents[index] for index in sorted(routine)]
+            refused = over.refuse(Budget.MAILS, names, self._context.clock().timestamp())
+            _refuse(validated, BudgetRefusal(routine, refused))
+        result = await self._store(validated, sender, len(request.body), refused)
         if result.over_budget is not None:
             raise result.over_budget
         if validated.not_let_in and not result.accepted and not result.duplicates:
@@ -167,17 +168,13 @@ class Intake:
             raise NotLetIn(refusal.detail, code=refusal.rule, field="agent")
         return known
 
-    def take_mail(self, sender: Sender) -> bool:
-        """Take a mail from the budget of its key; return whether it had room."""
-        now = self._context.clock().timestamp()
-        return sender.key is None or self.budgets.meter(sender.key, now).mails.take(1, now)
-
-    def refuse_mail(self, sender: Sender) -> OverBudget:
-        """Count a mail that is refused for now, and return the answer."""
-        now = self._context.clock().timestamp()
+    def take_mail(self, sender: Sender) -> KeyMeter | None:
+        """Take a mail from the budget of its key; return the meter that refuses the mail if there is no room, unless it reports a failure."""
         if sender.key is None:
-            return OverBudget("too many mails", code="too_many_mails", retry_after=60)
-        return self.budgets.meter(sender.key, now).refuse(Budget.MAILS, [sender.agent or ""], now)
+            return None
+        now = self._context.clock().timestamp()
+        meter = self.budgets.meter(sender.key, now)
+        return None if meter.mails.take(1, now) else meter
 
     def _take_new_agent(self, sender: Sender, name: str) -> bool:
         """Return True. Raises OverBudget."""
@@ -307,6 +304,7 @@ def _refuse(validated: _ValidatedBody, refusal: BudgetRefusal) -> None:
         }
         validated.events = [validated.events[index] for index in kept]
         validated.indexes = [validated.indexes[index] for index in kept]
+        validated.agents = [validated.agents[index] for index in kept]
     if refusal.cuts_logs:
         validated.events = [
             event if event.log is None else event._replace(log=truncate_middle(event.log, LOG_KEPT))
