@@ -215,6 +215,7 @@ def _facts(view: AlertView, where: tzinfo) -> list[tuple[str, str]]:
         # They belong to the run that failed: under "OK AGAIN" they would look like those of the good run.
         *(() if is_over else _measured(view)),
         ("Next due", shown(view.next_due_at) if view.next_due_at and view.next_due_at > reference else ""),
+        ("Agent", "new, and waits for approval" if view.agent_waits else ""),
         (
             "Acknowledged",
             phrases.one_line(f"by {alert.acknowledged_by or 'somebody'}", _SHORT) if alert.acknowledged_at else "",

@@ -71,7 +71,7 @@ class EnrolmentLimits:
         if self.agents_most is not None and let_in >= self.agents_most:
             return EnrolmentRefusal(
                 EnrolmentRule.MOST,
-                f"agent: this key lets in {self.agents_most} agents, which it did, and {name!r} is not known",
+                f"agent: this key has let in its {self.agents_most} agents, and {name!r} is not one that is known",
             )
         return None
 

@@ -12,6 +12,7 @@ from sqlalchemy import (
     select,
 )
 
+from app.domain.agent import AgentState
 from app.domain.alert import AlertKind
 from app.domain.event import HABIT, READING
 from app.domain.mail_views import AlertView
@@ -33,6 +34,7 @@ _ALERTS_WITH_JOBS = (
         customers.c.name.label("customer"),
         customers.c.time_zone,
         agents.c.name.label("agent"),
+        agents.c.state.label("agent_state"),
         jobs.c.name.label("job"),
         jobs.c.activity,
         jobs.c.last_success_at,
@@ -127,4 +129,5 @@ def _alert_view(notice: Notice, row: Row[Any], evidence: Row[Any] | None, thread
         reading={name: str(text) for name, text in reading.items()} if isinstance(reading, Mapping) else None,
         habit=None if evidence is None or expected_at is None else (evidence.extra or {}).get(HABIT),
         notice_due_at=notice.due_at,
+        agent_waits=row.agent_state == AgentState.WAITING,
     )
