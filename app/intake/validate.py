@@ -8,6 +8,8 @@ from pydantic_core import to_json
 
 from app.core.errors import BadInput
 from app.core.ids import new_id
+from app.domain import relay
+from app.domain.canary import AGENT
 from app.domain.dedupe import content_key
 from app.domain.enrolment import EnrolmentLimits
 from app.domain.event import Activity, Phase, RunOutcome, Severity
@@ -46,13 +48,22 @@ def resolve_agent_name(event: WireEvent, sender: Sender) -> str:
             raise BadInput(
                 "agent: required in an event that is sent with an enrolment key", code="agent_missing", field="agent"
             )
-        return name
+        return keep_own_names(name, event.get("job"))
     # An agent may be older than the normal form of names.
     if name is not None and name not in (sender.agent, fields.limit_name(sender.agent)):
         raise BadInput(
             f"agent: this key belongs to {sender.agent!r}, not to {name!r}", code="agent_mismatch", field="agent"
         )
     return sender.agent
+
+
+def keep_own_names(agent: str, job: str | None) -> str:
+    """Return the name under which an agent is stored: another one if it is ours.
+
+    Otherwise a sender could report in our name that mail arrives, or that its own flood is over, and so close the alert about it.
+    """
+    is_ours = agent == AGENT or (agent.startswith(relay.AGENT_PREFIX) and job == relay.JOB)
+    return f"{agent[:180]} (reported)" if is_ours else agent
 
 
 def validate_event(

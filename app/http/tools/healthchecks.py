@@ -23,6 +23,7 @@ from app.intake.accept import Intake
 from app.intake.dialects import healthchecks
 from app.intake.dialects.make_event import limit_name
 from app.intake.dialects.tool_request import NotUnderstood
+from app.intake.validate import keep_own_names
 
 TOOL = Tool(healthchecks.TOOL, healthchecks.read)
 _UUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
@@ -80,7 +81,7 @@ async def _create(request: Request, caller: Caller, path: Sequence[str]) -> bool
     context: AppContext = request.app.state.context
     intake: Intake = request.app.state.intake
     try:
-        agent = await _agent_of(request, caller)
+        agent = await _agent_of(request, caller, job)
         async with context.database.read() as tx:
             if await is_known_backup(tx, agent, job):
                 return False
@@ -95,12 +96,13 @@ async def _create(request: Request, caller: Caller, path: Sequence[str]) -> bool
     return True
 
 
-async def _agent_of(request: Request, caller: Caller) -> str:
+async def _agent_of(request: Request, caller: Caller, job: str) -> str:
     """Return the agent's id; create an agent that an enrolment key names for the first time."""
     if caller.agent_id is not None:
         return caller.agent_id
     intake: Intake = request.app.state.intake
-    return await intake.let_in(caller.sender, limit_name(request.query_params.get("agent")) or healthchecks.TOOL)
+    name = limit_name(request.query_params.get("agent")) or healthchecks.TOOL
+    return await intake.let_in(caller.sender, keep_own_names(name, job))
 
 
 def _text(status: int, text: str, **headers: str) -> Response:

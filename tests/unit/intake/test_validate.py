@@ -264,3 +264,19 @@ def test_a_name_loses_marks_that_reverse_its_text(mark: str):
 def test_a_name_keeps_joiners_that_its_script_or_emoji_needs():
     family, hebrew = "\U0001f468\u200d\U0001f469\u200d\U0001f467", "\u05d2\u05d9\u05d1\u05d5\u05d9"
     assert validated(job=f"{family} \u200f{hebrew}\u200f").job == f"{family} {hebrew}"
+
+
+@pytest.mark.parametrize(
+    ("agent", "job", "expected"),
+    [
+        ("Tocsin", "mail by smtp", "Tocsin (reported)"),
+        ("\u200bTocsin ", "reports under the key Acme (abcd…)", "Tocsin (reported)"),
+        ("Tocsin", None, "Tocsin (reported)"),
+        ("relay mailhost", "mail relay", "relay mailhost (reported)"),
+        ("relay mailhost", "nightly", "relay mailhost"),
+        ("tocsin01", "nightly", "tocsin01"),
+    ],
+)
+def test_no_sender_reports_in_our_name(agent: str, job: str | None, expected: str):
+    """Or it could close the alerts about its own flood, and about mail that does not arrive."""
+    assert resolve_agent_name({"agent": agent} | ({"job": job} if job else {}), Sender("cus_1")) == expected
