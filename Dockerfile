@@ -1,5 +1,5 @@
 # The image holds the checkout's layout with its .venv beside it, so that code finds migrations/ and alembic.ini as in development.
-FROM python:3.13-slim AS build
+FROM python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b AS build
 WORKDIR /opt/tocsin
 ENV PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 RUN python -m venv .venv
@@ -13,7 +13,7 @@ COPY programs programs
 RUN .venv/bin/pip install --no-deps --no-build-isolation --no-index -e . \
     && .venv/bin/python -m compileall -q app programs migrations
 
-FROM python:3.13-slim
+FROM python:3.13-slim@sha256:7c61056e61ac89e852de05f3dc6fa51a6dd2181797bceed46aa725dd7cb2cd3b
 # A fixed number, so that secrets on the host can be made readable to it.
 RUN groupadd --gid 10001 tocsin \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/tocsin --shell /usr/sbin/nologin tocsin \

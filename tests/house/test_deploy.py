@@ -39,3 +39,11 @@ def test_the_image_installs_locked_versions_and_runs_without_root():
     assert any("--require-hashes -r requirements.lock" in line for line in lines)
     assert [line for line in lines if line.startswith("USER ")] == ["USER tocsin"]
     assert any(line.startswith("HEALTHCHECK ") for line in lines)
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "deploy/compose.yaml"])
+def test_images_of_others_are_pinned_by_digest(name: str):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    images = [image for image in re.findall(r"(?m)^(?:FROM|\s+image:) (\S+)", text) if not image.startswith("tocsin:")]
+    assert images
+    assert [image for image in images if not re.fullmatch(r"[a-z./]+:[\w.-]+@sha256:[0-9a-f]{64}", image)] == []
