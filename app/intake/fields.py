@@ -169,8 +169,10 @@ def limit_message(value: str | None, flags: list[str]) -> str | None:
     """Return the message, shortened if it is too long."""
     if value is None:
         return None
-    # Twice shortened, so that showing costs no more for a longer text, and what is shown does not exceed the limit.
-    value = show_unseen(truncate_text(strip_escapes(value), 2 * MAX_MESSAGE_LENGTH))
+    value = strip_escapes(value)
+    if not value.isascii():
+        # Twice shortened, so that showing costs no more for a longer text, and what is shown does not exceed the limit.
+        value = show_unseen(truncate_text(value, 2 * MAX_MESSAGE_LENGTH))
     kept = truncate_text(value, MAX_MESSAGE_LENGTH)
     if len(kept) < len(value):
         flags.append("message_cut")
