@@ -72,9 +72,10 @@ def describe_refused(excess: Excess, limits: KeyLimits) -> str:
     """Return what was refused over one budget, in words."""
     budget = Budget(excess.what)
     most = f", most of them of agent {excess.most_of}" if excess.most_of else ""
+    stored = f"; {excess.failures} of them are failures, stored under this job" if excess.failures else ""
     return (
         f"refused since {excess.since:%Y-%m-%d %H:%M} UTC: {excess.events} reports beyond the budget of "
-        f"{limits.of(budget)} {WORDS[budget]}{most}"
+        f"{limits.of(budget)} {WORDS[budget]}{most}{stored}"
     )
 
 

@@ -88,11 +88,12 @@ class Bucket:
 
 @dataclass(slots=True)
 class Refused:
-    """How much of one budget was refused since it was written to the database, and of which agents."""
+    """How much was beyond one budget since it was written to the database, and of which agents. `failures` were stored all the same."""
 
     since: float
     last: float
     events: int = 0
+    failures: int = 0
     by_agent: dict[str, int] = field(default_factory=dict)
 
     def add(self, agents: Sequence[str], now: float) -> None:
@@ -151,9 +152,11 @@ class KeyMeter:
         refused, self.refused = self.refused, {}
         return refused
 
-    def refuse(self, budget: Budget, agents: Sequence[str], now: float) -> OverBudget:
-        """Count what is refused, and return the answer."""
-        self.refused.setdefault(budget, Refused(now, now)).add(agents, now)
+    def refuse(self, budget: Budget, agents: Sequence[str], now: float, *, failures: int = 0) -> OverBudget:
+        """Count what is beyond a budget, by agent, and return the answer. `failures` of it are stored under the key's own job."""
+        refused = self.refused.setdefault(budget, Refused(now, now))
+        refused.add(agents, now)
+        refused.failures += failures
         metrics.OVER_BUDGET.labels(budget.value).inc(len(agents))
         return self.over(budget, len(agents), now)
 

@@ -116,10 +116,9 @@ class NewNames:
             batch.reported_by_key.add(index)
         for (batch, index), budget in decided.over:
             if batch.key is not None:
-                asked = batch.unknown.get(index)
-                self._budgets.meter(batch.key, now.timestamp()).refuse(
-                    budget, [asked.name if asked else ""], now.timestamp()
-                )
+                asked, is_failure = batch.unknown.get(index), index in batch.reported_by_key
+                meter = self._budgets.meter(batch.key, now.timestamp())
+                meter.refuse(budget, [asked.name if asked else ""], now.timestamp(), failures=int(is_failure))
         if len(self._known_jobs) + len(decided.new_jobs) > KNOWN_JOBS_MOST:
             self._known_jobs.clear()
         self._known_jobs |= decided.new_jobs

@@ -82,6 +82,7 @@ class UsageWriter:
                 since=datetime.fromtimestamp(refused.since, UTC),
                 last_at=datetime.fromtimestamp(refused.last, UTC),
                 events=refused.events,
+                failures=refused.failures,
                 most_of=max(refused.by_agent, key=lambda name: refused.by_agent[name], default=""),
             )
             for meter in self._budgets.meters.values()

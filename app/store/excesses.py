@@ -35,7 +35,11 @@ async def add_excesses(tx: WriteTx, noted: Sequence[Excess]) -> None:
         change = (
             {"since": given.since, "events": given.events, "failures": given.failures}
             if one.what == RESULTS
-            else {"events": excesses.c.events + given.events, "most_of": given.most_of}
+            else {
+                "events": excesses.c.events + given.events,
+                "failures": excesses.c.failures + given.failures,
+                "most_of": given.most_of,
+            }
         )
         await tx.connection.execute(
             new.on_conflict_do_update(

@@ -79,6 +79,10 @@ async def test_new_agents_beyond_the_budget_are_refused_and_their_failures_creat
         assert len({it.job for it in of_key}) == 1
         assert (await post(api, failure("made-up-5", key="the same"))).status_code == 202
         assert len(await stored(api)) == len(found)  # sent again, stored once
+        intake = api.app.state.intake
+        await UsageWriter(api.context, intake.budgets, intake.commits.flows).write(with_bytes=False)
+        (noted,) = await rows(api, excesses)
+        assert (noted.what, noted.events, noted.failures) == ("new_agents_an_hour", 6, 5)
 
 
 async def test_new_jobs_beyond_the_budget_are_refused_and_known_ones_never(database_url: str, tmp_path: Path) -> None:
