@@ -88,7 +88,7 @@ class RouteTable:
         keys = {key for _, patterns in keyed for key in patterns}
         self._routers = {}
         for key in keys:
-            fitting = {other for other in keys if _overlap(other, key)}
+            fitting = {other for other in keys if other == key or _overlap(other, key)}
             found = [route for route, patterns in keyed if not patterns.isdisjoint(fitting)]
             self._routers[key] = Router(found, redirect_slashes=False)
         self._nothing = Router(redirect_slashes=False)
@@ -149,5 +149,5 @@ def _keys_of(path: str) -> tuple[_Key, ...]:
 
 
 def _overlap(one: _Key, other: _Key) -> bool:
-    """Return whether some path fits both."""
-    return len(one) == len(other) and all(a == b or _ANY in (a, b) for a, b in zip(one, other, strict=True))
+    """Return whether some path fits both, which are not the same."""
+    return _ANY in one + other and len(one) == len(other) and all(a == b or _ANY in (a, b) for a, b in zip(one, other, strict=True))
