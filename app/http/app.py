@@ -150,4 +150,8 @@ def _keys_of(path: str) -> tuple[_Key, ...]:
 
 def _overlap(one: _Key, other: _Key) -> bool:
     """Return whether some path fits both, which are not the same."""
-    return _ANY in one + other and len(one) == len(other) and all(a == b or _ANY in (a, b) for a, b in zip(one, other, strict=True))
+    return (
+        _ANY in one + other
+        and len(one) == len(other)
+        and all(a == b or _ANY in (a, b) for a, b in zip(one, other, strict=True))
+    )

@@ -117,7 +117,8 @@ class Cluster:
 
     def create_database(self, name: str, template: str | None = None) -> str:
         """Create a database, as a copy of a template if one is named (nobody may be connected to it), and return its address."""
-        copied = f' TEMPLATE "{template}" STRATEGY FILE_COPY' if template else ""  # half the work of the default, without fsync
+        # Copying files is half the work of the default strategy, as nothing waits for a disk.
+        copied = f' TEMPLATE "{template}" STRATEGY FILE_COPY' if template else ""
         self.sql(f'CREATE DATABASE "{name}"{copied}')
         return self.url(name)
 
