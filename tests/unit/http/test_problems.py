@@ -29,6 +29,8 @@ def make_app() -> SafetyMiddleware:
 
     @app.get("/raises/{name}")
     async def raises(name: str) -> None:
+        if name == "OverBudget":
+            raise errors.OverBudget("because", code="over_budget", retry_after=60)
         raise getattr(errors, name)("because", field="name" if name == "BadInput" else None)
 
     @app.get("/defect")
