@@ -2,7 +2,7 @@
 # `make` alone lists them. PYTHON=<path> chooses the Python for .venv (3.11 or newer).
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo venv test test-all test-windows lint format hooks bench chaos fuzz openapi docs pictures wheel lock relay msi reporter clean
+.PHONY: help run demo venv test test-all test-windows lint format hooks bench soak chaos fuzz openapi docs pictures wheel lock relay msi reporter clean
 
 BIN := .venv/bin
 # Two workers, each file's tests in one of them: the tests of a file share the services that they start.
@@ -63,6 +63,9 @@ hooks: .venv/.test ## check each commit before it is made: style, types, import 
 
 bench: .venv/.test ## measure what the documents claim
 	@$(BIN)/python -m bench $(ARGS)
+
+soak: .venv/.test ## run for 30 minutes at 300 events a second, and see that memory stays; ARGS="5 postgresql" is shorter, on the other database
+	@$(BIN)/python -m bench.soak $(ARGS)
 
 chaos: .venv/.test ## kill processes and databases and count what was lost
 	@$(BIN)/python -m pytest tests/chaos --all $(ARGS)
