@@ -115,7 +115,18 @@ def test_keys_can_be_created_while_the_service_is_stopped(served: Served, tmp_pa
     assert "revoked" in line
     limits = ("--names", "acme-*", "--from", "10.1.0.0/16", "--most", "25", "--until", "2035-01-31", "--approve")
     assert tocsin(tmp_path, "keys", "create", "enrol", "--name", "Acme, limited", *limits).returncode == 0
-    for wrong in (("enrol", "--from", "10.1.0.0/99"), ("viewer", "--names", "x")):
+    budgets = (
+        "--events-a-minute",
+        "600",
+        "--new-agents-an-hour",
+        "20",
+        "--new-jobs-an-hour",
+        "200",
+        "--bytes-a-day",
+        "9999",
+    )
+    assert tocsin(tmp_path, "keys", "create", "enrol", "--name", "Acme, slow", *budgets).returncode == 0
+    for wrong in (("enrol", "--from", "10.1.0.0/99"), ("viewer", "--names", "x"), ("viewer", "--bytes-a-day", "9")):
         refused = tocsin(tmp_path, "keys", "create", *wrong)
         assert (refused.returncode, refused.stderr.count("\n")) == (2, 1), refused.stderr
     unknown = tocsin(tmp_path, "keys", "create", "enrol", "--customer", "nobody")

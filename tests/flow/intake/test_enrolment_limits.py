@@ -217,6 +217,8 @@ async def test_limits_of_other_keys_and_broken_ones_are_refused(api: Api) -> Non
         {"from_addresses": ["10.0.0.0/33"]},
         {"from_addresses": ["localhost"]},
         {"agents_most": 0},
+        {"events_a_minute": 0},
+        {"bytes_a_day": 1, "kind": "viewer"},
         {"agents_until": "2030-01-01T00:00:00"},
     ):
         owner = {} if "kind" in limits else {"customer_id": customer["id"]}
