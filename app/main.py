@@ -32,6 +32,7 @@ from app.store.transactions import Database
 from app.store.wakeups import share_wakeups
 
 _RESTART_AFTER_S = 5
+_LOAD_WORDS_AFTER_S = 2.0
 Work = Callable[[AppContext], Awaitable[None]]
 
 
@@ -84,8 +85,11 @@ async def _run(app: FastAPI, settings: Settings, work: Work | None, clock: Clock
 async def _load_words() -> None:
     """Load the words of all languages in a thread: it takes most of a second, in which the first mail would stop all other requests.
 
+    It waits for the first seconds of the worker, which a process that crashes again and again has no more of.
+
     Then exclude all that was loaded from garbage collection: under load, its rounds took half of all CPU time.
     """
+    await asyncio.sleep(_LOAD_WORDS_AFTER_S)
     await asyncio.to_thread(read_words, "Backup: バックアップ")
     _freeze_what_was_loaded()
 

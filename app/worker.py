@@ -39,6 +39,7 @@ from app.store.heartbeats import Heartbeat, database_time, delete_heartbeat, not
 
 STOP_S = 10.0
 MOST_CLOCK_DIFFERENCE_S = 10.0  # a third of a lease
+_SECOND, _THIRD = 0.5, 1.0  # seconds after the start in which the stages begin that can wait
 _HOLDER_PREFIX = "worker:"  # the names of relays, which also hold leases, begin otherwise
 
 
@@ -102,32 +103,35 @@ async def _run_stages(context: AppContext, transports: Mapping[str, Transport], 
             *,
             every: float,
             wake: asyncio.Event | None = None,
+            after: float = 0.0,
         ) -> None:
-            work = keep_ticking(partial(tick, context), name=name, stopping=stopping, every=every, wake=wake)
+            work = keep_ticking(
+                partial(tick, context), name=name, stopping=stopping, every=every, wake=wake, after=after
+            )
             stages.create_task(work)
 
         if context.settings.is_sqlite:  # this is its only worker, so the leases of all earlier ones are void
-            while await sweep.tick(context, of_holders=_HOLDER_PREFIX):
-                pass
-        stage("heartbeat", heartbeat, every=5)
-        stage("decide", decide.tick, every=1, wake=context.wakeups.events)
-        stage("missed", missed.tick, every=15)
-        stage("learn", learn.tick, every=30)
-        stage("summaries", summaries.tick, every=30)
-        stage("canaries", canaries.tick, every=15)
-        stage("send canaries", compose_canaries.tick, every=15)
-        stage("compose", compose.tick, every=1, wake=context.wakeups.notices)
+            await sweep.take_back_all_leases(context, _HOLDER_PREFIX)
+        # In the order of urgency. A process that crashes every few seconds must first bring alerts that are decided on their way.
         stages.create_task(delivery_loop.run(context, transports, worker_name, stopping))
-        stages.create_task(mailbox.run(context, stopping))
-        stage("mail that came back", returned.tick, every=2, wake=context.wakeups.returned)
+        stage("compose", compose.tick, every=1, wake=context.wakeups.notices)
+        stage("decide", decide.tick, every=1, wake=context.wakeups.events)
         stage("sweep", sweep.tick, every=5)
-        stage("addresses that fail", bounced_addresses.tick, every=5)
-        stage("relays", relays.tick, every=5)
-        stage("refused agents", refused_agents.tick, every=30)
-        stage("floods", flood.tick, every=10)
-        stage("credentials", credentials.tick, every=3600)
-        stage("move from relays", deliver_relays.tick, every=5)
-        stage("purge", purge.tick, every=3600)
-        stage("purge mails", purge_files.tick, every=3600)
+        stage("heartbeat", heartbeat, every=5)
+        stage("mail that came back", returned.tick, every=2, wake=context.wakeups.returned)
+        stages.create_task(mailbox.run(context, stopping))
+        stage("move from relays", deliver_relays.tick, every=5, after=_SECOND)
+        stage("missed", missed.tick, every=15, after=_SECOND)
+        stage("summaries", summaries.tick, every=30, after=_SECOND)
+        stage("relays", relays.tick, every=5, after=_SECOND)
+        stage("refused agents", refused_agents.tick, every=30, after=_SECOND)
+        stage("floods", flood.tick, every=10, after=_SECOND)
+        stage("addresses that fail", bounced_addresses.tick, every=5, after=_SECOND)
+        stage("canaries", canaries.tick, every=15, after=_SECOND)
+        stage("send canaries", compose_canaries.tick, every=15, after=_SECOND)
+        stage("learn", learn.tick, every=30, after=_THIRD)
+        stage("credentials", credentials.tick, every=3600, after=_THIRD)
+        stage("purge", purge.tick, every=3600, after=_THIRD)
+        stage("purge mails", purge_files.tick, every=3600, after=_THIRD)
     async with context.database.write() as tx:
         await delete_heartbeat(tx, worker_name)

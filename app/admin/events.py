@@ -5,9 +5,10 @@ from app.admin.editing import Editor
 from app.core.errors import IllegalMove, NotFound
 from app.domain.event import EventState
 from app.store.events import lock_event, put_event_back, put_events_back
-from app.store.transactions import WriteTx
+from app.store.transactions import Database, WriteTx
 
-RETRIES_MOST = 10_000  # events in one call: a longer transaction would hold back intake
+RETRIES_MOST = 10_000  # events in one call
+_AT_ONCE = 500  # in one transaction
 
 
 async def retry_event(tx: WriteTx, event_id: str, by: Editor) -> None:
@@ -23,10 +24,20 @@ async def retry_event(tx: WriteTx, event_id: str, by: Editor) -> None:
     tx.after_commit(lambda: by.wake("events"))
 
 
-async def retry_set_aside_events(tx: WriteTx, by: Editor) -> int:
-    """Queue the oldest `RETRIES_MOST` events that are set aside to be decided on again; return how many there were."""
-    retried = await put_events_back(tx, RETRIES_MOST)
-    if retried:
-        await note(tx, by.who, by.at, "retry", "event", "set_aside", {"retried": retried})
-        tx.after_commit(lambda: by.wake("events"))
+async def retry_set_aside_events(database: Database, by: Editor) -> int:
+    """Queue the oldest `RETRIES_MOST` events that are set aside to be decided on again; return how many there were.
+
+    Each batch is a transaction with an audit entry of its own, so that nobody who writes waits long.
+    """
+    retried, after = 0, ""  # only forwards: one that is set aside again meanwhile is not tried for ever
+    while retried < RETRIES_MOST:
+        async with database.write() as tx:
+            ids = await put_events_back(tx, min(_AT_ONCE, RETRIES_MOST - retried), after=after)
+            if ids:
+                await note(tx, by.who, by.at, "retry", "event", "set_aside", {"retried": len(ids)})
+                tx.after_commit(lambda: by.wake("events"))
+        retried += len(ids)
+        if len(ids) < _AT_ONCE:
+            break
+        after = ids[-1]
     return retried

@@ -17,10 +17,13 @@ from app.store import alerts
 from app.store.agents import AGENTS
 from app.store.customers import customers_by_id
 from app.store.jobs import JOBS, JobFilters, delete_history_of, find_job, lock_proposed
+from app.store.repository import StoredRow
 from app.store.runs import jobs_with_open_runs, reopen_given_up, set_longest
-from app.store.transactions import ReadTx, WriteTx
+from app.store.transactions import Database, ReadTx, WriteTx
 
-AT_ONCE = 200  # jobs whose proposals one call confirms: it holds the only writing connection of SQLite meanwhile
+AT_ONCE = 200  # jobs whose proposals one call confirms
+_TOGETHER = 5  # in one transaction, so that nobody who writes waits long
+_RUNS_TOGETHER = 500
 _DAILY = Expectation(grace=timedelta(hours=1), period=timedelta(days=1))
 
 
@@ -55,10 +58,22 @@ async def update_job(
     return await editing.save(tx, JOBS, before, after, by)
 
 
-async def delete_job(tx: WriteTx, job_id: str, by: Editor, *, versions: Collection[int] | None = None) -> None:
-    """Delete a job with its runs and daily sums, and close its alerts. Raises NotFound, StaleEdit."""
-    job = await editing.lock_to_delete(tx, JOBS, job_id, versions)
-    await delete_history_of(tx, job.id)
+async def delete_job(database: Database, job_id: str, by: Editor, *, versions: Collection[int] | None = None) -> None:
+    """Delete a job with its runs and daily sums, and close its alerts. Raises NotFound, StaleEdit.
+
+    A long history goes first, in transactions of its own, so that nobody who writes waits long. If that is cut off, the job remains
+    with the rest of its history.
+    """
+    more = True
+    while more:
+        async with database.write() as tx:
+            job = await editing.lock_to_delete(tx, JOBS, job_id, versions)
+            more = await delete_history_of(tx, job.id, _RUNS_TOGETHER)
+            if not more:
+                await _delete_without_history(tx, job, by)
+
+
+async def _delete_without_history(tx: WriteTx, job: StoredRow, by: Editor) -> None:
     await alerts.close_all_of(tx, job.id, f"closed: the job was deleted by {by.who}", by.at)
     await editing.delete(tx, JOBS, job, by)
 
@@ -76,12 +91,18 @@ async def confirm_job_expectation(
     return await editing.lock(tx, JOBS, job.id)
 
 
-async def confirm_job_expectations(tx: WriteTx, filters: JobFilters, by: Editor) -> int:
+async def confirm_job_expectations(database: Database, filters: JobFilters, by: Editor) -> int:
     """Confirm what is proposed for the jobs that are meant, `AT_ONCE` at most, and return how many were confirmed."""
-    waiting = await lock_proposed(tx, filters, AT_ONCE)
-    for job_id in waiting:
-        await confirm_job_expectation(tx, job_id, by)
-    return len(waiting)
+    confirmed = 0
+    while confirmed < AT_ONCE:
+        async with database.write() as tx:
+            waiting = await lock_proposed(tx, filters, _TOGETHER)
+            for job_id in waiting:
+                await confirm_job_expectation(tx, job_id, by)
+        confirmed += len(waiting)
+        if len(waiting) < _TOGETHER:
+            break
+    return confirmed
 
 
 async def dismiss_job_expectation(

@@ -13,9 +13,10 @@ from app.store import messages as message_lists
 from app.store import outbox
 from app.store.outbox import readdress
 from app.store.recipients import recipients_by_id
-from app.store.transactions import WriteTx
+from app.store.transactions import Database, WriteTx
 
 AT_ONCE = 200
+_TOGETHER = 10  # in one transaction
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +39,29 @@ class Retried:
 
 
 async def retry_messages(
-    tx: WriteTx, meant: DeadMessages, retry_for: timedelta, patience: timedelta, by: Editor
+    database: Database, meant: DeadMessages, retry_for: timedelta, patience: timedelta, by: Editor
 ) -> Retried:
     """Queue dead messages again, the newest first and at most AT_ONCE, each as `retry_message` does.
 
-    Called again, it finds only those that died since, and those that were refused.
+    Called again, it finds only those that died since, and those that were refused. A few share a transaction, so that nobody who
+    writes waits long.
     """
+    retried = refused = 0
+    before = meant.before
+    for _ in range(AT_ONCE // _TOGETHER):
+        async with database.write() as tx:
+            done = await _retry_some(tx, replace(meant, before=before), retry_for, patience, by)
+        retried, refused, before = retried + done.retried, refused + done.refused, done.next
+        if before is None:
+            break
+    return Retried(retried, refused, before)
+
+
+async def _retry_some(
+    tx: WriteTx, meant: DeadMessages, retry_for: timedelta, patience: timedelta, by: Editor
+) -> Retried:
     found = await message_lists.dead_ids(
-        tx, meant.transport, meant.cause, meant.recipient_id, before=meant.before, limit=AT_ONCE
+        tx, meant.transport, meant.cause, meant.recipient_id, before=meant.before, limit=_TOGETHER
     )
     locked = await outbox.lock(tx, found)
     refused = 0
@@ -58,7 +74,7 @@ async def retry_messages(
             await _retry(tx, held, retry_for, patience, by)
         except Conflict:
             refused += 1
-    return Retried(len(found) - refused, refused, found[-1] if len(found) == AT_ONCE else None)
+    return Retried(len(found) - refused, refused, found[-1] if len(found) == _TOGETHER else None)
 
 
 async def retry_message(tx: WriteTx, message_id: str, retry_for: timedelta, patience: timedelta, by: Editor) -> None:

@@ -1,7 +1,9 @@
 """Deletes what is older than the retention allows, in small batches. How long that is lies in `retention`."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 
 from app.admin.retention import current_retention
 from app.context import AppContext
@@ -9,13 +11,15 @@ from app.core.log import log
 from app.domain import returned_mail
 from app.domain.ignored_mail import KEPT_FOR
 from app.store import heartbeats, purge
+from app.store.transactions import WriteTx
 
 _PAUSE_S = 0.05  # between two batches: on SQLite, events wait for the one writing connection meanwhile
+_BATCHES = 10  # of one kind, before the others have their turn
 _DEAD_WORKERS = timedelta(days=1)
 
 
 async def tick(context: AppContext) -> bool:
-    """Delete a batch of everything that is too old; return True if there may be more."""
+    """Delete some batches of everything that is too old; return True if there may be more."""
     now = context.clock()
     async with context.database.read() as tx:
         keep = await current_retention(tx, context.settings)
@@ -37,12 +41,23 @@ async def tick(context: AppContext) -> bool:
     )
     removed = 0
     for remove, moment in batches:
-        async with context.database.write() as tx:
-            removed += await remove(tx, moment)
-        await asyncio.sleep(_PAUSE_S)
+        removed += await _remove(context, partial(remove, before=moment))
+    removed += await _remove(context, partial(purge.purge_job_days, before=before.date()))
     async with context.database.write() as tx:
-        removed += await purge.purge_job_days(tx, before.date())
         await heartbeats.delete_old_heartbeats(tx, now - _DEAD_WORKERS)
     if removed:
         log.info("deleted what is older than the retention", rows=removed)
     return removed > 0
+
+
+async def _remove(context: AppContext, remove: Callable[[WriteTx], Awaitable[int]]) -> int:
+    """Delete up to _BATCHES batches of one kind, with pauses, and return how many rows."""
+    removed = 0
+    for _ in range(_BATCHES):
+        async with context.database.write() as tx:
+            deleted = await remove(tx)
+        removed += deleted
+        await asyncio.sleep(_PAUSE_S)
+        if deleted < purge.BATCH:
+            break
+    return removed

@@ -1,6 +1,6 @@
 """Store the answer of an administrator to what a text means: for this text, and for every text of its form."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from app.admin import editing
@@ -28,12 +28,19 @@ from app.store.alerts import close_alerts
 from app.store.events import insert_clock_events
 from app.store.mail_rules import MAIL_RULES, taught_rules
 from app.store.notices import suppress_waiting
-from app.store.transactions import WriteTx
-from app.store.unclear import ReportedText, find_reported_text, find_unclear_texts, lock_unclear_alerts
+from app.store.transactions import Database, WriteTx
+from app.store.unclear import (
+    ReportedText,
+    find_reported_text,
+    find_unclear_alerts,
+    find_unclear_texts,
+    lock_open_alerts,
+)
 
 _POSITION = (
     50  # before the rules that administrators write (100 by default), because a taught rule compares the whole text
 )
+_TOGETHER = 50  # texts, or alerts, in one transaction
 _SEVERITIES = {RunOutcome.FAILURE: Severity.ERROR, RunOutcome.WARNING: Severity.WARNING}
 
 
@@ -46,13 +53,40 @@ class Lesson:
     alert_ids: tuple[str, ...]
 
 
-async def teach_event(tx: WriteTx, event_id: str, outcome: RunOutcome, name: str | None, by: Editor) -> Lesson:
+async def teach_event(database: Database, event_id: str, outcome: RunOutcome, name: str | None, by: Editor) -> Lesson:
     """Store what the text of an event means, apply it to the unanswered texts of the same form, and close their alerts.
 
-    Events are immutable, so each run gets its outcome by a new event of ours. The same answer again changes nothing.
+    Events are immutable, so each run gets its outcome by a new event of ours. The same answer again changes nothing, and completes one
+    that was cut off: a part of the texts shares a transaction and an audit entry, so that nobody who writes waits long.
     Raises NotFound, and Conflict with the code `not_from_words`, `no_text`, or `conflict` where the name is taken.
     """
-    asked = await find_reported_text(tx, event_id)
+    async with database.read() as tx:
+        asked = await find_reported_text(tx, event_id)
+        _check_has_words(asked)
+        opened = await find_unclear_alerts(tx, asked.event.customer_id, asked.form.key)
+        of_jobs = {alert.subject_id for alert in opened} | ({asked.run.job_id} if asked.run is not None else set())
+        texts = {text.event.id: text for text in await find_unclear_texts(tx, of_jobs, asked.form.key)}
+    unknown = [text for _, text in sorted((texts | {event_id: asked}).items()) if not _is_known(text, outcome)]
+    rule: MailRule | None = None
+    taught: list[str] = []
+    closed: list[str] = []
+    for start in range(0, max(len(unknown), len(opened), 1), _TOGETHER):
+        part = slice(start, start + _TOGETHER)
+        async with database.write() as tx:
+            rule = rule or await _keep_rule(tx, asked, outcome, name, by)
+            alert_ids = await _apply(tx, unknown[part], [alert.id for alert in opened[part]], outcome, rule, by)
+            if unknown[part] or alert_ids:
+                counts = {"events": len(unknown[part]), "alerts": len(alert_ids)}
+                change = {"outcome": outcome.value, "mail_rule": rule.id, **counts}
+                await note(tx, by.who, by.at, "teach", "event", event_id, change)
+            tx.after_commit(lambda: by.wake("events"))
+        taught += [text.event.id for text in unknown[part]]
+        closed += alert_ids
+    assert rule is not None  # noqa: S101  (the loop runs at least once)
+    return Lesson(rule, tuple(taught), tuple(closed))
+
+
+def _check_has_words(asked: ReportedText) -> None:
     event, form = asked.event, asked.form
     reading = (event.extra or {}).get(READING)
     rule_name = reading.get("rule") if isinstance(reading, Mapping) else None
@@ -69,21 +103,23 @@ async def teach_event(tx: WriteTx, event_id: str, outcome: RunOutcome, name: str
         raise Conflict(
             "this event has no words, so a later text of the same form could not be recognized", code="no_text"
         )
-    rule = await _keep_rule(tx, asked, outcome, name, by)
-    opened = await lock_unclear_alerts(tx, event.customer_id, form.key)
-    of_jobs = {alert.subject_id for alert in opened} | ({asked.run.job_id} if asked.run is not None else set())
-    texts = {text.event.id: text for text in await find_unclear_texts(tx, of_jobs, form.key)} | {event_id: asked}
-    made = [_taught_event(text, outcome, rule, by) for _, text in sorted(texts.items()) if not _is_known(text, outcome)]
-    await insert_clock_events(tx, made)
+
+
+async def _apply(
+    tx: WriteTx,
+    texts: Sequence[ReportedText],
+    alert_ids: Collection[str],
+    outcome: RunOutcome,
+    rule: MailRule,
+    by: Editor,
+) -> list[str]:
+    """Set the outcome of the runs of texts, and close alerts; return the ids of those that were open."""
+    await insert_clock_events(tx, [_taught_event(text, outcome, rule, by) for text in texts])
+    opened = await lock_open_alerts(tx, alert_ids)
     reason = f"taught: means {outcome.value}"
     await close_alerts(tx, [(alert, reason) for alert in opened], by.at)
     await suppress_waiting(tx, {alert.id: reason for alert in opened})
-    lesson = Lesson(rule, tuple(str(event.extra[TAUGHT_EVENT]) for event in made), tuple(alert.id for alert in opened))
-    if lesson.event_ids or lesson.alert_ids:
-        change = {"outcome": outcome.value, "mail_rule": rule.id, "events": len(made), "alerts": len(opened)}
-        await note(tx, by.who, by.at, "teach", "event", event_id, change)
-    tx.after_commit(lambda: by.wake("events"))
-    return lesson
+    return [alert.id for alert in opened]
 
 
 async def _keep_rule(tx: WriteTx, asked: ReportedText, outcome: RunOutcome, name: str | None, by: Editor) -> MailRule:

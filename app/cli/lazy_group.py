@@ -66,6 +66,7 @@ def load_command(name: str) -> TyperCommand | TyperGroup:
     entry = COMMANDS[name]
     gc.disable()  # what is imported stays: to look for garbage in it takes a sixth of the time
     module = importlib.import_module(f"app.cli.{entry.file}")
+    gc.freeze()
     gc.enable()
     found = getattr(module, entry.name)
     if not isinstance(found, typer.Typer):

@@ -33,6 +33,7 @@ from app.store.summaries import find_summary
 from app.store.summary_views import read_summary_view
 
 BATCH = 1_000
+AT_ONCE = 10  # groups whose alerts are read at once: the first message must not wait until hundreds were read
 MOST_GROUPS = 50  # a pass; after it the most urgent are read again, so that a critical alert does not wait for hundreds
 MOST_REFERENCES = 20
 RETRY_AFTER = timedelta(minutes=5)
@@ -63,7 +64,6 @@ async def tick(context: AppContext) -> bool:
         if not due:
             return False
         recipients = await recipients_by_id(tx, {notice.recipient_id for notice in due if notice.recipient_id})
-        views = await read_alert_views(tx, [notice for notice in due if notice.alert_id])
         avoided = await passed_over(tx, now)
     by_group: dict[
         tuple[str | None, str], list[Notice]
@@ -71,15 +71,21 @@ async def tick(context: AppContext) -> bool:
     for notice in due:
         by_group.setdefault((notice.recipient_id, notice.group_key), []).append(notice)
     groups = list(by_group.values())
-    for group in groups[:MOST_GROUPS]:
-        try:
-            await _compose_group(context, group, recipients.get(group[0].recipient_id or ""), views, avoided, now)
-        except Unavailable:
-            raise
-        except Exception:  # noqa: BLE001  (the boundary of one group: it must not keep the others from being sent)
-            log.exception("a message could not be composed and is tried again", notice=group[0].id, after=RETRY_AFTER)
-            async with context.database.write() as tx:
-                await notices.put_off(tx, [notice.id for notice in group], now + RETRY_AFTER)
+    for start in range(0, min(len(groups), MOST_GROUPS), AT_ONCE):
+        some = groups[start : min(start + AT_ONCE, MOST_GROUPS)]
+        async with context.database.read() as tx:
+            views = await read_alert_views(tx, [notice for group in some for notice in group if notice.alert_id])
+        for group in some:
+            try:
+                await _compose_group(context, group, recipients.get(group[0].recipient_id or ""), views, avoided, now)
+            except Unavailable:
+                raise
+            except Exception:  # noqa: BLE001  (the boundary of one group: it must not keep the others from being sent)
+                log.exception(
+                    "a message could not be composed and is tried again", notice=group[0].id, after=RETRY_AFTER
+                )
+                async with context.database.write() as tx:
+                    await notices.put_off(tx, [notice.id for notice in group], now + RETRY_AFTER)
     return len(due) == BATCH or len(groups) > MOST_GROUPS
 
 

@@ -35,12 +35,15 @@ async def keep_ticking(
     stopping: asyncio.Event,
     every: float,
     wake: asyncio.Event | None = None,
+    after: float = 0.0,
 ) -> None:
-    """Call `tick` at once, again while it returns that there may be more to do, then when `wake` is set or after `every` seconds.
+    """Call `tick` at once or `after` seconds, again while it returns that there may be more to do, then when `wake` is set or after `every` seconds.
 
     A tick that fails is logged with its cause and tried again after 1 s, 2 s ... 30 s. Ends when `stopping` is set, between two ticks.
     """
     metrics.CURRENT_STAGE.set(name)
+    if after:
+        await first_of(stopping, timeout=after)
     pause = FIRST_PAUSE_S
     while not stopping.is_set():
         if wake is not None:

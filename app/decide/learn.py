@@ -22,7 +22,7 @@ from app.store import jobs, runs
 from app.store.customers import customers_by_id
 from app.store.transactions import ReadTx
 
-BATCH = 50
+BATCH = 10  # learning takes milliseconds a job, in which the events and mails of others wait for the processor
 
 
 @dataclass(frozen=True, slots=True)

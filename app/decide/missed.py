@@ -5,6 +5,7 @@ until agents had time to send again: otherwise the first minute would report run
 whose agents still wait for their next try.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -12,7 +13,7 @@ from app.context import AppContext
 from app.core.ids import new_id
 from app.core.log import log
 from app.decide.silence import silent_later
-from app.domain.agent import AgentState
+from app.domain.agent import Agent, AgentState
 from app.domain.dedupe import missed_key, overrun_key, silent_key
 from app.domain.event import HABIT, Activity, Event, EventKind, RunOutcome, Severity
 from app.domain.expectation import describe_expectation, earliness, last_overdue_slot, next_slot, overdue_time
@@ -21,9 +22,10 @@ from app.domain.run import EARLY_S, NAMED
 from app.store import agents, jobs, runs
 from app.store.events import insert_clock_events, oldest_waiting_event
 from app.store.heartbeats import GAP, Listening, find_listening
-from app.store.transactions import WriteTx
+from app.store.transactions import ReadTx, WriteTx
 
-BATCH = 500
+BATCH = 100  # of each kind in one transaction, so that others can write in between
+AGENTS_AT_ONCE = 10
 RELEARNED_WITHIN = timedelta(minutes=1)
 RESEND = timedelta(minutes=5)  # agents wait at most a minute between two tries (docs/agents.md)
 
@@ -45,24 +47,35 @@ def is_catching_up(listening: Listening, now: datetime) -> bool:
 async def write_due_events(context: AppContext) -> bool:
     """Write the events of what fell due. True when there may be more at once."""
     now = context.clock()
-    async with context.database.write() as tx:
-        oldest_unread = await oldest_waiting_event(tx)
-        before = now if oldest_unread is None else min(now, oldest_unread)
-        made = await _missed(tx, before, now) + await _overrun(tx, before, now) + await _silent(tx, before, now)
-        # Nothing is expected of an agent that nobody approved; its slots move on, so that nothing is missed at once when it is.
-        states = await agents.agents_by_id(tx, {event.agent_id for event in made}) if made else {}
-        made_at_all = len(made)
-        made = [event for event in made if states[event.agent_id].state is AgentState.APPROVED]
-        await insert_clock_events(tx, made)
-        if made:
-            tx.after_commit(lambda: context.wakeups.wake("events"))
-    return made_at_all >= BATCH
+    asked_again = await _ask_about_silent(context, now)
+
+    async def silent(tx: WriteTx, before: datetime, now: datetime) -> tuple[list[Event], bool]:
+        return await _silent(tx, asked_again, before, now)
+
+    more = False
+    for find_due in (_missed, _overrun, silent):
+        async with context.database.write() as tx:
+            made, is_full = await find_due(tx, await _all_decided_until(tx, now), now)
+            # Nothing is expected of an agent that nobody approved; its slots move on, so that nothing is missed at once when it is.
+            states = await agents.agents_by_id(tx, {event.agent_id for event in made}) if made else {}
+            made = [event for event in made if states[event.agent_id].state is AgentState.APPROVED]
+            await insert_clock_events(tx, made)
+            if made:
+                tx.after_commit(lambda: context.wakeups.wake("events"))
+        more |= is_full
+    return more
 
 
-async def _missed(tx: WriteTx, before: datetime, now: datetime) -> list[Event]:
+async def _all_decided_until(tx: ReadTx, now: datetime) -> datetime:
+    oldest_unread = await oldest_waiting_event(tx)
+    return now if oldest_unread is None else min(now, oldest_unread)
+
+
+async def _missed(tx: WriteTx, before: datetime, now: datetime) -> tuple[list[Event], bool]:
     made: list[Event] = []
     moved: list[Job] = []
-    for job in await jobs.overdue_jobs(tx, before, BATCH):
+    due = await jobs.overdue_jobs(tx, before, BATCH)
+    for job in due:
         try:
             after, event = judge_slot(job, before, now)
         except Exception:  # noqa: BLE001  (one job, such as one with a time zone that no longer exists, must not stop all others)
@@ -71,7 +84,7 @@ async def _missed(tx: WriteTx, before: datetime, now: datetime) -> list[Event]:
         moved.append(after)
         made += [event] if event else []
     await jobs.save_jobs(tx, moved)
-    return made
+    return made, len(due) == BATCH
 
 
 def judge_slot(job: Job, before: datetime, now: datetime) -> tuple[Job, Event | None]:
@@ -122,10 +135,10 @@ def judge_slot(job: Job, before: datetime, now: datetime) -> tuple[Job, Event | 
     return after, event
 
 
-async def _overrun(tx: WriteTx, before: datetime, now: datetime) -> list[Event]:
+async def _overrun(tx: WriteTx, before: datetime, now: datetime) -> tuple[list[Event], bool]:
     due = await runs.overrun_runs(tx, before, BATCH)
     await runs.mark_overrun(tx, [found.run.id for found in due])
-    return [
+    made = [
         Event(
             id=new_id("evt"),
             customer_id=found.run.customer_id,
@@ -141,6 +154,7 @@ async def _overrun(tx: WriteTx, before: datetime, now: datetime) -> list[Event]:
         )
         for found in due
     ]
+    return made, len(due) == BATCH
 
 
 def _overrun_message(found: runs.OverrunRun) -> str:
@@ -153,14 +167,23 @@ def _overrun_message(found: runs.OverrunRun) -> str:
     return f"{began}: the run {name} has not ended; another run of this job succeeded at {well_at:%Y-%m-%d %H:%M} UTC"
 
 
-async def _silent(tx: WriteTx, before: datetime, now: datetime) -> list[Event]:
-    due = await agents.fallen_silent(tx, before, BATCH)
-    of_agents = await jobs.jobs_of_agents(tx, [agent.id for agent in due if agent.silent_after is None])
-    asked_again = {agent.id: silent_later(agent, of_agents.get(agent.id, [])) for agent in due}
-    await agents.save_heard(tx, [replace(agent, silent_at=asked_again[agent.id]) for agent in due])
+async def _ask_about_silent(context: AppContext, now: datetime) -> Mapping[str, tuple[Agent, datetime | None]]:
+    """Return, by id, agents whose limit has passed, each with when to ask again; None: it is silent. Their jobs may be many, so they are not read while others wait to write."""
+    async with context.database.read() as tx:
+        due = await agents.past_limit(tx, await _all_decided_until(tx, now), AGENTS_AT_ONCE)
+        of_agents = await jobs.jobs_of_agents(tx, [agent.id for agent in due if agent.silent_after is None])
+    return {agent.id: (agent, silent_later(agent, of_agents.get(agent.id, []))) for agent in due}
+
+
+async def _silent(
+    tx: WriteTx, asked_again: Mapping[str, tuple[Agent, datetime | None]], before: datetime, now: datetime
+) -> tuple[list[Event], bool]:
+    locked = await agents.lock_past_limit(tx, list(asked_again), before)
+    due = [agent for agent in locked if asked_again[agent.id][0] == agent]  # those that did not report meanwhile
+    await agents.save_heard(tx, [replace(agent, silent_at=asked_again[agent.id][1]) for agent in due])
     made: list[Event] = []
     for agent in due:
-        if asked_again[agent.id] is not None:
+        if asked_again[agent.id][1] is not None:
             continue
         # An agent that was added by hand and never reported: since when it was expected to.
         watched_since = agent.silent_at - agent.silent_after if agent.silent_at and agent.silent_after else now
@@ -178,4 +201,4 @@ async def _silent(tx: WriteTx, before: datetime, now: datetime) -> list[Event]:
                 message="no report from this agent",
             )
         )
-    return made
+    return made, len(asked_again) == AGENTS_AT_ONCE and bool(due)

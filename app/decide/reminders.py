@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 
+from app.context import AppContext
 from app.decide.notify import NoticeRequest, load_routing, notify
 from app.decide.repeat import Wait, tell_again
 from app.domain.alert import Alert, alert_facts
@@ -12,11 +13,24 @@ from app.store import agents, alerts, jobs, notices
 from app.store.customers import customers_by_id
 from app.store.transactions import WriteTx
 
-BATCH = 500
+BATCH = 50  # in one transaction, so that others can write in between
+
+
+async def tick(context: AppContext) -> bool:
+    """Report what fell due of each kind, a batch in one transaction. True when there may be more at once."""
+    now = context.clock()
+    more = False
+    for report in (report_after_silence, report_repeats):
+        async with context.database.write() as tx:
+            found = await report(tx, now)
+            if found:
+                tx.after_commit(lambda: context.wakeups.wake("notices"))
+        more |= found == BATCH
+    return more
 
 
 async def report_after_silence(tx: WriteTx, now: datetime) -> int:
-    """Report alerts whose silence has ended; return how many notices were made."""
+    """Report alerts whose silence has ended; return how many muted notices that were."""
     due = await notices.muted_due(tx, now, BATCH)
     if not due:
         return 0
@@ -31,11 +45,12 @@ async def report_after_silence(tx: WriteTx, now: datetime) -> int:
         reason = alert.reason + "; its silence has ended"
         request = NoticeRequest(alert, notice.what, reason, occasion=notice.id, only_route=notice.route_id)
         requests.setdefault((alert.id, notice.route_id), request)
-    return len(await notify(tx, await load_routing(tx, now), list(requests.values())))
+    await notify(tx, await load_routing(tx, now), list(requests.values()))
+    return len(due)
 
 
 async def report_repeats(tx: WriteTx, now: datetime) -> int:
-    """Report alerts again that are still open; return how many notices were made."""
+    """Report alerts again that are still open; return how many repeats were due."""
     due = await notices.repeats_due(tx, now, BATCH)
     if not due:
         return 0
@@ -58,7 +73,8 @@ async def report_repeats(tx: WriteTx, now: datetime) -> int:
             only_route=notice.route_id,
         )
     await notices.clear_repeat(tx, [notice.id for notice in due])
-    return len(await notify(tx, routing, list(requests.values())))
+    await notify(tx, routing, list(requests.values()))
+    return len(due)
 
 
 async def _with_facts(tx: WriteTx, alert_ids: Iterable[str]) -> Mapping[str, Alert]:

@@ -11,30 +11,43 @@ from app.domain.dedupe import group_key, summary_key
 from app.domain.notice import URGENCY_SUMMARY, Notice, NoticeKind, NoticeState
 from app.domain.summary_schedule import SummarySchedule
 from app.store import notices
-from app.store.summaries import SUMMARY_SCHEDULES, insert_summary, last_period_end, schedules_due, set_next_summary
+from app.store.summaries import (
+    MOST_DUE,
+    SUMMARY_SCHEDULES,
+    claim_due_schedule,
+    insert_summary,
+    last_period_end,
+    schedules_due,
+    set_next_summary,
+)
 from app.store.transactions import WriteTx
 
 
 async def tick(context: AppContext) -> bool:
-    """Make all summaries that are due; return False, because none is left."""
+    """Make the summaries that are due, each in a transaction of its own; True if there may be more."""
     now = context.clock()
     await keep_numbers(context)  # first: after a restore, the next summary must not repeat a number
-    async with context.database.write() as tx:
+    async with context.database.read() as tx:
         due = await schedules_due(tx, now)
-        for schedule in due:
-            try:
-                end, next_at = newest_due(schedule, now), next_time(schedule.recurrence, now)
-            except Exception:  # noqa: BLE001  (one schedule, such as one with a time zone that no longer exists, must not stop all others)
-                log.exception("a summary schedule cannot be read; it is tried again in an hour", schedule=schedule.id)
-                await set_next_summary(tx, schedule.id, now + timedelta(hours=1))
-                continue
-            await _make(tx, schedule, end, now, on_demand=False)
-            await set_next_summary(tx, schedule.id, next_at)
-        if due:
-            tx.after_commit(lambda: context.wakeups.wake("notices"))
+    for schedule_id in due:
+        async with context.database.write() as tx:
+            if (schedule := await claim_due_schedule(tx, schedule_id, now)) is not None:
+                await _make_regular(tx, schedule, now)
+                tx.after_commit(lambda: context.wakeups.wake("notices"))
     if due:
         await keep_numbers(context)
-    return False
+    return len(due) == MOST_DUE
+
+
+async def _make_regular(tx: WriteTx, schedule: SummarySchedule, now: datetime) -> None:
+    try:
+        end, next_at = newest_due(schedule, now), next_time(schedule.recurrence, now)
+    except Exception:  # noqa: BLE001  (one schedule, such as one with a time zone that no longer exists, must not stop all others)
+        log.exception("a summary schedule cannot be read; it is tried again in an hour", schedule=schedule.id)
+        await set_next_summary(tx, schedule.id, now + timedelta(hours=1))
+        return
+    await _make(tx, schedule, end, now, on_demand=False)
+    await set_next_summary(tx, schedule.id, next_at)
 
 
 def newest_due(schedule: SummarySchedule, now: datetime) -> datetime:

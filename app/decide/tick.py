@@ -9,8 +9,8 @@ from app.context import AppContext
 from app.core import metrics
 from app.core.errors import Unavailable
 from app.core.log import log
+from app.decide import reminders
 from app.decide.judge import judge_events
-from app.decide.reminders import report_after_silence, report_repeats
 from app.store.database_errors import describe_error
 from app.store.events import claim_new_events, set_event_aside, waiting_event_ids
 
@@ -20,12 +20,7 @@ BATCH = 500
 async def tick(context: AppContext) -> bool:
     """Decide on one batch of events and on what fell due. True when there may be more at once."""
     more = await _decide_events(context)
-    now = context.clock()
-    async with context.database.write() as tx:
-        made = await report_after_silence(tx, now) + await report_repeats(tx, now)
-        if made:
-            tx.after_commit(lambda: context.wakeups.wake("notices"))
-    return more
+    return await reminders.tick(context) or more
 
 
 async def _decide_events(context: AppContext) -> bool:

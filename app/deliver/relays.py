@@ -4,7 +4,7 @@ A relay's receipts also tell whether its host can send: they pause it, open its 
 the transaction that settles them. What an open breaker keeps from the relay is returned to the queue in the same transaction.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -42,7 +42,8 @@ from programs.protocol.relay import (
 
 TRANSPORT = "mapi"
 LEASE_FOR = timedelta(seconds=90)  # renewed while the relay works; a relay may be restarted within this time
-_BATCH = 200
+_WAITING = (MessageState.QUEUED, MessageState.UNKNOWN)
+_BATCH = 5  # in one transaction, so that others can write in between
 _CONSIDERED = (
     100  # due messages from which a lease is chosen, so that large ones at the front do not hold up the others
 )
@@ -238,46 +239,69 @@ async def find_relay(tx: WriteTx, relay_id: str, *, for_change: bool = False) ->
 async def tick(context: AppContext) -> bool:
     """Move messages that wait for relays that are not fit to the recipients' next transports; True if there may be more."""
     now = context.clock()
-    async with context.database.write() as tx:
-        relays = await stored_relays.all_relays(tx)
-        reasons = {relay.id: await _reason_to_move(tx, relay, now) for relay in relays}
-        fit = [relay for relay in relays if reasons[relay.id] is None]
-        if fit:
-            not_fit = [relay.id for relay in relays if reasons[relay.id] is not None]
-            await stored_relays.set_free(tx, not_fit, list(reasons), now)
-        changed = []
-        for held in (await outbox.lock(tx, await stored_relays.stranded(tx, fit, _BATCH))).values():
-            message = held.message
-            why = (
-                reasons.get(message.relay_id or "")
-                or "; ".join(sorted(filter(None, reasons.values())))
-                or "no relay sends for it"
-            )
-            after = await move_on(tx, message, now, why)
-            # There is no other transport: not checked again, or it would take a place in every batch.
-            changed.append(after or replace(message, move_on_at=message.give_up_at, why=f"waits: {why}"))
-        changed += await _move_too_large(tx, now)
-        await outbox.save(tx, changed)
-        for message in changed:
-            tx.after_commit(partial(report_given_up, message))
-        if changed:
+    reasons, is_freed_all = await _free_from_unfit(context, now)
+    fit_ids = [relay_id for relay_id, why in reasons.items() if why is None]
+    async with context.database.read() as tx:  # many messages may wait to be looked at
+        fit = [relay for relay in await stored_relays.all_relays(tx) if relay.id in fit_ids]
+        stranded = await stored_relays.stranded(tx, fit, _BATCH) if is_freed_all else []
+        too_large = await stored_relays.too_large(tx, MIME_MOST, _BATCH)
+    if stranded or too_large:
+        async with context.database.write() as tx:
+            changed = await _move_stranded(tx, stranded, reasons, now) + await _move_too_large(tx, too_large, now)
+            await outbox.save(tx, changed)
+            for message in changed:
+                tx.after_commit(partial(report_given_up, message))
             tx.after_commit(lambda: context.wakeups.wake("messages"))
-    return len(changed) >= _BATCH
+    return not is_freed_all or _BATCH in (len(stranded), len(too_large))
 
 
-async def _reason_to_move(tx: WriteTx, relay: Relay, now: datetime) -> str | None:
-    """Return why messages must not wait for a relay. Messages that it holds while it sends a slow one are released, too."""
-    if reason := unfit(relay, await stored_relays.oldest_for(tx, relay), now):
-        return reason
-    jam = jam_of(relay, await stored_relays.sending_since(tx, holder_of(relay)), now)
-    if jam:
-        await lease.give_back(tx, await outbox.unbegun_of(tx, holder_of(relay)))
-    return jam
+async def _free_from_unfit(context: AppContext, now: datetime) -> tuple[dict[str, str | None], bool]:
+    """Free messages from relays that are not fit, a batch, and return by relay why messages must not wait for it, and whether all are free.
+
+    Messages that a relay holds while it sends a slow one are released, too.
+    """
+    reasons: dict[str, str | None] = {}
+    jammed: list[Relay] = []
+    async with context.database.read() as tx:
+        for relay in await stored_relays.all_relays(tx):
+            reasons[relay.id] = unfit(relay, await stored_relays.oldest_for(tx, relay), now)
+            if reasons[relay.id] is None:
+                sending_since = await stored_relays.sending_since(tx, holder_of(relay))
+                reasons[relay.id] = jam_of(relay, sending_since, now)
+                jammed += [relay] if reasons[relay.id] else []
+        not_fit = [relay_id for relay_id, why in reasons.items() if why is not None]
+        is_other_fit = len(not_fit) < len(reasons)
+        bound = await stored_relays.bound_to(tx, not_fit, list(reasons), _BATCH) if is_other_fit else []
+    if bound or jammed:
+        async with context.database.write() as tx:
+            for relay in jammed:
+                await lease.give_back(tx, await outbox.unbegun_of(tx, holder_of(relay)))
+            await stored_relays.set_free(tx, bound, now)
+    return reasons, len(bound) < _BATCH
 
 
-async def _move_too_large(tx: WriteTx, now: datetime) -> list[Message]:
-    """Move a message that no relay accepts to the next transport, or end it as dead: it would wait forever."""
+async def _move_stranded(
+    tx: WriteTx, ids: Collection[str], reasons: Mapping[str, str | None], now: datetime
+) -> list[Message]:
+    changed = []
+    for held in (await outbox.lock(tx, ids)).values():
+        message = held.message
+        if message.transport != TRANSPORT or message.state not in _WAITING:  # it was moved or leased meanwhile
+            continue
+        why = (
+            reasons.get(message.relay_id or "")
+            or "; ".join(sorted(filter(None, reasons.values())))
+            or "no relay sends for it"
+        )
+        after = await move_on(tx, message, now, why)
+        # There is no other transport: not checked again, or it would take a place in every batch.
+        changed.append(after or replace(message, move_on_at=message.give_up_at, why=f"waits: {why}"))
+    return changed
+
+
+async def _move_too_large(tx: WriteTx, ids: Collection[str], now: datetime) -> list[Message]:
+    """Move messages that no relay accepts to the next transport, or end them as dead: they would wait forever."""
     why = f"it has more than {MIME_MOST // 2**20} MiB, and a relay takes no more"
-    locked = await outbox.lock(tx, await stored_relays.too_large(tx, MIME_MOST, _BATCH))
-    moved = [(held.message, await move_on(tx, held.message, now, why)) for held in locked.values()]
+    waiting = [held.message for held in (await outbox.lock(tx, ids)).values() if held.message.state in _WAITING]
+    moved = [(message, await move_on(tx, message, now, why)) for message in waiting if message.transport == TRANSPORT]
     return [after or message.to(MessageState.DEAD, now, why=f"given up: {why}") for message, after in moved]

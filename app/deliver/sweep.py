@@ -1,5 +1,6 @@
 """Takes back expired leases, and moves or ends messages that waited too long for their transport."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
@@ -15,19 +16,33 @@ from app.domain.relay import RELAY_HOLDER
 from app.store import outbox
 from app.store.transactions import WriteTx
 
-_BATCH = 200
+_BATCH, _MOVES = 10, 5  # in one transaction, so that others can write in between
 _WORKER_LOST = Unknown("lost", "the worker died or was cut off")
 _RELAY_LOST = Unknown("lost", "the relay was cut off: it neither reported what became of this nor renewed its lease")
 
 
-async def tick(context: AppContext, *, of_holders: str | None = None) -> bool:
-    """Process a batch of each; True if there may be more."""
+async def tick(context: AppContext) -> bool:
+    """Process a batch of each, each in its own transaction; True if there may be more."""
     now = context.clock()
     async with context.database.write() as tx:
-        changed = await take_back_leases(tx, now, of_holders=of_holders) + await move_overdue(tx, now)
-        if changed:
+        taken_back = await take_back_leases(tx, now)
+        if taken_back:
             tx.after_commit(lambda: context.wakeups.wake("messages"))
-    return changed >= _BATCH
+    async with context.database.read() as tx:  # during an outage of a transport many messages wait to be looked at
+        too_old = await outbox.overdue(tx, now, _MOVES)
+    if too_old:
+        async with context.database.write() as tx:
+            await move_overdue(tx, too_old, now)
+            tx.after_commit(lambda: context.wakeups.wake("messages"))
+    return taken_back == _BATCH or len(too_old) == _MOVES
+
+
+async def take_back_all_leases(context: AppContext, of_holders: str) -> None:
+    """Take back all leases of the holders whose names begin with `of_holders`, who are known to be dead, a batch in one transaction."""
+    changed = _BATCH
+    while changed == _BATCH:
+        async with context.database.write() as tx:
+            changed = await take_back_leases(tx, context.clock(), of_holders=of_holders)
 
 
 async def take_back_leases(tx: WriteTx, now: datetime, *, of_holders: str | None = None) -> int:
@@ -50,12 +65,13 @@ async def take_back_leases(tx: WriteTx, now: datetime, *, of_holders: str | None
     return len(locked)
 
 
-async def move_overdue(tx: WriteTx, now: datetime) -> int:
+async def move_overdue(tx: WriteTx, ids: Collection[str], now: datetime) -> None:
     """Move messages that waited too long, or end them as dead; also where nothing serves their transport and so nothing is ever attempted."""
-    locked = await outbox.lock(tx, await outbox.overdue(tx, now, _BATCH))
     changed = []
-    for held in locked.values():
+    for held in (await outbox.lock(tx, ids)).values():
         message = held.message
+        if not outbox.is_overdue(message, now):  # it was sent or moved meanwhile
+            continue
         why = _why_overdue(message, now)
         after = await move_on(tx, message, now, why)
         if after is None and now >= message.give_up_at:
@@ -65,7 +81,6 @@ async def move_overdue(tx: WriteTx, now: datetime) -> int:
     await outbox.save(tx, changed)
     for message in changed:
         tx.after_commit(partial(report_given_up, message))
-    return len(changed)
 
 
 def _why_overdue(message: Message, now: datetime) -> str:

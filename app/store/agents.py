@@ -1,6 +1,6 @@
 """Agents in the database: as administrators see and edit them, and as deciding locks and saves them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
 from sqlalchemy import Boolean, bindparam, func, literal_column, select, update
@@ -104,7 +104,15 @@ async def save_heard(tx: WriteTx, heard: Sequence[Agent]) -> None:
         )
 
 
-async def fallen_silent(tx: WriteTx, before: datetime, limit: int) -> list[Agent]:
-    """Claim agents that are silent from now on."""
+async def past_limit(tx: ReadTx, before: datetime, limit: int) -> list[Agent]:
+    """Return agents that may be silent from now on."""
     due = select(agents).where(agents.c.silent_at <= before).order_by(agents.c.silent_at).limit(limit)
+    return [AGENTS.mapping.read(row) for row in await tx.connection.execute(due)]
+
+
+async def lock_past_limit(tx: WriteTx, ids: Collection[str], before: datetime) -> list[Agent]:
+    """Claim those of these agents that may still be silent from now on."""
+    if not ids:
+        return []
+    due = select(agents).where(agents.c.id.in_(ids), agents.c.silent_at <= before).order_by(agents.c.id)
     return [AGENTS.mapping.read(row) for row in await tx.connection.execute(due.with_for_update(skip_locked=True))]

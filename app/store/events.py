@@ -286,14 +286,13 @@ async def put_event_back(tx: WriteTx, event_id: str) -> None:
     await tx.connection.execute(update(events).where(events.c.id == event_id).values(state="new", error=None))
 
 
-async def put_events_back(tx: WriteTx, limit: int) -> int:
-    """Have up to `limit` events that were set aside decided on again, oldest first; return how many."""
-    oldest = select(events.c.id).where(_SET_ASIDE).order_by(events.c.received_at).limit(limit)
+async def put_events_back(tx: WriteTx, limit: int, *, after: str) -> list[str]:
+    """Have up to `limit` events that were set aside decided on again, the oldest first; return their ids. `after`: the id to continue from."""
+    oldest = select(events.c.id).where(_SET_ASIDE, events.c.id > after).order_by(events.c.id).limit(limit)
     ids = list((await tx.connection.execute(oldest.with_for_update(skip_locked=True))).scalars())
-    for start in range(0, len(ids), 1000):  # a statement has a limited number of parameters
-        some = events.c.id.in_(ids[start : start + 1000])
-        await tx.connection.execute(update(events).where(some).values(state="new", error=None))
-    return len(ids)
+    if ids:
+        await tx.connection.execute(update(events).where(events.c.id.in_(ids)).values(state="new", error=None))
+    return ids
 
 
 async def insert_clock_events(tx: WriteTx, made: Sequence[Event]) -> None:

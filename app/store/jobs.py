@@ -108,10 +108,16 @@ async def lock_proposed(tx: WriteTx, filters: JobFilters, limit: int) -> list[st
     return list(await tx.connection.scalars(waiting.order_by(jobs.c.id).limit(limit).with_for_update()))
 
 
-async def delete_history_of(tx: WriteTx, job_id: str) -> None:
-    """Delete the runs and daily sums of a job that is about to be deleted. Its events stay until their retention ends."""
-    await tx.connection.execute(delete(runs).where(runs.c.job_id == job_id))
+async def delete_history_of(tx: WriteTx, job_id: str, limit: int) -> bool:
+    """Delete up to `limit` runs of a job that is about to be deleted, and its daily sums with the last; return whether there are more runs.
+
+    Its events stay until their retention ends.
+    """
+    some = select(runs.c.id).where(runs.c.job_id == job_id).limit(limit)
+    if (await tx.connection.execute(delete(runs).where(runs.c.id.in_(some)))).rowcount == limit:
+        return True
     await tx.connection.execute(delete(job_days).where(job_days.c.job_id == job_id))
+    return False
 
 
 async def lock_jobs(

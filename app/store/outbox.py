@@ -7,7 +7,6 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     RowMapping,
-    Select,
     and_,
     bindparam,
     false,
@@ -217,17 +216,22 @@ async def expired(tx: WriteTx, now: datetime, limit: int, *, of_holders: str | N
     ended = messages.c.lease_until <= now
     if of_holders is not None:
         ended = or_(ended, messages.c.lease_holder.startswith(of_holders, autoescape=True))
-    return await _locked_ids(
-        tx, select(messages.c.id).where(_LEASED, ended).order_by(messages.c.lease_until).limit(limit)
-    )
+    wanted = select(messages.c.id).where(_LEASED, ended).order_by(messages.c.urgency, messages.c.lease_until)
+    locked = wanted.limit(limit).with_for_update(skip_locked=True, of=messages)
+    return list((await tx.connection.execute(locked)).scalars())
 
 
-async def overdue(tx: WriteTx, now: datetime, limit: int) -> list[str]:
-    """Return the ids of waiting messages that are too old, and of alerts that waited too long for this transport, even if there is no other."""
+async def overdue(tx: ReadTx, now: datetime, limit: int) -> list[str]:
+    """Return the ids of messages that are overdue, the most urgent first."""
     may_move = messages.c.is_alert & (messages.c.move_on_at <= now)
-    return await _locked_ids(
-        tx, select(messages.c.id).where(_WAITING, or_(messages.c.give_up_at <= now, may_move)).limit(limit)
-    )
+    found = select(messages.c.id).where(_WAITING, or_(messages.c.give_up_at <= now, may_move))
+    return list((await tx.connection.execute(found.order_by(messages.c.urgency).limit(limit))).scalars())
+
+
+def is_overdue(message: Message, now: datetime) -> bool:
+    """Return whether a waiting message is too old, or an alert that waited too long for this transport, even if there is no other."""
+    is_waiting = message.state in (MessageState.QUEUED, MessageState.UNKNOWN)
+    return is_waiting and (message.give_up_at <= now or (message.is_alert and message.move_on_at <= now))
 
 
 async def insert_successor(tx: WriteTx, new: Message, of: str) -> None:
@@ -276,11 +280,6 @@ async def move_on_from_others(tx: WriteTx, recipient_id: str, addresses: Sequenc
     may_move = or_(~or_(false(), *current), messages.c.move_on_at >= messages.c.give_up_at)
     conditions = waiting, messages.c.recipient_id == recipient_id, messages.c.is_alert, may_move
     await tx.connection.execute(update(messages).where(*conditions).values(move_on_at=now))
-
-
-async def _locked_ids(tx: WriteTx, wanted: Select[Any]) -> list[str]:
-    locked = wanted.with_for_update(skip_locked=True, of=messages)
-    return list((await tx.connection.execute(locked)).scalars())
 
 
 def _message_from(row: RowMapping) -> Message:

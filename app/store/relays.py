@@ -100,14 +100,13 @@ def _has_no_other_way(tx: ReadTx, relay: Relay, fit: Collection[Relay]) -> Colum
     return and_(or_(messages.c.move_on_at >= messages.c.give_up_at, ~more.exists()), *unserved)
 
 
-async def too_large(tx: WriteTx, most: int, limit: int) -> list[str]:
+async def too_large(tx: ReadTx, most: int, limit: int) -> list[str]:
     """Return the ids of waiting messages of more than `most` bytes, which no relay takes."""
     found = (
         select(messages.c.id)
         .join_from(messages, bodies)
         .where(_WAITING, messages.c.transport == "mapi", func.length(bodies.c.mail) > most)
         .limit(limit)
-        .with_for_update(skip_locked=True, of=messages)
     )
     return list((await tx.connection.execute(found)).scalars())
 
@@ -118,7 +117,7 @@ async def waiting_for(tx: ReadTx, relay: Relay) -> int:
     return int(await tx.connection.scalar(select(func.count()).where(*waiting).select_from(messages)) or 0)
 
 
-async def stranded(tx: WriteTx, fit: list[Relay], limit: int) -> list[str]:
+async def stranded(tx: ReadTx, fit: list[Relay], limit: int) -> list[str]:
     """Return the ids of waiting messages that no fit relay serves, while their recipient has more transports.
 
     `move_on_at` at its end marks those that were found to have nowhere to go. What may have been sent is moved only if it is an alert.
@@ -131,15 +130,14 @@ async def stranded(tx: WriteTx, fit: list[Relay], limit: int) -> list[str]:
         .where(_WAITING, messages.c.transport == "mapi", messages.c.move_on_at < messages.c.give_up_at)
         .where(or_(messages.c.is_alert, messages.c.maybe_sent.is_(False)), *unserved)
         .where(length(recipients.c.transports) > messages.c.place + 1)
-        .order_by(messages.c.id)
+        .order_by(messages.c.urgency, messages.c.id)
         .limit(limit)
-        .with_for_update(skip_locked=True, of=messages)
     )
     return list((await tx.connection.execute(found)).scalars())
 
 
-async def set_free(tx: WriteTx, unfit_ids: Collection[str], known_ids: Collection[str], now: datetime) -> int:
-    """Let another relay send at once what certainly never left an unfit one, and return how many messages. Tests of a relay stay with it.
+async def bound_to(tx: ReadTx, unfit_ids: Collection[str], known_ids: Collection[str], limit: int) -> list[str]:
+    """Return the ids of messages that certainly never left an unfit relay, so that another one may send them. Tests of a relay stay with it.
 
     From a relay that was deleted, not among `known_ids`, no receipt will come: an alert that it may have sent is sent again, too.
     """
@@ -147,9 +145,16 @@ async def set_free(tx: WriteTx, unfit_ids: Collection[str], known_ids: Collectio
     of_unfit = and_(messages.c.relay_id.in_(unfit_ids), never_left)
     of_deleted = and_(messages.c.relay_id.not_in(known_ids), or_(never_left, messages.c.is_alert))
     waiting = _WAITING, messages.c.transport == "mapi", messages.c.recipient_id != messages.c.relay_id
-    due_at = case((messages.c.due_at > now, literal(now, messages.c.due_at.type)), else_=messages.c.due_at)
-    freed = update(messages).where(*waiting, or_(of_unfit, of_deleted)).values(relay_id=None, due_at=due_at)
-    return (await tx.connection.execute(freed)).rowcount
+    found = select(messages.c.id).where(*waiting, or_(of_unfit, of_deleted)).order_by(messages.c.urgency).limit(limit)
+    return list((await tx.connection.execute(found)).scalars())
+
+
+async def set_free(tx: WriteTx, ids: Collection[str], now: datetime) -> None:
+    """Let any relay send these messages at once, if they still wait."""
+    if ids:
+        due_at = case((messages.c.due_at > now, literal(now, messages.c.due_at.type)), else_=messages.c.due_at)
+        freed = update(messages).where(_WAITING, messages.c.id.in_(sorted(ids)))
+        await tx.connection.execute(freed.values(relay_id=None, due_at=due_at))
 
 
 async def revoke_keys_of_relay(tx: WriteTx, relay_id: str, at: datetime) -> None:

@@ -13,6 +13,7 @@ from app.store.row_mapping import readable
 from app.store.tables_managed import summaries, summary_schedules
 from app.store.transactions import ReadTx, WriteTx
 
+MOST_DUE = 100
 SUMMARY_SCHEDULES = Repository(
     summary_schedules,
     SummarySchedule,
@@ -58,11 +59,20 @@ class Summary:
     period_end: datetime
 
 
-async def schedules_due(tx: WriteTx, now: datetime) -> list[SummarySchedule]:
-    """Claim the enabled schedules whose time has come."""
-    due = select(summary_schedules).where(summary_schedules.c.enabled, summary_schedules.c.next_at <= now).limit(100)
-    rows = await tx.connection.execute(due.with_for_update(skip_locked=True))
-    return readable(rows, SUMMARY_SCHEDULES.mapping.read, "summary schedule")
+async def schedules_due(tx: ReadTx, now: datetime) -> list[str]:
+    """Return the ids of enabled schedules whose time has come and that can be read, at most MOST_DUE."""
+    due = select(summary_schedules).where(summary_schedules.c.enabled, summary_schedules.c.next_at <= now)
+    rows = await tx.connection.execute(due.order_by(summary_schedules.c.next_at))
+    return [schedule.id for schedule in readable(rows, SUMMARY_SCHEDULES.mapping.read, "summary schedule")[:MOST_DUE]]
+
+
+async def claim_due_schedule(tx: WriteTx, schedule_id: str, now: datetime) -> SummarySchedule | None:
+    """Return a schedule, locked until the commit; None if it is no longer due, or another worker makes its summary."""
+    due = summary_schedules.c.id == schedule_id, summary_schedules.c.enabled, summary_schedules.c.next_at <= now
+    row = (
+        await tx.connection.execute(select(summary_schedules).where(*due).with_for_update(skip_locked=True))
+    ).one_or_none()
+    return None if row is None else SUMMARY_SCHEDULES.mapping.read(row)
 
 
 async def set_next_summary(tx: WriteTx, schedule_id: str, next_at: datetime) -> None:

@@ -1,6 +1,6 @@
 """Unclear runs and their texts: what deciding needs of those of a job, and those that an administrator's answer is for."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -81,19 +81,25 @@ async def forms_reported_before(tx: ReadTx, job_id: str, since: datetime) -> set
     return set((await tx.connection.scalars(query.distinct())).all())
 
 
-async def find_reported_text(tx: WriteTx, event_id: str) -> ReportedText:
-    """Return an event with its run, locked until the commit. Raises NotFound."""
-    event = await EVENTS.get(tx, event_id, for_change=True)
+async def find_reported_text(tx: ReadTx, event_id: str) -> ReportedText:
+    """Return an event with its run. Raises NotFound."""
+    event = await EVENTS.get(tx, event_id)
     row = (await tx.connection.execute(select(runs).where(runs.c.id == event.run_id))).one_or_none()
     form = form_of(event.message or "", event.log or "")
     return ReportedText(event, None if row is None else RUNS.mapping.read(row), form)
 
 
-async def lock_unclear_alerts(tx: WriteTx, customer_id: str, form: str) -> list[Alert]:
-    """Return the open unclear alerts of a customer about texts of this form, locked until the commit."""
+async def find_unclear_alerts(tx: ReadTx, customer_id: str, form: str) -> list[Alert]:
+    """Return the open unclear alerts of a customer about texts of this form."""
     about = alerts.c.customer_id == customer_id, alerts.c.kind == AlertKind.UNCLEAR, alerts.c.form == form
-    query = select(alerts).where(*about, alerts.c.closed_at.is_(None)).order_by(alerts.c.id).with_for_update()
+    query = select(alerts).where(*about, alerts.c.closed_at.is_(None)).order_by(alerts.c.id)
     return [ALERTS.mapping.read(row) for row in await tx.connection.execute(query)]
+
+
+async def lock_open_alerts(tx: WriteTx, ids: Collection[str]) -> list[Alert]:
+    """Return those of these alerts that are still open, locked until the commit."""
+    query = select(alerts).where(alerts.c.id.in_(ids), alerts.c.closed_at.is_(None)).order_by(alerts.c.id)
+    return [ALERTS.mapping.read(row) for row in await tx.connection.execute(query.with_for_update())]
 
 
 async def find_unclear_texts(tx: ReadTx, job_ids: Iterable[str], form: str) -> list[ReportedText]:

@@ -163,11 +163,11 @@ async def teach_event(event_id: PathId, body: TeachIn, request: Request, context
     Refused (409) with `not_from_words` if the outcome was not read from words, and with `no_text` if the event has no words.
     """
     intake: Intake = request.app.state.intake
-    async with context.database.write() as tx:
-        tx.after_commit(intake.texts.forget)  # otherwise the next text would be read by the rules of some seconds ago
-        lesson = await admin_teach.teach_event(
-            tx, event_id, RunOutcome(body.outcome), body.name, editor_of(context, caller)
-        )
+    by = editor_of(context, caller)
+    try:
+        lesson = await admin_teach.teach_event(context.database, event_id, RunOutcome(body.outcome), body.name, by)
+    finally:
+        intake.texts.forget()  # otherwise the next text would be read by the rules of some seconds ago
     return LessonOut(
         rule=MailRuleOut.of(lesson.rule), event_ids=list(lesson.event_ids), alert_ids=list(lesson.alert_ids)
     )
@@ -184,5 +184,4 @@ async def retry_set_aside_events(context: Context, caller: Admin) -> RetriedOut:
 
     Call it again until it returns 0.
     """
-    async with context.database.write() as tx:
-        return RetriedOut(retried=await admin_events.retry_set_aside_events(tx, editor_of(context, caller)))
+    return RetriedOut(retried=await admin_events.retry_set_aside_events(context.database, editor_of(context, caller)))

@@ -298,8 +298,7 @@ async def delete_job(job_id: PathId, context: Context, caller: Admin, versions: 
 
     If its agent reports it again, it is created again, without its history.
     """
-    async with context.database.write() as tx:
-        await admin_jobs.delete_job(tx, job_id, editor_of(context, caller), versions=versions)
+    await admin_jobs.delete_job(context.database, job_id, editor_of(context, caller), versions=versions)
 
 
 @router.post(
@@ -348,6 +347,5 @@ async def confirm_job_expectations(context: Context, caller: Admin, body: JobSel
     filters = JobFilters(
         customer_id=meant.customer_id, agent_id=meant.agent_id, name=meant.name, activity=meant.activity
     )
-    async with context.database.write() as tx:
-        confirmed = await admin_jobs.confirm_job_expectations(tx, filters, editor_of(context, caller))
+    confirmed = await admin_jobs.confirm_job_expectations(context.database, filters, editor_of(context, caller))
     return JobsConfirmed(confirmed=confirmed, more=confirmed == admin_jobs.AT_ONCE)

@@ -204,8 +204,8 @@ async def retry_messages(context: Context, caller: Admin, body: MessagesRetry | 
     retry_for = timedelta(hours=context.settings.retry_for_h)
     patience = timedelta(minutes=context.settings.failover_after_min)
     dead = admin_messages.DeadMessages(meant.transport, meant.cause, meant.recipient_id, meant.before)
-    async with context.database.write() as tx:
-        done = await admin_messages.retry_messages(tx, dead, retry_for, patience, editor_of(context, caller))
+    by = editor_of(context, caller)
+    done = await admin_messages.retry_messages(context.database, dead, retry_for, patience, by)
     return MessagesRetried(retried=done.retried, refused=done.refused, next=done.next)
 
 

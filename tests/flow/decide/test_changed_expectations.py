@@ -144,8 +144,7 @@ async def test_a_missed_event_from_just_before_its_job_was_dismissed_or_deleted_
     system.pass_time(hours=20)
     await missed.write_due_events(system.context)
     if is_deleted:
-        async with system.context.database.write() as tx:
-            await managed_jobs.delete_job(tx, job_id, ann(system))
+        await managed_jobs.delete_job(system.context.database, job_id, ann(system))
     else:
         await expect(system, job_id, None)
     await system.decide()

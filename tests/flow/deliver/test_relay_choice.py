@@ -139,7 +139,7 @@ async def test_messages_for_a_deleted_relay_are_sent_by_its_replacement(api: Api
     leased = await old.lease()
     await old.begin(*(one for one in leased if one.id in (doubtful, summary)))
     await api.tell("DELETE", f"/v1/relays/{old.id}")
-    await sweep.tick(api.context, of_holders="relay:")
+    await sweep.take_back_all_leases(api.context, "relay:")
     new = await add_relay(api, "new")
     await new.beat()
     await deliver_relays.tick(api.context)

@@ -17,6 +17,7 @@ from app.domain.message import MessageState
 from app.domain.own_address import AddressKind
 from app.domain.recipient import Address
 from app.domain.returned_mail import DeliveryReport, ReturnedMail, ReturnKind, Via
+from app.store import outbox
 from app.store.transactions import WriteTx
 from tests.support.context import SystemUnderTest, open_system
 from tests.support.examples import examples
@@ -60,7 +61,7 @@ class History:
                     await lease.begin(tx, self.claims[-1:], now)
                 case "sweep":
                     await sweep.take_back_leases(tx, now)
-                    await sweep.move_overdue(tx, now)
+                    await sweep.move_overdue(tx, await outbox.overdue(tx, now, 100), now)
                 case "return":
                     await lease.give_back(tx, self.claims)
                 case "wait":

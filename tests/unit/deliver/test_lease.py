@@ -95,7 +95,7 @@ async def test_a_new_worker_on_sqlite_takes_back_leases_of_workers_but_not_of_re
     await post(system.context, ANN, count=2)
     (ours,) = await take(system, 1, holder="worker:dead")
     (relays,) = await take(system, 1, holder="relay:win_1")
-    await sweep.tick(system.context, of_holders="worker:")
+    await sweep.take_back_all_leases(system.context, "worker:")
     assert (await message_of(system.context, ours.parcel.id)).state is MessageState.QUEUED
     assert (await message_of(system.context, relays.parcel.id)).state is MessageState.LEASED
 

@@ -1,0 +1,88 @@
+"""Nothing holds the writer longer than 100 ms in a large database: no stage but deciding, which has its own test, and no call of an administrator that is about many rows."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.admin import purge
+from app.compose import tick as compose
+from app.context import AppContext
+from app.decide import bounced_addresses, learn, missed, reminders, summaries
+from app.decide import relays as relay_alerts
+from app.deliver import relays as deliver_relays
+from app.deliver import returned, sweep
+from tests.support.api import Api, serving
+from tests.support.fill import number_of
+from tests.support.full_database import FullDatabase
+from tests.support.write_hold import measured_holds
+
+MOST_S, MOST_TICKS = 0.1, 400
+pytestmark = pytest.mark.slow
+Work = Callable[[Api], Awaitable[object]]
+
+
+def ticks(tick: Callable[[AppContext], Awaitable[bool]]) -> Work:
+    """Return what runs a stage until nothing is left to do."""
+
+    async def until_done(api: Api) -> None:
+        for _ in range(MOST_TICKS):
+            if not await tick(api.context):
+                return
+        raise AssertionError("it always says that there is more")
+
+    return until_done
+
+
+def asks(method: str, path: str, **more: Any) -> Work:
+    """Return what an administrator asks for."""
+    return lambda api: api.tell(method, path, **more)
+
+
+async def work_on(full: FullDatabase) -> dict[str, Work]:
+    api = full.api
+    matchers = [{"field": "job", "value": "x"}]
+    body = {"comment": "work", "ends_at": (full.now + timedelta(days=2)).isoformat(), "matchers": matchers}
+    silence = (await api.tell("POST", "/v1/silences", json=body))["id"]
+    other = {"transports": [{"transport": "file", "address": "b@example.org"}]}
+    spare = await api.tell("POST", "/v1/customers", json={"name": "spare"})
+    return {
+        "purge": ticks(purge.tick),
+        "sweep": ticks(sweep.tick),
+        "move from relays": ticks(deliver_relays.tick),
+        "mail that came back": ticks(returned.tick),
+        "addresses that fail": ticks(bounced_addresses.tick),
+        "relays": ticks(relay_alerts.tick),
+        "learn": ticks(learn.tick),
+        "missed": ticks(missed.write_due_events),
+        "reminders": ticks(reminders.tick),
+        "summaries": ticks(summaries.tick),
+        "compose": compose_once,
+        "confirm expectations": asks("POST", "/v1/jobs:confirm-expectations"),
+        "teach": asks("POST", f"/v1/events/{full.unclear_event}:teach", json={"outcome": "success"}),
+        "retry messages": asks("POST", "/v1/messages:retry"),
+        "change a recipient": asks("PATCH", f"/v1/recipients/{full.recipient}", json=other),
+        "change a silence": asks("PATCH", f"/v1/silences/{silence}", json={"comment": "more work"}),
+        "delete a job with 100 000 runs": asks("DELETE", f"/v1/jobs/{number_of(full.job_prefix, 0)}"),
+        "delete a customer": asks("DELETE", f"/v1/customers/{spare['id']}"),
+        "decide again on 10 000 events": asks("POST", "/v1/events:retry-set-aside"),
+    }
+
+
+async def compose_once(api: Api) -> None:
+    await compose.tick(api.context)  # each message has a transaction of its own: more of them show nothing more
+
+
+async def test_nothing_holds_the_writer_for_long(database_url: str, tmp_path: Path) -> None:
+    async with serving(database_url, tmp_path) as api:
+        full = FullDatabase(api, api.context.clock())
+        await full.fill()
+        longest = {}
+        for name, work in (await work_on(full)).items():
+            with measured_holds() as holds:
+                await work(api)
+            longest[name] = round(holds.longest_s, 3)
+        print(longest)  # noqa: T201  (shown with -s)
+        assert {name: seconds for name, seconds in longest.items() if seconds > MOST_S} == {}
