@@ -2,7 +2,6 @@
 
 import contextlib
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 from app.context import AppContext
 from app.core.clock import now
@@ -48,4 +47,4 @@ def describe(error: TocsinError) -> str:
 
 
 def _is_there(settings: Settings) -> bool:
-    return not settings.is_sqlite or Path(settings.database.split(":///", 1)[1]).exists()
+    return settings.database_file is None or settings.database_file.exists()

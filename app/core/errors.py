@@ -16,6 +16,7 @@ TocsinError                                                                     
         IllegalMove     a state change that the domain forbids (a bug of ours)     409
     Overloaded          the bounded queue is full; try again                       503
     Unavailable         the database cannot be reached; try again                  503
+        CannotWrite     the disk is full, read-only or broken; the code says which 503
     ClockWrong          this host's clock differs too much from the database's     exit code 2
     BadSettings         a setting is invalid; the detail names it                  exit code 2
 """
@@ -141,6 +142,13 @@ class Unavailable(TocsinError):
     code = "unavailable"
     status = 503
     retry_after = 5
+
+
+class CannotWrite(Unavailable):
+    """Nothing was stored, because the disk of the database takes no write. The code is a `DiskTrouble`; `retry_after` in seconds."""
+
+    code = "disk_error"
+    retry_after = 30
 
 
 class IllegalMove(Conflict):

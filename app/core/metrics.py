@@ -61,6 +61,23 @@ CONNECTIONS_CUT = Counter(
     registry=HTTP,
 )
 
+WRITE_FAILURES = Counter(
+    "tocsin_write_failures",
+    "Writes to the database that its disk refused, by reason: disk_full, disk_quota_reached, file_size_limit, database_read_only, disk_error.",
+    ["reason"],
+    registry=HTTP,
+)
+WRITABLE = Gauge(
+    "tocsin_database_writable", "Whether the last writes of this process succeeded (1) or not (0).", registry=HTTP
+)
+WRITABLE.set(1)
+DISK_FREE_BYTES = Gauge(
+    "tocsin_disk_free_bytes", "Free space on the disk of the database and of var_dir.", ["disk"], registry=WORKER
+)
+DISK_LIMIT_BYTES = Gauge(
+    "tocsin_disk_limit_bytes", "Free space below which an alert opens (TOCSIN_DISK_FREE).", ["disk"], registry=WORKER
+)
+
 ATTEMPTS = Counter(
     "tocsin_attempts", "Attempts to send a message, by outcome.", ["transport", "outcome"], registry=WORKER
 )

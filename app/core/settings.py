@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from app.core.disk import read_limit
 from app.core.errors import BadSettings
 from app.core.networks import check_networks
 from app.core.oauth_settings import CloudName, OAuthSettings, Provider, check_oauth
@@ -272,6 +273,17 @@ class Settings(BaseSettings):
         le=1440,
         description="Minutes that an alert waits for a transport before the recipient's next one is taken, if there is one.",
     )
+    disk_free: Annotated[str, AfterValidator(read_limit)] | None = Field(
+        None,
+        description="Free space on the disks of the database and of `var_dir` below which an alert opens, such as `5%` or `2GiB`; `0%` never opens one. "
+        "Without it, 1 GiB, or a tenth of a disk smaller than 10 GiB.",
+    )
+    disk_reserve_mib: int = Field(
+        16,
+        ge=0,
+        le=1024,
+        description="Room in MiB that is kept next to the embedded SQLite, so that a full disk can still be reported; at most a twentieth of the disk, 0 keeps none.",
+    )
     keep_events_days: int = Field(
         90, ge=1, le=36_500, description="Days that events are kept; jobs, open alerts and roll-ups outlive them."
     )
@@ -290,6 +302,11 @@ class Settings(BaseSettings):
     def is_sqlite(self) -> bool:
         """Whether the embedded SQLite is used."""
         return self.database.startswith("sqlite")
+
+    @property
+    def database_file(self) -> Path | None:
+        """The file of the embedded SQLite; None on PostgreSQL."""
+        return Path(self.database.split(":///", 1)[1]) if self.is_sqlite else None
 
     @property
     def database(self) -> str:

@@ -6,7 +6,7 @@ import os
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,10 @@ from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
-from app.core.errors import Conflict
-from app.core.settings import Settings
+from app.core.disk import Reserve, trouble_of, try_to_write
+from app.core.errors import BadSettings, Conflict
+from app.core.settings import MIB, Settings
+from app.store.write_state import WriteState
 
 BUSY_S = 30  # how long to wait for a connection, and for the lock of SQLite
 PING_AFTER_S = 2.0  # a connection that was idle for longer is tested before it is used
@@ -30,6 +32,7 @@ class Engines:
 
     writer: AsyncEngine
     reader: AsyncEngine
+    writing: WriteState = field(default_factory=WriteState)
 
     @property
     def is_sqlite(self) -> bool:
@@ -45,11 +48,14 @@ class Engines:
 
 def open_engines(settings: Settings) -> Engines:
     """Create the engines; nothing connects yet."""
-    if settings.is_sqlite:
-        Path(settings.database.split(":///", 1)[1]).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    file = settings.database_file
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         # One writing connection: SQLite before 3.51.3 can corrupt a WAL with two.
         return Engines(
-            _sqlite(settings.database, size=1, writes=True), _sqlite(settings.database, size=4, writes=False)
+            _sqlite(settings.database, size=1, writes=True),
+            _sqlite(settings.database, size=4, writes=False),
+            WriteState(file, reserve_of(settings)),
         )
     engine = create_async_engine(
         settings.database,
@@ -130,15 +136,26 @@ def _sqlite(url: str, *, size: int, writes: bool) -> AsyncEngine:
     return engine
 
 
+def reserve_of(settings: Settings) -> Reserve | None:
+    """Return the room that is kept for alerts next to SQLite's file. PostgreSQL's disk is not ours, and need not be on this host."""
+    if settings.database_file is None or settings.disk_reserve_mib == 0:
+        return None
+    return Reserve(settings.database_file.parent, settings.disk_reserve_mib * MIB)
+
+
 @contextlib.contextmanager
 def only_process(settings: Settings) -> Iterator[None]:
-    """Hold the lock `var_dir/tocsin.lock` while serving on SQLite. The lock ends with the process. Raises Conflict if another process holds it."""
-    if not settings.is_sqlite:
+    """Hold the lock `var_dir/tocsin.lock` while serving on SQLite. The lock ends with the process.
+
+    Raises Conflict if another process holds it, and BadSettings if the folders cannot be written.
+    """
+    if settings.database_file is None:
         yield
         return
     path = settings.var_dir / "tocsin.lock"
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    with _naming(settings.var_dir):
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -149,8 +166,36 @@ def only_process(settings: Settings) -> Iterator[None]:
                 "or set TOCSIN_DATABASE_URL to a PostgreSQL database, which many processes may share",
                 code="already_running",
             ) from None
-        os.ftruncate(file, 0)
-        os.pwrite(file, str(os.getpid()).encode(), 0)
+        for folder in {settings.var_dir: None, settings.database_file.parent: None}:
+            _check_folder(folder, reserve_of(settings))
+        with _naming(settings.var_dir):
+            os.ftruncate(file, 0)
+            os.pwrite(file, str(os.getpid()).encode(), 0)
         yield
     finally:
         os.close(file)
+
+
+def _check_folder(folder: Path, reserve: Reserve | None) -> None:
+    """Refuse to start where nothing can be written. If the disk is only full, the room that was kept for alerts is given up first."""
+    with _naming(folder):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    error = try_to_write(folder)
+    if error is not None and reserve is not None and reserve.give_up():
+        error = try_to_write(folder)
+    if error is not None:
+        raise _cannot_write(folder, error) from error
+
+
+@contextlib.contextmanager
+def _naming(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise _cannot_write(folder, error) from error
+
+
+def _cannot_write(folder: Path, error: OSError) -> BadSettings:
+    trouble = trouble_of(error)
+    why = error.strerror if trouble is None else f"{trouble.what}; {trouble.mend}, or choose another folder"
+    return BadSettings(f"TOCSIN_VAR_DIR: nothing can be written in {folder}: {why}, then start again")

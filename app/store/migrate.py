@@ -13,6 +13,7 @@ from sqlalchemy.engine import make_url
 
 from app.core.errors import Unavailable
 from app.core.settings import Settings
+from app.store.database_errors import raise_unavailable
 from app.store.transactions import ReadTx
 
 _LOCK = 0x70C51  # any number, the same on every host
@@ -22,9 +23,10 @@ _FOLDER = Path(__file__).resolve().parents[2] / "migrations"
 
 async def upgrade(settings: Settings) -> None:
     """Run `alembic upgrade head`. Several hosts may do so at once: the others wait for the first. Raises Unavailable."""
-    if settings.is_sqlite:
-        Path(settings.database.split(":///", 1)[1]).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        await asyncio.to_thread(_upgrade, settings.database)
+    if settings.database_file is not None:
+        settings.database_file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with raise_unavailable():
+            await asyncio.to_thread(_upgrade, settings.database)
         return
     dsn = make_url(settings.database).set(drivername="postgresql").render_as_string(hide_password=False)
     try:
@@ -33,7 +35,8 @@ async def upgrade(settings: Settings) -> None:
         raise Unavailable(f"cannot connect to the database: {cause}") from cause
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
-        await asyncio.to_thread(_upgrade, settings.database)
+        with raise_unavailable():
+            await asyncio.to_thread(_upgrade, settings.database)
     finally:
         await connection.close()  # releases the lock
 

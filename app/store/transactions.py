@@ -13,6 +13,7 @@ from app.core import metrics
 from app.core.log import log
 from app.store.database_errors import raise_unavailable
 from app.store.engine import Engines
+from app.store.write_state import WriteState
 
 T = TypeVar("T")
 _TOO_LONG_S = 1.0
@@ -58,12 +59,11 @@ class Database:
     @asynccontextmanager
     async def write(self) -> AsyncIterator[WriteTx]:
         """Open a transaction; commit at its end, roll back on any error. Raises Unavailable when the database is away."""
-        with raise_unavailable():
-            async with self.engines.writer.connect() as connection:
-                tx = WriteTx(connection)
-                with _held(connection):
-                    async with connection.begin():
-                        yield tx
+        async with self.engines.writing.watching(), self.engines.writer.connect() as connection:
+            tx = WriteTx(connection)
+            with _held(connection):
+                async with connection.begin():
+                    yield tx
         tx.committed()
 
     async def write_at_once(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -71,26 +71,24 @@ class Database:
 
         Each thread switch waits for the event loop, which may take long when it is busy: this needs two instead of eight.
         """
-        with raise_unavailable():
-            async with self.engines.writer.connect() as connection:
-                driver = (await connection.get_raw_connection()).driver_connection
-                assert driver is not None  # noqa: S101  (the pool returns only open connections)
-                with _held(connection):
-                    result: T = await driver._execute(_run_in_transaction, driver._connection, work)  # noqa: SLF001
-                return result
+        async with self.engines.writing.watching(), self.engines.writer.connect() as connection:
+            driver = (await connection.get_raw_connection()).driver_connection
+            assert driver is not None  # noqa: S101  (the pool returns only open connections)
+            with _held(connection):
+                result: T = await driver._execute(_run_in_transaction, driver._connection, work)  # noqa: SLF001
+            return result
 
     async def fetch_alone(self, statement: str, *values: object) -> list[Any]:
         """Run a single statement on PostgreSQL as its own transaction, and return its rows. Raises Unavailable when the database is away.
 
         It goes directly to the driver, without BEGIN and COMMIT: a single statement is atomic anyway, and two round trips are saved.
         """
-        with raise_unavailable():
-            async with self.engines.writer.connect() as connection:
-                driver = (await connection.get_raw_connection()).driver_connection
-                assert driver is not None  # noqa: S101  (the pool returns only open connections)
-                with _held(connection):
-                    rows: list[Any] = await driver.fetch(statement, *values)
-                return rows
+        async with self.engines.writing.watching(), self.engines.writer.connect() as connection:
+            driver = (await connection.get_raw_connection()).driver_connection
+            assert driver is not None  # noqa: S101  (the pool returns only open connections)
+            with _held(connection):
+                rows: list[Any] = await driver.fetch(statement, *values)
+            return rows
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[ReadTx]:
@@ -98,6 +96,11 @@ class Database:
         with raise_unavailable():
             async with self.engines.reader.connect() as connection:
                 yield ReadTx(connection)
+
+    @property
+    def writing(self) -> WriteState:
+        """Whether the database can be written."""
+        return self.engines.writing
 
     @property
     def is_sqlite(self) -> bool:

@@ -39,10 +39,10 @@ async def run(api: Api, *statements: str) -> None:
         await connection.commit()
 
 
-async def assert_unavailable(api: Api, transactions: list[None]) -> None:
+async def assert_unavailable(api: Api, transactions: list[None], code: str = "unavailable") -> None:
     transactions.clear()
     answer = await post(api)
-    assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+    assert (answer.status_code, answer.json()["code"]) == (503, code)
     assert int(answer.headers["retry-after"]) >= 1
     assert len(transactions) == 1, "one transaction, not one for each event"
 
@@ -83,7 +83,7 @@ async def test_a_read_only_database(
     async with serving(postgres_database_url, tmp_path) as api:
         postgres_cluster.sql(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
         await api.context.database.engines.writer.dispose()
-        await assert_unavailable(api, transactions)
+        await assert_unavailable(api, transactions, "database_read_only")
         postgres_cluster.sql(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
         await api.context.database.engines.writer.dispose()
         assert (await post(api)).json()["accepted"] == len(BATCH) == await count(api)
@@ -98,7 +98,7 @@ async def test_a_read_only_file(sqlite_database_url: str, tmp_path: Path, transa
 
     async with serving(sqlite_database_url, tmp_path) as api:
         await only_reads("ON")
-        await assert_unavailable(api, transactions)
+        await assert_unavailable(api, transactions, "database_read_only")
         await only_reads("OFF")
         assert (await post(api)).json()["accepted"] == len(BATCH)
 
