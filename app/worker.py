@@ -23,6 +23,7 @@ from app.decide import (
     bounced_addresses,
     canaries,
     credentials,
+    disk_space,
     flood,
     learn,
     missed,
@@ -93,6 +94,7 @@ async def _run_stages(context: AppContext, transports: Mapping[str, Transport], 
         async with context.database.write() as tx:
             await write_heartbeat(tx, Heartbeat(worker_name, started_at, now, tuple(transports), metrics.snapshot()))
             await note_listening(tx, now)
+        context.database.writing.note_written()
         return False
 
     async with asyncio.TaskGroup() as stages:
@@ -127,6 +129,7 @@ async def _run_stages(context: AppContext, transports: Mapping[str, Transport], 
         stage("refused agents", refused_agents.tick, every=30, after=_SECOND)
         stage("floods", flood.tick, every=10, after=_SECOND)
         stage("addresses that fail", bounced_addresses.tick, every=5, after=_SECOND)
+        stage("disk space", disk_space.tick, every=5, after=_SECOND)
         stage("canaries", canaries.tick, every=15, after=_SECOND)
         stage("send canaries", compose_canaries.tick, every=15, after=_SECOND)
         stage("learn", learn.tick, every=30, after=_THIRD)

@@ -12,6 +12,7 @@ from app.cli import first_keys
 from app.cli.access_checks import access_notes, access_troubles
 from app.cli.bounce_check import check_bounces
 from app.cli.canary_check import CanaryLines, check_canaries
+from app.cli.disk_check import check_disks
 from app.cli.dkim_check import check_dkim
 from app.cli.mail_server_check import check_mail_servers
 from app.cli.open_context import describe, open_context
@@ -33,13 +34,15 @@ _WORDED_WITHIN = timedelta(minutes=5)
 def doctor() -> None:
     """List what is missing or wrong; exit code 1 if anything is."""
     settings = load_settings()
+    disks = asyncio.run(check_disks(settings))
     try:
         found, waits, canaries = asyncio.run(_check(settings))
     except TocsinError as cause:
-        typer.echo(f"! {describe(cause)}")
+        for line in [*disks, describe(cause)]:
+            typer.echo(f"! {line}")
         sys.exit(1)
     access = asyncio.run(access_troubles(settings, now()))
-    wrong = [*_setup(settings, found), *_transports(found), *_trouble(found), *canaries.wrong, *waits, *access]
+    wrong = [*disks, *_setup(settings, found), *_transports(found), *_trouble(found), *canaries.wrong, *waits, *access]
     notes = [*_notes(settings, found), *canaries.notes, *access_notes(settings)]
     # On one line each, however many a mail server answered: no answer may look like a line of ours.
     for sign, line in [*(("!", line) for line in wrong), *(("-", line) for line in notes)]:

@@ -52,7 +52,7 @@ _MEND = {
     DiskTrouble.QUOTA: "free some space, or raise the quota of the user that Tocsin runs as",
     DiskTrouble.FILE_SIZE: "raise the limit (`ulimit -f`, or LimitFSIZE of systemd)",
     DiskTrouble.READ_ONLY: "make it writable again; the log of the system or of PostgreSQL has the reason",
-    DiskTrouble.DENIED: "give the user that Tocsin runs as the right to write there",
+    DiskTrouble.DENIED: "let the user that Tocsin runs as write there",
     DiskTrouble.BROKEN: "check the disk; the system's log has the reason",
 }
 _BY_ERRNO = {
@@ -122,9 +122,10 @@ class Space:
             found.f_favail if found.f_files else None,
         )
 
-    def is_below(self, limit: int) -> bool:
-        """Return whether less than `limit` bytes are free, or hardly a file can be made: both mean that the disk is full soon."""
-        return self.free < limit or (limit > 0 and self.files is not None and self.files < _FEW_FILES)
+    @property
+    def has_few_files(self) -> bool:
+        """Whether hardly a file can be made any more, so that the disk is full soon although bytes are free."""
+        return self.files is not None and self.files < _FEW_FILES
 
 
 def read_limit(text: str) -> str:

@@ -145,10 +145,14 @@ class Unavailable(TocsinError):
 
 
 class CannotWrite(Unavailable):
-    """Nothing was stored, because the disk of the database takes no write. The code is a `DiskTrouble`; `retry_after` in seconds."""
+    """Nothing was stored, because the disk of the database takes no write. The code is a `DiskTrouble`; `retry_after` in seconds.
+
+    `made_room`: the reserve was given up for it, so that the same write may succeed now.
+    """
 
     code = "disk_error"
     retry_after = 30
+    made_room = False
 
 
 class IllegalMove(Conflict):

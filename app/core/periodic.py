@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any
 
 from app.core import metrics
-from app.core.errors import Unavailable
+from app.core.errors import CannotWrite, Unavailable
 from app.core.log import log
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
@@ -52,7 +52,11 @@ async def keep_ticking(
             more = await tick()
         except Exception as error:  # noqa: BLE001  (an error boundary)
             metrics.TICK_FAILURES.labels(name).inc()
-            if isinstance(error, Unavailable):  # in one line: eight ticks would fill the log with the same traceback
+            if isinstance(error, CannotWrite):
+                log.debug(
+                    "tick failed, it is tried again", tick=name, after_s=pause, cause=error.detail
+                )  # the store logs it
+            elif isinstance(error, Unavailable):  # in one line: eight ticks would fill the log with the same traceback
                 log.warning("tick failed, it is tried again", tick=name, after_s=pause, cause=error.detail)
             else:
                 log.error("tick failed, it is tried again", tick=name, after_s=pause, exc_info=error)

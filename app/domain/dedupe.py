@@ -56,6 +56,11 @@ def new_name_key(agent: str, key: str) -> str:
     return f"{OURS}new name:{_short(f'{len(agent)}:{agent}{key}')}"
 
 
+def disk_key(last_well: datetime | None, stage: str) -> str:
+    """One event for each stage of a disk since it was well: the clock looks every few seconds, and two workers look."""
+    return f"{OURS}disk:{'never' if last_well is None else last_well.isoformat()}:{stage}"
+
+
 TAUGHT = f"{OURS}taught:"
 
 

@@ -15,7 +15,8 @@ from pydantic import BaseModel, Field
 
 from app.compose import phrases
 from app.context import AppContext
-from app.core.errors import BadSettings
+from app.core.disk import DiskTrouble
+from app.core.errors import BadSettings, CannotWrite, Unavailable
 from app.core.log import log
 from app.core.mailbox_url import read_mailbox_url
 from app.core.oauth_settings import OAuthSettings, credential_end
@@ -34,6 +35,7 @@ from app.store.mailbox_positions import MailboxPosition, find_position
 from app.store.migrate import revision_state
 from app.store.monitoring import OutboxDepth, OverdueNotices, overdue_notices
 from app.store.transactions import ReadTx
+from app.store.write_trial import check_writable
 
 router = APIRouter(tags=["health"])
 WORKER_ALIVE = timedelta(seconds=30)
@@ -55,6 +57,10 @@ class Check(BaseModel):
     name: str = Field(description="What was checked.")
     status: Literal["ok", "warning", "failed"] = Field(description="How it is.")
     detail: str = Field(description="The same in words.")
+    code: str | None = Field(
+        None,
+        description="Why the database cannot be written: the code that senders get with 503, such as `disk_full`.",
+    )
 
 
 class Ready(BaseModel):
@@ -74,7 +80,10 @@ async def get_health() -> Healthy:
     "/readyz",
     operation_id="get_readiness",
     summary="Check that the service works",
-    responses={503: {"model": Ready, "description": "Database, migrations or worker fail."}},
+    response_model_exclude_none=True,
+    responses={
+        503: {"model": Ready, "description": "Database, migrations or worker fail, or the database cannot be written."}
+    },
 )
 async def get_readiness(request: Request, response: Response) -> Ready:
     """Check the database, its migrations, the worker, the composing of messages, the transports, and whether mail arrives."""
@@ -116,16 +125,19 @@ async def _checks(context: AppContext, stopped: StoppedWorker | None) -> list[Ch
     try:
         async with asyncio.timeout(QUERY_TIMEOUT_S):
             found = await _read_findings(context)
+    except CannotWrite as error:
+        return [_not_written(error)]
     except Exception as error:  # noqa: BLE001  (an error boundary: the answer reports whatever the database does)
         log.warning("not ready: the database does not answer", cause=repr(error))
         return [Check(name="database", status="failed", detail="the database does not answer; the log has the reason")]
     now = context.clock()
+    database = await _database(context)
     is_current = found.at_revision == found.newest_revision
     served = {transport for worker in found.workers for transport in worker.transports}
     kinds = sorted(served | {queue.transport for queue in found.waiting} | set(found.dead))
     patience = timedelta(minutes=context.settings.failover_after_min)
     return [
-        Check(name="database", status="ok", detail="answers"),
+        database,
         Check(
             name="migrations",
             status="ok" if is_current else "failed",
@@ -133,7 +145,7 @@ async def _checks(context: AppContext, stopped: StoppedWorker | None) -> list[Ch
             if is_current
             else f"at {found.at_revision or 'nothing'}, this version needs {found.newest_revision}: run `tocsin migrate`",
         ),
-        _worker(found.workers, now, stopped),
+        _worker(found.workers, now, stopped, is_written=database.status == "ok"),
         _composing(found.overdue_notices, now),
         *(_transport(kind, kind in served, found, now, patience) for kind in kinds),
         *await asyncio.to_thread(_credential, context.settings.oauth, now),
@@ -190,8 +202,38 @@ def _returned(settings: Settings, found: _Findings, now: datetime) -> list[Check
     return [Check(name="returned mail", status="ok", detail="no alert came back within a day without another way")]
 
 
-def _worker(workers: Sequence[Heartbeat], now: datetime, stopped: StoppedWorker | None) -> Check:
+async def _database(context: AppContext) -> Check:
+    """Say whether the database can be written: one that only answers queries stores no event."""
+    writing = context.database.writing
+    try:
+        await check_writable(context.database, context.clock(), QUERY_TIMEOUT_S)
+    except CannotWrite as error:
+        return _not_written(error)
+    except Unavailable as error:
+        log.warning("not ready: the database cannot be written", cause=repr(error.__cause__ or error))
+        return Check(name="database", status="failed", detail="cannot be written; the log has the reason")
+    if writing.trouble is not None or writing.is_saving_room:
+        trouble = writing.trouble or DiskTrouble.FULL
+        detail = f"cannot be written: {trouble.what}; {trouble.mend}"
+        if writing.is_saving_room:
+            detail = f"{trouble.what}: only failures are stored, in the room that was kept for them; {trouble.mend}"
+        return Check(name="database", status="failed", detail=detail, code=trouble)
+    return Check(name="database", status="ok", detail="answers and can be written")
+
+
+def _not_written(error: CannotWrite) -> Check:
+    trouble = DiskTrouble(error.code)
+    detail = f"cannot be written: {trouble.what}; {trouble.mend}"
+    return Check(name="database", status="failed", detail=detail, code=trouble)
+
+
+def _worker(workers: Sequence[Heartbeat], now: datetime, stopped: StoppedWorker | None, *, is_written: bool) -> Check:
     why = "" if stopped is None else f"; the worker in this process stopped: {stopped.why}"
+    if not workers and not is_written:
+        detail = (
+            f"no worker could write a heartbeat for {WORKER_ALIVE.seconds} s, because the database cannot be written"
+        )
+        return Check(name="worker", status="failed", detail=detail)
     if not workers:
         detail = f"no worker had a heartbeat for {WORKER_ALIVE.seconds} s, so nothing is decided or sent; start `tocsin serve` or `tocsin worker`{why}"
         return Check(name="worker", status="failed", detail=detail)

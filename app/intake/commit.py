@@ -11,8 +11,10 @@ from collections.abc import AsyncIterator, Mapping
 
 from app.context import AppContext
 from app.core import metrics
-from app.core.errors import Overloaded, Unavailable
+from app.core.disk import DiskTrouble
+from app.core.errors import CannotWrite, Overloaded, Unavailable
 from app.core.log import log
+from app.domain.budget import is_routine
 from app.domain.enrolment import refuse_rejected
 from app.intake.batch import Batch, BatchPart
 from app.intake.budgets import KeyBudgets, SenderKey
@@ -80,6 +82,13 @@ class GroupCommit:
         """
         if self._is_closing:
             raise Unavailable("the service is stopping; try again")
+        if self._context.database.writing.is_saving_room and all(
+            is_routine(event.outcome, event.severity) for event in events
+        ):
+            raise CannotWrite(
+                "the disk of the database is full; what room is left is kept for failures; send this again later",
+                code=DiskTrouble.FULL,
+            )
         if self._queued_events and (
             self._queued_events + len(events) > self._context.settings.intake_queue
             or self._queued_bytes + size > MAX_QUEUE_BYTES
@@ -147,6 +156,9 @@ class GroupCommit:
             async with asyncio.timeout(COMMIT_TIMEOUT_S):
                 await self._commit_once(parts)
         except (Unavailable, TimeoutError) as cause:
+            if isinstance(cause, CannotWrite) and cause.made_room:  # once: many tools do not send a failure again
+                await self._commit(parts)
+                return
             for part in parts:
                 part.batch.error = (
                     cause if isinstance(cause, Unavailable) else Unavailable("the database is too slow; try again")
@@ -170,6 +182,7 @@ class GroupCommit:
             rows = [row for _, of_part in of_parts for row in of_part]
             duplicates = await add_events(context.database, rows)
             if len(duplicates) < len(rows):
+                context.database.writing.note_written()
                 context.wakeups.wake("events")
         self.flows.count(of_parts, duplicates)
         for outcome, count in Counter(row.outcome for row in rows if row.id not in duplicates).items():

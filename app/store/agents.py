@@ -49,6 +49,13 @@ async def count_waiting(tx: ReadTx, customer_id: str | None) -> int:
     return int(await tx.connection.scalar(waiting) or 0)
 
 
+async def find_agent_id(tx: ReadTx, customer_id: str, name: str) -> str | None:
+    """Return the id of a customer's agent by its name, or None."""
+    by_name = select(agents.c.id).where(agents.c.customer_id == customer_id, agents.c.name == name)
+    found: str | None = await tx.connection.scalar(by_name)
+    return found
+
+
 async def count_jobs(tx: ReadTx, agent_id: str) -> int:
     """Return how many jobs the agent has."""
     found = await tx.connection.scalar(select(func.count()).select_from(jobs).where(jobs.c.agent_id == agent_id))

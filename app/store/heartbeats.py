@@ -8,12 +8,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.dialects import postgresql, sqlite
 
 from app.store.tables_managed import heartbeats, listening
 from app.store.transactions import ReadTx, WriteTx
 
 GAP = timedelta(minutes=1)  # workers update the row every five seconds
-_ONLY = 1
+_ONLY, _TRIAL = 1, 2  # rows of `listening`
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,14 @@ async def note_listening(tx: WriteTx, now: datetime) -> None:
     since = now if now - found.at > GAP else found.since
     change = update(listening).where(listening.c.id == _ONLY)
     await tx.connection.execute(change.values(at=max(now, found.at), since=since))
+
+
+async def write_trial(tx: WriteTx, now: datetime) -> None:
+    """Change a row that nothing reads, to see whether the database can be written."""
+    changed = await tx.connection.execute(update(listening).where(listening.c.id == _TRIAL).values(at=now))
+    if changed.rowcount == 0:
+        insert_one = sqlite.insert if tx.is_sqlite else postgresql.insert
+        await tx.connection.execute(insert_one(listening).values(id=_TRIAL, at=now).on_conflict_do_nothing())
 
 
 async def find_listening(tx: ReadTx, *, for_change: bool = False) -> Listening | None:

@@ -10,6 +10,7 @@ from app.domain.attempt import Attempt
 from app.domain.bounced_address import JOB_PREFIX as ADDRESS_PREFIX
 from app.domain.canary import AGENT, JOB_PREFIX
 from app.domain.credential import JOB as CREDENTIAL_JOB
+from app.domain.disk_space import JOB as DISK_JOB
 from app.domain.excess import JOB_PREFIX as EXCESS_PREFIX
 from app.domain.notice import URGENCY_CANARY
 from app.domain.relay import AGENT_PREFIX
@@ -138,17 +139,29 @@ async def overdue_notices(tx: ReadTx, due_before: datetime) -> OverdueNotices:
     return OverdueNotices(row.number, row.oldest)
 
 
+async def local_database_folders(tx: ReadTx) -> tuple[str, ...]:
+    """Return the folders of PostgreSQL's data if the server is on this host and lets us know them: of its cluster, and of the database's tablespace."""
+    found = await tx.connection.execute(
+        text(
+            "SELECT (SELECT setting FROM pg_settings WHERE name = 'data_directory') AS of_cluster, "
+            "pg_tablespace_location(dattablespace) AS of_tablespace FROM pg_database WHERE datname = current_database() "
+            "AND inet_server_addr() IS NOT DISTINCT FROM inet_client_addr()"
+        )
+    )
+    return tuple(folder for row in found for folder in row if folder)
+
+
 async def check_up(tx: ReadTx, alive_since: datetime, due_before: datetime) -> Checkup:
     """Read everything for the doctor. Notices that were due before `due_before` should have been composed by now."""
-    # The jobs under which relays, lost canaries, our own credentials and floods are reported need no expectation.
+    # The jobs under which relays, lost canaries, our own credentials, disks and floods are reported need no expectation.
     of_relay = and_(jobs.c.name == RELAY_JOB, agents.c.name.startswith(AGENT_PREFIX, autoescape=True))
     of_ours = and_(
         agents.c.name == AGENT,
         or_(
             jobs.c.name.startswith(JOB_PREFIX, autoescape=True),
             jobs.c.name.startswith(ADDRESS_PREFIX, autoescape=True),
-            jobs.c.name == CREDENTIAL_JOB,
             jobs.c.name.startswith(EXCESS_PREFIX, autoescape=True),
+            jobs.c.name.in_((CREDENTIAL_JOB, DISK_JOB)),
         ),
     )
     unexpected = and_(WITHOUT_EXPECTATION, not_(or_(of_relay, of_ours)))

@@ -250,7 +250,7 @@ heartbeats = Table(
 listening = Table(
     "listening",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=False),  # one row only
+    Column("id", Integer, primary_key=True, autoincrement=False),  # 1, or 2: the row of trial writes
     Column("at", Utc, nullable=False),  # when a worker last noted that it listens
     Column("since", Utc),  # when the last gap ended
 )

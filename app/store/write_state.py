@@ -32,6 +32,8 @@ class WriteState:
     trouble: DiskTrouble | None = None
     is_saving_room: bool = False
     written_at: float = float("-inf")
+    trial: asyncio.Task[None] | None = None
+    tried_at: float = float("-inf")
     _since: float = 0.0
     _failed_at: float = float("-inf")
     _logged: dict[DiskTrouble, float] = field(default_factory=dict)
@@ -55,7 +57,7 @@ class WriteState:
         metrics.WRITABLE.set(1)
 
     async def _note(self, error: CannotWrite) -> CannotWrite:
-        trouble = DiskTrouble(error.code)
+        trouble, found_room = DiskTrouble(error.code), False
         if trouble is DiskTrouble.BROKEN and self.file is not None:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_DIAGNOSE_S):
@@ -79,4 +81,7 @@ class WriteState:
                 log.warning(
                     "the room that was kept for alerts is free now; until there is more, only failures are stored"
                 )
-        return CannotWrite(describe_trouble(trouble), code=trouble)
+                found_room = True
+        named = CannotWrite(describe_trouble(trouble), code=trouble)
+        named.made_room = found_room
+        return named

@@ -1,0 +1,36 @@
+"""What `tocsin doctor` says about the disks: whether files can be written, and how much room is left. It writes nothing to the database."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+from app.core.disk import Space, diagnose, format_size, limit_of
+from app.core.settings import Settings
+
+
+async def check_disks(settings: Settings) -> list[str]:
+    """Return a line for each folder that cannot be written or has little room."""
+    return await asyncio.to_thread(lambda: list(_troubles(settings)))
+
+
+def _troubles(settings: Settings) -> Iterator[str]:
+    file = settings.database_file
+    folders: dict[Path, Path | None] = {settings.var_dir: None}
+    if file is not None:
+        folders[file.parent] = file
+    for folder, database in folders.items():
+        if not folder.exists():  # the start makes it
+            continue
+        if (trouble := diagnose(folder, database)) is not None:
+            yield f"Nothing can be written in {folder}: {trouble.what}. To mend it, {trouble.mend}; Tocsin then goes on by itself."
+        else:
+            yield from _room(folder, settings)
+
+
+def _room(folder: Path, settings: Settings) -> Iterator[str]:
+    space = Space.of(folder)
+    limit = limit_of(settings.disk_free, space.total)
+    if space.free < limit:
+        yield f"The disk of {folder} has {format_size(space.free)} left of {format_size(space.total)}, less than the limit of {format_size(limit)} (TOCSIN_DISK_FREE): free some space on it."
+    elif limit and space.has_few_files:
+        yield f"The disk of {folder} has room for only {space.files} more files (inodes): delete some."

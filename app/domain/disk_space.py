@@ -1,0 +1,106 @@
+"""The room on the disks that the service writes to, and when too little of it is reported. Pure.
+
+It is reported as an event of a job of our own, as a failed backup is: while there is room for the alert and its mail, and once more
+when the disk is full.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from app.core.disk import format_size
+from app.core.ids import new_id
+from app.domain.dedupe import disk_key
+from app.domain.event import Activity, Event, EventKind, RunOutcome, Severity
+
+JOB = "disk space"
+_WELL_ABOVE = 1.25  # times the limit: around the limit itself, an alert would open and close again and again
+
+
+class DiskStage(StrEnum):
+    """How the disks stand."""
+
+    WELL = "well"
+    LOW = "low"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class Disk:
+    """One disk: `what` is on it (`database` or `var_dir`), on which host, how many bytes are free, and the limit.
+
+    `files_left`: how many files can still be made, if that is hardly any.
+    """
+
+    what: str
+    host: str
+    free: int
+    limit: int
+    files_left: int | None = None
+
+    @property
+    def is_low(self) -> bool:
+        """Whether it has less room than the limit."""
+        return self.free < self.limit or self.files_left is not None
+
+    @property
+    def is_well(self) -> bool:
+        """Whether it has enough room to close an alert."""
+        return self.free >= self.limit * _WELL_ABOVE and self.files_left is None
+
+    def __str__(self) -> str:
+        """Say how much room it has."""
+        name = "the database" if self.what == "database" else "TOCSIN_VAR_DIR"
+        if self.files_left is not None:
+            return f"the disk of {name} on {self.host} has room for only {self.files_left} more files (inodes)"
+        return f"the disk of {name} on {self.host} has {format_size(self.free)} left, less than the limit of {format_size(self.limit)}"
+
+
+def stage_of(disks: Sequence[Disk], *, is_full: bool, is_reported: bool) -> DiskStage | None:
+    """Return how the disks stand; None if that changes nothing. `is_reported`: an alert about them is open."""
+    if is_full:
+        return DiskStage.FULL
+    if any(disk.is_low for disk in disks):
+        return DiskStage.LOW
+    return DiskStage.WELL if not is_reported or all(disk.is_well for disk in disks) else None
+
+
+def disk_event(
+    stage: DiskStage,
+    disks: Sequence[Disk],
+    *,
+    customer_id: str,
+    agent_id: str,
+    last_well: datetime | None,
+    now: datetime,
+) -> Event:
+    """Return the event that reports a stage. `last_well`: when the disks were last reported to be well."""
+    low = "; ".join(str(disk) for disk in disks if disk.is_low)
+    match stage:
+        case DiskStage.WELL:
+            outcome, severity, message = RunOutcome.SUCCESS, Severity.INFO, "the disks have enough room again"
+        case DiskStage.LOW:
+            outcome, severity = RunOutcome.FAILURE, Severity.ERROR
+            message = f"{low}. When it is full, no event can be stored. Free some space on it (docs/operate.md)"
+        case DiskStage.FULL:
+            outcome, severity = RunOutcome.FAILURE, Severity.CRITICAL
+            message = (
+                "the disk of the database is full: only failures are still stored, everything else is answered with 503 disk_full. "
+                "Free some space on it; everything goes on by itself then (docs/operate.md)"
+                + (f". {low}" if low else "")
+            )
+    return Event(
+        id=new_id("evt"),
+        customer_id=customer_id,
+        agent_id=agent_id,
+        key=disk_key(last_well, stage),
+        occurred_at=now,
+        received_at=now,
+        kind=EventKind.SERVICE,
+        job=JOB,
+        activity=Activity.OTHER,
+        outcome=outcome,
+        severity=severity,
+        message=message,
+    )
