@@ -1,0 +1,87 @@
+"""A disk that fills while the service runs is named everywhere, told by mail in the room that was kept for it, and costs no accepted event."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.cli import tocsin
+from tests.support.running import CLIENT, LOG, Running, serving, wait_until
+from tests.support.small_disk import SmallDisk, small_disk
+
+pytestmark = [pytest.mark.slow, pytest.mark.needs("root:mount")]
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    with small_disk(tmp_path / "var", "24m") as disk:
+        yield disk
+
+
+def post(service: Running, key: str, outcome: str) -> tuple[int, str | None]:
+    body = {"agent": "sql01", "job": "nightly", "outcome": outcome, "key": key, "log": "x" * 20_000}
+    headers = {"Authorization": f"Bearer {service.enrol_key}"}
+    answer = CLIENT.post(f"{service.url}/v1/events", json=body, headers=headers)
+    if answer.status_code == 503:
+        assert int(answer.headers["retry-after"]) >= 1
+    return answer.status_code, answer.json().get("code")
+
+
+def database_check(service: Running) -> tuple[int, dict]:
+    answer = CLIENT.get(f"{service.url}/readyz")
+    return answer.status_code, next(one for one in answer.json()["checks"] if one["name"] == "database")
+
+
+def mails(disk: SmallDisk) -> str:
+    return "".join(path.read_text() for path in (disk.folder / "mail").glob("*.eml"))
+
+
+def test_a_full_disk_is_named_told_by_mail_and_over_when_there_is_room(disk: SmallDisk) -> None:
+    with serving(disk.folder) as service:
+        wait_until("the reserve", (disk.folder / "room-for-alerts").exists)
+        accepted = []
+        disk.fill()
+        refusal = None
+        for number in range(60):
+            status, refusal = post(service, f"{number}", "success")
+            if status != 202:
+                break
+            accepted.append(f"{number}")
+            disk.fill(leave=1024 * 1024 if not (disk.folder / "room-for-alerts").exists() else 0)
+        assert (status, refusal) == (503, "disk_full")
+        status, check = database_check(service)
+        assert (status, check["status"], check["code"]) == (503, "failed", "disk_full")
+        assert post(service, "a failure", "failure")[0] == 202, "failures are stored in the room that was kept"
+        accepted.append("a failure")
+        wait_until("the mail about the disk", lambda: "the disk of the database is full" in mails(disk), 60)
+        metrics = CLIENT.get(f"{service.url}/metrics").text
+        assert 'tocsin_write_failures_total{reason="disk_full"}' in metrics
+        assert "tocsin_database_writable 0.0" in metrics
+        disk.make_room()
+        wait_until("it is ready again", lambda: database_check(service)[0] == 200, 60)
+        assert post(service, "after", "success")[0] == 202
+        events = service.ask("/v1/events", limit="200")["items"]
+        assert {*accepted, "after"} <= {event["key"] for event in events}, "an accepted event was lost"
+
+        def is_over() -> bool:
+            found = service.ask("/v1/jobs")["items"]
+            return any(job["name"] == "disk space" and job["state"] == "ok" for job in found)
+
+        wait_until("the end of the alert", is_over, 60)
+        log = (disk.folder / LOG).read_text()
+    assert log.count("the database cannot be written") == 1
+    assert "Traceback" not in log
+
+
+@pytest.mark.parametrize("how", ["ro", "full"])
+def test_a_start_on_a_disk_that_takes_no_write_is_one_sentence(tmp_path: Path, how: str) -> None:
+    with small_disk(tmp_path / "var", "8m") as disk:
+        with serving(disk.folder):
+            pass
+        (disk.folder / "room-for-alerts").unlink(missing_ok=True)
+        disk.fill() if how == "full" else disk.remount("ro")
+        done = tocsin(tmp_path, "serve", var_dir=str(disk.folder), port="0")
+    why = "the disk is full; free some space on it" if how == "full" else "it is read-only; make it writable again"
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert line.startswith(f"tocsin: TOCSIN_VAR_DIR: nothing can be written in {disk.folder}: {why}")
