@@ -234,7 +234,7 @@ async def test_a_full_disk_is_reported_and_intake_recovers_once_there_is_room(sq
         await pages(1)  # SQLite takes the present size where that is more
         batch = [EVENT | {"key": f"{n}", "log": "x" * 1000} for n in range(500)]
         full = await post(api, *batch)
-        assert (full.status_code, full.json()["code"]) == (503, "unavailable")
+        assert (full.status_code, full.json()["code"]) == (503, "disk_full")
         await pages(1_000_000)
         assert (await post(api, *batch)).json()["accepted"] == 500
 
