@@ -1,4 +1,4 @@
-"""A disk that fills while the service runs is named everywhere, told by mail in the room that was kept for it, and costs no accepted event."""
+"""A disk that fills while the service runs is named everywhere, reported by mail in the room that was kept for it, and costs no accepted event."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,7 +36,7 @@ def mails(disk: SmallDisk) -> str:
     return "".join(path.read_text() for path in (disk.folder / "mail").glob("*.eml"))
 
 
-def test_a_full_disk_is_named_told_by_mail_and_over_when_there_is_room(disk: SmallDisk) -> None:
+def test_a_full_disk_is_named_mailed_and_over_when_there_is_room(disk: SmallDisk) -> None:
     with serving(disk.folder) as service:
         wait_until("the reserve", (disk.folder / "room-for-alerts").exists)
         accepted = []
