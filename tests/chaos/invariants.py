@@ -47,6 +47,11 @@ class Aftermath:
         """Count the workers that wrote a heartbeat lately. The SQL is PostgreSQL's: on SQLite there is only one worker."""
         return len(await self._rows("SELECT worker FROM heartbeats WHERE at > now() - interval '12 seconds'"))
 
+    async def unknown_attempts(self) -> list[str]:
+        """Return the Message-ID of each attempt that ended `unknown`."""
+        ended = "SELECT m.message_id FROM attempts a JOIN messages m ON m.id = a.message_id WHERE a.outcome = 'unknown'"
+        return [message_id for (message_id,) in await self._rows(ended)]
+
     async def check(self) -> None:
         """Raise AssertionError for the first invariant that does not hold."""
         assert not self.reported.wrong

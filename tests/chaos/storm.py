@@ -111,6 +111,12 @@ class Storm:
             while self.agents.reported.answers == before:  # noqa: ASYNC110  (the test observes another process)
                 await asyncio.sleep(0.02)
 
+    async def answers(self) -> None:
+        """Wait until the server answers."""
+        async with asyncio.timeout(BACK_S), httpx.AsyncClient() as client:
+            while not await _is_ready(client, f"http://127.0.0.1:{self.port}/healthz"):  # noqa: ASYNC110  (as above)
+                await asyncio.sleep(0.02)
+
     async def under_load(self, kill: Callable[[], Awaitable[None]], *, faults: bool) -> None:
         """Let agents report while `kill` goes on, and until all that they sent is answered. With `faults` the mail server misbehaves too."""
         stopping = asyncio.Event()
