@@ -15,6 +15,7 @@ from flufl.bounce import all_failures
 
 from app.core.mail_address import split_address
 from app.deliver.transports.evidence import evidence
+from app.domain.mail_bounds import exceeds_bounds
 from app.domain.mail_notices import BOUNCE_SENDER, BOUNCE_SUBJECT, REPLY_SUBJECT
 from app.domain.returned_mail import DeliveryReport, ReturnKind, is_permanent_failure
 
@@ -40,6 +41,8 @@ _MESSAGE_ID = re.compile(r"^message-id:[ \t]*(?:\r?\n[ \t]+)?<(msg_[0-9a-f]{28})
 def read_report(raw: bytes) -> DeliveryReport:
     """Return what the mail says, from its beginning: the returned mail is at the end, and a mail of nothing but parts takes long to read."""
     raw = raw[:_HEAD_MOST]
+    if (beyond := exceeds_bounds(raw)) is not None:
+        return DeliveryReport(ReturnKind.OTHER, f"the mail cannot be read: {beyond}")
     try:
         mail = email.message_from_bytes(raw)
         return _read_status(mail) or _read_words(mail, raw)
@@ -49,6 +52,8 @@ def read_report(raw: bytes) -> DeliveryReport:
 
 def looks_like_notice(head: bytes) -> bool:
     """Say whether headers may belong to a notice about a mail: in a mailbox that people use too, nothing else is looked at."""
+    if exceeds_bounds(head) is not None:
+        return False
     try:
         mail = email.message_from_bytes(head)
         is_report = mail.get_content_type() == "multipart/report"
@@ -64,7 +69,11 @@ def find_our_message(raw: bytes) -> tuple[str | None, str | None]:
     """
     text = raw.decode("ascii", "replace")
     try:
-        parts = [_decoded(part) for part in _parts(email.message_from_bytes(raw), into_copies=True)]
+        parts = (
+            []
+            if exceeds_bounds(raw)
+            else [_decoded(part) for part in _parts(email.message_from_bytes(raw), into_copies=True)]
+        )
     except _BROKEN:
         parts = []
     text = "\n".join([text, *parts])

@@ -29,7 +29,7 @@ from app.http.auth import Caller, KeyAuthenticator
 from app.http.mail_back import ReturnedMails
 from app.http.mail_connection import MailConnection, SharedState
 from app.http.places import Limits
-from app.intake.accept import THREAD_THRESHOLD, Intake
+from app.intake.accept import Intake
 from app.intake.dialects import mail
 from app.intake.dialects.tool_request import ToolRequest
 from app.intake.sanitize import replace_unstorable, show_all_unseen, truncate_middle
@@ -106,12 +106,7 @@ class MailIn:
         headers = {"content-type": "message/rfc822", "mail-from": mail_from[:_ADDRESS_LIMIT]}
         request = ToolRequest(headers=headers, body=body, job=caller.job, agent=caller.sender.agent)
         request = replace(request, known_names=await self._intake.texts.names(customer_id))
-        is_large = len(body) > THREAD_THRESHOLD
-        found = (
-            await asyncio.to_thread(mail.find_no_report, request, rules)
-            if is_large
-            else mail.find_no_report(request, rules)
-        )
+        found = await self._intake.find_no_report(request, rules, caller.sender)
         if found is not None:  # it reports nothing: kept where administrators see it
             if over is not None:
                 raise over.refuse(Budget.MAILS, [caller.agent_name or ""], self._context.clock().timestamp())

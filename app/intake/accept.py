@@ -7,6 +7,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from app.context import AppContext
 from app.core import metrics
@@ -21,10 +22,18 @@ from app.intake.budgets import LOG_KEPT, BudgetRefusal, KeyBudgets, KeyMeter, ro
 from app.intake.clocks import move_back_leads
 from app.intake.commit import GroupCommit, KnownAgents
 from app.intake.customer_texts import CustomerTexts
-from app.intake.dialects.make_event import attribute_to_sender, doubt_success, make_unreadable_event
+from app.intake.dialects import mail
+from app.intake.dialects.mails.received import ReceivedMail
+from app.intake.dialects.make_event import (
+    attribute_to_sender,
+    doubt_success,
+    make_unreadable_event,
+    why_unreadable,
+)
 from app.intake.dialects.tool_request import Dialect, NotUnderstood, ToolRequest
 from app.intake.enrol import AskedAgent, EnrolmentRefusals, let_in
 from app.intake.parse import EventRejection, ParsedBody, WireEvent, parse_events
+from app.intake.reading_process import NotRead, ReadingProcesses
 from app.intake.rule_events import decide_by_rules, is_read_from_words
 from app.intake.sanitize import truncate_middle
 from app.intake.validate import Sender, resolve_agent_name, validate_event
@@ -32,16 +41,23 @@ from app.store.intake import NewEvent
 
 MAX_DIALECT_EVENTS = 1_000  # from one request of a tool
 THREAD_THRESHOLD = 1024 * 1024  # larger bodies are parsed in a thread, so that other requests need not wait
+READ_AT_ONCE = (
+    4 * 1024
+)  # bytes of a tool's request; a larger one is read in another process: texts cost far more than JSON
 
 
 @dataclass(frozen=True, slots=True)
 class IntakeResult:
-    """What became of a body's events; every accepted event is committed. `over_budget`: some were refused for now, and should be sent again."""
+    """What became of a body's events; every accepted event is committed. `over_budget`: some were refused for now, and should be sent again.
+
+    `unreadable`: why a tool's request could not be read; it is stored as an unclear event.
+    """
 
     accepted: int
     duplicates: int
     rejected: Sequence[EventRejection] = ()
     over_budget: OverBudget | None = None
+    unreadable: str | None = None
 
 
 @dataclass(slots=True)
@@ -66,6 +82,7 @@ class Intake:
         self.texts = CustomerTexts(context)
         self.budgets = KeyBudgets()
         self.commits = GroupCommit(context, self.agents, self.budgets)
+        self.readers = ReadingProcesses()
 
     async def accept_events(self, headers: BodyHeaders, receive: Receive, sender: Sender) -> IntakeResult:
         """Accept a body of events in our own format.
@@ -122,20 +139,11 @@ class Intake:
         failures, as the request is a mail beyond those of a minute.
         """
         request = replace(request, known_names=await self.texts.names(sender.customer_id))
-        is_large = len(request.body) > THREAD_THRESHOLD
-        events = (
-            await asyncio.to_thread(run_dialect, tool, dialect, request)
-            if is_large
-            else run_dialect(tool, dialect, request)
-        )
-        if request.is_cut and not is_signal:
-            events = list(map(doubt_success, events))
-        if any(map(is_read_from_words, events)):
-            events = decide_by_rules(events, await self.texts.rules(sender.customer_id), tool)
+        events = await self.read_request(tool, dialect, request, sender, is_signal=is_signal)
         self.texts.learn(sender.customer_id, events)
         validated = (
             await asyncio.to_thread(self._validate_tool, tool, events, request, sender)
-            if is_large
+            if request.size > READ_AT_ONCE
             else self._validate_tool(tool, events, request, sender)
         )
         refused: OverBudget | None = None
@@ -149,7 +157,7 @@ class Intake:
         if validated.not_let_in and not result.accepted and not result.duplicates:
             first = result.rejected[0]
             raise NotLetIn(first.detail, code=first.code, field=first.field)
-        return result
+        return replace(result, unreadable=why_unreadable(events[0])) if len(events) == 1 else result
 
     async def let_in(self, sender: Sender, name: str) -> str:
         """Return the id of an agent that a sender names; one that is unknown is created. Raises NotLetIn, OverBudget, Unavailable."""
@@ -180,6 +188,39 @@ class Intake:
         """Return True. Raises OverBudget."""
         self.commits.new_names.take_one(Budget.AGENTS, sender.key, name)
         return True
+
+    async def read_request(
+        self, tool: str, dialect: Dialect, request: ToolRequest, sender: Sender, *, is_signal: bool = False
+    ) -> Sequence[WireEvent]:
+        """Return what a request reports, and store nothing. A large one is read in another process; the dialect must be picklable.
+
+        Of one that takes too long there, the beginning is read here, and it counts as cut.
+        """
+        read = partial(read_report, tool, dialect, is_signal=is_signal)
+        if request.size > READ_AT_ONCE:
+            work = partial(read, request, rules=await self.texts.rules(sender.customer_id))
+            try:
+                return await self.readers.run(f"{sender.customer_id} {sender.agent_id}", work)
+            except NotRead as cause:
+                log.warning("a report was not read to its end", tool=tool, cause=str(cause), size=request.size)
+            request = request.beginning(READ_AT_ONCE)
+        events = read(request)
+        if any(map(is_read_from_words, events)):
+            events = decide_by_rules(events, await self.texts.rules(sender.customer_id), tool)
+        return events
+
+    async def find_no_report(
+        self, request: ToolRequest, rules: Sequence[MailRule], sender: Sender
+    ) -> tuple[ReceivedMail, str] | None:
+        """Return a mail that reports nothing, and why. A mail that takes too long to read counts as one to be stored."""
+        if request.size <= READ_AT_ONCE or not mail.may_be_no_report(request):
+            return mail.find_no_report(request, rules)
+        try:
+            return await self.readers.run(
+                f"{sender.customer_id} {sender.agent_id}", partial(mail.find_no_report, request, rules)
+            )
+        except NotRead:
+            return None
 
     def _parse(self, body: RequestBody, sender: Sender, rules: Sequence[MailRule]) -> _ValidatedBody:
         settings = self._context.settings
@@ -310,6 +351,16 @@ def _refuse(validated: _ValidatedBody, refusal: BudgetRefusal) -> None:
             event if event.log is None else event._replace(log=truncate_middle(event.log, LOG_KEPT))
             for event in validated.events
         ]
+
+
+def read_report(
+    tool: str, dialect: Dialect, request: ToolRequest, *, is_signal: bool = False, rules: Sequence[MailRule] = ()
+) -> Sequence[WireEvent]:
+    """Return the events of a request, as dialect and rules read it. `is_signal`: see `accept_tool_request_with_body`."""
+    events = run_dialect(tool, dialect, request)
+    if request.is_cut and not is_signal:
+        events = list(map(doubt_success, events))
+    return decide_by_rules(events, rules, tool)
 
 
 def run_dialect(tool: str, dialect: Dialect, request: ToolRequest) -> Sequence[WireEvent]:

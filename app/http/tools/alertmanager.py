@@ -1,5 +1,10 @@
 """Alertmanager's webhook, and Grafana's, at `/in/alertmanager/<key>`: whether an alert is a repeat depends on what is stored."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 from starlette.routing import Route
@@ -18,7 +23,7 @@ from app.http.tools.receive import (
     store_body,
     tool_request,
 )
-from app.intake.accept import run_dialect
+from app.intake.accept import Intake
 from app.intake.dialects import alertmanager
 from app.intake.dialects.alertmanager import FindPast, PastAlert
 from app.intake.dialects.make_event import attribute_to_sender
@@ -27,6 +32,18 @@ from app.store.events import newest_events
 
 TOOL = Tool(alertmanager.TOOL, alertmanager.read)
 _PATH = "/in/alertmanager"
+
+
+@dataclass(frozen=True, slots=True)
+class _PastAlerts:
+    """Finds the newest stored event of an alert. A class, as a function within another cannot be sent to the process that reads."""
+
+    agent: str | None
+    newest: Mapping[tuple[str, str, str], tuple[str, datetime]]
+
+    def __call__(self, agent: str | None, job: str, outcome: str) -> PastAlert | None:
+        past = self.newest.get((self.agent or agent or TOOL.name, job, outcome))
+        return None if past is None else PastAlert(*past)
 
 
 async def receive_alerts(request: Request) -> Response:
@@ -38,14 +55,15 @@ async def receive_alerts(request: Request) -> Response:
         return JSONResponse({"ok": False, "error": "no such key"}, 404)
     body = await read_body(request)
     find_past = await _past_of(request, caller, tool_request(request, caller, (), body))
-    tool = Tool(TOOL.name, lambda message: alertmanager.read(message, find_past))
+    tool = Tool(TOOL.name, partial(alertmanager.read, find_past=find_past))
     await store_body(request, tool, caller, body)
     return JSONResponse({"ok": True})
 
 
 async def _past_of(request: Request, caller: Caller, message: ToolRequest) -> FindPast:
     """Return how to find the newest stored event of an alert that a request is about."""
-    found = run_dialect(TOOL.name, TOOL.dialect, message)
+    intake: Intake = request.app.state.intake
+    found = await intake.read_request(TOOL.name, TOOL.dialect, message, caller.sender)
     agent_of = caller.sender.agent
     events = [attribute_to_sender(event, TOOL.name, agent_of) for event in found]
     agents = {event.get("agent") or "" for event in events}
@@ -54,11 +72,7 @@ async def _past_of(request: Request, caller: Caller, message: ToolRequest) -> Fi
     async with context.database.read() as tx:
         newest = await newest_events(tx, caller.sender.customer_id, Activity.OTHER, agents, jobs)
 
-    def find(agent: str | None, job: str, outcome: str) -> PastAlert | None:
-        past = newest.get((agent_of or agent or TOOL.name, job, outcome))
-        return None if past is None else PastAlert(*past)
-
-    return find
+    return _PastAlerts(agent_of, newest)
 
 
 ROUTES = [Route(path, receive_alerts, methods=list(ANY_METHOD)) for path in (_PATH, _PATH + "/{rest:path}")]

@@ -3,8 +3,6 @@
 An invalid event is answered 400, as the standard demands; it is stored as unclear all the same.
 """
 
-from collections.abc import Sequence
-
 from fastapi import Request, Response
 from fastapi.responses import JSONResponse
 from starlette.routing import Route
@@ -12,8 +10,6 @@ from starlette.routing import Route
 from app.core.errors import NotAllowed
 from app.http.tools.receive import Tool, authenticate, header_key, path_parts, store_report
 from app.intake.dialects import cloudevents
-from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
-from app.intake.parse import WireEvent
 
 TOOL = Tool(cloudevents.TOOL, cloudevents.read)
 _ALLOW = {"Allow": "OPTIONS, POST"}
@@ -34,18 +30,9 @@ async def receive_events(request: Request) -> Response:
         caller = await authenticate(request, parts[0] if parts else header_key(request))
     except NotAllowed:
         return JSONResponse({"ok": False, "error": "no such key"}, 401, {"WWW-Authenticate": "Bearer"})
-    errors: list[str] = []
-
-    def read_and_note_error(message: ToolRequest) -> Sequence[WireEvent]:
-        try:
-            return cloudevents.read(message)
-        except NotUnderstood as error:
-            errors.append(str(error))
-            raise
-
-    result = await store_report(request, Tool(TOOL.name, read_and_note_error), caller)
-    if errors:
-        return JSONResponse({"ok": False, "error": errors[0]}, 400)
+    result = await store_report(request, TOOL, caller)
+    if result.unreadable is not None:
+        return JSONResponse({"ok": False, "error": result.unreadable}, 400)
     return JSONResponse({"ok": True, "accepted": result.accepted, "duplicates": result.duplicates})
 
 

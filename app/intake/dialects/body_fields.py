@@ -8,6 +8,7 @@ from itertools import islice
 from typing import Any
 from urllib.parse import parse_qsl
 
+from app.domain.mail_bounds import exceeds_bounds
 from app.intake.dialects.text_decoding import decode_text
 from app.intake.dialects.tool_request import ToolRequest
 from app.intake.parse import parse_digits
@@ -45,6 +46,8 @@ def read_form_body(request: ToolRequest) -> dict[str, str]:
 def _parse_multipart(content_type: str, body: bytes) -> dict[str, str]:
     try:
         header = b"Content-Type: " + content_type.encode("latin-1", "replace") + b"\r\n\r\n"
+        if exceeds_bounds(header + body) is not None:
+            return {}
         message = email.message_from_bytes(header + body)
         parts = message.get_payload() if message.is_multipart() else []
         fields = {}

@@ -9,6 +9,7 @@ from app.intake.dialects.mails.no_report import why_no_report
 from app.intake.dialects.mails.received import ReceivedMail, parse_mail
 from app.intake.dialects.mails.subject_words import fold, words_of_kind
 from app.intake.dialects.mails.templates import make_mail_event, read_mail_words, read_template
+from app.intake.dialects.make_event import doubt_success
 from app.intake.dialects.tool_request import NotUnderstood, ToolRequest
 from app.intake.language.reader import Meaning, Reading
 from app.intake.parse import WireEvent
@@ -46,16 +47,23 @@ def read_mail(mail: ReceivedMail, request: ToolRequest, rules: Sequence[MailRule
         sender = mail.sender[:_LABEL_LIMIT]
         events = [{**event, "labels": {"sender": sender, **(event.get("labels") or {})}} for event in events]
     decided = [decide(event, matches) for event in events]
+    if mail.beyond is not None:  # most of it was not read
+        return [doubt_success(event, f"the mail was not read to its end: {mail.beyond}") for event in decided]
     return (
         decided if matches else decide_by_rules(decided, rules, TOOL)
     )  # taught rules know a text as its event shows it
 
 
+def may_be_no_report(request: ToolRequest) -> bool:
+    """Return False for nearly every mail, of which nothing more is looked at."""
+    head = request.body[:_HEADERS].lower()
+    return any(mark in head for mark in _MARKS)
+
+
 def find_no_report(request: ToolRequest, rules: Sequence[MailRule]) -> tuple[ReceivedMail, str] | None:
     """Return a mail that reports nothing, such as a bounce, and why; None for a mail to be read. A mail that a rule fits is read."""
-    head = request.body[:_HEADERS].lower()
-    if not any(mark in head for mark in _MARKS):
-        return None  # of nearly every mail, nothing more is looked at
+    if not may_be_no_report(request):
+        return None
     mail = parse_mail(request)
     reason = why_no_report(mail)
     return None if reason is None or matching_rules(rules, mail.words) else (mail, reason)

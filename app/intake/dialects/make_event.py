@@ -14,6 +14,7 @@ from app.intake.sanitize import replace_unstorable
 
 MAX_UNREADABLE_LENGTH = 8 * 1024
 _SPACES = re.compile(r"\s+")
+_UNREADABLE, _UNREADABLE_BECAUSE = "the request could not be read", " sent a request that could not be read: "
 
 
 def make_event(
@@ -81,21 +82,30 @@ def make_unreadable_event(tool: str, request: ToolRequest, why: str, job: str | 
         activity=None if known_job else "other",
         phase="finished",
         outcome="unclear",
-        message=f"{tool} sent a request that could not be read: {why}",
+        message=f"{tool}{_UNREADABLE_BECAUSE}{why}",
         log=request.text[:MAX_UNREADABLE_LENGTH] or None,
         extra={
-            "reading": {"meaning": "unclear", "words": "", "rule": "the request could not be read"},
+            "reading": {"meaning": "unclear", "words": "", "rule": _UNREADABLE},
             "path": "/".join(request.path)[:500],
             "content_type": request.headers.get("content-type", "")[:200],
         },
     )
 
 
-def doubt_success(event: WireEvent) -> WireEvent:
-    """Return the event of a body that broke off: what is missing may be the trouble, so that a success is not proven."""
+def why_unreadable(event: WireEvent) -> str | None:
+    """Return why a request could not be read, from the event that was made of it; None for an event that a tool reported."""
+    extra = event.get("extra")
+    reading = extra.get("reading") if isinstance(extra, dict) else None
+    if not isinstance(reading, dict) or reading.get("rule") != _UNREADABLE:
+        return None
+    return (event.get("message") or "").partition(_UNREADABLE_BECAUSE)[2]
+
+
+def doubt_success(event: WireEvent, why: str = "the body broke off") -> WireEvent:
+    """Return the event of a body that was not read to its end: what is missing may be the trouble, so that a success is not proven."""
     if event.get("outcome") != "success":
         return event
-    reading = {"meaning": "unclear", "words": "", "rule": "the body broke off"}
+    reading = {"meaning": "unclear", "words": "", "rule": why}
     return {**event, "outcome": "unclear", "extra": {**(event.get("extra") or {}), "reading": reading}}
 
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from app.intake.dialects.text_decoding import decode_text
 from app.intake.known_names import KnownNames
@@ -29,6 +29,24 @@ class ToolRequest:
     agent: str | None = None
     known_names: KnownNames = field(default_factory=KnownNames)
     is_cut: bool = False
+
+    @property
+    def size(self) -> int:
+        """How much there is to read, in bytes."""
+        texts = (*self.path, *self.headers.values(), *(text for pair in self.query for text in pair))
+        return len(self.body) + sum(map(len, texts))
+
+    def beginning(self, size: int) -> "ToolRequest":
+        """Return the beginning of the body and of each text of the address, in about `size` bytes: cut, for there was more."""
+        each = size // 8
+        return replace(
+            self,
+            path=[part[:each] for part in self.path[:8]],
+            query=[(name[:each], value[:each]) for name, value in self.query[:20]],
+            headers={name: value[:each] for name, value in self.headers.items()},
+            body=self.body[:size],
+            is_cut=True,
+        )
 
     def names_in(self, *texts: str) -> Sequence[str]:
         """Return the known names in texts whose words are to be read: words in a name tell no outcome."""

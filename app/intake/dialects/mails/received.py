@@ -10,6 +10,7 @@ from email.utils import parsedate_to_datetime
 from html.parser import HTMLParser
 
 from app.core.mail_address import split_address
+from app.domain.mail_bounds import exceeds_bounds
 from app.domain.mail_rule import ToolText
 from app.intake.dialects.mails.varying import without_gateway_tags
 from app.intake.dialects.text_decoding import decode_encoded_words, decode_text
@@ -29,7 +30,7 @@ class ReceivedMail:
     """A parsed mail. `key` identifies it if it has a Message-ID. `html` is what `text` was made from, if it was made from HTML.
 
     `agent` and `job` are those of the key that it came to. `headers` has some headers by their lower-case names, `report_type` the kind of a
-    `multipart/report`. `names` are known names of agents and jobs.
+    `multipart/report`. `names` are known names of agents and jobs. `beyond` is the bound that the mail exceeds, so that only its beginning was read.
     """
 
     subject: str
@@ -44,6 +45,7 @@ class ReceivedMail:
     names: Sequence[str] = ()
     agent: str | None = None
     other_html: str = ""
+    beyond: str | None = None
 
     @property
     def other_text(self) -> str:
@@ -63,6 +65,8 @@ class ReceivedMail:
 
 def parse_mail(request: ToolRequest) -> ReceivedMail:
     """Return the mail in a request's body. One that breaks the rules of MIME is read as plain text: it may report a failure."""
+    if (beyond := exceeds_bounds(request.body)) is not None:
+        return _read_roughly(request, beyond)
     try:
         message = email.message_from_bytes(request.body)
         subject = _read_header(message, "subject")
@@ -99,14 +103,20 @@ def parse_mail(request: ToolRequest) -> ReceivedMail:
     )
 
 
-def _read_roughly(request: ToolRequest) -> ReceivedMail:
+def _read_roughly(request: ToolRequest, beyond: str | None = None) -> ReceivedMail:
     head, _, text = decode_text(request.body[:MAX_TEXT], "").replace("\r\n", "\n").partition("\n\n")
     found = {name.lower(): value for name, value in reversed(_ROUGH_HEADER.findall(head))}
     subject = _SPACES.sub(" ", decode_encoded_words(found.get("subject", ""))).strip()
     sender = split_address(found.get("from", ""))[1] or request.headers.get("mail-from", "")
     names = request.names_in(subject, text)
     return ReceivedMail(
-        subject[:MAX_SUBJECT], text, sender[:MAX_SUBJECT], job=request.job, names=names, agent=request.agent
+        subject[:MAX_SUBJECT],
+        text,
+        sender[:MAX_SUBJECT],
+        job=request.job,
+        names=names,
+        agent=request.agent,
+        beyond=beyond,
     )
 
 

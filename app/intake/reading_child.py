@@ -1,0 +1,71 @@
+"""The process that reads reports for the service: `python -m app.intake.reading_child`. It takes calls from stdin and answers on stdout.
+
+A call is a pickled function of ours without arguments, and its answer is pickled too; before each stands its length. Both ends are our code.
+"""
+
+import gc
+import os
+import pickle
+import resource
+import signal
+import struct
+import sys
+from collections.abc import Callable
+from typing import BinaryIO
+
+from app.core.log import set_up_log
+from app.core.settings import load_settings
+from app.intake.language.reader import read_words
+
+LENGTH = struct.Struct(">Q")
+CPU_S = 5.0  # for one call; the worst report within all limits takes less than 2 s
+MEMORY_MOST = 2 * 1024 * 1024 * 1024  # of addresses, far more than a report needs
+
+
+class TookTooLong(BaseException):
+    """A call used more CPU time than it may. Not an Exception: no error boundary within the call catches it."""
+
+
+def serve(source: BinaryIO, target: BinaryIO) -> None:
+    """Answer calls until the service closes its end."""
+    while len(length := source.read(LENGTH.size)) == LENGTH.size:
+        work: Callable[[], object] = pickle.loads(source.read(*LENGTH.unpack(length)))  # noqa: S301  (from the service)
+        try:
+            answer = pickle.dumps((True, _call(work)))
+        except TookTooLong:
+            answer = pickle.dumps((False, "it takes too long to read"))
+        except (MemoryError, RecursionError) as cause:
+            answer = pickle.dumps((False, f"it cannot be read: {type(cause).__name__}"))
+        target.write(LENGTH.pack(len(answer)) + answer)
+        target.flush()
+
+
+def _call(work: Callable[[], object]) -> object:
+    signal.setitimer(signal.ITIMER_PROF, CPU_S)
+    try:
+        return work()
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+def _stop_call(*_: object) -> None:
+    raise TookTooLong
+
+
+def main() -> None:
+    """Load what reading needs, then serve."""
+    for number in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group; the service closes its end when it stops
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGPROF, _stop_call)
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_MOST, MEMORY_MOST))
+    set_up_log(load_settings())
+    target = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    sys.stdout = sys.stderr  # a stray print must not mix with the answers
+    read_words("Backup: バックアップ")
+    gc.collect()
+    gc.freeze()
+    serve(sys.stdin.buffer, target)
+
+
+if __name__ == "__main__":
+    main()

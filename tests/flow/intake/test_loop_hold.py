@@ -1,0 +1,117 @@
+"""Whatever one sender sends, the event loop is held for at most 50 ms of CPU time, and /healthz answers meanwhile."""
+
+import smtplib
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support import bombs, corpus
+from tests.support.corpus_service import listening
+from tests.support.loop_hold import HoldsInFile, serving_measured
+from tests.support.ports import lasting_port
+from tests.support.running import Running
+
+HELD_MOST_S = 0.05
+Service = tuple[Running, HoldsInFile, int]
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    port = lasting_port()
+    folder: Path = tmp_path_factory.mktemp("held")
+    settings = {"TOCSIN_MAIL_IN_PORT": str(port), "TOCSIN_MAIL_IN_A_MINUTE": "10000"}
+    with serving_measured(folder, **settings) as (running, holds):
+        httpx.post(
+            f"{running.url}/in/ntfy/{running.enrol_key}", content=b"x " * 5000, timeout=60
+        )  # the start is over then
+        holds.forget()
+        yield running, holds, port
+
+
+def check(service: Service, name: str) -> None:
+    """Fail if something held the loop since the last check."""
+    running, holds, _ = service
+    httpx.get(f"{running.url}/healthz", timeout=60).raise_for_status()
+    longest = holds.longest()
+    holds.forget()
+    assert longest.seconds <= HELD_MOST_S, f"{name}: {longest}"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", corpus.FAMILIES)
+def test_the_corpus_does_not_hold_the_loop(service: Service, family: str):
+    with listening(service[0]) as listener:
+        for recording in corpus.recordings(family):
+            listener.row(recording)
+    check(service, family)
+
+
+def test_no_mail_holds_the_loop_and_none_is_lost_or_read_as_good(service: Service):
+    running, _, port = service
+    slowest = 0.0
+    done = threading.Event()
+
+    def ask() -> None:
+        nonlocal slowest
+        with httpx.Client(timeout=60) as client:
+            while not done.wait(0.02):
+                started = time.monotonic()
+                client.get(f"{running.url}/healthz").raise_for_status()
+                slowest = max(slowest, time.monotonic() - started)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        for name, mail in bombs.mails():
+            with smtplib.SMTP("127.0.0.1", port, timeout=120) as client:
+                client.sendmail("nas@example.org", f"{running.enrol_key}@tocsin", mail)
+            (event,) = running.ask("/v1/events", limit="1")["items"]
+            if name in ("nested", "headers", "headers of a part", "one long header", "parts", "mails within mails"):
+                assert event["outcome"] == "unclear", name
+                assert event["message"] == "Backup finished successfully", name
+            check(service, name)
+    finally:
+        done.set()
+        asking.join()
+    print(f"the slowest answer of /healthz took {slowest:.3f} s")
+
+
+@pytest.mark.parametrize(
+    ("name", "body"), bombs.json_bodies(), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_no_json_holds_the_loop(service: Service, name: str, body: bytes):
+    running = service[0]
+    key = {"Authorization": f"Bearer {running.enrol_key}", "Content-Type": "application/json"}
+    assert httpx.post(f"{running.url}/v1/events", content=body, headers=key, timeout=60).status_code < 500
+    lines = b"\n".join(body.split(b","))
+    ndjson = key | {"Content-Type": "application/x-ndjson"}
+    assert httpx.post(f"{running.url}/v1/events", content=lines, headers=ndjson, timeout=60).status_code < 500
+    check(service, name)
+
+
+@pytest.mark.parametrize(("encoding", "body"), bombs.packed_bodies(), ids=["gzip", "zstd"])
+def test_no_packed_body_holds_the_loop(service: Service, encoding: str, body: bytes):
+    running = service[0]
+    key = {"Authorization": f"Bearer {running.enrol_key}", "Content-Encoding": encoding}
+    answer = httpx.post(f"{running.url}/v1/events", content=body, headers=key, timeout=60)
+    assert answer.status_code == 413
+    httpx.post(f"{running.url}/in/ntfy/{running.enrol_key}", content=body, headers=key, timeout=60)
+    check(service, encoding)
+
+
+def test_no_request_of_a_tool_holds_the_loop(service: Service):
+    running = service[0]
+    too_long = []
+    for path, content_type, body in bombs.tool_bodies():
+        where = running.url + path.format(key=running.enrol_key, uuid=running.enrol_key)
+        answer = httpx.post(where, content=body, headers={"Content-Type": content_type}, timeout=120)
+        assert answer.status_code < 500
+        try:
+            check(service, f"{path} {body[:30]!r} {len(body)}")
+        except AssertionError as cause:
+            too_long.append(str(cause).partition("\n")[0])
+    assert not too_long
