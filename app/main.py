@@ -25,7 +25,7 @@ from app.http.openapi import make_api
 from app.http.tools import mounts
 from app.intake.accept import Intake
 from app.intake.enrol import EnrolmentRefusals
-from app.intake.language.reader import read_words
+from app.intake.language.reader import load_words
 from app.intake.usage import UsageWriter
 from app.store.engine import open_engines
 from app.store.transactions import Database
@@ -91,7 +91,7 @@ async def _load_words() -> None:
     Then exclude all that was loaded from garbage collection: under load, its rounds took half of all CPU time.
     """
     await asyncio.sleep(_LOAD_WORDS_AFTER_S)
-    await asyncio.to_thread(read_words, "Backup: バックアップ")
+    await asyncio.to_thread(load_words)
     _freeze_what_was_loaded()
 
 

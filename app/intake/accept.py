@@ -40,10 +40,10 @@ from app.intake.validate import Sender, resolve_agent_name, validate_event
 from app.store.intake import NewEvent
 
 MAX_DIALECT_EVENTS = 1_000  # from one request of a tool
-THREAD_THRESHOLD = 1024 * 1024  # larger bodies are parsed in a thread, so that other requests need not wait
-READ_AT_ONCE = (
-    4 * 1024
-)  # bytes of a tool's request; a larger one is read in another process: texts cost far more than JSON
+# Bodies with more bytes or more objects are parsed in a thread, so that other requests need not wait: 9 000 events of 40 bytes took 130 ms.
+BYTES_AT_ONCE, OBJECTS_AT_ONCE = 256 * 1024, 500
+# Bytes of a tool's request. A larger one is read in another process: to read texts costs far more than to parse JSON.
+READ_AT_ONCE = 2 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ class Intake:
         rules = await self.texts.rules(sender.customer_id) if b"unclear" in body.data else ()
         validated = (
             await asyncio.to_thread(self._parse, body, sender, rules)
-            if len(body.data) > THREAD_THRESHOLD
+            if _takes_long(body.data)
             else self._parse(body, sender, rules)
         )
         result = await self._store(validated, sender, len(body.data))
@@ -351,6 +351,10 @@ def _refuse(validated: _ValidatedBody, refusal: BudgetRefusal) -> None:
             event if event.log is None else event._replace(log=truncate_middle(event.log, LOG_KEPT))
             for event in validated.events
         ]
+
+
+def _takes_long(data: bytes) -> bool:
+    return len(data) > BYTES_AT_ONCE or (len(data) > OBJECTS_AT_ONCE and data.count(b"{") > OBJECTS_AT_ONCE)
 
 
 def read_report(

@@ -18,8 +18,8 @@ Receive = Callable[[], Awaitable[Mapping[str, Any]]]
 
 READ_TIMEOUT_S = 60.0  # a client that needs longer for a few MiB would only hold a connection
 _THREAD_THRESHOLD = (
-    256 * 1024
-)  # larger bodies are decompressed in a thread: in the event loop they would delay other requests
+    1024  # larger bodies are decompressed in a thread: 16 KiB can become 16 MiB, while other requests wait
+)
 _ARRAY = re.compile(rb"\s*\[")
 _MAX_UNREADABLE = 8 * 1024  # bytes kept of a body that cannot be decompressed, so that an administrator can identify it
 _BOM = b"\xef\xbb\xbf"  # PowerShell writes one

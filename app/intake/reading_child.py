@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from app.core.log import set_up_log
 from app.core.settings import load_settings
-from app.intake.language.reader import read_words
+from app.intake.language.reader import load_words
 
 LENGTH = struct.Struct(">Q")
 CPU_S = 5.0  # for one call; the worst report within all limits takes less than 2 s
@@ -61,7 +61,7 @@ def main() -> None:
     set_up_log(load_settings())
     target = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     sys.stdout = sys.stderr  # a stray print must not mix with the answers
-    read_words("Backup: バックアップ")
+    load_words()
     gc.collect()
     gc.freeze()
     serve(sys.stdin.buffer, target)

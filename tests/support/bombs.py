@@ -65,7 +65,7 @@ def tool_bodies() -> Iterator[tuple[str, str, bytes]]:
         b"100: ERROR: ",
         b"a failed on: ",
     ):
-        for size in (4_000, 200_000):
+        for size in (1_800, 200_000):
             body = piece * (size // len(piece))
             yield "/ping/{uuid}", "text/plain", body
             yield "/in/restic/{key}", "text/plain", body

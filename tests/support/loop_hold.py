@@ -117,7 +117,9 @@ def _watching(note: Callable[[Hold], None]) -> Iterator[None]:
         while not stopped.wait(LOOKED_AT_S / 2):
             begin = started[0] if (running_now := started[:]) else 0.0
             if running_now and time.clock_gettime(clock) - begin > LOOKED_AT_S:
-                lines.extend(_lines_of(thread))
+                seen = _lines_of(thread)
+                if started[:] == running_now:  # the callback has not ended meanwhile
+                    lines.extend(seen)
 
     stopped = threading.Event()
     watcher = threading.Thread(target=look, daemon=True)

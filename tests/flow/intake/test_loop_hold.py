@@ -16,6 +16,9 @@ from tests.support.ports import lasting_port
 from tests.support.running import Running
 
 HELD_MOST_S = 0.05
+ANSWERED_MOST_S = (
+    5.0  # by the clock, on a machine that other tests keep busy; one of these mails stopped all answers for 25 s
+)
 Service = tuple[Running, HoldsInFile, int]
 
 
@@ -70,14 +73,14 @@ def test_no_mail_holds_the_loop_and_none_is_lost_or_read_as_good(service: Servic
             with smtplib.SMTP("127.0.0.1", port, timeout=120) as client:
                 client.sendmail("nas@example.org", f"{running.enrol_key}@tocsin", mail)
             (event,) = running.ask("/v1/events", limit="1")["items"]
-            if name in ("nested", "headers", "headers of a part", "one long header", "parts", "mails within mails"):
+            if name in ("nested", "headers", "one long header", "parts", "mails within mails"):
                 assert event["outcome"] == "unclear", name
                 assert event["message"] == "Backup finished successfully", name
             check(service, name)
     finally:
         done.set()
         asking.join()
-    print(f"the slowest answer of /healthz took {slowest:.3f} s")
+    assert slowest < ANSWERED_MOST_S
 
 
 @pytest.mark.parametrize(
