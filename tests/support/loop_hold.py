@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -54,12 +54,12 @@ class HoldsInFile:
     def __init__(self, path: Path) -> None:
         self._path, self._start = path, 0
 
-    def longest(self) -> Hold:
-        """Return the longest one since the last `forget`."""
+    def longest(self, without: Sequence[str] = ()) -> Hold:
+        """Return the longest one since the last `forget`, without those in which one of these files or functions ran."""
         found = Hold(0.0, "nothing")
         for line in self._path.read_bytes()[self._start :].decode(errors="replace").splitlines():
             seconds, tab, what = line.partition("\t")
-            if tab and float(seconds) > found.seconds:
+            if tab and float(seconds) > found.seconds and not any(name in what for name in without):
                 found = Hold(float(seconds), what)
         return found
 

@@ -18,6 +18,7 @@ from app.intake.language.reading import Meaning, Reading
 from app.intake.language.rows import find_unmet_totals, find_unread_rows
 from app.intake.language.terms import Item, choose_terms
 from app.intake.language.tokens import NAME_SIGN, TokenKind, tokenise
+from app.intake.language.typos import find_denied_typo, find_typo
 from app.intake.language.yesterday import without_yesterday
 
 __all__ = ["Meaning", "Reading", "read_words"]
@@ -83,4 +84,6 @@ def _without_names(lines: list[str], names: Collection[str]) -> list[str]:
 def load_words() -> None:
     """Load the words of all languages, which takes most of a second. A long text needs lists of them that a short one does not."""
     read_words("Backup: バックアップ")
+    find_typo("unknwon")
+    find_denied_typo("unknwon")
     read_words("Backup", "Failed Entries:\n - a\n" * 1000)

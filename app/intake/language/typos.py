@@ -62,18 +62,20 @@ def find_denied_typo(word: str) -> tuple[Entry, ...]:
         return ()
     return tuple(
         entry
-        for entry in _nouns_of_trouble()
+        for entry in _nouns_of_trouble().get(word[0], ())
         if abs(len(entry.pieces[0]) - len(word)) <= 1 and _is_close(word, entry.pieces[0])
     )
 
 
 @cache
-def _nouns_of_trouble() -> tuple[Entry, ...]:
-    return tuple(
-        entry
-        for entry in all_entries()
-        if entry.meaning is TermMeaning.TROUBLE and len(entry.pieces) == 1 and len(entry.pieces[0]) >= _SHORTEST - 1
-    )
+def _nouns_of_trouble() -> Mapping[str, list[Entry]]:
+    """Return the nouns by their first letter: a text of unknown words would otherwise be compared with all of them, for each word."""
+    nouns: dict[str, list[Entry]] = defaultdict(list)
+    for entry in all_entries():
+        word = entry.pieces[0]
+        if entry.meaning is TermMeaning.TROUBLE and len(entry.pieces) == 1 and len(word) >= _SHORTEST - 1:
+            nouns[word[0]].append(entry)
+    return nouns
 
 
 def _is_close(word: str, term: str) -> bool:
