@@ -16,6 +16,7 @@ from tests.support.ports import lasting_port
 from tests.support.running import Running
 
 HELD_MOST_S = 0.05
+STARTED_S = 4.0  # the service loads its words two seconds after it started
 WORKER = ("_decide_batch", "judge_events", "_fold")  # how much the worker takes at a time has tests of its own
 ANSWERED_MOST_S = (
     5.0  # by the clock, on a machine that other tests keep busy; one of these mails stopped all answers for 25 s
@@ -29,9 +30,8 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     folder: Path = tmp_path_factory.mktemp("held")
     settings = {"TOCSIN_MAIL_IN_PORT": str(port), "TOCSIN_MAIL_IN_A_MINUTE": "10000"}
     with serving_measured(folder, **settings) as (running, holds):
-        httpx.post(
-            f"{running.url}/in/ntfy/{running.enrol_key}", content=b"x " * 5000, timeout=60
-        )  # the start is over then
+        httpx.post(f"{running.url}/in/ntfy/{running.enrol_key}", content=b"x " * 5000, timeout=60)
+        time.sleep(STARTED_S)
         holds.forget()
         yield running, holds, port
 
