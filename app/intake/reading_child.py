@@ -1,4 +1,4 @@
-"""The process that reads reports for the service: `python -m app.intake.reading_child`. It takes calls from stdin and answers on stdout.
+"""The process that reads reports for the service: it takes calls from stdin and answers on stdout.
 
 A call is a pickled function of ours without arguments, and its answer is pickled too; before each stands its length. Both ends are our code.
 """
@@ -65,7 +65,3 @@ def main() -> None:
     gc.collect()
     gc.freeze()
     serve(sys.stdin.buffer, target)
-
-
-if __name__ == "__main__":
-    main()

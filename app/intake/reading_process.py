@@ -6,7 +6,6 @@ the caller then stores what can be read of it at once.
 
 import asyncio
 import contextlib
-import os
 import pickle
 import sys
 from collections import OrderedDict, deque
@@ -21,9 +20,10 @@ T = TypeVar("T")
 
 PROCESSES_MOST = 2
 WAIT_S = 20.0  # for a process that is free: tools wait for our answer, and some stop the backup if it is late
-ANSWER_S = 20.0  # the process itself gives up after CPU_S of CPU time; a busy machine needs longer
+ANSWER_S = 20.0  # the process itself stops after CPU_S of CPU time; a busy machine needs longer
 _ANSWER_MOST = 512 * 1024 * 1024
-_MODULE = "app.intake.reading_child"
+# Our code is where this file is, whatever the current folder is.
+_PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from app.intake.reading_child import main; main()"
 _FOLDER = str(Path(__file__).parents[2])
 
 
@@ -112,14 +112,13 @@ class ReadingProcesses:
             if process.returncode is None:
                 self._busy.add(process)
                 return process
-        path = os.pathsep.join(filter(None, [_FOLDER, os.environ.get("PYTHONPATH", "")]))
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            "-m",
-            _MODULE,
+            "-c",
+            _PROGRAM,
+            _FOLDER,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": path},
         )
         self._busy.add(process)
         return process

@@ -67,8 +67,8 @@ def test_no_mail_holds_the_loop_and_none_is_lost_or_read_as_good(service: Servic
                 client.get(f"{running.url}/healthz").raise_for_status()
                 slowest = max(slowest, time.monotonic() - started)
 
-    asking = threading.Thread(target=ask)
-    asking.start()
+    health_checks = threading.Thread(target=ask)
+    health_checks.start()
     try:
         for name, mail in bombs.mails():
             with smtplib.SMTP("127.0.0.1", port, timeout=120) as client:
@@ -80,7 +80,7 @@ def test_no_mail_holds_the_loop_and_none_is_lost_or_read_as_good(service: Servic
             check(service, name)
     finally:
         done.set()
-        asking.join()
+        health_checks.join()
     assert slowest < ANSWERED_MOST_S
 
 
