@@ -53,3 +53,18 @@ def small_disk(folder: Path, size: str = "8m") -> Iterator[SmallDisk]:
         yield SmallDisk(folder)
     finally:
         subprocess.run(["umount", "--lazy", folder], check=True, capture_output=True)
+
+
+@contextmanager
+def failing_disk(folder: Path, image: Path) -> Iterator[Path]:
+    """Mount an ext4 from a file. Writing to the yielded file of the kernel makes it read-only, as an error of a real disk does."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with image.open("wb") as file:
+        file.truncate(64 * 1024**2)
+    subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True, capture_output=True)
+    subprocess.run(["mount", "-o", "loop,errors=remount-ro", image, folder], check=True, capture_output=True)
+    source = next(line.split()[0] for line in Path("/proc/mounts").read_text().splitlines() if f" {folder} " in line)
+    try:
+        yield Path("/sys/fs/ext4") / Path(source).name / "trigger_fs_error"
+    finally:
+        subprocess.run(["umount", "--lazy", folder], check=True, capture_output=True)

@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.cli import tocsin
 from tests.support.running import CLIENT, LOG, Running, serving, wait_until
-from tests.support.small_disk import SmallDisk, small_disk
+from tests.support.small_disk import SmallDisk, failing_disk, small_disk
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("root:mount")]
 
@@ -85,3 +85,16 @@ def test_a_start_on_a_disk_that_takes_no_write_is_one_sentence(tmp_path: Path, h
     assert done.returncode == 2
     [line] = done.stderr.splitlines()
     assert line.startswith(f"tocsin: TOCSIN_VAR_DIR: nothing can be written in {disk.folder}: {why}")
+
+
+@pytest.mark.needs("root:mkfs.ext4")
+def test_a_disk_that_becomes_read_only_while_running_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "var"
+    with failing_disk(folder, tmp_path / "image") as trigger, serving(folder) as service:
+        assert post(service, "before", "failure")[0] == 202
+        trigger.write_text("1")
+        assert post(service, "during", "failure") == (503, "database_read_only")
+        status, check = database_check(service)
+        assert (status, check["status"], check["code"]) == (503, "failed", "database_read_only")
+        assert "it is read-only" in service.tocsin("doctor").stdout
+        assert "before" in {event["key"] for event in service.ask("/v1/events")["items"]}
