@@ -107,6 +107,7 @@ def test_no_packed_body_holds_the_loop(service: Service, encoding: str, body: by
     check(service, encoding)
 
 
+@pytest.mark.slow
 def test_no_request_of_a_tool_holds_the_loop(service: Service):
     running = service[0]
     too_long = []
