@@ -91,11 +91,11 @@ def last_overdue_slot(expectation: Expectation, moment: datetime) -> datetime | 
     """Return the newest slot whose run counts as missed at `moment`, in UTC; None for a period, whose slots depend on the runs."""
     if expectation.period is not None:
         return None
-    until = moment - expectation.grace
-    slot = slots.last_slot_until(expectation.cron or "", expectation.time_zone, until)
-    if slot is not None and overdue_time(expectation, slot) > moment:
-        until -= slots.repeated_by(expectation.time_zone, slot)
-        slot = slots.last_slot_until(expectation.cron or "", expectation.time_zone, until)
+    slot = slots.last_slot_until(expectation.cron or "", expectation.time_zone, moment - expectation.grace)
+    # Slots of the hours that the clocks show twice wait longer. Those right before these hours do not, so none may be skipped.
+    while slot is not None and overdue_time(expectation, slot) > moment:
+        before = slot - timedelta(seconds=1)
+        slot = slots.last_slot_until(expectation.cron or "", expectation.time_zone, before)
     return slot
 
 

@@ -153,6 +153,22 @@ def test_the_newest_overdue_slot_is_the_newest_whose_time_is_over(cron: str, zon
     assert last_overdue_slot(expectation, moment) == newest
 
 
+@pytest.mark.parametrize(
+    ("cron", "zone", "moment", "slot"),
+    [
+        # the slot right before the hours that come twice is over, while those of these hours may still come
+        ("55 * * * *", "Antarctica/Troll", "2026-10-25T00:35", "2026-10-24T22:55"),
+        ("*/20 * * * *", "Europe/Berlin", "2026-10-25T00:20", "2026-10-24T23:40"),
+    ],
+)
+def test_no_overdue_slot_right_before_the_repeated_hours_is_skipped(
+    cron: str, zone: str, moment: str, slot: str
+) -> None:
+    expectation = Expectation(GRACE, cron=cron, time_zone=zone)
+    found = last_overdue_slot(expectation, datetime.fromisoformat(moment).replace(tzinfo=UTC))
+    assert found == datetime.fromisoformat(slot).replace(tzinfo=UTC)
+
+
 @pytest.mark.parametrize(("zone", "missed"), [("Europe/Berlin", 0), ("UTC", 1)])
 def test_a_run_each_24_hours_may_come_after_25_where_its_zone_puts_the_clocks_back(zone: str, missed: int) -> None:
     local = [datetime.combine(AUTUMN + DAY * number, time(4, 0), BERLIN) for number in range(-3, 4)]
