@@ -111,7 +111,9 @@ def _as_period(kept: Sequence[RunTimes], per_day: Sequence[int]) -> Expectation 
     reported = sorted(run.reported for run in kept)
     gaps = sorted(later - earlier for earlier, later in pairwise(reported))
     usual = gaps[len(gaps) // 2]
-    exceptions = 0 if gaps[-1] <= usual * 1.5 else len(gaps) // _ENOUGH_TO_SKIP_ONE
+    # A job that runs several times a day and then rests for a day or more does so every weekend, as far as anyone knows.
+    may_rest = usual < _DAY * 0.75 and gaps[-1] - usual >= _DAY * 0.9
+    exceptions = 0 if may_rest or gaps[-1] <= usual * 1.5 else len(gaps) // _ENOUGH_TO_SKIP_ONE
     longest, shortest = gaps[-1 - exceptions], gaps[0]
     if len(kept) < _ENOUGH_TO_SKIP_ONE:
         if longest > usual * 1.5 or shortest < usual / 2:
