@@ -1,7 +1,7 @@
 """Folds events into runs, jobs and daily roll-ups. Pure: it returns what is to be stored.
 
 The state of a job does not depend on the order in which its events came. Usually they come in order, and the state is carried
-forward; after an event that is late, or that changes a run that had ended, the job's counters are counted again from its history.
+forward; after an event that is late, or that changes a run that had ended, the job's state is restored from its history.
 """
 
 from collections.abc import Mapping, Sequence
@@ -36,7 +36,7 @@ Sums = dict[str, float]
 
 @dataclass(slots=True)
 class FoldedJob:
-    """One job after its events. `is_late`: its counters must be counted again from the stored history."""
+    """One job after its events. `is_late`: its state must be restored from the stored history."""
 
     before: Job
     after: Job
@@ -56,7 +56,7 @@ def fold_job(
 ) -> FoldedJob:
     """Fold the events of one job, in any order, into its runs and state. `known` has its stored runs by run key.
 
-    `nearby`: the stored runs between the ends next to these events, where `span_to_pair` asks for them.
+    `nearby`: the stored runs around the places that `places_to_pair` returns, where it returns any.
     """
     folded = FoldedJob(before=job, after=job)
     fresh: dict[str, Run] = {}
@@ -74,7 +74,7 @@ def fold_job(
             folded.run_of.setdefault(event.id, run.id)
     if nearby is not None:
         known = {**nearby.runs, **known}
-        fresh |= {run.run_key: run for run in pair_runs({**known, **fresh}.values(), nearby.since)}
+        fresh |= {run.run_key: run for run in pair_runs({**known, **fresh}.values(), nearby.places)}
     folded.runs = [_with_deadline(run, job) for key, run in fresh.items() if run != known.get(key)]
     folded.after = _expect_next(job, events)
     _carry_forward(folded, known)

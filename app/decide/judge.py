@@ -22,16 +22,17 @@ from app.decide.unclear import REMEMBERED, judge_unclear
 from app.domain.agent import Agent, AgentState, watch_clock
 from app.domain.alert import Alert, AlertKind, Rule, alert_facts
 from app.domain.customer import Customer
-from app.domain.event import Event, EventKind, RunOutcome, Severity, job_of
-from app.domain.job import Job, history_order, recount
+from app.domain.event import TAUGHT_RUN, Event, EventKind, RunOutcome, Severity, job_of
+from app.domain.job import Job, history_order, restore_state
 from app.domain.notice import NoticeKind
-from app.domain.pairing import span_to_pair
-from app.domain.run import run_keys_of
+from app.domain.pairing import places_to_pair
+from app.domain.run import Run, run_keys_of
 from app.store import agents, alerts, jobs, notices, runs
 from app.store.customers import customers_by_id
 from app.store.events import mark_events_folded
 from app.store.jobs import JobName
 from app.store.rules import all_rules
+from app.store.run_history import find_nearby_runs, read_histories
 from app.store.transactions import WriteTx
 from app.store.unclear import forms_reported_before, read_unclear_history
 
@@ -86,14 +87,21 @@ async def _fold(tx: WriteTx, batch: BatchContext, events: Sequence[Event]) -> li
         (locked[name].id, key) for name, of_job in by_name.items() for event in of_job for key in run_keys_of(event)
     }
     stored = await runs.find_runs(tx, keys)
+    known: dict[str, dict[str, Run]] = {locked[name].id: {} for name in by_name}
+    for (job_id, run_key), run in stored.items():
+        known[job_id][run_key] = run
+    places = {
+        job.id: places_to_pair(job, known[job.id].values(), of_job)
+        for job, of_job in ((locked[name], of_job) for name, of_job in by_name.items())
+    }
+    explained = {event.extra.get(TAUGHT_RUN) for event in events if event.kind is EventKind.TAUGHT}
+    taken = [run.id for run in stored.values() if run.run_key in explained]
+    nearby = await find_nearby_runs(tx, places, taken)
     folded = []
     for name, of_job in by_name.items():
         job = locked[name]
-        of_events = {key for event in of_job for key in run_keys_of(event)}
-        known = {key: stored[job.id, key] for key in of_events if (job.id, key) in stored}
-        span = span_to_pair(job, known.values(), of_job)
-        nearby = None if span is None else await runs.find_nearby_runs(tx, job.id, *span)
-        one = fold_job(job, known, of_job, batch.customers[job.customer_id].time_zone, nearby)
+        zone = batch.customers[job.customer_id].time_zone
+        one = fold_job(job, known[job.id], of_job, zone, nearby.get(job.id))
         if batch.agents[job.agent_id].state is not AgentState.APPROVED:  # nothing is expected of it
             one.after = replace(one.after, told_expectation=None, learn_at=None, next_due_at=None, overdue_at=None)
         folded.append(one)
@@ -110,10 +118,12 @@ def _still_valid(of_job: list[Event], job: Job | None) -> list[Event]:
 
 async def _save(tx: WriteTx, folded: Sequence[FoldedJob]) -> None:
     await runs.save_runs(tx, [run for f in folded for run in f.runs])
+    histories = await read_histories(tx, [f.after.id for f in folded if f.is_late])
     for f in folded:
         if f.is_late:
-            f.ended = sorted(await runs.history(tx, f.after.id), key=history_order)
-            f.after = recount(f.after, f.ended)
+            history = histories[f.after.id]
+            f.ended = sorted(history.newest.values(), key=history_order)
+            f.after = restore_state(f.after, history)
     maybe_running = [f for f in folded if f.before.running_since or any(run.outcome is None for run in f.runs)]
     # A run that ended settles those that began before it; what is still open then shows whether the job is running.
     ends = {f.after.id: (f.before.last_finished_at, f.after.last_finished_at) for f in maybe_running if f.ended}

@@ -1,62 +1,117 @@
-"""One pass of deciding: unfolded events become alerts and notices; silences that ended and repeats that are due are judged again.
+"""One pass of deciding: waiting events become alerts and notices; silences that ended and repeats that are due are judged again.
 
 It never loses an event: one that cannot be folded is set aside with its error, where administrators see it, and the others are decided.
+No transaction is long: SQLite has one writer, and while it decides, intake cannot store what others report.
 """
 
 import time
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Row
 
 from app.context import AppContext
 from app.core import metrics
 from app.core.errors import Unavailable
 from app.core.log import log
-from app.decide import reminders
 from app.decide.judge import judge_events
+from app.decide.reminders import report_after_silence, report_repeats
+from app.domain.event import Event
 from app.store.database_errors import describe_error
-from app.store.events import claim_new_events, set_event_aside, waiting_event_ids
+from app.store.events import set_event_aside
+from app.store.transactions import WriteTx
+from app.store.waiting import claim_by_id, claim_events, read_event
 
-BATCH = 500
+PIECE = 128  # events that are claimed and folded together
+BATCH = 512  # and what one transaction holds at most
+LONGEST_S = (
+    0.04  # a transaction takes no further piece after this time: with the last one it ends within a tenth of a second
+)
+LONGEST_SEARCH_S = 1.0  # for the event at fault in a batch; what is left then waits for the next pass
+
+
+@dataclass(slots=True)
+class _Batch:
+    """What one transaction has claimed and decided."""
+
+    claimed: list[str] = field(default_factory=list)
+    decided: list[Event] = field(default_factory=list)
+    is_cut: bool = False  # whether there may be more
 
 
 async def tick(context: AppContext) -> bool:
     """Decide on one batch of events and on what fell due. True when there may be more at once."""
     more = await _decide_events(context)
-    return await reminders.tick(context) or more
+    now = context.clock()
+    async with context.database.write() as tx:
+        made = await report_after_silence(tx, now) + await report_repeats(tx, now)
+        if made:
+            tx.after_commit(lambda: context.wakeups.wake("notices"))
+    return more
 
 
 async def _decide_events(context: AppContext) -> bool:
+    batch = _Batch()
     try:
-        return await _decide_batch(context) >= BATCH
+        await _decide_batch(context, batch)
     except Unavailable:  # an outage of the database must not set events aside: they did not cause it
         raise
     except Exception as cause:  # noqa: BLE001  (one bad event must not stop all others)
-        log.error("a batch of events could not be decided; each is tried alone", cause=describe_error(cause))
-    async with context.database.read() as tx:
-        waiting = await waiting_event_ids(tx, BATCH)
-    for event_id in waiting:
+        log.error("a batch of events could not be decided; its parts are tried alone", cause=describe_error(cause))
+        await _decide_in_parts(context, batch.claimed)
+        return True
+    return batch.is_cut
+
+
+async def _decide_in_parts(context: AppContext, event_ids: Sequence[str]) -> None:
+    """Halve a batch down to the events at fault and set these aside; the others are decided."""
+    began = time.perf_counter()
+    parts = [event_ids]
+    while parts and time.perf_counter() - began < LONGEST_SEARCH_S:
+        part = parts.pop()
         try:
-            await _decide_batch(context, only=event_id)
+            if len(part) <= PIECE:
+                await _decide_batch(context, _Batch(), only=part)
+                continue
         except Unavailable:
             raise
         except Exception as cause:  # noqa: BLE001  (one bad event must not stop all others)
-            log.exception("an event was set aside", event_id=event_id)
-            async with context.database.write() as tx:
-                await set_event_aside(tx, event_id, describe_error(cause))
-    return True
+            if len(part) == 1:
+                log.exception("an event was set aside", event_id=part[0])
+                async with context.database.write() as tx:
+                    await set_event_aside(tx, part[0], describe_error(cause))
+                continue
+        middle = len(part) // 2
+        parts += [part[middle:], part[:middle]]
 
 
-async def _decide_batch(context: AppContext, only: str | None = None) -> int:
+async def _decide_batch(context: AppContext, batch: _Batch, only: Collection[str] = ()) -> None:
+    """Decide on piece after piece in one transaction, until nothing waits or it has taken long enough."""
+    began = time.perf_counter()
+    notices = 0
     async with context.database.write() as tx:
-        events = await claim_new_events(tx, BATCH, only)
-        if not events:
-            return 0
-        started = time.perf_counter()
-        notices = await judge_events(tx, events, context.clock())
+        while rows := await _claim(tx, context, only):
+            batch.claimed += [row.id for row in rows]
+            events = [read_event(row) for row in rows]
+            notices += await judge_events(tx, events, context.clock())
+            batch.decided += events
+            batch.is_cut = len(batch.decided) >= BATCH or time.perf_counter() - began > LONGEST_S
+            if batch.is_cut:
+                break
         if notices:
             tx.after_commit(lambda: context.wakeups.wake("notices"))
     decided_at = context.clock()
-    for event in events:
+    for event in batch.decided:
         metrics.STAGE_SECONDS.labels("received_to_decided").observe(
             max(0.0, (decided_at - event.received_at).total_seconds())
         )
-    log.debug("decided", events=len(events), notices=notices, seconds=round(time.perf_counter() - started, 4))
-    return len(events)
+    if batch.decided:
+        seconds = round(time.perf_counter() - began, 4)
+        log.debug("decided", events=len(batch.decided), notices=notices, seconds=seconds)
+
+
+async def _claim(tx: WriteTx, context: AppContext, only: Collection[str]) -> Sequence[Row[Any]]:
+    if only:
+        return await claim_by_id(tx, only)
+    return await claim_events(tx, context.claim_turns, PIECE)

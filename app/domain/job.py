@@ -1,9 +1,10 @@
 """A job: what an agent backs up, its present state, and how a run changes it. Pure.
 
-The state is a function of the set of ended runs, ordered by their end; `apply_run` applies one run.
+The state is a function of the set of ended runs, ordered by their end. `apply_run` applies one run that is newer than all others.
+`restore_state` makes the same state from a few facts about the history, which cost the same however long it is.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -104,6 +105,8 @@ class Job:
         return AnnouncedRun(self.told_at, announced.period, announced.grace)
 
 
+# Runs in a row are counted up to here: a longer row would have to be counted again from its start after each late report.
+MOST_IN_ROW = 10_000
 _STATES = {
     RunOutcome.SUCCESS: JobState.OK,
     RunOutcome.WARNING: JobState.WARNING,
@@ -112,7 +115,10 @@ _STATES = {
 }
 
 
-def history_order(run: Run) -> tuple[datetime, str]:
+HistoryOrder = tuple[datetime, str]  # a place in the history of a job
+
+
+def history_order(run: Run) -> HistoryOrder:
     """Return the sort key of an ended run in its job's history: the same in whatever order the events came."""
     if run.ended_at is None:
         raise ValueError("a run that has not ended has no place in the history")
@@ -134,10 +140,10 @@ def apply_run(job: Job, run: Run) -> Job:
         return replace(job, last_finished_at=run.ended_at)
     bad = outcome in (RunOutcome.FAILURE, RunOutcome.MISSED)
     good = outcome in (RunOutcome.SUCCESS, RunOutcome.WARNING)
-    failures = job.failures_in_row + 1 if outcome is RunOutcome.FAILURE else 0 if good else job.failures_in_row
-    missed = job.missed_in_row + 1 if outcome is RunOutcome.MISSED else 0
+    failures = _add_one(job.failures_in_row) if outcome is RunOutcome.FAILURE else 0 if good else job.failures_in_row
+    missed = _add_one(job.missed_in_row) if outcome is RunOutcome.MISSED else 0
     warnings = (
-        job.warnings_in_row + 1
+        _add_one(job.warnings_in_row)
         if outcome is RunOutcome.WARNING
         else 0
         if outcome is RunOutcome.SUCCESS
@@ -160,21 +166,62 @@ def apply_run(job: Job, run: Run) -> Job:
     )
 
 
-def recount(job: Job, runs: Iterable[Run]) -> Job:
-    """Return the job with its counters counted again from its ended runs, in any order. `runs` must reach back to the last success."""
-    blank = replace(
+def _add_one(in_row: int) -> int:
+    return min(in_row + 1, MOST_IN_ROW)
+
+
+@dataclass(frozen=True, slots=True)
+class JobHistory:
+    """What a job's state depends on.
+
+    `newest`: the newest ended run of each outcome. `counts`: how many failures, warnings and missed runs came since the runs of
+    ROW_ENDED_BY, at most MOST_IN_ROW. `first_failure`: the first of these failures. `first_missed`: the first of the missed runs
+    right before it, or of those at the end where none failed.
+    """
+
+    newest: Mapping[RunOutcome, Run]
+    counts: Mapping[RunOutcome, int]
+    first_failure: Run | None = None
+    first_missed: Run | None = None
+
+    def newest_of(self, *outcomes: RunOutcome) -> Run | None:
+        """Return the newest run that ended with one of these outcomes."""
+        return newest_of(self.newest, *outcomes)
+
+
+# What ends a row of runs of each outcome that is counted.
+ROW_ENDED_BY = {
+    RunOutcome.FAILURE: (RunOutcome.SUCCESS, RunOutcome.WARNING),
+    RunOutcome.WARNING: (RunOutcome.SUCCESS,),
+    RunOutcome.MISSED: (RunOutcome.SUCCESS, RunOutcome.WARNING, RunOutcome.FAILURE, RunOutcome.CANCELLED),
+}
+
+
+def newest_of(newest: Mapping[RunOutcome, Run], *outcomes: RunOutcome) -> Run | None:
+    """Return the run that ended last among the newest runs of these outcomes."""
+    return max((newest[outcome] for outcome in outcomes if outcome in newest), key=history_order, default=None)
+
+
+def restore_state(job: Job, history: JobHistory) -> Job:
+    """Return the job in the state that `apply_run` would reach by applying all its ended runs in their order."""
+    clear = history.newest_of(*(outcome for outcome in history.newest if outcome is not RunOutcome.UNCLEAR))
+    decisive = history.newest_of(*_STATES)
+    finished = history.newest_of(*history.newest)
+    success = history.newest.get(RunOutcome.SUCCESS)
+    failures, missed = history.counts.get(RunOutcome.FAILURE, 0), history.counts.get(RunOutcome.MISSED, 0)
+    since = history.first_failure.ended_at if history.first_failure is not None else None
+    if history.first_missed is not None:
+        since = history.first_missed.started_at
+    return replace(
         job,
-        state=JobState.NEW,
-        failures_in_row=0,
-        warnings_in_row=0,
-        missed_in_row=0,
-        failing_since=None,
-        last_outcome=None,
-        last_finished_at=None,
-        last_success_at=None,
-        last_message=None,
-        last_run_id=None,
+        state=JobState.NEW if decisive is None or decisive.outcome is None else _STATES[decisive.outcome],
+        failures_in_row=failures,
+        warnings_in_row=history.counts.get(RunOutcome.WARNING, 0),
+        missed_in_row=missed,
+        failing_since=since if failures or missed else None,
+        last_outcome=None if clear is None else clear.outcome,
+        last_finished_at=None if finished is None else finished.ended_at,
+        last_success_at=None if success is None else success.ended_at,
+        last_message=None if clear is None else clear.message,
+        last_run_id=None if clear is None else clear.id,
     )
-    for run in sorted((r for r in runs if r.ended_at is not None), key=history_order):
-        blank = apply_run(blank, run)
-    return blank

@@ -1,14 +1,13 @@
-"""Events in the database: listed for administrators, claimed and marked by deciding, set aside and put back, and those that our own clock writes.
+"""Events in the database: listed for administrators, marked by deciding, set aside and put back, and those that our own clock writes.
 
-How intake stores new events is in `intake.py`.
+How intake stores new events is in `intake.py`, and how deciding claims them in `waiting.py`.
 """
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import datetime
 
-from sqlalchemy import Column, ColumnElement, Row, and_, bindparam, func, literal_column, or_, select, update
+from sqlalchemy import Column, ColumnElement, and_, bindparam, func, literal_column, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.event import (
@@ -37,8 +36,6 @@ _IS_TROUBLE = events.c.outcome != literal_column("'success'")
 _NEW = events.c.state == literal_column("'new'")
 _SET_ASIDE = events.c.state == literal_column("'set_aside'")
 _STATES: dict[EventState, ColumnElement[bool]] = {EventState.NEW: _NEW, EventState.SET_ASIDE: _SET_ASIDE}
-# A clock that is further ahead must not hide what follows: a success from tomorrow would outrank tonight's failures.
-CLOCKS_DIFFER = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,49 +171,6 @@ def _is_of_job(name: str) -> ColumnElement[bool]:
         events.c.severity.in_((Severity.ERROR.value, Severity.CRITICAL.value)),
     )
     return or_(names_it, and_(events.c.job.is_(None), *tested(events, activity=name), begins_or_ends_run))
-
-
-async def claim_new_events(tx: WriteTx, limit: int, only: str | None = None) -> list[Event]:
-    """Claim up to `limit` unfolded events, oldest first, until the transaction ends; `only` is the id of a single one.
-
-    Without their logs: these are long, and no decision depends on them.
-    """
-    due = (
-        select(*(column for column in events.c if column.name != "log"))
-        .where(_NEW if only is None else and_(_NEW, events.c.id == only))
-        .order_by(events.c.id)
-        .limit(limit)
-    )
-    rows: Sequence[Row[Any]] = (await tx.connection.execute(due.with_for_update(skip_locked=True))).all()
-    return [
-        Event(
-            id=row.id,
-            customer_id=row.customer_id,
-            agent_id=row.agent_id,
-            key=row.key,
-            occurred_at=min(row.occurred_at, row.received_at + CLOCKS_DIFFER),
-            received_at=row.received_at,
-            kind=EventKind(row.kind),
-            job=row.job,
-            run=row.run,
-            activity=Activity(row.activity),
-            phase=None if row.phase is None else Phase(row.phase),
-            outcome=None if row.outcome is None else RunOutcome(row.outcome),
-            severity=Severity(row.severity),
-            message=row.message,
-            metrics=row.metrics or {},
-            labels=row.labels or {},
-            extra=row.extra or {},
-            flags=tuple(row.flags or ()),
-        )
-        for row in rows
-    ]
-
-
-async def waiting_event_ids(tx: ReadTx, limit: int) -> list[str]:
-    """Return the ids of unfolded events, oldest first."""
-    found = await tx.connection.execute(select(events.c.id).where(_NEW).order_by(events.c.id).limit(limit))
-    return list(found.scalars())
 
 
 async def oldest_waiting_event(tx: ReadTx) -> datetime | None:

@@ -1,4 +1,4 @@
-"""Runs and daily roll-ups: listed, read and saved for folding, paired, read for learning a cadence, and changed by an edit of their job."""
+"""Runs and daily roll-ups: listed, read and saved for folding, read for learning a cadence, and changed by an edit of their job."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,17 +10,14 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.event import Activity, RunOutcome
 from app.domain.job import Job
-from app.domain.pairing import LONGEST_PAIRED, NearbyRuns
-from app.domain.run import NAMED, SINGLE_EVENT, Run
+from app.domain.pairing import LONGEST_PAIRED
+from app.domain.run import NAMED, Run
 from app.store.newest import MAX_RANGES, IndexRanges, page_newest, page_recent, tested
 from app.store.repository import Page, Repository, Window, key_table
 from app.store.scope import Scope, job_ids, jobs_of
 from app.store.tables import job_days, jobs, runs
 from app.store.transactions import ReadTx, WriteTx
 
-MAX_HISTORY = 5_000  # runs that are read at most when a late event makes a job's counters be counted again
-MAX_NEARBY = 5_000  # ends, and starts, that are read at most; more lie in one span only when years are sent at once
-PAGE = 50
 WEEK_DAYS = 7
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 SUMS = (
@@ -201,31 +198,6 @@ def newest_open(job_ids: Iterable[str], outcome: RunOutcome | None) -> Select[An
     return select(jobs.c.id, newest.label("began")).where(jobs.c.id.in_(set(job_ids)))
 
 
-async def history(tx: ReadTx, job_id: str, until: datetime | None = None) -> list[Run]:
-    """Return a job's ended runs, newest first, back to its last success and including all that ended at that moment.
-
-    `until`: only those that had ended by then.
-    """
-    found: list[Run] = []
-    success_at: datetime | None = None
-    ended = (
-        select(runs)
-        .where(runs.c.job_id == job_id, runs.c.ended_at.is_not(None) if until is None else runs.c.ended_at <= until)
-        .order_by(runs.c.ended_at.desc(), runs.c.id)
-    )
-    for offset in range(0, MAX_HISTORY, PAGE):
-        rows = (await tx.connection.execute(ended.limit(PAGE).offset(offset))).all()
-        for row in rows:
-            if success_at is not None and row.ended_at < success_at:
-                return found
-            found.append(RUNS.mapping.read(row))
-            if row.outcome == RunOutcome.SUCCESS:
-                success_at = success_at or row.ended_at
-        if len(rows) < PAGE:
-            return found
-    return found
-
-
 async def overrun_runs(tx: WriteTx, before: datetime, limit: int) -> list[OverrunRun]:
     """Claim runs that take too long."""
     due = (
@@ -278,28 +250,6 @@ async def _set_overrun(tx: WriteTx, limits: Mapping[str, datetime]) -> None:
         at = bindparam("at", type_=runs.c.overrun_at.type)
         change = update(runs).where(runs.c.id == bindparam("of_run")).values(overrun_at=at)
         await tx.connection.execute(change, [{"of_run": run, "at": limit} for run, limit in limits.items()])
-
-
-async def find_nearby_runs(tx: ReadTx, job_id: str, first: datetime, last: datetime) -> NearbyRuns:
-    """Return the job's ends from `first` to the first end after `last`, and the starts that may belong to these ends."""
-    connection = tx.connection
-    ended = (runs.c.job_id == job_id, runs.c.outcome != RunOutcome.MISSED)
-    since = await connection.scalar(select(func.max(runs.c.ended_at)).where(*ended, runs.c.ended_at < first))
-    until = await connection.scalar(select(func.min(runs.c.ended_at)).where(*ended, runs.c.ended_at > last)) or last
-    ends = select(runs).where(*ended, runs.c.ended_at >= first, runs.c.ended_at <= until)
-    earliest = first - LONGEST_PAIRED if since is None else max(since, first - LONGEST_PAIRED)
-    starts = select(runs).where(
-        runs.c.job_id == job_id,
-        runs.c.ended_at.is_(None),
-        runs.c.started_at >= earliest,
-        runs.c.started_at <= until,
-        runs.c.run_key.startswith(SINGLE_EVENT),
-    )
-    found = list(await connection.execute(ends.limit(MAX_NEARBY)))
-    # A query each, so that each can use the index. A run without an end has none of the other outcomes.
-    for outcome in (None, RunOutcome.OVERRUN, RunOutcome.SUPERSEDED):
-        found += await connection.execute(starts.where(runs.c.outcome == outcome).limit(MAX_NEARBY))
-    return NearbyRuns(since, {row.run_key: RUNS.mapping.read(row) for row in found})
 
 
 async def newest_runs(tx: ReadTx, job_ids: Iterable[str], limit: int) -> Mapping[str, list[Run]]:

@@ -23,7 +23,7 @@ from app.core.ids import first_id_at
 from app.domain.alert import AlertKind
 from app.domain.canary import TIMES_OVER
 from app.domain.event import RunOutcome
-from app.domain.job import JobState, recount
+from app.domain.job import JobState, restore_state
 from app.domain.mail_views import DayCell, JobLine, PeriodRuns, Section, SummaryView, Totals
 from app.domain.matcher import all_match
 from app.domain.notice import URGENCY_CANARY
@@ -33,7 +33,7 @@ from app.store.agents import count_waiting
 from app.store.canaries import mail_times
 from app.store.jobs import JOBS
 from app.store.repository import key_table
-from app.store.runs import history
+from app.store.run_history import read_histories
 from app.store.silences import current_silences
 from app.store.summary_gaps import gap_before
 from app.store.summary_states import (
@@ -235,7 +235,8 @@ async def _as_of(tx: ReadTx, scope: SummaryScope, row: Row[Any], line: JobLine) 
     """Return the line as it was at the end of the period, if a run of the job ended since."""
     if row.last_finished_at is None or row.last_finished_at <= scope.end:
         return line
-    then = recount(JOBS.mapping.read(row), await history(tx, row.id, until=scope.end))
+    [then_known] = (await read_histories(tx, [row.id], until=scope.end)).values()
+    then = restore_state(JOBS.mapping.read(row), then_known)
     return replace(
         line,
         state=JobState.FAILED if then.failures_in_row else then.state,

@@ -23,6 +23,12 @@ from sqlalchemy import (
 from app.store.types import Json, Utc, metadata
 
 ID = String(40)
+NEW = "state = 'new'"
+# Which events are decided on first: what may open an alert or change one, and what comes from us.
+TROUBLE = "(coalesce(outcome, 'success') NOT IN ('success', 'cancelled') OR severity <> 'info' OR kind <> 'report')"
+STARTS = (
+    "ended_at IS NULL AND run_key >= 'event:' AND run_key < 'event;'"  # starts without a run name, see domain/run.py
+)
 
 
 def _partial(name: str, *columns: str, where: str, unique: bool = False) -> Index:
@@ -134,6 +140,9 @@ events = Table(
     Column("error", Text),  # why it was set aside
     UniqueConstraint("customer_id", "agent_id", "key"),
     Index("ix_events_new", "id", postgresql_where=text("state = 'new'"), sqlite_where=text("state = 'new'")),
+    # Each waiting event is in one of these, by which deciding takes turns: see store/waiting.py.
+    _partial("ix_events_trouble", "customer_id", "agent_id", "id", where=f"{NEW} AND {TROUBLE}"),
+    _partial("ix_events_routine", "customer_id", "agent_id", "id", where=f"{NEW} AND NOT {TROUBLE}"),
     # For lists, see store/newest.py. They end with the id, by which pages go, and hold nothing that changes later.
     Index("ix_events_job", "agent_id", "job", "activity", "outcome", "id"),
     # None by customer, whose newest events are in the ranges of its jobs: another index of all events slows intake by a third.
@@ -160,7 +169,8 @@ runs = Table(
     Column("id", ID, primary_key=True),
     Column("customer_id", ID, nullable=False),
     Column("job_id", ID, ForeignKey("jobs.id"), nullable=False),
-    Column("run_key", String(260), nullable=False),
+    # By code points, as Python compares: it orders the runs that ended at the same time.
+    Column("run_key", String(260).with_variant(String(260, collation="C"), "postgresql"), nullable=False),
     Column("started_at", Utc),
     Column("ended_at", Utc),
     Column("heard_at", Utc, nullable=False),  # newest event of it
@@ -176,6 +186,9 @@ runs = Table(
     Index("ix_runs_job", "job_id", "outcome", "id"),
     _partial("ix_runs_outcome", "outcome", "id", where="outcome <> 'success'"),
     Index("ix_runs_job_ended", "job_id", "ended_at"),
+    # The places in the history of a job, see store/run_history.py: what a late event changes is looked up, and not counted again.
+    _partial("ix_runs_history", "job_id", "outcome", "ended_at", "run_key", where="ended_at IS NOT NULL"),
+    _partial("ix_runs_job_starts", "job_id", "started_at", where=STARTS),
     # It also holds runs that never ended, for as long as the history is kept: outcome and start find the wanted ones among them.
     _partial("ix_runs_job_open", "job_id", "outcome", "started_at", where="ended_at IS NULL"),
     _partial("ix_runs_overrun_at", "overrun_at", where="overrun_at IS NOT NULL"),

@@ -12,9 +12,9 @@ from app.decide.fold import fold_job
 from app.domain.dedupe import taught_key
 from app.domain.event import TAUGHT_EVENT, TAUGHT_RUN, Activity, Event, EventKind, Phase, RunOutcome, Severity
 from app.domain.expectation import Expectation
-from app.domain.job import Job, history_order, recount
-from app.domain.pairing import LONGEST_PAIRED, NearbyRuns, pair_runs, span_to_pair
-from app.domain.run import NAMED, SINGLE_EVENT, Run, run_key_of, run_keys_of
+from app.domain.job import HistoryOrder, Job, JobState, apply_run, history_order
+from app.domain.pairing import NearbyRuns, pair_runs, places_to_pair
+from app.domain.run import NAMED, Run, run_key_of, run_keys_of
 from tests.support.examples import examples
 
 T0 = datetime(2026, 11, 1, tzinfo=UTC)
@@ -73,6 +73,17 @@ def events_of_a_job(draw: st.DrawFn) -> list[Event]:
     return made
 
 
+def count_again(job: Job, ended: Sequence[Run]) -> Job:
+    """Return the job with its state made from all its ended runs, in their order."""
+    job = replace(job, state=JobState.NEW, failures_in_row=0, warnings_in_row=0, missed_in_row=0, failing_since=None)
+    job = replace(
+        job, last_outcome=None, last_finished_at=None, last_success_at=None, last_message=None, last_run_id=None
+    )
+    for run in ended:
+        job = apply_run(job, run)
+    return job
+
+
 class Memory:
     """What is stored of one job, saved as `decide/judge.py` does."""
 
@@ -84,13 +95,13 @@ class Memory:
     def fold(self, batch: Sequence[Event]) -> None:
         """Fold one batch and save the result."""
         known = {key: self.runs[key] for event in batch for key in run_keys_of(event) if key in self.runs}
-        span = span_to_pair(self.job, known.values(), batch)
-        nearby = None if span is None else self._nearby(*span)
+        places = places_to_pair(self.job, known.values(), batch)
+        nearby = NearbyRuns(places, self.runs) if places else None
         folded = fold_job(self.job, known, batch, "Europe/Berlin", nearby)
         self.runs |= {run.run_key: run for run in folded.runs}
         self.job = folded.after
         if folded.is_late:
-            self.job = recount(folded.after, [run for run in self.runs.values() if run.ended_at])
+            self.job = count_again(folded.after, _ended_in_order(self))
         for day, sums in folded.sums.items():
             kept = self.days.setdefault(day, {})
             for name, amount in sums.items():
@@ -102,23 +113,6 @@ class Memory:
                 self.runs[key] = replace(run, outcome=RunOutcome.SUPERSEDED, overrun_at=None)
         began = [run.started_at for run in self.runs.values() if run.outcome is None and run.started_at]
         self.job = replace(self.job, running_since=max(began, default=None))
-
-    def _nearby(self, first: datetime, last: datetime) -> NearbyRuns:
-        """Return the same as `store/runs.find_nearby_runs`."""
-        ends = [run for run in self.runs.values() if run.ended_at and run.outcome is not RunOutcome.MISSED]
-        since = max((run.ended_at for run in ends if run.ended_at and run.ended_at < first), default=None)
-        until = min((run.ended_at for run in ends if run.ended_at and run.ended_at > last), default=last)
-        nearby = [run for run in ends if run.ended_at and first <= run.ended_at <= until]
-        earliest = first - LONGEST_PAIRED if since is None else max(since, first - LONGEST_PAIRED)
-        nearby += [
-            run
-            for run in self.runs.values()
-            if not run.ended_at
-            and run.run_key.startswith(SINGLE_EVENT)
-            and run.started_at
-            and earliest <= run.started_at <= until
-        ]
-        return NearbyRuns(since, {run.run_key: run for run in nearby})
 
     def state(self) -> object:
         """Return everything that must not depend on the order; the ids of runs are random."""
@@ -181,7 +175,8 @@ def test_starts_and_ends_without_a_run_are_paired_as_if_all_were_known_at_once(
     chance.shuffle(events)  # type: ignore[attr-defined]
     for first in range(0, len(events), size):
         memory.fold(events[first : first + size])
-    assert pair_runs(memory.runs.values(), None) == []
+    everywhere: list[HistoryOrder] = [history_order(run) for run in _ended_in_order(memory)]
+    assert pair_runs(memory.runs.values(), everywhere) == []
 
 
 STARTED: dict[str, Any] = {"phase": Phase.STARTED}

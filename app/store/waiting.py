@@ -1,0 +1,253 @@
+"""Events that wait to be decided on: claimed by turns, trouble first, with a bounded amount of work to find them.
+
+Each waiting event is in one of two partial indexes, by customer, agent and id. From them the next customers, the next agents of each
+and the first events of each agent are looked up, one entry each. So the cost depends neither on how much waits nor on how many
+customers and agents there are.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, and_, func, literal, select, text, union_all
+
+from app.domain.event import Activity, Event, EventKind, Phase, RunOutcome, Severity
+from app.domain.turns import MOST_CUSTOMERS, Turns, share_by_agent, share_by_lane
+from app.store.repository import key_table
+from app.store.tables import NEW, TROUBLE, customers, events
+from app.store.transactions import ReadTx, WriteTx
+
+# A clock that is further ahead must not hide what follows: a success from tomorrow would outrank tonight's failures.
+CLOCKS_DIFFER = timedelta(minutes=5)
+# The conditions of the partial indexes, spelled out: SQLite uses such an index only where its condition stands in the query.
+_NEW = text(NEW)
+_TROUBLE = and_(text(NEW), text(TROUBLE))
+_ROUTINE = and_(text(NEW), text("NOT " + TROUBLE))
+_COLUMNS = [column for column in events.c if column.name != "log"]  # logs are long, and no decision depends on them
+_IN_ORDER = events.c.customer_id, events.c.agent_id, events.c.id
+# What may answer a failure or belong to its run: an end that is no trouble, or a start.
+_ANSWERS = (RunOutcome.SUCCESS.value, RunOutcome.WARNING.value, RunOutcome.CANCELLED.value)
+
+
+@dataclass(slots=True)
+class ClaimTurns:
+    """Whose turn it is among those who have trouble and among those who have routine. One a process."""
+
+    trouble: Turns = field(default_factory=Turns)
+    routine: Turns = field(default_factory=Turns)
+    has_begun: bool = False
+
+
+async def claim_events(tx: WriteTx, turns: ClaimTurns, limit: int) -> Sequence[Row[Any]]:
+    """Claim up to `limit` waiting events until the transaction ends, and with trouble what else waits of the same jobs and may answer it.
+
+    They are rows, for `read_event`: one that cannot be read is not to keep the others from being claimed.
+    """
+    trouble, routine = await _count_waiting(tx, limit)
+    if trouble + routine <= limit:
+        return await _all_waiting(tx, None, limit) if trouble + routine else []
+    if not turns.has_begun:
+        await _begin(tx, turns)
+    most_trouble, most_routine = share_by_lane(trouble, routine, limit)
+    rows = [*await _claim_lane(tx, _TROUBLE, turns.trouble, trouble, most_trouble)]
+    rows += await _claim_answers(tx, rows)
+    rows += await _claim_lane(tx, _ROUTINE, turns.routine, routine, most_routine)
+    return [*{row.id: row for row in rows}.values()]
+
+
+async def _count_waiting(tx: ReadTx, limit: int) -> tuple[int, int]:
+    """Return how much trouble and how much routine waits; more than `limit` is not counted."""
+    # In the order of the index: otherwise PostgreSQL may read the table from its start.
+    some = [
+        select(events.c.id).where(lane).order_by(*_IN_ORDER).limit(limit + 1).subquery()
+        for lane in (_TROUBLE, _ROUTINE)
+    ]
+    counts = [select(func.count()).select_from(lane).scalar_subquery() for lane in some]
+    trouble, routine = (await tx.connection.execute(select(*counts))).one()
+    return trouble, routine
+
+
+async def _begin(tx: ReadTx, turns: ClaimTurns) -> None:
+    """Begin anywhere: where a process ends after each second, those who come last in the order would else never have a turn."""
+    anybody = await tx.connection.scalar(select(customers.c.id).order_by(func.random()).limit(1))
+    turns.trouble.customer_id = turns.routine.customer_id = anybody or ""
+    turns.has_begun = True
+
+
+async def _all_waiting(tx: WriteTx, lane: ColumnElement[bool] | None, limit: int) -> Sequence[Row[Any]]:
+    every = select(*_COLUMNS)
+    due = every.where(_NEW).order_by(events.c.id) if lane is None else every.where(lane).order_by(*_IN_ORDER)
+    due = due.limit(limit)
+    return (await tx.connection.execute(due.with_for_update(skip_locked=True))).all()
+
+
+async def _claim_lane(
+    tx: WriteTx, lane: ColumnElement[bool], turns: Turns, waiting: int, limit: int
+) -> Sequence[Row[Any]]:
+    if waiting <= limit:
+        return await _all_waiting(tx, lane, limit) if waiting else []
+    agents = await _next_agents(tx, lane, turns, limit)
+    found: list[Row[Any]] = []
+    for most, some in share_by_agent(agents, limit).items():
+        found += await _first_of_each(tx, lane, some, most)
+    turns.pass_on(agents)
+    return found
+
+
+async def _next_agents(tx: ReadTx, lane: ColumnElement[bool], turns: Turns, limit: int) -> dict[str, list[str]]:
+    """Return the agents that have their turn, by customer."""
+    most = min(limit, MOST_CUSTOMERS)
+    chosen = await _next_customers(tx, lane, turns.customer_id, most)
+    if len(chosen) < most and turns.customer_id:
+        again = await _next_customers(tx, lane, "", most - len(chosen))
+        chosen += [customer_id for customer_id in again if customer_id not in chosen]
+    each = max(1, limit // max(1, len(chosen)))
+    found: dict[str, list[str]] = {customer_id: [] for customer_id in chosen}
+    for customer_id, agent_id in await _agents_after(
+        tx, lane, [(customer_id, turns.agents.get(customer_id, "")) for customer_id in chosen], each
+    ):
+        found[customer_id].append(agent_id)
+    short = [
+        (customer_id, "")
+        for customer_id in chosen
+        if len(found[customer_id]) < each and turns.agents.get(customer_id, "")
+    ]
+    for customer_id, agent_id in await _agents_after(tx, lane, short, each) if short else []:
+        if agent_id not in found[customer_id] and len(found[customer_id]) < each:
+            found[customer_id].append(agent_id)
+    return {customer_id: of_customer for customer_id, of_customer in found.items() if of_customer}
+
+
+async def _next_customers(tx: ReadTx, lane: ColumnElement[bool], after: str, limit: int) -> list[str]:
+    """Return the next customers in the order of the index, by one look into it each."""
+    first = _smallest(lane, events.c.customer_id).where(events.c.customer_id > after)
+    found = select(first.scalar_subquery().label("customer_id"), literal(1).label("number")).cte("turn", recursive=True)
+    following = _smallest(lane, events.c.customer_id).where(events.c.customer_id > found.c.customer_id)
+    more = select(following.correlate(found).scalar_subquery(), found.c.number + 1).where(
+        found.c.customer_id.is_not(None), found.c.number < limit
+    )
+    found = found.union_all(more)
+    return list(await tx.connection.scalars(select(found.c.customer_id).where(found.c.customer_id.is_not(None))))
+
+
+async def _agents_after(
+    tx: ReadTx, lane: ColumnElement[bool], after: Sequence[tuple[str, str]], limit: int
+) -> list[tuple[str, str]]:
+    """Return the next agents of each customer, by one look into the index each. `after`: customers with the agent that is passed."""
+    wanted = key_table(tx, after, "customer_id", "agent_id")
+    own = events.c.customer_id == wanted.c.customer_id
+    first = _smallest(lane, events.c.agent_id).where(own, events.c.agent_id > wanted.c.agent_id)
+    found = select(
+        wanted.c.customer_id, first.correlate(wanted).scalar_subquery().label("agent_id"), literal(1).label("number")
+    ).cte("turn", recursive=True)
+    own = events.c.customer_id == found.c.customer_id
+    following = _smallest(lane, events.c.agent_id).where(own, events.c.agent_id > found.c.agent_id)
+    more = select(found.c.customer_id, following.correlate(found).scalar_subquery(), found.c.number + 1).where(
+        found.c.agent_id.is_not(None), found.c.number < limit
+    )
+    found = found.union_all(more)
+    rows = await tx.connection.execute(
+        select(found.c.customer_id, found.c.agent_id).where(found.c.agent_id.is_not(None))
+    )
+    return [(row.customer_id, row.agent_id) for row in rows]
+
+
+def _smallest(lane: ColumnElement[bool], column: ColumnElement[str]) -> Select[Any]:
+    return select(column).where(lane).order_by(*_IN_ORDER).limit(1)
+
+
+async def _first_of_each(
+    tx: WriteTx, lane: ColumnElement[bool], agents: Sequence[tuple[str, str]], limit: int
+) -> Sequence[Row[Any]]:
+    """Claim the first events of each of these agents, (customer, agent)."""
+    wanted = key_table(tx, agents, "customer_id", "agent_id")
+    own = events.c.customer_id == wanted.c.customer_id, events.c.agent_id == wanted.c.agent_id
+    if tx.is_sqlite:
+        first = select(events.c.id).where(lane, *own).order_by(*_IN_ORDER).limit(limit).correlate(wanted)
+        rows = events.alias("found")
+        columns = [rows.c[column.name] for column in _COLUMNS]
+        query = select(*columns).select_from(wanted.join(rows, rows.c.id.in_(first)))
+    else:  # locked where they are found, so that another worker takes the next ones instead of none
+        first = select(*_COLUMNS).where(lane, *own).order_by(*_IN_ORDER).limit(limit)
+        found = first.with_for_update(skip_locked=True).correlate(wanted).lateral("found")
+        query = select(*found.c).select_from(wanted.join(found, literal(value=True)))
+    return (await tx.connection.execute(query)).all()
+
+
+async def _claim_answers(tx: WriteTx, trouble: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
+    """Claim what waits of the same jobs and may answer this trouble: their newest success, warning, cancellation and start.
+
+    A failure that a success has followed is then decided on together with that success, as if both had come in time. Decided
+    alone, because trouble comes first, it would be reported although the answer to it was already here.
+    """
+    jobs = {(row.agent_id, row.job or row.activity, row.activity) for row in trouble}
+    if not jobs:
+        return []
+    of_outcomes = key_table(
+        tx, [(*job, outcome) for job in sorted(jobs) for outcome in _ANSWERS], "agent_id", "job", "activity", "outcome"
+    )
+    of_jobs = key_table(tx, sorted(jobs), "agent_id", "job", "activity")
+    newest: list[Select[Any]] = []
+    for wanted, is_of_job, is_of_outcome in (
+        (of_outcomes, events.c.job == of_outcomes.c.job, events.c.outcome == of_outcomes.c.outcome),
+        (of_jobs, events.c.job == of_jobs.c.job, events.c.outcome.is_(None)),
+        # An event that names no job is of the job that is called like its activity.
+        (
+            of_outcomes,
+            and_(events.c.job.is_(None), of_outcomes.c.job == of_outcomes.c.activity),
+            events.c.outcome == of_outcomes.c.outcome,
+        ),
+    ):
+        same = events.c.agent_id == wanted.c.agent_id, events.c.activity == wanted.c.activity, is_of_job, is_of_outcome
+        found = select(events.c.id).where(*same).order_by(events.c.id.desc()).limit(1).correlate(wanted)
+        newest.append(select(found.scalar_subquery().label("id")).select_from(wanted))
+    ids = set((await tx.connection.scalars(union_all(*newest))).all()) - {None}
+    return await claim_by_id(tx, ids) if ids else []
+
+
+async def claim_by_id(tx: WriteTx, ids: Collection[str]) -> Sequence[Row[Any]]:
+    """Claim those of these events that wait."""
+    due = select(*_COLUMNS).where(events.c.id.in_(ids), events.c.state == "new").order_by(events.c.id)
+    return (await tx.connection.execute(due.with_for_update(skip_locked=True))).all()
+
+
+async def oldest_waiting(tx: ReadTx, agents: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], datetime]:
+    """Return when the oldest waiting event of each (customer, agent) was received: what seems to be missing since may only be unread."""
+    found: dict[tuple[str, str], datetime] = {}
+    if not agents:
+        return found
+    wanted = key_table(tx, sorted(agents), "customer_id", "agent_id")
+    own = events.c.customer_id == wanted.c.customer_id, events.c.agent_id == wanted.c.agent_id
+    for lane in (_TROUBLE, _ROUTINE):
+        first = select(events.c.received_at).where(lane, *own).order_by(*_IN_ORDER).limit(1).correlate(wanted)
+        query = select(wanted.c.customer_id, wanted.c.agent_id, first.scalar_subquery().label("at"))
+        for row in await tx.connection.execute(query):
+            if row.at is not None:
+                agent = (row.customer_id, row.agent_id)
+                found[agent] = min(row.at, found.get(agent, row.at))
+    return found
+
+
+def read_event(row: Row[Any]) -> Event:
+    """Return a claimed event. Raises ValueError if another version wrote what this one does not know."""
+    return Event(
+        id=row.id,
+        customer_id=row.customer_id,
+        agent_id=row.agent_id,
+        key=row.key,
+        occurred_at=min(row.occurred_at, row.received_at + CLOCKS_DIFFER),
+        received_at=row.received_at,
+        kind=EventKind(row.kind),
+        job=row.job,
+        run=row.run,
+        activity=Activity(row.activity),
+        phase=None if row.phase is None else Phase(row.phase),
+        outcome=None if row.outcome is None else RunOutcome(row.outcome),
+        severity=Severity(row.severity),
+        message=row.message,
+        metrics=row.metrics or {},
+        labels=row.labels or {},
+        extra=row.extra or {},
+        flags=tuple(row.flags or ()),
+    )
