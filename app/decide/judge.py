@@ -22,14 +22,14 @@ from app.decide.unclear import REMEMBERED, judge_unclear
 from app.domain.agent import Agent, AgentState, watch_clock
 from app.domain.alert import Alert, AlertKind, Rule, alert_facts
 from app.domain.customer import Customer
-from app.domain.event import TAUGHT_RUN, Event, EventKind, RunOutcome, Severity, job_of
+from app.domain.event import TAUGHT_RUN, Event, EventKind, RunOutcome, Severity, job_of, outcome_of
 from app.domain.job import Job, history_order, restore_state
 from app.domain.notice import NoticeKind
 from app.domain.pairing import places_to_pair
 from app.domain.run import Run, run_keys_of
 from app.store import agents, alerts, jobs, notices, runs
 from app.store.customers import customers_by_id
-from app.store.events import mark_events_folded
+from app.store.events import has_good_end_since, mark_events_folded
 from app.store.jobs import JobName
 from app.store.rules import all_rules
 from app.store.run_history import find_nearby_runs, read_histories
@@ -53,6 +53,14 @@ class BatchContext:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgedEvents:
+    """The events that were decided, and how many notices were made."""
+
+    events: Sequence[Event]
+    notices: int
+
+
+@dataclass(frozen=True, slots=True)
 class JudgedChange:
     """A change of an alert, with the agent and the job that it is about; None: it is about the agent itself."""
 
@@ -61,20 +69,25 @@ class JudgedChange:
     job: Job | None
 
 
-async def judge_events(tx: WriteTx, events: Sequence[Event], now: datetime) -> int:
-    """Fold events that `tx` has claimed, and open, repeat and close alerts; return how many notices were made."""
+async def judge_events(tx: WriteTx, events: Sequence[Event], now: datetime) -> JudgedEvents:
+    """Fold events that `tx` has claimed, and open, repeat and close alerts.
+
+    Those of jobs whose open runs must be settled first, in several transactions, stay as they are.
+    """
     locked = await agents.lock_agents(tx, {event.agent_id for event in events})
     customers = await customers_by_id(tx, {event.customer_id for event in events})
     batch = BatchContext(customers, locked, await all_rules(tx), now)
-    folded = await _fold(tx, batch, events)
+    folded, postponed = await _fold(tx, batch, events)
+    events = [event for event in events if event.id not in postponed]
     changes = await _judge_jobs(tx, batch, folded) + await _judge_agents(tx, batch, events)
     await mark_events_folded(
         tx, [event.id for event in events], {event: run for job in folded for event, run in job.run_of.items()}
     )
-    return await _apply(tx, batch, changes)
+    return JudgedEvents(events, await _apply(tx, batch, changes))
 
 
-async def _fold(tx: WriteTx, batch: BatchContext, events: Sequence[Event]) -> list[FoldedJob]:
+async def _fold(tx: WriteTx, batch: BatchContext, events: Sequence[Event]) -> tuple[list[FoldedJob], set[str]]:
+    """Fold and save; return also the ids of the events that are postponed."""
     by_name: dict[JobName, list[Event]] = {}
     for event in events:
         if event.kind is not EventKind.SILENT and (job_name := job_of(event)) is not None:
@@ -83,6 +96,9 @@ async def _fold(tx: WriteTx, batch: BatchContext, events: Sequence[Event]) -> li
     reported = {name for name, of_job in by_name.items() if not all(event.kind in _NEVER_NEW for event in of_job)}
     locked = await jobs.lock_jobs(tx, by_name, batch.now, reported)
     by_name = {name: valid for name, of_job in by_name.items() if (valid := _still_valid(of_job, locked.get(name)))}
+    postponed = await _settle_many_overtaken(tx, {n: (locked[n], of_job) for n, of_job in by_name.items()})
+    waiting = {event.id for name, of_job in by_name.items() if locked[name].id in postponed for event in of_job}
+    by_name = {name: of_job for name, of_job in by_name.items() if locked[name].id not in postponed}
     keys = {
         (locked[name].id, key) for name, of_job in by_name.items() for event in of_job for key in run_keys_of(event)
     }
@@ -106,7 +122,24 @@ async def _fold(tx: WriteTx, batch: BatchContext, events: Sequence[Event]) -> li
             one.after = replace(one.after, told_expectation=None, learn_at=None, next_due_at=None, overdue_at=None)
         folded.append(one)
     await _save(tx, folded)
-    return folded
+    return folded, waiting
+
+
+async def _settle_many_overtaken(
+    tx: WriteTx, jobs_and_events: Mapping[JobName, tuple[Job, Sequence[Event]]]
+) -> set[str]:
+    """Settle some of the open runs of jobs that have very many, before an end that overtakes them. Return the jobs that have still more.
+
+    The end waits meanwhile: an agent may report a million starts and then one end, and no transaction is to settle them all.
+    """
+    ends = {
+        job.id: max(ended)
+        for job, of_job in jobs_and_events.values()
+        if job.running_since is not None
+        and (ended := [event.occurred_at for event in of_job if outcome_of(event) is not None])
+    }
+    many = await runs.jobs_with_many_open_runs(tx, ends)
+    return {job_id for job_id in sorted(many) if await runs.supersede_some(tx, job_id, ends[job_id])}
 
 
 def _still_valid(of_job: list[Event], job: Job | None) -> list[Event]:
@@ -124,6 +157,8 @@ async def _save(tx: WriteTx, folded: Sequence[FoldedJob]) -> None:
             history = histories[f.after.id]
             f.ended = sorted(history.newest.values(), key=history_order)
             f.after = restore_state(f.after, history)
+        if f.late_failure is not None and not await _hides_behind(tx, f, f.late_failure):
+            f.late_failure = None
     maybe_running = [f for f in folded if f.before.running_since or any(run.outcome is None for run in f.runs)]
     # A run that ended settles those that began before it; what is still open then shows whether the job is running.
     ends = {f.after.id: (f.before.last_finished_at, f.after.last_finished_at) for f in maybe_running if f.ended}
@@ -141,8 +176,21 @@ async def _save(tx: WriteTx, folded: Sequence[FoldedJob]) -> None:
     await runs.add_to_days(tx, by_day)
 
 
+async def _hides_behind(tx: WriteTx, folded: FoldedJob, failure: Run) -> bool:
+    """Return whether a late failure came after a run with a later time, and nothing good came after it.
+
+    Events are not decided in the order of their receipt: what was received before it may only now be decided.
+    """
+    own = failure.event_id or ""
+    is_hidden = not folded.is_late or any(
+        run.id != failure.id and history_order(run) >= history_order(failure) and (run.event_id or "") < own
+        for run in folded.ended
+    )
+    return is_hidden and not await has_good_end_since(tx, folded.after, own)
+
+
 async def _judge_jobs(tx: WriteTx, batch: BatchContext, folded: Sequence[FoldedJob]) -> list[JudgedChange]:
-    opened = await alerts.open_alerts(tx, [f.after.id for f in folded])
+    opened = await alerts.open_alerts(tx, [(f.after.customer_id, f.after.id) for f in folded])
     maybe_overrun = {
         alert.subject_id for of_job in opened.values() for alert in of_job if alert.kind is AlertKind.OVERRUN
     }
@@ -185,12 +233,15 @@ async def _judge_unclear(
 
 
 async def _judge_agents(tx: WriteTx, batch: BatchContext, events: Sequence[Event]) -> list[JudgedChange]:
-    opened = await alerts.open_alerts(tx, batch.agents)
+    opened = await alerts.open_alerts(tx, [(agent.customer_id, agent.id) for agent in batch.agents.values()])
+    by_agent: dict[str, list[Event]] = {}
+    for event in events:
+        by_agent.setdefault(event.agent_id, []).append(event)
     judged: list[JudgedChange] = []
     reported_agents: list[Agent] = []
     for agent_id, agent in sorted(batch.agents.items()):
-        reports = [e for e in events if e.agent_id == agent_id and e.kind is EventKind.REPORT]
-        silences = (e for e in events if e.agent_id == agent_id and e.kind is EventKind.SILENT)
+        reports = [e for e in by_agent.get(agent_id, ()) if e.kind is EventKind.REPORT]
+        silences = (e for e in by_agent.get(agent_id, ()) if e.kind is EventKind.SILENT)
         # For an agent that never reported every silent event counts; else only the one about its newest report.
         silent = next((e for e in silences if agent.last_heard_at in (None, e.occurred_at)), None)
         facts = alert_facts(batch.customers[agent.customer_id], agent, None, AlertKind.AGENT_SILENT, "error", None)

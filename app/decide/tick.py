@@ -7,9 +7,6 @@ No transaction is long: SQLite has one writer, and while it decides, intake cann
 import time
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-from sqlalchemy import Row
 
 from app.context import AppContext
 from app.core import metrics
@@ -21,7 +18,7 @@ from app.domain.event import Event
 from app.store.database_errors import describe_error
 from app.store.events import set_event_aside
 from app.store.transactions import WriteTx
-from app.store.waiting import claim_by_id, claim_events, read_event
+from app.store.waiting import Claim, claim_by_id, claim_events
 
 PIECE = 128  # events that are claimed and folded together
 BATCH = 512  # and what one transaction holds at most
@@ -91,12 +88,19 @@ async def _decide_batch(context: AppContext, batch: _Batch, only: Collection[str
     began = time.perf_counter()
     notices = 0
     async with context.database.write() as tx:
-        while rows := await _claim(tx, context, only):
-            batch.claimed += [row.id for row in rows]
-            events = [read_event(row) for row in rows]
-            notices += await judge_events(tx, events, context.clock())
-            batch.decided += events
-            batch.is_cut = len(batch.decided) >= BATCH or time.perf_counter() - began > LONGEST_S
+        while (claim := await _claim(tx, context, only)).ids:
+            batch.claimed += claim.ids
+            for event_id, error in claim.unreadable.items():
+                log.error("an event was set aside: it cannot be read", event_id=event_id, cause=error)
+                await set_event_aside(tx, event_id, error)
+            judged = await judge_events(tx, claim.events, context.clock())
+            notices += judged.notices
+            batch.decided += judged.events
+            batch.is_cut = (
+                len(judged.events) < len(claim.events)
+                or len(batch.decided) >= BATCH
+                or time.perf_counter() - began > LONGEST_S
+            )
             if batch.is_cut:
                 break
         if notices:
@@ -111,7 +115,7 @@ async def _decide_batch(context: AppContext, batch: _Batch, only: Collection[str
         log.debug("decided", events=len(batch.decided), notices=notices, seconds=seconds)
 
 
-async def _claim(tx: WriteTx, context: AppContext, only: Collection[str]) -> Sequence[Row[Any]]:
+async def _claim(tx: WriteTx, context: AppContext, only: Collection[str]) -> Claim:
     if only:
         return await claim_by_id(tx, only)
     return await claim_events(tx, context.claim_turns, PIECE)

@@ -12,7 +12,7 @@ from app.domain.event import Severity
 from app.domain.notice import NoticeState
 from app.store.newest import MAX_RANGES, IndexRanges, page_newest, tested
 from app.store.notices import suppress_waiting
-from app.store.repository import Page, Repository, Window
+from app.store.repository import Page, Repository, Window, key_table
 from app.store.scope import Scope, agent_ids, job_ids, jobs_of, named_agents
 from app.store.tables import alerts, notices
 from app.store.transactions import ReadTx, WriteTx
@@ -74,12 +74,16 @@ async def _ranges(tx: ReadTx, filters: AlertFilters) -> IndexRanges:
     return every if scope.customer_id is None else every.by(alerts.c.customer_id, [scope.customer_id])
 
 
-async def open_alerts(tx: ReadTx, subject_ids: Iterable[str]) -> dict[str, list[Alert]]:
-    """Return the open alerts by subject (the id of a job or agent)."""
-    rows = await tx.connection.execute(
-        select(alerts).where(alerts.c.subject_id.in_(set(subject_ids)), alerts.c.closed_at.is_(None))
-    )
+async def open_alerts(tx: ReadTx, subjects: Iterable[tuple[str, str]]) -> dict[str, list[Alert]]:
+    """Return the open alerts by subject (the id of a job or agent). `subjects`: the customer of each, and the subject."""
     found: dict[str, list[Alert]] = {}
+    wanted = sorted(set(subjects))
+    if not wanted:
+        return found
+    # By the index of open alerts, which begins with the customer: a job may have any number of closed ones.
+    new = key_table(tx, wanted, "customer_id", "subject_id")
+    same = (alerts.c.customer_id == new.c.customer_id) & (alerts.c.subject_id == new.c.subject_id)
+    rows = await tx.connection.execute(select(alerts).join_from(new, alerts, same).where(alerts.c.closed_at.is_(None)))
     for row in rows:
         found.setdefault(row.subject_id, []).append(ALERTS.mapping.read(row))
     return found

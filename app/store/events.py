@@ -21,6 +21,7 @@ from app.domain.event import (
     Severity,
     StoredEvent,
 )
+from app.domain.job import Job
 from app.store.newest import MAX_RANGES, IndexRanges, page_newest, page_recent, split, tested
 from app.store.repository import Page, Repository, Window
 from app.store.scope import Scope, agent_ids
@@ -203,6 +204,20 @@ async def newest_events(
         .where(events.c.id.in_(newest))
     )
     return {(row.name, row.job, row.outcome): (row.id, row.occurred_at) for row in found}
+
+
+async def has_good_end_since(tx: ReadTx, job: Job, event_id: str) -> bool:
+    """Return whether a success, or one with warnings, of this job was received after an event; it may still wait."""
+    names = [events.c.job == job.name]
+    if job.name == job.activity:  # an event that names no job is of the job that is called like its activity
+        names.append(events.c.job.is_(None))
+    own = events.c.agent_id == job.agent_id, events.c.activity == job.activity, events.c.id > event_id
+    for name in names:
+        for outcome in (RunOutcome.SUCCESS, RunOutcome.WARNING):
+            found = select(events.c.id).where(*own, name, events.c.outcome == outcome.value).limit(1)
+            if await tx.connection.scalar(found) is not None:
+                return True
+    return False
 
 
 async def mark_events_folded(tx: WriteTx, event_ids: Sequence[str], run_of: dict[str, str]) -> None:

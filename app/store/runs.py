@@ -19,6 +19,7 @@ from app.store.tables import job_days, jobs, runs
 from app.store.transactions import ReadTx, WriteTx
 
 WEEK_DAYS = 7
+MOST_SUPERSEDED = 1_000  # runs in one statement, in about 10 ms
 _LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 SUMS = (
     "successes",
@@ -152,6 +153,30 @@ async def supersede(tx: WriteTx, spans: Mapping[str, tuple[datetime | None, date
     )
     overtaken = [row for span in rows for row in await tx.connection.execute(unlimited, span)]
     await _set_overrun(tx, {row.id: row.started_at + LONGEST_PAIRED for row in overtaken})
+
+
+async def jobs_with_many_open_runs(tx: WriteTx, job_ids: Collection[str]) -> set[str]:
+    """Return those of these jobs that have more open runs than one statement is to settle."""
+    if not job_ids:
+        return set()
+    is_open = runs.c.job_id == jobs.c.id, runs.c.ended_at.is_(None), runs.c.outcome.is_(None)
+    one_more = select(runs.c.started_at).where(*is_open).order_by(runs.c.outcome, runs.c.started_at)
+    one_more = one_more.limit(1).offset(MOST_SUPERSEDED)
+    found = select(jobs.c.id, one_more.scalar_subquery().label("began")).where(jobs.c.id.in_(set(job_ids)))
+    return {row.id for row in await tx.connection.execute(found) if row.began is not None}
+
+
+async def supersede_some(tx: WriteTx, job_id: str, end: datetime) -> bool:
+    """Settle the oldest runs of a job without a name that an end overtakes, as `supersede` does. Return whether there may be more."""
+    is_open = runs.c.job_id == job_id, runs.c.ended_at.is_(None), runs.c.outcome.is_(None)
+    overtaken = (
+        select(runs.c.id)
+        .where(*is_open, runs.c.started_at <= end, not_(runs.c.run_key.startswith(NAMED)))
+        .order_by(runs.c.outcome, runs.c.started_at)
+        .limit(MOST_SUPERSEDED)
+    )
+    change = update(runs).where(runs.c.id.in_(overtaken)).values(outcome=RunOutcome.SUPERSEDED, overrun_at=None)
+    return (await tx.connection.execute(change)).rowcount == MOST_SUPERSEDED
 
 
 async def jobs_with_open_runs(tx: WriteTx, job_ids: Collection[str]) -> dict[str, datetime]:

@@ -8,16 +8,19 @@ from sqlalchemy import case, func, select
 
 from app.domain.alert import Alert, AlertKind
 from app.domain.event import PROVEN, RunOutcome, StoredEvent
+from app.domain.job import newest_of
 from app.domain.run import Run
 from app.domain.text_form import BODY_ENDS_READ, TextForm, form_of
 from app.domain.unclear import UnclearHistory, UnclearText
 from app.store.alerts import ALERTS
 from app.store.events import EVENTS
+from app.store.run_history import newest_by_outcome
 from app.store.runs import RUNS
 from app.store.tables import alerts, events, runs
 from app.store.transactions import ReadTx, WriteTx
 
 MOST_ANSWERED = 500  # texts that one answer is for; older ones stay unclear in the history
+NEWEST_ALERTS = 500  # of a job, among which an earlier one of the same form is looked for
 NEWEST_TEXTS = 50  # of a job's unclear runs since its last proven one; a text costs up to a millisecond
 
 
@@ -49,19 +52,18 @@ _ENDS_OF_LOG = case(
 async def read_unclear_history(tx: ReadTx, job_id: str, event_ids: Iterable[str]) -> UnclearHistory:
     """Return the job's unclear runs since its last proven one. `event_ids`: the events that its open unclear alerts rest on."""
     of_job = runs.c.job_id == job_id
-    ended = select(runs).where(of_job, runs.c.ended_at.is_not(None))
-    newest = ended.where(runs.c.outcome.in_(PROVEN)).order_by(runs.c.ended_at.desc(), runs.c.run_key.desc()).limit(1)
-    row = (await tx.connection.execute(newest)).first()
-    proven = None if row is None else RUNS.mapping.read(row)
+    proven = newest_of((await newest_by_outcome(tx, [job_id]))[job_id], *PROVEN)
     since = [] if proven is None else [runs.c.ended_at >= proven.ended_at]
     texts = (
         select(runs, _ENDS_OF_LOG.label("body"), events.c.message.label("subject"))
         .outerjoin(events, events.c.id == runs.c.event_id)
-        .where(of_job, runs.c.outcome == RunOutcome.UNCLEAR, *since)
+        .where(of_job, runs.c.outcome == RunOutcome.UNCLEAR, runs.c.ended_at.is_not(None), *since)
         .order_by(runs.c.ended_at.desc(), runs.c.run_key.desc())
         .limit(NEWEST_TEXTS)
     )
-    rested_on = select(runs).where(of_job, runs.c.event_id.in_(set(event_ids)))
+    # Through the events, because no index of the runs begins with the event that decided them.
+    theirs = select(events.c.run_id).where(events.c.id.in_(set(event_ids)), events.c.run_id.is_not(None))
+    rested_on = select(runs).where(runs.c.id.in_(theirs), of_job)
     found = UnclearHistory(
         tuple(
             UnclearText(RUNS.mapping.read(row), form_of(row.subject or row.message or "", row.body or "").key)
@@ -74,11 +76,11 @@ async def read_unclear_history(tx: ReadTx, job_id: str, event_ids: Iterable[str]
 
 
 async def forms_reported_before(tx: ReadTx, job_id: str, since: datetime) -> set[str]:
-    """Return the forms of which this job had an alert since then that is closed."""
-    query = select(alerts.c.form).where(
-        alerts.c.subject_id == job_id, alerts.c.kind == AlertKind.UNCLEAR, alerts.c.closed_at >= since
-    )
-    return set((await tx.connection.scalars(query.distinct())).all())
+    """Return the forms of which this job had an alert since then that is closed, among its newest alerts."""
+    newest = select(alerts).where(alerts.c.subject_id == job_id).order_by(alerts.c.id.desc()).limit(NEWEST_ALERTS)
+    newest_of_it = newest.subquery()
+    closed = newest_of_it.c.kind == AlertKind.UNCLEAR, newest_of_it.c.closed_at >= since
+    return set((await tx.connection.scalars(select(newest_of_it.c.form).where(*closed).distinct())).all())
 
 
 async def find_reported_text(tx: ReadTx, event_id: str) -> ReportedText:

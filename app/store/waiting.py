@@ -5,7 +5,7 @@ and the first events of each agent are looked up, one entry each. So the cost de
 customers and agents there are.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Row, Select, and_, func, literal, select, 
 from app.domain.event import Activity, Event, EventKind, Phase, RunOutcome, Severity
 from app.domain.turns import MOST_CUSTOMERS, Turns, share_by_agent, share_by_lane
 from app.store.repository import key_table
+from app.store.row_mapping import UNREADABLE
 from app.store.tables import NEW, TROUBLE, customers, events
 from app.store.transactions import ReadTx, WriteTx
 
@@ -24,7 +25,9 @@ CLOCKS_DIFFER = timedelta(minutes=5)
 _NEW = text(NEW)
 _TROUBLE = and_(text(NEW), text(TROUBLE))
 _ROUTINE = and_(text(NEW), text("NOT " + TROUBLE))
-_COLUMNS = [column for column in events.c if column.name != "log"]  # logs are long, and no decision depends on them
+_ROWS = select(
+    *(column for column in events.c if column.name != "log")
+)  # logs are long, and no decision depends on them
 _IN_ORDER = events.c.customer_id, events.c.agent_id, events.c.id
 # What may answer a failure or belong to its run: an end that is no trouble, or a start.
 _ANSWERS = (RunOutcome.SUCCESS.value, RunOutcome.WARNING.value, RunOutcome.CANCELLED.value)
@@ -39,21 +42,31 @@ class ClaimTurns:
     has_begun: bool = False
 
 
-async def claim_events(tx: WriteTx, turns: ClaimTurns, limit: int) -> Sequence[Row[Any]]:
-    """Claim up to `limit` waiting events until the transaction ends, and with trouble what else waits of the same jobs and may answer it.
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Events that were claimed; `unreadable`: why others could not be read, by their ids."""
 
-    They are rows, for `read_event`: one that cannot be read is not to keep the others from being claimed.
-    """
+    events: Sequence[Event] = ()
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of all of them."""
+        return [*(event.id for event in self.events), *self.unreadable]
+
+
+async def claim_events(tx: WriteTx, turns: ClaimTurns, limit: int) -> Claim:
+    """Claim up to `limit` waiting events until the transaction ends, and with trouble what else waits of the same jobs and may answer it."""
     trouble, routine = await _count_waiting(tx, limit)
     if trouble + routine <= limit:
-        return await _all_waiting(tx, None, limit) if trouble + routine else []
+        return _read_all(await _all_waiting(tx, None, limit) if trouble + routine else [])
     if not turns.has_begun:
         await _begin(tx, turns)
     most_trouble, most_routine = share_by_lane(trouble, routine, limit)
     rows = [*await _claim_lane(tx, _TROUBLE, turns.trouble, trouble, most_trouble)]
     rows += await _claim_answers(tx, rows)
     rows += await _claim_lane(tx, _ROUTINE, turns.routine, routine, most_routine)
-    return [*{row.id: row for row in rows}.values()]
+    return _read_all({row.id: row for row in rows}.values())
 
 
 async def _count_waiting(tx: ReadTx, limit: int) -> tuple[int, int]:
@@ -76,7 +89,7 @@ async def _begin(tx: ReadTx, turns: ClaimTurns) -> None:
 
 
 async def _all_waiting(tx: WriteTx, lane: ColumnElement[bool] | None, limit: int) -> Sequence[Row[Any]]:
-    every = select(*_COLUMNS)
+    every = _ROWS
     due = every.where(_NEW).order_by(events.c.id) if lane is None else every.where(lane).order_by(*_IN_ORDER)
     due = due.limit(limit)
     return (await tx.connection.execute(due.with_for_update(skip_locked=True))).all()
@@ -166,10 +179,10 @@ async def _first_of_each(
     if tx.is_sqlite:
         first = select(events.c.id).where(lane, *own).order_by(*_IN_ORDER).limit(limit).correlate(wanted)
         rows = events.alias("found")
-        columns = [rows.c[column.name] for column in _COLUMNS]
+        columns = [rows.c[column.name] for column in _ROWS.selected_columns]
         query = select(*columns).select_from(wanted.join(rows, rows.c.id.in_(first)))
     else:  # locked where they are found, so that another worker takes the next ones instead of none
-        first = select(*_COLUMNS).where(lane, *own).order_by(*_IN_ORDER).limit(limit)
+        first = _ROWS.where(lane, *own).order_by(*_IN_ORDER).limit(limit)
         found = first.with_for_update(skip_locked=True).correlate(wanted).lateral("found")
         query = select(*found.c).select_from(wanted.join(found, literal(value=True)))
     return (await tx.connection.execute(query)).all()
@@ -203,12 +216,16 @@ async def _claim_answers(tx: WriteTx, trouble: Sequence[Row[Any]]) -> Sequence[R
         found = select(events.c.id).where(*same).order_by(events.c.id.desc()).limit(1).correlate(wanted)
         newest.append(select(found.scalar_subquery().label("id")).select_from(wanted))
     ids = set((await tx.connection.scalars(union_all(*newest))).all()) - {None}
-    return await claim_by_id(tx, ids) if ids else []
+    return await _waiting_of(tx, ids) if ids else []
 
 
-async def claim_by_id(tx: WriteTx, ids: Collection[str]) -> Sequence[Row[Any]]:
+async def claim_by_id(tx: WriteTx, ids: Collection[str]) -> Claim:
     """Claim those of these events that wait."""
-    due = select(*_COLUMNS).where(events.c.id.in_(ids), events.c.state == "new").order_by(events.c.id)
+    return _read_all(await _waiting_of(tx, ids))
+
+
+async def _waiting_of(tx: WriteTx, ids: Collection[str]) -> Sequence[Row[Any]]:
+    due = _ROWS.where(events.c.id.in_(ids), events.c.state == "new").order_by(events.c.id)
     return (await tx.connection.execute(due.with_for_update(skip_locked=True))).all()
 
 
@@ -229,8 +246,18 @@ async def oldest_waiting(tx: ReadTx, agents: Collection[tuple[str, str]]) -> Map
     return found
 
 
-def read_event(row: Row[Any]) -> Event:
-    """Return a claimed event. Raises ValueError if another version wrote what this one does not know."""
+def _read_all(rows: Iterable[Row[Any]]) -> Claim:
+    found: list[Event] = []
+    unreadable: dict[str, str] = {}
+    for row in rows:
+        try:
+            found.append(_read(row))
+        except UNREADABLE as cause:  # another version wrote it; the others are decided
+            unreadable[row.id] = f"{type(cause).__name__}: {cause}"
+    return Claim(found, unreadable)
+
+
+def _read(row: Row[Any]) -> Event:
     return Event(
         id=row.id,
         customer_id=row.customer_id,

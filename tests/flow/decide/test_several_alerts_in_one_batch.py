@@ -6,7 +6,7 @@ from sqlalchemy import update
 
 from app.decide.judge import judge_events
 from app.store.tables import alerts, notices
-from app.store.waiting import ClaimTurns, claim_events, read_event
+from app.store.waiting import ClaimTurns, claim_events
 from tests.support.context import open_system
 
 JOBS = ("files", "mail", "sql")
@@ -23,7 +23,7 @@ async def test_alerts_that_close_in_one_batch_each_send_a_recovery(database_url:
         for job in JOBS:
             await system.receive(job=job, phase="finished", outcome="success")
         async with system.context.database.write() as tx:
-            rows = await claim_events(tx, ClaimTurns(), len(JOBS))
-            await judge_events(tx, [read_event(row) for row in rows], system.context.clock())
+            claim = await claim_events(tx, ClaimTurns(), len(JOBS))
+            await judge_events(tx, claim.events, system.context.clock())
         assert [row.closed_reason is not None for row in await system.rows(alerts)] == [True] * len(JOBS)
         assert len(await system.rows(notices, notices.c.what == "recovered", notices.c.state == "waiting")) == len(JOBS)
