@@ -32,7 +32,7 @@ from app.store.customers import customers_by_id
 from app.store.events import has_good_end_since, mark_events_folded
 from app.store.jobs import JobName
 from app.store.rules import all_rules
-from app.store.run_history import find_nearby_runs, read_histories
+from app.store.run_history import find_nearby_runs, find_runs, read_histories
 from app.store.transactions import WriteTx
 from app.store.unclear import forms_reported_before, read_unclear_history
 
@@ -100,9 +100,12 @@ async def _fold(tx: WriteTx, batch: BatchContext, events: Sequence[Event]) -> tu
     waiting = {event.id for name, of_job in by_name.items() if locked[name].id in postponed for event in of_job}
     by_name = {name: of_job for name, of_job in by_name.items() if locked[name].id not in postponed}
     keys = {
-        (locked[name].id, key) for name, of_job in by_name.items() for event in of_job for key in run_keys_of(event)
+        (name.customer_id, locked[name].id, key)
+        for name, of_job in by_name.items()
+        for event in of_job
+        for key in run_keys_of(event)
     }
-    stored = await runs.find_runs(tx, keys)
+    stored = await find_runs(tx, keys)
     known: dict[str, dict[str, Run]] = {locked[name].id: {} for name in by_name}
     for (job_id, run_key), run in stored.items():
         known[job_id][run_key] = run

@@ -20,11 +20,9 @@ from app.store.events import set_event_aside
 from app.store.transactions import WriteTx
 from app.store.waiting import Claim, claim_by_id, claim_events
 
-PIECE = 128  # events that are claimed and folded together
-BATCH = 512  # and what one transaction holds at most
-LONGEST_S = (
-    0.04  # a transaction takes no further piece after this time: with the last one it ends within a tenth of a second
-)
+# How many events are claimed and folded together. The first piece of a transaction shows what one costs.
+FIRST_PIECE, LEAST_PIECE, LARGEST_PIECE = 32, 16, 256
+LONGEST_S = 0.05  # for one transaction: a piece is as large as there is time left
 LONGEST_SEARCH_S = 1.0  # for the event at fault in a batch; what is left then waits for the next pass
 
 
@@ -55,6 +53,8 @@ async def _decide_events(context: AppContext) -> bool:
     except Unavailable:  # an outage of the database must not set events aside: they did not cause it
         raise
     except Exception as cause:  # noqa: BLE001  (one bad event must not stop all others)
+        if not batch.claimed:  # no event caused it
+            raise
         log.error("a batch of events could not be decided; its parts are tried alone", cause=describe_error(cause))
         await _decide_in_parts(context, batch.claimed)
         return True
@@ -68,7 +68,7 @@ async def _decide_in_parts(context: AppContext, event_ids: Sequence[str]) -> Non
     while parts and time.perf_counter() - began < LONGEST_SEARCH_S:
         part = parts.pop()
         try:
-            if len(part) <= PIECE:
+            if len(part) <= FIRST_PIECE:
                 await _decide_batch(context, _Batch(), only=part)
                 continue
         except Unavailable:
@@ -85,10 +85,11 @@ async def _decide_in_parts(context: AppContext, event_ids: Sequence[str]) -> Non
 
 async def _decide_batch(context: AppContext, batch: _Batch, only: Collection[str] = ()) -> None:
     """Decide on piece after piece in one transaction, until nothing waits or it has taken long enough."""
-    began = time.perf_counter()
     notices = 0
     async with context.database.write() as tx:
-        while (claim := await _claim(tx, context, only)).ids:
+        began = time.perf_counter()
+        size = FIRST_PIECE
+        while (claim := await _claim(tx, context, size, only)).ids:
             batch.claimed += claim.ids
             for event_id, error in claim.unreadable.items():
                 log.error("an event was set aside: it cannot be read", event_id=event_id, cause=error)
@@ -96,13 +97,12 @@ async def _decide_batch(context: AppContext, batch: _Batch, only: Collection[str
             judged = await judge_events(tx, claim.events, context.clock())
             notices += judged.notices
             batch.decided += judged.events
-            batch.is_cut = (
-                len(judged.events) < len(claim.events)
-                or len(batch.decided) >= BATCH
-                or time.perf_counter() - began > LONGEST_S
-            )
+            spent = time.perf_counter() - began
+            size = min(LARGEST_PIECE, int((LONGEST_S - spent) / spent * len(batch.claimed)))
+            batch.is_cut = size < LEAST_PIECE or len(judged.events) < len(claim.events)
             if batch.is_cut:
                 break
+        seconds = round(time.perf_counter() - began, 4)
         if notices:
             tx.after_commit(lambda: context.wakeups.wake("notices"))
     decided_at = context.clock()
@@ -111,11 +111,10 @@ async def _decide_batch(context: AppContext, batch: _Batch, only: Collection[str
             max(0.0, (decided_at - event.received_at).total_seconds())
         )
     if batch.decided:
-        seconds = round(time.perf_counter() - began, 4)
         log.debug("decided", events=len(batch.decided), notices=notices, seconds=seconds)
 
 
-async def _claim(tx: WriteTx, context: AppContext, only: Collection[str]) -> Claim:
+async def _claim(tx: WriteTx, context: AppContext, size: int, only: Collection[str]) -> Claim:
     if only:
         return await claim_by_id(tx, only)
-    return await claim_events(tx, context.claim_turns, PIECE)
+    return await claim_events(tx, context.claim_turns, size)

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Select,
     String,
     Text,
+    any_,
     func,
     literal,
     literal_column,
@@ -46,6 +47,17 @@ _IS_START = (
 )
 _Place = tuple[str, str, datetime, str]  # job id, outcome, time and run key
 NewestRuns = dict[str, dict[RunOutcome, Run]]  # by job id
+
+
+async def find_runs(tx: ReadTx, keys: Iterable[tuple[str, str, str]]) -> dict[tuple[str, str], Run]:
+    """Return runs by (job id, run key). `keys`: (customer id, job id, run key)."""
+    names = sorted(set(keys))
+    if not names:
+        return {}
+    wanted = key_table(tx, names, "customer_id", "job_id", "run_key")
+    # One look-up each: a join may read all runs of the job.
+    same = select(runs.c.id).where(*(runs.c[column.name] == column for column in wanted.c)).limit(1)
+    return {(run.job_id, run.run_key): run for run in await _read_by_id(tx, wanted, same)}
 
 
 async def newest_by_outcome(tx: ReadTx, job_ids: Collection[str], until: datetime | None = None) -> NewestRuns:
@@ -187,10 +199,11 @@ async def _read_one_each(
 
 
 async def _read_by_id(tx: ReadTx, wanted: FromClause, first: Select[Any]) -> list[Run]:
-    ids = select(first.correlate(wanted).scalar_subquery().label("id")).select_from(wanted).distinct().subquery("first")
-    same = runs.alias("found")
-    rows = await tx.connection.execute(select(same).join_from(ids, same, same.c.id == ids.c.id))
-    return [_RUN.read(row) for row in rows]
+    found = runs.alias("found")
+    ids = select(first.correlate(wanted).scalar_subquery().label("id")).select_from(wanted)
+    # As an array, of which PostgreSQL expects few values: for a join it may read all runs instead.
+    is_found = found.c.id.in_(ids) if tx.is_sqlite else found.c.id == any_(func.array(ids.scalar_subquery()))
+    return [_RUN.read(row) for row in await tx.connection.execute(select(found).where(is_found))]
 
 
 def _place_table(tx: ReadTx, places: Sequence[_Place]) -> FromClause:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, func, literal_column, not_, or_, select, true, update
+from sqlalchemy import Select, bindparam, func, literal_column, not_, or_, select, true, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.event import Activity, RunOutcome
@@ -97,19 +97,6 @@ async def page_runs(tx: ReadTx, filters: RunFilters, window: Window) -> Page[Run
     if len(by_job.values) <= MAX_RANGES:
         return await page_newest(tx, RUNS, by_job, tested(runs, customer_id=scope.customer_id), window)
     return await page_newest(tx, RUNS, IndexRanges(runs), where, window)
-
-
-async def find_runs(tx: WriteTx, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Run]:
-    """Return runs by (job id, run key)."""
-    wanted = sorted(set(keys))
-    if not wanted:
-        return {}
-    new = key_table(tx, wanted, "job_id", "run_key")
-    # Through the job to its customer, because the unique index of the runs begins with the customer.
-    same = and_(runs.c.customer_id == jobs.c.customer_id, runs.c.job_id == jobs.c.id, runs.c.run_key == new.c.run_key)
-    found = select(runs).select_from(new.join(jobs, jobs.c.id == new.c.job_id).join(runs, same))
-    rows = await tx.connection.execute(found)
-    return {(row.job_id, row.run_key): RUNS.mapping.read(row) for row in rows}
 
 
 async def save_runs(tx: WriteTx, changed: Sequence[Run]) -> None:
