@@ -9,7 +9,7 @@ import time
 from bench.claim import Claim, table
 from bench.ground import grounds
 
-BENCHES = ("intake_single", "intake_batch", "dialects", "reading", "latency", "outbox", "summary", "memory")
+BENCHES = ("intake_single", "intake_batch", "dialects", "reading", "latency", "outbox", "summary", "memory", "deciding")
 
 
 def main() -> int:

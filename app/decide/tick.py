@@ -12,8 +12,8 @@ from app.context import AppContext
 from app.core import metrics
 from app.core.errors import Unavailable
 from app.core.log import log
+from app.decide import reminders
 from app.decide.judge import judge_events
-from app.decide.reminders import report_after_silence, report_repeats
 from app.domain.event import Event
 from app.store.database_errors import describe_error
 from app.store.events import set_event_aside
@@ -21,8 +21,8 @@ from app.store.transactions import WriteTx
 from app.store.waiting import Claim, claim_by_id, claim_events
 
 # How many events are claimed and folded together. The first piece of a transaction shows what one costs.
-FIRST_PIECE, LEAST_PIECE, LARGEST_PIECE = 32, 16, 256
-LONGEST_S = 0.05  # for one transaction: a piece is as large as there is time left
+FIRST_PIECE, LEAST_PIECE, LARGEST_PIECE = 24, 12, 96
+LONGEST_S = 0.035  # for one transaction: a piece is as large as there is time left
 LONGEST_SEARCH_S = 1.0  # for the event at fault in a batch; what is left then waits for the next pass
 
 
@@ -38,12 +38,7 @@ class _Batch:
 async def tick(context: AppContext) -> bool:
     """Decide on one batch of events and on what fell due. True when there may be more at once."""
     more = await _decide_events(context)
-    now = context.clock()
-    async with context.database.write() as tx:
-        made = await report_after_silence(tx, now) + await report_repeats(tx, now)
-        if made:
-            tx.after_commit(lambda: context.wakeups.wake("notices"))
-    return more
+    return await reminders.tick(context) or more
 
 
 async def _decide_events(context: AppContext) -> bool:
@@ -52,7 +47,7 @@ async def _decide_events(context: AppContext) -> bool:
         await _decide_batch(context, batch)
     except Unavailable:  # an outage of the database must not set events aside: they did not cause it
         raise
-    except Exception as cause:  # noqa: BLE001  (one bad event must not stop all others)
+    except Exception as cause:
         if not batch.claimed:  # no event caused it
             raise
         log.error("a batch of events could not be decided; its parts are tried alone", cause=describe_error(cause))
