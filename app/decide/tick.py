@@ -18,7 +18,7 @@ from app.domain.event import Event
 from app.store.database_errors import describe_error
 from app.store.events import set_event_aside
 from app.store.transactions import WriteTx
-from app.store.waiting import Claim, claim_by_id, claim_events
+from app.store.waiting import ClaimedEvents, claim_by_id, claim_events
 
 # How many events are claimed and folded together. The first piece of a transaction shows what one costs.
 FIRST_PIECE, LEAST_PIECE, LARGEST_PIECE = 24, 12, 96
@@ -109,7 +109,7 @@ async def _decide_batch(context: AppContext, batch: _Batch, only: Collection[str
         log.debug("decided", events=len(batch.decided), notices=notices, seconds=seconds)
 
 
-async def _claim(tx: WriteTx, context: AppContext, size: int, only: Collection[str]) -> Claim:
+async def _claim(tx: WriteTx, context: AppContext, size: int, only: Collection[str]) -> ClaimedEvents:
     if only:
         return await claim_by_id(tx, only)
     return await claim_events(tx, context.claim_turns, size)

@@ -24,7 +24,7 @@ class Turns:
             del self.agents[next(iter(self.agents))]
 
 
-def share_by_lane(trouble: int, routine: int, limit: int) -> tuple[int, int]:
+def share_by_rank(trouble: int, routine: int, limit: int) -> tuple[int, int]:
     """Return how much trouble and how much routine is taken. Trouble has three of four places.
 
     It has not all of them: an agent that reports nothing but failures must not keep the successes of others from closing alerts.

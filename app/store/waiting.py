@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, and_, func, literal, select, text, union_all
 
 from app.domain.event import Activity, Event, EventKind, Phase, RunOutcome, Severity
-from app.domain.turns import MOST_CUSTOMERS, Turns, share_by_agent, share_by_lane
+from app.domain.turns import MOST_CUSTOMERS, Turns, share_by_agent, share_by_rank
 from app.store.repository import key_table
 from app.store.row_mapping import UNREADABLE
 from app.store.tables import NEW, TROUBLE, customers, events
@@ -43,7 +43,7 @@ class ClaimTurns:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class ClaimedEvents:
     """Events that were claimed; `unreadable`: why others could not be read, by their ids."""
 
     events: Sequence[Event] = ()
@@ -55,17 +55,17 @@ class Claim:
         return [*(event.id for event in self.events), *self.unreadable]
 
 
-async def claim_events(tx: WriteTx, turns: ClaimTurns, limit: int) -> Claim:
-    """Claim up to `limit` waiting events until the transaction ends, and with trouble what else waits of the same jobs and may answer it."""
+async def claim_events(tx: WriteTx, turns: ClaimTurns, limit: int) -> ClaimedEvents:
+    """ClaimedEvents up to `limit` waiting events until the transaction ends, and with trouble what else waits of the same jobs and may answer it."""
     trouble, routine = await _count_waiting(tx, limit)
     if trouble + routine <= limit:
         return _read_all(await _all_waiting(tx, None, limit) if trouble + routine else [])
     if not turns.has_begun:
         await _begin(tx, turns)
-    most_trouble, most_routine = share_by_lane(trouble, routine, limit)
-    rows = [*await _claim_lane(tx, _TROUBLE, turns.trouble, trouble, most_trouble)]
+    most_trouble, most_routine = share_by_rank(trouble, routine, limit)
+    rows = [*await _claim_rank(tx, _TROUBLE, turns.trouble, trouble, most_trouble)]
     rows += await _claim_answers(tx, rows)
-    rows += await _claim_lane(tx, _ROUTINE, turns.routine, routine, most_routine)
+    rows += await _claim_rank(tx, _ROUTINE, turns.routine, routine, most_routine)
     return _read_all({row.id: row for row in rows}.values())
 
 
@@ -73,10 +73,10 @@ async def _count_waiting(tx: ReadTx, limit: int) -> tuple[int, int]:
     """Return how much trouble and how much routine waits; more than `limit` is not counted."""
     # In the order of the index: otherwise PostgreSQL may read the table from its start.
     some = [
-        select(events.c.id).where(lane).order_by(*_IN_ORDER).limit(limit + 1).subquery()
-        for lane in (_TROUBLE, _ROUTINE)
+        select(events.c.id).where(rank).order_by(*_IN_ORDER).limit(limit + 1).subquery()
+        for rank in (_TROUBLE, _ROUTINE)
     ]
-    counts = [select(func.count()).select_from(lane).scalar_subquery() for lane in some]
+    counts = [select(func.count()).select_from(rank).scalar_subquery() for rank in some]
     trouble, routine = (await tx.connection.execute(select(*counts))).one()
     return trouble, routine
 
@@ -88,37 +88,37 @@ async def _begin(tx: ReadTx, turns: ClaimTurns) -> None:
     turns.has_begun = True
 
 
-async def _all_waiting(tx: WriteTx, lane: ColumnElement[bool] | None, limit: int) -> Sequence[Row[Any]]:
+async def _all_waiting(tx: WriteTx, rank: ColumnElement[bool] | None, limit: int) -> Sequence[Row[Any]]:
     every = _ROWS
-    due = every.where(_NEW).order_by(events.c.id) if lane is None else every.where(lane).order_by(*_IN_ORDER)
+    due = every.where(_NEW).order_by(events.c.id) if rank is None else every.where(rank).order_by(*_IN_ORDER)
     due = due.limit(limit)
     return (await tx.connection.execute(due.with_for_update(skip_locked=True))).all()
 
 
-async def _claim_lane(
-    tx: WriteTx, lane: ColumnElement[bool], turns: Turns, waiting: int, limit: int
+async def _claim_rank(
+    tx: WriteTx, rank: ColumnElement[bool], turns: Turns, waiting: int, limit: int
 ) -> Sequence[Row[Any]]:
     if waiting <= limit:
-        return await _all_waiting(tx, lane, limit) if waiting else []
-    agents = await _next_agents(tx, lane, turns, limit)
+        return await _all_waiting(tx, rank, limit) if waiting else []
+    agents = await _next_agents(tx, rank, turns, limit)
     found: list[Row[Any]] = []
     for most, some in share_by_agent(agents, limit).items():
-        found += await _first_of_each(tx, lane, some, most)
+        found += await _first_of_each(tx, rank, some, most)
     turns.pass_on(agents)
     return found
 
 
-async def _next_agents(tx: ReadTx, lane: ColumnElement[bool], turns: Turns, limit: int) -> dict[str, list[str]]:
+async def _next_agents(tx: ReadTx, rank: ColumnElement[bool], turns: Turns, limit: int) -> dict[str, list[str]]:
     """Return the agents that have their turn, by customer."""
     most = min(limit, MOST_CUSTOMERS)
-    chosen = await _next_customers(tx, lane, turns.customer_id, most)
+    chosen = await _next_customers(tx, rank, turns.customer_id, most)
     if len(chosen) < most and turns.customer_id:
-        again = await _next_customers(tx, lane, "", most - len(chosen))
+        again = await _next_customers(tx, rank, "", most - len(chosen))
         chosen += [customer_id for customer_id in again if customer_id not in chosen]
     each = max(1, limit // max(1, len(chosen)))
     found: dict[str, list[str]] = {customer_id: [] for customer_id in chosen}
     for customer_id, agent_id in await _agents_after(
-        tx, lane, [(customer_id, turns.agents.get(customer_id, "")) for customer_id in chosen], each
+        tx, rank, [(customer_id, turns.agents.get(customer_id, "")) for customer_id in chosen], each
     ):
         found[customer_id].append(agent_id)
     short = [
@@ -126,17 +126,17 @@ async def _next_agents(tx: ReadTx, lane: ColumnElement[bool], turns: Turns, limi
         for customer_id in chosen
         if len(found[customer_id]) < each and turns.agents.get(customer_id, "")
     ]
-    for customer_id, agent_id in await _agents_after(tx, lane, short, each) if short else []:
+    for customer_id, agent_id in await _agents_after(tx, rank, short, each) if short else []:
         if agent_id not in found[customer_id] and len(found[customer_id]) < each:
             found[customer_id].append(agent_id)
     return {customer_id: of_customer for customer_id, of_customer in found.items() if of_customer}
 
 
-async def _next_customers(tx: ReadTx, lane: ColumnElement[bool], after: str, limit: int) -> list[str]:
+async def _next_customers(tx: ReadTx, rank: ColumnElement[bool], after: str, limit: int) -> list[str]:
     """Return the next customers in the order of the index, by one look into it each."""
-    first = _smallest(lane, events.c.customer_id).where(events.c.customer_id > after)
+    first = _smallest(rank, events.c.customer_id).where(events.c.customer_id > after)
     found = select(first.scalar_subquery().label("customer_id"), literal(1).label("number")).cte("turn", recursive=True)
-    following = _smallest(lane, events.c.customer_id).where(events.c.customer_id > found.c.customer_id)
+    following = _smallest(rank, events.c.customer_id).where(events.c.customer_id > found.c.customer_id)
     more = select(following.correlate(found).scalar_subquery(), found.c.number + 1).where(
         found.c.customer_id.is_not(None), found.c.number < limit
     )
@@ -145,17 +145,17 @@ async def _next_customers(tx: ReadTx, lane: ColumnElement[bool], after: str, lim
 
 
 async def _agents_after(
-    tx: ReadTx, lane: ColumnElement[bool], after: Sequence[tuple[str, str]], limit: int
+    tx: ReadTx, rank: ColumnElement[bool], after: Sequence[tuple[str, str]], limit: int
 ) -> list[tuple[str, str]]:
     """Return the next agents of each customer, by one look into the index each. `after`: customers with the agent that is passed."""
     wanted = key_table(tx, after, "customer_id", "agent_id")
     own = events.c.customer_id == wanted.c.customer_id
-    first = _smallest(lane, events.c.agent_id).where(own, events.c.agent_id > wanted.c.agent_id)
+    first = _smallest(rank, events.c.agent_id).where(own, events.c.agent_id > wanted.c.agent_id)
     found = select(
         wanted.c.customer_id, first.correlate(wanted).scalar_subquery().label("agent_id"), literal(1).label("number")
     ).cte("turn", recursive=True)
     own = events.c.customer_id == found.c.customer_id
-    following = _smallest(lane, events.c.agent_id).where(own, events.c.agent_id > found.c.agent_id)
+    following = _smallest(rank, events.c.agent_id).where(own, events.c.agent_id > found.c.agent_id)
     more = select(found.c.customer_id, following.correlate(found).scalar_subquery(), found.c.number + 1).where(
         found.c.agent_id.is_not(None), found.c.number < limit
     )
@@ -166,30 +166,30 @@ async def _agents_after(
     return [(row.customer_id, row.agent_id) for row in rows]
 
 
-def _smallest(lane: ColumnElement[bool], column: ColumnElement[str]) -> Select[Any]:
-    return select(column).where(lane).order_by(*_IN_ORDER).limit(1)
+def _smallest(rank: ColumnElement[bool], column: ColumnElement[str]) -> Select[Any]:
+    return select(column).where(rank).order_by(*_IN_ORDER).limit(1)
 
 
 async def _first_of_each(
-    tx: WriteTx, lane: ColumnElement[bool], agents: Sequence[tuple[str, str]], limit: int
+    tx: WriteTx, rank: ColumnElement[bool], agents: Sequence[tuple[str, str]], limit: int
 ) -> Sequence[Row[Any]]:
-    """Claim the first events of each of these agents, (customer, agent)."""
+    """ClaimedEvents the first events of each of these agents, (customer, agent)."""
     wanted = key_table(tx, agents, "customer_id", "agent_id")
     own = events.c.customer_id == wanted.c.customer_id, events.c.agent_id == wanted.c.agent_id
     if tx.is_sqlite:
-        first = select(events.c.id).where(lane, *own).order_by(*_IN_ORDER).limit(limit).correlate(wanted)
+        first = select(events.c.id).where(rank, *own).order_by(*_IN_ORDER).limit(limit).correlate(wanted)
         rows = events.alias("found")
         columns = [rows.c[column.name] for column in _ROWS.selected_columns]
         query = select(*columns).select_from(wanted.join(rows, rows.c.id.in_(first)))
     else:  # locked where they are found, so that another worker takes the next ones instead of none
-        first = _ROWS.where(lane, *own).order_by(*_IN_ORDER).limit(limit)
+        first = _ROWS.where(rank, *own).order_by(*_IN_ORDER).limit(limit)
         found = first.with_for_update(skip_locked=True).correlate(wanted).lateral("found")
         query = select(*found.c).select_from(wanted.join(found, literal(value=True)))
     return (await tx.connection.execute(query)).all()
 
 
 async def _claim_answers(tx: WriteTx, trouble: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
-    """Claim what waits of the same jobs and may answer this trouble: their newest success, warning, cancellation and start.
+    """ClaimedEvents what waits of the same jobs and may answer this trouble: their newest success, warning, cancellation and start.
 
     A failure that a success has followed is then decided on together with that success, as if both had come in time. Decided
     alone, because trouble comes first, it would be reported although the answer to it was already here.
@@ -219,8 +219,8 @@ async def _claim_answers(tx: WriteTx, trouble: Sequence[Row[Any]]) -> Sequence[R
     return await _waiting_of(tx, ids) if ids else []
 
 
-async def claim_by_id(tx: WriteTx, ids: Collection[str]) -> Claim:
-    """Claim those of these events that wait."""
+async def claim_by_id(tx: WriteTx, ids: Collection[str]) -> ClaimedEvents:
+    """ClaimedEvents those of these events that wait."""
     return _read_all(await _waiting_of(tx, ids))
 
 
@@ -236,8 +236,8 @@ async def oldest_waiting(tx: ReadTx, agents: Collection[tuple[str, str]]) -> Map
         return found
     wanted = key_table(tx, sorted(agents), "customer_id", "agent_id")
     own = events.c.customer_id == wanted.c.customer_id, events.c.agent_id == wanted.c.agent_id
-    for lane in (_TROUBLE, _ROUTINE):
-        first = select(events.c.received_at).where(lane, *own).order_by(*_IN_ORDER).limit(1).correlate(wanted)
+    for rank in (_TROUBLE, _ROUTINE):
+        first = select(events.c.received_at).where(rank, *own).order_by(*_IN_ORDER).limit(1).correlate(wanted)
         query = select(wanted.c.customer_id, wanted.c.agent_id, first.scalar_subquery().label("at"))
         for row in await tx.connection.execute(query):
             if row.at is not None:
@@ -246,7 +246,7 @@ async def oldest_waiting(tx: ReadTx, agents: Collection[tuple[str, str]]) -> Map
     return found
 
 
-def _read_all(rows: Iterable[Row[Any]]) -> Claim:
+def _read_all(rows: Iterable[Row[Any]]) -> ClaimedEvents:
     found: list[Event] = []
     unreadable: dict[str, str] = {}
     for row in rows:
@@ -254,7 +254,7 @@ def _read_all(rows: Iterable[Row[Any]]) -> Claim:
             found.append(_read(row))
         except UNREADABLE as cause:  # another version wrote it; the others are decided
             unreadable[row.id] = f"{type(cause).__name__}: {cause}"
-    return Claim(found, unreadable)
+    return ClaimedEvents(found, unreadable)
 
 
 def _read(row: Row[Any]) -> Event:

@@ -49,7 +49,7 @@ def times_of(shape: str, system: SystemUnderTest, number: int) -> list[datetime]
 
 
 async def write_history(system: SystemUnderTest, job: str, runs: int, *, named: bool, same_time: int) -> None:
-    """Give a job this many ended runs: `same_time` of them at one moment in the middle, the others over some weeks."""
+    """Write this many ended runs of a job: `same_time` of them at one moment in the middle, the others over some weeks."""
     await system.receive(job=job, outcome="success", phase="finished", occurred_at=system.time[0] - timedelta(days=30))
     await system.decide()
     [job_id] = [row[0] for row in await _fetch(system, f"SELECT id FROM jobs WHERE name = '{job}'")]
