@@ -56,7 +56,7 @@ class ClaimedEvents:
 
 
 async def claim_events(tx: WriteTx, turns: ClaimTurns, limit: int) -> ClaimedEvents:
-    """ClaimedEvents up to `limit` waiting events until the transaction ends, and with trouble what else waits of the same jobs and may answer it."""
+    """Claim up to `limit` waiting events until the transaction ends, and with trouble what else waits of the same jobs and may answer it."""
     trouble, routine = await _count_waiting(tx, limit)
     if trouble + routine <= limit:
         return _read_all(await _all_waiting(tx, None, limit) if trouble + routine else [])
@@ -173,7 +173,7 @@ def _smallest(rank: ColumnElement[bool], column: ColumnElement[str]) -> Select[A
 async def _first_of_each(
     tx: WriteTx, rank: ColumnElement[bool], agents: Sequence[tuple[str, str]], limit: int
 ) -> Sequence[Row[Any]]:
-    """ClaimedEvents the first events of each of these agents, (customer, agent)."""
+    """Claim the first events of each of these agents, (customer, agent)."""
     wanted = key_table(tx, agents, "customer_id", "agent_id")
     own = events.c.customer_id == wanted.c.customer_id, events.c.agent_id == wanted.c.agent_id
     if tx.is_sqlite:
@@ -189,7 +189,7 @@ async def _first_of_each(
 
 
 async def _claim_answers(tx: WriteTx, trouble: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
-    """ClaimedEvents what waits of the same jobs and may answer this trouble: their newest success, warning, cancellation and start.
+    """Claim what waits of the same jobs and may answer this trouble: their newest success, warning, cancellation and start.
 
     A failure that a success has followed is then decided on together with that success, as if both had come in time. Decided
     alone, because trouble comes first, it would be reported although the answer to it was already here.
@@ -220,7 +220,7 @@ async def _claim_answers(tx: WriteTx, trouble: Sequence[Row[Any]]) -> Sequence[R
 
 
 async def claim_by_id(tx: WriteTx, ids: Collection[str]) -> ClaimedEvents:
-    """ClaimedEvents those of these events that wait."""
+    """Claim those of these events that wait."""
     return _read_all(await _waiting_of(tx, ids))
 
 
