@@ -52,7 +52,7 @@ async def test_no_transaction_of_a_backlog_holds_the_writer_for_long(database_ur
             with measured_holds() as holds:
                 while await decide.tick(system.context):
                     pass
-        # PostgreSQL has more than one writer, and plans each statement anew while its statistics are young.
+        # PostgreSQL has more than one writer, and plans each statement again while its statistics are young.
         assert holds.longest_s < (LONGEST_HOLD_S if system.context.database.is_sqlite else 4 * LONGEST_HOLD_S)
         assert not await system.rows(events, events.c.state == "new")
 
