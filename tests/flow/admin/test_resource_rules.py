@@ -234,11 +234,12 @@ async def test_a_job_is_deleted_with_its_history_and_its_alert_closes(api: Api) 
     assert [one["name"] for one in await api.items("/v1/agents")] == ["sql01"], "it is created again"
 
 
-async def test_texts_that_a_database_cannot_store_are_refused(api: Api) -> None:
-    for name in ("a\x00b", "a\nb", "", " ", "x" * 201):
+async def test_texts_that_a_database_cannot_store_are_never_stored(api: Api) -> None:
+    for name in ("\x00", "\n", "\u200b", "", " ", "x" * 201):
         assert (await api.ask("POST", "/v1/customers", json={"name": name})).status_code == 422, repr(name)
     raw = b'{"name": "\\ud800"}'
     headers = {"Authorization": f"Bearer {ADMIN_KEY}", "Content-Type": "application/json"}
-    assert (await api.client.post("/v1/customers", content=raw, headers=headers)).status_code == 422
+    answer = await api.client.post("/v1/customers", content=raw, headers=headers)
+    assert (answer.status_code, answer.json()["name"]) == (201, "\N{REPLACEMENT CHARACTER}")
     for path in ("/v1/customers?name=%00", "/v1/routes/%00", "/v1/audit?thing_id=%00", "/v1/messages?transport=%00"):
         assert (await api.ask("GET", path)).status_code == 422, path
