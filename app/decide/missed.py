@@ -1,6 +1,6 @@
 """The events that the clock writes: a run that was missed, one that takes too long, an agent that is silent. Then they are ordinary events.
 
-A slot is judged only once every event that was received before now has been folded. After an outage of ours nothing is judged
+A slot is judged only once every event of its agent that was received before it was over has been folded. After an outage of ours nothing is judged
 until agents had time to send again: otherwise the first minute would report runs as missed that ended during the outage and
 whose agents still wait for their next try.
 """
@@ -20,9 +20,10 @@ from app.domain.expectation import describe_expectation, earliness, last_overdue
 from app.domain.job import ExpectationSource, Job
 from app.domain.run import EARLY_S, NAMED
 from app.store import agents, jobs, runs
-from app.store.events import insert_clock_events, oldest_waiting_event
+from app.store.events import insert_clock_events
 from app.store.heartbeats import GAP, Listening, find_listening
-from app.store.transactions import ReadTx, WriteTx
+from app.store.transactions import WriteTx
+from app.store.waiting import oldest_waiting
 
 BATCH = 100  # of each kind in one transaction, so that others can write in between
 AGENTS_AT_ONCE = 10
@@ -49,13 +50,13 @@ async def write_due_events(context: AppContext) -> bool:
     now = context.clock()
     asked_again = await _ask_about_silent(context, now)
 
-    async def silent(tx: WriteTx, before: datetime, now: datetime) -> tuple[list[Event], bool]:
-        return await _silent(tx, asked_again, before, now)
+    async def silent(tx: WriteTx, now: datetime) -> tuple[list[Event], bool]:
+        return await _silent(tx, asked_again, now)
 
     more = False
     for find_due in (_missed, _overrun, silent):
         async with context.database.write() as tx:
-            made, is_full = await find_due(tx, await _all_decided_until(tx, now), now)
+            made, is_full = await find_due(tx, now)
             # Nothing is expected of an agent that nobody approved; its slots move on, so that nothing is missed at once when it is.
             states = await agents.agents_by_id(tx, {event.agent_id for event in made}) if made else {}
             made = [event for event in made if states[event.agent_id].state is AgentState.APPROVED]
@@ -66,17 +67,14 @@ async def write_due_events(context: AppContext) -> bool:
     return more
 
 
-async def _all_decided_until(tx: ReadTx, now: datetime) -> datetime:
-    oldest_unread = await oldest_waiting_event(tx)
-    return now if oldest_unread is None else min(now, oldest_unread)
-
-
-async def _missed(tx: WriteTx, before: datetime, now: datetime) -> tuple[list[Event], bool]:
+async def _missed(tx: WriteTx, now: datetime) -> tuple[list[Event], bool]:
     made: list[Event] = []
     moved: list[Job] = []
-    due = await jobs.overdue_jobs(tx, before, BATCH)
+    due = await jobs.overdue_jobs(tx, now, BATCH)
+    unread_since = await oldest_waiting(tx, {(job.customer_id, job.agent_id) for job in due})
     for job in due:
         try:
+            before = min(now, unread_since.get((job.customer_id, job.agent_id), now))
             after, event = judge_slot(job, before, now)
         except Exception:  # noqa: BLE001  (one job, such as one with a time zone that no longer exists, must not stop all others)
             log.exception("the expectation of a job cannot be judged; it is skipped until it is edited", job=job.id)
@@ -90,7 +88,7 @@ async def _missed(tx: WriteTx, before: datetime, now: datetime) -> tuple[list[Ev
 def judge_slot(job: Job, before: datetime, now: datetime) -> tuple[Job, Event | None]:
     """Judge the overdue slot of a job: return the job with the slot that is expected next, and the missed event, or None. Pure.
 
-    `before`: every event received until then has been folded.
+    `before`: every event of the job's agent that was received until then has been folded.
     """
     expectation, source = job.active_expectation, job.expectation_source
     if expectation is None or job.next_due_at is None:
@@ -135,8 +133,8 @@ def judge_slot(job: Job, before: datetime, now: datetime) -> tuple[Job, Event | 
     return after, event
 
 
-async def _overrun(tx: WriteTx, before: datetime, now: datetime) -> tuple[list[Event], bool]:
-    due = await runs.overrun_runs(tx, before, BATCH)
+async def _overrun(tx: WriteTx, now: datetime) -> tuple[list[Event], bool]:
+    due = await runs.overrun_runs(tx, now, BATCH)
     await runs.mark_overrun(tx, [found.run.id for found in due])
     made = [
         Event(
@@ -170,15 +168,15 @@ def _overrun_message(found: runs.OverrunRun) -> str:
 async def _ask_about_silent(context: AppContext, now: datetime) -> Mapping[str, tuple[Agent, datetime | None]]:
     """Return, by id, agents whose limit has passed, each with when to ask again; None: it is silent. Their jobs may be many, so they are not read while others wait to write."""
     async with context.database.read() as tx:
-        due = await agents.past_limit(tx, await _all_decided_until(tx, now), AGENTS_AT_ONCE)
+        due = await agents.past_limit(tx, now, AGENTS_AT_ONCE)
         of_agents = await jobs.jobs_of_agents(tx, [agent.id for agent in due if agent.silent_after is None])
     return {agent.id: (agent, silent_later(agent, of_agents.get(agent.id, []))) for agent in due}
 
 
 async def _silent(
-    tx: WriteTx, asked_again: Mapping[str, tuple[Agent, datetime | None]], before: datetime, now: datetime
+    tx: WriteTx, asked_again: Mapping[str, tuple[Agent, datetime | None]], now: datetime
 ) -> tuple[list[Event], bool]:
-    locked = await agents.lock_past_limit(tx, list(asked_again), before)
+    locked = await agents.lock_past_limit(tx, list(asked_again), now)
     due = [agent for agent in locked if asked_again[agent.id][0] == agent]  # those that did not report meanwhile
     await agents.save_heard(tx, [replace(agent, silent_at=asked_again[agent.id][1]) for agent in due])
     made: list[Event] = []

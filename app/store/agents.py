@@ -10,6 +10,7 @@ from app.store.repository import Page, Repository, Window, equals
 from app.store.tables import agents, jobs
 from app.store.tables_managed import keys
 from app.store.transactions import ReadTx, WriteTx
+from app.store.waiting import all_decided_until
 
 AGENTS = Repository(
     agents, Agent, noun="agent", prefix="agt", edited=("customer_id", "name", "labels", "silent_after_s")
@@ -17,6 +18,7 @@ AGENTS = Repository(
 
 # Written as the condition of an index, because SQLite uses a partial index only then.
 _UNDECIDED = literal_column("agents.state <> 'approved'", Boolean)
+_IS_KNOWN = all_decided_until(agents.c.customer_id, agents.c.id, agents.c.silent_at)
 
 
 async def page_agents(
@@ -112,8 +114,8 @@ async def save_heard(tx: WriteTx, heard: Sequence[Agent]) -> None:
 
 
 async def past_limit(tx: ReadTx, before: datetime, limit: int) -> list[Agent]:
-    """Return agents that may be silent from now on."""
-    due = select(agents).where(agents.c.silent_at <= before).order_by(agents.c.silent_at).limit(limit)
+    """Return agents that may be silent from now on; their reports from before that moment are all decided on."""
+    due = select(agents).where(agents.c.silent_at <= before, _IS_KNOWN).order_by(agents.c.silent_at).limit(limit)
     return [AGENTS.mapping.read(row) for row in await tx.connection.execute(due)]
 
 
@@ -121,5 +123,5 @@ async def lock_past_limit(tx: WriteTx, ids: Collection[str], before: datetime) -
     """Claim those of these agents that may still be silent from now on."""
     if not ids:
         return []
-    due = select(agents).where(agents.c.id.in_(ids), agents.c.silent_at <= before).order_by(agents.c.id)
+    due = select(agents).where(agents.c.id.in_(ids), agents.c.silent_at <= before, _IS_KNOWN).order_by(agents.c.id)
     return [AGENTS.mapping.read(row) for row in await tx.connection.execute(due.with_for_update(skip_locked=True))]

@@ -16,6 +16,7 @@ from app.store.repository import Page, Repository, Window, equals, key_table
 from app.store.row_mapping import readable
 from app.store.tables import agents, customers, job_days, jobs, runs
 from app.store.transactions import ReadTx, WriteTx
+from app.store.waiting import all_decided_until
 
 JOBS = Repository(jobs, Job, noun="job", prefix="job", edited=("agent_id", "name", "activity", "expectation"))
 
@@ -175,8 +176,9 @@ async def save_jobs(tx: WriteTx, changed: Sequence[Job]) -> None:
 
 
 async def overdue_jobs(tx: WriteTx, before: datetime, limit: int) -> list[Job]:
-    """Claim jobs whose slot and grace have passed without a report."""
-    due = select(jobs).where(jobs.c.overdue_at <= before).order_by(jobs.c.overdue_at).limit(limit)
+    """Claim jobs whose slot and grace have passed without a report; their agents' reports from before that moment are all decided on."""
+    is_known = all_decided_until(jobs.c.customer_id, jobs.c.agent_id, jobs.c.overdue_at)
+    due = select(jobs).where(jobs.c.overdue_at <= before, is_known).order_by(jobs.c.overdue_at).limit(limit)
     return readable(await tx.connection.execute(due.with_for_update(skip_locked=True)), JOBS.mapping.read, "job")
 
 

@@ -17,6 +17,7 @@ from app.store.repository import Page, Repository, Window, key_table
 from app.store.scope import Scope, job_ids, jobs_of
 from app.store.tables import job_days, jobs, runs
 from app.store.transactions import ReadTx, WriteTx
+from app.store.waiting import all_decided_until
 
 WEEK_DAYS = 7
 MOST_SUPERSEDED = 1_000  # runs in one statement, in about 10 ms
@@ -211,11 +212,12 @@ def newest_open(job_ids: Iterable[str], outcome: RunOutcome | None) -> Select[An
 
 
 async def overrun_runs(tx: WriteTx, before: datetime, limit: int) -> list[OverrunRun]:
-    """Claim runs that take too long."""
+    """Claim runs that take too long; their agents' reports from before that moment are all decided on."""
+    is_known = all_decided_until(jobs.c.customer_id, jobs.c.agent_id, runs.c.overrun_at)
     due = (
         select(runs, jobs.c.agent_id, jobs.c.name, jobs.c.activity, jobs.c.last_success_at)
         .join(jobs, jobs.c.id == runs.c.job_id)
-        .where(runs.c.overrun_at <= before)
+        .where(runs.c.overrun_at <= before, is_known)
         .order_by(runs.c.overrun_at)
         .limit(limit)
     )

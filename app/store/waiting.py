@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, and_, func, literal, select, text, union_all
+from sqlalchemy import Column, Row, Select, and_, func, literal, or_, select, text, union_all
+from sqlalchemy.sql.elements import ColumnElement
 
 from app.domain.event import Activity, Event, EventKind, Phase, RunOutcome, Severity
 from app.domain.turns import MOST_CUSTOMERS, Turns, share_by_agent, share_by_rank
@@ -227,6 +228,24 @@ async def claim_by_id(tx: WriteTx, ids: Collection[str]) -> ClaimedEvents:
 async def _waiting_of(tx: WriteTx, ids: Collection[str]) -> Sequence[Row[Any]]:
     due = _ROWS.where(events.c.id.in_(ids), events.c.state == "new").order_by(events.c.id)
     return (await tx.connection.execute(due.with_for_update(skip_locked=True))).all()
+
+
+def all_decided_until(customer_id: Column[str], agent_id: Column[str], moment: Column[datetime]) -> ColumnElement[bool]:
+    """Return the condition that no event of an agent waits that was received before `moment`; the three are columns of one table.
+
+    For each agent, by one look into each index: otherwise the backlog of one sender would delay what is reported as missing to all others.
+    """
+    own = events.c.customer_id == customer_id, events.c.agent_id == agent_id
+    first = [
+        select(events.c.received_at)
+        .where(rank, *own)
+        .order_by(*_IN_ORDER)
+        .limit(1)
+        .correlate(customer_id.table)
+        .scalar_subquery()
+        for rank in (_TROUBLE, _ROUTINE)
+    ]
+    return and_(*(or_(oldest.is_(None), oldest >= moment) for oldest in first))
 
 
 async def oldest_waiting(tx: ReadTx, agents: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], datetime]:

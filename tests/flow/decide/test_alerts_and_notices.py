@@ -9,7 +9,8 @@ import pytest
 from sqlalchemy import insert, update
 
 from app.core.ids import new_id
-from app.store.tables import alerts, events, job_days, jobs, notices
+from app.decide import missed
+from app.store.tables import agents, alerts, events, job_days, jobs, notices
 from app.store.tables_managed import routes, rules, silences
 from tests.support.context import SystemUnderTest, open_system
 
@@ -150,6 +151,52 @@ async def test_nothing_is_reported_missed_while_reports_are_unread(system: Syste
     system.pass_time(hours=3)
     await system.decide()
     assert await system.rows(alerts) == []
+
+
+@pytest.mark.parametrize(("sender", "reported"), [("sql01", 0), ("web01", 1)])
+@pytest.mark.parametrize("outcome", ["success", "failure"])
+async def test_what_waits_of_one_agent_delays_nothing_that_is_missed_of_another(
+    system: SystemUnderTest, sender: str, outcome: str, reported: int
+) -> None:
+    await system.receive(job="db", outcome="success")
+    await system.decide()
+    await expect_daily(system)
+    system.pass_time(hours=15)
+    for _ in range(3):
+        await system.receive(agent=sender, job="flood", outcome=outcome)
+    system.pass_time(hours=3)
+    await missed.write_due_events(system.context)
+    assert len(await system.rows(events, events.c.kind == "missed")) == reported
+    await system.decide()
+    assert len(await system.rows(events, events.c.kind == "missed")) == 1
+
+
+@pytest.mark.parametrize(("sender", "reported"), [("sql01", 0), ("web01", 1)])
+async def test_what_waits_of_one_agent_delays_no_overrun_of_another(
+    system: SystemUnderTest, sender: str, reported: int
+) -> None:
+    await system.receive(job="db", outcome="success")
+    await system.decide()
+    await expect_daily(system, longest_s=3600)
+    await system.receive(job="db", phase="started", run="r1")
+    await system.decide()
+    await system.receive(agent=sender, job="flood", outcome="success")
+    system.pass_time(hours=1, seconds=1)
+    await missed.write_due_events(system.context)
+    assert len(await system.rows(events, events.c.kind == "overrun")) == reported
+
+
+@pytest.mark.parametrize(("sender", "reported"), [("sql01", 0), ("web01", 1)])
+async def test_what_waits_of_one_agent_hides_no_silence_of_another(
+    system: SystemUnderTest, sender: str, reported: int
+) -> None:
+    await system.receive(job="db", outcome="success")
+    await system.decide()
+    await change(system, agents, silent_after_s=3600, silent_at=system.time[0] + timedelta(hours=1))
+    await system.receive(agent=sender, job="flood", outcome="success")
+    system.pass_time(hours=1, seconds=1)
+    await missed.write_due_events(system.context)
+    assert len(await system.rows(events, events.c.kind == "silent")) == reported
 
 
 async def test_after_days_of_outage_one_missed_run_is_reported(system: SystemUnderTest) -> None:
