@@ -41,7 +41,8 @@ def serve() -> None:
     with only_process(settings), _listen(settings) as listener:
         # Port 0 takes a free one; links in mails must name the real one.
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
-        _print_start(settings, asyncio.run(_prepare(settings)))
+        first = asyncio.run(_prepare(settings))
+        _print_start(settings, first, _keep_keys(settings, first))
         app = create_app(settings, work=worker.run if settings.worker or settings.is_sqlite else None)
         proxies = read_networks(settings.trusted_proxies)
         config = uvicorn.Config(
@@ -89,8 +90,17 @@ async def _prepare(settings: Settings) -> FirstStart:
         first = await first_start(database, settings, open_secret(settings))
     finally:
         await database.close()
-    first_keys.keep(settings, admin_key=first.admin_key, enrol_key=first.enrol_key)
     return first
+
+
+def _keep_keys(settings: Settings, first: FirstStart) -> str:
+    """Write the first keys to a file, and return in words where they are. They are in no other place, so a file that cannot be written stops nothing."""
+    path = first_keys.path_of(settings)
+    try:
+        first_keys.keep(settings, admin_key=first.admin_key, enrol_key=first.enrol_key)
+    except OSError as cause:
+        return f"They could not be written to {path} ({cause.strerror}): store them in a safe place now."
+    return f"They are also in {path}: store them in a safe place, then delete the file."
 
 
 def _listen(settings: Settings) -> socket.socket:
@@ -105,15 +115,13 @@ def _listen(settings: Settings) -> socket.socket:
     return listener
 
 
-def _print_start(settings: Settings, first: FirstStart) -> None:
+def _print_start(settings: Settings, first: FirstStart, kept: str) -> None:
     typer.echo(f"Tocsin serves on {settings.public_url}")
     if first.admin_key is not None:
         typer.echo(f"  Admin key      {first.admin_key}")
     if first.enrol_key is not None:
         typer.echo(f"  Enrolment key  {first.enrol_key}   (for agents)")
     if first.admin_key is not None or first.enrol_key is not None:
-        typer.echo(
-            f"  These are shown only now. They are also in {first_keys.path_of(settings)}: store them in a safe place, then delete the file."
-        )
+        typer.echo(f"  These are shown only now. {kept}")
     typer.echo(f"  API            {settings.public_url}/docs")
     typer.echo(f"  Mail goes to   {first.mail_goes_to}")
