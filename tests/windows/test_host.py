@@ -116,7 +116,7 @@ def test_a_mail_program_that_starts_while_the_relay_sends_is_reported_to_the_ser
         def is_reported() -> bool:
             nonlocal job
             job += 1
-            site.fail(f"job-{job}")
+            site.fail(f"job-{job}", agent=f"host-{job}")
             site.message(f"job-{job}", "sent")
             found = {line["name"]: line for line in site.shown()["doctor"]}["other mail clients"]
             return (found["state"], found["found"]) == ("warning", "No: Outlook is running")
