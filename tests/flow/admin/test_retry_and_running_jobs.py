@@ -6,12 +6,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from app.decide import missed
 from app.decide import tick as decide
 from app.domain.message import Bodies, MessageState
 from app.domain.recipient import Address
-from app.store import outbox, runs
+from app.store import outbox
+from app.store.tables import runs
 from tests.support.api import Api, serving
 from tests.support.outbox import MAIL, message_of, post
 
@@ -84,9 +86,10 @@ async def test_a_test_for_an_unknown_recipient_is_refused(api: Api) -> None:
 
 async def too_long_at(api: Api, job_id: str) -> datetime | None:
     """Return when tonight's run exceeds its longest duration."""
-    async with api.context.database.write() as tx:
-        [run] = (await runs.find_runs(tx, [(job_id, "run:tonight")])).values()
-    return run.overrun_at
+    async with api.context.database.read() as tx:
+        found = select(runs.c.overrun_at).where(runs.c.job_id == job_id, runs.c.run_key == "run:tonight")
+        [overrun_at] = await tx.connection.scalars(found)
+    return overrun_at
 
 
 async def test_a_longest_duration_applies_to_a_running_job(api: Api) -> None:

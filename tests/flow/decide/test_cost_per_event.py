@@ -8,12 +8,13 @@ import pytest
 from app.decide import tick as decide
 from app.store.tables import events, runs
 from tests.support.context import SystemUnderTest, open_system
+from tests.support.cpu_noise import CPU_NOISE
 from tests.support.histories import SHAPES, receive_at, times_of, write_history
 from tests.support.write_hold import measured_holds
 
 FEW, MANY = 100, 10_000
 NEW = 60
-LONGEST_HOLD_S = 0.1
+LONGEST_HOLD_S = 0.1 * CPU_NOISE
 
 
 async def cpu_of_deciding(system: SystemUnderTest, job: str, shape: str, *, named: bool) -> float:
@@ -38,7 +39,7 @@ async def test_an_event_of_a_job_with_many_runs_costs_what_one_of_few_does(
         for shape in SHAPES:
             few = await cpu_of_deciding(system, "few", shape, named=named)
             many = await cpu_of_deciding(system, "many", shape, named=named)
-            assert many < 2.5 * few, f"{shape}: {many:.3f} s against {few:.3f} s"
+            assert many < 2.5 * CPU_NOISE * few, f"{shape}: {many:.3f} s against {few:.3f} s"
         [aside] = [await system.rows(events, events.c.state != "folded")]
         assert not aside
 
@@ -53,7 +54,7 @@ async def test_no_transaction_of_a_backlog_holds_the_writer_for_long(database_ur
                 while await decide.tick(system.context):
                     pass
         # PostgreSQL has more than one writer, and plans each statement again while its statistics are young.
-        assert holds.longest_s < (LONGEST_HOLD_S if system.context.database.is_sqlite else 4 * LONGEST_HOLD_S)
+        assert holds.longest_s < (LONGEST_HOLD_S if system.context.database.is_sqlite else 2 * LONGEST_HOLD_S)
         assert not await system.rows(events, events.c.state == "new")
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from app.deliver.access_tokens import AccessTokens, TokenRefused, TokenRequest
 from app.domain.attempt import Outcome, Sent, Unknown
+from tests.support.cpu_noise import CPU_NOISE
 from tests.support.loop_hold import measuring
 from tests.support.webhook_server import post, running
 
@@ -106,7 +107,7 @@ async def test_an_answer_is_bounded_and_only_its_status_counts(wrong: Callable[[
     assert time.monotonic() - started < 30
     assert sent < 8 * 1024 * 1024, "what the buffers of the system take is in it"
     assert len(outcome.text) <= 2048
-    assert holds.longest().seconds < 0.05, holds.longest().what
+    assert holds.longest().seconds < 0.05 * CPU_NOISE, holds.longest().what
 
 
 async def test_another_webhook_is_answered_meanwhile():
