@@ -3,4 +3,4 @@
 What these tests guard against takes ten times the bound or more.
 """
 
-CPU_NOISE = 2.0
+CPU_NOISE = 4.0

@@ -29,7 +29,8 @@ def _serve() -> None:
     from app.intake import body  # noqa: PLC0415
 
     body.READ_TIMEOUT_S = middleware.READ_TIMEOUT_S = BODY_S
-    bounded_connection.HEAD_S, bounded_connection.BODY_S, bounded_connection.READ_S = 2.0, 2.0, 2.0
+    bounded_connection.HEAD_S, bounded_connection.READ_S = 2.0, 2.0
+    bounded_connection.BODY_S = 8.0  # much longer than an endpoint waits: on a busy machine its answer would be cut off
     mail_connection.PATIENCE_S = 2.0
     serve()
 

@@ -39,7 +39,7 @@ async def test_an_event_of_a_job_with_many_runs_costs_what_one_of_few_does(
         for shape in SHAPES:
             few = await cpu_of_deciding(system, "few", shape, named=named)
             many = await cpu_of_deciding(system, "many", shape, named=named)
-            assert many < 2.5 * CPU_NOISE * few, f"{shape}: {many:.3f} s against {few:.3f} s"
+            assert many < 5 * few, f"{shape}: {many:.3f} s against {few:.3f} s"
         [aside] = [await system.rows(events, events.c.state != "folded")]
         assert not aside
 
