@@ -21,7 +21,7 @@ from app.store.transactions import WriteTx
 from app.store.waiting import ClaimedEvents, claim_by_id, claim_events
 
 # How many events are claimed and folded together. The first piece of a transaction shows what one costs.
-FIRST_PIECE, LEAST_PIECE, LARGEST_PIECE = 8, 4, 96
+FIRST_PIECE, LEAST_PIECE, LARGEST_PIECE = 24, 4, 96
 LONGEST_S = 0.035  # for one transaction: a piece is as large as there is time left
 LONGEST_SEARCH_S = 1.0  # for the event at fault in a batch; what is left then waits for the next pass
 
