@@ -90,10 +90,8 @@ async def _begin(tx: ReadTx, turns: ClaimTurns) -> None:
 
 
 async def _all_waiting(tx: WriteTx, rank: ColumnElement[bool] | None, limit: int) -> Sequence[Row[Any]]:
-    every = _ROWS
-    due = every.where(_NEW).order_by(events.c.id) if rank is None else every.where(rank).order_by(*_IN_ORDER)
-    due = due.limit(limit)
-    return (await tx.connection.execute(due.with_for_update(skip_locked=True))).all()
+    due = _ROWS.where(_NEW).order_by(events.c.id) if rank is None else _ROWS.where(rank).order_by(*_IN_ORDER)
+    return (await tx.connection.execute(due.limit(limit).with_for_update(skip_locked=True))).all()
 
 
 async def _claim_rank(
