@@ -29,7 +29,7 @@ from app.domain.pairing import places_to_pair
 from app.domain.run import Run, run_keys_of
 from app.store import agents, alerts, jobs, notices, runs
 from app.store.customers import customers_by_id
-from app.store.events import has_good_end_since, mark_events_folded
+from app.store.events import has_good_end_since, mark_events_folded, received_times
 from app.store.jobs import JobName
 from app.store.rules import all_rules
 from app.store.run_history import find_nearby_runs, find_runs, read_histories
@@ -180,16 +180,19 @@ async def _save(tx: WriteTx, folded: Sequence[FoldedJob]) -> None:
 
 
 async def _hides_behind(tx: WriteTx, folded: FoldedJob, failure: Run) -> bool:
-    """Return whether a late failure came after a run with a later time, and nothing good came after it.
+    """Return whether a failure came after a run with a later time, and nothing good came after it.
 
-    Events are not decided in the order of their receipt: what was received before it may only now be decided.
+    Only the times of receipt show it: events are decided in any order, and those of one request are in the order of their own times.
     """
+    earlier = [run for run in folded.ended if run.id != failure.id and history_order(run) >= history_order(failure)]
     own = failure.event_id or ""
+    received = await received_times(tx, {own, *(run.event_id for run in earlier if run.event_id)})
+    if own not in received:
+        return False
     is_hidden = not folded.is_late or any(
-        run.id != failure.id and history_order(run) >= history_order(failure) and (run.event_id or "") < own
-        for run in folded.ended
+        received.get(run.event_id or "", received[own]) < received[own] for run in earlier
     )
-    return is_hidden and not await has_good_end_since(tx, folded.after, own)
+    return is_hidden and not await has_good_end_since(tx, folded.after, received[own])
 
 
 async def _judge_jobs(tx: WriteTx, batch: BatchContext, folded: Sequence[FoldedJob]) -> list[JudgedChange]:

@@ -3,13 +3,14 @@
 How intake stores new events is in `intake.py`, and how deciding claims them in `waiting.py`.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Column, ColumnElement, and_, bindparam, func, literal_column, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
+from app.core.ids import first_id_at
 from app.domain.event import (
     Activity,
     Event,
@@ -206,15 +207,22 @@ async def newest_events(
     return {(row.name, row.job, row.outcome): (row.id, row.occurred_at) for row in found}
 
 
-async def has_good_end_since(tx: ReadTx, job: Job, event_id: str) -> bool:
-    """Return whether a success, or one with warnings, of this job was received after an event; it may still wait."""
+async def received_times(tx: ReadTx, event_ids: Collection[str]) -> Mapping[str, datetime]:
+    """Return when each of these events was received."""
+    found = await tx.connection.execute(select(events.c.id, events.c.received_at).where(events.c.id.in_(event_ids)))
+    return {row.id: row.received_at for row in found}
+
+
+async def has_good_end_since(tx: ReadTx, job: Job, received_at: datetime) -> bool:
+    """Return whether a success, or one with warnings, of this job was received after `received_at`; it may still wait."""
     names = [events.c.job == job.name]
     if job.name == job.activity:  # an event that names no job is of the job that is called like its activity
         names.append(events.c.job.is_(None))
-    own = events.c.agent_id == job.agent_id, events.c.activity == job.activity, events.c.id > event_id
+    own = events.c.agent_id == job.agent_id, events.c.activity == job.activity
+    later = events.c.id >= first_id_at("evt", received_at), events.c.received_at > received_at
     for name in names:
         for outcome in (RunOutcome.SUCCESS, RunOutcome.WARNING):
-            found = select(events.c.id).where(*own, name, events.c.outcome == outcome.value).limit(1)
+            found = select(events.c.id).where(*own, name, events.c.outcome == outcome.value, *later).limit(1)
             if await tx.connection.scalar(found) is not None:
                 return True
     return False

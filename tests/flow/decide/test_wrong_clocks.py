@@ -13,10 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.decide import tick as decide
+from app.decide.judge import judge_events
 from app.intake.clocks import move_back_leads
 from app.intake.validate import validate_event
 from app.store.intake import add_events
 from app.store.tables import agents, alerts, events
+from app.store.waiting import claim_by_id
 from tests.support.context import SystemUnderTest, open_system
 from tests.support.examples import examples
 
@@ -31,6 +33,13 @@ async def system(database_url: str, tmp_path: Path) -> AsyncIterator[SystemUnder
 
 async def report(system: SystemUnderTest, agent: str, *reports: dict[str, Any]) -> None:
     """Take reports in one request, as intake does, and decide."""
+    await store(system, agent, *reports)
+    while await decide.tick(system.context):
+        pass
+
+
+async def store(system: SystemUnderTest, agent: str, *reports: dict[str, Any]) -> dict[str, str]:
+    """Take reports in one request, as intake does; return the ids by outcome."""
     agent_id = await system.agent(agent)
     rows = [
         validate_event(
@@ -44,8 +53,8 @@ async def report(system: SystemUnderTest, agent: str, *reports: dict[str, Any]) 
         for event in reports
     ]
     await add_events(system.context.database, move_back_leads(rows, [agent] * len(rows)))
-    while await decide.tick(system.context):
-        pass
+    stored = await system.rows(events, events.c.agent_id == agent_id, events.c.state == "new")
+    return {row.outcome: row.id for row in stored}
 
 
 async def failures_alerted(system: SystemUnderTest, agent: str) -> list[str]:
@@ -95,6 +104,25 @@ async def test_reports_of_one_request_are_in_the_order_of_their_clock(system: Sy
         {"outcome": "failure", "occurred_at": at(now, -2 * HOUR)},
     )
     assert await failures_alerted(system, "db07") == []
+
+
+@pytest.mark.parametrize("order", [("success", "failure"), ("failure", "success")])
+async def test_reports_of_one_request_are_in_the_order_of_their_clock_in_whatever_pieces_they_are_decided(
+    system: SystemUnderTest, order: tuple[str, str]
+) -> None:
+    now = system.time[0]
+    for name in ("a", "b", "c", "d", "e", "f"):  # ids of one millisecond are in any order
+        ids = await store(
+            system,
+            name,
+            {"outcome": "success", "occurred_at": at(now, -HOUR)},
+            {"outcome": "failure", "occurred_at": at(now, -2 * HOUR)},
+        )
+        for outcome in order:
+            async with system.context.database.write() as tx:
+                claim = await claim_by_id(tx, [ids[outcome]])
+                await judge_events(tx, claim.events, system.context.clock())
+        assert await system.rows(alerts, alerts.c.closed_at.is_(None), alerts.c.kind == "failed") == [], name
 
 
 async def test_a_late_failure_keeps_its_alert_open_next_to_a_success_of_the_same_batch(system: SystemUnderTest) -> None:
