@@ -7,8 +7,14 @@ from app.core.secret import Secret
 from app.domain.key import KeyKind
 from app.domain.relay import Relay
 from app.domain.setup_code import TRIES, VALID_FOR, SetupCode, name_of, new_code, read_code
-from app.store.relays import RELAYS, revoke_keys_of_relay
-from app.store.setup_codes import count_failed_try, delete_setup_code, find_setup_code, put_setup_code
+from app.store.relays import (
+    RELAYS,
+    count_failed_try,
+    delete_setup_code,
+    find_setup_code,
+    put_setup_code,
+    revoke_keys_of_relay,
+)
 from app.store.transactions import WriteTx
 
 

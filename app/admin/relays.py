@@ -18,8 +18,7 @@ from app.store import outbox
 from app.store.events import insert_clock_events
 from app.store.first_start import first_customer
 from app.store.intake import find_or_create_agents
-from app.store.relays import RELAYS, revoke_keys_of_relay
-from app.store.setup_codes import delete_setup_code
+from app.store.relays import RELAYS, delete_setup_code, revoke_keys_of_relay
 from app.store.transactions import WriteTx
 from programs.protocol.relay import RelayHeartbeat, RelayInstructions
 

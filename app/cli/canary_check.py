@@ -7,7 +7,7 @@ from app.compose import phrases
 from app.core.settings import Settings
 from app.domain.canary import TIMES_OVER
 from app.store.canaries import mail_times, reported_canaries
-from app.store.summary_gaps import gaps_since
+from app.store.summaries import gaps_since
 from app.store.transactions import ReadTx
 
 _SHOWN_FOR = timedelta(days=30)

@@ -20,7 +20,7 @@ from app.domain.summary_numbers import PURPOSE as NUMBERS
 from app.domain.summary_numbers import sign_numbers
 from app.store import canaries, outbox, relays
 from app.store.first_start import first_customer
-from app.store.summary_gaps import summary_numbers
+from app.store.summaries import summary_numbers
 from app.store.transactions import ReadTx
 
 # What these settings hold changes without anybody's doing, or does not change whether a mail arrives.

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from app.context import AppContext
 from app.core.log import log
-from app.store.summary_gaps import SummaryGap, jump_ahead, summary_numbers
+from app.store.summaries import SummaryGap, jump_ahead, summary_numbers
 
 FILE = "summary-numbers.json"
 _MOST_BYTES = 4 * 1024 * 1024

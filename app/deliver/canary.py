@@ -12,7 +12,7 @@ from app.core.log import log
 from app.domain.canary import Canary, CanaryState, arrival_of, hops_of
 from app.domain.summary_numbers import HEADER, MOST, PURPOSE, read_numbers
 from app.store import canaries
-from app.store.summary_gaps import jump_ahead
+from app.store.summaries import jump_ahead
 from app.store.transactions import WriteTx
 
 

@@ -10,8 +10,8 @@ from app.core.log import log
 from app.domain.mail_rule import MailRule
 from app.intake.known_names import KnownNames
 from app.intake.parse import WireEvent
+from app.store.customers import some_names
 from app.store.mail_rules import mail_rules_for
-from app.store.names import some_names
 
 RULES_CACHE_S = 5.0  # a rule that was changed through another process holds after this time
 NAMES_CACHE_S = 120.0

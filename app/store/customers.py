@@ -1,4 +1,4 @@
-"""Customers in the database."""
+"""Customers in the database, and the names of what they have."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -7,10 +7,11 @@ from sqlalchemy import delete, func, select, update
 
 from app.domain.customer import Customer
 from app.store.repository import Page, Repository, Window, equals
-from app.store.tables import agents, customers
+from app.store.tables import agents, customers, jobs
 from app.store.tables_managed import keys, recipients, routes, rules, silences, summary_schedules
 from app.store.transactions import ReadTx, WriteTx
 
+NAMES_MOST = 5_000  # of agents, and of jobs: the cost must not grow with the number of jobs
 CUSTOMERS = Repository(customers, Customer, noun="customer", prefix="cus")
 _OWNED = (
     ("agent", agents),
@@ -46,3 +47,12 @@ async def detach_customer(tx: WriteTx, customer_id: str) -> None:
     """Detach what is over from a customer that is about to be deleted: revoked keys stay, without it; ended silences are deleted."""
     await tx.connection.execute(update(keys).where(keys.c.customer_id == customer_id).values(customer_id=None))
     await tx.connection.execute(delete(silences).where(silences.c.customer_id == customer_id))
+
+
+async def some_names(tx: ReadTx, customer_id: str) -> list[str]:
+    """Return names of agents and jobs, at most 5000 of each, in no order: to sort 100 000 jobs would cost more than it is worth."""
+    names: list[str] = []
+    for table in (agents, jobs):
+        query = select(table.c.name).where(table.c.customer_id == customer_id).limit(NAMES_MOST)
+        names += (await tx.connection.execute(query)).scalars()
+    return names

@@ -1,13 +1,23 @@
-"""Mail rules in the database. What they mean is decided elsewhere."""
+"""Mail rules in the database, and texts to try one on. What the rules mean is decided elsewhere."""
 
-from sqlalchemy import or_, select
+from dataclasses import dataclass
 
-from app.domain.mail_rule import MailRule
+from sqlalchemy import func, or_, select, text
+
+from app.domain.event import RunOutcome
+from app.domain.mail_rule import BODY_SEARCHED, MailRule, ToolText
 from app.store.repository import Page, Repository, Window, equals
 from app.store.row_mapping import readable
+from app.store.tables import events
 from app.store.tables_managed import mail_rules
 from app.store.transactions import ReadTx
 
+TEXTS_MOST = 50
+_LOOKED_AT = 5_000  # newest events: the cost must not grow with the history
+_HAS_READING = {
+    "sqlite": "json_type(events.extra, '$.reading') IS NOT NULL",
+    "postgresql": "jsonb_exists(events.extra, 'reading')",
+}
 MAIL_RULES = Repository(mail_rules, MailRule, noun="mail rule", prefix="mrl")
 
 
@@ -37,3 +47,41 @@ async def taught_rules(tx: ReadTx, customer_id: str) -> list[MailRule]:
     taught = mail_rules.c.taught_from.is_not(None), mail_rules.c.customer_id == customer_id
     rows = await tx.connection.execute(select(mail_rules).where(*taught).order_by(mail_rules.c.id))
     return readable(rows, MAIL_RULES.mapping.read, "mail rule")
+
+
+@dataclass(frozen=True, slots=True)
+class ReadText:
+    """A text that a tool sent, and what its event says: `outcome` and `job` as they were decided when it arrived."""
+
+    event_id: str
+    customer_id: str
+    text: ToolText
+    outcome: RunOutcome | None
+    job: str | None
+
+
+async def newest_read_texts(tx: ReadTx, customer_id: str | None) -> list[ReadText]:
+    """Return the newest texts, at most 50, among the newest 5000 events; None: of every customer."""
+    has_reading = text(_HAS_READING["sqlite" if tx.is_sqlite else "postgresql"])
+    newest = select(events.c.id).order_by(events.c.id.desc()).limit(_LOOKED_AT).subquery()
+    of_customer = [] if customer_id is None else [events.c.customer_id == customer_id]
+    body = func.substr(events.c.log, 1, BODY_SEARCHED).label("body")
+    query = (
+        select(
+            events.c.id, events.c.customer_id, events.c.message, body, events.c.labels, events.c.outcome, events.c.job
+        )
+        .where(events.c.id.in_(select(newest.c.id)), events.c.extra.is_not(None), has_reading, *of_customer)
+        .order_by(events.c.id.desc())
+        .limit(TEXTS_MOST)
+    )
+    return [
+        ReadText(
+            row.id,
+            row.customer_id,
+            ToolText(row.message or "", labels.get("sender") or labels.get("tool") or "", row.body or ""),
+            None if row.outcome is None else RunOutcome(row.outcome),
+            row.job,
+        )
+        for row in await tx.connection.execute(query)
+        for labels in [row.labels or {}]
+    ]

@@ -1,16 +1,18 @@
-"""Relays in the database: what administrators set, and what each relay last reported."""
+"""Relays in the database: what administrators set, what each relay last reported, and the one-time codes that set one up."""
 
 from collections.abc import Collection
+from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, and_, case, func, literal, not_, or_, select, text, update
+from sqlalchemy import ColumnElement, and_, case, delete, func, insert, literal, not_, or_, select, text, update
 
 from app.domain.relay import Relay
+from app.domain.setup_code import SetupCode
 from app.store.outbox import served_by
 from app.store.repository import Page, Repository, Window, equals
 from app.store.row_mapping import readable
 from app.store.tables import attempts, bodies, messages
-from app.store.tables_managed import keys, recipients, relays
+from app.store.tables_managed import keys, recipients, relays, setup_codes
 from app.store.transactions import ReadTx, WriteTx
 
 RELAYS = Repository(
@@ -162,3 +164,26 @@ async def revoke_keys_of_relay(tx: WriteTx, relay_id: str, at: datetime) -> None
     its = keys.c.relay_id == relay_id
     await tx.connection.execute(update(keys).where(its, keys.c.revoked_at.is_(None)).values(revoked_at=at))
     await tx.connection.execute(update(keys).where(its).values(relay_id=None))
+
+
+async def put_setup_code(tx: WriteTx, code: SetupCode) -> None:
+    """Store a code; it replaces the relay's earlier one."""
+    await delete_setup_code(tx, code.relay_id)
+    await tx.connection.execute(insert(setup_codes).values(**asdict(code)))
+
+
+async def find_setup_code(tx: WriteTx, name: str) -> SetupCode | None:
+    """Return a code by its name, locked until the commit: it must not be exchanged twice."""
+    row = (await tx.connection.execute(select(setup_codes).where(setup_codes.c.name == name).with_for_update())).first()
+    return None if row is None else SetupCode(row.relay_id, row.name, row.hash, row.expires_at, row.tries_left)
+
+
+async def count_failed_try(tx: WriteTx, relay_id: str) -> None:
+    """Take one try away from a relay's code."""
+    counted = update(setup_codes).where(setup_codes.c.relay_id == relay_id, setup_codes.c.tries_left > 0)
+    await tx.connection.execute(counted.values(tries_left=setup_codes.c.tries_left - 1))
+
+
+async def delete_setup_code(tx: WriteTx, relay_id: str) -> None:
+    """Delete a relay's code, used or not."""
+    await tx.connection.execute(delete(setup_codes).where(setup_codes.c.relay_id == relay_id))

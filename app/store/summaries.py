@@ -1,16 +1,22 @@
-"""Summary schedules, as administrators edit them; and the summaries made from them: found when they are due, made once."""
+"""Summaries: their schedules, as administrators edit them; made once when they are due; and the numbers that are lacking.
 
+Numbers are lacking where a summary was sent and the database was put back to an older state since.
+"""
+
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.core.ids import new_id
+from app.core.log import log
 from app.domain.summary_schedule import SummarySchedule
 from app.store.repository import Page, Repository, Window, equals
 from app.store.row_mapping import readable
-from app.store.tables_managed import summaries, summary_schedules
+from app.store.tables_managed import summaries, summary_gaps, summary_schedules
 from app.store.transactions import ReadTx, WriteTx
 
 MOST_DUE = 100
@@ -94,9 +100,9 @@ async def insert_summary(
 ) -> str | None:
     """Number and store a summary; return its id, or None if this schedule already has one up to `end`."""
     summary_id = new_id("sum")
-    insert = (sqlite.insert if tx.is_sqlite else postgresql.insert)(summaries).on_conflict_do_nothing()
+    inserted = (sqlite.insert if tx.is_sqlite else postgresql.insert)(summaries).on_conflict_do_nothing()
     made = await tx.connection.execute(
-        insert.values(
+        inserted.values(
             id=summary_id,
             schedule_id=schedule.id,
             number=schedule.last_number + 1,
@@ -123,3 +129,69 @@ async def find_summary(tx: ReadTx, summary_id: str) -> Summary | None:
         return None
     schedule = await SUMMARY_SCHEDULES.get(tx, row.schedule_id)
     return Summary(summary_id, schedule, row.number, row.period_start, row.period_end)
+
+
+@dataclass(frozen=True, slots=True)
+class SummaryGap:
+    """Summaries of a schedule, from the first to the last number, that were sent and are not known here."""
+
+    schedule: str  # its name
+    first: int
+    last: int
+    noticed_at: datetime
+
+
+async def summary_numbers(tx: ReadTx) -> dict[str, int]:
+    """Return the number of the newest summary of each schedule, by its id."""
+    rows = await tx.connection.execute(select(summary_schedules.c.id, summary_schedules.c.last_number))
+    return {row.id: row.last_number for row in rows}
+
+
+async def jump_ahead(tx: WriteTx, sent: Mapping[str, int], now: datetime) -> list[SummaryGap]:
+    """Let schedules continue after the numbers that were sent already, and return the gaps; none where a schedule is that far."""
+    query = select(summary_schedules.c.id, summary_schedules.c.name, summary_schedules.c.last_number)
+    locked = query.where(summary_schedules.c.id.in_(sent)).order_by(summary_schedules.c.id).with_for_update()
+    gaps = []
+    for row in (await tx.connection.execute(locked)).all():
+        last = sent[row.id]
+        if row.last_number >= last:
+            continue
+        gap = SummaryGap(row.name, row.last_number + 1, last, now)
+        values = {"id": new_id("gap"), "schedule_id": row.id, "first_number": gap.first, "last_number": last}
+        await tx.connection.execute(insert(summary_gaps).values(**values, noticed_at=now))
+        await tx.connection.execute(
+            update(summary_schedules).where(summary_schedules.c.id == row.id).values(last_number=last)
+        )
+        gaps.append(gap)
+        tx.after_commit(partial(_report_gap, gap))
+    return gaps
+
+
+def _report_gap(gap: SummaryGap) -> None:
+    log.error(
+        "the database was put back to an older state: it does not know the last summaries that were sent",
+        schedule=gap.schedule,
+        first=gap.first,
+        last=gap.last,
+    )
+
+
+async def gap_before(tx: ReadTx, schedule_id: str, number: int) -> tuple[int, int] | None:
+    """Return the first and last number that the database lacks directly before a summary, or None."""
+    row = (
+        await tx.connection.execute(
+            select(summary_gaps.c.first_number, summary_gaps.c.last_number).where(
+                summary_gaps.c.schedule_id == schedule_id, summary_gaps.c.last_number == number - 1
+            )
+        )
+    ).first()
+    return None if row is None else (row.first_number, row.last_number)
+
+
+async def gaps_since(tx: ReadTx, moment: datetime) -> list[SummaryGap]:
+    """Return the gaps that were noticed since a moment, oldest first."""
+    query = select(summary_gaps, summary_schedules.c.name).join(
+        summary_schedules, summary_schedules.c.id == summary_gaps.c.schedule_id
+    )
+    rows = await tx.connection.execute(query.where(summary_gaps.c.noticed_at >= moment).order_by(summary_gaps.c.id))
+    return [SummaryGap(row.name, row.first_number, row.last_number, row.noticed_at) for row in rows]

@@ -35,7 +35,7 @@ from app.store.jobs import JOBS
 from app.store.repository import key_table
 from app.store.run_history import read_histories
 from app.store.silences import current_silences
-from app.store.summary_gaps import gap_before
+from app.store.summaries import gap_before
 from app.store.summary_states import (
     SummaryScope,
     is_excused,

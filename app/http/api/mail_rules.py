@@ -36,8 +36,7 @@ from app.http.api.fields import (
 from app.http.etag import IfMatch, put_etag
 from app.http.paging import Paged, PageOut
 from app.intake.accept import Intake
-from app.store.mail_rules import MAIL_RULES, page_mail_rules
-from app.store.read_texts import newest_read_texts
+from app.store.mail_rules import MAIL_RULES, newest_read_texts, page_mail_rules
 
 router = APIRouter(prefix="/v1/mail-rules", tags=["mail-rules"])
 

@@ -16,7 +16,7 @@ from app.deliver import returned as read_returned
 from app.domain.own_address import AddressKind
 from app.domain.returned_mail import ReturnedMail, Via
 from app.store.returned_mails import add_returned_mail
-from app.store.summary_gaps import gaps_since
+from app.store.summaries import gaps_since
 from app.store.tables import canaries, messages
 from app.store.tables_managed import summary_schedules
 from tests.support.context import START, SystemUnderTest, open_system
