@@ -30,7 +30,7 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 def plain(text: str) -> str:
     """Remove from outside text what could harm a reader: control characters and reversed text. Its lines stay."""
-    if text.isascii() and text.isprintable():
+    if text.isascii() and not _CONTROL.search(text):
         return text  # nearly every text is, and a group may hold a thousand names and errors
     kept = _TERMINAL.sub("", text)
     kept = _LINE_END.sub("\n", kept)

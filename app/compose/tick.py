@@ -42,14 +42,14 @@ _BY_ITSELF = "it goes by mapi, perhaps through the relay that it is about, becau
 
 @dataclass(frozen=True, slots=True)
 class ComposedMessage:
-    """What was rendered for one group of notices, before it is addressed.
+    """What was rendered for one group of notices, before it is addressed. `webhook` is None if the recipient has none.
 
     `threads` are the Message-IDs of earlier mails; `alert_ids`, of all alerts in it; `conversation`, if it is about one alert;
     `schedule_id`, of a summary.
     """
 
     mail: RenderedMail
-    webhook: bytes
+    webhook: bytes | None
     threads: tuple[str, ...]
     alert_ids: tuple[str, ...] = ()
     conversation: mime.Conversation | None = None
@@ -102,8 +102,9 @@ async def _compose_group(
         return
     place, relay_id = first_usable(to.transports, avoided), None
     way = place, to.transports[place]
+    has_webhook = any(address.transport == "webhook" for address in to.transports)
     if group[0].what is NoticeKind.SUMMARY:
-        composed = await _compose_summary(context, group[0])
+        composed = await _compose_summary(context, group[0], has_webhook=has_webhook)
     else:
         found = [views[notice.id] for notice in group if notice.id in views]
         if in_doubt := ways_in_doubt(found):
@@ -111,7 +112,7 @@ async def _compose_group(
             relay_id = await _relay_in_trouble(context, found)
         if relay_id is not None and way[1].transport == "mapi":
             found = [replace(view, reason=f"{view.reason}; {_BY_ITSELF}") for view in found]
-        composed = _compose_alerts(context, found)
+        composed = _compose_alerts(context, found, has_webhook=has_webhook)
     if composed is None:
         await _suppress(context, group, "its alert or summary no longer exists")
         return
@@ -143,7 +144,7 @@ async def _relay_in_trouble(context: AppContext, found: Sequence[AlertView]) -> 
         return next((relay.id for relay in await relays.all_relays(tx) if agent_of(relay)[1] in names), None)
 
 
-def _compose_alerts(context: AppContext, found: Sequence[AlertView]) -> ComposedMessage | None:
+def _compose_alerts(context: AppContext, found: Sequence[AlertView], *, has_webhook: bool) -> ComposedMessage | None:
     if not found:
         return None
     base_url = context.settings.public_url
@@ -154,10 +155,11 @@ def _compose_alerts(context: AppContext, found: Sequence[AlertView]) -> Composed
     if len(found) == 1:
         alert, topic = found[0].alert, first_topic(found[0]) or topic_of(found[0])
         conversation = mime.Conversation(alert.id, topic, alert.opened_at)
-    return ComposedMessage(mail, webhook_body.render_alerts(found, base_url=base_url), threads, alert_ids, conversation)
+    body = webhook_body.render_alerts(found, base_url=base_url) if has_webhook else None
+    return ComposedMessage(mail, body, threads, alert_ids, conversation)
 
 
-async def _compose_summary(context: AppContext, notice: Notice) -> ComposedMessage | None:
+async def _compose_summary(context: AppContext, notice: Notice, *, has_webhook: bool) -> ComposedMessage | None:
     async with context.database.read() as tx:
         summary = await find_summary(tx, notice.summary_id or "")
         if summary is None:
@@ -167,7 +169,7 @@ async def _compose_summary(context: AppContext, notice: Notice) -> ComposedMessa
         )
     base_url = context.settings.public_url
     mail = summary_mail.render(view, base_url=base_url)
-    body = webhook_body.render_summary(view, base_url=base_url)
+    body = webhook_body.render_summary(view, base_url=base_url) if has_webhook else None
     return ComposedMessage(mail, body, (), schedule_id=summary.schedule.id)
 
 
@@ -234,5 +236,4 @@ def _address(
         move_on_at=now + timedelta(minutes=context.settings.failover_after_min),
         give_up_at=now + timedelta(hours=context.settings.retry_for_h),
     )
-    has_webhook = any(address.transport == "webhook" for address in to.transports)
-    return message, Bodies(mail=mail or None, webhook=composed.webhook if has_webhook else None)
+    return message, Bodies(mail=mail or None, webhook=composed.webhook)

@@ -3,6 +3,7 @@
 import random
 import re
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -162,6 +163,24 @@ def test_a_hint_is_shown_once() -> None:
     text = word(*(make_alert_view(n, job=f"job-{n}") for n in range(3))).text
     assert text.count("restic unlock") == 1
     assert text.count("Same as for job-0 on sql01 (Acme), above.") == 2
+
+
+def test_the_style_of_an_element_depends_on_its_classes_alone() -> None:
+    templates = Path(alert_mail.__file__).parent / "templates"
+    selectors = re.findall(r"^([^{\n]+) \{", (templates / "style.css").read_text(), re.MULTILINE)
+    assert len(selectors) > 40
+    assert [selector for selector in selectors if not re.fullmatch(r"\.[a-z-]+", selector)] == []
+    for page in templates.glob("*.html"):  # a mail program would use only the first of two style attributes
+        assert not re.search(r'<[^>]*class="[^>]* style="', page.read_text()), page.name
+
+
+def test_the_html_has_the_styles_of_its_classes_and_the_dark_ones() -> None:
+    html = word(make_alert_view(log_tail=LOG)).html
+    head = re.search(r'<td class="head failed" style="([^"]*)"', html)
+    assert head is not None
+    assert {"padding: 18px 20px", "background: #b3261e"} <= {part.strip() for part in head[1].split(";")}
+    assert re.findall(r'<[a-z]+[^>]*class="[^"]*"(?! style=")', html) == []
+    assert html.count("<style>") == 2  # one for dark colours, one for Outlook
 
 
 def test_the_html_works_in_every_mail_program() -> None:
