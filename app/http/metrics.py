@@ -16,9 +16,9 @@ from app.context import AppContext
 from app.core import metrics
 from app.domain.alert import AlertKind
 from app.store import monitoring
-from app.store.events import oldest_waiting_event
 from app.store.heartbeats import Heartbeat, heartbeats_since
 from app.store.monitoring import OutboxDepth
+from app.store.waiting import oldest_waiting_event
 
 router = APIRouter(tags=["health"])
 KEPT_S = 3.0  # the database is queried this often, however many clients scrape

@@ -175,14 +175,6 @@ def _is_of_job(name: str) -> ColumnElement[bool]:
     return or_(names_it, and_(events.c.job.is_(None), *tested(events, activity=name), begins_or_ends_run))
 
 
-async def oldest_waiting_event(tx: ReadTx) -> datetime | None:
-    """Return when the oldest unfolded event was received: a run that seems to be missing after that moment may only be unread."""
-    moment: datetime | None = await tx.connection.scalar(
-        select(events.c.received_at).where(_NEW).order_by(events.c.id).limit(1)
-    )
-    return moment
-
-
 async def newest_events(
     tx: ReadTx, customer_id: str, activity: Activity, agents: Collection[str], job_names: Collection[str]
 ) -> dict[tuple[str, str, str], tuple[str, datetime]]:

@@ -246,6 +246,14 @@ def all_decided_until(customer_id: Column[str], agent_id: Column[str], moment: C
     return and_(*(or_(oldest.is_(None), oldest >= moment) for oldest in first))
 
 
+async def oldest_waiting_event(tx: ReadTx) -> datetime | None:
+    """Return when the oldest event that waits was received; None: nothing waits."""
+    moment: datetime | None = await tx.connection.scalar(
+        select(events.c.received_at).where(_NEW).order_by(events.c.id).limit(1)
+    )
+    return moment
+
+
 async def oldest_waiting(tx: ReadTx, agents: Collection[tuple[str, str]]) -> Mapping[tuple[str, str], datetime]:
     """Return when the oldest waiting event of each (customer, agent) was received: what seems to be missing since may only be unread."""
     found: dict[tuple[str, str], datetime] = {}
