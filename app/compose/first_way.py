@@ -8,6 +8,7 @@ from app.domain.mail_views import AlertView
 from app.domain.message import takes_json
 from app.domain.notice import NoticeKind
 from app.domain.recipient import Address
+from app.domain.service_event import AGENT
 
 _NO_MAIL = ("webhook", "file")
 
@@ -22,7 +23,7 @@ def ways_in_doubt(views: Iterable[AlertView]) -> frozenset[str]:
 def relay_named(view: AlertView) -> str | None:
     """Return the name under which a relay is reported, if this alert is about one or about its lost canary."""
     job = view.job or ""
-    way = job.removeprefix(canary.JOB_PREFIX) if view.agent == canary.AGENT else view.agent if job == relay.JOB else ""
+    way = job.removeprefix(canary.JOB_PREFIX) if view.agent == AGENT else view.agent if job == relay.JOB else ""
     return way if way.startswith(relay.AGENT_PREFIX) else None
 
 
@@ -35,7 +36,7 @@ def _way_of(view: AlertView) -> str | None:
     if relay_named(view) is not None:
         return canary.RELAYED
     job = view.job or ""
-    is_canary = view.agent == canary.AGENT and job.startswith(canary.JOB_PREFIX)
+    is_canary = view.agent == AGENT and job.startswith(canary.JOB_PREFIX)
     return job.removeprefix(canary.JOB_PREFIX) if is_canary else None
 
 

@@ -9,8 +9,8 @@ from datetime import datetime
 
 from app.context import AppContext
 from app.domain.bounced_address import BouncedAddress, address_event, job_of
-from app.domain.canary import AGENT
 from app.domain.recipient import Recipient
+from app.domain.service_event import AGENT
 from app.store import bounced_addresses
 from app.store.events import insert_clock_events
 from app.store.first_start import first_customer

@@ -6,8 +6,8 @@ from app.context import AppContext
 from app.core.errors import BadSettings
 from app.core.log import log
 from app.core.oauth_settings import OAuthSettings, credential_end
-from app.domain.canary import AGENT
 from app.domain.credential import JOB, Credential, credential_event
+from app.domain.service_event import AGENT
 from app.store.events import insert_clock_events
 from app.store.first_start import first_customer
 from app.store.intake import find_or_create_agents

@@ -14,9 +14,9 @@ from app.core import metrics
 from app.core.disk import DiskTrouble, Space, limit_of
 from app.core.log import log
 from app.core.settings import Settings
-from app.domain.canary import AGENT
 from app.domain.disk_space import JOB, Disk, DiskStage, disk_event, stage_of
 from app.domain.job import JobState
+from app.domain.service_event import AGENT
 from app.store.agents import find_agent_id
 from app.store.events import insert_clock_events
 from app.store.first_start import first_customer

@@ -11,7 +11,6 @@ from app.context import AppContext
 from app.core.settings import Settings
 from app.domain.budget import KeyLimits, limits_of
 from app.domain.excess import (
-    AGENT,
     RESULTS,
     TOLD_AGAIN,
     Excess,
@@ -23,6 +22,7 @@ from app.domain.excess import (
     job_name,
 )
 from app.domain.key import Key
+from app.domain.service_event import AGENT
 from app.store.agents import agents_by_id
 from app.store.events import insert_clock_events
 from app.store.excesses import (

@@ -10,11 +10,11 @@ from app.decide.mute import mute_reason, muting_silence
 from app.decide.route import matching_routes
 from app.domain.alert import Alert
 from app.domain.bounced_address import JOB_PREFIX, unreachable
-from app.domain.canary import AGENT
 from app.domain.dedupe import notice_key
 from app.domain.event import Severity
 from app.domain.notice import URGENCY_ALERT, URGENCY_CRITICAL, URGENCY_RECOVERY, Notice, NoticeKind, NoticeState
 from app.domain.route import Route, Silence
+from app.domain.service_event import AGENT
 from app.store import notices
 from app.store.bounced_addresses import all_bounced_addresses
 from app.store.recipients import all_recipients

@@ -6,12 +6,11 @@ One event a day and key at most, reported like a failed backup. It is over when 
 from datetime import datetime, timedelta
 
 from app.context import AppContext
-from app.core.ids import new_id
-from app.domain.canary import AGENT
 from app.domain.dedupe import refused_agents_key
-from app.domain.event import Activity, Event, EventKind, RunOutcome, Severity
+from app.domain.event import Event
 from app.domain.job import JobState
 from app.domain.key import Key
+from app.domain.service_event import AGENT, service_event
 from app.store.events import insert_clock_events
 from app.store.intake import find_or_create_agents
 from app.store.jobs import JobFilters, find_job
@@ -59,19 +58,13 @@ def refusal_event(key: Key, agent_id: str, now: datetime) -> Event:
     over, at = is_over(key, now), key.refused_at or now
     times = f"{key.refused_count:,} event{'s' if key.refused_count != 1 else ''}"
     trouble = f"its limits have refused {times}; nobody hears of these backups. Most recently: {key.refused_why}"
-    return Event(
-        id=new_id("evt"),
-        customer_id=key.customer_id or "",
-        agent_id=agent_id,
-        key=refused_agents_key(key.id, at, is_over=over),
-        occurred_at=now,
-        received_at=now,
-        kind=EventKind.SERVICE,
-        job=job_of(key),
-        activity=Activity.OTHER,
-        outcome=RunOutcome.SUCCESS if over else RunOutcome.FAILURE,
-        severity=Severity.INFO if over else Severity.ERROR,
-        message="it has refused nothing for a day, or was revoked" if over else trouble,
+    return service_event(
+        (key.customer_id or "", agent_id),
+        refused_agents_key(key.id, at, is_over=over),
+        job_of(key),
+        "it has refused nothing for a day, or was revoked" if over else trouble,
+        now,
+        is_well=over,
     )
 
 

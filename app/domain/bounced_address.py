@@ -4,11 +4,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from app.core.ids import new_id
 from app.domain.dedupe import bounced_address_key
-from app.domain.event import Activity, Event, EventKind, RunOutcome, Severity
+from app.domain.event import Event
 from app.domain.recipient import Address, Recipient
 from app.domain.returned_mail import DeliveryReport
+from app.domain.service_event import service_event
 
 JOB_PREFIX = "mail to "  # of the job under which the agent `Tocsin` reports an address; it has no schedule
 _PERMANENT_IN_A_ROW = 2  # one may be a mistake of a server that was just changed
@@ -110,20 +110,8 @@ def address_event(
         f"{one.status} {one.words}. {left} Correct the address."
     )
     well = f"Mail to {one.address} no longer comes back." if having else f"No recipient has {one.address} any more."
-    return Event(
-        id=new_id("evt"),
-        customer_id=customer_id,
-        agent_id=agent_id,
-        key=bounced_address_key(customer_id, one.address, now),
-        occurred_at=now,
-        received_at=now,
-        kind=EventKind.SERVICE,
-        job=job_of(one.address),
-        activity=Activity.OTHER,
-        outcome=RunOutcome.SUCCESS if is_well else RunOutcome.FAILURE,
-        severity=Severity.INFO if is_well else Severity.ERROR,
-        message=well if is_well else failure,
-    )
+    key, message = bounced_address_key(customer_id, one.address, now), well if is_well else failure
+    return service_event((customer_id, agent_id), key, job_of(one.address), message, now, is_well=is_well)
 
 
 def unreachable(recipients: Sequence[Recipient], bounced: Sequence[BouncedAddress]) -> frozenset[str]:

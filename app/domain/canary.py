@@ -14,13 +14,13 @@ from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from app.core.ids import new_id
 from app.domain.dedupe import canary_key
-from app.domain.event import Activity, Event, EventKind, RunOutcome, Severity
+from app.domain.event import Event, EventKind
 from app.domain.message import MessageState
+from app.domain.service_event import service_event
 
-# A lost canary is reported as a failure of the job `mail by <way>` of this agent. The job has no schedule.
-AGENT, JOB_PREFIX = "Tocsin", "mail by "
+# A lost canary is reported as a failure of our own job `mail by <way>`. The job has no schedule.
+JOB_PREFIX = "mail by "
 RELAYED = "mapi"
 DAY_BEGINS = timedelta(
     hours=5
@@ -188,17 +188,6 @@ def _read_moment(text: str) -> datetime | None:
 
 def event_of(canary: Canary, agent_id: str, message: str, now: datetime, *, is_well: bool) -> Event:
     """Return the event that reports a transport or relay like a backup: a lost canary is a failure, a later arrival a success."""
-    return Event(
-        id=new_id("evt"),
-        customer_id=canary.customer_id,
-        agent_id=agent_id,
-        key=canary_key(canary.id, "arrived" if is_well else "lost"),
-        occurred_at=now,
-        received_at=now,
-        kind=EventKind.CANARY,
-        job=f"{JOB_PREFIX}{canary.name}"[:200],
-        activity=Activity.OTHER,
-        outcome=RunOutcome.SUCCESS if is_well else RunOutcome.FAILURE,
-        severity=Severity.INFO if is_well else Severity.ERROR,
-        message=message,
-    )
+    key, job = canary_key(canary.id, "arrived" if is_well else "lost"), f"{JOB_PREFIX}{canary.name}"[:200]
+    of = canary.customer_id, agent_id
+    return service_event(of, key, job, message, now, is_well=is_well, kind=EventKind.CANARY)

@@ -7,9 +7,9 @@ is reported while mail still leaves: 30 days before, again 7 days before, and wh
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from app.core.ids import new_id
 from app.domain.dedupe import credential_key
-from app.domain.event import Activity, Event, EventKind, RunOutcome, Severity
+from app.domain.event import Event
+from app.domain.service_event import service_event
 
 JOB = "access to the mail system"
 _STAGES = ((timedelta(0), "ended"), (timedelta(days=7), "7 days"), (timedelta(days=30), "30 days"))
@@ -46,17 +46,5 @@ def credential_event(credential: Credential | None, customer_id: str, agent_id: 
     stage = None if credential is None else credential.stage(now)
     trouble = None if credential is None else credential.trouble(now)
     well = "no certificate or secret for the mail system expires soon"
-    return Event(
-        id=new_id("evt"),
-        customer_id=customer_id,
-        agent_id=agent_id,
-        key=credential_key(None if credential is None else credential.ends_at, stage or "well"),
-        occurred_at=now,
-        received_at=now,
-        kind=EventKind.SERVICE,
-        job=JOB,
-        activity=Activity.OTHER,
-        outcome=RunOutcome.SUCCESS if trouble is None else RunOutcome.FAILURE,
-        severity=Severity.INFO if trouble is None else Severity.ERROR,
-        message=trouble or well,
-    )
+    key = credential_key(None if credential is None else credential.ends_at, stage or "well")
+    return service_event((customer_id, agent_id), key, JOB, trouble or well, now, is_well=trouble is None)

@@ -10,9 +10,9 @@ from datetime import datetime
 from enum import StrEnum
 
 from app.core.disk import format_size
-from app.core.ids import new_id
 from app.domain.dedupe import disk_key
-from app.domain.event import Activity, Event, EventKind, RunOutcome, Severity
+from app.domain.event import Event, Severity
+from app.domain.service_event import service_event
 
 JOB = "disk space"
 _WELL_ABOVE = 1.25  # times the limit: around the limit itself, an alert would open and close again and again
@@ -79,28 +79,16 @@ def disk_event(
     low = "; ".join(str(disk) for disk in disks if disk.is_low)
     match stage:
         case DiskStage.WELL:
-            outcome, severity, message = RunOutcome.SUCCESS, Severity.INFO, "the disks have enough room again"
+            message = "the disks have enough room again"
         case DiskStage.LOW:
-            outcome, severity = RunOutcome.FAILURE, Severity.ERROR
             message = f"{low}. When it is full, no event can be stored. Free some space on it (docs/operate.md)"
         case DiskStage.FULL:
-            outcome, severity = RunOutcome.FAILURE, Severity.CRITICAL
             message = (
                 "the disk of the database is full: only failures are still stored, everything else is answered with 503 disk_full. "
                 "Free some space on it; everything goes on by itself then (docs/operate.md)"
                 + (f". {low}" if low else "")
             )
-    return Event(
-        id=new_id("evt"),
-        customer_id=customer_id,
-        agent_id=agent_id,
-        key=disk_key(last_well, stage),
-        occurred_at=now,
-        received_at=now,
-        kind=EventKind.SERVICE,
-        job=JOB,
-        activity=Activity.OTHER,
-        outcome=outcome,
-        severity=severity,
-        message=message,
-    )
+    failed_as = Severity.CRITICAL if stage is DiskStage.FULL else Severity.ERROR
+    is_well = stage is DiskStage.WELL
+    key = disk_key(last_well, stage)
+    return service_event((customer_id, agent_id), key, JOB, message, now, is_well=is_well, failed_as=failed_as)

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from app.core.ids import new_id
 from app.domain.budget import WORDS, Budget, KeyLimits
 from app.domain.dedupe import excess_key
-from app.domain.event import Activity, Event, EventKind, RunOutcome, Severity
+from app.domain.event import Event
+from app.domain.service_event import service_event
 
-AGENT, JOB_PREFIX = "Tocsin", "reports under the key "
+JOB_PREFIX = "reports under the key "
 RESULTS = "results"  # the kind of an excess that is no budget: many more results of an agent in an hour than usual
 BUDGET_QUIET = timedelta(minutes=15)  # so long nothing was refused: it is over
 RESULTS_QUIET = timedelta(minutes=75)  # longer than the hour in which results are counted
@@ -93,17 +93,4 @@ def excess_event(
     key_id: str, job: str, customer_id: str, agent_id: str, now: datetime, message: str, *, is_over: bool
 ) -> Event:
     """Return the event that reports how the reports under a key stand: an excess is a failure, its end a success."""
-    return Event(
-        id=new_id("evt"),
-        customer_id=customer_id,
-        agent_id=agent_id,
-        key=excess_key(key_id, now),
-        occurred_at=now,
-        received_at=now,
-        kind=EventKind.SERVICE,
-        job=job,
-        activity=Activity.OTHER,
-        outcome=RunOutcome.SUCCESS if is_over else RunOutcome.FAILURE,
-        severity=Severity.INFO if is_over else Severity.ERROR,
-        message=message,
-    )
+    return service_event((customer_id, agent_id), excess_key(key_id, now), job, message, now, is_well=is_over)

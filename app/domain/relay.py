@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.core.ids import new_id
 from app.domain.dedupe import relay_key
-from app.domain.event import Activity, Event, EventKind, RunOutcome, Severity
+from app.domain.event import Event, EventKind
+from app.domain.service_event import service_event
 
 # The trouble of a relay is reported as a failure of this job of an agent with this prefix. The job has no schedule.
 JOB, AGENT_PREFIX = ("mail relay", "relay ")
@@ -171,17 +171,5 @@ def agent_of(relay: Relay) -> tuple[str, str]:
 
 def event_of(relay: Relay, agent_id: str, message: str, now: datetime, *, is_well: bool) -> Event:
     """Return the event that reports a relay as if it were a backup: trouble is a failure, its end a success."""
-    return Event(
-        id=new_id("evt"),
-        customer_id=relay.customer_id,
-        agent_id=agent_id,
-        key=relay_key(relay.id, now),
-        occurred_at=now,
-        received_at=now,
-        kind=EventKind.RELAY,
-        job=JOB,
-        activity=Activity.OTHER,
-        outcome=RunOutcome.SUCCESS if is_well else RunOutcome.FAILURE,
-        severity=Severity.INFO if is_well else Severity.ERROR,
-        message=message,
-    )
+    of, key = (relay.customer_id, agent_id), relay_key(relay.id, now)
+    return service_event(of, key, JOB, message, now, is_well=is_well, kind=EventKind.RELAY)

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from app.context import AppContext
-from app.core.ids import new_id
 from app.domain.budget import Budget, is_routine
 from app.domain.dedupe import new_name_key
-from app.domain.event import Activity, Event, EventKind, RunOutcome, Severity
-from app.domain.excess import AGENT, job_name
+from app.domain.event import Event, Severity
+from app.domain.excess import job_name
+from app.domain.service_event import AGENT, service_event
 from app.intake.batch import Batch, BatchPart
 from app.intake.budgets import KeyBudgets, SenderKey
 from app.intake.enrol import AskedAgent, Enrolled, let_in
@@ -181,18 +181,13 @@ def _is_routine(place: _Place) -> bool:
 
 def _event_of_key(event: NewEvent, agent: str, key: SenderKey, agent_id: str, now: datetime) -> Event:
     source = f"{agent}, job {event.job}" if event.job else agent
-    return Event(
-        id=new_id("evt"),
-        customer_id=event.customer_id,
-        agent_id=agent_id,
-        key=new_name_key(agent, event.key),
-        occurred_at=now,
-        received_at=now,
-        kind=EventKind.SERVICE,
-        job=job_name(key.name, key.hint),
-        activity=Activity.OTHER,
-        outcome=RunOutcome.FAILURE,
-        severity=Severity.CRITICAL if event.severity == Severity.CRITICAL.value else Severity.ERROR,
-        message=f"{source}: {event.message or 'it reports a failure without a message'}"[:_MESSAGE_MOST],
+    return service_event(
+        (event.customer_id, agent_id),
+        new_name_key(agent, event.key),
+        job_name(key.name, key.hint),
+        f"{source}: {event.message or 'it reports a failure without a message'}"[:_MESSAGE_MOST],
+        now,
+        is_well=False,
+        failed_as=Severity.CRITICAL if event.severity == Severity.CRITICAL.value else Severity.ERROR,
         log=event.log,
     )

@@ -9,10 +9,10 @@ from pydantic_core import to_json
 from app.core.errors import BadInput
 from app.core.ids import new_id
 from app.domain import relay
-from app.domain.canary import AGENT
 from app.domain.dedupe import content_key
 from app.domain.enrolment import EnrolmentLimits
 from app.domain.event import Activity, Phase, RunOutcome, Severity
+from app.domain.service_event import AGENT
 from app.intake import fields
 from app.intake.budgets import SenderKey
 from app.intake.clocks import correct_time, find_offset

@@ -6,8 +6,8 @@ from datetime import datetime
 from sqlalchemy import delete, func, insert, select, update
 
 from app.domain.bounced_address import BouncedAddress
-from app.domain.canary import AGENT
 from app.domain.message import Message, MessageState
+from app.domain.service_event import AGENT
 from app.store.tables import agents, bounced_addresses, jobs, messages
 from app.store.tables_managed import recipients
 from app.store.transactions import ReadTx, WriteTx

@@ -7,8 +7,9 @@ from typing import Any
 from sqlalchemy import Row, Select, case, func, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from app.domain.canary import AGENT, Canary, CanaryState, MailTimes, event_of
+from app.domain.canary import Canary, CanaryState, MailTimes, event_of
 from app.domain.message import MessageState
+from app.domain.service_event import AGENT
 from app.store.events import insert_clock_events
 from app.store.intake import find_or_create_agents
 from app.store.repository import Page, Repository, Window, equals

@@ -8,13 +8,14 @@ from sqlalchemy import Select, and_, func, not_, or_, select, text, union_all
 from app.domain.alert import AlertKind
 from app.domain.attempt import Attempt
 from app.domain.bounced_address import JOB_PREFIX as ADDRESS_PREFIX
-from app.domain.canary import AGENT, JOB_PREFIX
+from app.domain.canary import JOB_PREFIX
 from app.domain.credential import JOB as CREDENTIAL_JOB
 from app.domain.disk_space import JOB as DISK_JOB
 from app.domain.excess import JOB_PREFIX as EXCESS_PREFIX
 from app.domain.notice import URGENCY_CANARY
 from app.domain.relay import AGENT_PREFIX
 from app.domain.relay import JOB as RELAY_JOB
+from app.domain.service_event import AGENT
 from app.store.attempts import latest_by_transport
 from app.store.heartbeats import heartbeats_since
 from app.store.jobs import WITHOUT_EXPECTATION

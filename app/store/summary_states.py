@@ -14,9 +14,10 @@ from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, sel
 
 from app.domain.agent import AgentState
 from app.domain.alert import AlertKind
-from app.domain.canary import AGENT, JOB_PREFIX
+from app.domain.canary import JOB_PREFIX
 from app.domain.event import RunOutcome
 from app.domain.job import JobState
+from app.domain.service_event import AGENT
 from app.domain.summary_schedule import SummarySchedule
 from app.store.jobs import WITHOUT_EXPECTATION, job_matches
 from app.store.tables import agents, alerts, customers, jobs, runs

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 from sqlalchemy import select
 
-from app.domain.excess import AGENT
+from app.domain.service_event import AGENT
 from app.intake.usage import UsageWriter
 from app.store.tables import agents, events, excesses
 from app.store.tables_managed import keys
