@@ -1,4 +1,4 @@
-"""The app behind a real socket, for what only a connection shows: bodies cut short, callers that go away, large uploads."""
+"""An app behind a real socket, for what only a connection shows: bodies cut short, callers that go away, large uploads, slow clients."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,9 +9,19 @@ from starlette.types import ASGIApp
 
 
 @asynccontextmanager
-async def listening(app: ASGIApp) -> AsyncIterator[int]:
-    """Serve an app whose lifespan runs already, and yield the port."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", log_level="warning", access_log=False)
+async def listening(app: ASGIApp, protocol: type[asyncio.Protocol] | None = None) -> AsyncIterator[int]:
+    """Serve an app whose lifespan runs already, and yield the port. `protocol`: uvicorn's own if None, which gives requests their time at the end."""
+    config = uvicorn.Config(
+        app,
+        host="127.0.0.1",
+        port=0,
+        http=protocol or "auto",
+        lifespan="off",
+        log_level="error",
+        access_log=False,
+        timeout_keep_alive=60,
+        timeout_graceful_shutdown=None if protocol is None else 0,
+    )
     server = uvicorn.Server(config)
     server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
     task = asyncio.create_task(server._serve())

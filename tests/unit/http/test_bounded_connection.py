@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-import uvicorn
 
 from app.core.networks import read_networks
 from app.http import bounded_connection
 from app.http.bounded_connection import bounded_by
 from app.http.places import Limits
+from tests.support.listening import listening
 
 Line = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 ASK = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -35,20 +35,8 @@ async def server(
         await send({"type": "http.response.body", "body": answer})
 
     limits = Limits("http", places, per_address, proxies=read_networks(proxies))
-    config = uvicorn.Config(
-        app, port=0, http=bounded_by(limits, unfinished), lifespan="off", log_level="error", timeout_keep_alive=60
-    )
-    server = uvicorn.Server(config)
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-    config.timeout_graceful_shutdown = 0
-    serving = asyncio.create_task(server._serve())
-    while not server.started:  # noqa: ASYNC110  (uvicorn has no event for it)
-        await asyncio.sleep(0.01)
-    try:
-        yield server.servers[0].sockets[0].getsockname()[1]
-    finally:
-        server.should_exit = True
-        await serving
+    async with listening(app, bounded_by(limits, unfinished)) as port:
+        yield port
 
 
 @asynccontextmanager
