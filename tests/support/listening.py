@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 
 @asynccontextmanager
 async def listening(app: ASGIApp, protocol: type[asyncio.Protocol] | None = None) -> AsyncIterator[int]:
-    """Serve an app whose lifespan runs already, and yield the port. `protocol`: uvicorn's own if None, which gives requests their time at the end."""
+    """Serve an app whose lifespan runs already, and yield the port. `protocol`: uvicorn's own if None, which lets requests end first."""
     config = uvicorn.Config(
         app,
         host="127.0.0.1",
