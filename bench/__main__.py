@@ -9,29 +9,41 @@ import time
 from bench.claim import Claim, table
 from bench.ground import grounds
 
-BENCHES = ("intake_single", "intake_batch", "dialects", "reading", "latency", "outbox", "summary", "memory", "deciding")
+# In the order of the table in docs/scale.md, then what else the documents claim.
+BENCHES = (
+    *("latency", "urgent", "decide", "keeping_up", "storm", "outbox", "summary", "start", "memory"),
+    *("intake_single", "intake_batch", "dialects", "reading"),
+)
+LONG = ("deciding", "million")  # many minutes each: only by name
 
 
 def main() -> int:
-    """Run the benches named on the command line, or all. Exit status 1 if a claim does not hold."""
+    """Run the benches named on the command line, or all but the long ones. Exit status 1 if a target is missed or could not be measured."""
     wanted = sys.argv[1:] or BENCHES
-    if unknown := set(wanted) - set(BENCHES):
-        print(f"no such bench: {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}", file=sys.stderr)
+    if unknown := set(wanted) - {*BENCHES, *LONG}:
+        print(f"no such bench: {', '.join(sorted(unknown))}; there are {', '.join(BENCHES + LONG)}", file=sys.stderr)
         return 2
     claims: list[Claim] = []
+    failed: list[str] = []
     started = time.monotonic()
     with grounds() as both:
         for name in wanted:
             begun = time.monotonic()
-            for claim in importlib.import_module(f"bench.{name}").measure(both):
-                claims.append(claim)
-                print("  ".join(claim.cells), file=sys.stderr, flush=True)
+            try:
+                for claim in importlib.import_module(f"bench.{name}").measure(both):
+                    claims.append(claim)
+                    print("  ".join(claim.cells), file=sys.stderr, flush=True)
+            except RuntimeError as cause:  # the others are measured nevertheless
+                failed.append(f"{name}: not measured: {cause}")
+                print(failed[-1], file=sys.stderr, flush=True)
             print(f"{name}: {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)
     print(f"Python {platform.python_version()}, {os.cpu_count()} cores, {time.monotonic() - started:.0f} s")
     print(table(claims))
-    missed = [claim.name for claim in claims if claim.holds is False]
-    print(f"{len(missed)} missed" if missed else "every target met")
-    return 1 if missed else 0
+    verdicts = [claim.verdict for claim in claims if claim.verdict]
+    missed = verdicts.count("MISSED")
+    print(f"{len(verdicts)} targets: {missed} missed, {verdicts.count('aim met')} with the aim met")
+    print("\n".join(failed), end="\n" if failed else "")
+    return 1 if missed or failed else 0
 
 
 if __name__ == "__main__":

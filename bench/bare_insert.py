@@ -4,6 +4,7 @@
 """
 
 import sqlite3
+import subprocess
 import sys
 import time
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ import uvloop
 
 from app.store.intake import NewEvent
 from app.store.types import to_micros
+from bench.rounds import fresh_prefix
 
 BATCH = 500
 _AT = datetime(2026, 11, 23, 1, 10, tzinfo=UTC)
@@ -83,6 +85,13 @@ async def on_postgres(dsn: str, seconds: float, prefix: str) -> float:
         spent += time.perf_counter() - begun
     await connection.close()
     return number * BATCH / spent
+
+
+def insert_bare(url: str, seconds: float) -> float:
+    """Insert in a process of its own for so long; return rows a second."""
+    plain = url.replace("+aiosqlite", "").replace("+asyncpg", "")
+    words = [sys.executable, "-m", "bench.bare_insert", plain, str(seconds), fresh_prefix()]
+    return float(subprocess.run(words, check=True, capture_output=True).stdout)
 
 
 def _run(url: str, seconds: float, prefix: str) -> float:

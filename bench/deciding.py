@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 
 from app.decide import tick as decide
-from bench.claim import Claim
+from bench.claim import Claim, Figure, at_most
 from bench.ground import Ground
 from tests.support.context import SystemUnderTest, open_system
 from tests.support.histories import SHAPES, receive_at, times_of, write_history
@@ -29,13 +29,13 @@ async def _measure(ground: Ground, *, named: bool) -> list[Claim]:
         for number, runs in enumerate(LENGTHS.values()):
             await write_history(system, f"j{number}", runs, named=named, same_time=runs // 2)
         for shape in SHAPES:
-            costs: dict[str, float] = {}
+            costs: dict[str, Figure] = {}
             for number, name in enumerate(LENGTHS):
                 seen = [await _cpu_us(system, f"j{number}", shape, named=named) for _ in range(ROUNDS)]
-                costs[name] = min(seen)
+                costs[name] = Figure.of(min(seen))
             for name in ("10 000", "1 000 000"):
                 title = f"{ground.name}: {shape}, {kind}, {name} runs / 100"
-                claims.append(Claim(title, costs[name], "us/event", costs["100"], at_most=1.5))
+                claims.append(Claim(title, costs[name], "us/event", costs["100"], at_most(1.5, of_peer=True)))
     return claims
 
 

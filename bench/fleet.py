@@ -42,38 +42,55 @@ _ALERTS = (
 )
 
 
-def add_fleet(ground: Ground, place: Place) -> None:
+def add_fleet(ground: Ground, place: Place, jobs: int = JOBS) -> None:
     """Add agents, jobs, and a roll-up for each job and each of the last 14 days."""
-    _run(ground, place, _AGENTS, 0, AGENTS)
-    _run(ground, place, _JOBS, 0, JOBS)
-    _run(ground, place, _DAYS, 0, JOBS)
-    _settle(ground, place)
+    add_jobs(ground, place, AGENTS, jobs)
+    add_rows(ground, place, _DAYS, 0, jobs)
+    settle(ground, place)
+
+
+def add_jobs(ground: Ground, place: Place, agents: int, jobs: int) -> None:
+    """Add agents and their jobs."""
+    add_rows(ground, place, _AGENTS, 0, agents)
+    add_rows(ground, place, _JOBS, 0, jobs, agents=agents)
 
 
 def add_history(ground: Ground, place: Place, first: int, last: int) -> None:
     """Add events and runs from `first` up to `last`, and a tenth as many closed alerts."""
-    _run(ground, place, _EVENTS, first, last)
-    _run(ground, place, _RUNS, first, last)
-    _run(ground, place, _ALERTS, first // 10, last // 10)
-    _settle(ground, place)
+    add_rows(ground, place, _EVENTS, first, last)
+    add_rows(ground, place, _RUNS, first, last)
+    add_rows(ground, place, _ALERTS, first // 10, last // 10)
+    settle(ground, place)
 
 
-def _run(ground: Ground, place: Place, statement: str, first: int, last: int) -> None:
+def add_rows(
+    ground: Ground, place: Place, statement: str, first: int, last: int, *, agents: int = AGENTS, jobs: int = JOBS
+) -> None:
+    """Run an INSERT for the numbers from `first` up to `last`, with the database's own words for times and series."""
     micros = "(CAST(strftime('%s', 'now') AS INTEGER) * 1000000{less})"
-    now, old = ("now() - interval '8 hours'", "now() - interval '3 days'")
+    now, old, recent = ("now() - interval '8 hours'", "now() - interval '3 days'", "now() - interval '1 minute'")
     day = "current_date - days.back"
+    series = "WITH series (n) AS (SELECT generate_series({first}, {last} - 1))"
     if place.is_sqlite:
-        now, old = micros.format(less=" - 28800000000"), micros.format(less=" - 259200000000")
+        now, old, recent = (micros.format(less=f" - {less}000000") for less in (28800, 259200, 60))
         day = "date('now', '-' || days.back || ' days')"
-    values = {"customer": _CUSTOMER, "now": now, "old": old, "day": day, "agents": AGENTS, "jobs": JOBS}
-    sql = statement.format(series=_SERIES.format(first=first, last=last), **values)
-    fast = "PRAGMA synchronous=OFF" if place.is_sqlite else "SELECT 1"
+        series = _SERIES
+    values = {
+        "customer": _CUSTOMER,
+        "now": now,
+        "old": old,
+        "recent": recent,
+        "day": day,
+        "agents": agents,
+        "jobs": jobs,
+    }
+    sql = statement.format(series=series.format(first=first, last=last), **values)
     if not place.is_sqlite:  # the columns are typed, a literal in a SELECT is not
         sql = sql.replace("'{}'", "'{}'::jsonb").replace("2467.5}'", "2467.5}'::jsonb")
-    ground.sql(place, fast, sql)
+    ground.sql(place, "PRAGMA synchronous=OFF" if place.is_sqlite else "SELECT 1", sql)
 
 
-def _settle(ground: Ground, place: Place) -> None:
+def settle(ground: Ground, place: Place) -> None:
     """Do what PostgreSQL does by itself within minutes."""
     if not place.is_sqlite:
         ground.sql(place, "VACUUM ANALYZE")

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +29,8 @@ from tests.support.migrated import copy_sqlite, make_postgres_template, make_sql
 from tests.support.postgres import Cluster
 
 SECRET = "bench" * 8
-READY_S = 30.0
+ADMIN_KEY = "bench-administrator-key"
+READY_S = 120.0
 # A load comes under one key, faster than any key's default budgets.
 BUDGETS = {
     "key_events_a_minute": 10**9,
@@ -68,7 +69,7 @@ class Place:
         return rest | {f"TOCSIN_{name.upper()}": str(value) for name, value in ours.items()}
 
     def _ours(self) -> dict[str, object]:
-        keys = {"secret": SECRET, "enrol_key": ENROL_KEY}
+        keys = {"secret": SECRET, "enrol_key": ENROL_KEY, "admin_key": ADMIN_KEY}
         return {"database_url": self.url, "var_dir": self.folder, **keys, **BUDGETS}
 
 
@@ -126,15 +127,29 @@ async def _furnish(settings: Settings) -> None:
 
 @dataclass(slots=True)
 class Process:
-    """A Python process of ours that listens on a port."""
+    """A process of ours that listens on a port."""
 
     popen: subprocess.Popen[bytes]
     port: int
 
     @property
     def resident(self) -> int:
-        """Memory that it holds, in bytes."""
-        return int(psutil.Process(self.popen.pid).memory_info().rss)
+        """Memory that it holds, in bytes: all of its own, and of each process that it started what it shares with no other."""
+        own, *others = self._family()
+        return int(own.memory_info().rss) + sum(int(other.memory_full_info().uss) for other in others)
+
+    @property
+    def cpu_s(self) -> float:
+        """CPU time that it and all processes that it started have used, also those that have ended."""
+        used = 0.0
+        for process in self._family():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                used += sum(process.cpu_times()[:4])  # user, system, and both of ended children
+        return used
+
+    def _family(self) -> list[psutil.Process]:
+        own = psutil.Process(self.popen.pid)
+        return [own, *own.children(recursive=True)]
 
     def line(self) -> bytes:
         """Wait for the next line that it prints. Raises RuntimeError when it ended."""
@@ -149,8 +164,17 @@ def running(*words: str, environment: dict[str, str] | None = None, shown: bool 
     """Run `python -m words` until the block ends, with a free port in TOCSIN_PORT, and wait until it listens there."""
     port = free_port()
     env = {**(environment or os.environ), "TOCSIN_PORT": str(port)}
+    with running_program([sys.executable, "-m", *words], port, environment=env, shown=shown) as process:
+        yield process
+
+
+@contextlib.contextmanager
+def running_program(
+    command: Sequence[str], port: int, *, environment: dict[str, str] | None = None, shown: bool = False
+) -> Iterator[Process]:
+    """Run a program until the block ends, and wait until it listens on the port."""
     out = subprocess.PIPE if shown else subprocess.DEVNULL
-    popen = subprocess.Popen([sys.executable, "-m", *words], env=env, stdout=out)
+    popen = subprocess.Popen(command, env=environment, stdout=out)
     try:
         _wait_until_listening(popen, port)
         yield Process(popen, port)

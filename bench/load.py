@@ -1,7 +1,7 @@
 """The load: many connections that each POST, wait for the answer and POST again. A process of its own, so that it takes no time from the server's.
 
-`python -m bench.load PORT SECONDS CONNECTIONS EVENTS PREFIX [TOOL]` prints what was answered, as JSON. EVENTS 1 is one JSON object, more are NDJSON.
-With TOOL it sends what that tool sends (bench/tool_requests.py).
+`python -m bench.load PORT SECONDS CONNECTIONS EVENTS PREFIX RATE [TOOL]` prints what was answered, as JSON. EVENTS 1 is one JSON object, more are
+NDJSON. All connections together send at most RATE events a second; 0 is as many as are answered. With TOOL it sends what that tool sends (bench/tool_requests.py).
 """
 
 import asyncio
@@ -34,6 +34,7 @@ class Load:
 
     prefix: str
     events: int
+    rate: float = 0.0
     tool: str | None = None
     template: bytes = b""
     head: bytes = b""
@@ -41,6 +42,7 @@ class Load:
     done: int = 0
     bad: int = 0
     is_counting: bool = False
+    next_at: float = 0.0
     waits: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -55,6 +57,13 @@ class Load:
             f"POST /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {ENROL_KEY}\r\n"
             f"Content-Type: {kind}\r\nContent-Length: {len(self.template)}\r\n\r\n"
         ).encode()
+
+    def pause_s(self, now: float) -> float:
+        """Take the next turn and return how long it is until then. Turns that nobody could take in time are lost: a late load does not rush."""
+        if not self.rate:
+            return 0.0
+        self.next_at = max(self.next_at, now - 1) + self.events / self.rate
+        return self.next_at - now
 
     def request(self) -> bytes:
         """Return the next request, head and body."""
@@ -85,7 +94,7 @@ class Client(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the first request."""
         self._transport = transport
-        self._ask()
+        self._ask_in_turn()
 
     def data_received(self, data: bytes) -> None:
         """Send the next request when the answer is complete."""
@@ -104,7 +113,14 @@ class Client(asyncio.Protocol):
             else:
                 load.bad += 1
         self._buffer = b""
-        self._ask()
+        self._ask_in_turn()
+
+    def _ask_in_turn(self) -> None:
+        loop = asyncio.get_running_loop()
+        if (pause_s := self._load.pause_s(loop.time())) > 0:
+            loop.call_later(pause_s, self._ask)
+        else:
+            self._ask()
 
     def _ask(self) -> None:
         self._asked_at = time.perf_counter()
@@ -133,6 +149,6 @@ async def run(load: Load, port: int, connections: int, seconds: float) -> dict[s
 
 
 if __name__ == "__main__":
-    _port, _seconds, _connections, _events, _prefix, *_tool = sys.argv[1:]
-    _load = Load(_prefix, int(_events), *_tool)
+    _port, _seconds, _connections, _events, _prefix, _rate, *_tool = sys.argv[1:]
+    _load = Load(_prefix, int(_events), float(_rate), *_tool)
     print(json.dumps(uvloop.run(run(_load, int(_port), int(_connections), float(_seconds)))))

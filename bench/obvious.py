@@ -1,9 +1,10 @@
 """The simplest service for the task: FastAPI, one SQLAlchemy object and one commit per request. Our intake is compared with it.
 
 Same table, same durability, and no step more than needed: it neither looks up agents nor checks keys in the database.
-`python -m bench.obvious`
+`python -m bench.obvious [orm|nothing]`; `nothing` reads, checks and answers the same, and stores nothing.
 """
 
+import sys
 import uuid
 from datetime import UTC, datetime
 from typing import Annotated, Any
@@ -21,6 +22,7 @@ from app.store.tables import events
 from bench.load import ENROL_KEY
 
 settings = load_settings()
+stores_nothing = sys.argv[1:] == ["nothing"]
 # More connections than one would only make SQLite wait for locks; PostgreSQL takes more commits in one go with more of them.
 engine = create_async_engine(
     settings.database,
@@ -71,6 +73,8 @@ async def post_event(event: EventIn, authorization: Annotated[str, Header()]) ->
     """Store one event."""
     if authorization != f"Bearer {ENROL_KEY}":
         raise HTTPException(401)
+    if stores_nothing:
+        return {"accepted": 1}
     row = Stored()
     for name, value in event.model_dump(exclude={"agent"}).items():
         setattr(row, name, value)

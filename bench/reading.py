@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from app.intake.language.reader import read_words
-from bench.claim import Claim
+from bench.claim import Claim, Figure, at_most
 from bench.ground import Ground
 
 SUBJECT_MS, LONG_MS = 0.3, 3.0
@@ -34,12 +34,12 @@ def measure(_grounds: list[Ground]) -> Iterator[Claim]:
     """Read each text many times; the fastest round counts, as others on the machine only add to it."""
     for subject in _SUBJECTS:
         took = _fastest(lambda subject=subject: read_words(subject), 100)
-        yield Claim(f"reading {subject!r}", took, "ms", SUBJECT_MS, at_most=1)
+        yield Claim(f"reading {subject!r}", Figure.of(took), "ms", target=at_most(SUBJECT_MS))
     for name, (line, end) in _LOGS.items():
         lines = "".join(line.format(number, number) for number in range(SIZE // len(line) + 1))
         body = lines[: SIZE - len(end) - 1] + "\n" + end
         took = _fastest(lambda body=body: read_words("Nightly log", body), 3)
-        yield Claim(f"reading 64 KiB of {name}", took, "ms", LONG_MS, at_most=1)
+        yield Claim(f"reading 64 KiB of {name}", Figure.of(took), "ms", target=at_most(LONG_MS))
 
 
 def _fastest(read: Callable[[], object], times: int) -> float:

@@ -1,10 +1,14 @@
 """Runs `tocsin serve`, with what a bench needs put in from outside: `python -m bench.server VARIANT`. The product has no such switch.
 
-Variants: `service` (worker off, also on SQLite), `with_worker`, and `no_database`, whose commit is an immediate answer.
+Variants: `service` (worker off, also on SQLite), `with_worker`, `no_database`, whose commit is an immediate answer, and `counted`,
+`with_worker` that notes each statement on SQLite (bench/statements.py).
 """
 
 import asyncio
+import os
+import sqlite3
 import sys
+from functools import partial
 
 from app import main
 from app.cli import serve
@@ -35,10 +39,25 @@ def _without_worker(settings: Settings, *, work: Work | None) -> HttpApp:  # noq
     return create_app(settings)
 
 
+class CountedConnection(sqlite3.Connection):
+    """Adds a byte to a file for each statement, whichever thread or process runs it. A row of `executemany` is one; a trigger's are none."""
+
+    def __init__(self, *words: object, **named: object) -> None:
+        super().__init__(*words, **named)  # type: ignore[arg-type]
+        file = os.open(os.environ["BENCH_STATEMENTS"], os.O_WRONLY | os.O_APPEND)
+        self.set_trace_callback(lambda sql: None if sql.startswith("--") else _note(file))
+
+
+def _note(file: int) -> None:
+    os.write(file, b".")
+
+
 if __name__ == "__main__":
     _variant = sys.argv[1]
     if _variant == "no_database":
         accept.GroupCommit = AnsweredAtOnce  # type: ignore[misc]
-    if _variant != "with_worker":
+    if _variant == "counted":
+        sqlite3.connect = partial(sqlite3.connect, factory=CountedConnection)  # type: ignore[assignment]
+    if _variant not in ("with_worker", "counted"):
         main.create_app = _without_worker  # `serve` imports it when it is called
     serve.serve()

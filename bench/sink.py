@@ -58,7 +58,7 @@ class Session(asyncio.Protocol):
         self._say(b"250 2.0.0 taken\r\n")
         Session.taken += 1
         if Session.taken % Session.every == 0:
-            subject = message.partition(b"\nSubject: ")[2].partition(b"\r\n")[0]
+            subject = (b"\n" + message).partition(b"\nSubject: ")[2].partition(b"\r\n")[0]  # it may be the first line
             print(time.monotonic(), subject.decode("ascii", "replace"), flush=True)
 
     def _say(self, words: bytes) -> None:
