@@ -1,4 +1,4 @@
-"""The programs of others that we are measured against, from Debian's packages: what is installed, or else what apt can give here."""
+"""The programs of others that we are measured against, from Debian's packages: what is installed, or else what apt can install here."""
 
 import os
 import shutil

@@ -24,7 +24,7 @@ _PYTHON = Path(sys.executable).resolve()  # of the system, without our packages,
 
 
 def measure(grounds: list[Ground]) -> Iterator[Claim]:
-    """`tocsin serve` on both databases by turns; then the reporter's commands beside bare ones that do the same."""
+    """`tocsin serve` on both databases by turns; then the reporter's commands next to bare ones that do the same."""
     places = {ground.name: ground.place() for ground in grounds}
     for place in places.values():
         _serve(place)

@@ -29,7 +29,7 @@ class _Storm:
 
 
 def measure(grounds: list[Ground]) -> Iterator[Claim]:
-    """1 000 failures over 50 connections: with the default route, on a new service each round; then a mail each, beside Alertmanager."""
+    """1 000 failures over 50 connections: with the default route, on a new service each round; then a mail each, next to Alertmanager."""
     with running("bench.sink", "1", shown=True) as sink:
         mails = Mails(sink)
         storms: dict[str, list[_Storm]] = {ground.name: [] for ground in grounds}
