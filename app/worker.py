@@ -11,7 +11,7 @@ import socket
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
-from app.admin import purge
+from app.admin import follow_ups, purge
 from app.compose import canaries as compose_canaries
 from app.compose import tick as compose
 from app.context import AppContext
@@ -121,6 +121,7 @@ async def _run_stages(context: AppContext, transports: Mapping[str, Transport], 
         stage("sweep", sweep.tick, every=5)
         stage("heartbeat", heartbeat, every=5)
         stage("mail that came back", returned.tick, every=2, wake=context.wakeups.returned)
+        stage("edits", follow_ups.tick, every=5, wake=context.wakeups.edits)
         stages.create_task(mailbox.run(context, stopping))
         stage("move from relays", deliver_relays.tick, every=5, after=_SECOND)
         stage("missed", missed.tick, every=15, after=_SECOND)

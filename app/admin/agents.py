@@ -3,12 +3,13 @@
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
-from app.admin import editing
+from app.admin import editing, follow_ups
 from app.admin.audit import note
 from app.admin.editing import Editor
 from app.admin.references import check_customer
 from app.core.errors import Conflict
 from app.domain.agent import Agent, AgentState
+from app.domain.follow_up import FollowUpKind
 from app.store import alerts
 from app.store.agents import AGENTS, count_jobs, revoke_keys_of
 from app.store.transactions import WriteTx
@@ -40,7 +41,9 @@ async def delete_agent(tx: WriteTx, agent_id: str, by: Editor, *, versions: Coll
     if jobs:
         raise Conflict(f"the agent still has {jobs} job(s); delete them first", code="in_use")
     await revoke_keys_of(tx, agent.id, by.at)
-    await alerts.close_all_of(tx, agent.id, f"closed: the agent was deleted by {by.who}", by.at)
+    reason = f"closed: the agent was deleted by {by.who}"
+    await alerts.close_all_of(tx, str(agent.values["customer_id"]), agent.id, reason, by.at)
+    await follow_ups.leave(tx, FollowUpKind.ALERTS_OF_SUBJECT, agent.id, by, reason)
     await editing.delete(tx, AGENTS, agent, by)
 
 
@@ -58,7 +61,8 @@ async def reject_agent(tx: WriteTx, agent_id: str, by: Editor) -> Agent:
     if agent.state is AgentState.APPROVED:
         raise Conflict("the agent was approved; to end its reports, delete it and revoke its keys", code="approved")
     await revoke_keys_of(tx, agent.id, by.at)
-    await alerts.close_all_of_agent(tx, agent.id, f"closed: the agent was rejected by {by.who}", by.at)
+    reason = f"closed: the agent was rejected by {by.who}"
+    await follow_ups.leave(tx, FollowUpKind.ALERTS_OF_AGENT, agent.id, by, reason)
     return await _decide(tx, agent_id, AgentState.REJECTED, "reject", by)
 
 

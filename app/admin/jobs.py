@@ -4,13 +4,14 @@ from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from app.admin import editing
+from app.admin import editing, follow_ups
 from app.admin.audit import note
 from app.admin.editing import Editor
 from app.core.errors import BadInput, Conflict
 from app.core.ids import new_id
 from app.domain.event import Activity
 from app.domain.expectation import Expectation, next_slot, overdue_time
+from app.domain.follow_up import FollowUpKind
 from app.domain.job import Job
 from app.domain.schedule import read_schedule
 from app.store import alerts
@@ -74,7 +75,9 @@ async def delete_job(database: Database, job_id: str, by: Editor, *, versions: C
 
 
 async def _delete_without_history(tx: WriteTx, job: StoredRow, by: Editor) -> None:
-    await alerts.close_all_of(tx, job.id, f"closed: the job was deleted by {by.who}", by.at)
+    reason = f"closed: the job was deleted by {by.who}"
+    await alerts.close_all_of(tx, str(job.values["customer_id"]), job.id, reason, by.at)
+    await follow_ups.leave(tx, FollowUpKind.ALERTS_OF_SUBJECT, job.id, by, reason)
     await editing.delete(tx, JOBS, job, by)
 
 

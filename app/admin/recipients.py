@@ -3,13 +3,13 @@
 from collections.abc import Callable, Collection
 from dataclasses import replace
 
-from app.admin import editing
+from app.admin import editing, follow_ups
 from app.admin.editing import Editor
 from app.admin.references import check_customer
 from app.core.errors import Conflict
+from app.domain.follow_up import FollowUpKind
 from app.domain.recipient import Recipient
-from app.store.outbox import move_on_from_others
-from app.store.recipients import RECIPIENTS, suppress_notices_to, used_by
+from app.store.recipients import RECIPIENTS, used_by
 from app.store.transactions import WriteTx
 
 
@@ -35,7 +35,7 @@ async def update_recipient(
     if after.customer_id != before.customer_id:
         await check_customer(tx, after.customer_id)
     if after.transports != before.transports:
-        await move_on_from_others(tx, before.id, after.transports, by.at)
+        await follow_ups.leave(tx, FollowUpKind.ADDRESSES, before.id, by)
         # From now on the administrator decides, not TOCSIN_ADMIN_EMAIL.
         after = replace(after, follows_settings=False)
     return await editing.save(tx, RECIPIENTS, before, after, by)
@@ -49,5 +49,5 @@ async def delete_recipient(
     users = await used_by(tx, recipient.id)
     if users:
         raise Conflict(f"still used by {', '.join(users)}", code="in_use")
-    await suppress_notices_to(tx, recipient.id, f"the recipient was deleted by {by.who}")
+    await follow_ups.leave(tx, FollowUpKind.NOTICES, recipient.id, by, f"the recipient was deleted by {by.who}")
     await editing.delete(tx, RECIPIENTS, recipient, by)

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Collection
 
-from app.admin import editing
+from app.admin import editing, follow_ups
 from app.admin.editing import Editor
 from app.admin.references import check_customer, check_recipients
+from app.domain.follow_up import FollowUpKind
 from app.domain.route import Route
-from app.store.notices import set_repeats
-from app.store.routes import ROUTES, forget_groups_of
+from app.store.routes import ROUTES
 from app.store.transactions import WriteTx
 
 
@@ -32,12 +32,12 @@ async def update_route(
         await check_recipients(tx, after.recipients)
     if (after.repeat_every, after.enabled) != (before.repeat_every, before.enabled):
         # A new reminder is meant for the alerts that are open now, too.
-        await set_repeats(tx, before.id, after.repeat_every if after.enabled else None)
+        await follow_ups.leave(tx, FollowUpKind.REPEATS, before.id, by)
     return await editing.save(tx, ROUTES, before, after, by)
 
 
 async def delete_route(tx: WriteTx, route_id: str, by: Editor, *, versions: Collection[int] | None = None) -> None:
     """Delete a route. Raises NotFound, StaleEdit."""
     route = await editing.lock_to_delete(tx, ROUTES, route_id, versions)
-    await forget_groups_of(tx, route.id)
+    await follow_ups.leave(tx, FollowUpKind.GROUPS, route.id, by)
     await editing.delete(tx, ROUTES, route, by)

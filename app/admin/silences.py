@@ -6,13 +6,13 @@ A deletion ends a silence now and keeps it, so that what it muted stays explaine
 from collections.abc import Callable, Collection
 from datetime import timedelta
 
-from app.admin import editing
+from app.admin import editing, follow_ups
 from app.admin.audit import note
 from app.admin.editing import Editor
 from app.admin.references import check_customer
 from app.core.errors import BadInput, Conflict
+from app.domain.follow_up import FollowUpKind
 from app.domain.route import Silence
-from app.store.notices import judge_muted_again
 from app.store.silences import SILENCES, end_silence
 from app.store.transactions import WriteTx
 
@@ -23,7 +23,7 @@ async def create_silence(tx: WriteTx, silence: Silence, by: Editor) -> Silence:
     """Add a silence. Raises BadInput if its customer does not exist or its span is not allowed."""
     await check_customer(tx, silence.customer_id)
     _check_span(silence, by)
-    await _judge_again(tx, by)
+    await follow_ups.leave(tx, FollowUpKind.MUTED, silence.id, by)
     return await editing.insert(tx, SILENCES, silence, by)
 
 
@@ -45,7 +45,7 @@ async def update_silence(
     if after.customer_id != before.customer_id:
         await check_customer(tx, after.customer_id)
     _check_span(after, by)
-    await _judge_again(tx, by)
+    await follow_ups.leave(tx, FollowUpKind.MUTED, before.id, by)
     return await editing.save(tx, SILENCES, before, after, by)
 
 
@@ -53,7 +53,7 @@ async def delete_silence(tx: WriteTx, silence_id: str, by: Editor, *, versions: 
     """End a silence now; it stays listed. Does nothing to one that has ended. Raises NotFound, StaleEdit."""
     row = await editing.lock_to_delete(tx, SILENCES, silence_id, versions)
     if await end_silence(tx, row.id, by.at):
-        await _judge_again(tx, by)
+        await follow_ups.leave(tx, FollowUpKind.MUTED, row.id, by)
     await note(tx, by.who, by.at, "delete", SILENCES.noun, row.id, row.values)
 
 
@@ -64,9 +64,3 @@ def _check_span(silence: Silence, by: Editor) -> None:
         raise BadInput("must be after starts_at", code="bad_span", field="ends_at")
     if silence.ends_at - silence.starts_at > LONGEST:
         raise BadInput("a silence lasts one year at most", code="bad_span", field="ends_at")
-
-
-async def _judge_again(tx: WriteTx, by: Editor) -> None:
-    """Have the muted notices judged again, once this edit is committed."""
-    await judge_muted_again(tx, by.at)
-    tx.after_commit(lambda: by.wake("events"))

@@ -16,11 +16,12 @@ class Wakeups:
     notices: asyncio.Event = field(default_factory=asyncio.Event)
     messages: asyncio.Event = field(default_factory=asyncio.Event)
     returned: asyncio.Event = field(default_factory=asyncio.Event)  # mails that came back
+    edits: asyncio.Event = field(default_factory=asyncio.Event)  # those that leave something to do
     for_relays: asyncio.Event = field(default_factory=asyncio.Event)  # set with `messages`, for relays that wait
     far: Callable[[str], None] | None = None
 
     def wake(self, stage: str) -> None:
-        """Wake the stage that waits for new `events`, `notices`, `messages` or `returned` mails, in every process. Call after the commit."""
+        """Wake the stage that waits for new `events`, `notices`, `messages`, `returned` mails or `edits`, in every process. Call after the commit."""
         self.wake_here(stage)
         if self.far is not None:
             self.far(stage)
@@ -32,6 +33,7 @@ class Wakeups:
             "notices": self.notices,
             "messages": self.messages,
             "returned": self.returned,
+            "edits": self.edits,
         }
         if stage in waiting:
             waiting[stage].set()

@@ -5,16 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, bindparam, func, select, update
+from sqlalchemy import bindparam, func, select, update
 
 from app.domain.alert import Alert, AlertKind, AlertState
 from app.domain.event import Severity
-from app.domain.notice import NoticeState
 from app.store.newest import MAX_RANGES, IndexRanges, page_newest, tested
 from app.store.notices import suppress_waiting
 from app.store.repository import Page, Repository, Window, key_table
 from app.store.scope import Scope, agent_ids, job_ids, jobs_of, named_agents
-from app.store.tables import alerts, notices
+from app.store.tables import alerts
 from app.store.transactions import ReadTx, WriteTx
 
 STORED = tuple(name for name in Alert.__slots__ if name != "facts")
@@ -140,25 +139,12 @@ async def close_missed(tx: WriteTx, job_id: str, reason: str, now: datetime) -> 
     await suppress_waiting(tx, {alert.id: reason for alert in found})
 
 
-async def close_all_of(tx: WriteTx, subject_id: str, reason: str, now: datetime) -> None:
-    """Close the open alerts of a job or agent that is deleted, and suppress whatever notices of any of its alerts still wait."""
-    await _close_all(tx, alerts.c.subject_id == subject_id, reason, now)
-
-
-async def close_all_of_agent(tx: WriteTx, agent_id: str, reason: str, now: datetime) -> None:
-    """Do the same for an agent and all of its jobs."""
-    await _close_all(tx, alerts.c.agent_id == agent_id, reason, now)
-
-
-async def _close_all(tx: WriteTx, own: ColumnElement[bool], reason: str, now: datetime) -> None:
-    await tx.connection.execute(
-        update(alerts).where(own, alerts.c.closed_at.is_(None)).values(closed_at=now, closed_reason=reason)
-    )
-    of_them = notices.c.alert_id.in_(select(alerts.c.id).where(own))
-    pending = notices.c.state.in_((NoticeState.WAITING, NoticeState.MUTED))
-    withdraw = update(notices).where(of_them, pending).values(state=NoticeState.SUPPRESSED, reason=reason)
-    await tx.connection.execute(withdraw)
-    await tx.connection.execute(update(notices).where(of_them, notices.c.repeat_at.is_not(None)).values(repeat_at=None))
+async def close_all_of(tx: WriteTx, customer_id: str, subject_id: str, reason: str, now: datetime) -> None:
+    """Close the open alerts of a job or agent that is deleted, and suppress their notices that still wait."""
+    # With the customer, by the index of open alerts: a job may have any number of closed ones.
+    own = alerts.c.customer_id == customer_id, alerts.c.subject_id == subject_id, alerts.c.closed_at.is_(None)
+    closed = update(alerts).where(*own).values(closed_at=now, closed_reason=reason).returning(alerts.c.id)
+    await suppress_waiting(tx, dict.fromkeys((await tx.connection.execute(closed)).scalars(), reason))
 
 
 async def _update(tx: WriteTx, rows: list[dict[str, Any]], names: tuple[str, ...]) -> None:

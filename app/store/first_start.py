@@ -5,9 +5,11 @@ from datetime import datetime
 
 from sqlalchemy import exists, func, insert, select, update
 
+from app.core.ids import new_id
+from app.domain.follow_up import FollowUp, FollowUpKind
 from app.domain.key import Key
 from app.domain.recipient import Address
-from app.store.outbox import move_on_from_others
+from app.store.follow_ups import insert_follow_up
 from app.store.row_mapping import addresses_json
 from app.store.tables import customers
 from app.store.tables_managed import keys, recipients
@@ -65,5 +67,5 @@ async def follow_settings(tx: WriteTx, transports: Sequence[Address], at: dateti
                 .where(recipients.c.id == row.id)
                 .values(transports=stored, version=recipients.c.version + 1)
             )
-            await move_on_from_others(tx, row.id, transports, at)
+            await insert_follow_up(tx, FollowUp(new_id("fup"), FollowUpKind.ADDRESSES, row.id, at, "new settings"))
     return bool(rows)

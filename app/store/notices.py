@@ -2,20 +2,21 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, bindparam, exists, func, or_, select, text, update
+from sqlalchemy import ColumnElement, Select, bindparam, exists, or_, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.notice import URGENCY_CRITICAL, Notice, NoticeKind, NoticeState
 from app.store.newest import IndexRanges, page_among, page_newest, split, tested
 from app.store.repository import Page, Repository, Window, key_table
 from app.store.scope import Scope, alerts_of
-from app.store.tables import alerts, groups, notices
+from app.store.tables import groups, notices
 from app.store.transactions import ReadTx, WriteTx
 
 ABOUT_ALERTS = (NoticeKind.OPENED, NoticeKind.REPEATED)  # those that report an alert; a recovery follows only them
+PENDING = (NoticeState.WAITING, NoticeState.MUTED)
 # Written exactly as in the partial index: SQLite uses it only when its condition stands word for word in the query.
 _DUE = text("notices.state IN ('waiting', 'muted')")
 NOTICES = Repository(notices, Notice, noun="notice", prefix="ntc", newest_first=True)
@@ -158,12 +159,6 @@ async def settle_muted(tx: WriteTx, reasons: Mapping[str, str]) -> None:
         await tx.connection.execute(change, [{"of_id": notice_id, "why": why} for notice_id, why in reasons.items()])
 
 
-async def judge_muted_again(tx: WriteTx, now: datetime) -> None:
-    """Have every muted notice judged at once, because a silence was changed or ended early."""
-    muted = update(notices).where(_DUE, notices.c.state == NoticeState.MUTED)
-    await tx.connection.execute(muted.values(due_at=now))
-
-
 async def group_times(tx: WriteTx, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], datetime]:
     """Return when the newest message of each group (route id, group key) was or will be due."""
     wanted = sorted(set(keys))
@@ -237,25 +232,11 @@ async def suppress(tx: WriteTx, ids: Sequence[str], why: str) -> None:
     )
 
 
-async def set_repeats(tx: WriteTx, route_id: str, every: timedelta | None) -> None:
-    """Repeat what this route reported of open alerts `every` after its newest notice, or never again."""
-    of_route = (notices.c.route_id == route_id, notices.c.what.in_(ABOUT_ALERTS))
-    is_reported = (notices.c.state.in_((NoticeState.WAITING, NoticeState.WORDED)), alerts.c.closed_at.is_(None))
-    columns = (notices.c.alert_id, notices.c.recipient_id, func.max(notices.c.id).label("newest"))
-    newest = (
-        select(*columns)
-        .join_from(alerts, notices, notices.c.alert_id == alerts.c.id)
-        .where(*of_route, *is_reported, alerts.c.acknowledged_at.is_(None))
-        .group_by(notices.c.alert_id, notices.c.recipient_id)
-        .subquery()
-    )
-    found = await tx.connection.execute(
-        select(notices.c.id, notices.c.due_at).join(newest, newest.c.newest == notices.c.id)
-    )
-    rows = [{"of_id": row.id, "at": None if every is None else row.due_at + every} for row in found]
-    if rows:
-        change = update(notices).where(notices.c.id == bindparam("of_id"))
-        await tx.connection.execute(change.values(repeat_at=bindparam("at")), rows)
+async def withdraw_notices(tx: WriteTx, which: ColumnElement[bool], reason: str) -> None:
+    """Suppress those of these notices that are still to be sent, and end the repeats of the others."""
+    still = update(notices).where(which, notices.c.state.in_(PENDING))
+    await tx.connection.execute(still.values(state=NoticeState.SUPPRESSED, reason=reason))
+    await tx.connection.execute(update(notices).where(which, notices.c.repeat_at.is_not(None)).values(repeat_at=None))
 
 
 async def count_repeats_from(tx: WriteTx, made: Sequence[Notice]) -> None:

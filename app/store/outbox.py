@@ -270,18 +270,6 @@ async def readdress(tx: WriteTx, message_id: str, place: int, to: Address) -> No
     await tx.connection.execute(update(messages).where(messages.c.id == message_id).values(values))
 
 
-async def move_on_from_others(tx: WriteTx, recipient_id: str, addresses: Sequence[Address], now: datetime) -> None:
-    """Let alerts move on now that wait for an address that their recipient no longer has, where they might never be sent.
-
-    Also alerts for which there was no other transport until now (`move_on_at` is not before `give_up_at`).
-    """
-    current = (and_(messages.c.transport == to.transport, messages.c.address == to.address) for to in addresses)
-    waiting = messages.c.state.in_((MessageState.QUEUED, MessageState.LEASED, MessageState.UNKNOWN))
-    may_move = or_(~or_(false(), *current), messages.c.move_on_at >= messages.c.give_up_at)
-    conditions = waiting, messages.c.recipient_id == recipient_id, messages.c.is_alert, may_move
-    await tx.connection.execute(update(messages).where(*conditions).values(move_on_at=now))
-
-
 def _message_from(row: RowMapping) -> Message:
     return Message(
         **{name: row[name] for name in Message.__slots__ if name != "state"}, state=MessageState(row["state"])

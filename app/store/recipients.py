@@ -2,14 +2,13 @@
 
 from collections.abc import Collection
 
-from sqlalchemy import select, update
+from sqlalchemy import select
 
 from app.domain.recipient import Recipient
 from app.store.repository import Page, Repository, Window, equals
 from app.store.row_mapping import readable
-from app.store.tables import notices
 from app.store.tables_managed import recipients, routes, summary_schedules
-from app.store.transactions import ReadTx, WriteTx
+from app.store.transactions import ReadTx
 
 RECIPIENTS = Repository(
     recipients, Recipient, noun="recipient", prefix="rcp", edited=("name", "customer_id", "transports")
@@ -42,14 +41,3 @@ async def used_by(tx: ReadTx, recipient_id: str) -> list[str]:
         rows = await tx.connection.execute(select(table.c.name, table.c.recipients).order_by(table.c.name))
         found += [f"{noun} '{row.name}'" for row in rows if recipient_id in row.recipients]
     return found
-
-
-async def suppress_notices_to(tx: WriteTx, recipient_id: str, reason: str) -> None:
-    """Withdraw the notices that were still to be sent to a recipient that is deleted."""
-    still = notices.c.state.in_(("waiting", "muted")), notices.c.recipient_id == recipient_id
-    await tx.connection.execute(update(notices).where(*still).values(state="suppressed", reason=reason))
-    await tx.connection.execute(
-        update(notices)
-        .where(notices.c.recipient_id == recipient_id, notices.c.repeat_at.is_not(None))
-        .values(repeat_at=None)
-    )

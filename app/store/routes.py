@@ -1,13 +1,12 @@
 """Routes in the database. Which of them matches is decided elsewhere."""
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
 from app.domain.route import Route
 from app.store.repository import Page, Repository, Window, equals
 from app.store.row_mapping import readable
-from app.store.tables import groups
 from app.store.tables_managed import routes
-from app.store.transactions import ReadTx, WriteTx
+from app.store.transactions import ReadTx
 
 ROUTES = Repository(routes, Route, noun="route", prefix="rte")
 
@@ -28,8 +27,3 @@ async def all_routes(tx: ReadTx) -> list[Route]:
     """Return every route, enabled or not, in the order in which they are tried."""
     rows = await tx.connection.execute(select(routes).order_by(routes.c.position, routes.c.id))
     return readable(rows, ROUTES.mapping.read, "route")
-
-
-async def forget_groups_of(tx: WriteTx, route_id: str) -> None:
-    """Delete when the groups of a deleted route were last sent."""
-    await tx.connection.execute(delete(groups).where(groups.c.route_id == route_id))

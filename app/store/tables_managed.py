@@ -273,3 +273,15 @@ retention = Table(
     Column("keep_history_days", Integer, nullable=False),
     Column("version", Integer, nullable=False, server_default=text("1")),
 )
+
+# What edits of administrators still have to change in rows that wait (domain/follow_up.py).
+follow_ups = Table(
+    "follow_ups",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("kind", String(20), nullable=False),
+    Column("subject_id", ID, nullable=False),
+    Column("at", Utc, nullable=False),  # of the edit
+    Column("reason", Text, nullable=False),
+    Column("after", String(64), nullable=False),  # the last id, or group key, that is done
+)

@@ -71,9 +71,11 @@ class Storm:
 
     async def prepare(self, rounds: int) -> None:
         """Do the first start. Each alert has a mail of its own, and a summary is due every other second of the storm."""
-        database = Database(open_engines(load_settings(database_url=self.url, var_dir=self.folder, **self._mail())))
+        database = Database(
+            open_engines(load_settings(database_url=self.url, var_dir=self.folder, **self.mail_settings()))
+        )
         settings = load_settings(
-            database_url=self.url, var_dir=self.folder, admin_key=ADMIN_KEY, enrol_key=ENROL_KEY, **self._mail()
+            database_url=self.url, var_dir=self.folder, admin_key=ADMIN_KEY, enrol_key=ENROL_KEY, **self.mail_settings()
         )
         try:
             await first_start(database, settings, Secret(SECRET))
@@ -182,11 +184,12 @@ class Storm:
             "worker": "false",
             "log_level": "debug",
         }
-        ours |= {"enrol_key": ENROL_KEY, "admin_key": ADMIN_KEY, **self._mail()}
+        ours |= {"enrol_key": ENROL_KEY, "admin_key": ADMIN_KEY, **self.mail_settings()}
         rest = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
         return rest | {f"TOCSIN_{name.upper()}": str(value) for name, value in ours.items()}
 
-    def _mail(self) -> dict[str, str]:
+    def mail_settings(self) -> dict[str, str]:
+        """Return the settings by which the admin has mail. Each start with other ones would change the recipient."""
         return {"smtp_url": f"smtp://127.0.0.1:{self.server.port}?tls=none", "admin_email": "admin@example.org"}
 
 

@@ -1,7 +1,4 @@
-"""Programs that crash every few seconds still get work done: their lives mail what waits, none of it twice without a record.
-
-On SQLite, where server and worker start as one process. On PostgreSQL a worker may still load when the server answers.
-"""
+"""Programs that crash every few seconds still get work done: their lives mail what waits, none of it twice without a record."""
 
 import asyncio
 from collections import Counter
@@ -21,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 async def leave_work(storm: Storm) -> None:
     """Leave failures whose notices wait, and routine events that wait behind them."""
-    async with open_system(storm.url, storm.folder) as system:
+    async with open_system(storm.url, storm.folder, **storm.mail_settings()) as system:
         system.time[0] = now()
         for number in range(FAILURES):
             await system.receive(agent=f"host-{number % 20}", job=f"broken-{number}", outcome="failure")
@@ -39,8 +36,8 @@ async def live(storm: Storm) -> None:
         program.kill()
 
 
-async def test_lives_of_seconds_mail_all_that_waits(sqlite_database_url: str, tmp_path: Path) -> None:
-    with storm_over(sqlite_database_url, tmp_path) as storm:
+async def test_lives_of_seconds_mail_all_that_waits(database_url: str, tmp_path: Path) -> None:
+    with storm_over(database_url, tmp_path) as storm:
         await storm.prepare(0)
         await leave_work(storm)
         mailed = [0]

@@ -10,7 +10,7 @@ from sqlalchemy import update
 from app.compose import tick as compose
 from app.decide import tick as decide
 from app.domain.recipient import Address
-from app.store.tables import agents, alerts, attempts, bodies, events, job_days, jobs, messages, notices, runs
+from app.store.tables import agents, alerts, attempts, bodies, events, groups, job_days, jobs, messages, notices, runs
 from app.store.tables_managed import summary_schedules
 from app.store.transactions import Database
 from tests.support.api import Api
@@ -145,6 +145,7 @@ class FullDatabase:
         for kind, row, count in kinds:
             changed = {"dedupe": own(kind), "alert_id": alert_id, "group_key": own("g")}
             await self.copy(notices, row, count, id=own(id_prefix("ntc", kind)), **changed)
+        await self.copy(groups, await one(self.database, groups), OPEN_ALERTS, group_key=own("g"))
         closed = {**self.alert, "closed_at": self.now - timedelta(days=900)}
         await self.copy(alerts, closed, OLD, id=own(id_prefix("alt", is_old=True)), event_id=own("evt_none"))
         old = {**self.notice, "state": "worded", "message_id": None, "repeat_at": None, "alert_id": "alt_none"}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from app.admin import follow_ups
 from app.compose import tick as compose
 from app.decide import tick as decide
 from app.store.tables import notices
@@ -21,6 +22,7 @@ async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
 
 async def alert_notices(api: Api) -> list[Any]:
     """Return the notices about alerts, oldest first."""
+    await follow_ups.tick(api.context)
     await decide.tick(api.context)
     while await compose.tick(api.context):
         pass
