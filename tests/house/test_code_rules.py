@@ -52,6 +52,7 @@ BOUNDARIES = {
     "app/deliver/delivery_loop.py": "the boundary of one attempt: whatever a transport does, the attempt has an end",
     "app/deliver/attempt_writer.py": "the boundary of a tick: a database that is away must not end the senders",
     "app/deliver/mailbox.py": "the boundary of a connection: whatever a mail server answers, the mailbox is read again later",
+    "app/admin/follow_ups.py": "the boundary of one follow-up: one that cannot be done must not stop the others",
     "app/deliver/returned.py": "the boundary of one mail that came back: it must not keep the others from being read",
     "app/intake/commit.py": "the boundary of every request that waits for this commit: one's fault must not fail another's",
     "app/intake/accept.py": "the boundary of one dialect: a bug in a dialect must not lose the tool's request",
