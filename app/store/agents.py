@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import Boolean, bindparam, func, literal_column, select, update
 
 from app.domain.agent import Agent, AgentState
+from app.store.prepared import Prepared
 from app.store.repository import Page, Repository, Window, equals
 from app.store.tables import agents, jobs
 from app.store.tables_managed import keys
@@ -19,6 +20,25 @@ AGENTS = Repository(
 # Written as the condition of an index, because SQLite uses a partial index only then.
 _UNDECIDED = literal_column("agents.state <> 'approved'", Boolean)
 _IS_KNOWN = all_decided_until(agents.c.customer_id, agents.c.id, agents.c.silent_at)
+
+
+_LOCK = Prepared(
+    lambda db: (
+        select(*AGENTS.mapping.columns).where(db.one_of(agents.c.id, "ids")).order_by(agents.c.id).with_for_update()
+    )
+)
+_SAVE_HEARD = Prepared(
+    lambda _: (
+        update(agents)
+        .where(agents.c.id == bindparam("of_id"))
+        .values(
+            last_heard_at=bindparam("heard"),
+            silent_at=bindparam("silent"),
+            clock_offset_s=bindparam("clock_offset"),
+            clock_off_at=bindparam("clock_off"),
+        )
+    )
+)
 
 
 async def page_agents(
@@ -73,10 +93,8 @@ async def revoke_keys_of(tx: WriteTx, agent_id: str, now: datetime) -> None:
 
 async def lock_agents(tx: WriteTx, ids: Iterable[str]) -> dict[str, Agent]:
     """Return agents by id, locked in id order, so that two workers cannot deadlock."""
-    found = await tx.connection.execute(
-        select(agents).where(agents.c.id.in_(set(ids))).order_by(agents.c.id).with_for_update()
-    )
-    return {row.id: AGENTS.mapping.read(row) for row in found}
+    found = [AGENTS.mapping.read_values(values) for values in await tx.fetch(_LOCK, ids=sorted(set(ids)))]
+    return {agent.id: agent for agent in found}
 
 
 async def agents_by_id(tx: ReadTx, ids: Iterable[str]) -> dict[str, Agent]:
@@ -87,30 +105,19 @@ async def agents_by_id(tx: ReadTx, ids: Iterable[str]) -> dict[str, Agent]:
 
 async def save_heard(tx: WriteTx, heard: Sequence[Agent]) -> None:
     """Save when agents reported last, when they count as silent, and what their reports show of their clock."""
-    if heard:
-        change = (
-            update(agents)
-            .where(agents.c.id == bindparam("of_id"))
-            .values(
-                last_heard_at=bindparam("heard"),
-                silent_at=bindparam("silent"),
-                clock_offset_s=bindparam("clock_offset"),
-                clock_off_at=bindparam("clock_off"),
-            )
-        )
-        await tx.connection.execute(
-            change,
-            [
-                {
-                    "of_id": a.id,
-                    "heard": a.last_heard_at,
-                    "silent": a.silent_at,
-                    "clock_offset": None if a.clock_offset is None else round(a.clock_offset.total_seconds()),
-                    "clock_off": a.clock_off_at,
-                }
-                for a in heard
-            ],
-        )
+    await tx.change_each(
+        _SAVE_HEARD,
+        [
+            {
+                "of_id": a.id,
+                "heard": a.last_heard_at,
+                "silent": a.silent_at,
+                "clock_offset": None if a.clock_offset is None else round(a.clock_offset.total_seconds()),
+                "clock_off": a.clock_off_at,
+            }
+            for a in heard
+        ],
+    )
 
 
 async def past_limit(tx: ReadTx, before: datetime, limit: int) -> list[Agent]:

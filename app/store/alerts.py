@@ -3,15 +3,16 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import partial
 
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import Select, String, Update, bindparam, func, select, update
 
 from app.domain.alert import Alert, AlertKind, AlertState
 from app.domain.event import Severity
 from app.store.newest import MAX_RANGES, IndexRanges, page_newest, tested
 from app.store.notices import suppress_waiting
-from app.store.repository import Page, Repository, Window, key_table
+from app.store.prepared import Builder, Prepared, Values
+from app.store.repository import Page, Repository, Window
 from app.store.scope import Scope, agent_ids, job_ids, jobs_of, named_agents
 from app.store.tables import alerts
 from app.store.transactions import ReadTx, WriteTx
@@ -28,6 +29,26 @@ class AlertFilters:
     state: AlertState | None = None
     kind: AlertKind | None = None
     severity: Severity | None = None
+
+
+_REPEATED = ("repeats", "last_at", "message", "event_id", "severity")
+
+
+def _build_open(db: Builder) -> Select[Values]:
+    wanted = db.table("subjects", customer_id=String, subject_id=String)
+    same = (alerts.c.customer_id == wanted.c.customer_id) & (alerts.c.subject_id == wanted.c.subject_id)
+    return select(*ALERTS.mapping.columns).join_from(wanted, alerts, same).where(alerts.c.closed_at.is_(None))
+
+
+def _build_save(names: tuple[str, ...], _: Builder) -> Update:
+    values = {name: bindparam(name, type_=alerts.c[name].type) for name in names}
+    return update(alerts).where(alerts.c.id == bindparam("of_id")).values(values)
+
+
+_OPEN = Prepared(_build_open)
+_INSERT = Prepared(lambda db: db.insert(alerts).values({name: bindparam(name) for name in STORED}))
+_SAVE_REPEAT = Prepared(partial(_build_save, _REPEATED))
+_CLOSE = Prepared(partial(_build_save, ("closed_at", "closed_reason")))
 
 
 async def page_alerts(tx: ReadTx, filters: AlertFilters, window: Window) -> Page[Alert]:
@@ -80,11 +101,9 @@ async def open_alerts(tx: ReadTx, subjects: Iterable[tuple[str, str]]) -> dict[s
     if not wanted:
         return found
     # By the index of open alerts, which begins with the customer: a job may have any number of closed ones.
-    new = key_table(tx, wanted, "customer_id", "subject_id")
-    same = (alerts.c.customer_id == new.c.customer_id) & (alerts.c.subject_id == new.c.subject_id)
-    rows = await tx.connection.execute(select(alerts).join_from(new, alerts, same).where(alerts.c.closed_at.is_(None)))
-    for row in rows:
-        found.setdefault(row.subject_id, []).append(ALERTS.mapping.read(row))
+    for values in await tx.fetch(_OPEN, subjects=wanted):
+        alert = ALERTS.mapping.read_values(values)
+        found.setdefault(alert.subject_id, []).append(alert)
     return found
 
 
@@ -98,24 +117,19 @@ async def lock_alerts(tx: WriteTx, ids: Iterable[str]) -> dict[str, Alert]:
 
 async def insert_alerts(tx: WriteTx, opened: Sequence[Alert]) -> None:
     """Store opened alerts. The partial unique index keeps a subject from having two open ones of a kind."""
-    if opened:
-        await tx.connection.execute(
-            alerts.insert(), [{name: getattr(alert, name) for name in STORED} for alert in opened]
-        )
+    await tx.change_each(_INSERT, [{name: getattr(alert, name) for name in STORED} for alert in opened])
 
 
 async def save_repeats(tx: WriteTx, repeated: Sequence[Alert]) -> None:
     """Store what changed on alerts that repeated."""
-    names = ("repeats", "last_at", "message", "event_id", "severity")
-    await _update(tx, [{"of_id": a.id, **{"new_" + n: getattr(a, n) for n in names}} for a in repeated], names)
+    await tx.change_each(
+        _SAVE_REPEAT, [{"of_id": a.id, **{name: getattr(a, name) for name in _REPEATED}} for a in repeated]
+    )
 
 
 async def close_alerts(tx: WriteTx, closed: Sequence[tuple[Alert, str]], now: datetime) -> None:
     """Close alerts with the reason of each."""
-    names = ("closed_at", "closed_reason")
-    await _update(
-        tx, [{"of_id": a.id, "new_closed_at": now, "new_closed_reason": reason} for a, reason in closed], names
-    )
+    await tx.change_each(_CLOSE, [{"of_id": a.id, "closed_at": now, "closed_reason": reason} for a, reason in closed])
 
 
 async def lock_alert(tx: WriteTx, alert_id: str) -> Alert | None:
@@ -145,13 +159,3 @@ async def close_all_of(tx: WriteTx, customer_id: str, subject_id: str, reason: s
     own = alerts.c.customer_id == customer_id, alerts.c.subject_id == subject_id, alerts.c.closed_at.is_(None)
     closed = update(alerts).where(*own).values(closed_at=now, closed_reason=reason).returning(alerts.c.id)
     await suppress_waiting(tx, dict.fromkeys((await tx.connection.execute(closed)).scalars(), reason))
-
-
-async def _update(tx: WriteTx, rows: list[dict[str, Any]], names: tuple[str, ...]) -> None:
-    if rows:
-        change = (
-            update(alerts)
-            .where(alerts.c.id == bindparam("of_id"))
-            .values({name: bindparam("new_" + name) for name in names})
-        )
-        await tx.connection.execute(change, rows)

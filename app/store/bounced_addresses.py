@@ -8,6 +8,7 @@ from sqlalchemy import delete, func, insert, select, update
 from app.domain.bounced_address import BouncedAddress
 from app.domain.message import Message, MessageState
 from app.domain.service_event import AGENT
+from app.store.prepared import Prepared
 from app.store.tables import agents, bounced_addresses, jobs, messages
 from app.store.tables_managed import recipients
 from app.store.transactions import ReadTx, WriteTx
@@ -15,10 +16,12 @@ from app.store.transactions import ReadTx, WriteTx
 _NAMES = [field.name for field in fields(BouncedAddress)]
 
 
+_ALL = Prepared(lambda _: select(*(bounced_addresses.c[name] for name in _NAMES)).order_by(bounced_addresses.c.address))
+
+
 async def all_bounced_addresses(tx: ReadTx) -> list[BouncedAddress]:
     """Return every one; there are few."""
-    rows = await tx.connection.execute(select(bounced_addresses).order_by(bounced_addresses.c.address))
-    return [BouncedAddress(**row) for row in rows.mappings()]
+    return [BouncedAddress(**dict(zip(_NAMES, values, strict=True))) for values in await tx.fetch(_ALL)]
 
 
 async def passed_over(tx: ReadTx, now: datetime) -> frozenset[str]:

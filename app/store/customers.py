@@ -6,6 +6,7 @@ from datetime import datetime
 from sqlalchemy import delete, func, select, update
 
 from app.domain.customer import Customer
+from app.store.prepared import Prepared
 from app.store.repository import Page, Repository, Window, equals
 from app.store.tables import agents, customers, jobs
 from app.store.tables_managed import keys, recipients, routes, rules, silences, summary_schedules
@@ -22,6 +23,9 @@ _OWNED = (
 )
 
 
+_BY_ID = Prepared(lambda db: select(*CUSTOMERS.mapping.columns).where(db.one_of(customers.c.id, "ids")))
+
+
 async def page_customers(tx: ReadTx, window: Window, *, name: str | None = None) -> Page[Customer]:
     """Return customers in the order of their ids, filtered by name."""
     return await CUSTOMERS.page(tx, equals(customers, name=name), window)
@@ -29,8 +33,8 @@ async def page_customers(tx: ReadTx, window: Window, *, name: str | None = None)
 
 async def customers_by_id(tx: ReadTx, ids: Iterable[str]) -> dict[str, Customer]:
     """Return those of `ids` that exist."""
-    rows = await tx.connection.execute(select(customers).where(customers.c.id.in_(set(ids))))
-    return {row.id: CUSTOMERS.mapping.read(row) for row in rows}
+    found = [CUSTOMERS.mapping.read_values(values) for values in await tx.fetch(_BY_ID, ids=sorted(set(ids)))]
+    return {customer.id: customer for customer in found}
 
 
 async def used_by(tx: ReadTx, customer_id: str, now: datetime) -> list[str]:

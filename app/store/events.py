@@ -24,6 +24,7 @@ from app.domain.event import (
 )
 from app.domain.job import Job
 from app.store.newest import MAX_RANGES, IndexRanges, page_newest, page_recent, split, tested
+from app.store.prepared import Prepared
 from app.store.repository import Page, Repository, Window
 from app.store.scope import Scope, agent_ids
 from app.store.tables import agents as agent_table
@@ -199,6 +200,14 @@ async def newest_events(
     return {(row.name, row.job, row.outcome): (row.id, row.occurred_at) for row in found}
 
 
+_MARK_FOLDED = Prepared(lambda db: update(events).where(db.one_of(events.c.id, "ids")).values(state="folded"))
+_MARK_FOLDED_INTO_RUN = Prepared(
+    lambda _: (
+        update(events).where(events.c.id == bindparam("of_event")).values(state="folded", run_id=bindparam("of_run"))
+    )
+)
+
+
 async def received_times(tx: ReadTx, event_ids: Collection[str]) -> Mapping[str, datetime]:
     """Return when each of these events was received."""
     found = await tx.connection.execute(select(events.c.id, events.c.received_at).where(events.c.id.in_(event_ids)))
@@ -224,16 +233,10 @@ async def mark_events_folded(tx: WriteTx, event_ids: Sequence[str], run_of: dict
     """Mark events as folded and note the run that each belongs to (`run_of`: event id to run id)."""
     plain = [event_id for event_id in event_ids if event_id not in run_of]
     if plain:
-        await tx.connection.execute(update(events).where(events.c.id.in_(plain)).values(state="folded"))
-    if run_of:
-        mark = (
-            update(events)
-            .where(events.c.id == bindparam("of_event"))
-            .values(state="folded", run_id=bindparam("of_run"))
-        )
-        await tx.connection.execute(
-            mark, [{"of_event": event_id, "of_run": run_id} for event_id, run_id in run_of.items()]
-        )
+        await tx.change(_MARK_FOLDED, ids=plain)
+    await tx.change_each(
+        _MARK_FOLDED_INTO_RUN, [{"of_event": event_id, "of_run": run_id} for event_id, run_id in run_of.items()]
+    )
 
 
 async def set_event_aside(tx: WriteTx, event_id: str, error: str) -> None:

@@ -5,14 +5,28 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import ColumnElement, and_, bindparam, delete, func, literal, not_, select, text, true, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    String,
+    and_,
+    bindparam,
+    delete,
+    func,
+    literal,
+    not_,
+    select,
+    text,
+    true,
+    update,
+)
 
 from app.core.ids import new_id
 from app.domain.event import Activity
 from app.domain.job import Job, JobState
 from app.domain.matcher import Comparison, Matcher
-from app.store.repository import Page, Repository, Window, equals, key_table
+from app.store.prepared import Builder, Prepared, Values
+from app.store.repository import Page, Repository, Window, equals
 from app.store.row_mapping import readable
 from app.store.tables import agents, customers, job_days, jobs, runs
 from app.store.transactions import ReadTx, WriteTx
@@ -92,6 +106,31 @@ class JobFilters:
         return same
 
 
+def _build_lock_by_name(db: Builder) -> Select[Values]:
+    wanted = db.table("names", **dict.fromkeys(JobName._fields, String))
+    same = and_(*(jobs.c[name] == wanted.c[name] for name in JobName._fields))
+    found = select(*JOBS.mapping.columns).join_from(wanted, jobs, same)
+    return found.order_by(jobs.c.id).with_for_update(of=jobs)
+
+
+_LOCK_BY_NAME = Prepared(_build_lock_by_name)
+_INSERT = Prepared(
+    lambda db: (
+        db.insert(jobs)
+        .values({name: bindparam(name) for name in ("id", *JobName._fields, "created_at")})
+        .values(labels={}, state=JobState.NEW, failures_in_row=0, warnings_in_row=0, missed_in_row=0)
+        .on_conflict_do_nothing()
+    )
+)
+_SAVE = Prepared(
+    lambda _: (
+        update(jobs)
+        .where(jobs.c.id == bindparam("of_id"))
+        .values({name: bindparam(name, type_=jobs.c[name].type) for name in SAVED})
+    )
+)
+
+
 async def page_jobs(tx: ReadTx, filters: JobFilters, window: Window) -> Page[Job]:
     """Return the jobs that meet the filters, in the order of their ids."""
     return await JOBS.page(tx, filters.conditions(), window)
@@ -129,19 +168,7 @@ async def lock_jobs(
     found = await _lock_by_name(tx, wanted)
     missing = [name for name in wanted if name in to_make and name not in found]
     if missing:
-        insert = sqlite.insert if tx.is_sqlite else postgresql.insert
-        blank = {
-            "labels": {},
-            "state": JobState.NEW,
-            "failures_in_row": 0,
-            "warnings_in_row": 0,
-            "missed_in_row": 0,
-            "created_at": now,
-        }
-        await tx.connection.execute(
-            insert(jobs).on_conflict_do_nothing(),
-            [{"id": new_id("job"), **name._asdict(), **blank} for name in missing],
-        )
+        await tx.change_each(_INSERT, [{"id": new_id("job"), **name._asdict(), "created_at": now} for name in missing])
         found |= await _lock_by_name(tx, missing)
     return found
 
@@ -149,30 +176,13 @@ async def lock_jobs(
 async def _lock_by_name(tx: WriteTx, names: Sequence[JobName]) -> dict[JobName, Job]:
     if not names:
         return {}
-    new = key_table(tx, names, *JobName._fields)
-    same = and_(*(jobs.c[name] == new.c[name] for name in JobName._fields))
-    rows = await tx.connection.execute(
-        select(jobs).join_from(new, jobs, same).order_by(jobs.c.id).with_for_update(of=jobs)
-    )
-    return {JobName(row.customer_id, row.agent_id, row.name, row.activity): JOBS.mapping.read(row) for row in rows}
+    found = [JOBS.mapping.read_values(values) for values in await tx.fetch(_LOCK_BY_NAME, names=names)]
+    return {JobName(job.customer_id, job.agent_id, job.name, job.activity.value): job for job in found}
 
 
 async def save_jobs(tx: WriteTx, changed: Sequence[Job]) -> None:
     """Save the state of jobs; what administrators edit (the expectation) stays as it is."""
-    if changed:
-        change = (
-            update(jobs)
-            .where(jobs.c.id == bindparam("of_id"))
-            .values({name: bindparam("new_" + name) for name in SAVED})
-        )
-        await tx.connection.execute(
-            change,
-            [
-                {"of_id": job.id, **{"new_" + name: values[name] for name in SAVED}}
-                for job in changed
-                for values in (JOBS.mapping.write(job),)
-            ],
-        )
+    await tx.change_each(_SAVE, [{**JOBS.mapping.write(job), "of_id": job.id} for job in changed])
 
 
 async def overdue_jobs(tx: WriteTx, before: datetime, limit: int) -> list[Job]:

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, exists, or_, select, text, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, Select, String, bindparam, exists, select, text, update
+from sqlalchemy.sql.base import Executable
 
 from app.domain.notice import URGENCY_CRITICAL, Notice, NoticeKind, NoticeState
 from app.store.newest import IndexRanges, page_among, page_newest, split, tested
-from app.store.repository import Page, Repository, Window, key_table
+from app.store.prepared import Builder, Prepared
+from app.store.repository import Page, Repository, Window
 from app.store.scope import Scope, alerts_of
 from app.store.tables import groups, notices
 from app.store.transactions import ReadTx, WriteTx
@@ -34,6 +35,56 @@ class NoticeFilters:
     summary_id: str | None = None
     what: NoticeKind | None = None
     state: NoticeState | None = None
+
+
+def _build_group_times(db: Builder) -> Select[tuple[str, str, datetime]]:
+    wanted = db.table("wanted", route_id=String, group_key=String)
+    same = (groups.c.route_id == wanted.c.route_id) & (groups.c.group_key == wanted.c.group_key)
+    found = select(groups.c.route_id, groups.c.group_key, groups.c.told_at).join_from(wanted, groups, same)
+    return found.order_by(groups.c.route_id, groups.c.group_key).with_for_update(of=groups)
+
+
+def _build_save_group_time(db: Builder) -> Executable:
+    insert = db.insert(groups).values({name: bindparam(name) for name in ("route_id", "group_key", "told_at")})
+    return insert.on_conflict_do_update(
+        index_elements=["route_id", "group_key"], set_={"told_at": insert.excluded.told_at}
+    )
+
+
+_GROUP_TIMES = Prepared(_build_group_times)
+_SAVE_GROUP_TIME = Prepared(_build_save_group_time)
+_INSERT = Prepared(
+    lambda db: db.insert(notices).values({name: bindparam(name) for name in Notice.__slots__}).on_conflict_do_nothing()
+)
+_SUPPRESS_WAITING = Prepared(
+    lambda _: (
+        update(notices)
+        .where(
+            notices.c.alert_id == bindparam("of_alert"),
+            notices.c.state.in_((NoticeState.WAITING, NoticeState.MUTED)),
+            notices.c.what.in_(ABOUT_ALERTS),
+        )
+        .values(state=NoticeState.SUPPRESSED, reason=bindparam("why"))
+    )
+)
+_END_REPEATS = Prepared(
+    lambda db: (
+        update(notices)
+        .where(db.one_of(notices.c.alert_id, "alert_ids"), notices.c.repeat_at.is_not(None))
+        .values(repeat_at=None)
+    )
+)
+_WORDED_FOR = Prepared(
+    lambda db: (
+        select(*NOTICES.mapping.columns)
+        .where(
+            db.one_of(notices.c.alert_id, "alert_ids"),
+            notices.c.state == NoticeState.WORDED,
+            notices.c.what.in_(ABOUT_ALERTS),
+        )
+        .order_by(notices.c.id)
+    )
+)
 
 
 async def page_notices(tx: ReadTx, filters: NoticeFilters, window: Window) -> Page[Notice]:
@@ -79,40 +130,25 @@ async def _ranges(tx: ReadTx, filters: NoticeFilters) -> IndexRanges:
 
 async def insert_notices(tx: WriteTx, made: Sequence[Notice]) -> None:
     """Store notices; one that exists already (by its dedupe key) stays as it is."""
-    if made:
-        insert = sqlite.insert if tx.is_sqlite else postgresql.insert
-        rows = [{name: getattr(notice, name) for name in Notice.__slots__} for notice in made]
-        await tx.connection.execute(insert(notices).on_conflict_do_nothing(), rows)
+    await tx.change_each(_INSERT, [{name: getattr(notice, name) for name in Notice.__slots__} for notice in made])
 
 
 async def suppress_waiting(tx: WriteTx, reasons: Mapping[str, str]) -> None:
     """Suppress the notices of closed alerts that were not worded yet, and end all repeats. `reasons`: alert id to why."""
     if not reasons:
         return
-    rows = [{"of_alert": alert_id, "why": why} for alert_id, why in sorted(reasons.items())]
-    # Not `in_`: a statement that is executed for many rows cannot contain it.
-    waiting = or_(*(notices.c.state == one for one in (NoticeState.WAITING, NoticeState.MUTED)))
-    waiting &= or_(*(notices.c.what == one for one in ABOUT_ALERTS))
-    suppress = update(notices).where(notices.c.alert_id == bindparam("of_alert"), waiting)
-    await tx.connection.execute(suppress.values(state=NoticeState.SUPPRESSED, reason=bindparam("why")), rows)
-    stop = update(notices).where(notices.c.alert_id == bindparam("of_alert"), notices.c.repeat_at.is_not(None))
-    await tx.connection.execute(stop.values(repeat_at=None), [{"of_alert": alert_id} for alert_id in sorted(reasons)])
+    await tx.change_each(
+        _SUPPRESS_WAITING, [{"of_alert": alert_id, "why": why} for alert_id, why in sorted(reasons.items())]
+    )
+    await tx.change(_END_REPEATS, alert_ids=sorted(reasons))
 
 
 async def worded_for(tx: ReadTx, alert_ids: Iterable[str]) -> dict[str, list[Notice]]:
     """Return, by alert, the worded notices that reported it."""
-    rows = await tx.connection.execute(
-        select(notices)
-        .where(
-            notices.c.alert_id.in_(set(alert_ids)),
-            notices.c.state == NoticeState.WORDED,
-            notices.c.what.in_(ABOUT_ALERTS),
-        )
-        .order_by(notices.c.id)
-    )
     found: dict[str, list[Notice]] = {}
-    for row in rows:
-        found.setdefault(row.alert_id, []).append(NOTICES.mapping.read(row))
+    for values in await tx.fetch(_WORDED_FOR, alert_ids=sorted(set(alert_ids))):
+        notice = NOTICES.mapping.read_values(values)
+        found.setdefault(notice.alert_id or "", []).append(notice)
     return found
 
 
@@ -164,26 +200,14 @@ async def group_times(tx: WriteTx, keys: Iterable[tuple[str, str]]) -> dict[tupl
     wanted = sorted(set(keys))
     if not wanted:
         return {}
-    new = key_table(tx, wanted, "route_id", "group_key")
-    same = (groups.c.route_id == new.c.route_id) & (groups.c.group_key == new.c.group_key)
-    found = (
-        select(groups)
-        .join_from(new, groups, same)
-        .order_by(groups.c.route_id, groups.c.group_key)
-        .with_for_update(of=groups)
-    )
-    return {(row.route_id, row.group_key): row.told_at for row in await tx.connection.execute(found)}
+    rows = await tx.fetch(_GROUP_TIMES, wanted=wanted)
+    return {(route_id, group_key): told_at for route_id, group_key, told_at in rows}
 
 
 async def save_group_times(tx: WriteTx, times: Mapping[tuple[str, str], datetime]) -> None:
     """Store when the newest message of each group is due."""
-    if times:
-        insert = (sqlite.insert if tx.is_sqlite else postgresql.insert)(groups)
-        upsert = insert.on_conflict_do_update(
-            index_elements=["route_id", "group_key"], set_={"told_at": insert.excluded.told_at}
-        )
-        rows = [{"route_id": route, "group_key": key, "told_at": at} for (route, key), at in sorted(times.items())]
-        await tx.connection.execute(upsert, rows)
+    rows = [{"route_id": route, "group_key": key, "told_at": at} for (route, key), at in sorted(times.items())]
+    await tx.change_each(_SAVE_GROUP_TIME, rows)
 
 
 async def waiting_due(tx: ReadTx, now: datetime, limit: int) -> list[Notice]:

@@ -5,14 +5,18 @@ from collections.abc import Collection
 from sqlalchemy import select
 
 from app.domain.recipient import Recipient
+from app.store.prepared import Prepared
 from app.store.repository import Page, Repository, Window, equals
-from app.store.row_mapping import readable
+from app.store.row_mapping import readable, readable_values
 from app.store.tables_managed import recipients, routes, summary_schedules
 from app.store.transactions import ReadTx
 
 RECIPIENTS = Repository(
     recipients, Recipient, noun="recipient", prefix="rcp", edited=("name", "customer_id", "transports")
 )
+
+
+_ALL = Prepared(lambda _: select(*RECIPIENTS.mapping.columns).order_by(recipients.c.id))
 
 
 async def page_recipients(
@@ -30,8 +34,7 @@ async def recipients_by_id(tx: ReadTx, ids: Collection[str]) -> dict[str, Recipi
 
 async def all_recipients(tx: ReadTx) -> list[Recipient]:
     """Return every recipient; there are few."""
-    rows = await tx.connection.execute(select(recipients).order_by(recipients.c.id))
-    return readable(rows, RECIPIENTS.mapping.read, "recipient")
+    return readable_values(await tx.fetch(_ALL), RECIPIENTS.mapping, "recipient")
 
 
 async def used_by(tx: ReadTx, recipient_id: str) -> list[str]:

@@ -3,12 +3,16 @@
 from sqlalchemy import select
 
 from app.domain.route import Route
+from app.store.prepared import Prepared
 from app.store.repository import Page, Repository, Window, equals
-from app.store.row_mapping import readable
+from app.store.row_mapping import readable_values
 from app.store.tables_managed import routes
 from app.store.transactions import ReadTx
 
 ROUTES = Repository(routes, Route, noun="route", prefix="rte")
+
+
+_ALL = Prepared(lambda _: select(*ROUTES.mapping.columns).order_by(routes.c.position, routes.c.id))
 
 
 async def page_routes(
@@ -25,5 +29,4 @@ async def page_routes(
 
 async def all_routes(tx: ReadTx) -> list[Route]:
     """Return every route, enabled or not, in the order in which they are tried."""
-    rows = await tx.connection.execute(select(routes).order_by(routes.c.position, routes.c.id))
-    return readable(rows, ROUTES.mapping.read, "route")
+    return readable_values(await tx.fetch(_ALL), ROUTES.mapping, "route")

@@ -5,7 +5,7 @@ A `timedelta` named `grace` is kept as whole seconds in a column named `grace_s`
 """
 
 import types
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -80,6 +80,10 @@ class RowMapping(Generic[T]):
         if missing:
             raise TypeError(f"table {table.name} has no column for {cls.__name__}: {', '.join(missing)}")
         self.columns: list[Column[Any]] = [table.c[field.column] for field in self._fields]
+        self._names = [field.name for field in self._fields]
+        self._conversions = [
+            (place, field.read, field.is_optional) for place, field in enumerate(self._fields) if field.read is not None
+        ]
 
     def read(self, row: Row[Any]) -> T:
         """Return what a row holds. Raises ValueError, KeyError or TypeError where another version wrote what cannot be read."""
@@ -90,6 +94,14 @@ class RowMapping(Generic[T]):
                 value = field.read(value)
             values[field.name] = value
         return self._cls(**values)
+
+    def read_values(self, values: Sequence[Any]) -> T:
+        """Return what the values of `columns` in their order hold, as `read` does."""
+        converted = list(values)
+        for place, convert, is_optional in self._conversions:
+            if not (is_optional and converted[place] is None):
+                converted[place] = convert(converted[place])
+        return self._cls(**dict(zip(self._names, converted, strict=True)))
 
     def write(self, thing: T) -> dict[str, object]:
         """Return the values of the columns."""
@@ -110,13 +122,28 @@ def readable(rows: Iterable[Row[Any]], read: Callable[[Row[Any]], Item], noun: s
         try:
             found.append(read(row))
         except UNREADABLE as cause:
-            log.error(
-                "row left out because it cannot be read; delete it and create it again",
-                noun=noun,
-                id=row.id,
-                cause=repr(cause),
-            )
+            _log_unreadable(noun, row.id, cause)
     return found
+
+
+def readable_values(rows: Iterable[Sequence[Any]], mapping: RowMapping[T], noun: str) -> list[T]:
+    """Do the same for the rows of a prepared statement that selects the columns of a mapping, the id first."""
+    found: list[T] = []
+    for values in rows:
+        try:
+            found.append(mapping.read_values(values))
+        except UNREADABLE as cause:
+            _log_unreadable(noun, values[0], cause)
+    return found
+
+
+def _log_unreadable(noun: str, row_id: str, cause: Exception) -> None:
+    log.error(
+        "row left out because it cannot be read; delete it and create it again",
+        noun=noun,
+        id=row_id,
+        cause=repr(cause),
+    )
 
 
 def matchers_of(stored: Iterable[Mapping[str, str]]) -> tuple[Matcher, ...]:

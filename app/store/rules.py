@@ -3,12 +3,16 @@
 from sqlalchemy import select
 
 from app.domain.alert import AlertKind, Rule
+from app.store.prepared import Prepared
 from app.store.repository import Page, Repository, Window, equals
-from app.store.row_mapping import readable
+from app.store.row_mapping import readable_values
 from app.store.tables_managed import rules
 from app.store.transactions import ReadTx
 
 RULES = Repository(rules, Rule, noun="rule", prefix="rul")
+
+
+_ALL = Prepared(lambda _: select(*RULES.mapping.columns).order_by(rules.c.position, rules.c.id))
 
 
 async def page_rules(
@@ -27,5 +31,4 @@ async def page_rules(
 
 async def all_rules(tx: ReadTx) -> list[Rule]:
     """Return every rule, enabled or not, in the order in which they are tried."""
-    rows = await tx.connection.execute(select(rules).order_by(rules.c.position, rules.c.id))
-    return readable(rows, RULES.mapping.read, "rule")
+    return readable_values(await tx.fetch(_ALL), RULES.mapping, "rule")

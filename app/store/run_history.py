@@ -4,36 +4,35 @@ Each function reads a fixed number of entries of `ix_runs_history` for a job or 
 however many runs ended at the same time.
 """
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    DateTime,
     FromClause,
     Select,
     String,
-    Text,
     any_,
+    bindparam,
     func,
     literal,
     literal_column,
+    not_,
     select,
     tuple_,
 )
-from sqlalchemy.dialects.postgresql import ARRAY
 
 from app.domain.event import RunOutcome
 from app.domain.job import MOST_IN_ROW, ROW_ENDED_BY, HistoryOrder, JobHistory, history_order, newest_of
 from app.domain.pairing import ENDS, NearbyRuns
 from app.domain.run import Run
-from app.store.repository import key_table
+from app.store.prepared import Builder, Prepared, Values
 from app.store.row_mapping import RowMapping
 from app.store.tables import runs
 from app.store.transactions import ReadTx
-from app.store.types import Utc, to_micros
+from app.store.types import Utc
 
 _RUN = RowMapping(runs, Run)
 _ENDED = (*ENDS, RunOutcome.MISSED)
@@ -49,15 +48,77 @@ _Place = tuple[str, str, datetime, str]  # job id, outcome, time and run key
 NewestRuns = dict[str, dict[RunOutcome, Run]]  # by job id
 
 
+def _build_by_key(db: Builder) -> Select[Values]:
+    wanted = db.table("wanted", customer_id=String, job_id=String, run_key=String)
+    # One look-up each: a join may read all runs of the job.
+    same = select(runs.c.id).where(*(runs.c[column.name] == column for column in wanted.c)).limit(1)
+    return _select_by_id(db, wanted, same)
+
+
+def _build_newest(has_ended: ColumnElement[bool], db: Builder) -> Select[Values]:
+    wanted = db.table("wanted", job_id=String, outcome=String)
+    return _select_one_each(db, wanted, has_ended, _NEWEST_FIRST)
+
+
+def _build_before(db: Builder) -> Select[Values]:
+    around = _places(db)
+    return _select_one_each(db, around, tuple_(*_ORDER) < tuple_(around.c.at, around.c.run_key), _NEWEST_FIRST)
+
+
+def _build_after(db: Builder) -> Select[Values]:
+    around = _places(db)
+    return _select_one_each(db, around, tuple_(*_ORDER) > tuple_(around.c.at, around.c.run_key), _ORDER)
+
+
+def _places(db: Builder) -> FromClause:
+    return db.table("wanted", job_id=String, outcome=String, at=Utc, run_key=String)
+
+
+def _build_newest_starts(db: Builder) -> Select[Values]:
+    """Find the newest start without a run name and without an end at or before each time. `taken`: ids that do not count."""
+    wanted = db.table("wanted", job_id=String, at=Utc)
+    newest = (
+        select(runs.c.id)
+        .where(runs.c.job_id == wanted.c.job_id, *_IS_START, runs.c.started_at <= wanted.c.at)
+        .where(not_(db.one_of(runs.c.id, "taken")))
+        .order_by(runs.c.started_at.desc())
+        .limit(1)
+    )
+    return _select_by_id(db, wanted, newest)
+
+
+def _select_one_each(
+    db: Builder, wanted: FromClause, where: ColumnElement[bool], order: Iterable[ColumnElement[Any]]
+) -> Select[Values]:
+    """Select the first run in this order of each job and outcome of `wanted`."""
+    of_it = runs.c.job_id == wanted.c.job_id, runs.c.outcome == wanted.c.outcome
+    first = select(runs.c.id).where(*of_it, runs.c.ended_at.is_not(None), where).order_by(*order).limit(1)
+    return _select_by_id(db, wanted, first)
+
+
+def _select_by_id(db: Builder, wanted: FromClause, first: Select[tuple[str]]) -> Select[Values]:
+    found = runs.alias("found")
+    ids = select(first.correlate(wanted).scalar_subquery().label("id")).select_from(wanted)
+    # As an array, of which PostgreSQL expects few values: for a join it may read all runs instead.
+    is_found = found.c.id.in_(ids) if db.is_sqlite else found.c.id == any_(func.array(ids.scalar_subquery()))
+    return select(*(found.c[column.name] for column in _RUN.columns)).where(is_found)
+
+
+_BY_KEY = Prepared(_build_by_key)
+_NEWEST = Prepared(partial(_build_newest, runs.c.ended_at.is_not(None)))
+_NEWEST_UNTIL = Prepared(partial(_build_newest, runs.c.ended_at <= bindparam("until", type_=Utc)))
+_BEFORE = Prepared(_build_before)
+_AFTER = Prepared(_build_after)
+_NEWEST_STARTS = Prepared(_build_newest_starts)
+
+
 async def find_runs(tx: ReadTx, keys: Iterable[tuple[str, str, str]]) -> dict[tuple[str, str], Run]:
     """Return runs by (job id, run key). `keys`: (customer id, job id, run key)."""
     names = sorted(set(keys))
     if not names:
         return {}
-    wanted = key_table(tx, names, "customer_id", "job_id", "run_key")
-    # One look-up each: a join may read all runs of the job.
-    same = select(runs.c.id).where(*(runs.c[column.name] == column for column in wanted.c)).limit(1)
-    return {(run.job_id, run.run_key): run for run in await _read_by_id(tx, wanted, same)}
+    found = [_RUN.read_values(values) for values in await tx.fetch(_BY_KEY, wanted=names)]
+    return {(run.job_id, run.run_key): run for run in found}
 
 
 async def newest_by_outcome(tx: ReadTx, job_ids: Collection[str], until: datetime | None = None) -> NewestRuns:
@@ -65,9 +126,13 @@ async def newest_by_outcome(tx: ReadTx, job_ids: Collection[str], until: datetim
     found: NewestRuns = {job_id: {} for job_id in job_ids}
     if not found:
         return found
-    wanted = key_table(tx, [(job, outcome.value) for job in sorted(found) for outcome in _ENDED], "job_id", "outcome")
-    had_ended = runs.c.ended_at.is_not(None) if until is None else runs.c.ended_at <= until
-    for run in await _read_one_each(tx, wanted, [had_ended], _NEWEST_FIRST):
+    wanted = [(job, outcome.value) for job in sorted(found) for outcome in _ENDED]
+    rows = (
+        await tx.fetch(_NEWEST, wanted=wanted)
+        if until is None
+        else await tx.fetch(_NEWEST_UNTIL, wanted=wanted, until=until)
+    )
+    for run in map(_RUN.read_values, rows):
         assert run.outcome is not None  # noqa: S101  (each was looked for by its outcome)
         found[run.job_id][run.outcome] = run
     return found
@@ -143,8 +208,7 @@ async def find_nearby_runs(
         return {}
     found: dict[str, dict[str, Run]] = {job_id: {} for job_id in places}
     newest = await newest_by_outcome(tx, places)
-    before: list[_Place] = []
-    after: list[_Place] = []
+    inside: list[_Place] = []
     for job_id, of_job in places.items():
         for outcome in ENDS:
             last = newest[job_id].get(outcome)
@@ -152,72 +216,19 @@ async def find_nearby_runs(
                 continue
             found[job_id][last.run_key] = last
             # At the end of the history, where places usually are, its newest runs are all that there is before them.
-            inside = [(job_id, outcome.value, *place) for place in of_job if place <= history_order(last)]
-            before += inside
-            after += inside
-    tests = ((before, tuple_(*_ORDER).__lt__, _NEWEST_FIRST), (after, tuple_(*_ORDER).__gt__, _ORDER))
-    for wanted, is_beside, order in tests:
-        if wanted:
-            around = _place_table(tx, wanted)
-            is_there = is_beside(tuple_(around.c.at, around.c.run_key))
-            for run in await _read_one_each(tx, around, [is_there], order):
+            inside += [(job_id, outcome.value, *place) for place in of_job if place <= history_order(last)]
+    if inside:
+        for statement in (_BEFORE, _AFTER):
+            for run in map(_RUN.read_values, await tx.fetch(statement, wanted=inside)):
                 found[run.job_id][run.run_key] = run
     times = {
-        (job_id, "", at, "")
+        (job_id, at)
         for job_id, of_job in found.items()
         for at in (
             *(at for at, run_key in places[job_id] if run_key),
             *(run.ended_at for run in of_job.values() if run.ended_at is not None),
         )
     }
-    for run in await _newest_starts(tx, sorted(times), taken):
+    for run in map(_RUN.read_values, await tx.fetch(_NEWEST_STARTS, wanted=sorted(times), taken=sorted(taken))):
         found[run.job_id][run.run_key] = run
     return {job_id: NearbyRuns(places[job_id], of_job) for job_id, of_job in found.items()}
-
-
-async def _newest_starts(tx: ReadTx, times: Sequence[_Place], taken: Collection[str]) -> list[Run]:
-    """Return the newest start without a run name and without an end at or before each time."""
-    wanted = _place_table(tx, times)
-    newest = (
-        select(runs.c.id)
-        .where(runs.c.job_id == wanted.c.job_id, *_IS_START, runs.c.started_at <= wanted.c.at)
-        .order_by(runs.c.started_at.desc())
-        .limit(1)
-    )
-    if taken:
-        newest = newest.where(runs.c.id.not_in(taken))
-    return await _read_by_id(tx, wanted, newest)
-
-
-async def _read_one_each(
-    tx: ReadTx, wanted: FromClause, where: Iterable[ColumnElement[bool]], order: Iterable[Any]
-) -> list[Run]:
-    """Return the first run in this order of each job and outcome of `wanted`."""
-    of_it = runs.c.job_id == wanted.c.job_id, runs.c.outcome == wanted.c.outcome
-    first = select(runs.c.id).where(*of_it, runs.c.ended_at.is_not(None), *where).order_by(*order).limit(1)
-    return await _read_by_id(tx, wanted, first)
-
-
-async def _read_by_id(tx: ReadTx, wanted: FromClause, first: Select[Any]) -> list[Run]:
-    found = runs.alias("found")
-    ids = select(first.correlate(wanted).scalar_subquery().label("id")).select_from(wanted)
-    # As an array, of which PostgreSQL expects few values: for a join it may read all runs instead.
-    is_found = found.c.id.in_(ids) if tx.is_sqlite else found.c.id == any_(func.array(ids.scalar_subquery()))
-    return [_RUN.read(row) for row in await tx.connection.execute(select(found).where(is_found))]
-
-
-def _place_table(tx: ReadTx, places: Sequence[_Place]) -> FromClause:
-    """Return places as a table `wanted` of (job_id, outcome, at, run_key), with one parameter a column or less."""
-    if tx.is_sqlite:
-        values = json.dumps([(job, outcome, to_micros(at), key) for job, outcome, at, key in places])
-        each = func.json_each(values).table_valued("value", name="each")
-        types = {"job_id": String(), "outcome": String(), "at": Utc(), "run_key": String()}
-        columns = (
-            func.json_extract(each.c.value, f"$[{place}]", type_=kind).label(name)
-            for place, (name, kind) in enumerate(types.items())
-        )
-        return select(*columns).subquery("wanted")
-    jobs, outcomes, times, keys = (list(column) for column in zip(*places, strict=True))
-    texts = (literal(jobs, ARRAY(Text)), literal(outcomes, ARRAY(Text)))
-    columns_of = (*texts, literal(times, ARRAY(DateTime(timezone=True))), literal(keys, ARRAY(Text)))
-    return func.unnest(*columns_of).table_valued("job_id", "outcome", "at", "run_key", name="wanted").render_derived()

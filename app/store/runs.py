@@ -3,16 +3,18 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Select, bindparam, func, literal_column, not_, or_, select, true, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import ColumnElement, Select, bindparam, func, literal_column, not_, or_, select, true, update
+from sqlalchemy.sql.base import Executable
 
 from app.domain.event import Activity, RunOutcome
 from app.domain.job import Job
 from app.domain.pairing import LONGEST_PAIRED
 from app.domain.run import NAMED, Run
 from app.store.newest import MAX_RANGES, IndexRanges, page_newest, page_recent, tested
+from app.store.prepared import Builder, Prepared
 from app.store.repository import Page, Repository, Window, key_table
 from app.store.scope import Scope, job_ids, jobs_of
 from app.store.tables import job_days, jobs, runs
@@ -72,6 +74,57 @@ class RunFilters:
     is_running: bool = False  # only those without an outcome
 
 
+def _build_save(db: Builder) -> Executable:
+    insert = db.insert(runs).values({name: bindparam(name) for name in Run.__slots__})
+    key = ["customer_id", "job_id", "run_key"]
+    fresh = {name: insert.excluded[name] for name in Run.__slots__ if name not in ("id", *key)}
+    return insert.on_conflict_do_update(index_elements=key, set_=fresh)
+
+
+def _build_add_to_day(db: Builder) -> Executable:
+    key = ["customer_id", "job_id", "day"]
+    insert = db.insert(job_days).values({name: bindparam(name) for name in (*key, *SUMS)})
+    added = {name: job_days.c[name] + insert.excluded[name] for name in SUMS}
+    return insert.on_conflict_do_update(index_elements=key, set_=added)
+
+
+def _build_many_open(db: Builder) -> Select[tuple[str, datetime | None]]:
+    is_open = runs.c.job_id == jobs.c.id, runs.c.ended_at.is_(None), runs.c.outcome.is_(None)
+    one_more = select(runs.c.started_at).where(*is_open).order_by(runs.c.outcome, runs.c.started_at)
+    one_more = one_more.limit(1).offset(MOST_SUPERSEDED)
+    return select(jobs.c.id, one_more.scalar_subquery().label("began")).where(db.one_of(jobs.c.id, "ids"))
+
+
+_IS_NAMED = runs.c.run_key.startswith(NAMED)
+_WITHIN = (
+    runs.c.job_id == bindparam("of_job"),
+    runs.c.ended_at.is_(None),  # selects the index: without it, all runs that the job ever had are read
+    runs.c.started_at > bindparam("since", type_=runs.c.started_at.type),
+    runs.c.started_at <= bindparam("end", type_=runs.c.started_at.type),
+)
+
+
+def _build_supersede(is_of_outcome: ColumnElement[bool], _: Builder) -> Executable:
+    change = update(runs).where(*_WITHIN, is_of_outcome, not_(_IS_NAMED))
+    return change.values(outcome=RunOutcome.SUPERSEDED, overrun_at=None)
+
+
+_SAVE = Prepared(_build_save)
+_ADD_TO_DAY = Prepared(_build_add_to_day)
+_MANY_OPEN = Prepared(_build_many_open)
+# Two statements, so that each can use the index.
+_SUPERSEDE_OPEN = Prepared(partial(_build_supersede, runs.c.outcome.is_(None)))
+_SUPERSEDE_OVERRUN = Prepared(partial(_build_supersede, runs.c.outcome == RunOutcome.OVERRUN))
+_OVERTAKEN = Prepared(
+    lambda _: select(runs.c.id, runs.c.started_at).where(
+        *_WITHIN, runs.c.outcome.is_(None), _IS_NAMED, runs.c.overrun_at.is_(None)
+    )
+)
+_SET_OVERRUN = Prepared(
+    lambda _: update(runs).where(runs.c.id == bindparam("of_run")).values(overrun_at=bindparam("at"))
+)
+
+
 async def page_runs(tx: ReadTx, filters: RunFilters, window: Window) -> Page[Run]:
     """Return the newest runs that meet the filters, each of which is looked up in an index."""
     scope = filters.scope
@@ -102,17 +155,7 @@ async def page_runs(tx: ReadTx, filters: RunFilters, window: Window) -> Page[Run
 
 async def save_runs(tx: WriteTx, changed: Sequence[Run]) -> None:
     """Insert or update runs."""
-    if not changed:
-        return
-    insert = sqlite.insert if tx.is_sqlite else postgresql.insert
-    statement = insert(runs)
-    fresh = {
-        name: statement.excluded[name]
-        for name in Run.__slots__
-        if name not in ("id", "customer_id", "job_id", "run_key")
-    }
-    upsert = statement.on_conflict_do_update(index_elements=["customer_id", "job_id", "run_key"], set_=fresh)
-    await tx.connection.execute(upsert, [{name: getattr(run, name) for name in Run.__slots__} for run in changed])
+    await tx.change_each(_SAVE, [{name: getattr(run, name) for name in Run.__slots__} for run in changed])
 
 
 async def supersede(tx: WriteTx, spans: Mapping[str, tuple[datetime | None, datetime]]) -> None:
@@ -125,33 +168,17 @@ async def supersede(tx: WriteTx, spans: Mapping[str, tuple[datetime | None, date
     if not spans:
         return
     rows = [{"of_job": job, "since": since or _LONG_AGO, "end": end} for job, (since, end) in sorted(spans.items())]
-    is_named = runs.c.run_key.startswith(NAMED)
-    within = (
-        runs.c.job_id == bindparam("of_job"),
-        runs.c.ended_at.is_(None),  # selects the index: without it, all runs that the job ever had are read
-        runs.c.started_at > bindparam("since", type_=runs.c.started_at.type),
-        runs.c.started_at <= bindparam("end", type_=runs.c.started_at.type),
-    )
-    # Two statements, so that each can use the index.
-    for outcome in (runs.c.outcome.is_(None), runs.c.outcome == RunOutcome.OVERRUN):
-        change = update(runs).where(*within, outcome, not_(is_named))
-        await tx.connection.execute(change.values(outcome=RunOutcome.SUPERSEDED, overrun_at=None), rows)
-    unlimited = select(runs.c.id, runs.c.started_at).where(
-        *within, runs.c.outcome.is_(None), is_named, runs.c.overrun_at.is_(None)
-    )
-    overtaken = [row for span in rows for row in await tx.connection.execute(unlimited, span)]
-    await _set_overrun(tx, {row.id: row.started_at + LONGEST_PAIRED for row in overtaken})
+    await tx.change_each(_SUPERSEDE_OPEN, rows)
+    await tx.change_each(_SUPERSEDE_OVERRUN, rows)
+    overtaken = [row for span in rows for row in await tx.fetch(_OVERTAKEN, **span)]
+    await _set_overrun(tx, {run_id: started_at + LONGEST_PAIRED for run_id, started_at in overtaken})
 
 
 async def jobs_with_many_open_runs(tx: WriteTx, job_ids: Collection[str]) -> set[str]:
     """Return those of these jobs that have more open runs than one statement is to settle."""
     if not job_ids:
         return set()
-    is_open = runs.c.job_id == jobs.c.id, runs.c.ended_at.is_(None), runs.c.outcome.is_(None)
-    one_more = select(runs.c.started_at).where(*is_open).order_by(runs.c.outcome, runs.c.started_at)
-    one_more = one_more.limit(1).offset(MOST_SUPERSEDED)
-    found = select(jobs.c.id, one_more.scalar_subquery().label("began")).where(jobs.c.id.in_(set(job_ids)))
-    return {row.id for row in await tx.connection.execute(found) if row.began is not None}
+    return {job_id for job_id, began in await tx.fetch(_MANY_OPEN, ids=sorted(job_ids)) if began is not None}
 
 
 async def supersede_some(tx: WriteTx, job_id: str, end: datetime) -> bool:
@@ -170,17 +197,17 @@ async def supersede_some(tx: WriteTx, job_id: str, end: datetime) -> bool:
 async def jobs_with_open_runs(tx: WriteTx, job_ids: Collection[str]) -> dict[str, datetime]:
     """Return, by job, when the newest run that has not ended began, whether or not it takes too long."""
     found: dict[str, datetime] = {}
-    for outcome in (None, RunOutcome.OVERRUN):
-        for row in await tx.connection.execute(newest_open(job_ids, outcome)):
-            if row.began is not None:
-                found[row.id] = max(row.began, found.get(row.id, row.began))
+    for statement in (NEWEST_OPEN, NEWEST_OVERRUN):
+        for job_id, began in await tx.fetch(statement, ids=sorted(job_ids)):
+            if began is not None:
+                found[job_id] = max(began, found.get(job_id, began))
     return found
 
 
 async def jobs_with_overruns(tx: WriteTx, job_ids: Collection[str]) -> dict[str, datetime]:
     """Return, by job, when the newest run began that was found to take too long and has not ended."""
-    rows = await tx.connection.execute(newest_open(job_ids, RunOutcome.OVERRUN)) if job_ids else ()
-    return {row.id: row.began for row in rows if row.began is not None}
+    rows = await tx.fetch(NEWEST_OVERRUN, ids=sorted(job_ids)) if job_ids else ()
+    return {job_id: began for job_id, began in rows if began is not None}
 
 
 async def give_up_overruns(tx: WriteTx, job_id: str) -> None:
@@ -189,8 +216,8 @@ async def give_up_overruns(tx: WriteTx, job_id: str) -> None:
     await tx.connection.execute(update(runs).where(*hanging).values(outcome=RunOutcome.SUPERSEDED, overrun_at=None))
 
 
-def newest_open(job_ids: Iterable[str], outcome: RunOutcome | None) -> Select[Any]:
-    """Return the query for when the newest run of each job began that has not ended and has this outcome: None or `overrun`.
+def _build_newest_open(outcome: RunOutcome | None, db: Builder) -> Select[tuple[str, datetime | None]]:
+    """Find when the newest run of each job began that has not ended and has this outcome: None or `overrun`.
 
     It reads one index entry a job: a tool may report starts only, for years, and reading them all would slow down each batch.
     """
@@ -208,7 +235,11 @@ def newest_open(job_ids: Iterable[str], outcome: RunOutcome | None) -> Select[An
         .limit(1)
         .scalar_subquery()
     )
-    return select(jobs.c.id, newest.label("began")).where(jobs.c.id.in_(set(job_ids)))
+    return select(jobs.c.id, newest.label("began")).where(db.one_of(jobs.c.id, "ids"))
+
+
+NEWEST_OPEN = Prepared(partial(_build_newest_open, None))
+NEWEST_OVERRUN = Prepared(partial(_build_newest_open, RunOutcome.OVERRUN))
 
 
 async def overrun_runs(tx: WriteTx, before: datetime, limit: int) -> list[OverrunRun]:
@@ -260,10 +291,7 @@ async def set_longest(tx: WriteTx, job_id: str, longest: timedelta | None) -> No
 
 
 async def _set_overrun(tx: WriteTx, limits: Mapping[str, datetime]) -> None:
-    if limits:
-        at = bindparam("at", type_=runs.c.overrun_at.type)
-        change = update(runs).where(runs.c.id == bindparam("of_run")).values(overrun_at=at)
-        await tx.connection.execute(change, [{"of_run": run, "at": limit} for run, limit in limits.items()])
+    await tx.change_each(_SET_OVERRUN, [{"of_run": run, "at": limit} for run, limit in limits.items()])
 
 
 async def newest_runs(tx: ReadTx, job_ids: Iterable[str], limit: int) -> Mapping[str, list[Run]]:
@@ -314,14 +342,8 @@ async def add_to_days(tx: WriteTx, sums: Mapping[tuple[str, str, date], Mapping[
 
     Amounts may be negative: what a changed run counted before is taken out first.
     """
-    if not sums:
-        return
-    insert = sqlite.insert if tx.is_sqlite else postgresql.insert
-    statement = insert(job_days)
-    added = {name: job_days.c[name] + statement.excluded[name] for name in SUMS}
-    upsert = statement.on_conflict_do_update(index_elements=["customer_id", "job_id", "day"], set_=added)
     rows: list[dict[str, Any]] = [
         {"customer_id": customer, "job_id": job, "day": day, **{name: amounts.get(name, 0) for name in SUMS}}
         for (customer, job, day), amounts in sorted(sums.items())
     ]
-    await tx.connection.execute(upsert, rows)
+    await tx.change_each(_ADD_TO_DAY, rows)

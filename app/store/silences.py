@@ -3,11 +3,12 @@
 from datetime import datetime
 from typing import Literal
 
-from sqlalchemy import case, literal, select, update
+from sqlalchemy import bindparam, case, literal, select, update
 
 from app.domain.route import Silence
+from app.store.prepared import Prepared
 from app.store.repository import Page, Repository, Window, equals
-from app.store.row_mapping import readable
+from app.store.row_mapping import readable_values
 from app.store.tables_managed import silences
 from app.store.transactions import ReadTx, WriteTx
 from app.store.types import Utc
@@ -20,6 +21,15 @@ SILENCES = Repository(
     prefix="sil",
     edited=("customer_id", "matchers", "starts_at", "ends_at", "comment"),
     newest_first=True,
+)
+
+
+_CURRENT = Prepared(
+    lambda _: (
+        select(*SILENCES.mapping.columns)
+        .where(silences.c.ends_at > bindparam("now"), silences.c.starts_at <= bindparam("now"))
+        .order_by(silences.c.id)
+    )
 )
 
 
@@ -49,8 +59,7 @@ async def page_silences(
 
 async def current_silences(tx: ReadTx, now: datetime) -> list[Silence]:
     """Return the silences in force at `now`: begun, and not ended yet."""
-    in_force = select(silences).where(silences.c.ends_at > now, silences.c.starts_at <= now).order_by(silences.c.id)
-    return readable(await tx.connection.execute(in_force), SILENCES.mapping.read, "silence")
+    return readable_values(await tx.fetch(_CURRENT, now=now), SILENCES.mapping, "silence")
 
 
 async def end_silence(tx: WriteTx, silence_id: str, at: datetime) -> bool:

@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -13,6 +13,7 @@ from app.core import metrics
 from app.core.log import log
 from app.store.database_errors import raise_unavailable
 from app.store.engine import Engines
+from app.store.prepared import Prepared, Values
 from app.store.write_state import WriteState
 
 T = TypeVar("T")
@@ -27,11 +28,25 @@ class ReadTx:
     """A connection for reading. Functions in `store/` that take a ReadTx change nothing."""
 
     connection: AsyncConnection
+    _driver: Any = None
 
     @property
     def is_sqlite(self) -> bool:
         """Whether this is the embedded database."""
         return self.connection.dialect.name == "sqlite"
+
+    async def fetch(self, statement: Prepared, **values: object) -> list[Values]:
+        """Run a prepared statement and return its rows."""
+        driver = self._driver or await self._connect()
+        compiled = statement.compiled(self.connection.dialect)
+        arguments = compiled.arguments(values)
+        if compiled.is_sqlite:
+            return compiled.read(await driver.execute_fetchall(compiled.sql, arguments))
+        return compiled.read(await driver.fetch(compiled.sql, *arguments))
+
+    async def _connect(self) -> Any:  # noqa: ANN401  (aiosqlite's or asyncpg's connection)
+        self._driver = (await self.connection.get_raw_connection()).driver_connection
+        return self._driver
 
 
 @dataclass(slots=True)
@@ -39,6 +54,37 @@ class WriteTx(ReadTx):
     """A connection for reading and writing, inside one transaction."""
 
     _after: list[Callable[[], None]] = field(default_factory=list)
+
+    async def change(self, statement: Prepared, **values: object) -> int:
+        """Run a prepared change and return how many rows it changed."""
+        driver = self._driver or await self._connect()
+        compiled = statement.compiled(self.connection.dialect)
+        arguments = compiled.arguments(values)
+        if compiled.is_sqlite:
+            count: int = await driver._execute(_change_on_sqlite, driver._connection, compiled.sql, arguments)  # noqa: SLF001
+            return count
+        return int((await driver.execute(compiled.sql, *arguments)).rpartition(" ")[2])
+
+    async def change_each(self, statement: Prepared, rows: Iterable[Mapping[str, object]]) -> None:
+        """Run a prepared change once for each of these rows of values."""
+        driver = self._driver or await self._connect()
+        compiled = statement.compiled(self.connection.dialect)
+        arguments = [compiled.arguments(values) for values in rows]
+        if not arguments:
+            return
+        if compiled.is_sqlite:
+            await driver._execute(driver._connection.executemany, compiled.sql, arguments)  # noqa: SLF001
+        else:
+            await driver.executemany(compiled.sql, arguments)
+
+    async def _connect(self) -> Any:  # noqa: ANN401
+        raw = await self.connection.get_raw_connection()
+        adapted: Any = raw.dbapi_connection
+        if not self.is_sqlite and adapted._transaction is None:  # noqa: SLF001
+            # SQLAlchemy sends BEGIN before the first statement that it runs itself. Without one, the driver would commit each change.
+            await adapted._start_transaction()  # noqa: SLF001
+        self._driver = raw.driver_connection
+        return self._driver
 
     def after_commit(self, act: Callable[[], None]) -> None:
         """Call `act` after a successful commit, for wakeups and logs. Before it, a stage would wake up and find nothing."""
@@ -127,6 +173,10 @@ def _held(connection: AsyncConnection) -> Iterator[None]:
         if seconds > _TOO_LONG_S:
             work = metrics.CURRENT_STAGE.get() or "request"
             log.warning("a transaction kept others waiting", work=work, seconds=round(seconds, 2))
+
+
+def _change_on_sqlite(connection: sqlite3.Connection, sql: str, arguments: list[object]) -> int:
+    return connection.execute(sql, arguments).rowcount
 
 
 def _run_in_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:

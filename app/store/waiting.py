@@ -8,13 +8,16 @@ customers and agents there are.
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
-from sqlalchemy import Column, Row, Select, and_, func, literal, or_, select, text, union_all
+from sqlalchemy import Column, Integer, Select, String, and_, bindparam, func, literal, or_, select, text, union_all
+from sqlalchemy.sql.base import Executable
 from sqlalchemy.sql.elements import ColumnElement
 
 from app.domain.event import Activity, Event, EventKind, Phase, RunOutcome, Severity
 from app.domain.turns import MOST_CUSTOMERS, Turns, share_by_agent, share_by_rank
+from app.store.prepared import Builder, Prepared, Values
 from app.store.repository import key_table
 from app.store.row_mapping import UNREADABLE
 from app.store.tables import NEW, TROUBLE, customers, events
@@ -26,10 +29,15 @@ CLOCKS_DIFFER = timedelta(minutes=5)
 _NEW = text(NEW)
 _TROUBLE = and_(text(NEW), text(TROUBLE))
 _ROUTINE = and_(text(NEW), text("NOT " + TROUBLE))
-_ROWS = select(
-    *(column for column in events.c if column.name != "log")
-)  # logs are long, and no decision depends on them
+# In the order in which `_read` takes them. Logs are long, and no decision depends on them.
+_COLUMNS = (
+    *("id", "customer_id", "agent_id", "key", "occurred_at", "received_at", "kind", "job", "run", "activity", "phase"),
+    *("outcome", "severity", "message", "metrics", "labels", "extra", "flags"),
+)
+_AGENT, _JOB, _ACTIVITY = _COLUMNS.index("agent_id"), _COLUMNS.index("job"), _COLUMNS.index("activity")
+_ROWS = select(*(events.c[name] for name in _COLUMNS))
 _IN_ORDER = events.c.customer_id, events.c.agent_id, events.c.id
+_LIMIT = bindparam("limit", type_=Integer)
 # What may answer a failure or belong to its run: an end that is no trouble, or a start.
 _ANSWERS = (RunOutcome.SUCCESS.value, RunOutcome.WARNING.value, RunOutcome.CANCELLED.value)
 
@@ -56,30 +64,38 @@ class ClaimedEvents:
         return [*(event.id for event in self.events), *self.unreadable]
 
 
+class _Rank:
+    """The statements that find and claim what waits of one rank: trouble, or routine."""
+
+    def __init__(self, rank: ColumnElement[bool]) -> None:
+        self.all = Prepared(partial(_build_all, rank))
+        self.customers = Prepared(partial(_build_next_customers, rank))
+        self.agents = Prepared(partial(_build_next_agents, rank))
+        self.firsts = Prepared(partial(_build_first_of_each, rank))
+
+
 async def claim_events(tx: WriteTx, turns: ClaimTurns, limit: int) -> ClaimedEvents:
     """Claim up to `limit` waiting events until the transaction ends, and with trouble what else waits of the same jobs and may answer it."""
-    trouble, routine = await _count_waiting(tx, limit)
+    [(trouble, routine)] = await tx.fetch(_COUNT, limit=limit + 1)
     if trouble + routine <= limit:
-        return _read_all(await _all_waiting(tx, None, limit) if trouble + routine else [])
+        return _read_all(await tx.fetch(_ALL, limit=limit) if trouble + routine else [])
     if not turns.has_begun:
         await _begin(tx, turns)
     most_trouble, most_routine = share_by_rank(trouble, routine, limit)
-    rows = [*await _claim_rank(tx, _TROUBLE, turns.trouble, trouble, most_trouble)]
+    rows = [*await _claim_rank(tx, _OF_TROUBLE, turns.trouble, trouble, most_trouble)]
     rows += await _claim_answers(tx, rows)
-    rows += await _claim_rank(tx, _ROUTINE, turns.routine, routine, most_routine)
-    return _read_all({row.id: row for row in rows}.values())
+    rows += await _claim_rank(tx, _OF_ROUTINE, turns.routine, routine, most_routine)
+    return _read_all({row[0]: row for row in rows}.values())
 
 
-async def _count_waiting(tx: ReadTx, limit: int) -> tuple[int, int]:
-    """Return how much trouble and how much routine waits; more than `limit` is not counted."""
+def _build_count(_: Builder) -> Select[tuple[int, int]]:
+    """Count how much trouble and how much routine waits, up to a limit."""
     # In the order of the index: otherwise PostgreSQL may read the table from its start.
     some = [
-        select(events.c.id).where(rank).order_by(*_IN_ORDER).limit(limit + 1).subquery()
-        for rank in (_TROUBLE, _ROUTINE)
+        select(events.c.id).where(rank).order_by(*_IN_ORDER).limit(_LIMIT).subquery() for rank in (_TROUBLE, _ROUTINE)
     ]
-    counts = [select(func.count()).select_from(rank).scalar_subquery() for rank in some]
-    trouble, routine = (await tx.connection.execute(select(*counts))).one()
-    return trouble, routine
+    trouble, routine = (select(func.count()).select_from(rank).scalar_subquery() for rank in some)
+    return select(trouble, routine)
 
 
 async def _begin(tx: ReadTx, turns: ClaimTurns) -> None:
@@ -89,65 +105,56 @@ async def _begin(tx: ReadTx, turns: ClaimTurns) -> None:
     turns.has_begun = True
 
 
-async def _all_waiting(tx: WriteTx, rank: ColumnElement[bool] | None, limit: int) -> Sequence[Row[Any]]:
+def _build_all(rank: ColumnElement[bool] | None, _: Builder) -> Select[Values]:
     due = _ROWS.where(_NEW).order_by(events.c.id) if rank is None else _ROWS.where(rank).order_by(*_IN_ORDER)
-    return (await tx.connection.execute(due.limit(limit).with_for_update(skip_locked=True))).all()
+    return due.limit(_LIMIT).with_for_update(skip_locked=True)
 
 
-async def _claim_rank(
-    tx: WriteTx, rank: ColumnElement[bool], turns: Turns, waiting: int, limit: int
-) -> Sequence[Row[Any]]:
+async def _claim_rank(tx: WriteTx, rank: _Rank, turns: Turns, waiting: int, limit: int) -> list[Values]:
     if waiting <= limit:
-        return await _all_waiting(tx, rank, limit) if waiting else []
+        return await tx.fetch(rank.all, limit=limit) if waiting else []
     agents = await _next_agents(tx, rank, turns, limit)
-    found: list[Row[Any]] = []
+    found: list[Values] = []
     for most, some in share_by_agent(agents, limit).items():
-        found += await _first_of_each(tx, rank, some, most)
+        found += await tx.fetch(rank.firsts, wanted=some, limit=most)
     turns.pass_on(agents)
     return found
 
 
-async def _next_agents(tx: ReadTx, rank: ColumnElement[bool], turns: Turns, limit: int) -> dict[str, list[str]]:
+async def _next_agents(tx: ReadTx, rank: _Rank, turns: Turns, limit: int) -> dict[str, list[str]]:
     """Return the agents that have their turn, by customer."""
     most = min(limit, MOST_CUSTOMERS)
-    chosen = await _next_customers(tx, rank, turns.customer_id, most)
+    chosen = [row[0] for row in await tx.fetch(rank.customers, after=turns.customer_id, limit=most)]
     if len(chosen) < most and turns.customer_id:
-        again = await _next_customers(tx, rank, "", most - len(chosen))
-        chosen += [customer_id for customer_id in again if customer_id not in chosen]
+        again = await tx.fetch(rank.customers, after="", limit=most - len(chosen))
+        chosen += [customer_id for (customer_id,) in again if customer_id not in chosen]
     each = max(1, limit // max(1, len(chosen)))
     found: dict[str, list[str]] = {customer_id: [] for customer_id in chosen}
-    for customer_id, agent_id in await _agents_after(
-        tx, rank, [(customer_id, turns.agents.get(customer_id, "")) for customer_id in chosen], each
-    ):
+    after = [(customer_id, turns.agents.get(customer_id, "")) for customer_id in chosen]
+    for customer_id, agent_id in await tx.fetch(rank.agents, after=after, limit=each):
         found[customer_id].append(agent_id)
-    short = [
-        (customer_id, "")
-        for customer_id in chosen
-        if len(found[customer_id]) < each and turns.agents.get(customer_id, "")
-    ]
-    for customer_id, agent_id in await _agents_after(tx, rank, short, each) if short else []:
+    short = [(customer_id, "") for customer_id, passed in after if len(found[customer_id]) < each and passed]
+    for customer_id, agent_id in await tx.fetch(rank.agents, after=short, limit=each) if short else []:
         if agent_id not in found[customer_id] and len(found[customer_id]) < each:
             found[customer_id].append(agent_id)
     return {customer_id: of_customer for customer_id, of_customer in found.items() if of_customer}
 
 
-async def _next_customers(tx: ReadTx, rank: ColumnElement[bool], after: str, limit: int) -> list[str]:
-    """Return the next customers in the order of the index, by one look into it each."""
-    first = _smallest(rank, events.c.customer_id).where(events.c.customer_id > after)
+def _build_next_customers(rank: ColumnElement[bool], _: Builder) -> Select[tuple[str]]:
+    """Find the next customers in the order of the index, by one look into it each."""
+    first = _smallest(rank, events.c.customer_id).where(events.c.customer_id > bindparam("after", type_=String))
     found = select(first.scalar_subquery().label("customer_id"), literal(1).label("number")).cte("turn", recursive=True)
     following = _smallest(rank, events.c.customer_id).where(events.c.customer_id > found.c.customer_id)
     more = select(following.correlate(found).scalar_subquery(), found.c.number + 1).where(
-        found.c.customer_id.is_not(None), found.c.number < limit
+        found.c.customer_id.is_not(None), found.c.number < _LIMIT
     )
     found = found.union_all(more)
-    return list(await tx.connection.scalars(select(found.c.customer_id).where(found.c.customer_id.is_not(None))))
+    return select(found.c.customer_id).where(found.c.customer_id.is_not(None))
 
 
-async def _agents_after(
-    tx: ReadTx, rank: ColumnElement[bool], after: Sequence[tuple[str, str]], limit: int
-) -> list[tuple[str, str]]:
-    """Return the next agents of each customer, by one look into the index each. `after`: customers with the agent that is passed."""
-    wanted = key_table(tx, after, "customer_id", "agent_id")
+def _build_next_agents(rank: ColumnElement[bool], db: Builder) -> Select[tuple[str, str]]:
+    """Find the next agents of each customer, by one look into the index each. `after`: customers with the agent that is passed."""
+    wanted = db.table("after", customer_id=String, agent_id=String)
     own = events.c.customer_id == wanted.c.customer_id
     first = _smallest(rank, events.c.agent_id).where(own, events.c.agent_id > wanted.c.agent_id)
     found = select(
@@ -156,51 +163,49 @@ async def _agents_after(
     own = events.c.customer_id == found.c.customer_id
     following = _smallest(rank, events.c.agent_id).where(own, events.c.agent_id > found.c.agent_id)
     more = select(found.c.customer_id, following.correlate(found).scalar_subquery(), found.c.number + 1).where(
-        found.c.agent_id.is_not(None), found.c.number < limit
+        found.c.agent_id.is_not(None), found.c.number < _LIMIT
     )
     found = found.union_all(more)
-    rows = await tx.connection.execute(
-        select(found.c.customer_id, found.c.agent_id).where(found.c.agent_id.is_not(None))
-    )
-    return [(row.customer_id, row.agent_id) for row in rows]
+    return select(found.c.customer_id, found.c.agent_id).where(found.c.agent_id.is_not(None))
 
 
 def _smallest(rank: ColumnElement[bool], column: ColumnElement[str]) -> Select[Any]:
     return select(column).where(rank).order_by(*_IN_ORDER).limit(1)
 
 
-async def _first_of_each(
-    tx: WriteTx, rank: ColumnElement[bool], agents: Sequence[tuple[str, str]], limit: int
-) -> Sequence[Row[Any]]:
+def _build_first_of_each(rank: ColumnElement[bool], db: Builder) -> Select[Values]:
     """Claim the first events of each of these agents, (customer, agent)."""
-    wanted = key_table(tx, agents, "customer_id", "agent_id")
+    wanted = db.table("wanted", customer_id=String, agent_id=String)
     own = events.c.customer_id == wanted.c.customer_id, events.c.agent_id == wanted.c.agent_id
-    if tx.is_sqlite:
-        first = select(events.c.id).where(rank, *own).order_by(*_IN_ORDER).limit(limit).correlate(wanted)
+    if db.is_sqlite:
+        first = select(events.c.id).where(rank, *own).order_by(*_IN_ORDER).limit(_LIMIT).correlate(wanted)
         rows = events.alias("found")
-        columns = [rows.c[column.name] for column in _ROWS.selected_columns]
-        query = select(*columns).select_from(wanted.join(rows, rows.c.id.in_(first)))
-    else:  # locked where they are found, so that another worker takes the next ones instead of none
-        first = _ROWS.where(rank, *own).order_by(*_IN_ORDER).limit(limit)
-        found = first.with_for_update(skip_locked=True).correlate(wanted).lateral("found")
-        query = select(*found.c).select_from(wanted.join(found, literal(value=True)))
-    return (await tx.connection.execute(query)).all()
+        columns = [rows.c[name] for name in _COLUMNS]
+        return select(*columns).select_from(wanted.join(rows, rows.c.id.in_(first)))
+    # Locked where they are found, so that another worker takes the next ones instead of none.
+    some = _ROWS.where(rank, *own).order_by(*_IN_ORDER).limit(_LIMIT)
+    found = some.with_for_update(skip_locked=True).correlate(wanted).lateral("found")
+    return select(*found.c).select_from(wanted.join(found, literal(value=True)))
 
 
-async def _claim_answers(tx: WriteTx, trouble: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
+async def _claim_answers(tx: WriteTx, trouble: Sequence[Values]) -> list[Values]:
     """Claim what waits of the same jobs and may answer this trouble: their newest success, warning, cancellation and start.
 
     A failure that a success has followed is then decided on together with that success, as if both had come in time. Decided
     alone, because trouble comes first, it would be reported although the answer to it was already here.
     """
-    jobs = {(row.agent_id, row.job or row.activity, row.activity) for row in trouble}
+    jobs = sorted({(row[_AGENT], row[_JOB] or row[_ACTIVITY], row[_ACTIVITY]) for row in trouble})
     if not jobs:
         return []
-    of_outcomes = key_table(
-        tx, [(*job, outcome) for job in sorted(jobs) for outcome in _ANSWERS], "agent_id", "job", "activity", "outcome"
-    )
-    of_jobs = key_table(tx, sorted(jobs), "agent_id", "job", "activity")
-    newest: list[Select[Any]] = []
+    ids = await tx.fetch(_NEWEST_ANSWERS, ends=[(*job, outcome) for job in jobs for outcome in _ANSWERS], jobs=jobs)
+    found = {event_id for (event_id,) in ids if event_id is not None}
+    return await tx.fetch(_BY_ID, ids=sorted(found)) if found else []
+
+
+def _build_newest_answers(db: Builder) -> Executable:
+    of_outcomes = db.table("ends", agent_id=String, job=String, activity=String, outcome=String)
+    of_jobs = db.table("jobs", agent_id=String, job=String, activity=String)
+    newest: list[Select[tuple[str]]] = []
     for wanted, is_of_job, is_of_outcome in (
         (of_outcomes, events.c.job == of_outcomes.c.job, events.c.outcome == of_outcomes.c.outcome),
         (of_jobs, events.c.job == of_jobs.c.job, events.c.outcome.is_(None)),
@@ -214,18 +219,24 @@ async def _claim_answers(tx: WriteTx, trouble: Sequence[Row[Any]]) -> Sequence[R
         same = events.c.agent_id == wanted.c.agent_id, events.c.activity == wanted.c.activity, is_of_job, is_of_outcome
         found = select(events.c.id).where(*same).order_by(events.c.id.desc()).limit(1).correlate(wanted)
         newest.append(select(found.scalar_subquery().label("id")).select_from(wanted))
-    ids = set((await tx.connection.scalars(union_all(*newest))).all()) - {None}
-    return await _waiting_of(tx, ids) if ids else []
+    return select(union_all(*newest).subquery("newest").c.id)
 
 
 async def claim_by_id(tx: WriteTx, ids: Collection[str]) -> ClaimedEvents:
     """Claim those of these events that wait."""
-    return _read_all(await _waiting_of(tx, ids))
+    return _read_all(await tx.fetch(_BY_ID, ids=sorted(ids)))
 
 
-async def _waiting_of(tx: WriteTx, ids: Collection[str]) -> Sequence[Row[Any]]:
-    due = _ROWS.where(events.c.id.in_(ids), events.c.state == "new").order_by(events.c.id)
-    return (await tx.connection.execute(due.with_for_update(skip_locked=True))).all()
+def _build_by_id(db: Builder) -> Select[Values]:
+    due = _ROWS.where(db.one_of(events.c.id, "ids"), events.c.state == "new").order_by(events.c.id)
+    return due.with_for_update(skip_locked=True)
+
+
+_COUNT = Prepared(_build_count)
+_ALL = Prepared(partial(_build_all, None))
+_OF_TROUBLE, _OF_ROUTINE = _Rank(_TROUBLE), _Rank(_ROUTINE)
+_NEWEST_ANSWERS = Prepared(_build_newest_answers)
+_BY_ID = Prepared(_build_by_id)
 
 
 def all_decided_until(customer_id: Column[str], agent_id: Column[str], moment: Column[datetime]) -> ColumnElement[bool]:
@@ -271,35 +282,37 @@ async def oldest_waiting(tx: ReadTx, agents: Collection[tuple[str, str]]) -> Map
     return found
 
 
-def _read_all(rows: Iterable[Row[Any]]) -> ClaimedEvents:
+def _read_all(rows: Iterable[Values]) -> ClaimedEvents:
     found: list[Event] = []
     unreadable: dict[str, str] = {}
     for row in rows:
         try:
             found.append(_read(row))
         except UNREADABLE as cause:  # another version wrote it; the others are decided
-            unreadable[row.id] = f"{type(cause).__name__}: {cause}"
+            unreadable[row[0]] = f"{type(cause).__name__}: {cause}"
     return ClaimedEvents(found, unreadable)
 
 
-def _read(row: Row[Any]) -> Event:
+def _read(row: Values) -> Event:
+    event_id, customer_id, agent_id, key, occurred_at, received_at, kind, job, run, *others = row
+    activity, phase, outcome, severity, message, metrics, labels, extra, flags = others
     return Event(
-        id=row.id,
-        customer_id=row.customer_id,
-        agent_id=row.agent_id,
-        key=row.key,
-        occurred_at=min(row.occurred_at, row.received_at + CLOCKS_DIFFER),
-        received_at=row.received_at,
-        kind=EventKind(row.kind),
-        job=row.job,
-        run=row.run,
-        activity=Activity(row.activity),
-        phase=None if row.phase is None else Phase(row.phase),
-        outcome=None if row.outcome is None else RunOutcome(row.outcome),
-        severity=Severity(row.severity),
-        message=row.message,
-        metrics=row.metrics or {},
-        labels=row.labels or {},
-        extra=row.extra or {},
-        flags=tuple(row.flags or ()),
+        id=event_id,
+        customer_id=customer_id,
+        agent_id=agent_id,
+        key=key,
+        occurred_at=min(occurred_at, received_at + CLOCKS_DIFFER),
+        received_at=received_at,
+        kind=EventKind(kind),
+        job=job,
+        run=run,
+        activity=Activity(activity),
+        phase=None if phase is None else Phase(phase),
+        outcome=None if outcome is None else RunOutcome(outcome),
+        severity=Severity(severity),
+        message=message,
+        metrics=metrics or {},
+        labels=labels or {},
+        extra=extra or {},
+        flags=tuple(flags or ()),
     )
