@@ -37,7 +37,9 @@ _REPEATED = ("repeats", "last_at", "message", "event_id", "severity")
 def _build_open(db: Builder) -> Select[Values]:
     wanted = db.table("subjects", customer_id=String, subject_id=String)
     same = (alerts.c.customer_id == wanted.c.customer_id) & (alerts.c.subject_id == wanted.c.subject_id)
-    return select(*ALERTS.mapping.columns).join_from(wanted, alerts, same).where(alerts.c.closed_at.is_(None))
+    # An outer join, whose empty rows the caller skips: for an inner one SQLite reads all open alerts there are.
+    is_open = same & alerts.c.closed_at.is_(None)
+    return select(*ALERTS.mapping.columns).join_from(wanted, alerts, is_open, isouter=True)
 
 
 def _build_save(names: tuple[str, ...], _: Builder) -> Update:
@@ -102,6 +104,8 @@ async def open_alerts(tx: ReadTx, subjects: Iterable[tuple[str, str]]) -> dict[s
         return found
     # By the index of open alerts, which begins with the customer: a job may have any number of closed ones.
     for values in await tx.fetch(_OPEN, subjects=wanted):
+        if values[0] is None:
+            continue
         alert = ALERTS.mapping.read_values(values)
         found.setdefault(alert.subject_id, []).append(alert)
     return found

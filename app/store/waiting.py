@@ -44,11 +44,12 @@ _ANSWERS = (RunOutcome.SUCCESS.value, RunOutcome.WARNING.value, RunOutcome.CANCE
 
 @dataclass(slots=True)
 class ClaimTurns:
-    """Whose turn it is among those who have trouble and among those who have routine. One a process."""
+    """Whose turn it is among those who have trouble and among those who have routine, and how many events are claimed at a time. One a process."""
 
     trouble: Turns = field(default_factory=Turns)
     routine: Turns = field(default_factory=Turns)
     has_begun: bool = False
+    piece: int = 0  # 0: nothing was claimed yet
 
 
 @dataclass(frozen=True, slots=True)
