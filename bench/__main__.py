@@ -3,8 +3,11 @@
 import importlib
 import os
 import platform
+import subprocess
 import sys
 import time
+
+import httpx
 
 from bench.claim import Claim, table
 from bench.ground import grounds
@@ -15,6 +18,9 @@ BENCHES = (
     *("intake_single", "intake_batch", "dialects", "reading"),
 )
 LONG = ("deciding", "million")  # many minutes each: only by name
+
+# What may go wrong with one bench: a program that ends or does not answer, a peer that is missing.
+_FAILURES = (RuntimeError, OSError, subprocess.SubprocessError, httpx.HTTPError)
 
 
 def main() -> int:
@@ -33,7 +39,7 @@ def main() -> int:
                 for claim in importlib.import_module(f"bench.{name}").measure(both):
                     claims.append(claim)
                     print("  ".join(claim.cells), file=sys.stderr, flush=True)
-            except RuntimeError as cause:  # the others are measured nevertheless
+            except _FAILURES as cause:  # the others are measured nevertheless
                 failed.append(f"{name}: not measured: {cause}")
                 print(failed[-1], file=sys.stderr, flush=True)
             print(f"{name}: {time.monotonic() - begun:.0f} s", file=sys.stderr, flush=True)

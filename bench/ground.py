@@ -136,7 +136,12 @@ class Process:
     def resident(self) -> int:
         """Memory that it holds, in bytes: all of its own, and of each process that it started what it shares with no other."""
         own, *others = self._family()
-        return int(own.memory_info().rss) + sum(int(other.memory_full_info().uss) for other in others)
+        return int(own.memory_info().rss) + sum(_unshared(other) for other in others)
+
+    @property
+    def descriptors(self) -> int:
+        """Open files and sockets of it and of the processes that it started."""
+        return sum(process.num_fds() for process in self._family())
 
     @property
     def cpu_s(self) -> float:
@@ -187,6 +192,13 @@ def running_program(
             popen.wait()
         if popen.stdout is not None:
             popen.stdout.close()
+
+
+def _unshared(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_full_info().uss)
+    except psutil.NoSuchProcess:  # it has just ended
+        return 0
 
 
 def free_port() -> int:

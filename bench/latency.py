@@ -59,7 +59,7 @@ def _round(server: Process, mails: Mails, *, is_ours: bool) -> _Round:
     waits: list[float] = []
     cpu_s = server.cpu_s
     headers = {"Authorization": f"Bearer {ENROL_KEY}", "Content-Type": "application/json"}
-    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", headers=headers) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", headers=headers, timeout=60) as client:
         for number in range(WARM + FAILURES):
             if number == WARM:
                 cpu_s = server.cpu_s

@@ -92,9 +92,8 @@ def undecided(ground: Ground, place: Place) -> int:
 def add_customers(server: Process, number: int, name: str) -> list[str]:
     """Create customers and return an enrolment key of each."""
     keys = []
-    with httpx.Client(
-        base_url=f"http://127.0.0.1:{server.port}", headers={"Authorization": f"Bearer {ADMIN_KEY}"}
-    ) as client:
+    headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
+    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", headers=headers, timeout=60) as client:
         for one in range(number):
             customer = (
                 client.post("/v1/customers", json={"name": f"{name}-{one:03d}", "time_zone": "UTC"})

@@ -37,7 +37,7 @@ def statements_an_alert(ground: Ground) -> float:
 
 def _fail(server: Process, mails: Mails, name: str, number: int) -> None:
     headers = {"Authorization": f"Bearer {ENROL_KEY}", "Content-Type": "application/json"}
-    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", headers=headers) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", headers=headers, timeout=60) as client:
         for one in range(number):
             client.post("/v1/events", content=failure(f"{name}-{one}")).raise_for_status()
             mails.wait_for_job(f"{name}-{one}")
