@@ -5,8 +5,8 @@
 .PHONY: help run demo venv test test-all test-windows lint format hooks bench soak chaos fuzz openapi docs pictures wheel lock relay msi reporter clean
 
 BIN := .venv/bin
-# Two workers, each file's tests in one of them: the tests of a file share the services that they start.
-TOGETHER := -n 2 --dist loadfile --no-loadscope-reorder
+# Each file's tests run in one worker: the tests of a file share the services that they start.
+TOGETHER := --dist loadfile --no-loadscope-reorder
 LOCKED := uv pip compile --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-emit-index-url --no-emit-find-links --quiet pyproject.toml
 
@@ -39,11 +39,11 @@ demo: .venv/.runtime ## show it: a made-up fleet reports to the service that `ma
 venv: .venv/.test ## make .venv with everything that tests need
 
 test: .venv/.test ## the tests that are not slow and whose programs are installed; lists what it skipped at the end. ARGS="-k smtp -x" is passed to pytest
-	@$(BIN)/python -m pytest $(TOGETHER) $(ARGS)
+	@$(BIN)/python -m pytest -n 4 $(TOGETHER) $(ARGS)
 
 test-all: .venv/.test .venv-tools/.tools ## every test, also those that take long; installs the programs it needs (as root, by apt) or names them
 	@.ci/packages
-	@$(BIN)/python -m pytest $(TOGETHER) --all $(ARGS)
+	@$(BIN)/python -m pytest -n 2 $(TOGETHER) --all $(ARGS)
 
 test-windows: .venv/.test ## the Windows relay under Wine, with more kills than test-all
 	@WINDOWS_KILLS=1 $(BIN)/python -m pytest tests/windows --all $(ARGS)

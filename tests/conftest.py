@@ -16,6 +16,7 @@ from tests.support.examples import FULL, SHORT
 from tests.support.migrated import copy_sqlite, make_postgres_template, postgres_copy, sqlite_template
 from tests.support.postgres import Cluster
 from tests.support.selection import LeftOut, how_to_get, lacking, select
+from tests.support.shared_statements import share_statements
 from tests.windows.lab import COMPILER
 
 SCRATCH, FAILED, LEFT_OUT = pytest.StashKey[Path | None](), pytest.StashKey[bool](), pytest.StashKey[LeftOut]()
@@ -90,6 +91,8 @@ def pytest_configure(config: pytest.Config) -> None:
     structlog.configure([structlog.processors.add_log_level, structlog.processors.format_exc_info, plain])
     hypothesis.settings.load_profile(FULL if config.getoption("--all") else SHORT)
     preloaded.is_used = not config.getoption("--all")
+    if not config.getoption("--all"):
+        share_statements()
     if not hasattr(config, "workerinput"):
         config.stash[SCRATCH] = scratch.enter()
 
