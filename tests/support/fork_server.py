@@ -28,9 +28,12 @@ def main() -> None:
     requests = socket.socket(fileno=0)
     if (command := _wait_for_command(requests)) is None:
         return
-    _, module, *words = command  # as Python's own: -m MODULE WORDS
-    sys.argv = [module, *words]
-    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    option, program, *words = command  # as Python's own: -m MODULE WORDS, or -c CODE WORDS
+    sys.argv = [program if option == "-m" else option, *words]
+    if option == "-c":
+        exec(compile(program, "<string>", "exec"), {"__name__": "__main__"})
+    else:
+        runpy.run_module(program, run_name="__main__", alter_sys=True)
 
 
 def _load() -> None:
