@@ -39,6 +39,7 @@ _ROWS = select(*(events.c[name] for name in _COLUMNS))
 _IN_ORDER = events.c.customer_id, events.c.agent_id, events.c.id
 _LIMIT = bindparam("limit", type_=Integer)
 # What may answer a failure or belong to its run: an end that is no trouble, or a start.
+MOST_ANSWERS = 64  # of one outcome of a job, among which the newest one is looked for
 _ANSWERS = (RunOutcome.SUCCESS.value, RunOutcome.WARNING.value, RunOutcome.CANCELLED.value)
 
 
@@ -218,7 +219,11 @@ def _build_newest_answers(db: Builder) -> Executable:
         ),
     ):
         same = events.c.agent_id == wanted.c.agent_id, events.c.activity == wanted.c.activity, is_of_job, is_of_outcome
-        found = select(events.c.id).where(*same).order_by(events.c.id.desc()).limit(1).correlate(wanted)
+        some = select(events.c.id, events.c.state, events.c.occurred_at).where(*same)
+        some_newest = some.order_by(events.c.id.desc()).limit(MOST_ANSWERS).correlate(wanted).subquery("some")
+        # By their own time: a request may bring many nights at once, and their ids are in no order.
+        found = select(some_newest.c.id).where(some_newest.c.state == "new")
+        found = found.order_by(some_newest.c.occurred_at.desc()).limit(1).correlate(wanted)
         newest.append(select(found.scalar_subquery().label("id")).select_from(wanted))
     return select(union_all(*newest).subquery("newest").c.id)
 

@@ -65,6 +65,17 @@ async def test_a_failure_overtakes_the_routine_of_its_own_agent(database_url: st
         assert await opened(system) == [("failed", "error")]
 
 
+async def test_an_old_failure_in_a_spool_of_many_nights_opens_no_alert(database_url: str, tmp_path: Path) -> None:
+    async with open_system(database_url, tmp_path) as system:
+        await receive_at(system, "busy", [system.time[0]] * BACKLOG, named=False)
+        for days, outcome in ((0, "success"), (4, "failure"), (9, "success")):  # the newest night first, as it may come
+            at = system.time[0] - timedelta(days=days)
+            await system.receive(job="db", outcome=outcome, phase="finished", occurred_at=at)
+        await decide.tick(system.context)
+        assert not await system.rows(events, events.c.outcome == "failure", events.c.state == "new")
+        assert await system.rows(alerts) == []
+
+
 async def test_a_failure_that_a_waiting_success_answers_opens_no_alert(database_url: str, tmp_path: Path) -> None:
     async with open_system(database_url, tmp_path) as system:
         for number in range(3):

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from app.admin import follow_ups
 from app.compose import tick as compose
 from app.decide import tick as decide
 from app.deliver import sweep
@@ -25,6 +26,7 @@ async def readdress(api: Api, message_id: str, *transports: Address) -> None:
     message: dict[str, Any] = await api.tell("GET", f"/v1/messages/{message_id}")
     wanted = [{"transport": one.transport, "address": one.address} for one in transports]
     await api.tell("PATCH", f"/v1/recipients/{message['recipient_id']}", json={"transports": wanted})
+    await follow_ups.tick(api.context)
 
 
 async def test_a_waiting_alert_goes_to_the_recipients_new_address(api: Api) -> None:
@@ -62,5 +64,6 @@ async def test_an_alert_for_a_mail_server_that_was_removed_from_the_settings_bec
         await compose.tick(api.context)
         [alert] = await api.items("/v1/messages")
     async with serving(sqlite_database_url, tmp_path, log_level="error") as api:
+        await follow_ups.tick(api.context)
         await sweep.tick(api.context)
         assert (await successor_of(api, alert["id"]))["transport"] == "file"

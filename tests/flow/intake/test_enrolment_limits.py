@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from app.admin import follow_ups
 from app.core.clock import now
 from app.decide import learn, missed, refused_agents
 from app.decide import tick as decide
@@ -200,6 +201,7 @@ async def test_a_rejected_agent_is_refused_until_it_is_approved(api: Api) -> Non
     await decide.tick(api.context)
     [agent] = await api.items("/v1/agents")
     await api.tell("POST", f"/v1/agents/{agent['id']}:reject")
+    await follow_ups.tick(api.context)
     assert [alert["closed_at"] is not None for alert in await api.items("/v1/alerts")] == [True]
     for _ in range(2):
         assert await report(api, key, "stranger", outcome="failure") == (403, "agent_rejected")
