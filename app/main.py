@@ -22,6 +22,8 @@ from app.http.api import admin, events
 from app.http.app import HttpApp
 from app.http.auth import KeyAuthenticator
 from app.http.openapi import make_api
+from app.http.pages import sign_in
+from app.http.pages.session import SessionUse
 from app.http.tools import mounts
 from app.intake.accept import Intake
 from app.intake.enrol import EnrolmentRefusals
@@ -46,7 +48,7 @@ def create_app(settings: Settings, *, work: Work | None = None, clock: Clock = n
     api.state.is_stopping = lambda: False  # the server replaces it: a request that waits must not delay the stop
     problems.install(api)
     # Added as they are: include_router would analyse every route a second time, which is a tenth of a second at each start.
-    for part in (events, health, metrics, relay, relay_setup, downloads, unsubscribe):
+    for part in (events, health, metrics, relay, relay_setup, downloads, unsubscribe, sign_in):
         api.router.routes.extend(part.router.routes)
     admin.install(api)
     return HttpApp(
@@ -70,6 +72,8 @@ async def _run(app: FastAPI, settings: Settings, work: Work | None, clock: Clock
         authenticator = KeyAuthenticator(context, refusals)
         app.state.setup_tries = relay_setup.SetupTries()
         await stack.enter_async_context(authenticator.recording_use())
+        app.state.session_use = SessionUse(context)
+        await stack.enter_async_context(app.state.session_use.being_stored())
         if work is not None:
             await stack.enter_async_context(run_in_background(_keep_working(work, context, app.state)))
         intake = Intake(context, refusals)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from app.admin.editing import Editor
+from app.admin.people import make_link
 from app.core.clock import Clock, now
 from app.core.errors import BadSettings
 from app.core.ids import new_id
@@ -12,12 +14,14 @@ from app.domain.alert import AlertKind, Rule
 from app.domain.calendar import next_time
 from app.domain.customer import Customer
 from app.domain.key import Key, KeyKind
+from app.domain.one_time_link import LinkPurpose
 from app.domain.recipient import Address, Recipient
 from app.domain.route import Route
 from app.domain.summary_schedule import SummarySchedule
 from app.store import first_start as stored
 from app.store.customers import CUSTOMERS
 from app.store.keys import insert_key
+from app.store.people import is_anybody_there
 from app.store.recipients import RECIPIENTS
 from app.store.routes import ROUTES
 from app.store.rules import RULES
@@ -43,12 +47,14 @@ class FirstStart:
     admin_key: str | None
     enrol_key: str | None
     mail_goes_to: str
+    link_token: str | None = None  # of the first link, which makes the first owner; only on a new database
+    is_nobody_there: bool = False  # whether no person can sign in yet
 
 
 async def first_start(database: Database, settings: Settings, secret: Secret, clock: Clock = now) -> FirstStart:
     """Fill an empty database, in one transaction, even if other processes start now; then apply the settings to keys and recipient."""
     at = clock()
-    admin_key = enrol_key = None
+    admin_key = enrol_key = link_token = None
     ways = _mail_transports(settings) or ["file"]
     transports = [Address(kind, settings.admin_email or "admin@localhost") for kind in ways]
     async with database.write() as tx:
@@ -59,9 +65,13 @@ async def first_start(database: Database, settings: Settings, secret: Secret, cl
                 admin_key = await _generate(tx, secret, KeyKind.ADMIN, None, at)
             if settings.enrol_key is None:
                 enrol_key = await _generate(tx, secret, KeyKind.ENROL, customer_id, at)
+            by = Editor("first start", at, lambda _stage: None)
+            link_token = await make_link(tx, secret, LinkPurpose.FIRST, None, by)
         await _keep_fixed_keys(tx, settings, secret, at)
         follows = await stored.follow_settings(tx, transports, at)
-    return FirstStart(admin_key, enrol_key, _mail_goes_to(settings) if follows else "where the recipients say")
+        is_nobody_there = not await is_anybody_there(tx)
+    goes_to = _mail_goes_to(settings) if follows else "where the recipients say"
+    return FirstStart(admin_key, enrol_key, goes_to, link_token, is_nobody_there)
 
 
 def _mail_transports(settings: Settings) -> list[str]:

@@ -33,6 +33,7 @@ COMMANDS = {
         "migrate", "migrate", "Update the database's schema. On the embedded SQLite, `tocsin serve` does it itself."
     ),
     "keys": CommandEntry("keys", "cli", "Create, list and revoke keys."),
+    "people": CommandEntry("people", "cli", "Add people, list them, and let in who is locked out."),
     "setup": CommandEntry("setup_mail", "cli", "Set up how mail is sent; each answer is tested at once."),
     "send-test": CommandEntry(
         "send_test", "send_test", "Send one test message at once; exit code 0 only if it was sent."

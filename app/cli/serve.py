@@ -19,6 +19,7 @@ from app.core.networks import read_networks
 from app.core.secret import open_secret
 from app.core.settings import Settings, load_settings
 from app.http.bounded_connection import bounded_by
+from app.http.pages.sign_in import LINK
 from app.http.places import Limits
 from app.main import create_app
 from app.store.engine import only_process, open_engines
@@ -117,6 +118,11 @@ def _listen(settings: Settings) -> socket.socket:
 
 def _print_start(settings: Settings, first: FirstStart, kept: str) -> None:
     typer.echo(f"Tocsin serves on {settings.public_url}")
+    if first.link_token is not None:
+        typer.echo(f"  Sign in        {settings.local_url}{LINK}{first.link_token}")
+        typer.echo("                 (makes the first owner: once, within an hour, from a browser on this host)")
+    elif first.is_nobody_there:
+        typer.echo("  Sign in        nobody can yet: `tocsin people add E-MAIL --role owner` prints a link")
     if first.admin_key is not None:
         typer.echo(f"  Admin key      {first.admin_key}")
     if first.enrol_key is not None:

@@ -1,0 +1,139 @@
+"""Signing in and out: a person who has shown who they are gets a session. Each has its audit entry."""
+
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.admin.audit import note
+from app.admin.editing import Editor
+from app.admin.people import NewPerson, add_first_owner, add_person, hash_of_link
+from app.context import AppContext
+from app.core.errors import NotFound
+from app.core.ids import new_id
+from app.core.secret import Secret
+from app.domain.console_link import PURPOSE, read_console_link
+from app.domain.one_time_link import LinkPurpose, OneTimeLink
+from app.domain.person import Person
+from app.domain.session import Session, SignInWay
+from app.store.one_time_links import find_link, insert_link, use_link
+from app.store.people import PEOPLE, find_by_email, note_sign_in
+from app.store.sessions import insert_session, prove_session, revoke_sessions
+from app.store.transactions import ReadTx, WriteTx
+
+_BROWSER_LONGEST = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Browser:
+    """Where a request to sign in came from."""
+
+    address: str | None
+    name: str | None
+
+
+async def open_session(
+    tx: WriteTx, secret: Secret, person: Person, way: SignInWay, browser: Browser, at: datetime
+) -> str:
+    """Start a session of a person who has shown who they are; return its token. It is always a new one (no fixation)."""
+    token = secrets.token_urlsafe(32)
+    session = Session(
+        id=new_id("ses"),
+        person_id=person.id,
+        way=way,
+        created_at=at,
+        seen_at=at,
+        proved_at=at,
+        address=browser.address,
+        browser=(browser.name or "")[:_BROWSER_LONGEST] or None,
+    )
+    await insert_session(tx, session, hash_of_session(secret, token))
+    await note_sign_in(tx, person.id, at)
+    change = {"way": way.value, "address": browser.address, "session": session.id}
+    await note(tx, person.name, at, "sign in", PEOPLE.noun, person.id, change)
+    return token
+
+
+async def prove_again(tx: WriteTx, secret: Secret, session: Session, at: datetime) -> str:
+    """Note that the person of a session showed again who they are; return the session's new token."""
+    token = secrets.token_urlsafe(32)
+    await prove_session(tx, session.id, hash_of_session(secret, token), at)
+    return token
+
+
+async def sign_out(tx: WriteTx, person: Person, session_id: str, at: datetime) -> None:
+    """End a session of a person."""
+    if await revoke_sessions(tx, person.id, at, only=session_id):
+        await note(tx, person.name, at, "sign out", PEOPLE.noun, person.id, {"session": session_id})
+
+
+@dataclass(frozen=True, slots=True)
+class LinkOffer:
+    """What a link does: it signs in `person`, or adds `new` and signs that person in; neither: the first owner, who is asked for a name."""
+
+    purpose: LinkPurpose
+    person: Person | None = None
+    new: NewPerson | None = None
+    link_id: str | None = None  # None: nothing is stored of it until it is used
+    until: datetime | None = None
+
+
+async def read_link(tx: ReadTx, context: AppContext, token: str) -> LinkOffer:
+    """Return what a link does. Raises NotFound for one that is unknown, used or too old."""
+    now = context.clock()
+    found = await find_link(tx, hashed := hash_of_link(context.secret, token))
+    offer: LinkOffer | None = None
+    if found is not None and hmac.compare_digest(found[1], hashed) and not found[0].is_over(now):
+        link = found[0]
+        person = None if link.person_id is None else await PEOPLE.find(tx, link.person_id)
+        if (person is None) == (link.purpose is LinkPurpose.FIRST):
+            offer = LinkOffer(link.purpose, person, link_id=link.id, until=link.expires_at)
+    elif found is None:
+        offer = await _read_console_link(tx, context, token, now)
+    if offer is None or (offer.person is not None and offer.person.disabled_at is not None):
+        raise _over()
+    return offer
+
+
+async def _read_console_link(tx: ReadTx, context: AppContext, token: str, now: datetime) -> LinkOffer | None:
+    console = read_console_link(context.secret.derive(PURPOSE), token)
+    if console is None or now >= console.until:
+        return None
+    person = await find_by_email(tx, console.email)
+    if person is not None:
+        return LinkOffer(LinkPurpose.RESET, person, until=console.until)
+    if console.role is None:
+        return None
+    new = NewPerson(console.name, console.email, console.role, console.customers)
+    return LinkOffer(LinkPurpose.INVITE, new=new, until=console.until)
+
+
+async def sign_in_by_link(
+    tx: WriteTx, context: AppContext, token: str, browser: Browser, *, first_name: str, first_email: str
+) -> tuple[Person, str]:
+    """Use a link; return its person and the token of a session. The first link makes the first owner. Raises NotFound, BadInput."""
+    offer = await read_link(tx, context, token)
+    at = context.clock()
+    person = offer.person
+    if person is None:
+        by = Editor(first_name if offer.new is None else "command line", at, context.wakeups.wake)
+        if offer.new is None:
+            person = await add_first_owner(tx, first_name, first_email, by)
+        else:
+            person = await add_person(tx, offer.new, by)
+    if offer.link_id is not None:
+        if not await use_link(tx, offer.link_id, at):
+            raise _over()
+    else:
+        used = OneTimeLink(new_id("otl"), offer.purpose, person.id, at, offer.until or at, used_at=at)
+        await insert_link(tx, used, hash_of_link(context.secret, token))
+    return person, await open_session(tx, context.secret, person, SignInWay.LINK, browser, at)
+
+
+def _over() -> NotFound:
+    return NotFound("this link was used, has ended, or was never valid", code="link_over")
+
+
+def hash_of_session(secret: Secret, token: str) -> str:
+    """Return what is stored of a session's token."""
+    return secret.hash_key(f"session:{token}")

@@ -1,0 +1,101 @@
+"""`tocsin people`: lists people, and makes links for who cannot sign in. It writes nothing, so the service may run meanwhile."""
+
+import asyncio
+import secrets
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from app.admin.people import read_email, read_name
+from app.cli.open_context import open_context
+from app.core.errors import BadInput, Conflict, NotFound
+from app.core.settings import load_settings
+from app.core.unseen import plain_name
+from app.domain.console_link import PURPOSE, ConsoleLink, sign_console_link
+from app.domain.person import Person, Role
+from app.http.pages.sign_in import LINK
+from app.store.customers import CUSTOMERS, page_customers
+from app.store.people import find_by_email, list_people
+from app.store.repository import Window
+from app.store.transactions import ReadTx
+
+cli = typer.Typer(
+    help="Add people, list them, and let in who is locked out.", no_args_is_help=True, add_completion=False
+)
+_LASTS = timedelta(hours=1)
+
+Customers = Annotated[
+    list[str] | None,
+    typer.Option("--customer", help="Name or id of a customer; repeatable. Without it: every customer."),
+]
+
+
+@cli.command("add")
+def add(
+    email: str,
+    role: Annotated[Role, typer.Option(help="What the person may do.")] = Role.READER,
+    name: Annotated[str, typer.Option(help="Name of the person; without it, the address.")] = "",
+    customer: Customers = None,
+) -> None:
+    """Print a link that adds a person and signs them in, once, within an hour."""
+    typer.echo(asyncio.run(_add(read_email(email), read_name(plain_name(name) or email), role, customer)))
+
+
+@cli.command("link")
+def link(email: str) -> None:
+    """Print a link that signs in a person who is locked out, once, within an hour."""
+    typer.echo(asyncio.run(_link(read_email(email))))
+
+
+@cli.command("list")
+def list_all() -> None:
+    """List everybody who can sign in."""
+    for person in asyncio.run(_list()):
+        seen = (
+            f"last signed in {person.last_sign_in_at:%Y-%m-%d %H:%M}" if person.last_sign_in_at else "never signed in"
+        )
+        state = "may not sign in" if person.disabled_at else seen
+        sees = "every customer" if person.customers is None else f"{len(person.customers)} customer(s)"
+        typer.echo(f"{person.role:<13}  {sees:<16}  {state:<31}  {person.email}  {person.name}")
+
+
+async def _add(email: str, name: str, role: Role, named: list[str] | None) -> str:
+    async with open_context(load_settings()) as context:
+        async with context.database.read() as tx:
+            if await find_by_email(tx, email) is not None:
+                raise Conflict(
+                    f"{email} is there already: `tocsin people link {email}` prints a link", code="email_taken"
+                )
+            customers = None if not named else tuple([await _customer(tx, one) for one in named])
+        if role is Role.OWNER and customers is not None:
+            raise BadInput("--customer: an owner sees every customer")
+        until = context.clock() + _LASTS
+        made = ConsoleLink(email, until, secrets.token_urlsafe(16), role, name, customers)
+        return f"{context.settings.public_url}{LINK}{sign_console_link(context.secret.derive(PURPOSE), made)}"
+
+
+async def _link(email: str) -> str:
+    async with open_context(load_settings()) as context:
+        async with context.database.read() as tx:
+            person = await find_by_email(tx, email)
+        if person is None:
+            raise NotFound(f"there is no person {email}: `tocsin people add {email}` adds one")
+        if person.disabled_at is not None:
+            raise Conflict(f"{email} may not sign in at present: an owner can change that", code="disabled")
+        made = ConsoleLink(email, context.clock() + _LASTS, secrets.token_urlsafe(16))
+        return f"{context.settings.public_url}{LINK}{sign_console_link(context.secret.derive(PURPOSE), made)}"
+
+
+async def _list() -> list[Person]:
+    async with open_context(load_settings()) as context, context.database.read() as tx:
+        return await list_people(tx)
+
+
+async def _customer(tx: ReadTx, customer: str) -> str:
+    if await CUSTOMERS.find(tx, customer) is not None:
+        return customer
+    named = await page_customers(tx, Window(1), name=customer)
+    if not named.items:
+        raise BadInput(f"--customer: there is no customer {customer!r}")
+    return named.items[0].id

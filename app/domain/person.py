@@ -1,0 +1,40 @@
+"""A person who signs in: the role, the customers that it holds for, and how pages speak to them. Pure; no password is here."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What somebody may do. Each may do what those before it may."""
+
+    READER = "reader"  # sees
+    OPERATOR = "operator"  # acknowledges, silences, closes, sends again
+    ADMINISTRATOR = "administrator"  # edits what there is: customers, routes, rules, keys ...
+    OWNER = "owner"  # decides who signs in
+
+    def covers(self, least: "Role") -> bool:
+        """Say whether this role may do what needs at least `least`."""
+        order = list(Role)
+        return order.index(self) >= order.index(least)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One person. `customers` None means every customer; `language` and `zone` None mean what the browser and the settings say."""
+
+    id: str
+    name: str
+    email: str  # in small letters; what a person signs in with
+    role: Role
+    created_at: datetime
+    customers: tuple[str, ...] | None = None
+    language: str | None = None
+    zone: str | None = None
+    disabled_at: datetime | None = None
+    last_sign_in_at: datetime | None = None
+    version: int = 1
+
+    def sees(self, customer_id: str | None) -> bool:
+        """Say whether the person may see what belongs to a customer. What belongs to none is only for those who see all."""
+        return self.customers is None or (customer_id is not None and customer_id in self.customers)
