@@ -128,7 +128,7 @@ async def _check_customers(tx: WriteTx, role: Role, customers: tuple[str, ...] |
     if customers is None:
         return None
     if role is Role.OWNER:
-        # An owner decides who signs in: one who is bound to a customer could give others more than that.
+        # An owner decides who signs in: one who is bound to a customer could let others see more than that.
         raise BadInput("an owner sees every customer", field="customers")
     if not customers:
         raise BadInput("choose at least one customer", field="customers")

@@ -52,7 +52,7 @@ async def revoke_sessions(
 
 
 async def prove_session(tx: WriteTx, session_id: str, token_hash: str, at: datetime) -> None:
-    """Note that the person showed again who they are, and give the session the hash of a new token."""
+    """Note that the person showed again who they are, and store the hash of the new token of the session."""
     await tx.connection.execute(
         update(sessions).where(sessions.c.id == session_id).values(hash=token_hash, proved_at=at, seen_at=at)
     )
