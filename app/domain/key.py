@@ -15,6 +15,7 @@ class KeyKind(StrEnum):
     ADMIN = "admin"
     VIEWER = "viewer"
     RELAY = "relay"
+    MONITOR = "monitor"  # reads how jobs stand, of all customers or of one, and nothing else
 
 
 class KeyForm(StrEnum):

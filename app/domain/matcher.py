@@ -1,5 +1,6 @@
 """A matcher: a condition on a field or label. Globs, no regular expressions: no input of an administrator can block a worker. Pure."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -18,6 +19,10 @@ class Comparison(StrEnum):
 
 # The fields of an alert or job that routes, rules, silences and summaries can test; a label is the field `label:NAME`.
 FIELDS = ("customer", "agent", "job", "activity", "kind", "severity", "message")
+_TESTS = {"=": Comparison.IS, "!=": Comparison.IS_NOT, "~": Comparison.LIKE, "!~": Comparison.NOT_LIKE}
+_WRITTEN = re.compile(
+    r"(customer|agent|job|activity|message|label:[^=~!\x00-\x1f\x7f]{1,100})(!=|!~|=|~)([^\x00]{0,500})"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,3 +60,13 @@ def _is_like(found: str, glob: str) -> bool:
 def all_match(matchers: Sequence[Matcher], facts: Mapping[str, str]) -> bool:
     """Return whether every condition is met; no conditions match everything."""
     return all(matcher.matches(facts) for matcher in matchers)
+
+
+def read_matcher(written: str) -> Matcher:
+    """Return the condition on a job that a text such as `job=nightly`, `agent!=nas01`, `job~sql-*` or `label:site!~test*` means. Raises ValueError."""
+    found = _WRITTEN.fullmatch(written)
+    if found is None:
+        raise ValueError(
+            "a matcher is customer, agent, job, activity, message or label:NAME, then =, !=, ~ or !~ (with * and ?), then a value"
+        )
+    return Matcher(found[1], _TESTS[found[2]], found[3])

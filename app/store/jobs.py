@@ -242,8 +242,7 @@ def _condition(matcher: Matcher) -> ColumnElement[bool]:
         matcher.field, literal("")
     )  # kind and severity are fields of alerts, not of jobs
     if matcher.field.startswith("label:"):
-        name = matcher.field.removeprefix("label:")
-        column = func.coalesce(jobs.c.labels[name].as_string(), agents.c.labels[name].as_string(), "")
+        column = label_of(matcher.field.removeprefix("label:"))
     wanted = matcher.value.lower()
     found = _lower(column, wanted)
     match matcher.test:
@@ -255,6 +254,11 @@ def _condition(matcher: Matcher) -> ColumnElement[bool]:
             return found.like(_pattern(wanted), escape="\\")
         case Comparison.NOT_LIKE:
             return not_(found.like(_pattern(wanted), escape="\\"))
+
+
+def label_of(name: str) -> ColumnElement[str]:
+    """Return the value of a job's label, or of its agent's; empty if neither has it."""
+    return func.coalesce(jobs.c.labels[name].as_string(), agents.c.labels[name].as_string(), "")
 
 
 def _lower(found: ColumnElement[str], wanted: str) -> ColumnElement[str]:

@@ -30,6 +30,9 @@ LET_IN = {
     ("get", "/v1/connect"): READERS | {"agent"},
     ("get", "/v1/recipients/{recipient_id}/webhook-secret"): ADMINS,
     ("post", "/v1/mail-rules:try"): READERS,
+    ("get", "/v1/status"): READERS | {"monitor"},
+    ("get", "/v1/status/jobs"): READERS | {"monitor"},
+    ("get", "/v1/status/jobs/{job_id}"): READERS | {"monitor"},
 }
 PUBLIC = frozenset({"/healthz", "/readyz", "/metrics", "/downloads/{name}"})
 ABSENT = "0" * 28
@@ -118,7 +121,7 @@ async def make_keys(api: Api) -> Keys:
 
     of_relay = {"relay_id": relay["relay"]["id"] if "relay" in relay else relay["id"]}
     keys = Keys({"admin": ADMIN_KEY, "enrol": ENROL_KEY})
-    for kind, more in (("viewer", {}), ("agent", {"agent_id": agent["id"]}), ("relay", of_relay)):
+    for kind, more in (("viewer", {}), ("monitor", {}), ("agent", {"agent_id": agent["id"]}), ("relay", of_relay)):
         keys.valid[kind] = (await key(kind, **more))[1]
     for kind, more in (("admin", {}), ("enrol", owner), ("relay", of_relay)):
         key_id, keys.wrong[f"revoked {kind}"] = await key(kind, **more)

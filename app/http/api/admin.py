@@ -23,6 +23,7 @@ from app.http.api import (
     rules,
     runs,
     silences,
+    status,
     summary_schedules,
     transports,
 )
@@ -31,6 +32,7 @@ _NOUNS = (
     customers,
     agents,
     jobs,
+    status,
     event_views,
     runs,
     alerts,

@@ -24,6 +24,7 @@ def _authenticator_of(request: Request) -> KeyAuthenticator:
 Context = Annotated[AppContext, Depends(_context_of)]
 Authenticator = Annotated[KeyAuthenticator, Depends(_authenticator_of)]
 Reader = Annotated[Caller, Depends(need(KeyKind.ADMIN, KeyKind.VIEWER))]
+Monitor = Annotated[Caller, Depends(need(KeyKind.ADMIN, KeyKind.VIEWER, KeyKind.MONITOR))]
 Admin = Annotated[Caller, Depends(need(KeyKind.ADMIN))]
 
 

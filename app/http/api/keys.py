@@ -19,7 +19,7 @@ router = APIRouter(prefix="/v1/keys", tags=["keys"])
 
 _KIND = (
     "enrol: sends events and creates agents; agent: sends the events of its own agent; "
-    "admin, viewer: this API; relay: the Windows relay."
+    "admin, viewer: this API; relay: the Windows relay; monitor: reads how jobs stand (`/v1/status`, `/metrics/jobs`), nothing else."
 )
 _NAME = "Who has it; the audit log shows this name."
 _JOB = "Of enrol and agent: the job of a tool that cannot name one, at `/in/...` addresses."
@@ -48,7 +48,8 @@ class KeyCreate(
     kind: Annotated[KeyKind, Field(description=_KIND)]
     name: Annotated[Name, Field(description=_NAME, examples=["Acme, all hosts"])]
     customer_id: Id | None = Field(
-        None, description="Needed for enrol: the customer of the new agents. For no other kind."
+        None,
+        description="Needed for enrol: the customer of the new agents. Of monitor: the one whose jobs it sees; null: all. For no other kind.",
     )
     agent_id: Id | None = Field(None, description="Needed for agent. For no other kind.")
     relay_id: Id | None = Field(None, description="Needed for relay. For no other kind.")

@@ -1,0 +1,242 @@
+"""How jobs stand, for monitoring systems: one verdict over many jobs, and the jobs one by one. A key of kind `monitor` is enough."""
+
+import hashlib
+from datetime import UTC, datetime
+from typing import Annotated, Self
+
+from fastapi import APIRouter, Header, Query, Response
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+from starlette.status import HTTP_304_NOT_MODIFIED
+
+from app.core.errors import NotFound, WrongScope
+from app.domain.job_status import JobCounts, ShownState, StatusVerdict, judge_status
+from app.domain.matcher import read_matcher
+from app.http.api.dependencies import Context, Monitor, problems
+from app.http.api.fields import Id, PathId
+from app.http.auth import Caller
+from app.http.paging import Paged, PageOut
+from app.store.job_states import (
+    JobChoice,
+    JobStanding,
+    count_jobs,
+    page_standings,
+    read_pipeline_state,
+    worst_jobs,
+)
+from app.store.repository import Page
+
+router = APIRouter(prefix="/v1/status", tags=["status"])
+WORST_MOST = 50
+MESSAGE_MOST = 500
+_MATCH = (
+    "A condition that must be met; can be repeated. A field (`customer`, `agent`, `job`, `activity`, `message`, `label:NAME`), then "
+    "`=`, `!=`, `~` or `!~`, then a value, in which `*` and `?` count after `~` and `!~`; case does not matter."
+)
+Matches = Annotated[list[str], Field(max_length=50, description=_MATCH, examples=[["agent~sql*", "label:site=hq"]])]
+OfCustomer = Annotated[Id | None, Field(description="Only jobs of this customer.")]
+
+
+class ChoiceQuery(BaseModel):
+    """Which jobs are asked for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    customer_id: OfCustomer = None
+    match: Matches = Field(default_factory=list)
+
+    @field_validator("match")
+    @classmethod
+    def _can_be_read(cls, written: list[str]) -> list[str]:
+        for one in written:
+            read_matcher(one)
+        return written
+
+    def choice(self, caller: Caller) -> JobChoice:
+        """Return the choice for the store, within what the caller's key may see. Raises WrongScope."""
+        return choice_of(caller, self.customer_id, self.match)
+
+
+def choice_of(caller: Caller, customer_id: str | None, match: list[str]) -> JobChoice:
+    """Return which jobs are meant, within what the caller's key may see. Raises WrongScope."""
+    if caller.customer_id is not None and customer_id not in (None, caller.customer_id):
+        raise WrongScope("this key is for another customer")
+    return JobChoice(caller.customer_id or customer_id, tuple(map(read_matcher, match)))
+
+
+class StatusQuery(ChoiceQuery):
+    """Which jobs the verdict is about."""
+
+    worst: int = Field(10, ge=0, le=WORST_MOST, description="How many of the worst jobs are shown.")
+
+
+class StandingOut(BaseModel):
+    """A job as it stands now."""
+
+    id: str = Field(description="Its id.")
+    customer: str = Field(description="The name of its customer.")
+    agent: str = Field(description="The name of its agent.")
+    job: str = Field(description="Its name.")
+    activity: str = Field(description="What it does.")
+    state: ShownState = Field(
+        description="How its newest run ended; `unclear`: nobody knows; `missed` also if it is overdue and no worker has noticed."
+    )
+    failing_since: datetime | None = Field(description="Since when it fails or is missed; null: it does not.")
+    last_run_at: datetime | None = Field(description="When its newest run ended, or was missed.")
+    last_success_at: datetime | None = Field(description="When its newest successful run ended.")
+    running_since: datetime | None = Field(description="When the run that is under way began; null: none is.")
+    next_due_at: datetime | None = Field(description="When it should run next; null: nothing is expected.")
+    overdue_at: datetime | None = Field(description="When it counts as missed if no run begins or ends until then.")
+    failures_in_row: int = Field(description="Failed runs since the last one that stored something.")
+    warnings_in_row: int = Field(description="Runs with warnings since the last success.")
+    missed_in_row: int = Field(description="Missed runs since the last run.")
+    last_outcome: str | None = Field(description="Outcome of its newest ended run that is not unclear.")
+    message: str | None = Field(description=f"Message of that run, {MESSAGE_MOST} characters of it at most.")
+    duration_s: float | None = Field(description="Seconds that its newest ended run took.")
+    bytes_processed: float | None = Field(description="Bytes that this run read.")
+    bytes_stored: float | None = Field(description="Bytes that this run stored.")
+    files: float | None = Field(description="Files that this run processed.")
+
+    @classmethod
+    def of(cls, job: JobStanding) -> Self:
+        """Return a job as the API shows it."""
+        return cls(
+            id=job.id,
+            customer=job.customer,
+            agent=job.agent,
+            job=job.job,
+            activity=job.activity,
+            state=ShownState(job.state),
+            failing_since=_moment(job.failing_since),
+            last_run_at=_moment(job.last_run_at),
+            last_success_at=_moment(job.last_success_at),
+            running_since=_moment(job.running_since),
+            next_due_at=_moment(job.next_due_at),
+            overdue_at=_moment(job.overdue_at),
+            failures_in_row=job.failures_in_row,
+            warnings_in_row=job.warnings_in_row,
+            missed_in_row=job.missed_in_row,
+            last_outcome=job.last_outcome,
+            message=job.message and job.message[:MESSAGE_MOST],
+            duration_s=job.duration_s,
+            bytes_processed=job.bytes_processed,
+            bytes_stored=job.bytes_stored,
+            files=job.files,
+        )
+
+
+class StandingPage(PageOut[StandingOut]):
+    """A page of jobs as they stand now."""
+
+
+class CountsOut(BaseModel):
+    """How many jobs there are of each kind."""
+
+    jobs: int = Field(description="All that match.")
+    failed: int = Field(description="Whose newest run failed.")
+    missed: int = Field(description="Which did not run in time.")
+    unclear: int = Field(description="Of which nobody knows how the newest run ended.")
+    warning: int = Field(description="Whose newest run ended with warnings.")
+    new: int = Field(description="Which have not ended a run yet.")
+    ok: int = Field(description="Whose newest run succeeded.")
+    overdue: int = Field(description="Which should have run by now; each is also in one of the states.")
+    running: int = Field(description="Which run now; each is also in one of the states.")
+    silent_agents: int = Field(description="Agents that have an open alert because they are silent.")
+
+    @classmethod
+    def of(cls, counts: JobCounts) -> Self:
+        """Return counts as the API shows them."""
+        return cls(jobs=counts.jobs, **{name: getattr(counts, name) for name in cls.model_fields if name != "jobs"})
+
+
+class StatusOut(BaseModel):
+    """The verdict on all jobs that match."""
+
+    verdict: StatusVerdict = Field(
+        description="`critical`: a job failed or was missed, or an agent is silent; `warning`: some ended with warnings or unclear; "
+        "`unknown`: no job matches, none has run, or the states are not up to date; otherwise `ok`."
+    )
+    reason: str = Field(description="Why, in words.")
+    is_current: bool = Field(
+        description="Whether the states are up to date: a worker runs, and no report waits for minutes."
+    )
+    counts: CountsOut = Field(description="How many jobs are in each state.")
+    worst: list[StandingOut] = Field(description="The jobs in trouble, the worst first.")
+    newest_report_at: datetime | None = Field(description="When the newest report of an agent of these jobs came.")
+    newest_report_age_s: int | None = Field(description="How many seconds ago that is. The ETag does not depend on it.")
+
+
+@router.get(
+    "",
+    response_model=StatusOut,
+    operation_id="get_status",
+    summary="Get one verdict on many jobs",
+    responses=problems() | {304: {"description": "Nothing but the age changed since the ETag that was sent."}},
+)
+async def get_status(
+    query: Annotated[StatusQuery, Query()],
+    response: Response,
+    context: Context,
+    caller: Monitor,
+    if_none_match: Annotated[
+        str | None, Header(max_length=500, description="The ETag of the answer that the client has.")
+    ] = None,
+) -> StatusOut | Response:
+    """Return how all jobs that match stand, in one word, with counts and the worst jobs."""
+    choice, now = query.choice(caller), context.clock()
+    async with context.database.read() as tx:
+        pipeline = await read_pipeline_state(tx)
+        counts, newest = await count_jobs(tx, choice, now)
+        has_trouble = counts.failed or counts.missed or counts.unclear or counts.warning
+        worst = await worst_jobs(tx, choice, now, query.worst) if has_trouble and query.worst else []
+    stale_because = pipeline.stale_because(now)
+    judged = judge_status(counts, stale_because)
+    found = StatusOut(
+        verdict=judged.verdict,
+        reason=judged.reason,
+        is_current=stale_because is None,
+        counts=CountsOut.of(counts),
+        worst=[StandingOut.of(job) for job in worst],
+        newest_report_at=newest,
+        newest_report_age_s=None if newest is None else max(0, int((now - newest).total_seconds())),
+    )
+    shown = found.model_dump_json(exclude={"newest_report_age_s"})
+    etag = f'W/"{hashlib.sha256(shown.encode()).hexdigest()[:32]}"'
+    headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
+    if if_none_match is not None and etag in (tag.strip() for tag in if_none_match.split(",")):
+        return Response(status_code=HTTP_304_NOT_MODIFIED, headers=headers)
+    response.headers.update(headers)
+    return found
+
+
+class StandingsQuery(Paged, ChoiceQuery):
+    """Which jobs the list shows."""
+
+    state: Annotated[list[ShownState], Field(max_length=6, description="Only jobs in this state; can be repeated.")] = (
+        Field(default_factory=list)
+    )
+
+
+@router.get("/jobs", operation_id="list_standings", summary="List jobs as they stand", responses=problems())
+async def list_standings(query: Annotated[StandingsQuery, Query()], context: Context, caller: Monitor) -> StandingPage:
+    """Return jobs in the order of their creation, each with its state, times and amounts."""
+    chosen, window = query.choice(caller), query.window("job")
+    choice = JobChoice(chosen.customer_id, chosen.matchers, tuple(query.state))
+    async with context.database.read() as tx:
+        found = await page_standings(tx, choice, context.clock(), after=window.after or "", limit=window.limit + 1)
+    items = tuple(StandingOut.of(job) for job in found[: window.limit])
+    return StandingPage.of(Page(items, items[-1].id if len(found) > window.limit else None))
+
+
+@router.get("/jobs/{job_id}", operation_id="get_standing", summary="Get a job as it stands", responses=problems(404))
+async def get_standing(job_id: PathId, context: Context, caller: Monitor) -> StandingOut:
+    """Return one job with its state, times and amounts."""
+    choice = JobChoice(caller.customer_id, job_id=job_id)
+    async with context.database.read() as tx:
+        found = await page_standings(tx, choice, context.clock(), limit=1)
+    if not found:
+        raise NotFound(f"there is no job {job_id}")
+    return StandingOut.of(found[0])
+
+
+def _moment(seconds: int | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
