@@ -18,10 +18,10 @@ from app.domain.event import Event
 from app.store.database_errors import describe_error
 from app.store.events import set_event_aside
 from app.store.transactions import WriteTx
-from app.store.waiting import ClaimedEvents, claim_by_id, claim_events
+from app.store.waiting import FIRST_PIECE, ClaimedEvents, claim_by_id, claim_events
 
 # How many events are claimed and folded together. What one cost in the last piece says how large the next one may be.
-FIRST_PIECE, LEAST_PIECE, LARGEST_PIECE = 24, 8, 256
+LEAST_PIECE, LARGEST_PIECE = 8, 256
 LONGEST_S = 0.035  # for one transaction: a piece is as large as there is time left
 LONGEST_SEARCH_S = 1.0  # for the event at fault in a batch; what is left then waits for the next pass
 
@@ -84,7 +84,7 @@ async def _decide_batch(context: AppContext, batch: _Batch, only: Collection[str
     async with context.database.write() as tx:
         began = time.perf_counter()
         turns = context.claim_turns
-        size = turns.piece or FIRST_PIECE
+        size = turns.piece
         while (claim := await _claim(tx, context, size, only)).ids:
             batch.claimed += claim.ids
             for event_id, error in claim.unreadable.items():
@@ -96,9 +96,7 @@ async def _decide_batch(context: AppContext, batch: _Batch, only: Collection[str
             spent = time.perf_counter() - began
             each_s = spent / len(batch.claimed)
             # At most twice as many as before: the next ones may cost more than these, as failures do.
-            turns.piece = max(
-                FIRST_PIECE, min(LARGEST_PIECE, 2 * (turns.piece or FIRST_PIECE), int(LONGEST_S / each_s))
-            )
+            turns.piece = max(FIRST_PIECE, min(LARGEST_PIECE, 2 * turns.piece, int(LONGEST_S / each_s)))
             size = int((LONGEST_S - spent) / each_s)
             batch.is_cut = size < LEAST_PIECE or len(judged.events) < len(claim.events)
             if batch.is_cut:

@@ -5,14 +5,15 @@ sort by time. So the newest rows of any number of values are found by reading th
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Column, ColumnElement, FromClause, ScalarSelect, Select, Table, any_, func, select, true
+from sqlalchemy import Column, ColumnElement, FromClause, ScalarSelect, Select, String, Table, any_, func, select, true
 from sqlalchemy.dialects.postgresql import array
 
-from app.store.repository import Page, Repository, Window, key_table
+from app.store.prepared import Builder
+from app.store.repository import Page, Repository, Window
 from app.store.row_mapping import T, readable
 from app.store.transactions import ReadTx
 
@@ -103,7 +104,7 @@ async def split(tx: ReadTx, ranges: IndexRanges, column: Column[str]) -> IndexRa
     await _read_in_order(tx)
     found: list[Values] = []
     for nulls, some in _by_nulls(ranges):
-        keys = _keys(tx, ranges, nulls, some)
+        keys, parameters = _keys(tx, ranges, nulls, some)
         rows = select(*keys.c) if keys is not None else select()
         smallest = _in_order(tx, ranges, keys, column).where(column.is_not(None))
         values = rows.add_columns(_alone(smallest, keys).label("value")).cte("split_values", recursive=True)
@@ -112,13 +113,13 @@ async def split(tx: ReadTx, ranges: IndexRanges, column: Column[str]) -> IndexRa
         known = [values.c[one.name] for one in keys.c] if keys is not None else []
         more = select(*known, following.scalar_subquery()).where(values.c.value.is_not(None))
         values = values.union_all(more)
-        there = await tx.connection.execute(select(values).where(values.c.value.is_not(None)))
+        there = await tx.connection.execute(select(values).where(values.c.value.is_not(None)), parameters)
         found += [(*_with_nulls(nulls, row[:-1]), row[-1]) for row in there]
         if column.nullable:
             is_null = _alone(
                 _in_order(tx, ranges, keys, column).where(column.is_(None)).with_only_columns(true()), keys
             )
-            there = await tx.connection.execute(rows.add_columns(is_null))
+            there = await tx.connection.execute(rows.add_columns(is_null), parameters)
             found += [(*_with_nulls(nulls, row[:-1]), None) for row in there if row[-1]]
     return IndexRanges(ranges.table, (*ranges.columns, column), found)
 
@@ -129,7 +130,7 @@ async def _ends(tx: ReadTx, ranges: IndexRanges, where: Conditions, limit: int) 
     found: list[tuple[Values, list[str]]] = []
     own: Column[str] = ranges.table.c.id
     for nulls, some in _by_nulls(ranges):
-        keys = _keys(tx, ranges, nulls, some)
+        keys, parameters = _keys(tx, ranges, nulls, some)
         newest = _in_order(tx, ranges, keys, own, newest_first=True).where(*where).limit(limit)
         if keys is not None:
             newest = newest.correlate(keys)
@@ -137,7 +138,7 @@ async def _ends(tx: ReadTx, ranges: IndexRanges, where: Conditions, limit: int) 
         if tx.is_sqlite:
             ids = select(func.json_group_array(newest.subquery().c.id)).scalar_subquery()
         query = select(ids) if keys is None else select(*keys.c, ids).select_from(keys)
-        for *known, newest_of_it in await tx.connection.execute(query):
+        for *known, newest_of_it in await tx.connection.execute(query, parameters):
             own_ids = json.loads(newest_of_it) if tx.is_sqlite else newest_of_it
             if own_ids:
                 found += [(_with_nulls(nulls, known), own_ids)]
@@ -175,11 +176,17 @@ def _by_nulls(ranges: IndexRanges) -> Iterable[tuple[tuple[bool, ...], list[Valu
     return groups.items()
 
 
-def _keys(tx: ReadTx, ranges: IndexRanges, nulls: tuple[bool, ...], some: Sequence[Values]) -> FromClause | None:
-    """Return the values that are not NULL as a table; None where all are."""
+def _keys(
+    tx: ReadTx, ranges: IndexRanges, nulls: tuple[bool, ...], some: Sequence[Values]
+) -> tuple[FromClause | None, Mapping[str, object]]:
+    """Return the values that are not NULL as a table, with its parameters; None where all are."""
     names = [column.name for column, is_null in zip(ranges.columns, nulls, strict=True) if not is_null]
+    if not names:
+        return None, {}
+    builder = Builder(tx.is_sqlite)
+    table = builder.table("wanted", **dict.fromkeys(names, String))
     rows = [tuple(value for value in values if value is not None) for values in some]
-    return key_table(tx, rows, *names) if names else None
+    return table, builder.arguments({"wanted": rows})
 
 
 def _with_nulls(nulls: tuple[bool, ...], known: Iterable[str]) -> Values:

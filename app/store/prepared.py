@@ -16,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     DateTime,
     Dialect,
+    Float,
     FromClause,
     String,
     Table,
@@ -72,6 +73,19 @@ class Builder:
             return column.in_(select(each.c.value))
         return column == any_(bindparam(name, type_=ARRAY(Text)))
 
+    def arguments(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values of all parameters, those that are whole tables in the form in which the database takes them."""
+        given = dict(values)
+        for name, columns in self.tables.items():
+            rows = given.pop(name)
+            if self.is_sqlite:
+                given[name] = json.dumps(rows if columns == 0 else [tuple(map(_plain, row)) for row in rows])
+            elif columns == 0:
+                given[name] = list(rows)
+            else:
+                given |= {f"{name}_{place}": [row[place] for row in rows] for place in range(columns)}
+        return given
+
 
 _POSTGRES_TYPES: dict[Any, Any] = {String: Text, Utc: DateTime(timezone=True)}
 
@@ -81,21 +95,12 @@ class _Compiled:
     sql: str
     parameters: Sequence[tuple[str, _Process | None]]  # in the order of their places
     constants: Mapping[str, object]
-    tables: Mapping[str, int]
+    builder: Builder
     readers: Sequence[tuple[int, _Process]]  # of the columns whose values the driver does not return as they are
-    is_sqlite: bool
 
     def arguments(self, values: Mapping[str, Any]) -> list[object]:
         """Return the values in the order in which the driver takes them."""
-        given = {**self.constants, **values}
-        for name, columns in self.tables.items():
-            rows = given.pop(name)
-            if self.is_sqlite:
-                given[name] = json.dumps(rows if columns == 0 else [tuple(map(_plain, row)) for row in rows])
-            elif columns == 0:
-                given[name] = list(rows)
-            else:
-                given |= {f"{name}_{place}": [row[place] for row in rows] for place in range(columns)}
+        given = {**self.constants, **self.builder.arguments(values)}
         return [given[name] if process is None else process(given[name]) for name, process in self.parameters]
 
     def read(self, rows: Iterable[Sequence[Any]]) -> list[Values]:
@@ -142,9 +147,11 @@ class Prepared:
         readers = [
             (place, read)
             for place, column in enumerate(columns)
-            if (read := column.type.dialect_impl(dialect).result_processor(dialect, None)) is not None
+            # A float is one for both drivers, and SQLAlchemy would ask for its number among PostgreSQL's types.
+            if not isinstance(column.type, Float)
+            and (read := column.type.dialect_impl(dialect).result_processor(dialect, None)) is not None
         ]
-        return _Compiled(expanded.statement, parameters, constants, builder.tables, readers, builder.is_sqlite)
+        return _Compiled(expanded.statement, parameters, constants, builder, readers)
 
 
 def _plain(value: object) -> object:

@@ -3,15 +3,13 @@
 Pages go by id, which sorts by the time of creation, so that no page costs more the further one has paged.
 """
 
-import json
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
-from sqlalchemy import ColumnElement, FromClause, String, Table, Text, delete, func, insert, literal, select, update
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import ColumnElement, Table, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from app.core.errors import Conflict, NotFound
@@ -191,15 +189,3 @@ def _refused(cause: IntegrityError) -> Conflict:
     if "unique" in reason or "duplicate" in reason:
         return Conflict("the name is taken", code="name_taken", field="name")
     return Conflict("what it refers to was deleted meanwhile", code="gone_meanwhile")
-
-
-def key_table(tx: ReadTx, rows: Sequence[tuple[str, ...]], *names: str) -> FromClause:
-    """Return rows of texts as a table `wanted` with these columns; it takes one parameter a column, however many rows there are."""
-    if tx.is_sqlite:
-        each = func.json_each(json.dumps(rows)).table_valued("value", name="each")
-        columns = (
-            func.json_extract(each.c.value, f"$[{place}]", type_=String).label(name) for place, name in enumerate(names)
-        )
-        return select(*columns).subquery("wanted")
-    columns_of = [literal([row[place] for row in rows], ARRAY(Text)) for place in range(len(names))]
-    return func.unnest(*columns_of).table_valued(*names, name="wanted").render_derived()

@@ -6,7 +6,20 @@ from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, func, literal_column, not_, or_, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Date,
+    Select,
+    String,
+    bindparam,
+    func,
+    literal_column,
+    not_,
+    or_,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.sql.base import Executable
 
 from app.domain.event import Activity, RunOutcome
@@ -15,7 +28,7 @@ from app.domain.pairing import LONGEST_PAIRED
 from app.domain.run import NAMED, Run
 from app.store.newest import MAX_RANGES, IndexRanges, page_newest, page_recent, tested
 from app.store.prepared import Builder, Prepared
-from app.store.repository import Page, Repository, Window, key_table
+from app.store.repository import Page, Repository, Window
 from app.store.scope import Scope, job_ids, jobs_of
 from app.store.tables import job_days, jobs, runs
 from app.store.transactions import ReadTx, WriteTx
@@ -326,15 +339,23 @@ def newest_first(job_id: str, limit: int) -> Select[Any]:
 
 async def runs_per_day(tx: ReadTx, job_customers: Mapping[str, str], today: date) -> Mapping[str, Sequence[int]]:
     """Return how many runs of each job ended on each of the seven full days before `today`; `job_customers`: job id to customer id."""
-    keys = key_table(tx, sorted((customer, job) for job, customer in job_customers.items()), "customer_id", "job_id")
-    same = (job_days.c.customer_id == keys.c.customer_id) & (job_days.c.job_id == keys.c.job_id)
     days = [today - timedelta(days=back) for back in range(WEEK_DAYS, 0, -1)]
     counts = {job: dict.fromkeys(days, 0) for job in job_customers}
-    ended = job_days.c.successes + job_days.c.warnings + job_days.c.failures + job_days.c.cancelled
-    query = select(job_days.c.job_id, job_days.c.day, ended.label("ended")).join_from(keys, job_days, same)
-    for row in await tx.connection.execute(query.where(job_days.c.day >= days[0], job_days.c.day < today)):
-        counts[row.job_id][row.day] = row.ended
+    jobs = sorted((customer, job) for job, customer in job_customers.items())
+    for job_id, day, ended in await tx.fetch(_ENDED_BY_DAY, jobs=jobs, first_day=days[0], today=today):
+        counts[job_id][day] = ended
     return {job: list(by_day.values()) for job, by_day in counts.items()}
+
+
+def _build_ended_by_day(builder: Builder) -> Executable:
+    keys = builder.table("jobs", customer_id=String, job_id=String)
+    same = (job_days.c.customer_id == keys.c.customer_id) & (job_days.c.job_id == keys.c.job_id)
+    ended = job_days.c.successes + job_days.c.warnings + job_days.c.failures + job_days.c.cancelled
+    in_time = job_days.c.day >= bindparam("first_day", type_=Date), job_days.c.day < bindparam("today", type_=Date)
+    return select(job_days.c.job_id, job_days.c.day, ended).join_from(keys, job_days, same).where(*in_time)
+
+
+_ENDED_BY_DAY = Prepared(_build_ended_by_day)
 
 
 async def add_to_days(tx: WriteTx, sums: Mapping[tuple[str, str, date], Mapping[str, float]]) -> None:

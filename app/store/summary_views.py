@@ -7,10 +7,13 @@ from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Date,
     Row,
     Select,
+    String,
     Subquery,
     and_,
+    bindparam,
     case,
     exists,
     func,
@@ -18,6 +21,7 @@ from sqlalchemy import (
     select,
     text,
 )
+from sqlalchemy.sql.base import Executable
 
 from app.core.ids import first_id_at
 from app.domain.alert import AlertKind
@@ -32,7 +36,7 @@ from app.domain.summary_schedule import SummarySchedule
 from app.store.agents import count_waiting
 from app.store.canaries import mail_times
 from app.store.jobs import JOBS
-from app.store.repository import key_table
+from app.store.prepared import Builder, Prepared
 from app.store.run_history import read_histories
 from app.store.silences import current_silences
 from app.store.summaries import gap_before
@@ -252,14 +256,22 @@ async def _strips(tx: ReadTx, found: Iterable[Row[Any]], scope: SummaryScope) ->
     keys = sorted({(row.customer_id, row.id) for row in found})
     first_day = min(scope.first_day, scope.last_day - timedelta(days=scope.strip_days - 1))
     for first in range(0, len(keys), _AT_ONCE):
-        # A join, because for `IN` SQLite reads the days of all jobs.
-        some = key_table(tx, keys[first : first + _AT_ONCE], "customer_id", "job_id")
-        same = (job_days.c.customer_id == some.c.customer_id) & (job_days.c.job_id == some.c.job_id)
-        shown = select(job_days).join_from(some, job_days, same).where(job_days.c.day >= first_day)
-        for row in await tx.connection.execute(shown):
-            cells = {name: getattr(row, name) for name in DayCell.__slots__}
-            strips.setdefault(row.job_id, {})[row.day] = DayCell(**cells)
+        days = await tx.fetch(_DAYS_OF_JOBS, jobs=keys[first : first + _AT_ONCE], first_day=first_day)
+        for job_id, *cells in days:
+            cell = DayCell(*cells)
+            strips.setdefault(job_id, {})[cell.day] = cell
     return strips
+
+
+def _build_days_of_jobs(builder: Builder) -> Executable:
+    some = builder.table("jobs", customer_id=String, job_id=String)
+    # A join, because for `IN` SQLite reads the days of all jobs.
+    same = (job_days.c.customer_id == some.c.customer_id) & (job_days.c.job_id == some.c.job_id)
+    shown = select(job_days.c.job_id, *(job_days.c[name] for name in DayCell.__slots__))
+    return shown.join_from(some, job_days, same).where(job_days.c.day >= bindparam("first_day", type_=Date))
+
+
+_DAYS_OF_JOBS = Prepared(_build_days_of_jobs)
 
 
 async def _totals(tx: ReadTx, scope: SummaryScope) -> Totals:

@@ -40,7 +40,7 @@ class ReadTx:
         driver = self._driver or await self._connect()
         compiled = statement.compiled(self.connection.dialect)
         arguments = compiled.arguments(values)
-        if compiled.is_sqlite:
+        if compiled.builder.is_sqlite:
             return compiled.read(await driver.execute_fetchall(compiled.sql, arguments))
         return compiled.read(await driver.fetch(compiled.sql, *arguments))
 
@@ -60,7 +60,7 @@ class WriteTx(ReadTx):
         driver = self._driver or await self._connect()
         compiled = statement.compiled(self.connection.dialect)
         arguments = compiled.arguments(values)
-        if compiled.is_sqlite:
+        if compiled.builder.is_sqlite:
             count: int = await driver._execute(_change_on_sqlite, driver._connection, compiled.sql, arguments)  # noqa: SLF001
             return count
         return int((await driver.execute(compiled.sql, *arguments)).rpartition(" ")[2])
@@ -72,7 +72,7 @@ class WriteTx(ReadTx):
         arguments = [compiled.arguments(values) for values in rows]
         if not arguments:
             return
-        if compiled.is_sqlite:
+        if compiled.builder.is_sqlite:
             await driver._execute(driver._connection.executemany, compiled.sql, arguments)  # noqa: SLF001
         else:
             await driver.executemany(compiled.sql, arguments)

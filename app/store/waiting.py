@@ -18,7 +18,6 @@ from sqlalchemy.sql.elements import ColumnElement
 from app.domain.event import Activity, Event, EventKind, Phase, RunOutcome, Severity
 from app.domain.turns import MOST_CUSTOMERS, Turns, share_by_agent, share_by_rank
 from app.store.prepared import Builder, Prepared, Values
-from app.store.repository import key_table
 from app.store.row_mapping import UNREADABLE
 from app.store.tables import NEW, TROUBLE, customers, events
 from app.store.transactions import ReadTx, WriteTx
@@ -43,6 +42,9 @@ MOST_ANSWERS = 64  # of one outcome of a job, among which the newest one is look
 _ANSWERS = (RunOutcome.SUCCESS.value, RunOutcome.WARNING.value, RunOutcome.CANCELLED.value)
 
 
+FIRST_PIECE = 24  # events that are claimed together before anything is known of what they cost
+
+
 @dataclass(slots=True)
 class ClaimTurns:
     """Whose turn it is among those who have trouble and among those who have routine, and how many events are claimed at a time. One a process."""
@@ -50,7 +52,7 @@ class ClaimTurns:
     trouble: Turns = field(default_factory=Turns)
     routine: Turns = field(default_factory=Turns)
     has_begun: bool = False
-    piece: int = 0  # 0: nothing was claimed yet
+    piece: int = FIRST_PIECE
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,16 +278,24 @@ async def oldest_waiting(tx: ReadTx, agents: Collection[tuple[str, str]]) -> Map
     found: dict[tuple[str, str], datetime] = {}
     if not agents:
         return found
-    wanted = key_table(tx, sorted(agents), "customer_id", "agent_id")
-    own = events.c.customer_id == wanted.c.customer_id, events.c.agent_id == wanted.c.agent_id
-    for rank in (_TROUBLE, _ROUTINE):
-        first = select(events.c.received_at).where(rank, *own).order_by(*_IN_ORDER).limit(1).correlate(wanted)
-        query = select(wanted.c.customer_id, wanted.c.agent_id, first.scalar_subquery().label("at"))
-        for row in await tx.connection.execute(query):
-            if row.at is not None:
-                agent = (row.customer_id, row.agent_id)
-                found[agent] = min(row.at, found.get(agent, row.at))
+    for customer_id, agent_id, *firsts in await tx.fetch(_OLDEST_OF_AGENTS, agents=sorted(agents)):
+        moments = [moment for moment in firsts if moment is not None]
+        if moments:
+            found[customer_id, agent_id] = min(moments)
     return found
+
+
+def _build_oldest_of_agents(builder: Builder) -> Executable:
+    wanted = builder.table("agents", customer_id=String, agent_id=String)
+    own = events.c.customer_id == wanted.c.customer_id, events.c.agent_id == wanted.c.agent_id
+    firsts = (
+        select(events.c.received_at).where(rank, *own).order_by(*_IN_ORDER).limit(1).correlate(wanted).scalar_subquery()
+        for rank in (_TROUBLE, _ROUTINE)
+    )
+    return select(wanted.c.customer_id, wanted.c.agent_id, *firsts)
+
+
+_OLDEST_OF_AGENTS = Prepared(_build_oldest_of_agents)
 
 
 def _read_all(rows: Iterable[Values]) -> ClaimedEvents:
