@@ -214,13 +214,11 @@ async def _judge_jobs(tx: WriteTx, batch: BatchContext, folded: Sequence[FoldedJ
         if f.has_clear_end:
             changes += judge_outcomes(f.before, f.after, clear, by_kind, facts, batch.rules, f.late_failure)
         overrun = by_kind.get(AlertKind.OVERRUN)
-        is_proven = overrun is not None and any(
-            max(run.ended_at or f.after.created_at, run.started_at or f.after.created_at) >= overrun.since
-            for run in clear
-        )
-        changes += judge_overrun(
-            f.after, f.overran, hanging.get(f.after.id), overrun, facts, batch.rules, is_proven=is_proven
-        )
+        if overrun is not None or f.overran is not None:
+            proven_until = await runs.ended_at(tx, f.after.last_run_id)
+            changes += judge_overrun(
+                f.after, f.overran, hanging.get(f.after.id), proven_until, overrun, facts, batch.rules
+            )
         changes += await _judge_unclear(tx, batch, f, opened.get(f.after.id, []), facts)
         judged += [JudgedChange(change, agent, f.after) for change in changes]
     return judged
@@ -247,16 +245,15 @@ async def _judge_agents(tx: WriteTx, batch: BatchContext, events: Sequence[Event
     reported_agents: list[Agent] = []
     for agent_id, agent in sorted(batch.agents.items()):
         reports = [e for e in by_agent.get(agent_id, ()) if e.kind is EventKind.REPORT]
-        silences = (e for e in by_agent.get(agent_id, ()) if e.kind is EventKind.SILENT)
-        # For an agent that never reported every silent event counts; else only the one about its newest report.
-        silent = next((e for e in silences if agent.last_heard_at in (None, e.occurred_at)), None)
+        silences = [e for e in by_agent.get(agent_id, ()) if e.kind is EventKind.SILENT]
+        proven = [e.received_at for e in reports if e.outcome is not RunOutcome.UNCLEAR]
+        proven_at = max([*proven, *([agent.last_proven_at] if agent.last_proven_at else [])], default=None)
         facts = alert_facts(batch.customers[agent.customer_id], agent, None, AlertKind.AGENT_SILENT, "error", None)
         alert = next((a for a in opened.get(agent_id, []) if a.kind is AlertKind.AGENT_SILENT), None)
         changes = judge_agent_silence(
             agent.customer_id,
-            silent,
-            has_reported=bool(reports),
-            is_proven=any(e.outcome is not RunOutcome.UNCLEAR for e in reports),
+            max(silences, key=lambda event: event.occurred_at, default=None),
+            proven_at,
             alert=alert,
             facts=facts,
             rules=batch.rules,
@@ -267,7 +264,8 @@ async def _judge_agents(tx: WriteTx, batch: BatchContext, events: Sequence[Event
             rule = rule_for(AlertKind.AGENT_SILENT, agent.customer_id, facts, batch.rules)
             limit = agent.silent_after or (rule.silent_after if rule is not None and rule.enabled else None)
             silent_at = None if limit is None or agent.state is not AgentState.APPROVED else at + limit
-            heard = watch_clock(replace(agent, last_heard_at=at, silent_at=silent_at), reports)
+            heard = replace(agent, last_heard_at=at, last_proven_at=proven_at, silent_at=silent_at)
+            heard = watch_clock(heard, reports)
             reported_agents.append(heard)
             facts = alert_facts(batch.customers[agent.customer_id], agent, None, AlertKind.CLOCK_OFF, "warning", None)
             alert = next((a for a in opened.get(agent_id, []) if a.kind is AlertKind.CLOCK_OFF), None)

@@ -15,7 +15,7 @@ from app.core.log import log
 from app.decide.silence import silent_later
 from app.domain.agent import Agent, AgentState
 from app.domain.dedupe import missed_key, overrun_key, silent_key
-from app.domain.event import HABIT, Activity, Event, EventKind, RunOutcome, Severity
+from app.domain.event import HABIT, RUN_BEGAN, Activity, Event, EventKind, RunOutcome, Severity
 from app.domain.expectation import describe_expectation, earliness, last_overdue_slot, next_slot, overdue_time
 from app.domain.job import ExpectationSource, Job
 from app.domain.run import EARLY_S, NAMED
@@ -149,6 +149,7 @@ async def _overrun(tx: WriteTx, now: datetime) -> tuple[list[Event], bool]:
             activity=found.activity,
             severity=Severity.ERROR,
             message=_overrun_message(found),
+            extra={RUN_BEGAN: found.run.started_at.isoformat()} if found.run.started_at else {},
         )
         for found in due
     ]
@@ -184,7 +185,7 @@ async def _silent(
         if asked_again[agent.id][1] is not None:
             continue
         # An agent that was added by hand and never reported: since when it was expected to.
-        watched_since = agent.silent_at - agent.silent_after if agent.silent_at and agent.silent_after else now
+        watched_since = (agent.silent_at or now) - (agent.silent_after or timedelta(0))
         made.append(
             Event(
                 id=new_id("evt"),

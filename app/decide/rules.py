@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from app.domain.agent import Agent, describe_offset
 from app.domain.alert import Alert, AlertKind, Rule
-from app.domain.event import Event, RunOutcome, Severity
+from app.domain.event import RUN_BEGAN, Event, RunOutcome, Severity
 from app.domain.job import Job
 from app.domain.matcher import all_match
 from app.domain.run import Run
@@ -156,20 +156,23 @@ def judge_overrun(
     after: Job,
     overran: Event | None,
     hangs_since: datetime | None,
+    proven_until: datetime | None,
     alert: Alert | None,
     facts: Mapping[str, str],
     rules: Sequence[Rule],
-    *,
-    is_proven: bool = True,
 ) -> list[AlertChange]:
-    """Judge `overrun`: opened by an event of the clock, closed once every run that took too long has ended.
+    """Judge `overrun`: opened by an event of the clock, closed once every run that took too long has ended and something is proven since.
 
-    `hangs_since`: when the newest such run began that has not ended. The end of another run does not close the alert, and an
-    unclear end closes nothing: `is_proven` says that a run ended otherwise since.
+    `hangs_since`: when the newest such run began that has not ended. `proven_until`: when the newest run of the job ended that did not
+    end unclear. An unclear end closes nothing and prevents nothing, whether it is decided on before the clock's event or after it.
     """
+    began = hangs_since
     if hangs_since is None:
-        return [CloseAlert(alert, "no run takes too long any more")] if alert is not None and is_proven else []
-    if overran is None:
+        if alert is not None:
+            is_over = proven_until is not None and proven_until >= alert.since
+            return [CloseAlert(alert, "no run takes too long any more")] if is_over else []
+        began = _began_of_unclear_end(after, overran, proven_until)
+    if overran is None or began is None:
         return []
     if alert is not None:
         repeated = RepeatAlert(
@@ -185,7 +188,7 @@ def judge_overrun(
             AlertKind.OVERRUN,
             rule,
             reason,
-            hangs_since,
+            began,
             Severity.ERROR,
             overran.message,
             overran.id,
@@ -195,21 +198,35 @@ def judge_overrun(
     ]
 
 
+def _began_of_unclear_end(after: Job, overran: Event | None, proven_until: datetime | None) -> datetime | None:
+    """Return when the run of an overrun event began, if the newest end since then is unclear; None where a run ended or was given up."""
+    text = overran.extra.get(RUN_BEGAN) if overran is not None else None
+    began = datetime.fromisoformat(text) if isinstance(text, str) else None
+    if began is None or after.last_finished_at is None or after.last_finished_at < began:
+        return None
+    return began if proven_until is None or proven_until < began else None
+
+
 def judge_agent_silence(
     customer_id: str,
     silent: Event | None,
+    proven_at: datetime | None,
     *,
-    has_reported: bool,
-    is_proven: bool = True,
     alert: Alert | None,
     facts: Mapping[str, str],
     rules: Sequence[Rule],
 ) -> list[AlertChange]:
-    """Judge `agent_silent`: opened by an event of the clock, closed by any report of the agent that is not unclear."""
-    if has_reported:
-        return [CloseAlert(alert, "the agent reported again")] if alert is not None and is_proven else []
+    """Judge `agent_silent`: opened by an event of the clock, unless the agent has sent a report since that is not unclear; closed by such a one.
+
+    `proven_at`: when the newest of these was received.
+    """
+    if alert is not None:
+        is_over = proven_at is not None and proven_at > alert.since
+        return [CloseAlert(alert, "the agent reported again")] if is_over else []
     rule = rule_for(AlertKind.AGENT_SILENT, customer_id, facts, rules)
-    if silent is None or rule is None or not rule.enabled or alert is not None:
+    if silent is None or rule is None or not rule.enabled:
+        return []
+    if proven_at is not None and proven_at > silent.occurred_at:
         return []
     reason = f"no report since {silent.occurred_at:%Y-%m-%d %H:%M} UTC; rule '{rule.name}'"
     return [

@@ -25,6 +25,7 @@ CLOCK_RIGHT_AFTER = timedelta(hours=24)
 class Agent:
     """A program on a host that makes backups. `silent_at` is when the clock reports it silent; None: never.
 
+    `last_heard_at`: when its newest report was received; `last_proven_at`: the newest one that is not unclear.
     `clock_offset`: by how much its clock is behind ours (negative: ahead), as seen last at `clock_off_at`; None: it is right, as far as we know.
     """
 
@@ -35,6 +36,7 @@ class Agent:
     labels: Mapping[str, str] = field(default_factory=dict)
     silent_after: timedelta | None = None
     last_heard_at: datetime | None = None
+    last_proven_at: datetime | None = None
     silent_at: datetime | None = None
     clock_offset: timedelta | None = None
     clock_off_at: datetime | None = None
@@ -50,7 +52,9 @@ def watch_clock(agent: Agent, reports: Iterable[Event]) -> Agent:
         if offset is None:
             continue
         if abs(offset) >= CLOCK_TOLERANCE:
-            if agent.clock_off_at is None or report.received_at >= agent.clock_off_at:
+            # At the same moment the larger error counts, so that the order of deciding does not matter.
+            newest = (agent.clock_off_at or report.received_at, abs(agent.clock_offset or timedelta(0)))
+            if (report.received_at, abs(offset)) >= newest:
                 agent = replace(agent, clock_offset=offset, clock_off_at=report.received_at)
         elif agent.clock_off_at is not None and report.received_at - agent.clock_off_at >= CLOCK_RIGHT_AFTER:
             agent = replace(agent, clock_offset=None, clock_off_at=None)

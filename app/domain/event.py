@@ -70,6 +70,7 @@ PROMPT = timedelta(minutes=2)  # a report that came within this time after its e
 PROVEN = (RunOutcome.SUCCESS, RunOutcome.WARNING, RunOutcome.FAILURE)  # outcomes that say how well a job is
 STATUS_FIELD = "status field"  # the rule of a reading that a field of the tool states, and not its words
 READING = "reading"  # in the extra of a report: its meaning by its words, the words that decided, and the rule
+RUN_BEGAN = "run_began"  # in the extra of an overrun event: when the run began that takes too long
 HABIT = "habit"  # in the extra of a missed event: the learned times, in words, which nobody confirmed
 TAUGHT_RUN, TAUGHT_EVENT = (
     "run_key",

@@ -33,6 +33,7 @@ _SAVE_HEARD = Prepared(
         .where(agents.c.id == bindparam("of_id"))
         .values(
             last_heard_at=bindparam("heard"),
+            last_proven_at=bindparam("proven"),
             silent_at=bindparam("silent"),
             clock_offset_s=bindparam("clock_offset"),
             clock_off_at=bindparam("clock_off"),
@@ -111,6 +112,7 @@ async def save_heard(tx: WriteTx, heard: Sequence[Agent]) -> None:
             {
                 "of_id": a.id,
                 "heard": a.last_heard_at,
+                "proven": a.last_proven_at,
                 "silent": a.silent_at,
                 "clock_offset": None if a.clock_offset is None else round(a.clock_offset.total_seconds()),
                 "clock_off": a.clock_off_at,

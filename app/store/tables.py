@@ -55,6 +55,7 @@ agents = Table(
     Column("labels", Json, nullable=False),
     Column("silent_after_s", Integer),  # None: the rule decides
     Column("last_heard_at", Utc),
+    Column("last_proven_at", Utc),  # of its reports that are not unclear
     Column("silent_at", Utc),  # when the clock calls it silent; None: never
     Column("clock_offset_s", Integer),  # by how much its clock is behind (negative: ahead); None: not known to be wrong
     Column("clock_off_at", Utc),  # the newest report that shows it

@@ -16,7 +16,7 @@ from app.decide.rules import (
     rule_for,
 )
 from app.domain.alert import AlertKind, Rule
-from app.domain.event import EventKind, RunOutcome, Severity
+from app.domain.event import RUN_BEGAN, EventKind, RunOutcome, Severity
 from app.domain.job import Job, apply_run
 from tests.support.decide_cases import FACTS, ago, alert, event, job, matchers, rule, run
 
@@ -166,55 +166,62 @@ def test_the_first_rule_that_matches_decides(rules: list[Rule], chosen: str | No
 
 
 OVERRUN = [rule(AlertKind.OVERRUN)]
-HANGS = ago(hours=9)
+HANGS, EARLIER, LATER = ago(hours=9), ago(hours=10), ago(hours=3)
 
 
 @pytest.mark.parametrize(
-    ("hangs_since", "has_event", "is_open", "rules", "changes"),
+    ("hangs_since", "ended", "proven", "has_event", "is_open", "rules", "changes"),
     [
-        (HANGS, True, False, OVERRUN, ["open overrun: still running; rule 'every overrun'"]),
-        (HANGS, False, False, OVERRUN, []),  # its rule did not match when it was found
-        (HANGS, False, True, OVERRUN, []),  # another run ended
-        (HANGS, True, True, OVERRUN, ["repeat overrun: 1 more"]),  # a second run hangs
-        (HANGS, True, False, [], []),
-        (HANGS, True, False, [rule(AlertKind.OVERRUN, enabled=False)], []),
-        (None, True, False, OVERRUN, []),  # it ended before the event was decided on
-        (None, False, True, OVERRUN, ["close overrun: no run takes too long any more"]),
+        (HANGS, None, None, True, False, OVERRUN, ["open overrun: still running; rule 'every overrun'"]),
+        (HANGS, None, None, False, False, OVERRUN, []),  # its rule did not match when it was found
+        (HANGS, LATER, LATER, False, True, OVERRUN, []),  # another run ended
+        (HANGS, None, None, True, True, OVERRUN, ["repeat overrun: 1 more"]),  # a second run hangs
+        (HANGS, None, None, True, False, [], []),
+        (HANGS, None, None, True, False, [rule(AlertKind.OVERRUN, enabled=False)], []),
+        (None, LATER, LATER, True, False, OVERRUN, []),  # it ended before the event was decided on
+        (None, LATER, None, True, False, OVERRUN, ["open overrun: still running; rule 'every overrun'"]),  # unclear
+        (None, EARLIER, EARLIER, True, False, OVERRUN, []),  # a person closed its alert
+        (None, LATER, LATER, False, True, OVERRUN, ["close overrun: no run takes too long any more"]),
+        (None, LATER, EARLIER, False, True, OVERRUN, []),  # it ended unclear
     ],
 )
 def test_a_run_that_takes_too_long(
-    hangs_since: datetime | None, has_event: bool, is_open: bool, rules: list[Rule], changes: list[str]
+    hangs_since: datetime | None,
+    ended: datetime | None,
+    proven: datetime | None,
+    has_event: bool,
+    is_open: bool,
+    rules: list[Rule],
+    changes: list[str],
 ) -> None:
-    overran = event(kind=EventKind.OVERRUN) if has_event else None
-    found = judge_overrun(job(), overran, hangs_since, alert(AlertKind.OVERRUN) if is_open else None, FACTS, rules)
+    overran = event(kind=EventKind.OVERRUN, extra={RUN_BEGAN: HANGS.isoformat()}) if has_event else None
+    opened = replace(alert(AlertKind.OVERRUN), since=HANGS) if is_open else None
+    found = judge_overrun(job(last_finished_at=ended), overran, hangs_since, proven, opened, FACTS, rules)
     assert in_words(found) == changes
 
 
 SILENT = [rule(AlertKind.AGENT_SILENT)]
+OPENS = "open agent_silent: no report since 2026-03-04 08:00 UTC; rule 'every agent_silent'"
+BEFORE, SINCE = ago(hours=2), ago(minutes=-1)
 
 
 @pytest.mark.parametrize(
-    ("has_event", "has_reported", "is_open", "rules", "changes"),
+    ("has_event", "proven", "is_open", "rules", "changes"),
     [
-        (
-            True,
-            False,
-            False,
-            SILENT,
-            ["open agent_silent: no report since 2026-03-04 08:00 UTC; rule 'every agent_silent'"],
-        ),
-        (True, False, True, SILENT, []),
-        (True, False, False, [], []),
-        (True, False, False, [rule(AlertKind.AGENT_SILENT, enabled=False)], []),
-        (True, True, False, SILENT, []),  # it reported in the same batch
-        (False, True, True, SILENT, ["close agent_silent: the agent reported again"]),
-        (False, False, True, SILENT, []),
+        (True, BEFORE, False, SILENT, [OPENS]),
+        (True, None, False, SILENT, [OPENS]),  # it never sent a report, or only unclear ones
+        (True, BEFORE, True, SILENT, []),
+        (True, BEFORE, False, [], []),
+        (True, BEFORE, False, [rule(AlertKind.AGENT_SILENT, enabled=False)], []),
+        (True, SINCE, False, SILENT, []),  # it reported meanwhile
+        (False, SINCE, True, SILENT, ["close agent_silent: the agent reported again"]),
+        (False, BEFORE, True, SILENT, []),
     ],
 )
 def test_an_agent_that_is_silent(
-    has_event: bool, has_reported: bool, is_open: bool, rules: list[Rule], changes: list[str]
+    has_event: bool, proven: datetime | None, is_open: bool, rules: list[Rule], changes: list[str]
 ) -> None:
     silent = event(kind=EventKind.SILENT) if has_event else None
-    opened = alert(AlertKind.AGENT_SILENT) if is_open else None
-    found = judge_agent_silence("cus_1", silent, has_reported=has_reported, alert=opened, facts=FACTS, rules=rules)
+    opened = replace(alert(AlertKind.AGENT_SILENT), since=ago(hours=1)) if is_open else None
+    found = judge_agent_silence("cus_1", silent, proven, alert=opened, facts=FACTS, rules=rules)
     assert in_words(found) == changes
