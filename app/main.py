@@ -4,27 +4,27 @@ import asyncio
 import contextlib
 import functools
 import gc
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
 from fastapi import FastAPI
 from starlette.datastructures import State
+from starlette.routing import BaseRoute
 
 from app.context import AppContext
 from app.core.clock import Clock, now
 from app.core.errors import BadSettings
+from app.core.loading import load_in_turn
 from app.core.log import log
 from app.core.periodic import run_in_background
 from app.core.secret import open_secret
 from app.core.settings import Settings
 from app.core.wakeups import Wakeups
-from app.http import downloads, health, mail_in, metrics, problems, relay, relay_setup, unsubscribe
-from app.http.api import admin, events
+from app.http import health, mail_in, problems
+from app.http.api import events
 from app.http.app import HttpApp
 from app.http.auth import KeyAuthenticator
 from app.http.openapi import make_api
-from app.http.pages import sign_in
 from app.http.pages.session import SessionUse
-from app.http.tools import mounts
 from app.intake.accept import Intake
 from app.intake.enrol import EnrolmentRefusals
 from app.intake.language.reader import load_words
@@ -44,23 +44,27 @@ def create_app(settings: Settings, *, work: Work | None = None, clock: Clock = n
     `work` (the worker's `run`) runs in the background as long as the app does. The caller has migrated the database and made the
     first customer and keys before.
     """
-    api = make_api(lifespan=lambda app: _run(app, settings, work, clock), redirect_slashes=False)
+    api = make_api(lifespan=lambda _: _run(app, settings, work, clock), redirect_slashes=False)
     api.state.is_stopping = lambda: False  # the server replaces it: a request that waits must not delay the stop
     problems.install(api)
-    # Added as they are: include_router would analyse every route a second time, which is a tenth of a second at each start.
-    for part in (events, health, metrics, relay, relay_setup, downloads, unsubscribe, sign_in):
-        api.router.routes.extend(part.router.routes)
-    admin.install(api)
-    return HttpApp(
+    api.router.routes.extend(health.router.routes)
+    app: HttpApp = HttpApp(
         api,
         hot_endpoints={events.PATH: events.answer},
-        tool_routes=mounts.routes(),
+        install=_install_routes,
         over_tls=settings.public_url.startswith("https://"),
     )
+    return app
+
+
+def _install_routes(api: FastAPI) -> Iterable[BaseRoute]:
+    from app.http import routes  # noqa: PLC0415  (takes long to import: the service answers before)
+
+    return routes.install(api)
 
 
 @contextlib.asynccontextmanager
-async def _run(app: FastAPI, settings: Settings, work: Work | None, clock: Clock) -> AsyncIterator[None]:
+async def _run(app: HttpApp, settings: Settings, work: Work | None, clock: Clock) -> AsyncIterator[None]:
     secret = open_secret(settings)
     async with contextlib.AsyncExitStack() as stack:
         database = Database(open_engines(settings))
@@ -70,7 +74,6 @@ async def _run(app: FastAPI, settings: Settings, work: Work | None, clock: Clock
         refusals = EnrolmentRefusals(context)
         await stack.enter_async_context(refusals.being_stored())
         authenticator = KeyAuthenticator(context, refusals)
-        app.state.setup_tries = relay_setup.SetupTries()
         await stack.enter_async_context(authenticator.recording_use())
         app.state.session_use = SessionUse(context)
         await stack.enter_async_context(app.state.session_use.being_stored())
@@ -83,19 +86,20 @@ async def _run(app: FastAPI, settings: Settings, work: Work | None, clock: Clock
         await stack.enter_async_context(intake.commits.running())
         app.state.mail_in_port = await stack.enter_async_context(mail_in.listening(context, intake, authenticator))
         app.state.context, app.state.authenticator, app.state.intake = context, authenticator, intake
-        await stack.enter_async_context(run_in_background(_load_words()))
+        await stack.enter_async_context(run_in_background(_load_the_rest(app)))
         yield
 
 
-async def _load_words() -> None:
-    """Load the words of all languages in a thread: it takes most of a second, in which the first mail would stop all other requests.
+async def _load_the_rest(app: HttpApp) -> None:
+    """Load the API, then the words of all languages, which takes most of a second: the first mail would stop all other requests for it.
 
-    It waits for the first seconds of the worker, which a process that crashes again and again has no more of.
+    The words wait for the first seconds of the worker, which a process that crashes again and again has no more of.
 
     Then exclude all that was loaded from garbage collection: under load, its rounds took half of all CPU time.
     """
+    await load_in_turn(app.load)
     await asyncio.sleep(_LOAD_WORDS_AFTER_S)
-    await asyncio.to_thread(load_words)
+    await load_in_turn(load_words)
     _freeze_what_was_loaded()
 
 

@@ -2,9 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from app.core.mailbox_url import read_mailbox_url
+from app.core.mailbox_url import mailbox_key, read_mailbox_url
 from app.core.settings import Settings
-from app.deliver.mailbox import mailbox_key
 from app.store.bounced_addresses import all_bounced_addresses
 from app.store.mailbox_positions import find_position
 from app.store.monitoring import bounced_without_successor

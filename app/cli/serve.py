@@ -1,6 +1,7 @@
 """`tocsin serve`: the HTTP server, with the worker in the same process unless a setting says otherwise."""
 
 import asyncio
+import importlib
 import signal
 import socket
 import sys
@@ -8,12 +9,13 @@ import sys
 import typer
 import uvicorn
 
-from app import worker
 from app.admin.first_start import FirstStart, first_start
 from app.cli import first_keys
 from app.cli.open_context import check_schema
 from app.cli.open_files import fit_connections
+from app.context import AppContext
 from app.core.errors import BadSettings
+from app.core.loading import load_in_turn
 from app.core.log import set_up_log
 from app.core.networks import read_networks
 from app.core.secret import open_secret
@@ -44,7 +46,7 @@ def serve() -> None:
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         first = asyncio.run(_prepare(settings))
         _print_start(settings, first, _keep_keys(settings, first))
-        app = create_app(settings, work=worker.run if settings.worker or settings.is_sqlite else None)
+        app = create_app(settings, work=_run_worker if settings.worker or settings.is_sqlite else None)
         proxies = read_networks(settings.trusted_proxies)
         config = uvicorn.Config(
             app,
@@ -66,6 +68,12 @@ def serve() -> None:
         _stop_on_signals(server)
         app.state.is_stopping = lambda: server.should_exit
         server.run(sockets=[listener])
+
+
+async def _run_worker(context: AppContext) -> None:
+    """Run the worker in this process. It is imported while the service takes events already."""
+    worker = await load_in_turn(lambda: importlib.import_module("app.worker"))
+    await worker.run(context)
 
 
 def _stop_on_signals(server: uvicorn.Server) -> None:

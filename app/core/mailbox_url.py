@@ -1,5 +1,6 @@
 """Parses `TOCSIN_MAILBOX_URL`, the mailbox that returned mails are read from. It must never repeat the URL, which contains a password."""
 
+import hashlib
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -28,6 +29,11 @@ class MailboxServer:
     def __repr__(self) -> str:
         """Show the mailbox without the password: a repr is often logged."""
         return f"MailboxServer({self.user}@{self.host}:{self.port}/{self.folder}, tls={self.tls})"
+
+
+def mailbox_key(server: MailboxServer) -> str:
+    """Return the name under which the position of a mailbox is kept."""
+    return hashlib.sha256(f"{server.user}@{server.host}:{server.port}/{server.folder}".encode()).hexdigest()
 
 
 def read_mailbox_url(text: str) -> MailboxServer:

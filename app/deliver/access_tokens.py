@@ -14,14 +14,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import anyio
-import httpx
 
 from app.core.clock import Clock, now
 from app.core.errors import BadSettings
 from app.core.oauth_settings import CLOUDS, GOOGLE_TOKEN_URL, read_client_certificate, read_service_account
 from app.core.settings import Settings
+
+if TYPE_CHECKING:
+    import httpx
 
 _TIMEOUT_S = 15.0  # for the whole exchange
 _LONGEST_ANSWER = 64 * 1024
@@ -153,8 +156,10 @@ class AccessTokens:
         except BadSettings as wrong:  # a file that was replaced by one that cannot be used
             raise TokenRefused("settings", wrong.detail, is_temporary=False) from None
 
-    async def _post(self, form: dict[str, str]) -> tuple[int, httpx.Headers, bytes]:
+    async def _post(self, form: dict[str, str]) -> tuple[int, "httpx.Headers", bytes]:
         """POST the form and read the answer, of which at most 64 KiB are taken. Raises TokenRefused."""
+        import httpx  # noqa: PLC0415  (most services ask for no token)
+
         tls = await asyncio.to_thread(ssl.create_default_context)
         try:
             with anyio.fail_after(self._timeout_s):

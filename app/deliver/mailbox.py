@@ -6,7 +6,6 @@ not in flags: a mail that somebody opened before us is still read, and a mailbox
 
 import asyncio
 import email
-import hashlib
 import re
 import threading
 from collections.abc import Callable, Sequence
@@ -22,7 +21,7 @@ from app.core.errors import Unavailable
 from app.core.ids import new_id
 from app.core.log import log
 from app.core.mail_address import split_address
-from app.core.mailbox_url import MailboxServer, read_mailbox_url
+from app.core.mailbox_url import MailboxServer, mailbox_key, read_mailbox_url
 from app.core.periodic import first_of
 from app.deliver.access_tokens import AccessTokens, Purpose, TokenRefused, build_access_tokens
 from app.deliver.bounce_reader import find_our_message, looks_like_notice, read_report
@@ -53,11 +52,6 @@ _RECIPIENT_HEADERS = (
 )
 _RECEIVED_FOR = re.compile(r"\bfor\s+<([^<>\s]{1,320})>")
 _Result = TypeVar("_Result")
-
-
-def mailbox_key(server: MailboxServer) -> str:
-    """Return the name under which the position of a mailbox is kept."""
-    return hashlib.sha256(f"{server.user}@{server.host}:{server.port}/{server.folder}".encode()).hexdigest()
 
 
 async def run(context: AppContext, stopping: asyncio.Event) -> None:

@@ -8,18 +8,22 @@
 
 A request pays for no route that comes before its own: FastAPI tries its routes one after the other, which took 1.2 ms for the
 last of 100.
+
+The hot endpoints and the routes that `api` has at the start answer at once. The others are loaded behind them; who asks for one waits.
 """
 
 import re
+import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from urllib.parse import unquote
 
 from fastapi import FastAPI, Response
-from fastapi.routing import iter_route_contexts
+from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.datastructures import State
 from starlette.routing import BaseRoute, Match, Router
 from starlette.types import Receive, Scope, Send
 
+from app.core.loading import load_in_turn
 from app.http.middleware import SafetyMiddleware
 
 _ANY = "*"
@@ -37,18 +41,39 @@ class HttpApp(SafetyMiddleware):
         api: FastAPI,
         *,
         hot_endpoints: Mapping[str, HotEndpoint],
-        tool_routes: Iterable[BaseRoute],
+        install: Callable[[FastAPI], Iterable[BaseRoute]],
         over_tls: bool,
     ) -> None:
-        self.api = api
+        """Serve the routes that `api` has; `install` adds all others to it, and returns those of tools."""
+        self._api = api
         self._hot_endpoints = hot_endpoints
-        api_routes = [(route, _paths_of(route)) for route in api.routes]
-        api_paths = [path for _, paths in api_routes for path in paths]
-        self._routes = RouteTable(
-            [(_ApiRoute(api, api_paths), api_paths), *((route, _paths_of(route)) for route in tool_routes)]
-        )
-        api.router.routes.insert(0, _TableRoute(RouteTable(api_routes)))
+        self._early = frozenset(path for route in api.routes if isinstance(route, APIRoute) for path in [route.path])
+        self._install = install
+        self._loading = threading.Lock()
+        self._routes: RouteTable | None = None
         super().__init__(self._dispatch, over_tls=over_tls, own_limits=hot_endpoints)
+
+    def load(self) -> "RouteTable":
+        """Load the other routes, unless that was done. Takes some tenths of a second."""
+        with self._loading:
+            if self._routes is None:
+                tool_routes = self._install(self._api)
+                api_routes = [(route, _paths_of(route)) for route in self._api.routes]
+                api_paths = [path for _, paths in api_routes for path in paths]
+                self._routes = RouteTable(
+                    [
+                        (_ApiRoute(self._api, api_paths), api_paths),
+                        *((route, _paths_of(route)) for route in tool_routes),
+                    ]
+                )
+                self._api.router.routes.insert(0, _TableRoute(RouteTable(api_routes)))
+            return self._routes
+
+    @property
+    def api(self) -> FastAPI:
+        """The API with all of its routes."""
+        self.load()
+        return self._api
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. `//` in its path counts as `/`: an address that ends in a slash is often put before a path that begins with one."""
@@ -60,20 +85,26 @@ class HttpApp(SafetyMiddleware):
     @property
     def state(self) -> State:
         """What the endpoints of this process share."""
-        return self.api.state
+        return self._api.state
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self.api(scope, receive, send)
+            await self._api(scope, receive, send)
             return
         endpoint = self._hot_endpoints.get(scope["path"])
         if endpoint is not None and scope["method"] == "POST":
-            response = await endpoint(self.api.state, scope, receive)
+            response = await endpoint(self._api.state, scope, receive)
             await send({"type": "http.response.start", "status": response.status_code, "headers": response.raw_headers})
             await send({"type": "http.response.body", "body": response.body})
             return
-        scope["app"] = self.api
-        await self._routes.find(scope["path"])(scope, receive, send)
+        scope["app"] = self._api
+        routes = self._routes
+        if routes is None:
+            if scope["path"] in self._early:
+                await self._api(scope, receive, send)
+                return
+            routes = await load_in_turn(self.load)
+        await routes.find(scope["path"])(scope, receive, send)
 
 
 class RouteTable:

@@ -18,10 +18,9 @@ from app.context import AppContext
 from app.core.disk import DiskTrouble
 from app.core.errors import BadSettings, CannotWrite, Unavailable
 from app.core.log import log
-from app.core.mailbox_url import read_mailbox_url
+from app.core.mailbox_url import mailbox_key, read_mailbox_url
 from app.core.oauth_settings import OAuthSettings, credential_end
 from app.core.settings import Settings
-from app.deliver.mailbox import mailbox_key
 from app.deliver.transports.mend import what_to_mend
 from app.domain.attempt import Attempt
 from app.domain.canary import TIMES_OVER, MailTimes

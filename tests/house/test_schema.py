@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
 import app.store.tables_people  # noqa: F401  (its tables are in the metadata too)
+from app.store.migrate import newest_revision
 from app.store.tables_managed import metadata
 from tests.support.migrated import ALEMBIC_INI
 
@@ -20,6 +21,7 @@ def test_there_is_one_chain_of_migrations():
     chain = ScriptDirectory.from_config(Config(ALEMBIC_INI))
     assert len(chain.get_heads()) == 1
     assert len(chain.get_bases()) == 1
+    assert chain.get_current_head() == newest_revision(), "the file's name must begin with its revision"
 
 
 def test_the_migrations_make_the_tables_that_the_code_uses(database_url: str):

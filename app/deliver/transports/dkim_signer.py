@@ -6,22 +6,15 @@ that was changed while a mail waited signs with the new record in DNS. Outlook a
 
 import base64
 import re
-from typing import Self
-
-import dkim
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
+from typing import TYPE_CHECKING, Self
 
 from app.core.errors import BadSettings
 from app.core.log import log
 from app.core.mail_address import ascii_domain, split_address
 from app.core.settings import Settings
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 FEWEST_BITS = 1024  # RFC 8301 section 3.2
 _SELECTOR = re.compile(
@@ -38,7 +31,14 @@ _HEADERS = (
 class DkimSigner:
     """Signs with one key. `record_name` and `record` are what has to be published in DNS, as a TXT record."""
 
-    def __init__(self, selector: str, domain: str, key: RSAPrivateKey) -> None:
+    def __init__(self, selector: str, domain: str, key: "RSAPrivateKey") -> None:
+        from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415  (see from_settings)
+            Encoding,
+            NoEncryption,
+            PrivateFormat,
+            PublicFormat,
+        )
+
         self._selector, self._domain = selector.encode(), domain.encode()
         self._key = key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
         public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -55,6 +55,11 @@ class DkimSigner:
             raise BadSettings("TOCSIN_DKIM_KEY_FILE: is missing; TOCSIN_DKIM_SELECTOR is set")
         if selector is None or not _SELECTOR.fullmatch(selector):
             raise BadSettings("TOCSIN_DKIM_SELECTOR: must be a name such as tocsin; TOCSIN_DKIM_KEY_FILE is set")
+        # Imported only where mails are signed: they take 10 MiB and a twentieth of a second.
+        import dkim  # noqa: PLC0415, F401  (so that the first mail need not wait for it)
+        from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey  # noqa: PLC0415
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key  # noqa: PLC0415
+
         try:
             key = load_pem_private_key(path.read_bytes(), password=None)
         except OSError as cause:
@@ -73,6 +78,8 @@ class DkimSigner:
 
         An alert that arrives unsigned is better than one that does not.
         """
+        import dkim  # noqa: PLC0415
+
         try:
             signature: bytes = dkim.sign(
                 mail,

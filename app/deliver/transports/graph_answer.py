@@ -13,18 +13,6 @@ from app.deliver.transports.evidence import evidence, evidence_line
 from app.deliver.transports.http_exchange import PostAnswer, retry_after
 from app.domain.attempt import Outcome, Permanent, Sent, Temporary, Unknown
 
-# By the code of an attempt: what to change. Until then Graph refuses every message, as with a refused login.
-GRAPH_MEND = {
-    "token": "Run `tocsin doctor`: it asks for an access token, and names the setting that is wrong (TOCSIN_OAUTH_...).",
-    "graph_token": "Check TOCSIN_OAUTH_TENANT and TOCSIN_OAUTH_CLOUD: Microsoft Graph refuses the access token.",
-    "graph_right": "Grant the app the application permission Mail.Send for the mailbox in TOCSIN_GRAPH_MAILBOX (docs/graph.md); Test-ServicePrincipalAuthorization shows what it has.",
-    "graph_sender": "Set TOCSIN_MAIL_FROM to the address of TOCSIN_GRAPH_MAILBOX, or permit that mailbox to send as that address (Send As).",
-    "graph_mailbox": "Set TOCSIN_GRAPH_MAILBOX to a mailbox in Exchange Online: no mailbox there has this name.",
-    "graph_account": "Unblock the account of TOCSIN_GRAPH_MAILBOX in Microsoft 365: Microsoft 365 has blocked it from sending.",
-    "graph_licence": "Check licence and payment of the tenant: Microsoft Graph refuses requests until then.",
-    "graph_address": "Check TOCSIN_OAUTH_CLOUD and TOCSIN_GRAPH_URL: the server there redirects to another address.",
-    "graph_quota": "A sending limit of TOCSIN_GRAPH_MAILBOX or of its tenant is used up: wait, or add another transport to the recipients.",
-}
 _CAUSES = {
     "AccessDenied": "graph_right",
     "Authorization_RequestDenied": "graph_right",
@@ -109,7 +97,7 @@ def judge(answer: PostAnswer, client_request_id: str, at: datetime) -> Outcome:
 
 
 def _cause(status: int, error: str) -> str | None:
-    """Return the key of GRAPH_MEND if the answer would be the same for every message until a setting is changed."""
+    """Return the key in mend.py if the answer would be the same for every message until a setting is changed."""
     if error in _FINAL or error in _PASSING or error in _QUOTAS:
         return None
     if status // 100 == _REDIRECTION:

@@ -9,17 +9,19 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import httpcore
-import httpx
 
 from app.deliver.transport import Unsent
 from app.deliver.transports.bounded_network import BoundedNetwork
 from app.deliver.transports.evidence import LIMIT, evidence
 from app.deliver.transports.public_only import NotPublic, Unresolved
 from app.domain.attempt import Temporary, Unknown
+
+if TYPE_CHECKING:
+    import httpx
 
 _MAX_IDLE = 20
 _PIECE = 64 * 1024
@@ -64,7 +66,7 @@ def open_pool(network: httpcore.AsyncNetworkBackend | None, tls: ssl.SSLContext 
 
 
 async def post(
-    pool: httpcore.AsyncConnectionPool, url: httpx.URL, headers: Mapping[str, str], body: bytes, *, timeout_s: float
+    pool: httpcore.AsyncConnectionPool, url: "httpx.URL", headers: Mapping[str, str], body: bytes, *, timeout_s: float
 ) -> PostAnswer | Temporary | Unknown:
     """POST `body` and return the answer: without one Temporary until the request was written, Unknown after that.
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from app.core.mailbox_url import read_mailbox_url
+from app.core.mailbox_url import mailbox_key, read_mailbox_url
 from app.deliver import imap_session
 from app.deliver.imap_session import FAILURES, LoginRefused
-from app.deliver.mailbox import MailboxReader, mailbox_key
+from app.deliver.mailbox import MailboxReader
 from app.store.mailbox_positions import find_position
 from tests.support.context import open_system
 from tests.support.smtp_client import raw_server

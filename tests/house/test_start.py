@@ -1,0 +1,65 @@
+"""What a start may import: each library here costs every start, and every process at rest, up to a tenth of a second and 10 MiB."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.support.migrated import copy_sqlite, sqlite_template
+
+# Libraries that only some commands or settings need, and our parts that the service loads after it answers.
+HEAVY = {
+    "alembic", "authlib", "babel", "css_inline", "cryptography", "dkim", "dns", "flufl", "httpcore", "httpx", "imap_tools",
+    "jinja2", "mako", "pygments", "rich", "tracemalloc", "unittest",
+    "app.worker", "app.http.routes", "app.http.api.admin", "app.http.tools.mounts", "app.decide.judge", "app.compose.render",
+}  # fmt: skip
+WEB = {"fastapi", "starlette", "uvicorn", "uvloop", "aiosmtpd", "app.intake", "app.http"}
+SERVE = """
+import asyncio, json, sys
+from app.cli.lazy_group import load_command
+load_command("serve")
+from app.cli import serve
+from app.core.settings import load_settings
+settings = load_settings()
+asyncio.run(serve._prepare(settings))
+serve.create_app(settings, work=serve._run_worker)
+print(json.dumps(sorted(sys.modules)))
+"""
+KEYS = """
+import json, sys
+from app import cli
+sys.argv = ["tocsin", "keys", "list"]
+try:
+    cli.main()
+except SystemExit as end:
+    assert not end.code, end.code
+print(json.dumps(sorted(sys.modules)))
+"""
+
+
+def imported_by(script: str, folder: Path) -> set[str]:
+    """Return the modules that a script has imported at its end, on a database that needs no migration."""
+    copy_sqlite(sqlite_template(), folder / "tocsin.db")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TOCSIN_")}
+    ran = subprocess.run(
+        [sys.executable, "-c", script],
+        env=environment | {"TOCSIN_VAR_DIR": str(folder)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return set(json.loads(ran.stdout.splitlines()[-1]))
+
+
+def test_serve_answers_before_it_loads_what_it_does_not_need_yet(tmp_path: Path):
+    imported = imported_by(SERVE, tmp_path)
+    assert not HEAVY & imported
+    assert len(imported) < 1_150  # 1 621 before this rule
+
+
+def test_a_command_on_keys_loads_no_part_of_the_web_or_of_mails(tmp_path: Path):
+    imported = imported_by(KEYS, tmp_path)
+    assert not (HEAVY | WEB) & imported
+    assert len(imported) < 800
