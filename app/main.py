@@ -34,7 +34,7 @@ from app.store.transactions import Database
 from app.store.wakeups import share_wakeups
 
 _RESTART_AFTER_S = 5
-_LOAD_WORDS_AFTER_S = 2.0
+_LOAD_API_AFTER_S, _LOAD_WORDS_AFTER_S = 1.0, 1.0
 Work = Callable[[AppContext], Awaitable[None]]
 
 
@@ -93,10 +93,12 @@ async def _run(app: HttpApp, settings: Settings, work: Work | None, clock: Clock
 async def _load_the_rest(app: HttpApp) -> None:
     """Load the API, then the words of all languages, which takes most of a second: the first mail would stop all other requests for it.
 
-    The words wait for the first seconds of the worker, which a process that crashes again and again has no more of.
+    Both wait for the first moments of the worker: it makes the service ready, and a process that crashes again and again has no others.
+    Who asks for the API or reports in words before that loads them at once.
 
     Then exclude all that was loaded from garbage collection: under load, its rounds took half of all CPU time.
     """
+    await asyncio.sleep(_LOAD_API_AFTER_S)
     await load_in_turn(app.load)
     await asyncio.sleep(_LOAD_WORDS_AFTER_S)
     await load_in_turn(load_words)

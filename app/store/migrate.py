@@ -40,7 +40,9 @@ async def upgrade(settings: Settings) -> None:
     try:
         await connection.execute("SELECT pg_advisory_lock($1)", _LOCK)
         with raise_unavailable():
-            await asyncio.to_thread(_upgrade, settings.database)
+            has_table = await connection.fetchval("SELECT to_regclass($1)", _REVISION_TABLE) is not None
+            if not has_table or await connection.fetchval(_REVISION) != newest_revision():
+                await asyncio.to_thread(_upgrade, settings.database)
     finally:
         await connection.close()  # releases the lock
 
