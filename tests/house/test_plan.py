@@ -37,7 +37,7 @@ def test_the_domain_needs_only_the_calendar_library():
     assert not _foreign("app/domain", {"app.domain", "app.core", "cronsim"})
 
 
-# Loaded after the service answers, or where a setting asks for it (tests/house/test_start.py); import-linter checks these imports too.
+# Loaded after the service answers, or where a setting asks for it (test_start.py); import-linter checks these imports too.
 LOADED_LATE = ("app/main.py", "app/deliver/transports/__init__.py")
 
 

@@ -14,7 +14,7 @@ from tests.support.running import LOG, SERVE, SQLITE_FILE, START_S, STOP_S, envi
 KEY = "an-enrol-key-of-a-test"
 ADMIN = {"Authorization": "Bearer an-admin-key-of-a-test"}
 EVENT = {"agent": "db1", "job": "night", "activity": "backup", "outcome": "failure"}
-# What is asked in the first moment, in the order of asking, and the one right answer.
+# What is asked in the first moment, and the one right answer.
 FIRST = [
     ("POST", "/v1/events", {"json": EVENT, "headers": {"Authorization": f"Bearer {KEY}"}}, 202),
     ("POST", f"/in/restic/{KEY}", {"content": b'{"message_type": "exit_error", "code": 1, "message": "Fatal: no repository"}'}, 200),
