@@ -1,22 +1,26 @@
-"""What administrators do to keys: they are created, shown once, and revoked. Only administrators may: a key can be anybody's."""
+"""What administrators do to keys: they are created, shown once, changed, and revoked. Only administrators may: a key can be anybody's."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from app.admin import editing
 from app.admin.audit import note
 from app.admin.editing import Editor
 from app.admin.references import check_customer
-from app.core.errors import BadInput, Conflict, NotFound
+from app.core.errors import BadInput, Conflict
 from app.core.ids import new_id
 from app.core.secret import Secret, hint_of, new_key
-from app.domain.budget import Budget
+from app.domain.budget import OF_KEYS, Budget
 from app.domain.enrolment import read_network
 from app.domain.key import Key, KeyForm, KeyKind
 from app.store import keys
 from app.store.agents import AGENTS
 from app.store.relays import RELAYS
 from app.store.transactions import WriteTx
+
+_ENROLMENT = ("names", "from_addresses", "agents_most", "agents_until", "approve")
+_BUDGETS = tuple(budget.value for budget in OF_KEYS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,17 +41,6 @@ class NewKey:
     approve: bool = False
     budgets: Mapping[Budget, int] = field(default_factory=dict)  # without those that follow the settings
 
-    def limits(self) -> Mapping[str, object]:
-        """Return what limits the agents that it lets in, without what is not limited."""
-        limits = {
-            "names": self.names,
-            "from_addresses": self.from_addresses,
-            "agents_most": self.agents_most,
-            "agents_until": self.agents_until,
-            "approve": self.approve,
-        }
-        return {field: value for field, value in limits.items() if value}
-
 
 async def create_key(tx: WriteTx, secret: Secret, wanted: NewKey, by: Editor) -> tuple[Key, str]:
     """Create a key; return it as people see it, and the key itself, which nobody can see again. Raises BadInput."""
@@ -57,15 +50,6 @@ async def create_key(tx: WriteTx, secret: Secret, wanted: NewKey, by: Editor) ->
         raise BadInput("only a key that sends events can name a job", field="job")
     if not sends and wanted.form is not KeyForm.TOCSIN:
         raise BadInput("only a key that sends events can have another form", field="form")
-    if not sends and wanted.budgets:
-        raise BadInput("only a key that sends events has budgets", field=next(iter(wanted.budgets)))
-    limits = wanted.limits()
-    if kind is not KeyKind.ENROL and limits:
-        raise BadInput("only an enrolment key lets agents in", field=next(iter(limits)))
-    try:
-        networks = tuple(dict.fromkeys(map(read_network, wanted.from_addresses)))
-    except ValueError as cause:
-        raise BadInput(f"from_addresses: {cause}", field="from_addresses") from cause
     customer_id = await _owner(tx, kind, wanted.customer_id, agent_id)
     if kind is not KeyKind.RELAY:
         if wanted.relay_id is not None:
@@ -84,7 +68,7 @@ async def create_key(tx: WriteTx, secret: Secret, wanted: NewKey, by: Editor) ->
         relay_id=wanted.relay_id,
         job=wanted.job,
         names=wanted.names,
-        from_addresses=networks,
+        from_addresses=wanted.from_addresses,
         agents_most=wanted.agents_most,
         agents_until=wanted.agents_until,
         approve=wanted.approve,
@@ -93,6 +77,7 @@ async def create_key(tx: WriteTx, secret: Secret, wanted: NewKey, by: Editor) ->
         new_jobs_an_hour=wanted.budgets.get(Budget.JOBS),
         bytes_a_day=wanted.budgets.get(Budget.BYTES),
     )
+    key = _check_limits(key)
     await keys.insert_key(tx, key, secret.hash_key(clear))
     values: dict[str, object] = {
         "kind": kind.value,
@@ -101,19 +86,44 @@ async def create_key(tx: WriteTx, secret: Secret, wanted: NewKey, by: Editor) ->
         "agent_id": agent_id,
         "job": key.job,
     }
-    values |= limits
-    values |= {budget.value: limit for budget, limit in wanted.budgets.items()}
+    values |= _set_fields(key, (*_ENROLMENT, *_BUDGETS))
     if key.relay_id:
         values["relay_id"] = key.relay_id
     await note(tx, by.who, by.at, "create", "key", key.id, values)
     return await keys.get_key(tx, key.id) or key, clear
 
 
-async def revoke_key(tx: WriteTx, key_id: str, by: Editor) -> None:
-    """Revoke a key; it stays listed. Raises NotFound, and Conflict for the last admin key: nobody could create another."""
-    key = await keys.get_key(tx, key_id)
-    if key is None:
-        raise NotFound(f"there is no key {key_id}")
+async def update_key(
+    tx: WriteTx, key_id: str, edit: Callable[[Key], Key], by: Editor, *, versions: Collection[int] | None = None
+) -> Key:
+    """Change the name and the limits of a key. Raises NotFound, StaleEdit, BadInput, and Conflict for one that is revoked."""
+    before = await editing.lock(tx, keys.KEYS, key_id, versions)
+    if before.revoked_at is not None:
+        raise Conflict("this key is revoked; create another", code="key_revoked")
+    after = _check_limits(edit(before))
+    return before if after == before else await editing.save(tx, keys.KEYS, before, after, by)
+
+
+def _check_limits(key: Key) -> Key:
+    """Return a key with its networks as they are compared. Raises BadInput for limits that its kind cannot have."""
+    if key.kind not in (KeyKind.ENROL, KeyKind.AGENT) and (budgets := _set_fields(key, _BUDGETS)):
+        raise BadInput("only a key that sends events has budgets", field=next(iter(budgets)))
+    if key.kind is not KeyKind.ENROL and (limits := _set_fields(key, _ENROLMENT)):
+        raise BadInput("only an enrolment key lets agents in", field=next(iter(limits)))
+    try:
+        return replace(key, from_addresses=tuple(dict.fromkeys(map(read_network, key.from_addresses))))
+    except ValueError as cause:
+        raise BadInput(f"from_addresses: {cause}", field="from_addresses") from cause
+
+
+def _set_fields(key: Key, names: Iterable[str]) -> dict[str, object]:
+    """Return those of the fields that limit something."""
+    return {name: value for name in names if (value := getattr(key, name))}
+
+
+async def revoke_key(tx: WriteTx, key_id: str, by: Editor, *, versions: Collection[int] | None = None) -> None:
+    """Revoke a key; it stays listed. Raises NotFound, StaleEdit, and Conflict for the last admin key: nobody could create another."""
+    key = await editing.lock(tx, keys.KEYS, key_id, versions)
     if key.revoked_at is not None:
         return
     if key.kind is KeyKind.ADMIN and await keys.count_living(tx, KeyKind.ADMIN) == 1:

@@ -59,6 +59,7 @@ class Key:
     bytes_a_day: int | None = None
     bytes_day: int | None = None
     bytes_used: int = 0
+    version: int = 1
 
     @property
     def limits(self) -> EnrolmentLimits | None:

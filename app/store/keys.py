@@ -12,7 +12,11 @@ from app.store.tables import agents
 from app.store.tables_managed import keys
 from app.store.transactions import ReadTx, WriteTx
 
-KEYS = Repository(keys, Key, noun="key", prefix="key", without=("agent_name",))
+_EDITED = (
+    *("name", "names", "from_addresses", "agents_most", "agents_until", "approve"),
+    *("events_a_minute", "new_agents_an_hour", "new_jobs_an_hour", "bytes_a_day"),
+)
+KEYS = Repository(keys, Key, noun="key", prefix="key", edited=_EDITED, without=("agent_name",))
 
 
 async def page_keys(

@@ -223,6 +223,7 @@ keys = Table(
     Column("bytes_a_day", BigInteger),
     Column("bytes_day", Integer),  # days since 1970, UTC
     Column("bytes_used", BigInteger, nullable=False, server_default="0"),  # on that day
+    Column("version", Integer, nullable=False, server_default="1"),
 )
 
 audit = Table(

@@ -1,5 +1,6 @@
-"""Keys over HTTP: created and shown once, listed, revoked."""
+"""Keys over HTTP: created and shown once, listed, changed, revoked."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 
@@ -9,9 +10,22 @@ from starlette.status import HTTP_201_CREATED, HTTP_204_NO_CONTENT
 
 from app.admin import keys as admin_keys
 from app.domain.budget import BUDGET_MOST, BYTES_MOST, OF_KEYS
-from app.domain.key import KeyForm, KeyKind
+from app.domain.key import Key, KeyForm, KeyKind
 from app.http.api.dependencies import Admin, Authenticator, Context, Reader, editor_of, problems
-from app.http.api.fields import Id, Name, OnlyCustomer, OutId, OutModel, PathId, StrictModel, example
+from app.http.api.fields import (
+    Id,
+    Name,
+    OnlyCustomer,
+    OutId,
+    OutModel,
+    PathId,
+    StrictModel,
+    Version,
+    example,
+    left_out,
+    merged,
+)
+from app.http.etag import IfMatch, put_etag
 from app.http.paging import Paged, PageOut
 from app.store.keys import KEYS, page_keys
 
@@ -38,6 +52,17 @@ _JOBS = _BUDGET.format(what="how many jobs it may create in an hour", setting="k
 _BYTES = _BUDGET.format(what="how many bytes of reports it may send in a day (UTC)", setting="key_bytes_a_day")
 _Address = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)]
 
+KeyName = Annotated[Name, Field(description=_NAME, examples=["Acme, all hosts"])]
+Names = Annotated[list[Name], Field(max_length=50, description=_NAMES, examples=[["acme-*"]])]
+FromAddresses = Annotated[list[_Address], Field(max_length=50, description=_FROM, examples=[["10.1.0.0/16"]])]
+AgentsMost = Annotated[int | None, Field(ge=1, le=1_000_000, description=_MOST)]
+AgentsUntil = Annotated[AwareDatetime | None, Field(description=_UNTIL)]
+Approve = Annotated[bool, Field(description=_APPROVE)]
+EventsAMinute = Annotated[int | None, Field(ge=1, le=BUDGET_MOST, description=_EVENTS)]
+NewAgentsAnHour = Annotated[int | None, Field(ge=1, le=BUDGET_MOST, description=_AGENTS)]
+NewJobsAnHour = Annotated[int | None, Field(ge=1, le=BUDGET_MOST, description=_JOBS)]
+BytesADay = Annotated[int | None, Field(ge=1, le=BYTES_MOST, description=_BYTES)]
+
 
 class KeyCreate(
     StrictModel,
@@ -46,7 +71,7 @@ class KeyCreate(
     """A key to create."""
 
     kind: Annotated[KeyKind, Field(description=_KIND)]
-    name: Annotated[Name, Field(description=_NAME, examples=["Acme, all hosts"])]
+    name: KeyName
     customer_id: Id | None = Field(
         None,
         description="Needed for enrol: the customer of the new agents. Of monitor: the one whose jobs it sees; null: all. For no other kind.",
@@ -54,17 +79,15 @@ class KeyCreate(
     agent_id: Id | None = Field(None, description="Needed for agent. For no other kind.")
     relay_id: Id | None = Field(None, description="Needed for relay. For no other kind.")
     job: Name | None = Field(None, description=_JOB)
-    names: list[Name] = Field(default_factory=list, max_length=50, description=_NAMES, examples=[["acme-*"]])
-    from_addresses: list[_Address] = Field(
-        default_factory=list, max_length=50, description=_FROM, examples=[["10.1.0.0/16"]]
-    )
-    agents_most: Annotated[int | None, Field(ge=1, le=1_000_000, description=_MOST)] = None
-    agents_until: Annotated[AwareDatetime | None, Field(description=_UNTIL)] = None
-    approve: Annotated[bool, Field(description=_APPROVE)] = False
-    events_a_minute: Annotated[int | None, Field(ge=1, le=BUDGET_MOST, description=_EVENTS)] = None
-    new_agents_an_hour: Annotated[int | None, Field(ge=1, le=BUDGET_MOST, description=_AGENTS)] = None
-    new_jobs_an_hour: Annotated[int | None, Field(ge=1, le=BUDGET_MOST, description=_JOBS)] = None
-    bytes_a_day: Annotated[int | None, Field(ge=1, le=BYTES_MOST, description=_BYTES)] = None
+    names: Names = Field(default_factory=list)
+    from_addresses: FromAddresses = Field(default_factory=list)
+    agents_most: AgentsMost = None
+    agents_until: AgentsUntil = None
+    approve: Approve = False
+    events_a_minute: EventsAMinute = None
+    new_agents_an_hour: NewAgentsAnHour = None
+    new_jobs_an_hour: NewJobsAnHour = None
+    bytes_a_day: BytesADay = None
     form: Annotated[
         KeyForm,
         Field(description="How it looks: some tools accept only a uuid, or only letters and digits, in an address."),
@@ -75,6 +98,7 @@ class KeyOut(OutModel):
     """A key, without the key itself."""
 
     id: OutId
+    version: Version
     kind: KeyKind = Field(description=_KIND)
     name: str = Field(description=_NAME)
     hint: str = Field(description="Its beginning, to tell keys apart.")
@@ -97,6 +121,38 @@ class KeyOut(OutModel):
     created_at: datetime = Field(description="When it was created.")
     last_used_at: datetime | None = Field(description="When it was last used, to the minute; null: never.")
     revoked_at: datetime | None = Field(description="When it was revoked; null: it is in force.")
+
+
+class KeyUpdate(StrictModel, json_schema_extra=example(events_a_minute=600, agents_until="2027-01-31T00:00:00Z")):
+    """The name and the limits of a key to change; a field that is left out stays as it is."""
+
+    name: KeyName = left_out()
+    names: Names = left_out()
+    from_addresses: FromAddresses = left_out()
+    agents_most: AgentsMost = left_out()
+    agents_until: AgentsUntil = left_out()
+    approve: Approve = left_out()
+    events_a_minute: EventsAMinute = left_out()
+    new_agents_an_hour: NewAgentsAnHour = left_out()
+    new_jobs_an_hour: NewJobsAnHour = left_out()
+    bytes_a_day: BytesADay = left_out()
+
+    def applied_to(self, key: Key) -> Key:
+        """Return the key with the fields that were sent. Raises RequestValidationError."""
+        whole = merged(KeyCreate, KeyOut.of(key), self)
+        return replace(
+            key,
+            name=whole.name,
+            names=tuple(whole.names),
+            from_addresses=tuple(whole.from_addresses),
+            agents_most=whole.agents_most,
+            agents_until=whole.agents_until,
+            approve=whole.approve,
+            events_a_minute=whole.events_a_minute,
+            new_agents_an_hour=whole.new_agents_an_hour,
+            new_jobs_an_hour=whole.new_jobs_an_hour,
+            bytes_a_day=whole.bytes_a_day,
+        )
 
 
 class KeyPage(PageOut[KeyOut]):
@@ -136,10 +192,12 @@ async def list_keys(query: Annotated[KeysQuery, Query()], context: Context, _cal
 
 
 @router.get("/{key_id}", operation_id="get_key", summary="Get a key", responses=problems(404, 409))
-async def get_key(key_id: PathId, context: Context, _caller: Reader) -> KeyOut:
+async def get_key(key_id: PathId, response: Response, context: Context, _caller: Reader) -> KeyOut:
     """Return one key, without the key itself."""
     async with context.database.read() as tx:
-        return KeyOut.of(await KEYS.get(tx, key_id))
+        key = await KEYS.get(tx, key_id)
+    put_etag(response, key.version)
+    return KeyOut.of(key)
 
 
 @router.post("", operation_id="create_key", summary="Create a key", status_code=HTTP_201_CREATED, responses=problems())
@@ -166,7 +224,27 @@ async def create_key(
         key, clear = await admin_keys.create_key(tx, context.secret, wanted, editor_of(context, caller))
         tx.after_commit(authenticator.forget)
     response.headers["Location"] = f"/v1/keys/{key.id}"
+    put_etag(response, key.version)
     return KeyCreated(**KeyOut.of(key).model_dump(), key=clear)
+
+
+@router.patch("/{key_id}", operation_id="update_key", summary="Update a key", responses=problems(404, 409, 412))
+async def update_key(
+    key_id: PathId,
+    body: KeyUpdate,
+    response: Response,
+    context: Context,
+    authenticator: Authenticator,
+    caller: Admin,
+    versions: IfMatch,
+) -> KeyOut:
+    """Replace the fields that are sent; the others stay as they are. It holds at once here, within five seconds on other hosts."""
+    async with context.database.write() as tx:
+        by = editor_of(context, caller)
+        key = await admin_keys.update_key(tx, key_id, body.applied_to, by, versions=versions)
+        tx.after_commit(authenticator.forget)
+    put_etag(response, key.version)
+    return KeyOut.of(key)
 
 
 @router.delete(
@@ -174,10 +252,12 @@ async def create_key(
     operation_id="revoke_key",
     summary="Revoke a key",
     status_code=HTTP_204_NO_CONTENT,
-    responses=problems(404, 409),
+    responses=problems(404, 409, 412),
 )
-async def revoke_key(key_id: PathId, context: Context, authenticator: Authenticator, caller: Admin) -> None:
+async def revoke_key(
+    key_id: PathId, context: Context, authenticator: Authenticator, caller: Admin, versions: IfMatch
+) -> None:
     """Revoke a key: at once here, within five seconds on other hosts. It stays listed. The last admin key stays (409)."""
     async with context.database.write() as tx:
-        await admin_keys.revoke_key(tx, key_id, editor_of(context, caller))
+        await admin_keys.revoke_key(tx, key_id, editor_of(context, caller), versions=versions)
         tx.after_commit(authenticator.forget)

@@ -87,3 +87,85 @@ async def test_retention_comes_from_the_settings_until_it_is_set(api: Api) -> No
         assert (kept.keep_events_days, kept.keep_history_days) == tuple(days.values())
     [entry] = await api.items("/v1/audit", noun="retention")
     assert entry["change"] == {"keep_events_days": [90, 30], "keep_history_days": [400, 100]}
+
+
+@pytest.fixture
+async def enrolment_key(api: Api) -> str:
+    """Return the path of an enrolment key that is limited."""
+    [customer] = await api.items("/v1/customers")
+    body = {"kind": "enrol", "name": "site B", "customer_id": customer["id"], "names": ["b-*"], "events_a_minute": 5}
+    return str((await api.ask("POST", "/v1/keys", json=body)).headers["Location"])
+
+
+async def test_the_name_and_limits_of_a_key_can_be_changed(api: Api, enrolment_key: str) -> None:
+    before = await api.tell("GET", enrolment_key)
+    change = {
+        "name": "site C",
+        "names": ["c-*", "d-*"],
+        "from_addresses": ["10.1.0.1", "10.2.3.4/16"],
+        "agents_most": 3,
+        "agents_until": "2027-01-31T00:00:00Z",
+        "events_a_minute": None,
+        "bytes_a_day": 10_000,
+    }
+    answer = await api.ask("PATCH", enrolment_key, json=change, headers={"If-Match": '"v1"'})
+    assert (answer.status_code, answer.headers["ETag"]) == (200, '"v2"')
+    networks = {"from_addresses": ["10.1.0.1/32", "10.2.0.0/16"]}
+    assert answer.json() == before | change | networks | {"version": 2}
+    assert await api.tell("GET", enrolment_key) == answer.json()
+    stale = await api.ask("PATCH", enrolment_key, json={"name": "late"}, headers={"If-Match": '"v1"'})
+    assert stale.status_code == 412
+    assert (await api.ask("DELETE", enrolment_key, headers={"If-Match": '"v1"'})).status_code == 412
+    [audited] = [entry for entry in await api.items("/v1/audit") if entry["action"] == "change"]
+    assert audited["noun"] == "key"
+    assert audited["change"]["names"] == [["b-*"], ["c-*", "d-*"]]
+    assert set(audited["change"]) == set(change)
+
+
+async def test_a_changed_budget_and_limit_hold_for_the_next_request(api: Api) -> None:
+    [key] = await api.items("/v1/keys", kind="enrol")
+    path, event = f"/v1/keys/{key['id']}", {"job": "db", "outcome": "success"}
+
+    async def sent(agent: str) -> int:
+        return (await api.ask("POST", "/v1/events", key=ENROL_KEY, json=event | {"agent": agent})).status_code
+
+    assert await sent("sql01") == 202
+    await api.tell("PATCH", path, json={"events_a_minute": 1})
+    assert [await sent("sql01"), await sent("sql01")] == [429, 429]
+    await api.tell("PATCH", path, json={"events_a_minute": None, "names": ["web*"]})
+    assert [await sent("sql01"), await sent("web01")] == [403, 202]
+    await api.tell("PATCH", path, json={"names": [], "agents_most": 1})
+    assert [await sent("sql01"), await sent("web02")] == [202, 403]
+
+
+@pytest.mark.parametrize(
+    ("kind", "change", "status"),
+    [
+        ("admin", {"name": "Robin"}, 200),
+        ("admin", {"names": ["a-*"]}, 422),
+        ("admin", {"events_a_minute": 5}, 422),
+        ("admin", {"name": ""}, 422),
+        ("admin", {"kind": "viewer"}, 422),
+        ("admin", {"key": "tocsin_admin_1"}, 422),
+        ("enrol", {"from_addresses": ["10.0.0.0/99"]}, 422),
+        ("enrol", {"agents_most": 0}, 422),
+        ("enrol", {"events_a_minute": -1}, 422),
+        ("enrol", {}, 200),
+    ],
+)
+async def test_a_key_changes_only_in_what_its_kind_can_have(
+    api: Api, kind: str, change: dict[str, object], status: int
+) -> None:
+    [key] = await api.items("/v1/keys", kind=kind, revoked=False)
+    answer = await api.ask("PATCH", f"/v1/keys/{key['id']}", json=change)
+    assert answer.status_code == status
+    assert ADMIN_KEY not in answer.text
+
+
+async def test_only_administrators_change_keys_and_none_that_is_revoked(api: Api, enrolment_key: str) -> None:
+    viewer = await api.tell("POST", "/v1/keys", json={"kind": "viewer", "name": "board"})
+    assert (await api.ask("PATCH", enrolment_key, key=viewer["key"], json={"name": "x"})).status_code == 403
+    await api.ask("DELETE", enrolment_key)
+    refused = await api.ask("PATCH", enrolment_key, json={"name": "x"})
+    assert (refused.status_code, refused.json()["code"]) == (409, "key_revoked")
+    assert (await api.ask("PATCH", "/v1/keys/key_" + "0" * 28, json={"name": "x"})).status_code == 404
