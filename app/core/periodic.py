@@ -36,10 +36,11 @@ async def keep_ticking(
     every: float,
     wake: asyncio.Event | None = None,
     after: float = 0.0,
+    longest_pause: float = LONGEST_PAUSE_S,
 ) -> None:
     """Call `tick` at once or `after` seconds, again while it returns that there may be more to do, then when `wake` is set or after `every` seconds.
 
-    A tick that fails is logged with its cause and tried again after 1 s, 2 s ... 30 s. Ends when `stopping` is set, between two ticks.
+    A tick that fails is logged with its cause and tried again after 1 s, 2 s ... `longest_pause`. Ends when `stopping` is set, between two ticks.
     """
     metrics.CURRENT_STAGE.set(name)
     if after:
@@ -61,7 +62,7 @@ async def keep_ticking(
             else:
                 log.error("tick failed, it is tried again", tick=name, after_s=pause, exc_info=error)
             await first_of(stopping, timeout=pause)
-            pause = min(pause * 2, LONGEST_PAUSE_S)
+            pause = min(pause * 2, longest_pause)
             continue
         pause = FIRST_PAUSE_S
         if more:

@@ -1,11 +1,12 @@
-"""Sends the messages of the outbox: one loop for each transport, and one AttemptWriter for all of them.
+"""Sends the messages of the outbox: one loop for each transport, so that a slow or dead one holds up only its own messages.
 
-A slow or dead transport holds up only its own loop. What happens to a message after an attempt is decided in `settle`.
+A loop does one thing in one transaction: it settles the attempts that have ended and begins as many as senders are free. So the
+attempts that a `kill -9` leaves in doubt are at most as many as there are senders. What happens to a message after an attempt is
+decided in `settle`.
 """
 
 import asyncio
-import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -14,21 +15,23 @@ from app.core.errors import Unavailable
 from app.core.log import log
 from app.core.periodic import keep_ticking, run_in_background
 from app.deliver import lease
-from app.deliver.attempt_writer import AttemptWriter, FinishedAttempt
+from app.deliver.settle import AttemptResult, settle_results
 from app.deliver.transport import Transport, Unsent
 from app.deliver.transports.graph import CONCURRENT
 from app.domain import own_address
 from app.domain.attempt import Outcome, Temporary, Unknown
-from app.domain.lease import Claim, Leased
+from app.domain.lease import Leased
 from app.domain.message import Parcel
+from app.store import outbox
 
 LEASE_FOR = timedelta(seconds=30)  # renewed while sending: only a process that died or hangs loses it
 RENEW_S = 10.0
 POLL_S = 1.0
-LARGEST_CHUNK = 100
-# A chunk of leased messages should last about this long: a new critical alert waits for at most one chunk.
-_CHUNK_SHORT_S, _CHUNK_LONG_S = 0.5, 2.0
+_LONGEST_PAUSE_S = (
+    5.0  # while the database is away: once it is back, what was sent must be written before its lease is taken back
+)
 _FINISH_S = 8.0  # on a stop; the whole worker has 10 s
+_TRIES = 4  # to write the end of an attempt that the database refuses
 _SENDERS = {"webhook": 8, "file": 2, "graph": 2 * CONCURRENT}
 _SENDERS_PER_CONNECTION = (
     4  # while one sends, attempts are written for the others: the connection never waits for the disk
@@ -37,116 +40,146 @@ _SENDERS_PER_CONNECTION = (
 
 async def run(context: AppContext, transports: Mapping[str, Transport], holder: str, stopping: asyncio.Event) -> None:
     """Deliver until `stopping` is set and what was being sent then has ended. Closes the transports."""
-    writer = AttemptWriter(context)
-    loops = []
+    loops = {}
     for name, transport in transports.items():
         senders = _SENDERS.get(name, _SENDERS_PER_CONNECTION * context.settings.smtp_connections)
-        loops.append(TransportLoop(context, name, transport, senders, holder, writer))
+        loops[name] = TransportLoop(context, name, transport, senders, holder)
 
-    async def wake_all_loops() -> None:
-        """Pass each wakeup on to every loop: if they shared one event, the first to see it would clear it for the others."""
-        while True:
-            await context.wakeups.messages.wait()
-            context.wakeups.messages.clear()
-            for loop in loops:
-                loop.wake.set()
+    async def wake_loops_with_due_messages() -> bool:
+        """Ask once for all loops. Three that each began a transaction to find nothing cost more than the message of a fourth."""
+        async with context.database.read() as tx:
+            for name in await outbox.transports_with_due(tx, list(loops), context.clock()):
+                loops[name].look()
+        return False
 
     try:
-        async with (
-            run_in_background(writer.run()),
-            run_in_background(wake_all_loops()),
-            asyncio.TaskGroup() as group,
-        ):
-            for loop in loops:
+        async with asyncio.TaskGroup() as group:
+            for loop in loops.values():
                 group.create_task(loop.run(stopping))
+            await keep_ticking(
+                wake_loops_with_due_messages,
+                name="deliver",
+                stopping=stopping,
+                every=POLL_S,
+                wake=context.wakeups.messages,
+                longest_pause=_LONGEST_PAUSE_S,
+            )
     finally:
         await asyncio.gather(*(transport.close() for transport in transports.values()))
 
 
 @dataclass(slots=True)
 class TransportLoop:
-    """Leases messages of one transport in small chunks and sends them with several senders."""
+    """Sends the messages of one transport, at most `senders` at the same time."""
 
     context: AppContext
     name: str
     transport: Transport
     senders: int
     holder: str
-    writer: AttemptWriter
-    wake: asyncio.Event = field(default_factory=asyncio.Event)
-    _leased: asyncio.Queue[Leased | None] = field(default_factory=asyncio.Queue)  # None: the sender that takes it ends
-    _sending: dict[str, Claim] = field(default_factory=dict)
+    _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _has_due: bool = False
+    _sending: dict[asyncio.Task[Outcome], Leased] = field(default_factory=dict)
+    _ended: list[AttemptResult] = field(default_factory=list)  # and not written yet
     _deadlines: set[asyncio.Timeout] = field(default_factory=set)
-    _chunk: int = 1
-    _has_more: bool = False
-    _leased_at: float = 0.0
+    # Renewing and settling lock the same rows, in different orders: at the same time, PostgreSQL would end one of them.
+    _one_transaction: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def look(self) -> None:
+        """Look for due messages now."""
+        self._has_due = True
+        self._wake.set()
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Lease and send until `stopping` is set; then lease nothing new, finish what is being sent and return the rest to the queue."""
-        async with asyncio.TaskGroup() as group:
-            senders = [group.create_task(self._send_messages()) for _ in range(self.senders)]
-            group.create_task(keep_ticking(self._renew, name=f"renew {self.name}", stopping=stopping, every=RENEW_S))
-            await keep_ticking(self.tick, name=f"deliver {self.name}", stopping=stopping, every=POLL_S, wake=self.wake)
-            await self._give_back()
-            await asyncio.wait(senders, timeout=_FINISH_S)
+        """Send until `stopping` is set; then begin nothing new, finish what is being sent and write how it ended."""
+        never = asyncio.Event()  # leases are renewed until the last attempt is written
+        renewing = keep_ticking(self._renew, name=f"renew {self.name}", stopping=never, every=RENEW_S)
+        async with run_in_background(renewing), asyncio.TaskGroup() as group:
+
+            async def tick() -> bool:
+                return await self._tick(group, 0 if stopping.is_set() else self.senders - len(self._sending))
+
+            await keep_ticking(
+                tick,
+                name=f"deliver {self.name}",
+                stopping=stopping,
+                every=RENEW_S,
+                wake=self._wake,
+                longest_pause=_LONGEST_PAUSE_S,
+            )
+            until = asyncio.get_running_loop().time() + _FINISH_S
+            while self._sending or self._ended:
+                await self._wait_for_an_end(until)
+                try:
+                    await self._tick(group, 0)
+                except Unavailable as cause:
+                    log.warning("attempts wait to be written", attempts=len(self._ended), cause=cause.detail)
+                    await asyncio.sleep(POLL_S)
+
+    async def _wait_for_an_end(self, until: float) -> None:
+        """Wait until an attempt has ended. At `until` (loop time), end all."""
+        left = until - asyncio.get_running_loop().time()
+        if left <= 0:
             for deadline in self._deadlines:
-                deadline.reschedule(asyncio.get_running_loop().time())
+                deadline.reschedule(until)
+        if self._sending and not self._ended:
+            await asyncio.wait(self._sending, timeout=left if left > 0 else POLL_S, return_when=asyncio.FIRST_COMPLETED)
 
-    async def tick(self) -> bool:
-        """Lease messages for the senders."""
-        room = self._room()
-        if room <= 0:
+    async def _tick(self, group: asyncio.TaskGroup, free: int) -> bool:
+        """Settle the attempts that have ended, and begin up to `free` others. True if there is more to do now."""
+        ended = self._ended[:]
+        looks = self._has_due and free > 0
+        if not ended and not looks:
             return False
+        if looks:
+            self._has_due = False  # before the transaction: a message that is due during it is looked for again
+        try:
+            begun = await self._write(ended, free if looks else 0)
+        except Exception as error:
+            self._has_due = self._has_due or looks
+            if isinstance(error, Unavailable) or not ended:
+                raise
+            log.exception("attempts could not be written", attempts=len(ended))
+            for result in ended:
+                await self._settle_alone(result)
+            return True
+        del self._ended[: len(ended)]
+        self._has_due = self._has_due or (looks and len(begun) == free)
+        for leased in begun:
+            task = group.create_task(self._send(leased))
+            self._sending[task] = leased
+            task.add_done_callback(self._note_end)
+        return bool(self._ended) or (self._has_due and len(self._sending) < self.senders)
+
+    async def _write(self, ended: Sequence[AttemptResult], begin: int) -> list[Leased]:
         now = self.context.clock()
-        async with self.context.database.write() as tx:
-            leased = await lease.lease(tx, self.name, room, now, self.holder, now + LEASE_FOR)
-        self._has_more = len(leased) == room
-        for message in leased:
-            self._leased.put_nowait(message)
-        return False
+        async with self._one_transaction, self.context.database.write() as tx:
+            await settle_results(tx, ended, now)
+            return await lease.lease_and_begin(tx, self.name, begin, now, self.holder, now + LEASE_FOR) if begin else []
 
-    def _room(self) -> int:
-        """Return how many to lease: about what is sent within a second, so that other workers get some and urgent ones can overtake."""
-        clock = asyncio.get_running_loop().time()
-        if self._leased.qsize() > self._chunk // 2:
-            return 0
-        lasted, self._leased_at = clock - self._leased_at, clock
-        if not self._has_more:
-            self._chunk = self.senders
-        elif lasted < _CHUNK_SHORT_S:
-            self._chunk = min(self._chunk * 2, max(LARGEST_CHUNK, self.senders))
-        elif lasted > _CHUNK_LONG_S:
-            self._chunk = max(self._chunk // 2, self.senders)
-        return self._chunk - self._leased.qsize()
+    async def _settle_alone(self, result: AttemptResult) -> None:
+        """Write the end of one attempt: one that the database refuses must not hold up the others."""
+        for number in range(_TRIES):
+            try:
+                await self._write([result], 0)
+                break
+            except Unavailable:
+                raise
+            except Exception:  # noqa: BLE001  (the boundary of one attempt)
+                log.exception("an attempt could not be written", message=result.claim.message_id)
+                await asyncio.sleep(2.0**number / 2)
+        else:
+            log.error("an attempt counts as unknown once its lease has expired", finished=repr(result))
+        self._ended.remove(result)
 
-    async def _send_messages(self) -> None:
-        """Send one message after another. Each attempt is written before it starts, and its end before the next one starts."""
-        finished: FinishedAttempt | None = None
-        while True:
-            if finished is not None and self._leased.empty():
-                await self._write(finished, None)
-                finished = None
-            leased = await self._leased.get()
-            if self._has_more and self._leased.qsize() <= self._chunk // 2:
-                self.wake.set()
-            if leased is None:
-                await self._write(finished, None)
-                return
-            self._sending[leased.claim.message_id] = leased.claim
-            if not await self._write(finished, leased.claim):
-                self._sending.pop(leased.claim.message_id, None)
-                finished = None
-                continue
-            finished = FinishedAttempt(leased, await self._send(leased))
-
-    async def _write(self, finished: FinishedAttempt | None, begin: Claim | None) -> bool:
-        may_send = await self.writer.write(finished, begin)
-        if finished is not None:
-            self._sending.pop(finished.leased.claim.message_id, None)
-        return may_send
+    def _note_end(self, task: asyncio.Task[Outcome]) -> None:
+        leased = self._sending.pop(task)
+        if not task.cancelled() and task.exception() is None:
+            self._ended.append(AttemptResult(leased.claim, task.result()))
+            self._wake.set()
 
     async def _send(self, leased: Leased) -> Outcome:
-        """Send one message. Whatever error a transport raises, the attempt has an outcome and the sender goes on."""
+        """Send one message. Whatever error a transport raises, the attempt has an outcome and the loop goes on."""
         deadline = asyncio.timeout(None)
         self._deadlines.add(deadline)
         try:
@@ -174,19 +207,8 @@ class TransportLoop:
         return replace(parcel, envelope_sender=sender)
 
     async def _renew(self) -> bool:
-        if self._sending:
-            await self.writer.renew(list(self._sending.values()), self.context.clock() + LEASE_FOR)
+        claims = [leased.claim for leased in self._sending.values()] + [result.claim for result in self._ended]
+        if claims:
+            async with self._one_transaction, self.context.database.write() as tx:
+                await lease.renew(tx, claims, self.context.clock() + LEASE_FOR)
         return False
-
-    async def _give_back(self) -> None:
-        """Return what is leased and not begun to the queue, and let each sender end. If the database is away, the leases expire by themselves."""
-        claims = []
-        while not self._leased.empty():
-            leased = self._leased.get_nowait()
-            if leased is not None:
-                claims.append(leased.claim)
-        for _ in range(self.senders):
-            self._leased.put_nowait(None)
-        with contextlib.suppress(Unavailable):
-            async with self.context.database.write() as tx:
-                await lease.give_back(tx, claims)

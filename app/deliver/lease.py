@@ -19,6 +19,26 @@ async def lease(tx: WriteTx, transport: str, limit: int, now: datetime, holder: 
     return await outbox.lease(tx, transport, limit, now, holder, until)
 
 
+async def lease_and_begin(
+    tx: WriteTx, transport: str, limit: int, now: datetime, holder: str, until: datetime
+) -> list[Leased]:
+    """Lease up to `limit` due messages and write that an attempt at each starts now. Send nothing before this is committed."""
+    leased = await outbox.lease(tx, transport, limit, now, holder, until)
+    begun = [
+        Attempt(
+            id=new_id("att"),
+            message_id=one.claim.message_id,
+            number=one.attempts + 1,
+            holder=holder,
+            token=one.claim.token,
+            started_at=now,
+        )
+        for one in leased
+    ]
+    await attempts.insert_attempts(tx, begun)
+    return leased
+
+
 async def begin(tx: WriteTx, claims: Sequence[Claim], now: datetime) -> frozenset[str]:
     """Write that attempts start now, and return the ids of the messages that may be sent. Send nothing before this is committed.
 

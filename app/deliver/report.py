@@ -6,22 +6,18 @@ from datetime import datetime
 
 from app.core import metrics
 from app.core.log import log
-from app.domain.lease import Leased
 from app.domain.message import Message, MessageState
 from app.domain.notice import URGENCY_CANARY
 
 
-def report_sent(sent: Sequence[Leased], now: datetime) -> None:
+def report_sent(sent: Sequence[Message], now: datetime) -> None:
     """Report messages that were sent normally. Logged at debug level: it is one line per message."""
-    if not sent:
-        return
-    for transport, count in Counter(leased.transport for leased in sent).items():
+    for transport, count in Counter(message.transport for message in sent).items():
         metrics.ATTEMPTS.labels(transport, "sent").inc(count)
     waited = metrics.STAGE_SECONDS.labels("worded_to_sent")
-    for leased in sent:
-        waited.observe(max(0.0, (now - leased.created_at).total_seconds()))
-    entries = [f"{leased.parcel.id} by {leased.transport}, attempt {leased.attempts + 1}" for leased in sent]
-    log.debug("sent", messages=entries)
+    for message in sent:
+        waited.observe(max(0.0, (now - message.created_at).total_seconds()))
+    log.debug("sent", messages=[f"{message.id} by {message.transport}, attempt {message.attempts}" for message in sent])
 
 
 def report_attempt(after: Message, outcome: str, now: datetime) -> None:

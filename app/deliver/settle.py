@@ -9,12 +9,13 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 from app.core.ids import new_id
 from app.core.log import log
 from app.deliver.after_attempt import decide_after_attempt
 from app.deliver.failover import move_on
-from app.deliver.report import report_attempt
+from app.deliver.report import report_attempt, report_sent
 from app.domain.attempt import Attempt, Outcome, Sent, Unknown, outcome_name
 from app.domain.lease import Claim, Held
 from app.domain.message import Message, MessageState
@@ -35,9 +36,15 @@ class AttemptResult:
 
 async def settle(tx: WriteTx, message_id: str, token: str, outcome: Outcome, now: datetime) -> str:
     """Settle one attempt and return in words what happened to the message."""
-    result = AttemptResult(Claim(message_id, token), outcome)
-    locked = await outbox.lock(tx, [message_id])
-    return (await settle_all(tx, [result], locked, now))[0]
+    return (await settle_results(tx, [AttemptResult(Claim(message_id, token), outcome)], now))[0]
+
+
+async def settle_results(tx: WriteTx, results: Sequence[AttemptResult], now: datetime) -> list[str]:
+    """Settle attempts at different messages; return for each in words what happened."""
+    if not results:
+        return []
+    locked = await outbox.lock(tx, [result.claim.message_id for result in results])
+    return await settle_all(tx, results, locked, now)
 
 
 async def settle_all(
@@ -50,6 +57,7 @@ async def settle_all(
     effects: list[str] = []
     changed: list[Message] = []
     ended: list[EndedAttempt] = []
+    sent: list[Message] = []
     for result in results:
         held, outcome = locked.get(result.claim.message_id), result.outcome
         if held is None:
@@ -63,8 +71,14 @@ async def settle_all(
             after = await _change_message(tx, held.message, outcome, number, now)
             changed.append(replace(after, due_at=now) if at_once else after)
             effects.append(f"{after.state}: {after.why}")
+            if isinstance(outcome, Sent):
+                sent.append(after)
+            else:
+                tx.after_commit(partial(report_attempt, after, outcome_name(outcome), now))
     await attempts.end_attempts(tx, ended)
     await outbox.save(tx, changed)
+    if sent:
+        tx.after_commit(partial(report_sent, sent, now))
     return effects
 
 
@@ -78,7 +92,6 @@ async def _change_message(tx: WriteTx, message: Message, outcome: Outcome, numbe
         # `move_on` starts from the leased message: from a state such as dead there is no legal move to the next transport.
         tried = replace(message, attempts=after.attempts, maybe_sent=after.maybe_sent, due_at=after.due_at)
         after = await move_on(tx, tried, now, decided.why) or after
-    tx.after_commit(lambda: report_attempt(after, outcome_name(outcome), now))
     return after
 
 

@@ -1,4 +1,4 @@
-"""The outbox: messages that are not settled yet. Only this file and the fast path of `attempts` write the state of a message."""
+"""The outbox: messages that are not settled yet. Only this file writes the state of a message."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -19,6 +19,7 @@ from sqlalchemy import (
     true,
     tuple_,
     union,
+    union_all,
     update,
 )
 
@@ -61,6 +62,20 @@ async def insert_messages(tx: WriteTx, composed: Sequence[tuple[Message, Bodies]
     await tx.connection.execute(insert(messages), [_row(message) for message, _ in composed])
     rows = [{"message_id": message.id, "mail": body.mail, "webhook": body.webhook} for message, body in composed]
     await tx.connection.execute(insert(bodies), rows)
+
+
+async def transports_with_due(tx: ReadTx, transports: Sequence[str], now: datetime) -> list[str]:
+    """Return which of these transports have messages that are due."""
+    if not transports:
+        return []
+    due = (_WAITING, messages.c.due_at <= now)
+    asked = (
+        select(literal(name).label("transport")).where(
+            select(messages.c.id).where(messages.c.transport == name, *due).exists()
+        )
+        for name in transports
+    )
+    return list((await tx.connection.execute(union_all(*asked))).scalars())
 
 
 async def lease(

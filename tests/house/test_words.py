@@ -27,7 +27,7 @@ RETIRED_WORDS = {
     "telling": "NoticeRequest",
     "story": "AlertView, SummaryView",
     "stories": "AlertView, SummaryView",
-    "ledger": "AttemptWriter, or the list of attempts",
+    "ledger": "the list of attempts",
     "confessed": "log_errors",
     "confesses": "reports",
     "confession": "log_errors",
@@ -49,7 +49,7 @@ RETIRED_CLASSES = {
     "Said": "ToolRequest",
     "Letter": "RenderedMail",
     "Worded": "RenderedMail",
-    "Ledger": "AttemptWriter",
+    "Ledger": "the list of attempts",
     "Confession": "LogErrors",
 }
 # JSON names of the wire format. They stay, as relays of an older version are still in use; they are allowed only in quotes.

@@ -1,4 +1,4 @@
-"""Runs the real delivery loops and the real attempt writer during a test, with the transports that the test builds."""
+"""Runs the real delivery loops during a test, with the transports that the test builds."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping

@@ -8,7 +8,7 @@ import pytest
 from app.domain.lease import Claim
 from app.domain.message import LEGAL_MOVES, MessageState
 from app.domain.recipient import Address
-from app.store import attempts, outbox
+from app.store import outbox
 from app.store.transactions import WriteTx
 from tests.support.context import SystemUnderTest
 from tests.support.outbox import message_of, post
@@ -26,18 +26,13 @@ async def _return_unbegun(tx: WriteTx, system: SystemUnderTest, message_id: str)
     await outbox.give_back(tx, [Claim(message_id, TOKEN)])
 
 
-async def _settle_as_sent(tx: WriteTx, system: SystemUnderTest, message_id: str) -> None:
-    await attempts.settle_sent_and_begin(tx, [attempts.SentAttempt(message_id, TOKEN, "250", "ok")], [], system.time[0])
-
-
 @pytest.mark.parametrize(
     ("change", "moves"),
     [
         (_lease, {"queued": "leased", "unknown": "leased"}),
         (_return_unbegun, {"leased": "queued"}),
-        (_settle_as_sent, {"leased": "sent"}),
     ],
-    ids=["lease", "return what was not begun", "settle as sent"],
+    ids=["lease", "return what was not begun"],
 )
 async def test_each_statement_moves_only_the_states_that_may_move(
     system: SystemUnderTest, change: Callable[[WriteTx, SystemUnderTest, str], Awaitable[None]], moves: dict[str, str]

@@ -4,12 +4,12 @@ import asyncio
 from datetime import timedelta
 
 from app.deliver import lease, sweep
-from app.deliver.settle import settle
-from app.domain.attempt import Temporary
+from app.deliver.settle import AttemptResult, settle, settle_results
+from app.domain.attempt import Sent, Temporary
 from app.domain.lease import Leased
 from app.domain.message import MessageState
 from app.domain.recipient import Address
-from app.store.attempts import SentAttempt, settle_sent_and_begin
+from app.store import outbox
 from tests.support.context import SystemUnderTest
 from tests.support.outbox import BODIES, life_of, message_of, post
 
@@ -109,30 +109,21 @@ async def test_returned_messages_are_queued_again_unless_an_attempt_was_begun(sy
     assert [(await message_of(system.context, one.parcel.id)).state for one in leased] == ["leased", "queued"]
 
 
-async def test_the_fast_path_refuses_a_holder_that_lost_its_lease(system: SystemUnderTest) -> None:
-    await post(system.context, ANN, count=2)
-    slept = await take(system)
-    await begin(system, slept[:1])
-    system.pass_time(minutes=3)
-    await sweep.tick(system.context)
-    took_over = await take(system, holder="worker:b")
-    line = SentAttempt(slept[0].claim.message_id, slept[0].claim.token, "250", "ok")
+async def test_a_lease_with_its_attempt_is_written_at_once_and_settled_under_its_token(system: SystemUnderTest) -> None:
+    ids = await post(system.context, ANN, count=3)
+    until = system.time[0] + timedelta(minutes=2)
     async with system.context.database.write() as tx:
-        assert await settle_sent_and_begin(tx, [line], [slept[1].claim], system.time[0]) == (set(), set())
-    assert {(await message_of(system.context, one.parcel.id)).lease_holder for one in took_over} == {"worker:b"}
-
-
-async def test_the_fast_path_writes_what_settle_writes(system: SystemUnderTest) -> None:
-    await post(system.context, ANN, count=3)
-    first, second, third = await take(system)
-    async with system.context.database.write() as tx:
-        begun = await settle_sent_and_begin(tx, [], [first.claim, second.claim], system.time[0])
-    assert begun == (set(), {first.parcel.id, second.parcel.id})
+        begun = await lease.lease_and_begin(tx, "smtp", 2, system.time[0], "worker:a", until)
+    assert {one.parcel.id for one in begun} < set(ids)
+    for one in begun:
+        (attempt,) = await life_of(system.context, one.parcel.id)
+        assert (attempt.number, attempt.holder, attempt.token) == (1, "worker:a", one.claim.token)
+        assert attempt.ended_at is None
+    assert not await begin(system, begun)  # each was begun
     system.pass_time(seconds=2)
-    line = SentAttempt(first.claim.message_id, first.claim.token, "250", "2.0.0 ok")
+    first = begun[0]
     async with system.context.database.write() as tx:
-        both = await settle_sent_and_begin(tx, [line], [third.claim, second.claim], system.time[0])
-    assert both == ({first.parcel.id}, {third.parcel.id})  # the second was begun before
+        await settle_results(tx, [AttemptResult(first.claim, Sent("250", "2.0.0 ok"))], system.time[0])
     message, (attempt,) = (
         await message_of(system.context, first.parcel.id),
         await life_of(system.context, first.parcel.id),
@@ -144,10 +135,19 @@ async def test_the_fast_path_writes_what_settle_writes(system: SystemUnderTest) 
         system.time[0],
         None,
     )
-    assert (attempt.outcome, attempt.code, attempt.text, attempt.number) == ("sent", "250", "2.0.0 ok", 1)
+    assert (attempt.outcome, attempt.code, attempt.text) == ("sent", "250", "2.0.0 ok")
     assert attempt.ended_at is not None
     assert attempt.ended_at - attempt.started_at == timedelta(seconds=2)
-    assert attempt.holder == "worker:a"
+
+
+async def test_only_transports_with_due_messages_are_named(system: SystemUnderTest) -> None:
+    await post(system.context, ANN)
+    await post(system.context, Address("webhook", "https://example.org"), due_at=system.time[0] + timedelta(minutes=1))
+    async with system.context.database.read() as tx:
+        assert await outbox.transports_with_due(tx, ["webhook", "file", "smtp"], system.time[0]) == ["smtp"]
+        later = system.time[0] + timedelta(minutes=2)
+        assert set(await outbox.transports_with_due(tx, ["webhook", "file", "smtp"], later)) == {"smtp", "webhook"}
+        assert await outbox.transports_with_due(tx, [], later) == []
 
 
 async def test_a_message_is_dead_when_too_old_even_if_no_worker_serves_its_transport(system: SystemUnderTest) -> None:
