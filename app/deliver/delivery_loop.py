@@ -27,15 +27,12 @@ from app.store import outbox
 LEASE_FOR = timedelta(seconds=30)  # renewed while sending: only a process that died or hangs loses it
 RENEW_S = 10.0
 POLL_S = 1.0
-_LONGEST_PAUSE_S = (
-    5.0  # while the database is away: once it is back, what was sent must be written before its lease is taken back
-)
+# While the database is away: once it is back, what was sent must be written before its lease is taken back.
+_LONGEST_PAUSE_S = 5.0
 _FINISH_S = 8.0  # on a stop; the whole worker has 10 s
-_TRIES = 4  # to write the end of an attempt that the database refuses
 _SENDERS = {"webhook": 8, "file": 2, "graph": 2 * CONCURRENT}
-_SENDERS_PER_CONNECTION = (
-    4  # while one sends, attempts are written for the others: the connection never waits for the disk
-)
+# While one sends, attempts are written for the others: the connection never waits for the disk.
+_SENDERS_PER_CONNECTION = 4
 
 
 async def run(context: AppContext, transports: Mapping[str, Transport], holder: str, stopping: asyncio.Event) -> None:
@@ -82,6 +79,7 @@ class TransportLoop:
     _sending: dict[asyncio.Task[Outcome], Leased] = field(default_factory=dict)
     _ended: list[AttemptResult] = field(default_factory=list)  # and not written yet
     _deadlines: set[asyncio.Timeout] = field(default_factory=set)
+    _stop_at: float | None = None  # by the clock of the loop: what is still being sent then is broken off
     # Renewing and settling lock the same rows, in different orders: at the same time, PostgreSQL would end one of them.
     _one_transaction: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -107,23 +105,17 @@ class TransportLoop:
                 wake=self._wake,
                 longest_pause=_LONGEST_PAUSE_S,
             )
-            until = asyncio.get_running_loop().time() + _FINISH_S
+            self._stop_at = asyncio.get_running_loop().time() + _FINISH_S
+            for deadline in self._deadlines:
+                deadline.reschedule(self._stop_at)
             while self._sending or self._ended:
-                await self._wait_for_an_end(until)
+                if not self._ended:
+                    await asyncio.wait(self._sending, return_when=asyncio.FIRST_COMPLETED)
                 try:
                     await self._tick(group, 0)
                 except Unavailable as cause:
                     log.warning("attempts wait to be written", attempts=len(self._ended), cause=cause.detail)
                     await asyncio.sleep(POLL_S)
-
-    async def _wait_for_an_end(self, until: float) -> None:
-        """Wait until an attempt has ended. At `until` (loop time), end all."""
-        left = until - asyncio.get_running_loop().time()
-        if left <= 0:
-            for deadline in self._deadlines:
-                deadline.reschedule(until)
-        if self._sending and not self._ended:
-            await asyncio.wait(self._sending, timeout=left if left > 0 else POLL_S, return_when=asyncio.FIRST_COMPLETED)
 
     async def _tick(self, group: asyncio.TaskGroup, free: int) -> bool:
         """Settle the attempts that have ended, and begin up to `free` others. True if there is more to do now."""
@@ -159,17 +151,13 @@ class TransportLoop:
 
     async def _settle_alone(self, result: AttemptResult) -> None:
         """Write the end of one attempt: one that the database refuses must not hold up the others."""
-        for number in range(_TRIES):
-            try:
-                await self._write([result], 0)
-                break
-            except Unavailable:
-                raise
-            except Exception:  # noqa: BLE001  (the boundary of one attempt)
-                log.exception("an attempt could not be written", message=result.claim.message_id)
-                await asyncio.sleep(2.0**number / 2)
-        else:
-            log.error("an attempt counts as unknown once its lease has expired", finished=repr(result))
+        try:
+            await self._write([result], 0)
+        except Unavailable:
+            raise
+        except Exception:  # noqa: BLE001  (the boundary of one attempt)
+            lost = "the end of an attempt could not be written; its message counts as unknown once the lease has expired"
+            log.exception(lost, message=result.claim.message_id, result=repr(result.outcome))
         self._ended.remove(result)
 
     def _note_end(self, task: asyncio.Task[Outcome]) -> None:
@@ -180,7 +168,7 @@ class TransportLoop:
 
     async def _send(self, leased: Leased) -> Outcome:
         """Send one message. Whatever error a transport raises, the attempt has an outcome and the loop goes on."""
-        deadline = asyncio.timeout(None)
+        deadline = asyncio.timeout_at(self._stop_at)
         self._deadlines.add(deadline)
         try:
             async with deadline:

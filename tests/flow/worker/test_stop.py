@@ -18,7 +18,8 @@ import pytest
 from app import worker
 from app.context import AppContext
 from app.core.periodic import CANCEL_AGAIN_S
-from app.domain.message import MessageState
+from app.domain.attempt import Outcome
+from app.domain.message import MessageState, Parcel
 from app.domain.recipient import Address
 from app.store.heartbeats import heartbeats_since
 from tests.support.context import open_system
@@ -121,6 +122,42 @@ async def test_a_stop_before_the_final_dot_is_temporary(
         assert await states_of(context, ids) == [MessageState.QUEUED]
         [attempt] = await life_of(context, ids[0])
         assert (attempt.outcome, attempt.text) == ("temporary", "the worker was stopped before this was sent")
+
+
+class SlowToEnd:
+    """A transport whose sends never end by themselves, and each takes longer to break off than the one before."""
+
+    def __init__(self) -> None:
+        self.sending = 0
+
+    async def send(self, parcel: Parcel) -> Outcome:
+        """Wait for the end."""
+        self.sending += 1
+        number = self.sending
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(number * 0.3)
+        raise AssertionError(parcel)
+
+    async def close(self) -> None:
+        """Do nothing."""
+
+
+async def test_every_attempt_that_is_broken_off_is_written_however_long_its_end_takes(
+    sqlite_database_url: str, tmp_path: Path, server: SmtpServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("app.deliver.delivery_loop._FINISH_S", 0.1)
+    async with context_at(sqlite_database_url, tmp_path, server, smtp_connections=1) as context:
+        ids = await post(context, ANN, count=3)
+        transport = SlowToEnd()
+        work = asyncio.create_task(worker.run(context, {"smtp": transport}))
+        async with asyncio.timeout(30):
+            while transport.sending < len(ids):  # noqa: ASYNC110  (the transport counts)
+                await asyncio.sleep(0.01)
+        await stop(work)
+        ends = [one.outcome for each in ids for one in await life_of(context, each)]
+        assert ends == ["unknown"] * 3
 
 
 async def test_a_failing_stage_stops_no_other_stage_and_is_tried_again(
