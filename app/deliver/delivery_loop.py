@@ -156,7 +156,9 @@ class TransportLoop:
         except Unavailable:
             raise
         except Exception:  # noqa: BLE001  (the boundary of one attempt)
-            lost = "the end of an attempt could not be written; its message counts as unknown once the lease has expired"
+            lost = (
+                "the end of an attempt could not be written; its message counts as unknown once the lease has expired"
+            )
             log.exception(lost, message=result.claim.message_id, result=repr(result.outcome))
         self._ended.remove(result)
 
