@@ -13,7 +13,7 @@ from bench.mails import undecided, wait_until_idle
 from bench.rounds import by_turns, events_a_second, load
 
 PEER_S, PEER_ROUNDS = 3.0, 3
-TRY_S, TRIES, DRAIN_S = 6.0, 3, 20.0
+TRY_S, TRIES, DRAIN_S = 6.0, 3, 40.0
 PRUDENT = 0.97  # of the highest rate that a short try kept up with
 
 
@@ -33,13 +33,19 @@ SINGLE, BATCHES = _Senders(32, 1, 60.0), _Senders(6, 500, 20.0)
 class _Pace:
     """What a load showed: events accepted a second, and how many were undecided at its end."""
 
-    rate: float
+    accepted: float
     undecided: int
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Events a second that it accepted, or decided if it did not keep up."""
+        return self.accepted if self.keeps_up else max(0.0, self.accepted - self.undecided / self.seconds)
 
     @property
     def keeps_up(self) -> bool:
         """Whether less than one second's worth was undecided."""
-        return self.undecided < self.rate
+        return self.undecided < self.accepted
 
 
 def measure(grounds: list[Ground]) -> Iterator[Claim]:
@@ -62,7 +68,7 @@ def measure(grounds: list[Ground]) -> Iterator[Claim]:
 
 
 def _undecided(name: str, pace: _Pace) -> Claim:
-    return Claim(name, Figure.of(pace.undecided), "events", Figure.of(pace.rate), at_most(1, of_peer=True))
+    return Claim(name, Figure.of(pace.undecided), "events", Figure.of(pace.accepted), at_most(1, of_peer=True))
 
 
 def _peers(ground: Ground) -> dict[str, Figure]:
@@ -82,13 +88,12 @@ def _highest_pace(ground: Ground, place: Place, server: Process, senders: _Sende
     At full load the service may take in more than it decides: a fleet does not send like that, but it shows the upper bound.
     """
     full = _paced(ground, place, server, senders, TRY_S, 0)
-    low, high = full.rate - full.undecided / TRY_S, full.rate
     if full.keeps_up:
-        low = 0.0
-    else:
-        for _ in range(TRIES):
-            tried = _paced(ground, place, server, senders, TRY_S, (low + high) / 2)
-            low, high = (tried.rate, high) if tried.keeps_up else (low, min(high, tried.rate))
+        return _paced(ground, place, server, senders, senders.seconds, 0)
+    low, high = max(full.rate, full.accepted / 20), full.accepted
+    for _ in range(TRIES):
+        tried = _paced(ground, place, server, senders, TRY_S, (low + high) / 2)
+        low, high = (tried.accepted, high) if tried.keeps_up else (low, (low + high) / 2)
     return _paced(ground, place, server, senders, senders.seconds, low * PRUDENT)
 
 
@@ -96,6 +101,8 @@ def _paced(ground: Ground, place: Place, server: Process, senders: _Senders, sec
     if left := wait_until_idle(ground, place, DRAIN_S):
         print(f"{ground.name}: {left} events of the load before are still undecided", file=sys.stderr)
     score = load(server.port, connections=senders.connections, events=senders.events, seconds=seconds, rate=rate)
-    pace = _Pace(score["events_s"], undecided(ground, place))
-    print(f"{ground.name}: {pace.rate:.0f} events/s for {seconds:.0f} s, {pace.undecided} undecided", file=sys.stderr)
+    pace = _Pace(score["events_s"], undecided(ground, place), seconds)
+    print(
+        f"{ground.name}: {pace.accepted:.0f} events/s for {seconds:.0f} s, {pace.undecided} undecided", file=sys.stderr
+    )
     return pace

@@ -2,7 +2,7 @@
 
 `python -m bench.wave PORT RATE MARK CUSTOMERS AGENTS JOBS LIMIT < KEYS` sends one event a job, for LIMIT jobs at most, and prints what was answered, as JSON.
 KEYS has one enrolment key a line, in the order of the customers. An agent in 50 sends what its spool kept, all its jobs in one request; one request in 200 is
-sent twice, as by an agent that did not see the answer. Of a thousand jobs one fails critically, and ten more fail.
+sent twice, as by an agent that did not see the answer. What is refused is sent again, as agents do, with the same keys. Of a thousand jobs one fails critically, and ten more fail.
 """
 
 import asyncio
@@ -44,6 +44,13 @@ class Score:
     waits: list[float] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    began: float  # when it was due
+    request: bytes
+    events: int  # that count: none of a request that is sent a second time
+
+
 def outcome_of(mark: str, job: int) -> tuple[str, str]:
     """Return outcome and severity of a job in the wave of this mark: others fail in another wave."""
     place = (job * 7 + sum(mark.encode())) % 1000
@@ -58,7 +65,7 @@ class Sender:
     def __init__(self, keys: list[str], fleet: Fleet, mark: str) -> None:
         self.score = Score()
         self._keys, self._fleet, self._mark = keys, fleet, mark
-        self._queue: collections.deque[tuple[float, bytes, int]] = collections.deque()
+        self._queue: collections.deque[_Asked] = collections.deque()
         self._idle: list[_Connection] = []
         self._open = 0
         self._quiet = asyncio.Event()
@@ -94,12 +101,15 @@ class Sender:
             last = jobs
         await self._quiet.wait()
 
-    def answered(self, connection: "_Connection", began: float, events: int, *, is_good: bool) -> None:
-        """Count an answer and use its connection again."""
+    def answered(self, connection: "_Connection", asked: _Asked, *, is_good: bool) -> None:
+        """Count an answer and use its connection again. A refused request goes to the end of the queue."""
         self._open -= 1
-        self.score.waits.append(time.perf_counter() - began)
-        self.score.events += events if is_good else 0
-        self.score.refused += 0 if is_good else 1
+        if is_good:
+            self.score.waits.append(time.perf_counter() - asked.began)
+            self.score.events += asked.events
+        else:
+            self.score.refused += 1
+            self._queue.append(asked)
         self.take(connection)
 
     def take(self, connection: "_Connection") -> None:
@@ -110,7 +120,7 @@ class Sender:
                 self._quiet.set()
             return
         self._open += 1
-        connection.send(*self._queue.popleft())
+        connection.send(self._queue.popleft())
 
     def _put(self, jobs: list[int], *, counts: bool = True) -> None:
         self._quiet.clear()
@@ -120,7 +130,7 @@ class Sender:
             f"POST /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {key}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         )
-        self._queue.append((time.perf_counter(), head.encode() + body, len(jobs) if counts else 0))
+        self._queue.append(_Asked(time.perf_counter(), head.encode() + body, len(jobs) if counts else 0))
         if self._idle:
             self.take(self._idle.pop())
 
@@ -148,15 +158,15 @@ class _Connection(asyncio.Protocol):
     def __init__(self, sender: Sender) -> None:
         self._sender = sender
         self._buffer = b""
-        self._asked = (0.0, 0)
+        self._asked = _Asked(0.0, b"", 0)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport
         self._sender.take(self)
 
-    def send(self, began: float, request: bytes, events: int) -> None:
-        self._asked = (began, events)
-        self._transport.write(request)  # type: ignore[attr-defined]
+    def send(self, asked: _Asked) -> None:
+        self._asked = asked
+        self._transport.write(asked.request)  # type: ignore[attr-defined]
 
     def data_received(self, data: bytes) -> None:
         self._buffer += data
@@ -166,7 +176,7 @@ class _Connection(asyncio.Protocol):
             return
         is_good = self._buffer.startswith(b"HTTP/1.1 20")
         self._buffer = b""
-        self._sender.answered(self, *self._asked, is_good=is_good)
+        self._sender.answered(self, self._asked, is_good=is_good)
 
 
 def main() -> None:
