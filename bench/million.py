@@ -114,11 +114,14 @@ def worker(environment: dict[str, str]) -> "subprocess.Popen[bytes]":
 
 
 class _Worker(subprocess.Popen[bytes]):
-    """Stops at the end of its block."""
+    """Stops at the end of its block. Raises RuntimeError there if it had ended before."""
 
     def __exit__(self, *error: object) -> None:
+        has_ended = self.poll() is not None
         self.terminate()
         super().__exit__(*error)  # type: ignore[arg-type]
+        if has_ended and error[0] is None:
+            raise RuntimeError("the second worker has ended: what was measured is one worker")
 
 
 def _wave(ground: Ground, place: Place, server: Process, keys: list[str], fleet: Fleet, mark: str, limit: int) -> _Wave:
