@@ -1,6 +1,7 @@
 """`tocsin serve`: the HTTP server, with the worker in the same process unless a setting says otherwise."""
 
 import asyncio
+import contextlib
 import importlib
 import signal
 import socket
@@ -45,7 +46,10 @@ def serve() -> None:
         # Port 0 takes a free one; links in mails must name the real one.
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})
         first = asyncio.run(_prepare(settings))
-        _print_start(settings, first, _keep_keys(settings, first))
+        kept = _keep_keys(settings, first)
+        # Its output may be a file on a full disk, and reports of failures must be taken all the same.
+        with contextlib.suppress(OSError):
+            _print_start(settings, first, kept)
         app = create_app(settings, work=_run_worker if settings.worker or settings.is_sqlite else None)
         proxies = read_networks(settings.trusted_proxies)
         config = uvicorn.Config(

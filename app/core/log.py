@@ -2,13 +2,35 @@
 
 import logging
 import sys
+from typing import TextIO
 
+from app.core import metrics
 from app.core.hidden_modules import hidden
 from app.core.settings import Settings
 
 # It prints errors in colours with rich, which is installed for typer: 5 MiB and a twentieth of a second of each start, unused here.
 with hidden("rich"):
     import structlog
+
+
+class StreamLogger:
+    """Writes each line to a stream, and never raises: a loop that logs why its work failed would end for ever with the log's own error.
+
+    A log may be a file on the disk that is full or became read-only, or a pipe that nobody reads any more.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def msg(self, line: str) -> None:
+        """Write a line, or count it as lost."""
+        try:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+        except (OSError, ValueError):  # ValueError: the stream is closed
+            metrics.LOG_LINES_LOST.inc()
+
+    debug = info = warning = error = exception = critical = msg
 
 
 def set_up_log(settings: Settings) -> None:
@@ -28,7 +50,7 @@ def set_up_log(settings: Settings) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=lambda *_: StreamLogger(sys.stderr),
     )
     logging.basicConfig(
         level=max(level, logging.WARNING), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"

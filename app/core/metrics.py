@@ -71,6 +71,7 @@ WRITABLE = Gauge(
     "tocsin_database_writable", "Whether the last writes of this process succeeded (1) or not (0).", registry=HTTP
 )
 WRITABLE.set(1)
+LOG_LINES_LOST = Counter("tocsin_log_lines_lost", "Lines of the log that could not be written.", registry=HTTP)
 DISK_FREE_BYTES = Gauge(
     "tocsin_disk_free_bytes", "Free space on the disk of the database and of var_dir.", ["disk"], registry=WORKER
 )

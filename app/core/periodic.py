@@ -28,6 +28,16 @@ async def run_in_background(work: Coroutine[Any, Any, None]) -> AsyncIterator[No
             task.result()
 
 
+async def keep_repeating(act: Callable[[], Awaitable[None]], *, name: str, every: float) -> None:
+    """Call `act` every so many seconds, for ever. A failure is logged, and the next call is made all the same."""
+    while True:
+        await asyncio.sleep(every)
+        try:
+            await act()
+        except Exception as error:  # noqa: BLE001  (an error boundary: nobody would notice that it ended)
+            log.error("background work failed, it is tried again", work=name, after_s=every, exc_info=error)
+
+
 async def keep_ticking(
     tick: Callable[[], Awaitable[bool]],
     *,

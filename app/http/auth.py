@@ -1,6 +1,5 @@
 """Authentication: keys, checked against their hashes. It must never log, keep or compare a key itself."""
 
-import asyncio
 import contextlib
 import hmac
 import time
@@ -16,7 +15,7 @@ from starlette.types import Scope
 from app.context import AppContext
 from app.core.errors import NotAllowed, NotLetIn, TocsinError, WrongScope
 from app.core.log import log
-from app.core.periodic import run_in_background
+from app.core.periodic import keep_repeating, run_in_background
 from app.domain.enrolment import EnrolmentLimits
 from app.domain.key import KeyKind
 from app.intake.budgets import SenderKey, sender_key
@@ -148,14 +147,9 @@ class KeyAuthenticator:
     async def recording_use(self) -> AsyncIterator[None]:
         """While the block runs, write `last_used_at` once a minute and at the end, so that no request waits for it."""
         try:
-            async with run_in_background(self._keep_touching()):
+            async with run_in_background(keep_repeating(self._touch, name="use of keys", every=TOUCH_S)):
                 yield
         finally:
-            await self._touch()
-
-    async def _keep_touching(self) -> None:
-        while True:
-            await asyncio.sleep(TOUCH_S)
             await self._touch()
 
     async def _touch(self) -> None:

@@ -126,7 +126,14 @@ class GroupCommit:
             self._wake.clear()
             while self._waiting:
                 self._in_progress = self._take_group()
-                await self._commit([BatchPart(batch, range(len(batch.events))) for batch in self._in_progress])
+                try:
+                    await self._commit([BatchPart(batch, range(len(batch.events))) for batch in self._in_progress])
+                except Exception:  # noqa: BLE001  (an error boundary: if this loop ended, no event would be answered any more)
+                    for batch in self._in_progress:  # nobody knows what was stored; sent again, it is the same event
+                        batch.error = Unavailable("an internal error prevents storing the event; try again")
+                    log.exception(
+                        "events could not be stored because of a bug of ours; their senders are asked to send them again"
+                    )
                 for batch in self._in_progress:
                     self._finish(batch)
                 self._in_progress = []

@@ -1,6 +1,5 @@
 """Lets agents in: finds those that events name, creates unknown ones as far as the key's limits allow, and keeps count of those refused."""
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Collection
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from app.context import AppContext
 from app.core import metrics
 from app.core.errors import TocsinError
 from app.core.log import log
-from app.core.periodic import run_in_background
+from app.core.periodic import keep_repeating, run_in_background
 from app.domain.agent import AgentState
 from app.domain.enrolment import EnrolmentLimits, EnrolmentRefusal, refuse_rejected
 from app.store import keys
@@ -109,14 +108,9 @@ class EnrolmentRefusals:
     async def being_stored(self) -> AsyncIterator[None]:
         """While the block runs, store the counts every few seconds, and at its end."""
         try:
-            async with run_in_background(self._keep_storing()):
+            async with run_in_background(keep_repeating(self.store, name="refusals of keys", every=STORE_EVERY_S)):
                 yield
         finally:
-            await self.store()
-
-    async def _keep_storing(self) -> None:
-        while True:
-            await asyncio.sleep(STORE_EVERY_S)
             await self.store()
 
     async def store(self) -> None:

@@ -3,7 +3,6 @@
 Without the bytes, every key would have the whole day again after a restart.
 """
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -11,7 +10,7 @@ from datetime import UTC, datetime
 from app.context import AppContext
 from app.core.errors import TocsinError
 from app.core.log import log
-from app.core.periodic import run_in_background
+from app.core.periodic import keep_repeating, run_in_background
 from app.domain.excess import RESULTS, Excess
 from app.intake.budgets import DAY_S, HOUR_S, KeyBudgets
 from app.intake.flow import AgentFlows
@@ -27,22 +26,20 @@ class UsageWriter:
 
     def __init__(self, context: AppContext, budgets: KeyBudgets, flows: AgentFlows) -> None:
         self._context, self._budgets, self._flows = context, budgets, flows
+        self._rounds = 0
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Write until the block ends, and once more then."""
         try:
-            async with run_in_background(self._keep_writing()):
+            async with run_in_background(keep_repeating(self._write_again, name="usage of keys", every=EVERY_S)):
                 yield
         finally:
             await self.write(with_bytes=True)
 
-    async def _keep_writing(self) -> None:
-        count = 0
-        while True:
-            await asyncio.sleep(EVERY_S)
-            count += 1
-            await self.write(with_bytes=count % BYTES_EVERY == 0)
+    async def _write_again(self) -> None:
+        self._rounds += 1
+        await self.write(with_bytes=self._rounds % BYTES_EVERY == 0)
 
     async def write(self, *, with_bytes: bool) -> None:
         """Write what is new. If the database cannot be reached, only numbers in an alert are lost, and the bytes are written later."""

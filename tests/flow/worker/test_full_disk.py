@@ -87,10 +87,6 @@ def test_a_start_on_a_disk_that_takes_no_write_is_one_sentence(tmp_path: Path, h
     assert line.startswith(f"tocsin: TOCSIN_VAR_DIR: nothing can be written in {disk.folder}: {why}")
 
 
-@pytest.mark.xfail(
-    reason="known flaw: in some runs the writing connection is never free again after the disk became read-only",
-    strict=False,
-)
 @pytest.mark.needs("root:mkfs.ext4")
 def test_a_disk_that_becomes_read_only_while_running_is_named(tmp_path: Path) -> None:
     folder = tmp_path / "var"

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from app.core import periodic
-from app.core.periodic import keep_ticking, run_in_background
+from app.core.periodic import keep_repeating, keep_ticking, run_in_background
 
 
 class Tick:
@@ -118,3 +118,13 @@ async def test_an_error_of_background_work_is_raised_at_the_end() -> None:
     with pytest.raises(ValueError, match="broken"):
         async with run_in_background(work()):
             await asyncio.sleep(0)
+
+
+async def test_work_that_fails_is_repeated() -> None:
+    tick = Tick(RuntimeError("a bug"), RuntimeError("another"), True)
+
+    async def act() -> None:
+        await tick()
+
+    async with run_in_background(keep_repeating(act, name="test", every=0.001)):
+        await until(lambda: len(tick.calls) >= 4)
