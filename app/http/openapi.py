@@ -8,6 +8,7 @@ from fastapi_offline import FastAPIOffline
 from app import __version__
 from app.http.api import events
 from app.http.api.dependencies import Problem
+from app.http.published_schema import PublishedSchema
 
 _DESCRIPTION = """\
 Receives events from backup agents, decides alerts, and notifies the right people, once and in time.
@@ -86,4 +87,6 @@ def make_api(**options: Any) -> FastAPI:  # noqa: ANN401  (FastAPI's own paramet
         return schema
 
     api.openapi = openapi  # type: ignore[method-assign]  # FastAPI documents it: "Extending OpenAPI"
+    # Before FastAPI's own route of this path, which renders it for each request.
+    api.router.routes.insert(0, PublishedSchema(api).route(str(api.openapi_url)))
     return api
