@@ -17,7 +17,8 @@ from functools import partial
 from aiosmtpd.smtp import Envelope, Session
 
 from app.context import AppContext
-from app.core.errors import BadSettings, NotAllowed, NotLetIn, OverBudget, Overloaded, TocsinError
+from app.core.disk import DiskTrouble
+from app.core.errors import BadSettings, CannotWrite, NotAllowed, NotLetIn, OverBudget, Overloaded, TocsinError
 from app.core.ids import new_id
 from app.core.log import log
 from app.core.networks import read_networks
@@ -67,7 +68,7 @@ class MailIn:
         except NotAllowed:
             return await server.answer_wrong()
         except TocsinError as cause:
-            return _not_let_in(cause) if isinstance(cause, NotLetIn) else f"451 4.3.0 {cause.code}; try again"
+            return _not_let_in(cause) if isinstance(cause, NotLetIn) else _not_stored(cause)
         if not server.admit(caller.key_id):
             return "451 4.7.1 Too many mails under this key; try again"
         callers.append(caller)
@@ -89,7 +90,7 @@ class MailIn:
             return "451 4.3.2 Busy; try again"
         except TocsinError as cause:
             log.warning("a mail could not be stored; its sender is asked to send it again", cause=cause.detail)
-            return "451 4.3.0 Not stored; try again"
+            return _not_stored(cause)
         server.note_valid_mail()
         return "250 2.0.0 Stored"
 
@@ -169,6 +170,14 @@ async def listening(context: AppContext, intake: Intake, authenticator: KeyAuthe
 def _not_let_in(cause: NotLetIn) -> str:
     """Return the answer for a key that does not let an agent in. Names in it come from the mail, and SMTP has ASCII lines only."""
     return f"550 5.7.1 {cause.code}: {ascii(cause.detail)[1:400]}"
+
+
+def _not_stored(cause: TocsinError) -> str:
+    """Return the answer for a mail that may be sent again. Only insufficient storage is 452 (RFC 5321, section 4.2.3)."""
+    if isinstance(cause, CannotWrite):
+        is_room = cause.code in (DiskTrouble.FULL, DiskTrouble.QUOTA)
+        return f"{'452 4.3.1' if is_room else '451 4.3.0'} {cause.code}: {ascii(cause.detail)[1:-1][:300]}; try again"
+    return f"451 4.3.0 {cause.code}; try again"
 
 
 def _tls(context: AppContext) -> ssl.SSLContext | None:
