@@ -213,6 +213,12 @@ class Settings(BaseSettings):
     intake_queue: int = Field(
         20_000, ge=100, le=1_000_000, description="Events waiting for the next commit; beyond it 503 is answered."
     )
+    job_metrics_most: int = Field(
+        100_000,
+        ge=0,
+        le=10_000_000,
+        description="Jobs that `/metrics/jobs` shows one by one, those in trouble first; `tocsin_jobs_left_out` counts the others.",
+    )
     key_events_a_minute: int = Field(
         30_000,
         ge=1,

@@ -30,6 +30,7 @@ LET_IN = {
     ("get", "/v1/connect"): READERS | {"agent"},
     ("get", "/v1/recipients/{recipient_id}/webhook-secret"): ADMINS,
     ("post", "/v1/mail-rules:try"): READERS,
+    ("get", "/metrics/jobs"): READERS | {"monitor"},
     ("get", "/v1/status"): READERS | {"monitor"},
     ("get", "/v1/status/jobs"): READERS | {"monitor"},
     ("get", "/v1/status/jobs/{job_id}"): READERS | {"monitor"},

@@ -21,6 +21,7 @@ CASES_ON_POSTGRES = 2  # of one test, in a run without `--all`
 TOOLS_VENV = ROOT / ".venv-tools/bin"
 # Programs whose Debian package has another name.
 PACKAGES = {
+    "promtool": "prometheus",
     "borg": "borgbackup",
     "setpriv": "util-linux",
     "wine": "wine wine64",

@@ -1,15 +1,19 @@
 """How jobs stand, for monitoring systems: one verdict over many jobs, and the jobs one by one. A key of kind `monitor` is enough."""
 
+import asyncio
 import hashlib
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Self
 
-from fastapi import APIRouter, Header, Query, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 from starlette.status import HTTP_304_NOT_MODIFIED
 
+from app.context import AppContext
 from app.core.errors import NotFound, WrongScope
-from app.domain.job_status import JobCounts, ShownState, StatusVerdict, judge_status
+from app.domain.job_status import JobCounts, PipelineState, ShownState, StatusVerdict, judge_status
 from app.domain.matcher import read_matcher
 from app.http.api.dependencies import Context, Monitor, problems
 from app.http.api.fields import Id, PathId
@@ -27,6 +31,8 @@ from app.store.repository import Page
 
 router = APIRouter(prefix="/v1/status", tags=["status"])
 WORST_MOST = 50
+KEPT = timedelta(seconds=3)
+CHOICES_MOST = 200
 MESSAGE_MOST = 500
 _MATCH = (
     "A condition that must be met; can be repeated. A field (`customer`, `agent`, `job`, `activity`, `message`, `label:NAME`), then "
@@ -165,6 +171,37 @@ class StatusOut(BaseModel):
     newest_report_age_s: int | None = Field(description="How many seconds ago that is. The ETag does not depend on it.")
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    at: datetime
+    pipeline: PipelineState
+    counts: JobCounts
+    newest: datetime | None
+    worst: Sequence[JobStanding]
+
+
+@dataclass(slots=True)
+class StatusCache:
+    """The newest answers. The jobs are counted every few seconds at most, however many programs ask."""
+
+    kept: dict[tuple[JobChoice, int], _Kept] = field(default_factory=dict)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+def _cache_of(request: Request) -> StatusCache:
+    cache: StatusCache = request.app.state.status_cache
+    return cache
+
+
+async def _read(context: AppContext, choice: JobChoice, worst: int, now: datetime) -> _Kept:
+    async with context.database.read() as tx:
+        pipeline = await read_pipeline_state(tx)
+        counts, newest = await count_jobs(tx, choice, now)
+        has_trouble = counts.failed or counts.missed or counts.unclear or counts.warning
+        jobs = await worst_jobs(tx, choice, now, worst) if has_trouble and worst else []
+    return _Kept(now, pipeline, counts, newest, jobs)
+
+
 @router.get(
     "",
     response_model=StatusOut,
@@ -177,17 +214,21 @@ async def get_status(
     response: Response,
     context: Context,
     caller: Monitor,
+    cache: Annotated[StatusCache, Depends(_cache_of)],
     if_none_match: Annotated[
         str | None, Header(max_length=500, description="The ETag of the answer that the client has.")
     ] = None,
 ) -> StatusOut | Response:
     """Return how all jobs that match stand, in one word, with counts and the worst jobs."""
     choice, now = query.choice(caller), context.clock()
-    async with context.database.read() as tx:
-        pipeline = await read_pipeline_state(tx)
-        counts, newest = await count_jobs(tx, choice, now)
-        has_trouble = counts.failed or counts.missed or counts.unclear or counts.warning
-        worst = await worst_jobs(tx, choice, now, query.worst) if has_trouble and query.worst else []
+    async with cache.lock:
+        kept = cache.kept.get((choice, query.worst))
+        if kept is None or not timedelta() <= now - kept.at < KEPT:
+            kept = await _read(context, choice, query.worst, now)
+            cache.kept[choice, query.worst] = kept
+            if len(cache.kept) > CHOICES_MOST:
+                del cache.kept[next(iter(cache.kept))]
+    pipeline, counts, newest, worst = kept.pipeline, kept.counts, kept.newest, kept.worst
     stale_because = pipeline.stale_because(now)
     judged = judge_status(counts, stale_because)
     found = StatusOut(
