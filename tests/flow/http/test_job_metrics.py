@@ -152,7 +152,8 @@ async def test_a_scrape_of_many_jobs_holds_nobody_up(sqlite_database_url: str, t
             text = await scrape(api)
         assert len(samples(text, "tocsin_job_state")) == MANY + 1
         # Reading the answer is the client's part: it runs in the same loop here, piece by piece.
-        assert holds.longest().seconds < 0.05, holds.longest()
+        ours = [hold for hold in holds.kept if "main.py" not in hold.what]  # the start may not have ended
+        assert max(hold.seconds for hold in ours) < 0.05, ours
 
 
 async def test_more_scrapes_at_once_than_memory_is_meant_for_are_refused(sqlite_database_url: str, tmp_path: Path):
