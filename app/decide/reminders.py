@@ -18,9 +18,10 @@ BATCH = 50  # in one transaction, so that others can write in between
 
 async def tick(context: AppContext) -> bool:
     """Report what fell due of each kind, a batch in one transaction. True when there may be more at once."""
-    now = context.clock()
-    more = False
-    for report in (report_after_silence, report_repeats):
+    now, more = context.clock(), False
+    async with context.database.read() as tx:  # nearly always nothing is: no reason to keep others from writing
+        is_due = await notices.reminders_due(tx, now)
+    for report in (report_after_silence, report_repeats) if is_due else ():
         async with context.database.write() as tx:
             found = await report(tx, now)
             if found:

@@ -98,8 +98,9 @@ async def _decide_batch(context: AppContext, batch: _Batch, only: Collection[str
             # At most twice as many as before: the next ones may cost more than these, as failures do.
             turns.piece = max(FIRST_PIECE, min(LARGEST_PIECE, 2 * turns.piece, int(LONGEST_S / each_s)))
             size = int((LONGEST_S - spent) / each_s)
-            batch.is_cut = size < LEAST_PIECE or len(judged.events) < len(claim.events)
-            if batch.is_cut:
+            is_postponed = len(judged.events) < len(claim.events)
+            batch.is_cut = is_postponed or (size < LEAST_PIECE and not claim.is_all)
+            if batch.is_cut or claim.is_all:  # what comes meanwhile wakes this stage
                 break
         seconds = round(time.perf_counter() - began, 4)
         if notices:

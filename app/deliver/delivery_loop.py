@@ -19,7 +19,7 @@ from app.deliver.settle import AttemptResult, settle_results
 from app.deliver.transport import Transport, Unsent
 from app.deliver.transports.graph import CONCURRENT
 from app.domain import own_address
-from app.domain.attempt import Outcome, Temporary, Unknown
+from app.domain.attempt import Outcome, Sent, Temporary, Unknown
 from app.domain.lease import Leased
 from app.domain.message import Parcel
 from app.store import outbox
@@ -147,6 +147,8 @@ class TransportLoop:
         now = self.context.clock()
         async with self._one_transaction, self.context.database.write() as tx:
             await settle_results(tx, ended, now)
+            if not all(isinstance(result.outcome, Sent) for result in ended):  # it may go by another transport now
+                tx.after_commit(lambda: self.context.wakeups.wake("messages"))
             return await lease.lease_and_begin(tx, self.name, begin, now, self.holder, now + LEASE_FOR) if begin else []
 
     async def _settle_alone(self, result: AttemptResult) -> None:

@@ -4,29 +4,26 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, func, insert, select, update
+from sqlalchemy import String, bindparam, func, select, update
 
 from app.domain.attempt import Attempt, Evidence
+from app.store.prepared import Prepared
 from app.store.tables import attempts, messages
 from app.store.transactions import ReadTx, WriteTx
 
-_END = (
-    update(attempts)
-    .where(attempts.c.id == bindparam("b_id"))
-    .values(
-        {
-            name: bindparam(f"b_{name}", type_=attempts.c[name].type)
-            for name in ("ended_at", "outcome", "code", "text", "evidence")
-        }
+_INSERT = Prepared(lambda db: db.insert(attempts).values({name: bindparam(name) for name in Attempt.__slots__}))
+_END = Prepared(
+    lambda _: (
+        update(attempts)
+        .where(attempts.c.id == bindparam("of_id", type_=String))
+        .values({name: bindparam(name) for name in ("ended_at", "outcome", "code", "text", "evidence")})
     )
 )
 
 
 async def insert_attempts(tx: WriteTx, begun: Sequence[Attempt]) -> None:
     """Insert attempts that are about to start, or that a relay made earlier and reports now."""
-    if begun:
-        rows = [{name: getattr(attempt, name) for name in Attempt.__slots__} for attempt in begun]
-        await tx.connection.execute(insert(attempts), rows)
+    await tx.change_each(_INSERT, [{name: getattr(attempt, name) for name in Attempt.__slots__} for attempt in begun])
 
 
 class EndedAttempt(NamedTuple):
@@ -42,9 +39,8 @@ class EndedAttempt(NamedTuple):
 
 async def end_attempts(tx: WriteTx, ended: Sequence[EndedAttempt]) -> None:
     """Write how attempts ended."""
-    if ended:
-        names = ("b_id", "b_ended_at", "b_outcome", "b_code", "b_text", "b_evidence")
-        await tx.connection.execute(_END, [dict(zip(names, values, strict=True)) for values in ended])
+    names = ("of_id", "ended_at", "outcome", "code", "text", "evidence")
+    await tx.change_each(_END, [dict(zip(names, values, strict=True)) for values in ended])
 
 
 async def attempt_under(tx: ReadTx, message_id: str, token: str) -> Attempt | None:

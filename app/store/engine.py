@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import AsyncAdaptedQueuePool
+from sqlalchemy.pool import AsyncAdaptedQueuePool, PoolResetState
 
 from app.core.disk import Reserve, trouble_of, try_to_write
 from app.core.errors import BadSettings, Conflict
@@ -21,6 +21,7 @@ from app.core.settings import MIB, Settings
 from app.store.write_state import WriteState
 
 BUSY_S = 30  # how long to wait for a connection, and for the lock of SQLite
+IS_CLEAN = "is_clean"  # in the info of a connection: whoever used it last has ended its transaction
 PING_AFTER_S = 2.0  # a connection that was idle for longer is tested before it is used
 # A host that lost power sends nothing more, and a query would wait for its answer for ever: it counts as dead after a minute.
 _PROBES = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 60_000}
@@ -109,6 +110,7 @@ def _sqlite(url: str, *, size: int, writes: bool) -> AsyncEngine:
         pool_size=size,
         max_overflow=0,
         pool_timeout=BUSY_S,
+        pool_reset_on_return=None,  # `roll_back` below does it
         connect_args={"timeout": BUSY_S, "cached_statements": 256},  # intake alone has a hundred
         hide_parameters=True,
     )
@@ -126,6 +128,13 @@ def _sqlite(url: str, *, size: int, writes: bool) -> AsyncEngine:
         cursor.execute("PRAGMA cache_size=" + ("-32000" if writes else "-8000"))
         cursor.execute("PRAGMA query_only=" + ("OFF" if writes else "ON"))
         cursor.close()
+
+    @event.listens_for(engine.sync_engine, "reset")
+    def roll_back(connection: Any, record: Any, state: PoolResetState) -> None:  # noqa: ANN401
+        # Not after a commit, or where no transaction began: it would cost one more thread switch.
+        is_clean = record.info.pop(IS_CLEAN, False)
+        if state.asyncio_safe and not (is_clean or state.transaction_was_reset):
+            connection.rollback()
 
     @event.listens_for(engine.sync_engine, "begin")
     def begin(connection: Any) -> None:  # noqa: ANN401

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, String, bindparam, exists, select, text, update
+from sqlalchemy import ColumnElement, Integer, Select, String, bindparam, exists, select, text, union_all, update
 from sqlalchemy.sql.base import Executable
 
 from app.domain.notice import URGENCY_CRITICAL, Notice, NoticeKind, NoticeState
@@ -15,11 +15,15 @@ from app.store.repository import Page, Repository, Window
 from app.store.scope import Scope, alerts_of
 from app.store.tables import groups, notices
 from app.store.transactions import ReadTx, WriteTx
+from app.store.types import Utc
 
 ABOUT_ALERTS = (NoticeKind.OPENED, NoticeKind.REPEATED)  # those that report an alert; a recovery follows only them
 PENDING = (NoticeState.WAITING, NoticeState.MUTED)
 # Written exactly as in the partial index: SQLite uses it only when its condition stands word for word in the query.
 _DUE = text("notices.state IN ('waiting', 'muted')")
+_NOW = bindparam("now", type_=Utc)
+_MUTE_ENDED = _DUE, notices.c.state == NoticeState.MUTED, notices.c.due_at <= _NOW
+_REPEAT_DUE = notices.c.repeat_at <= _NOW, notices.c.state == NoticeState.WORDED
 NOTICES = Repository(notices, Notice, noun="notice", prefix="ntc", newest_first=True)
 
 
@@ -72,6 +76,32 @@ _END_REPEATS = Prepared(
         update(notices)
         .where(db.one_of(notices.c.alert_id, "alert_ids"), notices.c.repeat_at.is_not(None))
         .values(repeat_at=None)
+    )
+)
+_REMINDERS_DUE = Prepared(
+    lambda _: union_all(
+        *(
+            select(found.c.id)
+            for found in (
+                select(notices.c.id).where(*_MUTE_ENDED).limit(1).subquery("muted"),
+                select(notices.c.id).where(*_REPEAT_DUE).limit(1).subquery("repeated"),
+            )
+        )
+    )
+)
+_WAITING_DUE = Prepared(
+    lambda _: (
+        select(*NOTICES.mapping.columns)
+        .where(_DUE, notices.c.state == NoticeState.WAITING, notices.c.due_at <= _NOW)
+        .order_by(notices.c.urgency, notices.c.due_at, notices.c.id)
+        .limit(bindparam("limit", type_=Integer))
+    )
+)
+_MARK_WORDED = Prepared(
+    lambda db: (
+        update(notices)
+        .where(db.one_of(notices.c.id, "ids"), notices.c.state == NoticeState.WAITING)
+        .values(state=NoticeState.WORDED, message_id=bindparam("message_id"))
     )
 )
 _WORDED_FOR = Prepared(
@@ -152,29 +182,28 @@ async def worded_for(tx: ReadTx, alert_ids: Iterable[str]) -> dict[str, list[Not
     return found
 
 
+async def reminders_due(tx: ReadTx, now: datetime) -> bool:
+    """Return whether a mute has ended or a repeat is due."""
+    return bool(await tx.fetch(_REMINDERS_DUE, now=now))
+
+
 async def muted_due(tx: WriteTx, now: datetime, limit: int) -> list[Notice]:
     """Claim muted notices whose mute has ended."""
     return await _claim(
         tx,
-        select(notices)
-        .where(_DUE, notices.c.state == NoticeState.MUTED, notices.c.due_at <= now)
-        .order_by(notices.c.due_at),
+        select(notices).where(*_MUTE_ENDED).order_by(notices.c.due_at),
+        now,
         limit,
     )
 
 
 async def repeats_due(tx: WriteTx, now: datetime, limit: int) -> list[Notice]:
     """Claim worded notices whose alert may be reported again now."""
-    due = (
-        select(notices)
-        .where(notices.c.repeat_at <= now, notices.c.state == NoticeState.WORDED)
-        .order_by(notices.c.repeat_at)
-    )
-    return await _claim(tx, due, limit)
+    return await _claim(tx, select(notices).where(*_REPEAT_DUE).order_by(notices.c.repeat_at), now, limit)
 
 
-async def _claim(tx: WriteTx, due: Select[Any], limit: int) -> list[Notice]:
-    rows = await tx.connection.execute(due.limit(limit).with_for_update(skip_locked=True))
+async def _claim(tx: WriteTx, due: Select[Any], now: datetime, limit: int) -> list[Notice]:
+    rows = await tx.connection.execute(due.limit(limit).with_for_update(skip_locked=True), {"now": now})
     return [NOTICES.mapping.read(row) for row in rows]
 
 
@@ -212,21 +241,12 @@ async def save_group_times(tx: WriteTx, times: Mapping[tuple[str, str], datetime
 
 async def waiting_due(tx: ReadTx, now: datetime, limit: int) -> list[Notice]:
     """Return due notices that wait to be worded, the most urgent first."""
-    waiting = notices.c.state == NoticeState.WAITING
-    due = (
-        select(notices)
-        .where(_DUE, waiting, notices.c.due_at <= now)
-        .order_by(notices.c.urgency, notices.c.due_at, notices.c.id)
-        .limit(limit)
-    )
-    return [NOTICES.mapping.read(row) for row in await tx.connection.execute(due)]
+    return [NOTICES.mapping.read_values(values) for values in await tx.fetch(_WAITING_DUE, now=now, limit=limit)]
 
 
 async def mark_worded(tx: WriteTx, ids: Sequence[str], message_id: str) -> bool:
     """Claim waiting notices for the message that words them. False, and then nothing may be kept, if one is no longer waiting."""
-    claimed = update(notices).where(notices.c.id.in_(ids), notices.c.state == NoticeState.WAITING)
-    found = await tx.connection.execute(claimed.values(state=NoticeState.WORDED, message_id=message_id))
-    return found.rowcount == len(ids)
+    return await tx.change(_MARK_WORDED, ids=list(ids), message_id=message_id) == len(ids)
 
 
 async def unmark_worded(tx: WriteTx, message_id: str) -> None:

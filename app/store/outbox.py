@@ -2,11 +2,15 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Integer,
     RowMapping,
+    Select,
+    String,
     and_,
     bindparam,
     false,
@@ -19,22 +23,23 @@ from sqlalchemy import (
     true,
     tuple_,
     union,
-    union_all,
     update,
 )
+from sqlalchemy.sql.base import Executable
 
 from app.core.ids import new_id
 from app.domain.lease import Claim, Held, Leased
 from app.domain.message import Bodies, Message, MessageState, Parcel, takes_json
 from app.domain.recipient import Address
 from app.domain.relay import Relay
+from app.store.prepared import Builder, Prepared
 from app.store.tables import attempts, bodies, messages
 from app.store.transactions import ReadTx, WriteTx
 
 # Exactly the condition of the partial index: SQLite uses it only if the query repeats that condition word for word.
 _WAITING = text("messages.state IN ('queued', 'unknown')")
 _LEASED = text("messages.state = 'leased'")
-_SETTLED = (
+_CHANGED = (
     "state",
     "due_at",
     "attempts",
@@ -45,37 +50,102 @@ _SETTLED = (
     "moved_to",
     "why",
     "settled_at",
+    "move_on_at",
+    "give_up_at",
 )
-_SAVE = (
-    update(messages)
-    .where(messages.c.id == bindparam("b_id"))
-    .values(
-        {name: bindparam(f"b_{name}", type_=messages.c[name].type) for name in (*_SETTLED, "move_on_at", "give_up_at")}
+_SAVE = Prepared(
+    lambda _: (
+        update(messages)
+        .where(messages.c.id == bindparam("of_id", type_=String))
+        .values({name: bindparam(name) for name in _CHANGED})
     )
 )
+_INSERT = Prepared(lambda db: db.insert(messages).values({name: bindparam(name) for name in Message.__slots__}))
+_INSERT_BODIES = Prepared(
+    lambda db: db.insert(bodies).values({name: bindparam(name) for name in ("message_id", "mail", "webhook")})
+)
+
+
+def _build_transports_with_due(db: Builder) -> Executable:
+    wanted = db.table("transports", name=String)
+    due = select(messages.c.id).where(messages.c.transport == wanted.c.name, *_IS_DUE)
+    return select(wanted.c.name).where(due.correlate(wanted).exists())
+
+
+_IS_DUE = _WAITING, messages.c.due_at <= bindparam("now")
+_TRANSPORTS_WITH_DUE = Prepared(_build_transports_with_due)
+
+
+def _build_due(body: ColumnElement[bytes], only: bool, db: Builder) -> Executable:  # noqa: FBT001
+    columns = (messages.c[name] for name in _LEASED_COLUMNS)
+    return (
+        select(*columns, body)
+        .join_from(messages, bodies, isouter=True)
+        .where(*_IS_DUE, messages.c.transport == bindparam("transport"))
+        .where(db.one_of(messages.c.id, "ids") if only else true())
+        .order_by(messages.c.urgency, messages.c.due_at)
+        .limit(bindparam("limit", type_=Integer))
+        .with_for_update(skip_locked=True, of=messages)  # SQLite has one writer and ignores this
+    )
+
+
+# In the order in which `lease` takes them.
+_LEASED_COLUMNS = (
+    "id",
+    "recipient_id",
+    "address",
+    "message_id",
+    "attempts",
+    "created_at",
+    "is_alert",
+    "maybe_sent",
+)
+# By whether the transport takes JSON, and whether only some messages are asked for.
+_DUE = {
+    (body is bodies.c.webhook, only): Prepared(partial(_build_due, body, only))
+    for body in (bodies.c.mail, bodies.c.webhook)
+    for only in (False, True)
+}
+
+
+def _build_lease(names: Sequence[str], db: Builder) -> Executable:
+    held: dict[str, Any] = {name: bindparam(name) for name in names}
+    return update(messages).where(db.one_of(messages.c.id, "ids")).values(state=MessageState.LEASED, **held)
+
+
+_LEASE_COLUMNS = "lease_token", "lease_until", "lease_holder"
+_LEASE = Prepared(partial(_build_lease, _LEASE_COLUMNS))
+_LEASE_TO_RELAY = Prepared(partial(_build_lease, (*_LEASE_COLUMNS, "relay_id")))
+
+
+def _build_lock(db: Builder) -> Select[Any]:
+    begun = (attempts.c.message_id == messages.c.id) & (attempts.c.token == messages.c.lease_token)
+    return (
+        select(*(messages.c[name] for name in Message.__slots__), attempts.c.id, attempts.c.number)
+        .join_from(messages, attempts, begun, isouter=True)
+        .where(db.one_of(messages.c.id, "ids"))
+        # Always in id order: two transactions that lock the same rows in different orders would deadlock.
+        .order_by(messages.c.id)
+        .with_for_update(of=messages)
+    )
+
+
+_LOCK = Prepared(_build_lock)
+_STATE = Message.__slots__.index("state")
 
 
 async def insert_messages(tx: WriteTx, composed: Sequence[tuple[Message, Bodies]]) -> None:
     """Insert newly composed messages."""
-    if not composed:
-        return
-    await tx.connection.execute(insert(messages), [_row(message) for message, _ in composed])
+    await tx.change_each(_INSERT, [_row(message) for message, _ in composed])
     rows = [{"message_id": message.id, "mail": body.mail, "webhook": body.webhook} for message, body in composed]
-    await tx.connection.execute(insert(bodies), rows)
+    await tx.change_each(_INSERT_BODIES, rows)
 
 
 async def transports_with_due(tx: ReadTx, transports: Sequence[str], now: datetime) -> list[str]:
     """Return which of these transports have messages that are due."""
-    if not transports:
-        return []
-    due = (_WAITING, messages.c.due_at <= now)
-    asked = (
-        select(literal(name).label("transport")).where(
-            select(messages.c.id).where(messages.c.transport == name, *due).exists()
-        )
-        for name in transports
-    )
-    return list((await tx.connection.execute(union_all(*asked))).scalars())
+    return [
+        name for (name,) in await tx.fetch(_TRANSPORTS_WITH_DUE, transports=[(one,) for one in transports], now=now)
+    ]
 
 
 async def lease(
@@ -96,46 +166,23 @@ async def lease(
     Each call creates a new token. `settle` refuses an outdated one, so that a worker that was suspended past its lease cannot
     overwrite the result of the worker that took over.
     """
-    body = bodies.c.webhook if takes_json(transport) else bodies.c.mail
-    due = (
-        select(
-            messages.c.id,
-            messages.c.recipient_id,
-            messages.c.address,
-            messages.c.message_id,
-            messages.c.attempts,
-            messages.c.created_at,
-            messages.c.is_alert,
-            messages.c.maybe_sent,
-            body.label("body"),
-        )
-        .join_from(messages, bodies, isouter=True)
-        .where(_WAITING, messages.c.transport == transport, messages.c.due_at <= now)
-        .where(true() if ids is None else messages.c.id.in_(ids))
-        .order_by(messages.c.urgency, messages.c.due_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True, of=messages)  # SQLite has one writer and ignores this
-    )
-    rows = (await tx.connection.execute(due)).all()
+    due = _DUE[takes_json(transport), ids is not None]
+    only = {} if ids is None else {"ids": list(ids)}
+    rows = await tx.fetch(due, now=now, transport=transport, limit=limit, **only)
     if not rows:
         return []
     token = new_id("lse")
-    lease_columns = {"lease_token": token, "lease_until": until, "lease_holder": holder}
-    values = {"state": MessageState.LEASED, **lease_columns, **({} if relay_id is None else {"relay_id": relay_id})}
-    await tx.connection.execute(update(messages).where(messages.c.id.in_([row.id for row in rows])).values(values))
-    return [
-        Leased(
-            Claim(row.id, token),
-            transport,
-            Parcel(row.id, row.recipient_id, row.address, row.message_id, row.body or b""),
-            until,
-            row.attempts,
-            row.created_at,
-            row.is_alert,
-            row.maybe_sent,
-        )
-        for row in rows
-    ]
+    held = {"ids": [row[0] for row in rows], "lease_token": token, "lease_until": until, "lease_holder": holder}
+    if relay_id is None:
+        await tx.change(_LEASE, **held)
+    else:
+        await tx.change(_LEASE_TO_RELAY, **held, relay_id=relay_id)
+    leased = []
+    for message_id, recipient_id, address, header, tries, created_at, is_alert, maybe_sent, body in rows:
+        parcel = Parcel(message_id, recipient_id, address, header, body or b"")
+        claim = Claim(message_id, token)
+        leased.append(Leased(claim, transport, parcel, until, tries, created_at, is_alert, maybe_sent))
+    return leased
 
 
 def served_by(relay: Relay) -> ColumnElement[bool]:
@@ -151,27 +198,19 @@ def served_by(relay: Relay) -> ColumnElement[bool]:
 
 async def lock(tx: WriteTx, ids: Collection[str]) -> dict[str, Held]:
     """Return these messages by id, locked until the transaction ends."""
-    begun = (attempts.c.message_id == messages.c.id) & (attempts.c.token == messages.c.lease_token)
-    query = (
-        select(messages, attempts.c.id.label("attempt_id"), attempts.c.number)
-        .join_from(messages, attempts, begun, isouter=True)
-        .where(messages.c.id.in_(ids))
-        .order_by(
-            messages.c.id
-        )  # always in id order: two transactions that lock the same rows in different orders would deadlock
-        .with_for_update(of=messages)
-    )
-    rows = (await tx.connection.execute(query)).mappings()
-    return {row["id"]: Held(_message_from(row), row["attempt_id"], row["number"]) for row in rows}
+    if not ids:
+        return {}
+    found = {}
+    for *values, attempt_id, number in await tx.fetch(_LOCK, ids=list(ids)):
+        values[_STATE] = MessageState(values[_STATE])
+        found[values[0]] = Held(Message(*values), attempt_id, number)
+    return found
 
 
 async def save(tx: WriteTx, changed: Sequence[Message]) -> None:
     """Write the state of messages that were locked in this transaction. Nothing else of a message changes."""
-    if not changed:
-        return
-    names = (*_SETTLED, "move_on_at", "give_up_at")
-    rows = [{"b_id": message.id, **{f"b_{name}": getattr(message, name) for name in names}} for message in changed]
-    await tx.connection.execute(_SAVE, rows)
+    rows = [{"of_id": message.id, **{name: getattr(message, name) for name in _CHANGED}} for message in changed]
+    await tx.change_each(_SAVE, rows)
 
 
 async def renew(tx: WriteTx, claims: Collection[Claim], until: datetime) -> frozenset[str]:

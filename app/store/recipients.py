@@ -7,7 +7,7 @@ from sqlalchemy import select
 from app.domain.recipient import Recipient
 from app.store.prepared import Prepared
 from app.store.repository import Page, Repository, Window, equals
-from app.store.row_mapping import readable, readable_values
+from app.store.row_mapping import readable_values
 from app.store.tables_managed import recipients, routes, summary_schedules
 from app.store.transactions import ReadTx
 
@@ -16,6 +16,7 @@ RECIPIENTS = Repository(
 )
 
 
+_BY_ID = Prepared(lambda db: select(*RECIPIENTS.mapping.columns).where(db.one_of(recipients.c.id, "ids")))
 _ALL = Prepared(lambda _: select(*RECIPIENTS.mapping.columns).order_by(recipients.c.id))
 
 
@@ -28,8 +29,8 @@ async def page_recipients(
 
 async def recipients_by_id(tx: ReadTx, ids: Collection[str]) -> dict[str, Recipient]:
     """Return those of `ids` that exist."""
-    rows = await tx.connection.execute(select(recipients).where(recipients.c.id.in_(ids)))
-    return {one.id: one for one in readable(rows, RECIPIENTS.mapping.read, "recipient")}
+    rows = await tx.fetch(_BY_ID, ids=sorted(ids)) if ids else []
+    return {one.id: one for one in readable_values(rows, RECIPIENTS.mapping, "recipient")}
 
 
 async def all_recipients(tx: ReadTx) -> list[Recipient]:

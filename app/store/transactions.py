@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.core import metrics
 from app.core.log import log
 from app.store.database_errors import raise_unavailable
-from app.store.engine import Engines
+from app.store.engine import IS_CLEAN, Engines
 from app.store.prepared import Prepared, Values
 from app.store.write_state import WriteState
 
@@ -110,6 +110,7 @@ class Database:
             with _held(connection):
                 async with connection.begin():
                     yield tx
+                connection.info[IS_CLEAN] = True
         tx.committed()
 
     async def write_at_once(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -122,6 +123,7 @@ class Database:
             assert driver is not None  # noqa: S101  (the pool returns only open connections)
             with _held(connection):
                 result: T = await driver._execute(_run_in_transaction, driver._connection, work)  # noqa: SLF001
+            connection.info[IS_CLEAN] = True
             return result
 
     async def fetch_alone(self, statement: str, *values: object) -> list[Any]:
@@ -142,6 +144,8 @@ class Database:
         with raise_unavailable():
             async with self.engines.reader.connect() as connection:
                 yield ReadTx(connection)
+                if not connection.in_transaction():  # only prepared statements were run
+                    connection.info[IS_CLEAN] = True
 
     @property
     def writing(self) -> WriteState:

@@ -57,10 +57,11 @@ class ClaimTurns:
 
 @dataclass(frozen=True, slots=True)
 class ClaimedEvents:
-    """Events that were claimed; `unreadable`: why others could not be read, by their ids."""
+    """Events that were claimed; `unreadable`: why others could not be read, by their ids; `is_all`: nothing else waited."""
 
     events: Sequence[Event] = ()
     unreadable: Mapping[str, str] = field(default_factory=dict)
+    is_all: bool = False
 
     @property
     def ids(self) -> list[str]:
@@ -82,7 +83,7 @@ async def claim_events(tx: WriteTx, turns: ClaimTurns, limit: int) -> ClaimedEve
     """Claim up to `limit` waiting events until the transaction ends, and with trouble what else waits of the same jobs and may answer it."""
     [(trouble, routine)] = await tx.fetch(_COUNT, limit=limit + 1)
     if trouble + routine <= limit:
-        return _read_all(await tx.fetch(_ALL, limit=limit) if trouble + routine else [])
+        return _read_all(await tx.fetch(_ALL, limit=limit) if trouble + routine else [], is_all=True)
     if not turns.has_begun:
         await _begin(tx, turns)
     most_trouble, most_routine = share_by_rank(trouble, routine, limit)
@@ -232,7 +233,7 @@ def _build_newest_answers(db: Builder) -> Executable:
 
 async def claim_by_id(tx: WriteTx, ids: Collection[str]) -> ClaimedEvents:
     """Claim those of these events that wait."""
-    return _read_all(await tx.fetch(_BY_ID, ids=sorted(ids)))
+    return _read_all(await tx.fetch(_BY_ID, ids=sorted(ids)), is_all=True)
 
 
 def _build_by_id(db: Builder) -> Select[Values]:
@@ -298,7 +299,7 @@ def _build_oldest_of_agents(builder: Builder) -> Executable:
 _OLDEST_OF_AGENTS = Prepared(_build_oldest_of_agents)
 
 
-def _read_all(rows: Iterable[Values]) -> ClaimedEvents:
+def _read_all(rows: Iterable[Values], *, is_all: bool = False) -> ClaimedEvents:
     found: list[Event] = []
     unreadable: dict[str, str] = {}
     for row in rows:
@@ -306,7 +307,7 @@ def _read_all(rows: Iterable[Values]) -> ClaimedEvents:
             found.append(_read(row))
         except UNREADABLE as cause:  # another version wrote it; the others are decided
             unreadable[row[0]] = f"{type(cause).__name__}: {cause}"
-    return ClaimedEvents(found, unreadable)
+    return ClaimedEvents(found, unreadable, is_all)
 
 
 def _read(row: Values) -> Event:
