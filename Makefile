@@ -2,7 +2,7 @@
 # `make` alone lists them. PYTHON=<path> chooses the Python for .venv (3.11 or newer).
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo venv test test-all test-windows lint format hooks bench soak chaos fuzz openapi docs pictures wheel lock relay msi reporter clean
+.PHONY: help run demo venv test test-all test-windows lint format hooks bench soak chaos fuzz openapi docs pictures messages assets wheel lock relay msi reporter clean
 
 BIN := .venv/bin
 # Each file's tests run in one worker: the tests of a file share the services that they start.
@@ -83,6 +83,14 @@ docs: .venv-docs/.docs ## build the documentation site into build/site; fails on
 
 pictures: .venv/.test ## make the README's pictures from the demo; needs Chromium
 	@$(BIN)/python -m docs.pictures
+
+messages: .venv/.test ## find new texts of the pages and put them into the catalogs of all languages, for you to translate
+	@cd app/http/pages && $(CURDIR)/$(BIN)/pybabel --quiet extract --no-location --omit-header --sort-output -F locale/babel.cfg -o locale/pages.pot .
+	@cd app/http/pages && $(CURDIR)/$(BIN)/pybabel --quiet update --no-fuzzy-matching --omit-header --no-wrap -D pages -i locale/pages.pot -d locale
+	@rm app/http/pages/locale/pages.pot
+
+assets: ## take the files of the pages from npm again, in the versions that app/http/pages/assets/vendor.json lists
+	@python3 .ci/assets
 
 wheel: .venv/.runtime ## build dist/*.whl, with migrations, templates and the programs for other hosts
 	@rm -rf build/lib && $(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --no-index --wheel-dir dist .

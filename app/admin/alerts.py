@@ -1,6 +1,7 @@
-"""What administrators do to alerts: acknowledge one, so that its notices are not repeated, or close it by hand."""
+"""What administrators do to alerts: acknowledge one, so that its notices are not repeated, or close it by hand; and take that back."""
 
 from dataclasses import replace
+from datetime import datetime
 
 from app.admin.audit import note
 from app.admin.editing import Editor
@@ -8,7 +9,7 @@ from app.core.errors import Conflict, NotFound
 from app.domain.alert import Alert, AlertKind
 from app.store import alerts, runs
 from app.store.jobs import lock_jobs_by_id, save_jobs
-from app.store.notices import suppress_waiting
+from app.store.notices import restore_waiting, suppress_waiting
 from app.store.transactions import WriteTx
 
 
@@ -20,6 +21,36 @@ async def acknowledge_alert(tx: WriteTx, alert_id: str, name: str | None, commen
     who = name or by.who
     await alerts.acknowledge(tx, alert_id, f"{who} ({comment})"[:200] if comment else who, by.at)
     await note(tx, by.who, by.at, "acknowledge", "alert", alert_id, {"name": who, "comment": comment})
+
+
+async def take_over_alert(tx: WriteTx, alert_id: str, comment: str | None, by: Editor) -> None:
+    """Store that somebody else has the alert from now on. Raises NotFound, and Conflict if it is closed."""
+    alert = await _lock_open_alert(tx, alert_id)
+    await alerts.acknowledge(tx, alert_id, f"{by.who} ({comment})"[:200] if comment else by.who, by.at)
+    await note(tx, by.who, by.at, "take-over", "alert", alert_id, {"name": by.who, "was": alert.acknowledged_by})
+
+
+async def undo_acknowledgement(tx: WriteTx, at: datetime, by: Editor) -> list[str]:
+    """Take back what this person acknowledged at this moment; return the ids of these alerts. Nobody has them again."""
+    undone = await alerts.release_acknowledged(tx, at, by.who)
+    for alert_id in undone:
+        await note(tx, by.who, by.at, "undo-acknowledge", "alert", alert_id, {})
+    return undone
+
+
+async def undo_closing(tx: WriteTx, at: datetime, by: Editor) -> list[str]:
+    """Open again what this person closed at this moment; return the ids of these alerts.
+
+    Its notices that waited are decided on again, and its repeats go on. An alert is left out if a newer one of its kind is open, or
+    if it was about a run that takes too long: that run is given up by the closing.
+    """
+    closed = [alert for alert in await alerts.lock_closed_at(tx, at) if alert.kind is not AlertKind.OVERRUN]
+    mine = [alert for alert in closed if (alert.closed_reason or "").startswith(_closed_by(by))]
+    reopened = await alerts.reopen(tx, mine)
+    await restore_waiting(tx, {alert.id: alert.closed_reason or "" for alert in reopened}, by.at)
+    for alert in reopened:
+        await note(tx, by.who, by.at, "undo-close", "alert", alert.id, {})
+    return [alert.id for alert in reopened]
 
 
 async def close_alert(tx: WriteTx, alert_id: str, reason: str, by: Editor) -> None:
@@ -36,10 +67,14 @@ async def close_alert(tx: WriteTx, alert_id: str, reason: str, by: Editor) -> No
         await runs.give_up_overruns(tx, job.id)
         began = await runs.jobs_with_open_runs(tx, [job.id])
         await save_jobs(tx, [replace(job, running_since=began.get(job.id))])
-    closed_reason = f"closed by {by.who}: {reason}"
+    closed_reason = f"{_closed_by(by)}{reason}"
     await alerts.close_alerts(tx, [(alert, closed_reason)], by.at)
     await suppress_waiting(tx, {alert_id: closed_reason})
     await note(tx, by.who, by.at, "close", "alert", alert_id, {"reason": reason})
+
+
+def _closed_by(by: Editor) -> str:
+    return f"closed by {by.who}: "
 
 
 async def _lock_open_alert(tx: WriteTx, alert_id: str) -> Alert:

@@ -27,6 +27,7 @@ from app.core.loading import load_in_turn
 from app.http.middleware import SafetyMiddleware
 
 _ANY = "*"
+_TOPIC_ACTIONS = ("publish", "send", "trigger")  # `/<topic>/publish` is a message to ntfy
 _DOUBLE_SLASH, _SLASHES = b"//", re.compile(rb"/{2,}")
 _Key = tuple[str, ...]
 # Answers a POST without FastAPI, by the state of the app, the raw headers (lower-case names) and the body. Raises TocsinError.
@@ -62,7 +63,7 @@ class HttpApp(SafetyMiddleware):
                 api_paths = [path for _, paths in api_routes for path in paths]
                 self._routes = RouteTable(
                     [
-                        (_ApiRoute(self._api, api_paths), api_paths),
+                        (_ApiRoute(self._api, api_routes), api_paths),
                         *((route, _paths_of(route)) for route in tool_routes),
                     ]
                 )
@@ -130,15 +131,28 @@ class RouteTable:
 
 
 class _ApiRoute(BaseRoute):
-    """Hands the requests that begin like a path of the API to FastAPI, which answers 404 and 405 itself."""
+    """Hands the requests that begin like a path of the API to FastAPI, which answers 404 and 405 itself.
 
-    def __init__(self, api: FastAPI, paths: Iterable[str]) -> None:
+    Outside of `/v1/` are our pages, and any word there can be a topic of ntfy too: what a page does not take is left to the tools, or
+    the report of a failure to the topic `alerts` would be lost.
+    """
+
+    def __init__(self, api: FastAPI, routes: Iterable[tuple[BaseRoute, Iterable[str]]]) -> None:
         self._api = api
-        self._keys = {_key_of_pattern(path) for path in paths}
+        self._methods: dict[_Key, set[str]] = {}
+        for route, paths in routes:
+            for path in paths:
+                self._methods.setdefault(_key_of_pattern(path), set()).update(getattr(route, "methods", None) or ())
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Match what begins like a path of the API."""
-        return (Match.NONE if self._keys.isdisjoint(_keys_of(scope["path"])) else Match.FULL), {}
+        path: str = scope["path"]
+        found = [key for key in _keys_of(path) if key in self._methods]
+        if found and not path.startswith("/v1/"):
+            if path.rpartition("/")[2] in _TOPIC_ACTIONS:
+                found = [key for key in found if _ANY not in key]
+            found = [key for key in found if scope["method"] in self._methods[key] or not self._methods[key]]
+        return (Match.FULL if found else Match.NONE), {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Hand the request over."""

@@ -7,14 +7,14 @@ from starlette.routing import BaseRoute
 
 from app.http import downloads, job_metrics, metrics, relay, relay_setup, unsubscribe
 from app.http.api import admin, events, status
-from app.http.pages import sign_in
+from app.http.pages import dashboard, sign_in
 from app.http.tools import mounts
 
 
 def install(api: FastAPI) -> Iterable[BaseRoute]:
     """Add the API's routes to `api`, and return those of tools."""
     # Added as they are: include_router would analyse every route a second time, which is a tenth of a second at each start.
-    for part in (events, metrics, job_metrics, relay, relay_setup, downloads, unsubscribe, sign_in):
+    for part in (events, metrics, job_metrics, relay, relay_setup, downloads, unsubscribe, sign_in, dashboard):
         api.router.routes.extend(part.router.routes)
     admin.install(api)
     api.state.setup_tries = relay_setup.SetupTries()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from sqlalchemy import Select, String, Update, bindparam, func, select, update
+from sqlalchemy import Select, String, Update, bindparam, func, or_, select, update
 
 from app.domain.alert import Alert, AlertKind, AlertState
 from app.domain.event import Severity
@@ -146,6 +146,33 @@ async def acknowledge(tx: WriteTx, alert_id: str, who: str, now: datetime) -> No
     """Note who took the alert on; its notices are not repeated any more."""
     taken = update(alerts).where(alerts.c.id == alert_id).values(acknowledged_at=now, acknowledged_by=who)
     await tx.connection.execute(taken)
+
+
+async def release_acknowledged(tx: WriteTx, at: datetime, who: str) -> list[str]:
+    """Let nobody have the open alerts again that this person acknowledged at this moment; return their ids."""
+    named = or_(alerts.c.acknowledged_by == who, alerts.c.acknowledged_by.startswith(f"{who} (", autoescape=True))
+    taken = alerts.c.closed_at.is_(None), alerts.c.acknowledged_at == at, named
+    freed = update(alerts).where(*taken).values(acknowledged_at=None, acknowledged_by=None).returning(alerts.c.id)
+    return list((await tx.connection.execute(freed)).scalars())
+
+
+async def lock_closed_at(tx: WriteTx, at: datetime) -> list[Alert]:
+    """Return the alerts that were closed at exactly this moment, locked until the commit."""
+    closed = select(alerts).where(alerts.c.closed_at == at).order_by(alerts.c.id).with_for_update()
+    return [ALERTS.mapping.read(row) for row in await tx.connection.execute(closed)]
+
+
+async def reopen(tx: WriteTx, closed: Sequence[Alert]) -> list[Alert]:
+    """Open these alerts again, except where a newer one of the same subject, kind and form is open; return those that are open again."""
+    newer = await open_alerts(tx, [(alert.customer_id, alert.subject_id) for alert in closed])
+    free = [
+        alert
+        for alert in closed
+        if not any((it.kind, it.form) == (alert.kind, alert.form) for it in newer.get(alert.subject_id, ()))
+    ]
+    again = update(alerts).where(alerts.c.id.in_([alert.id for alert in free]))
+    await tx.connection.execute(again.values(closed_at=None, closed_reason=None))
+    return free
 
 
 async def close_missed(tx: WriteTx, job_id: str, reason: str, now: datetime) -> None:

@@ -2,10 +2,22 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Integer, Select, String, bindparam, exists, select, text, union_all, update
+from sqlalchemy import (
+    ColumnElement,
+    Integer,
+    Select,
+    String,
+    bindparam,
+    exists,
+    func,
+    select,
+    text,
+    union_all,
+    update,
+)
 from sqlalchemy.sql.base import Executable
 
 from app.domain.notice import URGENCY_CRITICAL, Notice, NoticeKind, NoticeState
@@ -14,6 +26,7 @@ from app.store.prepared import Builder, Prepared
 from app.store.repository import Page, Repository, Window
 from app.store.scope import Scope, alerts_of
 from app.store.tables import groups, notices
+from app.store.tables_managed import routes
 from app.store.transactions import ReadTx, WriteTx
 from app.store.types import Utc
 
@@ -171,6 +184,28 @@ async def suppress_waiting(tx: WriteTx, reasons: Mapping[str, str]) -> None:
         _SUPPRESS_WAITING, [{"of_alert": alert_id, "why": why} for alert_id, why in sorted(reasons.items())]
     )
     await tx.change(_END_REPEATS, alert_ids=sorted(reasons))
+
+
+async def restore_waiting(tx: WriteTx, reasons: Mapping[str, str], now: datetime) -> None:
+    """Take back `suppress_waiting`: what it suppressed is decided on again, as a muted notice that is due, and repeats go on."""
+    for alert_id, why in sorted(reasons.items()):
+        of_alert = notices.c.alert_id == alert_id
+        suppressed = of_alert, notices.c.state == NoticeState.SUPPRESSED, notices.c.reason == why
+        again = update(notices).where(*suppressed).values(state=NoticeState.MUTED, due_at=now)
+        await tx.connection.execute(again)
+        every = select(notices.c.route_id, func.max(notices.c.id).label("id")).where(
+            of_alert, notices.c.state == NoticeState.WORDED, notices.c.route_id.is_not(None)
+        )
+        newest = every.group_by(notices.c.route_id, notices.c.recipient_id).subquery()
+        repeating = (
+            select(notices.c.id, notices.c.due_at, routes.c.repeat_every_s)
+            .join(newest, newest.c.id == notices.c.id)
+            .join(routes, routes.c.id == notices.c.route_id)
+            .where(routes.c.repeat_every_s.is_not(None))
+        )
+        for row in (await tx.connection.execute(repeating)).all():
+            repeat_at = max(now, row.due_at + timedelta(seconds=row.repeat_every_s))
+            await tx.connection.execute(update(notices).where(notices.c.id == row.id).values(repeat_at=repeat_at))
 
 
 async def worded_for(tx: ReadTx, alert_ids: Iterable[str]) -> dict[str, list[Notice]]:

@@ -26,6 +26,8 @@ ID = String(40)
 NEW = "state = 'new'"
 # Which events are decided on first: what may open an alert or change one, and what comes from us.
 TROUBLE = "(coalesce(outcome, 'success') NOT IN ('success', 'cancelled') OR severity <> 'info' OR kind <> 'report')"
+JOB_IN_TROUBLE = "jobs.state NOT IN ('ok', 'new')"
+DAY_WITH_TROUBLE = "(job_days.failures > 0 OR job_days.missed > 0 OR job_days.warnings > 0 OR job_days.unclear > 0 OR job_days.cancelled > 0)"
 STARTS = (
     "ended_at IS NULL AND run_key >= 'event:' AND run_key < 'event;'"  # starts without a run name, see domain/run.py
 )
@@ -107,6 +109,7 @@ jobs = Table(
     UniqueConstraint("customer_id", "agent_id", "name", "activity"),
     _partial("ix_jobs_overdue_at", "overdue_at", where="overdue_at IS NOT NULL"),
     _partial("ix_jobs_learn_at", "learn_at", where="learn_at IS NOT NULL"),
+    _partial("ix_jobs_trouble", "customer_id", where=JOB_IN_TROUBLE.replace("jobs.", "")),
     _partial("ix_jobs_proposed", "id", where="proposed_expectation IS NOT NULL"),
     Index("ix_jobs_customer_state", "customer_id", "state"),
     Index("ix_jobs_agent", "agent_id"),
@@ -206,6 +209,7 @@ job_days = Table(
     Column("bytes_processed", BigInteger, nullable=False),
     Column("bytes_stored", BigInteger, nullable=False),
     Column("duration_s", Float, nullable=False),
+    _partial("ix_job_days_trouble", "customer_id", "day", where=DAY_WITH_TROUBLE.replace("job_days.", "")),
     Index(
         "ix_job_days_day", "day", "customer_id"
     ),  # day first: a summary over all customers reads two weeks, not all history

@@ -1,0 +1,226 @@
+"""/act/...: what people do on pages. Each is a POST of a form with its token, and answers with a redirect to the page that sent it.
+
+What was done, and the moment at which it was done, are in the address of that page: by the moment it can be undone for ten seconds.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Annotated
+from urllib.parse import parse_qsl, urlencode, urlsplit
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import RedirectResponse, Response
+from starlette.datastructures import FormData
+
+from app.admin import alerts as admin_alerts
+from app.admin import messages as admin_messages
+from app.admin import silences as admin_silences
+from app.admin.editing import Editor
+from app.admin.teach import teach_event
+from app.context import AppContext
+from app.core.errors import Conflict, NotFound, TocsinError
+from app.core.ids import new_id
+from app.domain.event import RunOutcome
+from app.domain.matcher import Comparison, Matcher
+from app.domain.person import Role
+from app.domain.problem import NamedAlert
+from app.domain.route import Silence
+from app.http.api.dependencies import Context
+from app.http.pages.done import SHOWN_FOR, moment_of
+from app.http.pages.frame import viewer_of
+from app.http.pages.overview import counts_of
+from app.http.pages.session import PostedForm, SignedIn, need_role, safe_next
+from app.store.events import EVENTS
+from app.store.messages import MESSAGES
+from app.store.problems import read_alerts
+from app.store.repository import Window
+from app.store.silences import page_silences
+from app.store.transactions import WriteTx
+
+router = APIRouter(include_in_schema=False)
+
+_UNDO_ACCEPTED_S = 60  # a slow connection must not cost the undo that the page has promised
+_MOST, _TOGETHER = 500, 50
+_MOST_SILENCES = 100
+Operator = Annotated[SignedIn, Depends(need_role(Role.OPERATOR))]
+
+
+@router.post("/act/acknowledge")
+async def post_acknowledge(request: Request, context: Context, who: Operator, form: PostedForm) -> Response:
+    """Take alerts on. Those that somebody has already are taken over only if the form says so."""
+    by, comment = who.editor(context), _comment(form)
+    takes_over = form.get("over") == "1"
+    chosen = await _chosen(context, who, form)
+    for part in _parts(chosen):
+        async with context.database.write() as tx:
+            for one in part:
+                if one.alert.closed_at is not None:
+                    continue
+                if takes_over:
+                    await admin_alerts.take_over_alert(tx, one.alert.id, comment, by)
+                else:
+                    await admin_alerts.acknowledge_alert(tx, one.alert.id, None, comment, by)
+    return _back(request, form, "taken-over" if takes_over else "acknowledged", len(chosen), by)
+
+
+@router.post("/act/close")
+async def post_close(request: Request, context: Context, who: Operator, form: PostedForm) -> Response:
+    """Close alerts by hand; those that are closed already stay as they are."""
+    by, reason = who.editor(context), _comment(form) or "on the dashboard"
+    chosen = [one for one in await _chosen(context, who, form) if one.alert.closed_at is None]
+    for part in _parts(chosen):
+        async with context.database.write() as tx:
+            for one in part:
+                await admin_alerts.close_alert(tx, one.alert.id, reason, by)
+    return _back(request, form, "closed", len(chosen), by)
+
+
+@router.post("/act/silence")
+async def post_silence(request: Request, context: Context, who: Operator, form: PostedForm) -> Response:
+    """Silence what alerts are about: the job, or the agent where an alert is about an agent."""
+    by = who.editor(context)
+    ends_at = silence_end(str(form.get("for", "")), by.at, viewer_of(request, context, who).zone)
+    chosen = await _chosen(context, who, form)
+    subjects = {one.alert.subject_id: one for one in chosen}
+    if len(subjects) > _MOST_SILENCES:
+        return _back(request, form, "", 0, by, trouble="too-many")
+    for part in _parts(list(subjects.values())):
+        async with context.database.write() as tx:
+            for one in part:
+                await admin_silences.create_silence(tx, _silence_of(one, ends_at, _comment(form), by), by)
+    return _back(request, form, "silenced", len(chosen), by)
+
+
+@router.post("/act/teach")
+async def post_teach(request: Request, context: Context, who: Operator, form: PostedForm) -> Response:
+    """Store what an unclear text means."""
+    by, event_id = who.editor(context), str(form.get("id", ""))
+    outcome = {"success": RunOutcome.SUCCESS, "failure": RunOutcome.FAILURE, "warning": RunOutcome.WARNING}.get(
+        str(form.get("outcome", ""))
+    )
+    if outcome is None:
+        raise NotFound("there is no such outcome")
+    async with context.database.read() as tx:
+        event = await EVENTS.get(tx, event_id)
+    if not who.sees(event.customer_id):
+        raise NotFound(f"there is no event {event_id}")
+    try:
+        lesson = await teach_event(context.database, event_id, outcome, None, by)
+    except Conflict as cause:
+        return _back(request, form, "", 0, by, trouble=cause.code)
+    request.app.state.intake.texts.forget()  # otherwise the next text would be read by the rules of some seconds ago
+    return _back(request, form, "taught", len(lesson.event_ids), by)
+
+
+@router.post("/act/retry")
+async def post_retry(request: Request, context: Context, who: Operator, form: PostedForm) -> Response:
+    """Queue dead or bounced messages again: those that are named, or all of one cause."""
+    by, settings = who.editor(context), context.settings
+    retry_for, patience = timedelta(hours=settings.retry_for_h), timedelta(minutes=settings.failover_after_min)
+    if form.get("all") == "1" and who.customers is None:
+        meant = admin_messages.DeadMessages(
+            transport=str(form.get("transport") or "") or None, cause=str(form.get("cause") or "") or None
+        )
+        done = await admin_messages.retry_messages(context.database, meant, retry_for, patience, by)
+        return _back(request, form, "retried", done.retried, by, trouble="refused" if done.refused else "")
+    retried = 0
+    trouble = ""
+    for message_id in _ids(form):
+        try:
+            async with context.database.write() as tx:
+                message = await MESSAGES.get(tx, message_id)
+                if not who.sees(message.customer_id):
+                    raise NotFound(f"there is no message {message_id}")
+                await admin_messages.retry_message(tx, message_id, retry_for, patience, by)
+            retried += 1
+        except TocsinError as cause:
+            trouble = cause.code
+    return _back(request, form, "retried" if retried else "", retried, by, trouble=trouble)
+
+
+@router.post("/act/undo")
+async def post_undo(request: Request, context: Context, who: Operator, form: PostedForm) -> Response:
+    """Take back what this person did at one moment, if that was just now."""
+    by = who.editor(context)
+    what, _, moment = str(form.get("undo", "")).partition(" ")
+    at = moment_of(moment)
+    if at is None or not timedelta(0) <= by.at - at <= timedelta(seconds=_UNDO_ACCEPTED_S):
+        return _back(request, form, "", 0, by, trouble="too-late")
+    async with context.database.write() as tx:
+        match what:
+            case "acknowledged":
+                undone = len(await admin_alerts.undo_acknowledgement(tx, at, by))
+            case "closed":
+                undone = len(await admin_alerts.undo_closing(tx, at, by))
+            case "silenced":
+                undone = await _undo_silences(tx, at, by)
+            case _:
+                undone = 0
+    return _back(request, form, "undone", undone, by)
+
+
+def silence_end(length: str, now: datetime, zone: ZoneInfo) -> datetime:
+    """Return when a silence of this length ends. `morning`: tomorrow at 08:00 in the reader's zone. Raises NotFound."""
+    if length == "morning":
+        tomorrow = now.astimezone(zone).date() + timedelta(days=1)
+        return datetime(tomorrow.year, tomorrow.month, tomorrow.day, 8, tzinfo=zone)
+    hours = {"1h": 1, "4h": 4, "1d": 24, "7d": 7 * 24}.get(length)
+    if hours is None:
+        raise NotFound("there is no such length of a silence")
+    return now + timedelta(hours=hours)
+
+
+def _silence_of(one: NamedAlert, ends_at: datetime, comment: str | None, by: Editor) -> Silence:
+    about = [("agent", one.agent)] + ([("job", one.job)] if one.job is not None else [])
+    return Silence(
+        id=new_id("sil"),
+        matchers=tuple(Matcher(field, Comparison.IS, name) for field, name in about),
+        starts_at=by.at,
+        ends_at=ends_at,
+        comment=comment or "on the dashboard",
+        created_by=by.who,
+        customer_id=one.alert.customer_id,
+        created_at=by.at,
+    )
+
+
+async def _undo_silences(tx: WriteTx, at: datetime, by: Editor) -> int:
+    page = await page_silences(tx, Window(_MOST_SILENCES), by.at, created_by=by.who, state="current")
+    mine = [silence for silence in page.items if silence.starts_at == at]
+    for silence in mine:
+        await admin_silences.delete_silence(tx, silence.id, by)
+    return len(mine)
+
+
+async def _chosen(context: AppContext, who: SignedIn, form: FormData) -> list[NamedAlert]:
+    """Return the alerts that the form names and that the person may see."""
+    async with context.database.read() as tx:
+        found = await read_alerts(tx, _ids(form), who.customers)
+    if not found:
+        raise NotFound("there is no such alert")
+    return sorted(found, key=lambda one: one.alert.id)
+
+
+def _ids(form: FormData) -> list[str]:
+    ids = [str(value)[:40] for value in form.getlist("id")]
+    return list(dict.fromkeys(part for own in ids for part in [own] if part))[:_MOST]
+
+
+def _parts(chosen: Sequence[NamedAlert]) -> list[Sequence[NamedAlert]]:
+    """Cut a long list: nobody who writes may wait long for one that acts on many alerts."""
+    return [chosen[start : start + _TOGETHER] for start in range(0, len(chosen), _TOGETHER)]
+
+
+def _comment(form: FormData) -> str | None:
+    return str(form.get("comment") or "").strip()[:180] or None
+
+
+def _back(request: Request, form: FormData, done: str, count: int, by: Editor, *, trouble: str = "") -> Response:
+    """Go back to the page that sent the form, which says what was done."""
+    counts_of(request).forget()
+    back = urlsplit(safe_next(str(form.get("back") or "/")))
+    kept = [(name, value) for name, value in parse_qsl(back.query) if name not in SHOWN_FOR]
+    outcome = [("done", done), ("n", str(count)), ("at", by.at.isoformat())] if done else []
+    shown = urlencode([*kept, *outcome, *([("trouble", trouble)] if trouble else [])])
+    return RedirectResponse(back.path + (f"?{shown}" if shown else ""), 303)

@@ -1,0 +1,9 @@
+"""The routes of the dashboard's pages, of what they load, and of what people do on them."""
+
+from fastapi import APIRouter
+
+from app.http.pages import acts, assets, live, now, reading
+
+router = APIRouter(include_in_schema=False)
+for part in (assets, now, live, acts, reading):
+    router.routes.extend(part.router.routes)

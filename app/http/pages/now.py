@@ -1,0 +1,246 @@
+"""/: is anything wrong, and has somebody got it? What was here before, the answer that the service runs, is at /healthz and /readyz."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse
+from pydantic import BaseModel
+
+from app.context import AppContext
+from app.domain.message import Message, MessageState
+from app.domain.problem import NamedAlert
+from app.domain.relay import Relay
+from app.http.api.dependencies import Context
+from app.http.pages.frame import render, viewer_of
+from app.http.pages.overview import Overview, counts_of, overview_of, read_overview, total_of
+from app.http.pages.session import SignedIn, SignedInPerson
+from app.store.fleet import CustomerCounts, CustomerDay, StateCounts, customer_days
+from app.store.messages import MessageFilters, page_messages
+from app.store.problems import texts_of_events
+from app.store.recipients import recipients_by_id
+from app.store.relays import all_relays
+from app.store.repository import Window
+from app.store.scope import Scope
+from app.store.transactions import ReadTx
+
+router = APIRouter(include_in_schema=False)
+
+CUSTOMERS_SHOWN, PROBLEMS_SHOWN, UNCLEAR_SHOWN, MESSAGES_SHOWN = 25, 40, 4, 5
+_TROUBLE_FOR = timedelta(days=7)  # a message that was not sent is shown so long, unless it is tried again
+_TEXT_MOST = 400
+_WORST_FIRST = ("failed", "missed", "overrun", "warning")
+
+
+class NowFilters(BaseModel):
+    """What the address of the page asks for."""
+
+    q: Annotated[str, Query(max_length=100)] = ""
+    state: Annotated[str, Query(max_length=20)] = ""
+    customer: Annotated[str, Query(max_length=200)] = ""
+    agent: Annotated[str, Query(max_length=200)] = ""
+    label: Annotated[str, Query(max_length=200)] = ""
+    tool: Annotated[str, Query(max_length=200)] = ""
+    days: Annotated[int, Query()] = 30
+    page: Annotated[int, Query(ge=1, le=100_000)] = 1
+
+    @property
+    def names_jobs(self) -> bool:
+        """Whether something is asked for that customers do not have, only jobs."""
+        return bool(self.agent or self.label or self.tool)
+
+    @property
+    def is_any(self) -> bool:
+        """Whether anything is filtered."""
+        return bool(self.q or self.state or self.customer or self.names_jobs)
+
+    def fits(self, one: NamedAlert) -> bool:
+        """Return whether an alert is asked for."""
+        names = " ".join((one.customer, one.agent, one.job or "", one.alert.message or "")).casefold()
+        name, _, value = self.label.partition("=")
+        return (
+            self.q.casefold() in names
+            and (not self.state or one.alert.kind.value == self.state)
+            and (not self.customer or one.customer == self.customer)
+            and (not self.agent or one.agent == self.agent)
+            and (not self.label or (name in one.labels and value in ("", one.labels[name])))
+            and (not self.tool or one.labels.get("tool") == self.tool)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerRow:
+    """A customer in the list: its counts, and its days."""
+
+    id: str
+    name: str
+    counts: StateCounts
+    overrun: int
+    days: tuple[CustomerDay, ...]
+
+    @property
+    def worst(self) -> str:
+        """The worst state of its jobs."""
+        for word in _WORST_FIRST:
+            if getattr(self, word, 0) or getattr(self.counts, word, 0):
+                return word
+        return "ok" if self.counts.ok else "new"
+
+
+@dataclass(frozen=True, slots=True)
+class UnclearQuote:
+    """An unclear text with its words."""
+
+    about: NamedAlert
+    subject: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class StuckMessage:
+    """A message in trouble with the name of its recipient."""
+
+    message: Message
+    recipient: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The first line of the page: `colour` is that of the head; counts are of jobs."""
+
+    colour: str  # fail | warn | ok | none
+    counts: StateCounts
+    overrun: int
+    unclear: int
+
+
+@router.get("/")
+async def show_now(
+    request: Request, context: Context, who: SignedInPerson, filters: Annotated[NowFilters, Query()]
+) -> HTMLResponse:
+    """Show what is wrong now, who has it, and how each customer is."""
+    counted = await counts_of(request).of(who.customers)
+    viewer = viewer_of(request, context, who)
+    async with context.database.read() as tx:
+        every = await read_overview(tx, context, who)
+        shown = filtered(every, filters)
+        customers = _customers(counted, every, filters)
+        start = (filters.page - 1) * CUSTOMERS_SHOWN
+        rows = await _rows(tx, customers[start : start + CUSTOMERS_SHOWN], every, filters.days, context, viewer.zone)
+        quotes = await _quotes(tx, shown.unclear[:UNCLEAR_SHOWN])
+        stuck = await _stuck(tx, who, context.clock())
+        relays = [relay for relay in await all_relays(tx) if who.sees(relay.customer_id)]
+    return render(
+        request,
+        context,
+        who,
+        "now.html",
+        place="now",
+        live="now",
+        hot=len(every.nobody),
+        verdict=verdict_of(every, total_of(counted), len(stuck)),
+        every=every,
+        nobody=shown.nobody[:PROBLEMS_SHOWN],
+        somebody=shown.somebody[:PROBLEMS_SHOWN],
+        shown=shown,
+        quotes=quotes,
+        stuck=stuck,
+        relays=[(relay, _relay_is_well(relay, context)) for relay in relays],
+        rows=rows,
+        customers=len(counted),
+        matching=len(customers),
+        rest=max(0, len(customers) - start - CUSTOMERS_SHOWN),
+        filters=filters,
+    )
+
+
+def verdict_of(every: Overview, counts: StateCounts, stuck: int) -> Verdict:
+    """Return the verdict. It is good only where something reported and nothing is wrong: no report proves nothing."""
+    overrun = sum(every.overrun_by_customer().values())
+    unclear = len({one.alert.subject_id for one in every.unclear})
+    if counts.failed or counts.missed or overrun:
+        colour = "fail"
+    elif counts.warning or every.problems or unclear or stuck:
+        colour = "warn"
+    else:
+        colour = "ok" if counts.ok else "none"
+    # A job whose newest text is unclear, or that runs too long, is not ok, whatever its run before was.
+    ok = max(0, counts.ok - unclear - overrun)
+    shown = StateCounts(counts.failed, counts.missed, counts.warning, ok, counts.new)
+    return Verdict(colour, shown, overrun, unclear)
+
+
+def filtered(every: Overview, filters: NowFilters) -> Overview:
+    """Return the problems that are asked for; each is shown whole."""
+    if not filters.is_any:
+        return every
+    kept = [
+        one
+        for problem in (*every.problems, *every.silenced)
+        if any(filters.fits(one) for one in problem.alerts)
+        for one in problem.alerts
+    ]
+    return overview_of([*kept, *(one for one in every.unclear if filters.fits(one))])
+
+
+def _customers(counted: Sequence[CustomerCounts], every: Overview, filters: NowFilters) -> list[CustomerCounts]:
+    """Return the customers that are asked for, worst first."""
+    overrun = every.overrun_by_customer()
+    with_problem = {one.alert.customer_id for one in _alerts(every) if filters.fits(one)}
+    wanted = filters.q.casefold()
+    found = [
+        one
+        for one in counted
+        if (not filters.customer or one.name == filters.customer)
+        and (not filters.state or _has(one, filters.state, overrun))
+        and (wanted in one.name.casefold() or one.id in with_problem)
+        and (not filters.names_jobs or one.id in with_problem)
+    ]
+    worst = lambda one: (-one.counts.failed, -one.counts.missed, -overrun.get(one.id, 0), -one.counts.warning)  # noqa: E731
+    return sorted(found, key=worst)
+
+
+def _has(one: CustomerCounts, state: str, overrun: Mapping[str, int]) -> bool:
+    return bool(overrun.get(one.id, 0) if state == "overrun" else getattr(one.counts, state, 0))
+
+
+def _alerts(every: Overview) -> list[NamedAlert]:
+    return [one for problem in (*every.problems, *every.silenced) for one in problem.alerts] + list(every.unclear)
+
+
+async def _rows(
+    tx: ReadTx, customers: Sequence[CustomerCounts], every: Overview, days: int, context: AppContext, zone: ZoneInfo
+) -> list[CustomerRow]:
+    overrun = every.overrun_by_customer()
+    today = context.clock().astimezone(zone).date()
+    length = days if days in (14, 30, 90) else 30
+    strips = await customer_days(tx, [one.id for one in customers], today, length)
+    return [CustomerRow(one.id, one.name, one.counts, overrun.get(one.id, 0), strips[one.id]) for one in customers]
+
+
+async def _quotes(tx: ReadTx, unclear: Sequence[NamedAlert]) -> list[UnclearQuote]:
+    texts = await texts_of_events(tx, [one.alert.event_id for one in unclear if one.alert.event_id], _TEXT_MOST)
+    return [UnclearQuote(one, *texts.get(one.alert.event_id or "", ("", ""))) for one in unclear]
+
+
+async def _stuck(tx: ReadTx, who: SignedIn, now: datetime) -> list[StuckMessage]:
+    """Return the newest messages that could not be sent, or came back, and that nothing replaced."""
+    found: list[Message] = []
+    for customer_id in [None] if who.customers is None else sorted(who.customers):
+        for state in (MessageState.DEAD, MessageState.BOUNCED):
+            filters = MessageFilters(Scope(customer_id=customer_id), state=state)
+            page = await page_messages(tx, filters, Window(MESSAGES_SHOWN, since=now - _TROUBLE_FOR))
+            found += [message for message in page.items if message.moved_to is None]
+    newest = sorted(found, key=lambda message: message.id, reverse=True)[:MESSAGES_SHOWN]
+    names = await recipients_by_id(tx, [message.recipient_id for message in newest])
+    return [
+        StuckMessage(one, names[one.recipient_id].name if one.recipient_id in names else one.address) for one in newest
+    ]
+
+
+def _relay_is_well(relay: Relay, context: AppContext) -> bool:
+    is_heard = relay.seen_at is not None and context.clock() - relay.seen_at <= relay.silent_after
+    return is_heard and relay.trouble is None and relay.paused_at is None and relay.broken_at is None

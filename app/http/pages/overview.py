@@ -1,0 +1,140 @@
+"""What several pages know of the whole: open problems with their silences, and the counts of jobs, for one reader."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from fastapi import Request
+
+from app.context import AppContext
+from app.decide.mute import muting_silence
+from app.domain.alert import AlertKind
+from app.domain.problem import Cause, NamedAlert, group_problems
+from app.domain.route import Silence
+from app.http.pages.session import SignedIn
+from app.store.fleet import CustomerCounts, StateCounts, count_states
+from app.store.problems import Customers, read_open_alerts
+from app.store.silences import current_silences
+from app.store.transactions import ReadTx
+
+COUNTS_LAST_S = 3.0  # 50 people who look at the same time cost one count of 100 000 jobs, not 50
+
+
+class FleetCounts:
+    """The counts of all customers, kept for some seconds. One reader counts, and the others wait for it."""
+
+    def __init__(self, context: AppContext) -> None:
+        self._context = context
+        self._lock = asyncio.Lock()
+        self._counted: tuple[CustomerCounts, ...] = ()
+        self._at: datetime | None = None
+
+    async def of(self, seen: Customers) -> list[CustomerCounts]:
+        """Return the counts of the customers that may be seen, by name."""
+        async with self._lock:
+            now = self._context.clock()
+            if self._at is None or not 0 <= (now - self._at).total_seconds() < COUNTS_LAST_S:
+                async with self._context.database.read() as tx:
+                    self._counted = tuple(await count_states(tx, None))
+                self._at = now
+        return [one for one in self._counted if seen is None or one.id in seen]
+
+    def forget(self) -> None:
+        """Count again at the next request: somebody changed something and looks at what became of it."""
+        self._at = None
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """Open problems, without those that a silence mutes and without unclear texts, which have places of their own."""
+
+    problems: tuple[Cause, ...]
+    unclear: tuple[NamedAlert, ...]
+    silenced: tuple[Cause, ...]
+
+    @property
+    def nobody(self) -> tuple[Cause, ...]:
+        """Those that nobody has."""
+        return tuple(one for one in self.problems if one.owner is None)
+
+    @property
+    def somebody(self) -> tuple[Cause, ...]:
+        """Those that somebody has."""
+        return tuple(one for one in self.problems if one.owner is not None)
+
+    @property
+    def silent_agents(self) -> tuple[NamedAlert, ...]:
+        """The agents that are silent, also those that are silenced, the longest first."""
+        shown = (*self.problems, *self.silenced)
+        silent = [one for problem in shown for one in problem.alerts if one.alert.kind is AlertKind.AGENT_SILENT]
+        return tuple(sorted(silent, key=lambda one: one.alert.since))
+
+    def jobs_of(self, agent_id: str) -> int:
+        """Return how many jobs of an agent are missed."""
+        shown = (*self.problems, *self.silenced)
+        return sum(
+            one.alert.agent_id == agent_id and one.alert.kind is AlertKind.MISSED
+            for problem in shown
+            for one in problem.alerts
+        )
+
+    def overrun_by_customer(self) -> Mapping[str, int]:
+        """Return how many jobs of each customer take too long."""
+        counted: dict[str, set[str]] = {}
+        for problem in (*self.problems, *self.silenced):
+            for one in problem.alerts:
+                if one.alert.kind is AlertKind.OVERRUN:
+                    counted.setdefault(one.alert.customer_id, set()).add(one.alert.subject_id)
+        return {customer: len(subjects) for customer, subjects in counted.items()}
+
+
+async def read_overview(tx: ReadTx, context: AppContext, who: SignedIn) -> Overview:
+    """Return the open problems that the reader may see."""
+    found = await read_open_alerts(tx, who.customers)
+    silences = await current_silences(tx, context.clock())
+    return overview_of([_with_silence(one, silences) for one in found])
+
+
+def overview_of(alerts: Sequence[NamedAlert]) -> Overview:
+    """Return the problems that these alerts make."""
+    loud = [one for one in alerts if one.silenced_until is None]
+    return Overview(
+        problems=tuple(group_problems(one for one in loud if one.alert.kind is not AlertKind.UNCLEAR)),
+        unclear=tuple(one for one in loud if one.alert.kind is AlertKind.UNCLEAR),
+        silenced=tuple(group_problems(one for one in alerts if one.silenced_until is not None)),
+    )
+
+
+def total_of(counted: Sequence[CustomerCounts]) -> StateCounts:
+    """Return the counts of all these customers together."""
+    total = StateCounts()
+    for one in counted:
+        total = total.plus(one.counts)
+    return total
+
+
+def counts_of(request: Request) -> FleetCounts:
+    """Return the counts that this process keeps."""
+    state = request.app.state
+    kept: FleetCounts | None = getattr(state, "fleet_counts", None)
+    if kept is None:
+        kept = state.fleet_counts = FleetCounts(state.context)
+    return kept
+
+
+def _with_silence(one: NamedAlert, silences: Sequence[Silence]) -> NamedAlert:
+    if not silences:
+        return one
+    facts = {
+        **{f"label:{name}": str(value) for name, value in one.labels.items()},
+        "customer": one.customer,
+        "agent": one.agent,
+        "job": one.job or "",
+        "activity": one.activity,
+        "kind": one.alert.kind.value,
+        "severity": one.alert.severity.value,
+        "message": one.alert.message or "",
+    }
+    silence = muting_silence(one.alert.customer_id, facts, silences)
+    return one if silence is None else replace(one, silenced_until=silence.ends_at)

@@ -1,0 +1,66 @@
+"""Every text of the pages is in every language, with the same places for values."""
+
+import re
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from babel.messages.catalog import Message
+from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po
+
+from app.http.pages import languages
+
+_PAGES = Path(languages.__file__).parent
+_METHODS = [("templates/**.html", "jinja2"), ("**.py", "python")]
+_PLACES = re.compile(r"%\(\w+\)s")
+
+
+def _texts() -> set[str | tuple[str, ...]]:
+    found = extract_from_dir(str(_PAGES), _METHODS, {"templates/**.html": {"trimmed": "true"}})
+    return {tuple(text) if isinstance(text, list | tuple) else text for _, _, text, _, _ in found}
+
+
+def _catalog(language: str) -> Iterator[Message]:
+    source = (_PAGES / "locale" / language / "LC_MESSAGES" / "pages.po").read_bytes()
+    return (message for message in read_po(BytesIO(source), locale=language) if message.id)
+
+
+@pytest.mark.parametrize("language", [code for code in languages.LANGUAGES if code != languages.SOURCE])
+def test_every_text_has_its_translation(language: str) -> None:
+    translated = {
+        message.id[0] if isinstance(message.id, tuple) else message.id: message
+        for message in _catalog(language)
+        if all(message.string if isinstance(message.string, tuple) else [message.string])
+    }
+    first = {text[0] if isinstance(text, tuple) else text for text in _texts()}
+    assert len(first) > 100
+    assert first - set(translated) == set(), "run `make messages`, then translate"
+    assert set(translated) - first == set(), "run `make messages`: these texts are on no page any more"
+
+
+@pytest.mark.parametrize("language", [code for code in languages.LANGUAGES if code != languages.SOURCE])
+def test_a_translation_has_the_places_of_its_text(language: str) -> None:
+    for message in _catalog(language):
+        ids = message.id if isinstance(message.id, tuple) else (message.id,)
+        strings = message.string if isinstance(message.string, tuple) else (message.string,)
+        for text, string in ((ids[0], strings[0]), (ids[-1], strings[-1])):
+            assert set(_PLACES.findall(string)) == set(_PLACES.findall(text)), text
+
+
+@pytest.mark.parametrize(
+    ("chosen", "accepted", "expected"),
+    [
+        (None, "de-AT,de;q=0.9,en;q=0.8", "de"),
+        (None, "fr,es", "en"),
+        ("de", "en", "de"),
+        ("xx", None, "en"),
+        (None, "de;q=" + "9" * 1000, "de"),
+        (None, ",;,", "en"),
+    ],
+)
+def test_the_language_is_the_chosen_one_else_the_browsers(
+    chosen: str | None, accepted: str | None, expected: str
+) -> None:
+    assert languages.preferred_language(chosen, accepted) == expected
