@@ -8,13 +8,14 @@ from __future__ import annotations
 import base64
 import contextlib
 import http.client
+import os
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 _RETRY_AFTER_MOST_S = 3600.0
 
@@ -131,7 +132,11 @@ class HttpClient:
                 return HttpAnswer(answer.status, data[:most], is_cut, retry_after_s)
 
     def _proxy(self) -> SplitResult | None:
-        found = getproxies().get(self._address.scheme) if self._uses_proxy and not proxy_bypass(self.host) else None
+        if not self._uses_proxy or not _may_have_proxy():
+            return None
+        from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415  (takes as long as all the rest of a call)
+
+        found = None if proxy_bypass(self.host) else getproxies().get(self._address.scheme)
         return urlsplit(found if "://" in found else f"http://{found}") if found else None
 
     def _new_connection(self, timeout: float) -> http.client.HTTPConnection:
@@ -144,6 +149,12 @@ class HttpClient:
         if proxy is not None:
             connection.set_tunnel(self.host, self._address.port or 443, _credentials(proxy))
         return connection
+
+
+def _may_have_proxy() -> bool:
+    """Return whether this host may name a proxy: Windows and macOS do so outside of the environment too."""
+    is_elsewhere = sys.platform in ("win32", "cygwin", "darwin")
+    return is_elsewhere or any(name.lower().endswith("_proxy") for name in os.environ)
 
 
 def _credentials(proxy: SplitResult) -> dict[str, str]:

@@ -17,7 +17,6 @@ from programs.reporter import VERSION
 from programs.reporter import settings as reporter_settings
 from programs.reporter.event_sender import EventSender, one_line
 from programs.reporter.records import cut_off
-from programs.reporter.running import run
 from programs.reporter.spool import ReporterSpool, last_event
 
 SEND_S, FLUSH_S = 8.0, 300.0
@@ -36,6 +35,9 @@ def main(options: Sequence[str] | None = None) -> int:
         command = [*arguments.words, *separator, *after] if arguments.words else after
         if not command:
             parser.error("run: the command to run is missing")
+        # Imported as a whole before the command starts: during a long backup, an update may replace the file that it comes from.
+        from programs.reporter.running import run  # noqa: PLC0415
+
         run(command, settings, job=arguments.job, is_quiet=arguments.quiet, keeps_log=not arguments.no_log)
     try:
         return int(_COMMANDS[arguments.command](arguments, settings))

@@ -29,6 +29,7 @@ from programs.reporter.tools import tool_of
 END_S = 8.0  # between the command's end and ours
 _COLLECT_S = 4.0  # of these, for its last output to be passed on
 _START_S = 8.0
+_SHORT_S = 0.1  # a command that ends sooner is reported in one exchange
 
 
 class ReportedRun:
@@ -40,7 +41,7 @@ class ReportedRun:
         self._settings, self._keeps_log = settings, keeps_log
         self._id, self._job = uuid.uuid4().hex, job or self.tool.title
         self._started = time.monotonic()
-        self._began = threading.Event()
+        self._began, self._ended = threading.Event(), threading.Event()
         self._lock = threading.Lock()
         self._spool: ReporterSpool | None = None
         self._record: RunRecord | None = None
@@ -68,10 +69,12 @@ class ReportedRun:
             self._note_trouble(f"the start could not be stored: {cause}")
         finally:
             self._began.set()
-        self._deliver(time.monotonic() + _START_S, tries=1)  # if it fails now, it is sent with the end
+        if not self._ended.wait(_SHORT_S):
+            self._deliver(time.monotonic() + _START_S, tries=1)  # if it fails now, it is sent with the end
 
     def report_end(self, ended: CommandEnd, seen: CapturedOutput, took_s: float, deadline: float) -> None:
         """Store how it ended, then report it."""
+        self._ended.set()
         reading = read(self.tool, seen)
         judged = judge(self.tool, ended, reading)
         metrics = {"duration_s": round(took_s, 3), **reading.metrics}
