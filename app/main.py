@@ -11,6 +11,7 @@ from starlette.datastructures import State
 from starlette.routing import BaseRoute
 
 from app.context import AppContext
+from app.core import metrics
 from app.core.clock import Clock, now
 from app.core.errors import BadSettings
 from app.core.loading import load_in_turn
@@ -33,7 +34,8 @@ from app.store.engine import open_engines
 from app.store.transactions import Database
 from app.store.wakeups import share_wakeups
 
-_RESTART_AFTER_S = 5
+_RESTARTS = (1.0, 2.0, 5.0, 15.0, 30.0)  # the pauses before the worker is started again
+_IS_STEADY_S = 60.0  # after so long, the next pause is the first one again
 _LOAD_API_AFTER_S, _LOAD_WORDS_AFTER_S = 1.0, 1.0
 Work = Callable[[AppContext], Awaitable[None]]
 
@@ -112,14 +114,22 @@ def _freeze_what_was_loaded() -> None:
 
 
 async def _keep_working(work: Work, context: AppContext, state: State) -> None:
-    """Run the worker inside the server, and start it again when it stops: intake must stay open whatever happens to it."""
+    """Run the worker of the server, and start it again when it stops: intake must stay open whatever happens to it."""
+    pauses = iter(_RESTARTS)
     while True:
+        began, pause = asyncio.get_running_loop().time(), _RESTARTS[-1]
         try:
             await work(context)
         except Exception as error:  # noqa: BLE001  (an error boundary)
-            log.exception("the worker stopped; it is started again", after_s=_RESTART_AFTER_S)
+            if state.is_stopping():  # a signal to all processes of a service or a terminal reached the worker first
+                return
+            if asyncio.get_running_loop().time() - began >= _IS_STEADY_S:
+                pauses = iter(_RESTARTS)
+            pause = next(pauses, _RESTARTS[-1])
+            log.exception("the worker stopped; it is started again", after_s=pause)
+            metrics.WORKER_RESTARTS.inc()
             state.stopped = health.StoppedWorker(context.clock(), _public_reason(error))
-        await asyncio.sleep(_RESTART_AFTER_S)
+        await asyncio.sleep(pause)
 
 
 def _public_reason(error: BaseException) -> str:

@@ -4,7 +4,6 @@ Any number of workers may share one database: a tick claims its rows, so no lead
 """
 
 import asyncio
-import contextlib
 import os
 import secrets
 import socket
@@ -18,7 +17,7 @@ from app.context import AppContext
 from app.core import metrics
 from app.core.errors import ClockWrong
 from app.core.log import log
-from app.core.periodic import keep_ticking
+from app.core.periodic import keep_ticking, wait_through_cancellations
 from app.decide import (
     bounced_addresses,
     canaries,
@@ -59,19 +58,11 @@ async def run(context: AppContext, transports: Mapping[str, Transport] | None = 
         await asyncio.shield(work)
     finally:
         stopping.set()
-        await _wait_through_cancellations(work, STOP_S)
+        await wait_through_cancellations(work, STOP_S)
         if not work.done():
             log.error("the worker did not stop in time; what it was sending counts as unknown once its leases expire")
             work.cancel()
             await asyncio.wait([work], timeout=1)
-
-
-async def _wait_through_cancellations(work: asyncio.Task[None], seconds: float) -> None:
-    """Wait for the end of `work`, for some seconds at most. Who stops a worker cancels it again and again (core/periodic.py)."""
-    end = asyncio.get_running_loop().time() + seconds
-    while not work.done() and (left := end - asyncio.get_running_loop().time()) > 0:
-        with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.wait([work], timeout=left)
 
 
 async def _check_clock(context: AppContext) -> None:

@@ -24,7 +24,7 @@ COMMANDS = {
     "serve": CommandEntry(
         "serve",
         "serve",
-        "Start the service. On SQLite the worker runs inside; TOCSIN_WORKER=false leaves it to `tocsin worker`.",
+        "Start the service, on PostgreSQL with a worker as a process of its own. TOCSIN_WORKER=false leaves that to `tocsin worker`.",
     ),
     "worker": CommandEntry(
         "worker", "worker", "Run a worker alone, on PostgreSQL. It stops cleanly on SIGTERM, within ten seconds."

@@ -1,11 +1,11 @@
-"""`tocsin serve`: the HTTP server, with the worker in the same process unless a setting says otherwise."""
+"""`tocsin serve`: the HTTP server and the worker: in the same process on SQLite, as a child on PostgreSQL, where a setting may leave it out."""
 
 import asyncio
 import contextlib
-import importlib
 import signal
 import socket
 import sys
+from collections.abc import Iterator
 
 import typer
 import uvicorn
@@ -14,9 +14,8 @@ from app.admin.first_start import FirstStart, first_start
 from app.cli import first_keys
 from app.cli.open_context import check_schema
 from app.cli.open_files import fit_connections
-from app.context import AppContext
+from app.cli.worker_process import run_here, starting_workers
 from app.core.errors import BadSettings
-from app.core.loading import load_in_turn
 from app.core.log import set_up_log
 from app.core.networks import read_networks
 from app.core.secret import open_secret
@@ -24,7 +23,7 @@ from app.core.settings import Settings, load_settings
 from app.http.bounded_connection import bounded_by
 from app.http.pages.sign_in import LINK
 from app.http.places import Limits
-from app.main import create_app
+from app.main import Work, create_app
 from app.store.engine import only_process, open_engines
 from app.store.migrate import upgrade
 from app.store.transactions import Database
@@ -37,7 +36,7 @@ SWITCH_INTERVAL_S = 0.0005
 
 
 def serve() -> None:
-    """Start the service. On SQLite the worker runs inside; TOCSIN_WORKER=false leaves it to `tocsin worker`."""
+    """Start the service, on PostgreSQL with a worker as a process of its own. TOCSIN_WORKER=false leaves that to `tocsin worker`."""
     settings = load_settings()
     set_up_log(settings)
     settings = fit_connections(settings)
@@ -50,34 +49,45 @@ def serve() -> None:
         # Its output may be a file on a full disk, and reports of failures must be taken all the same.
         with contextlib.suppress(OSError):
             _print_start(settings, first, kept)
-        app = create_app(settings, work=_run_worker if settings.worker or settings.is_sqlite else None)
-        proxies = read_networks(settings.trusted_proxies)
-        config = uvicorn.Config(
-            app,
-            http=bounded_by(
-                Limits("http", settings.connections, settings.connections_per_address, proxies=proxies),
-                UNFINISHED_BATCHES * settings.batch_limit,
-            ),
-            loop="uvloop",
-            ws="none",
-            # Only of proxies that somebody named: whoever can reach us on this host must not be able to claim any address.
-            proxy_headers="trusted_proxies" in settings.model_fields_set,
-            forwarded_allow_ips=settings.trusted_proxies.replace(",", " ").split(),
-            access_log=False,  # URLs may contain keys
-            server_header=False,
-            log_config=None,
-            timeout_graceful_shutdown=STOP_S,
-        )
-        server = uvicorn.Server(config)
-        _stop_on_signals(server)
-        app.state.is_stopping = lambda: server.should_exit
-        server.run(sockets=[listener])
+        with _worker(settings, listener) as work:
+            _serve(settings, listener, work)
 
 
-async def _run_worker(context: AppContext) -> None:
-    """Run the worker in this process. It is imported while the service takes events already."""
-    worker = await load_in_turn(lambda: importlib.import_module("app.worker"))
-    await worker.run(context)
+def _serve(settings: Settings, listener: socket.socket, work: Work | None) -> None:
+    app = create_app(settings, work=work)
+    proxies = read_networks(settings.trusted_proxies)
+    config = uvicorn.Config(
+        app,
+        http=bounded_by(
+            Limits("http", settings.connections, settings.connections_per_address, proxies=proxies),
+            UNFINISHED_BATCHES * settings.batch_limit,
+        ),
+        loop="uvloop",
+        ws="none",
+        # Only of proxies that somebody named: whoever can reach us on this host must not be able to claim any address.
+        proxy_headers="trusted_proxies" in settings.model_fields_set,
+        forwarded_allow_ips=settings.trusted_proxies.replace(",", " ").split(),
+        access_log=False,  # URLs may contain keys
+        server_header=False,
+        log_config=None,
+        timeout_graceful_shutdown=STOP_S,
+    )
+    server = uvicorn.Server(config)
+    _stop_on_signals(server)
+    app.state.is_stopping = lambda: server.should_exit
+    server.run(sockets=[listener])
+
+
+@contextlib.contextmanager
+def _worker(settings: Settings, listener: socket.socket) -> Iterator[Work | None]:
+    """Yield how this server runs its worker. SQLite has one writer, for which two processes would only wait."""
+    if settings.is_sqlite:
+        yield run_here
+    elif not settings.worker:
+        yield None
+    else:
+        with starting_workers(settings, listener) as starter:
+            yield starter.run
 
 
 def _stop_on_signals(server: uvicorn.Server) -> None:

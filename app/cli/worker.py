@@ -3,6 +3,9 @@
 import asyncio
 import contextlib
 import signal
+import socket
+
+import uvloop
 
 from app import worker as pipeline
 from app.cli.open_context import open_context
@@ -19,14 +22,23 @@ def worker() -> None:
         raise BadSettings(
             "TOCSIN_DATABASE_URL: on the embedded SQLite the worker runs inside `tocsin serve`; set a PostgreSQL URL to run it alone"
         )
-    asyncio.run(_work(settings))
+    uvloop.run(work(settings))
 
 
-async def _work(settings: Settings) -> None:
+async def work(settings: Settings, *, until_closed: socket.socket | None = None) -> None:
+    """Run the worker until SIGTERM or SIGINT, or until the other side of `until_closed` is closed: nobody writes to it."""
     async with open_context(settings) as context:
-        working = asyncio.create_task(pipeline.run(context))
+        loop, working = asyncio.get_running_loop(), asyncio.create_task(pipeline.run(context))
         for name in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(name, working.cancel)
+            loop.add_signal_handler(name, working.cancel)
+        if until_closed is not None:
+
+            def stop() -> None:
+                loop.remove_reader(until_closed)
+                log.info("the server stops or has ended, so its worker stops")
+                working.cancel()
+
+            loop.add_reader(until_closed, stop)
         log.info("the worker has started")
         with contextlib.suppress(asyncio.CancelledError):
             await working

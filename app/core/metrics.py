@@ -61,6 +61,11 @@ CONNECTIONS_CUT = Counter(
     registry=HTTP,
 )
 
+WORKER_RESTARTS = Counter(
+    "tocsin_worker_restarts",
+    "Times that this server started its worker again, because it had stopped by itself.",
+    registry=HTTP,
+)
 WRITE_FAILURES = Counter(
     "tocsin_write_failures",
     "Writes to the database that its disk refused, by reason: disk_full, disk_quota_reached, file_size_limit, database_read_only, disk_error.",

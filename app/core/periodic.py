@@ -38,6 +38,14 @@ async def keep_repeating(act: Callable[[], Awaitable[None]], *, name: str, every
             log.error("background work failed, it is tried again", work=name, after_s=every, exc_info=error)
 
 
+async def wait_through_cancellations(work: asyncio.Task[Any], seconds: float) -> None:
+    """Wait for the end of `work`, for some seconds at most. Who stops a worker cancels it again and again (`run_in_background`)."""
+    end = asyncio.get_running_loop().time() + seconds
+    while not work.done() and (left := end - asyncio.get_running_loop().time()) > 0:
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait([work], timeout=left)
+
+
 async def keep_ticking(
     tick: Callable[[], Awaitable[bool]],
     *,

@@ -86,7 +86,10 @@ class Settings(BaseSettings):
         None, description="`postgresql://user:password@host/name`; without it an embedded SQLite in `var_dir` is used."
     )
     database_pool: int = Field(8, ge=2, le=100, description="Connections to PostgreSQL held by one process.")
-    worker: bool = Field(True, description="Whether `tocsin serve` also runs the worker. On SQLite it always does.")
+    worker: bool = Field(
+        True,
+        description="Whether `tocsin serve` also runs the worker, on PostgreSQL as a process of its own. On SQLite it always does.",
+    )
     secret: SecretStr | None = Field(
         None,
         min_length=32,

@@ -42,6 +42,7 @@ OTHER_WORDS = {
 }
 # Where any error at all may be caught, and why. Everywhere else an error is caught by name.
 BOUNDARIES = {
+    "app/cli/worker_process.py": "the boundary of a process: whatever ends the worker is logged, and the server starts it again",
     "app/core/periodic.py": "the boundary of a tick: logged, counted, tried again",
     "app/decide/tick.py": "the boundary of a tick: one bad event is set aside and must not stop the line",
     "app/decide/missed.py": "the boundary of one job: an expectation that cannot be judged must not keep the others unjudged",

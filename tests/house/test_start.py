@@ -23,7 +23,7 @@ from app.cli import serve
 from app.core.settings import load_settings
 settings = load_settings()
 asyncio.run(serve._prepare(settings))
-serve.create_app(settings, work=serve._run_worker)
+serve.create_app(settings, work=serve.run_here)
 print(json.dumps(sorted(sys.modules)))
 """
 KEYS = """
