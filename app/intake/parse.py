@@ -6,7 +6,7 @@ memory.
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -23,6 +23,7 @@ from programs.protocol import report as protocol
 MAX_OPENING_BRACKETS = 500_000
 MAX_COMMAS = 4_000_000
 MAX_NESTED_VALUES = 1000  # above this, metrics or labels are left out unread; fields.py has the limits for senders
+_MAX_DEPTH = 800
 _MAX_DIGITS = 400  # of a whole number; Python refuses more than 4300, and no float has more than 309
 _UNUSED = "unused"  # in `extra`: the values of fields that could not be used
 
@@ -232,10 +233,21 @@ def _check_event_count(count: int, max_events: int) -> None:
 def _parse_json(data: bytes) -> Any:  # noqa: ANN401
     """Parse JSON and tolerate bytes that are no UTF-8: a file name in an old encoding must not cost the report of a failure."""
     try:
-        return json.loads(data.decode("utf-8", "surrogateescape"), strict=False, parse_int=parse_digits)
+        value = json.loads(data.decode("utf-8", "surrogateescape"), strict=False, parse_int=parse_digits)
     except (ValueError, RecursionError) as cause:
         where = f" at character {cause.pos}" if isinstance(cause, json.JSONDecodeError) else ""
         raise MalformedBody(f"not JSON{where}") from cause
+    # Each version of Python stops at another depth; this limit is below all of them, so that the answer is the same everywhere.
+    level = [value]
+    for _ in range(_MAX_DEPTH):
+        level = [item for each in level if isinstance(each, dict | list) for item in _items_of(each)]
+        if not level:
+            return value
+    raise MalformedBody(f"nested deeper than {_MAX_DEPTH} levels")
+
+
+def _items_of(value: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
 
 
 def parse_digits(digits: str) -> float:
