@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,10 @@ def database_url(request: pytest.FixtureRequest) -> str:
 def pytest_configure(config: pytest.Config) -> None:
     """Choose the number of examples, log exceptions as the service does, and put temporary files into memory."""
     gc.disable()  # collecting the tests makes objects that stay
+    if (
+        signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    ):  # as under nohup: programs would inherit it, and tests of Ctrl-C wait in vain
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     plain = structlog.dev.ConsoleRenderer(colors=False)
     # Without a configuration structlog shows each exception with the variables of all frames, which takes a tenth of a second.
     structlog.configure([structlog.processors.add_log_level, structlog.processors.format_exc_info, plain])
