@@ -25,7 +25,7 @@ async def update_agent(
     tx: WriteTx, agent_id: str, edit: Callable[[Agent], Agent], by: Editor, *, versions: Collection[int] | None = None
 ) -> Agent:
     """Change an agent. Raises NotFound, StaleEdit."""
-    before = await editing.lock(tx, AGENTS, agent_id, versions)
+    before = await editing.lock_to_change(tx, AGENTS, agent_id, by, versions)
     after = edit(before)
     if after == before:
         return before

@@ -24,7 +24,7 @@ async def update_customer(
     versions: Collection[int] | None = None,
 ) -> Customer:
     """Change a customer. Raises NotFound, StaleEdit, and Conflict if the name is taken."""
-    before = await editing.lock(tx, CUSTOMERS, customer_id, versions)
+    before = await editing.lock_to_change(tx, CUSTOMERS, customer_id, by, versions)
     after = edit(before)
     if after == before:
         return before

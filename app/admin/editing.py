@@ -16,11 +16,12 @@ from app.store.transactions import WriteTx
 
 @dataclass(frozen=True, slots=True)
 class Editor:
-    """Who edits, when, and `wake`, which wakes a stage once the edit is committed."""
+    """Who edits, when, and `wake`, which wakes a stage once the edit is committed. `sent`: the names of the fields that a change sets."""
 
     who: str
     at: datetime
     wake: Callable[[str], None]
+    sent: Collection[str] = ()
 
 
 async def lock(tx: WriteTx, repository: Repository[V], row_id: str, versions: Collection[int] | None = None) -> V:
@@ -28,6 +29,24 @@ async def lock(tx: WriteTx, repository: Repository[V], row_id: str, versions: Co
     found = await repository.get(tx, row_id, for_change=True)
     _check_version(repository.noun, found.version, versions)
     return found
+
+
+async def lock_to_change(
+    tx: WriteTx, repository: Repository[V], row_id: str, by: Editor, versions: Collection[int] | None
+) -> V:
+    """Return a thing to be changed, as `lock` does. A row of another version is made readable first if all that it cannot be read by is sent.
+
+    What was there stays in the audit log.
+    """
+    row = await repository.find_row(tx, row_id) if by.sent else None
+    unreadable = {} if row is None else repository.mapping.unreadable(row.values)
+    if row is None or not unreadable or not unreadable.keys() <= set(by.sent):
+        return await lock(tx, repository, row_id, versions)
+    _check_version(repository.noun, row.version, versions)
+    await repository.make_readable(tx, row_id, unreadable)
+    change = {name: [row.values[name], empty] for name, empty in unreadable.items()}
+    await note(tx, by.who, by.at, "repair", repository.noun, row_id, change)
+    return await lock(tx, repository, row_id)
 
 
 async def lock_to_delete(

@@ -50,11 +50,13 @@ async def update_job(
     tx: WriteTx, job_id: str, edit: Callable[[Job], Job], by: Editor, *, versions: Collection[int] | None = None
 ) -> Job:
     """Change a job. Raises NotFound, StaleEdit."""
-    before = await editing.lock(tx, JOBS, job_id, versions)
+    before = await editing.lock_to_change(tx, JOBS, job_id, by, versions)
     after = await _in_zone_of_customer(tx, edit(before))
-    if after == before:
+    # An expectation that could not be read is gone, and its times are still there: nobody would wait for the job, and it would stay due.
+    is_left_due = before.active_expectation is None and before.next_due_at is not None
+    if after == before and not is_left_due:
         return before
-    if after.expectation != before.expectation:
+    if after.expectation != before.expectation or is_left_due:
         after = await _expect(tx, after, before.expectation, by)
     return await editing.save(tx, JOBS, before, after, by)
 

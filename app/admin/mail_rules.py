@@ -27,7 +27,7 @@ async def update_mail_rule(
     versions: Collection[int] | None = None,
 ) -> MailRule:
     """Change a mail rule. Raises NotFound, StaleEdit, BadInput, Conflict."""
-    before = await editing.lock(tx, MAIL_RULES, rule_id, versions)
+    before = await editing.lock_to_change(tx, MAIL_RULES, rule_id, by, versions)
     after = edit(before)
     if after == before:
         return before

@@ -28,7 +28,7 @@ async def update_recipient(
     versions: Collection[int] | None = None,
 ) -> Recipient:
     """Change a recipient. Alerts that wait for an address which is gone move on. Raises NotFound, StaleEdit, BadInput, Conflict."""
-    before = await editing.lock(tx, RECIPIENTS, recipient_id, versions)
+    before = await editing.lock_to_change(tx, RECIPIENTS, recipient_id, by, versions)
     after = edit(before)
     if after == before:
         return before

@@ -61,7 +61,7 @@ async def update_relay(
     tx: WriteTx, relay_id: str, edit: Callable[[Relay], Relay], by: Editor, *, versions: Collection[int] | None = None
 ) -> Relay:
     """Change a relay. Raises NotFound, StaleEdit, BadInput, Conflict."""
-    before = await editing.lock(tx, RELAYS, relay_id, versions)
+    before = await editing.lock_to_change(tx, RELAYS, relay_id, by, versions)
     after = edit(before)
     if after == before:
         return before

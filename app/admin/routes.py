@@ -22,7 +22,7 @@ async def update_route(
     tx: WriteTx, route_id: str, edit: Callable[[Route], Route], by: Editor, *, versions: Collection[int] | None = None
 ) -> Route:
     """Change a route. Raises NotFound, StaleEdit, BadInput, Conflict."""
-    before = await editing.lock(tx, ROUTES, route_id, versions)
+    before = await editing.lock_to_change(tx, ROUTES, route_id, by, versions)
     after = edit(before)
     if after == before:
         return before

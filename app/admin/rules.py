@@ -20,7 +20,7 @@ async def update_rule(
     tx: WriteTx, rule_id: str, edit: Callable[[Rule], Rule], by: Editor, *, versions: Collection[int] | None = None
 ) -> Rule:
     """Change a rule. Raises NotFound, StaleEdit, BadInput, Conflict."""
-    before = await editing.lock(tx, RULES, rule_id, versions)
+    before = await editing.lock_to_change(tx, RULES, rule_id, by, versions)
     after = edit(before)
     if after == before:
         return before

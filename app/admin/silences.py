@@ -36,7 +36,7 @@ async def update_silence(
     versions: Collection[int] | None = None,
 ) -> Silence:
     """Change a silence. Raises NotFound, StaleEdit, BadInput, and Conflict if it has ended."""
-    before = await editing.lock(tx, SILENCES, silence_id, versions)
+    before = await editing.lock_to_change(tx, SILENCES, silence_id, by, versions)
     after = edit(before)
     if after == before:
         return before

@@ -30,7 +30,7 @@ async def update_summary_schedule(
     versions: Collection[int] | None = None,
 ) -> SummarySchedule:
     """Change a summary schedule. Raises NotFound, StaleEdit, BadInput, Conflict."""
-    before = await editing.lock(tx, SUMMARY_SCHEDULES, schedule_id, versions)
+    before = await editing.lock_to_change(tx, SUMMARY_SCHEDULES, schedule_id, by, versions)
     after = edit(before)
     if after == before:
         return before

@@ -45,7 +45,7 @@ class Page(Generic[Item_co]):
 
 @dataclass(frozen=True, slots=True)
 class StoredRow:
-    """A row as its table holds it, by the names of the columns. It need not be readable, so that it can always be deleted."""
+    """A row as its table holds it, by the names of the columns. It need not be readable, so that it can always be repaired or deleted."""
 
     id: str
     version: int
@@ -85,8 +85,9 @@ class Repository(Generic[T]):
         try:
             return self.mapping.read(row)
         except UNREADABLE as cause:
+            columns = ", ".join(self.mapping.unreadable({**row._mapping})) or "it"  # noqa: SLF001  (a public name of SQLAlchemy)
             raise Conflict(
-                f"the {self.noun} {row_id} cannot be read: another version wrote it", code="unreadable"
+                f"the {self.noun} {row_id} cannot be read: another version wrote {columns}", code="unreadable"
             ) from cause
 
     async def get(self, tx: ReadTx, row_id: str, *, for_change: bool = False, field: str | None = None) -> T:
@@ -97,7 +98,7 @@ class Repository(Generic[T]):
         return found
 
     async def find_row(self, tx: WriteTx, row_id: str) -> StoredRow | None:
-        """Return one row for its deletion, locked until the commit; None if there is none."""
+        """Return one row that need not be readable, locked until the commit; None if there is none."""
         query = select(*self.mapping.columns).where(self.table.c.id == row_id).with_for_update()
         row = (await tx.connection.execute(query)).mappings().one_or_none()
         return None if row is None else StoredRow(row["id"], row["version"], dict(row))
@@ -149,6 +150,11 @@ class Repository(Generic[T]):
             await tx.connection.execute(update(self.table).where(self.table.c.id == before.id).values(**raised))
         except IntegrityError as cause:
             raise _refused(cause) from cause
+
+    async def make_readable(self, tx: WriteTx, row_id: str, values: Mapping[str, object]) -> None:
+        """Replace values that cannot be read, and raise the version."""
+        raised = {**values, "version": self.table.c.version + 1}
+        await tx.connection.execute(update(self.table).where(self.table.c.id == row_id).values(**raised))
 
     async def save_state(self, tx: WriteTx, before: T, after: T) -> None:
         """Write the columns that differ, of what the program itself notes. It is no edit: the version stays."""

@@ -53,6 +53,17 @@ class _Field:
     is_optional: bool
     read: Convert | None = None  # None: the value as it is
     write: Convert | None = None
+    empty: object = None  # a value of the column that can be read
+
+    def can_read(self, value: object) -> bool:
+        """Return whether a value of the column can be read."""
+        if self.read is None or (value is None and self.is_optional):
+            return True
+        try:
+            self.read(value)
+        except UNREADABLE:
+            return False
+        return True
 
 
 class RowMapping(Generic[T]):
@@ -103,6 +114,10 @@ class RowMapping(Generic[T]):
                 converted[place] = convert(converted[place])
         return self._cls(**dict(zip(self._names, converted, strict=True)))
 
+    def unreadable(self, values: Mapping[str, object]) -> dict[str, object]:
+        """Return the columns of a row that cannot be read, each with an empty value that can."""
+        return {field.column: field.empty for field in self._fields if not field.can_read(values[field.column])}
+
     def write(self, thing: T) -> dict[str, object]:
         """Return the values of the columns."""
         values: dict[str, object] = {}
@@ -139,7 +154,7 @@ def readable_values(rows: Iterable[Sequence[Any]], mapping: RowMapping[T], noun:
 
 def _log_unreadable(noun: str, row_id: str, cause: Exception) -> None:
     log.error(
-        "row left out because it cannot be read; delete it and create it again",
+        "row left out because it cannot be read; change its unreadable fields, or delete it",
         noun=noun,
         id=row_id,
         cause=repr(cause),
@@ -229,11 +244,13 @@ def _field(name: str, hint: Any, renamed: str | None) -> _Field:  # noqa: ANN401
         is_optional = True
     read: Convert | None = None
     write: Convert | None = None
+    empty: object = None
     if isinstance(kind, type) and issubclass(kind, StrEnum):
-        read, write = kind, lambda member: member.value
+        read, write, empty = kind, lambda member: member.value, next(iter(kind)).value
     elif get_origin(kind) is Mapping:
-        read, write = lambda stored: stored or {}, dict
+        read, write, empty = lambda stored: stored or {}, dict, {}
     elif kind in _CONVERTERS:
         read, write = _CONVERTERS[kind]
+        empty = 0 if kind is timedelta else []
     column = renamed or (f"{name}_s" if kind is timedelta else name)
-    return _Field(name, column, is_optional, read, write)
+    return _Field(name, column, is_optional, read, write, None if is_optional else empty)

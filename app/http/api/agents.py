@@ -160,7 +160,7 @@ async def update_agent(
 ) -> AgentOut:
     """Replace the fields that are sent; the others stay as they are."""
     async with context.database.write() as tx:
-        by = editor_of(context, caller)
+        by = editor_of(context, caller, body.model_fields_set)
         agent = await admin_agents.update_agent(tx, agent_id, body.applied_to, by, versions=versions)
     put_etag(response, agent.version)
     return AgentOut.of(agent)

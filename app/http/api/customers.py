@@ -128,7 +128,7 @@ async def update_customer(
     """Replace the fields that are sent; the others stay as they are."""
     async with context.database.write() as tx:
         customer = await admin_customers.update_customer(
-            tx, customer_id, body.applied_to, editor_of(context, caller), versions=versions
+            tx, customer_id, body.applied_to, editor_of(context, caller, body.model_fields_set), versions=versions
         )
     put_etag(response, customer.version)
     return CustomerOut.of(customer)

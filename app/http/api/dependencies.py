@@ -1,5 +1,6 @@
 """The dependencies of administrative requests: the context, and the caller. Reading needs an admin or viewer key, writing an admin key."""
 
+from collections.abc import Collection
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
@@ -28,9 +29,9 @@ Monitor = Annotated[Caller, Depends(need(KeyKind.ADMIN, KeyKind.VIEWER, KeyKind.
 Admin = Annotated[Caller, Depends(need(KeyKind.ADMIN))]
 
 
-def editor_of(context: AppContext, caller: Caller) -> Editor:
-    """Return who edits, and when."""
-    return Editor(caller.name, context.clock(), context.wakeups.wake)
+def editor_of(context: AppContext, caller: Caller, sent: Collection[str] = ()) -> Editor:
+    """Return who edits, when, and which fields were sent."""
+    return Editor(caller.name, context.clock(), context.wakeups.wake, sent)
 
 
 class Problem(BaseModel):

@@ -280,7 +280,7 @@ async def update_job(
     A new expectation begins now: no run counts as missed for the time before.
     """
     async with context.database.write() as tx:
-        by = editor_of(context, caller)
+        by = editor_of(context, caller, body.model_fields_set)
         job = await admin_jobs.update_job(tx, job_id, body.applied_to, by, versions=versions)
     put_etag(response, job.version)
     return JobOut.of(job)

@@ -308,7 +308,7 @@ async def update_mail_rule(
     intake: Intake = request.app.state.intake
     async with context.database.write() as tx:
         tx.after_commit(intake.texts.forget)  # otherwise the next text would be read by the rules of some seconds ago
-        by = editor_of(context, caller)
+        by = editor_of(context, caller, body.model_fields_set)
         rule = await admin_mail_rules.update_mail_rule(tx, mail_rule_id, body.applied_to, by, versions=versions)
     put_etag(response, rule.version)
     return MailRuleOut.of(rule)

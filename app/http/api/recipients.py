@@ -249,7 +249,7 @@ async def update_recipient(
     Alerts that wait for an address which the recipient no longer has take its next transport.
     """
     async with context.database.write() as tx:
-        by = editor_of(context, caller)
+        by = editor_of(context, caller, body.model_fields_set)
         recipient = await admin_recipients.update_recipient(tx, recipient_id, body.applied_to, by, versions=versions)
     put_etag(response, recipient.version)
     return RecipientOut.of(recipient)

@@ -240,7 +240,7 @@ async def update_relay(
 ) -> RelayOut:
     """Replace the fields that are sent; the others stay as they are."""
     async with context.database.write() as tx:
-        by = editor_of(context, caller)
+        by = editor_of(context, caller, body.model_fields_set)
         relay = await admin_relays.update_relay(tx, relay_id, body.applied_to, by, versions=versions)
     put_etag(response, relay.version)
     return RelayOut.of(relay)

@@ -213,7 +213,7 @@ async def update_route(
 ) -> RouteOut:
     """Replace the fields that are sent; the others stay as they are."""
     async with context.database.write() as tx:
-        by = editor_of(context, caller)
+        by = editor_of(context, caller, body.model_fields_set)
         route = await admin_routes.update_route(tx, route_id, body.applied_to, by, versions=versions)
     put_etag(response, route.version)
     return RouteOut.of(route)

@@ -189,7 +189,7 @@ async def update_rule(
 ) -> RuleOut:
     """Replace the fields that are sent; the others stay as they are."""
     async with context.database.write() as tx:
-        by = editor_of(context, caller)
+        by = editor_of(context, caller, body.model_fields_set)
         rule = await admin_rules.update_rule(tx, rule_id, body.applied_to, by, versions=versions)
     put_etag(response, rule.version)
     return RuleOut.of(rule)

@@ -176,7 +176,7 @@ async def update_silence(
 ) -> SilenceOut:
     """Replace the fields that are sent; the others stay as they are."""
     async with context.database.write() as tx:
-        by = editor_of(context, caller)
+        by = editor_of(context, caller, body.model_fields_set)
         silence = await admin_silences.update_silence(
             tx, silence_id, lambda silence: body.applied_to(silence, by.at), by, versions=versions
         )

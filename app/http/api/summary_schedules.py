@@ -296,7 +296,7 @@ async def update_summary_schedule(
 ) -> SummaryScheduleOut:
     """Replace the fields that are sent; the others stay as they are. New times move the next summary."""
     async with context.database.write() as tx:
-        by = editor_of(context, caller)
+        by = editor_of(context, caller, body.model_fields_set)
         schedule = await admin_summary_schedules.update_summary_schedule(
             tx, summary_schedule_id, body.applied_to, by, versions=versions
         )
