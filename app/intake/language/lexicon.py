@@ -278,6 +278,7 @@ def _fits_gapped(entry: Entry, text: str) -> bool:
 
 
 Needs = tuple[frozenset[str], ...]  # a term is possible if all words of one of these sets are there too
+NO_OTHER: Needs = (frozenset(),)  # one for all: most terms need no other word
 
 
 @lru_cache(maxsize=16)
@@ -295,13 +296,13 @@ def _anchored(
             piece = max(entry.pieces, key=lambda one: len(one.strip("*")) if one != GAP else 0)
             if "*" not in piece:
                 others = frozenset(one for one in entry.pieces if one not in (piece, GAP) and _is_plain_word(one))
-                exact[piece] = (frozenset(),) if not others else (*exact.get(piece, ()), others)
+                exact[piece] = NO_OTHER if not others else (*exact.get(piece, ()), others)
             else:
                 open_ended[piece[:_KEY].rstrip("*") if piece.endswith("*") else piece[-_KEY:]].append(piece)
     # A word that is a term by itself needs no other.
     every = (entry for entries in index.exact.values() for entry in entries if entry.language in spoken)
     single = {entry.pieces[0] for entry in every if _is_single(entry, meanings)}
-    exact.update(dict.fromkeys(single, (frozenset(),)))
+    exact.update(dict.fromkeys(single, NO_OTHER))
     return exact, {key: tuple(dict.fromkeys(pieces)) for key, pieces in open_ended.items()}
 
 

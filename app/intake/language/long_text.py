@@ -8,7 +8,7 @@ from functools import cache, lru_cache
 from itertools import accumulate
 
 from app.intake.language.fold import fold
-from app.intake.language.lexicon import MARKS, anchors, common_words, is_anchor, run_on_anchors
+from app.intake.language.lexicon import MARKS, NO_OTHER, anchors, common_words, is_anchor, run_on_anchors
 from app.intake.language.tokens import CJK
 from app.intake.language.words_file import TermMeaning as T
 from app.intake.language.words_file import languages
@@ -36,6 +36,7 @@ _TROUBLE = (
 _SIGNATURE = 12  # lines
 _VERDICT = (T.SUCCEEDED,)
 Needs = tuple[frozenset[bytes], ...]
+_NO_OTHER: Needs = (frozenset(),)
 _CJK = re.compile(f"[{CJK}]")
 # Characters around words. Those inside paths and host names are left out, because a file `error.log` is not trouble.
 _PUNCTUATION = b'!"#$%&()*+,:;<=>?[]^`{|}~	'
@@ -139,7 +140,7 @@ def _known_harmless(_meanings: tuple[T, ...], _spoken: frozenset[str]) -> set[by
 @lru_cache(maxsize=16)
 def _exact_anchors(meanings: tuple[T, ...], spoken: frozenset[str]) -> Mapping[bytes, Needs]:
     return {
-        anchor.encode(): tuple(frozenset(word.encode() for word in need) for need in needs)
+        anchor.encode(): _NO_OTHER if needs == NO_OTHER else tuple(frozenset(map(str.encode, need)) for need in needs)
         for anchor, needs in anchors(meanings, spoken).items()
     }
 

@@ -1,7 +1,10 @@
 """Find the term that a word with one typing error was meant to be: a letter is missing, added, exchanged or wrong."""
 
+from array import array
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache, lru_cache
 
 from app.intake.language.lexicon import Entry, all_entries
@@ -26,19 +29,40 @@ _MEANINGS = frozenset(
 _NOUNS_AND_GOOD = frozenset((TermMeaning.SUCCEEDED, TermMeaning.WELL, TermMeaning.TROUBLE))
 
 
+@dataclass(frozen=True, slots=True)
+class _Spellings:
+    """The hashes of many spellings, sorted, and for each the place of its term: a hundredth of what a dictionary of them takes."""
+
+    hashes: "array[int]"
+    places: "array[int]"
+    terms: list[Entry]
+
+    def find(self, spelling: str) -> Iterator[Entry]:
+        """Yield the terms with this spelling."""
+        wanted = hash(spelling)
+        at = bisect_left(self.hashes, wanted)
+        while at < len(self.hashes) and self.hashes[at] == wanted:
+            term = self.terms[self.places[at]]
+            if spelling == term.pieces[0] or spelling in _without_one(term.pieces[0]):
+                yield term
+            at += 1
+
+
 @cache
-def _near() -> Mapping[str, list[Entry]]:
+def _near() -> _Spellings:
     """Return the terms by each spelling of them that lacks one letter, and by themselves (SymSpell's method)."""
-    near: dict[str, list[Entry]] = defaultdict(list)
+    terms: list[Entry] = []
+    near: list[tuple[int, int]] = []
     for entry in all_entries():
         word = entry.pieces[0]
         if len(entry.pieces) > 1 or entry.meaning not in _MEANINGS or not _SHORTEST <= len(word.strip("*")) <= _LONGEST:
             continue
         long_enough = len(word) >= _SHORTEST_BAD or entry.meaning in _NOUNS_AND_GOOD
         if "*" not in word and word.isalpha() and long_enough:
-            for spelling in (word, *_without_one(word)):
-                near[spelling].append(entry)
-    return near
+            near += [(hash(spelling), len(terms)) for spelling in (word, *_without_one(word))]
+            terms.append(entry)
+    near.sort()
+    return _Spellings(array("q", [one for one, _ in near]), array("l", [place for _, place in near]), terms)
 
 
 def _without_one(word: str) -> Iterator[str]:
@@ -51,7 +75,7 @@ def find_typo(word: str) -> tuple[Entry, ...]:
     if not _SHORTEST - 1 <= len(word) <= _LONGEST:
         return ()
     near = _near()
-    found = dict.fromkeys(entry for spelling in (word, *_without_one(word)) for entry in near.get(spelling, ()))
+    found = dict.fromkeys(entry for spelling in (word, *_without_one(word)) for entry in near.find(spelling))
     return tuple(entry for entry in found if _is_typo(word, entry.pieces[0]))
 
 
