@@ -6,10 +6,13 @@ from datetime import datetime
 from app.admin.audit import note
 from app.admin.editing import Editor
 from app.core.errors import Conflict, NotFound
+from app.core.ids import new_id
 from app.domain.alert import Alert, AlertKind
+from app.domain.dedupe import notice_key
+from app.domain.notice import URGENCY_RECOVERY, Notice, NoticeKind, NoticeState
 from app.store import alerts, runs
 from app.store.jobs import lock_jobs_by_id, save_jobs
-from app.store.notices import restore_waiting, suppress_waiting
+from app.store.notices import insert_notices, restore_waiting, suppress_waiting, worded_for
 from app.store.transactions import WriteTx
 
 
@@ -51,6 +54,36 @@ async def undo_closing(tx: WriteTx, at: datetime, by: Editor) -> list[str]:
     for alert in reopened:
         await note(tx, by.who, by.at, "undo-close", "alert", alert.id, {})
     return [alert.id for alert in reopened]
+
+
+async def tell_others(tx: WriteTx, alert_id: str, but: str | None, by: Editor) -> int:
+    """Leave a notice for each recipient who was notified of the alert, `but` the one who has it now; return how many.
+
+    Once for each alert and recipient, however often it is taken on.
+    """
+    sent = {notice.recipient_id: notice for notice in (await worded_for(tx, [alert_id])).get(alert_id, ())}
+    made = [
+        Notice(
+            id=new_id("ntc"),
+            what=NoticeKind.ACKNOWLEDGED,
+            state=NoticeState.WAITING,
+            reason=f"{by.who} has it; was reported {notice.due_at:%Y-%m-%d %H:%M} UTC",
+            due_at=by.at,
+            group_key=f"acknowledged {alert_id}",
+            urgency=URGENCY_RECOVERY,
+            dedupe=notice_key(alert_id, NoticeKind.ACKNOWLEDGED, "", recipient_id or "", ""),
+            created_at=by.at,
+            customer_id=notice.customer_id,
+            recipient_id=recipient_id,
+            route_id=notice.route_id,
+            alert_id=alert_id,
+        )
+        for recipient_id, notice in sent.items()
+        if recipient_id != but
+    ]
+    await insert_notices(tx, made)
+    tx.after_commit(lambda: by.wake("notices"))
+    return len(made)
 
 
 async def close_alert(tx: WriteTx, alert_id: str, reason: str, by: Editor) -> None:

@@ -1,6 +1,7 @@
 """The texts of one alert, as the text part and the HTML part of a mail show them, without markup. Pure."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
@@ -23,6 +24,7 @@ STATES = {
     AlertKind.CLOCK_OFF: "CLOCK",
 }
 OK_AGAIN = "OK AGAIN"
+ACKNOWLEDGED = "ACKNOWLEDGED"  # somebody has taken it on; nothing else has changed
 CLOSED = "CLOSED"  # the alert is over but the job is not ok: the missed run came and failed
 _TONES = {
     AlertKind.FAILED: "failed",
@@ -50,6 +52,7 @@ _IN_ROW = {
     AlertKind.UNCLEAR: "Such texts",
 }
 _SHORT, _LONG = 60, 400
+AnswerUrl = Callable[[str], str]  # the address by which a recipient answers an alert, by its id
 UNCLEAR_QUESTION = (
     "The text of this report does not say whether the run succeeded. It changed nothing: the job's state and its other alerts stay as"
     " they were."
@@ -58,7 +61,7 @@ UNCLEAR_QUESTION = (
 
 @dataclass(frozen=True, slots=True)
 class AlertCard:
-    """What a mail shows of one alert. `facts` are (label, value), `links` are (noun, address)."""
+    """What a mail shows of one alert. `facts` are (label, value), `links` are (noun, address), `answers` are (words, address)."""
 
     state: str
     tone: str
@@ -72,11 +75,14 @@ class AlertCard:
     log: tuple[str, ...]
     unclear: UnclearPart | None
     links: tuple[tuple[str, str], ...]
+    answers: tuple[tuple[str, str], ...]
     reason: str
 
 
 def state_of(view: AlertView) -> str:
-    """Return the state: `FAILED`, `STILL FAILED`, `OK AGAIN`, `CLOSED`; never `OK AGAIN` for a job that still fails."""
+    """Return the state: `FAILED`, `STILL FAILED`, `OK AGAIN`, `CLOSED`, `ACKNOWLEDGED`; never `OK AGAIN` for a job that still fails."""
+    if view.what is NoticeKind.ACKNOWLEDGED:
+        return ACKNOWLEDGED
     if view.what is NoticeKind.RECOVERED:
         return CLOSED if view.failures_in_row or view.missed_in_row else OK_AGAIN
     still = "STILL " if view.what is NoticeKind.REPEATED else ""
@@ -148,9 +154,10 @@ def newest_moment(view: AlertView) -> datetime:
     )
 
 
-def card_of(view: AlertView, base_url: str, log_lines: int) -> AlertCard:
-    """Return the card of one alert, with at most `log_lines` lines of its log."""
-    is_down = view.what is not NoticeKind.RECOVERED
+def card_of(view: AlertView, base_url: str, log_lines: int, answer: AnswerUrl | None = None) -> AlertCard:
+    """Return the card of one alert, with at most `log_lines` lines of its log, and the links by which its reader can answer."""
+    is_down = view.what not in (NoticeKind.RECOVERED, NoticeKind.ACKNOWLEDGED)
+    asks = is_down and answer is not None and view.alert.acknowledged_at is None and view.alert.closed_at is None
     unclear = unclear_part(view, base_url, 2 * log_lines)
     log = (
         phrases.tail(view.log_tail or "", log_lines, 100 * log_lines)
@@ -177,7 +184,17 @@ def card_of(view: AlertView, base_url: str, log_lines: int) -> AlertCard:
         log=log,
         unclear=unclear,
         links=_links(view, base_url),
+        answers=_answers(answer(view.alert.id)) if answer is not None and asks else (),
         reason=phrases.one_line(view.reason, 200),
+    )
+
+
+def _answers(address: str) -> tuple[tuple[str, str], ...]:
+    """Return the links by which the reader answers. Each opens a page whose button acts: programs that scan mails open links too."""
+    return (
+        ("I am on it", address),
+        ("Silence for 4 h", f"{address}?silence=4h"),
+        ("until tomorrow", f"{address}?silence=morning"),
     )
 
 

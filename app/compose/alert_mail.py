@@ -5,7 +5,17 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from app.compose import phrases
-from app.compose.alert_card import CLOSED, OK_AGAIN, STATES, AlertCard, card_of, newest_moment, state_of
+from app.compose.alert_card import (
+    ACKNOWLEDGED,
+    CLOSED,
+    OK_AGAIN,
+    STATES,
+    AlertCard,
+    AnswerUrl,
+    card_of,
+    newest_moment,
+    state_of,
+)
 from app.compose.alert_subject import subject_of
 from app.compose.render import HTML_LIMIT, TEXT_LIMIT, RenderedMail, fit, html_page, text_page
 from app.domain.event import Severity
@@ -24,15 +34,16 @@ _WORDS = {
     "OVERRUN": "running too long",
     CLOSED: "closed",
     OK_AGAIN: "OK again",
+    ACKNOWLEDGED: "acknowledged",
 }
 
 
-def render(views: Sequence[AlertView], *, base_url: str) -> RenderedMail:
-    """Return the mail about 1..n alerts. The order of `views` does not matter."""
+def render(views: Sequence[AlertView], *, base_url: str, answer: AnswerUrl | None = None) -> RenderedMail:
+    """Return the mail about 1..n alerts. The order of `views` does not matter. `answer`: the links by which its reader can answer."""
     ordered = in_order(views)
     count = len(ordered)
     log_lines = 20 if count <= 3 else 8 if count <= 10 else 3  # noqa: PLR2004  (the more alerts, the less log of each)
-    cards = _with_hints_once([card_of(view, base_url, log_lines) for view in ordered[: DETAILED + BRIEF]])
+    cards = _with_hints_once([card_of(view, base_url, log_lines, answer) for view in ordered[: DETAILED + BRIEF]])
     values = _frame(ordered, cards, base_url)
 
     def page(scale: float, *, html: bool) -> str:
@@ -58,7 +69,7 @@ def render(views: Sequence[AlertView], *, base_url: str) -> RenderedMail:
 
 def in_order(views: Sequence[AlertView]) -> list[AlertView]:
     """Return the views in the order of the mail: down before recovered, then by kind, new before repeated, the most severe first."""
-    whats = (NoticeKind.OPENED, NoticeKind.REPEATED, NoticeKind.RECOVERED)
+    whats = (NoticeKind.OPENED, NoticeKind.REPEATED, NoticeKind.ACKNOWLEDGED, NoticeKind.RECOVERED)
     ordered = sorted(
         views,
         key=lambda view: (

@@ -15,7 +15,17 @@ from collections import Counter
 from collections.abc import Sequence
 
 from app.compose import phrases
-from app.compose.alert_card import CLOSED, OK_AGAIN, STATES, name_of, newest_moment, runs_of, state_of, trouble_of
+from app.compose.alert_card import (
+    ACKNOWLEDGED,
+    CLOSED,
+    OK_AGAIN,
+    STATES,
+    name_of,
+    newest_moment,
+    runs_of,
+    state_of,
+    trouble_of,
+)
 from app.domain.alert import AlertKind
 from app.domain.mail_views import AlertView
 from app.domain.notice import NoticeKind
@@ -25,7 +35,9 @@ _TOPIC_LIMIT = 92  # so that the longest state does not cut what follows: "[OK A
 _STATE = re.compile(r"\[[^\[\]]*\] ")
 _NUMBER = re.compile(r"\d+")
 _ORDER = tuple(
-    dict.fromkeys([*(prefix + state for state in STATES.values() for prefix in ("", "STILL ")), CLOSED, OK_AGAIN])
+    dict.fromkeys(
+        [*(prefix + state for state in STATES.values() for prefix in ("", "STILL ")), ACKNOWLEDGED, CLOSED, OK_AGAIN]
+    )
 )
 _WAS = {
     AlertKind.FAILED: "failing since",
@@ -60,6 +72,8 @@ def topic_of(view: AlertView) -> str:
 
     A repeated mail keeps it as long as the trouble is the same: that the error is another one now must be seen.
     """
+    if view.what is NoticeKind.ACKNOWLEDGED and (first := first_topic(view)) is not None:
+        return first
     if view.what is NoticeKind.RECOVERED:
         return first_topic(view) or phrases.shorten(_name(view) + _recovery(view), _TOPIC_LIMIT)
     return phrases.shorten(_name(view) + _trouble(view), _TOPIC_LIMIT)

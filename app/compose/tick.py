@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from app.compose import alert_mail, mime, summary_mail, webhook_body
+from app.compose.alert_card import AnswerUrl
 from app.compose.alert_subject import first_topic, topic_of
 from app.compose.first_way import first_way, relay_named, ways_in_doubt
 from app.compose.render import RenderedMail
@@ -19,6 +20,7 @@ from app.core.errors import Unavailable
 from app.core.ids import new_id
 from app.core.log import log
 from app.core.mail_address import id_domain
+from app.domain.answer_link import PURPOSE, sign_answer
 from app.domain.bounced_address import first_usable
 from app.domain.mail_views import AlertView
 from app.domain.message import Bodies, Message
@@ -37,6 +39,7 @@ AT_ONCE = 10  # groups whose alerts are read at once: the first message must not
 MOST_GROUPS = 50  # a pass; after it the most urgent are read again, so that a critical alert does not wait for hundreds
 MOST_REFERENCES = 20
 RETRY_AFTER = timedelta(minutes=5)
+ANSWER = "/answer/"
 _BY_ITSELF = "it goes by mapi, perhaps through the relay that it is about, because you have no other transport: add one"
 
 
@@ -112,7 +115,11 @@ async def _compose_group(
             relay_id = await _relay_in_trouble(context, found)
         if relay_id is not None and way[1].transport == "mapi":
             found = [replace(view, reason=f"{view.reason}; {_BY_ITSELF}") for view in found]
-        composed = _compose_alerts(context, found, has_webhook=has_webhook)
+        found = [view for view in found if view.what is not NoticeKind.ACKNOWLEDGED or _is_taken_on(view)]
+        if not found:
+            await _suppress(context, group, "it was taken back, or the alert is over")
+            return
+        composed = _compose_alerts(context, found, _answer_url(context, to, way[1], now), has_webhook=has_webhook)
     if composed is None:
         await _suppress(context, group, "its alert or summary no longer exists")
         return
@@ -144,12 +151,31 @@ async def _relay_in_trouble(context: AppContext, found: Sequence[AlertView]) -> 
         return next((relay.id for relay in await relays.all_relays(tx) if agent_of(relay)[1] in names), None)
 
 
-def _compose_alerts(context: AppContext, found: Sequence[AlertView], *, has_webhook: bool) -> ComposedMessage | None:
+def _is_taken_on(view: AlertView) -> bool:
+    return view.alert.acknowledged_at is not None and view.alert.closed_at is None
+
+
+def _answer_url(context: AppContext, to: Recipient, first: Address, now: datetime) -> AnswerUrl | None:
+    """Return how the address is made by which this recipient answers an alert; None for one who gets no mail."""
+    address = _mail_address(to, first)
+    secret, base_url = context.secret.derive(PURPOSE), context.settings.public_url
+    if address is None:
+        return None
+    return lambda alert_id: f"{base_url}{ANSWER}{sign_answer(secret, alert_id, to.id, address, now)}"
+
+
+def _mail_address(to: Recipient, first: Address) -> str | None:
+    return next((address.address for address in (first, *to.transports) if address.transport != "webhook"), None)
+
+
+def _compose_alerts(
+    context: AppContext, found: Sequence[AlertView], answer: AnswerUrl | None, *, has_webhook: bool
+) -> ComposedMessage | None:
     if not found:
         return None
     base_url = context.settings.public_url
     threads = tuple(dict.fromkeys(view.thread_id for view in found if view.thread_id))
-    mail = alert_mail.render(found, base_url=base_url)
+    mail = alert_mail.render(found, base_url=base_url, answer=answer)
     alert_ids = tuple(dict.fromkeys(view.alert.id for view in found))
     conversation = None
     if len(found) == 1:
@@ -199,8 +225,7 @@ def _address(
     sender = context.settings.mail_from
     domain = id_domain(sender)
     header = f"<{message_id}@{domain}>"
-    in_order = (first, *to.transports)
-    mail_to = next((address.address for address in in_order if address.transport != "webhook"), None)
+    mail_to = _mail_address(to, first)
     rendered = composed.mail
     if composed.schedule_id is not None and mail_to is not None:
         headers = unsubscribe_headers(context, composed.schedule_id, to.id, mail_to)

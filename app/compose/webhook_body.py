@@ -22,7 +22,7 @@ from app.domain.notice import NoticeKind
 
 MOST, LIMIT = 300, 200_000  # alerts or jobs in a document, and its bytes
 _LONGEST_TEXT, _TEXT_LINES = 500, 20
-_WHATS = (NoticeKind.OPENED, NoticeKind.REPEATED, NoticeKind.RECOVERED)
+_WHATS = (NoticeKind.OPENED, NoticeKind.REPEATED, NoticeKind.ACKNOWLEDGED, NoticeKind.RECOVERED)
 
 
 def render_alerts(views: Sequence[AlertView], *, base_url: str) -> bytes:

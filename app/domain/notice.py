@@ -11,6 +11,7 @@ class NoticeKind(StrEnum):
     OPENED = "opened"
     REPEATED = "repeated"
     RECOVERED = "recovered"
+    ACKNOWLEDGED = "acknowledged"  # somebody has taken it on: the others who were notified of it learn who
     SUMMARY = "summary"
 
 

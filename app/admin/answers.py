@@ -1,0 +1,128 @@
+"""What a recipient answers by the link in an alert mail: they take the alert on, or silence what it is about, in their own name."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from zoneinfo import ZoneInfo
+
+from app.admin.alerts import acknowledge_alert, tell_others
+from app.admin.editing import Editor
+from app.admin.silences import create_silence
+from app.context import AppContext
+from app.core.errors import NotFound
+from app.core.ids import new_id
+from app.domain.alert import Alert
+from app.domain.answer_link import PURPOSE, read_answer_link, signer_of
+from app.domain.customer import Customer
+from app.domain.job import Job
+from app.domain.matcher import Comparison, Matcher
+from app.domain.recipient import Recipient
+from app.domain.route import Silence
+from app.store.agents import AGENTS
+from app.store.alerts import ALERTS
+from app.store.customers import CUSTOMERS
+from app.store.jobs import JOBS
+from app.store.recipients import recipients_by_id
+from app.store.silences import current_silences
+from app.store.transactions import ReadTx, WriteTx
+
+_MORNING = 8
+
+
+class AnswerKind(StrEnum):
+    """What somebody answers."""
+
+    TAKE_ON = "take-on"
+    SILENCE_4H = "4h"
+    SILENCE_MORNING = "morning"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """The alert that a link asks about, and in whose name it is answered. `silenced` is the silence that holds for it now."""
+
+    alert: Alert
+    customer: Customer
+    agent: str
+    job: Job | None
+    recipient: Recipient
+    address: str
+    until: datetime
+    is_over: bool
+    silenced: Silence | None
+
+    @property
+    def title(self) -> str:
+        """The job's name, or the agent's."""
+        return self.job.name if self.job is not None else self.agent
+
+    @property
+    def is_mine(self) -> bool:
+        """Whether the one who answers has taken it on already."""
+        return (self.alert.acknowledged_by or "").startswith(self.address)
+
+
+async def read_question(tx: ReadTx, context: AppContext, token: str) -> Question:
+    """Return what a link asks. Raises NotFound for one that we did not sign, or not for an address that its recipient has now."""
+    link = read_answer_link(token)
+    if link is not None:
+        recipient = (await recipients_by_id(tx, [link.recipient_id])).get(link.recipient_id)
+        addresses = [] if recipient is None else [one.address for one in recipient.transports]
+        address = signer_of(context.secret.derive(PURPOSE), token, addresses)
+        alert = None if address is None else await ALERTS.find(tx, link.alert_id)
+        if recipient is not None and address is not None and alert is not None:
+            customer = await CUSTOMERS.get(tx, alert.customer_id)
+            agent = await AGENTS.find(tx, alert.agent_id)
+            job = None if alert.job_id is None else await JOBS.find(tx, alert.job_id)
+            name = "" if agent is None else agent.name
+            now = context.clock()
+            about = _about(name, job)
+            silenced = next((one for one in await current_silences(tx, now) if one.matchers == about), None)
+            is_over = now >= link.until
+            return Question(alert, customer, name, job, recipient, address, link.until, is_over, silenced)
+    raise NotFound("this link is not valid (any more)", code="link_over")
+
+
+async def answer(
+    tx: WriteTx, context: AppContext, asked: Question, kind: AnswerKind, comment: str | None
+) -> datetime | None:
+    """Do what somebody answered; return when the silence ends, or None. Raises Conflict if the alert is closed."""
+    by = Editor(asked.address, context.clock(), context.wakeups.wake)
+    if kind is AnswerKind.TAKE_ON:
+        await acknowledge_alert(tx, asked.alert.id, None, comment, by)
+        await tell_others(tx, asked.alert.id, asked.recipient.id, by)
+        return None
+    ends_at = silence_end(kind, by.at, zone_of(asked.customer))
+    silence = Silence(
+        id=new_id("sil"),
+        matchers=_about(asked.agent, asked.job),
+        starts_at=by.at,
+        ends_at=ends_at,
+        comment=comment or "by the link in a mail",
+        created_by=by.who,
+        customer_id=asked.customer.id,
+        created_at=by.at,
+    )
+    await create_silence(tx, silence, by)
+    return ends_at
+
+
+def silence_end(kind: AnswerKind, now: datetime, zone: ZoneInfo) -> datetime:
+    """Return when a silence ends: in four hours, or tomorrow at 08:00 in the customer's time zone."""
+    if kind is AnswerKind.SILENCE_4H:
+        return now + timedelta(hours=4)
+    day = now.astimezone(zone).date() + timedelta(days=1)
+    return datetime(day.year, day.month, day.day, _MORNING, tzinfo=zone)
+
+
+def zone_of(customer: Customer) -> ZoneInfo:
+    """Return a customer's time zone; UTC for a name that this host does not know."""
+    try:
+        return ZoneInfo(customer.time_zone)
+    except (KeyError, ValueError, OSError):
+        return ZoneInfo("UTC")
+
+
+def _about(agent: str, job: Job | None) -> tuple[Matcher, ...]:
+    named = [("agent", agent)] + ([] if job is None else [("job", job.name)])
+    return tuple(Matcher(field, Comparison.IS, name) for field, name in named)

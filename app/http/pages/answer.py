@@ -1,0 +1,98 @@
+"""/answer/...: where the recipient of an alert mail answers it. The link is signed, so nobody signs in.
+
+GET changes nothing, because programs that scan mails open links: only the buttons act. The signed address is also what keeps other
+sites from sending these forms: nobody else knows it.
+"""
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import HTMLResponse
+
+from app.admin.answers import AnswerKind, Question, answer, read_question, silence_end, zone_of
+from app.compose.tick import ANSWER
+from app.context import AppContext
+from app.core.errors import Conflict, NotFound
+from app.http.api.dependencies import Context
+from app.http.pages.frame import render
+from app.http.pages.session import read_form, text_of
+
+router = APIRouter(include_in_schema=False)
+_COMMENT_LONGEST = 200
+_SILENCES = (AnswerKind.SILENCE_4H, AnswerKind.SILENCE_MORNING)
+Token = Annotated[str, Path(max_length=200)]
+Silence = Annotated[str, Query(max_length=10)]
+
+
+@router.get(ANSWER + "{token}")
+async def show_answer(token: Token, request: Request, context: Context, silence: Silence = "") -> HTMLResponse:
+    """Show the alert and what can be answered. `silence`: which button comes first."""
+    asked = await _read(context, token)
+    return _page(request, context, asked, silence=silence)
+
+
+@router.post(ANSWER + "{token}")
+async def post_answer(token: Token, request: Request, context: Context) -> HTMLResponse:
+    """Do what was answered, in the name of the address that the mail went to. Done before, it says so."""
+    form = await read_form(request)
+    chosen = text_of(form, "answer")
+    kind = next((one for one in AnswerKind if one.value == chosen), None)
+    asked = await _read(context, token)
+    if asked is None or asked.is_over or kind is None:
+        return _page(request, context, asked)
+    comment = " ".join(text_of(form, "comment").split())[:_COMMENT_LONGEST] or None
+    try:
+        async with context.database.write() as tx:
+            asked = await read_question(tx, context, token)
+            if _is_done(asked, kind):
+                return _page(request, context, asked, used=kind)
+            ends_at = await answer(tx, context, asked, kind, comment)
+    except (Conflict, NotFound):  # closed or deleted in the meantime; the page shows how it is now
+        return _page(request, context, await _read(context, token))
+    return _page(request, context, await _read(context, token), done=kind, ends_at=ends_at)
+
+
+async def _read(context: AppContext, token: str) -> Question | None:
+    try:
+        async with context.database.read() as tx:
+            return await read_question(tx, context, token)
+    except NotFound:
+        return None
+
+
+def _is_done(asked: Question, kind: AnswerKind) -> bool:
+    """Say whether it was answered so before, by this link or by somebody else."""
+    if kind is AnswerKind.TAKE_ON:
+        return asked.alert.acknowledged_at is not None
+    return asked.silenced is not None
+
+
+def _page(
+    request: Request,
+    context: AppContext,
+    asked: Question | None,
+    *,
+    silence: str = "",
+    done: AnswerKind | None = None,
+    used: AnswerKind | None = None,
+    ends_at: datetime | None = None,
+) -> HTMLResponse:
+    is_known = asked is not None and not asked.is_over
+    now = context.clock()
+    zone = None if asked is None else zone_of(asked.customer)
+    first = next((kind for kind in _SILENCES if kind.value == silence), AnswerKind.TAKE_ON)
+    return render(
+        request,
+        context,
+        None,
+        "answer.html",
+        status=200 if is_known else 404 if asked is None else 410,
+        asked=asked,
+        first=first.value,
+        answered=None if done is None else done.value,
+        used=None if used is None else used.value,
+        ends_at=ends_at,
+        morning=None if zone is None else silence_end(AnswerKind.SILENCE_MORNING, now, zone),
+        path=request.url.path,
+    )
