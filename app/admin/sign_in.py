@@ -2,22 +2,29 @@
 
 import hmac
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 from app.admin.audit import note
 from app.admin.editing import Editor
 from app.admin.people import NewPerson, add_first_owner, add_person, hash_of_link
+from app.admin.proofs import is_code_right, is_password_right
 from app.context import AppContext
-from app.core.errors import NotFound
+from app.core.errors import NotAllowed, NotFound, TooManyTries
 from app.core.ids import new_id
+from app.core.log import log
+from app.core.networks import sender_of
+from app.core.passwords import Passwords
 from app.core.secret import Secret
 from app.domain.console_link import PURPOSE, read_console_link
 from app.domain.one_time_link import LinkPurpose, OneTimeLink
 from app.domain.person import Person
 from app.domain.session import Session, SignInWay
+from app.domain.sign_in_delay import FREE, FREE_OF_ADDRESS, wait_until
+from app.store.failed_sign_ins import count_failure, failures_of, forget_failures, take_back_failure
 from app.store.one_time_links import find_link, insert_link, use_link
-from app.store.people import PEOPLE, find_by_email, note_sign_in
+from app.store.people import PEOPLE, find_by_email, note_sign_in, proofs_of
 from app.store.sessions import insert_session, prove_session, revoke_sessions
 from app.store.transactions import ReadTx, WriteTx
 
@@ -65,6 +72,25 @@ async def sign_out(tx: WriteTx, person: Person, session_id: str, at: datetime) -
     """End a session of a person."""
     if await revoke_sessions(tx, person.id, at, only=session_id):
         await note(tx, person.name, at, "sign out", PEOPLE.noun, person.id, {"session": session_id})
+
+
+async def end_session(tx: WriteTx, person: Person, here: str, session_id: str | None, at: datetime) -> None:
+    """End another session of a person; without an id, all but this one."""
+    if session_id == here:
+        return
+    if ended := await revoke_sessions(tx, person.id, at, only=session_id, but=here):
+        change = {"sessions": ended, "session": session_id}
+        await note(tx, person.name, at, "end sessions", PEOPLE.noun, person.id, change)
+
+
+@dataclass(frozen=True, slots=True)
+class PasswordTry:
+    """What somebody typed. `known_browser`: the mark of a browser that has signed in under this name before."""
+
+    email: str
+    password: str
+    code: str
+    known_browser: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +154,73 @@ async def sign_in_by_link(
         used = OneTimeLink(new_id("otl"), offer.purpose, person.id, at, offer.until or at, used_at=at)
         await insert_link(tx, used, hash_of_link(context.secret, token))
     return person, await open_session(tx, context.secret, person, SignInWay.LINK, browser, at)
+
+
+async def sign_in_by_password(
+    context: AppContext, passwords: Passwords, tried: PasswordTry, browser: Browser
+) -> tuple[Person, str]:
+    """Check name, password and code; return the person and the token of a session. Raises NotAllowed, and TooManyTries.
+
+    A wrong name, password and code have the same answer, in the same time: nobody learns which names there are.
+    """
+    person = await _check(context, passwords, tried, browser)
+    at = context.clock()
+    async with context.database.write() as tx:
+        return person, await open_session(tx, context.secret, person, SignInWay.PASSWORD, browser, at)
+
+
+async def prove_by_password(
+    context: AppContext, passwords: Passwords, tried: PasswordTry, browser: Browser, session: Session
+) -> str:
+    """Check name, password and code of somebody who is signed in; return the session's new token. Raises as `sign_in_by_password`."""
+    person = await _check(context, passwords, tried, browser)
+    async with context.database.write() as tx:
+        await note(tx, person.name, context.clock(), "prove again", PEOPLE.noun, person.id, {"session": session.id})
+        return await prove_again(tx, context.secret, session, context.clock())
+
+
+async def _check(context: AppContext, passwords: Passwords, tried: PasswordTry, browser: Browser) -> Person:
+    subjects = _subjects(context.secret, tried, browser.address)
+    async with context.database.write() as tx:
+        # Counted before the password is checked, and taken back if it was right: tries at the same time must not all be the first.
+        await _refuse_too_fast(tx, subjects, context.clock())
+        await count_failure(tx, subjects, context.clock())
+        person = await find_by_email(tx, tried.email)
+        proofs = None if person is None else await proofs_of(tx, person.id)
+    is_right = await is_password_right(passwords, proofs, tried.password)
+    async with context.database.write() as tx:
+        at = context.clock()
+        may = is_right and person is not None and person.disabled_at is None
+        if person is not None and may and await is_code_right(tx, context.secret, person.id, tried.code, at):
+            await forget_failures(tx, [subject for subject, free in subjects.items() if free == FREE])
+            await take_back_failure(tx, subjects)
+            return person
+        if person is not None:
+            # Of names that nobody has there is no entry: anybody could fill the table with them.
+            await note(tx, "somebody", at, "failed sign-in", PEOPLE.noun, person.id, {"address": browser.address})
+    log.warning("a sign-in failed", address=browser.address, known=person is not None)
+    raise NotAllowed("the address, the password or the code is wrong", code="sign_in_failed")
+
+
+async def _refuse_too_fast(tx: ReadTx, subjects: Mapping[str, int], now: datetime) -> None:
+    for subject, failures in (await failures_of(tx, subjects, now)).items():
+        until = wait_until(failures.count, failures.last_at, subjects[subject])
+        if until > now:
+            refused = TooManyTries("too many tries from here: wait a little, then try again")
+            refused.retry_after = max(1, round((until - now).total_seconds()))
+            raise refused
+
+
+def _subjects(secret: Secret, tried: PasswordTry, address: str | None) -> Mapping[str, int]:
+    """Return under what a try is counted, each with how many are free."""
+    email = tried.email.strip().lower()[:500]
+    if tried.known_browser is not None:
+        return {secret.hash_key(f"browser:{tried.known_browser}:{email}"): FREE}
+    sender = sender_of(address or "")
+    return {
+        secret.hash_key(f"pair:{sender}:{email}"): FREE,
+        secret.hash_key(f"address:{sender}"): FREE_OF_ADDRESS,
+    }
 
 
 def _over() -> NotFound:

@@ -13,8 +13,8 @@ from app.core.errors import BadInput, Conflict, NotFound
 from app.core.settings import load_settings
 from app.core.unseen import plain_name
 from app.domain.console_link import PURPOSE, ConsoleLink, sign_console_link
+from app.domain.one_time_link import PATH as LINK
 from app.domain.person import Person, Role
-from app.http.pages.sign_in import LINK
 from app.store.customers import CUSTOMERS, page_customers
 from app.store.people import find_by_email, list_people
 from app.store.repository import Window

@@ -20,8 +20,8 @@ from app.core.log import set_up_log
 from app.core.networks import read_networks
 from app.core.secret import open_secret
 from app.core.settings import Settings, load_settings
+from app.domain.one_time_link import PATH as LINK
 from app.http.bounded_connection import bounded_by
-from app.http.pages.sign_in import LINK
 from app.http.places import Limits
 from app.main import Work, create_app
 from app.store.engine import only_process, open_engines

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+PATH = "/link/"  # of their addresses, before the token
+
 
 class LinkPurpose(StrEnum):
     """What a link is for."""

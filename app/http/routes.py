@@ -5,18 +5,32 @@ from collections.abc import Iterable
 from fastapi import FastAPI
 from starlette.routing import BaseRoute
 
+from app.core.passwords import Passwords
 from app.http import downloads, job_metrics, metrics, relay, relay_setup, unsubscribe
 from app.http.api import admin, events, status
-from app.http.pages import dashboard, sign_in
+from app.http.pages import account, answer, dashboard, sign_in
 from app.http.tools import mounts
 
 
 def install(api: FastAPI) -> Iterable[BaseRoute]:
     """Add the API's routes to `api`, and return those of tools."""
     # Added as they are: include_router would analyse every route a second time, which is a tenth of a second at each start.
-    for part in (events, metrics, job_metrics, relay, relay_setup, downloads, unsubscribe, sign_in, dashboard):
+    for part in (
+        events,
+        metrics,
+        job_metrics,
+        relay,
+        relay_setup,
+        downloads,
+        unsubscribe,
+        sign_in,
+        account,
+        answer,
+        dashboard,
+    ):
         api.router.routes.extend(part.router.routes)
     admin.install(api)
     api.state.setup_tries = relay_setup.SetupTries()
     api.state.status_cache, api.state.scrape_turns = status.StatusCache(), job_metrics.ScrapeTurns()
+    api.state.passwords = Passwords()
     return mounts.routes()

@@ -32,7 +32,7 @@ class Moments:
         clock = f"{local:%H:%M}"
         if local.date() != today.date():
             near = abs(local.date() - today.date()) <= _THIS_WEEK
-            day = _day(local.date(), self.language, 0 if near else 1, local.year != today.year)
+            day = _day(local.date(), self.language, 0 if near else 1, with_year=local.year != today.year)
             clock = f"{day} {clock}"
         return _time(
             at,
@@ -48,7 +48,7 @@ class Moments:
 
     def day(self, on: date) -> str:
         """Return `Thu 26 Nov`."""
-        return _day(on, self.language, 1, on.year != self.now.astimezone(self.zone).year)
+        return _day(on, self.language, 1, with_year=on.year != self.now.astimezone(self.zone).year)
 
     def brief_day(self, on: date) -> str:
         """Return `26 Nov`."""

@@ -28,7 +28,7 @@ from app.domain.session import LONGEST, Session
 from app.intake.body import READ_TIMEOUT_S
 from app.store.sessions import find_session, touch_sessions
 
-SIGN_IN = "/sign-in"
+SIGN_IN, PROVE = "/sign-in", "/prove"
 FORM_LIMIT = 256 * 1024  # bytes
 _TOUCH_S = 60.0
 _TOKEN_LONGEST = 100
@@ -161,6 +161,17 @@ def need_role(least: Role) -> Callable[..., Awaitable[SignedIn]]:
     return dependency
 
 
+def need_fresh(who: SignedIn, context: AppContext, back: str) -> None:
+    """Send somebody who has not shown for some minutes who they are to do that first, and then to the page `back`.
+
+    Keys and people are changed only so: a browser that was left open must not be enough.
+    """
+    if not who.session.is_fresh(context.clock()):
+        raise HTTPException(
+            303, "show who you are first", headers={"Location": f"{PROVE}?next={quote(back, safe='/')}"}
+        )
+
+
 async def require_csrf(request: Request, who: SignedInPerson) -> FormData:
     """Return the form of a POST after checking that a page of ours sent it, for this session."""
     form = await read_form(request)
@@ -196,6 +207,12 @@ async def read_form(request: Request) -> FormData:
     return await request.form(max_files=0)
 
 
+def text_of(form: FormData, name: str) -> str:
+    """Return a field of a form; empty where it is missing."""
+    value = form.get(name)
+    return value if isinstance(value, str) else ""
+
+
 def token_for_forms(context: AppContext, token: str) -> str:
     """Return what forms of the browser that has this token in a cookie must carry."""
     return hmac.digest(context.secret.derive("csrf"), token.encode("utf-8", "surrogateescape"), "sha256").hex()
@@ -203,7 +220,12 @@ def token_for_forms(context: AppContext, token: str) -> str:
 
 def cookie_name(context: AppContext) -> str:
     """Return the name of the cookie. `__Host-` makes browsers refuse it from a neighbour's domain; it needs https."""
-    return "__Host-tocsin" if is_secure(context) else "tocsin"
+    return f"{cookie_prefix(context)}tocsin"
+
+
+def cookie_prefix(context: AppContext) -> str:
+    """Return how names of cookies begin. `__Host-` needs https."""
+    return "__Host-" if is_secure(context) else ""
 
 
 def is_secure(context: AppContext) -> bool:
