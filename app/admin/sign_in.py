@@ -1,7 +1,6 @@
-"""Signing in and out: a person who has shown who they are gets a session. Each has its audit entry."""
+"""Signing in by a link or a password: a person who has shown who they are gets a session. Each has its audit entry."""
 
 import hmac
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +9,7 @@ from app.admin.audit import note
 from app.admin.editing import Editor
 from app.admin.people import NewPerson, add_first_owner, add_person, hash_of_link
 from app.admin.proofs import is_code_right, is_password_right
+from app.admin.sessions import Browser, open_session, prove_again
 from app.context import AppContext
 from app.core.errors import NotAllowed, NotFound, TooManyTries
 from app.core.ids import new_id
@@ -24,63 +24,8 @@ from app.domain.session import Session, SignInWay
 from app.domain.sign_in_delay import FREE, FREE_OF_ADDRESS, wait_until
 from app.store.failed_sign_ins import count_failure, failures_of, forget_failures, take_back_failure
 from app.store.one_time_links import find_link, insert_link, use_link
-from app.store.people import PEOPLE, find_by_email, note_sign_in, proofs_of
-from app.store.sessions import insert_session, prove_session, revoke_sessions
+from app.store.people import PEOPLE, find_by_email, proofs_of
 from app.store.transactions import ReadTx, WriteTx
-
-_BROWSER_LONGEST = 200
-
-
-@dataclass(frozen=True, slots=True)
-class Browser:
-    """Where a request to sign in came from."""
-
-    address: str | None
-    name: str | None
-
-
-async def open_session(
-    tx: WriteTx, secret: Secret, person: Person, way: SignInWay, browser: Browser, at: datetime
-) -> str:
-    """Start a session of a person who has shown who they are; return its token. It is always a new one (no fixation)."""
-    token = secrets.token_urlsafe(32)
-    session = Session(
-        id=new_id("ses"),
-        person_id=person.id,
-        way=way,
-        created_at=at,
-        seen_at=at,
-        proved_at=at,
-        address=browser.address,
-        browser=(browser.name or "")[:_BROWSER_LONGEST] or None,
-    )
-    await insert_session(tx, session, hash_of_session(secret, token))
-    await note_sign_in(tx, person.id, at)
-    change = {"way": way.value, "address": browser.address, "session": session.id}
-    await note(tx, person.name, at, "sign in", PEOPLE.noun, person.id, change)
-    return token
-
-
-async def prove_again(tx: WriteTx, secret: Secret, session: Session, at: datetime) -> str:
-    """Note that the person of a session showed again who they are; return the session's new token."""
-    token = secrets.token_urlsafe(32)
-    await prove_session(tx, session.id, hash_of_session(secret, token), at)
-    return token
-
-
-async def sign_out(tx: WriteTx, person: Person, session_id: str, at: datetime) -> None:
-    """End a session of a person."""
-    if await revoke_sessions(tx, person.id, at, only=session_id):
-        await note(tx, person.name, at, "sign out", PEOPLE.noun, person.id, {"session": session_id})
-
-
-async def end_session(tx: WriteTx, person: Person, here: str, session_id: str | None, at: datetime) -> None:
-    """End another session of a person; without an id, all but this one."""
-    if session_id == here:
-        return
-    if ended := await revoke_sessions(tx, person.id, at, only=session_id, but=here):
-        change = {"sessions": ended, "session": session_id}
-        await note(tx, person.name, at, "end sessions", PEOPLE.noun, person.id, change)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,8 +170,3 @@ def _subjects(secret: Secret, tried: PasswordTry, address: str | None) -> Mappin
 
 def _over() -> NotFound:
     return NotFound("this link was used, has ended, or was never valid", code="link_over")
-
-
-def hash_of_session(secret: Secret, token: str) -> str:
-    """Return what is stored of a session's token."""
-    return secret.hash_key(f"session:{token}")

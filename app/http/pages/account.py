@@ -15,7 +15,7 @@ from app.admin.proofs import (
     end_codes,
     pending_codes,
 )
-from app.admin.sign_in import end_session
+from app.admin.sessions import end_session
 from app.core.errors import BadInput, TocsinError
 from app.core.passwords import SHORTEST, Passwords
 from app.core.time_zones import read_time_zone

@@ -18,7 +18,7 @@ from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 
 from app.admin.editing import Editor
-from app.admin.sign_in import hash_of_session
+from app.admin.sessions import hash_of_session
 from app.context import AppContext
 from app.core.errors import NotFound, TocsinError
 from app.core.log import log

@@ -11,14 +11,13 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.datastructures import FormData
 
+from app.admin.sessions import Browser, sign_out
 from app.admin.sign_in import (
-    Browser,
     PasswordTry,
     prove_by_password,
     read_link,
     sign_in_by_link,
     sign_in_by_password,
-    sign_out,
 )
 from app.context import AppContext
 from app.core.errors import BadInput, Conflict, NotAllowed, NotFound, TocsinError, TooManyTries
