@@ -38,7 +38,7 @@ class AnswerKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class AskedAlert:
     """The alert that a link asks about, and in whose name it is answered. `silenced` is the silence that holds for it now."""
 
     alert: Alert
@@ -62,7 +62,7 @@ class Question:
         return (self.alert.acknowledged_by or "").startswith(self.address)
 
 
-async def read_question(tx: ReadTx, context: AppContext, token: str) -> Question:
+async def read_question(tx: ReadTx, context: AppContext, token: str) -> AskedAlert:
     """Return what a link asks. Raises NotFound for one that we did not sign, or not for an address that its recipient has now."""
     link = read_answer_link(token)
     if link is not None:
@@ -79,12 +79,12 @@ async def read_question(tx: ReadTx, context: AppContext, token: str) -> Question
             about = _about(name, job)
             silenced = next((one for one in await current_silences(tx, now) if one.matchers == about), None)
             is_over = now >= link.until
-            return Question(alert, customer, name, job, recipient, address, link.until, is_over, silenced)
+            return AskedAlert(alert, customer, name, job, recipient, address, link.until, is_over, silenced)
     raise NotFound("this link is not valid (any more)", code="link_over")
 
 
 async def answer(
-    tx: WriteTx, context: AppContext, asked: Question, kind: AnswerKind, comment: str | None
+    tx: WriteTx, context: AppContext, asked: AskedAlert, kind: AnswerKind, comment: str | None
 ) -> datetime | None:
     """Do what somebody answered; return when the silence ends, or None. Raises Conflict if the alert is closed."""
     by = Editor(asked.address, context.clock(), context.wakeups.wake)

@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse
 
-from app.admin.answers import AnswerKind, Question, answer, read_question, silence_end, zone_of
+from app.admin.answers import AnswerKind, AskedAlert, answer, read_question, silence_end, zone_of
 from app.compose.tick import ANSWER
 from app.context import AppContext
 from app.core.errors import Conflict, NotFound
@@ -53,7 +53,7 @@ async def post_answer(token: Token, request: Request, context: Context) -> HTMLR
     return _page(request, context, await _read(context, token), done=kind, ends_at=ends_at)
 
 
-async def _read(context: AppContext, token: str) -> Question | None:
+async def _read(context: AppContext, token: str) -> AskedAlert | None:
     try:
         async with context.database.read() as tx:
             return await read_question(tx, context, token)
@@ -61,7 +61,7 @@ async def _read(context: AppContext, token: str) -> Question | None:
         return None
 
 
-def _is_done(asked: Question, kind: AnswerKind) -> bool:
+def _is_done(asked: AskedAlert, kind: AnswerKind) -> bool:
     """Say whether it was answered so before, by this link or by somebody else."""
     if kind is AnswerKind.TAKE_ON:
         return asked.alert.acknowledged_at is not None
@@ -71,7 +71,7 @@ def _is_done(asked: Question, kind: AnswerKind) -> bool:
 def _page(
     request: Request,
     context: AppContext,
-    asked: Question | None,
+    asked: AskedAlert | None,
     *,
     silence: str = "",
     done: AnswerKind | None = None,
