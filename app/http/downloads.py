@@ -32,7 +32,7 @@ async def download_program(
     context: Context,
 ) -> Response:
     """Return a program: the relay for the Windows mail host, as an MSI with its own Python or as one file for yours, or
-    `tocsin-report.pyz` for backup hosts. Python 3.9 or later runs the .pyz.
+    `tocsin-report.pyz` for backup hosts, or `check_tocsin`, the plugin for Nagios and the like. Python 3.9 or later runs both.
 
     With `.sha256` after the name, return its SHA-256 as `sha256sum -c` reads it. The MSI files are there once they were built.
     """
@@ -44,7 +44,7 @@ async def download_program(
     if name.endswith(_HASH):
         return PlainTextResponse(f"{found.sha256}  {wanted}\n")
     headers = {"X-Checksum-Sha256": found.sha256}
-    media_type = _MEDIA_TYPES[wanted[-4:]]
+    media_type = _MEDIA_TYPES.get(wanted[-4:], "text/x-python")
     if found.path is not None:
         return FileResponse(found.path, media_type=media_type, filename=wanted, headers=headers)
     headers["Content-Disposition"] = f'attachment; filename="{wanted}"'

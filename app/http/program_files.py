@@ -12,7 +12,8 @@ from app.core.pyz import FOLDER, PROGRAMS, pack
 from app.core.settings import Settings
 
 MSI_X64, MSI_X86 = "tocsin-relay-x64.msi", "tocsin-relay-x86.msi"
-NAMES = (*PROGRAMS, MSI_X64, MSI_X86)
+CHECK = "check_tocsin"
+NAMES = (*PROGRAMS, CHECK, MSI_X64, MSI_X86)
 _BUILT_HERE = FOLDER.parent / "dist"
 _CHUNK = 1024 * 1024
 
@@ -32,6 +33,9 @@ def find_program(settings: Settings, name: str) -> ProgramFile | None:
     if name in PROGRAMS:
         packed = _packed(PROGRAMS[name])
         return None if packed is None else ProgramFile(name, hashlib.sha256(packed).hexdigest(), content=packed)
+    if name == CHECK:
+        source = (FOLDER / "monitoring" / "check_tocsin.py").read_bytes()
+        return ProgramFile(name, hashlib.sha256(source).hexdigest(), content=source)
     if name not in NAMES:
         return None
     path = (settings.downloads_dir or _BUILT_HERE) / name
