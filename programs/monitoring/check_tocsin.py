@@ -47,7 +47,7 @@ class TimeIsUp(Exception):
 
 
 @dataclass
-class Finding:
+class CheckResult:
     """What was found: a state, a line, further lines, and performance data as (name, value, unit, warning, critical)."""
 
     state: int
@@ -202,20 +202,20 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         """Follow none."""
 
 
-def check_service(tocsin: Tocsin) -> Finding:
+def check_service(tocsin: Tocsin) -> CheckResult:
     """Return how the service itself is. One that does not answer is CRITICAL."""
     try:
         found = tocsin.get("/readyz", [], accept=(200, 503))
         checks = [(str(one["name"]), str(one["status"]), str(one["detail"])) for one in found["checks"]]
         state = {"ok": OK, "warning": WARNING, "failed": CRITICAL}.get(found["status"], UNKNOWN)
     except CannotTell as cause:
-        return Finding(CRITICAL, str(cause))
+        return CheckResult(CRITICAL, str(cause))
     wrong = [f"{name}: {detail}" for name, status, detail in checks if status != "ok"]
     text = "; ".join(wrong) or f"{len(checks)} checks are well"
-    return Finding(state, text, performance=[("checks_not_ok", len(wrong), "", "", "")])
+    return CheckResult(state, text, performance=[("checks_not_ok", len(wrong), "", "", "")])
 
 
-def check_job(tocsin: Tocsin, arguments: argparse.Namespace) -> Finding:
+def check_job(tocsin: Tocsin, arguments: argparse.Namespace) -> CheckResult:
     """Return how one job stands."""
     match = [("match", f"agent={arguments.agent}"), ("match", f"job={arguments.job}"), *_of_customer(arguments)]
     status = tocsin.get("/v1/status", [*match, ("worst", "0")])
@@ -228,7 +228,7 @@ def check_job(tocsin: Tocsin, arguments: argparse.Namespace) -> Finding:
     return _with_status(worst, status, arguments)
 
 
-def _judge_job(job: dict[str, Any], arguments: argparse.Namespace) -> Finding:
+def _judge_job(job: dict[str, Any], arguments: argparse.Namespace) -> CheckResult:
     state = _STATES.get(job["state"], UNKNOWN)
     age = _age(job["last_success_at"])
     text = f"{job['agent']}: {job['job']} ({job['activity']}) is {job['state']}"
@@ -249,10 +249,10 @@ def _judge_job(job: dict[str, Any], arguments: argparse.Namespace) -> Finding:
     ):
         if value is not None:
             performance.append((name, float(value), unit, "", ""))
-    return Finding(state, text, performance=performance)
+    return CheckResult(state, text, performance=performance)
 
 
-def check_many(tocsin: Tocsin, arguments: argparse.Namespace) -> Finding:
+def check_many(tocsin: Tocsin, arguments: argparse.Namespace) -> CheckResult:
     """Return how all jobs that match stand."""
     match = [("match", one) for one in getattr(arguments, "match", [])] + _of_customer(arguments)
     if getattr(arguments, "agent", None):
@@ -268,7 +268,7 @@ def check_many(tocsin: Tocsin, arguments: argparse.Namespace) -> Finding:
             state = CRITICAL
         elif arguments.warning and arguments.warning.alerts(bad):
             state = WARNING
-    found = Finding(state, f"{status['reason']} ({counts['jobs']} jobs)")
+    found = CheckResult(state, f"{status['reason']} ({counts['jobs']} jobs)")
     found.more = [
         f"{job['state'].upper()} {job['customer']}: {job['agent']}: {job['job']}"
         + (f": {job['message'][:_LONGEST]}" if job["message"] else "")
@@ -279,7 +279,7 @@ def check_many(tocsin: Tocsin, arguments: argparse.Namespace) -> Finding:
     return _with_status(found, status, arguments)
 
 
-def _with_status(found: Finding, status: dict[str, Any], arguments: argparse.Namespace) -> Finding:
+def _with_status(found: CheckResult, status: dict[str, Any], arguments: argparse.Namespace) -> CheckResult:
     """Return a finding together with whether states are up to date, and the age of the newest report."""
     if not status["is_current"] and found.state in (OK, WARNING, UNKNOWN):
         found.state, found.text = UNKNOWN, f"states are not up to date: {status['reason']}"
@@ -316,7 +316,7 @@ def _written(limit: Range | None) -> str:
     return "" if limit is None else limit.written
 
 
-def shown(found: Finding, service: str | None) -> str:
+def shown(found: CheckResult, service: str | None) -> str:
     """Return the output for Nagios, or as a Checkmk local check."""
     text = found.text.translate(_UNSAFE)
     more = [line.translate(_UNSAFE) for line in found.more]
@@ -351,11 +351,11 @@ def main(words: list[str] | None = None) -> int:
         else:
             found = check_job(tocsin, arguments) if arguments.mode == "job" else check_many(tocsin, arguments)
     except CannotTell as cause:
-        found = Finding(UNKNOWN, str(cause))
+        found = CheckResult(UNKNOWN, str(cause))
     except TimeIsUp:
-        found = Finding(CRITICAL if is_service else UNKNOWN, f"no answer within {time.monotonic() - begun:.0f} s")
+        found = CheckResult(CRITICAL if is_service else UNKNOWN, f"no answer within {time.monotonic() - begun:.0f} s")
     except (KeyError, TypeError, ValueError, AttributeError) as cause:
-        found = Finding(UNKNOWN, f"the answer cannot be read: {cause!r}")
+        found = CheckResult(UNKNOWN, f"the answer cannot be read: {cause!r}")
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_REAL, 0)
     output = shown(found, arguments.checkmk) + "\n"
