@@ -6,12 +6,14 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Select, func, select
 
 from app.domain.alert import Alert, AlertKind
+from app.domain.event import StoredEvent
 from app.domain.problem import NamedAlert
 from app.store.alerts import ALERTS
-from app.store.tables import agents, alerts, customers, events, jobs
+from app.store.tables import agents, alerts, customers, events, jobs, runs
 from app.store.transactions import ReadTx
 
 MOST_OPEN = 2_000  # shown and grouped at once; of more, the newest
+NEWEST_OF_AGENT = 200  # alerts among which that of an event is looked for
 _IN_ROW = {
     AlertKind.FAILED: jobs.c.failures_in_row,
     AlertKind.WARNING: jobs.c.warnings_in_row,
@@ -41,10 +43,26 @@ async def read_alerts_of_job(tx: ReadTx, customer_id: str, job_id: str) -> list[
     return await _read(tx, list(of_job), MOST_OPEN)
 
 
-async def count_open_alerts(tx: ReadTx, seen: Customers) -> int:
-    """Return how many alerts of these customers are open."""
-    query = select(func.count()).select_from(alerts).where(alerts.c.closed_at.is_(None), *only(seen))
-    return int(await tx.connection.scalar(query) or 0)
+async def alert_about(tx: ReadTx, event: StoredEvent) -> Alert | None:
+    """Return the newest alert of the agent that rests on this event, or that was open when it came and is about its job."""
+    of_agent = (
+        select(alerts).where(alerts.c.agent_id == event.agent_id).order_by(alerts.c.id.desc()).limit(NEWEST_OF_AGENT)
+    )
+    found = [ALERTS.mapping.read(row) for row in await tx.connection.execute(of_agent)]
+    resting = next((alert for alert in found if alert.event_id == event.id), None)
+    if resting is not None or event.run_id is None:
+        return resting
+    job_id = await tx.connection.scalar(select(runs.c.job_id).where(runs.c.id == event.run_id))
+    return next(
+        (
+            alert
+            for alert in found
+            if alert.job_id == job_id
+            and alert.since <= event.occurred_at
+            and (alert.closed_at is None or alert.closed_at >= event.received_at)
+        ),
+        None,
+    )
 
 
 def only(seen: Customers, column: ColumnElement[str] = alerts.c.customer_id) -> list[ColumnElement[bool]]:

@@ -48,20 +48,14 @@ Operator = Annotated[SignedIn, Depends(need_role(Role.OPERATOR))]
 
 @router.post("/act/acknowledge")
 async def post_acknowledge(request: Request, context: Context, who: Operator, form: PostedForm) -> Response:
-    """Take alerts on. Those that somebody has already are taken over only if the form says so."""
-    by, comment = who.editor(context), _comment(form)
-    takes_over = form.get("over") == "1"
-    chosen = await _chosen(context, who, form)
-    for part in _parts(chosen):
-        async with context.database.write() as tx:
-            for one in part:
-                if one.alert.closed_at is not None:
-                    continue
-                if takes_over:
-                    await admin_alerts.take_over_alert(tx, one.alert.id, comment, by)
-                else:
-                    await admin_alerts.acknowledge_alert(tx, one.alert.id, None, comment, by)
-    return _back(request, form, "taken-over" if takes_over else "acknowledged", len(chosen), by)
+    """Take alerts on that nobody has; those that somebody has stay with them."""
+    return await _take(request, context, who, form, is_taken_over=False)
+
+
+@router.post("/act/take-over")
+async def post_take_over(request: Request, context: Context, who: Operator, form: PostedForm) -> Response:
+    """Take alerts over from whoever has them."""
+    return await _take(request, context, who, form, is_taken_over=True)
 
 
 @router.post("/act/close")
@@ -80,7 +74,11 @@ async def post_close(request: Request, context: Context, who: Operator, form: Po
 async def post_silence(request: Request, context: Context, who: Operator, form: PostedForm) -> Response:
     """Silence what alerts are about: the job, or the agent where an alert is about an agent."""
     by = who.editor(context)
-    ends_at = silence_end(str(form.get("for", "")), by.at, viewer_of(request, context, who).zone)
+    # The button of one row names its length and its alerts together: a form can send only one value of a button.
+    length, _, only = str(form.get("row", "")).partition(" ")
+    if only:
+        form = FormData([*((name, value) for name, value in form.multi_items() if name != "only"), ("only", only)])
+    ends_at = silence_end(length or str(form.get("for", "")), by.at, viewer_of(request, context, who).zone)
     chosen = await _chosen(context, who, form)
     subjects = {one.alert.subject_id: one for one in chosen}
     if len(subjects) > _MOST_SILENCES:
@@ -160,6 +158,21 @@ async def post_undo(request: Request, context: Context, who: Operator, form: Pos
     return _back(request, form, "undone", undone, by)
 
 
+async def _take(
+    request: Request, context: AppContext, who: SignedIn, form: FormData, *, is_taken_over: bool
+) -> Response:
+    by, comment = who.editor(context), _comment(form)
+    chosen = [one for one in await _chosen(context, who, form) if one.alert.closed_at is None]
+    for part in _parts(chosen):
+        async with context.database.write() as tx:
+            for one in part:
+                if is_taken_over:
+                    await admin_alerts.take_over_alert(tx, one.alert.id, comment, by)
+                else:
+                    await admin_alerts.acknowledge_alert(tx, one.alert.id, None, comment, by)
+    return _back(request, form, "taken-over" if is_taken_over else "acknowledged", len(chosen), by)
+
+
 def silence_end(length: str, now: datetime, zone: ZoneInfo) -> datetime:
     """Return when a silence of this length ends. `morning`: tomorrow at 08:00 in the reader's zone. Raises NotFound."""
     if length == "morning":
@@ -203,8 +216,11 @@ async def _chosen(context: AppContext, who: SignedIn, form: FormData) -> list[Na
 
 
 def _ids(form: FormData) -> list[str]:
-    ids = [str(value)[:40] for value in form.getlist("id")]
-    return list(dict.fromkeys(part for own in ids for part in [own] if part))[:_MOST]
+    """Return the ids that a form names: those of the row whose button was pressed, else those that are chosen. A value may hold several."""
+    only = form.get("only")
+    values = form.getlist("id") if only is None else [only]
+    ids = [own.strip()[:40] for value in values for own in str(value).split(",")]
+    return list(dict.fromkeys(own for own in ids if own))[:_MOST]
 
 
 def _parts(chosen: Sequence[NamedAlert]) -> list[Sequence[NamedAlert]]:

@@ -130,7 +130,7 @@ async def show_now(
         customers = _customers(counted, every, filters)
         start = (filters.page - 1) * CUSTOMERS_SHOWN
         rows = await _rows(tx, customers[start : start + CUSTOMERS_SHOWN], every, filters.days, context, viewer.zone)
-        quotes = await _quotes(tx, shown.unclear[:UNCLEAR_SHOWN])
+        quotes = await read_quotes(tx, shown.unclear[:UNCLEAR_SHOWN])
         stuck = await _stuck(tx, who, context.clock())
         relays = [relay for relay in await all_relays(tx) if who.sees(relay.customer_id)]
     return render(
@@ -221,7 +221,8 @@ async def _rows(
     return [CustomerRow(one.id, one.name, one.counts, overrun.get(one.id, 0), strips[one.id]) for one in customers]
 
 
-async def _quotes(tx: ReadTx, unclear: Sequence[NamedAlert]) -> list[UnclearQuote]:
+async def read_quotes(tx: ReadTx, unclear: Sequence[NamedAlert]) -> list[UnclearQuote]:
+    """Return unclear texts with the beginning of what was sent."""
     texts = await texts_of_events(tx, [one.alert.event_id for one in unclear if one.alert.event_id], _TEXT_MOST)
     return [UnclearQuote(one, *texts.get(one.alert.event_id or "", ("", ""))) for one in unclear]
 

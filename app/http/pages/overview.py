@@ -123,10 +123,9 @@ def counts_of(request: Request) -> FleetCounts:
     return kept
 
 
-def _with_silence(one: NamedAlert, silences: Sequence[Silence]) -> NamedAlert:
-    if not silences:
-        return one
-    facts = {
+def facts_of(one: NamedAlert) -> Mapping[str, str]:
+    """Return what matchers of silences and routes can test of an alert."""
+    return {
         **{f"label:{name}": str(value) for name, value in one.labels.items()},
         "customer": one.customer,
         "agent": one.agent,
@@ -136,5 +135,10 @@ def _with_silence(one: NamedAlert, silences: Sequence[Silence]) -> NamedAlert:
         "severity": one.alert.severity.value,
         "message": one.alert.message or "",
     }
-    silence = muting_silence(one.alert.customer_id, facts, silences)
+
+
+def _with_silence(one: NamedAlert, silences: Sequence[Silence]) -> NamedAlert:
+    if not silences:
+        return one
+    silence = muting_silence(one.alert.customer_id, facts_of(one), silences)
     return one if silence is None else replace(one, silenced_until=silence.ends_at)

@@ -37,6 +37,7 @@
   // Several at once: the bar shows how many are chosen.
   const form = document.querySelector("[data-bulk]");
   if (form) {
+    for (const label of all(".all", form)) label.hidden = false;
     const boxes = () => all(".pick", form);
     const tell = () => {
       const chosen = boxes().reduce((sum, box) => sum + (box.checked ? Number(box.dataset.n || 1) : 0), 0);
@@ -59,7 +60,7 @@
   const live = document.querySelector("[data-live]");
   if (live && live.dataset.live && window.EventSource) {
     const fresh = document.querySelector("[data-fresh]");
-    const clock = (at) => new Date(at).toLocaleTimeString(root.lang, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+    const clock = (at) => new Date(at).toLocaleTimeString(root.lang, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
     let heard = Date.now(), stamp = null, lost = false;
     const show = () => {
       live.hidden = false;

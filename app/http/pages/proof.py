@@ -1,0 +1,307 @@
+"""/proof/...: the whole chain of one thing, from the event to what the mail server answered, on one page.
+
+It starts from any event, run, alert, notice or message, finds the alert in the middle, and reads the chain in both directions.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.responses import HTMLResponse, PlainTextResponse
+
+from app.core.errors import NotFound
+from app.decide.route import matching_routes
+from app.domain.alert import Alert
+from app.domain.attempt import Attempt
+from app.domain.event import READING, StoredEvent
+from app.domain.message import Message
+from app.domain.notice import Notice
+from app.domain.problem import NamedAlert
+from app.domain.run import Run
+from app.http.api.dependencies import Context
+from app.http.pages.frame import render
+from app.http.pages.overview import facts_of
+from app.http.pages.session import SignedIn, SignedInPerson
+from app.store.agents import agents_by_id
+from app.store.alerts import ALERTS
+from app.store.attempts import attempts_of
+from app.store.customers import customers_by_id
+from app.store.events import EVENTS
+from app.store.jobs import JOBS
+from app.store.messages import MESSAGES, bodies_of, first_of_successors
+from app.store.notices import NOTICES, NoticeFilters, page_notices
+from app.store.problems import alert_about, read_alerts
+from app.store.recipients import page_recipients, recipients_by_id
+from app.store.repository import Window
+from app.store.routes import all_routes
+from app.store.rules import RULES
+from app.store.runs import RUNS
+from app.store.scope import Scope
+from app.store.transactions import ReadTx
+
+router = APIRouter(include_in_schema=False)
+
+_NOTICES_SHOWN, _MOVES_MOST, _RECIPIENTS_SEARCHED = 50, 8, 500
+# The mail has inline styles, as mail programs need them; the sandbox runs nothing and loads nothing.
+_MAIL_POLICY = "default-src 'none'; style-src 'unsafe-inline'; sandbox; frame-ancestors 'self'"
+Id = Annotated[str, Path(max_length=40, pattern=r"^[a-z]{3}_[0-9a-z]+$")]
+
+
+@dataclass(frozen=True, slots=True)
+class SentMessage:
+    """A message of the chain with its attempts and the name of its recipient."""
+
+    message: Message
+    recipient: str
+    attempts: Sequence[Attempt]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A notice with the names of its recipient and its route; None where there is none."""
+
+    notice: Notice
+    recipient: str | None
+    route: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Chain:
+    """What is known of one thing. Each part may be missing: it was deleted, or there never was one."""
+
+    event: StoredEvent | None = None
+    run: Run | None = None
+    alert: NamedAlert | None = None
+    rule: str | None = None
+    customer: str = ""
+    agent: str = ""
+    job: str | None = None
+    job_id: str | None = None
+    decisions: Sequence[Decision] = ()
+    messages: Sequence[SentMessage] = ()
+    reading: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def began_at(self) -> datetime | None:
+        """When we received the first of it."""
+        if self.event is not None:
+            return self.event.received_at
+        return self.alert.alert.opened_at if self.alert is not None else None
+
+
+@router.get("/proof/{proof_id}")
+async def show_proof(
+    request: Request,
+    context: Context,
+    who: SignedInPerson,
+    proof_id: Id,
+    about: Annotated[str, Query(max_length=200)] = "",
+) -> HTMLResponse:
+    """Show the chain of an event, run, alert, notice or message."""
+    async with context.database.read() as tx:
+        chain, message = await _read_chain(tx, who, proof_id)
+        answer = await _answer_about(tx, chain, about) if about else None
+    return render(
+        request,
+        context,
+        who,
+        "proof.html",
+        place="alerts",
+        chain=chain,
+        asked=proof_id,
+        asked_message=message,
+        about=about,
+        answer=answer,
+    )
+
+
+@router.get("/mail/{message_id}/shown")
+async def show_mail(context: Context, who: SignedInPerson, message_id: Id) -> Response:
+    """Return the HTML of a mail, for the frame that shows it: nothing in it runs or is loaded."""
+    mail = await _read_mail(context, who, message_id)
+    body = mail.get_body(("html", "plain")) if mail is not None else None
+    content = body.get_content() if body is not None else ""
+    if body is not None and body.get_content_type() == "text/plain":
+        return _framed(PlainTextResponse(content))
+    return _framed(HTMLResponse(content))
+
+
+@router.get("/event/{event_id}/log")
+async def get_log(context: Context, who: SignedInPerson, event_id: Id) -> PlainTextResponse:
+    """Return the whole log of an event as a file."""
+    async with context.database.read() as tx:
+        event = await EVENTS.get(tx, event_id)
+    if not who.sees(event.customer_id):
+        raise NotFound(f"there is no event {event_id}")
+    headers = {"Content-Disposition": f'attachment; filename="{event_id}.log"', "X-Content-Type-Options": "nosniff"}
+    return PlainTextResponse(event.log or "", headers=headers)
+
+
+async def _read_mail(context: Context, who: SignedIn, message_id: str) -> EmailMessage | None:
+    async with context.database.read() as tx:
+        message = await MESSAGES.get(tx, message_id)
+        if not who.sees(message.customer_id):
+            raise NotFound(f"there is no message {message_id}")
+        bodies = await bodies_of(tx, message_id)
+    if bodies is None or bodies.mail is None:
+        return None
+    return message_from_bytes(bodies.mail, policy=policy.default)
+
+
+def _framed(answer: Response) -> Response:
+    answer.headers["Content-Security-Policy"] = _MAIL_POLICY
+    answer.headers["X-Frame-Options"] = "SAMEORIGIN"
+    return answer
+
+
+async def _read_chain(tx: ReadTx, who: SignedIn, asked: str) -> tuple[Chain, Message | None]:
+    """Return the chain of a thing, and the message if one was asked for. Raises NotFound, also for what the person may not see."""
+    event: StoredEvent | None = None
+    run: Run | None = None
+    alert: Alert | None = None
+    message: Message | None = None
+    owner: str | None = None
+    match asked[:4]:
+        case "evt_":
+            event = await EVENTS.get(tx, asked)
+            owner = event.customer_id
+        case "run_":
+            run = await RUNS.get(tx, asked)
+            owner, event = run.customer_id, await EVENTS.find(tx, run.event_id or "")
+        case "alr_":
+            alert = await ALERTS.get(tx, asked)
+            owner = alert.customer_id
+        case "ntc_":
+            notice = await NOTICES.get(tx, asked)
+            owner, alert = notice.customer_id, await ALERTS.find(tx, notice.alert_id or "")
+        case "msg_":
+            message = await MESSAGES.get(tx, asked)
+            owner = message.customer_id
+            first = await first_of_successors(tx, message)
+            of_message = NoticeFilters(Scope(), message_id=first.id)
+            worded = (await page_notices(tx, of_message, Window(1))).items
+            alert = await ALERTS.find(tx, worded[0].alert_id or "") if worded else None
+        case _:
+            raise NotFound(f"there is nothing called {asked}")
+    if not who.sees(owner):
+        raise NotFound(f"there is nothing called {asked}")
+    if alert is None and event is not None:
+        alert = await alert_about(tx, event)
+    if event is None and alert is not None and alert.event_id is not None:
+        event = await EVENTS.find(tx, alert.event_id)
+    if run is None and event is not None and event.run_id is not None:
+        run = await RUNS.find(tx, event.run_id)
+    return await _named(tx, who, event, run, alert, message), message
+
+
+async def _named(
+    tx: ReadTx,
+    who: SignedIn,
+    event: StoredEvent | None,
+    run: Run | None,
+    alert: Alert | None,
+    message: Message | None,
+) -> Chain:
+    decisions = await _decisions(tx, alert, message)
+    known = {message.id} if message is not None else set()
+    ids = [one.notice.message_id for one in decisions if one.notice.message_id is not None]
+    started = ([] if alert is not None or message is None else [message.id]) + ids
+    messages = [sent for own in dict.fromkeys(started) for sent in await _moves(tx, own)]
+    if message is not None and not known & {one.message.id for one in messages}:
+        messages += await _moves(tx, message.id)
+    source = event or alert or run
+    customer_id = source.customer_id if source is not None else None
+    agent_id = event.agent_id if event is not None else alert.agent_id if alert is not None else None
+    named = (await read_alerts(tx, [alert.id], who.customers)) if alert is not None else []
+    rule = await RULES.find(tx, alert.rule_id) if alert is not None and alert.rule_id is not None else None
+    job_id = run.job_id if run is not None else alert.job_id if alert is not None else None
+    job = await JOBS.find(tx, job_id) if job_id is not None else None
+    customers = await customers_by_id(tx, [customer_id] if customer_id else [])
+    agents = await agents_by_id(tx, [agent_id] if agent_id else [])
+    reading = (event.extra or {}).get(READING) if event is not None else None
+    return Chain(
+        event=event,
+        run=run,
+        alert=named[0] if named else None,
+        rule=None if rule is None else rule.name,
+        customer=customers[customer_id].name if customer_id in customers else "",
+        agent=agents[agent_id].name if agent_id in agents else "",
+        job=job.name if job is not None else (event.job if event is not None else None),
+        job_id=None if job is None else job.id,
+        decisions=decisions,
+        messages=messages,
+        reading={str(name): str(text) for name, text in reading.items()} if isinstance(reading, Mapping) else {},
+    )
+
+
+async def _decisions(tx: ReadTx, alert: Alert | None, message: Message | None) -> list[Decision]:
+    if alert is None and message is None:
+        return []
+    filters = NoticeFilters(
+        Scope(),
+        alert_id=None if alert is None else alert.id,
+        message_id=message.id if alert is None and message is not None else None,
+    )
+    found = (await page_notices(tx, filters, Window(_NOTICES_SHOWN))).items
+    names = await recipients_by_id(tx, [one.recipient_id for one in found if one.recipient_id])
+    routes = {route.id: route.name for route in await all_routes(tx)}
+    return [
+        Decision(
+            one,
+            names[one.recipient_id].name if one.recipient_id in names else None,
+            routes.get(one.route_id or ""),
+        )
+        for one in reversed(found)
+    ]
+
+
+async def _moves(tx: ReadTx, message_id: str) -> list[SentMessage]:
+    """Return a message and its successors on other transports, with their attempts."""
+    found: list[SentMessage] = []
+    own: str | None = message_id
+    while own is not None and len(found) < _MOVES_MOST:
+        message = await MESSAGES.find(tx, own)
+        if message is None:
+            break
+        names = await recipients_by_id(tx, [message.recipient_id])
+        name = names[message.recipient_id].name if message.recipient_id in names else message.address
+        found.append(SentMessage(message, name, await attempts_of(tx, message.id)))
+        own = message.moved_to
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class AboutSomebody:
+    """Why somebody was notified of an alert, or was not. `decided`: the notices to them; `reached`: the routes that match now and lead to them."""
+
+    name: str
+    is_known: bool
+    decided: Sequence[Decision] = ()
+    matched: Sequence[str] = ()
+    theirs: Sequence[str] = ()
+
+
+async def _answer_about(tx: ReadTx, chain: Chain, name: str) -> AboutSomebody:
+    everybody = (await page_recipients(tx, Window(_RECIPIENTS_SEARCHED))).items
+    wanted = name.casefold().strip()
+    found = [
+        one
+        for one in everybody
+        if one.name.casefold() == wanted or wanted in (to.address.casefold() for to in one.transports)
+    ]
+    if not found or chain.alert is None:
+        return AboutSomebody(name, is_known=False)
+    one = found[0]
+    routes = await all_routes(tx)
+    matched = matching_routes(chain.alert.alert.customer_id, facts_of(chain.alert), routes)
+    return AboutSomebody(
+        one.name,
+        is_known=True,
+        decided=[decision for decision in chain.decisions if decision.notice.recipient_id == one.id],
+        matched=[route.name for route in matched],
+        theirs=[route.name for route in routes if one.id in route.recipients],
+    )
