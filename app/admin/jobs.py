@@ -18,7 +18,6 @@ from app.store import alerts
 from app.store.agents import AGENTS
 from app.store.customers import customers_by_id
 from app.store.jobs import JOBS, JobFilters, delete_history_of, find_job, lock_proposed
-from app.store.repository import StoredRow
 from app.store.runs import jobs_with_open_runs, reopen_given_up, set_longest
 from app.store.transactions import Database, ReadTx, WriteTx
 
@@ -73,14 +72,10 @@ async def delete_job(database: Database, job_id: str, by: Editor, *, versions: C
             job = await editing.lock_to_delete(tx, JOBS, job_id, versions)
             more = await delete_history_of(tx, job.id, _RUNS_TOGETHER)
             if not more:
-                await _delete_without_history(tx, job, by)
-
-
-async def _delete_without_history(tx: WriteTx, job: StoredRow, by: Editor) -> None:
-    reason = f"closed: the job was deleted by {by.who}"
-    await alerts.close_all_of(tx, str(job.values["customer_id"]), job.id, reason, by.at)
-    await follow_ups.leave(tx, FollowUpKind.ALERTS_OF_SUBJECT, job.id, by, reason)
-    await editing.delete(tx, JOBS, job, by)
+                reason = f"closed: the job was deleted by {by.who}"
+                await alerts.close_all_of(tx, str(job.values["customer_id"]), job.id, reason, by.at)
+                await follow_ups.leave(tx, FollowUpKind.ALERTS_OF_SUBJECT, job.id, by, reason)
+                await editing.delete(tx, JOBS, job, by)
 
 
 async def confirm_job_expectation(

@@ -19,7 +19,7 @@ from app.store.wakeups import share_wakeups
 @contextlib.asynccontextmanager
 async def open_context(settings: Settings) -> AsyncIterator[AppContext]:
     """Open a database with the current schema. Raises Conflict for another schema, Unavailable if it cannot be reached."""
-    if not _is_there(settings):
+    if not (settings.database_file is None or settings.database_file.exists()):
         raise Conflict("there is no database yet; `tocsin serve` creates it", code="no_database")
     async with contextlib.AsyncExitStack() as stack:
         database = Database(open_engines(settings))
@@ -44,7 +44,3 @@ def describe(error: TocsinError) -> str:
     if not isinstance(error, Unavailable) or error.__cause__ is None:
         return error.detail
     return f"{error.detail} ({describe_error(error.__cause__)}; TOCSIN_DATABASE_URL, or without it TOCSIN_VAR_DIR, sets its address)"
-
-
-def _is_there(settings: Settings) -> bool:
-    return settings.database_file is None or settings.database_file.exists()

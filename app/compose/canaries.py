@@ -59,7 +59,18 @@ async def _send(context: AppContext, *, asked: str | None) -> list[Canary]:
         numbers = sign_numbers(context.secret.derive(NUMBERS), await summary_numbers(tx)) if due else ()
     sent = []
     for way, occasion in due:
-        canary = _new_canary(way, day, occasion, now)
+        canary = Canary(
+            id=new_id("cny"),
+            customer_id=way.customer_id,
+            transport=way.transport,
+            relay_id=way.relay_id,
+            name=way.name,
+            day=day,
+            fingerprint=way.fingerprint,
+            occasion=occasion,
+            message_id=new_id("msg"),
+            sent_at=now,
+        )
         message, mail = _compose(context, canary, numbers)
         async with context.database.write() as tx:
             if await canaries.insert_canary(tx, canary):
@@ -98,21 +109,6 @@ async def _occasion(tx: ReadTx, way: Way, day: date, now: datetime) -> str | Non
     newest = await canaries.newest_of(tx, way.transport, way.relay_id)
     todays = await canaries.newest_of(tx, way.transport, way.relay_id, day=day, fingerprint=way.fingerprint)
     return occasion_for(way, day, todays, newest, now)
-
-
-def _new_canary(way: Way, day: date, occasion: str, now: datetime) -> Canary:
-    return Canary(
-        id=new_id("cny"),
-        customer_id=way.customer_id,
-        transport=way.transport,
-        relay_id=way.relay_id,
-        name=way.name,
-        day=day,
-        fingerprint=way.fingerprint,
-        occasion=occasion,
-        message_id=new_id("msg"),
-        sent_at=now,
-    )
 
 
 def _compose(context: AppContext, canary: Canary, numbers: tuple[tuple[str, str], ...]) -> tuple[Message, bytes]:

@@ -36,7 +36,8 @@ async def newest_of(
     query = select(canaries).where(canaries.c.transport == transport, canaries.c.relay_id == relay_id)
     if day is not None:
         query = query.where(canaries.c.day == day, canaries.c.fingerprint == fingerprint)
-    return await _first(tx, query.order_by(canaries.c.id.desc()).limit(1))
+    row = (await tx.connection.execute(query.order_by(canaries.c.id.desc()).limit(1))).first()
+    return None if row is None else CANARIES.mapping.read(row)
 
 
 async def insert_canary(tx: WriteTx, canary: Canary) -> bool:
@@ -124,8 +125,3 @@ def _times(rows: Sequence[Row[Any]]) -> MailTimes:
     total = sum(row.total or 0.0 for row in rows)
     slowest = max(row.slowest or 0.0 for row in rows)
     return MailTimes(total / arrived if arrived else 0.0, slowest, arrived, sum(row.lost for row in rows))
-
-
-async def _first(tx: ReadTx, query: Select[Any]) -> Canary | None:
-    row = (await tx.connection.execute(query)).first()
-    return None if row is None else CANARIES.mapping.read(row)

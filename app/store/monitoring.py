@@ -71,7 +71,17 @@ async def dead_messages(tx: ReadTx, since: datetime | None = None) -> dict[str, 
 
 async def bounced_messages(tx: ReadTx, since: datetime) -> dict[str, int]:
     """Count messages that came back since a moment and left nobody notified, by transport, among the newest DEAD_MOST."""
-    newest = _lost_by_bounce(since).limit(DEAD_MOST).subquery()
+    newest = (
+        select(messages.c.transport)
+        .where(
+            text("messages.state = 'bounced'"),
+            messages.c.settled_at >= since,
+            messages.c.moved_to.is_(None),
+            messages.c.urgency < URGENCY_CANARY,
+        )
+        .limit(DEAD_MOST)
+        .subquery()
+    )
     rows = await tx.connection.execute(select(newest.c.transport, func.count()).group_by(newest.c.transport))
     return {row[0]: row[1] for row in rows}
 
@@ -79,15 +89,6 @@ async def bounced_messages(tx: ReadTx, since: datetime) -> dict[str, int]:
 async def bounced_without_successor(tx: ReadTx, since: datetime) -> int:
     """Count the same of all transports."""
     return sum((await bounced_messages(tx, since)).values())
-
-
-def _lost_by_bounce(since: datetime) -> Select[tuple[str]]:
-    return select(messages.c.transport).where(
-        text("messages.state = 'bounced'"),
-        messages.c.settled_at >= since,
-        messages.c.moved_to.is_(None),
-        messages.c.urgency < URGENCY_CANARY,
-    )
 
 
 async def open_alerts(tx: ReadTx) -> dict[str, int]:

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import RowMapping, case, func, select, text, update
+from sqlalchemy import case, func, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.own_address import AddressKind
@@ -44,7 +44,18 @@ async def due_returned_mails(tx: ReadTx, now: datetime, limit: int) -> list[Retu
     """Return mails that wait to be read, the oldest first."""
     due = select(returned_mails).where(_NEW, returned_mails.c.due_at <= now)
     rows = await tx.connection.execute(due.order_by(returned_mails.c.due_at).limit(limit))
-    return [_mail_from(row) for row in rows.mappings()]
+    return [
+        ReturnedMail(
+            id=row["id"],
+            received_at=row["received_at"],
+            via=Via(row["via"]),
+            kind=AddressKind(row["kind"]),
+            about_id=row["about_id"],
+            sender=row["sender"],
+            raw=row["raw"],
+        )
+        for row in rows.mappings()
+    ]
 
 
 async def claim_returned_mail(tx: WriteTx, mail_id: str) -> int | None:
@@ -78,15 +89,3 @@ async def returned_about(tx: ReadTx, about_id: str, limit: int) -> list[ReadMail
         ReadMail(row.received_at, Via(row.via), row.sender, ReturnKind(row.result) if row.result else None, row.words)
         for row in rows
     ]
-
-
-def _mail_from(row: RowMapping) -> ReturnedMail:
-    return ReturnedMail(
-        id=row["id"],
-        received_at=row["received_at"],
-        via=Via(row["via"]),
-        kind=AddressKind(row["kind"]),
-        about_id=row["about_id"],
-        sender=row["sender"],
-        raw=row["raw"],
-    )

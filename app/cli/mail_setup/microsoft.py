@@ -43,14 +43,16 @@ class MicrosoftQuestions:
         if self._dialog.has("cloud") or likely != "global":
             cloud = self._dialog.choose("cloud", "Which cloud of Microsoft?", [(name, "") for name in CLOUDS], likely)
         self._mailbox = self._dialog.ask("mailbox", "Mailbox that sends", self._address)
-        kind = self._dialog.choose("credential", "How does the app prove itself?", _SECRETS, self._likely_credential())
+        kind = self._dialog.choose(
+            "credential",
+            "How does the app prove itself?",
+            _SECRETS,
+            "secret" if self._dialog.has("client-secret") else "certificate",
+        )
         credentials = Credentials(
             self._dialog, self._questions(kind), {"oauth_provider": "microsoft", "oauth_cloud": cloud}
         )
         return self._way(credentials, cloud)
-
-    def _likely_credential(self) -> str:
-        return "secret" if self._dialog.has("client-secret") else "certificate"
 
     def _questions(self, kind: str) -> list[Question]:
         domain = self._mailbox.rpartition("@")[2]
