@@ -1,10 +1,11 @@
 """One pass of composing: due notices become messages in the outbox, one for each recipient and group of notices.
 
 A message is rendered once, and outside the transaction, which may not take long. The notices are marked in the transaction that
-inserts the message. If one of them was withdrawn in the meantime (its alert closed), the group is rendered again.
+inserts the message, some messages in one. If one of them was withdrawn in the meantime (its alert closed), the group is rendered again.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -35,7 +36,7 @@ from app.store.summaries import find_summary
 from app.store.summary_views import read_summary_view
 
 BATCH = 1_000
-AT_ONCE = 10  # groups whose alerts are read at once: the first message must not wait until hundreds were read
+AT_ONCE = 10  # groups that are read and stored together: the first message must not wait until hundreds were worded
 MOST_GROUPS = 50  # a pass; after it the most urgent are read again, so that a critical alert does not wait for hundreds
 MOST_REFERENCES = 20
 RETRY_AFTER = timedelta(minutes=5)
@@ -59,6 +60,15 @@ class ComposedMessage:
     schedule_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class WordedGroup:
+    """Notices with the message that words them, before it is stored."""
+
+    group: Sequence[Notice]
+    message: Message
+    bodies: Bodies
+
+
 async def tick(context: AppContext) -> bool:
     """Compose what is due. True if there may be more."""
     now = context.clock()
@@ -78,18 +88,61 @@ async def tick(context: AppContext) -> bool:
         some = groups[start : min(start + AT_ONCE, MOST_GROUPS)]
         async with context.database.read() as tx:
             views = await read_alert_views(tx, [notice for group in some for notice in group if notice.alert_id])
+        worded: list[WordedGroup] = []
         for group in some:
-            try:
-                await _compose_group(context, group, recipients.get(group[0].recipient_id or ""), views, avoided, now)
-            except Unavailable:
-                raise
-            except Exception:  # noqa: BLE001  (the boundary of one group: it must not keep the others from being sent)
-                log.exception(
-                    "a message could not be composed and is tried again", notice=group[0].id, after=RETRY_AFTER
-                )
-                async with context.database.write() as tx:
-                    await notices.put_off(tx, [notice.id for notice in group], now + RETRY_AFTER)
+            if group[0].what is NoticeKind.SUMMARY and worded:  # which may take long: no alert waits for it
+                await _store(context, worded)
+                worded = []
+            async with _putting_off(context, group):
+                to = recipients.get(group[0].recipient_id or "")
+                if (one := await _compose_group(context, group, to, views, avoided, now)) is not None:
+                    worded.append(one)
+        await _store(context, worded)
     return len(due) == BATCH or len(groups) > MOST_GROUPS
+
+
+@asynccontextmanager
+async def _putting_off(context: AppContext, group: Sequence[Notice]) -> AsyncIterator[None]:
+    """Put a group off if the block fails: it must not keep the others from being sent."""
+    try:
+        yield
+    except Unavailable:
+        raise
+    except Exception:  # noqa: BLE001  (the boundary of one group)
+        log.exception("a message could not be composed and is tried again", notice=group[0].id, after=RETRY_AFTER)
+        async with context.database.write() as tx:
+            await notices.put_off(tx, [notice.id for notice in group], context.clock() + RETRY_AFTER)
+
+
+async def _store(context: AppContext, worded: Sequence[WordedGroup]) -> None:
+    """Put messages into the outbox, together with the mark that their notices are worded; each alone if not all can be stored."""
+    if len(worded) > 1:
+        try:
+            return await _store_together(context, worded)
+        except Unavailable:
+            raise
+        except Exception:  # noqa: BLE001  (the boundary of several groups: the one at fault is put off below)
+            log.exception("messages could not be stored together; each is stored alone", messages=len(worded))
+    for one in worded:
+        async with _putting_off(context, one.group):
+            await _store_together(context, [one])
+    return None
+
+
+async def _store_together(context: AppContext, worded: Sequence[WordedGroup]) -> None:
+    async with context.database.write() as tx:
+        kept = []
+        for one in worded:
+            if await notices.mark_worded(tx, [notice.id for notice in one.group], one.message.id):
+                kept.append((one.message, one.bodies))
+            else:
+                await notices.unmark_worded(tx, one.message.id)
+        await outbox.insert_messages(tx, kept)
+        tx.after_commit(lambda: context.wakeups.wake("messages"))
+    for one in worded:
+        for notice in one.group:
+            waited_s = (context.clock() - notice.due_at).total_seconds()
+            metrics.STAGE_SECONDS.labels("decided_to_worded").observe(max(0.0, waited_s))
 
 
 async def _compose_group(
@@ -99,10 +152,11 @@ async def _compose_group(
     views: dict[str, AlertView],
     avoided: frozenset[str],
     now: datetime,
-) -> None:
+) -> WordedGroup | None:
+    """Return the message that words a group; None, and then its notices are suppressed, if there is nobody or nothing to tell."""
     if to is None or not to.transports:
         await _suppress(context, group, "its recipient has no transport" if to else "its recipient no longer exists")
-        return
+        return None
     place, relay_id = first_usable(to.transports, avoided), None
     way = place, to.transports[place]
     has_webhook = any(address.transport == "webhook" for address in to.transports)
@@ -122,19 +176,9 @@ async def _compose_group(
         composed = _compose_alerts(context, found, _answer_url(context, to, way[1], now), has_webhook=has_webhook)
     if composed is None:
         await _suppress(context, group, "its alert or summary no longer exists")
-        return
+        return None
     message, bodies = _address(context, group, to, composed, way, now)
-    message = replace(message, about_relay_id=relay_id)
-    async with context.database.write() as tx:
-        if await notices.mark_worded(tx, [notice.id for notice in group], message.id):
-            await outbox.insert_messages(tx, [(message, bodies)])
-            tx.after_commit(lambda: context.wakeups.wake("messages"))
-        else:
-            await notices.unmark_worded(tx, message.id)
-    for notice in group:
-        metrics.STAGE_SECONDS.labels("decided_to_worded").observe(
-            max(0.0, (context.clock() - notice.due_at).total_seconds())
-        )
+    return WordedGroup(group, replace(message, about_relay_id=relay_id), bodies)
 
 
 async def _suppress(context: AppContext, group: Sequence[Notice], why: str) -> None:
