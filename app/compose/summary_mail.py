@@ -1,5 +1,6 @@
 """Renders the mail of a summary: the counts, what needs attention, then every job with its last days. Pure; it counts nothing itself."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
@@ -84,8 +85,16 @@ def render(view: SummaryView, *, base_url: str) -> RenderedMail:
         "base_url": base_url,
     }
 
+    rows: dict[tuple[str, str], JobRow] = {}  # a page that is too large is rendered again, with fewer of the same rows
+
+    def row_of(line: JobLine, title: str) -> JobRow:
+        row = rows.get((title, line.job_id))
+        if row is None:
+            row = rows[title, line.job_id] = _row(line, title, base_url, where, view.period_end)
+        return row
+
     def page(scale: float, *, html: bool) -> str:
-        sections = _sections(view, base_url, where, scale)
+        sections = _sections(view, row_of, scale)
         shown = {
             "first": [section for section in sections if section.is_urgent],
             "then": [section for section in sections if not section.is_urgent],
@@ -214,7 +223,7 @@ def _totals(totals: Totals) -> tuple[tuple[str, str, str], ...]:
     )
 
 
-def _sections(view: SummaryView, base_url: str, where: tzinfo, scale: float) -> list[JobSection]:
+def _sections(view: SummaryView, row_of: Callable[[JobLine, str], JobRow], scale: float) -> list[JobSection]:
     """Return the sections as shown. Jobs with problems get the space first."""
     detailed, stripped, brief = int(DETAILED * scale), int(STRIPPED * scale), int(BRIEF * scale**0.5)
     order = list(_SECTIONS)
@@ -228,9 +237,7 @@ def _sections(view: SummaryView, base_url: str, where: tzinfo, scale: float) -> 
         short = min(len(section.lines) - full, brief)
         stripped, detailed = (stripped - full, detailed) if is_calm else (stripped, detailed - full)
         brief -= short
-        rows = tuple(
-            _row(line, section.title, base_url, where, view.period_end) for line in section.lines[: full + short]
-        )
+        rows = tuple(row_of(line, section.title) for line in section.lines[: full + short])
         shown.append(
             JobSection(
                 *_SECTIONS[section.title],
