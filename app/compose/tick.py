@@ -172,7 +172,7 @@ async def _compose_group(
         found = [view for view in found if view.what is not NoticeKind.ACKNOWLEDGED or _is_taken_on(view)]
         if not found:
             await _suppress(context, group, "it was taken back, or the alert is over")
-            return
+            return None
         composed = _compose_alerts(context, found, _answer_url(context, to, way[1], now), has_webhook=has_webhook)
     if composed is None:
         await _suppress(context, group, "its alert or summary no longer exists")
