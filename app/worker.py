@@ -7,7 +7,7 @@ import asyncio
 import os
 import secrets
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from functools import partial
 
 from app.admin import follow_ups, purge
@@ -35,6 +35,7 @@ from app.deliver import delivery_loop, mailbox, purge_files, returned, sweep
 from app.deliver import relays as deliver_relays
 from app.deliver.transport import Transport
 from app.deliver.transports import build_transports
+from app.deliver.worker_lock import worker_locks
 from app.store.heartbeats import Heartbeat, database_time, delete_heartbeat, note_listening, write_heartbeat
 
 STOP_S = 10.0
@@ -76,8 +77,26 @@ async def _check_clock(context: AppContext) -> None:
         raise ClockWrong(f"this host's clock and the database's are {difference_s:.0f} s apart: run NTP on both")
 
 
+@contextlib.asynccontextmanager
+async def _sole_leases(context: AppContext, of_this_host: str, worker_name: str) -> AsyncIterator[None]:
+    """Take back what workers leased that are known to be dead, and let the next worker know when this one is.
+
+    Otherwise what a worker was sending when it died would wait until its leases expire.
+    """
+    if context.settings.is_sqlite:  # this is its only worker, so the leases of all earlier ones are void
+        await sweep.take_back_all_leases(context, _HOLDER_PREFIX)
+        yield
+        return
+    with worker_locks(context.settings.var_dir / "workers", of_this_host) as locks:
+        for dead in locks.dead:
+            await sweep.take_back_all_leases(context, dead)
+        locks.keep_one(worker_name)
+        yield
+
+
 async def _run_stages(context: AppContext, transports: Mapping[str, Transport], stopping: asyncio.Event) -> None:
-    worker_name = f"{_HOLDER_PREFIX}{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+    of_this_host = f"{_HOLDER_PREFIX}{socket.gethostname()}:"
+    worker_name = f"{of_this_host}{os.getpid()}:{secrets.token_hex(4)}"
     started_at = context.clock()
 
     async def heartbeat(context: AppContext) -> bool:
@@ -88,7 +107,7 @@ async def _run_stages(context: AppContext, transports: Mapping[str, Transport], 
         context.database.writing.note_written()
         return False
 
-    async with asyncio.TaskGroup() as stages:
+    async with _sole_leases(context, of_this_host, worker_name), asyncio.TaskGroup() as stages:
 
         def stage(
             name: str,
@@ -103,8 +122,6 @@ async def _run_stages(context: AppContext, transports: Mapping[str, Transport], 
             )
             stages.create_task(work)
 
-        if context.settings.is_sqlite:  # this is its only worker, so the leases of all earlier ones are void
-            await sweep.take_back_all_leases(context, _HOLDER_PREFIX)
         # In the order of urgency. A process that crashes every few seconds must first bring alerts that are decided on their way.
         stages.create_task(delivery_loop.run(context, transports, worker_name, stopping))
         stage("compose", compose.tick, every=1, wake=context.wakeups.notices)

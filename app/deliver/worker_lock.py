@@ -1,0 +1,77 @@
+"""Files in the data folder that are locked by workers: a lock that is free proves that the worker whose name is in the file is dead.
+
+The kernel drops such a lock at the end of a process, however it ended. A connection to the database proves less: it can break while its
+worker goes on sending, and what is taken from such a worker is sent twice.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from app.core.log import log
+
+MOST = 32  # workers with one data folder; what a further worker leaves behind is sent again when its leases expire
+_NAME_MOST = 400
+
+
+class WorkerLock:
+    """The locks that this process holds. `dead`: the names of workers that held them before."""
+
+    def __init__(self, files: list[int], prefix: str) -> None:
+        self._files = files
+        self.dead = sorted({name for file in files if (name := _name_in(file)).startswith(prefix)})
+
+    def keep_one(self, worker: str) -> None:
+        """Keep one lock, under the name of this worker: whoever finds it free takes back what that name leased."""
+        while len(self._files) > 1:
+            file = self._files.pop()
+            os.ftruncate(file, 0)
+            os.close(file)
+        for file in self._files:
+            os.ftruncate(file, 0)
+            os.pwrite(file, f"{worker}\n".encode(), 0)
+
+    def close(self) -> None:
+        """Free all locks."""
+        while self._files:
+            os.close(self._files.pop())
+
+
+@contextmanager
+def worker_locks(folder: Path, prefix: str) -> Iterator[WorkerLock]:
+    """Lock the files that no living worker holds until the block ends. `prefix`: how the names of workers of this host begin.
+
+    Only such workers count as dead: where a folder is shared over a network, locks of other hosts may not be seen.
+    """
+    files: list[int] = []
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for number in range(MOST):
+            path = folder / f"worker-{number}.lock"
+            is_new = not path.exists()
+            if is_new and files:
+                break
+            file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            files.append(file)
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                os.close(files.pop())
+    except OSError as cause:
+        log.info(
+            "no file can be locked: what this worker was sending if it dies is sent again after 30 s", cause=str(cause)
+        )
+    lock = WorkerLock(files, prefix)
+    try:
+        yield lock
+    finally:
+        with suppress(OSError):
+            lock.close()
+
+
+def _name_in(file: int) -> str:
+    """Return the name in a file; empty if it is not whole, since the beginning of a name could be that of a worker that lives."""
+    text = os.pread(file, _NAME_MOST, 0).decode("utf-8", "replace")
+    return text[:-1] if text.endswith("\n") and text.count("\n") == 1 else ""
