@@ -84,6 +84,7 @@ async def _run(app: HttpApp, settings: Settings, work: Work | None, clock: Clock
         intake = Intake(context, refusals)
         usage = UsageWriter(context, intake.budgets, intake.commits.flows)
         await stack.enter_async_context(usage.running())
+        await stack.enter_async_context(intake.refused.being_stored())
         await stack.enter_async_context(intake.readers.running())
         await stack.enter_async_context(intake.commits.running())
         app.state.mail_in_port = await stack.enter_async_context(mail_in.listening(context, intake, authenticator))

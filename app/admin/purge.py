@@ -10,7 +10,9 @@ from app.context import AppContext
 from app.core.log import log
 from app.domain import returned_mail
 from app.domain.ignored_mail import KEPT_FOR
+from app.domain.refused_reports import COUNTED_FOR
 from app.store import heartbeats, purge
+from app.store.refused_reports import delete_old_refused
 from app.store.transactions import WriteTx
 
 _PAUSE_S = 0.05  # between two batches: on SQLite, events wait for the one writing connection meanwhile
@@ -45,6 +47,7 @@ async def tick(context: AppContext) -> bool:
     removed += await _remove(context, partial(purge.purge_job_days, before=before.date()))
     async with context.database.write() as tx:
         await heartbeats.delete_old_heartbeats(tx, now - _DEAD_WORKERS)
+        await delete_old_refused(tx, now - 7 * COUNTED_FOR)
     if removed:
         log.info("deleted what is older than the retention", rows=removed)
     return removed > 0

@@ -5,7 +5,7 @@ until agents had time to send again: otherwise the first minute would report run
 whose agents still wait for their next try.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -18,10 +18,12 @@ from app.domain.dedupe import missed_key, overrun_key, silent_key
 from app.domain.event import HABIT, RUN_BEGAN, Activity, Event, EventKind, RunOutcome, Severity
 from app.domain.expectation import describe_expectation, earliness, last_overdue_slot, next_slot, overdue_time
 from app.domain.job import ExpectationSource, Job
+from app.domain.refused_reports import BEFORE_DUE, tell_refused
 from app.domain.run import EARLY_S, NAMED
 from app.store import agents, jobs, runs
 from app.store.events import insert_clock_events
 from app.store.heartbeats import GAP, Listening, find_listening
+from app.store.refused_reports import refused_of
 from app.store.transactions import WriteTx
 from app.store.waiting import oldest_waiting
 
@@ -60,11 +62,24 @@ async def write_due_events(context: AppContext) -> bool:
             # Nothing is expected of an agent that nobody approved; its slots move on, so that nothing is missed at once when it is.
             states = await agents.agents_by_id(tx, {event.agent_id for event in made}) if made else {}
             made = [event for event in made if states[event.agent_id].state is AgentState.APPROVED]
-            await insert_clock_events(tx, made)
+            await insert_clock_events(tx, await _with_refusals(tx, made))
             if made:
                 tx.after_commit(lambda: context.wakeups.wake("events"))
         more |= is_full
     return more
+
+
+async def _with_refusals(tx: WriteTx, made: Sequence[Event]) -> list[Event]:
+    """Return the events with what was refused of their agents: what seems not to have run may only not have been let in."""
+    refused = await refused_of(tx, {event.agent_id for event in made if event.kind is not EventKind.OVERRUN})
+    told = []
+    for event in made:
+        if event.agent_id in refused:
+            # A silent event has the time of the last report that came.
+            since = event.occurred_at - (BEFORE_DUE if event.kind is EventKind.MISSED else timedelta(0))
+            event = replace(event, message=tell_refused(event.message or "", refused[event.agent_id], since))  # noqa: PLW2901
+        told.append(event)
+    return told
 
 
 async def _missed(tx: WriteTx, now: datetime) -> tuple[list[Event], bool]:

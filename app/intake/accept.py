@@ -11,7 +11,7 @@ from functools import partial
 
 from app.context import AppContext
 from app.core import metrics
-from app.core.errors import BadInput, NotLetIn, OverBudget
+from app.core.errors import BadInput, NotLetIn, OverBudget, Overloaded, Unavailable
 from app.core.log import log
 from app.domain.budget import Budget
 from app.domain.enrolment import EnrolmentRefusal, refuse_rejected
@@ -34,6 +34,7 @@ from app.intake.dialects.tool_request import Dialect, NotUnderstood, ToolRequest
 from app.intake.enrol import AskedAgent, EnrolmentRefusals, let_in
 from app.intake.parse import EventRejection, ParsedBody, WireEvent, parse_events
 from app.intake.reading_process import NotRead, ReadingProcesses
+from app.intake.refused_reports import RefusedCounts
 from app.intake.rule_events import decide_by_rules, is_read_from_words
 from app.intake.sanitize import truncate_middle
 from app.intake.validate import Sender, resolve_agent_name, validate_event
@@ -70,6 +71,7 @@ class _ValidatedBody:
     not_let_in: dict[int, EnrolmentRefusal] = field(
         default_factory=dict
     )  # index in the body -> why its agent is refused
+    refused_agents: dict[int, str] = field(default_factory=dict)  # index in the body -> the agent of a refused event
 
 
 class Intake:
@@ -78,6 +80,7 @@ class Intake:
     def __init__(self, context: AppContext, refusals: EnrolmentRefusals | None = None) -> None:
         self._context = context
         self.refusals = refusals or EnrolmentRefusals(context)
+        self.refused = RefusedCounts(context)
         self.agents = KnownAgents()
         self.texts = CustomerTexts(context)
         self.budgets = KeyBudgets()
@@ -89,13 +92,17 @@ class Intake:
 
         Raises BadInput for a body that cannot be parsed, Overloaded and Unavailable if it was not stored.
         """
-        body = await read_body(headers, receive, self._context.settings)
-        rules = await self.texts.rules(sender.customer_id) if b"unclear" in body.data else ()
-        validated = (
-            await asyncio.to_thread(self._parse, body, sender, rules)
-            if _takes_long(body.data)
-            else self._parse(body, sender, rules)
-        )
+        try:
+            body = await read_body(headers, receive, self._context.settings)
+            rules = await self.texts.rules(sender.customer_id) if b"unclear" in body.data else ()
+            validated = (
+                await asyncio.to_thread(self._parse, body, sender, rules)
+                if _takes_long(body.data)
+                else self._parse(body, sender, rules)
+            )
+        except BadInput as cause:
+            self._note_refused(sender, sender.agent, cause.code, cause.detail)
+            raise
         result = await self._store(validated, sender, len(body.data))
         if result.rejected:
             metrics.EVENTS.labels("rejected", "").inc(len(result.rejected))
@@ -106,7 +113,11 @@ class Intake:
     ) -> IntakeResult:
         """Accept a request in a tool's own format. Raises TooLarge, Overloaded and Unavailable; any other content becomes an event."""
         encoding = request.headers.get("content-encoding", "")
-        body = await read_tool_body(receive, encoding, self._context.settings.batch_limit)
+        try:
+            body = await read_tool_body(receive, encoding, self._context.settings.batch_limit)
+        except BadInput as cause:
+            self._note_refused(sender, sender.agent, cause.code, cause.detail)
+            raise
         whole = replace(request, body=body.data, is_cut=body.is_cut)
         return await self.accept_tool_request_with_body(tool, dialect, whole, sender)
 
@@ -253,11 +264,13 @@ class Intake:
         agents: list[str] = []
         validated = _ValidatedBody([], [], {}, list(parsed.rejected), agents)
         for index, event in parsed.events:
+            agent = None
             try:
                 agent = resolve_agent_name(event, sender)
                 refusal = None if sender.limits is None else sender.limits.refuse_name(agent)
                 if refusal is not None:
                     validated.not_let_in[index] = refusal
+                    validated.refused_agents[index] = agent
                     continue
                 agent_id = sender.agent_id or self.agents.find(sender.customer_id, agent)
                 row = validate_event(
@@ -271,6 +284,8 @@ class Intake:
                 )
             except BadInput as cause:
                 validated.rejected.append(EventRejection(index, cause.code, cause.detail, cause.field))
+                if agent is not None:
+                    validated.refused_agents[index] = agent
                 continue
             if agent_id is None:
                 validated.unknown[len(validated.events)] = agent
@@ -296,7 +311,12 @@ class Intake:
         unknown = {
             index: AskedAgent(sender.customer_id, name, sender.limits) for index, name in validated.unknown.items()
         }
-        batch = await self.commits.store(validated.events, unknown, size, sender.key)
+        try:
+            batch = await self.commits.store(validated.events, unknown, size, sender.key)
+        except (Overloaded, Unavailable) as cause:
+            for agent in validated.agents:
+                self._note_refused(sender, agent, cause.code, cause.detail)
+            raise
         if batch.refused or batch.unstorable or batch.not_let_in:
             over_budget = self._reject(batch, validated) or over_budget
         rejected = self._with_refusals(validated, sender)
@@ -305,6 +325,8 @@ class Intake:
 
     def _reject(self, batch: Batch, validated: _ValidatedBody) -> OverBudget | None:
         """Add what the commit did not store to what is rejected; return the answer if some of it is beyond a budget."""
+        for index in {*batch.not_let_in, *batch.unstorable, *batch.refused}:
+            validated.refused_agents[validated.indexes[index]] = validated.agents[index]
         for index, refusal in batch.not_let_in.items():
             validated.not_let_in[validated.indexes[index]] = refusal
         for index in batch.unstorable:
@@ -322,13 +344,24 @@ class Intake:
         return max(answers.values(), key=lambda answer: answer.retry_after, default=None)
 
     def _with_refusals(self, validated: _ValidatedBody, sender: Sender) -> Sequence[EventRejection]:
-        """Return the rejected events with those whose agents the limits of the key refuse, and count these."""
-        if not validated.not_let_in or sender.limits is None:
-            return validated.rejected
-        for refusal in validated.not_let_in.values():
-            self.refusals.note(sender.limits, refusal)
-        refused = [EventRejection(index, one.rule, one.detail, "agent") for index, one in validated.not_let_in.items()]
-        return sorted([*validated.rejected, *refused], key=lambda event: event.index)
+        """Return the rejected events with those whose agents the limits of the key refuse, and count all of them."""
+        rejected: Sequence[EventRejection] = validated.rejected
+        if validated.not_let_in and sender.limits is not None:
+            for refusal in validated.not_let_in.values():
+                self.refusals.note(sender.limits, refusal)
+            refused = [
+                EventRejection(index, one.rule, one.detail, "agent") for index, one in validated.not_let_in.items()
+            ]
+            rejected = sorted([*rejected, *refused], key=lambda event: event.index)
+        for one in rejected:
+            agent = sender.agent or validated.refused_agents.get(one.index)
+            self._note_refused(sender, agent, one.code, one.detail)
+        return rejected
+
+    def _note_refused(self, sender: Sender, agent: str | None, code: str, detail: str) -> None:
+        """Count a refused report of an agent, for the alert about a run that did not come."""
+        if agent is not None:
+            self.refused.note(sender.customer_id, agent, code, detail)
 
 
 def _refuse(validated: _ValidatedBody, refusal: BudgetRefusal) -> None:
@@ -339,6 +372,7 @@ def _refuse(validated: _ValidatedBody, refusal: BudgetRefusal) -> None:
         validated.rejected += [
             EventRejection(validated.indexes[index], answer.code, answer.detail) for index in sorted(refusal.indexes)
         ]
+        validated.refused_agents |= {validated.indexes[index]: validated.agents[index] for index in refusal.indexes}
         validated.rejected.sort(key=lambda event: event.index)
         validated.unknown = {
             place: validated.unknown[index] for place, index in enumerate(kept) if index in validated.unknown

@@ -232,6 +232,18 @@ excesses = Table(
     Column("judged_at", Utc),
 )
 
+# What was refused of agents that exist, for the alert about a run that did not come.
+refused_reports = Table(
+    "refused_reports",
+    metadata,
+    Column("agent_id", ID, primary_key=True),
+    Column("customer_id", ID, nullable=False),
+    Column("since", Utc, nullable=False),
+    Column("last_at", Utc, nullable=False),
+    Column("count", BigInteger, nullable=False),
+    Column("why", String(400), nullable=False),
+)
+
 alerts = Table(
     "alerts",
     metadata,

@@ -1,0 +1,73 @@
+"""On PostgreSQL a worker that starts takes back what a dead worker of its host leased, before the leases expire, and nothing of one that lives."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from app.core.clock import now
+from app.deliver import lease
+from app.deliver.worker_lock import worker_locks
+from app.domain.lease import Leased
+from app.domain.message import MessageState
+from app.domain.recipient import Address
+from app.store.heartbeats import heartbeats_since
+from app.worker import run
+from tests.support.context import SystemUnderTest, open_system
+from tests.support.outbox import message_of, post
+
+ANN = Address("smtp", "ann@example.org")
+NAME = f"worker:{socket.gethostname()}:1:aa"
+
+
+@pytest.fixture
+async def system(postgres_database_url: str, tmp_path: Path) -> AsyncIterator[SystemUnderTest]:
+    async with open_system(postgres_database_url, tmp_path) as system:
+        system.time[0] = now()  # a worker refuses to work with another clock than the database's
+        yield system
+
+
+async def take(system: SystemUnderTest, limit: int, holder: str) -> list[Leased]:
+    until = system.time[0] + timedelta(seconds=30)
+    async with system.context.database.write() as tx:
+        return await lease.lease(tx, "smtp", limit, system.time[0], holder, until)
+
+
+async def has_worked(system: SystemUnderTest) -> bool:
+    async with system.context.database.read() as tx:
+        return bool(await heartbeats_since(tx, system.time[0]))
+
+
+@asynccontextmanager
+async def another_worker(system: SystemUnderTest) -> AsyncIterator[None]:
+    """Run a worker without transports; the block begins once it works."""
+    work = asyncio.create_task(run(system.context, {}))
+    while not await has_worked(system):
+        assert not work.done()
+        await asyncio.sleep(0.02)
+    yield
+    work.cancel()
+    with suppress(asyncio.CancelledError):
+        await work
+
+
+@pytest.mark.parametrize("is_alive", [False, True])
+async def test_leases_end_with_their_worker(system: SystemUnderTest, is_alive: bool) -> None:
+    await post(system.context, ANN, count=3)
+    begun, waiting = await take(system, 2, holder=NAME)
+    (of_other_host,) = await take(system, 1, holder="worker:elsewhere:1:aa")
+    async with system.context.database.write() as tx:
+        await lease.begin(tx, [begun.claim], system.time[0])
+    folder = system.context.settings.var_dir / "workers"
+    with worker_locks(folder, "worker:") as locks:
+        locks.keep_one(NAME)
+        if not is_alive:
+            locks.close()
+        async with another_worker(system):  # the clock of the system stands still, so no lease expires
+            found = [(await message_of(system.context, one.parcel.id)).state for one in (begun, waiting, of_other_host)]
+    leased = MessageState.LEASED
+    assert found == ([leased] * 3 if is_alive else [MessageState.UNKNOWN, MessageState.QUEUED, leased])
