@@ -4,6 +4,7 @@ Any number of workers may share one database: a tick claims its rows, so no lead
 """
 
 import asyncio
+import contextlib
 import os
 import secrets
 import socket
