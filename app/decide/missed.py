@@ -18,7 +18,7 @@ from app.domain.dedupe import missed_key, overrun_key, silent_key
 from app.domain.event import HABIT, RUN_BEGAN, Activity, Event, EventKind, RunOutcome, Severity
 from app.domain.expectation import describe_expectation, earliness, last_overdue_slot, next_slot, overdue_time
 from app.domain.job import ExpectationSource, Job
-from app.domain.refused_reports import BEFORE_DUE, tell_refused
+from app.domain.refused_reports import BEFORE_DUE, with_refused
 from app.domain.run import EARLY_S, NAMED
 from app.store import agents, jobs, runs
 from app.store.events import insert_clock_events
@@ -72,14 +72,14 @@ async def write_due_events(context: AppContext) -> bool:
 async def _with_refusals(tx: WriteTx, made: Sequence[Event]) -> list[Event]:
     """Return the events with what was refused of their agents: what seems not to have run may only not have been let in."""
     refused = await refused_of(tx, {event.agent_id for event in made if event.kind is not EventKind.OVERRUN})
-    told = []
+    worded = []
     for event in made:
         if event.agent_id in refused:
             # A silent event has the time of the last report that came.
             since = event.occurred_at - (BEFORE_DUE if event.kind is EventKind.MISSED else timedelta(0))
-            event = replace(event, message=tell_refused(event.message or "", refused[event.agent_id], since))  # noqa: PLW2901
-        told.append(event)
-    return told
+            event = replace(event, message=with_refused(event.message or "", refused[event.agent_id], since))  # noqa: PLW2901
+        worded.append(event)
+    return worded
 
 
 async def _missed(tx: WriteTx, now: datetime) -> tuple[list[Event], bool]:

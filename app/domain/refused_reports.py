@@ -25,6 +25,6 @@ class RefusedReports:
         return f"{reports} refused since {self.since:%Y-%m-%d %H:%M} UTC: {self.why}"
 
 
-def tell_refused(message: str, refused: RefusedReports, since: datetime) -> str:
+def with_refused(message: str, refused: RefusedReports, since: datetime) -> str:
     """Return the message about a report that was due and did not come, with what was refused, if anything was after `since`."""
     return f"{message}; {refused.describe()}" if refused.last_at > since else message

@@ -23,7 +23,7 @@ AT_ONCE = 200  # agents in one transaction
 
 
 @dataclass(slots=True)
-class _Refused:
+class _Count:
     since: datetime
     last_at: datetime
     count: int
@@ -35,7 +35,7 @@ class RefusedCounts:
 
     def __init__(self, context: AppContext) -> None:
         self._context = context
-        self._refused: dict[tuple[str, str], _Refused] = {}
+        self._refused: dict[tuple[str, str], _Count] = {}
 
     def note(self, customer_id: str, agent: str, code: str, detail: str) -> None:
         """Count one refused report."""
@@ -44,7 +44,7 @@ class RefusedCounts:
         if one is not None:
             one.last_at, one.count, one.why = now, one.count + 1, why
         elif len(self._refused) < MOST:
-            self._refused[customer_id, agent] = _Refused(now, now, 1, why)
+            self._refused[customer_id, agent] = _Count(now, now, 1, why)
 
     @contextlib.asynccontextmanager
     async def being_stored(self) -> AsyncIterator[None]:

@@ -90,7 +90,7 @@ async def test_as_invalid_or_too_large(api: Api) -> None:
     assert "; 4 reports of this agent were refused since " in await missed_message(api)
 
 
-async def test_what_was_refused_of_others_or_long_ago_is_not_said(api: Api) -> None:
+async def test_what_was_refused_of_others_or_long_ago_is_not_named(api: Api) -> None:
     [agent] = await api.items("/v1/agents")
     assert await send(api, await enrolment(api, names=["sql*"]), SUCCESS | {"agent": "web01"}) == {403}
     long_ago = now() - timedelta(hours=14)
