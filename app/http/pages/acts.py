@@ -67,7 +67,7 @@ async def post_close(request: Request, context: Context, who: Operator, form: Po
         async with context.database.write() as tx:
             for one in part:
                 await admin_alerts.close_alert(tx, one.alert.id, reason, by)
-    return _back(request, form, "closed", len(chosen), by)
+    return back_to(request, form, "closed", len(chosen), by)
 
 
 @router.post("/act/silence")
@@ -82,12 +82,12 @@ async def post_silence(request: Request, context: Context, who: Operator, form: 
     chosen = await _chosen(context, who, form)
     subjects = {one.alert.subject_id: one for one in chosen}
     if len(subjects) > _MOST_SILENCES:
-        return _back(request, form, "", 0, by, trouble="too-many")
+        return back_to(request, form, "", 0, by, trouble="too-many")
     for part in _parts(list(subjects.values())):
         async with context.database.write() as tx:
             for one in part:
                 await admin_silences.create_silence(tx, _silence_of(one, ends_at, _comment(form), by), by)
-    return _back(request, form, "silenced", len(chosen), by)
+    return back_to(request, form, "silenced", len(chosen), by)
 
 
 @router.post("/act/teach")
@@ -106,9 +106,9 @@ async def post_teach(request: Request, context: Context, who: Operator, form: Po
     try:
         lesson = await teach_event(context.database, event_id, outcome, None, by)
     except Conflict as cause:
-        return _back(request, form, "", 0, by, trouble=cause.code)
+        return back_to(request, form, "", 0, by, trouble=cause.code)
     request.app.state.intake.texts.forget()  # otherwise the next text would be read by the rules of some seconds ago
-    return _back(request, form, "taught", len(lesson.event_ids), by)
+    return back_to(request, form, "taught", len(lesson.event_ids), by)
 
 
 @router.post("/act/retry")
@@ -121,7 +121,7 @@ async def post_retry(request: Request, context: Context, who: Operator, form: Po
             transport=str(form.get("transport") or "") or None, cause=str(form.get("cause") or "") or None
         )
         done = await admin_messages.retry_messages(context.database, meant, retry_for, patience, by)
-        return _back(request, form, "retried", done.retried, by, trouble="refused" if done.refused else "")
+        return back_to(request, form, "retried", done.retried, by, trouble="refused" if done.refused else "")
     retried = 0
     trouble = ""
     for message_id in _ids(form):
@@ -134,7 +134,7 @@ async def post_retry(request: Request, context: Context, who: Operator, form: Po
             retried += 1
         except TocsinError as cause:
             trouble = cause.code
-    return _back(request, form, "retried" if retried else "", retried, by, trouble=trouble)
+    return back_to(request, form, "retried" if retried else "", retried, by, trouble=trouble)
 
 
 @router.post("/act/undo")
@@ -144,7 +144,7 @@ async def post_undo(request: Request, context: Context, who: Operator, form: Pos
     what, _, moment = str(form.get("undo", "")).partition(" ")
     at = moment_of(moment)
     if at is None or not timedelta(0) <= by.at - at <= timedelta(seconds=_UNDO_ACCEPTED_S):
-        return _back(request, form, "", 0, by, trouble="too-late")
+        return back_to(request, form, "", 0, by, trouble="too-late")
     async with context.database.write() as tx:
         match what:
             case "acknowledged":
@@ -155,7 +155,7 @@ async def post_undo(request: Request, context: Context, who: Operator, form: Pos
                 undone = await _undo_silences(tx, at, by)
             case _:
                 undone = 0
-    return _back(request, form, "undone", undone, by)
+    return back_to(request, form, "undone", undone, by)
 
 
 async def _take(
@@ -170,7 +170,7 @@ async def _take(
                     await admin_alerts.take_over_alert(tx, one.alert.id, comment, by)
                 else:
                     await admin_alerts.acknowledge_alert(tx, one.alert.id, None, comment, by)
-    return _back(request, form, "taken-over" if is_taken_over else "acknowledged", len(chosen), by)
+    return back_to(request, form, "taken-over" if is_taken_over else "acknowledged", len(chosen), by)
 
 
 def silence_end(length: str, now: datetime, zone: ZoneInfo) -> datetime:
@@ -232,7 +232,7 @@ def _comment(form: FormData) -> str | None:
     return str(form.get("comment") or "").strip()[:180] or None
 
 
-def _back(request: Request, form: FormData, done: str, count: int, by: Editor, *, trouble: str = "") -> Response:
+def back_to(request: Request, form: FormData, done: str, count: int, by: Editor, *, trouble: str = "") -> Response:
     """Go back to the page that sent the form, which says what was done."""
     counts_of(request).forget()
     back = urlsplit(safe_next(str(form.get("back") or "/")))

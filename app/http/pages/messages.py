@@ -1,0 +1,84 @@
+"""/messages: every message with its state, and another try for one or for all of one cause."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import HTMLResponse
+from pydantic import BaseModel
+
+from app.domain.message import Message, MessageState
+from app.http.api.dependencies import Context
+from app.http.pages.frame import render
+from app.http.pages.session import SignedInPerson
+from app.store.attempts import attempts_of
+from app.store.messages import MessageFilters, page_messages
+from app.store.recipients import page_recipients, recipients_by_id
+from app.store.repository import Page, Window
+from app.store.scope import Scope
+
+router = APIRouter(include_in_schema=False)
+
+_SHOWN, _RECIPIENTS = 40, 500
+
+
+class MessagesAsked(BaseModel):
+    """What the address of the page asks for."""
+
+    state: Annotated[Literal["", "queued", "leased", "sent", "unknown", "dead", "moved", "bounced"], Query()] = ""
+    transport: Annotated[str, Query(max_length=12)] = ""
+    recipient: Annotated[str, Query(max_length=40)] = ""
+    after: Annotated[str, Query(max_length=40)] = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRow:
+    """A message with the name of its recipient, and the code of its last attempt where it is in trouble."""
+
+    message: Message
+    recipient: str
+    cause: str
+
+
+@router.get("/messages")
+async def show_messages(
+    request: Request, context: Context, who: SignedInPerson, asked: Annotated[MessagesAsked, Query()]
+) -> HTMLResponse:
+    """Show the newest messages. Somebody who sees some customers sees the messages of these, customer by customer."""
+    state = MessageState(asked.state) if asked.state else None
+    window = Window(_SHOWN, after=asked.after or None)
+    async with context.database.read() as tx:
+        pages: list[Page[Message]] = []
+        for customer_id in [None] if who.customers is None else sorted(who.customers):
+            filters = MessageFilters(
+                Scope(customer_id=customer_id),
+                state=state,
+                transport=asked.transport or None,
+                recipient_id=asked.recipient or None,
+            )
+            pages.append(await page_messages(tx, filters, window))
+        found = sorted((one for page in pages for one in page.items), key=lambda one: one.id, reverse=True)
+        shown = found[:_SHOWN]
+        has_more = len(found) > _SHOWN or any(page.next for page in pages)
+        names = await recipients_by_id(tx, [one.recipient_id for one in shown])
+        rows = []
+        for one in shown:
+            is_stuck = one.state in (MessageState.DEAD, MessageState.BOUNCED)
+            attempts = await attempts_of(tx, one.id) if is_stuck else []
+            name = names[one.recipient_id].name if one.recipient_id in names else one.address
+            rows.append(MessageRow(one, name, (attempts[-1].code or "") if attempts else ""))
+        recipients = (await page_recipients(tx, Window(_RECIPIENTS))).items if who.customers is None else ()
+    return render(
+        request,
+        context,
+        who,
+        "messages.html",
+        place="messages",
+        asked=asked,
+        rows=rows,
+        next=shown[-1].id if shown and has_more else None,
+        recipients=recipients,
+        causes=sorted(
+            {(row.message.transport, row.cause) for row in rows if row.message.state == "dead" and row.cause}
+        ),
+    )
