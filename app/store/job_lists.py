@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select
+from sqlalchemy import ColumnElement, Row, and_, func, or_, select
 
 from app.domain.job import Job, JobState
 from app.domain.mail_views import DayCell
@@ -77,7 +78,7 @@ async def search_jobs(tx: ReadTx, search: JobSearch, seen: Customers, window: Wi
         .order_by(jobs.c.id)
         .limit(window.limit + 1)
     )
-    rows = (await tx.connection.execute(query)).all()
+    rows: Sequence[Row[Any]] = (await tx.connection.execute(query)).all()
     found = [ListedJob(JOBS.mapping.read(row), row.agent_name, row.customer_name) for row in rows[: window.limit]]
     return Page(tuple(found), found[-1].job.id if len(rows) > window.limit else None)
 
