@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 
 from app.domain.job import Job, JobState
 from app.domain.mail_views import DayCell
@@ -70,15 +70,17 @@ class JobSearch:
 
 async def search_jobs(tx: ReadTx, search: JobSearch, seen: Customers, window: Window) -> Page[ListedJob]:
     """Return the jobs that are asked for, in the order of their ids."""
-    query = (
-        select(*JOBS.mapping.columns, agents.c.name.label("agent_name"), customers.c.name.label("customer_name"))
+    named = agents.c.name.label("agent_name"), customers.c.name.label("customer_name")
+    columns: list[ColumnElement[Any]] = [*JOBS.mapping.columns, *named]
+    query: Select[Any] = (
+        select(*columns)
         .join(agents, agents.c.id == jobs.c.agent_id)
         .join(customers, customers.c.id == jobs.c.customer_id)
         .where(*search.conditions(), *only(seen, jobs.c.customer_id), *JOBS.bounds(window))
         .order_by(jobs.c.id)
         .limit(window.limit + 1)
     )
-    rows: Sequence[Row[Any]] = (await tx.connection.execute(query)).all()
+    rows = (await tx.connection.execute(query)).all()
     found = [ListedJob(JOBS.mapping.read(row), row.agent_name, row.customer_name) for row in rows[: window.limit]]
     return Page(tuple(found), found[-1].job.id if len(rows) > window.limit else None)
 
