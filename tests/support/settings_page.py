@@ -13,7 +13,7 @@ from tests.support.sources import ROOT
 
 PAGE = ROOT / "docs" / "settings.md"
 GROUPS = {
-    "Where it runs": ("host", "port", "trusted_proxies", "connections", "connections_per_address", "base_url", "var_dir", "downloads_dir", "database_url", "database_pool", "worker", "secret"),
+    "Where it runs": ("host", "port", "trusted_proxies", "connections", "connections_per_address", "base_url", "var_dir", "downloads_dir", "database_url", "database_pool", "worker", "job_metrics_most", "secret"),
     "The first start": ("admin_key", "enrol_key", "admin_email", "time_zone"),
     "Mail": (
         "smtp_url", "smtp_ehlo_name", "smtp_oauth_token", "smtp_oauth_token_file", "smtp_timeout_s", "smtp_connections", "smtp_messages_per_connection",
