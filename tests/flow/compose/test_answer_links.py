@@ -1,0 +1,164 @@
+"""A recipient answers an alert from its mail: signed links, which change nothing until a button is pressed, and act in their name."""
+
+import re
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from pathlib import Path
+
+import pytest
+
+from app.compose import tick as compose
+from app.core.clock import now
+from app.decide import tick as decide
+from tests.support.api import Api, serving
+from tests.support.browser import browsing
+
+ROBIN, KIM = "robin@example.org", "kim@example.org"
+FAILURE = {"agent": "files01", "job": "shares", "outcome": "failure", "message": "the repository is locked"}
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def __call__(self) -> datetime:
+        return now() + self.ahead
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def api(database_url: str, tmp_path: Path, clock: Clock) -> AsyncIterator[Api]:
+    async with serving(database_url, tmp_path, clock=clock) as api:
+        ids = []
+        for name in (ROBIN, KIM):
+            body = {"name": name, "transports": [{"transport": "file", "address": name}]}
+            ids.append((await api.tell("POST", "/v1/recipients", json=body))["id"])
+        [route] = await api.items("/v1/routes")
+        await api.tell("PATCH", f"/v1/routes/{route['id']}", json={"recipients": ids})
+        await api.report(FAILURE)
+        await run(api)
+        yield api
+
+
+async def run(api: Api) -> None:
+    while await decide.tick(api.context):
+        pass
+    while await compose.tick(api.context):
+        pass
+
+
+async def mails(api: Api, to: str) -> list[EmailMessage]:
+    found = [one for one in await api.items("/v1/messages") if one["address"] == to]
+    raw = [(await api.ask("GET", f"/v1/messages/{one['id']}/raw")).content for one in found]
+    return [message_from_bytes(one, policy=policy.default) for one in raw]
+
+
+async def link(api: Api, to: str) -> str:
+    """Return the path of the link in the mail, which its text and its HTML both have."""
+    [mail] = await mails(api, to)
+    paths = set()
+    for kind in ("plain", "html"):
+        part = mail.get_body((kind,))
+        assert part is not None
+        paths |= set(re.findall(r"http://tocsin\.test(/answer/[\w.]+)", part.get_content()))
+    [path] = paths
+    return path
+
+
+async def test_opening_a_link_changes_nothing_and_the_button_takes_the_alert_on(api: Api):
+    path = await link(api, KIM)
+    async with browsing(api) as browser:
+        for _ in range(3):
+            page = await browser.get(path)
+        assert page.status_code == 200
+        assert "Nobody" in page.text
+        assert KIM in page.text, "forwarded, it says in whose name it acts"
+        assert page.headers["x-frame-options"] == "DENY"
+        [alert] = await api.items("/v1/alerts")
+        assert alert["acknowledged_at"] is None
+        done = await browser.client.post(path, data={"answer": "take-on", "comment": "stale <b>lock</b>"})
+        assert "You have it" in done.text
+        assert "<b>lock" not in done.text
+        [alert] = await api.items("/v1/alerts")
+        assert alert["acknowledged_by"] == f"{KIM} (stale <b>lock</b>)"
+        again = await browser.client.post(path, data={"answer": "take-on"})
+        assert "answered before" in again.text
+        other = await browser.client.post(await link(api, ROBIN), data={"answer": "take-on"})
+        assert f"{KIM} (stale" in other.text
+        [alert] = await api.items("/v1/alerts")
+        assert alert["acknowledged_by"].startswith(KIM)
+
+
+async def test_the_others_learn_once_who_has_it_in_the_same_conversation(api: Api):
+    [first] = await mails(api, ROBIN)
+    async with browsing(api) as browser:
+        for _ in range(2):
+            await browser.client.post(await link(api, KIM), data={"answer": "take-on"})
+    await run(api)
+    await run(api)
+    assert len(await mails(api, KIM)) == 1
+    newest, _ = await mails(api, ROBIN)
+    assert newest["subject"] == first["subject"].replace("[FAILED]", "[ACKNOWLEDGED]")
+    assert newest["in-reply-to"] == first["message-id"]
+    body = newest.get_body(("plain",))
+    assert body is not None
+    assert f"by {KIM}" in body.get_content()
+    assert "/answer/" not in body.get_content()
+
+
+@pytest.mark.parametrize(("answer", "hours"), [("4h", 4), ("morning", None)])
+async def test_a_silence_is_of_this_job_and_ends_by_itself(api: Api, clock: Clock, answer: str, hours: int | None):
+    path = await link(api, KIM)
+    async with browsing(api) as browser:
+        assert "Silent until" in (await browser.client.post(path, data={"answer": answer})).text
+        assert "answered before" in (await browser.client.post(path, data={"answer": "4h"})).text
+    [silence] = await api.items("/v1/silences")
+    assert silence["created_by"] == KIM
+    assert {matcher["field"]: matcher["value"] for matcher in silence["matchers"]} == {
+        "agent": "files01",
+        "job": "shares",
+    }
+    ends_at = datetime.fromisoformat(silence["ends_at"])
+    if hours is not None:
+        assert abs(ends_at - clock() - timedelta(hours=hours)) < timedelta(minutes=5)
+    else:
+        assert (ends_at.hour, ends_at.minute) == (8, 0)
+        assert timedelta(hours=8) <= ends_at - clock() <= timedelta(hours=32)
+
+
+async def test_a_link_that_was_changed_or_is_old_does_nothing(api: Api, clock: Clock):
+    path = await link(api, KIM)
+    alert, recipient, until, signature = path.removeprefix("/answer/").split(".")
+    wrong = [
+        f"{alert}.{recipient}.{until}.{'0' * 32}",
+        f"{alert}.{recipient}.{int(until, 16) + 1:x}.{signature}",
+        f"{alert}.rcp_00.{until}.{signature}",
+        f"alr_00.{recipient}.{until}.{signature}",
+        "x",
+    ]
+    async with browsing(api) as browser:
+        for token in wrong:
+            page = await browser.client.post(f"/answer/{token}", data={"answer": "take-on"})
+            assert page.status_code == 404
+            assert "shares" not in page.text
+        clock.ahead = timedelta(days=8)
+        ended = await browser.client.post(path, data={"answer": "take-on"})
+        assert ended.status_code == 410
+        assert "This link has ended" in ended.text
+    [found] = await api.items("/v1/alerts")
+    assert found["acknowledged_at"] is None
+
+
+async def test_a_link_ends_with_the_address_that_it_was_made_for(api: Api):
+    path = await link(api, KIM)
+    [kim] = [one for one in await api.items("/v1/recipients") if one["name"] == KIM]
+    changed = {"transports": [{"transport": "file", "address": "other@example.org"}]}
+    await api.tell("PATCH", f"/v1/recipients/{kim['id']}", json=changed)
+    async with browsing(api) as browser:
+        assert (await browser.client.post(path, data={"answer": "take-on"})).status_code == 404

@@ -1,0 +1,258 @@
+"""Signing in: links that work once, passwords, one-time codes, sessions that end, and what an attacker tries."""
+
+import re
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pyotp
+import pytest
+
+from app.core.clock import now
+from app.domain.person import Role
+from app.domain.session import FRESH, IDLE
+from tests.support.api import Api, serving
+from tests.support.browser import Browser, browsing, link_for, person, token_in
+
+PASSWORD = "correct horse battery"
+
+
+class Clock:
+    """The clock of the service, which a test can put forward."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def __call__(self) -> datetime:
+        return now() + self.ahead
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def api(database_url: str, tmp_path: Path, clock: Clock) -> AsyncIterator[Api]:
+    async with serving(database_url, tmp_path, clock=clock) as api:
+        yield api
+
+
+async def signed_in(api: Api, browser: Browser, email: str = "robin@example.org", role: Role = Role.OWNER) -> None:
+    """Sign somebody new in by a link, and choose a password."""
+    path = await link_for(api, await person(api, email, role))
+    assert (await browser.send(path, path)).headers["location"] == "/account?done=link"
+    chosen = await browser.send("/account", "/account/password", password=PASSWORD)
+    assert chosen.headers["location"] == "/account?done=password"
+
+
+async def test_a_link_signs_in_once_and_nothing_happens_when_it_is_opened(api: Api):
+    path = await link_for(api, await person(api, "kim@example.org"))
+    async with browsing(api) as scanner, browsing(api) as browser, browsing(api) as thief:
+        for _ in range(3):
+            assert (await scanner.get(path)).status_code == 200
+        token = token_in(await thief.get(path))
+        answer = await browser.send(path, path)
+        assert answer.status_code == 303
+        assert (await browser.get("/account")).status_code == 200
+        second = await thief.client.post(path, data={"csrf": token})
+        assert second.status_code == 404
+        assert "This link has ended" in second.text
+        assert (await thief.get("/account")).headers["location"] == "/sign-in?next=/account"
+
+
+async def test_a_link_ends_with_time_and_with_a_newer_one(api: Api, clock: Clock):
+    kim = await person(api, "kim@example.org")
+    older, newer = await link_for(api, kim), await link_for(api, kim)
+    async with browsing(api) as browser:
+        assert (await browser.get(older)).status_code == 404
+        assert (await browser.get(newer)).status_code == 200
+        clock.ahead = timedelta(days=7, seconds=1)
+        assert (await browser.get(newer)).status_code == 404
+
+
+async def test_a_page_asks_to_sign_in_and_then_goes_on_to_itself(api: Api):
+    async with browsing(api) as browser:
+        await signed_in(api, browser)
+        await browser.send("/account", "/sign-out")
+        where = (await browser.get("/account?done=looks")).headers["location"]
+        assert where == "/sign-in?next=/account%3Fdone%3Dlooks"
+        answer = await browser.send(where, where, email="Robin@Example.org ", password=PASSWORD)
+        assert answer.headers["location"] == "/account?done=looks"
+
+
+@pytest.mark.parametrize(
+    "goes_on",
+    [
+        "//evil.example",
+        "/\\evil.example",
+        "https://evil.example",
+        "/%09/evil.example",
+        "\\\\evil",
+        "javascript:1",
+        "/a b",
+    ],
+)
+async def test_nobody_is_sent_to_another_site(api: Api, goes_on: str):
+    async with browsing(api) as browser:
+        await signed_in(api, browser)
+        answer = await browser.client.get("/sign-in", params={"next": goes_on})
+        assert answer.headers["location"] in ("/", goes_on if goes_on.startswith("/%") else "/")
+        assert not answer.headers["location"].startswith(("//", "/\\"))
+
+
+async def test_a_wrong_name_password_and_code_have_the_same_answer(api: Api):
+    async with browsing(api) as browser:
+        await signed_in(api, browser)
+    async with browsing(api) as stranger:
+        known = await stranger.sign_in("robin@example.org", "wrong password here")
+        unknown = await stranger.sign_in("nobody@example.org", "wrong password here")
+    assert known.status_code == unknown.status_code == 401
+    assert known.text.replace("robin", "nobody") == unknown.text
+
+
+async def test_who_guesses_waits_and_locks_nobody_else_out(api: Api):
+    async with browsing(api, address="192.0.2.1") as owner:
+        await signed_in(api, owner)
+        await owner.send("/account", "/sign-out")
+        async with browsing(api, address="192.0.2.9") as guesser:
+            codes = [(await guesser.sign_in("robin@example.org", f"guess {n}")).status_code for n in range(7)]
+            assert codes == [401] * 5 + [429] * 2
+            refused = await guesser.sign_in("robin@example.org", PASSWORD)
+            assert (refused.status_code, refused.headers["retry-after"]) in [(429, "1"), (429, "2")]
+        async with browsing(api, address="192.0.2.5") as elsewhere:
+            assert (await elsewhere.sign_in("robin@example.org", PASSWORD)).status_code == 303
+        # From the address of the one who guesses, as behind one proxy: this browser has signed in before.
+        async with browsing(api, address="192.0.2.9") as here:
+            here.client.cookies = owner.client.cookies
+            assert (await here.sign_in("robin@example.org", PASSWORD)).status_code == 303
+
+
+async def test_a_session_is_a_new_one_at_each_sign_in(api: Api):
+    async with browsing(api) as browser:
+        browser.client.cookies.set("tocsin", "chosen-by-an-attacker", domain="tocsin.test")
+        await signed_in(api, browser)
+        first = browser.client.cookies["tocsin"]
+        assert first != "chosen-by-an-attacker"
+        await browser.send("/account", "/sign-out")
+        await browser.sign_in("robin@example.org", PASSWORD)
+        assert browser.client.cookies["tocsin"] != first
+        browser.client.cookies.set("tocsin", first, domain="tocsin.test")
+        assert (await browser.get("/account")).status_code == 303, "the old one ended when the person signed out"
+
+
+async def test_a_session_ends_without_use_and_by_revoking(api: Api, clock: Clock):
+    async with browsing(api) as here, browsing(api) as there:
+        await signed_in(api, here)
+        await there.sign_in("robin@example.org", PASSWORD)
+        assert (await there.get("/account")).status_code == 200
+        await here.send("/account", "/account/sessions/end")
+        assert (await there.get("/account")).status_code == 303
+        assert (await here.get("/account")).status_code == 200
+        clock.ahead = IDLE + timedelta(minutes=1)
+        assert (await here.get("/account")).status_code == 303
+
+
+async def test_a_form_without_our_token_changes_nothing(api: Api):
+    async with browsing(api) as browser, browsing(api) as other:
+        await signed_in(api, browser)
+        await signed_in(api, other, "kim@example.org")
+        foreign = token_in(await other.get("/account"))
+        own = token_in(await browser.get("/account"))
+        for fields in ({}, {"csrf": foreign}, {"csrf": own[:-1]}):
+            assert (await browser.client.post("/sign-out", data=fields)).status_code == 403
+        from_elsewhere = await browser.client.post(
+            "/sign-out", data={"csrf": own}, headers={"Sec-Fetch-Site": "cross-site"}
+        )
+        assert from_elsewhere.status_code == 403
+        huge = await browser.client.post("/sign-out", data={"csrf": own, "x": "y" * 300_000})
+        assert huge.status_code == 413
+        assert (await browser.get("/account")).status_code == 200
+
+
+async def test_pages_cannot_be_framed_and_cookies_are_kept_from_scripts(database_url: str, tmp_path: Path):
+    async with (
+        serving(database_url, tmp_path, base_url="https://tocsin.test") as api,
+        browsing(api, "https://tocsin.test") as browser,
+    ):
+        path = await link_for(api, await person(api, "kim@example.org"))
+        answer = await browser.send(path, path)
+        [cookie] = [one for one in answer.headers.get_list("set-cookie") if one.startswith("__Host-tocsin=")]
+        assert {part.strip().lower() for part in cookie.split(";")[1:]} >= {
+            "secure",
+            "httponly",
+            "samesite=lax",
+            "path=/",
+        }
+        for shown in ("/account", "/people", "/sign-in"):
+            headers = (await browser.get(shown)).headers
+            assert headers["x-frame-options"] == "DENY"
+            assert "no-store" in headers["cache-control"]
+
+
+async def test_one_time_codes_are_asked_for_and_none_works_twice(api: Api, clock: Clock):
+    async with browsing(api) as browser:
+        await signed_in(api, browser)
+        await browser.send("/account", "/account/codes")
+        found = re.search(r"<code>([A-Z2-7]{32})</code>", (await browser.get("/account")).text)
+        assert found is not None
+        totp = pyotp.TOTP(found[1])
+        wrong = await browser.send("/account", "/account/codes/confirm", code="000000")
+        assert wrong.status_code == 422
+        shown = await browser.send("/account", "/account/codes/confirm", code=totp.at(clock()))
+        recovery = re.findall(r"<code>([a-z2-7]{5}-[a-z2-7]{5})</code>", shown.text)
+        assert len(set(recovery)) == 10
+        assert found[1] not in (await browser.get("/account")).text
+        await browser.send("/account", "/sign-out")
+        clock.ahead = timedelta(minutes=1)
+        code = totp.at(clock())
+        assert (await browser.sign_in("robin@example.org", PASSWORD)).status_code == 401
+        assert (await browser.sign_in("robin@example.org", PASSWORD, code)).status_code == 303
+        await browser.send("/account", "/sign-out")
+        assert (await browser.sign_in("robin@example.org", PASSWORD, code)).status_code == 401
+        assert (await browser.sign_in("robin@example.org", PASSWORD, recovery[0])).status_code == 303
+        await browser.send("/account", "/sign-out")
+        assert (await browser.sign_in("robin@example.org", PASSWORD, recovery[0])).status_code == 401
+
+
+async def test_people_are_changed_only_after_showing_who_one_is(api: Api, clock: Clock):
+    async with browsing(api) as owner, browsing(api) as kim:
+        await signed_in(api, owner)
+        await signed_in(api, kim, "kim@example.org", Role.READER)
+        [of_kim] = re.findall(r"/people\?person=(per_\w+)\">kim", (await owner.get("/people")).text)
+        clock.ahead = FRESH + timedelta(seconds=1)
+        asked = await owner.send("/people", f"/people/{of_kim}", role="operator", sees="all")
+        assert asked.headers["location"] == f"/prove?next=/people%3Fperson%3D{of_kim}"
+        before = owner.client.cookies["tocsin"]
+        shown = await owner.send(asked.headers["location"], asked.headers["location"], password=PASSWORD)
+        assert shown.headers["location"] == f"/people?person={of_kim}"
+        assert owner.client.cookies["tocsin"] != before
+        saved = await owner.send("/people", f"/people/{of_kim}", role="operator", sees="all", disabled="1")
+        assert saved.status_code == 303
+        assert (await kim.get("/account")).status_code == 303, "who may not sign in any more is out at once"
+
+
+async def test_people_are_of_owners_only_and_the_last_owner_stays(api: Api):
+    async with browsing(api) as owner, browsing(api) as other:
+        await signed_in(api, owner)
+        for role in (Role.READER, Role.OPERATOR, Role.ADMINISTRATOR):
+            await signed_in(api, other, f"{role}@example.org", role)
+            missing = await other.get("/people")
+            assert (missing.status_code, missing.json()["code"]) == (404, "not_found")
+        [own] = re.findall(r"/people\?person=(per_\w+)\">robin", (await owner.get("/people")).text)
+        refused = await owner.send("/people", f"/people/{own}", role="reader", sees="all")
+        assert refused.status_code == 409
+        entries = await api.items("/v1/audit", noun="person")
+        assert {"create", "make link", "sign in", "change password"} <= {entry["action"] for entry in entries}
+
+
+async def test_the_first_link_makes_an_owner_on_this_host_only(database_url: str, tmp_path: Path):
+    async with serving(database_url, tmp_path) as api:
+        path = await link_for(api, None)
+        async with browsing(api, address="192.0.2.9") as elsewhere, browsing(api) as here:
+            assert (await elsewhere.get(path)).status_code == 404
+            assert (await here.get(path, **{"X-Forwarded-For": "127.0.0.1"})).status_code == 404
+            made = await here.send(path, path, name="Robin", email="robin@example.org")
+            assert made.headers["location"] == "/account?done=link"
+            assert (await here.get("/people")).status_code == 200
+            assert (await here.get(path)).status_code == 404
