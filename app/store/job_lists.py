@@ -9,10 +9,12 @@ from sqlalchemy import ColumnElement, Select, and_, func, or_, select
 
 from app.domain.job import Job, JobState
 from app.domain.mail_views import DayCell
+from app.domain.run import Run
 from app.store.jobs import JOBS
 from app.store.problems import Customers, only
 from app.store.repository import Page, Window
-from app.store.tables import agents, customers, job_days, jobs
+from app.store.runs import RUNS
+from app.store.tables import agents, customers, job_days, jobs, runs
 from app.store.transactions import ReadTx
 
 _NO_DAY = dict.fromkeys([name for name in DayCell.__slots__ if name != "day"], 0)
@@ -93,6 +95,14 @@ async def days_of_job(tx: ReadTx, customer_id: str, job_id: str, last: date, day
     found = {row.day: DayCell(*row) for row in rows}
     every = (first + timedelta(days=number) for number in range(days))
     return [found.get(day) or DayCell(day=day, **_NO_DAY) for day in every]
+
+
+async def latest_runs(tx: ReadTx, job_id: str, limit: int) -> list[Run]:
+    """Return the runs of a job that ended last, the newest first. A run that was reported late stands where it belongs."""
+    ended = runs.c.job_id == job_id, runs.c.ended_at.is_not(None)
+    query = select(*RUNS.mapping.columns).where(*ended).order_by(runs.c.ended_at.desc()).limit(limit)
+    rows = await tx.connection.execute(query)
+    return [RUNS.mapping.read(row) for row in rows]
 
 
 async def count_runs(tx: ReadTx, customer_id: str, job_id: str) -> int:

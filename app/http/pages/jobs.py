@@ -34,14 +34,13 @@ from app.http.pages.session import PostedForm, SignedIn, SignedInPerson, need_ro
 from app.store.agents import agents_by_id
 from app.store.customers import customers_by_id
 from app.store.events import EVENTS
-from app.store.job_lists import JobSearch, count_runs, days_of_job, search_jobs
+from app.store.job_lists import JobSearch, count_runs, days_of_job, latest_runs, search_jobs
 from app.store.jobs import JOBS
 from app.store.problems import read_alerts_of_job
 from app.store.recipients import recipients_by_id
 from app.store.repository import Window
 from app.store.routes import all_routes
-from app.store.runs import RunFilters, newest_runs, page_runs
-from app.store.scope import Scope
+from app.store.runs import newest_runs
 from app.store.silences import current_silences
 from app.store.transactions import ReadTx
 
@@ -107,7 +106,7 @@ async def show_job(request: Request, context: Context, who: SignedInPerson, job_
         alerts = await read_alerts_of_job(tx, job.customer_id, job_id)
         today = now.astimezone(viewer_of(request, context, who).zone).date()
         days = await days_of_job(tx, job.customer_id, job_id, today, _DAYS)
-        runs = (await page_runs(tx, RunFilters(Scope(job_id=job_id)), Window(_RUNS_SHOWN))).items
+        runs = await latest_runs(tx, job_id, _RUNS_SHOWN)
         charted = (await newest_runs(tx, [job_id], _RUNS_CHARTED))[job_id]
         newest = next((run for run in runs if run.event_id is not None), None)
         event = await EVENTS.find(tx, newest.event_id or "") if newest is not None else None

@@ -44,7 +44,7 @@
       width: plot.clientWidth, height: 170, legend: { show: false }, cursor: { show: false },
       scales: { x: { time: false, range: [-0.5, rows.length - 0.5] }, y: { range: [0, most * 1.15] } },
       axes: [
-        { stroke: muted, grid: { show: false }, ticks: { show: false }, splits: () => [0, Math.floor((rows.length - 1) / 2), rows.length - 1], values: (u, at) => at.map(day) },
+        { stroke: muted, size: 30, grid: { show: false }, ticks: { show: false }, splits: () => [0, Math.floor((rows.length - 1) / 2), rows.length - 1], values: (u, at) => at.map(day) },
         { stroke: muted, size: 68, grid: { stroke: line, width: 1 }, ticks: { show: false }, values: (u, at) => at.map(format), space: 50 },
       ],
       series: [{}, { show: true, stroke: "transparent", points: { show: false } }],
