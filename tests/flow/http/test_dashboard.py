@@ -1,0 +1,107 @@
+"""The dashboard's pages, without JavaScript: what they show, what their buttons do, and what an event's text cannot do to them."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from app.domain.person import Role
+from app.worker import run
+from tests.support.api import Api, serving
+from tests.support.browser import Browser, browsing, link_for, person, token_in
+
+_MARKUP = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
+
+
+@pytest.fixture
+async def api(sqlite_database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
+    async with serving(sqlite_database_url, tmp_path, work=run) as api:
+        yield api
+
+
+async def _opened(api: Api, browser: Browser, role: Role = Role.OPERATOR) -> str:
+    """Report a failure whose every text is markup, sign somebody in, and return the id of the alert."""
+    path = await link_for(api, await person(api, "robin@example.org", role))
+    await browser.send(path, path)
+    names = {"key": "1", "agent": "files01" + _MARKUP, "job": "shares" + _MARKUP, "outcome": "failure"}
+    texts = {"message": _MARKUP, "log": _MARKUP, "labels": {"tool": _MARKUP}, "metrics": {"duration_s": 4}}
+    await api.report({**names, **texts})
+    for _ in range(200):
+        found = await api.items("/v1/alerts", state="open")
+        if found:
+            return str(found[0]["id"])
+        await asyncio.sleep(0.1)
+    raise AssertionError("no alert opened")
+
+
+async def test_no_page_shows_markup_of_an_event_as_markup_or_has_a_script_or_style_in_it(api: Api) -> None:
+    async with browsing(api) as browser:
+        alert_id = await _opened(api, browser)
+        alert = await api.tell("GET", f"/v1/alerts/{alert_id}")
+        pages = ["/", "/alerts", "/alerts?tab=closed", "/jobs", f"/job/{alert['job_id']}", f"/proof/{alert_id}"]
+        pages += [f"/proof/{alert['event_id']}", "/messages", "/more", "/?q=%22%3E%3Cscript%3E", "/jobs?q=%3Cimg"]
+        for path in pages:
+            page = await browser.get(path)
+            assert page.status_code == 200, (path, page.text[:300])
+            policy = page.headers["content-security-policy"]
+            assert "unsafe" not in policy
+            assert "http" not in policy
+            assert "<img" not in page.text
+            assert "alert(1)</script>" not in page.text
+            assert re.findall(r"<script(?! src=\"/assets/)", page.text) == []
+            assert re.findall(r"\s(?:style|onclick|onerror)=\"", page.text) == [], path
+            assert len(page.content) < 150_000
+
+
+async def test_an_acknowledgement_is_undone_within_its_ten_seconds(api: Api) -> None:
+    async with browsing(api) as browser:
+        alert_id = await _opened(api, browser)
+        answer = await browser.send("/alerts", "/act/acknowledge", id=alert_id, comment="a new disk", back="/alerts")
+        assert answer.status_code == 303
+        taken = await api.tell("GET", f"/v1/alerts/{alert_id}")
+        assert taken["acknowledged_by"] == "robin (a new disk)"
+        page = await browser.get(answer.headers["location"])
+        undo = re.search(r'name="undo" value="([^"]+)"', page.text)
+        assert undo is not None
+        await browser.client.post("/act/undo", data={"csrf": token_in(page), "undo": undo[1], "back": "/"})
+        assert (await api.tell("GET", f"/v1/alerts/{alert_id}"))["acknowledged_at"] is None
+
+
+async def test_a_closed_alert_is_open_again_after_undo(api: Api) -> None:
+    async with browsing(api) as browser:
+        alert_id = await _opened(api, browser)
+        answer = await browser.send("/alerts", "/act/close", id=alert_id, back="/alerts")
+        assert (await api.tell("GET", f"/v1/alerts/{alert_id}"))["closed_at"] is not None
+        page = await browser.get(answer.headers["location"])
+        undo = re.search(r'name="undo" value="([^"]+)"', page.text)
+        assert undo is not None
+        await browser.client.post("/act/undo", data={"csrf": token_in(page), "undo": undo[1], "back": "/"})
+        assert (await api.tell("GET", f"/v1/alerts/{alert_id}"))["closed_at"] is None
+
+
+async def test_a_reader_sees_no_button_and_can_press_none(api: Api) -> None:
+    async with browsing(api) as browser:
+        alert_id = await _opened(api, browser, Role.READER)
+        assert "/act/acknowledge" not in (await browser.get("/")).text
+        refused = await browser.send("/more", "/act/acknowledge", id=alert_id)
+        assert refused.status_code == 404
+        assert (await api.tell("GET", f"/v1/alerts/{alert_id}"))["acknowledged_at"] is None
+
+
+async def test_a_form_without_its_token_and_a_visitor_without_a_session_change_nothing(api: Api) -> None:
+    async with browsing(api) as browser, browsing(api) as stranger:
+        alert_id = await _opened(api, browser)
+        assert (await browser.client.post("/act/close", data={"id": alert_id})).status_code == 403
+        assert (await stranger.get("/")).headers["location"] == "/sign-in"
+        assert (await stranger.client.post("/act/close", data={"id": alert_id})).status_code in (303, 401, 403)
+        assert (await api.tell("GET", f"/v1/alerts/{alert_id}"))["closed_at"] is None
+
+
+@pytest.mark.parametrize("path", ["/alerts", "/jobs", "/messages", "/proof", "/job"])
+async def test_the_name_of_a_page_can_still_be_a_topic_to_which_a_tool_reports(api: Api, path: str) -> None:
+    answer = await api.client.post(
+        path, content="backup failed", headers={"Authorization": "Bearer an-enrol-key-for-tests"}
+    )
+    assert answer.status_code == 200, answer.text
