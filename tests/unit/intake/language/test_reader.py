@@ -99,7 +99,11 @@ def test_what_looks_like_a_name_never_decides(name):
     assert read_words(f"{name} saved").meaning is Meaning.SUCCESS
 
 
-@given(WORD, st.sampled_from(["Backup of {} completed", "{}: copy failed", "Kopie von {} ist da"]))
+# A name of one character is not taken out of a text: it could be any digit or letter there.
+@given(
+    WORD.filter(lambda word: len(word) > 1),
+    st.sampled_from(["Backup of {} completed", "{}: copy failed", "Kopie von {} ist da"]),
+)
 def test_no_word_decides_once_it_is_a_known_name(word, sentence):
     assert read_words(sentence.format(word), names=[word]).meaning is read_words(sentence.format("x1")).meaning
 
