@@ -61,8 +61,3 @@ async def prove_session(tx: WriteTx, session_id: str, token_hash: str, at: datet
 async def touch_sessions(tx: WriteTx, ids: Iterable[str], at: datetime) -> None:
     """Store when these sessions were last used."""
     await tx.connection.execute(update(sessions).where(sessions.c.id.in_(sorted(ids))).values(seen_at=at))
-
-
-async def purge_sessions(tx: WriteTx, now: datetime) -> None:
-    """Delete the sessions that are over by their age."""
-    await tx.connection.execute(delete(sessions).where(sessions.c.seen_at < now - LONGEST))
