@@ -162,6 +162,8 @@ def test_the_page_for_agents_names_every_code_and_flag():
 @pytest.mark.parametrize("name", ["docs/operate.md", "deploy/prometheus-rules.yaml"])
 def test_the_metrics_named_there_exist(name: str, service: Running):
     text = httpx.get(f"{service.url}/metrics").raise_for_status().text
+    headers = {"Authorization": f"Bearer {service.admin_key}"}
+    text += httpx.get(f"{service.url}/metrics/jobs", headers=headers).raise_for_status().text
     known = set(re.findall(r"^# TYPE (\w+)", text, flags=re.MULTILINE))
     named = set(re.findall(r"\btocsin_(?!agent|admin|enrol)\w+", (ROOT / name).read_text(encoding="utf-8")))
     assert named
