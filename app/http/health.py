@@ -8,9 +8,9 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from app.compose import phrases
@@ -40,6 +40,7 @@ router = APIRouter(tags=["health"])
 WORKER_ALIVE = timedelta(seconds=30)
 QUERY_TIMEOUT_S = 5.0
 COMPOSED_WITHIN = timedelta(minutes=5)
+_FOR_INTAKE = ("database", "migrations")
 _LATELY = timedelta(days=1)
 _MAILBOX_READ_WITHIN = timedelta(minutes=10)
 
@@ -84,9 +85,21 @@ async def get_health() -> Healthy:
         503: {"model": Ready, "description": "Database, migrations or worker fail, or the database cannot be written."}
     },
 )
-async def get_readiness(request: Request, response: Response) -> Ready:
+async def get_readiness(
+    request: Request,
+    response: Response,
+    what: Annotated[
+        Literal["all", "intake"],
+        Query(
+            alias="for",
+            description="`intake`: only what storing events needs, for a load balancer before servers without a worker.",
+        ),
+    ] = "all",
+) -> Ready:
     """Check the database, its migrations, the worker, the composing of messages, the transports, and whether mail arrives."""
     checks = await _checks(request.app.state.context, getattr(request.app.state, "stopped", None))
+    if what == "intake":
+        checks = [check for check in checks if check.name in _FOR_INTAKE]
     states = {check.status for check in checks}
     worst: Literal["ok", "warning", "failed"] = (
         "failed" if "failed" in states else "warning" if "warning" in states else "ok"

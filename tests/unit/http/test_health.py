@@ -192,3 +192,11 @@ async def test_a_worker_that_stopped_at_its_start_is_reported_with_the_reason(
     [worker] = [check for check in answer.json()["checks"] if check["name"] == "worker"]
     assert worker["detail"].endswith("the worker in this process stopped: TOCSIN_SMTP_CA_FILE, see the log")
     assert str(tmp_path) not in answer.text
+
+
+async def test_intake_is_ready_without_a_worker(sqlite_database_url: str, tmp_path: Path):
+    async with serving(sqlite_database_url, tmp_path) as api:
+        assert (await api.ask("GET", "/readyz")).status_code == 503
+        answer = await api.ask("GET", "/readyz", params={"for": "intake"})
+        assert (answer.status_code, answer.json()["status"]) == (200, "ok")
+        assert [check["name"] for check in answer.json()["checks"]] == ["database", "migrations"]
