@@ -40,6 +40,7 @@ router = APIRouter(tags=["health"])
 WORKER_ALIVE = timedelta(seconds=30)
 QUERY_TIMEOUT_S = 5.0
 COMPOSED_WITHIN = timedelta(minutes=5)
+_PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
 _FOR_INTAKE = ("database", "migrations")
 _LATELY = timedelta(days=1)
 _MAILBOX_READ_WITHIN = timedelta(minutes=10)
@@ -82,7 +83,8 @@ async def get_health() -> Healthy:
     summary="Check that the service works",
     response_model_exclude_none=True,
     responses={
-        503: {"model": Ready, "description": "Database, migrations or worker fail, or the database cannot be written."}
+        422: {"description": "`for` is neither `all` nor `intake`.", "content": _PROBLEM},
+        503: {"model": Ready, "description": "Database, migrations or worker fail, or the database cannot be written."},
     },
 )
 async def get_readiness(
