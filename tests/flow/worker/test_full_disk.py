@@ -1,11 +1,13 @@
 """A disk that fills while the service runs is named everywhere, reported by mail in the room that was kept for it, and costs no accepted event."""
 
+import smtplib
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.cli import tocsin
+from tests.support.ports import lasting_port
 from tests.support.running import CLIENT, LOG, Running, serving, wait_until
 from tests.support.small_disk import SmallDisk, failing_disk, small_disk
 
@@ -27,6 +29,16 @@ def post(service: Running, key: str, outcome: str) -> tuple[int, str | None]:
     return answer.status_code, answer.json().get("code")
 
 
+def mail(service: Running, port: int, subject: str) -> tuple[int, bytes]:
+    """Send a mail as a tool does that can only mail, and return the answer to it."""
+    with smtplib.SMTP("127.0.0.1", port, timeout=30) as smtp:
+        smtp.ehlo()
+        smtp.mail("nas@example.org")
+        smtp.rcpt(f"{service.enrol_key}@tocsin.example.org")
+        text = f"From: nas@example.org\r\nSubject: {subject}\r\nMessage-ID: <{subject.encode().hex()}@nas>\r\n\r\nSee above.\r\n"
+        return smtp.data(text)
+
+
 def database_check(service: Running) -> tuple[int, dict]:
     answer = CLIENT.get(f"{service.url}/readyz")
     return answer.status_code, next(one for one in answer.json()["checks"] if one["name"] == "database")
@@ -37,7 +49,8 @@ def mails(disk: SmallDisk) -> str:
 
 
 def test_a_full_disk_is_named_mailed_and_over_when_there_is_room(disk: SmallDisk) -> None:
-    with serving(disk.folder) as service:
+    mail_port = lasting_port()
+    with serving(disk.folder, TOCSIN_MAIL_IN_PORT=str(mail_port)) as service:
         wait_until("the reserve", (disk.folder / "room-for-alerts").exists)
         accepted = []
         disk.fill()
@@ -53,6 +66,9 @@ def test_a_full_disk_is_named_mailed_and_over_when_there_is_room(disk: SmallDisk
         assert (status, check["status"], check["code"]) == (503, "failed", "disk_full")
         assert post(service, "a failure", "failure")[0] == 202, "failures are stored in the room that was kept"
         accepted.append("a failure")
+        code, text = mail(service, mail_port, "Backup successful")
+        assert (code, text.split()[:2]) == (452, [b"4.3.1", b"disk_full:"])
+        assert mail(service, mail_port, "Backup failed")[0] == 250, "failures are stored in the room that was kept"
         wait_until("the mail about the disk", lambda: "the disk of the database is full" in mails(disk), 60)
         metrics = CLIENT.get(f"{service.url}/metrics").text
         assert 'tocsin_write_failures_total{reason="disk_full"}' in metrics
