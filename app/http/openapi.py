@@ -15,6 +15,7 @@ Receives events from backup agents, decides alerts, and notifies the right peopl
 
 Agents report to `POST /v1/events`. Everything else under `/v1` is for administrators, and needs a key of kind `admin`, or `viewer`
 to read. An error is answered as `application/problem+json` (RFC 9457) with a stable `code`.
+Every list can be had whole, as CSV or NDJSON: with `?format=csv` or `?format=ndjson`, or by `Accept`.
 """
 _TAGS = {
     "events": "Report what happened, and look at what was reported. An event is never changed.",

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from starlette.routing import BaseRoute
 
 from app.core.passwords import Passwords
-from app.http import downloads, job_metrics, metrics, relay, relay_setup, unsubscribe
+from app.http import downloads, exports, job_metrics, metrics, relay, relay_setup, unsubscribe
 from app.http.api import admin, events, status
 from app.http.pages import account, answer, dashboard, people, sign_in
 from app.http.tools import mounts
@@ -31,6 +31,7 @@ def install(api: FastAPI) -> Iterable[BaseRoute]:
     ):
         api.router.routes.extend(part.router.routes)
     admin.install(api)
+    exports.export_lists(api.router.routes)
     api.state.setup_tries = relay_setup.SetupTries()
     api.state.status_cache, api.state.scrape_turns = status.StatusCache(), job_metrics.ScrapeTurns()
     api.state.passwords = Passwords()
