@@ -156,7 +156,8 @@ async def get_job_metrics(
     context: Context,
     caller: Monitor,
     match: Annotated[_Matches, Query()] = [],  # noqa: B006  (FastAPI copies it)
-    match_list: Annotated[_Matches, Query(alias="match[]", description="The same as `match`.")] = [],  # noqa: B006
+    # As Prometheus names it in its own API; not in the schema, where generated clients would have two parameters of one name.
+    match_list: Annotated[_Matches, Query(alias="match[]", include_in_schema=False)] = [],  # noqa: B006
     label: Annotated[
         list[_LabelName],
         Query(max_length=20, description="A label of jobs or agents to show as `label_NAME`; can be repeated."),
