@@ -3,7 +3,7 @@
 The kernel drops such a lock at the end of a process, however it ended. A connection to the database proves less: it can break while its
 worker goes on sending, and what is taken from such a worker is sent twice.
 
-Beside the name is the boot id of the kernel that holds the lock. Under another kernel a free lock proves nothing: file systems that are shared
+Next to the name is the boot id of the kernel that holds the lock. Under another kernel a free lock proves nothing: file systems that are shared
 over a network often keep locks within one host, and two hosts or containers can have the same name.
 """
 
