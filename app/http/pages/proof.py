@@ -13,6 +13,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse
 
+from app.compose.link_tokens import without_tokens
 from app.core.errors import NotFound
 from app.decide.route import matching_routes
 from app.domain.alert import Alert
@@ -121,10 +122,13 @@ async def show_proof(
 
 @router.get("/mail/{message_id}/shown")
 async def show_mail(context: Context, who: SignedInPerson, message_id: Id) -> Response:
-    """Return the HTML of a mail, for the frame that shows it: nothing in it runs or is loaded."""
+    """Return the HTML of a mail, for the frame that shows it: nothing in it runs or is loaded, and its signed links are taken out.
+
+    By those, somebody who may only read could acknowledge and silence in the name of the recipient.
+    """
     mail = await _read_mail(context, who, message_id)
     body = mail.get_body(("html", "plain")) if mail is not None else None
-    content = body.get_content() if body is not None else ""
+    content = without_tokens(body.get_content()) if body is not None else ""
     if body is not None and body.get_content_type() == "text/plain":
         return _framed(PlainTextResponse(content))
     return _framed(HTMLResponse(content))
