@@ -59,7 +59,8 @@ class AskedAlert:
     @property
     def is_mine(self) -> bool:
         """Whether the one who answers has taken it on already."""
-        return (self.alert.acknowledged_by or "").startswith(self.address)
+        by = self.alert.acknowledged_by or ""
+        return by == self.address or by.startswith(f"{self.address} (")  # kim@example.com is not kim@example.co
 
 
 async def read_question(tx: ReadTx, context: AppContext, token: str) -> AskedAlert:
@@ -77,7 +78,9 @@ async def read_question(tx: ReadTx, context: AppContext, token: str) -> AskedAle
             name = "" if agent is None else agent.name
             now = context.clock()
             about = _about(name, job)
-            silenced = next((one for one in await current_silences(tx, now) if one.matchers == about), None)
+            # Another customer can have an agent and a job of the same names.
+            holds = [one for one in await current_silences(tx, now) if one.customer_id in (None, customer.id)]
+            silenced = next((one for one in holds if one.matchers == about), None)
             is_over = now >= link.until
             return AskedAlert(alert, customer, name, job, recipient, address, link.until, is_over, silenced)
     raise NotFound("this link is not valid (any more)", code="link_over")

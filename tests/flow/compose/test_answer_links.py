@@ -180,3 +180,25 @@ async def test_who_may_only_read_does_not_get_the_link_out_of_the_mail_that_is_s
     assert "the repository is locked" in shown.text
     for text in (shown.text, *texts):
         assert token not in text
+
+
+async def test_a_silence_of_another_customer_with_the_same_names_does_not_count_as_one_of_this_alert(api: Api):
+    other = (await api.tell("POST", "/v1/customers", json={"name": "Other", "time_zone": "UTC"}))["id"]
+    same = [{"field": "agent", "is": "files01"}, {"field": "job", "is": "shares"}]
+    ends_at = (api.context.clock() + timedelta(hours=2)).isoformat()
+    theirs = {"customer_id": other, "matchers": same, "ends_at": ends_at, "comment": "secret work"}
+    assert (await api.ask("POST", "/v1/silences", json=theirs)).status_code == 201
+    path = await link(api, KIM)
+    async with browsing(api) as browser:
+        assert "Silenced until" not in (await browser.get(path)).text
+        assert "Silent until" in (await browser.client.post(path, data={"answer": "4h"})).text
+    assert len(await api.items("/v1/silences")) == 2
+
+
+async def test_who_has_an_address_that_begins_like_another_does_not_have_their_alert(api: Api):
+    [alert] = await api.items("/v1/alerts")
+    await api.tell("POST", f"/v1/alerts/{alert['id']}:acknowledge", json={"name": f"{KIM}.au"})
+    async with browsing(api) as browser:
+        page = (await browser.client.post(await link(api, KIM), data={"answer": "take-on"})).text
+    assert "You have it" not in page
+    assert f"{KIM}.au has it" in page
