@@ -163,14 +163,20 @@ async def _take(
 ) -> Response:
     by, comment = who.editor(context), _comment(form)
     chosen = [one for one in await _chosen(context, who, form) if one.alert.closed_at is None]
+    taken = (
+        0  # only these are theirs now: who was told "it is yours" of another's would believe that they must see to it
+    )
     for part in _parts(chosen):
         async with context.database.write() as tx:
             for one in part:
                 if is_taken_over:
                     await admin_alerts.take_over_alert(tx, one.alert.id, comment, by)
+                    taken += 1
                 else:
-                    await admin_alerts.acknowledge_alert(tx, one.alert.id, None, comment, by)
-    return back_to(request, form, "taken-over" if is_taken_over else "acknowledged", len(chosen), by)
+                    taken += await admin_alerts.acknowledge_alert(tx, one.alert.id, None, comment, by)
+    if not taken:
+        return back_to(request, form, "", 0, by, trouble="stale_edit")
+    return back_to(request, form, "taken-over" if is_taken_over else "acknowledged", taken, by)
 
 
 def silence_end(length: str, now: datetime, zone: ZoneInfo) -> datetime:

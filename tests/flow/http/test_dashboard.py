@@ -69,6 +69,15 @@ async def test_an_acknowledgement_is_undone_within_its_ten_seconds(api: Api) -> 
         assert (await api.tell("GET", f"/v1/alerts/{alert_id}"))["acknowledged_at"] is None
 
 
+async def test_who_acknowledges_what_somebody_has_is_not_told_that_it_is_theirs(api: Api) -> None:
+    async with browsing(api) as browser:
+        alert_id = await _opened(api, browser)
+        await api.tell("POST", f"/v1/alerts/{alert_id}:acknowledge", json={"name": "kim"})
+        answer = await browser.send("/alerts", "/act/acknowledge", id=alert_id, back="/alerts")
+        assert answer.headers["location"] == "/alerts?trouble=stale_edit"
+        assert (await api.tell("GET", f"/v1/alerts/{alert_id}"))["acknowledged_by"] == "kim"
+
+
 async def test_a_closed_alert_is_open_again_after_undo(api: Api) -> None:
     async with browsing(api) as browser:
         alert_id = await _opened(api, browser)
