@@ -184,7 +184,7 @@ async def test_who_may_only_read_does_not_get_the_link_out_of_the_mail_that_is_s
 
 async def test_a_silence_of_another_customer_with_the_same_names_does_not_count_as_one_of_this_alert(api: Api):
     other = (await api.tell("POST", "/v1/customers", json={"name": "Other", "time_zone": "UTC"}))["id"]
-    same = [{"field": "agent", "is": "files01"}, {"field": "job", "is": "shares"}]
+    same = [{"field": f, "test": "is", "value": v} for f, v in (("agent", "files01"), ("job", "shares"))]
     ends_at = (api.context.clock() + timedelta(hours=2)).isoformat()
     theirs = {"customer_id": other, "matchers": same, "ends_at": ends_at, "comment": "secret work"}
     assert (await api.ask("POST", "/v1/silences", json=theirs)).status_code == 201
