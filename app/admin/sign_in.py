@@ -126,6 +126,8 @@ async def prove_by_password(
 
 async def _check(context: AppContext, passwords: Passwords, tried: PasswordTry, browser: Browser) -> Person:
     subjects = _subjects(context.secret, tried, browser.address)
+    async with context.database.read() as tx:  # who is refused must not keep those waiting who write
+        await _refuse_too_fast(tx, subjects, context.clock())
     async with context.database.write() as tx:
         # Counted before the password is checked, and taken back if it was right: tries at the same time must not all be the first.
         await _refuse_too_fast(tx, subjects, context.clock())

@@ -1,5 +1,6 @@
 """Signing in: links that work once, passwords, one-time codes, sessions that end, and what an attacker tries."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
@@ -126,6 +127,15 @@ async def test_who_guesses_waits_and_locks_nobody_else_out(api: Api):
         async with browsing(api, address="192.0.2.9") as here:
             here.client.cookies = owner.client.cookies
             assert (await here.sign_in("robin@example.org", PASSWORD)).status_code == 303
+
+
+async def test_who_is_refused_keeps_nobody_waiting_who_writes(api: Api):
+    async with browsing(api) as guesser:
+        codes = [(await guesser.sign_in("robin@example.org", f"guess {n}")).status_code for n in range(6)]
+        assert codes[-1] == 429
+        async with api.context.database.write(), asyncio.timeout(2):  # the embedded database has one writer
+            assert (await guesser.sign_in("robin@example.org", "guess 7")).status_code == 429
+            assert (await guesser.send("/sign-in", "/link/unknown")).status_code == 404
 
 
 async def test_a_session_is_a_new_one_at_each_sign_in(api: Api):
