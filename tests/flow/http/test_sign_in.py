@@ -72,6 +72,25 @@ async def test_a_link_ends_with_time_and_with_a_newer_one(api: Api, clock: Clock
         assert (await browser.get(newer)).status_code == 404
 
 
+async def test_no_unused_link_of_a_person_outlives_another_one_or_a_new_password(api: Api):
+    async with browsing(api) as owner, browsing(api) as thief:
+        await signed_in(api, owner)
+        kim = await person(api, "kim@example.org", Role.READER)
+        reset = await owner.send("/people", f"/people/{kim.id}/link")
+        found = re.search(r"http://tocsin\.test(/link/[\w-]+)", reset.text)
+        assert found is not None
+        invited = await link_for(api, kim)
+        async with browsing(api) as browser:
+            assert (await browser.send(found[1], found[1])).status_code == 303
+            assert (await thief.get(invited)).status_code == 404
+            invited = await link_for(api, kim)
+            await browser.send("/account", "/account/password", password=PASSWORD)
+            assert (await thief.get(invited)).status_code == 404
+        invited = await link_for(api, kim)
+        await owner.send("/people", f"/people/{kim.id}/end", what="sessions")
+        assert (await thief.get(invited)).status_code == 404
+
+
 async def test_a_page_asks_to_sign_in_and_then_goes_on_to_itself(api: Api):
     async with browsing(api) as browser:
         await signed_in(api, browser)
@@ -209,11 +228,15 @@ async def test_one_time_codes_are_asked_for_and_none_works_twice(api: Api, clock
         totp = pyotp.TOTP(found[1])
         wrong = await browser.send("/account", "/account/codes/confirm", code="000000")
         assert wrong.status_code == 422
-        shown = await browser.send("/account", "/account/codes/confirm", code=totp.at(clock()))
+        first = totp.at(clock())
+        shown = await browser.send("/account", "/account/codes/confirm", code=first)
         recovery = re.findall(r"<code>([a-z2-7]{5}-[a-z2-7]{5})</code>", shown.text)
         assert len(set(recovery)) == 10
         assert found[1] not in (await browser.get("/account")).text
+        again = await browser.send("/account", "/account/codes/confirm", code=totp.at(clock() + timedelta(seconds=30)))
+        assert again.status_code == 422, "recovery codes are not replaced by a form that is sent twice"
         await browser.send("/account", "/sign-out")
+        assert (await browser.sign_in("robin@example.org", PASSWORD, first)).status_code == 401
         clock.ahead = timedelta(minutes=1)
         code = totp.at(clock())
         assert (await browser.sign_in("robin@example.org", PASSWORD)).status_code == 401
