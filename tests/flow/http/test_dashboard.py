@@ -78,6 +78,15 @@ async def test_who_acknowledges_what_somebody_has_is_not_told_that_it_is_theirs(
         assert (await api.tell("GET", f"/v1/alerts/{alert_id}"))["acknowledged_by"] == "kim"
 
 
+async def test_an_operator_cannot_teach_that_a_failure_was_a_success(api: Api) -> None:
+    async with browsing(api) as browser:
+        alert_id = await _opened(api, browser)
+        event_id = (await api.tell("GET", f"/v1/alerts/{alert_id}"))["event_id"]
+        refused = await browser.send("/alerts", "/act/teach", id=event_id, outcome="success")
+        assert refused.status_code == 404
+        assert (await api.tell("GET", f"/v1/alerts/{alert_id}"))["closed_at"] is None
+
+
 async def test_a_closed_alert_is_open_again_after_undo(api: Api) -> None:
     async with browsing(api) as browser:
         alert_id = await _opened(api, browser)
