@@ -148,6 +148,11 @@ async def test_who_guesses_waits_and_locks_nobody_else_out(api: Api):
             assert (await here.sign_in("robin@example.org", PASSWORD)).status_code == 303
 
 
+async def test_a_character_that_cannot_be_stored_is_refused(api: Api):
+    async with browsing(api) as browser:
+        assert (await browser.sign_in("robin\x00@example.org", PASSWORD)).status_code == 400
+
+
 async def test_who_is_refused_keeps_nobody_waiting_who_writes(api: Api):
     async with browsing(api) as guesser:
         codes = [(await guesser.sign_in("robin@example.org", f"guess {n}")).status_code for n in range(6)]
