@@ -265,6 +265,8 @@ async def test_people_are_changed_only_after_showing_who_one_is(api: Api, clock:
         shown = await owner.send(asked.headers["location"], asked.headers["location"], password=PASSWORD)
         assert shown.headers["location"] == f"/people?person={of_kim}"
         assert owner.client.cookies["tocsin"] != before
+        unsaid = await owner.send("/people", f"/people/{of_kim}", role="operator")
+        assert unsaid.status_code == 422, "everything is seen only by whom a form says so of"
         saved = await owner.send("/people", f"/people/{of_kim}", role="operator", sees="all", disabled="1")
         assert saved.status_code == 303
         assert (await kim.get("/account")).status_code == 303, "who may not sign in any more is out at once"
