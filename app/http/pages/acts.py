@@ -164,9 +164,7 @@ async def _take(
 ) -> Response:
     by, comment = who.editor(context), _comment(form)
     chosen = [one for one in await _chosen(context, who, form) if one.alert.closed_at is None]
-    taken = (
-        0  # only these are theirs now: who was told "it is yours" of another's would believe that they must see to it
-    )
+    taken = 0  # who read "it is yours" of an alert of another would believe that they must see to it
     for part in _parts(chosen):
         async with context.database.write() as tx:
             for one in part:

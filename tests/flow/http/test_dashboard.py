@@ -69,7 +69,7 @@ async def test_an_acknowledgement_is_undone_within_its_ten_seconds(api: Api) -> 
         assert (await api.tell("GET", f"/v1/alerts/{alert_id}"))["acknowledged_at"] is None
 
 
-async def test_who_acknowledges_what_somebody_has_is_not_told_that_it_is_theirs(api: Api) -> None:
+async def test_who_acknowledges_what_somebody_has_does_not_read_that_it_is_theirs(api: Api) -> None:
     async with browsing(api) as browser:
         alert_id = await _opened(api, browser)
         await api.tell("POST", f"/v1/alerts/{alert_id}:acknowledge", json={"name": "kim"})
