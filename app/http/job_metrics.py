@@ -199,12 +199,16 @@ async def _read(context: AppContext, choice: JobChoice, names: dict[str, str]) -
         turns = [choice] if total <= most else [choice.in_states(TROUBLE), choice.in_states(others)]
         left = most
         for some in turns:
-            async for batch in each_standing(tx, some, now, tuple(names)):
-                packed.append(_pack(batch[:left], tuple(names.values()), seconds))
-                left -= len(batch[:left])
-                await asyncio.sleep(0)
-                if left == 0:
-                    break
+            if left == 0:
+                break  # jobs in trouble fill the limit, and the others are left out
+            # Closed at once: what is read no further must not hold a cursor of a transaction that has ended.
+            async with contextlib.aclosing(each_standing(tx, some, now, tuple(names))) as batches:
+                async for batch in batches:
+                    packed.append(_pack(batch[:left], tuple(names.values()), seconds))
+                    left -= len(batch[:left])
+                    await asyncio.sleep(0)
+                    if left == 0:
+                        break
     return _Scrape(counts, pipeline.stale_because(now) is None, max(0, total - most), packed)
 
 

@@ -4,7 +4,7 @@ A job has the state that summaries count it under (store/summary_states.py); a t
 1970, because a scrape reads a hundred thousand jobs and an aware `datetime` for each of their times would take most of its time.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -142,7 +142,7 @@ async def page_standings(
 
 async def each_standing(
     tx: ReadTx, choice: JobChoice, now: datetime, labels: Sequence[str] = ()
-) -> AsyncIterator[list[JobStanding]]:
+) -> AsyncGenerator[list[JobStanding], None]:
     """Yield the jobs in batches."""
     query = _standings(tx, now, labels).where(*_conditions(choice, now))
     # By a cursor of the database, in whatever order is quickest: page by page, PostgreSQL would join and sort all jobs for each page.

@@ -131,6 +131,20 @@ async def test_beyond_the_limit_jobs_in_trouble_stay_and_the_others_are_counted(
         assert samples(text, "tocsin_jobs") == {("ok",): 4, ("failed",): 1}
 
 
+@pytest.mark.parametrize("most", [0, 1, 2, 3])
+async def test_where_trouble_alone_fills_the_limit_the_scrape_is_answered(
+    sqlite_database_url: str, tmp_path: Path, most: int
+):
+    async with serving(sqlite_database_url, tmp_path, job_metrics_most=most) as api:
+        await api.report(WELL, BAD, {**BAD, "job": "mail"})
+        await decide_all(api)
+        text = await scrape(api)
+        shown = samples(text, "tocsin_job_state")
+        assert sorted(state for _, _, state in shown) == ["failed", "failed", "ok"][:most]
+        assert samples(text, "tocsin_jobs_left_out") == {(): 3 - most}
+        assert samples(text, "tocsin_jobs") == {("ok",): 1, ("failed",): 2}
+
+
 async def test_a_scrape_of_many_jobs_holds_nobody_up(sqlite_database_url: str, tmp_path: Path):
     async with serving(sqlite_database_url, tmp_path) as api:
         await api.report(WELL)
