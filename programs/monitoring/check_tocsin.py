@@ -8,6 +8,7 @@ did not see: an unknown job, matchers that match nothing, states that are not up
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
 import math
 import re
@@ -34,6 +35,7 @@ _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _LONGEST = 300  # characters of one line of a job's message
 _ANSWER_MOST = 10_000_000  # bytes
 _LISTED = 20
+_LONGEST_WAIT = 3600  # seconds
 # A text of a backup tool must neither end the line, begin performance data, nor be HTML in a web page.
 _UNSAFE = {**dict.fromkeys((*range(32), 127), " "), ord("|"): "/", ord("<"): "[", ord(">"): "]"}
 
@@ -92,7 +94,22 @@ def _number(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
 
 
+def _seconds(text: str) -> float:
+    """Read a time-out. Without an upper end, or with 0, the check would wait for ever."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not 0 < found <= _LONGEST_WAIT:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0, {_LONGEST_WAIT} at most")
+    return found
+
+
 class _Parser(argparse.ArgumentParser):
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """Exit with 3 after --help and --version too, as the guidelines say: a wrong command line must not look like OK."""
+        super().exit(status or UNKNOWN, message)
+
     def error(self, message: str) -> NoReturn:
         """Exit with 3: argparse's own status 2 would be CRITICAL."""
         print(f"TOCSIN UNKNOWN - {message}. See --help.")
@@ -106,7 +123,7 @@ def read_arguments(words: list[str] | None = None) -> argparse.Namespace:
     shared.add_argument("-k", "--key", default="", help="key of kind monitor; other users of this host can see it")
     shared.add_argument("-K", "--key-file", type=Path, help="file that holds the key")
     shared.add_argument("--ca-file", type=Path, help="certificates that may have signed Tocsin's")
-    shared.add_argument("-t", "--timeout", type=float, default=10, help="seconds for the whole check (default: 10)")
+    shared.add_argument("-t", "--timeout", type=_seconds, default=10, help="seconds for the whole check (default: 10)")
     shared.add_argument("--checkmk", metavar="SERVICE", help="print a line of a Checkmk local check for this service")
     of_jobs = _Parser(add_help=False)
     of_jobs.add_argument(
@@ -185,6 +202,8 @@ class Tocsin:
             except urllib.error.HTTPError as refused:
                 with refused:
                     status, body = refused.code, refused.read(_ANSWER_MOST)
+        except http.client.HTTPException as cause:  # such as another protocol on this port
+            raise CannotTell(f"the answer is not HTTP: {cause!r}") from None
         except (OSError, ValueError) as cause:
             raise CannotTell(f"Tocsin does not answer: {getattr(cause, 'reason', cause)}") from None
         try:
@@ -354,7 +373,7 @@ def main(words: list[str] | None = None) -> int:
         found = CheckResult(UNKNOWN, str(cause))
     except TimeIsUp:
         found = CheckResult(CRITICAL if is_service else UNKNOWN, f"no answer within {time.monotonic() - begun:.0f} s")
-    except (KeyError, TypeError, ValueError, AttributeError) as cause:
+    except Exception as cause:  # noqa: BLE001  (Python would exit with 1, which is WARNING)
         found = CheckResult(UNKNOWN, f"the answer cannot be read: {cause!r}")
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_REAL, 0)

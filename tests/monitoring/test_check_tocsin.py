@@ -1,5 +1,6 @@
 """check_tocsin against a real service: its exit status, output and performance data; and in a real Nagios 4 and Icinga 2."""
 
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -122,8 +123,12 @@ def test_text_of_a_tool_can_begin_no_performance_data_and_no_line(watched: Watch
         (("job", "-U", "http://x"), 3, "required: -a/--agent, -j/--job"),
         (("summary", "-U", "http://x", "-c", "5:1"), 3, "its first number is above"),
         (("summary", "-U", "ftp://x"), 3, "must begin with http"),
-        (("--version",), 0, "check_tocsin "),
-        (("summary", "--help"), 0, "--report-age"),
+        (("--version",), 3, "check_tocsin "),
+        (("summary", "--help"), 3, "--report-age"),
+        (("summary", "-U", "http://x", "-t", "nan"), 3, "is no number of seconds"),
+        (("summary", "-U", "http://x", "-t", "-1"), 3, "is no number of seconds"),
+        (("summary", "-U", "http://x", "-t", "0"), 3, "is no number of seconds"),
+        (("summary", "-U", "http://a b"), 3, "TOCSIN UNKNOWN - "),
     ],
 )
 def test_a_wrong_command_line_is_unknown(words: tuple[str, ...], status: int, part: str):
@@ -173,6 +178,26 @@ def test_an_answer_that_is_not_tocsins_is_unknown(code: int, body: bytes, status
             assert run(*words, "-U", url)[0] == status
         assert run("service", "-U", url)[0] in (2, 3)
         server.shutdown()
+
+
+@pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 100_000])
+def test_whatever_answers_the_exit_status_is_never_pythons_own(answer: bytes):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.recv(4096)
+                    connection.sendall(answer)
+
+        Thread(target=serve, daemon=True).start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        assert run("summary", "-U", url)[0] == 3
+        assert run("service", "-U", url)[0] in (2, 3)
 
 
 @pytest.mark.parametrize(
