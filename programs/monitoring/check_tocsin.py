@@ -179,6 +179,9 @@ class Tocsin:
                 self._key = arguments.key_file.read_text(encoding="utf-8").strip()
             except (OSError, UnicodeError) as cause:
                 raise CannotTell(f"the key file cannot be read: {cause}") from None
+        # http.client shows a header that it refuses in its error: the key would stand in the output of the check.
+        if re.fullmatch(r"[\x21-\x7e]*", self._key) is None:
+            raise CannotTell("the key must be one line of letters, digits and signs, without spaces")
         self._timeout: float = arguments.timeout
         try:
             context = ssl.create_default_context(cafile=arguments.ca_file)

@@ -143,6 +143,16 @@ def test_a_service_that_is_away_is_never_ok(tmp_path: Path):
     assert run("summary", "-U", url, "-K", str(tmp_path / "none"))[0] == 3
 
 
+@pytest.mark.parametrize(
+    "content", ["tocsin_monitor_secret\n# of 2026\n", "# key\r\ntocsin_monitor_secret", "tocsin secret€"]
+)
+def test_a_key_file_that_holds_more_than_a_key_is_not_shown(tmp_path: Path, content: str):
+    (tmp_path / "key").write_text(content, encoding="utf-8")
+    status, output = run("summary", "-U", "http://127.0.0.1:1", "-K", str(tmp_path / "key"))
+    assert (status, "secret" in output) == (3, False)
+    assert "the key must be one line" in output
+
+
 def test_a_wrong_key_is_unknown(watched: Watched):
     status, output = run("summary", "-U", watched.running.url, "-k", "wrong")
     assert (status, "HTTP 401" in output) == (3, True)
