@@ -82,8 +82,13 @@ class Range:
         top = _number(high) if high else math.inf
         if bottom > top:
             raise argparse.ArgumentTypeError(f"{written!r}: its first number is above its second one")
-        ends = ("~:" if low == "~" else f"{bottom:g}:" if low else "") + (f"{top:g}" if high else "")
+        ends = ("~:" if low == "~" else f"{_plain(bottom)}:" if low else "") + (_plain(top) if high else "")
         return cls(bottom, top, bool(inside), f"{inside}{ends}")
+
+
+def _plain(number: float) -> str:
+    """Return a number without an exponent, which performance data must not have."""
+    return f"{number:.6f}".rstrip("0").rstrip(".")
 
 
 def _number(text: str) -> float:
@@ -241,12 +246,21 @@ def check_job(tocsin: Tocsin, arguments: argparse.Namespace) -> CheckResult:
     """Return how one job stands."""
     match = [("match", f"agent={arguments.agent}"), ("match", f"job={arguments.job}"), *_of_customer(arguments)]
     status = tocsin.get("/v1/status", [*match, ("worst", "0")])
-    jobs = tocsin.get("/v1/status/jobs", match)["items"]
+    jobs: list[dict[str, Any]] = []
+    cursor: list[tuple[str, str]] = []
+    while True:  # many customers may have such a job, and the one that failed may be on the last page
+        page = tocsin.get("/v1/status/jobs", [*match, ("limit", "200"), *cursor])
+        jobs += page["items"]
+        if page["next"] is None:
+            break
+        cursor = [("cursor", page["next"])]
     if not jobs:
         raise CannotTell(f"there is no job {arguments.job} of an agent {arguments.agent}")
     findings = [_judge_job(job, arguments) for job in jobs]
     worst = max(findings, key=lambda finding: _SEVERITY[finding.state])
-    worst.more = [finding.text for finding in findings] if len(findings) > 1 else []
+    worst.more = [finding.text for finding in findings][:_LISTED] if len(findings) > 1 else []
+    if status["counts"]["silent_agents"]:  # the last report may have been good, and nothing more comes
+        worst.state, worst.text = CRITICAL, f"{worst.text}; the agent is silent"
     return _with_status(worst, status, arguments)
 
 
@@ -277,7 +291,7 @@ def _judge_job(job: dict[str, Any], arguments: argparse.Namespace) -> CheckResul
 def check_many(tocsin: Tocsin, arguments: argparse.Namespace) -> CheckResult:
     """Return how all jobs that match stand."""
     match = [("match", one) for one in getattr(arguments, "match", [])] + _of_customer(arguments)
-    if getattr(arguments, "agent", None):
+    if getattr(arguments, "agent", None) is not None:
         match.append(("match", f"agent={arguments.agent}"))
     status = tocsin.get("/v1/status", [*match, ("worst", str(_LISTED))])
     counts = {name: int(status["counts"][name]) for name in ("jobs", *_COUNTS)}
@@ -317,7 +331,7 @@ def _with_status(found: CheckResult, status: dict[str, Any], arguments: argparse
 
 def _of_customer(arguments: argparse.Namespace) -> list[tuple[str, str]]:
     customer = getattr(arguments, "customer", None)
-    return [("match", f"customer={customer}")] if customer else []
+    return [] if customer is None else [("match", f"customer={customer}")]
 
 
 def _age(moment: str | None) -> float | None:
@@ -343,11 +357,11 @@ def shown(found: CheckResult, service: str | None) -> str:
     text = found.text.translate(_UNSAFE)
     more = [line.translate(_UNSAFE) for line in found.more]
     if service is not None:
-        values = "|".join(f"{name}={value:.10g}" for name, value, *_ in found.performance) or "-"
+        values = "|".join(f"{name}={_plain(value)}" for name, value, *_ in found.performance) or "-"
         name = service.translate(_UNSAFE).replace('"', "'")
         return f'{found.state} "{name}" {values} ' + "\\n".join([text, *more]).replace("\r", " ")
     values = " ".join(
-        f"{name}={value:.10g}{unit};{warning};{critical};0"
+        f"{name}={_plain(value)}{unit};{warning};{critical};0"
         for name, value, unit, warning, critical in found.performance
     )
     line = f"TOCSIN {WORDS[found.state]} - {text}" + (f" | {values}" if values else "")

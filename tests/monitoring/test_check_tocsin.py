@@ -1,13 +1,16 @@
 """check_tocsin against a real service: its exit status, output and performance data; and in a real Nagios 4 and Icinga 2."""
 
+import json
 import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -151,6 +154,88 @@ def test_a_key_file_that_holds_more_than_a_key_is_not_shown(tmp_path: Path, cont
     status, output = run("summary", "-U", "http://127.0.0.1:1", "-K", str(tmp_path / "key"))
     assert (status, "secret" in output) == (3, False)
     assert "the key must be one line" in output
+
+
+STATUS = {"verdict": "ok", "reason": "", "is_current": True, "newest_report_age_s": 1, "worst": []}
+COUNTS = {"jobs": 2, "failed": 0, "missed": 0, "unclear": 0, "warning": 0, "new": 0, "ok": 2, "silent_agents": 0}
+WELL = {
+    "agent": "nas01",
+    "job": "db",
+    "customer": "Acme",
+    "activity": "backup",
+    "state": "ok",
+    "message": None,
+    "last_success_at": "2026-11-27T08:00:00Z",
+    "duration_s": 60,
+    "failures_in_row": 0,
+    "bytes_processed": None,
+    "bytes_stored": 123456789012345,
+}
+
+
+@contextmanager
+def answering(answers: dict[str, object]) -> Iterator[tuple[str, list[str]]]:
+    """Answer by the path, and by the cursor where one is sent; yield the address and what was asked."""
+    asked: list[str] = []
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            url = urlsplit(self.path)
+            body = json.dumps(answers["".join([url.path, *parse_qs(url.query).get("cursor", [])])]).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answers) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", asked
+        server.shutdown()
+
+
+def test_a_job_that_failed_is_seen_on_the_last_page_too():
+    answers = {
+        "/v1/status": {**STATUS, "counts": COUNTS},
+        "/v1/status/jobs": {"items": [WELL] * 200, "next": "more"},
+        "/v1/status/jobsmore": {"items": [{**WELL, "state": "failed"}], "next": None},
+    }
+    with answering(answers) as (url, _):
+        status, output = run("job", "-a", "nas01", "-j", "db", "-U", url)
+    assert (status, "is failed" in output) == (2, True), output
+
+
+def test_a_job_of_a_silent_agent_is_critical_though_its_last_run_was_good():
+    answers = {
+        "/v1/status": {**STATUS, "verdict": "critical", "counts": {**COUNTS, "silent_agents": 1}},
+        "/v1/status/jobs": {"items": [WELL], "next": None},
+    }
+    with answering(answers) as (url, _):
+        status, output = run("job", "-a", "nas01", "-j", "db", "-U", url)
+    assert (status, "the agent is silent" in output) == (2, True), output
+
+
+@pytest.mark.parametrize(
+    ("words", "match"), [(("agent", "-a", ""), "match=agent%3D&"), (("customer", "-C", ""), "match=customer%3D&")]
+)
+def test_an_empty_name_chooses_nothing_and_not_everything(words: tuple[str, ...], match: str):
+    nothing = {**STATUS, "verdict": "unknown", "counts": {**COUNTS, "jobs": 0, "ok": 0}}
+    with answering({"/v1/status": nothing}) as (url, asked):
+        assert run(*words, "-U", url)[0] == 3
+    assert match in asked[0]
+
+
+def test_performance_data_has_whole_numbers_as_the_guidelines_say():
+    answers = {"/v1/status": {**STATUS, "counts": COUNTS}, "/v1/status/jobs": {"items": [WELL], "next": None}}
+    with answering(answers) as (url, _):
+        _, output = run("job", "-a", "nas01", "-j", "db", "-U", url, "-c", "13w:1300w")
+        _, checkmk = run("job", "-a", "nas01", "-j", "db", "-U", url, "--checkmk", "db")
+    assert " stored=123456789012345B;;;0 " in output
+    assert ";;7862400:786240000;0 " in output
+    assert "|stored=123456789012345|" in checkmk
 
 
 def test_a_wrong_key_is_unknown(watched: Watched):
