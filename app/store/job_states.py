@@ -105,7 +105,7 @@ async def count_jobs(tx: ReadTx, choice: JobChoice, now: datetime) -> tuple[JobC
         **numbers,
         overdue=sum(row.overdue for row in rows),
         running=sum(row.running for row in rows),
-        silent_agents=await _count_silent(tx, choice),
+        silent_agents=await count_silent(tx, choice),
     )
     return counts, max((row.heard_at for row in rows if row.heard_at is not None), default=None)
 
@@ -157,7 +157,8 @@ async def read_pipeline_state(tx: ReadTx) -> PipelineState:
     return PipelineState(seen, await oldest_waiting_event(tx))
 
 
-async def _count_silent(tx: ReadTx, choice: JobChoice) -> int:
+async def count_silent(tx: ReadTx, choice: JobChoice) -> int:
+    """Return how many agents of the jobs have an open alert because they are silent."""
     of_choice = _joined(jobs.c.id).where(
         jobs.c.agent_id == alerts.c.agent_id, job_matches(choice.customer_id, choice.matchers)
     )
