@@ -63,6 +63,12 @@ class PipelineState:
         """Return why the states cannot be trusted; None: they are up to date."""
         if self.worker_seen_at is None or now - self.worker_seen_at > WORKER_SEEN_WITHIN:
             return "no worker runs, so nothing is decided and no missed run is noticed"
+        if (
+            self.worker_seen_at - now > WORKER_SEEN_WITHIN
+        ):  # else a dead worker would look alive until that time has come
+            return (
+                "the newest heartbeat of a worker is in the future: the clocks of the servers differ, or were put back"
+            )
         if self.oldest_undecided_at is not None and now - self.oldest_undecided_at > DECIDED_WITHIN:
             minutes = int((now - self.oldest_undecided_at).total_seconds() // 60)
             return f"reports have waited for {minutes} minutes to be decided on"
