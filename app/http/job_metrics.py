@@ -83,7 +83,7 @@ _SILENT = Family(
 )
 _CURRENT = Family(
     "tocsin_states_current",
-    "Whether the states are up to date (1), or no worker runs or reports have waited for minutes to be decided on (0).",
+    "Whether the states are up to date (1), or no worker runs, or reports wait for minutes to be decided on or could not be (0).",
 )
 
 
@@ -197,7 +197,7 @@ async def _read(context: AppContext, choice: JobChoice, names: dict[str, str]) -
     seconds = now.timestamp()
     packed: list[_Packed] = []
     async with context.database.read() as tx:
-        pipeline = await read_pipeline_state(tx)
+        pipeline = await read_pipeline_state(tx, choice.customer_id)
         counts = await count_by_customer(tx, choice, now)
         silent = await count_silent(tx, choice)
         total = sum(number for _, _, number in counts)
