@@ -38,6 +38,12 @@ def test_the_verdict_and_its_reason(counts: JobCounts, stale: str | None, verdic
         (5, None, None),
         (5, 60, None),
         (5, 601, "reports have waited for 10 minutes to be decided on"),
+        (-30, None, None),
+        (
+            -3600,
+            None,
+            "the newest heartbeat of a worker is in the future: the clocks of the servers differ, or were put back",
+        ),
         (61, None, "no worker runs, so nothing is decided and no missed run is noticed"),
         (None, None, "no worker runs, so nothing is decided and no missed run is noticed"),
     ],
