@@ -27,6 +27,8 @@ from app.core.loading import load_in_turn
 from app.http.middleware import SafetyMiddleware
 
 _ANY = "*"
+# Never a topic: who sends what these do not take uses the wrong address, and is told which methods there are.
+_OWN_WORDS = ("healthz", "readyz", "metrics", "docs", "openapi.json", "downloads")
 _TOPIC_ACTIONS = ("publish", "send", "trigger")  # `/<topic>/publish` is a message to ntfy
 _DOUBLE_SLASH, _SLASHES = b"//", re.compile(rb"/{2,}")
 _Key = tuple[str, ...]
@@ -148,7 +150,7 @@ class _ApiRoute(BaseRoute):
         """Match what begins like a path of the API."""
         path: str = scope["path"]
         found = [key for key in _keys_of(path) if key in self._methods]
-        if found and not path.startswith("/v1/"):
+        if found and path.split("/", 2)[1] not in ("v1", *_OWN_WORDS):
             if path.rpartition("/")[2] in _TOPIC_ACTIONS:
                 found = [key for key in found if _ANY not in key]
             found = [key for key in found if scope["method"] in self._methods[key] or not self._methods[key]]
