@@ -150,7 +150,7 @@ class _ApiRoute(BaseRoute):
         """Match what begins like a path of the API."""
         path: str = scope["path"]
         found = [key for key in _keys_of(path) if key in self._methods]
-        if found and path.split("/", 2)[1] not in ("v1", *_OWN_WORDS):
+        if found and path[1:].partition("/")[0] not in ("v1", *_OWN_WORDS):
             if path.rpartition("/")[2] in _TOPIC_ACTIONS:
                 found = [key for key in found if _ANY not in key]
             found = [key for key in found if scope["method"] in self._methods[key] or not self._methods[key]]
