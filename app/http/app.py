@@ -27,7 +27,7 @@ from app.core.loading import load_in_turn
 from app.http.middleware import SafetyMiddleware
 
 _ANY = "*"
-# Never a topic: who sends what these do not take uses the wrong address, and is told which methods there are.
+# Never a topic: who sends what these do not take uses the wrong address, and the answer lists the methods.
 _OWN_WORDS = ("healthz", "readyz", "metrics", "docs", "openapi.json", "downloads")
 _TOPIC_ACTIONS = ("publish", "send", "trigger")  # `/<topic>/publish` is a message to ntfy
 _DOUBLE_SLASH, _SLASHES = b"//", re.compile(rb"/{2,}")
