@@ -80,7 +80,7 @@ async def read_question(tx: ReadTx, context: AppContext, token: str) -> AskedAle
             silenced = next((one for one in await current_silences(tx, now) if one.matchers == about), None)
             is_over = now >= link.until
             return AskedAlert(alert, customer, name, job, recipient, address, link.until, is_over, silenced)
-    raise NotFound("this link is not valid (any more)", code="link_over")
+    raise NotFound("this link is not valid, or no longer", code="link_over")
 
 
 async def answer(
