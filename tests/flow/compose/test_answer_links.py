@@ -83,7 +83,7 @@ async def test_opening_a_link_changes_nothing_and_the_button_takes_the_alert_on(
         [alert] = await api.items("/v1/alerts")
         assert alert["acknowledged_at"] is None
         done = await browser.client.post(path, data={"answer": "take-on", "comment": "stale <b>lock</b>"})
-        assert "You have it" in done.text
+        assert "You acknowledged it" in done.text
         assert "<b>lock" not in done.text
         [alert] = await api.items("/v1/alerts")
         assert alert["acknowledged_by"] == f"{KIM} (stale <b>lock</b>)"
@@ -150,7 +150,7 @@ async def test_a_link_that_was_changed_or_is_old_does_nothing(api: Api, clock: C
         clock.ahead = timedelta(days=8)
         ended = await browser.client.post(path, data={"answer": "take-on"})
         assert ended.status_code == 410
-        assert "This link has ended" in ended.text
+        assert "This link no longer works" in ended.text
     [found] = await api.items("/v1/alerts")
     assert found["acknowledged_at"] is None
 
