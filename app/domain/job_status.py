@@ -62,10 +62,10 @@ class PipelineState:
     def stale_because(self, now: datetime) -> str | None:
         """Return why the states cannot be trusted; None: they are up to date."""
         if self.worker_seen_at is None or now - self.worker_seen_at > WORKER_SEEN_WITHIN:
-            return "no worker runs, so nothing is decided and no missed run is noticed"
+            return "no worker runs, so reports are not processed and missed runs are not noticed"
         if self.oldest_undecided_at is not None and now - self.oldest_undecided_at > DECIDED_WITHIN:
             minutes = int((now - self.oldest_undecided_at).total_seconds() // 60)
-            return f"reports have waited for {minutes} minutes to be decided on"
+            return f"reports have waited for {minutes} minutes to be processed"
         return None
 
 
@@ -104,4 +104,4 @@ def judge_status(counts: JobCounts, stale_because: str | None) -> Judged:
         return Judged(StatusVerdict.WARNING, ", ".join(mild))
     if counts.ok == 0:
         return Judged(StatusVerdict.UNKNOWN, "no job has ended a run yet")
-    return Judged(StatusVerdict.OK, f"{counts.ok} of {counts.jobs} jobs are well")
+    return Judged(StatusVerdict.OK, f"{counts.ok} of {counts.jobs} jobs are ok")

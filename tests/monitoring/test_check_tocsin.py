@@ -82,7 +82,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         (("job", "-a", "nas01", "-j", "mail"), 1, "3 files were skipped"),
         (("job", "-a", "nas01", "-j", "nothing"), 3, "there is no job nothing of an agent nas01"),
         (("job", "-a", "other", "-j", "photos"), 3, "there is no job photos of an agent other"),
-        (("jobs", "-m", "job=photos"), 0, "TOCSIN OK - 1 of 1 jobs are well (1 jobs) | bad=0;;;0 jobs=1"),
+        (("jobs", "-m", "job=photos"), 0, "TOCSIN OK - 1 of 1 jobs are ok (1 jobs) | bad=0;;;0 jobs=1"),
         (("jobs", "-m", "label:site=hq"), 0, "TOCSIN OK"),
         (("jobs", "-m", "job~p*", "-m", "job!=photos"), 3, "no job matches"),
         (("jobs", "-m", "jbo=photos"), 3, "HTTP 422"),

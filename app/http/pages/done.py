@@ -47,7 +47,9 @@ def trouble_of(asked: Mapping[str, str], texts: NullTranslations) -> str:
         "stale_edit": texts.gettext("Somebody else changed it in the meantime. Look at it again."),
         "bad_input": texts.gettext("The form contains a wrong value. Check what you entered."),
     }
-    return words.get(code) or texts.gettext("This was not done, because it is no longer possible. Check the present state.")
+    return words.get(code) or texts.gettext(
+        "This was not done, because it is no longer possible. Check the present state."
+    )
 
 
 def moment_of(text: str) -> datetime | None:
@@ -62,9 +64,7 @@ def moment_of(text: str) -> datetime | None:
 def _words(texts: NullTranslations, count: int) -> dict[str, str]:
     ngettext, number = texts.ngettext, {"num": count}
     words = {
-        "acknowledged": ngettext(
-            "You acknowledged %(num)s alert.", "You acknowledged %(num)s alerts.", count
-        ),
+        "acknowledged": ngettext("You acknowledged %(num)s alert.", "You acknowledged %(num)s alerts.", count),
         "taken-over": ngettext("You took over %(num)s alert.", "You took over %(num)s alerts.", count),
         "silenced": ngettext("Silenced %(num)s alert.", "Silenced %(num)s alerts.", count),
         "closed": ngettext(
