@@ -61,7 +61,8 @@ def worker_locks(folder: Path, prefix: str) -> Iterator[WorkerLock]:
                 os.close(files.pop())
     except OSError as cause:
         log.info(
-            "no file can be locked: what this worker was sending if it dies is sent again after 30 s", cause=str(cause)
+            "no lock file can be used: if this worker crashes, the messages it was sending are sent again after 30 s",
+            cause=str(cause),
         )
     lock = WorkerLock(files, prefix)
     try:
