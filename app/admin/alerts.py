@@ -16,14 +16,15 @@ from app.store.notices import insert_notices, restore_waiting, suppress_waiting,
 from app.store.transactions import WriteTx
 
 
-async def acknowledge_alert(tx: WriteTx, alert_id: str, name: str | None, comment: str | None, by: Editor) -> None:
-    """Store who takes the alert on; the first one stays. Raises NotFound, and Conflict if it is closed."""
+async def acknowledge_alert(tx: WriteTx, alert_id: str, name: str | None, comment: str | None, by: Editor) -> bool:
+    """Store who takes the alert on, and return True; if somebody has it already, they stay. Raises NotFound, and Conflict if it is closed."""
     alert = await _lock_open_alert(tx, alert_id)
     if alert.acknowledged_at is not None:
-        return
+        return False
     who = name or by.who
     await alerts.acknowledge(tx, alert_id, f"{who} ({comment})"[:200] if comment else who, by.at)
     await note(tx, by.who, by.at, "acknowledge", "alert", alert_id, {"name": who, "comment": comment})
+    return True
 
 
 async def take_over_alert(tx: WriteTx, alert_id: str, comment: str | None, by: Editor) -> None:

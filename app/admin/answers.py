@@ -9,7 +9,7 @@ from app.admin.alerts import acknowledge_alert, tell_others
 from app.admin.editing import Editor
 from app.admin.silences import create_silence
 from app.context import AppContext
-from app.core.errors import NotFound
+from app.core.errors import Conflict, NotFound
 from app.core.ids import new_id
 from app.domain.alert import Alert
 from app.domain.answer_link import PURPOSE, read_answer_link, signer_of
@@ -59,7 +59,8 @@ class AskedAlert:
     @property
     def is_mine(self) -> bool:
         """Whether the one who answers has taken it on already."""
-        return (self.alert.acknowledged_by or "").startswith(self.address)
+        by = self.alert.acknowledged_by or ""
+        return by == self.address or by.startswith(f"{self.address} (")  # kim@example.com is not kim@example.co
 
 
 async def read_question(tx: ReadTx, context: AppContext, token: str) -> AskedAlert:
@@ -77,7 +78,9 @@ async def read_question(tx: ReadTx, context: AppContext, token: str) -> AskedAle
             name = "" if agent is None else agent.name
             now = context.clock()
             about = _about(name, job)
-            silenced = next((one for one in await current_silences(tx, now) if one.matchers == about), None)
+            # Another customer can have an agent and a job of the same names.
+            holds = [one for one in await current_silences(tx, now) if one.customer_id in (None, customer.id)]
+            silenced = next((one for one in holds if one.matchers == about), None)
             is_over = now >= link.until
             return AskedAlert(alert, customer, name, job, recipient, address, link.until, is_over, silenced)
     raise NotFound("this link is not valid, or no longer", code="link_over")
@@ -86,10 +89,11 @@ async def read_question(tx: ReadTx, context: AppContext, token: str) -> AskedAle
 async def answer(
     tx: WriteTx, context: AppContext, asked: AskedAlert, kind: AnswerKind, comment: str | None
 ) -> datetime | None:
-    """Do what somebody answered; return when the silence ends, or None. Raises Conflict if the alert is closed."""
+    """Do what somebody answered; return when the silence ends, or None. Raises Conflict if the alert is closed, or somebody has it."""
     by = Editor(asked.address, context.clock(), context.wakeups.wake)
     if kind is AnswerKind.TAKE_ON:
-        await acknowledge_alert(tx, asked.alert.id, None, comment, by)
+        if not await acknowledge_alert(tx, asked.alert.id, None, comment, by):
+            raise Conflict("somebody else took it on at the same time", code="acknowledged")
         await tell_others(tx, asked.alert.id, asked.recipient.id, by)
         return None
     ends_at = silence_end(kind, by.at, zone_of(asked.customer))

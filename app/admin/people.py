@@ -12,7 +12,7 @@ from app.core.ids import new_id
 from app.core.secret import Secret
 from app.domain.one_time_link import LASTS, LinkPurpose, OneTimeLink
 from app.domain.person import Person, Role
-from app.store.one_time_links import insert_link
+from app.store.one_time_links import end_links, insert_link
 from app.store.people import PEOPLE, count_owners, find_by_email, is_anybody_there
 from app.store.sessions import revoke_sessions
 from app.store.transactions import WriteTx
@@ -64,6 +64,7 @@ async def change_person(
             raise Conflict("this is the last owner: make another person an owner first", code="last_owner")
         if is_disabled:
             await revoke_sessions(tx, person_id, by.at)
+            await end_links(tx, person_id)  # allowed in again, nobody must come in by an old one
     return after
 
 
@@ -92,11 +93,12 @@ async def add_first_owner(tx: WriteTx, name: str, email: str, by: Editor) -> Per
 
 
 async def end_sessions(tx: WriteTx, person_id: str, by: Editor) -> int:
-    """Sign a person out everywhere; return how many sessions ended. Raises NotFound."""
+    """Sign a person out everywhere, and end their unused links; return how many sessions ended. Raises NotFound."""
     person = await PEOPLE.find(tx, person_id)
     if person is None:
         raise NotFound(f"there is no person {person_id}")
     ended = await revoke_sessions(tx, person_id, by.at)
+    await end_links(tx, person_id)
     await note(tx, by.who, by.at, "end sessions", PEOPLE.noun, person_id, {"sessions": ended})
     return ended
 

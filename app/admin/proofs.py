@@ -15,6 +15,7 @@ from app.core.passwords import LONGEST, SHORTEST, Passwords
 from app.core.secret import Secret
 from app.domain.one_time_code import RECOVERY_CODES, STEP_S, read_code, read_recovery_code
 from app.domain.person import Person
+from app.store.one_time_links import end_links
 from app.store.people import PEOPLE, Proofs, proofs_of, set_codes, set_password, use_code, use_recovery_code
 from app.store.sessions import revoke_sessions
 from app.store.transactions import ReadTx, WriteTx
@@ -36,8 +37,9 @@ def check_password(password: str, person: Person) -> None:
 
 
 async def change_password(tx: WriteTx, person: Person, password_hash: str, at: datetime, *, stays: str | None) -> None:
-    """Store a new password and end the other sessions: whoever knew the old one is out. `stays`: the session that goes on."""
+    """Store a new password and end the other sessions and unused links: whoever knew the old one is out. `stays`: the session that goes on."""
     await set_password(tx, person.id, password_hash)
+    await end_links(tx, person.id)
     ended = await revoke_sessions(tx, person.id, at, but=stays)
     await note(tx, person.name, at, "change password", PEOPLE.noun, person.id, {"ended_sessions": ended})
 
@@ -58,10 +60,12 @@ async def pending_codes(tx: ReadTx, secret: Secret, person: Person) -> str | Non
 async def confirm_codes(tx: WriteTx, secret: Secret, person: Person, code: str, at: datetime) -> list[str]:
     """Turn one-time codes on with the first one; return recovery codes, which nobody can see again. Raises BadInput."""
     proofs = await proofs_of(tx, person.id, for_change=True)
-    if proofs.codes_secret is None or _step_of(secret, proofs, code, at) is None:
+    step = _step_of(secret, proofs, code, at)
+    if proofs.codes_since is not None or step is None:
         raise BadInput("this is not the code that the app shows now", code="wrong_code", field="code")
     recovery = [_new_recovery_code() for _ in range(RECOVERY_CODES)]
     await set_codes(tx, person.id, proofs.codes_secret, at, [_hash(secret, one) for one in recovery])
+    await use_code(tx, person.id, step)
     await note(tx, person.name, at, "turn on codes", PEOPLE.noun, person.id, None)
     return recovery
 

@@ -23,7 +23,7 @@ from app.domain.person import Person
 from app.domain.session import Session, SignInWay
 from app.domain.sign_in_delay import FREE, FREE_OF_ADDRESS, wait_until
 from app.store.failed_sign_ins import count_failure, failures_of, forget_failures, take_back_failure
-from app.store.one_time_links import find_link, insert_link, use_link
+from app.store.one_time_links import end_links, find_link, insert_link, use_link
 from app.store.people import PEOPLE, find_by_email, proofs_of
 from app.store.transactions import ReadTx, WriteTx
 
@@ -98,6 +98,7 @@ async def sign_in_by_link(
     else:
         used = OneTimeLink(new_id("otl"), offer.purpose, person.id, at, offer.until or at, used_at=at)
         await insert_link(tx, used, hash_of_link(context.secret, token))
+    await end_links(tx, person.id)  # an invitation lasts for days, and needs no code
     return person, await open_session(tx, context.secret, person, SignInWay.LINK, browser, at)
 
 
@@ -126,6 +127,8 @@ async def prove_by_password(
 
 async def _check(context: AppContext, passwords: Passwords, tried: PasswordTry, browser: Browser) -> Person:
     subjects = _subjects(context.secret, tried, browser.address)
+    async with context.database.read() as tx:  # who is refused must not keep those waiting who write
+        await _refuse_too_fast(tx, subjects, context.clock())
     async with context.database.write() as tx:
         # Counted before the password is checked, and taken back if it was right: tries at the same time must not all be the first.
         await _refuse_too_fast(tx, subjects, context.clock())

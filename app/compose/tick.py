@@ -86,8 +86,7 @@ async def tick(context: AppContext) -> bool:
     groups = list(by_group.values())
     for start in range(0, min(len(groups), MOST_GROUPS), AT_ONCE):
         some = groups[start : min(start + AT_ONCE, MOST_GROUPS)]
-        async with context.database.read() as tx:
-            views = await read_alert_views(tx, [notice for group in some for notice in group if notice.alert_id])
+        views = await _read_together(context, some)
         worded: list[WordedGroup] = []
         for group in some:
             if group[0].what is NoticeKind.SUMMARY and worded:  # which may take long: no alert waits for it
@@ -95,10 +94,27 @@ async def tick(context: AppContext) -> bool:
                 worded = []
             async with _putting_off(context, group):
                 to = recipients.get(group[0].recipient_id or "")
-                if (one := await _compose_group(context, group, to, views, avoided, now)) is not None:
+                found = await _read_views(context, [group]) if views is None else views
+                if (one := await _compose_group(context, group, to, found, avoided, now)) is not None:
                     worded.append(one)
         await _store(context, worded)
     return len(due) == BATCH or len(groups) > MOST_GROUPS
+
+
+async def _read_views(context: AppContext, some: Sequence[Sequence[Notice]]) -> dict[str, AlertView]:
+    async with context.database.read() as tx:
+        return await read_alert_views(tx, [notice for group in some for notice in group if notice.alert_id])
+
+
+async def _read_together(context: AppContext, some: Sequence[Sequence[Notice]]) -> dict[str, AlertView] | None:
+    """Return what the alerts of several groups are about; None if they must be read one by one, because one cannot be read."""
+    try:
+        return await _read_views(context, some)
+    except Unavailable:
+        raise
+    except Exception:  # noqa: BLE001  (the boundary of several groups: the one at fault is put off by the caller)
+        log.exception("alerts could not be read together; each message is composed alone", messages=len(some))
+    return None
 
 
 @asynccontextmanager

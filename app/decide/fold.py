@@ -16,6 +16,7 @@ from app.domain.expectation import next_slot, overdue_time, too_long_at
 from app.domain.job import ExpectationSource, Job, apply_run, history_order
 from app.domain.pairing import LONGEST_PAIRED, NearbyRuns, pair_runs
 from app.domain.run import NAMED, Run, end_unclear, merge, run_key_of, run_keys_of
+from app.domain.unclear import newest_withdrawn
 
 LEARN_INTERVAL = (
     timedelta(minutes=15),
@@ -46,6 +47,7 @@ class FoldedJob:
     is_late: bool = False
     ended: list[Run] = field(default_factory=list)  # those that changed `before` to `after`, newest last
     unclear: list[Run] = field(default_factory=list)  # the runs that ended unclear just now
+    withdrawn: Run | None = None  # the newest end that proved something before these events, and does not any more
     has_clear_end: bool = False  # whether a run ended otherwise just now; only then may an alert of the job change
     overran: Event | None = None
     late_failure: Run | None = None  # it came after a newer success, and nothing proves that the success came later
@@ -76,6 +78,7 @@ def fold_job(
         known = {**nearby.runs, **known}
         fresh |= {run.run_key: run for run in pair_runs({**known, **fresh}.values(), nearby.places)}
     folded.runs = [_with_deadline(run, job) for key, run in fresh.items() if run != known.get(key)]
+    folded.withdrawn = newest_withdrawn(known, folded.runs)
     folded.after = _expect_next(job, events)
     _carry_forward(folded, known)
     folded.late_failure = _find_late_failure(folded, events)

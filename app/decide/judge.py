@@ -228,11 +228,13 @@ async def _judge_unclear(
     tx: WriteTx, batch: BatchContext, folded: FoldedJob, opened: Sequence[Alert], facts: Mapping[str, str]
 ) -> list[AlertChange]:
     by_form = {alert.form: alert for alert in opened if alert.kind is AlertKind.UNCLEAR}
-    if not folded.unclear and not (by_form and folded.has_clear_end):
+    may_open = bool(folded.unclear) or folded.withdrawn is not None
+    if not may_open and not (by_form and folded.has_clear_end):
         return []
     job = folded.after
     history = await read_unclear_history(tx, job.id, [a.event_id for a in by_form.values() if a.event_id])
-    before = await forms_reported_before(tx, job.id, batch.now - REMEMBERED) if folded.unclear else set[str]()
+    history = replace(history, withdrawn=folded.withdrawn)
+    before = await forms_reported_before(tx, job.id, batch.now - REMEMBERED) if may_open else set[str]()
     return judge_unclear(job, {run.id for run in folded.unclear}, history, by_form, before, facts, batch.rules)
 
 

@@ -2,7 +2,8 @@
 
 Each form of text (domain/text_form.py) of a job has one alert. An unclear run closes no alert. A run is proven if it ended with
 success, warning or failure. An unclear alert closes when a proven run of the job ended later, because that run shows how the job
-is, or when an administrator answered what the text means. The order in which events arrive does not matter: an unclear run opens
+is, or when an administrator answered what the text means. Where a later report changes that proven run to one that proves nothing,
+the alert opens again. The order in which events arrive does not matter: an unclear run opens
 no alert if a proven run with a later end is known already.
 """
 
@@ -41,7 +42,8 @@ def judge_unclear(
     for text in history.texts:
         by_form.setdefault(text.form, []).append(text.run)
     for form, runs in by_form.items():
-        new = [run for run in runs if run.id in fresh]
+        asks_again = form not in opened
+        new = [run for run in runs if run.id in fresh or (asks_again and history.lost_its_answer(run))]
         if not new:
             continue
         newest = runs[-1]

@@ -27,7 +27,7 @@ from app.store import outbox
 LEASE_FOR = timedelta(seconds=30)  # renewed while sending: only a process that died or hangs loses it
 RENEW_S = 10.0
 POLL_S = 1.0
-# While the database is away: once it is back, what was sent must be written before its lease is taken back.
+# While the database is away: once it is back, what was sent must be written, and what is being sent renewed, before its lease is taken back.
 _LONGEST_PAUSE_S = 5.0
 _FINISH_S = 8.0  # on a stop; the whole worker has 10 s
 _SENDERS = {"webhook": 8, "file": 2, "graph": 2 * CONCURRENT}
@@ -101,7 +101,9 @@ class TransportLoop:
     async def run(self, stopping: asyncio.Event) -> None:
         """Send until `stopping` is set; then begin nothing new, finish what is being sent and write how it ended."""
         never = asyncio.Event()  # leases are renewed until the last attempt is written
-        renewing = keep_ticking(self._renew, name=f"renew {self.name}", stopping=never, every=RENEW_S)
+        renewing = keep_ticking(
+            self._renew, name=f"renew {self.name}", stopping=never, every=RENEW_S, longest_pause=_LONGEST_PAUSE_S
+        )
         async with run_in_background(renewing), asyncio.TaskGroup() as group:
 
             async def tick() -> bool:

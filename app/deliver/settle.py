@@ -40,10 +40,13 @@ async def settle(tx: WriteTx, message_id: str, token: str, outcome: Outcome, now
 
 
 async def settle_results(tx: WriteTx, results: Sequence[AttemptResult], now: datetime) -> list[str]:
-    """Settle attempts at different messages; return for each in words what happened."""
-    if not results:
-        return []
-    locked = await outbox.lock(tx, [result.claim.message_id for result in results])
+    """Settle attempts; return for each in words what happened."""
+    ids = {result.claim.message_id for result in results}
+    if len(ids) < len(
+        results
+    ):  # one lost its lease and ended together with the next one: each must see what the other changed
+        return [effect for result in results for effect in await settle_results(tx, [result], now)]
+    locked = await outbox.lock(tx, ids)
     return await settle_all(tx, results, locked, now)
 
 

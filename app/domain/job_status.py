@@ -54,18 +54,29 @@ class JobCounts:
 
 @dataclass(frozen=True, slots=True)
 class PipelineState:
-    """Whether states are up to date: the newest heartbeat of a worker, and when the oldest event that waits was received."""
+    """Whether states are up to date: the newest heartbeat of a worker, when the oldest event that waits was received, and how many
+    reports of trouble were set aside, so that no state shows them.
+    """
 
     worker_seen_at: datetime | None = None
     oldest_undecided_at: datetime | None = None
+    set_aside: int = 0
 
     def stale_because(self, now: datetime) -> str | None:
         """Return why the states cannot be trusted; None: they are up to date."""
         if self.worker_seen_at is None or now - self.worker_seen_at > WORKER_SEEN_WITHIN:
             return "no worker runs, so reports are not processed and missed runs are not noticed"
+        if (
+            self.worker_seen_at - now > WORKER_SEEN_WITHIN
+        ):  # else a dead worker would look alive until that time has come
+            return (
+                "the newest heartbeat of a worker is in the future: the clocks of the servers differ, or were set back"
+            )
         if self.oldest_undecided_at is not None and now - self.oldest_undecided_at > DECIDED_WITHIN:
             minutes = int((now - self.oldest_undecided_at).total_seconds() // 60)
             return f"reports have waited for {minutes} minutes to be processed"
+        if self.set_aside:
+            return f"{self.set_aside} report(s) of trouble could not be processed: see GET /v1/events?state=set_aside"
         return None
 
 

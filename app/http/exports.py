@@ -6,12 +6,14 @@ There is no second code path for a list: its own endpoint is asked page after pa
 import csv
 import io
 import json
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Literal, get_args
 from urllib.parse import parse_qsl, urlencode
 
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette.requests import Request
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -25,6 +27,8 @@ _PAGE = "200"
 _OK = 200
 # A cell that begins like this is a formula for a spreadsheet, also in the wide letters that some take for the plain ones.
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")  # noqa: RUF001
+# Where `;` or a tab separates cells, as in a German spreadsheet, a cell of ours is cut there, and at a line's end: each piece is a cell.
+_FORMULA_AFTER_CUT = re.compile('([;\t\r\n][ "]*)(?=[=+\\-@＝＋－＠])')  # noqa: RUF001
 
 
 def export_lists(routes: Iterable[BaseRoute]) -> None:
@@ -72,6 +76,9 @@ class ListExport:
                     await _send_text(send, _line(self._columns))
             cursor = found["next"]
             await _send_text(send, write(found["items"]))
+            # What is sent to a client that has left is dropped without an error, and a list can have a million rows.
+            if cursor is not None and await Request(scope, receive).is_disconnected():
+                return
         await send({"type": "http.response.body", "body": b""})
 
     async def _page(self, scope: Scope, receive: Receive) -> tuple[Message, bytes]:
@@ -128,9 +135,9 @@ def _cell(value: object) -> str:
         case int() | float():
             return str(value)
         case str():
-            return f"'{value}" if value.startswith(_FORMULA) else value
+            return _FORMULA_AFTER_CUT.sub(r"\1'", f"'{value}" if value.startswith(_FORMULA) else value)
         case _:
-            return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+            return _FORMULA_AFTER_CUT.sub(r"\1'", json.dumps(value, ensure_ascii=False, separators=(",", ":")))
 
 
 def _line(cells: Sequence[str]) -> str:

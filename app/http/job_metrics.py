@@ -30,6 +30,7 @@ from app.store.job_states import (
     JobChoice,
     JobStanding,
     count_by_customer,
+    count_silent,
     each_standing,
     read_pipeline_state,
 )
@@ -77,9 +78,12 @@ FAMILIES = (
 )
 _JOBS = Family("tocsin_jobs", "Jobs by customer and state, including those without metrics of their own.")
 _LEFT_OUT = Family("tocsin_jobs_left_out", "Jobs that have no metrics of their own because of TOCSIN_JOB_METRICS_MOST.")
+_SILENT = Family(
+    "tocsin_silent_agents", "Agents of the jobs that are silent: their jobs keep the state of the last report."
+)
 _CURRENT = Family(
     "tocsin_states_current",
-    "Whether the states are up to date (1), or no worker runs or reports have waited for minutes to be processed (0).",
+    "Whether the states are up to date (1), or no worker runs, or reports have waited for minutes to be processed or could not be (0).",
 )
 
 
@@ -105,6 +109,7 @@ class _Scrape:
 
     counts: Sequence[tuple[str, str, int]]
     is_current: bool
+    silent: int
     left_out: int
     packed: Sequence[_Packed]
 
@@ -156,7 +161,8 @@ async def get_job_metrics(
     context: Context,
     caller: Monitor,
     match: Annotated[_Matches, Query()] = [],  # noqa: B006  (FastAPI copies it)
-    match_list: Annotated[_Matches, Query(alias="match[]", description="The same as `match`.")] = [],  # noqa: B006
+    # As Prometheus names it in its own API; not in the schema, where generated clients would have two parameters of one name.
+    match_list: Annotated[_Matches, Query(alias="match[]", include_in_schema=False)] = [],  # noqa: B006
     label: Annotated[
         list[_LabelName],
         Query(max_length=20, description="A label of jobs or agents to show as `label_NAME`; can be repeated."),
@@ -197,20 +203,25 @@ async def _read(context: AppContext, choice: JobChoice, names: dict[str, str]) -
     seconds = now.timestamp()
     packed: list[_Packed] = []
     async with context.database.read() as tx:
-        pipeline = await read_pipeline_state(tx)
+        pipeline = await read_pipeline_state(tx, choice.customer_id)
         counts = await count_by_customer(tx, choice, now)
+        silent = await count_silent(tx, choice)
         total = sum(number for _, _, number in counts)
         others = tuple(state for state in ShownState if state not in TROUBLE)
         turns = [choice] if total <= most else [choice.in_states(TROUBLE), choice.in_states(others)]
         left = most
         for some in turns:
-            async for batch in each_standing(tx, some, now, tuple(names)):
-                packed.append(_pack(batch[:left], tuple(names.values()), seconds))
-                left -= len(batch[:left])
-                await asyncio.sleep(0)
-                if left == 0:
-                    break
-    return _Scrape(counts, pipeline.stale_because(now) is None, max(0, total - most), packed)
+            if left == 0:
+                break  # jobs in trouble fill the limit, and the others are left out
+            # Closed at once: what is read no further must not hold a cursor of a transaction that has ended.
+            async with contextlib.aclosing(each_standing(tx, some, now, tuple(names))) as batches:
+                async for batch in batches:
+                    packed.append(_pack(batch[:left], tuple(names.values()), seconds))
+                    left -= len(batch[:left])
+                    await asyncio.sleep(0)
+                    if left == 0:
+                        break
+    return _Scrape(counts, pipeline.stale_because(now) is None, silent, max(0, total - most), packed)
 
 
 def _pack(jobs: Sequence[JobStanding], names: Sequence[str], now: float) -> _Packed:
@@ -271,6 +282,7 @@ async def _written(scrape: _Scrape, turns: ScrapeTurns, *, is_open: bool) -> Asy
     """Yield the answer piece by piece."""
     with turns.sending():
         yield _head(_CURRENT, is_open=is_open) + f"{_CURRENT.name} {int(scrape.is_current)}\n"
+        yield _head(_SILENT, is_open=is_open) + f"{_SILENT.name} {scrape.silent}\n"
         yield _head(_LEFT_OUT, is_open=is_open) + f"{_LEFT_OUT.name} {scrape.left_out}\n"
         yield _head(_JOBS, is_open=is_open)
         for customer, state, number in scrape.counts:

@@ -100,7 +100,9 @@ class MailIn:
         return "451 4.3.0 Something went wrong on our side; try again"
 
     async def _store(self, caller: Caller, body: bytes, mail_from: str) -> None:
-        """Store a mail. Raises OverBudget for one that reports no failure, beyond the mails of a minute and beyond the budgets of the key."""
+        """Store a mail. Raises for one that reports no failure: OverBudget beyond the mails of a minute and the budgets of the key; CannotWrite
+        while what room is left on the disk is kept for failures.
+        """
         customer_id = caller.sender.customer_id
         over = self._intake.take_mail(caller.sender)
         rules = await self._intake.texts.rules(customer_id)
@@ -111,6 +113,7 @@ class MailIn:
         if found is not None:  # it reports nothing: kept where administrators see it
             if over is not None:
                 raise over.refuse(Budget.MAILS, [caller.agent_name or ""], self._context.clock().timestamp())
+            self._context.database.writing.refuse_routine()
             received, reason = found
             texts, _ = replace_unstorable([received.sender, received.subject, received.text])
             sender, subject, text = texts

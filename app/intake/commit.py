@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Mapping
 
 from app.context import AppContext
 from app.core import metrics
-from app.core.disk import DiskTrouble
 from app.core.errors import CannotWrite, Overloaded, Unavailable
 from app.core.log import log
 from app.domain.budget import is_routine
@@ -82,13 +81,9 @@ class GroupCommit:
         """
         if self._is_closing:
             raise Unavailable("the service is stopping; try again")
-        if self._context.database.writing.is_saving_room and all(
-            is_routine(event.outcome, event.severity) for event in events
-        ):
-            raise CannotWrite(
-                "the disk of the database is full; what room is left is kept for failures; send this again later",
-                code=DiskTrouble.FULL,
-            )
+        writing = self._context.database.writing
+        if writing.is_saving_room and all(is_routine(event.outcome, event.severity) for event in events):
+            writing.refuse_routine()
         if self._queued_events and (
             self._queued_events + len(events) > self._context.settings.intake_queue
             or self._queued_bytes + size > MAX_QUEUE_BYTES

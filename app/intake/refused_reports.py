@@ -3,7 +3,6 @@
 A sender whose reports are refused must not cause a write for each of them, nor fill the memory with names: only agents that exist are stored.
 """
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from datetime import datetime
 from app.context import AppContext
 from app.core.errors import TocsinError
 from app.core.log import log
-from app.core.periodic import run_in_background
+from app.core.periodic import keep_repeating, run_in_background
 from app.domain.refused_reports import WHY_MOST, RefusedReports
 from app.store.intake import find_agents
 from app.store.refused_reports import add_refused
@@ -50,14 +49,9 @@ class RefusedCounts:
     async def being_stored(self) -> AsyncIterator[None]:
         """While the block runs, store the counts every few seconds, and at its end."""
         try:
-            async with run_in_background(self._keep_storing()):
+            async with run_in_background(keep_repeating(self.store, name="refused reports", every=EVERY_S)):
                 yield
         finally:
-            await self.store()
-
-    async def _keep_storing(self) -> None:
-        while True:
-            await asyncio.sleep(EVERY_S)
             await self.store()
 
     async def store(self) -> None:

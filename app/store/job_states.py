@@ -4,7 +4,7 @@ A job has the state that summaries count it under (store/summary_states.py); a t
 1970, because a scrape reads a hundred thousand jobs and an aware `datetime` for each of their times would take most of its time.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ from sqlalchemy import (
     extract,
     func,
     literal,
+    literal_column,
     or_,
     select,
     text,
@@ -37,12 +38,14 @@ from app.domain.job_status import OVERDUE_IS_MISSED_AFTER, JobCounts, PipelineSt
 from app.domain.matcher import Matcher
 from app.domain.service_event import AGENT
 from app.store.jobs import job_matches, label_of
-from app.store.tables import agents, alerts, customers, jobs, runs
+from app.store.tables import TROUBLE as TROUBLE_EVENT
+from app.store.tables import agents, alerts, customers, events, jobs, runs
 from app.store.tables_managed import heartbeats
 from app.store.transactions import ReadTx
 from app.store.waiting import oldest_waiting_event
 
 AT_ONCE = 1_000  # jobs in one statement: a batch holds the event loop for a few milliseconds
+SET_ASIDE_MOST = 1_000  # events that were set aside are counted up to here
 _RANK = {state: place for place, state in enumerate(ShownState)}
 TROUBLE = (ShownState.FAILED, ShownState.MISSED, ShownState.UNCLEAR, ShownState.WARNING)
 
@@ -105,7 +108,7 @@ async def count_jobs(tx: ReadTx, choice: JobChoice, now: datetime) -> tuple[JobC
         **numbers,
         overdue=sum(row.overdue for row in rows),
         running=sum(row.running for row in rows),
-        silent_agents=await _count_silent(tx, choice),
+        silent_agents=await count_silent(tx, choice),
     )
     return counts, max((row.heard_at for row in rows if row.heard_at is not None), default=None)
 
@@ -142,7 +145,7 @@ async def page_standings(
 
 async def each_standing(
     tx: ReadTx, choice: JobChoice, now: datetime, labels: Sequence[str] = ()
-) -> AsyncIterator[list[JobStanding]]:
+) -> AsyncGenerator[list[JobStanding], None]:
     """Yield the jobs in batches."""
     query = _standings(tx, now, labels).where(*_conditions(choice, now))
     # By a cursor of the database, in whatever order is quickest: page by page, PostgreSQL would join and sort all jobs for each page.
@@ -151,13 +154,31 @@ async def each_standing(
             yield [_read(row) for row in batch]
 
 
-async def read_pipeline_state(tx: ReadTx) -> PipelineState:
-    """Return whether states are up to date."""
+async def read_pipeline_state(tx: ReadTx, customer_id: str | None = None) -> PipelineState:
+    """Return whether the states of a customer's jobs, or of all, are up to date."""
     seen: datetime | None = await tx.connection.scalar(select(func.max(heartbeats.c.at)))
-    return PipelineState(seen, await oldest_waiting_event(tx))
+    # A failure that was set aside changed no job. It counts until a later run of its job has ended.
+    is_followed = (
+        select(jobs.c.id)
+        .where(
+            jobs.c.agent_id == events.c.agent_id,
+            jobs.c.name == func.coalesce(events.c.job, events.c.activity),
+            jobs.c.activity == events.c.activity,
+            jobs.c.last_finished_at > events.c.occurred_at,
+        )
+        .correlate(events)
+        .exists()
+    )
+    aside = events.c.state == literal_column("'set_aside'"), text(TROUBLE_EVENT), ~is_followed
+    some = select(events.c.id).where(*aside).limit(SET_ASIDE_MOST)
+    if customer_id is not None:
+        some = some.where(events.c.customer_id == customer_id)
+    set_aside = await tx.connection.scalar(select(func.count()).select_from(some.subquery()))
+    return PipelineState(seen, await oldest_waiting_event(tx), int(set_aside or 0))
 
 
-async def _count_silent(tx: ReadTx, choice: JobChoice) -> int:
+async def count_silent(tx: ReadTx, choice: JobChoice) -> int:
+    """Return how many agents of the jobs have an open alert because they are silent."""
     of_choice = _joined(jobs.c.id).where(
         jobs.c.agent_id == alerts.c.agent_id, job_matches(choice.customer_id, choice.matchers)
     )

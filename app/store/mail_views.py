@@ -1,6 +1,7 @@
 """Reads the contents of mails about alerts (`domain/mail_views.py`). It does not word anything. Summaries: summary_views.py."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from app.domain.notice import Notice, NoticeState
 from app.domain.zone_hint import RUNS_READ, zone_hint
 from app.store.alerts import ALERTS
 from app.store.prepared import Builder, Prepared
-from app.store.row_mapping import expectation_of
+from app.store.row_mapping import UNREADABLE, expectation_of
 from app.store.runs import newest_runs
 from app.store.tables import agents, alerts, customers, events, jobs, messages, notices, runs
 from app.store.transactions import ReadTx
@@ -128,8 +129,12 @@ async def _zone_hints(tx: ReadTx, found: Iterable[tuple[Alert, _About]]) -> Mapp
     }
     asked = sorted(expected)[:MOST_HINTS]
     newest = await newest_runs(tx, asked, RUNS_READ)
-    hints = {job_id: zone_hint(expectation_of(expected[job_id]), newest[job_id]) for job_id in asked}
-    return {job_id: hint for job_id, hint in hints.items() if hint is not None}
+    hints: dict[str, str] = {}
+    for job_id in asked:
+        with suppress(*UNREADABLE):  # another version wrote the expectation: the alert is sent without a hint
+            if (hint := zone_hint(expectation_of(expected[job_id]), newest[job_id])) is not None:
+                hints[job_id] = hint
+    return hints
 
 
 def _alert_view(

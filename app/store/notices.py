@@ -24,6 +24,7 @@ from app.domain.notice import URGENCY_CRITICAL, Notice, NoticeKind, NoticeState
 from app.store.newest import IndexRanges, page_among, page_newest, split, tested
 from app.store.prepared import Builder, Prepared
 from app.store.repository import Page, Repository, Window
+from app.store.row_mapping import readable_values
 from app.store.scope import Scope, alerts_of
 from app.store.tables import groups, notices
 from app.store.tables_managed import routes
@@ -275,8 +276,8 @@ async def save_group_times(tx: WriteTx, times: Mapping[tuple[str, str], datetime
 
 
 async def waiting_due(tx: ReadTx, now: datetime, limit: int) -> list[Notice]:
-    """Return due notices that wait to be worded, the most urgent first."""
-    return [NOTICES.mapping.read_values(values) for values in await tx.fetch(_WAITING_DUE, now=now, limit=limit)]
+    """Return due notices that wait to be worded, the most urgent first. One that another version wrote must not stop all others."""
+    return readable_values(await tx.fetch(_WAITING_DUE, now=now, limit=limit), NOTICES.mapping, "notice")
 
 
 async def mark_worded(tx: WriteTx, ids: Sequence[str], message_id: str) -> bool:

@@ -31,3 +31,9 @@ async def use_link(tx: WriteTx, link_id: str, at: datetime) -> bool:
     """Note that a link was used; return whether it was the first time."""
     used = update(one_time_links).where(one_time_links.c.id == link_id, one_time_links.c.used_at.is_(None))
     return (await tx.connection.execute(used.values(used_at=at))).rowcount == 1
+
+
+async def end_links(tx: WriteTx, person_id: str) -> None:
+    """Forget the links of a person that were not used."""
+    unused = one_time_links.c.person_id == person_id, one_time_links.c.used_at.is_(None)
+    await tx.connection.execute(delete(one_time_links).where(*unused))

@@ -47,6 +47,14 @@ class WriteState:
         except CannotWrite as error:
             raise await self._note(error) from error.__cause__
 
+    def refuse_routine(self) -> None:
+        """Raise CannotWrite while only the room is left that is kept for failures."""
+        if self.is_saving_room:
+            raise CannotWrite(
+                "the disk of the database is full; what room is left is kept for failures; send this again later",
+                code=DiskTrouble.FULL,
+            )
+
     def note_written(self) -> None:
         """Note that something was written. A transaction that changed nothing proves nothing."""
         self.written_at = time.monotonic()

@@ -8,6 +8,7 @@ It follows the Monitoring Plugins' guidelines: exit status 0 to 3, ranges, perfo
 from __future__ import annotations
 
 import argparse
+import http.client
 import json
 import math
 import re
@@ -34,6 +35,7 @@ _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _LONGEST = 300  # characters of one line of a job's message
 _ANSWER_MOST = 10_000_000  # bytes
 _LISTED = 20
+_LONGEST_WAIT = 3600  # seconds
 # A text of a backup tool must neither end the line, begin performance data, nor be HTML in a web page.
 _UNSAFE = {**dict.fromkeys((*range(32), 127), " "), ord("|"): "/", ord("<"): "[", ord(">"): "]"}
 
@@ -80,8 +82,13 @@ class Range:
         top = _number(high) if high else math.inf
         if bottom > top:
             raise argparse.ArgumentTypeError(f"{written!r}: the first number is larger than the second")
-        ends = ("~:" if low == "~" else f"{bottom:g}:" if low else "") + (f"{top:g}" if high else "")
+        ends = ("~:" if low == "~" else f"{_plain(bottom)}:" if low else "") + (_plain(top) if high else "")
         return cls(bottom, top, bool(inside), f"{inside}{ends}")
+
+
+def _plain(number: float) -> str:
+    """Return a number without an exponent, which performance data must not have."""
+    return f"{number:.6f}".rstrip("0").rstrip(".")
 
 
 def _number(text: str) -> float:
@@ -92,7 +99,22 @@ def _number(text: str) -> float:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
 
 
+def _seconds(text: str) -> float:
+    """Read a time-out. Without an upper end, or with 0, the check would wait for ever."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not 0 < found <= _LONGEST_WAIT:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0 and up to {_LONGEST_WAIT}")
+    return found
+
+
 class _Parser(argparse.ArgumentParser):
+    def exit(self, status: int = 0, message: str | None = None) -> NoReturn:
+        """Exit with 3 after --help and --version too, as the guidelines say: a wrong command line must not look like OK."""
+        super().exit(status or UNKNOWN, message)
+
     def error(self, message: str) -> NoReturn:
         """Exit with 3: argparse's own status 2 would be CRITICAL."""
         print(f"TOCSIN UNKNOWN - {message}. See --help.")
@@ -108,7 +130,7 @@ def read_arguments(words: list[str] | None = None) -> argparse.Namespace:
     )
     shared.add_argument("-K", "--key-file", type=Path, help="file that contains the key")
     shared.add_argument("--ca-file", type=Path, help="file with the CA certificates to trust (PEM)")
-    shared.add_argument("-t", "--timeout", type=float, default=10, help="seconds for the whole check (default: 10)")
+    shared.add_argument("-t", "--timeout", type=_seconds, default=10, help="seconds for the whole check (default: 10)")
     shared.add_argument(
         "--checkmk", metavar="SERVICE", help="print the result as a Checkmk local check with this service name"
     )
@@ -166,6 +188,9 @@ class Tocsin:
                 self._key = arguments.key_file.read_text(encoding="utf-8").strip()
             except (OSError, UnicodeError) as cause:
                 raise CannotTell(f"the key file cannot be read: {cause}") from None
+        # http.client shows a header that it refuses in its error: the key would stand in the output of the check.
+        if re.fullmatch(r"[\x21-\x7e]*", self._key) is None:
+            raise CannotTell("the key must be one line of letters, digits and signs, without spaces")
         self._timeout: float = arguments.timeout
         try:
             context = ssl.create_default_context(cafile=arguments.ca_file)
@@ -189,6 +214,8 @@ class Tocsin:
             except urllib.error.HTTPError as refused:
                 with refused:
                     status, body = refused.code, refused.read(_ANSWER_MOST)
+        except http.client.HTTPException as cause:  # such as another protocol on this port
+            raise CannotTell(f"the answer is not HTTP: {cause!r}") from None
         except (OSError, ValueError) as cause:
             raise CannotTell(f"Tocsin does not answer: {getattr(cause, 'reason', cause)}") from None
         try:
@@ -223,12 +250,21 @@ def check_job(tocsin: Tocsin, arguments: argparse.Namespace) -> CheckResult:
     """Return how one job stands."""
     match = [("match", f"agent={arguments.agent}"), ("match", f"job={arguments.job}"), *_of_customer(arguments)]
     status = tocsin.get("/v1/status", [*match, ("worst", "0")])
-    jobs = tocsin.get("/v1/status/jobs", match)["items"]
+    jobs: list[dict[str, Any]] = []
+    cursor: list[tuple[str, str]] = []
+    while True:  # many customers may have such a job, and the one that failed may be on the last page
+        page = tocsin.get("/v1/status/jobs", [*match, ("limit", "200"), *cursor])
+        jobs += page["items"]
+        if page["next"] is None:
+            break
+        cursor = [("cursor", page["next"])]
     if not jobs:
         raise CannotTell(f"there is no job {arguments.job} of an agent {arguments.agent}")
     findings = [_judge_job(job, arguments) for job in jobs]
     worst = max(findings, key=lambda finding: _SEVERITY[finding.state])
-    worst.more = [finding.text for finding in findings] if len(findings) > 1 else []
+    worst.more = [finding.text for finding in findings][:_LISTED] if len(findings) > 1 else []
+    if status["counts"]["silent_agents"]:  # the last report may have been good, and nothing more comes
+        worst.state, worst.text = CRITICAL, f"{worst.text}; the agent is silent"
     return _with_status(worst, status, arguments)
 
 
@@ -259,7 +295,7 @@ def _judge_job(job: dict[str, Any], arguments: argparse.Namespace) -> CheckResul
 def check_many(tocsin: Tocsin, arguments: argparse.Namespace) -> CheckResult:
     """Return how all jobs that match stand."""
     match = [("match", one) for one in getattr(arguments, "match", [])] + _of_customer(arguments)
-    if getattr(arguments, "agent", None):
+    if getattr(arguments, "agent", None) is not None:
         match.append(("match", f"agent={arguments.agent}"))
     status = tocsin.get("/v1/status", [*match, ("worst", str(_LISTED))])
     counts = {name: int(status["counts"][name]) for name in ("jobs", *_COUNTS)}
@@ -299,7 +335,7 @@ def _with_status(found: CheckResult, status: dict[str, Any], arguments: argparse
 
 def _of_customer(arguments: argparse.Namespace) -> list[tuple[str, str]]:
     customer = getattr(arguments, "customer", None)
-    return [("match", f"customer={customer}")] if customer else []
+    return [] if customer is None else [("match", f"customer={customer}")]
 
 
 def _age(moment: str | None) -> float | None:
@@ -325,11 +361,11 @@ def shown(found: CheckResult, service: str | None) -> str:
     text = found.text.translate(_UNSAFE)
     more = [line.translate(_UNSAFE) for line in found.more]
     if service is not None:
-        values = "|".join(f"{name}={value:.10g}" for name, value, *_ in found.performance) or "-"
+        values = "|".join(f"{name}={_plain(value)}" for name, value, *_ in found.performance) or "-"
         name = service.translate(_UNSAFE).replace('"', "'")
         return f'{found.state} "{name}" {values} ' + "\\n".join([text, *more]).replace("\r", " ")
     values = " ".join(
-        f"{name}={value:.10g}{unit};{warning};{critical};0"
+        f"{name}={_plain(value)}{unit};{warning};{critical};0"
         for name, value, unit, warning, critical in found.performance
     )
     line = f"TOCSIN {WORDS[found.state]} - {text}" + (f" | {values}" if values else "")
@@ -358,7 +394,7 @@ def main(words: list[str] | None = None) -> int:
         found = CheckResult(UNKNOWN, str(cause))
     except TimeIsUp:
         found = CheckResult(CRITICAL if is_service else UNKNOWN, f"no answer within {time.monotonic() - begun:.0f} s")
-    except (KeyError, TypeError, ValueError, AttributeError) as cause:
+    except Exception as cause:  # noqa: BLE001  (Python would exit with 1, which is WARNING)
         found = CheckResult(UNKNOWN, f"the answer cannot be read: {cause!r}")
     if hasattr(signal, "setitimer"):
         signal.setitimer(signal.ITIMER_REAL, 0)

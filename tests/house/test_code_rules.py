@@ -55,6 +55,7 @@ BOUNDARIES = {
     "app/deliver/returned.py": "the boundary of one mail that came back: it must not keep the others from being read",
     "app/intake/commit.py": "the boundary of every request that waits for this commit: one's fault must not fail another's",
     "app/intake/accept.py": "the boundary of one dialect: a bug in a dialect must not lose the tool's request",
+    "programs/monitoring/check_tocsin.py": "the boundary of a check: Python would exit with 1, which monitoring systems take for WARNING",
     "app/http/middleware.py": "the boundary of a request: logged, answered with 500",
     "app/intake/body.py": "no boundary: what the event loop throws into a wait is passed on to the coroutine that waits",
     "app/http/health.py": "the boundary of /readyz: whatever the database does, the answer says so",

@@ -1,12 +1,16 @@
 """check_tocsin against a real service: its exit status, output and performance data; and in a real Nagios 4 and Icinga 2."""
 
+import json
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import pytest
@@ -122,8 +126,12 @@ def test_text_of_a_tool_can_begin_no_performance_data_and_no_line(watched: Watch
         (("job", "-U", "http://x"), 3, "required: -a/--agent, -j/--job"),
         (("summary", "-U", "http://x", "-c", "5:1"), 3, "its first number is above"),
         (("summary", "-U", "ftp://x"), 3, "must begin with http"),
-        (("--version",), 0, "check_tocsin "),
-        (("summary", "--help"), 0, "--report-age"),
+        (("--version",), 3, "check_tocsin "),
+        (("summary", "--help"), 3, "--report-age"),
+        (("summary", "-U", "http://x", "-t", "nan"), 3, "is no number of seconds"),
+        (("summary", "-U", "http://x", "-t", "-1"), 3, "is no number of seconds"),
+        (("summary", "-U", "http://x", "-t", "0"), 3, "is no number of seconds"),
+        (("summary", "-U", "http://a b"), 3, "TOCSIN UNKNOWN - "),
     ],
 )
 def test_a_wrong_command_line_is_unknown(words: tuple[str, ...], status: int, part: str):
@@ -136,6 +144,98 @@ def test_a_service_that_is_away_is_never_ok(tmp_path: Path):
     assert run("summary", "-U", url)[0] == 3
     assert run("service", "-U", url)[0] == 2
     assert run("summary", "-U", url, "-K", str(tmp_path / "none"))[0] == 3
+
+
+@pytest.mark.parametrize(
+    "content", ["tocsin_monitor_secret\n# of 2026\n", "# key\r\ntocsin_monitor_secret", "tocsin secret€"]
+)
+def test_a_key_file_that_holds_more_than_a_key_is_not_shown(tmp_path: Path, content: str):
+    (tmp_path / "key").write_text(content, encoding="utf-8")
+    status, output = run("summary", "-U", "http://127.0.0.1:1", "-K", str(tmp_path / "key"))
+    assert (status, "secret" in output) == (3, False)
+    assert "the key must be one line" in output
+
+
+STATUS = {"verdict": "ok", "reason": "", "is_current": True, "newest_report_age_s": 1, "worst": []}
+COUNTS = {"jobs": 2, "failed": 0, "missed": 0, "unclear": 0, "warning": 0, "new": 0, "ok": 2, "silent_agents": 0}
+WELL = {
+    "agent": "nas01",
+    "job": "db",
+    "customer": "Acme",
+    "activity": "backup",
+    "state": "ok",
+    "message": None,
+    "last_success_at": "2026-11-27T08:00:00Z",
+    "duration_s": 60,
+    "failures_in_row": 0,
+    "bytes_processed": None,
+    "bytes_stored": 123456789012345,
+}
+
+
+@contextmanager
+def answering(answers: dict[str, object]) -> Iterator[tuple[str, list[str]]]:
+    """Answer by the path, and by the cursor where one is sent; yield the address and what was asked."""
+    asked: list[str] = []
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            url = urlsplit(self.path)
+            body = json.dumps(answers["".join([url.path, *parse_qs(url.query).get("cursor", [])])]).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Answers) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", asked
+        server.shutdown()
+
+
+def test_a_job_that_failed_is_seen_on_the_last_page_too():
+    answers = {
+        "/v1/status": {**STATUS, "counts": COUNTS},
+        "/v1/status/jobs": {"items": [WELL] * 200, "next": "more"},
+        "/v1/status/jobsmore": {"items": [{**WELL, "state": "failed"}], "next": None},
+    }
+    with answering(answers) as (url, _):
+        status, output = run("job", "-a", "nas01", "-j", "db", "-U", url)
+    assert (status, "is failed" in output) == (2, True), output
+
+
+def test_a_job_of_a_silent_agent_is_critical_though_its_last_run_was_good():
+    answers = {
+        "/v1/status": {**STATUS, "verdict": "critical", "counts": {**COUNTS, "silent_agents": 1}},
+        "/v1/status/jobs": {"items": [WELL], "next": None},
+    }
+    with answering(answers) as (url, _):
+        status, output = run("job", "-a", "nas01", "-j", "db", "-U", url)
+    assert (status, "the agent is silent" in output) == (2, True), output
+
+
+@pytest.mark.parametrize(
+    ("words", "match"), [(("agent", "-a", ""), "match=agent%3D&"), (("customer", "-C", ""), "match=customer%3D&")]
+)
+def test_an_empty_name_chooses_nothing_and_not_everything(words: tuple[str, ...], match: str):
+    nothing = {**STATUS, "verdict": "unknown", "counts": {**COUNTS, "jobs": 0, "ok": 0}}
+    with answering({"/v1/status": nothing}) as (url, asked):
+        assert run(*words, "-U", url)[0] == 3
+    assert match in asked[0]
+
+
+def test_performance_data_has_whole_numbers_as_the_guidelines_say():
+    answers = {"/v1/status": {**STATUS, "counts": COUNTS}, "/v1/status/jobs": {"items": [WELL], "next": None}}
+    with answering(answers) as (url, _):
+        _, output = run("job", "-a", "nas01", "-j", "db", "-U", url, "-c", "13w:1300w")
+        _, checkmk = run("job", "-a", "nas01", "-j", "db", "-U", url, "--checkmk", "db")
+    assert " stored=123456789012345B;;;0 " in output
+    assert ";;7862400:786240000;0 " in output
+    assert "|stored=123456789012345|" in checkmk
 
 
 def test_a_wrong_key_is_unknown(watched: Watched):
@@ -173,6 +273,26 @@ def test_an_answer_that_is_not_tocsins_is_unknown(code: int, body: bytes, status
             assert run(*words, "-U", url)[0] == status
         assert run("service", "-U", url)[0] in (2, 3)
         server.shutdown()
+
+
+@pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 200 OK\r\n\r\n" + b"[" * 100_000])
+def test_whatever_answers_the_exit_status_is_never_pythons_own(answer: bytes):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                with connection:
+                    connection.recv(4096)
+                    connection.sendall(answer)
+
+        Thread(target=serve, daemon=True).start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+        assert run("summary", "-U", url)[0] == 3
+        assert run("service", "-U", url)[0] in (2, 3)
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,11 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field, JsonValue
 
 from app.admin import messages as admin_messages
+from app.compose.link_tokens import mail_without_tokens
 from app.core.errors import NotFound
 from app.deliver.transports.mend import what_to_mend
 from app.domain.attempt import Attempt
+from app.domain.key import KeyKind
 from app.domain.message import MessageState, takes_json
 from app.domain.returned_mail import ReturnKind, Via
 from app.http.api.dependencies import Admin, Context, Reader, editor_of, problems
@@ -167,8 +169,11 @@ async def get_message(message_id: PathId, context: Context, _caller: Reader) -> 
     response_class=Response,
     responses=problems(404) | {200: {"content": {"message/rfc822": {}, "application/json": {}}}},
 )
-async def get_raw_message(message_id: PathId, context: Context, _caller: Reader) -> Response:
-    """Return the finished bytes: the mail, or the JSON document of a webhook."""
+async def get_raw_message(message_id: PathId, context: Context, caller: Reader) -> Response:
+    """Return the finished bytes: the mail, or the JSON document of a webhook.
+
+    A key that only reads gets the mail without its signed links, by which one acts in the name of the recipient.
+    """
     async with context.database.read() as tx:
         message, bodies = await MESSAGES.get(tx, message_id), await bodies_of(tx, message_id)
     if bodies is None:
@@ -176,7 +181,9 @@ async def get_raw_message(message_id: PathId, context: Context, _caller: Reader)
     if takes_json(message.transport):
         return Response(bodies.webhook or b"", media_type="application/json")
     name = {"Content-Disposition": f'attachment; filename="{message_id}.eml"'}
-    return Response(bodies.mail or b"", media_type="message/rfc822", headers=name)
+    mail = bodies.mail or b""
+    shown = mail if caller.kind is KeyKind.ADMIN else mail_without_tokens(mail)
+    return Response(shown, media_type="message/rfc822", headers=name)
 
 
 @router.post(

@@ -197,7 +197,7 @@ def _cache_of(request: Request) -> StatusCache:
 
 async def _read(context: AppContext, choice: JobChoice, worst: int, now: datetime) -> _Kept:
     async with context.database.read() as tx:
-        pipeline = await read_pipeline_state(tx)
+        pipeline = await read_pipeline_state(tx, choice.customer_id)
         counts, newest = await count_jobs(tx, choice, now)
         has_trouble = counts.failed or counts.missed or counts.unclear or counts.warning
         jobs = await worst_jobs(tx, choice, now, worst) if has_trouble and worst else []

@@ -101,8 +101,9 @@ async def post_teach(request: Request, context: Context, who: Operator, form: Po
         raise NotFound("there is no such outcome")
     async with context.database.read() as tx:
         event = await EVENTS.get(tx, event_id)
-    if not who.sees(event.customer_id):
-        raise NotFound(f"there is no event {event_id}")
+    # What was read as a failure stays one, whatever event a form names: only who edits rules may teach otherwise, by the API.
+    if not who.sees(event.customer_id) or event.outcome is not RunOutcome.UNCLEAR:
+        raise NotFound(f"there is no event {event_id} that waits for an answer")
     try:
         lesson = await teach_event(context.database, event_id, outcome, None, by)
     except Conflict as cause:
@@ -163,14 +164,18 @@ async def _take(
 ) -> Response:
     by, comment = who.editor(context), _comment(form)
     chosen = [one for one in await _chosen(context, who, form) if one.alert.closed_at is None]
+    taken = 0  # who read "it is yours" of an alert of another would believe that they must see to it
     for part in _parts(chosen):
         async with context.database.write() as tx:
             for one in part:
                 if is_taken_over:
                     await admin_alerts.take_over_alert(tx, one.alert.id, comment, by)
+                    taken += 1
                 else:
-                    await admin_alerts.acknowledge_alert(tx, one.alert.id, None, comment, by)
-    return back_to(request, form, "taken-over" if is_taken_over else "acknowledged", len(chosen), by)
+                    taken += await admin_alerts.acknowledge_alert(tx, one.alert.id, None, comment, by)
+    if not taken:
+        return back_to(request, form, "", 0, by, trouble="stale_edit")
+    return back_to(request, form, "taken-over" if is_taken_over else "acknowledged", taken, by)
 
 
 def silence_end(length: str, now: datetime, zone: ZoneInfo) -> datetime:

@@ -134,7 +134,10 @@ def _role_in(form: FormData) -> Role:
 
 
 def _customers_in(form: FormData) -> tuple[str, ...] | None:
-    """Return the chosen customers; None where every customer is meant."""
-    if text_of(form, "sees") != "chosen":
+    """Return the chosen customers; None where every customer is meant, which a form must say. Raises BadInput."""
+    sees = text_of(form, "sees")
+    if sees == "all":
         return None
+    if sees != "chosen":
+        raise BadInput("choose which customers the person sees", field="customers")
     return tuple(str(value)[:40] for value in form.getlist("customer"))

@@ -4,7 +4,7 @@ It starts from any event, run, alert, notice or message, finds the alert in the 
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from email import message_from_bytes, policy
 from email.message import EmailMessage
@@ -13,6 +13,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse
 
+from app.compose.link_tokens import without_tokens
 from app.core.errors import NotFound
 from app.decide.route import matching_routes
 from app.domain.alert import Alert
@@ -53,11 +54,12 @@ Id = Annotated[str, Path(max_length=40, pattern=r"^[a-z]{3}_[0-9a-z]+$")]
 
 @dataclass(frozen=True, slots=True)
 class SentMessage:
-    """A message of the chain with its attempts and the name of its recipient."""
+    """A message of the chain with its attempts and the name of its recipient. `is_seen`: whether the reader may see its words."""
 
     message: Message
     recipient: str
     attempts: Sequence[Attempt]
+    is_seen: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,7 @@ async def show_proof(
     """Show the chain of an event, run, alert, notice or message."""
     async with context.database.read() as tx:
         chain, message = await _read_chain(tx, who, proof_id)
-        answer = await _answer_about(tx, chain, about) if about else None
+        answer = await _answer_about(tx, who, chain, about) if about else None
     return render(
         request,
         context,
@@ -121,10 +123,13 @@ async def show_proof(
 
 @router.get("/mail/{message_id}/shown")
 async def show_mail(context: Context, who: SignedInPerson, message_id: Id) -> Response:
-    """Return the HTML of a mail, for the frame that shows it: nothing in it runs or is loaded."""
+    """Return the HTML of a mail, for the frame that shows it: nothing in it runs or is loaded, and its signed links are taken out.
+
+    By those, somebody who may only read could acknowledge and silence in the name of the recipient.
+    """
     mail = await _read_mail(context, who, message_id)
     body = mail.get_body(("html", "plain")) if mail is not None else None
-    content = body.get_content() if body is not None else ""
+    content = without_tokens(body.get_content()) if body is not None else ""
     if body is not None and body.get_content_type() == "text/plain":
         return _framed(PlainTextResponse(content))
     return _framed(HTMLResponse(content))
@@ -210,9 +215,9 @@ async def _named(
     known = {message.id} if message is not None else set()
     ids = [one.notice.message_id for one in decisions if one.notice.message_id is not None]
     started = ([] if alert is not None or message is None else [message.id]) + ids
-    messages = [sent for own in dict.fromkeys(started) for sent in await _moves(tx, own)]
+    messages = [sent for own in dict.fromkeys(started) for sent in await _moves(tx, who, own)]
     if message is not None and not known & {one.message.id for one in messages}:
-        messages += await _moves(tx, message.id)
+        messages += await _moves(tx, who, message.id)
     source = event or alert or run
     customer_id = source.customer_id if source is not None else None
     agent_id = event.agent_id if event is not None else alert.agent_id if alert is not None else None
@@ -259,8 +264,11 @@ async def _decisions(tx: ReadTx, alert: Alert | None, message: Message | None) -
     ]
 
 
-async def _moves(tx: ReadTx, message_id: str) -> list[SentMessage]:
-    """Return a message and its successors on other transports, with their attempts."""
+async def _moves(tx: ReadTx, who: SignedIn, message_id: str) -> list[SentMessage]:
+    """Return a message and its successors on other transports, with their attempts.
+
+    One message can report alerts of several customers. Who sees only one of them gets it without the words about the others.
+    """
     found: list[SentMessage] = []
     own: str | None = message_id
     while own is not None and len(found) < _MOVES_MOST:
@@ -269,7 +277,9 @@ async def _moves(tx: ReadTx, message_id: str) -> list[SentMessage]:
             break
         names = await recipients_by_id(tx, [message.recipient_id])
         name = names[message.recipient_id].name if message.recipient_id in names else message.address
-        found.append(SentMessage(message, name, await attempts_of(tx, message.id)))
+        is_seen = who.sees(message.customer_id)
+        shown = message if is_seen else replace(message, subject="")
+        found.append(SentMessage(shown, name, await attempts_of(tx, message.id), is_seen))
         own = message.moved_to
     return found
 
@@ -285,7 +295,8 @@ class AboutSomebody:
     theirs: Sequence[str] = ()
 
 
-async def _answer_about(tx: ReadTx, chain: Chain, name: str) -> AboutSomebody:
+async def _answer_about(tx: ReadTx, who: SignedIn, chain: Chain, name: str) -> AboutSomebody:
+    """Answer why somebody was notified, or was not. Who sees some customers learns nothing of recipients and routes of others."""
     everybody = (await page_recipients(tx, Window(_RECIPIENTS_SEARCHED))).items
     wanted = name.casefold().strip()
     found = [
@@ -298,10 +309,15 @@ async def _answer_about(tx: ReadTx, chain: Chain, name: str) -> AboutSomebody:
     one = found[0]
     routes = await all_routes(tx)
     matched = matching_routes(chain.alert.alert.customer_id, facts_of(chain.alert), routes)
+    decided = [decision for decision in chain.decisions if decision.notice.recipient_id == one.id]
+    if who.customers is not None:
+        routes = matched
+        if not decided and not any(one.id in route.recipients for route in matched):
+            return AboutSomebody(name, is_known=False)
     return AboutSomebody(
         one.name,
         is_known=True,
-        decided=[decision for decision in chain.decisions if decision.notice.recipient_id == one.id],
+        decided=decided,
         matched=[route.name for route in matched],
         theirs=[route.name for route in routes if one.id in route.recipients],
     )

@@ -202,7 +202,10 @@ async def read_form(request: Request) -> FormData:
             await request.body()
     except TimeoutError:
         raise HTTPException(408, f"the body did not arrive within {READ_TIMEOUT_S:.0f} s") from None
-    return await request.form(max_files=0)
+    form = await request.form(max_files=0)
+    if any("\x00" in name or (isinstance(value, str) and "\x00" in value) for name, value in form.multi_items()):
+        raise HTTPException(400, "a field has a character that cannot be stored")  # PostgreSQL takes no NUL
+    return form
 
 
 def text_of(form: FormData, name: str) -> str:

@@ -119,10 +119,11 @@ async def use_link(token: Token, request: Request, context: Context) -> Response
     """Use a link: sign its person in, who then chooses a password."""
     form = await _form_of_nobody(request, context)
     try:
-        async with context.database.write() as tx:
+        async with context.database.read() as tx:  # a link that is none must not keep those waiting who write
             offer = await read_link(tx, context, token)
-            if offer.purpose is LinkPurpose.FIRST:
-                _need_this_host(request)
+        if offer.purpose is LinkPurpose.FIRST:
+            _need_this_host(request)
+        async with context.database.write() as tx:
             name, email = text_of(form, "name"), text_of(form, "email")
             person, session = await sign_in_by_link(
                 tx, context, token, browser_of(request), first_name=name, first_email=email

@@ -12,8 +12,9 @@ import pytest
 from app.compose import tick as compose
 from app.core.clock import now
 from app.decide import tick as decide
+from app.domain.person import Role
 from tests.support.api import Api, serving
-from tests.support.browser import browsing
+from tests.support.browser import browsing, link_for, person
 
 ROBIN, KIM = "robin@example.org", "kim@example.org"
 FAILURE = {"agent": "files01", "job": "shares", "outcome": "failure", "message": "the repository is locked"}
@@ -162,3 +163,42 @@ async def test_a_link_ends_with_the_address_that_it_was_made_for(api: Api):
     await api.tell("PATCH", f"/v1/recipients/{kim['id']}", json=changed)
     async with browsing(api) as browser:
         assert (await browser.client.post(path, data={"answer": "take-on"})).status_code == 404
+
+
+async def test_who_may_only_read_does_not_get_the_link_out_of_the_mail_that_is_shown_to_them(api: Api):
+    token = (await link(api, KIM)).rpartition("/")[2]
+    [message] = [one for one in await api.items("/v1/messages") if one["address"] == KIM]
+    viewer = (await api.tell("POST", "/v1/keys", json={"kind": "viewer", "name": "wall"}))["key"]
+    raw = await api.ask("GET", f"/v1/messages/{message['id']}/raw", key=viewer)
+    parts = message_from_bytes(raw.content, policy=policy.default).walk()
+    texts = [part.get_content() for part in parts if part.get_content_maintype() == "text"]
+    async with browsing(api) as browser:
+        path = await link_for(api, await person(api, "lee@example.org", Role.READER))
+        await browser.send(path, path)
+        shown = await browser.get(f"/mail/{message['id']}/shown")
+    assert shown.status_code == raw.status_code == 200
+    assert "the repository is locked" in shown.text
+    for text in (shown.text, *texts):
+        assert token not in text
+
+
+async def test_a_silence_of_another_customer_with_the_same_names_does_not_count_as_one_of_this_alert(api: Api):
+    other = (await api.tell("POST", "/v1/customers", json={"name": "Other", "time_zone": "UTC"}))["id"]
+    same = [{"field": f, "test": "is", "value": v} for f, v in (("agent", "files01"), ("job", "shares"))]
+    ends_at = (api.context.clock() + timedelta(hours=2)).isoformat()
+    theirs = {"customer_id": other, "matchers": same, "ends_at": ends_at, "comment": "secret work"}
+    assert (await api.ask("POST", "/v1/silences", json=theirs)).status_code == 201
+    path = await link(api, KIM)
+    async with browsing(api) as browser:
+        assert "Silenced until" not in (await browser.get(path)).text
+        assert "Silent until" in (await browser.client.post(path, data={"answer": "4h"})).text
+    assert len(await api.items("/v1/silences")) == 2
+
+
+async def test_who_has_an_address_that_begins_like_another_does_not_have_their_alert(api: Api):
+    [alert] = await api.items("/v1/alerts")
+    await api.tell("POST", f"/v1/alerts/{alert['id']}:acknowledge", json={"name": f"{KIM}.au"})
+    async with browsing(api) as browser:
+        page = (await browser.client.post(await link(api, KIM), data={"answer": "take-on"})).text
+    assert "You have it" not in page
+    assert f"{KIM}.au has it" in page

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 
 from app.compose import tick as compose
-from app.store.tables import messages, notices
+from app.store.tables import alerts, messages, notices
 from app.store.tables_managed import recipients, routes, summary_schedules
 from tests.support.context import SystemUnderTest, open_system
 
@@ -120,6 +120,49 @@ async def test_an_alert_that_closed_before_it_was_composed_is_not_sent(system: S
     system.pass_time(seconds=60)
     await live_on(system)
     assert await system.mails() == []
+
+
+async def fail_on_three_hosts(system: SystemUnderTest) -> None:
+    await change(system, routes, group_by=["agent"])
+    for number in range(3):
+        await system.receive(agent=f"host{number}", job="db", outcome="failure")
+    await system.decide()
+
+
+async def hosts_named(system: SystemUnderTest) -> list[str]:
+    return sorted(row.subject.partition("host")[2][:1] for row in await system.mails())
+
+
+async def test_a_message_that_cannot_be_stored_keeps_no_other_back(system: SystemUnderTest) -> None:
+    await fail_on_three_hosts(system)
+    if system.context.database.is_sqlite:
+        no = "CREATE TRIGGER no BEFORE INSERT ON messages WHEN NEW.subject LIKE '%host1%' BEGIN SELECT RAISE(ABORT, 'no'); END"
+        yes = "DROP TRIGGER no"
+    else:
+        no = "ALTER TABLE messages ADD CONSTRAINT no_host1 CHECK (subject NOT LIKE '%host1%')"
+        yes = "ALTER TABLE messages DROP CONSTRAINT no_host1"
+    async with system.context.database.write() as tx:
+        await tx.connection.execute(text(no))
+    await compose.tick(system.context)
+    assert await hosts_named(system) == ["0", "2"]
+    async with system.context.database.write() as tx:
+        await tx.connection.execute(text(yes))
+    system.pass_time(minutes=5)
+    await compose.tick(system.context)
+    assert await hosts_named(system) == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize(("table", "column"), [(alerts, "kind"), (notices, "what")])
+async def test_what_a_newer_version_wrote_keeps_no_other_message_back(
+    system: SystemUnderTest, table: Any, column: str
+) -> None:
+    await fail_on_three_hosts(system)
+    [of_host1] = await system.rows(alerts, alerts.c.agent_id == await system.agent("host1"))
+    row = table.c.id if table is alerts else table.c.alert_id
+    async with system.context.database.write() as tx:
+        await tx.connection.execute(update(table).where(row == of_host1.id).values({column: "unheard_of"}))
+    await compose.tick(system.context)
+    assert await hosts_named(system) == ["0", "2"]
 
 
 async def test_a_notice_for_a_recipient_without_transport_is_suppressed_with_its_reason(

@@ -69,6 +69,24 @@ async def test_an_acknowledgement_is_undone_within_its_ten_seconds(api: Api) -> 
         assert (await api.tell("GET", f"/v1/alerts/{alert_id}"))["acknowledged_at"] is None
 
 
+async def test_who_acknowledges_what_somebody_has_does_not_read_that_it_is_theirs(api: Api) -> None:
+    async with browsing(api) as browser:
+        alert_id = await _opened(api, browser)
+        await api.tell("POST", f"/v1/alerts/{alert_id}:acknowledge", json={"name": "kim"})
+        answer = await browser.send("/alerts", "/act/acknowledge", id=alert_id, back="/alerts")
+        assert answer.headers["location"] == "/alerts?trouble=stale_edit"
+        assert (await api.tell("GET", f"/v1/alerts/{alert_id}"))["acknowledged_by"] == "kim"
+
+
+async def test_an_operator_cannot_teach_that_a_failure_was_a_success(api: Api) -> None:
+    async with browsing(api) as browser:
+        alert_id = await _opened(api, browser)
+        event_id = (await api.tell("GET", f"/v1/alerts/{alert_id}"))["event_id"]
+        refused = await browser.send("/alerts", "/act/teach", id=event_id, outcome="success")
+        assert refused.status_code == 404
+        assert (await api.tell("GET", f"/v1/alerts/{alert_id}"))["closed_at"] is None
+
+
 async def test_a_closed_alert_is_open_again_after_undo(api: Api) -> None:
     async with browsing(api) as browser:
         alert_id = await _opened(api, browser)

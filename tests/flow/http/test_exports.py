@@ -1,13 +1,15 @@
 """Lists as CSV and NDJSON: whole, by the same filters and keys as the list, and safe to open in a spreadsheet."""
 
+import asyncio
 import csv
 import io
 import json
 from pathlib import Path
 
 import pytest
+from starlette.types import Message, Send
 
-from app.http.exports import _cell
+from app.http.exports import ListExport, _cell
 from tests.flow.http.test_status import decide_all
 from tests.support.api import Api, serving
 
@@ -81,6 +83,42 @@ async def test_every_list_can_be_exported(sqlite_database_url: str, tmp_path: Pa
 @pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "＝"])  # noqa: RUF001
 def test_no_cell_of_text_begins_like_a_formula(start: str):
     assert _cell(f"{start}1") == f"'{start}1"
+
+
+@pytest.mark.parametrize(
+    ("value", "cell"),
+    [
+        ("a;=1+1", "a;'=1+1"),
+        ("a\n=1+1", "a\n'=1+1"),
+        ('a;"@x', "a;\"'@x"),
+        ("a\t -1", "a\t '-1"),
+        ("a;b = 1", "a;b = 1"),
+        ({"site": "x;=1"}, '{"site":"x;\'=1"}'),
+    ],
+)
+def test_a_cell_that_another_separator_cuts_has_no_formula_either(value: object, cell: str):
+    assert _cell(value) == cell
+
+
+async def test_an_export_ends_when_its_client_has_left():
+    pages = 0
+
+    async def endless(_scope: object, _receive: object, send: Send) -> None:
+        nonlocal pages
+        pages += 1
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b'{"items": [], "next": "more"}'})
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(_: Message) -> None:
+        pass
+
+    scope = {"type": "http", "path": "/v1/jobs", "query_string": b"format=csv", "headers": []}
+    async with asyncio.timeout(10):
+        await ListExport(endless, ["id"])(scope, receive, send)
+    assert pages == 1
 
 
 @pytest.mark.parametrize(("value", "cell"), [(-1, "-1"), (1.5, "1.5"), (None, ""), (True, "true"), (["=1"], '["=1"]')])

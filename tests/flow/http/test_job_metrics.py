@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_open_metrics
 from prometheus_client.parser import text_string_to_metric_families as read_text
-from sqlalchemy import select
+from sqlalchemy import select, update
 
+from app.core.clock import now
+from app.decide import missed
 from app.http import job_metrics
 from app.store.tables import agents, jobs
 from tests.flow.http.test_status import decide_all, monitor_key
@@ -65,6 +67,7 @@ async def test_each_job_has_its_state_times_and_amounts(database_url: str, tmp_p
         assert set(value("tocsin_job_last_run_timestamp_seconds")) == {photos, database}
         assert value("tocsin_states_current") == {(): 1}
         assert value("tocsin_jobs_left_out") == {(): 0}
+        assert value("tocsin_silent_agents") == {(): 0}
         assert value("tocsin_jobs") == {("ok",): 1, ("failed",): 1}
         assert text.endswith("# EOF\n") is is_open
 
@@ -107,6 +110,21 @@ async def test_a_job_ages_towards_its_expectation(sqlite_database_url: str, tmp_
         assert list(samples(text, "tocsin_job_overdue").values()) == [0]
 
 
+async def test_a_silent_agent_is_counted_though_its_job_keeps_its_state(sqlite_database_url: str, tmp_path: Path):
+    async with serving(sqlite_database_url, tmp_path) as api:
+        await api.report(WELL, {**WELL, "agent": "web01"})
+        await decide_all(api)
+        async with api.context.database.write() as tx:
+            passed = update(agents).where(agents.c.name == "nas01").values(silent_after_s=3600, silent_at=now())
+            await tx.connection.execute(passed)
+        await missed.write_due_events(api.context)
+        await decide_all(api)
+        text = await scrape(api, match="agent=nas01")
+        assert samples(text, "tocsin_job_state") == {("nas01", "photos", "ok"): 1}
+        assert samples(text, "tocsin_silent_agents") == {(): 1}
+        assert samples(await scrape(api, match="agent=web01"), "tocsin_silent_agents") == {(): 0}
+
+
 async def test_matchers_choose_what_is_scraped(sqlite_database_url: str, tmp_path: Path):
     async with serving(sqlite_database_url, tmp_path) as api:
         await api.report(WELL, BAD)
@@ -129,6 +147,20 @@ async def test_beyond_the_limit_jobs_in_trouble_stay_and_the_others_are_counted(
         assert ('sql"01', "C:\\db", "failed") in shown
         assert samples(text, "tocsin_jobs_left_out") == {(): 3}
         assert samples(text, "tocsin_jobs") == {("ok",): 4, ("failed",): 1}
+
+
+@pytest.mark.parametrize("most", [0, 1, 2, 3])
+async def test_where_trouble_alone_fills_the_limit_the_scrape_is_answered(
+    sqlite_database_url: str, tmp_path: Path, most: int
+):
+    async with serving(sqlite_database_url, tmp_path, job_metrics_most=most) as api:
+        await api.report(WELL, BAD, {**BAD, "job": "mail"})
+        await decide_all(api)
+        text = await scrape(api)
+        shown = samples(text, "tocsin_job_state")
+        assert sorted(state for _, _, state in shown) == ["failed", "failed", "ok"][:most]
+        assert samples(text, "tocsin_jobs_left_out") == {(): 3 - most}
+        assert samples(text, "tocsin_jobs") == {("ok",): 1, ("failed",): 2}
 
 
 async def test_a_scrape_of_many_jobs_holds_nobody_up(sqlite_database_url: str, tmp_path: Path):

@@ -1,5 +1,6 @@
 """Signing in: links that work once, passwords, one-time codes, sessions that end, and what an attacker tries."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
@@ -71,6 +72,25 @@ async def test_a_link_ends_with_time_and_with_a_newer_one(api: Api, clock: Clock
         assert (await browser.get(newer)).status_code == 404
 
 
+async def test_no_unused_link_of_a_person_outlives_another_one_or_a_new_password(api: Api):
+    async with browsing(api) as owner, browsing(api) as thief:
+        await signed_in(api, owner)
+        kim = await person(api, "kim@example.org", Role.READER)
+        reset = await owner.send("/people", f"/people/{kim.id}/link")
+        found = re.search(r"http://tocsin\.test(/link/[\w-]+)", reset.text)
+        assert found is not None
+        invited = await link_for(api, kim)
+        async with browsing(api) as browser:
+            assert (await browser.send(found[1], found[1])).status_code == 303
+            assert (await thief.get(invited)).status_code == 404
+            invited = await link_for(api, kim)
+            await browser.send("/account", "/account/password", password=PASSWORD)
+            assert (await thief.get(invited)).status_code == 404
+        invited = await link_for(api, kim)
+        await owner.send("/people", f"/people/{kim.id}/end", what="sessions")
+        assert (await thief.get(invited)).status_code == 404
+
+
 async def test_a_page_asks_to_sign_in_and_then_goes_on_to_itself(api: Api):
     async with browsing(api) as browser:
         await signed_in(api, browser)
@@ -126,6 +146,20 @@ async def test_who_guesses_waits_and_locks_nobody_else_out(api: Api):
         async with browsing(api, address="192.0.2.9") as here:
             here.client.cookies = owner.client.cookies
             assert (await here.sign_in("robin@example.org", PASSWORD)).status_code == 303
+
+
+async def test_a_character_that_cannot_be_stored_is_refused(api: Api):
+    async with browsing(api) as browser:
+        assert (await browser.sign_in("robin\x00@example.org", PASSWORD)).status_code == 400
+
+
+async def test_who_is_refused_keeps_nobody_waiting_who_writes(api: Api):
+    async with browsing(api) as guesser:
+        codes = [(await guesser.sign_in("robin@example.org", f"guess {n}")).status_code for n in range(6)]
+        assert codes[-1] == 429
+        async with api.context.database.write(), asyncio.timeout(2):  # the embedded database has one writer
+            assert (await guesser.sign_in("robin@example.org", "guess 7")).status_code == 429
+            assert (await guesser.send("/sign-in", "/link/unknown")).status_code == 404
 
 
 async def test_a_session_is_a_new_one_at_each_sign_in(api: Api):
@@ -199,11 +233,15 @@ async def test_one_time_codes_are_asked_for_and_none_works_twice(api: Api, clock
         totp = pyotp.TOTP(found[1])
         wrong = await browser.send("/account", "/account/codes/confirm", code="000000")
         assert wrong.status_code == 422
-        shown = await browser.send("/account", "/account/codes/confirm", code=totp.at(clock()))
+        first = totp.at(clock())
+        shown = await browser.send("/account", "/account/codes/confirm", code=first)
         recovery = re.findall(r"<code>([a-z2-7]{5}-[a-z2-7]{5})</code>", shown.text)
         assert len(set(recovery)) == 10
         assert found[1] not in (await browser.get("/account")).text
+        again = await browser.send("/account", "/account/codes/confirm", code=totp.at(clock() + timedelta(seconds=30)))
+        assert again.status_code == 422, "recovery codes are not replaced by a form that is sent twice"
         await browser.send("/account", "/sign-out")
+        assert (await browser.sign_in("robin@example.org", PASSWORD, first)).status_code == 401
         clock.ahead = timedelta(minutes=1)
         code = totp.at(clock())
         assert (await browser.sign_in("robin@example.org", PASSWORD)).status_code == 401
@@ -227,6 +265,8 @@ async def test_people_are_changed_only_after_showing_who_one_is(api: Api, clock:
         shown = await owner.send(asked.headers["location"], asked.headers["location"], password=PASSWORD)
         assert shown.headers["location"] == f"/people?person={of_kim}"
         assert owner.client.cookies["tocsin"] != before
+        unsaid = await owner.send("/people", f"/people/{of_kim}", role="operator")
+        assert unsaid.status_code == 422, "everything is seen only by whom a form says so of"
         saved = await owner.send("/people", f"/people/{of_kim}", role="operator", sees="all", disabled="1")
         assert saved.status_code == 303
         assert (await kim.get("/account")).status_code == 303, "who may not sign in any more is out at once"

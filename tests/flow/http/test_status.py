@@ -4,16 +4,17 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import select, update
 
 from app.core.clock import now
 from app.decide import tick as decide
 from app.domain.summary_schedule import SummarySchedule
 from app.http.api import status
+from app.store.events import set_event_aside
 from app.store.heartbeats import Heartbeat, write_heartbeat
 from app.store.job_states import JobChoice, count_jobs
 from app.store.summary_states import SummaryScope, job_counts, scope_of
-from app.store.tables import jobs
+from app.store.tables import events, jobs
 from tests.support.api import Api, serving
 from tests.support.context import open_system
 
@@ -93,6 +94,22 @@ async def test_a_matcher_that_cannot_be_read_is_refused(sqlite_database_url: str
         answer = await api.ask("GET", "/v1/status", params={"match": "jbo=x"})
         assert answer.status_code == 422
         assert "label:NAME" in answer.text
+
+
+async def test_a_failure_that_was_set_aside_is_unknown_until_its_job_has_run_again(database_url: str, tmp_path: Path):
+    async with serving(database_url, tmp_path) as api:
+        await api.report(WELL)
+        await decide_all(api)
+        await api.report({**WELL, "outcome": "failure"})
+        async with api.context.database.write() as tx:
+            [event_id] = (await tx.connection.execute(select(events.c.id).where(events.c.state == "new"))).scalars()
+            await set_event_aside(tx, event_id, "a defect")
+        found = await api.tell("GET", "/v1/status")
+        assert (found["verdict"], found["is_current"]) == ("unknown", False)
+        assert found["reason"].startswith("1 report(s) of trouble could not be decided on")
+        await api.report(WELL)
+        await decide_all(api)
+        assert (await api.tell("GET", "/v1/status"))["verdict"] == "ok"
 
 
 async def test_the_etag_stays_until_something_but_the_age_changes(sqlite_database_url: str, tmp_path: Path):

@@ -16,6 +16,7 @@ from app.admin import purge
 from tests.support.api import ENROL_KEY, Api, serving
 
 FINE = b"Subject: Copy succeeded\r\nMessage-ID: <%s@tool>\r\n\r\nAll files were copied.\r\n"
+LUNCH = b"List-Id: <admins.example.org>\r\nSubject: Lunch on Friday\r\n\r\nWho joins?\r\n"
 MAIL = b"Subject: %s\r\nMessage-ID: <%s@tool>\r\n\r\nDisk full.\r\n"
 
 
@@ -252,3 +253,17 @@ async def test_a_mail_rule_holds_for_the_message_of_another_tool(api: Api):
     assert (event["job"], event["outcome"], event["activity"]) == ("Fotos", "success", "verify")
     whole = await api.tell("GET", f"/v1/events/{event['id']}")
     assert whole["extra"]["reading"]["rule"] == "mail rule ntfy"
+
+
+async def test_the_room_that_is_kept_for_failures_takes_no_mail_that_reports_nothing(api: Api):
+    writing = api.app.state.context.database.writing
+    writing.is_saving_room = True
+    with pytest.raises(aiosmtplib.SMTPDataError, match="disk_full") as put_off:
+        await send_mail(api, LUNCH)
+    assert (put_off.value.code, put_off.value.message[:5]) == (452, "4.3.1")
+    assert await api.items("/v1/ignored-mails") == []
+    await send(api, b"Copy failed")
+    assert [event["outcome"] for event in await api.items("/v1/events")] == ["failure"]
+    writing.is_saving_room = False
+    await send_mail(api, LUNCH)
+    assert len(await api.items("/v1/ignored-mails")) == 1

@@ -12,7 +12,7 @@ from app.domain.alert import Alert, AlertKind
 from app.domain.event import PROVEN, Event, Phase, RunOutcome
 from app.domain.job import history_order
 from app.domain.run import Run
-from app.domain.unclear import UnclearHistory, UnclearText
+from app.domain.unclear import UnclearHistory, UnclearText, newest_withdrawn
 from tests.support.decide_cases import FACTS, NOW, alert, rule
 from tests.support.examples import examples
 from tests.unit.decide.test_fold_order import JOB, T0, Memory
@@ -44,12 +44,13 @@ class Alerts:
 
     def receive(self, batch: list[Event]) -> None:
         """Decide on one batch."""
-        before = set(self.memory.runs)
+        before = dict(self.memory.runs)
         self.memory.fold(batch)
+        withdrawn = newest_withdrawn(before, self.memory.runs.values())
         fresh = {run.id for key, run in self.memory.runs.items() if key not in before and is_unclear(run)}
         history = self.history()
         texts = {run.event_id or "": run for run in self.memory.runs.values() if is_unclear(run)}
-        history = replace(history, of_alerts=texts)
+        history = replace(history, of_alerts=texts, withdrawn=withdrawn)
         changes = judge_unclear(JOB, fresh, history, self.opened, set(), FACTS, [rule(AlertKind.UNCLEAR)])
         for change in changes:
             match change:
@@ -98,6 +99,21 @@ def test_an_open_question_is_asked_once(events: list[Event]) -> None:
     for event in unclear:
         seen.receive([event])
     assert seen.notices == len({event.message for event in unclear})
+
+
+def test_a_question_opens_again_where_its_answer_was_withdrawn() -> None:
+    def end(number: int, hour: int, outcome: RunOutcome, run: str | None = "a") -> Event:
+        at = T0 + timedelta(hours=hour)
+        event = Event(f"evt_{number}", "cus_1", "agt_1", f"key{number}", at, at, job="db", run=run)
+        message = "blue" if outcome is RunOutcome.UNCLEAR else "done"
+        return replace(event, phase=Phase.FINISHED, outcome=outcome, message=message)
+
+    seen = Alerts()
+    seen.receive([end(1, 2, RunOutcome.UNCLEAR, None)])
+    seen.receive([end(2, 3, RunOutcome.SUCCESS)])
+    assert not seen.opened
+    seen.receive([end(3, 4, RunOutcome.CANCELLED)])
+    assert set(seen.opened) == {"blue"}, "the run that answered it was cancelled after all"
 
 
 def test_a_form_that_was_reported_before_waits_a_day() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from app.deliver import lease
 from app.deliver.after_attempt import MOST_UNKNOWN
-from app.deliver.settle import settle
+from app.deliver.settle import AttemptResult, settle, settle_results
 from app.deliver.sweep import take_back_leases
 from app.domain.attempt import Outcome, Permanent, Sent, Temporary, Unknown
 from app.domain.lease import Claim
@@ -197,3 +197,18 @@ async def test_a_late_sent_result_cancels_the_successor_that_was_not_sent_yet(sy
     spared = await message_of(system.context, successor)
     assert (spared.state, spared.attempts) == (MessageState.SENT, 0)
     assert spared.why == f"its predecessor {one} was sent by smtp after all"
+
+
+@pytest.mark.parametrize("is_older_first", [True, False])
+async def test_two_attempts_at_one_message_that_end_together_count_both(
+    system: SystemUnderTest, is_older_first: bool
+) -> None:
+    (one,) = await post(system.context, ANN)
+    older = await claim(system)
+    await lose_lease(system)
+    newer = await claim(system)
+    ended = [AttemptResult(older, SENT), AttemptResult(newer, BUSY)]
+    async with system.context.database.write() as tx:
+        await settle_results(tx, ended if is_older_first else ended[::-1], system.time[0])
+    assert (await message_of(system.context, one)).state is MessageState.SENT
+    assert [attempt.outcome for attempt in await life_of(system.context, one)] == ["sent", "temporary"]

@@ -12,6 +12,7 @@ import pytest
 from app.deliver.worker_lock import MOST, worker_locks
 
 HOST = "worker:host-a:"
+KERNEL = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 HOLD = """
 import sys, time
 from pathlib import Path
@@ -59,24 +60,32 @@ def test_only_a_killed_worker_is_dead(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "names"),
     [
-        ("worker:host-a:7:aa\n", ["worker:host-a:7:aa"]),
-        ("worker:host-b:7:aa\n", []),  # a shared folder, whose locks we may not see
+        (f"worker:host-a:7:aa {KERNEL}\n", ["worker:host-a:7:aa"]),
+        (f"worker:host-b:7:aa {KERNEL}\n", []),  # a shared folder, whose locks we may not see
+        (
+            "worker:host-a:7:aa 0b5c2f3e-0000-4000-8000-000000000000\n",
+            [],
+        ),  # another host, or container, of the same name
+        ("worker:host-a:7:aa \n", []),
+        ("worker:host-a:7:aa\n", []),
         ("worker:host-a:7", []),  # not whole: other names may begin so
+        (f"worker:host-a:7:aa {KERNEL}", []),
+        (f" {KERNEL}\n", []),
         ("", []),
         ("\n", []),
-        ("worker:host-a:7:aa\nworker:host-a:8:bb\n", []),
-        ("worker:host-a:" + "7" * 10_000 + "\n", []),
+        (f"worker:host-a:7:aa {KERNEL}\nworker:host-a:8:bb {KERNEL}\n", []),
+        ("worker:host-a:" + "7" * 10_000 + f" {KERNEL}\n", []),
         ("\udcff\n", []),
     ],
 )
-def test_only_a_whole_name_of_this_host_counts(tmp_path: Path, content: str, names: list[str]) -> None:
+def test_only_a_whole_name_of_this_host_and_kernel_counts(tmp_path: Path, content: str, names: list[str]) -> None:
     (tmp_path / "worker-0.lock").write_bytes(content.encode("utf-8", "surrogateescape"))
     assert dead(tmp_path) == names
 
 
 def test_a_worker_keeps_one_lock_and_frees_the_others(tmp_path: Path) -> None:
     for number in range(4):
-        (tmp_path / f"worker-{number}.lock").write_text(f"{HOST}{number}:aa\n")
+        (tmp_path / f"worker-{number}.lock").write_text(f"{HOST}{number}:aa {KERNEL}\n")
     with worker_locks(tmp_path, HOST) as locks:
         assert len(locks.dead) == 4
         locks.keep_one(f"{HOST}9:cc")
@@ -96,3 +105,11 @@ def test_there_are_no_more_files_than_the_most_workers(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_made_locks_nothing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     assert dead(tmp_path / "file" / "workers") == []
+
+
+def test_a_name_that_cannot_be_written_stops_no_worker(tmp_path: Path) -> None:
+    (tmp_path / "worker-0.lock").write_text(f"{HOST}1:aa {KERNEL}\n")
+    worker = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))" + HOLD.replace("time.sleep(600)", "")
+    run = subprocess.run([sys.executable, "-c", worker, str(tmp_path), f"{HOST}2:bb"], capture_output=True, check=False)
+    assert run.stdout.endswith(b"held\n"), run.stderr.decode()
+    assert dead(tmp_path) == [], "nobody knows whose lock it was"

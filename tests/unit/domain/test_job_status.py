@@ -38,6 +38,12 @@ def test_the_verdict_and_its_reason(counts: JobCounts, stale: str | None, verdic
         (5, None, None),
         (5, 60, None),
         (5, 601, "reports have waited for 10 minutes to be processed"),
+        (-30, None, None),
+        (
+            -3600,
+            None,
+            "the newest heartbeat of a worker is in the future: the clocks of the servers differ, or were set back",
+        ),
         (61, None, "no worker runs, so reports are not processed and missed runs are not noticed"),
         (None, None, "no worker runs, so reports are not processed and missed runs are not noticed"),
     ],
