@@ -124,13 +124,13 @@ def test_text_of_a_tool_can_begin_no_performance_data_and_no_line(watched: Watch
     [
         ((), 3, "See --help"),
         (("job", "-U", "http://x"), 3, "required: -a/--agent, -j/--job"),
-        (("summary", "-U", "http://x", "-c", "5:1"), 3, "its first number is above"),
+        (("summary", "-U", "http://x", "-c", "5:1"), 3, "the first number is larger"),
         (("summary", "-U", "ftp://x"), 3, "must begin with http"),
         (("--version",), 3, "check_tocsin "),
         (("summary", "--help"), 3, "--report-age"),
-        (("summary", "-U", "http://x", "-t", "nan"), 3, "is no number of seconds"),
-        (("summary", "-U", "http://x", "-t", "-1"), 3, "is no number of seconds"),
-        (("summary", "-U", "http://x", "-t", "0"), 3, "is no number of seconds"),
+        (("summary", "-U", "http://x", "-t", "nan"), 3, "is not a number of seconds"),
+        (("summary", "-U", "http://x", "-t", "-1"), 3, "is not a number of seconds"),
+        (("summary", "-U", "http://x", "-t", "0"), 3, "is not a number of seconds"),
         (("summary", "-U", "http://a b"), 3, "TOCSIN UNKNOWN - "),
     ],
 )
