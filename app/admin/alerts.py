@@ -68,7 +68,7 @@ async def tell_others(tx: WriteTx, alert_id: str, but: str | None, by: Editor) -
             id=new_id("ntc"),
             what=NoticeKind.ACKNOWLEDGED,
             state=NoticeState.WAITING,
-            reason=f"{by.who} has it; was reported {notice.due_at:%Y-%m-%d %H:%M} UTC",
+            reason=f"notified of this alert at {notice.due_at:%Y-%m-%d %H:%M} UTC; {by.who} acknowledged it",
             due_at=by.at,
             group_key=f"acknowledged {alert_id}",
             urgency=URGENCY_RECOVERY,

@@ -83,7 +83,7 @@ async def read_question(tx: ReadTx, context: AppContext, token: str) -> AskedAle
             silenced = next((one for one in holds if one.matchers == about), None)
             is_over = now >= link.until
             return AskedAlert(alert, customer, name, job, recipient, address, link.until, is_over, silenced)
-    raise NotFound("this link is not valid (any more)", code="link_over")
+    raise NotFound("this link is not valid, or no longer", code="link_over")
 
 
 async def answer(
@@ -93,7 +93,7 @@ async def answer(
     by = Editor(asked.address, context.clock(), context.wakeups.wake)
     if kind is AnswerKind.TAKE_ON:
         if not await acknowledge_alert(tx, asked.alert.id, None, comment, by):
-            raise Conflict("somebody else took it on at the same time", code="acknowledged")
+            raise Conflict("somebody else acknowledged it at the same time", code="acknowledged")
         await tell_others(tx, asked.alert.id, asked.recipient.id, by)
         return None
     ends_at = silence_end(kind, by.at, zone_of(asked.customer))

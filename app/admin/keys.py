@@ -145,6 +145,6 @@ async def _owner(tx: WriteTx, kind: KeyKind, customer_id: str | None, agent_id: 
         raise BadInput("an enrolment key needs a customer: its new agents are theirs", field="customer_id")
     if kind not in (KeyKind.ENROL, KeyKind.MONITOR) and customer_id is not None:
         # A key that looks like one customer's and reads all of them would be a leak.
-        raise BadInput(f"a key of kind {kind} holds for every customer", field="customer_id")
+        raise BadInput(f"a key of kind {kind} applies to every customer: leave customer_id out", field="customer_id")
     await check_customer(tx, customer_id)
     return customer_id

@@ -34,7 +34,7 @@ async def add_person(tx: WriteTx, wanted: NewPerson, by: Editor) -> Person:
     """Add a person, who cannot sign in yet: a link or the identity provider comes next. Raises BadInput, Conflict."""
     email = read_email(wanted.email)
     if await find_by_email(tx, email) is not None:
-        raise Conflict(f"there is a person with the address {email} already", code="email_taken", field="email")
+        raise Conflict(f"a person with the address {email} already exists", code="email_taken", field="email")
     person = Person(
         id=new_id("per"),
         name=read_name(wanted.name),
@@ -61,7 +61,7 @@ async def change_person(
     if PEOPLE.edits(before, after):
         await save(tx, PEOPLE, before, after, by)
         if await count_owners(tx) == 0:
-            raise Conflict("this is the last owner: make another one first", code="last_owner")
+            raise Conflict("this is the last owner: make another person an owner first", code="last_owner")
         if is_disabled:
             await revoke_sessions(tx, person_id, by.at)
             await end_links(tx, person_id)  # allowed in again, nobody must come in by an old one
@@ -73,7 +73,7 @@ async def make_link(tx: WriteTx, secret: Secret, purpose: LinkPurpose, person_id
     if person_id is not None:
         person = await PEOPLE.get(tx, person_id)
         if person.disabled_at is not None:
-            raise Conflict("this person may not sign in at present", code="disabled")
+            raise Conflict("this person may not sign in: allow it first", code="disabled")
     token = secrets.token_urlsafe(32)
     link = OneTimeLink(new_id("otl"), purpose, person_id, by.at, by.at + LASTS[purpose])
     await insert_link(tx, link, hash_of_link(secret, token))
@@ -85,7 +85,10 @@ async def make_link(tx: WriteTx, secret: Secret, purpose: LinkPurpose, person_id
 async def add_first_owner(tx: WriteTx, name: str, email: str, by: Editor) -> Person:
     """Add the person of the first link. Raises Conflict if there is anybody already."""
     if await is_anybody_there(tx):
-        raise Conflict("somebody has signed in here already", code="not_first")
+        raise Conflict(
+            "this link is for the first person only, and there is one already: sign in, or ask an owner for a link",
+            code="not_first",
+        )
     return await add_person(tx, NewPerson(name, email, Role.OWNER), by)
 
 
@@ -114,7 +117,7 @@ def read_email(text: str) -> str:
         or len(email) > _EMAIL_LONGEST
         or any(c.isspace() or c in "<>@" for c in local + domain)
     ):
-        raise BadInput("this is no e-mail address", field="email")
+        raise BadInput("this is not an e-mail address", field="email")
     return email
 
 
@@ -122,7 +125,7 @@ def read_name(text: str) -> str:
     """Return a name as it is stored. Raises BadInput."""
     name = " ".join(text.split())
     if not name or len(name) > _NAME_LONGEST or not name.isprintable():
-        raise BadInput(f"a name has 1 to {_NAME_LONGEST} characters", field="name")
+        raise BadInput(f"a name must have 1 to {_NAME_LONGEST} characters", field="name")
     return name
 
 
@@ -131,7 +134,7 @@ async def _check_customers(tx: WriteTx, role: Role, customers: tuple[str, ...] |
         return None
     if role is Role.OWNER:
         # An owner decides who signs in: one who is bound to a customer could let others see more than that.
-        raise BadInput("an owner sees every customer", field="customers")
+        raise BadInput("an owner sees every customer: choose all customers, or another role", field="customers")
     if not customers:
         raise BadInput("choose at least one customer", field="customers")
     for customer_id in customers:

@@ -20,18 +20,20 @@ from app.store.people import PEOPLE, Proofs, proofs_of, set_codes, set_password,
 from app.store.sessions import revoke_sessions
 from app.store.transactions import ReadTx, WriteTx
 
+_FEWEST = 5  # different characters of a password
 _AROUND = (0, -1, 1)  # steps: a phone's clock may be half a minute off
 
 
 def check_password(password: str, person: Person) -> None:
     """Raise BadInput for a password that is too short, or that names the person."""
     if len(password) < SHORTEST:
-        raise BadInput(f"a password has at least {SHORTEST} characters", code="too_short", field="password")
+        raise BadInput(f"a password must have at least {SHORTEST} characters", code="too_short", field="password")
     if len(password) > LONGEST:
-        raise BadInput(f"a password has at most {LONGEST} characters", code="too_long", field="password")
+        raise BadInput(f"a password must have at most {LONGEST} characters", code="too_long", field="password")
     plain = password.casefold()
-    if plain in (person.email, person.name.casefold()) or len(set(plain)) < 5:  # noqa: PLR2004  (aaaaaaaaaaaa)
-        raise BadInput("this password is too easy to guess", code="too_easy", field="password")
+    if plain in (person.email, person.name.casefold()) or len(set(plain)) < _FEWEST:
+        why = f"too easy to guess: use at least {_FEWEST} different characters, and not only your name or address"
+        raise BadInput(f"this password is {why}", code="too_easy", field="password")
 
 
 async def change_password(tx: WriteTx, person: Person, password_hash: str, at: datetime, *, stays: str | None) -> None:

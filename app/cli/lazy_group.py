@@ -24,7 +24,7 @@ COMMANDS = {
     "serve": CommandEntry(
         "serve",
         "serve",
-        "Start the service, on PostgreSQL with a worker as a process of its own. TOCSIN_WORKER=false leaves that to `tocsin worker`.",
+        "Start the service, with a worker; on PostgreSQL the worker is a separate process, and TOCSIN_WORKER=false leaves it out.",
     ),
     "worker": CommandEntry(
         "worker", "worker", "Run a worker alone, on PostgreSQL. It stops cleanly on SIGTERM, within ten seconds."
@@ -33,7 +33,9 @@ COMMANDS = {
         "migrate", "migrate", "Update the database's schema. On the embedded SQLite, `tocsin serve` does it itself."
     ),
     "keys": CommandEntry("keys", "cli", "Create, list and revoke keys."),
-    "people": CommandEntry("people", "cli", "Add people, list them, and let in who is locked out."),
+    "people": CommandEntry(
+        "people", "cli", "Add people, list them, and print a sign-in link for a person who is locked out."
+    ),
     "setup": CommandEntry("setup_mail", "cli", "Set up how mail is sent; each answer is tested at once."),
     "send-test": CommandEntry(
         "send_test", "send_test", "Send one test message at once; exit code 0 only if it was sent."

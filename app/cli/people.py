@@ -1,4 +1,4 @@
-"""`tocsin people`: lists people, and makes links for who cannot sign in. It writes nothing, so the service may run meanwhile."""
+"""`tocsin people`: list people, and print links for those who cannot sign in. It does not write to the database, so the service can keep running."""
 
 import asyncio
 import secrets
@@ -21,36 +21,42 @@ from app.store.repository import Window
 from app.store.transactions import ReadTx
 
 cli = typer.Typer(
-    help="Add people, list them, and let in who is locked out.", no_args_is_help=True, add_completion=False
+    help="Add people, list them, and print a sign-in link for a person who is locked out.",
+    no_args_is_help=True,
+    add_completion=False,
 )
 _LASTS = timedelta(hours=1)
 
 Customers = Annotated[
     list[str] | None,
-    typer.Option("--customer", help="Name or id of a customer; repeatable. Without it: every customer."),
+    typer.Option(
+        "--customer", help="Name or id of a customer that the person may see; can be repeated. Default: every customer."
+    ),
 ]
 
 
 @cli.command("add")
 def add(
     email: str,
-    role: Annotated[Role, typer.Option(help="What the person may do.")] = Role.READER,
-    name: Annotated[str, typer.Option(help="Name of the person; without it, the address.")] = "",
+    role: Annotated[
+        Role, typer.Option(help="What the person may do: see, act on alerts, change schedules, or also manage people.")
+    ] = Role.READER,
+    name: Annotated[str, typer.Option(help="Name of the person. Default: the e-mail address.")] = "",
     customer: Customers = None,
 ) -> None:
-    """Print a link that adds a person and signs them in, once, within an hour."""
+    """Print a link that adds a person and signs them in. It works once, within an hour. The service can keep running."""
     typer.echo(asyncio.run(_add(read_email(email), read_name(plain_name(name) or email), role, customer)))
 
 
 @cli.command("link")
 def link(email: str) -> None:
-    """Print a link that signs in a person who is locked out, once, within an hour."""
+    """Print a link that signs in a person who is locked out. It works once, within an hour. The service can keep running."""
     typer.echo(asyncio.run(_link(read_email(email))))
 
 
 @cli.command("list")
 def list_all() -> None:
-    """List everybody who can sign in."""
+    """List all people, with role, customers and last sign-in."""
     for person in asyncio.run(_list()):
         seen = (
             f"last signed in {person.last_sign_in_at:%Y-%m-%d %H:%M}" if person.last_sign_in_at else "never signed in"
@@ -65,11 +71,11 @@ async def _add(email: str, name: str, role: Role, named: list[str] | None) -> st
         async with context.database.read() as tx:
             if await find_by_email(tx, email) is not None:
                 raise Conflict(
-                    f"{email} is there already: `tocsin people link {email}` prints a link", code="email_taken"
+                    f"{email} already exists: `tocsin people link {email}` prints a sign-in link", code="email_taken"
                 )
             customers = None if not named else tuple([await _customer(tx, one) for one in named])
         if role is Role.OWNER and customers is not None:
-            raise BadInput("--customer: an owner sees every customer")
+            raise BadInput("--customer: cannot be used for an owner, who sees every customer")
         until = context.clock() + _LASTS
         made = ConsoleLink(email, until, secrets.token_urlsafe(16), role, name, customers)
         return f"{context.settings.public_url}{LINK}{sign_console_link(context.secret.derive(PURPOSE), made)}"
@@ -80,9 +86,9 @@ async def _link(email: str) -> str:
         async with context.database.read() as tx:
             person = await find_by_email(tx, email)
         if person is None:
-            raise NotFound(f"there is no person {email}: `tocsin people add {email}` adds one")
+            raise NotFound(f"there is no person {email}: `tocsin people add {email}` prints a link that adds one")
         if person.disabled_at is not None:
-            raise Conflict(f"{email} may not sign in at present: an owner can change that", code="disabled")
+            raise Conflict(f"{email} may not sign in: an owner can change that at /people", code="disabled")
         made = ConsoleLink(email, context.clock() + _LASTS, secrets.token_urlsafe(16))
         return f"{context.settings.public_url}{LINK}{sign_console_link(context.secret.derive(PURPOSE), made)}"
 

@@ -36,7 +36,7 @@ SWITCH_INTERVAL_S = 0.0005
 
 
 def serve() -> None:
-    """Start the service, on PostgreSQL with a worker as a process of its own. TOCSIN_WORKER=false leaves that to `tocsin worker`."""
+    """Start the service, with a worker; on PostgreSQL the worker is a separate process, and TOCSIN_WORKER=false leaves it out."""
     settings = load_settings()
     set_up_log(settings)
     settings = fit_connections(settings)
@@ -142,9 +142,9 @@ def _print_start(settings: Settings, first: FirstStart, kept: str) -> None:
     typer.echo(f"Tocsin serves on {settings.public_url}")
     if first.link_token is not None:
         typer.echo(f"  Sign in        {settings.local_url}{LINK}{first.link_token}")
-        typer.echo("                 (makes the first owner: once, within an hour, from a browser on this host)")
+        typer.echo("                 (open it in a browser on this host within an hour; it creates the first owner)")
     elif first.is_nobody_there:
-        typer.echo("  Sign in        nobody can yet: `tocsin people add E-MAIL --role owner` prints a link")
+        typer.echo("  Sign in        no person yet: `tocsin people add E-MAIL --role owner` prints a link")
     if first.admin_key is not None:
         typer.echo(f"  Admin key      {first.admin_key}")
     if first.enrol_key is not None:

@@ -77,7 +77,9 @@ class WorkerStarter:
     async def run(self, context: AppContext) -> None:
         """Run a worker until cancelled, then stop it. Raises BadSettings or WorkerEnded when it ends before that."""
         if self.is_gone:
-            log.error("the process that starts workers is gone: until the next restart, the worker runs in the server")
+            log.error(
+                "the process that starts the worker has ended: until the next restart, the worker runs in the server"
+            )
             await run_here(context)
             return
         ours, theirs = socket.socketpair()
@@ -115,7 +117,7 @@ class WorkerStarter:
         await wait_through_cancellations(ended, _STOP_S)
         if not ended.done() and self.worker:
             log.error(
-                "the worker did not stop in time and is killed; what it was sending counts as unknown once its leases expire"
+                "the worker did not stop in time and is killed; the messages it was sending become unknown when their leases expire"
             )
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.worker, signal.SIGKILL)

@@ -192,9 +192,9 @@ def card_of(view: AlertView, base_url: str, log_lines: int, answer: AnswerUrl | 
 def _answers(address: str) -> tuple[tuple[str, str], ...]:
     """Return the links by which the reader answers. Each opens a page whose button acts: programs that scan mails open links too."""
     return (
-        ("I am on it", address),
+        ("Acknowledge", address),
         ("Silence for 4 h", f"{address}?silence=4h"),
-        ("until tomorrow", f"{address}?silence=morning"),
+        ("Silence until tomorrow", f"{address}?silence=morning"),
     )
 
 

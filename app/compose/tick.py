@@ -187,7 +187,7 @@ async def _compose_group(
             found = [replace(view, reason=f"{view.reason}; {_BY_ITSELF}") for view in found]
         found = [view for view in found if view.what is not NoticeKind.ACKNOWLEDGED or _is_taken_on(view)]
         if not found:
-            await _suppress(context, group, "it was taken back, or the alert is over")
+            await _suppress(context, group, "the acknowledgement was undone, or the alert is closed")
             return None
         composed = _compose_alerts(context, found, _answer_url(context, to, way[1], now), has_webhook=has_webhook)
     if composed is None:

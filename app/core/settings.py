@@ -88,7 +88,7 @@ class Settings(BaseSettings):
     database_pool: int = Field(8, ge=2, le=100, description="Connections to PostgreSQL held by one process.")
     worker: bool = Field(
         True,
-        description="Whether `tocsin serve` also runs the worker, on PostgreSQL as a process of its own. On SQLite it always does.",
+        description="Whether `tocsin serve` also runs the worker, on PostgreSQL as a separate process. On SQLite it always does.",
     )
     secret: SecretStr | None = Field(
         None,
@@ -220,7 +220,7 @@ class Settings(BaseSettings):
         100_000,
         ge=0,
         le=10_000_000,
-        description="Jobs that `/metrics/jobs` shows one by one, those in trouble first; `tocsin_jobs_left_out` counts the others.",
+        description="The largest number of jobs that `/metrics/jobs` shows, those with problems first; `tocsin_jobs_left_out` counts the others.",
     )
     key_events_a_minute: int = Field(
         30_000,

@@ -126,7 +126,11 @@ class TransportLoop:
                 try:
                     await self._tick(group, 0)
                 except Unavailable as cause:
-                    log.warning("attempts wait to be written", attempts=len(self._ended), cause=cause.detail)
+                    log.warning(
+                        "the results of attempts could not be stored yet; this is tried again",
+                        attempts=len(self._ended),
+                        cause=cause.detail,
+                    )
                     await asyncio.sleep(POLL_S)
 
     async def _tick(self, group: asyncio.TaskGroup, free: int) -> bool:

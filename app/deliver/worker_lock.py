@@ -82,7 +82,8 @@ def worker_locks(folder: Path, prefix: str) -> Iterator[WorkerLock]:
 
 def _log_no_lock(cause: OSError) -> None:
     log.info(
-        "no file can be locked: what this worker was sending if it dies is sent again after 30 s", cause=str(cause)
+        "no lock file can be used: if this worker crashes, the messages it was sending are sent again after 30 s",
+        cause=str(cause),
     )
 
 

@@ -65,18 +65,18 @@ class PipelineState:
     def stale_because(self, now: datetime) -> str | None:
         """Return why the states cannot be trusted; None: they are up to date."""
         if self.worker_seen_at is None or now - self.worker_seen_at > WORKER_SEEN_WITHIN:
-            return "no worker runs, so nothing is decided and no missed run is noticed"
+            return "no worker runs, so reports are not processed and missed runs are not noticed"
         if (
             self.worker_seen_at - now > WORKER_SEEN_WITHIN
         ):  # else a dead worker would look alive until that time has come
             return (
-                "the newest heartbeat of a worker is in the future: the clocks of the servers differ, or were put back"
+                "the newest heartbeat of a worker is in the future: the clocks of the servers differ, or were set back"
             )
         if self.oldest_undecided_at is not None and now - self.oldest_undecided_at > DECIDED_WITHIN:
             minutes = int((now - self.oldest_undecided_at).total_seconds() // 60)
-            return f"reports have waited for {minutes} minutes to be decided on"
+            return f"reports have waited for {minutes} minutes to be processed"
         if self.set_aside:
-            return f"{self.set_aside} report(s) of trouble could not be decided on: see GET /v1/events?state=set_aside"
+            return f"{self.set_aside} report(s) of trouble could not be processed: see GET /v1/events?state=set_aside"
         return None
 
 
@@ -115,4 +115,4 @@ def judge_status(counts: JobCounts, stale_because: str | None) -> Judged:
         return Judged(StatusVerdict.WARNING, ", ".join(mild))
     if counts.ok == 0:
         return Judged(StatusVerdict.UNKNOWN, "no job has ended a run yet")
-    return Judged(StatusVerdict.OK, f"{counts.ok} of {counts.jobs} jobs are well")
+    return Judged(StatusVerdict.OK, f"{counts.ok} of {counts.jobs} jobs are ok")

@@ -59,7 +59,7 @@ FAMILIES = (
     Family("tocsin_job_last_success_timestamp_seconds", "When the newest successful run of the job ended.", "seconds"),
     Family("tocsin_job_last_run_timestamp_seconds", "When the newest run of the job ended or was missed.", "seconds"),
     Family("tocsin_job_next_due_timestamp_seconds", "When the job should run next.", "seconds"),
-    Family("tocsin_job_running_since_timestamp_seconds", "When the run that is under way began.", "seconds"),
+    Family("tocsin_job_running_since_timestamp_seconds", "When the present run began.", "seconds"),
     Family(
         "tocsin_job_age_ratio",
         "Time since the last sign of life of the job, divided by the time after which it counts as missed; 1 or more: it is late.",
@@ -72,18 +72,18 @@ FAMILIES = (
     Family("tocsin_job_last_processed_bytes", "Bytes that the newest ended run of the job read.", "bytes"),
     Family("tocsin_job_last_stored_bytes", "Bytes that the newest ended run of the job stored.", "bytes"),
     Family("tocsin_job_last_files", "Files that the newest ended run of the job processed.", "files"),
-    Family("tocsin_job_failures_in_row", "Failed runs of the job since the last one that stored something."),
+    Family("tocsin_job_failures_in_row", "Failed runs of the job in a row, since the last run that made a backup."),
     Family("tocsin_job_warnings_in_row", "Runs of the job with warnings since the last success."),
     Family("tocsin_job_missed_in_row", "Missed runs of the job since the last run."),
 )
-_JOBS = Family("tocsin_jobs", "Jobs by customer and state, also those that are left out below.")
+_JOBS = Family("tocsin_jobs", "Jobs by customer and state, including those without metrics of their own.")
 _LEFT_OUT = Family("tocsin_jobs_left_out", "Jobs that have no metrics of their own because of TOCSIN_JOB_METRICS_MOST.")
 _SILENT = Family(
     "tocsin_silent_agents", "Agents of the jobs that are silent: their jobs keep the state of the last report."
 )
 _CURRENT = Family(
     "tocsin_states_current",
-    "Whether the states are up to date (1), or no worker runs, or reports wait for minutes to be decided on or could not be (0).",
+    "Whether the states are up to date (1), or no worker runs, or reports have waited for minutes to be processed or could not be (0).",
 )
 
 
@@ -168,7 +168,12 @@ async def get_job_metrics(
         Query(max_length=20, description="A label of jobs or agents to show as `label_NAME`; can be repeated."),
     ] = [],  # noqa: B006
     customer_id: Annotated[Id | None, Query(description="Only jobs of this customer.")] = None,
-    accept: Annotated[str, Header(max_length=2000, description="OpenMetrics is sent to who asks for it.")] = "",
+    accept: Annotated[
+        str,
+        Header(
+            max_length=2000, description="Ask for `application/openmetrics-text` to get OpenMetrics instead of text."
+        ),
+    ] = "",
 ) -> StreamingResponse:
     """Return the state, times and amounts of each job that matches; jobs in trouble first where not all can be shown."""
     choice = choice_of(caller, customer_id, [*match, *match_list])

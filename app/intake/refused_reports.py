@@ -72,4 +72,4 @@ class RefusedCounts:
                     async with self._context.database.write() as tx:
                         await add_refused(tx, noted)
         except TocsinError as cause:  # the sender has the answers, and the log of its key the count
-            log.warning("could not store what was refused", cause=cause.detail)
+            log.warning("the counts of refused reports could not be stored", cause=cause.detail)

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""A plugin for Nagios, Icinga, Naemon and Checkmk: how backups stand, as Tocsin sees them. One file, Python 3.9 or later, no libraries.
+"""A plugin for Nagios, Icinga, Naemon and Checkmk that checks the state of backups in Tocsin. One file, Python 3.9 or later, no libraries.
 
-It follows the Monitoring Plugins' guidelines: exit status 0 to 3, ranges, performance data, `-t`. It never exits with 0 for what it
-did not see: an unknown job, matchers that match nothing, states that are not up to date and every error are UNKNOWN.
+It follows the Monitoring Plugins' guidelines: exit status 0 to 3, ranges, performance data, `-t`. It exits with 3
+(UNKNOWN) when the state cannot be read: no such job, nothing matches, states that are not up to date, and every error.
 """
 
 from __future__ import annotations
@@ -76,12 +76,12 @@ class Range:
         """Read a range. Raises argparse.ArgumentTypeError."""
         found = re.fullmatch(r"(@?)(?:(~|[\d.]+[smhdw]?):)?([\d.]+[smhdw]?)?", written)
         if found is None or written in ("", "@"):
-            raise argparse.ArgumentTypeError(f"{written!r} is no range such as 10, 10:, ~:10, 10:20, @10:20 or 26h")
+            raise argparse.ArgumentTypeError(f"{written!r} is not a range such as 10, 10:, ~:10, 10:20, @10:20 or 26h")
         inside, low, high = found.groups()
         bottom = -math.inf if low == "~" else _number(low or "0")
         top = _number(high) if high else math.inf
         if bottom > top:
-            raise argparse.ArgumentTypeError(f"{written!r}: its first number is above its second one")
+            raise argparse.ArgumentTypeError(f"{written!r}: the first number is larger than the second")
         ends = ("~:" if low == "~" else f"{_plain(bottom)}:" if low else "") + (_plain(top) if high else "")
         return cls(bottom, top, bool(inside), f"{inside}{ends}")
 
@@ -96,7 +96,7 @@ def _number(text: str) -> float:
     try:
         return float(text[: len(text) - len(unit)]) * _UNITS[unit]
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number") from None
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
 
 
 def _seconds(text: str) -> float:
@@ -106,7 +106,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         found = math.nan
     if not 0 < found <= _LONGEST_WAIT:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds above 0, {_LONGEST_WAIT} at most")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0 and up to {_LONGEST_WAIT}")
     return found
 
 
@@ -125,41 +125,45 @@ def read_arguments(words: list[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     shared = _Parser(add_help=False)
     shared.add_argument("-U", "--url", required=True, help="address of Tocsin, such as https://tocsin.example.org")
-    shared.add_argument("-k", "--key", default="", help="key of kind monitor; other users of this host can see it")
-    shared.add_argument("-K", "--key-file", type=Path, help="file that holds the key")
-    shared.add_argument("--ca-file", type=Path, help="certificates that may have signed Tocsin's")
+    shared.add_argument(
+        "-k", "--key", default="", help="key of kind monitor; other users of this host can see it, so prefer --key-file"
+    )
+    shared.add_argument("-K", "--key-file", type=Path, help="file that contains the key")
+    shared.add_argument("--ca-file", type=Path, help="file with the CA certificates to trust (PEM)")
     shared.add_argument("-t", "--timeout", type=_seconds, default=10, help="seconds for the whole check (default: 10)")
-    shared.add_argument("--checkmk", metavar="SERVICE", help="print a line of a Checkmk local check for this service")
+    shared.add_argument(
+        "--checkmk", metavar="SERVICE", help="print the result as a Checkmk local check with this service name"
+    )
     of_jobs = _Parser(add_help=False)
     of_jobs.add_argument(
         "-w",
         "--warning",
         type=Range.read,
-        help="range: of job, the age of the last success; else, how many failed or were missed",
+        help="range for WARNING; mode job: age of the last success; other modes: number of failed and missed jobs",
     )
-    of_jobs.add_argument("-c", "--critical", type=Range.read, help="the same for CRITICAL")
+    of_jobs.add_argument("-c", "--critical", type=Range.read, help="the same range for CRITICAL")
     of_jobs.add_argument(
-        "-r", "--report-age", type=Range.read, help="range of the age of the newest report; CRITICAL outside"
+        "-r", "--report-age", type=Range.read, help="range for the age of the newest report; CRITICAL if it is outside"
     )
     parser = _Parser(
         prog="check_tocsin",
-        description="Checks how backups stand, as Tocsin sees them.",
-        epilog="Ranges: 10 (alert below 0 or above 10), 10: (below 10), ~:10 (above 10), 10:20 (outside), @10:20 (inside); "
-        "ages take s, m, h, d, w: 26h. Exit status: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.",
+        description="Check the state of backups in Tocsin.",
+        epilog="Ranges: 10 (alert below 0 or above 10), 10: (below 10), ~:10 (above 10), 10:20 (outside), @10:20 (inside). "
+        "Ages can have a unit, s, m, h, d or w: 26h. Exit status: 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN.",
     )
     parser.add_argument("-V", "--version", action="version", version=f"check_tocsin {VERSION}")
     modes = parser.add_subparsers(dest="mode", required=True, metavar="MODE")
     job = modes.add_parser("job", parents=[shared, of_jobs], help="one job of an agent")
     job.add_argument("-a", "--agent", required=True, help="name of the agent")
     job.add_argument("-j", "--job", required=True, help="name of the job")
-    job.add_argument("-C", "--customer", help="name of the customer, where several have such an agent")
+    job.add_argument("-C", "--customer", help="name of the customer, if several have an agent of this name")
     jobs = modes.add_parser("jobs", parents=[shared, of_jobs], help="all jobs that match")
     jobs.add_argument(
         "-m",
         "--match",
         action="append",
         required=True,
-        help="a condition such as agent~sql* or label:site=hq; can be repeated",
+        help="condition such as agent~sql* or label:site=hq; can be repeated",
     )
     customer = modes.add_parser("customer", parents=[shared, of_jobs], help="all jobs of a customer")
     customer.add_argument("-C", "--customer", required=True, help="name of the customer")
@@ -191,7 +195,7 @@ class Tocsin:
         try:
             context = ssl.create_default_context(cafile=arguments.ca_file)
         except OSError as cause:
-            raise CannotTell(f"the file of certificates cannot be read: {cause}") from None
+            raise CannotTell(f"the file with CA certificates cannot be read: {cause}") from None
         # No proxy and no redirect: both would send the key elsewhere.
         self._opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context), _NoRedirect()
@@ -217,7 +221,7 @@ class Tocsin:
         try:
             found = json.loads(body)
         except ValueError:
-            raise CannotTell(f"HTTP {status}, and the answer is not Tocsin's") from None
+            raise CannotTell(f"HTTP {status}, but the answer is not from Tocsin") from None
         if status not in accept:
             detail = found.get("detail") if isinstance(found, dict) else None
             raise CannotTell(f"HTTP {status}: {detail or 'refused'}")
@@ -238,7 +242,7 @@ def check_service(tocsin: Tocsin) -> CheckResult:
     except CannotTell as cause:
         return CheckResult(CRITICAL, str(cause))
     wrong = [f"{name}: {detail}" for name, status, detail in checks if status != "ok"]
-    text = "; ".join(wrong) or f"{len(checks)} checks are well"
+    text = "; ".join(wrong) or f"{len(checks)} checks are ok"
     return CheckResult(state, text, performance=[("checks_not_ok", len(wrong), "", "", "")])
 
 

@@ -74,7 +74,7 @@ class KeyCreate(
     name: KeyName
     customer_id: Id | None = Field(
         None,
-        description="Needed for enrol: the customer of the new agents. Of monitor: the one whose jobs it sees; null: all. For no other kind.",
+        description="Required for kind enrol: the customer of new agents. Optional for kind monitor: only the jobs of this customer can be read. Not allowed for other kinds.",
     )
     agent_id: Id | None = Field(None, description="Needed for agent. For no other kind.")
     relay_id: Id | None = Field(None, description="Needed for relay. For no other kind.")

@@ -84,15 +84,15 @@ class StandingOut(BaseModel):
     job: str = Field(description="Its name.")
     activity: str = Field(description="What it does.")
     state: ShownState = Field(
-        description="How its newest run ended; `unclear`: nobody knows; `missed` also if it is overdue and no worker has noticed."
+        description="How its newest run ended. `unclear`: its report does not show it. `missed`: it did not run in time."
     )
-    failing_since: datetime | None = Field(description="Since when it fails or is missed; null: it does not.")
+    failing_since: datetime | None = Field(description="Since when it fails or is missed; null if it does neither.")
     last_run_at: datetime | None = Field(description="When its newest run ended, or was missed.")
     last_success_at: datetime | None = Field(description="When its newest successful run ended.")
-    running_since: datetime | None = Field(description="When the run that is under way began; null: none is.")
-    next_due_at: datetime | None = Field(description="When it should run next; null: nothing is expected.")
-    overdue_at: datetime | None = Field(description="When it counts as missed if no run begins or ends until then.")
-    failures_in_row: int = Field(description="Failed runs since the last one that stored something.")
+    running_since: datetime | None = Field(description="When the present run began; null if none is running.")
+    next_due_at: datetime | None = Field(description="When it should run next; null if nothing is expected.")
+    overdue_at: datetime | None = Field(description="When it counts as missed, unless a run begins or ends before.")
+    failures_in_row: int = Field(description="Failed runs in a row, since the last run that made a backup.")
     warnings_in_row: int = Field(description="Runs with warnings since the last success.")
     missed_in_row: int = Field(description="Missed runs since the last run.")
     last_outcome: str | None = Field(description="Outcome of its newest ended run that is not unclear.")
@@ -138,14 +138,14 @@ class CountsOut(BaseModel):
     """How many jobs there are of each kind."""
 
     jobs: int = Field(description="All that match.")
-    failed: int = Field(description="Whose newest run failed.")
-    missed: int = Field(description="Which did not run in time.")
-    unclear: int = Field(description="Of which nobody knows how the newest run ended.")
-    warning: int = Field(description="Whose newest run ended with warnings.")
-    new: int = Field(description="Which have not ended a run yet.")
-    ok: int = Field(description="Whose newest run succeeded.")
-    overdue: int = Field(description="Which should have run by now; each is also in one of the states.")
-    running: int = Field(description="Which run now; each is also in one of the states.")
+    failed: int = Field(description="Jobs whose newest run failed.")
+    missed: int = Field(description="Jobs that did not run in time.")
+    unclear: int = Field(description="Jobs for which the report of the newest run does not show how it ended.")
+    warning: int = Field(description="Jobs whose newest run ended with warnings.")
+    new: int = Field(description="Jobs that have not ended a run yet.")
+    ok: int = Field(description="Jobs whose newest run succeeded.")
+    overdue: int = Field(description="Jobs that should have run by now; each is also counted in its state.")
+    running: int = Field(description="Jobs that are running now; each is also counted in its state.")
     silent_agents: int = Field(description="Agents that have an open alert because they are silent.")
 
     @classmethod
@@ -166,9 +166,11 @@ class StatusOut(BaseModel):
         description="Whether the states are up to date: a worker runs, and no report waits for minutes."
     )
     counts: CountsOut = Field(description="How many jobs are in each state.")
-    worst: list[StandingOut] = Field(description="The jobs in trouble, the worst first.")
+    worst: list[StandingOut] = Field(description="The jobs with problems, the worst first.")
     newest_report_at: datetime | None = Field(description="When the newest report of an agent of these jobs came.")
-    newest_report_age_s: int | None = Field(description="How many seconds ago that is. The ETag does not depend on it.")
+    newest_report_age_s: int | None = Field(
+        description="Age of `newest_report_at` in seconds. The ETag does not depend on it."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,7 +259,7 @@ class StandingsQuery(Paged, ChoiceQuery):
     )
 
 
-@router.get("/jobs", operation_id="list_standings", summary="List jobs as they stand", responses=problems())
+@router.get("/jobs", operation_id="list_standings", summary="List the states of jobs", responses=problems())
 async def list_standings(query: Annotated[StandingsQuery, Query()], context: Context, caller: Monitor) -> StandingPage:
     """Return jobs in the order of their creation, each with its state, times and amounts."""
     chosen, window = query.choice(caller), query.window("job")
@@ -268,7 +270,7 @@ async def list_standings(query: Annotated[StandingsQuery, Query()], context: Con
     return StandingPage.of(Page(items, items[-1].id if len(found) > window.limit else None))
 
 
-@router.get("/jobs/{job_id}", operation_id="get_standing", summary="Get a job as it stands", responses=problems(404))
+@router.get("/jobs/{job_id}", operation_id="get_standing", summary="Get the state of a job", responses=problems(404))
 async def get_standing(job_id: PathId, context: Context, caller: Monitor) -> StandingOut:
     """Return one job with its state, times and amounts."""
     choice = JobChoice(caller.customer_id, job_id=job_id)

@@ -42,12 +42,14 @@ def trouble_of(asked: Mapping[str, str], texts: NullTranslations) -> str:
         "too-late": texts.gettext("It is too late to undo that."),
         "too-many": texts.gettext("These are too many at once: choose fewer, or make one silence for all of them."),
         "refused": texts.gettext("Some messages cannot be sent again: their recipient has no address left."),
-        "no_transport": texts.gettext("It cannot be sent again: its recipient has no address left that can carry it."),
+        "no_transport": texts.gettext("It cannot be sent again: its recipient has no address left for it."),
         "recipient_deleted": texts.gettext("It cannot be sent again: its recipient was deleted."),
         "stale_edit": texts.gettext("Somebody else changed it in the meantime. Look at it again."),
-        "bad_input": texts.gettext("What was sent cannot be read. Look at the form again."),
+        "bad_input": texts.gettext("The form contains a wrong value. Check what you entered."),
     }
-    return words.get(code) or texts.gettext("That was not done: it is not possible any more. Look at it again.")
+    return words.get(code) or texts.gettext(
+        "This was not done, because it is no longer possible. Check the present state."
+    )
 
 
 def moment_of(text: str) -> datetime | None:
@@ -62,18 +64,16 @@ def moment_of(text: str) -> datetime | None:
 def _words(texts: NullTranslations, count: int) -> dict[str, str]:
     ngettext, number = texts.ngettext, {"num": count}
     words = {
-        "acknowledged": ngettext(
-            "Acknowledged %(num)s alert. It is yours.", "Acknowledged %(num)s alerts. They are yours.", count
-        ),
-        "taken-over": ngettext("You have %(num)s alert now.", "You have %(num)s alerts now.", count),
+        "acknowledged": ngettext("You acknowledged %(num)s alert.", "You acknowledged %(num)s alerts.", count),
+        "taken-over": ngettext("You took over %(num)s alert.", "You took over %(num)s alerts.", count),
         "silenced": ngettext("Silenced %(num)s alert.", "Silenced %(num)s alerts.", count),
         "closed": ngettext(
-            "Closed %(num)s alert. Nobody is notified of the closing.",
-            "Closed %(num)s alerts. Nobody is notified of the closing.",
+            "Closed %(num)s alert. Nobody is notified that it was closed.",
+            "Closed %(num)s alerts. Nobody is notified that they were closed.",
             count,
         ),
         "taught": ngettext(
-            "Thank you. %(num)s text has its outcome now.", "Thank you. %(num)s texts have their outcome now.", count
+            "Saved. %(num)s text has an outcome now.", "Saved. %(num)s texts have an outcome now.", count
         ),
         "retried": ngettext("%(num)s message is tried again.", "%(num)s messages are tried again.", count),
         "undone": ngettext("Undone for %(num)s alert.", "Undone for %(num)s alerts.", count),

@@ -167,9 +167,7 @@ def need_fresh(who: SignedIn, context: AppContext, back: str) -> None:
     Keys and people are changed only so: a browser that was left open must not be enough.
     """
     if not who.session.is_fresh(context.clock()):
-        raise HTTPException(
-            303, "show who you are first", headers={"Location": f"{PROVE}?next={quote(back, safe='/')}"}
-        )
+        raise HTTPException(303, "sign in again first", headers={"Location": f"{PROVE}?next={quote(back, safe='/')}"})
 
 
 async def require_csrf(request: Request, who: SignedInPerson) -> FormData:

@@ -84,7 +84,7 @@ async def test_opening_a_link_changes_nothing_and_the_button_takes_the_alert_on(
         [alert] = await api.items("/v1/alerts")
         assert alert["acknowledged_at"] is None
         done = await browser.client.post(path, data={"answer": "take-on", "comment": "stale <b>lock</b>"})
-        assert "You have it" in done.text
+        assert "You acknowledged it" in done.text
         assert "<b>lock" not in done.text
         [alert] = await api.items("/v1/alerts")
         assert alert["acknowledged_by"] == f"{KIM} (stale <b>lock</b>)"
@@ -117,7 +117,7 @@ async def test_the_others_learn_once_who_has_it_in_the_same_conversation(api: Ap
 async def test_a_silence_is_of_this_job_and_ends_by_itself(api: Api, clock: Clock, answer: str, hours: int | None):
     path = await link(api, KIM)
     async with browsing(api) as browser:
-        assert "Silent until" in (await browser.client.post(path, data={"answer": answer})).text
+        assert "Silenced until" in (await browser.client.post(path, data={"answer": answer})).text
         assert "answered before" in (await browser.client.post(path, data={"answer": "4h"})).text
     [silence] = await api.items("/v1/silences")
     assert silence["created_by"] == KIM
@@ -151,7 +151,7 @@ async def test_a_link_that_was_changed_or_is_old_does_nothing(api: Api, clock: C
         clock.ahead = timedelta(days=8)
         ended = await browser.client.post(path, data={"answer": "take-on"})
         assert ended.status_code == 410
-        assert "This link has ended" in ended.text
+        assert "This link no longer works" in ended.text
     [found] = await api.items("/v1/alerts")
     assert found["acknowledged_at"] is None
 
@@ -191,7 +191,7 @@ async def test_a_silence_of_another_customer_with_the_same_names_does_not_count_
     path = await link(api, KIM)
     async with browsing(api) as browser:
         assert "Silenced until" not in (await browser.get(path)).text
-        assert "Silent until" in (await browser.client.post(path, data={"answer": "4h"})).text
+        assert "Silenced until" in (await browser.client.post(path, data={"answer": "4h"})).text
     assert len(await api.items("/v1/silences")) == 2
 
 
@@ -200,5 +200,5 @@ async def test_who_has_an_address_that_begins_like_another_does_not_have_their_a
     await api.tell("POST", f"/v1/alerts/{alert['id']}:acknowledge", json={"name": f"{KIM}.au"})
     async with browsing(api) as browser:
         page = (await browser.client.post(await link(api, KIM), data={"answer": "take-on"})).text
-    assert "You have it" not in page
-    assert f"{KIM}.au has it" in page
+    assert "You acknowledged it" not in page
+    assert f"Acknowledged by {KIM}.au" in page

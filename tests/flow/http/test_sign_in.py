@@ -58,7 +58,7 @@ async def test_a_link_signs_in_once_and_nothing_happens_when_it_is_opened(api: A
         assert (await browser.get("/account")).status_code == 200
         second = await thief.client.post(path, data={"csrf": token})
         assert second.status_code == 404
-        assert "This link has ended" in second.text
+        assert "This link no longer works" in second.text
         assert (await thief.get("/account")).headers["location"] == "/sign-in?next=/account"
 
 

@@ -106,7 +106,7 @@ async def test_a_failure_that_was_set_aside_is_unknown_until_its_job_has_run_aga
             await set_event_aside(tx, event_id, "a defect")
         found = await api.tell("GET", "/v1/status")
         assert (found["verdict"], found["is_current"]) == ("unknown", False)
-        assert found["reason"].startswith("1 report(s) of trouble could not be decided on")
+        assert found["reason"].startswith("1 report(s) of trouble could not be processed")
         await api.report(WELL)
         await decide_all(api)
         assert (await api.tell("GET", "/v1/status"))["verdict"] == "ok"

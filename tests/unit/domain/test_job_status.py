@@ -13,7 +13,7 @@ STALE = "no worker runs"
 @pytest.mark.parametrize(
     ("counts", "stale", "verdict", "reason"),
     [
-        (JobCounts(ok=3, new=1), None, "ok", "3 of 4 jobs are well"),
+        (JobCounts(ok=3, new=1), None, "ok", "3 of 4 jobs are ok"),
         (JobCounts(ok=3, failed=1), None, "critical", "1 failed"),
         (JobCounts(ok=3, missed=2, warning=1), None, "critical", "2 missed, 1 with warnings"),
         (JobCounts(ok=3, silent_agents=1), None, "critical", "1 silent agent"),
@@ -37,15 +37,15 @@ def test_the_verdict_and_its_reason(counts: JobCounts, stale: str | None, verdic
     [
         (5, None, None),
         (5, 60, None),
-        (5, 601, "reports have waited for 10 minutes to be decided on"),
+        (5, 601, "reports have waited for 10 minutes to be processed"),
         (-30, None, None),
         (
             -3600,
             None,
-            "the newest heartbeat of a worker is in the future: the clocks of the servers differ, or were put back",
+            "the newest heartbeat of a worker is in the future: the clocks of the servers differ, or were set back",
         ),
-        (61, None, "no worker runs, so nothing is decided and no missed run is noticed"),
-        (None, None, "no worker runs, so nothing is decided and no missed run is noticed"),
+        (61, None, "no worker runs, so reports are not processed and missed runs are not noticed"),
+        (None, None, "no worker runs, so reports are not processed and missed runs are not noticed"),
     ],
 )
 def test_states_are_stale_when_nobody_updates_them(seen_s: int | None, undecided_s: int | None, stale: str | None):
