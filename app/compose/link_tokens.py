@@ -4,8 +4,8 @@ import re
 from email import message_from_bytes, policy
 from email.message import EmailMessage
 
-from app.compose.tick import ANSWER
 from app.compose.unsubscribe import PATH as UNSUBSCRIBE
+from app.domain.answer_link import PATH as ANSWER
 
 _SIGNED = re.compile(rf"({re.escape(ANSWER)}|{re.escape(UNSUBSCRIBE)})[A-Za-z0-9_.]+")
 _HEADERS = ("List-Unsubscribe", "List-Unsubscribe-Post")

@@ -21,7 +21,7 @@ from app.core.errors import Unavailable
 from app.core.ids import new_id
 from app.core.log import log
 from app.core.mail_address import id_domain
-from app.domain.answer_link import PURPOSE, sign_answer
+from app.domain.answer_link import PATH, PURPOSE, sign_answer
 from app.domain.bounced_address import first_usable
 from app.domain.mail_views import AlertView
 from app.domain.message import Bodies, Message
@@ -40,7 +40,6 @@ AT_ONCE = 10  # groups that are read and stored together: the first message must
 MOST_GROUPS = 50  # a pass; after it the most urgent are read again, so that a critical alert does not wait for hundreds
 MOST_REFERENCES = 20
 RETRY_AFTER = timedelta(minutes=5)
-ANSWER = "/answer/"
 _BY_ITSELF = "it goes by mapi, perhaps through the relay that it is about, because you have no other transport: add one"
 
 
@@ -221,7 +220,7 @@ def _answer_url(context: AppContext, to: Recipient, first: Address, now: datetim
     secret, base_url = context.secret.derive(PURPOSE), context.settings.public_url
     if address is None:
         return None
-    return lambda alert_id: f"{base_url}{ANSWER}{sign_answer(secret, alert_id, to.id, address, now)}"
+    return lambda alert_id: f"{base_url}{PATH}{sign_answer(secret, alert_id, to.id, address, now)}"
 
 
 def _mail_address(to: Recipient, first: Address) -> str | None:

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+PATH = "/answer/"
 PURPOSE = "answer"
 LASTS = timedelta(days=7)
 _SIGNATURE = 32  # characters of hex: 128 bits

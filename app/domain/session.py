@@ -14,7 +14,6 @@ class SignInWay(StrEnum):
 
     PASSWORD = "password"  # noqa: S105
     LINK = "link"
-    OIDC = "oidc"
 
 
 @dataclass(frozen=True, slots=True)

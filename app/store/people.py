@@ -25,7 +25,6 @@ class Proofs:
     codes_since: datetime | None
     codes_step: int | None
     recovery_hashes: tuple[str, ...]
-    external_id: str | None
 
 
 async def list_people(tx: ReadTx) -> list[Person]:
@@ -42,13 +41,6 @@ async def is_anybody_there(tx: ReadTx) -> bool:
 async def find_by_email(tx: ReadTx, email: str) -> Person | None:
     """Return the person with an address, in whatever letters it is written."""
     query = select(*PEOPLE.mapping.columns).where(people.c.email == email.strip().lower())
-    row = (await tx.connection.execute(query)).one_or_none()
-    return None if row is None else PEOPLE.mapping.read(row)
-
-
-async def find_by_external_id(tx: ReadTx, external_id: str) -> Person | None:
-    """Return the person that an identity provider knows by this id."""
-    query = select(*PEOPLE.mapping.columns).where(people.c.external_id == external_id)
     row = (await tx.connection.execute(query)).one_or_none()
     return None if row is None else PEOPLE.mapping.read(row)
 
@@ -83,11 +75,6 @@ async def use_code(tx: WriteTx, person_id: str, step: int) -> None:
 async def use_recovery_code(tx: WriteTx, person_id: str, left: Sequence[str]) -> None:
     """Keep the recovery codes that are left."""
     await _set(tx, person_id, recovery_hashes=list(left))
-
-
-async def set_external_id(tx: WriteTx, person_id: str, external_id: str) -> None:
-    """Store by what id an identity provider knows the person."""
-    await _set(tx, person_id, external_id=external_id)
 
 
 async def set_looks(tx: WriteTx, person_id: str, language: str | None, zone: str | None) -> None:

@@ -11,9 +11,9 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse
 
 from app.admin.answers import AnswerKind, AskedAlert, answer, read_question, silence_end, zone_of
-from app.compose.tick import ANSWER
 from app.context import AppContext
 from app.core.errors import Conflict, NotFound
+from app.domain.answer_link import PATH
 from app.http.api.dependencies import Context
 from app.http.pages.frame import render
 from app.http.pages.session import read_form, text_of
@@ -25,14 +25,14 @@ Token = Annotated[str, Path(max_length=200)]
 Silence = Annotated[str, Query(max_length=10)]
 
 
-@router.get(ANSWER + "{token}")
+@router.get(PATH + "{token}")
 async def show_answer(token: Token, request: Request, context: Context, silence: Silence = "") -> HTMLResponse:
     """Show the alert and what can be answered. `silence`: which button comes first."""
     asked = await _read(context, token)
     return _page(request, context, asked, silence=silence)
 
 
-@router.post(ANSWER + "{token}")
+@router.post(PATH + "{token}")
 async def post_answer(token: Token, request: Request, context: Context) -> HTMLResponse:
     """Do what was answered, in the name of the address that the mail went to. Done before, it says so."""
     form = await read_form(request)

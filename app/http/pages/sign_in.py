@@ -153,7 +153,6 @@ def _sign_in_page(
         status=200 if refused is None else refused.status,
         goes_on=safe_next(goes_on),
         refused=refused,
-        oidc=None,
         email=email,
         csrf=csrf,
     )
@@ -174,7 +173,6 @@ async def _prove_page(
         status=200 if refused is None else refused.status,
         goes_on=safe_next(goes_on),
         refused=refused,
-        oidc=None,
         proofs=proofs,
     )
     return _with_wait(answer, refused)
@@ -202,7 +200,6 @@ async def _link_page(
         whom=None if offer is None else offer.person or offer.new,
         email=context.settings.admin_email or "",
         refused=refused,
-        oidc=None,
         csrf=csrf,
     )
     set_cookie(answer, context, _form_cookie(context), kept, _FORM_SECONDS)

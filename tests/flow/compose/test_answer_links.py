@@ -10,31 +10,23 @@ from pathlib import Path
 import pytest
 
 from app.compose import tick as compose
-from app.core.clock import now
 from app.decide import tick as decide
 from app.domain.person import Role
 from tests.support.api import Api, serving
 from tests.support.browser import browsing, link_for, person
+from tests.support.movable_clock import MovableClock
 
 ROBIN, KIM = "robin@example.org", "kim@example.org"
 FAILURE = {"agent": "files01", "job": "shares", "outcome": "failure", "message": "the repository is locked"}
 
 
-class Clock:
-    def __init__(self) -> None:
-        self.ahead = timedelta()
-
-    def __call__(self) -> datetime:
-        return now() + self.ahead
+@pytest.fixture
+def clock() -> MovableClock:
+    return MovableClock()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-async def api(database_url: str, tmp_path: Path, clock: Clock) -> AsyncIterator[Api]:
+async def api(database_url: str, tmp_path: Path, clock: MovableClock) -> AsyncIterator[Api]:
     async with serving(database_url, tmp_path, clock=clock) as api:
         ids = []
         for name in (ROBIN, KIM):
@@ -114,7 +106,9 @@ async def test_the_others_learn_once_who_has_it_in_the_same_conversation(api: Ap
 
 
 @pytest.mark.parametrize(("answer", "hours"), [("4h", 4), ("morning", None)])
-async def test_a_silence_is_of_this_job_and_ends_by_itself(api: Api, clock: Clock, answer: str, hours: int | None):
+async def test_a_silence_is_of_this_job_and_ends_by_itself(
+    api: Api, clock: MovableClock, answer: str, hours: int | None
+):
     path = await link(api, KIM)
     async with browsing(api) as browser:
         assert "Silenced until" in (await browser.client.post(path, data={"answer": answer})).text
@@ -133,7 +127,7 @@ async def test_a_silence_is_of_this_job_and_ends_by_itself(api: Api, clock: Cloc
         assert timedelta(hours=8) <= ends_at - clock() <= timedelta(hours=32)
 
 
-async def test_a_link_that_was_changed_or_is_old_does_nothing(api: Api, clock: Clock):
+async def test_a_link_that_was_changed_or_is_old_does_nothing(api: Api, clock: MovableClock):
     path = await link(api, KIM)
     alert, recipient, until, signature = path.removeprefix("/answer/").split(".")
     wrong = [

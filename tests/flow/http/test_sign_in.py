@@ -3,38 +3,28 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pyotp
 import pytest
 
-from app.core.clock import now
 from app.domain.person import Role
 from app.domain.session import FRESH, IDLE
 from tests.support.api import Api, serving
 from tests.support.browser import Browser, browsing, link_for, person, token_in
+from tests.support.movable_clock import MovableClock
 
 PASSWORD = "correct horse battery"
 
 
-class Clock:
-    """The clock of the service, which a test can put forward."""
-
-    def __init__(self) -> None:
-        self.ahead = timedelta()
-
-    def __call__(self) -> datetime:
-        return now() + self.ahead
+@pytest.fixture
+def clock() -> MovableClock:
+    return MovableClock()
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-async def api(database_url: str, tmp_path: Path, clock: Clock) -> AsyncIterator[Api]:
+async def api(database_url: str, tmp_path: Path, clock: MovableClock) -> AsyncIterator[Api]:
     async with serving(database_url, tmp_path, clock=clock) as api:
         yield api
 
@@ -62,7 +52,7 @@ async def test_a_link_signs_in_once_and_nothing_happens_when_it_is_opened(api: A
         assert (await thief.get("/account")).headers["location"] == "/sign-in?next=/account"
 
 
-async def test_a_link_ends_with_time_and_with_a_newer_one(api: Api, clock: Clock):
+async def test_a_link_ends_with_time_and_with_a_newer_one(api: Api, clock: MovableClock):
     kim = await person(api, "kim@example.org")
     older, newer = await link_for(api, kim), await link_for(api, kim)
     async with browsing(api) as browser:
@@ -175,7 +165,7 @@ async def test_a_session_is_a_new_one_at_each_sign_in(api: Api):
         assert (await browser.get("/account")).status_code == 303, "the old one ended when the person signed out"
 
 
-async def test_a_session_ends_without_use_and_by_revoking(api: Api, clock: Clock):
+async def test_a_session_ends_without_use_and_by_revoking(api: Api, clock: MovableClock):
     async with browsing(api) as here, browsing(api) as there:
         await signed_in(api, here)
         await there.sign_in("robin@example.org", PASSWORD)
@@ -224,7 +214,7 @@ async def test_pages_cannot_be_framed_and_cookies_are_kept_from_scripts(database
             assert "no-store" in headers["cache-control"]
 
 
-async def test_one_time_codes_are_asked_for_and_none_works_twice(api: Api, clock: Clock):
+async def test_one_time_codes_are_asked_for_and_none_works_twice(api: Api, clock: MovableClock):
     async with browsing(api) as browser:
         await signed_in(api, browser)
         await browser.send("/account", "/account/codes")
@@ -253,7 +243,7 @@ async def test_one_time_codes_are_asked_for_and_none_works_twice(api: Api, clock
         assert (await browser.sign_in("robin@example.org", PASSWORD, recovery[0])).status_code == 401
 
 
-async def test_people_are_changed_only_after_showing_who_one_is(api: Api, clock: Clock):
+async def test_people_are_changed_only_after_showing_who_one_is(api: Api, clock: MovableClock):
     async with browsing(api) as owner, browsing(api) as kim:
         await signed_in(api, owner)
         await signed_in(api, kim, "kim@example.org", Role.READER)
