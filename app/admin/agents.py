@@ -71,7 +71,7 @@ async def _decide(tx: WriteTx, agent_id: str, state: AgentState, action: str, by
     if agent.state is state:
         return agent
     await AGENTS.update(tx, agent, replace(agent, state=state))
-    await note(tx, by.who, by.at, action, "agent", agent.id, {"name": agent.name, "state": [agent.state, state]})
+    await note(tx, by, action, "agent", agent.id, {"name": agent.name, "state": [agent.state, state]})
     return await editing.lock(tx, AGENTS, agent.id)
 
 

@@ -22,23 +22,23 @@ async def acknowledge_alert(tx: WriteTx, alert_id: str, name: str | None, commen
     if alert.acknowledged_at is not None:
         return False
     who = name or by.who
-    await alerts.acknowledge(tx, alert_id, f"{who} ({comment})"[:200] if comment else who, by.at)
-    await note(tx, by.who, by.at, "acknowledge", "alert", alert_id, {"name": who, "comment": comment})
+    await alerts.acknowledge(tx, alert_id, f"{who} ({comment})"[:200] if comment else who, by.who_id, by.at)
+    await note(tx, by, "acknowledge", "alert", alert_id, {"name": who, "comment": comment})
     return True
 
 
 async def take_over_alert(tx: WriteTx, alert_id: str, comment: str | None, by: Editor) -> None:
     """Store that somebody else has the alert from now on. Raises NotFound, and Conflict if it is closed."""
     alert = await _lock_open_alert(tx, alert_id)
-    await alerts.acknowledge(tx, alert_id, f"{by.who} ({comment})"[:200] if comment else by.who, by.at)
-    await note(tx, by.who, by.at, "take-over", "alert", alert_id, {"name": by.who, "was": alert.acknowledged_by})
+    await alerts.acknowledge(tx, alert_id, f"{by.who} ({comment})"[:200] if comment else by.who, by.who_id, by.at)
+    await note(tx, by, "take-over", "alert", alert_id, {"name": by.who, "was": alert.acknowledged_by})
 
 
 async def undo_acknowledgement(tx: WriteTx, at: datetime, by: Editor) -> list[str]:
     """Take back what this person acknowledged at this moment; return the ids of these alerts. Nobody has them again."""
-    undone = await alerts.release_acknowledged(tx, at, by.who)
+    undone = [] if by.who_id is None else await alerts.release_acknowledged(tx, at, by.who_id)
     for alert_id in undone:
-        await note(tx, by.who, by.at, "undo-acknowledge", "alert", alert_id, {})
+        await note(tx, by, "undo-acknowledge", "alert", alert_id, {})
     return undone
 
 
@@ -53,7 +53,7 @@ async def undo_closing(tx: WriteTx, at: datetime, by: Editor) -> list[str]:
     reopened = await alerts.reopen(tx, mine)
     await restore_waiting(tx, {alert.id: alert.closed_reason or "" for alert in reopened}, by.at)
     for alert in reopened:
-        await note(tx, by.who, by.at, "undo-close", "alert", alert.id, {})
+        await note(tx, by, "undo-close", "alert", alert.id, {})
     return [alert.id for alert in reopened]
 
 
@@ -104,7 +104,7 @@ async def close_alert(tx: WriteTx, alert_id: str, reason: str, by: Editor) -> No
     closed_reason = f"{_closed_by(by)}{reason}"
     await alerts.close_alerts(tx, [(alert, closed_reason)], by.at)
     await suppress_waiting(tx, {alert_id: closed_reason})
-    await note(tx, by.who, by.at, "close", "alert", alert_id, {"reason": reason})
+    await note(tx, by, "close", "alert", alert_id, {"reason": reason})
 
 
 def _closed_by(by: Editor) -> str:

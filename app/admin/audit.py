@@ -1,20 +1,53 @@
 """Records who changed what, in the transaction that changes it."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from app.core.ids import new_id
 from app.domain.audit_entry import AuditEntry
+from app.domain.person import Person
 from app.store.audit import AUDIT
 from app.store.transactions import WriteTx
 
 
+class Actor(Protocol):
+    """Who does something, and when. `who_id` is the id of the person or the key, whose name others may have too; None for others."""
+
+    @property
+    def who(self) -> str:
+        """The name."""
+
+    @property
+    def at(self) -> datetime:
+        """When it is done."""
+
+    @property
+    def who_id(self) -> str | None:
+        """The id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Self:
+    """A person who changes their own sign-in, or a stranger who tries to sign in."""
+
+    who: str
+    at: datetime
+    who_id: str | None = None
+
+    @classmethod
+    def of(cls, person: Person, at: datetime) -> "Self":
+        """Return a person as the one who acts now."""
+        return cls(person.name, at, person.id)
+
+
 async def note(
-    tx: WriteTx, who: str, at: datetime, action: str, noun: str, item_id: str, change: Mapping[str, object] | None
+    tx: WriteTx, by: Actor, action: str, noun: str, item_id: str, change: Mapping[str, object] | None
 ) -> None:
     """Add one entry. `change` has the values of what was created or deleted, or [before, after] of each value that was changed."""
     plain = None if change is None else {name: _as_json(value) for name, value in change.items()}
-    await AUDIT.insert(tx, AuditEntry(new_id("aud"), at, who, action, noun, item_id, plain))
+    await AUDIT.insert(tx, AuditEntry(new_id("aud"), by.at, by.who, action, noun, item_id, plain, by.who_id))
 
 
 def _as_json(value: object) -> object:

@@ -22,6 +22,7 @@ class Editor:
     at: datetime
     wake: Callable[[str], None]
     sent: Collection[str] = ()
+    who_id: str | None = None  # of the person or the key; None: neither did it
 
 
 async def lock(tx: WriteTx, repository: Repository[V], row_id: str, versions: Collection[int] | None = None) -> V:
@@ -45,7 +46,7 @@ async def lock_to_change(
     _check_version(repository.noun, row.version, versions)
     await repository.make_readable(tx, row_id, unreadable)
     change = {name: [row.values[name], empty] for name, empty in unreadable.items()}
-    await note(tx, by.who, by.at, "repair", repository.noun, row_id, change)
+    await note(tx, by, "repair", repository.noun, row_id, change)
     return await lock(tx, repository, row_id)
 
 
@@ -66,21 +67,21 @@ async def lock_to_delete(
 async def insert(tx: WriteTx, repository: Repository[V], thing: V, by: Editor) -> V:
     """Store a new thing with its audit entry, and return it. Raises Conflict if its name is taken."""
     await repository.insert(tx, thing)
-    await note(tx, by.who, by.at, "create", repository.noun, thing.id, repository.edited_values(thing))
+    await note(tx, by, "create", repository.noun, thing.id, repository.edited_values(thing))
     return await lock(tx, repository, thing.id)
 
 
 async def save(tx: WriteTx, repository: Repository[V], before: V, after: V, by: Editor) -> V:
     """Store an edit of a thing that `lock` returned, with its audit entry, and return the thing as it is now."""
     await repository.update(tx, before, after)
-    await note(tx, by.who, by.at, "change", repository.noun, before.id, repository.edits(before, after))
+    await note(tx, by, "change", repository.noun, before.id, repository.edits(before, after))
     return await lock(tx, repository, before.id)
 
 
 async def delete(tx: WriteTx, repository: Repository[V], row: StoredRow, by: Editor) -> None:
     """Delete a row that `lock_to_delete` returned, with its audit entry. Raises Conflict while another row refers to it."""
     await repository.delete(tx, row.id)
-    await note(tx, by.who, by.at, "delete", repository.noun, row.id, row.values)
+    await note(tx, by, "delete", repository.noun, row.id, row.values)
 
 
 def _check_version(noun: str, version: int, versions: Collection[int] | None) -> None:

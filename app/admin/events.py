@@ -20,7 +20,7 @@ async def retry_event(tx: WriteTx, event_id: str, by: Editor) -> None:
     if state != EventState.SET_ASIDE:
         raise IllegalMove(f"only an event that is set aside can be decided on again, and this one is {state}")
     await put_event_back(tx, event_id)
-    await note(tx, by.who, by.at, "retry", "event", event_id, {"was": error})
+    await note(tx, by, "retry", "event", event_id, {"was": error})
     tx.after_commit(lambda: by.wake("events"))
 
 
@@ -34,7 +34,7 @@ async def retry_set_aside_events(database: Database, by: Editor) -> int:
         async with database.write() as tx:
             ids = await put_events_back(tx, min(_AT_ONCE, RETRIES_MOST - retried), after=after)
             if ids:
-                await note(tx, by.who, by.at, "retry", "event", "set_aside", {"retried": len(ids)})
+                await note(tx, by, "retry", "event", "set_aside", {"retried": len(ids)})
                 tx.after_commit(lambda: by.wake("events"))
         retried += len(ids)
         if len(ids) < _AT_ONCE:

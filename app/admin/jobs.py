@@ -87,7 +87,7 @@ async def confirm_job_expectation(
         raise Conflict("no expectation is proposed for this job", code="nothing_proposed")
     confirmed = replace(job, expectation=job.proposed_expectation)
     await JOBS.update(tx, job, await _expect(tx, confirmed, job.expectation, by))
-    await note(tx, by.who, by.at, "confirm", JOBS.noun, job.id, JOBS.edits(job, confirmed))
+    await note(tx, by, "confirm", JOBS.noun, job.id, JOBS.edits(job, confirmed))
     return await editing.lock(tx, JOBS, job.id)
 
 
@@ -115,7 +115,7 @@ async def dismiss_job_expectation(
     if job.dismissed_at is None:
         await JOBS.update(tx, job, await _expect(tx, job, None, by))
         change = {"proposed_expectation": [JOBS.values(job)["proposed_expectation"], None]}
-        await note(tx, by.who, by.at, "dismiss", JOBS.noun, job.id, change)
+        await note(tx, by, "dismiss", JOBS.noun, job.id, change)
     return await editing.lock(tx, JOBS, job.id)
 
 

@@ -89,7 +89,7 @@ async def create_key(tx: WriteTx, secret: Secret, wanted: NewKey, by: Editor) ->
     values |= _set_fields(key, (*_ENROLMENT, *_BUDGETS))
     if key.relay_id:
         values["relay_id"] = key.relay_id
-    await note(tx, by.who, by.at, "create", "key", key.id, values)
+    await note(tx, by, "create", "key", key.id, values)
     return await keys.get_key(tx, key.id) or key, clear
 
 
@@ -129,7 +129,7 @@ async def revoke_key(tx: WriteTx, key_id: str, by: Editor, *, versions: Collecti
     if key.kind is KeyKind.ADMIN and await keys.count_living(tx, KeyKind.ADMIN) == 1:
         raise Conflict("this is the last admin key; create another first", code="last_admin_key")
     await keys.revoke_key(tx, key_id, by.at)
-    await note(tx, by.who, by.at, "revoke", "key", key_id, {"kind": key.kind.value, "name": key.name})
+    await note(tx, by, "revoke", "key", key_id, {"kind": key.kind.value, "name": key.name})
 
 
 async def _owner(tx: WriteTx, kind: KeyKind, customer_id: str | None, agent_id: str | None) -> str | None:

@@ -101,7 +101,7 @@ async def _retry(tx: WriteTx, held: Held, retry_for: timedelta, patience: timede
         why += f", by {to.transport} to {to.address}: its recipient no longer has {held.message.transport} {held.message.address}"
     await outbox.save(tx, [replace(fresh, why=why)])
     await readdress(tx, held.message.id, place, to)
-    await note(tx, by.who, by.at, "retry", "message", held.message.id, {"was": held.message.why})
+    await note(tx, by, "retry", "message", held.message.id, {"was": held.message.why})
     tx.after_commit(lambda: by.wake("messages"))
 
 

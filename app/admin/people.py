@@ -78,7 +78,7 @@ async def make_link(tx: WriteTx, secret: Secret, purpose: LinkPurpose, person_id
     link = OneTimeLink(new_id("otl"), purpose, person_id, by.at, by.at + LASTS[purpose])
     await insert_link(tx, link, hash_of_link(secret, token))
     if person_id is not None:
-        await note(tx, by.who, by.at, "make link", PEOPLE.noun, person_id, {"purpose": purpose.value})
+        await note(tx, by, "make link", PEOPLE.noun, person_id, {"purpose": purpose.value})
     return token
 
 
@@ -99,7 +99,7 @@ async def end_sessions(tx: WriteTx, person_id: str, by: Editor) -> int:
         raise NotFound(f"there is no person {person_id}")
     ended = await revoke_sessions(tx, person_id, by.at)
     await end_links(tx, person_id)
-    await note(tx, by.who, by.at, "end sessions", PEOPLE.noun, person_id, {"sessions": ended})
+    await note(tx, by, "end sessions", PEOPLE.noun, person_id, {"sessions": ended})
     return ended
 
 

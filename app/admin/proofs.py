@@ -9,7 +9,7 @@ from datetime import datetime
 import pyotp
 from cryptography.fernet import Fernet, InvalidToken
 
-from app.admin.audit import note
+from app.admin.audit import Actor, Self, note
 from app.core.errors import BadInput
 from app.core.passwords import LONGEST, SHORTEST, Passwords
 from app.core.secret import Secret
@@ -41,7 +41,7 @@ async def change_password(tx: WriteTx, person: Person, password_hash: str, at: d
     await set_password(tx, person.id, password_hash)
     await end_links(tx, person.id)
     ended = await revoke_sessions(tx, person.id, at, but=stays)
-    await note(tx, person.name, at, "change password", PEOPLE.noun, person.id, {"ended_sessions": ended})
+    await note(tx, Self.of(person, at), "change password", PEOPLE.noun, person.id, {"ended_sessions": ended})
 
 
 async def begin_codes(tx: WriteTx, secret: Secret, person: Person) -> str:
@@ -66,14 +66,14 @@ async def confirm_codes(tx: WriteTx, secret: Secret, person: Person, code: str, 
     recovery = [_new_recovery_code() for _ in range(RECOVERY_CODES)]
     await set_codes(tx, person.id, proofs.codes_secret, at, [_hash(secret, one) for one in recovery])
     await use_code(tx, person.id, step)
-    await note(tx, person.name, at, "turn on codes", PEOPLE.noun, person.id, None)
+    await note(tx, Self.of(person, at), "turn on codes", PEOPLE.noun, person.id, None)
     return recovery
 
 
-async def end_codes(tx: WriteTx, person: Person, by: str, at: datetime) -> None:
+async def end_codes(tx: WriteTx, person: Person, by: Actor) -> None:
     """Turn one-time codes off."""
     await set_codes(tx, person.id, None, None, ())
-    await note(tx, by, at, "turn off codes", PEOPLE.noun, person.id, None)
+    await note(tx, by, "turn off codes", PEOPLE.noun, person.id, None)
 
 
 async def is_code_right(tx: WriteTx, secret: Secret, person_id: str, code: str, at: datetime) -> bool:

@@ -28,7 +28,7 @@ async def create_setup_code(tx: WriteTx, secret: Secret, relay_id: str, by: Edit
     plain = read_code(clear) or ""
     code = SetupCode(relay.id, name_of(plain), secret.hash_key(plain), by.at + VALID_FOR, TRIES)
     await put_setup_code(tx, code)
-    await note(tx, by.who, by.at, "setup code", RELAYS.noun, relay.id, {"expires_at": code.expires_at})
+    await note(tx, by, "setup code", RELAYS.noun, relay.id, {"expires_at": code.expires_at})
     return code, clear
 
 
@@ -55,5 +55,5 @@ async def exchange_setup_code(
     await revoke_keys_of_relay(tx, relay.id, by.at)
     wanted = keys.NewKey(KeyKind.RELAY, f"{relay.name} on {host}"[:200], relay_id=relay.id)
     _, clear = await keys.create_key(tx, secret, wanted, by)
-    await note(tx, by.who, by.at, "set up", RELAYS.noun, relay.id, {"host": host})
+    await note(tx, by, "set up", RELAYS.noun, relay.id, {"host": host})
     return relay, clear

@@ -88,7 +88,7 @@ async def pause_relay(tx: WriteTx, relay_id: str, why: str, by: Editor) -> None:
     if relay.paused_at is not None:
         raise Conflict(f"it is paused since {relay.paused_at:%Y-%m-%d %H:%M} UTC", code="paused")
     await RELAYS.save_state(tx, relay, replace(relay, paused_at=by.at, paused_why=f"{why} ({by.who})"))
-    await note(tx, by.who, by.at, "pause", RELAYS.noun, relay.id, {"why": why})
+    await note(tx, by, "pause", RELAYS.noun, relay.id, {"why": why})
     tx.after_commit(lambda: by.wake("messages"))
 
 
@@ -96,7 +96,7 @@ async def resume_relay(tx: WriteTx, relay_id: str, by: Editor) -> None:
     """Let a relay send again, after its doctor has run once more. Raises NotFound."""
     relay = await editing.lock(tx, RELAYS, relay_id)
     await RELAYS.save_state(tx, relay, after_resume(relay, by.at))
-    await note(tx, by.who, by.at, "resume", RELAYS.noun, relay.id, {"was": relay.paused_why})
+    await note(tx, by, "resume", RELAYS.noun, relay.id, {"was": relay.paused_why})
     tx.after_commit(lambda: by.wake("messages"))
 
 
@@ -104,7 +104,7 @@ async def ask_relay_doctor(tx: WriteTx, relay_id: str, by: Editor) -> None:
     """Have a relay examine its host again. Raises NotFound."""
     relay = await editing.lock(tx, RELAYS, relay_id)
     await RELAYS.save_state(tx, relay, replace(relay, doctor_asked_at=by.at))
-    await note(tx, by.who, by.at, "doctor", RELAYS.noun, relay.id, {})
+    await note(tx, by, "doctor", RELAYS.noun, relay.id, {})
     tx.after_commit(lambda: by.wake("messages"))
 
 
@@ -120,7 +120,7 @@ async def queue_test_message(tx: WriteTx, relay_id: str, parcel: Parcel, by: Edi
     tested = replace(relay, test_address=relay.test_address or parcel.address, probe_at=probe_at)
     await RELAYS.save_state(tx, relay, tested)
     await outbox.insert_messages(tx, [(_test_message(relay, parcel, by.at), Bodies(mail=parcel.body))])
-    await note(tx, by.who, by.at, "test", RELAYS.noun, relay.id, {"address": parcel.address})
+    await note(tx, by, "test", RELAYS.noun, relay.id, {"address": parcel.address})
     tx.after_commit(lambda: by.wake("messages"))
 
 

@@ -36,5 +36,5 @@ async def set_retention(
         "keep_events_days": [before.keep_events_days, keep_events_days],
         "keep_history_days": [before.keep_history_days, keep_history_days],
     }
-    await note(tx, by.who, by.at, "change", "retention", "1", change)
+    await note(tx, by, "change", "retention", "1", change)
     return after

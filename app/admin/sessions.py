@@ -4,7 +4,7 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.admin.audit import note
+from app.admin.audit import Self, note
 from app.core.ids import new_id
 from app.core.secret import Secret
 from app.domain.person import Person
@@ -42,7 +42,7 @@ async def open_session(
     await insert_session(tx, session, hash_of_session(secret, token))
     await note_sign_in(tx, person.id, at)
     change = {"way": way.value, "address": browser.address, "session": session.id}
-    await note(tx, person.name, at, "sign in", PEOPLE.noun, person.id, change)
+    await note(tx, Self.of(person, at), "sign in", PEOPLE.noun, person.id, change)
     return token
 
 
@@ -56,7 +56,7 @@ async def prove_again(tx: WriteTx, secret: Secret, session: Session, at: datetim
 async def sign_out(tx: WriteTx, person: Person, session_id: str, at: datetime) -> None:
     """End a session of a person."""
     if await revoke_sessions(tx, person.id, at, only=session_id):
-        await note(tx, person.name, at, "sign out", PEOPLE.noun, person.id, {"session": session_id})
+        await note(tx, Self.of(person, at), "sign out", PEOPLE.noun, person.id, {"session": session_id})
 
 
 async def end_session(tx: WriteTx, person: Person, here: str, session_id: str | None, at: datetime) -> None:
@@ -65,7 +65,7 @@ async def end_session(tx: WriteTx, person: Person, here: str, session_id: str | 
         return
     if ended := await revoke_sessions(tx, person.id, at, only=session_id, but=here):
         change = {"sessions": ended, "session": session_id}
-        await note(tx, person.name, at, "end sessions", PEOPLE.noun, person.id, change)
+        await note(tx, Self.of(person, at), "end sessions", PEOPLE.noun, person.id, change)
 
 
 def hash_of_session(secret: Secret, token: str) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.admin.audit import note
+from app.admin.audit import Self, note
 from app.admin.editing import Editor
 from app.admin.people import NewPerson, add_first_owner, add_person, hash_of_link
 from app.admin.proofs import is_code_right, is_password_right
@@ -121,7 +121,7 @@ async def prove_by_password(
     """Check name, password and code of somebody who is signed in; return the session's new token. Raises as `sign_in_by_password`."""
     person = await _check(context, passwords, tried, browser)
     async with context.database.write() as tx:
-        await note(tx, person.name, context.clock(), "prove again", PEOPLE.noun, person.id, {"session": session.id})
+        await note(tx, Self.of(person, context.clock()), "prove again", PEOPLE.noun, person.id, {"session": session.id})
         return await prove_again(tx, context.secret, session, context.clock())
 
 
@@ -145,7 +145,7 @@ async def _check(context: AppContext, passwords: Passwords, tried: PasswordTry, 
             return person
         if person is not None:
             # Of names that nobody has there is no entry: anybody could fill the table with them.
-            await note(tx, "somebody", at, "failed sign-in", PEOPLE.noun, person.id, {"address": browser.address})
+            await note(tx, Self("somebody", at), "failed sign-in", PEOPLE.noun, person.id, {"address": browser.address})
     log.warning("a sign-in failed", address=browser.address, known=person is not None)
     raise NotAllowed("the address, the password or the code is wrong", code="sign_in_failed")
 

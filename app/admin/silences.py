@@ -54,7 +54,7 @@ async def delete_silence(tx: WriteTx, silence_id: str, by: Editor, *, versions: 
     row = await editing.lock_to_delete(tx, SILENCES, silence_id, versions)
     if await end_silence(tx, row.id, by.at):
         await follow_ups.leave(tx, FollowUpKind.MUTED, row.id, by)
-    await note(tx, by.who, by.at, "delete", SILENCES.noun, row.id, row.values)
+    await note(tx, by, "delete", SILENCES.noun, row.id, row.values)
 
 
 def _check_span(silence: Silence, by: Editor) -> None:

@@ -66,7 +66,7 @@ async def leave_summary(tx: WriteTx, schedule_id: str, recipient_id: str, by: Ed
 
 async def note_summary_sent(tx: WriteTx, schedule_id: str, summary_id: str, by: Editor) -> None:
     """Add the audit entry of a summary that an administrator had sent at once, and have its notices composed after the commit."""
-    await note(tx, by.who, by.at, "send", SUMMARY_SCHEDULES.noun, schedule_id, {"summary_id": summary_id})
+    await note(tx, by, "send", SUMMARY_SCHEDULES.noun, schedule_id, {"summary_id": summary_id})
     tx.after_commit(lambda: by.wake("notices"))
 
 

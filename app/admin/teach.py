@@ -78,7 +78,7 @@ async def teach_event(database: Database, event_id: str, outcome: RunOutcome, na
             if unknown[part] or alert_ids:
                 counts = {"events": len(unknown[part]), "alerts": len(alert_ids)}
                 change = {"outcome": outcome.value, "mail_rule": rule.id, **counts}
-                await note(tx, by.who, by.at, "teach", "event", event_id, change)
+                await note(tx, by, "teach", "event", event_id, change)
             tx.after_commit(lambda: by.wake("events"))
         taught += [text.event.id for text in unknown[part]]
         closed += alert_ids

@@ -9,4 +9,4 @@ from app.store.transports import TransportTest, record_test
 async def record_transport_test(tx: WriteTx, test: TransportTest, address: str, by: Editor) -> None:
     """Store how the test of a transport ended, in place of the one before."""
     await record_test(tx, test)
-    await note(tx, by.who, by.at, "test", "transport", test.transport, {"address": address})
+    await note(tx, by, "test", "transport", test.transport, {"address": address})

@@ -75,6 +75,7 @@ class Alert:
     form: str = ""  # of an unclear alert: the key of the form of its text; one of each form is open at a time
     acknowledged_at: datetime | None = None
     acknowledged_by: str | None = None
+    acknowledged_by_id: str | None = None  # of the person or the key, whose name others may have too
     closed_at: datetime | None = None
     closed_reason: str | None = None
     facts: Mapping[str, str] = field(default_factory=dict)  # for matchers; not stored

@@ -7,7 +7,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """`who` is the name of the key that was used. `change` has what was created or deleted, or [before, after] of each value."""
+    """`who` is the name of the person or of the key, and `who_id` its id. `change` has what was created or deleted, or [before, after] of each value."""
 
     id: str
     at: datetime
@@ -16,3 +16,4 @@ class AuditEntry:
     noun: str
     thing_id: str
     change: Mapping[str, object] | None = None
+    who_id: str | None = None

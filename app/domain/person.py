@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+LABEL_LONGEST = 200  # as columns of names are
+
 
 class Role(StrEnum):
     """What somebody may do. Each may do what those before it may."""
@@ -34,6 +36,13 @@ class Person:
     disabled_at: datetime | None = None
     last_sign_in_at: datetime | None = None
     version: int = 1
+
+    def label(self, *, has_namesake: bool) -> str:
+        """Return the name as others read it; with the address where somebody else has the same name. At most 200 characters."""
+        if not has_namesake:
+            return self.name
+        room = LABEL_LONGEST - len(self.email) - len(" <>")
+        return f"{self.name[:room]} <{self.email}>" if room > 0 else self.email[:LABEL_LONGEST]
 
     def sees(self, customer_id: str | None) -> bool:
         """Say whether the person may see what belongs to a customer. What belongs to none is only for those who see all."""

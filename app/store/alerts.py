@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 
-from sqlalchemy import Select, String, Update, bindparam, func, or_, select, update
+from sqlalchemy import Select, String, Update, bindparam, func, select, update
 
 from app.domain.alert import Alert, AlertKind, AlertState
 from app.domain.event import Severity
@@ -142,18 +142,21 @@ async def lock_alert(tx: WriteTx, alert_id: str) -> Alert | None:
     return None if row is None else ALERTS.mapping.read(row)
 
 
-async def acknowledge(tx: WriteTx, alert_id: str, who: str, now: datetime) -> None:
+async def acknowledge(tx: WriteTx, alert_id: str, who: str, who_id: str | None, now: datetime) -> None:
     """Note who took the alert on; its notices are not repeated any more."""
-    taken = update(alerts).where(alerts.c.id == alert_id).values(acknowledged_at=now, acknowledged_by=who)
+    taken = (
+        update(alerts)
+        .where(alerts.c.id == alert_id)
+        .values(acknowledged_at=now, acknowledged_by=who, acknowledged_by_id=who_id)
+    )
     await tx.connection.execute(taken)
 
 
-async def release_acknowledged(tx: WriteTx, at: datetime, who: str) -> list[str]:
+async def release_acknowledged(tx: WriteTx, at: datetime, who_id: str) -> list[str]:
     """Let nobody have the open alerts again that this person acknowledged at this moment; return their ids."""
-    named = or_(alerts.c.acknowledged_by == who, alerts.c.acknowledged_by.startswith(f"{who} (", autoescape=True))
-    taken = alerts.c.closed_at.is_(None), alerts.c.acknowledged_at == at, named
-    freed = update(alerts).where(*taken).values(acknowledged_at=None, acknowledged_by=None).returning(alerts.c.id)
-    return list((await tx.connection.execute(freed)).scalars())
+    taken = alerts.c.closed_at.is_(None), alerts.c.acknowledged_at == at, alerts.c.acknowledged_by_id == who_id
+    freed = update(alerts).where(*taken).values(acknowledged_at=None, acknowledged_by=None, acknowledged_by_id=None)
+    return list((await tx.connection.execute(freed.returning(alerts.c.id))).scalars())
 
 
 async def lock_closed_at(tx: WriteTx, at: datetime) -> list[Alert]:

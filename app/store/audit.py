@@ -13,9 +13,12 @@ async def page_audit(
     window: Window,
     *,
     who: str | None = None,
+    who_id: str | None = None,
     action: str | None = None,
     noun: str | None = None,
     thing_id: str | None = None,
 ) -> Page[AuditEntry]:
     """Return entries, newest first, filtered."""
-    return await AUDIT.page(tx, equals(audit, who=who, action=action, noun=noun, thing_id=thing_id), window)
+    return await AUDIT.page(
+        tx, equals(audit, who=who, who_id=who_id, action=action, noun=noun, thing_id=thing_id), window
+    )

@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import delete, exists, insert, select, update
 
 from app.domain.person import Person
 from app.domain.session import IDLE, LONGEST, Session
 from app.store.people import PEOPLE
 from app.store.repository import Repository
-from app.store.tables_people import sessions
+from app.store.tables_people import people, sessions
 from app.store.transactions import ReadTx, WriteTx
 
 SESSIONS = Repository(sessions, Session, noun="session", prefix="ses")
@@ -22,13 +22,19 @@ async def insert_session(tx: WriteTx, session: Session, token_hash: str) -> None
     await tx.connection.execute(insert(sessions).values(**SESSIONS.mapping.write(session), hash=token_hash))
 
 
-async def find_session(tx: ReadTx, token_hash: str) -> tuple[Session, Person, str] | None:
-    """Return the session with this hash, its person, and the hash as stored, for a comparison in constant time."""
-    row = (await tx.connection.execute(select(sessions).where(sessions.c.hash == token_hash))).one_or_none()
+async def find_session(tx: ReadTx, token_hash: str) -> tuple[Session, Person, str, bool] | None:
+    """Return the session with this hash, its person, the hash as stored, and whether somebody else has the person's name.
+
+    The hash is for a comparison in constant time.
+    """
+    own, other = people.alias("own"), people.alias("other")
+    namesake = select(own.c.id).join(other, (other.c.name == own.c.name) & (other.c.id != own.c.id))
+    query = select(sessions, exists(namesake.where(own.c.id == sessions.c.person_id)).label("has_namesake"))
+    row = (await tx.connection.execute(query.where(sessions.c.hash == token_hash))).one_or_none()
     if row is None:
         return None
     person = await PEOPLE.find(tx, row.person_id)
-    return None if person is None else (SESSIONS.mapping.read(row), person, row.hash)
+    return None if person is None else (SESSIONS.mapping.read(row), person, row.hash, row.has_namesake)
 
 
 async def sessions_of(tx: ReadTx, person_id: str) -> list[Session]:

@@ -265,6 +265,7 @@ alerts = Table(
     Column("form", String(40), nullable=False, server_default=""),  # unclear only: which form of text it is about
     Column("acknowledged_at", Utc),
     Column("acknowledged_by", String(200)),
+    Column("acknowledged_by_id", ID),  # the person or the key
     Column("closed_at", Utc),
     Column("closed_reason", Text),
     _partial("uq_alerts_open", "customer_id", "subject_id", "kind", "form", where="closed_at IS NULL", unique=True),

@@ -236,6 +236,7 @@ audit = Table(
     Column("noun", String(40), nullable=False),
     Column("thing_id", String(40), nullable=False),
     Column("change", Json),
+    Column("who_id", ID),  # the person or the key, whose names are not unique
 )
 
 heartbeats = Table(

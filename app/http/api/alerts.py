@@ -37,6 +37,9 @@ class AlertOut(OutModel):
     repeats: int = Field(description="How often the problem was seen again after the first time.")
     acknowledged_at: datetime | None = Field(description="When somebody acknowledged it.")
     acknowledged_by: str | None = Field(description="Who acknowledged it, with the comment in parentheses.")
+    acknowledged_by_id: str | None = Field(
+        description="The id of the person or of the key who did, whose name others may have too; null: it was a link in a mail."
+    )
     closed_at: datetime | None = Field(description="When it was closed; null while it is open.")
     closed_reason: str | None = Field(description="Why it was closed.")
 

@@ -19,7 +19,10 @@ class AuditEntryOut(OutModel):
 
     id: OutId
     at: datetime = Field(description="When it was done.")
-    who: str = Field(description="The name of the key that was used.")
+    who: str = Field(
+        description="The name of the person, with the address if others have that name, or of the key that was used."
+    )
+    who_id: str | None = Field(description="The id of the person or of the key; null: it was neither.")
     action: str = Field(
         description="What was done.",
         examples=["create", "change", "delete", "revoke", "acknowledge", "close", "retry"],
@@ -38,7 +41,12 @@ class AuditPage(PageOut[AuditEntryOut]):
 class AuditQuery(PagedByTime):
     """Filters of the audit log."""
 
-    who: Annotated[Name | None, Field(description="Only what was done with the key of this name.")] = None
+    who: Annotated[
+        Name | None, Field(description="Only what was done with the key, or by the person, of this name.")
+    ] = None
+    who_id: Annotated[Value | None, Field(description="Only what was done by the person or the key with this id.")] = (
+        None
+    )
     action: Annotated[Name | None, Field(description="Only this action.")] = None
     noun: Annotated[Name | None, Field(description="Only what was done to things of this kind.")] = None
     thing_id: Annotated[Value | None, Field(description="Only what was done to the thing with this id.")] = None
@@ -52,6 +60,7 @@ async def list_audit_entries(query: Annotated[AuditQuery, Query()], context: Con
             tx,
             query.window(AUDIT.prefix),
             who=query.who,
+            who_id=query.who_id,
             action=query.action,
             noun=query.noun,
             thing_id=query.thing_id,

@@ -103,7 +103,7 @@ async def send_canaries(context: Context, caller: Admin) -> CanariesSent:
     async with context.database.write() as tx:
         by = editor_of(context, caller)
         for canary in sent:
-            await note(tx, by.who, by.at, "send", CANARIES.noun, canary.id, {"way": canary.name})
+            await note(tx, by, "send", CANARIES.noun, canary.id, {"way": canary.name})
     return CanariesSent(items=[CanaryOut.of(canary) for canary in sent])
 
 

@@ -31,7 +31,7 @@ Admin = Annotated[Caller, Depends(need(KeyKind.ADMIN))]
 
 def editor_of(context: AppContext, caller: Caller, sent: Collection[str] = ()) -> Editor:
     """Return who edits, when, and which fields were sent."""
-    return Editor(caller.name, context.clock(), context.wakeups.wake, sent)
+    return Editor(caller.name, context.clock(), context.wakeups.wake, sent, caller.key_id)
 
 
 class Problem(BaseModel):

@@ -80,7 +80,7 @@ async def post_end_codes(context: Context, who: SignedInPerson, _form: PostedFor
     """Turn one-time codes off."""
     need_fresh(who, context, ACCOUNT)
     async with context.database.write() as tx:
-        await end_codes(tx, who.person, who.name, context.clock())
+        await end_codes(tx, who.person, who.editor(context))
     return RedirectResponse(f"{ACCOUNT}?done=codes_off", 303)
 
 

@@ -86,8 +86,7 @@ async def post_end(person_id: str, context: Context, who: Owner, form: PostedFor
     need_fresh(who, context, f"{PAGE}?person={person_id}")
     async with context.database.write() as tx:
         if text_of(form, "what") == "codes":
-            by = who.editor(context)
-            await end_codes(tx, await PEOPLE.get(tx, person_id), by.who, by.at)
+            await end_codes(tx, await PEOPLE.get(tx, person_id), who.editor(context))
         else:
             await end_sessions(tx, person_id, who.editor(context))
     return RedirectResponse(f"{PAGE}?person={person_id}&news=saved", 303)

@@ -44,6 +44,7 @@ class SignedIn:
     language: str
     zone: str
     csrf: str
+    has_namesake: bool = False
 
     @property
     def id(self) -> str:
@@ -54,6 +55,11 @@ class SignedIn:
     def name(self) -> str:
         """The name of the person."""
         return self.person.name
+
+    @property
+    def label(self) -> str:
+        """The name as others read it; with the address where somebody else has the same name."""
+        return self.person.label(has_namesake=self.has_namesake)
 
     @property
     def role(self) -> Role:
@@ -71,7 +77,7 @@ class SignedIn:
 
     def editor(self, context: AppContext) -> Editor:
         """Return the person as the one who edits now."""
-        return Editor(self.person.name, context.clock(), context.wakeups.wake)
+        return Editor(self.label, context.clock(), context.wakeups.wake, (), self.person.id)
 
 
 class SessionUse:
@@ -121,7 +127,7 @@ async def find_signed_in(request: Request) -> SignedIn | None:
         found = await find_session(tx, hashed)
     if found is None:
         return None
-    session, person, stored = found
+    session, person, stored, has_namesake = found
     if not hmac.compare_digest(stored, hashed) or session.is_over(context.clock()) or person.disabled_at is not None:
         return None
     use: SessionUse = request.app.state.session_use
@@ -132,6 +138,7 @@ async def find_signed_in(request: Request) -> SignedIn | None:
         language=person.language or language_of(request),
         zone=person.zone or context.settings.time_zone,
         csrf=token_for_forms(context, token),
+        has_namesake=has_namesake,
     )
 
 

@@ -87,7 +87,9 @@ async def _create(request: Request, caller: Caller, path: Sequence[str]) -> bool
                 return False
         intake.commits.new_names.take_one(Budget.JOBS, caller.budgets, caller.agent_name or "")
         async with context.database.write() as tx:
-            await expect_daily_backup(tx, agent, job, Editor(caller.name, context.clock(), context.wakeups.wake))
+            await expect_daily_backup(
+                tx, agent, job, Editor(caller.name, context.clock(), context.wakeups.wake, (), caller.key_id)
+            )
     except OverBudget:  # so is the signal, unless it reports a failure
         return False
     except TocsinError as error:  # the signal itself can still be stored

@@ -286,3 +286,18 @@ async def test_the_first_link_makes_an_owner_on_this_host_only(database_url: str
             assert made.headers["location"] == "/account?done=link"
             assert (await here.get("/people")).status_code == 200
             assert (await here.get(path)).status_code == 404
+
+
+async def test_the_audit_log_tells_two_people_of_one_name_apart(api: Api):
+    async with browsing(api) as browser:
+        await signed_in(api, browser, "kim@one.example")
+        await browser.send("/people", "/people", name="Ann", email="ann@example.org", role="reader", sees="all")
+        await person(api, "kim@two.example")
+        await browser.send("/people", "/people", name="Bob", email="bob@example.org", role="reader", sees="all")
+    entries = (await api.tell("GET", "/v1/audit", params={"noun": "person", "action": "create"}))["items"]
+    first = next(one for one in entries if (one["change"] or {}).get("email") == "ann@example.org")
+    second = next(one for one in entries if (one["change"] or {}).get("email") == "bob@example.org")
+    assert (first["who"], second["who"]) == ("kim", "kim <kim@one.example>")
+    assert first["who_id"] == second["who_id"] is not None
+    mine = (await api.tell("GET", "/v1/audit", params={"who_id": first["who_id"]}))["items"]
+    assert {"sign in", "create"} <= {one["action"] for one in mine}
