@@ -17,6 +17,7 @@ from app.cli.open_files import fit_connections
 from app.cli.worker_process import run_here, starting_workers
 from app.core.errors import BadSettings
 from app.core.log import set_up_log
+from app.core.memory import use_one_arena
 from app.core.networks import read_networks
 from app.core.secret import open_secret
 from app.core.settings import Settings, load_settings
@@ -41,6 +42,7 @@ def serve() -> None:
     set_up_log(settings)
     settings = fit_connections(settings)
     sys.setswitchinterval(SWITCH_INTERVAL_S)
+    use_one_arena()
     with only_process(settings), _listen(settings) as listener:
         # Port 0 takes a free one; links in mails must name the real one.
         settings = settings.model_copy(update={"port": listener.getsockname()[1]})

@@ -11,6 +11,7 @@ from app import worker as pipeline
 from app.cli.open_context import open_context
 from app.core.errors import BadSettings
 from app.core.log import log, set_up_log
+from app.core.memory import use_one_arena
 from app.core.settings import Settings, load_settings
 
 
@@ -22,6 +23,7 @@ def worker() -> None:
         raise BadSettings(
             "TOCSIN_DATABASE_URL: on the embedded SQLite the worker runs inside `tocsin serve`; set a PostgreSQL URL to run it alone"
         )
+    use_one_arena()
     uvloop.run(work(settings))
 
 

@@ -14,6 +14,7 @@ from app.intake.language.words_file import TermMeaning, has_word_boundaries, lan
 MARKS = "marks"  # the file of signs that mean the same in every language
 GAP = ".."
 MAX_GAP = 3
+_WORDS = 8192  # of texts that are kept: the words of most reports; a sender can fill it with others, and each takes half a KiB
 _KEY = 3  # letters that terms with `*` are found by
 _PIECE = re.compile(r"\$\?|[\[(<][^\s\])>]{1,2}[\])>]|[^\W_](?:[\w'*./+&-]*[\w*])?|\*[\w'*-]+|\S")
 _CJK_RUN = re.compile(rf"[{CJK}]+")
@@ -115,7 +116,7 @@ def all_entries() -> Iterator[Entry]:
         yield from entries
 
 
-@lru_cache(maxsize=32768)
+@lru_cache(maxsize=_WORDS)
 def entries_at(word: str) -> tuple[Entry, ...]:
     """Return the terms whose first piece is this folded word."""
     index = _index()
@@ -163,7 +164,7 @@ def _fits(piece: str, word: str) -> bool:
     return word.endswith(core)
 
 
-@lru_cache(maxsize=32768)
+@lru_cache(maxsize=_WORDS)
 def is_term(word: str) -> bool:
     """Return whether a folded word is a term, or a piece of one."""
     return word in _index().pieces or bool(entries_at(word))
@@ -181,7 +182,7 @@ class _Beginnings:
     other: tuple[Entry, ...]
 
 
-@lru_cache(maxsize=32768)
+@lru_cache(maxsize=_WORDS)
 def _beginnings(word: str) -> _Beginnings | None:
     entries = entries_at(word)
     if not entries:
