@@ -17,7 +17,7 @@ BENCHES = (
     *("latency", "urgent", "decide", "keeping_up", "storm", "outbox", "summary", "start", "memory"),
     *("intake_single", "intake_batch", "dialects", "reading", "pull"),
 )
-LONG = ("deciding", "million")  # many minutes each: only by name
+LONG = ("deciding", "lists", "million")  # many minutes each: only by name
 
 # What may go wrong with one bench: a program that ends or does not answer, a peer that is missing.
 _FAILURES = (RuntimeError, OSError, subprocess.SubprocessError, httpx.HTTPError)

@@ -28,6 +28,7 @@ def main() -> int:
     read.add_argument("-H", dest="headers", action="append", default=[])
     read.add_argument("-X", dest="method")
     read.add_argument("-d", "--data-binary", dest="data", action="append")
+    read.add_argument("--json")
     read.add_argument("-o", dest="output")
     read.add_argument("-D", dest="head")
     read.add_argument("-f", "--fail-with-body", dest="is_strict", action="store_true")
@@ -37,14 +38,16 @@ def main() -> int:
     read.add_argument("-S", action="store_true")
     asked = read.parse_args()
     body = (
-        None
+        (None if asked.json is None else asked.json.encode())
         if asked.data is None
         else sys.stdin.buffer.read()
         if asked.data == ["@-"]
         else "&".join(asked.data).encode()
     )
     headers = dict(line.split(": ", 1) for line in asked.headers)
-    if body is not None:
+    if asked.json is not None:
+        headers = {"Content-Type": "application/json", "Accept": "application/json"} | headers
+    elif body is not None:
         headers = {"Content-Type": "application/x-www-form-urlencoded"} | headers
     answer = httpx.request(
         asked.method or ("GET" if body is None else "POST"), asked.url, content=body, headers=headers, timeout=60

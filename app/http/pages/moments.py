@@ -70,7 +70,8 @@ class Moments:
     def duration(self, length: float | timedelta) -> str:
         """Return `45 s`, `41 min`, `3 h 10 min` or `2 days 4 h`."""
         text = phrases.duration(length)
-        return text.replace(" days", f" {translations(self.language).gettext('days')}")
+        days = translations(self.language).gettext("days")  # outside the f-string: older Pythons do not find it there
+        return text.replace(" days", f" {days}")
 
     def elapsed(self, length: timedelta) -> str:
         """Return `+ 29 ms`, or `+ 1 min 5 s`: how long after the first step another one came."""
