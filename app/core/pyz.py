@@ -33,16 +33,23 @@ def pack(name: str) -> bytes | None:
             *sorted((FOLDER / "protocol").glob("*.py")),
         ):
             inside, text = f"programs/{source.relative_to(FOLDER).as_posix()}", source.read_bytes()
-            _add(archive, f"{inside}c", _compiled(inside, text))
+            if compiled := _compiled(inside, text):
+                _add(archive, f"{inside}c", compiled)
             _add(archive, inside, text)
     return packed.getvalue()
 
 
-def _compiled(name: str, source: bytes) -> bytes:
-    """Return a .pyc (PEP 552) that is not compared with its source, which zipimport could do only by the time of the file."""
+def _compiled(name: str, source: bytes) -> bytes | None:
+    """Return a .pyc (PEP 552) that is not compared with its source, which zipimport could do only by the time of the file.
+
+    None where a Python from 3.14 on has made a constant of a slice, which the format below cannot hold: that file is compiled at the start.
+    """
     unchecked = (0b01).to_bytes(4, "little") + importlib.util.source_hash(source)
     # Version 2 of the format: from 3 on, the bytes depend on how often a string is used in this process.
-    code = marshal.dumps(compile(source, name, "exec", dont_inherit=True), 2)
+    try:
+        code = marshal.dumps(compile(source, name, "exec", dont_inherit=True), 2)
+    except ValueError:
+        return None
     return importlib.util.MAGIC_NUMBER + unchecked + code
 
 
