@@ -6,10 +6,11 @@ import time
 from collections.abc import Collection
 
 from starlette.exceptions import HTTPException
+from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.core.log import log
-from app.http.problems import is_expected, response_for
+from app.http.problems import answer, is_expected, response_for
 from app.intake.body import READ_TIMEOUT_S
 
 BODY_LIMIT = 1024 * 1024  # bytes, of a request to the API
@@ -73,9 +74,11 @@ class SafetyMiddleware:
             await self._app(scope, body, send_with_headers)
         except Exception as error:
             if not is_expected(error):
-                log.exception("a request failed because of a bug", method=scope["method"], path=_loggable(path))
+                name = {"request": scope["error_id"]} if "error_id" in scope else {}  # what the page for it shows
+                log.exception("a request failed because of a bug", method=scope["method"], path=_loggable(path), **name)
             if not is_started:
-                await response_for(error)(scope, receive, send_with_headers)
+                response = await answer(Request(scope), error) if "app" in scope else response_for(error)
+                await response(scope, receive, send_with_headers)
             elif not is_complete:
                 raise  # half of the answer is sent: only a broken connection tells the client so
             # Otherwise FastAPI has answered 500 itself, and raised the error again for this catch to log.

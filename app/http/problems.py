@@ -1,6 +1,6 @@
-"""Answers every error as RFC 9457 `application/problem+json` with a stable code. The status comes from the error tree (core/errors.py)."""
+"""Answers errors as RFC 9457 `application/problem+json` with a stable code, and people's browsers with a page. The status comes from the error tree (core/errors.py)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -39,6 +39,8 @@ _CODES_BY_ENDING = (
     ("_type", "wrong_kind"),
     ("_parsing", "wrong_kind"),
 )
+# Returns the page for an error; None for a request that gets a problem.
+ErrorPage = Callable[[Request, Exception], Awaitable[Response | None]]
 
 
 def problem(
@@ -75,12 +77,15 @@ def response_for(error: Exception) -> Response:
             return problem(500, "defect", "something went wrong on our side; the log has the cause")
 
 
+async def answer(request: Request, error: Exception) -> Response:
+    """Return the answer to a request that failed: a page for a person's browser at an address of pages, else a problem."""
+    find_page: ErrorPage | None = getattr(request.app.state, "error_page", None)  # none before the pages are loaded
+    page = None if find_page is None else await find_page(request, error)
+    return response_for(error) if page is None else page
+
+
 def install(app: FastAPI) -> None:
-    """Make a FastAPI app answer every error as a problem."""
-
-    async def answer(_request: Request, error: Exception) -> Response:
-        return response_for(error)
-
+    """Make a FastAPI app answer every error as a page or as a problem."""
     for kind in (TocsinError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, answer)
 

@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute
 from app.core.passwords import Passwords
 from app.http import downloads, exports, job_metrics, metrics, relay, relay_setup, unsubscribe
 from app.http.api import admin, events, status
-from app.http.pages import account, answer, dashboard, people, sign_in
+from app.http.pages import account, answer, dashboard, errors, people, sign_in
 from app.http.tools import mounts
 
 
@@ -35,4 +35,5 @@ def install(api: FastAPI) -> Iterable[BaseRoute]:
     api.state.setup_tries = relay_setup.SetupTries()
     api.state.status_cache, api.state.scrape_turns = status.StatusCache(), job_metrics.ScrapeTurns()
     api.state.passwords = Passwords()
+    api.state.error_page = errors.ErrorPage(api.router.routes)
     return mounts.routes()

@@ -5,7 +5,7 @@ Templates are in `templates/`, with autoescape; `templates/parts.html` is the co
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
@@ -21,6 +21,7 @@ from app.http.pages.assets import asset
 from app.http.pages.done import done_of, trouble_of
 from app.http.pages.languages import LANGUAGES, preferred_language, translations
 from app.http.pages.moments import Moments
+from app.http.pages.refusals import refusal_text
 from app.http.pages.session import SignedIn
 
 THEMES = ("auto", "light", "dark")
@@ -90,7 +91,7 @@ def environment(language: str) -> Environment:
     made.policies["ext.i18n.trimmed"] = True
     made.globals |= {"asset": asset, "languages": LANGUAGES, "themes": THEMES, "version": __version__}
     # Control characters and reversed text could show a reader something else than what was sent.
-    made.filters |= {"line": _line, "plain": plain}
+    made.filters |= {"line": _line, "plain": plain, "told": partial(refusal_text, texts=translations(language))}
     return made
 
 

@@ -1,0 +1,131 @@
+"""What went wrong, in the reader's language: the texts of pages for errors, and the refusals that pages show next to their forms.
+
+The texts of errors are English, the same in the API, on the command line and in the log. `_REFUSALS` has those that a page can
+show; each is also in the catalogs, with the same places for values. A text that is not here is shown as it is, marked as English.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from gettext import NullTranslations
+from http import HTTPStatus
+
+from markupsafe import Markup, escape
+
+_ = str  # marks texts for the catalogs; they are translated when they are shown
+
+_REFUSALS = (
+    _("a name must have 1 to %(n)s characters"),
+    _("a password must have at least %(n)s characters"),
+    _("a password must have at most %(n)s characters"),
+    _("a person with the address %(email)s already exists"),
+    _("a silence lasts one year at most"),
+    _("an owner sees every customer: choose all customers, or another role"),
+    _("choose a role"),
+    _("choose at least one customer"),
+    _("choose which customers the person sees"),
+    _("must be a number of minutes, at most a year"),
+    _("must be after starts_at"),
+    _("must lie ahead"),
+    _("no expectation is proposed for this job"),
+    _("the alert is closed already (%(why)s)"),
+    _("the form is too old, or another site sent it: go back, load the page again, and try again"),
+    _("the silence has ended; create a new one"),
+    _("this is not an e-mail address"),
+    _("this is not the code that the app shows now"),
+    _("this is the last owner: make another person an owner first"),
+    _("this password is too easy to guess: use at least %(n)s different characters, and not only your name or address"),
+    _("this person may not sign in: allow it first"),
+    _("too many tries from here: wait a little, then try again"),
+)
+_PLACE = re.compile(r"%\\\((\w+)\\\)s")
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorTexts:
+    """What a page for an error says: a title, what happened, and what to do next."""
+
+    title: str
+    what: str
+    next: str
+
+
+def refusal_text(detail: str, texts: NullTranslations) -> str | Markup:
+    """Return the detail of an error in a language; text that is not translated is marked as English."""
+    for template, pattern in _PATTERNS:
+        if found := pattern.fullmatch(detail):
+            return texts.gettext(template) % found.groupdict()
+    is_english = type(texts) is NullTranslations
+    return detail if is_english else Markup('<span lang="en">') + escape(detail) + Markup("</span>")
+
+
+def error_texts(status: int, texts: NullTranslations) -> ErrorTexts:
+    """Return what the page for a status says."""
+    gettext = texts.gettext
+    go_back = gettext("Go back, load the page again, then try again.")
+    known: Mapping[int, tuple[str, str, str]] = {
+        400: (gettext("This request cannot be read"), gettext("Nothing was changed."), go_back),
+        403: (
+            gettext("This was not done"),
+            gettext("The form was too old, or another site sent it. Nothing was changed."),
+            go_back,
+        ),
+        404: (
+            gettext("There is no such page"),
+            gettext("It does not exist, or it belongs to a customer that you may not see."),
+            gettext("Check the address, or start from the first page."),
+        ),
+        405: (
+            gettext("This address cannot be opened like this"),
+            gettext("It receives a form, or it belongs to another program. Nothing was changed."),
+            gettext("Open the page with the form, and use its button."),
+        ),
+        408: (gettext("The form did not arrive in time"), gettext("Nothing was changed."), go_back),
+        409: (
+            gettext("This is not possible now"),
+            gettext("The present state does not allow it. Nothing was changed."),
+            gettext("Look at the present state, then decide again."),
+        ),
+        412: (
+            gettext("Somebody else changed it"),
+            gettext("It was changed after you opened the form, so your changes were not saved."),
+            gettext("Load the page again. It shows what is there now; then enter your changes again."),
+        ),
+        413: (
+            gettext("The form is too large"),
+            gettext("Nothing was changed."),
+            gettext("Go back, enter less text, then try again."),
+        ),
+        422: (
+            gettext("A value does not fit"),
+            gettext("The address or the form has a value that is not possible here. Nothing was changed."),
+            gettext("Go back and correct it."),
+        ),
+        429: (
+            gettext("Too many tries"),
+            gettext("There were too many tries in a short time."),
+            gettext("Wait a little, then try again."),
+        ),
+        500: (
+            gettext("Something went wrong here"),
+            gettext("This is a fault of the service, not yours."),
+            gettext("Try again. If it happens again, tell whoever runs the service; its log has the cause."),
+        ),
+        503: (
+            gettext("The service cannot do this just now"),
+            gettext("Its database cannot be reached or takes no data. Nothing was changed."),
+            gettext("Try again in some seconds. If it stays so, run tocsin doctor on the host of the service."),
+        ),
+    }
+    try:
+        return ErrorTexts(*known[status])
+    except KeyError:
+        title = HTTPStatus(status).phrase
+        return ErrorTexts(title, gettext("Nothing was changed."), go_back)
+
+
+def _pattern(template: str) -> re.Pattern[str]:
+    return re.compile(_PLACE.sub(lambda found: f"(?P<{found[1]}>.{{1,300}})", re.escape(template)))
+
+
+_PATTERNS = tuple((template, _pattern(template)) for template in _REFUSALS)
