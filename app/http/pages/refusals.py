@@ -62,9 +62,10 @@ def refusal_text(detail: str, texts: NullTranslations) -> str | Markup:
 def error_texts(status: int, texts: NullTranslations) -> ErrorTexts:
     """Return what the page for a status says."""
     gettext = texts.gettext
+    nothing = gettext("Nothing was changed.")
     go_back = gettext("Go back, load the page again, then try again.")
     known: Mapping[int, tuple[str, str, str]] = {
-        400: (gettext("This request cannot be read"), gettext("Nothing was changed."), go_back),
+        400: (gettext("This request cannot be read"), nothing, go_back),
         403: (
             gettext("This was not done"),
             gettext("The form was too old, or another site sent it. Nothing was changed."),
@@ -80,7 +81,6 @@ def error_texts(status: int, texts: NullTranslations) -> ErrorTexts:
             gettext("It receives a form, or it belongs to another program. Nothing was changed."),
             gettext("Open the page with the form, and use its button."),
         ),
-        408: (gettext("The form did not arrive in time"), gettext("Nothing was changed."), go_back),
         409: (
             gettext("This is not possible now"),
             gettext("The present state does not allow it. Nothing was changed."),
@@ -91,11 +91,7 @@ def error_texts(status: int, texts: NullTranslations) -> ErrorTexts:
             gettext("It was changed after you opened the form, so your changes were not saved."),
             gettext("Load the page again. It shows what is there now; then enter your changes again."),
         ),
-        413: (
-            gettext("The form is too large"),
-            gettext("Nothing was changed."),
-            gettext("Go back, enter less text, then try again."),
-        ),
+        413: (gettext("The form is too large"), nothing, gettext("Go back, enter less text, then try again.")),
         422: (
             gettext("A value does not fit"),
             gettext("The address or the form has a value that is not possible here. Nothing was changed."),
@@ -121,7 +117,7 @@ def error_texts(status: int, texts: NullTranslations) -> ErrorTexts:
         return ErrorTexts(*known[status])
     except KeyError:
         title = HTTPStatus(status).phrase
-        return ErrorTexts(title, gettext("Nothing was changed."), go_back)
+        return ErrorTexts(title, nothing, go_back)
 
 
 def _pattern(template: str) -> re.Pattern[str]:
