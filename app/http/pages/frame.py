@@ -91,7 +91,7 @@ def environment(language: str) -> Environment:
     made.policies["ext.i18n.trimmed"] = True
     made.globals |= {"asset": asset, "languages": LANGUAGES, "themes": THEMES, "version": __version__}
     # Control characters and reversed text could show a reader something else than what was sent.
-    made.filters |= {"line": _line, "plain": plain, "told": partial(refusal_text, texts=translations(language))}
+    made.filters |= {"line": _line, "plain": plain, "refusal_text": partial(refusal_text, texts=translations(language))}
     return made
 
 
