@@ -199,14 +199,8 @@ def _answers(address: str) -> tuple[tuple[str, str], ...]:
 
 
 def _links(view: AlertView, base_url: str) -> tuple[tuple[str, str], ...]:
-    ids = (
-        ("alert", view.alert.id),
-        ("run", view.run_id),
-        ("job", view.alert.job_id),
-        ("agent", view.alert.agent_id),
-    )
-    shown = [(noun, id_) for noun, id_ in ids if id_ and (noun != "agent" or view.alert.job_id is None)]
-    return tuple((noun, link_to(base_url, noun, id_)) for noun, id_ in shown)
+    ids = (("alert", view.alert.id), ("run", view.run_id), ("job", view.alert.job_id))
+    return tuple((noun, link_to(base_url, noun, id_)) for noun, id_ in ids if id_)
 
 
 def _facts(view: AlertView, where: tzinfo) -> list[tuple[str, str]]:

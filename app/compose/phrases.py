@@ -160,5 +160,10 @@ def brief_moment(at: datetime, where: tzinfo, reference: datetime) -> str:
 
 
 def link_to(base_url: str, noun: str, id_: str) -> str:
-    """Return the API address of a resource, for example of an `alert`. Whatever the id contains, the address is on this service."""
+    """Return the address of the page about something, for example an `alert`. Who is not signed in does that first, and comes to it then."""
+    return f"{base_url}/{'job' if noun == 'job' else 'proof'}/{quote(id_, safe='', errors='replace')}"
+
+
+def api_link_to(base_url: str, noun: str, id_: str) -> str:
+    """Return the API address of a resource. Whatever the id contains, the address is on this service."""
     return f"{base_url}/v1/{noun}s/{quote(id_, safe='', errors='replace')}"

@@ -158,23 +158,23 @@ def _notes(view: SummaryView, base_url: str) -> tuple[tuple[str, str], ...]:
         (
             view.unclear_texts,
             f"{phrases.count(view.unclear_texts, 'unclear text')} {'waits' if view.unclear_texts == 1 else 'wait'} for an answer: success or failure",
-            f"{base_url}/v1/alerts?kind=unclear&state=open",
+            f"{base_url}/alerts?tab=unclear",
         ),
         (
             view.unclear_runs,
             f"{phrases.count(view.unclear_runs, 'run')} ended unclear in this period",
-            f"{base_url}/v1/runs?outcome=unclear",
+            f"{base_url}/alerts?tab=unclear",
         ),
         (quiet, f"{phrases.count(quiet, 'expected job')} not heard from", ""),
         (
             view.undelivered,
             f"{phrases.count(view.undelivered, 'message')} could not be delivered",
-            f"{base_url}/v1/messages?state=dead",
+            f"{base_url}/messages?state=dead",
         ),
         (
             view.bounced,
             f"{phrases.count(view.bounced, 'message')} came back: the mail server took {_it(view.bounced)} and could not deliver {_it(view.bounced)}",
-            f"{base_url}/v1/messages?state=bounced",
+            f"{base_url}/messages?state=bounced",
         ),
         (
             view.set_aside,

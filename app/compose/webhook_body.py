@@ -13,7 +13,7 @@ from app.compose import phrases
 from app.compose.alert_card import newest_moment, trouble_of
 from app.compose.alert_mail import in_order
 from app.compose.alert_subject import subject_of
-from app.compose.phrases import link_to
+from app.compose.phrases import api_link_to, link_to
 from app.compose.summary_subject import is_all_ok
 from app.compose.summary_subject import subject_of as summary_subject_of
 from app.compose.unclear_text import teach_url, unclear_part
@@ -118,7 +118,8 @@ def _alert(view: AlertView, base_url: str) -> dict[str, object]:
     return {
         "what": view.what.value,
         "id": alert.id,
-        "url": link_to(base_url, "alert", alert.id),
+        "url": api_link_to(base_url, "alert", alert.id),
+        "page_url": link_to(base_url, "alert", alert.id),
         "kind": alert.kind.value,
         "severity": alert.severity.value,
         "customer": view.customer,
@@ -168,7 +169,8 @@ def _job(line: JobLine, base_url: str) -> dict[str, object]:
     newest = line.strip[-1] if line.strip else None
     return {
         "id": line.job_id,
-        "url": link_to(base_url, "job", line.job_id),
+        "url": api_link_to(base_url, "job", line.job_id),
+        "page_url": link_to(base_url, "job", line.job_id),
         "customer": line.customer,
         "agent": line.agent,
         "job": line.job,

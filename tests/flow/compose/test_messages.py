@@ -62,7 +62,7 @@ async def test_a_failure_becomes_one_mail_with_all_facts(system: SystemUnderTest
     assert mail["Message-ID"] == row.message_id
     text = text_of(row)
     assert "PID 99" in text
-    assert "/v1/alerts/" in text
+    assert "/proof/alr_" in text
     [notice] = await system.rows(notices, notices.c.what == "opened")
     assert (notice.state, notice.message_id) == ("worded", row.id)
 

@@ -55,7 +55,7 @@ def test_a_mail_about_one_failure_shows_all_facts() -> None:
         ):
             assert expected in " ".join(part.split()), expected
         assert "line 80 of the log" not in part
-    for link in (f"{BASE}/v1/alerts/{view.alert.id}", f"{BASE}/v1/runs/run_1", f"{BASE}/v1/jobs/job_1"):
+    for link in (f"{BASE}/proof/{view.alert.id}", f"{BASE}/proof/run_1", f"{BASE}/job/job_1"):
         assert link in rendered.text
         assert f'href="{link}"' in rendered.html
 
@@ -102,7 +102,7 @@ def test_a_missed_run_says_when_it_was_expected_in_the_customers_time() -> None:
     )
     assert "Expected Tue 24 Nov 03:00 CET, but no run came." in rendered.text
     assert "UTC" not in rendered.text
-    assert "/v1/runs/" not in rendered.text
+    assert "/proof/run_" not in rendered.text
 
 
 def test_a_reminder_counts_up_to_the_moment_its_notice_was_due() -> None:
@@ -111,7 +111,7 @@ def test_a_reminder_counts_up_to_the_moment_its_notice_was_due() -> None:
     )
     assert "STILL SILENT" in word(silent).text
     assert "Nothing heard for 3 days." in word(silent).text
-    assert f"{BASE}/v1/agents/agt_1" in word(silent).text
+    assert f"{BASE}/proof/{silent.alert.id}" in word(silent).text
 
 
 @pytest.mark.parametrize("many", [51, 300, 1000])

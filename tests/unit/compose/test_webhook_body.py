@@ -44,6 +44,7 @@ def test_the_fields_of_an_alert() -> None:
     assert document["timestamp"] == "2026-11-27T01:10:00Z"
     assert document["data"]["more"] == 0
     assert alert["url"] == f"{BASE}/v1/alerts/{alert['id']}"
+    assert alert["page_url"] == f"{BASE}/proof/{alert['id']}"
     expected = {
         "kind": "failed",
         "customer": "Acme",
