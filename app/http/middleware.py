@@ -111,7 +111,7 @@ def _security_headers(*, over_tls: bool, policy: bytes) -> _Headers:
 def _loggable(path: str) -> str:
     """Return as much of a path as may be logged: paths that tools use contain a key, some as their first segment."""
     if path.startswith("/v1/"):
-        return path
+        return "/v1/calendar/..." if path.startswith("/v1/calendar/") else path  # what follows is a token
     first, _, _ = path[1:].partition("/")
     longest_word = 10  # of the first segments that are ours; a key is longer
     return f"/{first}/..." if len(first) <= longest_word else "/..."

@@ -39,6 +39,7 @@ _TAGS = {
     "ignored-mails": "Mails that report nothing, such as bounces: kept for a week.",
     "connect": "What to copy into a backup tool so that it reports to us.",
     "keys": "Keys of administrators, agents, relays and monitoring systems. A key is shown once, when it is created.",
+    "share-links": "Secret addresses of badges, calendars and walls, which work without a key. The token is shown once, when it is created.",
     "retention": "For how long events and history are kept.",
     "audit": "Who changed what, and when.",
     "health": "Whether the service works; for load balancers and monitoring. No key is needed.",

@@ -19,6 +19,7 @@ from app.domain.canary import Hop
 from app.domain.expectation import Expectation
 from app.domain.matcher import Comparison, Matcher
 from app.domain.recipient import Address
+from app.domain.share_link import SharedPart
 
 
 class Stored(Protocol):
@@ -191,6 +192,11 @@ def hops_json(hops: Iterable[Hop]) -> list[dict[str, str | None]]:
     return [{"by": hop.by, "at": None if hop.at is None else hop.at.isoformat()} for hop in hops]
 
 
+def shared_parts_of(stored: Iterable[str]) -> tuple[SharedPart, ...]:
+    """Return what a share link shows, as a column holds it."""
+    return tuple(SharedPart(part) for part in stored)
+
+
 def expectation_of(stored: Mapping[str, Any] | None) -> Expectation | None:
     """Return the expectation that a column holds, with durations in whole seconds; None where nothing is expected."""
     if stored is None:
@@ -234,6 +240,7 @@ _CONVERTERS: dict[Any, tuple[Convert, Convert]] = {
     tuple[Address, ...]: (addresses_of, addresses_json),
     tuple[Hop, ...]: (hops_of, hops_json),
     tuple[str, ...]: (tuple, list),
+    tuple[SharedPart, ...]: (shared_parts_of, list),
 }
 
 

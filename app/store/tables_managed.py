@@ -226,6 +226,25 @@ keys = Table(
     Column("version", Integer, nullable=False, server_default="1"),
 )
 
+share_links = Table(
+    "share_links",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("kind", String(10), nullable=False),  # badge | calendar | wall
+    Column("name", String(200), nullable=False),
+    Column("customer_ids", Json),  # None: every customer
+    Column("matchers", Json, nullable=False),
+    Column("shows", Json, nullable=False),  # counts, customers, jobs, errors
+    Column("hash", String(64), nullable=False, unique=True),  # of the token, as of keys
+    Column("hint", String(12), nullable=False),
+    Column("created_by", String(200), nullable=False),
+    Column("created_at", Utc, nullable=False),
+    Column("expires_at", Utc),
+    Column("revoked_at", Utc),
+    Column("last_used_at", Utc),
+    Column("version", Integer, nullable=False, server_default="1"),
+)
+
 audit = Table(
     "audit",
     metadata,
