@@ -38,7 +38,7 @@ _KIND = (
 _NAME = "What it is for; the audit log shows this name."
 _CUSTOMERS = "The customers that it shows; null: every customer."
 _SHOWS = (
-    "What it shows beside the verdict. counts: how many jobs are in each state; customers: names of customers; "
+    "What it shows in addition to the verdict. counts: how many jobs are in each state; customers: names of customers; "
     "jobs: names of jobs and their agents; errors: texts of errors."
 )
 _EXPIRES = "When it stops working; null: never."

@@ -69,4 +69,4 @@ async def test_what_a_link_cannot_be_is_refused(api: Api, change: dict[str, obje
     refused = await api.ask("POST", "/v1/share-links", json=wanted | change)
     assert (refused.status_code, refused.json()["field"]) == (422, field)
     left_out = {name: value for name, value in wanted.items() if name != "customer_ids"}
-    assert (await api.ask("POST", "/v1/share-links", json=left_out)).status_code == 422, "must be said"
+    assert (await api.ask("POST", "/v1/share-links", json=left_out)).status_code == 422, "it has no default"
