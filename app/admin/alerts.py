@@ -9,6 +9,7 @@ from app.core.errors import Conflict, NotFound
 from app.core.ids import new_id
 from app.domain.alert import Alert, AlertKind
 from app.domain.dedupe import notice_key
+from app.domain.job import overrun_since
 from app.domain.notice import URGENCY_RECOVERY, Notice, NoticeKind, NoticeState
 from app.store import alerts, runs
 from app.store.jobs import lock_jobs_by_id, save_jobs
@@ -100,7 +101,8 @@ async def close_alert(tx: WriteTx, alert_id: str, reason: str, by: Editor) -> No
     for job in locked:
         await runs.give_up_overruns(tx, job.id)
         began = await runs.jobs_with_open_runs(tx, [job.id])
-        await save_jobs(tx, [replace(job, running_since=began.get(job.id))])
+        since = overrun_since(job, None, await runs.ended_at(tx, job.last_run_id))
+        await save_jobs(tx, [replace(job, running_since=began.get(job.id), overrun_since=since)])
     closed_reason = f"{_closed_by(by)}{reason}"
     await alerts.close_alerts(tx, [(alert, closed_reason)], by.at)
     await suppress_waiting(tx, {alert_id: closed_reason})

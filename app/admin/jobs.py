@@ -18,7 +18,7 @@ from app.store import alerts
 from app.store.agents import AGENTS
 from app.store.customers import customers_by_id
 from app.store.jobs import JOBS, JobFilters, delete_history_of, find_job, lock_proposed
-from app.store.runs import jobs_with_open_runs, reopen_given_up, set_longest
+from app.store.runs import jobs_with_open_runs, jobs_with_overruns, reopen_given_up, set_longest
 from app.store.transactions import Database, ReadTx, WriteTx
 
 AT_ONCE = 200  # jobs whose proposals one call confirms
@@ -166,12 +166,14 @@ async def _expect(tx: WriteTx, job: Job, previous: Expectation | None, by: Edito
             await reopen_given_up(tx, job, by.at - longest)
             began = await jobs_with_open_runs(tx, [job.id])
             job = replace(job, running_since=began.get(job.id))
+            if job.running_since is not None and not await jobs_with_overruns(tx, [job.id]):
+                job = replace(job, overrun_since=None)  # what took too long may take longer now
         await set_longest(tx, job.id, longest)
     if job.expectation is not None:
         return with_expectation(job, job.expectation, by.at)
     await alerts.close_missed(tx, job.id, f"{by.who} expects nothing of this job", by.at)
     # That nothing is expected is a decision too: nothing is learned from now on.
-    return replace(with_expectation(job, None, by.at), dismissed_at=by.at)
+    return replace(with_expectation(job, None, by.at), dismissed_at=by.at, overrun_since=None)
 
 
 def _backup(agent_id: str, name: str) -> JobFilters:

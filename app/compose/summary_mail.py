@@ -14,11 +14,12 @@ from app.domain.mail_views import JobLine, SummaryView, Totals
 
 # How many jobs are shown with all details, how many with their strip only, and how many as one line.
 DETAILED, STRIPPED, BRIEF = 50, 50, 300
-_URGENT, _CALM = ("failed", "missed", "unclear"), ("ok", "new")
+_URGENT, _CALM = ("failed", "missed", "overrun", "unclear"), ("ok", "new")
 # title in the view: (heading, tone), in the order of the mail
 _SECTIONS = {
     "failed": ("Failed", "failed"),
     "missed": ("Missed", "missed"),
+    "overrun": ("Running too long", "missed"),
     "unclear": ("Unclear", "unclear"),
     "warning": ("With warnings", "warning"),
     "recovered": ("OK again", "ok"),
@@ -127,10 +128,11 @@ def _heard(view: SummaryView) -> str:
 
 
 def _tiles(view: SummaryView) -> tuple[tuple[int, str, str], ...]:
-    """Return the main counts: (number, label, tone). A zero has no colour; that of unclear jobs is not shown."""
+    """Return the main counts: (number, label, tone). A zero has no colour; those of unclear and overrun jobs are not shown."""
     tiles = (
         (view.failed, "failed", "failed"),
         (view.missed, "missed", "missed"),
+        *([(view.overrun, "too long", "missed")] if view.overrun else []),
         *([(view.unclear, "unclear", "unclear")] if view.unclear else []),
         (view.warnings, "warnings", "warning"),
         (view.ok, "ok", "ok"),

@@ -37,6 +37,7 @@ def is_all_ok(view: SummaryView) -> bool:
     is_bad = (
         view.failed
         or view.missed
+        or view.overrun
         or view.unclear
         or view.unclear_texts
         or view.warnings
@@ -58,6 +59,7 @@ def verdict(view: SummaryView) -> str:
     counts = (
         (view.failed, f"{view.failed:,} failed"),
         (view.missed, f"{view.missed:,} missed"),
+        (view.overrun, f"{view.overrun:,} running too long"),
         (view.unclear, f"{view.unclear:,} unclear"),
         (view.warnings, phrases.count(view.warnings, "warning")),
         (len(view.silent_agents), phrases.count(len(view.silent_agents), "agent") + " silent"),
@@ -84,6 +86,7 @@ def headline_of(view: SummaryView) -> str:
     wrong = (
         (view.failed, f"{view.failed:,} failed"),
         (view.missed, f"{view.missed:,} missed"),
+        (view.overrun, f"{view.overrun:,} running too long"),
         (view.unclear, f"{view.unclear:,} unclear"),
     )
     headline = ", ".join(text for number, text in wrong if number) or verdict(view)
@@ -115,7 +118,7 @@ def tone_of(view: SummaryView) -> str:
     """Return the colour of the mail's head: that of the worst thing in the summary."""
     if view.failed:
         return "failed"
-    if view.missed or view.silent_agents or (view.heard < view.expected):
+    if view.missed or view.overrun or view.silent_agents or (view.heard < view.expected):
         return "missed"
     if view.unclear:
         return "unclear"

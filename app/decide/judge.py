@@ -23,7 +23,7 @@ from app.domain.agent import Agent, AgentState, watch_clock
 from app.domain.alert import Alert, AlertKind, Rule, alert_facts
 from app.domain.customer import Customer
 from app.domain.event import TAUGHT_RUN, Event, EventKind, RunOutcome, Severity, job_of, outcome_of
-from app.domain.job import Job, history_order, restore_state
+from app.domain.job import Job, history_order, overrun_since, restore_state
 from app.domain.notice import NoticeKind
 from app.domain.pairing import places_to_pair
 from app.domain.run import Run, run_keys_of
@@ -169,6 +169,11 @@ async def _save(tx: WriteTx, folded: Sequence[FoldedJob]) -> None:
     began = await runs.jobs_with_open_runs(tx, [f.after.id for f in maybe_running]) if maybe_running else {}
     for f in maybe_running:
         f.after = replace(f.after, running_since=began.get(f.after.id))
+    maybe_hanging = [f for f in folded if f.before.overrun_since or f.overran]
+    hanging = await runs.jobs_with_overruns(tx, [f.after.id for f in maybe_hanging])
+    for f in maybe_hanging:
+        proven_until = await runs.ended_at(tx, f.after.last_run_id)
+        f.after = replace(f.after, overrun_since=overrun_since(f.after, hanging.get(f.after.id), proven_until))
     await jobs.save_jobs(tx, [f.after for f in folded if f.after != f.before])
     by_day = {
         (f.after.customer_id, f.after.id, day): sums
@@ -266,7 +271,14 @@ async def _judge_agents(tx: WriteTx, batch: BatchContext, events: Sequence[Event
             rule = rule_for(AlertKind.AGENT_SILENT, agent.customer_id, facts, batch.rules)
             limit = agent.silent_after or (rule.silent_after if rule is not None and rule.enabled else None)
             silent_at = None if limit is None or agent.state is not AgentState.APPROVED else at + limit
-            heard = replace(agent, last_heard_at=at, last_proven_at=proven_at, silent_at=silent_at)
+            is_back = agent.silent_since is not None and proven_at is not None and proven_at > agent.silent_since
+            heard = replace(
+                agent,
+                last_heard_at=at,
+                last_proven_at=proven_at,
+                silent_at=silent_at,
+                silent_since=None if is_back else agent.silent_since,
+            )
             heard = watch_clock(heard, reports)
             reported_agents.append(heard)
             facts = alert_facts(batch.customers[agent.customer_id], agent, None, AlertKind.CLOCK_OFF, "warning", None)

@@ -194,10 +194,13 @@ async def _silent(
 ) -> tuple[list[Event], bool]:
     locked = await agents.lock_past_limit(tx, list(asked_again), now)
     due = [agent for agent in locked if asked_again[agent.id][0] == agent]  # those that did not report meanwhile
-    await agents.save_heard(tx, [replace(agent, silent_at=asked_again[agent.id][1]) for agent in due])
     made: list[Event] = []
+    saved: list[Agent] = []
     for agent in due:
-        if asked_again[agent.id][1] is not None:
+        again = asked_again[agent.id][1]
+        silent_since = agent.silent_since if again else agent.silent_since or agent.silent_at
+        saved.append(replace(agent, silent_at=again, silent_since=silent_since))
+        if again is not None:
             continue
         # An agent that was added by hand and never reported: since when it was expected to.
         watched_since = (agent.silent_at or now) - (agent.silent_after or timedelta(0))
@@ -215,4 +218,5 @@ async def _silent(
                 message="no report from this agent",
             )
         )
+    await agents.save_heard(tx, saved)
     return made, len(asked_again) == AGENTS_AT_ONCE and bool(due)

@@ -25,6 +25,7 @@ CLOCK_RIGHT_AFTER = timedelta(hours=24)
 class Agent:
     """A program on a host that makes backups. `silent_at` is when the clock reports it silent; None: never.
 
+    `silent_since`: since when it counts as silent, until a report comes that is not unclear.
     `last_heard_at`: when its newest report was received; `last_proven_at`: the newest one that is not unclear.
     `clock_offset`: by how much its clock is behind ours (negative: ahead), as seen last at `clock_off_at`; None: it is right, as far as we know.
     """
@@ -38,6 +39,7 @@ class Agent:
     last_heard_at: datetime | None = None
     last_proven_at: datetime | None = None
     silent_at: datetime | None = None
+    silent_since: datetime | None = None
     clock_offset: timedelta | None = None
     clock_off_at: datetime | None = None
     state: AgentState = AgentState.APPROVED

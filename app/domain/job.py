@@ -10,7 +10,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from app.domain.announced_run import AnnouncedRun
-from app.domain.event import Activity, RunOutcome
+from app.domain.event import PROVEN, Activity, RunOutcome
 from app.domain.expectation import Expectation
 from app.domain.run import Run
 
@@ -39,6 +39,8 @@ class Job:
 
     `told_expectation` and `told_at`: what its tool announced last, and when. `dismissed_at`: when an administrator decided that
     the job need not run; without an expectation of an administrator, it is then not expected at all.
+    `unclear_at`: when its newest unclear run ended, unless a run proved something since. `overrun_since`: when a run began
+    that takes too long, until none does and something is proven since.
     """
 
     id: str
@@ -61,6 +63,8 @@ class Job:
     missed_in_row: int = 0
     failing_since: datetime | None = None
     running_since: datetime | None = None
+    overrun_since: datetime | None = None
+    unclear_at: datetime | None = None
     last_outcome: RunOutcome | None = None
     last_finished_at: datetime | None = None
     last_success_at: datetime | None = None
@@ -128,7 +132,7 @@ def history_order(run: Run) -> HistoryOrder:
 def apply_run(job: Job, run: Run) -> Job:
     """Return the job after an ended run that is newer than all before. A cancelled run resets only the count of missed runs.
 
-    An unclear run changes only when the newest run ended: nobody knows how it went, so all else stays as the last proven run left it.
+    Of an unclear run only its end is noted: nobody knows how it went, so all else stays as the last proven run left it.
 
     A run with warnings ends a row of failures, because it stored something; only a success ends a row of warnings. A missed
     run leaves both counts as they are.
@@ -137,7 +141,7 @@ def apply_run(job: Job, run: Run) -> Job:
     if outcome is None or run.ended_at is None:
         raise ValueError("only an ended run changes its job")
     if outcome is RunOutcome.UNCLEAR:
-        return replace(job, last_finished_at=run.ended_at)
+        return replace(job, last_finished_at=run.ended_at, unclear_at=run.ended_at)
     bad = outcome in (RunOutcome.FAILURE, RunOutcome.MISSED)
     good = outcome in (RunOutcome.SUCCESS, RunOutcome.WARNING)
     failures = _add_one(job.failures_in_row) if outcome is RunOutcome.FAILURE else 0 if good else job.failures_in_row
@@ -158,12 +162,25 @@ def apply_run(job: Job, run: Run) -> Job:
         warnings_in_row=warnings,
         missed_in_row=missed,
         failing_since=since if failures or missed else None,
+        unclear_at=None if outcome in PROVEN else job.unclear_at,
         last_outcome=outcome,
         last_finished_at=run.ended_at,
         last_success_at=run.ended_at if outcome is RunOutcome.SUCCESS else job.last_success_at,
         last_message=run.message,
         last_run_id=run.id,
     )
+
+
+def overrun_since(job: Job, hangs_since: datetime | None, proven_until: datetime | None) -> datetime | None:
+    """Return the job's new `overrun_since`. A run that was given up proves nothing, so it stays until a run ends that does.
+
+    `hangs_since`: when the newest run began that takes too long and has not ended. `proven_until`: when the newest run ended that is
+    not unclear.
+    """
+    since = job.overrun_since or hangs_since
+    if hangs_since is None and since is not None and proven_until is not None and proven_until >= since:
+        return None
+    return since
 
 
 def _add_one(in_row: int) -> int:
@@ -208,6 +225,7 @@ def restore_state(job: Job, history: JobHistory) -> Job:
     decisive = history.newest_of(*_STATES)
     finished = history.newest_of(*history.newest)
     success = history.newest.get(RunOutcome.SUCCESS)
+    unclear = history.newest_of(*PROVEN, RunOutcome.UNCLEAR)
     failures, missed = history.counts.get(RunOutcome.FAILURE, 0), history.counts.get(RunOutcome.MISSED, 0)
     since = history.first_failure.ended_at if history.first_failure is not None else None
     if history.first_missed is not None:
@@ -219,6 +237,7 @@ def restore_state(job: Job, history: JobHistory) -> Job:
         warnings_in_row=history.counts.get(RunOutcome.WARNING, 0),
         missed_in_row=missed,
         failing_since=since if failures or missed else None,
+        unclear_at=unclear.ended_at if unclear is not None and unclear.outcome is RunOutcome.UNCLEAR else None,
         last_outcome=None if clear is None else clear.outcome,
         last_finished_at=None if finished is None else finished.ended_at,
         last_success_at=None if success is None else success.ended_at,

@@ -3,13 +3,14 @@
 A verdict must never be `ok` for what was not seen: no job at all, or states that nobody has updated for minutes, are `unknown`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 WORKER_SEEN_WITHIN = timedelta(minutes=1)  # a worker writes its heartbeat every five seconds
 DECIDED_WITHIN = timedelta(minutes=5)
-OVERDUE_IS_MISSED_AFTER = timedelta(minutes=2)  # by then a worker that runs has called the job missed
+LATE_IS_KNOWN_AFTER = timedelta(minutes=2)  # by then a worker that runs has noticed what is missed or takes too long
 
 
 class ShownState(StrEnum):
@@ -17,6 +18,7 @@ class ShownState(StrEnum):
 
     FAILED = "failed"
     MISSED = "missed"
+    OVERRUN = "overrun"  # a run takes too long, or was given up, and nothing is proven since
     UNCLEAR = "unclear"  # nobody knows how its newest run ended
     WARNING = "warning"
     NEW = "new"  # it has not ended a run yet
@@ -38,6 +40,7 @@ class JobCounts:
 
     failed: int = 0
     missed: int = 0
+    overrun: int = 0
     unclear: int = 0
     warning: int = 0
     new: int = 0
@@ -49,7 +52,13 @@ class JobCounts:
     @property
     def jobs(self) -> int:
         """How many jobs there are."""
-        return self.failed + self.missed + self.unclear + self.warning + self.new + self.ok
+        return self.failed + self.missed + self.overrun + self.unclear + self.warning + self.new + self.ok
+
+
+def total_of(counted: Iterable[JobCounts]) -> JobCounts:
+    """Return the sums of these counts."""
+    every = list(counted)
+    return JobCounts(**{each.name: sum(getattr(one, each.name) for one in every) for each in fields(JobCounts)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +104,7 @@ def judge_status(counts: JobCounts, stale_because: str | None) -> Judged:
         for number, word in (
             (counts.failed, "failed"),
             (counts.missed, "missed"),
+            (counts.overrun, "running too long"),
             (counts.silent_agents, "silent agents" if counts.silent_agents != 1 else "silent agent"),
         )
         if number

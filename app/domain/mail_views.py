@@ -153,7 +153,8 @@ class SummaryView:
     totals: Totals
     sections: tuple[Section, ...]
     thread_id: str | None = None
-    unclear: int = 0  # jobs with an open alert `unclear`; they are not counted as ok
+    overrun: int = 0  # jobs of which a run takes too long
+    unclear: int = 0  # jobs of which nobody knows how the newest run ended
     unclear_runs: int = 0  # that ended in the period
     unclear_texts: int = 0  # forms of texts that wait for an answer now
     runs: PeriodRuns | None = None  # of a period that is longer than a day

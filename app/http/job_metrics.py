@@ -25,6 +25,7 @@ from app.domain.matcher import read_matcher
 from app.http.api.dependencies import Context, Monitor, problems
 from app.http.api.fields import Id
 from app.http.api.status import Matches, choice_of
+from app.store.customers import customers_by_id
 from app.store.job_states import (
     TROUBLE,
     JobChoice,
@@ -55,7 +56,9 @@ class Family:
 
 # In the order of `_values`. The state is a label of the first one: only the series of the present state exists.
 FAMILIES = (
-    Family("tocsin_job_state", "1 for the present state of the job: ok, warning, failed, missed, unclear or new."),
+    Family(
+        "tocsin_job_state", "1 for the present state of the job: ok, warning, failed, missed, overrun, unclear or new."
+    ),
     Family("tocsin_job_last_success_timestamp_seconds", "When the newest successful run of the job ended.", "seconds"),
     Family("tocsin_job_last_run_timestamp_seconds", "When the newest run of the job ended or was missed.", "seconds"),
     Family("tocsin_job_next_due_timestamp_seconds", "When the job should run next.", "seconds"),
@@ -205,8 +208,9 @@ async def _read(context: AppContext, choice: JobChoice, names: dict[str, str]) -
     async with context.database.read() as tx:
         pipeline = await read_pipeline_state(tx, choice.customer_id)
         counts = await count_by_customer(tx, choice, now)
-        silent = await count_silent(tx, choice)
-        total = sum(number for _, _, number in counts)
+        silent = await count_silent(tx, choice, now)
+        named = await customers_by_id(tx, counts)
+        total = sum(one.jobs for one in counts.values())
         others = tuple(state for state in ShownState if state not in TROUBLE)
         turns = [choice] if total <= most else [choice.in_states(TROUBLE), choice.in_states(others)]
         left = most
@@ -221,7 +225,13 @@ async def _read(context: AppContext, choice: JobChoice, names: dict[str, str]) -
                     await asyncio.sleep(0)
                     if left == 0:
                         break
-    return _Scrape(counts, pipeline.stale_because(now) is None, silent, max(0, total - most), packed)
+    shown = [
+        (named[customer_id].name, state.value, number)
+        for customer_id, one in counts.items()
+        for state in ShownState
+        if (number := getattr(one, state)) and customer_id in named
+    ]
+    return _Scrape(shown, pipeline.stale_because(now) is None, silent, max(0, total - most), packed)
 
 
 def _pack(jobs: Sequence[JobStanding], names: Sequence[str], now: float) -> _Packed:

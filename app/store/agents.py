@@ -35,6 +35,7 @@ _SAVE_HEARD = Prepared(
             last_heard_at=bindparam("heard"),
             last_proven_at=bindparam("proven"),
             silent_at=bindparam("silent"),
+            silent_since=bindparam("silent_since"),
             clock_offset_s=bindparam("clock_offset"),
             clock_off_at=bindparam("clock_off"),
         )
@@ -114,6 +115,7 @@ async def save_heard(tx: WriteTx, heard: Sequence[Agent]) -> None:
                 "heard": a.last_heard_at,
                 "proven": a.last_proven_at,
                 "silent": a.silent_at,
+                "silent_since": a.silent_since,
                 "clock_offset": None if a.clock_offset is None else round(a.clock_offset.total_seconds()),
                 "clock_off": a.clock_off_at,
             }

@@ -1,44 +1,17 @@
-"""Counts the jobs of each customer by state, from indexes only: the cost does not grow with the history, and hardly with the jobs."""
+"""Counts of each customer for pages: its jobs by state, and how its days were. The cost does not grow with the history."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
 
-from sqlalchemy import Select, String, and_, case, func, literal_column, or_, select
+from sqlalchemy import Select, String, and_, case, func, literal_column, select
 
-from app.domain.agent import AgentState
-from app.domain.job import JobState
-from app.domain.service_event import AGENT
+from app.domain.job_status import JobCounts
+from app.store.job_states import JobChoice, count_by_customer
 from app.store.prepared import Builder, Prepared
 from app.store.problems import Customers, only
-from app.store.tables import DAY_WITH_TROUBLE, JOB_IN_TROUBLE, agents, customers, job_days, jobs
+from app.store.tables import DAY_WITH_TROUBLE, customers, job_days
 from app.store.transactions import ReadTx
-
-
-@dataclass(frozen=True, slots=True)
-class StateCounts:
-    """How many jobs of a customer are in each state. Each job counts once, as in summaries (store/summary_states.py)."""
-
-    failed: int = 0
-    missed: int = 0
-    warning: int = 0
-    ok: int = 0
-    new: int = 0
-
-    @property
-    def jobs(self) -> int:
-        """All jobs."""
-        return self.failed + self.missed + self.warning + self.ok + self.new
-
-    def plus(self, other: "StateCounts") -> "StateCounts":
-        """Return the sums."""
-        return StateCounts(
-            self.failed + other.failed,
-            self.missed + other.missed,
-            self.warning + other.warning,
-            self.ok + other.ok,
-            self.new + other.new,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +21,7 @@ class CustomerCounts:
     id: str
     name: str
     time_zone: str
-    counts: StateCounts = field(default_factory=StateCounts)
+    counts: JobCounts
 
 
 def _build_days_heard(db: Builder) -> Select[tuple[str, str]]:
@@ -63,49 +36,15 @@ def _build_days_heard(db: Builder) -> Select[tuple[str, str]]:
 _DAYS_HEARD = Prepared(_build_days_heard)
 
 
-async def count_states(tx: ReadTx, seen: Customers) -> list[CustomerCounts]:
-    """Return these customers with the counts of their jobs, by name.
-
-    A job of an agent that nobody approved, or of this service itself, counts only while something is wrong with it.
-    """
+async def count_states(tx: ReadTx, seen: Customers, now: datetime) -> list[CustomerCounts]:
+    """Return these customers with the counts of their jobs, by name."""
+    counted = await count_by_customer(tx, JobChoice(), now)
     named = select(customers.c.id, customers.c.name, customers.c.time_zone).where(*only(seen, customers.c.id))
-    found = {row.id: CustomerCounts(row.id, row.name, row.time_zone) for row in await tx.connection.execute(named)}
-    # Of an index that holds nothing else; most jobs are ok, and of these no row is read.
-    by_state = select(jobs.c.customer_id, jobs.c.state, func.count().label("number")).group_by(
-        jobs.c.customer_id, jobs.c.state
-    )
-    quiet = {JobState.OK.value: "ok", JobState.NEW.value: "new"}
-    for row in await tx.connection.execute(by_state.where(*only(seen, jobs.c.customer_id))):
-        if row.state in quiet and row.customer_id in found:
-            _add(found, row.customer_id, quiet[row.state], row.number)
-    uncounted = (
-        select(jobs.c.customer_id, jobs.c.state, func.count().label("number"))
-        .join(agents, agents.c.id == jobs.c.agent_id)
-        .where(
-            or_(agents.c.state != AgentState.APPROVED.value, agents.c.name == AGENT),
-            jobs.c.state.in_(quiet),
-            *only(seen, jobs.c.customer_id),
-        )
-        .group_by(jobs.c.customer_id, jobs.c.state)
-    )
-    for row in await tx.connection.execute(uncounted):
-        _add(found, row.customer_id, quiet[row.state], -row.number)
-    excused = and_(jobs.c.state == JobState.MISSED.value, jobs.c.dismissed_at.is_not(None))
-    word = case(
-        (jobs.c.failures_in_row > 0, "failed"),
-        (and_(excused, jobs.c.warnings_in_row == 0), "ok"),
-        (or_(excused, jobs.c.state == JobState.WARNING.value), "warning"),
-        else_="missed",
-    )
-    troubled = (
-        select(jobs.c.customer_id, word.label("word"), func.count().label("number"))
-        .where(literal_column(JOB_IN_TROUBLE), *only(seen, jobs.c.customer_id))
-        .group_by(jobs.c.customer_id, word)
-    )
-    for row in await tx.connection.execute(troubled):
-        if row.customer_id in found:
-            _add(found, row.customer_id, row.word, row.number)
-    return sorted(found.values(), key=lambda it: it.name.casefold())
+    found = [
+        CustomerCounts(row.id, row.name, row.time_zone, counted.get(row.id, JobCounts()))
+        for row in await tx.connection.execute(named)
+    ]
+    return sorted(found, key=lambda it: it.name.casefold())
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +101,3 @@ async def customer_days(
         key = own, date.fromisoformat(day)
         made[key] = replace(made[key], is_heard=True)
     return {own: tuple(made[own, day] for day in every) for own in customer_ids}
-
-
-def _add(found: dict[str, CustomerCounts], customer_id: str, word: str, number: int) -> None:
-    one = found[customer_id]
-    counts = replace(one.counts, **{word: max(0, getattr(one.counts, word) + number)})
-    found[customer_id] = replace(one, counts=counts)

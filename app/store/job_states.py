@@ -1,11 +1,11 @@
 """How jobs stand now: the one read behind /v1/status, /metrics/jobs, badges and check_tocsin.
 
-A job has the state that summaries count it under (store/summary_states.py); a test compares both. Times are whole seconds since
+Pages count by it too (store/fleet.py), and summaries use the same conditions (store/shown_state.py). Times are whole seconds since
 1970, because a scrape reads a hundred thousand jobs and an aware `datetime` for each of their times would take most of its time.
 """
 
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -29,17 +29,14 @@ from sqlalchemy import (
     type_coerce,
 )
 
-from app.domain.agent import AgentState
-from app.domain.alert import AlertKind
-from app.domain.canary import JOB_PREFIX
 from app.domain.event import RunOutcome
-from app.domain.job import JobState
-from app.domain.job_status import OVERDUE_IS_MISSED_AFTER, JobCounts, PipelineState, ShownState
+from app.domain.job_status import JobCounts, PipelineState, ShownState, total_of
 from app.domain.matcher import Matcher
 from app.domain.service_event import AGENT
 from app.store.jobs import job_matches, label_of
+from app.store.shown_state import IS_COUNTED, is_silent, joined_jobs, may_differ, state_now
 from app.store.tables import TROUBLE as TROUBLE_EVENT
-from app.store.tables import agents, alerts, customers, events, jobs, runs
+from app.store.tables import agents, customers, events, jobs, runs
 from app.store.tables_managed import heartbeats
 from app.store.transactions import ReadTx
 from app.store.waiting import oldest_waiting_event
@@ -47,7 +44,7 @@ from app.store.waiting import oldest_waiting_event
 AT_ONCE = 1_000  # jobs in one statement: a batch holds the event loop for a few milliseconds
 SET_ASIDE_MOST = 1_000  # events that were set aside are counted up to here
 _RANK = {state: place for place, state in enumerate(ShownState)}
-TROUBLE = (ShownState.FAILED, ShownState.MISSED, ShownState.UNCLEAR, ShownState.WARNING)
+TROUBLE = (ShownState.FAILED, ShownState.MISSED, ShownState.OVERRUN, ShownState.UNCLEAR, ShownState.WARNING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,39 +89,87 @@ class JobStanding(NamedTuple):
     labels: tuple[str, ...]  # the values of the labels that were asked for
 
 
-async def count_jobs(tx: ReadTx, choice: JobChoice, now: datetime) -> tuple[JobCounts, datetime | None]:
-    """Return how many of the jobs are in each state, and when the newest report of their agents came."""
-    state = _state(now)
-    query = _joined(
-        state.label("state"),
-        func.count().label("number"),
-        func.sum(case((jobs.c.overdue_at <= now, 1), else_=0)).label("overdue"),
-        func.sum(case((jobs.c.running_since.is_not(None), 1), else_=0)).label("running"),
-        func.max(agents.c.last_heard_at).label("heard_at"),
-    )
-    rows = (await tx.connection.execute(query.where(*_conditions(choice, now)).group_by(text("1")))).all()
-    numbers = {row.state: row.number for row in rows}
-    counts = JobCounts(
-        **numbers,
-        overdue=sum(row.overdue for row in rows),
-        running=sum(row.running for row in rows),
-        silent_agents=await count_silent(tx, choice),
-    )
-    return counts, max((row.heard_at for row in rows if row.heard_at is not None), default=None)
+@dataclass(slots=True)
+class _Counted:
+    """What is counted of one customer, by state; `overdue` and `running` are counted in their states too."""
+
+    states: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ShownState, 0))
+    overdue: int = 0
+    running: int = 0
 
 
-async def count_by_customer(tx: ReadTx, choice: JobChoice, now: datetime) -> list[tuple[str, str, int]]:
-    """Return how many of the jobs each customer has in each state: (name of the customer, state, number)."""
-    query = _joined(customers.c.name, _state(now).label("state"), func.count())
-    rows = await tx.connection.execute(query.where(*_conditions(choice, now)).group_by(text("1"), text("2")))
-    return [(row[0], row[1], row[2]) for row in rows]
+async def count_by_customer(tx: ReadTx, choice: JobChoice, now: datetime) -> dict[str, JobCounts]:
+    """Return how many of the jobs each customer has in each state, by the customer's id. Silent agents are not counted here."""
+    found: dict[str, _Counted] = {}
+    is_of_customer = [] if choice.customer_id is None else [jobs.c.customer_id == choice.customer_id]
+    chosen = [*is_of_customer, may_differ(now)]
+    if choice.matchers or choice.job_id or choice.states:
+        chosen = _conditions(choice, now)
+    else:
+        # Most jobs are well, and of these an index is read and no row.
+        await _add_well(tx, found, is_of_customer, now)
+    query = (
+        joined_jobs(
+            jobs.c.customer_id,
+            state_now(now).label("state"),
+            func.count().label("number"),
+            func.sum(case((jobs.c.overdue_at <= now, 1), else_=0)).label("overdue"),
+            func.sum(case((jobs.c.running_since.is_not(None), 1), else_=0)).label("running"),
+        )
+        .where(*chosen, IS_COUNTED)
+        .group_by(text("1"), text("2"))
+    )
+    for row in await tx.connection.execute(query):
+        counted = found.setdefault(row.customer_id, _Counted())
+        counted.states[row.state] += row.number
+        counted.overdue += row.overdue
+        counted.running += row.running
+    return {
+        customer_id: JobCounts(**one.states, overdue=one.overdue, running=one.running)
+        for customer_id, one in found.items()
+    }
+
+
+async def _add_well(
+    tx: ReadTx, found: dict[str, _Counted], is_of_customer: list[ColumnElement[bool]], now: datetime
+) -> None:
+    """Count the jobs whose state is that of their column: all that are ok or new, but those that may differ or that do not count."""
+    by_state = select(jobs.c.customer_id, jobs.c.state, func.count()).group_by(jobs.c.customer_id, jobs.c.state)
+    shown = ShownState.OK.value, ShownState.NEW.value
+    own_or_undecided = select(agents.c.id).where(
+        or_(literal_column("agents.state <> 'approved'"), agents.c.name == AGENT)
+    )
+    may_not_count = jobs.c.agent_id.in_(own_or_undecided)
+    others = joined_jobs(jobs.c.customer_id, jobs.c.state, func.count()).where(jobs.c.state.in_(shown), *is_of_customer)
+    others = others.group_by(jobs.c.customer_id, jobs.c.state)
+    for query, sign in (
+        (by_state.where(*is_of_customer), 1),
+        (others.where(may_differ(now)), -1),
+        (others.where(may_not_count, ~may_differ(now), ~IS_COUNTED), -1),
+    ):
+        for customer_id, state, number in await tx.connection.execute(query):
+            if state in shown:
+                found.setdefault(customer_id, _Counted()).states[state] += sign * number
+
+
+async def count_jobs(tx: ReadTx, choice: JobChoice, now: datetime) -> JobCounts:
+    """Return how many of the jobs are in each state."""
+    total = total_of((await count_by_customer(tx, choice, now)).values())
+    return replace(total, silent_agents=await count_silent(tx, choice, now))
+
+
+async def newest_report(tx: ReadTx, choice: JobChoice) -> datetime | None:
+    """Return when the newest report came of the agents of these jobs."""
+    query = select(func.max(agents.c.last_heard_at)).where(agents.c.id.in_(_agents_of(choice)))
+    found: datetime | None = await tx.connection.scalar(query)
+    return found
 
 
 async def worst_jobs(tx: ReadTx, choice: JobChoice, now: datetime, limit: int) -> list[JobStanding]:
     """Return the jobs in trouble, the worst first and among equals the one that fails longest."""
-    rank = case({state.value: place for state, place in _RANK.items()}, value=_state(now))
-    bad = _state(now).in_([state.value for state in TROUBLE])
-    query = _standings(tx, now, ()).where(*_conditions(choice, now), _may_be_in_trouble(now), bad)
+    rank = case({state.value: place for state, place in _RANK.items()}, value=state_now(now))
+    bad = state_now(now).in_([state.value for state in TROUBLE])
+    query = _standings(tx, now, ()).where(*_conditions(choice, now), may_differ(now), bad)
     query = query.order_by(rank, jobs.c.failing_since, jobs.c.id).limit(limit)
     return [_read(row) for row in await tx.connection.execute(query)]
 
@@ -177,74 +222,34 @@ async def read_pipeline_state(tx: ReadTx, customer_id: str | None = None) -> Pip
     return PipelineState(seen, await oldest_waiting_event(tx), int(set_aside or 0))
 
 
-async def count_silent(tx: ReadTx, choice: JobChoice) -> int:
-    """Return how many agents of the jobs have an open alert because they are silent."""
-    of_choice = _joined(jobs.c.id).where(
-        jobs.c.agent_id == alerts.c.agent_id, job_matches(choice.customer_id, choice.matchers)
-    )
-    query = select(func.count(alerts.c.agent_id.distinct())).where(
-        text("alerts.closed_at IS NULL"), alerts.c.kind == AlertKind.AGENT_SILENT
-    )
+async def count_silent(tx: ReadTx, choice: JobChoice, now: datetime) -> int:
+    """Return how many agents of the jobs are silent; of all jobs or of a customer, also those that never had a job."""
+    query = select(func.count()).where(is_silent(now))
     if choice.matchers or choice.job_id is not None:
-        query = query.where(of_choice.correlate(alerts).exists())
+        query = query.where(agents.c.id.in_(_agents_of(choice)))
     elif choice.customer_id is not None:
-        query = query.where(alerts.c.customer_id == choice.customer_id)
+        query = query.where(agents.c.customer_id == choice.customer_id)
     return int(await tx.connection.scalar(query) or 0)
 
 
-def _may_be_in_trouble(now: datetime) -> ColumnElement[bool]:
-    """Return a condition that indexes answer, and that every job in trouble meets: most jobs are well, and need not be read."""
-    return or_(
-        jobs.c.state != JobState.OK, jobs.c.overdue_at <= now - OVERDUE_IS_MISSED_AFTER, jobs.c.id.in_(_unclear_jobs())
-    )
-
-
-def _unclear_jobs() -> Select[tuple[str]]:
-    # Few alerts about unclear texts are open at a time, so they are looked up once and not for each job.
-    return select(alerts.c.subject_id).where(text("alerts.closed_at IS NULL"), alerts.c.kind == AlertKind.UNCLEAR)
-
-
-def _state(now: datetime) -> ColumnElement[str]:
-    """Return the state of a job: the conditions of `summary_states.job_states` for a period that ends now."""
-    is_excused = and_(jobs.c.state == JobState.MISSED, jobs.c.dismissed_at.is_not(None))
-    # A worker that stopped calls nothing missed: what is long overdue must not look well until it runs again.
-    is_missed = or_(jobs.c.state == JobState.MISSED, jobs.c.overdue_at <= now - OVERDUE_IS_MISSED_AFTER)
-    return case(
-        (jobs.c.failures_in_row > 0, ShownState.FAILED.value),
-        (and_(is_missed, ~is_excused), ShownState.MISSED.value),
-        (jobs.c.id.in_(_unclear_jobs()), ShownState.UNCLEAR.value),
-        (
-            or_(jobs.c.state == JobState.WARNING, and_(is_excused, jobs.c.warnings_in_row > 0)),
-            ShownState.WARNING.value,
-        ),
-        (or_(jobs.c.state == JobState.OK, is_excused), ShownState.OK.value),
-        else_=ShownState.NEW.value,
-    )
+def _agents_of(choice: JobChoice) -> Select[tuple[str]]:
+    if not choice.matchers and choice.job_id is None:
+        is_of_customer = [] if choice.customer_id is None else [agents.c.customer_id == choice.customer_id]
+        has_job = select(jobs.c.id).where(jobs.c.agent_id == agents.c.id).correlate(agents).exists()
+        return select(agents.c.id).where(*is_of_customer, has_job)
+    chosen = [job_matches(choice.customer_id, choice.matchers)]
+    if choice.job_id is not None:
+        chosen.append(jobs.c.id == choice.job_id)
+    return joined_jobs(jobs.c.agent_id).where(*chosen)
 
 
 def _conditions(choice: JobChoice, now: datetime) -> list[ColumnElement[bool]]:
-    # As in summaries: what reports lost canaries is shown while mail is lost only, and an agent that nobody approved adds nothing
-    # to what looks well.
-    is_well = jobs.c.state == JobState.OK.value
-    is_well_way = and_(agents.c.name == AGENT, jobs.c.name.startswith(JOB_PREFIX, autoescape=True), is_well)
-    is_counted = or_(
-        agents.c.state == AgentState.APPROVED.value, and_(agents.c.state == AgentState.WAITING.value, ~is_well)
-    )
-    found = [is_counted, ~is_well_way, job_matches(choice.customer_id, choice.matchers)]
+    found = [IS_COUNTED, job_matches(choice.customer_id, choice.matchers)]
     if choice.states:
-        found.append(_state(now).in_([state.value for state in choice.states]))
+        found.append(state_now(now).in_([state.value for state in choice.states]))
     if choice.job_id is not None:
         found.append(jobs.c.id == choice.job_id)
     return found
-
-
-def _joined(*columns: Any) -> Select[Any]:  # noqa: ANN401  (whatever can be selected)
-    return (
-        select(*columns)
-        .select_from(jobs)
-        .join(agents, agents.c.id == jobs.c.agent_id)
-        .join(customers, customers.c.id == jobs.c.customer_id)
-    )
 
 
 def _standings(tx: ReadTx, now: datetime, labels: Sequence[str]) -> Select[Any]:
@@ -266,7 +271,7 @@ def _standings(tx: ReadTx, now: datetime, labels: Sequence[str]) -> Select[Any]:
         agents.c.name,
         jobs.c.name,
         jobs.c.activity,
-        _state(now),
+        state_now(now),
         *(
             seconds(jobs.c[name])
             for name in (
@@ -293,7 +298,7 @@ def _standings(tx: ReadTx, now: datetime, labels: Sequence[str]) -> Select[Any]:
     # A run that was missed has neither duration nor amounts.
     ran = and_(runs.c.id == jobs.c.last_run_id, runs.c.outcome != RunOutcome.MISSED)
     named = [column.label(f"c{place}") for place, column in enumerate(columns)]
-    return _joined(*named).outerjoin(runs, ran)
+    return joined_jobs(*named).outerjoin(runs, ran)
 
 
 _OWN = len(JobStanding._fields) - 1

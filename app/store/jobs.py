@@ -54,6 +54,8 @@ SAVED = (
     "missed_in_row",
     "failing_since",
     "running_since",
+    "overrun_since",
+    "unclear_at",
     "last_outcome",
     "last_finished_at",
     "last_success_at",

@@ -1,8 +1,4 @@
-"""The state of jobs at the end of a summary's period, as conditions of queries.
-
-A summary that is worded late, after an outage, must tell how the jobs were then. The row of a job has its state of now, so where
-a run ended since, the state is looked up in the runs up to the end of the period.
-"""
+"""Which jobs a summary is about and which period it covers, and the query that counts the jobs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,35 +6,17 @@ from datetime import date, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_
 
-from app.domain.agent import AgentState
-from app.domain.alert import AlertKind
-from app.domain.canary import JOB_PREFIX
 from app.domain.event import RunOutcome
-from app.domain.job import JobState
-from app.domain.service_event import AGENT
+from app.domain.job_status import ShownState
 from app.domain.summary_schedule import SummarySchedule
 from app.store.jobs import WITHOUT_EXPECTATION, job_matches
-from app.store.tables import agents, alerts, customers, jobs, runs
+from app.store.shown_state import IS_COUNTED, joined_jobs, state_at
+from app.store.tables import jobs, runs
 
-# The job under which lost canaries are reported is shown while mail is lost, and does not count as a backup afterwards.
-_IS_WELL_WAY = and_(
-    agents.c.name == AGENT, jobs.c.name.startswith(JOB_PREFIX, autoescape=True), jobs.c.state == JobState.OK.value
-)
-# An agent that nobody approved must not add to what looks well, and its trouble is reported all the same.
-_IS_COUNTED = or_(
-    agents.c.state == AgentState.APPROVED.value,
-    and_(agents.c.state == AgentState.WAITING.value, jobs.c.state != JobState.OK.value),
-)
 SHORT_PERIOD = timedelta(hours=26)  # a day, also the one on which clocks are put back: its runs are not counted apart
 STRIP_DAYS, MOST_STRIP_DAYS = 14, 62
-_STATE_AFTER = {
-    RunOutcome.SUCCESS.value: JobState.OK.value,
-    RunOutcome.WARNING.value: JobState.WARNING.value,
-    RunOutcome.FAILURE.value: JobState.FAILED.value,
-    RunOutcome.MISSED.value: JobState.MISSED.value,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +50,7 @@ def scope_of(schedule: SummarySchedule, start: datetime, end: datetime) -> Summa
     zone = ZoneInfo(schedule.time_zone)
     first, last = start.astimezone(zone), end.astimezone(zone)
     return SummaryScope(
-        matches=and_(
-            job_matches(schedule.customer_id, schedule.matchers), jobs.c.created_at <= end, ~_IS_WELL_WAY, _IS_COUNTED
-        ),
+        matches=and_(job_matches(schedule.customer_id, schedule.matchers), jobs.c.created_at <= end, IS_COUNTED),
         customer_id=schedule.customer_id,
         start=start,
         end=end,
@@ -84,66 +60,10 @@ def scope_of(schedule: SummarySchedule, start: datetime, end: datetime) -> Summa
     )
 
 
-def joined_jobs(*columns: Any) -> Select[Any]:  # noqa: ANN401  (whatever can be selected)
-    """Return a query of jobs with their agents and customers, which a scope's condition may test."""
-    return (
-        select(*columns)
-        .select_from(jobs)
-        .join(agents, agents.c.id == jobs.c.agent_id)
-        .join(customers, customers.c.id == jobs.c.customer_id)
-    )
-
-
-def is_changed_since(scope: SummaryScope) -> ColumnElement[bool]:
-    """Return whether a run of the job ended after the period."""
-    return func.coalesce(jobs.c.last_finished_at > scope.end, False)
-
-
-def is_excused(scope: SummaryScope) -> ColumnElement[bool]:
-    """Return whether an administrator dismissed the expectation of a missed job later.
-
-    It counts as its last run ended, or it would stay among the missed jobs for ever.
-    """
-    return and_(_state(scope) == JobState.MISSED, jobs.c.dismissed_at.is_not(None))
-
-
-def open_unclear(scope: SummaryScope) -> ColumnElement[bool]:
-    """Return whether an alert is about an unclear text of the job, and was open at the end of the period."""
-    was_open = and_(alerts.c.opened_at <= scope.end, or_(alerts.c.closed_at.is_(None), alerts.c.closed_at > scope.end))
-    return and_(alerts.c.subject_id == jobs.c.id, alerts.c.kind == AlertKind.UNCLEAR, was_open)
-
-
 def job_states(scope: SummaryScope) -> Mapping[str, ColumnElement[bool]]:
     """Return the condition of each state that a summary counts; a job has exactly one of them."""
-    state, excused = _state(scope), is_excused(scope)
-    newest_proven = _outcome_then(scope, RunOutcome.SUCCESS, RunOutcome.WARNING, RunOutcome.FAILURE)
-    failed = case(
-        (is_changed_since(scope), newest_proven == RunOutcome.FAILURE.value), else_=jobs.c.failures_in_row > 0
-    ).is_(True)
-    # Nobody knows how the newest run of such a job ended: it must not count as good, whatever its state was before. Two conditions,
-    # so that each reads an index: the alerts that are open now are few, and so are those that closed since.
-    is_open = exists().where(
-        alerts.c.subject_id == jobs.c.id,
-        alerts.c.kind == AlertKind.UNCLEAR,
-        alerts.c.closed_at.is_(None),
-        alerts.c.opened_at <= scope.end,
-    )
-    closed_since = jobs.c.id.in_(
-        select(alerts.c.subject_id).where(
-            alerts.c.closed_at > scope.end, alerts.c.kind == AlertKind.UNCLEAR, alerts.c.opened_at <= scope.end
-        )
-    )
-    unclear = or_(is_open, closed_since)
-    with_warnings = and_(excused, jobs.c.warnings_in_row > 0)
-    without_warnings = and_(excused, jobs.c.warnings_in_row == 0)
-    return {
-        "failed": failed,
-        "missed": and_(~failed, state == JobState.MISSED, ~excused),
-        "unclear": and_(~failed, or_(state != JobState.MISSED, excused), unclear),
-        "warning": and_(~failed, ~unclear, or_(state == JobState.WARNING, with_warnings)),
-        "ok": and_(~failed, ~unclear, or_(state == JobState.OK, without_warnings)),
-        "new": and_(~failed, ~unclear, state == JobState.NEW),
-    }
+    shown = state_at(scope.end)
+    return {state.value: shown == state.value for state in ShownState}
 
 
 def job_counts(scope: SummaryScope) -> Select[Any]:
@@ -184,16 +104,3 @@ def _within(
 ) -> ColumnElement[bool]:
     """Return whether a time lies in the period; where the newest is later, the runs of the period decide."""
     return or_(and_(newest >= scope.start, newest <= scope.end), and_(newest > scope.end, otherwise))
-
-
-def _state(scope: SummaryScope) -> ColumnElement[str]:
-    outcome = _outcome_then(scope, *(RunOutcome(name) for name in _STATE_AFTER))
-    then = case(_STATE_AFTER, value=outcome, else_=JobState.NEW.value)
-    return case((is_changed_since(scope), then), else_=jobs.c.state)
-
-
-def _outcome_then(scope: SummaryScope, *outcomes: RunOutcome) -> ColumnElement[str | None]:
-    """Return the outcome of the job's newest run of these outcomes that had ended by the end of the period."""
-    ended = runs.c.job_id == jobs.c.id, runs.c.ended_at <= scope.end, runs.c.outcome.in_(outcomes)
-    newest = select(runs.c.outcome).where(*ended).order_by(runs.c.ended_at.desc(), runs.c.run_key.desc()).limit(1)
-    return newest.correlate(jobs).scalar_subquery()

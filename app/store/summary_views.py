@@ -38,15 +38,13 @@ from app.store.canaries import mail_times
 from app.store.jobs import JOBS
 from app.store.prepared import Builder, Prepared
 from app.store.run_history import read_histories
+from app.store.shown_state import is_silent, joined_jobs
 from app.store.silences import current_silences
 from app.store.summaries import gap_before
 from app.store.summary_states import (
     SummaryScope,
-    is_excused,
     job_counts,
     job_states,
-    joined_jobs,
-    open_unclear,
     scope_of,
 )
 from app.store.tables import agents, alerts, customers, events, job_days, jobs, messages, runs
@@ -58,7 +56,16 @@ _AMOUNTS = ("bytes_processed", "bytes_stored", "duration_s")
 # The condition of an index, which SQLite wants to see in the query.
 _IS_TROUBLE = runs.c.outcome != literal_column("'success'")
 # How many jobs each section lists; the rest is counted. Nobody would read 100 000 lines.
-MOST = {"failed": 200, "missed": 200, "unclear": 200, "warning": 100, "recovered": 50, "new": 20, "ok": 100}
+MOST = {
+    "failed": 200,
+    "missed": 200,
+    "overrun": 200,
+    "unclear": 200,
+    "warning": 100,
+    "recovered": 50,
+    "new": 20,
+    "ok": 100,
+}
 
 
 async def read_summary_view(
@@ -100,6 +107,7 @@ async def read_summary_view(
         jobs=counts.jobs or 0,
         failed=counts.failed or 0,
         missed=counts.missed or 0,
+        overrun=counts.overrun or 0,
         unclear=counts.unclear or 0,
         warnings=counts.warning or 0,
         ok=counts.ok or 0,
@@ -132,14 +140,15 @@ def _settled_messages(condition: str, start: datetime, end: datetime) -> Select[
 
 
 async def _silent_agents(tx: ReadTx, scope: SummaryScope) -> tuple[str, ...]:
+    silent = select(agents.c.name).where(is_silent(scope.end))
+    reported_since = select(agents.c.name).join(alerts, alerts.c.agent_id == agents.c.id)
+    reported_since = reported_since.where(
+        alerts.c.closed_at > scope.end, alerts.c.kind == AlertKind.AGENT_SILENT, alerts.c.opened_at <= scope.end
+    )
     found: set[str] = set()
-    # A query each, so that each reads an index: the alerts that are open now, and those that were and closed since.
-    for was_open in (alerts.c.closed_at.is_(None), alerts.c.closed_at > scope.end):
-        silent = select(agents.c.name).join(alerts, alerts.c.agent_id == agents.c.id)
-        silent = silent.where(was_open, alerts.c.kind == AlertKind.AGENT_SILENT, alerts.c.opened_at <= scope.end)
-        if scope.customer_id is not None:
-            silent = silent.where(alerts.c.customer_id == scope.customer_id)
-        found |= set(await tx.connection.scalars(silent.order_by(agents.c.name).limit(50)))
+    for query in (silent, reported_since):
+        of_customer = [] if scope.customer_id is None else [agents.c.customer_id == scope.customer_id]
+        found |= set(await tx.connection.scalars(query.where(*of_customer).order_by(agents.c.name).limit(50)))
     return tuple(sorted(found)[:50])
 
 
@@ -178,9 +187,12 @@ async def _sections(
     )
     states = job_states(scope)
     rows: dict[str, Sequence[Row[Any]]] = {}
-    text_of = select(alerts.c.message).where(open_unclear(scope)).order_by(alerts.c.id.desc()).limit(1)
-    for title in ("failed", "missed", "unclear", "warning", "recovered", "new", "ok"):
-        condition = and_(states["ok"], ~is_excused(scope), recovered) if title == "recovered" else states[title]
+    unclear = runs.c.job_id == jobs.c.id, runs.c.outcome == RunOutcome.UNCLEAR, runs.c.ended_at <= scope.end
+    text_of = select(runs.c.message).where(*unclear).order_by(runs.c.ended_at.desc(), runs.c.run_key.desc()).limit(1)
+    # What a person dismissed did not recover.
+    is_excused = and_(jobs.c.state == JobState.MISSED, jobs.c.dismissed_at.is_not(None))
+    for title in ("failed", "missed", "overrun", "unclear", "warning", "recovered", "new", "ok"):
+        condition = and_(states["ok"], ~is_excused, recovered) if title == "recovered" else states[title]
         shown = [*columns, text_of.scalar_subquery().label("unclear_text")] if title == "unclear" else columns
         listed = joined_jobs(*shown).where(scope.matches, condition)
         listed = listed.order_by(jobs.c.failing_since, customers.c.name, agents.c.name, jobs.c.name).limit(MOST[title])
@@ -192,13 +204,13 @@ async def _sections(
     silenced: list[JobLine] = []
     for title, found in rows.items():
         lines = [await _as_of(tx, scope, row, _job_line(row, strips.get(row.id, {}), scope, silences)) for row in found]
-        if title in ("failed", "missed", "unclear", "warning"):
+        if title in ("failed", "missed", "overrun", "unclear", "warning"):
             silenced += [line for line in lines if line.silenced_until]
             lines = [line for line in lines if not line.silenced_until]
         total = len(found) if title == "recovered" else int(getattr(counts, title) or 0)
         left_out = max(0, total - len(found) - (len(recovered_ids) if title == "ok" else 0))
         sections.append(Section(title, tuple(lines), left_out))
-    sections.insert(5, Section("silenced", tuple(silenced), 0))
+    sections.insert(6, Section("silenced", tuple(silenced), 0))
     return tuple(section for section in sections if section.lines or section.more)
 
 

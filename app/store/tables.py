@@ -26,7 +26,9 @@ ID = String(40)
 NEW = "state = 'new'"
 # Which events are decided on first: what may open an alert or change one, and what comes from us.
 TROUBLE = "(coalesce(outcome, 'success') NOT IN ('success', 'cancelled') OR severity <> 'info' OR kind <> 'report')"
-JOB_IN_TROUBLE = "jobs.state NOT IN ('ok', 'new')"
+JOB_TO_READ = (  # to know its state: of all other jobs, the column `state` is it
+    "(jobs.state NOT IN ('ok', 'new') OR jobs.unclear_at IS NOT NULL OR jobs.overrun_since IS NOT NULL OR jobs.running_since IS NOT NULL)"
+)
 DAY_WITH_TROUBLE = "(job_days.failures > 0 OR job_days.missed > 0 OR job_days.warnings > 0 OR job_days.unclear > 0 OR job_days.cancelled > 0)"
 STARTS = (
     "ended_at IS NULL AND run_key >= 'event:' AND run_key < 'event;'"  # starts without a run name, see domain/run.py
@@ -59,6 +61,7 @@ agents = Table(
     Column("last_heard_at", Utc),
     Column("last_proven_at", Utc),  # of its reports that are not unclear
     Column("silent_at", Utc),  # when the clock calls it silent; None: never
+    Column("silent_since", Utc),  # since when it counts as silent; None: it does not
     Column("clock_offset_s", Integer),  # by how much its clock is behind (negative: ahead); None: not known to be wrong
     Column("clock_off_at", Utc),  # the newest report that shows it
     Column("state", String(10), nullable=False, server_default="approved"),  # approved | waiting | rejected
@@ -67,6 +70,7 @@ agents = Table(
     Column("version", Integer, nullable=False, server_default="1"),
     UniqueConstraint("customer_id", "name"),
     _partial("ix_agents_silent_at", "silent_at", where="silent_at IS NOT NULL"),
+    _partial("ix_agents_silent", "customer_id", where="silent_since IS NOT NULL"),
     _partial("ix_agents_undecided", "id", where="state <> 'approved'"),
     _partial("ix_agents_enrolled_by", "enrolled_by", where="enrolled_by IS NOT NULL"),
 )
@@ -95,6 +99,8 @@ jobs = Table(
     Column("missed_in_row", Integer, nullable=False),
     Column("failing_since", Utc),
     Column("running_since", Utc),
+    Column("overrun_since", Utc),  # since when runs that have not ended take too long
+    Column("unclear_at", Utc),  # when its newest unclear run ended, unless a run proved something since
     Column("last_outcome", String(16)),
     Column("last_finished_at", Utc),
     Column("last_success_at", Utc),
@@ -109,7 +115,7 @@ jobs = Table(
     UniqueConstraint("customer_id", "agent_id", "name", "activity"),
     _partial("ix_jobs_overdue_at", "overdue_at", where="overdue_at IS NOT NULL"),
     _partial("ix_jobs_learn_at", "learn_at", where="learn_at IS NOT NULL"),
-    _partial("ix_jobs_trouble", "customer_id", where=JOB_IN_TROUBLE.replace("jobs.", "")),
+    _partial("ix_jobs_to_read", "customer_id", where=JOB_TO_READ.replace("jobs.", "")),
     _partial("ix_jobs_proposed", "id", where="proposed_expectation IS NOT NULL"),
     Index("ix_jobs_customer_state", "customer_id", "state"),
     Index("ix_jobs_agent", "agent_id"),

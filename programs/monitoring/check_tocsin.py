@@ -28,9 +28,10 @@ VERSION = "1.0"
 OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
 WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 _SEVERITY = (0, 2, 3, 1)  # of OK, WARNING, CRITICAL, UNKNOWN: what is known to be bad outranks what is not known
-_STATES = {"ok": OK, "warning": WARNING, "unclear": WARNING, "failed": CRITICAL, "missed": CRITICAL, "new": UNKNOWN}
+_STATES = {"ok": OK, "warning": WARNING, "unclear": WARNING, "new": UNKNOWN}
+_STATES.update(dict.fromkeys(("failed", "missed", "overrun"), CRITICAL))
 _VERDICTS = {"ok": OK, "warning": WARNING, "critical": CRITICAL, "unknown": UNKNOWN}
-_COUNTS = ("failed", "missed", "unclear", "warning", "new", "ok")
+_COUNTS = ("failed", "missed", "overrun", "unclear", "warning", "new", "ok")
 _UNITS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _LONGEST = 300  # characters of one line of a job's message
 _ANSWER_MOST = 10_000_000  # bytes
@@ -139,7 +140,7 @@ def read_arguments(words: list[str] | None = None) -> argparse.Namespace:
         "-w",
         "--warning",
         type=Range.read,
-        help="range for WARNING; mode job: age of the last success; other modes: number of failed and missed jobs",
+        help="range for WARNING; mode job: age of the last success; other modes: number of jobs that failed, were missed or run too long; without it, each is a WARNING",
     )
     of_jobs.add_argument("-c", "--critical", type=Range.read, help="the same range for CRITICAL")
     of_jobs.add_argument(
@@ -298,12 +299,14 @@ def check_many(tocsin: Tocsin, arguments: argparse.Namespace) -> CheckResult:
     if getattr(arguments, "agent", None) is not None:
         match.append(("match", f"agent={arguments.agent}"))
     status = tocsin.get("/v1/status", [*match, ("worst", str(_LISTED))])
-    counts = {name: int(status["counts"][name]) for name in ("jobs", *_COUNTS)}
+    counts = {name: int(status["counts"].get(name, 0)) for name in ("jobs", *_COUNTS)}
     state = _VERDICTS.get(status["verdict"], UNKNOWN)
-    bad = counts["failed"] + counts["missed"]
+    bad = counts["failed"] + counts["missed"] + counts["overrun"]
     if state != UNKNOWN and (arguments.warning or arguments.critical):
-        # The ranges decide how many may have failed; what ended with warnings or unclear stays a WARNING.
-        state = WARNING if counts["warning"] + counts["unclear"] else OK
+        # The ranges decide how many may be bad. Without a range for WARNING, each of them is one, and so is what ended with warnings
+        # or unclear: a limit for CRITICAL must not make a failure look well.
+        is_known_bad = bad and not arguments.warning
+        state = WARNING if is_known_bad or counts["warning"] + counts["unclear"] else OK
         if status["counts"]["silent_agents"] or (arguments.critical and arguments.critical.alerts(bad)):
             state = CRITICAL
         elif arguments.warning and arguments.warning.alerts(bad):

@@ -20,9 +20,11 @@ from app.http.api.fields import Id, PathId
 from app.http.auth import Caller
 from app.http.paging import Paged, PageOut
 from app.store.job_states import (
+    TROUBLE,
     JobChoice,
     JobStanding,
     count_jobs,
+    newest_report,
     page_standings,
     read_pipeline_state,
     worst_jobs,
@@ -84,7 +86,7 @@ class StandingOut(BaseModel):
     job: str = Field(description="Its name.")
     activity: str = Field(description="What it does.")
     state: ShownState = Field(
-        description="How its newest run ended. `unclear`: its report does not show it. `missed`: it did not run in time."
+        description="How its newest run ended. `unclear`: its report does not show it. `missed`: it did not run in time. `overrun`: a run takes too long."
     )
     failing_since: datetime | None = Field(description="Since when it fails or is missed; null if it does neither.")
     last_run_at: datetime | None = Field(description="When its newest run ended, or was missed.")
@@ -140,13 +142,16 @@ class CountsOut(BaseModel):
     jobs: int = Field(description="All that match.")
     failed: int = Field(description="Jobs whose newest run failed.")
     missed: int = Field(description="Jobs that did not run in time.")
+    overrun: int = Field(
+        description="Jobs of which a run takes too long, or was given up, and nothing is proven since."
+    )
     unclear: int = Field(description="Jobs for which the report of the newest run does not show how it ended.")
     warning: int = Field(description="Jobs whose newest run ended with warnings.")
     new: int = Field(description="Jobs that have not ended a run yet.")
     ok: int = Field(description="Jobs whose newest run succeeded.")
     overdue: int = Field(description="Jobs that should have run by now; each is also counted in its state.")
     running: int = Field(description="Jobs that are running now; each is also counted in its state.")
-    silent_agents: int = Field(description="Agents that have an open alert because they are silent.")
+    silent_agents: int = Field(description="Agents that did not report for longer than they may.")
 
     @classmethod
     def of(cls, counts: JobCounts) -> Self:
@@ -158,7 +163,7 @@ class StatusOut(BaseModel):
     """The verdict on all jobs that match."""
 
     verdict: StatusVerdict = Field(
-        description="`critical`: a job failed or was missed, or an agent is silent; `warning`: some ended with warnings or unclear; "
+        description="`critical`: a job failed, was missed or runs too long, or an agent is silent; `warning`: some ended with warnings or unclear; "
         "`unknown`: no job matches, none has run, or the states are not up to date; otherwise `ok`."
     )
     reason: str = Field(description="Why, in words.")
@@ -198,8 +203,8 @@ def _cache_of(request: Request) -> StatusCache:
 async def _read(context: AppContext, choice: JobChoice, worst: int, now: datetime) -> _Kept:
     async with context.database.read() as tx:
         pipeline = await read_pipeline_state(tx, choice.customer_id)
-        counts, newest = await count_jobs(tx, choice, now)
-        has_trouble = counts.failed or counts.missed or counts.unclear or counts.warning
+        counts, newest = await count_jobs(tx, choice, now), await newest_report(tx, choice)
+        has_trouble = any(getattr(counts, state) for state in TROUBLE)
         jobs = await worst_jobs(tx, choice, now, worst) if has_trouble and worst else []
     return _Kept(now, pipeline, counts, newest, jobs)
 
@@ -254,7 +259,7 @@ async def get_status(
 class StandingsQuery(Paged, ChoiceQuery):
     """Which jobs the list shows."""
 
-    state: Annotated[list[ShownState], Field(max_length=6, description="Only jobs in this state; can be repeated.")] = (
+    state: Annotated[list[ShownState], Field(max_length=7, description="Only jobs in this state; can be repeated.")] = (
         Field(default_factory=list)
     )
 

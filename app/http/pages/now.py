@@ -1,6 +1,6 @@
 """/: is anything wrong, and has somebody got it? What was here before, the answer that the service runs, is at /healthz and /readyz."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -11,14 +11,15 @@ from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 
 from app.context import AppContext
+from app.domain.job_status import JobCounts, total_of
 from app.domain.message import Message, MessageState
 from app.domain.problem import NamedAlert
 from app.domain.relay import Relay
 from app.http.api.dependencies import Context
 from app.http.pages.frame import render, viewer_of
-from app.http.pages.overview import Overview, counts_of, overview_of, read_overview, total_of
+from app.http.pages.overview import Overview, counts_of, overview_of, read_overview
 from app.http.pages.session import SignedIn, SignedInPerson
-from app.store.fleet import CustomerCounts, CustomerDay, StateCounts, customer_days
+from app.store.fleet import CustomerCounts, CustomerDay, customer_days
 from app.store.messages import MessageFilters, page_messages
 from app.store.problems import texts_of_events
 from app.store.recipients import recipients_by_id
@@ -77,15 +78,14 @@ class CustomerRow:
 
     id: str
     name: str
-    counts: StateCounts
-    overrun: int
+    counts: JobCounts
     days: tuple[CustomerDay, ...]
 
     @property
     def worst(self) -> str:
         """The worst state of its jobs."""
         for word in _WORST_FIRST:
-            if getattr(self, word, 0) or getattr(self.counts, word, 0):
+            if getattr(self.counts, word):
                 return word
         return "ok" if self.counts.ok else "new"
 
@@ -112,9 +112,7 @@ class Verdict:
     """The first line of the page: `colour` is that of the head; counts are of jobs."""
 
     colour: str  # fail | warn | ok | none
-    counts: StateCounts
-    overrun: int
-    unclear: int
+    counts: JobCounts
 
 
 @router.get("/")
@@ -129,7 +127,7 @@ async def show_now(
         shown = filtered(every, filters)
         customers = _customers(counted, every, filters)
         start = (filters.page - 1) * CUSTOMERS_SHOWN
-        rows = await _rows(tx, customers[start : start + CUSTOMERS_SHOWN], every, filters.days, context, viewer.zone)
+        rows = await _rows(tx, customers[start : start + CUSTOMERS_SHOWN], filters.days, context, viewer.zone)
         quotes = await read_quotes(tx, shown.unclear[:UNCLEAR_SHOWN])
         stuck = await _stuck(tx, who, context.clock())
         relays = [relay for relay in await all_relays(tx) if who.sees(relay.customer_id)]
@@ -141,7 +139,7 @@ async def show_now(
         place="now",
         live="now",
         hot=len(every.nobody),
-        verdict=verdict_of(every, total_of(counted), len(stuck)),
+        verdict=verdict_of(every, total_of(one.counts for one in counted), len(stuck)),
         every=every,
         nobody=shown.nobody[:PROBLEMS_SHOWN],
         somebody=shown.somebody[:PROBLEMS_SHOWN],
@@ -157,20 +155,15 @@ async def show_now(
     )
 
 
-def verdict_of(every: Overview, counts: StateCounts, stuck: int) -> Verdict:
+def verdict_of(every: Overview, counts: JobCounts, stuck: int) -> Verdict:
     """Return the verdict. It is good only where something reported and nothing is wrong: no report proves nothing."""
-    overrun = sum(every.overrun_by_customer().values())
-    unclear = len({one.alert.subject_id for one in every.unclear})
-    if counts.failed or counts.missed or overrun:
+    if counts.failed or counts.missed or counts.overrun:
         colour = "fail"
-    elif counts.warning or every.problems or unclear or stuck:
+    elif counts.warning or every.problems or counts.unclear or stuck:
         colour = "warn"
     else:
         colour = "ok" if counts.ok else "none"
-    # A job whose newest text is unclear, or that runs too long, is not ok, whatever its run before was.
-    ok = max(0, counts.ok - unclear - overrun)
-    shown = StateCounts(counts.failed, counts.missed, counts.warning, ok, counts.new)
-    return Verdict(colour, shown, overrun, unclear)
+    return Verdict(colour, counts)
 
 
 def filtered(every: Overview, filters: NowFilters) -> Overview:
@@ -188,23 +181,18 @@ def filtered(every: Overview, filters: NowFilters) -> Overview:
 
 def _customers(counted: Sequence[CustomerCounts], every: Overview, filters: NowFilters) -> list[CustomerCounts]:
     """Return the customers that are asked for, worst first."""
-    overrun = every.overrun_by_customer()
     with_problem = {one.alert.customer_id for one in _alerts(every) if filters.fits(one)}
     wanted = filters.q.casefold()
     found = [
         one
         for one in counted
         if (not filters.customer or one.name == filters.customer)
-        and (not filters.state or _has(one, filters.state, overrun))
+        and (not filters.state or getattr(one.counts, filters.state, 0) > 0)
         and (wanted in one.name.casefold() or one.id in with_problem)
         and (not filters.names_jobs or one.id in with_problem)
     ]
-    worst = lambda one: (-one.counts.failed, -one.counts.missed, -overrun.get(one.id, 0), -one.counts.warning)  # noqa: E731
+    worst = lambda one: (-one.counts.failed, -one.counts.missed, -one.counts.overrun, -one.counts.warning)  # noqa: E731
     return sorted(found, key=worst)
-
-
-def _has(one: CustomerCounts, state: str, overrun: Mapping[str, int]) -> bool:
-    return bool(overrun.get(one.id, 0) if state == "overrun" else getattr(one.counts, state, 0))
 
 
 def _alerts(every: Overview) -> list[NamedAlert]:
@@ -212,13 +200,12 @@ def _alerts(every: Overview) -> list[NamedAlert]:
 
 
 async def _rows(
-    tx: ReadTx, customers: Sequence[CustomerCounts], every: Overview, days: int, context: AppContext, zone: ZoneInfo
+    tx: ReadTx, customers: Sequence[CustomerCounts], days: int, context: AppContext, zone: ZoneInfo
 ) -> list[CustomerRow]:
-    overrun = every.overrun_by_customer()
     today = context.clock().astimezone(zone).date()
     length = days if days in (14, 30, 90) else 30
     strips = await customer_days(tx, [one.id for one in customers], today, length)
-    return [CustomerRow(one.id, one.name, one.counts, overrun.get(one.id, 0), strips[one.id]) for one in customers]
+    return [CustomerRow(one.id, one.name, one.counts, strips[one.id]) for one in customers]
 
 
 async def read_quotes(tx: ReadTx, unclear: Sequence[NamedAlert]) -> list[UnclearQuote]:

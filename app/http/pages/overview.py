@@ -13,7 +13,7 @@ from app.domain.alert import AlertKind
 from app.domain.problem import Cause, NamedAlert, group_problems
 from app.domain.route import Silence
 from app.http.pages.session import SignedIn
-from app.store.fleet import CustomerCounts, StateCounts, count_states
+from app.store.fleet import CustomerCounts, count_states
 from app.store.problems import Customers, read_open_alerts
 from app.store.silences import current_silences
 from app.store.transactions import ReadTx
@@ -36,7 +36,7 @@ class FleetCounts:
             now = self._context.clock()
             if self._at is None or not 0 <= (now - self._at).total_seconds() < COUNTS_LAST_S:
                 async with self._context.database.read() as tx:
-                    self._counted = tuple(await count_states(tx, None))
+                    self._counted = tuple(await count_states(tx, None, now))
                 self._at = now
         return [one for one in self._counted if seen is None or one.id in seen]
 
@@ -79,15 +79,6 @@ class Overview:
             for one in problem.alerts
         )
 
-    def overrun_by_customer(self) -> Mapping[str, int]:
-        """Return how many jobs of each customer take too long."""
-        counted: dict[str, set[str]] = {}
-        for problem in (*self.problems, *self.silenced):
-            for one in problem.alerts:
-                if one.alert.kind is AlertKind.OVERRUN:
-                    counted.setdefault(one.alert.customer_id, set()).add(one.alert.subject_id)
-        return {customer: len(subjects) for customer, subjects in counted.items()}
-
 
 async def read_overview(tx: ReadTx, context: AppContext, who: SignedIn) -> Overview:
     """Return the open problems that the reader may see."""
@@ -104,14 +95,6 @@ def overview_of(alerts: Sequence[NamedAlert]) -> Overview:
         unclear=tuple(one for one in loud if one.alert.kind is AlertKind.UNCLEAR),
         silenced=tuple(group_problems(one for one in alerts if one.silenced_until is not None)),
     )
-
-
-def total_of(counted: Sequence[CustomerCounts]) -> StateCounts:
-    """Return the counts of all these customers together."""
-    total = StateCounts()
-    for one in counted:
-        total = total.plus(one.counts)
-    return total
 
 
 def counts_of(request: Request) -> FleetCounts:

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from app.decide import summaries as decide
+from app.domain.job_status import total_of
 from app.store import summaries as store
 from app.store.customers import CUSTOMERS
-from app.store.fleet import StateCounts, count_states, customer_days
+from app.store.fleet import count_states, customer_days
 from app.store.repository import Window
 from app.store.summary_views import read_summary_view
 from app.store.tables_managed import summary_schedules
@@ -40,10 +41,8 @@ async def test_the_counts_of_the_page_are_those_of_the_summary(system: SystemUnd
         assert summary is not None
         period = {"start": summary.period_start, "end": summary.period_end}
         view = await read_summary_view(tx, summary.schedule, number=1, **period)
-        counted = await count_states(tx, None)
-    total = StateCounts()
-    for one in counted:
-        total = total.plus(one.counts)
+        counted = await count_states(tx, None, system.time[0])
+    total = total_of(one.counts for one in counted)
     assert (total.failed, total.missed, total.warning, total.ok, total.new) == (
         view.failed, view.missed, view.warnings, view.ok, view.new,
     )  # fmt: skip
@@ -54,9 +53,9 @@ async def test_only_the_customers_that_may_be_seen_are_counted(system: SystemUnd
     await system.receive(agent="a", job="nightly", outcome="success")
     await system.decide()
     async with system.context.database.read() as tx:
-        assert await count_states(tx, ()) == []
-        [one] = await count_states(tx, None)
-        assert [it.id for it in await count_states(tx, [one.id])] == [one.id]
+        assert await count_states(tx, (), system.time[0]) == []
+        [one] = await count_states(tx, None, system.time[0])
+        assert [it.id for it in await count_states(tx, [one.id], system.time[0])] == [one.id]
 
 
 async def test_a_day_shows_its_worst_and_a_day_without_reports_is_not_good(system: SystemUnderTest) -> None:
