@@ -12,6 +12,7 @@ from app.decide.rules import (
     CloseAlert,
     OpenAlert,
     RepeatAlert,
+    began_of_unclear_end,
     judge_agent_silence,
     judge_clock,
     judge_outcomes,
@@ -173,7 +174,9 @@ async def _save(tx: WriteTx, folded: Sequence[FoldedJob]) -> None:
     hanging = await runs.jobs_with_overruns(tx, [f.after.id for f in maybe_hanging])
     for f in maybe_hanging:
         proven_until = await runs.ended_at(tx, f.after.last_run_id)
-        f.after = replace(f.after, overrun_since=overrun_since(f.after, hanging.get(f.after.id), proven_until))
+        # A run that hung and then ended unclear is not proven, in whichever order both are decided on.
+        hangs_since = hanging.get(f.after.id) or began_of_unclear_end(f.after, f.overran, proven_until)
+        f.after = replace(f.after, overrun_since=overrun_since(f.after, hangs_since, proven_until))
     await jobs.save_jobs(tx, [f.after for f in folded if f.after != f.before])
     by_day = {
         (f.after.customer_id, f.after.id, day): sums
@@ -271,7 +274,7 @@ async def _judge_agents(tx: WriteTx, batch: BatchContext, events: Sequence[Event
             rule = rule_for(AlertKind.AGENT_SILENT, agent.customer_id, facts, batch.rules)
             limit = agent.silent_after or (rule.silent_after if rule is not None and rule.enabled else None)
             silent_at = None if limit is None or agent.state is not AgentState.APPROVED else at + limit
-            is_back = agent.silent_since is not None and proven_at is not None and proven_at > agent.silent_since
+            is_back = agent.silent_since is not None and proven_at is not None and proven_at >= agent.silent_since
             heard = replace(
                 agent,
                 last_heard_at=at,

@@ -171,7 +171,7 @@ def judge_overrun(
         if alert is not None:
             is_over = proven_until is not None and proven_until >= alert.since
             return [CloseAlert(alert, "no run takes too long any more")] if is_over else []
-        began = _began_of_unclear_end(after, overran, proven_until)
+        began = began_of_unclear_end(after, overran, proven_until)
     if overran is None or began is None:
         return []
     if alert is not None:
@@ -198,7 +198,7 @@ def judge_overrun(
     ]
 
 
-def _began_of_unclear_end(after: Job, overran: Event | None, proven_until: datetime | None) -> datetime | None:
+def began_of_unclear_end(after: Job, overran: Event | None, proven_until: datetime | None) -> datetime | None:
     """Return when the run of an overrun event began, if the newest end since then is unclear; None where a run ended or was given up."""
     text = overran.extra.get(RUN_BEGAN) if overran is not None else None
     began = datetime.fromisoformat(text) if isinstance(text, str) else None
