@@ -93,6 +93,7 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
         (("agent", "-a", "nas01"), 2, "1 failed, 1 with warnings (3 jobs)"),
         (("agent", "-a", "nas01", "-c", "1"), 1, "TOCSIN WARNING"),
         (("agent", "-a", "nas01", "-w", "0", "-c", "1"), 1, "bad=1;0;1;0"),
+        (("jobs", "-m", "job=db", "-c", "5"), 1, "TOCSIN WARNING - 1 failed"),
         (("agent", "-a", "nobody", "-c", "100"), 3, "no job matches"),
         (("customer", "-C", "nobody"), 3, "no job matches"),
         (("summary",), 2, "\nFAILED "),
