@@ -1,7 +1,7 @@
 """What administrators do to alerts: acknowledge one, so that its notices are not repeated, or close it by hand; and take that back."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from app.admin.audit import note
 from app.admin.editing import Editor
@@ -13,7 +13,14 @@ from app.domain.job import overrun_since
 from app.domain.notice import URGENCY_RECOVERY, Notice, NoticeKind, NoticeState
 from app.store import alerts, runs
 from app.store.jobs import lock_jobs_by_id, save_jobs
-from app.store.notices import insert_notices, restore_waiting, suppress_waiting, worded_for
+from app.store.notices import (
+    delete_waiting_acknowledgements,
+    insert_notices,
+    restore_waiting,
+    suppress_waiting,
+    worded_for,
+)
+from app.store.recipients import recipients_by_id
 from app.store.transactions import WriteTx
 
 
@@ -38,6 +45,7 @@ async def take_over_alert(tx: WriteTx, alert_id: str, comment: str | None, by: E
 async def undo_acknowledgement(tx: WriteTx, at: datetime, by: Editor) -> list[str]:
     """Take back what this person acknowledged at this moment; return the ids of these alerts. Nobody has them again."""
     undone = [] if by.who_id is None else await alerts.release_acknowledged(tx, at, by.who_id)
+    await delete_waiting_acknowledgements(tx, undone)
     for alert_id in undone:
         await note(tx, by, "undo-acknowledge", "alert", alert_id, {})
     return undone
@@ -58,20 +66,23 @@ async def undo_closing(tx: WriteTx, at: datetime, by: Editor) -> list[str]:
     return [alert.id for alert in reopened]
 
 
-async def tell_others(tx: WriteTx, alert_id: str, but: str | None, by: Editor) -> int:
-    """Leave a notice for each recipient who was notified of the alert, `but` the one who has it now; return how many.
+async def tell_others(tx: WriteTx, alert_id: str, but: str | None, by: Editor, after: timedelta = timedelta(0)) -> int:
+    """Leave a notice for each recipient who was notified of the alert, `but` those at the address of who has it now; return how many.
 
-    Once for each alert and recipient, however often it is taken on.
+    Once for each alert and recipient, however often it is taken on. Alerts that one message reported are reported together again.
+    `after`: how long the notices wait, so that what is undone at once is sent to nobody.
     """
     sent = {notice.recipient_id: notice for notice in (await worded_for(tx, [alert_id])).get(alert_id, ())}
+    known = await recipients_by_id(tx, [id_ for id_ in sent if id_ is not None])
+    own = {id_ for id_, one in known.items() if but is not None and one.has_address(but)}
     made = [
         Notice(
             id=new_id("ntc"),
             what=NoticeKind.ACKNOWLEDGED,
             state=NoticeState.WAITING,
             reason=f"notified of this alert at {notice.due_at:%Y-%m-%d %H:%M} UTC; {by.who} acknowledged it",
-            due_at=by.at,
-            group_key=f"acknowledged {alert_id}",
+            due_at=by.at + after,
+            group_key=f"acknowledged {notice.message_id or alert_id}",
             urgency=URGENCY_RECOVERY,
             dedupe=notice_key(alert_id, NoticeKind.ACKNOWLEDGED, "", recipient_id or "", ""),
             created_at=by.at,
@@ -81,7 +92,7 @@ async def tell_others(tx: WriteTx, alert_id: str, but: str | None, by: Editor) -
             alert_id=alert_id,
         )
         for recipient_id, notice in sent.items()
-        if recipient_id != but
+        if recipient_id not in own
     ]
     await insert_notices(tx, made)
     tx.after_commit(lambda: by.wake("notices"))

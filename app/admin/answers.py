@@ -94,7 +94,7 @@ async def answer(
     if kind is AnswerKind.TAKE_ON:
         if not await acknowledge_alert(tx, asked.alert.id, None, comment, by):
             raise Conflict("somebody else acknowledged it at the same time", code="acknowledged")
-        await tell_others(tx, asked.alert.id, asked.recipient.id, by)
+        await tell_others(tx, asked.alert.id, asked.address, by)
         return None
     ends_at = silence_end(kind, by.at, zone_of(asked.customer))
     silence = Silence(

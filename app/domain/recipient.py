@@ -23,3 +23,7 @@ class Recipient:
     follows_settings: bool = False
     created_at: datetime | None = None  # None: not stored yet
     version: int = 1
+
+    def has_address(self, address: str) -> bool:
+        """Return whether one of the transports leads to an address."""
+        return any(one.address.casefold() == address.casefold() for one in self.transports)

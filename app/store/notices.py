@@ -11,6 +11,7 @@ from sqlalchemy import (
     Select,
     String,
     bindparam,
+    delete,
     exists,
     func,
     select,
@@ -185,6 +186,16 @@ async def suppress_waiting(tx: WriteTx, reasons: Mapping[str, str]) -> None:
         _SUPPRESS_WAITING, [{"of_alert": alert_id, "why": why} for alert_id, why in sorted(reasons.items())]
     )
     await tx.change(_END_REPEATS, alert_ids=sorted(reasons))
+
+
+async def delete_waiting_acknowledgements(tx: WriteTx, alert_ids: Sequence[str]) -> None:
+    """Delete the notices that would report the acknowledgements of these alerts, as far as they are not worded.
+
+    They were undone. If the notices stayed, nobody would be notified of the next acknowledgement: each has one for an alert.
+    """
+    own = notices.c
+    unsent = own.alert_id.in_(alert_ids), own.what == NoticeKind.ACKNOWLEDGED, own.state == NoticeState.WAITING
+    await tx.connection.execute(delete(notices).where(*unsent))
 
 
 async def restore_waiting(tx: WriteTx, reasons: Mapping[str, str], now: datetime) -> None:

@@ -1,5 +1,6 @@
 """Alerts over HTTP: what is wrong, and what people do about it."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
 
@@ -102,10 +103,14 @@ async def get_alert(alert_id: PathId, context: Context, _caller: Reader) -> Aler
 async def acknowledge_alert(
     alert_id: PathId, context: Context, caller: Admin, body: AlertAcknowledge | None = None
 ) -> AlertOut:
-    """Store who takes the alert on. It stays open, and its notices are not repeated until it has recovered. The first one counts."""
-    sent = body or AlertAcknowledge()
+    """Store who takes the alert on. It stays open, and its notices are not repeated until it has recovered. The first one counts.
+
+    Those who were notified of the alert receive one message about it.
+    """
+    sent, by = body or AlertAcknowledge(), editor_of(context, caller)
     async with context.database.write() as tx:
-        await admin_alerts.acknowledge_alert(tx, alert_id, sent.name, sent.comment, editor_of(context, caller))
+        if await admin_alerts.acknowledge_alert(tx, alert_id, sent.name, sent.comment, by):
+            await admin_alerts.tell_others(tx, alert_id, None, by if sent.name is None else replace(by, who=sent.name))
         return AlertOut.of(await ALERTS.get(tx, alert_id))
 
 

@@ -27,7 +27,7 @@ from app.domain.person import Role
 from app.domain.problem import NamedAlert
 from app.domain.route import Silence
 from app.http.api.dependencies import Context
-from app.http.pages.done import SHOWN_FOR, moment_of
+from app.http.pages.done import SHOWN_FOR, UNDO_S, moment_of
 from app.http.pages.frame import viewer_of
 from app.http.pages.overview import counts_of
 from app.http.pages.session import PostedForm, SignedIn, need_role, safe_next
@@ -170,9 +170,12 @@ async def _take(
             for one in part:
                 if is_taken_over:
                     await admin_alerts.take_over_alert(tx, one.alert.id, comment, by)
-                    taken += 1
+                    is_taken = True
                 else:
-                    taken += await admin_alerts.acknowledge_alert(tx, one.alert.id, None, comment, by)
+                    is_taken = await admin_alerts.acknowledge_alert(tx, one.alert.id, None, comment, by)
+                if is_taken:
+                    await admin_alerts.tell_others(tx, one.alert.id, who.person.email, by, timedelta(seconds=UNDO_S))
+                    taken += 1
     if not taken:
         return back_to(request, form, "", 0, by, trouble="stale_edit")
     return back_to(request, form, "taken-over" if is_taken_over else "acknowledged", taken, by)

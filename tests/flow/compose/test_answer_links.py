@@ -105,6 +105,65 @@ async def test_the_others_learn_once_who_has_it_in_the_same_conversation(api: Ap
     assert "/answer/" not in body.get_content()
 
 
+async def test_the_others_learn_it_also_of_who_acknowledges_on_a_page_unless_that_is_undone(
+    api: Api, clock: MovableClock
+):
+    [alert] = await api.items("/v1/alerts")
+    robin = await person(api, ROBIN, Role.OPERATOR)
+    async with browsing(api) as browser:
+        path = await link_for(api, robin)
+        await browser.send(path, path)
+        sent = await browser.send("/alerts", "/act/acknowledge", id=alert["id"], back="/alerts")
+        page = await browser.get(sent.headers["location"])
+        undo = re.search(r'name="undo" value="([^"]+)"', page.text)
+        assert undo is not None
+        await run(api)
+        assert len(await mails(api, KIM)) == 1, "it can still be undone"
+        await browser.send("/alerts", "/act/undo", undo=undo[1], back="/alerts")
+        clock.ahead += timedelta(seconds=11)
+        await run(api)
+        assert len(await mails(api, KIM)) == 1, "it was undone"
+        await browser.send("/alerts", "/act/acknowledge", id=alert["id"], back="/alerts")
+        clock.ahead += timedelta(seconds=11)
+        await run(api)
+        await browser.send("/alerts", "/act/take-over", id=alert["id"], back="/alerts")
+        clock.ahead += timedelta(seconds=11)
+        await run(api)
+    newest, first = await mails(api, KIM)
+    assert newest["subject"] == first["subject"].replace("[FAILED]", "[ACKNOWLEDGED]")
+    assert newest["in-reply-to"] == first["message-id"]
+    assert len(await mails(api, ROBIN)) == 1
+
+
+async def test_an_acknowledgement_by_the_api_is_sent_once_to_all_who_were_notified(api: Api):
+    [alert] = await api.items("/v1/alerts")
+    for _ in range(2):
+        await api.tell("POST", f"/v1/alerts/{alert['id']}:acknowledge", json={"name": "Jo"})
+        await run(api)
+    for to in (ROBIN, KIM):
+        newest, _ = await mails(api, to)
+        assert "[ACKNOWLEDGED]" in newest["subject"]
+        body = newest.get_body(("plain",))
+        assert body is not None
+        assert "by Jo" in body.get_content()
+
+
+async def test_six_alerts_of_one_mail_are_acknowledged_in_one_mail(api: Api, clock: MovableClock):
+    for number in range(6):
+        await api.report({**FAILURE, "key": f"more-{number}", "job": f"job{number}"})
+    await run(api)
+    clock.ahead += timedelta(minutes=6)  # the interval of the group
+    await run(api)
+    assert len(await mails(api, KIM)) == 2
+    for alert in await api.items("/v1/alerts"):
+        if alert["acknowledged_at"] is None:
+            await api.tell("POST", f"/v1/alerts/{alert['id']}:acknowledge", json={"name": "Jo"})
+    await run(api)
+    subjects = [mail["subject"] for mail in await mails(api, KIM)]
+    assert len(subjects) == 4, subjects
+    assert any("6 ACKNOWLEDGED" in subject for subject in subjects), subjects
+
+
 @pytest.mark.parametrize(("answer", "hours"), [("4h", 4), ("morning", None)])
 async def test_a_silence_is_of_this_job_and_ends_by_itself(
     api: Api, clock: MovableClock, answer: str, hours: int | None
