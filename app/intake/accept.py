@@ -5,21 +5,20 @@ Events are stored first. What they mean for alerts is decided later, by the deci
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 
 from app.context import AppContext
 from app.core import metrics
-from app.core.errors import BadInput, NotLetIn, OverBudget, Overloaded, Unavailable
+from app.core.errors import BadInput, NotLetIn, OverBudget, Overloaded, TooLarge, Unavailable
 from app.core.log import log
 from app.domain.budget import Budget
-from app.domain.enrolment import EnrolmentRefusal, refuse_rejected
+from app.domain.enrolment import refuse_rejected
 from app.domain.mail_rule import MailRule
 from app.intake.batch import Batch
-from app.intake.body import BodyHeaders, Receive, RequestBody, read_body, read_tool_body, read_truncated_body
-from app.intake.budgets import LOG_KEPT, BudgetRefusal, KeyBudgets, KeyMeter, routine_of
-from app.intake.clocks import move_back_leads
+from app.intake.body import BodyHeaders, Receive, read_body, read_tool_body, read_truncated_body
+from app.intake.budgets import BudgetRefusal, KeyBudgets, KeyMeter, routine_of
 from app.intake.commit import GroupCommit, KnownAgents
 from app.intake.customer_texts import CustomerTexts
 from app.intake.dialects import mail
@@ -32,17 +31,20 @@ from app.intake.dialects.make_event import (
 )
 from app.intake.dialects.tool_request import Dialect, NotUnderstood, ToolRequest
 from app.intake.enrol import AskedAgent, EnrolmentRefusals, let_in
-from app.intake.parse import EventRejection, ParsedBody, WireEvent, parse_events
-from app.intake.reading_process import NotRead, ReadingProcesses
+from app.intake.parse import EventRejection, ParsedBody, WireEvent
+from app.intake.reading_process import WAIT_S, NotRead, ReadingProcesses
 from app.intake.refused_reports import RefusedCounts
 from app.intake.rule_events import decide_by_rules, is_read_from_words
-from app.intake.sanitize import truncate_middle
-from app.intake.validate import Sender, resolve_agent_name, validate_event
-from app.store.intake import NewEvent
+from app.intake.validate import Sender
+from app.intake.validated_body import (
+    BodyLimits,
+    ValidatedBody,
+    takes_long,
+    validate_body,
+    validate_parsed,
+)
 
 MAX_DIALECT_EVENTS = 1_000  # from one request of a tool
-# Bodies with more bytes or more objects are parsed in a thread, so that other requests need not wait: 9 000 events of 40 bytes took 130 ms.
-BYTES_AT_ONCE, OBJECTS_AT_ONCE = 256 * 1024, 500
 # Bytes of a tool's request. A larger one is read in another process: to read texts costs far more than to parse JSON.
 READ_AT_ONCE = 2 * 1024
 
@@ -61,19 +63,6 @@ class IntakeResult:
     unreadable: str | None = None
 
 
-@dataclass(slots=True)
-class _ValidatedBody:
-    events: list[NewEvent]
-    indexes: list[int]  # of each event in the body
-    unknown: dict[int, str]  # index in `events` -> name of an agent without an id yet
-    rejected: list[EventRejection]  # for its data, or beyond a budget
-    agents: list[str]  # the name of each event's agent
-    not_let_in: dict[int, EnrolmentRefusal] = field(
-        default_factory=dict
-    )  # index in the body -> why its agent is refused
-    refused_agents: dict[int, str] = field(default_factory=dict)  # index in the body -> the agent of a refused event
-
-
 class Intake:
     """The entry point for every kind of request that brings events."""
 
@@ -86,6 +75,9 @@ class Intake:
         self.budgets = KeyBudgets()
         self.commits = GroupCommit(context, self.agents, self.budgets)
         self.readers = ReadingProcesses()
+        self._one_large_body = asyncio.Lock()
+        settings = context.settings
+        self._limits = BodyLimits(settings.batch_events, settings.event_limit, settings.log_limit)
 
     async def accept_events(self, headers: BodyHeaders, receive: Receive, sender: Sender) -> IntakeResult:
         """Accept a body of events in our own format.
@@ -95,11 +87,8 @@ class Intake:
         try:
             body = await read_body(headers, receive, self._context.settings)
             rules = await self.texts.rules(sender.customer_id) if b"unclear" in body.data else ()
-            validated = (
-                await asyncio.to_thread(self._parse, body, sender, rules)
-                if _takes_long(body.data)
-                else self._parse(body, sender, rules)
-            )
+            work = partial(validate_body, body, sender, self._context.clock(), self._limits, rules)
+            validated = await self._validate_large(sender, work) if takes_long(body.data) else work()
         except BadInput as cause:
             self._note_refused(sender, sender.agent, cause.code, cause.detail)
             raise
@@ -161,7 +150,7 @@ class Intake:
         if over is not None and (routine := routine_of(validated.events)):
             names = [validated.agents[index] for index in sorted(routine)]
             refused = over.refuse(Budget.MAILS, names, self._context.clock().timestamp())
-            _refuse(validated, BudgetRefusal(routine, refused))
+            validated.refuse(BudgetRefusal(routine, refused))
         result = await self._store(validated, sender, len(request.body), refused)
         if result.over_budget is not None:
             raise result.over_budget
@@ -233,21 +222,32 @@ class Intake:
         except NotRead:
             return None
 
-    def _parse(self, body: RequestBody, sender: Sender, rules: Sequence[MailRule]) -> _ValidatedBody:
-        settings = self._context.settings
-        parsed = parse_events(body, max_events=settings.batch_events, max_event_size=settings.event_limit)
-        if rules:
-            # Whatever else a sender states is a status field of its own.
-            events = [
-                (index, decide_by_rules([event], rules, "")[0] if event.get("outcome") == "unclear" else event)
-                for index, event in parsed.events
-            ]
-            parsed = replace(parsed, events=events)
-        return self._validate(parsed, sender)
+    async def _validate_large(self, sender: Sender, work: Callable[[], ValidatedBody]) -> ValidatedBody:
+        """Validate a large body in another process. Raises BadInput, TooLarge if it takes too long, and Overloaded.
+
+        Where no process can do it, for example because a slow machine has not started one yet, a thread does it, one body at a time:
+        requests of others then wait for one call of the JSON parser, but no report is refused for the state of our processes.
+        """
+        try:
+            return await self.readers.run(f"{sender.customer_id} {sender.agent_id}", work)
+        except NotRead as cause:
+            if not cause.may_succeed_later:
+                log.warning("a large body of events was not parsed", cause=str(cause))
+                raise TooLarge(f"the body cannot be parsed: {cause}; send it in parts") from cause
+            log.warning("a large body of events is parsed in the service itself", cause=str(cause))
+        try:
+            async with asyncio.timeout(WAIT_S):
+                await self._one_large_body.acquire()
+        except TimeoutError:
+            raise Overloaded("too many large bodies are being parsed") from None
+        try:
+            return await asyncio.to_thread(work)
+        finally:
+            self._one_large_body.release()
 
     def _validate_tool(
         self, tool: str, found: Sequence[WireEvent], request: ToolRequest, sender: Sender
-    ) -> _ValidatedBody:
+    ) -> ValidatedBody:
         events = [attribute_to_sender(event, tool, sender.agent) for event in found]
         flags = ("body_cut",) if request.is_cut else ()
         validated = self._validate(ParsedBody(list(enumerate(events))), sender, flags)
@@ -259,58 +259,28 @@ class Intake:
             validated = self._validate(ParsedBody(list(enumerate([*valid, fallback]))), sender, flags)
         return validated
 
-    def _validate(self, parsed: ParsedBody, sender: Sender, flags: Sequence[str] = ()) -> _ValidatedBody:
-        settings, received_at = self._context.settings, self._context.clock()
-        agents: list[str] = []
-        validated = _ValidatedBody([], [], {}, list(parsed.rejected), agents)
-        for index, event in parsed.events:
-            agent = None
-            try:
-                agent = resolve_agent_name(event, sender)
-                refusal = None if sender.limits is None else sender.limits.refuse_name(agent)
-                if refusal is not None:
-                    validated.not_let_in[index] = refusal
-                    validated.refused_agents[index] = agent
-                    continue
-                agent_id = sender.agent_id or self.agents.find(sender.customer_id, agent)
-                row = validate_event(
-                    event,
-                    sender.customer_id,
-                    agent_id or "",
-                    agent,
-                    received_at,
-                    settings.log_limit,
-                    flags=(*flags, *parsed.flags.get(index, ())),
-                )
-            except BadInput as cause:
-                validated.rejected.append(EventRejection(index, cause.code, cause.detail, cause.field))
-                if agent is not None:
-                    validated.refused_agents[index] = agent
-                continue
-            if agent_id is None:
-                validated.unknown[len(validated.events)] = agent
-            validated.events.append(row)
-            validated.indexes.append(index)
-            agents.append(agent)
-        validated.events = move_back_leads(validated.events, agents)
-        validated.rejected.sort(key=lambda event: event.index)
-        return validated
+    def _validate(self, parsed: ParsedBody, sender: Sender, flags: Sequence[str] = ()) -> ValidatedBody:
+        return validate_parsed(parsed, sender, self._context.clock(), self._limits, flags)
 
     async def _store(
-        self, validated: _ValidatedBody, sender: Sender, size: int, over: OverBudget | None = None
+        self, validated: ValidatedBody, sender: Sender, size: int, over: OverBudget | None = None
     ) -> IntakeResult:
         refusal: BudgetRefusal | None = None
         if sender.key is not None and validated.events:
             now = validated.events[0].received_at.timestamp()
             refusal = self.budgets.admit(sender.key, validated.events, validated.agents, size, now)
             if refusal is not None:
-                _refuse(validated, refusal)
+                validated.refuse(refusal)
         over_budget = over if refusal is None else refusal.answer or over
         if not validated.events:
             return IntakeResult(0, 0, self._with_refusals(validated, sender), over_budget)
-        unknown = {
-            index: AskedAgent(sender.customer_id, name, sender.limits) for index, name in validated.unknown.items()
-        }
+        unknown = {}
+        for index, name in validated.unknown.items():
+            agent_id = self.agents.find(sender.customer_id, name)
+            if agent_id is None:
+                unknown[index] = AskedAgent(sender.customer_id, name, sender.limits)
+            else:
+                validated.events[index] = validated.events[index]._replace(agent_id=agent_id)
         try:
             batch = await self.commits.store(validated.events, unknown, size, sender.key)
         except (Overloaded, Unavailable) as cause:
@@ -323,7 +293,7 @@ class Intake:
         stored = len(validated.events) - len(batch.unstorable) - len(batch.not_let_in) - len(batch.refused)
         return IntakeResult(stored - batch.duplicates, batch.duplicates, rejected, over_budget)
 
-    def _reject(self, batch: Batch, validated: _ValidatedBody) -> OverBudget | None:
+    def _reject(self, batch: Batch, validated: ValidatedBody) -> OverBudget | None:
         """Add what the commit did not store to what is rejected; return the answer if some of it is beyond a budget."""
         for index in {*batch.not_let_in, *batch.unstorable, *batch.refused}:
             validated.refused_agents[validated.indexes[index]] = validated.agents[index]
@@ -343,7 +313,7 @@ class Intake:
         validated.rejected.sort(key=lambda event: event.index)
         return max(answers.values(), key=lambda answer: answer.retry_after, default=None)
 
-    def _with_refusals(self, validated: _ValidatedBody, sender: Sender) -> Sequence[EventRejection]:
+    def _with_refusals(self, validated: ValidatedBody, sender: Sender) -> Sequence[EventRejection]:
         """Return the rejected events with those whose agents the limits of the key refuse, and count all of them."""
         rejected: Sequence[EventRejection] = validated.rejected
         if validated.not_let_in and sender.limits is not None:
@@ -362,33 +332,6 @@ class Intake:
         """Count a refused report of an agent, for the alert about a run that did not come."""
         if agent is not None:
             self.refused.note(sender.customer_id, agent, code, detail)
-
-
-def _refuse(validated: _ValidatedBody, refusal: BudgetRefusal) -> None:
-    """Move the refused events to the rejected ones, and cut the logs of the others where the bytes of the day are used up."""
-    answer = refusal.answer
-    if answer is not None:
-        kept = [index for index in range(len(validated.events)) if index not in refusal.indexes]
-        validated.rejected += [
-            EventRejection(validated.indexes[index], answer.code, answer.detail) for index in sorted(refusal.indexes)
-        ]
-        validated.refused_agents |= {validated.indexes[index]: validated.agents[index] for index in refusal.indexes}
-        validated.rejected.sort(key=lambda event: event.index)
-        validated.unknown = {
-            place: validated.unknown[index] for place, index in enumerate(kept) if index in validated.unknown
-        }
-        validated.events = [validated.events[index] for index in kept]
-        validated.indexes = [validated.indexes[index] for index in kept]
-        validated.agents = [validated.agents[index] for index in kept]
-    if refusal.cuts_logs:
-        validated.events = [
-            event if event.log is None else event._replace(log=truncate_middle(event.log, LOG_KEPT))
-            for event in validated.events
-        ]
-
-
-def _takes_long(data: bytes) -> bool:
-    return len(data) > BYTES_AT_ONCE or (len(data) > OBJECTS_AT_ONCE and data.count(b"{") > OBJECTS_AT_ONCE)
 
 
 def read_report(

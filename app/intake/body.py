@@ -1,7 +1,6 @@
 """Read a request's body from the ASGI stream, with limits on size and time, and decompress it. The content is not interpreted here."""
 
 import asyncio
-import re
 import types
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ READ_TIMEOUT_S = 60.0  # a client that needs longer for a few MiB would only hol
 _THREAD_THRESHOLD = (
     1024  # larger bodies are decompressed in a thread: 16 KiB can become 16 MiB, while other requests wait
 )
-_ARRAY = re.compile(rb"\s*\[")
 _MAX_UNREADABLE = 8 * 1024  # bytes kept of a body that cannot be decompressed, so that an administrator can identify it
 _BOM = b"\xef\xbb\xbf"  # PowerShell writes one
 
@@ -77,7 +75,7 @@ async def read_body(headers: BodyHeaders, receive: Receive, settings: Settings) 
         data = decompress(raw, encoding, limit)
     if data.startswith(_BOM):
         data = data[3:]
-    return RequestBody(data, body_format, body_format is BodyFormat.JSON and _ARRAY.match(data) is None)
+    return RequestBody(data, body_format, body_format is BodyFormat.JSON and data.lstrip()[:1] != b"[")
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,16 @@ import sys
 from collections.abc import Callable
 from typing import BinaryIO
 
+from app.core.errors import BadInput
 from app.core.log import set_up_log
 from app.core.settings import load_settings
 from app.intake.language.reader import load_words
 
 LENGTH = struct.Struct(">Q")
-CPU_S = 5.0  # for one call; the worst report within all limits takes less than 2 s
+CPU_S = 5.0  # for one call; the worst report or body of 16 MiB takes less than 3 s
+BYTES_A_SECOND = 16 * 1024 * 1024  # of a call: each adds to its time, as a setting allows bodies of 256 MiB
 MEMORY_MOST = 2 * 1024 * 1024 * 1024  # of addresses, far more than a report needs
+MEMORY_A_BYTE = 24  # of the largest body: 16 MiB of JSON take up to 300 MiB
 
 
 class TookTooLong(BaseException):
@@ -27,11 +30,16 @@ class TookTooLong(BaseException):
 
 
 def serve(source: BinaryIO, target: BinaryIO) -> None:
-    """Answer calls until the service closes its end."""
+    """Say that this process is ready, by an empty frame; then answer calls until the service closes its end."""
+    target.write(LENGTH.pack(0))
+    target.flush()
     while len(length := source.read(LENGTH.size)) == LENGTH.size:
-        work: Callable[[], object] = pickle.loads(source.read(*LENGTH.unpack(length)))  # noqa: S301  (from the service)
+        call = source.read(*LENGTH.unpack(length))
+        work: Callable[[], object] = pickle.loads(call)  # noqa: S301  (from the service)
         try:
-            answer = pickle.dumps((True, _call(work)))
+            answer = pickle.dumps((True, _call(work, cpu_seconds(call))))
+        except BadInput as cause:
+            answer = pickle.dumps((False, cause))
         except TookTooLong:
             answer = pickle.dumps((False, "it takes too long to read"))
         except (MemoryError, RecursionError) as cause:
@@ -40,8 +48,13 @@ def serve(source: BinaryIO, target: BinaryIO) -> None:
         target.flush()
 
 
-def _call(work: Callable[[], object]) -> object:
-    signal.setitimer(signal.ITIMER_PROF, CPU_S)
+def cpu_seconds(call: bytes) -> float:
+    """Return how long a call may take."""
+    return CPU_S + len(call) / BYTES_A_SECOND
+
+
+def _call(work: Callable[[], object], seconds: float) -> object:
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         return work()
     finally:
@@ -57,8 +70,10 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group; the service closes its end when it stops
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGPROF, _stop_call)
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY_MOST, MEMORY_MOST))
-    set_up_log(load_settings())
+    settings = load_settings()
+    memory = max(MEMORY_MOST, MEMORY_A_BYTE * settings.batch_limit)
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    set_up_log(settings)
     target = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     sys.stdout = sys.stderr  # a stray print must not mix with the answers
     load_words()

@@ -1,6 +1,6 @@
-"""Reads what may take long in processes of its own, so that no report delays the requests of others.
+"""Reads what may take long in processes of its own, so that no report and no large body of events delays the requests of others.
 
-A thread would not do: it holds Python's GIL while it parses, and every request waits for that. A report that takes too long is given up;
+A thread would not do: it holds Python's GIL while it parses (up to 0.3 s for 16 MiB of JSON in one call), and every request waits for that. A report that takes too long is given up;
 the caller then stores what can be read of it at once.
 """
 
@@ -13,14 +13,18 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TypeVar, cast
 
+from app.core.errors import BadInput
 from app.core.log import log
-from app.intake.reading_child import LENGTH
+from app.intake.reading_child import CPU_S, LENGTH, cpu_seconds
 
 T = TypeVar("T")
 
 PROCESSES_MOST = 2
-WAIT_S = 20.0  # for a process that is free: tools wait for our answer, and some stop the backup if it is late
-ANSWER_S = 20.0  # the process itself stops after CPU_S of CPU time; a busy machine needs longer
+WAIT_S = 20.0  # for a turn, and then for a process that is free or has started: tools wait for our answer, and some stop the backup if it is late
+START_S = (
+    120.0  # to load the words takes 1.5 s of CPU time; a small machine that starts everything at once needs far longer
+)
+ANSWER_S = 20.0  # for CPU_S of CPU time, at which the process itself stops; a busy machine needs longer
 _ANSWER_MOST = 512 * 1024 * 1024
 # Our code is where this file is, whatever the current folder is.
 _PROGRAM = "import sys; sys.path.insert(0, sys.argv[1]); from app.intake.reading_child import main; main()"
@@ -28,44 +32,59 @@ _FOLDER = str(Path(__file__).parents[2])
 
 
 class NotRead(Exception):
-    """The work was given up: it took too long, or its process ended. The text says why, for the administrator."""
+    """The work was given up: it took too long, or its process ended. The text says why, for the administrator.
+
+    `may_succeed_later`: the cause was not the work itself.
+    """
+
+    def __init__(self, why: str, *, may_succeed_later: bool = False) -> None:
+        super().__init__(why)
+        self.may_succeed_later = may_succeed_later
 
 
 class ReadingProcesses:
-    """Up to two processes, which are started when they are needed and stay. Those who wait take turns by sender."""
+    """Up to two processes, which are started when they are needed and stay. Those who wait take turns by sender.
+
+    A process that starts goes on when nobody waits for it any more: otherwise, on a machine on which a start takes longer than
+    tools wait, none would ever be there.
+    """
 
     def __init__(self) -> None:
         self._free: list[asyncio.subprocess.Process] = []
+        self._starting: set[asyncio.Task[None]] = set()
         self._busy: set[asyncio.subprocess.Process] = set()
         self._count = 0
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
 
     async def run(self, sender: str, work: Callable[[], T]) -> T:
-        """Return the result of `work`, a function without arguments that can be pickled. Raises NotRead."""
+        """Return the result of `work`, a function without arguments that can be pickled. Raises NotRead, and the BadInput that the work raises."""
         call = pickle.dumps(work)
         try:
             async with asyncio.timeout(WAIT_S):
                 await self._wait_for_turn(sender)
         except TimeoutError:
-            raise NotRead("too many reports are being read") from None
+            raise NotRead("too many reports are being read", may_succeed_later=True) from None
         process = None
         try:
-            process = await self._take()
+            try:
+                async with asyncio.timeout(WAIT_S):
+                    process = await self._take()
+            except TimeoutError:
+                raise NotRead("the process that reads it has not started yet", may_succeed_later=True) from None
             is_read, answer = await _ask(process, call)
             self._busy.discard(process)
             self._free.append(process)
             process = None
         except (OSError, TimeoutError, asyncio.IncompleteReadError, EOFError, pickle.UnpicklingError) as cause:
-            log.error(
-                "a process that reads reports was ended; the report is stored as far as it can be read",
-                cause=repr(cause),
-            )
-            raise NotRead("it takes too long to read") from cause
+            log.error("a process that reads reports was ended", cause=repr(cause))
+            raise NotRead("it takes too long to read, or its process ended", may_succeed_later=True) from cause
         finally:
             if process is not None:  # also if the caller was cancelled: an answer would be that of the next call
                 self._busy.discard(process)
                 await _end(process)
             self._pass_turn()
+        if isinstance(answer, BadInput):
+            raise answer
         if not is_read:
             raise NotRead(str(answer))
         return cast(T, answer)
@@ -76,6 +95,9 @@ class ReadingProcesses:
         try:
             yield
         finally:
+            for start in self._starting:
+                start.cancel()
+            await asyncio.gather(*self._starting, return_exceptions=True)
             for process in (*self._free, *self._busy):
                 await _end(process)
 
@@ -107,11 +129,27 @@ class ReadingProcesses:
         self._count -= 1
 
     async def _take(self) -> asyncio.subprocess.Process:
-        while self._free:
-            process = self._free.pop()
-            if process.returncode is None:
-                self._busy.add(process)
-                return process
+        while True:
+            while self._free:
+                process = self._free.pop()
+                if process.returncode is None:
+                    self._busy.add(process)
+                    return process
+            if len(self._busy) + len(self._starting) < PROCESSES_MOST:
+                start = asyncio.create_task(self._start())
+                self._starting.add(start)
+                start.add_done_callback(self._note_start)
+            started, _ = await asyncio.wait(self._starting, return_when=asyncio.FIRST_COMPLETED)
+            for start in started:
+                start.result()
+
+    def _note_start(self, start: asyncio.Task[None]) -> None:
+        self._starting.discard(start)
+        if not start.cancelled() and (cause := start.exception()) is not None:  # perhaps nobody waits for it any more
+            log.error("a process that reads reports did not start", cause=repr(cause))
+
+    async def _start(self) -> None:
+        """Start a process, and add it to those that are free when it is ready."""
         process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-c",
@@ -120,15 +158,21 @@ class ReadingProcesses:
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
         )
-        self._busy.add(process)
-        return process
+        is_ready = False
+        try:
+            async with asyncio.timeout(START_S):
+                is_ready = process.stdout is not None and len(await process.stdout.readexactly(LENGTH.size)) > 0
+        finally:
+            if not is_ready:
+                await _end(process)
+        self._free.append(process)
 
 
 async def _ask(process: asyncio.subprocess.Process, call: bytes) -> tuple[bool, object]:
     source, target = process.stdout, process.stdin
     if source is None or target is None:
         raise EOFError
-    async with asyncio.timeout(ANSWER_S):
+    async with asyncio.timeout(ANSWER_S / CPU_S * cpu_seconds(call)):
         target.write(LENGTH.pack(len(call)))
         target.write(call)
         await target.drain()

@@ -7,7 +7,7 @@ Source: https://github.com/cloudevents/spec/blob/v1.0.2/cloudevents/bindings/htt
 import base64
 import binascii
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import unquote
 
@@ -42,7 +42,7 @@ _REASONS = ("message", "error", "reason", "msg", "errors")
 def read(request: ToolRequest) -> Sequence[WireEvent]:
     """Return the events. Raises NotUnderstood for anything but a CloudEvent, and for one without a required attribute."""
     if (batch := _parse_batch(request)) is not None:
-        return [_read_batch_item(item, request) for item in batch[:_MAX_BATCH]]
+        return list(_read_batch(batch[:_MAX_BATCH], request))
     if (structured := _parse_structured(request)) is not None:
         return [_make_event(*structured, request)]
     attributes = {
@@ -53,12 +53,18 @@ def read(request: ToolRequest) -> Sequence[WireEvent]:
     return [_make_event(attributes, request.text, request)]
 
 
-def _read_batch_item(item: object, request: ToolRequest) -> WireEvent:
-    """Return one event of a batch. A bad one is unclear, so that the others are not lost."""
-    try:
-        return _make_event(*_split_structured(item if isinstance(item, dict) else {}), request)
-    except NotUnderstood as cause:
-        return make_unreadable_event(TOOL, request, str(cause))
+def _read_batch(batch: Sequence[object], request: ToolRequest) -> Iterator[WireEvent]:
+    """Yield the events of a batch. Bad ones are unclear, one for each reason, so that the others are not lost."""
+    reasons = set[str]()
+    for item in batch:
+        try:
+            yield _make_event(*_split_structured(item if isinstance(item, dict) else {}), request)
+        except NotUnderstood as cause:
+            if (
+                str(cause) not in reasons
+            ):  # each holds the beginning of the whole body: for 1 000 bad ones it was decoded 1 000 times
+                reasons.add(str(cause))
+                yield make_unreadable_event(TOOL, request, str(cause))
 
 
 def _parse_batch(request: ToolRequest) -> list[Any] | None:

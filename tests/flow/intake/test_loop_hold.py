@@ -86,7 +86,7 @@ def test_no_mail_holds_the_loop_and_none_is_lost_or_read_as_good(service: Servic
 
 
 @pytest.mark.parametrize(
-    ("name", "body"), bombs.json_bodies(), ids=lambda value: value if isinstance(value, str) else ""
+    ("name", "body"), list(bombs.json_bodies()), ids=lambda value: value if isinstance(value, str) else ""
 )
 def test_no_json_holds_the_loop(service: Service, name: str, body: bytes):
     running = service[0]
@@ -98,7 +98,7 @@ def test_no_json_holds_the_loop(service: Service, name: str, body: bytes):
     check(service, name)
 
 
-@pytest.mark.parametrize(("encoding", "body"), bombs.packed_bodies(), ids=["gzip", "zstd"])
+@pytest.mark.parametrize(("encoding", "body"), list(bombs.packed_bodies()), ids=["gzip", "zstd"])
 def test_no_packed_body_holds_the_loop(service: Service, encoding: str, body: bytes):
     running = service[0]
     key = {"Authorization": f"Bearer {running.enrol_key}", "Content-Encoding": encoding}

@@ -15,6 +15,7 @@ from sqlalchemy import func, select
 from app.core.ids import new_id
 from app.core.secret import hint_of, new_key
 from app.domain.key import Key, KeyKind
+from app.intake import reading_process
 from app.store.keys import insert_key
 from app.store.tables import agents, events
 from tests.support.api import ENROL_KEY, Api, serving
@@ -250,3 +251,14 @@ async def test_a_body_without_a_key_is_not_read_whatever_its_size(api: Api):
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert (await api.client.post("/v1/events", content=huge)).status_code == 401
+
+
+async def test_a_large_body_is_stored_when_no_process_can_read_it(api: Api, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(
+        reading_process, "_PROGRAM", "import sys; sys.exit(1)"
+    )  # as on a machine without memory for one
+    many = [EVENT | {"job": f"job{n}"} for n in range(499)]
+    answer = await post(api, [*many, {"job": "j", "outcome": "failure"}])
+    assert (answer.status_code, counts(answer)) == (202, (499, 0, 1))
+    assert answer.json()["rejected"][0]["code"] == "agent_missing"
+    assert len(await stored(api)) == 499
