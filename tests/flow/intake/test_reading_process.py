@@ -62,16 +62,16 @@ async def test_a_process_that_is_killed_costs_its_own_report_only(readers: Readi
 
 
 async def test_a_start_goes_on_when_the_tool_that_waited_for_it_has_given_up(readers: ReadingProcesses):
-    async def read_before_it_gives_up() -> int | None:
+    async def read_within_a_moment() -> int | None:
         try:
             async with asyncio.timeout(0.1):  # a start takes far longer
                 return await readers.run("a", partial(max, 1, 2))
         except TimeoutError:
             return None
 
-    assert await read_before_it_gives_up() is None
+    assert await read_within_a_moment() is None
     async with asyncio.timeout(120):
-        while await read_before_it_gives_up() != 2:
+        while await read_within_a_moment() != 2:
             pass
 
 
