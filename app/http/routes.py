@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute
 from app.core.passwords import Passwords
 from app.http import downloads, exports, job_metrics, metrics, relay, relay_setup, unsubscribe
 from app.http.api import admin, events, status
-from app.http.pages import account, answer, dashboard, errors, people, sign_in
+from app.http.pages import account, answer, connect, dashboard, errors, people, sign_in
 from app.http.tools import mounts
 
 
@@ -27,6 +27,7 @@ def install(api: FastAPI) -> Iterable[BaseRoute]:
         account,
         answer,
         dashboard,
+        connect,
         people,
     ):
         api.router.routes.extend(part.router.routes)

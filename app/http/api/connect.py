@@ -15,6 +15,7 @@ from starlette.status import HTTP_201_CREATED
 from app.admin import keys as admin_keys
 from app.context import AppContext
 from app.core.errors import BadInput, NotFound, WrongScope
+from app.domain.agent import Agent
 from app.domain.key import KeyForm, KeyKind
 from app.http.api.dependencies import Admin, Authenticator, Context, editor_of, problems
 from app.http.api.fields import Id, Name, StrictModel, example
@@ -98,8 +99,8 @@ async def get_connect_lines(
         async with context.database.read() as tx:
             name = (await AGENTS.get(tx, query.agent_id)).name
     job = query.job or caller.job
-    chosen = TOOL_SETUPS if query.tool is None else (_row(query.tool),)
-    return _answer(request, ConnectOut(agent=name, job=job, tools=_lines(context, chosen, key, job)))
+    chosen = TOOL_SETUPS if query.tool is None else (find_tool(query.tool),)
+    return _answer(request, ConnectOut(agent=name, job=job, tools=tool_lines(context, chosen, key, job)))
 
 
 @router.post(
@@ -114,33 +115,40 @@ async def connect_tool(
     body: ConnectCreate, request: Request, context: Context, authenticator: Authenticator, caller: Admin
 ) -> Response:
     """Create an agent's key that fits the tool, and show it once, in the lines to copy."""
-    row = _row(body.tool)
-    if not row.names_job and body.job is None:
-        raise BadInput(f"{row.tool} cannot name a job, so its key has to: send one", code="job_missing", field="job")
+    row = find_tool(body.tool)
     async with context.database.write() as tx:
         agent = await AGENTS.get(tx, body.agent_id)
-        wanted = admin_keys.NewKey(
-            kind=KeyKind.AGENT,
-            name=f"{agent.name}'s {row.tool}"[:200],
-            agent_id=agent.id,
-            job=None if row.names_job else body.job,
-            form=row.form,
-        )
+        wanted = key_for(row, agent, body.job)
         key, clear = await admin_keys.create_key(tx, context.secret, wanted, editor_of(context, caller))
         tx.after_commit(authenticator.forget)
-    tools = _lines(context, (row,), clear, body.job)
+    tools = tool_lines(context, (row,), clear, body.job)
     created = ConnectCreated(agent=agent.name, job=body.job, tools=tools, key_id=key.id, key=clear)
     return _answer(request, created, HTTP_201_CREATED)
 
 
-def _row(tool: str) -> ToolSetup:
+def key_for(row: ToolSetup, agent: Agent, job: str | None) -> admin_keys.NewKey:
+    """Return the key that a tool of an agent needs. Raises BadInput where the tool cannot name a job and none is given."""
+    if not row.names_job and job is None:
+        raise BadInput(f"{row.tool} cannot name a job, so its key has to: send one", code="job_missing", field="job")
+    return admin_keys.NewKey(
+        kind=KeyKind.AGENT,
+        name=f"{agent.name}'s {row.tool}"[:200],
+        agent_id=agent.id,
+        job=None if row.names_job else job,
+        form=row.form,
+    )
+
+
+def find_tool(tool: str) -> ToolSetup:
+    """Return the row of a tool. Raises NotFound."""
     found = next((row for row in TOOL_SETUPS if row.tool == tool), None)
     if found is None:
         raise NotFound(f"there is no tool {tool!r}; GET /v1/connect names them")
     return found
 
 
-def _lines(context: AppContext, rows: Iterable[ToolSetup], key: str | None, job: str | None) -> list[ToolLinesOut]:
+def tool_lines(context: AppContext, rows: Iterable[ToolSetup], key: str | None, job: str | None) -> list[ToolLinesOut]:
+    """Return what to copy into each tool, with our address, and the key and the job where they are given."""
     place = SetupValues(context.settings.public_url, key, job, context.settings.mail_in_port)
     return [
         ToolLinesOut(

@@ -24,6 +24,8 @@ _REFUSALS = (
     _("choose a role"),
     _("choose at least one customer"),
     _("choose which customers the person sees"),
+    _("%(tool)s cannot name a job, so its key has to: send one"),
+    _("enter the name of the host"),
     _("must be a number of minutes, at most a year"),
     _("must be after starts_at"),
     _("must lie ahead"),

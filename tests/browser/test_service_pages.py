@@ -1,0 +1,74 @@
+"""The pages of administrators as Chromium shows them: Connect, Relays, Service and Wall, with each of their acts."""
+
+import re
+from typing import Literal
+
+import httpx
+import pytest
+from playwright.sync_api import Browser, Page, StorageState
+
+from tests.browser.test_pages import LOOKS, opened, serious
+from tests.support.cli import Served
+
+pytestmark = [pytest.mark.slow, pytest.mark.needs("chromium", "npm")]
+
+PAGES = ["/connect"]
+MARKUP = "<img src=x onerror=alert(1)>"
+
+
+def fits(page: Page, axe: str) -> None:
+    """Assert what holds for every page that is open: nothing serious, nothing wider than the screen, one title."""
+    assert serious(page, axe) == [], page.url
+    wider = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert wider <= 0, f"{page.url} is {wider} px wider than the screen"
+    assert page.locator("h1").count() == 1, page.url
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=lambda look: "-".join(map(str, look)))
+def test_every_page_of_administrators_can_be_used_by_everybody(
+    chromium: Browser, demo: Served, owner: StorageState, axe: str, look: tuple[int, Literal["light", "dark"], str]
+) -> None:
+    with opened(chromium, demo, owner, look) as (page, seen):
+        for path in PAGES:
+            answer = page.goto(path)
+            assert answer is not None
+            assert answer.status == 200, path
+            fits(page, axe)
+        assert seen.errors == []
+        assert seen.elsewhere == []
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["with-scripts", "without-scripts"])
+def test_a_tool_is_connected_and_its_first_report_appears(
+    chromium: Browser, demo: Served, owner: StorageState, axe: str, *, scripts: bool
+) -> None:
+    host = f"http://127.0.0.1:{demo.port}"
+    context = chromium.new_context(storage_state=owner, java_script_enabled=scripts, base_url=host)
+    page = context.new_page()
+    page.goto("/connect")
+    page.check("input[value=curl]")
+    name = f"new-{scripts}{MARKUP}"
+    page.fill("main input[name=host]", name)
+    page.fill("main input[name=job]", MARKUP)
+    page.get_by_role("button", name="Create the key and show the lines").click()
+    page.get_by_text("Nothing has arrived yet.").wait_for()
+    line = page.locator("#line-1").text_content() or ""
+    assert line.startswith(f"curl -fsS {host}/v1/events ")
+    key = re.search(r"Bearer (tocsin_agent_\S+)'", line)
+    assert key is not None, line
+    if scripts:
+        fits(page, axe)
+    sent = {"job": MARKUP, "outcome": "success", "message": MARKUP}
+    httpx.post(f"{host}/v1/events", json=sent, headers={"Authorization": f"Bearer {key[1]}"}).raise_for_status()
+    if not scripts:
+        page.get_by_role("link", name="Look again").click()
+    page.get_by_text("The first report arrived:").wait_for()
+    shown = page.locator("#first").inner_text()
+    assert MARKUP in shown
+    assert "Ok" in shown
+    assert page.locator("main img").count() == 0
+    if scripts:
+        fits(page, axe)
+    else:
+        assert key[1] not in page.content(), "the key is shown once"
+    context.close()
