@@ -12,6 +12,7 @@ from app.admin.editing import Editor
 from app.admin.references import check_customer
 from app.core.errors import BadInput, Conflict
 from app.domain.follow_up import FollowUpKind
+from app.domain.matcher import Comparison
 from app.domain.route import Silence
 from app.store.silences import SILENCES, end_silence
 from app.store.transactions import WriteTx
@@ -23,6 +24,7 @@ async def create_silence(tx: WriteTx, silence: Silence, by: Editor) -> Silence:
     """Add a silence. Raises BadInput if its customer does not exist or its span is not allowed."""
     await check_customer(tx, silence.customer_id)
     _check_span(silence, by)
+    _check_until_fixed(silence)
     await follow_ups.leave(tx, FollowUpKind.MUTED, silence.id, by)
     return await editing.insert(tx, SILENCES, silence, by)
 
@@ -45,6 +47,7 @@ async def update_silence(
     if after.customer_id != before.customer_id:
         await check_customer(tx, after.customer_id)
     _check_span(after, by)
+    _check_until_fixed(after)
     await follow_ups.leave(tx, FollowUpKind.MUTED, before.id, by)
     return await editing.save(tx, SILENCES, before, after, by)
 
@@ -55,6 +58,20 @@ async def delete_silence(tx: WriteTx, silence_id: str, by: Editor, *, versions: 
     if await end_silence(tx, row.id, by.at):
         await follow_ups.leave(tx, FollowUpKind.MUTED, row.id, by)
     await note(tx, by, "delete", SILENCES.noun, row.id, row.values)
+
+
+def _check_until_fixed(silence: Silence) -> None:
+    """Raise BadInput where a silence cannot end with what it mutes: a wide one would end when the first of many is fixed."""
+    named = {matcher.field for matcher in silence.matchers if matcher.comparison is Comparison.IS}
+    others = {matcher.field for matcher in silence.matchers} - {"agent", "job"}
+    if silence.until_fixed and (
+        silence.customer_id is None or "agent" not in named or others or len(named) < len(silence.matchers)
+    ):
+        raise BadInput(
+            "needs a customer, and matchers that name one agent or one job of it by `is`",
+            code="not_one_subject",
+            field="until_fixed",
+        )
 
 
 def _check_span(silence: Silence, by: Editor) -> None:

@@ -20,6 +20,7 @@ from app.decide.rules import (
     rule_for,
 )
 from app.decide.unclear import REMEMBERED, judge_unclear
+from app.decide.until_fixed import end_fixed
 from app.domain.agent import Agent, AgentState, watch_clock
 from app.domain.alert import Alert, AlertKind, Rule, alert_facts
 from app.domain.customer import Customer
@@ -331,6 +332,12 @@ async def _apply(tx: WriteTx, batch: BatchContext, judged: Sequence[JudgedChange
         if alert.id not in hurried and alert.acknowledged_at is None
     ]
     routing = await load_routing(tx, batch.now)
+    ended = [
+        (one.change.alert, one.agent.name, "" if one.job is None else one.job.name)
+        for one in judged
+        if isinstance(one.change, CloseAlert)
+    ]
+    await end_fixed(tx, routing.silences, ended, batch.now)
     return len(await notify_closed(tx, routing, closed)) + len(await notify(tx, routing, requests))
 
 

@@ -29,7 +29,7 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """A one-off mute that ends by itself."""
+    """A one-off mute that ends by itself: at `ends_at`, or before, if `until_fixed`, once nothing that it mutes is open any more."""
 
     id: str
     matchers: tuple[Matcher, ...]
@@ -38,5 +38,6 @@ class Silence:
     comment: str
     created_by: str
     customer_id: str | None = None
+    until_fixed: bool = False
     created_at: datetime | None = None  # None: not stored yet
     version: int = 1

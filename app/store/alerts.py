@@ -159,6 +159,14 @@ async def release_acknowledged(tx: WriteTx, at: datetime, who_id: str) -> list[s
     return list((await tx.connection.execute(freed.returning(alerts.c.id))).scalars())
 
 
+async def has_open_alert(tx: ReadTx, customer_id: str, agent_id: str, job_id: str | None) -> bool:
+    """Return whether an alert of a job is open; `job_id` None: of the agent or of any of its jobs."""
+    own = alerts.c
+    wanted = [own.customer_id == customer_id, own.agent_id == agent_id, own.closed_at.is_(None)]
+    wanted += [] if job_id is None else [own.job_id == job_id]
+    return (await tx.connection.execute(select(own.id).where(*wanted).limit(1))).first() is not None
+
+
 async def lock_closed_at(tx: WriteTx, at: datetime) -> list[Alert]:
     """Return the alerts that were closed at exactly this moment, locked until the commit."""
     closed = select(alerts).where(alerts.c.closed_at == at).order_by(alerts.c.id).with_for_update()

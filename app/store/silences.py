@@ -19,7 +19,7 @@ SILENCES = Repository(
     Silence,
     noun="silence",
     prefix="sil",
-    edited=("customer_id", "matchers", "starts_at", "ends_at", "comment"),
+    edited=("customer_id", "matchers", "starts_at", "ends_at", "comment", "until_fixed"),
     newest_first=True,
 )
 

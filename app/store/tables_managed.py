@@ -99,6 +99,7 @@ silences = Table(
     Column("ends_at", Utc, nullable=False),
     Column("comment", Text, nullable=False),
     Column("created_by", String(200), nullable=False),
+    Column("until_fixed", Boolean, nullable=False, server_default=text("false")),
     Column("created_at", Utc, nullable=False),
     Column("version", Integer, nullable=False, server_default="1"),
     Index("ix_silences_ends_at", "ends_at"),

@@ -51,6 +51,13 @@ SilenceMatchers = Annotated[
 ]
 StartsAt = Annotated[AwareDatetime | None, Field(description=_STARTS)]
 EndsAt = Annotated[AwareDatetime, Field(description=_ENDS)]
+UntilFixed = Annotated[
+    bool,
+    Field(
+        description="Whether it ends before `ends_at`: once an event has closed the last open alert of what it mutes. Needs a"
+        " customer and matchers that name one agent, or one job of it, by `is`."
+    ),
+]
 SilenceComment = Annotated[Words, Field(description=_COMMENT, examples=["new tape library, until Friday"])]
 
 
@@ -69,6 +76,7 @@ class SilenceCreate(
     starts_at: StartsAt = None
     ends_at: EndsAt
     comment: SilenceComment
+    until_fixed: UntilFixed = False
 
     def to_silence(self, silence_id: str, at: datetime, who: str) -> Silence:
         """Return the silence, created by `who` at `at`."""
@@ -80,6 +88,7 @@ class SilenceCreate(
             comment=self.comment,
             created_by=who,
             customer_id=self.customer_id,
+            until_fixed=self.until_fixed,
             created_at=at,
         )
 
@@ -92,6 +101,7 @@ class SilenceUpdate(StrictModel, json_schema_extra=example(ends_at="2027-01-09T1
     starts_at: StartsAt = left_out()
     ends_at: EndsAt = left_out()
     comment: SilenceComment = left_out()
+    until_fixed: UntilFixed = left_out()
 
     def applied_to(self, silence: Silence, now: datetime) -> Silence:
         """Return the silence with the fields that were sent. Raises RequestValidationError."""
@@ -113,7 +123,8 @@ class SilenceOut(OutModel):
     starts_at: datetime = Field(description="When it begins.")
     ends_at: datetime = Field(description="When it ends.")
     comment: str = Field(description=_COMMENT)
-    created_by: str = Field(description="The name of the key that created it.")
+    until_fixed: UntilFixed
+    created_by: str = Field(description="The name of the key or the person that created it.")
     created_at: CreatedAt
 
 

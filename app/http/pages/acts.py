@@ -43,6 +43,7 @@ router = APIRouter(include_in_schema=False)
 _UNDO_ACCEPTED_S = 60  # a slow connection must not cost the undo that the page has promised
 _MOST, _TOGETHER = 500, 50
 _MOST_SILENCES = 100
+UNTIL_FIXED = "fixed"  # a length: until the job succeeds, or the agent is heard again, at most seven days
 Operator = Annotated[SignedIn, Depends(need_role(Role.OPERATOR))]
 
 
@@ -78,7 +79,8 @@ async def post_silence(request: Request, context: Context, who: Operator, form: 
     length, _, only = str(form.get("row", "")).partition(" ")
     if only:
         form = FormData([*((name, value) for name, value in form.multi_items() if name != "only"), ("only", only)])
-    ends_at = silence_end(length or str(form.get("for", "")), by.at, viewer_of(request, context, who).zone)
+    length = length or str(form.get("for", ""))
+    ends_at = silence_end(length, by.at, viewer_of(request, context, who).zone)
     chosen = await _chosen(context, who, form)
     subjects = {one.alert.subject_id: one for one in chosen}
     if len(subjects) > _MOST_SILENCES:
@@ -86,7 +88,7 @@ async def post_silence(request: Request, context: Context, who: Operator, form: 
     for part in _parts(list(subjects.values())):
         async with context.database.write() as tx:
             for one in part:
-                await admin_silences.create_silence(tx, _silence_of(one, ends_at, _comment(form), by), by)
+                await admin_silences.create_silence(tx, _silence_of(one, ends_at, length, _comment(form), by), by)
     return back_to(request, form, "silenced", len(chosen), by)
 
 
@@ -182,17 +184,17 @@ async def _take(
 
 
 def silence_end(length: str, now: datetime, zone: ZoneInfo) -> datetime:
-    """Return when a silence of this length ends. `morning`: tomorrow at 08:00 in the reader's zone. Raises NotFound."""
+    """Return when a silence of this length ends at the latest. `morning`: tomorrow at 08:00 in the reader's zone. Raises NotFound."""
     if length == "morning":
         tomorrow = now.astimezone(zone).date() + timedelta(days=1)
         return datetime(tomorrow.year, tomorrow.month, tomorrow.day, 8, tzinfo=zone)
-    hours = {"1h": 1, "4h": 4, "1d": 24, "7d": 7 * 24}.get(length)
+    hours = {"1h": 1, "4h": 4, "1d": 24, "7d": 7 * 24, UNTIL_FIXED: 7 * 24}.get(length)
     if hours is None:
         raise NotFound("there is no such length of a silence")
     return now + timedelta(hours=hours)
 
 
-def _silence_of(one: NamedAlert, ends_at: datetime, comment: str | None, by: Editor) -> Silence:
+def _silence_of(one: NamedAlert, ends_at: datetime, length: str, comment: str | None, by: Editor) -> Silence:
     about = [("agent", one.agent)] + ([("job", one.job)] if one.job is not None else [])
     return Silence(
         id=new_id("sil"),
@@ -202,6 +204,7 @@ def _silence_of(one: NamedAlert, ends_at: datetime, comment: str | None, by: Edi
         comment=comment or "on the dashboard",
         created_by=by.who,
         customer_id=one.alert.customer_id,
+        until_fixed=length == UNTIL_FIXED,
         created_at=by.at,
     )
 
