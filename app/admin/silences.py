@@ -62,7 +62,7 @@ async def delete_silence(tx: WriteTx, silence_id: str, by: Editor, *, versions: 
 
 def _check_until_fixed(silence: Silence) -> None:
     """Raise BadInput where a silence cannot end with what it mutes: a wide one would end when the first of many is fixed."""
-    named = {matcher.field for matcher in silence.matchers if matcher.comparison is Comparison.IS}
+    named = {matcher.field for matcher in silence.matchers if matcher.test is Comparison.IS}
     others = {matcher.field for matcher in silence.matchers} - {"agent", "job"}
     if silence.until_fixed and (
         silence.customer_id is None or "agent" not in named or others or len(named) < len(silence.matchers)
