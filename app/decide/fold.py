@@ -46,6 +46,7 @@ class FoldedJob:
     sums: dict[date, Sums] = field(default_factory=dict)
     is_late: bool = False
     ended: list[Run] = field(default_factory=list)  # those that changed `before` to `after`, newest last
+    fresh: list[Run] = field(default_factory=list)  # those that ended just now, or otherwise than before; newest last
     unclear: list[Run] = field(default_factory=list)  # the runs that ended unclear just now
     withdrawn: Run | None = None  # the newest end that proved something before these events, and does not any more
     has_clear_end: bool = False  # whether a run ended otherwise just now; only then may an alert of the job change
@@ -165,7 +166,7 @@ def _carry_forward(folded: FoldedJob, known: Mapping[str, Run]) -> None:
     ended = [run for run in ended if _ending(run) != _ending(known.get(run.run_key))]
     if not ended:
         return
-    folded.ended = ended
+    folded.ended = folded.fresh = ended
     folded.unclear = [run for run in ended if run.outcome is RunOutcome.UNCLEAR]
     folded.has_clear_end = len(folded.unclear) < len(ended)
     newest = folded.before.last_finished_at

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from app.domain.agent import Agent, describe_offset
 from app.domain.alert import Alert, AlertKind, Rule
 from app.domain.event import RUN_BEGAN, Event, RunOutcome, Severity
-from app.domain.job import Job
+from app.domain.job import ROW_ENDED_BY, Job
 from app.domain.matcher import all_match
 from app.domain.run import Run
 
@@ -75,10 +75,12 @@ def judge_outcomes(
     opened: Mapping[AlertKind, Alert],
     facts: Mapping[str, str],
     rules: Sequence[Rule],
+    fresh: Sequence[Run],
     late_failure: Run | None = None,
 ) -> list[AlertChange]:
     """Judge the three kinds that count outcomes in a row. `runs`: the ended runs that changed `before` to `after`, newest last.
 
+    `fresh`: those that ended just now; of a job whose state is restored, `runs` has older ones too.
     `late_failure`: one that counts for the alert although a run with a later time ended well; see fold.py.
     """
     changes: list[AlertChange] = []
@@ -95,11 +97,10 @@ def judge_outcomes(
             changes += _judge_late_failure(late_failure, alert, rule)
             continue
         is_newest = after.last_run_id != before.last_run_id and after.last_outcome is _COUNTED_OUTCOME[kind]
-        if alert is not None and (in_row == 0 or (in_row < was and in_row < least)):
-            if in_row:
-                reason = f"with a late report there are only {in_row} in a row"
-            else:
-                reason = "it ran" if kind is AlertKind.MISSED else f"ran with outcome {after.last_outcome}"
+        if alert is not None and in_row < was and 0 < in_row < least:
+            changes.append(CloseAlert(alert, f"with a late report there are only {in_row} in a row"))
+        elif alert is not None and in_row == 0 and (was or _is_answered(alert, fresh)):
+            reason = "it ran" if kind is AlertKind.MISSED else f"ran with outcome {after.last_outcome}"
             changes.append(CloseAlert(alert, reason))
         elif run is None or not (in_row > was or is_newest):
             continue  # the runs concern another kind: an alert that an administrator closed stays closed
@@ -116,6 +117,15 @@ def judge_outcomes(
             reason = f"{_count_in_words(kind, in_row)}; rule '{rule.name}'"
             changes.append(OpenAlert(kind, rule, reason, since, severity, run.message, run.event_id, in_row, hold))
     return changes
+
+
+def _is_answered(alert: Alert, fresh: Sequence[Run]) -> bool:
+    """Return whether a run that ended just now answers an alert that no row of runs keeps open, such as that of a late failure.
+
+    A missed or cancelled run does not: it would close the alert of a failure that no run has followed.
+    """
+    ended_by = ROW_ENDED_BY[_COUNTED_OUTCOME[alert.kind]]
+    return any(run.outcome in ended_by and run.ended_at is not None and run.ended_at >= alert.since for run in fresh)
 
 
 def _judge_late_failure(run: Run, alert: Alert | None, rule: Rule | None) -> list[AlertChange]:
@@ -163,8 +173,8 @@ def judge_overrun(
 ) -> list[AlertChange]:
     """Judge `overrun`: opened by an event of the clock, closed once every run that took too long has ended and something is proven since.
 
-    `hangs_since`: when the newest such run began that has not ended. `proven_until`: when the newest run of the job ended that did not
-    end unclear. An unclear end closes nothing and prevents nothing, whether it is decided on before the clock's event or after it.
+    `hangs_since`: when the newest such run began that has not ended. `proven_until`: when the newest run of the job ended that was not
+    missed and did not end unclear. Those close nothing and prevent nothing, whether they are decided on before the clock's event or after it.
     """
     began = hangs_since
     if hangs_since is None:

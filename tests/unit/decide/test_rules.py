@@ -93,14 +93,34 @@ def test_a_run_changes_the_alerts_of_its_job(
 ) -> None:
     ended = run(outcome)
     opened = {AlertKind(kind): alert(AlertKind(kind)) for kind in open_alerts}
-    assert in_words(judge_outcomes(before, apply_run(before, ended), [ended], opened, FACTS, rules)) == changes
+    assert in_words(judge_outcomes(before, apply_run(before, ended), [ended], opened, FACTS, rules, [ended])) == changes
 
 
 def test_an_alert_closes_when_a_late_report_leaves_too_few_in_a_row() -> None:
     before, after = replace(FINE, failures_in_row=3), replace(FINE, failures_in_row=1, last_run_id="run_2")
     opened = {AlertKind.FAILED: alert()}
-    changes = judge_outcomes(before, after, [run(SUCCESS)], opened, FACTS, THIRD_FAILURE)
+    changes = judge_outcomes(before, after, [run(SUCCESS)], opened, FACTS, THIRD_FAILURE, [run(SUCCESS)])
     assert in_words(changes) == ["close failed: with a late report there are only 1 in a row"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "came", "changes"),
+    [
+        (SUCCESS, ago(days=0), ["close failed: ran with outcome success"]),
+        (WARNING, ago(days=0), ["close failed: ran with outcome warning"]),
+        (SUCCESS, ago(days=9), []),  # it is older than the failure by the same clock
+        (MISSED, ago(days=0), []),
+        (CANCELLED, ago(days=0), []),
+    ],
+)
+def test_only_a_good_run_after_a_late_failure_closes_its_alert(
+    outcome: RunOutcome, came: datetime, changes: list[str]
+) -> None:
+    ended = replace(run(outcome), ended_at=came)
+    opened = {AlertKind.FAILED: alert()}
+    after = apply_run(FINE, ended)
+    history = [run(SUCCESS), ended]  # of a job whose state is restored: older runs stand in it too
+    assert in_words(judge_outcomes(FINE, after, history, opened, FACTS, [rule(AlertKind.FAILED)], [ended])) == changes
 
 
 @pytest.mark.parametrize(
@@ -120,7 +140,7 @@ def test_the_severity_of_an_alert_and_how_long_it_waits_for_a_retry(
 ) -> None:
     ended = run(outcome, severity=severity_of_the_run)
     rules = [replace(one, retry_within=timedelta(minutes=30)) for one in DEFAULT]
-    [change] = judge_outcomes(FINE, apply_run(FINE, ended), [ended], {}, FACTS, rules)
+    [change] = judge_outcomes(FINE, apply_run(FINE, ended), [ended], {}, FACTS, rules, [ended])
     assert isinstance(change, OpenAlert)
     assert (change.severity, change.hold) == (severity, timedelta(minutes=hold_min))
 
@@ -140,7 +160,7 @@ def test_the_severity_of_an_alert_and_how_long_it_waits_for_a_retry(
 )
 def test_the_reason_counts_the_failures(in_row: int, words: str) -> None:
     before, ended = replace(FINE, failures_in_row=in_row), run(FAILURE)
-    changes = judge_outcomes(before, apply_run(before, ended), [ended], {}, FACTS, DEFAULT)
+    changes = judge_outcomes(before, apply_run(before, ended), [ended], {}, FACTS, DEFAULT, [ended])
     assert in_words(changes) == [f"open failed: {words}; rule 'every failed'"]
 
 
