@@ -21,6 +21,7 @@ from app.store.notices import (
     worded_for,
 )
 from app.store.recipients import recipients_by_id
+from app.store.run_history import proven_ends
 from app.store.transactions import WriteTx
 
 
@@ -112,7 +113,7 @@ async def close_alert(tx: WriteTx, alert_id: str, reason: str, by: Editor) -> No
     for job in locked:
         await runs.give_up_overruns(tx, job.id)
         began = await runs.jobs_with_open_runs(tx, [job.id])
-        since = overrun_since(job, None, await runs.ended_at(tx, job.last_run_id))
+        since = overrun_since(job, None, (await proven_ends(tx, [job.id])).get(job.id))
         await save_jobs(tx, [replace(job, running_since=began.get(job.id), overrun_since=since)])
     closed_reason = f"{_closed_by(by)}{reason}"
     await alerts.close_alerts(tx, [(alert, closed_reason)], by.at)

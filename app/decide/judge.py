@@ -24,8 +24,8 @@ from app.decide.until_fixed import end_fixed
 from app.domain.agent import Agent, AgentState, watch_clock
 from app.domain.alert import Alert, AlertKind, Rule, alert_facts
 from app.domain.customer import Customer
-from app.domain.event import PROVEN, TAUGHT_RUN, Event, EventKind, RunOutcome, Severity, job_of, outcome_of
-from app.domain.job import Job, history_order, newest_of, overrun_since, restore_state
+from app.domain.event import TAUGHT_RUN, Event, EventKind, RunOutcome, Severity, job_of, outcome_of
+from app.domain.job import Job, history_order, overrun_since, restore_state
 from app.domain.notice import NoticeKind
 from app.domain.pairing import places_to_pair
 from app.domain.run import Run, run_keys_of
@@ -34,11 +34,10 @@ from app.store.customers import customers_by_id
 from app.store.events import has_good_end_since, mark_events_folded, received_times
 from app.store.jobs import JobName
 from app.store.rules import all_rules
-from app.store.run_history import find_nearby_runs, find_runs, newest_by_outcome, read_histories
+from app.store.run_history import find_nearby_runs, find_runs, proven_ends, read_histories
 from app.store.transactions import WriteTx
 from app.store.unclear import forms_reported_before, read_unclear_history
 
-_PROOF_OF_END = (*PROVEN, RunOutcome.CANCELLED)  # what shows that a run is not under way any more
 _NEVER_NEW = (EventKind.MISSED, EventKind.OVERRUN, EventKind.TAUGHT)  # such an event does not make a job
 
 
@@ -174,8 +173,9 @@ async def _save(tx: WriteTx, folded: Sequence[FoldedJob]) -> None:
         f.after = replace(f.after, running_since=began.get(f.after.id))
     maybe_hanging = [f for f in folded if f.before.overrun_since or f.overran]
     hanging = await runs.jobs_with_overruns(tx, [f.after.id for f in maybe_hanging])
+    proven = await proven_ends(tx, [f.after.id for f in maybe_hanging])
     for f in maybe_hanging:
-        proven_until = await runs.ended_at(tx, f.after.last_run_id)
+        proven_until = proven.get(f.after.id)
         # A run that hung and then ended unclear is not proven, in whichever order both are decided on.
         hangs_since = hanging.get(f.after.id) or began_of_unclear_end(f.after, f.overran, proven_until)
         f.after = replace(f.after, overrun_since=overrun_since(f.after, hangs_since, proven_until))
@@ -212,7 +212,7 @@ async def _judge_jobs(tx: WriteTx, batch: BatchContext, folded: Sequence[FoldedJ
     }
     maybe_overrun |= {f.after.id for f in folded if f.overran is not None}
     hanging = await runs.jobs_with_overruns(tx, maybe_overrun)
-    newest = await newest_by_outcome(tx, maybe_overrun)
+    proven = await proven_ends(tx, maybe_overrun)
     judged: list[JudgedChange] = []
     for f in folded:
         agent = batch.agents[f.after.agent_id]
@@ -226,10 +226,8 @@ async def _judge_jobs(tx: WriteTx, batch: BatchContext, folded: Sequence[FoldedJ
             changes += judge_outcomes(f.before, f.after, clear, by_kind, facts, batch.rules, f.fresh, f.late_failure)
         overrun = by_kind.get(AlertKind.OVERRUN)
         if overrun is not None or f.overran is not None:
-            proof = newest_of(newest[f.after.id], *_PROOF_OF_END)
-            proven_until = proof.ended_at if proof is not None else None
             changes += judge_overrun(
-                f.after, f.overran, hanging.get(f.after.id), proven_until, overrun, facts, batch.rules
+                f.after, f.overran, hanging.get(f.after.id), proven.get(f.after.id), overrun, facts, batch.rules
             )
         changes += await _judge_unclear(tx, batch, f, opened.get(f.after.id, []), facts)
         judged += [JudgedChange(change, agent, f.after) for change in changes]

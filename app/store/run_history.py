@@ -24,7 +24,7 @@ from sqlalchemy import (
     tuple_,
 )
 
-from app.domain.event import RunOutcome
+from app.domain.event import PROVEN, RunOutcome
 from app.domain.job import MOST_IN_ROW, ROW_ENDED_BY, HistoryOrder, JobHistory, history_order, newest_of
 from app.domain.pairing import ENDS, NearbyRuns
 from app.domain.run import Run
@@ -135,6 +135,16 @@ async def newest_by_outcome(tx: ReadTx, job_ids: Collection[str], until: datetim
     for run in map(_RUN.read_values, rows):
         assert run.outcome is not None  # noqa: S101  (each was looked for by its outcome)
         found[run.job_id][run.outcome] = run
+    return found
+
+
+async def proven_ends(tx: ReadTx, job_ids: Collection[str]) -> dict[str, datetime]:
+    """Return, by job, when its newest run ended that shows how it ended: not one that was missed, nor one that ended unclear."""
+    found: dict[str, datetime] = {}
+    for job_id, newest in (await newest_by_outcome(tx, job_ids)).items():
+        proof = newest_of(newest, *PROVEN, RunOutcome.CANCELLED)
+        if proof is not None and proof.ended_at is not None:
+            found[job_id] = proof.ended_at
     return found
 
 

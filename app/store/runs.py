@@ -223,12 +223,6 @@ async def jobs_with_overruns(tx: WriteTx, job_ids: Collection[str]) -> dict[str,
     return {job_id: began for job_id, began in rows if began is not None}
 
 
-async def ended_at(tx: WriteTx, run_id: str | None) -> datetime | None:
-    """Return when a run ended."""
-    found: datetime | None = await tx.connection.scalar(select(runs.c.ended_at).where(runs.c.id == run_id))
-    return found
-
-
 async def give_up_overruns(tx: WriteTx, job_id: str) -> None:
     """Expect no end any more of the runs of a job that take too long."""
     hanging = runs.c.job_id == job_id, runs.c.ended_at.is_(None), runs.c.outcome == RunOutcome.OVERRUN
