@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSett
 
 from app.core.disk import read_limit
 from app.core.errors import BadSettings
+from app.core.heartbeat_url import HeartbeatKind, check_heartbeat_url
 from app.core.networks import check_networks
 from app.core.oauth_settings import CloudName, OAuthSettings, Provider, check_oauth
 from app.core.settings_checks import (
@@ -45,6 +46,7 @@ _WITH_FILE = (
     "smtp_oauth_token",
     "oauth_client_secret",
     "oauth_refresh_token",
+    "heartbeat_url",
 )
 
 
@@ -199,6 +201,17 @@ class Settings(BaseSettings):
         "they can lead to any IPv4 address.",
     )
     webhook_timeout_s: float = Field(15, gt=0, le=120, description="Longest wait for a webhook's answer, in seconds.")
+
+    heartbeat_url: SecretStr | None = Field(
+        None,
+        description="Address of a check at Healthchecks, Uptime Kuma or Dead Man's Snitch that is pinged while the whole pipeline works; "
+        "see [monitoring/heartbeat.md](monitoring/heartbeat.md).",
+    )
+    heartbeat_kind: HeartbeatKind = Field(
+        "auto",
+        description="`healthchecks`, `uptime-kuma`, or `plain`, which has no ping for a failure; `auto` tells them by the address.",
+    )
+    heartbeat_every_s: int = Field(60, ge=5, le=3600, description="Seconds between two pings of `heartbeat_url`.")
 
     event_limit: int = Field(
         MIB, ge=1024, le=64 * MIB, description="Largest body with one event, in bytes, packed and unpacked."
@@ -435,6 +448,7 @@ def load_settings(**arguments: Any) -> Settings:  # noqa: ANN401
     check_bounce_address(settings.bounce_address)
     check_mailbox(_plain(settings.mailbox_url), has_provider=settings.oauth_provider is not None)
     check_oauth(settings.oauth)
+    check_heartbeat_url(_plain(settings.heartbeat_url))
     return settings
 
 

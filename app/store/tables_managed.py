@@ -277,6 +277,26 @@ listening = Table(
     Column("since", Utc),  # when the last gap ended
 )
 
+# The probe of the pipeline and the pings about it: one row (domain/probe.py).
+probe = Table(
+    "probe",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("turn_at", Utc, nullable=False),  # when a process last took its turn to ping
+    Column("probe_id", ID),  # None: the first one is not stored yet
+    Column("body", LargeBinary),  # the event, then the mail that was composed from it
+    Column("stored_at", Utc),
+    Column("decided_at", Utc),
+    Column("reason", Text),
+    Column("composed_at", Utc),
+    Column("sent_at", Utc),
+    Column("passed_at", Utc),  # when a probe came to its end last
+    Column("accepted_at", Utc),  # the last ping that was accepted, and the next three: see Pings
+    Column("failed_at", Utc),
+    Column("trouble", Text),
+    Column("verdict", Text),
+)
+
 transport_tests = Table(
     "transport_tests",
     metadata,
