@@ -13,12 +13,13 @@ from functools import partial
 
 from app.admin import follow_ups, purge
 from app.compose import canaries as compose_canaries
+from app.compose import probe as compose_probe
 from app.compose import tick as compose
 from app.context import AppContext
 from app.core import metrics
 from app.core.errors import ClockWrong
 from app.core.log import log
-from app.core.periodic import keep_ticking, wait_through_cancellations
+from app.core.periodic import keep_ticking, seldom, wait_through_cancellations
 from app.decide import (
     bounced_addresses,
     canaries,
@@ -31,8 +32,10 @@ from app.decide import (
     relays,
     summaries,
 )
+from app.decide import probe as decide_probe
 from app.decide import tick as decide
 from app.deliver import delivery_loop, mailbox, purge_files, returned, sweep
+from app.deliver import probe as deliver_probe
 from app.deliver import relays as deliver_relays
 from app.deliver.transport import Transport
 from app.deliver.transports import build_transports
@@ -42,6 +45,7 @@ from app.store.heartbeats import Heartbeat, database_time, delete_heartbeat, not
 STOP_S = 10.0
 MOST_CLOCK_DIFFERENCE_S = 10.0  # a third of a lease
 _SECOND, _THIRD = 0.5, 1.0  # seconds after the start in which the stages begin that can wait
+_PROBE_S = 1.0  # the least time between two looks of a stage for the probe
 _HOLDER_PREFIX = "worker:"  # the names of relays, which also hold leases, begin otherwise
 
 
@@ -95,6 +99,26 @@ async def _sole_leases(context: AppContext, of_this_host: str, worker_name: str)
         yield
 
 
+def _with_probe(
+    context: AppContext, tick: Callable[[AppContext], Awaitable[bool]], probe: Callable[[AppContext], Awaitable[None]]
+) -> Callable[[AppContext], Awaitable[bool]]:
+    """Return a tick that also takes the probe on, where there is a heartbeat that needs it."""
+    if context.settings.heartbeat_url is None:
+        return tick
+    look = seldom(partial(probe, context), every=_PROBE_S, name="probe")
+
+    async def both(context: AppContext) -> bool:
+        more = await tick(context)
+        await look()
+        return more
+
+    return both
+
+
+async def _nothing_else(_: AppContext) -> bool:
+    return False
+
+
 async def _run_stages(context: AppContext, transports: Mapping[str, Transport], stopping: asyncio.Event) -> None:
     of_this_host = f"{_HOLDER_PREFIX}{socket.gethostname()}:"
     worker_name = f"{of_this_host}{os.getpid()}:{secrets.token_hex(4)}"
@@ -124,9 +148,10 @@ async def _run_stages(context: AppContext, transports: Mapping[str, Transport], 
             stages.create_task(work)
 
         # In the order of urgency. A process that crashes every few seconds must first bring alerts that are decided on their way.
-        stages.create_task(delivery_loop.run(context, transports, worker_name, stopping))
-        stage("compose", compose.tick, every=1, wake=context.wakeups.notices)
-        stage("decide", decide.tick, every=1, wake=context.wakeups.events)
+        pass_probe = _with_probe(context, _nothing_else, deliver_probe.tick)
+        stages.create_task(delivery_loop.run(context, transports, worker_name, stopping, pass_probe))
+        stage("compose", _with_probe(context, compose.tick, compose_probe.tick), every=1, wake=context.wakeups.notices)
+        stage("decide", _with_probe(context, decide.tick, decide_probe.tick), every=1, wake=context.wakeups.events)
         stage("sweep", sweep.tick, every=5)
         stage("heartbeat", heartbeat, every=5)
         stage("mail that came back", returned.tick, every=2, wake=context.wakeups.returned)

@@ -15,8 +15,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from app.core.config_file import config_file
 from app.core.errors import BadSettings, TocsinError
-from app.core.settings import config_file
 
 _KEY = re.compile(r"""\s*(?:"(?P<quoted>[^"]+)"|'(?P<single>[^']+)'|(?P<bare>[A-Za-z0-9_-]+))\s*=""")
 _OWNER_ONLY, _GROUP_MAY_READ, _ALL_MAY_READ = 0o600, 0o640, 0o644

@@ -101,3 +101,23 @@ async def first_of(*events: asyncio.Event, timeout: float) -> None:  # noqa: ASY
     finally:
         for wait in waits:
             wait.cancel()
+
+
+def seldom(act: Callable[[], Awaitable[None]], *, every: float, name: str) -> Callable[[], Awaitable[None]]:
+    """Return a function that calls `act` unless it did so within `every` seconds. A failure is logged: it must not fail the caller's work."""
+    last = float("-inf")
+
+    async def call() -> None:
+        nonlocal last
+        now = asyncio.get_running_loop().time()
+        if now - last < every:
+            return
+        last = now
+        try:
+            await act()
+        except Unavailable as error:
+            log.debug("side work failed, it is tried again", work=name, cause=error.detail)
+        except Exception as error:  # noqa: BLE001  (an error boundary, see above)
+            log.error("side work failed, it is tried again", work=name, exc_info=error)
+
+    return call

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
+from app.core.config_file import config_file, read_environment
 from app.core.disk import read_limit
 from app.core.errors import BadSettings
 from app.core.heartbeat_url import HeartbeatKind, check_heartbeat_url
@@ -464,11 +465,6 @@ def _describe(error: dict[str, Any]) -> str:
     return f"{variable}: {words}"
 
 
-def read_environment() -> dict[str, str]:
-    """Return the environment with upper-case names: pydantic-settings ignores their case too."""
-    return {name.upper(): value for name, value in os.environ.items()}
-
-
 def _refuse_unknown_names() -> None:
     """Raise BadSettings for a name that is no setting: a typo that is ignored can mean that no mail is ever sent."""
     known = {f"TOCSIN_{name.upper()}" for name in Settings.model_fields}
@@ -476,14 +472,6 @@ def _refuse_unknown_names() -> None:
     for name in os.environ:
         if name.upper().startswith("TOCSIN_") and name.upper() not in known:
             raise BadSettings(f"{name}: there is no such setting")
-
-
-def config_file() -> tuple[Path, bool]:
-    """Return the TOML file of settings, and whether `TOCSIN_CONFIG` names it; otherwise it need not exist."""
-    environment = read_environment()
-    if named := environment.get("TOCSIN_CONFIG"):
-        return Path(named), True
-    return Path(environment.get("TOCSIN_VAR_DIR") or "var") / "tocsin.toml", False
 
 
 def _read_config() -> dict[str, Any]:

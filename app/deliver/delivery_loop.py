@@ -6,7 +6,7 @@ decided in `settle`.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -37,8 +37,14 @@ _SENDERS_PER_CONNECTION, _MOST_PER_CONNECTION = 4, 16
 _QUICK_S = 0.1  # how long an attempt may take, with its wait for a connection, if there are to be more
 
 
-async def run(context: AppContext, transports: Mapping[str, Transport], holder: str, stopping: asyncio.Event) -> None:
-    """Deliver until `stopping` is set and what was being sent then has ended. Closes the transports."""
+async def run(
+    context: AppContext,
+    transports: Mapping[str, Transport],
+    holder: str,
+    stopping: asyncio.Event,
+    also: Callable[[AppContext], Awaitable[bool]] | None = None,
+) -> None:
+    """Deliver until `stopping` is set and what was being sent then has ended. Closes the transports. `also` is called at each look."""
     loops = {}
     for name, transport in transports.items():
         connections = context.settings.smtp_connections
@@ -51,7 +57,7 @@ async def run(context: AppContext, transports: Mapping[str, Transport], holder: 
         async with context.database.read() as tx:
             for name in await outbox.transports_with_due(tx, list(loops), context.clock()):
                 loops[name].look()
-        return False
+        return await also(context) if also is not None else False
 
     try:
         async with asyncio.TaskGroup() as group:

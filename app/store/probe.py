@@ -45,9 +45,7 @@ async def insert_probe(tx: WriteTx, probe: Probe) -> None:
 async def pass_probe_on(tx: WriteTx, probe: Probe) -> None:
     """Store how far the probe came, unless a newer one has replaced it."""
     values = {field.name: getattr(probe, field.name) for field in fields(Probe)[1:]}
-    await tx.connection.execute(
-        update(table).where(table.c.id == _ROW, table.c.probe_id == probe.id).values(**values)
-    )
+    await tx.connection.execute(update(table).where(table.c.id == _ROW, table.c.probe_id == probe.id).values(**values))
 
 
 async def find_pings(tx: ReadTx) -> Pings:
@@ -68,8 +66,10 @@ async def note_ping(tx: WriteTx, at: datetime, trouble: str | None, verdict: str
 async def oldest_waiting_events(tx: ReadTx) -> tuple[datetime | None, datetime | None]:
     """Return when the oldest event that waits to be decided on was received, and the oldest with trouble."""
     oldest = select(events.c.received_at).where(text(NEW)).order_by(events.c.id).limit(1)
-    some = select(events.c.id).where(text(f"{NEW} AND {TROUBLE}")).order_by(
-        events.c.customer_id, events.c.agent_id, events.c.id
+    some = (
+        select(events.c.id)
+        .where(text(f"{NEW} AND {TROUBLE}"))
+        .order_by(events.c.customer_id, events.c.agent_id, events.c.id)
     )
     first = select(events.c.received_at).where(
         events.c.id == select(text("min(id)")).select_from(some.limit(_TROUBLE_MOST).subquery()).scalar_subquery()

@@ -28,6 +28,7 @@ GROUPS = {
     "Taking events in": ("event_limit", "batch_limit", "batch_events", "log_limit", "intake_queue", "key_events_a_minute", "key_new_agents_an_hour", "key_new_jobs_an_hour", "key_bytes_a_day"),
     "Mail of tools that can only mail": ("mail_in_port", "mail_in_host", "mail_in_limit", "mail_in_connections", "mail_in_connections_per_address", "mail_in_a_minute", "mail_in_cert"),
     "Sending and keeping": ("retry_for_h", "failover_after_min", "disk_free", "disk_reserve_mib", "keep_events_days", "keep_history_days"),
+    "Who watches Tocsin": ("heartbeat_url", "heartbeat_kind", "heartbeat_every_s"),
     "The log": ("log_format", "log_level"),
 }  # fmt: skip
 OPENING = """# Settings

@@ -19,9 +19,10 @@ from app.cli.mail_setup.smtp import SmtpQuestions, show
 from app.cli.mail_setup.smtp_check import Step
 from app.cli.mail_setup.systems import TITLES, MailSystem, Suggestion, suggest
 from app.cli.mail_setup.way import MailWay, with_changes
+from app.core.config_file import config_file, read_environment
 from app.core.errors import BadInput, BadSettings, Conflict
 from app.core.mail_address import split_address
-from app.core.settings import Settings, config_file, read_environment
+from app.core.settings import Settings
 from app.core.settings_checks import check_sender
 from app.core.smtp_url import MOST_SERVERS, read_smtp_url
 from app.deliver.transports.mend import what_to_mend

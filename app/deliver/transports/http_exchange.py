@@ -66,7 +66,13 @@ def open_pool(network: httpcore.AsyncNetworkBackend | None, tls: ssl.SSLContext 
 
 
 async def post(
-    pool: httpcore.AsyncConnectionPool, url: "httpx.URL", headers: Mapping[str, str], body: bytes, *, timeout_s: float
+    pool: httpcore.AsyncConnectionPool,
+    url: "httpx.URL",
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    timeout_s: float,
+    method: str = "POST",
 ) -> PostAnswer | Temporary | Unknown:
     """POST `body` and return the answer: without one Temporary until the request was written, Unknown after that.
 
@@ -79,7 +85,7 @@ async def post(
             timeout_s
         ):  # not asyncio.timeout: httpcore cleans its pool up inside anyio's shielded scopes
             request = pool.stream(
-                "POST",
+                method,
                 httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
                 headers=[
                     (b"host", url.netloc),
