@@ -17,7 +17,7 @@ from app.domain.probe import NEVER_PASSED, Probe
 from app.intake.commit import GroupCommit
 from app.intake.probe import store_probe
 from app.store.monitoring import outbox_depth, overdue_notices
-from app.store.probe import find_probe, note_ping, oldest_waiting_events, take_turn
+from app.store.probe import find_probe, note_heartbeat, oldest_waiting_events, take_turn
 from app.store.transactions import ReadTx
 
 _DATABASE_S = 10.0  # for each step
@@ -37,14 +37,14 @@ async def pinging(context: AppContext, commits: GroupCommit) -> AsyncIterator[No
         return
 
     async def act() -> None:
-        await ping_once(context, commits)
+        await send_once(context, commits)
 
     work = keep_repeating(act, name="heartbeat", every=float(context.settings.heartbeat_every_s))
     async with run_in_background(work):
         yield
 
 
-async def ping_once(context: AppContext, commits: GroupCommit) -> None:
+async def send_once(context: AppContext, commits: GroupCommit) -> None:
     """Take the turn, let a probe pass, judge and ping. Does nothing if it is another process's turn."""
     settings, now = context.settings, context.clock()
     if settings.heartbeat_url is None:
@@ -63,16 +63,16 @@ async def ping_once(context: AppContext, commits: GroupCommit) -> None:
     except Exception as error:  # noqa: BLE001  (an error boundary: whatever fails here is what the ping must report)
         log.error("the pipeline could not be examined for the heartbeat", exc_info=error)
         wrong = f"the pipeline could not be examined ({type(error).__name__}); the log has the reason"
-    from app.deliver.heartbeat_ping import ping  # noqa: PLC0415  (loads an HTTP client, which most services do not need at their start)
+    from app.deliver.heartbeat_request import send_heartbeat  # noqa: PLC0415  (loads an HTTP client, which most services do not need at their start)
 
-    trouble = await ping(settings.heartbeat_url.get_secret_value(), settings.heartbeat_kind, wrong)
+    trouble = await send_heartbeat(settings.heartbeat_url.get_secret_value(), settings.heartbeat_kind, wrong)
     if wrong is not None:
         log.warning("the heartbeat reports that something is wrong", reason=wrong)
     if trouble is not None:
         log.warning("the heartbeat could not be sent", cause=trouble)
     with contextlib.suppress(TocsinError, TimeoutError):
         async with asyncio.timeout(_DATABASE_S), context.database.write() as tx:
-            await note_ping(tx, context.clock(), trouble, wrong)
+            await note_heartbeat(tx, context.clock(), trouble, wrong)
 
 
 async def _find_wrong(context: AppContext, commits: GroupCommit) -> str | None:

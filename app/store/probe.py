@@ -55,7 +55,7 @@ async def find_pings(tx: ReadTx) -> Pings:
     return Pings() if row is None else Pings(*row)
 
 
-async def note_ping(tx: WriteTx, at: datetime, trouble: str | None, verdict: str | None) -> None:
+async def note_heartbeat(tx: WriteTx, at: datetime, trouble: str | None, verdict: str | None) -> None:
     """Note how a ping went."""
     moment = "accepted_at" if trouble is None else "failed_at"
     await tx.connection.execute(

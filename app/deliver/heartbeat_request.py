@@ -16,7 +16,7 @@ TIMEOUT_S = 10.0
 _REASON_MOST = 500
 
 
-async def ping(url: str, wanted: HeartbeatKind, wrong: str | None) -> str | None:
+async def send_heartbeat(url: str, wanted: HeartbeatKind, wrong: str | None) -> str | None:
     """Report that all is well, or what is wrong. Return None if the ping was accepted, or sends nothing by intent; else why not."""
     kind = kind_of(url, wanted)
     reason = " ".join((wrong or "OK").split())[:_REASON_MOST]
