@@ -59,6 +59,7 @@ BOUNDARIES = {
     "app/http/middleware.py": "the boundary of a request: logged, answered with 500",
     "app/intake/body.py": "no boundary: what the event loop throws into a wait is passed on to the coroutine that waits",
     "app/http/health.py": "the boundary of /readyz: whatever the database does, the answer says so",
+    "app/http/heartbeat.py": "the boundary of a heartbeat: whatever the pipeline does, the service outside hears of it",
     "programs/relay/child.py": "the boundary of the relay's child: whatever a mail client does, the parent hears how it ended",
     "programs/relay/loop.py": "the boundary of a relay's thread: one that ended in silence would leave mail unsent",
     "programs/reporter/running.py": "the boundary of the reporter: no defect of ours may reach the backup",
