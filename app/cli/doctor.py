@@ -13,7 +13,7 @@ from app.cli.bounce_check import check_bounces
 from app.cli.canary_check import check_canaries
 from app.cli.disk_check import check_disks
 from app.cli.dkim_check import check_dkim
-from app.cli.findings import Finding, Findings, as_document, as_lines
+from app.cli.findings import DoctorFinding, DoctorFindings, as_document, as_lines
 from app.cli.heartbeat_check import check_heartbeat
 from app.cli.mail_server_check import check_mail_servers
 from app.cli.open_context import describe, open_context
@@ -37,24 +37,24 @@ def doctor(
 ) -> None:
     """List what is missing or wrong; exit code 1 if anything is."""
     settings = load_settings()
-    disks = [Finding("disk", line) for line in asyncio.run(check_disks(settings))]
-    wrong, notes = disks, list[Finding]()
+    disks = [DoctorFinding("disk", line) for line in asyncio.run(check_disks(settings))]
+    wrong, notes = disks, list[DoctorFinding]()
     try:
         found, others, heartbeat = asyncio.run(_check(settings))
     except TocsinError as cause:
-        wrong += [Finding("database", describe(cause))]
+        wrong += [DoctorFinding("database", describe(cause))]
     else:
         access = asyncio.run(access_troubles(settings, now()))
         wrong += [*_setup(settings, found), *_transports(found), *_trouble(found), *others.wrong, *heartbeat.wrong]
-        wrong += [Finding("access", line) for line in access]
+        wrong += [DoctorFinding("access", line) for line in access]
         notes += [*_notes(settings, found), *others.notes, *heartbeat.notes]
-        notes += [Finding("access", line) for line in access_notes(settings)]
+        notes += [DoctorFinding("access", line) for line in access_notes(settings)]
     typer.echo(as_document(wrong, notes) if as_json else as_lines(wrong, notes))
     if wrong:
         raise typer.Exit(1)
 
 
-async def _check(settings: Settings) -> tuple[Checkup, Findings, Findings]:
+async def _check(settings: Settings) -> tuple[Checkup, DoctorFindings, DoctorFindings]:
     async with open_context(settings) as context, context.database.read() as tx:
         at = context.clock()
         found = await check_up(tx, at - _HEARTBEAT_WITHIN, at - _WORDED_WITHIN)
@@ -62,7 +62,7 @@ async def _check(settings: Settings) -> tuple[Checkup, Findings, Findings]:
         bounced, notes = await check_bounces(tx, settings, at)
         heartbeat = await check_heartbeat(tx, settings, at)
     waits = [
-        Finding(
+        DoctorFinding(
             f"transport {kind}",
             f"{queue.messages} message(s) wait for {kind}, the oldest since {queue.oldest_due_at:%Y-%m-%d %H:%M} UTC:",
             f"see GET /v1/messages?transport={kind}.",
@@ -71,47 +71,52 @@ async def _check(settings: Settings) -> tuple[Checkup, Findings, Findings]:
         if at - queue.oldest_due_at > _WAITS_LONG
     ]
     wrong = [
-        *(Finding("canary", line) for line in canaries.wrong),
-        *(Finding("returned mail", line) for line in bounced),
+        *(DoctorFinding("canary", line) for line in canaries.wrong),
+        *(DoctorFinding("returned mail", line) for line in bounced),
         *waits,
-        *(Finding("mail server", line) for line in await check_mail_servers(settings)),
-        *(Finding("dkim", line) for line in await check_dkim(settings)),
+        *(DoctorFinding("mail server", line) for line in await check_mail_servers(settings)),
+        *(DoctorFinding("dkim", line) for line in await check_dkim(settings)),
     ]
-    good = [*(Finding("canary", line) for line in canaries.notes), *(Finding("returned mail", line) for line in notes)]
-    return found, Findings(tuple(wrong), tuple(good)), heartbeat
+    good = [
+        *(DoctorFinding("canary", line) for line in canaries.notes),
+        *(DoctorFinding("returned mail", line) for line in notes),
+    ]
+    return found, DoctorFindings(tuple(wrong), tuple(good)), heartbeat
 
 
-def _setup(settings: Settings, found: Checkup) -> Iterator[Finding]:
+def _setup(settings: Settings, found: Checkup) -> Iterator[DoctorFinding]:
     if settings.smtp_url is None and settings.graph_mailbox is None:
-        yield Finding("mail", "No mail server is set, so mail only goes to files:", "`tocsin setup mail` sets it up.")
+        yield DoctorFinding(
+            "mail", "No mail server is set, so mail only goes to files:", "`tocsin setup mail` sets it up."
+        )
     elif settings.admin_email is None:
-        yield Finding(
+        yield DoctorFinding(
             "mail",
             "A mail server is set, but no address:",
             "set TOCSIN_ADMIN_EMAIL (`tocsin setup mail`), or edit the recipients (/v1/recipients).",
         )
     if not found.recipients:
-        yield Finding("recipients", "There is no recipient, so nobody is notified:", "POST /v1/recipients.")
+        yield DoctorFinding("recipients", "There is no recipient, so nobody is notified:", "POST /v1/recipients.")
     if not found.enabled_routes:
-        yield Finding("routes", "No route is enabled, so no alert is sent:", "POST /v1/routes.")
+        yield DoctorFinding("routes", "No route is enabled, so no alert is sent:", "POST /v1/routes.")
     if not found.enabled_summaries:
-        yield Finding(
+        yield DoctorFinding(
             "summaries",
             "No summary is scheduled, so nobody notices when alerts stop coming:",
             "POST /v1/summary-schedules.",
         )
     if found.jobs_without_expectation:
         names = ", ".join(found.names_without_expectation) + (", …" if found.jobs_without_expectation > SHOWN else "")
-        yield Finding(
+        yield DoctorFinding(
             "expectations",
             f"{found.jobs_without_expectation} of {found.jobs} job(s) have no expectation, so nobody is notified when they do not run: {names}.",
             "PATCH /v1/jobs/<id>.",
         )
 
 
-def _transports(found: Checkup) -> Iterator[Finding]:
+def _transports(found: Checkup) -> Iterator[DoctorFinding]:
     if "mapi" in found.used_transports and not found.relays:
-        yield Finding(
+        yield DoctorFinding(
             "transport mapi",
             "Recipients use the transport mapi, but there is no relay:",
             "see docs/mapi.md, or remove mapi (PATCH /v1/recipients/<id>).",
@@ -120,9 +125,9 @@ def _transports(found: Checkup) -> Iterator[Finding]:
         last = found.last_tests.get(kind)
         how = _HOW_TO_TEST.get(kind, f"POST /v1/transports/{kind}:test")
         if last is None:
-            yield Finding(f"transport {kind}", f"The transport {kind} was never tested:", f"{how}.")
+            yield DoctorFinding(f"transport {kind}", f"The transport {kind} was never tested:", f"{how}.")
         elif last.outcome != "sent":
-            yield Finding(
+            yield DoctorFinding(
                 f"transport {kind}",
                 f"The last test of {kind} ({last.at:%Y-%m-%d %H:%M} UTC) failed: {last.code} {last.text}.",
                 f"Test again: {how}.",
@@ -132,46 +137,46 @@ def _transports(found: Checkup) -> Iterator[Finding]:
         mend = what_to_mend(last_attempt.code)
         if last_attempt.outcome != "sent" and (queue is not None or mend is not None):
             count = 0 if queue is None else queue.messages
-            yield Finding(
+            yield DoctorFinding(
                 f"transport {kind}",
                 f"The last attempt over {kind} ({last_attempt.ended_at:%Y-%m-%d %H:%M} UTC) ended {last_attempt.outcome}: {last_attempt.code} {last_attempt.text}. {count} message(s) wait for it.",
                 mend,
             )
 
 
-def _trouble(found: Checkup) -> Iterator[Finding]:
+def _trouble(found: Checkup) -> Iterator[DoctorFinding]:
     if not found.living_workers:
-        yield Finding(
+        yield DoctorFinding(
             "worker",
             f"No worker had a heartbeat in the last {_HEARTBEAT_WITHIN.seconds} s, so nothing is decided or sent:",
             "start `tocsin serve`, or `tocsin worker`; if it runs, its log has the reason.",
         )
-    yield from (Finding("relay", f"{trouble}.", "See GET /v1/relays.") for trouble in found.relay_troubles)
+    yield from (DoctorFinding("relay", f"{trouble}.", "See GET /v1/relays.") for trouble in found.relay_troubles)
     if found.overdue_notices.oldest_due_at is not None:
-        yield Finding(
+        yield DoctorFinding(
             "composing",
             f"{found.overdue_notices.notices} notice(s) wait to be composed, the oldest since {found.overdue_notices.oldest_due_at:%Y-%m-%d %H:%M} UTC, so they are not sent:",
             "the log has the reason. See GET /v1/notices?state=waiting.",
         )
     if found.silent_agents:
-        yield Finding("agents", f"Agents that do not report any more: {', '.join(found.silent_agents)}.", "")
+        yield DoctorFinding("agents", f"Agents that do not report any more: {', '.join(found.silent_agents)}.", "")
     if found.dead_messages:
-        yield Finding(
+        yield DoctorFinding(
             "messages",
             f"{found.dead_messages} message(s) could not be sent and were given up:",
             "GET /v1/messages?state=dead, and once the cause is mended, POST /v1/messages:retry sends them all again.",
         )
     if found.set_aside_events:
-        yield Finding(
+        yield DoctorFinding(
             "events",
             f"{found.set_aside_events} event(s) could not be decided on and were set aside:",
             "GET /v1/events?state=set_aside.",
         )
 
 
-def _notes(settings: Settings, found: Checkup) -> Iterator[Finding]:
+def _notes(settings: Settings, found: Checkup) -> Iterator[DoctorFinding]:
     if first_keys.path_of(settings).exists():
-        yield Finding(
+        yield DoctorFinding(
             "first keys",
             f"The first keys are still in {first_keys.path_of(settings)}:",
             "store them in a safe place and delete the file.",
@@ -179,16 +184,16 @@ def _notes(settings: Settings, found: Checkup) -> Iterator[Finding]:
     if settings.is_sqlite:
         version = tuple(int(part) for part in found.database_version.split("."))
         if version < (3, 51, 3):
-            yield Finding(
+            yield DoctorFinding(
                 "database",
                 f"SQLite {found.database_version}: before 3.51.3 two writing connections can corrupt it.",
                 "Tocsin has one; do not write with another program.",
             )
     if found.jobs_unconfirmed:
-        yield Finding(
+        yield DoctorFinding(
             "expectations",
             f"{found.jobs_unconfirmed} job(s) have an expectation that was learned from their runs and that nobody confirmed:",
             "GET /v1/jobs?proposed=true, then POST /v1/jobs:confirm-expectations.",
         )
     if not found.jobs:
-        yield Finding("agents", "No agent has reported anything yet:", "POST /v1/events with an enrolment key.")
+        yield DoctorFinding("agents", "No agent has reported anything yet:", "POST /v1/events with an enrolment key.")

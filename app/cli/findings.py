@@ -12,7 +12,7 @@ CODES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class DoctorFinding:
     """Something that is wrong, or good to know. `remedy`: what to do; without one, the text says it, or there is nothing to do.
 
     A text that ends with a colon leads to its remedy.
@@ -29,14 +29,14 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class DoctorFindings:
     """What is wrong, and what is only good to know."""
 
-    wrong: tuple[Finding, ...]
-    notes: tuple[Finding, ...]
+    wrong: tuple[DoctorFinding, ...]
+    notes: tuple[DoctorFinding, ...]
 
 
-def as_lines(wrong: Sequence[Finding], notes: Sequence[Finding]) -> str:
+def as_lines(wrong: Sequence[DoctorFinding], notes: Sequence[DoctorFinding]) -> str:
     """Return the lines for people."""
     lines = [*(f"! {finding.line}" for finding in wrong), *(f"- {finding.line}" for finding in notes)]
     ending = "" if len(wrong) == 1 else "s"
@@ -44,7 +44,7 @@ def as_lines(wrong: Sequence[Finding], notes: Sequence[Finding]) -> str:
     return "\n".join(lines)
 
 
-def as_document(wrong: Sequence[Finding], notes: Sequence[Finding]) -> str:
+def as_document(wrong: Sequence[DoctorFinding], notes: Sequence[DoctorFinding]) -> str:
     """Return `{"state", "problems", "checks": [{"code", "state", "text", "remedy"}]}`. Fields may be added, never renamed or removed."""
     checks = [*(_check(finding, "problem") for finding in wrong), *(_check(finding, "note") for finding in notes)]
     found = {finding.code for finding in wrong}
@@ -57,7 +57,7 @@ def as_document(wrong: Sequence[Finding], notes: Sequence[Finding]) -> str:
     return json.dumps({"state": state, "problems": len(wrong), "checks": checks}, indent=2, ensure_ascii=False)
 
 
-def _check(finding: Finding, state: str) -> dict[str, str | None]:
+def _check(finding: DoctorFinding, state: str) -> dict[str, str | None]:
     text = " ".join(finding.text.split())
     text = f"{text[:-1]}." if text.endswith(":") else text
     return {"code": finding.code, "state": state, "text": text, "remedy": finding.remedy or None}

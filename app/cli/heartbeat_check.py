@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from app.cli.findings import Finding, Findings
+from app.cli.findings import DoctorFinding, DoctorFindings
 from app.core.settings import Settings
 from app.store.probe import find_pings
 from app.store.transactions import ReadTx
@@ -13,10 +13,10 @@ _WITHOUT = "Nobody is alarmed if Tocsin itself stops:"
 _HOW = "set TOCSIN_HEARTBEAT_URL to a check of another service, see docs/monitoring/heartbeat.md."
 
 
-async def check_heartbeat(tx: ReadTx, settings: Settings, now: datetime) -> Findings:
+async def check_heartbeat(tx: ReadTx, settings: Settings, now: datetime) -> DoctorFindings:
     """Return what is known of the heartbeat. Its address, which is a secret, is not in it."""
     if settings.heartbeat_url is None:
-        return Findings((), (Finding(_CODE, _WITHOUT, _HOW),))
+        return DoctorFindings((), (DoctorFinding(_CODE, _WITHOUT, _HOW),))
     pings = await find_pings(tx)
     last = max((at for at in (pings.accepted_at, pings.failed_at) if at is not None), default=None)
     accepted = (
@@ -25,16 +25,16 @@ async def check_heartbeat(tx: ReadTx, settings: Settings, now: datetime) -> Find
     if last is None or now - last > timedelta(seconds=_MISSED_PINGS * settings.heartbeat_every_s):
         since = "never" if last is None else f"last {_time(last)}"
         text = f"The heartbeat was {since} tried:"
-        return Findings(
-            (Finding(_CODE, text, "start `tocsin serve` with TOCSIN_HEARTBEAT_URL; its log has the reason."),), ()
+        return DoctorFindings(
+            (DoctorFinding(_CODE, text, "start `tocsin serve` with TOCSIN_HEARTBEAT_URL; its log has the reason."),), ()
         )
     if pings.trouble is not None:
         text = f"The last ping of the heartbeat ({_time(last)}) failed: {pings.trouble}; {accepted}."
-        return Findings((Finding(_CODE, text, "Check TOCSIN_HEARTBEAT_URL and the network."),), ())
+        return DoctorFindings((DoctorFinding(_CODE, text, "Check TOCSIN_HEARTBEAT_URL and the network."),), ())
     if pings.verdict is not None:
         text = f"The heartbeat reports a failure ({_time(last)}): {pings.verdict}."
-        return Findings((Finding(_CODE, text, "Mend what it names; the log may have the reason."),), ())
-    return Findings((), (Finding(_CODE, f"The heartbeat is accepted; the last ping: {_time(last)}."),))
+        return DoctorFindings((DoctorFinding(_CODE, text, "Mend what it names; the log may have the reason."),), ())
+    return DoctorFindings((), (DoctorFinding(_CODE, f"The heartbeat is accepted; the last ping: {_time(last)}."),))
 
 
 def _time(at: datetime) -> str:

@@ -63,7 +63,7 @@ async def send_once(context: AppContext, commits: GroupCommit) -> None:
     except Exception as error:  # noqa: BLE001  (an error boundary: whatever fails here is what the ping must report)
         log.error("the pipeline could not be examined for the heartbeat", exc_info=error)
         wrong = f"the pipeline could not be examined ({type(error).__name__}); the log has the reason"
-    from app.deliver.heartbeat_request import send_heartbeat  # noqa: PLC0415  (loads an HTTP client, which most services do not need at their start)
+    from app.deliver.heartbeat_request import send_heartbeat  # noqa: PLC0415  (it takes long to import)
 
     trouble = await send_heartbeat(settings.heartbeat_url.get_secret_value(), settings.heartbeat_kind, wrong)
     if wrong is not None:
