@@ -43,7 +43,7 @@ def judge_probe(probe: Probe) -> str:
         message=report["message"],
     )
     folded = fold_job(Job("probe", CUSTOMER, AGENT, JOB, Activity.BACKUP, at), {}, [event], "UTC")
-    changes = judge_outcomes(folded.before, folded.after, folded.ended, {}, {}, [_RULE])
+    changes = judge_outcomes(folded.before, folded.after, folded.ended, {}, {}, [_RULE], folded.fresh)
     opened = [change.reason for change in changes if isinstance(change, OpenAlert)]
     if not opened:
         raise ValueError("the probe opened no alert")

@@ -13,6 +13,7 @@ from app.context import AppContext
 from app.core.errors import TocsinError
 from app.core.log import log
 from app.core.periodic import keep_repeating, run_in_background
+from app.deliver.heartbeat_request import send_heartbeat
 from app.domain.probe import NEVER_PASSED, Probe
 from app.intake.commit import GroupCommit
 from app.intake.probe import store_probe
@@ -31,10 +32,7 @@ _SLACK = timedelta(seconds=2)
 
 @contextlib.asynccontextmanager
 async def pinging(context: AppContext, commits: GroupCommit) -> AsyncIterator[None]:
-    """Ping while the block runs, if an address is set."""
-    if context.settings.heartbeat_url is None:
-        yield
-        return
+    """Ping while the block runs."""
 
     async def act() -> None:
         await send_once(context, commits)
@@ -63,8 +61,6 @@ async def send_once(context: AppContext, commits: GroupCommit) -> None:
     except Exception as error:  # noqa: BLE001  (an error boundary: whatever fails here is what the ping must report)
         log.error("the pipeline could not be examined for the heartbeat", exc_info=error)
         wrong = f"the pipeline could not be examined ({type(error).__name__}); the log has the reason"
-    from app.deliver.heartbeat_request import send_heartbeat  # noqa: PLC0415  (it takes long to import)
-
     trouble = await send_heartbeat(settings.heartbeat_url.get_secret_value(), settings.heartbeat_kind, wrong)
     if wrong is not None:
         log.warning("the heartbeat reports that something is wrong", reason=wrong)
