@@ -27,7 +27,7 @@ from app.domain.person import Role
 from app.domain.problem import NamedAlert
 from app.domain.route import Silence
 from app.http.api.dependencies import Context
-from app.http.pages.done import SHOWN_FOR, UNDO_S, moment_of
+from app.http.pages.done import SHOWN_FOR, UNDO_S, moment_of, signed
 from app.http.pages.frame import viewer_of
 from app.http.pages.overview import counts_of
 from app.http.pages.session import PostedForm, SignedIn, need_role, safe_next
@@ -248,6 +248,8 @@ def back_to(request: Request, form: FormData, done: str, count: int, by: Editor,
     counts_of(request).forget()
     back = urlsplit(safe_next(str(form.get("back") or "/")))
     kept = [(name, value) for name, value in parse_qsl(back.query) if name not in SHOWN_FOR]
-    outcome = [("done", done), ("n", str(count)), ("at", by.at.isoformat())] if done else []
-    shown = urlencode([*kept, *outcome, *([("trouble", trouble)] if trouble else [])])
+    outcome = {"done": done, "n": str(count), "at": by.at.isoformat()} if done else {}
+    outcome |= {"trouble": trouble} if trouble else {}
+    csrf = str(form.get("csrf") or request.headers.get("x-csrf-token", ""))  # which was checked
+    shown = urlencode([*kept, *signed(outcome, csrf).items()])
     return RedirectResponse(back.path + (f"?{shown}" if shown else ""), 303)

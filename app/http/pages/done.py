@@ -1,12 +1,16 @@
-"""What was just done, as the address of a page says it: in words, with what takes it back."""
+"""What was just done, as the address of a page says it: in words, with what takes it back.
 
+The parameters are signed for the session: a link of somebody else must not make a page say that an alert is acknowledged.
+"""
+
+import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from gettext import NullTranslations
 
 UNDO_S = 10
-SHOWN_FOR = ("done", "n", "at", "trouble")  # the parameters of an address that only say what was done
+SHOWN_FOR = ("done", "n", "at", "trouble", "by")  # the parameters of an address that only say what was done
 _LONGEST_NUMBER = 5
 _CAN_BE_UNDONE = ("acknowledged", "silenced", "closed")
 
@@ -18,6 +22,18 @@ class Done:
     text: str
     undo: str
     seconds: int
+
+
+def signed(outcome: Mapping[str, str], csrf: str) -> dict[str, str]:
+    """Return the parameters that say an outcome, with their signature. `csrf`: the token of the session's forms."""
+    return {**outcome, "by": _signature(outcome, csrf)}
+
+
+def outcome_of(asked: Mapping[str, str], csrf: str) -> Mapping[str, str]:
+    """Return the parameters of an address that say an outcome; empty where we did not sign them for this session."""
+    found = {name: asked[name] for name in SHOWN_FOR if name in asked and name != "by"}
+    is_ours = hmac.compare_digest(asked.get("by", "").encode(), _signature(found, csrf).encode())
+    return found if is_ours else {}
 
 
 def done_of(asked: Mapping[str, str], texts: NullTranslations, now: datetime) -> Done | None:
@@ -59,6 +75,11 @@ def moment_of(text: str) -> datetime | None:
     except ValueError:
         return None
     return at if at.tzinfo is not None else None
+
+
+def _signature(outcome: Mapping[str, str], csrf: str) -> str:
+    said = "\n".join(f"{name}={value}" for name, value in sorted(outcome.items()))
+    return hmac.digest(csrf.encode(), said.encode("utf-8", "surrogatepass"), "sha256").hex()[:32]
 
 
 def _words(texts: NullTranslations, count: int) -> dict[str, str]:

@@ -18,7 +18,7 @@ from app.compose.phrases import one_line, plain
 from app.context import AppContext
 from app.domain.person import Role
 from app.http.pages.assets import asset
-from app.http.pages.done import done_of, trouble_of
+from app.http.pages.done import done_of, outcome_of, trouble_of
 from app.http.pages.languages import LANGUAGES, preferred_language, translations
 from app.http.pages.moments import Moments
 from app.http.pages.refusals import refusal_text
@@ -60,13 +60,14 @@ def render(
     viewer = viewer_of(request, context, who)
     page = environment(viewer.language).get_template(template)
     now, texts = context.clock(), translations(viewer.language)
+    outcome = {} if who is None else outcome_of(request.query_params, who.csrf)
     content = page.render(
         who=who,
         viewer=viewer,
         here=request.url.path,
         moments=Moments(viewer.language, viewer.zone, now),
-        done=done_of(request.query_params, texts, now),
-        trouble=trouble_of(request.query_params, texts),
+        done=done_of(outcome, texts, now),
+        trouble=trouble_of(outcome, texts),
         may_act=who is not None and who.role.covers(Role.OPERATOR),
         may_edit=who is not None and who.role.covers(Role.ADMINISTRATOR),
         query=_Query(request.url.path, dict(request.query_params)),

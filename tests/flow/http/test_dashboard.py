@@ -74,7 +74,7 @@ async def test_who_acknowledges_what_somebody_has_does_not_read_that_it_is_their
         alert_id = await _opened(api, browser)
         await api.tell("POST", f"/v1/alerts/{alert_id}:acknowledge", json={"name": "kim"})
         answer = await browser.send("/alerts", "/act/acknowledge", id=alert_id, back="/alerts")
-        assert answer.headers["location"] == "/alerts?trouble=stale_edit"
+        assert answer.headers["location"].startswith("/alerts?trouble=stale_edit&by=")
         assert (await api.tell("GET", f"/v1/alerts/{alert_id}"))["acknowledged_by"] == "kim"
 
 
@@ -123,3 +123,16 @@ async def test_the_name_of_a_page_can_still_be_a_topic_to_which_a_tool_reports(a
         path, content="backup failed", headers={"Authorization": "Bearer an-enrol-key-for-tests"}
     )
     assert answer.status_code == 200, answer.text
+
+
+async def test_an_address_that_somebody_else_made_does_not_say_that_something_was_done(api: Api) -> None:
+    async with browsing(api) as browser:
+        alert_id = await _opened(api, browser)
+        answer = await browser.send("/alerts", "/act/acknowledge", id=alert_id, back="/alerts")
+        said = answer.headers["location"]
+        assert "You acknowledged 1 alert." in (await browser.get(said)).text
+        unsigned, _, by = said.rpartition("&by=")
+        for forged in (unsigned, said.replace("n=1", "n=9"), f"/?done=closed&n=3&at=2026-01-01&by={by}", "/?trouble=x"):
+            page = (await browser.get(forged)).text
+            assert 'class="undo"' not in page
+            assert 'class="msg fail"' not in page

@@ -25,7 +25,7 @@
   // What was done is said once: reading the page again must not say it again.
   if (/[?&](done|trouble)=/.test(location.search)) {
     const kept = new URLSearchParams(location.search);
-    for (const name of ["done", "n", "at", "trouble"]) kept.delete(name);
+    for (const name of ["done", "n", "at", "trouble", "by"]) kept.delete(name);
     history.replaceState(null, "", location.pathname + (kept.size ? "?" + kept : "") + location.hash);
   }
 
