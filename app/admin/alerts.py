@@ -52,6 +52,13 @@ async def undo_acknowledgement(tx: WriteTx, at: datetime, by: Editor) -> list[st
     return undone
 
 
+async def release_alert(tx: WriteTx, alert: Alert, by: Editor) -> None:
+    """Take back the acknowledgement of one alert, as it was read: a later one of somebody else stays."""
+    if alert.acknowledged_at is not None and await alerts.release(tx, alert.id, alert.acknowledged_at):
+        await delete_waiting_acknowledgements(tx, [alert.id])
+        await note(tx, by, "undo-acknowledge", "alert", alert.id, {})
+
+
 async def undo_closing(tx: WriteTx, at: datetime, by: Editor) -> list[str]:
     """Open again what this person closed at this moment; return the ids of these alerts.
 

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
-from app.admin.alerts import acknowledge_alert, tell_others
+from app.admin.alerts import acknowledge_alert, release_alert, take_over_alert, tell_others
 from app.admin.editing import Editor
-from app.admin.silences import create_silence
+from app.admin.silences import create_silence, delete_silence
 from app.context import AppContext
 from app.core.errors import Conflict, NotFound
 from app.core.ids import new_id
@@ -27,6 +27,7 @@ from app.store.silences import current_silences
 from app.store.transactions import ReadTx, WriteTx
 
 _MORNING = 8
+UNDO_FOR = timedelta(seconds=30)  # so long the others are not notified; a phone takes longer than a desk
 
 
 class AnswerKind(StrEnum):
@@ -35,6 +36,8 @@ class AnswerKind(StrEnum):
     TAKE_ON = "take-on"
     SILENCE_4H = "4h"
     SILENCE_MORNING = "morning"
+    TAKE_OVER = "take-over"
+    UNDO = "undo"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,17 @@ class AskedAlert:
         """Whether the one who answers has taken it on already."""
         by = self.alert.acknowledged_by or ""
         return by == self.address or by.startswith(f"{self.address} (")  # kim@example.com is not kim@example.co
+
+    def acknowledged_just_now(self, now: datetime) -> bool:
+        """Return whether the one who answers acknowledged it so short ago that it can be undone."""
+        at = self.alert.acknowledged_at
+        is_open = self.alert.closed_at is None
+        return is_open and at is not None and self.is_mine and timedelta(0) <= now - at <= UNDO_FOR
+
+    def silenced_just_now(self, now: datetime) -> bool:
+        """Return whether the one who answers silenced it so short ago that it can be undone."""
+        own = self.silenced
+        return own is not None and own.created_by == self.address and timedelta(0) <= now - own.starts_at <= UNDO_FOR
 
 
 async def read_question(tx: ReadTx, context: AppContext, token: str) -> AskedAlert:
@@ -91,10 +105,15 @@ async def answer(
 ) -> datetime | None:
     """Do what somebody answered; return when the silence ends, or None. Raises Conflict if the alert is closed, or somebody has it."""
     by = Editor(asked.address, context.clock(), context.wakeups.wake)
-    if kind is AnswerKind.TAKE_ON:
-        if not await acknowledge_alert(tx, asked.alert.id, None, comment, by):
+    if kind is AnswerKind.UNDO:
+        await _undo(tx, asked, by)
+        return None
+    if kind in (AnswerKind.TAKE_ON, AnswerKind.TAKE_OVER):
+        if kind is AnswerKind.TAKE_OVER:
+            await take_over_alert(tx, asked.alert.id, comment, by)
+        elif not await acknowledge_alert(tx, asked.alert.id, None, comment, by):
             raise Conflict("somebody else acknowledged it at the same time", code="acknowledged")
-        await tell_others(tx, asked.alert.id, asked.address, by)
+        await tell_others(tx, asked.alert.id, asked.address, by, UNDO_FOR)
         return None
     ends_at = silence_end(kind, by.at, zone_of(asked.customer))
     silence = Silence(
@@ -109,6 +128,16 @@ async def answer(
     )
     await create_silence(tx, silence, by)
     return ends_at
+
+
+async def _undo(tx: WriteTx, asked: AskedAlert, by: Editor) -> None:
+    """Take back what was answered by this address just now. Raises Conflict where nothing was."""
+    if asked.acknowledged_just_now(by.at):
+        await release_alert(tx, asked.alert, by)
+    elif asked.silenced is not None and asked.silenced_just_now(by.at):
+        await delete_silence(tx, asked.silenced.id, by)
+    else:
+        raise Conflict("it is too late to undo that", code="too_late")
 
 
 def silence_end(kind: AnswerKind, now: datetime, zone: ZoneInfo) -> datetime:

@@ -159,6 +159,13 @@ async def release_acknowledged(tx: WriteTx, at: datetime, who_id: str) -> list[s
     return list((await tx.connection.execute(freed.returning(alerts.c.id))).scalars())
 
 
+async def release(tx: WriteTx, alert_id: str, at: datetime) -> bool:
+    """Let nobody have an open alert again that was acknowledged at this moment; return whether it was so."""
+    taken = alerts.c.id == alert_id, alerts.c.closed_at.is_(None), alerts.c.acknowledged_at == at
+    freed = update(alerts).where(*taken).values(acknowledged_at=None, acknowledged_by=None, acknowledged_by_id=None)
+    return (await tx.connection.execute(freed)).rowcount == 1
+
+
 async def has_open_alert(tx: ReadTx, customer_id: str, agent_id: str, job_id: str | None) -> bool:
     """Return whether an alert of a job is open; `job_id` None: of the agent or of any of its jobs."""
     own = alerts.c

@@ -10,7 +10,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse
 
-from app.admin.answers import AnswerKind, AskedAlert, answer, read_question, silence_end, zone_of
+from app.admin.answers import UNDO_FOR, AnswerKind, AskedAlert, answer, read_question, silence_end, zone_of
 from app.context import AppContext
 from app.core.errors import Conflict, NotFound
 from app.domain.answer_link import PATH
@@ -63,6 +63,10 @@ async def _read(context: AppContext, token: str) -> AskedAlert | None:
 
 def _is_done(asked: AskedAlert, kind: AnswerKind) -> bool:
     """Say whether it was answered so before, by this link or by somebody else."""
+    if kind is AnswerKind.UNDO:
+        return False
+    if kind is AnswerKind.TAKE_OVER:
+        return asked.is_mine
     if kind is AnswerKind.TAKE_ON:
         return asked.alert.acknowledged_at is not None
     return asked.silenced is not None
@@ -91,6 +95,8 @@ def _page(
         asked=asked,
         first=first.value,
         answered=None if done is None else done.value,
+        can_undo=asked is not None and (asked.acknowledged_just_now(now) or asked.silenced_just_now(now)),
+        undo_for=UNDO_FOR.seconds,
         used=None if used is None else used.value,
         ends_at=ends_at,
         morning=None if zone is None else silence_end(AnswerKind.SILENCE_MORNING, now, zone),

@@ -88,11 +88,14 @@ async def test_opening_a_link_changes_nothing_and_the_button_takes_the_alert_on(
         assert alert["acknowledged_by"].startswith(KIM)
 
 
-async def test_the_others_learn_once_who_has_it_in_the_same_conversation(api: Api):
+async def test_the_others_learn_once_who_has_it_in_the_same_conversation(api: Api, clock: MovableClock):
     [first] = await mails(api, ROBIN)
     async with browsing(api) as browser:
         for _ in range(2):
             await browser.client.post(await link(api, KIM), data={"answer": "take-on"})
+    await run(api)
+    assert len(await mails(api, ROBIN)) == 1, "it can still be undone"
+    clock.ahead += timedelta(seconds=31)
     await run(api)
     await run(api)
     assert len(await mails(api, KIM)) == 1
@@ -133,6 +136,40 @@ async def test_the_others_learn_it_also_of_who_acknowledges_on_a_page_unless_tha
     assert newest["subject"] == first["subject"].replace("[FAILED]", "[ACKNOWLEDGED]")
     assert newest["in-reply-to"] == first["message-id"]
     assert len(await mails(api, ROBIN)) == 1
+
+
+@pytest.mark.parametrize("answer", ["take-on", "4h"])
+async def test_an_answer_is_undone_on_its_page_for_half_a_minute(api: Api, clock: MovableClock, answer: str):
+    path = await link(api, KIM)
+    async with browsing(api) as browser:
+        done = await browser.client.post(path, data={"answer": answer})
+        assert 'value="undo"' in done.text
+        undone = await browser.client.post(path, data={"answer": "undo"})
+        assert "Undone." in undone.text
+        [alert] = await api.items("/v1/alerts")
+        assert alert["acknowledged_at"] is None
+        assert await api.items("/v1/silences", state="current") == []
+        clock.ahead += timedelta(seconds=31)
+        await run(api)
+        assert len(await mails(api, ROBIN)) == 1, "nobody hears of what was undone"
+        await browser.client.post(path, data={"answer": answer})
+        clock.ahead += timedelta(seconds=31)
+        late = await browser.client.post(path, data={"answer": "undo"})
+        assert "Undone." not in late.text
+        [alert] = await api.items("/v1/alerts")
+        assert (alert["acknowledged_at"] is not None) == (answer == "take-on")
+
+
+async def test_who_reads_that_another_has_it_can_take_it_over(api: Api):
+    kim, robin = await link(api, KIM), await link(api, ROBIN)
+    async with browsing(api) as browser:
+        await browser.client.post(kim, data={"answer": "take-on"})
+        assert 'value="take-over"' in (await browser.get(robin)).text
+        assert 'value="take-over"' not in (await browser.get(kim)).text
+        assert "You acknowledged it" in (await browser.client.post(robin, data={"answer": "take-over"})).text
+        [alert] = await api.items("/v1/alerts")
+        assert alert["acknowledged_by"] == ROBIN
+        assert "Undone." not in (await browser.client.post(kim, data={"answer": "undo"})).text
 
 
 async def test_an_acknowledgement_by_the_api_is_sent_once_to_all_who_were_notified(api: Api):
