@@ -78,8 +78,8 @@ def moment_of(text: str) -> datetime | None:
 
 
 def _signature(outcome: Mapping[str, str], csrf: str) -> str:
-    said = "\n".join(f"{name}={value}" for name, value in sorted(outcome.items()))
-    return hmac.digest(csrf.encode(), said.encode("utf-8", "surrogatepass"), "sha256").hex()[:32]
+    content = "\n".join(f"{name}={value}" for name, value in sorted(outcome.items()))
+    return hmac.digest(csrf.encode(), content.encode("utf-8", "surrogatepass"), "sha256").hex()[:32]
 
 
 def _words(texts: NullTranslations, count: int) -> dict[str, str]:
