@@ -132,7 +132,12 @@ async def test_an_address_that_somebody_else_made_does_not_say_that_something_wa
         shown_at = answer.headers["location"]
         assert "You acknowledged 1 alert." in (await browser.get(shown_at)).text
         unsigned, _, by = shown_at.rpartition("&by=")
-        for forged in (unsigned, shown_at.replace("n=1", "n=9"), f"/?done=closed&n=3&at=2026-01-01&by={by}", "/?trouble=x"):
+        for forged in (
+            unsigned,
+            shown_at.replace("n=1", "n=9"),
+            f"/?done=closed&n=3&at=2026-01-01&by={by}",
+            "/?trouble=x",
+        ):
             page = (await browser.get(forged)).text
             assert 'class="undo"' not in page
             assert 'class="msg fail"' not in page
