@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute
 from app.core.passwords import Passwords
 from app.http import downloads, exports, job_metrics, metrics, relay, relay_setup, unsubscribe
 from app.http.api import admin, events, status
-from app.http.pages import account, answer, connect, dashboard, errors, people, sign_in
+from app.http.pages import account, answer, connect, dashboard, errors, people, relays, sign_in
 from app.http.tools import mounts
 
 
@@ -29,6 +29,7 @@ def install(api: FastAPI) -> Iterable[BaseRoute]:
         dashboard,
         connect,
         people,
+        relays,
     ):
         api.router.routes.extend(part.router.routes)
     admin.install(api)

@@ -12,7 +12,7 @@ from tests.support.cli import Served
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("chromium", "npm")]
 
-PAGES = ["/connect"]
+PAGES = ["/connect", "/relays"]
 MARKUP = "<img src=x onerror=alert(1)>"
 
 
@@ -72,3 +72,33 @@ def test_a_tool_is_connected_and_its_first_report_appears(
     else:
         assert key[1] not in page.content(), "the key is shown once"
     context.close()
+
+
+def test_a_relay_is_set_up_and_shows_what_its_doctor_found(
+    chromium: Browser, demo: Served, owner: StorageState, axe: str
+) -> None:
+    with opened(chromium, demo, owner, LOOKS[1]) as (page, seen):
+        page.goto("/relays")
+        page.fill("main input[name=name]", f"mail01 {MARKUP}")
+        page.get_by_role("button", name="Add and create a set-up code").click()
+        code = page.locator("#code").text_content()
+        fits(page, axe)
+        with httpx.Client(base_url=seen.host) as relay:
+            paired = relay.post("/v1/relay/set-up", json={"code": code, "host": "WIN-1"}).raise_for_status().json()
+            point = {"name": "profile", "state": "fail", "found": MARKUP, "remedy": f"Do {MARKUP}", "question": MARKUP}
+            beat = {"version": "9.9", "host": f"WIN-1 {MARKUP}", "profile": MARKUP, "doctor": [point]}
+            relay.post(
+                "/v1/relay/heartbeat", json=beat, headers={"Authorization": f"Bearer {paired['key']}"}, timeout=60
+            ).raise_for_status()
+        page.goto("/relays")
+        panel = page.locator("section", has_text="mail01").first
+        assert f"Do {MARKUP}" in panel.inner_text()
+        assert "9.9" in panel.inner_text()
+        assert code not in page.content()
+        panel.get_by_role("button", name="Pause").click()
+        page.get_by_text("paused since").wait_for()
+        page.get_by_role("button", name="Let it send again").click()
+        page.get_by_text("closed: it sends").wait_for()
+        assert page.locator("main img").count() == 0
+        fits(page, axe)
+        assert seen.errors == []

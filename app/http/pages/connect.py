@@ -89,7 +89,8 @@ async def show_connect(
     return await _choose(request, context, who, asked)
 
 
-@router.post(PAGE)
+# Not at /connect itself: a POST to one word is a message to the topic of that name (ntfy).
+@router.post(PAGE + "/new")
 async def post_connect(
     request: Request, context: Context, who: Administrator, authenticator: Authenticator, form: PostedForm
 ) -> Response:

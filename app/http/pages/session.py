@@ -168,6 +168,18 @@ def need_role(least: Role) -> Callable[..., Awaitable[SignedIn]]:
     return dependency
 
 
+def need_everything(least: Role) -> Callable[..., Awaitable[SignedIn]]:
+    """Return a dependency as `need_role`, for what concerns every customer: to somebody who sees only some, it does not exist."""
+    of_role = need_role(least)
+
+    async def dependency(who: Annotated[SignedIn, Depends(of_role)]) -> SignedIn:
+        if who.customers is not None:
+            raise NotFound("there is nothing at this address")
+        return who
+
+    return dependency
+
+
 def need_fresh(who: SignedIn, context: AppContext, back: str) -> None:
     """Send somebody who has not shown for some minutes who they are to do that first, and then to the page `back`.
 
