@@ -42,7 +42,7 @@ Administrator = Annotated[SignedIn, Depends(need_everything(Role.ADMINISTRATOR))
 
 @dataclass(frozen=True, slots=True)
 class RelayView:
-    """A relay as the page shows it. `wrong` says what is wrong now, in words; None: nothing. `reported` is what it said of itself."""
+    """A relay as the page shows it. `wrong` says what is wrong now, in words; None: nothing. `reported` is what its heartbeat holds."""
 
     relay: Relay
     wrong: str | None
