@@ -206,7 +206,7 @@ async def _read(context: AppContext, choice: JobChoice, names: dict[str, str]) -
     seconds = now.timestamp()
     packed: list[_Packed] = []
     async with context.database.read() as tx:
-        pipeline = await read_pipeline_state(tx, choice.customer_id)
+        pipeline = await read_pipeline_state(tx, choice.customer_ids)
         counts = await count_by_customer(tx, choice, now)
         silent = await count_silent(tx, choice, now)
         named = await customers_by_id(tx, counts)

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from starlette.routing import BaseRoute
 
 from app.core.passwords import Passwords
-from app.http import downloads, exports, job_metrics, metrics, relay, relay_setup, unsubscribe
+from app.http import badge, calendar, downloads, exports, job_metrics, metrics, relay, relay_setup, unsubscribe
 from app.http.api import admin, events, status
 from app.http.pages import account, answer, connect, dashboard, errors, people, relays, sign_in
 from app.http.tools import mounts
@@ -19,6 +19,8 @@ def install(api: FastAPI) -> Iterable[BaseRoute]:
         events,
         metrics,
         job_metrics,
+        badge,
+        calendar,
         relay,
         relay_setup,
         downloads,

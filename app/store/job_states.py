@@ -34,6 +34,7 @@ from app.domain.job_status import JobCounts, PipelineState, ShownState, total_of
 from app.domain.matcher import Matcher
 from app.domain.service_event import AGENT
 from app.store.jobs import job_matches, label_of
+from app.store.problems import Customers, only
 from app.store.shown_state import IS_COUNTED, is_silent, joined_jobs, may_differ, state_now
 from app.store.tables import TROUBLE as TROUBLE_EVENT
 from app.store.tables import agents, customers, events, jobs, runs
@@ -49,9 +50,9 @@ TROUBLE = (ShownState.FAILED, ShownState.MISSED, ShownState.OVERRUN, ShownState.
 
 @dataclass(frozen=True, slots=True)
 class JobChoice:
-    """Which jobs are asked for. `customer_id` None: of every customer; all matchers must be met."""
+    """Which jobs are asked for. `customer_ids` None: of every customer; all matchers must be met."""
 
-    customer_id: str | None = None
+    customer_ids: tuple[str, ...] | None = None
     matchers: tuple[Matcher, ...] = ()
     states: tuple[ShownState, ...] = ()  # empty: any
     job_id: str | None = None
@@ -101,10 +102,10 @@ class _Counted:
 async def count_by_customer(tx: ReadTx, choice: JobChoice, now: datetime) -> dict[str, JobCounts]:
     """Return how many of the jobs each customer has in each state, by the customer's id. Silent agents are not counted here."""
     found: dict[str, _Counted] = {}
-    is_of_customer = [] if choice.customer_id is None else [jobs.c.customer_id == choice.customer_id]
+    is_of_customer = only(choice.customer_ids, jobs.c.customer_id)
     chosen = [*is_of_customer, may_differ(now)]
     if choice.matchers or choice.job_id or choice.states:
-        chosen = _conditions(choice, now)
+        chosen = conditions_of(choice, now)
     else:
         # Most jobs are well, and of these an index is read and no row.
         await _add_well(tx, found, is_of_customer, now)
@@ -169,7 +170,7 @@ async def worst_jobs(tx: ReadTx, choice: JobChoice, now: datetime, limit: int) -
     """Return the jobs in trouble, the worst first and among equals the one that fails longest."""
     rank = case({state.value: place for state, place in _RANK.items()}, value=state_now(now))
     bad = state_now(now).in_([state.value for state in TROUBLE])
-    query = _standings(tx, now, ()).where(*_conditions(choice, now), may_differ(now), bad)
+    query = _standings(tx, now, ()).where(*conditions_of(choice, now), may_differ(now), bad)
     query = query.order_by(rank, jobs.c.failing_since, jobs.c.id).limit(limit)
     return [_read(row) for row in await tx.connection.execute(query)]
 
@@ -184,7 +185,7 @@ async def page_standings(
     labels: Sequence[str] = (),
 ) -> list[JobStanding]:
     """Return up to `limit` of the jobs in the order of their ids, after one."""
-    query = _standings(tx, now, labels).where(*_conditions(choice, now), jobs.c.id > after)
+    query = _standings(tx, now, labels).where(*conditions_of(choice, now), jobs.c.id > after)
     return [_read(row) for row in await tx.connection.execute(query.order_by(jobs.c.id).limit(limit))]
 
 
@@ -192,16 +193,16 @@ async def each_standing(
     tx: ReadTx, choice: JobChoice, now: datetime, labels: Sequence[str] = ()
 ) -> AsyncGenerator[list[JobStanding], None]:
     """Yield the jobs in batches."""
-    query = _standings(tx, now, labels).where(*_conditions(choice, now))
+    query = _standings(tx, now, labels).where(*conditions_of(choice, now))
     # By a cursor of the database, in whatever order is quickest: page by page, PostgreSQL would join and sort all jobs for each page.
     async with tx.connection.stream(query) as found:
         async for batch in found.partitions(AT_ONCE):
             yield [_read(row) for row in batch]
 
 
-async def read_pipeline_state(tx: ReadTx, customer_id: str | None = None) -> PipelineState:
-    """Return whether the states of a customer's jobs, or of all, are up to date."""
-    seen: datetime | None = await tx.connection.scalar(select(func.max(heartbeats.c.at)))
+async def read_pipeline_state(tx: ReadTx, seen: Customers = None) -> PipelineState:
+    """Return whether the states of the jobs of these customers are up to date."""
+    worker_seen_at: datetime | None = await tx.connection.scalar(select(func.max(heartbeats.c.at)))
     # A failure that was set aside changed no job. It counts until a later run of its job has ended.
     is_followed = (
         select(jobs.c.id)
@@ -216,10 +217,9 @@ async def read_pipeline_state(tx: ReadTx, customer_id: str | None = None) -> Pip
     )
     aside = events.c.state == literal_column("'set_aside'"), text(TROUBLE_EVENT), ~is_followed
     some = select(events.c.id).where(*aside).limit(SET_ASIDE_MOST)
-    if customer_id is not None:
-        some = some.where(events.c.customer_id == customer_id)
+    some = some.where(*only(seen, events.c.customer_id))
     set_aside = await tx.connection.scalar(select(func.count()).select_from(some.subquery()))
-    return PipelineState(seen, await oldest_waiting_event(tx), int(set_aside or 0))
+    return PipelineState(worker_seen_at, await oldest_waiting_event(tx), int(set_aside or 0))
 
 
 async def count_silent(tx: ReadTx, choice: JobChoice, now: datetime) -> int:
@@ -227,24 +227,25 @@ async def count_silent(tx: ReadTx, choice: JobChoice, now: datetime) -> int:
     query = select(func.count()).where(is_silent(now))
     if choice.matchers or choice.job_id is not None:
         query = query.where(agents.c.id.in_(_agents_of(choice)))
-    elif choice.customer_id is not None:
-        query = query.where(agents.c.customer_id == choice.customer_id)
+    else:
+        query = query.where(*only(choice.customer_ids, agents.c.customer_id))
     return int(await tx.connection.scalar(query) or 0)
 
 
 def _agents_of(choice: JobChoice) -> Select[tuple[str]]:
     if not choice.matchers and choice.job_id is None:
-        is_of_customer = [] if choice.customer_id is None else [agents.c.customer_id == choice.customer_id]
+        is_of_customer = only(choice.customer_ids, agents.c.customer_id)
         has_job = select(jobs.c.id).where(jobs.c.agent_id == agents.c.id).correlate(agents).exists()
         return select(agents.c.id).where(*is_of_customer, has_job)
-    chosen = [job_matches(choice.customer_id, choice.matchers)]
+    chosen = [job_matches(None, choice.matchers), *only(choice.customer_ids, jobs.c.customer_id)]
     if choice.job_id is not None:
         chosen.append(jobs.c.id == choice.job_id)
     return joined_jobs(jobs.c.agent_id).where(*chosen)
 
 
-def _conditions(choice: JobChoice, now: datetime) -> list[ColumnElement[bool]]:
-    found = [IS_COUNTED, job_matches(choice.customer_id, choice.matchers)]
+def conditions_of(choice: JobChoice, now: datetime) -> list[ColumnElement[bool]]:
+    """Return the conditions that the jobs of a choice meet, in a query of `joined_jobs`."""
+    found = [IS_COUNTED, job_matches(None, choice.matchers), *only(choice.customer_ids, jobs.c.customer_id)]
     if choice.states:
         found.append(state_now(now).in_([state.value for state in choice.states]))
     if choice.job_id is not None:

@@ -68,7 +68,8 @@ def choice_of(caller: Caller, customer_id: str | None, match: list[str]) -> JobC
     """Return which jobs are meant, within what the caller's key may see. Raises WrongScope."""
     if caller.customer_id is not None and customer_id not in (None, caller.customer_id):
         raise WrongScope("this key is for another customer")
-    return JobChoice(caller.customer_id or customer_id, tuple(map(read_matcher, match)))
+    chosen = caller.customer_id or customer_id
+    return JobChoice(None if chosen is None else (chosen,), tuple(map(read_matcher, match)))
 
 
 class StatusQuery(ChoiceQuery):
@@ -179,7 +180,9 @@ class StatusOut(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class KeptStatus:
+    """What was read at a moment."""
+
     at: datetime
     pipeline: PipelineState
     counts: JobCounts
@@ -191,22 +194,35 @@ class _Kept:
 class StatusCache:
     """The newest answers. The jobs are counted every few seconds at most, however many programs ask."""
 
-    kept: dict[tuple[JobChoice, int], _Kept] = field(default_factory=dict)
+    kept: dict[tuple[JobChoice, int], KeptStatus] = field(default_factory=dict)
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
+    async def read(self, context: AppContext, choice: JobChoice, worst: int) -> KeptStatus:
+        """Return the status of these jobs, at most a few seconds old."""
+        now = context.clock()
+        async with self.lock:
+            kept = self.kept.get((choice, worst))
+            if kept is None or not timedelta() <= now - kept.at < KEPT:
+                kept = await _read(context, choice, worst, now)
+                self.kept[choice, worst] = kept
+                if len(self.kept) > CHOICES_MOST:
+                    del self.kept[next(iter(self.kept))]
+        return kept
 
-def _cache_of(request: Request) -> StatusCache:
+
+def status_cache(request: Request) -> StatusCache:
+    """Return what this process keeps."""
     cache: StatusCache = request.app.state.status_cache
     return cache
 
 
-async def _read(context: AppContext, choice: JobChoice, worst: int, now: datetime) -> _Kept:
+async def _read(context: AppContext, choice: JobChoice, worst: int, now: datetime) -> KeptStatus:
     async with context.database.read() as tx:
-        pipeline = await read_pipeline_state(tx, choice.customer_id)
+        pipeline = await read_pipeline_state(tx, choice.customer_ids)
         counts, newest = await count_jobs(tx, choice, now), await newest_report(tx, choice)
         has_trouble = any(getattr(counts, state) for state in TROUBLE)
         jobs = await worst_jobs(tx, choice, now, worst) if has_trouble and worst else []
-    return _Kept(now, pipeline, counts, newest, jobs)
+    return KeptStatus(now, pipeline, counts, newest, jobs)
 
 
 @router.get(
@@ -221,20 +237,14 @@ async def get_status(
     response: Response,
     context: Context,
     caller: Monitor,
-    cache: Annotated[StatusCache, Depends(_cache_of)],
+    cache: Annotated[StatusCache, Depends(status_cache)],
     if_none_match: Annotated[
         str | None, Header(max_length=500, description="The ETag of the answer that the client has.")
     ] = None,
 ) -> StatusOut | Response:
     """Return how all jobs that match stand, in one word, with counts and the worst jobs."""
     choice, now = query.choice(caller), context.clock()
-    async with cache.lock:
-        kept = cache.kept.get((choice, query.worst))
-        if kept is None or not timedelta() <= now - kept.at < KEPT:
-            kept = await _read(context, choice, query.worst, now)
-            cache.kept[choice, query.worst] = kept
-            if len(cache.kept) > CHOICES_MOST:
-                del cache.kept[next(iter(cache.kept))]
+    kept = await cache.read(context, choice, query.worst)
     pipeline, counts, newest, worst = kept.pipeline, kept.counts, kept.newest, kept.worst
     stale_because = pipeline.stale_because(now)
     judged = judge_status(counts, stale_because)
@@ -268,7 +278,7 @@ class StandingsQuery(Paged, ChoiceQuery):
 async def list_standings(query: Annotated[StandingsQuery, Query()], context: Context, caller: Monitor) -> StandingPage:
     """Return jobs in the order of their creation, each with its state, times and amounts."""
     chosen, window = query.choice(caller), query.window("job")
-    choice = JobChoice(chosen.customer_id, chosen.matchers, tuple(query.state))
+    choice = JobChoice(chosen.customer_ids, chosen.matchers, tuple(query.state))
     async with context.database.read() as tx:
         found = await page_standings(tx, choice, context.clock(), after=window.after or "", limit=window.limit + 1)
     items = tuple(StandingOut.of(job) for job in found[: window.limit])
@@ -278,7 +288,8 @@ async def list_standings(query: Annotated[StandingsQuery, Query()], context: Con
 @router.get("/jobs/{job_id}", operation_id="get_standing", summary="Get the state of a job", responses=problems(404))
 async def get_standing(job_id: PathId, context: Context, caller: Monitor) -> StandingOut:
     """Return one job with its state, times and amounts."""
-    choice = JobChoice(caller.customer_id, job_id=job_id)
+    own = None if caller.customer_id is None else (caller.customer_id,)
+    choice = JobChoice(own, job_id=job_id)
     async with context.database.read() as tx:
         found = await page_standings(tx, choice, context.clock(), limit=1)
     if not found:
