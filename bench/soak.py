@@ -1,6 +1,6 @@
 """Shows that a long run reaches a plateau: `python -m bench.soak [MINUTES] [sqlite|postgresql]`, 30 minutes on SQLite by default.
 
-One process of `tocsin serve` with its worker takes 300 events a second, of which a fifth are failures, each in the mail of its agent's
+One process of `tocsin serve` with its worker takes 300 events a second, or as many as it can, of which a fifth are failures, each in the mail of its agent's
 minute; a job that failed succeeds the next time. Every minute it prints what the process holds: memory, descriptors, the write-ahead log, and what waits.
 It fails if memory grows by more than a twentieth from the first third of the run to its end, if descriptors grow, or if anything waits
 at the end.
@@ -127,7 +127,7 @@ def _judge(name: str, looks: list[Look]) -> int:
     later = looks[len(looks) // 3 :]
     memory, wal = max(look.resident_mib for look in later), max(look.wal_mib for look in looks)
     print(  # the line for docs/scale.md
-        f"{name}, {RATE} events a second, a fifth of them failures, for {last.minute:.0f} minutes: {looks[0].resident_mib:.0f} MiB at rest, "
+        f"{name}, {last.events / last.minute / 60:.0f} events a second, a fifth of them failures, for {last.minute:.0f} minutes: {looks[0].resident_mib:.0f} MiB at rest, "
         f"at most {memory:.0f} MiB from minute {third.minute:.0f} on, {last.descriptors} descriptors, a log of at most {wal:.0f} MiB, "
         f"{last.events:,} events, {last.mails:,} mails, {last.waiting:,} waiting at the end"
     )

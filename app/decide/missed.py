@@ -27,7 +27,7 @@ from app.store.refused_reports import refused_of
 from app.store.transactions import WriteTx
 from app.store.waiting import oldest_waiting
 
-BATCH = 100  # of each kind in one transaction, so that others can write in between
+BATCH = 50  # of each kind in one transaction, so that others can write in between
 AGENTS_AT_ONCE = 10
 RELEARNED_WITHIN = timedelta(minutes=1)
 RESEND = timedelta(minutes=5)  # agents wait at most a minute between two tries (docs/agents.md)
@@ -50,13 +50,17 @@ def is_catching_up(listening: Listening, now: datetime) -> bool:
 async def write_due_events(context: AppContext) -> bool:
     """Write the events of what fell due. True when there may be more at once."""
     now = context.clock()
+    async with context.database.read() as tx:
+        is_overdue, is_too_long = await runs.is_any_due(tx, now)
     asked_again = await _ask_about_silent(context, now)
 
     async def silent(tx: WriteTx, now: datetime) -> tuple[list[Event], bool]:
         return await _silent(tx, asked_again, now)
 
     more = False
-    for find_due in (_missed, _overrun, silent):
+    for find_due, is_any in ((_missed, is_overdue), (_overrun, is_too_long), (silent, bool(asked_again))):
+        if not is_any:
+            continue
         async with context.database.write() as tx:
             made, is_full = await find_due(tx, now)
             # Nothing is expected of an agent that nobody approved; its slots move on, so that nothing is missed at once when it is.

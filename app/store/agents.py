@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 
-from sqlalchemy import Boolean, bindparam, func, literal_column, select, update
+from sqlalchemy import Boolean, Integer, bindparam, func, literal_column, select, update
 
 from app.domain.agent import Agent, AgentState
 from app.store.prepared import Prepared
@@ -11,6 +11,7 @@ from app.store.repository import Page, Repository, Window, equals
 from app.store.tables import agents, jobs
 from app.store.tables_managed import keys
 from app.store.transactions import ReadTx, WriteTx
+from app.store.types import Utc
 from app.store.waiting import all_decided_until
 
 AGENTS = Repository(
@@ -124,10 +125,19 @@ async def save_heard(tx: WriteTx, heard: Sequence[Agent]) -> None:
     )
 
 
+_PAST_LIMIT = Prepared(
+    lambda _: (
+        select(*AGENTS.mapping.columns)
+        .where(agents.c.silent_at <= bindparam("before", type_=Utc), _IS_KNOWN)
+        .order_by(agents.c.silent_at)
+        .limit(bindparam("limit", type_=Integer))
+    )
+)
+
+
 async def past_limit(tx: ReadTx, before: datetime, limit: int) -> list[Agent]:
     """Return agents that may be silent from now on; their reports from before that moment are all decided on."""
-    due = select(agents).where(agents.c.silent_at <= before, _IS_KNOWN).order_by(agents.c.silent_at).limit(limit)
-    return [AGENTS.mapping.read(row) for row in await tx.connection.execute(due)]
+    return [AGENTS.mapping.read_values(values) for values in await tx.fetch(_PAST_LIMIT, before=before, limit=limit)]
 
 
 async def lock_past_limit(tx: WriteTx, ids: Collection[str], before: datetime) -> list[Agent]:

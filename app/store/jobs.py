@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from sqlalchemy import (
     ColumnElement,
+    Integer,
     Select,
     String,
     and_,
@@ -27,9 +28,10 @@ from app.domain.job import Job, JobState
 from app.domain.matcher import Comparison, Matcher
 from app.store.prepared import Builder, Prepared, Values
 from app.store.repository import Page, Repository, Window, equals
-from app.store.row_mapping import readable
+from app.store.row_mapping import readable, readable_values
 from app.store.tables import agents, customers, job_days, jobs, runs
 from app.store.transactions import ReadTx, WriteTx
+from app.store.types import Utc
 from app.store.waiting import all_decided_until
 
 JOBS = Repository(jobs, Job, noun="job", prefix="job", edited=("agent_id", "name", "activity", "expectation"))
@@ -187,11 +189,18 @@ async def save_jobs(tx: WriteTx, changed: Sequence[Job]) -> None:
     await tx.change_each(_SAVE, [{**JOBS.mapping.write(job), "of_id": job.id} for job in changed])
 
 
+def _build_overdue(_: Builder) -> Select[Values]:
+    is_known = all_decided_until(jobs.c.customer_id, jobs.c.agent_id, jobs.c.overdue_at)
+    due = select(*JOBS.mapping.columns).where(jobs.c.overdue_at <= bindparam("before", type_=Utc), is_known)
+    return due.order_by(jobs.c.overdue_at).limit(bindparam("limit", type_=Integer)).with_for_update(skip_locked=True)
+
+
+_OVERDUE = Prepared(_build_overdue)
+
+
 async def overdue_jobs(tx: WriteTx, before: datetime, limit: int) -> list[Job]:
     """Claim jobs whose slot and grace have passed without a report; their agents' reports from before that moment are all decided on."""
-    is_known = all_decided_until(jobs.c.customer_id, jobs.c.agent_id, jobs.c.overdue_at)
-    due = select(jobs).where(jobs.c.overdue_at <= before, is_known).order_by(jobs.c.overdue_at).limit(limit)
-    return readable(await tx.connection.execute(due.with_for_update(skip_locked=True)), JOBS.mapping.read, "job")
+    return readable_values(await tx.fetch(_OVERDUE, before=before, limit=limit), JOBS.mapping, "job")
 
 
 async def jobs_of_agents(tx: ReadTx, agent_ids: Collection[str]) -> dict[str, list[Job]]:

@@ -9,6 +9,7 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     Date,
+    Integer,
     Select,
     String,
     bindparam,
@@ -27,11 +28,12 @@ from app.domain.job import Job
 from app.domain.pairing import LONGEST_PAIRED
 from app.domain.run import NAMED, Run
 from app.store.newest import MAX_RANGES, IndexRanges, page_newest, page_recent, tested
-from app.store.prepared import Builder, Prepared
+from app.store.prepared import Builder, Prepared, Values
 from app.store.repository import Page, Repository, Window
 from app.store.scope import Scope, job_ids, jobs_of
 from app.store.tables import job_days, jobs, runs
 from app.store.transactions import ReadTx, WriteTx
+from app.store.types import Utc
 from app.store.waiting import all_decided_until
 
 WEEK_DAYS = 7
@@ -255,21 +257,39 @@ NEWEST_OPEN = Prepared(partial(_build_newest_open, None))
 NEWEST_OVERRUN = Prepared(partial(_build_newest_open, RunOutcome.OVERRUN))
 
 
-async def overrun_runs(tx: WriteTx, before: datetime, limit: int) -> list[OverrunRun]:
-    """Claim runs that take too long; their agents' reports from before that moment are all decided on."""
+def _build_overrun(_: Builder) -> Select[Values]:
     is_known = all_decided_until(jobs.c.customer_id, jobs.c.agent_id, runs.c.overrun_at)
     due = (
-        select(runs, jobs.c.agent_id, jobs.c.name, jobs.c.activity, jobs.c.last_success_at)
+        select(*RUNS.mapping.columns, jobs.c.agent_id, jobs.c.name, jobs.c.activity, jobs.c.last_success_at)
         .join(jobs, jobs.c.id == runs.c.job_id)
-        .where(runs.c.overrun_at <= before, is_known)
+        .where(runs.c.overrun_at <= bindparam("before", type_=Utc), is_known)
         .order_by(runs.c.overrun_at)
-        .limit(limit)
+        .limit(bindparam("limit", type_=Integer))
     )
-    rows = await tx.connection.execute(due.with_for_update(of=runs, skip_locked=True))
-    return [
-        OverrunRun(RUNS.mapping.read(row), row.agent_id, row.name, Activity(row.activity), row.last_success_at)
-        for row in rows
-    ]
+    return due.with_for_update(of=runs, skip_locked=True)
+
+
+_OVERRUN = Prepared(_build_overrun)
+_ANY_DUE = Prepared(
+    lambda _: select(
+        select(jobs.c.id).where(jobs.c.overdue_at <= bindparam("before", type_=Utc)).exists(),
+        select(runs.c.id).where(runs.c.overrun_at <= bindparam("before", type_=Utc)).exists(),
+    )
+)
+
+
+async def is_any_due(tx: ReadTx, before: datetime) -> tuple[bool, bool]:
+    """Return whether any job is overdue, and whether any run takes too long. Most times nothing is, and nobody has to be kept from writing."""
+    [(is_overdue, is_too_long)] = await tx.fetch(_ANY_DUE, before=before)
+    return bool(is_overdue), bool(is_too_long)
+
+
+async def overrun_runs(tx: WriteTx, before: datetime, limit: int) -> list[OverrunRun]:
+    """Claim runs that take too long; their agents' reports from before that moment are all decided on."""
+    found: list[OverrunRun] = []
+    for *run, agent_id, job, activity, well_at in await tx.fetch(_OVERRUN, before=before, limit=limit):
+        found.append(OverrunRun(RUNS.mapping.read_values(run), agent_id, job, Activity(activity), well_at))
+    return found
 
 
 async def mark_overrun(tx: WriteTx, run_ids: Sequence[str]) -> None:
