@@ -15,14 +15,16 @@ The hot endpoints and the routes that `api` has at the start answer at once. The
 import re
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from urllib.parse import unquote
+from urllib.parse import parse_qsl, unquote
 
 from fastapi import FastAPI, Response
 from fastapi.routing import APIRoute, iter_route_contexts
 from starlette.datastructures import State
+from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match, Router
 from starlette.types import Receive, Scope, Send
 
+from app.core.errors import BadInput
 from app.core.loading import load_in_turn
 from app.http.middleware import SafetyMiddleware
 
@@ -172,8 +174,22 @@ class _TableRoute(BaseRoute):
         return (Match.FULL if scope["type"] == "http" else Match.NONE), {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand the request to the router of its path."""
+        """Hand the request to the router of its path. Raises BadInput and HTTPException for text that no database column can hold."""
+        _refuse_nul(scope["path"], scope["query_string"])
         await self._table.find(scope["path"])(scope, receive, send)
+
+
+def _refuse_nul(path: str, query: bytes) -> None:
+    """Refuse NUL in an address: PostgreSQL takes none in a text, and each query that compares one would fail as a bug of ours."""
+    if b"%00" in query or b"\0" in query:
+        for name, value in parse_qsl(query.decode("latin-1"), keep_blank_values=True):
+            if "\0" in name + value:
+                field = name.replace("\0", "")
+                raise BadInput(
+                    f"{field}: it has the character NUL, which cannot be stored", code="bad_form", field=field
+                )
+    if "\0" in path:
+        raise HTTPException(404)
 
 
 def _paths_of(route: BaseRoute) -> list[str]:

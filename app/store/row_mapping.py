@@ -4,6 +4,7 @@ A new column of a plain type needs no code here: a column of the table and a fie
 A `timedelta` named `grace` is kept as whole seconds in a column named `grace_s`. Only this file knows the form of domain values in JSON columns.
 """
 
+import time
 import types
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -45,6 +46,11 @@ V = TypeVar("V", bound=Versioned)
 Item = TypeVar("Item")
 Convert = Callable[[Any], Any]
 UNREADABLE = (ValueError, KeyError, TypeError, AttributeError)  # what reading a row of another version raises
+
+_LOG_AGAIN_S, _LOG_AGAIN_MOST_S, _LOGGED_MOST = 60.0, 86400.0, 1000
+_LOGGED: dict[
+    tuple[str, str, str], tuple[float, float]
+] = {}  # noun, id and cause -> when it is logged again, and the pause after that
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +135,7 @@ class RowMapping(Generic[T]):
 
 
 def readable(rows: Iterable[Row[Any]], read: Callable[[Row[Any]], Item], noun: str) -> list[Item]:
-    """Return what can be read of rows that administrators edit one by one; log the others at each call, until somebody repairs them.
+    """Return what can be read of rows that administrators edit one by one; log the others, until somebody repairs them.
 
     One row that cannot be read, because another version wrote it, must not stop the work with all others.
     """
@@ -154,6 +160,14 @@ def readable_values(rows: Iterable[Sequence[Any]], mapping: RowMapping[T], noun:
 
 
 def _log_unreadable(noun: str, row_id: str, cause: Exception) -> None:
+    """Log a row that cannot be read: at first, after a minute, and then after twice as long each time. A stage reads it every second."""
+    now, what = time.monotonic(), (noun, row_id, repr(cause))
+    again_at, pause = _LOGGED.get(what, (now, _LOG_AGAIN_S))
+    if now < again_at:
+        return
+    if len(_LOGGED) >= _LOGGED_MOST:
+        _LOGGED.clear()
+    _LOGGED[what] = now + pause, min(pause * 2, _LOG_AGAIN_MOST_S)
     log.error(
         "row left out because it cannot be read; change its unreadable fields, or delete it",
         noun=noun,

@@ -12,7 +12,7 @@ from app.domain.expectation import Expectation
 from app.domain.job import JobState
 from app.domain.matcher import Comparison, Matcher
 from app.domain.recipient import Address
-from app.store.row_mapping import RowMapping
+from app.store.row_mapping import RowMapping, readable
 from app.store.types import Json
 
 PLAIN = Table(
@@ -89,6 +89,16 @@ def test_labels_that_were_never_stored_are_none_at_all() -> None:
 def test_a_value_of_another_version_cannot_be_read() -> None:
     with pytest.raises(ValueError, match="mood"):
         MAPPING.read(row(**MAPPING.write(FULL) | {"state": "mood"}))
+
+
+def test_a_row_that_cannot_be_read_is_logged_once_and_not_with_each_pass(capsys: pytest.CaptureFixture[str]) -> None:
+    def read(state: str) -> int:
+        rows = [row(**MAPPING.write(FULL) | {"id": "smp_2", "state": state})]
+        assert readable(rows, MAPPING.read, "sample") == []
+        return capsys.readouterr().out.count("row left out")
+
+    assert [read("mood"), read("mood"), read("mood")] == [1, 0, 0]
+    assert read("another mood") == 1, "it is unreadable for another reason now"
 
 
 def test_a_field_without_a_column_is_noticed_at_the_start() -> None:
