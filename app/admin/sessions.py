@@ -25,9 +25,16 @@ class Browser:
 
 
 async def open_session(
-    tx: WriteTx, secret: Secret, person: Person, way: SignInWay, browser: Browser, at: datetime
+    tx: WriteTx,
+    secret: Secret,
+    person: Person,
+    way: SignInWay,
+    browser: Browser,
+    at: datetime,
+    *,
+    proved_at: datetime | None = None,
 ) -> str:
-    """Start a session of a person who has shown who they are; return its token. It is always a new one (no fixation)."""
+    """Start a session of a person who has shown who they are, at `proved_at` or now; return its token. It is always a new one (no fixation)."""
     token = secrets.token_urlsafe(32)
     session = Session(
         id=new_id("ses"),
@@ -35,7 +42,7 @@ async def open_session(
         way=way,
         created_at=at,
         seen_at=at,
-        proved_at=at,
+        proved_at=proved_at or at,
         address=browser.address,
         browser=(browser.name or "")[:_BROWSER_LONGEST] or None,
     )

@@ -15,6 +15,7 @@ from app.cli.disk_check import check_disks
 from app.cli.dkim_check import check_dkim
 from app.cli.findings import DoctorFinding, DoctorFindings, as_document, as_lines
 from app.cli.heartbeat_check import check_heartbeat
+from app.cli.identity_provider_check import check_identity_provider
 from app.cli.mail_server_check import check_mail_servers
 from app.cli.open_context import describe, open_context
 from app.core.clock import now
@@ -76,6 +77,7 @@ async def _check(settings: Settings) -> tuple[Checkup, DoctorFindings, DoctorFin
         *waits,
         *(DoctorFinding("mail server", line) for line in await check_mail_servers(settings)),
         *(DoctorFinding("dkim", line) for line in await check_dkim(settings)),
+        *(DoctorFinding("identity provider", line) for line in await check_identity_provider(settings)),
     ]
     good = [
         *(DoctorFinding("canary", line) for line in canaries.notes),

@@ -5,7 +5,6 @@ Read from `TOCSIN_*`, then from the TOML file named by `TOCSIN_CONFIG`, or witho
 """
 
 import os
-import tomllib
 from datetime import date
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -13,12 +12,13 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, InitSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 
-from app.core.config_file import config_file, read_environment
+from app.core.config_file import read_config, read_environment
 from app.core.disk import read_limit
 from app.core.errors import BadSettings
 from app.core.heartbeat_url import HeartbeatKind, check_heartbeat_url
 from app.core.networks import check_networks
 from app.core.oauth_settings import CloudName, OAuthSettings, Provider, check_oauth
+from app.core.oidc_settings import check_oidc
 from app.core.settings_checks import (
     check_bounce_address,
     check_database,
@@ -28,6 +28,7 @@ from app.core.settings_checks import (
     describe_error,
     read_ehlo_name,
 )
+from app.core.sign_in_settings import SignInSettings
 from app.core.time_zones import read_time_zone
 
 MIB = 1024 * 1024
@@ -48,10 +49,11 @@ _WITH_FILE = (
     "oauth_client_secret",
     "oauth_refresh_token",
     "heartbeat_url",
+    "oidc_client_secret",
 )
 
 
-class Settings(BaseSettings):
+class Settings(SignInSettings, BaseSettings):
     """The settings. A test compares `docs/settings.md` with these descriptions."""
 
     model_config = SettingsConfigDict(env_prefix="TOCSIN_", extra="forbid", frozen=True)
@@ -401,7 +403,7 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Set the order: arguments, environment, secrets in files, TOML."""
-        toml = InitSettingsSource(settings_cls, _read_config())
+        toml = InitSettingsSource(settings_cls, read_config(Settings.model_fields))
         return (init_settings, env_settings, _FromFiles(settings_cls), toml)
 
 
@@ -450,6 +452,7 @@ def load_settings(**arguments: Any) -> Settings:  # noqa: ANN401
     check_mailbox(_plain(settings.mailbox_url), has_provider=settings.oauth_provider is not None)
     check_oauth(settings.oauth)
     check_heartbeat_url(_plain(settings.heartbeat_url))
+    check_oidc(settings.oidc, settings.oidc_issuer, settings.oidc_client_id)
     return settings
 
 
@@ -472,28 +475,6 @@ def _refuse_unknown_names() -> None:
     for name in os.environ:
         if name.upper().startswith("TOCSIN_") and name.upper() not in known:
             raise BadSettings(f"{name}: there is no such setting")
-
-
-def _read_config() -> dict[str, Any]:
-    """Read the TOML file of settings. A missing file that is named is an error, not an empty one."""
-    path, is_named = config_file()
-    label = f"TOCSIN_CONFIG: {path}" if is_named else f"{path}"
-    try:
-        found = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as cause:
-        if is_named:
-            raise BadSettings(f"TOCSIN_CONFIG: cannot read {path}: {cause.strerror}") from cause
-        return {}
-    except OSError as cause:
-        raise BadSettings(f"{'TOCSIN_CONFIG: ' if is_named else ''}cannot read {path}: {cause.strerror}") from cause
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as cause:
-        raise BadSettings(f"{label} is not valid TOML: {cause}") from None
-    unknown = [name for name in found if name not in Settings.model_fields]
-    if unknown:
-        raise BadSettings(
-            f"{label}: there is no setting {', '.join(unknown)}; names in it are lower-case and without TOCSIN_"
-        )
-    return found
 
 
 def _plain(secret: SecretStr | None) -> str | None:

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 IDLE = timedelta(days=3)  # without a request
 LONGEST = timedelta(days=14)
+LONGEST_OF_PROVIDER = timedelta(days=1)  # then the groups at the provider are read again
 FRESH = timedelta(minutes=10)  # how long a proof of identity allows changes of keys and people
 
 
@@ -14,6 +15,7 @@ class SignInWay(StrEnum):
 
     PASSWORD = "password"  # noqa: S105
     LINK = "link"
+    PROVIDER = "provider"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,12 @@ class Session:
 
     def is_over(self, now: datetime) -> bool:
         """Say whether it was revoked, was not used for too long, or is too old."""
-        return self.revoked_at is not None or now >= self.seen_at + IDLE or now >= self.created_at + LONGEST
+        return self.revoked_at is not None or now >= self.seen_at + IDLE or now >= self.created_at + self.longest
+
+    @property
+    def longest(self) -> timedelta:
+        """How long it lasts at most."""
+        return LONGEST_OF_PROVIDER if self.way is SignInWay.PROVIDER else LONGEST
 
     def is_fresh(self, now: datetime) -> bool:
         """Say whether the person showed who they are a short time ago."""

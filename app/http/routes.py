@@ -8,7 +8,7 @@ from starlette.routing import BaseRoute
 from app.core.passwords import Passwords
 from app.http import badge, calendar, downloads, exports, job_metrics, metrics, relay, relay_setup, unsubscribe
 from app.http.api import admin, events, status
-from app.http.pages import account, answer, connect, dashboard, errors, people, relays, sign_in
+from app.http.pages import account, answer, connect, dashboard, errors, people, provider, relays, sign_in, sign_out
 from app.http.tools import mounts
 
 
@@ -26,6 +26,8 @@ def install(api: FastAPI) -> Iterable[BaseRoute]:
         downloads,
         unsubscribe,
         sign_in,
+        provider,
+        sign_out,
         account,
         answer,
         dashboard,

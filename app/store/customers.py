@@ -60,3 +60,12 @@ async def some_names(tx: ReadTx, customer_id: str) -> list[str]:
         query = select(table.c.name).where(table.c.customer_id == customer_id).limit(NAMES_MOST)
         names += (await tx.connection.execute(query)).scalars()
     return names
+
+
+async def ids_of_customers(tx: ReadTx, named: Iterable[str]) -> list[str]:
+    """Return the ids of the customers with these names or ids, in the order of their ids."""
+    asked = list(named)
+    query = (
+        select(customers.c.id).where(customers.c.id.in_(asked) | customers.c.name.in_(asked)).order_by(customers.c.id)
+    )
+    return list(await tx.connection.scalars(query))

@@ -45,6 +45,24 @@ async def find_by_email(tx: ReadTx, email: str) -> Person | None:
     return None if row is None else PEOPLE.mapping.read(row)
 
 
+async def find_by_external_id(tx: ReadTx, external_id: str) -> Person | None:
+    """Return the person who is this one at the identity provider."""
+    query = select(*PEOPLE.mapping.columns).where(people.c.external_id == external_id)
+    row = (await tx.connection.execute(query)).one_or_none()
+    return None if row is None else PEOPLE.mapping.read(row)
+
+
+async def external_id_of(tx: ReadTx, person_id: str) -> str | None:
+    """Return who a person is at the identity provider."""
+    found: str | None = await tx.connection.scalar(select(people.c.external_id).where(people.c.id == person_id))
+    return found
+
+
+async def set_external_id(tx: WriteTx, person_id: str, external_id: str | None) -> None:
+    """Store who a person is at the identity provider."""
+    await _set(tx, person_id, external_id=external_id)
+
+
 async def proofs_of(tx: ReadTx, person_id: str, *, for_change: bool = False) -> Proofs:
     """Return how a person can show who they are; with `for_change` the row is locked until the commit."""
     columns = (people.c[name] for name in Proofs.__slots__)

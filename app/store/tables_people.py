@@ -33,7 +33,7 @@ sessions = Table(
     Column("id", ID, primary_key=True),
     Column("person_id", ID, ForeignKey("people.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("hash", String(64), nullable=False, unique=True),  # HMAC-SHA-256, hex
-    Column("way", String(10), nullable=False),  # password | link
+    Column("way", String(10), nullable=False),  # password | link | provider
     Column("created_at", Utc, nullable=False),
     Column("seen_at", Utc, nullable=False, index=True),
     Column("proved_at", Utc, nullable=False),  # when the person last showed who they are

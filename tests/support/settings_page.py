@@ -23,6 +23,10 @@ GROUPS = {
         "oauth_provider", "oauth_cloud", "oauth_tenant", "oauth_client_id", "oauth_client_secret", "oauth_secret_expires",
         "oauth_certificate_file", "oauth_service_account_file", "oauth_refresh_token", "oauth_token_url",
     ),
+    "Sign-in by an identity provider": (
+        "oidc_issuer", "oidc_client_id", "oidc_client_secret", "oidc_scopes", "oidc_groups_claim", "oidc_groups", "oidc_new_people",
+        "oidc_link_by_email", "oidc_label",
+    ),
     "Mail that comes back": ("bounce_address", "mailbox_url", "canary", "canary_within_min"),
     "Webhooks": ("webhook_allow_private", "webhook_timeout_s"),
     "Taking events in": ("event_limit", "batch_limit", "batch_events", "log_limit", "intake_queue", "key_events_a_minute", "key_new_agents_an_hour", "key_new_jobs_an_hour", "key_bytes_a_day"),

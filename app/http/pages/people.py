@@ -8,6 +8,7 @@ from starlette.datastructures import FormData
 
 from app.admin.people import NewPerson, add_person, change_person, end_sessions, make_link
 from app.admin.proofs import end_codes
+from app.admin.provider_sign_in import allow_link, end_link, is_linked
 from app.core.errors import BadInput, Conflict, TocsinError
 from app.domain.one_time_link import PATH as LINK
 from app.domain.one_time_link import LinkPurpose
@@ -16,7 +17,7 @@ from app.http.api.dependencies import Context
 from app.http.pages.frame import render
 from app.http.pages.session import PostedForm, SignedIn, need_fresh, need_role, text_of
 from app.store.customers import page_customers
-from app.store.people import PEOPLE, list_people, proofs_of
+from app.store.people import PEOPLE, external_id_of, list_people, proofs_of
 from app.store.repository import Window
 
 router = APIRouter(include_in_schema=False)
@@ -92,6 +93,16 @@ async def post_end(person_id: str, context: Context, who: Owner, form: PostedFor
     return RedirectResponse(f"{PAGE}?person={person_id}&news=saved", 303)
 
 
+@router.post(PAGE + "/{person_id}/provider")
+async def post_provider(person_id: str, context: Context, who: Owner, form: PostedForm) -> Response:
+    """Let the next sign-in by the identity provider with this person's address be this person, or end that they are one."""
+    need_fresh(who, context, f"{PAGE}?person={person_id}")
+    async with context.database.write() as tx:
+        act = allow_link if text_of(form, "what") == "allow" else end_link
+        await act(tx, person_id, who.editor(context))
+    return RedirectResponse(f"{PAGE}?person={person_id}&news=saved", 303)
+
+
 async def _page(
     request: Request,
     context: Context,
@@ -106,6 +117,7 @@ async def _page(
         everybody = await list_people(tx)
         customers = (await page_customers(tx, Window(_CUSTOMERS))).items
         one: Person | None = next((person for person in everybody if person.id == chosen), None)
+        external_id = None if one is None else await external_id_of(tx, one.id)
         has_codes = one is not None and (await proofs_of(tx, one.id)).codes_since is not None
     return render(
         request,
@@ -119,6 +131,9 @@ async def _page(
         roles=tuple(Role),
         one=one,
         has_codes=has_codes,
+        provider=context.settings.oidc,
+        external_id=external_id,
+        is_linked=is_linked(external_id),
         news=news,
         refused=refused,
         link=link,

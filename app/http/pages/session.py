@@ -18,7 +18,7 @@ from starlette.datastructures import FormData
 from starlette.exceptions import HTTPException
 
 from app.admin.editing import Editor
-from app.admin.sessions import hash_of_session
+from app.admin.sessions import hash_of_session, sign_out
 from app.context import AppContext
 from app.core.errors import NotFound, TocsinError
 from app.core.log import log
@@ -140,6 +140,15 @@ async def find_signed_in(request: Request) -> SignedIn | None:
         csrf=token_for_forms(context, token),
         has_namesake=has_namesake,
     )
+
+
+async def end_earlier(request: Request) -> None:
+    """End the session that this browser had before somebody signed in: nobody could see or end it there any more."""
+    context: AppContext = request.app.state.context
+    earlier = await find_signed_in(request)
+    if earlier is not None:
+        async with context.database.write() as tx:
+            await sign_out(tx, earlier.person, earlier.session.id, context.clock())
 
 
 async def _need_person(request: Request) -> SignedIn:

@@ -1,4 +1,4 @@
-"""/sign-in, /sign-out, /prove and /link/...: how somebody comes in, shows again who they are, and leaves.
+"""/sign-in, /prove and /link/...: how somebody comes in, and shows again who they are.
 
 A link changes nothing when it is opened, only by its button: programs that scan mails and chats open links.
 """
@@ -11,7 +11,8 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.datastructures import FormData
 
-from app.admin.sessions import Browser, sign_out
+from app.admin.provider_sign_in import is_linked
+from app.admin.sessions import Browser
 from app.admin.sign_in import (
     PasswordTry,
     prove_by_password,
@@ -35,8 +36,8 @@ from app.http.pages.session import (
     SignedInPerson,
     check_token,
     cookie_prefix,
+    end_earlier,
     find_signed_in,
-    forget_session,
     keep_session,
     read_form,
     safe_next,
@@ -44,7 +45,7 @@ from app.http.pages.session import (
     text_of,
     token_for_forms,
 )
-from app.store.people import proofs_of
+from app.store.people import external_id_of, proofs_of
 
 router = APIRouter(include_in_schema=False)
 _FORWARDED = ("forwarded", "x-forwarded-for", "x-real-ip")
@@ -59,7 +60,7 @@ async def show_sign_in(request: Request, context: Context, goes_on: Next = "/") 
     """Show how to sign in; somebody who is signed in goes on at once."""
     if await find_signed_in(request) is not None:
         return RedirectResponse(safe_next(goes_on), 303)
-    return _sign_in_page(request, context, goes_on)
+    return sign_in_page(request, context, goes_on)
 
 
 @router.post(SIGN_IN)
@@ -70,7 +71,8 @@ async def post_sign_in(request: Request, context: Context, goes_on: Next = "/") 
     try:
         person, session = await sign_in_by_password(context, _passwords(request), tried, browser_of(request))
     except (NotAllowed, TooManyTries) as refused:
-        return _sign_in_page(request, context, goes_on, refused, tried.email)
+        return sign_in_page(request, context, goes_on, refused, tried.email)
+    await end_earlier(request)
     answer = RedirectResponse(safe_next(goes_on), 303)
     keep_session(answer, context, session)
     _remember_browser(request, answer, context, person.email)
@@ -80,7 +82,7 @@ async def post_sign_in(request: Request, context: Context, goes_on: Next = "/") 
 @router.get(PROVE)
 async def show_prove(request: Request, context: Context, who: SignedInPerson, goes_on: Next = "/") -> HTMLResponse:
     """Ask somebody who is signed in to show again who they are."""
-    return await _prove_page(request, context, who, goes_on)
+    return await prove_page(request, context, who, goes_on)
 
 
 @router.post(PROVE)
@@ -92,19 +94,9 @@ async def post_prove(
     try:
         session = await prove_by_password(context, _passwords(request), tried, browser_of(request), who.session)
     except (NotAllowed, TooManyTries) as refused:
-        return await _prove_page(request, context, who, goes_on, refused)
+        return await prove_page(request, context, who, goes_on, refused)
     answer = RedirectResponse(safe_next(goes_on), 303)
     keep_session(answer, context, session)
-    return answer
-
-
-@router.post("/sign-out")
-async def post_sign_out(context: Context, who: SignedInPerson, _form: PostedForm) -> Response:
-    """End this session."""
-    async with context.database.write() as tx:
-        await sign_out(tx, who.person, who.session.id, context.clock())
-    answer = RedirectResponse(SIGN_IN, 303)
-    forget_session(answer, context)
     return answer
 
 
@@ -130,6 +122,7 @@ async def use_link(token: Token, request: Request, context: Context) -> Response
             )
     except (BadInput, Conflict, NotFound) as refused:
         return await _link_page(request, context, token, refused)
+    await end_earlier(request)
     answer = RedirectResponse("/account?done=link", 303)
     keep_session(answer, context, session)
     _remember_browser(request, answer, context, person.email)
@@ -141,9 +134,10 @@ def browser_of(request: Request) -> Browser:
     return Browser(address_of(request.scope), request.headers.get("user-agent"))
 
 
-def _sign_in_page(
+def sign_in_page(
     request: Request, context: AppContext, goes_on: str, refused: TocsinError | None = None, email: str = ""
 ) -> HTMLResponse:
+    """Return the page that asks who somebody is."""
     kept, csrf = _form_token(request, context)
     answer = render(
         request,
@@ -155,15 +149,18 @@ def _sign_in_page(
         refused=refused,
         email=email,
         csrf=csrf,
+        provider=context.settings.oidc,
     )
     set_cookie(answer, context, _form_cookie(context), kept, _FORM_SECONDS)
     return _with_wait(answer, refused)
 
 
-async def _prove_page(
+async def prove_page(
     request: Request, context: AppContext, who: SignedInPerson, goes_on: str, refused: TocsinError | None = None
 ) -> HTMLResponse:
+    """Return the page that asks somebody who is signed in who they are."""
     async with context.database.read() as tx:
+        linked = is_linked(await external_id_of(tx, who.id))
         proofs = await proofs_of(tx, who.id)
     answer = render(
         request,
@@ -174,6 +171,7 @@ async def _prove_page(
         goes_on=safe_next(goes_on),
         refused=refused,
         proofs=proofs,
+        provider=context.settings.oidc if linked else None,
     )
     return _with_wait(answer, refused)
 
