@@ -108,9 +108,9 @@ class IdentityProvider:
         claims = await self._check_id_token(id_token, access_token, flow.nonce)
         if isinstance(access_token, str) and found.userinfo is not None and self._misses(claims):
             status, body = await self._ask("GET", found.userinfo, {"authorization": f"Bearer {access_token}"})
-            found_there = _object(body) if status == _OK else {}
-            if found_there.get("sub") == claims["sub"]:
-                claims = {**found_there, **claims}
+            known = _object(body) if status == _OK else {}
+            if known.get("sub") == claims["sub"]:
+                claims = {**known, **claims}
         return self._identity(claims)
 
     async def logout_url(self, back: str) -> str | None:
@@ -202,15 +202,15 @@ class IdentityProvider:
             self._metadata, self._failed = (found, time.monotonic()), None
             return found
 
-    def _read_metadata(self, status: int, found_there: Claims) -> _Metadata:
-        if status != _OK or found_there.get("issuer") != self._settings.issuer:
+    def _read_metadata(self, status: int, known: Claims) -> _Metadata:
+        if status != _OK or known.get("issuer") != self._settings.issuer:
             raise _silent(
-                f"its description at /.well-known/openid-configuration has status {status} and the issuer {str(found_there.get('issuer'))[:200]!r}"
+                f"its description at /.well-known/openid-configuration has status {status} and the issuer {str(known.get('issuer'))[:200]!r}"
             )
         schemes = ("https",) if self._settings.issuer.startswith("https://") else ("https", "http")
 
         def address(name: str) -> str | None:
-            value = found_there.get(name)
+            value = known.get(name)
             return value if isinstance(value, str) and urlsplit(value).scheme in schemes else None
 
         authorization, token, jwks = (
@@ -220,7 +220,7 @@ class IdentityProvider:
         )
         if authorization is None or token is None or jwks is None:
             raise _silent("its description lacks an address, or has one that is not https")
-        ways = found_there.get("token_endpoint_auth_methods_supported")
+        ways = known.get("token_endpoint_auth_methods_supported")
         return _Metadata(
             authorization,
             token,
@@ -228,7 +228,7 @@ class IdentityProvider:
             address("userinfo_endpoint"),
             address("end_session_endpoint"),
             sends_secret_in_form=isinstance(ways, list) and "client_secret_basic" not in ways,
-            names_issuer=found_there.get("authorization_response_iss_parameter_supported") is True,
+            names_issuer=known.get("authorization_response_iss_parameter_supported") is True,
         )
 
     async def _key_set(self, newer_than: float) -> KeySet:
@@ -239,10 +239,10 @@ class IdentityProvider:
             if kept is not None and kept[1] >= newer_than and time.monotonic() < kept[1] + _KEPT_S:
                 return kept[0]
             status, body = await self._ask("GET", found.jwks, {})
-            found_there = _object(body).get("keys")
+            known = _object(body).get("keys")
             usable = (
-                [one for one in found_there if isinstance(one, dict) and one.get("kty") in ("RSA", "EC", "OKP")]
-                if isinstance(found_there, list)
+                [one for one in known if isinstance(one, dict) and one.get("kty") in ("RSA", "EC", "OKP")]
+                if isinstance(known, list)
                 else []
             )
             try:
