@@ -25,7 +25,7 @@ def install_provider() -> None:
 
 
 class RunningProvider:
-    """A provider that signs in whom the test says, without asking for a password."""
+    """A provider that signs in whom the test says, and wants no password."""
 
     def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
         self._process = process
