@@ -31,6 +31,7 @@ from app.decide import (
     refused_agents,
     relays,
     summaries,
+    uncomposed,
 )
 from app.decide import probe as decide_probe
 from app.decide import tick as decide
@@ -165,6 +166,7 @@ async def _run_stages(context: AppContext, transports: Mapping[str, Transport], 
         stage("floods", flood.tick, every=10, after=_SECOND)
         stage("addresses that fail", bounced_addresses.tick, every=5, after=_SECOND)
         stage("disk space", disk_space.tick, every=5, after=_SECOND)
+        stage("uncomposed", uncomposed.tick, every=60, after=20)
         stage("canaries", canaries.tick, every=15, after=_SECOND)
         stage("send canaries", compose_canaries.tick, every=15, after=_SECOND)
         stage("learn", learn.tick, every=30, after=_THIRD)

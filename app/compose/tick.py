@@ -28,6 +28,7 @@ from app.domain.message import Bodies, Message
 from app.domain.notice import Notice, NoticeKind
 from app.domain.recipient import Address, Recipient
 from app.domain.relay import agent_of, unfit
+from app.domain.uncomposed import mark
 from app.store import notices, outbox, relays
 from app.store.bounced_addresses import passed_over
 from app.store.mail_views import read_alert_views
@@ -91,11 +92,8 @@ async def tick(context: AppContext) -> bool:
             if group[0].what is NoticeKind.SUMMARY and worded:  # which may take long: no alert waits for it
                 await _store(context, worded)
                 worded = []
-            async with _putting_off(context, group):
-                to = recipients.get(group[0].recipient_id or "")
-                found = await _read_views(context, [group]) if views is None else views
-                if (one := await _compose_group(context, group, to, found, avoided, now)) is not None:
-                    worded.append(one)
+            to = recipients.get(group[0].recipient_id or "")
+            worded += await _compose_or_put_off(context, group, to, views, avoided, now)
         await _store(context, worded)
     return len(due) == BATCH or len(groups) > MOST_GROUPS
 
@@ -116,6 +114,37 @@ async def _read_together(context: AppContext, some: Sequence[Sequence[Notice]]) 
     return None
 
 
+async def _compose_or_put_off(
+    context: AppContext,
+    group: list[Notice],
+    to: Recipient | None,
+    views: dict[str, AlertView] | None,
+    avoided: frozenset[str],
+    now: datetime,
+) -> list[WordedGroup]:
+    """Return the message of a group. If it fails, each of its notices is composed alone, and what fails then is put off.
+
+    One alert that cannot be worded must not hide the others of its group, nor the alert of ours which reports that.
+    """
+    if len(group) > 1:
+        try:
+            found = await _read_views(context, [group]) if views is None else views
+            one = await _compose_group(context, group, to, found, avoided, now)
+        except Unavailable:
+            raise
+        except Exception:  # noqa: BLE001  (the boundary of one group: the notice at fault is put off below)
+            log.exception("alerts could not be composed together; each is composed alone", notices=len(group))
+            alone = [await _compose_or_put_off(context, [notice], to, None, avoided, now) for notice in group]
+            return [one for ones in alone for one in ones]
+        return [] if one is None else [one]
+    worded: list[WordedGroup] = []
+    async with _putting_off(context, group):
+        found = await _read_views(context, [group]) if views is None else views
+        if (one := await _compose_group(context, group, to, found, avoided, now)) is not None:
+            worded.append(one)
+    return worded
+
+
 @asynccontextmanager
 async def _putting_off(context: AppContext, group: Sequence[Notice]) -> AsyncIterator[None]:
     """Put a group off if the block fails: it must not keep the others from being sent."""
@@ -123,10 +152,11 @@ async def _putting_off(context: AppContext, group: Sequence[Notice]) -> AsyncIte
         yield
     except Unavailable:
         raise
-    except Exception:  # noqa: BLE001  (the boundary of one group)
+    except Exception as cause:  # noqa: BLE001  (the boundary of one group)
         log.exception("a message could not be composed and is tried again", notice=group[0].id, after=RETRY_AFTER)
+        now = context.clock()
         async with context.database.write() as tx:
-            await notices.put_off(tx, [notice.id for notice in group], context.clock() + RETRY_AFTER)
+            await notices.put_off(tx, {one.id: mark(one.reason, cause, now) for one in group}, now + RETRY_AFTER)
 
 
 async def _store(context: AppContext, worded: Sequence[WordedGroup]) -> None:

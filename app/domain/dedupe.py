@@ -61,6 +61,13 @@ def disk_key(last_well: datetime | None, stage: str) -> str:
     return f"{OURS}disk:{'never' if last_well is None else last_well.isoformat()}:{stage}"
 
 
+def uncomposed_key(last_well: datetime | None, *, is_well: bool) -> str:
+    """One event since all messages could be composed: the clock looks every minute, and two workers look."""
+    return (
+        f"{OURS}uncomposed:{'never' if last_well is None else last_well.isoformat()}:{'well' if is_well else 'stuck'}"
+    )
+
+
 TAUGHT = f"{OURS}taught:"
 
 

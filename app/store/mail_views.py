@@ -13,6 +13,7 @@ from app.domain.alert import Alert, AlertKind
 from app.domain.event import HABIT, READING
 from app.domain.mail_views import AlertView
 from app.domain.notice import Notice, NoticeState
+from app.domain.uncomposed import unmark
 from app.domain.zone_hint import RUNS_READ, zone_hint
 from app.store.alerts import ALERTS
 from app.store.prepared import Builder, Prepared
@@ -161,7 +162,7 @@ def _alert_view(
     return AlertView(
         alert=alert,
         what=notice.what,
-        reason=notice.reason,
+        reason=unmark(notice.reason),
         customer=about.customer,
         time_zone=about.time_zone,
         agent=about.agent,

@@ -16,6 +16,7 @@ from app.domain.notice import URGENCY_CANARY
 from app.domain.relay import AGENT_PREFIX
 from app.domain.relay import JOB as RELAY_JOB
 from app.domain.service_event import AGENT
+from app.domain.uncomposed import JOB as UNCOMPOSED_JOB
 from app.store.attempts import latest_by_transport
 from app.store.heartbeats import heartbeats_since
 from app.store.jobs import WITHOUT_EXPECTATION
@@ -163,7 +164,7 @@ async def check_up(tx: ReadTx, alive_since: datetime, due_before: datetime) -> C
             jobs.c.name.startswith(JOB_PREFIX, autoescape=True),
             jobs.c.name.startswith(ADDRESS_PREFIX, autoescape=True),
             jobs.c.name.startswith(EXCESS_PREFIX, autoescape=True),
-            jobs.c.name.in_((CREDENTIAL_JOB, DISK_JOB)),
+            jobs.c.name.in_((CREDENTIAL_JOB, DISK_JOB, UNCOMPOSED_JOB)),
         ),
     )
     unexpected = and_(WITHOUT_EXPECTATION, not_(or_(of_relay, of_ours)))

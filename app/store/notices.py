@@ -10,10 +10,12 @@ from sqlalchemy import (
     Integer,
     Select,
     String,
+    and_,
     bindparam,
     delete,
     exists,
     func,
+    or_,
     select,
     text,
     union_all,
@@ -21,11 +23,13 @@ from sqlalchemy import (
 )
 from sqlalchemy.sql.base import Executable
 
+from app.core.ids import first_id_at
 from app.domain.notice import URGENCY_CRITICAL, Notice, NoticeKind, NoticeState
+from app.domain.uncomposed import MARK, Uncomposed, marked_since
 from app.store.newest import IndexRanges, page_among, page_newest, split, tested
 from app.store.prepared import Builder, Prepared
 from app.store.repository import Page, Repository, Window
-from app.store.row_mapping import readable_values
+from app.store.row_mapping import UNREADABLE, readable_values
 from app.store.scope import Scope, alerts_of
 from app.store.tables import groups, notices
 from app.store.tables_managed import routes
@@ -39,6 +43,7 @@ _DUE = text("notices.state IN ('waiting', 'muted')")
 _NOW = bindparam("now", type_=Utc)
 _MUTE_ENDED = _DUE, notices.c.state == NoticeState.MUTED, notices.c.due_at <= _NOW
 _REPEAT_DUE = notices.c.repeat_at <= _NOW, notices.c.state == NoticeState.WORDED
+_UNREADABLE_AFTER = timedelta(minutes=15)
 NOTICES = Repository(notices, Notice, noun="notice", prefix="ntc", newest_first=True)
 
 
@@ -302,10 +307,28 @@ async def unmark_worded(tx: WriteTx, message_id: str) -> None:
     await tx.connection.execute(back.values(state=NoticeState.WAITING, message_id=None))
 
 
-async def put_off(tx: WriteTx, ids: Sequence[str], until: datetime) -> None:
-    """Delay waiting notices that cannot be worded now."""
-    still = update(notices).where(notices.c.id.in_(ids), notices.c.state == NoticeState.WAITING)
-    await tx.connection.execute(still.values(due_at=until))
+async def put_off(tx: WriteTx, reasons: Mapping[str, str], until: datetime) -> None:
+    """Delay waiting notices that cannot be worded now. `reasons`: by their ids, with the cause."""
+    still = update(notices).where(notices.c.state == NoticeState.WAITING)
+    for notice_id, reason in reasons.items():
+        await tx.connection.execute(still.where(notices.c.id == notice_id).values(due_at=until, reason=reason))
+
+
+async def uncomposed(tx: ReadTx, now: datetime) -> list[Uncomposed]:
+    """Return waiting notices of which no message could be composed, and old ones that cannot be read."""
+    of_mark = notices.c.reason.contains(MARK, autoescape=True)
+    old = notices.c.id < first_id_at("ntc", now - _UNREADABLE_AFTER)
+    waiting = select(*NOTICES.mapping.columns).where(_DUE, notices.c.state == NoticeState.WAITING)
+    found: list[Uncomposed] = []
+    for row in await tx.connection.execute(waiting.where(or_(of_mark, and_(old, notices.c.due_at <= now))).limit(1000)):
+        try:
+            notice = NOTICES.mapping.read(row)
+        except UNREADABLE as cause:
+            found.append(Uncomposed(row.id, now - _UNREADABLE_AFTER, f"its row cannot be read: {cause!r:.200}"))
+        else:
+            if (since := marked_since(notice.reason)) is not None:
+                found.append(Uncomposed(notice.id, since, notice.reason.partition(MARK)[2].partition(": ")[2]))
+    return found
 
 
 async def hurry(tx: WriteTx, alert_ids: Sequence[str], now: datetime) -> set[str]:

@@ -1,0 +1,73 @@
+"""Of an alert that another version wrote no message can be composed. The others are mailed, and this one is told: in the list of notices and by an alert."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import update
+
+from app.compose import tick as compose
+from app.decide import uncomposed
+from app.domain.uncomposed import JOB, MARK
+from app.store.tables import alerts, messages, notices
+from tests.support.context import SystemUnderTest, open_system
+
+
+@pytest.fixture
+async def system(database_url: str, tmp_path: Path) -> AsyncIterator[SystemUnderTest]:
+    async with open_system(database_url, tmp_path) as system:
+        yield system
+
+
+async def live_on(system: SystemUnderTest, minutes: float) -> None:
+    for _ in range(2):
+        await uncomposed.tick(system.context)
+        await system.decide()
+        await compose.tick(system.context)
+    system.pass_time(minutes=minutes)
+
+
+async def break_severity(system: SystemUnderTest, alert_id: str, severity: str) -> None:
+    async with system.context.database.write() as tx:
+        await tx.connection.execute(update(alerts).where(alerts.c.id == alert_id).values(severity=severity))
+
+
+async def test_an_alert_that_cannot_be_worded_hides_no_other_and_is_told_after_the_third_try(system: SystemUnderTest):
+    await system.receive(job="a", outcome="failure")
+    await system.receive(job="b", outcome="failure")
+    await system.decide()
+    broken, _ = await system.rows(alerts)
+    await break_severity(system, broken.id, "mood")
+    await live_on(system, 6)
+    [mail] = await system.mails(messages.c.is_alert)
+    assert "b on" in mail.subject, "the other alert of the group was mailed"
+    [waiting] = await system.rows(notices, notices.c.alert_id == broken.id)
+    assert (waiting.state, MARK in waiting.reason, "mood" in waiting.reason) == ("waiting", True, True)
+    await live_on(system, 6)
+    assert len(await system.mails(messages.c.is_alert)) == 1, "not told yet: it may be mended by itself"
+    await live_on(system, 6)
+    told = (await system.mails(messages.c.is_alert))[-1]
+    assert JOB in told.subject
+    assert waiting.id.encode() in told.mail.replace(b"=\n", b"").replace(b"=\r\n", b"")
+    assert (await system.rows(notices, notices.c.alert_id == broken.id))[0].reason.count(MARK) == 1
+    await break_severity(system, broken.id, "error")
+    await live_on(system, 6)
+    await live_on(system, 6)
+    await live_on(system, 6)
+    late = [one for one in await system.mails(messages.c.is_alert) if "a on" in one.subject]
+    assert late, "it is mailed when it can be"
+    assert MARK.encode() not in late[0].mail
+    [ours] = [
+        one for one in await system.rows(alerts) if JOB in (one.message or "") or "notices wait" in (one.message or "")
+    ]
+    assert ours.closed_at is not None
+
+
+async def test_a_notice_that_cannot_be_read_is_told_too(system: SystemUnderTest):
+    await system.receive(job="a", outcome="failure")
+    await system.decide()
+    async with system.context.database.write() as tx:
+        await tx.connection.execute(update(notices).values(what="mood", id="ntc_0" + "0" * 27))
+    await live_on(system, 1)
+    [told] = await system.mails(messages.c.is_alert)
+    assert JOB in told.subject
