@@ -56,7 +56,7 @@ def uncomposed_event(
     if found:
         first = min(found, key=lambda one: one.since)
         message = (
-            f"{len(found)} notices wait, of which no message can be composed: nobody is told of what they are about. "
+            f"{len(found)} notices wait, of which no message can be composed: nobody hears what they are about. "
             f"The first one is {first.notice_id} (GET /v1/notices/{first.notice_id}), since {first.since:%Y-%m-%d %H:%M} UTC: {first.why}. "
             "They are tried again every few minutes; the log has the cause"
         )

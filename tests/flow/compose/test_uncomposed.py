@@ -1,4 +1,4 @@
-"""Of an alert that another version wrote no message can be composed. The others are mailed, and this one is told: in the list of notices and by an alert."""
+"""Of an alert that another version wrote no message can be composed. The others are mailed, and this one is reported: in the list of notices and by an alert."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -32,7 +32,7 @@ async def break_severity(system: SystemUnderTest, alert_id: str, severity: str) 
         await tx.connection.execute(update(alerts).where(alerts.c.id == alert_id).values(severity=severity))
 
 
-async def test_an_alert_that_cannot_be_worded_hides_no_other_and_is_told_after_the_third_try(system: SystemUnderTest):
+async def test_an_alert_that_cannot_be_worded_hides_no_other_and_is_reported_after_the_third_try(system: SystemUnderTest):
     await system.receive(job="a", outcome="failure")
     await system.receive(job="b", outcome="failure")
     await system.decide()
@@ -44,11 +44,11 @@ async def test_an_alert_that_cannot_be_worded_hides_no_other_and_is_told_after_t
     [waiting] = await system.rows(notices, notices.c.alert_id == broken.id)
     assert (waiting.state, MARK in waiting.reason, "mood" in waiting.reason) == ("waiting", True, True)
     await live_on(system, 6)
-    assert len(await system.mails(messages.c.is_alert)) == 1, "not told yet: it may be mended by itself"
+    assert len(await system.mails(messages.c.is_alert)) == 1, "not reported yet: it may be mended by itself"
     await live_on(system, 6)
-    told = (await system.mails(messages.c.is_alert))[-1]
-    assert JOB in told.subject
-    assert waiting.id.encode() in told.mail.replace(b"=\n", b"").replace(b"=\r\n", b"")
+    ours_mail = (await system.mails(messages.c.is_alert))[-1]
+    assert JOB in ours_mail.subject
+    assert waiting.id.encode() in ours_mail.mail.replace(b"=\n", b"").replace(b"=\r\n", b"")
     assert (await system.rows(notices, notices.c.alert_id == broken.id))[0].reason.count(MARK) == 1
     await break_severity(system, broken.id, "error")
     await live_on(system, 6)
@@ -63,11 +63,11 @@ async def test_an_alert_that_cannot_be_worded_hides_no_other_and_is_told_after_t
     assert ours.closed_at is not None
 
 
-async def test_a_notice_that_cannot_be_read_is_told_too(system: SystemUnderTest):
+async def test_a_notice_that_cannot_be_read_is_reported_too(system: SystemUnderTest):
     await system.receive(job="a", outcome="failure")
     await system.decide()
     async with system.context.database.write() as tx:
         await tx.connection.execute(update(notices).values(what="mood", id="ntc_0" + "0" * 27))
     await live_on(system, 1)
-    [told] = await system.mails(messages.c.is_alert)
-    assert JOB in told.subject
+    [ours_mail] = await system.mails(messages.c.is_alert)
+    assert JOB in ours_mail.subject
