@@ -32,7 +32,9 @@ async def break_severity(system: SystemUnderTest, alert_id: str, severity: str) 
         await tx.connection.execute(update(alerts).where(alerts.c.id == alert_id).values(severity=severity))
 
 
-async def test_an_alert_that_cannot_be_worded_hides_no_other_and_is_reported_after_the_third_try(system: SystemUnderTest):
+async def test_an_alert_that_cannot_be_worded_hides_no_other_and_is_reported_after_the_third_try(
+    system: SystemUnderTest,
+):
     await system.receive(job="a", outcome="failure")
     await system.receive(job="b", outcome="failure")
     await system.decide()
