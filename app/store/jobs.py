@@ -230,6 +230,14 @@ async def jobs_by_id(tx: ReadTx, ids: Iterable[str]) -> dict[str, Job]:
     return {row.id: JOBS.mapping.read(row) for row in rows}
 
 
+async def count_matching_jobs(tx: ReadTx, customer_id: str | None, matchers: Sequence[Matcher]) -> int:
+    """Return how many jobs meet all matchers; `customer_id` None: of every customer."""
+    named = jobs.join(agents, agents.c.id == jobs.c.agent_id).join(customers, customers.c.id == jobs.c.customer_id)
+    source = named if matchers else jobs
+    found = select(func.count()).select_from(source).where(job_matches(customer_id, matchers))
+    return int(await tx.connection.scalar(found) or 0)
+
+
 def job_matches(customer_id: str | None, matchers: Sequence[Matcher]) -> ColumnElement[bool]:
     """Return matchers as a condition on jobs joined with their agents and customers, for summaries of a hundred thousand jobs.
 

@@ -32,6 +32,11 @@ async def read_closed_alerts(tx: ReadTx, seen: Customers, since: datetime, limit
     return await _read(tx, [alerts.c.closed_at >= since, *only(seen)], limit, order=alerts.c.closed_at)
 
 
+async def read_newest_alerts(tx: ReadTx, limit: int) -> list[NamedAlert]:
+    """Return the newest alerts of all customers, open or closed."""
+    return await _read(tx, [], limit)
+
+
 async def read_alerts(tx: ReadTx, ids: Collection[str], seen: Customers) -> list[NamedAlert]:
     """Return those of these alerts, open or closed, that belong to these customers."""
     return await _read(tx, [alerts.c.id.in_(ids), *only(seen)], len(ids))

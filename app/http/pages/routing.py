@@ -1,0 +1,296 @@
+"""/routing: who is notified of what. Lists and forms of routes, rules, recipients, silences and summaries, for administrators of all customers.
+
+A form is sent twice: the first time the page shows what it would do, the second time it is stored. It carries the version that it
+rests on, so that an edit of somebody else in between is not lost.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, cast
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi.responses import HTMLResponse
+from starlette.datastructures import FormData
+
+from app.admin.editing import Editor
+from app.compose import summary_mail
+from app.context import AppContext
+from app.core.errors import NotFound, StaleEdit, TocsinError
+from app.domain.alert import AlertKind
+from app.domain.calendar import whole_period_until
+from app.domain.matcher import FIELDS, Comparison
+from app.domain.recipient import Recipient
+from app.http.api.dependencies import Context
+from app.http.pages import routing_forms as forms
+from app.http.pages.acts import back_to
+from app.http.pages.frame import render, viewer_of
+from app.http.pages.jobs import Administrator
+from app.http.pages.routing_effects import Effect, effect_of
+from app.http.pages.routing_store import (
+    Thing,
+    all_things,
+    create_thing,
+    delete_thing,
+    find_thing,
+    made,
+    move_thing,
+    update_thing,
+)
+from app.http.pages.session import PostedForm, SignedIn, text_of
+from app.http.trial_message import send_trial
+from app.store.customers import CUSTOMERS
+from app.store.recipients import all_recipients
+from app.store.repository import Window
+from app.store.summaries import SUMMARY_SCHEDULES
+from app.store.summary_views import read_summary_view
+from app.store.transactions import ReadTx
+
+router = APIRouter(include_in_schema=False)
+
+PATH = "/routing"
+_CUSTOMERS_MOST = 2_000
+_FRAME_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox"
+KindName = Literal["routes", "rules", "recipients", "silences", "summaries"]
+ThingId = Annotated[str, Path(pattern=r"^[a-z]{3}_[0-9a-f]{28}$")]
+
+
+async def _of_every_customer(who: Administrator) -> SignedIn:
+    """Return an administrator who may see every customer: routes of others' alerts are nobody else's to read or change."""
+    if who.customers is not None:
+        raise NotFound("there is nothing at this address")
+    return who
+
+
+Router = Annotated[SignedIn, Depends(_of_every_customer)]
+
+
+@router.get(PATH)
+async def show_routing(
+    request: Request, context: Context, who: Router, tab: Annotated[KindName, Query()] = "routes"
+) -> HTMLResponse:
+    """Show one of the lists."""
+    return await _list(request, context, who, tab)
+
+
+@router.get(PATH + "/{kind}/new")
+async def show_new(request: Request, context: Context, who: Router, kind: KindName) -> HTMLResponse:
+    """Show the form for something new."""
+    own = forms.KINDS[kind]
+    return await _form(request, context, who, own, forms.empty_values(own, viewer_of(request, context, who).zone))
+
+
+@router.get(PATH + "/{kind}/{thing_id}")
+async def show_thing(
+    request: Request, context: Context, who: Router, kind: KindName, thing_id: ThingId
+) -> HTMLResponse:
+    """Show the form of one thing, with what it does now."""
+    own = forms.KINDS[kind]
+    async with context.database.read() as tx:
+        thing = await find_thing(tx, kind, thing_id)
+        effect = await effect_of(tx, context, thing)
+    return await _form(request, context, who, own, forms.values_of(own, thing), thing=thing, effect=effect)
+
+
+@router.post(PATH + "/{kind}")
+async def post_new(request: Request, context: Context, who: Router, kind: KindName, form: PostedForm) -> Response:
+    """Show what something new would do, or store it."""
+    return await _change(request, context, who, forms.KINDS[kind], None, form)
+
+
+@router.post(PATH + "/{kind}/{thing_id}")
+async def post_thing(
+    request: Request, context: Context, who: Router, kind: KindName, thing_id: ThingId, form: PostedForm
+) -> Response:
+    """Show what a change would do, store it, or delete the thing, which takes a second step."""
+    own, by = forms.KINDS[kind], who.editor(context)
+    if text_of(form, "action") not in ("delete", "delete-now"):
+        return await _change(request, context, who, own, thing_id, form)
+    if text_of(form, "action") == "delete":
+        async with context.database.read() as tx:
+            thing = await find_thing(tx, kind, thing_id)
+        return await _form(request, context, who, own, forms.values_of(own, thing), thing=thing, is_deleting=True)
+    try:
+        async with context.database.write() as tx:
+            await delete_thing(tx, kind, thing_id, by, _versions(form))
+    except StaleEdit:
+        raise
+    except TocsinError as refused:
+        async with context.database.read() as tx:
+            thing = await find_thing(tx, kind, thing_id)
+        return await _form(request, context, who, own, forms.values_of(own, thing), thing=thing, refused=refused)
+    return _done(request, kind, form, by)
+
+
+@router.post(PATH + "/{kind}/{thing_id}/move")
+async def post_move(
+    request: Request,
+    context: Context,
+    who: Router,
+    kind: Literal["routes", "rules"],
+    thing_id: ThingId,
+    form: PostedForm,
+) -> Response:
+    """Try a route or rule one place earlier or later."""
+    by = who.editor(context)
+    async with context.database.write() as tx:
+        await move_thing(tx, kind, thing_id, by, _versions(form), is_up=text_of(form, "direction") == "up")
+    return _done(request, kind, form, by)
+
+
+@router.post(PATH + "/recipients/{thing_id}/test")
+async def post_test(
+    request: Request, context: Context, who: Router, thing_id: ThingId, _form_sent: PostedForm
+) -> HTMLResponse:
+    """Send a test message by each way to a recipient, and show how each answered."""
+    async with context.database.read() as tx:
+        recipient = cast(Recipient, await find_thing(tx, "recipients", thing_id))
+    tested = []
+    for to in recipient.transports:
+        try:
+            test, seconds = await send_trial(context, to.transport, to.address, recipient.id)
+            tested.append((to, test.outcome, f"{test.code or ''} {test.text or ''}".strip(), seconds))
+        except TocsinError as refused:
+            tested.append((to, "refused", refused.detail, 0.0))
+    own = forms.KINDS["recipients"]
+    return await _form(request, context, who, own, forms.values_of(own, recipient), thing=recipient, tested=tested)
+
+
+@router.get(PATH + "/summaries/{thing_id}/shown")
+async def show_summary(context: Context, _who: Router, thing_id: ThingId) -> HTMLResponse:
+    """Return the summary as it would be sent now, for the frame that shows it: nothing in it runs or is loaded."""
+    now = context.clock()
+    async with context.database.read() as tx:
+        schedule = await SUMMARY_SCHEDULES.get(tx, thing_id)
+        start = whole_period_until(schedule.recurrence, now)
+        view = await read_summary_view(tx, schedule, number=schedule.last_number + 1, start=start, end=now)
+    mail = summary_mail.render(view, base_url=context.settings.public_url)
+    return HTMLResponse(mail.html, headers={"Content-Security-Policy": _FRAME_POLICY, "X-Frame-Options": "SAMEORIGIN"})
+
+
+async def _change(
+    request: Request, context: AppContext, who: SignedIn, kind: forms.Kind, thing_id: str | None, form: FormData
+) -> Response:
+    by, zone = who.editor(context), viewer_of(request, context, who).zone
+    values = forms.read_values(kind, form, zone)
+    thing: Thing | None = None
+    if thing_id is not None:
+        async with context.database.read() as tx:
+            thing = await find_thing(tx, kind.name, thing_id)
+    checked = forms.checked(kind.create, values)
+    if isinstance(checked, list):
+        return await _form(request, context, who, kind, values, thing=thing, errors=checked, version=_version(form))
+    wanted = made(kind.name, checked, thing, by)
+    if text_of(form, "action") != "save":
+        async with context.database.read() as tx:
+            effect = await effect_of(tx, context, wanted)
+        return await _form(
+            request, context, who, kind, values, thing=thing, effect=effect, is_checked=True, version=_version(form)
+        )
+    try:
+        async with context.database.write() as tx:
+            if thing is None:
+                await create_thing(tx, wanted, by)
+            else:
+                await update_thing(tx, wanted, by, _versions(form))
+    except TocsinError as refused:
+        return await _form(
+            request,
+            context,
+            who,
+            kind,
+            values,
+            thing=thing,
+            refused=refused,
+            version=_version(form),
+            status=refused.status,
+        )
+    return _done(request, kind.name, form, by)
+
+
+async def _list(request: Request, context: AppContext, who: SignedIn, tab: str) -> HTMLResponse:
+    async with context.database.read() as tx:
+        things = await all_things(tx, tab, context.clock())
+        names = {one.id: one.name for one in await all_recipients(tx)}
+        customers = await _customers(tx)
+    return render(
+        request,
+        context,
+        who,
+        "routing.html",
+        place="routing",
+        tab=tab,
+        kinds=list(forms.KINDS),
+        own=forms.KINDS[tab],
+        things=things,
+        names=names,
+        customers=customers,
+        now=context.clock(),
+    )
+
+
+async def _form(
+    request: Request,
+    context: AppContext,
+    who: SignedIn,
+    kind: forms.Kind,
+    values: forms.Values,
+    *,
+    thing: Thing | None = None,
+    effect: Effect | None = None,
+    errors: Sequence[forms.FieldError] = (),
+    refused: TocsinError | None = None,
+    tested: Sequence[Any] = (),
+    is_checked: bool = False,
+    is_deleting: bool = False,
+    version: str = "",
+    status: int | None = None,
+) -> HTMLResponse:
+    zone = viewer_of(request, context, who).zone
+    async with context.database.read() as tx:
+        recipients = await all_recipients(tx)
+        customers = await _customers(tx)
+    return render(
+        request,
+        context,
+        who,
+        "routing_form.html",
+        status=status or (422 if errors else 200),
+        place="routing",
+        own=kind,
+        values=values,
+        thing=thing,
+        version=version or ("" if thing is None else str(thing.version)),
+        effect=effect,
+        errors=errors,
+        refused=refused,
+        tested=tested,
+        is_checked=is_checked,
+        is_deleting=is_deleting,
+        recipients=recipients,
+        customers=customers,
+        fields=FIELDS,
+        comparisons=[one.value for one in Comparison],
+        alert_kinds=[one.value for one in AlertKind],
+        shown=forms.minutes_of,
+        local=lambda value: forms.local_text(value, zone),
+    )
+
+
+async def _customers(tx: ReadTx) -> dict[str, str]:
+    page = await CUSTOMERS.page(tx, [], Window(_CUSTOMERS_MOST))
+    return {one.id: one.name for one in sorted(page.items, key=lambda one: one.name.casefold())}
+
+
+def _done(request: Request, kind: str, form: FormData, by: Editor) -> Response:
+    csrf = str(form.get("csrf") or "")
+    return back_to(request, FormData([("back", f"{PATH}?tab={kind}"), ("csrf", csrf)]), "saved", 1, by)
+
+
+def _version(form: FormData) -> str:
+    text = text_of(form, "version")
+    return text if text.isascii() and text.isdigit() else ""
+
+
+def _versions(form: FormData) -> frozenset[int]:
+    """Return the version that the form rests on; none where it has none, which matches nothing that is stored."""
+    text = _version(form)
+    return frozenset([int(text[:9])]) if text else frozenset()
