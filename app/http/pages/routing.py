@@ -102,9 +102,9 @@ async def post_thing(
 ) -> Response:
     """Show what a change would do, store it, or delete the thing, which takes a second step."""
     own, by = forms.KINDS[kind], who.editor(context)
-    if text_of(form, "action") not in ("delete", "delete-now"):
+    if text_of(form, "step") not in ("delete", "delete-now"):
         return await _change(request, context, who, own, thing_id, form)
-    if text_of(form, "action") == "delete":
+    if text_of(form, "step") == "delete":
         async with context.database.read() as tx:
             thing = await find_thing(tx, kind, thing_id)
         return await _form(request, context, who, own, forms.values_of(own, thing), thing=thing, is_deleting=True)
@@ -179,7 +179,7 @@ async def _change(
     if isinstance(checked, list):
         return await _form(request, context, who, kind, values, thing=thing, errors=checked, version=_version(form))
     wanted = made(kind.name, checked, thing, by)
-    if text_of(form, "action") != "save":
+    if text_of(form, "step") != "save":
         async with context.database.read() as tx:
             effect = await effect_of(tx, context, wanted)
         return await _form(
