@@ -49,8 +49,8 @@ router = APIRouter(include_in_schema=False)
 PATH = "/routing"
 _CUSTOMERS_MOST = 2_000
 _FRAME_POLICY = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'; sandbox"
-KindName = Literal["routes", "rules", "recipients", "silences", "summaries"]
-ThingId = Annotated[str, Path(pattern=r"^[a-z]{3}_[0-9a-f]{28}$")]
+RoutedName = Literal["routes", "rules", "recipients", "silences", "summaries"]
+RowId = Annotated[str, Path(pattern=r"^[a-z]{3}_[0-9a-f]{28}$")]
 
 
 async def _of_every_customer(who: Administrator) -> SignedIn:
@@ -65,84 +65,82 @@ Router = Annotated[SignedIn, Depends(_of_every_customer)]
 
 @router.get(PATH)
 async def show_routing(
-    request: Request, context: Context, who: Router, tab: Annotated[KindName, Query()] = "routes"
+    request: Request, context: Context, who: Router, tab: Annotated[RoutedName, Query()] = "routes"
 ) -> HTMLResponse:
     """Show one of the lists."""
     return await _list(request, context, who, tab)
 
 
 @router.get(PATH + "/{kind}/new")
-async def show_new(request: Request, context: Context, who: Router, kind: KindName) -> HTMLResponse:
+async def show_new(request: Request, context: Context, who: Router, kind: RoutedName) -> HTMLResponse:
     """Show the form for something new."""
     own = forms.KINDS[kind]
     return await _form(request, context, who, own, forms.empty_values(own, viewer_of(request, context, who).zone))
 
 
-@router.get(PATH + "/{kind}/{thing_id}")
-async def show_thing(
-    request: Request, context: Context, who: Router, kind: KindName, thing_id: ThingId
-) -> HTMLResponse:
+@router.get(PATH + "/{kind}/{row_id}")
+async def show_thing(request: Request, context: Context, who: Router, kind: RoutedName, row_id: RowId) -> HTMLResponse:
     """Show the form of one thing, with what it does now."""
     own = forms.KINDS[kind]
     async with context.database.read() as tx:
-        thing = await find_thing(tx, kind, thing_id)
+        thing = await find_thing(tx, kind, row_id)
         effect = await effect_of(tx, context, thing)
     return await _form(request, context, who, own, forms.values_of(own, thing), thing=thing, effect=effect)
 
 
 @router.post(PATH + "/{kind}")
-async def post_new(request: Request, context: Context, who: Router, kind: KindName, form: PostedForm) -> Response:
+async def post_new(request: Request, context: Context, who: Router, kind: RoutedName, form: PostedForm) -> Response:
     """Show what something new would do, or store it."""
     return await _change(request, context, who, forms.KINDS[kind], None, form)
 
 
-@router.post(PATH + "/{kind}/{thing_id}")
+@router.post(PATH + "/{kind}/{row_id}")
 async def post_thing(
-    request: Request, context: Context, who: Router, kind: KindName, thing_id: ThingId, form: PostedForm
+    request: Request, context: Context, who: Router, kind: RoutedName, row_id: RowId, form: PostedForm
 ) -> Response:
     """Show what a change would do, store it, or delete the thing, which takes a second step."""
     own, by = forms.KINDS[kind], who.editor(context)
     if text_of(form, "step") not in ("delete", "delete-now"):
-        return await _change(request, context, who, own, thing_id, form)
+        return await _change(request, context, who, own, row_id, form)
     if text_of(form, "step") == "delete":
         async with context.database.read() as tx:
-            thing = await find_thing(tx, kind, thing_id)
+            thing = await find_thing(tx, kind, row_id)
         return await _form(request, context, who, own, forms.values_of(own, thing), thing=thing, is_deleting=True)
     try:
         async with context.database.write() as tx:
-            await delete_thing(tx, kind, thing_id, by, _versions(form))
+            await delete_thing(tx, kind, row_id, by, _versions(form))
     except StaleEdit:
         raise
     except TocsinError as refused:
         async with context.database.read() as tx:
-            thing = await find_thing(tx, kind, thing_id)
+            thing = await find_thing(tx, kind, row_id)
         return await _form(request, context, who, own, forms.values_of(own, thing), thing=thing, refused=refused)
     return _done(request, kind, form, by)
 
 
-@router.post(PATH + "/{kind}/{thing_id}/move")
+@router.post(PATH + "/{kind}/{row_id}/move")
 async def post_move(
     request: Request,
     context: Context,
     who: Router,
     kind: Literal["routes", "rules"],
-    thing_id: ThingId,
+    row_id: RowId,
     form: PostedForm,
 ) -> Response:
     """Try a route or rule one place earlier or later."""
     by = who.editor(context)
     async with context.database.write() as tx:
-        await move_thing(tx, kind, thing_id, by, _versions(form), is_up=text_of(form, "direction") == "up")
+        await move_thing(tx, kind, row_id, by, _versions(form), is_up=text_of(form, "direction") == "up")
     return _done(request, kind, form, by)
 
 
-@router.post(PATH + "/recipients/{thing_id}/test")
+@router.post(PATH + "/recipients/{row_id}/test")
 async def post_test(
-    request: Request, context: Context, who: Router, thing_id: ThingId, _form_sent: PostedForm
+    request: Request, context: Context, who: Router, row_id: RowId, _form_sent: PostedForm
 ) -> HTMLResponse:
     """Send a test message by each way to a recipient, and show how each answered."""
     async with context.database.read() as tx:
-        recipient = cast(Recipient, await find_thing(tx, "recipients", thing_id))
+        recipient = cast(Recipient, await find_thing(tx, "recipients", row_id))
     tested = []
     for to in recipient.transports:
         try:
@@ -154,12 +152,12 @@ async def post_test(
     return await _form(request, context, who, own, forms.values_of(own, recipient), thing=recipient, tested=tested)
 
 
-@router.get(PATH + "/summaries/{thing_id}/shown")
-async def show_summary(context: Context, _who: Router, thing_id: ThingId) -> HTMLResponse:
+@router.get(PATH + "/summaries/{row_id}/shown")
+async def show_summary(context: Context, _who: Router, row_id: RowId) -> HTMLResponse:
     """Return the summary as it would be sent now, for the frame that shows it: nothing in it runs or is loaded."""
     now = context.clock()
     async with context.database.read() as tx:
-        schedule = await SUMMARY_SCHEDULES.get(tx, thing_id)
+        schedule = await SUMMARY_SCHEDULES.get(tx, row_id)
         start = whole_period_until(schedule.recurrence, now)
         view = await read_summary_view(tx, schedule, number=schedule.last_number + 1, start=start, end=now)
     mail = summary_mail.render(view, base_url=context.settings.public_url)
@@ -167,14 +165,14 @@ async def show_summary(context: Context, _who: Router, thing_id: ThingId) -> HTM
 
 
 async def _change(
-    request: Request, context: AppContext, who: SignedIn, kind: forms.Kind, thing_id: str | None, form: FormData
+    request: Request, context: AppContext, who: SignedIn, kind: forms.RoutedKind, row_id: str | None, form: FormData
 ) -> Response:
     by, zone = who.editor(context), viewer_of(request, context, who).zone
     values = forms.read_values(kind, form, zone)
     thing: Thing | None = None
-    if thing_id is not None:
+    if row_id is not None:
         async with context.database.read() as tx:
-            thing = await find_thing(tx, kind.name, thing_id)
+            thing = await find_thing(tx, kind.name, row_id)
     checked = forms.checked(kind.create, values)
     if isinstance(checked, list):
         return await _form(request, context, who, kind, values, thing=thing, errors=checked, version=_version(form))
@@ -231,7 +229,7 @@ async def _form(
     request: Request,
     context: AppContext,
     who: SignedIn,
-    kind: forms.Kind,
+    kind: forms.RoutedKind,
     values: forms.Values,
     *,
     thing: Thing | None = None,

@@ -26,7 +26,7 @@ Values = dict[str, Any]  # the JSON of a thing, as the API has it
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class RoutedKind:
     """A kind of thing on the page: its name in addresses, the fields of its form by their type, and its models in the API."""
 
     name: str
@@ -40,10 +40,10 @@ class Kind:
     has_order: bool = False
 
 
-KINDS: Mapping[str, Kind] = {
+KINDS: Mapping[str, RoutedKind] = {
     kind.name: kind
     for kind in (
-        Kind(
+        RoutedKind(
             "routes",
             RouteCreate,
             RouteOut,
@@ -52,7 +52,7 @@ KINDS: Mapping[str, Kind] = {
             has_recipients=True,
             has_order=True,
         ),
-        Kind(
+        RoutedKind(
             "rules",
             RuleCreate,
             RuleOut,
@@ -61,9 +61,9 @@ KINDS: Mapping[str, Kind] = {
             texts=("name", "kind"),
             has_order=True,
         ),
-        Kind("recipients", RecipientCreate, RecipientOut, has_matchers=False),
-        Kind("silences", SilenceCreate, SilenceOut, flags=("until_fixed",), texts=("comment",)),
-        Kind(
+        RoutedKind("recipients", RecipientCreate, RecipientOut, has_matchers=False),
+        RoutedKind("silences", SilenceCreate, SilenceOut, flags=("until_fixed",), texts=("comment",)),
+        RoutedKind(
             "summaries",
             SummaryScheduleCreate,
             SummaryScheduleOut,
@@ -87,12 +87,12 @@ class FieldError:
     detail: str
 
 
-def values_of(kind: Kind, thing: object) -> Values:
+def values_of(kind: RoutedKind, thing: object) -> Values:
     """Return the values of a stored thing, for its form."""
     return kind.out.model_validate(thing, from_attributes=True).model_dump(mode="json")
 
 
-def empty_values(kind: Kind, zone: ZoneInfo) -> Values:
+def empty_values(kind: RoutedKind, zone: ZoneInfo) -> Values:
     """Return the values of a form for a new thing: the defaults of the API."""
     fields = kind.create.model_fields
     values = {
@@ -103,7 +103,7 @@ def empty_values(kind: Kind, zone: ZoneInfo) -> Values:
     return {**values, **lists, **({"time_zone": zone.key} if "time_zone" in fields else {})}
 
 
-def read_values(kind: Kind, form: FormData, zone: ZoneInfo) -> Values:
+def read_values(kind: RoutedKind, form: FormData, zone: ZoneInfo) -> Values:
     """Return the values that somebody entered. A field that cannot be read stays text, which the API's model refuses by its name."""
     values: Values = {name: text_of(form, name).strip() for name in kind.texts}
     values["customer_id"] = text_of(form, "customer_id") or None

@@ -53,19 +53,19 @@ async def all_things(tx: ReadTx, kind: str, now: datetime) -> Sequence[Thing]:
             return (await page_summary_schedules(tx, Window(_SHOWN))).items
 
 
-async def find_thing(tx: ReadTx, kind: str, thing_id: str) -> Thing:
+async def find_thing(tx: ReadTx, kind: str, row_id: str) -> Thing:
     """Return one thing. Raises NotFound."""
     match kind:
         case "routes":
-            return await ROUTES.get(tx, thing_id)
+            return await ROUTES.get(tx, row_id)
         case "rules":
-            return await RULES.get(tx, thing_id)
+            return await RULES.get(tx, row_id)
         case "recipients":
-            return await RECIPIENTS.get(tx, thing_id)
+            return await RECIPIENTS.get(tx, row_id)
         case "silences":
-            return await SILENCES.get(tx, thing_id)
+            return await SILENCES.get(tx, row_id)
         case _:
-            return await SUMMARY_SCHEDULES.get(tx, thing_id)
+            return await SUMMARY_SCHEDULES.get(tx, row_id)
 
 
 def made(kind: str, model: BaseModel, before: Thing | None, by: Editor) -> Thing:
@@ -129,29 +129,29 @@ async def update_thing(tx: WriteTx, thing: Thing, by: Editor, versions: Collecti
             )
 
 
-async def delete_thing(tx: WriteTx, kind: str, thing_id: str, by: Editor, versions: Collection[int]) -> None:
+async def delete_thing(tx: WriteTx, kind: str, row_id: str, by: Editor, versions: Collection[int]) -> None:
     """Delete a thing, or end a silence, if its version is one of these. Raises as the use case does."""
     match kind:
         case "routes":
-            await admin_routes.delete_route(tx, thing_id, by, versions=versions)
+            await admin_routes.delete_route(tx, row_id, by, versions=versions)
         case "rules":
-            await admin_rules.delete_rule(tx, thing_id, by, versions=versions)
+            await admin_rules.delete_rule(tx, row_id, by, versions=versions)
         case "recipients":
-            await admin_recipients.delete_recipient(tx, thing_id, by, versions=versions)
+            await admin_recipients.delete_recipient(tx, row_id, by, versions=versions)
         case "silences":
-            await admin_silences.delete_silence(tx, thing_id, by, versions=versions)
+            await admin_silences.delete_silence(tx, row_id, by, versions=versions)
         case _:
-            await admin_schedules.delete_summary_schedule(tx, thing_id, by, versions=versions)
+            await admin_schedules.delete_summary_schedule(tx, row_id, by, versions=versions)
 
 
 async def move_thing(
-    tx: WriteTx, kind: str, thing_id: str, by: Editor, versions: Collection[int], *, is_up: bool
+    tx: WriteTx, kind: str, row_id: str, by: Editor, versions: Collection[int], *, is_up: bool
 ) -> None:
     """Try a route or rule one place earlier or later. Where positions are equal, all behind get new ones. Raises NotFound, StaleEdit."""
     ordered: list[Route | Rule] = [*(await all_routes(tx) if kind == "routes" else await all_rules(tx))]
-    place = next((place for place, one in enumerate(ordered) if one.id == thing_id), None)
+    place = next((place for place, one in enumerate(ordered) if one.id == row_id), None)
     if place is None:
-        raise NotFound(f"there is nothing called {thing_id}")
+        raise NotFound(f"there is nothing called {row_id}")
     if ordered[place].version not in versions:
         raise StaleEdit("somebody else changed it; read it again")
     other = place - 1 if is_up else place + 1

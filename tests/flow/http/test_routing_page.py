@@ -115,7 +115,7 @@ async def test_an_edit_of_somebody_else_in_between_is_not_lost(api: Api) -> None
     assert (await api.tell("GET", f"/v1/routes/{route['id']}"))["name"] == "theirs"
 
 
-async def test_what_cannot_be_stored_is_said_at_its_field_and_in_german(api: Api) -> None:
+async def test_what_cannot_be_stored_is_shown_with_its_field_and_in_german(api: Api) -> None:
     async with browsing(api) as browser:
         await _sign_in(api, browser)
         browser.client.headers["accept-language"] = "de"
