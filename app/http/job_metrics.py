@@ -9,17 +9,19 @@ import contextlib
 import re
 import time
 import zlib
-from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import PlainTextResponse, StreamingResponse
 from pydantic import AfterValidator, Field
+from starlette.types import Receive, Scope, Send
 
 from app.context import AppContext
 from app.core.errors import Overloaded
+from app.core.log import log
 from app.domain.job_status import ShownState
 from app.domain.matcher import read_matcher
 from app.http.api.dependencies import Context, Monitor, problems
@@ -142,6 +144,21 @@ class ScrapeTurns:
             del self.begun[mine]
 
 
+class ScrapeResponse(StreamingResponse):
+    """An answer that ends after SENT_WITHIN_S: a client that does not take it would keep the jobs in memory for as long as it likes."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it. Where the time is over, the connection ends without the end of the answer, so that the scrape fails there."""
+        try:
+            async with asyncio.timeout(SENT_WITHIN_S):
+                await super().__call__(scope, receive, send)
+        except TimeoutError:
+            log.warning("a scrape was ended: its client did not take it in time", seconds=SENT_WITHIN_S)
+        finally:
+            if isinstance(self.body_iterator, AsyncGenerator):  # at once, and not when the collector comes by
+                await self.body_iterator.aclose()
+
+
 def _readable(written: list[str]) -> list[str]:
     for one in written:
         read_matcher(one)
@@ -164,7 +181,8 @@ async def get_job_metrics(
     context: Context,
     caller: Monitor,
     match: Annotated[_Matches, Query()] = [],  # noqa: B006  (FastAPI copies it)
-    # As Prometheus names it in its own API; not in the schema, where generated clients would have two parameters of one name.
+    # As Prometheus' /federate has it: jobs that meet any of them. Not in the schema, where generated clients would have two parameters
+    # of one name.
     match_list: Annotated[_Matches, Query(alias="match[]", include_in_schema=False)] = [],  # noqa: B006
     label: Annotated[
         list[_LabelName],
@@ -179,7 +197,7 @@ async def get_job_metrics(
     ] = "",
 ) -> StreamingResponse:
     """Return the state, times and amounts of each job that matches; jobs in trouble first where not all can be shown."""
-    choice = choice_of(caller, customer_id, [*match, *match_list])
+    choice = replace(choice_of(caller, customer_id, match), any_of=tuple(map(read_matcher, match_list)))
     names = _label_names(label)
     turns: ScrapeTurns = request.app.state.scrape_turns
     is_open = "application/openmetrics-text" in accept
@@ -188,7 +206,7 @@ async def get_job_metrics(
     async with turns.reading:
         scrape = await _read(context, choice, names)
     media_type = OPEN_METRICS if is_open else TEXT
-    return StreamingResponse(_written(scrape, turns, is_open=is_open), headers={"content-type": media_type})
+    return ScrapeResponse(_written(scrape, turns, is_open=is_open), headers={"content-type": media_type})
 
 
 def _label_names(wanted: Sequence[str]) -> dict[str, str]:
@@ -288,7 +306,7 @@ def _unpack(packed: bytes) -> list[str]:
     return zlib.decompress(packed).decode().split("\n")
 
 
-async def _written(scrape: _Scrape, turns: ScrapeTurns, *, is_open: bool) -> AsyncIterator[str]:
+async def _written(scrape: _Scrape, turns: ScrapeTurns, *, is_open: bool) -> AsyncGenerator[str]:
     """Yield the answer piece by piece."""
     with turns.sending():
         yield _head(_CURRENT, is_open=is_open) + f"{_CURRENT.name} {int(scrape.is_current)}\n"

@@ -19,7 +19,6 @@ from sqlalchemy import (
     and_,
     case,
     cast,
-    extract,
     func,
     literal,
     literal_column,
@@ -42,7 +41,7 @@ from app.store.tables_managed import heartbeats
 from app.store.transactions import ReadTx
 from app.store.waiting import oldest_waiting_event
 
-AT_ONCE = 1_000  # jobs in one statement: a batch holds the event loop for a few milliseconds
+AT_ONCE = 400  # jobs in one batch: it holds the event loop for a few milliseconds
 SET_ASIDE_MOST = 1_000  # events that were set aside are counted up to here
 _RANK = {state: place for place, state in enumerate(ShownState)}
 TROUBLE = (ShownState.FAILED, ShownState.MISSED, ShownState.OVERRUN, ShownState.UNCLEAR, ShownState.WARNING)
@@ -50,12 +49,20 @@ TROUBLE = (ShownState.FAILED, ShownState.MISSED, ShownState.OVERRUN, ShownState.
 
 @dataclass(frozen=True, slots=True)
 class JobChoice:
-    """Which jobs are asked for. `customer_ids` None: of every customer; all matchers must be met."""
+    """Which jobs are asked for. `customer_ids` None: of every customer; all `matchers` must be met,
+    and one of `any_of` if there are any.
+    """
 
     customer_ids: tuple[str, ...] | None = None
     matchers: tuple[Matcher, ...] = ()
     states: tuple[ShownState, ...] = ()  # empty: any
     job_id: str | None = None
+    any_of: tuple[Matcher, ...] = ()
+
+    @property
+    def tests_jobs(self) -> bool:
+        """Whether more than the customer decides which jobs are meant."""
+        return bool(self.matchers or self.any_of or self.job_id)
 
     def in_states(self, states: tuple[ShownState, ...]) -> "JobChoice":
         """Return those of these jobs that are in one of these states."""
@@ -104,7 +111,7 @@ async def count_by_customer(tx: ReadTx, choice: JobChoice, now: datetime) -> dic
     found: dict[str, _Counted] = {}
     is_of_customer = only(choice.customer_ids, jobs.c.customer_id)
     chosen = [*is_of_customer, may_differ(now)]
-    if choice.matchers or choice.job_id or choice.states:
+    if choice.tests_jobs or choice.states:
         chosen = conditions_of(choice, now)
     else:
         # Most jobs are well, and of these an index is read and no row.
@@ -225,7 +232,7 @@ async def read_pipeline_state(tx: ReadTx, seen: Customers = None) -> PipelineSta
 async def count_silent(tx: ReadTx, choice: JobChoice, now: datetime) -> int:
     """Return how many agents of the jobs are silent; of all jobs or of a customer, also those that never had a job."""
     query = select(func.count()).where(is_silent(now))
-    if choice.matchers or choice.job_id is not None:
+    if choice.tests_jobs:
         query = query.where(agents.c.id.in_(_agents_of(choice)))
     else:
         query = query.where(*only(choice.customer_ids, agents.c.customer_id))
@@ -233,21 +240,25 @@ async def count_silent(tx: ReadTx, choice: JobChoice, now: datetime) -> int:
 
 
 def _agents_of(choice: JobChoice) -> Select[tuple[str]]:
-    if not choice.matchers and choice.job_id is None:
+    if not choice.tests_jobs:
         is_of_customer = only(choice.customer_ids, agents.c.customer_id)
         has_job = select(jobs.c.id).where(jobs.c.agent_id == agents.c.id).correlate(agents).exists()
         return select(agents.c.id).where(*is_of_customer, has_job)
-    chosen = [job_matches(None, choice.matchers), *only(choice.customer_ids, jobs.c.customer_id)]
-    if choice.job_id is not None:
-        chosen.append(jobs.c.id == choice.job_id)
-    return joined_jobs(jobs.c.agent_id).where(*chosen)
+    return joined_jobs(jobs.c.agent_id).where(*_chosen(choice))
 
 
 def conditions_of(choice: JobChoice, now: datetime) -> list[ColumnElement[bool]]:
     """Return the conditions that the jobs of a choice meet, in a query of `joined_jobs`."""
-    found = [IS_COUNTED, job_matches(None, choice.matchers), *only(choice.customer_ids, jobs.c.customer_id)]
+    found = [IS_COUNTED, *_chosen(choice)]
     if choice.states:
         found.append(state_now(now).in_([state.value for state in choice.states]))
+    return found
+
+
+def _chosen(choice: JobChoice) -> list[ColumnElement[bool]]:
+    found = [job_matches(None, choice.matchers), *only(choice.customer_ids, jobs.c.customer_id)]
+    if choice.any_of:
+        found.append(or_(*(job_matches(None, (matcher,)) for matcher in choice.any_of)))
     if choice.job_id is not None:
         found.append(jobs.c.id == choice.job_id)
     return found
@@ -259,7 +270,8 @@ def _standings(tx: ReadTx, now: datetime, labels: Sequence[str]) -> Select[Any]:
     def seconds(moment: Column[datetime]) -> ColumnElement[int]:
         if tx.is_sqlite:
             return type_coerce(moment, BigInteger).op("/")(literal(1_000_000, Integer))
-        return cast(func.floor(extract("epoch", moment)), BigInteger)
+        # As a float: the exact numbers of `extract` take several times as long.
+        return cast(func.floor(func.date_part("epoch", moment)), BigInteger)
 
     def amount(name: str) -> ColumnElement[float]:
         number: ColumnElement[float] = runs.c.metrics[name].as_float()

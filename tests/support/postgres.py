@@ -115,6 +115,11 @@ class Cluster:
         command = [self._bin / "psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-h", self.folder, "-p", str(self.port)]
         return _run([*command, "-U", "postgres", "-d", database, "-c", statement]).strip()
 
+    def run_script(self, path: Path, database: str) -> None:
+        """Run a file of statements through psql. Raises ClusterFailed with the server's error."""
+        command = [self._bin / "psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-h", self.folder, "-p", str(self.port)]
+        _run([*command, "-U", "postgres", "-d", database, "-1", "-f", path])
+
     def create_database(self, name: str, template: str | None = None) -> str:
         """Create a database, as a copy of a template if one is named (nobody may be connected to it), and return its address."""
         # Copying files is half the work of the default strategy, as nothing waits for a disk.

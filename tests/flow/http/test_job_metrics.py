@@ -2,7 +2,9 @@
 
 import asyncio
 import subprocess
+from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_open_metrics
@@ -12,6 +14,7 @@ from sqlalchemy import select, update
 from app.core.clock import now
 from app.decide import missed
 from app.http import job_metrics
+from app.http.job_metrics import ScrapeResponse, ScrapeTurns
 from app.store.tables import agents, jobs
 from tests.flow.http.test_status import decide_all, monitor_key
 from tests.support.api import Api, serving
@@ -131,6 +134,13 @@ async def test_matchers_choose_what_is_scraped(sqlite_database_url: str, tmp_pat
         await decide_all(api)
         for params in ({"match": "job~pho*"}, {"match[]": ["agent=nas01", "label:site=hq"]}):
             assert list(samples(await scrape(api, **params), "tocsin_job_state")) == [("nas01", "photos", "ok")]
+        several = {
+            "match[]": ["agent=nas01", 'agent=sql"01', "agent=none"]
+        }  # any of them, as in /federate of Prometheus
+        assert len(samples(await scrape(api, **several), "tocsin_job_state")) == 2
+        both = await scrape(api, match=["agent=nas01", 'agent=sql"01'])
+        assert samples(both, "tocsin_job_state") == {}
+        assert len(samples(await scrape(api, match="job~C:*", **several), "tocsin_job_state")) == 1
         assert samples(await scrape(api, match="job=none"), "tocsin_job_state") == {}
         for wrong in ({"match": "job"}, {"label": ["a.b", "a-b"]}):
             assert (await api.ask("GET", "/metrics/jobs", params=wrong)).status_code == 422
@@ -186,6 +196,23 @@ async def test_a_scrape_of_many_jobs_holds_nobody_up(sqlite_database_url: str, t
         # Reading the answer is the client's part: it runs in the same loop here, piece by piece.
         ours = [hold for hold in holds.kept if "main.py" not in hold.what]  # the start may not have ended
         assert max(hold.seconds for hold in ours) < 0.05, ours
+
+
+async def test_a_scraper_that_takes_nothing_holds_the_jobs_in_memory_for_a_limited_time(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setattr(job_metrics, "SENT_WITHIN_S", 0.05)
+    turns = ScrapeTurns()
+
+    async def pieces() -> AsyncIterator[str]:
+        with turns.sending():
+            yield "x"
+
+    async def never(_: object = None) -> Any:
+        await asyncio.Event().wait()
+
+    await ScrapeResponse(pieces())({"type": "http", "asgi": {"spec_version": "2.4"}}, never, never)
+    assert turns.begun == {}
 
 
 async def test_more_scrapes_at_once_than_memory_is_meant_for_are_refused(sqlite_database_url: str, tmp_path: Path):
