@@ -4,13 +4,17 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
-from app.core.disk import Space, diagnose, format_size, limit_of
+import httpx
+
+from app.core.disk import DiskTrouble, Space, diagnose, format_size, limit_of
 from app.core.settings import Settings
+
+_PATIENCE_S = 15.0
 
 
 async def check_disks(settings: Settings) -> list[str]:
     """Return a line for each folder that cannot be written or has little room."""
-    return await asyncio.to_thread(lambda: list(_troubles(settings)))
+    return await asyncio.to_thread(lambda: list(_troubles(settings)) or list(_of_running_service(settings)))
 
 
 def _troubles(settings: Settings) -> Iterator[str]:
@@ -25,6 +29,19 @@ def _troubles(settings: Settings) -> Iterator[str]:
             yield f"Nothing can be written in {folder}: {trouble.what}. To mend it, {trouble.mend}; Tocsin then goes on by itself."
         else:
             yield from _room(folder, settings)
+
+
+def _of_running_service(settings: Settings) -> Iterator[str]:
+    """Ask the service that runs here: a quota of its user, or a limit of its process, does not hold for this command."""
+    try:
+        checks = httpx.get(f"{settings.local_url}/readyz", timeout=_PATIENCE_S, trust_env=False).json()["checks"]
+        codes = [check.get("code") for check in checks if check["name"] == "database"]
+    except (httpx.HTTPError, ValueError, KeyError, TypeError):
+        return
+    for code in codes:
+        if code in list(DiskTrouble):
+            trouble = DiskTrouble(code)
+            yield f"The service cannot write its database: {trouble.what}. To mend it, {trouble.mend}; Tocsin then goes on by itself."
 
 
 def _room(folder: Path, settings: Settings) -> Iterator[str]:

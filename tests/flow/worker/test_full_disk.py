@@ -89,6 +89,17 @@ def test_a_full_disk_is_named_mailed_and_over_when_there_is_room(disk: SmallDisk
     assert "Traceback" not in log
 
 
+def test_a_disk_with_little_room_is_mailed_before_it_is_full(disk: SmallDisk) -> None:
+    with serving(disk.folder, TOCSIN_DISK_FREE="8MiB") as service:
+        wait_until("the reserve", (disk.folder / "room-for-alerts").exists)
+        disk.fill(leave=6 * 1024 * 1024)
+        wait_until(
+            "the mail about the disk", lambda: "less than the limit of 8 MiB" in mails(disk).replace("=\n", ""), 60
+        )
+        assert post(service, "meanwhile", "success")[0] == 202
+        assert (disk.folder / "room-for-alerts").exists(), "the room for a full disk is still kept"
+
+
 @pytest.mark.parametrize("how", ["ro", "full"])
 def test_a_start_on_a_disk_that_takes_no_write_is_one_sentence(tmp_path: Path, how: str) -> None:
     with small_disk(tmp_path / "var", "8m") as disk:
