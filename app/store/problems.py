@@ -75,8 +75,8 @@ def only(seen: Customers, column: ColumnElement[str] = alerts.c.customer_id) -> 
     return [] if seen is None else [column.in_(sorted(seen))]
 
 
-async def state_of_alerts(tx: ReadTx) -> tuple[object, ...]:
-    """Return numbers of which one differs whenever an alert opened, closed, repeated, or was acknowledged or released."""
+async def state_of_alerts(tx: ReadTx, seen: Customers) -> tuple[object, ...]:
+    """Return numbers of which one differs whenever an alert of these customers opened, closed, repeated, or was acknowledged or released."""
     columns = (
         func.count(),
         func.max(alerts.c.id),
@@ -84,7 +84,7 @@ async def state_of_alerts(tx: ReadTx) -> tuple[object, ...]:
         func.count(alerts.c.acknowledged_at),
         func.max(alerts.c.acknowledged_at),
     )
-    row = (await tx.connection.execute(select(*columns).where(alerts.c.closed_at.is_(None)))).one()
+    row = (await tx.connection.execute(select(*columns).where(alerts.c.closed_at.is_(None), *only(seen)))).one()
     return tuple(row)
 
 

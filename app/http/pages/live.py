@@ -1,12 +1,14 @@
-"""/live: tells open pages that something changed, as server-sent events. One reader of the database serves all pages of a process.
+"""/live: tells open pages that something changed, as server-sent events. One reader of the database serves all who see the same customers.
 
-An event holds no data of anybody: only a number that differs from the one before. The page then reads itself again.
+An event holds no data of anybody: only a number that differs from the one before. The page then reads itself again. It depends on the
+customers that the reader may see: of others, nobody must learn even that something happened.
 """
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
@@ -14,20 +16,29 @@ from fastapi.responses import StreamingResponse
 from app.context import AppContext
 from app.core.errors import TocsinError
 from app.http.api.dependencies import Context
-from app.http.pages.session import SignedInPerson
-from app.store.problems import state_of_alerts
+from app.http.pages.session import SignedIn, SignedInPerson
+from app.store.problems import Customers, state_of_alerts
 
 router = APIRouter(include_in_schema=False)
 
 _LOOK_EVERY_S, _SAY_EVERY_S = 2.0, 15.0
+_MOST_OF_PERSON, _MOST = 20, 1_000
 _STREAM_FOR_S = 600.0  # then the browser connects again, and its session is checked again
 
 
-class LiveState:
-    """A text that changes whenever an alert opens, closes, repeats or is acknowledged. It is read at most every two seconds."""
+class TooManyPages(TocsinError):
+    """Somebody, or everybody together, keeps more pages open than one process serves."""
 
-    def __init__(self, context: AppContext) -> None:
+    code = "too_many_pages"
+    status = 429
+
+
+class LiveState:
+    """A text that changes whenever an alert of some customers opens, closes, repeats or is acknowledged. It is read at most every two seconds."""
+
+    def __init__(self, context: AppContext, seen: Customers) -> None:
         self._context = context
+        self._seen = seen
         self._lock = asyncio.Lock()
         self._read_at = float("-inf")
         self._state = ""
@@ -38,23 +49,66 @@ class LiveState:
             now = asyncio.get_running_loop().time()
             if now - self._read_at >= _LOOK_EVERY_S:
                 async with self._context.database.read() as tx:
-                    found = await state_of_alerts(tx)
+                    found = await state_of_alerts(tx, self._seen)
                 self._state = hashlib.sha256(repr(found).encode()).hexdigest()[:16]
                 self._read_at = now
             return self._state
 
 
+class LiveStreams:
+    """The streams that are open, bounded for each person and in total, and the states that they wait for."""
+
+    def __init__(self, context: AppContext) -> None:
+        self._context = context
+        self._open: Counter[str] = Counter()
+        self._states: dict[frozenset[str] | None, LiveState] = {}
+        self._used: Counter[frozenset[str] | None] = Counter()
+
+    def check(self, person_id: str) -> None:
+        """Raise TooManyPages where a person, or everybody, has enough open. The page then shows that it is not live."""
+        if self._open[person_id] >= _MOST_OF_PERSON or self._open.total() >= _MOST:
+            raise TooManyPages("too many pages are open at the same time: close some")
+
+    @contextmanager
+    def opened(self, person_id: str, seen: Customers) -> Iterator[LiveState]:
+        """Count a stream while the block runs; yields the state that it waits for, which all with the same customers share."""
+        scope = None if seen is None else frozenset(seen)
+        self._open[person_id] += 1
+        self._used[scope] += 1
+        try:
+            yield self._states.setdefault(scope, LiveState(self._context, seen))
+        finally:
+            self._open[person_id] -= 1
+            self._used[scope] -= 1
+            if self._open[person_id] <= 0:
+                del self._open[person_id]
+            if self._used[scope] <= 0:
+                del self._used[scope]
+                self._states.pop(scope, None)
+
+
 @router.get("/live")
-async def stream_live(request: Request, context: Context, _who: SignedInPerson) -> StreamingResponse:
+async def stream_live(request: Request, context: Context, who: SignedInPerson) -> StreamingResponse:
     """Say at once, at each change, and every 15 seconds that the page is up to date."""
+    _streams(request, context).check(who.id)
     headers = {"X-Accel-Buffering": "no"}  # a proxy that collects the stream would make it worthless
-    return StreamingResponse(_events(request, context), media_type="text/event-stream", headers=headers)
+    return StreamingResponse(_events(request, context, who), media_type="text/event-stream", headers=headers)
 
 
-async def _events(request: Request, context: AppContext) -> AsyncIterator[str]:
-    state: LiveState | None = getattr(request.app.state, "live_state", None)
-    if state is None:
-        state = request.app.state.live_state = LiveState(context)
+def _streams(request: Request, context: AppContext) -> LiveStreams:
+    found: LiveStreams | None = getattr(request.app.state, "live_streams", None)
+    if found is None:
+        found = request.app.state.live_streams = LiveStreams(context)
+    return found
+
+
+async def _events(request: Request, context: AppContext, who: SignedIn) -> AsyncIterator[str]:
+    with _streams(request, context).opened(who.id, who.customers) as state:
+        async for event in _changes(request, state):
+            yield event
+
+
+async def _changes(request: Request, state: LiveState) -> AsyncIterator[str]:
     clock = asyncio.get_running_loop().time
     until, sent, sent_at = clock() + _STREAM_FOR_S, None, float("-inf")
     yield "retry: 5000\n\n"

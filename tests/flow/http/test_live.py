@@ -1,0 +1,57 @@
+"""The live updates of pages: of what the reader may see, and of a bounded number of pages."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from app.decide import tick as decide
+from app.http.pages.live import LiveState, LiveStreams, TooManyPages
+from tests.support.api import Api, serving
+from tests.support.browser import browsing
+
+
+@pytest.fixture
+async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
+    async with serving(database_url, tmp_path) as api:
+        yield api
+
+
+async def test_what_happens_at_another_customer_changes_nothing(api: Api) -> None:
+    [own] = await api.items("/v1/customers")
+    other = await api.tell("POST", "/v1/customers", json={"name": "Other", "time_zone": "UTC"})
+
+    async def read(seen: tuple[str, ...] | None) -> str:
+        return await LiveState(api.context, seen).read()
+
+    before = await read((other["id"],)), await read((own["id"],)), await read(None)
+    await api.report({"agent": "files01", "job": "shares", "outcome": "failure"})
+    while await decide.tick(api.context):
+        pass
+    after = await read((other["id"],)), await read((own["id"],)), await read(None)
+    assert after[0] == before[0]
+    assert after[1] != before[1]
+    assert after[2] != before[2]
+
+
+def test_one_person_keeps_no_more_pages_live_than_some_and_all_together_neither(api: Api) -> None:
+    streams = LiveStreams(api.context)
+    opened = [streams.opened("per_1", None) for _ in range(20)]
+    states = {stream.__enter__() for stream in opened}
+    assert len(states) == 1, "all who see the same share one reader"
+    with pytest.raises(TooManyPages):
+        streams.check("per_1")
+    streams.check("per_2")
+    others = [streams.opened(f"per_{2 + number // 20}", ("cus_1",)) for number in range(980)]
+    for stream in others:
+        stream.__enter__()
+    with pytest.raises(TooManyPages):
+        streams.check("per_99")
+    for stream in (*opened, *others):
+        stream.__exit__(None, None, None)
+    streams.check("per_1")
+
+
+async def test_who_is_not_signed_in_hears_nothing(api: Api) -> None:
+    async with browsing(api) as browser:
+        assert (await browser.get("/live")).headers["location"] == "/sign-in?next=/live"
