@@ -59,7 +59,7 @@ async def run(context: AppContext, transports: Mapping[str, Transport] | None = 
         await _check_clock(context)
     stopping = asyncio.Event()
     if transports is None:
-        transports = build_transports(context.settings, context.secret.derive("webhook"))
+        transports = build_transports(context.settings, context.secret)
     work = asyncio.create_task(_run_stages(context, transports, stopping))
     try:
         await asyncio.shield(work)

@@ -1,5 +1,6 @@
 """Records who changed what, in the transaction that changes it."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -10,6 +11,7 @@ from app.domain.audit_entry import AuditEntry
 from app.domain.person import Person
 from app.store.audit import AUDIT
 from app.store.transactions import WriteTx
+from app.store.transport_options import SEALED
 
 
 class Actor(Protocol):
@@ -55,5 +57,7 @@ def _as_json(value: object) -> object:
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, Mapping):
+        if value.keys() == {SEALED}:  # a secret: that it changed is shown, not even its encrypted form
+            return f"secret {hashlib.sha256(str(value[SEALED]).encode()).hexdigest()[:8]}"
         return {name: _as_json(one) for name, one in value.items()}
     return [_as_json(one) for one in value] if isinstance(value, list | tuple) else value

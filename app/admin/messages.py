@@ -7,7 +7,7 @@ from app.admin.audit import note
 from app.admin.editing import Editor
 from app.core.errors import Conflict, NotFound
 from app.domain.lease import Held
-from app.domain.message import Message, MessageState
+from app.domain.message import Message, MessageState, takes_summaries
 from app.domain.recipient import Address
 from app.store import messages as message_lists
 from app.store import outbox
@@ -115,7 +115,7 @@ async def _where_now(tx: WriteTx, message: Message) -> tuple[int, Address]:
         return recipient.transports.index(as_before), as_before
     bodies = await outbox.kinds_of_body(tx, message.id)
     for place, one in enumerate(recipient.transports):
-        if bodies.has(one.transport):
+        if bodies.has(one.transport) and (message.is_alert or takes_summaries(one.transport)):
             return place, one
     theirs = ", ".join(one.transport for one in recipient.transports) or "none"
     raise Conflict(

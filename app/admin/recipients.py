@@ -9,6 +9,7 @@ from app.admin.references import check_customer
 from app.core.errors import Conflict
 from app.domain.follow_up import FollowUpKind
 from app.domain.recipient import Recipient
+from app.domain.transport_options import TransportOptions
 from app.store.recipients import RECIPIENTS, used_by
 from app.store.transactions import WriteTx
 
@@ -30,7 +31,7 @@ async def update_recipient(
     """Change a recipient. Alerts that wait for an address which is gone move on. Raises NotFound, StaleEdit, BadInput, Conflict."""
     before = await editing.lock_to_change(tx, RECIPIENTS, recipient_id, by, versions)
     after = edit(before)
-    if after == before:
+    if after == before and _options(after) == _options(before):
         return before
     if after.customer_id != before.customer_id:
         await check_customer(tx, after.customer_id)
@@ -39,6 +40,10 @@ async def update_recipient(
         # From now on the administrator decides, not TOCSIN_ADMIN_EMAIL.
         after = replace(after, follows_settings=False)
     return await editing.save(tx, RECIPIENTS, before, after, by)
+
+
+def _options(recipient: Recipient) -> list[TransportOptions | None]:
+    return [one.options for one in recipient.transports]
 
 
 async def delete_recipient(

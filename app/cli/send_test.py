@@ -15,6 +15,7 @@ from app.core.secret import open_secret
 from app.core.settings import Settings, load_settings
 from app.core.wakeups import Wakeups
 from app.deliver.transports.mend import what_to_mend
+from app.domain.recipient import Address
 from app.store.engine import only_process, open_engines
 from app.store.transactions import Database
 from app.store.transports import TransportTest, record_test
@@ -56,7 +57,7 @@ async def try_transport(settings: Settings, kind: str, address: str) -> tuple[Tr
     database = Database(open_engines(settings))
     try:
         context = AppContext(settings, database, Wakeups(), open_secret(settings), now)
-        return await send_trial(context, kind, address, "")
+        return await send_trial(context, Address(kind, address), "")
     finally:
         await database.close()
 

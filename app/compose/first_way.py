@@ -10,8 +10,6 @@ from app.domain.notice import NoticeKind
 from app.domain.recipient import Address
 from app.domain.service_event import AGENT
 
-_NO_MAIL = ("webhook", "file")
-
 
 def ways_in_doubt(views: Iterable[AlertView]) -> frozenset[str]:
     """Return the transports that these alerts report as failing: those of lost canaries, and `mapi` for a relay in trouble."""
@@ -52,7 +50,9 @@ def first_way(
     place = first_usable(addresses, avoided, without=in_doubt)
     if addresses[place].transport not in in_doubt:
         return place, addresses[place]
-    mail_address = next((it.address for it in addresses if it.transport not in _NO_MAIL), None)
+    mail_address = next(
+        (it.address for it in addresses if not takes_json(it.transport) and it.transport != "file"), None
+    )
     other = next((kind for kind in sorted(other_transports) if kind not in in_doubt and not takes_json(kind)), None)
     if mail_address is None or other is None:
         return place, addresses[place]

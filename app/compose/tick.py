@@ -24,7 +24,7 @@ from app.core.mail_address import id_domain
 from app.domain.answer_link import PATH, PURPOSE, sign_answer
 from app.domain.bounced_address import first_usable
 from app.domain.mail_views import AlertView
-from app.domain.message import Bodies, Message
+from app.domain.message import KEEPS_STATES, Bodies, Message, takes_json
 from app.domain.notice import Notice, NoticeKind
 from app.domain.recipient import Address, Recipient
 from app.domain.relay import agent_of, unfit
@@ -40,6 +40,7 @@ BATCH = 1_000
 AT_ONCE = 10  # groups that are read and stored together: the first message must not wait until hundreds were worded
 MOST_GROUPS = 50  # a pass; after it the most urgent are read again, so that a critical alert does not wait for hundreds
 MOST_REFERENCES = 20
+MOST_FOR_PROGRAMS = 50  # alerts in a message: some programs take one request for each
 RETRY_AFTER = timedelta(minutes=5)
 _BY_ITSELF = "it goes by mapi, perhaps through the relay that it is about, because you have no other transport: add one"
 
@@ -83,7 +84,9 @@ async def tick(context: AppContext) -> bool:
     ] = {}  # in the order of the notices: the most urgent group first
     for notice in due:
         by_group.setdefault((notice.recipient_id, notice.group_key), []).append(notice)
-    groups = list(by_group.values())
+    groups = [
+        part for group in by_group.values() for part in _parts(group, recipients.get(group[0].recipient_id or ""))
+    ]
     for start in range(0, min(len(groups), MOST_GROUPS), AT_ONCE):
         some = groups[start : min(start + AT_ONCE, MOST_GROUPS)]
         views = await _read_together(context, some)
@@ -96,6 +99,13 @@ async def tick(context: AppContext) -> bool:
             worded += await _compose_or_put_off(context, group, to, views, avoided, now)
         await _store(context, worded)
     return len(due) == BATCH or len(groups) > MOST_GROUPS
+
+
+def _parts(group: list[Notice], to: Recipient | None) -> list[list[Notice]]:
+    """Cut a group for a recipient with a transport to a program that keeps states: no alert may be left out of its documents."""
+    if to is None or not any(one.transport in KEEPS_STATES for one in to.transports):
+        return [group]
+    return [group[start : start + MOST_FOR_PROGRAMS] for start in range(0, len(group), MOST_FOR_PROGRAMS)]
 
 
 async def _read_views(context: AppContext, some: Sequence[Sequence[Notice]]) -> dict[str, AlertView]:
@@ -202,11 +212,15 @@ async def _compose_group(
     if to is None or not to.transports:
         await _suppress(context, group, "its recipient has no transport" if to else "its recipient no longer exists")
         return None
-    place, relay_id = first_usable(to.transports, avoided), None
+    is_summary = group[0].what is NoticeKind.SUMMARY
+    alerts_only = KEEPS_STATES if is_summary else frozenset()
+    place, relay_id = first_usable(to.transports, avoided, without=alerts_only), None
     way = place, to.transports[place]
-    has_webhook = any(address.transport == "webhook" for address in to.transports)
-    if group[0].what is NoticeKind.SUMMARY:
-        composed = await _compose_summary(context, group[0], has_webhook=has_webhook)
+    if way[1].transport in alerts_only:
+        await _suppress(context, group, "its recipient has only transports that take alerts and no summaries")
+        return None
+    if is_summary:
+        composed = await _compose_summary(context, group[0], to)
     else:
         found = [views[notice.id] for notice in group if notice.id in views]
         if in_doubt := ways_in_doubt(found):
@@ -218,7 +232,7 @@ async def _compose_group(
         if not found:
             await _suppress(context, group, "the acknowledgement was undone, or the alert is closed")
             return None
-        composed = _compose_alerts(context, found, _answer_url(context, to, way[1], now), has_webhook=has_webhook)
+        composed = _compose_alerts(context, found, _answer_url(context, to, way[1], now), to)
     if composed is None:
         await _suppress(context, group, "its alert or summary no longer exists")
         return None
@@ -254,11 +268,11 @@ def _answer_url(context: AppContext, to: Recipient, first: Address, now: datetim
 
 
 def _mail_address(to: Recipient, first: Address) -> str | None:
-    return next((address.address for address in (first, *to.transports) if address.transport != "webhook"), None)
+    return next((one.address for one in (first, *to.transports) if not takes_json(one.transport)), None)
 
 
 def _compose_alerts(
-    context: AppContext, found: Sequence[AlertView], answer: AnswerUrl | None, *, has_webhook: bool
+    context: AppContext, found: Sequence[AlertView], answer: AnswerUrl | None, to: Recipient
 ) -> ComposedMessage | None:
     if not found:
         return None
@@ -270,11 +284,14 @@ def _compose_alerts(
     if len(found) == 1:
         alert, topic = found[0].alert, first_topic(found[0]) or topic_of(found[0])
         conversation = mime.Conversation(alert.id, topic, alert.opened_at)
-    body = webhook_body.render_alerts(found, base_url=base_url) if has_webhook else None
+    body = None
+    if any(takes_json(one.transport) for one in to.transports):
+        is_whole = any(one.transport in KEEPS_STATES for one in to.transports)
+        body = webhook_body.render_alerts(found, base_url=base_url, is_whole=is_whole)
     return ComposedMessage(mail, body, threads, alert_ids, conversation)
 
 
-async def _compose_summary(context: AppContext, notice: Notice, *, has_webhook: bool) -> ComposedMessage | None:
+async def _compose_summary(context: AppContext, notice: Notice, to: Recipient) -> ComposedMessage | None:
     async with context.database.read() as tx:
         summary = await find_summary(tx, notice.summary_id or "")
         if summary is None:
@@ -284,7 +301,8 @@ async def _compose_summary(context: AppContext, notice: Notice, *, has_webhook: 
         )
     base_url = context.settings.public_url
     mail = summary_mail.render(view, base_url=base_url)
-    body = webhook_body.render_summary(view, base_url=base_url) if has_webhook else None
+    has_program = any(takes_json(one.transport) for one in to.transports)
+    body = webhook_body.render_summary(view, base_url=base_url) if has_program else None
     return ComposedMessage(mail, body, (), schedule_id=summary.schedule.id)
 
 

@@ -11,7 +11,7 @@ from app.context import AppContext
 from app.core.ids import new_id
 from app.core.mail_address import id_domain, split_address
 from app.core.settings import Settings
-from app.domain.message import Bodies, Message
+from app.domain.message import Bodies, Message, takes_json
 from app.domain.notice import URGENCY_SUMMARY
 from app.domain.recipient import Recipient
 from app.domain.unsubscribe_link import PURPOSE, is_outside, sign_link
@@ -46,7 +46,7 @@ async def tell_of_unsubscription(
     context: AppContext, tx: WriteTx, who: str, summary: str, to: Recipient, now: datetime
 ) -> bool:
     """Queue a mail to an administrator: a recipient unsubscribed. Return False if the administrator has no mail address."""
-    way = next(((place, one) for place, one in enumerate(to.transports) if one.transport != "webhook"), None)
+    way = next(((place, one) for place, one in enumerate(to.transports) if not takes_json(one.transport)), None)
     if way is None:
         return False
     settings, (place, address), message_id = context.settings, way, new_id("msg")

@@ -25,10 +25,10 @@ _LONGEST_TEXT, _TEXT_LINES = 500, 20
 _WHATS = (NoticeKind.OPENED, NoticeKind.REPEATED, NoticeKind.ACKNOWLEDGED, NoticeKind.RECOVERED)
 
 
-def render_alerts(views: Sequence[AlertView], *, base_url: str) -> bytes:
+def render_alerts(views: Sequence[AlertView], *, base_url: str, is_whole: bool = False) -> bytes:
     """Return one document for 1..n alerts. Its type is `alert.opened` if any alert opened, else `alert.repeated`, else `alert.recovered`.
 
-    Each alert has its own `what`.
+    Each alert has its own `what`. With `is_whole` no alert is left out, however long the document is.
     """
     ordered = in_order(views)
     what = min((view.what for view in ordered), key=_WHATS.index)
@@ -40,7 +40,7 @@ def render_alerts(views: Sequence[AlertView], *, base_url: str) -> bytes:
         data = {"subject": subject, "alerts": shown, "more": len(ordered) - len(shown)}
         return _document(f"alert.{what.value}", at, data)
 
-    return _fit(document)
+    return document(len(ordered)) if is_whole else _fit(document)
 
 
 def render_summary(view: SummaryView, *, base_url: str) -> bytes:

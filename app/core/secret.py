@@ -1,5 +1,6 @@
 """The server secret, the hashes that it makes of keys, and new keys. The secret itself never leaves the class `Secret`."""
 
+import base64
 import hmac
 import os
 import secrets
@@ -7,13 +8,21 @@ import string
 import time
 import uuid
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from app.core.errors import BadSettings
 from app.core.settings import Settings
 
+if TYPE_CHECKING:
+    from cryptography.fernet import Fernet
+
 _LENGTH = 64
 _WAIT_S = 5.0
 _TOKEN, _TOKEN_LENGTH = string.ascii_letters + string.digits, 32
+
+
+class WrongSecret(ValueError):
+    """A sealed text cannot be read with this server secret."""
 
 
 class Secret:
@@ -32,6 +41,25 @@ class Secret:
     def derive(self, purpose: str) -> bytes:
         """Return a secret for one purpose. It reveals neither this secret nor that of another purpose."""
         return hmac.digest(self._bytes, b"purpose:" + purpose.encode(), "sha256")
+
+    def seal(self, text: str) -> str:
+        """Return `text` encrypted and authenticated with this secret, for a column of the database."""
+        return self._cipher().encrypt(text.encode()).decode("ascii")
+
+    def unseal(self, sealed: str) -> str:
+        """Return the text that was sealed. Raises WrongSecret where it was sealed with another secret, or altered."""
+        from cryptography.fernet import InvalidToken  # noqa: PLC0415  (see _cipher)
+
+        try:
+            return self._cipher().decrypt(sealed.encode("ascii")).decode()
+        except (InvalidToken, UnicodeError):
+            raise WrongSecret("this was encrypted with another server secret: enter it again") from None
+
+    def _cipher(self) -> "Fernet":
+        # Imported at first use: its native library is large, and most services seal nothing.
+        from cryptography.fernet import Fernet  # noqa: PLC0415
+
+        return Fernet(base64.urlsafe_b64encode(self.derive("sealed options")))
 
 
 def new_key(kind: str, form: str = "tocsin") -> str:

@@ -1,6 +1,6 @@
 """Turns alerts that opened, repeated or closed into notices: mute, route, group. Each alert leaves a notice with its reason."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -12,12 +12,13 @@ from app.domain.alert import Alert
 from app.domain.bounced_address import JOB_PREFIX, unreachable
 from app.domain.dedupe import notice_key
 from app.domain.event import Severity
+from app.domain.message import KEEPS_STATES
 from app.domain.notice import URGENCY_ALERT, URGENCY_CRITICAL, URGENCY_RECOVERY, Notice, NoticeKind, NoticeState
 from app.domain.route import Route, Silence
 from app.domain.service_event import AGENT
 from app.store import notices
 from app.store.bounced_addresses import all_bounced_addresses
-from app.store.recipients import all_recipients
+from app.store.recipients import all_recipients, recipients_by_id
 from app.store.routes import all_routes
 from app.store.silences import current_silences
 from app.store.transactions import WriteTx
@@ -192,10 +193,14 @@ async def notify_closed(tx: WriteTx, routing: RoutingContext, closed: Sequence[t
     )
     worded = await notices.worded_for(tx, [alert.id for alert, _ in closed])
     routes = {route.id: route for route in routing.routes}
+    keepers = await _state_keepers(tx, worded, routes)
     made: list[Notice] = []
     for alert, why in closed:
         sent = {(notice.route_id, notice.recipient_id): notice for notice in worded.get(alert.id, [])}
-        made += [_recovery(routing, alert, why, notice, routes.get(notice.route_id or "")) for notice in sent.values()]
+        made += [
+            _recovery(routing, alert, why, notice, routes.get(notice.route_id or ""), keepers)
+            for notice in sent.values()
+        ]
     await _load_group_times(tx, routing, {(notice.route_id, notice.group_key) for notice in made if notice.route_id})
     changed: dict[_Group, datetime] = {}
     for place, notice in enumerate(made):
@@ -213,9 +218,32 @@ async def notify_closed(tx: WriteTx, routing: RoutingContext, closed: Sequence[t
     return made
 
 
-def _recovery(routing: RoutingContext, alert: Alert, why: str, sent: Notice, route: Route | None) -> Notice:
+async def _state_keepers(
+    tx: WriteTx, worded: Mapping[str, Sequence[Notice]], routes: Mapping[str, Route]
+) -> frozenset[str]:
+    """Return the recipients that get a recovery although their route sends none: a program there would show the alert for ever."""
+    without = {
+        notice.recipient_id
+        for sent in worded.values()
+        for notice in sent
+        if notice.recipient_id is not None
+        and (route := routes.get(notice.route_id or "")) is not None
+        and not (route.enabled and route.send_recovery)
+    }
+    found = await recipients_by_id(tx, without)
+    return frozenset(one.id for one in found.values() if any(to.transport in KEEPS_STATES for to in one.transports))
+
+
+def _recovery(
+    routing: RoutingContext,
+    alert: Alert,
+    why: str,
+    sent: Notice,
+    route: Route | None,
+    keepers: Collection[str],
+) -> Notice:
     # Where the route was deleted since, those who were notified of the failure are still notified of its end.
-    is_sent = route is None or (route.enabled and route.send_recovery)
+    is_sent = route is None or (route.enabled and route.send_recovery) or sent.recipient_id in keepers
     by = f"route '{route.name}'" if route else "a route that was deleted since"
     reason = f"{why}; was reported {sent.due_at:%Y-%m-%d %H:%M} UTC by {by}"
     return Notice(

@@ -21,7 +21,7 @@ from app.deliver.transports.graph import CONCURRENT
 from app.domain import own_address
 from app.domain.attempt import Outcome, Sent, Temporary, Unknown
 from app.domain.lease import Leased
-from app.domain.message import Parcel
+from app.domain.message import Parcel, takes_json
 from app.store import outbox
 
 LEASE_FOR = timedelta(seconds=30)  # renewed while sending: only a process that died or hangs loses it
@@ -31,6 +31,7 @@ POLL_S = 1.0
 _LONGEST_PAUSE_S = 5.0
 _FINISH_S = 8.0  # on a stop; the whole worker has 10 s
 _SENDERS = {"webhook": 8, "file": 2, "graph": 2 * CONCURRENT}
+_SENDERS_TO_PROGRAM = 16  # those to one address wait for each other
 # While one sends, attempts are written for the others. To a quick server there are more, or its connections would wait for the disk
 # (1 150 mails/s instead of 1 900); to a slow one not, because an alert waits until those that were begun before it are sent.
 _SENDERS_PER_CONNECTION, _MOST_PER_CONNECTION = 4, 16
@@ -48,8 +49,9 @@ async def run(
     loops = {}
     for name, transport in transports.items():
         connections = context.settings.smtp_connections
-        least = _SENDERS.get(name, _SENDERS_PER_CONNECTION * connections)
-        most = _SENDERS.get(name, _MOST_PER_CONNECTION * connections)
+        least, most = _SENDERS_PER_CONNECTION * connections, _MOST_PER_CONNECTION * connections
+        if (fixed := _SENDERS.get(name, _SENDERS_TO_PROGRAM if takes_json(name) else None)) is not None:
+            least = most = fixed
         loops[name] = TransportLoop(context, name, transport, holder, least, most)
 
     async def wake_loops_with_due_messages() -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from app.core.ids import new_id
-from app.domain.message import Bodies, Message, MessageState
+from app.domain.message import Bodies, Message, MessageState, takes_summaries
 from app.domain.recipient import Address
 from app.store import outbox
 from app.store.bounced_addresses import passed_over
@@ -50,6 +50,8 @@ async def next_way(
     avoided = await passed_over(tx, now)
     if is_bounced:
         avoided |= {message.address.lower()}  # by another transport it would come back again
+    if not message.is_alert:
+        tried |= {one for one in recipient.transports if not takes_summaries(one.transport)}
     return next_address(recipient.transports, tried, await outbox.kinds_of_body(tx, message.id), avoided)
 
 

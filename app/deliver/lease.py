@@ -8,8 +8,10 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from app.core.ids import new_id
+from app.deliver.program_parcels import complete_parcels
 from app.domain.attempt import Attempt
 from app.domain.lease import Claim, Leased
+from app.domain.message import takes_json
 from app.store import attempts, outbox
 from app.store.transactions import WriteTx
 
@@ -36,7 +38,7 @@ async def lease_and_begin(
         for one in leased
     ]
     await attempts.insert_attempts(tx, begun)
-    return leased
+    return await complete_parcels(tx, leased) if takes_json(transport) else leased
 
 
 async def begin(tx: WriteTx, claims: Sequence[Claim], now: datetime) -> frozenset[str]:

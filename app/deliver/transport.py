@@ -38,6 +38,14 @@ class Transport(Protocol):
         ...
 
 
+class ProgramTransport(Transport, Protocol):
+    """Makes requests of the JSON document, and can show them without sending them. Sending them a second time must change nothing."""
+
+    def preview(self, parcel: Parcel) -> str:
+        """Return exactly what would be sent, as text. Pure: the time is that of the document. Raises BadDocument."""
+        ...
+
+
 @dataclass(slots=True)
 class FakeTransport:
     """Returns the scripted outcomes in order, the last one repeatedly, and keeps the parcels it was asked to send."""

@@ -18,12 +18,14 @@ Two statements move many rows at once, by conditions that allow only moves of th
 `store/outbox.give_back` (held by tests/unit/deliver/test_bulk_moves.py).
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
 from app.core.errors import IllegalMove
 from app.domain.recipient import Address
+from app.domain.transport_options import TransportOptions
 
 
 class MessageState(StrEnum):
@@ -54,8 +56,9 @@ SETTLED_STATES = frozenset({_S.SENT, _S.DEAD, _S.MOVED, _S.BOUNCED})
 class Parcel:
     """What a transport sends: finished bytes and their address. The bytes are the same at every attempt.
 
-    `address` is a mail address (smtp, graph, mapi, file) or a URL (webhook). `body` is a MIME message with CRLF line ends for
-    mail transports, a JSON document for webhooks. `envelope_sender` is where a mail that cannot be delivered comes back to
+    `address` is a mail address (smtp, graph, mapi, file) or a URL or host (programs). `body` is a MIME message with CRLF line ends
+    for mail transports, a JSON document for transports to programs. `options` are those of the recipient's address when the attempt
+    begins; `ended` has the alerts of the document that were closed by then, with the time. `envelope_sender` is where a mail that cannot be delivered comes back to
     (RFC 5321 section 4.1.1.2), for transports that can set it; None: the sender of the mail itself.
     """
 
@@ -65,6 +68,8 @@ class Parcel:
     message_id: str
     body: bytes
     envelope_sender: str | None = None
+    options: TransportOptions | None = None
+    ended: Mapping[str, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +84,20 @@ class Bodies:
         return (self.webhook if takes_json(transport) else self.mail) is not None
 
 
+# They send the mail itself. All others go to a program, and send the JSON document or a request that they make of it.
+_MAIL_TRANSPORTS = frozenset({"smtp", "graph", "mapi", "file"})
+# Programs that keep the state of each alert: summaries mean nothing to them, and an end must reach them.
+KEEPS_STATES = frozenset({"alertmanager"})
+
+
 def takes_json(transport: str) -> bool:
-    """Say whether a transport sends the JSON body; all others send the mail."""
-    return transport == "webhook"
+    """Say whether a transport goes to a program and takes the JSON body; the others send the mail."""
+    return transport not in _MAIL_TRANSPORTS
+
+
+def takes_summaries(transport: str) -> bool:
+    """Say whether a transport can send a summary; those to programs that keep the states of alerts cannot."""
+    return transport not in KEEPS_STATES
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,15 +1,21 @@
 """A recipient: who is notified, and by which transports in which order. Pure."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+
+from app.domain.transport_options import TransportOptions
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One way to reach a recipient: a mail address for smtp, graph, mapi and file, a URL for webhook."""
+    """One way to reach a recipient: a mail address for smtp, graph, mapi and file, a URL or a host for transports to programs.
+
+    Two addresses are the same if transport and address are: `options` only say how it is used.
+    """
 
     transport: str
     address: str
+    options: TransportOptions | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

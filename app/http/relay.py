@@ -17,6 +17,7 @@ from app.core.errors import BadInput, NotAllowed, TooLarge
 from app.deliver import relays as deliver_relays
 from app.domain.key import KeyKind
 from app.domain.lease import Claim, Leased
+from app.domain.recipient import Address
 from app.domain.relay import Relay, is_probe_due
 from app.http.api.dependencies import Context
 from app.http.auth import Caller, need
@@ -101,7 +102,7 @@ async def _take_leases(
         if not leased and most and relay.test_address and is_probe_due(relay, context.clock()):
             # All waiting messages have another transport. A test mail of our own finds out whether the relay sends again.
             await relays.queue_probe(
-                tx, relay, build_trial(context, "mapi", relay.test_address, relay_id), context.clock()
+                tx, relay, build_trial(context, Address("mapi", relay.test_address), relay_id), context.clock()
             )
             relay, leased = await deliver_relays.take_leases(tx, relay_id, most, holding, context.clock())
         return relay, leased

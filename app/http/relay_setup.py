@@ -14,6 +14,7 @@ from app.admin import relays
 from app.admin.editing import Editor
 from app.admin.relay_setup import exchange_setup_code
 from app.core.errors import BadInput, NotAllowed, TooManyTries
+from app.domain.recipient import Address
 from app.http.api.dependencies import Authenticator, Context
 from app.http.relay import Body, RelayId, bad_input_for_bad_shape
 from app.http.trial_message import build_trial
@@ -74,7 +75,7 @@ async def check_relay(body: Body, context: Context, relay_id: RelayId) -> JSONRe
     if asked.test_to:
         if not _ADDRESS.fullmatch(asked.test_to):
             raise BadInput("this is no mail address", field="test_to")
-        parcel = build_trial(context, "mapi", asked.test_to, relay_id)
+        parcel = build_trial(context, Address("mapi", asked.test_to), relay_id)
         async with context.database.write() as tx:
             relay = await RELAYS.get(tx, relay_id)
             by = Editor(f"relay {relay.name}", context.clock(), context.wakeups.wake)

@@ -17,6 +17,7 @@ from app.compose.unsubscribe import PATH, own_addresses, tell_of_unsubscription
 from app.context import AppContext
 from app.core.errors import BadInput, NotFound
 from app.core.log import log
+from app.domain.message import takes_json
 from app.domain.recipient import Recipient
 from app.domain.summary_schedule import SummarySchedule
 from app.domain.unsubscribe_link import PURPOSE, is_outside, is_signed_for, read_link
@@ -95,7 +96,7 @@ async def _tell(tx: WriteTx, context: AppContext, schedule: SummarySchedule, lef
 
 
 def _is_one_of_us(one: Recipient, own: tuple[str, ...]) -> bool:
-    mails = [to.address for to in one.transports if to.transport != "webhook"]
+    mails = [to.address for to in one.transports if not takes_json(to.transport)]
     return bool(mails) and not any(is_outside(address, own) for address in mails)
 
 

@@ -1,6 +1,6 @@
 """Alerts: opened once, repeated, acknowledged, closed, listed. What a mail shows of them is in alert_view.py."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -51,6 +51,17 @@ _OPEN = Prepared(_build_open)
 _INSERT = Prepared(lambda db: db.insert(alerts).values({name: bindparam(name) for name in STORED}))
 _SAVE_REPEAT = Prepared(partial(_build_save, _REPEATED))
 _CLOSE = Prepared(partial(_build_save, ("closed_at", "closed_reason")))
+_ENDED = Prepared(
+    lambda db: select(alerts.c.id, alerts.c.closed_at).where(
+        db.one_of(alerts.c.id, "ids"), alerts.c.closed_at.is_not(None)
+    )
+)
+
+
+async def ended_alerts(tx: ReadTx, ids: Collection[str]) -> dict[str, datetime]:
+    """Return those of `ids` that are closed, with the time at which they were."""
+    rows = await tx.fetch(_ENDED, ids=sorted(ids)) if ids else []
+    return {alert_id: closed_at for alert_id, closed_at in rows if closed_at is not None}
 
 
 async def page_alerts(tx: ReadTx, filters: AlertFilters, window: Window) -> Page[Alert]:

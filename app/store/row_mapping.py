@@ -21,6 +21,7 @@ from app.domain.expectation import Expectation
 from app.domain.matcher import Comparison, Matcher
 from app.domain.recipient import Address
 from app.domain.share_link import SharedPart
+from app.store.transport_options import options_json, options_of
 
 
 class Stored(Protocol):
@@ -186,14 +187,21 @@ def matchers_json(matchers: Iterable[Matcher]) -> list[dict[str, str]]:
     return [{"field": matcher.field, "test": matcher.test.value, "value": matcher.value} for matcher in matchers]
 
 
-def addresses_of(stored: Iterable[Mapping[str, str]]) -> tuple[Address, ...]:
+def addresses_of(stored: Iterable[Mapping[str, Any]]) -> tuple[Address, ...]:
     """Return the addresses of a recipient that a column holds."""
-    return tuple(Address(form["transport"], form["address"]) for form in stored)
+    return tuple(
+        Address(form["transport"], form["address"], options_of(form["transport"], form.get("options")))
+        for form in stored
+    )
 
 
-def addresses_json(addresses: Iterable[Address]) -> list[dict[str, str]]:
+def addresses_json(addresses: Iterable[Address]) -> list[dict[str, Any]]:
     """Return the addresses of a recipient as a column holds them."""
-    return [{"transport": address.transport, "address": address.address} for address in addresses]
+    return [
+        {"transport": one.transport, "address": one.address}
+        | ({} if one.options is None else {"options": options_json(one.options)})
+        for one in addresses
+    ]
 
 
 def hops_of(stored: Iterable[Mapping[str, str | None]]) -> tuple[Hop, ...]:

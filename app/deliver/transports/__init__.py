@@ -1,20 +1,24 @@
 """The transports of the service. Each sends one message and returns the outcome; `settle` decides what happens next."""
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from app.core.secret import Secret
 from app.core.settings import Settings
-from app.deliver.transport import Transport
+from app.deliver.transport import ProgramTransport, Transport
+from app.domain.transport_options import Sealed
+
+if TYPE_CHECKING:
+    from app.deliver.transports.public_only import PublicOnly
 
 
-def build_transports(settings: Settings, server_secret: bytes) -> dict[str, Transport]:
+def build_transports(settings: Settings, secret: Secret) -> dict[str, Transport]:
     """Return the transports of this process by kind; `smtp` and `graph` only if they are configured. Raises BadSettings."""
     # Imported here: who only wants to know what an error of a transport means must not load their libraries.
     from app.deliver.transports.file import FileTransport  # noqa: PLC0415
-    from app.deliver.transports.public_only import PublicOnly  # noqa: PLC0415
-    from app.deliver.transports.webhook import WebhookTransport  # noqa: PLC0415
 
-    # Used even where every address is allowed: it resolves names in its own threads, so a dead resolver blocks nothing else.
-    network = PublicOnly(is_allowed=lambda _: True) if settings.webhook_allow_private else PublicOnly()
     built: dict[str, Transport] = {
-        "webhook": WebhookTransport(server_secret, settings.webhook_timeout_s, network=network),
+        **build_programs(settings, secret),
         "file": FileTransport(settings.var_dir / "mail"),
     }
     if settings.smtp_url is not None:
@@ -26,3 +30,32 @@ def build_transports(settings: Settings, server_secret: bytes) -> dict[str, Tran
 
         built["graph"] = GraphTransport.from_settings(settings)
     return built
+
+
+def build_programs(
+    settings: Settings, secret: Secret, unseal: Callable[[Sealed], str] | None = None
+) -> dict[str, ProgramTransport]:
+    """Return the transports to programs by kind. `unseal` reads the secrets of addresses; a preview passes one that masks them."""
+    from app.deliver.transports.alertmanager import AlertmanagerTransport  # noqa: PLC0415
+    from app.deliver.transports.http_caller import HttpCaller  # noqa: PLC0415
+    from app.deliver.transports.in_turn import InTurn  # noqa: PLC0415
+    from app.deliver.transports.webhook import WebhookTransport  # noqa: PLC0415
+
+    network, timeout_s = open_network(settings), settings.webhook_timeout_s
+    unseal = unseal or (lambda sealed: secret.unseal(sealed.ciphertext))
+
+    def caller() -> HttpCaller:
+        return HttpCaller(timeout_s, network=network)
+
+    return {
+        "webhook": WebhookTransport(secret.derive("webhook"), timeout_s, network=network),
+        "alertmanager": InTurn(AlertmanagerTransport(caller(), unseal)),
+    }
+
+
+def open_network(settings: Settings) -> "PublicOnly":
+    """Return the network that transports to programs use: the one rule about private addresses."""
+    from app.deliver.transports.public_only import PublicOnly  # noqa: PLC0415
+
+    # Used even where every address is allowed: it resolves names in its own threads, so a dead resolver blocks nothing else.
+    return PublicOnly(is_allowed=lambda _: True) if settings.webhook_allow_private else PublicOnly()

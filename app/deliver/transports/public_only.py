@@ -75,10 +75,7 @@ class PublicOnly(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Connect to the first public address that accepts; TLS still verifies `host`. Raises NotPublic, Unresolved, or httpcore's ConnectError."""
-        found = await self._look_up(host, port, RESOLVE_S if timeout is None else min(RESOLVE_S, timeout / 2))
-        addresses = [address for address in found if self._is_allowed(address)][:_MOST_TRIED]
-        if not addresses:
-            raise NotPublic(f"{host} has no public address; TOCSIN_WEBHOOK_ALLOW_PRIVATE would allow private ones")
+        addresses = await self.look_up(host, port, timeout)
         share = None if timeout is None else timeout / len(addresses)
         for address in addresses[:-1]:
             try:
@@ -86,6 +83,14 @@ class PublicOnly(httpcore.AsyncNetworkBackend):
             except (httpcore.ConnectError, httpcore.ConnectTimeout):
                 continue
         return await self._network.connect_tcp(str(addresses[-1]), port, share, local_address, socket_options)
+
+    async def look_up(self, host: str, port: int, timeout: float | None) -> list[IpAddress]:  # noqa: ASYNC109  (as above)
+        """Return the addresses of `host` that may be reached, for transports that open their own sockets. Raises NotPublic, Unresolved, ConnectError."""
+        found = await self._look_up(host, port, RESOLVE_S if timeout is None else min(RESOLVE_S, timeout / 2))
+        addresses = [address for address in found if self._is_allowed(address)][:_MOST_TRIED]
+        if not addresses:
+            raise NotPublic(f"{host} has no public address; TOCSIN_WEBHOOK_ALLOW_PRIVATE would allow private ones")
+        return addresses
 
     async def _look_up(self, host: str, port: int, most_s: float) -> list[IpAddress]:
         try:

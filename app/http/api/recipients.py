@@ -1,20 +1,22 @@
 """Recipients over HTTP: who is notified, and by which transports."""
 
-import ipaddress
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, Field, StringConstraints, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, Field, JsonValue, StringConstraints, ValidationError, model_validator
 from starlette.status import HTTP_201_CREATED, HTTP_204_NO_CONTENT
 
 from app.admin import recipients as admin_recipients
+from app.context import AppContext
 from app.core.errors import BadInput
 from app.core.ids import new_id
 from app.deliver.transports.webhook import signing_secret
+from app.domain.message import takes_json
 from app.domain.recipient import Address, Recipient
 from app.http.api.dependencies import Admin, Context, Reader, editor_of, problems
 from app.http.api.fields import (
@@ -34,8 +36,11 @@ from app.http.api.fields import (
     left_out,
     merged,
 )
+from app.http.api.program_addresses import check_program_address, refuse_ourselves
+from app.http.api.transport_options import Options, sealed_options, shown_options, with_kind
 from app.http.etag import IfMatch, put_etag
 from app.http.paging import Paged, PageOut
+from app.http.problems import field_of
 from app.store.bounced_addresses import all_bounced_addresses
 from app.store.recipients import RECIPIENTS, page_recipients
 
@@ -47,42 +52,74 @@ _TRANSPORTS = "First choice first; the next is used when one cannot send."
 
 
 class AddressIn(StrictModel, json_schema_extra=example(transport="smtp", address="admin@example.org")):
-    """One way to reach a recipient: a mail address for smtp, graph, mapi and file, a URL for webhook."""
+    """One way to reach a recipient: a mail address for smtp, graph, mapi and file, a URL for transports to programs."""
 
-    transport: Literal["smtp", "graph", "webhook", "file", "mapi"] = Field(description="How it is sent.")
+    transport: Literal["smtp", "graph", "webhook", "file", "mapi", "alertmanager"] = Field(
+        description="How it is sent."
+    )
     address: Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)] = Field(
         examples=["admin@example.org"],
-        description="Where it is sent. webhook: https; plain http only to an address in a private network.",
+        description=(
+            "Where it is sent. A URL for a program: https; plain http only to an address in a private network. "
+            "alertmanager: one URL for each Alertmanager, with spaces between them."
+        ),
     )
+    options: Options | None = Field(
+        None, description="What a transport to a program needs beside the address. Secrets are never returned."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_the_options(cls, values: object) -> object:
+        return with_kind(values) if isinstance(values, dict) else values
 
     @model_validator(mode="after")
     def _fits_its_transport(self) -> Self:
-        if self.transport == "webhook":
-            url = urlsplit(self.address)  # ValueError for what is no URL
-            if not url.hostname or url.username or url.password or re.search(r"[\x00-\x20\x7f]", self.address):
-                raise ValueError("address is not a URL that we call")
-            if url.scheme != "https" and not (url.scheme == "http" and _is_private(url.hostname)):
-                raise ValueError(
-                    "address must begin with https://; http:// only with an IP address of a private network"
-                )
-        elif _MAIL.fullmatch(self.address) is None:
-            raise ValueError("address is not a mail address")
+        if not takes_json(self.transport):
+            if _MAIL.fullmatch(self.address) is None:
+                raise ValueError("address is not a mail address")
+        else:
+            check_program_address(self.transport, self.address)
         return self
 
 
 def checked_address(transport: str, address: str) -> str:
-    """Return an address without spaces around it. Raises BadInput with the rule that it breaks."""
+    """Return an address without spaces around it, for a transport without options. Raises BadInput with the rule that it breaks."""
+    return _validated(transport, address, None).address
+
+
+def tested_address(
+    transport: str,
+    address: str,
+    options: Mapping[str, JsonValue] | None,
+    context: AppContext,
+    before: Sequence[Address],
+) -> Address:
+    """Return an address of the domain; options that are left out are those of the same address in `before`.
+
+    Raises BadInput with the rule that it breaks.
+    """
+    to = to_address(_validated(transport, address, options), context, before)
+    return to if options is not None else next((one for one in before if one == to), to)
+
+
+def _validated(transport: str, address: str, options: Mapping[str, JsonValue] | None) -> AddressIn:
     try:
-        return AddressIn.model_validate({"transport": transport, "address": address}).address
+        return AddressIn.model_validate({"transport": transport, "address": address, "options": options})
     except ValidationError as wrong:
-        raise BadInput(wrong.errors()[0]["msg"].removeprefix("Value error, "), field="address") from None
+        first = wrong.errors()[0]
+        field = field_of(first["loc"]) or "address"
+        raise BadInput(first["msg"].removeprefix("Value error, "), field=field) from None
 
 
-def _is_private(host: str) -> bool:
-    try:
-        return not ipaddress.ip_address(host).is_global
-    except ValueError:
-        return host == "localhost"
+def to_address(sent: AddressIn, context: AppContext, before: Sequence[Address] = ()) -> Address:
+    """Return an address of the domain, its secrets sealed; one that is not sent is kept from the same address in `before`. Raises BadInput."""
+    refuse_ourselves(sent.address, context.settings.public_url)
+    if sent.options is None:
+        return Address(sent.transport, sent.address)
+    # Only from the same address: whoever may change an address could otherwise have the secret sent to a host of their own.
+    known = next((one.options for one in before if one == Address(sent.transport, sent.address)), None)
+    return Address(sent.transport, sent.address, sealed_options(sent.options, context.secret.seal, known))
 
 
 RecipientName = Annotated[Name, Field(description="Its name, unique among recipients.", examples=["on call"])]
@@ -105,13 +142,15 @@ class RecipientCreate(
     customer_id: CustomerId = None
     transports: RecipientTransports
 
-    def to_recipient(self, recipient_id: str, at: datetime | None) -> Recipient:
-        """Return the recipient, created at `at`."""
+    def to_recipient(
+        self, recipient_id: str, at: datetime | None, context: AppContext, before: Sequence[Address] = ()
+    ) -> Recipient:
+        """Return the recipient, created at `at`. Secrets that are not sent are those of `before`."""
         return Recipient(
             id=recipient_id,
             name=self.name,
             customer_id=self.customer_id,
-            transports=tuple(Address(one.transport, one.address) for one in self.transports),
+            transports=tuple(to_address(one, context, before) for one in self.transports),
             created_at=at,
         )
 
@@ -123,21 +162,26 @@ class RecipientUpdate(StrictModel, json_schema_extra=example(name="day shift")):
     customer_id: CustomerId = left_out()
     transports: RecipientTransports = left_out()
 
-    def applied_to(self, recipient: Recipient) -> Recipient:
+    def applied_to(self, context: AppContext, recipient: Recipient) -> Recipient:
         """Return the recipient with the fields that were sent. Raises RequestValidationError."""
         whole = merged(RecipientCreate, RecipientOut.of(recipient), self)
         return replace(
-            whole.to_recipient(recipient.id, recipient.created_at),
+            whole.to_recipient(recipient.id, recipient.created_at, context, recipient.transports),
             follows_settings=recipient.follows_settings,
             version=recipient.version,
         )
 
 
 class AddressOut(OutModel):
-    """One way to reach a recipient: a mail address for smtp, graph, mapi and file, a URL for webhook."""
+    """One way to reach a recipient: a mail address for smtp, graph, mapi and file, a URL for transports to programs."""
 
-    transport: str = Field(description="How it is sent: smtp, graph, webhook, file or mapi.")
+    transport: str = Field(
+        description="How it is sent: smtp, graph, file, mapi, or the name of a transport to a program."
+    )
     address: str = Field(description="Where it is sent.")
+    options: Annotated[Options | None, BeforeValidator(shown_options)] = Field(
+        None, description="What a transport to a program needs beside the address; `set` stands for a secret."
+    )
 
 
 class RecipientOut(OutModel):
@@ -227,7 +271,7 @@ async def create_recipient(body: RecipientCreate, response: Response, context: C
     """Add a recipient, to which routes and summary schedules can then lead."""
     async with context.database.write() as tx:
         by = editor_of(context, caller)
-        recipient = await admin_recipients.create_recipient(tx, body.to_recipient(new_id("rcp"), by.at), by)
+        recipient = await admin_recipients.create_recipient(tx, body.to_recipient(new_id("rcp"), by.at, context), by)
     response.headers["Location"] = f"/v1/recipients/{recipient.id}"
     put_etag(response, recipient.version)
     return RecipientOut.of(recipient)
@@ -250,7 +294,9 @@ async def update_recipient(
     """
     async with context.database.write() as tx:
         by = editor_of(context, caller, body.model_fields_set)
-        recipient = await admin_recipients.update_recipient(tx, recipient_id, body.applied_to, by, versions=versions)
+        recipient = await admin_recipients.update_recipient(
+            tx, recipient_id, partial(body.applied_to, context), by, versions=versions
+        )
     put_etag(response, recipient.version)
     return RecipientOut.of(recipient)
 

@@ -12,6 +12,7 @@ from starlette.status import HTTP_201_CREATED, HTTP_202_ACCEPTED, HTTP_204_NO_CO
 from app.admin import relays as admin_relays
 from app.admin.relay_setup import create_setup_code
 from app.context import AppContext
+from app.domain.recipient import Address
 from app.domain.relay import Relay, unfit
 from app.http.api.dependencies import Admin, Context, Reader, editor_of, problems
 from app.http.api.fields import (
@@ -312,7 +313,7 @@ async def ask_relay_doctor(relay_id: PathId, response: Response, context: Contex
 )
 async def test_relay(relay_id: PathId, body: RelayTestCreate, context: Context, caller: Admin) -> RelayTestQueued:
     """Queue a test message for this relay alone; refused (409) while it is paused."""
-    parcel = build_trial(context, "mapi", body.address, relay_id)
+    parcel = build_trial(context, Address("mapi", body.address), relay_id)
     async with context.database.write() as tx:
         await admin_relays.queue_test_message(tx, relay_id, parcel, editor_of(context, caller))
     return RelayTestQueued(message_id=parcel.id)

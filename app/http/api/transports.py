@@ -1,29 +1,42 @@
 """Transports over HTTP: which there are, how their last test went, what waits for each; and a test at once."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, JsonValue
 
 from app.admin.transports import record_transport_test
+from app.compose.transport_test_mail import example_alerts
+from app.compose.webhook_body import render_alerts
 from app.context import AppContext
+from app.core.ids import new_id
 from app.deliver.transports.mend import what_to_mend
+from app.domain.alert import Alert
 from app.domain.attempt import Attempt
 from app.domain.canary import TIMES_OVER
+from app.domain.message import takes_json
+from app.domain.notice import URGENCY_ALERT, Notice, NoticeKind, NoticeState
+from app.domain.recipient import Address
+from app.domain.transport_options import PROGRAM_TRANSPORTS
 from app.http.api.canaries import MailTimesOut
 from app.http.api.dependencies import Admin, Context, Reader, editor_of, problems
 from app.http.api.fields import Id, OutModel, StrictModel, example
-from app.http.api.recipients import checked_address
-from app.http.trial_message import send_trial
+from app.http.api.recipients import tested_address
+from app.http.trial_message import build_trial, preview_of, send_trial
+from app.store.alerts import ALERTS
 from app.store.attempts import latest_by_transport
 from app.store.canaries import mail_times
+from app.store.mail_views import read_alert_views
 from app.store.recipients import RECIPIENTS
 from app.store.transports import last_tests, waiting
 
 router = APIRouter(prefix="/v1/transports", tags=["transports"])
 
-TransportPath = Annotated[Literal["smtp", "graph", "webhook", "file"], Path(description="Which transport.")]
+TransportPath = Annotated[
+    Literal["smtp", "graph", "webhook", "file", "alertmanager"], Path(description="Which transport.")
+]
 
 
 class TransportTestOut(OutModel):
@@ -78,9 +91,37 @@ class TransportTestCreate(StrictModel, json_schema_extra=example(address="admin@
     """Where the test message goes."""
 
     address: str = Field(
-        max_length=1000, description="A mail address, or a URL for webhook.", examples=["admin@example.org"]
+        max_length=1000,
+        description="A mail address, or the address of a program as a recipient has it.",
+        examples=["admin@example.org"],
     )
-    recipient_id: Id | None = Field(None, description="For webhooks: signed with this recipient's secret.")
+    options: dict[str, JsonValue] | None = Field(
+        None,
+        description="As in the address of a recipient. Left out: those of `recipient_id`, if it has this address.",
+    )
+    recipient_id: Id | None = Field(
+        None,
+        description="For webhooks: signed with this recipient's secret. Its secrets are used where they are not sent.",
+    )
+
+
+class TransportPreviewCreate(
+    TransportTestCreate, json_schema_extra=example(address="https://hooks.example.org/tocsin")
+):
+    """What to show: the message for an address."""
+
+    alert_id: Id | None = Field(None, description="The alert that it is about; left out: an example.")
+    what: Literal["opened", "repeated", "acknowledged", "recovered"] = Field(
+        "opened", description="What the message says of the alert."
+    )
+
+
+class TransportPreview(BaseModel):
+    """What would be sent."""
+
+    content: str = Field(
+        description="The requests or the mail, exactly as they would be sent; `***` stands for a secret."
+    )
 
 
 @router.get("", operation_id="list_transports", summary="List transports", responses=problems())
@@ -114,16 +155,58 @@ async def test_transport(
     transport: TransportPath, body: TransportTestCreate, context: Context, caller: Admin
 ) -> TransportTested:
     """Send a test message at once, without the outbox, and return how it ended. It is not tried again."""
-    address = checked_address(transport, body.address)
+    to = await _read_address(context, transport, body)
+    test, seconds = await send_trial(context, to, body.recipient_id or "")
+    async with context.database.write() as tx:
+        await record_transport_test(tx, test, to.address, editor_of(context, caller))
+    mend = None if test.outcome == "sent" else what_to_mend(test.code)
+    return TransportTested(at=test.at, outcome=test.outcome, code=test.code, text=test.text, seconds=seconds, mend=mend)
+
+
+@router.post(
+    "/{transport}:preview", operation_id="preview_transport", summary="Show a message", responses=problems(404)
+)
+async def preview_transport(
+    transport: TransportPath, body: TransportPreviewCreate, context: Context, _caller: Admin
+) -> TransportPreview:
+    """Return what would be sent to an address for an alert, without sending it."""
+    to = await _read_address(context, transport, body)
+    if body.alert_id is not None:
+        async with context.database.read() as tx:
+            alert = await ALERTS.get(tx, body.alert_id, field="alert_id")
+            views = await read_alert_views(tx, [_previewed_notice(alert, body.what, context.clock())])
+        document = render_alerts(list(views.values()), base_url=context.settings.public_url, is_whole=True)
+    else:
+        document = example_alerts(context.clock(), context.settings.public_url, body.what)
+    trial = build_trial(context, to, body.recipient_id or "")
+    parcel = replace(trial, body=document) if takes_json(transport) else trial
+    return TransportPreview(content=preview_of(context, to, parcel))
+
+
+async def _read_address(context: AppContext, transport: str, body: TransportTestCreate) -> Address:
+    """Return the address to test or show. Raises BadInput, and NotFound if there is no such recipient."""
+    before: tuple[Address, ...] = ()
     if body.recipient_id is not None:
         # The receiver would check the signature of an unknown recipient with another secret.
         async with context.database.read() as tx:
-            await RECIPIENTS.get(tx, body.recipient_id, field="recipient_id")
-    test, seconds = await send_trial(context, transport, address, body.recipient_id or "")
-    async with context.database.write() as tx:
-        await record_transport_test(tx, test, address, editor_of(context, caller))
-    mend = None if test.outcome == "sent" else what_to_mend(test.code)
-    return TransportTested(at=test.at, outcome=test.outcome, code=test.code, text=test.text, seconds=seconds, mend=mend)
+            before = (await RECIPIENTS.get(tx, body.recipient_id, field="recipient_id")).transports
+    return tested_address(transport, body.address, body.options, context, before)
+
+
+def _previewed_notice(alert: Alert, what: str, at: datetime) -> Notice:
+    return Notice(
+        id=new_id("ntc"),
+        what=NoticeKind(what),
+        state=NoticeState.WAITING,
+        reason="a preview by an administrator",
+        due_at=at,
+        group_key="",
+        urgency=URGENCY_ALERT,
+        dedupe="",
+        created_at=at,
+        customer_id=alert.customer_id,
+        alert_id=alert.id,
+    )
 
 
 def _trouble(last: Attempt | None) -> TransportTroubleOut | None:
@@ -135,4 +218,4 @@ def _trouble(last: Attempt | None) -> TransportTroubleOut | None:
 
 def configured_transports(context: AppContext) -> tuple[str, ...]:
     """Return the transports by which this process could send."""
-    return ("file", "webhook", *context.settings.mail_transports)
+    return ("file", *PROGRAM_TRANSPORTS, *context.settings.mail_transports)

@@ -16,6 +16,7 @@ from sqlalchemy import update
 
 from app.compose import canaries as compose_canaries
 from app.compose import tick as compose
+from app.core.secret import Secret
 from app.decide import canaries as decide_canaries
 from app.deliver import sweep
 from app.deliver.canary import canary_arrived
@@ -65,7 +66,7 @@ async def installed(
     smtp_url = f"smtp://localhost:{server.port}?tls=none"
     async with (
         open_system(database_url, folder, **{"smtp_url": smtp_url, **SETTINGS, **settings}) as system,
-        delivering(system.context, build_transports(system.context.settings, b"s" * 32)),
+        delivering(system.context, build_transports(system.context.settings, Secret("s" * 32))),
     ):
         yield system
 

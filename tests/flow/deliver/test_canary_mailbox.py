@@ -13,6 +13,7 @@ import pytest
 from app import worker
 from app.compose import canaries as compose_canaries
 from app.core.mailbox_url import read_mailbox_url
+from app.core.secret import Secret
 from app.decide import canaries as decide_canaries
 from app.deliver import returned
 from app.deliver.mailbox import MailboxReader
@@ -67,7 +68,7 @@ async def sent(
     settings = wanted(server, imap)
     async with (
         open_system(database_url, folder, **settings) as system,
-        delivering(system.context, build_transports(system.context.settings, b"s" * 32)),
+        delivering(system.context, build_transports(system.context.settings, Secret("s" * 32))),
     ):
         reader = MailboxReader(system.context, read_mailbox_url(settings["mailbox_url"]), None)
         await reader._open()

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from app.core.secret import Secret
 from app.deliver.transports import build_transports
 from app.domain.message import MessageState
 from app.domain.recipient import Address
@@ -22,7 +23,7 @@ async def office(database_url: str, folder: Path) -> AsyncIterator[tuple[SystemU
     async with (
         graph_server() as server,
         open_system(database_url, folder, log_level="error", **server.settings) as system,
-        delivering(system.context, build_transports(system.context.settings, b"s" * 32)),
+        delivering(system.context, build_transports(system.context.settings, Secret("s" * 32))),
     ):
         yield system, server
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from app.core.secret import Secret
 from app.deliver import sweep
 from app.deliver.transports import build_transports, smtp_server_pool
 from app.domain.message import MessageState
@@ -42,7 +43,7 @@ async def office(
     wanted = {"mail_from": "Tocsin <tocsin@example.org>", "smtp_timeout_s": 1, "log_level": "error", **settings}
     async with (
         open_system(database_url, folder, smtp_url=smtp_url, **wanted) as system,
-        delivering(system.context, build_transports(system.context.settings, b"s" * 32)),
+        delivering(system.context, build_transports(system.context.settings, Secret("s" * 32))),
     ):
         yield system
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from app.compose import mime
 from app.compose.render import RenderedMail
 from app.core.errors import BadSettings
+from app.core.secret import Secret
 from app.core.settings import load_settings
 from app.deliver.transport import Unsent
 from app.deliver.transports import build_transports, graph
@@ -351,7 +352,7 @@ def test_any_answer_at_all_has_an_outcome_that_can_be_stored(status, body, heade
 
 
 def test_graph_needs_its_settings():
-    assert "graph" not in build_transports(load_settings(), b"secret")
+    assert "graph" not in build_transports(load_settings(), Secret("s" * 32))
     with pytest.raises(BadSettings, match=r"^TOCSIN_OAUTH_PROVIDER: "):
         load_settings(graph_mailbox=MAILBOX)
     with pytest.raises(BadSettings, match=r"^TOCSIN_GRAPH_MAILBOX: must be a mail address"):

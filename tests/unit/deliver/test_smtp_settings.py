@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from app.core.errors import BadSettings
+from app.core.secret import Secret
 from app.core.settings import load_settings
 from app.deliver.transports import build_transports
 from app.deliver.transports.smtp import SmtpTransport
@@ -36,7 +37,7 @@ from app.deliver.transports.smtp import SmtpTransport
 )
 def test_an_unsafe_or_unknown_url_is_refused_without_showing_the_password(url: str):
     with pytest.raises(BadSettings, match=r"TOCSIN_(SMTP_URL|OAUTH_PROVIDER): ") as refused:
-        build_transports(load_settings(smtp_url=url), b"secret")
+        build_transports(load_settings(smtp_url=url), Secret("s" * 32))
     assert "hunter2" not in str(refused.value)
 
 
@@ -81,8 +82,8 @@ def test_certificates_are_always_verified():
 
 
 async def test_the_smtp_transport_exists_only_when_configured(tmp_path: Path):
-    without = build_transports(load_settings(var_dir=tmp_path), b"secret")
-    with_it = build_transports(load_settings(var_dir=tmp_path, smtp_url="smtp://localhost"), b"secret")
+    without = build_transports(load_settings(var_dir=tmp_path), Secret("s" * 32))
+    with_it = build_transports(load_settings(var_dir=tmp_path, smtp_url="smtp://localhost"), Secret("s" * 32))
     assert sorted(without) == ["file", "webhook"]
     assert sorted(with_it) == ["file", "smtp", "webhook"]
     for transport in (*without.values(), *with_it.values()):

@@ -1,0 +1,119 @@
+"""The options of addresses over HTTP: one schema for each kind of transport to a program, with the fields of its domain type.
+
+A secret that was set is returned as `set`. Left out or sent as `set`, it stays as it is, so what was read can be sent back.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields
+from typing import Annotated, Literal, get_args, get_type_hints
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+
+from app.core.errors import BadInput
+from app.deliver.transports.told_alerts import SHOWN, unknown_names
+from app.domain.transport_options import OPTIONS, AlertmanagerOptions, Sealed, TransportOptions
+
+_SET = "set"
+_NAMES = "Values may contain " + ", ".join(f"`{{{name}}}`" for name in SHOWN) + "."
+
+
+def _known_names(template: str) -> str:
+    if unknown := unknown_names(template):
+        raise ValueError(f"unknown name {{{unknown[0]}}}")
+    return template
+
+
+# Kept out of representations by OptionsSchema: which fields are secrets is known from the domain types.
+HiddenText = Annotated[str, StringConstraints(min_length=1, max_length=4000, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Template = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00]*$"), AfterValidator(_known_names)]
+PromName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]{0,99}$")]
+UserName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f:]+$")]
+
+
+class OptionsSchema(BaseModel):
+    """Options as they are sent and returned. An unknown field is refused."""
+
+    model_config = ConfigDict(extra="forbid", from_attributes=True)
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, object]]:
+        """Return only the kind: anything else may be a secret."""
+        yield "kind", getattr(self, "kind", None)
+
+
+class AlertmanagerOptionsSchema(OptionsSchema):
+    """How alerts become alerts of a Prometheus Alertmanager."""
+
+    kind: Literal["alertmanager"] = Field("alertmanager", description="As `transport`; may be left out.")
+    labels: dict[PromName, Template] = Field(
+        default_factory=dict,
+        max_length=30,
+        description="Labels beside or in place of the usual ones; an empty value leaves one out. " + _NAMES,
+        examples=[{"team": "backup", "instance": "{agent}"}],
+    )
+    annotations: dict[PromName, Template] = Field(
+        default_factory=dict,
+        max_length=30,
+        description="Annotations beside or in place of the usual ones; an empty value leaves one out. " + _NAMES,
+    )
+    user: UserName | None = Field(None, description="For basic authentication.")
+    password: HiddenText | None = Field(None, description="For basic authentication.")
+    bearer_token: HiddenText | None = Field(None, description="Sent in place of user and password.")
+
+
+Options = AlertmanagerOptionsSchema
+_SCHEMAS: Mapping[type[TransportOptions], type[Options]] = {AlertmanagerOptions: AlertmanagerOptionsSchema}
+
+
+def with_kind(address: Mapping[str, object]) -> Mapping[str, object]:
+    """Return an address as it was sent, with the name of its transport in its options, by which their schema is chosen."""
+    transport, options = address.get("transport"), address.get("options")
+    if transport not in OPTIONS:
+        if options is not None:
+            raise ValueError("options are not for this transport")
+        return address
+    if options is None:
+        return {**address, "options": {"kind": transport}}
+    return {**address, "options": {**options, "kind": transport}} if isinstance(options, dict) else address
+
+
+def shown_options(options: object) -> object:
+    """Return options of the domain as they are shown: `set` in place of each secret."""
+    schema = _SCHEMAS.get(type(options))  # type: ignore[arg-type]
+    if schema is None:
+        return options
+    values = {field.name: _shown(getattr(options, field.name)) for field in fields(OPTIONS[_kind(schema)])}
+    return schema.model_validate(values)
+
+
+def sealed_options(sent: Options, seal: Callable[[str], str], before: TransportOptions | None) -> TransportOptions:
+    """Return options of the domain. Raises BadInput if a secret is to be kept that is not known."""
+    kind = OPTIONS[sent.kind]
+    hints = get_type_hints(kind)
+    values = {field.name: getattr(sent, field.name) for field in fields(kind)}
+    for name, value in values.items():
+        if not _holds_secret(hints[name]):
+            continue
+        if value is None or value == _SET:
+            kept = getattr(before, name, None)
+            if value == _SET and kept is None:
+                raise BadInput(f"{name} is not known for this address: send it", field=f"options.{name}")
+            values[name] = kept
+        else:
+            values[name] = Sealed(seal(value))
+    return kind(**values)
+
+
+def _holds_secret(hint: object) -> bool:
+    return hint is Sealed or any(_holds_secret(part) for part in get_args(hint))
+
+
+def _kind(schema: type[Options]) -> str:
+    return str(schema.model_fields["kind"].default)
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, Sealed):
+        return _SET
+    if isinstance(value, Mapping):
+        return {name: _shown(one) for name, one in value.items()}
+    return list(value) if isinstance(value, tuple) else value
