@@ -20,6 +20,7 @@ from app.core.errors import BadInput, Conflict, NotFound, TocsinError
 from app.core.unseen import plain_name, show_unseen
 from app.domain.message import Message
 from app.domain.person import Role
+from app.domain.recipient import Address
 from app.domain.relay import Relay, unfit
 from app.http.api.dependencies import Context
 from app.http.api.recipients import checked_address
@@ -115,7 +116,9 @@ async def post_act(request: Request, context: Context, who: Administrator, relay
                 async with context.database.write() as tx:
                     await resume_relay(tx, relay_id, by)
             case "test":
-                parcel = build_trial(context, "mapi", checked_address("mapi", text_of(form, "address")), relay_id)
+                parcel = build_trial(
+                    context, Address("mapi", checked_address("mapi"), text_of(form, "address")), relay_id
+                )
                 async with context.database.write() as tx:
                     await queue_test_message(tx, relay_id, parcel, by)
             case _:
