@@ -116,9 +116,8 @@ async def post_act(request: Request, context: Context, who: Administrator, relay
                 async with context.database.write() as tx:
                     await resume_relay(tx, relay_id, by)
             case "test":
-                parcel = build_trial(
-                    context, Address("mapi", checked_address("mapi"), text_of(form, "address")), relay_id
-                )
+                to = Address("mapi", checked_address("mapi", text_of(form, "address")))
+                parcel = build_trial(context, to, relay_id)
                 async with context.database.write() as tx:
                     await queue_test_message(tx, relay_id, parcel, by)
             case _:
