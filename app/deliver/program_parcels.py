@@ -1,6 +1,6 @@
 """Completes what a transport to a program sends, when an attempt begins: the options of the address, and which alerts have ended.
 
-An alert may be closed while the message that it opened waits. A program that keeps states would otherwise be told of the end first
+An alert may be closed while the message that it opened waits. A program that keeps states would otherwise hear of the end first
 and of the opening after it, and would show the alert for ever.
 """
 

@@ -1,4 +1,4 @@
-"""What a transport to a program needs beside its address: names, mappings and secrets, one frozen type for each kind of transport. Pure.
+"""What a transport to a program needs next to its address: names, mappings and secrets, one frozen type for each kind of transport. Pure.
 
 Secrets are sealed: only `core/secret.py` can read them, with the server secret.
 """

@@ -11,8 +11,8 @@ import base64
 import json
 from collections.abc import Mapping
 
+from app.deliver.transports.document_alerts import BadDocument, DocumentAlert, read_alerts
 from app.deliver.transports.http_caller import HttpCaller, ProgramRequest
-from app.deliver.transports.told_alerts import BadDocument, ToldAlert, read_alerts
 from app.deliver.transports.unsealing import Unseal, wrong_secret
 from app.domain.attempt import Outcome, Permanent, Sent
 from app.domain.message import Parcel
@@ -73,7 +73,7 @@ class AlertmanagerTransport:
 
     def _requests(self, parcel: Parcel) -> list[ProgramRequest]:
         options = parcel.options if isinstance(parcel.options, AlertmanagerOptions) else AlertmanagerOptions()
-        alerts = [_alert(told, options) for told in read_alerts(parcel.body, parcel.ended)]
+        alerts = [_alert(one, options) for one in read_alerts(parcel.body, parcel.ended)]
         body = json.dumps(alerts, ensure_ascii=False, separators=(",", ":")).encode()
         headers = {"content-type": "application/json", "user-agent": "Tocsin"}
         if options.bearer_token is not None:
@@ -92,16 +92,16 @@ def peers_of(address: str) -> list[str]:
     return address.split()
 
 
-def _alert(told: ToldAlert, options: AlertmanagerOptions) -> dict[str, object]:
-    labels = {**LABELS, **options.labels, ID_LABEL: told.id}
+def _alert(one: DocumentAlert, options: AlertmanagerOptions) -> dict[str, object]:
+    labels = {**LABELS, **options.labels, ID_LABEL: one.id}
     annotations = {**ANNOTATIONS, **options.annotations}
-    if told.acknowledged_at is not None:
-        annotations["acknowledged"] = told.acknowledged_at
+    if one.acknowledged_at is not None:
+        annotations["acknowledged"] = one.acknowledged_at
     alert: dict[str, object] = {
         # An empty label is no label: Alertmanager drops it.
-        "labels": {name: text for name, template in labels.items() if (text := told.fill(template))},
-        "annotations": {name: text for name, template in annotations.items() if (text := told.fill(template).strip())},
-        "startsAt": told.opened_at,
-        "generatorURL": told.fields["url"],
+        "labels": {name: text for name, template in labels.items() if (text := one.fill(template))},
+        "annotations": {name: text for name, template in annotations.items() if (text := one.fill(template).strip())},
+        "startsAt": one.opened_at,
+        "generatorURL": one.fields["url"],
     }
-    return alert if told.closed_at is None else {**alert, "endsAt": told.closed_at}
+    return alert if one.closed_at is None else {**alert, "endsAt": one.closed_at}

@@ -65,7 +65,7 @@ class AddressIn(StrictModel, json_schema_extra=example(transport="smtp", address
         ),
     )
     options: Options | None = Field(
-        None, description="What a transport to a program needs beside the address. Secrets are never returned."
+        None, description="What a transport to a program needs next to the address. Secrets are never returned."
     )
 
     @model_validator(mode="before")
@@ -180,7 +180,7 @@ class AddressOut(OutModel):
     )
     address: str = Field(description="Where it is sent.")
     options: Annotated[Options | None, BeforeValidator(shown_options)] = Field(
-        None, description="What a transport to a program needs beside the address; `set` stands for a secret."
+        None, description="What a transport to a program needs next to the address; `set` stands for a secret."
     )
 
 

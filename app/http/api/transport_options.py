@@ -10,7 +10,7 @@ from typing import Annotated, Literal, get_args, get_type_hints
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from app.core.errors import BadInput
-from app.deliver.transports.told_alerts import SHOWN, unknown_names
+from app.deliver.transports.document_alerts import SHOWN, unknown_names
 from app.domain.transport_options import OPTIONS, AlertmanagerOptions, Sealed, TransportOptions
 
 _SET = "set"
@@ -47,13 +47,13 @@ class AlertmanagerOptionsSchema(OptionsSchema):
     labels: dict[PromName, Template] = Field(
         default_factory=dict,
         max_length=30,
-        description="Labels beside or in place of the usual ones; an empty value leaves one out. " + _NAMES,
+        description="Labels next to or in place of the usual ones; an empty value leaves one out. " + _NAMES,
         examples=[{"team": "backup", "instance": "{agent}"}],
     )
     annotations: dict[PromName, Template] = Field(
         default_factory=dict,
         max_length=30,
-        description="Annotations beside or in place of the usual ones; an empty value leaves one out. " + _NAMES,
+        description="Annotations next to or in place of the usual ones; an empty value leaves one out. " + _NAMES,
     )
     user: UserName | None = Field(None, description="For basic authentication.")
     password: HiddenText | None = Field(None, description="For basic authentication.")

@@ -30,7 +30,7 @@ class BadDocument(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class ToldAlert:
+class DocumentAlert:
     """One alert of a document. `fields` are the texts that mappings may name; what an alert does not have is empty."""
 
     id: str
@@ -50,10 +50,10 @@ class ToldAlert:
         return _PLACEHOLDER.sub(lambda found: self.fields.get(found[1], found[0]), template)
 
 
-def read_alerts(body: bytes, ended: Mapping[str, datetime]) -> list[ToldAlert]:
+def read_alerts(body: bytes, ended: Mapping[str, datetime]) -> list[DocumentAlert]:
     """Return the alerts of a document; those that `ended` since it was worded as ended. Raises BadDocument."""
     try:
-        return [_told(stored, ended.get(stored["id"])) for stored in json.loads(body)["data"]["alerts"]]
+        return [_alert_of(stored, ended.get(stored["id"])) for stored in json.loads(body)["data"]["alerts"]]
     except (ValueError, KeyError, TypeError, AttributeError) as cause:
         raise BadDocument("the message is about no alert") from cause
 
@@ -63,9 +63,9 @@ def unknown_names(template: str) -> list[str]:
     return [name for name in _PLACEHOLDER.findall(template) if name not in SHOWN]
 
 
-def _told(stored: Mapping[str, object], ended_at: datetime | None) -> ToldAlert:
+def _alert_of(stored: Mapping[str, object], ended_at: datetime | None) -> DocumentAlert:
     closed_at = stored["closed_at"]
-    told = ToldAlert(
+    alert = DocumentAlert(
         id=str(stored["id"]),
         what=NoticeKind(str(stored["what"])),
         opened_at=str(stored["opened_at"]),
@@ -73,4 +73,4 @@ def _told(stored: Mapping[str, object], ended_at: datetime | None) -> ToldAlert:
         acknowledged_at=None if stored["acknowledged_at"] is None else str(stored["acknowledged_at"]),
         fields={name: "" if stored[name] is None else str(stored[name]) for name in SHOWN},
     )
-    return told if ended_at is None else replace(told, closed_at=ended_at.isoformat().replace("+00:00", "Z"))
+    return alert if ended_at is None else replace(alert, closed_at=ended_at.isoformat().replace("+00:00", "Z"))
