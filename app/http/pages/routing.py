@@ -144,7 +144,7 @@ async def post_test(
     tested = []
     for to in recipient.transports:
         try:
-            test, seconds = await send_trial(context, to.transport, to.address, recipient.id)
+            test, seconds = await send_trial(context, to, recipient.id)
             tested.append((to, test.outcome, f"{test.code or ''} {test.text or ''}".strip(), seconds))
         except TocsinError as refused:
             tested.append((to, "refused", refused.detail, 0.0))
@@ -176,7 +176,7 @@ async def _change(
     checked = forms.checked(kind.create, values)
     if isinstance(checked, list):
         return await _form(request, context, who, kind, values, thing=thing, errors=checked, version=_version(form))
-    wanted = made(kind.name, checked, thing, by)
+    wanted = made(context, kind.name, checked, thing, by)
     if text_of(form, "step") != "save":
         async with context.database.read() as tx:
             effect = await effect_of(tx, context, wanted)

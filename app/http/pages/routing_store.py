@@ -12,6 +12,7 @@ from app.admin import rules as admin_rules
 from app.admin import silences as admin_silences
 from app.admin import summary_schedules as admin_schedules
 from app.admin.editing import Editor
+from app.context import AppContext
 from app.core.errors import NotFound, StaleEdit
 from app.core.ids import new_id
 from app.domain.alert import Rule
@@ -68,7 +69,7 @@ async def find_thing(tx: ReadTx, kind: str, row_id: str) -> Thing:
             return await SUMMARY_SCHEDULES.get(tx, row_id)
 
 
-def made(kind: str, model: BaseModel, before: Thing | None, by: Editor) -> Thing:
+def made(context: AppContext, kind: str, model: BaseModel, before: Thing | None, by: Editor) -> Thing:
     """Return the thing that a checked form means; what a form does not show stays as it was before."""
     id_, version = ("", 1) if before is None else (before.id, before.version)
     created_at = by.at if before is None or before.created_at is None else before.created_at
@@ -79,7 +80,11 @@ def made(kind: str, model: BaseModel, before: Thing | None, by: Editor) -> Thing
             return replace(model.to_rule(id_, created_at), version=version)
         case RecipientCreate():
             follows = isinstance(before, Recipient) and before.follows_settings
-            return replace(model.to_recipient(id_, created_at), follows_settings=follows, version=version)
+            old = before.transports if isinstance(before, Recipient) else ()
+            recipient = model.to_recipient(id_, created_at, context, old)
+            # A form shows no options of an address: those of an address that stays are kept.
+            kept = tuple(next((one for one in old if one == to), to) for to in recipient.transports)
+            return replace(recipient, transports=kept, follows_settings=follows, version=version)
         case SilenceCreate():
             who = before.created_by if isinstance(before, Silence) else by.who
             return replace(model.to_silence(id_, by.at, who), created_at=created_at, version=version)
