@@ -25,6 +25,26 @@ class AlertmanagerOptions:
     bearer_token: Sealed | None = None
 
 
-TransportOptions = AlertmanagerOptions
-PROGRAM_TRANSPORTS = ("webhook", "alertmanager")
-OPTIONS: Mapping[str, type[TransportOptions]] = {"alertmanager": AlertmanagerOptions}
+@dataclass(frozen=True, slots=True)
+class PagerdutyOptions:
+    """The integration of a PagerDuty service, and which severity there stands for one of ours where they differ."""
+
+    routing_key: Sealed | None = None
+    severities: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class OpsgenieOptions:
+    """The integration of Opsgenie, and which priority there (P1 to P5) stands for a severity of ours."""
+
+    api_key: Sealed | None = None
+    priorities: Mapping[str, str] = field(default_factory=dict)
+
+
+TransportOptions = AlertmanagerOptions | PagerdutyOptions | OpsgenieOptions
+PROGRAM_TRANSPORTS = ("webhook", "alertmanager", "pagerduty", "opsgenie")
+OPTIONS: Mapping[str, type[TransportOptions]] = {
+    "alertmanager": AlertmanagerOptions,
+    "pagerduty": PagerdutyOptions,
+    "opsgenie": OpsgenieOptions,
+}

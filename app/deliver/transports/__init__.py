@@ -39,6 +39,8 @@ def build_programs(
     from app.deliver.transports.alertmanager import AlertmanagerTransport  # noqa: PLC0415
     from app.deliver.transports.http_caller import HttpCaller  # noqa: PLC0415
     from app.deliver.transports.in_turn import InTurn  # noqa: PLC0415
+    from app.deliver.transports.opsgenie import OpsgenieTransport  # noqa: PLC0415
+    from app.deliver.transports.pagerduty import PagerdutyTransport  # noqa: PLC0415
     from app.deliver.transports.webhook import WebhookTransport  # noqa: PLC0415
 
     network, timeout_s = open_network(settings), settings.webhook_timeout_s
@@ -50,6 +52,8 @@ def build_programs(
     return {
         "webhook": WebhookTransport(secret.derive("webhook"), timeout_s, network=network),
         "alertmanager": InTurn(AlertmanagerTransport(caller(), unseal)),
+        "pagerduty": InTurn(PagerdutyTransport(caller(), unseal)),
+        "opsgenie": InTurn(OpsgenieTransport(caller(), unseal)),
     }
 
 

@@ -54,14 +54,15 @@ _TRANSPORTS = "First choice first; the next is used when one cannot send."
 class AddressIn(StrictModel, json_schema_extra=example(transport="smtp", address="admin@example.org")):
     """One way to reach a recipient: a mail address for smtp, graph, mapi and file, a URL for transports to programs."""
 
-    transport: Literal["smtp", "graph", "webhook", "file", "mapi", "alertmanager"] = Field(
+    transport: Literal["smtp", "graph", "webhook", "file", "mapi", "alertmanager", "pagerduty", "opsgenie"] = Field(
         description="How it is sent."
     )
     address: Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)] = Field(
         examples=["admin@example.org"],
         description=(
             "Where it is sent. A URL for a program: https; plain http only to an address in a private network. "
-            "alertmanager: one URL for each Alertmanager, with spaces between them."
+            "alertmanager: one URL for each Alertmanager, with spaces between them. "
+            "pagerduty: https://events.pagerduty.com/v2/enqueue. opsgenie: https://api.opsgenie.com."
         ),
     )
     options: Options | None = Field(

@@ -11,7 +11,15 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from app.core.errors import BadInput
 from app.deliver.transports.document_alerts import SHOWN, unknown_names
-from app.domain.transport_options import OPTIONS, AlertmanagerOptions, Sealed, TransportOptions
+from app.domain.event import Severity
+from app.domain.transport_options import (
+    OPTIONS,
+    AlertmanagerOptions,
+    OpsgenieOptions,
+    PagerdutyOptions,
+    Sealed,
+    TransportOptions,
+)
 
 _SET = "set"
 _NAMES = "Values may contain " + ", ".join(f"`{{{name}}}`" for name in SHOWN) + "."
@@ -60,8 +68,40 @@ class AlertmanagerOptionsSchema(OptionsSchema):
     bearer_token: HiddenText | None = Field(None, description="Sent in place of user and password.")
 
 
-Options = AlertmanagerOptionsSchema
-_SCHEMAS: Mapping[type[TransportOptions], type[Options]] = {AlertmanagerOptions: AlertmanagerOptionsSchema}
+class PagerdutyOptionsSchema(OptionsSchema):
+    """The integration of a PagerDuty service (Events API v2)."""
+
+    kind: Literal["pagerduty"] = Field("pagerduty", description="As `transport`; may be left out.")
+    routing_key: HiddenText | None = Field(
+        None, description="The integration key of the service. It must be known when an address is added."
+    )
+    severities: dict[Severity, Literal["critical", "error", "warning", "info"]] = Field(
+        default_factory=dict, description="Which severity there stands for one of ours; left out: the same."
+    )
+
+
+class OpsgenieOptionsSchema(OptionsSchema):
+    """The integration of Opsgenie (Alert API v2)."""
+
+    kind: Literal["opsgenie"] = Field("opsgenie", description="As `transport`; may be left out.")
+    api_key: HiddenText | None = Field(
+        None, description="The API key of the integration. It must be known when an address is added."
+    )
+    priorities: dict[Severity, Literal["P1", "P2", "P3", "P4", "P5"]] = Field(
+        default_factory=dict,
+        description="Which priority stands for a severity; left out: critical P1, error P2, warning P3, info P5.",
+    )
+
+
+Options = Annotated[
+    AlertmanagerOptionsSchema | PagerdutyOptionsSchema | OpsgenieOptionsSchema, Field(discriminator="kind")
+]
+_SCHEMAS: Mapping[type[TransportOptions], type[OptionsSchema]] = {
+    AlertmanagerOptions: AlertmanagerOptionsSchema,
+    PagerdutyOptions: PagerdutyOptionsSchema,
+    OpsgenieOptions: OpsgenieOptionsSchema,
+}
+_NEEDED: Mapping[str, str] = {"pagerduty": "routing_key", "opsgenie": "api_key"}
 
 
 def with_kind(address: Mapping[str, object]) -> Mapping[str, object]:
@@ -100,6 +140,8 @@ def sealed_options(sent: Options, seal: Callable[[str], str], before: TransportO
             values[name] = kept
         else:
             values[name] = Sealed(seal(value))
+    if (needed := _NEEDED.get(sent.kind)) is not None and values[needed] is None:
+        raise BadInput(f"{needed} is missing", field=f"options.{needed}")
     return kind(**values)
 
 
@@ -107,7 +149,7 @@ def _holds_secret(hint: object) -> bool:
     return hint is Sealed or any(_holds_secret(part) for part in get_args(hint))
 
 
-def _kind(schema: type[Options]) -> str:
+def _kind(schema: type[OptionsSchema]) -> str:
     return str(schema.model_fields["kind"].default)
 
 

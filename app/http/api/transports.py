@@ -35,7 +35,8 @@ from app.store.transports import last_tests, waiting
 router = APIRouter(prefix="/v1/transports", tags=["transports"])
 
 TransportPath = Annotated[
-    Literal["smtp", "graph", "webhook", "file", "alertmanager"], Path(description="Which transport.")
+    Literal["smtp", "graph", "webhook", "file", "alertmanager", "pagerduty", "opsgenie"],
+    Path(description="Which transport."),
 ]
 
 
