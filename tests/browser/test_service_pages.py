@@ -12,7 +12,7 @@ from tests.support.cli import Served
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("chromium", "npm")]
 
-PAGES = ["/connect", "/relays"]
+PAGES = ["/connect", "/relays", "/service/links"]
 MARKUP = "<img src=x onerror=alert(1)>"
 
 
@@ -102,3 +102,49 @@ def test_a_relay_is_set_up_and_shows_what_its_doctor_found(
         assert page.locator("main img").count() == 0
         fits(page, axe)
         assert seen.errors == []
+
+
+@pytest.mark.parametrize("scripts", [True, False], ids=["with-scripts", "without-scripts"])
+def test_a_wall_shows_what_was_chosen_until_its_link_is_revoked(
+    chromium: Browser, demo: Served, owner: StorageState, axe: str, *, scripts: bool
+) -> None:
+    host = f"http://127.0.0.1:{demo.port}"
+    context = chromium.new_context(storage_state=owner, java_script_enabled=scripts, base_url=host)
+    page = context.new_page()
+    page.goto("/service/links")
+    name = f"Office {scripts} {MARKUP}"
+    page.fill("main input[name=name]", name)
+    page.get_by_role("button", name="Create the link").click()
+    assert "at least one customer" in page.get_by_role("alert").inner_text(), "nobody publishes everything by omission"
+    page.fill("main input[name=name]", name)
+    page.select_option("main select[name=customer]", index=0)
+    chosen = page.locator("main select[name=customer] option").first.inner_text()
+    page.check("main input[value=customers]")
+    page.check("main input[value=jobs]")
+    page.get_by_role("button", name="Create the link").click()
+    address = page.locator("#made").text_content() or ""
+    assert address.startswith(f"{host}/wall/")
+    page.goto("/service/links")
+    assert address not in page.content(), "the address is shown once"
+
+    for width, theme in ((390, "dark"), (1920, "light"), (3840, "dark")):
+        look: tuple[int, Literal["light", "dark"], str] = (width, "light" if theme == "light" else "dark", "en-GB")
+        with opened(chromium, demo, None, look) as (wall, seen):
+            answer = wall.goto(address)
+            assert answer is not None
+            assert (answer.status, answer.headers["x-robots-tag"]) == (200, "noindex, nofollow")
+            assert answer.headers["referrer-policy"] == "no-referrer"
+            assert "set-cookie" not in answer.headers
+            fits(wall, axe)
+            shown = wall.locator("body").inner_text()
+            assert chosen in shown
+            assert "shares" in shown
+            assert "repository is already locked" not in shown, "texts of errors were not chosen"
+            assert "Ada" not in shown
+            assert seen.errors == []
+            assert seen.elsewhere == []
+
+    page.get_by_role("button", name=f"Revoke {name}").click()
+    page.get_by_text("revoked").first.wait_for()
+    assert httpx.get(address).status_code == 404
+    context.close()

@@ -23,6 +23,8 @@ _NAMES = (
     "dashboard.css",
     "dashboard.js",
     "charts.js",
+    "wall.css",
+    "wall.js",
     "icon.svg",
 )
 

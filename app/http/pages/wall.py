@@ -1,0 +1,102 @@
+"""/wall/{token}: how chosen customers stand, for a screen on a wall. Whoever has the address sees it; it needs no session and sets no cookie.
+
+It shows what the share link says, and nothing else: without `customers` no name of one, without `jobs` no name of a job or agent,
+without `errors` no text that a tool sent, without `counts` no number. A green that rests on old states is never shown.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Request
+from fastapi.responses import HTMLResponse
+
+from app.admin.share_links import open_share_link
+from app.domain.job_status import JobCounts, StatusVerdict, judge_status, total_of
+from app.domain.share_link import SharedPart, ShareKind, ShareLink
+from app.http.api.dependencies import Context
+from app.http.pages.frame import render
+from app.http.pages.overview import counts_of
+from app.store.customers import customers_by_id
+from app.store.fleet import CustomerCounts
+from app.store.job_states import (
+    JobChoice,
+    JobStanding,
+    count_by_customer,
+    count_silent,
+    read_pipeline_state,
+    worst_jobs,
+)
+from app.store.transactions import ReadTx
+
+router = APIRouter(include_in_schema=False)
+JOBS_SHOWN, CUSTOMERS_SHOWN = 12, 48
+REFRESH_S = 30
+
+
+@dataclass(frozen=True, slots=True)
+class WallState:
+    """What the wall shows. `is_stale`: the states may be old, so that nothing may be called ok."""
+
+    verdict: StatusVerdict
+    is_stale: bool
+    counts: JobCounts
+    customers: Sequence[CustomerCounts]
+    more: int
+    jobs: Sequence[JobStanding]
+
+
+@router.get("/wall/{token}")
+async def show_wall(request: Request, context: Context, token: str) -> HTMLResponse:
+    """Show the wall of a share link. Every token that opens nothing is answered alike."""
+    link = await open_share_link(context, token, ShareKind.WALL)
+    counted = [] if link.matchers else await counts_of(request).of(link.customer_ids)
+    async with context.database.read() as tx:
+        state = await _read_state(tx, link, counted, context.clock())
+    page = render(
+        request,
+        context,
+        None,
+        "wall.html",
+        state=state,
+        shows={part.value for part in link.shows},
+        refresh=REFRESH_S,
+        at=context.clock(),
+        moment_of=lambda seconds: datetime.fromtimestamp(seconds, UTC),
+    )
+    page.headers["X-Robots-Tag"] = "noindex, nofollow"
+    return page
+
+
+async def _read_state(tx: ReadTx, link: ShareLink, counted: Sequence[CustomerCounts], now: datetime) -> WallState:
+    if link.matchers:
+        by_id = await count_by_customer(tx, JobChoice(matchers=link.matchers), now)
+        named = await customers_by_id(tx, [one for one in by_id if link.covers(one)])
+        counted = [CustomerCounts(one.id, one.name, one.time_zone, by_id[one.id]) for one in named.values()]
+    chosen: Sequence[str | None] = [None] if link.customer_ids is None else link.customer_ids
+    silent, is_stale = 0, False
+    jobs: list[JobStanding] = []
+    for customer_id in chosen:
+        choice = JobChoice(customer_id, link.matchers)
+        silent += await count_silent(tx, choice, now)
+        is_stale |= (await read_pipeline_state(tx, customer_id)).stale_because(now) is not None
+        if SharedPart.JOBS in link.shows:
+            jobs += await worst_jobs(tx, choice, now, JOBS_SHOWN)
+    counts = replace(total_of(one.counts for one in counted), silent_agents=silent)
+    worst_first = sorted(counted, key=_trouble_of)
+    return WallState(
+        verdict=judge_status(counts, "stale" if is_stale else None).verdict,
+        is_stale=is_stale,
+        counts=counts,
+        customers=worst_first[:CUSTOMERS_SHOWN],
+        more=max(0, len(worst_first) - CUSTOMERS_SHOWN),
+        jobs=sorted(jobs, key=lambda job: (_ORDER.index(job.state), job.failing_since or 0))[:JOBS_SHOWN],
+    )
+
+
+_ORDER = ("failed", "missed", "overrun", "unclear", "warning", "new", "ok")
+
+
+def _trouble_of(one: CustomerCounts) -> tuple[int, ...]:
+    counts = one.counts
+    return (-counts.failed, -counts.missed, -counts.overrun, -counts.unclear, -counts.warning)
