@@ -99,7 +99,7 @@ async def get_readiness(
     ] = "all",
 ) -> Ready:
     """Check the database, its migrations, the worker, the composing of messages, the transports, and whether mail arrives."""
-    checks = await _checks(request.app.state.context, getattr(request.app.state, "stopped", None))
+    checks = await check_service(request.app.state.context, getattr(request.app.state, "stopped", None))
     if what == "intake":
         checks = [check for check in checks if check.name in _FOR_INTAKE]
     states = {check.status for check in checks}
@@ -135,7 +135,8 @@ class _Findings:
     mailbox: MailboxPosition | None = None
 
 
-async def _checks(context: AppContext, stopped: StoppedWorker | None) -> list[Check]:
+async def check_service(context: AppContext, stopped: StoppedWorker | None) -> list[Check]:
+    """Return all checks of the pipeline, each of which is quick."""
     try:
         async with asyncio.timeout(QUERY_TIMEOUT_S):
             found = await _read_findings(context)

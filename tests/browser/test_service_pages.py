@@ -12,7 +12,7 @@ from tests.support.cli import Served
 
 pytestmark = [pytest.mark.slow, pytest.mark.needs("chromium", "npm")]
 
-PAGES = ["/connect", "/relays", "/service/links"]
+PAGES = ["/connect", "/relays", "/service", "/service/keys", "/service/links", "/service/audit"]
 MARKUP = "<img src=x onerror=alert(1)>"
 
 
@@ -148,3 +148,47 @@ def test_a_wall_shows_what_was_chosen_until_its_link_is_revoked(
     page.get_by_text("revoked").first.wait_for()
     assert httpx.get(address).status_code == 404
     context.close()
+
+
+def test_a_key_is_made_shown_once_and_ended(chromium: Browser, demo: Served, owner: StorageState) -> None:
+    with opened(chromium, demo, owner, LOOKS[1]) as (page, seen):
+        page.goto("/service/keys")
+        page.fill("main input[name=name]", f"board {MARKUP}")
+        page.locator("main form[method=post] select[name=kind]").select_option("viewer")
+        page.get_by_role("button", name="Create the key").click()
+        key = page.locator("#made").text_content() or ""
+        headers = {"Authorization": f"Bearer {key}"}
+        assert httpx.get(f"{seen.host}/v1/customers", headers=headers).status_code == 200
+        page.goto("/service/keys?kind=viewer")
+        assert key not in page.content()
+        page.get_by_role("button", name=f"Revoke board {MARKUP}").click()
+        page.get_by_text("Saved.").wait_for()
+        assert httpx.get(f"{seen.host}/v1/customers", headers=headers).status_code == 401
+        page.goto("/service/audit?noun=key&action=revoke")
+        assert page.locator("main li[data-row]").count() >= 1
+        assert f"board {MARKUP}" in (page.locator("main").text_content() or "")
+        assert page.locator("main img").count() == 0
+        assert seen.errors == []
+
+
+def test_the_service_is_tested_and_its_retention_set(
+    chromium: Browser, demo: Served, owner: StorageState, axe: str
+) -> None:
+    with opened(chromium, demo, owner, LOOKS[2]) as (page, seen):
+        page.goto("/service")
+        page.fill("input[name=events]", "45")
+        page.get_by_role("button", name="Save").click()
+        page.get_by_text("Saved.").wait_for()
+        assert page.input_value("input[name=events]") == "45"
+        page.goto("/service/audit?noun=retention")
+        page.get_by_text("2 values").first.click()
+        assert "90 → 45" in page.locator("main").inner_text()
+        page.goto("/service")
+        page.select_option("select[name=transport]", "file")
+        page.fill("main input[name=address]", "ada@example.org")
+        page.get_by_role("button", name="Send a test message").click()
+        page.get_by_text("the other side accepted the test message.").wait_for()
+        page.get_by_role("button", name="Run the doctor").click()
+        page.get_by_text("found.").or_(page.get_by_text("Nothing is wrong.")).wait_for(timeout=90_000)
+        fits(page, axe)
+        assert seen.errors == []

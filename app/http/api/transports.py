@@ -128,6 +128,11 @@ class TransportPreview(BaseModel):
 @router.get("", operation_id="list_transports", summary="List transports", responses=problems())
 async def list_transports(context: Context, _caller: Reader) -> TransportList:
     """Return the transports that are configured, that were tested or used lately, or that messages wait for."""
+    return TransportList(items=await read_transports(context))
+
+
+async def read_transports(context: AppContext) -> list[TransportOut]:
+    """Return the transports as `list_transports` does."""
     async with context.database.read() as tx:
         tests, queues, attempts = await last_tests(tx), await waiting(tx), await latest_by_transport(tx)
         times = await mail_times(tx, context.clock() - TIMES_OVER)
@@ -146,7 +151,7 @@ async def list_transports(context: Context, _caller: Reader) -> TransportList:
                 mail_times=MailTimesOut.of_transport(times.get(kind)),
             )
         )
-    return TransportList(items=items)
+    return items
 
 
 @router.post(

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from gettext import NullTranslations
+from urllib.parse import urlencode
 
 UNDO_S = 10
 SHOWN_FOR = ("done", "n", "at", "trouble", "by")  # the parameters of an address that only say what was done
@@ -27,6 +28,11 @@ class Done:
 def signed(outcome: Mapping[str, str], csrf: str) -> dict[str, str]:
     """Return the parameters that say an outcome, with their signature. `csrf`: the token of the session's forms."""
     return {**outcome, "by": _signature(outcome, csrf)}
+
+
+def saved_address(page: str, csrf: str, at: datetime) -> str:
+    """Return the address of a page that says that something was saved."""
+    return f"{page}?{urlencode(signed({'done': 'saved', 'n': '1', 'at': at.isoformat()}, csrf))}"
 
 
 def outcome_of(asked: Mapping[str, str], csrf: str) -> Mapping[str, str]:

@@ -24,6 +24,7 @@ from app.domain.recipient import Address
 from app.domain.relay import Relay, unfit
 from app.http.api.dependencies import Context
 from app.http.api.recipients import checked_address
+from app.http.pages.done import saved_address
 from app.http.pages.frame import render
 from app.http.pages.session import PostedForm, SignedIn, SignedInPerson, need_everything, need_fresh, text_of
 from app.http.relay_setup_lines import RelaySetupOut, setup_out
@@ -124,7 +125,7 @@ async def post_act(request: Request, context: Context, who: Administrator, relay
                 raise NotFound("there is no such act")
     except (BadInput, Conflict) as refused:
         return await _page(request, context, who, refused=refused)
-    return RedirectResponse(f"{PAGE}?done=saved&n=1&at={by.at:%Y-%m-%dT%H:%M:%SZ}", 303)
+    return RedirectResponse(saved_address(PAGE, who.csrf, by.at), 303)
 
 
 async def _page(

@@ -16,6 +16,7 @@ from app.domain.share_link import SharedPart, ShareKind
 from app.http.api.dependencies import Context
 from app.http.api.share_links import PATHS
 from app.http.pages.connect import customers_of
+from app.http.pages.done import saved_address
 from app.http.pages.frame import render
 from app.http.pages.session import PostedForm, SignedIn, need_everything, need_fresh, text_of
 from app.store.repository import Window
@@ -59,7 +60,7 @@ async def post_revoke(context: Context, who: Administrator, link_id: str, _form:
     by = who.editor(context)
     async with context.database.write() as tx:
         await admin_share_links.revoke(tx, link_id, by)
-    return RedirectResponse(f"{PAGE}?done=saved&n=1&at={by.at:%Y-%m-%dT%H:%M:%SZ}", 303)
+    return RedirectResponse(saved_address(PAGE, who.csrf, by.at), 303)
 
 
 def _wanted_in(form: FormData, context: AppContext) -> admin_share_links.NewShareLink:

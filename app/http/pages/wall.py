@@ -70,19 +70,13 @@ async def show_wall(request: Request, context: Context, token: str) -> HTMLRespo
 
 async def _read_state(tx: ReadTx, link: ShareLink, counted: Sequence[CustomerCounts], now: datetime) -> WallState:
     if link.matchers:
-        by_id = await count_by_customer(tx, JobChoice(matchers=link.matchers), now)
-        named = await customers_by_id(tx, [one for one in by_id if link.covers(one)])
+        by_id = await count_by_customer(tx, JobChoice(link.customer_ids, link.matchers), now)
+        named = await customers_by_id(tx, by_id)
         counted = [CustomerCounts(one.id, one.name, one.time_zone, by_id[one.id]) for one in named.values()]
-    chosen: Sequence[str | None] = [None] if link.customer_ids is None else link.customer_ids
-    silent, is_stale = 0, False
-    jobs: list[JobStanding] = []
-    for customer_id in chosen:
-        choice = JobChoice(customer_id, link.matchers)
-        silent += await count_silent(tx, choice, now)
-        is_stale |= (await read_pipeline_state(tx, customer_id)).stale_because(now) is not None
-        if SharedPart.JOBS in link.shows:
-            jobs += await worst_jobs(tx, choice, now, JOBS_SHOWN)
-    counts = replace(total_of(one.counts for one in counted), silent_agents=silent)
+    choice = JobChoice(link.customer_ids, link.matchers)
+    jobs = await worst_jobs(tx, choice, now, JOBS_SHOWN) if SharedPart.JOBS in link.shows else []
+    is_stale = (await read_pipeline_state(tx, link.customer_ids)).stale_because(now) is not None
+    counts = replace(total_of(one.counts for one in counted), silent_agents=await count_silent(tx, choice, now))
     worst_first = sorted(counted, key=_trouble_of)
     return WallState(
         verdict=judge_status(counts, "stale" if is_stale else None).verdict,
@@ -90,11 +84,8 @@ async def _read_state(tx: ReadTx, link: ShareLink, counted: Sequence[CustomerCou
         counts=counts,
         customers=worst_first[:CUSTOMERS_SHOWN],
         more=max(0, len(worst_first) - CUSTOMERS_SHOWN),
-        jobs=sorted(jobs, key=lambda job: (_ORDER.index(job.state), job.failing_since or 0))[:JOBS_SHOWN],
+        jobs=jobs,
     )
-
-
-_ORDER = ("failed", "missed", "overrun", "unclear", "warning", "new", "ok")
 
 
 def _trouble_of(one: CustomerCounts) -> tuple[int, ...]:

@@ -1,0 +1,129 @@
+"""Connect, Relays, Service and Wall: who may open and use them, and what is never on them."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.domain.person import Role
+from app.worker import run
+from tests.support.api import Api, serving
+from tests.support.browser import browsing, link_for, person
+
+_MARKUP = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
+_OF_EVERYTHING = ["/service", "/service/keys", "/service/links", "/service/audit"]
+_POSTS = [
+    *("/service/doctor", "/service/test", "/service/retention", "/service/keys", "/service/links"),
+    *(f"/service/keys/key_{'0' * 28}/revoke", f"/service/links/shl_{'0' * 28}/revoke"),
+    *("/relays/new", f"/relays/rly_{'0' * 28}/code", f"/relays/rly_{'0' * 28}/act"),
+]
+
+
+@pytest.fixture
+async def api(sqlite_database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
+    async with serving(sqlite_database_url, tmp_path, work=run) as api:
+        yield api
+
+
+@pytest.mark.parametrize(
+    ("role", "is_scoped", "connect", "service"),
+    [
+        (Role.READER, False, 404, 404),
+        (Role.OPERATOR, False, 404, 404),
+        (Role.ADMINISTRATOR, False, 200, 200),
+        (Role.ADMINISTRATOR, True, 200, 404),
+        (Role.OWNER, False, 200, 200),
+    ],
+)
+async def test_each_role_opens_what_is_for_it(
+    api: Api, role: Role, *, is_scoped: bool, connect: int, service: int
+) -> None:
+    [customer] = await api.items("/v1/customers")
+    customers = (customer["id"],) if is_scoped else None
+    async with browsing(api) as browser:
+        path = await link_for(api, await person(api, "robin@example.org", role, customers))
+        await browser.send(path, path)
+        assert (await browser.get("/connect")).status_code == connect
+        assert (await browser.get("/relays")).status_code == 200
+        for path in _OF_EVERYTHING:
+            assert (await browser.get(path)).status_code == service, path
+        for path in _POSTS if service == 404 else []:
+            answer = await browser.send("/relays", path, name="x", what="doctor", kind="admin")
+            assert answer.status_code == 404, path
+        for path in ["/connect/new", *_POSTS]:
+            assert (await browser.client.post(path, data={"csrf": "x"})).status_code in (403, 404), path
+    async with browsing(api) as stranger:
+        for path in ["/connect", "/relays", *_OF_EVERYTHING]:
+            assert (await stranger.get(path)).headers["location"].startswith("/sign-in"), path
+
+
+async def test_an_administrator_of_one_customer_connects_no_host_of_another(api: Api) -> None:
+    [customer] = await api.items("/v1/customers")
+    other = await api.tell("POST", "/v1/customers", json={"name": "Other"})
+    agent = await api.tell("POST", "/v1/agents", json={"name": "sql01", "customer_id": other["id"]})
+    key = await api.tell("POST", "/v1/keys", json={"kind": "agent", "name": "sql01", "agent_id": agent["id"]})
+    async with browsing(api) as browser:
+        path = await link_for(api, await person(api, "robin@example.org", Role.ADMINISTRATOR, (customer["id"],)))
+        await browser.send(path, path)
+        page = await browser.get("/connect")
+        assert "Other" not in page.text
+        assert "sql01" not in page.text
+        assert (await browser.get(f"/connect/{key['id']}")).status_code == 404
+        sent = {"tool": "curl", "host": "files01"}
+        answer = await browser.send("/connect", "/connect/new", customer=other["id"], **sent)
+        assert answer.status_code == 404
+        assert (await browser.send("/connect", "/connect/new", customer=customer["id"], **sent)).status_code == 200
+    assert [one["name"] for one in await api.items("/v1/agents")] == ["sql01", "files01"]
+
+
+async def test_the_audit_shows_markup_as_text(api: Api) -> None:
+    await api.tell("POST", "/v1/customers", json={"name": "Acme " + _MARKUP})
+    async with browsing(api) as browser:
+        path = await link_for(api, await person(api, "ada@example.org", Role.OWNER))
+        await browser.send(path, path)
+        for path in ["/service/audit", "/service/links", "/service/keys", "/connect", "/service"]:
+            page = await browser.get(path)
+            assert page.status_code == 200, path
+            assert "<img" not in page.text, path
+            assert "alert(1)</script>" not in page.text, path
+
+
+@pytest.mark.parametrize("matchers", [[], [{"field": "job", "test": "like", "value": "*"}]], ids=["all", "matched"])
+async def test_a_wall_shows_no_other_customer_and_nothing_that_was_not_chosen(
+    api: Api, matchers: list[dict[str, str]]
+) -> None:
+    [customer] = await api.items("/v1/customers")
+    other = await api.tell("POST", "/v1/customers", json={"name": "Other Ltd"})
+    for owner, host in ((customer["id"], "files01"), (other["id"], "secret-host")):
+        agent = await api.tell("POST", "/v1/agents", json={"name": host, "customer_id": owner})
+        key = (await api.tell("POST", "/v1/keys", json={"kind": "agent", "name": host, "agent_id": agent["id"]}))["key"]
+        await api.tell("POST", "/v1/events", key=key, json={"job": "nightly", "outcome": "failure", "message": "disk"})
+
+    for _ in range(300):
+        if len(await api.items("/v1/alerts", state="open")) == 2:
+            break
+        await asyncio.sleep(0.1)
+
+    async def wall(*shows: str, customers: list[str] | None) -> httpx.Response:
+        wanted = {"kind": "wall", "name": "Office", "customer_ids": customers, "shows": shows, "matchers": matchers}
+        made = await api.tell("POST", "/v1/share-links", json=wanted)
+        async with browsing(api) as stranger:
+            return await stranger.get(f"/wall/{made['token']}")
+
+    one = await wall("counts", "customers", "jobs", "errors", customers=[customer["id"]])
+    assert one.status_code == 200
+    assert "set-cookie" not in one.headers
+    for hidden in ("Other Ltd", "secret-host", other["id"]):
+        assert hidden not in one.text
+    for shown in (customer["name"], "nightly", "files01", "disk"):
+        assert shown in one.text
+    bare = await wall(customers=None)
+    for hidden in ("Other Ltd", customer["name"], "files01", "nightly", "disk", "Office"):
+        assert hidden not in bare.text
+    every = await wall("customers", customers=None)
+    assert "Other Ltd" in every.text
+    async with browsing(api) as stranger:
+        assert (await stranger.get("/wall/" + "x" * 43)).status_code == 404
+        assert (await stranger.get("/wall/" + "%00" * 3)).status_code == 404
