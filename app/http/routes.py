@@ -8,7 +8,23 @@ from starlette.routing import BaseRoute
 from app.core.passwords import Passwords
 from app.http import badge, calendar, downloads, exports, job_metrics, metrics, relay, relay_setup, unsubscribe
 from app.http.api import admin, events, status
-from app.http.pages import account, answer, connect, dashboard, errors, people, provider, relays, service, service_audit, service_keys, service_links, sign_in, sign_out, wall
+from app.http.pages import (
+    account,
+    answer,
+    connect,
+    dashboard,
+    errors,
+    people,
+    provider,
+    relays,
+    service,
+    service_audit,
+    service_keys,
+    service_links,
+    sign_in,
+    sign_out,
+    wall,
+)
 from app.http.tools import mounts
 
 
