@@ -19,6 +19,7 @@ from app.core.disk import Space, format_size, limit_of
 from app.core.errors import BadInput, Conflict, TocsinError
 from app.core.settings import Settings
 from app.domain.person import Role
+from app.domain.recipient import Address
 from app.domain.retention import Retention
 from app.http.api.dependencies import Context
 from app.http.api.recipients import checked_address
@@ -95,7 +96,7 @@ async def post_test(request: Request, context: Context, who: Administrator, form
         if kind not in configured_transports(context):
             return await _page(request, context, who, refused=Conflict(f"{kind[:20]} is not set up"))
         address = checked_address(kind, text_of(form, "address"))
-        test, _seconds = await send_trial(context, kind, address, "")
+        test, _seconds = await send_trial(context, Address(kind, address), "")
     except (BadInput, Conflict) as refused:
         return await _page(request, context, who, refused=refused)
     async with context.database.write() as tx:
