@@ -68,6 +68,8 @@ FIXED_NAMES = {
     "tests/house/test_schema.py": {"said"},  # a column
     "app/domain/audit_entry.py": {"thing_id"},
     "app/http/api/audit.py": {"thing_id"},
+    "app/http/pages/service_audit.py": {"thing_id"},
+    "app/http/pages/templates/service_audit.html": {"thing_id"},
     "app/store/audit.py": {"thing_id"},
     "app/store/tables_managed.py": {"thing_id"},
 }

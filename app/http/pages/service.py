@@ -19,10 +19,9 @@ from app.core.disk import Space, format_size, limit_of
 from app.core.errors import BadInput, Conflict, TocsinError
 from app.core.settings import Settings
 from app.domain.person import Role
-from app.domain.recipient import Address
 from app.domain.retention import Retention
 from app.http.api.dependencies import Context
-from app.http.api.recipients import checked_address
+from app.http.api.recipients import tested_address
 from app.http.api.transports import configured_transports, read_transports
 from app.http.health import COMPOSED_WITHIN, check_service
 from app.http.metrics import ALIVE
@@ -95,12 +94,12 @@ async def post_test(request: Request, context: Context, who: Administrator, form
     try:
         if kind not in configured_transports(context):
             return await _page(request, context, who, refused=Conflict(f"{kind[:20]} is not set up"))
-        address = checked_address(kind, text_of(form, "address"))
-        test, _seconds = await send_trial(context, Address(kind, address), "")
+        to = tested_address(kind, text_of(form, "address"), None, context, ())
+        test, _seconds = await send_trial(context, to, "")
     except (BadInput, Conflict) as refused:
         return await _page(request, context, who, refused=refused)
     async with context.database.write() as tx:
-        await record_transport_test(tx, test, address, who.editor(context))
+        await record_transport_test(tx, test, to.address, who.editor(context))
     return await _page(request, context, who, test=test)
 
 
