@@ -53,7 +53,7 @@ class Queues:
 
 
 @dataclass(frozen=True, slots=True)
-class Disk:
+class DiskRoom:
     """The room on the disk of one folder."""
 
     folder: str
@@ -197,7 +197,7 @@ async def _read_queues(context: AppContext, now: datetime) -> Queues:
         )
 
 
-def _disks(settings: Settings) -> list[Disk]:
+def _disks(settings: Settings) -> list[DiskRoom]:
     """Return the room of each disk that Tocsin writes to. May block as long as a disk does: call it in a thread."""
     file = settings.database_file
     folders: list[Path] = [settings.var_dir, *([] if file is None else [file.parent])]
@@ -208,5 +208,5 @@ def _disks(settings: Settings) -> list[Disk]:
         except OSError:
             continue
         low = space.free < limit_of(settings.disk_free, space.total) or space.has_few_files
-        found.append(Disk(str(folder), format_size(space.free), format_size(space.total), low))
+        found.append(DiskRoom(str(folder), format_size(space.free), format_size(space.total), low))
     return found
