@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +15,8 @@ from tests.support.running import serving, wait_until
 from tests.support.sources import ROOT
 
 FOLDER = ROOT / "docs/monitoring"
-FIRST = "README.md"  # it makes the key that the others use
-PAGES = [FIRST, *sorted(page.name for page in FOLDER.glob("*.md") if page.name != FIRST)]
+FIRST = ("README.md", "nagios.md")  # they fetch the key and the plugin that the others use
+PAGES = [*FIRST, *sorted(page.name for page in FOLDER.glob("*.md") if page.name not in FIRST)]
 LINES = 40
 
 
@@ -55,3 +56,30 @@ def test_the_commands_of_all_pages_work_one_after_the_other(tmp_path: Path):
         assert ran.returncode == 0, ran.stdout[-3000:] + ran.stderr[-3000:]
         for part in ('"verdict":"critical"', 'state="failed"} 1', "TOCSIN CRITICAL", '2 "Backups"', "nightly-sql"):
             assert part in ran.stdout, part
+
+
+@pytest.mark.needs("icinga2")
+def test_icinga_accepts_the_configuration_of_its_page(tmp_path: Path):
+    [block] = re.findall(
+        r"^```icinga2\n(.*?)^```$", (FOLDER / "icinga.md").read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL
+    )
+    own = 'const NodeName = "localhost"\nconst ZoneName = "localhost"\nconst PluginDir = "/usr/local/lib"\ninclude <itl>\n'
+    (tmp_path / "page.conf").write_text(own + block, encoding="utf-8")
+    for name in ("data", "log", "cache", "spool", "run"):
+        (tmp_path / name).mkdir()
+    places = ("DataDir=data", "LogDir=log", "CacheDir=cache", "SpoolDir=spool", "InitRunDir=run")
+    defined = [f"-D{name}={tmp_path / folder}" for name, folder in (place.split("=") for place in places)]
+    program = shutil.which("icinga2") or "/usr/sbin/icinga2"
+    command = [
+        program,
+        "daemon",
+        "-C",
+        "-c",
+        str(tmp_path / "page.conf"),
+        *defined,
+        "-DRunAsUser=root",
+        "-DRunAsGroup=root",
+    ]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "1 Service" in ran.stdout
