@@ -9,8 +9,9 @@ from sqlalchemy import ColumnElement, and_, case, delete, func, insert, literal,
 from app.domain.relay import Relay
 from app.domain.setup_code import SetupCode
 from app.store.outbox import served_by
+from app.store.prepared import Prepared
 from app.store.repository import Page, Repository, Window, equals
-from app.store.row_mapping import readable
+from app.store.row_mapping import readable_values
 from app.store.tables import attempts, bodies, messages
 from app.store.tables_managed import keys, recipients, relays, setup_codes
 from app.store.transactions import ReadTx, WriteTx
@@ -33,10 +34,12 @@ async def page_relays(
     return await RELAYS.page(tx, equals(relays, customer_id=customer_id, name=name), window)
 
 
+_ALL = Prepared(lambda _: select(*RELAYS.mapping.columns).order_by(relays.c.id))
+
+
 async def all_relays(tx: ReadTx) -> list[Relay]:
     """Return every relay; there are few."""
-    rows = await tx.connection.execute(select(relays).order_by(relays.c.id))
-    return readable(rows, RELAYS.mapping.read, "relay")
+    return readable_values(await tx.fetch(_ALL), RELAYS.mapping, "relay")
 
 
 async def oldest_for(tx: ReadTx, relay: Relay) -> datetime | None:

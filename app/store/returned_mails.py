@@ -2,13 +2,15 @@
 
 from datetime import datetime
 
-from sqlalchemy import case, func, select, text, update
+from sqlalchemy import Integer, bindparam, case, func, select, text, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from app.domain.own_address import AddressKind
 from app.domain.returned_mail import RAW_MOST, ReadMail, ReturnedMail, ReturnKind, Via
+from app.store.prepared import Prepared
 from app.store.tables import returned_mails
 from app.store.transactions import ReadTx, WriteTx
+from app.store.types import Utc
 
 MOST_ABOUT_ONE = 20  # a mail is delayed a few times at most, and then it comes back or arrives
 # Exactly the condition of the partial index (see store/outbox.py).
@@ -40,21 +42,22 @@ async def add_returned_mail(tx: WriteTx, mail: ReturnedMail) -> bool:
     return added.first() is not None
 
 
+_FIELDS = [returned_mails.c[name] for name in ("id", "received_at", "via", "kind", "about_id", "sender", "raw")]
+_DUE = Prepared(
+    lambda _: (
+        select(*_FIELDS)
+        .where(_NEW, returned_mails.c.due_at <= bindparam("now", type_=Utc))
+        .order_by(returned_mails.c.due_at)
+        .limit(bindparam("limit", type_=Integer))
+    )
+)
+
+
 async def due_returned_mails(tx: ReadTx, now: datetime, limit: int) -> list[ReturnedMail]:
     """Return mails that wait to be read, the oldest first."""
-    due = select(returned_mails).where(_NEW, returned_mails.c.due_at <= now)
-    rows = await tx.connection.execute(due.order_by(returned_mails.c.due_at).limit(limit))
     return [
-        ReturnedMail(
-            id=row["id"],
-            received_at=row["received_at"],
-            via=Via(row["via"]),
-            kind=AddressKind(row["kind"]),
-            about_id=row["about_id"],
-            sender=row["sender"],
-            raw=row["raw"],
-        )
-        for row in rows.mappings()
+        ReturnedMail(mail_id, received_at, Via(via), AddressKind(kind), about_id, sender, raw)
+        for mail_id, received_at, via, kind, about_id, sender, raw in await tx.fetch(_DUE, now=now, limit=limit)
     ]
 
 
