@@ -14,6 +14,7 @@ from functools import partial
 from app.admin import follow_ups, purge
 from app.compose import canaries as compose_canaries
 from app.compose import probe as compose_probe
+from app.compose import refresh
 from app.compose import tick as compose
 from app.context import AppContext
 from app.core import metrics
@@ -154,6 +155,7 @@ async def _run_stages(context: AppContext, transports: Mapping[str, Transport], 
         stage("compose", _with_probe(context, compose.tick, compose_probe.tick), every=1, wake=context.wakeups.notices)
         stage("decide", _with_probe(context, decide.tick, decide_probe.tick), every=1, wake=context.wakeups.events)
         stage("sweep", sweep.tick, every=5)
+        stage("refresh", refresh.tick, every=5, after=_SECOND)
         stage("heartbeat", heartbeat, every=5)
         stage("mail that came back", returned.tick, every=2, wake=context.wakeups.returned)
         stage("edits", follow_ups.tick, every=5, wake=context.wakeups.edits)

@@ -39,6 +39,8 @@ async def next_way(
     tx: WriteTx, message: Message, now: datetime, *, is_bounced: bool = False
 ) -> tuple[int, Address] | None:
     """Return the recipient's next address for a message, with its place; None if there is no other transport."""
+    if not message.is_alert and not takes_summaries(message.transport):
+        return None  # a refresh (compose/refresh.py) says nothing new to anybody else
     recipient = (await recipients_by_id(tx, [message.recipient_id])).get(message.recipient_id)
     if recipient is None or not recipient.transports:
         return None

@@ -23,6 +23,7 @@ class AlertmanagerOptions:
     user: str | None = None
     password: Sealed | None = None
     bearer_token: Sealed | None = None
+    refresh_s: int = 60  # open alerts are sent again after it: less than Alertmanager's `resolve_timeout`
 
 
 @dataclass(frozen=True, slots=True)

@@ -116,3 +116,18 @@ def test_our_own_address_is_refused(pushing: Pushing):
     headers = {"Authorization": f"Bearer {pushing.running.admin_key}"}
     answer = CLIENT.post(f"{pushing.running.url}/v1/recipients", json=body, headers=headers)
     assert answer.status_code == 422, answer.text
+
+
+def test_an_alertmanager_that_forgot_its_alerts_has_them_back(pushing: Pushing, tmp_path: Path):
+    with alertmanager(tmp_path / "am", resolve_timeout="15s") as manager:
+        pushing.recipient({"transport": "alertmanager", "address": manager.url, "options": {"refresh_s": 5}})
+        for job in ("photos", "mails"):
+            pushing.report(job, "failure")
+        wait_until("both", lambda: set(by_job(manager.alerts())) == {"photos", "mails"})
+        manager.kill()
+        manager.start()
+        wait_until("both again", lambda: set(by_job(manager.alerts())) == {"photos", "mails"}, 60)
+        pushing.report("photos", "success")
+        wait_until("the end of one", lambda: set(by_job(manager.alerts())) == {"mails"}, 60)
+        messages = pushing.running.ask("/v1/messages", limit="200")["items"]
+        assert len([one for one in messages if not one["is_alert"]]) <= 2

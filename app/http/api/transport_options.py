@@ -66,6 +66,12 @@ class AlertmanagerOptionsSchema(OptionsSchema):
     user: UserName | None = Field(None, description="For basic authentication.")
     password: HiddenText | None = Field(None, description="For basic authentication.")
     bearer_token: HiddenText | None = Field(None, description="Sent in place of user and password.")
+    refresh_s: int = Field(
+        60,
+        ge=5,
+        le=3600,
+        description="After how many seconds open alerts are sent again; less than half of Alertmanager's `resolve_timeout`.",
+    )
 
 
 class PagerdutyOptionsSchema(OptionsSchema):

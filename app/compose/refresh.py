@@ -1,0 +1,92 @@
+"""Repeats all open alerts to Alertmanagers, before they end what they did not hear of again (their `resolve_timeout`).
+
+One message for each recipient and address with all its open alerts, delivered like any other; the next one is made once it is settled.
+An Alertmanager that was started again, and has forgotten its alerts, has them back after it.
+"""
+
+from datetime import datetime, timedelta
+
+from app.compose.webhook_body import render_alerts
+from app.context import AppContext
+from app.core.ids import new_id
+from app.core.mail_address import id_domain
+from app.domain.message import Bodies, Message
+from app.domain.notice import URGENCY_SUMMARY, Notice, NoticeKind, NoticeState
+from app.domain.recipient import Address, Recipient
+from app.domain.transport_options import AlertmanagerOptions
+from app.store import outbox
+from app.store.mail_views import read_alert_views
+from app.store.recipients import all_recipients
+from app.store.refreshes import delete_refreshes, newest_refresh, open_alerts_of
+
+_GIVE_UP_AFTER = timedelta(minutes=2)
+
+
+async def tick(context: AppContext) -> bool:
+    """Make the refreshes that are due."""
+    now = context.clock()
+    async with context.database.read() as tx:
+        wanted = [
+            (recipient, place, to)
+            for recipient in await all_recipients(tx)
+            for place, to in enumerate(recipient.transports)
+            if to.transport == "alertmanager"
+        ]
+        open_alerts = await open_alerts_of(tx, {recipient.id for recipient, _, _ in wanted}) if wanted else {}
+    for recipient, place, to in wanted:
+        if recipient.id in open_alerts:
+            await _refresh(context, recipient, place, to, open_alerts[recipient.id], now)
+    return False
+
+
+async def _refresh(
+    context: AppContext, recipient: Recipient, place: int, to: Address, alert_ids: list[str], now: datetime
+) -> None:
+    options = to.options if isinstance(to.options, AlertmanagerOptions) else AlertmanagerOptions()
+    async with context.database.read() as tx:
+        newest = await newest_refresh(tx, recipient.id, to.address, now)
+        if newest is not None and (
+            not newest.is_settled or newest.created_at + timedelta(seconds=options.refresh_s) > now
+        ):
+            return
+        views = await read_alert_views(tx, [_notice(alert_id, recipient.id, now) for alert_id in alert_ids])
+    found = [view for view in views.values() if view.alert.closed_at is None]
+    if not found:
+        return
+    body = render_alerts(found, base_url=context.settings.public_url, is_whole=True)
+    message_id = new_id("msg")
+    message = Message(
+        id=message_id,
+        recipient_id=recipient.id,
+        transport=to.transport,
+        place=place,
+        address=to.address,
+        urgency=URGENCY_SUMMARY,
+        is_alert=False,
+        subject=f"{len(found)} open alerts, sent again",
+        message_id=f"<{message_id}@{id_domain(context.settings.mail_from)}>",
+        created_at=now,
+        due_at=now,
+        move_on_at=now + _GIVE_UP_AFTER,
+        give_up_at=now + _GIVE_UP_AFTER,
+    )
+    async with context.database.write() as tx:
+        await delete_refreshes(tx, recipient.id, to.address, now)
+        await outbox.insert_messages(tx, [(message, Bodies(webhook=body))])
+        tx.after_commit(lambda: context.wakeups.wake("messages"))
+
+
+def _notice(alert_id: str, recipient_id: str, now: datetime) -> Notice:
+    return Notice(
+        id=new_id("ntc"),
+        what=NoticeKind.REPEATED,
+        state=NoticeState.WAITING,
+        reason="still open",
+        due_at=now,
+        group_key="",
+        urgency=URGENCY_SUMMARY,
+        dedupe="",
+        created_at=now,
+        recipient_id=recipient_id,
+        alert_id=alert_id,
+    )
