@@ -144,7 +144,9 @@ def test_a_wall_shows_what_was_chosen_until_its_link_is_revoked(
             assert seen.errors == []
             assert seen.elsewhere == []
 
-    page.get_by_role("button", name=f"Revoke {name}").click()
+    row = page.locator("main li", has_text=name)
+    row.locator("summary").click()
+    row.get_by_role("button", name="Revoke now").click()
     page.get_by_text("revoked").first.wait_for()
     assert httpx.get(address).status_code == 404
     context.close()
@@ -161,7 +163,9 @@ def test_a_key_is_made_shown_once_and_ended(chromium: Browser, demo: Served, own
         assert httpx.get(f"{seen.host}/v1/customers", headers=headers).status_code == 200
         page.goto("/service/keys?kind=viewer")
         assert key not in page.content()
-        page.get_by_role("button", name=f"Revoke board {MARKUP}").click()
+        row = page.locator("main li[data-row]", has_text=f"board {MARKUP}")
+        row.locator("summary").click()
+        row.get_by_role("button", name="Revoke now").click()
         page.get_by_text("Saved.").wait_for()
         assert httpx.get(f"{seen.host}/v1/customers", headers=headers).status_code == 401
         page.goto("/service/audit?noun=key&action=revoke")
@@ -177,6 +181,10 @@ def test_the_service_is_tested_and_its_retention_set(
     with opened(chromium, demo, owner, LOOKS[2]) as (page, seen):
         page.goto("/service")
         page.fill("input[name=events]", "45")
+        page.get_by_role("button", name="Save").click()
+        assert "deletes what is older" in page.get_by_role("alert").inner_text()
+        page.fill("input[name=events]", "45")
+        page.check("input[name=sure]")
         page.get_by_role("button", name="Save").click()
         page.get_by_text("Saved.").wait_for()
         assert page.input_value("input[name=events]") == "45"

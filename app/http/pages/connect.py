@@ -6,6 +6,7 @@ first report names the id of the key, so it can be read again, sent to a colleag
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -43,6 +44,7 @@ router = APIRouter(include_in_schema=False)
 PAGE = "/connect"
 _CUSTOMERS, _REPORTS, _KEYS = 1_000, 5, 6
 _NAME_MOST = 200
+_LATELY = timedelta(days=7)
 Administrator = Annotated[SignedIn, Depends(need_role(Role.ADMINISTRATOR))]
 
 _ = str  # marks texts for the catalogs; they are translated when they are shown
@@ -146,7 +148,8 @@ async def _choose(
 ) -> HTMLResponse:
     async with context.database.read() as tx:
         customers = await customers_of(tx, who)
-        newest = await page_keys(tx, Window(_KEYS * 20), kind=KeyKind.AGENT, is_revoked=False)
+        since = context.clock() - _LATELY
+        lately = await page_keys(tx, Window(_CUSTOMERS, since=since), kind=KeyKind.AGENT, is_revoked=False)
     return render(
         request,
         context,
@@ -158,7 +161,7 @@ async def _choose(
         customers=customers,
         asked=asked,
         refused=refused,
-        keys=[key for key in reversed(newest.items) if who.sees(key.customer_id)][:_KEYS],
+        keys=[key for key in reversed(lately.items) if who.sees(key.customer_id)][:_KEYS],
     )
 
 

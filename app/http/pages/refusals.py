@@ -28,6 +28,7 @@ _REFUSALS = (
     _("enter the name of the host"),
     _("enter a name"),
     _("must be a number of days, at least 1"),
+    _("a smaller number deletes what is older: tick the box to confirm that"),
     _("this is the last admin key; create another first"),
     _("an enrolment key needs a customer: its new agents are theirs"),
     _("the name is taken"),

@@ -156,6 +156,8 @@ async def _page(
         refused=refused,
         setup=setup,
         chosen=chosen,
+        # Reasons and doctor's lines can name what another customer's message was about.
+        sees_all=who.customers is None,
         may_change=who.role.covers(Role.ADMINISTRATOR) and who.customers is None,
     )
 

@@ -111,6 +111,9 @@ async def post_retention(request: Request, context: Context, who: Administrator,
         events, history = _days_in(form, "events"), _days_in(form, "history")
         version = text_of(form, "version")
         async with context.database.write() as tx:
+            kept = await current_retention(tx, context.settings)
+            if (events < kept.keep_events_days or history < kept.keep_history_days) and not text_of(form, "sure"):
+                raise BadInput("a smaller number deletes what is older: tick the box to confirm that", field="sure")  # noqa: TRY301
             await set_retention(
                 tx,
                 context.settings,
@@ -143,9 +146,11 @@ async def _run_doctor() -> Sequence[DoctorLine]:
         async with asyncio.timeout(_DOCTOR_WITHIN_S):
             output, _ = await process.communicate()
     except TimeoutError:
-        process.kill()
-        await process.wait()
         return [DoctorLine(is_wrong=True, text=f"the doctor did not end within {_DOCTOR_WITHIN_S:.0f} s")]
+    finally:
+        if process.returncode is None:  # it took too long, or the request was given up
+            process.kill()
+            await process.wait()
     found = [line for line in output.decode("utf-8", "replace").splitlines() if line.strip()]
     if not found:
         return [DoctorLine(is_wrong=True, text="the doctor could not run: run `tocsin doctor` on the host")]

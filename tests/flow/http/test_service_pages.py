@@ -115,6 +115,7 @@ async def test_a_wall_shows_no_other_customer_and_nothing_that_was_not_chosen(
     one = await wall("counts", "customers", "jobs", "errors", customers=[customer["id"]])
     assert one.status_code == 200
     assert "set-cookie" not in one.headers
+    assert '<noscript><meta http-equiv="refresh" content="30"></noscript>' in one.text
     for hidden in ("Other Ltd", "secret-host", other["id"]):
         assert hidden not in one.text
     for shown in (customer["name"], "nightly", "files01", "disk"):
