@@ -193,10 +193,12 @@ def _parse_content_type(content_type: str) -> BodyFormat:
     name, _, parameters = content_type.partition(";")
     body_format = _FORMATS.get(name.strip().lower())
     if body_format is None:
-        raise WrongType(f"send application/json or application/x-ndjson, not {name.strip()[:100]!r}")
+        raise WrongType(
+            f"send application/json or application/x-ndjson, not {name.strip()[:100]!r}", field="Content-Type"
+        )
     charset = parameters.lower().replace('"', "").replace(" ", "").partition("charset=")[2].partition(";")[0]
     if charset not in ("", "utf-8", "utf8", "us-ascii"):
-        raise WrongType(f"send UTF-8, not {charset[:40]!r}")
+        raise WrongType(f"send UTF-8, not {charset[:40]!r}", field="Content-Type")
     return body_format
 
 
@@ -204,7 +206,11 @@ def _parse_content_type(content_type: str) -> BodyFormat:
 def _parse_encoding(content_encoding: str) -> str:
     encoding = _ENCODINGS.get(content_encoding.strip().lower())
     if encoding is None:
-        raise WrongType(f"compress with gzip or zstd, not {content_encoding[:100]!r}", code="wrong_encoding")
+        raise WrongType(
+            f"compress with gzip or zstd, not {content_encoding[:100]!r}",
+            code="wrong_encoding",
+            field="Content-Encoding",
+        )
     return encoding
 
 

@@ -1,14 +1,18 @@
 """Whatever one sender sends, the event loop is held for at most 50 ms of CPU time, and /healthz answers meanwhile."""
 
+import random
+import re
 import smtplib
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
 import pytest
 
+from tests.fuzz.test_dialects import REPEATED_PIECES
 from tests.support import bombs, corpus
 from tests.support.corpus_service import listening
 from tests.support.cpu_noise import CPU_NOISE
@@ -52,6 +56,24 @@ def test_the_corpus_does_not_hold_the_loop(service: Service, family: str):
     with listening(service[0]) as listener:
         for recording in corpus.recordings(family):
             listener.row(recording)
+    check(service, family)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", [family for family in corpus.FAMILIES if family != "wire"])
+def test_altered_requests_do_not_hold_the_loop(service: Service, family: str):
+    """Send recorded requests in which a piece is replaced by one that is slow to read, as the fuzz tests do."""
+    chance = random.Random(family)
+    recorded = [one for one in corpus.recordings(family) if one.body]
+    with listening(service[0]) as listener:
+        for piece in REPEATED_PIECES:
+            recording = chance.choice(recorded)
+            start, end = sorted(chance.choices(range(len(recording.body) + 1), k=2))
+            body = recording.body[:start] + piece * (20_000 // len(piece)) + recording.body[end:]
+            head, body = corpus.fill(replace(recording, body=body), listener.values)
+            head = re.sub(rb"(?mi)^content-length:.*?\r\n", b"Content-Length: %d\r\n" % len(body), head)
+            answer = corpus.send(service[0].url, head, body)
+            assert answer.status is None or answer.status < 500, (recording.id, piece)
     check(service, family)
 
 
