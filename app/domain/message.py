@@ -87,7 +87,7 @@ class Bodies:
 # They send the mail itself. All others go to a program, and send the JSON document or a request that they make of it.
 _MAIL_TRANSPORTS = frozenset({"smtp", "graph", "mapi", "file"})
 # Programs that keep the state of each alert: summaries mean nothing to them, and an end must reach them.
-KEEPS_STATES = frozenset({"alertmanager", "pagerduty", "opsgenie"})
+KEEPS_STATES = frozenset({"alertmanager", "pagerduty", "opsgenie", "syslog", "snmp", "icinga2", "nagios", "zabbix"})
 
 
 def takes_json(transport: str) -> bool:

@@ -42,10 +42,102 @@ class OpsgenieOptions:
     priorities: Mapping[str, str] = field(default_factory=dict)
 
 
-TransportOptions = AlertmanagerOptions | PagerdutyOptions | OpsgenieOptions
-PROGRAM_TRANSPORTS = ("webhook", "alertmanager", "pagerduty", "opsgenie")
+@dataclass(frozen=True, slots=True)
+class ServiceNames:
+    """How host and service are called there that an alert belongs to. `{agent}` and the like are replaced."""
+
+    host: str = "{agent}"
+    service: str = "{job} {kind}"
+
+
+@dataclass(frozen=True, slots=True)
+class SyslogOptions:
+    """How lines are written to a syslog server. `ca_certificate`: PEM of an authority of one's own, for TLS."""
+
+    facility: str = "daemon"
+    ca_certificate: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SnmpOptions:
+    """How notifications are sent. `community` is for version 2c; the rest, for version 3."""
+
+    version: str = "2c"
+    form: str = "trap"
+    community: Sealed | None = None
+    user: str | None = None
+    auth_protocol: str = "sha256"
+    auth_password: Sealed | None = None
+    priv_protocol: str = "aes128"
+    priv_password: Sealed | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Icinga2Options:
+    """How alerts become passive results of services in Icinga 2."""
+
+    host: str = "{agent}"
+    service: str = "{job} {kind}"
+    user: str = "tocsin"
+    password: Sealed | None = None
+    ttl_s: int | None = None
+    ca_certificate: str | None = None
+
+    @property
+    def names(self) -> ServiceNames:
+        """Host and service."""
+        return ServiceNames(self.host, self.service)
+
+
+@dataclass(frozen=True, slots=True)
+class NagiosOptions:
+    """How alerts become passive results of services in Nagios, by NRDP."""
+
+    host: str = "{agent}"
+    service: str = "{job} {kind}"
+    token: Sealed | None = None
+
+    @property
+    def names(self) -> ServiceNames:
+        """Host and service."""
+        return ServiceNames(self.host, self.service)
+
+
+@dataclass(frozen=True, slots=True)
+class ZabbixOptions:
+    """How alerts become values of trapper items in Zabbix."""
+
+    host: str = "{agent}"
+    key: str = 'tocsin.state["{job}","{kind}"]'
+
+
+@dataclass(frozen=True, slots=True)
+class AppriseOptions:
+    """The URL of one service, as Apprise writes it. It is a secret, because it contains tokens."""
+
+    url: Sealed | None = None
+
+
+TransportOptions = (
+    AlertmanagerOptions
+    | PagerdutyOptions
+    | OpsgenieOptions
+    | SyslogOptions
+    | SnmpOptions
+    | Icinga2Options
+    | NagiosOptions
+    | ZabbixOptions
+    | AppriseOptions
+)
 OPTIONS: Mapping[str, type[TransportOptions]] = {
     "alertmanager": AlertmanagerOptions,
     "pagerduty": PagerdutyOptions,
     "opsgenie": OpsgenieOptions,
+    "syslog": SyslogOptions,
+    "snmp": SnmpOptions,
+    "icinga2": Icinga2Options,
+    "nagios": NagiosOptions,
+    "zabbix": ZabbixOptions,
+    "apprise": AppriseOptions,
 }
+PROGRAM_TRANSPORTS = ("webhook", *OPTIONS)

@@ -79,6 +79,18 @@ define service {{
   contacts nobody
 }}
 """
+_PASSIVE = """\
+define service {{
+  host_name tocsin
+  service_description {name}
+  check_command nothing
+  active_checks_enabled 0
+  max_check_attempts 1
+  check_period always
+  notification_period always
+  contacts nobody
+}}
+"""
 _DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 STATES = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
 
@@ -107,14 +119,15 @@ class Nagios:
 
 
 @contextmanager
-def nagios(folder: Path, checks: Mapping[str, Sequence[str]]) -> Iterator[Nagios]:
-    """Run Nagios with these checks: for each service the command that it runs."""
+def nagios(folder: Path, checks: Mapping[str, Sequence[str]], passive: Sequence[str] = ()) -> Iterator[Nagios]:
+    """Run Nagios with these checks (for each service the command that it runs) and services that only take results."""
     folder.mkdir()
     days = "\n  ".join(f"{day} 00:00-24:00" for day in _DAYS)
     objects = _OBJECTS.format(days=days)
     objects += "".join(
         _SERVICE.format(name=name, command=join(command).replace("$", "$$")) for name, command in checks.items()
     )
+    objects += "".join(_PASSIVE.format(name=name) for name in passive)
     (folder / "objects.cfg").write_text(objects, encoding="utf-8")
     (folder / "nagios.cfg").write_text(_MAIN.format(folder=folder), encoding="utf-8")
     program = shutil.which("nagios4") or "/usr/sbin/nagios4"

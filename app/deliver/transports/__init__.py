@@ -37,14 +37,25 @@ def build_programs(
 ) -> dict[str, ProgramTransport]:
     """Return the transports to programs by kind. `unseal` reads the secrets of addresses; a preview passes one that masks them."""
     from app.deliver.transports.alertmanager import AlertmanagerTransport  # noqa: PLC0415
+    from app.deliver.transports.apprise import AppriseTransport  # noqa: PLC0415
     from app.deliver.transports.http_caller import HttpCaller  # noqa: PLC0415
+    from app.deliver.transports.icinga2 import Icinga2Transport  # noqa: PLC0415
     from app.deliver.transports.in_turn import InTurn  # noqa: PLC0415
+    from app.deliver.transports.late import LateTransport  # noqa: PLC0415
+    from app.deliver.transports.nagios import NagiosTransport  # noqa: PLC0415
     from app.deliver.transports.opsgenie import OpsgenieTransport  # noqa: PLC0415
     from app.deliver.transports.pagerduty import PagerdutyTransport  # noqa: PLC0415
+    from app.deliver.transports.syslog import SyslogTransport  # noqa: PLC0415
     from app.deliver.transports.webhook import WebhookTransport  # noqa: PLC0415
+    from app.deliver.transports.zabbix import ZabbixTransport  # noqa: PLC0415
 
     network, timeout_s = open_network(settings), settings.webhook_timeout_s
     unseal = unseal or (lambda sealed: secret.unseal(sealed.ciphertext))
+
+    def snmp() -> ProgramTransport:
+        from app.deliver.transports.snmp import SnmpTransport  # noqa: PLC0415  (pysnmp is large, and may not be installed)
+
+        return SnmpTransport(network, unseal, timeout_s, b"\x80\x00\x7e\xd9\x05" + secret.derive("snmp engine")[:12])
 
     def caller() -> HttpCaller:
         return HttpCaller(timeout_s, network=network)
@@ -54,6 +65,12 @@ def build_programs(
         "alertmanager": InTurn(AlertmanagerTransport(caller(), unseal)),
         "pagerduty": InTurn(PagerdutyTransport(caller(), unseal)),
         "opsgenie": InTurn(OpsgenieTransport(caller(), unseal)),
+        "syslog": InTurn(SyslogTransport(network, timeout_s)),
+        "zabbix": InTurn(ZabbixTransport(network, timeout_s)),
+        "icinga2": InTurn(Icinga2Transport(network, timeout_s, unseal)),
+        "nagios": InTurn(NagiosTransport(caller(), unseal)),
+        "snmp": InTurn(LateTransport("tocsin[snmp]", snmp)),
+        "apprise": AppriseTransport(unseal, timeout_s, allow_private=settings.webhook_allow_private),
     }
 
 

@@ -70,17 +70,21 @@ class HttpCaller:
 
     async def call(self, request: ProgramRequest) -> Outcome:
         """POST one request and return what its answer means."""
+        answer = await self.answer_of(request)
+        return self.judge(answer) if isinstance(answer, PostAnswer) else answer
+
+    async def answer_of(self, request: ProgramRequest) -> PostAnswer | Outcome:
+        """POST one request and return its answer, for programs whose answer's body decides; without an answer, the outcome."""
         url = _read_url(request.url)
         if isinstance(url, Permanent):
             return url
         try:
             async with self._slots:
-                answer = await post(self._pool, url, request.headers, request.body, timeout_s=self._timeout_s)
+                return await post(self._pool, url, request.headers, request.body, timeout_s=self._timeout_s)
         except NotPublic as cause:
             return Permanent("address", evidence(str(cause)))
         except Unresolved as cause:
             return Temporary("resolve", evidence(str(cause)))
-        return self._judge(answer) if isinstance(answer, PostAnswer) else answer
 
     async def call_with_login(self, request: ProgramRequest) -> Outcome:
         """Do the same for a program at which we log in: a refused login is a fault of our settings, and somebody must mend it."""
@@ -93,7 +97,8 @@ class HttpCaller:
         """Close pooled connections."""
         await self._pool.aclose()
 
-    def _judge(self, answer: PostAnswer) -> Outcome:
+    def judge(self, answer: PostAnswer) -> Outcome:
+        """Return what an answer means by its status."""
         is_shown = _is_from(answer.sender, self._is_shown)
         code, words = str(answer.status), evidence(answer.body) if is_shown or not answer.body else _NOT_SHOWN
         if answer.status in _WORTH_A_RETRY or answer.status // 100 == _SERVER_FAULT:

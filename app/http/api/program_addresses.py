@@ -2,12 +2,15 @@
 
 import ipaddress
 import re
+from importlib.util import find_spec
 from urllib.parse import SplitResult, urlsplit
 
 from app.core.errors import BadInput
 
 _PORTS = {"http": 80, "https": 443}
 _MOST_PEERS = 10
+_SOCKETS = {"syslog": ("tls", "tcp", "udp"), "snmp": ("snmp",), "zabbix": ("zabbix",)}
+_NEEDED = {"snmp": ("pysnmp", "tocsin[snmp]"), "apprise": ("apprise", "tocsin[apprise]")}
 
 
 def check_program_address(transport: str, address: str) -> None:
@@ -20,8 +23,33 @@ def check_program_address(transport: str, address: str) -> None:
             url = _check_url(peer)
             if url.query or url.fragment:
                 raise ValueError("address must be the URL of Alertmanager's page, without ? and #")
+    elif transport in _SOCKETS:
+        _check_socket(transport, address)
+    elif transport == "apprise":
+        if not re.fullmatch(r"[\w .-]{1,80}", address):
+            raise ValueError("address is a name of your choice, without / and :; the URL belongs into options.url")
     else:
         _check_url(address)
+    needed = _NEEDED.get(transport)
+    if needed is not None and find_spec(needed[0]) is None:
+        raise ValueError(f"transport {transport} needs the extra {needed[1]}: pip install '{needed[1]}'")
+
+
+def _check_socket(transport: str, address: str) -> None:
+    url = urlsplit(address)
+    schemes = _SOCKETS[transport]
+    if (
+        url.scheme not in schemes
+        or not url.hostname
+        or url.username
+        or url.password
+        or url.path
+        or url.query
+        or url.fragment
+    ):
+        raise ValueError(f"address must look like {schemes[0]}://host:port")
+    if url.port == 0 or re.search(r"[\x00-\x20\x7f]", address):
+        raise ValueError(f"address must look like {schemes[0]}://host:port")
 
 
 def refuse_ourselves(address: str, public_url: str) -> None:

@@ -54,15 +54,30 @@ _TRANSPORTS = "First choice first; the next is used when one cannot send."
 class AddressIn(StrictModel, json_schema_extra=example(transport="smtp", address="admin@example.org")):
     """One way to reach a recipient: a mail address for smtp, graph, mapi and file, a URL for transports to programs."""
 
-    transport: Literal["smtp", "graph", "webhook", "file", "mapi", "alertmanager", "pagerduty", "opsgenie"] = Field(
-        description="How it is sent."
-    )
+    transport: Literal[
+        "smtp",
+        "graph",
+        "webhook",
+        "file",
+        "mapi",
+        "alertmanager",
+        "pagerduty",
+        "opsgenie",
+        "syslog",
+        "snmp",
+        "icinga2",
+        "nagios",
+        "zabbix",
+        "apprise",
+    ] = Field(description="How it is sent.")
     address: Annotated[str, StringConstraints(strip_whitespace=True, max_length=1000)] = Field(
         examples=["admin@example.org"],
         description=(
             "Where it is sent. A URL for a program: https; plain http only to an address in a private network. "
             "alertmanager: one URL for each Alertmanager, with spaces between them. "
-            "pagerduty: https://events.pagerduty.com/v2/enqueue. opsgenie: https://api.opsgenie.com."
+            "pagerduty: https://events.pagerduty.com/v2/enqueue. opsgenie: https://api.opsgenie.com. "
+            "syslog: `tls://`, `tcp://` or `udp://` and a host. snmp: `snmp://host`. icinga2: the URL of its API. "
+            "nagios: the URL of NRDP. zabbix: `zabbix://host`. apprise: a name of your choice."
         ),
     )
     options: Options | None = Field(

@@ -11,14 +11,21 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from app.core.errors import BadInput
 from app.deliver.transports.document_alerts import SHOWN, unknown_names
+from app.deliver.transports.syslog_line import FACILITIES
 from app.domain.event import Severity
 from app.domain.transport_options import (
     OPTIONS,
     AlertmanagerOptions,
+    AppriseOptions,
+    Icinga2Options,
+    NagiosOptions,
     OpsgenieOptions,
     PagerdutyOptions,
     Sealed,
+    SnmpOptions,
+    SyslogOptions,
     TransportOptions,
+    ZabbixOptions,
 )
 
 _SET = "set"
@@ -31,11 +38,26 @@ def _known_names(template: str) -> str:
     return template
 
 
+def _known_facility(name: str) -> str:
+    if name not in FACILITIES:
+        raise ValueError("must be one of " + ", ".join(FACILITIES))
+    return name
+
+
 # Kept out of representations by OptionsSchema: which fields are secrets is known from the domain types.
 HiddenText = Annotated[str, StringConstraints(min_length=1, max_length=4000, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Template = Annotated[str, StringConstraints(max_length=2000, pattern=r"^[^\x00]*$"), AfterValidator(_known_names)]
 PromName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]{0,99}$")]
 UserName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f:]+$")]
+
+
+# `{kind}` is in it: with one service for all kinds, the end of one problem would turn it green while another one is open.
+ServiceName = Annotated[
+    str, StringConstraints(min_length=1, max_length=500, pattern=r"\{kind\}"), AfterValidator(_known_names)
+]
+Certificate = Annotated[str, StringConstraints(max_length=20_000, pattern=r"^-----BEGIN CERTIFICATE-----")]
+SnmpPassword = Annotated[str, StringConstraints(min_length=3, max_length=200, pattern=r"^[ -~]+$")]
+Facility = Annotated[str, AfterValidator(_known_facility)]
 
 
 class OptionsSchema(BaseModel):
@@ -99,15 +121,94 @@ class OpsgenieOptionsSchema(OptionsSchema):
     )
 
 
+class SyslogOptionsSchema(OptionsSchema):
+    """How lines are written to a syslog server."""
+
+    kind: Literal["syslog"] = Field("syslog", description="As `transport`; may be left out.")
+    facility: Facility = Field("daemon", description="The facility of each line.")
+    ca_certificate: Certificate | None = Field(None, description="Certificate of an authority of your own, as PEM.")
+
+
+class SnmpOptionsSchema(OptionsSchema):
+    """How SNMP notifications are sent."""
+
+    kind: Literal["snmp"] = Field("snmp", description="As `transport`; may be left out.")
+    version: Literal["2c", "3"] = Field("2c", description="Version of SNMP.")
+    form: Literal["trap", "inform"] = Field("trap", description="`inform` is answered, `trap` is not.")
+    community: HiddenText | None = Field(None, description="Of version 2c; `public` without it.")
+    user: UserName | None = Field(None, description="Of version 3, as of the next four.")
+    auth_protocol: Literal["sha", "sha256", "sha512"] = Field("sha256", description="How messages are authenticated.")
+    auth_password: SnmpPassword | None = Field(None, description="For authentication.")
+    priv_protocol: Literal["aes128", "aes256"] = Field("aes128", description="How messages are encrypted.")
+    priv_password: SnmpPassword | None = Field(None, description="For encryption; needs `auth_password`.")
+
+
+class Icinga2OptionsSchema(OptionsSchema):
+    """How alerts become passive results of services in Icinga 2."""
+
+    kind: Literal["icinga2"] = Field("icinga2", description="As `transport`; may be left out.")
+    host: Template = Field("{agent}", min_length=1, description="Name of the host. " + _NAMES)
+    service: ServiceName = Field("{job} {kind}", description="Name of the service; must contain `{kind}`. " + _NAMES)
+    user: UserName = Field("tocsin", description="The API user.")
+    password: HiddenText | None = Field(None, description="Its password.")
+    ttl_s: int | None = Field(
+        None, ge=60, le=2_678_400, description="Seconds after which a result that reports trouble is no longer valid."
+    )
+    ca_certificate: Certificate | None = Field(None, description="Certificate of Icinga's own authority, as PEM.")
+
+
+class NagiosOptionsSchema(OptionsSchema):
+    """How alerts become passive results of services in Nagios, by NRDP."""
+
+    kind: Literal["nagios"] = Field("nagios", description="As `transport`; may be left out.")
+    host: Template = Field("{agent}", min_length=1, description="Name of the host. " + _NAMES)
+    service: ServiceName = Field("{job} {kind}", description="Name of the service; must contain `{kind}`. " + _NAMES)
+    token: HiddenText | None = Field(None, description="NRDP's token.")
+
+
+class ZabbixOptionsSchema(OptionsSchema):
+    """How alerts become values of trapper items in Zabbix."""
+
+    kind: Literal["zabbix"] = Field("zabbix", description="As `transport`; may be left out.")
+    host: Template = Field("{agent}", min_length=1, description="Name of the host. " + _NAMES)
+    key: ServiceName = Field(
+        'tocsin.state["{job}","{kind}"]', description="Key of the item; must contain `{kind}`. " + _NAMES
+    )
+
+
+class AppriseOptionsSchema(OptionsSchema):
+    """One service that Apprise knows."""
+
+    kind: Literal["apprise"] = Field("apprise", description="As `transport`; may be left out.")
+    url: HiddenText | None = Field(
+        None, description="URL of the service, as Apprise writes it.", examples=["ntfys://ntfy.example.org/backups"]
+    )
+
+
 Options = Annotated[
-    AlertmanagerOptionsSchema | PagerdutyOptionsSchema | OpsgenieOptionsSchema, Field(discriminator="kind")
+    AlertmanagerOptionsSchema
+    | PagerdutyOptionsSchema
+    | OpsgenieOptionsSchema
+    | SyslogOptionsSchema
+    | SnmpOptionsSchema
+    | Icinga2OptionsSchema
+    | NagiosOptionsSchema
+    | ZabbixOptionsSchema
+    | AppriseOptionsSchema,
+    Field(discriminator="kind"),
 ]
 _SCHEMAS: Mapping[type[TransportOptions], type[OptionsSchema]] = {
     AlertmanagerOptions: AlertmanagerOptionsSchema,
     PagerdutyOptions: PagerdutyOptionsSchema,
     OpsgenieOptions: OpsgenieOptionsSchema,
+    SyslogOptions: SyslogOptionsSchema,
+    SnmpOptions: SnmpOptionsSchema,
+    Icinga2Options: Icinga2OptionsSchema,
+    NagiosOptions: NagiosOptionsSchema,
+    ZabbixOptions: ZabbixOptionsSchema,
+    AppriseOptions: AppriseOptionsSchema,
 }
-_NEEDED: Mapping[str, str] = {"pagerduty": "routing_key", "opsgenie": "api_key"}
+_NEEDED: Mapping[str, str] = {"pagerduty": "routing_key", "opsgenie": "api_key", "apprise": "url"}
 
 
 def with_kind(address: Mapping[str, object]) -> Mapping[str, object]:

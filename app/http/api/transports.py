@@ -35,7 +35,21 @@ from app.store.transports import last_tests, waiting
 router = APIRouter(prefix="/v1/transports", tags=["transports"])
 
 TransportPath = Annotated[
-    Literal["smtp", "graph", "webhook", "file", "alertmanager", "pagerduty", "opsgenie"],
+    Literal[
+        "smtp",
+        "graph",
+        "webhook",
+        "file",
+        "alertmanager",
+        "pagerduty",
+        "opsgenie",
+        "syslog",
+        "snmp",
+        "icinga2",
+        "nagios",
+        "zabbix",
+        "apprise",
+    ],
     Path(description="Which transport."),
 ]
 

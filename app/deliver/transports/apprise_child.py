@@ -1,0 +1,74 @@
+"""The process that sends one message by Apprise: reads JSON from standard input, writes how it ended as JSON to standard output.
+
+Its environment holds nothing of ours. Apprise's services connect by themselves, so the one rule about private addresses is enforced
+at the connections of this process; it can start no program and cannot write files.
+"""
+
+import ipaddress
+import json
+import logging
+import re
+import sys
+
+from app.deliver.transports.public_only import is_public
+
+_STATUS = re.compile(r"error=(\d{3})\b")
+_FORBIDDEN = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.forkpty", "pty.spawn")
+
+
+class NotAllowed(Exception):
+    """This process may not do that."""
+
+
+class _Status(logging.Handler):
+    """Keeps the HTTP status that a service answered with. Nothing else of Apprise's log is kept: it can contain tokens."""
+
+    status = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        found = _STATUS.search(record.getMessage())
+        self.status = found[1] if found else self.status
+
+
+def _guard(*, allow_private: bool) -> list[str]:
+    """Forbid what no message needs, and return the list in which refused addresses are noted."""
+    refused: list[str] = []
+
+    def hook(event: str, arguments: tuple[object, ...]) -> None:
+        if event in _FORBIDDEN:
+            refused.append("a program")
+            raise NotAllowed("no program is started")
+        if event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
+            address = arguments[1]
+            if address is None:
+                return
+            host = address[0] if isinstance(address, tuple) else ""
+            if not host or not (allow_private or is_public(ipaddress.ip_address(str(host)))):
+                refused.append("an address")
+                raise ConnectionRefusedError("this address is not reached")
+
+    sys.addaudithook(hook)
+    return refused
+
+
+def send(order: dict[str, object]) -> dict[str, str]:
+    """Send it, and return `{"outcome": "sent" | "refused" | "private" | "url", "status"}`."""
+    import apprise  # noqa: PLC0415  (before the guard: it looks for programs as it is loaded)
+
+    kept = _Status()
+    logging.getLogger("apprise").addHandler(kept)
+    logging.getLogger("apprise").propagate = False
+    service = apprise.Apprise()
+    asset = apprise.AppriseAsset(app_id="Tocsin", app_desc="Tocsin", async_mode=False, body_format="text")
+    service.asset = asset
+    if not service.add(str(order["url"])):
+        return {"outcome": "url", "status": ""}
+    refused = _guard(allow_private=bool(order["allow_private"]))
+    is_sent = service.notify(title=str(order["title"]), body=str(order["body"]), notify_type=str(order["kind"]))
+    if is_sent:
+        return {"outcome": "sent", "status": kept.status}
+    return {"outcome": "private" if refused else "refused", "status": kept.status}
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(send(json.load(sys.stdin))))

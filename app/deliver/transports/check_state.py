@@ -1,0 +1,51 @@
+"""The state of an alert in the words of Nagios and its relatives: OK, WARNING, CRITICAL or UNKNOWN, with the service it belongs to. Pure."""
+
+import re
+from dataclasses import dataclass
+
+from app.deliver.transports.document_alerts import DocumentAlert
+from app.domain.transport_options import ServiceNames
+
+OK, WARNING, CRITICAL, UNKNOWN = 0, 1, 2, 3
+NAMES = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
+_STATES = {"critical": CRITICAL, "error": CRITICAL, "warning": WARNING, "info": WARNING}
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029|]+")  # `|` begins performance data
+_NOT_IN_NAME = re.compile(r"[\x00-\x1f\x7f`~!$%^&*|'\"<>?,()=;\\]")  # Nagios' illegal_object_name_chars
+_LONGEST_NAME, _LONGEST_TEXT = 200, 1000
+
+
+@dataclass(frozen=True, slots=True)
+class CheckState:
+    """The result of a check: of which service of which host, its state, and its output in one line."""
+
+    host: str
+    service: str
+    state: int
+    output: str
+
+
+def check_state(alert: DocumentAlert, names: ServiceNames) -> CheckState:
+    """Return the result for one alert.
+
+    A service stands for one kind of problem of one job: with one service for all kinds, the end of one problem would turn it green
+    while another one is open. So `{kind}` must be in its name.
+    """
+    state = (
+        OK
+        if alert.is_over
+        else UNKNOWN
+        if alert.fields["kind"] == "unclear"
+        else _STATES.get(alert.fields["severity"], CRITICAL)
+    )
+    words = [
+        NAMES[state],
+        "it is over" if alert.is_over else alert.fields["trouble"],
+        alert.fields["message"],
+        alert.fields["url"],
+    ]
+    output = _CONTROL.sub(" ", ": ".join(word for word in words if word)).encode("utf-8", "replace").decode()
+    return CheckState(_name(alert.fill(names.host)), _name(alert.fill(names.service)), state, output[:_LONGEST_TEXT])
+
+
+def _name(text: str) -> str:
+    return " ".join(_NOT_IN_NAME.sub("_", text).split())[:_LONGEST_NAME]
