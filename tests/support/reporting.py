@@ -24,9 +24,9 @@ class PushingService:
     def add_recipient(self, transport: str, address: str, **options: object) -> None:
         """Make a recipient, to which all alerts go at once."""
         to = {"transport": transport, "address": address, "options": options}
-        made = self.send("POST", "/v1/recipients", {"name": transport, "transports": [to]})
+        made = self.send("POST", "/v1/recipients", {"name": f"{transport} {address}", "transports": [to]})
         assert made.is_success, made.text
-        route = {"name": transport, "position": 0, "recipients": [made.json()["id"]], "group_wait_s": 0}
+        route = {"name": f"{transport} {address}", "position": 0, "recipients": [made.json()["id"]], "group_wait_s": 0}
         answer = self.send("POST", "/v1/routes", {**route, "group_interval_s": 1})
         assert answer.is_success, answer.text
 

@@ -28,7 +28,7 @@ class AppriseTransport:
         self._places = asyncio.Semaphore(_AT_ONCE)
 
     async def send(self, parcel: Parcel) -> Outcome:
-        """Send it, and return what the child says of it."""
+        """Send it, and return what the child reports."""
         options = parcel.options
         if not isinstance(options, AppriseOptions) or options.url is None:
             return Permanent("address", "the recipient has no URL for Apprise")
@@ -75,8 +75,8 @@ class AppriseTransport:
                 child.kill()
                 await child.wait()
         try:
-            said = json.loads(answer)
-            return _judge(str(said["outcome"]), str(said["status"]))
+            ended = json.loads(answer)
+            return _judge(str(ended["outcome"]), str(ended["status"]))
         except (ValueError, KeyError, TypeError):
             return Unknown("child", f"the process that sends by Apprise ended with {child.returncode}")
 

@@ -16,7 +16,7 @@ _STATUS = re.compile(r"error=(\d{3})\b")
 _FORBIDDEN = ("subprocess.Popen", "os.system", "os.exec", "os.posix_spawn", "os.fork", "os.forkpty", "pty.spawn")
 
 
-class NotAllowed(Exception):
+class ForbiddenHere(Exception):
     """This process may not do that."""
 
 
@@ -37,7 +37,7 @@ def _guard(*, allow_private: bool) -> list[str]:
     def hook(event: str, arguments: tuple[object, ...]) -> None:
         if event in _FORBIDDEN:
             refused.append("a program")
-            raise NotAllowed("no program is started")
+            raise ForbiddenHere("no program is started")
         if event in ("socket.connect", "socket.sendto", "socket.sendmsg"):
             address = arguments[1]
             if address is None:

@@ -19,7 +19,6 @@ from pysnmp.hlapi.v3arch.asyncio import (  # type: ignore[import-untyped]
     Udp6TransportTarget,
     UdpTransportTarget,
     UsmUserData,
-    send_notification,
     usmAesCfb128Protocol,
     usmAesCfb256Protocol,
     usmHMAC192SHA256AuthProtocol,
@@ -44,7 +43,7 @@ _AUTH = {
 }
 _PRIV = {"aes128": usmAesCfb128Protocol, "aes256": usmAesCfb256Protocol}
 _SLACK_S = 5.0  # the library ends its own waits, which it looks at twice a second
-_TRIES = 2  # beside the first one, of one inform
+_TRIES = 2  # after the first one, of one inform
 
 
 class SnmpTransport:
@@ -92,8 +91,8 @@ class SnmpTransport:
         target = await kind.create((str(address), to[1]), timeout=each_s, retries=_TRIES)
         for alert in alerts:
             async with asyncio.timeout(2 * self._timeout_s + _SLACK_S):
-                trouble, status, _, _ = await send_notification(
-                    self._engine, login, target, ContextData(), form, _notification(alert)
+                trouble, status, _, _ = await send_trap_of(
+                    self._engine, login, target, ContextData(), form, _trap_of(alert)
                 )
             if trouble or status:
                 return str(trouble or status.prettyPrint())
@@ -123,7 +122,7 @@ class SnmpTransport:
         return UsmUserData(options.user or "tocsin", authKey=auth, privKey=priv, **more)
 
 
-def _notification(alert: DocumentAlert) -> NotificationType:
+def _trap_of(alert: DocumentAlert) -> NotificationType:
     (_, kind), *objects = objects_of(alert)
     notification = NotificationType(ObjectIdentity(kind))
     return notification.add_varbinds(
