@@ -91,7 +91,7 @@ class SnmpTransport:
         target = await kind.create((str(address), to[1]), timeout=each_s, retries=_TRIES)
         for alert in alerts:
             async with asyncio.timeout(2 * self._timeout_s + _SLACK_S):
-                trouble, status, _, _ = await send_trap_of(
+                trouble, status, _, _ = await send_notification(
                     self._engine, login, target, ContextData(), form, _trap_of(alert)
                 )
             if trouble or status:
