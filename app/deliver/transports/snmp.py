@@ -19,6 +19,7 @@ from pysnmp.hlapi.v3arch.asyncio import (  # type: ignore[import-untyped]
     Udp6TransportTarget,
     UdpTransportTarget,
     UsmUserData,
+    send_notification,
     usmAesCfb128Protocol,
     usmAesCfb256Protocol,
     usmHMAC192SHA256AuthProtocol,
