@@ -15,7 +15,7 @@ from bench.ground import grounds
 # In the order of the table in docs/scale.md, then what else the documents claim.
 BENCHES = (
     *("latency", "urgent", "decide", "keeping_up", "storm", "outbox", "summary", "start", "memory"),
-    *("intake_single", "intake_batch", "dialects", "reading", "pull"),
+    *("intake_single", "intake_batch", "dialects", "reading", "pull", "dashboard"),
 )
 LONG = ("deciding", "lists", "million")  # many minutes each: only by name
 

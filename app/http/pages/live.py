@@ -69,6 +69,11 @@ class LiveStreams:
         if self._open[person_id] >= _MOST_OF_PERSON or self._open.total() >= _MOST:
             raise TooManyPages("too many pages are open at the same time: close some")
 
+    async def stamp(self, seen: Customers) -> str:
+        """Return what a stream of these customers would say now. A page that rests on it is as new as what was said last."""
+        state = self._states.get(None if seen is None else frozenset(seen)) or LiveState(self._context, seen)
+        return await state.read()
+
     @contextmanager
     def opened(self, person_id: str, seen: Customers) -> Iterator[LiveState]:
         """Count a stream while the block runs; yields the state that it waits for, which all with the same customers share."""
@@ -90,12 +95,13 @@ class LiveStreams:
 @router.get("/live")
 async def stream_live(request: Request, context: Context, who: SignedInPerson) -> StreamingResponse:
     """Say at once, at each change, and every 15 seconds that the page is up to date."""
-    _streams(request, context).check(who.id)
+    streams_of(request, context).check(who.id)
     headers = {"X-Accel-Buffering": "no"}  # a proxy that collects the stream would make it worthless
     return StreamingResponse(_events(request, context, who), media_type="text/event-stream", headers=headers)
 
 
-def _streams(request: Request, context: AppContext) -> LiveStreams:
+def streams_of(request: Request, context: AppContext) -> LiveStreams:
+    """Return the streams that this process has open."""
     found: LiveStreams | None = getattr(request.app.state, "live_streams", None)
     if found is None:
         found = request.app.state.live_streams = LiveStreams(context)
@@ -103,7 +109,7 @@ def _streams(request: Request, context: AppContext) -> LiveStreams:
 
 
 async def _events(request: Request, context: AppContext, who: SignedIn) -> AsyncIterator[str]:
-    with _streams(request, context).opened(who.id, who.customers) as state:
+    with streams_of(request, context).opened(who.id, who.customers) as state:
         async for event in _changes(request, state):
             yield event
 

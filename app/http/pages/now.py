@@ -16,7 +16,10 @@ from app.domain.message import Message, MessageState
 from app.domain.problem import NamedAlert
 from app.domain.relay import Relay
 from app.http.api.dependencies import Context
+from app.http.pages.done import SHOWN_FOR
 from app.http.pages.frame import render, viewer_of
+from app.http.pages.kept_pages import KeptPages
+from app.http.pages.live import streams_of
 from app.http.pages.overview import Overview, counts_of, overview_of, read_overview
 from app.http.pages.session import SignedIn, SignedInPerson
 from app.store.fleet import CustomerCounts, CustomerDay, customer_days
@@ -30,7 +33,7 @@ from app.store.transactions import ReadTx
 
 router = APIRouter(include_in_schema=False)
 
-CUSTOMERS_SHOWN, PROBLEMS_SHOWN, UNCLEAR_SHOWN, MESSAGES_SHOWN = 25, 40, 4, 5
+CUSTOMERS_SHOWN, PROBLEMS_SHOWN, UNCLEAR_SHOWN, MESSAGES_SHOWN = 25, 25, 4, 5
 _TROUBLE_FOR = timedelta(days=7)  # a message that was not sent is shown so long, unless it is tried again
 _TEXT_MOST = 400
 _WORST_FIRST = ("failed", "missed", "overrun", "warning")
@@ -119,7 +122,25 @@ class Verdict:
 async def show_now(
     request: Request, context: Context, who: SignedInPerson, filters: Annotated[NowFilters, Query()]
 ) -> HTMLResponse:
-    """Show what is wrong now, who has it, and how each customer is."""
+    """Show what is wrong now, who has it, and how each customer is. Who sees the same gets the same rendering."""
+    if any(name in request.query_params for name in SHOWN_FOR):  # what this person just did
+        return await _show(request, context, who, filters)
+    viewer, seen = viewer_of(request, context, who), None if who.customers is None else frozenset(who.customers)
+    stamp = await streams_of(request, context).stamp(who.customers)
+    key = (seen, who.role, viewer, request.url.query, stamp)
+    return await kept_pages(request).page(key, who, lambda marked: _show(request, context, marked, filters))
+
+
+def kept_pages(request: Request) -> KeptPages:
+    """Return the renderings that this process keeps."""
+    state = request.app.state
+    found: KeptPages | None = getattr(state, "kept_pages", None)
+    if found is None:
+        found = state.kept_pages = KeptPages()
+    return found
+
+
+async def _show(request: Request, context: AppContext, who: SignedIn, filters: NowFilters) -> HTMLResponse:
     counted = await counts_of(request).of(who.customers)
     viewer = viewer_of(request, context, who)
     async with context.database.read() as tx:
