@@ -70,7 +70,7 @@ class LiveStreams:
             raise TooManyPages("too many pages are open at the same time: close some")
 
     async def stamp(self, seen: Customers) -> str:
-        """Return what a stream of these customers would say now. A page that rests on it is as new as what was said last."""
+        """Return what a stream of these customers would say now. A page that rests on it is as new as what was sent last."""
         state = self._states.get(None if seen is None else frozenset(seen)) or LiveState(self._context, seen)
         return await state.read()
 
