@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from app.admin import editing
 from app.admin.audit import note
 from app.admin.editing import Editor
+from app.admin.people import check_customers
 from app.admin.references import check_customer
 from app.core.errors import BadInput, Conflict
 from app.core.ids import new_id
@@ -14,6 +15,7 @@ from app.core.secret import Secret, hint_of, new_key
 from app.domain.budget import OF_KEYS, Budget
 from app.domain.enrolment import read_network
 from app.domain.key import Key, KeyForm, KeyKind
+from app.domain.person import Role
 from app.store import keys
 from app.store.agents import AGENTS
 from app.store.relays import RELAYS
@@ -39,6 +41,9 @@ class NewKey:
     agents_most: int | None = None
     agents_until: datetime | None = None
     approve: bool = False
+    role: Role | None = None
+    customers: tuple[str, ...] | None = None
+    expires_at: datetime | None = None
     budgets: Mapping[Budget, int] = field(default_factory=dict)  # without those that follow the settings
 
 
@@ -56,6 +61,8 @@ async def create_key(tx: WriteTx, secret: Secret, wanted: NewKey, by: Editor) ->
             raise BadInput("only a key of kind relay belongs to a relay", field="relay_id")
     elif wanted.relay_id is None or await RELAYS.find(tx, wanted.relay_id) is None:
         raise BadInput("a relay's key needs the id of its relay", code="unknown_relay", field="relay_id")
+    _check_expiry(wanted.expires_at, by)
+    customers = await _check_rights(tx, wanted)
     clear = new_key(kind, wanted.form)
     key = Key(
         id=new_id("key"),
@@ -76,6 +83,9 @@ async def create_key(tx: WriteTx, secret: Secret, wanted: NewKey, by: Editor) ->
         new_agents_an_hour=wanted.budgets.get(Budget.AGENTS),
         new_jobs_an_hour=wanted.budgets.get(Budget.JOBS),
         bytes_a_day=wanted.budgets.get(Budget.BYTES),
+        role=wanted.role,
+        customers=customers,
+        expires_at=wanted.expires_at,
     )
     key = _check_limits(key)
     await keys.insert_key(tx, key, secret.hash_key(clear))
@@ -86,7 +96,7 @@ async def create_key(tx: WriteTx, secret: Secret, wanted: NewKey, by: Editor) ->
         "agent_id": agent_id,
         "job": key.job,
     }
-    values |= _set_fields(key, (*_ENROLMENT, *_BUDGETS))
+    values |= _set_fields(key, (*_ENROLMENT, *_BUDGETS, "role", "customers", "expires_at"))
     if key.relay_id:
         values["relay_id"] = key.relay_id
     await note(tx, by, "create", "key", key.id, values)
@@ -101,6 +111,10 @@ async def update_key(
     if before.revoked_at is not None:
         raise Conflict("this key is revoked; create another", code="key_revoked")
     after = _check_limits(edit(before))
+    if after.expires_at != before.expires_at:
+        _check_expiry(after.expires_at, by)
+        if before.expires_at is None:
+            await _keep_one_admin(tx, before)
     return before if after == before else await editing.save(tx, keys.KEYS, before, after, by)
 
 
@@ -126,10 +140,51 @@ async def revoke_key(tx: WriteTx, key_id: str, by: Editor, *, versions: Collecti
     key = await editing.lock(tx, keys.KEYS, key_id, versions)
     if key.revoked_at is not None:
         return
-    if key.kind is KeyKind.ADMIN and await keys.count_living(tx, KeyKind.ADMIN) == 1:
-        raise Conflict("this is the last admin key; create another first", code="last_admin_key")
+    await _keep_one_admin(tx, key)
     await keys.revoke_key(tx, key_id, by.at)
     await note(tx, by, "revoke", "key", key_id, {"kind": key.kind.value, "name": key.name})
+
+
+async def rotate_key(
+    tx: WriteTx, secret: Secret, key_id: str, overlap: timedelta, form: KeyForm, by: Editor
+) -> tuple[Key, str]:
+    """Give a key a new secret, and return both; the old one works for `overlap` more. Raises NotFound, and Conflict if it is revoked.
+
+    A second rotation ends the overlap of the first.
+    """
+    key = await editing.lock(tx, keys.KEYS, key_id)
+    if key.revoked_at is not None:
+        raise Conflict("this key is revoked; create another", code="key_revoked")
+    clear = new_key(key.kind, form)
+    until = by.at + overlap
+    await keys.rotate_key(tx, key_id, secret.hash_key(clear), hint_of(clear), until)
+    await note(tx, by, "rotate", "key", key_id, {"name": key.name, "previous_until": until})
+    return await editing.lock(tx, keys.KEYS, key_id), clear
+
+
+def _check_expiry(expires_at: datetime | None, by: Editor) -> None:
+    if expires_at is not None and expires_at <= by.at:
+        raise BadInput("a key must not be over already when it is made: revoke it instead", field="expires_at")
+
+
+async def _keep_one_admin(tx: WriteTx, key: Key) -> None:
+    """Raise Conflict for the last admin key that never ends: nobody could create another."""
+    is_last = key.kind is KeyKind.ADMIN and key.expires_at is None and await keys.count_living(tx, KeyKind.ADMIN) == 1
+    if is_last:
+        raise Conflict("this is the last admin key; create another first", code="last_admin_key")
+
+
+async def _check_rights(tx: WriteTx, wanted: NewKey) -> tuple[str, ...] | None:
+    """Return the customers of a key of kind access. Raises BadInput for rights that its kind cannot have."""
+    if wanted.kind is not KeyKind.ACCESS:
+        if wanted.role is not None:
+            raise BadInput("only a key of kind access has a role", field="role")
+        if wanted.customers is not None:
+            raise BadInput("only a key of kind access has customers", field="customers")
+        return None
+    if wanted.role is None:
+        raise BadInput("a key of kind access needs a role", field="role")
+    return await check_customers(tx, wanted.role, wanted.customers)
 
 
 async def _owner(tx: WriteTx, kind: KeyKind, customer_id: str | None, agent_id: str | None) -> str | None:

@@ -41,7 +41,7 @@ async def add_person(tx: WriteTx, wanted: NewPerson, by: Editor) -> Person:
         email=email,
         role=wanted.role,
         created_at=by.at,
-        customers=await _check_customers(tx, wanted.role, wanted.customers),
+        customers=await check_customers(tx, wanted.role, wanted.customers),
     )
     return await insert_edited(tx, PEOPLE, person, by)
 
@@ -55,7 +55,7 @@ async def change_person(
     after = replace(
         before,
         role=role,
-        customers=await _check_customers(tx, role, customers),
+        customers=await check_customers(tx, role, customers),
         disabled_at=(before.disabled_at or by.at) if is_disabled else None,
     )
     if PEOPLE.edits(before, after):
@@ -129,7 +129,8 @@ def read_name(text: str) -> str:
     return name
 
 
-async def _check_customers(tx: WriteTx, role: Role, customers: tuple[str, ...] | None) -> tuple[str, ...] | None:
+async def check_customers(tx: WriteTx, role: Role, customers: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """Return the customers of a role as they are stored. Raises BadInput."""
     if customers is None:
         return None
     if role is Role.OWNER:

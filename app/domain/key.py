@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from app.domain.enrolment import EnrolmentLimits
+from app.domain.person import Role
 
 
 class KeyKind(StrEnum):
@@ -15,6 +16,7 @@ class KeyKind(StrEnum):
     ADMIN = "admin"
     VIEWER = "viewer"
     RELAY = "relay"
+    ACCESS = "access"  # this API with a role, for every customer or chosen ones
     MONITOR = "monitor"  # reads how jobs stand, of all customers or of one, and nothing else
 
 
@@ -59,6 +61,11 @@ class Key:
     bytes_a_day: int | None = None
     bytes_day: int | None = None
     bytes_used: int = 0
+    role: Role | None = None  # of access; `customers` None means every customer
+    customers: tuple[str, ...] | None = None
+    expires_at: datetime | None = None
+    previous_until: datetime | None = None  # after a rotation: until when the secret before it works, too
+    last_used_from: str | None = None
     version: int = 1
 
     @property

@@ -18,6 +18,7 @@ from app.core.log import log
 from app.core.periodic import keep_repeating, run_in_background
 from app.domain.enrolment import EnrolmentLimits
 from app.domain.key import KeyKind
+from app.domain.person import Role
 from app.intake.budgets import SenderKey, sender_key
 from app.intake.enrol import EnrolmentRefusals
 from app.intake.validate import Sender
@@ -46,6 +47,24 @@ class Caller:
     relay_id: str | None = None
     limits: EnrolmentLimits | None = None
     budgets: SenderKey | None = None
+    role: Role | None = None
+    customers: tuple[str, ...] | None = None
+
+    def sees(self, customer_id: str | None) -> bool:
+        """Say whether the key may see what belongs to a customer. What belongs to none is only for keys of every customer."""
+        return self.customers is None or (customer_id is not None and customer_id in self.customers)
+
+    def has_role(self, least: Role) -> bool:
+        """Say whether the key may do what needs at least this role. The kinds admin and viewer are the roles owner and reader."""
+        match self.kind:
+            case KeyKind.ADMIN:
+                return True
+            case KeyKind.VIEWER:
+                return least is Role.READER
+            case KeyKind.ACCESS:
+                return self.role is not None and self.role.covers(least)
+            case _:
+                return False
 
     @cached_property
     def sender(self) -> Sender:
@@ -70,7 +89,7 @@ class KeyAuthenticator:
         self._refusals = refusals or EnrolmentRefusals(context)
         self._known: dict[str, _Known] = {}
         self._unknown: dict[str, float] = {}
-        self._used: set[str] = set()
+        self._used: dict[str, str | None] = {}  # the address of each key's last client
         self._generation = 0
 
     async def admit(self, key: str, address: str | None = None) -> Caller:
@@ -78,26 +97,26 @@ class KeyAuthenticator:
 
         Raises NotAllowed; NotLetIn if the key is for other addresses; Unavailable if the database cannot be reached.
         """
-        caller = await self._find(key)
+        caller = await self._find(key, address)
         if caller.limits is not None and (refusal := caller.limits.refuse_address(address)) is not None:
             self._refusals.note(caller.limits, refusal)
             raise NotLetIn(refusal.detail, code=refusal.rule)
         return caller
 
-    async def _find(self, key: str) -> Caller:
+    async def _find(self, key: str, address: str | None) -> Caller:
         if not key or len(key) > KEY_LONGEST:
             raise NotAllowed("there is no key in the request" if not key else "this key is not known")
         key_hash = self._context.secret.hash_key(key)
         now = time.monotonic()
         known = self._known.get(key_hash)
         if known is None or now >= known.expires_at:
-            return await self._look_up(key_hash)
+            return await self._look_up(key_hash, address)
         if now >= known.fresh_until:
             known.fresh_until = (
                 known.expires_at
             )  # only one request looks it up; the others use the old answer until it expires
-            return await self._look_up(key_hash)
-        self._used.add(known.caller.key_id)
+            return await self._look_up(key_hash, address)
+        self._used[known.caller.key_id] = address
         return known.caller
 
     async def admit_as(self, key: str, kinds: Collection[KeyKind], address: str | None = None) -> Caller:
@@ -115,17 +134,18 @@ class KeyAuthenticator:
         self._known.clear()
         self._unknown.clear()
 
-    async def _look_up(self, key_hash: str) -> Caller:
+    async def _look_up(self, key_hash: str, address: str | None) -> Caller:
         generation, now = self._generation, time.monotonic()
         if self._unknown.get(key_hash, 0.0) > now:
             raise NotAllowed("this key is not known")
         async with self._context.database.read() as tx:
-            found = await keys.find_by_hash(tx, key_hash)
+            found = await keys.find_by_hash(tx, key_hash, self._context.clock())
         if found is None or not hmac.compare_digest(found[1], key_hash):
             self._known.pop(key_hash, None)
             _remember(self._unknown, key_hash, now + FRESH_S, UNKNOWN_MOST)
             raise NotAllowed("this key is not known")
-        key = found[0]
+        key, _, ends_at = found
+        lasts = EXPIRED_S if ends_at is None else min(EXPIRED_S, (ends_at - self._context.clock()).total_seconds())
         caller = Caller(
             key.id,
             key.kind,
@@ -137,10 +157,12 @@ class KeyAuthenticator:
             key.relay_id,
             key.limits,
             sender_key(key, self._context.settings),
+            key.role,
+            key.customers,
         )
         if generation == self._generation:  # otherwise a key was revoked during the look-up
-            _remember(self._known, key_hash, _Known(caller, now + FRESH_S, now + EXPIRED_S), KNOWN_MOST)
-        self._used.add(caller.key_id)
+            _remember(self._known, key_hash, _Known(caller, now + min(FRESH_S, lasts), now + lasts), KNOWN_MOST)
+        self._used[caller.key_id] = address
         return caller
 
     @contextlib.asynccontextmanager
@@ -153,7 +175,7 @@ class KeyAuthenticator:
             await self._touch()
 
     async def _touch(self) -> None:
-        used, self._used = self._used, set()
+        used, self._used = self._used, {}
         if not used:
             return
         try:
@@ -205,6 +227,35 @@ def need(*kinds: KeyKind) -> Callable[..., Awaitable[Caller]]:
         return await caller_of(request, wanted)
 
     return dependency
+
+
+@dataclass(frozen=True)
+class NeedRole:
+    """A dependency that accepts keys of at least this role, and those of the kinds `also`. Raises NotAllowed, WrongScope.
+
+    A key of chosen customers is refused unless the operation shows and changes only what these customers have (`is_scoped`).
+    The table of rights (docs/rights.md) is read from these objects.
+    """
+
+    least: Role
+    also: frozenset[KeyKind] = frozenset()
+    is_scoped: bool = False
+
+    async def __call__(
+        self,
+        request: Request,
+        _by_bearer: Annotated[object, Security(_bearer)],
+        _by_header: Annotated[object, Security(_header)],
+    ) -> Caller:
+        """Return the caller."""
+        authenticator: KeyAuthenticator = request.app.state.authenticator
+        key = key_in(request.headers.get("authorization", ""), request.headers.get("x-tocsin-key", ""))
+        caller = await authenticator.admit(key, address_of(request.scope))
+        if caller.kind not in self.also and not caller.has_role(self.least):
+            raise WrongScope(f"this needs a key with the role {self.least}, and this one is of kind {caller.kind}")
+        if caller.customers is not None and not self.is_scoped:
+            raise WrongScope("this is about more than the customers of this key")
+        return caller
 
 
 def key_in(authorization: str, header: str) -> str:

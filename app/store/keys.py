@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import Row, Select, bindparam, case, insert, select, update
+from sqlalchemy import Row, Select, bindparam, case, insert, or_, select, update
 
 from app.domain.key import Key, KeyKind
 from app.store.repository import Page, Repository, Window, equals
@@ -14,6 +14,7 @@ from app.store.transactions import ReadTx, WriteTx
 
 _EDITED = (
     *("name", "names", "from_addresses", "agents_most", "agents_until", "approve"),
+    *("expires_at",),
     *("events_a_minute", "new_agents_an_hour", "new_jobs_an_hour", "bytes_a_day"),
 )
 KEYS = Repository(keys, Key, noun="key", prefix="key", edited=_EDITED, without=("agent_name",))
@@ -41,12 +42,25 @@ async def insert_key(tx: WriteTx, key: Key, key_hash: str) -> None:
     await tx.connection.execute(insert(keys).values(**KEYS.mapping.write(key), hash=key_hash))
 
 
-async def find_by_hash(tx: ReadTx, key_hash: str) -> tuple[Key, str] | None:
-    """Return the key with this hash unless it is revoked, and the hash as stored, for a comparison in constant time."""
+async def find_by_hash(tx: ReadTx, key_hash: str, now: datetime) -> tuple[Key, str, datetime | None] | None:
+    """Return the key with this hash unless it is revoked or over, the hash as stored, and when that ends; None: never.
+
+    The hash is for a comparison in constant time. It may be that of the secret before a rotation.
+    """
+    own = or_(keys.c.hash == key_hash, keys.c.previous_hash == key_hash)
     row = (
-        await tx.connection.execute(_with_agent().where(keys.c.hash == key_hash, keys.c.revoked_at.is_(None)))
+        await tx.connection.execute(
+            _with_agent().where(own, keys.c.revoked_at.is_(None)).order_by((keys.c.hash == key_hash).desc())
+        )
     ).first()
-    return None if row is None else (_read(row), row.hash)
+    if row is None:
+        return None
+    is_previous = row.hash != key_hash
+    ends = [one for one in (row.expires_at, row.previous_until if is_previous else None) if one is not None]
+    ends_at = min(ends, default=None)
+    if ends_at is not None and ends_at <= now:
+        return None
+    return _read(row), row.previous_hash if is_previous else row.hash, ends_at
 
 
 async def get_key(tx: ReadTx, key_id: str) -> Key | None:
@@ -63,9 +77,22 @@ async def revoke_key(tx: WriteTx, key_id: str, at: datetime) -> bool:
     return ended.rowcount == 1
 
 
-async def touch_keys(tx: WriteTx, key_ids: Collection[str], at: datetime) -> None:
-    """Store when these keys were last used."""
-    await tx.connection.execute(update(keys).where(keys.c.id.in_(sorted(key_ids))).values(last_used_at=at))
+async def touch_keys(tx: WriteTx, used: Mapping[str, str | None], at: datetime) -> None:
+    """Store when these keys were last used, and from which address, by the ids of the keys."""
+    change = update(keys).where(keys.c.id == bindparam("of_key"))
+    change = change.values(last_used_at=at, last_used_from=bindparam("from_address"))
+    values = [{"of_key": key_id, "from_address": address} for key_id, address in sorted(used.items())]
+    await tx.connection.execute(change, values)
+
+
+async def rotate_key(tx: WriteTx, key_id: str, key_hash: str, hint: str, until: datetime) -> None:
+    """Give a key a new secret; the one before works `until` then."""
+    change = update(keys).where(keys.c.id == key_id)
+    await tx.connection.execute(
+        change.values(
+            previous_hash=keys.c.hash, previous_until=until, hash=key_hash, hint=hint, version=keys.c.version + 1
+        )
+    )
 
 
 async def note_refusals(tx: WriteTx, key_id: str, count: int, at: datetime, why: str) -> None:
@@ -110,8 +137,9 @@ async def keys_by_id(tx: ReadTx, ids: Collection[str]) -> dict[str, Key]:
 
 
 async def count_living(tx: WriteTx, kind: KeyKind) -> int:
-    """Return how many keys of a kind are not revoked, each locked until the commit: two requests must not revoke the last two."""
-    living = select(keys.c.id).where(keys.c.kind == kind, keys.c.revoked_at.is_(None)).order_by(keys.c.id)
+    """Return how many keys of a kind are not revoked and never end, each locked until the commit: two requests must not revoke the last two."""
+    living = select(keys.c.id).where(keys.c.kind == kind, keys.c.revoked_at.is_(None), keys.c.expires_at.is_(None))
+    living = living.order_by(keys.c.id)
     return len((await tx.connection.execute(living.with_for_update())).all())
 
 

@@ -212,7 +212,7 @@ keys = Table(
     Column("refused_count", Integer, nullable=False, server_default=text("0")),
     Column("refused_at", Utc),
     Column("refused_why", Text),
-    Column("kind", String(8), nullable=False),  # enrol | agent | admin | viewer | relay
+    Column("kind", String(8), nullable=False),  # enrol | agent | admin | viewer | relay | monitor | access
     Column("name", String(200), nullable=False),
     Column("hash", String(64), nullable=False, unique=True),  # HMAC-SHA-256, hex
     Column("hint", String(12), nullable=False),  # its first characters, so that people can tell keys apart
@@ -225,6 +225,12 @@ keys = Table(
     Column("bytes_a_day", BigInteger),
     Column("bytes_day", Integer),  # days since 1970, UTC
     Column("bytes_used", BigInteger, nullable=False, server_default="0"),  # on that day
+    Column("role", String(14)),  # of access: reader | operator | administrator | owner
+    Column("customers", Json),  # of access: ids; None: every customer
+    Column("expires_at", Utc),
+    Column("previous_hash", String(64), index=True),  # after a rotation, of the secret before
+    Column("previous_until", Utc),
+    Column("last_used_from", String(64)),  # the address of a client
     Column("version", Integer, nullable=False, server_default="1"),
 )
 

@@ -11,7 +11,7 @@ from starlette.status import HTTP_201_CREATED, HTTP_204_NO_CONTENT
 from app.admin import agents as admin_agents
 from app.core.ids import new_id
 from app.domain.agent import Agent, AgentState
-from app.http.api.dependencies import Admin, Authenticator, Context, Reader, editor_of, problems
+from app.http.api.dependencies import Admin, Authenticator, Context, ScopedReader, editor_of, problems
 from app.http.api.fields import (
     YEAR_S,
     CreatedAt,
@@ -28,6 +28,7 @@ from app.http.api.fields import (
     left_out,
     seconds_or_none,
 )
+from app.http.api.scoped_query import narrowed, seen
 from app.http.etag import IfMatch, put_etag
 from app.http.paging import Paged, PageOut
 from app.intake.accept import Intake
@@ -120,19 +121,21 @@ class AgentsQuery(Paged):
 
 
 @router.get("", operation_id="list_agents", summary="List agents", responses=problems())
-async def list_agents(query: Annotated[AgentsQuery, Query()], context: Context, _caller: Reader) -> AgentPage:
+async def list_agents(query: Annotated[AgentsQuery, Query()], context: Context, caller: ScopedReader) -> AgentPage:
     """Return agents in the order of their creation."""
     async with context.database.read() as tx:
         window = query.window(AGENTS.prefix)
-        page = await page_agents(tx, window, customer_id=query.customer_id, name=query.name, state=query.state)
+        page = await page_agents(
+            tx, window, customer_id=narrowed(query, caller).customer_id, name=query.name, state=query.state
+        )
     return AgentPage.of(page)
 
 
 @router.get("/{agent_id}", operation_id="get_agent", summary="Get an agent", responses=problems(404, 409))
-async def get_agent(agent_id: PathId, response: Response, context: Context, _caller: Reader) -> AgentOut:
+async def get_agent(agent_id: PathId, response: Response, context: Context, caller: ScopedReader) -> AgentOut:
     """Return one agent."""
     async with context.database.read() as tx:
-        agent = await AGENTS.get(tx, agent_id)
+        agent = seen(await AGENTS.get(tx, agent_id), "agent", caller)
     put_etag(response, agent.version)
     return AgentOut.of(agent)
 

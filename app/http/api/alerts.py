@@ -10,9 +10,9 @@ from pydantic import Field
 from app.admin import alerts as admin_alerts
 from app.domain.alert import AlertKind, AlertState
 from app.domain.event import Severity
-from app.http.api.dependencies import Admin, Context, Reader, editor_of, problems
+from app.http.api.dependencies import Context, ScopedOperator, ScopedReader, editor_of, problems
 from app.http.api.fields import Name, OutId, OutModel, PathId, StrictModel, Words, example
-from app.http.api.scoped_query import ScopedQuery
+from app.http.api.scoped_query import ScopedQuery, narrowed, seen
 from app.http.paging import PageOut
 from app.store.alerts import ALERTS, AlertFilters, page_alerts
 
@@ -80,18 +80,18 @@ class AlertClose(StrictModel, json_schema_extra=example(reason="the host was tak
 
 
 @router.get("", operation_id="list_alerts", summary="List alerts", responses=problems())
-async def list_alerts(query: Annotated[AlertsQuery, Query()], context: Context, _caller: Reader) -> AlertPage:
+async def list_alerts(query: Annotated[AlertsQuery, Query()], context: Context, caller: ScopedReader) -> AlertPage:
     """Return alerts, those that were opened last first."""
     async with context.database.read() as tx:
-        page = await page_alerts(tx, query.filters(), query.window(ALERTS.prefix))
+        page = await page_alerts(tx, narrowed(query, caller).filters(), query.window(ALERTS.prefix))
     return AlertPage.of(page)
 
 
 @router.get("/{alert_id}", operation_id="get_alert", summary="Get an alert", responses=problems(404))
-async def get_alert(alert_id: PathId, context: Context, _caller: Reader) -> AlertOut:
+async def get_alert(alert_id: PathId, context: Context, caller: ScopedReader) -> AlertOut:
     """Return one alert."""
     async with context.database.read() as tx:
-        return AlertOut.of(await ALERTS.get(tx, alert_id))
+        return AlertOut.of(seen(await ALERTS.get(tx, alert_id), "alert", caller))
 
 
 @router.post(
@@ -101,7 +101,7 @@ async def get_alert(alert_id: PathId, context: Context, _caller: Reader) -> Aler
     responses=problems(404, 409),
 )
 async def acknowledge_alert(
-    alert_id: PathId, context: Context, caller: Admin, body: AlertAcknowledge | None = None
+    alert_id: PathId, context: Context, caller: ScopedOperator, body: AlertAcknowledge | None = None
 ) -> AlertOut:
     """Store who takes the alert on. It stays open, and its notices are not repeated until it has recovered. The first one counts.
 
@@ -109,14 +109,16 @@ async def acknowledge_alert(
     """
     sent, by = body or AlertAcknowledge(), editor_of(context, caller)
     async with context.database.write() as tx:
+        seen(await ALERTS.get(tx, alert_id), "alert", caller)
         if await admin_alerts.acknowledge_alert(tx, alert_id, sent.name, sent.comment, by):
             await admin_alerts.tell_others(tx, alert_id, None, by if sent.name is None else replace(by, who=sent.name))
         return AlertOut.of(await ALERTS.get(tx, alert_id))
 
 
 @router.post("/{alert_id}:close", operation_id="close_alert", summary="Close an alert", responses=problems(404, 409))
-async def close_alert(alert_id: PathId, body: AlertClose, context: Context, caller: Admin) -> AlertOut:
+async def close_alert(alert_id: PathId, body: AlertClose, context: Context, caller: ScopedOperator) -> AlertOut:
     """Close an alert by hand and suppress its notices that still wait. A later failure opens a new alert."""
     async with context.database.write() as tx:
+        seen(await ALERTS.get(tx, alert_id), "alert", caller)
         await admin_alerts.close_alert(tx, alert_id, body.reason, editor_of(context, caller))
         return AlertOut.of(await ALERTS.get(tx, alert_id))

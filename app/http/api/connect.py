@@ -17,15 +17,16 @@ from app.context import AppContext
 from app.core.errors import BadInput, NotFound, WrongScope
 from app.domain.agent import Agent
 from app.domain.key import KeyForm, KeyKind
+from app.domain.person import Role
 from app.http.api.dependencies import Admin, Authenticator, Context, editor_of, problems
 from app.http.api.fields import Id, Name, StrictModel, example
-from app.http.auth import Caller, key_in, need
+from app.http.auth import Caller, NeedRole, key_in
 from app.http.tools.setup_lines import TOOL_SETUPS, SetupValues, ToolSetup, fill_in
 from app.store.agents import AGENTS
 
 router = APIRouter(prefix="/v1/connect", tags=["connect"])
 
-_Asker = Annotated[Caller, Depends(need(KeyKind.ADMIN, KeyKind.VIEWER, KeyKind.AGENT))]
+_Asker = Annotated[Caller, Depends(NeedRole(Role.READER, frozenset({KeyKind.AGENT})))]
 _TEXT = {
     "content": {"text/plain": {"schema": {"type": "string"}}},
     "description": "The lines; as text if `Accept` asks for it.",

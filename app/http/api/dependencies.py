@@ -1,4 +1,4 @@
-"""The dependencies of administrative requests: the context, and the caller. Reading needs an admin or viewer key, writing an admin key."""
+"""The dependencies of administrative requests: the context, and the caller. Each operation names the role that its caller needs."""
 
 from collections.abc import Collection
 from typing import Annotated, Any
@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from app.admin.editing import Editor
 from app.context import AppContext
 from app.domain.key import KeyKind
-from app.http.auth import Caller, KeyAuthenticator, need
+from app.domain.person import Role
+from app.http.auth import Caller, KeyAuthenticator, NeedRole
 
 
 def _context_of(request: Request) -> AppContext:
@@ -24,9 +25,13 @@ def _authenticator_of(request: Request) -> KeyAuthenticator:
 
 Context = Annotated[AppContext, Depends(_context_of)]
 Authenticator = Annotated[KeyAuthenticator, Depends(_authenticator_of)]
-Reader = Annotated[Caller, Depends(need(KeyKind.ADMIN, KeyKind.VIEWER))]
-Monitor = Annotated[Caller, Depends(need(KeyKind.ADMIN, KeyKind.VIEWER, KeyKind.MONITOR))]
-Admin = Annotated[Caller, Depends(need(KeyKind.ADMIN))]
+Reader = Annotated[Caller, Depends(NeedRole(Role.READER))]
+Monitor = Annotated[Caller, Depends(NeedRole(Role.READER, frozenset({KeyKind.MONITOR}), is_scoped=True))]
+Operator = Annotated[Caller, Depends(NeedRole(Role.OPERATOR))]
+Admin = Annotated[Caller, Depends(NeedRole(Role.ADMINISTRATOR))]
+Owner = Annotated[Caller, Depends(NeedRole(Role.OWNER))]
+ScopedReader = Annotated[Caller, Depends(NeedRole(Role.READER, is_scoped=True))]
+ScopedOperator = Annotated[Caller, Depends(NeedRole(Role.OPERATOR, is_scoped=True))]
 
 
 def editor_of(context: AppContext, caller: Caller, sent: Collection[str] = ()) -> Editor:

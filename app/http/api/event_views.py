@@ -12,10 +12,10 @@ from pydantic import BaseModel, Field, JsonValue
 from app.admin import events as admin_events
 from app.admin import teach as admin_teach
 from app.domain.event import Activity, EventKind, EventState, Phase, RunOutcome, Severity
-from app.http.api.dependencies import Admin, Context, Reader, editor_of, problems
+from app.http.api.dependencies import Admin, Context, ScopedReader, editor_of, problems
 from app.http.api.fields import Id, OutId, OutModel, PathId, StrictModel, example
 from app.http.api.mail_rules import MailOutcome, MailRuleName, MailRuleOut
-from app.http.api.scoped_query import ScopedQuery
+from app.http.api.scoped_query import ScopedQuery, narrowed, seen
 from app.http.paging import PageOut
 from app.intake.accept import Intake
 from app.store.events import EVENTS, EventFilters, page_events
@@ -121,18 +121,18 @@ class EventsQuery(ScopedQuery):
 
 
 @router.get("", operation_id="list_events", summary="List events", responses=problems())
-async def list_events(query: Annotated[EventsQuery, Query()], context: Context, _caller: Reader) -> EventPage:
+async def list_events(query: Annotated[EventsQuery, Query()], context: Context, caller: ScopedReader) -> EventPage:
     """Return events, those that we received last first, without log, metrics, labels and extra."""
     async with context.database.read() as tx:
-        page = await page_events(tx, query.filters(), query.window(EVENTS.prefix))
+        page = await page_events(tx, narrowed(query, caller).filters(), query.window(EVENTS.prefix))
     return EventPage.of(page)
 
 
 @router.get("/{event_id}", operation_id="get_event", summary="Get an event", responses=problems(404))
-async def get_event(event_id: PathId, context: Context, _caller: Reader) -> EventOut:
+async def get_event(event_id: PathId, context: Context, caller: ScopedReader) -> EventOut:
     """Return one event, whole."""
     async with context.database.read() as tx:
-        return EventOut.of(await EVENTS.get(tx, event_id))
+        return EventOut.of(seen(await EVENTS.get(tx, event_id), "event", caller))
 
 
 @router.post(

@@ -14,7 +14,7 @@ from app.domain.expectation import Expectation
 from app.domain.job import Job, JobState
 from app.domain.schedule import read_schedule
 from app.domain.zone_hint import RUNS_READ, zone_hint
-from app.http.api.dependencies import Admin, Context, Reader, editor_of, problems
+from app.http.api.dependencies import Admin, Context, ScopedReader, editor_of, problems
 from app.http.api.fields import (
     YEAR_S,
     CreatedAt,
@@ -32,6 +32,7 @@ from app.http.api.fields import (
     left_out,
     seconds_or_none,
 )
+from app.http.api.scoped_query import narrowed, seen
 from app.http.etag import IfMatch, put_etag
 from app.http.paging import Paged, PageOut
 from app.store.jobs import JOBS, JobFilters, page_jobs
@@ -229,10 +230,10 @@ class JobsConfirmed(BaseModel):
 
 
 @router.get("", operation_id="list_jobs", summary="List jobs", responses=problems())
-async def list_jobs(query: Annotated[JobsQuery, Query()], context: Context, _caller: Reader) -> JobPage:
+async def list_jobs(query: Annotated[JobsQuery, Query()], context: Context, caller: ScopedReader) -> JobPage:
     """Return jobs in the order of their creation."""
     async with context.database.read() as tx:
-        page = await page_jobs(tx, query.filters(), query.window(JOBS.prefix))
+        page = await page_jobs(tx, narrowed(query, caller).filters(), query.window(JOBS.prefix))
         unclear = await count_unclear_texts(tx, [job.id for job in page.items])
     shown = JobPage.of(page)
     shown.items = [job.model_copy(update={"unclear_texts": unclear.get(job.id, 0)}) for job in shown.items]
@@ -240,10 +241,10 @@ async def list_jobs(query: Annotated[JobsQuery, Query()], context: Context, _cal
 
 
 @router.get("/{job_id}", operation_id="get_job", summary="Get a job", responses=problems(404, 409))
-async def get_job(job_id: PathId, response: Response, context: Context, _caller: Reader) -> JobOut:
+async def get_job(job_id: PathId, response: Response, context: Context, caller: ScopedReader) -> JobOut:
     """Return one job with its present state."""
     async with context.database.read() as tx:
-        job = await JOBS.get(tx, job_id)
+        job = seen(await JOBS.get(tx, job_id), "job", caller)
         newest = await newest_runs(tx, [job.id], RUNS_READ)
         unclear = await count_unclear_texts(tx, [job.id])
     put_etag(response, job.version)

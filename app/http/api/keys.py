@@ -1,7 +1,7 @@
 """Keys over HTTP: created and shown once, listed, changed, revoked."""
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
@@ -11,7 +11,8 @@ from starlette.status import HTTP_201_CREATED, HTTP_204_NO_CONTENT
 from app.admin import keys as admin_keys
 from app.domain.budget import BUDGET_MOST, BYTES_MOST, OF_KEYS
 from app.domain.key import Key, KeyForm, KeyKind
-from app.http.api.dependencies import Admin, Authenticator, Context, Reader, editor_of, problems
+from app.domain.person import Role
+from app.http.api.dependencies import Authenticator, Context, Owner, Reader, editor_of, problems
 from app.http.api.fields import (
     Id,
     Name,
@@ -33,8 +34,11 @@ router = APIRouter(prefix="/v1/keys", tags=["keys"])
 
 _KIND = (
     "enrol: sends events and creates agents; agent: sends the events of its own agent; "
-    "admin, viewer: this API; relay: the Windows relay; monitor: reads how jobs stand (`/v1/status`, `/metrics/jobs`), nothing else."
+    "access: this API with a role, for every customer or chosen ones; admin, viewer: the same as the roles owner and reader; relay: the Windows relay; monitor: reads how jobs stand (`/v1/status`, `/metrics/jobs`), nothing else."
 )
+_ROLE = "Of access: reader, operator (alerts and messages), administrator (edits), or owner (keys, too)."
+_CUSTOMERS = "Of access: the customers whose things it may see and change, for operations that are about one customer. Null: all."
+_EXPIRES = "When it ends; null: never."
 _NAME = "Who has it; the audit log shows this name."
 _JOB = "Of enrol and agent: the job of a tool that cannot name one, at `/in/...` addresses."
 _NAMES = (
@@ -63,6 +67,8 @@ NewAgentsAnHour = Annotated[int | None, Field(ge=1, le=BUDGET_MOST, description=
 NewJobsAnHour = Annotated[int | None, Field(ge=1, le=BUDGET_MOST, description=_JOBS)]
 BytesADay = Annotated[int | None, Field(ge=1, le=BYTES_MOST, description=_BYTES)]
 
+ExpiresAt = Annotated[AwareDatetime | None, Field(description=_EXPIRES)]
+
 
 class KeyCreate(
     StrictModel,
@@ -88,6 +94,9 @@ class KeyCreate(
     new_agents_an_hour: NewAgentsAnHour = None
     new_jobs_an_hour: NewJobsAnHour = None
     bytes_a_day: BytesADay = None
+    role: Annotated[Role | None, Field(description=_ROLE)] = None
+    customers: Annotated[list[Id] | None, Field(min_length=1, max_length=1000, description=_CUSTOMERS)] = None
+    expires_at: ExpiresAt = None
     form: Annotated[
         KeyForm,
         Field(description="How it looks: some tools accept only a uuid, or only letters and digits, in an address."),
@@ -115,11 +124,18 @@ class KeyOut(OutModel):
     new_agents_an_hour: int | None = Field(description=_AGENTS)
     new_jobs_an_hour: int | None = Field(description=_JOBS)
     bytes_a_day: int | None = Field(description=_BYTES)
+    role: Role | None = Field(description=_ROLE)
+    customers: list[str] | None = Field(description=_CUSTOMERS)
+    expires_at: datetime | None = Field(description=_EXPIRES)
+    previous_until: datetime | None = Field(
+        description="Until when the secret before the last rotation works; null: it was never rotated."
+    )
     refused_count: int = Field(description="How many events and requests its limits refused.")
     refused_at: datetime | None = Field(description="When they last refused one; null: never.")
     refused_why: str | None = Field(description="Why they did.")
     created_at: datetime = Field(description="When it was created.")
     last_used_at: datetime | None = Field(description="When it was last used, to the minute; null: never.")
+    last_used_from: str | None = Field(description="The address from which it was last used.")
     revoked_at: datetime | None = Field(description="When it was revoked; null: it is in force.")
 
 
@@ -136,6 +152,7 @@ class KeyUpdate(StrictModel, json_schema_extra=example(events_a_minute=600, agen
     new_agents_an_hour: NewAgentsAnHour = left_out()
     new_jobs_an_hour: NewJobsAnHour = left_out()
     bytes_a_day: BytesADay = left_out()
+    expires_at: ExpiresAt = left_out()
 
     def applied_to(self, key: Key) -> Key:
         """Return the key with the fields that were sent. Raises RequestValidationError."""
@@ -152,6 +169,7 @@ class KeyUpdate(StrictModel, json_schema_extra=example(events_a_minute=600, agen
             new_agents_an_hour=whole.new_agents_an_hour,
             new_jobs_an_hour=whole.new_jobs_an_hour,
             bytes_a_day=whole.bytes_a_day,
+            expires_at=whole.expires_at,
         )
 
 
@@ -163,6 +181,13 @@ class KeyCreated(KeyOut):
     """A key that was just created."""
 
     key: str = Field(description="The key itself. Nobody can see it again.")
+
+
+class KeyRotate(StrictModel, json_schema_extra=example(overlap_hours=24)):
+    """How long the old secret works, too. The body may be left out."""
+
+    overlap_hours: Annotated[int, Field(ge=0, le=720, description="Hours in which both secrets work.")] = 24
+    form: Annotated[KeyForm, Field(description="How the new secret looks.")] = KeyForm.TOCSIN
 
 
 class KeysQuery(Paged):
@@ -202,7 +227,7 @@ async def get_key(key_id: PathId, response: Response, context: Context, _caller:
 
 @router.post("", operation_id="create_key", summary="Create a key", status_code=HTTP_201_CREATED, responses=problems())
 async def create_key(
-    body: KeyCreate, response: Response, context: Context, authenticator: Authenticator, caller: Admin
+    body: KeyCreate, response: Response, context: Context, authenticator: Authenticator, caller: Owner
 ) -> KeyCreated:
     """Create a key. The answer shows it, once."""
     wanted = admin_keys.NewKey(
@@ -218,6 +243,9 @@ async def create_key(
         agents_most=body.agents_most,
         agents_until=body.agents_until,
         approve=body.approve,
+        role=body.role,
+        customers=None if body.customers is None else tuple(body.customers),
+        expires_at=body.expires_at,
         budgets={budget: limit for budget in OF_KEYS if (limit := getattr(body, budget.value)) is not None},
     )
     async with context.database.write() as tx:
@@ -235,7 +263,7 @@ async def update_key(
     response: Response,
     context: Context,
     authenticator: Authenticator,
-    caller: Admin,
+    caller: Owner,
     versions: IfMatch,
 ) -> KeyOut:
     """Replace the fields that are sent; the others stay as they are. It holds at once here, within five seconds on other hosts."""
@@ -247,6 +275,30 @@ async def update_key(
     return KeyOut.of(key)
 
 
+@router.post(
+    "/{key_id}:rotate",
+    operation_id="rotate_key",
+    summary="Give a key a new secret",
+    responses=problems(404, 409),
+)
+async def rotate_key(
+    key_id: PathId,
+    response: Response,
+    context: Context,
+    authenticator: Authenticator,
+    caller: Owner,
+    body: KeyRotate | None = None,
+) -> KeyCreated:
+    """Give a key a new secret, which the answer shows, once. The old one works for some hours more, until it is replaced everywhere."""
+    wanted, by = body or KeyRotate(), editor_of(context, caller)
+    overlap = timedelta(hours=wanted.overlap_hours)
+    async with context.database.write() as tx:
+        key, clear = await admin_keys.rotate_key(tx, context.secret, key_id, overlap, wanted.form, by)
+        tx.after_commit(authenticator.forget)
+    put_etag(response, key.version)
+    return KeyCreated(**KeyOut.of(key).model_dump(), key=clear)
+
+
 @router.delete(
     "/{key_id}",
     operation_id="revoke_key",
@@ -255,7 +307,7 @@ async def update_key(
     responses=problems(404, 409, 412),
 )
 async def revoke_key(
-    key_id: PathId, context: Context, authenticator: Authenticator, caller: Admin, versions: IfMatch
+    key_id: PathId, context: Context, authenticator: Authenticator, caller: Owner, versions: IfMatch
 ) -> None:
     """Revoke a key: at once here, within five seconds on other hosts. It stays listed. The last admin key stays (409)."""
     async with context.database.write() as tx:

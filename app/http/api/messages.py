@@ -11,10 +11,10 @@ from app.compose.link_tokens import mail_without_tokens
 from app.core.errors import NotFound
 from app.deliver.transports.mend import what_to_mend
 from app.domain.attempt import Attempt
-from app.domain.key import KeyKind
 from app.domain.message import MessageState, takes_json
+from app.domain.person import Role
 from app.domain.returned_mail import ReturnKind, Via
-from app.http.api.dependencies import Admin, Context, Reader, editor_of, problems
+from app.http.api.dependencies import Context, Operator, Reader, editor_of, problems
 from app.http.api.fields import Id, OutId, OutModel, PathId, StrictModel, example
 from app.http.api.notices import NoticeOut
 from app.http.api.scoped_query import ScopedQuery
@@ -182,7 +182,7 @@ async def get_raw_message(message_id: PathId, context: Context, caller: Reader) 
         return Response(bodies.webhook or b"", media_type="application/json")
     name = {"Content-Disposition": f'attachment; filename="{message_id}.eml"'}
     mail = bodies.mail or b""
-    shown = mail if caller.kind is KeyKind.ADMIN else mail_without_tokens(mail)
+    shown = mail if caller.has_role(Role.ADMINISTRATOR) else mail_without_tokens(mail)
     return Response(shown, media_type="message/rfc822", headers=name)
 
 
@@ -192,7 +192,7 @@ async def get_raw_message(message_id: PathId, context: Context, caller: Reader) 
     summary="Try a dead or bounced message again",
     responses=problems(404, 409),
 )
-async def retry_message(message_id: PathId, context: Context, caller: Admin) -> MessageDetailOut:
+async def retry_message(message_id: PathId, context: Context, caller: Operator) -> MessageDetailOut:
     """Queue a dead or bounced message again, due now, to the present address of its recipient.
 
     Refused (409) unless it is dead or bounced and a transport that the recipient has today can carry it.
@@ -205,7 +205,7 @@ async def retry_message(message_id: PathId, context: Context, caller: Admin) -> 
 
 
 @router.post(":retry", operation_id="retry_messages", summary="Try dead messages again", responses=problems())
-async def retry_messages(context: Context, caller: Admin, body: MessagesRetry | None = None) -> MessagesRetried:
+async def retry_messages(context: Context, caller: Operator, body: MessagesRetry | None = None) -> MessagesRetried:
     """Queue all dead messages of one cause again, the newest first, once the cause is mended. Calling it again does no harm."""
     meant = body or MessagesRetry()
     retry_for = timedelta(hours=context.settings.retry_for_h)

@@ -7,9 +7,9 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from app.domain.notice import NoticeKind, NoticeState
-from app.http.api.dependencies import Context, Reader, problems
+from app.http.api.dependencies import Context, ScopedReader, problems
 from app.http.api.fields import Id, OutId, OutModel, PathId
-from app.http.api.scoped_query import ScopedQuery
+from app.http.api.scoped_query import ScopedQuery, narrowed, seen
 from app.http.paging import PageOut
 from app.store.notices import NOTICES, NoticeFilters, page_notices
 
@@ -67,15 +67,15 @@ class NoticesQuery(ScopedQuery):
 
 
 @router.get("", operation_id="list_notices", summary="List notices", responses=problems())
-async def list_notices(query: Annotated[NoticesQuery, Query()], context: Context, _caller: Reader) -> NoticePage:
+async def list_notices(query: Annotated[NoticesQuery, Query()], context: Context, caller: ScopedReader) -> NoticePage:
     """Return notices, the newest first."""
     async with context.database.read() as tx:
-        page = await page_notices(tx, query.filters(), query.window(NOTICES.prefix))
+        page = await page_notices(tx, narrowed(query, caller).filters(), query.window(NOTICES.prefix))
     return NoticePage.of(page)
 
 
 @router.get("/{notice_id}", operation_id="get_notice", summary="Get a notice", responses=problems(404))
-async def get_notice(notice_id: PathId, context: Context, _caller: Reader) -> NoticeOut:
+async def get_notice(notice_id: PathId, context: Context, caller: ScopedReader) -> NoticeOut:
     """Return one notice."""
     async with context.database.read() as tx:
-        return NoticeOut.of(await NOTICES.get(tx, notice_id))
+        return NoticeOut.of(seen(await NOTICES.get(tx, notice_id), "notice", caller))

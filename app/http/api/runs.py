@@ -7,9 +7,9 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from app.domain.event import RunOutcome, Severity
-from app.http.api.dependencies import Context, Reader, problems
+from app.http.api.dependencies import Context, ScopedReader, problems
 from app.http.api.fields import OutId, OutModel, PathId
-from app.http.api.scoped_query import ScopedQuery
+from app.http.api.scoped_query import ScopedQuery, narrowed, seen
 from app.http.paging import PageOut
 from app.store.runs import RUNS, RunFilters, page_runs
 
@@ -61,15 +61,15 @@ class RunsQuery(ScopedQuery):
 
 
 @router.get("", operation_id="list_runs", summary="List runs", responses=problems())
-async def list_runs(query: Annotated[RunsQuery, Query()], context: Context, _caller: Reader) -> RunPage:
+async def list_runs(query: Annotated[RunsQuery, Query()], context: Context, caller: ScopedReader) -> RunPage:
     """Return runs, those that began last first."""
     async with context.database.read() as tx:
-        page = await page_runs(tx, query.filters(), query.window(RUNS.prefix))
+        page = await page_runs(tx, narrowed(query, caller).filters(), query.window(RUNS.prefix))
     return RunPage.of(page)
 
 
 @router.get("/{run_id}", operation_id="get_run", summary="Get a run", responses=problems(404))
-async def get_run(run_id: PathId, context: Context, _caller: Reader) -> RunOut:
+async def get_run(run_id: PathId, context: Context, caller: ScopedReader) -> RunOut:
     """Return one run."""
     async with context.database.read() as tx:
-        return RunOut.of(await RUNS.get(tx, run_id))
+        return RunOut.of(seen(await RUNS.get(tx, run_id), "run", caller))

@@ -64,12 +64,17 @@ class ChoiceQuery(BaseModel):
         return choice_of(caller, self.customer_id, self.match)
 
 
+def own_customers(caller: Caller) -> tuple[str, ...] | None:
+    """Return the customers that a key may see; None: every one."""
+    return caller.customers if caller.customer_id is None else (caller.customer_id,)
+
+
 def choice_of(caller: Caller, customer_id: str | None, match: list[str]) -> JobChoice:
     """Return which jobs are meant, within what the caller's key may see. Raises WrongScope."""
-    if caller.customer_id is not None and customer_id not in (None, caller.customer_id):
+    own = own_customers(caller)
+    if own is not None and customer_id is not None and customer_id not in own:
         raise WrongScope("this key is for another customer")
-    chosen = caller.customer_id or customer_id
-    return JobChoice(None if chosen is None else (chosen,), tuple(map(read_matcher, match)))
+    return JobChoice(own if customer_id is None else (customer_id,), tuple(map(read_matcher, match)))
 
 
 class StatusQuery(ChoiceQuery):
@@ -288,8 +293,7 @@ async def list_standings(query: Annotated[StandingsQuery, Query()], context: Con
 @router.get("/jobs/{job_id}", operation_id="get_standing", summary="Get the state of a job", responses=problems(404))
 async def get_standing(job_id: PathId, context: Context, caller: Monitor) -> StandingOut:
     """Return one job with its state, times and amounts."""
-    own = None if caller.customer_id is None else (caller.customer_id,)
-    choice = JobChoice(own, job_id=job_id)
+    choice = JobChoice(own_customers(caller), job_id=job_id)
     async with context.database.read() as tx:
         found = await page_standings(tx, choice, context.clock(), limit=1)
     if not found:

@@ -8,7 +8,7 @@ takes FastAPI's `Form()`: that reads a body before anybody is asked who sent it,
 import asyncio
 import contextlib
 import hmac
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import quote, urlsplit
@@ -151,7 +151,8 @@ async def end_earlier(request: Request) -> None:
             await sign_out(tx, earlier.person, earlier.session.id, context.clock())
 
 
-async def _need_person(request: Request) -> SignedIn:
+async def need_person(request: Request) -> SignedIn:
+    """Return who is signed in. Raises HTTPException, which leads to the sign-in."""
     found = await find_signed_in(request)
     if found is not None:
         return found
@@ -163,30 +164,34 @@ async def _need_person(request: Request) -> SignedIn:
     raise HTTPException(303, "sign in first", headers={"Location": where})
 
 
-SignedInPerson = Annotated[SignedIn, Depends(_need_person)]
+SignedInPerson = Annotated[SignedIn, Depends(need_person)]
 
 
-def need_role(least: Role) -> Callable[..., Awaitable[SignedIn]]:
-    """Return a dependency that accepts people with at least this role. To others the page does not exist."""
+@dataclass(frozen=True, slots=True)
+class NeedPerson:
+    """A dependency that accepts people with at least this role. To others the page does not exist.
 
-    async def dependency(who: SignedInPerson) -> SignedIn:
-        if not who.role.covers(least):
+    The table of rights (docs/rights.md) is read from these objects.
+    """
+
+    least: Role
+    for_everything: bool = False  # what concerns every customer; to somebody who sees only some, it does not exist
+
+    async def __call__(self, who: SignedInPerson) -> SignedIn:
+        """Return the person. Raises NotFound."""
+        if not who.role.covers(self.least) or (self.for_everything and who.customers is not None):
             raise NotFound("there is nothing at this address")
         return who
 
-    return dependency
+
+def need_role(least: Role) -> NeedPerson:
+    """Return a dependency that accepts people with at least this role."""
+    return NeedPerson(least)
 
 
-def need_everything(least: Role) -> Callable[..., Awaitable[SignedIn]]:
+def need_everything(least: Role) -> NeedPerson:
     """Return a dependency as `need_role`, for what concerns every customer: to somebody who sees only some, it does not exist."""
-    of_role = need_role(least)
-
-    async def dependency(who: Annotated[SignedIn, Depends(of_role)]) -> SignedIn:
-        if who.customers is not None:
-            raise NotFound("there is nothing at this address")
-        return who
-
-    return dependency
+    return NeedPerson(least, for_everything=True)
 
 
 def need_fresh(who: SignedIn, context: AppContext, back: str) -> None:

@@ -1,12 +1,14 @@
 """Keys, retention and the audit log over HTTP."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from app.admin.retention import current_retention
 from tests.support.api import ADMIN_KEY, ENROL_KEY, Api, serving
+from tests.support.movable_clock import MovableClock
 
 
 @pytest.fixture
@@ -169,3 +171,52 @@ async def test_only_administrators_change_keys_and_none_that_is_revoked(api: Api
     refused = await api.ask("PATCH", enrolment_key, json={"name": "x"})
     assert (refused.status_code, refused.json()["code"]) == (409, "key_revoked")
     assert (await api.ask("PATCH", "/v1/keys/key_" + "0" * 28, json={"name": "x"})).status_code == 404
+
+
+async def test_a_rotated_key_works_with_both_secrets_until_the_overlap_ends(database_url: str, tmp_path: Path) -> None:
+    clock = MovableClock()
+    async with serving(database_url, tmp_path, clock=clock) as api:
+        made = await api.tell("POST", "/v1/keys", json={"kind": "viewer", "name": "a board"})
+        turned = await api.tell("POST", f"/v1/keys/{made['id']}:rotate", json={"overlap_hours": 2})
+        assert turned["key"] != made["key"]
+        assert turned["version"] == made["version"] + 1
+        for key in (made["key"], turned["key"]):
+            assert (await api.ask("GET", "/v1/customers", key=key)).status_code == 200
+        clock.ahead = timedelta(hours=2, seconds=1)
+        api.app.state.authenticator.forget()
+        assert (await api.ask("GET", "/v1/customers", key=made["key"])).status_code == 401
+        assert (await api.ask("GET", "/v1/customers", key=turned["key"])).status_code == 200
+        [entry] = await api.items("/v1/audit", action="rotate")
+        assert turned["key"] not in str(entry)
+
+
+async def test_a_key_ends_and_shows_from_where_it_was_used(database_url: str, tmp_path: Path) -> None:
+    clock = MovableClock()
+    async with serving(database_url, tmp_path, clock=clock) as api:
+        ends = (clock() + timedelta(hours=1)).isoformat()
+        made = await api.tell("POST", "/v1/keys", json={"kind": "viewer", "name": "for an hour", "expires_at": ends})
+        assert (await api.ask("GET", "/v1/customers", key=made["key"])).status_code == 200
+        await api.app.state.authenticator._touch()
+        assert (await api.tell("GET", f"/v1/keys/{made['id']}"))["last_used_from"] == "127.0.0.1"
+        clock.ahead = timedelta(hours=1)
+        api.app.state.authenticator.forget()
+        assert (await api.ask("GET", "/v1/customers", key=made["key"])).status_code == 401
+        [admin] = await api.items("/v1/keys", kind="admin", revoked=False)
+        later = (clock() + timedelta(hours=1)).isoformat()
+        refused = await api.ask("PATCH", f"/v1/keys/{admin['id']}", json={"expires_at": later})
+        assert (refused.status_code, refused.json()["code"]) == (409, "last_admin_key")
+
+
+async def test_only_an_owner_makes_keys_and_a_role_is_for_access_only(api: Api) -> None:
+    body = {"kind": "access", "name": "scripts", "role": "administrator"}
+    editor = (await api.tell("POST", "/v1/keys", json=body))["key"]
+    assert (await api.ask("POST", "/v1/keys", key=editor, json=body)).status_code == 403
+    assert (await api.ask("POST", "/v1/customers", key=editor, json={"name": "Beta"})).status_code == 201
+    for wrong in (
+        {"kind": "access", "name": "x"},
+        {"kind": "viewer", "name": "x", "role": "reader"},
+        {"kind": "access", "name": "x", "role": "owner", "customers": ["cus_" + "0" * 32]},
+        {"kind": "access", "name": "x", "role": "reader", "customers": []},
+        {"kind": "viewer", "name": "x", "expires_at": "2020-01-01T00:00:00Z"},
+    ):
+        assert (await api.ask("POST", "/v1/keys", json=wrong)).status_code == 422, wrong

@@ -228,7 +228,7 @@ async def test_the_table_contains_neither_key_nor_unkeyed_hash(api: Api):
         assert key not in str(row)
         assert row.hash == api.context.secret.hash_key(key)
         assert len(row.hash) == 64
-        assert await find_by_hash(tx, row.hash) is not None
+        assert await find_by_hash(tx, row.hash, api.context.clock()) is not None
 
 
 def test_a_new_key_is_long_and_names_its_kind():

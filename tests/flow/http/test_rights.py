@@ -1,0 +1,152 @@
+"""Who may do what: every operation and page as every role and scope, from the table of rights. No hole."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from app.domain.person import Role
+from app.worker import run
+from tests.support.api import ENROL_KEY, Api, serving
+from tests.support.browser import browsing, link_for, person
+from tests.support.rights_page import OPEN, PAGE, Right, page, rights
+
+NOTHING = "0" * 32
+_PREFIX = {"customer": "cus", "agent": "agt", "job": "job", "alert": "alt", "event": "evt", "run": "run"}
+
+
+@pytest.fixture
+async def api(database_url: str, tmp_path: Path) -> AsyncIterator[Api]:
+    async with serving(database_url, tmp_path) as api:
+        yield api
+
+
+def test_the_page_of_rights_is_what_the_routes_need():
+    assert PAGE.read_text(encoding="utf-8") == page()
+
+
+def test_every_route_needs_a_role_or_says_what_stands_for_it():
+    without = {f"{one.method} {one.path}" for one in rights() if one.needs == "nothing"}
+    assert not without
+    assert {f"{one.method} {one.path}" for one in rights()} >= OPEN.keys()
+
+
+def test_every_change_on_a_page_needs_the_token_of_a_page_of_ours():
+    changes = [one for one in rights() if one.is_page and one.method not in ("GET", "HEAD") and one.role is not None]
+    assert len(changes) > 10
+    assert [one.path for one in changes if not one.has_token] == []
+
+
+def address(right: Right) -> str:
+    """Return an address of a route, about things that do not exist."""
+    return re.sub(r"\{(\w+?)(_id)?\}", lambda match: f"{_PREFIX.get(match[1], 'xyz')}_{NOTHING}", right.path)
+
+
+async def key_of(api: Api, **rights_of_key: object) -> str:
+    """Return a new key."""
+    made = await api.tell("POST", "/v1/keys", json={"name": "a test", **rights_of_key})
+    key: str = made["key"]
+    return key
+
+
+async def test_every_operation_as_every_key(api: Api):
+    [customer] = await api.items("/v1/customers")
+    callers: dict[str, tuple[str, Role | None, bool]] = {
+        role.value: (await key_of(api, kind="access", role=role.value), role, False) for role in Role
+    }
+    for role in (Role.READER, Role.OPERATOR, Role.ADMINISTRATOR):
+        key = await key_of(api, kind="access", role=role.value, customers=[customer["id"]])
+        callers[f"{role.value} of one customer"] = (key, role, True)
+    callers["viewer"] = (await key_of(api, kind="viewer"), Role.READER, False)
+    callers["enrol"] = (ENROL_KEY, None, False)
+    callers["monitor"] = (await key_of(api, kind="monitor"), None, False)
+    callers["nobody"] = ("not-a-key-at-all", None, False)
+    holes = []
+    for right in rights():
+        if right.is_page or right.role is None:
+            continue
+        for name, (key, role, is_scoped) in callers.items():
+            answer = await api.ask(right.method, address(right), key=key, json={})
+            may = role is not None and role.covers(right.role) and (right.is_scoped or not is_scoped)
+            may = may or (name == "monitor" and "kind monitor" in right.needs)
+            is_let_in = answer.status_code not in (401, 403)
+            if may != is_let_in:
+                holes.append(f"{name}: {right.method} {right.path}: {answer.status_code}")
+    assert holes == []
+
+
+async def test_every_page_as_every_role(api: Api):
+    [customer] = await api.items("/v1/customers")
+    holes = []
+    for role in Role:
+        for customers in (None,) if role is Role.OWNER else (None, (customer["id"],)):
+            who = await person(api, f"{role.value}{bool(customers)}@example.org", role, customers)
+            async with browsing(api) as browser:
+                path = await link_for(api, who)
+                await browser.send(path, path)
+                for right in rights():
+                    if not right.is_page or right.role is None or right.path in ("/live", "/sign-out"):
+                        continue
+                    answer = await browser.client.request(right.method, address(right))
+                    may = role.covers(right.role) and not ("every customer" in right.needs and customers)
+                    if not may and answer.status_code != 404:
+                        holes.append(f"{role}: {right.method} {right.path}: {answer.status_code}")
+                    if may and right.method == "POST" and answer.status_code not in (403, 404, 411):
+                        holes.append(f"{role}: {right.method} {right.path} without a token: {answer.status_code}")
+    async with browsing(api) as stranger:
+        for right in rights():
+            if right.is_page and right.role is not None:
+                answer = await stranger.client.request(right.method, address(right))
+                if answer.status_code not in (303, 401):
+                    holes.append(f"nobody: {right.method} {right.path}: {answer.status_code}")
+    assert holes == []
+
+
+async def test_a_key_of_one_customer_cannot_tell_another_from_nothing(sqlite_database_url: str, tmp_path: Path):
+    async with serving(sqlite_database_url, tmp_path, work=run) as api:
+        await compare(api)
+
+
+async def compare(api: Api) -> None:
+    """Compare what a key of one customer is answered about another with what it is answered about nothing."""
+    mine = await api.tell("POST", "/v1/customers", json={"name": "Acme"})
+    other = await api.tell("POST", "/v1/customers", json={"name": "Beta"})
+    for customer in (mine, other):
+        key = await key_of(api, kind="enrol", customer_id=customer["id"])
+        event = {"agent": f"host-{customer['name']}", "job": "nightly", "outcome": "failure"}
+        assert (await api.ask("POST", "/v1/events", key=key, json=event)).is_success
+    async with asyncio.timeout(60):
+        while len(await api.items("/v1/alerts")) < 2:
+            await asyncio.sleep(0.05)
+    reader = await key_of(api, kind="access", role="operator", customers=[mine["id"]])
+    for noun in ("agents", "jobs", "events", "runs", "alerts", "notices"):
+        shown = await api.tell("GET", f"/v1/{noun}", key=reader)
+        assert {one["customer_id"] for one in shown["items"]} <= {mine["id"]}
+        for theirs in await api.items(f"/v1/{noun}", customer_id=other["id"]):
+            nothing = theirs["id"][:4] + NOTHING
+            hidden = await api.ask("GET", f"/v1/{noun}/{theirs['id']}", key=reader)
+            absent = await api.ask("GET", f"/v1/{noun}/{nothing}", key=reader)
+            assert same(hidden, theirs["id"]) == same(absent, nothing)
+            assert hidden.status_code == 404
+        by_customer = [
+            await api.ask("GET", f"/v1/{noun}", key=reader, params={"customer_id": own})
+            for own in (other["id"], f"cus_{NOTHING}")
+        ]
+        assert by_customer[0].json() == by_customer[1].json() == {"items": [], "next": None}
+    [alert] = await api.items("/v1/alerts", customer_id=other["id"])
+    for act, body in (("acknowledge", {}), ("close", {"reason": "x"})):
+        hidden = await api.ask("POST", f"/v1/alerts/{alert['id']}:{act}", key=reader, json=body)
+        absent = await api.ask("POST", f"/v1/alerts/alt_{NOTHING}:{act}", key=reader, json=body)
+        assert same(hidden, alert["id"]) == same(absent, f"alt_{NOTHING}")
+        assert hidden.status_code == 404
+    assert (await api.tell("GET", f"/v1/alerts/{alert['id']}"))["acknowledged_at"] is None
+    [own] = await api.items("/v1/alerts", customer_id=mine["id"])
+    assert (await api.ask("POST", f"/v1/alerts/{own['id']}:acknowledge", key=reader)).status_code == 200
+
+
+def same(answer: httpx.Response, own: str) -> tuple[int, str]:
+    """Return an answer without the id that was asked for."""
+    return answer.status_code, answer.text.replace(own, "ID")
