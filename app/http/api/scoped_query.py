@@ -11,7 +11,7 @@ from app.http.auth import Caller
 from app.http.paging import PagedByTime
 from app.store.scope import Scope
 
-_NOBODY = "cus_" + "0" * 32  # no customer has this id
+_NOBODY = "cus_" + "0" * 28  # no customer has this id
 
 
 class Owned(Protocol):

@@ -14,7 +14,7 @@ from tests.support.api import ENROL_KEY, Api, serving
 from tests.support.browser import browsing, link_for, person
 from tests.support.rights_page import OPEN, PAGE, Right, page, rights
 
-NOTHING = "0" * 32
+NOTHING = "0" * 28
 _PREFIX = {"customer": "cus", "agent": "agt", "job": "job", "alert": "alt", "event": "evt", "run": "run"}
 
 
@@ -119,7 +119,7 @@ async def compare(api: Api) -> None:
         event = {"agent": f"host-{customer['name']}", "job": "nightly", "outcome": "failure"}
         assert (await api.ask("POST", "/v1/events", key=key, json=event)).is_success
     async with asyncio.timeout(60):
-        while len(await api.items("/v1/alerts")) < 2:
+        while len(await api.items("/v1/alerts")) < 2:  # noqa: ASYNC110  (another process of ours decides)
             await asyncio.sleep(0.05)
     reader = await key_of(api, kind="access", role="operator", customers=[mine["id"]])
     for noun in ("agents", "jobs", "events", "runs", "alerts", "notices"):
@@ -139,8 +139,8 @@ async def compare(api: Api) -> None:
     [alert] = await api.items("/v1/alerts", customer_id=other["id"])
     for act, body in (("acknowledge", {}), ("close", {"reason": "x"})):
         hidden = await api.ask("POST", f"/v1/alerts/{alert['id']}:{act}", key=reader, json=body)
-        absent = await api.ask("POST", f"/v1/alerts/alt_{NOTHING}:{act}", key=reader, json=body)
-        assert same(hidden, alert["id"]) == same(absent, f"alt_{NOTHING}")
+        absent = await api.ask("POST", f"/v1/alerts/{alert['id'][:4]}{NOTHING}:{act}", key=reader, json=body)
+        assert same(hidden, alert["id"]) == same(absent, f"{alert['id'][:4]}{NOTHING}")
         assert hidden.status_code == 404
     assert (await api.tell("GET", f"/v1/alerts/{alert['id']}"))["acknowledged_at"] is None
     [own] = await api.items("/v1/alerts", customer_id=mine["id"])
