@@ -25,6 +25,7 @@ OPEN = {
     "GET /assets/{name}": "nothing: styles, scripts and pictures of the pages",
     "GET /badge/{token}.svg": "the secret address of a share link",
     "GET /v1/calendar/{token}.ics": "the secret address of a share link",
+    "GET /wall/{token}": "the secret address of a share link",
     "GET /link/{token}": "a link that signs in once",
     "POST /link/{token}": "a link that signs in once",
     "POST /reading": "nothing: theme, language and time zone of a browser",
