@@ -148,7 +148,7 @@ async def revoke_key(tx: WriteTx, key_id: str, by: Editor, *, versions: Collecti
 async def rotate_key(
     tx: WriteTx, secret: Secret, key_id: str, overlap: timedelta, form: KeyForm, by: Editor
 ) -> tuple[Key, str]:
-    """Give a key a new secret, and return both; the old one works for `overlap` more. Raises NotFound, and Conflict if it is revoked.
+    """Replace the secret of a key, and return both; the old one works for `overlap` more. Raises NotFound, and Conflict if it is revoked.
 
     A second rotation ends the overlap of the first.
     """

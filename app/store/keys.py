@@ -86,7 +86,7 @@ async def touch_keys(tx: WriteTx, used: Mapping[str, str | None], at: datetime) 
 
 
 async def rotate_key(tx: WriteTx, key_id: str, key_hash: str, hint: str, until: datetime) -> None:
-    """Give a key a new secret; the one before works `until` then."""
+    """Replace the secret of a key; the one before works `until` then."""
     change = update(keys).where(keys.c.id == key_id)
     await tx.connection.execute(
         change.values(

@@ -17,7 +17,7 @@ from app.main import create_app
 PUBLISHED = Path(__file__).parents[2] / "openapi" / "openapi.json"
 METHODS = ("get", "post", "put", "patch", "delete")
 VERBS = (
-    "list|get|create|update|delete|post|retry|teach|acknowledge|close|confirm|dismiss|preview|send|test|pause|resume|request|revoke"
+    "list|get|create|update|delete|post|retry|teach|acknowledge|close|confirm|dismiss|preview|send|test|pause|resume|request|revoke|rotate"
     "|download|connect|ask|set|approve|reject"
 )
 SCHEMA = json.loads(PUBLISHED.read_text(encoding="utf-8"))

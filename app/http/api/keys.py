@@ -278,7 +278,7 @@ async def update_key(
 @router.post(
     "/{key_id}:rotate",
     operation_id="rotate_key",
-    summary="Give a key a new secret",
+    summary="Rotate a key",
     responses=problems(404, 409),
 )
 async def rotate_key(
@@ -289,7 +289,7 @@ async def rotate_key(
     caller: Owner,
     body: KeyRotate | None = None,
 ) -> KeyCreated:
-    """Give a key a new secret, which the answer shows, once. The old one works for some hours more, until it is replaced everywhere."""
+    """Replace the secret of a key by a new one, which the answer shows, once. The old one works for some hours more, until it is replaced everywhere."""
     wanted, by = body or KeyRotate(), editor_of(context, caller)
     overlap = timedelta(hours=wanted.overlap_hours)
     async with context.database.write() as tx:
